@@ -1,0 +1,60 @@
+//! The container engine: the facade that the screen and the commands call. It knows the kernel
+//! and LXC's files, and nothing of screens or keys.
+//!
+//! Each verb lives in a file of its own as `impl Engine`; the machinery below them (config, plan,
+//! launch, supervisor, cgroup, sample) is private to the engine where it can be.
+
+pub mod attach;
+pub mod cgroup;
+pub mod command_socket;
+pub mod config;
+pub mod console;
+pub mod create;
+pub mod destroy;
+pub mod error;
+pub mod event;
+pub mod exit;
+pub mod freeze;
+pub mod limits;
+pub mod look;
+pub mod name;
+pub mod process;
+pub mod sample;
+pub mod shown;
+pub mod snapshot;
+pub mod spec;
+pub mod start;
+pub mod state;
+pub mod stop;
+pub mod store;
+pub mod wait;
+
+use std::path::{Path, PathBuf};
+
+pub use error::{Error, Kind};
+pub use exit::Exit;
+pub use name::Name;
+pub use state::State;
+
+/// The engine over one lxcpath. Holds no connection and no lock: every call looks afresh.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    lxcpath: PathBuf,
+}
+
+impl Engine {
+    /// Uses `lxcpath`, or the default one: for root `lxc.lxcpath` of `/etc/lxc/lxc.conf`, else
+    /// `/var/lib/lxc`; for others `~/.local/share/lxc`. The directory need not exist.
+    pub fn open(lxcpath: Option<&Path>) -> Self {
+        Self { lxcpath: lxcpath.map_or_else(store::default_lxcpath, Path::to_path_buf) }
+    }
+
+    /// Returns the directory that holds the containers.
+    pub fn lxcpath(&self) -> &Path {
+        &self.lxcpath
+    }
+}
+
+fn unfinished(verb: &'static str, object: impl std::fmt::Display) -> Error {
+    Error::new(verb, object, Kind::Failed, "not built yet")
+}

@@ -1,0 +1,1 @@
+//! LXC configuration files: read into a [`super::spec::Spec`], written back unharmed.

@@ -1,0 +1,69 @@
+//! The error every verb of the facade returns: what failed, on which container, and why.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// What sort of refusal it is, for exit codes and for the screen's advice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// No such container, file or process.
+    NotFound,
+    /// The container exists already.
+    Exists,
+    /// The verb needs a running container.
+    NotRunning,
+    /// The verb needs a stopped container.
+    Running,
+    /// Another command holds the container.
+    Busy,
+    /// The kernel or the file system refused for want of privilege.
+    Denied,
+    /// The operator's input is wrong: configuration, name, value.
+    Invalid,
+    /// It did not happen in time.
+    TimedOut,
+    /// Anything the kernel or the machine refused.
+    Failed,
+}
+
+/// A verb that could not be carried out. `{}` prints the act and the object, `{:#}` the causes too.
+#[derive(Debug)]
+pub struct Error {
+    pub verb: &'static str,
+    /// The container, or what else the verb was for. Already safe to show.
+    pub object: String,
+    pub kind: Kind,
+    pub source: Box<dyn StdError + Send + Sync>,
+}
+
+impl Error {
+    /// Wraps `source` as the reason why `verb` failed on `object`.
+    pub fn new(
+        verb: &'static str,
+        object: impl fmt::Display,
+        kind: Kind,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self { verb, object: object.to_string(), kind, source: source.into() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {} `{}`", self.verb, self.object)?;
+        if f.alternate() {
+            let mut cause: Option<&dyn StdError> = Some(self.source.as_ref());
+            while let Some(it) = cause {
+                write!(f, ": {it}")?;
+                cause = it.source();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(self.source.as_ref())
+    }
+}

@@ -1,0 +1,1 @@
+//! The sampler: reads counters and turns two readings into a [`super::snapshot::Snapshot`].

@@ -1,0 +1,146 @@
+//! What the sampler saw at one instant: plain immutable data. Unknown is `None`, never 0.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use super::cgroup::Layout;
+use super::exit::Exit;
+use super::name::Name;
+use super::process::Process;
+use super::state::State;
+
+/// The host and every container at one instant.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub taken: SystemTime,
+    /// Time since the sample before, over which the rates are taken.
+    pub elapsed: Option<Duration>,
+    pub host: Host,
+    /// Sorted by name.
+    pub containers: Vec<Container>,
+    /// Why the list may be incomplete, in words (an unreadable lxcpath).
+    pub trouble: Option<String>,
+}
+
+/// The machine.
+#[derive(Clone, Debug, Default)]
+pub struct Host {
+    pub hostname: String,
+    /// None: no cgroup file system is mounted.
+    pub layout: Option<Layout>,
+    pub cpus: Option<u32>,
+    /// Processors in use, 0 to `cpus`.
+    pub cpu_used: Option<f32>,
+    pub memory_bytes: Option<u64>,
+    pub memory_used_bytes: Option<u64>,
+    pub psi: Psi,
+    /// What this process may not do here and why, one sentence each; empty: everything.
+    pub limits: Vec<String>,
+}
+
+/// Share of the last ten seconds in which some task waited, in percent.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Psi {
+    pub cpu: Option<f32>,
+    pub memory: Option<f32>,
+    pub io: Option<f32>,
+}
+
+/// Who runs a container, or who wrote its configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Wharf,
+    Lxc,
+}
+
+/// One container.
+#[derive(Clone, Debug)]
+pub struct Container {
+    pub name: Name,
+    pub lxcpath: PathBuf,
+    pub origin: Origin,
+    /// A `config` file exists (an `execute` container may have none).
+    pub defined: bool,
+    pub state: State,
+    /// When it entered this state, if known.
+    pub since: Option<SystemTime>,
+    /// Why the state may not be the whole truth, such as "supervisor not answering".
+    pub trouble: Option<String>,
+    /// Pid of init in the host's pid namespace.
+    pub init_pid: Option<i32>,
+    /// How the last run ended.
+    pub last_exit: Option<Exit>,
+    pub counters: Counters,
+    /// Filled only for the container that [`super::sample::Focus`] names.
+    pub detail: Option<Detail>,
+}
+
+/// Cgroup counters of one container.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Counters {
+    /// CPU in percent of one processor since the sample before.
+    pub cpu_percent: Option<f32>,
+    pub cpu_total: Option<Duration>,
+    /// The quota, in percent of one processor.
+    pub cpu_quota_percent: Option<f32>,
+    pub periods: Option<u64>,
+    pub throttled_periods: Option<u64>,
+    pub memory_bytes: Option<u64>,
+    /// `None` inside: no limit.
+    pub memory_max_bytes: Option<Limit>,
+    pub memory_peak_bytes: Option<u64>,
+    pub oom_kills: Option<u64>,
+    /// Times `memory.high` (v2) or the limit (v1 `failcnt`) was hit.
+    pub memory_hits: Option<u64>,
+    pub pids: Option<u64>,
+    pub pids_max: Option<Limit>,
+    pub io_read_per_second: Option<f64>,
+    pub io_write_per_second: Option<f64>,
+    pub psi: Psi,
+}
+
+/// A limit that may be absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    Max,
+    At(u64),
+}
+
+/// What only the container under the operator's eyes gets.
+#[derive(Clone, Debug, Default)]
+pub struct Detail {
+    /// Every process of the container, as a forest in depth-first order.
+    pub processes: Vec<Process>,
+    /// Every file of its cgroups with its value, by controller and name; filled on request.
+    pub files: Vec<CgroupFile>,
+    pub rootfs: Option<PathBuf>,
+    /// Namespaces that differ from the host's: `mnt`, `pid` ….
+    pub namespaces: Vec<&'static str>,
+    /// The container's path below each hierarchy, such as `/lxc.payload.web`.
+    pub cgroup: Option<String>,
+    /// The text of its configuration file.
+    pub config: Option<String>,
+    pub mounts: Vec<String>,
+    pub network: Vec<Interface>,
+}
+
+/// One file of a cgroup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CgroupFile {
+    pub controller: String,
+    /// 1 or 2.
+    pub version: u8,
+    pub file: String,
+    /// Its content without the last newline; None: not readable.
+    pub value: Option<String>,
+    pub writable: bool,
+}
+
+/// One network interface inside the container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Interface {
+    pub name: String,
+    pub addresses: Vec<String>,
+    pub rx_bytes: Option<u64>,
+    pub tx_bytes: Option<u64>,
+}

@@ -1,0 +1,11 @@
+//! wharf: watch and steer Linux containers from one full-screen terminal.
+//!
+//! `engine` touches the kernel, `ui` decides, `widgets` paint, `cli` speaks to scripts, and
+//! `command` is the one table of verbs that all of them read. Dependencies point one way only:
+//! `cli` → `ui` → `engine`, `ui` → `widgets`; `widgets` know no containers, `engine` no screen.
+
+pub mod cli;
+pub mod command;
+pub mod engine;
+pub mod ui;
+pub mod widgets;

@@ -1,0 +1,7 @@
+//! The `wharf` command. Calls the library, never decides anything itself.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    wharf::cli::main(std::env::args_os())
+}

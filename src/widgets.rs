@@ -1,0 +1,1 @@
+//! Paint only: borrowed data in, cells out. Nothing here knows what a container is.
