@@ -27,6 +27,7 @@ pub mod start;
 pub mod state;
 pub mod stop;
 pub mod store;
+pub mod sys;
 pub mod wait;
 
 use std::path::{Path, PathBuf};

@@ -1,0 +1,344 @@
+//! System calls that nix lacks, each behind a safe function. Decides nothing.
+//!
+//! Sources: clone(2), open_tree(2), move_mount(2), fsopen(2), fsconfig(2), fsmount(2),
+//! mount_setattr(2), close_range(2), keyctl(2), capset(2), tty_ioctl(4).
+#![allow(unsafe_code, reason = "raw system calls have no safe form")]
+
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+
+/// Mount attributes of mount_setattr(2).
+pub mod attr {
+    pub const RDONLY: u64 = libc::MOUNT_ATTR_RDONLY;
+    pub const NOSUID: u64 = libc::MOUNT_ATTR_NOSUID;
+    pub const NODEV: u64 = libc::MOUNT_ATTR_NODEV;
+    pub const NOEXEC: u64 = libc::MOUNT_ATTR_NOEXEC;
+    pub const NODIRATIME: u64 = libc::MOUNT_ATTR_NODIRATIME;
+    /// The field that holds the three ways to keep access times.
+    pub const ATIME: u64 = libc::MOUNT_ATTR__ATIME;
+    pub const NOATIME: u64 = libc::MOUNT_ATTR_NOATIME;
+    pub const STRICTATIME: u64 = libc::MOUNT_ATTR_STRICTATIME;
+}
+
+/// `CLONE_INTO_CGROUP` of clone(2); the libc crate's constant overflows its type.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// Which side of [`clone3`] a process is on.
+#[derive(Debug)]
+pub enum Side {
+    Parent { pid: i32, pidfd: OwnedFd },
+    Child,
+}
+
+/// Creates a process with `flags` (`CLONE_NEW*`), born in the v2 cgroup `cgroup` if given.
+///
+/// The child continues here with a copy of everything, as after fork(2): the caller must be
+/// single-threaded, and the child must end in exec or `_exit`.
+pub fn clone3(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> nix::Result<Side> {
+    let mut pidfd: RawFd = -1;
+    // SAFETY: clone_args is plain integers, for which all zeroes is the documented default.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = flags | libc::CLONE_PIDFD as u64;
+    args.pidfd = &raw mut pidfd as u64;
+    args.exit_signal = libc::SIGCHLD as u64;
+    if let Some(cgroup) = cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    // SAFETY: without CLONE_VM and with no stack given this is fork(2); `args` and `pidfd` live
+    // on this stack, which both sides own.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of_val(&args)) };
+    match Errno::result(pid)? {
+        0 => Ok(Side::Child),
+        pid => {
+            // SAFETY: the kernel stored a fresh descriptor that nobody else owns.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            Ok(Side::Parent { pid: pid as i32, pidfd })
+        }
+    }
+}
+
+/// Creates a plain child process. The same duties as for [`clone3`].
+pub fn fork() -> nix::Result<Option<i32>> {
+    // SAFETY: callers are single-threaded, see above.
+    let pid = unsafe { libc::fork() };
+    Errno::result(pid).map(|pid| (pid != 0).then_some(pid))
+}
+
+/// Ends the process without running destructors or exit handlers.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit(2) has no preconditions.
+    unsafe { libc::_exit(code) }
+}
+
+fn fd_result(result: libc::c_long) -> nix::Result<OwnedFd> {
+    let fd = Errno::result(result)? as RawFd;
+    // SAFETY: the kernel just returned this descriptor to us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Opens a detached copy of the mount at `path` below `dir`; with `recursive`, all below it too.
+pub fn open_tree(dir: RawFd, path: &CStr, recursive: Recursive) -> nix::Result<OwnedFd> {
+    let mut flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC;
+    if path.is_empty() {
+        flags |= libc::AT_EMPTY_PATH as libc::c_uint;
+    }
+    if recursive == Recursive::Yes {
+        flags |= libc::AT_RECURSIVE as libc::c_uint;
+    }
+    // SAFETY: `path` is NUL-terminated and outlives the call.
+    fd_result(unsafe { libc::syscall(libc::SYS_open_tree, dir, path.as_ptr(), flags) })
+}
+
+/// Whether an operation reaches the mounts below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recursive {
+    Yes,
+    No,
+}
+
+/// Attaches the mount `from` on top of the file or directory `to`.
+pub fn move_mount(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> nix::Result<()> {
+    let flags = libc::MOVE_MOUNT_F_EMPTY_PATH | libc::MOVE_MOUNT_T_EMPTY_PATH;
+    // SAFETY: both paths are empty NUL-terminated constants.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            from.as_raw_fd(),
+            c"".as_ptr(),
+            to.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+        )
+    };
+    Errno::result(result).map(drop)
+}
+
+/// Makes a context for a new instance of the file system `fstype`.
+pub fn fsopen(fstype: &CStr) -> nix::Result<OwnedFd> {
+    // SAFETY: `fstype` is NUL-terminated and outlives the call.
+    fd_result(unsafe { libc::syscall(libc::SYS_fsopen, fstype.as_ptr(), libc::FSOPEN_CLOEXEC) })
+}
+
+/// Sets `key` to `value` in a file system context; without a value `key` is a flag.
+pub fn fsconfig(context: BorrowedFd<'_>, key: &CStr, value: Option<&CStr>) -> nix::Result<()> {
+    let command = if value.is_some() { libc::FSCONFIG_SET_STRING } else { libc::FSCONFIG_SET_FLAG };
+    let value = value.map_or(std::ptr::null(), CStr::as_ptr);
+    // SAFETY: the strings are NUL-terminated and outlive the call.
+    let result = unsafe {
+        libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), command, key.as_ptr(), value, 0)
+    };
+    Errno::result(result).map(drop)
+}
+
+/// Makes the superblock of a configured context and mounts it, detached, with `attributes`.
+pub fn fsmount(context: BorrowedFd<'_>, attributes: u64) -> nix::Result<OwnedFd> {
+    let null = std::ptr::null::<libc::c_char>();
+    // SAFETY: FSCONFIG_CMD_CREATE takes neither key nor value.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_fsconfig,
+            context.as_raw_fd(),
+            libc::FSCONFIG_CMD_CREATE,
+            null,
+            null,
+            0,
+        )
+    };
+    Errno::result(result)?;
+    // SAFETY: integers only.
+    fd_result(unsafe {
+        libc::syscall(
+            libc::SYS_fsmount,
+            context.as_raw_fd(),
+            libc::FSMOUNT_CLOEXEC,
+            attributes as libc::c_uint,
+        )
+    })
+}
+
+/// Changes attributes (`set`, after `clear`) and propagation (0: unchanged) of a mount.
+pub fn mount_setattr(
+    mount: BorrowedFd<'_>,
+    recursive: Recursive,
+    set: u64,
+    clear: u64,
+    propagation: u64,
+) -> nix::Result<()> {
+    let attributes = libc::mount_attr { attr_set: set, attr_clr: clear, propagation, userns_fd: 0 };
+    let mut flags = libc::AT_EMPTY_PATH;
+    if recursive == Recursive::Yes {
+        flags |= libc::AT_RECURSIVE;
+    }
+    // SAFETY: the path is an empty constant, `attributes` lives through the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw const attributes,
+            size_of_val(&attributes),
+        )
+    };
+    Errno::result(result).map(drop)
+}
+
+/// Marks every descriptor from `first` on as close-on-exec.
+pub fn close_on_exec_from(first: u32) -> nix::Result<()> {
+    // SAFETY: integers only.
+    let result =
+        unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    Errno::result(result).map(drop)
+}
+
+/// Gives the process an anonymous session keyring of its own.
+pub fn new_session_keyring() -> nix::Result<()> {
+    const KEYCTL_JOIN_SESSION_KEYRING: libc::c_int = 1;
+    let anonymous = std::ptr::null::<libc::c_char>();
+    // SAFETY: a null name is documented as an anonymous keyring.
+    let result = unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, anonymous) };
+    Errno::result(result).map(drop)
+}
+
+/// Takes `capability` out of the bounding set.
+pub fn drop_bounding(capability: u8) -> nix::Result<()> {
+    // SAFETY: integers only.
+    let result =
+        unsafe { libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(capability), 0, 0, 0) };
+    Errno::result(result).map(drop)
+}
+
+/// Empties the ambient set.
+pub fn clear_ambient() -> nix::Result<()> {
+    // SAFETY: integers only.
+    let result = unsafe {
+        libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong, 0, 0, 0)
+    };
+    Errno::result(result).map(drop)
+}
+
+/// Keeps of the permitted and effective sets what is in `mask`, and makes the inheritable empty.
+pub fn limit_capabilities(mask: u64) -> nix::Result<()> {
+    const VERSION_3: u32 = 0x2008_0522;
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: i32,
+    }
+    #[repr(C)]
+    #[derive(Clone, Copy, Default)]
+    struct Sets {
+        effective: u32,
+        permitted: u32,
+        inheritable: u32,
+    }
+    let mut header = Header { version: VERSION_3, pid: 0 };
+    let mut sets = [Sets::default(); 2];
+    // SAFETY: the structures have the layout of capget(2), version 3, and live on this stack.
+    let result = unsafe { libc::syscall(libc::SYS_capget, &raw mut header, sets.as_mut_ptr()) };
+    Errno::result(result)?;
+    for (set, shift) in sets.iter_mut().zip([0, 32]) {
+        let keep = (mask >> shift) as u32;
+        set.permitted &= keep;
+        set.effective = set.permitted;
+        set.inheritable = 0;
+    }
+    // SAFETY: as above.
+    let result = unsafe { libc::syscall(libc::SYS_capset, &raw mut header, sets.as_ptr()) };
+    Errno::result(result).map(drop)
+}
+
+/// Makes `tty` the controlling terminal of this session leader.
+pub fn take_terminal(tty: BorrowedFd<'_>) -> nix::Result<()> {
+    // SAFETY: TIOCSCTTY takes an integer.
+    let result = unsafe { libc::ioctl(tty.as_raw_fd(), libc::TIOCSCTTY, 0) };
+    Errno::result(result).map(drop)
+}
+
+/// Unlocks the pty behind `ptmx` and returns its number.
+pub fn unlock_pty(ptmx: BorrowedFd<'_>) -> nix::Result<u32> {
+    let unlock: libc::c_int = 0;
+    // SAFETY: TIOCSPTLCK reads an int.
+    let result = unsafe { libc::ioctl(ptmx.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlock) };
+    Errno::result(result)?;
+    let mut number: libc::c_uint = 0;
+    // SAFETY: TIOCGPTN writes an unsigned int.
+    let result = unsafe { libc::ioctl(ptmx.as_raw_fd(), libc::TIOCGPTN, &raw mut number) };
+    Errno::result(result).map(|_| number)
+}
+
+/// Opens the slave side of `ptmx`, whatever is mounted where.
+pub fn open_pty_peer(ptmx: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: TIOCGPTPEER takes open flags.
+    fd_result(libc::c_long::from(unsafe {
+        libc::ioctl(ptmx.as_raw_fd(), libc::TIOCGPTPEER, flags)
+    }))
+}
+
+/// Returns the size of a terminal as rows and columns.
+pub fn window_size(tty: BorrowedFd<'_>) -> nix::Result<(u16, u16)> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCGWINSZ writes a winsize.
+    let result = unsafe { libc::ioctl(tty.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) };
+    Errno::result(result).map(|_| (size.ws_row, size.ws_col))
+}
+
+/// Sets the size of a terminal.
+pub fn set_window_size(tty: BorrowedFd<'_>, rows: u16, columns: u16) -> nix::Result<()> {
+    let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCSWINSZ reads a winsize.
+    let result = unsafe { libc::ioctl(tty.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
+    Errno::result(result).map(drop)
+}
+
+/// Brings the loopback interface of this network namespace up.
+pub fn loopback_up() -> nix::Result<()> {
+    // SAFETY: integers only.
+    let socket = fd_result(libc::c_long::from(unsafe {
+        libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0)
+    }))?;
+    // SAFETY: ifreq is plain data, for which all zeroes is valid.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
+        *to = *from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: SIOCSIFFLAGS reads an ifreq.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
+    Errno::result(result).map(drop)
+}
+
+/// Sets every signal but SIGKILL and SIGSTOP to its default action and unblocks all.
+pub fn reset_signals() {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: SIG_DFL is always a valid action; refused signals keep theirs.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    _ = nix::sys::signal::SigSet::empty().thread_set_mask();
+}
+
+/// Opens a pidfd for `pid`.
+pub fn pidfd_open(pid: i32) -> nix::Result<OwnedFd> {
+    // SAFETY: integers only; pidfds are close-on-exec by nature.
+    fd_result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
+}
+
+/// Sends `signal` to the process behind `pidfd`.
+pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> nix::Result<()> {
+    let info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: a null siginfo is documented as the one kill(2) would send.
+    let result =
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, info, 0) };
+    Errno::result(result).map(drop)
+}
+
+/// Moves this process into the namespaces `flags` of the process behind `pidfd`.
+pub fn setns(pidfd: BorrowedFd<'_>, flags: i32) -> nix::Result<()> {
+    // SAFETY: integers only.
+    let result = unsafe { libc::setns(pidfd.as_raw_fd(), flags) };
+    Errno::result(result).map(drop)
+}
