@@ -1,23 +1,31 @@
 //! The table of everything wharf can be told to do: name, key, when it is allowed, help.
 //!
 //! The command line, the key map, the footer, the help screen and the palette all read it, so
-//! that one word means one thing everywhere. It knows states, not screens.
+//! that one word means one thing everywhere. It is data alone, and knows states, not screens.
 
 use crate::engine::State;
 
-/// Everything the operator can ask for that acts on containers.
+/// Everything the operator can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verb {
+    List,
+    Processes,
+    Info,
     Create,
     Start,
+    Execute,
     Stop,
     Restart,
     Freeze,
+    Unfreeze,
     Console,
     Attach,
     EditCgroup,
+    Monitor,
+    Wait,
     Destroy,
     Signal,
+    CheckConfig,
 }
 
 /// How much care a command asks for before it runs.
@@ -29,4 +37,381 @@ pub enum Safety {
     Soft,
     /// Asks first.
     Hard,
+}
+
+/// What a command is about; help lists commands under these heads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    Look,
+    Life,
+    Inside,
+    Follow,
+}
+
+impl Group {
+    /// Every group in the order in which help shows them.
+    pub const ALL: [Self; 4] = [Self::Look, Self::Life, Self::Inside, Self::Follow];
+
+    /// Returns the head of the group.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Look => "Look",
+            Self::Life => "Life and death",
+            Self::Inside => "Inside a container",
+            Self::Follow => "Follow",
+        }
+    }
+}
+
+/// The states in which a command makes sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    Anytime,
+    /// No process of the container exists.
+    Stopped,
+    /// Its processes run.
+    Running,
+    /// Its processes stand still, or are about to.
+    Frozen,
+    /// It has been started and nobody has begun to stop it.
+    Alive,
+    /// There is something left to stop.
+    Active,
+}
+
+impl When {
+    /// Tells whether a container in `state` allows it, or in a few words why not.
+    pub const fn allows(self, state: State) -> Result<(), &'static str> {
+        let fits = match self {
+            Self::Anytime => true,
+            Self::Stopped => matches!(state, State::Stopped),
+            Self::Running => matches!(state, State::Running),
+            Self::Frozen => matches!(state, State::Frozen | State::Freezing),
+            Self::Alive => {
+                matches!(state, State::Running | State::Freezing | State::Frozen | State::Thawed)
+            }
+            Self::Active => state.is_active(),
+        };
+        if fits { Ok(()) } else { Err(words(state)) }
+    }
+}
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Command {
+    pub verb: Verb,
+    /// The word on the command line and in the palette.
+    pub name: &'static str,
+    /// Other words that find it.
+    pub aliases: &'static [&'static str],
+    /// The key on the screen, as it is printed; none: no key.
+    pub key: Option<&'static str>,
+    pub group: Group,
+    pub safety: Safety,
+    pub when: When,
+    /// One or two words for the footer.
+    pub title: &'static str,
+    /// One sentence without a stop.
+    pub help: &'static str,
+    /// What follows `wharf NAME` on the command line; none: not a command there.
+    pub usage: Option<&'static str>,
+}
+
+impl Command {
+    /// Tells whether a container in `state` allows it, or in a few words why not.
+    pub const fn allowed(&self, state: State) -> Result<(), &'static str> {
+        self.when.allows(state)
+    }
+}
+
+/// Returns the line of `verb`.
+pub fn of(verb: Verb) -> Option<&'static Command> {
+    COMMANDS.iter().find(|it| it.verb == verb)
+}
+
+/// Returns the line whose name or alias is `word`.
+pub fn named(word: &str) -> Option<&'static Command> {
+    COMMANDS.iter().find(|it| it.name == word || it.aliases.contains(&word))
+}
+
+/// Every command, in the order in which help shows them.
+pub const COMMANDS: &[Command] = &[
+    Command {
+        verb: Verb::List,
+        name: "ls",
+        aliases: &["list"],
+        key: None,
+        group: Group::Look,
+        safety: Safety::Free,
+        when: When::Anytime,
+        title: "list",
+        help: "List containers with their state and use",
+        usage: Some("[OPTIONS] [REGEX]"),
+    },
+    Command {
+        verb: Verb::Info,
+        name: "info",
+        aliases: &[],
+        key: None,
+        group: Group::Look,
+        safety: Safety::Free,
+        when: When::Anytime,
+        title: "info",
+        help: "Show state, init, addresses, use and configuration of a container",
+        usage: Some("[-s] [-p] [-i] [-S] [-c KEY]... [-H] NAME"),
+    },
+    Command {
+        verb: Verb::Processes,
+        name: "ps",
+        aliases: &["processes"],
+        key: None,
+        group: Group::Look,
+        safety: Safety::Free,
+        when: When::Active,
+        title: "processes",
+        help: "List the processes of containers as a tree",
+        usage: Some("[--forest] [NAME]..."),
+    },
+    Command {
+        verb: Verb::Create,
+        name: "create",
+        aliases: &["new"],
+        key: Some("n"),
+        group: Group::Life,
+        safety: Safety::Free,
+        when: When::Anytime,
+        title: "new",
+        help: "Create a container",
+        usage: Some(
+            "[-f FILE] [-t TEMPLATE | --dir PATH] [-s KEY=VALUE]... NAME [-- TEMPLATE-ARGS]",
+        ),
+    },
+    Command {
+        verb: Verb::Start,
+        name: "start",
+        aliases: &["run"],
+        key: Some("s"),
+        group: Group::Life,
+        safety: Safety::Free,
+        when: When::Stopped,
+        title: "start",
+        help: "Start a container; its command is pid 1",
+        usage: Some("[-F] [-f FILE] [-s KEY=VALUE]... NAME [-- COMMAND]"),
+    },
+    Command {
+        verb: Verb::Execute,
+        name: "execute",
+        aliases: &[],
+        key: None,
+        group: Group::Life,
+        safety: Safety::Free,
+        when: When::Stopped,
+        title: "execute",
+        help: "Run one command in a container of its own and return its exit code",
+        usage: Some("[-f FILE] [-s KEY=VALUE]... [-u UID] [-g GID] NAME -- COMMAND"),
+    },
+    Command {
+        verb: Verb::Stop,
+        name: "stop",
+        aliases: &["kill", "shutdown"],
+        key: Some("S"),
+        group: Group::Life,
+        safety: Safety::Soft,
+        when: When::Active,
+        title: "stop",
+        help: "Stop a container: ask, wait, then kill",
+        usage: Some("[-k | -W | -t SECONDS [--nokill]] NAME"),
+    },
+    Command {
+        verb: Verb::Restart,
+        name: "restart",
+        aliases: &["reboot"],
+        key: Some("r"),
+        group: Group::Life,
+        safety: Safety::Soft,
+        when: When::Alive,
+        title: "restart",
+        help: "Stop a container and start it again",
+        usage: None,
+    },
+    Command {
+        verb: Verb::Freeze,
+        name: "freeze",
+        aliases: &[],
+        key: Some("f"),
+        group: Group::Life,
+        safety: Safety::Free,
+        when: When::Running,
+        title: "freeze",
+        help: "Freeze every process of a container",
+        usage: Some("NAME"),
+    },
+    Command {
+        verb: Verb::Unfreeze,
+        name: "unfreeze",
+        aliases: &["thaw"],
+        key: Some("f"),
+        group: Group::Life,
+        safety: Safety::Free,
+        when: When::Frozen,
+        title: "thaw",
+        help: "Let a frozen container go on",
+        usage: Some("NAME"),
+    },
+    Command {
+        verb: Verb::Destroy,
+        name: "destroy",
+        aliases: &["delete", "rm"],
+        key: Some("D"),
+        group: Group::Life,
+        safety: Safety::Hard,
+        when: When::Stopped,
+        title: "destroy",
+        help: "Remove a container and its files",
+        usage: Some("[-f] NAME"),
+    },
+    Command {
+        verb: Verb::Console,
+        name: "console",
+        aliases: &[],
+        key: Some("c"),
+        group: Group::Inside,
+        safety: Safety::Free,
+        when: When::Alive,
+        title: "console",
+        help: "Connect this terminal to a terminal of a container",
+        usage: Some("[-t TTY] [-e PREFIX] NAME"),
+    },
+    Command {
+        verb: Verb::Attach,
+        name: "attach",
+        aliases: &["exec"],
+        key: Some("x"),
+        group: Group::Inside,
+        safety: Safety::Free,
+        when: When::Running,
+        title: "exec",
+        help: "Run a command inside a running container",
+        usage: Some("[-u UID] [-g GID] [-v NAME=VALUE]... [--clear-env] NAME [-- COMMAND]"),
+    },
+    Command {
+        verb: Verb::EditCgroup,
+        name: "cgroup",
+        aliases: &["limits"],
+        key: Some("e"),
+        group: Group::Inside,
+        safety: Safety::Free,
+        when: When::Alive,
+        title: "limits",
+        help: "Read or change a cgroup value of a running container",
+        usage: Some("NAME FILE [VALUE]"),
+    },
+    Command {
+        verb: Verb::Signal,
+        name: "signal",
+        aliases: &[],
+        key: Some("K"),
+        group: Group::Inside,
+        safety: Safety::Soft,
+        when: When::Alive,
+        title: "signal",
+        help: "Send a signal to a process of a container",
+        usage: None,
+    },
+    Command {
+        verb: Verb::Monitor,
+        name: "monitor",
+        aliases: &["events"],
+        key: None,
+        group: Group::Follow,
+        safety: Safety::Free,
+        when: When::Anytime,
+        title: "monitor",
+        help: "Print what happens to containers, as it happens",
+        usage: Some("[-n REGEX | REGEX]"),
+    },
+    Command {
+        verb: Verb::Wait,
+        name: "wait",
+        aliases: &[],
+        key: None,
+        group: Group::Follow,
+        safety: Safety::Free,
+        when: When::Anytime,
+        title: "wait",
+        help: "Wait until a container is in one of some states",
+        usage: Some("-s STATE[|STATE]... [-t SECONDS] NAME"),
+    },
+    Command {
+        verb: Verb::CheckConfig,
+        name: "checkconfig",
+        aliases: &[],
+        key: None,
+        group: Group::Look,
+        safety: Safety::Free,
+        when: When::Anytime,
+        title: "host check",
+        help: "Tell what of this host's kernel containers can use",
+        usage: Some(""),
+    },
+];
+
+/// Says in what state a container is.
+const fn words(state: State) -> &'static str {
+    match state {
+        State::Stopped => "it is stopped",
+        State::Starting => "it is starting",
+        State::Running => "it is running",
+        State::Stopping => "it is stopping",
+        State::Aborting => "its start is failing",
+        State::Freezing => "it is freezing",
+        State::Frozen => "it is frozen",
+        State::Thawed => "it is thawing",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_finds_one_command() {
+        let words = COMMANDS.iter().flat_map(|it| it.aliases.iter().chain([&it.name]));
+        let mut seen = std::collections::HashSet::new();
+        for word in words {
+            assert!(seen.insert(word), "{word} names two commands");
+        }
+    }
+
+    #[test]
+    fn a_key_never_means_two_things_in_one_state() {
+        for state in State::ALL {
+            let mut seen = std::collections::HashSet::new();
+            for it in COMMANDS.iter().filter(|it| it.when != When::Anytime) {
+                if it.allowed(state).is_ok() {
+                    assert!(it.key.is_none_or(|key| seen.insert(key)), "{} in {state}", it.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_the_container_does() {
+        let start = of(Verb::Start).unwrap();
+        assert_eq!(start.allowed(State::Stopped), Ok(()));
+        assert_eq!(start.allowed(State::Frozen), Err("it is frozen"));
+        assert_eq!(of(Verb::Attach).unwrap().allowed(State::Frozen), Err("it is frozen"));
+        assert_eq!(named("thaw").map(|it| it.verb), Some(Verb::Unfreeze));
+    }
+
+    #[test]
+    fn help_is_one_sentence_without_a_stop() {
+        for it in COMMANDS {
+            assert!(
+                it.help.starts_with(char::is_uppercase) && !it.help.ends_with('.'),
+                "{}",
+                it.name
+            );
+        }
+    }
 }
