@@ -1,1 +1,123 @@
 //! LXC configuration files: read into a [`super::spec::Spec`], written back unharmed.
+//!
+//! Reading goes in two steps. [`load`] checks every line as LXC does and accepts whatever LXC of
+//! any release accepts; [`Config::spec`] then refuses what wharf cannot carry out yet.
+
+mod build;
+mod caps;
+mod document;
+mod error;
+mod get;
+mod include;
+mod keys;
+mod lexer;
+mod mounts;
+mod nearest;
+mod net;
+mod read;
+mod report;
+mod settings;
+mod signals;
+mod values;
+
+use std::path::{Path, PathBuf};
+
+pub use document::{Document, DocumentError};
+pub(in crate::engine) use error::words;
+pub use error::{ConfigError, Reason};
+pub use report::{Diagnostic, Severity, check};
+
+use super::name::Name;
+use super::spec::Spec;
+use read::Reader;
+use settings::Settings;
+
+/// The configuration that a new container starts from: closed, and opened line by line.
+pub const DEFAULT: &str = include_str!("../../assets/default.conf");
+
+/// A container's configuration, every line of which is known and valid.
+#[derive(Clone, Debug)]
+pub struct Config {
+    name: Name,
+    lxcpath: PathBuf,
+    file: PathBuf,
+    text: String,
+    settings: Settings,
+}
+
+/// Reads `file`, or `LXCPATH/NAME/config`, and applies `settings` after it.
+pub fn load(
+    name: &Name,
+    lxcpath: &Path,
+    file: Option<&Path>,
+    settings: &[(String, String)],
+) -> Result<Config, ConfigError> {
+    let file = file.map_or_else(|| lxcpath.join(name.as_str()).join("config"), Path::to_path_buf);
+    let (text, identity) =
+        include::read(&file).map_err(|reason| ConfigError::of_file(&file, reason, None))?;
+    let mut reader = Reader::new(Some(identity));
+    reader.text(&text, &file);
+    finish(reader, Origin { name, lxcpath, file, text }, settings)
+}
+
+/// Reads a configuration that is in memory, as if it were the text of `file`.
+pub fn parse(
+    name: &Name,
+    lxcpath: &Path,
+    text: &str,
+    file: &Path,
+    settings: &[(String, String)],
+) -> Result<Config, ConfigError> {
+    let mut reader = Reader::new(None);
+    reader.text(text, file);
+    let origin = Origin { name, lxcpath, file: file.to_path_buf(), text: text.to_owned() };
+    finish(reader, origin, settings)
+}
+
+/// Where a configuration comes from.
+struct Origin<'a> {
+    name: &'a Name,
+    lxcpath: &'a Path,
+    file: PathBuf,
+    text: String,
+}
+
+fn finish(
+    mut reader: Reader,
+    origin: Origin<'_>,
+    settings: &[(String, String)],
+) -> Result<Config, ConfigError> {
+    for (key, value) in settings {
+        reader.setting(lexer::trim(key), lexer::trim(value), None);
+    }
+    Ok(Config {
+        name: origin.name.clone(),
+        lxcpath: origin.lxcpath.to_path_buf(),
+        file: origin.file,
+        text: origin.text,
+        settings: reader.finish()?,
+    })
+}
+
+impl Config {
+    /// Returns what is to be started, or the first line that wharf cannot carry out.
+    pub fn spec(&self) -> Result<Spec, ConfigError> {
+        build::spec(self)
+    }
+
+    /// Returns a key's value in LXC's format, as `lxc-info -c` shows it: lists end every item with
+    /// a newline, what is not set is LXC's default. None: there is no such key.
+    pub fn get(&self, key: &str) -> Option<String> {
+        get::get(&self.settings, key)
+    }
+
+    /// Returns the text of the file itself, without what it includes.
+    pub fn raw(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns the path of the file.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+}

@@ -1,8 +1,218 @@
 //! The lxcpath on disk: finding, reading, locking and atomically replacing containers' files.
+//!
+//! Never follows a link where it writes or removes, and never crosses a mount.
 
-use std::path::PathBuf;
+mod lock;
+mod remove;
+mod replace;
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+pub use lock::Lock;
+pub use remove::{RemoveError, remove_tree};
+
+use super::config::{Document, words};
+use super::name::Name;
+
+/// The system's file, which `lxc.lxcpath` of may move the containers.
+const SYSTEM_CONFIG: &str = "/etc/lxc/lxc.conf";
+const SYSTEM_LXCPATH: &str = "/var/lib/lxc";
+/// Only its owner may enter the runtime directory.
+const PRIVATE: u32 = 0o700;
+
+/// Why a file of the store could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("another command is at work on container `{0}`; try again when it is done")]
+    Busy(Name),
+    #[error("lock {path}: {}", words(source))]
+    Lock { path: PathBuf, source: io::Error },
+    #[error("read {path}: {}", words(source))]
+    Read { path: PathBuf, source: io::Error },
+    #[error("write {path}: {}", words(source))]
+    Write { path: PathBuf, source: io::Error },
+    #[error("runtime directory {path}: {}", words(source))]
+    Runtime { path: PathBuf, source: io::Error },
+    #[error(
+        "runtime directory {path} belongs to uid {uid} with mode {mode:o}; it must be yours \
+             alone (0700)"
+    )]
+    NotOurs { path: PathBuf, uid: u32, mode: u32 },
+}
+
+/// The containers of one lxcpath.
+#[derive(Clone, Debug)]
+pub struct Store {
+    lxcpath: PathBuf,
+}
+
+impl Store {
+    /// Speaks of the containers in `lxcpath`, which need not exist.
+    pub fn new(lxcpath: impl Into<PathBuf>) -> Self {
+        Self { lxcpath: lxcpath.into() }
+    }
+
+    /// Returns the directory that holds the containers.
+    pub fn lxcpath(&self) -> &Path {
+        &self.lxcpath
+    }
+
+    /// Returns the container's own directory.
+    pub fn dir(&self, name: &Name) -> PathBuf {
+        self.lxcpath.join(name.as_str())
+    }
+
+    /// Returns the path of the container's configuration.
+    pub fn config_path(&self, name: &Name) -> PathBuf {
+        self.dir(name).join("config")
+    }
+
+    /// Tells whether the container is defined: its configuration exists.
+    pub fn exists(&self, name: &Name) -> bool {
+        self.config_path(name).is_file()
+    }
+
+    /// Lists the defined containers, sorted. A missing lxcpath holds none.
+    pub fn names(&self) -> Result<Vec<Name>, StoreError> {
+        let failed = |source| StoreError::Read { path: self.lxcpath.clone(), source };
+        let entries = match std::fs::read_dir(&self.lxcpath) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let file_name = entry.map_err(failed)?.file_name();
+            // A directory that cannot be a container's name is none of ours.
+            let Some(Ok(name)) = file_name.to_str().map(str::parse::<Name>) else { continue };
+            if self.exists(&name) {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Takes the container for one command; dropped, it is free again. Does not wait.
+    pub fn lock(&self, name: &Name) -> Result<Lock, StoreError> {
+        lock::take(&self.lxcpath, name)
+    }
+
+    /// Puts `bytes` at `path` in one step: a reader sees the old content or the new.
+    pub fn write_atomic(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
+        replace::write_atomic(path, bytes, mode)
+            .map_err(|source| StoreError::Write { path: path.to_path_buf(), source })
+    }
+}
 
 /// Returns the lxcpath to use when none was named.
 pub fn default_lxcpath() -> PathBuf {
-    PathBuf::from("/var/lib/lxc")
+    let root = nix::unistd::geteuid().is_root();
+    let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
+    let (config, fallback) = if root {
+        (PathBuf::from(SYSTEM_CONFIG), PathBuf::from(SYSTEM_LXCPATH))
+    } else {
+        (home.join(".config/lxc/lxc.conf"), home.join(".local/share/lxc"))
+    };
+    configured_lxcpath(&config).unwrap_or(fallback)
+}
+
+fn configured_lxcpath(config: &Path) -> Option<PathBuf> {
+    let text = std::fs::read_to_string(config).ok()?;
+    let document = Document::parse(&text);
+    let last = document.values("lxc.lxcpath").last()?;
+    last.starts_with('/').then(|| PathBuf::from(last))
+}
+
+/// Returns wharf's directory for what does not outlive the machine's run: `/run/wharf` for root,
+/// else `$XDG_RUNTIME_DIR/wharf`; made on first use.
+///
+/// If it is not ours alone, returns a path below which nothing can be made: every use then fails,
+/// instead of trusting a stranger's files. [`checked_runtime_dir`] says why.
+pub fn runtime_dir() -> PathBuf {
+    const NOWHERE: &str = "/proc/self/no-runtime-directory";
+    checked_runtime_dir().unwrap_or_else(|_reason| PathBuf::from(NOWHERE))
+}
+
+/// The same, with the reason when there is no such directory.
+pub fn checked_runtime_dir() -> Result<PathBuf, StoreError> {
+    let path = runtime_path();
+    private_dir(&path)?;
+    Ok(path)
+}
+
+fn runtime_path() -> PathBuf {
+    let uid = nix::unistd::geteuid();
+    if uid.is_root() {
+        return PathBuf::from("/run/wharf");
+    }
+    match std::env::var_os("XDG_RUNTIME_DIR") {
+        Some(dir) if Path::new(&dir).is_absolute() => Path::new(&dir).join("wharf"),
+        _ => PathBuf::from(format!("/tmp/wharf-{uid}")),
+    }
+}
+
+/// Makes a directory that only we may enter, or checks that the one there is such.
+fn private_dir(path: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Runtime { path: path.to_path_buf(), source };
+    match DirBuilder::new().mode(PRIVATE).create(path) {
+        Ok(()) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (),
+        Err(error) => return Err(failed(error)),
+    }
+    let meta = std::fs::symlink_metadata(path).map_err(failed)?;
+    let (uid, mode) = (meta.uid(), meta.mode() & 0o7777);
+    if !meta.is_dir() || uid != nix::unistd::geteuid().as_raw() || mode & 0o077 != 0 {
+        return Err(StoreError::NotOurs { path: path.to_path_buf(), uid, mode });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn only_directories_with_a_config_and_a_valid_name_are_containers() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        for name in ["web", "a.b", "-x", ".hidden", "no-config", "ü"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+            if name != "no-config" {
+                fs::write(dir.path().join(name).join("config"), "").unwrap();
+            }
+        }
+        fs::write(dir.path().join("file"), "").unwrap();
+        let names: Vec<String> = store.names().unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["a.b", "web"]);
+        assert!(Store::new(dir.path().join("none")).names().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_directory_that_others_may_enter_is_not_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run");
+        private_dir(&path).unwrap();
+        private_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o711)).unwrap();
+        assert!(matches!(private_dir(&path), Err(StoreError::NotOurs { mode: 0o711, .. })));
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink("/root", &link).unwrap();
+        assert!(private_dir(&link).is_err());
+    }
+
+    #[test]
+    fn the_system_file_moves_the_lxcpath() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("lxc.conf");
+        fs::write(&file, "# x\nlxc.lxcpath = /srv/lxc\n").unwrap();
+        assert_eq!(configured_lxcpath(&file), Some(PathBuf::from("/srv/lxc")));
+        assert_eq!(configured_lxcpath(&dir.path().join("none")), None);
+    }
 }

@@ -1,0 +1,115 @@
+//! Why a configuration is refused: which key and value, for what reason, on which line.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use nix::errno::Errno;
+
+use super::super::shown::{shown, shown_bytes};
+use super::super::spec::Place;
+
+/// A configuration that cannot be used. Prints as
+/// `lxc.rootfs.path /srv/web: No such file or directory (line 3 of /var/lib/lxc/web/config)`.
+#[derive(Debug, thiserror::Error)]
+pub struct ConfigError {
+    /// The key with its value, or the file. Already safe to show.
+    pub subject: String,
+    pub reason: Reason,
+    /// None: it was given on the command line, or the file itself is at fault.
+    pub place: Option<Place>,
+}
+
+impl ConfigError {
+    /// Blames the value of a key.
+    pub(super) fn of(key: &str, value: &str, reason: Reason, place: Option<&Place>) -> Self {
+        let subject = if value.is_empty() {
+            shown(key).into_owned()
+        } else {
+            format!("{} {}", shown(key), shown(value))
+        };
+        Self { subject, reason, place: place.cloned() }
+    }
+
+    /// Blames a file.
+    pub(super) fn of_file(path: &Path, reason: Reason, place: Option<&Place>) -> Self {
+        use std::os::unix::ffi::OsStrExt as _;
+        let subject = shown_bytes(path.as_os_str().as_bytes());
+        Self { subject, reason, place: place.cloned() }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.subject, self.reason)?;
+        if let Some(place) = &self.place {
+            write!(f, " ({place})")?;
+        }
+        if matches!(self.reason, Reason::NotYet) {
+            f.write_str("; remove the line to start without it")?;
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with a value, a line or a file.
+#[derive(Debug, thiserror::Error)]
+pub enum Reason {
+    #[error("unknown {what} {word}{}", suggestion(*nearest))]
+    Unknown { what: &'static str, word: String, nearest: Option<&'static str> },
+    #[error("no = after the key")]
+    NoValue,
+    #[error("a value is needed here")]
+    Empty,
+    #[error("only an empty value is allowed, which clears the whole group")]
+    OnlyEmpty,
+    #[error("expected {0}")]
+    Expected(&'static str),
+    #[error("the number is too large")]
+    TooLarge,
+    #[error("control characters are not allowed in a value")]
+    ControlCharacter,
+    #[error("it conflicts with {0}, which is set too")]
+    Conflict(&'static str),
+    #[error("lxc.net.{index}.type must be {kind} for this, and come first")]
+    NetworkType { index: u32, kind: &'static str },
+    #[error("there is no network interface yet: a line lxc.network.type must come first")]
+    NoInterface,
+    #[error("the variable is not set in wharf's own environment")]
+    NotInEnvironment,
+    #[error("is not supported yet")]
+    NotYet,
+    #[error("includes are nested deeper than {0}")]
+    TooDeep(usize),
+    #[error("the file includes itself")]
+    Cycle,
+    #[error("the file lies inside the container's own root")]
+    InsideRootfs,
+    #[error("not a regular file")]
+    NotRegular,
+    #[error("not a directory")]
+    NotDirectory,
+    #[error("the file is longer than {0} bytes")]
+    TooLong(u64),
+    #[error("more than {0} lines")]
+    TooManyLines(usize),
+    #[error("the file is not UTF-8 text")]
+    NotText,
+    #[error("other users may write to the file (mode {0:o}); chmod go-w it first")]
+    Writable(u32),
+    #[error("the file belongs to uid {0}, not to root or to you")]
+    Owner(u32),
+    #[error("{}", words(.0))]
+    Io(#[source] io::Error),
+}
+
+/// Says an operating system error in words, without Rust's number behind it.
+pub(in crate::engine) fn words(error: &io::Error) -> String {
+    error
+        .raw_os_error()
+        .map_or_else(|| error.to_string(), |code| Errno::from_raw(code).desc().to_owned())
+}
+
+fn suggestion(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |it| format!("; did you mean {it}?"))
+}

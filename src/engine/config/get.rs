@@ -1,0 +1,106 @@
+//! Shows a key's value in LXC's own format.
+
+use super::keys::{self, Form, GROUPS, Key};
+use super::mounts::AUTO_GROUPS;
+use super::settings::{Entry, Settings};
+
+/// Returns what LXC's `get_config_item` returns; None for a key it does not know.
+pub(super) fn get(settings: &Settings, name: &str) -> Option<String> {
+    if let Some(value) = settings.interfaces.get(name) {
+        return Some(value);
+    }
+    if let Some((_, prefix)) = GROUPS.iter().find(|(it, _)| *it == name) {
+        return Some(group(settings, prefix));
+    }
+    let (key, free) = keys::find(name)?;
+    let mut entries: Vec<&Entry> =
+        settings.entries.iter().filter(|it| same(key, it) && it.free == free).collect();
+    if entries.is_empty() {
+        return Some(key.default.to_owned());
+    }
+    Some(match key.form {
+        Form::Auto => {
+            entries
+                .sort_by_key(|it| AUTO_GROUPS.iter().position(|group| it.value.starts_with(group)));
+            joined(&entries, " ")
+        }
+        Form::Gids => joined(&entries, ","),
+        Form::Rootfs => storage(&joined(&entries, "")).1.to_owned(),
+        form if form.is_list() => entries.iter().map(|it| format!("{}\n", it.value)).collect(),
+        _ => joined(&entries, ""),
+    })
+}
+
+/// Splits `type:path`; what has no type is a directory. Only a word can be a type, so that a
+/// plain path may hold a colon.
+pub(super) fn storage(value: &str) -> (&str, &str) {
+    match value.split_once(':') {
+        Some((kind, path)) if !kind.contains('/') => (kind, path),
+        _ => ("dir", value),
+    }
+}
+
+/// LXC keeps what is dropped and what is kept in one list, and shows it for both keys.
+fn same(key: &Key, entry: &Entry) -> bool {
+    let caps = [Form::Capabilities, Form::CapabilitiesKept];
+    entry.key.name == key.name || (caps.contains(&key.form) && caps.contains(&entry.key.form))
+}
+
+fn group(settings: &Settings, prefix: &str) -> String {
+    settings
+        .entries
+        .iter()
+        .filter(|it| {
+            it.key.name.starts_with(prefix) && (it.key.name == prefix || prefix == "lxc.hook.")
+        })
+        .map(|it| format!("{}{} = {}\n", it.key.name, it.free, it.value))
+        .collect()
+}
+
+fn joined(entries: &[&Entry], separator: &str) -> String {
+    let values: Vec<&str> = entries.iter().map(|it| it.value.as_str()).collect();
+    values.join(separator)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(lines: &[(&str, &str)], key: &str) -> Option<String> {
+        let mut settings = Settings::default();
+        for (key, value) in lines {
+            settings.set(key, value, None).unwrap();
+        }
+        get(&settings, key)
+    }
+
+    #[test]
+    fn lists_end_every_item_with_a_newline() {
+        let lines = [("lxc.group", "g1 g2"), ("lxc.cap.drop", "sys_time 5")];
+        assert_eq!(shown(&lines, "lxc.group").unwrap(), "g2\ng1\n");
+        assert_eq!(shown(&lines, "lxc.cap.keep").unwrap(), "sys_time\n5\n");
+    }
+
+    #[test]
+    fn scalars_are_bare_and_defaults_are_lxcs() {
+        assert_eq!(shown(&[], "lxc.tty.max").unwrap(), "0");
+        assert_eq!(shown(&[], "lxc.uts.name").unwrap(), "");
+        assert_eq!(shown(&[("lxc.rootfs", "dir:/srv//a/")], "lxc.rootfs.path").unwrap(), "/srv/a");
+        assert_eq!(shown(&[("lxc.rootfs", "overlay:/a:/b")], "lxc.rootfs.path").unwrap(), "/a:/b");
+        assert_eq!(shown(&[], "lxc.nonsense"), None);
+        assert_eq!(shown(&[], "lxc.net.0.type"), None);
+    }
+
+    #[test]
+    fn groups_show_their_keys() {
+        let lines = [("lxc.cgroup.a.b", "1"), ("lxc.cgroup2.a.b", "2")];
+        assert_eq!(shown(&lines, "lxc.cgroup").unwrap(), "lxc.cgroup.a.b = 1\n");
+        assert_eq!(shown(&lines, "lxc.cgroup2.a.b").unwrap(), "2\n");
+    }
+
+    #[test]
+    fn auto_mounts_are_shown_in_lxcs_order() {
+        let lines = [("lxc.mount.auto", "cgroup:mixed sys proc")];
+        assert_eq!(shown(&lines, "lxc.mount.auto").unwrap(), "proc:mixed sys:mixed cgroup:mixed");
+    }
+}

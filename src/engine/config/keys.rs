@@ -1,0 +1,276 @@
+//! The one table of LXC's keys: every name, old and new, the form of its value, and what wharf
+//! does with it. Network interfaces have a table of their own in `net`.
+
+use super::nearest::nearest;
+
+/// One key of lxc.container.conf(5).
+#[derive(Debug)]
+pub(super) struct Key {
+    /// Today's name; one that ends in `.` has a free part behind it.
+    pub(super) name: &'static str,
+    /// Names of earlier releases that mean the same.
+    pub(super) legacy: &'static [&'static str],
+    pub(super) form: Form,
+    pub(super) support: Support,
+    /// What LXC shows for the key when no line sets it.
+    pub(super) default: &'static str,
+}
+
+/// How a value is checked, and whether several lines add up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    // One value; the last line wins.
+    Text,
+    Hostname,
+    Path,
+    Rootfs,
+    Bool,
+    Unsigned,
+    Signed,
+    Size,
+    Signal,
+    Command,
+    Arch,
+    LogLevel,
+    Facility,
+    Offset,
+    CgroupDir,
+    // One value for each free part of the key.
+    Limits,
+    Map,
+    // Lines add up.
+    List,
+    Group,
+    Capabilities,
+    CapabilitiesKept,
+    Mount,
+    Auto,
+    IdMap,
+    Namespaces,
+    Environment,
+    Gids,
+    Include,
+}
+
+impl Form {
+    /// Tells whether several lines add up instead of the last one winning.
+    pub(super) const fn is_list(self) -> bool {
+        matches!(
+            self,
+            Self::List
+                | Self::Group
+                | Self::Capabilities
+                | Self::CapabilitiesKept
+                | Self::Mount
+                | Self::Auto
+                | Self::IdMap
+                | Self::Namespaces
+                | Self::Environment
+                | Self::Gids
+                | Self::Include
+        )
+    }
+}
+
+/// What `start` does with a key that is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Support {
+    /// It is carried out.
+    Now,
+    /// It changes nothing in a running container, or other verbs read it.
+    Harmless,
+    /// These values ask for what happens anyway; others refuse the start.
+    Only(&'static [&'static str]),
+    /// It must be the host's architecture.
+    HostArch,
+    /// It asks for nothing where the host lacks this security module.
+    Lsm(Lsm),
+    /// It refuses the start.
+    Later,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lsm {
+    AppArmor,
+    SeLinux,
+}
+
+use Form as F;
+use Support::{Harmless, HostArch, Later, Now, Only};
+
+const fn key(
+    name: &'static str,
+    legacy: &'static [&'static str],
+    form: Form,
+    support: Support,
+    default: &'static str,
+) -> Key {
+    Key { name, legacy, form, support, default }
+}
+
+/// Where LXC mounts the root before it turns into `/`; wharf needs no such place.
+const ROOTFS_MOUNT: &str = "/usr/lib/x86_64-linux-gnu/lxc/rootfs";
+
+/// Every key but those of the network. Exact names come before the prefixes they share.
+#[rustfmt::skip]
+pub(super) const KEYS: &[Key] = &[
+    key("lxc.include", &[], F::Include, Now, ""),
+    key("lxc.arch", &[], F::Arch, HostArch, ""),
+    key("lxc.uts.name", &["lxc.utsname"], F::Hostname, Now, ""),
+    key("lxc.ephemeral", &[], F::Bool, Only(&["0"]), "0"),
+    key("lxc.no_new_privs", &[], F::Bool, Now, "0"),
+    key("lxc.sched.core", &[], F::Bool, Only(&["0"]), "0"),
+    key("lxc.time.offset.boot", &[], F::Offset, Later, "0 ns\n"),
+    key("lxc.time.offset.monotonic", &[], F::Offset, Later, "0ns\n"),
+    key("lxc.keyring.session", &[], F::Bool, Only(&["1"]), "0"),
+
+    key("lxc.rootfs.path", &["lxc.rootfs"], F::Rootfs, Now, ""),
+    key("lxc.rootfs.backend", &[], F::Text, Only(&["dir", "best"]), ""),
+    key("lxc.rootfs.mount", &[], F::Path, Harmless, ROOTFS_MOUNT),
+    key("lxc.rootfs.options", &[], F::Text, Later, ""),
+    key("lxc.rootfs.managed", &[], F::Bool, Harmless, "1"),
+    key("lxc.pivotdir", &[], F::Path, Harmless, ""),
+    key("lxc.kmsg", &[], F::Bool, Harmless, ""),
+
+    key("lxc.mount.fstab", &["lxc.mount"], F::Path, Now, ""),
+    key("lxc.mount.entry", &[], F::Mount, Now, ""),
+    key("lxc.mount.auto", &[], F::Auto, Now, ""),
+
+    key("lxc.cgroup.dir", &[], F::CgroupDir, Later, ""),
+    key("lxc.cgroup.dir.container", &[], F::CgroupDir, Later, ""),
+    key("lxc.cgroup.dir.container.inner", &[], F::CgroupDir, Later, ""),
+    key("lxc.cgroup.dir.monitor", &[], F::CgroupDir, Later, ""),
+    key("lxc.cgroup.dir.monitor.pivot", &[], F::CgroupDir, Harmless, ""),
+    key("lxc.cgroup.relative", &[], F::Bool, Only(&["0"]), "0"),
+    key("lxc.cgroup.", &[], F::List, Now, ""),
+    key("lxc.cgroup2.", &[], F::List, Now, ""),
+
+    key("lxc.cap.drop", &[], F::Capabilities, Now, ""),
+    key("lxc.cap.keep", &[], F::CapabilitiesKept, Now, ""),
+    key("lxc.idmap", &["lxc.id_map"], F::IdMap, Later, ""),
+    key("lxc.apparmor.profile", &["lxc.aa_profile"], F::Text, Support::Lsm(Lsm::AppArmor), ""),
+    key("lxc.apparmor.allow_incomplete", &["lxc.aa_allow_incomplete"], F::Bool, Harmless, "0"),
+    key("lxc.apparmor.allow_nesting", &[], F::Bool, Harmless, "0"),
+    key("lxc.apparmor.raw", &[], F::List, Support::Lsm(Lsm::AppArmor), ""),
+    key("lxc.selinux.context", &["lxc.se_context"], F::Text, Support::Lsm(Lsm::SeLinux), ""),
+    key("lxc.selinux.context.keyring", &[], F::Text, Support::Lsm(Lsm::SeLinux), ""),
+    key("lxc.seccomp.profile", &["lxc.seccomp"], F::Path, Later, ""),
+    key("lxc.seccomp.allow_nesting", &[], F::Bool, Only(&["0"]), "0"),
+    key("lxc.seccomp.notify.proxy", &[], F::Text, Later, ""),
+    key("lxc.seccomp.notify.cookie", &[], F::Text, Later, ""),
+
+    key("lxc.namespace.clone", &[], F::Namespaces, Later, ""),
+    key("lxc.namespace.keep", &[], F::Namespaces, Later, ""),
+    key("lxc.namespace.share.", &[], F::Map, Later, ""),
+
+    key("lxc.tty.max", &["lxc.tty"], F::Unsigned, Now, "0"),
+    key("lxc.tty.dir", &["lxc.devttydir"], F::Path, Harmless, ""),
+    key("lxc.pty.max", &["lxc.pts"], F::Unsigned, Now, "0"),
+    key("lxc.console.path", &["lxc.console"], F::Path, Now, ""),
+    key("lxc.console.logfile", &[], F::Path, Now, ""),
+    key("lxc.console.buffer.size", &[], F::Size, Now, "0"),
+    key("lxc.console.size", &[], F::Size, Now, "0"),
+    key("lxc.console.rotate", &[], F::Bool, Now, "0"),
+    key("lxc.autodev", &[], F::Bool, Only(&["1"]), "1"),
+    key("lxc.autodev.tmpfs.size", &[], F::Unsigned, Harmless, "0"),
+
+    key("lxc.hook.version", &[], F::Unsigned, Harmless, "0"),
+    key("lxc.hook.pre-start", &[], F::List, Later, ""),
+    key("lxc.hook.pre-mount", &[], F::List, Later, ""),
+    key("lxc.hook.mount", &[], F::List, Later, ""),
+    key("lxc.hook.autodev", &[], F::List, Later, ""),
+    key("lxc.hook.start-host", &[], F::List, Later, ""),
+    key("lxc.hook.start", &[], F::List, Later, ""),
+    key("lxc.hook.stop", &[], F::List, Later, ""),
+    key("lxc.hook.post-stop", &[], F::List, Later, ""),
+    key("lxc.hook.clone", &[], F::List, Harmless, ""),
+    key("lxc.hook.destroy", &[], F::List, Harmless, ""),
+
+    key("lxc.init.cmd", &["lxc.init_cmd"], F::Command, Now, ""),
+    key("lxc.execute.cmd", &[], F::Command, Harmless, ""),
+    key("lxc.init.cwd", &[], F::Path, Now, ""),
+    key("lxc.init.uid", &["lxc.init_uid"], F::Unsigned, Now, "0"),
+    key("lxc.init.gid", &["lxc.init_gid"], F::Unsigned, Now, "0"),
+    key("lxc.init.groups", &[], F::Gids, Later, ""),
+    key("lxc.signal.halt", &["lxc.haltsignal"], F::Signal, Now, "0"),
+    key("lxc.signal.reboot", &["lxc.rebootsignal"], F::Signal, Now, "0"),
+    key("lxc.signal.stop", &["lxc.stopsignal"], F::Signal, Now, "0"),
+    key("lxc.prlimit.", &["lxc.limit."], F::Limits, Later, ""),
+    key("lxc.sysctl.", &[], F::Map, Later, ""),
+    key("lxc.proc.", &[], F::Map, Later, ""),
+    key("lxc.environment", &[], F::Environment, Now, ""),
+    key("lxc.environment.runtime", &[], F::Environment, Now, ""),
+    key("lxc.environment.hooks", &[], F::Environment, Harmless, ""),
+    key("lxc.start.auto", &[], F::Unsigned, Harmless, "0"),
+    key("lxc.start.delay", &[], F::Unsigned, Harmless, "0"),
+    key("lxc.start.order", &[], F::Signed, Harmless, "0"),
+    key("lxc.group", &[], F::Group, Harmless, ""),
+    key("lxc.monitor.unshare", &[], F::Unsigned, Only(&["0"]), "0"),
+    key("lxc.monitor.signal.pdeath", &[], F::Signal, Only(&["9"]), "9"),
+    key("lxc.log.level", &["lxc.loglevel"], F::LogLevel, Harmless, "NOTSET"),
+    key("lxc.log.file", &["lxc.logfile"], F::Path, Harmless, ""),
+    key("lxc.log.syslog", &["lxc.syslog"], F::Facility, Harmless, ""),
+];
+
+/// Names without a value of their own: an empty one clears all keys that start with it.
+pub(super) const GROUPS: &[(&str, &str)] = &[
+    ("lxc.cgroup", "lxc.cgroup."),
+    ("lxc.cgroup2", "lxc.cgroup2."),
+    ("lxc.prlimit", "lxc.prlimit."),
+    ("lxc.limit", "lxc.prlimit."),
+    ("lxc.sysctl", "lxc.sysctl."),
+    ("lxc.proc", "lxc.proc."),
+    ("lxc.hook", "lxc.hook."),
+];
+
+/// Finds the key that `name` is written for, by today's or an earlier name, and its free part.
+pub(super) fn find(name: &str) -> Option<(&'static Key, &str)> {
+    let exact = KEYS.iter().find(|it| it.name == name || it.legacy.contains(&name));
+    if let Some(key) = exact {
+        return Some((key, ""));
+    }
+    KEYS.iter().find_map(|key| {
+        let mut names = std::iter::once(&key.name).chain(key.legacy);
+        let free = names.find_map(|it| name.strip_prefix(*it).filter(|_| it.ends_with('.')))?;
+        (!free.is_empty()).then_some((key, free))
+    })
+}
+
+/// Returns the known key that `name` most likely meant.
+pub(super) fn nearest_name(name: &str) -> Option<&'static str> {
+    let all = KEYS.iter().flat_map(|it| std::iter::once(&it.name).chain(it.legacy));
+    nearest(name, all.copied().chain(super::net::NAMES.iter().copied()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_finds_its_own_key() {
+        for key in KEYS {
+            for name in std::iter::once(&key.name).chain(key.legacy) {
+                let asked =
+                    if name.ends_with('.') { format!("{name}x") } else { (*name).to_owned() };
+                let (found, _) = find(&asked).unwrap();
+                assert_eq!(found.name, key.name, "{asked}");
+            }
+        }
+    }
+
+    #[test]
+    fn free_parts_are_split_off_and_prefixes_alone_are_nothing() {
+        let (key, free) = find("lxc.cgroup.memory.limit_in_bytes").unwrap();
+        assert_eq!((key.name, free), ("lxc.cgroup.", "memory.limit_in_bytes"));
+        assert_eq!(find("lxc.cgroup2.memory.max").unwrap().0.name, "lxc.cgroup2.");
+        assert_eq!(find("lxc.limit.nofile").unwrap().0.name, "lxc.prlimit.");
+        assert!(find("lxc.cgroup.").is_none());
+        assert!(find("lxc.ttyfoo").is_none());
+    }
+
+    #[test]
+    fn a_mistyped_key_is_recognised() {
+        assert_eq!(nearest_name("lxc.rootfs.pth"), Some("lxc.rootfs.path"));
+        assert_eq!(nearest_name("lxc.utsnam"), Some("lxc.utsname"));
+    }
+}

@@ -1,0 +1,86 @@
+//! LXC's line grammar: one `key = value` a line, `#` comments, all else ignored. Knows no key.
+
+/// What one line of a configuration says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Line<'a> {
+    /// Blank, or a comment.
+    Nothing,
+    /// Text that does not start with `lxc.`, which LXC passes over in silence.
+    Foreign(&'a str),
+    /// `key = value`, both trimmed, one pair of quotes around the value taken off.
+    Setting { key: &'a str, value: &'a str },
+    /// A line that starts with `lxc.` and has no `=`.
+    NoValue(&'a str),
+}
+
+/// The prefix of every key.
+pub(super) const PREFIX: &str = "lxc.";
+
+/// Reads one line.
+pub(super) fn line(text: &str) -> Line<'_> {
+    let text = trim(text);
+    if text.is_empty() || text.starts_with('#') {
+        return Line::Nothing;
+    }
+    if !text.starts_with(PREFIX) {
+        return Line::Foreign(text);
+    }
+    match text.split_once('=') {
+        Some((key, value)) => Line::Setting { key: trim(key), value: unquote(trim(value)) },
+        None => Line::NoValue(text),
+    }
+}
+
+/// Takes off what isspace(3) calls blank, at both ends.
+pub(super) fn trim(text: &str) -> &str {
+    text.trim_matches(|it: char| it.is_ascii_whitespace() || it == '\u{b}')
+}
+
+/// Takes one pair of equal quotes off a value that is wholly inside them. There are no escapes.
+fn unquote(value: &str) -> &str {
+    for quote in ['"', '\''] {
+        if let Some(inner) = value.strip_prefix(quote).and_then(|it| it.strip_suffix(quote)) {
+            return inner;
+        }
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setting(text: &str) -> (&str, &str) {
+        match line(text) {
+            Line::Setting { key, value } => (key, value),
+            other => panic!("{text:?} is {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_first_equals_sign_splits_and_blanks_go() {
+        assert_eq!(setting("  lxc.a\t =  b = c \r"), ("lxc.a", "b = c"));
+        assert_eq!(setting("lxc.a="), ("lxc.a", ""));
+    }
+
+    #[test]
+    fn there_are_no_trailing_comments() {
+        assert_eq!(setting("lxc.a = 1 # c"), ("lxc.a", "1 # c"));
+    }
+
+    #[test]
+    fn one_pair_of_matching_quotes_is_taken_off() {
+        assert_eq!(setting("lxc.a = \"x\"").1, "x");
+        assert_eq!(setting("lxc.a = ''x''").1, "'x'");
+        assert_eq!(setting("lxc.a = \"x'").1, "\"x'");
+        assert_eq!(setting("lxc.a = \"").1, "\"");
+    }
+
+    #[test]
+    fn other_lines_are_told_apart() {
+        assert_eq!(line("   # lxc.a = 1"), Line::Nothing);
+        assert_eq!(line(" \t"), Line::Nothing);
+        assert_eq!(line("hello = 1"), Line::Foreign("hello = 1"));
+        assert_eq!(line(" lxc.a "), Line::NoValue("lxc.a"));
+    }
+}

@@ -1,0 +1,415 @@
+//! Network interfaces: `lxc.net.N.*`, and the older `lxc.network.*` where each `type` opens one.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::super::spec::Place;
+use super::error::Reason;
+use super::nearest::nearest;
+use super::values;
+
+/// Every key as it is looked up for advice.
+pub(super) const NAMES: [&str; 8] = [
+    "lxc.net",
+    "lxc.net.0.type",
+    "lxc.net.0.flags",
+    "lxc.net.0.link",
+    "lxc.net.0.name",
+    "lxc.net.0.hwaddr",
+    "lxc.network.type",
+    "lxc.network.link",
+];
+
+pub(super) const TYPES: [&str; 7] = ["none", "empty", "veth", "macvlan", "ipvlan", "vlan", "phys"];
+
+/// One part of an interface's configuration.
+struct Part {
+    name: &'static str,
+    legacy: &'static str,
+    /// The type that must have been set before, if only one has the part.
+    of: Option<&'static str>,
+    list: bool,
+    check: fn(&str) -> Result<String, Reason>,
+}
+
+const fn part(
+    name: &'static str,
+    of: Option<&'static str>,
+    list: bool,
+    check: fn(&str) -> Result<String, Reason>,
+) -> Part {
+    Part { name, legacy: name, of, list, check }
+}
+
+const fn renamed(
+    name: &'static str,
+    legacy: &'static str,
+    check: fn(&str) -> Result<String, Reason>,
+) -> Part {
+    Part { name, legacy, of: None, list: true, check }
+}
+
+#[rustfmt::skip]
+const PARTS: &[Part] = &[
+    part("type", None, false, kind),
+    part("flags", None, false, up),
+    part("link", None, false, interface),
+    part("name", None, false, interface),
+    part("hwaddr", None, false, text),
+    part("mtu", None, false, text),
+    renamed("ipv4.address", "ipv4", ipv4),
+    part("ipv4.gateway", None, false, gateway4),
+    renamed("ipv6.address", "ipv6", ipv6),
+    part("ipv6.gateway", None, false, gateway6),
+    part("script.up", None, false, text),
+    part("script.down", None, false, text),
+    part("l2proxy", None, false, flag),
+    part("veth.pair", Some("veth"), false, interface),
+    part("veth.mode", Some("veth"), false, veth_mode),
+    part("veth.ipv4.route", Some("veth"), true, text),
+    part("veth.ipv6.route", Some("veth"), true, text),
+    part("veth.vlan.id", Some("veth"), false, veth_vlan),
+    part("veth.vlan.tagged.id", Some("veth"), true, vlan),
+    part("veth.n_rxqueues", Some("veth"), false, positive),
+    part("veth.n_txqueues", Some("veth"), false, positive),
+    part("macvlan.mode", Some("macvlan"), false, macvlan_mode),
+    part("ipvlan.mode", Some("ipvlan"), false, ipvlan_mode),
+    part("ipvlan.isolation", Some("ipvlan"), false, ipvlan_isolation),
+    part("vlan.id", Some("vlan"), false, vlan16),
+];
+
+/// One interface: its type and what else is set, in order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Interface {
+    pub(super) kind: Option<&'static str>,
+    pub(super) place: Option<Place>,
+    parts: Vec<(&'static str, String)>,
+}
+
+/// Every interface, by its index.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Interfaces {
+    pub(super) by_index: BTreeMap<u32, Interface>,
+    /// The one that `lxc.network.*` without an index speaks of.
+    current: Option<u32>,
+}
+
+impl Interfaces {
+    /// Takes one line whose key starts with `lxc.net`. None: it is no key of the network.
+    pub(super) fn set(
+        &mut self,
+        key: &str,
+        value: &str,
+        place: Option<&Place>,
+    ) -> Option<Result<(), Reason>> {
+        let (rest, legacy) = match key.strip_prefix("lxc.network") {
+            Some(rest) => (rest, true),
+            None => (key.strip_prefix("lxc.net")?, false),
+        };
+        if rest.is_empty() {
+            return Some(self.clear(value));
+        }
+        let rest = rest.strip_prefix('.')?;
+        let (first, name) = rest.split_once('.').unwrap_or((rest, ""));
+        match first.parse::<u32>() {
+            Ok(index) if name.is_empty() => Some(self.remove(index, value)),
+            Ok(index) => Some(self.part(index, name, value, place)),
+            Err(_) if legacy => Some(self.unnumbered(rest, value, place)),
+            Err(_) => None,
+        }
+    }
+
+    /// Returns a part's value as LXC shows it; None when there is no such key or interface.
+    pub(super) fn get(&self, key: &str) -> Option<String> {
+        let rest = key.strip_prefix("lxc.network").or_else(|| key.strip_prefix("lxc.net"))?;
+        if rest.is_empty() {
+            let kinds = self.by_index.values().map(|it| it.kind.unwrap_or("none"));
+            return Some(kinds.map(|it| format!("{it}\n")).collect());
+        }
+        let (index, name) = rest.strip_prefix('.')?.split_once('.')?;
+        let interface = self.by_index.get(&index.parse().ok()?)?;
+        let part = find(name)?;
+        if part.name == "type" {
+            return Some(interface.kind.unwrap_or_default().to_owned());
+        }
+        let values = interface.parts.iter().filter(|(it, _)| *it == part.name);
+        let shown: Vec<&str> = values.map(|(_, value)| value.as_str()).collect();
+        Some(if shown.is_empty() && part.name == "l2proxy" {
+            "0".to_owned()
+        } else {
+            shown.join("\n")
+        })
+    }
+
+    fn clear(&mut self, value: &str) -> Result<(), Reason> {
+        if !value.is_empty() {
+            return Err(Reason::OnlyEmpty);
+        }
+        *self = Self::default();
+        Ok(())
+    }
+
+    fn remove(&mut self, index: u32, value: &str) -> Result<(), Reason> {
+        if !value.is_empty() {
+            return Err(Reason::OnlyEmpty);
+        }
+        self.by_index.remove(&index);
+        Ok(())
+    }
+
+    /// `lxc.network.NAME`: a type opens a new interface, anything else speaks of the last one.
+    fn unnumbered(&mut self, name: &str, value: &str, place: Option<&Place>) -> Result<(), Reason> {
+        if name == "type" && !value.is_empty() {
+            let next = self.by_index.keys().next_back().map_or(0, |it| it.saturating_add(1));
+            self.current = Some(next);
+        }
+        let index = self.current.ok_or(Reason::NoInterface)?;
+        self.part(index, name, value, place)
+    }
+
+    fn part(
+        &mut self,
+        index: u32,
+        name: &str,
+        value: &str,
+        place: Option<&Place>,
+    ) -> Result<(), Reason> {
+        let Some(part) = find(name) else {
+            return Err(Reason::Unknown {
+                what: "network key",
+                word: name.to_owned(),
+                nearest: nearest(name, PARTS.iter().map(|it| it.name)),
+            });
+        };
+        let interface = self.by_index.entry(index).or_default();
+        if part.name == "type" {
+            // A type line starts the interface anew, whatever was set before.
+            *interface = Interface { place: place.cloned(), ..Interface::default() };
+            interface.kind = kind_of(value)?;
+            return Ok(());
+        }
+        if let Some(kind) = part.of
+            && interface.kind != Some(kind)
+        {
+            return Err(Reason::NetworkType { index, kind });
+        }
+        let checked = if value.is_empty() { None } else { Some((part.check)(value)?) };
+        if !part.list || checked.is_none() {
+            interface.parts.retain(|(it, _)| *it != part.name);
+        }
+        interface.parts.extend(checked.map(|it| (part.name, it)));
+        Ok(())
+    }
+}
+
+fn find(name: &str) -> Option<&'static Part> {
+    PARTS.iter().find(|it| it.name == name || it.legacy == name)
+}
+
+fn one_of(value: &str, words: &[&str], expected: &'static str) -> Result<String, Reason> {
+    if words.contains(&value) { Ok(value.to_owned()) } else { Err(Reason::Expected(expected)) }
+}
+
+fn kind_of(value: &str) -> Result<Option<&'static str>, Reason> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    TYPES.into_iter().find(|it| *it == value).map(Some).ok_or_else(|| Reason::Unknown {
+        what: "network type",
+        word: value.to_owned(),
+        nearest: nearest(value, TYPES),
+    })
+}
+
+fn kind(value: &str) -> Result<String, Reason> {
+    kind_of(value).map(|it| it.unwrap_or_default().to_owned())
+}
+
+fn up(_value: &str) -> Result<String, Reason> {
+    Ok("up".to_owned())
+}
+
+fn text(value: &str) -> Result<String, Reason> {
+    Ok(value.to_owned())
+}
+
+/// Interface names end at 15 bytes; LXC cuts longer ones with a log line.
+fn interface(value: &str) -> Result<String, Reason> {
+    const LONGEST: usize = libc::IFNAMSIZ - 1;
+    if value.contains('/') || value == "." || value == ".." || value.contains(char::is_whitespace) {
+        return Err(Reason::Expected("the name of a network interface"));
+    }
+    let end = value.floor_char_boundary(LONGEST);
+    Ok(value.get(..end).unwrap_or(value).to_owned())
+}
+
+fn flag(value: &str) -> Result<String, Reason> {
+    values::boolean(value).map(|it| u8::from(it).to_string())
+}
+
+fn positive(value: &str) -> Result<String, Reason> {
+    match values::signed(value)? {
+        number if number > 0 => Ok(number.to_string()),
+        _ => Err(Reason::Expected("a number above 0")),
+    }
+}
+
+fn vlan(value: &str) -> Result<String, Reason> {
+    const LAST: u64 = 4094;
+    match values::unsigned(value)? {
+        number if number <= LAST => Ok(number.to_string()),
+        _ => Err(Reason::Expected("a VLAN from 0 to 4094")),
+    }
+}
+
+fn vlan16(value: &str) -> Result<String, Reason> {
+    match values::unsigned(value)? {
+        number if number <= u64::from(u16::MAX) => Ok(number.to_string()),
+        _ => Err(Reason::TooLarge),
+    }
+}
+
+fn veth_vlan(value: &str) -> Result<String, Reason> {
+    if value == "none" { Ok(value.to_owned()) } else { vlan(value) }
+}
+
+fn veth_mode(value: &str) -> Result<String, Reason> {
+    one_of(value, &["bridge", "router"], "bridge or router")
+}
+
+fn macvlan_mode(value: &str) -> Result<String, Reason> {
+    const MODES: &[&str] = &["private", "vepa", "bridge", "passthru"];
+    one_of(value, MODES, "private, vepa, bridge or passthru")
+}
+
+fn ipvlan_mode(value: &str) -> Result<String, Reason> {
+    one_of(value, &["l3", "l3s", "l2"], "l3, l3s or l2")
+}
+
+fn ipvlan_isolation(value: &str) -> Result<String, Reason> {
+    one_of(value, &["bridge", "private", "vepa"], "bridge, private or vepa")
+}
+
+/// `a.b.c.d[/prefix] [broadcast]`; without a prefix the address's class gives it.
+fn ipv4(value: &str) -> Result<String, Reason> {
+    const EXPECTED: Reason = Reason::Expected("an IPv4 address, such as 10.0.3.2/24");
+    const BITS: u8 = 32;
+    let mut fields = value.split_ascii_whitespace();
+    let (address, prefix) = split_prefix(fields.next().unwrap_or_default());
+    let address: Ipv4Addr = address.parse().map_err(|_no_address| EXPECTED)?;
+    let prefix = match prefix {
+        Some(text) => text.parse().ok().filter(|it| *it <= BITS).ok_or(EXPECTED)?,
+        None => match address.octets() {
+            [0..=127, ..] => 8,
+            [128..=191, ..] => 16,
+            [192..=223, ..] => 24,
+            _ => BITS,
+        },
+    };
+    if fields.next().is_some_and(|it| it.parse::<Ipv4Addr>().is_err()) {
+        return Err(EXPECTED);
+    }
+    Ok(format!("{address}/{prefix}"))
+}
+
+fn ipv6(value: &str) -> Result<String, Reason> {
+    const EXPECTED: Reason = Reason::Expected("an IPv6 address, such as 2001:db8::2/64");
+    const BITS: u8 = 128;
+    let (address, prefix) = split_prefix(value);
+    let address: Ipv6Addr = address.parse().map_err(|_no_address| EXPECTED)?;
+    let prefix: u8 = prefix.unwrap_or("64").parse().map_err(|_no_number| EXPECTED)?;
+    if prefix > BITS {
+        return Err(EXPECTED);
+    }
+    Ok(format!("{address}/{prefix}"))
+}
+
+fn split_prefix(value: &str) -> (&str, Option<&str>) {
+    match value.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix)),
+        None => (value, None),
+    }
+}
+
+fn gateway4(value: &str) -> Result<String, Reason> {
+    let known = ["auto", "dev"].contains(&value) || value.parse::<Ipv4Addr>().is_ok();
+    known.then(|| value.to_owned()).ok_or(Reason::Expected("an IPv4 address, auto or dev"))
+}
+
+fn gateway6(value: &str) -> Result<String, Reason> {
+    let known = ["auto", "dev"].contains(&value) || value.parse::<Ipv6Addr>().is_ok();
+    known.then(|| value.to_owned()).ok_or(Reason::Expected("an IPv6 address, auto or dev"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &[(&str, &str)]) -> Result<Interfaces, Reason> {
+        let mut all = Interfaces::default();
+        for (key, value) in lines {
+            all.set(key, value, None).unwrap()?;
+        }
+        Ok(all)
+    }
+
+    #[test]
+    fn a_type_line_starts_the_interface_anew() {
+        let all = read(&[
+            ("lxc.net.0.flags", "up"),
+            ("lxc.net.0.type", "veth"),
+            ("lxc.net.0.link", "br0"),
+        ])
+        .unwrap();
+        assert_eq!(all.get("lxc.net.0.flags").unwrap(), "");
+        assert_eq!(all.get("lxc.net.0.link").unwrap(), "br0");
+        assert_eq!(all.get("lxc.net").unwrap(), "veth\n");
+    }
+
+    #[test]
+    fn old_lines_speak_of_the_interface_opened_last() {
+        let all = read(&[
+            ("lxc.network.type", "veth"),
+            ("lxc.network.ipv4", "10.2.3.5/24 10.2.3.255"),
+            ("lxc.network.type", "macvlan"),
+            ("lxc.network.macvlan.mode", "vepa"),
+        ])
+        .unwrap();
+        assert_eq!(all.get("lxc.net.0.ipv4.address").unwrap(), "10.2.3.5/24");
+        assert_eq!(all.get("lxc.net.1.macvlan.mode").unwrap(), "vepa");
+        assert!(matches!(read(&[("lxc.network.link", "br0")]), Err(Reason::NoInterface)));
+    }
+
+    #[test]
+    fn parts_of_one_type_need_that_type_first() {
+        assert!(matches!(
+            read(&[("lxc.net.1.veth.pair", "a")]),
+            Err(Reason::NetworkType { index: 1, kind: "veth" })
+        ));
+    }
+
+    #[test]
+    fn an_empty_value_drops_interfaces_and_a_full_one_does_not() {
+        let mut all = read(&[("lxc.net.0.type", "empty"), ("lxc.net.1.type", "none")]).unwrap();
+        all.set("lxc.net.0", "", None).unwrap().unwrap();
+        assert_eq!(all.by_index.len(), 1);
+        assert!(all.set("lxc.net", "x", None).unwrap().is_err());
+        all.set("lxc.net", "", None).unwrap().unwrap();
+        assert!(all.by_index.is_empty());
+    }
+
+    #[test]
+    fn addresses_get_their_prefix() {
+        assert_eq!(ipv4("10.1.2.3").unwrap(), "10.1.2.3/8");
+        assert_eq!(ipv4("192.168.0.2").unwrap(), "192.168.0.2/24");
+        assert_eq!(ipv6("2001:db8::2").unwrap(), "2001:db8::2/64");
+        assert!(ipv4("10.1.2.3/33").is_err());
+        assert!(ipv6("10.1.2.3").is_err());
+    }
+
+    #[test]
+    fn interface_names_are_cut_and_never_paths() {
+        assert_eq!(interface("abcdefghijklmnopqr").unwrap(), "abcdefghijklmno");
+        assert!(interface("../../x").is_err());
+    }
+}

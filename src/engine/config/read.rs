@@ -1,0 +1,209 @@
+//! Goes through the lines of a configuration and of what it includes, gathering every error.
+
+use std::path::Path;
+
+use super::super::spec::Place;
+use super::error::{ConfigError, Reason};
+use super::include::{self, Identity, MAX_DEPTH};
+use super::lexer::{self, Line, PREFIX};
+use super::settings::Settings;
+
+/// Most lines that are read in all, so that files that include each other have an end.
+const MAX_LINES: usize = 10_000;
+
+/// A configuration being read.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    pub(super) settings: Settings,
+    pub(super) errors: Vec<ConfigError>,
+    /// Lines that LXC passes over in silence although they are no comments.
+    pub(super) foreign: Vec<(Place, String)>,
+    /// The files being read, outermost first.
+    open: Vec<Identity>,
+    depth: usize,
+    lines: usize,
+}
+
+impl Reader {
+    /// Starts reading a file with this identity.
+    pub(super) fn new(file: Option<Identity>) -> Self {
+        Self { open: file.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Reads every line of `text`, which is in `file`.
+    pub(super) fn text(&mut self, text: &str, file: &Path) {
+        for (at, text) in text.split('\n').enumerate() {
+            self.lines += 1;
+            let place = Place { file: file.to_path_buf(), line: at + 1 };
+            if self.lines > MAX_LINES {
+                let reason = Reason::TooManyLines(MAX_LINES);
+                self.errors.push(ConfigError::of_file(file, reason, None));
+                return;
+            }
+            match lexer::line(text) {
+                Line::Nothing => (),
+                Line::Foreign(text) => self.foreign.push((place, text.to_owned())),
+                Line::NoValue(text) => {
+                    self.errors.push(ConfigError::of(text, "", Reason::NoValue, Some(&place)));
+                }
+                Line::Setting { key, value } => self.setting(key, value, Some(&place)),
+            }
+        }
+    }
+
+    /// Takes one `key = value`; place None: from the command line.
+    pub(super) fn setting(&mut self, key: &str, value: &str, place: Option<&Place>) {
+        if !key.starts_with(PREFIX) {
+            let reason = Reason::Expected("a key that starts with lxc.");
+            self.errors.push(ConfigError::of(key, value, reason, place));
+            return;
+        }
+        match self.settings.set(key, value, place) {
+            Err(reason) => {
+                // An unknown key is the subject itself; its value would only blur the message.
+                let about =
+                    if matches!(reason, Reason::Unknown { what: "key", .. }) { "" } else { value };
+                self.errors.push(ConfigError::of(key, about, reason, place));
+            }
+            Ok(()) if key == INCLUDE && !value.is_empty() => self.include(value, place),
+            Ok(()) => (),
+        }
+    }
+
+    /// Returns the settings, or the first error.
+    pub(super) fn finish(self) -> Result<Settings, ConfigError> {
+        match self.errors.into_iter().next() {
+            None => Ok(self.settings),
+            Some(error) => Err(error),
+        }
+    }
+
+    fn include(&mut self, value: &str, place: Option<&Place>) {
+        let path = Path::new(value);
+        let files =
+            self.check_include(path).and_then(|()| include::files(path, value.ends_with('/')));
+        match files {
+            Err(reason) => self.errors.push(ConfigError::of(INCLUDE, value, reason, place)),
+            Ok(files) => {
+                for file in files {
+                    self.included(&file, place);
+                }
+            }
+        }
+    }
+
+    fn check_include(&self, path: &Path) -> Result<(), Reason> {
+        if self.depth >= MAX_DEPTH {
+            return Err(Reason::TooDeep(MAX_DEPTH));
+        }
+        let rootfs = self.settings.last("lxc.rootfs.path").map(|it| Path::new(&it.value));
+        match rootfs {
+            // What the container itself can write must not decide how it is confined.
+            Some(root) if root != Path::new("/") && path.starts_with(root) => {
+                Err(Reason::InsideRootfs)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn included(&mut self, file: &Path, place: Option<&Place>) {
+        let outcome = include::read(file).and_then(|(text, identity)| {
+            if self.open.contains(&identity) { Err(Reason::Cycle) } else { Ok((text, identity)) }
+        });
+        match outcome {
+            Err(reason) => {
+                let value = file.to_string_lossy();
+                self.errors.push(ConfigError::of(INCLUDE, &value, reason, place));
+            }
+            Ok((text, identity)) => {
+                self.open.push(identity);
+                self.depth += 1;
+                self.text(&text, file);
+                self.depth -= 1;
+                self.open.pop();
+            }
+        }
+    }
+}
+
+const INCLUDE: &str = "lxc.include";
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> Reader {
+        let mut reader = Reader::new(None);
+        reader.text(text, Path::new("c"));
+        reader
+    }
+
+    #[test]
+    fn every_bad_line_is_found_with_its_number() {
+        let reader = read("lxc.tty.maxx = 1\nhello\nlxc.tty.max\nlxc.tty.max = x\n");
+        let errors: Vec<String> = reader.errors.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            errors,
+            [
+                "lxc.tty.maxx: unknown key lxc.tty.maxx; did you mean lxc.tty.max? (line 1 of c)",
+                "lxc.tty.max: no = after the key (line 3 of c)",
+                "lxc.tty.max x: expected a number that is not negative (line 4 of c)",
+            ]
+        );
+        assert_eq!(reader.foreign.len(), 1);
+    }
+
+    #[test]
+    fn includes_are_spliced_in_and_errors_name_the_inner_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().join("inner.conf");
+        fs::write(&inner, "lxc.tty.max = 3\nlxc.bogus = 1\n").unwrap();
+        let reader = read(&format!("lxc.tty.max = 1\nlxc.include = {}\n", inner.display()));
+        assert_eq!(reader.settings.number::<u32>("lxc.tty.max"), 3);
+        let text = reader.errors.first().unwrap().to_string();
+        assert!(text.contains(&format!("line 2 of {}", inner.display())), "{text}");
+    }
+
+    #[test]
+    fn cycles_and_deep_nests_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = dir.path().join("own.conf");
+        fs::write(&own, format!("lxc.include = {}\n", own.display())).unwrap();
+        let reader = read(&format!("lxc.include = {}\n", own.display()));
+        assert!(matches!(reader.errors.first().unwrap().reason, Reason::Cycle));
+
+        for level in 0..12 {
+            let next = dir.path().join(format!("{}.conf", level + 1));
+            let text = format!("lxc.include = {}\n", next.display());
+            fs::write(dir.path().join(format!("{level}.conf")), text).unwrap();
+        }
+        let reader = read(&format!("lxc.include = {}\n", dir.path().join("0.conf").display()));
+        assert!(matches!(reader.errors.first().unwrap().reason, Reason::TooDeep(MAX_DEPTH)));
+    }
+
+    #[test]
+    fn a_container_cannot_bring_its_own_configuration() {
+        let reader = read("lxc.rootfs.path = /srv/web\nlxc.include = /srv/web/etc/lxc.conf\n");
+        assert!(matches!(reader.errors.first().unwrap().reason, Reason::InsideRootfs));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "(lxc\\.[a-z.]{0,12} ?= ?.{0,20}\n|.{0,30}\n){0,8}") {
+            // Only what the lines themselves say: an include would read files of the machine.
+            let text = text.replace("lxc.include", "lxc.inc");
+            _ = read(&text);
+        }
+
+        #[test]
+        fn no_value_of_any_key_makes_it_panic(at in 0..super::super::keys::KEYS.len(), value in ".{0,30}") {
+            let key = super::super::keys::KEYS[at].name;
+            prop_assume!(key != INCLUDE);
+            _ = read(&format!("{key}{} = {value}", if key.ends_with('.') { "x" } else { "" }));
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Signal names as LXC accepts them: a number, `SIGNAME`, `SIGRTMIN+n`, `SIGRTMAX-n`.
+
+use super::error::Reason;
+use super::values::unsigned;
+
+/// signal(7) for every architecture that wharf builds on; the first name of a number is shown.
+const NAMES: [(&str, i32); 34] = [
+    ("SIGHUP", libc::SIGHUP),
+    ("SIGINT", libc::SIGINT),
+    ("SIGQUIT", libc::SIGQUIT),
+    ("SIGILL", libc::SIGILL),
+    ("SIGTRAP", libc::SIGTRAP),
+    ("SIGABRT", libc::SIGABRT),
+    ("SIGIOT", libc::SIGIOT),
+    ("SIGBUS", libc::SIGBUS),
+    ("SIGFPE", libc::SIGFPE),
+    ("SIGKILL", libc::SIGKILL),
+    ("SIGUSR1", libc::SIGUSR1),
+    ("SIGSEGV", libc::SIGSEGV),
+    ("SIGUSR2", libc::SIGUSR2),
+    ("SIGPIPE", libc::SIGPIPE),
+    ("SIGALRM", libc::SIGALRM),
+    ("SIGTERM", libc::SIGTERM),
+    ("SIGSTKFLT", libc::SIGSTKFLT),
+    ("SIGCHLD", libc::SIGCHLD),
+    ("SIGCLD", libc::SIGCHLD),
+    ("SIGCONT", libc::SIGCONT),
+    ("SIGSTOP", libc::SIGSTOP),
+    ("SIGTSTP", libc::SIGTSTP),
+    ("SIGTTIN", libc::SIGTTIN),
+    ("SIGTTOU", libc::SIGTTOU),
+    ("SIGURG", libc::SIGURG),
+    ("SIGXCPU", libc::SIGXCPU),
+    ("SIGXFSZ", libc::SIGXFSZ),
+    ("SIGVTALRM", libc::SIGVTALRM),
+    ("SIGPROF", libc::SIGPROF),
+    ("SIGWINCH", libc::SIGWINCH),
+    ("SIGIO", libc::SIGIO),
+    ("SIGPOLL", libc::SIGPOLL),
+    ("SIGPWR", libc::SIGPWR),
+    ("SIGSYS", libc::SIGSYS),
+];
+
+/// Largest signal number of Linux.
+pub(super) const MAX: i32 = 64;
+
+/// Reads a signal. Like LXC, takes any number; whether it is a signal is asked at start.
+pub(super) fn number(text: &str) -> Result<i32, Reason> {
+    const EXPECTED: Reason =
+        Reason::Expected("a signal number or name, such as SIGTERM or SIGRTMIN+3");
+    if text.starts_with(|it: char| it.is_ascii_digit()) {
+        return i32::try_from(unsigned(text)?).map_err(|_too_large| Reason::TooLarge);
+    }
+    let upper = text.to_ascii_uppercase();
+    if let Some((_, number)) = NAMES.iter().find(|(name, _)| *name == upper) {
+        return Ok(*number);
+    }
+    let (first, last) = (libc::SIGRTMIN(), libc::SIGRTMAX());
+    let found = match (upper.strip_prefix("SIGRTMIN"), upper.strip_prefix("SIGRTMAX")) {
+        (Some(""), _) => Some(first),
+        (_, Some("")) => Some(last),
+        (Some(offset), _) => offset.strip_prefix('+').and_then(distance).map(|it| first + it),
+        (_, Some(offset)) => offset.strip_prefix('-').and_then(distance).map(|it| last - it),
+        (None, None) => None,
+    };
+    found.filter(|it| (first..=last).contains(it)).ok_or(EXPECTED)
+}
+
+/// Reads the distance from the first or last real-time signal; no larger one makes sense.
+fn distance(text: &str) -> Option<i32> {
+    text.parse().ok().filter(|it| (0..=MAX).contains(it))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_notation_is_read() {
+        for (text, expected) in [
+            ("SIGPWR", libc::SIGPWR),
+            ("sigterm", libc::SIGTERM),
+            ("9", 9),
+            ("999", 999),
+            ("SIGRTMIN+3", libc::SIGRTMIN() + 3),
+            ("SIGRTMAX-1", libc::SIGRTMAX() - 1),
+        ] {
+            assert_eq!(number(text).unwrap(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_signal_is_refused() {
+        for text in ["TERM", "SIG", "SIGRTMIN+99", "SIGRTMIN-1", "SIGRTMAX+1", "-9", "9x"] {
+            assert!(number(text).is_err(), "{text} was accepted");
+        }
+    }
+}

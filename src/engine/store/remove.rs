@@ -1,0 +1,226 @@
+//! Removes a directory tree by directory descriptors, never through a link, never across a mount,
+//! and at any depth with few descriptors.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2, renameat};
+use nix::sys::stat::{Mode, SFlag, fstatat};
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use crate::engine::config::words;
+
+/// Directories deeper than this are moved up and removed from there, so that an image full of
+/// nested directories costs no more descriptors than an honest one.
+const MAX_DEPTH: usize = 64;
+
+/// Why a tree is still there, or part of it.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoveError {
+    #[error("{0} is a mount point; unmount it first (umount {0})")]
+    Mount(PathBuf),
+    #[error(
+        "{0} may not be removed: it or its directory is immutable or append-only (lsattr, \
+             chattr -i -a)"
+    )]
+    Immutable(PathBuf),
+    #[error("remove {path}: {}", words(source))]
+    Remove { path: PathBuf, source: io::Error },
+}
+
+/// Removes `name` in the directory `parent`, with all that is below. A link is removed as itself.
+/// `shown` is the path of `name` for messages. A missing `name` is no error.
+pub fn remove_tree(parent: impl AsFd, name: &CStr, shown: &Path) -> Result<(), RemoveError> {
+    let parent = parent.as_fd();
+    if remove_leaf(parent, name, shown)? {
+        return Ok(());
+    }
+    let top = open(parent, name, shown)?;
+    let mut moved = 0;
+    while empty(&top, shown, 1, &mut Moved { top: &top, count: &mut moved })? > 0 {}
+    remove_dir(parent, name, shown)
+}
+
+/// Where directories that are too deep go, under names that nothing else has.
+struct Moved<'a> {
+    top: &'a OwnedFd,
+    count: &'a mut u64,
+}
+
+impl Moved<'_> {
+    fn take(&mut self, from: BorrowedFd<'_>, name: &CStr) -> nix::Result<()> {
+        loop {
+            *self.count += 1;
+            let hidden = format!(".wharf-removed-{}", self.count);
+            match fstatat(self.top, hidden.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
+                Err(Errno::ENOENT) => return renameat(from, name, self.top, hidden.as_str()),
+                Err(error) => return Err(error),
+                Ok(_) => (),
+            }
+        }
+    }
+}
+
+/// Removes what is in `dir`; returns how many entries were moved up instead.
+fn empty(
+    dir: &OwnedFd,
+    shown: &Path,
+    depth: usize,
+    moved: &mut Moved<'_>,
+) -> Result<usize, RemoveError> {
+    let mut left = 0;
+    for name in names(dir, shown)? {
+        let path = shown.join(name.to_string_lossy().as_ref());
+        if remove_leaf(dir.as_fd(), &name, &path)? {
+            continue;
+        }
+        if depth >= MAX_DEPTH {
+            moved.take(dir.as_fd(), &name).map_err(|error| failed(&path, error))?;
+            left += 1;
+            continue;
+        }
+        let child = open(dir.as_fd(), &name, &path)?;
+        left += empty(&child, &path, depth + 1, moved)?;
+        remove_dir(dir.as_fd(), &name, &path)?;
+    }
+    Ok(left)
+}
+
+/// Removes `name` if it is no directory. False: it is one.
+fn remove_leaf(parent: BorrowedFd<'_>, name: &CStr, shown: &Path) -> Result<bool, RemoveError> {
+    let stat = match fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        Ok(stat) => stat,
+        Err(Errno::ENOENT) => return Ok(true),
+        Err(error) => return Err(failed(shown, error)),
+    };
+    if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR {
+        return Ok(false);
+    }
+    match unlinkat(parent, name, UnlinkatFlags::NoRemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => Ok(true),
+        Err(error) => Err(failed(shown, error)),
+    }
+}
+
+fn remove_dir(parent: BorrowedFd<'_>, name: &CStr, shown: &Path) -> Result<(), RemoveError> {
+    match unlinkat(parent, name, UnlinkatFlags::RemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => Ok(()),
+        Err(error) => Err(failed(shown, error)),
+    }
+}
+
+/// Opens a directory below `parent`; a link or another mount is refused by the kernel.
+fn open(parent: BorrowedFd<'_>, name: &CStr, shown: &Path) -> Result<OwnedFd, RemoveError> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let resolve = ResolveFlag::RESOLVE_NO_SYMLINKS
+        | ResolveFlag::RESOLVE_NO_XDEV
+        | ResolveFlag::RESOLVE_BENEATH;
+    let how = OpenHow::new().flags(flags).resolve(resolve);
+    loop {
+        return match openat2(parent, name, how) {
+            Ok(fd) => Ok(fd),
+            // EAGAIN: a rename elsewhere made the kernel unsure of RESOLVE_BENEATH.
+            Err(Errno::EINTR | Errno::EAGAIN) => continue,
+            Err(Errno::ENOSYS) => open_and_compare(parent, name, flags, shown),
+            Err(error) => Err(failed(shown, error)),
+        };
+    }
+}
+
+/// For kernels before 5.6: opens without following, then compares the mounts of both.
+fn open_and_compare(
+    parent: BorrowedFd<'_>,
+    name: &CStr,
+    flags: OFlag,
+    shown: &Path,
+) -> Result<OwnedFd, RemoveError> {
+    let child = nix::fcntl::openat(parent, name, flags, Mode::empty())
+        .map_err(|error| failed(shown, error))?;
+    let same = mount_id(parent).and_then(|it| Ok(it == mount_id(child.as_fd())?));
+    match same {
+        Ok(true) => Ok(child),
+        Ok(false) => Err(RemoveError::Mount(shown.to_path_buf())),
+        Err(source) => Err(RemoveError::Remove { path: shown.to_path_buf(), source }),
+    }
+}
+
+fn mount_id(fd: BorrowedFd<'_>) -> io::Result<Option<String>> {
+    use std::os::fd::AsRawFd as _;
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()))?;
+    Ok(text.lines().find(|it| it.starts_with("mnt_id:")).map(str::to_owned))
+}
+
+fn names(dir: &OwnedFd, shown: &Path) -> Result<Vec<CString>, RemoveError> {
+    let failed = |error| failed(shown, error);
+    let copy = dir
+        .try_clone()
+        .map_err(|source| RemoveError::Remove { path: shown.to_path_buf(), source })?;
+    let mut entries = Dir::from_fd(copy).map_err(failed)?;
+    let mut names = Vec::new();
+    for entry in entries.iter() {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        if name != c"." && name != c".." {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+fn failed(shown: &Path, error: Errno) -> RemoveError {
+    let path = shown.to_path_buf();
+    match error {
+        Errno::EXDEV | Errno::EBUSY => RemoveError::Mount(path),
+        Errno::EPERM if nix::unistd::geteuid().is_root() => RemoveError::Immutable(path),
+        _ => RemoveError::Remove { path, source: io::Error::from(error) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn remove(dir: &Path, name: &CStr) -> Result<(), RemoveError> {
+        let parent = fs::File::open(dir).unwrap();
+        remove_tree(&parent, name, &dir.join(name.to_str().unwrap()))
+    }
+
+    #[test]
+    fn links_are_removed_and_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let victim = dir.path().join("victim");
+        fs::create_dir_all(&victim).unwrap();
+        fs::write(victim.join("keep"), "").unwrap();
+        fs::create_dir_all(dir.path().join("tree/a/b")).unwrap();
+        symlink(&victim, dir.path().join("tree/a/link")).unwrap();
+        symlink("../../victim/keep", dir.path().join("tree/a/file")).unwrap();
+        remove(dir.path(), c"tree").unwrap();
+        assert!(!dir.path().join("tree").exists());
+        assert!(victim.join("keep").exists());
+
+        symlink(&victim, dir.path().join("tree")).unwrap();
+        remove(dir.path(), c"tree").unwrap();
+        assert!(victim.join("keep").exists());
+        remove(dir.path(), c"tree").unwrap();
+    }
+
+    #[test]
+    fn depth_costs_no_descriptors() {
+        const DEPTH: usize = 3000;
+        let dir = tempfile::tempdir().unwrap();
+        let mut at = OwnedFd::from(fs::File::open(dir.path()).unwrap());
+        for _ in 0..DEPTH {
+            nix::sys::stat::mkdirat(&at, "d", Mode::S_IRWXU).unwrap();
+            at = nix::fcntl::openat(&at, "d", OFlag::O_DIRECTORY, Mode::empty()).unwrap();
+        }
+        remove(dir.path(), c"d").unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}
