@@ -1,9 +1,70 @@
 //! The command line: arguments in, one engine call, output and an exit code out.
+//!
+//! It never touches the kernel itself. Output is written once and whole, errors are one line on
+//! stderr, and all text that wharf did not write passes through [`crate::engine::shown`].
+
+mod args;
+mod failure;
+mod output;
+mod session;
+mod verbs;
 
 use std::ffi::OsString;
+use std::io::{self, BufWriter, Write as _};
 use std::process::ExitCode;
 
+use clap::ArgMatches;
+
+use self::failure::Failure;
+use self::session::Session;
+
 /// Runs the program.
-pub fn main(_args: impl Iterator<Item = OsString>) -> ExitCode {
-    ExitCode::FAILURE
+pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.collect();
+    let matches = match args::command().try_get_matches_from(&args) {
+        Ok(matches) => matches,
+        Err(refusal) => return refuse(&refusal),
+    };
+    let quiet = matches.get_flag(args::QUIET);
+    match run(&matches) {
+        Ok(code) => code,
+        Err(error) => {
+            let failure = Failure::from(error);
+            if !quiet && !failure.message.is_empty() {
+                // Nothing is left to tell when stderr itself is gone.
+                _ = writeln!(io::stderr(), "wharf: {}", failure.message);
+            }
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+/// Carries out the verb, or opens the screen when there is none.
+fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let mut out = BufWriter::new(io::stdout());
+    let mut session = Session::new(matches, &mut out);
+    let code = match matches.subcommand() {
+        Some((name, matches)) => verbs::run(name, &mut session, matches)?,
+        None => screen(&mut session)?,
+    };
+    out.flush()?;
+    Ok(code)
+}
+
+/// Prints the help until there is a screen to open.
+fn screen(session: &mut Session<'_>) -> anyhow::Result<ExitCode> {
+    write!(session.out, "{}", args::command().render_help())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what clap has to say: help on stdout, a refusal on stderr in one line and a hint.
+fn refuse(refusal: &clap::Error) -> ExitCode {
+    if refusal.use_stderr() {
+        // Nothing is left to tell when stderr itself is gone.
+        _ = writeln!(io::stderr(), "wharf: {}", failure::usage(refusal));
+        return ExitCode::FAILURE;
+    }
+    // A reader that has gone away has read enough.
+    _ = write!(io::stdout(), "{}", refusal.render());
+    ExitCode::SUCCESS
 }

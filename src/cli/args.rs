@@ -1,0 +1,188 @@
+//! The arguments of the command line: what may be given, and its help. No side effects.
+//!
+//! Names and help come from the table in [`crate::command`]; each verb adds its own options.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::builder::ValueParser;
+use clap::{Arg, ArgAction};
+
+use super::verbs;
+use crate::command::{COMMANDS, Group};
+
+pub(super) const LXCPATH: &str = "lxcpath";
+pub(super) const QUIET: &str = "quiet";
+pub(super) const NAME: &str = "name";
+pub(super) const OPERANDS: &str = "operands";
+pub(super) const JSON: &str = "json";
+
+const VERB_TEMPLATE: &str = "\
+{about}
+
+{usage-heading} {usage}
+
+{all-args}{after-help}";
+
+/// Builds the parser of the whole command line.
+pub(super) fn command() -> clap::Command {
+    clap::Command::new("wharf")
+        .bin_name("wharf")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A live full-screen manager for Linux containers")
+        .override_help(overview())
+        .disable_help_subcommand(true)
+        .max_term_width(100)
+        .args(common())
+        .subcommands(verbs::all().map(verb))
+        .subcommand(help())
+}
+
+/// Builds the parser of one verb.
+fn verb(entry: &verbs::Entry) -> clap::Command {
+    let command = clap::Command::new(entry.name).help_template(VERB_TEMPLATE);
+    let line = COMMANDS.iter().find(|it| it.name == entry.name);
+    let command = match line {
+        None => command.hide(true),
+        Some(line) => command
+            .about(line.help)
+            .override_usage(format!("wharf {} {}", line.name, line.usage.unwrap_or_default()))
+            .visible_aliases(entry.aliases)
+            .after_help(entry.notes),
+    };
+    (entry.arguments)(command)
+}
+
+fn help() -> clap::Command {
+    clap::Command::new("help")
+        .about("Explain a command")
+        .help_template(VERB_TEMPLATE)
+        .override_usage("wharf help [COMMAND]")
+        .arg(operands("COMMAND", "The command to explain"))
+}
+
+/// The options that every verb takes.
+fn common() -> [Arg; 2] {
+    [
+        Arg::new(LXCPATH)
+            .short('P')
+            .long("lxcpath")
+            .value_name("PATH")
+            .value_parser(clap::value_parser!(PathBuf))
+            .global(true)
+            .help("Directory that holds the containers [default: LXC's own]"),
+        Arg::new(QUIET)
+            .short('q')
+            .long("quiet")
+            .action(ArgAction::SetTrue)
+            .global(true)
+            .help("Print no error, only return it"),
+    ]
+}
+
+/// `-n NAME`, the other way to give the first operand.
+pub(super) fn name() -> Arg {
+    Arg::new(NAME)
+        .short('n')
+        .long("name")
+        .value_name("NAME")
+        .value_parser(ValueParser::os_string())
+        .help("The container, instead of the first operand")
+}
+
+/// The operands; options may stand between them, and `--` ends the options.
+pub(super) fn operands(value_name: &'static str, help: &'static str) -> Arg {
+    Arg::new(OPERANDS)
+        .value_name(value_name)
+        .num_args(0..)
+        .value_parser(clap::value_parser!(OsString))
+        .help(help)
+}
+
+/// `--json`.
+pub(super) fn json() -> Arg {
+    flag(JSON, None, "Print JSON")
+}
+
+/// An option without a value.
+pub(super) fn flag(id: &'static str, short: Option<char>, help: &'static str) -> Arg {
+    let arg = Arg::new(id).long(id).action(ArgAction::SetTrue).help(help);
+    short.into_iter().fold(arg, Arg::short)
+}
+
+/// An option with a value, as text.
+pub(super) fn value(
+    id: &'static str,
+    short: Option<char>,
+    value_name: &'static str,
+    help: &'static str,
+) -> Arg {
+    let arg = Arg::new(id).long(id).value_name(value_name).help(help);
+    short.into_iter().fold(arg, Arg::short)
+}
+
+/// `-f FILE`.
+pub(super) fn config() -> Arg {
+    value("config", Some('f'), "FILE", "Configuration file to use instead of the container's own")
+        .alias("rcfile")
+        .value_parser(clap::value_parser!(PathBuf))
+}
+
+/// `-s KEY=VALUE`.
+pub(super) fn define() -> Arg {
+    value("define", Some('s'), "KEY=VALUE", "Configuration line that comes after the file's")
+        .action(ArgAction::Append)
+}
+
+/// Writes the help of wharf as a whole.
+fn overview() -> String {
+    let mut text = String::from(
+        "wharf: a live full-screen manager for Linux containers\n\n\
+         Usage: wharf [-P PATH]                 open the screen\n       \
+         wharf COMMAND [OPTIONS] NAME …  do one thing\n",
+    );
+    for group in Group::ALL {
+        // Writing to a String cannot fail.
+        _ = writeln!(text, "\n{}:", group.title());
+        for it in COMMANDS.iter().filter(|it| it.group == group && it.usage.is_some()) {
+            _ = writeln!(text, "  {:<12} {}", it.name, it.help);
+        }
+    }
+    text.push_str(
+        "\nEvery command takes:\n  \
+         -P, --lxcpath PATH  directory that holds the containers [default: LXC's own]\n  \
+         -q, --quiet         print no error, only return it\n  \
+         -h, --help          explain the command\n\n\
+         `wharf help COMMAND` explains a command, `wharf version` prints the version.\n",
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parser_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_of_the_table_is_a_verb() {
+        for line in COMMANDS {
+            assert_eq!(line.usage.is_some(), verbs::is_verb(line.name), "{}", line.name);
+        }
+    }
+
+    #[test]
+    fn options_may_follow_operands_until_two_dashes() {
+        let args = ["wharf", "start", "web", "-P", "/x", "--", "ls", "-F"];
+        let matches = command().try_get_matches_from(args).unwrap();
+        let (_, start) = matches.subcommand().unwrap();
+        let operands: Vec<&OsString> = start.get_many(OPERANDS).unwrap().collect();
+        assert_eq!(operands, ["web", "ls", "-F"]);
+        assert!(!start.get_flag("foreground"));
+        assert_eq!(matches.get_one::<PathBuf>(LXCPATH), Some(&PathBuf::from("/x")));
+    }
+}

@@ -1,0 +1,95 @@
+//! How a verb's failure becomes one line on stderr and an exit code.
+
+use std::io;
+
+use crate::engine::shown::shown;
+use crate::engine::{Error, Kind};
+
+/// The code of a program that SIGPIPE ended: the reader of our output has gone.
+const BROKEN_PIPE: u8 = 128 + 13;
+const FAILED: u8 = 1;
+/// LXC's code for stopping what does not run.
+const NOT_RUNNING: u8 = 2;
+
+/// Arguments that clap accepted and the verb does not.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Usage(pub(super) String);
+
+/// What is left of a failed verb: a safe message (empty: say nothing) and the exit code.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) message: String,
+    pub(super) code: u8,
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        if is_broken_pipe(&error) {
+            return Self { message: String::new(), code: BROKEN_PIPE };
+        }
+        let Some(refused) = error.downcast_ref::<Error>() else {
+            return Self { message: shown(&format!("{error:#}")).into_owned(), code: FAILED };
+        };
+        let stopped = matches!(refused.kind, Kind::NotRunning | Kind::NotFound);
+        Self {
+            message: shown(&format!("{refused:#}")).into_owned(),
+            code: if refused.verb == "stop" && stopped { NOT_RUNNING } else { FAILED },
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|it| {
+        let io = it.downcast_ref::<io::Error>().map(io::Error::kind);
+        let json =
+            it.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+        io.or(json) == Some(io::ErrorKind::BrokenPipe)
+    })
+}
+
+/// Says in one line what was wrong with the arguments, and in a second where to read on.
+pub(super) fn usage(refusal: &clap::Error) -> String {
+    let text = refusal.render().to_string();
+    let mut parts = Vec::new();
+    let mut verb = None;
+    for line in text.lines().map(str::trim).filter(|it| !it.is_empty()) {
+        if let Some(usage) = line.strip_prefix("Usage: wharf ") {
+            verb = usage.split(' ').next().filter(|it| super::verbs::is_verb(it));
+            break;
+        }
+        let line = line.strip_prefix("error: ").or_else(|| line.strip_prefix("tip: "));
+        parts.extend(line.map(|it| shown(it).into_owned()));
+    }
+    let hint = verb.map_or_else(|| "wharf help".to_owned(), |it| format!("wharf help {it}"));
+    format!("{}\nTry `{hint}`.", parts.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(error: impl Into<anyhow::Error>) -> Failure {
+        Failure::from(error.into())
+    }
+
+    #[test]
+    fn an_engine_error_is_one_safe_line() {
+        let error = Error::new("start", "web", Kind::Invalid, "line 3: bad\nkey \u{1b}[2J");
+        let failure = failure(error);
+        assert_eq!(failure.message, "cannot start `web`: line 3: bad\\x0akey \\x1b[2J");
+        assert_eq!(failure.code, 1);
+    }
+
+    #[test]
+    fn stopping_what_does_not_run_has_its_own_code() {
+        assert_eq!(failure(Error::new("stop", "web", Kind::NotRunning, "stopped")).code, 2);
+        assert_eq!(failure(Error::new("freeze", "web", Kind::NotRunning, "stopped")).code, 1);
+    }
+
+    #[test]
+    fn a_reader_that_left_is_no_error() {
+        let error = io::Error::from(io::ErrorKind::BrokenPipe);
+        assert_eq!(failure(error), Failure { message: String::new(), code: 141 });
+    }
+}

@@ -1,0 +1,197 @@
+//! How the command line writes: aligned columns, tree lines, sizes and times. Pure.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+use unicode_width::UnicodeWidthStr as _;
+
+use crate::engine::process::Process;
+use crate::engine::shown::shown;
+
+/// Printed where a value is not known or does not apply.
+pub(super) const UNKNOWN: &str = "-";
+
+/// On which side of its column a cell stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Align {
+    Left,
+    Right,
+}
+
+/// Rows of cells under heads.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) heads: Vec<(String, Align)>,
+    pub(super) rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// Lays the table out, one blank between columns and none at the end of a line.
+    pub(super) fn layout(&self) -> String {
+        let heads: Vec<String> = self.heads.iter().map(|(head, _)| head.clone()).collect();
+        let mut widths: Vec<usize> = heads.iter().map(|it| it.width()).collect();
+        let rows: Vec<Vec<String>> = std::iter::once(heads)
+            .chain(self.rows.iter().map(|row| row.iter().map(|it| shown(it).into()).collect()))
+            .collect();
+        for row in &rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = cell.width().max(*width);
+            }
+        }
+        rows.iter().map(|row| self.line(row, &widths)).collect()
+    }
+
+    fn line(&self, row: &[String], widths: &[usize]) -> String {
+        let mut line = String::new();
+        for ((cell, width), (_, align)) in row.iter().zip(widths).zip(&self.heads) {
+            let blanks = " ".repeat(width - cell.width());
+            let (before, after) = match align {
+                Align::Left => ("", blanks.as_str()),
+                Align::Right => (blanks.as_str(), ""),
+            };
+            // Writing to a String cannot fail.
+            _ = write!(line, "{before}{cell}{after} ");
+        }
+        line.truncate(line.trim_end().len());
+        line.push('\n');
+        line
+    }
+}
+
+/// Returns the tree lines before a process's command.
+pub(super) fn branch(process: &Process) -> String {
+    let Some((last, above)) = process.later_siblings.split_last() else { return String::new() };
+    if process.depth == 0 {
+        return String::new();
+    }
+    // The first level is the roots': they have no lines of their own.
+    let skip = above.len().saturating_sub(usize::from(process.depth) - 1);
+    let mut lines: String =
+        above.iter().skip(skip).map(|more| if *more { "│  " } else { "   " }).collect();
+    lines.push_str(if *last { "├─ " } else { "└─ " });
+    lines
+}
+
+/// Prints a size as LXC does: bytes up to a KiB, then two decimals.
+pub(super) fn long_size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes <= 1024 {
+        return format!("{bytes} bytes");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = UNITS[0];
+    for next in UNITS.into_iter().skip(1) {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    format!("{value:.2} {unit}")
+}
+
+/// Prints a size in at most five characters: `512`, `4.0K`, `488M`, `1.4G`.
+pub(super) fn size(bytes: u64) -> String {
+    const UNITS: [char; 5] = ['K', 'M', 'G', 'T', 'P'];
+    let mut value = bytes as f64;
+    let mut unit = None;
+    for next in UNITS {
+        if value < 1000.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = Some(next);
+    }
+    match unit {
+        None => bytes.to_string(),
+        Some(unit) if value < 9.95 => format!("{value:.1}{unit}"),
+        Some(unit) => format!("{value:.0}{unit}"),
+    }
+}
+
+/// Prints how long ago `since` was: `4s`, `2m10s`, `3h04m`, `41d02h`.
+pub(super) fn age(since: SystemTime) -> String {
+    let seconds = since.elapsed().unwrap_or(Duration::ZERO).as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m{:02}s", seconds % 60),
+        (0, _, _) => format!("{hours}h{minutes:02}m"),
+        (_, _, _) => format!("{days}d{hours:02}h"),
+    }
+}
+
+/// Escapes in JSON what a terminal would act on; JSON itself asks only for the ASCII ones.
+pub(super) fn safe_json(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for it in json.chars() {
+        let mut buffer = [0; 4];
+        let text = it.encode_utf8(&mut buffer);
+        if it == '\n' || matches!(shown(text), Cow::Borrowed(_)) {
+            safe.push(it);
+        } else {
+            for unit in text.encode_utf16() {
+                // Writing to a String cannot fail.
+                _ = write!(safe, "\\u{unit:04x}");
+            }
+        }
+    }
+    safe
+}
+
+/// Returns milliseconds since the epoch, for JSON.
+pub(super) fn epoch_ms(time: SystemTime) -> Option<u64> {
+    time.duration_since(SystemTime::UNIX_EPOCH).ok().map(|it| it.as_millis() as u64)
+}
+
+/// Returns `value` as text, or the sign for unknown.
+pub(super) fn or_unknown(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| UNKNOWN.to_owned(), |it| it.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_and_lines_end_clean() {
+        let table = Table {
+            heads: vec![("NAME".into(), Align::Left), ("PID".into(), Align::Right)],
+            rows: vec![vec!["a".into(), "4231".into()], vec!["b\u{1b}".into(), "1".into()]],
+        };
+        assert_eq!(table.layout(), "NAME    PID\na      4231\nb\\x1b     1\n");
+    }
+
+    #[test]
+    fn sizes_read_like_lxc_and_like_top() {
+        assert_eq!(long_size(1024), "1024 bytes");
+        assert_eq!(long_size(1669), "1.63 KiB");
+        assert_eq!(long_size(97_202_995), "92.70 MiB");
+        assert_eq!(size(999), "999");
+        assert_eq!(size(4096), "4.0K");
+        assert_eq!(size(511_705_088), "488M");
+    }
+
+    #[test]
+    fn json_holds_nothing_a_terminal_acts_on() {
+        let json = serde_json::json!({ "a": "\u{1b}x\u{9b}\u{202e}\u{e0001}é" }).to_string();
+        let safe = safe_json(&json);
+        assert_eq!(safe, r#"{"a":"\u001bx\u009b\u202e\udb40\udc01é"}"#);
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&safe).unwrap(),
+            serde_json::from_str::<serde_json::Value>(&json).unwrap()
+        );
+    }
+
+    #[test]
+    fn tree_lines_follow_the_siblings() {
+        let process = |depth, later: &[bool]| {
+            branch(&Process { depth, later_siblings: later.to_vec(), ..Process::default() })
+        };
+        assert_eq!(process(0, &[false]), "");
+        assert_eq!(process(1, &[false, true]), "├─ ");
+        assert_eq!(process(2, &[false, true, false]), "│  └─ ");
+        assert_eq!(process(1, &[true]), "├─ ");
+    }
+}

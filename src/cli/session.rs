@@ -1,0 +1,98 @@
+//! What every verb of the command line works with: the engine, the output, the operands.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::ArgMatches;
+
+use super::failure::Usage;
+use super::{args, output};
+use crate::engine::shown::shown_bytes;
+use crate::engine::{Engine, Name};
+
+/// One run of the command line.
+pub(super) struct Session<'a> {
+    pub(super) engine: Engine,
+    pub(super) out: &'a mut dyn Write,
+}
+
+impl<'a> Session<'a> {
+    /// Opens the engine on the lxcpath that was named.
+    pub(super) fn new(matches: &ArgMatches, out: &'a mut dyn Write) -> Self {
+        let lxcpath = matches.get_one::<PathBuf>(args::LXCPATH);
+        Self { engine: Engine::open(lxcpath.map(PathBuf::as_path)), out }
+    }
+
+    /// Prints `value` as JSON and a newline.
+    pub(super) fn json(&mut self, value: &serde_json::Value) -> anyhow::Result<()> {
+        writeln!(self.out, "{}", output::safe_json(&serde_json::to_string_pretty(value)?))?;
+        Ok(())
+    }
+}
+
+/// Returns the container's name, from `-n` or else the first operand, and the operands left.
+pub(super) fn named(matches: &ArgMatches) -> anyhow::Result<(Name, Vec<String>)> {
+    let mut rest = operands(matches)?;
+    let name = match matches.get_one::<OsString>(args::NAME) {
+        Some(name) => name.to_str().map(str::to_owned).ok_or_else(|| not_text(name))?,
+        None if rest.is_empty() => return Err(Usage("no container name given".into()).into()),
+        None => rest.remove(0),
+    };
+    Ok((name.parse()?, rest))
+}
+
+/// Returns the container's name and refuses any further operand.
+pub(super) fn only_named(matches: &ArgMatches) -> anyhow::Result<Name> {
+    let (name, rest) = named(matches)?;
+    no_more(&rest)?;
+    Ok(name)
+}
+
+/// Refuses operands that nobody asked for.
+pub(super) fn no_more(rest: &[String]) -> anyhow::Result<()> {
+    match rest.first() {
+        None => Ok(()),
+        Some(first) => Err(Usage(format!("unexpected operand `{first}`")).into()),
+    }
+}
+
+/// Returns every operand as text.
+pub(super) fn operands(matches: &ArgMatches) -> anyhow::Result<Vec<String>> {
+    matches
+        .get_many::<OsString>(args::OPERANDS)
+        .unwrap_or_default()
+        .map(|it| it.to_str().map(str::to_owned).ok_or_else(|| not_text(it).into()))
+        .collect()
+}
+
+/// Splits `KEY=VALUE` options (`-s`, `-v`).
+pub(super) fn pairs(matches: &ArgMatches, id: &str) -> anyhow::Result<Vec<(String, String)>> {
+    matches
+        .get_many::<String>(id)
+        .unwrap_or_default()
+        .map(|it| {
+            let (key, value) = it
+                .split_once('=')
+                .ok_or_else(|| Usage(format!("`{it}` is not of the form KEY=VALUE")))?;
+            Ok((key.trim().to_owned(), value.trim_start().to_owned()))
+        })
+        .collect()
+}
+
+/// Parses an option's value as a number, naming both when it is none.
+pub(super) fn number<T>(matches: &ArgMatches, id: &str) -> anyhow::Result<Option<T>>
+where
+    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    matches
+        .get_one::<String>(id)
+        .map(|it| it.parse().with_context(|| format!("{id} `{it}` is not a number that fits")))
+        .transpose()
+}
+
+fn not_text(operand: &OsStr) -> Usage {
+    let bytes = std::os::unix::ffi::OsStrExt::as_bytes(operand);
+    Usage(format!("`{}` is not UTF-8 text", shown_bytes(bytes)))
+}

@@ -1,0 +1,71 @@
+//! The verbs of the command line: one entry each, and the way from a word to it.
+
+mod cgroup;
+mod check;
+mod create;
+mod follow;
+mod info;
+mod inside;
+mod list;
+mod processes;
+mod run;
+mod stop;
+mod tell;
+
+use std::process::ExitCode;
+
+use clap::{ArgMatches, Command};
+
+use super::session::Session;
+
+/// How one verb reads its arguments and what it does with them.
+pub(super) struct Entry {
+    pub(super) name: &'static str,
+    pub(super) aliases: &'static [&'static str],
+    pub(super) arguments: fn(Command) -> Command,
+    pub(super) run: fn(&mut Session<'_>, &ArgMatches) -> anyhow::Result<ExitCode>,
+    /// What `wharf help VERB` says below the options: meaning, exit codes, examples.
+    pub(super) notes: &'static str,
+}
+
+/// Returns every verb.
+pub(super) fn all() -> impl Iterator<Item = &'static Entry> {
+    [
+        &list::LS,
+        &info::INFO,
+        &processes::PS,
+        &check::CHECKCONFIG,
+        &create::CREATE,
+        &run::START,
+        &run::EXECUTE,
+        &stop::STOP,
+        &stop::FREEZE,
+        &stop::UNFREEZE,
+        &create::DESTROY,
+        &inside::CONSOLE,
+        &inside::ATTACH,
+        &cgroup::CGROUP,
+        &follow::MONITOR,
+        &follow::WAIT,
+        &run::SUPERVISE,
+        &tell::VERSION,
+    ]
+    .into_iter()
+}
+
+/// Tells whether `word` is a verb.
+pub(super) fn is_verb(word: &str) -> bool {
+    all().any(|it| it.name == word)
+}
+
+/// Carries out the verb `name`.
+pub(super) fn run(
+    name: &str,
+    session: &mut Session<'_>,
+    matches: &ArgMatches,
+) -> anyhow::Result<ExitCode> {
+    match all().find(|it| it.name == name) {
+        Some(entry) => (entry.run)(session, matches),
+        None => tell::help(session, matches),
+    }
+}

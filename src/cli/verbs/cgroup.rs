@@ -1,0 +1,55 @@
+//! `cgroup`: reads or changes one cgroup file of a running container.
+
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+
+use super::Entry;
+use crate::cli::args;
+use crate::cli::failure::Usage;
+use crate::cli::session::{Session, named};
+use crate::engine::shown::shown;
+
+pub(super) const CGROUP: Entry = Entry {
+    name: "cgroup",
+    aliases: &[],
+    arguments: |command| {
+        command
+            .arg(args::json())
+            .arg(args::name())
+            .arg(args::operands("NAME FILE [VALUE]", "The container, the file, and its new value"))
+    },
+    run: cgroup,
+    notes: "\
+Any file of any controller of the container, by its name: memory.max, cpu.shares, pids.max ….
+Without VALUE it is read. A change lasts until the container stops; to keep it, set
+lxc.cgroup2.FILE (or lxc.cgroup.FILE) in the configuration.
+
+Examples:
+  wharf cgroup web memory.max
+  wharf cgroup web memory.max 768M",
+};
+
+fn cgroup(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let (name, rest) = named(matches)?;
+    match rest.as_slice() {
+        [file] => {
+            let value = session.engine.cgroup_get(&name, file)?;
+            if matches.get_flag(args::JSON) {
+                session.json(&serde_json::json!({ "file": file, "value": value.trim_end() }))?;
+            } else {
+                for line in value.lines() {
+                    writeln!(session.out, "{}", shown(line))?;
+                }
+            }
+        }
+        [file, value] => {
+            let change = session.engine.cgroup_set(&name, file, value)?;
+            if matches.get_flag(args::JSON) {
+                session.json(&serde_json::to_value(&change)?)?;
+            }
+        }
+        _ => return Err(Usage("expected NAME FILE [VALUE]".into()).into()),
+    }
+    Ok(ExitCode::SUCCESS)
+}

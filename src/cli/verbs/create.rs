@@ -1,0 +1,111 @@
+//! `create` and `destroy`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgMatches, value_parser};
+
+use super::Entry;
+use crate::cli::args;
+use crate::cli::failure::Usage;
+use crate::cli::session::{Session, named, no_more, only_named, pairs};
+use crate::engine::create::{Create, Source};
+use crate::engine::stop::Stop;
+
+pub(super) const CREATE: Entry = Entry {
+    name: "create",
+    aliases: &[],
+    arguments: |command| {
+        command
+            .arg(
+                args::value("config", Some('f'), "FILE", "Configuration to start from")
+                    .value_parser(value_parser!(PathBuf)),
+            )
+            .arg(args::value(
+                "template",
+                Some('t'),
+                "TEMPLATE",
+                "Program that fills the root directory; `none` for no root of its own",
+            ))
+            .arg(args::value("bdev", Some('B'), "TYPE", "How the root is kept: dir or none"))
+            .arg(
+                args::value("dir", None, "PATH", "Existing directory to use as the root")
+                    .value_parser(value_parser!(PathBuf)),
+            )
+            .arg(args::define())
+            .arg(args::name())
+            .arg(args::operands("NAME [-- TEMPLATE-ARGS]", "The container's name"))
+    },
+    run: create,
+    notes: "\
+Without a template and a directory, the container shares the host's files, read and write.
+Nothing is left behind when it fails.
+
+Examples:
+  wharf create web                             shares the host's files
+  wharf create web --dir /srv/web              has /srv/web as its root
+  wharf create web -t busybox                  as LXC's template lxc-busybox makes it
+  wharf create web -s lxc.cgroup2.memory.max=512M",
+};
+
+pub(super) const DESTROY: Entry = Entry {
+    name: "destroy",
+    aliases: &[],
+    arguments: |command| {
+        command
+            .arg(args::flag("force", Some('f'), "Stop it first, without asking it"))
+            .arg(args::name())
+            .arg(args::operands("NAME", "The container"))
+    },
+    run: destroy,
+    notes: "\
+Removes LXCPATH/NAME with the configuration and the root directory in it. A root directory
+elsewhere stays. A running container is refused without -f.",
+};
+
+fn create(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let (name, rest) = named(matches)?;
+    let create = Create {
+        source: source(matches, rest)?,
+        config: matches.get_one::<PathBuf>("config").cloned(),
+        settings: pairs(matches, "define")?,
+    };
+    session.engine.create(&name, &create)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Decides where the files come from, and refuses what does not go together.
+fn source(matches: &ArgMatches, args: Vec<String>) -> anyhow::Result<Source> {
+    let text = |id| matches.get_one::<String>(id).map(String::as_str);
+    let bdev = text("bdev");
+    if let Some(other) = bdev.filter(|it| !["dir", "none", "best"].contains(it)) {
+        anyhow::bail!("backing store `{other}` is not supported yet; known: dir, none");
+    }
+    let program = text("template").filter(|it| *it != "none");
+    match (program, matches.get_one::<PathBuf>("dir")) {
+        (Some(_), Some(_)) => {
+            Err(Usage("-t TEMPLATE and --dir PATH cannot be used together yet".into()).into())
+        }
+        (Some(_), None) if bdev == Some("none") => {
+            Err(Usage("-B none leaves no root for -t TEMPLATE to fill".into()).into())
+        }
+        (Some(program), None) => Ok(Source::Template { program: program.to_owned(), args }),
+        (None, Some(dir)) => {
+            no_more(&args)?;
+            Ok(Source::Directory(std::path::absolute(dir)?))
+        }
+        (None, None) => {
+            no_more(&args)?;
+            Ok(Source::Host)
+        }
+    }
+}
+
+fn destroy(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let name = only_named(matches)?;
+    if matches.get_flag("force") && session.engine.state(&name)?.is_active() {
+        session.engine.stop(&name, Stop::Kill)?;
+    }
+    session.engine.destroy(&name)?;
+    Ok(ExitCode::SUCCESS)
+}

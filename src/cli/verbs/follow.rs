@@ -1,0 +1,155 @@
+//! `monitor` and `wait`: what containers do, as it happens.
+
+use std::ffi::OsString;
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Arg, ArgMatches};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use super::Entry;
+use crate::cli::args;
+use crate::cli::failure::Usage;
+use crate::cli::output::safe_json;
+use crate::cli::session::{Session, no_more, number, only_named, operands};
+use crate::engine::event::{Event, What};
+use crate::engine::shown::shown;
+use crate::engine::{Exit, State};
+
+pub(super) const MONITOR: Entry = Entry {
+    name: "monitor",
+    aliases: &[],
+    arguments: |command| {
+        let name: Arg = args::name().value_name("REGEX");
+        command
+            .arg(args::json())
+            .arg(name.help("Containers to follow, instead of the first operand"))
+            .arg(args::operands("REGEX", "Containers to follow; matches whole names [default: .*]"))
+    },
+    run: monitor,
+    notes: "\
+Goes on until it is interrupted. With --json, one object on a line for each event.
+
+Example:
+  wharf monitor 'web|db'",
+};
+
+pub(super) const WAIT: Entry = Entry {
+    name: "wait",
+    aliases: &[],
+    arguments: |command| {
+        command
+            .arg(args::value(
+                "state",
+                Some('s'),
+                "STATES",
+                "States to wait for, such as 'STOPPED|FROZEN'",
+            ))
+            .arg(
+                args::value(
+                    "timeout",
+                    Some('t'),
+                    "SECONDS",
+                    "How long to wait; 0 only looks [default: -1, for ever]",
+                )
+                .allow_negative_numbers(true),
+            )
+            .arg(args::name())
+            .arg(args::operands("NAME", "The container"))
+    },
+    run: wait,
+    notes: "\
+States: STOPPED STARTING RUNNING STOPPING ABORTING FREEZING FROZEN THAWED. A container that does
+not exist is STOPPED.
+
+Exit code: 0 once it is in one of the states, 1 when the time ran out.",
+};
+
+fn monitor(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let mut rest = operands(matches)?;
+    let named = matches.get_one::<OsString>(args::NAME);
+    let text = match named {
+        Some(text) => text.to_str().ok_or_else(|| Usage("REGEX is not UTF-8 text".into()))?.into(),
+        None if rest.is_empty() => ".*".to_owned(),
+        None => rest.remove(0),
+    };
+    no_more(&rest)?;
+    let pattern = regex::Regex::new(&format!("^(?:{text})$"))
+        .with_context(|| format!("`{text}` is not a regular expression"))?;
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    let json = matches.get_flag(args::JSON);
+    let mut written = Ok(());
+    let out = &mut *session.out;
+    session.engine.monitor(&pattern, &mut |event| {
+        if let Some(event) = event {
+            written = tell(out, event, json);
+        }
+        written.is_ok() && !stop.load(Ordering::Relaxed)
+    })?;
+    written?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes one event as one line, at once.
+fn tell(out: &mut dyn io::Write, event: &Event, json: bool) -> io::Result<()> {
+    if json {
+        writeln!(out, "{}", safe_json(&serde_json::to_string(event)?))?;
+    } else {
+        writeln!(out, "'{}' {}", event.name, sentence(&event.what))?;
+    }
+    out.flush()
+}
+
+/// Says what happened, in LXC's words where LXC has some.
+fn sentence(what: &What) -> String {
+    match what {
+        What::State { to, .. } => format!("changed state to [{to}]"),
+        What::Exited { exit: Exit::Code(code) } => format!("exited with status [{code}]"),
+        What::Exited { exit: Exit::Signal(signal) } => format!("ended by signal [{signal}]"),
+        What::Failed { reason } => format!("failed: {}", shown(reason)),
+        What::Created => "created".to_owned(),
+        What::Destroyed => "destroyed".to_owned(),
+        What::Cgroup { file, old, new } => {
+            format!("{} changed from [{}] to [{}]", shown(file), shown(old), shown(new))
+        }
+        What::OomKill { count } => format!("out of memory, [{count}] killed since its start"),
+        What::Signal { pid, signal } => format!("signal [{signal}] sent to process [{pid}]"),
+    }
+}
+
+fn wait(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let name = only_named(matches)?;
+    let states = matches
+        .get_one::<String>("state")
+        .ok_or_else(|| Usage("no state to wait for; give -s STATE".into()))?
+        .split('|')
+        .map(|it| it.trim().parse())
+        .collect::<Result<Vec<State>, _>>()?;
+    // A negative number of seconds is LXC's way to say for ever.
+    let timeout = number::<i64>(matches, "timeout")?
+        .and_then(|it| u64::try_from(it).ok())
+        .map(Duration::from_secs);
+    let reached = session.engine.wait(&name, &states, timeout)?;
+    Ok(if reached { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_read_like_lxc() {
+        let what = What::State { from: State::Starting, to: State::Running };
+        assert_eq!(sentence(&what), "changed state to [RUNNING]");
+        assert_eq!(sentence(&What::Exited { exit: Exit::Code(0) }), "exited with status [0]");
+        let what = What::Failed { reason: "no\u{1b}[2J".into() };
+        assert_eq!(sentence(&what), "failed: no\\x1b[2J");
+    }
+}

@@ -1,0 +1,212 @@
+//! `info`: everything about one container.
+
+use std::process::ExitCode;
+
+use clap::{ArgAction, ArgMatches};
+use serde_json::{Value, json};
+
+use super::{Entry, list};
+use crate::cli::args;
+use crate::cli::output::{age, long_size};
+use crate::cli::session::{Session, only_named};
+use crate::engine::shown::shown;
+use crate::engine::snapshot::{Container, Interface, Limit};
+use crate::engine::{Error, Kind};
+
+pub(super) const INFO: Entry = Entry {
+    name: "info",
+    aliases: &[],
+    arguments: |command| {
+        command
+            .arg(args::flag("state", Some('s'), "Only the state"))
+            .arg(args::flag("pid", Some('p'), "Only the pid of init"))
+            .arg(args::flag("ips", Some('i'), "Only the addresses"))
+            .arg(args::flag("stats", Some('S'), "Only use of CPU, memory and network"))
+            .arg(
+                args::value("config", Some('c'), "KEY", "Only this configuration key")
+                    .action(ArgAction::Append),
+            )
+            .arg(args::flag("no-humanize", Some('H'), "Plain numbers; one fact without its label"))
+            .arg(args::json())
+            .arg(args::name())
+            .arg(args::operands("NAME", "The container"))
+    },
+    run: info,
+    notes: "\
+Exit code: 0, or 1 when there is no such container.
+
+Examples:
+  wharf info web
+  wharf info -p -H web              prints the pid alone
+  wharf info -c lxc.rootfs.path web",
+};
+
+/// What of a container is printed, and how.
+struct Wanted {
+    state: bool,
+    pid: bool,
+    ips: bool,
+    stats: bool,
+    keys: Vec<String>,
+    /// Nothing in particular was asked for.
+    all: bool,
+    raw: bool,
+}
+
+impl Wanted {
+    fn new(matches: &ArgMatches) -> Self {
+        let [state, pid, ips, stats, raw] =
+            ["state", "pid", "ips", "stats", "no-humanize"].map(|it| matches.get_flag(it));
+        let keys: Vec<String> = matches.get_many("config").unwrap_or_default().cloned().collect();
+        let all = !(state || pid || ips || stats) && keys.is_empty();
+        Self { state, pid, ips, stats, keys, all, raw }
+    }
+
+    /// LXC drops the label of a single fact under `-H`.
+    fn bare(&self) -> bool {
+        let facts = [self.state, self.pid, self.ips].into_iter().filter(|it| *it).count();
+        self.raw && !self.stats && facts + self.keys.len() == 1
+    }
+}
+
+fn info(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let name = only_named(matches)?;
+    let wanted = Wanted::new(matches);
+    let container = session.engine.info(&name)?;
+    if !container.defined && !container.state.is_active() {
+        let missing = "there is no such container; `wharf ls` lists them";
+        return Err(Error::new("look at", &name, Kind::NotFound, missing).into());
+    }
+    if matches.get_flag(args::JSON) {
+        session.json(&object(&container))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let bare = wanted.bare();
+    for (label, value) in lines(&container, &wanted) {
+        if bare {
+            writeln!(session.out, "{}", shown(&value))?;
+        } else {
+            let label = format!("{label}:");
+            writeln!(session.out, "{label:<15} {}", shown(&value))?;
+        }
+    }
+    for key in &wanted.keys {
+        let value = config_item(session, &container, key)?;
+        match (bare, value.as_str()) {
+            (true, value) => writeln!(session.out, "{}", shown(value))?,
+            (false, "") => writeln!(session.out, "{} =", shown(key))?,
+            (false, value) => writeln!(session.out, "{} = {}", shown(key), shown(value))?,
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns what the container's configuration says of `key`.
+fn config_item(
+    _session: &Session<'_>,
+    _container: &Container,
+    key: &str,
+) -> anyhow::Result<String> {
+    anyhow::bail!("cannot read configuration key `{key}`: not built yet")
+}
+
+/// Lists the facts that were asked for, in LXC's order and words.
+fn lines(it: &Container, wanted: &Wanted) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    let mut put = |label, value: Option<String>| lines.extend(value.map(|it| (label, it)));
+    let all = wanted.all;
+    put("Name", all.then(|| it.name.to_string()));
+    if all || wanted.state {
+        put("State", Some(it.state.to_string()));
+    }
+    if all {
+        put("Trouble", it.trouble.clone());
+        put("Since", it.since.map(|it| format!("{} ago", age(it))));
+        put("Last exit", it.last_exit.map(|it| it.to_string()));
+    }
+    if all || wanted.pid {
+        put("PID", it.init_pid.map(|it| it.to_string()));
+    }
+    let network = it.detail.as_ref().map(|it| it.network.as_slice()).unwrap_or_default();
+    if all || wanted.ips {
+        let inner = network.iter().filter(|it| it.name != "lo");
+        lines.extend(inner.flat_map(|it| &it.addresses).map(|it| ("IP", it.clone())));
+    }
+    if all || wanted.stats {
+        lines.extend(stats(it, wanted.raw));
+        lines.extend(network.iter().flat_map(|it| link(it, wanted.raw)));
+    }
+    if all {
+        let detail = it.detail.as_ref();
+        lines.extend(detail.and_then(|it| it.rootfs.as_ref()).map(|it| ("Root", path(it))));
+        lines.extend(detail.and_then(|it| it.cgroup.clone()).map(|it| ("Cgroup", it)));
+    }
+    lines
+}
+
+fn path(path: &std::path::Path) -> String {
+    path.display().to_string()
+}
+
+/// Lists use of CPU and memory; what no controller counts is left out.
+fn stats(it: &Container, raw: bool) -> Vec<(&'static str, String)> {
+    let counters = &it.counters;
+    let size = |bytes: u64| if raw { bytes.to_string() } else { long_size(bytes) };
+    let bound = |limit: Limit| match limit {
+        Limit::Max => "none".to_owned(),
+        Limit::At(bytes) => size(bytes),
+    };
+    let cpu = counters.cpu_total.map(|it| {
+        if raw { it.as_nanos().to_string() } else { format!("{:.2} seconds", it.as_secs_f64()) }
+    });
+    let kills = counters.oom_kills.filter(|it| *it > 0).map(|it| it.to_string());
+    [
+        ("CPU use", cpu),
+        ("Memory use", counters.memory_bytes.map(size)),
+        ("Memory peak", counters.memory_peak_bytes.map(size)),
+        ("Memory limit", counters.memory_max_bytes.map(bound)),
+        ("OOM kills", kills),
+        ("Tasks", counters.pids.map(|it| it.to_string())),
+    ]
+    .into_iter()
+    .filter_map(|(label, value)| Some((label, value?)))
+    .collect()
+}
+
+/// Lists one interface's traffic, as seen from inside.
+fn link(it: &Interface, raw: bool) -> Vec<(&'static str, String)> {
+    let size = |bytes: u64| if raw { bytes.to_string() } else { long_size(bytes) };
+    let (Some(rx), Some(tx)) = (it.rx_bytes, it.tx_bytes) else { return Vec::new() };
+    vec![
+        ("Link", it.name.clone()),
+        (" TX bytes", size(tx)),
+        (" RX bytes", size(rx)),
+        (" Total bytes", size(rx.saturating_add(tx))),
+    ]
+}
+
+fn object(it: &Container) -> Value {
+    let mut object = serde_json::Map::new();
+    object.insert("name".into(), json!(it.name));
+    object.insert("state".into(), json!(it.state));
+    object.extend(list::facts(it));
+    if let Some(detail) = &it.detail {
+        object
+            .insert("rootfs".into(), json!(detail.rootfs.as_ref().map(|it| it.to_string_lossy())));
+        object.insert("cgroup".into(), json!(detail.cgroup));
+        object.insert("namespaces".into(), json!(detail.namespaces));
+        object.insert("mounts".into(), json!(detail.mounts));
+        let network: Vec<Value> = detail
+            .network
+            .iter()
+            .map(|it| {
+                json!({
+                    "name": it.name, "addresses": it.addresses,
+                    "rx_bytes": it.rx_bytes, "tx_bytes": it.tx_bytes,
+                })
+            })
+            .collect();
+        object.insert("network".into(), Value::Array(network));
+    }
+    Value::Object(object)
+}

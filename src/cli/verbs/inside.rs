@@ -1,0 +1,111 @@
+//! `console` and `attach`: this terminal and a container's.
+
+use std::process::ExitCode;
+
+use clap::{ArgAction, ArgMatches};
+
+use super::Entry;
+use crate::cli::args;
+use crate::cli::failure::Usage;
+use crate::cli::session::{Session, named, number, only_named, pairs};
+use crate::engine::attach::Attach;
+use crate::engine::console::Console;
+
+pub(super) const CONSOLE: Entry = Entry {
+    name: "console",
+    aliases: &[],
+    arguments: |command| {
+        command
+            .arg(
+                args::value(
+                    "tty",
+                    Some('t'),
+                    "TTY",
+                    "0 is the console, N is /dev/ttyN [default: the first free one]",
+                )
+                .allow_negative_numbers(true),
+            )
+            .arg(
+                args::value("escape", Some('e'), "PREFIX", "Key before `q`, such as ^a, a or ^]")
+                    .default_value("^a"),
+            )
+            .arg(args::name())
+            .arg(args::operands("NAME", "The container"))
+    },
+    run: console,
+    notes: "\
+Leave with the prefix, then q. The prefix twice sends it once. The container goes on.",
+};
+
+pub(super) const ATTACH: Entry = Entry {
+    name: "attach",
+    aliases: &["exec"],
+    arguments: |command| {
+        command
+            .arg(args::value("uid", Some('u'), "UID", "User that runs the command"))
+            .arg(args::value("gid", Some('g'), "GID", "Group that runs the command"))
+            .arg(
+                args::value("set-var", Some('v'), "NAME=VALUE", "Variable for the command")
+                    .action(ArgAction::Append),
+            )
+            .arg(args::flag("clear-env", None, "Start from an empty environment"))
+            .arg(
+                args::flag("keep-env", None, "Keep this environment (the default)")
+                    .conflicts_with("clear-env"),
+            )
+            .arg(args::name())
+            .arg(args::operands("NAME [-- COMMAND]", "The container, and what to run in it"))
+    },
+    run: attach,
+    notes: "\
+Without COMMAND, the login shell of the user inside, else /bin/sh.
+
+Exit code: the command's own; 126 if it cannot be executed, 127 if it is not there, 128+N if
+signal N ended it; 1 if the container could not be entered.",
+};
+
+fn console(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let name = only_named(matches)?;
+    // LXC's -1 is the first free one, too.
+    let tty = number::<i32>(matches, "tty")?.and_then(|it| u32::try_from(it).ok());
+    let escape = matches.get_one::<String>("escape").map(|it| control_code(it)).transpose()?;
+    session.engine.console(&name, Console { tty, escape })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads a key of the form `^a` or `a` as the control code it stands for.
+fn control_code(text: &str) -> Result<u8, Usage> {
+    let key = text.strip_prefix('^').unwrap_or(text);
+    match key.as_bytes() {
+        [key @ (b'@'..=b'_' | b'a'..=b'z')] => Ok(key & 0x1f),
+        _ => Err(Usage(format!("`{text}` is no key of the form ^a"))),
+    }
+}
+
+fn attach(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let (name, argv) = named(matches)?;
+    let attach = Attach {
+        argv,
+        uid: number(matches, "uid")?,
+        gid: number(matches, "gid")?,
+        environment: pairs(matches, "set-var")?,
+        clear_environment: matches.get_flag("clear-env"),
+    };
+    let exit = session.engine.attach(&name, &attach)?;
+    Ok(ExitCode::from(exit.shell_code()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_a_control_code() {
+        for (text, code) in [("^a", 1), ("a", 1), ("^A", 1), ("^]", 29), ("z", 26)] {
+            assert_eq!(control_code(text).unwrap(), code, "{text}");
+        }
+        for text in ["", "^", "ab", "1", "é"] {
+            assert!(control_code(text).is_err_and(|it| it.0.contains("form")), "{text}");
+        }
+    }
+}

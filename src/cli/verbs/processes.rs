@@ -1,0 +1,118 @@
+//! `ps`: the processes of containers, as a tree.
+
+use std::collections::HashMap;
+use std::process::ExitCode;
+
+use clap::{ArgAction, ArgMatches};
+use serde_json::{Value, json};
+
+use super::Entry;
+use crate::cli::args;
+use crate::cli::output::{Align, Table, branch, or_unknown, size};
+use crate::cli::session::{Session, operands};
+use crate::engine::process::Process;
+use crate::engine::shown::shown;
+use crate::engine::{Name, State};
+
+pub(super) const PS: Entry = Entry {
+    name: "ps",
+    aliases: &["processes"],
+    arguments: |command| {
+        command
+            .arg(args::flag("forest", None, "Draw the tree (the default)"))
+            .arg(args::flag("lxc", None, "Only processes in containers (always so)").hide(true))
+            .arg(args::json())
+            .arg(args::name().action(ArgAction::Append))
+            .arg(args::operands("NAME", "Containers [default: all that have processes]"))
+    },
+    run: ps,
+    notes: "\
+PID is the host's, NSPID the container's own. %CPU is of one processor.",
+};
+
+fn ps(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let names = names(session, matches)?;
+    let mut found = Vec::new();
+    for name in names {
+        let processes = session.engine.processes(&name)?;
+        found.push((name, processes));
+    }
+    if matches.get_flag(args::JSON) {
+        let rows = found.iter().flat_map(|(name, list)| list.iter().map(|it| object(name, it)));
+        let rows: Vec<Value> = rows.collect();
+        session.json(&Value::Array(rows))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut users = Users::default();
+    let table = Table {
+        heads: [
+            ("CONTAINER", Align::Left),
+            ("PID", Align::Right),
+            ("NSPID", Align::Right),
+            ("USER", Align::Left),
+            ("%CPU", Align::Right),
+            ("RSS", Align::Right),
+            ("S", Align::Left),
+            ("COMMAND", Align::Left),
+        ]
+        .map(|(head, align)| (head.to_owned(), align))
+        .into(),
+        rows: found
+            .iter()
+            .flat_map(|(name, list)| list.iter().map(move |it| (name, it)))
+            .map(|(name, it)| row(name, it, &mut users))
+            .collect(),
+    };
+    write!(session.out, "{}", table.layout())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the containers that were named, or every one that has processes.
+fn names(session: &Session<'_>, matches: &ArgMatches) -> anyhow::Result<Vec<Name>> {
+    let mut words = operands(matches)?;
+    for given in matches.get_many::<std::ffi::OsString>(args::NAME).unwrap_or_default() {
+        words.extend(given.to_string_lossy().split(',').map(str::to_owned));
+    }
+    if !words.is_empty() {
+        return Ok(words.iter().map(|it| it.parse()).collect::<Result<_, _>>()?);
+    }
+    let list = session.engine.list()?;
+    let active = |state: &State| state.is_active();
+    Ok(list.into_iter().filter(|(_, state)| active(state)).map(|(name, _)| name).collect())
+}
+
+fn row(name: &Name, it: &Process, users: &mut Users) -> Vec<String> {
+    vec![
+        name.to_string(),
+        it.pid.to_string(),
+        or_unknown(it.inner_pid),
+        or_unknown(it.uid.map(|uid| users.name(uid))),
+        or_unknown(it.cpu_percent.map(|it| format!("{it:.1}"))),
+        or_unknown(it.rss_bytes.map(size)),
+        it.state.to_string(),
+        format!("{}{}", branch(it), shown(&it.command)),
+    ]
+}
+
+fn object(name: &Name, it: &Process) -> Value {
+    json!({
+        "container": name, "pid": it.pid, "parent": it.parent, "inner_pid": it.inner_pid,
+        "uid": it.uid, "state": it.state, "threads": it.threads, "cpu_percent": it.cpu_percent,
+        "rss_bytes": it.rss_bytes, "start_time": it.start_time, "depth": it.depth,
+        "command": it.command,
+    })
+}
+
+/// The host's names for user numbers, each looked up once.
+#[derive(Default)]
+struct Users(HashMap<u32, String>);
+
+impl Users {
+    fn name(&mut self, uid: u32) -> String {
+        let look_up = || {
+            let user = nix::unistd::User::from_uid(uid.into()).ok().flatten();
+            user.map_or_else(|| uid.to_string(), |it| it.name)
+        };
+        self.0.entry(uid).or_insert_with(look_up).clone()
+    }
+}

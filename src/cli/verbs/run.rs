@@ -1,0 +1,110 @@
+//! `start`, `execute`, and the hidden `supervise` that stays behind a started container.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+
+use super::Entry;
+use crate::cli::args;
+use crate::cli::failure::Usage;
+use crate::cli::session::{Session, named, number, pairs};
+use crate::engine::Name;
+use crate::engine::start::Start;
+
+pub(super) const START: Entry = Entry {
+    name: "start",
+    aliases: &[],
+    arguments: |command| {
+        command
+            .arg(args::flag("foreground", Some('F'), "Stay, with the container on this terminal"))
+            .arg(
+                args::flag("daemon", Some('d'), "Return once it runs (the default)")
+                    .conflicts_with("foreground"),
+            )
+            .arg(args::config())
+            .arg(args::define())
+            .arg(args::name())
+            .arg(args::operands("NAME [-- COMMAND]", "The container, and what its pid 1 shall be"))
+    },
+    run: start,
+    notes: "\
+Without COMMAND, pid 1 is `lxc.init.cmd` of the configuration, else /sbin/init.
+
+Exit code: 0 once the container runs, 1 when it could not be started; with -F how the command
+ended: its own code, 128+N for signal N.",
+};
+
+pub(super) const EXECUTE: Entry = Entry {
+    name: "execute",
+    aliases: &[],
+    arguments: |command| {
+        command
+            .arg(args::config())
+            .arg(args::define())
+            .arg(args::value("uid", Some('u'), "UID", "User that runs the command"))
+            .arg(args::value("gid", Some('g'), "GID", "Group that runs the command"))
+            .arg(args::name())
+            .arg(args::operands("NAME -- COMMAND", "The container, and the command to run in it"))
+    },
+    run: execute,
+    notes: "\
+wharf's own init is pid 1 of the container, reaps, and passes signals on; COMMAND is pid 2.
+A container that is not defined is made for the command and removed after it.
+
+Exit code: the command's own; 126 if it cannot be executed, 127 if it is not there, 128+N if
+signal N ended it; 1 if the container could not be started.
+
+Example:
+  wharf execute build -s lxc.cgroup2.memory.max=2G -- make -j4",
+};
+
+pub(super) const SUPERVISE: Entry = Entry {
+    name: "supervise",
+    aliases: &[],
+    arguments: |command| {
+        command
+            .arg(args::config())
+            .arg(args::define())
+            .arg(args::name())
+            .arg(args::operands("COMMAND", "What pid 1 shall be"))
+    },
+    run: supervise,
+    notes: "",
+};
+
+fn start(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let (name, start) = order(matches)?;
+    if matches.get_flag("foreground") {
+        let exit = session.engine.start_foreground(&name, &start)?;
+        return Ok(ExitCode::from(exit.shell_code()));
+    }
+    session.engine.start(&name, &start)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn execute(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let (name, mut start) = order(matches)?;
+    if start.argv.is_empty() {
+        return Err(Usage("no command given; it goes after `--`".into()).into());
+    }
+    for (id, key) in [("uid", "lxc.init.uid"), ("gid", "lxc.init.gid")] {
+        if let Some(number) = number::<u32>(matches, id)? {
+            start.settings.push((key.to_owned(), number.to_string()));
+        }
+    }
+    let exit = session.engine.execute(&name, &start)?;
+    Ok(ExitCode::from(exit.shell_code()))
+}
+
+fn supervise(_session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let (_name, _start) = order(matches)?;
+    anyhow::bail!("supervise is not built yet")
+}
+
+/// Reads what all three have in common.
+fn order(matches: &ArgMatches) -> anyhow::Result<(Name, Start)> {
+    let (name, argv) = named(matches)?;
+    let config = matches.get_one::<PathBuf>("config").cloned();
+    Ok((name, Start { argv, config, settings: pairs(matches, "define")? }))
+}

@@ -1,0 +1,138 @@
+//! `stop`, `freeze` and `unfreeze`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::ArgMatches;
+
+use super::Entry;
+use crate::cli::args;
+use crate::cli::failure::Usage;
+use crate::cli::session::{Session, number, only_named};
+use crate::engine::stop::Stop;
+
+/// How long `stop` waits for init before it kills, as LXC does.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) const STOP: Entry = Entry {
+    name: "stop",
+    aliases: &[],
+    arguments: |command| {
+        command
+            .arg(args::flag("kill", Some('k'), "Kill every process at once, ask nobody"))
+            .arg(args::flag("nowait", Some('W'), "Ask, and return at once"))
+            .arg(
+                args::value(
+                    "timeout",
+                    Some('t'),
+                    "SECONDS",
+                    "How long to wait before the kill [default: 60; -1 waits for ever]",
+                )
+                .allow_negative_numbers(true),
+            )
+            .arg(args::flag("nokill", None, "Fail after the time instead of killing"))
+            .arg(args::flag("nolock", None, "Accepted with -k, as LXC does").hide(true))
+            .arg(args::flag("reboot", Some('r'), "Reboot").hide(true))
+            .arg(args::name())
+            .arg(args::operands("NAME", "The container"))
+    },
+    run: stop,
+    notes: "\
+Sends init the signal that asks it to halt (`lxc.signal.halt`), waits, and kills what is left.
+
+Exit code: 0 stopped, 1 failed or still there with --nokill, 2 it was not running.",
+};
+
+pub(super) const FREEZE: Entry = Entry {
+    name: "freeze",
+    aliases: &[],
+    arguments: |command| command.arg(args::name()).arg(args::operands("NAME", "The container")),
+    run: freeze,
+    notes: "\
+Returns once every process stands still. They keep their memory and their files; `wharf
+unfreeze` lets them go on.",
+};
+
+pub(super) const UNFREEZE: Entry = Entry {
+    name: "unfreeze",
+    aliases: &["thaw"],
+    arguments: |command| command.arg(args::name()).arg(args::operands("NAME", "The container")),
+    run: unfreeze,
+    notes: "",
+};
+
+fn stop(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let name = only_named(matches)?;
+    session.engine.stop(&name, way(matches)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Turns the options into one way to stop, and refuses what does not go together, as LXC does.
+fn way(matches: &ArgMatches) -> anyhow::Result<Stop> {
+    let [kill, ask, spare, reboot, nolock] =
+        ["kill", "nowait", "nokill", "reboot", "nolock"].map(|it| matches.get_flag(it));
+    let seconds = number::<i64>(matches, "timeout")?;
+    let clash = match () {
+        () if reboot => Some("-r is not supported yet: stop the container and start it again"),
+        () if kill && spare => Some("-k cannot be used with --nokill"),
+        () if kill && seconds.is_some_and(|it| it > 0) => Some("-k takes no timeout"),
+        () if kill && ask => Some("-k cannot be used with -W"),
+        () if nolock && !kill => Some("--nolock may only be used with -k"),
+        () => None,
+    };
+    if let Some(clash) = clash {
+        return Err(Usage(clash.to_owned()).into());
+    }
+    if kill {
+        return Ok(Stop::Kill);
+    }
+    if ask {
+        return Ok(Stop::Ask);
+    }
+    let timeout = match seconds {
+        None => Some(PATIENCE),
+        // A negative number of seconds is LXC's way to say for ever.
+        Some(seconds) => u64::try_from(seconds).ok().map(Duration::from_secs),
+    };
+    Ok(Stop::Gently { timeout, then_kill: !spare })
+}
+
+fn freeze(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    session.engine.freeze(&only_named(matches)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn unfreeze(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    session.engine.unfreeze(&only_named(matches)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(options: &[&str]) -> anyhow::Result<Stop> {
+        let args = ["wharf", "stop", "web"].iter().chain(options);
+        let matches = args::command().try_get_matches_from(args)?;
+        way(matches.subcommand().unwrap().1)
+    }
+
+    #[test]
+    fn letters_mean_what_they_mean_to_lxc() {
+        let gently = |timeout, then_kill| Stop::Gently { timeout, then_kill };
+        assert_eq!(parsed(&[]).unwrap(), gently(Some(PATIENCE), true));
+        assert_eq!(parsed(&["-k"]).unwrap(), Stop::Kill);
+        assert_eq!(parsed(&["-W"]).unwrap(), Stop::Ask);
+        assert_eq!(parsed(&["-t", "5"]).unwrap(), gently(Some(Duration::from_secs(5)), true));
+        assert_eq!(parsed(&["-t", "-1", "--nokill"]).unwrap(), gently(None, false));
+    }
+
+    #[test]
+    fn options_that_contradict_are_refused() {
+        for options in
+            [&["-k", "--nokill"][..], &["-k", "-t", "3"], &["--nolock"], &["-r"], &["-t", "x"]]
+        {
+            assert!(parsed(options).is_err(), "{options:?}");
+        }
+    }
+}

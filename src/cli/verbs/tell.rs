@@ -1,0 +1,47 @@
+//! `version` and `help`: what wharf says about itself.
+
+use std::process::ExitCode;
+
+use clap::{ArgMatches, Command};
+
+use super::Entry;
+use crate::cli::args;
+use crate::cli::failure::Usage;
+use crate::cli::session::{Session, operands};
+use crate::command;
+
+pub(super) const VERSION: Entry = Entry {
+    name: "version",
+    aliases: &[],
+    arguments: |command| command.about("Print the version").arg(args::json()),
+    run: version,
+    notes: "",
+};
+
+fn version(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let version = env!("CARGO_PKG_VERSION");
+    if matches.get_flag(args::JSON) {
+        session.json(&serde_json::json!({ "version": version }))?;
+    } else {
+        writeln!(session.out, "wharf {version}")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Explains the verb that the first operand names, or wharf as a whole.
+pub(super) fn help(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let mut root = args::command();
+    root.build();
+    let operands = operands(matches)?;
+    let text = match operands.first() {
+        None => root.render_help(),
+        Some(word) => {
+            let name = command::named(word).map_or(word.as_str(), |it| it.name);
+            let verb: Option<&mut Command> = root.find_subcommand_mut(name);
+            verb.ok_or_else(|| Usage(format!("no command `{word}`; `wharf help` lists them")))?
+                .render_long_help()
+        }
+    };
+    write!(session.out, "{text}")?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,126 @@
+//! Keeps the arrows of ARCHITECTURE.md pointing the right way, files small and unsafe code apart.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Module, and the modules of ours that it must never name.
+const FORBIDDEN: &[(&str, &[&str])] = &[
+    ("engine", &["ui", "widgets", "cli", "command"]),
+    ("widgets", &["engine", "ui", "cli", "command"]),
+    ("ui", &["cli"]),
+    ("command", &["ui", "widgets", "cli"]),
+];
+
+/// The files of `ui` that may hold an engine; all others see data alone.
+const ENGINE_HOLDERS: &[&str] = &["src/ui.rs", "src/ui/effect.rs", "src/ui/effect/"];
+
+/// Modules that touch no file and make no system call.
+const PURE: &[&str] = &["src/engine/plan.rs", "src/engine/plan/", "src/engine/snapshot.rs"];
+
+/// Where unsafe code may stand.
+const UNSAFE: &[&str] = &["src/engine/launch.rs", "src/engine/sys.rs", "src/engine/sys/"];
+
+const MAX_LINES: usize = 500;
+
+#[test]
+fn arrows_point_one_way() {
+    for (module, banned) in FORBIDDEN {
+        for (file, text) in sources().iter().filter(|(file, _)| belongs(file, module)) {
+            for other in *banned {
+                let named = code(text).any(|line| names(line, &format!("crate::{other}")));
+                assert!(!named, "{file} names crate::{other}");
+            }
+        }
+    }
+}
+
+#[test]
+fn only_the_shell_of_the_screen_holds_an_engine() {
+    for (file, text) in sources().iter().filter(|(file, _)| belongs(file, "ui")) {
+        if ENGINE_HOLDERS.iter().any(|it| file.starts_with(it)) {
+            continue;
+        }
+        let holds = code(text).any(|line| names(line, "engine::Engine"));
+        assert!(!holds, "{file} names the engine; ask for an effect instead");
+        let braces = code(text).filter(|line| line.trim().starts_with("use crate::engine::{"));
+        for line in braces {
+            let holds = line.split(['{', '}', ',']).any(|it| it.trim() == "Engine");
+            assert!(!holds, "{file} names the engine; ask for an effect instead");
+        }
+    }
+}
+
+#[test]
+fn plans_and_snapshots_touch_nothing() {
+    for (file, text) in &sources() {
+        if !PURE.iter().any(|it| file.starts_with(it)) {
+            continue;
+        }
+        for banned in ["std::fs", "File::open", "std::process", "std::net", "nix::unistd"] {
+            assert!(!code(text).any(|line| names(line, banned)), "{file} names {banned}");
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_keeps_to_its_files() {
+    for (file, text) in &sources() {
+        let allowed = UNSAFE.iter().any(|it| file.starts_with(it));
+        let found = code(text).any(|line| {
+            line.contains("unsafe {") || line.contains("unsafe fn") || line.contains("unsafe impl")
+        });
+        assert!(allowed || !found, "unsafe code in {file}");
+    }
+}
+
+#[test]
+fn no_file_outgrows_a_sitting() {
+    for (file, text) in &sources() {
+        let lines = text.lines().count();
+        assert!(lines <= MAX_LINES, "{file} has {lines} lines");
+    }
+}
+
+#[test]
+fn every_file_opens_with_what_it_is() {
+    for (file, text) in &sources() {
+        assert!(text.starts_with("//! "), "{file} does not open with a sentence about itself");
+    }
+}
+
+/// Tells whether `file` is `src/MODULE.rs` or lies below `src/MODULE/`.
+fn belongs(file: &str, module: &str) -> bool {
+    file == format!("src/{module}.rs") || file.starts_with(&format!("src/{module}/"))
+}
+
+/// Tells whether `line` names `path`, and not a longer word that begins with it.
+fn names(line: &str, path: &str) -> bool {
+    line.match_indices(path).any(|(at, _)| {
+        let next = line[at + path.len()..].chars().next();
+        next.is_none_or(|it| !it.is_alphanumeric() && it != '_')
+    })
+}
+
+/// Returns the lines that are not comments.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|it| !it.trim_start().starts_with("//"))
+}
+
+/// Returns every source file with its text, by its path from the project's root.
+fn sources() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    let mut pending: Vec<PathBuf> = vec![root.join("src")];
+    while let Some(dir) = pending.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                pending.push(path);
+            } else if path.extension().is_some_and(|it| it == "rs") {
+                let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+                found.push((name, fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,189 @@
+//! What the tests share: an lxcpath of their own that cleans up and checks that nothing is left,
+//! the wharf binary with a deadline, small root directories, and a terminal with eyes.
+//!
+//! Each test binary uses a part of it.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+pub mod leftovers;
+pub mod rootfs;
+pub mod screen;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long any single thing may take before a test gives up; machines under load are slow.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between two looks at a condition that nothing announces.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// Tells whether real containers can be made here; if not, says so for the test's reader.
+pub fn can_run_containers() -> bool {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: needs root");
+        return false;
+    }
+    if leftovers::cgroup_mounts().is_empty() {
+        println!("skipped: no cgroup file system is mounted");
+        return false;
+    }
+    true
+}
+
+/// An empty lxcpath with container names of its own. Dropped, it ends and removes every container
+/// in it and, unless the test fails already, fails it for anything left on the machine.
+pub struct Lxcpath {
+    dir: tempfile::TempDir,
+    prefix: String,
+}
+
+impl Lxcpath {
+    pub fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let prefix = format!("t{}x{count}", std::process::id());
+        let dir = tempfile::Builder::new().prefix("wharf-test-").tempdir().unwrap();
+        Self { dir, prefix }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Returns a container name that no other test has.
+    pub fn name(&self, word: &str) -> String {
+        format!("{}-{word}", self.prefix)
+    }
+
+    /// Prepares wharf with this lxcpath, its input empty.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
+        command.arg("-P").arg(self.path()).args(args).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs wharf to its end.
+    pub fn wharf(&self, args: &[&str]) -> Output {
+        finish(self.command(args))
+    }
+
+    /// Runs wharf, expects success and returns what it printed.
+    pub fn ok(&self, args: &[&str]) -> String {
+        let output = self.wharf(args);
+        assert!(output.status.success(), "wharf {args:?}: {}", told(&output));
+        text(&output.stdout)
+    }
+
+    /// Runs wharf and expects this exit code and a non-empty message on one line.
+    pub fn refused(&self, args: &[&str], code: i32) -> String {
+        let output = self.wharf(args);
+        assert_eq!(output.status.code(), Some(code), "wharf {args:?}: {}", told(&output));
+        let message = text(&output.stderr);
+        assert!(message.starts_with("wharf: "), "wharf {args:?}: {}", told(&output));
+        message
+    }
+
+    pub fn state(&self, name: &str) -> String {
+        self.ok(&["info", "-s", "-H", name]).trim().to_owned()
+    }
+
+    /// Creates a container that shares the host's files and sleeps, and starts it.
+    pub fn start_sleeper(&self, word: &str) -> String {
+        let name = self.name(word);
+        self.ok(&["create", &name]);
+        self.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
+        name
+    }
+
+    /// Ends and removes every container, whatever state it is in.
+    fn clear(&self) {
+        let entries = fs::read_dir(self.path()).into_iter().flatten().flatten();
+        let mut names: Vec<String> =
+            entries.filter_map(|it| it.file_name().into_string().ok()).collect();
+        names.extend(text(&self.wharf(&["ls", "-1"]).stdout).lines().map(str::to_owned));
+        names.sort();
+        names.dedup();
+        for name in names {
+            self.wharf(&["stop", "-k", &name]);
+            self.wharf(&["destroy", "-f", &name]);
+        }
+    }
+}
+
+impl Drop for Lxcpath {
+    fn drop(&mut self) {
+        self.clear();
+        let settled = Instant::now() + Duration::from_secs(5);
+        let mut left = leftovers::of(&self.prefix, self.path());
+        while !left.is_empty() && Instant::now() < settled {
+            thread::park_timeout(LOOK_AGAIN);
+            left = leftovers::of(&self.prefix, self.path());
+        }
+        if left.is_empty() {
+            return;
+        }
+        leftovers::remove(&self.prefix, self.path());
+        let told = format!("left behind:\n  {}", left.join("\n  "));
+        if thread::panicking() {
+            eprintln!("{told}");
+        } else {
+            panic!("{told}");
+        }
+    }
+}
+
+/// Runs a command to its end and returns what it said; kills it and panics after [`PATIENCE`].
+pub fn finish(mut command: Command) -> Output {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let shown = format!("{command:?}");
+    let child = command.spawn().unwrap();
+    let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || _ = sender.send(child.wait_with_output()));
+    receiver.recv_timeout(PATIENCE).map_or_else(
+        |_| {
+            _ = nix::sys::signal::kill(pid, nix::sys::signal::SIGKILL);
+            panic!("no end within {PATIENCE:?}: {shown}");
+        },
+        Result::unwrap,
+    )
+}
+
+/// Looks at `condition` until it holds; panics with `what` after [`PATIENCE`].
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        thread::park_timeout(LOOK_AGAIN);
+    }
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Shows how a command ended, for a test's failure message.
+pub fn told(output: &Output) -> String {
+    format!("{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
+}
+
+/// Lists every path below `dir`, for a check that nothing was made or changed.
+pub fn tree(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut pending = vec![dir.to_path_buf()];
+    while let Some(dir) = pending.pop() {
+        for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|it| it.is_dir()) {
+                pending.push(entry.path());
+            }
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    found
+}

@@ -1,0 +1,214 @@
+//! Runs the real binary on a pty and sees its screen as cells, as an operator does.
+
+#![allow(unsafe_code, reason = "a new session on the pty must be made between fork and exec")]
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::num::NonZeroU16;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::pty::{Winsize, openpty};
+use nix::sys::signal::Signal;
+use nix::sys::termios::{Termios, tcgetattr};
+
+use super::PATIENCE;
+
+pub const ENTER: &str = "\r";
+pub const ESCAPE: &str = "\x1b";
+pub const TAB: &str = "\t";
+pub const UP: &str = "\x1b[A";
+pub const DOWN: &str = "\x1b[B";
+pub const RIGHT: &str = "\x1b[C";
+pub const LEFT: &str = "\x1b[D";
+pub const BACKSPACE: &str = "\x7f";
+
+/// What a program asks with to learn where the cursor is.
+const WHERE_IS_THE_CURSOR: &[u8] = b"\x1b[6n";
+
+/// A program on a terminal of its own.
+pub struct Screen {
+    child: Child,
+    terminal: File,
+    output: Receiver<Vec<u8>>,
+    parser: vt100::Parser,
+    /// The terminal's modes before the program touched them.
+    pub modes_before: Termios,
+    /// Everything the program wrote.
+    pub raw: Vec<u8>,
+}
+
+impl Screen {
+    /// Runs `command` on a terminal of `cols` x `rows`.
+    pub fn spawn(mut command: Command, cols: u16, rows: u16) -> Self {
+        let pty = openpty(Some(&winsize(cols, rows)), None).unwrap();
+        for fd in [&pty.master, &pty.slave] {
+            fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).unwrap();
+        }
+        let modes_before = tcgetattr(&pty.slave).unwrap();
+        let stdio = |fd: &OwnedFd| Stdio::from(fd.try_clone().unwrap());
+        command.env("TERM", "xterm-256color").env("LANG", "C.UTF-8").env_remove("NO_COLOR");
+        command.stdin(stdio(&pty.slave)).stdout(stdio(&pty.slave)).stderr(stdio(&pty.slave));
+        // SAFETY: setsid and ioctl are async-signal-safe, and the closure touches no memory.
+        unsafe { command.pre_exec(take_terminal) };
+        let child = command.spawn().unwrap();
+        // The command holds the slave open; only the child may.
+        drop((command, pty.slave));
+        let terminal = File::from(pty.master);
+        let mut reader = terminal.try_clone().unwrap();
+        let (sender, output) = mpsc::channel();
+        thread::spawn(move || {
+            let mut buffer = vec![0; 64 * 1024];
+            // EIO tells that the last holder of the slave has gone.
+            while let Ok(count @ 1..) = reader.read(&mut buffer) {
+                if sender.send(buffer[..count].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        let parser = vt100::Parser::new(lines(rows), lines(cols), 0);
+        Self { child, terminal, output, parser, modes_before, raw: Vec::new() }
+    }
+
+    /// Types `keys`.
+    pub fn keys(&mut self, keys: &str) {
+        self.terminal.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Waits until `text` is on the screen.
+    pub fn wait_for(&mut self, text: &str) {
+        self.wait_until(&format!("{text:?} on the screen"), |it| it.contains(text));
+    }
+
+    /// Waits until `text` is gone from the screen.
+    pub fn wait_gone(&mut self, text: &str) {
+        self.wait_until(&format!("{text:?} gone"), |it| !it.contains(text));
+    }
+
+    /// Waits until `condition` holds of the screen's text; panics with the screen if it never does.
+    pub fn wait_until(&mut self, what: &str, condition: impl Fn(&str) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if condition(&self.contents()) {
+                return;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.output.recv_timeout(left) {
+                Ok(bytes) => self.take(&bytes),
+                Err(RecvTimeoutError::Timeout) => panic!("never {what}:\n{}", self.framed()),
+                Err(RecvTimeoutError::Disconnected) => {
+                    panic!("ended without {what}:\n{}", self.framed())
+                }
+            }
+        }
+    }
+
+    /// Takes in output until nothing comes for `quiet`.
+    pub fn settle(&mut self, quiet: Duration) {
+        while let Ok(bytes) = self.output.recv_timeout(quiet) {
+            self.take(&bytes);
+        }
+    }
+
+    /// Returns the text on the screen, one line a row.
+    pub fn contents(&self) -> String {
+        let (_, cols) = self.parser.screen().size();
+        let rows = self.parser.screen().rows(0, cols.get());
+        rows.map(|it| it.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    }
+
+    pub fn terminal(&self) -> &vt100::Screen {
+        self.parser.screen()
+    }
+
+    /// Changes the size of the terminal; the kernel tells the program.
+    pub fn resize(&mut self, cols: u16, rows: u16) {
+        let size = winsize(cols, rows);
+        // SAFETY: the descriptor is open and `size` outlives the call.
+        let done = unsafe { libc::ioctl(self.terminal.as_raw_fd(), libc::TIOCSWINSZ, &size) };
+        assert_eq!(done, 0);
+        self.parser.screen_mut().set_size(lines(rows), lines(cols));
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
+        nix::sys::signal::kill(pid, signal).unwrap();
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    /// Waits for the program's end, and takes in what it still writes.
+    pub fn exit(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                self.settle(Duration::from_millis(50));
+                return status;
+            }
+            assert!(Instant::now() < deadline, "still runs:\n{}", self.framed());
+            if let Ok(bytes) = self.output.recv_timeout(Duration::from_millis(20)) {
+                self.take(&bytes);
+            } else {
+                thread::park_timeout(Duration::from_millis(5));
+            }
+        }
+    }
+
+    /// Checks that the terminal is as the program found it.
+    pub fn assert_restored(&self) {
+        let now = tcgetattr(&self.terminal).unwrap();
+        assert_eq!(now, self.modes_before, "terminal modes differ");
+        let screen = self.parser.screen();
+        assert!(!screen.alternate_screen(), "still on the alternate screen");
+        assert!(!screen.hide_cursor(), "the cursor is hidden");
+        assert!(!screen.bracketed_paste(), "bracketed paste is on");
+        assert_eq!(screen.mouse_protocol_mode(), vt100::MouseProtocolMode::None);
+    }
+
+    /// Returns the screen in a frame, for failure messages.
+    pub fn framed(&self) -> String {
+        let lines: Vec<String> = self.contents().lines().map(|it| format!("│{it}")).collect();
+        lines.join("\n")
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.raw.extend_from_slice(bytes);
+        self.parser.process(bytes);
+        if bytes.windows(WHERE_IS_THE_CURSOR.len()).any(|it| it == WHERE_IS_THE_CURSOR) {
+            let (row, col) = self.parser.screen().cursor_position();
+            self.keys(&format!("\x1b[{};{}R", row + 1, col + 1));
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+/// Makes the caller the leader of a session on the terminal that is its stdin.
+fn take_terminal() -> std::io::Result<()> {
+    nix::unistd::setsid()?;
+    // SAFETY: stdin is open, and TIOCSCTTY takes a number.
+    match unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}
+
+fn winsize(cols: u16, rows: u16) -> Winsize {
+    Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 }
+}
+
+fn lines(count: u16) -> NonZeroU16 {
+    NonZeroU16::new(count).unwrap()
+}
