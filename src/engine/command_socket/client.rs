@@ -1,0 +1,359 @@
+//! The client side: one method for each request. Waits for no answer longer than two seconds.
+
+use std::io::{ErrorKind, IoSlice, Read as _, Write as _};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{ControlMessage, MsgFlags, UnixCredentials, sendmsg};
+
+use super::address::{dial, name_of};
+use super::error::SocketError;
+use super::wire::{self, Command, LogRequest, Request, Response};
+use crate::engine::name::Name;
+use crate::engine::state::State;
+use crate::engine::sys;
+
+/// How long a supervisor may take: it does nothing slow, so two seconds mean that it hangs.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The most console output a supervisor may send in answer; LXC's buffers are smaller.
+const MAX_OUTPUT: usize = 64 * 1024 * 1024;
+
+/// One container's supervisor, which may go away at any time.
+#[derive(Debug)]
+pub struct Client {
+    socket: Vec<u8>,
+    /// The connection that proved the supervisor's life; the first request uses it.
+    fresh: Mutex<Option<UnixStream>>,
+}
+
+/// A terminal of the container, ours until this is dropped.
+#[derive(Debug)]
+pub struct Tty {
+    /// The side of the pty that a terminal emulator holds.
+    pub fd: OwnedFd,
+    /// 0 is the console.
+    pub number: u32,
+    /// The connection that keeps it: at its end the container has stopped.
+    pub keep: UnixStream,
+}
+
+/// What a state client is told at once.
+#[derive(Debug)]
+pub enum StateWatch {
+    /// The container is in one of the wanted states.
+    Already(State),
+    /// It is not; this will tell.
+    Waiting(StateClient),
+}
+
+/// A connection on which one change of state will be told.
+#[derive(Debug)]
+pub struct StateClient(UnixStream);
+
+/// Buffered console output, as LXC keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConsoleLog {
+    Output(Vec<u8>),
+    /// `lxc.console.buffer.size` is not set.
+    Off,
+}
+
+/// One response, with what came along.
+pub(super) struct Answer {
+    pub(super) head: Response,
+    pub(super) payload: Vec<u8>,
+    pub(super) fds: Vec<OwnedFd>,
+    pub(super) stream: UnixStream,
+}
+
+impl Client {
+    /// Reaches the supervisor of `name`; `None` when there is none.
+    pub fn connect(lxcpath: &Path, name: &Name) -> Result<Option<Self>, SocketError> {
+        let socket = name_of(lxcpath, name.as_str());
+        let stream = dial(&socket, PATIENCE)?;
+        Ok(stream.map(|stream| Self { socket, fresh: Mutex::new(Some(stream)) }))
+    }
+
+    /// Names a supervisor by its abstract socket, which may not exist.
+    pub(super) const fn at(socket: Vec<u8>) -> Self {
+        Self { socket, fresh: Mutex::new(None) }
+    }
+
+    /// Asks for the state that the supervisor believes the container to be in.
+    pub fn state(&self) -> Result<State, SocketError> {
+        let answer = self.ask("the state", Command::GetState, 0, &[])?;
+        State::from_number(answer.head.data).ok_or(SocketError::Nonsense { what: "the state" })
+    }
+
+    /// Asks for the pid of init, as the supervisor's pid namespace sees it.
+    pub fn init_pid(&self) -> Result<i32, SocketError> {
+        let answer = self.ask("the pid", Command::GetInitPid, 0, &[])?;
+        let pid = i32::try_from(answer.head.data).ok().filter(|pid| *pid > 0);
+        pid.ok_or(SocketError::Nonsense { what: "the pid" })
+    }
+
+    /// Asks for a pidfd of init.
+    pub fn init_pidfd(&self) -> Result<OwnedFd, SocketError> {
+        let answer = self.ask("the pidfd", Command::GetInitPidfd, 0, &[])?;
+        answer.fds.into_iter().next().ok_or(SocketError::Nonsense { what: "the pidfd" })
+    }
+
+    /// Asks for the `CLONE_NEW*` flags that init was created with.
+    pub fn clone_flags(&self) -> Result<u64, SocketError> {
+        Ok(self.ask("the namespaces", Command::GetCloneFlags, 0, &[])?.head.data)
+    }
+
+    /// Asks for the cgroup in the hierarchy of `controller`, or in the unified one. `None`: the
+    /// supervisor knows no such hierarchy.
+    pub fn cgroup(&self, controller: Option<&str>) -> Result<Option<String>, SocketError> {
+        let payload = controller.map(wire::encode_text).unwrap_or_default();
+        match self.ask("the cgroup", Command::GetCgroup, 0, &payload) {
+            Ok(answer) => text("the cgroup", &answer.payload).map(Some),
+            Err(SocketError::Closed) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks for the value of a configuration key; `None` when it is unknown or has none.
+    pub fn config_item(&self, key: &str) -> Result<Option<String>, SocketError> {
+        let payload = wire::encode_text(key);
+        match self.ask("the configuration", Command::GetConfigItem, 0, &payload) {
+            Ok(answer) => text("the configuration", &answer.payload).map(Some),
+            Err(SocketError::Refused { source: Errno::EPERM, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks for the container's name.
+    pub fn name(&self) -> Result<Vec<u8>, SocketError> {
+        Ok(before_nul(self.ask("the name", Command::GetName, 0, &[])?.payload))
+    }
+
+    /// Asks for the lxcpath.
+    pub fn lxcpath(&self) -> Result<Vec<u8>, SocketError> {
+        Ok(before_nul(self.ask("the lxcpath", Command::GetLxcpath, 0, &[])?.payload))
+    }
+
+    /// Has init killed by `lxc.signal.stop` and the container thawed. Does not wait for the end.
+    pub fn stop(&self) -> Result<(), SocketError> {
+        let (mut stream, deadline) = self.send(Command::Stop, 0, &[])?;
+        // The connection stays open until the container has stopped, and is closed without an
+        // answer; a moment of waiting shows whether the request was refused.
+        match readable(&stream, deadline.min(Instant::now() + Duration::from_millis(20))) {
+            Ok(()) => {
+                let mut head = [0; wire::HEAD];
+                match stream.read_exact(&mut head) {
+                    Ok(()) => refuse("to stop", Response::decode(&head)).map(drop),
+                    Err(_closed) => Ok(()),
+                }
+            }
+            Err(SocketError::Silent) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes terminal `number`, or the first free one.
+    pub fn tty(&self, number: Option<u32>) -> Result<Tty, SocketError> {
+        let wanted = number.map_or(-1, |it| i32::try_from(it).unwrap_or(i32::MAX));
+        let data = i64::from(wanted) as u64;
+        let answer = match self.ask("a terminal", Command::GetTtyFd, data, &[]) {
+            Err(SocketError::Closed | SocketError::Refused { source: Errno::EBADF, .. }) => {
+                return Err(SocketError::NoTty(wanted));
+            }
+            other => other?,
+        };
+        let fd = answer.fds.into_iter().next().ok_or(SocketError::NoTty(wanted))?;
+        let number = u32::try_from(answer.head.data)
+            .map_err(|_large| SocketError::Nonsense { what: "a terminal" })?;
+        Ok(Tty { fd, number, keep: answer.stream })
+    }
+
+    /// Asks to be told when the container enters one of `states`.
+    pub fn add_state_client(&self, states: &[State]) -> Result<StateWatch, SocketError> {
+        const WHAT: &str = "to tell of changes";
+        let wanted = wire::encode_wanted(states);
+        let answer = self.ask(WHAT, Command::AddStateClient, 0, &wanted)?;
+        if answer.head.data >= wire::MAX_STATE {
+            return Ok(StateWatch::Waiting(StateClient(answer.stream)));
+        }
+        let state = State::from_number(answer.head.data);
+        state.map(StateWatch::Already).ok_or(SocketError::Nonsense { what: WHAT })
+    }
+
+    /// Reads, and so consumes, the console output that LXC's buffer holds.
+    pub fn console_log(&self) -> Result<ConsoleLog, SocketError> {
+        let request = LogRequest { read: true, ..LogRequest::default() };
+        match self.ask("the console's output", Command::ConsoleLog, 0, &request.encode()) {
+            Ok(answer) => Ok(ConsoleLog::Output(answer.payload)),
+            Err(SocketError::Refused { source: Errno::ENODATA, .. }) => {
+                Ok(ConsoleLog::Output(Vec::new()))
+            }
+            Err(SocketError::Refused { source: Errno::EFAULT, .. }) => Ok(ConsoleLog::Off),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Has the supervisor tell everybody that the container is now in `state`, which it learns of
+    /// this way: the freezer is written by whoever freezes.
+    pub fn serve_state(&self, state: State) -> Result<(), SocketError> {
+        self.ask("to tell the state", Command::ServeStateClients, state as u64, &[]).map(drop)
+    }
+
+    /// Sends one request and reads its response, refusals turned into errors.
+    pub(super) fn ask(
+        &self,
+        what: &'static str,
+        command: Command,
+        data: u64,
+        payload: &[u8],
+    ) -> Result<Answer, SocketError> {
+        let (mut stream, deadline) = self.send(command, data, payload)?;
+        let (head, fds) = read_head(&stream, deadline)?;
+        let head = refuse(what, head)?;
+        let prints = matches!(command, Command::ConsoleLog | Command::ConsoleView);
+        let most = if prints { MAX_OUTPUT } else { wire::MAX_PAYLOAD };
+        let len = usize::try_from(head.payload_len).ok().filter(|len| *len <= most);
+        let mut payload = vec![0; len.ok_or(SocketError::Nonsense { what })?];
+        read_all(&mut stream, &mut payload, deadline)?;
+        Ok(Answer { head, payload, fds, stream })
+    }
+
+    fn send(
+        &self,
+        command: Command,
+        data: u64,
+        payload: &[u8],
+    ) -> Result<(UnixStream, Instant), SocketError> {
+        let deadline = Instant::now() + PATIENCE;
+        let stream = match self.fresh.lock().ok().and_then(|mut it| it.take()) {
+            Some(stream) => stream,
+            None => dial(&self.socket, PATIENCE)?.ok_or(SocketError::Closed)?,
+        };
+        let too_long = |_| SocketError::Nonsense { what: "a request" };
+        let payload_len = i32::try_from(payload.len()).map_err(too_long)?;
+        let head = Request { command: command as i32, payload_len, data };
+        let credentials = UnixCredentials::new();
+        let sent = sendmsg::<()>(
+            stream.as_raw_fd(),
+            &[IoSlice::new(&head.encode())],
+            &[ControlMessage::ScmCredentials(&credentials)],
+            MsgFlags::MSG_NOSIGNAL,
+            None,
+        );
+        sent.map_err(|errno| speak(errno.into()))?;
+        (&stream).write_all(payload).map_err(speak)?;
+        Ok((stream, deadline))
+    }
+}
+
+impl StateClient {
+    /// Waits for the change; `None` when `timeout` ran out. Without one it waits for ever.
+    pub fn wait(&self, timeout: Option<Duration>) -> Result<Option<State>, SocketError> {
+        let deadline = timeout.map(|it| Instant::now() + it);
+        let mut message = [0; wire::EVENT];
+        loop {
+            let now = Instant::now();
+            let step = deadline.unwrap_or_else(|| now + Duration::from_hours(1));
+            match readable(&self.0, step) {
+                Ok(()) => break,
+                Err(SocketError::Silent) if deadline.is_none() => (),
+                Err(SocketError::Silent) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        // The end of the connection is how a supervisor tells of its own end.
+        match (&self.0).read_exact(&mut message) {
+            Ok(()) => wire::decode_state_event(&message)
+                .map(Some)
+                .ok_or(SocketError::Nonsense { what: "to tell of changes" }),
+            Err(_closed) => Ok(Some(State::Stopped)),
+        }
+    }
+}
+
+impl AsFd for StateClient {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn read_head(
+    stream: &UnixStream,
+    deadline: Instant,
+) -> Result<(Response, Vec<OwnedFd>), SocketError> {
+    readable(stream, deadline)?;
+    let mut head = [0; wire::HEAD];
+    match sys::receive(stream.as_fd(), &mut head) {
+        // LXC sends the head in one piece, and descriptors only with it.
+        Ok((wire::HEAD, fds)) => Ok((Response::decode(&head), fds)),
+        Ok(_) | Err(Errno::ECONNRESET) => Err(SocketError::Closed),
+        Err(errno) => Err(speak(errno.into())),
+    }
+}
+
+fn read_all(
+    stream: &mut UnixStream,
+    mut rest: &mut [u8],
+    deadline: Instant,
+) -> Result<(), SocketError> {
+    while !rest.is_empty() {
+        readable(stream, deadline)?;
+        let count = stream.read(rest).map_err(speak)?;
+        if count == 0 {
+            return Err(SocketError::Closed);
+        }
+        rest = rest.get_mut(count..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+const fn refuse(what: &'static str, head: Response) -> Result<Response, SocketError> {
+    if head.result < 0 {
+        let source = Errno::from_raw(head.result.saturating_neg());
+        return Err(SocketError::Refused { what, source });
+    }
+    Ok(head)
+}
+
+/// Waits until there is something to read; [`SocketError::Silent`] at the deadline.
+fn readable(stream: &UnixStream, deadline: Instant) -> Result<(), SocketError> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // Rounded up, or the last millisecond would be spent in a busy loop.
+        let left = PollTimeout::try_from(left + Duration::from_millis(1));
+        let mut fds = [PollFd::new(stream.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, left.unwrap_or(PollTimeout::MAX)) {
+            Ok(0) if Instant::now() >= deadline => return Err(SocketError::Silent),
+            Ok(0) | Err(Errno::EINTR) => (),
+            Ok(_) => return Ok(()),
+            Err(errno) => return Err(speak(errno.into())),
+        }
+    }
+}
+
+fn speak(error: std::io::Error) -> SocketError {
+    let kind = error.kind();
+    if kind == ErrorKind::WouldBlock {
+        SocketError::Silent
+    } else if matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) {
+        SocketError::Closed
+    } else {
+        SocketError::Speak(error)
+    }
+}
+
+fn text(what: &'static str, payload: &[u8]) -> Result<String, SocketError> {
+    let text = wire::decode_text(payload).ok_or(SocketError::Nonsense { what })?;
+    Ok(text.to_owned())
+}
+
+fn before_nul(mut payload: Vec<u8>) -> Vec<u8> {
+    payload.truncate(payload.iter().position(|byte| *byte == 0).unwrap_or(payload.len()));
+    payload
+}

@@ -1,0 +1,59 @@
+//! A console as wharf's own supervisors show it: what was printed lately, then what follows.
+//! Several may look at once, and none of them holds the container up.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+
+use super::client::Client;
+use super::error::SocketError;
+use super::wire::{self, Command};
+
+/// A view of a console. `read` and `input` may be called from different threads.
+#[derive(Debug)]
+pub struct ConsoleView {
+    /// The console's output up to the moment of connecting, the oldest forgotten.
+    pub replay: Vec<u8>,
+    stream: UnixStream,
+}
+
+impl Client {
+    /// Opens the console. LXC's supervisors refuse this: see [`SocketError::is_unknown_command`].
+    pub fn console_view(&self) -> Result<ConsoleView, SocketError> {
+        let answer = self.ask("a view of the console", Command::ConsoleView, 0, &[])?;
+        Ok(ConsoleView { replay: answer.payload, stream: answer.stream })
+    }
+}
+
+impl ConsoleView {
+    /// Reads output that follows the replay; waits for some. 0 bytes: the container has stopped.
+    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match (&self.stream).read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(0),
+            other => other,
+        }
+    }
+
+    /// Types `bytes`.
+    pub fn input(&self, bytes: &[u8]) -> io::Result<()> {
+        (&self.stream).write_all(&wire::encode_input(bytes))
+    }
+
+    /// Tells the console the size of the terminal it is shown on. The last viewer to say wins.
+    pub fn resize(&self, rows: u16, columns: u16) -> io::Result<()> {
+        (&self.stream).write_all(&wire::encode_resize(rows, columns))
+    }
+
+    /// Ends the view, so that a `read` in another thread returns 0.
+    pub fn close(&self) {
+        // Closed by the other side already: what was wanted.
+        _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+impl AsFd for ConsoleView {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}

@@ -1,0 +1,33 @@
+//! Why a supervisor could not be asked.
+
+use std::io;
+
+use nix::errno::Errno;
+
+/// A request to a supervisor that failed, named after the act.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    #[error("connect to the supervisor")]
+    Connect(#[source] Errno),
+    #[error("supervisor not answering")]
+    Silent,
+    #[error("the supervisor closed the connection without an answer")]
+    Closed,
+    #[error("speak to the supervisor")]
+    Speak(#[source] io::Error),
+    #[error("the supervisor refused {what}")]
+    Refused { what: &'static str, source: Errno },
+    #[error("the supervisor answered {what} with nonsense")]
+    Nonsense { what: &'static str },
+    #[error("terminal {0} is in use or does not exist")]
+    NoTty(i32),
+    #[error("read /proc/net/unix")]
+    List(#[source] io::Error),
+}
+
+impl SocketError {
+    /// Tells whether the supervisor does not know the command: an older one, or LXC's.
+    pub const fn is_unknown_command(&self) -> bool {
+        matches!(self, Self::Refused { source: Errno::ENOSYS, .. })
+    }
+}
