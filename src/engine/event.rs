@@ -1,17 +1,27 @@
 //! What happened to containers, as a journal that every wharf process writes and may follow.
+//! It tells, it never decides: no state is read back from it.
+
+pub mod journal;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+
+pub use journal::Follower;
 
 use super::exit::Exit;
 use super::name::Name;
 use super::state::State;
+use super::store;
+use journal::Journal;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// Milliseconds since the epoch.
     pub at_ms: u64,
-    pub lxcpath: std::path::PathBuf,
+    pub lxcpath: PathBuf,
     pub name: Name,
     #[serde(flatten)]
     pub what: What,
@@ -50,4 +60,34 @@ pub enum What {
         pid: i32,
         signal: i32,
     },
+}
+
+impl Event {
+    /// Makes the event that `what` happened just now.
+    pub fn now(lxcpath: &Path, name: &Name, what: What) -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let at_ms = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
+        Self { at_ms, lxcpath: lxcpath.to_owned(), name: name.clone(), what }
+    }
+
+    /// Returns when it happened.
+    pub fn at(&self) -> Option<SystemTime> {
+        UNIX_EPOCH.checked_add(Duration::from_millis(self.at_ms))
+    }
+}
+
+/// Writes down that `what` happened to `name`. A journal that cannot be written is no reason for
+/// the act itself to fail, so nothing is returned.
+pub fn publish(lxcpath: &Path, name: &Name, what: What) {
+    _ = Journal::at(store::runtime_dir()).append(&Event::now(lxcpath, name, what));
+}
+
+/// Follows the journal from its present end.
+pub fn follow() -> std::io::Result<Follower> {
+    Journal::at(store::runtime_dir()).follow()
+}
+
+/// Returns the newest `count` events of containers under `lxcpath`, oldest first.
+pub fn recent(lxcpath: &Path, count: usize) -> Vec<Event> {
+    Journal::at(store::runtime_dir()).recent(count, |it| it.lxcpath == lxcpath)
 }
