@@ -1,4 +1,7 @@
-//! A process of a container, and the forest that parents make of a list of them. Pure.
+//! A process of a container, and the forest that parents make of a list of them. Pure: it parses
+//! what others read.
+
+use std::collections::HashMap;
 
 /// One process as `/proc` showed it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,4 +26,213 @@ pub struct Process {
     pub depth: u16,
     /// For each level down to this one: is there a later sibling? Draws the tree's lines.
     pub later_siblings: Vec<bool>,
+}
+
+impl Process {
+    /// Returns what tells this process from a later one with the same pid.
+    pub const fn identity(&self) -> Identity {
+        Identity { pid: self.pid, start_time: self.start_time }
+    }
+}
+
+/// A pid with the moment its process began, which no later process shares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    pub pid: i32,
+    pub start_time: u64,
+}
+
+/// How siblings are ordered in a forest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The oldest pid first.
+    Pid,
+    /// The busiest first, equals by pid.
+    Cpu,
+}
+
+/// Puts `processes` in depth-first order and fills in where each hangs. A process whose parent is
+/// not in the list is a root.
+pub fn forest(mut processes: Vec<Process>, order: Order) -> Vec<Process> {
+    match order {
+        Order::Pid => processes.sort_by_key(|it| it.pid),
+        Order::Cpu => processes.sort_by(|a, b| {
+            let cpu = |it: &Process| it.cpu_percent.unwrap_or(0.0);
+            cpu(b).total_cmp(&cpu(a)).then(a.pid.cmp(&b.pid))
+        }),
+    }
+    let indexes: HashMap<i32, usize> =
+        processes.iter().enumerate().map(|(index, it)| (it.pid, index)).collect();
+    let mut children: Vec<Vec<usize>> = vec![Vec::new(); processes.len()];
+    let mut roots = Vec::new();
+    for (index, process) in processes.iter().enumerate() {
+        match indexes.get(&process.parent).and_then(|&it| children.get_mut(it)) {
+            Some(siblings) => siblings.push(index),
+            None => roots.push(index),
+        }
+    }
+    break_loops(&mut roots, &mut children);
+    flatten(processes, &roots, &children)
+}
+
+/// Makes a root of one member of every loop of parents. The kernel makes no such loop, but a list
+/// that was read piece by piece can hold one when a pid was used again meanwhile.
+fn break_loops(roots: &mut Vec<usize>, children: &mut [Vec<usize>]) {
+    let mut reached = vec![false; children.len()];
+    let mut stack = roots.clone();
+    for index in 0..=children.len() {
+        while let Some(it) = stack.pop() {
+            if let Some(reached) = reached.get_mut(it).filter(|it| !**it) {
+                *reached = true;
+                stack.extend(children.get(it).into_iter().flatten());
+            }
+        }
+        if reached.get(index) == Some(&false) {
+            roots.push(index);
+            children.iter_mut().for_each(|it| it.retain(|&child| child != index));
+            stack.push(index);
+        }
+    }
+}
+
+fn flatten(processes: Vec<Process>, roots: &[usize], children: &[Vec<usize>]) -> Vec<Process> {
+    let mut slots: Vec<Option<Process>> = processes.into_iter().map(Some).collect();
+    let mut flat = Vec::with_capacity(slots.len());
+    // Indexes that are still to come, with the lines to draw; the next one is last.
+    let mut stack: Vec<(usize, Vec<bool>)> = pending(roots, None);
+    while let Some((index, later_siblings)) = stack.pop() {
+        let Some(mut process) = slots.get_mut(index).and_then(Option::take) else { continue };
+        let below = children.get(index).map(Vec::as_slice).unwrap_or_default();
+        stack.append(&mut pending(below, Some(&later_siblings)));
+        process.depth = later_siblings.len().saturating_sub(1) as u16;
+        process.later_siblings = later_siblings;
+        flat.push(process);
+    }
+    flat
+}
+
+fn pending(siblings: &[usize], above: Option<&Vec<bool>>) -> Vec<(usize, Vec<bool>)> {
+    let last = siblings.len().saturating_sub(1);
+    let lines = |position| {
+        let mut lines = above.cloned().unwrap_or_default();
+        lines.push(position < last);
+        lines
+    };
+    siblings.iter().enumerate().rev().map(|(position, &it)| (it, lines(position))).collect()
+}
+
+/// What `/proc/PID/stat` tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stat {
+    pub identity: Identity,
+    pub parent: i32,
+    /// The name, which the process chooses freely.
+    pub name: Vec<u8>,
+    pub state: char,
+    pub threads: u32,
+    /// Time in user and kernel mode, in clock ticks.
+    pub cpu_ticks: u64,
+    pub rss_pages: u64,
+}
+
+impl Stat {
+    /// Parses the content of `/proc/PID/stat`. The name in it may hold any bytes, brackets and
+    /// newlines included, so it ends at the last closing bracket.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let open = text.iter().position(|&it| it == b'(')?;
+        let close = text.iter().rposition(|&it| it == b')')?;
+        let pid = std::str::from_utf8(text.get(..open)?).ok()?.trim().parse().ok()?;
+        let rest = std::str::from_utf8(text.get(close + 1..)?).ok()?;
+        // Numbered as in proc_pid_stat(5) less the three that went before.
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+        Some(Self {
+            identity: Identity { pid, start_time: number(19)? },
+            parent: fields.get(1)?.parse().ok()?,
+            name: text.get(open + 1..close)?.to_vec(),
+            state: fields.first()?.chars().next()?,
+            threads: u32::try_from(number(17)?).ok()?,
+            cpu_ticks: number(11)?.saturating_add(number(12)?),
+            rss_pages: number(21)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(pid: i32, parent: i32) -> Process {
+        Process { pid, parent, ..Process::default() }
+    }
+
+    #[track_caller]
+    fn check(list: &[(i32, i32)], expected: &[&str]) {
+        let list = list.iter().map(|&(pid, parent)| process(pid, parent)).collect();
+        let drawn: Vec<String> = forest(list, Order::Pid)
+            .iter()
+            .map(|it| {
+                let lines = it.later_siblings.iter().map(|&it| if it { '|' } else { '.' });
+                assert_eq!(usize::from(it.depth) + 1, it.later_siblings.len());
+                format!("{}{}", lines.collect::<String>(), it.pid)
+            })
+            .collect();
+        assert_eq!(drawn, expected);
+    }
+
+    #[test]
+    fn children_follow_their_parent_and_orphans_are_roots() {
+        check(&[(9, 4), (4, 1), (5, 4), (20, 5), (7, 777)], &["|4", "||5", "||.20", "|.9", ".7"]);
+    }
+
+    #[test]
+    fn nothing_is_lost_in_a_loop() {
+        check(&[(1, 2), (2, 1), (3, 2), (4, 4)], &["|1", "|2", "|.3", ".4"]);
+    }
+
+    #[test]
+    fn the_busiest_sibling_comes_first() {
+        let mut list = vec![process(1, 0), process(2, 1), process(3, 1)];
+        list[2].cpu_percent = Some(5.0);
+        let pids: Vec<i32> = forest(list, Order::Cpu).iter().map(|it| it.pid).collect();
+        assert_eq!(pids, [1, 3, 2]);
+    }
+
+    #[test]
+    fn a_deep_line_takes_no_stack() {
+        let list = (1..5000).map(|pid| process(pid, pid - 1)).collect();
+        assert_eq!(forest(list, Order::Pid).last().unwrap().depth, 4998);
+    }
+
+    #[test]
+    fn any_name_is_parsed() {
+        let rest = "S 1 42 42 0 -1 4194560 1 0 0 0 30 12 0 0 20 0 3 0 198545 5410816 984 1 2";
+        for name in ["sh", "a) R 9 (b", "", "(((", "x\ny", ") S 2 3"] {
+            let stat = Stat::parse(format!("42 ({name}) {rest}").as_bytes()).unwrap();
+            assert_eq!(stat.identity, Identity { pid: 42, start_time: 198_545 });
+            assert_eq!(stat.name, name.as_bytes());
+            assert_eq!((stat.parent, stat.state, stat.threads), (1, 'S', 3));
+            assert_eq!((stat.cpu_ticks, stat.rss_pages), (42, 984));
+        }
+        assert!(Stat::parse(b"42 (\xff\xfe) S 1 2").is_none());
+        assert!(Stat::parse(b"").is_none());
+        assert!(Stat::parse(b")(").is_none());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_upset_the_parser(text: Vec<u8>) {
+            _ = Stat::parse(&text);
+        }
+
+        #[test]
+        fn every_process_appears_once(parents in proptest::collection::vec(0..12, 0..12)) {
+            let list: Vec<Process> =
+                parents.iter().zip(1..).map(|(&parent, pid)| process(pid, parent)).collect();
+            let mut pids: Vec<i32> =
+                forest(list, Order::Cpu).iter().map(|it| it.pid).collect();
+            pids.sort_unstable();
+            proptest::prop_assert_eq!(pids, (1..=parents.len() as i32).collect::<Vec<_>>());
+        }
+    }
 }
