@@ -6,6 +6,7 @@
 
 pub mod attach;
 pub mod cgroup;
+pub mod check;
 pub mod command_socket;
 pub mod config;
 pub mod console;

@@ -1,8 +1,19 @@
-//! The verb `create`: writes a container's configuration, and its root if asked.
+//! The verb `create`: writes a container's configuration, and its root if asked. What is half
+//! made never shows as a container, and is removed when it fails.
 
-use std::path::PathBuf;
+mod template;
 
-use super::{Engine, Error, Name};
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+
+use super::config::{self, ConfigError, Document, DocumentError};
+use super::destroy::remove_dir;
+use super::store::{RemoveError, Store, StoreError};
+use super::{Engine, Error, Kind, Name};
 
 /// What to create.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,9 +37,275 @@ pub enum Source {
     Template { program: String, args: Vec<String> },
 }
 
+/// Who may enter: the container's directory, its configuration, and the lxcpath if we make it.
+const DIR_MODE: u32 = 0o770;
+const CONFIG_MODE: u32 = 0o640;
+const LXCPATH_MODE: u32 = 0o711;
+/// The top of a root must be open to the users inside.
+const ROOTFS_MODE: u32 = 0o755;
+
+/// Why a container was not created.
+#[derive(Debug, thiserror::Error)]
+enum CreateError {
+    #[error("{0} exists already; choose another name or destroy it first")]
+    Exists(PathBuf),
+    #[error("make {path}: {}", config::words(source))]
+    Make { path: PathBuf, source: io::Error },
+    #[error("root directory {path}: {}", config::words(source))]
+    Root { path: PathBuf, source: io::Error },
+    #[error("root directory {0}: not a directory")]
+    NotDirectory(PathBuf),
+    #[error("root directory {0}: its path is not UTF-8 text, as a configuration must be")]
+    NotText(PathBuf),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Remove(#[from] RemoveError),
+    #[error(transparent)]
+    Template(#[from] template::TemplateError),
+}
+
+impl CreateError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Exists(_) => Kind::Exists,
+            Self::Make { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Kind::Denied
+            }
+            Self::Store(StoreError::Busy(_)) => Kind::Busy,
+            Self::Config(_) | Self::Document(_) | Self::NotDirectory(_) | Self::NotText(_) => {
+                Kind::Invalid
+            }
+            Self::Root { .. } => Kind::NotFound,
+            Self::Make { .. } | Self::Store(_) | Self::Remove(_) | Self::Template(_) => {
+                Kind::Failed
+            }
+        }
+    }
+}
+
 impl Engine {
     /// Creates the container `name`. Nothing is left behind when it fails.
-    pub fn create(&self, name: &Name, _create: &Create) -> Result<(), Error> {
-        Err(super::unfinished("create", name))
+    pub fn create(&self, name: &Name, create: &Create) -> Result<(), Error> {
+        let work = Work { store: Store::new(&self.lxcpath), name, create };
+        work.run().map_err(|error| Error::new("create", name, error.kind(), error))
+    }
+}
+
+/// One creation.
+struct Work<'a> {
+    store: Store,
+    name: &'a Name,
+    create: &'a Create,
+}
+
+impl Work<'_> {
+    fn run(&self) -> Result<(), CreateError> {
+        let root = match &self.create.source {
+            Source::Host => None,
+            Source::Directory(path) => Some(existing_root(path)?),
+            Source::Template { .. } => Some(self.store.dir(self.name).join("rootfs")),
+        };
+        let text = self.text(root.as_deref())?;
+        let _lock = self.store.lock(self.name)?;
+        make_dir(self.store.lxcpath(), LXCPATH_MODE)?;
+        self.clear_place()?;
+        match &self.create.source {
+            Source::Host | Source::Directory(_) => self.put_in_place(&text),
+            Source::Template { program, args } => {
+                let made = self.fill(&text, program, args);
+                if made.is_err() {
+                    // The first error is the one to tell; `partial` marks what may be left.
+                    _ = remove_dir(self.store.lxcpath(), self.name.as_str());
+                }
+                made
+            }
+        }
+    }
+
+    /// Composes the configuration, and checks it as a whole.
+    fn text(&self, root: Option<&Path>) -> Result<String, CreateError> {
+        let config_path = self.store.config_path(self.name);
+        let lxcpath = self.store.lxcpath();
+        let settings = &self.create.settings;
+        let base = match &self.create.config {
+            Some(file) => config::load(self.name, lxcpath, Some(file), settings)?,
+            None => config::parse(
+                self.name,
+                lxcpath,
+                config::DEFAULT,
+                Path::new("default.conf"),
+                settings,
+            )?,
+        };
+        let mut document = Document::parse(base.raw());
+        document.set("lxc.uts.name", self.name.as_str())?;
+        if let Some(root) = root {
+            let text = root.to_str().ok_or_else(|| CreateError::NotText(root.to_path_buf()))?;
+            document.set("lxc.rootfs.path", text)?;
+        }
+        for (key, value) in settings {
+            document.append(key, value)?;
+        }
+        let text = document.to_string();
+        config::parse(self.name, lxcpath, &text, &config_path, &[])?;
+        Ok(text)
+    }
+
+    /// Makes sure that nothing is in the way; what a creation cut short has left goes.
+    fn clear_place(&self) -> Result<(), CreateError> {
+        let dir = self.store.dir(self.name);
+        if self.store.partial_path(self.name).exists() {
+            remove_dir(self.store.lxcpath(), self.name.as_str())?;
+        }
+        if dir.symlink_metadata().is_ok() { Err(CreateError::Exists(dir)) } else { Ok(()) }
+    }
+
+    /// Builds the directory under a hidden name and renames it into place.
+    fn put_in_place(&self, text: &str) -> Result<(), CreateError> {
+        let hidden = format!(".{}.{}", self.name, std::process::id());
+        let path = self.store.lxcpath().join(&hidden);
+        let target = self.store.dir(self.name);
+        let made = make_dir(&path, DIR_MODE)
+            .and_then(|()| Ok(self.write_config(&path.join("config"), text)?))
+            .and_then(|()| {
+                let flags = RenameFlags::RENAME_NOREPLACE;
+                renameat2(AT_FDCWD, &path, AT_FDCWD, &target, flags).map_err(|error| match error {
+                    nix::errno::Errno::EEXIST => CreateError::Exists(target.clone()),
+                    _ => CreateError::Make { path: target.clone(), source: error.into() },
+                })
+            });
+        if made.is_err() {
+            // The first error is the one to tell.
+            _ = remove_dir(self.store.lxcpath(), &hidden);
+        }
+        made
+    }
+
+    /// Makes the directory in its final place, as templates want it, and lets one fill it.
+    fn fill(&self, text: &str, program: &str, args: &[String]) -> Result<(), CreateError> {
+        let (dir, partial) = (self.store.dir(self.name), self.store.partial_path(self.name));
+        let program = template::find(program)?;
+        make_new_dir(&dir, DIR_MODE)?;
+        self.store.write_atomic(&partial, b"", CONFIG_MODE)?;
+        make_new_dir(&dir.join("rootfs"), ROOTFS_MODE)?;
+        self.write_config(&self.store.config_path(self.name), text)?;
+        template::run(&program, self.name, &dir, args)?;
+        config::load(self.name, self.store.lxcpath(), None, &[])?;
+        std::fs::remove_file(&partial).map_err(|source| CreateError::Make { path: dir, source })
+    }
+
+    fn write_config(&self, path: &Path, text: &str) -> Result<(), StoreError> {
+        self.store.write_atomic(path, text.as_bytes(), CONFIG_MODE)
+    }
+}
+
+fn existing_root(path: &Path) -> Result<PathBuf, CreateError> {
+    let failed = |source| CreateError::Root { path: path.to_path_buf(), source };
+    let full = path.canonicalize().map_err(failed)?;
+    if full.is_dir() { Ok(full) } else { Err(CreateError::NotDirectory(path.to_path_buf())) }
+}
+
+fn make_dir(path: &Path, mode: u32) -> Result<(), CreateError> {
+    let made = DirBuilder::new().recursive(true).mode(mode).create(path);
+    made.map_err(|source| CreateError::Make { path: path.to_path_buf(), source })
+}
+
+fn make_new_dir(path: &Path, mode: u32) -> Result<(), CreateError> {
+    let made = DirBuilder::new().mode(mode).create(path);
+    made.map_err(|source| CreateError::Make { path: path.to_path_buf(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn engine(dir: &Path) -> Engine {
+        Engine::open(Some(dir))
+    }
+
+    fn name() -> Name {
+        "part-c-create".parse().unwrap()
+    }
+
+    #[test]
+    fn a_new_container_has_the_closed_configuration_and_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        fs::create_dir(&root).unwrap();
+        let create = Create {
+            source: Source::Directory(root.clone()),
+            settings: vec![("lxc.tty.max".to_owned(), "2".to_owned())],
+            ..Create::default()
+        };
+        engine(dir.path()).create(&name(), &create).unwrap();
+        let config = config::load(&name(), dir.path(), None, &[]).unwrap();
+        assert_eq!(config.get("lxc.uts.name").unwrap(), "part-c-create");
+        assert_eq!(config.get("lxc.tty.max").unwrap(), "2");
+        let spec = config.spec().unwrap();
+        assert_eq!(spec.rootfs.unwrap().value, root.canonicalize().unwrap());
+        let mode = fs::metadata(dir.path().join("part-c-create")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o007, 0);
+        let error = engine(dir.path()).create(&name(), &create).unwrap_err();
+        assert_eq!(error.kind, Kind::Exists);
+    }
+
+    #[test]
+    fn a_bad_setting_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        for (key, value) in
+            [("lxc.tty.maxx", "1"), ("lxc.uts.name", "a\nlxc.tty.max = 9"), ("x", "")]
+        {
+            let settings = vec![(key.to_owned(), value.to_owned())];
+            let create = Create { settings, ..Create::default() };
+            let error = engine(dir.path()).create(&name(), &create).unwrap_err();
+            assert_eq!(error.kind, Kind::Invalid, "{error:#}");
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    fn template(dir: &Path, script: &str) -> Create {
+        let program = dir.join("lxc-trial");
+        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let program = program.to_str().unwrap().to_owned();
+        Create {
+            source: Source::Template { program, args: vec!["x y".to_owned()] },
+            ..Create::default()
+        }
+    }
+
+    #[test]
+    fn a_template_fills_the_root_and_completes_the_configuration() {
+        let dir = tempfile::tempdir().unwrap();
+        let lxcpath = dir.path().join("lxc");
+        let script = "echo \"$4\" > \"${3#--rootfs=}/arg\"\n\
+                      test -e \"${1#--path=}/partial\" || exit 3\n\
+                      echo 'lxc.signal.halt = SIGUSR1' >> \"${1#--path=}/config\"";
+        engine(&lxcpath).create(&name(), &template(dir.path(), script)).unwrap();
+        let home = lxcpath.join("part-c-create");
+        assert_eq!(fs::read_to_string(home.join("rootfs/arg")).unwrap(), "x y\n");
+        assert!(!home.join("partial").exists());
+        let config = config::load(&name(), &lxcpath, None, &[]).unwrap();
+        assert_eq!(config.get("lxc.signal.halt").unwrap(), libc::SIGUSR1.to_string());
+    }
+
+    #[test]
+    fn a_template_that_fails_leaves_nothing_and_is_quoted() {
+        let dir = tempfile::tempdir().unwrap();
+        let lxcpath = dir.path().join("lxc");
+        let failing = template(dir.path(), "echo no busybox here >&2; exit 7");
+        let error = engine(&lxcpath).create(&name(), &failing).unwrap_err();
+        assert!(format!("{error:#}").contains("no busybox here"), "{error:#}");
+        let spoiling = template(dir.path(), "echo 'lxc.oops = 1' >> \"${1#--path=}/config\"");
+        assert!(engine(&lxcpath).create(&name(), &spoiling).is_err());
+        assert_eq!(fs::read_dir(&lxcpath).unwrap().count(), 0);
     }
 }

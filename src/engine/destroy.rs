@@ -1,10 +1,80 @@
 //! The verb `destroy`: removes a stopped container, never through a link or a mount.
 
-use super::{Engine, Error, Name};
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::config;
+use super::store::{RemoveError, Store, StoreError, remove_tree};
+use super::{Engine, Error, Kind, Name, State};
+
+/// Why a container is still there.
+#[derive(Debug, thiserror::Error)]
+enum DestroyError {
+    #[error("it is not defined: {0} is missing")]
+    Missing(PathBuf),
+    #[error("it is {0}; stop it first")]
+    Running(State),
+    #[error("lxc.rootfs.managed = 0 protects its root in {0}; move the root away first")]
+    Unmanaged(PathBuf),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Remove(#[from] RemoveError),
+}
+
+impl DestroyError {
+    const fn kind(&self) -> Kind {
+        match self {
+            Self::Missing(_) => Kind::NotFound,
+            Self::Running(_) => Kind::Running,
+            Self::Unmanaged(_) => Kind::Invalid,
+            Self::Store(StoreError::Busy(_)) => Kind::Busy,
+            Self::Store(_) | Self::Remove(_) => Kind::Failed,
+        }
+    }
+}
 
 impl Engine {
-    /// Removes `LXCPATH/NAME` and what a dead supervisor left. Refuses a running container.
+    /// Removes `LXCPATH/NAME` and what a dead supervisor left. Refuses a running container. A root
+    /// outside of `LXCPATH/NAME` is not touched.
     pub fn destroy(&self, name: &Name) -> Result<(), Error> {
-        Err(super::unfinished("destroy", name))
+        let failed = |error: DestroyError| Error::new("destroy", name, error.kind(), error);
+        let store = Store::new(&self.lxcpath);
+        let _lock = store.lock(name).map_err(|error| failed(error.into()))?;
+        let dir = store.dir(name);
+        if dir.symlink_metadata().is_err() {
+            return Err(failed(DestroyError::Missing(dir)));
+        }
+        let state = self.state(name)?;
+        if state.is_active() {
+            return Err(failed(DestroyError::Running(state)));
+        }
+        check_managed(&store, name)
+            .and_then(|()| Ok(remove_dir(store.lxcpath(), name.as_str())?))
+            .map_err(failed)
     }
+}
+
+/// Refuses if the configuration says that the root inside is not ours to delete. A configuration
+/// that cannot be read protects nothing: a broken container must be removable.
+fn check_managed(store: &Store, name: &Name) -> Result<(), DestroyError> {
+    let Ok(config) = config::load(name, store.lxcpath(), None, &[]) else { return Ok(()) };
+    let root = PathBuf::from(config.get("lxc.rootfs.path").unwrap_or_default());
+    let unmanaged = config.get("lxc.rootfs.managed").as_deref() == Some("0");
+    if unmanaged && root.starts_with(store.dir(name)) {
+        return Err(DestroyError::Unmanaged(root));
+    }
+    Ok(())
+}
+
+/// Removes one directory of the lxcpath with all that is in it.
+pub(super) fn remove_dir(lxcpath: &Path, name: &str) -> Result<(), RemoveError> {
+    let shown = lxcpath.join(name);
+    let failed = |source| RemoveError::Remove { path: shown.clone(), source };
+    let parent = File::open(lxcpath).map_err(failed)?;
+    let name =
+        CString::new(name).map_err(|_nul| failed(io::Error::from_raw_os_error(libc::EINVAL)))?;
+    remove_tree(&parent, &name, &shown)
 }

@@ -70,9 +70,14 @@ impl Store {
         self.dir(name).join("config")
     }
 
-    /// Tells whether the container is defined: its configuration exists.
+    /// Returns the path of the file that marks a container as being made (LXC's convention).
+    pub(super) fn partial_path(&self, name: &Name) -> PathBuf {
+        self.dir(name).join("partial")
+    }
+
+    /// Tells whether the container is defined: its configuration exists, and is complete.
     pub fn exists(&self, name: &Name) -> bool {
-        self.config_path(name).is_file()
+        self.config_path(name).is_file() && !self.partial_path(name).exists()
     }
 
     /// Lists the defined containers, sorted. A missing lxcpath holds none.
@@ -182,13 +187,14 @@ mod tests {
     fn only_directories_with_a_config_and_a_valid_name_are_containers() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::new(dir.path());
-        for name in ["web", "a.b", "-x", ".hidden", "no-config", "ü"] {
+        for name in ["web", "a.b", "-x", ".hidden", "no-config", "ü", "half-made"] {
             fs::create_dir(dir.path().join(name)).unwrap();
             if name != "no-config" {
                 fs::write(dir.path().join(name).join("config"), "").unwrap();
             }
         }
         fs::write(dir.path().join("file"), "").unwrap();
+        fs::write(dir.path().join("half-made/partial"), "").unwrap();
         let names: Vec<String> = store.names().unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(names, ["a.b", "web"]);
         assert!(Store::new(dir.path().join("none")).names().unwrap().is_empty());

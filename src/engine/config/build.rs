@@ -240,8 +240,17 @@ mod tests {
         let spec = read(super::super::DEFAULT).unwrap();
         assert!(spec.no_new_privs);
         assert_eq!(spec.network, Network::Empty);
-        let Capabilities::Keep(kept) = spec.capabilities else { panic!("nothing is kept") };
-        assert_eq!(kept.len(), 11);
+        let Capabilities::Drop(dropped) = spec.capabilities else { panic!("some are kept") };
+        let left: Vec<&str> = (0_u8..)
+            .zip(caps::NAMES)
+            .filter(|(number, _)| !dropped.contains(number))
+            .map(|(_, name)| name)
+            .collect();
+        assert_eq!(
+            left.join(" "),
+            "chown dac_override fowner fsetid kill setgid setuid setpcap net_bind_service \
+             sys_chroot setfcap"
+        );
         assert_eq!(spec.cgroup_v1.len(), spec.cgroup_v2.len());
         assert!(spec.mounts.iter().all(|it| it.value.optional));
     }

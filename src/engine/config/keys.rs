@@ -225,7 +225,8 @@ pub(super) const GROUPS: &[(&str, &str)] = &[
 
 /// Finds the key that `name` is written for, by today's or an earlier name, and its free part.
 pub(super) fn find(name: &str) -> Option<(&'static Key, &str)> {
-    let exact = KEYS.iter().find(|it| it.name == name || it.legacy.contains(&name));
+    let whole = !name.ends_with('.');
+    let exact = KEYS.iter().find(|it| whole && (it.name == name || it.legacy.contains(&name)));
     if let Some(key) = exact {
         return Some((key, ""));
     }

@@ -134,8 +134,8 @@ impl Interfaces {
         }
         let values = interface.parts.iter().filter(|(it, _)| *it == part.name);
         let shown: Vec<&str> = values.map(|(_, value)| value.as_str()).collect();
-        Some(if shown.is_empty() && part.name == "l2proxy" {
-            "0".to_owned()
+        Some(if shown.is_empty() {
+            default_of(part.name, interface.kind).to_owned()
         } else {
             shown.join("\n")
         })
@@ -199,6 +199,17 @@ impl Interfaces {
         }
         interface.parts.extend(checked.map(|it| (part.name, it)));
         Ok(())
+    }
+}
+
+/// What LXC shows for a part that no line sets.
+fn default_of(part: &str, kind: Option<&str>) -> &'static str {
+    match (part, kind) {
+        ("l2proxy" | "veth.vlan.id", _) => "0",
+        ("veth.mode", _) => "bridge",
+        ("macvlan.mode", _) => "private",
+        ("name", Some("empty")) => "lo",
+        _ => "",
     }
 }
 
