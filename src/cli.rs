@@ -33,6 +33,9 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
             if !quiet && !failure.message.is_empty() {
                 // Nothing is left to tell when stderr itself is gone.
                 _ = writeln!(io::stderr(), "wharf: {}", failure.message);
+                if let (true, Some(verb)) = (failure.usage, matches.subcommand_name()) {
+                    _ = writeln!(io::stderr(), "Try `wharf help {verb}`.");
+                }
             }
             ExitCode::from(failure.code)
         }

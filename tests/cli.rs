@@ -180,7 +180,7 @@ fn an_empty_lxcpath_lists_nothing() {
 #[test]
 fn a_reader_that_leaves_early_is_no_error() {
     let mut command = Command::new("/bin/sh");
-    let line = format!("{} --help | true; {} help start | true", WHARF, WHARF);
+    let line = format!("{WHARF} --help | true; {WHARF} help start | true");
     command.args(["-c", &line]);
     let output = finish(command);
     assert!(output.stderr.is_empty(), "{}", told(&output));

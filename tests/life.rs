@@ -1,5 +1,8 @@
 //! Whole lives of real containers, from create to destroy, through the command line. As root.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::indexing_slicing, clippy::string_slice, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::fs;
@@ -272,7 +275,7 @@ fn monitor_tells_a_whole_life_once_and_in_order() {
         read()
     );
 
-    let pid = nix::unistd::Pid::from_raw(monitor.id() as i32);
+    let pid = nix::unistd::Pid::from_raw(monitor.id().cast_signed());
     nix::sys::signal::kill(pid, nix::sys::signal::SIGINT).unwrap();
     assert!(monitor.wait().unwrap().success(), "an interrupted monitor ends well");
     fs::remove_file(&journal).unwrap();
@@ -334,7 +337,11 @@ fn two_starts_of_one_name_have_one_winner() {
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     };
     let mut starts: Vec<_> = (0..4).map(|_| start()).collect();
-    let won = starts.iter_mut().filter_map(|it| it.wait().ok()).filter(|it| it.success()).count();
+    let won = starts
+        .iter_mut()
+        .filter_map(|it| it.wait().ok())
+        .filter(std::process::ExitStatus::success)
+        .count();
     assert_eq!(won, 1);
     assert_eq!(lxcpath.state(&name), "RUNNING");
 }

@@ -21,20 +21,24 @@ pub(super) struct Usage(pub(super) String);
 pub(super) struct Failure {
     pub(super) message: String,
     pub(super) code: u8,
+    /// The arguments were at fault; help is worth a hint.
+    pub(super) usage: bool,
 }
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         if is_broken_pipe(&error) {
-            return Self { message: String::new(), code: BROKEN_PIPE };
+            return Self { message: String::new(), code: BROKEN_PIPE, usage: false };
         }
         let Some(refused) = error.downcast_ref::<Error>() else {
-            return Self { message: shown(&format!("{error:#}")).into_owned(), code: FAILED };
+            let message = shown(&format!("{error:#}")).into_owned();
+            return Self { message, code: FAILED, usage: error.is::<Usage>() };
         };
         let stopped = matches!(refused.kind, Kind::NotRunning | Kind::NotFound);
         Self {
             message: shown(&format!("{refused:#}")).into_owned(),
             code: if refused.verb == "stop" && stopped { NOT_RUNNING } else { FAILED },
+            usage: false,
         }
     }
 }
@@ -90,6 +94,6 @@ mod tests {
     #[test]
     fn a_reader_that_left_is_no_error() {
         let error = io::Error::from(io::ErrorKind::BrokenPipe);
-        assert_eq!(failure(error), Failure { message: String::new(), code: 141 });
+        assert_eq!(failure(error), Failure { message: String::new(), code: 141, usage: false });
     }
 }

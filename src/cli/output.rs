@@ -160,7 +160,7 @@ mod tests {
             heads: vec![("NAME".into(), Align::Left), ("PID".into(), Align::Right)],
             rows: vec![vec!["a".into(), "4231".into()], vec!["b\u{1b}".into(), "1".into()]],
         };
-        assert_eq!(table.layout(), "NAME    PID\na      4231\nb\\x1b     1\n");
+        assert_eq!(table.layout(), "NAME   PID\na     4231\nb\\x1b    1\n");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Describes everything left that belongs to `prefix` or lies below `lxcpath`.
-pub fn of(prefix: &str, lxcpath: &Path) -> Vec<String> {
+pub(crate) fn of(prefix: &str, lxcpath: &Path) -> Vec<String> {
     let mut left: Vec<String> = cgroups(&format!("{prefix}-"))
         .iter()
         .map(|it| format!("cgroup {}", it.display()))
@@ -15,7 +15,7 @@ pub fn of(prefix: &str, lxcpath: &Path) -> Vec<String> {
 }
 
 /// Kills, thaws, unmounts and removes what [`of`] finds, so that the next test starts clean.
-pub fn remove(prefix: &str, lxcpath: &Path) {
+pub(crate) fn remove(prefix: &str, lxcpath: &Path) {
     let mut groups = cgroups(&format!("{prefix}-"));
     for (pid, _) in processes(prefix, lxcpath) {
         let pid = nix::unistd::Pid::from_raw(pid);
@@ -37,7 +37,7 @@ pub fn remove(prefix: &str, lxcpath: &Path) {
 }
 
 /// Returns where cgroup file systems are mounted.
-pub fn cgroup_mounts() -> Vec<PathBuf> {
+pub(crate) fn cgroup_mounts() -> Vec<PathBuf> {
     let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let of_line = |line: &str| {
         let (place, kind) = line.split_once(" - ")?;
@@ -47,19 +47,15 @@ pub fn cgroup_mounts() -> Vec<PathBuf> {
 }
 
 /// Returns the cgroups, in every hierarchy, whose path holds `mark`.
-pub fn cgroups(mark: &str) -> Vec<PathBuf> {
+pub(crate) fn cgroups(mark: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut pending = cgroup_mounts();
     while let Some(dir) = pending.pop() {
-        for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
-            if entry.file_type().is_ok_and(|it| it.is_dir()) {
-                let path = entry.path();
-                if path.to_string_lossy().contains(mark) {
-                    found.push(path.clone());
-                }
-                pending.push(path);
-            }
-        }
+        let entries = fs::read_dir(&dir).into_iter().flatten().flatten();
+        let dirs = entries.filter(|it| it.file_type().is_ok_and(|it| it.is_dir()));
+        let dirs: Vec<PathBuf> = dirs.map(|it| it.path()).collect();
+        found.extend(dirs.iter().filter(|it| it.to_string_lossy().contains(mark)).cloned());
+        pending.extend(dirs);
     }
     found.sort();
     found.dedup();
@@ -84,7 +80,7 @@ fn processes(prefix: &str, lxcpath: &Path) -> Vec<(i32, String)> {
         let read = |file| fs::read(entry.path().join(file)).unwrap_or_default();
         let groups = super::text(&read("cgroup"));
         let command = super::text(&read("cmdline")).replace('\0', " ");
-        if pid != std::process::id() as i32
+        if pid != std::process::id().cast_signed()
             && (groups.contains(&mark) || command.contains(lxcpath.as_ref()))
         {
             found.push((pid, command));

@@ -3,10 +3,13 @@
 //!
 //! Each test binary uses a part of it.
 #![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests tell their reader")]
 
-pub mod leftovers;
-pub mod rootfs;
-pub mod screen;
+pub(crate) mod leftovers;
+pub(crate) mod rootfs;
+pub(crate) mod screen;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,13 +20,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long any single thing may take before a test gives up; machines under load are slow.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Between two looks at a condition that nothing announces.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Tells whether real containers can be made here; if not, says so for the test's reader.
-pub fn can_run_containers() -> bool {
+pub(crate) fn can_run_containers() -> bool {
     if !nix::unistd::geteuid().is_root() {
         println!("skipped: needs root");
         return false;
@@ -37,13 +40,13 @@ pub fn can_run_containers() -> bool {
 
 /// An empty lxcpath with container names of its own. Dropped, it ends and removes every container
 /// in it and, unless the test fails already, fails it for anything left on the machine.
-pub struct Lxcpath {
+pub(crate) struct Lxcpath {
     dir: tempfile::TempDir,
     prefix: String,
 }
 
 impl Lxcpath {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let prefix = format!("t{}x{count}", std::process::id());
@@ -51,36 +54,36 @@ impl Lxcpath {
         Self { dir, prefix }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
     /// Returns a container name that no other test has.
-    pub fn name(&self, word: &str) -> String {
+    pub(crate) fn name(&self, word: &str) -> String {
         format!("{}-{word}", self.prefix)
     }
 
     /// Prepares wharf with this lxcpath, its input empty.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
         command.arg("-P").arg(self.path()).args(args).stdin(Stdio::null());
         command
     }
 
     /// Runs wharf to its end.
-    pub fn wharf(&self, args: &[&str]) -> Output {
+    pub(crate) fn wharf(&self, args: &[&str]) -> Output {
         finish(self.command(args))
     }
 
     /// Runs wharf, expects success and returns what it printed.
-    pub fn ok(&self, args: &[&str]) -> String {
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
         let output = self.wharf(args);
         assert!(output.status.success(), "wharf {args:?}: {}", told(&output));
         text(&output.stdout)
     }
 
     /// Runs wharf and expects this exit code and a non-empty message on one line.
-    pub fn refused(&self, args: &[&str], code: i32) -> String {
+    pub(crate) fn refused(&self, args: &[&str], code: i32) -> String {
         let output = self.wharf(args);
         assert_eq!(output.status.code(), Some(code), "wharf {args:?}: {}", told(&output));
         let message = text(&output.stderr);
@@ -88,12 +91,12 @@ impl Lxcpath {
         message
     }
 
-    pub fn state(&self, name: &str) -> String {
+    pub(crate) fn state(&self, name: &str) -> String {
         self.ok(&["info", "-s", "-H", name]).trim().to_owned()
     }
 
     /// Creates a container that shares the host's files and sleeps, and starts it.
-    pub fn start_sleeper(&self, word: &str) -> String {
+    pub(crate) fn start_sleeper(&self, word: &str) -> String {
         let name = self.name(word);
         self.ok(&["create", &name]);
         self.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
@@ -138,11 +141,11 @@ impl Drop for Lxcpath {
 }
 
 /// Runs a command to its end and returns what it said; kills it and panics after [`PATIENCE`].
-pub fn finish(mut command: Command) -> Output {
+pub(crate) fn finish(mut command: Command) -> Output {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let shown = format!("{command:?}");
     let child = command.spawn().unwrap();
-    let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+    let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || _ = sender.send(child.wait_with_output()));
     receiver.recv_timeout(PATIENCE).map_or_else(
@@ -155,7 +158,7 @@ pub fn finish(mut command: Command) -> Output {
 }
 
 /// Looks at `condition` until it holds; panics with `what` after [`PATIENCE`].
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
@@ -163,17 +166,17 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Shows how a command ended, for a test's failure message.
-pub fn told(output: &Output) -> String {
+pub(crate) fn told(output: &Output) -> String {
     format!("{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
 }
 
 /// Lists every path below `dir`, for a check that nothing was made or changed.
-pub fn tree(dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn tree(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut pending = vec![dir.to_path_buf()];
     while let Some(dir) = pending.pop() {

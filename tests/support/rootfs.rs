@@ -15,7 +15,7 @@ const APPLETS: [&str; 22] = [
 ];
 
 /// Makes a root directory with busybox at `root`; false, with a word, where there is none.
-pub fn busybox(root: &Path) -> bool {
+pub(crate) fn busybox(root: &Path) -> bool {
     let Some(program) = BUSYBOX.into_iter().find(|it| is_static(it)) else {
         println!("skipped: no statically linked busybox on this machine");
         return false;

@@ -19,33 +19,33 @@ use nix::sys::termios::{Termios, tcgetattr};
 
 use super::PATIENCE;
 
-pub const ENTER: &str = "\r";
-pub const ESCAPE: &str = "\x1b";
-pub const TAB: &str = "\t";
-pub const UP: &str = "\x1b[A";
-pub const DOWN: &str = "\x1b[B";
-pub const RIGHT: &str = "\x1b[C";
-pub const LEFT: &str = "\x1b[D";
-pub const BACKSPACE: &str = "\x7f";
+pub(crate) const ENTER: &str = "\r";
+pub(crate) const ESCAPE: &str = "\x1b";
+pub(crate) const TAB: &str = "\t";
+pub(crate) const UP: &str = "\x1b[A";
+pub(crate) const DOWN: &str = "\x1b[B";
+pub(crate) const RIGHT: &str = "\x1b[C";
+pub(crate) const LEFT: &str = "\x1b[D";
+pub(crate) const BACKSPACE: &str = "\x7f";
 
 /// What a program asks with to learn where the cursor is.
 const WHERE_IS_THE_CURSOR: &[u8] = b"\x1b[6n";
 
 /// A program on a terminal of its own.
-pub struct Screen {
+pub(crate) struct Screen {
     child: Child,
     terminal: File,
     output: Receiver<Vec<u8>>,
     parser: vt100::Parser,
     /// The terminal's modes before the program touched them.
-    pub modes_before: Termios,
+    pub(crate) modes_before: Termios,
     /// Everything the program wrote.
-    pub raw: Vec<u8>,
+    pub(crate) raw: Vec<u8>,
 }
 
 impl Screen {
     /// Runs `command` on a terminal of `cols` x `rows`.
-    pub fn spawn(mut command: Command, cols: u16, rows: u16) -> Self {
+    pub(crate) fn spawn(mut command: Command, cols: u16, rows: u16) -> Self {
         let pty = openpty(Some(&winsize(cols, rows)), None).unwrap();
         for fd in [&pty.master, &pty.slave] {
             fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).unwrap();
@@ -65,33 +65,31 @@ impl Screen {
         thread::spawn(move || {
             let mut buffer = vec![0; 64 * 1024];
             // EIO tells that the last holder of the slave has gone.
-            while let Ok(count @ 1..) = reader.read(&mut buffer) {
-                if sender.send(buffer[..count].to_vec()).is_err() {
-                    return;
-                }
-            }
+            while let Ok(count @ 1..) = reader.read(&mut buffer)
+                && sender.send(buffer[..count].to_vec()).is_ok()
+            {}
         });
         let parser = vt100::Parser::new(lines(rows), lines(cols), 0);
         Self { child, terminal, output, parser, modes_before, raw: Vec::new() }
     }
 
     /// Types `keys`.
-    pub fn keys(&mut self, keys: &str) {
+    pub(crate) fn keys(&mut self, keys: &str) {
         self.terminal.write_all(keys.as_bytes()).unwrap();
     }
 
     /// Waits until `text` is on the screen.
-    pub fn wait_for(&mut self, text: &str) {
+    pub(crate) fn wait_for(&mut self, text: &str) {
         self.wait_until(&format!("{text:?} on the screen"), |it| it.contains(text));
     }
 
     /// Waits until `text` is gone from the screen.
-    pub fn wait_gone(&mut self, text: &str) {
+    pub(crate) fn wait_gone(&mut self, text: &str) {
         self.wait_until(&format!("{text:?} gone"), |it| !it.contains(text));
     }
 
     /// Waits until `condition` holds of the screen's text; panics with the screen if it never does.
-    pub fn wait_until(&mut self, what: &str, condition: impl Fn(&str) -> bool) {
+    pub(crate) fn wait_until(&mut self, what: &str, condition: impl Fn(&str) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if condition(&self.contents()) {
@@ -109,25 +107,25 @@ impl Screen {
     }
 
     /// Takes in output until nothing comes for `quiet`.
-    pub fn settle(&mut self, quiet: Duration) {
+    pub(crate) fn settle(&mut self, quiet: Duration) {
         while let Ok(bytes) = self.output.recv_timeout(quiet) {
             self.take(&bytes);
         }
     }
 
     /// Returns the text on the screen, one line a row.
-    pub fn contents(&self) -> String {
+    pub(crate) fn contents(&self) -> String {
         let (_, cols) = self.parser.screen().size();
         let rows = self.parser.screen().rows(0, cols.get());
         rows.map(|it| it.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
     }
 
-    pub fn terminal(&self) -> &vt100::Screen {
+    pub(crate) fn terminal(&self) -> &vt100::Screen {
         self.parser.screen()
     }
 
     /// Changes the size of the terminal; the kernel tells the program.
-    pub fn resize(&mut self, cols: u16, rows: u16) {
+    pub(crate) fn resize(&mut self, cols: u16, rows: u16) {
         let size = winsize(cols, rows);
         // SAFETY: the descriptor is open and `size` outlives the call.
         let done = unsafe { libc::ioctl(self.terminal.as_raw_fd(), libc::TIOCSWINSZ, &size) };
@@ -135,17 +133,17 @@ impl Screen {
         self.parser.screen_mut().set_size(lines(rows), lines(cols));
     }
 
-    pub fn signal(&self, signal: Signal) {
-        let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
         nix::sys::signal::kill(pid, signal).unwrap();
     }
 
-    pub fn pid(&self) -> i32 {
-        self.child.id() as i32
+    pub(crate) fn pid(&self) -> i32 {
+        self.child.id().cast_signed()
     }
 
     /// Waits for the program's end, and takes in what it still writes.
-    pub fn exit(&mut self) -> ExitStatus {
+    pub(crate) fn exit(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -162,7 +160,7 @@ impl Screen {
     }
 
     /// Checks that the terminal is as the program found it.
-    pub fn assert_restored(&self) {
+    pub(crate) fn assert_restored(&self) {
         let now = tcgetattr(&self.terminal).unwrap();
         assert_eq!(now, self.modes_before, "terminal modes differ");
         let screen = self.parser.screen();
@@ -173,7 +171,7 @@ impl Screen {
     }
 
     /// Returns the screen in a frame, for failure messages.
-    pub fn framed(&self) -> String {
+    pub(crate) fn framed(&self) -> String {
         let lines: Vec<String> = self.contents().lines().map(|it| format!("│{it}")).collect();
         lines.join("\n")
     }
@@ -205,10 +203,10 @@ fn take_terminal() -> std::io::Result<()> {
     }
 }
 
-fn winsize(cols: u16, rows: u16) -> Winsize {
+const fn winsize(cols: u16, rows: u16) -> Winsize {
     Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 }
 }
 
-fn lines(count: u16) -> NonZeroU16 {
+const fn lines(count: u16) -> NonZeroU16 {
     NonZeroU16::new(count).unwrap()
 }

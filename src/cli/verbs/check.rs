@@ -3,19 +3,50 @@
 use std::process::ExitCode;
 
 use clap::ArgMatches;
+use serde_json::{Value, json};
 
 use super::Entry;
 use crate::cli::args;
+use crate::cli::output::{Align, Table};
 use crate::cli::session::Session;
+use crate::engine::check::{self, Probe, Status};
 
 pub(super) const CHECKCONFIG: Entry = Entry {
     name: "checkconfig",
     aliases: &[],
     arguments: |command| command.arg(args::json()),
     run: check,
-    notes: "",
+    notes: "\
+Exit code: 0, or 1 when something is missing that every container needs.",
 };
 
-fn check(_session: &mut Session<'_>, _matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("checkconfig is not built yet")
+fn check(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let probes = check::host();
+    if matches.get_flag(args::JSON) {
+        session.json(&probes.iter().map(object).collect())?;
+    } else {
+        let heads = ["FEATURE", "STATUS", "SEEN, OR LOST WITHOUT IT"];
+        let table = Table {
+            heads: heads.map(|it| (it.to_owned(), Align::Left)).into(),
+            rows: probes.iter().map(row).collect(),
+        };
+        write!(session.out, "{}", table.layout())?;
+    }
+    let unfit = probes.iter().any(|it| it.status == Status::Required);
+    Ok(if unfit { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn row(it: &Probe) -> Vec<String> {
+    let last = match it.status {
+        Status::Present => it.evidence.clone(),
+        Status::Missing | Status::Required => it.loss.to_owned(),
+    };
+    vec![it.feature.to_owned(), it.status.to_string(), last]
+}
+
+fn object(it: &Probe) -> Value {
+    json!({
+        "feature": it.feature, "status": it.status.to_string(),
+        "evidence": it.evidence, "loss": it.loss,
+    })
 }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{ArgAction, ArgMatches};
 use serde_json::{Value, json};
 
@@ -11,7 +12,7 @@ use crate::cli::output::{age, long_size};
 use crate::cli::session::{Session, only_named};
 use crate::engine::shown::shown;
 use crate::engine::snapshot::{Container, Interface, Limit};
-use crate::engine::{Error, Kind};
+use crate::engine::{Error, Kind, config};
 
 pub(super) const INFO: Entry = Entry {
     name: "info",
@@ -42,6 +43,7 @@ Examples:
 };
 
 /// What of a container is printed, and how.
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 struct Wanted {
     state: bool,
     pid: bool,
@@ -91,7 +93,7 @@ fn info(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitC
         }
     }
     for key in &wanted.keys {
-        let value = config_item(session, &container, key)?;
+        let value = config_item(&container, key)?;
         match (bare, value.as_str()) {
             (true, value) => writeln!(session.out, "{}", shown(value))?,
             (false, "") => writeln!(session.out, "{} =", shown(key))?,
@@ -102,12 +104,9 @@ fn info(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitC
 }
 
 /// Returns what the container's configuration says of `key`.
-fn config_item(
-    _session: &Session<'_>,
-    _container: &Container,
-    key: &str,
-) -> anyhow::Result<String> {
-    anyhow::bail!("cannot read configuration key `{key}`: not built yet")
+fn config_item(container: &Container, key: &str) -> anyhow::Result<String> {
+    let config = config::load(&container.name, &container.lxcpath, None, &[])?;
+    config.get(key).with_context(|| format!("LXC knows no configuration key `{key}`"))
 }
 
 /// Lists the facts that were asked for, in LXC's order and words.

@@ -12,7 +12,7 @@ use crate::cli::session::{Session, number, only_named};
 use crate::engine::stop::Stop;
 
 /// How long `stop` waits for init before it kills, as LXC does.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(super) const STOP: Entry = Entry {
     name: "stop",

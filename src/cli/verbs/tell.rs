@@ -39,7 +39,7 @@ pub(super) fn help(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::R
             let name = command::named(word).map_or(word.as_str(), |it| it.name);
             let verb: Option<&mut Command> = root.find_subcommand_mut(name);
             verb.ok_or_else(|| Usage(format!("no command `{word}`; `wharf help` lists them")))?
-                .render_long_help()
+                .render_help()
         }
     };
     write!(session.out, "{text}")?;
