@@ -112,7 +112,7 @@ fn controllers() -> Vec<Probe> {
             loss,
         ));
     }
-    let kill = unified.map(|it| it.mount.as_str()).and_then(|it| child_with(it, "cgroup.kill"));
+    let kill = unified.and_then(|it| child_with(&it.mount, "cgroup.kill").or_else(kernel_kills));
     let loss = "processes are killed one by one";
     probes.push(probe(
         "cgroup.kill",
@@ -128,6 +128,14 @@ fn controllers() -> Vec<Probe> {
 fn child_with(mount: &str, file: &str) -> Option<String> {
     let found = fs::read_dir(mount).ok()?.flatten().map(|it| it.path().join(file));
     found.into_iter().find(|it| it.exists()).map(|it| it.display().to_string())
+}
+
+/// Without a cgroup to look into, the release tells: cgroup.kill came with Linux 5.14.
+fn kernel_kills() -> Option<String> {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
+    let mut numbers = release.split('.').map_while(|it| it.parse::<u32>().ok());
+    let version = (numbers.next()?, numbers.next()?);
+    (version >= (5, 14)).then(|| format!("Linux {}", release.trim()))
 }
 
 fn hierarchies() -> Vec<Hierarchy> {

@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use super::config::{self, ConfigError, Document, DocumentError};
@@ -172,13 +173,7 @@ impl Work<'_> {
         let target = self.store.dir(self.name);
         let made = make_dir(&path, DIR_MODE)
             .and_then(|()| Ok(self.write_config(&path.join("config"), text)?))
-            .and_then(|()| {
-                let flags = RenameFlags::RENAME_NOREPLACE;
-                renameat2(AT_FDCWD, &path, AT_FDCWD, &target, flags).map_err(|error| match error {
-                    nix::errno::Errno::EEXIST => CreateError::Exists(target.clone()),
-                    _ => CreateError::Make { path: target.clone(), source: error.into() },
-                })
-            });
+            .and_then(|()| rename_new(&path, &target));
         if made.is_err() {
             // The first error is the one to tell.
             _ = remove_dir(self.store.lxcpath(), &hidden);
@@ -208,6 +203,17 @@ fn existing_root(path: &Path) -> Result<PathBuf, CreateError> {
     let failed = |source| CreateError::Root { path: path.to_path_buf(), source };
     let full = path.canonicalize().map_err(failed)?;
     if full.is_dir() { Ok(full) } else { Err(CreateError::NotDirectory(path.to_path_buf())) }
+}
+
+/// Renames a directory to a name that must be free.
+fn rename_new(from: &Path, to: &Path) -> Result<(), CreateError> {
+    let done = renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE);
+    done.map_err(|error| {
+        if error == Errno::EEXIST {
+            return CreateError::Exists(to.to_path_buf());
+        }
+        CreateError::Make { path: to.to_path_buf(), source: error.into() }
+    })
 }
 
 fn make_dir(path: &Path, mode: u32) -> Result<(), CreateError> {

@@ -72,9 +72,24 @@ fn check_managed(store: &Store, name: &Name) -> Result<(), DestroyError> {
 /// Removes one directory of the lxcpath with all that is in it.
 pub(super) fn remove_dir(lxcpath: &Path, name: &str) -> Result<(), RemoveError> {
     let shown = lxcpath.join(name);
+    // Told before anything is gone, not halfway; the removal itself refuses mounts as well.
+    if let Some(mount) = mount_below(lxcpath, name) {
+        return Err(RemoveError::Mount(mount));
+    }
     let failed = |source| RemoveError::Remove { path: shown.clone(), source };
     let parent = File::open(lxcpath).map_err(failed)?;
     let name =
         CString::new(name).map_err(|_nul| failed(io::Error::from_raw_os_error(libc::EINVAL)))?;
     remove_tree(&parent, &name, &shown)
 }
+
+/// Finds a mount in the directory, as the kernel lists it.
+fn mount_below(lxcpath: &Path, name: &str) -> Option<PathBuf> {
+    let dir = lxcpath.canonicalize().ok()?.join(name);
+    let table = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let targets = table.lines().filter_map(|it| it.split(' ').nth(MOUNT_POINT));
+    targets.map(PathBuf::from).find(|it| it.starts_with(&dir))
+}
+
+/// Which field of mountinfo is the mount point; see `proc_pid_mountinfo(5)`.
+const MOUNT_POINT: usize = 4;

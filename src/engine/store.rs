@@ -106,6 +106,10 @@ impl Store {
         lock::take(&self.lxcpath, name)
     }
 
+    #[expect(
+        clippy::unused_self,
+        reason = "it is the store's way of writing, wherever the path is"
+    )]
     /// Puts `bytes` at `path` in one step: a reader sees the old content or the new.
     pub fn write_atomic(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
         replace::write_atomic(path, bytes, mode)

@@ -88,10 +88,9 @@ fn setting(key: &str, value: &str) -> Result<String, DocumentError> {
     }
     let plain = format!("{key} = {value}\n");
     // Blanks at the ends, or quotes of its own, would be taken off: quotes around keep them.
-    Ok(match lexer::line(&plain) {
-        Line::Setting { value: read, .. } if read == value => plain,
-        _ => format!("{key} = \"{value}\"\n"),
-    })
+    let reads_back =
+        matches!(lexer::line(&plain), Line::Setting { value: read, .. } if read == value);
+    Ok(if reads_back { plain } else { format!("{key} = \"{value}\"\n") })
 }
 
 fn sets(line: &str, key: &str) -> bool {

@@ -18,16 +18,18 @@ pub(super) fn get(settings: &Settings, name: &str) -> Option<String> {
     if entries.is_empty() {
         return Some(key.default.to_owned());
     }
-    Some(match key.form {
-        Form::Auto => {
-            entries
-                .sort_by_key(|it| AUTO_GROUPS.iter().position(|group| it.value.starts_with(group)));
-            joined(&entries, " ")
-        }
-        Form::Gids => joined(&entries, ","),
-        Form::Rootfs => storage(&joined(&entries, "")).1.to_owned(),
-        form if form.is_list() => entries.iter().map(|it| format!("{}\n", it.value)).collect(),
-        _ => joined(&entries, ""),
+    let form = key.form;
+    Some(if form == Form::Auto {
+        entries.sort_by_key(|it| AUTO_GROUPS.iter().position(|group| it.value.starts_with(group)));
+        joined(&entries, " ")
+    } else if form == Form::Gids {
+        joined(&entries, ",")
+    } else if form == Form::Rootfs {
+        storage(&joined(&entries, "")).1.to_owned()
+    } else if form.is_list() {
+        entries.iter().flat_map(|it| [it.value.as_str(), "\n"]).collect()
+    } else {
+        joined(&entries, "")
     })
 }
 
@@ -53,7 +55,7 @@ fn group(settings: &Settings, prefix: &str) -> String {
         .filter(|it| {
             it.key.name.starts_with(prefix) && (it.key.name == prefix || prefix == "lxc.hook.")
         })
-        .map(|it| format!("{}{} = {}\n", it.key.name, it.free, it.value))
+        .flat_map(|it| [it.key.name, it.free.as_str(), " = ", it.value.as_str(), "\n"])
         .collect()
 }
 

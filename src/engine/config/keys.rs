@@ -251,8 +251,7 @@ mod tests {
     fn every_name_finds_its_own_key() {
         for key in KEYS {
             for name in std::iter::once(&key.name).chain(key.legacy) {
-                let asked =
-                    if name.ends_with('.') { format!("{name}x") } else { (*name).to_owned() };
+                let asked = format!("{name}{}", "x".repeat(usize::from(name.ends_with('.'))));
                 let (found, _) = find(&asked).unwrap();
                 assert_eq!(found.name, key.name, "{asked}");
             }

@@ -51,10 +51,8 @@ mod tests {
     use super::*;
 
     fn setting(text: &str) -> (&str, &str) {
-        match line(text) {
-            Line::Setting { key, value } => (key, value),
-            other => panic!("{text:?} is {other:?}"),
-        }
+        let Line::Setting { key, value } = line(text) else { panic!("{text:?} is no setting") };
+        (key, value)
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Interfaces {
         let rest = key.strip_prefix("lxc.network").or_else(|| key.strip_prefix("lxc.net"))?;
         if rest.is_empty() {
             let kinds = self.by_index.values().map(|it| it.kind.unwrap_or("none"));
-            return Some(kinds.map(|it| format!("{it}\n")).collect());
+            return Some(kinds.flat_map(|it| [it, "\n"]).collect());
         }
         let (index, name) = rest.strip_prefix('.')?.split_once('.')?;
         let interface = self.by_index.get(&index.parse().ok()?)?;
@@ -236,10 +236,12 @@ fn kind(value: &str) -> Result<String, Reason> {
     kind_of(value).map(|it| it.unwrap_or_default().to_owned())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it stands in the table beside those that refuse")]
 fn up(_value: &str) -> Result<String, Reason> {
     Ok("up".to_owned())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it stands in the table beside those that refuse")]
 fn text(value: &str) -> Result<String, Reason> {
     Ok(value.to_owned())
 }
@@ -274,10 +276,8 @@ fn vlan(value: &str) -> Result<String, Reason> {
 }
 
 fn vlan16(value: &str) -> Result<String, Reason> {
-    match values::unsigned(value)? {
-        number if number <= u64::from(u16::MAX) => Ok(number.to_string()),
-        _ => Err(Reason::TooLarge),
-    }
+    let number = u16::try_from(values::unsigned(value)?).map_err(|_overflow| Reason::TooLarge)?;
+    Ok(number.to_string())
 }
 
 fn veth_vlan(value: &str) -> Result<String, Reason> {

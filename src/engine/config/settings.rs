@@ -118,10 +118,12 @@ impl Settings {
 
     /// Removes what the new value takes the place of, and refuses what it cannot stand beside.
     fn make_room(&mut self, key: &'static Key, free: &str, value: &str) -> Result<(), Reason> {
-        let other = match key.form {
-            Form::Capabilities => Some("lxc.cap.keep"),
-            Form::CapabilitiesKept => Some("lxc.cap.drop"),
-            _ => None,
+        let other = if key.form == Form::Capabilities {
+            Some("lxc.cap.keep")
+        } else if key.form == Form::CapabilitiesKept {
+            Some("lxc.cap.drop")
+        } else {
+            None
         };
         if let Some(other) = other
             && self.last(other).is_some()
@@ -154,12 +156,11 @@ pub(super) const NONE: &str = "none";
 fn check(key: &Key, free: &str, value: &str) -> Result<Vec<String>, Reason> {
     let one = |it: String| Ok(vec![it]);
     match key.form {
-        Form::Text | Form::List | Form::Include => one(value.to_owned()),
-        Form::Map => map(key, free, value).and_then(one),
         Form::Hostname if value.len() > HOSTNAME_MAX => {
             Err(Reason::Expected("a host name of at most 64 bytes"))
         }
-        Form::Hostname => one(value.to_owned()),
+        Form::Text | Form::List | Form::Include | Form::Hostname => one(value.to_owned()),
+        Form::Map => map(key, free, value).and_then(one),
         Form::Path => one(values::path(value)),
         Form::Rootfs => one(rootfs(value)),
         Form::Bool => one(u8::from(values::boolean(value)?).to_string()),

@@ -36,9 +36,8 @@ pub(super) fn signed(text: &str) -> Result<i32, Reason> {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
-    let size = unsigned(digits).map_err(|reason| match reason {
-        Reason::TooLarge => reason,
-        _ => Reason::Expected("a whole number"),
+    let size = unsigned(digits).map_err(|reason| {
+        if matches!(reason, Reason::TooLarge) { reason } else { Reason::Expected("a whole number") }
     })?;
     let size = i64::try_from(size).map_err(|_overflow| Reason::TooLarge)?;
     i32::try_from(if negative { -size } else { size }).map_err(|_overflow| Reason::TooLarge)
@@ -100,13 +99,12 @@ pub(super) fn words(text: &str) -> Result<Vec<String>, Reason> {
     for it in text.chars() {
         match quote {
             Some(open) if it == open => quote = None,
-            Some(_) => word.get_or_insert_default().push(it),
             None if it == '"' || it == '\'' => {
                 quote = Some(it);
                 word.get_or_insert_default();
             }
             None if it == ' ' || it == '\t' => words.extend(word.take()),
-            None => word.get_or_insert_default().push(it),
+            Some(_) | None => word.get_or_insert_default().push(it),
         }
     }
     words.extend(word);

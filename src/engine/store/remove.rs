@@ -173,10 +173,12 @@ fn names(dir: &OwnedFd, shown: &Path) -> Result<Vec<CString>, RemoveError> {
 
 fn failed(shown: &Path, error: Errno) -> RemoveError {
     let path = shown.to_path_buf();
-    match error {
-        Errno::EXDEV | Errno::EBUSY => RemoveError::Mount(path),
-        Errno::EPERM if nix::unistd::geteuid().is_root() => RemoveError::Immutable(path),
-        _ => RemoveError::Remove { path, source: io::Error::from(error) },
+    if matches!(error, Errno::EXDEV | Errno::EBUSY) {
+        RemoveError::Mount(path)
+    } else if error == Errno::EPERM && nix::unistd::geteuid().is_root() {
+        RemoveError::Immutable(path)
+    } else {
+        RemoveError::Remove { path, source: io::Error::from(error) }
     }
 }
 
