@@ -1,3 +1,5 @@
+//! The wire format survives every round trip and refuses every malformed message.
+
 use proptest::prelude::*;
 
 use super::*;
