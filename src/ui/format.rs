@@ -1,0 +1,160 @@
+//! Numbers as people read them, in as few cells as possible. Pure; unknown is left to the caller.
+
+use std::time::{Duration, SystemTime};
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+const YEAR: u64 = 365 * DAY;
+/// Powers of 1024, from the first.
+const UNITS: [char; 6] = ['K', 'M', 'G', 'T', 'P', 'E'];
+
+/// Bytes in at most four cells: `0`, `812`, `9.8K`, `488M`, `1.4G`.
+pub fn bytes(bytes: u64) -> String {
+    if bytes < 1000 {
+        return bytes.to_string();
+    }
+    let mut value = bytes as f64;
+    for unit in UNITS {
+        value /= 1024.0;
+        // 9.95 would be written 10.0; 999.5 would be written 1000.
+        if value < 9.95 {
+            return format!("{value:.1}{unit}");
+        }
+        if value < 999.5 {
+            return format!("{value:.0}{unit}");
+        }
+    }
+    format!("{value:.0}E")
+}
+
+/// A rate of bytes: as [`bytes`], the fraction of a byte dropped.
+pub fn rate(per_second: f64) -> String {
+    #[expect(clippy::cast_sign_loss, reason = "a negative rate or NaN becomes 0")]
+    bytes(per_second as u64)
+}
+
+/// Percent with one decimal below a thousand: `42.1`, `0.0`, `1250`.
+pub fn percent(percent: f32) -> String {
+    let value = if percent.is_finite() { percent.max(0.0) } else { 0.0 };
+    if value < 999.95 { format!("{value:.1}") } else { format!("{value:.0}") }
+}
+
+/// Percent without decimals: `95`.
+pub fn whole(percent: f32) -> String {
+    let value = if percent.is_finite() { percent.max(0.0) } else { 0.0 };
+    format!("{value:.0}")
+}
+
+/// The time something lasts, in at most six cells: `4s`, `2m`, `2h11m`, `3d04h`, `412d`, `3y041d`.
+pub fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..MINUTE => format!("{seconds}s"),
+        MINUTE..HOUR => format!("{}m{:02}s", seconds / MINUTE, seconds % MINUTE),
+        HOUR..DAY => format!("{}h{:02}m", seconds / HOUR, seconds % HOUR / MINUTE),
+        DAY..YEAR if seconds < 100 * DAY => {
+            format!("{}d{:02}h", seconds / DAY, seconds % DAY / HOUR)
+        }
+        DAY..YEAR => format!("{}d", seconds / DAY),
+        _ => format!("{}y{:03}d", seconds / YEAR, seconds % YEAR / DAY),
+    }
+}
+
+/// The time since `then`, as [`duration`]; a `then` in the future is now.
+pub fn since(then: SystemTime, now: SystemTime) -> String {
+    duration(now.duration_since(then).unwrap_or_default())
+}
+
+/// The time of day where the operator is: `16:41:07`.
+pub fn clock(at: SystemTime) -> String {
+    zoned(at).map_or_else(String::new, |it| it.strftime("%H:%M:%S").to_string())
+}
+
+/// The same with milliseconds: `16:41:07.204`.
+pub fn clock_ms(at: SystemTime) -> String {
+    zoned(at).map_or_else(String::new, |it| it.strftime("%H:%M:%S%.3f").to_string())
+}
+
+fn zoned(at: SystemTime) -> Option<jiff::Zoned> {
+    let at = jiff::Timestamp::try_from(at).ok()?;
+    Some(at.to_zoned(jiff::tz::TimeZone::system()))
+}
+
+/// A count in at most four cells: `312`, `4812`, `14k`, `3.9M`.
+pub fn count(count: u64) -> String {
+    match count {
+        0..10_000 => count.to_string(),
+        10_000..1_000_000 => format!("{}k", count / 1000),
+        1_000_000..10_000_000 => {
+            format!("{}.{}M", count / 1_000_000, count % 1_000_000 / 100_000)
+        }
+        _ => format!("{}M", count / 1_000_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_take_four_cells() {
+        for (value, expected) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1.0K"),
+            (10_188, "9.9K"),
+            (10_189, "10K"),
+            (488 << 20, "488M"),
+            (1023 << 20, "1.0G"),
+            (1_503_238_553, "1.4G"),
+            (u64::MAX, "16E"),
+        ] {
+            assert_eq!(bytes(value), expected, "{value}");
+        }
+        for shift in 0..64 {
+            assert!(bytes(u64::MAX >> shift).len() <= 4, "{}", bytes(u64::MAX >> shift));
+        }
+    }
+
+    #[test]
+    fn rates_and_shares_survive_nonsense() {
+        assert_eq!(rate(-3.0), "0");
+        assert_eq!(rate(f64::NAN), "0");
+        assert_eq!(rate(1.3e6), "1.2M");
+        assert_eq!(percent(42.06), "42.1");
+        assert_eq!(percent(1250.4), "1250");
+        assert_eq!(percent(f32::INFINITY), "0.0");
+        assert_eq!(whole(94.6), "95");
+    }
+
+    #[test]
+    fn durations_name_two_units_at_most() {
+        for (seconds, expected) in [
+            (4, "4s"),
+            (135, "2m15s"),
+            (2 * HOUR + 11 * MINUTE, "2h11m"),
+            (3 * DAY + 4 * HOUR, "3d04h"),
+            (41 * DAY + 2 * HOUR, "41d02h"),
+            (200 * DAY, "200d"),
+            (YEAR + 41 * DAY, "1y041d"),
+        ] {
+            assert_eq!(duration(Duration::from_secs(seconds)), expected);
+        }
+        assert_eq!(since(SystemTime::now() + Duration::from_secs(9), SystemTime::now()), "0s");
+    }
+
+    #[test]
+    fn counts_take_four_cells() {
+        assert_eq!(
+            [count(4812), count(14_200), count(3_900_000), count(41_000_000)],
+            ["4812", "14k", "3.9M", "41M"]
+        );
+    }
+
+    #[test]
+    fn the_clock_has_a_fixed_width() {
+        assert_eq!(clock(SystemTime::now()).len(), 8);
+        assert_eq!(clock_ms(SystemTime::now()).len(), 12);
+    }
+}

@@ -1,0 +1,105 @@
+//! The operator's settings: `wharf/config.toml` below `$XDG_CONFIG_HOME` or `~/.config`. Every one
+//! may be left out; a word that is not known is an error, never ignored.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::theme::Theme;
+
+/// Largest file that is read.
+const MAX_BYTES: u64 = 64 * 1024;
+
+/// What may be set. None: decided by wharf.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub theme: Option<Theme>,
+    /// Draw with ASCII alone.
+    pub ascii: Option<bool>,
+    /// Seconds between two looks at the containers.
+    pub refresh: Option<f64>,
+}
+
+/// Settings that could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error("read {path}")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{path} is larger than {MAX_BYTES} bytes")]
+    Large { path: PathBuf },
+    #[error("{path}")]
+    Parse { path: PathBuf, source: Box<toml::de::Error> },
+}
+
+impl Settings {
+    /// Reads the operator's file; none is no error.
+    pub fn load(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, SettingsError> {
+        Self::path(variable).map_or_else(|| Ok(Self::default()), |path| Self::read(&path))
+    }
+
+    /// Tells where the file belongs.
+    pub fn path(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+        let set = |name: &str| variable(name).filter(|it| !it.is_empty()).map(PathBuf::from);
+        let config = set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")))?;
+        Some(config.join("wharf/config.toml"))
+    }
+
+    fn read(path: &Path) -> Result<Self, SettingsError> {
+        let fault = |source| SettingsError::Read { path: path.to_path_buf(), source };
+        match std::fs::metadata(path) {
+            Ok(it) if it.len() > MAX_BYTES => {
+                return Err(SettingsError::Large { path: path.to_path_buf() });
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Ok(_) | Err(_) => (),
+        }
+        let text = std::fs::read_to_string(path).map_err(fault)?;
+        toml::from_str(&text).map_err(|source| SettingsError::Parse {
+            path: path.to_path_buf(),
+            source: Box::new(source),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Result<Settings, SettingsError> {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("wharf")).unwrap();
+        std::fs::write(directory.path().join("wharf/config.toml"), text).unwrap();
+        Settings::load(|name| (name == "XDG_CONFIG_HOME").then(|| directory.path().into()))
+    }
+
+    #[test]
+    fn settings_are_read() {
+        let settings = at("theme = \"colour-blind\"\nascii = true\nrefresh = 0.5\n").unwrap();
+        assert_eq!(settings.theme, Some(Theme::ColourBlind));
+        assert_eq!((settings.ascii, settings.refresh), (Some(true), Some(0.5)));
+        assert_eq!(at("").unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn every_theme_has_its_word() {
+        for theme in Theme::ALL {
+            assert_eq!(at(&format!("theme = {:?}", theme.word())).unwrap().theme, Some(theme));
+        }
+    }
+
+    #[test]
+    fn unknown_settings_are_refused_with_their_place() {
+        let error = at("colour = \"dark\"\n").unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains("colour"), "{cause}");
+    }
+
+    #[test]
+    fn no_file_and_no_home_are_no_error() {
+        assert_eq!(Settings::load(|_| None).unwrap(), Settings::default());
+        assert_eq!(Settings::load(|_| Some("/nonexistent".into())).unwrap(), Settings::default());
+    }
+}

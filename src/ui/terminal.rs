@@ -1,0 +1,176 @@
+//! The terminal as the screen needs it, and as the operator left it: raw mode, the alternate
+//! screen and bracketed paste are taken and given back, also after a panic or a signal.
+
+mod signals;
+
+use std::io::{self, Write};
+use std::sync::Once;
+
+use crossterm::cursor::{Hide, Show};
+use crossterm::event::{
+    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
+};
+use crossterm::terminal::{
+    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
+    disable_raw_mode, enable_raw_mode,
+};
+use crossterm::{execute, queue};
+use ratatui::backend::CrosstermBackend;
+use ratatui::{Frame, Terminal};
+
+pub use signals::{Signal, Signals};
+
+/// Holds a frame of any screen, so that it goes out in one write.
+const FRAME_BYTES: usize = 64 * 1024;
+
+/// Hooks the panic handler once in the life of the process.
+static HOOK: Once = Once::new();
+
+/// What ends a frame on the wire.
+const FRAME_END: &[u8] = b"\x1b[?2026l";
+
+/// Collects a frame and writes it at once. The backend flushes in the middle of a frame (when it
+/// hides the cursor); only a flush after the end of the frame is obeyed.
+#[derive(Debug)]
+struct Out(Vec<u8>);
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.0.ends_with(FRAME_END) {
+            return Ok(());
+        }
+        let mut out = io::stdout().lock();
+        let result = out.write_all(&self.0).and_then(|()| out.flush());
+        self.0.clear();
+        result
+    }
+}
+
+/// The terminal while the screen owns it. Dropping it gives it back.
+#[derive(Debug)]
+pub struct Guard {
+    terminal: Terminal<CrosstermBackend<Out>>,
+    mouse: bool,
+}
+
+impl Guard {
+    /// Takes the terminal. What was taken is given back when a later step fails.
+    pub fn take() -> io::Result<Self> {
+        HOOK.call_once(restore_on_panic);
+        let out = Out(Vec::with_capacity(FRAME_BYTES));
+        enable_raw_mode()?;
+        let taken = enter().and_then(|()| Terminal::new(CrosstermBackend::new(out)));
+        match taken {
+            Ok(terminal) => Ok(Self { terminal, mouse: false }),
+            Err(error) => {
+                restore();
+                Err(error)
+            }
+        }
+    }
+
+    /// Draws one frame: nothing is written when nothing changed, else all of it at once, between
+    /// the marks of a synchronized update so that no terminal shows half of it.
+    pub fn draw(&mut self, view: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
+        self.terminal.draw(view)?;
+        execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
+    }
+
+    /// Forgets what is on the terminal: the next frame paints everything.
+    pub fn redraw_all(&mut self) -> io::Result<()> {
+        self.terminal.clear()
+    }
+
+    /// Returns columns and rows.
+    pub fn size() -> io::Result<(u16, u16)> {
+        crossterm::terminal::size()
+    }
+
+    /// Asks for mouse events, or no longer; the terminal's own selection works without.
+    pub fn capture_mouse(&mut self, capture: Mouse) -> io::Result<()> {
+        self.mouse = capture == Mouse::Captured;
+        if self.mouse {
+            execute!(io::stdout(), EnableMouseCapture)
+        } else {
+            execute!(io::stdout(), DisableMouseCapture)
+        }
+    }
+
+    /// Copies `text` to the operator's clipboard, through the terminal (OSC 52).
+    pub fn copy(text: &str) -> io::Result<()> {
+        execute!(io::stdout(), crossterm::clipboard::CopyToClipboard::to_clipboard_from(text))
+    }
+
+    /// Gives the terminal back, stops this process as `C-z` does, and takes the terminal again
+    /// when the operator continues it.
+    pub fn suspend(&mut self) -> io::Result<()> {
+        restore();
+        signals::stop_myself()?;
+        self.take_again()
+    }
+
+    /// Gives the terminal to `work` (an editor, a pager) and takes it again afterwards.
+    pub fn lend<T>(&mut self, work: impl FnOnce() -> T) -> io::Result<T> {
+        restore();
+        let result = work();
+        self.take_again()?;
+        Ok(result)
+    }
+
+    fn take_again(&mut self) -> io::Result<()> {
+        enable_raw_mode()?;
+        enter()?;
+        if self.mouse {
+            self.capture_mouse(Mouse::Captured)?;
+        }
+        self.redraw_all()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// Whether clicks and the wheel reach wharf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mouse {
+    Captured,
+    Free,
+}
+
+fn enter() -> io::Result<()> {
+    execute!(io::stdout(), EnterAlternateScreen, Hide, EnableBracketedPaste)
+}
+
+/// Gives the terminal back. May be called at any time and more than once; a terminal that is gone
+/// cannot be mended, so failures are not told.
+pub fn restore() {
+    let mut out = io::stdout();
+    _ = queue!(
+        out,
+        EndSynchronizedUpdate,
+        DisableMouseCapture,
+        DisableBracketedPaste,
+        Show,
+        LeaveAlternateScreen
+    );
+    _ = out.flush();
+    _ = disable_raw_mode();
+}
+
+/// A panic's message would be lost on the alternate screen: gives the terminal back first.
+fn restore_on_panic() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        restore();
+        before(panic);
+    }));
+}

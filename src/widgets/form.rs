@@ -1,0 +1,105 @@
+//! Fields under each other, each with a label, a value, and a note beside it.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::field::{Field, Input};
+use super::look::Look;
+use super::pen::{Pen, Piece};
+
+/// Cells before a label: the cursor, and air around it.
+const INDENT: usize = 3;
+/// Widest column of labels.
+const LABELS: usize = 18;
+/// Cells of a value; a narrow form gives it less.
+const VALUES: usize = 26;
+
+/// What stands in a row.
+#[derive(Clone, Copy, Debug)]
+pub enum Value<'a> {
+    /// Typed by the operator; the hint is what an empty field means.
+    Typed(&'a Input, &'a str),
+    /// One of several, changed with the arrow keys.
+    Chosen(&'a str),
+    /// Nothing: a heading, or air.
+    None,
+}
+
+/// One row of a form.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    pub label: &'a str,
+    pub value: Value<'a>,
+    /// What the value means, or what is wrong with it.
+    pub note: Piece<'a>,
+}
+
+/// The rows of a form and the one that has the keyboard.
+#[derive(Clone, Debug)]
+pub struct Form<'a> {
+    pub look: &'a Look,
+    pub rows: &'a [Row<'a>],
+    pub current: usize,
+}
+
+impl Form<'_> {
+    /// Draws a row in each line of `area`, from the one that keeps the current row in sight.
+    pub fn render(self, area: Rect, buf: &mut Buffer) {
+        let area = area.intersection(buf.area);
+        let height = usize::from(area.height);
+        let first = super::table::scroll(0, self.current, self.rows.len(), height);
+        for ((index, row), line) in self.rows.iter().enumerate().skip(first).zip(area.rows()) {
+            self.row(row, index == self.current, &mut Pen::line(buf, line));
+        }
+    }
+
+    fn row(&self, row: &Row<'_>, current: bool, pen: &mut Pen<'_>) {
+        let look = self.look;
+        if current {
+            pen.wash(look.select).put(look.glyphs.cursor, look.accent);
+        }
+        let labels = LABELS.min(pen.left() / 3);
+        let values = VALUES.min(pen.left().saturating_sub(labels + INDENT) * 2 / 3);
+        pen.to(INDENT).part(labels).put(row.label, look.fg);
+        let mut part = pen.part(values);
+        match row.value {
+            Value::Typed(input, hint) => {
+                let style = look.fg;
+                let (open, close) = if current { ("[", "]") } else { (" ", " ") };
+                part.put(open, look.accent);
+                let mut inner = part.part(part.left().saturating_sub(1));
+                Field { look, input, hint, focused: current, style }.draw(&mut inner);
+                part.put(close, look.accent);
+            }
+            Value::Chosen(text) => {
+                let arrows = if current { look.accent } else { look.dim };
+                part.put(look.glyphs.less, arrows).put(" ", look.fg).put(text, look.fg);
+                part.put(" ", look.fg).put(look.glyphs.more, arrows);
+            }
+            Value::None => (),
+        }
+        let (note, style) = row.note;
+        pen.skip(2).clip(note, style, look.glyphs.ellipsis);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::look::tests::{lines, plain};
+    use super::*;
+
+    #[test]
+    fn labels_values_and_notes_stand_in_columns() {
+        let look = plain();
+        let mut buf = Buffer::empty(Rect::new(0, 0, 60, 2));
+        let input = Input::new("web");
+        let rows = [
+            Row { label: "Name", value: Value::Typed(&input, ""), note: ("✓ free", look.ok) },
+            Row { label: "Source", value: Value::Chosen("host"), note: ("", look.dim) },
+        ];
+        Form { look: &look, rows: &rows, current: 0 }.render(buf.area, &mut buf);
+        let shown = lines(&buf);
+        assert_eq!(shown[0], "▸  Name              [web                     ]  ✓ free     ");
+        assert_eq!(shown[1].trim_end(), "   Source            ‹ host ›");
+    }
+}

@@ -1,0 +1,106 @@
+//! Lines to search through and choose from: help and the palette.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Modifier;
+
+use super::field::{Field, Input};
+use super::look::Look;
+use super::pen::{Pen, width};
+use super::table::scroll;
+
+/// Widest column of keys.
+const MAX_KEYS: usize = 12;
+/// Widest column of names.
+const MAX_NAMES: usize = 28;
+
+/// One line of a [`List`].
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    pub key: &'a str,
+    pub name: &'a str,
+    /// What it does, or why it cannot be done now.
+    pub help: &'a str,
+    pub enabled: bool,
+    /// Which characters of the name matched the search.
+    pub matched: &'a [u32],
+}
+
+/// A line to type into and the entries it leaves.
+#[derive(Clone, Debug)]
+pub struct List<'a> {
+    pub look: &'a Look,
+    /// Stands before what is typed: `:` or `/`.
+    pub sign: &'a str,
+    pub input: &'a Input,
+    pub hint: &'a str,
+    pub entries: &'a [Entry<'a>],
+    pub cursor: usize,
+}
+
+impl List<'_> {
+    /// Draws the search in the first row and the entries from the third.
+    pub fn render(self, area: Rect, buf: &mut Buffer) {
+        let area = area.intersection(buf.area);
+        let mut pen = Pen::line(buf, area);
+        pen.skip(1).put(self.sign, self.look.key).skip(1);
+        let style = self.look.fg;
+        let field =
+            Field { look: self.look, input: self.input, hint: self.hint, focused: true, style };
+        field.draw(&mut pen);
+        let body = Rect { y: area.y + 2, height: area.height.saturating_sub(2), ..area };
+        let first = scroll(0, self.cursor, self.entries.len(), usize::from(body.height));
+        let keys = self.widest(|it| it.key).min(MAX_KEYS);
+        let names = self.widest(|it| it.name).min(MAX_NAMES);
+        for ((index, entry), row) in self.entries.iter().enumerate().skip(first).zip(body.rows()) {
+            let mut pen = Pen::line(buf, row);
+            if index == self.cursor {
+                pen.wash(self.look.select).put(self.look.glyphs.cursor, self.look.accent).to(0);
+            }
+            self.entry(entry, pen.skip(2), keys, names);
+        }
+    }
+
+    fn entry(&self, entry: &Entry<'_>, pen: &mut Pen<'_>, keys: usize, names: usize) {
+        let look = self.look;
+        let (key, fg) = if entry.enabled { (look.key, look.fg) } else { (look.dim, look.dim) };
+        pen.part(keys).right(entry.key, key);
+        pen.skip(2);
+        let mut name = pen.part(names);
+        for (at, it) in (0_u32..).zip(entry.name.chars()) {
+            let hit = look.accent.add_modifier(Modifier::BOLD);
+            let style = if entry.matched.contains(&at) { hit } else { fg };
+            name.put(it.encode_utf8(&mut [0; 4]), style);
+        }
+        pen.skip(2).clip(entry.help, look.dim, look.glyphs.ellipsis);
+    }
+
+    fn widest<'s>(&'s self, part: impl Fn(&Entry<'s>) -> &'s str) -> usize {
+        self.entries.iter().map(|it| width(part(it))).max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::look::tests::{lines, plain};
+    use super::*;
+
+    #[test]
+    fn entries_stand_in_columns() {
+        let look = plain();
+        let mut buf = Buffer::empty(Rect::new(0, 0, 30, 4));
+        let entries = [
+            Entry { key: "f", name: "freeze", help: "stop its time", enabled: true, matched: &[0] },
+            Entry { key: "C-s", name: "save", help: "", enabled: false, matched: &[] },
+        ];
+        let input = Input::new("f");
+        let list =
+            List { look: &look, sign: ":", input: &input, hint: "", entries: &entries, cursor: 1 };
+        list.render(buf.area, &mut buf);
+        assert_eq!(
+            lines(&buf)[2],
+            "    f  freeze  stop its time   ".trim_end_matches(' ').to_owned() + "  "
+        );
+        assert_eq!(lines(&buf)[3].trim_end(), "▸ C-s  save");
+    }
+}

@@ -1,0 +1,236 @@
+//! What widgets look like: one style for each role, and one set of glyphs. Chooses nothing.
+
+use ratatui::style::Style;
+
+/// The styles and glyphs that widgets paint with. The names are the roles of a theme.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Ordinary text.
+    pub fg: Style,
+    /// Units, headings, what matters less.
+    pub dim: Style,
+    /// The lines of boxes.
+    pub line: Style,
+    /// The background of the header row.
+    pub bar: Style,
+    /// The focused border, the cursor, the active tab.
+    pub accent: Style,
+    /// The background of the row under the cursor.
+    pub select: Style,
+    /// What the operator has marked.
+    pub mark: Style,
+    /// Running, succeeded.
+    pub ok: Style,
+    /// On its way from one state to another.
+    pub busy: Style,
+    pub frozen: Style,
+    /// Stopped, nothing happens.
+    pub idle: Style,
+    /// Close to a limit.
+    pub warn: Style,
+    /// Failed, or at a limit.
+    pub bad: Style,
+    /// The letters of keys.
+    pub key: Style,
+    /// Graphs and bars below one half.
+    pub lo: Style,
+    /// Graphs and bars from one half to four fifths.
+    pub mid: Style,
+    /// Graphs and bars above four fifths.
+    pub hi: Style,
+    pub glyphs: Glyphs,
+}
+
+/// From this share of the whole a graph takes the colour `mid`.
+pub const MID_FROM: f32 = 0.5;
+/// From this share of the whole a graph takes the colour `hi`.
+pub const HI_FROM: f32 = 0.8;
+
+impl Look {
+    /// Returns the style of a share of the whole, 0 to 1.
+    pub fn share(&self, share: f32) -> Style {
+        if share >= HI_FROM {
+            self.hi
+        } else if share >= MID_FROM {
+            self.mid
+        } else {
+            self.lo
+        }
+    }
+}
+
+/// Every drawn sign that is not text. All are one cell wide, except those of the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Glyphs {
+    pub top_left: &'static str,
+    pub top_right: &'static str,
+    pub bottom_left: &'static str,
+    pub bottom_right: &'static str,
+    pub horizontal: &'static str,
+    pub vertical: &'static str,
+    /// A node that has younger siblings, three cells.
+    pub branch: &'static str,
+    /// The last node of its parent, three cells.
+    pub last: &'static str,
+    /// An ancestor that has younger siblings, three cells.
+    pub pipe: &'static str,
+    pub cursor: &'static str,
+    pub mark: &'static str,
+    pub running: &'static str,
+    pub starting: &'static str,
+    pub stopping: &'static str,
+    pub frozen: &'static str,
+    pub stopped: &'static str,
+    pub failed: &'static str,
+    pub ok: &'static str,
+    pub warn: &'static str,
+    pub bad: &'static str,
+    pub down: &'static str,
+    pub up: &'static str,
+    pub arrow: &'static str,
+    pub enter: &'static str,
+    pub updown: &'static str,
+    pub leftright: &'static str,
+    pub path: &'static str,
+    pub less: &'static str,
+    pub more: &'static str,
+    pub ellipsis: char,
+    pub dot: &'static str,
+    pub unknown: &'static str,
+    pub caret: &'static str,
+    pub separator: &'static str,
+    /// Bars by eighths of a cell, thinnest first; the last is a full cell.
+    pub eighths: [&'static str; 8],
+    /// Dots of braille, two values and four heights to a cell.
+    pub braille: bool,
+}
+
+impl Glyphs {
+    /// For terminals that show UTF-8. No sign is emoji-capable, for those come out two cells wide.
+    pub const UNICODE: Self = Self {
+        top_left: "╭",
+        top_right: "╮",
+        bottom_left: "╰",
+        bottom_right: "╯",
+        horizontal: "─",
+        vertical: "│",
+        branch: "├─ ",
+        last: "└─ ",
+        pipe: "│  ",
+        cursor: "▸",
+        mark: "▌",
+        running: "●",
+        starting: "◐",
+        stopping: "◑",
+        frozen: "◆",
+        stopped: "○",
+        failed: "×",
+        ok: "✓",
+        warn: "▲",
+        bad: "×",
+        down: "▼",
+        up: "▲",
+        arrow: "→",
+        enter: "↵",
+        updown: "↑↓",
+        leftright: "←→",
+        path: "▸",
+        less: "‹",
+        more: "›",
+        ellipsis: '…',
+        dot: "·",
+        unknown: "–",
+        caret: "▏",
+        separator: "│",
+        eighths: ["▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"],
+        braille: true,
+    };
+
+    /// For terminals that show ASCII alone.
+    pub const ASCII: Self = Self {
+        top_left: "+",
+        top_right: "+",
+        bottom_left: "+",
+        bottom_right: "+",
+        horizontal: "-",
+        vertical: "|",
+        branch: "|- ",
+        last: "`- ",
+        pipe: "|  ",
+        cursor: ">",
+        mark: "*",
+        running: "*",
+        starting: "+",
+        stopping: "~",
+        frozen: "#",
+        stopped: "o",
+        failed: "x",
+        ok: "+",
+        warn: "!",
+        bad: "x",
+        down: "v",
+        up: "^",
+        arrow: ">",
+        enter: "RET",
+        updown: "up/down",
+        leftright: "left/right",
+        path: ">",
+        less: "<",
+        more: ">",
+        ellipsis: '~',
+        dot: ".",
+        unknown: "-",
+        caret: "_",
+        separator: "|",
+        eighths: [".", ".", "-", "-", "=", "=", "#", "#"],
+        braille: false,
+    };
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use ratatui::buffer::{Buffer, Cell};
+
+    use super::*;
+
+    /// A look without any colour.
+    pub(crate) fn plain() -> Look {
+        let it = Style::new();
+        Look {
+            fg: it,
+            dim: it,
+            line: it,
+            bar: it,
+            accent: it,
+            select: it,
+            mark: it,
+            ok: it,
+            busy: it,
+            frozen: it,
+            idle: it,
+            warn: it,
+            bad: it,
+            key: it,
+            lo: it,
+            mid: it,
+            hi: it,
+            glyphs: Glyphs::UNICODE,
+        }
+    }
+
+    /// The text of every row.
+    pub(crate) fn lines(buf: &Buffer) -> Vec<String> {
+        buf.content
+            .chunks(usize::from(buf.area.width).max(1))
+            .map(|row| row.iter().map(Cell::symbol).collect())
+            .collect()
+    }
+
+    #[test]
+    fn shares_have_three_colours() {
+        let look = Look { hi: Style::new().bold(), mid: Style::new().dim(), ..plain() };
+        assert_eq!(look.share(0.49), look.lo);
+        assert_eq!(look.share(0.5), look.mid);
+        assert_eq!(look.share(7.0), look.hi);
+    }
+}

@@ -1,0 +1,244 @@
+//! Writes text into the cells of one row. The only place where text becomes cells: what would act
+//! on a terminal (a control character) never gets in.
+
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+/// What stands in a cell for a character that has no picture.
+const NO_PICTURE: char = '\u{fffd}';
+/// Longest symbol of one cell in bytes; more accents than that are somebody's joke.
+const MAX_SYMBOL: usize = 32;
+
+/// Text in one style.
+pub type Piece<'a> = (&'a str, Style);
+
+/// The cells of one row, or a part of it, written from left to right. What does not fit is cut.
+#[derive(Debug)]
+pub struct Pen<'b> {
+    cells: &'b mut [Cell],
+    at: usize,
+}
+
+impl<'b> Pen<'b> {
+    /// Takes `width` cells from (`x`, `y`), as many of them as the buffer has.
+    pub fn new(buf: &'b mut Buffer, x: u16, y: u16, width: u16) -> Self {
+        Self { cells: row(buf, x, y, width), at: 0 }
+    }
+
+    /// Takes the first row of `area`.
+    pub fn line(buf: &'b mut Buffer, area: Rect) -> Self {
+        let width = if area.height == 0 { 0 } else { area.width };
+        Self::new(buf, area.x, area.y, width)
+    }
+
+    /// Writes `text` and moves past it.
+    pub fn put(&mut self, text: &str, style: Style) -> &mut Self {
+        let rest = self.cells.get_mut(self.at..).unwrap_or_default();
+        self.at += write(rest, text, style);
+        self
+    }
+
+    /// Writes pieces one after the other.
+    pub fn pieces(&mut self, pieces: &[Piece<'_>]) -> &mut Self {
+        for (text, style) in pieces {
+            self.put(text, *style);
+        }
+        self
+    }
+
+    /// Writes `text`, and if it is too long for the cells left, ends it with `ellipsis`.
+    pub fn clip(&mut self, text: &str, style: Style, ellipsis: char) -> &mut Self {
+        let left = self.left();
+        if text.len() <= left || text.width() <= left {
+            return self.put(text, style);
+        }
+        let end = self.cells.len();
+        let rest = self.cells.get_mut(self.at..).unwrap_or_default();
+        let keep = rest.len().saturating_sub(1);
+        let (head, tail) = rest.split_at_mut(keep);
+        let used = write(head, text, style);
+        for cell in head.iter_mut().skip(used) {
+            cell.set_char(' ').set_style(style);
+        }
+        if let Some(cell) = tail.first_mut() {
+            cell.set_char(ellipsis).set_style(style);
+        }
+        self.at = end;
+        self
+    }
+
+    /// Writes `text` so that it ends at the last cell, and moves there. Cut at its end.
+    pub fn right(&mut self, text: &str, style: Style) -> &mut Self {
+        self.skip(self.left().saturating_sub(text.width()));
+        self.put(text, style)
+    }
+
+    /// Writes `symbol`, one cell wide, `count` times.
+    pub fn repeat(&mut self, symbol: &str, count: usize, style: Style) -> &mut Self {
+        for cell in self.cells.iter_mut().skip(self.at).take(count) {
+            cell.set_symbol(symbol).set_style(style);
+        }
+        self.skip(count)
+    }
+
+    /// Moves `count` cells on and leaves them as they are.
+    pub fn skip(&mut self, count: usize) -> &mut Self {
+        self.at = self.at.saturating_add(count).min(self.cells.len());
+        self
+    }
+
+    /// Moves to the cell `at`, counted from the start.
+    pub fn to(&mut self, at: usize) -> &mut Self {
+        self.at = at.min(self.cells.len());
+        self
+    }
+
+    /// Returns how many cells have been passed.
+    pub const fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Returns how many cells are left.
+    pub fn left(&self) -> usize {
+        self.cells.len().saturating_sub(self.at)
+    }
+
+    /// Returns a pen for the next `width` cells alone, and moves past them.
+    pub fn part(&mut self, width: usize) -> Pen<'_> {
+        let start = self.at;
+        self.skip(width);
+        Pen { cells: self.cells.get_mut(start..self.at).unwrap_or_default(), at: 0 }
+    }
+
+    /// Adds `style` to every cell of the row.
+    pub fn wash(&mut self, style: Style) -> &mut Self {
+        for cell in self.cells.iter_mut() {
+            cell.set_style(style);
+        }
+        self
+    }
+
+    /// Returns the cells that are left, for widgets that draw by themselves.
+    pub fn cells(&mut self) -> &mut [Cell] {
+        self.cells.get_mut(self.at..).unwrap_or_default()
+    }
+}
+
+/// Returns how many cells `text` takes.
+pub fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// Returns how many cells `pieces` take.
+pub fn pieces_width(pieces: &[Piece<'_>]) -> usize {
+    pieces.iter().map(|(text, _)| text.width()).sum()
+}
+
+/// Empties every cell of `area` and gives it `style`.
+pub fn clear(buf: &mut Buffer, area: Rect, style: Style) {
+    for y in area.top()..area.bottom() {
+        for cell in row(buf, area.x, y, area.width) {
+            cell.reset();
+            cell.set_style(style);
+        }
+    }
+}
+
+/// Returns up to `width` cells from (`x`, `y`); none when that is outside of the buffer.
+fn row(buf: &mut Buffer, x: u16, y: u16, width: u16) -> &mut [Cell] {
+    let area = buf.area;
+    if x < area.left() || x >= area.right() || y < area.top() || y >= area.bottom() {
+        return &mut [];
+    }
+    let start =
+        usize::from(y - area.top()) * usize::from(area.width) + usize::from(x - area.left());
+    let width = usize::from(width.min(area.right() - x));
+    buf.content.get_mut(start..start + width).unwrap_or_default()
+}
+
+/// Writes `text` into `cells` and returns how many it took.
+fn write(cells: &mut [Cell], text: &str, style: Style) -> usize {
+    let mut at = 0;
+    for it in text.chars() {
+        let columns = if it.is_ascii_graphic() || it == ' ' { 1 } else { it.width().unwrap_or(1) };
+        if columns == 0 {
+            if let Some(cell) = at.checked_sub(1).and_then(|last| cells.get_mut(last)) {
+                join(cell, it);
+            }
+            continue;
+        }
+        let Some((cell, tail)) =
+            cells.get_mut(at..at + columns).and_then(<[Cell]>::split_first_mut)
+        else {
+            break;
+        };
+        cell.set_char(if it.is_control() { NO_PICTURE } else { it }).set_style(style);
+        for cell in tail {
+            // The right half of a wide character: empty, and skipped when the frame is sent.
+            cell.reset();
+            cell.set_style(style);
+        }
+        at += columns;
+    }
+    at
+}
+
+/// Adds an accent to the character in `cell`, unless it is invisible or would change its width.
+fn join(cell: &mut Cell, accent: char) {
+    let hidden = matches!(accent,
+        '\u{61c}' | '\u{180e}' | '\u{2000}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}');
+    let before = cell.symbol();
+    if hidden || before.len() >= MAX_SYMBOL {
+        return;
+    }
+    let joined = format!("{before}{accent}");
+    if joined.width() == before.width() {
+        cell.set_symbol(&joined);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(width: u16, paint: impl FnOnce(&mut Pen<'_>)) -> String {
+        let mut buf = Buffer::empty(Rect::new(3, 2, width, 1));
+        paint(&mut Pen::new(&mut buf, 3, 2, width));
+        buf.content.iter().map(Cell::symbol).collect()
+    }
+
+    #[test]
+    fn text_is_cut_at_the_edge_and_clipped_with_a_sign() {
+        let plain = Style::new();
+        assert_eq!(drawn(4, |it| _ = it.put("abcdef", plain)), "abcd");
+        assert_eq!(drawn(4, |it| _ = it.clip("abcdef", plain, '…')), "abc…");
+        assert_eq!(drawn(4, |it| _ = it.clip("abcd", plain, '…')), "abcd");
+        assert_eq!(drawn(6, |it| _ = it.put("a", plain).right("xyz", plain)), "a  xyz");
+    }
+
+    #[test]
+    fn wide_characters_take_two_cells_or_none() {
+        let plain = Style::new();
+        assert_eq!(drawn(4, |it| _ = it.put("漢字x", plain)), "漢 字 ");
+        assert_eq!(drawn(3, |it| _ = it.put("漢字x", plain)), "漢  ");
+        assert_eq!(drawn(3, |it| _ = it.put("e\u{301}f", plain)), "e\u{301}f ");
+    }
+
+    #[test]
+    fn nothing_that_a_terminal_acts_on_gets_into_a_cell() {
+        let shown = drawn(12, |it| _ = it.put("a\u{1b}[2J\n\u{9b}\u{202e}b\u{200b}", Style::new()));
+        assert!(!shown.chars().any(char::is_control), "{shown:?}");
+        assert!(!shown.contains(['\u{202e}', '\u{200b}']), "{shown:?}");
+    }
+
+    #[test]
+    fn a_pen_outside_of_the_buffer_writes_nowhere() {
+        let mut buf = Buffer::empty(Rect::new(0, 0, 4, 1));
+        Pen::new(&mut buf, 9, 0, 4).put("x", Style::new()).repeat("-", 9, Style::new());
+        Pen::new(&mut buf, 0, 1, 4).put("x", Style::new());
+        assert_eq!(buf, Buffer::empty(Rect::new(0, 0, 4, 1)));
+    }
+}

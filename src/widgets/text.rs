@@ -1,0 +1,78 @@
+//! Lines of text that scroll: a log, a configuration file, an error in full.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::look::Look;
+use super::pen::{Pen, Piece};
+
+/// Lines, the first one to show, and how far they are moved to the left.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<'a> {
+    pub look: &'a Look,
+    pub lines: &'a [&'a [Piece<'a>]],
+    pub first: usize,
+}
+
+impl Text<'_> {
+    /// Draws as many lines as fit; what is too wide is cut.
+    pub fn render(self, area: Rect, buf: &mut Buffer) {
+        let area = area.intersection(buf.area);
+        for (line, row) in self.lines.iter().skip(self.first).zip(area.rows()) {
+            Pen::line(buf, row).pieces(line);
+        }
+    }
+}
+
+/// Breaks `text` into lines of at most `room` cells, at blanks if there are any.
+pub fn wrap(text: &str, room: usize) -> Vec<&str> {
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let mut rest = line;
+        while super::pen::width(rest) > room && room > 0 {
+            let (head, tail) = rest.split_at(break_at(rest, room));
+            lines.push(head.trim_end());
+            rest = tail.trim_start();
+        }
+        lines.push(rest);
+    }
+    lines
+}
+
+/// Returns the byte at which a line that is too long is broken; past one character at least.
+fn break_at(text: &str, room: usize) -> usize {
+    let mut used = 0;
+    let mut blank = None;
+    for (at, it) in text.char_indices() {
+        used += super::pen::width(it.encode_utf8(&mut [0; 4]));
+        if used > room {
+            return blank.unwrap_or(if at == 0 { it.len_utf8() } else { at });
+        }
+        if it == ' ' && at > 0 {
+            blank = Some(at);
+        }
+    }
+    text.len()
+}
+
+/// Draws `text` wrapped into `area`.
+pub fn paragraph(text: &str, style: Style, area: Rect, buf: &mut Buffer) {
+    for (line, row) in wrap(text, usize::from(area.width)).into_iter().zip(area.rows()) {
+        Pen::line(buf, row).put(line, style);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_break_at_blanks() {
+        assert_eq!(wrap("one two three", 8), ["one two", "three"]);
+        assert_eq!(wrap("abcdefgh", 3), ["abc", "def", "gh"]);
+        assert_eq!(wrap("漢漢", 1), ["漢", "漢"]);
+        assert_eq!(wrap("a\n\nb", 9), ["a", "", "b"]);
+        assert_eq!(wrap(" x", 1), ["", "x"]);
+    }
+}

@@ -1,0 +1,65 @@
+//! One line that says how something went.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::look::Look;
+use super::pen::{Pen, Piece, pieces_width};
+
+/// A glyph in a colour, a text, and hints at the right that give way to the text.
+#[derive(Clone, Debug)]
+pub struct Toast<'a> {
+    pub look: &'a Look,
+    pub glyph: Piece<'a>,
+    pub text: &'a str,
+    pub style: Style,
+    pub hints: &'a [Piece<'a>],
+}
+
+impl Toast<'_> {
+    /// Draws into the first row of `area`.
+    pub fn render(self, area: Rect, buf: &mut Buffer) {
+        let mut pen = Pen::line(buf, area.intersection(buf.area));
+        let (glyph, colour) = self.glyph;
+        pen.skip(1).put(glyph, colour);
+        if !glyph.is_empty() {
+            pen.put(" ", self.style);
+        }
+        let hints = pieces_width(self.hints);
+        let room = pen.left();
+        if hints > 0 && super::pen::width(self.text) + hints + 3 <= room {
+            pen.put(self.text, self.style);
+            pen.skip(pen.left().saturating_sub(hints + 1)).pieces(self.hints);
+        } else {
+            pen.clip(self.text, self.style, self.look.glyphs.ellipsis);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::look::tests::{lines, plain};
+    use super::*;
+
+    #[test]
+    fn hints_give_way_to_the_text() {
+        let look = plain();
+        let toast = |width| {
+            let mut buf = Buffer::empty(Rect::new(0, 0, width, 1));
+            let hints = [("z undo", look.key)];
+            let toast = Toast {
+                look: &look,
+                glyph: ("✓", look.ok),
+                text: "web frozen",
+                style: look.fg,
+                hints: &hints,
+            };
+            toast.render(buf.area, &mut buf);
+            lines(&buf).remove(0)
+        };
+        assert_eq!(toast(24), " ✓ web frozen    z undo ");
+        assert_eq!(toast(14), " ✓ web frozen ");
+        assert_eq!(toast(10), " ✓ web fr…");
+    }
+}
