@@ -9,6 +9,7 @@ pub mod form;
 pub mod frame;
 pub mod gauge;
 pub mod graph;
+pub mod grid;
 pub mod list;
 pub mod look;
 pub mod pen;

@@ -68,17 +68,17 @@ pub fn since(then: SystemTime, now: SystemTime) -> String {
 
 /// The time of day where the operator is: `16:41:07`.
 pub fn clock(at: SystemTime) -> String {
-    zoned(at).map_or_else(String::new, |it| it.strftime("%H:%M:%S").to_string())
+    local(at).map_or_else(String::new, |it| it.strftime("%H:%M:%S").to_string())
 }
 
 /// The same with milliseconds: `16:41:07.204`.
 pub fn clock_ms(at: SystemTime) -> String {
-    zoned(at).map_or_else(String::new, |it| it.strftime("%H:%M:%S%.3f").to_string())
+    local(at).map_or_else(String::new, |it| it.strftime("%H:%M:%S%.3f").to_string())
 }
 
-fn zoned(at: SystemTime) -> Option<jiff::Zoned> {
+fn local(at: SystemTime) -> Option<jiff::civil::DateTime> {
     let at = jiff::Timestamp::try_from(at).ok()?;
-    Some(at.to_zoned(jiff::tz::TimeZone::system()))
+    Some(jiff::tz::TimeZone::system().to_datetime(at))
 }
 
 /// A count in at most four cells: `312`, `4812`, `14k`, `3.9M`.

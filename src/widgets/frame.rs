@@ -95,11 +95,10 @@ mod tests {
     fn titles_sit_in_the_upper_line() {
         let look = plain();
         let mut buf = Buffer::empty(Rect::new(0, 0, 24, 3));
-        let frame = Frame {
-            right: &[("live", look.dim)],
-            foot: &[("1/2", look.dim)],
-            ..Frame::titled(&look, &[("Cgroup", look.accent)])
-        };
+        let right = [("live", look.dim)];
+        let foot = [("1/2", look.dim)];
+        let title = [("Cgroup", look.accent)];
+        let frame = Frame { right: &right, foot: &foot, ..Frame::titled(&look, &title) };
         assert_eq!(frame.render(buf.area, &mut buf), Rect::new(1, 1, 22, 1));
         let expected =
             ["╭─ Cgroup ────── live ─╮", "│                      │", "╰──────────────── 1/2 ─╯"];
@@ -110,10 +109,9 @@ mod tests {
     fn the_right_title_gives_way_first() {
         let look = plain();
         let mut buf = Buffer::empty(Rect::new(0, 0, 14, 2));
-        let frame = Frame {
-            right: &[("live", look.dim)],
-            ..Frame::titled(&look, &[("Processes", look.accent)])
-        };
+        let right = [("live", look.dim)];
+        let title = [("Processes", look.accent)];
+        let frame = Frame { right: &right, ..Frame::titled(&look, &title) };
         frame.render(buf.area, &mut buf);
         assert_eq!(super::super::look::tests::lines(&buf)[0], "╭─ Processe ─╮");
     }

@@ -160,7 +160,7 @@ fn row(buf: &mut Buffer, x: u16, y: u16, width: u16) -> &mut [Cell] {
 
 /// Writes `text` into `cells` and returns how many it took.
 fn write(cells: &mut [Cell], text: &str, style: Style) -> usize {
-    let mut at = 0;
+    let mut at: usize = 0;
     for it in text.chars() {
         let columns = if it.is_ascii_graphic() || it == ' ' { 1 } else { it.width().unwrap_or(1) };
         if columns == 0 {
