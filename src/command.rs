@@ -3,6 +3,10 @@
 //! The command line, the key map, the footer, the help screen and the palette all read it, so
 //! that one word means one thing everywhere. It is data alone, and knows states, not screens.
 
+pub mod action;
+
+pub use action::{Action, Column, Scope};
+
 use crate::engine::State;
 
 /// Everything the operator can ask for.

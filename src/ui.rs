@@ -1,6 +1,123 @@
-//! The screen: a model, the messages that change it, and a pure view of it.
+//! The screen: a model, the messages that change it, and a pure view of it. This file is the
+//! shell around them: threads, one channel, and a draw after each drained batch.
 
+mod allowed;
+pub mod effect;
 pub mod format;
+pub mod keymap;
+mod layout;
+pub mod message;
+pub mod model;
+pub mod pane;
+mod sampling;
 pub mod settings;
 pub mod terminal;
+mod texts;
 pub mod theme;
+pub mod update;
+mod value;
+pub mod view;
+mod workers;
+
+use std::io::IsTerminal as _;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::Context as _;
+
+use crate::engine::Engine;
+use crate::widgets::look::{Glyphs, Look};
+use effect::Effect;
+use message::Message;
+use model::Model;
+use settings::Settings;
+use terminal::{Guard, Mouse};
+use theme::Depth;
+use view::Paint;
+use workers::Workers;
+
+/// No more than 60 frames a second: more is not seen.
+const FRAME: Duration = Duration::from_micros(16_667);
+
+/// Shows the screen over `engine` until the operator leaves it. Containers go on.
+pub fn run(engine: &Engine) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
+        "the screen needs a terminal; `wharf ls` and `wharf help` do not"
+    );
+    let variable = |name: &str| std::env::var_os(name);
+    let settings = Settings::load(variable)?;
+    let look = look(&settings, variable);
+    let size = Guard::size().context("cannot tell the size of the terminal")?;
+    let (sender, inbox) = mpsc::channel();
+    let workers = Workers::spawn(engine, &sender, settings.refresh)?;
+    let guard = Guard::take().context("cannot take the terminal")?;
+    let model = Model::new(size, SystemTime::now());
+    Shell { model, look, guard, workers, leaving: false }.run(&inbox)
+}
+
+fn look(settings: &Settings, variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Look {
+    let ascii = settings.ascii.unwrap_or_else(|| !theme::draws_unicode(&variable));
+    let glyphs = if ascii { Glyphs::ASCII } else { Glyphs::UNICODE };
+    settings.theme.unwrap_or_default().look(Depth::of(&variable), glyphs)
+}
+
+/// What lives as long as the screen does.
+struct Shell {
+    model: Model,
+    look: Look,
+    guard: Guard,
+    workers: Workers,
+    leaving: bool,
+}
+
+impl Shell {
+    fn run(mut self, inbox: &Receiver<Message>) -> anyhow::Result<()> {
+        self.draw()?;
+        let mut drawn = Instant::now();
+        loop {
+            let Ok(message) = inbox.recv() else { return Ok(()) };
+            self.take(message)?;
+            loop {
+                let left = FRAME.saturating_sub(drawn.elapsed());
+                match inbox.recv_timeout(left) {
+                    Ok(message) => self.take(message)?,
+                    Err(RecvTimeoutError::Timeout) => break,
+                    Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                }
+            }
+            if self.leaving {
+                return Ok(());
+            }
+            self.draw()?;
+            drawn = Instant::now();
+        }
+    }
+
+    fn draw(&mut self) -> anyhow::Result<()> {
+        let paint = Paint { look: &self.look, pane: self.workers.pane() };
+        let model = &self.model;
+        self.guard.draw(|frame| view::view(model, paint, frame.buffer_mut()))?;
+        Ok(())
+    }
+
+    fn take(&mut self, message: Message) -> anyhow::Result<()> {
+        for effect in update::update(&mut self.model, message) {
+            self.carry_out(effect)?;
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, effect: Effect) -> anyhow::Result<()> {
+        match effect {
+            Effect::Quit => self.leaving = true,
+            Effect::Suspend => self.guard.suspend()?,
+            Effect::Redraw => self.guard.redraw_all()?,
+            Effect::Copy(text) => Guard::copy(&text)?,
+            Effect::CaptureMouse(true) => self.guard.capture_mouse(Mouse::Captured)?,
+            Effect::CaptureMouse(false) => self.guard.capture_mouse(Mouse::Free)?,
+            other => self.workers.carry_out(other),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,236 @@
+//! What the operator can do on the screen: one row per action, with its keys, scope and help.
+//! It decides nothing: the key map, the footer, the help and the palette read it.
+
+use super::Safety;
+
+/// Everything a key, the palette or the help screen can ask of the screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    Open,
+    Start,
+    Stop,
+    Freeze,
+    Restart,
+    Console,
+    Exec,
+    Limits,
+    Log,
+    New,
+    Destroy,
+    Mark,
+    MarkAll,
+    Invert,
+    Filter,
+    Sort(Column),
+    Reverse,
+    Peek,
+    Signal,
+    Fold,
+    Unfold,
+    Edit,
+    AllFiles,
+    Follow,
+    Tab(u8),
+    PreviousContainer,
+    NextContainer,
+    NextPane,
+    PreviousPane,
+    Zoom,
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    First,
+    Last,
+    Undo,
+    Journal,
+    Copy,
+    Hold,
+    Mouse,
+    Redraw,
+    GoContainers,
+    GoEvents,
+    Palette,
+    Help,
+    Back,
+    Quit,
+}
+
+/// A column of the list that it can be sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Column {
+    Name,
+    State,
+    Since,
+    Cpu,
+    Memory,
+    Share,
+    Psi,
+    Pids,
+}
+
+/// Where on the screen an action is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    List,
+    Processes,
+    Cgroup,
+    Text,
+    Detail,
+    /// Wherever a container is under the cursor.
+    Container,
+    Everywhere,
+}
+
+impl Scope {
+    /// Returns the heading under which help lists the scope.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Processes => "processes",
+            Self::Cgroup => "cgroup",
+            Self::Text => "log",
+            Self::Detail => "container",
+            Self::Container => "act",
+            Self::Everywhere => "everywhere",
+        }
+    }
+}
+
+/// One action: how to call it and what it does.
+#[derive(Clone, Copy, Debug)]
+pub struct Command {
+    pub action: Action,
+    pub scope: Scope,
+    /// Key sequences such as `s`, `C-l` and `g c`; the first is the one to show.
+    pub keys: &'static [&'static str],
+    /// One or two words, the same on every part of the screen.
+    pub name: &'static str,
+    /// One sentence.
+    pub help: &'static str,
+}
+
+impl Action {
+    /// Tells how much care the action asks for.
+    pub const fn safety(self) -> Safety {
+        match self {
+            Self::Destroy => Safety::Hard,
+            Self::Stop | Self::Restart | Self::Signal => Safety::Soft,
+            _ => Safety::Free,
+        }
+    }
+
+    /// Returns the row of the table for the action.
+    pub fn command(self) -> Option<&'static Command> {
+        COMMANDS.iter().find(|it| it.action == self)
+    }
+
+    /// Returns the key to show for the action; empty when it has none.
+    pub fn key(self) -> &'static str {
+        self.command().and_then(|it| it.keys.first()).copied().unwrap_or_default()
+    }
+}
+
+const fn row(
+    action: Action,
+    scope: Scope,
+    keys: &'static [&'static str],
+    name: &'static str,
+    help: &'static str,
+) -> Command {
+    Command { action, scope, keys, name, help }
+}
+
+/// Every action of the screen, in the order in which help lists it.
+#[rustfmt::skip]
+pub const COMMANDS: &[Command] = {
+    use Action as A;
+    use Scope::{Cgroup, Container, Detail, Everywhere, List, Processes, Text};
+    &[
+        row(A::Open, List, &["Enter"], "open", "Opens the container: processes, limits, console, log."),
+        row(A::Start, Container, &["s"], "start", "Starts the container in the background."),
+        row(A::Stop, Container, &["S"], "stop", "Asks the guest to halt and kills what is left after 10 s; S again kills at once."),
+        row(A::Freeze, Container, &["f"], "freeze", "Freezes every process, or thaws a frozen container."),
+        row(A::Restart, Container, &["r"], "restart", "Stops the container and starts it again."),
+        row(A::Console, Container, &["c"], "console", "Opens the container's console in a pane; C-] c leaves it."),
+        row(A::Exec, Container, &["x"], "exec", "Runs a command inside the container, in a pane."),
+        row(A::Limits, Container, &["e"], "limits", "Opens the cgroup tab to change limits while the container runs."),
+        row(A::Log, Container, &["l"], "log", "Shows the container's console log."),
+        row(A::New, Container, &["n"], "new", "Creates a container."),
+        row(A::Destroy, Container, &["D"], "destroy", "Removes a stopped container and its files, after its name is typed."),
+        row(A::Mark, List, &["Spc"], "mark", "Marks the container; actions then go to all that are marked."),
+        row(A::MarkAll, List, &["a"], "mark all", "Marks every container that is shown."),
+        row(A::Invert, List, &["*"], "invert marks", "Marks what is not marked and the other way round."),
+        row(A::Filter, List, &["/"], "filter", "Narrows the list: text, ~regex, !not, state:frozen, mem:>80%."),
+        row(A::Sort(Column::Name), List, &["o n"], "sort by name", "Sorts the list by name."),
+        row(A::Sort(Column::State), List, &["o s"], "sort by state", "Sorts the list by state, running first."),
+        row(A::Sort(Column::Since), List, &["o t"], "sort by time", "Sorts the list by the time in this state."),
+        row(A::Sort(Column::Cpu), List, &["o c"], "sort by cpu", "Sorts the list by CPU use."),
+        row(A::Sort(Column::Memory), List, &["o m"], "sort by memory", "Sorts the list by memory in use."),
+        row(A::Sort(Column::Share), List, &["o u"], "sort by use", "Sorts the list by the share of the memory limit in use."),
+        row(A::Sort(Column::Psi), List, &["o i"], "sort by pressure", "Sorts the list by the highest pressure."),
+        row(A::Sort(Column::Pids), List, &["o p"], "sort by pids", "Sorts the list by the number of processes."),
+        row(A::Reverse, List, &["O"], "reverse", "Turns the order of the list round."),
+        row(A::Peek, List, &["p"], "peek", "Shows or hides the processes and graphs of the container under the cursor."),
+        row(A::Signal, Processes, &["K"], "signal", "Sends a signal to the process under the cursor."),
+        row(A::Fold, Processes, &["Left"], "fold", "Hides the children of the process."),
+        row(A::Unfold, Processes, &["Right"], "unfold", "Shows the children of the process."),
+        row(A::Edit, Cgroup, &["Enter"], "edit", "Edits the value in its row; Enter writes it, z undoes."),
+        row(A::AllFiles, Cgroup, &["a"], "all files", "Shows every file of the cgroup, or only limits and counters."),
+        row(A::Follow, Text, &["F"], "follow", "Stays at the end as new lines come."),
+        row(A::Tab(1), Detail, &["1"], "overview", "Shows processes, limits, console and log at once."),
+        row(A::Tab(2), Detail, &["2"], "processes", "Shows the forest of processes."),
+        row(A::Tab(3), Detail, &["3"], "cgroup", "Shows limits and counters, and changes them."),
+        row(A::Tab(4), Detail, &["4"], "console tab", "Shows the console."),
+        row(A::Tab(5), Detail, &["5"], "log tab", "Shows the console log."),
+        row(A::Tab(6), Detail, &["6"], "events", "Shows what happened to the container."),
+        row(A::Tab(7), Detail, &["7"], "config", "Shows the configuration file."),
+        row(A::Tab(8), Detail, &["8"], "network", "Shows the network interfaces inside."),
+        row(A::Tab(9), Detail, &["9"], "mounts", "Shows the mounts inside."),
+        row(A::PreviousContainer, Container, &["["], "previous", "Goes to the container above in the list."),
+        row(A::NextContainer, Container, &["]"], "next", "Goes to the container below in the list."),
+        row(A::NextPane, Detail, &["Tab"], "next pane", "Moves the focus to the next pane."),
+        row(A::PreviousPane, Detail, &["S-Tab"], "previous pane", "Moves the focus to the pane before."),
+        row(A::Zoom, Detail, &["+"], "zoom", "Gives the focused pane the whole screen, or takes it back."),
+        row(A::Up, Everywhere, &["Up", "k"], "up", "Moves up."),
+        row(A::Down, Everywhere, &["Down", "j"], "down", "Moves down."),
+        row(A::PageUp, Everywhere, &["PgUp", "C-u"], "page up", "Moves up by a page."),
+        row(A::PageDown, Everywhere, &["PgDn", "C-d"], "page down", "Moves down by a page."),
+        row(A::First, Everywhere, &["Home", "g g"], "first", "Goes to the first row."),
+        row(A::Last, Everywhere, &["End", "G"], "last", "Goes to the last row."),
+        row(A::GoContainers, Everywhere, &["g c"], "go to containers", "Goes back to the list of containers."),
+        row(A::GoEvents, Everywhere, &["g m"], "go to events", "Shows what happened to all containers."),
+        row(A::Undo, Everywhere, &["z"], "undo", "Takes back the last change of a limit, freeze or thaw."),
+        row(A::Journal, Everywhere, &["J", "g j"], "journal", "Lists what was done, each with the command line that does the same."),
+        row(A::Copy, Everywhere, &["y"], "copy", "Copies the name, process or value under the cursor to the clipboard."),
+        row(A::Hold, Everywhere, &["P"], "hold", "Stops refreshing so that the screen stands still, or goes on."),
+        row(A::Mouse, Everywhere, &["m"], "mouse", "Lets wharf have the mouse, or gives it back to the terminal."),
+        row(A::Redraw, Everywhere, &["C-l"], "redraw", "Paints the whole screen afresh."),
+        row(A::Palette, Everywhere, &[":"], "all", "Finds any action by a few letters of its name."),
+        row(A::Help, Everywhere, &["?"], "help", "Lists the keys; type to search, Enter runs the line."),
+        row(A::Back, Everywhere, &["Esc"], "back", "Goes back one level."),
+        row(A::Quit, Everywhere, &["q", "C-c"], "quit", "Leaves wharf; containers go on."),
+    ]
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_means_two_things_in_one_scope() {
+        for (index, one) in COMMANDS.iter().enumerate() {
+            for other in COMMANDS.iter().skip(index + 1).filter(|it| it.scope == one.scope) {
+                let shared = one.keys.iter().find(|it| other.keys.contains(it));
+                assert!(shared.is_none(), "{} and {}: {shared:?}", one.name, other.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_action_is_explained_in_a_sentence() {
+        for it in COMMANDS {
+            assert!(it.help.ends_with('.') && !it.name.is_empty(), "{}", it.name);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What the screen asks of the world, as plain data, and the one place that carries it out.
+
+use std::time::Duration;
+
+use crossterm::event::KeyEvent;
+
+use crate::engine::create::Create;
+use crate::engine::limits::Change;
+use crate::engine::process::Process;
+use crate::engine::start::Start;
+use crate::engine::stop::Stop;
+use crate::engine::{Engine, Error, Name};
+
+/// How long a guest gets to halt before what is left of it is killed.
+pub const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// Something to be done outside of the model.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Work on one container, on a thread of its own.
+    Act {
+        name: Name,
+        act: Act,
+    },
+    /// Reads the log of a container.
+    ReadLog(Name),
+    /// What the sampler must look at.
+    Look(Look),
+    /// Sample now, without waiting for the interval to end.
+    SampleNow,
+    /// Stop or go on sampling.
+    Hold(bool),
+    /// Runs a program of this executable in the pane: `console NAME`, `attach NAME -- …`.
+    OpenPane {
+        args: Vec<String>,
+        rows: u16,
+        columns: u16,
+    },
+    TypeInPane(KeyEvent),
+    PasteInPane(String),
+    ResizePane {
+        rows: u16,
+        columns: u16,
+    },
+    ClosePane,
+    Copy(String),
+    CaptureMouse(bool),
+    Redraw,
+    Suspend,
+    Quit,
+}
+
+/// Which containers are on the screen and how closely they are looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    pub visible: Vec<Name>,
+    pub detail: Option<Name>,
+    pub files: bool,
+    pub all: bool,
+}
+
+/// What can be done to one container.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    Start,
+    Stop,
+    Kill,
+    Restart,
+    Freeze,
+    Thaw,
+    Destroy,
+    Set { file: String, value: String },
+    Signal { process: Process, signal: i32 },
+    Create { create: Create, start: bool },
+}
+
+/// What an act left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    Changed(Change),
+}
+
+impl Act {
+    /// Returns the act as a verb, for the words "web: start …".
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Kill => "kill",
+            Self::Restart => "restart",
+            Self::Freeze => "freeze",
+            Self::Thaw => "thaw",
+            Self::Destroy => "destroy",
+            Self::Set { .. } => "set",
+            Self::Signal { .. } => "signal",
+            Self::Create { .. } => "create",
+        }
+    }
+
+    /// Returns the command line that does the same to `name`.
+    pub fn command_line(&self, name: &Name) -> String {
+        match self {
+            Self::Start => format!("wharf start {name}"),
+            Self::Stop => format!("wharf stop -t {} {name}", STOP_GRACE.as_secs()),
+            Self::Kill => format!("wharf stop -k {name}"),
+            Self::Restart => {
+                format!("wharf stop -t {} {name} && wharf start {name}", STOP_GRACE.as_secs())
+            }
+            Self::Freeze => format!("wharf freeze {name}"),
+            Self::Thaw => format!("wharf unfreeze {name}"),
+            Self::Destroy => format!("wharf destroy {name}"),
+            Self::Set { file, value } => format!("wharf cgroup {name} {file} '{value}'"),
+            Self::Signal { process, signal } => format!("kill -{signal} {}", process.pid),
+            Self::Create { start: true, .. } => {
+                format!("wharf create {name} && wharf start {name}")
+            }
+            Self::Create { start: false, .. } => format!("wharf create {name}"),
+        }
+    }
+}
+
+/// Carries out `act` on `name`. Blocks until the engine has answered.
+pub fn run(engine: &Engine, name: &Name, act: &Act) -> Result<Outcome, Error> {
+    let gently = Stop::Gently { timeout: Some(STOP_GRACE), then_kill: true };
+    match act {
+        Act::Start => engine.start(name, &Start::default())?,
+        Act::Stop => engine.stop(name, gently)?,
+        Act::Kill => engine.stop(name, Stop::Kill)?,
+        Act::Restart => {
+            engine.stop(name, gently)?;
+            engine.start(name, &Start::default())?;
+        }
+        Act::Freeze => engine.freeze(name)?,
+        Act::Thaw => engine.unfreeze(name)?,
+        Act::Destroy => engine.destroy(name)?,
+        Act::Set { file, value } => {
+            return engine.cgroup_set(name, file, value).map(Outcome::Changed);
+        }
+        Act::Signal { process, signal } => engine.signal(name, process, *signal)?,
+        Act::Create { create, start } => {
+            engine.create(name, create)?;
+            if *start {
+                engine.start(name, &Start::default())?;
+            }
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+/// Reads what the container's console said lately.
+pub fn read_log(_engine: &Engine, _name: &Name) -> Result<String, String> {
+    Err("the console keeps no log".to_owned())
+}

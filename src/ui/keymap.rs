@@ -1,0 +1,111 @@
+//! From key presses to actions, by the table in [`crate::command`]. Keeps no state of its own.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use crate::command::action::{COMMANDS, Command};
+use crate::command::{Action, Scope};
+
+/// What the keys typed so far mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    Action(Action),
+    /// More keys must follow.
+    Prefix,
+    Nothing,
+}
+
+/// Looks up `typed`, keys joined by spaces, in `scopes`, the innermost first.
+pub fn find(scopes: &[Scope], typed: &str) -> Found {
+    for scope in scopes {
+        let mut here = COMMANDS.iter().filter(|it| it.scope == *scope);
+        if let Some(command) = here.find(|it| it.keys.contains(&typed)) {
+            return Found::Action(command.action);
+        }
+    }
+    if following(scopes, typed).next().is_some() { Found::Prefix } else { Found::Nothing }
+}
+
+/// Lists the commands that `prefix` can go on to, each with the rest of its keys.
+pub fn following<'a>(
+    scopes: &'a [Scope],
+    prefix: &'a str,
+) -> impl Iterator<Item = (&'static str, &'static Command)> + 'a {
+    COMMANDS.iter().filter(|it| scopes.contains(&it.scope)).flat_map(move |it| {
+        let rest = move |keys: &&'static str| keys.strip_prefix(prefix)?.strip_prefix(' ');
+        it.keys.iter().filter_map(rest).map(move |keys| (keys, it))
+    })
+}
+
+/// Returns the name of a pressed key as the table writes it, such as `s`, `C-l` or `PgUp`.
+pub fn name(key: KeyEvent) -> Option<String> {
+    let plain = match key.code {
+        KeyCode::Char(' ') => "Spc".to_owned(),
+        KeyCode::Char(it) => it.to_string(),
+        KeyCode::Enter => "Enter".to_owned(),
+        KeyCode::Esc => "Esc".to_owned(),
+        KeyCode::Tab => "Tab".to_owned(),
+        KeyCode::BackTab => return Some("S-Tab".to_owned()),
+        KeyCode::Backspace => "BS".to_owned(),
+        KeyCode::Delete => "Del".to_owned(),
+        KeyCode::Up => "Up".to_owned(),
+        KeyCode::Down => "Down".to_owned(),
+        KeyCode::Left => "Left".to_owned(),
+        KeyCode::Right => "Right".to_owned(),
+        KeyCode::PageUp => "PgUp".to_owned(),
+        KeyCode::PageDown => "PgDn".to_owned(),
+        KeyCode::Home => "Home".to_owned(),
+        KeyCode::End => "End".to_owned(),
+        KeyCode::F(it) => format!("F{it}"),
+        _ => return None,
+    };
+    let control = key.modifiers.contains(KeyModifiers::CONTROL);
+    let alt = key.modifiers.contains(KeyModifiers::ALT);
+    Some(match (control, alt) {
+        (true, _) => format!("C-{plain}"),
+        (false, true) => format!("M-{plain}"),
+        (false, false) => plain,
+    })
+}
+
+/// Returns `key` as the footer shows it: arrows and Enter as signs.
+pub fn sign(key: &'static str) -> &'static str {
+    match key {
+        "Enter" => "↵",
+        "Up" => "↑",
+        "Down" => "↓",
+        "Left" => "←",
+        "Right" => "→",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &[Scope] = &[Scope::List, Scope::Container, Scope::Everywhere];
+
+    #[test]
+    fn a_prefix_waits_for_its_second_key() {
+        assert_eq!(find(LIST, "o"), Found::Prefix);
+        assert_eq!(find(LIST, "g c"), Found::Action(Action::GoContainers));
+        assert_eq!(find(LIST, "o x"), Found::Nothing);
+        assert!(following(LIST, "o").count() >= 6);
+    }
+
+    #[test]
+    fn the_inner_scope_wins() {
+        let cgroup = [Scope::Cgroup, Scope::List];
+        assert_eq!(find(&cgroup, "Enter"), Found::Action(Action::Edit));
+        assert_eq!(find(LIST, "Enter"), Found::Action(Action::Open));
+    }
+
+    #[test]
+    fn keys_have_the_names_of_the_table() {
+        let press = |code, modifiers| name(KeyEvent::new(code, modifiers)).unwrap();
+        assert_eq!(press(KeyCode::Char('l'), KeyModifiers::CONTROL), "C-l");
+        assert_eq!(press(KeyCode::Char('S'), KeyModifiers::SHIFT), "S");
+        assert_eq!(press(KeyCode::BackTab, KeyModifiers::SHIFT), "S-Tab");
+        assert_eq!(press(KeyCode::Char(' '), KeyModifiers::NONE), "Spc");
+    }
+}

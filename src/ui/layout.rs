@@ -1,0 +1,183 @@
+//! Where everything stands at a given size of the terminal. Pure geometry, paints nothing.
+
+use ratatui::layout::Rect;
+
+use super::model::Model;
+use super::model::detail::Tab;
+
+/// From this width the container under the cursor has a place of its own at the right.
+pub const WIDE: u16 = 160;
+/// From this width the peek has two columns, and an open container four panes.
+pub const MIDDLE: u16 = 100;
+/// Below this width there are no frames, and a container takes two lines.
+pub const NARROW: u16 = 80;
+/// Below this height a container takes one line however narrow the screen is.
+const SHORT: u16 = 10;
+/// From this height the list has events below it.
+const EVENTS_FROM: u16 = 24;
+/// From this height the list has the peek below it.
+const PEEK_FROM: u16 = 30;
+const EVENTS_HEIGHT: u16 = 5;
+const PEEK_HEIGHT: u16 = 10;
+
+/// The list screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListAreas {
+    pub header: Rect,
+    pub table: Rect,
+    /// Processes and graphs of the container under the cursor.
+    pub peek: Option<[Rect; 2]>,
+    pub events: Option<Rect>,
+    pub notice: Rect,
+    pub footer: Rect,
+}
+
+/// Header, body, notice and footer, which every screen has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shell {
+    pub header: Rect,
+    pub body: Rect,
+    pub notice: Rect,
+    pub footer: Rect,
+}
+
+/// Divides a terminal of `size`. The notice is the first to go, then the header.
+pub fn shell(size: (u16, u16)) -> Shell {
+    let (width, height) = size;
+    let footer_height = height.min(1);
+    let header_height = u16::from(height >= 4);
+    let notice_height = u16::from(height >= 6);
+    let body_height = height - footer_height - header_height - notice_height;
+    let row = |y, height| Rect::new(0, y, width, height);
+    Shell {
+        header: row(0, header_height),
+        body: row(header_height, body_height),
+        notice: row(header_height + body_height, notice_height),
+        footer: row(height - footer_height, footer_height),
+    }
+}
+
+/// Divides the list screen.
+pub fn list(model: &Model) -> ListAreas {
+    let shell = shell(model.size);
+    let (width, height) = model.size;
+    let mut left = shell.body;
+    let mut areas = ListAreas {
+        header: shell.header,
+        notice: shell.notice,
+        footer: shell.footer,
+        ..ListAreas::default()
+    };
+    if width >= WIDE && height >= EVENTS_FROM {
+        let side = (width / 3).max(62);
+        left.width = width - side;
+        let half = shell.body.height / 2;
+        let right = Rect { x: left.width, width: side, ..shell.body };
+        areas.peek = Some([
+            Rect { y: right.y + half, height: right.height - half, ..right },
+            Rect { height: half, ..right },
+        ]);
+    }
+    if width >= NARROW && height >= EVENTS_FROM {
+        left.height -= EVENTS_HEIGHT;
+        areas.events = Some(Rect { y: left.bottom(), height: EVENTS_HEIGHT, ..left });
+    }
+    if model.list.peek && (NARROW..WIDE).contains(&width) && height >= PEEK_FROM {
+        left.height -= PEEK_HEIGHT;
+        let peek = Rect { y: left.bottom(), height: PEEK_HEIGHT, ..left };
+        let half = width * 46 / 100;
+        areas.peek =
+            Some([Rect { width: half, ..peek }, Rect { x: half, width: width - half, ..peek }]);
+    }
+    areas.table = left;
+    areas
+}
+
+/// Returns how many lines a container takes in the list.
+pub const fn lines_per_row(size: (u16, u16)) -> u16 {
+    if size.0 >= NARROW || size.1 < SHORT { 1 } else { 2 }
+}
+
+/// Returns how many containers the list shows at once.
+pub fn list_rows(model: &Model) -> usize {
+    let table = list(model).table;
+    // A frame takes two lines and the headings one.
+    let lines = if model.size.0 >= NARROW { table.height.saturating_sub(3) } else { table.height };
+    usize::from(lines / lines_per_row(model.size))
+}
+
+/// Tells whether the processes of the container under the cursor are on the screen.
+pub fn shows_peek(model: &Model) -> bool {
+    model.detail.is_none() && list(model).peek.is_some()
+}
+
+/// An open container: one line about it, the tabs, and its panes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DetailAreas {
+    pub shell: Shell,
+    pub about: Rect,
+    pub tabs: Rect,
+    pub panes: Vec<(Tab, Rect)>,
+}
+
+/// Divides the screen of the open container.
+pub fn detail(model: &Model) -> DetailAreas {
+    let shell = shell(model.size);
+    let body = shell.body;
+    let line =
+        |y: u16| Rect { y: body.y + y, height: 1.min(body.height.saturating_sub(y)), ..body };
+    let heads = if body.height >= 8 { 2 } else { 1.min(body.height) };
+    let (about, tabs) = if heads == 2 { (line(0), line(1)) } else { (Rect::ZERO, line(0)) };
+    let rest = Rect { y: body.y + heads, height: body.height - heads, ..body };
+    let panes = model.detail.as_ref().map_or_else(Vec::new, |detail| match detail.tab {
+        Tab::Overview if detail.zoom || model.size.0 < MIDDLE => vec![(detail.focus, rest)],
+        Tab::Overview => quarters(rest),
+        tab => vec![(tab, rest)],
+    });
+    DetailAreas { shell, about, tabs, panes }
+}
+
+fn quarters(area: Rect) -> Vec<(Tab, Rect)> {
+    let half = area.width / 2;
+    let upper = area.height.div_ceil(2);
+    let left = Rect { width: half, ..area };
+    let right = Rect { x: area.x + half, width: area.width - half, ..area };
+    let top = |it: Rect| Rect { height: upper, ..it };
+    let bottom = |it: Rect| Rect { y: it.y + upper, height: it.height - upper, ..it };
+    vec![
+        (Tab::Processes, top(left)),
+        (Tab::Cgroup, top(right)),
+        (Tab::Console, bottom(left)),
+        (Tab::Log, bottom(right)),
+    ]
+}
+
+/// Returns the area of the program in the pane: the whole body when it is full, else inside of the
+/// frame of the console.
+pub fn pane(model: &Model) -> Option<Rect> {
+    let pane = model.pane.as_ref()?;
+    if pane.full {
+        let (width, height) = model.size;
+        return Some(Rect::new(0, 0, width, height.saturating_sub(1)));
+    }
+    let (_, area) = detail(model).panes.into_iter().find(|(tab, _)| *tab == Tab::Console)?;
+    Some(inside(area))
+}
+
+/// Returns `area` without its frame.
+pub const fn inside(area: Rect) -> Rect {
+    Rect {
+        x: area.x + 1,
+        y: area.y + 1,
+        width: area.width.saturating_sub(2),
+        height: area.height.saturating_sub(2),
+    }
+}
+
+/// Returns how many rows the pane `tab` has for its content, headings not counted.
+pub fn pane_rows(model: &Model, tab: Tab) -> usize {
+    let panes = detail(model).panes;
+    let area = panes.iter().find(|(it, _)| *it == tab).map_or(Rect::ZERO, |(_, area)| *area);
+    let headings = u16::from(tab == Tab::Processes);
+    usize::from(area.height.saturating_sub(2 + headings))
+}

@@ -1,0 +1,51 @@
+//! What reaches the screen: facts from the terminal, the sampler, the journal and the workers.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crossterm::event::KeyEvent;
+
+use super::effect::{Act, Outcome};
+use crate::engine::Name;
+use crate::engine::event::Event;
+use crate::engine::snapshot::Snapshot;
+
+/// An act that ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Done {
+    pub name: Name,
+    pub act: Act,
+    /// The error is the whole chain in words.
+    pub outcome: Result<Outcome, String>,
+    pub took: Duration,
+}
+
+/// One fact. The time of a fact comes with it: the model never asks a clock.
+#[derive(Clone, Debug)]
+pub enum Message {
+    Key(KeyEvent),
+    Paste(String),
+    /// A press of the left button, by column and row.
+    Click(u16, u16),
+    /// The wheel, by lines; negative is up.
+    Wheel(i16),
+    Resized(u16, u16),
+    Sampled(Arc<Snapshot>),
+    Tick(SystemTime),
+    Happened(Event),
+    Done(Done),
+    /// The text of a container's log, or why there is none.
+    Log {
+        name: Name,
+        text: Result<String, String>,
+    },
+    /// The program in the pane wrote something; its terminal has taken it in.
+    PaneChanged,
+    /// The program in the pane ended, in words.
+    PaneEnded(String),
+    /// `C-z`, or a signal that means it.
+    Suspend,
+    /// Someone continued us: what the terminal shows is not ours any more.
+    Continued,
+    Quit,
+}

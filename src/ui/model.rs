@@ -1,0 +1,265 @@
+//! Everything the screen remembers between two frames. Calls nothing and knows no clock.
+
+pub mod detail;
+pub mod filter;
+pub mod history;
+pub mod list;
+pub mod overlay;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use detail::{DetailScreen, Tab};
+use history::History;
+use list::ListScreen;
+use overlay::Overlay;
+
+use super::effect::{Act, Look};
+use super::layout;
+use crate::command::{Action, Scope};
+use crate::engine::Name;
+use crate::engine::event::Event;
+use crate::engine::snapshot::{Container, Snapshot};
+use crate::engine::state::State;
+
+/// How many events and journal lines are kept.
+pub const KEPT: usize = 500;
+
+/// The whole state of the screen.
+#[derive(Debug)]
+pub struct Model {
+    /// Columns and rows of the terminal.
+    pub size: (u16, u16),
+    pub now: SystemTime,
+    /// None: the first sample has not come yet.
+    pub snapshot: Option<Arc<Snapshot>>,
+    pub list: ListScreen,
+    /// The open container; none: the list is shown.
+    pub detail: Option<DetailScreen>,
+    pub overlay: Option<Overlay>,
+    /// Keys of an unfinished sequence, joined by spaces.
+    pub typed: String,
+    pub histories: BTreeMap<Name, History>,
+    pub jobs: BTreeMap<Name, Job>,
+    /// Why the last start failed, until the next act.
+    pub failures: BTreeMap<Name, String>,
+    /// Newest last.
+    pub events: VecDeque<Event>,
+    pub journal: Vec<Entry>,
+    pub undo: Vec<(Name, Act)>,
+    pub notice: Option<Notice>,
+    pub pane: Option<PaneScreen>,
+    /// The log last read, and whose it is.
+    pub log: Option<(Name, Result<String, String>)>,
+    pub held: bool,
+    pub mouse: bool,
+    /// What the sampler was last told to look at.
+    pub look: Look,
+}
+
+/// Work under way on one container.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    pub act: Act,
+    pub since: SystemTime,
+    /// It takes another act back.
+    pub undoing: bool,
+}
+
+/// One line of what was done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    pub at: SystemTime,
+    pub name: Name,
+    pub act: Act,
+    /// None: still under way. The error is in words.
+    pub outcome: Option<Result<String, String>>,
+}
+
+/// What wharf last has to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    pub text: String,
+    pub tone: Tone,
+    pub at: SystemTime,
+}
+
+/// Whether a notice is good, neutral or bad news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    Good,
+    Plain,
+    Bad,
+}
+
+/// A program on a terminal of its own, inside the screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PaneScreen {
+    pub name: Name,
+    /// What runs there, such as `console` or the command.
+    pub what: String,
+    /// Rows and columns.
+    pub size: (u16, u16),
+    /// The keys go to the program.
+    pub typing: bool,
+    /// The escape key was pressed: the next key is for wharf.
+    pub escaped: bool,
+    pub full: bool,
+    /// How it ended, in words.
+    pub ended: Option<String>,
+}
+
+impl Model {
+    /// Makes the model of a screen of `size` that has seen nothing yet.
+    pub fn new(size: (u16, u16), now: SystemTime) -> Self {
+        Self {
+            size,
+            now,
+            snapshot: None,
+            list: ListScreen::default(),
+            detail: None,
+            overlay: None,
+            typed: String::new(),
+            histories: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            failures: BTreeMap::new(),
+            events: VecDeque::new(),
+            journal: Vec::new(),
+            undo: Vec::new(),
+            notice: None,
+            pane: None,
+            log: None,
+            held: false,
+            mouse: false,
+            look: Look::default(),
+        }
+    }
+
+    /// Returns every container, by name.
+    pub fn containers(&self) -> &[Container] {
+        self.snapshot.as_ref().map_or(&[], |it| &it.containers)
+    }
+
+    /// Returns the container called `name`.
+    pub fn container(&self, name: &Name) -> Option<&Container> {
+        let all = self.containers();
+        all.binary_search_by(|it| it.name.cmp(name)).ok().and_then(|at| all.get(at))
+    }
+
+    /// Returns the shown containers in the order of the list.
+    pub fn shown(&self) -> impl Iterator<Item = &Container> {
+        let all = self.containers();
+        self.list.order.iter().filter_map(|at| all.get(*at))
+    }
+
+    /// Returns the name of the container that actions are for when nothing is marked.
+    pub fn current_name(&self) -> Option<&Name> {
+        self.detail.as_ref().map(|it| &it.name).or(self.list.cursor.as_ref())
+    }
+
+    /// Returns the container that actions are for when nothing is marked.
+    pub fn current(&self) -> Option<&Container> {
+        self.container(self.current_name()?)
+    }
+
+    /// Returns the containers that an action goes to: the marked ones on the list, else the
+    /// current one.
+    pub fn targets(&self) -> Vec<&Container> {
+        if self.detail.is_none() && !self.list.marks.is_empty() {
+            return self.list.marks.iter().filter_map(|it| self.container(it)).collect();
+        }
+        self.current().into_iter().collect()
+    }
+
+    /// Returns the state to show: the one that work under way leads to, else the true one.
+    pub fn state_shown(&self, container: &Container) -> State {
+        let Some(job) = self.jobs.get(&container.name) else { return container.state };
+        match (&job.act, container.state) {
+            (Act::Start | Act::Restart, State::Stopped) => State::Starting,
+            (Act::Stop | Act::Kill | Act::Restart, State::Running | State::Frozen) => {
+                State::Stopping
+            }
+            (Act::Freeze, State::Running) => State::Freezing,
+            (Act::Thaw, State::Frozen) => State::Thawed,
+            (_, state) => state,
+        }
+    }
+
+    /// Returns the scopes in which a key is looked up, the innermost first.
+    pub fn scopes(&self) -> Vec<Scope> {
+        let mut scopes = Vec::with_capacity(4);
+        match &self.detail {
+            None => scopes.push(Scope::List),
+            Some(detail) => {
+                match detail.focus {
+                    Tab::Processes => scopes.push(Scope::Processes),
+                    Tab::Cgroup => scopes.push(Scope::Cgroup),
+                    Tab::Log | Tab::Events | Tab::Config | Tab::Network | Tab::Mounts => {
+                        scopes.push(Scope::Text);
+                    }
+                    Tab::Overview | Tab::Console => (),
+                }
+                scopes.push(Scope::Detail);
+            }
+        }
+        scopes.extend([Scope::Container, Scope::Everywhere]);
+        scopes
+    }
+
+    /// Tells why `action` cannot be done now; none: it can.
+    pub fn refusal(&self, action: Action) -> Option<String> {
+        let needs_container = matches!(
+            action,
+            Action::Start
+                | Action::Stop
+                | Action::Freeze
+                | Action::Restart
+                | Action::Console
+                | Action::Exec
+                | Action::Limits
+                | Action::Log
+                | Action::Destroy
+                | Action::Open
+                | Action::Signal
+        );
+        if needs_container && self.current().is_none() {
+            return Some("there is no container here; n makes one".to_owned());
+        }
+        if action == Action::Undo && self.undo.is_empty() {
+            return Some("nothing to undo".to_owned());
+        }
+        let targets = self.targets();
+        let mut reasons = targets.iter().map(|it| super::allowed::reason(it, action));
+        // An action on several containers is refused only when it fits none of them.
+        if reasons.clone().any(|it| it.is_none()) { None } else { reasons.next().flatten() }
+    }
+
+    /// Says `text` in the line above the footer.
+    pub fn say(&mut self, tone: Tone, text: impl Into<String>) {
+        self.notice = Some(Notice { text: text.into(), tone, at: self.now });
+    }
+
+    /// Puts cursor and scroll where they belong after any change, and returns what the sampler
+    /// must look at from now on.
+    pub fn settle(&mut self) -> Look {
+        let all = self.snapshot.as_ref().map_or(&[][..], |it| &it.containers);
+        self.list.settle(all, layout::list_rows(self));
+        let mut visible: Vec<Name> = self
+            .shown()
+            .skip(self.list.offset)
+            .take(layout::list_rows(self))
+            .map(|it| it.name.clone())
+            .collect();
+        let detail = match &self.detail {
+            Some(detail) => Some(detail.name.clone()),
+            None if layout::shows_peek(self) => self.list.cursor.clone(),
+            None => None,
+        };
+        if let Some(name) = detail.as_ref().filter(|it| !visible.contains(it)) {
+            visible.push(name.clone());
+        }
+        let files = self.detail.as_ref().is_some_and(DetailScreen::needs_files);
+        Look { visible, detail, files, all: self.list.needs_all() }
+    }
+}

@@ -1,0 +1,126 @@
+//! The list of containers: cursor, marks, order and filter. Reads containers, changes none.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+use super::filter::{Filter, memory_share};
+use crate::command::Column;
+use crate::engine::Name;
+use crate::engine::snapshot::Container;
+use crate::engine::state::State;
+use crate::widgets::field::Input;
+
+/// What the list remembers.
+#[derive(Debug)]
+pub struct ListScreen {
+    /// The container under the cursor; the cursor stays with it wherever it moves.
+    pub cursor: Option<Name>,
+    /// Row of the cursor when its container was last seen, for when that goes away.
+    pub row: usize,
+    /// The first row on the screen.
+    pub offset: usize,
+    /// Indices into the snapshot's containers, filtered and sorted.
+    pub order: Vec<usize>,
+    pub marks: BTreeSet<Name>,
+    pub sort: Column,
+    pub reverse: bool,
+    pub filter: Filter,
+    pub filter_text: Input,
+    /// Why the text of the filter could not be read.
+    pub filter_error: Option<String>,
+    pub filtering: bool,
+    pub peek: bool,
+}
+
+impl Default for ListScreen {
+    fn default() -> Self {
+        Self {
+            cursor: None,
+            row: 0,
+            offset: 0,
+            order: Vec::new(),
+            marks: BTreeSet::new(),
+            sort: Column::Name,
+            reverse: false,
+            filter: Filter::default(),
+            filter_text: Input::default(),
+            filter_error: None,
+            filtering: false,
+            peek: true,
+        }
+    }
+}
+
+impl ListScreen {
+    /// Filters and sorts anew.
+    pub fn arrange(&mut self, all: &[Container]) {
+        let mut kept: Vec<(usize, &Container)> =
+            all.iter().enumerate().filter(|(_, it)| self.filter.admits(it)).collect();
+        kept.sort_by(|(_, one), (_, other)| {
+            let order = compare(self.sort, one, other);
+            let order = if self.reverse { order.reverse() } else { order };
+            order.then_with(|| one.name.cmp(&other.name))
+        });
+        self.order = kept.into_iter().map(|(at, _)| at).collect();
+    }
+
+    /// Keeps the cursor on its container, or near where that was, and the row on the screen.
+    pub fn settle(&mut self, all: &[Container], rows: usize) {
+        self.marks.retain(|name| all.binary_search_by(|it| it.name.cmp(name)).is_ok());
+        let named = |at: &usize| all.get(*at).map(|it| &it.name);
+        let here = self.order.iter().position(|it| named(it) == self.cursor.as_ref());
+        let row = here.unwrap_or(self.row).min(self.order.len().saturating_sub(1));
+        self.row = row;
+        self.cursor = self.order.get(row).and_then(named).cloned();
+        let last_offset = self.order.len().saturating_sub(rows);
+        let first_visible = (row + 1).saturating_sub(rows.max(1));
+        self.offset = self.offset.clamp(first_visible.min(row), row).min(last_offset);
+    }
+
+    /// Moves the cursor to `row`, as far as there is one.
+    pub fn go(&mut self, row: usize, all: &[Container]) {
+        let row = row.min(self.order.len().saturating_sub(1));
+        self.row = row;
+        self.cursor = self.order.get(row).and_then(|at| all.get(*at)).map(|it| it.name.clone());
+    }
+
+    /// Tells whether the order or the filter needs every container's counters.
+    pub fn needs_all(&self) -> bool {
+        matches!(self.sort, Column::Memory | Column::Share | Column::Psi | Column::Pids)
+            || self.filter.needs_counters()
+    }
+}
+
+/// Large first for figures, small first for names and states.
+fn compare(column: Column, one: &Container, other: &Container) -> Ordering {
+    match column {
+        Column::Name => one.name.cmp(&other.name),
+        Column::State => rank(one.state).cmp(&rank(other.state)),
+        Column::Since => other.since.cmp(&one.since),
+        Column::Cpu => figure(one.counters.cpu_percent, other.counters.cpu_percent),
+        Column::Memory => other.counters.memory_bytes.cmp(&one.counters.memory_bytes),
+        Column::Share => figure(memory_share(one), memory_share(other)),
+        Column::Psi => figure(highest_psi(one), highest_psi(other)),
+        Column::Pids => other.counters.pids.cmp(&one.counters.pids),
+    }
+}
+
+fn figure(one: Option<f32>, other: Option<f32>) -> Ordering {
+    let value = |it: Option<f32>| it.unwrap_or(-1.0);
+    value(other).total_cmp(&value(one))
+}
+
+fn highest_psi(container: &Container) -> Option<f32> {
+    let psi = container.counters.psi;
+    [psi.cpu, psi.memory, psi.io].into_iter().flatten().reduce(f32::max)
+}
+
+/// Working states first, stopped last.
+const fn rank(state: State) -> u8 {
+    match state {
+        State::Starting | State::Stopping | State::Aborting => 0,
+        State::Running | State::Thawed => 1,
+        State::Freezing | State::Frozen => 2,
+        State::Stopped => 3,
+    }
+}

@@ -1,0 +1,54 @@
+//! What may lie over the screen and own the keyboard: questions, help, palette, journal.
+
+use crate::engine::Name;
+use crate::engine::process::Process;
+use crate::ui::effect::Act;
+use crate::widgets::field::Input;
+
+/// A layer over the screen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Overlay {
+    /// Help or palette: the same table, searched.
+    Find(Find),
+    /// Yes or no to acts that are carried as plain data.
+    Confirm { question: String, acts: Vec<(Name, Act)>, yes: bool },
+    /// A word, the container's name, must be typed before the acts run.
+    TypeName { word: String, typed: Input, acts: Vec<(Name, Act)> },
+    /// A command to run inside a container.
+    Exec { name: Name, line: Input },
+    /// Signals for one process.
+    Signal { name: Name, process: Process, at: usize },
+    /// What was done.
+    Journal { at: usize },
+    /// What happened to all containers.
+    Events { at: usize },
+}
+
+/// A searchable list of actions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Find {
+    pub kind: FindKind,
+    pub line: Input,
+    pub at: usize,
+}
+
+/// Help explains, the palette is brief.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FindKind {
+    Help,
+    Palette,
+}
+
+/// The signals offered, with the word for each.
+pub const SIGNALS: &[(i32, &str, &str)] = &[
+    (libc::SIGTERM, "TERM", "ask it to end"),
+    (libc::SIGKILL, "KILL", "end it at once; it cannot clean up"),
+    (libc::SIGINT, "INT", "as C-c does"),
+    (libc::SIGHUP, "HUP", "hang up; many servers read their configuration again"),
+    (libc::SIGQUIT, "QUIT", "end and leave a core"),
+    (libc::SIGUSR1, "USR1", "whatever the program makes of it"),
+    (libc::SIGUSR2, "USR2", "whatever the program makes of it"),
+    (libc::SIGSTOP, "STOP", "halt it; CONT goes on"),
+    (libc::SIGCONT, "CONT", "go on after STOP"),
+    (libc::SIGWINCH, "WINCH", "its terminal changed size"),
+];

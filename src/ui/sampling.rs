@@ -1,0 +1,111 @@
+//! The sampler's thread: samples at an interval, or when told to. Draws nothing.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::effect::Look;
+use super::message::Message;
+use crate::engine::Engine;
+use crate::engine::snapshot::{Container, Counters, Host, Origin, Snapshot};
+
+/// However often it is told to, it rests so long between two samples: rates need time.
+const REST: Duration = Duration::from_millis(50);
+
+/// What the thread may be told.
+#[derive(Debug)]
+pub(super) enum Order {
+    Look(Look),
+    Now,
+    Hold(bool),
+}
+
+/// The way to the thread, which ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Sampling(Sender<Order>);
+
+impl Sampling {
+    /// Starts the thread; its first sample comes at once.
+    pub(super) fn spawn(
+        engine: Engine,
+        sender: Sender<Message>,
+        interval: Duration,
+    ) -> io::Result<Self> {
+        let (orders, inbox) = mpsc::channel();
+        let work = move || run(&engine, &sender, &inbox, interval);
+        thread::Builder::new().name("sampler".to_owned()).spawn(work)?;
+        Ok(Self(orders))
+    }
+
+    /// Tells the thread something. It only ever ends with the screen, so nothing can get lost.
+    pub(super) fn order(&self, order: Order) {
+        _ = self.0.send(order);
+    }
+}
+
+fn run(engine: &Engine, sender: &Sender<Message>, inbox: &Receiver<Order>, interval: Duration) {
+    let mut focus = Look::default();
+    let mut held = false;
+    loop {
+        let sampled = Instant::now();
+        let snapshot = Arc::new(sample(engine));
+        if sender.send(Message::Sampled(snapshot)).is_err() {
+            return;
+        }
+        let mut due = sampled + interval;
+        loop {
+            let left = due.saturating_duration_since(Instant::now());
+            let order = if held {
+                inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                inbox.recv_timeout(left)
+            };
+            match order {
+                Ok(Order::Hold(hold)) => {
+                    held = hold;
+                    due = Instant::now();
+                }
+                Ok(Order::Now) => due = due.min(sampled + REST.max(sampled.elapsed())),
+                Ok(Order::Look(look)) => {
+                    let news = look.files != focus.files || look.detail != focus.detail;
+                    focus = look;
+                    if news {
+                        due = due.min(sampled + REST.max(sampled.elapsed()));
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+}
+
+/// Names and states; the counters come with the sampler.
+fn sample(engine: &Engine) -> Snapshot {
+    let (list, trouble) = match engine.list() {
+        Ok(list) => (list, None),
+        Err(error) => (Vec::new(), Some(format!("{error:#}"))),
+    };
+    let container = |(name, state)| Container {
+        name,
+        lxcpath: engine.lxcpath().to_path_buf(),
+        origin: Origin::Wharf,
+        defined: true,
+        state,
+        since: None,
+        trouble: None,
+        init_pid: None,
+        last_exit: None,
+        counters: Counters::default(),
+        detail: None,
+    };
+    Snapshot {
+        taken: SystemTime::now(),
+        elapsed: None,
+        host: Host::default(),
+        containers: list.into_iter().map(container).collect(),
+        trouble,
+    }
+}

@@ -1,0 +1,125 @@
+//! What the panes of an open container list, as rows and lines. Formats, never paints.
+
+use crate::engine::event::{Event, What};
+use crate::engine::snapshot::{CgroupFile, Container};
+use crate::ui::model::Model;
+use crate::ui::model::detail::{CgroupRows, DetailScreen, Tab};
+
+/// The limits and counters worth a row before all files are asked for.
+const KEYS: &[&str] = &[
+    "cpu.max",
+    "cpu.weight",
+    "cpu.cfs_quota_us",
+    "cpu.cfs_period_us",
+    "cpu.shares",
+    "cpu.stat",
+    "cpuset.cpus",
+    "cpuset.mems",
+    "memory.max",
+    "memory.high",
+    "memory.low",
+    "memory.swap.max",
+    "memory.current",
+    "memory.peak",
+    "memory.events",
+    "memory.limit_in_bytes",
+    "memory.soft_limit_in_bytes",
+    "memory.memsw.limit_in_bytes",
+    "memory.usage_in_bytes",
+    "memory.max_usage_in_bytes",
+    "memory.failcnt",
+    "memory.swappiness",
+    "pids.max",
+    "pids.current",
+    "io.max",
+    "io.weight",
+    "blkio.weight",
+    "blkio.throttle.read_bps_device",
+    "blkio.throttle.write_bps_device",
+    "freezer.state",
+    "cgroup.freeze",
+];
+
+/// Returns the cgroup files to list, grouped by controller in a steady order.
+pub fn cgroup_rows<'a>(model: &'a Model, screen: &DetailScreen) -> Vec<&'a CgroupFile> {
+    let container = model.container(&screen.name);
+    let Some(detail) = container.and_then(|it| it.detail.as_ref()) else { return Vec::new() };
+    let mut rows: Vec<&CgroupFile> = detail
+        .files
+        .iter()
+        .filter(|it| screen.cgroup.all || KEYS.contains(&it.file.as_str()))
+        .collect();
+    let rank = |it: &CgroupFile| {
+        let controller = CONTROLLERS.iter().position(|name| *name == group(it));
+        let key = KEYS.iter().position(|name| *name == it.file);
+        (controller.unwrap_or(CONTROLLERS.len()), key.unwrap_or(KEYS.len()))
+    };
+    rows.sort_by(|one, other| rank(one).cmp(&rank(other)).then_with(|| one.file.cmp(&other.file)));
+    rows
+}
+
+/// The controllers in the order of their groups.
+const CONTROLLERS: &[&str] = &["cpu", "memory", "pids", "cpuset", "io", "blkio", "freezer"];
+
+/// Returns the controller under which `file` is listed: the first word of its name.
+pub fn group(file: &CgroupFile) -> &str {
+    file.file.split_once('.').map_or(file.controller.as_str(), |(group, _)| match group {
+        "cpuacct" => "cpu",
+        other => other,
+    })
+}
+
+/// Returns the row of the cursor.
+pub fn place(cgroup: &CgroupRows, rows: &[&CgroupFile]) -> usize {
+    let here = rows.iter().position(|it| Some(&it.file) == cgroup.cursor.as_ref());
+    here.unwrap_or(cgroup.row).min(rows.len().saturating_sub(1))
+}
+
+/// Returns how many lines the pane `tab` has to show.
+pub fn line_count(model: &Model, tab: Tab) -> usize {
+    let detail = model.current().and_then(|it| it.detail.as_ref());
+    match tab {
+        Tab::Log => log_lines(model).len(),
+        Tab::Events => events_of_current(model).count(),
+        Tab::Config => detail.and_then(|it| it.config.as_ref()).map_or(0, |it| it.lines().count()),
+        Tab::Network => {
+            detail.map_or(0, |it| it.network.iter().map(|it| it.addresses.len().max(1)).sum())
+        }
+        Tab::Mounts => detail.map_or(0, |it| it.mounts.len()),
+        Tab::Overview | Tab::Processes | Tab::Cgroup | Tab::Console => 0,
+    }
+}
+
+/// Returns the lines of the log of the open container.
+pub fn log_lines(model: &Model) -> Vec<&str> {
+    let ours = |name: &_| model.current_name() == Some(name);
+    match &model.log {
+        Some((name, Ok(text))) if ours(name) => text.lines().collect(),
+        Some((_, _)) | None => Vec::new(),
+    }
+}
+
+/// Returns the events of the open container, oldest first.
+pub fn events_of_current(model: &Model) -> impl Iterator<Item = &Event> {
+    let name = model.current_name();
+    model.events.iter().filter(move |it| Some(&it.name) == name)
+}
+
+/// Returns what happened in words.
+pub fn event_words(event: &Event) -> String {
+    match &event.what {
+        What::State { from, to } => format!("{from} → {to}"),
+        What::Exited { exit } => format!("init ended: {exit}"),
+        What::Failed { reason } => format!("start failed: {reason}"),
+        What::Created => "created".to_owned(),
+        What::Destroyed => "destroyed".to_owned(),
+        What::Cgroup { file, old, new } => format!("{file} {} → {}", old.trim(), new.trim()),
+        What::OomKill { count } => format!("out of memory: {count} killed"),
+        What::Signal { pid, signal } => format!("signal {signal} to pid {pid}"),
+    }
+}
+
+/// Returns why there is nothing to list about a container that does not run.
+pub fn nothing_runs(container: &Container) -> String {
+    format!("{} is {}; s starts it", container.name, container.state)
+}

@@ -1,0 +1,56 @@
+//! The one function that changes the model. Pure: it returns what is to be done as effects.
+
+mod act;
+mod cgroup;
+mod detail;
+mod keys;
+mod list;
+mod overlay;
+mod pane;
+mod sampled;
+mod typing;
+#[cfg(test)]
+pub(super) mod tests;
+
+pub use overlay::found;
+
+use super::effect::Effect;
+use super::message::Message;
+use super::model::Model;
+
+/// Applies `message` and returns the work it calls for.
+#[must_use = "effects do nothing until they are run"]
+pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
+    let mut effects = match message {
+        Message::Key(key) => keys::press(model, key),
+        Message::Paste(text) => keys::paste(model, &text),
+        Message::Click(column, row) => list::click(model, column, row),
+        Message::Wheel(lines) => keys::wheel(model, lines),
+        Message::Resized(width, height) => {
+            model.size = (width, height);
+            pane::resize(model)
+        }
+        Message::Sampled(snapshot) => sampled::take(model, snapshot),
+        Message::Tick(now) => {
+            model.now = now;
+            Vec::new()
+        }
+        Message::Happened(event) => sampled::happened(model, event),
+        Message::Done(done) => act::done(model, done),
+        Message::Log { name, text } => {
+            model.log = Some((name, text));
+            Vec::new()
+        }
+        Message::PaneChanged => Vec::new(),
+        Message::PaneEnded(how) => pane::ended(model, how),
+        Message::Suspend => vec![Effect::Suspend],
+        Message::Continued => vec![Effect::Redraw],
+        Message::Quit => vec![Effect::Quit],
+    };
+    let look = model.settle();
+    if look != model.look {
+        model.look = look.clone();
+        effects.push(Effect::Look(look));
+    }
+    effects
+}

@@ -1,0 +1,94 @@
+//! Edits a cgroup value in its row: what is typed is checked here, written by an effect.
+
+use crossterm::event::{KeyCode, KeyEvent};
+
+use super::{act, keys, typing};
+use crate::command::Action;
+use crate::ui::effect::{Act, Effect};
+use crate::ui::model::{Model, Tone};
+use crate::ui::{texts, value};
+use crate::widgets::field::Input;
+
+/// Carries out an action that only the cgroup rows know.
+pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
+    match action {
+        Action::AllFiles => {
+            if let Some(detail) = &mut model.detail {
+                detail.cgroup.all = !detail.cgroup.all;
+            }
+        }
+        Action::Edit => begin(model),
+        _ => (),
+    }
+    Vec::new()
+}
+
+/// Moves the cursor over the rows.
+pub(super) fn travel(model: &mut Model, action: Action, page: usize) {
+    let Some(screen) = &model.detail else { return };
+    let rows = texts::cgroup_rows(model, screen);
+    let row = keys::travel(action, texts::place(&screen.cgroup, &rows), rows.len(), page);
+    let cursor = rows.get(row).map(|it| it.file.clone());
+    if let Some(screen) = &mut model.detail {
+        screen.cgroup.row = row;
+        screen.cgroup.cursor = cursor;
+    }
+}
+
+/// Applies a key to the value under edit.
+pub(super) fn edit_value(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    match key.code {
+        KeyCode::Enter => return write(model),
+        KeyCode::Esc => {
+            if let Some(screen) = &mut model.detail {
+                screen.cgroup.edit = None;
+                screen.cgroup.refused = None;
+            }
+        }
+        _ => {
+            if let Some(input) = model.detail.as_mut().and_then(|it| it.cgroup.edit.as_mut()) {
+                typing::edit(input, key);
+            }
+        }
+    }
+    Vec::new()
+}
+
+fn begin(model: &mut Model) {
+    let Some(screen) = &model.detail else { return };
+    let rows = texts::cgroup_rows(model, screen);
+    let Some(file) = rows.get(texts::place(&screen.cgroup, &rows)) else { return };
+    if !file.writable {
+        let said = format!("{} is a counter: the kernel does not let it be written", file.file);
+        model.say(Tone::Bad, said);
+        return;
+    }
+    let name = file.file.clone();
+    let input = Input::new(&value::shown(&name, file.value.as_deref().unwrap_or_default()));
+    if let Some(screen) = &mut model.detail {
+        screen.cgroup.cursor = Some(name);
+        screen.cgroup.refused = None;
+        screen.cgroup.edit = Some(input);
+    }
+}
+
+fn write(model: &mut Model) -> Vec<Effect> {
+    let host_memory = model.snapshot.as_ref().and_then(|it| it.host.memory_bytes);
+    let Some(screen) = &mut model.detail else { return Vec::new() };
+    let (Some(input), Some(file)) = (screen.cgroup.edit.clone(), screen.cgroup.cursor.clone())
+    else {
+        return Vec::new();
+    };
+    match value::parse(&file, &input.text(), host_memory) {
+        Err(reason) => {
+            screen.cgroup.refused = Some((file, reason));
+            Vec::new()
+        }
+        Ok(value) => {
+            screen.cgroup.edit = None;
+            screen.cgroup.refused = None;
+            let name = screen.name.clone();
+            act::run(model, name, Act::Set { file, value }, false).into_iter().collect()
+        }
+    }
+}

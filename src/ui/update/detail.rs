@@ -1,0 +1,158 @@
+//! Opens a container and moves about in its tabs.
+
+use super::{cgroup, keys, pane, sampled};
+use crate::command::Action;
+use crate::engine::process::Process;
+use crate::ui::effect::Effect;
+use crate::ui::layout;
+use crate::ui::model::Model;
+use crate::ui::model::detail::{DetailScreen, Forest, Tab, identity};
+
+/// Carries out an action that leads to a container, a tab or a pane.
+pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
+    match action {
+        Action::Open => return open(model, Tab::Overview),
+        Action::Limits => {
+            let on_overview = model.detail.as_ref().is_some_and(|it| it.tab == Tab::Overview);
+            if on_overview && model.size.0 >= layout::MIDDLE {
+                focus(model, Tab::Cgroup);
+            } else {
+                return open(model, Tab::Cgroup);
+            }
+        }
+        Action::Log => return open(model, Tab::Log),
+        Action::Tab(number) => {
+            let tab = usize::from(number).checked_sub(1).and_then(|it| Tab::ALL.get(it)).copied();
+            return tab.map_or_else(Vec::new, |tab| open(model, tab));
+        }
+        Action::NextPane => turn(model, 1),
+        Action::PreviousPane => turn(model, Tab::PANES.len() - 1),
+        Action::Zoom => {
+            if let Some(detail) = &mut model.detail {
+                detail.zoom = !detail.zoom;
+            }
+        }
+        Action::NextContainer => return neighbour(model, Action::Down),
+        Action::PreviousContainer => return neighbour(model, Action::Up),
+        _ => (),
+    }
+    pane::resize(model)
+}
+
+/// Opens the current container at `tab`.
+pub(super) fn open(model: &mut Model, tab: Tab) -> Vec<Effect> {
+    if let Some(detail) = &mut model.detail {
+        detail.go(tab);
+    } else if let Some(name) = model.list.cursor.clone() {
+        model.detail = Some(DetailScreen::new(name, tab));
+    }
+    let mut effects = sampled::read_log(model);
+    effects.extend(pane::resize(model));
+    effects
+}
+
+/// Carries out an action of the pane that has the keyboard.
+pub(super) fn inside(model: &mut Model, action: Action) -> Vec<Effect> {
+    let process = process_under_cursor(model);
+    let Some(detail) = &mut model.detail else { return Vec::new() };
+    match (action, process) {
+        (Action::Fold, Some(process)) => _ = detail.forest.folded.insert(identity(&process)),
+        (Action::Unfold, Some(process)) => _ = detail.forest.folded.remove(&identity(&process)),
+        (Action::Follow, _) => detail.follow = !detail.follow,
+        _ => (),
+    }
+    Vec::new()
+}
+
+/// Moves the cursor of the pane that has the keyboard.
+pub(super) fn travel(model: &mut Model, action: Action) {
+    let Some(detail) = &model.detail else { return };
+    let focus = detail.focus;
+    let rows = layout::pane_rows(model, focus);
+    match focus {
+        Tab::Processes => {
+            let processes = processes(model);
+            let Some(detail) = &mut model.detail else { return };
+            let shown = detail.forest.shown(&processes);
+            let row = keys::travel(action, detail.forest.place(&shown), shown.len(), rows);
+            detail.forest.go(row, &shown);
+        }
+        Tab::Cgroup => cgroup::travel(model, action, rows),
+        Tab::Overview
+        | Tab::Console
+        | Tab::Log
+        | Tab::Events
+        | Tab::Config
+        | Tab::Network
+        | Tab::Mounts => {
+            let lines = crate::ui::texts::line_count(model, focus);
+            let Some(detail) = &mut model.detail else { return };
+            let most = lines.saturating_sub(rows);
+            let tail = matches!(focus, Tab::Log | Tab::Events) && detail.follow;
+            let at = if tail { most } else { detail.scroll.min(most) };
+            detail.scroll = keys::travel(action, at, most + 1, rows);
+            detail.follow = detail.scroll == most;
+        }
+    }
+}
+
+/// Returns the process under the cursor of the forest.
+pub(super) fn process_under_cursor(model: &Model) -> Option<Process> {
+    let detail = model.detail.as_ref().filter(|it| it.focus == Tab::Processes)?;
+    let processes = processes(model);
+    let shown = detail.forest.shown(&processes);
+    shown.get(detail.forest.place(&shown)).map(|it| (*it).clone())
+}
+
+/// Returns what a copy of the thing under the cursor says.
+pub(super) fn under_cursor(model: &Model) -> Option<String> {
+    if let Some(process) = process_under_cursor(model) {
+        return Some(format!("{} {}", process.pid, process.command));
+    }
+    let detail = model.detail.as_ref().filter(|it| it.focus == Tab::Cgroup)?;
+    let rows = crate::ui::texts::cgroup_rows(model, detail);
+    let file = rows.get(crate::ui::texts::place(&detail.cgroup, &rows))?;
+    Some(format!("{} {}", file.file, file.value.as_deref().unwrap_or("?")))
+}
+
+/// Moves the focus of the overview to `tab`.
+pub(super) fn focus(model: &mut Model, tab: Tab) {
+    if let Some(detail) = &mut model.detail {
+        detail.focus = tab;
+    }
+}
+
+fn turn(model: &mut Model, steps: usize) {
+    let Some(detail) = &mut model.detail else { return };
+    if detail.tab != Tab::Overview {
+        return;
+    }
+    let at = Tab::PANES.iter().position(|it| *it == detail.focus).unwrap_or(0);
+    if let Some(tab) = Tab::PANES.get((at + steps) % Tab::PANES.len()) {
+        detail.focus = *tab;
+    }
+}
+
+fn neighbour(model: &mut Model, action: Action) -> Vec<Effect> {
+    if let Some(detail) = &model.detail {
+        model.list.cursor = Some(detail.name.clone());
+        model.settle();
+    }
+    super::list::travel(model, action);
+    let Some(name) = model.list.cursor.clone() else { return Vec::new() };
+    if let Some(detail) = &mut model.detail {
+        detail.name = name;
+        detail.forest = Forest::default();
+        detail.cgroup.edit = None;
+        detail.cgroup.refused = None;
+        detail.scroll = 0;
+    }
+    sampled::read_log(model)
+}
+
+fn processes(model: &Model) -> Vec<Process> {
+    model
+        .current()
+        .and_then(|it| it.detail.as_ref())
+        .map_or_else(Vec::new, |it| it.processes.clone())
+}

@@ -1,0 +1,53 @@
+//! Takes in what the sampler saw and what the journal told.
+
+use std::sync::Arc;
+
+use super::list;
+use crate::engine::event::Event;
+use crate::engine::snapshot::Snapshot;
+use crate::ui::effect::Effect;
+use crate::ui::model::detail::Tab;
+use crate::ui::model::{KEPT, Model, Tone};
+
+/// Makes `snapshot` the one that is shown.
+pub(super) fn take(model: &mut Model, snapshot: Arc<Snapshot>) -> Vec<Effect> {
+    if model.held {
+        return Vec::new();
+    }
+    model.now = snapshot.taken;
+    let known = |name: &_| snapshot.containers.binary_search_by(|it| it.name.cmp(name)).is_ok();
+    model.histories.retain(|name, _| known(name));
+    model.failures.retain(|name, _| known(name));
+    for container in snapshot.containers.iter().filter(|it| it.state.is_active()) {
+        let history = model.histories.entry(container.name.clone()).or_default();
+        history.add(snapshot.taken, &container.counters);
+    }
+    model.snapshot = Some(snapshot);
+    list::arrange(model);
+    if let Some(gone) =
+        model.detail.as_ref().map(|it| it.name.clone()).filter(|it| model.container(it).is_none())
+    {
+        model.detail = None;
+        model.say(Tone::Plain, format!("{gone} is gone"));
+    }
+    read_log(model)
+}
+
+/// Takes in an event; the next sample then comes at once.
+pub(super) fn happened(model: &mut Model, event: Event) -> Vec<Effect> {
+    model.events.push_back(event);
+    while model.events.len() > KEPT {
+        model.events.pop_front();
+    }
+    vec![Effect::SampleNow]
+}
+
+/// Asks for the log when it is on the screen.
+pub(super) fn read_log(model: &Model) -> Vec<Effect> {
+    model
+        .detail
+        .iter()
+        .filter(|it| matches!(it.tab, Tab::Overview | Tab::Log))
+        .map(|it| Effect::ReadLog(it.name.clone()))
+        .collect()
+}

@@ -1,0 +1,58 @@
+//! Paints the model. Reads everything, changes nothing.
+
+mod cgroup;
+mod detail;
+mod events;
+mod footer;
+mod graphs;
+mod header;
+mod list;
+mod narrow;
+mod overlay;
+mod processes;
+mod status;
+mod text;
+mod words;
+#[cfg(test)]
+mod tests;
+
+use ratatui::buffer::Buffer;
+
+use super::layout;
+use super::model::Model;
+use crate::widgets::look::Look;
+use crate::widgets::pen::clear;
+
+/// What is painted with, and what besides the model is painted.
+#[derive(Clone, Copy)]
+pub struct Paint<'a> {
+    pub look: &'a Look,
+    /// The terminal of the program in the pane; paints itself into an area.
+    pub pane: Option<&'a super::pane::Pane>,
+}
+
+impl std::fmt::Debug for Paint<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Paint").finish_non_exhaustive()
+    }
+}
+
+/// Paints one frame of `model` into `buf`.
+pub fn view(model: &Model, paint: Paint<'_>, buf: &mut Buffer) {
+    let look = paint.look;
+    clear(buf, buf.area, look.fg);
+    if model.pane.as_ref().is_some_and(|it| it.full) && model.overlay.is_none() {
+        detail::full_pane(model, paint, buf);
+        return;
+    }
+    let shell = layout::shell(model.size);
+    header::render(model, look, shell.header, buf);
+    if model.detail.is_some() {
+        detail::render(model, paint, buf);
+    } else {
+        list::render(model, look, buf);
+    }
+    status::render(model, look, shell.notice, buf);
+    footer::render(model, look, shell.footer, buf);
+    overlay::render(model, look, buf);
+}

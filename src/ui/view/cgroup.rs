@@ -1,0 +1,176 @@
+//! The cgroup pane: limits and counters by controller, each with what is used of it.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+
+use super::words;
+use crate::engine::shown::shown;
+use crate::engine::snapshot::{CgroupFile, Container, Limit};
+use crate::ui::model::Model;
+use crate::ui::model::detail::{DetailScreen, Tab};
+use crate::ui::{format, texts, value};
+use crate::widgets::field::Field;
+use crate::widgets::frame::Frame;
+use crate::widgets::gauge::gauge;
+use crate::widgets::look::Look;
+use crate::widgets::pen::Pen;
+use crate::widgets::table::scroll;
+
+/// Cells for the name of a file.
+const NAMES: usize = 28;
+/// Cells of the bar.
+const BAR: usize = 8;
+/// Cells for the use of a limit: the figure, the bar, the percentage.
+const USE: usize = 22;
+
+/// One line of the pane.
+enum Row<'a> {
+    Head(&'a str, u8),
+    File(&'a CgroupFile),
+    /// What goes with the file above: a complaint, or what may be typed.
+    Note(String, Style),
+}
+
+/// Paints the pane.
+pub(super) fn pane(model: &Model, look: &Look, (area, buf): (Rect, &mut Buffer)) {
+    let Some(screen) = &model.detail else { return };
+    let Some(container) = model.container(&screen.name) else { return };
+    let files = texts::cgroup_rows(model, screen);
+    let count = container.detail.as_ref().map_or(0, |it| it.files.len());
+    let all = if screen.cgroup.all { " fewer".to_owned() } else { format!(" all {count} files") };
+    let focused = screen.focus == Tab::Cgroup;
+    let left = [("Cgroup", look.accent)];
+    let frame = Frame {
+        right: &[("e", look.key), (" edit  ", look.dim), ("a", look.key), (&all, look.dim)],
+        focused,
+        ..Frame::titled(look, &left)
+    };
+    let inner = frame.render(area, buf);
+    if files.is_empty() {
+        let words = if container.state.is_active() {
+            "looking …".to_owned()
+        } else {
+            format!("limits can be changed while it runs; {}", texts::nothing_runs(container))
+        };
+        Pen::line(buf, inner).skip(1).clip(&words, look.dim, look.glyphs.ellipsis);
+        return;
+    }
+    let place = texts::place(&screen.cgroup, &files);
+    let (rows, at) = rows(screen, &files, place, look);
+    let first = scroll(0, at + 1, rows.len(), usize::from(inner.height)).min(at);
+    for ((index, row), line) in rows.iter().enumerate().skip(first).zip(inner.rows()) {
+        let mut pen = Pen::line(buf, line);
+        match row {
+            Row::Head(group, version) => {
+                pen.skip(1).put(&group.to_uppercase(), look.dim.add_modifier(Modifier::BOLD));
+                pen.right(&format!("v{version} "), look.dim);
+            }
+            Row::File(file) => {
+                let current = focused && index == at;
+                one(screen, container, (file, current), (look, &mut pen));
+            }
+            Row::Note(words, style) => {
+                pen.skip(4).clip(words, *style, look.glyphs.ellipsis);
+            }
+        }
+    }
+}
+
+fn rows<'a>(
+    screen: &DetailScreen,
+    files: &[&'a CgroupFile],
+    place: usize,
+    look: &Look,
+) -> (Vec<Row<'a>>, usize) {
+    let mut rows = Vec::with_capacity(files.len() + 8);
+    let mut group = "";
+    let mut at = 0;
+    for (index, file) in files.iter().enumerate() {
+        if texts::group(file) != group {
+            group = texts::group(file);
+            rows.push(Row::Head(group, file.version));
+        }
+        if index == place {
+            at = rows.len();
+        }
+        rows.push(Row::File(file));
+        if index == place && screen.cgroup.edit.is_some() {
+            let old = value::shown(&file.file, file.value.as_deref().unwrap_or_default());
+            let words = format!("was {old}   {}", value::advice(&file.file));
+            rows.push(Row::Note(words, look.dim));
+        }
+        if let Some((name, reason)) = &screen.cgroup.refused
+            && *name == file.file
+        {
+            rows.push(Row::Note(reason.clone(), look.bad));
+        }
+    }
+    (rows, at)
+}
+
+fn one(
+    screen: &DetailScreen,
+    container: &Container,
+    (file, current): (&CgroupFile, bool),
+    (look, pen): (&Look, &mut Pen<'_>),
+) {
+    if current {
+        pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
+    }
+    let name = if file.writable { look.fg } else { look.dim };
+    let names = NAMES.min(pen.left() / 2);
+    pen.skip(2).part(names).clip(&file.file, name, look.glyphs.ellipsis);
+    pen.skip(1);
+    let room = pen.left().saturating_sub(USE);
+    let mut part = pen.part(room);
+    match screen.cgroup.edit.as_ref().filter(|_| current) {
+        Some(input) => {
+            part.put("[", look.accent);
+            let mut field = part.part(part.left().saturating_sub(1));
+            let style = look.fg;
+            Field { look, input, hint: "", focused: true, style }.draw(&mut field);
+            part.put("]", look.accent);
+        }
+        None => match &file.value {
+            Some(it) => {
+                let text = value::shown(&file.file, it).replace('\n', "  ");
+                part.clip(&shown(&text), name, look.glyphs.ellipsis);
+            }
+            None => _ = part.put(look.glyphs.unknown, look.dim),
+        },
+    }
+    used(container, &file.file, look, pen);
+}
+
+/// What is used of the limit in `file`, as a figure, a bar and a percentage.
+fn used(container: &Container, file: &str, look: &Look, pen: &mut Pen<'_>) {
+    let counters = &container.counters;
+    let (figure, share) = match file {
+        "memory.max" | "memory.limit_in_bytes" => {
+            let share = crate::ui::model::filter::memory_share(container);
+            (counters.memory_bytes.map(format::bytes), share)
+        }
+        "pids.max" => {
+            let share = match (counters.pids, counters.pids_max) {
+                (Some(used), Some(Limit::At(most))) => Some(used as f32 / most.max(1) as f32),
+                (_, Some(Limit::At(_) | Limit::Max) | None) => None,
+            };
+            (counters.pids.map(|it| format!("{it} used")), share)
+        }
+        "cpu.max" | "cpu.cfs_quota_us" => {
+            let share = counters.cpu_quota_percent.zip(counters.cpu_percent);
+            let share = share.map(|(most, used)| used / most.max(1.0));
+            (counters.cpu_percent.map(|it| format!("{it:.1}%")), share)
+        }
+        _ => (None, None),
+    };
+    let Some(figure) = figure else { return };
+    pen.part(8).right(&figure, look.fg);
+    pen.skip(1);
+    if let Some(share) = share {
+        gauge(pen, BAR, share, look);
+        let (text, style) = words::share(share, look);
+        pen.part(5).right(&text, style);
+    }
+}

@@ -1,0 +1,142 @@
+//! The screen of an open container: a line about it, its tabs and the panes of the tab.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::{Paint, cgroup, processes, text, words};
+use crate::engine::snapshot::Container;
+use crate::ui::layout;
+use crate::ui::model::detail::{DetailScreen, Tab};
+use crate::ui::model::{Model, PaneScreen};
+use crate::widgets::frame::Frame;
+use crate::widgets::look::Look;
+use crate::widgets::pen::Pen;
+
+/// Paints the open container.
+pub(super) fn render(model: &Model, paint: Paint<'_>, buf: &mut Buffer) {
+    let Some(screen) = &model.detail else { return };
+    let areas = layout::detail(model);
+    if let Some(container) = model.container(&screen.name) {
+        about(model, container, paint.look, &mut Pen::line(buf, areas.about));
+    }
+    tabs(model, screen, paint.look, &mut Pen::line(buf, areas.tabs));
+    for (tab, area) in areas.panes {
+        let at = (area, &mut *buf);
+        match tab {
+            Tab::Processes => processes::pane(model, paint.look, at),
+            Tab::Cgroup => cgroup::pane(model, paint.look, at),
+            Tab::Console => console(model, paint, at),
+            Tab::Log | Tab::Events | Tab::Config | Tab::Network | Tab::Mounts => {
+                text::pane(model, tab, paint.look, at);
+            }
+            Tab::Overview => (),
+        }
+    }
+}
+
+/// Paints the program in the pane over the whole screen, with one line that says how to leave.
+pub(super) fn full_pane(model: &Model, paint: Paint<'_>, buf: &mut Buffer) {
+    let (Some(pane), Some(area)) = (&model.pane, layout::pane(model)) else { return };
+    if let Some(terminal) = paint.pane {
+        terminal.render(area, buf, true);
+    }
+    let look = paint.look;
+    let foot = Rect { y: area.bottom(), height: 1, ..area };
+    let mut pen = Pen::line(buf, foot);
+    pen.wash(look.bar).skip(1);
+    pen.put(&format!("{}  {}", pane.name, pane.what), look.bar.patch(look.accent));
+    pen.put("   C-] z smaller  C-] c leave  C-] q close", look.bar.patch(look.dim));
+}
+
+fn about(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
+    let state = model.state_shown(container);
+    let (glyph, style) = words::state(state, words::failed(model, container), look);
+    pen.skip(1).put(glyph, style).skip(1).put(state.word(), style).skip(1);
+    pen.put(&words::since(model, container.since, look), look.fg);
+    if let Some((remark, style)) = words::remark(model, container, look) {
+        pen.skip(2).put(&crate::engine::shown::shown(&remark), style);
+    }
+    if let Some(init) = container.init_pid {
+        pen.put("  init ", look.dim).put(&init.to_string(), look.fg);
+    }
+    let Some(detail) = &container.detail else { return };
+    if let Some(address) = detail.network.iter().flat_map(|it| &it.addresses).next() {
+        pen.skip(2).put(address, look.fg);
+    }
+    if !detail.namespaces.is_empty() {
+        pen.put("  ns ", look.dim).put(&detail.namespaces.join(" "), look.fg);
+    }
+    if let Some(cgroup) = &detail.cgroup {
+        pen.put("  cgroup ", look.dim).put(cgroup, look.fg);
+    }
+    if let Some(rootfs) = &detail.rootfs {
+        let path = rootfs.to_string_lossy();
+        pen.put("  rootfs ", look.dim);
+        pen.clip(&crate::engine::shown::shown(&path), look.fg, look.glyphs.ellipsis);
+    }
+}
+
+fn tabs(model: &Model, screen: &DetailScreen, look: &Look, pen: &mut Pen<'_>) {
+    let compact = model.size.0 < layout::MIDDLE;
+    let running = model.pane.as_ref().is_some_and(|it| it.name == screen.name && it.ended.is_none());
+    pen.skip(1);
+    for (tab, number) in Tab::ALL.into_iter().zip(1..) {
+        let active = tab == screen.tab;
+        let style = if active { look.accent } else { look.dim };
+        let title = if compact && !active { "" } else { tab.title() };
+        let space = if title.is_empty() { "" } else { " " };
+        let words = if active {
+            format!("[{number}{space}{title}]")
+        } else {
+            format!(" {number}{space}{title} ")
+        };
+        pen.put(&words, style);
+        if tab == Tab::Console && running {
+            pen.put(look.glyphs.running, look.ok).skip(1);
+        }
+    }
+    if screen.tab == Tab::Overview && !compact {
+        let hint = 22;
+        pen.skip(pen.left().saturating_sub(hint));
+        pen.put("Tab", look.key).put(" next pane  ", look.dim);
+        pen.put("+", look.key).put(if screen.zoom { " back" } else { " zoom" }, look.dim);
+    }
+}
+
+fn console(model: &Model, paint: Paint<'_>, (area, buf): (Rect, &mut Buffer)) {
+    let look = paint.look;
+    let Some(screen) = &model.detail else { return };
+    let ours = |it: &&PaneScreen| it.name == screen.name;
+    let pane = model.pane.as_ref().filter(ours);
+    let typing = pane.is_some_and(|it| it.typing);
+    let title = pane.map_or_else(
+        || "Console".to_owned(),
+        |it| format!("{}  {}x{}", it.what, it.size.1, it.size.0),
+    );
+    let keys = if typing { "C-] c leaves, C-] C-] sends C-]" } else { "" };
+    let left = [(title.as_str(), look.accent)];
+    let frame = Frame {
+        right: &[(keys, look.dim)],
+        focused: screen.focus == Tab::Console,
+        ..Frame::titled(look, &left)
+    };
+    let inner = frame.render(area, buf);
+    if let (Some(_), Some(terminal)) = (pane, paint.pane) {
+        terminal.render(inner, buf, typing);
+        return;
+    }
+    let alive = model.container(&screen.name).is_some_and(|it| it.state.is_active());
+    let mut rows = inner.rows();
+    let mut line = |pieces: &[(&str, ratatui::style::Style)]| {
+        if let Some(row) = rows.next() {
+            Pen::line(buf, row).skip(1).pieces(pieces);
+        }
+    };
+    if alive {
+        line(&[("c", look.key), ("  opens the console here; C-] c comes back", look.dim)]);
+        line(&[("x", look.key), ("  runs a command inside, such as /bin/sh", look.dim)]);
+    } else {
+        line(&[("the console opens when the container runs; ", look.dim)]);
+        line(&[("s", look.key), ("  starts it", look.dim)]);
+    }
+}

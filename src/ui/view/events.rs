@@ -1,0 +1,63 @@
+//! What happened: a strip below the list, a tab of the open container, a layer over the screen.
+
+use std::time::{Duration, SystemTime};
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::words;
+use crate::engine::event::{Event, What};
+use crate::engine::shown::shown;
+use crate::engine::state::State;
+use crate::ui::format;
+use crate::ui::model::Model;
+use crate::ui::texts;
+use crate::widgets::frame::Frame;
+use crate::widgets::look::Look;
+use crate::widgets::pen::Pen;
+
+/// Cells for a name.
+const NAMES: usize = 16;
+
+/// Paints the newest events, newest first.
+pub(super) fn strip(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+    let title = [("Events", look.accent)];
+    let right = [("g m", look.key), (" all of them", look.dim)];
+    let inner = Frame { right: &right, ..Frame::titled(look, &title) }.render(area, buf);
+    if model.events.is_empty() {
+        Pen::line(buf, inner).skip(1).put("nothing has happened yet", look.dim);
+    }
+    for (event, row) in model.events.iter().rev().zip(inner.rows()) {
+        line(event, look, &mut Pen::line(buf, row));
+    }
+}
+
+/// Paints one event.
+pub(super) fn line(event: &Event, look: &Look, pen: &mut Pen<'_>) {
+    let at = SystemTime::UNIX_EPOCH + Duration::from_millis(event.at_ms);
+    pen.skip(1).put(&format::clock(at), look.dim).skip(1);
+    pen.part(NAMES).clip(event.name.as_str(), look.fg, look.glyphs.ellipsis);
+    pen.skip(1);
+    match &event.what {
+        What::State { from, to } => {
+            pen.put(&format!("{from:<8}"), look.dim);
+            pen.skip(1).put(look.glyphs.arrow, look.dim).skip(1);
+            pen.put(to.word(), of(*to, look));
+        }
+        What::Failed { .. } | What::OomKill { .. } => {
+            pen.clip(&shown(&texts::event_words(event)), look.bad, look.glyphs.ellipsis);
+        }
+        What::Exited { .. }
+        | What::Created
+        | What::Destroyed
+        | What::Cgroup { .. }
+        | What::Signal { .. } => {
+            pen.clip(&shown(&texts::event_words(event)), look.fg, look.glyphs.ellipsis);
+        }
+    }
+}
+
+fn of(state: State, look: &Look) -> Style {
+    words::state(state, false, look).1
+}

@@ -1,0 +1,176 @@
+//! The last minute of one container: its counters in words, each above its graph.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::words;
+use crate::engine::snapshot::{Container, Limit};
+use crate::ui::format;
+use crate::ui::model::Model;
+use crate::ui::model::filter::memory_share;
+use crate::ui::model::history::History;
+use crate::widgets::frame::Frame;
+use crate::widgets::graph::Graph;
+use crate::widgets::look::Look;
+use crate::widgets::pen::Pen;
+
+/// The least that fills a CPU graph, so that an idle container does not look busy.
+const LEAST_CPU_SCALE: f32 = 10.0;
+
+/// Returns the CPU use that fills the graph: the quota, else the busiest moment.
+pub(super) fn cpu_scale(container: &Container, history: &History) -> f32 {
+    container
+        .counters
+        .cpu_quota_percent
+        .unwrap_or_else(|| history.cpu_peak().max(LEAST_CPU_SCALE))
+        .max(1.0)
+}
+
+/// Paints the pane.
+pub(super) fn render(
+    model: &Model,
+    container: &Container,
+    look: &Look,
+    (area, buf): (Rect, &mut Buffer),
+) {
+    let title = [(container.name.as_str(), look.accent), ("  last 60 s", look.dim)];
+    let wide = model.size.0 >= crate::ui::layout::WIDE;
+    let hint: &[(&str, Style)] =
+        if wide { &[] } else { &[("peek: ", look.dim), ("p", look.key), (" hides", look.dim)] };
+    let inner = Frame { right: hint, ..Frame::titled(look, &title) }.render(area, buf);
+    if !container.state.is_active() {
+        let words = words::remark(model, container, look)
+            .map_or_else(|| crate::ui::texts::nothing_runs(container), |(it, _)| it);
+        Pen::line(buf, inner).skip(1).clip(&words, look.dim, look.glyphs.ellipsis);
+        return;
+    }
+    // Four rows of words; the graphs share what is left.
+    let spare = inner.height.saturating_sub(4);
+    let cpu_height = spare.div_ceil(2).min(8);
+    let memory_height = (spare - cpu_height).min(8);
+    let mut y = inner.y;
+    let mut rows = |height: u16| {
+        let row = Rect { x: inner.x + 1, y, width: inner.width.saturating_sub(2), height };
+        y += height;
+        row.intersection(inner)
+    };
+    cpu_words(container, look, &mut Pen::line(buf, rows(1)));
+    cpu_graph(model, container, look, (rows(cpu_height), buf));
+    memory_words(container, look, &mut Pen::line(buf, rows(1)));
+    memory_graph(model, container, look, (rows(memory_height), buf));
+    io_words(container, look, &mut Pen::line(buf, rows(1)));
+    psi_words(container, look, &mut Pen::line(buf, rows(1)));
+}
+
+fn cpu_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
+    let counters = &container.counters;
+    pen.put("cpu  ", look.dim);
+    match counters.cpu_percent {
+        Some(it) => _ = pen.put(&format!("{it:.1} %"), look.fg),
+        None => _ = pen.put(look.glyphs.unknown, look.dim),
+    }
+    if let Some(quota) = counters.cpu_quota_percent {
+        pen.put(&format!("  of quota {quota:.0} %"), look.dim);
+    }
+    if let (Some(throttled), Some(periods)) = (counters.throttled_periods, counters.periods)
+        && throttled > 0
+    {
+        pen.put(&format!("  throttled {throttled}/{periods} periods "), look.dim);
+        pen.put(look.glyphs.warn, look.warn);
+    }
+    if let Some(total) = counters.cpu_total {
+        pen.put(&format!("  total {}", format::duration(total)), look.dim);
+    }
+}
+
+fn memory_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
+    let counters = &container.counters;
+    pen.put("mem  ", look.dim);
+    match counters.memory_bytes {
+        Some(it) => _ = pen.put(&format::bytes(it), look.fg),
+        None => _ = pen.put(look.glyphs.unknown, look.dim),
+    }
+    match counters.memory_max_bytes {
+        Some(Limit::At(most)) => _ = pen.put(&format!("  of {}", format::bytes(most)), look.dim),
+        Some(Limit::Max) => _ = pen.put("  no limit", look.dim),
+        None => (),
+    }
+    if let Some(peak) = counters.memory_peak_bytes {
+        pen.put(&format!("  peak {}", format::bytes(peak)), look.dim);
+    }
+    for (word, count, style) in
+        [("oom", counters.oom_kills, look.bad), ("hits", counters.memory_hits, look.warn)]
+    {
+        if let Some(count) = count {
+            let style = if count > 0 { style } else { look.dim };
+            pen.put(&format!("  {word} {count}"), style);
+        }
+    }
+}
+
+fn io_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
+    let counters = &container.counters;
+    pen.put("io   ", look.dim);
+    for (word, rate) in
+        [("r ", counters.io_read_per_second), ("  w ", counters.io_write_per_second)]
+    {
+        pen.put(word, look.dim);
+        #[expect(clippy::cast_sign_loss, reason = "rates are not negative")]
+        match rate {
+            Some(rate) => _ = pen.put(&format!("{}/s", format::bytes(rate as u64)), look.fg),
+            None => _ = pen.put(look.glyphs.unknown, look.dim),
+        }
+    }
+    if let Some(pids) = counters.pids {
+        pen.put("   pids ", look.dim).put(&pids.to_string(), look.fg);
+        if let Some(Limit::At(most)) = counters.pids_max {
+            pen.put(&format!(" of {most}"), look.dim);
+        }
+    }
+}
+
+fn psi_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
+    let psi = container.counters.psi;
+    pen.put("psi  ", look.dim);
+    if psi.cpu.or(psi.memory).or(psi.io).is_none() {
+        pen.put("not measured for this cgroup", look.dim);
+        return;
+    }
+    for (word, value) in [("cpu ", psi.cpu), ("  mem ", psi.memory), ("  io ", psi.io)] {
+        let (text, style) = words::pressure(value, look);
+        pen.put(word, look.dim).put(&text, style);
+    }
+    pen.put("   % of the last 10 s", look.dim);
+}
+
+fn cpu_graph(
+    model: &Model,
+    container: &Container,
+    look: &Look,
+    (area, buf): (Rect, &mut Buffer),
+) {
+    let Some(history) = model.histories.get(&container.name) else { return };
+    let most = cpu_scale(container, history);
+    let values = history.cpu(model.now, usize::from(area.width) * 2);
+    let shares: Vec<Option<f32>> = values.into_iter().map(|it| it.map(|it| it / most)).collect();
+    Graph { look, values: &shares }.render(area, buf);
+}
+
+fn memory_graph(
+    model: &Model,
+    container: &Container,
+    look: &Look,
+    (area, buf): (Rect, &mut Buffer),
+) {
+    let Some(history) = model.histories.get(&container.name) else { return };
+    let values = history.memory(model.now, usize::from(area.width) * 2);
+    let highest = values.iter().flatten().copied().fold(1.0, f32::max);
+    // Against the limit if there is one that is near, else so that growth can be seen.
+    let most = match container.counters.memory_max_bytes {
+        Some(Limit::At(most)) if memory_share(container).is_some_and(|it| it > 0.02) => most as f32,
+        Some(Limit::At(_) | Limit::Max) | None => highest * 2.0,
+    };
+    let shares: Vec<Option<f32>> = values.into_iter().map(|it| it.map(|it| it / most)).collect();
+    Graph { look, values: &shares }.render(area, buf);
+}

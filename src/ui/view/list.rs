@@ -1,0 +1,245 @@
+//! The list screen: the table, what the cursor's container does, and what happened last.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::{events, graphs, narrow, processes, words};
+use crate::command;
+use crate::engine::snapshot::{Container, Counters};
+use crate::ui::layout;
+use crate::ui::model::Model;
+use crate::ui::model::filter::memory_share;
+use crate::widgets::field::Field;
+use crate::widgets::frame::Frame;
+use crate::widgets::gauge::gauge;
+use crate::widgets::graph::Graph;
+use crate::widgets::look::Look;
+use crate::widgets::pen::{Pen, Piece};
+use crate::widgets::table::{Align, Column, Sorted, Table, arrange};
+
+/// Slots of the small graph: two to a cell, of at most so many cells.
+const SLOTS_PER_CELL: usize = 2;
+
+/// Paints the list screen.
+pub(super) fn render(model: &Model, look: &Look, buf: &mut Buffer) {
+    let areas = layout::list(model);
+    if model.containers().is_empty() {
+        super::text::welcome(model, look, areas.table, buf);
+    } else if model.size.0 < layout::NARROW {
+        narrow::render(model, look, areas.table, buf);
+    } else {
+        table(model, look, areas.table, buf);
+    }
+    if let (Some([left, right]), Some(container)) = (areas.peek, model.current()) {
+        processes::peek(model, container, look, (left, buf));
+        graphs::render(model, container, look, (right, buf));
+    }
+    if let Some(area) = areas.events {
+        events::strip(model, look, area, buf);
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Is {
+    Name,
+    State,
+    Since,
+    Cpu,
+    Graph,
+    Memory,
+    Bar,
+    Share,
+    PsiCpu,
+    PsiMemory,
+    PsiIo,
+    Pids,
+}
+
+const COLUMNS: [(Is, Column<'_>, Option<command::Column>); 12] = {
+    use command::Column as By;
+    const fn column(title: &str, width: u16, align: Align, drop: u8) -> Column<'_> {
+        Column { title, width, grow: 0, align, drop, sorted: None }
+    }
+    let name = Column { grow: 2, ..column("  NAME", 16, Align::Left, 0) };
+    let graph = Column { grow: 3, ..column("60s ago→", 10, Align::Left, 5) };
+    let bar = Column { grow: 1, ..column("USED", 8, Align::Left, 3) };
+    [
+        (Is::Name, name, Some(By::Name)),
+        (Is::State, column("STATE", 8, Align::Left, 0), Some(By::State)),
+        (Is::Since, column("SINCE", 6, Align::Right, 2), Some(By::Since)),
+        (Is::Cpu, column("CPU%", 6, Align::Right, 0), Some(By::Cpu)),
+        (Is::Graph, graph, None),
+        (Is::Memory, column("MEM/MAX", 11, Align::Right, 0), Some(By::Memory)),
+        (Is::Bar, bar, None),
+        (Is::Share, column("%", 4, Align::Right, 1), Some(By::Share)),
+        (Is::PsiCpu, column("PSI", 4, Align::Right, 2), Some(By::Psi)),
+        (Is::PsiMemory, column("m", 3, Align::Right, 4), None),
+        (Is::PsiIo, column("i", 3, Align::Right, 4), None),
+        (Is::Pids, column("PIDS", 5, Align::Right, 1), Some(By::Pids)),
+    ]
+};
+
+fn table(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+    let inner = frame(model, look, area, buf);
+    let names_down = matches!(model.list.sort, command::Column::Name | command::Column::State);
+    let columns = COLUMNS.map(|(_, column, by)| {
+        let sorted = (by == Some(model.list.sort)).then_some(if names_down == model.list.reverse {
+            Sorted::Descending
+        } else {
+            Sorted::Ascending
+        });
+        Column { sorted, ..column }
+    });
+    let places = arrange(&columns, inner.width.saturating_sub(1));
+    let rows: Vec<&Container> = model.shown().collect();
+    let marked = |row: usize| rows.get(row).is_some_and(|it| model.list.marks.contains(&it.name));
+    let cell = |row: usize, column: usize, pen: &mut Pen<'_>| {
+        if let (Some(container), Some((is, ..))) = (rows.get(row), COLUMNS.get(column)) {
+            paint(model, container, look, (*is, pen));
+        }
+    };
+    Table {
+        look,
+        columns: &columns,
+        places: &places,
+        rows: rows.len(),
+        first: model.list.offset,
+        cursor: Some(model.list.row),
+        marked: &marked,
+        cell: &cell,
+    }
+    .render(inner, buf);
+    if rows.is_empty() {
+        let row = Rect { y: inner.y + 2, height: 1.min(inner.height), ..inner };
+        Pen::line(buf, row).skip(4).put("nothing matches the filter; Esc clears it", look.dim);
+    }
+}
+
+fn frame(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) -> Rect {
+    let count = model.list.order.len().to_string();
+    let filter = model.list.filter_text.text();
+    let mut left: Vec<Piece<'_>> =
+        vec![("Containers", look.accent), ("  ", look.fg), (&count, look.fg)];
+    if !filter.is_empty() || model.list.filtering {
+        left.extend([("  / ", look.key), (filter.as_str(), look.accent)]);
+    }
+    if let Some(reason) = &model.list.filter_error {
+        left.extend([("  ", look.fg), (reason.as_str(), look.bad)]);
+    }
+    let marks = format!("{} marked", model.list.marks.len());
+    let close = model
+        .containers()
+        .iter()
+        .filter(|it| memory_share(it).is_some_and(|share| share >= 0.9))
+        .count();
+    let close_words = format!("{close} over 90 % of limit");
+    let mut right: Vec<Piece<'_>> = Vec::new();
+    if !model.list.marks.is_empty() {
+        right.push((&marks, look.mark));
+    }
+    if close > 0 {
+        right.extend([(if right.is_empty() { "" } else { "   " }, look.fg), (&close_words, look.warn)]);
+    }
+    let at = (model.list.row + 1).min(model.list.order.len());
+    let foot = format!("{} {at}/{}", look.glyphs.updown, model.list.order.len());
+    let inner = Frame {
+        look,
+        left: &left,
+        right: &right,
+        foot: &[(&foot, look.dim)],
+        focused: false,
+    }
+    .render(area, buf);
+    if model.list.filtering {
+        let x = area.x + 20 + count.len() as u16;
+        let mut pen = Pen::new(buf, x, area.y, area.width.saturating_sub(x - area.x + 2).min(40));
+        let field = Field {
+            look,
+            input: &model.list.filter_text,
+            hint: "",
+            focused: true,
+            style: look.accent,
+        };
+        field.draw(&mut pen);
+    }
+    inner
+}
+
+fn paint(model: &Model, container: &Container, look: &Look, (is, pen): (Is, &mut Pen<'_>)) {
+    let counters = &container.counters;
+    let active = container.state.is_active();
+    let state = model.state_shown(container);
+    let (glyph, style) = words::state(state, words::failed(model, container), look);
+    match is {
+        Is::Name => {
+            let marked = model.list.marks.contains(&container.name);
+            let name = if marked { look.mark } else { look.fg };
+            pen.put(glyph, style).skip(1);
+            pen.clip(container.name.as_str(), name, look.glyphs.ellipsis);
+        }
+        Is::State => _ = pen.put(state.word(), style),
+        Is::Since => _ = pen.right(&words::since(model, container.since, look), look.fg),
+        Is::Graph => graph(model, container, look, pen),
+        _ if !active => idle(is, container, look, pen),
+        Is::Cpu => match counters.cpu_percent {
+            Some(percent) => _ = pen.right(&format!("{percent:.1}"), look.fg),
+            None => _ = pen.right(look.glyphs.unknown, look.dim),
+        },
+        Is::Memory => _ = pen.right(&words::memory(container, look), look.fg),
+        Is::Bar => match memory_share(container) {
+            Some(share) => gauge(pen, pen.left(), share, look),
+            None => _ = pen.put(look.glyphs.dot, look.dim),
+        },
+        Is::Share => match memory_share(container) {
+            Some(share) => {
+                let (text, style) = words::share(share, look);
+                pen.right(&text, style);
+            }
+            None => _ = pen.right(&format!("{} ", look.glyphs.dot), look.dim),
+        },
+        Is::PsiCpu | Is::PsiMemory | Is::PsiIo => {
+            let (text, style) = words::pressure(psi(counters, is), look);
+            pen.right(&text, style);
+        }
+        Is::Pids => match counters.pids {
+            Some(pids) => _ = pen.right(&pids.to_string(), look.fg),
+            None => _ = pen.right(look.glyphs.unknown, look.dim),
+        },
+    }
+}
+
+const fn psi(counters: &Counters, is: Is) -> Option<f32> {
+    match is {
+        Is::PsiMemory => counters.psi.memory,
+        Is::PsiIo => counters.psi.io,
+        _ => counters.psi.cpu,
+    }
+}
+
+/// A container without processes: dots where there would be figures.
+fn idle(is: Is, container: &Container, look: &Look, pen: &mut Pen<'_>) {
+    match is {
+        Is::Memory if container.counters.memory_max_bytes.is_some() => {
+            pen.right(&words::memory(container, look), look.dim);
+        }
+        Is::Bar => (),
+        Is::Share => _ = pen.right(&format!("{} ", look.glyphs.dot), look.dim),
+        _ => _ = pen.right(look.glyphs.dot, look.dim),
+    }
+}
+
+/// CPU of the last minute, against the quota or the busiest moment; a remark stands in its place.
+fn graph(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
+    if let Some((text, style)) = words::remark(model, container, look) {
+        pen.clip(&text, style, look.glyphs.ellipsis);
+        return;
+    }
+    let Some(history) = model.histories.get(&container.name).filter(|_| container.state.is_active())
+    else {
+        return;
+    };
+    let values = history.cpu(model.now, pen.left() * SLOTS_PER_CELL);
+    let most = graphs::cpu_scale(container, history);
+    let shares: Vec<Option<f32>> = values.into_iter().map(|it| it.map(|it| it / most)).collect();
+    Graph { look, values: &shares }.draw(pen);
+}

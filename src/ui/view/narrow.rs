@@ -1,0 +1,82 @@
+//! The list on a screen too narrow for a table: one or two lines for a container, no frame.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::words;
+use crate::engine::snapshot::Container;
+use crate::ui::layout;
+use crate::ui::model::Model;
+use crate::ui::model::filter::memory_share;
+use crate::widgets::gauge::gauge;
+use crate::widgets::look::Look;
+use crate::widgets::pen::{Pen, width};
+
+/// Cells of the bar in the second line.
+const BAR: usize = 8;
+
+/// Paints the containers into `area`.
+pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+    let lines = layout::lines_per_row(model.size);
+    let shown = model.shown().enumerate().skip(model.list.offset).take(layout::list_rows(model));
+    for ((row, container), at) in shown.zip(0..) {
+        let line = Rect { y: area.y + at * lines, height: 1, ..area };
+        let current = row == model.list.row;
+        let mut pen = Pen::line(buf, line);
+        head(model, container, look, (current, &mut pen));
+        if lines == 2 {
+            let mut pen = Pen::line(buf, Rect { y: line.y + 1, ..line });
+            if current {
+                pen.wash(look.select);
+            }
+            pen.skip(4);
+            figures(model, container, look, &mut pen);
+        }
+    }
+}
+
+fn head(model: &Model, container: &Container, look: &Look, (current, pen): (bool, &mut Pen<'_>)) {
+    let state = model.state_shown(container);
+    let (glyph, style) = words::state(state, words::failed(model, container), look);
+    if current {
+        pen.wash(look.select);
+    }
+    let marked = model.list.marks.contains(&container.name);
+    pen.put(if marked { look.glyphs.mark } else { " " }, look.mark);
+    pen.put(if current { look.glyphs.cursor } else { " " }, look.accent);
+    pen.put(glyph, style).skip(1);
+    let cpu = container.counters.cpu_percent.map(|it| format!("{it:.1}"));
+    let one_line = layout::lines_per_row(model.size) == 1;
+    let right = if one_line {
+        let memory = container.counters.memory_bytes.map(crate::ui::format::bytes);
+        format!("{:>5} {:>5}", cpu.unwrap_or_default(), memory.unwrap_or_default())
+    } else {
+        format!("{:>6}", words::since(model, container.since, look))
+    };
+    let room = pen.left().saturating_sub(width(&right) + 11);
+    let name = if marked { look.mark } else { look.fg };
+    pen.part(room).clip(container.name.as_str(), name, look.glyphs.ellipsis);
+    pen.skip(1).put(&format!("{:<8}", state.word()), style).skip(1);
+    pen.put(&right, look.fg);
+}
+
+fn figures(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
+    if let Some((text, style)) = words::remark(model, container, look) {
+        pen.clip(&text, style, look.glyphs.ellipsis);
+        return;
+    }
+    if !container.state.is_active() {
+        return;
+    }
+    let cpu = container.counters.cpu_percent.map_or_else(
+        || look.glyphs.unknown.to_owned(),
+        |it| format!("{it:.1}%"),
+    );
+    pen.put("cpu ", look.dim).put(&cpu, look.fg).put("  mem ", look.dim);
+    pen.put(&words::memory(container, look), look.fg).skip(1);
+    if let Some(share) = memory_share(container) {
+        gauge(pen, BAR, share, look);
+        let (text, style) = words::share(share, look);
+        pen.skip(1).put(&text, style);
+    }
+}

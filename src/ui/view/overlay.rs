@@ -1,0 +1,218 @@
+//! The layers over the screen: help, palette, questions, signals, journal, and the keys that may
+//! follow a prefix.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::events;
+use crate::command::action::Command;
+use crate::engine::process::Process;
+use crate::engine::shown::shown;
+use crate::ui::effect::Act;
+use crate::ui::{format, keymap};
+use crate::ui::model::overlay::{Find, FindKind, Overlay, SIGNALS};
+use crate::ui::model::{Entry, Model};
+use crate::ui::update::found;
+use crate::widgets::field::Input;
+use crate::widgets::frame::Frame;
+use crate::widgets::list;
+use crate::widgets::look::Look;
+use crate::widgets::pen::{Pen, clear};
+use crate::widgets::popup::{Choice, Popup};
+use crate::widgets::prompt::{Prompt, middle};
+use crate::widgets::table::scroll;
+
+/// Widest layer.
+const WIDE: u16 = 96;
+
+/// Paints the layer, if there is one.
+pub(super) fn render(model: &Model, look: &Look, buf: &mut Buffer) {
+    if !model.typed.is_empty() {
+        prefix(model, look, buf);
+    }
+    match &model.overlay {
+        None => (),
+        Some(Overlay::Find(find)) => finder(model, find, look, buf),
+        Some(Overlay::Confirm { question, acts, yes }) => {
+            let names: Vec<&str> = acts.iter().map(|(name, _)| name.as_str()).collect();
+            let names = names.join("  ");
+            Prompt {
+                look,
+                title: ("Really?", look.accent),
+                text: &[&[(question.as_str(), look.fg)], &[(names.as_str(), look.mark)]],
+                field: None,
+                complaint: None,
+                answers: &["No", "Yes (y)"],
+                chosen: usize::from(*yes),
+            }
+            .render(buf.area, buf);
+        }
+        Some(Overlay::TypeName { word, typed, acts }) => destroy(word, typed, acts, (look, buf)),
+        Some(Overlay::Exec { name, line }) => {
+            let title = format!("Run inside {name}");
+            Prompt {
+                look,
+                title: (&title, look.accent),
+                text: &[&[("The command gets a terminal of its own, in a pane.", look.dim)]],
+                field: Some(("$", line)),
+                complaint: None,
+                answers: &["Run (Enter)"],
+                chosen: 0,
+            }
+            .render(buf.area, buf);
+        }
+        Some(Overlay::Signal { process, at, .. }) => signals(process, *at, look, buf),
+        Some(Overlay::Journal { at }) => journal(model, *at, look, buf),
+        Some(Overlay::Events { at }) => all_events(model, *at, look, buf),
+    }
+}
+
+fn prefix(model: &Model, look: &Look, buf: &mut Buffer) {
+    let scopes = model.scopes();
+    let choices: Vec<Choice<'_>> = keymap::following(&scopes, &model.typed)
+        .map(|(key, it)| Choice {
+            key,
+            label: it.name,
+            enabled: model.refusal(it.action).is_none(),
+        })
+        .collect();
+    let area = Rect { height: buf.area.height.saturating_sub(1), ..buf.area };
+    Popup { look, title: &model.typed, choices: &choices }.render(area, buf);
+}
+
+fn finder(model: &Model, find: &Find, look: &Look, buf: &mut Buffer) {
+    let found = found(find);
+    let lines: Vec<(String, Option<String>, &Command)> = found
+        .into_iter()
+        .map(|it| (it.keys.first().copied().unwrap_or_default().to_owned(), refusal(model, it), it))
+        .collect();
+    let entries: Vec<list::Entry<'_>> = lines
+        .iter()
+        .map(|(key, refusal, it)| list::Entry {
+            key,
+            name: it.name,
+            help: refusal.as_deref().unwrap_or(it.help),
+            enabled: refusal.is_none(),
+            matched: &[],
+        })
+        .collect();
+    let (title, sign, hint) = match find.kind {
+        FindKind::Help => ("Keys", "/", "type to search"),
+        FindKind::Palette => ("Everything", ":", "a few letters of what you want"),
+    };
+    let height = usize::from(buf.area.height.saturating_sub(4)).min(entries.len().max(8) + 4);
+    let inner = layer(look, (title, &format!("{} ", entries.len())), height, buf);
+    list::List { look, sign, input: &find.line, hint, entries: &entries, cursor: find.at }
+        .render(inner, buf);
+}
+
+/// Only what is bound to a place is refused; a key that belongs elsewhere is just explained.
+fn refusal(model: &Model, command: &Command) -> Option<String> {
+    if !model.scopes().contains(&command.scope) {
+        return Some(format!("{} (on the {} screen)", command.help, command.scope.title()));
+    }
+    model.refusal(command.action)
+}
+
+fn destroy(
+    word: &str,
+    typed: &Input,
+    acts: &[(crate::engine::Name, Act)],
+    (look, buf): (&Look, &mut Buffer),
+) {
+    let names: Vec<&str> = acts.iter().map(|(name, _)| name.as_str()).collect();
+    let names = names.join("  ");
+    let ask = format!("Type {word} and press Enter.");
+    let wrong = !typed.is_empty() && !word.starts_with(&typed.text());
+    Prompt {
+        look,
+        title: ("Destroy", look.bad),
+        text: &[
+            &[("This removes the configuration and the files of ", look.fg)],
+            &[(names.as_str(), look.bad)],
+            &[("for good; there is no undo. ", look.fg), (ask.as_str(), look.fg)],
+        ],
+        field: Some(("name", typed)),
+        complaint: wrong.then_some(("that is another name", look.bad)),
+        answers: &["Esc keeps it"],
+        chosen: 0,
+    }
+    .render(buf.area, buf);
+}
+
+fn signals(process: &Process, at: usize, look: &Look, buf: &mut Buffer) {
+    let title = format!("Signal to {} {}", process.pid, shown(&process.command));
+    let inner = layer(look, (&title, ""), SIGNALS.len() + 2, buf);
+    for ((index, (number, name, help)), row) in SIGNALS.iter().enumerate().zip(inner.rows()) {
+        let mut pen = Pen::line(buf, row);
+        if index == at {
+            pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
+        }
+        pen.skip(2).part(3).right(&number.to_string(), look.dim);
+        pen.skip(1).put(&format!("{name:<7}"), look.key);
+        pen.clip(help, look.dim, look.glyphs.ellipsis);
+    }
+}
+
+fn journal(model: &Model, at: usize, look: &Look, buf: &mut Buffer) {
+    let height = usize::from(buf.area.height.saturating_sub(4)).min(model.journal.len() * 2 + 3);
+    let inner = layer(look, ("Journal", "what was done, and how to do it by hand"), height, buf);
+    if model.journal.is_empty() {
+        Pen::line(buf, inner).skip(2).put("nothing was done yet", look.dim);
+    }
+    let shown = usize::from(inner.height / 2);
+    let first = scroll(0, at, model.journal.len(), shown);
+    let mut rows = inner.rows();
+    for (index, entry) in model.journal.iter().enumerate().skip(first) {
+        let (Some(one), Some(other)) = (rows.next(), rows.next()) else { return };
+        journal_entry(entry, index == at, look, &mut Pen::line(buf, one));
+        let line = format!("$ {}", entry.act.command_line(&entry.name));
+        Pen::line(buf, other).skip(13).clip(&line, look.dim, look.glyphs.ellipsis);
+    }
+}
+
+fn journal_entry(entry: &Entry, current: bool, look: &Look, pen: &mut Pen<'_>) {
+    if current {
+        pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
+    }
+    let (glyph, style, words): (_, Style, _) = match &entry.outcome {
+        None => (look.glyphs.starting, look.busy, "under way".to_owned()),
+        Some(Ok(words)) => (look.glyphs.ok, look.ok, words.clone()),
+        Some(Err(words)) => (look.glyphs.bad, look.bad, shown(words).into_owned()),
+    };
+    pen.skip(2).put(&format::clock(entry.at), look.dim).skip(1).put(glyph, style).skip(1);
+    pen.put(entry.name.as_str(), look.fg).skip(1).put(entry.act.verb(), look.accent).skip(2);
+    pen.clip(&words, look.fg, look.glyphs.ellipsis);
+}
+
+fn all_events(model: &Model, at: usize, look: &Look, buf: &mut Buffer) {
+    let height = usize::from(buf.area.height.saturating_sub(4)).min(model.events.len() + 3);
+    let count = format!("{} kept", model.events.len());
+    let inner = layer(look, ("Events", &count), height, buf);
+    let first = scroll(0, at, model.events.len(), usize::from(inner.height));
+    for ((index, event), row) in model.events.iter().enumerate().skip(first).zip(inner.rows()) {
+        let mut pen = Pen::line(buf, row);
+        if index == at {
+            pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
+        }
+        events::line(event, look, &mut pen);
+    }
+}
+
+/// A framed layer in the middle of the screen; returns its inside.
+fn layer(look: &Look, (title, right): (&str, &str), height: usize, buf: &mut Buffer) -> Rect {
+    let area = buf.area;
+    let width = area.width.saturating_sub(4).min(WIDE);
+    let mut place = middle(area, usize::from(width), height);
+    place.x = (area.width - width) / 2;
+    place.width = width;
+    clear(buf, place, look.fg);
+    let left = [(title, look.accent)];
+    let frame = Frame {
+        right: &[(right, look.dim)],
+        focused: true,
+        ..Frame::titled(look, &left)
+    };
+    frame.render(place, buf)
+}

@@ -1,0 +1,121 @@
+//! The forest of processes, in the peek and in its pane.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::engine::process::Process;
+use crate::engine::shown::shown;
+use crate::engine::snapshot::Container;
+use crate::ui::format;
+use crate::ui::model::Model;
+use crate::ui::model::detail::{Forest, Tab, identity};
+use crate::widgets::frame::Frame;
+use crate::widgets::look::Look;
+use crate::widgets::pen::Pen;
+use crate::widgets::table::scroll;
+use crate::widgets::tree::branches;
+
+/// From this share of one processor on a process is worth a colour, in percent.
+const BUSY: f32 = 50.0;
+
+/// Paints the processes of the container under the list's cursor.
+pub(super) fn peek(
+    model: &Model,
+    container: &Container,
+    look: &Look,
+    (area, buf): (Rect, &mut Buffer),
+) {
+    let all = container.detail.as_ref().map_or(&[][..], |it| &it.processes);
+    let title = [(container.name.as_str(), look.accent), ("  processes", look.dim)];
+    let rows = usize::from(area.height.saturating_sub(3));
+    let foot = format!("{} of {}  {} opens", all.len().min(rows), all.len(), look.glyphs.enter);
+    let frame = Frame {
+        right: &[("forest", look.dim)],
+        foot: if all.is_empty() { &[] } else { &[(foot.as_str(), look.dim)] },
+        ..Frame::titled(look, &title)
+    };
+    let inner = frame.render(area, buf);
+    let shown: Vec<&Process> = all.iter().collect();
+    rows_or_words(model, container, look, (&shown, None, inner, buf));
+}
+
+/// Paints the pane of the open container.
+pub(super) fn pane(model: &Model, look: &Look, (area, buf): (Rect, &mut Buffer)) {
+    let Some(screen) = &model.detail else { return };
+    let Some(container) = model.container(&screen.name) else { return };
+    let all = container.detail.as_ref().map_or(&[][..], |it| &it.processes);
+    let shown = screen.forest.shown(all);
+    let focused = screen.focus == Tab::Processes;
+    let place = screen.forest.place(&shown);
+    let foot = format!("{}/{}", (place + 1).min(shown.len()), all.len());
+    let left = [("Processes", look.accent)];
+    let frame = Frame {
+        right: &[
+            ("K", look.key),
+            (" signal  ", look.dim),
+            (look.glyphs.leftright, look.key),
+            (" fold", look.dim),
+        ],
+        foot: &[(foot.as_str(), look.dim)],
+        focused,
+        ..Frame::titled(look, &left)
+    };
+    let inner = frame.render(area, buf);
+    let cursor = focused.then_some((place, &screen.forest));
+    rows_or_words(model, container, look, (&shown, cursor, inner, buf));
+}
+
+type Rows<'a> = (&'a [&'a Process], Option<(usize, &'a Forest)>, Rect, &'a mut Buffer);
+
+fn rows_or_words(model: &Model, container: &Container, look: &Look, rows: Rows<'_>) {
+    let (shown, cursor, inner, buf) = rows;
+    if shown.is_empty() {
+        let words = if container.state.is_active() {
+            "looking …".to_owned()
+        } else {
+            super::words::remark(model, container, look)
+                .map_or_else(|| crate::ui::texts::nothing_runs(container), |(it, _)| it)
+        };
+        Pen::line(buf, inner).skip(1).clip(&words, look.dim, look.glyphs.ellipsis);
+        return;
+    }
+    let head = "   PID   NS   CPU%   RSS S  TREE";
+    Pen::line(buf, inner).put(head, look.dim);
+    let body = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
+    let at = cursor.map_or(0, |(place, _)| place);
+    let first = scroll(0, at, shown.len(), usize::from(body.height));
+    for ((row, process), line) in shown.iter().enumerate().skip(first).zip(body.rows()) {
+        let mut pen = Pen::line(buf, line);
+        if cursor.is_some_and(|(place, _)| place == row) {
+            pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
+        }
+        let folded = cursor.is_some_and(|(_, forest)| forest.folded.contains(&identity(process)));
+        one(process, folded, look, &mut pen);
+    }
+}
+
+fn one(process: &Process, folded: bool, look: &Look, pen: &mut Pen<'_>) {
+    let unknown = look.glyphs.unknown;
+    pen.part(6).right(&process.pid.to_string(), look.fg);
+    let inner = process.inner_pid.map_or_else(|| unknown.to_owned(), |it| it.to_string());
+    pen.part(5).right(&inner, look.dim);
+    let cpu = process.cpu_percent;
+    let style = if cpu.is_some_and(|it| it >= BUSY) { look.warn } else { look.fg };
+    let cpu = cpu.map_or_else(|| unknown.to_owned(), |it| format!("{it:.1}"));
+    pen.part(7).right(&cpu, style);
+    let rss = process.rss_bytes.map_or_else(|| unknown.to_owned(), format::bytes);
+    pen.part(6).right(&rss, look.fg);
+    let style = match process.state {
+        'R' => look.ok,
+        'D' => look.warn,
+        'Z' | 'X' => look.bad,
+        'T' | 't' => look.frozen,
+        _ => look.dim,
+    };
+    pen.skip(1).put(process.state.encode_utf8(&mut [0; 4]), style).skip(2);
+    branches(pen, &process.later_siblings, &look.glyphs, look.line);
+    if folded {
+        pen.put("+ ", look.accent);
+    }
+    pen.clip(&shown(&process.command), look.fg, look.glyphs.ellipsis);
+}

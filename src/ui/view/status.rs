@@ -1,0 +1,70 @@
+//! The line above the footer: what is marked, what was just done, what cannot be done here.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::command::Action;
+use crate::ui::format;
+use crate::ui::model::{Model, Tone};
+use crate::widgets::look::Look;
+use crate::widgets::pen::{Pen, Piece};
+use crate::widgets::toast::Toast;
+
+/// How long news stay, in seconds; bad news stay until something else happens.
+const NEWS_SECONDS: u64 = 8;
+
+/// Paints the line.
+pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+    let fresh = |it: &&crate::ui::model::Notice| {
+        it.tone == Tone::Bad
+            || model.now.duration_since(it.at).unwrap_or_default().as_secs() < NEWS_SECONDS
+    };
+    if let Some(notice) = model.notice.as_ref().filter(fresh) {
+        let (glyph, style) = match notice.tone {
+            Tone::Good => (look.glyphs.ok, look.ok),
+            Tone::Plain => (look.glyphs.dot, look.dim),
+            Tone::Bad => (look.glyphs.bad, look.bad),
+        };
+        let at = format::clock(notice.at);
+        let text = format!("{at}  {}", crate::engine::shown::shown(&notice.text));
+        let count = format!(" journal {}", model.journal.len());
+        let undo: &[Piece<'_>] = &[("z", look.key), (" undo  ", look.dim)];
+        let journal: &[Piece<'_>] = &[("J", look.key), (&count, look.dim)];
+        let hints =
+            if model.undo.is_empty() { journal.to_vec() } else { [undo, journal].concat() };
+        let glyph = (glyph, style);
+        Toast { look, glyph, text: &text, style: look.fg, hints: &hints }.render(area, buf);
+        return;
+    }
+    if model.detail.is_none() && !model.list.marks.is_empty() {
+        marks(model, look, &mut Pen::line(buf, area));
+        return;
+    }
+    let trouble = model.snapshot.as_ref().and_then(|it| {
+        it.trouble.as_ref().or_else(|| it.host.limits.first())
+    });
+    if let Some(trouble) = trouble {
+        let glyph = (look.glyphs.warn, look.warn);
+        Toast { look, glyph, text: trouble, style: look.dim, hints: &[] }.render(area, buf);
+    }
+}
+
+/// What is marked is seen before the verb is chosen.
+fn marks(model: &Model, look: &Look, pen: &mut Pen<'_>) {
+    let many = model.list.marks.len();
+    pen.skip(1).put(&format!("{many} marked "), look.mark);
+    let room = pen.left().saturating_sub(48);
+    let mut names = pen.part(room);
+    for name in &model.list.marks {
+        names.skip(1).clip(name.as_str(), look.fg, look.glyphs.ellipsis);
+    }
+    pen.skip(1);
+    let all = if many == 2 { "both" } else { "all" };
+    for action in [Action::Freeze, Action::Stop, Action::Restart] {
+        let enabled = model.refusal(action).is_none();
+        let (key, text) = if enabled { (look.key, look.fg) } else { (look.dim, look.dim) };
+        let name = action.command().map_or("", |it| it.name);
+        pen.skip(1).put(action.key(), key).put(&format!(" {name} {all} "), text);
+    }
+    pen.skip(1).put("Esc", look.key).put(" unmark", look.dim);
+}

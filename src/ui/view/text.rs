@@ -1,0 +1,177 @@
+//! Panes of plain lines: log, events, configuration, network, mounts; and the first run's words.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::events;
+use crate::engine::shown::shown;
+use crate::engine::snapshot::Detail;
+use crate::ui::format;
+use crate::ui::model::Model;
+use crate::ui::model::detail::{DetailScreen, Tab};
+use crate::ui::texts;
+use crate::widgets::frame::Frame;
+use crate::widgets::look::Look;
+use crate::widgets::pen::Pen;
+
+/// Paints the pane `tab`.
+pub(super) fn pane(model: &Model, tab: Tab, look: &Look, (area, buf): (Rect, &mut Buffer)) {
+    let Some(screen) = &model.detail else { return };
+    let count = texts::line_count(model, tab);
+    let rows = usize::from(area.height.saturating_sub(2));
+    let first = first(screen, tab, count, rows);
+    let foot = format!("{}/{count}", (first + rows).min(count));
+    let follows = matches!(tab, Tab::Log | Tab::Events) && screen.follow;
+    let right = if follows { format!("follow {}", look.glyphs.down) } else { String::new() };
+    let frame = Frame {
+        right: &[(right.as_str(), look.dim)],
+        foot: if count > rows { &[(foot.as_str(), look.dim)] } else { &[] },
+        focused: screen.focus == tab,
+        ..Frame::titled(look, &[(tab.title(), look.accent)])
+    };
+    let inner = frame.render(area, buf);
+    if count == 0 {
+        nothing(model, tab, look, &mut Pen::line(buf, inner));
+        return;
+    }
+    let detail = model.current().and_then(|it| it.detail.as_ref());
+    match (tab, detail) {
+        (Tab::Log, _) => {
+            let lines = texts::log_lines(model);
+            for (line, row) in lines.iter().skip(first).zip(inner.rows()) {
+                log_line(line, look, &mut Pen::line(buf, row));
+            }
+        }
+        (Tab::Events, _) => {
+            for (event, row) in texts::events_of_current(model).skip(first).zip(inner.rows()) {
+                events::line(event, look, &mut Pen::line(buf, row));
+            }
+        }
+        (Tab::Config, Some(detail)) => {
+            let text = detail.config.as_deref().unwrap_or_default();
+            for (line, row) in text.lines().skip(first).zip(inner.rows()) {
+                config_line(line, look, &mut Pen::line(buf, row));
+            }
+        }
+        (Tab::Network, Some(detail)) => network(detail, look, inner, buf),
+        (Tab::Mounts, Some(detail)) => {
+            for (line, row) in detail.mounts.iter().skip(first).zip(inner.rows()) {
+                Pen::line(buf, row).skip(1).clip(&shown(line), look.fg, look.glyphs.ellipsis);
+            }
+        }
+        _ => (),
+    }
+}
+
+/// Says what the first screen of an operator without containers must say.
+pub(super) fn welcome(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+    let inner = if model.size.0 < crate::ui::layout::NARROW {
+        area
+    } else {
+        Frame::titled(look, &[("Containers", look.accent)]).render(area, buf)
+    };
+    let Some(snapshot) = &model.snapshot else {
+        Pen::line(buf, inner).skip(2).put("looking …", look.dim);
+        return;
+    };
+    let mut rows = inner.rows().skip(usize::from(inner.height / 4));
+    let mut line = |pieces: &[(&str, Style)]| {
+        if let Some(row) = rows.next() {
+            Pen::line(buf, row).skip(2).pieces(pieces);
+        }
+    };
+    line(&[("There are no containers yet.", look.fg)]);
+    line(&[]);
+    line(&[("n", look.key), (" then ", look.dim), (look.glyphs.enter, look.key)]);
+    line(&[("   makes one that works at once: it shares", look.dim)]);
+    line(&[("   this machine's files, and has processes,", look.dim)]);
+    line(&[("   mounts, cgroups and a console of its own.", look.dim)]);
+    line(&[]);
+    if let Some(trouble) = &snapshot.trouble {
+        line(&[(look.glyphs.warn, look.warn), (" ", look.fg), (trouble, look.warn)]);
+    }
+    for limit in &snapshot.host.limits {
+        line(&[(look.glyphs.warn, look.warn), (" ", look.fg), (limit, look.dim)]);
+    }
+}
+
+fn first(screen: &DetailScreen, tab: Tab, count: usize, rows: usize) -> usize {
+    let most = count.saturating_sub(rows);
+    let tail = matches!(tab, Tab::Log | Tab::Events) && (screen.follow || screen.focus != tab);
+    if tail { most } else { screen.scroll.min(most) }
+}
+
+fn nothing(model: &Model, tab: Tab, look: &Look, pen: &mut Pen<'_>) {
+    let said = match (tab, &model.log) {
+        (Tab::Log, Some((name, Err(reason)))) if model.current_name() == Some(name) => reason,
+        (Tab::Log, _) => "the console has said nothing yet",
+        (Tab::Events, _) => "nothing has happened yet",
+        (Tab::Config, _) => "no configuration file",
+        (Tab::Network, _) => "no interfaces of its own: it shares the host's network, or is stopped",
+        (Tab::Mounts, _) => "no mounts of its own, or it is stopped",
+        _ => "",
+    };
+    pen.skip(1).clip(&shown(said), look.dim, look.glyphs.ellipsis);
+}
+
+fn log_line(line: &str, look: &Look, pen: &mut Pen<'_>) {
+    let lower = line.to_ascii_lowercase();
+    let style = if lower.contains("error") || lower.contains("fatal") || lower.contains("panic") {
+        look.bad
+    } else if lower.contains("warn") {
+        look.warn
+    } else {
+        look.fg
+    };
+    pen.skip(1).clip(&shown(&plain(line)), style, look.glyphs.ellipsis);
+}
+
+/// Leaves out the colours and cursor moves of a terminal, which are no text.
+fn plain(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut rest = line.chars();
+    while let Some(it) = rest.next() {
+        match it {
+            '\u{1b}' => {
+                if rest.next() == Some('[') {
+                    _ = rest.find(|it| it.is_ascii_alphabetic());
+                }
+            }
+            '\r' => (),
+            '\t' => text.push_str("    "),
+            other => text.push(other),
+        }
+    }
+    text
+}
+
+fn config_line(line: &str, look: &Look, pen: &mut Pen<'_>) {
+    pen.skip(1);
+    let text = shown(line);
+    if text.trim_start().starts_with('#') {
+        pen.clip(&text, look.dim, look.glyphs.ellipsis);
+    } else if let Some((key, value)) = text.split_once('=') {
+        pen.put(key, look.key).put("=", look.dim).clip(value, look.fg, look.glyphs.ellipsis);
+    } else {
+        pen.clip(&text, look.fg, look.glyphs.ellipsis);
+    }
+}
+
+fn network(detail: &Detail, look: &Look, inner: Rect, buf: &mut Buffer) {
+    let mut rows = inner.rows();
+    let bytes = |it: Option<u64>| it.map_or_else(|| look.glyphs.unknown.to_owned(), format::bytes);
+    for interface in &detail.network {
+        let mut addresses = interface.addresses.iter();
+        let Some(row) = rows.next() else { return };
+        let mut pen = Pen::line(buf, row);
+        pen.skip(1).part(14).clip(&shown(&interface.name), look.accent, look.glyphs.ellipsis);
+        pen.part(42).put(addresses.next().map_or("", String::as_str), look.fg);
+        pen.put("rx ", look.dim).put(&bytes(interface.rx_bytes), look.fg);
+        pen.put("  tx ", look.dim).put(&bytes(interface.tx_bytes), look.fg);
+        for address in addresses {
+            let Some(row) = rows.next() else { return };
+            Pen::line(buf, row).skip(15).put(address, look.fg);
+        }
+    }
+}

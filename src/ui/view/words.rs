@@ -1,0 +1,106 @@
+//! Figures and states as short text with a style. Decides how things read, not where they stand.
+
+use std::time::SystemTime;
+
+use ratatui::style::Style;
+
+use crate::engine::exit::Exit;
+use crate::engine::snapshot::{Container, Limit};
+use crate::engine::state::State;
+use crate::ui::effect::{Act, STOP_GRACE};
+use crate::ui::format;
+use crate::ui::model::Model;
+use crate::widgets::look::Look;
+
+/// From this share of a limit on its percentage is bad news.
+const AT_LIMIT: f32 = 0.95;
+/// From this pressure on it is worth a warning, in percent.
+pub(super) const PRESSED: f32 = 10.0;
+
+/// Returns sign and style of a state.
+pub(super) fn state(state: State, failed: bool, look: &Look) -> (&'static str, Style) {
+    let glyphs = &look.glyphs;
+    match state {
+        State::Running | State::Thawed => (glyphs.running, look.ok),
+        State::Starting => (glyphs.starting, look.busy),
+        State::Stopping | State::Aborting => (glyphs.stopping, look.busy),
+        State::Freezing | State::Frozen => (glyphs.frozen, look.frozen),
+        State::Stopped if failed => (glyphs.failed, look.bad),
+        State::Stopped => (glyphs.stopped, look.idle),
+    }
+}
+
+/// Tells whether the last run or start of `container` failed.
+pub(super) fn failed(model: &Model, container: &Container) -> bool {
+    model.failures.contains_key(&container.name)
+        || container.last_exit.is_some_and(|it| matches!(it, Exit::Code(1..)))
+}
+
+/// Returns how long something has lasted, or a sign for unknown.
+pub(super) fn since(model: &Model, then: Option<SystemTime>, look: &Look) -> String {
+    then.map_or_else(
+        || look.glyphs.dot.to_owned(),
+        |then| format::since(then, model.now),
+    )
+}
+
+/// Returns what stands in place of the graph: work under way, a failure, the last exit.
+pub(super) fn remark(model: &Model, container: &Container, look: &Look) -> Option<(String, Style)> {
+    if let Some(job) = model.jobs.get(&container.name) {
+        let passed = model.now.duration_since(job.since).unwrap_or_default();
+        let left = STOP_GRACE.saturating_sub(passed).as_secs();
+        return match job.act {
+            Act::Stop | Act::Restart if container.state.is_active() => {
+                Some((format!("asked to halt; kill in {left}s"), look.busy))
+            }
+            Act::Kill => Some(("killing what is left".to_owned(), look.busy)),
+            Act::Start | Act::Stop | Act::Restart | Act::Destroy | Act::Create { .. } => {
+                Some((format!("{} …", job.act.verb()), look.busy))
+            }
+            Act::Freeze | Act::Thaw | Act::Set { .. } | Act::Signal { .. } => None,
+        };
+    }
+    if let Some(trouble) = &container.trouble {
+        return Some((trouble.clone(), look.warn));
+    }
+    if container.state.is_active() {
+        return None;
+    }
+    if let Some(reason) = model.failures.get(&container.name) {
+        return Some((reason.clone(), look.bad));
+    }
+    let exit = container.last_exit?;
+    Some((exit.to_string(), if failed(model, container) { look.bad } else { look.dim }))
+}
+
+/// Returns memory in use, of what limit, as `488M/512M`.
+pub(super) fn memory(container: &Container, look: &Look) -> String {
+    let used = container.counters.memory_bytes.map(format::bytes);
+    let most = match container.counters.memory_max_bytes {
+        Some(Limit::At(most)) => format::bytes(most),
+        Some(Limit::Max) => "max".to_owned(),
+        None => look.glyphs.unknown.to_owned(),
+    };
+    format!("{}/{most}", used.as_deref().unwrap_or(look.glyphs.unknown))
+}
+
+/// Returns a share of a limit as `59`, with a sign when it is close to the limit.
+pub(super) fn share(share: f32, look: &Look) -> (String, Style) {
+    let percent = (share * 100.0).round();
+    if share >= AT_LIMIT {
+        (format!("{percent}!"), look.bad)
+    } else if share >= crate::widgets::look::HI_FROM {
+        (format!("{percent} "), look.warn)
+    } else {
+        (format!("{percent} "), look.fg)
+    }
+}
+
+/// Returns a pressure as `31`.
+pub(super) fn pressure(psi: Option<f32>, look: &Look) -> (String, Style) {
+    match psi {
+        None => (look.glyphs.unknown.to_owned(), look.dim),
+        Some(it) if it >= PRESSED => (format!("{it:.0}"), look.warn),
+        Some(it) => (format!("{it:.0}"), look.fg),
+    }
+}

@@ -1,0 +1,179 @@
+//! The threads beside the screen: input, signals, sampler, events, and one for each act under
+//! way. All they tell comes as messages.
+
+use std::io;
+use std::sync::mpsc::Sender;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossterm::event::{self, Event, MouseButton, MouseEventKind};
+use regex::Regex;
+
+use super::effect::{self, Act, Effect};
+use super::message::{Done, Message};
+use super::model::KEPT;
+use super::pane::Pane;
+use super::sampling::{Order, Sampling};
+use super::terminal::{Signal, Signals};
+use crate::engine::{Engine, Name};
+
+/// How often the containers are looked at, unless the settings say otherwise.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// A shorter interval would measure wharf itself.
+const SHORTEST: Duration = Duration::from_millis(100);
+/// A longer one would make a screen that is never true.
+const LONGEST: Duration = Duration::from_secs(3600);
+/// Lines that one notch of the wheel moves.
+const NOTCH: i16 = 3;
+
+/// The threads, and the program in the pane.
+#[derive(Debug)]
+pub(super) struct Workers {
+    engine: Engine,
+    sender: Sender<Message>,
+    sampling: Sampling,
+    pane: Option<Pane>,
+}
+
+impl Workers {
+    /// Starts the threads that live as long as the screen does.
+    pub(super) fn spawn(
+        engine: &Engine,
+        sender: &Sender<Message>,
+        refresh_seconds: Option<f64>,
+    ) -> io::Result<Self> {
+        let interval = refresh_seconds.and_then(|it| Duration::try_from_secs_f64(it).ok());
+        let interval = interval.unwrap_or(INTERVAL).clamp(SHORTEST, LONGEST);
+        let signals = Signals::catch()?;
+        forward_signals(signals, sender.clone())?;
+        forward_input(sender.clone())?;
+        follow_events(engine.clone(), sender.clone())?;
+        let sampling = Sampling::spawn(engine.clone(), sender.clone(), interval)?;
+        Ok(Self { engine: engine.clone(), sender: sender.clone(), sampling, pane: None })
+    }
+
+    /// Returns the terminal of the program in the pane.
+    pub(super) const fn pane(&self) -> Option<&Pane> {
+        self.pane.as_ref()
+    }
+
+    /// Carries out an effect that is not the terminal's.
+    pub(super) fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Act { name, act } => self.act(name, act),
+            Effect::ReadLog(name) => self.read_log(name),
+            Effect::Look(look) => self.sampling.order(Order::Look(look)),
+            Effect::SampleNow => self.sampling.order(Order::Now),
+            Effect::Hold(held) => self.sampling.order(Order::Hold(held)),
+            Effect::OpenPane { args, rows, columns } => self.open_pane(&args, (rows, columns)),
+            Effect::TypeInPane(key) => _ = self.pane.as_mut().map(|it| it.press(key)),
+            Effect::PasteInPane(text) => _ = self.pane.as_mut().map(|it| it.paste(&text)),
+            Effect::ResizePane { rows, columns } => {
+                _ = self.pane.as_mut().map(|it| it.resize(rows, columns));
+            }
+            Effect::ClosePane => self.pane = None,
+            Effect::Copy(_)
+            | Effect::CaptureMouse(_)
+            | Effect::Redraw
+            | Effect::Suspend
+            | Effect::Quit => (),
+        }
+    }
+
+    fn act(&self, name: Name, act: Act) {
+        let engine = self.engine.clone();
+        let sender = self.sender.clone();
+        let begun = Instant::now();
+        let told = (name.clone(), act.clone());
+        let work = move || {
+            let outcome = effect::run(&engine, &name, &act).map_err(|it| format!("{it:#}"));
+            // The screen may be gone before its last act ends.
+            _ = sender.send(Message::Done(Done { name, act, outcome, took: begun.elapsed() }));
+        };
+        if let Err(error) = thread::Builder::new().name("act".to_owned()).spawn(work) {
+            let (name, act) = told;
+            let outcome = Err(format!("cannot {} `{name}`: no thread: {error}", act.verb()));
+            _ = self.sender.send(Message::Done(Done { name, act, outcome, took: begun.elapsed() }));
+        }
+    }
+
+    fn read_log(&self, name: Name) {
+        let engine = self.engine.clone();
+        let sender = self.sender.clone();
+        let work = move || {
+            let text = effect::read_log(&engine, &name);
+            _ = sender.send(Message::Log { name, text });
+        };
+        // Without a thread the log is read with the next sample.
+        _ = thread::Builder::new().name("log".to_owned()).spawn(work);
+    }
+
+    fn open_pane(&mut self, args: &[String], size: (u16, u16)) {
+        let sender = self.sender.clone();
+        let lxcpath = self.engine.lxcpath();
+        match Pane::open(lxcpath, args, size, move |message| sender.send(message).is_ok()) {
+            Ok(pane) => self.pane = Some(pane),
+            Err(error) => {
+                _ = self.sender.send(Message::PaneEnded(format!("cannot open it: {error}")));
+            }
+        }
+    }
+}
+
+fn forward_signals(signals: Signals, sender: Sender<Message>) -> io::Result<()> {
+    let send = move |signal| match signal {
+        Signal::Quit => sender.send(Message::Quit).is_ok(),
+        Signal::Suspend => sender.send(Message::Suspend).is_ok(),
+        Signal::Continue => sender.send(Message::Continued).is_ok(),
+        // The terminal's input tells it too.
+        Signal::Resize => true,
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(move || signals.forward(send))?;
+    Ok(())
+}
+
+fn forward_input(sender: Sender<Message>) -> io::Result<()> {
+    let work = move || {
+        while let Ok(event) = event::read() {
+            let message = match event {
+                Event::Key(key) => Message::Key(key),
+                Event::Paste(text) => Message::Paste(text),
+                Event::Resize(width, height) => Message::Resized(width, height),
+                Event::Mouse(mouse) => match mouse.kind {
+                    MouseEventKind::Down(MouseButton::Left) => {
+                        Message::Click(mouse.column, mouse.row)
+                    }
+                    MouseEventKind::ScrollUp => Message::Wheel(-NOTCH),
+                    MouseEventKind::ScrollDown => Message::Wheel(NOTCH),
+                    _ => continue,
+                },
+                Event::FocusGained | Event::FocusLost => continue,
+            };
+            if sender.send(message).is_err() {
+                return;
+            }
+        }
+        // The terminal is gone, and with it everyone who could look.
+        _ = sender.send(Message::Quit);
+    };
+    thread::Builder::new().name("input".to_owned()).spawn(work)?;
+    Ok(())
+}
+
+fn follow_events(engine: Engine, sender: Sender<Message>) -> io::Result<()> {
+    let work = move || {
+        for event in engine.recent_events(KEPT) {
+            if sender.send(Message::Happened(event)).is_err() {
+                return;
+            }
+        }
+        let Ok(every) = Regex::new(".*") else { return };
+        let mut each = |event: Option<&crate::engine::event::Event>| {
+            event.is_none_or(|it| sender.send(Message::Happened(it.clone())).is_ok())
+        };
+        // Without events the screen still samples; that they are missing is no news to act on.
+        _ = engine.monitor(&every, &mut each);
+    };
+    thread::Builder::new().name("events".to_owned()).spawn(work)?;
+    Ok(())
+}
