@@ -24,11 +24,12 @@ pub(super) fn pane(model: &Model, tab: Tab, look: &Look, (area, buf): (Rect, &mu
     let foot = format!("{}/{count}", (first + rows).min(count));
     let follows = matches!(tab, Tab::Log | Tab::Events) && screen.follow;
     let right = if follows { format!("follow {}", look.glyphs.down) } else { String::new() };
+    let left = [(tab.title(), look.accent)];
     let frame = Frame {
         right: &[(right.as_str(), look.dim)],
         foot: if count > rows { &[(foot.as_str(), look.dim)] } else { &[] },
         focused: screen.focus == tab,
-        ..Frame::titled(look, &[(tab.title(), look.accent)])
+        ..Frame::titled(look, &left)
     };
     let inner = frame.render(area, buf);
     if count == 0 {
