@@ -10,7 +10,7 @@ mod session;
 mod verbs;
 
 use std::ffi::OsString;
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::ArgMatches;
@@ -54,9 +54,13 @@ fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-/// Prints the help until there is a screen to open.
+/// Opens the screen, or prints the help where there is no terminal for it.
 fn screen(session: &mut Session<'_>) -> anyhow::Result<ExitCode> {
-    write!(session.out, "{}", args::command().render_help())?;
+    if io::stdin().is_terminal() && io::stdout().is_terminal() {
+        crate::ui::run(&session.engine)?;
+    } else {
+        write!(session.out, "{}", args::command().render_help())?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

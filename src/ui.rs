@@ -1,21 +1,21 @@
 //! The screen: a model, the messages that change it, and a pure view of it. This file is the
 //! shell around them: threads, one channel, and a draw after each drained batch.
 
-mod allowed;
+pub mod allowed;
 pub mod effect;
 pub mod format;
 pub mod keymap;
-mod layout;
+pub mod layout;
 pub mod message;
 pub mod model;
 pub mod pane;
 mod sampling;
 pub mod settings;
 pub mod terminal;
-mod texts;
+pub mod texts;
 pub mod theme;
 pub mod update;
-mod value;
+pub mod value;
 pub mod view;
 mod workers;
 

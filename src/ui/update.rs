@@ -8,9 +8,9 @@ mod list;
 mod overlay;
 mod pane;
 mod sampled;
-mod typing;
 #[cfg(test)]
 pub(super) mod tests;
+mod typing;
 
 pub use overlay::found;
 

@@ -11,10 +11,10 @@ mod narrow;
 mod overlay;
 mod processes;
 mod status;
-mod text;
-mod words;
 #[cfg(test)]
 mod tests;
+mod text;
+mod words;
 
 use ratatui::buffer::Buffer;
 

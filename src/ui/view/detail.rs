@@ -78,7 +78,8 @@ fn about(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
 
 fn tabs(model: &Model, screen: &DetailScreen, look: &Look, pen: &mut Pen<'_>) {
     let compact = model.size.0 < layout::MIDDLE;
-    let running = model.pane.as_ref().is_some_and(|it| it.name == screen.name && it.ended.is_none());
+    let running =
+        model.pane.as_ref().is_some_and(|it| it.name == screen.name && it.ended.is_none());
     pen.skip(1);
     for (tab, number) in Tab::ALL.into_iter().zip(1..) {
         let active = tab == screen.tab;

@@ -68,10 +68,14 @@ fn owner(model: &Model) -> Option<&'static str> {
         return Some("↵ does it  ↑↓ choose  Esc back");
     }
     if model.pane.as_ref().is_some_and(|it| it.typing) && model.detail.is_some() {
-        return Some("keys go to the container   C-] c leaves the pane  C-] z full screen  C-] q closes");
+        return Some(
+            "keys go to the container   C-] c leaves the pane  C-] z full screen  C-] q closes",
+        );
     }
     if model.list.filtering && model.detail.is_none() {
-        return Some("text  ~regex  !not  state:frozen  mem:>80%  cpu:>50  pids:>9   ↵ keep  Esc clear");
+        return Some(
+            "text  ~regex  !not  state:frozen  mem:>80%  cpu:>50  pids:>9   ↵ keep  Esc clear",
+        );
     }
     let editing = model.detail.as_ref().is_some_and(|it| it.cgroup.edit.is_some());
     editing.then_some("↵ write  Esc keep the old value  C-u clear")

@@ -144,12 +144,7 @@ fn psi_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
     pen.put("   % of the last 10 s", look.dim);
 }
 
-fn cpu_graph(
-    model: &Model,
-    container: &Container,
-    look: &Look,
-    (area, buf): (Rect, &mut Buffer),
-) {
+fn cpu_graph(model: &Model, container: &Container, look: &Look, (area, buf): (Rect, &mut Buffer)) {
     let Some(history) = model.histories.get(&container.name) else { return };
     let most = cpu_scale(container, history);
     let values = history.cpu(model.now, usize::from(area.width) * 2);

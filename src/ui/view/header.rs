@@ -81,10 +81,8 @@ fn host(host: &Host, look: &Look) -> Group {
         None => "no cgroups",
     };
     let access = if host.limits.is_empty() { ("rw", look.ok) } else { ("ro", look.bad) };
-    let pieces = vec![
-        (format!("{} {layout} ", host.hostname), look.dim),
-        (access.0.to_owned(), access.1),
-    ];
+    let pieces =
+        vec![(format!("{} {layout} ", host.hostname), look.dim), (access.0.to_owned(), access.1)];
     Group { drop: 3, pieces }
 }
 

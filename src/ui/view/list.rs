@@ -138,18 +138,16 @@ fn frame(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) -> Rect {
         right.push((&marks, look.mark));
     }
     if close > 0 {
-        right.extend([(if right.is_empty() { "" } else { "   " }, look.fg), (&close_words, look.warn)]);
+        right.extend([
+            (if right.is_empty() { "" } else { "   " }, look.fg),
+            (&close_words, look.warn),
+        ]);
     }
     let at = (model.list.row + 1).min(model.list.order.len());
     let foot = format!("{} {at}/{}", look.glyphs.updown, model.list.order.len());
-    let inner = Frame {
-        look,
-        left: &left,
-        right: &right,
-        foot: &[(&foot, look.dim)],
-        focused: false,
-    }
-    .render(area, buf);
+    let inner =
+        Frame { look, left: &left, right: &right, foot: &[(&foot, look.dim)], focused: false }
+            .render(area, buf);
     if model.list.filtering {
         let x = area.x + 20 + count.len() as u16;
         let mut pen = Pen::new(buf, x, area.y, area.width.saturating_sub(x - area.x + 2).min(40));
@@ -234,7 +232,8 @@ fn graph(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
         pen.clip(&text, style, look.glyphs.ellipsis);
         return;
     }
-    let Some(history) = model.histories.get(&container.name).filter(|_| container.state.is_active())
+    let Some(history) =
+        model.histories.get(&container.name).filter(|_| container.state.is_active())
     else {
         return;
     };

@@ -68,10 +68,10 @@ fn figures(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>)
     if !container.state.is_active() {
         return;
     }
-    let cpu = container.counters.cpu_percent.map_or_else(
-        || look.glyphs.unknown.to_owned(),
-        |it| format!("{it:.1}%"),
-    );
+    let cpu = container
+        .counters
+        .cpu_percent
+        .map_or_else(|| look.glyphs.unknown.to_owned(), |it| format!("{it:.1}%"));
     pen.put("cpu ", look.dim).put(&cpu, look.fg).put("  mem ", look.dim);
     pen.put(&words::memory(container, look), look.fg).skip(1);
     if let Some(share) = memory_share(container) {

@@ -10,10 +10,10 @@ use crate::command::action::Command;
 use crate::engine::process::Process;
 use crate::engine::shown::shown;
 use crate::ui::effect::Act;
-use crate::ui::{format, keymap};
 use crate::ui::model::overlay::{Find, FindKind, Overlay, SIGNALS};
 use crate::ui::model::{Entry, Model};
 use crate::ui::update::found;
+use crate::ui::{format, keymap};
 use crate::widgets::field::Input;
 use crate::widgets::frame::Frame;
 use crate::widgets::list;
@@ -209,10 +209,6 @@ fn layer(look: &Look, (title, right): (&str, &str), height: usize, buf: &mut Buf
     place.width = width;
     clear(buf, place, look.fg);
     let left = [(title, look.accent)];
-    let frame = Frame {
-        right: &[(right, look.dim)],
-        focused: true,
-        ..Frame::titled(look, &left)
-    };
+    let frame = Frame { right: &[(right, look.dim)], focused: true, ..Frame::titled(look, &left) };
     frame.render(place, buf)
 }

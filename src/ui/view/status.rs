@@ -30,8 +30,7 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         let count = format!(" journal {}", model.journal.len());
         let undo: &[Piece<'_>] = &[("z", look.key), (" undo  ", look.dim)];
         let journal: &[Piece<'_>] = &[("J", look.key), (&count, look.dim)];
-        let hints =
-            if model.undo.is_empty() { journal.to_vec() } else { [undo, journal].concat() };
+        let hints = if model.undo.is_empty() { journal.to_vec() } else { [undo, journal].concat() };
         let glyph = (glyph, style);
         Toast { look, glyph, text: &text, style: look.fg, hints: &hints }.render(area, buf);
         return;
@@ -40,9 +39,10 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         marks(model, look, &mut Pen::line(buf, area));
         return;
     }
-    let trouble = model.snapshot.as_ref().and_then(|it| {
-        it.trouble.as_ref().or_else(|| it.host.limits.first())
-    });
+    let trouble = model
+        .snapshot
+        .as_ref()
+        .and_then(|it| it.trouble.as_ref().or_else(|| it.host.limits.first()));
     if let Some(trouble) = trouble {
         let glyph = (look.glyphs.warn, look.warn);
         Toast { look, glyph, text: trouble, style: look.dim, hints: &[] }.render(area, buf);

@@ -109,7 +109,9 @@ fn nothing(model: &Model, tab: Tab, look: &Look, pen: &mut Pen<'_>) {
         (Tab::Log, _) => "the console has said nothing yet",
         (Tab::Events, _) => "nothing has happened yet",
         (Tab::Config, _) => "no configuration file",
-        (Tab::Network, _) => "no interfaces of its own: it shares the host's network, or is stopped",
+        (Tab::Network, _) => {
+            "no interfaces of its own: it shares the host's network, or is stopped"
+        }
         (Tab::Mounts, _) => "no mounts of its own, or it is stopped",
         _ => "",
     };

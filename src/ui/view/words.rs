@@ -38,10 +38,7 @@ pub(super) fn failed(model: &Model, container: &Container) -> bool {
 
 /// Returns how long something has lasted, or a sign for unknown.
 pub(super) fn since(model: &Model, then: Option<SystemTime>, look: &Look) -> String {
-    then.map_or_else(
-        || look.glyphs.dot.to_owned(),
-        |then| format::since(then, model.now),
-    )
+    then.map_or_else(|| look.glyphs.dot.to_owned(), |then| format::since(then, model.now))
 }
 
 /// Returns what stands in place of the graph: work under way, a failure, the last exit.
