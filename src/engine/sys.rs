@@ -343,6 +343,7 @@ pub fn setns(pidfd: BorrowedFd<'_>, flags: i32) -> nix::Result<()> {
     Errno::result(result).map(drop)
 }
 
+
 /// Receives up to `buffer` bytes and at most `MAX_FDS` descriptors; more of them are closed.
 pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> nix::Result<(usize, Vec<OwnedFd>)> {
     use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
@@ -360,4 +361,40 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> nix::Result<(usize,
         }
     }
     Ok((message.bytes, fds))
+}
+
+/// Closes every descriptor from `first` on.
+pub fn close_from(first: u32) {
+    // SAFETY: integers only. The caller owns none of the descriptors any more.
+    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+}
+
+/// Waits for any signal that is blocked and takes it.
+pub fn wait_signal() -> i32 {
+    let all = nix::sys::signal::SigSet::all();
+    // SAFETY: the set is initialised; a null siginfo is allowed.
+    unsafe { libc::sigwaitinfo(all.as_ref(), std::ptr::null_mut()) }
+}
+
+/// Takes one ended child without waiting: its pid and wait status.
+pub fn wait_any() -> nix::Result<Option<(i32, i32)>> {
+    let mut status = 0;
+    // SAFETY: waitpid writes the status.
+    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+    Errno::result(pid).map(|pid| (pid > 0).then_some((pid, status)))
+}
+
+/// Tells whether this process has no child left, ended or not.
+pub fn has_no_children() -> bool {
+    let no_info = std::ptr::null_mut();
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: a null siginfo is allowed on Linux.
+    let result = unsafe { libc::waitid(libc::P_ALL, 0, no_info, flags) };
+    Errno::result(result) == Err(Errno::ECHILD)
+}
+
+/// Sends `signal` to the process `pid`, or to every one this process may signal for -1.
+pub fn kill(pid: i32, signal: i32) -> nix::Result<()> {
+    // SAFETY: integers only.
+    Errno::result(unsafe { libc::kill(pid, signal) }).map(drop)
 }

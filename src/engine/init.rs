@@ -1,0 +1,53 @@
+//! Pid 1 of an application container: reaps, forwards signals, keeps the command's exit code.
+//! It holds no descriptor and allocates nothing.
+
+use nix::errno::Errno;
+
+use super::exit::Exit;
+use super::sys;
+
+/// Exit code when init itself could not go on.
+pub(super) const FAILED: i32 = 125;
+
+/// Blocks every signal, so that none is lost before [`run`] waits for them.
+pub(super) fn hold_signals() -> nix::Result<()> {
+    nix::sys::signal::SigSet::all().thread_block()
+}
+
+/// Lives until the last process of the container has ended, then ends as `command` did.
+pub(super) fn run(command: i32) -> ! {
+    sys::close_from(0);
+    let mut code = FAILED;
+    loop {
+        match sys::wait_signal() {
+            libc::SIGCHLD => {
+                code = reap_all(command).unwrap_or(code);
+                if sys::has_no_children() {
+                    sys::exit_now(code);
+                }
+            }
+            // What asks a system to go down asks everything in the container to end.
+            libc::SIGPWR | libc::SIGTERM => forward(-1, libc::SIGTERM),
+            signal => forward(command, signal),
+        }
+    }
+}
+
+/// Takes every ended child; returns the exit code of `command` if it is among them.
+fn reap_all(command: i32) -> Option<i32> {
+    let mut code = None;
+    loop {
+        match sys::wait_any() {
+            Ok(Some((pid, status))) if pid == command => {
+                code = Some(i32::from(Exit::from_wait_status(status).shell_code()));
+            }
+            Ok(Some(_)) | Err(Errno::EINTR) => (),
+            Ok(None) | Err(_) => return code,
+        }
+    }
+}
+
+fn forward(to: i32, signal: i32) {
+    // The receiver may have ended meanwhile.
+    _ = sys::kill(to, signal);
+}

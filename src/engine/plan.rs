@@ -1,0 +1,376 @@
+//! Turns a [`Spec`] into the ordered list of steps that start it. Pure: it touches no file and
+//! makes no system call, and whatever can fail by configuration fails here.
+//!
+//! A step prints itself, so that log, dry run, error and test share one text.
+
+mod mounts;
+
+use std::ffi::{CString, NulError};
+use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
+
+use super::spec::{At, AutoMode, Capabilities, Mount, Network, Place, Spec};
+pub use mounts::{MountStep, Source};
+
+/// How many terminals fit into the one message that carries them to the supervisor.
+pub const MAX_TTYS: u32 = 200;
+/// LXC's limit of a container's devpts when none is configured.
+const DEFAULT_PTY_MAX: u32 = 1024;
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// More than any kernel has; dropping one that does not exist is no error.
+const CAPABILITIES: u8 = 64;
+
+/// One thing the new process does to itself before it becomes the container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    DieWithSupervisor,
+    JoinCgroups,
+    OwnCgroupNamespace,
+    SlaveMounts,
+    Root { dir: Option<CString>, place: Option<Place> },
+    Dev { inodes: CString },
+    Pts { max: CString },
+    Console,
+    Ttys { count: u32 },
+    Proc { mode: AutoMode },
+    Sys { mode: AutoMode },
+    Mount(MountStep),
+    Loopback,
+    Hostname { name: String },
+    Pivot,
+    HandOver,
+    Keyring,
+    Bounding { drop: Vec<u8> },
+    BecomeInit { mask: u64 },
+    Session,
+    Identity { uid: u32, gid: u32 },
+    LimitCapabilities { mask: u64 },
+    NoNewPrivs,
+    WorkDir { dir: CString },
+    Exec(Program),
+}
+
+/// A program ready for execve(2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// The paths to try, in order.
+    pub paths: Vec<CString>,
+    pub argv: Vec<CString>,
+    pub environment: Vec<CString>,
+}
+
+/// What runs as pid 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// The command itself, as `start` has it.
+    System,
+    /// Our init, with the command as pid 2, as `execute` has it.
+    Application,
+}
+
+/// Why a [`Spec`] cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    #[error("no command to run")]
+    NoCommand,
+    #[error("{what} contains a NUL byte")]
+    Nul { what: String, source: NulError },
+    #[error("lxc.tty.max = {0} is more than {MAX_TTYS}")]
+    TooManyTtys(u32),
+}
+
+/// Lists the steps that start `spec`, in the order the kernel needs them. `term` is the TERM of
+/// the terminal that the console will be shown on, if it is known already.
+pub fn start(spec: &Spec, payload: Payload, term: Option<&str>) -> Result<Vec<Step>, PlanError> {
+    let mut steps = vec![
+        Step::DieWithSupervisor,
+        Step::JoinCgroups,
+        Step::OwnCgroupNamespace,
+        Step::SlaveMounts,
+    ];
+    file_systems(spec, payload, &mut steps)?;
+    if spec.network == Network::Empty {
+        steps.push(Step::Loopback);
+    }
+    if let Some(name) = &spec.hostname {
+        steps.push(Step::Hostname { name: name.clone() });
+    }
+    if spec.rootfs.is_some() {
+        steps.push(Step::Pivot);
+    }
+    steps.extend([Step::HandOver, Step::Keyring]);
+    become_payload(spec, payload, term, &mut steps)?;
+    Ok(steps)
+}
+
+fn file_systems(spec: &Spec, payload: Payload, steps: &mut Vec<Step>) -> Result<(), PlanError> {
+    if spec.tty_max > MAX_TTYS {
+        return Err(PlanError::TooManyTtys(spec.tty_max));
+    }
+    let (dir, place) = match &spec.rootfs {
+        None => (None, None),
+        Some(At { value, place }) => {
+            let dir = cstring("lxc.rootfs.path", value.as_os_str().as_bytes())?;
+            (Some(dir), place.clone())
+        }
+    };
+    steps.push(Step::Root { dir, place });
+    let inodes = 64 + spec.tty_max + spec.mounts.len() as u32;
+    steps.push(Step::Dev { inodes: number(inodes)? });
+    let max = if spec.pty_max == 0 { DEFAULT_PTY_MAX } else { spec.pty_max };
+    steps.push(Step::Pts { max: number(max)? });
+    if !spec.console.off {
+        steps.push(Step::Console);
+    }
+    if spec.tty_max > 0 {
+        steps.push(Step::Ttys { count: spec.tty_max });
+    }
+    let own_init = (payload == Payload::Application).then_some(AutoMode::Mixed);
+    if let Some(mode) = spec.auto.proc.or(own_init) {
+        steps.push(Step::Proc { mode });
+    }
+    if let Some(mode) = spec.auto.sys {
+        steps.push(Step::Sys { mode });
+    }
+    for mount in &spec.mounts {
+        steps.push(mount_step(mount)?);
+    }
+    Ok(())
+}
+
+fn mount_step(mount: &At<Mount>) -> Result<Step, PlanError> {
+    MountStep::new(&mount.value, mount.place.clone()).map(Step::Mount)
+}
+
+fn become_payload(
+    spec: &Spec,
+    payload: Payload,
+    term: Option<&str>,
+    steps: &mut Vec<Step>,
+) -> Result<(), PlanError> {
+    let mask = kept(&spec.capabilities);
+    let drop = (0..CAPABILITIES).filter(|it| mask & (1 << it) == 0).collect();
+    steps.push(Step::Bounding { drop });
+    if spec.no_new_privs {
+        steps.push(Step::NoNewPrivs);
+    }
+    if payload == Payload::Application {
+        steps.push(Step::BecomeInit { mask });
+    }
+    steps.push(Step::Session);
+    steps.push(Step::Identity { uid: spec.init.uid, gid: spec.init.gid });
+    steps.push(Step::LimitCapabilities { mask });
+    if payload == Payload::System {
+        // Changing identity clears the parent-death signal.
+        steps.push(Step::DieWithSupervisor);
+    }
+    steps.push(Step::WorkDir {
+        dir: cstring("lxc.init.cwd", spec.init.cwd.as_os_str().as_bytes())?,
+    });
+    let environment = environment(&spec.environment, spec.init.uid, term);
+    steps.push(Step::Exec(Program::new(&spec.init.argv, &environment)?));
+    Ok(())
+}
+
+/// Returns the capabilities that stay, as a bit mask.
+pub fn kept(capabilities: &Capabilities) -> u64 {
+    let bits = |list: &[u8]| {
+        list.iter().fold(0, |mask, it| mask | 1_u64.checked_shl(u32::from(*it)).unwrap_or(0))
+    };
+    match capabilities {
+        Capabilities::Drop(list) => !bits(list),
+        Capabilities::Keep(list) => bits(list),
+    }
+}
+
+/// Returns the variables a process of a container starts with: `configured` over the defaults.
+pub fn environment(
+    configured: &[(String, String)],
+    uid: u32,
+    term: Option<&str>,
+) -> Vec<(String, String)> {
+    let home = if uid == 0 { "/root" } else { "/" };
+    let defaults = [
+        ("container", "lxc"),
+        ("PATH", DEFAULT_PATH),
+        ("HOME", home),
+        ("TERM", term.unwrap_or("linux")),
+    ];
+    let mut all: Vec<(String, String)> = defaults
+        .into_iter()
+        .filter(|(key, _)| !configured.iter().any(|(other, _)| other == key))
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+    all.extend(configured.iter().cloned());
+    all
+}
+
+impl Program {
+    /// Prepares `argv`; a name without a slash is looked for along the PATH of `environment`.
+    pub fn new(argv: &[String], environment: &[(String, String)]) -> Result<Self, PlanError> {
+        let name = argv.first().filter(|it| !it.is_empty()).ok_or(PlanError::NoCommand)?;
+        let paths = if name.contains('/') {
+            vec![cstring("the command", name.as_bytes())?]
+        } else {
+            let path = environment.iter().find(|(key, _)| key == "PATH");
+            path.map_or(DEFAULT_PATH, |(_, value)| value)
+                .split(':')
+                .map(|dir| if dir.is_empty() { "." } else { dir })
+                .map(|dir| cstring("the command", format!("{dir}/{name}").as_bytes()))
+                .collect::<Result<_, _>>()?
+        };
+        Ok(Self {
+            paths,
+            argv: argv
+                .iter()
+                .map(|it| cstring("the command", it.as_bytes()))
+                .collect::<Result<_, _>>()?,
+            environment: environment
+                .iter()
+                .map(|(key, value)| cstring(key, format!("{key}={value}").as_bytes()))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn number(value: u32) -> Result<CString, PlanError> {
+    cstring("a number", value.to_string().as_bytes())
+}
+
+fn cstring(what: &str, bytes: &[u8]) -> Result<CString, PlanError> {
+    CString::new(bytes).map_err(|source| PlanError::Nul { what: what.to_owned(), source })
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DieWithSupervisor => write!(f, "tie init's life to the supervisor's"),
+            Self::JoinCgroups => write!(f, "join the cgroups"),
+            Self::OwnCgroupNamespace => write!(f, "make a cgroup namespace"),
+            Self::SlaveMounts => write!(f, "keep mounts from the host"),
+            Self::Root { dir: None, .. } => write!(f, "share the host's root"),
+            Self::Root { dir: Some(dir), .. } => {
+                write!(f, "lxc.rootfs.path {}", dir.to_string_lossy())
+            }
+            Self::Dev { .. } => write!(f, "make /dev"),
+            Self::Pts { .. } => write!(f, "mount devpts on /dev/pts"),
+            Self::Console => write!(f, "make /dev/console"),
+            Self::Ttys { count } => write!(f, "make /dev/tty1 to /dev/tty{count}"),
+            Self::Proc { .. } => write!(f, "mount proc on /proc"),
+            Self::Sys { .. } => write!(f, "mount sysfs on /sys"),
+            Self::Mount(mount) => mount.fmt(f),
+            Self::Loopback => write!(f, "bring the loopback interface up"),
+            Self::Hostname { name } => write!(f, "set the host name to {name}"),
+            Self::Pivot => write!(f, "pivot to the container's root"),
+            Self::HandOver => write!(f, "hand the terminals to the supervisor"),
+            Self::Keyring => write!(f, "make a session keyring"),
+            Self::Bounding { .. } => write!(f, "drop capabilities"),
+            Self::BecomeInit { .. } => write!(f, "become init"),
+            Self::Session => write!(f, "open a session on the console"),
+            Self::Identity { uid, gid } => write!(f, "become uid {uid}, gid {gid}"),
+            Self::LimitCapabilities { .. } => write!(f, "limit capabilities"),
+            Self::NoNewPrivs => write!(f, "set no_new_privs"),
+            Self::WorkDir { dir } => write!(f, "enter {}", dir.to_string_lossy()),
+            Self::Exec(program) => {
+                let name = program.argv.first().map(|it| it.to_string_lossy());
+                write!(f, "exec {}", name.unwrap_or_default())
+            }
+        }
+    }
+}
+
+impl Step {
+    /// Returns where the operator asked for this step, if in a file.
+    pub const fn place(&self) -> Option<&Place> {
+        if let Self::Root { place, .. } | Self::Mount(MountStep { place, .. }) = self {
+            place.as_ref()
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::super::spec::{AutoMounts, ConsoleSpec, Init, Signals};
+    use super::*;
+
+    fn spec(rootfs: Option<&str>) -> Spec {
+        Spec {
+            name: "web".parse().unwrap(),
+            lxcpath: PathBuf::from("/var/lib/lxc"),
+            hostname: Some("web".to_owned()),
+            rootfs: rootfs.map(|it| At { value: it.into(), place: None }),
+            mounts: Vec::new(),
+            auto: AutoMounts::default(),
+            cgroup_v1: Vec::new(),
+            cgroup_v2: Vec::new(),
+            init: Init { argv: vec!["true".to_owned()], cwd: "/".into(), uid: 0, gid: 0 },
+            tty_max: 0,
+            pty_max: 0,
+            console: ConsoleSpec::default(),
+            network: Network::Empty,
+            capabilities: Capabilities::Keep(vec![0, 1]),
+            no_new_privs: true,
+            environment: vec![("PATH".to_owned(), "/bin:/opt".to_owned())],
+            signals: Signals { halt: None, reboot: 2, stop: 9 },
+        }
+    }
+
+    fn texts(spec: &Spec, payload: Payload) -> Vec<String> {
+        start(spec, payload, None).unwrap().iter().map(Step::to_string).collect()
+    }
+
+    fn position(texts: &[String], text: &str) -> usize {
+        texts.iter().position(|it| it == text).unwrap_or_else(|| panic!("no step {text:?}"))
+    }
+
+    #[test]
+    fn a_shared_root_is_never_pivoted_away() {
+        assert!(!texts(&spec(None), Payload::System).contains(&Step::Pivot.to_string()));
+        let texts = texts(&spec(Some("/srv/web")), Payload::System);
+        assert!(position(&texts, "lxc.rootfs.path /srv/web") < position(&texts, "make /dev"));
+        assert!(position(&texts, "make /dev") < position(&texts, &Step::Pivot.to_string()));
+    }
+
+    #[test]
+    fn only_execute_brings_an_init_and_proc() {
+        let system = texts(&spec(None), Payload::System);
+        assert!(!system.contains(&"become init".to_owned()));
+        assert!(!system.contains(&"mount proc on /proc".to_owned()));
+        let application = texts(&spec(None), Payload::Application);
+        assert!(position(&application, "become init") < position(&application, "exec true"));
+        position(&application, "mount proc on /proc");
+    }
+
+    #[test]
+    fn privileges_go_before_the_program_and_the_program_comes_last() {
+        let texts = texts(&spec(None), Payload::System);
+        assert!(position(&texts, "drop capabilities") < position(&texts, "become uid 0, gid 0"));
+        assert_eq!(texts.last().unwrap(), "exec true");
+    }
+
+    #[test]
+    fn a_program_is_looked_for_along_the_containers_path() {
+        let steps = start(&spec(None), Payload::System, None).unwrap();
+        let Some(Step::Exec(program)) = steps.last() else { panic!("no program") };
+        assert_eq!(program.paths, [c"/bin/true".to_owned(), c"/opt/true".to_owned()]);
+        assert!(program.environment.contains(&c"container=lxc".to_owned()));
+        assert!(program.environment.contains(&c"PATH=/bin:/opt".to_owned()));
+    }
+
+    #[test]
+    fn kept_and_dropped_capabilities_make_masks() {
+        assert_eq!(kept(&Capabilities::Keep(vec![0, 5])), 0b10_0001);
+        assert_eq!(kept(&Capabilities::Drop(vec![0])), !1);
+    }
+
+    #[test]
+    fn an_empty_command_never_reaches_the_kernel() {
+        let mut spec = spec(None);
+        spec.init.argv.clear();
+        assert!(matches!(start(&spec, Payload::System, None), Err(PlanError::NoCommand)));
+    }
+}
