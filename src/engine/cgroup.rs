@@ -1,4 +1,28 @@
 //! Control groups: where they are mounted, and one container's group in each hierarchy.
+//!
+//! The same calls serve v1, v2 and hybrid hosts. No process is ever moved by its pid: whoever
+//! joins writes itself in, or is cloned into the group, which is what the kernel does cheaply.
+
+mod control;
+mod create;
+mod devices;
+mod entry;
+mod error;
+mod freeze;
+mod hierarchy;
+mod kill;
+mod patience;
+mod settings;
+mod size;
+mod values;
+mod words;
+
+use std::path::{Path, PathBuf};
+
+pub use devices::{Access, DeviceRule, DeviceRules};
+pub use entry::Entry;
+pub use error::CgroupError;
+pub use hierarchy::{Hierarchies, Hierarchy, Version};
 
 /// Which cgroup versions the host mounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -7,4 +31,71 @@ pub enum Layout {
     V1,
     V2,
     Hybrid,
+}
+
+/// One container's group in every hierarchy that has it.
+#[derive(Clone, Debug)]
+pub struct Cgroup {
+    /// Relative to the root of the hierarchies, such as `/lxc.payload.web`.
+    path: String,
+    /// v1 first, as in [`Hierarchies`].
+    groups: Vec<Group>,
+}
+
+/// The group in one hierarchy.
+#[derive(Clone, Debug)]
+struct Group {
+    hierarchy: Hierarchy,
+    dir: PathBuf,
+}
+
+impl Cgroup {
+    /// Takes the group at `path` in every hierarchy where it exists. Makes nothing.
+    pub fn open(hierarchies: &Hierarchies, path: &str) -> Self {
+        let below = path.trim_start_matches('/');
+        let groups = hierarchies.iter().filter_map(|hierarchy| {
+            let dir = located(hierarchy, below)?;
+            Some(Group { hierarchy: hierarchy.clone(), dir })
+        });
+        Self { path: format!("/{below}"), groups: groups.collect() }
+    }
+
+    /// Returns the path below the hierarchies' root, such as `/lxc.payload.web`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Returns the group's directories, v1 first.
+    pub fn dirs(&self) -> Vec<PathBuf> {
+        self.groups.iter().map(|it| it.dir.clone()).collect()
+    }
+
+    /// Returns the directory that holds `file`, in the hierarchy of its controller if possible.
+    fn dir_of(&self, file: &str) -> Option<&Path> {
+        let controller = hierarchy::controller_of(file);
+        let owners = self.groups.iter().filter(|it| it.hierarchy.controls(controller));
+        let mut dirs = owners.chain(self.unified()).chain(&self.groups).map(|it| it.dir.as_path());
+        dirs.find(|it| it.join(file).exists())
+    }
+
+    /// Returns the group in the unified hierarchy.
+    fn unified(&self) -> Option<&Group> {
+        self.groups.iter().find(|it| it.hierarchy.version == Version::V2)
+    }
+
+    /// Returns the v1 group of `controller`.
+    fn v1(&self, controller: &str) -> Option<&Group> {
+        let mut groups = self.groups.iter();
+        groups.find(|it| it.hierarchy.version == Version::V1 && it.hierarchy.controls(controller))
+    }
+}
+
+/// Finds the group in one hierarchy: below its root, or below an unprivileged caller's own group.
+fn located(hierarchy: &Hierarchy, below: &str) -> Option<PathBuf> {
+    let exact = hierarchy.mount.join(below);
+    if below.is_empty() || below.split('/').any(|it| it == "..") {
+        return None;
+    }
+    let own = Path::new(below).file_name().map(|it| hierarchy.base.join(it));
+    [Some(exact), own].into_iter().flatten().find(|it| it.is_dir())
 }

@@ -4,6 +4,8 @@
 //! mount_setattr(2), close_range(2), keyctl(2), capset(2), tty_ioctl(4).
 #![allow(unsafe_code, reason = "raw system calls have no safe form")]
 
+pub mod bpf;
+
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 

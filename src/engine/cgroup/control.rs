@@ -1,0 +1,56 @@
+//! The part of the control plane that cgroups-rs carries: filling a cpuset, reading a limit into
+//! a type, and clearing away a dead tree.
+//!
+//! Its controllers are pointed at directories that our own discovery found. Attaching, freezing
+//! and sampling stay ours: the crate moves by pid, does not wait, and opens each file anew.
+
+use std::io;
+use std::path::Path;
+
+use cgroups_rs::fs::Controller as _;
+use cgroups_rs::fs::cpuset::CpuSetController;
+use cgroups_rs::fs::error::Error;
+use cgroups_rs::fs::systemd::SystemdController;
+use cgroups_rs::fs::{MaxValue, parse_max_value};
+
+/// Copies `cpuset.cpus` and `cpuset.mems` down to the fresh v1 group `dir` from its nearest
+/// ancestor that has some. Without them no process can join.
+pub(super) fn fill_cpuset(dir: &Path, mount: &Path) -> io::Result<()> {
+    let cpuset = CpuSetController::new(dir.to_path_buf(), mount.to_path_buf(), false);
+    // The directory exists; this runs the crate's hook that fills a new group.
+    cpuset.create().map_err(plain)?;
+    // The hook only logs its failures, so look.
+    let empty = ["cpuset.cpus", "cpuset.mems"]
+        .into_iter()
+        .find(|file| std::fs::read_to_string(dir.join(file)).is_ok_and(|it| it.trim().is_empty()));
+    match empty {
+        None => Ok(()),
+        Some(file) => Err(io::Error::other(format!("{file} stays empty, so nothing can join"))),
+    }
+}
+
+/// Removes the dead group `dir` and the groups below it, trying again for a tenth of a second.
+pub(super) fn clear(dir: &Path, mount: &Path) -> io::Result<()> {
+    // Any of the crate's controllers would do: removal only looks at directories.
+    SystemdController::new(dir.to_path_buf(), mount.to_path_buf(), false).delete().map_err(plain)
+}
+
+/// A limit as the crate reads it: `max`, or a number; none is neither. LXC's -1 means `max`.
+pub(super) fn limit(text: &str) -> Option<MaxValue> {
+    match parse_max_value(text).ok()? {
+        MaxValue::Value(-1) => Some(MaxValue::Max),
+        other @ (MaxValue::Max | MaxValue::Value(_)) => Some(other),
+    }
+}
+
+/// Keeps the kernel's errno, which the crate carries as a cause.
+fn plain(error: Error) -> io::Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(it) = cause {
+        if let Some(errno) = it.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {
+            return io::Error::from_raw_os_error(errno);
+        }
+        cause = it.source();
+    }
+    io::Error::other(error.to_string())
+}

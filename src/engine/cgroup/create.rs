@@ -1,0 +1,202 @@
+//! Making and removing a container's groups, in every hierarchy or in none.
+
+use std::fs::{DirBuilder, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::hierarchy::words_of;
+use super::kill::pids_below;
+use super::patience::Patience;
+use super::{Cgroup, CgroupError, Group, Hierarchies, Hierarchy, Version, control};
+
+/// LXC's highest suffix for a name that is taken.
+const LAST_SUFFIX: u16 = 999;
+/// How long dying processes may keep a group busy before its removal counts as failed.
+const REAPING: Duration = Duration::from_secs(5);
+const MODE: u32 = 0o755;
+
+impl Cgroup {
+    /// Makes the group `name` (such as `lxc.payload.web`) in every hierarchy, or in none.
+    ///
+    /// A dead group of that name is removed first; while a live one has it, `-1` to `-999` is
+    /// added, as LXC does. Hierarchies that this process may not write are left out.
+    pub fn create(hierarchies: &Hierarchies, name: &str) -> Result<Self, CgroupError> {
+        let parts = name.split('/');
+        if name.is_empty() || parts.clone().any(|it| matches!(it, "" | "." | "..")) {
+            return Err(CgroupError::Path(name.to_owned()));
+        }
+        for suffix in 0..=LAST_SUFFIX {
+            let name = if suffix == 0 { name.to_owned() } else { format!("{name}-{suffix}") };
+            if !hierarchies.iter().all(|it| free(it, &name)) {
+                continue;
+            }
+            let mut made = Made::default();
+            match made.all(hierarchies, &name) {
+                Ok(groups) => {
+                    made.dirs.clear();
+                    return Self::made(groups, &name, hierarchies);
+                }
+                // Another start took the name between the look and the mkdir.
+                Err(CgroupError::Create { errno, .. })
+                    if errno.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(other) => return Err(other),
+            }
+        }
+        Err(CgroupError::Taken(name.to_owned()))
+    }
+
+    fn made(
+        groups: Vec<Group>,
+        name: &str,
+        hierarchies: &Hierarchies,
+    ) -> Result<Self, CgroupError> {
+        // The path as the unified hierarchy or the last v1 one shows it; for root all agree.
+        let Some(last) = groups.last() else {
+            let bases = hierarchies.iter().map(|it| it.base.display().to_string());
+            return Err(CgroupError::Unwritable { base: bases.collect::<Vec<_>>().join(", ") });
+        };
+        let below = last.dir.strip_prefix(&last.hierarchy.mount);
+        let path = below.map_or_else(|_| format!("/{name}"), |it| format!("/{}", it.display()));
+        Ok(Self { path, groups })
+    }
+
+    /// Removes the groups and all groups below them. Their processes must be dead or dying.
+    pub fn remove(&self) -> Result<(), CgroupError> {
+        let mut patience = Patience::until(Instant::now() + REAPING);
+        for group in self.groups.iter().rev() {
+            while let Err(errno) = remove_tree(&group.dir) {
+                let busy = errno.raw_os_error() == Some(libc::EBUSY);
+                if !(busy && patience.again()) {
+                    return Err(CgroupError::Remove { dir: group.dir.clone(), errno });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The directories made so far; those still in it when it is dropped are removed again.
+#[derive(Debug, Default)]
+struct Made {
+    dirs: Vec<PathBuf>,
+}
+
+impl Made {
+    fn all(&mut self, hierarchies: &Hierarchies, name: &str) -> Result<Vec<Group>, CgroupError> {
+        let mut groups = Vec::new();
+        for hierarchy in hierarchies.iter() {
+            match self.one(hierarchy, name) {
+                Ok(dir) => groups.push(Group { hierarchy: hierarchy.clone(), dir }),
+                Err(CgroupError::Create { errno, .. }) if forbidden(&errno) => (),
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(groups)
+    }
+
+    /// Makes the group and the parents that `name` asks for in one hierarchy.
+    fn one(&mut self, hierarchy: &Hierarchy, name: &str) -> Result<PathBuf, CgroupError> {
+        let mut dir = hierarchy.base.clone();
+        let mut parts = name.split('/').peekable();
+        while let Some(part) = parts.next() {
+            let is_last = parts.peek().is_none();
+            if hierarchy.version == Version::V2 {
+                enable(&dir);
+            }
+            dir.push(part);
+            match DirBuilder::new().mode(MODE).create(&dir) {
+                Ok(()) => self.dirs.push(dir.clone()),
+                Err(errno) if errno.kind() == io::ErrorKind::AlreadyExists && !is_last => continue,
+                Err(errno) => return Err(CgroupError::Create { dir, errno }),
+            }
+            self.prepare(hierarchy, &dir)?;
+        }
+        Ok(dir)
+    }
+
+    /// Does what a v1 group needs before a process may join it.
+    fn prepare(&self, hierarchy: &Hierarchy, dir: &Path) -> Result<(), CgroupError> {
+        if hierarchy.version == Version::V2 {
+            return Ok(());
+        }
+        if hierarchy.controls("cpuset") {
+            control::fill_cpuset(dir, &hierarchy.mount)
+                .map_err(|errno| CgroupError::Create { dir: dir.to_path_buf(), errno })?;
+        }
+        if hierarchy.controls("memory") {
+            // Groups that a container makes inside count towards its limit. Kernels from 5.11
+            // on know no other way; older ones want to be told while the group has no children.
+            let file = dir.join("memory.use_hierarchy");
+            if std::fs::read(&file).is_ok_and(|it| it.starts_with(b"0")) {
+                _ = write_once(&file, b"1");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for dir in self.dirs.iter().rev() {
+            // Best effort: a group that someone else populated meanwhile stays.
+            _ = std::fs::remove_dir(dir);
+        }
+    }
+}
+
+/// Tells whether `name` can be made in this hierarchy, after a dead group of it was removed.
+fn free(hierarchy: &Hierarchy, name: &str) -> bool {
+    let dir = hierarchy.base.join(name);
+    !dir.is_dir()
+        || pids_below(&dir).is_ok_and(|it| it.is_empty())
+            && control::clear(&dir, &hierarchy.mount).is_ok()
+}
+
+/// Hands every controller of the v2 group `dir` on to its children, where the kernel lets us.
+///
+/// A refusal is not fatal: a container without limits runs well, and a limit that then lacks its
+/// file is explained when it is applied.
+fn enable(dir: &Path) {
+    let file = dir.join("cgroup.subtree_control");
+    let enabled = words_of(&file);
+    let missing: Vec<String> = words_of(&dir.join("cgroup.controllers"))
+        .into_iter()
+        .filter(|it| !enabled.contains(it))
+        .map(|it| format!("+{it}"))
+        .collect();
+    if missing.is_empty() || write_once(&file, missing.join(" ").as_bytes()).is_ok() {
+        return;
+    }
+    // One controller that cannot be had must not keep the others away.
+    for it in &missing {
+        _ = write_once(&file, it.as_bytes());
+    }
+}
+
+/// Removes `dir` and the groups below it, deepest first. One that is gone already is fine.
+fn remove_tree(dir: &Path) -> io::Result<()> {
+    let absent = |it: &io::Error| it.kind() == io::ErrorKind::NotFound;
+    match std::fs::remove_dir(dir) {
+        Err(errno) if errno.raw_os_error() == Some(libc::EBUSY) => {}
+        Err(errno) if absent(&errno) => return Ok(()),
+        done => return done,
+    }
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_tree(&entry.path())?;
+        }
+    }
+    std::fs::remove_dir(dir).or_else(|errno| if absent(&errno) { Ok(()) } else { Err(errno) })
+}
+
+fn forbidden(errno: &io::Error) -> bool {
+    matches!(errno.raw_os_error(), Some(libc::EACCES | libc::EPERM | libc::EROFS))
+}
+
+/// Writes all of `value` with one write(2), as cgroup files want it.
+pub(super) fn write_once(file: &Path, value: &[u8]) -> io::Result<()> {
+    File::options().write(true).open(file)?.write_all(value)
+}

@@ -1,0 +1,186 @@
+//! Device rules: which device nodes a container may make, read and write.
+//!
+//! v1 takes the lines as they are. v2 wants a program, which is put together here and asks
+//! nothing of a compiler or a library.
+
+use std::fs::File;
+use std::os::fd::AsFd as _;
+use std::path::Path;
+use std::str::FromStr;
+
+use super::CgroupError;
+use crate::engine::sys::bpf::{self, Instruction};
+
+/// What a rule is about, as bits of the kernel's `bpf_cgroup_dev_ctx`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Access(pub u8);
+
+impl Access {
+    pub const MKNOD: u8 = 1;
+    pub const READ: u8 = 2;
+    pub const WRITE: u8 = 4;
+    pub const ALL: Self = Self(Self::MKNOD | Self::READ | Self::WRITE);
+}
+
+/// One rule; `None` stands for `*`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceRule {
+    /// `b` or `c`; none for both.
+    pub block: Option<bool>,
+    pub major: Option<u32>,
+    pub minor: Option<u32>,
+    pub access: Access,
+}
+
+impl DeviceRule {
+    /// `a`: every device, in every way.
+    const EVERYTHING: Self = Self { block: None, major: None, minor: None, access: Access::ALL };
+}
+
+impl FromStr for DeviceRule {
+    type Err = CgroupError;
+
+    fn from_str(text: &str) -> Result<Self, CgroupError> {
+        parse(text).ok_or_else(|| CgroupError::DeviceRule { rule: text.to_owned() })
+    }
+}
+
+/// The rules of one container, in LXC's sense: the first that matches decides, and `a` forgets
+/// all before it and becomes the answer for what no rule matches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeviceRules {
+    /// The answer of the last `a`.
+    fallback: Option<bool>,
+    rules: Vec<(DeviceRule, bool)>,
+}
+
+impl DeviceRules {
+    /// Adds the line `devices.allow = value` or `devices.deny = value`.
+    pub fn add(&mut self, file: &str, value: &str) -> Result<(), CgroupError> {
+        let allow = match file {
+            "devices.allow" => true,
+            "devices.deny" => false,
+            _ => {
+                return Err(CgroupError::NoFile {
+                    file: file.to_owned(),
+                    advice: OTHERS.to_owned(),
+                });
+            }
+        };
+        let rule: DeviceRule = value.parse()?;
+        if rule == DeviceRule::EVERYTHING {
+            *self = Self { fallback: Some(allow), rules: Vec::new() };
+        } else if let Some((_, answer)) = self.rules.iter_mut().find(|it| it.0 == rule) {
+            *answer = allow;
+        } else {
+            self.rules.push((rule, allow));
+        }
+        Ok(())
+    }
+
+    /// Returns the answer for devices that no rule matches. Without an `a`, a list that allows
+    /// something means to forbid the rest.
+    fn fallback(&self) -> bool {
+        self.fallback.unwrap_or_else(|| !self.rules.iter().any(|(_, allow)| *allow))
+    }
+
+    /// Loads the rules into the kernel for the v2 group `dir`.
+    pub(super) fn attach(&self, dir: &Path) -> Result<(), CgroupError> {
+        let attach = || {
+            let program = bpf::load_device_program(&self.program())?;
+            bpf::attach_device_program(File::open(dir)?.as_fd(), program.as_fd())
+        };
+        attach().map_err(|errno| CgroupError::Attach { dir: dir.to_path_buf(), errno })
+    }
+
+    /// Assembles the program that answers as the rules do.
+    fn program(&self) -> Vec<Instruction> {
+        let mut program = Vec::from(PROLOGUE);
+        for (rule, allow) in &self.rules {
+            program.extend(block(rule, *allow));
+        }
+        program.extend(answer(self.fallback()));
+        program
+    }
+}
+
+const OTHERS: &str = "; device rules are devices.allow and devices.deny";
+
+/// Registers: r1 points to the request; the prologue spreads it over r2 (type), r3 (access),
+/// r4 (major) and r5 (minor). `access_type` holds the type in its lower half.
+const PROLOGUE: [Instruction; 6] = [
+    Instruction::load_word(2, 1, 0),
+    Instruction::and(2, 0xffff),
+    Instruction::load_word(3, 1, 0),
+    Instruction::shift_right(3, 16),
+    Instruction::load_word(4, 1, 4),
+    Instruction::load_word(5, 1, 8),
+];
+const BLOCK: i32 = 1;
+const CHARACTER: i32 = 2;
+
+/// Assembles one rule: tests that jump past its answer when they fail.
+fn block(rule: &DeviceRule, allow: bool) -> Vec<Instruction> {
+    let mut tests = Vec::new();
+    if let Some(block) = rule.block {
+        tests.push(Instruction::jump_unless_equal(2, if block { BLOCK } else { CHARACTER }));
+    }
+    if rule.access != Access::ALL {
+        // To be allowed, all that is asked for must be listed; to be denied, any of it.
+        let listed = i32::from(rule.access.0);
+        tests.push(Instruction::copy(1, 3));
+        if allow {
+            tests.push(Instruction::and(1, !listed));
+            tests.push(Instruction::jump_unless_equal(1, 0));
+        } else {
+            tests.push(Instruction::and(1, listed));
+            tests.push(Instruction::jump_if_equal(1, 0));
+        }
+    }
+    for (register, number) in [(4, rule.major), (5, rule.minor)] {
+        if let Some(number) = number {
+            tests.push(Instruction::jump_unless_equal(register, number.cast_signed()));
+        }
+    }
+    let after = answer(allow);
+    let length = tests.len() + after.len();
+    for (at, test) in tests.iter_mut().enumerate() {
+        // A jump counts from the instruction after it.
+        test.aim((length - at - 1) as i16);
+    }
+    tests.extend(after);
+    tests
+}
+
+const fn answer(allow: bool) -> [Instruction; 2] {
+    [Instruction::set(0, allow as i32), Instruction::EXIT]
+}
+
+/// Reads `TYPE MAJOR:MINOR ACCESS`, or `a` alone.
+fn parse(text: &str) -> Option<DeviceRule> {
+    let mut words = text.split_whitespace();
+    let block = match words.next()? {
+        "a" => return Some(DeviceRule::EVERYTHING),
+        "b" => Some(true),
+        "c" => Some(false),
+        _ => return None,
+    };
+    let (major, minor) = words.next()?.split_once(':')?;
+    let access = words.next()?.chars().try_fold(0, |bits, it| match it {
+        'm' => Some(bits | Access::MKNOD),
+        'r' => Some(bits | Access::READ),
+        'w' => Some(bits | Access::WRITE),
+        _ => None,
+    })?;
+    let (major, minor) = (number(major)?, number(minor)?);
+    words.next().is_none().then_some(DeviceRule { block, major, minor, access: Access(access) })
+}
+
+/// Reads a number, or `*` as none.
+fn number(text: &str) -> Option<Option<u32>> {
+    if text == "*" { Some(None) } else { text.parse().ok().map(Some) }
+}
+
+#[cfg(test)]
+#[path = "devices/tests.rs"]
+mod tests;

@@ -1,0 +1,91 @@
+//! What can go wrong with a cgroup, in the operator's words.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::words;
+use crate::engine::error::Kind;
+use crate::engine::spec::Place;
+
+/// A cgroup operation that failed. Each text holds the act, the object and the kernel's reason.
+#[derive(Debug, thiserror::Error)]
+pub enum CgroupError {
+    #[error(
+        "no cgroup file system is mounted; mount one, such as: mount -t cgroup2 none /sys/fs/cgroup"
+    )]
+    NotMounted,
+    #[error("cannot read {}: {}", path.display(), words::reason(errno))]
+    Read { path: PathBuf, errno: io::Error },
+    #[error("cannot make the cgroup {}: {}", dir.display(), words::reason(errno))]
+    Create { dir: PathBuf, errno: io::Error },
+    #[error("no cgroup may be made below {base}; {}", words::DELEGATE)]
+    Unwritable { base: String },
+    #[error("cgroup names from {0} to {0}-999 are all taken by live groups")]
+    Taken(String),
+    #[error("{0:?} is no path for a cgroup: it must not be empty, absolute or contain `..`")]
+    Path(String),
+    #[error("cannot open {}: {}", path.display(), words::reason(errno))]
+    Open { path: PathBuf, errno: io::Error },
+    #[error("cannot join the cgroup {}: {}", dir.display(), words::reason(errno))]
+    Join { dir: PathBuf, errno: io::Error },
+    #[error("{0:?} is no cgroup file name: it must be one name without a slash")]
+    FileName(String),
+    #[error("the container has no cgroup file {file}{advice}")]
+    NoFile { file: String, advice: String },
+    #[error("{value:?} is no value for {file}: {why}")]
+    Value { file: String, value: String, why: &'static str },
+    #[error("the kernel refused {value:?} for {file}: {reason}")]
+    Write { file: String, value: String, reason: String, errno: io::Error },
+    #[error("cannot apply {key}{}", at(place.as_ref()))]
+    Setting { key: String, place: Option<Place>, source: Box<CgroupError> },
+    #[error("{rule:?} is no device rule: want `a`, or such as `c 1:3 rwm`, `b 8:* r`")]
+    DeviceRule { rule: String },
+    #[error("cannot attach the device rules to {}: {}", dir.display(), words::reason(errno))]
+    Attach { dir: PathBuf, errno: io::Error },
+    #[error("this host has no freezer: neither a v1 freezer hierarchy nor a unified one")]
+    NoFreezer,
+    #[error("cannot {act} {}: {}", path.display(), words::reason(errno))]
+    Freeze { act: &'static str, path: PathBuf, errno: io::Error },
+    #[error("{} did not {act} within {} ms; {advice}", path.display(), waited.as_millis())]
+    TimedOut { act: &'static str, path: PathBuf, waited: Duration, advice: &'static str },
+    #[error("cannot remove the cgroup {}: {}", dir.display(), words::reason(errno))]
+    Remove { dir: PathBuf, errno: io::Error },
+}
+
+impl CgroupError {
+    /// Returns what sort of refusal it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Setting { source, .. } => source.kind(),
+            Self::NoFile { .. } => Kind::NotFound,
+            Self::FileName(_) | Self::Value { .. } | Self::DeviceRule { .. } | Self::Path(_) => {
+                Kind::Invalid
+            }
+            Self::TimedOut { .. } => Kind::TimedOut,
+            Self::Unwritable { .. } => Kind::Denied,
+            Self::NotMounted | Self::Taken(_) | Self::NoFreezer => Kind::Failed,
+            Self::Write { errno, .. } if errno.kind() == io::ErrorKind::InvalidInput => {
+                Kind::Invalid
+            }
+            Self::Read { errno, .. }
+            | Self::Create { errno, .. }
+            | Self::Open { errno, .. }
+            | Self::Join { errno, .. }
+            | Self::Write { errno, .. }
+            | Self::Attach { errno, .. }
+            | Self::Freeze { errno, .. }
+            | Self::Remove { errno, .. } => {
+                if errno.kind() == io::ErrorKind::PermissionDenied {
+                    Kind::Denied
+                } else {
+                    Kind::Failed
+                }
+            }
+        }
+    }
+}
+
+fn at(place: Option<&Place>) -> String {
+    place.map(|it| format!(" at {it}")).unwrap_or_default()
+}

@@ -1,0 +1,120 @@
+//! Freezing and thawing, with the wait until every process stands still or runs again.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _};
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::create::write_once;
+use super::patience::Patience;
+use super::{Cgroup, CgroupError};
+
+/// Why a group may stay half frozen, and what the operator can do.
+const STUCK: &str = "a process in an uninterruptible wait (state D) holds it up; it freezes later \
+                     by itself, or unfreeze the container";
+const STUCK_THAW: &str = "a group above it may be frozen";
+
+/// The file that freezes, by version.
+#[derive(Debug)]
+enum Freezer {
+    V1(PathBuf),
+    V2(PathBuf),
+}
+
+impl Cgroup {
+    /// Freezes every process and returns once all stand still.
+    pub fn freeze(&self, timeout: Duration) -> Result<(), CgroupError> {
+        self.change(true, timeout)
+    }
+
+    /// Lets every process run again.
+    pub fn thaw(&self, timeout: Duration) -> Result<(), CgroupError> {
+        self.change(false, timeout)
+    }
+
+    /// Tells whether every process stands still; none without a freezer.
+    pub fn frozen(&self) -> Option<bool> {
+        match self.freezer()? {
+            Freezer::V1(dir) => {
+                let state = std::fs::read_to_string(dir.join("freezer.state")).ok()?;
+                Some(state.trim() == "FROZEN")
+            }
+            Freezer::V2(dir) => {
+                event(&std::fs::read_to_string(dir.join("cgroup.events")).ok()?, "frozen")
+            }
+        }
+    }
+
+    fn freezer(&self) -> Option<Freezer> {
+        let v1 = self.v1("freezer").map(|it| Freezer::V1(it.dir.clone()));
+        v1.or_else(|| self.unified().map(|it| Freezer::V2(it.dir.clone())))
+    }
+
+    fn change(&self, frozen: bool, timeout: Duration) -> Result<(), CgroupError> {
+        let act = if frozen { "freeze" } else { "thaw" };
+        let (dir, done) = match self.freezer().ok_or(CgroupError::NoFreezer)? {
+            Freezer::V1(dir) => (dir.clone(), change_v1(&dir, frozen, timeout)),
+            Freezer::V2(dir) => (dir.clone(), change_v2(&dir, frozen, timeout)),
+        };
+        match done {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let advice = if frozen { STUCK } else { STUCK_THAW };
+                Err(CgroupError::TimedOut { act, path: dir, waited: timeout, advice })
+            }
+            Err(errno) => Err(CgroupError::Freeze { act, path: dir, errno }),
+        }
+    }
+}
+
+/// The v1 freezer tells nobody when it is done, so its state is read again until it is. A
+/// process that was forked or traced meanwhile may need the state written once more.
+fn change_v1(dir: &Path, frozen: bool, timeout: Duration) -> io::Result<bool> {
+    let file = dir.join("freezer.state");
+    let wanted = if frozen { "FROZEN" } else { "THAWED" };
+    let mut patience = Patience::until(Instant::now() + timeout);
+    loop {
+        write_once(&file, wanted.as_bytes())?;
+        if std::fs::read_to_string(&file)?.trim() == wanted {
+            return Ok(true);
+        }
+        if !patience.again() {
+            return Ok(false);
+        }
+    }
+}
+
+/// The v2 group signals each change of `cgroup.events`.
+fn change_v2(dir: &Path, frozen: bool, timeout: Duration) -> io::Result<bool> {
+    let patience = Patience::until(Instant::now() + timeout);
+    let mut events = File::open(dir.join("cgroup.events"))?;
+    write_once(&dir.join("cgroup.freeze"), if frozen { b"1" } else { b"0" })?;
+    loop {
+        let mut text = String::new();
+        events.rewind()?;
+        events.read_to_string(&mut text)?;
+        if event(&text, "frozen") == Some(frozen) {
+            return Ok(true);
+        }
+        let left = patience.left();
+        if left.is_zero() {
+            return Ok(false);
+        }
+        let mut fds = [PollFd::new(events.as_fd(), PollFlags::POLLPRI)];
+        // Rounded up, so that the last part of a millisecond is waited for too; a signal only
+        // means to look early.
+        _ = poll(
+            &mut fds,
+            PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX),
+        );
+    }
+}
+
+/// Reads the flag `key` of a `cgroup.events` file.
+pub(super) fn event(text: &str, key: &str) -> Option<bool> {
+    let line = text.lines().find_map(|it| it.strip_prefix(key)?.strip_prefix(' '))?;
+    Some(line.trim() == "1")
+}

@@ -1,0 +1,204 @@
+//! Where the cgroup hierarchies are mounted, told from mountinfo and the caller's own membership.
+//!
+//! Discovery is ours, since cgroups-rs looks for v2 at one fixed place and knows no named or
+//! co-mounted hierarchies. It reads only; nothing is mounted or made here.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use procfs::process::MountInfo;
+use procfs::{FromBufRead as _, ProcessCGroup, ProcessCGroups};
+
+use super::{CgroupError, Layout};
+
+const MOUNTINFO: &str = "/proc/self/mountinfo";
+const MEMBERSHIP: &str = "/proc/self/cgroup";
+
+/// Which interface a hierarchy speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Version {
+    V1,
+    V2,
+}
+
+/// One mounted hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hierarchy {
+    pub version: Version,
+    /// What it controls: `cpu`, `cpuacct` …, or `name=systemd` for a named one.
+    pub controllers: Vec<String>,
+    /// Where it is mounted.
+    pub mount: PathBuf,
+    /// The directory below which wharf makes its groups: the mount for root, else the caller's
+    /// own group.
+    pub base: PathBuf,
+}
+
+impl Hierarchy {
+    /// Tells whether `controller` is one of this hierarchy's.
+    pub fn controls(&self, controller: &str) -> bool {
+        self.controllers.iter().any(|it| it == controller)
+    }
+}
+
+/// Every hierarchy that this process can see, v1 first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hierarchies(Vec<Hierarchy>);
+
+impl Hierarchies {
+    /// Looks where cgroups are mounted, whatever the place.
+    pub fn discover() -> Result<Self, CgroupError> {
+        let mounts = read(MOUNTINFO)?;
+        let own = read(MEMBERSHIP)?;
+        let mut found = Self::parse(&mounts, &own, nix::unistd::geteuid().is_root(), visible);
+        for it in &mut found.0 {
+            if it.version == Version::V2 {
+                it.controllers = words_of(&it.base.join("cgroup.controllers"));
+            }
+        }
+        if found.0.is_empty() { Err(CgroupError::NotMounted) } else { Ok(found) }
+    }
+
+    /// Finds the hierarchies in the text of mountinfo and of `/proc/self/cgroup`. `usable` drops
+    /// a mount that is hidden by another; the controllers of v2 are left empty.
+    pub fn parse(
+        mountinfo: &[u8],
+        membership: &[u8],
+        root: bool,
+        usable: impl Fn(&Path, &str) -> bool,
+    ) -> Self {
+        let mounts: Vec<MountInfo> = mountinfo.split(|it| *it == b'\n').filter_map(mount).collect();
+        let membership = String::from_utf8_lossy(membership);
+        // A line that procfs cannot read costs the others nothing: each is parsed alone.
+        let groups = membership.lines().filter_map(|line| {
+            ProcessCGroups::from_buf_read(line.as_bytes()).ok()?.into_iter().next()
+        });
+        let mut found: Vec<_> = groups
+            .filter_map(|group| {
+                let mut mounts: Vec<_> = mounts.iter().filter(|it| shows(it, &group)).collect();
+                // The mount with the shortest root shows the most of the hierarchy.
+                mounts.sort_by_key(|it| it.root.len());
+                let mut hierarchies = mounts.iter().filter_map(|it| {
+                    let point = unescaped(it.mount_point.as_os_str().as_encoded_bytes());
+                    usable(&point, &it.majmin).then(|| hierarchy(&group, it, point, root))?
+                });
+                hierarchies.next()
+            })
+            .collect();
+        found.sort_by_key(|it| it.version);
+        Self(found)
+    }
+
+    /// Returns which versions are mounted; none without any.
+    pub fn layout(&self) -> Option<Layout> {
+        let has = |version| self.0.iter().any(|it| it.version == version);
+        match (has(Version::V1), has(Version::V2)) {
+            (true, true) => Some(Layout::Hybrid),
+            (true, false) => Some(Layout::V1),
+            (false, true) => Some(Layout::V2),
+            (false, false) => None,
+        }
+    }
+
+    /// Walks the hierarchies, v1 first.
+    pub fn iter(&self) -> impl Iterator<Item = &Hierarchy> {
+        self.0.iter()
+    }
+
+    /// Returns the unified hierarchy, if it is mounted.
+    pub fn unified(&self) -> Option<&Hierarchy> {
+        self.0.iter().find(|it| it.version == Version::V2)
+    }
+
+    /// Returns the hierarchy that has files such as `file`, by the controller in its name.
+    pub fn of_file(&self, file: &str) -> Option<&Hierarchy> {
+        let controller = controller_of(file);
+        // Every unified group has these, whether or not a controller is enabled.
+        let core = matches!(controller, "cgroup" | "cpu" | "memory" | "io");
+        let owner = self.0.iter().find(|it| it.controls(controller));
+        owner.or_else(|| self.unified().filter(|_| core))
+    }
+}
+
+/// Returns the controller that a cgroup file's name begins with.
+pub(super) fn controller_of(file: &str) -> &str {
+    file.split_once('.').map_or(file, |(controller, _)| controller)
+}
+
+/// Reads a file of words parted by blanks; empty if it cannot be read.
+pub(super) fn words_of(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+fn read(path: &str) -> Result<Vec<u8>, CgroupError> {
+    std::fs::read(path).map_err(|errno| CgroupError::Read { path: path.into(), errno })
+}
+
+/// Parses one line if it is a cgroup mount; other lines are not worth the work.
+fn mount(line: &[u8]) -> Option<MountInfo> {
+    let line = str::from_utf8(line).ok().filter(|it| it.contains(" - cgroup"))?;
+    MountInfo::from_line(line).ok()
+}
+
+/// Tells whether `mount` shows the hierarchy that `group` lies in.
+fn shows(mount: &MountInfo, group: &ProcessCGroup) -> bool {
+    if group.hierarchy == 0 {
+        return mount.fs_type == "cgroup2";
+    }
+    let has = |controller: &String| match controller.split_once('=') {
+        Some((key, name)) => {
+            mount.super_options.get(key).is_some_and(|it| it.as_deref() == Some(name))
+        }
+        None => mount.super_options.contains_key(controller),
+    };
+    mount.fs_type == "cgroup" && !group.controllers.is_empty() && group.controllers.iter().all(has)
+}
+
+/// Returns none if an unprivileged caller's own group is not below the mount.
+fn hierarchy(
+    group: &ProcessCGroup,
+    mount: &MountInfo,
+    point: PathBuf,
+    root: bool,
+) -> Option<Hierarchy> {
+    let base = if root {
+        point.clone()
+    } else {
+        let own = Path::new(&group.pathname).strip_prefix(&mount.root).ok()?;
+        if own.as_os_str().is_empty() { point.clone() } else { point.join(own) }
+    };
+    let version = if group.hierarchy == 0 { Version::V2 } else { Version::V1 };
+    Some(Hierarchy { version, controllers: group.controllers.clone(), mount: point, base })
+}
+
+/// Tells whether `point` leads to the file system `majmin` and not to one mounted over it.
+fn visible(point: &Path, majmin: &str) -> bool {
+    let Ok(seen) = std::fs::metadata(point) else { return false };
+    let device = seen.dev();
+    format!("{}:{}", libc::major(device), libc::minor(device)) == majmin
+}
+
+/// Undoes mountinfo's `\040` for blank, tab, newline and backslash.
+fn unescaped(text: &[u8]) -> PathBuf {
+    let mut plain = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, tail)) = rest.split_first() {
+        if let (b'\\', Some((digits, after))) = (*first, tail.split_first_chunk::<3>())
+            && let Some(byte) = octal(*digits)
+        {
+            plain.push(byte);
+            rest = after;
+        } else {
+            plain.push(*first);
+            rest = tail;
+        }
+    }
+    PathBuf::from(OsString::from_vec(plain))
+}
+
+fn octal(digits: [u8; 3]) -> Option<u8> {
+    u8::from_str_radix(str::from_utf8(&digits).ok()?, 8).ok()
+}

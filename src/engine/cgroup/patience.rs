@@ -1,0 +1,40 @@
+//! Waiting for the kernel where it offers nothing to poll: ever longer looks until a deadline.
+
+use std::time::{Duration, Instant};
+
+use nix::poll::ppoll;
+
+/// The first wait; most of what is waited for takes less than a millisecond.
+const FIRST: Duration = Duration::from_micros(50);
+/// The longest wait between two looks.
+const LONGEST: Duration = Duration::from_millis(5);
+
+/// Decides whether to look again.
+#[derive(Debug)]
+pub(super) struct Patience {
+    deadline: Instant,
+    next: Duration,
+}
+
+impl Patience {
+    pub(super) const fn until(deadline: Instant) -> Self {
+        Self { deadline, next: FIRST }
+    }
+
+    /// Waits a moment and returns true, or returns false at once when the deadline has passed.
+    pub(super) fn again(&mut self) -> bool {
+        let left = self.left();
+        if left.is_zero() {
+            return false;
+        }
+        // Being woken early by a signal only means to look earlier.
+        _ = ppoll(&mut [], Some(self.next.min(left).into()), None);
+        self.next = (self.next * 2).min(LONGEST);
+        true
+    }
+
+    /// Returns the time that is left.
+    pub(super) fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+}

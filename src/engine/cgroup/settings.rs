@@ -1,0 +1,120 @@
+//! Applying the `lxc.cgroup.*` and `lxc.cgroup2.*` lines of a configuration to fresh groups.
+
+use super::hierarchy::controller_of;
+use super::{Cgroup, CgroupError, DeviceRules, Version, values};
+use crate::engine::spec::{At, CgroupSetting};
+
+/// Swap and memory together may not be limited below memory alone, so the latter goes first.
+const MEMORY: &str = "memory.limit_in_bytes";
+const MEMORY_AND_SWAP: &str = "memory.memsw.limit_in_bytes";
+
+impl Cgroup {
+    /// Writes all settings but those of devices: `v1` to the v1 hierarchies, `v2` to the unified
+    /// one. As with LXC, a kind that the host does not mount is passed over.
+    pub fn apply(
+        &self,
+        v1: &[At<CgroupSetting>],
+        v2: &[At<CgroupSetting>],
+    ) -> Result<(), CgroupError> {
+        if self.has(Version::V1) {
+            for it in ordered(v1) {
+                self.put(it, "lxc.cgroup")?;
+            }
+        }
+        if self.has(Version::V2) {
+            for it in v2.iter().filter(|it| !is_device(it) && !self.said_on_v1(it, v1)) {
+                self.put(it, "lxc.cgroup2")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies the `devices.*` settings, in order. To be called when the container's own
+    /// `/dev` is made, since they may forbid to make one.
+    pub fn apply_devices(
+        &self,
+        v1: &[At<CgroupSetting>],
+        v2: &[At<CgroupSetting>],
+    ) -> Result<(), CgroupError> {
+        let rules = |settings: &[At<CgroupSetting>]| -> Vec<At<CgroupSetting>> {
+            settings.iter().filter(|it| is_device(it)).cloned().collect()
+        };
+        let (v1, v2) = (rules(v1), rules(v2));
+        if self.v1("devices").is_some() {
+            // A hybrid host has the controller once; lines for the unified hierarchy alone must
+            // not leave a container unguarded.
+            let lines = if v1.is_empty() { &v2 } else { &v1 };
+            return lines.iter().try_for_each(|it| self.put(it, "lxc.cgroup"));
+        }
+        let Some(unified) = self.unified().filter(|_| !v2.is_empty()) else { return Ok(()) };
+        let mut rules = DeviceRules::default();
+        for it in &v2 {
+            rules
+                .add(&it.value.file, &it.value.value)
+                .map_err(|why| failed(it, "lxc.cgroup2", why))?;
+        }
+        rules.attach(&unified.dir)
+    }
+
+    fn put(&self, setting: &At<CgroupSetting>, prefix: &str) -> Result<(), CgroupError> {
+        let CgroupSetting { file, value } = &setting.value;
+        values::check_name(file)
+            .and_then(|()| self.write(file, value))
+            .map_err(|source| failed(setting, prefix, source))
+    }
+
+    fn has(&self, version: Version) -> bool {
+        self.groups.iter().any(|it| it.hierarchy.version == version)
+    }
+
+    /// On a hybrid host, tells whether the controller lives on v1 and the configuration has
+    /// lines for it there: then the line for v2 was meant for other hosts.
+    fn said_on_v1(&self, setting: &At<CgroupSetting>, v1: &[At<CgroupSetting>]) -> bool {
+        let controller = controller_of(&setting.value.file);
+        // The block controller changed its name.
+        let old = if controller == "io" { "blkio" } else { controller };
+        let mut lines = v1.iter();
+        self.v1(old).is_some() && lines.any(|it| controller_of(&it.value.file) == old)
+    }
+}
+
+fn is_device(setting: &At<CgroupSetting>) -> bool {
+    controller_of(&setting.value.file) == "devices"
+}
+
+/// Returns the settings in order, but the limit of memory before that of memory and swap.
+fn ordered(settings: &[At<CgroupSetting>]) -> Vec<&At<CgroupSetting>> {
+    let mut plain: Vec<_> = settings.iter().filter(|it| !is_device(it)).collect();
+    let place = |file: &str| plain.iter().position(|it| it.value.file == file);
+    if let (Some(both), Some(alone)) = (place(MEMORY_AND_SWAP), place(MEMORY))
+        && both < alone
+    {
+        plain.swap(both, alone);
+    }
+    plain
+}
+
+fn failed(setting: &At<CgroupSetting>, prefix: &str, source: CgroupError) -> CgroupError {
+    CgroupError::Setting {
+        key: format!("{prefix}.{}", setting.value.file),
+        place: setting.place.clone(),
+        source: Box::new(source),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setting(file: &str) -> At<CgroupSetting> {
+        let value = CgroupSetting { file: file.to_owned(), value: "1".to_owned() };
+        At { value, place: None }
+    }
+
+    #[test]
+    fn memory_is_limited_before_memory_and_swap() {
+        let given = [MEMORY_AND_SWAP, "cpu.shares", "devices.deny", MEMORY].map(setting);
+        let files: Vec<_> = ordered(&given).iter().map(|it| it.value.file.as_str()).collect();
+        assert_eq!(files, [MEMORY, "cpu.shares", MEMORY_AND_SWAP]);
+    }
+}

@@ -1,0 +1,127 @@
+//! Reading and writing single cgroup files by their exact names.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use super::create::write_once;
+use super::hierarchy::controller_of;
+use super::{Cgroup, CgroupError, Version, size, words};
+use crate::engine::limits::Change;
+use crate::engine::snapshot::CgroupFile;
+
+/// No cgroup file worth showing is longer.
+const LONGEST: u64 = 1 << 20;
+const WRITABLE: u32 = 0o222;
+const READABLE: u32 = 0o444;
+
+impl Cgroup {
+    /// Reads `file`, its last newline kept.
+    pub fn get(&self, file: &str) -> Result<String, CgroupError> {
+        check_name(file)?;
+        let path = self.dir_of(file).ok_or_else(|| self.no_file(file))?.join(file);
+        read(&path).map_err(|errno| CgroupError::Read { path, errno })
+    }
+
+    /// Writes `value`, where the kernel wants bytes as `512M`, `1.5G` or `25%` of the host's too,
+    /// and reads back what the kernel kept.
+    pub fn set(&self, file: &str, value: &str) -> Result<Change, CgroupError> {
+        check_name(file)?;
+        let dir = self.dir_of(file).ok_or_else(|| self.no_file(file))?;
+        let content = || read(&dir.join(file)).map(|it| it.trim_end().to_owned());
+        // A file that only takes orders, such as cgroup.kill, cannot be read.
+        let old = content().unwrap_or_default();
+        self.write(file, value)?;
+        let new = content().unwrap_or_default();
+        Ok(Change { file: file.to_owned(), old, new })
+    }
+
+    /// Lists every file of the group in every hierarchy, with its value.
+    pub fn files(&self) -> Vec<CgroupFile> {
+        let mut files = Vec::new();
+        for group in &self.groups {
+            let Ok(entries) = std::fs::read_dir(&group.dir) else { continue };
+            let found = entries.filter_map(|entry| {
+                let entry = entry.ok()?;
+                let mode = entry.metadata().ok().filter(|it| it.is_file())?.permissions().mode();
+                let file = entry.file_name().into_string().ok()?;
+                let value = (mode & READABLE != 0).then(|| read(&entry.path()).ok()).flatten();
+                Some(CgroupFile {
+                    controller: controller_name(&file).to_owned(),
+                    version: if group.hierarchy.version == Version::V1 { 1 } else { 2 },
+                    value: value.map(|it| it.strip_suffix('\n').unwrap_or(&it).to_owned()),
+                    writable: mode & WRITABLE != 0,
+                    file,
+                })
+            });
+            files.extend(found);
+        }
+        files.sort_by(|a, b| {
+            (&a.controller, &a.file, a.version).cmp(&(&b.controller, &b.file, b.version))
+        });
+        // Each v1 hierarchy has its own `tasks`, `cgroup.procs` …; one of each says it all.
+        files.dedup_by(|a, b| (a.version, &a.file) == (b.version, &b.file));
+        files
+    }
+
+    /// Writes `value` as the kernel wants it to `file`, whose name is checked.
+    pub(super) fn write(&self, file: &str, value: &str) -> Result<(), CgroupError> {
+        let dir = self.dir_of(file).ok_or_else(|| self.no_file(file))?;
+        let wanted = size::kernel_value(file, value, &|| period(dir))?;
+        write_once(&dir.join(file), wanted.as_bytes()).map_err(|errno| CgroupError::Write {
+            file: file.to_owned(),
+            value: value.to_owned(),
+            reason: words::refusal(file, &errno, &|it| read(&dir.join(it)).ok()),
+            errno,
+        })
+    }
+
+    /// Explains why there is no `file`: another version's name, a controller that is not handed
+    /// down, or a slip of the finger.
+    fn no_file(&self, file: &str) -> CgroupError {
+        let names: Vec<String> = self.groups.iter().flat_map(|it| names_in(&it.dir)).collect();
+        let advice = if let Some(here) =
+            words::counterpart(file).filter(|it| names.iter().any(|name| name == it))
+        {
+            format!("; on this host it is {here}")
+        } else if let Some(group) =
+            self.unified().filter(|it| it.hierarchy.controls(controller_of(file)))
+        {
+            words::not_enabled(&group.dir, controller_of(file))
+        } else {
+            words::nearest(file, &names)
+        };
+        CgroupError::NoFile { file: file.to_owned(), advice }
+    }
+}
+
+/// Refuses what could lead out of the group's directory.
+pub(super) fn check_name(file: &str) -> Result<(), CgroupError> {
+    let plain = !file.is_empty() && !file.starts_with('.') && !file.contains(['/', '\0']);
+    if plain { Ok(()) } else { Err(CgroupError::FileName(file.to_owned())) }
+}
+
+/// The v1 core files have no controller in their names.
+fn controller_name(file: &str) -> &str {
+    if file.contains('.') { controller_of(file) } else { "cgroup" }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LONGEST).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Returns the length of the CPU quota's period in µs, as either version tells it.
+fn period(dir: &Path) -> Option<u64> {
+    let v1 = || read(&dir.join("cpu.cfs_period_us")).ok();
+    let v2 = || Some(read(&dir.join("cpu.max")).ok()?.split_whitespace().nth(1)?.to_owned());
+    v1().or_else(v2)?.trim().parse().ok()
+}
+
+fn names_in(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let files = entries.filter(|it| it.file_type().is_ok_and(|it| it.is_file()));
+    files.filter_map(|it| it.file_name().into_string().ok()).collect()
+}

@@ -1,0 +1,138 @@
+//! The two operations of bpf(2) that device rules need, and the few instructions they are made
+//! of. Decides nothing.
+#![allow(unsafe_code, reason = "bpf(2) has no safe form")]
+
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+
+const BPF_PROG_LOAD: libc::c_int = 5;
+const BPF_PROG_ATTACH: libc::c_int = 8;
+const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
+const BPF_CGROUP_DEVICE: u32 = 6;
+const BPF_F_ALLOW_MULTI: u32 = 2;
+
+/// One eBPF instruction, laid out as the kernel reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Instruction {
+    pub code: u8,
+    /// Destination in the low half, source in the high one.
+    pub registers: u8,
+    pub offset: i16,
+    pub immediate: i32,
+}
+
+impl Instruction {
+    pub const LOAD_WORD: u8 = 0x61;
+    pub const AND: u8 = 0x54;
+    pub const SHIFT_RIGHT: u8 = 0x74;
+    pub const COPY: u8 = 0xbc;
+    pub const SET: u8 = 0xb7;
+    pub const JUMP_IF_EQUAL: u8 = 0x16;
+    pub const JUMP_UNLESS_EQUAL: u8 = 0x56;
+    pub const EXIT: Self = Self { code: 0x95, registers: 0, offset: 0, immediate: 0 };
+
+    const fn with(code: u8, register: u8, immediate: i32) -> Self {
+        Self { code, registers: register, offset: 0, immediate }
+    }
+
+    /// Loads the 32 bits at `offset` from where register `from` points.
+    pub const fn load_word(to: u8, from: u8, offset: i16) -> Self {
+        Self { code: Self::LOAD_WORD, registers: from << 4 | to, offset, immediate: 0 }
+    }
+
+    pub const fn and(register: u8, mask: i32) -> Self {
+        Self::with(Self::AND, register, mask)
+    }
+
+    pub const fn shift_right(register: u8, bits: i32) -> Self {
+        Self::with(Self::SHIFT_RIGHT, register, bits)
+    }
+
+    pub const fn copy(to: u8, from: u8) -> Self {
+        Self { code: Self::COPY, registers: from << 4 | to, offset: 0, immediate: 0 }
+    }
+
+    pub const fn set(register: u8, value: i32) -> Self {
+        Self::with(Self::SET, register, value)
+    }
+
+    /// A jump that [`Self::aim`] still has to give its distance.
+    pub const fn jump_if_equal(register: u8, value: i32) -> Self {
+        Self::with(Self::JUMP_IF_EQUAL, register, value)
+    }
+
+    /// A jump that [`Self::aim`] still has to give its distance.
+    pub const fn jump_unless_equal(register: u8, value: i32) -> Self {
+        Self::with(Self::JUMP_UNLESS_EQUAL, register, value)
+    }
+
+    /// Sets how many instructions a jump skips; leaves other instructions alone.
+    pub const fn aim(&mut self, distance: i16) {
+        if matches!(self.code, Self::JUMP_IF_EQUAL | Self::JUMP_UNLESS_EQUAL) {
+            self.offset = distance;
+        }
+    }
+}
+
+/// The start of `union bpf_attr` for BPF_PROG_LOAD; what is left out counts as zero.
+#[repr(C)]
+struct Load {
+    kind: u32,
+    count: u32,
+    instructions: u64,
+    license: u64,
+    log_level: u32,
+    log_size: u32,
+    log_buffer: u64,
+    kernel_version: u32,
+    flags: u32,
+}
+
+/// The start of `union bpf_attr` for BPF_PROG_ATTACH.
+#[repr(C)]
+struct Attach {
+    target: u32,
+    program: u32,
+    kind: u32,
+    flags: u32,
+}
+
+/// Loads a program that answers requests for devices.
+pub fn load_device_program(program: &[Instruction]) -> io::Result<OwnedFd> {
+    let attributes = Load {
+        kind: BPF_PROG_TYPE_CGROUP_DEVICE,
+        count: program.len() as u32,
+        instructions: program.as_ptr() as u64,
+        license: c"Apache-2.0".as_ptr() as u64,
+        log_level: 0,
+        log_size: 0,
+        log_buffer: 0,
+        kernel_version: 0,
+        flags: 0,
+    };
+    let fd = bpf(BPF_PROG_LOAD, &attributes)? as RawFd;
+    // SAFETY: the kernel just returned this descriptor, close-on-exec, to us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Puts `program` in force for the v2 group `cgroup`, until that is removed. What groups above
+/// it forbid stays forbidden.
+pub fn attach_device_program(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    let attributes = Attach {
+        target: cgroup.as_raw_fd().cast_unsigned(),
+        program: program.as_raw_fd().cast_unsigned(),
+        kind: BPF_CGROUP_DEVICE,
+        flags: BPF_F_ALLOW_MULTI,
+    };
+    bpf(BPF_PROG_ATTACH, &attributes).map(drop)
+}
+
+fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<libc::c_long> {
+    // SAFETY: `T` is a prefix of the union that `command` reads, of the size given; the pointers
+    // in it lead to data that our callers borrow through the call.
+    let result = unsafe {
+        libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attributes), size_of::<T>())
+    };
+    Ok(nix::errno::Errno::result(result)?)
+}
