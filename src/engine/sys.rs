@@ -345,7 +345,6 @@ pub fn setns(pidfd: BorrowedFd<'_>, flags: i32) -> nix::Result<()> {
     Errno::result(result).map(drop)
 }
 
-
 /// Receives up to `buffer` bytes and at most `MAX_FDS` descriptors; more of them are closed.
 pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> nix::Result<(usize, Vec<OwnedFd>)> {
     use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
