@@ -1,33 +1,111 @@
 //! The verbs that only look: `ls`, `info`, `ps`, and signalling one process that was seen.
 
-use super::process::Process;
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+
+use super::cgroup::{Cgroup, Hierarchies};
+use super::event::{self, What};
+use super::process::{Process, Stat};
+use super::sample::{Focus, Sampler};
 use super::snapshot::Container;
-use super::{Engine, Error, Name, State};
+use super::{Engine, Error, Kind, Name, State, sys};
+
+/// Why a process cannot be signalled.
+#[derive(Debug, thiserror::Error)]
+enum SignalError {
+    #[error("process {0} has ended")]
+    Ended(i32),
+    #[error("process {0} is not in the container")]
+    Elsewhere(i32),
+    #[error("signal {signal} to process {pid}")]
+    Send { pid: i32, signal: i32, source: Errno },
+}
 
 impl Engine {
     /// Lists every container that is defined or runs under the lxcpath, with its state, sorted by
     /// name. Cheap: no counters.
     pub fn list(&self) -> Result<Vec<(Name, State)>, Error> {
-        Err(super::unfinished("list", self.lxcpath.display()))
+        let (states, trouble) = Sampler::new(self).states();
+        match trouble {
+            Some(why) if states.is_empty() => {
+                Err(Error::new("list", self.lxcpath().display(), Kind::Failed, why))
+            }
+            _ => Ok(states),
+        }
     }
 
     /// Tells the state of `name`; a container that does not exist is STOPPED.
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "the facade's verbs can all fail, in later versions"
+    )]
     pub fn state(&self, name: &Name) -> Result<State, Error> {
-        Err(super::unfinished("look at", name))
+        let (states, _) = Sampler::of_one(self, name).states();
+        Ok(states.first().map_or(State::Stopped, |(_, state)| *state))
     }
 
     /// Tells all of one container, its counters and details included.
     pub fn info(&self, name: &Name) -> Result<Container, Error> {
-        Err(super::unfinished("look at", name))
+        let focus = Focus { detail: Some(name.clone()), ..Focus::default() };
+        let mut seen = Sampler::of_one(self, name).sample(&focus).containers;
+        seen.pop().ok_or_else(|| {
+            let home: PathBuf = self.lxcpath().join(name.as_str());
+            let why = format!("there is no {}/config, and it does not run", home.display());
+            Error::new("look at", name, Kind::NotFound, why)
+        })
     }
 
     /// Lists the processes of a running container as a forest.
     pub fn processes(&self, name: &Name) -> Result<Vec<Process>, Error> {
-        Err(super::unfinished("list the processes of", name))
+        let container = self.info(name)?;
+        match container.detail {
+            Some(detail) if container.state != State::Stopped => Ok(detail.processes),
+            _ => {
+                let why = "the container is not running";
+                Err(Error::new("list the processes of", name, Kind::NotRunning, why))
+            }
+        }
     }
 
     /// Sends `signal` to `process` if it is still the same process and still in the container.
-    pub fn signal(&self, name: &Name, _process: &Process, _signal: i32) -> Result<(), Error> {
-        Err(super::unfinished("signal a process of", name))
+    pub fn signal(&self, name: &Name, process: &Process, signal: i32) -> Result<(), Error> {
+        const VERB: &str = "signal a process of";
+        let container = self.info(name)?;
+        let Some(cgroup) = container.detail.and_then(|it| it.cgroup) else {
+            return Err(Error::new(VERB, name, Kind::NotRunning, "the container is not running"));
+        };
+        send(&cgroup, process, signal).map_err(|error| {
+            let kind = match &error {
+                SignalError::Ended(_) | SignalError::Elsewhere(_) => Kind::NotFound,
+                SignalError::Send { source: Errno::EPERM, .. } => Kind::Denied,
+                SignalError::Send { .. } => Kind::Failed,
+            };
+            Error::new(VERB, name, kind, error)
+        })?;
+        event::publish(self.lxcpath(), name, What::Signal { pid: process.pid, signal });
+        Ok(())
     }
+}
+
+/// Holds the process first and looks whether it is the right one after, so that its pid cannot
+/// pass to another in between.
+fn send(cgroup: &str, process: &Process, signal: i32) -> Result<(), SignalError> {
+    let pid = process.pid;
+    let pidfd = sys::pidfd_open(pid).map_err(|_gone| SignalError::Ended(pid))?;
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok();
+    let stat = stat.as_deref().and_then(Stat::parse).ok_or(SignalError::Ended(pid))?;
+    if stat.identity != process.identity() {
+        return Err(SignalError::Ended(pid));
+    }
+    let hierarchies = Hierarchies::discover().unwrap_or_default();
+    if !Cgroup::open(&hierarchies, cgroup).pids().contains(&pid) {
+        return Err(SignalError::Elsewhere(pid));
+    }
+    sys::pidfd_send_signal(pidfd.as_fd(), signal).map_err(|source| SignalError::Send {
+        pid,
+        signal,
+        source,
+    })
 }

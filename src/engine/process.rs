@@ -89,7 +89,9 @@ fn break_loops(roots: &mut Vec<usize>, children: &mut [Vec<usize>]) {
         }
         if reached.get(index) == Some(&false) {
             roots.push(index);
-            children.iter_mut().for_each(|it| it.retain(|&child| child != index));
+            for siblings in children.iter_mut() {
+                siblings.retain(|&it| it != index);
+            }
             stack.push(index);
         }
     }
@@ -187,7 +189,7 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_in_a_loop() {
-        check(&[(1, 2), (2, 1), (3, 2), (4, 4)], &["|1", "|2", "|.3", ".4"]);
+        check(&[(1, 2), (2, 1), (3, 2), (4, 4)], &["|1", "|.2", "|..3", ".4"]);
     }
 
     #[test]
@@ -232,7 +234,7 @@ mod tests {
             let mut pids: Vec<i32> =
                 forest(list, Order::Cpu).iter().map(|it| it.pid).collect();
             pids.sort_unstable();
-            proptest::prop_assert_eq!(pids, (1..=parents.len() as i32).collect::<Vec<_>>());
+            proptest::prop_assert_eq!(pids, (1..).take(parents.len()).collect::<Vec<_>>());
         }
     }
 }

@@ -1,1 +1,236 @@
-//! The sampler: reads counters and turns two readings into a [`super::snapshot::Snapshot`].
+//! The sampler: reads counters and turns two readings into a [`Snapshot`]. It never scans `/proc`
+//! and keeps nothing running: without a call it does nothing.
+//!
+//! Every container gets its state and its CPU counter, the rows on the screen all counters, and
+//! the one container in detail its processes too. So the cost follows what is looked at.
+
+mod counters;
+mod counters_v1;
+mod counters_v2;
+mod detail;
+mod files;
+mod host;
+mod members;
+mod network;
+mod procs;
+mod rates;
+mod recorded;
+mod told;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use counters::{Depth, Group, Sources};
+use files::Files;
+use host::HostReader;
+use members::{Member, Members};
+use procs::Processes;
+use rates::Reading;
+
+use super::Engine;
+use super::cgroup::{Cgroup, Hierarchies};
+use super::name::Name;
+use super::process::{self, Order};
+use super::snapshot::{Container, Counters, Detail, Host, Snapshot};
+use super::state::State;
+
+/// What this process may do changes seldom.
+const LIMITS_STALE: Duration = Duration::from_secs(30);
+
+/// What somebody looks at, and so what is worth reading.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Focus {
+    /// The rows on the screen.
+    pub visible: Vec<Name>,
+    /// The container whose processes and details are shown.
+    pub detail: Option<Name>,
+    /// Its cgroup files are shown too.
+    pub files: bool,
+    /// Every container gets all counters, since the rows are sorted by one of them.
+    pub all: bool,
+}
+
+/// Takes snapshots of one lxcpath. Remembers the sample before, for the rates.
+#[derive(Debug)]
+pub struct Sampler {
+    lxcpath: PathBuf,
+    proc: PathBuf,
+    hierarchies: Hierarchies,
+    sources: Sources,
+    files: Files,
+    members: Members,
+    watched: HashMap<Name, Watched>,
+    processes: Processes,
+    host: HostReader,
+    limits: Option<(Instant, Vec<String>)>,
+    before: Option<Instant>,
+}
+
+/// The counters of one running container.
+#[derive(Debug)]
+struct Watched {
+    cgroup: String,
+    group: Group,
+    before: Option<Reading>,
+}
+
+impl Sampler {
+    /// Prepares to watch all containers of the engine's lxcpath. The first sample has no rates.
+    pub fn new(engine: &Engine) -> Self {
+        Self::of(engine.lxcpath(), None)
+    }
+
+    /// Prepares to watch one container alone.
+    pub(super) fn of_one(engine: &Engine, name: &Name) -> Self {
+        Self::of(engine.lxcpath(), Some(name.clone()))
+    }
+
+    fn of(lxcpath: &Path, only: Option<Name>) -> Self {
+        // A host without cgroups still has containers to list.
+        let hierarchies = Hierarchies::discover().unwrap_or_default();
+        let proc = PathBuf::from("/proc");
+        Self {
+            sources: Sources::of(&hierarchies),
+            hierarchies,
+            files: Files::new(),
+            members: Members::new(lxcpath, only),
+            watched: HashMap::new(),
+            processes: Processes::new(&proc),
+            host: HostReader::new(&proc),
+            limits: None,
+            before: None,
+            lxcpath: lxcpath.to_owned(),
+            proc,
+        }
+    }
+
+    /// Looks at everything that `focus` asks for.
+    pub fn sample(&mut self, focus: &Focus) -> Snapshot {
+        let now = Instant::now();
+        let elapsed = self.before.replace(now).map(|it| now - it);
+        let trouble = self.members.refresh();
+        let host = self.read_host();
+        let names: Vec<Name> = self.members.all.keys().cloned().collect();
+        let containers = names.into_iter().filter_map(|it| self.container(it, focus)).collect();
+        self.members.settle();
+        self.forget_ended();
+        Snapshot { taken: SystemTime::now(), elapsed, host, containers, trouble }
+    }
+
+    /// Returns names and states only, sorted by name.
+    pub(super) fn states(&mut self) -> (Vec<(Name, State)>, Option<String>) {
+        let trouble = self.members.refresh();
+        let names: Vec<Name> = self.members.all.keys().cloned().collect();
+        for name in &names {
+            self.look_at_freezer(name);
+        }
+        self.members.settle();
+        let states = self.members.all.iter().map(|(name, it)| (name.clone(), it.state));
+        (states.collect(), trouble)
+    }
+
+    /// Returns the containers that LXC's own monitor runs, whose changes no journal tells.
+    pub(super) fn foreign(&mut self) -> Vec<(Name, State)> {
+        let (states, _trouble) = self.states();
+        let foreign = |name: &Name| {
+            let run = self.members.all.get(name).and_then(|it| it.run.as_ref());
+            run.is_some_and(|it| !it.recorded)
+        };
+        states.into_iter().filter(|(name, _)| foreign(name)).collect()
+    }
+
+    fn read_host(&mut self) -> Host {
+        if self.limits.as_ref().is_none_or(|(at, _)| at.elapsed() >= LIMITS_STALE) {
+            let limits = host::limits(&self.proc, &self.lxcpath, &self.hierarchies);
+            self.limits = Some((Instant::now(), limits));
+        }
+        let limits = self.limits.as_ref().map(|(_, it)| it.clone()).unwrap_or_default();
+        Host { layout: self.hierarchies.layout(), limits, ..self.host.read() }
+    }
+
+    fn container(&mut self, name: Name, focus: &Focus) -> Option<Container> {
+        let detailed = focus.detail.as_ref() == Some(&name);
+        let seen = detailed || focus.all || focus.visible.contains(&name);
+        self.look_at_freezer(&name);
+        let counters = self.read_counters(&name, if seen { Depth::All } else { Depth::Cpu });
+        let member = self.members.all.get(&name)?.clone();
+        let detail = detailed.then(|| self.detail(&name, &member, focus));
+        Some(Container {
+            name,
+            lxcpath: self.lxcpath.clone(),
+            origin: member.origin,
+            defined: member.defined,
+            state: member.state,
+            since: member.since,
+            trouble: member.trouble,
+            init_pid: member.run.and_then(|it| it.init_pid),
+            last_exit: member.last_exit,
+            counters,
+            detail,
+        })
+    }
+
+    /// Starts watching the cgroup of a container that runs, and takes its state from there.
+    fn look_at_freezer(&mut self, name: &Name) {
+        let Some(member) = self.members.all.get_mut(name) else { return };
+        let Some(cgroup) = member.run.as_ref().and_then(|it| it.cgroup.clone()) else { return };
+        let moved = self.watched.get(name).is_some_and(|it| it.cgroup != cgroup);
+        if moved && let Some(old) = self.watched.remove(name) {
+            old.group.close(&mut self.files);
+        }
+        let watched = self.watched.entry(name.clone()).or_insert_with(|| {
+            let group = Group::new(&self.sources, &cgroup);
+            Watched { cgroup, group, before: None }
+        });
+        if let Some(frozen) = watched.group.frozen(&mut self.files) {
+            member.note_frozen(frozen);
+        }
+    }
+
+    fn read_counters(&mut self, name: &Name, depth: Depth) -> Counters {
+        let Some(watched) = self.watched.get_mut(name) else { return Counters::default() };
+        let raw = watched.group.read(&mut self.files, depth);
+        let now = Reading { raw, at: Instant::now() };
+        let before = watched.before.replace(now);
+        let lost = before.is_some_and(|it| it.raw.cpu_ns > raw.cpu_ns);
+        if lost {
+            // The group was removed, and perhaps made again by the next run.
+            self.members.doubt(name);
+            if let Some(old) = self.watched.remove(name) {
+                old.group.close(&mut self.files);
+            }
+        }
+        rates::counters(before.as_ref(), &now)
+    }
+
+    fn detail(&mut self, name: &Name, member: &Member, focus: &Focus) -> Detail {
+        let run = member.run.as_ref();
+        let init = run.and_then(|it| it.init_pid);
+        let mut detail = detail::read(&self.proc, init, &self.lxcpath.join(name.as_str()));
+        if let Some(path) = run.and_then(|it| it.cgroup.as_ref()) {
+            let cgroup = Cgroup::open(&self.hierarchies, path);
+            let processes = self.processes.read(&cgroup.pids());
+            detail.processes = process::forest(processes, Order::Pid);
+            if focus.files {
+                detail.files = cgroup.files();
+            }
+            detail.cgroup = Some(path.clone());
+        }
+        detail
+    }
+
+    /// Closes the files of containers that no longer run.
+    fn forget_ended(&mut self) {
+        let runs = |name: &Name| self.members.all.get(name).is_some_and(|it| it.run.is_some());
+        let ended: Vec<Name> = self.watched.keys().filter(|it| !runs(it)).cloned().collect();
+        for watched in ended.iter().filter_map(|it| self.watched.remove(it)) {
+            watched.group.close(&mut self.files);
+        }
+    }
+}
+
+/// Tells whether any process lives in the cgroup at `path`.
+fn populated(path: &str) -> bool {
+    Hierarchies::discover().is_ok_and(|it| Cgroup::open(&it, path).populated())
+}

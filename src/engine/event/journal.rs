@@ -204,22 +204,21 @@ impl Follower {
             file.seek(SeekFrom::Start(0))?;
             self.pending.clear();
         }
-        let mut chunk = [0; 8192];
-        loop {
-            let count = file.read(&mut chunk)?;
-            if count == 0 {
-                return Ok(());
-            }
-            self.pending.extend_from_slice(chunk.get(..count).unwrap_or_default());
-            let Some(end) = self.pending.iter().rposition(|&it| it == b'\n') else {
-                if self.pending.len() > LINE_BYTES {
-                    self.pending.clear();
-                }
-                continue;
-            };
+        let mut fresh = Vec::new();
+        // More than a full journal at once is not ours.
+        file.take(self.journal.full_bytes + LINE_BYTES as u64).read_to_end(&mut fresh)?;
+        self.take_in(&fresh);
+        Ok(())
+    }
+
+    fn take_in(&mut self, bytes: &[u8]) {
+        self.pending.extend_from_slice(bytes);
+        if let Some(end) = self.pending.iter().rposition(|&it| it == b'\n') {
             let rest = self.pending.split_off(end + 1);
             let lines = std::mem::replace(&mut self.pending, rest);
             self.queue.extend(lines.split(|&it| it == b'\n').filter_map(parse));
+        } else if self.pending.len() > LINE_BYTES {
+            self.pending.clear();
         }
     }
 }
@@ -305,9 +304,9 @@ mod tests {
     }
 
     fn counts(events: &[Event]) -> Vec<u64> {
-        let count = |it: &Event| match it.what {
-            What::OomKill { count } => count,
-            _ => panic!("{it:?}"),
+        let count = |it: &Event| {
+            let What::OomKill { count } = it.what else { panic!("{it:?}") };
+            count
         };
         events.iter().map(count).collect()
     }
@@ -374,22 +373,14 @@ mod tests {
         // Rotated once: a reader may be late by one whole file, and no more.
         journal.full_bytes = 50 * 1024;
         let mut follower = journal.follow().unwrap();
-        let mut seen = Vec::new();
+        let mut seen: Vec<Event> = Vec::new();
         std::thread::scope(|scope| {
             for writer in 0..4 {
-                let journal = &journal;
-                scope.spawn(move || {
-                    for count in 0..200 {
-                        journal.append(&oom(writer * 1000 + count)).unwrap();
-                    }
-                });
+                let (journal, counts) = (&journal, writer * 1000..writer * 1000 + 200);
+                scope.spawn(move || counts.for_each(|it| journal.append(&oom(it)).unwrap()));
             }
-            while seen.len() < 800 {
-                match follower.next(Some(Duration::from_secs(10))).unwrap() {
-                    Some(event) => seen.push(event),
-                    None => break,
-                }
-            }
+            let patience = Some(Duration::from_secs(10));
+            seen.extend(std::iter::from_fn(|| follower.next(patience).unwrap()).take(800));
         });
         let mut counts = counts(&seen);
         for writer in 0..4 {

@@ -1,0 +1,212 @@
+//! Which containers there are and what state they are in, kept up to date cheaply: a supervisor is
+//! asked once when it appears, afterwards its record and the cgroup tell.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::told::{self, Told};
+use crate::engine::event::{Event, Follower, What};
+use crate::engine::exit::Exit;
+use crate::engine::name::Name;
+use crate::engine::snapshot::Origin;
+use crate::engine::state::State;
+use crate::engine::{command_socket, event};
+
+/// The directory is read again this often even when its time stamp did not change, for file
+/// systems that keep none.
+const RELIST: Duration = Duration::from_secs(5);
+/// A supervisor that did not answer is left in peace this long: each try may take two seconds.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The containers under one lxcpath.
+#[derive(Debug)]
+pub(super) struct Members {
+    lxcpath: PathBuf,
+    /// Only this one is of interest.
+    only: Option<Name>,
+    listed: Option<(Instant, Option<SystemTime>)>,
+    follower: Option<Follower>,
+    pub(super) all: BTreeMap<Name, Member>,
+}
+
+/// One container, its counters aside.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    pub(super) defined: bool,
+    pub(super) origin: Origin,
+    pub(super) state: State,
+    pub(super) since: Option<SystemTime>,
+    pub(super) last_exit: Option<Exit>,
+    pub(super) trouble: Option<String>,
+    /// What runs it; None while nothing does.
+    pub(super) run: Option<Run>,
+    /// When to look at its supervisor or record again, if ever.
+    look_again: Option<Instant>,
+    /// It was seen before, so that a change of its state is one that happened just now.
+    settled: bool,
+}
+
+/// A container's life between start and stop.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Run {
+    pub(super) cgroup: Option<String>,
+    pub(super) init_pid: Option<i32>,
+    /// Its supervisor keeps a record, so that the journal tells of its states.
+    pub(super) recorded: bool,
+}
+
+impl Members {
+    pub(super) fn new(lxcpath: &Path, only: Option<Name>) -> Self {
+        let follower = event::follow().ok();
+        Self { lxcpath: lxcpath.to_owned(), only, listed: None, follower, all: BTreeMap::new() }
+    }
+
+    /// Brings the list up to date. Returns what is wrong with it, in words.
+    pub(super) fn refresh(&mut self) -> Option<String> {
+        let unlisted = self.list_directory();
+        let listening = command_socket::running(&self.lxcpath);
+        let unheard = listening.as_ref().err().map(ToString::to_string);
+        let mut listening: BTreeSet<Name> = listening.unwrap_or_default().into_iter().collect();
+        if let Some(only) = &self.only {
+            listening.retain(|it| it == only);
+        }
+        for name in &listening {
+            self.all.entry(name.clone()).or_insert_with(|| Member::unknown(false));
+        }
+        self.follow_journal();
+        let now = Instant::now();
+        for (name, member) in &mut self.all {
+            let listens = listening.contains(name);
+            let stale = member.look_again.is_some_and(|it| it <= now);
+            if stale || listens != member.run.is_some() {
+                member.learn(&self.lxcpath, name, listens, now);
+            }
+        }
+        self.all.retain(|_, it| it.defined || it.run.is_some());
+        unlisted.or(unheard)
+    }
+
+    /// Has `name` looked at afresh the next time: its cgroup went away.
+    pub(super) fn doubt(&mut self, name: &Name) {
+        if let Some(member) = self.all.get_mut(name) {
+            member.look_again = Some(Instant::now());
+        }
+    }
+
+    /// Ends a look: what changes from here on has changed since this look.
+    pub(super) fn settle(&mut self) {
+        self.all.values_mut().for_each(|it| it.settled = true);
+    }
+
+    fn list_directory(&mut self) -> Option<String> {
+        let changed = std::fs::metadata(&self.lxcpath).and_then(|it| it.modified()).ok();
+        let fresh = |(at, stamp): &(Instant, _)| at.elapsed() < RELIST && *stamp == changed;
+        if self.listed.as_ref().is_some_and(fresh) {
+            return None;
+        }
+        let names = match names(&self.lxcpath, self.only.as_ref()) {
+            Ok(names) => names,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeSet::new(),
+            Err(error) => {
+                let dir =
+                    crate::engine::shown::shown_bytes(self.lxcpath.as_os_str().as_encoded_bytes());
+                return Some(format!("cannot list {dir}: {error}"));
+            }
+        };
+        // A directory without a config is looked into again soon: the file may be on its way.
+        let all_defined =
+            names.iter().all(|it| self.lxcpath.join(it.as_str()).join("config").exists());
+        self.listed = all_defined.then(|| (Instant::now(), changed));
+        self.all.values_mut().for_each(|it| it.defined = false);
+        for name in names {
+            let defined = self.lxcpath.join(name.as_str()).join("config").exists();
+            if defined {
+                self.all.entry(name).or_insert_with(|| Member::unknown(true)).defined = true;
+            }
+        }
+        None
+    }
+
+    /// Notes which containers the journal has news of.
+    fn follow_journal(&mut self) {
+        let Some(follower) = &mut self.follower else { return };
+        while let Ok(Some(Event { lxcpath, name, what, .. })) = follower.next(Some(Duration::ZERO))
+        {
+            let changes = matches!(
+                what,
+                What::State { .. } | What::Exited { .. } | What::Failed { .. } | What::Created
+            );
+            if lxcpath == self.lxcpath
+                && changes
+                && let Some(member) = self.all.get_mut(&name)
+            {
+                member.look_again = Some(Instant::now());
+            }
+        }
+    }
+}
+
+impl Member {
+    /// A container that nothing is known of but its name: the first refresh looks at it.
+    fn unknown(defined: bool) -> Self {
+        Self {
+            defined,
+            origin: Origin::Lxc,
+            state: State::Stopped,
+            since: None,
+            last_exit: None,
+            trouble: None,
+            run: None,
+            look_again: Some(Instant::now()),
+            settled: false,
+        }
+    }
+
+    fn learn(&mut self, lxcpath: &Path, name: &Name, listens: bool, now: Instant) {
+        let told = told::about(lxcpath, name, listens);
+        self.look_again = told.retry.map(|it| now + it);
+        self.note_state(told.state, told.since);
+        let Told { origin, last_exit, trouble, run, .. } = told;
+        (self.origin, self.last_exit, self.trouble, self.run) = (origin, last_exit, trouble, run);
+    }
+
+    /// Takes in what the freezer says, which knows better than a supervisor of LXC's.
+    pub(super) fn note_frozen(&mut self, frozen: bool) {
+        match (self.state, frozen) {
+            (State::Running, true) => self.note_state(State::Frozen, None),
+            (State::Frozen, false) => self.note_state(State::Running, None),
+            _ => (),
+        }
+    }
+
+    fn note_state(&mut self, state: State, since: Option<SystemTime>) {
+        if self.state != state {
+            // Where nobody wrote down when it happened, it was just now, unless this is the
+            // first look.
+            self.since = since.or_else(|| self.settled.then(SystemTime::now));
+            self.state = state;
+        } else if since.is_some() {
+            self.since = since;
+        }
+    }
+}
+
+fn names(lxcpath: &Path, only: Option<&Name>) -> std::io::Result<BTreeSet<Name>> {
+    if let Some(name) = only {
+        let there = lxcpath.join(name.as_str()).is_dir();
+        return Ok(there.then(|| name.clone()).into_iter().collect());
+    }
+    let entries = std::fs::read_dir(lxcpath)?.flatten();
+    Ok(entries.filter_map(|it| it.file_name().to_str()?.parse().ok()).collect())
+}
+
+/// How soon to look at a supervisor again in `state`: what is passing will have passed.
+pub(super) const fn retry(state: State) -> Option<Duration> {
+    match state {
+        State::Stopped | State::Running | State::Frozen => None,
+        State::Starting | State::Stopping | State::Aborting | State::Freezing | State::Thawed => {
+            Some(Duration::ZERO)
+        }
+    }
+}
