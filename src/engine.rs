@@ -24,6 +24,7 @@ pub mod name;
 mod perform;
 pub mod plan;
 pub mod process;
+pub mod record;
 pub mod sample;
 pub mod shown;
 pub mod snapshot;
@@ -32,6 +33,7 @@ pub mod start;
 pub mod state;
 pub mod stop;
 pub mod store;
+pub mod supervisor;
 pub mod sys;
 pub mod wait;
 

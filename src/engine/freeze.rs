@@ -1,15 +1,96 @@
 //! The verbs `freeze` and `unfreeze`.
 
-use super::{Engine, Error, Name};
+use std::time::Duration;
+
+use super::cgroup::{Cgroup, CgroupError, Hierarchies};
+use super::command_socket::{Client, SocketError};
+use super::state::State;
+use super::{Engine, Error, Kind, Name};
+
+/// How long processes may take to stand still; one in state D may take for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Debug, thiserror::Error)]
+enum FreezeError {
+    #[error("it is not running")]
+    NotRunning,
+    #[error("it is {0}")]
+    State(State),
+    #[error(transparent)]
+    Socket(SocketError),
+    #[error(transparent)]
+    Cgroup(CgroupError),
+    #[error("its supervisor does not tell its cgroup")]
+    Lost,
+}
+
+impl FreezeError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NotRunning | Self::State(_) => Kind::NotRunning,
+            Self::Socket(SocketError::Silent) => Kind::TimedOut,
+            Self::Cgroup(error) => error.kind(),
+            Self::Socket(_) | Self::Lost => Kind::Failed,
+        }
+    }
+}
 
 impl Engine {
     /// Freezes every process of the container and returns once they stand still.
     pub fn freeze(&self, name: &Name) -> Result<(), Error> {
-        Err(super::unfinished("freeze", name))
+        self.try_freeze(name).map_err(|error| Error::new("freeze", name, error.kind(), error))
     }
 
     /// Thaws the container.
     pub fn unfreeze(&self, name: &Name) -> Result<(), Error> {
-        Err(super::unfinished("unfreeze", name))
+        self.try_unfreeze(name).map_err(|error| Error::new("unfreeze", name, error.kind(), error))
     }
+
+    fn try_freeze(&self, name: &Name) -> Result<(), FreezeError> {
+        let (client, cgroup) = self.reach(name)?;
+        let state = client.state().map_err(FreezeError::Socket)?;
+        match state {
+            State::Running | State::Freezing | State::Thawed | State::Frozen => (),
+            State::Stopped | State::Starting | State::Stopping | State::Aborting => {
+                return Err(FreezeError::State(state));
+            }
+        }
+        if state == State::Frozen && cgroup.frozen() == Some(true) {
+            return Ok(());
+        }
+        tell(&client, State::Freezing);
+        if let Err(error) = cgroup.freeze(PATIENCE) {
+            // Half frozen is no state to be left in.
+            _ = cgroup.thaw(PATIENCE);
+            tell(&client, State::Running);
+            return Err(FreezeError::Cgroup(error));
+        }
+        tell(&client, State::Frozen);
+        Ok(())
+    }
+
+    fn try_unfreeze(&self, name: &Name) -> Result<(), FreezeError> {
+        let (client, cgroup) = self.reach(name)?;
+        let state = client.state().map_err(FreezeError::Socket)?;
+        if state == State::Running && cgroup.frozen() == Some(false) {
+            return Ok(());
+        }
+        cgroup.thaw(PATIENCE).map_err(FreezeError::Cgroup)?;
+        tell(&client, State::Thawed);
+        tell(&client, State::Running);
+        Ok(())
+    }
+
+    fn reach(&self, name: &Name) -> Result<(Client, Cgroup), FreezeError> {
+        let client = Client::connect(&self.lxcpath, name).map_err(FreezeError::Socket)?;
+        let client = client.ok_or(FreezeError::NotRunning)?;
+        let hierarchies = Hierarchies::discover().map_err(FreezeError::Cgroup)?;
+        let path = self.cgroup_path(name, Some(&client)).ok_or(FreezeError::Lost)?;
+        Ok((client, Cgroup::open(&hierarchies, &path)))
+    }
+}
+
+/// Lets the supervisor tell the world. The freezer has been written, which is what counts.
+fn tell(client: &Client, state: State) {
+    _ = client.serve_state(state);
 }

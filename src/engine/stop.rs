@@ -1,8 +1,21 @@
 //! The verb `stop`: asks, waits, kills.
 
-use std::time::Duration;
+use std::fs;
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
 
-use super::{Engine, Error, Name};
+use nix::errno::Errno;
+
+use super::cgroup::{Cgroup, CgroupError, Hierarchies};
+use super::command_socket::{Client, SocketError, StateWatch};
+use super::record::{self, ReclaimError, Reclaimed, Record};
+use super::state::State;
+use super::{Engine, Error, Kind, Name, sys};
+
+/// How long killed processes may take to be gone.
+const DYING: Duration = Duration::from_secs(10);
+/// How long the supervisor may take to clean up after the last process.
+const CLEANING: Duration = Duration::from_secs(5);
 
 /// How to stop a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,9 +28,181 @@ pub enum Stop {
     Kill,
 }
 
+#[derive(Debug, thiserror::Error)]
+enum StopError {
+    #[error("it is not running")]
+    NotRunning,
+    #[error(transparent)]
+    Socket(SocketError),
+    #[error(transparent)]
+    Cgroup(CgroupError),
+    #[error(transparent)]
+    Reclaim(ReclaimError),
+    #[error("signal init")]
+    Signal(#[source] Errno),
+    #[error("it did not stop in time")]
+    TimedOut,
+    #[error("its processes are dead, but its supervisor does not end")]
+    Supervisor,
+    #[error("its cgroup is not known: the supervisor does not answer and left no record")]
+    Lost,
+}
+
+impl StopError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NotRunning => Kind::NotRunning,
+            Self::TimedOut | Self::Supervisor | Self::Socket(SocketError::Silent) => Kind::TimedOut,
+            Self::Cgroup(error) => error.kind(),
+            Self::Signal(Errno::EPERM) => Kind::Denied,
+            Self::Socket(_) | Self::Reclaim(_) | Self::Signal(_) | Self::Lost => Kind::Failed,
+        }
+    }
+}
+
 impl Engine {
     /// Stops the container; returns once it is STOPPED (except for [`Stop::Ask`]).
-    pub fn stop(&self, name: &Name, _stop: Stop) -> Result<(), Error> {
-        Err(super::unfinished("stop", name))
+    pub fn stop(&self, name: &Name, stop: Stop) -> Result<(), Error> {
+        self.try_stop(name, stop).map_err(|error| Error::new("stop", name, error.kind(), error))
+    }
+
+    fn try_stop(&self, name: &Name, stop: Stop) -> Result<(), StopError> {
+        let client = Client::connect(&self.lxcpath, name).map_err(StopError::Socket);
+        let client = match (client, stop) {
+            (Ok(Some(client)), _) => client,
+            (Ok(None), _) => return self.bury(name),
+            // Not even a connection: the supervisor hangs, but its processes need not live on.
+            (Err(_), Stop::Kill) => return self.kill(name, None),
+            (Err(error), _) => return Err(error),
+        };
+        match stop {
+            Stop::Kill => self.kill(name, Some(&client)),
+            Stop::Ask => ask(&client),
+            Stop::Gently { timeout, then_kill } => match gently(&client, timeout) {
+                Err(StopError::TimedOut) if then_kill => self.kill(name, Some(&client)),
+                other => other,
+            },
+        }
+    }
+
+    /// Cleans up after a supervisor that died before it could; that it did is not running.
+    fn bury(&self, name: &Name) -> Result<(), StopError> {
+        match record::reclaim(&self.lxcpath, name).map_err(StopError::Reclaim)? {
+            Reclaimed::DeadRun | Reclaimed::Nothing => Err(StopError::NotRunning),
+        }
+    }
+
+    fn kill(&self, name: &Name, client: Option<&Client>) -> Result<(), StopError> {
+        let watch = client.and_then(|it| it.add_state_client(&[State::Stopped]).ok());
+        let hierarchies = Hierarchies::discover().map_err(StopError::Cgroup)?;
+        let path = self.cgroup_path(name, client).ok_or(StopError::Lost)?;
+        let cgroup = Cgroup::open(&hierarchies, &path);
+        cgroup.kill_all(Instant::now() + DYING).map_err(StopError::Cgroup)?;
+        match watch {
+            Some(StateWatch::Already(_)) => Ok(()),
+            Some(StateWatch::Waiting(waiter)) => {
+                match waiter.wait(Some(CLEANING)).map_err(StopError::Socket)? {
+                    Some(_stopped) => Ok(()),
+                    None => Err(StopError::Supervisor),
+                }
+            }
+            None => self.end_supervisor(name),
+        }
+    }
+
+    /// Ends a supervisor that does not answer and whose container is dead.
+    fn end_supervisor(&self, name: &Name) -> Result<(), StopError> {
+        let Some(record) = Record::read(&self.lxcpath, name) else {
+            return Err(StopError::Supervisor);
+        };
+        // Looked at twice, since the pid may have been given to another process in between.
+        let pidfd = sys::pidfd_open(record.supervisor.pid);
+        if let (Ok(pidfd), true) = (pidfd, record.supervisor.lives()) {
+            sys::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL).map_err(StopError::Signal)?;
+            let mut fds = [nix::poll::PollFd::new(pidfd.as_fd(), nix::poll::PollFlags::POLLIN)];
+            // If it does not die, the socket is still held, and that is told below.
+            _ = nix::poll::poll(&mut fds, 2000_u16);
+        }
+        match record::reclaim(&self.lxcpath, name).map_err(StopError::Reclaim)? {
+            Reclaimed::DeadRun => Ok(()),
+            Reclaimed::Nothing => Err(StopError::Supervisor),
+        }
+    }
+
+    /// Finds the container's cgroup without trusting its supervisor to answer.
+    pub(super) fn cgroup_path(&self, name: &Name, client: Option<&Client>) -> Option<String> {
+        if let Some(record) = Record::read(&self.lxcpath, name).filter(|it| it.state.is_active()) {
+            return record.cgroup;
+        }
+        let client = client?;
+        // LXC answers for controllers that it uses; one of these exists on any machine.
+        [Some("freezer"), None, Some("cpu"), Some("pids")]
+            .into_iter()
+            .find_map(|it| client.cgroup(it).ok().flatten())
+    }
+}
+
+/// Sends init its halt signal, without knowing what becomes of it.
+fn ask(client: &Client) -> Result<(), StopError> {
+    let pid = client.init_pid().map_err(StopError::Socket)?;
+    let pidfd = client.init_pidfd().or_else(|_old| sys::pidfd_open(pid));
+    let pidfd = pidfd.map_err(StopError::Signal)?;
+    let configured = client.config_item("lxc.signal.halt").ok().flatten();
+    let configured = configured.and_then(|it| it.trim().parse().ok()).filter(|it| *it > 0);
+    let signal = halt_signal(configured, pid);
+    match sys::pidfd_send_signal(pidfd.as_fd(), signal) {
+        // It ended just now.
+        Ok(()) | Err(Errno::ESRCH) => Ok(()),
+        Err(errno) => Err(StopError::Signal(errno)),
+    }
+}
+
+fn gently(client: &Client, timeout: Option<Duration>) -> Result<(), StopError> {
+    // Before the signal, or its effect could be missed.
+    let watch = client.add_state_client(&[State::Stopped]).map_err(StopError::Socket)?;
+    let StateWatch::Waiting(waiter) = watch else { return Ok(()) };
+    ask(client)?;
+    match waiter.wait(timeout).map_err(StopError::Socket)? {
+        Some(_stopped) => Ok(()),
+        None => Err(StopError::TimedOut),
+    }
+}
+
+/// Returns the signal that asks the init `pid` to end: the configured one, or what systemd wants
+/// if init blocks or catches that, or SIGPWR.
+pub(super) fn halt_signal(configured: Option<i32>, pid: i32) -> i32 {
+    if let Some(signal) = configured {
+        return signal;
+    }
+    let systemd = libc::SIGRTMIN() + 3;
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    if minds(&status, systemd) { systemd } else { libc::SIGPWR }
+}
+
+/// Tells whether a process with this `/proc/PID/status` blocks or catches `signal`.
+fn minds(status: &str, signal: i32) -> bool {
+    ["SigBlk:", "SigCgt:"].into_iter().any(|field| {
+        let line = status.lines().find_map(|it| it.strip_prefix(field));
+        let mask = line.and_then(|it| u64::from_str_radix(it.trim(), 16).ok());
+        mask.is_some_and(|it| it >> (signal - 1) & 1 == 1)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn systemd_is_known_by_the_signal_it_blocks() {
+        let systemd = "Name:\tsystemd\nSigBlk:\t7be3c0fe28014a03\nSigCgt:\t00000000000004ec\n";
+        assert!(minds(systemd, libc::SIGRTMIN() + 3));
+        let busybox = "Name:\tinit\nSigBlk:\t0000000000000000\nSigCgt:\t0000000000000000\n";
+        assert!(!minds(busybox, libc::SIGRTMIN() + 3));
+        assert!(!minds("", 1));
+    }
+
+    #[test]
+    fn a_configured_signal_wins() {
+        assert_eq!(halt_signal(Some(10), 1), 10);
     }
 }

@@ -19,7 +19,7 @@ use crate::engine::state::State;
 use crate::engine::sys;
 
 /// How long a supervisor may take: it does nothing slow, so two seconds mean that it hangs.
-pub const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The most console output a supervisor may send in answer; LXC's buffers are smaller.
 const MAX_OUTPUT: usize = 64 * 1024 * 1024;

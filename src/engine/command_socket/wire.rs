@@ -90,12 +90,12 @@ pub struct Request {
 
 impl Request {
     /// Returns the head as it is sent.
-    pub fn encode(self) -> [u8; HEAD] {
+    pub const fn encode(self) -> [u8; HEAD] {
         head(self.command, self.payload_len, self.data)
     }
 
     /// Reads a head.
-    pub fn decode(bytes: &[u8; HEAD]) -> Self {
+    pub const fn decode(bytes: &[u8; HEAD]) -> Self {
         let (command, payload_len, data) = split(bytes);
         Self { command, payload_len, data }
     }
@@ -114,18 +114,18 @@ pub struct Response {
 
 impl Response {
     /// Returns the head as it is sent.
-    pub fn encode(self) -> [u8; HEAD] {
+    pub const fn encode(self) -> [u8; HEAD] {
         head(self.result, self.payload_len, self.data)
     }
 
     /// Reads a head.
-    pub fn decode(bytes: &[u8; HEAD]) -> Self {
+    pub const fn decode(bytes: &[u8; HEAD]) -> Self {
         let (result, payload_len, data) = split(bytes);
         Self { result, payload_len, data }
     }
 }
 
-fn head(first: i32, second: i32, data: u64) -> [u8; HEAD] {
+const fn head(first: i32, second: i32, data: u64) -> [u8; HEAD] {
     let mut bytes = [0; HEAD];
     let (numbers, last) = bytes.split_at_mut(8);
     let (one, two) = numbers.split_at_mut(4);
@@ -135,7 +135,7 @@ fn head(first: i32, second: i32, data: u64) -> [u8; HEAD] {
     bytes
 }
 
-fn split(bytes: &[u8; HEAD]) -> (i32, i32, u64) {
+const fn split(bytes: &[u8; HEAD]) -> (i32, i32, u64) {
     let word = u128::from_le_bytes(*bytes);
     let first = (word as u32).to_le_bytes();
     let second = ((word >> 32) as u32).to_le_bytes();
@@ -263,7 +263,7 @@ pub fn encode_input(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Returns the frame that gives the console's new size.
-pub fn encode_resize(rows: u16, columns: u16) -> [u8; 7] {
+pub const fn encode_resize(rows: u16, columns: u16) -> [u8; 7] {
     let ([r1, r2], [c1, c2]) = (rows.to_be_bytes(), columns.to_be_bytes());
     [RESIZE, 0, 4, r1, r2, c1, c2]
 }

@@ -1,0 +1,197 @@
+//! What a supervisor intends and knows, written down before it acts, so that the next command can
+//! tell the truth and clean up whatever moment the supervisor is killed at.
+
+mod reclaim;
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+pub(in crate::engine) use reclaim::clean_up_held;
+pub use reclaim::{ReclaimError, Reclaimed, reclaim};
+
+use super::command_socket::address::fnv64;
+use super::exit::Exit;
+use super::name::Name;
+use super::state::State;
+use super::store;
+
+/// The modes of what only the owner may read.
+const DIR_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+/// The longest record that is read; ours have a few hundred bytes.
+const MAX_BYTES: u64 = 64 * 1024;
+
+/// One run of a container, from the intent to start it on; kept after its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    pub name: Name,
+    pub lxcpath: PathBuf,
+    pub supervisor: Identity,
+    pub init: Option<Identity>,
+    /// Below the hierarchies' root, such as `/lxc.payload.web`; none before it is made.
+    pub cgroup: Option<String>,
+    /// The supervisor's own group, such as `/lxc.monitor.web`.
+    pub monitor_cgroup: Option<String>,
+    pub state: State,
+    /// When it entered `state`, in milliseconds since the epoch.
+    pub since_ms: u64,
+    /// When it entered RUNNING.
+    pub started_ms: Option<u64>,
+    /// How init ended; none while it runs, or when nobody was there to see.
+    pub exit: Option<Exit>,
+}
+
+/// One process for ever: a pid alone is given to another process some day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub pid: i32,
+    /// Clock ticks from boot to its start.
+    pub start_time: u64,
+}
+
+impl Identity {
+    /// Identifies the process that has `pid` now.
+    pub fn of(pid: i32) -> Option<Self> {
+        let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+        Some(Self { pid, start_time: start_time(&stat)? })
+    }
+
+    /// Tells whether the process still exists and is no zombie.
+    pub fn lives(self) -> bool {
+        let stat = fs::read(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        let zombie = after_name(&stat).is_some_and(|it| it.starts_with(b"Z"));
+        !zombie && start_time(&stat) == Some(self.start_time)
+    }
+}
+
+/// Returns what follows the name in `/proc/PID/stat`; the name may hold anything, spaces too.
+fn after_name(stat: &[u8]) -> Option<&[u8]> {
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    stat.get(end + 2..)
+}
+
+fn start_time(stat: &[u8]) -> Option<u64> {
+    // Field 22 of proc_pid_stat(5); the state after the name is field 3.
+    const AFTER_NAME: usize = 22 - 3;
+    let field = after_name(stat)?.split(|byte| *byte == b' ').nth(AFTER_NAME)?;
+    std::str::from_utf8(field).ok()?.parse().ok()
+}
+
+/// Returns the present time as records and events tell it.
+pub fn now_ms() -> u64 {
+    // A clock before 1970 is told as 1970.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_millis() as u64
+}
+
+impl Record {
+    /// Begins a record of a run that this process will supervise.
+    pub fn begin(lxcpath: &Path, name: &Name) -> Self {
+        let pid = std::process::id() as i32;
+        Self {
+            name: name.clone(),
+            lxcpath: lxcpath.to_path_buf(),
+            supervisor: Identity::of(pid).unwrap_or(Identity { pid, start_time: 0 }),
+            init: None,
+            cgroup: None,
+            monitor_cgroup: None,
+            state: State::Starting,
+            since_ms: now_ms(),
+            started_ms: None,
+            exit: None,
+        }
+    }
+
+    /// Reads the record of the present or the last run; `None` when there is none to be read.
+    pub fn read(lxcpath: &Path, name: &Name) -> Option<Self> {
+        use std::io::Read as _;
+        let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
+        let file = File::options().read(true).custom_flags(flags).open(path(lxcpath, name)).ok()?;
+        let mut bytes = Vec::new();
+        file.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
+        let record: Self = serde_json::from_slice(&bytes).ok()?;
+        // The directory is a hash of the lxcpath: two could share it.
+        (record.lxcpath == lxcpath && record.name == *name).then_some(record)
+    }
+
+    /// Puts the record in place of the one before, in one step.
+    pub fn write(&self) -> io::Result<()> {
+        let path = path(&self.lxcpath, &self.name);
+        let dir = path.parent().unwrap_or(&path);
+        fs::DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)?;
+        let draft = dir.join(format!(".{}.{}", self.name, std::process::id()));
+        let written =
+            write_new(&draft, &serde_json::to_vec(self)?).and_then(|()| fs::rename(&draft, &path));
+        if written.is_err() {
+            // What could not be written may not be there to remove either.
+            _ = fs::remove_file(&draft);
+        }
+        written
+    }
+
+    /// Tells whether the process that wrote this has died without finishing it.
+    pub fn is_orphaned(&self) -> bool {
+        self.state.is_active() && !self.supervisor.lives()
+    }
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // A draft of a process that had our pid and died.
+    _ = fs::remove_file(path);
+    let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    let mut options = File::options();
+    options.write(true).create_new(true).mode(FILE_MODE).custom_flags(flags);
+    // No fsync: the runtime directory does not outlive the machine's uptime, as the run does not.
+    options.open(path)?.write_all(bytes)
+}
+
+/// Forgets the run: the container was destroyed.
+pub fn forget(lxcpath: &Path, name: &Name) {
+    // A record that is not there is as forgotten as can be.
+    _ = fs::remove_file(path(lxcpath, name));
+}
+
+fn path(lxcpath: &Path, name: &Name) -> PathBuf {
+    let hash = fnv64(lxcpath.as_os_str().as_bytes());
+    store::runtime_dir().join(format!("run/{hash:016x}/{name}.json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_time_is_found_behind_any_name() {
+        let stat = b"7 (a) b (c)) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 9 9";
+        assert_eq!(start_time(stat), Some(4711));
+        assert_eq!(start_time(b"7 (a"), None);
+    }
+
+    #[test]
+    fn this_process_lives_and_one_with_its_pid_does_not() {
+        let me = Identity::of(std::process::id() as i32).unwrap();
+        assert!(me.lives());
+        assert!(!Identity { start_time: me.start_time + 1, ..me }.lives());
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        let lxcpath = tempfile::tempdir().unwrap();
+        let name: Name = "record-test".parse().unwrap();
+        let mut record = Record::begin(lxcpath.path(), &name);
+        record.exit = Some(Exit::Code(3));
+        record.write().unwrap();
+        assert_eq!(Record::read(lxcpath.path(), &name), Some(record.clone()));
+        assert!(!record.is_orphaned());
+        record.supervisor.start_time += 1;
+        assert!(record.is_orphaned());
+        forget(lxcpath.path(), &name);
+        assert_eq!(Record::read(lxcpath.path(), &name), None);
+    }
+}

@@ -1,0 +1,73 @@
+//! Cleans up after a supervisor that was killed. Does nothing while one lives.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::{Record, now_ms};
+use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies};
+use crate::engine::command_socket::listen;
+use crate::engine::event::{self, What};
+use crate::engine::name::Name;
+use crate::engine::state::State;
+
+/// How long the leftovers may take to die: their init has been killed with the supervisor.
+const DYING: Duration = Duration::from_secs(2);
+
+/// What was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reclaimed {
+    /// No run was left behind.
+    Nothing,
+    /// A dead run was cleaned up and told as STOPPED.
+    DeadRun,
+}
+
+/// Why a dead run could not be cleaned up.
+#[derive(Debug, thiserror::Error)]
+pub enum ReclaimError {
+    #[error("take the container's socket")]
+    Lock(#[source] std::io::Error),
+    #[error("clean up after a supervisor that was killed")]
+    Cgroup(#[source] CgroupError),
+    #[error("write the record of the run")]
+    Record(#[source] std::io::Error),
+}
+
+/// Ends what a dead supervisor of `name` left: processes, cgroups, and the state it last told.
+pub fn reclaim(lxcpath: &Path, name: &Name) -> Result<Reclaimed, ReclaimError> {
+    if !Record::read(lxcpath, name).is_some_and(|it| it.is_orphaned()) {
+        return Ok(Reclaimed::Nothing);
+    }
+    // Holding the socket keeps everybody else from starting the container meanwhile.
+    let lock = match listen(lxcpath, name) {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == ErrorKind::AddrInUse => return Ok(Reclaimed::Nothing),
+        Err(error) => return Err(ReclaimError::Lock(error)),
+    };
+    let found = clean_up_held(lxcpath, name);
+    drop(lock);
+    found
+}
+
+/// The same for one who listens on the container's socket himself.
+pub(in crate::engine) fn clean_up_held(
+    lxcpath: &Path,
+    name: &Name,
+) -> Result<Reclaimed, ReclaimError> {
+    let Some(mut record) = Record::read(lxcpath, name).filter(Record::is_orphaned) else {
+        return Ok(Reclaimed::Nothing);
+    };
+    let hierarchies = Hierarchies::discover().map_err(ReclaimError::Cgroup)?;
+    for path in [&record.cgroup, &record.monitor_cgroup].into_iter().flatten() {
+        let cgroup = Cgroup::open(&hierarchies, path);
+        cgroup.kill_all(Instant::now() + DYING).map_err(ReclaimError::Cgroup)?;
+        cgroup.remove().map_err(ReclaimError::Cgroup)?;
+    }
+    let from = record.state;
+    record.state = State::Stopped;
+    record.since_ms = now_ms();
+    record.write().map_err(ReclaimError::Record)?;
+    event::publish(lxcpath, name, What::State { from, to: State::Stopped });
+    Ok(Reclaimed::DeadRun)
+}

@@ -1,0 +1,361 @@
+//! One container's supervisor: starts it, serves its command socket and its terminals until init
+//! ends, and leaves nothing behind. Single-threaded; never waits for a client.
+//!
+//! Holding the command socket is the lock: whoever listens on it is the container's supervisor.
+
+mod connection;
+mod desk;
+mod foreground;
+mod life;
+mod logfile;
+mod peer;
+mod reply;
+mod ring;
+mod server;
+mod terminal;
+mod ttys;
+mod watch;
+
+use std::io;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+
+use desk::{Desk, Init};
+use foreground::Foreground;
+use life::Life;
+use logfile::LogFile;
+use server::Server;
+use terminal::Terminal;
+use ttys::Ttys;
+use watch::Watch;
+
+use super::cgroup::{Cgroup, CgroupError, Hierarchies};
+use super::command_socket::listen;
+use super::config::Config;
+use super::error::{Error, Kind};
+use super::event::{self, What};
+use super::exit::Exit;
+use super::launch::{self, LaunchError, Launched, Order};
+use super::name::Name;
+use super::plan::{self, Payload, PlanError};
+use super::record::{self, Identity, ReclaimError, Record};
+use super::spec::Spec;
+use super::state::State;
+
+/// How long what init left behind may take to die.
+const DYING: Duration = Duration::from_secs(5);
+
+/// One run of a container.
+#[derive(Debug)]
+pub struct Run {
+    pub name: Name,
+    pub lxcpath: PathBuf,
+    pub config: Config,
+    pub spec: Spec,
+    pub payload: Payload,
+    /// Relays this process's terminal to the console, and hands over 0, 1 and 2 that are none.
+    pub foreground: bool,
+    /// The container was made for this run alone.
+    pub destroy_after: bool,
+}
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error("its supervisor is there already")]
+    Busy,
+    #[error("listen on the command socket")]
+    Listen(#[source] io::Error),
+    #[error(transparent)]
+    Reclaim(ReclaimError),
+    #[error("write the record of the run; is there room in the runtime directory?")]
+    Record(#[source] io::Error),
+    #[error(transparent)]
+    Plan(PlanError),
+    #[error(transparent)]
+    Cgroup(CgroupError),
+    #[error(transparent)]
+    Launch(LaunchError),
+    #[error("open lxc.console.logfile {path}")]
+    LogFile { path: PathBuf, source: io::Error },
+    #[error("take over the terminal")]
+    Terminal(#[source] io::Error),
+    #[error("watch the container")]
+    Watch(#[source] Errno),
+}
+
+impl RunError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Busy => Kind::Running,
+            Self::Plan(_) => Kind::Invalid,
+            Self::Cgroup(error) => error.kind(),
+            Self::Launch(_)
+            | Self::Listen(_)
+            | Self::Reclaim(_)
+            | Self::Record(_)
+            | Self::LogFile { .. }
+            | Self::Terminal(_)
+            | Self::Watch(_) => Kind::Failed,
+        }
+    }
+}
+
+/// Runs the container to its end in this process, which must be single-threaded. `ready` is
+/// called once: when the container's program runs, or when it will not.
+pub fn run(run: Run, ready: &mut dyn FnMut(Result<(), &Error>)) -> Result<Exit, Error> {
+    let (name, lxcpath, destroy) = (run.name.clone(), run.lxcpath.clone(), run.destroy_after);
+    let ended = supervise(run, &mut || ready(Ok(())));
+    let ended = ended.map_err(|failure| {
+        let Failure { error, was_ready } = failure;
+        let error = Error::new("start", &name, error.kind(), error);
+        if !was_ready {
+            ready(Err(&error));
+        }
+        error
+    });
+    if destroy {
+        // The run's own outcome matters more than what is left to remove.
+        _ = super::Engine::open(Some(&lxcpath)).destroy(&name);
+    }
+    ended
+}
+
+/// A failure, and whether the start had been reported as a success before.
+struct Failure {
+    error: RunError,
+    was_ready: bool,
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        Self { error, was_ready: false }
+    }
+}
+
+fn supervise(run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    let listener = take_socket(&run)?;
+    record::clean_up_held(&run.lxcpath, &run.name).map_err(RunError::Reclaim)?;
+    // Everything that can fail by configuration fails before anything is made.
+    let term = std::env::var("TERM").ok();
+    let steps = plan::start(&run.spec, run.payload, term.as_deref()).map_err(RunError::Plan)?;
+    let log = open_log(&run.spec)?;
+    let record = Record::begin(&run.lxcpath, &run.name);
+    record.write().map_err(RunError::Record)?;
+    let signals = Signals::block().map_err(RunError::Watch)?;
+    let mut life = Life::begin(record);
+    let born = bear(&run, &steps, &mut life);
+    let (launched, hierarchies, cgroup) = match born {
+        Ok(born) => born,
+        Err(error) => {
+            let reason = reason(&error);
+            event::publish(&run.lxcpath, &run.name, What::Failed { reason });
+            life.enter(State::Aborting);
+            life.enter(State::Stopping);
+            life.enter(State::Stopped);
+            return Err(error.into());
+        }
+    };
+    life.record.init = Identity::of(launched.pid);
+    life.enter(State::Running);
+    let begun = assemble(&run, launched, (life, hierarchies, cgroup), (listener, log), &signals);
+    let mut watch = begun?;
+    ready();
+    let ended = watch_to_the_end(&mut watch);
+    ended.map_err(|error| Failure { error, was_ready: true })
+}
+
+fn take_socket(run: &Run) -> Result<UnixListener, RunError> {
+    listen(&run.lxcpath, &run.name).map_err(|error| {
+        if error.kind() == io::ErrorKind::AddrInUse {
+            RunError::Busy
+        } else {
+            RunError::Listen(error)
+        }
+    })
+}
+
+fn open_log(spec: &Spec) -> Result<Option<LogFile>, RunError> {
+    let Some(path) = &spec.console.logfile else { return Ok(None) };
+    let rootfs = spec.rootfs.as_ref().map(|it| it.value.as_path());
+    LogFile::open(path, spec.console.log_bytes, spec.console.rotate, rootfs)
+        .map(Some)
+        .map_err(|source| RunError::LogFile { path: path.clone(), source })
+}
+
+type Born = (Launched, Hierarchies, Option<Cgroup>);
+
+/// Makes the cgroups and the process. On failure nothing of them is left.
+fn bear(run: &Run, steps: &[plan::Step], life: &mut Life) -> Result<Born, RunError> {
+    let hierarchies = Hierarchies::discover().map_err(RunError::Cgroup)?;
+    let name = format!("lxc.payload.{}", run.name);
+    // The intent, for whoever cleans up if we are killed between making and knowing.
+    life.record.cgroup = Some(format!("/{name}"));
+    life.save();
+    let cgroup = Cgroup::create(&hierarchies, &name).map_err(RunError::Cgroup)?;
+    life.record.cgroup = Some(cgroup.path().to_owned());
+    life.save();
+    let launched = launch_in(run, steps, &cgroup);
+    match launched {
+        Ok(launched) => Ok((launched, hierarchies, Some(cgroup))),
+        Err(error) => {
+            sweep(&cgroup);
+            Err(error)
+        }
+    }
+}
+
+fn launch_in(run: &Run, steps: &[plan::Step], cgroup: &Cgroup) -> Result<Launched, RunError> {
+    let (v1, v2) = (&run.spec.cgroup_v1, &run.spec.cgroup_v2);
+    cgroup.apply(v1, v2).map_err(RunError::Cgroup)?;
+    let order = Order {
+        steps,
+        network: run.spec.network,
+        cgroup: Some(cgroup),
+        inherit: if run.foreground { foreground::inherited() } else { [false; 3] },
+        before_exec: &mut || cgroup.apply_devices(v1, v2).map_err(Into::into),
+    };
+    launch::launch(order).map_err(RunError::Launch)
+}
+
+/// Kills and removes; what resists is left to the next command, which finds it by the record.
+fn sweep(cgroup: &Cgroup) {
+    _ = cgroup.kill_all(Instant::now() + DYING);
+    _ = cgroup.remove();
+}
+
+fn assemble(
+    run: &Run,
+    launched: Launched,
+    (life, hierarchies, cgroup): (Life, Hierarchies, Option<Cgroup>),
+    (listener, log): (UnixListener, Option<LogFile>),
+    signals: &Signals,
+) -> Result<Watch, RunError> {
+    let buffer = run.spec.console.buffer_bytes;
+    let console = launched.console.map(|it| Terminal::new(it, log, buffer)).transpose();
+    let console = console.map_err(RunError::Watch)?;
+    let foreground = if run.foreground && console.is_some() {
+        Some(Foreground::begin().map_err(RunError::Terminal)?)
+    } else {
+        None
+    };
+    let init = Init {
+        pid: launched.pid,
+        pidfd: launched.pidfd,
+        clone_flags: launched.clone_flags,
+        devpts: launched.devpts,
+    };
+    let desk = Desk {
+        life,
+        config: run.config.clone(),
+        init,
+        hierarchies,
+        cgroup,
+        console,
+        ttys: Ttys::new(launched.ttys),
+        stop_signal: run.spec.signals.stop,
+    };
+    let server = Server::new(listener).map_err(RunError::Listen)?;
+    let signals = signals.open().map_err(RunError::Watch)?;
+    let halt = run.spec.signals.halt;
+    Ok(Watch { desk, server, foreground, signals, halt })
+}
+
+fn watch_to_the_end(watch: &mut Watch) -> Result<Exit, RunError> {
+    let monitor = join_monitor_group(&mut watch.desk);
+    watch.fit();
+    let watched = watch.run();
+    let desk = &mut watch.desk;
+    let exit = if watched.is_ok() { reap(desk) } else { Exit::Signal(libc::SIGKILL) };
+    // A frozen or half thawed container ends as well.
+    desk.life.enter(State::Stopping);
+    if let Some(cgroup) = &desk.cgroup {
+        sweep(cgroup);
+    }
+    if let Some(monitor) = monitor {
+        // A group that cannot be removed is empty, and taken over by the next start.
+        _ = monitor.leave_to_root().and_then(|()| monitor.remove());
+    }
+    desk.life.enter(State::Stopped);
+    watched.map(|()| exit).map_err(RunError::Watch)
+}
+
+/// Leaves the operator's login behind, so that its end is not ours. The container runs already,
+/// so a failure costs no more than that.
+fn join_monitor_group(desk: &mut Desk) -> Option<Cgroup> {
+    let name = format!("lxc.monitor.{}", desk.life.record.name);
+    desk.life.record.monitor_cgroup = Some(format!("/{name}"));
+    desk.life.save();
+    let group = Cgroup::create(&desk.hierarchies, &name).ok()?;
+    if group.join().is_err() {
+        _ = group.remove();
+        return None;
+    }
+    desk.life.record.monitor_cgroup = Some(group.path().to_owned());
+    desk.life.save();
+    Some(group)
+}
+
+/// Collects how init ended.
+fn reap(desk: &mut Desk) -> Exit {
+    let pid = nix::unistd::Pid::from_raw(desk.init.pid);
+    let status = loop {
+        match waitpid(pid, Some(WaitPidFlag::__WALL)) {
+            Err(Errno::EINTR) => (),
+            status => break status,
+        }
+    };
+    let (exit, raw) = match status {
+        Ok(WaitStatus::Exited(_, code)) => (Exit::Code(code as u8), code << 8),
+        Ok(WaitStatus::Signaled(_, signal, _)) => (Exit::Signal(signal as i32), signal as i32),
+        // A signal without a name, or somebody else's child: dead for sure.
+        Ok(_) | Err(_) => (Exit::Signal(libc::SIGKILL), libc::SIGKILL),
+    };
+    desk.life.exited(exit, raw);
+    exit
+}
+
+fn reason(error: &RunError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// The signals a supervisor hears instead of dying of them; the mask is put back at the end.
+struct Signals {
+    heard: SigSet,
+    before: SigSet,
+}
+
+impl Signals {
+    fn block() -> nix::Result<Self> {
+        let mut heard = SigSet::empty();
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGWINCH] {
+            heard.add(signal);
+        }
+        let before = heard.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+        Ok(Self { heard, before })
+    }
+
+    fn open(&self) -> nix::Result<SignalFd> {
+        SignalFd::with_flags(&self.heard, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        // A valid mask is never refused.
+        _ = self.before.thread_set_mask();
+    }
+}

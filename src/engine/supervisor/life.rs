@@ -1,0 +1,164 @@
+//! The state of the container: which may follow, and who is told the moment it changes. The only
+//! place that publishes states while the supervisor lives.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+use std::path::PathBuf;
+
+use crate::engine::command_socket::wire::{self, Event};
+use crate::engine::event::{self, What};
+use crate::engine::exit::Exit;
+use crate::engine::record::{Record, now_ms};
+use crate::engine::state::State;
+
+/// A run and its state.
+#[derive(Debug)]
+pub(super) struct Life {
+    pub(super) record: Record,
+    /// States entered and not yet told to the state clients.
+    untold: Vec<State>,
+    /// LXC's lxc-monitord listens here, if it runs.
+    fifo: PathBuf,
+}
+
+impl Life {
+    /// Continues from `record`, whose state nobody knows yet.
+    pub(super) fn begin(record: Record) -> Self {
+        let below = record.lxcpath.as_os_str().as_bytes();
+        let below = below.strip_prefix(b"/").unwrap_or(below);
+        let fifo =
+            PathBuf::from("/run/lxc").join(std::ffi::OsStr::from_bytes(below)).join("monitor-fifo");
+        let life = Self { record, untold: Vec::new(), fifo };
+        life.publish(State::Stopped);
+        life
+    }
+
+    /// Returns the present state.
+    pub(super) const fn state(&self) -> State {
+        self.record.state
+    }
+
+    /// Enters `next` and tells everybody. A state that cannot follow is refused.
+    pub(super) fn enter(&mut self, next: State) -> bool {
+        let from = self.record.state;
+        if !from.may_become(next) {
+            return false;
+        }
+        self.record.state = next;
+        self.record.since_ms = now_ms();
+        if next == State::Running && self.record.started_ms.is_none() {
+            self.record.started_ms = Some(self.record.since_ms);
+        }
+        self.save();
+        self.publish(from);
+        self.untold.push(next);
+        true
+    }
+
+    /// Follows whoever froze or thawed the container to `target`, in legal steps. LXC's commands
+    /// tell some states twice, and go back without a word when they fail.
+    pub(super) fn follow_freezer(&mut self, target: State) {
+        const CYCLE: [State; 4] = [State::Freezing, State::Frozen, State::Thawed, State::Running];
+        if !CYCLE.contains(&target) {
+            return;
+        }
+        // A second THAWED comes when we are RUNNING already, from LXC's tools alone.
+        let steps = steps_between(self.state(), target);
+        for state in steps {
+            self.enter(state);
+        }
+    }
+
+    /// Tells how init ended.
+    pub(super) fn exited(&mut self, exit: Exit, status: i32) {
+        self.record.exit = Some(exit);
+        event::publish(&self.record.lxcpath, &self.record.name, What::Exited { exit });
+        self.tell_monitord(Event::Exit(status));
+    }
+
+    /// Writes the record; a full disk must not end the container.
+    pub(super) fn save(&self) {
+        _ = self.record.write();
+    }
+
+    /// Takes the states that the state clients have to be told.
+    pub(super) fn take_untold(&mut self) -> Vec<State> {
+        std::mem::take(&mut self.untold)
+    }
+
+    fn publish(&self, from: State) {
+        let to = self.record.state;
+        event::publish(&self.record.lxcpath, &self.record.name, What::State { from, to });
+        self.tell_monitord(Event::State(to));
+    }
+
+    fn tell_monitord(&self, event: Event) {
+        let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+        // Without a monitord there is no fifo, or nobody who reads it.
+        let Ok(mut file) = File::options().write(true).custom_flags(flags).open(&self.fifo) else {
+            return;
+        };
+        if file.metadata().is_ok_and(|it| it.file_type().is_fifo()) {
+            // A monitord that does not read loses this.
+            _ = file.write_all(&wire::encode_event(self.record.name.as_str(), event));
+        }
+    }
+}
+
+/// Returns the shortest way from `from` to `target` within the freezer's cycle.
+fn steps_between(from: State, target: State) -> Vec<State> {
+    let next = |state| match state {
+        State::Running => Some(State::Freezing),
+        State::Freezing if target == State::Frozen => Some(State::Frozen),
+        State::Freezing | State::Frozen => Some(State::Thawed),
+        State::Thawed => Some(State::Running),
+        State::Stopped | State::Starting | State::Stopping | State::Aborting => None,
+    };
+    let mut steps = Vec::new();
+    let mut state = from;
+    while state != target {
+        // Running and told THAWED: it was thawed before, as far as we are concerned.
+        let Some(step) = next(state).filter(|_| from != State::Running || target != State::Thawed)
+        else {
+            return Vec::new();
+        };
+        steps.push(step);
+        state = step;
+    }
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lxcs_doubled_states_are_told_once() {
+        let mut state = State::Running;
+        let mut told = Vec::new();
+        for heard in [
+            State::Freezing,
+            State::Frozen,
+            State::Frozen,
+            State::Thawed,
+            State::Thawed,
+            State::Running,
+        ] {
+            for step in steps_between(state, heard) {
+                assert!(state.may_become(step));
+                state = step;
+                told.push(step);
+            }
+        }
+        assert_eq!(told, [State::Freezing, State::Frozen, State::Thawed, State::Running]);
+    }
+
+    #[test]
+    fn a_failed_freeze_goes_back_by_way_of_thawed() {
+        assert_eq!(steps_between(State::Freezing, State::Running), [State::Thawed, State::Running]);
+        assert!(steps_between(State::Running, State::Thawed).is_empty());
+        assert!(steps_between(State::Stopping, State::Frozen).is_empty());
+    }
+}

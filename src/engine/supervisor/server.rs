@@ -1,0 +1,100 @@
+//! The listening socket and everyone connected to it.
+
+use std::io::ErrorKind;
+use std::os::unix::net::UnixListener;
+use std::time::Instant;
+
+use super::connection::{Connection, Fate};
+use super::desk::Desk;
+use super::peer;
+use super::reply::Reply;
+use super::ttys::Holder;
+use nix::errno::Errno;
+
+/// More clients than any sane use has; those beyond are turned away.
+const MAX_CLIENTS: usize = 64;
+
+/// The server's side of the command socket.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) listener: UnixListener,
+    pub(super) connections: Vec<Connection>,
+    next: Holder,
+}
+
+impl Server {
+    /// Serves `listener`.
+    pub(super) fn new(listener: UnixListener) -> std::io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener, connections: Vec::new(), next: 0 })
+    }
+
+    /// Takes every client that waits. Those who may not ask are told so.
+    pub(super) fn accept(&mut self) {
+        loop {
+            let stream = match self.listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                // Nobody waits, or there is no descriptor left for them.
+                Err(_nobody) => return,
+            };
+            if self.connections.len() >= MAX_CLIENTS || stream.set_nonblocking(true).is_err() {
+                continue;
+            }
+            let allowed = peer::may_ask(&stream);
+            let mut connection = Connection::new(self.next, stream);
+            self.next += 1;
+            if allowed {
+                self.connections.push(connection);
+            } else {
+                // What it does not read at once, it does not get.
+                _ = connection.begin(Reply::error(Errno::EPERM));
+            }
+        }
+    }
+
+    /// Lets the connection `id` go on; its pty, if the event was there.
+    pub(super) fn advance(&mut self, id: Holder, relay: Relay, desk: &mut Desk) {
+        let Some(at) = self.connections.iter().position(|it| it.id == id) else { return };
+        let Some(connection) = self.connections.get_mut(at) else { return };
+        let fate = match relay {
+            Relay::Yes => connection.relay_on(desk),
+            Relay::No => connection.advance(desk),
+        };
+        if fate == Fate::Drop {
+            self.connections.swap_remove(at);
+            desk.ttys.free(id);
+        }
+    }
+
+    /// Tells the state clients what changed.
+    pub(super) fn tell(&mut self, desk: &mut Desk) {
+        let name = desk.life.record.name.clone();
+        for state in desk.life.take_untold() {
+            self.connections.retain_mut(|it| it.tell(name.as_str(), state) == Fate::Keep);
+        }
+    }
+
+    /// Drops who took too long.
+    pub(super) fn expire(&mut self, now: Instant, desk: &mut Desk) {
+        self.connections.retain(|it| {
+            let in_time = it.deadline().is_none_or(|deadline| deadline > now);
+            if !in_time {
+                desk.ttys.free(it.id);
+            }
+            in_time
+        });
+    }
+
+    /// Returns when the next client will have taken too long.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.connections.iter().filter_map(Connection::deadline).min()
+    }
+}
+
+/// Which of a connection's two descriptors has something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Relay {
+    Yes,
+    No,
+}

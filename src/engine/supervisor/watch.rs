@@ -1,0 +1,167 @@
+//! The poll loop: everything a supervisor does between RUNNING and the end of init.
+
+use std::os::fd::AsFd as _;
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+use nix::sys::signalfd::SignalFd;
+
+use super::desk::Desk;
+use super::foreground::Foreground;
+use super::server::{Relay, Server};
+use super::terminal::Terminal;
+use super::ttys::Holder;
+use crate::engine::stop::halt_signal;
+use crate::engine::sys;
+
+/// What the loop serves.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub(super) desk: Desk,
+    pub(super) server: Server,
+    pub(super) foreground: Option<Foreground>,
+    pub(super) signals: SignalFd,
+    /// `lxc.signal.halt`, sent to init when the supervisor itself is asked to end.
+    pub(super) halt: Option<i32>,
+}
+
+/// Whose descriptor has something.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Init,
+    Signals,
+    Listener,
+    Console,
+    Input,
+    Output,
+    Client(Holder),
+    Relay(Holder),
+}
+
+impl Watch {
+    /// Serves until init has ended.
+    pub(super) fn run(&mut self) -> nix::Result<()> {
+        loop {
+            self.server.tell(&mut self.desk);
+            let ready = self.wait()?;
+            for (source, flags) in &ready {
+                self.serve(*source, *flags);
+            }
+            self.server.expire(Instant::now(), &mut self.desk);
+            if ready.iter().any(|(source, _)| matches!(source, Source::Init)) {
+                self.finish();
+                return Ok(());
+            }
+        }
+    }
+
+    fn wait(&self) -> nix::Result<Vec<(Source, PollFlags)>> {
+        let (sources, mut fds): (Vec<_>, Vec<_>) = self.sources().into_iter().unzip();
+        let left = self.server.next_deadline().map(|it| {
+            let left = it.saturating_duration_since(Instant::now());
+            PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX)
+        });
+        match poll(&mut fds, left.unwrap_or(PollTimeout::NONE)) {
+            Ok(_) | Err(Errno::EINTR) => (),
+            Err(errno) => return Err(errno),
+        }
+        let ready = sources.into_iter().zip(fds).filter_map(|(source, fd)| {
+            let flags = fd.revents().filter(|it| !it.is_empty())?;
+            Some((source, flags))
+        });
+        Ok(ready.collect())
+    }
+
+    fn sources(&self) -> Vec<(Source, PollFd<'_>)> {
+        let console = self.desk.console.as_ref();
+        let mut sources = vec![
+            (Source::Init, PollFd::new(self.desk.init.pidfd.as_fd(), PollFlags::POLLIN)),
+            (Source::Signals, PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)),
+            (Source::Listener, PollFd::new(self.server.listener.as_fd(), PollFlags::POLLIN)),
+        ];
+        if let Some(console) = console {
+            let both = PollFlags::POLLIN | PollFlags::POLLOUT;
+            let flags = if console.has_typed() { both } else { PollFlags::POLLIN };
+            sources.push((Source::Console, PollFd::new(console.as_fd(), flags)));
+        }
+        if let Some(foreground) = &self.foreground {
+            let input = foreground.input().map(|it| PollFd::new(it.as_fd(), PollFlags::POLLIN));
+            sources.extend(input.map(|it| (Source::Input, it)));
+            let output = foreground.output(console);
+            let output = output.map(|it| PollFd::new(it.as_fd(), PollFlags::POLLOUT));
+            sources.extend(output.map(|it| (Source::Output, it)));
+        }
+        for it in &self.server.connections {
+            let fd = PollFd::new(it.stream.as_fd(), it.interest(console));
+            sources.push((Source::Client(it.id), fd));
+            let relay = it.relay(console).map(|(pty, flags)| PollFd::new(pty.as_fd(), flags));
+            sources.extend(relay.map(|fd| (Source::Relay(it.id), fd)));
+        }
+        sources
+    }
+
+    fn serve(&mut self, source: Source, flags: PollFlags) {
+        match source {
+            Source::Init => (),
+            Source::Signals => self.obey(),
+            Source::Listener => self.server.accept(),
+            Source::Console => self.relieve(flags),
+            Source::Input => {
+                if let (Some(foreground), Some(console)) = self.both() {
+                    foreground.hear(console);
+                }
+            }
+            Source::Output => {
+                if let (Some(foreground), Some(console)) = self.both() {
+                    foreground.show(console);
+                }
+            }
+            Source::Client(id) => self.server.advance(id, Relay::No, &mut self.desk),
+            Source::Relay(id) => self.server.advance(id, Relay::Yes, &mut self.desk),
+        }
+    }
+
+    const fn both(&mut self) -> (Option<&mut Foreground>, Option<&mut Terminal>) {
+        (self.foreground.as_mut(), self.desk.console.as_mut())
+    }
+
+    /// Takes what the container printed, and gives it what was typed.
+    fn relieve(&mut self, flags: PollFlags) {
+        let Some(console) = &mut self.desk.console else { return };
+        console.flush();
+        if flags.contains(PollFlags::POLLIN) {
+            console.drain();
+        }
+    }
+
+    fn obey(&self) {
+        while let Ok(Some(signal)) = self.signals.read_signal() {
+            if signal.ssi_signo == Signal::SIGWINCH as u32 {
+                self.fit();
+            } else {
+                let init = &self.desk.init;
+                let signal = halt_signal(self.halt, init.pid);
+                // Init may be gone by now, which is what was asked for.
+                _ = sys::pidfd_send_signal(init.pidfd.as_fd(), signal);
+            }
+        }
+    }
+
+    /// Gives the console the size of the operator's terminal.
+    pub(super) fn fit(&self) {
+        if let (Some(foreground), Some(console)) = (&self.foreground, &self.desk.console) {
+            foreground.fit(console);
+        }
+    }
+
+    /// Takes the container's last words.
+    fn finish(&mut self) {
+        let Some(console) = &mut self.desk.console else { return };
+        while console.drain() {}
+        if let Some(foreground) = &mut self.foreground {
+            foreground.finish(console);
+        }
+    }
+}
