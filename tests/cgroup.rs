@@ -41,7 +41,7 @@ impl Trial {
         });
         let join: String = files.map(|it| format!("echo 0 >'{}' && ", it.display())).collect();
         let mut child = Command::new("sh")
-            .args(["-c", &format!("{join}echo joined && {script}")])
+            .args(["-c", &format!("{join}echo joined && {{ {script}\n}}")])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -60,6 +60,7 @@ impl Drop for Trial {
     fn drop(&mut self) {
         _ = self.cgroup.kill_all(Instant::now() + LONG);
         for child in &mut self.children {
+            _ = child.kill();
             _ = child.wait();
         }
         _ = self.cgroup.remove();

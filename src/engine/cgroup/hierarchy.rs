@@ -202,3 +202,7 @@ fn unescaped(text: &[u8]) -> PathBuf {
 fn octal(digits: [u8; 3]) -> Option<u8> {
     u8::from_str_radix(str::from_utf8(&digits).ok()?, 8).ok()
 }
+
+#[cfg(test)]
+#[path = "hierarchy/tests.rs"]
+mod tests;
