@@ -5,6 +5,7 @@
 #![allow(unsafe_code, reason = "raw system calls have no safe form")]
 
 pub mod bpf;
+pub mod pty;
 
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};

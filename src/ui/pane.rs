@@ -1,38 +1,333 @@
-//! A program of this executable on a terminal of its own, shown in a pane.
+//! A program on a terminal of its own, inside the screen: a console, or a command in a container.
+//! It cannot slow the screen down, however much it writes and however little it reads.
 
-use std::io;
+pub mod keys;
+
+use std::fs::File;
+use std::io::{self, PipeReader, Read as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use crossterm::event::KeyEvent;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
 
 use super::message::Message;
+use crate::engine::sys::{pty, set_window_size};
+use crate::widgets::grid::{Emulator, GuestScreen as _, Size};
 
-/// The program and its terminal.
+/// Read at once from the program.
+const CHUNK: usize = 16 * 1024;
+/// Taken in before the screen must have shown it: what a flood costs per frame.
+const UNSEEN: usize = 16 * CHUNK;
+/// How long an unseen flood is held up: a pane that is not on the screen goes on slowly.
+const HOLD: Duration = Duration::from_millis(100);
+/// Keys and answers that wait for a program that does not read; more are dropped.
+const WAITING: usize = 256;
+
+/// The program and its terminal. Dropping it hangs the program up.
 #[derive(Debug)]
-pub struct Pane;
+pub struct Pane {
+    shared: Arc<Shared>,
+    master: File,
+    /// To the thread that writes to the program.
+    input: SyncSender<Vec<u8>>,
+    /// Closing it ends the reader, and with that the terminal.
+    _alive: io::PipeWriter,
+}
+
+/// What the reader's thread and the screen both hold.
+#[derive(Debug)]
+struct Shared {
+    terminal: Mutex<Terminal>,
+    painted: Condvar,
+}
+
+#[derive(Debug)]
+struct Terminal {
+    emulator: Emulator,
+    /// Bytes taken in since it was last painted.
+    unseen: usize,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Terminal> {
+        self.terminal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Pane {
-    /// Runs `args` on a terminal of `size` (rows and columns).
+    /// Runs this executable with `args` over `lxcpath` on a terminal of `size`, rows and columns.
     pub fn open(
-        _lxcpath: &Path,
-        _args: &[String],
-        _size: (u16, u16),
-        _send: impl Fn(Message) -> bool + Send + 'static,
+        lxcpath: &Path,
+        args: &[String],
+        size: (u16, u16),
+        tell: impl Fn(Message) -> bool + Send + 'static,
     ) -> io::Result<Self> {
-        Err(io::Error::from(io::ErrorKind::Unsupported))
+        let Some((verb, rest)) = args.split_first() else {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        };
+        let mut command = Command::new("/proc/self/exe");
+        command.arg(verb).arg("-P").arg(lxcpath).args(rest);
+        Self::start(command, size, tell)
     }
 
-    /// Types `key`.
-    pub const fn press(&mut self, _key: KeyEvent) {}
+    /// Starts `command` on a terminal of `rows` and `columns`; `tell` is called from other threads
+    /// until the program has ended or nobody listens (it returns false).
+    fn start(
+        mut command: Command,
+        (rows, columns): (u16, u16),
+        tell: impl Fn(Message) -> bool + Send + 'static,
+    ) -> io::Result<Self> {
+        command.env("TERM", "xterm-256color").env_remove("COLORTERM").env_remove("NO_COLOR");
+        let (master, child) = pty::spawn_on_pty(command, (rows, columns))?;
+        let master = File::from(master);
+        let (ended, alive) = io::pipe()?;
+        let (input, keys) = sync_channel(WAITING);
+        let emulator = Emulator::new(Size { columns, rows });
+        let terminal = Mutex::new(Terminal { emulator, unseen: 0 });
+        let shared = Arc::new(Shared { terminal, painted: Condvar::new() });
+        let (out, into) = (master.try_clone()?, master.try_clone()?);
+        let reader =
+            Reader { out, ended, child, shared: Arc::clone(&shared), answers: input.clone() };
+        thread::Builder::new().name("pane-out".into()).spawn(move || reader.run(&tell))?;
+        thread::Builder::new().name("pane-in".into()).spawn(move || write_all(into, &keys))?;
+        Ok(Self { shared, master, input, _alive: alive })
+    }
 
-    /// Pastes `text`.
-    pub const fn paste(&mut self, _text: &str) {}
+    /// Sends a key to the program. It comes back from the past, if it was looked at.
+    pub fn press(&self, key: KeyEvent) {
+        let mut terminal = self.shared.lock();
+        let past = i32::try_from(terminal.emulator.scrolled()).unwrap_or(i32::MAX);
+        if past > 0 {
+            terminal.emulator.scroll(past.saturating_neg());
+        }
+        self.send(keys::encode(key, terminal.emulator.modes()));
+    }
 
-    /// Changes the size of the terminal.
-    pub const fn resize(&mut self, _rows: u16, _columns: u16) {}
+    /// Sends pasted text to the program.
+    pub fn paste(&self, text: &str) {
+        self.send(keys::paste(text, self.shared.lock().emulator.modes()));
+    }
 
-    /// Paints the terminal into `area`.
-    pub const fn render(&self, _area: Rect, _buf: &mut Buffer, _focused: bool) {}
+    /// Gives the program's terminal another size, and tells the program.
+    pub fn resize(&self, rows: u16, columns: u16) {
+        self.shared.lock().emulator.resize(Size { columns, rows });
+        // It only fails for a terminal that is gone, and then the program is gone too.
+        _ = set_window_size(self.master.as_fd(), rows, columns);
+    }
+
+    /// Moves the view into the past (positive) or back, by lines.
+    pub fn scroll(&self, lines: i32) {
+        self.shared.lock().emulator.scroll(lines);
+    }
+
+    /// Paints the program's terminal; its cursor is shown when it has the keyboard.
+    pub fn render(&self, area: Rect, buf: &mut Buffer, focused: bool) {
+        let mut terminal = self.shared.lock();
+        terminal.emulator.paint(area, buf);
+        terminal.unseen = 0;
+        self.shared.painted.notify_one();
+        let Some((x, y)) = terminal.emulator.cursor().filter(|_| focused) else { return };
+        if x < area.width
+            && y < area.height
+            && let Some(cell) = buf.cell_mut((area.x + x, area.y + y))
+        {
+            cell.set_style(Style::new().add_modifier(Modifier::REVERSED));
+        }
+    }
+
+    fn send(&self, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            // A program that reads nothing loses keys; the screen does not wait for it.
+            _ = self.input.try_send(bytes);
+        }
+    }
+}
+
+/// Takes in what the program writes.
+struct Reader {
+    out: File,
+    ended: PipeReader,
+    child: Child,
+    shared: Arc<Shared>,
+    answers: SyncSender<Vec<u8>>,
+}
+
+impl Reader {
+    fn run(mut self, tell: &impl Fn(Message) -> bool) {
+        let mut chunk = vec![0; CHUNK];
+        while let Some(bytes) = self.next(&mut chunk) {
+            if !self.take_in(bytes, tell) {
+                break;
+            }
+        }
+        let Self { out, child, answers, shared: _, ended: _ } = self;
+        drop((out, answers));
+        hang_up(&child);
+        let how = end(child);
+        // Nobody listens any more when the pane was closed.
+        _ = tell(Message::PaneEnded(how));
+    }
+
+    /// Waits for output. None: the program has closed its terminal, or the pane was dropped.
+    fn next<'c>(&mut self, chunk: &'c mut [u8]) -> Option<&'c [u8]> {
+        loop {
+            let mut fds = [
+                PollFd::new(self.out.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.ended.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut fds, PollTimeout::NONE) {
+                Err(nix::errno::Errno::EINTR) => continue,
+                Err(_) => return None,
+                Ok(_) => (),
+            }
+            let [_, ended] = fds;
+            if ended.revents().is_some_and(|it| !it.is_empty()) {
+                return None;
+            }
+            match self.out.read(chunk) {
+                Ok(0) => return None,
+                Ok(count) => return chunk.get(..count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                Err(_) => return None,
+            }
+        }
+    }
+
+    fn take_in(&self, bytes: &[u8], tell: &impl Fn(Message) -> bool) -> bool {
+        let mut terminal = self.shared.lock();
+        terminal.emulator.feed(bytes);
+        let answers = terminal.emulator.answers();
+        let news = terminal.unseen == 0;
+        terminal.unseen += bytes.len();
+        if !answers.is_empty() {
+            _ = self.answers.try_send(answers);
+        }
+        if news {
+            drop(terminal);
+            return tell(Message::PaneChanged);
+        }
+        if terminal.unseen > UNSEEN {
+            // Either painted or late: the flood goes on, and the next frame shows where it is.
+            drop(self.shared.painted.wait_timeout(terminal, HOLD));
+        }
+        true
+    }
+}
+
+/// Tells the program that its terminal is gone. The kernel does so too, but only when the thread
+/// that writes has let go, which a program that does not read may hold.
+fn hang_up(child: &Child) {
+    if let Ok(pid) = i32::try_from(child.id()) {
+        // It has not been waited for, so the pid is still its own; it may have ended already.
+        _ = kill(Pid::from_raw(pid), Signal::SIGHUP);
+    }
+}
+
+/// Waits for the program, whose terminal is gone, and says how it ended.
+fn end(mut child: Child) -> String {
+    match child.wait() {
+        Ok(status) => words(status),
+        Err(error) => format!("its end is not known: {error}"),
+    }
+}
+
+fn words(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt as _;
+    match (status.code(), status.signal()) {
+        (Some(0), _) => "ended".to_owned(),
+        (Some(code), _) => format!("exit {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "ended".to_owned(),
+    }
+}
+
+/// Gives the program its keys, one after the other, until nobody sends any more.
+fn write_all(mut into: File, keys: &Receiver<Vec<u8>>) {
+    while let Ok(bytes) = keys.recv() {
+        if into.write_all(&bytes).is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Instant;
+
+    use crossterm::event::{KeyCode, KeyModifiers};
+
+    use super::*;
+
+    /// Longest wait for anything in these tests.
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    fn shell(script: &str) -> (Pane, mpsc::Receiver<Message>) {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]);
+        let (sender, news) = mpsc::channel();
+        let pane = Pane::start(command, (3, 30), move |it| sender.send(it).is_ok()).unwrap();
+        (pane, news)
+    }
+
+    fn shown(pane: &Pane) -> String {
+        let mut buf = Buffer::empty(Rect::new(0, 0, 30, 3));
+        pane.render(buf.area, &mut buf, false);
+        buf.content.iter().map(ratatui::buffer::Cell::symbol).collect()
+    }
+
+    #[track_caller]
+    fn wait(pane: &Pane, news: &mpsc::Receiver<Message>, text: &str) {
+        let start = Instant::now();
+        while !shown(pane).contains(text) {
+            assert!(start.elapsed() < PATIENCE, "{text:?} not in {:?}", shown(pane));
+            _ = news.recv_timeout(PATIENCE);
+        }
+    }
+
+    #[test]
+    fn keys_reach_the_program_and_its_words_the_screen() {
+        let (pane, news) = shell("read it; echo got $it; exit 3");
+        for it in "abc".chars() {
+            pane.press(KeyEvent::new(KeyCode::Char(it), KeyModifiers::NONE));
+        }
+        pane.press(KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE));
+        wait(&pane, &news, "got abc");
+        let last = news.iter().last();
+        assert!(matches!(last, Some(Message::PaneEnded(how)) if how == "exit 3"));
+    }
+
+    #[test]
+    fn a_resize_reaches_the_program() {
+        let (pane, news) = shell("trap 'stty size' WINCH; echo up; while :; do read x; done");
+        wait(&pane, &news, "up");
+        pane.resize(5, 44);
+        wait(&pane, &news, "5 44");
+    }
+
+    #[test]
+    fn a_flood_neither_grows_nor_stalls_the_screen() {
+        let (pane, news) = shell("yes \"$(head -c 2000 /dev/zero | tr '\\0' x)\"");
+        wait(&pane, &news, "xxx");
+        for _ in 0..20 {
+            let start = Instant::now();
+            pane.press(KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE));
+            _ = shown(&pane);
+            assert!(start.elapsed() < Duration::from_secs(1));
+        }
+        pane.press(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL));
+        drop(pane);
+        assert!(news.iter().any(|it| matches!(it, Message::PaneEnded(_))));
+    }
 }

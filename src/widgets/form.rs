@@ -99,7 +99,7 @@ mod tests {
         ];
         Form { look: &look, rows: &rows, current: 0 }.render(buf.area, &mut buf);
         let shown = lines(&buf);
-        assert_eq!(shown[0], "▸  Name              [web                     ]  ✓ free     ");
+        assert_eq!(shown[0], "▸  Name              [web                    ]  ✓ free      ");
         assert_eq!(shown[1].trim_end(), "   Source            ‹ host ›");
     }
 }

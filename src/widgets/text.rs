@@ -35,7 +35,9 @@ pub fn wrap(text: &str, room: usize) -> Vec<&str> {
             lines.push(head.trim_end());
             rest = tail.trim_start();
         }
-        lines.push(rest);
+        if !rest.is_empty() || line.is_empty() {
+            lines.push(rest);
+        }
     }
     lines
 }

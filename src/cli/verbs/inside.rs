@@ -26,8 +26,13 @@ pub(super) const CONSOLE: Entry = Entry {
                 .allow_negative_numbers(true),
             )
             .arg(
-                args::value("escape", Some('e'), "PREFIX", "Key before `q`, such as ^a, a or ^]")
-                    .default_value("^a"),
+                args::value(
+                    "escape",
+                    Some('e'),
+                    "PREFIX",
+                    "Key before `q`, such as ^a, a or ^], or none",
+                )
+                .default_value("^a"),
             )
             .arg(args::name())
             .arg(args::operands("NAME", "The container"))
@@ -68,7 +73,8 @@ fn console(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Ex
     let name = only_named(matches)?;
     // LXC's -1 is the first free one, too.
     let tty = number::<i32>(matches, "tty")?.and_then(|it| u32::try_from(it).ok());
-    let escape = matches.get_one::<String>("escape").map(|it| control_code(it)).transpose()?;
+    let escape = matches.get_one::<String>("escape").filter(|it| *it != "none");
+    let escape = escape.map(|it| control_code(it)).transpose()?;
     session.engine.console(&name, Console { tty, escape })?;
     Ok(ExitCode::SUCCESS)
 }
