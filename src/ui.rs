@@ -58,7 +58,7 @@ pub fn run(engine: &Engine) -> anyhow::Result<()> {
 
 fn look(settings: &Settings, variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Look {
     let ascii = settings.ascii.unwrap_or_else(|| !theme::draws_unicode(&variable));
-    let glyphs = if ascii { Glyphs::ASCII } else { Glyphs::UNICODE };
+    let glyphs = if ascii { &Glyphs::ASCII } else { &Glyphs::UNICODE };
     settings.theme.unwrap_or_default().look(Depth::of(&variable), glyphs)
 }
 

@@ -245,10 +245,9 @@ fn end(mut child: Child) -> String {
 fn words(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt as _;
     match (status.code(), status.signal()) {
-        (Some(0), _) => "ended".to_owned(),
-        (Some(code), _) => format!("exit {code}"),
+        (Some(code), _) if code != 0 => format!("exit {code}"),
         (None, Some(signal)) => format!("signal {signal}"),
-        (None, None) => "ended".to_owned(),
+        (Some(_) | None, _) => "ended".to_owned(),
     }
 }
 
@@ -273,7 +272,7 @@ mod tests {
     /// Longest wait for anything in these tests.
     const PATIENCE: Duration = Duration::from_secs(10);
 
-    fn shell(script: &str) -> (Pane, mpsc::Receiver<Message>) {
+    fn shell(script: &str) -> (Pane, Receiver<Message>) {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]);
         let (sender, news) = mpsc::channel();
@@ -288,7 +287,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn wait(pane: &Pane, news: &mpsc::Receiver<Message>, text: &str) {
+    fn wait(pane: &Pane, news: &Receiver<Message>, text: &str) {
         let start = Instant::now();
         while !shown(pane).contains(text) {
             assert!(start.elapsed() < PATIENCE, "{text:?} not in {:?}", shown(pane));

@@ -35,7 +35,7 @@ impl<'a> Frame<'a> {
         if area.width < 2 || area.height < 2 {
             return Rect { width: 0, height: 0, ..area };
         }
-        let glyphs = &self.look.glyphs;
+        let glyphs = self.look.glyphs;
         let line = if self.focused { self.look.accent } else { self.look.line };
         let inner = usize::from(area.width - 2);
         let (right, bottom) = (area.right() - 1, area.bottom() - 1);

@@ -10,7 +10,7 @@ const EIGHTHS: usize = 8;
 
 /// A bar in the colour of its share.
 pub fn gauge(pen: &mut Pen<'_>, width: usize, share: f32, look: &Look) {
-    bar(pen, width, share, (&look.glyphs, look.share(share)));
+    bar(pen, width, share, (look.glyphs, look.share(share)));
 }
 
 /// A bar of `width` cells in a colour of the caller's.

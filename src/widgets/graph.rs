@@ -115,7 +115,7 @@ mod tests {
     fn tall_graphs_use_every_row() {
         let look = plain();
         assert_eq!(drawn(&[Some(1.0), Some(0.5)], 1, 2, &look), ["⡇", "⣿"]);
-        let ascii = Look { glyphs: Glyphs::ASCII, ..plain() };
+        let ascii = Look { glyphs: &Glyphs::ASCII, ..plain() };
         assert_eq!(drawn(&[Some(1.0), Some(0.5)], 2, 2, &ascii), ["# ", "##"]);
     }
 }

@@ -38,7 +38,7 @@ pub struct Look {
     pub mid: Style,
     /// Graphs and bars above four fifths.
     pub hi: Style,
-    pub glyphs: Glyphs,
+    pub glyphs: &'static Glyphs,
 }
 
 /// From this share of the whole a graph takes the colour `mid`.
@@ -214,7 +214,7 @@ pub(crate) mod tests {
             lo: it,
             mid: it,
             hi: it,
-            glyphs: Glyphs::UNICODE,
+            glyphs: &Glyphs::UNICODE,
         }
     }
 

@@ -101,7 +101,7 @@ impl<'b> Pen<'b> {
     }
 
     /// Returns how many cells are left.
-    pub fn left(&self) -> usize {
+    pub const fn left(&self) -> usize {
         self.cells.len().saturating_sub(self.at)
     }
 

@@ -49,7 +49,7 @@ fn break_at(text: &str, room: usize) -> usize {
     for (at, it) in text.char_indices() {
         used += super::pen::width(it.encode_utf8(&mut [0; 4]));
         if used > room {
-            return blank.unwrap_or(if at == 0 { it.len_utf8() } else { at });
+            return blank.unwrap_or_else(|| at.max(it.len_utf8()));
         }
         if it == ' ' && at > 0 {
             blank = Some(at);

@@ -97,7 +97,7 @@ fn counts(model: &Model, look: &Look) -> Vec<(String, Style)> {
             State::Stopped => stopped += 1,
         }
     }
-    let glyphs = &look.glyphs;
+    let glyphs = look.glyphs;
     [
         (glyphs.running, running, look.ok),
         (glyphs.starting, busy, look.busy),

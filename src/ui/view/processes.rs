@@ -113,7 +113,7 @@ fn one(process: &Process, folded: bool, look: &Look, pen: &mut Pen<'_>) {
         _ => look.dim,
     };
     pen.skip(1).put(process.state.encode_utf8(&mut [0; 4]), style).skip(2);
-    branches(pen, &process.later_siblings, &look.glyphs, look.line);
+    branches(pen, &process.later_siblings, look.glyphs, look.line);
     if folded {
         pen.put("+ ", look.accent);
     }

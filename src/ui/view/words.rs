@@ -18,8 +18,8 @@ const AT_LIMIT: f32 = 0.95;
 pub(super) const PRESSED: f32 = 10.0;
 
 /// Returns sign and style of a state.
-pub(super) fn state(state: State, failed: bool, look: &Look) -> (&'static str, Style) {
-    let glyphs = &look.glyphs;
+pub(super) const fn state(state: State, failed: bool, look: &Look) -> (&'static str, Style) {
+    let glyphs = look.glyphs;
     match state {
         State::Running | State::Thawed => (glyphs.running, look.ok),
         State::Starting => (glyphs.starting, look.busy),

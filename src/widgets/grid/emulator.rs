@@ -99,9 +99,7 @@ impl GuestScreen for Emulator {
             let mut pen = Pen::new(buf, area.x, area.y + row, area.width);
             for column in 0..columns {
                 let cell = &cells[Column(column)];
-                if !cell.flags.intersects(Flags::WIDE_CHAR_SPACER) {
-                    draw(cell, pen.to(column), &mut text);
-                }
+                draw(cell, pen.to(column), &mut text);
             }
         }
     }
@@ -121,8 +119,11 @@ impl fmt::Debug for Emulator {
     }
 }
 
-/// Draws one cell of the guest.
+/// Draws one cell of the guest; the right half of a wide character came with the left.
 fn draw(cell: &GuestCell, pen: &mut Pen<'_>, text: &mut String) {
+    if cell.flags.contains(Flags::WIDE_CHAR_SPACER) {
+        return;
+    }
     text.clear();
     let blank = cell.c.is_control() || cell.flags.contains(Flags::HIDDEN);
     text.push(if blank { ' ' } else { cell.c });
