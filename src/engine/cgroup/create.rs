@@ -66,12 +66,8 @@ impl Cgroup {
     pub fn remove(&self) -> Result<(), CgroupError> {
         let mut patience = Patience::until(Instant::now() + REAPING);
         for group in self.groups.iter().rev() {
-            while let Err(errno) = remove_tree(&group.dir) {
-                let busy = errno.raw_os_error() == Some(libc::EBUSY);
-                if !(busy && patience.again()) {
-                    return Err(CgroupError::Remove { dir: group.dir.clone(), errno });
-                }
-            }
+            remove_patiently(&group.dir, &mut patience)
+                .map_err(|errno| CgroupError::Remove { dir: group.dir.clone(), errno })?;
         }
         Ok(())
     }
@@ -111,29 +107,9 @@ impl Made {
                 Err(errno) if errno.kind() == io::ErrorKind::AlreadyExists && !is_last => continue,
                 Err(errno) => return Err(CgroupError::Create { dir, errno }),
             }
-            self.prepare(hierarchy, &dir)?;
+            prepare(hierarchy, &dir)?;
         }
         Ok(dir)
-    }
-
-    /// Does what a v1 group needs before a process may join it.
-    fn prepare(&self, hierarchy: &Hierarchy, dir: &Path) -> Result<(), CgroupError> {
-        if hierarchy.version == Version::V2 {
-            return Ok(());
-        }
-        if hierarchy.controls("cpuset") {
-            control::fill_cpuset(dir, &hierarchy.mount)
-                .map_err(|errno| CgroupError::Create { dir: dir.to_path_buf(), errno })?;
-        }
-        if hierarchy.controls("memory") {
-            // Groups that a container makes inside count towards its limit. Kernels from 5.11
-            // on know no other way; older ones want to be told while the group has no children.
-            let file = dir.join("memory.use_hierarchy");
-            if std::fs::read(&file).is_ok_and(|it| it.starts_with(b"0")) {
-                _ = write_once(&file, b"1");
-            }
-        }
-        Ok(())
     }
 }
 
@@ -144,6 +120,26 @@ impl Drop for Made {
             _ = std::fs::remove_dir(dir);
         }
     }
+}
+
+/// Does what a v1 group needs before a process may join it.
+fn prepare(hierarchy: &Hierarchy, dir: &Path) -> Result<(), CgroupError> {
+    if hierarchy.version == Version::V2 {
+        return Ok(());
+    }
+    if hierarchy.controls("cpuset") {
+        control::fill_cpuset(dir, &hierarchy.mount)
+            .map_err(|errno| CgroupError::Create { dir: dir.to_path_buf(), errno })?;
+    }
+    if hierarchy.controls("memory") {
+        // Groups that a container makes inside count towards its limit. Kernels from 5.11 on
+        // know no other way; older ones want to be told while the group has no children.
+        let file = dir.join("memory.use_hierarchy");
+        if std::fs::read(&file).is_ok_and(|it| it.starts_with(b"0")) {
+            _ = write_once(&file, b"1");
+        }
+    }
+    Ok(())
 }
 
 /// Tells whether `name` can be made in this hierarchy, after a dead group of it was removed.
@@ -172,6 +168,16 @@ fn enable(dir: &Path) {
     // One controller that cannot be had must not keep the others away.
     for it in &missing {
         _ = write_once(&file, it.as_bytes());
+    }
+}
+
+/// Removes `dir` and all below it, again and again while dying processes keep it busy.
+fn remove_patiently(dir: &Path, patience: &mut Patience) -> io::Result<()> {
+    loop {
+        match remove_tree(dir) {
+            Err(errno) if errno.raw_os_error() == Some(libc::EBUSY) && patience.again() => (),
+            done => return done,
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! nothing of a compiler or a library.
 
 use std::fs::File;
+use std::num::ParseIntError;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::str::FromStr;
@@ -172,13 +173,13 @@ fn parse(text: &str) -> Option<DeviceRule> {
         'w' => Some(bits | Access::WRITE),
         _ => None,
     })?;
-    let (major, minor) = (number(major)?, number(minor)?);
+    let (major, minor) = (number(major).ok()?, number(minor).ok()?);
     words.next().is_none().then_some(DeviceRule { block, major, minor, access: Access(access) })
 }
 
 /// Reads a number, or `*` as none.
-fn number(text: &str) -> Option<Option<u32>> {
-    if text == "*" { Some(None) } else { text.parse().ok().map(Some) }
+fn number(text: &str) -> Result<Option<u32>, ParseIntError> {
+    if text == "*" { Ok(None) } else { text.parse().map(Some) }
 }
 
 #[cfg(test)]

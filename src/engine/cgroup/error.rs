@@ -38,7 +38,7 @@ pub enum CgroupError {
     #[error("the kernel refused {value:?} for {file}: {reason}")]
     Write { file: String, value: String, reason: String, errno: io::Error },
     #[error("cannot apply {key}{}", at(place.as_ref()))]
-    Setting { key: String, place: Option<Place>, source: Box<CgroupError> },
+    Setting { key: String, place: Option<Place>, source: Box<Self> },
     #[error("{rule:?} is no device rule: want `a`, or such as `c 1:3 rwm`, `b 8:* r`")]
     DeviceRule { rule: String },
     #[error("cannot attach the device rules to {}: {}", dir.display(), words::reason(errno))]

@@ -46,18 +46,15 @@ pub(super) fn kernel_value(
         return Ok(unlimited(file).to_owned());
     }
     if let Some(share) = text.strip_suffix('%') {
-        let share: f64 =
-            share.trim_end().parse().map_err(|_| wrong("the percentage is no number"))?;
-        if !share.is_finite() || share < 0.0 {
-            return Err(wrong("a percentage cannot be negative"));
-        }
+        let share = share.trim_end().parse::<f64>().ok().filter(|it| it.is_finite() && *it >= 0.0);
+        let share = share.ok_or_else(|| wrong("a percentage is a number from 0 up"))?;
         let part = |whole: u64| (whole as f64 * share / 100.0) as u64;
         if file == CPU_QUOTA_V1 || file == CPU_QUOTA_V2 {
             return Ok(quota(file, part, period().unwrap_or(PERIOD)));
         }
         if takes_bytes {
-            let host =
-                procfs::Meminfo::current().map_err(|_| wrong("/proc/meminfo is unreadable"))?;
+            let host = procfs::Meminfo::current().ok();
+            let host = host.ok_or_else(|| wrong("/proc/meminfo is unreadable"))?;
             return Ok(part(host.mem_total).to_string());
         }
     }
@@ -88,7 +85,8 @@ fn bytes(text: &str) -> Option<u64> {
 
 /// Tells whether `file` is a limit that can be lifted.
 fn is_limit(file: &str) -> bool {
-    file.ends_with(".max") || file.ends_with("limit_in_bytes") || file == CPU_QUOTA_V1
+    let knob = file.rsplit('.').next();
+    knob == Some("max") || file.ends_with("limit_in_bytes") || file == CPU_QUOTA_V1
 }
 
 /// Returns the version's word for no limit.

@@ -1,13 +1,13 @@
 //! Reading and writing single cgroup files by their exact names.
 
-use std::fs::File;
+use std::fs::{DirEntry, File, Metadata};
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::create::write_once;
 use super::hierarchy::controller_of;
-use super::{Cgroup, CgroupError, Version, size, words};
+use super::{Cgroup, CgroupError, Group, Version, size, words};
 use crate::engine::limits::Change;
 use crate::engine::snapshot::CgroupFile;
 
@@ -39,24 +39,7 @@ impl Cgroup {
 
     /// Lists every file of the group in every hierarchy, with its value.
     pub fn files(&self) -> Vec<CgroupFile> {
-        let mut files = Vec::new();
-        for group in &self.groups {
-            let Ok(entries) = std::fs::read_dir(&group.dir) else { continue };
-            let found = entries.filter_map(|entry| {
-                let entry = entry.ok()?;
-                let mode = entry.metadata().ok().filter(|it| it.is_file())?.permissions().mode();
-                let file = entry.file_name().into_string().ok()?;
-                let value = (mode & READABLE != 0).then(|| read(&entry.path()).ok()).flatten();
-                Some(CgroupFile {
-                    controller: controller_name(&file).to_owned(),
-                    version: if group.hierarchy.version == Version::V1 { 1 } else { 2 },
-                    value: value.map(|it| it.strip_suffix('\n').unwrap_or(&it).to_owned()),
-                    writable: mode & WRITABLE != 0,
-                    file,
-                })
-            });
-            files.extend(found);
-        }
+        let mut files: Vec<_> = self.groups.iter().flat_map(files_of).collect();
         files.sort_by(|a, b| {
             (&a.controller, &a.file, a.version).cmp(&(&b.controller, &b.file, b.version))
         });
@@ -100,6 +83,27 @@ impl Cgroup {
 pub(super) fn check_name(file: &str) -> Result<(), CgroupError> {
     let plain = !file.is_empty() && !file.starts_with('.') && !file.contains(['/', '\0']);
     if plain { Ok(()) } else { Err(CgroupError::FileName(file.to_owned())) }
+}
+
+fn files_of(group: &Group) -> Vec<CgroupFile> {
+    let version = if group.hierarchy.version == Version::V1 { 1 } else { 2 };
+    let entries = std::fs::read_dir(&group.dir).into_iter().flatten().flatten();
+    entries.filter_map(|it| file_of(&it, version)).collect()
+}
+
+/// Describes one file; none for a directory.
+fn file_of(entry: &DirEntry, version: u8) -> Option<CgroupFile> {
+    let mode = entry.metadata().ok().filter(Metadata::is_file)?.permissions().mode();
+    let file = entry.file_name().into_string().ok()?;
+    let readable = mode & READABLE != 0;
+    let value = if readable { read(&entry.path()).ok() } else { None };
+    Some(CgroupFile {
+        controller: controller_name(&file).to_owned(),
+        version,
+        value: value.map(|it| it.strip_suffix('\n').unwrap_or(&it).to_owned()),
+        writable: mode & WRITABLE != 0,
+        file,
+    })
 }
 
 /// The v1 core files have no controller in their names.
