@@ -4,7 +4,8 @@ use std::error::Error as StdError;
 use std::fmt;
 
 /// What sort of refusal it is, for exit codes and for the screen's advice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// No such container, file or process.
     NotFound,
@@ -22,6 +23,10 @@ pub enum Kind {
     Invalid,
     /// It did not happen in time.
     TimedOut,
+    /// The command does not exist in the container.
+    NoCommand,
+    /// The command exists in the container and cannot be executed.
+    BadCommand,
     /// Anything the kernel or the machine refused.
     Failed,
 }
@@ -46,17 +51,25 @@ impl Error {
     ) -> Self {
         Self { verb, object: object.to_string(), kind, source: source.into() }
     }
+
+    /// Returns the causes in one line, without the act and the object.
+    pub fn reason(&self) -> String {
+        let mut text = self.source.to_string();
+        let mut cause = self.source.source();
+        while let Some(it) = cause {
+            text.push_str(": ");
+            text.push_str(&it.to_string());
+            cause = it.source();
+        }
+        text
+    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot {} `{}`", self.verb, self.object)?;
         if f.alternate() {
-            let mut cause: Option<&dyn StdError> = Some(self.source.as_ref());
-            while let Some(it) = cause {
-                write!(f, ": {it}")?;
-                cause = it.source();
-            }
+            write!(f, ": {}", self.reason())?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 //! then either executes its program, which closes the socket, or sends the step that failed.
 
 use std::io::IoSliceMut;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -193,16 +193,7 @@ fn receive(socket: BorrowedFd<'_>) -> Result<Word, LaunchError> {
 
 fn rights(message: ControlMessageOwned) -> Vec<OwnedFd> {
     let ControlMessageOwned::ScmRights(fds) = message else { return Vec::new() };
-    fds.into_iter().map(own).collect()
-}
-
-/// Takes possession of a descriptor that the kernel just handed over.
-fn own(fd: RawFd) -> OwnedFd {
-    // SAFETY: SCM_RIGHTS makes fresh descriptors that nobody else owns.
-    #[expect(unsafe_code, reason = "nix hands out received descriptors raw")]
-    unsafe {
-        OwnedFd::from_raw_fd(fd)
-    }
+    fds.into_iter().map(sys::own_fd).collect()
 }
 
 const fn report(failure: Failure) -> [u8; REPORT] {

@@ -118,6 +118,8 @@ fn file_systems(spec: &Spec, payload: Payload, steps: &mut Vec<Step>) -> Result<
     let inodes = 64 + spec.tty_max + spec.mounts.len() as u32;
     steps.push(Step::Dev { inodes: number(inodes)? });
     let max = if spec.pty_max == 0 { DEFAULT_PTY_MAX } else { spec.pty_max };
+    // The console and the ttys are ptys of the same devpts and must not use up what was asked for.
+    let max = max.saturating_add(spec.tty_max).saturating_add(1);
     steps.push(Step::Pts { max: number(max)? });
     if !spec.console.off {
         steps.push(Step::Console);

@@ -400,3 +400,19 @@ pub fn kill(pid: i32, signal: i32) -> nix::Result<()> {
     // SAFETY: integers only.
     Errno::result(unsafe { libc::kill(pid, signal) }).map(drop)
 }
+
+/// Takes possession of a descriptor that a system call just made for us.
+pub fn own_fd(fd: RawFd) -> OwnedFd {
+    // SAFETY: the callers pass descriptors fresh from the kernel, which nobody else owns.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// Closes every descriptor but the standard ones and `kept`.
+pub fn close_all_but(kept: &OwnedFd) {
+    let kept = kept.as_raw_fd() as u32;
+    if kept > 3 {
+        // SAFETY: called before anything else of this program holds a descriptor.
+        unsafe { libc::syscall(libc::SYS_close_range, 3, kept - 1, 0) };
+    }
+    close_from(kept + 1);
+}
