@@ -110,11 +110,8 @@ impl Entrance {
         if others != 0 {
             sys::setns(target.pidfd(), others).map_err(at(1))?;
         }
-        let terminal = if self.terminals.contains(&true) {
-            Some(Pty::open().map_err(at(2))?)
-        } else {
-            None
-        };
+        let terminal =
+            if self.terminals.contains(&true) { Some(Pty::open().map_err(at(2))?) } else { None };
         hand_over(socket.as_fd(), terminal.as_ref()).map_err(at(2))?;
         self.open_session(terminal).map_err(at(3))?;
         confine(target).map_err(at(4))?;
