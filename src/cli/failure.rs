@@ -34,12 +34,31 @@ impl From<anyhow::Error> for Failure {
             let message = shown(&format!("{error:#}")).into_owned();
             return Self { message, code: FAILED, usage: error.is::<Usage>() };
         };
-        let stopped = matches!(refused.kind, Kind::NotRunning | Kind::NotFound);
         Self {
             message: shown(&format!("{refused:#}")).into_owned(),
-            code: if refused.verb == "stop" && stopped { NOT_RUNNING } else { FAILED },
+            code: code_of(refused),
             usage: false,
         }
+    }
+}
+
+fn code_of(refused: &Error) -> u8 {
+    match refused.kind {
+        Kind::NotRunning | Kind::NotFound if refused.verb == "stop" => NOT_RUNNING,
+        // As a shell has it. In the background, a start is one failure like any other.
+        Kind::NoCommand if refused.verb != "start" => 127,
+        Kind::BadCommand if refused.verb != "start" => 126,
+        Kind::NotFound
+        | Kind::Exists
+        | Kind::NotRunning
+        | Kind::Running
+        | Kind::Busy
+        | Kind::Denied
+        | Kind::Invalid
+        | Kind::TimedOut
+        | Kind::NoCommand
+        | Kind::BadCommand
+        | Kind::Failed => FAILED,
     }
 }
 

@@ -15,6 +15,7 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
 use super::cgroup::Cgroup;
+use super::error::Kind;
 use super::perform::{Failure, Part, Site, perform};
 use super::plan::{MAX_TTYS, Step};
 use super::spec::Network;
@@ -77,6 +78,27 @@ pub enum LaunchError {
     Died,
     #[error("finish the container")]
     BeforeExec(#[source] BeforeExec),
+}
+
+impl LaunchError {
+    /// Returns what sort of refusal it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Cgroup(error) => error.kind(),
+            Self::Exec { errno: Errno::ENOENT, .. } => Kind::NoCommand,
+            Self::Exec { .. } => Kind::BadCommand,
+            Self::Clone(Errno::EPERM) | Self::Step { errno: Errno::EPERM | Errno::EACCES, .. } => {
+                Kind::Denied
+            }
+            Self::Step { errno: Errno::ENOENT, .. } => Kind::NotFound,
+            Self::Socket(_)
+            | Self::Clone(_)
+            | Self::Report(_)
+            | Self::Step { .. }
+            | Self::Died
+            | Self::BeforeExec(_) => Kind::Failed,
+        }
+    }
 }
 
 /// Makes the process and returns when its program runs.

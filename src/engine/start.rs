@@ -1,8 +1,23 @@
-//! The verbs `start` and `execute`.
+//! The verbs `start` and `execute`: who becomes the supervisor, and what it is told.
+//!
+//! In the background, a program of its own supervises (`wharf supervise`), so that a screen with
+//! threads never forks; it answers on its standard output with one line. In the foreground the
+//! calling process supervises itself.
 
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
-use super::{Engine, Error, Exit, Name};
+use serde::{Deserialize, Serialize};
+
+use super::config::{self, Config};
+use super::create::Create;
+use super::plan::Payload;
+use super::spec::Spec;
+use super::store::Store;
+use super::supervisor::{self, Run};
+use super::{Engine, Error, Exit, Kind, Name, seal, sys};
 
 /// How to start a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,22 +30,175 @@ pub struct Start {
     pub settings: Vec<(String, String)>,
 }
 
+/// What differs between the verbs that run in the foreground.
+struct Foreground {
+    payload: Payload,
+    destroy_after: bool,
+}
+
+/// What the supervisor in the background says about its start.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Report {
+    Runs,
+    Failed { kind: Kind, reason: String },
+}
+
 impl Engine {
     /// Starts the container in the background and returns once it runs (its init was executed).
     /// Safe to call from a process with threads: the supervisor is a program of its own.
-    pub fn start(&self, name: &Name, _start: &Start) -> Result<(), Error> {
-        Err(super::unfinished("start", name))
+    pub fn start(&self, name: &Name, start: &Start) -> Result<(), Error> {
+        let fail = |source: std::io::Error| Error::new("start", name, Kind::Failed, source);
+        let sealed = seal::Sealed::new();
+        let mut command = Command::new(sealed.path());
+        command.arg("supervise").arg("-P").arg(&self.lxcpath).arg("-n").arg(name.as_str());
+        if let Some(file) = &start.config {
+            command.arg("-f").arg(std::path::absolute(file).map_err(fail)?);
+        }
+        for (key, value) in &start.settings {
+            command.arg("-s").arg(format!("{key}={value}"));
+        }
+        command.arg("--").args(&start.argv);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(fail)?;
+        let mut line = String::new();
+        if let Some(mut output) = child.stdout.take() {
+            output.read_to_string(&mut line).map_err(fail)?;
+        }
+        child.wait().map_err(fail)?;
+        match serde_json::from_str(&line) {
+            Ok(Report::Runs) => Ok(()),
+            Ok(Report::Failed { kind, reason }) => Err(Error::new("start", name, kind, reason)),
+            Err(_) => {
+                Err(Error::new("start", name, Kind::Failed, "the supervisor died without a word"))
+            }
+        }
+    }
+
+    /// Becomes the supervisor that [`Engine::start`] asked for: leaves the caller's session,
+    /// reports on the standard output it was given, and returns when the container has ended.
+    /// Only for the hidden verb `supervise`.
+    pub fn supervise(&self, name: &Name, start: &Start) -> Result<Exit, Error> {
+        let fail = |source| Error::new("start", name, Kind::Failed, source);
+        let mut report = Some(detach().map_err(|errno| fail(std::io::Error::from(errno)))?);
+        let ended = self.load("start", name, start).and_then(|(config, spec)| {
+            let payload = Payload::System;
+            let (name, lxcpath) = (name.clone(), self.lxcpath.clone());
+            let run = Run {
+                name,
+                lxcpath,
+                config,
+                spec,
+                payload,
+                foreground: false,
+                destroy_after: false,
+            };
+            supervisor::run(run, &mut |result| {
+                if result.is_ok() {
+                    tell(&mut report, &Report::Runs);
+                }
+            })
+        });
+        if let Err(error) = &ended {
+            tell(&mut report, &Report::Failed { kind: error.kind, reason: error.reason() });
+        }
+        ended
     }
 
     /// Runs the container in the foreground of this single-threaded process, on its terminal,
     /// and returns how init ended (`start -F`).
-    pub fn start_foreground(&self, name: &Name, _start: &Start) -> Result<Exit, Error> {
-        Err(super::unfinished("start", name))
+    pub fn start_foreground(&self, name: &Name, start: &Start) -> Result<Exit, Error> {
+        seal::reexec();
+        self.in_foreground(
+            "start",
+            name,
+            start,
+            Foreground { payload: Payload::System, destroy_after: false },
+        )
     }
 
     /// Runs a command under wharf's own init as pid 1, creating and destroying the container on
     /// the way if it is not defined, and returns how the command ended. Single-threaded callers.
-    pub fn execute(&self, name: &Name, _start: &Start) -> Result<Exit, Error> {
-        Err(super::unfinished("execute", name))
+    pub fn execute(&self, name: &Name, start: &Start) -> Result<Exit, Error> {
+        seal::reexec();
+        let undefined = start.config.is_none() && !Store::new(&self.lxcpath).exists(name);
+        if undefined {
+            self.create(name, &Create::default())?;
+        }
+        self.in_foreground(
+            "execute",
+            name,
+            start,
+            Foreground { payload: Payload::Application, destroy_after: undefined },
+        )
     }
+
+    fn in_foreground(
+        &self,
+        verb: &'static str,
+        name: &Name,
+        start: &Start,
+        how: Foreground,
+    ) -> Result<Exit, Error> {
+        let Foreground { payload, destroy_after } = how;
+        let (config, spec) = self.load(verb, name, start)?;
+        let (name, lxcpath) = (name.clone(), self.lxcpath.clone());
+        let run = Run { name, lxcpath, config, spec, payload, foreground: true, destroy_after };
+        supervisor::run(run, &mut |_| ()).map_err(|error| Error { verb, ..error })
+    }
+
+    fn load(
+        &self,
+        verb: &'static str,
+        name: &Name,
+        start: &Start,
+    ) -> Result<(Config, Spec), Error> {
+        let file = start.config.as_deref();
+        if file.is_none() && !Store::new(&self.lxcpath).exists(name) {
+            let reason = format!(
+                "there is no such container in {}; `wharf create {name}` makes one",
+                self.lxcpath.display()
+            );
+            return Err(Error::new(verb, name, Kind::NotFound, reason));
+        }
+        let invalid = |source| Error::new(verb, name, Kind::Invalid, source);
+        let config = config::load(name, &self.lxcpath, file, &start.settings).map_err(invalid)?;
+        let mut spec = config.spec().map_err(invalid)?;
+        if !start.argv.is_empty() {
+            spec.init.argv.clone_from(&start.argv);
+        }
+        Ok((config, spec))
+    }
+}
+
+/// Leaves the caller's session, terminal, directory and descriptors; returns the report pipe,
+/// which was the standard output.
+fn detach() -> nix::Result<OwnedFd> {
+    use nix::fcntl::{OFlag, open};
+    use nix::sys::stat::{Mode, umask};
+    use nix::unistd;
+    let report =
+        nix::fcntl::fcntl(std::io::stdout(), nix::fcntl::F_DUPFD_CLOEXEC(3)).map(sys::own_fd)?;
+    let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?;
+    unistd::dup2_stdin(&null)?;
+    unistd::dup2_stdout(&null)?;
+    unistd::dup2_stderr(&null)?;
+    drop(null);
+    sys::close_all_but(&report);
+    if sys::fork()?.is_some() {
+        sys::exit_now(0);
+    }
+    unistd::setsid()?;
+    unistd::chdir("/")?;
+    umask(Mode::from_bits_truncate(0o077));
+    Ok(report)
+}
+
+/// Sends the one report and closes the pipe.
+fn tell(pipe: &mut Option<OwnedFd>, report: &Report) {
+    use std::io::Write as _;
+    let Some(pipe) = pipe.take() else { return };
+    let line = serde_json::to_string(report).unwrap_or_default();
+    // Whoever asked may be gone; the container goes on.
+    _ = std::fs::File::from(pipe).write_all(line.as_bytes());
 }

@@ -96,8 +96,8 @@ impl RunError {
             Self::Busy => Kind::Running,
             Self::Plan(_) => Kind::Invalid,
             Self::Cgroup(error) => error.kind(),
-            Self::Launch(_)
-            | Self::Listen(_)
+            Self::Launch(error) => error.kind(),
+            Self::Listen(_)
             | Self::Reclaim(_)
             | Self::Record(_)
             | Self::LogFile { .. }

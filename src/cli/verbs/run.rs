@@ -97,9 +97,10 @@ fn execute(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Ex
     Ok(ExitCode::from(exit.shell_code()))
 }
 
-fn supervise(_session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let (_name, _start) = order(matches)?;
-    anyhow::bail!("supervise is not built yet")
+fn supervise(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let (name, start) = order(matches)?;
+    let exit = session.engine.supervise(&name, &start)?;
+    Ok(ExitCode::from(exit.shell_code()))
 }
 
 /// Reads what all three have in common.
