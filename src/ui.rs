@@ -116,7 +116,16 @@ impl Shell {
             Effect::Copy(text) => Guard::copy(&text)?,
             Effect::CaptureMouse(true) => self.guard.capture_mouse(Mouse::Captured)?,
             Effect::CaptureMouse(false) => self.guard.capture_mouse(Mouse::Free)?,
-            other => self.workers.carry_out(other),
+            Effect::Act { .. }
+            | Effect::ReadLog(_)
+            | Effect::Look(_)
+            | Effect::SampleNow
+            | Effect::Hold(_)
+            | Effect::OpenPane { .. }
+            | Effect::TypeInPane(_)
+            | Effect::PasteInPane(_)
+            | Effect::ResizePane { .. }
+            | Effect::ClosePane => self.workers.carry_out(effect),
         }
         Ok(())
     }

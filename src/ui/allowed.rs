@@ -5,6 +5,7 @@ use crate::engine::snapshot::Container;
 use crate::engine::state::State;
 
 /// Tells why `action` cannot be done to `container` as it is; none: it can.
+#[expect(clippy::wildcard_enum_match_arm, reason = "all other actions are alike here")]
 pub fn reason(container: &Container, action: Action) -> Option<String> {
     let name = &container.name;
     let state = container.state;
@@ -16,12 +17,19 @@ pub fn reason(container: &Container, action: Action) -> Option<String> {
             Some(format!("{name} has no configuration to start from"))
         }
         Action::Stop if state == State::Stopped => Some(format!("{name} is STOPPED already")),
-        Action::Freeze | Action::Console | Action::Restart if !alive => not_running(),
-        Action::Exec | Action::Signal if !alive => not_running(),
+        Action::Freeze
+        | Action::Console
+        | Action::Restart
+        | Action::Exec
+        | Action::Signal
+        | Action::Edit
+            if !alive =>
+        {
+            not_running()
+        }
         Action::Exec if state == State::Frozen => {
             Some(format!("{name} is FROZEN: thaw it first (f)"))
         }
-        Action::Edit if !alive => not_running(),
         Action::Destroy if state != State::Stopped => {
             Some(format!("{name} is {state}: stop it first (S)"))
         }

@@ -36,6 +36,7 @@ pub fn following<'a>(
     })
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "no other key has a name in the table")]
 /// Returns the name of a pressed key as the table writes it, such as `s`, `C-l` or `PgUp`.
 pub fn name(key: KeyEvent) -> Option<String> {
     let plain = match key.code {
@@ -56,6 +57,7 @@ pub fn name(key: KeyEvent) -> Option<String> {
         KeyCode::Home => "Home".to_owned(),
         KeyCode::End => "End".to_owned(),
         KeyCode::F(it) => format!("F{it}"),
+        KeyCode::Insert => "Ins".to_owned(),
         _ => return None,
     };
     let control = key.modifiers.contains(KeyModifiers::CONTROL);

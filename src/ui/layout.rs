@@ -132,7 +132,14 @@ pub fn detail(model: &Model) -> DetailAreas {
     let panes = model.detail.as_ref().map_or_else(Vec::new, |detail| match detail.tab {
         Tab::Overview if detail.zoom || model.size.0 < MIDDLE => vec![(detail.focus, rest)],
         Tab::Overview => quarters(rest),
-        tab => vec![(tab, rest)],
+        Tab::Processes
+        | Tab::Cgroup
+        | Tab::Console
+        | Tab::Log
+        | Tab::Events
+        | Tab::Config
+        | Tab::Network
+        | Tab::Mounts => vec![(detail.tab, rest)],
     });
     DetailAreas { shell, about, tabs, panes }
 }

@@ -46,37 +46,52 @@ impl Sampling {
 }
 
 fn run(engine: &Engine, sender: &Sender<Message>, inbox: &Receiver<Order>, interval: Duration) {
-    let mut focus = Look::default();
-    let mut held = false;
+    let mut wanted = Wanted { look: Look::default(), held: false };
     loop {
         let sampled = Instant::now();
         let snapshot = Arc::new(sample(engine));
         if sender.send(Message::Sampled(snapshot)).is_err() {
             return;
         }
+        let soonest = sampled + REST.max(sampled.elapsed());
         let mut due = sampled + interval;
         loop {
-            let left = due.saturating_duration_since(Instant::now());
-            let order = if held {
-                inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            let order = if wanted.held {
+                inbox.recv().map_err(RecvTimeoutError::from)
             } else {
-                inbox.recv_timeout(left)
+                inbox.recv_timeout(due.saturating_duration_since(Instant::now()))
             };
             match order {
-                Ok(Order::Hold(hold)) => {
-                    held = hold;
-                    due = Instant::now();
-                }
-                Ok(Order::Now) => due = due.min(sampled + REST.max(sampled.elapsed())),
-                Ok(Order::Look(look)) => {
-                    let news = look.files != focus.files || look.detail != focus.detail;
-                    focus = look;
-                    if news {
-                        due = due.min(sampled + REST.max(sampled.elapsed()));
-                    }
+                Ok(order) => {
+                    let next = if wanted.takes(order) { soonest } else { due };
+                    due = due.min(next);
                 }
                 Err(RecvTimeoutError::Timeout) => break,
                 Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+}
+
+/// What the thread was last told.
+struct Wanted {
+    look: Look,
+    held: bool,
+}
+
+impl Wanted {
+    /// Takes an order; tells whether the next sample must not wait for the interval to end.
+    fn takes(&mut self, order: Order) -> bool {
+        match order {
+            Order::Now => true,
+            Order::Hold(held) => {
+                self.held = held;
+                true
+            }
+            Order::Look(look) => {
+                let news = look.files != self.look.files || look.detail != self.look.detail;
+                self.look = look;
+                news
             }
         }
     }

@@ -113,7 +113,7 @@ fn bytes(typed: &str, host_memory: Option<u64>) -> Result<u64, String> {
     let number_end =
         typed.find(|it: char| !it.is_ascii_digit() && it != '.').unwrap_or(typed.len());
     let (number, unit) = typed.split_at(number_end);
-    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let number: f64 = number.parse().map_err(|_not_one| wrong())?;
     let unit = match unit.trim_end_matches("iB").trim_end_matches(['B', 'b']).trim() {
         "" => 1.0,
         "K" | "k" => 1024.0,
@@ -139,7 +139,7 @@ fn quota(typed: &str) -> Result<u64, String> {
         .trim_end_matches('%')
         .trim()
         .parse()
-        .map_err(|_| format!("{typed} is no percentage; 50% is half a processor"))?;
+        .map_err(|_not_one| format!("{typed} is no percentage; 50% is half a processor"))?;
     if percent == 0 {
         return Err("0% would stop every process; f freezes".to_owned());
     }

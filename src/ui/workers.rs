@@ -22,7 +22,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// A shorter interval would measure wharf itself.
 const SHORTEST: Duration = Duration::from_millis(100);
 /// A longer one would make a screen that is never true.
-const LONGEST: Duration = Duration::from_secs(3600);
+const LONGEST: Duration = Duration::from_hours(1);
 /// Lines that one notch of the wheel moves.
 const NOTCH: i16 = 3;
 
@@ -132,6 +132,7 @@ fn forward_signals(signals: Signals, sender: Sender<Message>) -> io::Result<()> 
     Ok(())
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "no other use of the mouse means anything")]
 fn forward_input(sender: Sender<Message>) -> io::Result<()> {
     let work = move || {
         while let Ok(event) = event::read() {

@@ -122,7 +122,7 @@ impl DetailScreen {
     }
 
     /// Tells whether a pane on the screen shows the files of the cgroup.
-    pub fn needs_files(&self) -> bool {
+    pub const fn needs_files(&self) -> bool {
         matches!(self.tab, Tab::Overview | Tab::Cgroup)
     }
 }

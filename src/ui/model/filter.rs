@@ -67,7 +67,7 @@ impl Word {
         let test = if let Some(pattern) = text.strip_prefix('~') {
             Regex::new(pattern)
                 .map(Test::Regex)
-                .map_err(|_| format!("{pattern} is no regex yet"))?
+                .map_err(|_unfinished| format!("{pattern} is no regex yet"))?
         } else if let Some(state) = text.strip_prefix("state:") {
             Test::State(state.to_ascii_uppercase())
         } else if let Some((figure, bound)) = text.split_once(':') {
@@ -100,7 +100,7 @@ fn parse_figure(figure: &str, bound: &str) -> Result<Test, String> {
         Some('G' | 'g') => 1024.0 * 1024.0 * 1024.0,
         _ => 1.0,
     };
-    let value: f64 = digits.parse().map_err(|_| format!("{bound} lacks a number"))?;
+    let value: f64 = digits.parse().map_err(|_empty| format!("{bound} lacks a number"))?;
     Ok(Test::Figure(figure, order, value * unit))
 }
 

@@ -116,7 +116,7 @@ pub(super) fn under_cursor(model: &Model) -> Option<String> {
 }
 
 /// Moves the focus of the overview to `tab`.
-pub(super) fn focus(model: &mut Model, tab: Tab) {
+pub(super) const fn focus(model: &mut Model, tab: Tab) {
     if let Some(detail) = &mut model.detail {
         detail.focus = tab;
     }

@@ -81,6 +81,9 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         model.say(crate::ui::model::Tone::Bad, format!("{}: {reason}", name_of(action)));
         return Vec::new();
     }
+    if let Some(effects) = run_here(model, action) {
+        return effects;
+    }
     match action {
         Action::Start
         | Action::Stop
@@ -95,6 +98,38 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         | Action::Exec
         | Action::Signal
         | Action::GoEvents => overlay::open(model, action),
+        Action::Mark
+        | Action::MarkAll
+        | Action::Invert
+        | Action::Filter
+        | Action::Sort(_)
+        | Action::Reverse
+        | Action::Peek => list::act(model, action),
+        Action::Open
+        | Action::Limits
+        | Action::Log
+        | Action::Tab(_)
+        | Action::NextPane
+        | Action::PreviousPane
+        | Action::Zoom
+        | Action::NextContainer
+        | Action::PreviousContainer => detail::act(model, action),
+        Action::Fold | Action::Unfold | Action::Follow => detail::inside(model, action),
+        Action::Edit | Action::AllFiles => cgroup::act(model, action),
+        _ => {
+            if model.detail.is_some() {
+                detail::travel(model, action);
+            } else {
+                list::travel(model, action);
+            }
+            Vec::new()
+        }
+    }
+}
+
+/// Carries out `action` if it needs nothing but the model and the terminal.
+fn run_here(model: &mut Model, action: Action) -> Option<Vec<Effect>> {
+    let effects = match action {
         Action::New => {
             model.say(crate::ui::model::Tone::Plain, "the form for a new container comes next");
             Vec::new()
@@ -115,38 +150,9 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
             model.detail = None;
             Vec::new()
         }
-        Action::Mark
-        | Action::MarkAll
-        | Action::Invert
-        | Action::Filter
-        | Action::Sort(_)
-        | Action::Reverse
-        | Action::Peek => list::act(model, action),
-        Action::Open
-        | Action::Limits
-        | Action::Log
-        | Action::Tab(_)
-        | Action::NextPane
-        | Action::PreviousPane
-        | Action::Zoom
-        | Action::NextContainer
-        | Action::PreviousContainer => detail::act(model, action),
-        Action::Fold | Action::Unfold | Action::Follow => detail::inside(model, action),
-        Action::Edit | Action::AllFiles => cgroup::act(model, action),
-        Action::Up
-        | Action::Down
-        | Action::PageUp
-        | Action::PageDown
-        | Action::First
-        | Action::Last => {
-            if model.detail.is_some() {
-                detail::travel(model, action);
-            } else {
-                list::travel(model, action);
-            }
-            Vec::new()
-        }
-    }
+        _ => return None,
+    };
+    Some(effects)
 }
 
 /// Returns the row that `action` leads to from `row` among `count`.

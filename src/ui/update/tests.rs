@@ -1,1 +1,287 @@
+//! The model changes as an operator expects.
 
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::update;
+use crate::engine::Name;
+use crate::engine::cgroup::Layout;
+use crate::engine::limits::Change;
+use crate::engine::process::Process;
+use crate::engine::snapshot::{
+    CgroupFile, Container, Counters, Detail, Host, Limit, Origin, Psi, Snapshot,
+};
+use crate::engine::state::State;
+use crate::ui::effect::{Act, Effect, Outcome};
+use crate::ui::message::{Done, Message};
+use crate::ui::model::Model;
+
+pub(in crate::ui) const START: Duration = Duration::from_secs(1_790_000_000);
+
+pub(in crate::ui) fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+pub(in crate::ui) fn container(text: &str, state: State) -> Container {
+    let active = state.is_active();
+    Container {
+        name: name(text),
+        lxcpath: "/var/lib/lxc".into(),
+        origin: Origin::Wharf,
+        defined: true,
+        state,
+        since: Some(SystemTime::UNIX_EPOCH + START - Duration::from_secs(7200)),
+        trouble: None,
+        init_pid: active.then_some(4231),
+        last_exit: None,
+        counters: if active { counters() } else { Counters::default() },
+        detail: None,
+    }
+}
+
+fn counters() -> Counters {
+    Counters {
+        cpu_percent: Some(42.1),
+        memory_bytes: Some(488 << 20),
+        memory_max_bytes: Some(Limit::At(512 << 20)),
+        pids: Some(24),
+        pids_max: Some(Limit::Max),
+        psi: Psi { cpu: Some(2.0), memory: Some(31.0), io: Some(0.0) },
+        ..Counters::default()
+    }
+}
+
+pub(in crate::ui) fn with_detail(mut container: Container) -> Container {
+    let process = |pid, depth, command: &str, later: &[bool]| Process {
+        pid,
+        depth,
+        command: command.to_owned(),
+        state: 'S',
+        later_siblings: later.to_vec(),
+        ..Process::default()
+    };
+    let file = |file: &str, value: &str| CgroupFile {
+        controller: "memory".to_owned(),
+        version: 2,
+        file: file.to_owned(),
+        value: Some(value.to_owned()),
+        writable: true,
+    };
+    container.detail = Some(Detail {
+        processes: vec![
+            process(4231, 0, "init", &[]),
+            process(4250, 1, "nginx: master", &[true]),
+            process(4251, 2, "nginx: worker", &[true, false]),
+            process(4260, 1, "sshd", &[false]),
+        ],
+        files: vec![file("memory.max", "536870912"), file("memory.high", "max")],
+        ..Detail::default()
+    });
+    container
+}
+
+pub(in crate::ui) fn sampled(containers: Vec<Container>) -> Message {
+    let host = Host {
+        hostname: "vm".to_owned(),
+        layout: Some(Layout::Hybrid),
+        cpus: Some(2),
+        cpu_used: Some(1.42),
+        memory_bytes: Some(23 << 30),
+        memory_used_bytes: Some(3 << 30),
+        ..Host::default()
+    };
+    let taken = SystemTime::UNIX_EPOCH + START;
+    Message::Sampled(Arc::new(Snapshot { taken, elapsed: None, host, containers, trouble: None }))
+}
+
+pub(in crate::ui) fn model(size: (u16, u16), containers: Vec<Container>) -> Model {
+    let mut model = Model::new(size, SystemTime::UNIX_EPOCH + START);
+    _ = update(&mut model, sampled(containers));
+    model
+}
+
+pub(in crate::ui) fn press(model: &mut Model, keys: &str) -> Vec<Effect> {
+    let key = |it: &str| match it {
+        "Enter" => KeyCode::Enter,
+        "Esc" => KeyCode::Esc,
+        "Down" => KeyCode::Down,
+        "Spc" => KeyCode::Char(' '),
+        one => KeyCode::Char(one.chars().next().unwrap()),
+    };
+    let keys = keys.split(' ').map(|it| KeyEvent::new(key(it), KeyModifiers::NONE));
+    let effects = keys.flat_map(|it| update(model, Message::Key(it))).collect::<Vec<_>>();
+    effects.into_iter().filter(|it| !matches!(it, Effect::Look(_) | Effect::ReadLog(_))).collect()
+}
+
+fn three() -> Model {
+    let running = |it| container(it, State::Running);
+    let stopped = container("db", State::Stopped);
+    model((120, 36), vec![running("api"), stopped, with_detail(running("web"))])
+}
+
+fn act(of: &str, act: Act) -> Vec<Effect> {
+    vec![Effect::Act { name: name(of), act }]
+}
+
+fn done(of: &str, act: Act, outcome: Result<Outcome, String>) -> Message {
+    Message::Done(Done { name: name(of), act, outcome, took: Duration::from_millis(84) })
+}
+
+#[test]
+fn the_cursor_stays_with_its_container() {
+    let mut model = three();
+    press(&mut model, "j j");
+    assert_eq!(model.current_name(), Some(&name("web")));
+    let running = |it| container(it, State::Running);
+    _ = update(&mut model, sampled(vec![running("aaa"), running("api"), running("web")]));
+    assert_eq!(model.current_name(), Some(&name("web")));
+    press(&mut model, "O");
+    assert_eq!((model.current_name(), model.list.row), (Some(&name("web")), 0));
+}
+
+#[test]
+fn the_cursor_stays_inside_a_shrinking_list() {
+    let mut model = three();
+    press(&mut model, "G");
+    _ = update(&mut model, sampled(vec![container("api", State::Running)]));
+    assert_eq!(model.current_name(), Some(&name("api")));
+    _ = update(&mut model, sampled(Vec::new()));
+    assert_eq!(model.current_name(), None);
+}
+
+#[test]
+fn a_second_effect_on_the_same_container_is_refused() {
+    let mut model = three();
+    assert_eq!(press(&mut model, "f"), act("api", Act::Freeze));
+    assert_eq!(press(&mut model, "r"), []);
+    assert!(model.notice.as_ref().unwrap().text.contains("freeze is still under way"));
+    _ = update(&mut model, done("api", Act::Freeze, Ok(Outcome::Done)));
+    assert_eq!(press(&mut model, "r"), act("api", Act::Restart));
+}
+
+#[test]
+fn a_second_stop_kills() {
+    let mut model = three();
+    assert_eq!(press(&mut model, "S"), act("api", Act::Stop));
+    assert_eq!(press(&mut model, "S"), act("api", Act::Kill));
+    _ = update(&mut model, done("api", Act::Stop, Ok(Outcome::Done)));
+    assert!(model.jobs.contains_key(&name("api")), "the kill is still under way");
+    _ = update(&mut model, done("api", Act::Kill, Ok(Outcome::Done)));
+    assert!(model.jobs.is_empty());
+}
+
+#[test]
+fn an_action_that_does_not_fit_is_refused_with_the_reason() {
+    let mut model = three();
+    assert_eq!(press(&mut model, "s"), []);
+    assert!(model.notice.as_ref().unwrap().text.contains("RUNNING already"));
+    assert_eq!(press(&mut model, "j f"), []);
+    assert!(model.notice.as_ref().unwrap().text.contains("start it first"));
+}
+
+#[test]
+fn destroying_waits_until_the_name_is_typed() {
+    let mut model = three();
+    assert_eq!(press(&mut model, "j D d Enter"), []);
+    assert_eq!(press(&mut model, "b Enter"), act("db", Act::Destroy));
+}
+
+#[test]
+fn marks_are_acted_on_together() {
+    let mut model = three();
+    let freeze = |of| Effect::Act { name: name(of), act: Act::Freeze };
+    assert_eq!(press(&mut model, "a f"), [freeze("api"), freeze("web")]);
+}
+
+#[test]
+fn stopping_many_waits_for_consent() {
+    let all = ["a", "b", "c", "d"].map(|it| container(it, State::Running)).to_vec();
+    let mut model = model((80, 24), all);
+    assert_eq!(press(&mut model, "a S Enter"), []);
+    assert_eq!(press(&mut model, "S y").len(), 4);
+}
+
+#[test]
+fn undo_thaws_what_was_frozen_and_nothing_twice() {
+    let mut model = three();
+    press(&mut model, "f");
+    _ = update(&mut model, done("api", Act::Freeze, Ok(Outcome::Done)));
+    assert_eq!(press(&mut model, "z"), act("api", Act::Thaw));
+    _ = update(&mut model, done("api", Act::Thaw, Ok(Outcome::Done)));
+    assert_eq!(press(&mut model, "z"), []);
+    assert!(model.notice.as_ref().unwrap().text.contains("nothing to undo"));
+}
+
+#[test]
+fn a_limit_is_checked_written_and_taken_back() {
+    let mut model = three();
+    press(&mut model, "G e 3 Enter");
+    let typed: Vec<KeyEvent> = "768M".chars().map(|it| KeyCode::Char(it).into()).collect();
+    _ = update(&mut model, Message::Key(KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL)));
+    assert_eq!(press(&mut model, "x Enter"), [], "no size is refused before it is written");
+    assert!(model.detail.as_ref().unwrap().cgroup.refused.is_some());
+    _ = update(&mut model, Message::Key(KeyEvent::new(KeyCode::Char('u'), KeyModifiers::CONTROL)));
+    for key in typed {
+        _ = update(&mut model, Message::Key(key));
+    }
+    let set = |value: &str| Act::Set { file: "memory.max".to_owned(), value: value.to_owned() };
+    assert_eq!(press(&mut model, "Enter"), act("web", set("805306368")));
+    let change = Change {
+        file: "memory.max".to_owned(),
+        old: "536870912\n".to_owned(),
+        new: "805306368\n".to_owned(),
+    };
+    _ = update(&mut model, done("web", set("805306368"), Ok(Outcome::Changed(change))));
+    assert_eq!(press(&mut model, "z"), act("web", set("536870912")));
+}
+
+#[test]
+fn what_the_kernel_refused_stands_in_its_row() {
+    let mut model = three();
+    press(&mut model, "G e 3");
+    let set = Act::Set { file: "memory.max".to_owned(), value: "1".to_owned() };
+    _ = update(&mut model, done("web", set, Err("write memory.max: busy".to_owned())));
+    let refused = model.detail.as_ref().unwrap().cgroup.refused.clone().unwrap();
+    assert_eq!(refused, ("memory.max".to_owned(), "write memory.max: busy".to_owned()));
+}
+
+#[test]
+fn the_filter_narrows_as_it_is_typed() {
+    let mut model = three();
+    press(&mut model, "/ w e b");
+    assert_eq!(model.shown().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["web"]);
+    press(&mut model, "Esc");
+    assert_eq!(model.shown().count(), 3);
+    for (filter, expected) in [("state:stopped", 1), ("!web", 2), ("~^(a|d)", 2), ("mem:>80%", 2)] {
+        model.list.filter_text.set(filter);
+        super::list::refilter(&mut model);
+        assert_eq!(model.shown().count(), expected, "{filter}");
+    }
+}
+
+#[test]
+fn escape_goes_back_one_level_and_never_leaves() {
+    let mut model = three();
+    press(&mut model, "G Enter 3");
+    for _ in 0..5 {
+        assert_eq!(press(&mut model, "Esc"), []);
+    }
+    assert!(model.detail.is_none());
+    assert_eq!(press(&mut model, "q"), [Effect::Quit]);
+}
+
+#[test]
+fn a_held_screen_stands_still() {
+    let mut model = three();
+    assert_eq!(press(&mut model, "P"), [Effect::Hold(true)]);
+    _ = update(&mut model, sampled(Vec::new()));
+    assert_eq!(model.containers().len(), 3);
+}
+
+#[test]
+fn help_runs_the_line_it_found() {
+    let mut model = three();
+    assert_eq!(press(&mut model, "? f r e e z e Enter"), act("api", Act::Freeze));
+}

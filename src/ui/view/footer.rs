@@ -110,6 +110,7 @@ fn hint(model: &Model, action: Action, look: &Look, pen: &mut Pen<'_>) {
     pen.put(name(model, action), text).skip(2);
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "only freezing has two names")]
 fn name(model: &Model, action: Action) -> &'static str {
     let frozen = || model.targets().iter().all(|it| it.state == State::Frozen);
     match action {

@@ -206,6 +206,7 @@ fn paint(model: &Model, container: &Container, look: &Look, (is, pen): (Is, &mut
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "called for the columns of pressure")]
 const fn psi(counters: &Counters, is: Is) -> Option<f32> {
     match is {
         Is::PsiMemory => counters.psi.memory,
@@ -215,6 +216,7 @@ const fn psi(counters: &Counters, is: Is) -> Option<f32> {
 }
 
 /// A container without processes: dots where there would be figures.
+#[expect(clippy::wildcard_enum_match_arm, reason = "most columns are alike here")]
 fn idle(is: Is, container: &Container, look: &Look, pen: &mut Pen<'_>) {
     match is {
         Is::Memory if container.counters.memory_max_bytes.is_some() => {

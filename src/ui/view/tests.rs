@@ -1,1 +1,105 @@
+//! The important lines of the screens at the sizes that operators have.
 
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::{Paint, view};
+use crate::engine::snapshot::Container;
+use crate::engine::state::State;
+use crate::ui::model::Model;
+use crate::ui::theme::{Depth, Theme};
+use crate::ui::update::tests::{container, model, press, with_detail};
+use crate::widgets::look::Glyphs;
+
+fn lines(model: &Model) -> Vec<String> {
+    let look = Theme::Dark.look(Depth::None, Glyphs::UNICODE);
+    let mut buf = Buffer::empty(Rect::new(0, 0, model.size.0, model.size.1));
+    view(model, Paint { look: &look, pane: None }, &mut buf);
+    let row = |y| (0..model.size.0).map(move |x| (x, y));
+    (0..model.size.1)
+        .map(|y| row(y).map(|at| buf[at].symbol().to_owned()).collect::<String>())
+        .collect()
+}
+
+fn all() -> Vec<Container> {
+    vec![
+        container("api", State::Frozen),
+        container("db", State::Stopped),
+        with_detail(container("web", State::Running)),
+    ]
+}
+
+#[track_caller]
+fn has(lines: &[String], words: &[&str]) {
+    let hit = lines.iter().any(|line| words.iter().all(|it| line.contains(it)));
+    assert!(hit, "no line with {words:?} in\n{}", lines.join("\n"));
+}
+
+#[test]
+fn every_size_names_every_container_and_its_state() {
+    for size in [(200, 50), (160, 48), (120, 36), (80, 24), (40, 10), (30, 6)] {
+        let lines = lines(&model(size, all()));
+        for (name, state) in [("api", "FROZEN"), ("db", "STOPPED"), ("web", "RUNNING")] {
+            has(&lines, &[name, state]);
+        }
+    }
+}
+
+#[test]
+fn nothing_is_too_small_to_be_drawn() {
+    for width in 1..60 {
+        for height in 1..14 {
+            let mut model = model((width, height), all());
+            _ = lines(&model);
+            press(&mut model, "G Enter");
+            _ = lines(&model);
+            press(&mut model, "?");
+            _ = lines(&model);
+        }
+    }
+}
+
+#[test]
+fn the_list_shows_figures_graphs_and_the_forest() {
+    let mut model = model((120, 36), all());
+    press(&mut model, "G");
+    let lines = lines(&model);
+    has(&lines, &["wharf ▸ Containers", "vm hybrid rw", "●1", "◆1", "○1", "cpu 1.42/2"]);
+    has(&lines, &["▸● web", "RUNNING", "42.1", "488M/512M", "95!"]);
+    has(&lines, &["web  processes", "web  last 60 s"]);
+    has(&lines, &["4251", "│  └─ nginx: worker"]);
+    has(&lines, &["↵ open", "? help"]);
+}
+
+#[test]
+fn an_open_container_has_four_panes() {
+    let mut model = model((120, 36), all());
+    press(&mut model, "G Enter");
+    let lines = lines(&model);
+    has(&lines, &["Containers ▸ web"]);
+    has(&lines, &["[1 Overview]", "9 Mounts"]);
+    has(&lines, &["Processes", "Cgroup"]);
+    has(&lines, &["Console", "Log"]);
+    has(&lines, &["memory.max", "512M", "488M", "95!"]);
+}
+
+#[test]
+fn the_first_run_says_what_to_do() {
+    for size in [(120, 36), (80, 24), (40, 10)] {
+        has(&lines(&model(size, Vec::new())), &["n then ↵"]);
+    }
+}
+
+#[test]
+fn a_prefix_shows_what_may_follow() {
+    let mut model = model((80, 24), all());
+    press(&mut model, "o");
+    has(&lines(&model), &["c", "sort by cpu"]);
+}
+
+#[test]
+fn a_stop_under_way_counts_down() {
+    let mut model = model((120, 36), all());
+    press(&mut model, "G S");
+    has(&lines(&model), &["web", "STOPPING", "kill in 10s"]);
+}
