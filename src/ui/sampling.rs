@@ -4,12 +4,12 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::effect::Look;
 use super::message::Message;
 use crate::engine::Engine;
-use crate::engine::snapshot::{Container, Counters, Host, Origin, Snapshot};
+use crate::engine::sample::{Focus, Sampler};
 
 /// However often it is told to, it rests so long between two samples: rates need time.
 const REST: Duration = Duration::from_millis(50);
@@ -46,10 +46,11 @@ impl Sampling {
 }
 
 fn run(engine: &Engine, sender: &Sender<Message>, inbox: &Receiver<Order>, interval: Duration) {
-    let mut wanted = Wanted { look: Look::default(), held: false };
+    let mut wanted = Wanted { focus: Focus::default(), held: false };
+    let mut sampler = Sampler::new(engine);
     loop {
         let sampled = Instant::now();
-        let snapshot = Arc::new(sample(engine));
+        let snapshot = Arc::new(sampler.sample(&wanted.focus));
         if sender.send(Message::Sampled(snapshot)).is_err() {
             return;
         }
@@ -75,7 +76,7 @@ fn run(engine: &Engine, sender: &Sender<Message>, inbox: &Receiver<Order>, inter
 
 /// What the thread was last told.
 struct Wanted {
-    look: Look,
+    focus: Focus,
     held: bool,
 }
 
@@ -89,38 +90,11 @@ impl Wanted {
                 true
             }
             Order::Look(look) => {
-                let news = look.files != self.look.files || look.detail != self.look.detail;
-                self.look = look;
+                let news = look.files != self.focus.files || look.detail != self.focus.detail;
+                let Look { visible, detail, files, all } = look;
+                self.focus = Focus { visible, detail, files, all };
                 news
             }
         }
-    }
-}
-
-/// Names and states; the counters come with the sampler.
-fn sample(engine: &Engine) -> Snapshot {
-    let (list, trouble) = match engine.list() {
-        Ok(list) => (list, None),
-        Err(error) => (Vec::new(), Some(format!("{error:#}"))),
-    };
-    let container = |(name, state)| Container {
-        name,
-        lxcpath: engine.lxcpath().to_path_buf(),
-        origin: Origin::Wharf,
-        defined: true,
-        state,
-        since: None,
-        trouble: None,
-        init_pid: None,
-        last_exit: None,
-        counters: Counters::default(),
-        detail: None,
-    };
-    Snapshot {
-        taken: SystemTime::now(),
-        elapsed: None,
-        host: Host::default(),
-        containers: list.into_iter().map(container).collect(),
-        trouble,
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn remark(model: &Model, container: &Container, look: &Look) -> Optio
         let left = STOP_GRACE.saturating_sub(passed).as_secs();
         return match job.act {
             Act::Stop | Act::Restart if container.state.is_active() => {
-                Some((format!("asked to halt; kill in {left}s"), look.busy))
+                Some((format!("halts; kill in {left}s"), look.busy))
             }
             Act::Kill => Some(("killing what is left".to_owned(), look.busy)),
             Act::Start | Act::Stop | Act::Restart | Act::Destroy | Act::Create { .. } => {
