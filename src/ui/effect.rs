@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crossterm::event::KeyEvent;
 
+use crate::engine::command_socket::{Client, ConsoleLog};
 use crate::engine::create::Create;
 use crate::engine::limits::Change;
 use crate::engine::process::Process;
@@ -149,6 +150,13 @@ pub fn run(engine: &Engine, name: &Name, act: &Act) -> Result<Outcome, Error> {
 }
 
 /// Reads what the container's console said lately.
-pub fn read_log(_engine: &Engine, _name: &Name) -> Result<String, String> {
-    Err("the console keeps no log".to_owned())
+pub fn read_log(engine: &Engine, name: &Name) -> Result<String, String> {
+    let failed = |error| format!("cannot read the console's log of `{name}`: {error}");
+    let Some(client) = Client::connect(engine.lxcpath(), name).map_err(failed)? else {
+        return Err(format!("{name} is STOPPED; its console's log lasts as long as it runs"));
+    };
+    match client.console_log().map_err(failed)? {
+        ConsoleLog::Output(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        ConsoleLog::Off => Err("its console keeps no log (lxc.console.buffer.size)".to_owned()),
+    }
 }

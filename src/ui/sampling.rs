@@ -51,25 +51,10 @@ fn run(engine: &Engine, sender: &Sender<Message>, inbox: &Receiver<Order>, inter
     loop {
         let sampled = Instant::now();
         let snapshot = Arc::new(sampler.sample(&wanted.focus));
-        if sender.send(Message::Sampled(snapshot)).is_err() {
-            return;
-        }
         let soonest = sampled + REST.max(sampled.elapsed());
-        let mut due = sampled + interval;
-        loop {
-            let order = if wanted.held {
-                inbox.recv().map_err(RecvTimeoutError::from)
-            } else {
-                inbox.recv_timeout(due.saturating_duration_since(Instant::now()))
-            };
-            match order {
-                Ok(order) => {
-                    let next = if wanted.takes(order) { soonest } else { due };
-                    due = due.min(next);
-                }
-                Err(RecvTimeoutError::Timeout) => break,
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
+        let told = sender.send(Message::Sampled(snapshot)).is_ok();
+        if !told || !wanted.wait(inbox, sampled + interval, soonest) {
+            return;
         }
     }
 }
@@ -81,6 +66,22 @@ struct Wanted {
 }
 
 impl Wanted {
+    /// Waits until `due`, or until an order wants a sample as soon as may be; false at the end.
+    fn wait(&mut self, inbox: &Receiver<Order>, mut due: Instant, soonest: Instant) -> bool {
+        loop {
+            let order = if self.held {
+                inbox.recv().map_err(RecvTimeoutError::from)
+            } else {
+                inbox.recv_timeout(due.saturating_duration_since(Instant::now()))
+            };
+            match order {
+                Ok(order) => due = if self.takes(order) { due.min(soonest) } else { due },
+                Err(RecvTimeoutError::Timeout) => return true,
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+    }
+
     /// Takes an order; tells whether the next sample must not wait for the interval to end.
     fn takes(&mut self, order: Order) -> bool {
         match order {

@@ -57,8 +57,9 @@ pub fn parse(file: &str, typed: &str, host_memory: Option<u64>) -> Result<String
     }
     let unlimited = matches!(typed, "max" | "none" | "unlimited");
     match kind(file) {
-        Kind::Bytes { version: 1 } if unlimited => Ok("-1".to_owned()),
-        Kind::Bytes { version: 1 } if typed == "-1" => Ok("-1".to_owned()),
+        Kind::Bytes { version: 1 } | Kind::QuotaUs if unlimited || typed == "-1" => {
+            Ok("-1".to_owned())
+        }
         Kind::Bytes { .. } | Kind::Count if unlimited => Ok("max".to_owned()),
         Kind::Bytes { .. } => bytes(typed, host_memory).map(|it| it.to_string()),
         Kind::Weight { least, most } => match typed.parse::<u64>() {
@@ -66,7 +67,6 @@ pub fn parse(file: &str, typed: &str, host_memory: Option<u64>) -> Result<String
             Ok(_) | Err(_) => Err(format!("{typed} is not in {least} to {most}")),
         },
         Kind::Quota if unlimited => Ok(format!("max {PERIOD_US}")),
-        Kind::QuotaUs if unlimited => Ok("-1".to_owned()),
         Kind::Quota if typed.ends_with('%') => Ok(format!("{} {PERIOD_US}", quota(typed)?)),
         Kind::QuotaUs if typed.ends_with('%') => Ok(quota(typed)?.to_string()),
         Kind::Count => match typed.parse::<u64>() {

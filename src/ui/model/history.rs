@@ -99,7 +99,7 @@ mod tests {
         for second in 1..=60 {
             history.add(start + Duration::from_secs(second), &seen(second as f32));
         }
-        let values = history.cpu(start + Duration::from_secs(60), 2);
+        let values = history.cpu(start + Duration::from_mins(1), 2);
         assert_eq!(values, [Some(15.5), Some(45.5)]);
     }
 

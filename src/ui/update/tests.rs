@@ -32,7 +32,7 @@ pub(in crate::ui) fn container(text: &str, state: State) -> Container {
         origin: Origin::Wharf,
         defined: true,
         state,
-        since: Some(SystemTime::UNIX_EPOCH + START - Duration::from_secs(7200)),
+        since: Some(SystemTime::UNIX_EPOCH + START - Duration::from_hours(2)),
         trouble: None,
         init_pid: active.then_some(4231),
         last_exit: None,

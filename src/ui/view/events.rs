@@ -58,6 +58,6 @@ pub(super) fn line(event: &Event, look: &Look, pen: &mut Pen<'_>) {
     }
 }
 
-fn of(state: State, look: &Look) -> Style {
+const fn of(state: State, look: &Look) -> Style {
     words::state(state, false, look).1
 }

@@ -12,7 +12,7 @@ use crate::ui::update::tests::{container, model, press, with_detail};
 use crate::widgets::look::Glyphs;
 
 fn lines(model: &Model) -> Vec<String> {
-    let look = Theme::Dark.look(Depth::None, Glyphs::UNICODE);
+    let look = Theme::Dark.look(Depth::None, &Glyphs::UNICODE);
     let mut buf = Buffer::empty(Rect::new(0, 0, model.size.0, model.size.1));
     view(model, Paint { look: &look, pane: None }, &mut buf);
     let row = |y| (0..model.size.0).map(move |x| (x, y));

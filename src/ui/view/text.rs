@@ -138,7 +138,7 @@ fn plain(line: &str) -> String {
         match it {
             '\u{1b}' => {
                 if rest.next() == Some('[') {
-                    _ = rest.find(|it| it.is_ascii_alphabetic());
+                    _ = rest.find(char::is_ascii_alphabetic);
                 }
             }
             '\r' => (),
