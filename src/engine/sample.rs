@@ -14,7 +14,6 @@ mod members;
 mod network;
 mod procs;
 mod rates;
-mod recorded;
 mod told;
 
 use std::collections::HashMap;
@@ -35,7 +34,9 @@ use super::process::{self, Order};
 use super::snapshot::{Container, Counters, Detail, Host, Snapshot};
 use super::state::State;
 
-/// What this process may do changes seldom.
+/// Mounts, addresses and configuration change seldom, and reading them costs more than all else.
+const STILL_STALE: Duration = Duration::from_secs(2);
+/// What this process may do changes hardly ever.
 const LIMITS_STALE: Duration = Duration::from_secs(30);
 
 /// What somebody looks at, and so what is worth reading.
@@ -64,7 +65,18 @@ pub struct Sampler {
     processes: Processes,
     host: HostReader,
     limits: Option<(Instant, Vec<String>)>,
+    /// What was read last for the container in detail, its processes and files aside.
+    still: Option<Still>,
     before: Option<Instant>,
+}
+
+/// The part of a container's details that changes seldom.
+#[derive(Debug)]
+struct Still {
+    name: Name,
+    init: Option<i32>,
+    at: Instant,
+    detail: Detail,
 }
 
 /// The counters of one running container.
@@ -99,6 +111,7 @@ impl Sampler {
             processes: Processes::new(&proc),
             host: HostReader::new(&proc),
             limits: None,
+            still: None,
             before: None,
             lxcpath: lxcpath.to_owned(),
             proc,
@@ -207,7 +220,7 @@ impl Sampler {
     fn detail(&mut self, name: &Name, member: &Member, focus: &Focus) -> Detail {
         let run = member.run.as_ref();
         let init = run.and_then(|it| it.init_pid);
-        let mut detail = detail::read(&self.proc, init, &self.lxcpath.join(name.as_str()));
+        let mut detail = self.still(name, init);
         if let Some(path) = run.and_then(|it| it.cgroup.as_ref()) {
             let cgroup = Cgroup::open(&self.hierarchies, path);
             let processes = self.processes.read(&cgroup.pids());
@@ -217,6 +230,18 @@ impl Sampler {
             }
             detail.cgroup = Some(path.clone());
         }
+        detail
+    }
+
+    fn still(&mut self, name: &Name, init: Option<i32>) -> Detail {
+        let fresh =
+            |it: &&Still| it.name == *name && it.init == init && it.at.elapsed() < STILL_STALE;
+        if let Some(still) = self.still.as_ref().filter(fresh) {
+            return still.detail.clone();
+        }
+        let detail = detail::read(&self.proc, init, &self.lxcpath.join(name.as_str()));
+        let (name, at) = (name.clone(), Instant::now());
+        self.still = Some(Still { name, init, at, detail: detail.clone() });
         detail
     }
 

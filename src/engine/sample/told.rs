@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::members::{PATIENCE, Run, retry};
-use super::recorded::Record;
 use crate::engine::command_socket::{Client, SocketError};
 use crate::engine::exit::Exit;
 use crate::engine::name::Name;
 use crate::engine::process::Stat;
+use crate::engine::record::Record;
 
 use crate::engine::snapshot::Origin;
 use crate::engine::state::State;
