@@ -21,7 +21,7 @@ pub(super) fn has_keyboard(model: &Model) -> bool {
 /// Opens the console of the current container, or goes back to the one that is open.
 pub(super) fn open_console(model: &mut Model) -> Vec<Effect> {
     let Some(name) = model.current_name().cloned() else { return Vec::new() };
-    let args = ["console", "-e", "none", name.as_str()].map(str::to_owned).to_vec();
+    let args = ["console", "-t", "0", "-e", "none", name.as_str()].map(str::to_owned).to_vec();
     open(model, name, "console", args)
 }
 
