@@ -64,17 +64,13 @@ impl Cgroup {
     /// down, or a slip of the finger.
     fn no_file(&self, file: &str) -> CgroupError {
         let names: Vec<String> = self.groups.iter().flat_map(|it| names_in(&it.dir)).collect();
-        let advice = if let Some(here) =
-            words::counterpart(file).filter(|it| names.iter().any(|name| name == it))
-        {
-            format!("; on this host it is {here}")
-        } else if let Some(group) =
-            self.unified().filter(|it| it.hierarchy.controls(controller_of(file)))
-        {
-            words::not_enabled(&group.dir, controller_of(file))
-        } else {
-            words::nearest(file, &names)
-        };
+        let here = words::counterpart(file).filter(|it| names.iter().any(|name| name == it));
+        let controller = controller_of(file);
+        let unified = self.unified().filter(|it| it.hierarchy.controls(controller));
+        let advice = here
+            .map(|it| format!("; on this host it is {it}"))
+            .or_else(|| words::not_enabled(&unified?.dir, controller))
+            .unwrap_or_else(|| words::nearest(file, &names));
         CgroupError::NoFile { file: file.to_owned(), advice }
     }
 }

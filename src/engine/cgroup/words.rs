@@ -102,8 +102,8 @@ pub(super) fn counterpart(file: &str) -> Option<&'static str> {
     )
 }
 
-/// Says who does not hand `controller` down to the v2 group `dir`, and why; empty if all do.
-pub(super) fn not_enabled(dir: &Path, controller: &str) -> String {
+/// Says who does not hand `controller` down to the v2 group `dir`, and why; none if all do.
+pub(super) fn not_enabled(dir: &Path, controller: &str) -> Option<String> {
     let mut lacking = None;
     // The topmost group without it is the one to blame.
     for above in dir.ancestors().skip(1) {
@@ -113,7 +113,7 @@ pub(super) fn not_enabled(dir: &Path, controller: &str) -> String {
             break;
         }
     }
-    let Some(above) = lacking else { return String::new() };
+    let above = lacking?;
     let mut text = format!("; {} does not hand the {controller} controller down", above.display());
     let crowded = std::fs::read(above.join("cgroup.procs")).is_ok_and(|it| !it.is_empty());
     let is_root = !above.join("cgroup.type").exists();
@@ -125,7 +125,7 @@ pub(super) fn not_enabled(dir: &Path, controller: &str) -> String {
              write +{controller} to its cgroup.subtree_control"
         );
     }
-    text
+    Some(text)
 }
 
 /// Suggests the names closest to `file`.
