@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crossterm::event::KeyEvent;
 
+use super::model::create::command_line;
 use crate::engine::command_socket::{Client, ConsoleLog};
 use crate::engine::create::Create;
 use crate::engine::limits::Change;
@@ -113,10 +114,10 @@ impl Act {
             Self::Destroy => format!("wharf destroy {name}"),
             Self::Set { file, value } => format!("wharf cgroup {name} {file} '{value}'"),
             Self::Signal { process, signal } => format!("kill -{signal} {}", process.pid),
-            Self::Create { start: true, .. } => {
-                format!("wharf create {name} && wharf start {name}")
+            Self::Create { create, start: true } => {
+                format!("{} && wharf start {name}", command_line(name.as_str(), create))
             }
-            Self::Create { start: false, .. } => format!("wharf create {name}"),
+            Self::Create { create, start: false } => command_line(name.as_str(), create),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Everything the screen remembers between two frames. Calls nothing and knows no clock.
 
+pub mod create;
 pub mod detail;
 pub mod filter;
 pub mod history;
@@ -10,6 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use create::CreateForm;
 use detail::{DetailScreen, Tab};
 use history::History;
 use list::ListScreen;
@@ -38,6 +40,10 @@ pub struct Model {
     /// The open container; none: the list is shown.
     pub detail: Option<DetailScreen>,
     pub overlay: Option<Overlay>,
+    /// The form for a new container is on the screen.
+    pub creating: bool,
+    /// What is typed into it, kept when it is closed.
+    pub draft: CreateForm,
     /// Keys of an unfinished sequence, joined by spaces.
     pub typed: String,
     pub histories: BTreeMap<Name, History>,
@@ -120,6 +126,8 @@ impl Model {
             list: ListScreen::default(),
             detail: None,
             overlay: None,
+            creating: false,
+            draft: CreateForm::default(),
             typed: String::new(),
             histories: BTreeMap::new(),
             jobs: BTreeMap::new(),

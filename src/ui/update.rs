@@ -7,6 +7,7 @@
 
 mod act;
 mod cgroup;
+mod create;
 mod detail;
 mod keys;
 mod list;

@@ -1,6 +1,7 @@
 //! Paints the model. Reads everything, changes nothing.
 
 mod cgroup;
+mod create;
 mod detail;
 mod events;
 mod footer;
@@ -47,7 +48,9 @@ pub fn view(model: &Model, paint: Paint<'_>, buf: &mut Buffer) {
     }
     let shell = layout::shell(model.size);
     header::render(model, look, shell.header, buf);
-    if model.detail.is_some() {
+    if model.creating {
+        create::render(model, look, shell.body, buf);
+    } else if model.detail.is_some() {
         detail::render(model, paint, buf);
     } else {
         list::render(model, look, buf);

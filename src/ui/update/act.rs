@@ -105,6 +105,7 @@ pub(super) fn done(model: &mut Model, done: Done) -> Vec<Effect> {
     }
     if outcome.is_ok() && matches!(act, Act::Create { .. }) {
         model.list.cursor = Some(name);
+        model.draft = crate::ui::model::create::CreateForm::default();
     }
     vec![Effect::SampleNow]
 }

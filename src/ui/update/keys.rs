@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 
-use super::{act, cgroup, detail, list, overlay, pane};
+use super::{act, cgroup, create, detail, list, overlay, pane};
 use crate::command::Action;
 use crate::ui::effect::Effect;
 use crate::ui::keymap::{self, Found};
@@ -18,6 +18,9 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     }
     if model.overlay.is_some() {
         return overlay::press(model, key);
+    }
+    if model.creating {
+        return create::press(model, key);
     }
     if model.list.filtering && model.detail.is_none() {
         return list::edit_filter(model, key);
@@ -36,7 +39,9 @@ pub(super) fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
     if overlay::paste(model, text) {
         return Vec::new();
     }
-    if model.list.filtering && model.detail.is_none() {
+    if model.creating {
+        create::paste(model, text);
+    } else if model.list.filtering && model.detail.is_none() {
         model.list.filter_text.insert(text);
         list::refilter(model);
     } else if let Some(line) = model.detail.as_mut().and_then(|it| it.cgroup.edit.as_mut()) {
@@ -130,10 +135,7 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
 /// Carries out `action` if it needs nothing but the model and the terminal.
 fn run_here(model: &mut Model, action: Action) -> Option<Vec<Effect>> {
     let effects = match action {
-        Action::New => {
-            model.say(crate::ui::model::Tone::Plain, "the form for a new container comes next");
-            Vec::new()
-        }
+        Action::New => create::open(model),
         Action::Copy => copy(model),
         Action::Hold => {
             model.held = !model.held;

@@ -67,6 +67,11 @@ fn owner(model: &Model) -> Option<&'static str> {
     if model.overlay.is_some() {
         return Some("↵ does it  ↑↓ choose  Esc back");
     }
+    if model.creating {
+        return Some(
+            "Tab field  ←→ choose  C-s create  C-t create and start  Esc back (draft kept)",
+        );
+    }
     if model.pane.as_ref().is_some_and(|it| it.typing) && model.detail.is_some() {
         return Some(
             "keys go to the container   C-] c leaves the pane  C-] z full screen  C-] q closes",

@@ -48,6 +48,9 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
 }
 
 fn places(model: &Model) -> Vec<String> {
+    if model.creating {
+        return vec!["New container".to_owned()];
+    }
     let mut places = vec!["Containers".to_owned()];
     places.extend(model.detail.as_ref().map(|it| it.name.to_string()));
     if model.size.0 < crate::ui::layout::NARROW && places.len() > 1 {

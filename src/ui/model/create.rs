@@ -1,0 +1,294 @@
+//! The form for a new container: what was typed, and what it would make. Touches no file.
+
+use crate::engine::Name;
+use crate::engine::create::{Create, Source};
+use crate::ui::value;
+use crate::widgets::field::Input;
+
+/// The draft. It is kept when the form is closed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CreateForm {
+    pub row: Row,
+    pub name: Input,
+    pub source: Kind,
+    /// The directory or the template, by `source`.
+    pub place: Input,
+    pub command: Input,
+    pub memory: Input,
+    pub cpu: Input,
+    pub pids: Input,
+    /// Whether an attempt was made: from then on empty fields are complained about too.
+    pub tried: bool,
+}
+
+/// The fields, in their order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Row {
+    #[default]
+    Name,
+    Source,
+    Place,
+    Command,
+    Memory,
+    Cpu,
+    Pids,
+}
+
+/// Where the files come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    #[default]
+    Host,
+    Directory,
+    Template,
+}
+
+/// What a field must be told before anything can be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub row: Row,
+    pub text: String,
+}
+
+impl Row {
+    pub const ALL: [Self; 7] =
+        [Self::Name, Self::Source, Self::Place, Self::Command, Self::Memory, Self::Cpu, Self::Pids];
+}
+
+impl Kind {
+    pub const ALL: [Self; 3] = [Self::Host, Self::Directory, Self::Template];
+
+    /// Returns the words for it.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Host => "the host's files",
+            Self::Directory => "a directory",
+            Self::Template => "a template",
+        }
+    }
+}
+
+impl CreateForm {
+    /// Returns the fields that there are: the host's files need no place.
+    pub fn rows(&self) -> impl DoubleEndedIterator<Item = Row> {
+        let host = self.source == Kind::Host;
+        Row::ALL.into_iter().filter(move |it| !(host && *it == Row::Place))
+    }
+
+    /// Returns the text under edit; a choice has none.
+    pub const fn input(&mut self) -> Option<&mut Input> {
+        match self.row {
+            Row::Source => None,
+            Row::Name => Some(&mut self.name),
+            Row::Place => Some(&mut self.place),
+            Row::Command => Some(&mut self.command),
+            Row::Memory => Some(&mut self.memory),
+            Row::Cpu => Some(&mut self.cpu),
+            Row::Pids => Some(&mut self.pids),
+        }
+    }
+
+    /// Tells what is wrong with the field `row`; `taken` are the names in use.
+    pub fn fault(&self, row: Row, taken: &[&str], host_memory: Option<u64>) -> Option<Fault> {
+        let limit = |file: &str, input: &Input| {
+            let text = input.text();
+            (!text.trim().is_empty()).then(|| value::parse(file, &text, host_memory).err())?
+        };
+        let text = match row {
+            Row::Name => self.name_fault(taken),
+            Row::Source => None,
+            Row::Place => self.place_fault(),
+            Row::Command => (self.source == Kind::Host && self.command.text().trim().is_empty())
+                .then(|| "needed: the host's own init must not run twice".to_owned()),
+            Row::Memory => limit("memory.max", &self.memory),
+            Row::Cpu => limit("cpu.max", &self.cpu),
+            Row::Pids => limit("pids.max", &self.pids),
+        };
+        text.map(|text| Fault { row, text })
+    }
+
+    /// Returns what to create, or the first fault.
+    pub fn order(&self, taken: &[&str], host_memory: Option<u64>) -> Result<(Name, Create), Fault> {
+        if let Some(fault) = self.rows().find_map(|row| self.fault(row, taken, host_memory)) {
+            return Err(fault);
+        }
+        let name = self.name.text().trim().parse();
+        let name = name.map_err(|error: crate::engine::name::NameError| Fault {
+            row: Row::Name,
+            text: error.to_string(),
+        })?;
+        Ok((name, self.create(host_memory)))
+    }
+
+    /// Returns what the fields that are right would create.
+    pub fn create(&self, host_memory: Option<u64>) -> Create {
+        let place = self.place.text().trim().to_owned();
+        let source = match self.source {
+            Kind::Host => Source::Host,
+            Kind::Directory => Source::Directory(place.into()),
+            Kind::Template => {
+                let mut words = place.split_whitespace().map(str::to_owned);
+                let program = words.next().unwrap_or_default();
+                Source::Template { program, args: words.collect() }
+            }
+        };
+        Create { source, config: None, settings: self.settings(host_memory) }
+    }
+
+    /// The lines beyond the default configuration. Limits are said for both versions of cgroups,
+    /// so that the container may move to a host with the other.
+    fn settings(&self, host_memory: Option<u64>) -> Vec<(String, String)> {
+        let mut settings = Vec::new();
+        let mut add = |key: &str, value: String| settings.push((key.to_owned(), value));
+        let command = self.command.text();
+        if !command.trim().is_empty() {
+            add("lxc.init.cmd", command.trim().to_owned());
+        }
+        for (input, one, two) in [
+            (&self.memory, "memory.limit_in_bytes", "memory.max"),
+            (&self.cpu, "cpu.cfs_quota_us", "cpu.max"),
+            (&self.pids, "pids.max", "pids.max"),
+        ] {
+            let text = input.text();
+            if text.trim().is_empty() {
+                continue;
+            }
+            if let Ok(value) = value::parse(one, &text, host_memory) {
+                add(&format!("lxc.cgroup.{one}"), value);
+            }
+            if let Ok(value) = value::parse(two, &text, host_memory) {
+                add(&format!("lxc.cgroup2.{two}"), value);
+            }
+        }
+        settings
+    }
+
+    fn name_fault(&self, taken: &[&str]) -> Option<String> {
+        let text = self.name.text();
+        let text = text.trim();
+        if text.is_empty() && !self.tried {
+            return None;
+        }
+        match text.parse::<Name>() {
+            Err(error) => Some(error.to_string()),
+            Ok(_) if taken.contains(&text) => Some("exists already".to_owned()),
+            Ok(_) => None,
+        }
+    }
+
+    fn place_fault(&self) -> Option<String> {
+        let text = self.place.text();
+        let text = text.trim();
+        if text.is_empty() && !self.tried {
+            return None;
+        }
+        match self.source {
+            Kind::Host => None,
+            Kind::Directory if text.starts_with('/') => None,
+            Kind::Directory => Some("an absolute path, such as /srv/web".to_owned()),
+            Kind::Template if text.is_empty() => Some("a template, such as busybox".to_owned()),
+            Kind::Template => None,
+        }
+    }
+}
+
+/// Returns the command line that creates the same.
+pub fn command_line(name: &str, create: &Create) -> String {
+    let mut line = vec!["wharf create".to_owned(), quoted(name)];
+    let mut rest = Vec::new();
+    match &create.source {
+        Source::Host => (),
+        Source::Directory(path) => line.push(format!("--dir {}", quoted(&path.to_string_lossy()))),
+        Source::Template { program, args } => {
+            line.push(format!("-t {}", quoted(program)));
+            rest.extend(args.iter().map(|it| quoted(it)));
+        }
+    }
+    if let Some(config) = &create.config {
+        line.push(format!("-f {}", quoted(&config.to_string_lossy())));
+    }
+    for (key, value) in &create.settings {
+        line.push(format!("-s {}", quoted(&format!("{key}={value}"))));
+    }
+    if !rest.is_empty() {
+        line.push("--".to_owned());
+        line.append(&mut rest);
+    }
+    line.join(" ")
+}
+
+/// Quotes a word for a shell, if it must be.
+fn quoted(word: &str) -> String {
+    let plain = |it: char| it.is_ascii_alphanumeric() || "-_./=:,+@%".contains(it);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(name: &str, command: &str) -> CreateForm {
+        CreateForm { name: Input::new(name), command: Input::new(command), ..Default::default() }
+    }
+
+    #[test]
+    fn names_are_checked_while_they_are_typed() {
+        let fault = |name: &str| form(name, "x").fault(Row::Name, &["web"], None).map(|it| it.text);
+        assert_eq!(fault(""), None);
+        assert_eq!(fault("web-2"), None);
+        assert_eq!(fault("web").as_deref(), Some("exists already"));
+        assert!(fault("../x").is_some());
+    }
+
+    #[test]
+    fn an_order_says_limits_for_both_versions() {
+        let mut form = form("web", "/bin/sleep 9");
+        form.memory = Input::new("512M");
+        form.cpu = Input::new("50%");
+        let (name, create) = form.order(&[], None).unwrap();
+        assert_eq!(name.as_str(), "web");
+        let settings: Vec<String> =
+            create.settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        assert_eq!(
+            settings,
+            [
+                "lxc.init.cmd=/bin/sleep 9",
+                "lxc.cgroup.memory.limit_in_bytes=536870912",
+                "lxc.cgroup2.memory.max=536870912",
+                "lxc.cgroup.cpu.cfs_quota_us=50000",
+                "lxc.cgroup2.cpu.max=50000 100000",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_first_fault_stops_the_order() {
+        let mut form = form("", "");
+        form.tried = true;
+        assert_eq!(form.order(&[], None).unwrap_err().row, Row::Name);
+        form.name = Input::new("web");
+        assert_eq!(form.order(&[], None).unwrap_err().row, Row::Command);
+        form.command = Input::new("/bin/sh");
+        form.memory = Input::new("lots");
+        assert_eq!(form.order(&[], None).unwrap_err().row, Row::Memory);
+    }
+
+    #[test]
+    fn the_command_line_can_be_pasted_into_a_shell() {
+        let create = Create {
+            source: Source::Template {
+                program: "busybox".to_owned(),
+                args: vec!["a b".to_owned()],
+            },
+            config: None,
+            settings: vec![("lxc.init.cmd".to_owned(), "/bin/sh -c 'x'".to_owned())],
+        };
+        assert_eq!(
+            command_line("web", &create),
+            r"wharf create web -t busybox -s 'lxc.init.cmd=/bin/sh -c '\''x'\''' -- 'a b'"
+        );
+    }
+}

@@ -1,0 +1,125 @@
+//! Keys of the form for a new container.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::{act, typing};
+use crate::ui::effect::{Act, Effect};
+use crate::ui::model::create::{CreateForm, Kind, Row};
+use crate::ui::model::{Model, Tone};
+
+/// Opens the form, with the draft that was left.
+pub(super) fn open(model: &mut Model) -> Vec<Effect> {
+    model.creating = true;
+    Vec::new()
+}
+
+/// Applies a key to the form.
+pub(super) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    let control = key.modifiers.contains(KeyModifiers::CONTROL);
+    let form = &mut model.draft;
+    match key.code {
+        KeyCode::Esc => model.creating = false,
+        KeyCode::Char('s') if control => return submit(model, false),
+        KeyCode::Char('t') if control => return submit(model, true),
+        KeyCode::Enter if Some(form.row) == form.rows().next_back() => {
+            return submit(model, false);
+        }
+        KeyCode::Enter | KeyCode::Tab | KeyCode::Down => step(form, 1),
+        KeyCode::BackTab | KeyCode::Up => step(form, -1),
+        _ if form.row == Row::Source => choose(form, key.code),
+        _ => {
+            if let Some(input) = form.input() {
+                typing::edit(input, key);
+            }
+        }
+    }
+    Vec::new()
+}
+
+/// Gives pasted text to the field under edit.
+pub(super) fn paste(model: &mut Model, text: &str) {
+    if let Some(input) = model.draft.input() {
+        input.insert(text);
+    }
+}
+
+fn submit(model: &mut Model, start: bool) -> Vec<Effect> {
+    model.draft.tried = true;
+    let names: Vec<&str> = model
+        .snapshot
+        .as_ref()
+        .map_or_else(Vec::new, |it| it.containers.iter().map(|it| it.name.as_str()).collect());
+    let memory = model.snapshot.as_ref().and_then(|it| it.host.memory_bytes);
+    match model.draft.order(&names, memory) {
+        Ok((name, create)) => {
+            model.creating = false;
+            let effect = act::run(model, name, Act::Create { create, start }, false);
+            effect.into_iter().collect()
+        }
+        Err(fault) => {
+            model.draft.row = fault.row;
+            model.say(Tone::Bad, format!("not created: {}", fault.text));
+            Vec::new()
+        }
+    }
+}
+
+/// Goes to the next field or the one before, around the ends.
+fn step(form: &mut CreateForm, by: isize) {
+    let rows: Vec<Row> = form.rows().collect();
+    form.row = next(&rows, form.row, by);
+}
+
+fn choose(form: &mut CreateForm, key: KeyCode) {
+    match key {
+        KeyCode::Left => form.source = next(&Kind::ALL, form.source, -1),
+        KeyCode::Right | KeyCode::Char(' ') => form.source = next(&Kind::ALL, form.source, 1),
+        _ => (),
+    }
+}
+
+fn next<T: Copy + PartialEq>(all: &[T], now: T, by: isize) -> T {
+    let at = all.iter().position(|it| *it == now).unwrap_or(0);
+    let to = at.saturating_add(all.len()).saturating_add_signed(by).checked_rem(all.len());
+    to.and_then(|it| all.get(it)).copied().unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    fn press_all(model: &mut Model, keys: &[KeyCode]) -> Vec<Effect> {
+        keys.iter()
+            .flat_map(|it| super::press(model, KeyEvent::new(*it, KeyModifiers::NONE)))
+            .collect()
+    }
+
+    #[test]
+    fn fields_are_walked_around_and_the_host_has_no_place() {
+        let mut model = Model::new((120, 36), SystemTime::UNIX_EPOCH);
+        press_all(&mut model, &[KeyCode::Tab, KeyCode::Tab]);
+        assert_eq!(model.draft.row, Row::Command);
+        press_all(&mut model, &[KeyCode::Up, KeyCode::Right, KeyCode::Down]);
+        assert_eq!((model.draft.source, model.draft.row), (Kind::Directory, Row::Place));
+        press_all(&mut model, &[KeyCode::BackTab; 3]);
+        assert_eq!(model.draft.row, Row::Pids);
+    }
+
+    #[test]
+    fn a_fault_is_said_and_a_good_form_becomes_an_act() {
+        let mut model = Model::new((120, 36), SystemTime::UNIX_EPOCH);
+        open(&mut model);
+        let save = KeyEvent::new(KeyCode::Char('s'), KeyModifiers::CONTROL);
+        assert!(super::press(&mut model, save).is_empty());
+        assert!(model.creating && model.notice.is_some());
+        paste(&mut model, "web");
+        model.draft.row = Row::Command;
+        paste(&mut model, "/bin/sh");
+        let effects = super::press(&mut model, save);
+        assert!(matches!(effects.as_slice(),
+            [Effect::Act { name, act: Act::Create { start: false, .. } }] if name.as_str() == "web"));
+        assert!(!model.creating);
+    }
+}

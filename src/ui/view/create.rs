@@ -1,0 +1,233 @@
+//! The form for a new container: fields, what they make of the configuration, and the same as a
+//! command.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::engine::create::{Create, Source};
+use crate::engine::shown::shown;
+use crate::ui::format;
+use crate::ui::layout;
+use crate::ui::model::Model;
+use crate::ui::model::create::{CreateForm, Kind, Row, command_line};
+use crate::widgets::form::{self, Form, Value};
+use crate::widgets::frame::Frame;
+use crate::widgets::look::Look;
+use crate::widgets::pen::Pen;
+use crate::widgets::text::{paragraph, wrap};
+
+/// Lines of the help box: two of text in a frame.
+const HELP_HEIGHT: u16 = 4;
+
+/// Paints the form into `area`.
+pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+    let mut body = area;
+    if area.height >= 3 * HELP_HEIGHT + 6 {
+        body.height -= HELP_HEIGHT;
+        help(&model.draft, look, Rect { y: body.bottom(), height: HELP_HEIGHT, ..area }, buf);
+    }
+    if area.width >= layout::MIDDLE {
+        let left = area.width * 56 / 100;
+        fields(model, look, Rect { width: left, ..body }, buf);
+        let right = Rect { x: body.x + left, width: body.width - left, ..body };
+        preview(model, look, right, buf);
+    } else {
+        fields(model, look, body, buf);
+    }
+}
+
+fn fields(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+    let title = [("New container", look.accent)];
+    let right = [("Tab next field", look.dim)];
+    let frame = Frame { right: &right, focused: true, ..Frame::titled(look, &title) };
+    let mut inner = frame.render(area, buf);
+    if inner.height > 9 {
+        inner.y += 1;
+        inner.height -= 1;
+    }
+    let form = &model.draft;
+    let notes: Vec<(Row, String, Tone)> = form.rows().map(|row| note(model, row)).collect();
+    let rows: Vec<form::Row<'_>> = notes
+        .iter()
+        .map(|(row, text, tone)| {
+            let (value, style) = (
+                value(form, *row),
+                match tone {
+                    Tone::Good => look.ok,
+                    Tone::Plain => look.dim,
+                    Tone::Warn => look.warn,
+                    Tone::Bad => look.bad,
+                },
+            );
+            form::Row { label: label(form, *row), value, note: (text, style) }
+        })
+        .collect();
+    let current = notes.iter().position(|(row, ..)| *row == form.row).unwrap_or(0);
+    Form { look, rows: &rows, current }.render(inner, buf);
+}
+
+/// How a note is meant.
+#[derive(Clone, Copy)]
+enum Tone {
+    Good,
+    Plain,
+    Warn,
+    Bad,
+}
+
+/// What stands beside a field: what is wrong with it, or what it means.
+fn note(model: &Model, row: Row) -> (Row, String, Tone) {
+    let form = &model.draft;
+    let taken: Vec<&str> = model.containers().iter().map(|it| it.name.as_str()).collect();
+    let memory = host_memory(model);
+    let waits = row == Row::Command && !form.tried;
+    if let Some(fault) = form.fault(row, &taken, memory).filter(|_| !waits) {
+        return (row, fault.text, Tone::Bad);
+    }
+    let (text, tone) = match row {
+        Row::Name if form.name.is_empty() => ("letters, digits, - _ .".to_owned(), Tone::Plain),
+        Row::Name => ("free".to_owned(), Tone::Good),
+        Row::Source => match form.source {
+            Kind::Host => ("it can read and write them".to_owned(), Tone::Warn),
+            Kind::Directory => ("becomes its root".to_owned(), Tone::Plain),
+            Kind::Template => ("fills a root of its own".to_owned(), Tone::Plain),
+        },
+        Row::Place => (String::new(), Tone::Plain),
+        Row::Command => ("its first process".to_owned(), Tone::Plain),
+        Row::Memory => (memory_note(model), Tone::Plain),
+        Row::Cpu => (cpu_note(model), Tone::Plain),
+        Row::Pids => ("4096 unless said".to_owned(), Tone::Plain),
+    };
+    (row, text, tone)
+}
+
+fn memory_note(model: &Model) -> String {
+    let host = model.snapshot.as_ref().map(|it| &it.host);
+    let free = host.and_then(|it| it.memory_bytes?.checked_sub(it.memory_used_bytes?));
+    free.map_or_else(String::new, |it| format!("free on host {}", format::bytes(it)))
+}
+
+fn cpu_note(model: &Model) -> String {
+    let cpus = model.snapshot.as_ref().and_then(|it| it.host.cpus);
+    cpus.map_or_else(String::new, |it| format!("all of it is {}%", it * 100))
+}
+
+const fn label(form: &CreateForm, row: Row) -> &'static str {
+    match row {
+        Row::Name => "Name",
+        Row::Source => "Files",
+        Row::Place => match form.source {
+            Kind::Host | Kind::Directory => "Directory",
+            Kind::Template => "Template",
+        },
+        Row::Command => "Command",
+        Row::Memory => "Memory limit",
+        Row::Cpu => "CPU limit",
+        Row::Pids => "Processes",
+    }
+}
+
+const fn value(form: &CreateForm, row: Row) -> Value<'_> {
+    match row {
+        Row::Name => Value::Typed(&form.name, "web"),
+        Row::Source => Value::Chosen(form.source.words()),
+        Row::Place => match form.source {
+            Kind::Host | Kind::Directory => Value::Typed(&form.place, "/srv/web"),
+            Kind::Template => Value::Typed(&form.place, "busybox"),
+        },
+        Row::Command => match form.source {
+            Kind::Host => Value::Typed(&form.command, "/bin/sh"),
+            Kind::Directory | Kind::Template => Value::Typed(&form.command, "/sbin/init"),
+        },
+        Row::Memory => Value::Typed(&form.memory, "no limit"),
+        Row::Cpu => Value::Typed(&form.cpu, "no limit"),
+        Row::Pids => Value::Typed(&form.pids, "4096"),
+    }
+}
+
+fn preview(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+    let title = [("Configuration", look.accent)];
+    let right = [("live", look.dim)];
+    let frame = Frame { right: &right, ..Frame::titled(look, &title) };
+    let inner = frame.render(area, buf);
+    let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+    let create = model.draft.create(host_memory(model));
+    let name = model.draft.name.text();
+    let name = if name.trim().is_empty() { "NAME" } else { name.trim() };
+    let mut rows = inner.rows();
+    for (key, value) in lines(name, &create) {
+        let Some(row) = rows.next() else { return };
+        let mut pen = Pen::line(buf, row);
+        pen.put(&key, look.key).put(" = ", look.dim);
+        pen.clip(&shown(&value), look.ok, look.glyphs.ellipsis);
+    }
+    for text in [
+        "",
+        "and wharf's defaults: eleven capabilities, six devices,",
+        "no new privileges, /proc and /sys guarded, no network.",
+        "",
+        "The same without the screen:",
+    ] {
+        let Some(row) = rows.next() else { return };
+        Pen::line(buf, row).clip(text, look.dim, look.glyphs.ellipsis);
+    }
+    let command = format!("$ {}", shown(&command_line(name, &create)));
+    for line in wrap(&command, usize::from(inner.width)) {
+        let Some(row) = rows.next() else { return };
+        Pen::line(buf, row).put(line, look.fg);
+    }
+}
+
+/// The lines that the form adds to the default configuration.
+fn lines(name: &str, create: &Create) -> Vec<(String, String)> {
+    let mut lines = vec![("lxc.uts.name".to_owned(), name.to_owned())];
+    match &create.source {
+        Source::Host => (),
+        Source::Directory(path) => {
+            lines.push(("lxc.rootfs.path".to_owned(), path.to_string_lossy().into_owned()));
+        }
+        Source::Template { .. } => {
+            lines.push(("lxc.rootfs.path".to_owned(), format!("LXCPATH/{name}/rootfs")));
+        }
+    }
+    lines.extend(create.settings.iter().cloned());
+    lines
+}
+
+fn help(form: &CreateForm, look: &Look, area: Rect, buf: &mut Buffer) {
+    let title = [("Help for this field", look.accent)];
+    let inner = Frame::titled(look, &title).render(area, buf);
+    let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+    paragraph(words(form.row), look.fg, inner, buf);
+}
+
+const fn words(row: Row) -> &'static str {
+    match row {
+        Row::Name => {
+            "The name is the container's directory, its host name and the name of its cgroup."
+        }
+        Row::Source => {
+            "The host's files: nothing is copied, and the container sees and changes what you do. A \
+             directory: a tree that is already there. A template: a program makes a new one. ←→"
+        }
+        Row::Place => {
+            "The directory is used where it is and stays when the container is destroyed. A template \
+             is one of LXC's (busybox for lxc-busybox) or the path of a program, with its arguments."
+        }
+        Row::Command => {
+            "Process 1 of the container: it ends when this ends. Empty: /sbin/init of the root."
+        }
+        Row::Memory => {
+            "The kernel reclaims first, then kills, inside this container only. 512M, 1.5G, 25% of \
+             the host. Can be changed while it runs: e on the container."
+        }
+        Row::Cpu => {
+            "Processor time in percent of one processor: 50% is half of one, 200% two. More waits."
+        }
+        Row::Pids => "How many processes and threads at most: a fork bomb ends here.",
+    }
+}
+
+fn host_memory(model: &Model) -> Option<u64> {
+    model.snapshot.as_ref().and_then(|it| it.host.memory_bytes)
+}
