@@ -12,8 +12,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-pub(in crate::engine) use reclaim::clean_up_held;
 pub use reclaim::{ReclaimError, Reclaimed, reclaim};
+pub(in crate::engine) use reclaim::{clean_up_held, inode};
 
 use super::command_socket::address::fnv64;
 use super::exit::Exit;
@@ -36,8 +36,13 @@ pub struct Record {
     pub init: Option<Identity>,
     /// Below the hierarchies' root, such as `/lxc.payload.web`; none before it is made.
     pub cgroup: Option<String>,
+    /// Tells the group from a later one of that name, which may be somebody else's.
+    #[serde(default)]
+    pub cgroup_inode: Option<u64>,
     /// The supervisor's own group, such as `/lxc.monitor.web`.
     pub monitor_cgroup: Option<String>,
+    #[serde(default)]
+    pub monitor_inode: Option<u64>,
     pub state: State,
     /// When it entered `state`, in milliseconds since the epoch.
     pub since_ms: u64,
@@ -100,7 +105,9 @@ impl Record {
             supervisor: Identity::of(pid).unwrap_or(Identity { pid, start_time: 0 }),
             init: None,
             cgroup: None,
+            cgroup_inode: None,
             monitor_cgroup: None,
+            monitor_inode: None,
             state: State::Starting,
             since_ms: now_ms(),
             started_ms: None,
@@ -133,6 +140,11 @@ impl Record {
             _ = fs::remove_file(&draft);
         }
         written
+    }
+
+    /// Tells whether the process that wrote this supervises the container now.
+    pub fn is_live(&self) -> bool {
+        self.state.is_active() && self.supervisor.lives()
     }
 
     /// Tells whether the process that wrote this has died without finishing it.

@@ -131,7 +131,7 @@ impl Engine {
 
     /// Finds the container's cgroup without trusting its supervisor to answer.
     pub(super) fn cgroup_path(&self, name: &Name, client: Option<&Client>) -> Option<String> {
-        if let Some(record) = Record::read(&self.lxcpath, name).filter(|it| it.state.is_active()) {
+        if let Some(record) = Record::read(&self.lxcpath, name).filter(Record::is_live) {
             return record.cgroup;
         }
         let client = client?;

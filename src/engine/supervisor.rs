@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use desk::{Desk, Init};
@@ -47,9 +48,13 @@ use super::plan::{self, Payload, PlanError};
 use super::record::{self, Identity, ReclaimError, Record};
 use super::spec::Spec;
 use super::state::State;
+use super::sys;
 
 /// How long what init left behind may take to die.
 const DYING: Duration = Duration::from_secs(5);
+
+/// The first descriptor behind standard input, output and error.
+const FIRST_OWN: u32 = 3;
 
 /// One run of a container.
 #[derive(Debug)]
@@ -68,6 +73,8 @@ pub struct Run {
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 enum RunError {
+    #[error("settle down as a supervisor")]
+    Settle(#[source] Errno),
     #[error("its supervisor is there already")]
     Busy,
     #[error("listen on the command socket")]
@@ -97,7 +104,8 @@ impl RunError {
             Self::Plan(_) => Kind::Invalid,
             Self::Cgroup(error) => error.kind(),
             Self::Launch(error) => error.kind(),
-            Self::Listen(_)
+            Self::Settle(_)
+            | Self::Listen(_)
             | Self::Reclaim(_)
             | Self::Record(_)
             | Self::LogFile { .. }
@@ -140,7 +148,7 @@ impl From<RunError> for Failure {
 }
 
 fn supervise(run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
-    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    settle(&run).map_err(RunError::Settle)?;
     let listener = take_socket(&run)?;
     record::clean_up_held(&run.lxcpath, &run.name).map_err(RunError::Reclaim)?;
     // Everything that can fail by configuration fails before anything is made.
@@ -172,6 +180,22 @@ fn supervise(run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
     ended.map_err(|error| Failure { error, was_ready: true })
 }
 
+/// Makes this process fit to outlive the command that began it.
+fn settle(run: &Run) -> nix::Result<()> {
+    const SCORE: &str = "/proc/self/oom_score_adj";
+    umask(Mode::from_bits_truncate(0o077));
+    sys::close_on_exec_from(FIRST_OWN)?;
+    if run.foreground {
+        return Ok(());
+    }
+    let score = std::fs::read_to_string(SCORE).unwrap_or_default();
+    if score.trim().parse().is_ok_and(|it: i32| it > 0) {
+        // Refused without the capability; a supervisor that is killed is cleaned up after.
+        _ = std::fs::write(SCORE, "0");
+    }
+    nix::unistd::chdir("/")
+}
+
 fn take_socket(run: &Run) -> Result<UnixListener, RunError> {
     listen(&run.lxcpath, &run.name).map_err(|error| {
         if error.kind() == io::ErrorKind::AddrInUse {
@@ -196,11 +220,10 @@ type Born = (Launched, Hierarchies, Option<Cgroup>);
 fn bear(run: &Run, steps: &[plan::Step], life: &mut Life) -> Result<Born, RunError> {
     let hierarchies = Hierarchies::discover().map_err(RunError::Cgroup)?;
     let name = format!("lxc.payload.{}", run.name);
-    // The intent, for whoever cleans up if we are killed between making and knowing.
-    life.record.cgroup = Some(format!("/{name}"));
-    life.save();
     let cgroup = Cgroup::create(&hierarchies, &name).map_err(RunError::Cgroup)?;
+    // Before any process is in it, so that whoever cleans up after us knows what is ours.
     life.record.cgroup = Some(cgroup.path().to_owned());
+    life.record.cgroup_inode = record::inode(&cgroup);
     life.save();
     let launched = launch_in(run, steps, &cgroup);
     match launched {
@@ -291,15 +314,15 @@ fn watch_to_the_end(watch: &mut Watch) -> Result<Exit, RunError> {
 /// so a failure costs no more than that.
 fn join_monitor_group(desk: &mut Desk) -> Option<Cgroup> {
     let name = format!("lxc.monitor.{}", desk.life.record.name);
-    desk.life.record.monitor_cgroup = Some(format!("/{name}"));
-    desk.life.save();
     let group = Cgroup::create(&desk.hierarchies, &name).ok()?;
+    desk.life.record.monitor_cgroup = Some(group.path().to_owned());
+    desk.life.record.monitor_inode = record::inode(&group);
+    desk.life.save();
     if group.join().is_err() {
-        _ = group.remove();
+        // Partly joined, maybe: out again, or it could not be removed.
+        _ = group.leave_to_root().and_then(|()| group.remove());
         return None;
     }
-    desk.life.record.monitor_cgroup = Some(group.path().to_owned());
-    desk.life.save();
     Some(group)
 }
 

@@ -1,6 +1,7 @@
 //! Cleans up after a supervisor that was killed. Does nothing while one lives.
 
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -59,10 +60,15 @@ pub(in crate::engine) fn clean_up_held(
         return Ok(Reclaimed::Nothing);
     };
     let hierarchies = Hierarchies::discover().map_err(ReclaimError::Cgroup)?;
-    for path in [&record.cgroup, &record.monitor_cgroup].into_iter().flatten() {
-        let cgroup = Cgroup::open(&hierarchies, path);
-        cgroup.kill_all(Instant::now() + DYING).map_err(ReclaimError::Cgroup)?;
-        cgroup.remove().map_err(ReclaimError::Cgroup)?;
+    for (path, inode, kind) in [
+        (&record.cgroup, record.cgroup_inode, "payload"),
+        (&record.monitor_cgroup, record.monitor_inode, "monitor"),
+    ] {
+        match path {
+            Some(path) => end(&Cgroup::open(&hierarchies, path), inode),
+            None => remove_empty(&Cgroup::open(&hierarchies, &format!("lxc.{kind}.{name}"))),
+        }
+        .map_err(ReclaimError::Cgroup)?;
     }
     let from = record.state;
     record.state = State::Stopped;
@@ -70,4 +76,25 @@ pub(in crate::engine) fn clean_up_held(
     record.write().map_err(ReclaimError::Record)?;
     event::publish(lxcpath, name, What::State { from, to: State::Stopped });
     Ok(Reclaimed::DeadRun)
+}
+
+/// Ends a group that is still the one that was recorded. One of the same name that was made since
+/// belongs to a container of that name in another lxcpath.
+fn end(cgroup: &Cgroup, recorded: Option<u64>) -> Result<(), CgroupError> {
+    if recorded.is_none() || inode(cgroup) != recorded {
+        return Ok(());
+    }
+    cgroup.kill_all(Instant::now() + DYING)?;
+    cgroup.remove()
+}
+
+/// Removes a group that may have been made just before the record could tell of it.
+fn remove_empty(cgroup: &Cgroup) -> Result<(), CgroupError> {
+    if cgroup.populated() { Ok(()) } else { cgroup.remove() }
+}
+
+/// Returns what tells this group from others that have had its path.
+pub(in crate::engine) fn inode(cgroup: &Cgroup) -> Option<u64> {
+    let dirs = cgroup.dirs();
+    dirs.first().and_then(|it| std::fs::metadata(it).ok()).map(|it| it.ino())
 }

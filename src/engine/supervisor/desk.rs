@@ -83,10 +83,7 @@ impl Desk {
                 None => Reply::error(Errno::EBADF),
             },
             Command::GetCgroup | Command::GetLimitCgroup => self.cgroup_path(payload),
-            Command::GetCgroup2Fd | Command::GetLimitCgroup2Fd => match self.dir_of(None) {
-                Some(dir) => Reply::fd(open_dir(&dir)),
-                None => Reply::error(Errno::EINVAL),
-            },
+            Command::GetCgroup2Fd | Command::GetLimitCgroup2Fd => self.unified_fd(),
             Command::GetCgroupFd | Command::GetLimitCgroupFd => self.cgroup_fd(payload),
             Command::GetCgroupCtx => self.cgroup_ctx(payload),
         }
@@ -208,6 +205,16 @@ impl Desk {
         };
         let found = self.dir_of(controller).and(self.cgroup.as_ref());
         found.map_or_else(|| Reply::silence(Then::Close), |it| Reply::text(it.path()))
+    }
+
+    /// Only where there is nothing but v2: with it LXC's tools freeze, and on a hybrid host the
+    /// freezer that everybody looks at is the v1 one.
+    fn unified_fd(&self) -> Reply {
+        let pure = self.hierarchies.layout() == Some(Layout::V2);
+        match self.dir_of(None).filter(|_| pure) {
+            Some(dir) => Reply::fd(open_dir(&dir)),
+            None => Reply::error(Errno::EINVAL),
+        }
     }
 
     /// LXC's `struct cgroup_fd`: layout, utilities, type, descriptor, and 64 bytes of a name.
