@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
-use super::config::{self, ConfigError, Document, DocumentError};
+use super::config::{self, Config, ConfigError, Document, DocumentError};
 use super::destroy::remove_dir;
 use super::store::{RemoveError, Store, StoreError};
 use super::{Engine, Error, Kind, Name};
@@ -39,6 +39,8 @@ pub enum Source {
 }
 
 /// Who may enter: the container's directory, its configuration, and the lxcpath if we make it.
+/// What a container that shares the host's files runs unless it is told.
+const SHELL: &str = "/bin/sh";
 const DIR_MODE: u32 = 0o770;
 const CONFIG_MODE: u32 = 0o640;
 const LXCPATH_MODE: u32 = 0o711;
@@ -148,6 +150,9 @@ impl Work<'_> {
         if let Some(root) = root {
             let text = root.to_str().ok_or_else(|| CreateError::NotText(root.to_path_buf()))?;
             document.set("lxc.rootfs.path", text)?;
+        } else if unset(&base, "lxc.rootfs.path") && unset(&base, "lxc.init.cmd") {
+            // The host's own init must not run a second time on the host's files.
+            document.set("lxc.init.cmd", SHELL)?;
         }
         for (key, value) in settings {
             document.append(key, value)?;
@@ -197,6 +202,10 @@ impl Work<'_> {
     fn write_config(&self, path: &Path, text: &str) -> Result<(), StoreError> {
         self.store.write_atomic(path, text.as_bytes(), CONFIG_MODE)
     }
+}
+
+fn unset(config: &Config, key: &str) -> bool {
+    config.get(key).is_none_or(|it| it.is_empty())
 }
 
 fn existing_root(path: &Path) -> Result<PathBuf, CreateError> {

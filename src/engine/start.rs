@@ -44,6 +44,9 @@ enum Report {
     Failed { kind: Kind, reason: String },
 }
 
+const HOST_INIT: &str = "it shares the host's files, and /sbin/init would run the host's own \
+    services a second time; give a command after `--`, or set lxc.init.cmd";
+
 impl Engine {
     /// Starts the container in the background and returns once it runs (its init was executed).
     /// Safe to call from a process with threads: the supervisor is a program of its own.
@@ -166,6 +169,9 @@ impl Engine {
         let mut spec = config.spec().map_err(invalid)?;
         if !start.argv.is_empty() {
             spec.init.argv.clone_from(&start.argv);
+        } else if spec.rootfs.is_none() && config.get("lxc.init.cmd").is_none_or(|it| it.is_empty())
+        {
+            return Err(Error::new(verb, name, Kind::Invalid, HOST_INIT));
         }
         Ok((config, spec))
     }
