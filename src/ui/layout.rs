@@ -68,7 +68,7 @@ pub fn list(model: &Model) -> ListAreas {
         footer: shell.footer,
         ..ListAreas::default()
     };
-    if width >= WIDE && height >= EVENTS_FROM {
+    if width >= WIDE && height >= EVENTS_FROM && !model.containers().is_empty() {
         let side = (width / 3).max(62);
         left.width = width - side;
         let half = shell.body.height / 2;
@@ -82,7 +82,8 @@ pub fn list(model: &Model) -> ListAreas {
         left.height -= EVENTS_HEIGHT;
         areas.events = Some(Rect { y: left.bottom(), height: EVENTS_HEIGHT, ..left });
     }
-    if model.list.peek && (NARROW..WIDE).contains(&width) && height >= PEEK_FROM {
+    let any = !model.containers().is_empty();
+    if any && model.list.peek && (NARROW..WIDE).contains(&width) && height >= PEEK_FROM {
         left.height -= PEEK_HEIGHT;
         let peek = Rect { y: left.bottom(), height: PEEK_HEIGHT, ..left };
         let half = width * 46 / 100;

@@ -55,6 +55,10 @@ pub fn cgroup_rows<'a>(model: &'a Model, screen: &DetailScreen) -> Vec<&'a Cgrou
         (controller.unwrap_or(CONTROLLERS.len()), key.unwrap_or(KEYS.len()))
     };
     rows.sort_by(|one, other| rank(one).cmp(&rank(other)).then_with(|| one.file.cmp(&other.file)));
+    if !screen.cgroup.all {
+        // On a hybrid host a counter may stand in both versions; one is enough.
+        rows.dedup_by(|other, one| other.file == one.file);
+    }
     rows
 }
 

@@ -2,6 +2,7 @@
 //! way. All they tell comes as messages.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -32,7 +33,8 @@ pub(super) struct Workers {
     engine: Engine,
     sender: Sender<Message>,
     sampling: Sampling,
-    pane: Option<Pane>,
+    /// With it a token: what a closed pane still had to say is not heard.
+    pane: Option<(Pane, Arc<()>)>,
 }
 
 impl Workers {
@@ -54,7 +56,10 @@ impl Workers {
 
     /// Returns the terminal of the program in the pane.
     pub(super) const fn pane(&self) -> Option<&Pane> {
-        self.pane.as_ref()
+        match &self.pane {
+            Some((pane, _)) => Some(pane),
+            None => None,
+        }
     }
 
     /// Carries out an effect that is not the terminal's.
@@ -66,10 +71,10 @@ impl Workers {
             Effect::SampleNow => self.sampling.order(Order::Now),
             Effect::Hold(held) => self.sampling.order(Order::Hold(held)),
             Effect::OpenPane { args, rows, columns } => self.open_pane(&args, (rows, columns)),
-            Effect::TypeInPane(key) => _ = self.pane.as_mut().map(|it| it.press(key)),
-            Effect::PasteInPane(text) => _ = self.pane.as_mut().map(|it| it.paste(&text)),
+            Effect::TypeInPane(key) => _ = self.pane().map(|it| it.press(key)),
+            Effect::PasteInPane(text) => _ = self.pane().map(|it| it.paste(&text)),
             Effect::ResizePane { rows, columns } => {
-                _ = self.pane.as_mut().map(|it| it.resize(rows, columns));
+                _ = self.pane().map(|it| it.resize(rows, columns));
             }
             Effect::ClosePane => self.pane = None,
             Effect::Copy(_)
@@ -111,8 +116,11 @@ impl Workers {
     fn open_pane(&mut self, args: &[String], size: (u16, u16)) {
         let sender = self.sender.clone();
         let lxcpath = self.engine.lxcpath();
-        match Pane::open(lxcpath, args, size, move |message| sender.send(message).is_ok()) {
-            Ok(pane) => self.pane = Some(pane),
+        let token = Arc::new(());
+        let open = Arc::downgrade(&token);
+        let tell = move |message| open.strong_count() > 0 && sender.send(message).is_ok();
+        match Pane::open(lxcpath, args, size, tell) {
+            Ok(pane) => self.pane = Some((pane, token)),
             Err(error) => {
                 _ = self.sender.send(Message::PaneEnded(format!("cannot open it: {error}")));
             }

@@ -71,10 +71,10 @@ pub(in crate::ui) fn with_detail(mut container: Container) -> Container {
     };
     container.detail = Some(Detail {
         processes: vec![
-            process(4231, 0, "init", &[]),
-            process(4250, 1, "nginx: master", &[true]),
-            process(4251, 2, "nginx: worker", &[true, false]),
-            process(4260, 1, "sshd", &[false]),
+            process(4231, 0, "init", &[false]),
+            process(4250, 1, "nginx: master", &[false, true]),
+            process(4251, 2, "nginx: worker", &[false, true, false]),
+            process(4260, 1, "sshd", &[false, false]),
         ],
         files: vec![file("memory.max", "536870912"), file("memory.high", "max")],
         ..Detail::default()

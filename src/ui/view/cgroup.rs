@@ -122,8 +122,8 @@ fn one(
     let names = NAMES.min(pen.left() / 2);
     pen.skip(2).part(names).clip(&file.file, name, look.glyphs.ellipsis);
     pen.skip(1);
-    let room = pen.left().saturating_sub(USE);
-    let mut part = pen.part(room);
+    let aside = if used_figure(container, &file.file).0.is_some() { USE } else { 0 };
+    let mut part = pen.part(pen.left().saturating_sub(aside));
     match screen.cgroup.edit.as_ref().filter(|_| current) {
         Some(input) => {
             part.put("[", look.accent);
@@ -143,10 +143,10 @@ fn one(
     used(container, &file.file, look, pen);
 }
 
-/// What is used of the limit in `file`, as a figure, a bar and a percentage.
-fn used(container: &Container, file: &str, look: &Look, pen: &mut Pen<'_>) {
+/// What is used of the limit in `file`, as a figure and a share of the limit.
+fn used_figure(container: &Container, file: &str) -> (Option<String>, Option<f32>) {
     let counters = &container.counters;
-    let (figure, share) = match file {
+    match file {
         "memory.max" | "memory.limit_in_bytes" => {
             let share = crate::ui::model::filter::memory_share(container);
             (counters.memory_bytes.map(format::bytes), share)
@@ -164,8 +164,12 @@ fn used(container: &Container, file: &str, look: &Look, pen: &mut Pen<'_>) {
             (counters.cpu_percent.map(|it| format!("{it:.1}%")), share)
         }
         _ => (None, None),
-    };
-    let Some(figure) = figure else { return };
+    }
+}
+
+/// Paints what is used of the limit in `file`: the figure, a bar and a percentage.
+fn used(container: &Container, file: &str, look: &Look, pen: &mut Pen<'_>) {
+    let (Some(figure), share) = used_figure(container, file) else { return };
     pen.part(8).right(&figure, look.fg);
     pen.skip(1);
     if let Some(share) = share {

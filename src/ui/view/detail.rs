@@ -60,7 +60,8 @@ fn about(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
         pen.put("  init ", look.dim).put(&init.to_string(), look.fg);
     }
     let Some(detail) = &container.detail else { return };
-    if let Some(address) = detail.network.iter().flat_map(|it| &it.addresses).next() {
+    let own = detail.network.iter().filter(|it| it.name != "lo");
+    if let Some(address) = own.flat_map(|it| &it.addresses).next() {
         pen.skip(2).put(address, look.fg);
     }
     if !detail.namespaces.is_empty() {

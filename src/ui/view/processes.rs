@@ -113,7 +113,9 @@ fn one(process: &Process, folded: bool, look: &Look, pen: &mut Pen<'_>) {
         _ => look.dim,
     };
     pen.skip(1).put(process.state.encode_utf8(&mut [0; 4]), style).skip(2);
-    branches(pen, &process.later_siblings, look.glyphs, look.line);
+    // A root's own entry says whether other roots follow; lines begin below it.
+    let below = process.later_siblings.get(1..).unwrap_or_default();
+    branches(pen, below, look.glyphs, look.line);
     if folded {
         pen.put("+ ", look.accent);
     }

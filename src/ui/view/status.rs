@@ -10,14 +10,15 @@ use crate::widgets::look::Look;
 use crate::widgets::pen::{Pen, Piece};
 use crate::widgets::toast::Toast;
 
-/// How long news stay, in seconds; bad news stay until something else happens.
+/// How long good and bad news stay, in seconds; the journal keeps both.
 const NEWS_SECONDS: u64 = 8;
+const BAD_NEWS_SECONDS: u64 = 30;
 
 /// Paints the line.
 pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let fresh = |it: &&crate::ui::model::Notice| {
-        it.tone == Tone::Bad
-            || model.now.duration_since(it.at).unwrap_or_default().as_secs() < NEWS_SECONDS
+        let stay = if it.tone == Tone::Bad { BAD_NEWS_SECONDS } else { NEWS_SECONDS };
+        model.now.duration_since(it.at).unwrap_or_default().as_secs() < stay
     };
     if let Some(notice) = model.notice.as_ref().filter(fresh) {
         let (glyph, style) = match notice.tone {
