@@ -64,7 +64,3 @@ impl Engine {
         &self.lxcpath
     }
 }
-
-fn unfinished(verb: &'static str, object: impl std::fmt::Display) -> Error {
-    Error::new(verb, object, Kind::Failed, "not built yet")
-}

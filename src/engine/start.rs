@@ -96,11 +96,8 @@ impl Engine {
                 foreground: false,
                 destroy_after: false,
             };
-            supervisor::run(run, &mut |result| {
-                if result.is_ok() {
-                    tell(&mut report, &Report::Runs);
-                }
-            })
+            let mut runs = || tell(&mut report, &Report::Runs);
+            supervisor::run(run, &mut |result| result.map_or((), |()| runs()))
         });
         if let Err(error) = &ended {
             tell(&mut report, &Report::Failed { kind: error.kind, reason: error.reason() });

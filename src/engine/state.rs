@@ -125,7 +125,11 @@ mod tests {
                 State::Starting => State::Aborting,
                 State::Stopped => State::Starting,
                 State::Stopping => State::Stopped,
-                _ => State::Stopping,
+                State::Running
+                | State::Aborting
+                | State::Freezing
+                | State::Frozen
+                | State::Thawed => State::Stopping,
             };
             assert!(state.may_become(reaches), "{state} cannot become {reaches}");
         }

@@ -102,7 +102,9 @@ mod tests {
             }
         }
         assert_eq!(kept.iter().filter(|it| it.file.is_some()).count(), 1);
-        kept.iter_mut().for_each(|it| files.release(it));
+        for it in &mut kept {
+            files.release(it);
+        }
         assert_eq!(files.left, 1);
         assert_eq!(files.read(&mut Kept::new(dir.path().join("none"))), None);
     }

@@ -10,6 +10,8 @@ use crate::widgets::field::Input;
 pub struct CreateForm {
     pub row: Row,
     pub name: Input,
+    /// The name it gets when none is typed.
+    pub offered: String,
     pub source: Kind,
     /// The directory or the template, by `source`.
     pub place: Input,
@@ -88,6 +90,12 @@ impl CreateForm {
         }
     }
 
+    /// Returns the name that was typed, or else the one that is offered.
+    pub fn chosen_name(&self) -> String {
+        let typed = self.name.text();
+        if typed.trim().is_empty() { self.offered.clone() } else { typed.trim().to_owned() }
+    }
+
     /// Tells what is wrong with the field `row`; `taken` are the names in use.
     pub fn fault(&self, row: Row, taken: &[&str], host_memory: Option<u64>) -> Option<Fault> {
         let limit = |file: &str, input: &Input| {
@@ -96,10 +104,9 @@ impl CreateForm {
         };
         let text = match row {
             Row::Name => self.name_fault(taken),
-            Row::Source => None,
+            // Without a command, a container on the host's files gets a shell, others their own init.
+            Row::Source | Row::Command => None,
             Row::Place => self.place_fault(),
-            Row::Command => (self.source == Kind::Host && self.command.text().trim().is_empty())
-                .then(|| "needed: the host's own init must not run twice".to_owned()),
             Row::Memory => limit("memory.max", &self.memory),
             Row::Cpu => limit("cpu.max", &self.cpu),
             Row::Pids => limit("pids.max", &self.pids),
@@ -112,7 +119,7 @@ impl CreateForm {
         if let Some(fault) = self.rows().find_map(|row| self.fault(row, taken, host_memory)) {
             return Err(fault);
         }
-        let name = self.name.text().trim().parse();
+        let name = self.chosen_name().parse();
         let name = name.map_err(|error: crate::engine::name::NameError| Fault {
             row: Row::Name,
             text: error.to_string(),
@@ -164,14 +171,10 @@ impl CreateForm {
     }
 
     fn name_fault(&self, taken: &[&str]) -> Option<String> {
-        let text = self.name.text();
-        let text = text.trim();
-        if text.is_empty() && !self.tried {
-            return None;
-        }
+        let text = self.chosen_name();
         match text.parse::<Name>() {
             Err(error) => Some(error.to_string()),
-            Ok(_) if taken.contains(&text) => Some("exists already".to_owned()),
+            Ok(_) if taken.contains(&text.as_str()) => Some("exists already".to_owned()),
             Ok(_) => None,
         }
     }
@@ -183,11 +186,11 @@ impl CreateForm {
             return None;
         }
         match self.source {
-            Kind::Host => None,
-            Kind::Directory if text.starts_with('/') => None,
-            Kind::Directory => Some("an absolute path, such as /srv/web".to_owned()),
+            Kind::Directory if !text.starts_with('/') => {
+                Some("an absolute path, such as /srv/web".to_owned())
+            }
             Kind::Template if text.is_empty() => Some("a template, such as busybox".to_owned()),
-            Kind::Template => None,
+            Kind::Host | Kind::Directory | Kind::Template => None,
         }
     }
 }
@@ -237,7 +240,7 @@ mod tests {
     #[test]
     fn names_are_checked_while_they_are_typed() {
         let fault = |name: &str| form(name, "x").fault(Row::Name, &["web"], None).map(|it| it.text);
-        assert_eq!(fault(""), None);
+        assert!(fault("").is_some(), "nothing is offered");
         assert_eq!(fault("web-2"), None);
         assert_eq!(fault("web").as_deref(), Some("exists already"));
         assert!(fault("../x").is_some());
@@ -267,11 +270,9 @@ mod tests {
     #[test]
     fn the_first_fault_stops_the_order() {
         let mut form = form("", "");
-        form.tried = true;
         assert_eq!(form.order(&[], None).unwrap_err().row, Row::Name);
-        form.name = Input::new("web");
-        assert_eq!(form.order(&[], None).unwrap_err().row, Row::Command);
-        form.command = Input::new("/bin/sh");
+        form.offered = "web".to_owned();
+        assert_eq!(form.order(&[], None).unwrap().0.as_str(), "web");
         form.memory = Input::new("lots");
         assert_eq!(form.order(&[], None).unwrap_err().row, Row::Memory);
     }

@@ -9,8 +9,23 @@ use crate::ui::model::{Model, Tone};
 
 /// Opens the form, with the draft that was left.
 pub(super) fn open(model: &mut Model) -> Vec<Effect> {
+    model.draft.offered = free_name(&names(model));
     model.creating = true;
     Vec::new()
+}
+
+fn names(model: &Model) -> Vec<String> {
+    let containers = model.snapshot.iter().flat_map(|it| &it.containers);
+    containers.map(|it| it.name.to_string()).collect()
+}
+
+/// Returns the first of `web`, `web2`, `web3` … that no container has.
+fn free_name(taken: &[String]) -> String {
+    let numbered = (2..=taken.len() + 2).map(|number| format!("web{number}"));
+    std::iter::once("web".to_owned())
+        .chain(numbered)
+        .find(|it| !taken.contains(it))
+        .unwrap_or_default()
 }
 
 /// Applies a key to the form.
@@ -20,11 +35,9 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     match key.code {
         KeyCode::Esc => model.creating = false,
         KeyCode::Char('s') if control => return submit(model, false),
+        KeyCode::Enter => return submit(model, true),
         KeyCode::Char('t') if control => return submit(model, true),
-        KeyCode::Enter if Some(form.row) == form.rows().next_back() => {
-            return submit(model, false);
-        }
-        KeyCode::Enter | KeyCode::Tab | KeyCode::Down => step(form, 1),
+        KeyCode::Tab | KeyCode::Down => step(form, 1),
         KeyCode::BackTab | KeyCode::Up => step(form, -1),
         _ if form.row == Row::Source => choose(form, key.code),
         _ => {
@@ -45,14 +58,13 @@ pub(super) fn paste(model: &mut Model, text: &str) {
 
 fn submit(model: &mut Model, start: bool) -> Vec<Effect> {
     model.draft.tried = true;
-    let names: Vec<&str> = model
-        .snapshot
-        .as_ref()
-        .map_or_else(Vec::new, |it| it.containers.iter().map(|it| it.name.as_str()).collect());
+    let names = names(model);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let memory = model.snapshot.as_ref().and_then(|it| it.host.memory_bytes);
     match model.draft.order(&names, memory) {
         Ok((name, create)) => {
             model.creating = false;
+            model.draft.name.clear();
             let effect = act::run(model, name, Act::Create { create, start }, false);
             effect.into_iter().collect()
         }
@@ -91,9 +103,7 @@ mod tests {
     use super::*;
 
     fn press_all(model: &mut Model, keys: &[KeyCode]) -> Vec<Effect> {
-        keys.iter()
-            .flat_map(|it| super::press(model, KeyEvent::new(*it, KeyModifiers::NONE)))
-            .collect()
+        keys.iter().flat_map(|it| press(model, KeyEvent::new(*it, KeyModifiers::NONE))).collect()
     }
 
     #[test]
@@ -112,12 +122,13 @@ mod tests {
         let mut model = Model::new((120, 36), SystemTime::UNIX_EPOCH);
         open(&mut model);
         let save = KeyEvent::new(KeyCode::Char('s'), KeyModifiers::CONTROL);
-        assert!(super::press(&mut model, save).is_empty());
+        model.draft.name.insert("../x");
+        assert!(press(&mut model, save).is_empty());
         assert!(model.creating && model.notice.is_some());
-        paste(&mut model, "web");
+        model.draft.name.clear();
         model.draft.row = Row::Command;
         paste(&mut model, "/bin/sh");
-        let effects = super::press(&mut model, save);
+        let effects = press(&mut model, save);
         assert!(matches!(effects.as_slice(),
             [Effect::Act { name, act: Act::Create { start: false, .. } }] if name.as_str() == "web"));
         assert!(!model.creating);

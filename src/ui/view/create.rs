@@ -129,7 +129,7 @@ const fn label(form: &CreateForm, row: Row) -> &'static str {
 
 const fn value(form: &CreateForm, row: Row) -> Value<'_> {
     match row {
-        Row::Name => Value::Typed(&form.name, "web"),
+        Row::Name => Value::Typed(&form.name, form.offered.as_str()),
         Row::Source => Value::Chosen(form.source.words()),
         Row::Place => match form.source {
             Kind::Host | Kind::Directory => Value::Typed(&form.place, "/srv/web"),
@@ -152,10 +152,9 @@ fn preview(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let inner = frame.render(area, buf);
     let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
     let create = model.draft.create(host_memory(model));
-    let name = model.draft.name.text();
-    let name = if name.trim().is_empty() { "NAME" } else { name.trim() };
+    let name = model.draft.chosen_name();
     let mut rows = inner.rows();
-    for (key, value) in lines(name, &create) {
+    for (key, value) in lines(&name, &create) {
         let Some(row) = rows.next() else { return };
         let mut pen = Pen::line(buf, row);
         pen.put(&key, look.key).put(" = ", look.dim);
@@ -163,15 +162,16 @@ fn preview(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     }
     for text in [
         "",
-        "and wharf's defaults: eleven capabilities, six devices,",
-        "no new privileges, /proc and /sys guarded, no network.",
+        "and wharf's defaults: eleven capabilities,",
+        "six devices, no new privileges, /proc and /sys",
+        "guarded, a network of its own with loopback.",
         "",
         "The same without the screen:",
     ] {
         let Some(row) = rows.next() else { return };
         Pen::line(buf, row).clip(text, look.dim, look.glyphs.ellipsis);
     }
-    let command = format!("$ {}", shown(&command_line(name, &create)));
+    let command = format!("$ {}", shown(&command_line(&name, &create)));
     for line in wrap(&command, usize::from(inner.width)) {
         let Some(row) = rows.next() else { return };
         Pen::line(buf, row).put(line, look.fg);

@@ -69,7 +69,7 @@ fn owner(model: &Model) -> Option<&'static str> {
     }
     if model.creating {
         return Some(
-            "Tab field  ←→ choose  C-s create  C-t create and start  Esc back (draft kept)",
+            "↵ create and start  Tab field  ←→ choose  C-s create only  Esc back (draft kept)",
         );
     }
     if model.pane.as_ref().is_some_and(|it| it.typing) && model.detail.is_some() {
