@@ -1,0 +1,270 @@
+//! Debian's LXC 5.0.2 and wharf drive each other's containers. Its packages are unpacked below
+//! cargo's directory for tests and laid over /usr and /etc in a mount namespace of the test's own,
+//! so the machine stays as it is. Skipped where they cannot be had.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "tests tell their reader")]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use support::screen::Screen;
+use support::{Lxcpath, can_run_containers, finish, rootfs, text, told, wait_until};
+
+const PACKAGES: [&str; 4] = ["lxc", "liblxc1", "liblxc-common", "lxc-templates"];
+
+/// Lays the unpacked packages, `$0`, over the machine, and runs the rest of the arguments.
+const OVERLAY: &str = "mount -t overlay wharf-test -o lowerdir=$0/usr:/usr /usr && \
+    mount -t overlay wharf-test -o lowerdir=$0/etc:/etc /etc && exec \"$@\"";
+
+/// LXC's leader leaves this group behind for good.
+const PIVOT: &str = "lxc.pivot";
+
+/// An lxcpath, and Debian's LXC that sees it.
+struct Lxc {
+    unpacked: PathBuf,
+    lxcpath: Lxcpath,
+}
+
+impl Lxc {
+    /// Returns `None`, with a word, where LXC cannot be had.
+    fn new() -> Option<Self> {
+        static UNPACKED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+        if !can_run_containers() {
+            return None;
+        }
+        match UNPACKED.get_or_init(unpack) {
+            Ok(unpacked) => Some(Self { unpacked: unpacked.clone(), lxcpath: Lxcpath::new() }),
+            Err(why) => {
+                println!("skipped: no LXC 5 to compare with: {why}");
+                None
+            }
+        }
+    }
+
+    /// Prepares a program in the place where LXC is installed.
+    fn inside(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = overlaid(&self.unpacked);
+        command.arg(program).arg("-P").arg(self.lxcpath.path()).args(args);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, program: &str, args: &[&str]) -> Output {
+        finish(self.inside(program, args))
+    }
+
+    /// Runs one of LXC's commands, expects success and returns what it printed.
+    fn ok(&self, program: &str, args: &[&str]) -> String {
+        let output = self.run(program, args);
+        assert!(output.status.success(), "{program} {args:?}: {}", told(&output));
+        text(&output.stdout)
+    }
+
+    /// Asks LXC and wharf for the state, which must be the same.
+    fn both_say(&self, name: &str, state: &str) {
+        assert_eq!(self.lxcpath.state(name), state, "says wharf");
+        let said = self.ok("lxc-info", &["-n", name, "-s", "-H"]);
+        assert_eq!(said.trim(), state, "says lxc-info");
+    }
+}
+
+fn overlaid(unpacked: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c", OVERLAY]).arg(unpacked);
+    command
+}
+
+/// Downloads and unpacks LXC once, and sees that it runs.
+fn unpack() -> Result<PathBuf, String> {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian-lxc");
+    if !dir.join("usr/bin/lxc-start").exists() {
+        let scratch =
+            tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).map_err(|it| it.to_string())?;
+        let mut download = Command::new("apt-get");
+        download.args(["-qq", "download"]).args(PACKAGES).current_dir(scratch.path());
+        succeed(download)?;
+        let fresh = scratch.path().join("root");
+        for entry in fs::read_dir(scratch.path()).unwrap().flatten() {
+            let mut extract = Command::new("dpkg");
+            succeed({
+                extract.arg("-x").arg(entry.path()).arg(&fresh);
+                extract
+            })?;
+        }
+        // Another run of the tests may have been faster.
+        if let Err(error) = fs::rename(&fresh, &dir)
+            && !dir.exists()
+        {
+            return Err(error.to_string());
+        }
+    }
+    let mut version = overlaid(&dir);
+    version.args(["lxc-start", "--version"]);
+    let version = succeed(version)?;
+    if version.starts_with("5.") { Ok(dir) } else { Err(format!("version {version}")) }
+}
+
+fn succeed(mut command: Command) -> Result<String, String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    if output.status.success() {
+        return Ok(text(&output.stdout));
+    }
+    Err(format!("{command:?}: {}", told(&output)))
+}
+
+/// Removes the groups that LXC's leaders have left, unless they were there before.
+struct Pivots(Vec<PathBuf>);
+
+impl Pivots {
+    fn note() -> Self {
+        let places = support::leftovers::cgroup_mounts().into_iter().map(|it| it.join(PIVOT));
+        Self(places.filter(|it| !it.exists()).collect())
+    }
+}
+
+impl Drop for Pivots {
+    fn drop(&mut self) {
+        for place in &self.0 {
+            // One that is in use, or was never made, is none of ours.
+            _ = fs::remove_dir(place);
+        }
+    }
+}
+
+#[test]
+fn lxc_drives_a_container_of_wharf() {
+    let Some(lxc) = Lxc::new() else { return };
+    let name = lxc.lxcpath.start_sleeper("ours");
+    let name = name.as_str();
+    lxc.both_say(name, "RUNNING");
+    let pid = lxc.lxcpath.ok(&["info", "-p", "-H", name]);
+    assert_eq!(lxc.ok("lxc-info", &["-n", name, "-p", "-H"]), pid);
+    assert_eq!(lxc.ok("lxc-info", &["-n", name, "-H", "-c", "lxc.uts.name"]).trim(), name);
+    assert!(lxc.ok("lxc-ls", &["--running", "-1"]).contains(name));
+
+    for (script, code) in [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137)] {
+        let output = lxc.run("lxc-attach", &["-n", name, "--", "/bin/sh", "-c", script]);
+        assert_eq!(output.status.code(), Some(code), "{script}: {}", told(&output));
+    }
+    let inside = lxc.ok("lxc-attach", &["-n", name, "--", "/bin/cat", "/proc/1/comm"]);
+    assert_eq!(inside, "sleep\n");
+
+    lxc.ok("lxc-freeze", &["-n", name]);
+    lxc.both_say(name, "FROZEN");
+    lxc.ok("lxc-wait", &["-n", name, "-s", "FROZEN", "-t", "0"]);
+    lxc.ok("lxc-unfreeze", &["-n", name]);
+    lxc.both_say(name, "RUNNING");
+    lxc.lxcpath.ok(&["freeze", name]);
+    lxc.both_say(name, "FROZEN");
+    lxc.lxcpath.ok(&["unfreeze", name]);
+    lxc.both_say(name, "RUNNING");
+
+    lxc.ok("lxc-cgroup", &["-n", name, "pids.max", "77"]);
+    assert_eq!(lxc.lxcpath.ok(&["cgroup", name, "pids.max"]).trim(), "77");
+    assert_eq!(lxc.ok("lxc-cgroup", &["-n", name, "pids.max"]).trim(), "77");
+
+    let mut command = lxc.inside("lxc-wait", &["-n", name, "-s", "STOPPED", "-t", "30"]);
+    let mut waiting = command.spawn().unwrap();
+    lxc.ok("lxc-stop", &["-n", name, "-k"]);
+    assert!(waiting.wait().unwrap().success());
+    lxc.both_say(name, "STOPPED");
+    let output = lxc.run("lxc-stop", &["-n", name, "-k"]);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+}
+
+#[test]
+fn wharf_drives_a_container_of_lxc() {
+    let Some(lxc) = Lxc::new() else { return };
+    let _pivots = Pivots::note();
+    let name = lxc.lxcpath.name("theirs");
+    let name = name.as_str();
+    let dir = lxc.lxcpath.path().join(name);
+    if !rootfs::busybox(&dir.join("rootfs")) {
+        return;
+    }
+    let config = format!(
+        "lxc.uts.name = {name}\nlxc.rootfs.path = dir:{}\nlxc.net.0.type = empty\n\
+         lxc.apparmor.profile = unconfined\nlxc.mount.auto = proc:mixed sys:ro\n\
+         lxc.tty.max = 2\nlxc.pty.max = 16\n",
+        dir.join("rootfs").display()
+    );
+    fs::write(dir.join("config"), config).unwrap();
+    lxc.both_say(name, "STOPPED");
+    let mut monitor = Screen::spawn(lxc.lxcpath.command(&["monitor", name]), 100, 30);
+    let start = ["-n", name, "--", "/bin/sh", "-c", "trap : PWR; cat /dev/tty1 & sleep 1000"];
+    lxc.ok("lxc-start", &start);
+    lxc.both_say(name, "RUNNING");
+    assert!(lxc.lxcpath.ok(&["ls", "-1", "--running"]).contains(name));
+    let pid = lxc.ok("lxc-info", &["-n", name, "-p", "-H"]);
+    assert_eq!(lxc.lxcpath.ok(&["info", "-p", "-H", name]), pid);
+    wait_until("ps shows the command", || lxc.lxcpath.ok(&["ps", name]).contains("sleep 1000"));
+
+    let inside = lxc.lxcpath.ok(&["attach", name, "--", "/bin/hostname"]);
+    assert_eq!(inside.trim(), name);
+    let output = lxc.lxcpath.wharf(&["attach", name, "--", "/bin/sh", "-c", "exit 5"]);
+    assert_eq!(output.status.code(), Some(5), "{}", told(&output));
+
+    lxc.lxcpath.ok(&["freeze", name]);
+    lxc.both_say(name, "FROZEN");
+    lxc.lxcpath.ok(&["unfreeze", name]);
+    lxc.both_say(name, "RUNNING");
+    lxc.lxcpath.ok(&["cgroup", name, "pids.max", "99"]);
+    assert_eq!(lxc.lxcpath.ok(&["cgroup", name, "pids.max"]).trim(), "99");
+    assert_eq!(lxc.ok("lxc-cgroup", &["-n", name, "pids.max"]).trim(), "99");
+
+    let mut console = Screen::spawn(lxc.lxcpath.command(&["console", name]), 80, 24);
+    console.wait_for("Connected to tty 1");
+    console.keys("\x01q");
+    assert!(console.exit().success());
+
+    lxc.lxcpath.ok(&["stop", "-k", name]);
+    lxc.both_say(name, "STOPPED");
+    lxc.ok("lxc-start", &start);
+    lxc.lxcpath.ok(&["stop", "-t", "1", name]);
+    lxc.both_say(name, "STOPPED");
+    for state in ["FROZEN", "RUNNING", "STOPPED"] {
+        monitor.wait_for(&format!("changed state to [{state}]"));
+    }
+}
+
+#[test]
+fn the_busybox_template_makes_a_container_that_lives() {
+    let Some(lxc) = Lxc::new() else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    if !rootfs::busybox(scratch.path()) {
+        return;
+    }
+    let name = lxc.lxcpath.name("template");
+    let name = name.as_str();
+    let wharf = env!("CARGO_BIN_EXE_wharf");
+    lxc.ok(wharf, &["create", name, "-t", "busybox"]);
+    lxc.lxcpath.ok(&["start", name]);
+    lxc.both_say(name, "RUNNING");
+
+    let mut console = Screen::spawn(lxc.lxcpath.command(&["console", name]), 80, 24);
+    console.wait_for("Connected to tty 1");
+    console.keys("\r");
+    console.wait_for(&format!("{name} login:"));
+    console.keys("\x01q");
+    assert!(console.exit().success());
+    let command = lxc.inside("lxc-console", &["-n", name, "-t", "1"]);
+    let mut console = Screen::spawn(command, 80, 24);
+    console.wait_for("Connected to tty 1");
+    console.keys("\r");
+    console.wait_for("login:");
+    console.keys("\x01q");
+    assert!(console.exit().success());
+
+    let inside = lxc.lxcpath.ok(&["attach", name, "--", "/bin/sh", "-c", "hostname; id -u"]);
+    assert_eq!(inside, format!("{name}\n0\n"));
+    // The halt signal of the template, SIGUSR1, ends it long before the time is up.
+    lxc.lxcpath.ok(&["stop", "-t", "25", name]);
+    lxc.both_say(name, "STOPPED");
+    lxc.lxcpath.ok(&["destroy", name]);
+    assert!(!lxc.lxcpath.path().join(name).exists());
+}
