@@ -4,11 +4,11 @@ use crate::command::Action;
 use crate::engine::Name;
 use crate::engine::snapshot::Container;
 use crate::engine::state::State;
-use crate::ui::allowed;
 use crate::ui::effect::{Act, Effect, Outcome};
 use crate::ui::message::Done;
 use crate::ui::model::overlay::Overlay;
 use crate::ui::model::{Entry, Job, KEPT, Model, Tone};
+use crate::ui::{allowed, value};
 use crate::widgets::field::Input;
 
 /// From so many marked containers on, stopping asks first.
@@ -84,7 +84,8 @@ pub(super) fn done(model: &mut Model, done: Done) -> Vec<Effect> {
     }
     let words = match &outcome {
         Ok(Outcome::Changed(change)) => {
-            Ok(format!("{}: {} → {}", change.file, change.old.trim(), change.new.trim()))
+            let shown = |it| value::shown(&change.file, it);
+            Ok(format!("{}  {} → {}", change.file, shown(&change.old), shown(&change.new)))
         }
         Ok(Outcome::Done) => Ok(format!("{} in {} ms", past(&act), took.as_millis())),
         Err(reason) => Err(reason.clone()),

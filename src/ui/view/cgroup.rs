@@ -19,6 +19,8 @@ use crate::widgets::table::scroll;
 
 /// Cells for the name of a file.
 const NAMES: usize = 28;
+/// Widest value of a limit, so that what is used of it stands near.
+const VALUES: usize = 24;
 /// Cells of the bar.
 const BAR: usize = 8;
 /// Cells for the use of a limit: the figure, the bar, the percentage.
@@ -122,8 +124,9 @@ fn one(
     let names = NAMES.min(pen.left() / 2);
     pen.skip(2).part(names).clip(&file.file, name, look.glyphs.ellipsis);
     pen.skip(1);
-    let aside = if used_figure(container, &file.file).0.is_some() { USE } else { 0 };
-    let mut part = pen.part(pen.left().saturating_sub(aside));
+    let limited = used_figure(container, &file.file).0.is_some();
+    let room = if limited { pen.left().saturating_sub(USE).min(VALUES) } else { pen.left() };
+    let mut part = pen.part(room);
     match screen.cgroup.edit.as_ref().filter(|_| current) {
         Some(input) => {
             part.put("[", look.accent);

@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::command::Action;
+use crate::ui::effect::{Act, STOP_GRACE};
 use crate::ui::format;
 use crate::ui::model::{Model, Tone};
 use crate::widgets::look::Look;
@@ -36,6 +37,12 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         Toast { look, glyph, text: &text, style: look.fg, hints: &hints }.render(area, buf);
         return;
     }
+    if let Some(words) = countdown(model) {
+        let glyph = (look.glyphs.stopping, look.busy);
+        let hints = &[("S", look.key), (" kills now", look.dim)];
+        Toast { look, glyph, text: &words, style: look.fg, hints }.render(area, buf);
+        return;
+    }
     if model.detail.is_none() && !model.list.marks.is_empty() {
         marks(model, look, &mut Pen::line(buf, area));
         return;
@@ -48,6 +55,15 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         let glyph = (look.glyphs.warn, look.warn);
         Toast { look, glyph, text: trouble, style: look.dim, hints: &[] }.render(area, buf);
     }
+}
+
+/// A guest that was asked to halt: how long it has left, also where no column shows it.
+fn countdown(model: &Model) -> Option<String> {
+    let halts = |act: &Act| matches!(act, Act::Stop | Act::Restart);
+    let (name, job) = model.jobs.iter().find(|(_, job)| halts(&job.act))?;
+    let passed = model.now.duration_since(job.since).unwrap_or_default();
+    let left = STOP_GRACE.saturating_sub(passed).as_secs();
+    Some(format!("{name} was asked to halt; what is left is killed in {left} s"))
 }
 
 /// What is marked is seen before the verb is chosen.

@@ -102,4 +102,6 @@ fn a_stop_under_way_counts_down() {
     let mut model = model((120, 36), all());
     press(&mut model, "G S");
     has(&lines(&model), &["web", "STOPPING", "kill in 10s"]);
+    model.size = (80, 24);
+    has(&lines(&model), &["web was asked to halt", "10 s", "S kills now"]);
 }
