@@ -296,7 +296,7 @@ pub const COMMANDS: &[Command] = &[
         when: When::Running,
         title: "exec",
         help: "Run a command inside a running container",
-        usage: Some("[-u UID] [-g GID] [-v NAME=VALUE]... [--clear-env] NAME [-- COMMAND]"),
+        usage: Some("[-u UID] [-g GID] [-v NAME=VALUE]... [--keep-env] NAME [-- COMMAND]"),
     },
     Command {
         verb: Verb::EditCgroup,

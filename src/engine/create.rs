@@ -13,6 +13,7 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use super::config::{self, Config, ConfigError, Document, DocumentError};
 use super::destroy::remove_dir;
+use super::event::{self, What};
 use super::store::{RemoveError, Store, StoreError};
 use super::{Engine, Error, Kind, Name};
 
@@ -95,7 +96,9 @@ impl Engine {
     /// Creates the container `name`. Nothing is left behind when it fails.
     pub fn create(&self, name: &Name, create: &Create) -> Result<(), Error> {
         let work = Work { store: Store::new(&self.lxcpath), name, create };
-        work.run().map_err(|error| Error::new("create", name, error.kind(), error))
+        work.run().map_err(|error| Error::new("create", name, error.kind(), error))?;
+        event::publish(&self.lxcpath, name, What::Created);
+        Ok(())
     }
 }
 

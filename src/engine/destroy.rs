@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::config;
+use super::event::{self, What};
 use super::store::{RemoveError, Store, StoreError, remove_tree};
 use super::{Engine, Error, Kind, Name, State};
 
@@ -53,7 +54,9 @@ impl Engine {
         }
         check_managed(&store, name)
             .and_then(|()| Ok(remove_dir(store.lxcpath(), name.as_str())?))
-            .map_err(failed)
+            .map_err(failed)?;
+        event::publish(&self.lxcpath, name, What::Destroyed);
+        Ok(())
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::time::{ClockId, clock_gettime};
 
 use super::cgroup::{Cgroup, Hierarchies};
 use super::event::{self, What};
@@ -36,6 +38,17 @@ impl Engine {
         }
     }
 
+    /// Lists the same containers with their counters, all from one sample.
+    pub fn containers(&self) -> Result<Vec<Container>, Error> {
+        let snapshot = Sampler::new(self).sample(&Focus { all: true, ..Focus::default() });
+        match snapshot.trouble {
+            Some(why) if snapshot.containers.is_empty() => {
+                Err(Error::new("list", self.lxcpath().display(), Kind::Failed, why))
+            }
+            _ => Ok(snapshot.containers),
+        }
+    }
+
     /// Tells the state of `name`; a container that does not exist is STOPPED.
     #[expect(
         clippy::unnecessary_wraps,
@@ -57,11 +70,18 @@ impl Engine {
         })
     }
 
-    /// Lists the processes of a running container as a forest.
+    /// Lists the processes of a running container as a forest. One look has no rates: the use of
+    /// CPU is the mean since each process's start, as ps(1) tells it.
     pub fn processes(&self, name: &Name) -> Result<Vec<Process>, Error> {
         let container = self.info(name)?;
         match container.detail {
-            Some(detail) if container.state != State::Stopped => Ok(detail.processes),
+            Some(mut detail) if container.state != State::Stopped => {
+                let now = ticks_since_boot();
+                for it in &mut detail.processes {
+                    it.cpu_percent = now.and_then(|now| it.mean_cpu_percent(now));
+                }
+                Ok(detail.processes)
+            }
             _ => {
                 let why = "the container is not running";
                 Err(Error::new("list the processes of", name, Kind::NotRunning, why))
@@ -87,6 +107,12 @@ impl Engine {
         event::publish(self.lxcpath(), name, What::Signal { pid: process.pid, signal });
         Ok(())
     }
+}
+
+/// Returns the time in the unit in which `/proc` tells when a process started.
+fn ticks_since_boot() -> Option<u64> {
+    let now = Duration::from(clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?);
+    Some((now.as_secs_f64() * procfs::ticks_per_second() as f64) as u64)
 }
 
 /// Holds the process first and looks whether it is the right one after, so that its pid cannot

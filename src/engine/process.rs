@@ -19,6 +19,8 @@ pub struct Process {
     pub uid: Option<u32>,
     /// Percent of one processor since the sample before.
     pub cpu_percent: Option<f32>,
+    /// Time on a processor since its start, in clock ticks.
+    pub cpu_ticks: u64,
     pub rss_bytes: Option<u64>,
     /// The command line, or the name in brackets for want of one. Not safe to print as it is.
     pub command: String,
@@ -123,6 +125,15 @@ fn pending(siblings: &[usize], above: Option<&Vec<bool>>) -> Vec<(usize, Vec<boo
     siblings.iter().enumerate().rev().map(|(position, &it)| (it, lines(position))).collect()
 }
 
+impl Process {
+    /// Returns the percent of one processor it used from its start to `now`, in clock ticks since
+    /// boot.
+    pub fn mean_cpu_percent(&self, now: u64) -> Option<f32> {
+        let lived = now.checked_sub(self.start_time).filter(|it| *it > 0)?;
+        Some((self.cpu_ticks as f64 * 100.0 / lived as f64) as f32)
+    }
+}
+
 /// What `/proc/PID/stat` tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stat {
@@ -190,6 +201,13 @@ mod tests {
     #[test]
     fn nothing_is_lost_in_a_loop() {
         check(&[(1, 2), (2, 1), (3, 2), (4, 4)], &["|1", "|.2", "|..3", ".4"]);
+    }
+
+    #[test]
+    fn the_mean_use_of_cpu_is_over_a_life() {
+        let one = Process { start_time: 100, cpu_ticks: 50, ..Process::default() };
+        assert_eq!(one.mean_cpu_percent(300), Some(25.0));
+        assert_eq!(one.mean_cpu_percent(100), None);
     }
 
     #[test]

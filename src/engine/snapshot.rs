@@ -113,6 +113,7 @@ pub struct Detail {
     pub processes: Vec<Process>,
     /// Every file of its cgroups with its value, by controller and name; filled on request.
     pub files: Vec<CgroupFile>,
+    /// The configured root; without one, the container shares the host's files.
     pub rootfs: Option<PathBuf>,
     /// Namespaces that differ from the host's: `mnt`, `pid` ….
     pub namespaces: Vec<&'static str>,

@@ -10,8 +10,9 @@ use super::{Entry, list};
 use crate::cli::args;
 use crate::cli::output::{age, long_size};
 use crate::cli::session::{Session, only_named};
+use crate::engine::command_socket::Client;
 use crate::engine::shown::shown;
-use crate::engine::snapshot::{Container, Interface, Limit};
+use crate::engine::snapshot::{Container, Detail, Interface, Limit};
 use crate::engine::{Error, Kind, config};
 
 pub(super) const INFO: Entry = Entry {
@@ -103,8 +104,14 @@ fn info(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns what the container's configuration says of `key`.
+/// Returns what `key` is for the container: what its supervisor goes by, or else what its
+/// configuration file says now.
 fn config_item(container: &Container, key: &str) -> anyhow::Result<String> {
+    if let Ok(Some(supervisor)) = Client::connect(&container.lxcpath, &container.name)
+        && let Ok(Some(value)) = supervisor.config_item(key)
+    {
+        return Ok(value);
+    }
     let config = config::load(&container.name, &container.lxcpath, None, &[])?;
     config.get(key).with_context(|| format!("LXC knows no configuration key `{key}`"))
 }
@@ -137,14 +144,18 @@ fn lines(it: &Container, wanted: &Wanted) -> Vec<(&'static str, String)> {
     }
     if all {
         let detail = it.detail.as_ref();
-        lines.extend(detail.and_then(|it| it.rootfs.as_ref()).map(|it| ("Root", path(it))));
+        lines.extend(detail.and_then(root).map(|it| ("Root", it)));
         lines.extend(detail.and_then(|it| it.cgroup.clone()).map(|it| ("Cgroup", it)));
     }
     lines
 }
 
-fn path(path: &std::path::Path) -> String {
-    path.display().to_string()
+/// Says where the root is; `None` where there is no configuration to tell it.
+fn root(detail: &Detail) -> Option<String> {
+    match &detail.rootfs {
+        Some(path) => Some(path.display().to_string()),
+        None => detail.config.as_ref().map(|_| "the host's".to_owned()),
+    }
 }
 
 /// Lists use of CPU and memory; what no controller counts is left out.

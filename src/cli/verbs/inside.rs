@@ -53,9 +53,9 @@ pub(super) const ATTACH: Entry = Entry {
                 args::value("set-var", Some('v'), "NAME=VALUE", "Variable for the command")
                     .action(ArgAction::Append),
             )
-            .arg(args::flag("clear-env", None, "Start from an empty environment"))
+            .arg(args::flag("clear-env", None, "Take no variable inside but TERM (the default)"))
             .arg(
-                args::flag("keep-env", None, "Keep this environment (the default)")
+                args::flag("keep-env", None, "Take this environment inside, as LXC does")
                     .conflicts_with("clear-env"),
             )
             .arg(args::name())
@@ -63,7 +63,8 @@ pub(super) const ATTACH: Entry = Entry {
     },
     run: attach,
     notes: "\
-Without COMMAND, the login shell of the user inside, else /bin/sh.
+Without COMMAND, the login shell of the user inside, else /bin/sh. Unlike LXC, wharf leaves this
+environment outside, since it may hold secrets of the host; --keep-env takes it in.
 
 Exit code: the command's own; 126 if it cannot be executed, 127 if it is not there, 128+N if
 signal N ended it; 1 if the container could not be entered.",
@@ -95,7 +96,7 @@ fn attach(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Exi
         uid: number(matches, "uid")?,
         gid: number(matches, "gid")?,
         environment: pairs(matches, "set-var")?,
-        clear_environment: matches.get_flag("clear-env"),
+        clear_environment: !matches.get_flag("keep-env"),
     };
     let exit = session.engine.attach(&name, &attach)?;
     Ok(ExitCode::from(exit.shell_code()))

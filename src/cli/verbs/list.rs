@@ -45,8 +45,7 @@ Examples:
 struct Column {
     key: &'static str,
     align: Align,
-    /// Its cell can be filled from name and state alone.
-    cheap: bool,
+    depth: Depth,
     cell: fn(&Row) -> String,
 }
 
@@ -57,11 +56,22 @@ struct Row {
     container: Option<Container>,
 }
 
+/// How much a column needs to be known.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Depth {
+    /// Name and state.
+    State,
+    /// The counters, which one sample of all containers has.
+    Counters,
+    /// What only a look at each container tells.
+    Detail,
+}
+
 const DEFAULT: &str = "name,state,since,pid,cpu,ram,max,pids";
 
 const COLUMNS: &[Column] = &[
-    column("name", Align::Left, |row| row.name.to_string()).cheap(),
-    column("state", Align::Left, |row| row.state.to_string()).cheap(),
+    column("name", Align::Left, |row| row.name.to_string()).needs(Depth::State),
+    column("state", Align::Left, |row| row.state.to_string()).needs(Depth::State),
     column("since", Align::Right, |row| or_unknown(row.get(|it| it.since).map(age))),
     column("pid", Align::Right, |row| or_unknown(row.get(|it| it.init_pid))),
     column("cpu", Align::Right, |row| {
@@ -79,27 +89,29 @@ const COLUMNS: &[Column] = &[
         or_unknown(
             row.get(|it| it.detail.as_ref()?.rootfs.as_ref().map(|it| it.display().to_string())),
         )
-    }),
-    column("ipv4", Align::Left, |row| addresses(row, |it| !it.contains(':'))),
-    column("ipv6", Align::Left, |row| addresses(row, |it| it.contains(':'))),
+    })
+    .needs(Depth::Detail),
+    column("ipv4", Align::Left, |row| addresses(row, |it| !it.contains(':'))).needs(Depth::Detail),
+    column("ipv6", Align::Left, |row| addresses(row, |it| it.contains(':'))).needs(Depth::Detail),
     column("interface", Align::Left, |row| {
         or_unknown(row.get(|it| {
             let names: Vec<&str> =
                 it.detail.as_ref()?.network.iter().map(|it| it.name.as_str()).collect();
             (!names.is_empty()).then(|| names.join(", "))
         }))
-    }),
+    })
+    .needs(Depth::Detail),
     column("origin", Align::Left, |row| or_unknown(row.get(|it| Some(origin(it.origin))))),
     column("trouble", Align::Left, |row| or_unknown(row.get(|it| it.trouble.clone()))),
 ];
 
 const fn column(key: &'static str, align: Align, cell: fn(&Row) -> String) -> Column {
-    Column { key, align, cheap: false, cell }
+    Column { key, align, depth: Depth::Counters, cell }
 }
 
 impl Column {
-    const fn cheap(self) -> Self {
-        Self { cheap: true, ..self }
+    const fn needs(self, depth: Depth) -> Self {
+        Self { depth, ..self }
     }
 }
 
@@ -113,16 +125,12 @@ fn list(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitC
     let json = matches.get_flag(args::JSON);
     let bare = matches.get_flag("line") && !matches.get_flag("fancy");
     let columns = columns(matches)?;
-    let deep = json || matches.get_flag("defined") || !(bare || columns.iter().all(|it| it.cheap));
-    let mut rows = Vec::new();
-    for (name, state) in wanted(session, matches)? {
-        // A container that went away between two looks is no error of the list.
-        let container = if deep { session.engine.info(&name).ok() } else { None };
-        let row = Row { name, state, container };
-        if !matches.get_flag("defined") || row.get(|it| Some(it.defined)) == Some(true) {
-            rows.push(row);
-        }
-    }
+    let shown = columns.iter().map(|it| it.depth).max().filter(|_| !bare && !json);
+    let defined = matches.get_flag("defined");
+    let least = if json || defined { Depth::Counters } else { Depth::State };
+    let mut rows = rows(session, shown.unwrap_or(least).max(least))?;
+    let choice = Choice::new(matches)?;
+    rows.retain(|it| choice.takes(it));
     if json {
         let rows: Vec<Value> = rows.iter().map(object).collect();
         session.json(&Value::Array(rows))?;
@@ -153,33 +161,59 @@ fn columns(matches: &ArgMatches) -> anyhow::Result<Vec<&'static Column>> {
     keys.split(',').map(find).collect()
 }
 
-/// Returns the containers that pass every filter.
-fn wanted(session: &Session<'_>, matches: &ArgMatches) -> anyhow::Result<Vec<(Name, State)>> {
-    let mut rest = operands(matches)?;
-    let filter = match matches.get_one::<String>("filter") {
-        Some(filter) => Some(filter.clone()),
-        None => (!rest.is_empty()).then(|| rest.remove(0)),
+/// Looks at every container, no deeper than it is asked for.
+fn rows(session: &Session<'_>, depth: Depth) -> anyhow::Result<Vec<Row>> {
+    if depth == Depth::State {
+        let list = session.engine.list()?.into_iter();
+        return Ok(list.map(|(name, state)| Row { name, state, container: None }).collect());
+    }
+    let deepen = |it: Container| match depth {
+        // A container that went away between two looks is no error of the list.
+        Depth::Detail => session.engine.info(&it.name).unwrap_or(it),
+        Depth::State | Depth::Counters => it,
     };
-    no_more(&rest)?;
-    let pattern = filter
-        .map(|it| {
+    let row = |it: Container| Row { name: it.name.clone(), state: it.state, container: Some(it) };
+    Ok(session.engine.containers()?.into_iter().map(deepen).map(row).collect())
+}
+
+/// Which containers are listed.
+struct Choice {
+    pattern: Option<regex::Regex>,
+    defined: bool,
+    /// Running, stopped, frozen, active; none of them: in any state.
+    states: [bool; 4],
+}
+
+impl Choice {
+    fn new(matches: &ArgMatches) -> anyhow::Result<Self> {
+        let mut rest = operands(matches)?;
+        let filter = match matches.get_one::<String>("filter") {
+            Some(filter) => Some(filter.clone()),
+            None => (!rest.is_empty()).then(|| rest.remove(0)),
+        };
+        no_more(&rest)?;
+        let compile = |it: String| {
             regex::Regex::new(&it).with_context(|| format!("`{it}` is no regular expression"))
+        };
+        Ok(Self {
+            pattern: filter.map(compile).transpose()?,
+            defined: matches.get_flag("defined"),
+            states: ["running", "stopped", "frozen", "active"].map(|it| matches.get_flag(it)),
         })
-        .transpose()?;
-    let [running, stopped, frozen, active] =
-        ["running", "stopped", "frozen", "active"].map(|it| matches.get_flag(it));
-    let any_state = !(running || stopped || frozen || active);
-    let mut list = session.engine.list()?;
-    list.retain(|(name, state)| {
+    }
+
+    fn takes(&self, row: &Row) -> bool {
+        let [running, stopped, frozen, active] = self.states;
+        let state = row.state;
         let stands = matches!(state, State::Frozen | State::Freezing);
-        let fits = any_state
+        let fits = !self.states.contains(&true)
             || (stopped && !state.is_active())
             || (frozen && stands)
             || (running && (stands || matches!(state, State::Running | State::Thawed)))
             || (active && state.is_active());
-        fits && pattern.as_ref().is_none_or(|it| it.is_match(name.as_str()))
-    });
-    Ok(list)
+        fits && self.pattern.as_ref().is_none_or(|it| it.is_match(row.name.as_str()))
+            && (!self.defined || row.get(|it| Some(it.defined)) == Some(true))
+    }
 }
 
 fn object(row: &Row) -> Value {

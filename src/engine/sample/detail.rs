@@ -16,8 +16,8 @@ const NAMESPACES: [&str; 8] = ["mnt", "pid", "net", "ipc", "uts", "user", "cgrou
 /// Reads what `/proc` tells of the container whose init is `init`.
 pub(super) fn read(proc: &Path, init: Option<i32>, home: &Path) -> Detail {
     let config = start_of(&home.join("config"), CONFIG_BYTES);
-    let rootfs = config.as_deref().and_then(rootfs).map_or_else(|| home.join("rootfs"), Into::into);
-    let mut detail = Detail { rootfs: Some(rootfs), config, ..Detail::default() };
+    let rootfs = config.as_deref().and_then(rootfs).map(Into::into);
+    let mut detail = Detail { rootfs, config, ..Detail::default() };
     if let Some(pid) = init {
         let dir = proc.join(pid.to_string());
         detail.namespaces = namespaces(proc, &dir);
@@ -88,7 +88,7 @@ mod tests {
     fn a_container_that_does_not_run_has_its_files() {
         let home = tempfile::tempdir().unwrap();
         let detail = read(Path::new("/proc"), None, home.path());
-        assert_eq!(detail.rootfs, Some(home.path().join("rootfs")));
+        assert_eq!(detail.rootfs, None);
         assert_eq!((detail.config, detail.namespaces), (None, vec![]));
     }
 

@@ -70,6 +70,7 @@ impl Processes {
                 threads: stat.threads,
                 uid: described.uid,
                 cpu_percent,
+                cpu_ticks: stat.cpu_ticks,
                 rss_bytes: stat.rss_pages.checked_mul(self.page_bytes),
                 command: described.command.clone(),
                 depth: 0,
