@@ -84,7 +84,9 @@ impl Guard {
 
     /// Forgets what is on the terminal: the next frame paints everything.
     pub fn redraw_all(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        // Not `clear`: it asks the terminal for the cursor, and the input thread gets the answer.
+        let size = self.terminal.size()?;
+        self.terminal.resize(size.into())
     }
 
     /// Returns columns and rows.

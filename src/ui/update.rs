@@ -34,7 +34,10 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         Message::Wheel(lines) => keys::wheel(model, lines),
         Message::Resized(width, height) => {
             model.size = (width, height);
-            pane::resize(model)
+            let mut effects = pane::resize(model);
+            // A terminal that shrank and grew again between two frames has lost what it showed.
+            effects.push(Effect::Redraw);
+            effects
         }
         Message::Sampled(snapshot) => sampled::take(model, snapshot),
         Message::Tick(now) => {

@@ -133,6 +133,11 @@ impl Screen {
         self.parser.screen_mut().set_size(lines(rows), lines(cols));
     }
 
+    /// Wipes the terminal behind the program's back.
+    pub(crate) fn spoil(&mut self) {
+        self.parser.process(b"\x1b[2J");
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
         nix::sys::signal::kill(pid, signal).unwrap();
