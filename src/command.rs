@@ -108,8 +108,6 @@ pub struct Command {
     pub name: &'static str,
     /// Other words that find it.
     pub aliases: &'static [&'static str],
-    /// The key on the screen, as it is printed; none: no key.
-    pub key: Option<&'static str>,
     pub group: Group,
     pub safety: Safety,
     pub when: When,
@@ -144,7 +142,6 @@ pub const COMMANDS: &[Command] = &[
         verb: Verb::List,
         name: "ls",
         aliases: &["list"],
-        key: None,
         group: Group::Look,
         safety: Safety::Free,
         when: When::Anytime,
@@ -156,7 +153,6 @@ pub const COMMANDS: &[Command] = &[
         verb: Verb::Info,
         name: "info",
         aliases: &[],
-        key: None,
         group: Group::Look,
         safety: Safety::Free,
         when: When::Anytime,
@@ -168,7 +164,6 @@ pub const COMMANDS: &[Command] = &[
         verb: Verb::Processes,
         name: "ps",
         aliases: &["processes"],
-        key: None,
         group: Group::Look,
         safety: Safety::Free,
         when: When::Active,
@@ -180,7 +175,6 @@ pub const COMMANDS: &[Command] = &[
         verb: Verb::Create,
         name: "create",
         aliases: &["new"],
-        key: Some("n"),
         group: Group::Life,
         safety: Safety::Free,
         when: When::Anytime,
@@ -194,7 +188,6 @@ pub const COMMANDS: &[Command] = &[
         verb: Verb::Start,
         name: "start",
         aliases: &["run"],
-        key: Some("s"),
         group: Group::Life,
         safety: Safety::Free,
         when: When::Stopped,
@@ -206,7 +199,6 @@ pub const COMMANDS: &[Command] = &[
         verb: Verb::Execute,
         name: "execute",
         aliases: &[],
-        key: None,
         group: Group::Life,
         safety: Safety::Free,
         when: When::Stopped,
@@ -218,7 +210,6 @@ pub const COMMANDS: &[Command] = &[
         verb: Verb::Stop,
         name: "stop",
         aliases: &["kill", "shutdown"],
-        key: Some("S"),
         group: Group::Life,
         safety: Safety::Soft,
         when: When::Active,
@@ -230,7 +221,6 @@ pub const COMMANDS: &[Command] = &[
         verb: Verb::Restart,
         name: "restart",
         aliases: &["reboot"],
-        key: Some("r"),
         group: Group::Life,
         safety: Safety::Soft,
         when: When::Alive,
@@ -242,7 +232,6 @@ pub const COMMANDS: &[Command] = &[
         verb: Verb::Freeze,
         name: "freeze",
         aliases: &[],
-        key: Some("f"),
         group: Group::Life,
         safety: Safety::Free,
         when: When::Running,
@@ -254,7 +243,6 @@ pub const COMMANDS: &[Command] = &[
         verb: Verb::Unfreeze,
         name: "unfreeze",
         aliases: &["thaw"],
-        key: Some("f"),
         group: Group::Life,
         safety: Safety::Free,
         when: When::Frozen,
@@ -266,7 +254,6 @@ pub const COMMANDS: &[Command] = &[
         verb: Verb::Destroy,
         name: "destroy",
         aliases: &["delete", "rm"],
-        key: Some("D"),
         group: Group::Life,
         safety: Safety::Hard,
         when: When::Stopped,
@@ -278,7 +265,6 @@ pub const COMMANDS: &[Command] = &[
         verb: Verb::Console,
         name: "console",
         aliases: &[],
-        key: Some("c"),
         group: Group::Inside,
         safety: Safety::Free,
         when: When::Alive,
@@ -290,7 +276,6 @@ pub const COMMANDS: &[Command] = &[
         verb: Verb::Attach,
         name: "attach",
         aliases: &["exec"],
-        key: Some("x"),
         group: Group::Inside,
         safety: Safety::Free,
         when: When::Running,
@@ -302,7 +287,6 @@ pub const COMMANDS: &[Command] = &[
         verb: Verb::EditCgroup,
         name: "cgroup",
         aliases: &["limits"],
-        key: Some("e"),
         group: Group::Inside,
         safety: Safety::Free,
         when: When::Alive,
@@ -314,7 +298,6 @@ pub const COMMANDS: &[Command] = &[
         verb: Verb::Signal,
         name: "signal",
         aliases: &[],
-        key: Some("K"),
         group: Group::Inside,
         safety: Safety::Soft,
         when: When::Alive,
@@ -326,7 +309,6 @@ pub const COMMANDS: &[Command] = &[
         verb: Verb::Monitor,
         name: "monitor",
         aliases: &["events"],
-        key: None,
         group: Group::Follow,
         safety: Safety::Free,
         when: When::Anytime,
@@ -338,7 +320,6 @@ pub const COMMANDS: &[Command] = &[
         verb: Verb::Wait,
         name: "wait",
         aliases: &[],
-        key: None,
         group: Group::Follow,
         safety: Safety::Free,
         when: When::Anytime,
@@ -350,7 +331,6 @@ pub const COMMANDS: &[Command] = &[
         verb: Verb::CheckConfig,
         name: "checkconfig",
         aliases: &[],
-        key: None,
         group: Group::Look,
         safety: Safety::Free,
         when: When::Anytime,
@@ -384,17 +364,6 @@ mod tests {
         let mut seen = std::collections::HashSet::new();
         for word in words {
             assert!(seen.insert(word), "{word} names two commands");
-        }
-    }
-
-    #[test]
-    fn a_key_never_means_two_things_in_one_state() {
-        for state in State::ALL {
-            let mut seen = std::collections::HashSet::new();
-            let acts = COMMANDS.iter().filter(|it| it.when != When::Anytime);
-            for it in acts.filter(|it| it.allowed(state).is_ok()) {
-                assert!(it.key.is_none_or(|key| seen.insert(key)), "{} in {state}", it.name);
-            }
         }
     }
 

@@ -1,7 +1,8 @@
 //! What the operator can do on the screen: one row per action, with its keys, scope and help.
+//! What an action may do to a container, and with how much care, stands in its verb's row.
 //! It decides nothing: the key map, the footer, the help and the palette read it.
 
-use super::Safety;
+use super::{Safety, Verb};
 
 /// Everything a key, the palette or the help screen can ask of the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -111,14 +112,63 @@ pub struct Command {
 }
 
 impl Action {
-    /// Tells how much care the action asks for.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "all other actions are alike here")]
-    pub const fn safety(self) -> Safety {
+    /// Returns the verb that the action asks of the engine; none: it only moves about the screen.
+    pub const fn verb(self) -> Option<Verb> {
         match self {
-            Self::Destroy => Safety::Hard,
-            Self::Stop | Self::Restart | Self::Signal => Safety::Soft,
-            _ => Safety::Free,
+            Self::Start => Some(Verb::Start),
+            Self::Stop => Some(Verb::Stop),
+            // Thaws what is frozen; the state decides which of the two verbs is meant.
+            Self::Freeze => Some(Verb::Freeze),
+            Self::Restart => Some(Verb::Restart),
+            Self::Console => Some(Verb::Console),
+            Self::Exec => Some(Verb::Attach),
+            Self::Limits | Self::Edit => Some(Verb::EditCgroup),
+            Self::New => Some(Verb::Create),
+            Self::Destroy => Some(Verb::Destroy),
+            Self::Signal => Some(Verb::Signal),
+            Self::Open
+            | Self::Log
+            | Self::Mark
+            | Self::MarkAll
+            | Self::Invert
+            | Self::Filter
+            | Self::Sort(_)
+            | Self::Reverse
+            | Self::Peek
+            | Self::Fold
+            | Self::Unfold
+            | Self::AllFiles
+            | Self::Follow
+            | Self::Tab(_)
+            | Self::PreviousContainer
+            | Self::NextContainer
+            | Self::NextPane
+            | Self::PreviousPane
+            | Self::Zoom
+            | Self::Up
+            | Self::Down
+            | Self::PageUp
+            | Self::PageDown
+            | Self::First
+            | Self::Last
+            | Self::Undo
+            | Self::Journal
+            | Self::Copy
+            | Self::Hold
+            | Self::Mouse
+            | Self::Redraw
+            | Self::GoContainers
+            | Self::GoEvents
+            | Self::Palette
+            | Self::Help
+            | Self::Back
+            | Self::Quit => None,
         }
+    }
+
+    /// Tells how much care the action asks for: as much as its verb.
+    pub fn safety(self) -> Safety {
+        self.verb().and_then(super::of).map_or(Safety::Free, |it| it.safety)
     }
 
     /// Returns the row of the table for the action.
@@ -225,6 +275,16 @@ mod tests {
                 let shared = one.keys.iter().find(|it| other.keys.contains(it));
                 assert!(shared.is_none(), "{} and {}: {shared:?}", one.name, other.name);
             }
+        }
+    }
+
+    #[test]
+    fn what_the_screen_does_bears_the_name_of_its_verb() {
+        for it in COMMANDS {
+            let Some(verb) = it.action.verb().and_then(super::super::of) else { continue };
+            let same =
+                it.name == verb.title || it.action == Action::Limits || it.action == Action::Edit;
+            assert!(same, "{} is {} on the command line", it.name, verb.title);
         }
     }
 

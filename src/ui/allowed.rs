@@ -1,39 +1,31 @@
-//! Which action fits which container, and in words why another does not. Knows no screen.
+//! Why an action cannot be done to a container as it is, in words with advice. The verb's row of
+//! the table decides; this only says it. Knows no screen.
 
-use crate::command::Action;
+use crate::command::{self, Action, Verb, When};
 use crate::engine::snapshot::Container;
 use crate::engine::state::State;
 
 /// Tells why `action` cannot be done to `container` as it is; none: it can.
-#[expect(clippy::wildcard_enum_match_arm, reason = "all other actions are alike here")]
 pub fn reason(container: &Container, action: Action) -> Option<String> {
-    let name = &container.name;
-    let state = container.state;
-    let alive = matches!(state, State::Running | State::Freezing | State::Frozen | State::Thawed);
-    let not_running = || Some(format!("{name} is {state}: start it first (s)"));
-    match action {
-        Action::Start if state != State::Stopped => Some(format!("{name} is {state} already")),
-        Action::Start if !container.defined => {
-            Some(format!("{name} has no configuration to start from"))
+    let (name, state) = (&container.name, container.state);
+    let command = action.verb().and_then(command::of)?;
+    if !container.defined && state == State::Stopped {
+        if command.verb == Verb::Start {
+            return Some(format!("{name} has no configuration to start from"));
         }
-        Action::Stop if state == State::Stopped => Some(format!("{name} is STOPPED already")),
-        Action::Freeze
-        | Action::Console
-        | Action::Restart
-        | Action::Exec
-        | Action::Signal
-        | Action::Edit
-            if !alive =>
-        {
-            not_running()
+        if command.verb == Verb::Destroy {
+            return Some(format!("{name} has no files to destroy"));
         }
-        Action::Exec if state == State::Frozen => {
-            Some(format!("{name} is FROZEN: thaw it first (f)"))
-        }
-        Action::Destroy if state != State::Stopped => {
-            Some(format!("{name} is {state}: stop it first (S)"))
-        }
-        Action::Destroy if !container.defined => Some(format!("{name} has no files to destroy")),
-        _ => None,
     }
+    // One key freezes what runs and thaws what is frozen.
+    let when = if action == Action::Freeze { When::Alive } else { command.when };
+    when.allows(state).err()?;
+    let advice = match when {
+        When::Stopped if command.verb == Verb::Destroy => ": stop it first (S)",
+        When::Running | When::Alive if state == State::Frozen => ": thaw it first (f)",
+        When::Running | When::Alive => ": start it first (s)",
+        When::Frozen | When::Anytime => "",
+        When::Stopped | When::Active => " already",
+    };
+    Some(format!("{name} is {state}{advice}"))
 }
