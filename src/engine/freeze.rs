@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::cgroup::{Cgroup, CgroupError, Hierarchies};
 use super::command_socket::{Client, SocketError};
+use super::event::{self, What};
+use super::record::Record;
 use super::state::State;
 use super::{Engine, Error, Kind, Name};
 
@@ -58,14 +60,15 @@ impl Engine {
         if state == State::Frozen && cgroup.frozen() == Some(true) {
             return Ok(());
         }
-        tell(&client, State::Freezing);
+        self.tell(name, &client, (State::Running, State::Freezing));
         if let Err(error) = cgroup.freeze(PATIENCE) {
             // Half frozen is no state to be left in.
             _ = cgroup.thaw(PATIENCE);
-            tell(&client, State::Running);
+            self.tell(name, &client, (State::Freezing, State::Thawed));
+            self.tell(name, &client, (State::Thawed, State::Running));
             return Err(FreezeError::Cgroup(error));
         }
-        tell(&client, State::Frozen);
+        self.tell(name, &client, (State::Freezing, State::Frozen));
         Ok(())
     }
 
@@ -76,9 +79,18 @@ impl Engine {
             return Ok(());
         }
         cgroup.thaw(PATIENCE).map_err(FreezeError::Cgroup)?;
-        tell(&client, State::Thawed);
-        tell(&client, State::Running);
+        self.tell(name, &client, (State::Frozen, State::Thawed));
+        self.tell(name, &client, (State::Thawed, State::Running));
         Ok(())
+    }
+
+    /// Lets the supervisor tell the world; for one of LXC's, which keeps no journal of ours, we do.
+    fn tell(&self, name: &Name, client: &Client, (from, to): (State, State)) {
+        // The freezer has been written, which is what counts.
+        _ = client.serve_state(to);
+        if !Record::read(&self.lxcpath, name).is_some_and(|it| it.is_live()) {
+            event::publish(&self.lxcpath, name, What::State { from, to });
+        }
     }
 
     fn reach(&self, name: &Name) -> Result<(Client, Cgroup), FreezeError> {
@@ -88,9 +100,4 @@ impl Engine {
         let path = self.cgroup_path(name, Some(&client)).ok_or(FreezeError::Lost)?;
         Ok((client, Cgroup::open(&hierarchies, &path)))
     }
-}
-
-/// Lets the supervisor tell the world. The freezer has been written, which is what counts.
-fn tell(client: &Client, state: State) {
-    _ = client.serve_state(state);
 }

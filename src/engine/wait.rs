@@ -62,6 +62,7 @@ impl Engine {
             let mut events =
                 drain(&mut follower, left).map_err(|it| failed("monitor", &object, it))?;
             events.retain(|it| it.lxcpath == self.lxcpath());
+            foreign.hear(&events);
             let beat = Instant::now() >= look;
             if beat {
                 events.append(&mut foreign.look(self));
@@ -98,6 +99,15 @@ impl Foreign {
         let mut sampler = Sampler::new(engine);
         let known = sampler.foreign().into_iter().collect();
         Self { sampler, known, fresh: BTreeMap::new() }
+    }
+
+    /// Notes what wharf itself did to them, so that it is told once.
+    fn hear(&mut self, events: &[Event]) {
+        for event in events {
+            if let (Some(to), Some(known)) = (enters(event), self.known.get_mut(&event.name)) {
+                *known = to;
+            }
+        }
     }
 
     /// Makes events of what changed since the last look.
