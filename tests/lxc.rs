@@ -248,15 +248,13 @@ fn the_busybox_template_makes_a_container_that_lives() {
 
     let mut console = Screen::spawn(lxc.lxcpath.command(&["console", name]), 80, 24);
     console.wait_for("Connected to tty 1");
-    console.keys("\r");
-    console.wait_for(&format!("{name} login:"));
+    console.keys_until("\r", &format!("{name} login:"));
     console.keys("\x01q");
     assert!(console.exit().success());
     let command = lxc.inside("lxc-console", &["-n", name, "-t", "1"]);
     let mut console = Screen::spawn(command, 80, 24);
     console.wait_for("Connected to tty 1");
-    console.keys("\r");
-    console.wait_for("login:");
+    console.keys_until("\r", "login:");
     console.keys("\x01q");
     assert!(console.exit().success());
 

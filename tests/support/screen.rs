@@ -83,6 +83,24 @@ impl Screen {
         self.wait_until(&format!("{text:?} on the screen"), |it| it.contains(text));
     }
 
+    /// Types `keys` again every second until `text` is on the screen: what is typed before the
+    /// program inside opens its terminal is thrown away.
+    pub(crate) fn keys_until(&mut self, keys: &str, text: &str) {
+        const AGAIN: Duration = Duration::from_secs(1);
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline && !self.contents().contains(text) {
+            self.keys(keys);
+            let pressed = Instant::now();
+            while pressed.elapsed() < AGAIN && !self.contents().contains(text) {
+                match self.output.recv_timeout(AGAIN.saturating_sub(pressed.elapsed())) {
+                    Ok(bytes) => self.take(&bytes),
+                    Err(_) => break,
+                }
+            }
+        }
+        self.wait_for(text);
+    }
+
     /// Waits until `text` is gone from the screen.
     pub(crate) fn wait_gone(&mut self, text: &str) {
         self.wait_until(&format!("{text:?} gone"), |it| !it.contains(text));
