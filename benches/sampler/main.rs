@@ -13,8 +13,8 @@ mod stage;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
+use nix::time::ClockId;
 use wharf::engine::Engine;
 use wharf::engine::sample::{Focus, Sampler};
 
@@ -93,14 +93,12 @@ fn scan_proc() {
     }
 }
 
+/// Measures by the thread's own clock: getrusage(2) only counts whole ticks.
 fn cpu_ms(act: impl FnOnce()) -> f64 {
-    let used = || {
-        getrusage(UsageWho::RUSAGE_THREAD)
-            .map_or(0, |it| it.user_time().num_microseconds() + it.system_time().num_microseconds())
-    };
+    let used = || ClockId::CLOCK_THREAD_CPUTIME_ID.now().map_or(0, |it| it.num_nanoseconds());
     let before = used();
     act();
-    (used() - before) as f64 / 1000.0
+    (used() - before) as f64 / 1e6
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

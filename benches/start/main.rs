@@ -40,6 +40,8 @@ fn main() -> Result<(), Failure> {
     }
     program::write(&rootfs.join("exit"), &program::EXIT)?;
     program::write(&rootfs.join("pause"), &program::PAUSE)?;
+    // LXC's own place for this is not there when it was unpacked rather than installed.
+    std::fs::create_dir(home.path().join("mount"))?;
     let lxcpath = home.path().join("lxc");
     let name: Name = format!("bench-{}", std::process::id()).parse()?;
     define(&lxcpath, &name, &rootfs)?;
@@ -52,9 +54,10 @@ fn define(lxcpath: &Path, name: &Name, rootfs: &Path) -> Result<(), Failure> {
     let dir = lxcpath.join(name.as_str());
     std::fs::create_dir_all(&dir)?;
     let config = format!(
-        "lxc.rootfs.path = dir:{}\nlxc.uts.name = bench\nlxc.net.0.type = empty\n\
+        "lxc.rootfs.path = dir:{}\nlxc.rootfs.mount = {}\nlxc.uts.name = bench\nlxc.net.0.type = empty\n\
          lxc.init.cmd = /pause\n{LIMITS}",
-        rootfs.display()
+        rootfs.display(),
+        rootfs.with_file_name("mount").display()
     );
     Ok(std::fs::write(dir.join("config"), config)?)
 }
