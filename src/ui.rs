@@ -4,12 +4,14 @@
 pub mod allowed;
 pub mod effect;
 pub mod format;
+pub mod gallery;
 pub mod keymap;
 pub mod layout;
 pub mod message;
 pub mod model;
 pub mod pane;
 mod sampling;
+pub mod screenshot;
 pub mod settings;
 pub mod terminal;
 pub mod texts;

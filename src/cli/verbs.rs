@@ -9,6 +9,7 @@ mod inside;
 mod list;
 mod processes;
 mod run;
+mod screenshot;
 mod stop;
 mod tell;
 
@@ -48,6 +49,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Entry> {
         &follow::MONITOR,
         &follow::WAIT,
         &run::SUPERVISE,
+        &screenshot::SCREENSHOT,
         &tell::VERSION,
     ]
     .into_iter()

@@ -10,7 +10,7 @@ use super::pen::{Pen, Piece};
 /// Cells before a label: the cursor, and air around it.
 const INDENT: usize = 3;
 /// Widest column of labels.
-const LABELS: usize = 18;
+const LABELS: usize = 14;
 /// Cells of a value; a narrow form gives it less.
 const VALUES: usize = 26;
 
@@ -99,7 +99,7 @@ mod tests {
         ];
         Form { look: &look, rows: &rows, current: 0 }.render(buf.area, &mut buf);
         let shown = lines(&buf);
-        assert_eq!(shown[0], "▸  Name              [web                    ]  ✓ free      ");
-        assert_eq!(shown[1].trim_end(), "   Source            ‹ host ›");
+        assert_eq!(shown[0], "▸  Name          [web                     ]  ✓ free         ");
+        assert_eq!(shown[1].trim_end(), "   Source        ‹ host ›");
     }
 }

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::look::Look;
-use super::pen::{Pen, Piece, pieces_width};
+use super::pen::{Pen, Piece, clear, pieces_width};
 
 /// A box. Titles that do not fit give way: first the one on the right, then the end of the left.
 #[derive(Clone, Debug)]
@@ -58,7 +58,9 @@ impl<'a> Frame<'a> {
         let room = usize::from(area.width).saturating_sub(TITLE_MARGIN);
         let left = pieces_width(self.left).min(room);
         if left > 0 {
-            let mut pen = Pen::new(buf, area.x + 2, area.y, left as u16 + 2);
+            let place = Rect::new(area.x + 2, area.y, left as u16 + 2, 1);
+            clear(buf, place.intersection(area), self.look.fg);
+            let mut pen = Pen::line(buf, place);
             pen.put(" ", self.look.fg);
             pen.part(left).pieces(self.left);
             pen.put(" ", self.look.fg);
@@ -82,7 +84,9 @@ fn at_right(
         return;
     }
     let width = width as u16 + 2;
-    let mut pen = Pen::new(buf, edge.saturating_sub(width + 2), y, width);
+    let place = Rect::new(edge.saturating_sub(width + 2), y, width, 1);
+    clear(buf, place, look.fg);
+    let mut pen = Pen::line(buf, place);
     pen.put(" ", look.fg).pieces(pieces).put(" ", look.fg);
 }
 

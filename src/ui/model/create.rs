@@ -104,9 +104,9 @@ impl CreateForm {
         };
         let text = match row {
             Row::Name => self.name_fault(taken),
-            // Without a command, a container on the host's files gets a shell, others their own init.
-            Row::Source | Row::Command => None,
+            Row::Source => None,
             Row::Place => self.place_fault(),
+            Row::Command => self.command_fault(),
             Row::Memory => limit("memory.max", &self.memory),
             Row::Cpu => limit("cpu.max", &self.cpu),
             Row::Pids => limit("pids.max", &self.pids),
@@ -179,6 +179,16 @@ impl CreateForm {
         }
     }
 
+    fn command_fault(&self) -> Option<String> {
+        let text = self.command.text();
+        let text = text.trim();
+        // Without a command, a container on the host's files gets a shell, others their own init.
+        if text.is_empty() {
+            return None;
+        }
+        (!text.starts_with('/')).then(|| "an absolute path, then arguments".to_owned())
+    }
+
     fn place_fault(&self) -> Option<String> {
         let text = self.place.text();
         let text = text.trim();
@@ -197,7 +207,12 @@ impl CreateForm {
 
 /// Returns the command line that creates the same.
 pub fn command_line(name: &str, create: &Create) -> String {
-    let mut line = vec!["wharf create".to_owned(), quoted(name)];
+    command_words(name, create).join(" ")
+}
+
+/// Returns the same in parts: the verb, and each option with its value.
+pub fn command_words(name: &str, create: &Create) -> Vec<String> {
+    let mut line = vec![format!("wharf create {}", quoted(name))];
     let mut rest = Vec::new();
     match &create.source {
         Source::Host => (),
@@ -217,7 +232,7 @@ pub fn command_line(name: &str, create: &Create) -> String {
         line.push("--".to_owned());
         line.append(&mut rest);
     }
-    line.join(" ")
+    line
 }
 
 /// Quotes a word for a shell, if it must be.

@@ -9,7 +9,7 @@ use crate::engine::shown::shown;
 use crate::ui::format;
 use crate::ui::layout;
 use crate::ui::model::Model;
-use crate::ui::model::create::{CreateForm, Kind, Row, command_line};
+use crate::ui::model::create::{CreateForm, Kind, Row, command_words};
 use crate::widgets::form::{self, Form, Value};
 use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
@@ -19,6 +19,13 @@ use crate::widgets::text::{paragraph, wrap};
 /// Lines of the help box: two of text in a frame.
 const HELP_HEIGHT: u16 = 4;
 
+/// What stands below the lines of the form.
+const DEFAULTS: &str = "
+and wharf's defaults: few capabilities, no new privileges, six devices, guarded /proc and /sys, \
+a network of its own with nothing in it.
+
+The same without the screen:";
+
 /// Paints the form into `area`.
 pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let mut body = area;
@@ -27,7 +34,7 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         help(&model.draft, look, Rect { y: body.bottom(), height: HELP_HEIGHT, ..area }, buf);
     }
     if area.width >= layout::MIDDLE {
-        let left = area.width * 56 / 100;
+        let left = area.width * 60 / 100;
         fields(model, look, Rect { width: left, ..body }, buf);
         let right = Rect { x: body.x + left, width: body.width - left, ..body };
         preview(model, look, right, buf);
@@ -80,7 +87,7 @@ fn note(model: &Model, row: Row) -> (Row, String, Tone) {
     let form = &model.draft;
     let taken: Vec<&str> = model.containers().iter().map(|it| it.name.as_str()).collect();
     let memory = host_memory(model);
-    let waits = row == Row::Command && !form.tried;
+    let waits = row == Row::Command && form.command.is_empty() && !form.tried;
     if let Some(fault) = form.fault(row, &taken, memory).filter(|_| !waits) {
         return (row, fault.text, Tone::Bad);
     }
@@ -88,7 +95,7 @@ fn note(model: &Model, row: Row) -> (Row, String, Tone) {
         Row::Name if form.name.is_empty() => ("letters, digits, - _ .".to_owned(), Tone::Plain),
         Row::Name => ("free".to_owned(), Tone::Good),
         Row::Source => match form.source {
-            Kind::Host => ("it can read and write them".to_owned(), Tone::Warn),
+            Kind::Host => ("shared, read and write".to_owned(), Tone::Warn),
             Kind::Directory => ("becomes its root".to_owned(), Tone::Plain),
             Kind::Template => ("fills a root of its own".to_owned(), Tone::Plain),
         },
@@ -160,21 +167,16 @@ fn preview(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         pen.put(&key, look.key).put(" = ", look.dim);
         pen.clip(&shown(&value), look.ok, look.glyphs.ellipsis);
     }
-    for text in [
-        "",
-        "and wharf's defaults: eleven capabilities,",
-        "six devices, no new privileges, /proc and /sys",
-        "guarded, a network of its own with loopback.",
-        "",
-        "The same without the screen:",
-    ] {
+    for text in wrap(DEFAULTS, usize::from(inner.width)) {
         let Some(row) = rows.next() else { return };
-        Pen::line(buf, row).clip(text, look.dim, look.glyphs.ellipsis);
+        Pen::line(buf, row).put(text, look.dim);
     }
-    let command = format!("$ {}", shown(&command_line(&name, &create)));
-    for line in wrap(&command, usize::from(inner.width)) {
+    let words = command_words(&name, &create);
+    for (index, words) in words.iter().enumerate() {
         let Some(row) = rows.next() else { return };
-        Pen::line(buf, row).put(line, look.fg);
+        let mut pen = Pen::line(buf, row);
+        pen.put(if index == 0 { "$ " } else { "    " }, look.dim);
+        pen.clip(&shown(words), look.fg, look.glyphs.ellipsis);
     }
 }
 

@@ -1,0 +1,33 @@
+//! The hidden verb `screenshot`: takes the pictures of the documentation.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{ArgMatches, value_parser};
+
+use super::Entry;
+use crate::cli::args;
+use crate::cli::session::Session;
+
+pub(super) const SCREENSHOT: Entry = Entry {
+    name: "screenshot",
+    aliases: &[],
+    arguments: |command| {
+        command.arg(
+            args::value("to", Some('o'), "DIR", "Where the pictures go")
+                .value_parser(value_parser!(PathBuf))
+                .default_value("screenshots"),
+        )
+    },
+    run: screenshot,
+    notes: "\
+Starts containers of its own in a temporary directory, draws the screen over them, and removes
+them. SVG always, PNG too where rsvg-convert is installed.",
+};
+
+fn screenshot(_session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    if let Some(dir) = matches.get_one::<PathBuf>("to") {
+        crate::ui::gallery::run(dir)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
