@@ -171,10 +171,10 @@ const fn left(column: usize) -> usize {
 }
 
 /// Splits cells into runs of equal `kind`, each with the column it starts at.
-fn runs<'c, K: PartialEq>(
-    cells: &'c [Cell],
+fn runs<K: PartialEq>(
+    cells: &[Cell],
     kind: impl Fn(&Cell) -> K,
-) -> impl Iterator<Item = (usize, &'c [Cell])> {
+) -> impl Iterator<Item = (usize, &[Cell])> {
     let mut at = 0;
     cells.chunk_by(move |one, other| kind(one) == kind(other)).map(move |run| {
         let start = at;
