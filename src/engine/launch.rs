@@ -166,10 +166,29 @@ fn follow(
     (order.before_exec)().map_err(LaunchError::BeforeExec)?;
     send(socket.as_raw_fd(), &[GO], MsgFlags::MSG_NOSIGNAL).map_err(LaunchError::Report)?;
     match receive(socket)? {
+        // A closed socket is an executed program, or a process that was killed on its way there.
+        // Our own init never executes one; what became of its command is its exit code.
+        Word::End if !has_own_init(order.steps) && never_executed(launched.pid) => {
+            Err(LaunchError::Died)
+        }
         Word::End => Ok(()),
         Word::Failed(failure) => Err(step_error(order.steps, failure)),
         Word::Ready(_) => Err(LaunchError::Report(Errno::EPROTO)),
     }
+}
+
+fn has_own_init(steps: &[Step]) -> bool {
+    steps.iter().any(|it| matches!(it, Step::BecomeInit { .. }))
+}
+
+/// Tells whether the child `pid`, which is not reaped yet, has never executed a program. The
+/// kernel clears the flag before it closes what is close-on-exec, and a zombie keeps it. What
+/// cannot be read counts as executed.
+fn never_executed(pid: i32) -> bool {
+    procfs::process::Process::new(pid)
+        .and_then(|it| it.stat())
+        .and_then(|it| it.flags())
+        .is_ok_and(|it| it.contains(procfs::process::StatFlags::PF_FORKNOEXEC))
 }
 
 /// The child sends its devpts, then the console if the plan has one, then the ttys.
@@ -280,6 +299,25 @@ impl std::fmt::Debug for Order<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_child_that_was_killed_before_its_exec_is_told_from_one_that_ended() {
+        // Between fork and its end the child only makes system calls, as tests have threads.
+        let Some(killed) = sys::fork().unwrap() else {
+            _ = sys::kill(std::process::id() as i32, libc::SIGKILL);
+            sys::exit_now(0)
+        };
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        for pid in [killed, ended.id() as i32] {
+            use nix::sys::wait::{Id, waitid};
+            let stay = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+            waitid(Id::Pid(Pid::from_raw(pid)), stay).unwrap();
+        }
+        let told = (never_executed(killed), never_executed(ended.id() as i32));
+        waitpid(Pid::from_raw(killed), None).unwrap();
+        ended.wait().unwrap();
+        assert_eq!(told, (true, false));
+    }
 
     #[test]
     fn a_report_survives_the_wire() {

@@ -174,8 +174,13 @@ impl Entrance {
     }
 }
 
-/// Gives up what init gave up.
+/// Gives up what init gave up, and the caller's session keyring.
 fn confine(target: &Target) -> nix::Result<()> {
+    match sys::new_session_keyring() {
+        // A kernel without keyrings has none to share.
+        Err(Errno::ENOSYS | Errno::EPERM) | Ok(()) => (),
+        Err(errno) => return Err(errno),
+    }
     if target.no_new_privs {
         nix::sys::prctl::set_no_new_privs()?;
     }
