@@ -210,3 +210,26 @@ fn a_spoilt_screen_is_painted_afresh() {
     assert!(screen.exit().success());
     screen.assert_restored();
 }
+
+#[test]
+fn a_storm_of_resizes_leaves_a_whole_screen() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.start_sleeper("storm");
+    let mut screen = open(&lxcpath, 120, 36);
+    wait_state(&mut screen, &name, "RUNNING");
+    for round in 0..60_u16 {
+        screen.resize(1 + (round * 37) % 200, 1 + (round * 11) % 50);
+        if round % 7 == 0 {
+            screen.keys("j");
+        }
+    }
+    screen.resize(120, 36);
+    wait_state(&mut screen, &name, "RUNNING");
+    screen.wait_for("? help");
+    screen.keys("q");
+    assert!(screen.exit().success());
+    screen.assert_restored();
+}
