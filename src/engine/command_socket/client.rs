@@ -142,7 +142,8 @@ impl Client {
 
     /// Has init killed by `lxc.signal.stop` and the container thawed. Does not wait for the end.
     pub fn stop(&self) -> Result<(), SocketError> {
-        let (mut stream, deadline) = self.send(Command::Stop, 0, &[])?;
+        let mut stream = self.dial()?;
+        let deadline = send(&stream, Command::Stop, 0, &[])?;
         // The connection stays open until the container has stopped, and is closed without an
         // answer; a moment of waiting shows whether the request was refused.
         match readable(&stream, deadline.min(Instant::now() + Duration::from_millis(20))) {
@@ -213,42 +214,19 @@ impl Client {
         data: u64,
         payload: &[u8],
     ) -> Result<Answer, SocketError> {
-        let (mut stream, deadline) = self.send(command, data, payload)?;
-        let (head, fds) = read_head(&stream, deadline)?;
-        let head = refuse(what, head)?;
-        let prints = matches!(command, Command::ConsoleLog | Command::ConsoleView);
-        let most = if prints { MAX_OUTPUT } else { wire::MAX_PAYLOAD };
-        let len = usize::try_from(head.payload_len).ok().filter(|len| *len <= most);
-        let mut payload = vec![0; len.ok_or(SocketError::Nonsense { what })?];
-        read_all(&mut stream, &mut payload, deadline)?;
-        Ok(Answer { head, payload, fds, stream })
+        let fresh = self.fresh.lock().ok().and_then(|mut it| it.take());
+        match fresh.map(|stream| ask(stream, what, command, data, payload)) {
+            // A supervisor drops who connects and then says nothing for a second, and a machine
+            // under load may have kept us silent for so long.
+            None | Some(Err(SocketError::Closed)) => {
+                ask(self.dial()?, what, command, data, payload)
+            }
+            Some(answer) => answer,
+        }
     }
 
-    fn send(
-        &self,
-        command: Command,
-        data: u64,
-        payload: &[u8],
-    ) -> Result<(UnixStream, Instant), SocketError> {
-        let deadline = Instant::now() + PATIENCE;
-        let stream = match self.fresh.lock().ok().and_then(|mut it| it.take()) {
-            Some(stream) => stream,
-            None => dial(&self.socket, PATIENCE)?.ok_or(SocketError::Closed)?,
-        };
-        let too_long = |_| SocketError::Nonsense { what: "a request" };
-        let payload_len = i32::try_from(payload.len()).map_err(too_long)?;
-        let head = Request { command: command as i32, payload_len, data };
-        let credentials = UnixCredentials::new();
-        let sent = sendmsg::<()>(
-            stream.as_raw_fd(),
-            &[IoSlice::new(&head.encode())],
-            &[ControlMessage::ScmCredentials(&credentials)],
-            MsgFlags::MSG_NOSIGNAL,
-            None,
-        );
-        sent.map_err(|errno| speak(errno.into()))?;
-        (&stream).write_all(payload).map_err(speak)?;
-        Ok((stream, deadline))
+    fn dial(&self) -> Result<UnixStream, SocketError> {
+        dial(&self.socket, PATIENCE)?.ok_or(SocketError::Closed)
     }
 }
 
@@ -281,6 +259,48 @@ impl AsFd for StateClient {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+fn ask(
+    mut stream: UnixStream,
+    what: &'static str,
+    command: Command,
+    data: u64,
+    payload: &[u8],
+) -> Result<Answer, SocketError> {
+    let deadline = send(&stream, command, data, payload)?;
+    let (head, fds) = read_head(&stream, deadline)?;
+    let head = refuse(what, head)?;
+    let prints = matches!(command, Command::ConsoleLog | Command::ConsoleView);
+    let most = if prints { MAX_OUTPUT } else { wire::MAX_PAYLOAD };
+    let len = usize::try_from(head.payload_len).ok().filter(|len| *len <= most);
+    let mut payload = vec![0; len.ok_or(SocketError::Nonsense { what })?];
+    read_all(&mut stream, &mut payload, deadline)?;
+    Ok(Answer { head, payload, fds, stream })
+}
+
+/// Sends one request; returns when its answer should be there.
+fn send(
+    mut stream: &UnixStream,
+    command: Command,
+    data: u64,
+    payload: &[u8],
+) -> Result<Instant, SocketError> {
+    let deadline = Instant::now() + PATIENCE;
+    let too_long = |_| SocketError::Nonsense { what: "a request" };
+    let payload_len = i32::try_from(payload.len()).map_err(too_long)?;
+    let head = Request { command: command as i32, payload_len, data };
+    let credentials = UnixCredentials::new();
+    let sent = sendmsg::<()>(
+        stream.as_raw_fd(),
+        &[IoSlice::new(&head.encode())],
+        &[ControlMessage::ScmCredentials(&credentials)],
+        MsgFlags::MSG_NOSIGNAL,
+        None,
+    );
+    sent.map_err(|errno| speak(errno.into()))?;
+    stream.write_all(payload).map_err(speak)?;
+    Ok(deadline)
 }
 
 fn read_head(
