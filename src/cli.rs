@@ -21,6 +21,9 @@ use self::session::Session;
 /// Runs the program.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.collect();
+    if let Some(code) = verbs::supervise(&args) {
+        return code;
+    }
     let matches = match args::command().try_get_matches_from(&args) {
         Ok(matches) => matches,
         Err(refusal) => return refuse(&refusal),

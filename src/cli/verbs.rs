@@ -17,6 +17,8 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, Command};
 
+pub(super) use run::supervise;
+
 use super::session::Session;
 
 /// How one verb reads its arguments and what it does with them.
@@ -48,7 +50,6 @@ pub(super) fn all() -> impl Iterator<Item = &'static Entry> {
         &cgroup::CGROUP,
         &follow::MONITOR,
         &follow::WAIT,
-        &run::SUPERVISE,
         &screenshot::SCREENSHOT,
         &tell::VERSION,
     ]

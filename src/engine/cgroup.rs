@@ -11,6 +11,7 @@ mod error;
 mod freeze;
 mod hierarchy;
 mod kill;
+mod oom;
 mod patience;
 mod settings;
 mod size;
@@ -23,6 +24,7 @@ pub use devices::{Access, DeviceRule, DeviceRules};
 pub use entry::Entry;
 pub use error::CgroupError;
 pub use hierarchy::{Hierarchies, Hierarchy, Version};
+pub use oom::OomWatch;
 
 /// Which cgroup versions the host mounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]

@@ -50,6 +50,9 @@ pub struct Record {
     pub started_ms: Option<u64>,
     /// How init ended; none while it runs, or when nobody was there to see.
     pub exit: Option<Exit>,
+    /// How many processes the kernel killed in this run for want of memory.
+    #[serde(default)]
+    pub oom_kills: u64,
 }
 
 /// One process for ever: a pid alone is given to another process some day.
@@ -112,6 +115,7 @@ impl Record {
             since_ms: now_ms(),
             started_ms: None,
             exit: None,
+            oom_kills: 0,
         }
     }
 
@@ -140,6 +144,13 @@ impl Record {
             _ = fs::remove_file(&draft);
         }
         written
+    }
+
+    /// Tells whether the run ended since the kernel killed in it for want of memory.
+    pub const fn died_of_memory(&self) -> bool {
+        const KILLED: u8 = 128 + libc::SIGKILL as u8;
+        let killed = matches!(self.exit, Some(Exit::Signal(libc::SIGKILL) | Exit::Code(KILLED)));
+        killed && self.oom_kills > 0
     }
 
     /// Tells whether the process that wrote this supervises the container now.

@@ -179,6 +179,7 @@ impl Sampler {
             trouble: member.trouble,
             init_pid: member.run.and_then(|it| it.init_pid),
             last_exit: member.last_exit,
+            died_of_memory: member.died_of_memory,
             counters,
             detail,
         })

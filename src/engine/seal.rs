@@ -38,6 +38,8 @@ impl Sealed {
 pub(super) fn reexec() {
     let sealed = Sealed::new();
     if sealed.0.is_none() {
+        // The old name does no harm.
+        _ = name_process();
         return;
     }
     let strings = |it: Vec<u8>| CString::new(it).ok();
@@ -53,6 +55,12 @@ pub(super) fn reexec() {
         // On failure we go on as we are.
         _ = nix::unistd::execve(&path, &argv, &environment);
     }
+}
+
+/// Gives the process the program's name: the kernel called it after the descriptor in the path
+/// that it was executed by.
+pub(super) fn name_process() -> nix::Result<()> {
+    nix::sys::prctl::set_name(c"wharf")
 }
 
 fn seal() -> io::Result<Option<OwnedFd>> {

@@ -70,9 +70,19 @@ pub struct Container {
     pub init_pid: Option<i32>,
     /// How the last run ended.
     pub last_exit: Option<Exit>,
+    /// The last run ended since the kernel killed in it for want of memory.
+    pub died_of_memory: bool,
     pub counters: Counters,
     /// Filled only for the container that [`super::sample::Focus`] names.
     pub detail: Option<Detail>,
+}
+
+impl Container {
+    /// Says how the last run ended, such as `exit 1` or `signal 9, out of memory`.
+    pub fn last_end(&self) -> Option<String> {
+        let why = if self.died_of_memory { ", out of memory" } else { "" };
+        self.last_exit.map(|it| format!("{it}{why}"))
+    }
 }
 
 /// Cgroup counters of one container.

@@ -4,8 +4,9 @@
 //! threads never forks; it answers on its standard output with one line. In the foreground the
 //! calling process supervises itself.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -19,8 +20,11 @@ use super::store::Store;
 use super::supervisor::{self, Run};
 use super::{Engine, Error, Exit, Kind, Name, seal, sys};
 
+/// The verb by which this program becomes a supervisor.
+pub const SUPERVISE: &str = "supervise";
+
 /// How to start a container.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
     /// The command instead of `lxc.init.cmd`; empty: what is configured, else `/sbin/init`.
     pub argv: Vec<String>,
@@ -52,18 +56,19 @@ impl Engine {
     /// Safe to call from a process with threads: the supervisor is a program of its own.
     pub fn start(&self, name: &Name, start: &Start) -> Result<(), Error> {
         let fail = |source: std::io::Error| Error::new("start", name, Kind::Failed, source);
+        let mut order = start.clone();
+        order.config =
+            start.config.as_deref().map(std::path::absolute).transpose().map_err(fail)?;
+        let order = serde_json::to_vec(&order).map_err(|it| fail(it.into()))?;
         let sealed = seal::Sealed::new();
         let mut command = Command::new(sealed.path());
-        command.arg("supervise").arg("-P").arg(&self.lxcpath).arg("-n").arg(name.as_str());
-        if let Some(file) = &start.config {
-            command.arg("-f").arg(std::path::absolute(file).map_err(fail)?);
-        }
-        for (key, value) in &start.settings {
-            command.arg("-s").arg(format!("{key}={value}"));
-        }
-        command.arg("--").args(&start.argv);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.arg0("wharf").arg(SUPERVISE).arg(&self.lxcpath).arg(name.as_str());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(fail)?;
+        if let Some(mut input) = child.stdin.take() {
+            // One that dies before it has read all tells so by an empty report.
+            _ = input.write_all(&order);
+        }
         let mut line = String::new();
         if let Some(mut output) = child.stdout.take() {
             output.read_to_string(&mut line).map_err(fail)?;
@@ -79,12 +84,14 @@ impl Engine {
     }
 
     /// Becomes the supervisor that [`Engine::start`] asked for: leaves the caller's session,
-    /// reports on the standard output it was given, and returns when the container has ended.
-    /// Only for the hidden verb `supervise`.
-    pub fn supervise(&self, name: &Name, start: &Start) -> Result<Exit, Error> {
+    /// reads its order from the standard input and reports on the standard output it was given,
+    /// and returns when the container has ended. Only for the hidden verb [`SUPERVISE`].
+    pub fn supervise(&self, name: &Name) -> Result<Exit, Error> {
         let fail = |source| Error::new("start", name, Kind::Failed, source);
+        let start: Start =
+            serde_json::from_reader(std::io::stdin()).map_err(|it| fail(it.into()))?;
         let mut report = Some(detach().map_err(|errno| fail(std::io::Error::from(errno)))?);
-        let ended = self.load("start", name, start).and_then(|(config, spec)| {
+        let ended = self.load("start", name, &start).and_then(|(config, spec)| {
             let payload = Payload::System;
             let (name, lxcpath) = (name.clone(), self.lxcpath.clone());
             let run = Run {

@@ -5,17 +5,19 @@
 
 mod connection;
 mod desk;
-mod foreground;
 mod life;
 mod logfile;
+mod oom;
 mod peer;
 mod reply;
 mod ring;
 mod server;
 mod terminal;
 mod ttys;
+mod viewer;
 mod watch;
 
+use std::fs::File;
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -28,12 +30,13 @@ use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use desk::{Desk, Init};
-use foreground::Foreground;
 use life::Life;
 use logfile::LogFile;
+use oom::Oom;
 use server::Server;
 use terminal::Terminal;
 use ttys::Ttys;
+use viewer::Viewer;
 use watch::Watch;
 
 use super::cgroup::{Cgroup, CgroupError, Hierarchies};
@@ -46,6 +49,7 @@ use super::launch::{self, LaunchError, Launched, Order};
 use super::name::Name;
 use super::plan::{self, Payload, PlanError};
 use super::record::{self, Identity, ReclaimError, Record};
+use super::seal;
 use super::spec::Spec;
 use super::state::State;
 use super::sys;
@@ -91,6 +95,8 @@ enum RunError {
     Launch(LaunchError),
     #[error("open lxc.console.logfile {path}")]
     LogFile { path: PathBuf, source: io::Error },
+    #[error("open lxc.console.path {path}")]
+    ConsolePath { path: PathBuf, source: io::Error },
     #[error("take over the terminal")]
     Terminal(#[source] io::Error),
     #[error("watch the container")]
@@ -109,6 +115,7 @@ impl RunError {
             | Self::Reclaim(_)
             | Self::Record(_)
             | Self::LogFile { .. }
+            | Self::ConsolePath { .. }
             | Self::Terminal(_)
             | Self::Watch(_) => Kind::Failed,
         }
@@ -154,7 +161,7 @@ fn supervise(run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
     // Everything that can fail by configuration fails before anything is made.
     let term = std::env::var("TERM").ok();
     let steps = plan::start(&run.spec, run.payload, term.as_deref()).map_err(RunError::Plan)?;
-    let log = open_log(&run.spec)?;
+    let opened = Opened::by(&run.spec)?;
     let record = Record::begin(&run.lxcpath, &run.name);
     record.write().map_err(RunError::Record)?;
     let signals = Signals::block().map_err(RunError::Watch)?;
@@ -171,12 +178,17 @@ fn supervise(run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
             return Err(error.into());
         }
     };
+    drop(steps);
     life.record.init = Identity::of(launched.pid);
     life.enter(State::Running);
-    let begun = assemble(&run, launched, (life, hierarchies, cgroup), (listener, log), &signals);
+    let foreground = run.foreground;
+    let begun = assemble(run, launched, (life, hierarchies, cgroup), (listener, opened), &signals);
     let mut watch = begun?;
     ready();
-    let ended = watch_to_the_end(&mut watch);
+    // What runs on a terminal ends with it, and need not outlive the login.
+    let monitor = if foreground { None } else { join_monitor_group(&mut watch.desk) };
+    sys::give_back_free_memory();
+    let ended = watch_to_the_end(&mut watch, monitor);
     ended.map_err(|error| Failure { error, was_ready: true })
 }
 
@@ -184,6 +196,7 @@ fn supervise(run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
 fn settle(run: &Run) -> nix::Result<()> {
     const SCORE: &str = "/proc/self/oom_score_adj";
     umask(Mode::from_bits_truncate(0o077));
+    seal::name_process()?;
     sys::close_on_exec_from(FIRST_OWN)?;
     if run.foreground {
         return Ok(());
@@ -206,12 +219,26 @@ fn take_socket(run: &Run) -> Result<UnixListener, RunError> {
     })
 }
 
-fn open_log(spec: &Spec) -> Result<Option<LogFile>, RunError> {
-    let Some(path) = &spec.console.logfile else { return Ok(None) };
-    let rootfs = spec.rootfs.as_ref().map(|it| it.value.as_path());
-    LogFile::open(path, spec.console.log_bytes, spec.console.rotate, rootfs)
-        .map(Some)
-        .map_err(|source| RunError::LogFile { path: path.clone(), source })
+/// The host's files that the console is copied to.
+struct Opened {
+    log: Option<LogFile>,
+    path: Option<File>,
+}
+
+impl Opened {
+    fn by(spec: &Spec) -> Result<Self, RunError> {
+        let rootfs = spec.rootfs.as_ref().map(|it| it.value.as_path());
+        let console = &spec.console;
+        let log = console.logfile.as_ref().map(|path| {
+            LogFile::open(path, console.log_bytes, console.rotate, rootfs)
+                .map_err(|source| RunError::LogFile { path: path.clone(), source })
+        });
+        let path = console.path.as_ref().map(|path| {
+            viewer::open(path, rootfs)
+                .map_err(|source| RunError::ConsolePath { path: path.clone(), source })
+        });
+        Ok(Self { log: log.transpose()?, path: path.transpose()? })
+    }
 }
 
 type Born = (Launched, Hierarchies, Option<Cgroup>);
@@ -242,7 +269,7 @@ fn launch_in(run: &Run, steps: &[plan::Step], cgroup: &Cgroup) -> Result<Launche
         steps,
         network: run.spec.network,
         cgroup: Some(cgroup),
-        inherit: if run.foreground { foreground::inherited() } else { [false; 3] },
+        inherit: if run.foreground { viewer::inherited() } else { [false; 3] },
         before_exec: &mut || cgroup.apply_devices(v1, v2).map_err(Into::into),
     };
     launch::launch(order).map_err(RunError::Launch)
@@ -255,20 +282,21 @@ fn sweep(cgroup: &Cgroup) {
 }
 
 fn assemble(
-    run: &Run,
+    run: Run,
     launched: Launched,
     (life, hierarchies, cgroup): (Life, Hierarchies, Option<Cgroup>),
-    (listener, log): (UnixListener, Option<LogFile>),
+    (listener, opened): (UnixListener, Opened),
     signals: &Signals,
 ) -> Result<Watch, RunError> {
     let buffer = run.spec.console.buffer_bytes;
-    let console = launched.console.map(|it| Terminal::new(it, log, buffer)).transpose();
+    let console = launched.console.map(|it| Terminal::new(it, opened.log, buffer)).transpose();
     let console = console.map_err(RunError::Watch)?;
-    let foreground = if run.foreground && console.is_some() {
-        Some(Foreground::begin().map_err(RunError::Terminal)?)
-    } else {
-        None
+    let viewer = match opened.path {
+        _ if console.is_none() => None,
+        Some(file) => Some(Viewer::on(file)),
+        None => run.foreground.then(Viewer::on_own_terminal),
     };
+    let viewer = viewer.transpose().map_err(RunError::Terminal)?;
     let init = Init {
         pid: launched.pid,
         pidfd: launched.pidfd,
@@ -277,7 +305,7 @@ fn assemble(
     };
     let desk = Desk {
         life,
-        config: run.config.clone(),
+        config: run.config,
         init,
         hierarchies,
         cgroup,
@@ -287,12 +315,12 @@ fn assemble(
     };
     let server = Server::new(listener).map_err(RunError::Listen)?;
     let signals = signals.open().map_err(RunError::Watch)?;
+    let oom = desk.cgroup.as_ref().and_then(Oom::begin);
     let halt = run.spec.signals.halt;
-    Ok(Watch { desk, server, foreground, signals, halt })
+    Ok(Watch { desk, server, viewer, signals, oom, halt })
 }
 
-fn watch_to_the_end(watch: &mut Watch) -> Result<Exit, RunError> {
-    let monitor = join_monitor_group(&mut watch.desk);
+fn watch_to_the_end(watch: &mut Watch, monitor: Option<Cgroup>) -> Result<Exit, RunError> {
     watch.fit();
     let watched = watch.run();
     let desk = &mut watch.desk;

@@ -76,6 +76,15 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// Returns memory that was freed to the kernel, for a process that will need little from now on.
+pub fn give_back_free_memory() {
+    // SAFETY: malloc_trim(3) has no preconditions.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0)
+    };
+}
+
 fn fd_result(result: libc::c_long) -> nix::Result<OwnedFd> {
     let fd = Errno::result(result)? as RawFd;
     // SAFETY: the kernel just returned this descriptor to us alone.

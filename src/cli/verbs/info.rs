@@ -128,7 +128,7 @@ fn lines(it: &Container, wanted: &Wanted) -> Vec<(&'static str, String)> {
     if all {
         put("Trouble", it.trouble.clone());
         put("Since", it.since.map(|it| format!("{} ago", age(it))));
-        put("Last exit", it.last_exit.map(|it| it.to_string()));
+        put("Last exit", it.last_end());
     }
     if all || wanted.pid {
         put("PID", it.init_pid.map(|it| it.to_string()));

@@ -84,7 +84,7 @@ const COLUMNS: &[Column] = &[
         or_unknown(row.get(|it| it.counters.memory_max_bytes).map(limit))
     }),
     column("pids", Align::Right, |row| or_unknown(row.get(|it| it.counters.pids))),
-    column("exit", Align::Left, |row| or_unknown(row.get(|it| it.last_exit))),
+    column("exit", Align::Left, |row| or_unknown(row.get(Container::last_end))),
     column("rootfs", Align::Left, |row| {
         or_unknown(
             row.get(|it| it.detail.as_ref()?.rootfs.as_ref().map(|it| it.display().to_string())),
@@ -235,6 +235,7 @@ pub(super) fn facts(it: &Container) -> serde_json::Map<String, Value> {
         "trouble": it.trouble,
         "init_pid": it.init_pid,
         "last_exit": it.last_exit,
+        "oom_killed": it.died_of_memory,
         "cpu_seconds": counters.cpu_total.map(|it| it.as_secs_f64()),
         "memory_bytes": counters.memory_bytes,
         "memory_max_bytes": counters.memory_max_bytes.map(bound),

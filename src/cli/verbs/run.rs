@@ -1,6 +1,7 @@
 //! `start`, `execute`, and the hidden `supervise` that stays behind a started container.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::ArgMatches;
@@ -9,8 +10,8 @@ use super::Entry;
 use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::session::{Session, named, number, pairs};
-use crate::engine::Name;
-use crate::engine::start::Start;
+use crate::engine::start::{SUPERVISE, Start};
+use crate::engine::{Engine, Name};
 
 pub(super) const START: Entry = Entry {
     name: "start",
@@ -59,20 +60,6 @@ Example:
   wharf execute build -s lxc.cgroup2.memory.max=2G -- make -j4",
 };
 
-pub(super) const SUPERVISE: Entry = Entry {
-    name: "supervise",
-    aliases: &[],
-    arguments: |command| {
-        command
-            .arg(args::config())
-            .arg(args::define())
-            .arg(args::name())
-            .arg(args::operands("COMMAND", "What pid 1 shall be"))
-    },
-    run: supervise,
-    notes: "",
-};
-
 fn start(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let (name, start) = order(matches)?;
     if matches.get_flag("foreground") {
@@ -97,13 +84,21 @@ fn execute(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Ex
     Ok(ExitCode::from(exit.shell_code()))
 }
 
-fn supervise(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let (name, start) = order(matches)?;
-    let exit = session.engine.supervise(&name, &start)?;
-    Ok(ExitCode::from(exit.shell_code()))
+/// Becomes the supervisor of a container: `wharf supervise LXCPATH NAME`, which only
+/// [`crate::engine::Engine::start`] runs. Parses without clap, whose tables would stay in the
+/// memory of every supervisor.
+pub(in crate::cli) fn supervise(arguments: &[OsString]) -> Option<ExitCode> {
+    let [_, verb, lxcpath, name] = arguments else { return None };
+    if verb != SUPERVISE {
+        return None;
+    }
+    let name = name.to_str()?.parse().ok()?;
+    let ended = Engine::open(Some(Path::new(lxcpath))).supervise(&name);
+    // Whoever asked was told by the report; the code is for nobody.
+    Some(ended.map_or(ExitCode::FAILURE, |exit| ExitCode::from(exit.shell_code())))
 }
 
-/// Reads what all three have in common.
+/// Reads what both have in common.
 fn order(matches: &ArgMatches) -> anyhow::Result<(Name, Start)> {
     let (name, argv) = named(matches)?;
     let config = matches.get_one::<PathBuf>("config").cloned();

@@ -38,6 +38,7 @@ pub(super) struct Member {
     pub(super) state: State,
     pub(super) since: Option<SystemTime>,
     pub(super) last_exit: Option<Exit>,
+    pub(super) died_of_memory: bool,
     pub(super) trouble: Option<String>,
     /// What runs it; None while nothing does.
     pub(super) run: Option<Run>,
@@ -156,6 +157,7 @@ impl Member {
             state: State::Stopped,
             since: None,
             last_exit: None,
+            died_of_memory: false,
             trouble: None,
             run: None,
             look_again: Some(Instant::now()),
@@ -167,8 +169,9 @@ impl Member {
         let told = told::about(lxcpath, name, listens);
         self.look_again = told.retry.map(|it| now + it);
         self.note_state(told.state, told.since);
-        let Told { origin, last_exit, trouble, run, .. } = told;
-        (self.origin, self.last_exit, self.trouble, self.run) = (origin, last_exit, trouble, run);
+        let Told { origin, last_exit, died_of_memory, trouble, run, .. } = told;
+        (self.origin, self.last_exit, self.died_of_memory) = (origin, last_exit, died_of_memory);
+        (self.trouble, self.run) = (trouble, run);
     }
 
     /// Takes in what the freezer says, which knows better than a supervisor of LXC's.

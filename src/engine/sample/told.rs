@@ -23,6 +23,7 @@ pub(super) struct Told {
     pub(super) since: Option<SystemTime>,
     pub(super) origin: Origin,
     pub(super) last_exit: Option<Exit>,
+    pub(super) died_of_memory: bool,
     pub(super) trouble: Option<String>,
     pub(super) run: Option<Run>,
     pub(super) retry: Option<Duration>,
@@ -51,6 +52,7 @@ fn by_record(record: &Record) -> Told {
         since: time(record.since_ms),
         origin: Origin::Wharf,
         last_exit: record.exit,
+        died_of_memory: record.died_of_memory(),
         trouble: None,
         run: Some(Run {
             cgroup: record.cgroup.clone(),
@@ -64,8 +66,12 @@ fn by_record(record: &Record) -> Told {
 
 /// A record without a supervisor: of a run that is over, or of one whose supervisor was killed.
 fn after(record: &Record) -> Told {
-    let over =
-        Told { since: time(record.since_ms), last_exit: record.exit, ..stopped(Origin::Wharf) };
+    let over = Told {
+        since: time(record.since_ms),
+        last_exit: record.exit,
+        died_of_memory: record.died_of_memory(),
+        ..stopped(Origin::Wharf)
+    };
     let lives = |it: &String| record.state.is_active() && super::populated(it);
     let Some(cgroup) = record.cgroup.clone().filter(lives) else { return over };
     let advice = "its supervisor is gone; start, stop or destroy cleans up";
@@ -134,6 +140,7 @@ const fn stopped(origin: Origin) -> Told {
         since: None,
         origin,
         last_exit: None,
+        died_of_memory: false,
         trouble: None,
         run: None,
         retry: None,

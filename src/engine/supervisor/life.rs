@@ -78,6 +78,13 @@ impl Life {
         self.tell_monitord(Event::Exit(status));
     }
 
+    /// Tells that the kernel has killed `count` processes in this run for want of memory.
+    pub(super) fn killed_for_memory(&mut self, count: u64) {
+        self.record.oom_kills = count;
+        self.save();
+        event::publish(&self.record.lxcpath, &self.record.name, What::OomKill { count });
+    }
+
     /// Writes the record; a full disk must not end the container.
     pub(super) fn save(&self) {
         _ = self.record.write();

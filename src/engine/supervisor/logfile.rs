@@ -69,7 +69,8 @@ fn open(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
 }
 
-fn lies_below(path: &Path, rootfs: Option<&Path>) -> io::Result<bool> {
+/// Tells whether `path` lies below `rootfs`, links in its directory followed.
+pub(super) fn lies_below(path: &Path, rootfs: Option<&Path>) -> io::Result<bool> {
     let Some(rootfs) = rootfs.and_then(|it| it.canonicalize().ok()) else { return Ok(false) };
     // A container that shares the host's root has nothing inside.
     if rootfs == Path::new("/") {

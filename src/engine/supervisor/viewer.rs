@@ -1,20 +1,26 @@
-//! The operator's own terminal as a viewer of the console, for `start -F` and `execute`.
+//! Where the console is shown without a client that asks: the operator's own terminal for
+//! `start -F` and `execute`, or what `lxc.console.path` names. It never holds the container up.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
+use super::logfile::lies_below;
 use super::terminal::Terminal;
 use crate::engine::sys;
 
-/// Bytes written to the operator's terminal at a time, so that a stopped one holds up little.
+/// Bytes written at a time, so that a stopped terminal holds up little.
 const PIECE: usize = 1024;
+/// The mode of a file that `lxc.console.path` makes.
+const MODE: u32 = 0o600;
 
-/// This process's terminal while a container runs on it; restored when this is dropped.
+/// A terminal or file that shows the console; a terminal is restored when this is dropped.
 #[derive(Debug)]
-pub(super) struct Foreground {
+pub(super) struct Viewer {
     /// Raw, with what it was before, if standard input is a terminal.
     input: Option<(File, Termios)>,
     output: Option<File>,
@@ -28,20 +34,29 @@ pub(super) fn inherited() -> [bool; 3] {
     [!io::stdin().is_terminal(), !io::stdout().is_terminal(), !io::stderr().is_terminal()]
 }
 
-impl Foreground {
-    /// Takes the terminal over.
-    pub(super) fn begin() -> io::Result<Self> {
+/// Opens what `lxc.console.path` names: a device of the host, or a file, which is made if it is
+/// not there. Never below the container's root, which the container could have prepared.
+pub(super) fn open(path: &Path, rootfs: Option<&Path>) -> io::Result<File> {
+    if lies_below(path, rootfs)? {
+        return Err(io::Error::other("it lies inside the container's root"));
+    }
+    let flags = libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC;
+    let mut options = File::options();
+    options.read(true).append(true).create(true).mode(MODE).custom_flags(flags).open(path)
+}
+
+impl Viewer {
+    /// Shows the console on `file`, which [`open`] opened, and types what is typed there.
+    pub(super) fn on(file: File) -> io::Result<Self> {
+        let input = if file.is_terminal() { Some(raw(file.try_clone()?)?) } else { None };
+        Ok(Self { input, output: Some(file), place: 0 })
+    }
+
+    /// Takes this process's own terminal over.
+    pub(super) fn on_own_terminal() -> io::Result<Self> {
         let copy = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map(File::from);
-        let input = if io::stdin().is_terminal() {
-            let file = copy(io::stdin().as_fd())?;
-            let before = tcgetattr(&file)?;
-            let mut raw = before.clone();
-            cfmakeraw(&mut raw);
-            tcsetattr(&file, SetArg::TCSANOW, &raw)?;
-            Some((file, before))
-        } else {
-            None
-        };
+        let stdin = io::stdin();
+        let input = if stdin.is_terminal() { Some(raw(copy(stdin.as_fd())?)?) } else { None };
         let output = if io::stdout().is_terminal() {
             Some(copy(io::stdout().as_fd())?)
         } else if io::stderr().is_terminal() {
@@ -69,29 +84,33 @@ impl Foreground {
         let mut typed = [0; PIECE];
         match file.read(&mut typed) {
             Ok(count) if count > 0 => console.type_in(typed.get(..count).unwrap_or_default()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+            Err(error) if is_passing(&error) => (),
             // The terminal is gone; the hang-up signal says the rest.
             Ok(_) | Err(_) => self.restore(),
         }
     }
 
-    /// Shows one piece of what is new.
-    pub(super) fn show(&mut self, console: &Terminal) {
-        let Some(output) = &mut self.output else { return };
+    /// Shows one piece of what is new; tells whether it could.
+    pub(super) fn show(&mut self, console: &Terminal) -> bool {
+        let Some(output) = &mut self.output else { return false };
         let piece = console.ring.read(&mut self.place);
         let piece = piece.get(..piece.len().min(PIECE)).unwrap_or_default();
         match output.write(piece) {
             Ok(count) => self.place += count as u64,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+            // A full disk loses output, and no more than that.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                self.place += piece.len() as u64;
+            }
             Err(_gone) => self.output = None,
         }
+        true
     }
 
-    /// Shows all that is left.
+    /// Shows all that is left, as far as it is taken.
     pub(super) fn finish(&mut self, console: &Terminal) {
-        while self.output.is_some() && console.ring.end() > self.place {
-            self.show(console);
-        }
+        while console.ring.end() > self.place && self.show(console) {}
     }
 
     /// Gives the console the size of the operator's terminal.
@@ -110,8 +129,64 @@ impl Foreground {
     }
 }
 
-impl Drop for Foreground {
+impl Drop for Viewer {
     fn drop(&mut self) {
         self.restore();
+    }
+}
+
+/// Tells whether another try may go well.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
+}
+
+/// Makes `terminal` raw; returns it with what it was before.
+fn raw(terminal: File) -> io::Result<(File, Termios)> {
+    let before = tcgetattr(&terminal)?;
+    let mut raw = before.clone();
+    cfmakeraw(&mut raw);
+    tcsetattr(&terminal, SetArg::TCSANOW, &raw)?;
+    Ok((terminal, before))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn console() -> (Terminal, File) {
+        let pty = nix::pty::openpty(None, None).unwrap();
+        (Terminal::new(pty.master, None, 0).unwrap(), pty.slave.into())
+    }
+
+    #[test]
+    fn a_file_gets_the_output_after_what_it_held() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("console");
+        std::fs::write(&path, "before ").unwrap();
+        let (mut console, mut inside) = console();
+        inside.write_all(b"and after").unwrap();
+        console.drain();
+        let mut viewer = Viewer::on(open(&path, None).unwrap()).unwrap();
+        assert!(viewer.input().is_none());
+        viewer.finish(&console);
+        assert_eq!(std::fs::read(&path).unwrap(), b"before and after");
+    }
+
+    #[test]
+    fn a_terminal_is_raw_while_it_shows_and_restored_after() {
+        let pty = nix::pty::openpty(None, None).unwrap();
+        let before = tcgetattr(&pty.slave).unwrap();
+        let viewer = Viewer::on(pty.slave.try_clone().unwrap().into()).unwrap();
+        assert_ne!(tcgetattr(&pty.slave).unwrap(), before);
+        assert!(viewer.input().is_some());
+        drop(viewer);
+        assert_eq!(tcgetattr(&pty.slave).unwrap(), before);
+    }
+
+    #[test]
+    fn nothing_inside_the_container_is_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(open(&dir.path().join("console"), Some(dir.path())).is_err());
+        assert!(!dir.path().join("console").exists());
     }
 }

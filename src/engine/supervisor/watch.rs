@@ -9,10 +9,11 @@ use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 
 use super::desk::Desk;
-use super::foreground::Foreground;
+use super::oom::Oom;
 use super::server::{Relay, Server};
 use super::terminal::Terminal;
 use super::ttys::Holder;
+use super::viewer::Viewer;
 use crate::engine::stop::halt_signal;
 use crate::engine::sys;
 
@@ -21,8 +22,9 @@ use crate::engine::sys;
 pub(super) struct Watch {
     pub(super) desk: Desk,
     pub(super) server: Server,
-    pub(super) foreground: Option<Foreground>,
+    pub(super) viewer: Option<Viewer>,
     pub(super) signals: SignalFd,
+    pub(super) oom: Option<Oom>,
     /// `lxc.signal.halt`, sent to init when the supervisor itself is asked to end.
     pub(super) halt: Option<i32>,
 }
@@ -32,6 +34,7 @@ pub(super) struct Watch {
 enum Source {
     Init,
     Signals,
+    Memory,
     Listener,
     Console,
     Input,
@@ -46,10 +49,13 @@ impl Watch {
         loop {
             self.server.tell(&mut self.desk);
             let ready = self.wait()?;
+            // Before they are served, so that nobody is late for our own slowness.
+            let now = Instant::now();
             for (source, flags) in &ready {
                 self.serve(*source, *flags);
             }
-            self.server.expire(Instant::now(), &mut self.desk);
+            self.server.expire(now, &mut self.desk);
+            self.look_at_memory();
             if ready.iter().any(|(source, _)| matches!(source, Source::Init)) {
                 self.finish();
                 return Ok(());
@@ -59,7 +65,8 @@ impl Watch {
 
     fn wait(&self) -> nix::Result<Vec<(Source, PollFlags)>> {
         let (sources, mut fds): (Vec<_>, Vec<_>) = self.sources().into_iter().unzip();
-        let left = self.server.next_deadline().map(|it| {
+        let memory = self.oom.as_ref().and_then(Oom::look_again);
+        let left = self.server.next_deadline().into_iter().chain(memory).min().map(|it| {
             let left = it.saturating_duration_since(Instant::now());
             PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX)
         });
@@ -86,10 +93,13 @@ impl Watch {
             let flags = if console.has_typed() { both } else { PollFlags::POLLIN };
             sources.push((Source::Console, PollFd::new(console.as_fd(), flags)));
         }
-        if let Some(foreground) = &self.foreground {
-            let input = foreground.input().map(|it| PollFd::new(it.as_fd(), PollFlags::POLLIN));
+        if let Some(oom) = &self.oom {
+            sources.push((Source::Memory, PollFd::new(oom.as_fd(), oom.interest())));
+        }
+        if let Some(viewer) = &self.viewer {
+            let input = viewer.input().map(|it| PollFd::new(it.as_fd(), PollFlags::POLLIN));
             sources.extend(input.map(|it| (Source::Input, it)));
-            let output = foreground.output(console);
+            let output = viewer.output(console);
             let output = output.map(|it| PollFd::new(it.as_fd(), PollFlags::POLLOUT));
             sources.extend(output.map(|it| (Source::Output, it)));
         }
@@ -106,16 +116,17 @@ impl Watch {
         match source {
             Source::Init => (),
             Source::Signals => self.obey(),
+            Source::Memory => self.oom.iter_mut().for_each(Oom::notice),
             Source::Listener => self.server.accept(),
             Source::Console => self.relieve(flags),
             Source::Input => {
-                if let (Some(foreground), Some(console)) = self.both() {
-                    foreground.hear(console);
+                if let (Some(viewer), Some(console)) = self.both() {
+                    viewer.hear(console);
                 }
             }
             Source::Output => {
-                if let (Some(foreground), Some(console)) = self.both() {
-                    foreground.show(console);
+                if let (Some(viewer), Some(console)) = self.both() {
+                    _ = viewer.show(console);
                 }
             }
             Source::Client(id) => self.server.advance(id, Relay::No, &mut self.desk),
@@ -123,8 +134,8 @@ impl Watch {
         }
     }
 
-    const fn both(&mut self) -> (Option<&mut Foreground>, Option<&mut Terminal>) {
-        (self.foreground.as_mut(), self.desk.console.as_mut())
+    const fn both(&mut self) -> (Option<&mut Viewer>, Option<&mut Terminal>) {
+        (self.viewer.as_mut(), self.desk.console.as_mut())
     }
 
     /// Takes what the container printed, and gives it what was typed.
@@ -149,19 +160,27 @@ impl Watch {
         }
     }
 
-    /// Gives the console the size of the operator's terminal.
+    /// Gives the console the size of the terminal that shows it.
     pub(super) fn fit(&self) {
-        if let (Some(foreground), Some(console)) = (&self.foreground, &self.desk.console) {
-            foreground.fit(console);
+        if let (Some(viewer), Some(console)) = (&self.viewer, &self.desk.console) {
+            viewer.fit(console);
+        }
+    }
+
+    fn look_at_memory(&mut self) {
+        if let Some(oom) = &mut self.oom {
+            oom.look(&mut self.desk.life);
         }
     }
 
     /// Takes the container's last words.
     fn finish(&mut self) {
+        self.oom.iter_mut().for_each(Oom::notice);
+        self.look_at_memory();
         let Some(console) = &mut self.desk.console else { return };
         while console.drain() {}
-        if let Some(foreground) = &mut self.foreground {
-            foreground.finish(console);
+        if let Some(viewer) = &mut self.viewer {
+            viewer.finish(console);
         }
     }
 }

@@ -36,6 +36,7 @@ pub(in crate::ui) fn container(text: &str, state: State) -> Container {
         trouble: None,
         init_pid: active.then_some(4231),
         last_exit: None,
+        died_of_memory: false,
         counters: if active { counters() } else { Counters::default() },
         detail: None,
     }

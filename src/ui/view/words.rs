@@ -33,6 +33,7 @@ pub(super) const fn state(state: State, failed: bool, look: &Look) -> (&'static 
 /// Tells whether the last run or start of `container` failed.
 pub(super) fn failed(model: &Model, container: &Container) -> bool {
     model.failures.contains_key(&container.name)
+        || container.died_of_memory
         || container.last_exit.is_some_and(|it| matches!(it, Exit::Code(1..)))
 }
 
@@ -66,8 +67,8 @@ pub(super) fn remark(model: &Model, container: &Container, look: &Look) -> Optio
     if let Some(reason) = model.failures.get(&container.name) {
         return Some((reason.clone(), look.bad));
     }
-    let exit = container.last_exit?;
-    Some((exit.to_string(), if failed(model, container) { look.bad } else { look.dim }))
+    let end = container.last_end()?;
+    Some((end, if failed(model, container) { look.bad } else { look.dim }))
 }
 
 /// Returns memory in use, of what limit, as `488M/512M`.

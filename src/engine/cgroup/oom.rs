@@ -1,0 +1,84 @@
+//! The kernel's word that it killed in a group for want of memory: a count, and a descriptor that
+//! polls when the count may have grown.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+use std::path::Path;
+
+use nix::poll::PollFlags;
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use super::Cgroup;
+use super::create::write_once;
+
+/// The files that count kills, each in a line `oom_kill N`.
+const V2_COUNTER: &str = "memory.events";
+const V1_COUNTER: &str = "memory.oom_control";
+
+/// A watch over the kills in one group.
+#[derive(Debug)]
+pub struct OomWatch {
+    counter: File,
+    /// v1 tells through a descriptor of its own, and does so before it kills.
+    notice: Option<EventFd>,
+    seen: u64,
+}
+
+impl Cgroup {
+    /// Counts the kills from now on; none where no memory controller tells of them.
+    pub fn watch_oom(&self) -> Option<OomWatch> {
+        let (dir, file) = [V2_COUNTER, V1_COUNTER]
+            .into_iter()
+            .find_map(|file| Some((self.dir_of(file)?, file)))?;
+        let counter = File::open(dir.join(file)).ok()?;
+        let notice = if file == V1_COUNTER { subscribe(dir, &counter) } else { None };
+        let mut watch = OomWatch { counter, notice, seen: 0 };
+        watch.seen = watch.count()?;
+        Some(watch)
+    }
+}
+
+impl OomWatch {
+    /// What to poll the descriptor for.
+    pub const fn interest(&self) -> PollFlags {
+        if self.notice.is_some() { PollFlags::POLLIN } else { PollFlags::POLLPRI }
+    }
+
+    /// Tells whether the descriptor polls before the count grows.
+    pub const fn tells_early(&self) -> bool {
+        self.notice.is_some()
+    }
+
+    /// Returns how many were killed since the watch began, if it is more than at the last look.
+    pub fn grown(&mut self) -> Option<u64> {
+        if let Some(notice) = &self.notice {
+            // Nothing to take is fine: this may be a look without a notice.
+            _ = notice.read();
+        }
+        let count = self.count().filter(|it| *it > self.seen)?;
+        self.seen = count;
+        Some(count)
+    }
+
+    fn count(&mut self) -> Option<u64> {
+        let mut text = String::new();
+        self.counter.rewind().ok()?;
+        self.counter.read_to_string(&mut text).ok()?;
+        text.lines().find_map(|it| it.strip_prefix("oom_kill "))?.trim().parse().ok()
+    }
+}
+
+impl AsFd for OomWatch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.notice.as_ref().map_or_else(|| self.counter.as_fd(), EventFd::as_fd)
+    }
+}
+
+/// Asks the v1 controller for notices; see memory.rst of the kernel's cgroup-v1 documents.
+fn subscribe(dir: &Path, counter: &File) -> Option<EventFd> {
+    let notice = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK).ok()?;
+    let order = format!("{} {}", notice.as_fd().as_raw_fd(), counter.as_raw_fd());
+    write_once(&dir.join("cgroup.event_control"), order.as_bytes()).ok()?;
+    Some(notice)
+}

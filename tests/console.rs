@@ -1,0 +1,79 @@
+//! The console on the host: what `lxc.console.path` names shows it.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+
+use nix::pty::openpty;
+use support::{Lxcpath, can_run_containers, wait_until};
+
+/// Makes a container whose console is shown at `path`, and returns its name.
+fn shown_at(lxcpath: &Lxcpath, word: &str, path: &str) -> String {
+    let name = lxcpath.name(word);
+    lxcpath.ok(&["create", &name, "-s", &format!("lxc.console.path={path}")]);
+    name
+}
+
+#[test]
+fn a_file_takes_what_the_console_says() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("console");
+    let name = shown_at(&lxcpath, "file", path.to_str().unwrap());
+    for word in ["once", "twice"] {
+        lxcpath.ok(&["start", &name, "--", "/bin/sh", "-c", &format!("echo {word}")]);
+        wait_until("its end", || lxcpath.state(&name) == "STOPPED");
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), "once\r\ntwice\r\n");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_terminal_of_the_host_is_the_console() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let pty = openpty(None, None).unwrap();
+    let path = nix::unistd::ttyname(&pty.slave).unwrap();
+    let before = nix::sys::termios::tcgetattr(&pty.slave).unwrap();
+    let name = shown_at(&lxcpath, "tty", path.to_str().unwrap());
+    let script = "stty -echo; echo ready; read word; echo got-$word; read on";
+    lxcpath.ok(&["start", &name, "--", "/bin/sh", "-c", script]);
+    let mut operator = File::from(pty.master);
+    let mut seen = String::new();
+    let mut wait_for = |operator: &mut File, what: &str| {
+        let mut piece = [0; 256];
+        while !seen.contains(what) {
+            let count = operator.read(&mut piece).unwrap();
+            seen.push_str(&String::from_utf8_lossy(piece.get(..count).unwrap()));
+        }
+    };
+    wait_for(&mut operator, "ready");
+    operator.write_all(b"this\r").unwrap();
+    wait_for(&mut operator, "got-this");
+    operator.write_all(b"\r").unwrap();
+    wait_until("its end", || lxcpath.state(&name) == "STOPPED");
+    wait_until("the restored terminal", || {
+        nix::sys::termios::tcgetattr(&pty.slave).unwrap() == before
+    });
+}
+
+#[test]
+fn a_path_that_cannot_be_opened_refuses_the_start() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = shown_at(&lxcpath, "no", "/no/such/console");
+    let said = lxcpath.refused(&["start", &name, "--", "/bin/sleep", "1000"], 1);
+    assert!(said.contains("lxc.console.path /no/such/console"), "{said}");
+    assert_eq!(lxcpath.state(&name), "STOPPED");
+}

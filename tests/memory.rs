@@ -1,0 +1,71 @@
+//! Containers that run out of memory: the operator is told, while they run and when they end.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::indexing_slicing, clippy::print_stdout, reason = "a test fails by panicking")]
+
+mod support;
+
+use serde_json::Value;
+use support::screen::Screen;
+use support::{Lxcpath, can_run_containers, wait_until};
+
+/// Fills memory until the kernel kills it.
+const HOG: &str = "x=$(head -c 100000000 /dev/zero | tr '\\0' x)";
+
+/// Starts a container with 16 MiB and no swap that runs `script`; none where nothing limits
+/// memory.
+fn start_small(lxcpath: &Lxcpath, word: &str, script: &str) -> Option<String> {
+    if !can_run_containers() {
+        return None;
+    }
+    let name = lxcpath.name(word);
+    let mut args = vec!["create", &name];
+    for limit in [
+        "lxc.cgroup.memory.limit_in_bytes=16M",
+        "lxc.cgroup2.memory.max=16M",
+        "lxc.cgroup2.memory.swap.max=0",
+    ] {
+        args.extend(["-s", limit]);
+    }
+    lxcpath.ok(&args);
+    let output = lxcpath.wharf(&["start", &name, "--", "/bin/sh", "-c", script]);
+    if String::from_utf8_lossy(&output.stderr).contains("memory") {
+        println!("skipped: no memory controller");
+        return None;
+    }
+    assert!(output.status.success(), "{}", support::told(&output));
+    Some(name)
+}
+
+fn info(lxcpath: &Lxcpath, name: &str) -> Value {
+    serde_json::from_str(&lxcpath.ok(&["info", "--json", name])).unwrap()
+}
+
+#[test]
+fn a_container_that_dies_of_memory_says_so() {
+    let lxcpath = Lxcpath::new();
+    let Some(name) = start_small(&lxcpath, "dies", HOG) else { return };
+    wait_until("its end", || lxcpath.state(&name) == "STOPPED");
+    assert_eq!(info(&lxcpath, &name)["oom_killed"], true);
+    let told = lxcpath.ok(&["info", &name]);
+    assert!(told.contains("out of memory"), "{told}");
+    let mut screen = Screen::spawn(lxcpath.command(&[]), 120, 36);
+    screen.wait_for("signal 9, out of memory");
+    // It was told as it happened, too.
+    screen.keys("gm");
+    screen.wait_for("out of memory: 1 killed");
+}
+
+#[test]
+fn a_kill_for_memory_is_told_while_the_container_runs() {
+    let lxcpath = Lxcpath::new();
+    let script = format!("while [ ! -e /dev/shm/go ]; do sleep 0.1; done; ({HOG}); sleep 1000");
+    let Some(name) = start_small(&lxcpath, "lives", &script) else { return };
+    let mut screen = Screen::spawn(lxcpath.command(&[]), 120, 36);
+    screen.wait_for("STARTING");
+    lxcpath.ok(&["attach", &name, "--", "/bin/sh", "-c", ": > /dev/shm/go"]);
+    screen.wait_for("out of memory: 1 killed");
+    assert_eq!(lxcpath.state(&name), "RUNNING");
+    assert_eq!(info(&lxcpath, &name)["oom_killed"], false);
+    assert_eq!(info(&lxcpath, &name)["oom_kills"], 1);
+}
