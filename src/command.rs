@@ -292,7 +292,7 @@ pub const COMMANDS: &[Command] = &[
         when: When::Alive,
         title: "limits",
         help: "Read or change a cgroup value of a running container",
-        usage: Some("NAME FILE [VALUE]"),
+        usage: Some("[--keep] NAME FILE [VALUE]"),
     },
     Command {
         verb: Verb::Signal,

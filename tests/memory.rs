@@ -50,7 +50,7 @@ fn a_container_that_dies_of_memory_says_so() {
     let told = lxcpath.ok(&["info", &name]);
     assert!(told.contains("out of memory"), "{told}");
     let mut screen = Screen::spawn(lxcpath.command(&[]), 120, 36);
-    screen.wait_for("signal 9, out of memory");
+    screen.wait_for("oom-killed");
     // It was told as it happened, too.
     screen.keys("gm");
     screen.wait_for("out of memory: 1 killed");

@@ -3,6 +3,7 @@
 //! It decides nothing: the key map, the footer, the help and the palette read it.
 
 use super::{Safety, Verb};
+use crate::engine::process::Order;
 
 /// Everything a key, the palette or the help screen can ask of the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,11 +27,15 @@ pub enum Action {
     Reverse,
     Peek,
     Signal,
+    SortProcesses(Order),
     Fold,
     Unfold,
     Edit,
     AllFiles,
     Follow,
+    Search,
+    NextFound,
+    PreviousFound,
     Tab(u8),
     PreviousContainer,
     NextContainer,
@@ -44,6 +49,8 @@ pub enum Action {
     First,
     Last,
     Undo,
+    Redo,
+    Keep,
     Journal,
     Copy,
     Hold,
@@ -77,6 +84,8 @@ pub enum Scope {
     Processes,
     Cgroup,
     Text,
+    /// Where a search found something.
+    Found,
     Detail,
     /// Wherever a container is under the cursor.
     Container,
@@ -91,6 +100,7 @@ impl Scope {
             Self::Processes => "processes",
             Self::Cgroup => "cgroup",
             Self::Text => "log",
+            Self::Found => "search",
             Self::Detail => "container",
             Self::Container => "act",
             Self::Everywhere => "everywhere",
@@ -135,10 +145,14 @@ impl Action {
             | Self::Sort(_)
             | Self::Reverse
             | Self::Peek
+            | Self::SortProcesses(_)
             | Self::Fold
             | Self::Unfold
             | Self::AllFiles
             | Self::Follow
+            | Self::Search
+            | Self::NextFound
+            | Self::PreviousFound
             | Self::Tab(_)
             | Self::PreviousContainer
             | Self::NextContainer
@@ -152,6 +166,8 @@ impl Action {
             | Self::First
             | Self::Last
             | Self::Undo
+            | Self::Redo
+            | Self::Keep
             | Self::Journal
             | Self::Copy
             | Self::Hold
@@ -196,7 +212,7 @@ const fn row(
 #[rustfmt::skip]
 pub const COMMANDS: &[Command] = {
     use Action as A;
-    use Scope::{Cgroup, Container, Detail, Everywhere, List, Processes, Text};
+    use Scope::{Cgroup, Container, Detail, Everywhere, Found, List, Processes, Text};
     &[
         row(A::Open, List, &["Enter"], "open", "Opens the container: processes, limits, console, log."),
         row(A::Start, Container, &["s"], "start", "Starts the container in the background."),
@@ -205,7 +221,7 @@ pub const COMMANDS: &[Command] = {
         row(A::Restart, Container, &["r"], "restart", "Stops the container and starts it again."),
         row(A::Console, Container, &["c"], "console", "Opens the container's console in a pane; C-] c leaves it."),
         row(A::Exec, Container, &["x"], "exec", "Runs a command inside the container, in a pane."),
-        row(A::Limits, Container, &["e"], "limits", "Opens the cgroup tab to change limits while the container runs."),
+        row(A::Limits, Container, &["e"], "limits", "Opens the cgroup tab to change limits, those of all marked containers at once."),
         row(A::Log, Container, &["l"], "log", "Shows the container's console log."),
         row(A::New, Container, &["n"], "new", "Creates a container."),
         row(A::Destroy, Container, &["D"], "destroy", "Removes a stopped container and its files, after its name is typed."),
@@ -224,11 +240,17 @@ pub const COMMANDS: &[Command] = {
         row(A::Reverse, List, &["O"], "reverse", "Turns the order of the list round."),
         row(A::Peek, List, &["p"], "peek", "Shows or hides the processes and graphs of the container under the cursor."),
         row(A::Signal, Processes, &["K"], "signal", "Sends a signal to the process under the cursor."),
+        row(A::SortProcesses(Order::Pid), Processes, &["o p"], "processes by pid", "Sorts the processes of one parent by pid."),
+        row(A::SortProcesses(Order::Cpu), Processes, &["o c"], "processes by cpu", "Sorts the processes of one parent by CPU use."),
+        row(A::SortProcesses(Order::Memory), Processes, &["o m"], "processes by memory", "Sorts the processes of one parent by memory."),
         row(A::Fold, Processes, &["Left"], "fold", "Hides the children of the process."),
         row(A::Unfold, Processes, &["Right"], "unfold", "Shows the children of the process."),
         row(A::Edit, Cgroup, &["Enter"], "edit", "Edits the value in its row; Enter writes it, z undoes."),
         row(A::AllFiles, Cgroup, &["a"], "all files", "Shows every file of the cgroup, or only limits and counters."),
         row(A::Follow, Text, &["F"], "follow", "Stays at the end as new lines come."),
+        row(A::Search, Text, &["/"], "search", "Finds text or a regular expression in the lines."),
+        row(A::NextFound, Found, &["n"], "next match", "Goes to the next line that was found."),
+        row(A::PreviousFound, Found, &["N"], "previous match", "Goes to the line found before."),
         row(A::Tab(1), Detail, &["1"], "overview", "Shows processes, limits, console and log at once."),
         row(A::Tab(2), Detail, &["2"], "processes", "Shows the forest of processes."),
         row(A::Tab(3), Detail, &["3"], "cgroup", "Shows limits and counters, and changes them."),
@@ -252,6 +274,8 @@ pub const COMMANDS: &[Command] = {
         row(A::GoContainers, Everywhere, &["g c"], "go to containers", "Goes back to the list of containers."),
         row(A::GoEvents, Everywhere, &["g m"], "go to events", "Shows what happened to all containers."),
         row(A::Undo, Everywhere, &["z"], "undo", "Takes back the last change of a limit, freeze or thaw."),
+        row(A::Redo, Everywhere, &["Z"], "redo", "Does again what undo took back."),
+        row(A::Keep, Everywhere, &["C-s"], "keep", "Writes the limit changed last into the configuration, for the next starts."),
         row(A::Journal, Everywhere, &["J", "g j"], "journal", "Lists what was done, each with the command line that does the same."),
         row(A::Copy, Everywhere, &["y"], "copy", "Copies the name, process or value under the cursor to the clipboard."),
         row(A::Hold, Everywhere, &["P"], "hold", "Stops refreshing so that the screen stands still, or goes on."),

@@ -45,12 +45,15 @@ pub struct Identity {
 }
 
 /// How siblings are ordered in a forest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Order {
-    /// The oldest pid first.
+    /// The lowest pid first.
+    #[default]
     Pid,
     /// The busiest first, equals by pid.
     Cpu,
+    /// The one that holds most memory first, equals by pid.
+    Memory,
 }
 
 /// Puts `processes` in depth-first order and fills in where each hangs. A process whose parent is
@@ -62,6 +65,9 @@ pub fn forest(mut processes: Vec<Process>, order: Order) -> Vec<Process> {
             let cpu = |it: &Process| it.cpu_percent.unwrap_or(0.0);
             cpu(b).total_cmp(&cpu(a)).then(a.pid.cmp(&b.pid))
         }),
+        Order::Memory => {
+            processes.sort_by(|a, b| b.rss_bytes.cmp(&a.rss_bytes).then(a.pid.cmp(&b.pid)));
+        }
     }
     let indexes: HashMap<i32, usize> =
         processes.iter().enumerate().map(|(index, it)| (it.pid, index)).collect();

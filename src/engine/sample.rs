@@ -50,6 +50,8 @@ pub struct Focus {
     pub files: bool,
     /// Every container gets all counters, since the rows are sorted by one of them.
     pub all: bool,
+    /// How the processes of one parent are ordered.
+    pub order: Order,
 }
 
 /// Takes snapshots of one lxcpath. Remembers the sample before, for the rates.
@@ -225,7 +227,7 @@ impl Sampler {
         if let Some(path) = run.and_then(|it| it.cgroup.as_ref()) {
             let cgroup = Cgroup::open(&self.hierarchies, path);
             let processes = self.processes.read(&cgroup.pids());
-            detail.processes = process::forest(processes, Order::Pid);
+            detail.processes = process::forest(processes, focus.order);
             if focus.files {
                 detail.files = cgroup.files();
             }

@@ -8,7 +8,7 @@ mod replace;
 
 use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 pub use lock::Lock;
@@ -22,6 +22,8 @@ const SYSTEM_CONFIG: &str = "/etc/lxc/lxc.conf";
 const SYSTEM_LXCPATH: &str = "/var/lib/lxc";
 /// Only its owner may enter the runtime directory.
 const PRIVATE: u32 = 0o700;
+/// The bits of a mode that say who may what.
+const PERMISSIONS: u32 = 0o777;
 
 /// Why a file of the store could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +106,22 @@ impl Store {
     /// Takes the container for one command; dropped, it is free again. Does not wait.
     pub fn lock(&self, name: &Name) -> Result<Lock, StoreError> {
         lock::take(&self.lxcpath, name)
+    }
+
+    /// Reads the container's configuration.
+    pub fn read_config(&self, name: &Name) -> Result<String, StoreError> {
+        let path = self.config_path(name);
+        std::fs::read_to_string(&path).map_err(|source| StoreError::Read { path, source })
+    }
+
+    /// Puts `text` in place of the container's configuration in one step; its mode stays.
+    pub fn replace_config(&self, name: &Name, text: &str) -> Result<(), StoreError> {
+        let path = self.config_path(name);
+        let mode = match std::fs::metadata(&path) {
+            Ok(meta) => meta.permissions().mode() & PERMISSIONS,
+            Err(source) => return Err(StoreError::Read { path, source }),
+        };
+        self.write_atomic(&path, text.as_bytes(), mode)
     }
 
     #[expect(

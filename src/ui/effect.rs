@@ -7,8 +7,8 @@ use crossterm::event::KeyEvent;
 use super::model::create::command_line;
 use crate::engine::command_socket::{Client, ConsoleLog};
 use crate::engine::create::Create;
-use crate::engine::limits::Change;
-use crate::engine::process::Process;
+use crate::engine::limits::{Change, Kept};
+use crate::engine::process::{Order, Process};
 use crate::engine::start::Start;
 use crate::engine::stop::Stop;
 use crate::engine::{Engine, Error, Name};
@@ -59,6 +59,7 @@ pub struct Look {
     pub detail: Option<Name>,
     pub files: bool,
     pub all: bool,
+    pub order: Order,
 }
 
 /// What can be done to one container.
@@ -71,9 +72,23 @@ pub enum Act {
     Freeze,
     Thaw,
     Destroy,
-    Set { file: String, value: String },
-    Signal { process: Process, signal: i32 },
-    Create { create: Create, start: bool },
+    Set {
+        file: String,
+        value: String,
+    },
+    /// Writes a limit into the configuration; without a value takes it out.
+    Keep {
+        file: String,
+        value: Option<String>,
+    },
+    Signal {
+        process: Process,
+        signal: i32,
+    },
+    Create {
+        create: Create,
+        start: bool,
+    },
 }
 
 /// What an act left behind.
@@ -81,6 +96,7 @@ pub enum Act {
 pub enum Outcome {
     Done,
     Changed(Change),
+    Kept(Kept),
 }
 
 impl Act {
@@ -95,6 +111,7 @@ impl Act {
             Self::Thaw => "thaw",
             Self::Destroy => "destroy",
             Self::Set { .. } => "set",
+            Self::Keep { .. } => "keep",
             Self::Signal { .. } => "signal",
             Self::Create { .. } => "create",
         }
@@ -113,6 +130,12 @@ impl Act {
             Self::Thaw => format!("wharf unfreeze {name}"),
             Self::Destroy => format!("wharf destroy {name}"),
             Self::Set { file, value } => format!("wharf cgroup {name} {file} '{value}'"),
+            Self::Keep { file, value: Some(value) } => {
+                format!("wharf cgroup {name} {file} '{value}' --keep")
+            }
+            Self::Keep { file, value: None } => {
+                format!("take {file} out of the configuration of {name}")
+            }
             Self::Signal { process, signal } => format!("kill -{signal} {}", process.pid),
             Self::Create { create, start: true } => {
                 format!("{} && wharf start {name}", command_line(name.as_str(), create))
@@ -138,6 +161,9 @@ pub fn run(engine: &Engine, name: &Name, act: &Act) -> Result<Outcome, Error> {
         Act::Destroy => engine.destroy(name)?,
         Act::Set { file, value } => {
             return engine.cgroup_set(name, file, value).map(Outcome::Changed);
+        }
+        Act::Keep { file, value } => {
+            return engine.cgroup_keep(name, file, value.as_deref()).map(Outcome::Kept);
         }
         Act::Signal { process, signal } => engine.signal(name, process, *signal)?,
         Act::Create { create, start } => {

@@ -4,6 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::command::action::{COMMANDS, Command};
 use crate::command::{Action, Scope};
+use crate::widgets::look::Glyphs;
 
 /// What the keys typed so far mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,15 +70,11 @@ pub fn name(key: KeyEvent) -> Option<String> {
     })
 }
 
-/// Returns `key` as the footer shows it: arrows and Enter as signs.
-pub fn sign(key: &'static str) -> &'static str {
-    match key {
-        "Enter" => "↵",
-        "Up" => "↑",
-        "Down" => "↓",
-        "Left" => "←",
-        "Right" => "→",
-        other => other,
+/// Returns `key` as the footer shows it: Enter as a sign.
+pub const fn sign(key: &'static str, glyphs: &Glyphs) -> &'static str {
+    match key.as_bytes() {
+        b"Enter" => glyphs.enter,
+        _ => key,
     }
 }
 

@@ -10,13 +10,21 @@ use crate::engine::Name;
 use crate::engine::event::Event;
 use crate::engine::snapshot::Snapshot;
 
+/// Why an act failed, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What failed, on what and why.
+    pub whole: String,
+    /// Why alone, where it is plain what failed.
+    pub reason: String,
+}
+
 /// An act that ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Done {
     pub name: Name,
     pub act: Act,
-    /// The error is the whole chain in words.
-    pub outcome: Result<Outcome, String>,
+    pub outcome: Result<Outcome, Failure>,
     pub took: Duration,
 }
 

@@ -22,6 +22,7 @@ use super::layout;
 use crate::command::{Action, Scope};
 use crate::engine::Name;
 use crate::engine::event::Event;
+use crate::engine::process::Order;
 use crate::engine::snapshot::{Container, Snapshot};
 use crate::engine::state::State;
 
@@ -53,7 +54,11 @@ pub struct Model {
     /// Newest last.
     pub events: VecDeque<Event>,
     pub journal: Vec<Entry>,
+    /// What takes back what was done, newest last, and what does it again.
     pub undo: Vec<(Name, Act)>,
+    pub redo: Vec<(Name, Act)>,
+    /// The limit changed last: container, file and value.
+    pub changed: Option<(Name, String, String)>,
     pub notice: Option<Notice>,
     pub pane: Option<PaneScreen>,
     /// The log last read, and whose it is.
@@ -62,6 +67,8 @@ pub struct Model {
     pub mouse: bool,
     /// What the sampler was last told to look at.
     pub look: Look,
+    /// How processes are ordered, wherever they are shown.
+    pub order: Order,
 }
 
 /// Work under way on one container.
@@ -69,8 +76,18 @@ pub struct Model {
 pub struct Job {
     pub act: Act,
     pub since: SystemTime,
+    pub way: Way,
+}
+
+/// Why an act is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// The operator asked for it.
+    Anew,
     /// It takes another act back.
-    pub undoing: bool,
+    Back,
+    /// It does again what was taken back.
+    Again,
 }
 
 /// One line of what was done.
@@ -135,12 +152,15 @@ impl Model {
             events: VecDeque::new(),
             journal: Vec::new(),
             undo: Vec::new(),
+            redo: Vec::new(),
+            changed: None,
             notice: None,
             pane: None,
             log: None,
             held: false,
             mouse: false,
             look: Look::default(),
+            order: Order::default(),
         }
     }
 
@@ -196,7 +216,7 @@ impl Model {
 
     /// Returns the scopes in which a key is looked up, the innermost first.
     pub fn scopes(&self) -> Vec<Scope> {
-        let mut scopes = Vec::with_capacity(4);
+        let mut scopes = Vec::with_capacity(5);
         match &self.detail {
             None => scopes.push(Scope::List),
             Some(detail) => {
@@ -204,6 +224,7 @@ impl Model {
                     Tab::Processes => scopes.push(Scope::Processes),
                     Tab::Cgroup => scopes.push(Scope::Cgroup),
                     Tab::Log | Tab::Events | Tab::Config | Tab::Network | Tab::Mounts => {
+                        scopes.extend(detail.search.as_ref().map(|_| Scope::Found));
                         scopes.push(Scope::Text);
                     }
                     Tab::Overview | Tab::Console => (),
@@ -234,8 +255,14 @@ impl Model {
         if needs_container && self.current().is_none() {
             return Some("there is no container here; n makes one".to_owned());
         }
-        if action == Action::Undo && self.undo.is_empty() {
-            return Some("nothing to undo".to_owned());
+        for (needs, there_is_none, words) in [
+            (Action::Undo, self.undo.is_empty(), "nothing to undo"),
+            (Action::Redo, self.redo.is_empty(), "nothing was taken back"),
+            (Action::Keep, self.changed.is_none(), "no limit was changed yet"),
+        ] {
+            if action == needs && there_is_none {
+                return Some(words.to_owned());
+            }
         }
         let targets = self.targets();
         let mut reasons = targets.iter().map(|it| super::allowed::reason(it, action));
@@ -268,6 +295,6 @@ impl Model {
             visible.push(name.clone());
         }
         let files = self.detail.as_ref().is_some_and(DetailScreen::needs_files);
-        Look { visible, detail, files, all: self.list.needs_all() }
+        Look { visible, detail, files, all: self.list.needs_all(), order: self.order }
     }
 }

@@ -91,9 +91,11 @@ impl Wanted {
                 true
             }
             Order::Look(look) => {
-                let news = look.files != self.focus.files || look.detail != self.focus.detail;
-                let Look { visible, detail, files, all } = look;
-                self.focus = Focus { visible, detail, files, all };
+                let news = look.files != self.focus.files
+                    || look.detail != self.focus.detail
+                    || look.order != self.focus.order;
+                let Look { visible, detail, files, all, order } = look;
+                self.focus = Focus { visible, detail, files, all, order };
                 news
             }
         }

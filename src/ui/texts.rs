@@ -1,7 +1,7 @@
 //! What the panes of an open container list, as rows and lines. Formats, never paints.
 
 use crate::engine::event::{Event, What};
-use crate::engine::snapshot::{CgroupFile, Container};
+use crate::engine::snapshot::{CgroupFile, Container, Interface};
 use crate::ui::model::Model;
 use crate::ui::model::detail::{CgroupRows, DetailScreen, Tab};
 
@@ -92,6 +92,57 @@ pub fn line_count(model: &Model, tab: Tab) -> usize {
         Tab::Mounts => detail.map_or(0, |it| it.mounts.len()),
         Tab::Overview | Tab::Processes | Tab::Cgroup | Tab::Console => 0,
     }
+}
+
+/// Returns the lines of the pane `tab` as they are searched.
+fn lines(model: &Model, tab: Tab) -> Vec<String> {
+    let detail = model.current().and_then(|it| it.detail.as_ref());
+    match tab {
+        Tab::Log => log_lines(model).into_iter().map(plain).collect(),
+        Tab::Events => events_of_current(model).map(event_words).collect(),
+        Tab::Config => detail
+            .and_then(|it| it.config.as_ref())
+            .map_or_else(Vec::new, |it| it.lines().map(str::to_owned).collect()),
+        Tab::Network => detail.map_or_else(Vec::new, |it| {
+            let addresses = |it: &Interface| {
+                let mut lines = it.addresses.clone();
+                lines.resize(lines.len().max(1), String::new());
+                lines.into_iter().map(|address| format!("{} {address}", it.name)).collect()
+            };
+            it.network.iter().flat_map(|it| -> Vec<String> { addresses(it) }).collect()
+        }),
+        Tab::Mounts => detail.map_or_else(Vec::new, |it| it.mounts.clone()),
+        Tab::Overview | Tab::Processes | Tab::Cgroup | Tab::Console => Vec::new(),
+    }
+}
+
+/// Returns the numbers of the lines that the search finds.
+pub fn found(model: &Model) -> Vec<usize> {
+    let Some(detail) = &model.detail else { return Vec::new() };
+    let pattern = detail.search.as_ref().and_then(|it| it.pattern.as_ref());
+    let Some(pattern) = pattern else { return Vec::new() };
+    let lines = lines(model, detail.focus);
+    let hits = lines.iter().enumerate().filter(|(_, it)| pattern.is_match(it));
+    hits.map(|(at, _)| at).collect()
+}
+
+/// Leaves out the colours and cursor moves of a terminal, which are no text.
+pub fn plain(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut rest = line.chars();
+    while let Some(it) = rest.next() {
+        match it {
+            '\u{1b}' => {
+                if rest.next() == Some('[') {
+                    _ = rest.find(char::is_ascii_alphabetic);
+                }
+            }
+            '\r' => (),
+            '\t' => text.push_str("    "),
+            other => text.push(other),
+        }
+    }
+    text
 }
 
 /// Returns the lines of the log of the open container.

@@ -14,6 +14,7 @@ mod list;
 mod overlay;
 mod pane;
 mod sampled;
+mod search;
 #[cfg(test)]
 pub(super) mod tests;
 mod typing;

@@ -1,5 +1,8 @@
 //! Values of cgroup files as an operator writes and reads them. Knows names of files, opens none.
 
+use super::format;
+use crate::engine::snapshot::Counters;
+
 /// Bytes from this on mean "no limit" in the files of cgroup v1.
 const V1_NO_LIMIT: u64 = 1 << 62;
 /// The period of the CPU quota that a percentage is written for, in microseconds.
@@ -98,6 +101,83 @@ pub fn shown(file: &str, value: &str) -> String {
     }
 }
 
+/// Says what happens at once when `file` gets the `kernel`'s value while so much is in use.
+pub fn warning(file: &str, kernel: &str, counters: &Counters) -> Option<String> {
+    let most = kernel.parse::<u64>().ok()?;
+    let below = |used: Option<u64>| used.filter(|used| most < *used);
+    match file {
+        "memory.max" | "memory.limit_in_bytes" => {
+            let used = format::bytes(below(counters.memory_bytes)?);
+            Some(format!("below the {used} in use: reclaims, then kills"))
+        }
+        "memory.high" => {
+            let used = format::bytes(below(counters.memory_bytes)?);
+            Some(format!("below the {used} in use: slows down"))
+        }
+        "pids.max" => {
+            let used = below(counters.pids)?;
+            Some(format!("below the {used} in use: nothing new starts"))
+        }
+        _ => None,
+    }
+}
+
+/// Which way a value is stepped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Up,
+    Down,
+}
+
+/// Returns the next larger or smaller value of `file` that is worth a look, as it can be typed;
+/// none where `typed` is no number.
+pub fn step(file: &str, typed: &str, step: Step) -> Option<String> {
+    let typed = typed.trim();
+    if let Some(percent) = typed.strip_suffix('%') {
+        let percent = moved(percent.trim().parse().ok()?, PERCENT_STEP, step);
+        return Some(format!("{}%", percent.max(PERCENT_STEP)));
+    }
+    match kind(file) {
+        Kind::Bytes { .. } => {
+            let now = bytes(typed, None).ok()?;
+            let eighth = (now.max(1).ilog2()).saturating_sub(3);
+            Some(short_bytes(moved(now, 1 << eighth.max(PAGE_BITS), step)))
+        }
+        Kind::Weight { least, most } => {
+            let now: u64 = typed.parse().ok()?;
+            Some(moved(now, tenth(now), step).clamp(least, most).to_string())
+        }
+        Kind::Quota => {
+            let (quota, period) = typed.split_once(' ')?;
+            let quota = moved(quota.parse().ok()?, PERIOD_US / 20, step);
+            Some(format!("{} {period}", quota.max(PERIOD_US / 100)))
+        }
+        Kind::QuotaUs => {
+            let quota = moved(typed.parse().ok()?, PERIOD_US / 20, step);
+            Some(quota.max(PERIOD_US / 100).to_string())
+        }
+        Kind::Count | Kind::Other => {
+            let now: u64 = typed.parse().ok()?;
+            Some(moved(now, tenth(now), step).to_string())
+        }
+    }
+}
+
+/// The least step of a size is a page, that of a quota 5 percent.
+const PAGE_BITS: u32 = 12;
+const PERCENT_STEP: u64 = 5;
+
+const fn moved(value: u64, by: u64, step: Step) -> u64 {
+    match step {
+        Step::Up => value.saturating_add(by),
+        Step::Down => value.saturating_sub(by),
+    }
+}
+
+fn tenth(value: u64) -> u64 {
+    (value / 10).max(1)
+}
+
 /// Writes bytes with the largest unit that loses nothing.
 fn short_bytes(bytes: u64) -> String {
     for (shift, unit) in [(40, 'T'), (30, 'G'), (20, 'M'), (10, 'K')] {
@@ -167,6 +247,30 @@ mod tests {
         assert_eq!(parse("cpu.cfs_quota_us", "200%", None), Ok("200000".to_owned()));
         assert!(parse("cpu.max", "0%", None).is_err());
         assert!(parse("cpu.weight", "0", None).is_err());
+    }
+
+    #[test]
+    fn steps_go_up_and_down_in_the_unit_of_the_file() {
+        let up = |file, typed| step(file, typed, Step::Up).unwrap();
+        let down = |file, typed| step(file, typed, Step::Down).unwrap();
+        assert_eq!(up("memory.max", "512M"), "576M");
+        assert_eq!(down("memory.max", "64M"), "56M");
+        assert_eq!(up("cpu.max", "50000 100000"), "55000 100000");
+        assert_eq!(down("cpu.max", "5%"), "5%");
+        assert_eq!(up("cpu.weight", "100"), "110");
+        assert_eq!(up("pids.max", "4"), "5");
+        assert_eq!(step("memory.max", "max", Step::Up), None);
+    }
+
+    #[test]
+    fn a_limit_below_what_is_used_is_warned_of() {
+        let counters =
+            Counters { memory_bytes: Some(100 << 20), pids: Some(24), ..Counters::default() };
+        let said = warning("memory.max", "1048576", &counters).unwrap();
+        assert!(said.contains("below the 100M in use"), "{said}");
+        assert_eq!(warning("memory.max", "209715200", &counters), None);
+        assert_eq!(warning("memory.max", "max", &counters), None);
+        assert!(warning("pids.max", "8", &counters).is_some());
     }
 
     #[test]

@@ -24,6 +24,9 @@ use super::model::Model;
 use crate::widgets::look::Look;
 use crate::widgets::pen::clear;
 
+/// Signs in texts, and what stands for each in ASCII.
+const SIGNS: [(&str, &str); 3] = [("→", ">"), ("←", "<"), ("…", "~")];
+
 /// What is painted with, and what besides the model is painted.
 #[derive(Clone, Copy)]
 pub struct Paint<'a> {
@@ -58,4 +61,17 @@ pub fn view(model: &Model, paint: Paint<'_>, buf: &mut Buffer) {
     status::render(model, look, shell.notice, buf);
     footer::render(model, look, shell.footer, buf);
     overlay::render(model, look, buf);
+    if look.glyphs.ascii {
+        spell_signs(buf);
+    }
+}
+
+/// Replaces the signs that texts have, where only ASCII can be shown.
+fn spell_signs(buf: &mut Buffer) {
+    for cell in &mut buf.content {
+        let sign = SIGNS.iter().find(|(sign, _)| *sign == cell.symbol());
+        if let Some((_, ascii)) = sign {
+            cell.set_symbol(ascii);
+        }
+    }
 }

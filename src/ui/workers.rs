@@ -11,7 +11,7 @@ use crossterm::event::{self, Event, MouseButton, MouseEventKind};
 use regex::Regex;
 
 use super::effect::{self, Act, Effect};
-use super::message::{Done, Message};
+use super::message::{Done, Failure, Message};
 use super::model::KEPT;
 use super::pane::Pane;
 use super::sampling::{Order, Sampling};
@@ -91,13 +91,16 @@ impl Workers {
         let begun = Instant::now();
         let told = (name.clone(), act.clone());
         let work = move || {
-            let outcome = effect::run(&engine, &name, &act).map_err(|it| format!("{it:#}"));
+            let outcome = effect::run(&engine, &name, &act)
+                .map_err(|it| Failure { whole: format!("{it:#}"), reason: it.reason() });
             // The screen may be gone before its last act ends.
             _ = sender.send(Message::Done(Done { name, act, outcome, took: begun.elapsed() }));
         };
         if let Err(error) = thread::Builder::new().name("act".to_owned()).spawn(work) {
             let (name, act) = told;
-            let outcome = Err(format!("cannot {} `{name}`: no thread: {error}", act.verb()));
+            let reason = format!("no thread: {error}");
+            let whole = format!("cannot {} `{name}`: {reason}", act.verb());
+            let outcome = Err(Failure { whole, reason });
             _ = self.sender.send(Message::Done(Done { name, act, outcome, took: begun.elapsed() }));
         }
     }

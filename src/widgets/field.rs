@@ -13,6 +13,8 @@ const MAX_BYTES: usize = 4096;
 pub struct Input {
     before: String,
     after: String,
+    /// The text is an offer: what is typed replaces it, what moves the caret accepts it.
+    offered: bool,
 }
 
 impl Input {
@@ -21,6 +23,11 @@ impl Input {
         let mut input = Self::default();
         input.insert(text);
         input
+    }
+
+    /// Starts with `text` as an offer.
+    pub fn offer(text: &str) -> Self {
+        Self { offered: !text.is_empty(), ..Self::new(text) }
     }
 
     /// Returns the whole text.
@@ -33,12 +40,20 @@ impl Input {
         (&self.before, &self.after)
     }
 
+    /// Tells whether the text is still the one that was offered.
+    pub const fn is_offer(&self) -> bool {
+        self.offered
+    }
+
     pub const fn is_empty(&self) -> bool {
         self.before.is_empty() && self.after.is_empty()
     }
 
     /// Types or pastes `text` at the caret. Control characters are left out.
     pub fn insert(&mut self, text: &str) {
+        if std::mem::take(&mut self.offered) {
+            self.clear();
+        }
         for it in text.chars().filter(|it| !it.is_control()) {
             if self.before.len() + self.after.len() + it.len_utf8() > MAX_BYTES {
                 return;
@@ -54,29 +69,34 @@ impl Input {
     }
 
     pub fn clear(&mut self) {
+        self.offered = false;
         self.before.clear();
         self.after.clear();
     }
 
     /// Removes the character before the caret; tells whether there was one.
     pub fn backspace(&mut self) -> bool {
+        self.offered = false;
         self.before.pop().is_some()
     }
 
     /// Removes the character after the caret.
     pub fn delete(&mut self) {
+        self.offered = false;
         if let Some(first) = self.after.chars().next() {
             self.after.drain(..first.len_utf8());
         }
     }
 
     pub fn left(&mut self) {
+        self.offered = false;
         if let Some(last) = self.before.pop() {
             self.after.insert(0, last);
         }
     }
 
     pub fn right(&mut self) {
+        self.offered = false;
         if let Some(first) = self.after.chars().next() {
             self.after.drain(..first.len_utf8());
             self.before.push(first);
@@ -84,17 +104,20 @@ impl Input {
     }
 
     pub fn home(&mut self) {
+        self.offered = false;
         self.after.insert_str(0, &self.before);
         self.before.clear();
     }
 
     pub fn end(&mut self) {
+        self.offered = false;
         self.before.push_str(&self.after);
         self.after.clear();
     }
 
     /// Removes the word before the caret and the blanks after it.
     pub fn delete_word(&mut self) {
+        self.offered = false;
         let trimmed = self.before.trim_end();
         let keep = trimmed.rfind(char::is_whitespace).map_or(0, |at| at + 1);
         self.before.truncate(keep);
@@ -102,11 +125,13 @@ impl Input {
 
     /// Removes everything before the caret.
     pub fn delete_to_start(&mut self) {
+        self.offered = false;
         self.before.clear();
     }
 
     /// Removes everything after the caret.
     pub fn delete_to_end(&mut self) {
+        self.offered = false;
         self.after.clear();
     }
 }
@@ -136,7 +161,8 @@ impl Field<'_> {
             }
             return;
         }
-        pen.put(tail(before, room.saturating_sub(1)), self.style);
+        let offer = if self.input.is_offer() { Modifier::REVERSED } else { Modifier::empty() };
+        pen.put(tail(before, room.saturating_sub(1)), self.style.add_modifier(offer));
         let mut rest = after.chars();
         let caret = rest.next();
         let under = caret.map_or_else(|| " ".to_owned(), String::from);
@@ -179,6 +205,21 @@ mod tests {
         assert!(!input.backspace());
         input.end();
         assert_eq!(input.text(), "b漢");
+    }
+
+    #[test]
+    fn typing_replaces_an_offer_and_moving_accepts_it() {
+        let mut input = Input::offer("64M");
+        input.insert("1");
+        input.insert("G");
+        assert_eq!(input.text(), "1G");
+        let mut input = Input::offer("64M");
+        input.left();
+        input.insert("0");
+        assert_eq!(input.text(), "640M");
+        let mut input = Input::offer("64M");
+        input.backspace();
+        assert_eq!(input.text(), "64");
     }
 
     #[test]

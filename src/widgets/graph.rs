@@ -43,7 +43,7 @@ impl Graph<'_> {
 
     /// Draws one row of cells, the row `level` counted from the bottom of `rows`.
     fn row(&self, cells: &mut [Cell], level: usize, rows: usize) {
-        let per_cell = if self.look.glyphs.braille { 2 } else { 1 };
+        let per_cell = if self.look.glyphs.ascii { 1 } else { 2 };
         let mut newest = self.values.iter().rev();
         for cell in cells.iter_mut().rev() {
             let right = newest.next().copied().flatten();
@@ -59,10 +59,10 @@ impl Graph<'_> {
 
     fn symbol(&self, left: usize, right: usize) -> char {
         let dots = |table: &[u32; DOTS + 1], at: usize| table.get(at).copied().unwrap_or(0);
-        if self.look.glyphs.braille {
-            char::from_u32(BRAILLE + dots(&LEFT, left) + dots(&RIGHT, right)).unwrap_or(' ')
-        } else {
+        if self.look.glyphs.ascii {
             ASCII.get(right).copied().unwrap_or(' ')
+        } else {
+            char::from_u32(BRAILLE + dots(&LEFT, left) + dots(&RIGHT, right)).unwrap_or(' ')
         }
     }
 }

@@ -101,8 +101,9 @@ pub struct Glyphs {
     pub separator: &'static str,
     /// Bars by eighths of a cell, thinnest first; the last is a full cell.
     pub eighths: [&'static str; 8],
-    /// Dots of braille, two values and four heights to a cell.
-    pub braille: bool,
+    /// Nothing but ASCII is drawn: no braille either, which has two values and four heights to a
+    /// cell.
+    pub ascii: bool,
 }
 
 impl Glyphs {
@@ -143,7 +144,7 @@ impl Glyphs {
         caret: "▏",
         separator: "│",
         eighths: ["▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"],
-        braille: true,
+        ascii: false,
     };
 
     /// For terminals that show ASCII alone.
@@ -183,7 +184,7 @@ impl Glyphs {
         caret: "_",
         separator: "|",
         eighths: [".", ".", "-", "-", "=", "=", "#", "#"],
-        braille: false,
+        ascii: true,
     };
 }
 

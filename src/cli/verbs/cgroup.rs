@@ -16,23 +16,27 @@ pub(super) const CGROUP: Entry = Entry {
     arguments: |command| {
         command
             .arg(args::json())
+            .arg(args::flag("keep", None, "Write the value into the configuration, too"))
             .arg(args::name())
             .arg(args::operands("NAME FILE [VALUE]", "The container, the file, and its new value"))
     },
     run: cgroup,
     notes: "\
 Any file of any controller of the container, by its name: memory.max, cpu.shares, pids.max ….
-Without VALUE it is read. A change lasts until the container stops; to keep it, set
-lxc.cgroup2.FILE (or lxc.cgroup.FILE) in the configuration.
+Without VALUE it is read. A change lasts until the container stops; with --keep it is also
+written into the configuration, as lxc.cgroup2.FILE (or lxc.cgroup.FILE).
 
 Examples:
   wharf cgroup web memory.max
-  wharf cgroup web memory.max 768M",
+  wharf cgroup web memory.max 768M --keep",
 };
 
 fn cgroup(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let (name, rest) = named(matches)?;
     match rest.as_slice() {
+        [_] if matches.get_flag("keep") => {
+            return Err(Usage("--keep needs a VALUE to keep".into()).into());
+        }
         [file] => {
             let value = session.engine.cgroup_get(&name, file)?;
             if matches.get_flag(args::JSON) {
@@ -45,6 +49,9 @@ fn cgroup(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Exi
         }
         [file, value] => {
             let change = session.engine.cgroup_set(&name, file, value)?;
+            if matches.get_flag("keep") {
+                session.engine.cgroup_keep(&name, file, Some(value))?;
+            }
             if matches.get_flag(args::JSON) {
                 session.json(&serde_json::to_value(&change)?)?;
             }

@@ -37,6 +37,14 @@ impl Cgroup {
         Ok(Change { file: file.to_owned(), old, new })
     }
 
+    /// Tells which version of cgroups has `file`.
+    pub fn version_of(&self, file: &str) -> Result<Version, CgroupError> {
+        check_name(file)?;
+        let dir = self.dir_of(file).ok_or_else(|| self.no_file(file))?;
+        let group = self.groups.iter().find(|it| it.dir == dir);
+        group.map(|it| it.hierarchy.version).ok_or_else(|| self.no_file(file))
+    }
+
     /// Lists every file of the group in every hierarchy, with its value.
     pub fn files(&self) -> Vec<CgroupFile> {
         let mut files: Vec<_> = self.groups.iter().flat_map(files_of).collect();

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use regex::Regex;
+
 use crate::engine::Name;
 use crate::engine::process::Process;
 use crate::widgets::field::Input;
@@ -67,6 +69,22 @@ pub struct DetailScreen {
     pub scroll: usize,
     /// The log stays at its end.
     pub follow: bool,
+    /// What is looked for in the texts.
+    pub search: Option<Search>,
+    /// The marked containers that a limit is changed for; none: only this one.
+    pub together: Vec<Name>,
+}
+
+/// A search in the lines of a text.
+#[derive(Debug, Default)]
+pub struct Search {
+    pub line: Input,
+    /// The keys go to the line.
+    pub typing: bool,
+    /// What the line says, once it makes sense. Small letters find large ones, too.
+    pub pattern: Option<Regex>,
+    /// The line of the text that was found last.
+    pub at: Option<usize>,
 }
 
 /// Identifies a process for as long as the machine runs.
@@ -106,6 +124,8 @@ impl DetailScreen {
             cgroup: CgroupRows::default(),
             scroll: 0,
             follow: true,
+            search: None,
+            together: Vec::new(),
         }
     }
 
@@ -114,6 +134,7 @@ impl DetailScreen {
         self.tab = tab;
         self.scroll = 0;
         self.follow = true;
+        self.search = None;
         if tab != Tab::Overview {
             self.focus = tab;
         } else if !Tab::PANES.contains(&self.focus) {

@@ -5,9 +5,9 @@ use crate::engine::Name;
 use crate::engine::snapshot::Container;
 use crate::engine::state::State;
 use crate::ui::effect::{Act, Effect, Outcome};
-use crate::ui::message::Done;
+use crate::ui::message::{Done, Failure};
 use crate::ui::model::overlay::Overlay;
-use crate::ui::model::{Entry, Job, KEPT, Model, Tone};
+use crate::ui::model::{Entry, Job, KEPT, Model, Tone, Way};
 use crate::ui::{allowed, value};
 use crate::widgets::field::Input;
 
@@ -16,8 +16,11 @@ const MANY: usize = 4;
 
 /// Begins `action` on the marked containers or the current one, after the question it calls for.
 pub(super) fn begin(model: &mut Model, action: Action) -> Vec<Effect> {
-    if action == Action::Undo {
-        return undo(model);
+    match action {
+        Action::Undo => return take_back(model, Way::Back),
+        Action::Redo => return take_back(model, Way::Again),
+        Action::Keep => return keep(model),
+        _ => (),
     }
     let acts: Vec<(Name, Act)> = model
         .targets()
@@ -49,7 +52,7 @@ pub(super) fn begin(model: &mut Model, action: Action) -> Vec<Effect> {
 /// Begins each of `acts`.
 pub(super) fn run_all(model: &mut Model, acts: Vec<(Name, Act)>) -> Vec<Effect> {
     let begun: Vec<Effect> =
-        acts.into_iter().filter_map(|(name, act)| run(model, name, act, false)).collect();
+        acts.into_iter().filter_map(|(name, act)| run(model, name, act, Way::Anew)).collect();
     if begun.len() > 1 {
         model.list.marks.clear();
     }
@@ -57,7 +60,7 @@ pub(super) fn run_all(model: &mut Model, acts: Vec<(Name, Act)>) -> Vec<Effect> 
 }
 
 /// Begins `act`, unless other work on the same container is under way.
-pub(super) fn run(model: &mut Model, name: Name, act: Act, undoing: bool) -> Option<Effect> {
+pub(super) fn run(model: &mut Model, name: Name, act: Act, way: Way) -> Option<Effect> {
     if let Some(job) = model.jobs.get(&name) {
         let harder = matches!((&job.act, &act), (Act::Stop | Act::Restart, Act::Kill));
         if !harder {
@@ -68,7 +71,7 @@ pub(super) fn run(model: &mut Model, name: Name, act: Act, undoing: bool) -> Opt
     }
     let at = model.now;
     model.failures.remove(&name);
-    model.jobs.insert(name.clone(), Job { act: act.clone(), since: at, undoing });
+    model.jobs.insert(name.clone(), Job { act: act.clone(), since: at, way });
     model.journal.push(Entry { at, name: name.clone(), act: act.clone(), outcome: None });
     let excess = model.journal.len().saturating_sub(KEPT);
     model.journal.drain(..excess);
@@ -87,22 +90,28 @@ pub(super) fn done(model: &mut Model, done: Done) -> Vec<Effect> {
             let shown = |it| value::shown(&change.file, it);
             Ok(format!("{}  {} → {}", change.file, shown(&change.old), shown(&change.new)))
         }
+        Ok(Outcome::Kept(kept)) => Ok(match &act {
+            Act::Keep { value: Some(value), .. } => {
+                format!("{} = {value} kept in the configuration", kept.key)
+            }
+            _ => format!("{} taken out of the configuration", kept.key),
+        }),
         Ok(Outcome::Done) => Ok(format!("{} in {} ms", past(&act), took.as_millis())),
-        Err(reason) => Err(reason.clone()),
+        Err(failure) => Err(failure.whole.clone()),
     };
     let unfinished = |it: &&mut Entry| it.name == name && it.act == act && it.outcome.is_none();
     if let Some(entry) = model.journal.iter_mut().rev().find(unfinished) {
         entry.outcome = Some(words.clone());
     }
-    match words {
-        Ok(words) => model.say(Tone::Good, format!("{name}  {words}")),
-        Err(reason) => failed(model, &name, &act, reason),
+    if let Ok(words) = words {
+        model.say(Tone::Good, format!("{name}  {words}"));
     }
-    if let Ok(outcome) = &outcome
-        && !job.is_some_and(|it| it.undoing)
-        && let Some(back) = inverse(&act, outcome)
-    {
-        model.undo.push((name.clone(), back));
+    match &outcome {
+        Ok(outcome) => {
+            let way = job.map_or(Way::Anew, |it| it.way);
+            note_way_back(model, &name, (&act, outcome), way);
+        }
+        Err(failure) => failed(model, &name, &act, failure),
     }
     if outcome.is_ok() && matches!(act, Act::Create { .. }) {
         model.list.cursor = Some(name);
@@ -111,8 +120,26 @@ pub(super) fn done(model: &mut Model, done: Done) -> Vec<Effect> {
     vec![Effect::SampleNow]
 }
 
-fn failed(model: &mut Model, name: &Name, act: &Act, reason: String) {
-    model.say(Tone::Bad, reason.clone());
+/// Notes what takes a finished act back, and a limit that could be kept.
+fn note_way_back(model: &mut Model, name: &Name, (act, outcome): (&Act, &Outcome), way: Way) {
+    if let (Act::Set { file, value }, Outcome::Changed(_)) = (act, outcome) {
+        model.changed = Some((name.clone(), file.clone(), value.clone()));
+    }
+    let Some(back) = inverse(act, outcome) else { return };
+    let back = (name.clone(), back);
+    match way {
+        Way::Back => model.redo.push(back),
+        Way::Again => model.undo.push(back),
+        Way::Anew => {
+            model.undo.push(back);
+            model.redo.clear();
+        }
+    }
+}
+
+fn failed(model: &mut Model, name: &Name, act: &Act, failure: &Failure) {
+    model.say(Tone::Bad, failure.whole.clone());
+    let reason = failure.reason.clone();
     if let Act::Set { file, .. } = act
         && let Some(detail) = model.detail.as_mut().filter(|it| it.name == *name)
     {
@@ -139,13 +166,22 @@ fn act_for(model: &Model, container: &Container, action: Action) -> Option<Act> 
     }
 }
 
-fn undo(model: &mut Model) -> Vec<Effect> {
-    let Some((name, act)) = model.undo.pop() else { return Vec::new() };
-    let effect = run(model, name.clone(), act.clone(), true);
+/// Takes the last act back, or does the one again that was taken back last.
+fn take_back(model: &mut Model, way: Way) -> Vec<Effect> {
+    let stack = if way == Way::Back { &mut model.undo } else { &mut model.redo };
+    let Some((name, act)) = stack.pop() else { return Vec::new() };
+    let effect = run(model, name.clone(), act.clone(), way);
     if effect.is_none() {
-        model.undo.push((name, act));
+        let stack = if way == Way::Back { &mut model.undo } else { &mut model.redo };
+        stack.push((name, act));
     }
     effect.into_iter().collect()
+}
+
+/// Writes the limit changed last into the configuration of its container.
+fn keep(model: &mut Model) -> Vec<Effect> {
+    let Some((name, file, value)) = model.changed.clone() else { return Vec::new() };
+    run(model, name, Act::Keep { file, value: Some(value) }, Way::Anew).into_iter().collect()
 }
 
 /// Returns what takes `act` back, now that it is done.
@@ -155,6 +191,9 @@ fn inverse(act: &Act, outcome: &Outcome) -> Option<Act> {
         (Act::Thaw, _) => Some(Act::Freeze),
         (Act::Set { file, .. }, Outcome::Changed(change)) if change.old != change.new => {
             Some(Act::Set { file: file.clone(), value: change.old.trim().to_owned() })
+        }
+        (Act::Keep { file, .. }, Outcome::Kept(kept)) => {
+            Some(Act::Keep { file: file.clone(), value: kept.old.clone() })
         }
         _ => None,
     }
@@ -170,6 +209,7 @@ const fn past(act: &Act) -> &'static str {
         Act::Thaw => "thawed",
         Act::Destroy => "destroyed",
         Act::Set { .. } => "written",
+        Act::Keep { .. } => "kept",
         Act::Signal { .. } => "signalled",
         Act::Create { start: true, .. } => "created and started",
         Act::Create { start: false, .. } => "created",

@@ -6,6 +6,7 @@ use super::{act, keys, typing};
 use crate::command::Action;
 use crate::ui::effect::{Act, Effect};
 use crate::ui::model::{Model, Tone};
+use crate::ui::value::Step;
 use crate::ui::{texts, value};
 use crate::widgets::field::Input;
 
@@ -45,6 +46,8 @@ pub(super) fn edit_value(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
                 screen.cgroup.refused = None;
             }
         }
+        KeyCode::Up => step(model, Step::Up),
+        KeyCode::Down => step(model, Step::Down),
         _ => {
             if let Some(input) = model.detail.as_mut().and_then(|it| it.cgroup.edit.as_mut()) {
                 typing::edit(input, key);
@@ -52,6 +55,16 @@ pub(super) fn edit_value(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         }
     }
     Vec::new()
+}
+
+/// Puts the next value up or down in place of the one under edit.
+fn step(model: &mut Model, step: Step) {
+    let Some(screen) = &mut model.detail else { return };
+    if let (Some(file), Some(input)) = (&screen.cgroup.cursor, &mut screen.cgroup.edit)
+        && let Some(next) = value::step(file, &input.text(), step)
+    {
+        input.set(&next);
+    }
 }
 
 fn begin(model: &mut Model) {
@@ -64,7 +77,7 @@ fn begin(model: &mut Model) {
         return;
     }
     let name = file.file.clone();
-    let input = Input::new(&value::shown(&name, file.value.as_deref().unwrap_or_default()));
+    let input = Input::offer(&value::shown(&name, file.value.as_deref().unwrap_or_default()));
     if let Some(screen) = &mut model.detail {
         screen.cgroup.cursor = Some(name);
         screen.cgroup.refused = None;
@@ -87,8 +100,12 @@ fn write(model: &mut Model) -> Vec<Effect> {
         Ok(value) => {
             screen.cgroup.edit = None;
             screen.cgroup.refused = None;
-            let name = screen.name.clone();
-            act::run(model, name, Act::Set { file, value }, false).into_iter().collect()
+            let names = match screen.together.as_slice() {
+                [] => vec![screen.name.clone()],
+                together => together.to_vec(),
+            };
+            let set = |name| (name, Act::Set { file: file.clone(), value: value.clone() });
+            act::run_all(model, names.into_iter().map(set).collect())
         }
     }
 }

@@ -5,7 +5,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::{act, typing};
 use crate::ui::effect::{Act, Effect};
 use crate::ui::model::create::{CreateForm, Kind, Row};
-use crate::ui::model::{Model, Tone};
+use crate::ui::model::{Model, Tone, Way};
 
 /// Opens the form, with the draft that was left.
 pub(super) fn open(model: &mut Model) -> Vec<Effect> {
@@ -65,7 +65,7 @@ fn submit(model: &mut Model, start: bool) -> Vec<Effect> {
         Ok((name, create)) => {
             model.creating = false;
             model.draft.name.clear();
-            let effect = act::run(model, name, Act::Create { create, start }, false);
+            let effect = act::run(model, name, Act::Create { create, start }, Way::Anew);
             effect.into_iter().collect()
         }
         Err(fault) => {

@@ -17,7 +17,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             if on_overview && model.size.0 >= layout::MIDDLE {
                 focus(model, Tab::Cgroup);
             } else {
-                return open(model, Tab::Cgroup);
+                return open_limits(model);
             }
         }
         Action::Log => return open(model, Tab::Log),
@@ -48,6 +48,23 @@ pub(super) fn open(model: &mut Model, tab: Tab) -> Vec<Effect> {
     }
     let mut effects = sampled::read_log(model);
     effects.extend(pane::resize(model));
+    effects
+}
+
+/// Opens the limits of the current container; from a list with several marked, theirs together.
+fn open_limits(model: &mut Model) -> Vec<Effect> {
+    let together: Vec<_> = model.list.marks.iter().cloned().collect();
+    if model.detail.is_some() || together.len() < 2 {
+        return open(model, Tab::Cgroup);
+    }
+    if model.list.cursor.as_ref().is_none_or(|it| !together.contains(it)) {
+        model.list.cursor = together.first().cloned();
+        model.settle();
+    }
+    let effects = open(model, Tab::Cgroup);
+    if let Some(detail) = &mut model.detail {
+        detail.together = together;
+    }
     effects
 }
 
@@ -146,6 +163,8 @@ fn neighbour(model: &mut Model, action: Action) -> Vec<Effect> {
         detail.cgroup.edit = None;
         detail.cgroup.refused = None;
         detail.scroll = 0;
+        detail.search = None;
+        detail.together.clear();
     }
     sampled::read_log(model)
 }

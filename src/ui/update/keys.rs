@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 
-use super::{act, cgroup, create, detail, list, overlay, pane};
+use super::{act, cgroup, create, detail, list, overlay, pane, search};
 use crate::command::Action;
 use crate::ui::effect::Effect;
 use crate::ui::keymap::{self, Found};
@@ -28,6 +28,10 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     if model.detail.as_ref().is_some_and(|it| it.cgroup.edit.is_some()) {
         return cgroup::edit_value(model, key);
     }
+    if search::is_typing(model) {
+        search::edit(model, key);
+        return Vec::new();
+    }
     look_up(model, key)
 }
 
@@ -46,6 +50,8 @@ pub(super) fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
         list::refilter(model);
     } else if let Some(line) = model.detail.as_mut().and_then(|it| it.cgroup.edit.as_mut()) {
         line.insert(text);
+    } else if search::is_typing(model) {
+        search::paste(model, text);
     }
     Vec::new()
 }
@@ -95,7 +101,9 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         | Action::Freeze
         | Action::Restart
         | Action::Destroy
-        | Action::Undo => act::begin(model, action),
+        | Action::Undo
+        | Action::Redo
+        | Action::Keep => act::begin(model, action),
         Action::Console => pane::open_console(model),
         Action::Palette
         | Action::Help
@@ -120,6 +128,10 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         | Action::NextContainer
         | Action::PreviousContainer => detail::act(model, action),
         Action::Fold | Action::Unfold | Action::Follow => detail::inside(model, action),
+        Action::NextFound | Action::PreviousFound => {
+            search::go(model, action);
+            Vec::new()
+        }
         Action::Edit | Action::AllFiles => cgroup::act(model, action),
         _ => {
             if model.detail.is_some() {
@@ -137,6 +149,14 @@ fn run_here(model: &mut Model, action: Action) -> Option<Vec<Effect>> {
     let effects = match action {
         Action::New => create::open(model),
         Action::Copy => copy(model),
+        Action::SortProcesses(order) => {
+            model.order = order;
+            Vec::new()
+        }
+        Action::Search => {
+            search::open(model);
+            Vec::new()
+        }
         Action::Hold => {
             model.held = !model.held;
             vec![Effect::Hold(model.held)]
@@ -180,7 +200,9 @@ fn name_of(action: Action) -> &'static str {
 /// Goes back one level: notice, marks, filter, zoom, the open container. Never leaves wharf.
 fn back(model: &mut Model) -> Vec<Effect> {
     if let Some(detail) = &mut model.detail {
-        if detail.zoom {
+        if detail.search.is_some() {
+            detail.search = None;
+        } else if detail.zoom {
             detail.zoom = false;
         } else if detail.tab != crate::ui::model::detail::Tab::Overview {
             detail.go(crate::ui::model::detail::Tab::Overview);

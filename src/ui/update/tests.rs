@@ -1,5 +1,8 @@
 //! The model changes as an operator expects.
 
+mod limits;
+mod search;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -15,7 +18,7 @@ use crate::engine::snapshot::{
 };
 use crate::engine::state::State;
 use crate::ui::effect::{Act, Effect, Outcome};
-use crate::ui::message::{Done, Message};
+use crate::ui::message::{Done, Failure, Message};
 use crate::ui::model::Model;
 
 pub(in crate::ui) const START: Duration = Duration::from_secs(1_790_000_000);
@@ -107,6 +110,7 @@ pub(in crate::ui) fn press(model: &mut Model, keys: &str) -> Vec<Effect> {
     let key = |it: &str| match it {
         "Enter" => KeyCode::Enter,
         "Esc" => KeyCode::Esc,
+        "Up" => KeyCode::Up,
         "Down" => KeyCode::Down,
         "Spc" => KeyCode::Char(' '),
         one => KeyCode::Char(one.chars().next().unwrap()),
@@ -127,6 +131,8 @@ fn act(of: &str, act: Act) -> Vec<Effect> {
 }
 
 fn done(of: &str, act: Act, outcome: Result<Outcome, String>) -> Message {
+    let outcome =
+        outcome.map_err(|reason| Failure { whole: format!("cannot do it: {reason}"), reason });
     Message::Done(Done { name: name(of), act, outcome, took: Duration::from_millis(84) })
 }
 

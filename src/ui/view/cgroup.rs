@@ -7,6 +7,7 @@ use ratatui::style::{Modifier, Style};
 use super::words;
 use crate::engine::shown::shown;
 use crate::engine::snapshot::{CgroupFile, Container, Limit};
+use crate::ui::effect::Act;
 use crate::ui::model::Model;
 use crate::ui::model::detail::{DetailScreen, Tab};
 use crate::ui::{format, texts, value};
@@ -16,11 +17,14 @@ use crate::widgets::gauge::gauge;
 use crate::widgets::look::Look;
 use crate::widgets::pen::Pen;
 use crate::widgets::table::scroll;
+use crate::widgets::text::wrap;
 
 /// Cells for the name of a file.
-const NAMES: usize = 28;
+const NAMES: usize = 32;
 /// Widest value of a limit, so that what is used of it stands near.
 const VALUES: usize = 24;
+/// How far a note stands in from the name of its file.
+const INDENT: usize = 4;
 /// Cells of the bar.
 const BAR: usize = 8;
 /// Cells for the use of a limit: the figure, the bar, the percentage.
@@ -30,8 +34,8 @@ const USE: usize = 22;
 enum Row<'a> {
     Head(&'a str, u8),
     File(&'a CgroupFile),
-    /// What goes with the file above: a complaint, or what may be typed.
-    Note(String, Style),
+    /// What goes with the file above: a complaint, or what comes of the value under edit.
+    Note(Vec<(String, Style)>),
 }
 
 /// Paints the pane.
@@ -42,7 +46,12 @@ pub(super) fn pane(model: &Model, look: &Look, (area, buf): (Rect, &mut Buffer))
     let count = container.detail.as_ref().map_or(0, |it| it.files.len());
     let all = if screen.cgroup.all { " fewer".to_owned() } else { format!(" all {count} files") };
     let focused = screen.focus == Tab::Cgroup;
-    let left = [("Cgroup", look.accent)];
+    let together: Vec<&str> = screen.together.iter().map(crate::engine::Name::as_str).collect();
+    let together = format!("  for all of {}", together.join(" "));
+    let mut left = vec![("Cgroup", look.accent)];
+    if !screen.together.is_empty() {
+        left.push((&together, look.mark));
+    }
     let frame = Frame {
         right: &[("e", look.key), (" edit  ", look.dim), ("a", look.key), (&all, look.dim)],
         focused,
@@ -53,13 +62,14 @@ pub(super) fn pane(model: &Model, look: &Look, (area, buf): (Rect, &mut Buffer))
         let words = if container.state.is_active() {
             "looking …".to_owned()
         } else {
-            format!("limits can be changed while it runs; {}", texts::nothing_runs(container))
+            texts::nothing_runs(container)
         };
         Pen::line(buf, inner).skip(1).clip(&words, look.dim, look.glyphs.ellipsis);
         return;
     }
     let place = texts::place(&screen.cgroup, &files);
-    let (rows, at) = rows(screen, &files, place, look);
+    let room = usize::from(inner.width).saturating_sub(INDENT);
+    let (rows, at) = rows(model, container, (screen, &files, place), (room, look));
     let first = scroll(0, at + 1, rows.len(), usize::from(inner.height)).min(at);
     for ((index, row), line) in rows.iter().enumerate().skip(first).zip(inner.rows()) {
         let mut pen = Pen::line(buf, line);
@@ -72,18 +82,21 @@ pub(super) fn pane(model: &Model, look: &Look, (area, buf): (Rect, &mut Buffer))
                 let current = focused && index == at;
                 one(screen, container, (file, current), (look, &mut pen));
             }
-            Row::Note(words, style) => {
-                pen.skip(4).clip(words, *style, look.glyphs.ellipsis);
+            Row::Note(pieces) => {
+                pen.skip(INDENT);
+                for (words, style) in pieces {
+                    pen.clip(words, *style, look.glyphs.ellipsis);
+                }
             }
         }
     }
 }
 
 fn rows<'a>(
-    screen: &DetailScreen,
-    files: &[&'a CgroupFile],
-    place: usize,
-    look: &Look,
+    model: &Model,
+    container: &Container,
+    (screen, files, place): (&DetailScreen, &[&'a CgroupFile], usize),
+    (room, look): (usize, &Look),
 ) -> (Vec<Row<'a>>, usize) {
     let mut rows = Vec::with_capacity(files.len() + 8);
     let mut group = "";
@@ -97,18 +110,48 @@ fn rows<'a>(
             at = rows.len();
         }
         rows.push(Row::File(file));
-        if index == place && screen.cgroup.edit.is_some() {
-            let old = value::shown(&file.file, file.value.as_deref().unwrap_or_default());
-            let words = format!("was {old}   {}", value::advice(&file.file));
-            rows.push(Row::Note(words, look.dim));
+        if index == place
+            && let Some(input) = &screen.cgroup.edit
+        {
+            let host_memory = model.snapshot.as_ref().and_then(|it| it.host.memory_bytes);
+            rows.extend(preview(container, file, (&input.text(), host_memory), look));
         }
         if let Some((name, reason)) = &screen.cgroup.refused
             && *name == file.file
         {
-            rows.push(Row::Note(reason.clone(), look.bad));
+            let lines = wrap(reason, room).into_iter();
+            rows.extend(lines.map(|it| Row::Note(vec![(it.to_owned(), look.bad)])));
         }
     }
     (rows, at)
+}
+
+/// What comes of the text typed for `file`: from what to what, what that does at once, and the
+/// command that does the same.
+fn preview(
+    container: &Container,
+    file: &CgroupFile,
+    (typed, host_memory): (&str, Option<u64>),
+    look: &Look,
+) -> Vec<Row<'static>> {
+    let old = value::shown(&file.file, file.value.as_deref().unwrap_or_default());
+    if typed == old || typed.is_empty() {
+        let words = format!("was {old}   {}", value::advice(&file.file));
+        return vec![Row::Note(vec![(words, look.dim)])];
+    }
+    match value::parse(&file.file, typed, host_memory) {
+        Err(reason) => vec![Row::Note(vec![(reason, look.warn)])],
+        Ok(kernel) => {
+            let new = format!("was {old} {} {kernel}", look.glyphs.arrow);
+            let mut change = vec![(new, look.dim)];
+            if let Some(warning) = value::warning(&file.file, &kernel, &container.counters) {
+                change.push((format!("   {} {warning}", look.glyphs.warn), look.warn));
+            }
+            let act = Act::Set { file: file.file.clone(), value: typed.trim().to_owned() };
+            let command = format!("$ {}", act.command_line(&container.name));
+            vec![Row::Note(change), Row::Note(vec![(command, look.dim)])]
+        }
+    }
 }
 
 fn one(
@@ -178,6 +221,7 @@ fn used(container: &Container, file: &str, look: &Look, pen: &mut Pen<'_>) {
     if let Some(share) = share {
         gauge(pen, BAR, share, look);
         let (text, style) = words::share(share, look);
+        let text = if text.ends_with(' ') { text.replace(' ', "%") } else { text };
         pen.part(5).right(&text, style);
     }
 }

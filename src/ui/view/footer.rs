@@ -9,7 +9,7 @@ use crate::engine::state::State;
 use crate::ui::keymap;
 use crate::ui::model::Model;
 use crate::ui::model::detail::Tab;
-use crate::widgets::look::Look;
+use crate::widgets::look::{Glyphs, Look};
 use crate::widgets::pen::{Pen, width};
 
 const LIST: &[Action] = &[
@@ -43,16 +43,16 @@ const CONTAINER: &[Action] = &[
 pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let mut pen = Pen::line(buf, area);
     pen.skip(1);
-    if let Some(words) = owner(model) {
-        pen.clip(words, look.dim, look.glyphs.ellipsis);
+    if let Some(words) = owner(model, look) {
+        pen.clip(&words, look.dim, look.glyphs.ellipsis);
         return;
     }
     // The way out and the way to all else are never dropped.
     let tail = [Action::Back, Action::Help];
     let tail = if model.detail.is_some() { &tail[..] } else { &tail[1..] };
-    let reserved: usize = tail.iter().map(|it| hint_width(model, *it)).sum();
+    let reserved: usize = tail.iter().map(|it| hint_width(model, *it, look)).sum();
     for action in actions(model) {
-        if hint_width(model, action) + reserved > pen.left() {
+        if hint_width(model, action, look) + reserved > pen.left() {
             break;
         }
         hint(model, action, look, &mut pen);
@@ -63,27 +63,35 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
 }
 
 /// Whoever owns the keyboard instead of the key map says so itself.
-fn owner(model: &Model) -> Option<&'static str> {
+fn owner(model: &Model, look: &Look) -> Option<String> {
+    let Glyphs { enter, updown, leftright, .. } = look.glyphs;
     if model.overlay.is_some() {
-        return Some("↵ does it  ↑↓ choose  Esc back");
+        return Some(format!("{enter} does it  {updown} choose  Esc back"));
     }
     if model.creating {
-        return Some(
-            "↵ create and start  Tab field  ←→ choose  C-s create only  Esc back (draft kept)",
-        );
+        return Some(format!(
+            "{enter} create and start  Tab field  {leftright} choose  C-s create only  \
+             Esc back (draft kept)"
+        ));
     }
     if model.pane.as_ref().is_some_and(|it| it.typing) && model.detail.is_some() {
-        return Some(
-            "keys go to the container   C-] c leaves the pane  C-] z full screen  C-] q closes",
-        );
+        let words =
+            "keys go to the container   C-] c leaves the pane  C-] z full screen  C-] q closes";
+        return Some(words.to_owned());
     }
-    if model.list.filtering && model.detail.is_none() {
-        return Some(
-            "text  ~regex  !not  state:frozen  mem:>80%  cpu:>50  pids:>9   ↵ keep  Esc clear",
-        );
+    let Some(detail) = &model.detail else {
+        return model.list.filtering.then(|| {
+            format!(
+                "text  ~regex  !not  state:frozen  mem:>80%  cpu:>50  pids:>9   {enter} keep  \
+                 Esc clear"
+            )
+        });
+    };
+    if detail.cgroup.edit.is_some() {
+        return Some(format!("{enter} write  {updown} step  Esc keep the old value  C-u clear"));
     }
-    let editing = model.detail.as_ref().is_some_and(|it| it.cgroup.edit.is_some());
-    editing.then_some("↵ write  Esc keep the old value  C-u clear")
+    let searching = detail.search.as_ref().is_some_and(|it| it.typing);
+    searching.then(|| format!("text or a regular expression   {enter} keep  Esc clear"))
 }
 
 fn actions(model: &Model) -> Vec<Action> {
@@ -91,17 +99,23 @@ fn actions(model: &Model) -> Vec<Action> {
         return if model.containers().is_empty() { EMPTY.to_vec() } else { LIST.to_vec() };
     };
     let mut actions: Vec<Action> = match screen.focus {
-        Tab::Processes => vec![Action::Signal, Action::Fold],
+        Tab::Processes => vec![Action::Signal],
         Tab::Cgroup => vec![Action::Edit, Action::AllFiles, Action::Undo],
-        Tab::Log | Tab::Events | Tab::Config | Tab::Network | Tab::Mounts => vec![Action::Follow],
+        Tab::Log | Tab::Events | Tab::Config | Tab::Network | Tab::Mounts => {
+            if screen.search.is_some() {
+                vec![Action::NextFound, Action::PreviousFound, Action::Search]
+            } else {
+                vec![Action::Search, Action::Follow]
+            }
+        }
         Tab::Overview | Tab::Console => Vec::new(),
     };
     actions.extend(CONTAINER);
     actions
 }
 
-fn hint_width(model: &Model, action: Action) -> usize {
-    width(keymap::sign(action.key())) + 1 + width(name(model, action)) + 2
+fn hint_width(model: &Model, action: Action, look: &Look) -> usize {
+    width(keymap::sign(action.key(), look.glyphs)) + 1 + width(name(model, action)) + 2
 }
 
 fn hint(model: &Model, action: Action, look: &Look, pen: &mut Pen<'_>) {
@@ -111,7 +125,7 @@ fn hint(model: &Model, action: Action, look: &Look, pen: &mut Pen<'_>) {
     } else {
         (look.dim.add_modifier(Modifier::DIM), look.dim.add_modifier(Modifier::DIM))
     };
-    pen.put(keymap::sign(action.key()), key).put(" ", text);
+    pen.put(keymap::sign(action.key(), look.glyphs), key).put(" ", text);
     pen.put(name(model, action), text).skip(2);
 }
 

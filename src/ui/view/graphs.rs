@@ -18,6 +18,10 @@ use crate::widgets::pen::Pen;
 /// The least that fills a CPU graph, so that an idle container does not look busy.
 const LEAST_CPU_SCALE: f32 = 10.0;
 
+/// How much above the highest use the graph of a container without a limit ends; so much that it
+/// never takes the colours of one that is close to its limit.
+const ROOM_TO_GROW: f32 = 2.5;
+
 /// Returns the CPU use that fills the graph: the quota, else the busiest moment.
 pub(super) fn cpu_scale(container: &Container, history: &History) -> f32 {
     container
@@ -164,7 +168,7 @@ fn memory_graph(
     // Against the limit if there is one that is near, else so that growth can be seen.
     let most = match container.counters.memory_max_bytes {
         Some(Limit::At(most)) if memory_share(container).is_some_and(|it| it > 0.02) => most as f32,
-        Some(Limit::At(_) | Limit::Max) | None => highest * 2.0,
+        Some(Limit::At(_) | Limit::Max) | None => highest * ROOM_TO_GROW,
     };
     let shares: Vec<Option<f32>> = values.into_iter().map(|it| it.map(|it| it / most)).collect();
     Graph { look, values: &shares }.render(area, buf);

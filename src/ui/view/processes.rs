@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::engine::process::Process;
+use crate::engine::process::{Order, Process};
 use crate::engine::shown::shown;
 use crate::engine::snapshot::Container;
 use crate::ui::format;
@@ -49,12 +49,19 @@ pub(super) fn pane(model: &Model, look: &Look, (area, buf): (Rect, &mut Buffer))
     let place = screen.forest.place(&shown);
     let foot = format!("{}/{}", (place + 1).min(shown.len()), all.len());
     let left = [("Processes", look.accent)];
+    let order = match model.order {
+        Order::Pid => " by pid",
+        Order::Cpu => " by cpu",
+        Order::Memory => " by memory",
+    };
     let frame = Frame {
         right: &[
             ("K", look.key),
             (" signal  ", look.dim),
             (look.glyphs.leftright, look.key),
-            (" fold", look.dim),
+            (" fold  ", look.dim),
+            ("o", look.key),
+            (order, look.dim),
         ],
         foot: &[(foot.as_str(), look.dim)],
         focused,

@@ -8,9 +8,13 @@ use crate::ui::effect::{Act, STOP_GRACE};
 use crate::ui::format;
 use crate::ui::model::{Model, Tone};
 use crate::widgets::look::Look;
-use crate::widgets::pen::{Pen, Piece};
+use crate::widgets::pen::{Pen, Piece, width};
 use crate::widgets::toast::Toast;
 
+/// What takes the marks away, as wide as it is painted.
+const UNMARK: &str = "  Esc unmark ";
+/// Cells that the names of the marked keep, whatever else there is to say.
+const LEAST_NAMES: usize = 16;
 /// How long good and bad news stay, in seconds; the journal keeps both.
 const NEWS_SECONDS: u64 = 8;
 const BAD_NEWS_SECONDS: u64 = 30;
@@ -30,9 +34,15 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         let at = format::clock(notice.at);
         let text = format!("{at}  {}", crate::engine::shown::shown(&notice.text));
         let count = format!(" journal {}", model.journal.len());
-        let undo: &[Piece<'_>] = &[("z", look.key), (" undo  ", look.dim)];
-        let journal: &[Piece<'_>] = &[("J", look.key), (&count, look.dim)];
-        let hints = if model.undo.is_empty() { journal.to_vec() } else { [undo, journal].concat() };
+        let mut hints: Vec<Piece<'_>> = Vec::new();
+        if !model.undo.is_empty() {
+            hints.extend([("z", look.key), (" undo  ", look.dim)]);
+        }
+        let changed = model.journal.last().is_some_and(|it| matches!(it.act, Act::Set { .. }));
+        if changed && model.changed.is_some() {
+            hints.extend([("C-s", look.key), (" keep in config  ", look.dim)]);
+        }
+        hints.extend([("J", look.key), (count.as_str(), look.dim)]);
         let glyph = (glyph, style);
         Toast { look, glyph, text: &text, style: look.fg, hints: &hints }.render(area, buf);
         return;
@@ -70,18 +80,26 @@ fn countdown(model: &Model) -> Option<String> {
 fn marks(model: &Model, look: &Look, pen: &mut Pen<'_>) {
     let many = model.list.marks.len();
     pen.skip(1).put(&format!("{many} marked "), look.mark);
-    let room = pen.left().saturating_sub(48);
-    let mut names = pen.part(room);
-    for name in &model.list.marks {
-        names.skip(1).clip(name.as_str(), look.fg, look.glyphs.ellipsis);
-    }
-    pen.skip(1);
     let all = if many == 2 { "both" } else { "all" };
-    for action in [Action::Freeze, Action::Stop, Action::Restart] {
+    let hints: Vec<(Action, String)> =
+        [Action::Freeze, Action::Stop, Action::Restart, Action::Limits]
+            .into_iter()
+            .filter_map(|it| Some((it, format!(" {} {all}", it.command()?.name))))
+            .collect();
+    let wide = |(action, words): &(Action, String)| width(action.key()) + width(words) + 2;
+    let names = pen.left().saturating_sub(hints.iter().map(wide).sum::<usize>() + width(UNMARK));
+    let mut part = pen.part(names.max(LEAST_NAMES));
+    for name in &model.list.marks {
+        part.skip(1).clip(name.as_str(), look.fg, look.glyphs.ellipsis);
+    }
+    for hint in hints {
+        if wide(&hint) + width(UNMARK) > pen.left() {
+            break;
+        }
+        let (action, words) = hint;
         let enabled = model.refusal(action).is_none();
         let (key, text) = if enabled { (look.key, look.fg) } else { (look.dim, look.dim) };
-        let name = action.command().map_or("", |it| it.name);
-        pen.skip(1).put(action.key(), key).put(&format!(" {name} {all} "), text);
+        pen.skip(2).put(action.key(), key).put(&words, text);
     }
-    pen.skip(1).put("Esc", look.key).put(" unmark", look.dim);
+    pen.skip(2).put("Esc", look.key).put(" unmark", look.dim);
 }

@@ -1,15 +1,16 @@
 //! Panes of plain lines: log, events, configuration, network, mounts; and the first run's words.
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::layout::{Position, Rect};
+use ratatui::style::{Modifier, Style};
+use regex::Regex;
 
 use super::events;
 use crate::engine::shown::shown;
 use crate::engine::snapshot::Detail;
 use crate::ui::format;
 use crate::ui::model::Model;
-use crate::ui::model::detail::{DetailScreen, Tab};
+use crate::ui::model::detail::{DetailScreen, Search, Tab};
 use crate::ui::texts;
 use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
@@ -24,7 +25,15 @@ pub(super) fn pane(model: &Model, tab: Tab, look: &Look, (area, buf): (Rect, &mu
     let foot = format!("{}/{count}", (first + rows).min(count));
     let follows = matches!(tab, Tab::Log | Tab::Events) && screen.follow;
     let right = if follows { format!("follow {}", look.glyphs.down) } else { String::new() };
-    let left = [(tab.title(), look.accent)];
+    let search = screen.search.as_ref().filter(|_| screen.focus == tab);
+    let line = search.map(|it| it.line.text()).unwrap_or_default();
+    let hits = search.map(|it| hits(it, &texts::found(model))).unwrap_or_default();
+    let mut left = vec![(tab.title(), look.accent)];
+    if search.is_some() {
+        let caret = if search.is_some_and(|it| it.typing) { look.glyphs.caret } else { "" };
+        left.extend([("  / ", look.key), (&line, look.accent), (caret, look.accent)]);
+        left.push((&hits, look.dim));
+    }
     let frame = Frame {
         right: &[(right.as_str(), look.dim)],
         foot: if count > rows { &[(foot.as_str(), look.dim)] } else { &[] },
@@ -63,6 +72,46 @@ pub(super) fn pane(model: &Model, tab: Tab, look: &Look, (area, buf): (Rect, &mu
         }
         _ => (),
     }
+    if let Some(search) = search {
+        show_found(search, first, look, (inner, buf));
+    }
+}
+
+/// Says which of how many lines was found last.
+fn hits(search: &Search, found: &[usize]) -> String {
+    let at = search.at.and_then(|line| found.iter().position(|it| *it == line));
+    match (at, found.len()) {
+        _ if search.pattern.is_none() => String::new(),
+        (Some(at), count) => format!("  {} of {count}", at + 1),
+        (None, count) => format!("  {count} found"),
+    }
+}
+
+/// Makes what was found stand out on the rows that are painted already.
+fn show_found(search: &Search, first: usize, look: &Look, (area, buf): (Rect, &mut Buffer)) {
+    let Some(pattern) = &search.pattern else { return };
+    let reversed = Modifier::REVERSED;
+    for (row, line) in area.rows().zip(first..) {
+        let style = if search.at == Some(line) { look.mark } else { look.accent };
+        for at in found_cells(pattern, row, buf) {
+            if let Some(cell) = buf.cell_mut(at) {
+                cell.set_style(style.add_modifier(reversed));
+            }
+        }
+    }
+}
+
+/// Returns the places of the cells of `row` whose text `pattern` finds.
+fn found_cells(pattern: &Regex, row: Rect, buf: &Buffer) -> Vec<Position> {
+    let mut text = String::new();
+    let mut starts = Vec::new();
+    for at in row.positions() {
+        starts.push((text.len(), at));
+        text.push_str(buf.cell(at).map_or("", Cell::symbol));
+    }
+    let hits: Vec<_> = pattern.find_iter(&text).map(|it| it.range()).collect();
+    let is_found = |at: usize| hits.iter().any(|it| it.contains(&at));
+    starts.into_iter().filter(|(at, _)| is_found(*at)).map(|(_, position)| position).collect()
 }
 
 /// Says what the first screen of an operator without containers must say.
@@ -127,26 +176,7 @@ fn log_line(line: &str, look: &Look, pen: &mut Pen<'_>) {
     } else {
         look.fg
     };
-    pen.skip(1).clip(&shown(&plain(line)), style, look.glyphs.ellipsis);
-}
-
-/// Leaves out the colours and cursor moves of a terminal, which are no text.
-fn plain(line: &str) -> String {
-    let mut text = String::with_capacity(line.len());
-    let mut rest = line.chars();
-    while let Some(it) = rest.next() {
-        match it {
-            '\u{1b}' => {
-                if rest.next() == Some('[') {
-                    _ = rest.find(char::is_ascii_alphabetic);
-                }
-            }
-            '\r' => (),
-            '\t' => text.push_str("    "),
-            other => text.push(other),
-        }
-    }
-    text
+    pen.skip(1).clip(&shown(&texts::plain(line)), style, look.glyphs.ellipsis);
 }
 
 fn config_line(line: &str, look: &Look, pen: &mut Pen<'_>) {

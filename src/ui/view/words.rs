@@ -55,7 +55,9 @@ pub(super) fn remark(model: &Model, container: &Container, look: &Look) -> Optio
             Act::Start | Act::Stop | Act::Restart | Act::Destroy | Act::Create { .. } => {
                 Some((format!("{} …", job.act.verb()), look.busy))
             }
-            Act::Freeze | Act::Thaw | Act::Set { .. } | Act::Signal { .. } => None,
+            Act::Freeze | Act::Thaw | Act::Set { .. } | Act::Keep { .. } | Act::Signal { .. } => {
+                None
+            }
         };
     }
     if let Some(trouble) = &container.trouble {
@@ -68,6 +70,8 @@ pub(super) fn remark(model: &Model, container: &Container, look: &Look) -> Optio
         return Some((reason.clone(), look.bad));
     }
     let end = container.last_end()?;
+    // Short, since it stands where the graph was.
+    let end = if container.died_of_memory { "oom-killed".to_owned() } else { end };
     Some((end, if failed(model, container) { look.bad } else { look.dim }))
 }
 

@@ -1,0 +1,110 @@
+//! Finds lines in the texts of an open container: the log, events, configuration, mounts.
+
+use crossterm::event::{KeyCode, KeyEvent};
+use regex::{Regex, RegexBuilder};
+
+use super::typing;
+use crate::command::Action;
+use crate::ui::layout;
+use crate::ui::model::Model;
+use crate::ui::model::detail::Search;
+use crate::ui::texts;
+
+/// Opens the line, or begins it anew.
+pub(super) fn open(model: &mut Model) {
+    if let Some(detail) = &mut model.detail {
+        detail.search = Some(Search { typing: true, ..Search::default() });
+    }
+}
+
+/// Tells whether the keys go to the line.
+pub(super) fn is_typing(model: &Model) -> bool {
+    let search = model.detail.as_ref().and_then(|it| it.search.as_ref());
+    search.is_some_and(|it| it.typing)
+}
+
+/// Applies a key to the line: the newest line that it finds is shown at once.
+pub(super) fn edit(model: &mut Model, key: KeyEvent) {
+    let Some(detail) = &mut model.detail else { return };
+    let Some(search) = &mut detail.search else { return };
+    match key.code {
+        KeyCode::Esc => detail.search = None,
+        KeyCode::Enter if search.line.is_empty() => detail.search = None,
+        KeyCode::Enter => search.typing = false,
+        _ => {
+            if typing::edit(&mut search.line, key) {
+                retry(model);
+            }
+        }
+    }
+}
+
+/// Gives pasted text to the line.
+pub(super) fn paste(model: &mut Model, text: &str) {
+    if let Some(search) = model.detail.as_mut().and_then(|it| it.search.as_mut()) {
+        search.line.insert(text);
+        retry(model);
+    }
+}
+
+/// Goes to the next line that was found, or to the one before.
+pub(super) fn go(model: &mut Model, action: Action) {
+    let found = texts::found(model);
+    let at = model.detail.as_ref().and_then(|it| it.search.as_ref()).and_then(|it| it.at);
+    let next = match (action, at) {
+        (Action::PreviousFound, Some(at)) => found.iter().rev().find(|it| **it < at),
+        (_, Some(at)) => found.iter().find(|it| **it > at),
+        (_, None) => found.last(),
+    };
+    match next {
+        Some(line) => show(model, *line),
+        None if found.is_empty() => model.say(crate::ui::model::Tone::Bad, "nothing found"),
+        None => model.say(crate::ui::model::Tone::Plain, "no more in this direction"),
+    }
+}
+
+fn retry(model: &mut Model) {
+    let Some(search) = model.detail.as_mut().and_then(|it| it.search.as_mut()) else { return };
+    search.pattern = pattern(&search.line.text());
+    search.at = None;
+    if let Some(line) = texts::found(model).last() {
+        show(model, *line);
+    }
+}
+
+/// Puts `line` in the middle of the pane and stops following the end.
+fn show(model: &mut Model, line: usize) {
+    let Some(focus) = model.detail.as_ref().map(|it| it.focus) else { return };
+    let rows = layout::pane_rows(model, focus);
+    let most = texts::line_count(model, focus).saturating_sub(rows);
+    let Some(detail) = &mut model.detail else { return };
+    detail.scroll = line.saturating_sub(rows / 2).min(most);
+    detail.follow = false;
+    if let Some(search) = &mut detail.search {
+        search.at = Some(line);
+    }
+}
+
+/// Reads what was typed as a regular expression, else as plain text. None: nothing was typed.
+fn pattern(typed: &str) -> Option<Regex> {
+    if typed.is_empty() {
+        return None;
+    }
+    let any_case = !typed.chars().any(char::is_uppercase);
+    let build = |text: &str| RegexBuilder::new(text).case_insensitive(any_case).build();
+    build(typed).or_else(|_not_one| build(&regex::escape(typed))).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_letters_find_large_ones_and_half_an_expression_is_text() {
+        let finds = |typed: &str, line: &str| pattern(typed).unwrap().is_match(line);
+        assert!(finds("error|warn", "an ERROR"));
+        assert!(!finds("Error", "an error"));
+        assert!(finds("f(", "call f(x)"));
+        assert!(pattern("").is_none());
+    }
+}

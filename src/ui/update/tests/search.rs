@@ -1,0 +1,51 @@
+//! Lines are found in the log, and the log stands still while they are looked at.
+
+use super::*;
+
+fn with_log() -> Model {
+    let mut model = three();
+    press(&mut model, "G l");
+    let lines: Vec<String> = (0..100)
+        .map(|it| format!("line {it}{}", if it % 30 == 0 { " ERROR" } else { "" }))
+        .collect();
+    _ = update(&mut model, Message::Log { name: name("web"), text: Ok(lines.join("\n")) });
+    model
+}
+
+fn found_at(model: &Model) -> Option<usize> {
+    model.detail.as_ref().unwrap().search.as_ref()?.at
+}
+
+#[test]
+fn the_newest_line_is_found_first_and_the_others_with_a_key() {
+    let mut model = with_log();
+    press(&mut model, "/ e r r o r Enter");
+    assert_eq!(found_at(&model), Some(90));
+    press(&mut model, "N N");
+    assert_eq!(found_at(&model), Some(30));
+    press(&mut model, "n");
+    assert_eq!(found_at(&model), Some(60));
+    let detail = model.detail.as_ref().unwrap();
+    assert!(!detail.follow && (detail.scroll..detail.scroll + 30).contains(&60));
+    press(&mut model, "Esc");
+    assert_eq!(found_at(&model), None);
+    assert!(model.detail.is_some(), "the first Esc ends the search alone");
+}
+
+#[test]
+fn without_a_search_its_keys_mean_what_they_always_mean() {
+    let mut model = with_log();
+    press(&mut model, "n");
+    assert!(model.creating);
+}
+
+#[test]
+fn processes_are_ordered_where_they_are_shown() {
+    let mut model = three();
+    press(&mut model, "G Enter");
+    let effects = update(&mut model, Message::Key(KeyCode::Char('o').into()));
+    assert_eq!(effects, []);
+    let effects = update(&mut model, Message::Key(KeyCode::Char('m').into()));
+    let Some(Effect::Look(look)) = effects.first() else { panic!("{effects:?}") };
+    assert_eq!(look.order, crate::engine::process::Order::Memory);
+}
