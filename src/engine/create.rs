@@ -12,9 +12,9 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use super::config::{self, Config, ConfigError, Document, DocumentError};
-use super::destroy::remove_dir;
+use super::destroy::{remove_dir, remove_draft};
 use super::event::{self, What};
-use super::store::{RemoveError, Store, StoreError};
+use super::store::{RemoveError, Store, StoreError, draft_name};
 use super::{Engine, Error, Kind, Name};
 
 /// What to create.
@@ -168,6 +168,7 @@ impl Work<'_> {
     /// Makes sure that nothing is in the way; what a creation cut short has left goes.
     fn clear_place(&self) -> Result<(), CreateError> {
         let dir = self.store.dir(self.name);
+        remove_draft(&self.store, self.name)?;
         if self.store.partial_path(self.name).exists() {
             remove_dir(self.store.lxcpath(), self.name.as_str())?;
         }
@@ -176,7 +177,7 @@ impl Work<'_> {
 
     /// Builds the directory under a hidden name and renames it into place.
     fn put_in_place(&self, text: &str) -> Result<(), CreateError> {
-        let hidden = format!(".{}.{}", self.name, std::process::id());
+        let hidden = draft_name(self.name);
         let path = self.store.lxcpath().join(&hidden);
         let target = self.store.dir(self.name);
         let made = make_dir(&path, DIR_MODE)

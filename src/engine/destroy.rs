@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::config;
 use super::event::{self, What};
-use super::store::{RemoveError, Store, StoreError, remove_tree};
+use super::record::{self, ReclaimError};
+use super::store::{RemoveError, Store, StoreError, draft_name, remove_tree};
 use super::{Engine, Error, Kind, Name, State};
 
 /// Why a container is still there.
@@ -23,6 +24,8 @@ enum DestroyError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Remove(#[from] RemoveError),
+    #[error(transparent)]
+    Reclaim(#[from] ReclaimError),
 }
 
 impl DestroyError {
@@ -32,7 +35,7 @@ impl DestroyError {
             Self::Running(_) => Kind::Running,
             Self::Unmanaged(_) => Kind::Invalid,
             Self::Store(StoreError::Busy(_)) => Kind::Busy,
-            Self::Store(_) | Self::Remove(_) => Kind::Failed,
+            Self::Store(_) | Self::Remove(_) | Self::Reclaim(_) => Kind::Failed,
         }
     }
 }
@@ -45,9 +48,13 @@ impl Engine {
         let store = Store::new(&self.lxcpath);
         let _lock = store.lock(name).map_err(|error| failed(error.into()))?;
         let dir = store.dir(name);
-        if dir.symlink_metadata().is_err() {
+        if remove_draft(&store, name).map_err(|error| failed(error.into()))? && !exists(&dir) {
+            return Ok(());
+        }
+        if !exists(&dir) {
             return Err(failed(DestroyError::Missing(dir)));
         }
+        record::reclaim(&self.lxcpath, name).map_err(|error| failed(error.into()))?;
         let state = self.state(name)?;
         if state.is_active() {
             return Err(failed(DestroyError::Running(state)));
@@ -55,6 +62,7 @@ impl Engine {
         check_managed(&store, name)
             .and_then(|()| Ok(remove_dir(store.lxcpath(), name.as_str())?))
             .map_err(failed)?;
+        record::forget(&self.lxcpath, name);
         event::publish(&self.lxcpath, name, What::Destroyed);
         Ok(())
     }
@@ -70,6 +78,21 @@ fn check_managed(store: &Store, name: &Name) -> Result<(), DestroyError> {
         return Err(DestroyError::Unmanaged(root));
     }
     Ok(())
+}
+
+/// Removes what a creation that was killed has left under its hidden name. The caller holds the
+/// container's lock. Tells whether there was something.
+pub(super) fn remove_draft(store: &Store, name: &Name) -> Result<bool, RemoveError> {
+    let draft = draft_name(name);
+    let there = exists(&store.lxcpath().join(&draft));
+    if there {
+        remove_dir(store.lxcpath(), &draft)?;
+    }
+    Ok(there)
+}
+
+fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
 /// Removes one directory of the lxcpath with all that is in it.

@@ -8,8 +8,10 @@ use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 
 use super::cgroup::{Cgroup, Hierarchies};
+use super::command_socket::{Client, ConsoleLog};
 use super::event::{self, What};
 use super::process::{Process, Stat};
+use super::record::last_words;
 use super::sample::{Focus, Sampler};
 use super::snapshot::Container;
 use super::{Engine, Error, Kind, Name, State, sys};
@@ -86,6 +88,30 @@ impl Engine {
                 let why = "the container is not running";
                 Err(Error::new("list the processes of", name, Kind::NotRunning, why))
             }
+        }
+    }
+
+    /// Returns what the container's console said lately, or at the end of its last run. What LXC
+    /// runs has it only if it was told to keep it.
+    pub fn console_output(&self, name: &Name) -> Result<Vec<u8>, Error> {
+        const VERB: &str = "read the console of";
+        let failed = |why| Error::new(VERB, name, Kind::Failed, why);
+        let Some(client) = Client::connect(self.lxcpath(), name).map_err(failed)? else {
+            return last_words::read(self.lxcpath(), name).ok_or_else(|| {
+                Error::new(VERB, name, Kind::NotRunning, "it is STOPPED and has said nothing")
+            });
+        };
+        match client.console_view() {
+            Ok(view) => Ok(view.replay),
+            Err(error) if error.is_unknown_command() => match client.console_log() {
+                Ok(ConsoleLog::Output(bytes)) => Ok(bytes),
+                Ok(ConsoleLog::Off) => {
+                    let why = "LXC keeps no log of it: set lxc.console.buffer.size";
+                    Err(Error::new(VERB, name, Kind::Failed, why))
+                }
+                Err(error) => Err(failed(error)),
+            },
+            Err(error) => Err(failed(error)),
         }
     }
 

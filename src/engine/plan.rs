@@ -316,6 +316,7 @@ mod tests {
             network: Network::Empty,
             capabilities: Capabilities::Keep(vec![0, 1]),
             no_new_privs: true,
+            ephemeral: false,
             environment: vec![("PATH".to_owned(), "/bin:/opt".to_owned())],
             signals: Signals { halt: None, reboot: 2, stop: 9 },
         }

@@ -1,6 +1,7 @@
 //! What a supervisor intends and knows, written down before it acts, so that the next command can
 //! tell the truth and clean up whatever moment the supervisor is killed at.
 
+pub(in crate::engine) mod last_words;
 mod reclaim;
 
 use std::fs::{self, File};
@@ -13,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 pub use reclaim::{ReclaimError, Reclaimed, reclaim};
-pub(in crate::engine) use reclaim::{clean_up_held, inode};
+pub(in crate::engine) use reclaim::{clean_up_held, inodes};
 
 use super::command_socket::address::fnv64;
 use super::exit::Exit;
@@ -36,13 +37,14 @@ pub struct Record {
     pub init: Option<Identity>,
     /// Below the hierarchies' root, such as `/lxc.payload.web`; none before it is made.
     pub cgroup: Option<String>,
-    /// Tells the group from a later one of that name, which may be somebody else's.
+    /// Its inode in every hierarchy, which tell it from a later one of that name that may be
+    /// somebody else's.
     #[serde(default)]
-    pub cgroup_inode: Option<u64>,
+    pub cgroup_inodes: Vec<u64>,
     /// The supervisor's own group, such as `/lxc.monitor.web`.
     pub monitor_cgroup: Option<String>,
     #[serde(default)]
-    pub monitor_inode: Option<u64>,
+    pub monitor_inodes: Vec<u64>,
     pub state: State,
     /// When it entered `state`, in milliseconds since the epoch.
     pub since_ms: u64,
@@ -108,9 +110,9 @@ impl Record {
             supervisor: Identity::of(pid).unwrap_or(Identity { pid, start_time: 0 }),
             init: None,
             cgroup: None,
-            cgroup_inode: None,
+            cgroup_inodes: Vec::new(),
             monitor_cgroup: None,
-            monitor_inode: None,
+            monitor_inodes: Vec::new(),
             state: State::Starting,
             since_ms: now_ms(),
             started_ms: None,
@@ -136,7 +138,7 @@ impl Record {
         let path = path(&self.lxcpath, &self.name);
         let dir = path.parent().unwrap_or(&path);
         fs::DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)?;
-        let draft = dir.join(format!(".{}.{}", self.name, std::process::id()));
+        let draft = draft(&path);
         let written =
             write_new(&draft, &serde_json::to_vec(self)?).and_then(|()| fs::rename(&draft, &path));
         if written.is_err() {
@@ -164,8 +166,14 @@ impl Record {
     }
 }
 
+/// Where a record is written before it takes its place. One name is enough: whoever writes holds
+/// the container's socket, or makes the record of a run that is over.
+fn draft(path: &Path) -> PathBuf {
+    path.with_extension("new")
+}
+
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // A draft of a process that had our pid and died.
+    // What a process that was killed in the middle of this has left.
     _ = fs::remove_file(path);
     let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC;
     let mut options = File::options();
@@ -176,8 +184,11 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Forgets the run: the container was destroyed.
 pub fn forget(lxcpath: &Path, name: &Name) {
-    // A record that is not there is as forgotten as can be.
-    _ = fs::remove_file(path(lxcpath, name));
+    let path = path(lxcpath, name);
+    // What is not there is as forgotten as can be.
+    _ = fs::remove_file(draft(&path));
+    _ = fs::remove_file(last_words::path(&path));
+    _ = fs::remove_file(path);
 }
 
 fn path(lxcpath: &Path, name: &Name) -> PathBuf {

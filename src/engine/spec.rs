@@ -50,6 +50,8 @@ pub struct Spec {
     pub network: Network,
     pub capabilities: Capabilities,
     pub no_new_privs: bool,
+    /// `lxc.ephemeral`: it is destroyed when it stops.
+    pub ephemeral: bool,
     /// Variables given to init, besides `container=lxc`, in order.
     pub environment: Vec<(String, String)>,
     pub signals: Signals,

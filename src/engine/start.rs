@@ -18,7 +18,7 @@ use super::plan::Payload;
 use super::spec::Spec;
 use super::store::Store;
 use super::supervisor::{self, Run};
-use super::{Engine, Error, Exit, Kind, Name, seal, sys};
+use super::{Engine, Error, Exit, Kind, Name, State, seal, sys};
 
 /// The verb by which this program becomes a supervisor.
 pub const SUPERVISE: &str = "supervise";
@@ -32,12 +32,6 @@ pub struct Start {
     pub config: Option<PathBuf>,
     /// `key = value` lines applied after the file (`-s`).
     pub settings: Vec<(String, String)>,
-}
-
-/// What differs between the verbs that run in the foreground.
-struct Foreground {
-    payload: Payload,
-    destroy_after: bool,
 }
 
 /// What the supervisor in the background says about its start.
@@ -73,10 +67,13 @@ impl Engine {
         if let Some(mut output) = child.stdout.take() {
             output.read_to_string(&mut line).map_err(fail)?;
         }
-        child.wait().map_err(fail)?;
+        // It has said what there is to say; how it ended tells nothing more.
+        _ = child.wait();
         match serde_json::from_str(&line) {
             Ok(Report::Runs) => Ok(()),
             Ok(Report::Failed { kind, reason }) => Err(Error::new("start", name, kind, reason)),
+            // A word that was lost on its way does not undo a start.
+            Err(_) if self.state(name)? == State::Running => Ok(()),
             Err(_) => {
                 Err(Error::new("start", name, Kind::Failed, "the supervisor died without a word"))
             }
@@ -94,15 +91,7 @@ impl Engine {
         let ended = self.load("start", name, &start).and_then(|(config, spec)| {
             let payload = Payload::System;
             let (name, lxcpath) = (name.clone(), self.lxcpath.clone());
-            let run = Run {
-                name,
-                lxcpath,
-                config,
-                spec,
-                payload,
-                foreground: false,
-                destroy_after: false,
-            };
+            let run = Run { name, lxcpath, config, spec, payload, foreground: false };
             let mut runs = || tell(&mut report, &Report::Runs);
             supervisor::run(run, &mut |result| result.map_or((), |()| runs()))
         });
@@ -116,12 +105,7 @@ impl Engine {
     /// and returns how init ended (`start -F`).
     pub fn start_foreground(&self, name: &Name, start: &Start) -> Result<Exit, Error> {
         seal::reexec();
-        self.in_foreground(
-            "start",
-            name,
-            start,
-            Foreground { payload: Payload::System, destroy_after: false },
-        )
+        self.in_foreground("start", name, start, Payload::System)
     }
 
     /// Runs a command under wharf's own init as pid 1, creating and destroying the container on
@@ -130,14 +114,16 @@ impl Engine {
         seal::reexec();
         let undefined = start.config.is_none() && !Store::new(&self.lxcpath).exists(name);
         if undefined {
-            self.create(name, &Create::default())?;
+            // So that whoever comes after a killed run knows that it is not to stay.
+            let settings = vec![("lxc.ephemeral".to_owned(), "1".to_owned())];
+            self.create(name, &Create { settings, ..Create::default() })?;
         }
-        self.in_foreground(
-            "execute",
-            name,
-            start,
-            Foreground { payload: Payload::Application, destroy_after: undefined },
-        )
+        let ended = self.in_foreground("execute", name, start, Payload::Application);
+        if undefined && ended.is_err() {
+            // Gone already, unless the run failed before it began.
+            _ = self.destroy(name);
+        }
+        ended
     }
 
     fn in_foreground(
@@ -145,12 +131,11 @@ impl Engine {
         verb: &'static str,
         name: &Name,
         start: &Start,
-        how: Foreground,
+        payload: Payload,
     ) -> Result<Exit, Error> {
-        let Foreground { payload, destroy_after } = how;
         let (config, spec) = self.load(verb, name, start)?;
         let (name, lxcpath) = (name.clone(), self.lxcpath.clone());
-        let run = Run { name, lxcpath, config, spec, payload, foreground: true, destroy_after };
+        let run = Run { name, lxcpath, config, spec, payload, foreground: true };
         supervisor::run(run, &mut |_| ()).map_err(|error| Error { verb, ..error })
     }
 

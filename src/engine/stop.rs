@@ -131,8 +131,9 @@ impl Engine {
 
     /// Finds the container's cgroup without trusting its supervisor to answer.
     pub(super) fn cgroup_path(&self, name: &Name, client: Option<&Client>) -> Option<String> {
-        if let Some(record) = Record::read(&self.lxcpath, name).filter(Record::is_live) {
-            return record.cgroup;
+        let record = Record::read(&self.lxcpath, name).filter(Record::is_live);
+        if let Some(cgroup) = record.and_then(|it| it.cgroup) {
+            return Some(cgroup);
         }
         let client = client?;
         // LXC answers for controllers that it uses; one of these exists on any machine.

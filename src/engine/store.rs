@@ -135,6 +135,12 @@ impl Store {
     }
 }
 
+/// Returns the name of the directory in which a container is made before it takes its place.
+/// Whoever makes or removes it holds the container's lock.
+pub(super) fn draft_name(name: &Name) -> String {
+    format!(".{name}.new")
+}
+
 /// Returns the lxcpath to use when none was named.
 pub fn default_lxcpath() -> PathBuf {
     let root = nix::unistd::geteuid().is_root();

@@ -5,6 +5,8 @@
 
 mod connection;
 mod desk;
+mod equipment;
+mod error;
 mod life;
 mod logfile;
 mod oom;
@@ -17,38 +19,32 @@ mod ttys;
 mod viewer;
 mod watch;
 
-use std::fs::File;
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::signal::{SigSet, SigmaskHow, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use desk::{Desk, Init};
+use equipment::{Equipment, Opened, Signals};
+use error::RunError;
 use life::Life;
-use logfile::LogFile;
 use oom::Oom;
-use server::Server;
-use terminal::Terminal;
 use ttys::Ttys;
-use viewer::Viewer;
 use watch::Watch;
 
-use super::cgroup::{Cgroup, CgroupError, Hierarchies};
+use super::cgroup::{Cgroup, Hierarchies};
 use super::command_socket::listen;
 use super::config::Config;
-use super::error::{Error, Kind};
-use super::event::{self, What};
+use super::error::Error;
 use super::exit::Exit;
-use super::launch::{self, LaunchError, Launched, Order};
+use super::launch::{self, Launched, Order};
 use super::name::Name;
-use super::plan::{self, Payload, PlanError};
-use super::record::{self, Identity, ReclaimError, Record};
+use super::plan::{self, Payload};
+use super::record::{self, Identity, Record};
 use super::seal;
 use super::spec::Spec;
 use super::state::State;
@@ -70,62 +66,12 @@ pub struct Run {
     pub payload: Payload,
     /// Relays this process's terminal to the console, and hands over 0, 1 and 2 that are none.
     pub foreground: bool,
-    /// The container was made for this run alone.
-    pub destroy_after: bool,
-}
-
-/// Why a run failed.
-#[derive(Debug, thiserror::Error)]
-enum RunError {
-    #[error("settle down as a supervisor")]
-    Settle(#[source] Errno),
-    #[error("its supervisor is there already")]
-    Busy,
-    #[error("listen on the command socket")]
-    Listen(#[source] io::Error),
-    #[error(transparent)]
-    Reclaim(ReclaimError),
-    #[error("write the record of the run; is there room in the runtime directory?")]
-    Record(#[source] io::Error),
-    #[error(transparent)]
-    Plan(PlanError),
-    #[error(transparent)]
-    Cgroup(CgroupError),
-    #[error(transparent)]
-    Launch(LaunchError),
-    #[error("open lxc.console.logfile {path}")]
-    LogFile { path: PathBuf, source: io::Error },
-    #[error("open lxc.console.path {path}")]
-    ConsolePath { path: PathBuf, source: io::Error },
-    #[error("take over the terminal")]
-    Terminal(#[source] io::Error),
-    #[error("watch the container")]
-    Watch(#[source] Errno),
-}
-
-impl RunError {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Busy => Kind::Running,
-            Self::Plan(_) => Kind::Invalid,
-            Self::Cgroup(error) => error.kind(),
-            Self::Launch(error) => error.kind(),
-            Self::Settle(_)
-            | Self::Listen(_)
-            | Self::Reclaim(_)
-            | Self::Record(_)
-            | Self::LogFile { .. }
-            | Self::ConsolePath { .. }
-            | Self::Terminal(_)
-            | Self::Watch(_) => Kind::Failed,
-        }
-    }
 }
 
 /// Runs the container to its end in this process, which must be single-threaded. `ready` is
 /// called once: when the container's program runs, or when it will not.
 pub fn run(run: Run, ready: &mut dyn FnMut(Result<(), &Error>)) -> Result<Exit, Error> {
-    let (name, lxcpath, destroy) = (run.name.clone(), run.lxcpath.clone(), run.destroy_after);
+    let (name, lxcpath, destroy) = (run.name.clone(), run.lxcpath.clone(), run.spec.ephemeral);
     let ended = supervise(run, &mut || ready(Ok(())));
     let ended = ended.map_err(|failure| {
         let Failure { error, was_ready } = failure;
@@ -167,29 +113,40 @@ fn supervise(run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
     let signals = Signals::block().map_err(RunError::Watch)?;
     let mut life = Life::begin(record);
     let born = bear(&run, &steps, &mut life);
-    let (launched, hierarchies, cgroup) = match born {
+    let (mut launched, hierarchies, cgroup) = match born {
         Ok(born) => born,
-        Err(error) => {
-            let reason = reason(&error);
-            event::publish(&run.lxcpath, &run.name, What::Failed { reason });
-            life.enter(State::Aborting);
-            life.enter(State::Stopping);
-            life.enter(State::Stopped);
-            return Err(error.into());
-        }
+        Err(error) => return Err(abort(life, error)),
     };
     drop(steps);
     life.record.init = Identity::of(launched.pid);
     life.enter(State::Running);
+    let console = launched.console.take();
+    let equipped =
+        life.saved().and_then(|()| Equipment::take(&run, console, (listener, opened), &signals));
+    let equipment = match equipped {
+        Ok(equipment) => equipment,
+        Err(error) => {
+            sweep(&cgroup);
+            return Err(abort(life, error));
+        }
+    };
     let foreground = run.foreground;
-    let begun = assemble(run, launched, (life, hierarchies, cgroup), (listener, opened), &signals);
-    let mut watch = begun?;
+    let mut watch = assemble(run, launched, (life, hierarchies, cgroup), equipment);
     ready();
     // What runs on a terminal ends with it, and need not outlive the login.
     let monitor = if foreground { None } else { join_monitor_group(&mut watch.desk) };
     sys::give_back_free_memory();
     let ended = watch_to_the_end(&mut watch, monitor);
     ended.map_err(|error| Failure { error, was_ready: true })
+}
+
+/// Tells that the start has failed; nothing of it is left but the record.
+fn abort(mut life: Life, error: RunError) -> Failure {
+    life.failed(error.story());
+    life.enter(State::Aborting);
+    life.enter(State::Stopping);
+    life.enter(State::Stopped);
+    error.into()
 }
 
 /// Makes this process fit to outlive the command that began it.
@@ -219,29 +176,7 @@ fn take_socket(run: &Run) -> Result<UnixListener, RunError> {
     })
 }
 
-/// The host's files that the console is copied to.
-struct Opened {
-    log: Option<LogFile>,
-    path: Option<File>,
-}
-
-impl Opened {
-    fn by(spec: &Spec) -> Result<Self, RunError> {
-        let rootfs = spec.rootfs.as_ref().map(|it| it.value.as_path());
-        let console = &spec.console;
-        let log = console.logfile.as_ref().map(|path| {
-            LogFile::open(path, console.log_bytes, console.rotate, rootfs)
-                .map_err(|source| RunError::LogFile { path: path.clone(), source })
-        });
-        let path = console.path.as_ref().map(|path| {
-            viewer::open(path, rootfs)
-                .map_err(|source| RunError::ConsolePath { path: path.clone(), source })
-        });
-        Ok(Self { log: log.transpose()?, path: path.transpose()? })
-    }
-}
-
-type Born = (Launched, Hierarchies, Option<Cgroup>);
+type Born = (Launched, Hierarchies, Cgroup);
 
 /// Makes the cgroups and the process. On failure nothing of them is left.
 fn bear(run: &Run, steps: &[plan::Step], life: &mut Life) -> Result<Born, RunError> {
@@ -250,11 +185,11 @@ fn bear(run: &Run, steps: &[plan::Step], life: &mut Life) -> Result<Born, RunErr
     let cgroup = Cgroup::create(&hierarchies, &name).map_err(RunError::Cgroup)?;
     // Before any process is in it, so that whoever cleans up after us knows what is ours.
     life.record.cgroup = Some(cgroup.path().to_owned());
-    life.record.cgroup_inode = record::inode(&cgroup);
+    life.record.cgroup_inodes = record::inodes(&cgroup);
     life.save();
-    let launched = launch_in(run, steps, &cgroup);
+    let launched = life.saved().and_then(|()| launch_in(run, steps, &cgroup));
     match launched {
-        Ok(launched) => Ok((launched, hierarchies, Some(cgroup))),
+        Ok(launched) => Ok((launched, hierarchies, cgroup)),
         Err(error) => {
             sweep(&cgroup);
             Err(error)
@@ -284,19 +219,11 @@ fn sweep(cgroup: &Cgroup) {
 fn assemble(
     run: Run,
     launched: Launched,
-    (life, hierarchies, cgroup): (Life, Hierarchies, Option<Cgroup>),
-    (listener, opened): (UnixListener, Opened),
-    signals: &Signals,
-) -> Result<Watch, RunError> {
-    let buffer = run.spec.console.buffer_bytes;
-    let console = launched.console.map(|it| Terminal::new(it, opened.log, buffer)).transpose();
-    let console = console.map_err(RunError::Watch)?;
-    let viewer = match opened.path {
-        _ if console.is_none() => None,
-        Some(file) => Some(Viewer::on(file)),
-        None => run.foreground.then(Viewer::on_own_terminal),
-    };
-    let viewer = viewer.transpose().map_err(RunError::Terminal)?;
+    (life, hierarchies, cgroup): (Life, Hierarchies, Cgroup),
+    equipment: Equipment,
+) -> Watch {
+    let Equipment { console, viewer, server, signals } = equipment;
+    let oom = Oom::begin(&cgroup);
     let init = Init {
         pid: launched.pid,
         pidfd: launched.pidfd,
@@ -313,11 +240,7 @@ fn assemble(
         ttys: Ttys::new(launched.ttys),
         stop_signal: run.spec.signals.stop,
     };
-    let server = Server::new(listener).map_err(RunError::Listen)?;
-    let signals = signals.open().map_err(RunError::Watch)?;
-    let oom = desk.cgroup.as_ref().and_then(Oom::begin);
-    let halt = run.spec.signals.halt;
-    Ok(Watch { desk, server, viewer, signals, oom, halt })
+    Watch { desk, server, viewer, signals, oom, halt: run.spec.signals.halt }
 }
 
 fn watch_to_the_end(watch: &mut Watch, monitor: Option<Cgroup>) -> Result<Exit, RunError> {
@@ -327,12 +250,11 @@ fn watch_to_the_end(watch: &mut Watch, monitor: Option<Cgroup>) -> Result<Exit, 
     let exit = if watched.is_ok() { reap(desk) } else { Exit::Signal(libc::SIGKILL) };
     // A frozen or half thawed container ends as well.
     desk.life.enter(State::Stopping);
-    if let Some(cgroup) = &desk.cgroup {
-        sweep(cgroup);
-    }
+    sweep(&desk.cgroup);
     if let Some(monitor) = monitor {
         // A group that cannot be removed is empty, and taken over by the next start.
-        _ = monitor.leave_to_root().and_then(|()| monitor.remove());
+        _ = monitor.leave_to_root();
+        _ = monitor.remove();
     }
     desk.life.enter(State::Stopped);
     watched.map(|()| exit).map_err(RunError::Watch)
@@ -344,11 +266,12 @@ fn join_monitor_group(desk: &mut Desk) -> Option<Cgroup> {
     let name = format!("lxc.monitor.{}", desk.life.record.name);
     let group = Cgroup::create(&desk.hierarchies, &name).ok()?;
     desk.life.record.monitor_cgroup = Some(group.path().to_owned());
-    desk.life.record.monitor_inode = record::inode(&group);
+    desk.life.record.monitor_inodes = record::inodes(&group);
     desk.life.save();
     if group.join().is_err() {
         // Partly joined, maybe: out again, or it could not be removed.
-        _ = group.leave_to_root().and_then(|()| group.remove());
+        _ = group.leave_to_root();
+        _ = group.remove();
         return None;
     }
     Some(group)
@@ -371,42 +294,4 @@ fn reap(desk: &mut Desk) -> Exit {
     };
     desk.life.exited(exit, raw);
     exit
-}
-
-fn reason(error: &RunError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
-
-/// The signals a supervisor hears instead of dying of them; the mask is put back at the end.
-struct Signals {
-    heard: SigSet,
-    before: SigSet,
-}
-
-impl Signals {
-    fn block() -> nix::Result<Self> {
-        let mut heard = SigSet::empty();
-        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGWINCH] {
-            heard.add(signal);
-        }
-        let before = heard.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
-        Ok(Self { heard, before })
-    }
-
-    fn open(&self) -> nix::Result<SignalFd> {
-        SignalFd::with_flags(&self.heard, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
-    }
-}
-
-impl Drop for Signals {
-    fn drop(&mut self) {
-        // A valid mask is never refused.
-        _ = self.before.thread_set_mask();
-    }
 }

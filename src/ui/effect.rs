@@ -5,7 +5,6 @@ use std::time::Duration;
 use crossterm::event::KeyEvent;
 
 use super::model::create::command_line;
-use crate::engine::command_socket::{Client, ConsoleLog};
 use crate::engine::create::Create;
 use crate::engine::limits::{Change, Kept};
 use crate::engine::process::{Order, Process};
@@ -176,22 +175,8 @@ pub fn run(engine: &Engine, name: &Name, act: &Act) -> Result<Outcome, Error> {
     Ok(Outcome::Done)
 }
 
-/// Reads what the container's console said lately. What LXC runs has it only if it was told to
-/// keep it.
+/// Reads what the container's console said lately; why it cannot is told in words.
 pub fn read_log(engine: &Engine, name: &Name) -> Result<String, String> {
-    let failed = |error| format!("cannot read the console's log of `{name}`: {error}");
-    let Some(client) = Client::connect(engine.lxcpath(), name).map_err(failed)? else {
-        return Err(format!("{name} is STOPPED; its console's log lasts as long as it runs"));
-    };
-    let bytes = match client.console_view() {
-        Ok(view) => view.replay,
-        Err(error) if error.is_unknown_command() => match client.console_log().map_err(failed)? {
-            ConsoleLog::Output(bytes) => bytes,
-            ConsoleLog::Off => {
-                return Err("LXC keeps no log of it: set lxc.console.buffer.size".to_owned());
-            }
-        },
-        Err(error) => return Err(failed(error)),
-    };
+    let bytes = engine.console_output(name).map_err(|it| it.reason())?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

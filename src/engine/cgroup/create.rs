@@ -65,11 +65,14 @@ impl Cgroup {
     /// Removes the groups and all groups below them. Their processes must be dead or dying.
     pub fn remove(&self) -> Result<(), CgroupError> {
         let mut patience = Patience::until(Instant::now() + REAPING);
+        let mut first_failure = Ok(());
+        // One that resists must not keep the others.
         for group in self.groups.iter().rev() {
-            remove_patiently(&group.dir, &mut patience)
-                .map_err(|errno| CgroupError::Remove { dir: group.dir.clone(), errno })?;
+            let removed = remove_patiently(&group.dir, &mut patience)
+                .map_err(|errno| CgroupError::Remove { dir: group.dir.clone(), errno });
+            first_failure = first_failure.and(removed);
         }
-        Ok(())
+        first_failure
     }
 }
 
@@ -83,9 +86,12 @@ impl Made {
     fn all(&mut self, hierarchies: &Hierarchies, name: &str) -> Result<Vec<Group>, CgroupError> {
         let mut groups = Vec::new();
         for hierarchy in hierarchies.iter() {
+            let before = self.dirs.len();
             match self.one(hierarchy, name) {
                 Ok(dir) => groups.push(Group { hierarchy: hierarchy.clone(), dir }),
-                Err(CgroupError::Create { errno, .. }) if forbidden(&errno) => (),
+                Err(CgroupError::Create { errno, .. }) if forbidden(&errno) => {
+                    remove_dirs(self.dirs.split_off(before));
+                }
                 Err(other) => return Err(other),
             }
         }
@@ -115,10 +121,15 @@ impl Made {
 
 impl Drop for Made {
     fn drop(&mut self) {
-        for dir in self.dirs.iter().rev() {
-            // Best effort: a group that someone else populated meanwhile stays.
-            _ = std::fs::remove_dir(dir);
-        }
+        remove_dirs(std::mem::take(&mut self.dirs));
+    }
+}
+
+/// Removes what was just made, the last first.
+fn remove_dirs(dirs: Vec<PathBuf>) {
+    for dir in dirs.iter().rev() {
+        // Best effort: a group that someone else populated meanwhile stays.
+        _ = std::fs::remove_dir(dir);
     }
 }
 

@@ -54,8 +54,13 @@ impl Cgroup {
     /// Moves the calling process, which must be single-threaded, out to where wharf makes its
     /// groups, so that the group can be removed.
     pub fn leave_to_root(&self) -> Result<(), CgroupError> {
-        let mut groups = self.groups.iter();
-        groups.try_for_each(|it| join(&it.hierarchy.base, it.hierarchy.version))
+        let mut first_failure = Ok(());
+        // One that cannot be left must not keep the others.
+        for it in &self.groups {
+            let left = join(&it.hierarchy.base, it.hierarchy.version);
+            first_failure = first_failure.and(left);
+        }
+        first_failure
     }
 }
 

@@ -45,6 +45,11 @@ pub enum CgroupError {
     Attach { dir: PathBuf, errno: io::Error },
     #[error("this host has no freezer: neither a v1 freezer hierarchy nor a unified one")]
     NoFreezer,
+    #[error(
+        "neither the v1 devices hierarchy nor a unified one is writable, so nothing would keep \
+         the container from the host's devices; without these lines it starts"
+    )]
+    NoDevices,
     #[error("cannot {act} {}: {}", path.display(), words::reason(errno))]
     Freeze { act: &'static str, path: PathBuf, errno: io::Error },
     #[error("{} did not {act} within {} ms; {advice}", path.display(), waited.as_millis())]
@@ -64,7 +69,7 @@ impl CgroupError {
             }
             Self::TimedOut { .. } => Kind::TimedOut,
             Self::Unwritable { .. } => Kind::Denied,
-            Self::NotMounted | Self::Taken(_) | Self::NoFreezer => Kind::Failed,
+            Self::NotMounted | Self::Taken(_) | Self::NoFreezer | Self::NoDevices => Kind::Failed,
             Self::Write { errno, .. } if errno.kind() == io::ErrorKind::InvalidInput => {
                 Kind::Invalid
             }

@@ -48,6 +48,15 @@ impl Cgroup {
         }
     }
 
+    /// Tells whether nobody wants the processes to stand still; none without a freezer.
+    pub fn thawed(&self) -> Option<bool> {
+        let (file, thawed) = match self.freezer()? {
+            Freezer::V1(dir) => (dir.join("freezer.state"), "THAWED"),
+            Freezer::V2(dir) => (dir.join("cgroup.freeze"), "0"),
+        };
+        Some(std::fs::read_to_string(file).ok()?.trim() == thawed)
+    }
+
     fn freezer(&self) -> Option<Freezer> {
         let v1 = self.v1("freezer").map(|it| Freezer::V1(it.dir.clone()));
         v1.or_else(|| self.unified().map(|it| Freezer::V2(it.dir.clone())))

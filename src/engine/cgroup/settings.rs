@@ -46,7 +46,15 @@ impl Cgroup {
             let lines = if v1.is_empty() { &v2 } else { &v1 };
             return lines.iter().try_for_each(|it| self.put(it, "lxc.cgroup"));
         }
-        let Some(unified) = self.unified().filter(|_| !v2.is_empty()) else { return Ok(()) };
+        let Some(unified) = self.unified() else {
+            // Nothing would keep the container from any device of the host.
+            let unguarded = v1.iter().chain(&v2).next();
+            return unguarded
+                .map_or(Ok(()), |it| Err(failed(it, "lxc.cgroup", CgroupError::NoDevices)));
+        };
+        if v2.is_empty() {
+            return Ok(());
+        }
         let mut rules = DeviceRules::default();
         for it in &v2 {
             rules

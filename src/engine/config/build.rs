@@ -41,6 +41,7 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigError> {
         network: network(settings),
         capabilities,
         no_new_privs: settings.number::<u8>("lxc.no_new_privs") != 0,
+        ephemeral: settings.number::<u8>("lxc.ephemeral") != 0,
         environment: environment(settings),
         signals: halt_signals(settings)?,
     })
@@ -270,7 +271,6 @@ mod tests {
             "lxc.rootfs.path = overlay:/a:/b",
             "lxc.autodev = 0",
             "lxc.mount.auto = cgroup2",
-            "lxc.ephemeral = 1",
             "lxc.prlimit.nofile = 1",
         ] {
             assert!(matches!(read(line).unwrap_err().reason, Reason::NotYet), "{line}");

@@ -117,7 +117,7 @@ pub(super) const KEYS: &[Key] = &[
     key("lxc.include", &[], F::Include, Now, ""),
     key("lxc.arch", &[], F::Arch, HostArch, ""),
     key("lxc.uts.name", &["lxc.utsname"], F::Hostname, Now, ""),
-    key("lxc.ephemeral", &[], F::Bool, Only(&["0"]), "0"),
+    key("lxc.ephemeral", &[], F::Bool, Now, "0"),
     key("lxc.no_new_privs", &[], F::Bool, Now, "0"),
     key("lxc.sched.core", &[], F::Bool, Only(&["0"]), "0"),
     key("lxc.time.offset.boot", &[], F::Offset, Later, "0 ns\n"),

@@ -31,13 +31,11 @@ pub enum ReclaimError {
     Lock(#[source] std::io::Error),
     #[error("clean up after a supervisor that was killed")]
     Cgroup(#[source] CgroupError),
-    #[error("write the record of the run")]
-    Record(#[source] std::io::Error),
 }
 
 /// Ends what a dead supervisor of `name` left: processes, cgroups, and the state it last told.
 pub fn reclaim(lxcpath: &Path, name: &Name) -> Result<Reclaimed, ReclaimError> {
-    if !Record::read(lxcpath, name).is_some_and(|it| it.is_orphaned()) {
+    if !Record::read(lxcpath, name).is_some_and(|it| is_unfinished(&it)) {
         return Ok(Reclaimed::Nothing);
     }
     // Holding the socket keeps everybody else from starting the container meanwhile.
@@ -56,36 +54,63 @@ pub(in crate::engine) fn clean_up_held(
     lxcpath: &Path,
     name: &Name,
 ) -> Result<Reclaimed, ReclaimError> {
-    let Some(mut record) = Record::read(lxcpath, name).filter(Record::is_orphaned) else {
+    let Some(mut record) = Record::read(lxcpath, name).filter(is_unfinished) else {
         return Ok(Reclaimed::Nothing);
     };
     let hierarchies = Hierarchies::discover().map_err(ReclaimError::Cgroup)?;
-    for (path, inode, kind) in [
-        (&record.cgroup, record.cgroup_inode, "payload"),
-        (&record.monitor_cgroup, record.monitor_inode, "monitor"),
+    for (path, inodes, kind) in [
+        (&record.cgroup, &record.cgroup_inodes, "payload"),
+        (&record.monitor_cgroup, &record.monitor_inodes, "monitor"),
     ] {
         match path {
-            Some(path) => end(&Cgroup::open(&hierarchies, path), inode),
+            Some(path) => end(&Cgroup::open(&hierarchies, path), inodes),
             None => remove_empty(&Cgroup::open(&hierarchies, &format!("lxc.{kind}.{name}"))),
         }
         .map_err(ReclaimError::Cgroup)?;
     }
     let from = record.state;
-    record.state = State::Stopped;
-    record.since_ms = now_ms();
-    record.write().map_err(ReclaimError::Record)?;
+    if from.is_active() {
+        record.state = State::Stopped;
+        record.since_ms = now_ms();
+    }
+    if record.write().is_err() {
+        // No room to say that it is over: no record says so as well, and needs none.
+        super::forget(lxcpath, name);
+    }
+    if !from.is_active() {
+        return Ok(Reclaimed::Nothing);
+    }
     event::publish(lxcpath, name, What::State { from, to: State::Stopped });
     Ok(Reclaimed::DeadRun)
 }
 
+/// Tells whether a run whose supervisor is gone has left something: it never told its end, or a
+/// group of it resisted.
+fn is_unfinished(record: &Record) -> bool {
+    if record.state.is_active() {
+        return record.is_orphaned();
+    }
+    let Some(path) = record.cgroup.as_ref().filter(|_| !record.supervisor.lives()) else {
+        return false;
+    };
+    let group = Hierarchies::discover().map(|it| Cgroup::open(&it, path));
+    group.is_ok_and(|it| is_recorded(&it, &record.cgroup_inodes))
+}
+
 /// Ends a group that is still the one that was recorded. One of the same name that was made since
 /// belongs to a container of that name in another lxcpath.
-fn end(cgroup: &Cgroup, recorded: Option<u64>) -> Result<(), CgroupError> {
-    if recorded.is_none() || inode(cgroup) != recorded {
+fn end(cgroup: &Cgroup, recorded: &[u64]) -> Result<(), CgroupError> {
+    if !is_recorded(cgroup, recorded) {
         return Ok(());
     }
     cgroup.kill_all(Instant::now() + DYING)?;
     cgroup.remove()
+}
+
+/// Tells whether anything of the group is there, and all of it was recorded.
+fn is_recorded(cgroup: &Cgroup, recorded: &[u64]) -> bool {
+    let found = inodes(cgroup);
+    !found.is_empty() && found.iter().all(|it| recorded.contains(it))
 }
 
 /// Removes a group that may have been made just before the record could tell of it.
@@ -93,8 +118,8 @@ fn remove_empty(cgroup: &Cgroup) -> Result<(), CgroupError> {
     if cgroup.populated() { Ok(()) } else { cgroup.remove() }
 }
 
-/// Returns what tells this group from others that have had its path.
-pub(in crate::engine) fn inode(cgroup: &Cgroup) -> Option<u64> {
-    let dirs = cgroup.dirs();
-    dirs.first().and_then(|it| std::fs::metadata(it).ok()).map(|it| it.ino())
+/// Returns what tells this group from others that have had its path, for each hierarchy.
+pub(in crate::engine) fn inodes(cgroup: &Cgroup) -> Vec<u64> {
+    let found = cgroup.dirs().into_iter().filter_map(|it| std::fs::metadata(it).ok());
+    found.map(|it| it.ino()).collect()
 }

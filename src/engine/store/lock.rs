@@ -1,15 +1,12 @@
 //! One command at a time on a container: flock(2) on a file of the runtime directory, which the
 //! kernel releases when its holder dies. Never waits.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::hash::Hasher;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-
-use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
 
 use super::{StoreError, checked_runtime_dir, private_dir};
 use crate::engine::name::Name;
@@ -18,7 +15,7 @@ use crate::engine::name::Name;
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
-    _file: Flock<File>,
+    _file: File,
 }
 
 impl Drop for Lock {
@@ -43,12 +40,18 @@ pub(super) fn take(lxcpath: &Path, name: &Name) -> Result<Lock, StoreError> {
             .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
             .open(&path)
             .map_err(failed)?;
-        let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(file) => file,
-            Err((_, Errno::EWOULDBLOCK)) => return Err(StoreError::Busy(name.clone())),
-            Err((_, Errno::EINTR)) => continue,
-            Err((_, error)) => return Err(failed(io::Error::from(error))),
-        };
+        match file.try_lock() {
+            Ok(()) => (),
+            Err(TryLockError::WouldBlock) => return Err(StoreError::Busy(name.clone())),
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => {
+                continue;
+            }
+            Err(TryLockError::Error(error)) => {
+                // Nobody holds it; the next command makes its own.
+                _ = std::fs::remove_file(&path);
+                return Err(failed(error));
+            }
+        }
         if still_there(&file, &path).map_err(failed)? {
             return Ok(Lock { path, _file: file });
         }

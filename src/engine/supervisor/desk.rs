@@ -31,7 +31,7 @@ pub(super) struct Desk {
     pub(super) config: Config,
     pub(super) init: Init,
     pub(super) hierarchies: Hierarchies,
-    pub(super) cgroup: Option<Cgroup>,
+    pub(super) cgroup: Cgroup,
     pub(super) console: Option<Terminal>,
     pub(super) ttys: Ttys,
     /// `lxc.signal.stop`.
@@ -62,7 +62,7 @@ impl Desk {
             Command::Unfreeze => self.freeze(false),
             Command::ServeStateClients => {
                 if let Some(state) = State::from_number(request.data) {
-                    self.life.follow_freezer(state);
+                    self.hear_of_freezer(state);
                 }
                 Reply::value(0)
             }
@@ -86,6 +86,26 @@ impl Desk {
             Command::GetCgroup2Fd | Command::GetLimitCgroup2Fd => self.unified_fd(),
             Command::GetCgroupFd | Command::GetLimitCgroupFd => self.cgroup_fd(payload),
             Command::GetCgroupCtx => self.cgroup_ctx(payload),
+        }
+    }
+
+    fn hear_of_freezer(&mut self, state: State) {
+        self.life.follow_freezer(state);
+        // Whoever thaws says both, and might be killed in between.
+        if state == State::Thawed {
+            self.life.follow_freezer(State::Running);
+        }
+    }
+
+    /// Finds out what became of a freeze whose end nobody told: whoever began it was killed.
+    pub(super) fn settle_freeze(&mut self) {
+        if self.cgroup.frozen() == Some(true) {
+            self.life.follow_freezer(State::Frozen);
+        } else if self.cgroup.thawed() == Some(true) {
+            self.life.follow_freezer(State::Thawed);
+            self.life.follow_freezer(State::Running);
+        } else {
+            self.life.wait_again();
         }
     }
 
@@ -157,25 +177,25 @@ impl Desk {
         if let Err(errno) = sys::pidfd_send_signal(self.init.pidfd.as_fd(), self.stop_signal) {
             return Reply::error(errno);
         }
-        if let Some(cgroup) = self.cgroup.as_ref().filter(|it| it.frozen() == Some(true)) {
+        if self.cgroup.frozen() == Some(true) {
             // A frozen process does not die; one that stays frozen is killed by whoever waits.
-            _ = cgroup.thaw(FREEZING);
+            _ = self.cgroup.thaw(FREEZING);
         }
         // The connection is closed when the container has stopped.
         Reply::silence(Then::Hold)
     }
 
     fn freeze(&mut self, frozen: bool) -> Reply {
-        let pure = self.hierarchies.layout() == Some(Layout::V2);
-        let Some(cgroup) = self.cgroup.clone().filter(|_| pure) else {
+        if self.hierarchies.layout() != Some(Layout::V2) {
             return Reply::error(Errno::ENOENT);
-        };
+        }
         let (first, then, back) = if frozen {
             (State::Freezing, State::Frozen, State::Running)
         } else {
             (State::Thawed, State::Running, State::Frozen)
         };
         self.life.follow_freezer(first);
+        let cgroup = &self.cgroup;
         let done = if frozen { cgroup.freeze(FREEZING) } else { cgroup.thaw(FREEZING) };
         self.life.follow_freezer(if done.is_ok() { then } else { back });
         Reply::done(done.map_err(|_why| Errno::EIO))
@@ -203,8 +223,8 @@ impl Desk {
                 None => return Reply::error(Errno::EINVAL),
             },
         };
-        let found = self.dir_of(controller).and(self.cgroup.as_ref());
-        found.map_or_else(|| Reply::silence(Then::Close), |it| Reply::text(it.path()))
+        let found = self.dir_of(controller);
+        found.map_or_else(|| Reply::silence(Then::Close), |_| Reply::text(self.cgroup.path()))
     }
 
     /// Only where there is nothing but v2: with it LXC's tools freeze, and on a hybrid host the
@@ -246,7 +266,7 @@ impl Desk {
         if payload.len() != LEN {
             return Reply::error(Errno::EINVAL);
         }
-        let dirs = self.cgroup.as_ref().map(Cgroup::dirs).unwrap_or_default();
+        let dirs = self.cgroup.dirs();
         let fds: std::io::Result<Vec<_>> = dirs.iter().take(MOST).map(|it| open_dir(it)).collect();
         let Some(fds) = fds.ok().filter(|it| !it.is_empty()) else {
             return Reply::error(Errno::ENOENT);
@@ -270,7 +290,7 @@ impl Desk {
 
     /// Returns the container's group in the hierarchy of `controller`, or in the unified one.
     fn dir_of(&self, controller: Option<&str>) -> Option<std::path::PathBuf> {
-        let dirs = self.cgroup.as_ref()?.dirs();
+        let dirs = self.cgroup.dirs();
         let hierarchy = self.hierarchies.iter().find(|it| match controller {
             Some(controller) => it.controls(controller),
             None => it.version == Version::V2,

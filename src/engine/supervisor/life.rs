@@ -2,21 +2,30 @@
 //! place that publishes states while the supervisor lives.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
+use super::error::RunError;
 use crate::engine::command_socket::wire::{self, Event};
 use crate::engine::event::{self, What};
 use crate::engine::exit::Exit;
 use crate::engine::record::{Record, now_ms};
 use crate::engine::state::State;
 
+/// How long a freeze may go on before its end is looked for.
+const FREEZE: Duration = Duration::from_secs(1);
+
 /// A run and its state.
 #[derive(Debug)]
 pub(super) struct Life {
     pub(super) record: Record,
+    /// Why the record could not be written the last time.
+    unsaved: Option<io::Error>,
+    /// When a freeze that nobody ends is looked at.
+    look_at_freeze: Option<Instant>,
     /// States entered and not yet told to the state clients.
     untold: Vec<State>,
     /// LXC's lxc-monitord listens here, if it runs.
@@ -30,7 +39,7 @@ impl Life {
         let below = below.strip_prefix(b"/").unwrap_or(below);
         let fifo =
             PathBuf::from("/run/lxc").join(std::ffi::OsStr::from_bytes(below)).join("monitor-fifo");
-        let life = Self { record, untold: Vec::new(), fifo };
+        let life = Self { record, unsaved: None, look_at_freeze: None, untold: Vec::new(), fifo };
         life.publish(State::Stopped);
         life
     }
@@ -48,6 +57,7 @@ impl Life {
         }
         self.record.state = next;
         self.record.since_ms = now_ms();
+        self.look_at_freeze = (next == State::Freezing).then(|| Instant::now() + FREEZE);
         if next == State::Running && self.record.started_ms.is_none() {
             self.record.started_ms = Some(self.record.since_ms);
         }
@@ -85,9 +95,30 @@ impl Life {
         event::publish(&self.record.lxcpath, &self.record.name, What::OomKill { count });
     }
 
-    /// Writes the record; a full disk must not end the container.
-    pub(super) fn save(&self) {
-        _ = self.record.write();
+    /// Tells why the container could not be started.
+    pub(super) fn failed(&self, reason: String) {
+        event::publish(&self.record.lxcpath, &self.record.name, What::Failed { reason });
+    }
+
+    /// Returns when a freeze that nobody ends must be looked at.
+    pub(super) const fn look_at_freeze(&self) -> Option<Instant> {
+        self.look_at_freeze
+    }
+
+    /// Has the freeze looked at once more, later.
+    pub(super) fn wait_again(&mut self) {
+        self.look_at_freeze = Some(Instant::now() + FREEZE);
+    }
+
+    /// Writes the record; a full disk must not end a container that runs.
+    pub(super) fn save(&mut self) {
+        self.unsaved = self.record.write().err();
+    }
+
+    /// Fails if the record was not written the last time: a start that nobody could clean up
+    /// after must not go on.
+    pub(super) fn saved(&mut self) -> Result<(), RunError> {
+        self.unsaved.take().map_or(Ok(()), |error| Err(RunError::Record(error)))
     }
 
     /// Takes the states that the state clients have to be told.

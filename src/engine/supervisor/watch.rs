@@ -14,6 +14,7 @@ use super::server::{Relay, Server};
 use super::terminal::Terminal;
 use super::ttys::Holder;
 use super::viewer::Viewer;
+use crate::engine::record::last_words;
 use crate::engine::stop::halt_signal;
 use crate::engine::sys;
 
@@ -56,6 +57,9 @@ impl Watch {
             }
             self.server.expire(now, &mut self.desk);
             self.look_at_memory();
+            if self.desk.life.look_at_freeze().is_some_and(|it| it <= now) {
+                self.desk.settle_freeze();
+            }
             if ready.iter().any(|(source, _)| matches!(source, Source::Init)) {
                 self.finish();
                 return Ok(());
@@ -66,7 +70,9 @@ impl Watch {
     fn wait(&self) -> nix::Result<Vec<(Source, PollFlags)>> {
         let (sources, mut fds): (Vec<_>, Vec<_>) = self.sources().into_iter().unzip();
         let memory = self.oom.as_ref().and_then(Oom::look_again);
-        let left = self.server.next_deadline().into_iter().chain(memory).min().map(|it| {
+        let freeze = self.desk.life.look_at_freeze();
+        let due = [self.server.next_deadline(), memory, freeze].into_iter().flatten().min();
+        let left = due.map(|it| {
             let left = it.saturating_duration_since(Instant::now());
             PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX)
         });
@@ -179,6 +185,8 @@ impl Watch {
         self.look_at_memory();
         let Some(console) = &mut self.desk.console else { return };
         while console.drain() {}
+        let record = &self.desk.life.record;
+        _ = last_words::keep(&record.lxcpath, &record.name, &console.ring.copy(0, usize::MAX));
         if let Some(viewer) = &mut self.viewer {
             viewer.finish(console);
         }

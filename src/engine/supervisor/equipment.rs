@@ -1,0 +1,103 @@
+//! What a supervisor works with beside the container itself: terminals, files, socket, signals.
+//! Whatever of it can be refused is taken before the start counts as one.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use super::Run;
+use super::error::RunError;
+use super::logfile::LogFile;
+use super::server::Server;
+use super::terminal::Terminal;
+use super::viewer::{self, Viewer};
+use crate::engine::spec::Spec;
+
+/// The host's files that the console is copied to.
+#[derive(Debug)]
+pub(super) struct Opened {
+    log: Option<LogFile>,
+    path: Option<File>,
+}
+
+impl Opened {
+    /// Opens what `spec` names.
+    pub(super) fn by(spec: &Spec) -> Result<Self, RunError> {
+        let rootfs = spec.rootfs.as_ref().map(|it| it.value.as_path());
+        let console = &spec.console;
+        let log = console.logfile.as_ref().map(|path| {
+            LogFile::open(path, console.log_bytes, console.rotate, rootfs)
+                .map_err(|source| RunError::LogFile { path: path.clone(), source })
+        });
+        let path = console.path.as_ref().map(|path| {
+            viewer::open(path, rootfs)
+                .map_err(|source| RunError::ConsolePath { path: path.clone(), source })
+        });
+        Ok(Self { log: log.transpose()?, path: path.transpose()? })
+    }
+}
+
+/// What serves a running container, all of which can be refused.
+#[derive(Debug)]
+pub(super) struct Equipment {
+    pub(super) console: Option<Terminal>,
+    pub(super) viewer: Option<Viewer>,
+    pub(super) server: Server,
+    pub(super) signals: SignalFd,
+}
+
+impl Equipment {
+    /// Takes up the supervisor's side of the console, the socket and the signals.
+    pub(super) fn take(
+        run: &Run,
+        console: Option<OwnedFd>,
+        (listener, opened): (UnixListener, Opened),
+        signals: &Signals,
+    ) -> Result<Self, RunError> {
+        let buffer = run.spec.console.buffer_bytes;
+        let console = console.map(|it| Terminal::new(it, opened.log, buffer)).transpose();
+        let console = console.map_err(RunError::Watch)?;
+        let viewer = match opened.path {
+            _ if console.is_none() => None,
+            Some(file) => Some(Viewer::on(file)),
+            None => run.foreground.then(Viewer::on_own_terminal),
+        };
+        let viewer = viewer.transpose().map_err(RunError::Terminal)?;
+        let server = Server::new(listener).map_err(RunError::Listen)?;
+        let signals = signals.open().map_err(RunError::Watch)?;
+        Ok(Self { console, viewer, server, signals })
+    }
+}
+
+/// The signals a supervisor hears instead of dying of them; the mask is put back at the end.
+#[derive(Debug)]
+pub(super) struct Signals {
+    heard: SigSet,
+    before: SigSet,
+}
+
+impl Signals {
+    /// Blocks them from now on.
+    pub(super) fn block() -> nix::Result<Self> {
+        let mut heard = SigSet::empty();
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGWINCH] {
+            heard.add(signal);
+        }
+        let before = heard.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+        Ok(Self { heard, before })
+    }
+
+    fn open(&self) -> nix::Result<SignalFd> {
+        SignalFd::with_flags(&self.heard, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        // A valid mask is never refused.
+        _ = self.before.thread_set_mask();
+    }
+}

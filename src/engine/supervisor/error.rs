@@ -1,0 +1,72 @@
+//! Why a run failed, by what could not be done.
+
+use std::io;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+
+use crate::engine::cgroup::CgroupError;
+use crate::engine::error::Kind;
+use crate::engine::launch::LaunchError;
+use crate::engine::plan::PlanError;
+use crate::engine::record::ReclaimError;
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RunError {
+    #[error("settle down as a supervisor")]
+    Settle(#[source] Errno),
+    #[error("its supervisor is there already")]
+    Busy,
+    #[error("listen on the command socket")]
+    Listen(#[source] io::Error),
+    #[error(transparent)]
+    Reclaim(ReclaimError),
+    #[error("write the record of the run; is there room in the runtime directory?")]
+    Record(#[source] io::Error),
+    #[error(transparent)]
+    Plan(PlanError),
+    #[error(transparent)]
+    Cgroup(CgroupError),
+    #[error(transparent)]
+    Launch(LaunchError),
+    #[error("open lxc.console.logfile {path}")]
+    LogFile { path: PathBuf, source: io::Error },
+    #[error("open lxc.console.path {path}")]
+    ConsolePath { path: PathBuf, source: io::Error },
+    #[error("take over the terminal")]
+    Terminal(#[source] io::Error),
+    #[error("watch the container")]
+    Watch(#[source] Errno),
+}
+
+impl RunError {
+    /// Returns what sort of refusal it is.
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Busy => Kind::Running,
+            Self::Plan(_) => Kind::Invalid,
+            Self::Cgroup(error) => error.kind(),
+            Self::Launch(error) => error.kind(),
+            Self::Settle(_)
+            | Self::Listen(_)
+            | Self::Reclaim(_)
+            | Self::Record(_)
+            | Self::LogFile { .. }
+            | Self::ConsolePath { .. }
+            | Self::Terminal(_)
+            | Self::Watch(_) => Kind::Failed,
+        }
+    }
+
+    /// Returns the error with its causes, in one line.
+    pub(super) fn story(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        text
+    }
+}

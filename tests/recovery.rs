@@ -1,0 +1,126 @@
+//! Whoever comes after a kill or a full disk finds the truth, and can clean up. As root.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::fs;
+use std::process::Command;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use support::screen::{ENTER, Screen};
+use support::{Lxcpath, can_run_containers, finish, told, wait_until};
+
+/// Kills the supervisor of a running container.
+fn kill_supervisor(lxcpath: &Lxcpath, name: &str) {
+    let pid = lxcpath.ok(&["info", "-p", "-H", name]).trim().to_owned();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let parent = status.lines().find_map(|it| it.strip_prefix("PPid:")).unwrap();
+    kill(Pid::from_raw(parent.trim().parse().unwrap()), Signal::SIGKILL).unwrap();
+}
+
+#[test]
+fn destroy_cleans_up_after_a_killed_supervisor_and_forgets_the_run() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    // What is frozen does not die with its supervisor.
+    let name = lxcpath.start_sleeper("frozen");
+    lxcpath.ok(&["freeze", &name]);
+    kill_supervisor(&lxcpath, &name);
+    lxcpath.ok(&["destroy", &name]);
+    assert!(support::leftovers::cgroups(&name).is_empty());
+    lxcpath.ok(&["create", &name]);
+    let told = lxcpath.ok(&["info", &name]);
+    assert!(!told.contains("Last exit") && !told.contains("Since"), "{told}");
+}
+
+#[test]
+fn what_a_killed_create_has_left_goes_with_the_next_one() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("half");
+    let draft = lxcpath.path().join(format!(".{name}.new"));
+    let leave = || {
+        fs::create_dir(&draft).unwrap();
+        fs::write(draft.join("config"), "lxc.uts.na").unwrap();
+    };
+    leave();
+    lxcpath.ok(&["create", &name]);
+    assert!(!draft.exists());
+    leave();
+    lxcpath.ok(&["destroy", &name]);
+    assert_eq!(support::tree(lxcpath.path()), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn execute_that_cannot_begin_leaves_no_container() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("never");
+    for setting in ["lxc.no.such.key=1", "lxc.rootfs.path=/no/such/root", "lxc.idmap=u 0 1 2"] {
+        lxcpath.refused(&["execute", &name, "-s", setting, "--", "/bin/true"], 1);
+        assert_eq!(support::tree(lxcpath.path()), Vec::<std::path::PathBuf>::new(), "{setting}");
+    }
+}
+
+#[test]
+fn an_ephemeral_container_goes_when_it_stops() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("brief");
+    lxcpath.ok(&["create", &name, "-s", "lxc.ephemeral=1"]);
+    lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
+    lxcpath.ok(&["stop", "-k", &name]);
+    wait_until("its end", || !lxcpath.path().join(&name).exists());
+}
+
+/// With room for so many files in the runtime directory, a start is refused and leaves nothing,
+/// or the container can be seen and stopped.
+#[test]
+fn a_full_runtime_directory_makes_no_container_that_cannot_be_stopped() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("full");
+    lxcpath.ok(&["create", &name]);
+    let script = "mount --make-rprivate / && \
+        mount -t tmpfs -o mode=755,nr_inodes=$3 none /run && \
+        if \"$0\" -P \"$1\" start \"$2\" -- /bin/sleep 1000; then \
+            test \"$(\"$0\" -P \"$1\" info -s -H \"$2\")\" = RUNNING && \
+            \"$0\" -P \"$1\" stop -k \"$2\"; \
+        else test $? = 1; fi";
+    for inodes in 2..12 {
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", script, env!("CARGO_BIN_EXE_wharf")]);
+        command.arg(lxcpath.path()).args([&name, &inodes.to_string()]);
+        let output = finish(command);
+        assert!(output.status.success(), "{inodes} files: {}", told(&output));
+        wait_until("no cgroup is left", || support::leftovers::cgroups(&name).is_empty());
+    }
+}
+
+#[test]
+fn what_a_dead_container_said_last_can_be_read() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("said");
+    lxcpath.ok(&["create", &name]);
+    lxcpath.ok(&["start", &name, "--", "/bin/sh", "-c", "echo last words; exit 3"]);
+    wait_until("its end", || lxcpath.state(&name) == "STOPPED");
+    let mut screen = Screen::spawn(lxcpath.command(&[]), 120, 36);
+    screen.wait_for("exit 3");
+    screen.keys(ENTER);
+    screen.wait_for("last words");
+}
