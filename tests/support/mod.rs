@@ -1,5 +1,6 @@
 //! What the tests share: an lxcpath of their own that cleans up and checks that nothing is left,
-//! the wharf binary with a deadline, small root directories, and a terminal with eyes.
+//! the wharf binary with a deadline, small root directories, probes to run inside, a canary of the
+//! host's files, and a terminal with eyes.
 //!
 //! Each test binary uses a part of it.
 #![allow(dead_code, reason = "each test binary uses a part")]
@@ -7,7 +8,10 @@
 #![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests tell their reader")]
 
+pub(crate) mod canary;
+pub(crate) mod guest;
 pub(crate) mod leftovers;
+pub(crate) mod probe;
 pub(crate) mod rootfs;
 pub(crate) mod screen;
 
@@ -36,6 +40,15 @@ pub(crate) fn can_run_containers() -> bool {
         return false;
     }
     true
+}
+
+/// Tells whether a program of the host is there; if not, says so for the test's reader.
+pub(crate) fn has_program(name: &str) -> bool {
+    let runs = Command::new(name).arg("--version").output().is_ok();
+    if !runs {
+        println!("skipped: no {name} on this machine");
+    }
+    runs
 }
 
 /// An empty lxcpath with container names of its own. Dropped, it ends and removes every container

@@ -23,13 +23,37 @@ pub(crate) fn busybox(root: &Path) -> bool {
     for dir in ["bin", "sbin", "dev", "proc", "sys", "tmp", "etc", "root", "run", "var"] {
         fs::create_dir_all(root.join(dir)).unwrap();
     }
-    fs::copy(program, root.join("bin/busybox")).unwrap();
+    copy_program(program, &root.join("bin/busybox"));
     for applet in APPLETS {
         symlink("busybox", root.join("bin").join(applet)).unwrap();
     }
     fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n").unwrap();
     fs::write(root.join("etc/group"), "root:x:0:\n").unwrap();
     true
+}
+
+/// Returns settings that show the host's libraries, and this test's binary at
+/// [`super::probe::INSIDE`], in a root that [`busybox`] made; all of it read-only.
+pub(crate) fn host_programs(root: &Path) -> Vec<String> {
+    let mut entries = Vec::new();
+    for dir in ["lib", "lib64", "usr/lib", "usr/lib64"] {
+        let host = Path::new("/").join(dir);
+        if let Ok(to) = fs::read_link(&host) {
+            symlink(to, root.join(dir)).unwrap();
+        } else if host.is_dir() {
+            entries.push(format!("/{dir} {dir} none bind,ro,create=dir 0 0"));
+        }
+    }
+    let probe = std::env::current_exe().unwrap();
+    let inside = super::probe::INSIDE.trim_start_matches('/');
+    entries.push(format!("{} {inside} none bind,ro,create=file 0 0", probe.display()));
+    entries.into_iter().map(|it| format!("lxc.mount.entry={it}")).collect()
+}
+
+/// Copies a program by a process of its own: what a test opens for writing is inherited by the
+/// children that other tests fork meanwhile, and cannot be executed while they have it.
+pub(crate) fn copy_program(from: &str, to: &Path) {
+    assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success());
 }
 
 /// A program that runs although no library can be found in an empty root.

@@ -1,0 +1,262 @@
+//! What a test does from inside a container: this test binary, run again there through the test
+//! named [`ENTRY`]. It prints one fact a line, and never runs unless its word is asked for.
+
+#![allow(unsafe_code, reason = "terminals and keyrings are reached by raw system calls")]
+
+use std::ffi::CStr;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use wharf::engine::Name;
+use wharf::engine::command_socket::Client;
+
+/// The test through which a container runs probes; every file of tests that has some has it.
+pub(crate) const ENTRY: &str = "this_binary_is_the_probe_inside_containers";
+
+/// Where [`super::rootfs::host_programs`] shows this binary.
+pub(crate) const INSIDE: &str = "/probe";
+
+/// What a container types on every terminal that it can open.
+pub(crate) const TYPED: &str = "typed-by-the-container";
+
+/// A key that a test puts into its session keyring.
+pub(crate) const KEY: &CStr = c"wharf-test-key";
+
+/// Where a probe tells what it sees over time.
+pub(crate) const TOLD: &str = "/told";
+
+const MARK: &str = "probe:";
+
+/// The command that runs the probe `word` in a container that sees the host's files.
+pub(crate) fn command(word: &str) -> Vec<String> {
+    let binary = std::env::current_exe().unwrap();
+    command_of(binary.to_str().unwrap(), word)
+}
+
+/// The same for this binary at `path`.
+pub(crate) fn command_of(path: &str, word: &str) -> Vec<String> {
+    let word = format!("{MARK}{word}");
+    [path, "--exact", "--nocapture", ENTRY, &word].map(str::to_owned).to_vec()
+}
+
+/// Runs the probe that the command line names, if it does.
+pub(crate) fn run_if_asked() {
+    let asked = std::env::args().find_map(|it| it.strip_prefix(MARK).map(str::to_owned));
+    let Some(asked) = asked else { return };
+    // The test harness has begun a line.
+    println!();
+    let (word, operand) = asked.split_once('=').unwrap_or((&asked, ""));
+    match word {
+        "type" => type_everywhere(),
+        "writable" => writable(),
+        "masked" => operand.split(',').for_each(masked),
+        "key" => println!("key {}", outcome(find_key())),
+        "ask" => ask(Path::new(operand)),
+        "overwrite" => overwrite(operand.parse().unwrap()),
+        "look-in" => look_in(operand),
+        other => panic!("no probe {other}"),
+    }
+}
+
+fn outcome<T>(result: io::Result<T>) -> String {
+    result.map_or_else(|error| error.to_string(), |_| "done".to_owned())
+}
+
+/// Puts a line into the input of every terminal that can be opened here.
+fn type_everywhere() {
+    let mut paths: Vec<PathBuf> =
+        ["/dev/tty", "/dev/console", "/dev/stdin", "/dev/stdout", "/dev/stderr"]
+            .map(Into::into)
+            .to_vec();
+    paths.extend(fs::read_dir("/dev/pts").unwrap().flatten().map(|it| it.path()));
+    for path in paths {
+        let flags = libc::O_NOCTTY | libc::O_NONBLOCK;
+        let opened = OpenOptions::new().read(true).custom_flags(flags).open(&path);
+        if let Ok(file) = opened {
+            type_at(&file);
+        }
+    }
+    println!("typed everywhere");
+}
+
+fn type_at(terminal: &File) {
+    /// Pastes what the kernel's own console has selected; see ioctl_console(2).
+    const PASTE: u8 = 3;
+    for byte in TYPED.bytes().chain([b'\n']) {
+        // SAFETY: the descriptor is open, and TIOCSTI reads one byte.
+        _ = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSTI, &byte) };
+    }
+    // SAFETY: the descriptor is open, and TIOCLINUX reads one byte for this function.
+    _ = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCLINUX, &PASTE) };
+}
+
+/// Names every file of /proc and /sys that opens for writing; processes excepted. Writes nothing.
+fn writable() {
+    let mut pending = vec![PathBuf::from("/proc"), PathBuf::from("/sys")];
+    while let Some(dir) = pending.pop() {
+        for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let name = entry.file_name();
+            let process = name.as_encoded_bytes().iter().all(u8::is_ascii_digit);
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() && !(process && dir == Path::new("/proc")) => {
+                    pending.push(path);
+                }
+                Ok(kind) if kind.is_file() && opens_for_writing(&path) => {
+                    println!("writable {}", path.display());
+                }
+                _ => (),
+            }
+        }
+    }
+    println!("all seen");
+}
+
+/// Opens a file that is one, and is made to be written: root may open others too, in vain.
+fn opens_for_writing(path: &Path) -> bool {
+    const ANYBODY_WRITES: u32 = 0o222;
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_NOFOLLOW;
+    let opened = OpenOptions::new().write(true).custom_flags(flags).open(path);
+    opened
+        .and_then(|it| it.metadata())
+        .is_ok_and(|it| it.is_file() && it.mode() & ANYBODY_WRITES != 0)
+}
+
+/// Tells whether something can be read from the file or directory, or be put there.
+fn masked(path: &str) {
+    let Ok(facts) = fs::symlink_metadata(path) else { return println!("absent {path}") };
+    let open = if facts.is_dir() {
+        let listed = fs::read_dir(path).unwrap().count() > 0;
+        listed || File::create(Path::new(path).join("new")).is_ok()
+    } else {
+        let mut byte = [0];
+        let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+        let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+        let read = opened.and_then(|mut it| it.read(&mut byte));
+        read.is_ok_and(|it| it > 0) || opens_for_writing(Path::new(path))
+    };
+    println!("{} {path}", if open { "open" } else { "masked" });
+}
+
+/// Makes a session keyring for this thread, with a key in it.
+pub(crate) fn add_key() -> io::Result<()> {
+    const JOIN_SESSION: libc::c_int = 1;
+    const SESSION: libc::c_int = -3;
+    let none = std::ptr::null::<libc::c_char>();
+    // SAFETY: no name asks for an anonymous keyring, see keyctl(2).
+    let joined = unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION, none) };
+    nix::errno::Errno::result(joined)?;
+    let (kind, value) = (c"user", b"secret");
+    // SAFETY: the strings end in NUL, and the value has the length that is told.
+    let added = unsafe {
+        libc::syscall(
+            libc::SYS_add_key,
+            kind.as_ptr(),
+            KEY.as_ptr(),
+            value.as_ptr(),
+            value.len(),
+            SESSION,
+        )
+    };
+    nix::errno::Errno::result(added)?;
+    Ok(())
+}
+
+/// Looks for the key of [`add_key`] as a process finds keys: in its keyrings.
+pub(crate) fn find_key() -> io::Result<()> {
+    let (kind, none) = (c"user", std::ptr::null::<libc::c_char>());
+    // SAFETY: the strings end in NUL; without call-out information nothing is asked of programs.
+    let found =
+        unsafe { libc::syscall(libc::SYS_request_key, kind.as_ptr(), KEY.as_ptr(), none, 0) };
+    nix::errno::Errno::result(found)?;
+    Ok(())
+}
+
+/// Asks the supervisor of the container at `dir` for all that would help a container.
+fn ask(dir: &Path) {
+    let lxcpath = dir.parent().unwrap();
+    let name: Name = dir.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    let client = || Client::connect(lxcpath, &name).unwrap().unwrap();
+    println!("pid {:?}", client().init_pid().map_err(|it| it.to_string()));
+    println!("state {:?}", client().state().map_err(|it| it.to_string()));
+    println!("console {:?}", client().tty(Some(0)).map(drop).map_err(|it| it.to_string()));
+    println!("stop {:?}", client().stop().map_err(|it| it.to_string()));
+}
+
+/// Writes into the program file `inode`, again and again, through whatever process runs it.
+fn overwrite(inode: u64) {
+    const HELD: usize = 32;
+    let mut journal = Journal::begin();
+    let mut held: Vec<File> = Vec::new();
+    loop {
+        for pid in others() {
+            let exe =
+                OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(pid.join("exe"));
+            if let Ok(exe) = exe
+                && held.len() < HELD
+                && exe.metadata().is_ok_and(|it| it.ino() == inode)
+            {
+                held.push(exe);
+            }
+        }
+        for exe in &held {
+            let path = format!("/proc/self/fd/{}", exe.as_raw_fd());
+            let opened = OpenOptions::new().write(true).open(path);
+            journal.tell(&outcome(opened.and_then(|mut it| it.write_all(TYPED.as_bytes()))));
+        }
+    }
+}
+
+/// Looks into every process that is neither this one nor runs one of `harmless` programs.
+fn look_in(harmless: &str) {
+    let mut journal = Journal::begin();
+    let own = fs::read_to_string("/proc/self/comm").unwrap();
+    let foreign = |pid: &Path| {
+        let name = fs::read_to_string(pid.join("comm")).unwrap_or_default();
+        !name.is_empty() && name != own && !harmless.split(',').any(|it| it == name.trim())
+    };
+    let parts = ["fd/0", "fd/3", "fdinfo", "root", "cwd", "mem", "environ", "maps"];
+    loop {
+        for (pid, part) in others().flat_map(|pid| parts.map(|part| (pid.clone(), part))) {
+            if !foreign(&pid) {
+                continue;
+            }
+            let opened = File::open(pid.join(part));
+            // A success counts if it still was on its way then.
+            if opened.is_err() || foreign(&pid) {
+                journal.tell(&format!("{part}: {}", outcome(opened)));
+            }
+        }
+    }
+}
+
+fn others() -> impl Iterator<Item = PathBuf> {
+    let own = std::process::id().to_string();
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let pid = move |name: &str| name != own && name.bytes().all(|it| it.is_ascii_digit());
+    entries.filter(move |it| it.file_name().to_str().is_some_and(&pid)).map(|it| it.path())
+}
+
+/// Tells each line once.
+struct Journal {
+    file: File,
+    told: Vec<String>,
+}
+
+impl Journal {
+    fn begin() -> Self {
+        let mut file = File::create(TOLD).unwrap();
+        file.write_all(b"begun\n").unwrap();
+        Self { file, told: Vec::new() }
+    }
+
+    fn tell(&mut self, line: &str) {
+        if !self.told.iter().any(|it| it == line) {
+            self.told.push(line.to_owned());
+            self.file.write_all(format!("{line}\n").as_bytes()).unwrap();
+        }
+    }
+}
