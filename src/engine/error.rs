@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use super::config::words;
+
 /// What sort of refusal it is, for exit codes and for the screen's advice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -57,8 +59,12 @@ impl Error {
         let mut text = self.source.to_string();
         let mut cause = self.source.source();
         while let Some(it) = cause {
-            text.push_str(": ");
-            text.push_str(&it.to_string());
+            let told = it.downcast_ref().map_or_else(|| it.to_string(), words);
+            // Some errors tell their cause themselves.
+            if !text.ends_with(&told) {
+                text.push_str(": ");
+                text.push_str(&told);
+            }
             cause = it.source();
         }
         text
@@ -78,5 +84,30 @@ impl fmt::Display for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         Some(self.source.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Cause {
+        #[error("read a: {}", words(source))]
+        Told { source: io::Error },
+        #[error("read a")]
+        Untold { source: io::Error },
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let source = || io::Error::from_raw_os_error(libc::ENOENT);
+        for cause in [Cause::Told { source: source() }, Cause::Untold { source: source() }] {
+            let error = Error::new("start", "web", Kind::Failed, cause);
+            let told = "cannot start `web`: read a: No such file or directory";
+            assert_eq!(format!("{error:#}"), told);
+        }
     }
 }
