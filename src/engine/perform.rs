@@ -120,8 +120,12 @@ fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
                 made.terminals.push(ptmx);
             }
         }
-        Step::Proc { mode } => files::mount_proc(made.root()?, made.links(), *mode)?,
-        Step::Sys { mode } => files::mount_sys(made.root()?, made.links(), *mode)?,
+        Step::Proc { mode, network } => {
+            files::mount_proc(made.root()?, made.links(), *mode, *network)?;
+        }
+        Step::Sys { mode, network } => {
+            files::mount_sys(made.root()?, made.links(), *mode, *network)?;
+        }
         Step::Mount(mount) => match files::mount_one(made.root()?, made.links(), mount) {
             Err(_) if mount.optional => (),
             result => result?,

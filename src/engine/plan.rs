@@ -19,6 +19,8 @@ const DEFAULT_PTY_MAX: u32 = 1024;
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// More than any kernel has; dropping one that does not exist is no error.
 const CAPABILITIES: u8 = 64;
+/// The number of `CAP_NET_ADMIN`.
+const NET_ADMIN: u8 = 12;
 
 /// One thing the new process does to itself before it becomes the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +34,8 @@ pub enum Step {
     Pts { max: CString },
     Console,
     Ttys { count: u32 },
-    Proc { mode: AutoMode },
-    Sys { mode: AutoMode },
+    Proc { mode: AutoMode, network: NetworkSettings },
+    Sys { mode: AutoMode, network: NetworkSettings },
     Mount(MountStep),
     Loopback,
     Hostname { name: String },
@@ -48,6 +50,14 @@ pub enum Step {
     NoNewPrivs,
     WorkDir { dir: CString },
     Exec(Program),
+}
+
+/// What a mount of the mode `mixed` makes of the network's own settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkSettings {
+    /// They are the container's, or it may administer the host's.
+    Open,
+    ReadOnly,
 }
 
 /// A program ready for execve(2).
@@ -127,17 +137,26 @@ fn file_systems(spec: &Spec, payload: Payload, steps: &mut Vec<Step>) -> Result<
     if spec.tty_max > 0 {
         steps.push(Step::Ttys { count: spec.tty_max });
     }
+    let network = network_settings(spec);
     let own_init = (payload == Payload::Application).then_some(AutoMode::Mixed);
     if let Some(mode) = spec.auto.proc.or(own_init) {
-        steps.push(Step::Proc { mode });
+        steps.push(Step::Proc { mode, network });
     }
     if let Some(mode) = spec.auto.sys {
-        steps.push(Step::Sys { mode });
+        steps.push(Step::Sys { mode, network });
     }
     for mount in &spec.mounts {
         steps.push(mount_step(mount)?);
     }
     Ok(())
+}
+
+fn network_settings(spec: &Spec) -> NetworkSettings {
+    let administers = kept(&spec.capabilities) & (1 << NET_ADMIN) != 0;
+    match spec.network {
+        Network::Host if !administers => NetworkSettings::ReadOnly,
+        Network::Host | Network::Empty => NetworkSettings::Open,
+    }
 }
 
 fn mount_step(mount: &At<Mount>) -> Result<Step, PlanError> {
@@ -362,6 +381,16 @@ mod tests {
         assert_eq!(program.paths, [c"/bin/true".to_owned(), c"/opt/true".to_owned()]);
         assert!(program.environment.contains(&c"container=lxc".to_owned()));
         assert!(program.environment.contains(&c"PATH=/bin:/opt".to_owned()));
+    }
+
+    #[test]
+    fn only_who_administers_the_hosts_network_may_change_its_settings() {
+        let open = |network, capabilities| {
+            network_settings(&Spec { network, capabilities, ..spec(None) }) == NetworkSettings::Open
+        };
+        assert!(open(Network::Empty, Capabilities::Keep(vec![0])));
+        assert!(open(Network::Host, Capabilities::Keep(vec![NET_ADMIN])));
+        assert!(!open(Network::Host, Capabilities::Drop(vec![NET_ADMIN])));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::sys::stat::{Mode, mkdirat};
 
 use super::{Broken, Part};
-use crate::engine::plan::{MountStep, Source};
+use crate::engine::plan::{MountStep, NetworkSettings, Source};
 use crate::engine::spec::{AutoMode, Create};
 use crate::engine::sys::{self, Recursive, attr};
 
@@ -85,7 +85,12 @@ pub(super) fn target(
 }
 
 /// Mounts a new proc, which only then is opened up as `mode` says.
-pub(super) fn mount_proc(root: BorrowedFd<'_>, links: Links, mode: AutoMode) -> nix::Result<()> {
+pub(super) fn mount_proc(
+    root: BorrowedFd<'_>,
+    links: Links,
+    mode: AutoMode,
+    network: NetworkSettings,
+) -> nix::Result<()> {
     const GUARDED: [&CStr; 2] = [c"sys", c"sysrq-trigger"];
     let place = target(root, c"proc", links, Some(Create::Dir))?;
     let context = sys::fsopen(c"proc")?;
@@ -97,21 +102,27 @@ pub(super) fn mount_proc(root: BorrowedFd<'_>, links: Links, mode: AutoMode) -> 
         for path in GUARDED {
             guard(proc.as_fd(), path)?;
         }
-        // The network's own settings belong to the container.
+    }
+    if mode == AutoMode::Mixed && network == NetworkSettings::Open {
         leave_open(proc.as_fd(), c"sys/net")?;
     }
     Ok(())
 }
 
 /// Mounts a new sysfs.
-pub(super) fn mount_sys(root: BorrowedFd<'_>, links: Links, mode: AutoMode) -> nix::Result<()> {
+pub(super) fn mount_sys(
+    root: BorrowedFd<'_>,
+    links: Links,
+    mode: AutoMode,
+    network: NetworkSettings,
+) -> nix::Result<()> {
     let place = target(root, c"sys", links, Some(Create::Dir))?;
     let context = sys::fsopen(c"sysfs")?;
     let safe = attr::NOSUID | attr::NODEV | attr::NOEXEC;
     let read_only = if mode == AutoMode::ReadWrite { 0 } else { attr::RDONLY };
     let mounted = sys::fsmount(context.as_fd(), safe | read_only)?;
     sys::move_mount(mounted.as_fd(), place.as_fd())?;
-    if mode == AutoMode::Mixed {
+    if mode == AutoMode::Mixed && network == NetworkSettings::Open {
         leave_open(mounted.as_fd(), c"devices/virtual/net")?;
     }
     Ok(())
