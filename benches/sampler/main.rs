@@ -16,7 +16,7 @@ use std::time::Duration;
 use nix::sys::time::TimeValLike as _;
 use nix::time::ClockId;
 use wharf::engine::Engine;
-use wharf::engine::sample::{Focus, Sampler};
+use wharf::engine::sample::{Depth, Focus, Sampler};
 
 const ROUNDS: usize = 20;
 /// Time between samples. Shorter than on the screen, which changes nothing in what is read.
@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..Focus::default()
     };
     let table = Focus { detail: None, ..focus.clone() };
-    let all = Focus { all: true, ..focus.clone() };
+    let all = Focus { others: Depth::Row, ..focus.clone() };
 
     let first = sampler.sample(&focus);
     let seen = first.containers.iter().filter(|it| it.counters.cpu_total.is_some()).count();
@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("states and CPU of all, no rows", closed),
         ("table of 40 rows", rows),
         ("the same and one open forest", open),
-        ("all counters of all, one forest", sorted),
+        ("rows of all, one forest", sorted),
     ] {
         println!("  {what:32} {own:8.3}   {scan:8.3}   1/{:.0}", scan / own);
     }

@@ -12,7 +12,7 @@ use super::command_socket::{Client, ConsoleLog};
 use super::event::{self, What};
 use super::process::{Process, Stat};
 use super::record::last_words;
-use super::sample::{Focus, Sampler};
+use super::sample::{Depth, Focus, Sampler};
 use super::snapshot::Container;
 use super::{Engine, Error, Kind, Name, State, sys};
 
@@ -42,7 +42,7 @@ impl Engine {
 
     /// Lists the same containers with their counters, all from one sample.
     pub fn containers(&self) -> Result<Vec<Container>, Error> {
-        let snapshot = Sampler::new(self).sample(&Focus { all: true, ..Focus::default() });
+        let snapshot = Sampler::new(self).sample(&Focus { others: Depth::All, ..Focus::default() });
         match snapshot.trouble {
             Some(why) if snapshot.containers.is_empty() => {
                 Err(Error::new("list", self.lxcpath().display(), Kind::Failed, why))

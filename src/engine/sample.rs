@@ -9,6 +9,7 @@ mod counters_v1;
 mod counters_v2;
 mod detail;
 mod files;
+mod freezers;
 mod host;
 mod members;
 mod network;
@@ -20,8 +21,12 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use counters::{Depth, Group, Sources};
+use nix::sys::inotify::WatchDescriptor;
+
+pub use counters::Depth;
+use counters::{Freezing, Group, Limits, Sources};
 use files::Files;
+use freezers::Freezers;
 use host::HostReader;
 use members::{Member, Members};
 use procs::Processes;
@@ -36,6 +41,8 @@ use super::state::State;
 
 /// Mounts, addresses and configuration change seldom, and reading them costs more than all else.
 const STILL_STALE: Duration = Duration::from_secs(2);
+/// The limits of a row are read again every so many looks, some rows at each.
+const LIMIT_LOOKS: usize = 4;
 /// What this process may do changes hardly ever.
 const LIMITS_STALE: Duration = Duration::from_secs(30);
 
@@ -48,8 +55,8 @@ pub struct Focus {
     pub detail: Option<Name>,
     /// Its cgroup files are shown too.
     pub files: bool,
-    /// Every container gets all counters, since the rows are sorted by one of them.
-    pub all: bool,
+    /// How much is read of the containers that are not visible: the rows may be sorted by it.
+    pub others: Depth,
     /// How the processes of one parent are ordered.
     pub order: Order,
 }
@@ -62,6 +69,7 @@ pub struct Sampler {
     hierarchies: Hierarchies,
     sources: Sources,
     files: Files,
+    freezers: Freezers,
     members: Members,
     watched: HashMap<Name, Watched>,
     processes: Processes,
@@ -70,6 +78,8 @@ pub struct Sampler {
     /// What was read last for the container in detail, its processes and files aside.
     still: Option<Still>,
     before: Option<Instant>,
+    /// How often it has looked.
+    looks: usize,
 }
 
 /// The part of a container's details that changes seldom.
@@ -87,6 +97,42 @@ struct Watched {
     cgroup: String,
     group: Group,
     before: Option<Reading>,
+    /// In which of [`LIMIT_LOOKS`] looks its limits are read again.
+    turn: usize,
+    freezer: Looking,
+    /// What the freezer said last.
+    frozen: Option<bool>,
+}
+
+impl Watched {
+    /// Reads the state of the freezer, and from the second time on has the kernel tell of changes.
+    fn look_at_freezer(&mut self, name: &Name, files: &mut Files, freezers: &mut Freezers) {
+        match self.group.freezing(files) {
+            Some(Freezing::Passing) => freezers.again(name),
+            Some(it) => self.frozen = Some(it == Freezing::Frozen),
+            None => self.frozen = None,
+        }
+        self.freezer = match self.freezer {
+            Looking::Never => Looking::Once,
+            Looking::Once => {
+                let watch = self.group.freezer().and_then(|it| freezers.watch(name, it));
+                watch.map_or(Looking::Always, Looking::Watched)
+            }
+            other @ (Looking::Always | Looking::Watched(_)) => other,
+        };
+    }
+}
+
+/// How the freezer of a container is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Looking {
+    Never,
+    /// A watch would cost more than it saves for who never looks again.
+    Once,
+    /// It is read at every look.
+    Always,
+    /// It is read when the kernel has told of a change.
+    Watched(WatchDescriptor),
 }
 
 impl Sampler {
@@ -108,6 +154,8 @@ impl Sampler {
             sources: Sources::of(&hierarchies),
             hierarchies,
             files: Files::new(),
+            freezers: Freezers::default(),
+            looks: 0,
             members: Members::new(lxcpath, only),
             watched: HashMap::new(),
             processes: Processes::new(&proc),
@@ -125,6 +173,8 @@ impl Sampler {
         let now = Instant::now();
         let elapsed = self.before.replace(now).map(|it| now - it);
         let trouble = self.members.refresh();
+        self.freezers.hear();
+        self.looks += 1;
         let host = self.read_host();
         let names: Vec<Name> = self.members.all.keys().cloned().collect();
         let containers = names.into_iter().filter_map(|it| self.container(it, focus)).collect();
@@ -136,6 +186,7 @@ impl Sampler {
     /// Returns names and states only, sorted by name.
     pub(super) fn states(&mut self) -> (Vec<(Name, State)>, Option<String>) {
         let trouble = self.members.refresh();
+        self.freezers.hear();
         let names: Vec<Name> = self.members.all.keys().cloned().collect();
         for name in &names {
             self.look_at_freezer(name);
@@ -161,14 +212,21 @@ impl Sampler {
             self.limits = Some((Instant::now(), limits));
         }
         let limits = self.limits.as_ref().map(|(_, it)| it.clone()).unwrap_or_default();
-        Host { layout: self.hierarchies.layout(), limits, ..self.host.read() }
+        let host = self.host.read(&mut self.files);
+        Host { layout: self.hierarchies.layout(), limits, ..host }
     }
 
     fn container(&mut self, name: Name, focus: &Focus) -> Option<Container> {
         let detailed = focus.detail.as_ref() == Some(&name);
-        let seen = detailed || focus.all || focus.visible.contains(&name);
+        let depth = if detailed {
+            Depth::All
+        } else if focus.visible.contains(&name) {
+            focus.others.max(Depth::Row)
+        } else {
+            focus.others
+        };
         self.look_at_freezer(&name);
-        let counters = self.read_counters(&name, if seen { Depth::All } else { Depth::Cpu });
+        let counters = self.read_counters(&name, depth);
         let member = self.members.all.get(&name)?.clone();
         let detail = detailed.then(|| self.detail(&name, &member, focus));
         Some(Container {
@@ -191,31 +249,34 @@ impl Sampler {
     fn look_at_freezer(&mut self, name: &Name) {
         let Some(member) = self.members.all.get_mut(name) else { return };
         let Some(cgroup) = member.run.as_ref().and_then(|it| it.cgroup.clone()) else { return };
-        let moved = self.watched.get(name).is_some_and(|it| it.cgroup != cgroup);
-        if moved && let Some(old) = self.watched.remove(name) {
-            old.group.close(&mut self.files);
+        if self.watched.get(name).is_some_and(|it| it.cgroup != cgroup) {
+            self.forget(name);
         }
+        let turn = self.watched.len() % LIMIT_LOOKS;
         let watched = self.watched.entry(name.clone()).or_insert_with(|| {
             let group = Group::new(&self.sources, &cgroup);
-            Watched { cgroup, group, before: None }
+            Watched { cgroup, group, before: None, turn, freezer: Looking::Never, frozen: None }
         });
-        if let Some(frozen) = watched.group.frozen(&mut self.files) {
+        if !matches!(watched.freezer, Looking::Watched(_)) || self.freezers.take(name) {
+            watched.look_at_freezer(name, &mut self.files, &mut self.freezers);
+        }
+        if let (Some(frozen), Some(member)) = (watched.frozen, self.members.all.get_mut(name)) {
             member.note_frozen(frozen);
         }
     }
 
     fn read_counters(&mut self, name: &Name, depth: Depth) -> Counters {
         let Some(watched) = self.watched.get_mut(name) else { return Counters::default() };
-        let raw = watched.group.read(&mut self.files, depth);
+        let turn = self.looks % LIMIT_LOOKS == watched.turn || self.members.take_limit_news(name);
+        let limits = if turn { Limits::Fresh } else { Limits::Old };
+        let raw = watched.group.read(&mut self.files, depth, limits);
         let now = Reading { raw, at: Instant::now() };
         let before = watched.before.replace(now);
         let lost = before.is_some_and(|it| it.raw.cpu_ns > raw.cpu_ns);
         if lost {
             // The group was removed, and perhaps made again by the next run.
             self.members.doubt(name);
-            if let Some(old) = self.watched.remove(name) {
-                old.group.close(&mut self.files);
-            }
+            self.forget(name);
         }
         rates::counters(before.as_ref(), &now)
     }
@@ -252,8 +313,17 @@ impl Sampler {
     fn forget_ended(&mut self) {
         let runs = |name: &Name| self.members.all.get(name).is_some_and(|it| it.run.is_some());
         let ended: Vec<Name> = self.watched.keys().filter(|it| !runs(it)).cloned().collect();
-        for watched in ended.iter().filter_map(|it| self.watched.remove(it)) {
-            watched.group.close(&mut self.files);
+        for name in &ended {
+            self.forget(name);
+        }
+    }
+
+    /// Closes the files of one container.
+    fn forget(&mut self, name: &Name) {
+        let Some(watched) = self.watched.remove(name) else { return };
+        watched.group.close(&mut self.files);
+        if let Looking::Watched(watch) = watched.freezer {
+            self.freezers.forget(watch);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::effect::Look;
 use super::message::Message;
 use crate::engine::Engine;
-use crate::engine::sample::{Focus, Sampler};
+use crate::engine::sample::{Depth, Focus, Sampler};
 
 /// However often it is told to, it rests so long between two samples: rates need time.
 const REST: Duration = Duration::from_millis(50);
@@ -95,7 +95,8 @@ impl Wanted {
                     || look.detail != self.focus.detail
                     || look.order != self.focus.order;
                 let Look { visible, detail, files, all, order } = look;
-                self.focus = Focus { visible, detail, files, all, order };
+                let others = if all { Depth::Row } else { Depth::Cpu };
+                self.focus = Focus { visible, detail, files, others, order };
                 news
             }
         }

@@ -1,7 +1,8 @@
 //! Where supervisors listen: the abstract socket's name, and the list of all of them.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -41,7 +42,7 @@ pub fn fnv64(bytes: &[u8]) -> u64 {
 }
 
 /// Takes the container's socket. `AddrInUse` means that a supervisor lives: this is the lock.
-pub fn listen(lxcpath: &Path, name: &Name) -> std::io::Result<UnixListener> {
+pub fn listen(lxcpath: &Path, name: &Name) -> io::Result<UnixListener> {
     let address = SocketAddr::from_abstract_name(name_of(lxcpath, name.as_str()))?;
     UnixListener::bind_addr(&address)
 }
@@ -69,10 +70,19 @@ fn stream_socket(timeout: Duration) -> nix::Result<OwnedFd> {
 /// Lists the containers of `lxcpath` whose supervisors listen, in the order of their names.
 /// Of hashed names those are found whose supervisor answers.
 pub fn running(lxcpath: &Path) -> Result<Vec<Name>, SocketError> {
-    let table = fs::read("/proc/net/unix").map_err(SocketError::List)?;
+    let table = read_table().map_err(SocketError::List)?;
     let mut names: BTreeSet<Name> = plain_names(&table, lxcpath).collect();
     names.extend(hashed_names(&table).filter_map(|socket| ask_name(&socket, lxcpath)));
     Ok(names.into_iter().collect())
+}
+
+/// Reads the host's list of sockets, which comes a page at a time, into a buffer that need not
+/// grow page by page.
+fn read_table() -> io::Result<Vec<u8>> {
+    const USUAL: usize = 64 * 1024;
+    let mut table = Vec::with_capacity(USUAL);
+    File::open("/proc/net/unix")?.read_to_end(&mut table)?;
+    Ok(table)
 }
 
 /// Yields the containers of `lxcpath` among the lines of `/proc/net/unix`.

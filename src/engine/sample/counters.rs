@@ -1,7 +1,7 @@
 //! Which cgroup files hold which counters on this host, and reading them for one container. What
 //! the files say is parsed in [`super::counters_v1`] and [`super::counters_v2`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::files::{Files, Kept};
 use super::{counters_v1, counters_v2};
@@ -28,19 +28,45 @@ pub(super) struct Raw {
     pub(super) psi: Psi,
 }
 
+impl Raw {
+    /// Returns only what hardly ever changes.
+    fn limits(self) -> Self {
+        Self {
+            cpu_quota_us: self.cpu_quota_us,
+            cpu_period_us: self.cpu_period_us,
+            memory_max_bytes: self.memory_max_bytes,
+            pids_max: self.pids_max,
+            ..Self::default()
+        }
+    }
+}
+
 /// One file and how to read it.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) controller: &'static str,
     pub(super) file: &'static str,
+    pub(super) need: Need,
     pub(super) read: fn(&str, &mut Raw),
+}
+
+/// Who needs what a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Every container, at every look.
+    Always,
+    /// A row of the list, at every look.
+    Row,
+    /// A row of the list; it is a limit, which hardly ever changes.
+    RowLimit,
+    /// Only what shows all of a container.
+    Detail,
 }
 
 /// The sources of this host, and where each hierarchy is.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
-    cpu: Vec<(Hierarchy, &'static Source)>,
-    others: Vec<(Hierarchy, &'static Source)>,
+    counters: Vec<(Hierarchy, &'static Source)>,
     freezer: Option<(Hierarchy, &'static str)>,
 }
 
@@ -50,20 +76,15 @@ impl Sources {
     pub(super) fn of(hierarchies: &Hierarchies) -> Self {
         let v1 = |controller: &str| hierarchies.iter().find(|it| it.controls(controller));
         let v1 = |controller: &str| v1(controller).filter(|it| Some(*it) != hierarchies.unified());
-        let choose = |v1_table: &'static [Source], v2_table: &'static [Source]| {
-            let old = v1_table.iter().filter_map(|it| Some((v1(it.controller)?.clone(), it)));
-            let new = v2_table
-                .iter()
-                .filter(|it| {
-                    !counters_v2::served_by(it.controller).iter().any(|it| v1(it).is_some())
-                })
-                .filter_map(|it| Some((hierarchies.unified()?.clone(), it)));
-            old.chain(new).collect()
-        };
+        let old = counters_v1::SOURCES.iter();
+        let old = old.filter_map(|it| Some((v1(it.controller)?.clone(), it)));
+        let serves =
+            |it: &&Source| !counters_v2::served_by(it.controller).iter().any(|it| v1(it).is_some());
+        let new = counters_v2::SOURCES.iter().filter(serves);
+        let new = new.filter_map(|it| Some((hierarchies.unified()?.clone(), it)));
         let freezer = v1("freezer").map(|it| (it.clone(), "freezer.state"));
         Self {
-            cpu: choose(counters_v1::CPU, counters_v2::CPU),
-            others: choose(counters_v1::OTHERS, counters_v2::OTHERS),
+            counters: old.chain(new).collect(),
             freezer: freezer.or_else(|| Some((hierarchies.unified()?.clone(), "cgroup.events"))),
         }
     }
@@ -72,63 +93,95 @@ impl Sources {
 /// The counter files of one container.
 #[derive(Debug)]
 pub(super) struct Group {
-    cpu: Vec<(Kept, &'static Source)>,
-    others: Vec<(Kept, &'static Source)>,
+    counters: Vec<(Kept, &'static Source)>,
     freezer: Option<Kept>,
+    /// The limits as they were read last; none: never.
+    limits: Option<Raw>,
 }
 
-/// How much to read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Depth {
+/// How much is read of a container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
     /// The CPU counter, which every container gets.
+    #[default]
     Cpu,
+    /// What a row of the list shows.
+    Row,
     All,
+}
+
+/// Whether limits are read again, or may be as old as a few looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limits {
+    Fresh,
+    Old,
+}
+
+/// The state of a freezer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Freezing {
+    Thawed,
+    Frozen,
+    /// Some processes do not stand still yet.
+    Passing,
 }
 
 impl Group {
     /// Names the files of the group at `path`, such as `/lxc.payload.web`.
     pub(super) fn new(sources: &Sources, path: &str) -> Self {
-        let kept = |all: &[(Hierarchy, &'static Source)]| {
-            all.iter().map(|(place, it)| (Kept::new(file(place, path, it.file)), *it)).collect()
-        };
+        let counters = sources.counters.iter();
+        let kept = counters.map(|(place, it)| (Kept::new(file(place, path, it.file)), *it));
         Self {
-            cpu: kept(&sources.cpu),
-            others: kept(&sources.others),
+            counters: kept.collect(),
             freezer: sources
                 .freezer
                 .as_ref()
                 .map(|(place, name)| Kept::new(file(place, path, name))),
+            limits: None,
         }
     }
 
     /// Reads the counters. What cannot be read stays unknown.
-    pub(super) fn read(&mut self, files: &mut Files, depth: Depth) -> Raw {
-        let mut raw = Raw::default();
-        read_all(&mut self.cpu, files, &mut raw);
-        match depth {
-            Depth::All => read_all(&mut self.others, files, &mut raw),
-            Depth::Cpu => self.others.iter_mut().for_each(|(it, _)| files.release(it)),
+    pub(super) fn read(&mut self, files: &mut Files, depth: Depth, limits: Limits) -> Raw {
+        let known = self.limits.filter(|_| depth == Depth::Row && limits == Limits::Old);
+        let wanted = |need: Need| match need {
+            Need::Always => true,
+            Need::Row => depth >= Depth::Row,
+            Need::RowLimit => depth >= Depth::Row && known.is_none(),
+            Need::Detail => depth == Depth::All,
+        };
+        let mut raw = known.unwrap_or_default();
+        for (kept, source) in &mut self.counters {
+            // Limits of a row are read again soon, and stay open.
+            let soon = source.need == Need::RowLimit && depth >= Depth::Row;
+            if !wanted(source.need) && !soon {
+                files.release(kept);
+            } else if wanted(source.need)
+                && let Some(text) = files.read(kept)
+            {
+                (source.read)(text, &mut raw);
+            }
+        }
+        if depth >= Depth::Row && known.is_none() {
+            self.limits = Some(raw.limits());
         }
         raw
     }
 
-    /// Tells whether the group is frozen; None when it is gone or the host has no freezer.
-    pub(super) fn frozen(&mut self, files: &mut Files) -> Option<bool> {
-        files.read(self.freezer.as_mut()?).map(is_frozen)
+    /// Returns the state of the freezer; None when it is gone or the host has none.
+    pub(super) fn freezing(&mut self, files: &mut Files) -> Option<Freezing> {
+        files.read(self.freezer.as_mut()?).map(freezing)
+    }
+
+    /// Returns the file that tells of the freezer.
+    pub(super) fn freezer(&self) -> Option<&Path> {
+        self.freezer.as_ref().map(Kept::path)
     }
 
     /// Closes every file.
     pub(super) fn close(mut self, files: &mut Files) {
-        let kept = self.cpu.iter_mut().chain(&mut self.others).map(|(it, _)| it);
+        let kept = self.counters.iter_mut().map(|(it, _)| it);
         kept.chain(&mut self.freezer).for_each(|it| files.release(it));
-    }
-}
-
-fn read_all(all: &mut [(Kept, &'static Source)], files: &mut Files, raw: &mut Raw) {
-    for (kept, source) in all {
-        if let Some(text) = files.read(kept) {
-            (source.read)(text, raw);
-        }
     }
 }
 
@@ -140,8 +193,13 @@ fn file(place: &Hierarchy, path: &str, name: &str) -> PathBuf {
 }
 
 /// Reads both kinds: the word of `freezer.state`, and the line of `cgroup.events`.
-fn is_frozen(text: &str) -> bool {
-    text.trim_end() == "FROZEN" || keyed(text, "frozen") == Some(1)
+fn freezing(text: &str) -> Freezing {
+    match text.trim_end() {
+        "FROZEN" => Freezing::Frozen,
+        "FREEZING" => Freezing::Passing,
+        events if keyed(events, "frozen") == Some(1) => Freezing::Frozen,
+        _ => Freezing::Thawed,
+    }
 }
 
 /// Returns the number on the line `key number`.

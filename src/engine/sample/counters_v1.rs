@@ -1,31 +1,34 @@
 //! The counter files of cgroup v1. Pure text to numbers.
 
-use super::counters::{Source, keyed, limit, number};
+use super::counters::{Need, Source, keyed, limit, number};
 use crate::engine::snapshot::Limit;
 
 /// Limits from here on mean that there is none: the kernel keeps the largest whole number of pages.
 const NO_LIMIT: u64 = 1 << 62;
 
-pub(super) const CPU: &[Source] = &[Source {
-    controller: "cpuacct",
-    file: "cpuacct.usage",
-    read: |text, raw| raw.cpu_ns = number(text),
-}];
-
-pub(super) const OTHERS: &[Source] = &[
+pub(super) const SOURCES: &[Source] = &[
+    Source {
+        controller: "cpuacct",
+        file: "cpuacct.usage",
+        need: Need::Always,
+        read: |text, raw| raw.cpu_ns = number(text),
+    },
     Source {
         controller: "cpu",
         file: "cpu.cfs_quota_us",
+        need: Need::RowLimit,
         read: |text, raw| raw.cpu_quota_us = quota(text),
     },
     Source {
         controller: "cpu",
         file: "cpu.cfs_period_us",
+        need: Need::RowLimit,
         read: |text, raw| raw.cpu_period_us = number(text),
     },
     Source {
         controller: "cpu",
         file: "cpu.stat",
+        need: Need::Detail,
         read: |text, raw| {
             raw.periods = keyed(text, "nr_periods");
             raw.throttled_periods = keyed(text, "nr_throttled");
@@ -34,33 +37,49 @@ pub(super) const OTHERS: &[Source] = &[
     Source {
         controller: "memory",
         file: "memory.usage_in_bytes",
+        need: Need::Row,
         read: |text, raw| raw.memory_bytes = number(text),
     },
     Source {
         controller: "memory",
         file: "memory.limit_in_bytes",
+        need: Need::RowLimit,
         read: |text, raw| raw.memory_max_bytes = bytes_limit(text),
     },
     Source {
         controller: "memory",
         file: "memory.max_usage_in_bytes",
+        need: Need::Detail,
         read: |text, raw| raw.memory_peak_bytes = number(text),
     },
     Source {
         controller: "memory",
         file: "memory.failcnt",
+        need: Need::Detail,
         read: |text, raw| raw.memory_hits = number(text),
     },
     Source {
         controller: "memory",
         file: "memory.oom_control",
+        need: Need::Detail,
         read: |text, raw| raw.oom_kills = keyed(text, "oom_kill"),
     },
-    Source { controller: "pids", file: "pids.current", read: |text, raw| raw.pids = number(text) },
-    Source { controller: "pids", file: "pids.max", read: |text, raw| raw.pids_max = limit(text) },
+    Source {
+        controller: "pids",
+        file: "pids.current",
+        need: Need::Row,
+        read: |text, raw| raw.pids = number(text),
+    },
+    Source {
+        controller: "pids",
+        file: "pids.max",
+        need: Need::RowLimit,
+        read: |text, raw| raw.pids_max = limit(text),
+    },
     Source {
         controller: "blkio",
         file: "blkio.throttle.io_service_bytes_recursive",
+        need: Need::Detail,
         read: |text, raw| {
             raw.io_read_bytes = Some(transferred(text, "Read"));
             raw.io_write_bytes = Some(transferred(text, "Write"));

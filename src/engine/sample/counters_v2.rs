@@ -1,59 +1,85 @@
 //! The counter files of cgroup v2, pressure included. Pure text to numbers.
 
-use super::counters::{Raw, Source, keyed, limit, number};
+use super::counters::{Need, Raw, Source, keyed, limit, number};
 
-pub(super) const CPU: &[Source] = &[Source {
-    controller: "cpu-usage",
-    file: "cpu.stat",
-    read: |text, raw| {
-        raw.cpu_ns = keyed(text, "usage_usec").and_then(|it| it.checked_mul(1000));
-        raw.periods = keyed(text, "nr_periods");
-        raw.throttled_periods = keyed(text, "nr_throttled");
+pub(super) const SOURCES: &[Source] = &[
+    Source {
+        controller: "cpu-usage",
+        file: "cpu.stat",
+        need: Need::Always,
+        read: |text, raw| {
+            raw.cpu_ns = keyed(text, "usage_usec").and_then(|it| it.checked_mul(1000));
+            raw.periods = keyed(text, "nr_periods");
+            raw.throttled_periods = keyed(text, "nr_throttled");
+        },
     },
-}];
-
-pub(super) const OTHERS: &[Source] = &[
-    Source { controller: "cpu", file: "cpu.max", read: cpu_max },
+    Source { controller: "cpu", file: "cpu.max", need: Need::RowLimit, read: cpu_max },
     Source {
         controller: "memory",
         file: "memory.current",
+        need: Need::Row,
         read: |text, raw| raw.memory_bytes = number(text),
     },
     Source {
         controller: "memory",
         file: "memory.max",
+        need: Need::RowLimit,
         read: |text, raw| raw.memory_max_bytes = limit(text),
     },
     Source {
         controller: "memory",
         file: "memory.peak",
+        need: Need::Detail,
         read: |text, raw| raw.memory_peak_bytes = number(text),
     },
     Source {
         controller: "memory",
         file: "memory.events",
+        need: Need::Detail,
         read: |text, raw| {
             raw.oom_kills = keyed(text, "oom_kill");
             raw.memory_hits = keyed(text, "high");
         },
     },
-    Source { controller: "pids", file: "pids.current", read: |text, raw| raw.pids = number(text) },
-    Source { controller: "pids", file: "pids.max", read: |text, raw| raw.pids_max = limit(text) },
+    Source {
+        controller: "pids",
+        file: "pids.current",
+        need: Need::Row,
+        read: |text, raw| raw.pids = number(text),
+    },
+    Source {
+        controller: "pids",
+        file: "pids.max",
+        need: Need::RowLimit,
+        read: |text, raw| raw.pids_max = limit(text),
+    },
     Source {
         controller: "io",
         file: "io.stat",
+        need: Need::Detail,
         read: |text, raw| {
             raw.io_read_bytes = Some(transferred(text, "rbytes="));
             raw.io_write_bytes = Some(transferred(text, "wbytes="));
         },
     },
-    Source { controller: "psi", file: "cpu.pressure", read: |text, raw| raw.psi.cpu = some(text) },
+    Source {
+        controller: "psi",
+        file: "cpu.pressure",
+        need: Need::Row,
+        read: |text, raw| raw.psi.cpu = some(text),
+    },
     Source {
         controller: "psi",
         file: "memory.pressure",
+        need: Need::Row,
         read: |text, raw| raw.psi.memory = some(text),
     },
-    Source { controller: "psi", file: "io.pressure", read: |text, raw| raw.psi.io = some(text) },
+    Source {
+        controller: "psi",
+        file: "io.pressure",
+        need: Need::Row,
+        read: |text, raw| raw.psi.io = some(text),
+    },
 ];
 
 /// Names the v1 controllers that, where they are mounted, count instead. Pressure is v2's alone.

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::sys::resource::{Resource, getrlimit};
 
@@ -70,6 +70,10 @@ pub(super) struct Kept {
 impl Kept {
     pub(super) const fn new(path: PathBuf) -> Self {
         Self { path, file: None }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 }
 

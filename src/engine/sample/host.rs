@@ -1,11 +1,12 @@
 //! The machine: its load, and what this process may not do on it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use nix::unistd::{AccessFlags, access};
 
 use super::counters_v2::some;
+use super::files::{Files, Kept};
 use super::rates::per_second;
 use crate::engine::cgroup::Hierarchies;
 use crate::engine::snapshot::{Host, Psi};
@@ -13,7 +14,11 @@ use crate::engine::snapshot::{Host, Psi};
 /// Reads the host's files below `proc`.
 #[derive(Debug)]
 pub(super) struct HostReader {
-    proc: PathBuf,
+    stat: Kept,
+    memory: Kept,
+    /// Of processors, memory and devices.
+    pressure: [Kept; 3],
+    hostname: String,
     ticks_per_second: u64,
     /// Busy ticks of all processors together, and when they were read.
     before: Option<(u64, Instant)>,
@@ -21,36 +26,40 @@ pub(super) struct HostReader {
 
 impl HostReader {
     pub(super) fn new(proc: &Path) -> Self {
+        let kept = |name: &str| Kept::new(proc.join(name));
+        let hostname = std::fs::read_to_string(proc.join("sys/kernel/hostname"));
         Self {
-            proc: proc.to_owned(),
+            stat: kept("stat"),
+            memory: kept("meminfo"),
+            pressure: ["cpu", "memory", "io"].map(|it| kept(&format!("pressure/{it}"))),
+            hostname: hostname.unwrap_or_default().trim_end().to_owned(),
             ticks_per_second: procfs::ticks_per_second().max(1),
             before: None,
         }
     }
 
     /// Reads the machine's load.
-    pub(super) fn read(&mut self) -> Host {
-        let text = |name: &str| std::fs::read_to_string(self.proc.join(name)).unwrap_or_default();
-        let stat = text("stat");
-        let memory = text("meminfo");
-        let total = kib(&memory, "MemTotal:");
-        let available = kib(&memory, "MemAvailable:");
-        let psi = |name: &str| some(&text(&format!("pressure/{name}")));
-        let host = Host {
-            hostname: text("sys/kernel/hostname").trim_end().to_owned(),
+    pub(super) fn read(&mut self, files: &mut Files) -> Host {
+        let stat = files.read(&mut self.stat).unwrap_or_default();
+        let (cpus, busy) = (cpus(stat), busy_ticks(stat));
+        let memory = files.read(&mut self.memory).unwrap_or_default();
+        let total = kib(memory, "MemTotal:");
+        let available = kib(memory, "MemAvailable:");
+        let [cpu, memory, io] = self.pressure.each_mut().map(|it| files.read(it).and_then(some));
+        Host {
+            hostname: self.hostname.clone(),
             layout: None,
-            cpus: cpus(&stat),
-            cpu_used: None,
+            cpus,
+            cpu_used: self.cpu_used(busy),
             memory_bytes: total,
             memory_used_bytes: total.zip(available).map(|(all, free)| all.saturating_sub(free)),
-            psi: Psi { cpu: psi("cpu"), memory: psi("memory"), io: psi("io") },
+            psi: Psi { cpu, memory, io },
             limits: Vec::new(),
-        };
-        Host { cpu_used: self.cpu_used(&stat), ..host }
+        }
     }
 
-    fn cpu_used(&mut self, stat: &str) -> Option<f32> {
-        let now = (busy_ticks(stat)?, Instant::now());
+    fn cpu_used(&mut self, busy: Option<u64>) -> Option<f32> {
+        let now = (busy?, Instant::now());
         let before = self.before.replace(now)?;
         let ticks = per_second(before.0, now.0, now.1 - before.1)?;
         Some((ticks / self.ticks_per_second as f64) as f32)
@@ -136,7 +145,7 @@ mod tests {
         write("meminfo", "MemTotal:       1000 kB\nMemFree: 1 kB\nMemAvailable:    400 kB\n");
         write("pressure/cpu", "some avg10=4.00 avg60=0 total=1\n");
         write("sys/kernel/hostname", "vm\n");
-        let host = HostReader::new(proc.path()).read();
+        let host = HostReader::new(proc.path()).read(&mut Files::new());
         assert_eq!((host.hostname.as_str(), host.cpus), ("vm", Some(2)));
         assert_eq!(host.memory_bytes, Some(1_024_000));
         assert_eq!(host.memory_used_bytes, Some(600 * 1024));
@@ -146,7 +155,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_unknown() {
-        let host = HostReader::new(Path::new("/nonexistent")).read();
+        let host = HostReader::new(Path::new("/nonexistent")).read(&mut Files::new());
         assert_eq!((host.cpus, host.memory_bytes, host.cpu_used), (None, None, None));
     }
 

@@ -27,6 +27,8 @@ pub(super) struct Members {
     only: Option<Name>,
     listed: Option<(Instant, Option<SystemTime>)>,
     follower: Option<Follower>,
+    /// Whose limits were changed through wharf since they were last asked for.
+    limit_news: BTreeSet<Name>,
     pub(super) all: BTreeMap<Name, Member>,
 }
 
@@ -60,7 +62,14 @@ pub(super) struct Run {
 impl Members {
     pub(super) fn new(lxcpath: &Path, only: Option<Name>) -> Self {
         let follower = event::follow().ok();
-        Self { lxcpath: lxcpath.to_owned(), only, listed: None, follower, all: BTreeMap::new() }
+        Self {
+            lxcpath: lxcpath.to_owned(),
+            only,
+            listed: None,
+            follower,
+            limit_news: BTreeSet::new(),
+            all: BTreeMap::new(),
+        }
     }
 
     /// Brings the list up to date. Returns what is wrong with it, in words.
@@ -93,6 +102,11 @@ impl Members {
         if let Some(member) = self.all.get_mut(name) {
             member.look_again = Some(Instant::now());
         }
+    }
+
+    /// Tells whether the limits of `name` were changed through wharf since this was last asked.
+    pub(super) fn take_limit_news(&mut self, name: &Name) -> bool {
+        self.limit_news.remove(name)
     }
 
     /// Ends a look: what changes from here on has changed since this look.
@@ -134,15 +148,16 @@ impl Members {
         let Some(follower) = &mut self.follower else { return };
         while let Ok(Some(Event { lxcpath, name, what, .. })) = follower.next(Some(Duration::ZERO))
         {
-            let changes = matches!(
-                what,
-                What::State { .. } | What::Exited { .. } | What::Failed { .. } | What::Created
-            );
-            if lxcpath == self.lxcpath
-                && changes
-                && let Some(member) = self.all.get_mut(&name)
-            {
-                member.look_again = Some(Instant::now());
+            if lxcpath != self.lxcpath {
+                continue;
+            }
+            match what {
+                What::State { .. } | What::Exited { .. } | What::Failed { .. } | What::Created => {
+                    let member = self.all.get_mut(&name).into_iter();
+                    member.for_each(|it| it.look_again = Some(Instant::now()));
+                }
+                What::Cgroup { .. } => _ = self.limit_news.insert(name),
+                What::Destroyed | What::OomKill { .. } | What::Signal { .. } => (),
             }
         }
     }
