@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::backend::CrosstermBackend;
 use ratatui::buffer::Buffer;
@@ -29,8 +29,6 @@ const CONTAINERS: i32 = 100;
 const PROCESSES: i32 = 40;
 /// Seconds of history in the graphs.
 const HISTORY: u64 = 60;
-/// How many different samples are drawn in turn.
-const SAMPLES: u64 = 30;
 
 fn look() -> Look {
     Theme::Dark.look(Depth::True, &Glyphs::UNICODE)
@@ -130,13 +128,14 @@ fn frames(criterion: &mut Criterion) {
         let options = TerminalOptions { viewport: Viewport::Fixed(buf.area) };
         let backend = CrosstermBackend::new(std::io::sink());
         let Ok(mut terminal) = Terminal::with_options(backend, options) else { return };
-        let samples: Vec<Message> = (HISTORY..HISTORY + SAMPLES).map(snapshot).collect();
-        let mut samples = samples.iter().cycle().cloned();
+        let mut seconds = HISTORY..;
         criterion.bench_function(&format!("take in a sample and draw the {screen}"), |it| {
-            it.iter(|| {
-                _ = samples.next().map(|it| update(&mut model, it));
+            let next = || seconds.next().map(snapshot);
+            let draw = |sample: Option<Message>| {
+                _ = sample.map(|it| update(&mut model, it));
                 terminal.draw(|frame| view(&model, paint, frame.buffer_mut())).is_ok()
-            });
+            };
+            it.iter_batched(next, draw, BatchSize::SmallInput);
         });
     }
 }

@@ -25,6 +25,10 @@ pub struct History {
 impl History {
     /// Adds what was seen at `at` and forgets what is older than the span.
     pub fn add(&mut self, at: SystemTime, counters: &Counters) {
+        // The clock was set back: what was seen before has no place on it any more.
+        if self.points.back().is_some_and(|it| it.at > at) {
+            self.points.clear();
+        }
         let age = |it: &Point| at.duration_since(it.at).map_or(0, |it| it.as_secs());
         while self.points.front().is_some_and(|it| age(it) > SPAN_SECONDS) {
             self.points.pop_front();
@@ -90,6 +94,17 @@ mod tests {
 
     fn seen(cpu: f32) -> Counters {
         Counters { cpu_percent: Some(cpu), ..Counters::default() }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_begins_anew() {
+        let mut history = History::default();
+        let now = SystemTime::UNIX_EPOCH + Duration::from_hours(1000);
+        let tomorrow = now + Duration::from_hours(24);
+        for at in [tomorrow, tomorrow, now, now] {
+            history.add(at, &Counters::default());
+        }
+        assert_eq!(history.points.len(), 2);
     }
 
     #[test]
