@@ -193,7 +193,7 @@ pub const COMMANDS: &[Command] = &[
         when: When::Stopped,
         title: "start",
         help: "Start a container; its command is pid 1",
-        usage: Some("[-F] [-f FILE] [-s KEY=VALUE]... NAME [-- COMMAND]"),
+        usage: Some("[-F] [-f FILE] [-s KEY=VALUE]... [-c PATH] [-L FILE] NAME [-- COMMAND]"),
     },
     Command {
         verb: Verb::Execute,

@@ -26,12 +26,17 @@ fn a_file_takes_what_the_console_says() {
     let lxcpath = Lxcpath::new();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("console");
+    let log = dir.path().join("log");
     let name = shown_at(&lxcpath, "file", path.to_str().unwrap());
     for word in ["once", "twice"] {
-        lxcpath.ok(&["start", &name, "--", "/bin/sh", "-c", &format!("echo {word}")]);
+        let echo = format!("echo {word}");
+        let log = log.to_str().unwrap();
+        lxcpath.ok(&["start", &name, "-L", log, "--", "/bin/sh", "-c", &echo]);
         wait_until("its end", || lxcpath.state(&name) == "STOPPED");
     }
-    assert_eq!(fs::read_to_string(&path).unwrap(), "once\r\ntwice\r\n");
+    for file in [&path, &log] {
+        assert_eq!(fs::read_to_string(file).unwrap(), "once\r\ntwice\r\n");
+    }
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 

@@ -13,7 +13,6 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::effect::Effect;
 use super::message::Message;
 use super::model::Model;
 use super::screenshot::{Window, svg};
@@ -76,7 +75,11 @@ fn detail(screen: &mut Screen<'_>) -> anyhow::Result<()> {
     screen.pass(MOMENT)?;
     screen.press("C-] c")?;
     screen.take("container")?;
-    screen.press("C-] q")
+    screen.press("C-] q")?;
+    screen.press("3 Home Enter")?;
+    screen.type_text("60%")?;
+    screen.take("limit")?;
+    screen.press("Esc Esc")
 }
 
 fn layers(screen: &mut Screen<'_>) -> anyhow::Result<()> {
@@ -143,23 +146,7 @@ impl<'d> Screen<'d> {
 
     fn give(&mut self, message: Message) {
         for effect in update::update(&mut self.model, message) {
-            match effect {
-                Effect::Quit
-                | Effect::Suspend
-                | Effect::Redraw
-                | Effect::Copy(_)
-                | Effect::CaptureMouse(_) => (),
-                Effect::Act { .. }
-                | Effect::ReadLog(_)
-                | Effect::Look(_)
-                | Effect::SampleNow
-                | Effect::Hold(_)
-                | Effect::OpenPane { .. }
-                | Effect::TypeInPane(_)
-                | Effect::PasteInPane(_)
-                | Effect::ResizePane { .. }
-                | Effect::ClosePane => self.workers.carry_out(effect),
-            }
+            self.workers.carry_out(effect);
         }
     }
 

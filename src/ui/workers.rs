@@ -62,7 +62,7 @@ impl Workers {
         }
     }
 
-    /// Carries out an effect that is not the terminal's.
+    /// Carries out an effect; those that only a terminal can carry out do nothing here.
     pub(super) fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Act { name, act } => self.act(name, act),

@@ -25,6 +25,8 @@ pub(super) const START: Entry = Entry {
             )
             .arg(args::config())
             .arg(args::define())
+            .arg(args::value("console", Some('c'), "PATH", "Show the console there, too"))
+            .arg(args::value("console-log", Some('L'), "FILE", "Write what the console says"))
             .arg(args::name())
             .arg(args::operands("NAME [-- COMMAND]", "The container, and what its pid 1 shall be"))
     },
@@ -61,7 +63,14 @@ Example:
 };
 
 fn start(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let (name, start) = order(matches)?;
+    let (name, mut start) = order(matches)?;
+    for (id, key) in [("console", "lxc.console.path"), ("console-log", "lxc.console.logfile")] {
+        if let Some(path) = matches.get_one::<String>(id) {
+            // The supervisor works elsewhere; `none` is no path.
+            let path = if path == "none" { path.into() } else { std::path::absolute(path)? };
+            start.settings.push((key.to_owned(), path.to_string_lossy().into_owned()));
+        }
+    }
     if matches.get_flag("foreground") {
         let exit = session.engine.start_foreground(&name, &start)?;
         return Ok(ExitCode::from(exit.shell_code()));

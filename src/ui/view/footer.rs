@@ -12,6 +12,9 @@ use crate::ui::model::detail::Tab;
 use crate::widgets::look::{Glyphs, Look};
 use crate::widgets::pen::{Pen, width};
 
+/// Cells between two hints.
+const GAP: usize = 2;
+
 const LIST: &[Action] = &[
     Action::Open,
     Action::Start,
@@ -52,7 +55,8 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let tail = if model.detail.is_some() { &tail[..] } else { &tail[1..] };
     let reserved: usize = tail.iter().map(|it| hint_width(model, *it, look)).sum();
     for action in actions(model) {
-        if hint_width(model, action, look) + reserved > pen.left() {
+        // Nothing follows the last gap, so it need not fit.
+        if hint_width(model, action, look) + reserved > pen.left() + GAP {
             break;
         }
         hint(model, action, look, &mut pen);
@@ -115,7 +119,7 @@ fn actions(model: &Model) -> Vec<Action> {
 }
 
 fn hint_width(model: &Model, action: Action, look: &Look) -> usize {
-    width(keymap::sign(action.key(), look.glyphs)) + 1 + width(name(model, action)) + 2
+    width(keymap::sign(action.key(), look.glyphs)) + 1 + width(name(model, action)) + GAP
 }
 
 fn hint(model: &Model, action: Action, look: &Look, pen: &mut Pen<'_>) {
@@ -126,7 +130,7 @@ fn hint(model: &Model, action: Action, look: &Look, pen: &mut Pen<'_>) {
         (look.dim.add_modifier(Modifier::DIM), look.dim.add_modifier(Modifier::DIM))
     };
     pen.put(keymap::sign(action.key(), look.glyphs), key).put(" ", text);
-    pen.put(name(model, action), text).skip(2);
+    pen.put(name(model, action), text).skip(GAP);
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "only freezing has two names")]

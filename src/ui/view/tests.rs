@@ -68,7 +68,7 @@ fn the_list_shows_figures_graphs_and_the_forest() {
     has(&lines, &["▸● web", "RUNNING", "42.1", "488M/512M", "95!"]);
     has(&lines, &["web  processes", "web  last 60 s"]);
     has(&lines, &["4251", "│  └─ nginx: worker"]);
-    has(&lines, &["↵ open", "? help"]);
+    has(&lines, &["↵ open", ": all", "? help"]);
 }
 
 #[test]
