@@ -167,7 +167,8 @@ impl Engine {
 }
 
 /// Leaves the caller's session, terminal, directory and descriptors; returns the report pipe,
-/// which was the standard output.
+/// which was the standard output. The supervisor goes into the background later, once it knows
+/// where.
 fn detach() -> nix::Result<OwnedFd> {
     use nix::fcntl::{OFlag, open};
     use nix::sys::stat::{Mode, umask};
@@ -180,9 +181,6 @@ fn detach() -> nix::Result<OwnedFd> {
     unistd::dup2_stderr(&null)?;
     drop(null);
     sys::close_all_but(&report);
-    if sys::fork()?.is_some() {
-        sys::exit_now(0);
-    }
     unistd::setsid()?;
     unistd::chdir("/")?;
     umask(Mode::from_bits_truncate(0o077));

@@ -9,6 +9,7 @@ mod equipment;
 mod error;
 mod life;
 mod logfile;
+mod monitor;
 mod oom;
 mod peer;
 mod reply;
@@ -32,6 +33,7 @@ use desk::{Desk, Init};
 use equipment::{Equipment, Opened, Signals};
 use error::RunError;
 use life::Life;
+use monitor::Monitor;
 use oom::Oom;
 use ttys::Ttys;
 use watch::Watch;
@@ -112,7 +114,9 @@ fn supervise(run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
     record.write().map_err(RunError::Record)?;
     let signals = Signals::block().map_err(RunError::Watch)?;
     let mut life = Life::begin(record);
-    let born = bear(&run, &steps, &mut life);
+    // Left when this function is, whichever way.
+    let mut monitor = None;
+    let born = bear(&run, &steps, (&mut life, &mut monitor));
     let (mut launched, hierarchies, cgroup) = match born {
         Ok(born) => born,
         Err(error) => return Err(abort(life, error)),
@@ -130,13 +134,10 @@ fn supervise(run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
             return Err(abort(life, error));
         }
     };
-    let foreground = run.foreground;
     let mut watch = assemble(run, launched, (life, hierarchies, cgroup), equipment);
     ready();
-    // What runs on a terminal ends with it, and need not outlive the login.
-    let monitor = if foreground { None } else { join_monitor_group(&mut watch.desk) };
     sys::give_back_free_memory();
-    let ended = watch_to_the_end(&mut watch, monitor);
+    let ended = watch_to_the_end(&mut watch);
     ended.map_err(|error| Failure { error, was_ready: true })
 }
 
@@ -178,9 +179,18 @@ fn take_socket(run: &Run) -> Result<UnixListener, RunError> {
 
 type Born = (Launched, Hierarchies, Cgroup);
 
-/// Makes the cgroups and the process. On failure nothing of them is left.
-fn bear(run: &Run, steps: &[plan::Step], life: &mut Life) -> Result<Born, RunError> {
+/// Goes into the background if it is to be there, and makes the cgroups and the process. On
+/// failure nothing of them is left.
+fn bear(
+    run: &Run,
+    steps: &[plan::Step],
+    (life, monitor): (&mut Life, &mut Option<Monitor>),
+) -> Result<Born, RunError> {
     let hierarchies = Hierarchies::discover().map_err(RunError::Cgroup)?;
+    // What runs on a terminal ends with it, and need not outlive the login.
+    if !run.foreground {
+        *monitor = Monitor::enter(&hierarchies, life)?;
+    }
     let name = format!("lxc.payload.{}", run.name);
     let cgroup = Cgroup::create(&hierarchies, &name).map_err(RunError::Cgroup)?;
     // Before any process is in it, so that whoever cleans up after us knows what is ours.
@@ -243,7 +253,7 @@ fn assemble(
     Watch { desk, server, viewer, signals, oom, halt: run.spec.signals.halt }
 }
 
-fn watch_to_the_end(watch: &mut Watch, monitor: Option<Cgroup>) -> Result<Exit, RunError> {
+fn watch_to_the_end(watch: &mut Watch) -> Result<Exit, RunError> {
     watch.fit();
     let watched = watch.run();
     let desk = &mut watch.desk;
@@ -251,30 +261,8 @@ fn watch_to_the_end(watch: &mut Watch, monitor: Option<Cgroup>) -> Result<Exit, 
     // A frozen or half thawed container ends as well.
     desk.life.enter(State::Stopping);
     sweep(&desk.cgroup);
-    if let Some(monitor) = monitor {
-        // A group that cannot be removed is empty, and taken over by the next start.
-        _ = monitor.leave_to_root();
-        _ = monitor.remove();
-    }
     desk.life.enter(State::Stopped);
     watched.map(|()| exit).map_err(RunError::Watch)
-}
-
-/// Leaves the operator's login behind, so that its end is not ours. The container runs already,
-/// so a failure costs no more than that.
-fn join_monitor_group(desk: &mut Desk) -> Option<Cgroup> {
-    let name = format!("lxc.monitor.{}", desk.life.record.name);
-    let group = Cgroup::create(&desk.hierarchies, &name).ok()?;
-    desk.life.record.monitor_cgroup = Some(group.path().to_owned());
-    desk.life.record.monitor_inodes = record::inodes(&group);
-    desk.life.save();
-    if group.join().is_err() {
-        // Partly joined, maybe: out again, or it could not be removed.
-        _ = group.leave_to_root();
-        _ = group.remove();
-        return None;
-    }
-    Some(group)
 }
 
 /// Collects how init ended.

@@ -157,7 +157,19 @@ impl Drop for Lxcpath {
 pub(crate) fn finish(mut command: Command) -> Output {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let shown = format!("{command:?}");
-    let child = command.spawn().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let child = loop {
+        match command.spawn() {
+            // Whoever tries in vain to write a program keeps it from being executed meanwhile.
+            Err(error)
+                if error.kind() == std::io::ErrorKind::ExecutableFileBusy
+                    && Instant::now() < deadline =>
+            {
+                thread::park_timeout(LOOK_AGAIN);
+            }
+            spawned => break spawned.unwrap(),
+        }
+    };
     let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || _ = sender.send(child.wait_with_output()));

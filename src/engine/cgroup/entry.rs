@@ -4,6 +4,7 @@
 //! for every processor; a thread that moves itself through `tasks` costs 40 µs.
 
 use std::fs::File;
+use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,15 @@ pub struct Entry {
     pub unified: Option<OwnedFd>,
 }
 
+impl Entry {
+    /// Moves the calling process, which must be single-threaded, into the v1 groups; tells whether
+    /// it is in all of them.
+    pub fn join_v1(self) -> bool {
+        let mut doors = self.tasks.into_iter().map(File::from);
+        doors.all(|mut it| it.write_all(MYSELF).is_ok())
+    }
+}
+
 impl Cgroup {
     /// Opens the doors for a child that is about to be cloned.
     pub fn entry(&self) -> Result<Entry, CgroupError> {
@@ -35,10 +45,8 @@ impl Cgroup {
                     entry.tasks.push(opened.map_err(|errno| open(tasks, errno))?.into());
                 }
                 Version::V2 => {
-                    let flags = libc::O_PATH | libc::O_DIRECTORY;
-                    let opened = File::options().read(true).custom_flags(flags).open(&group.dir);
-                    let dir = opened.map_err(|errno| open(group.dir.clone(), errno))?;
-                    entry.unified = Some(dir.into());
+                    let dir = open_dir(&group.dir);
+                    entry.unified = Some(dir.map_err(|errno| open(group.dir.clone(), errno))?);
                 }
             }
         }
@@ -49,6 +57,19 @@ impl Cgroup {
     pub fn join(&self) -> Result<(), CgroupError> {
         let mut groups = self.groups.iter();
         groups.try_for_each(|it| join(&it.dir, it.hierarchy.version))
+    }
+
+    /// Opens the place outside of the v2 group, for `CLONE_INTO_CGROUP`; none without such a group.
+    pub fn outside(&self) -> Option<OwnedFd> {
+        open_dir(&self.unified()?.hierarchy.base).ok()
+    }
+
+    /// Moves the calling process, which must be single-threaded, out of the v1 groups alone.
+    pub fn leave_v1(&self) {
+        for it in self.groups.iter().filter(|it| it.hierarchy.version == Version::V1) {
+            // Where it stays, the group resists its removal, which is told there.
+            _ = join(&it.hierarchy.base, Version::V1);
+        }
     }
 
     /// Moves the calling process, which must be single-threaded, out to where wharf makes its
@@ -73,6 +94,11 @@ fn join(dir: &Path, version: Version) -> Result<(), CgroupError> {
         .map_err(|errno| CgroupError::Join { dir: dir.to_path_buf(), errno })
 }
 
-const fn open(path: PathBuf, errno: std::io::Error) -> CgroupError {
+fn open_dir(dir: &Path) -> io::Result<OwnedFd> {
+    let flags = libc::O_PATH | libc::O_DIRECTORY;
+    File::options().read(true).custom_flags(flags).open(dir).map(Into::into)
+}
+
+const fn open(path: PathBuf, errno: io::Error) -> CgroupError {
     CgroupError::Open { path, errno }
 }

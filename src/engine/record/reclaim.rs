@@ -90,11 +90,15 @@ fn is_unfinished(record: &Record) -> bool {
     if record.state.is_active() {
         return record.is_orphaned();
     }
-    let Some(path) = record.cgroup.as_ref().filter(|_| !record.supervisor.lives()) else {
+    if record.supervisor.lives() {
         return false;
-    };
-    let group = Hierarchies::discover().map(|it| Cgroup::open(&it, path));
-    group.is_ok_and(|it| is_recorded(&it, &record.cgroup_inodes))
+    }
+    let Ok(hierarchies) = Hierarchies::discover() else { return false };
+    let groups =
+        [(&record.cgroup, &record.cgroup_inodes), (&record.monitor_cgroup, &record.monitor_inodes)];
+    groups.into_iter().any(|(path, inodes)| {
+        path.as_ref().is_some_and(|it| is_recorded(&Cgroup::open(&hierarchies, it), inodes))
+    })
 }
 
 /// Ends a group that is still the one that was recorded. One of the same name that was made since
