@@ -54,8 +54,16 @@ pub fn run(engine: &Engine) -> anyhow::Result<()> {
     let (sender, inbox) = mpsc::channel();
     let workers = Workers::spawn(engine, &sender, settings.refresh)?;
     let guard = Guard::take().context("cannot take the terminal")?;
-    let model = Model::new(size, SystemTime::now());
+    let model = Model { program: program(engine), ..Model::new(size, SystemTime::now()) };
     Shell { model, look, guard, workers, leaving: false }.run(&inbox)
+}
+
+/// Returns how a shell calls this program for the containers of `engine`.
+fn program(engine: &Engine) -> String {
+    if engine.lxcpath() == Engine::open(None).lxcpath() {
+        return "wharf".to_owned();
+    }
+    format!("wharf -P {}", model::create::quoted(&engine.lxcpath().to_string_lossy()))
 }
 
 fn look(settings: &Settings, variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Look {

@@ -62,7 +62,7 @@ fn a_kill_for_memory_is_told_while_the_container_runs() {
     let script = format!("while [ ! -e /dev/shm/go ]; do sleep 0.1; done; ({HOG}); sleep 1000");
     let Some(name) = start_small(&lxcpath, "lives", &script) else { return };
     let mut screen = Screen::spawn(lxcpath.command(&[]), 120, 36);
-    screen.wait_for("STARTING");
+    screen.wait_for("RUNNING");
     lxcpath.ok(&["attach", &name, "--", "/bin/sh", "-c", ": > /dev/shm/go"]);
     screen.wait_for("out of memory: 1 killed");
     assert_eq!(lxcpath.state(&name), "RUNNING");

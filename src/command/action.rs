@@ -56,6 +56,7 @@ pub enum Action {
     Hold,
     Mouse,
     Redraw,
+    Suspend,
     GoContainers,
     GoEvents,
     Palette,
@@ -173,6 +174,7 @@ impl Action {
             | Self::Hold
             | Self::Mouse
             | Self::Redraw
+            | Self::Suspend
             | Self::GoContainers
             | Self::GoEvents
             | Self::Palette
@@ -281,6 +283,7 @@ pub const COMMANDS: &[Command] = {
         row(A::Hold, Everywhere, &["P"], "hold", "Stops refreshing so that the screen stands still, or goes on."),
         row(A::Mouse, Everywhere, &["m"], "mouse", "Lets wharf have the mouse, or gives it back to the terminal."),
         row(A::Redraw, Everywhere, &["C-l"], "redraw", "Paints the whole screen afresh."),
+        row(A::Suspend, Everywhere, &["C-z"], "suspend", "Gives the terminal back to the shell; fg comes back."),
         row(A::Palette, Everywhere, &[":"], "all", "Finds any action by a few letters of its name."),
         row(A::Help, Everywhere, &["?"], "help", "Lists the keys; type to search, Enter runs the line."),
         row(A::Back, Everywhere, &["Esc"], "back", "Goes back one level."),

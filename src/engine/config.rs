@@ -26,6 +26,7 @@ pub use document::{Document, DocumentError};
 pub(in crate::engine) use error::words;
 pub use error::{ConfigError, Reason};
 pub use report::{Diagnostic, Severity, check};
+pub use values::words as command_words;
 
 use super::name::Name;
 use super::spec::Spec;

@@ -87,7 +87,7 @@ pub fn follow() -> std::io::Result<Follower> {
     Journal::at(store::runtime_dir()).follow()
 }
 
-/// Returns the newest `count` events of containers under `lxcpath`, oldest first.
-pub fn recent(lxcpath: &Path, count: usize) -> Vec<Event> {
-    Journal::at(store::runtime_dir()).recent(count, |it| it.lxcpath == lxcpath)
+/// Follows the journal, and returns what it held before, oldest first.
+pub fn follow_with_past() -> std::io::Result<(Vec<Event>, Follower)> {
+    Journal::at(store::runtime_dir()).follow_with_past()
 }

@@ -51,10 +51,38 @@ impl Engine {
         pattern: &regex::Regex,
         each: &mut dyn FnMut(Option<&Event>) -> bool,
     ) -> Result<(), Error> {
+        let follower = event::follow();
+        let follower = follower.map_err(|it| failed("monitor", self.lxcpath().display(), it))?;
+        self.follow(follower, pattern, each)
+    }
+
+    /// The same for all containers, after the newest `past` events.
+    pub fn monitor_all(
+        &self,
+        past: usize,
+        each: &mut dyn FnMut(Option<&Event>) -> bool,
+    ) -> Result<(), Error> {
+        let fail = |it: std::io::Error| failed("monitor", self.lxcpath().display(), it);
+        let (mut events, follower) = event::follow_with_past().map_err(fail)?;
+        events.retain(|it| it.lxcpath == self.lxcpath());
+        let older = events.len().saturating_sub(past);
+        if !events.iter().skip(older).all(|it| each(Some(it))) {
+            return Ok(());
+        }
+        let every = regex::Regex::new(".*")
+            .map_err(|it| Error::new("monitor", self.lxcpath().display(), Kind::Invalid, it))?;
+        self.follow(follower, &every, each)
+    }
+
+    fn follow(
+        &self,
+        mut follower: Follower,
+        pattern: &regex::Regex,
+        each: &mut dyn FnMut(Option<&Event>) -> bool,
+    ) -> Result<(), Error> {
         let object = self.lxcpath().display().to_string();
         let pattern =
             whole(pattern).map_err(|it| Error::new("monitor", &object, Kind::Invalid, it))?;
-        let mut follower = event::follow().map_err(|it| failed("monitor", &object, it))?;
         let mut foreign = Foreign::new(self);
         let mut look = Instant::now() + BEAT;
         loop {
@@ -73,11 +101,6 @@ impl Engine {
                 return Ok(());
             }
         }
-    }
-
-    /// Returns the newest `count` events of this lxcpath, oldest first.
-    pub fn recent_events(&self, count: usize) -> Vec<Event> {
-        event::recent(self.lxcpath(), count)
     }
 
     fn is_about(&self, event: &Event, name: &Name) -> bool {

@@ -116,30 +116,31 @@ impl Act {
         }
     }
 
-    /// Returns the command line that does the same to `name`.
-    pub fn command_line(&self, name: &Name) -> String {
+    /// Returns the command line that does the same to `name`; `wharf` is how the program is called
+    /// for the same containers.
+    pub fn command_line(&self, wharf: &str, name: &Name) -> String {
+        let grace = STOP_GRACE.as_secs();
         match self {
-            Self::Start => format!("wharf start {name}"),
-            Self::Stop => format!("wharf stop -t {} {name}", STOP_GRACE.as_secs()),
-            Self::Kill => format!("wharf stop -k {name}"),
-            Self::Restart => {
-                format!("wharf stop -t {} {name} && wharf start {name}", STOP_GRACE.as_secs())
-            }
-            Self::Freeze => format!("wharf freeze {name}"),
-            Self::Thaw => format!("wharf unfreeze {name}"),
-            Self::Destroy => format!("wharf destroy {name}"),
-            Self::Set { file, value } => format!("wharf cgroup {name} {file} '{value}'"),
+            Self::Start => format!("{wharf} start {name}"),
+            Self::Stop => format!("{wharf} stop -t {grace} {name}"),
+            Self::Kill => format!("{wharf} stop -k {name}"),
+            Self::Restart => format!("{wharf} stop -t {grace} {name} && {wharf} start {name}"),
+            Self::Freeze => format!("{wharf} freeze {name}"),
+            Self::Thaw => format!("{wharf} unfreeze {name}"),
+            Self::Destroy => format!("{wharf} destroy {name}"),
+            Self::Set { file, value } => format!("{wharf} cgroup {name} {file} '{value}'"),
             Self::Keep { file, value: Some(value) } => {
-                format!("wharf cgroup {name} {file} '{value}' --keep")
+                format!("{wharf} cgroup {name} {file} '{value}' --keep")
             }
             Self::Keep { file, value: None } => {
                 format!("take {file} out of the configuration of {name}")
             }
             Self::Signal { process, signal } => format!("kill -{signal} {}", process.pid),
             Self::Create { create, start: true } => {
-                format!("{} && wharf start {name}", command_line(name.as_str(), create))
+                let create = command_line(wharf, name.as_str(), create);
+                format!("{create} && {wharf} start {name}")
             }
-            Self::Create { create, start: false } => command_line(name.as_str(), create),
+            Self::Create { create, start: false } => command_line(wharf, name.as_str(), create),
         }
     }
 }

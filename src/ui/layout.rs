@@ -12,7 +12,7 @@ pub const MIDDLE: u16 = 100;
 /// Below this width there are no frames, and a container takes two lines.
 pub const NARROW: u16 = 80;
 /// Below this height a container takes one line however narrow the screen is.
-const SHORT: u16 = 10;
+const SHORT: u16 = 14;
 /// From this height the list has events below it.
 const EVENTS_FROM: u16 = 24;
 /// From this height the list has the peek below it.

@@ -13,6 +13,9 @@ use crate::engine::snapshot::Snapshot;
 /// Why an act failed, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
+    /// The act of the engine that failed, such as `start` when a container was to be created and
+    /// started.
+    pub verb: &'static str,
     /// What failed, on what and why.
     pub whole: String,
     /// Why alone, where it is plain what failed.

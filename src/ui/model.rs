@@ -55,8 +55,10 @@ pub struct Model {
     pub events: VecDeque<Event>,
     pub journal: Vec<Entry>,
     /// What takes back what was done, newest last, and what does it again.
-    pub undo: Vec<(Name, Act)>,
-    pub redo: Vec<(Name, Act)>,
+    pub undo: Vec<Step>,
+    pub redo: Vec<Step>,
+    /// What was begun with one key, on however many containers.
+    pub batch: Batch,
     /// The limit changed last: container, file and value.
     pub changed: Option<(Name, String, String)>,
     pub notice: Option<Notice>,
@@ -69,6 +71,8 @@ pub struct Model {
     pub look: Look,
     /// How processes are ordered, wherever they are shown.
     pub order: Order,
+    /// How a shell calls this program for the same containers: `wharf`, or `wharf -P PATH`.
+    pub program: String,
 }
 
 /// Work under way on one container.
@@ -77,6 +81,27 @@ pub struct Job {
     pub act: Act,
     pub since: SystemTime,
     pub way: Way,
+    /// The number of its batch.
+    pub batch: u64,
+}
+
+/// One act that takes another back, or does it again; those of one batch go together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    pub batch: u64,
+    pub name: Name,
+    pub act: Act,
+}
+
+/// Acts that were begun together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    pub number: u64,
+    pub begun: usize,
+    pub done: usize,
+    /// The first that failed, and why.
+    pub failed: Option<String>,
+    pub failures: usize,
 }
 
 /// Why an act is done.
@@ -153,6 +178,7 @@ impl Model {
             journal: Vec::new(),
             undo: Vec::new(),
             redo: Vec::new(),
+            batch: Batch::default(),
             changed: None,
             notice: None,
             pane: None,
@@ -161,6 +187,7 @@ impl Model {
             mouse: false,
             look: Look::default(),
             order: Order::default(),
+            program: "wharf".to_owned(),
         }
     }
 
@@ -253,7 +280,9 @@ impl Model {
                 | Action::Signal
         );
         if needs_container && self.current().is_none() {
-            return Some("there is no container here; n makes one".to_owned());
+            let filtered = !self.list.filter_text.is_empty();
+            let words = if filtered { "nothing matches the filter" } else { "n makes a container" };
+            return Some(words.to_owned());
         }
         for (needs, there_is_none, words) in [
             (Action::Undo, self.undo.is_empty(), "nothing to undo"),

@@ -53,7 +53,15 @@ impl Settings {
             Ok(it) if it.len() > MAX_BYTES => {
                 return Err(SettingsError::Large { path: path.to_path_buf() });
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            // Somebody else's home, after su(1), is as good as none.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+                ) =>
+            {
+                return Ok(Self::default());
+            }
             Ok(_) | Err(_) => (),
         }
         let text = std::fs::read_to_string(path).map_err(fault)?;

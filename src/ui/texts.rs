@@ -4,6 +4,7 @@ use crate::engine::event::{Event, What};
 use crate::engine::snapshot::{CgroupFile, Container, Interface};
 use crate::ui::model::Model;
 use crate::ui::model::detail::{CgroupRows, DetailScreen, Tab};
+use crate::ui::value;
 
 /// The limits and counters worth a row before all files are asked for.
 const KEYS: &[&str] = &[
@@ -168,7 +169,9 @@ pub fn event_words(event: &Event) -> String {
         What::Failed { reason } => format!("start failed: {reason}"),
         What::Created => "created".to_owned(),
         What::Destroyed => "destroyed".to_owned(),
-        What::Cgroup { file, old, new } => format!("{file} {} → {}", old.trim(), new.trim()),
+        What::Cgroup { file, old, new } => {
+            format!("{file} {} → {}", value::shown(file, old), value::shown(file, new))
+        }
         What::OomKill { count } => format!("out of memory: {count} killed"),
         What::Signal { pid, signal } => format!("signal {signal} to pid {pid}"),
     }

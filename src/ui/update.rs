@@ -28,6 +28,7 @@ use super::model::Model;
 /// Applies `message` and returns the work it calls for.
 #[must_use = "effects do nothing until they are run"]
 pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
+    let was_held = model.held;
     let mut effects = match message {
         Message::Key(key) => keys::press(model, key),
         Message::Paste(text) => keys::paste(model, &text),
@@ -57,6 +58,9 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         Message::Continued => vec![Effect::Redraw],
         Message::Quit => vec![Effect::Quit],
     };
+    if model.held != was_held {
+        effects.push(Effect::Hold(model.held));
+    }
     let look = model.settle();
     if look != model.look {
         model.look = look.clone();

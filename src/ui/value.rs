@@ -76,7 +76,14 @@ pub fn parse(file: &str, typed: &str, host_memory: Option<u64>) -> Result<String
             Ok(it) => Ok(it.to_string()),
             Err(_) => Err(format!("{typed} is neither a number nor max")),
         },
-        Kind::Quota | Kind::QuotaUs | Kind::Other => Ok(typed.to_owned()),
+        Kind::Quota | Kind::QuotaUs => {
+            let numbers = typed.split_whitespace().map(str::parse::<u64>);
+            let most = if kind(file) == Kind::Quota { 2 } else { 1 };
+            let fits = numbers.clone().all(|it| it.is_ok()) && numbers.count() <= most;
+            let wrong = || format!("{typed} is no share of a processor; {}", advice(file));
+            fits.then(|| typed.to_owned()).ok_or_else(wrong)
+        }
+        Kind::Other => Ok(typed.to_owned()),
     }
 }
 
@@ -245,7 +252,11 @@ mod tests {
     fn a_quota_may_be_a_percentage() {
         assert_eq!(parse("cpu.max", "50%", None), Ok("50000 100000".to_owned()));
         assert_eq!(parse("cpu.cfs_quota_us", "200%", None), Ok("200000".to_owned()));
-        assert!(parse("cpu.max", "0%", None).is_err());
+        assert_eq!(parse("cpu.max", "50000 100000", None), Ok("50000 100000".to_owned()));
+        for wrong in ["0%", "64m", "1 2 3", "half"] {
+            assert!(parse("cpu.max", wrong, None).is_err(), "{wrong}");
+        }
+        assert!(parse("cpu.cfs_quota_us", "1 2", None).is_err());
         assert!(parse("cpu.weight", "0", None).is_err());
     }
 

@@ -8,7 +8,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossterm::event::{self, Event, MouseButton, MouseEventKind};
-use regex::Regex;
 
 use super::effect::{self, Act, Effect};
 use super::message::{Done, Failure, Message};
@@ -91,8 +90,11 @@ impl Workers {
         let begun = Instant::now();
         let told = (name.clone(), act.clone());
         let work = move || {
-            let outcome = effect::run(&engine, &name, &act)
-                .map_err(|it| Failure { whole: format!("{it:#}"), reason: it.reason() });
+            let outcome = effect::run(&engine, &name, &act).map_err(|it| Failure {
+                verb: it.verb,
+                whole: format!("{it:#}"),
+                reason: it.reason(),
+            });
             // The screen may be gone before its last act ends.
             _ = sender.send(Message::Done(Done { name, act, outcome, took: begun.elapsed() }));
         };
@@ -100,7 +102,7 @@ impl Workers {
             let (name, act) = told;
             let reason = format!("no thread: {error}");
             let whole = format!("cannot {} `{name}`: {reason}", act.verb());
-            let outcome = Err(Failure { whole, reason });
+            let outcome = Err(Failure { verb: act.verb(), whole, reason });
             _ = self.sender.send(Message::Done(Done { name, act, outcome, took: begun.elapsed() }));
         }
     }
@@ -174,17 +176,11 @@ fn forward_input(sender: Sender<Message>) -> io::Result<()> {
 
 fn follow_events(engine: Engine, sender: Sender<Message>) -> io::Result<()> {
     let work = move || {
-        for event in engine.recent_events(KEPT) {
-            if sender.send(Message::Happened(event)).is_err() {
-                return;
-            }
-        }
-        let Ok(every) = Regex::new(".*") else { return };
         let mut each = |event: Option<&crate::engine::event::Event>| {
             event.is_none_or(|it| sender.send(Message::Happened(it.clone())).is_ok())
         };
         // Without events the screen still samples; that they are missing is no news to act on.
-        _ = engine.monitor(&every, &mut each);
+        _ = engine.monitor_all(KEPT, &mut each);
     };
     thread::Builder::new().name("events".to_owned()).spawn(work)?;
     Ok(())

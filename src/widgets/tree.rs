@@ -6,7 +6,7 @@ use super::look::Glyphs;
 use super::pen::Pen;
 
 /// Deepest level that is drawn; a deeper node stands as deep as this.
-const MAX_DEPTH: usize = 24;
+const MAX_DEPTH: usize = 8;
 
 /// Draws the lines of a node. `later` tells for every level below the root, the node's own last,
 /// whether a later sibling follows there; a root has none and gets no lines.

@@ -91,8 +91,9 @@ pub(super) fn path(text: &str) -> String {
     simple
 }
 
-/// Splits a command line at blanks, keeping what is inside quotes together. No escapes.
-pub(super) fn words(text: &str) -> Result<Vec<String>, Reason> {
+/// Splits a command line at blanks, keeping what is inside quotes together. No escapes. Fails for a
+/// quote that is not closed.
+pub fn words(text: &str) -> Result<Vec<String>, Reason> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote: Option<char> = None;

@@ -69,20 +69,23 @@ impl Journal {
         Ok(Follower { journal: self.clone(), inotify, file, pending: Vec::new(), queue: [].into() })
     }
 
-    /// Returns the newest `count` events that `wanted` picks, oldest first.
-    pub fn recent(&self, count: usize, wanted: impl Fn(&Event) -> bool) -> Vec<Event> {
-        let mut newest = Vec::new();
-        for path in [self.current(), self.previous()] {
-            let text = self.tail(&path).unwrap_or_default();
-            let lines = text.rsplit(|&it| it == b'\n');
-            let events = lines.filter_map(parse).filter(&wanted);
-            newest.extend(events.take(count - newest.len()));
-            if newest.len() >= count {
-                break;
-            }
+    /// Follows the journal from its present end, and returns what it held before, oldest first.
+    /// Nothing is told twice, and nothing happens unseen between the two.
+    pub fn follow_with_past(&self) -> io::Result<(Vec<Event>, Follower)> {
+        let mut follower = self.follow()?;
+        if let Some(file) = &mut follower.file {
+            file.seek(SeekFrom::Start(0))?;
         }
-        newest.reverse();
-        newest
+        let mut past = Vec::new();
+        // Moved away just now, it is the one that is followed.
+        if !follower.file.as_ref().is_some_and(|it| is_at(it, &self.previous())) {
+            let text = self.tail(&self.previous()).unwrap_or_default();
+            past.extend(text.split(|&it| it == b'\n').filter_map(parse));
+        }
+        while let Some(event) = follower.next(Some(Duration::ZERO))? {
+            past.push(event);
+        }
+        Ok((past, follower))
     }
 
     fn current(&self) -> PathBuf {
@@ -334,7 +337,7 @@ mod tests {
             journal.append(event).unwrap();
         }
         assert_eq!(drain(&mut follower), events);
-        assert_eq!(journal.recent(100, |_| true), events);
+        assert_eq!(journal.follow_with_past().unwrap().0, events);
     }
 
     #[test]
@@ -365,6 +368,18 @@ mod tests {
         seen.append(&mut drain(&mut follower));
         assert_eq!(counts(&seen), (1..100).collect::<Vec<_>>());
         assert!(std::fs::metadata(journal.current()).map_or(0, |it| it.len()) < 600);
+    }
+
+    #[test]
+    fn past_and_future_meet_without_a_gap() {
+        let (_dir, mut journal) = scratch();
+        journal.full_bytes = 500;
+        (1..=10).for_each(|it| journal.append(&oom(it)).unwrap());
+        let (past, mut follower) = journal.follow_with_past().unwrap();
+        journal.append(&oom(11)).unwrap();
+        let past = counts(&past);
+        assert!(past.is_sorted() && past.last() == Some(&10) && past.len() > 4, "{past:?}");
+        assert_eq!(counts(&drain(&mut follower)), [11]);
     }
 
     #[test]
@@ -404,8 +419,7 @@ mod tests {
         file.write_all(&line[10..]).unwrap();
         file.write_all(b"\n").unwrap();
         assert_eq!(counts(&drain(&mut follower)), [2]);
-        assert_eq!(counts(&journal.recent(9, |_| true)), [1, 2]);
-        assert_eq!(counts(&journal.recent(1, |_| true)), [2]);
+        assert_eq!(counts(&journal.follow_with_past().unwrap().0), [1, 2]);
     }
 
     #[test]
@@ -413,7 +427,7 @@ mod tests {
         let (_dir, journal) = scratch();
         let what = What::Failed { reason: "é".repeat(1 << 20) };
         journal.append(&Event::now(Path::new("/"), &"x".parse().unwrap(), what)).unwrap();
-        assert_eq!(journal.recent(1, |_| true).len(), 1);
+        assert_eq!(journal.follow_with_past().unwrap().0.len(), 1);
         assert!(std::fs::metadata(journal.current()).unwrap().len() < LINE_BYTES as u64);
     }
 }

@@ -72,8 +72,15 @@ fn after(record: &Record) -> Told {
         died_of_memory: record.died_of_memory(),
         ..stopped(Origin::Wharf)
     };
-    let lives = |it: &String| record.state.is_active() && super::populated(it);
-    let Some(cgroup) = record.cgroup.clone().filter(lives) else { return over };
+    if !record.state.is_active() {
+        return over;
+    }
+    let lives = |it: &String| super::populated(it);
+    let Some(cgroup) = record.cgroup.clone().filter(lives) else {
+        // When is not known: nobody was left to write it down.
+        let trouble = Some("its supervisor was killed".to_owned());
+        return Told { trouble, since: None, ..over };
+    };
     let advice = "its supervisor is gone; start, stop or destroy cleans up";
     Told {
         state: State::Running,

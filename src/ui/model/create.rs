@@ -206,13 +206,13 @@ impl CreateForm {
 }
 
 /// Returns the command line that creates the same.
-pub fn command_line(name: &str, create: &Create) -> String {
-    command_words(name, create).join(" ")
+pub fn command_line(wharf: &str, name: &str, create: &Create) -> String {
+    command_words(wharf, name, create).join(" ")
 }
 
 /// Returns the same in parts: the verb, and each option with its value.
-pub fn command_words(name: &str, create: &Create) -> Vec<String> {
-    let mut line = vec![format!("wharf create {}", quoted(name))];
+pub fn command_words(wharf: &str, name: &str, create: &Create) -> Vec<String> {
+    let mut line = vec![format!("{wharf} create {}", quoted(name))];
     let mut rest = Vec::new();
     match &create.source {
         Source::Host => (),
@@ -236,7 +236,7 @@ pub fn command_words(name: &str, create: &Create) -> Vec<String> {
 }
 
 /// Quotes a word for a shell, if it must be.
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let plain = |it: char| it.is_ascii_alphanumeric() || "-_./=:,+@%".contains(it);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
@@ -303,7 +303,7 @@ mod tests {
             settings: vec![("lxc.init.cmd".to_owned(), "/bin/sh -c 'x'".to_owned())],
         };
         assert_eq!(
-            command_line("web", &create),
+            command_line("wharf", "web", &create),
             r"wharf create web -t busybox -s 'lxc.init.cmd=/bin/sh -c '\''x'\''' -- 'a b'"
         );
     }

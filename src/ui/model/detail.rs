@@ -39,6 +39,21 @@ impl Tab {
     /// The tabs that the overview shows as panes.
     pub const PANES: [Self; 4] = [Self::Processes, Self::Cgroup, Self::Console, Self::Log];
 
+    /// Returns a word for the tab where room is short.
+    pub const fn short_title(self) -> &'static str {
+        match self {
+            Self::Overview => "All",
+            Self::Processes => "Proc",
+            Self::Cgroup => "Cgrp",
+            Self::Console => "Cons",
+            Self::Log => "Log",
+            Self::Events => "Evnt",
+            Self::Config => "Conf",
+            Self::Network => "Net",
+            Self::Mounts => "Mnt",
+        }
+    }
+
     /// Returns the word for the tab.
     pub const fn title(self) -> &'static str {
         match self {

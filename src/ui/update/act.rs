@@ -7,7 +7,7 @@ use crate::engine::state::State;
 use crate::ui::effect::{Act, Effect, Outcome};
 use crate::ui::message::{Done, Failure};
 use crate::ui::model::overlay::Overlay;
-use crate::ui::model::{Entry, Job, KEPT, Model, Tone, Way};
+use crate::ui::model::{Batch, Entry, Job, KEPT, Model, Step, Tone, Way};
 use crate::ui::{allowed, value};
 use crate::widgets::field::Input;
 
@@ -51,16 +51,25 @@ pub(super) fn begin(model: &mut Model, action: Action) -> Vec<Effect> {
 
 /// Begins each of `acts`.
 pub(super) fn run_all(model: &mut Model, acts: Vec<(Name, Act)>) -> Vec<Effect> {
-    let begun: Vec<Effect> =
-        acts.into_iter().filter_map(|(name, act)| run(model, name, act, Way::Anew)).collect();
+    let begun = begin_all(model, acts, Way::Anew);
     if begun.len() > 1 {
         model.list.marks.clear();
     }
     begun
 }
 
+/// Begins each of `acts`, as one batch.
+pub(super) fn begin_all(model: &mut Model, acts: Vec<(Name, Act)>, way: Way) -> Vec<Effect> {
+    let number = model.batch.number + 1;
+    model.batch = Batch { number, ..Batch::default() };
+    let begun: Vec<Effect> =
+        acts.into_iter().filter_map(|(name, act)| run(model, name, act, way)).collect();
+    model.batch.begun = begun.len();
+    begun
+}
+
 /// Begins `act`, unless other work on the same container is under way.
-pub(super) fn run(model: &mut Model, name: Name, act: Act, way: Way) -> Option<Effect> {
+fn run(model: &mut Model, name: Name, act: Act, way: Way) -> Option<Effect> {
     if let Some(job) = model.jobs.get(&name) {
         let harder = matches!((&job.act, &act), (Act::Stop | Act::Restart, Act::Kill));
         if !harder {
@@ -69,9 +78,12 @@ pub(super) fn run(model: &mut Model, name: Name, act: Act, way: Way) -> Option<E
             return None;
         }
     }
+    // Who acts wants to see what comes of it.
+    model.held = false;
     let at = model.now;
     model.failures.remove(&name);
-    model.jobs.insert(name.clone(), Job { act: act.clone(), since: at, way });
+    let batch = model.batch.number;
+    model.jobs.insert(name.clone(), Job { act: act.clone(), since: at, way, batch });
     model.journal.push(Entry { at, name: name.clone(), act: act.clone(), outcome: None });
     let excess = model.journal.len().saturating_sub(KEPT);
     model.journal.drain(..excess);
@@ -103,15 +115,15 @@ pub(super) fn done(model: &mut Model, done: Done) -> Vec<Effect> {
     if let Some(entry) = model.journal.iter_mut().rev().find(unfinished) {
         entry.outcome = Some(words.clone());
     }
-    if let Ok(words) = words {
+    if let Ok(words) = &words {
         model.say(Tone::Good, format!("{name}  {words}"));
     }
     match &outcome {
-        Ok(outcome) => {
-            let way = job.map_or(Way::Anew, |it| it.way);
-            note_way_back(model, &name, (&act, outcome), way);
-        }
+        Ok(outcome) => note_way_back(model, &name, (&act, outcome), job.as_ref()),
         Err(failure) => failed(model, &name, &act, failure),
+    }
+    if job.is_some_and(|it| it.batch == model.batch.number) {
+        sum_up(model, &act, words.err());
     }
     if outcome.is_ok() && matches!(act, Act::Create { .. }) {
         model.list.cursor = Some(name);
@@ -120,14 +132,38 @@ pub(super) fn done(model: &mut Model, done: Done) -> Vec<Effect> {
     vec![Effect::SampleNow]
 }
 
+/// Says of several acts begun together how many went well, as they end; a failure is not to be
+/// hidden by the success of the next.
+fn sum_up(model: &mut Model, act: &Act, failure: Option<String>) {
+    let batch = &mut model.batch;
+    batch.done += 1;
+    batch.failures += usize::from(failure.is_some());
+    batch.failed = batch.failed.take().or(failure);
+    let Batch { begun, done, failures, failed, .. } = batch.clone();
+    if begun < 2 {
+        return;
+    }
+    let well = done - failures;
+    match failed {
+        None => model.say(Tone::Good, format!("{well} of {begun} {}", past(act))),
+        Some(why) => model.say(Tone::Bad, format!("{well} of {begun} {}; {why}", past(act))),
+    }
+}
+
 /// Notes what takes a finished act back, and a limit that could be kept.
-fn note_way_back(model: &mut Model, name: &Name, (act, outcome): (&Act, &Outcome), way: Way) {
+fn note_way_back(
+    model: &mut Model,
+    name: &Name,
+    (act, outcome): (&Act, &Outcome),
+    job: Option<&Job>,
+) {
     if let (Act::Set { file, value }, Outcome::Changed(_)) = (act, outcome) {
         model.changed = Some((name.clone(), file.clone(), value.clone()));
     }
     let Some(back) = inverse(act, outcome) else { return };
-    let back = (name.clone(), back);
-    match way {
+    let batch = job.map_or(0, |it| it.batch);
+    let back = Step { batch, name: name.clone(), act: back };
+    match job.map_or(Way::Anew, |it| it.way) {
         Way::Back => model.redo.push(back),
         Way::Again => model.undo.push(back),
         Way::Anew => {
@@ -140,12 +176,20 @@ fn note_way_back(model: &mut Model, name: &Name, (act, outcome): (&Act, &Outcome
 fn failed(model: &mut Model, name: &Name, act: &Act, failure: &Failure) {
     model.say(Tone::Bad, failure.whole.clone());
     let reason = failure.reason.clone();
-    if let Act::Set { file, .. } = act
+    if let Act::Set { file, value } = act
         && let Some(detail) = model.detail.as_mut().filter(|it| it.name == *name)
     {
         detail.cgroup.refused = Some((file.clone(), reason));
-    } else if matches!(act, Act::Start | Act::Restart) {
+        if detail.cgroup.cursor.as_ref() == Some(file) && detail.together.is_empty() {
+            // To be typed once more, with the refusal below it.
+            let typed = value::shown(file, value);
+            detail.cgroup.edit.get_or_insert_with(|| Input::offer(&typed));
+        }
+    } else if failure.verb == "start" {
         model.failures.insert(name.clone(), reason);
+        if matches!(act, Act::Create { .. }) {
+            model.list.cursor = Some(name.clone());
+        }
     }
 }
 
@@ -159,29 +203,45 @@ fn act_for(model: &Model, container: &Container, action: Action) -> Option<Act> 
         Action::Stop if stopping => Some(Act::Kill),
         Action::Stop => Some(Act::Stop),
         Action::Restart => Some(Act::Restart),
-        Action::Freeze if container.state == State::Frozen => Some(Act::Thaw),
+        // Several are frozen together, or thawed if all of them are frozen.
+        Action::Freeze if container.state == State::Frozen => {
+            all_frozen(model).then_some(Act::Thaw)
+        }
         Action::Freeze => Some(Act::Freeze),
         Action::Destroy => Some(Act::Destroy),
         _ => None,
     }
 }
 
+fn all_frozen(model: &Model) -> bool {
+    model.targets().iter().all(|it| matches!(it.state, State::Frozen | State::Stopped))
+}
+
 /// Takes the last act back, or does the one again that was taken back last.
 fn take_back(model: &mut Model, way: Way) -> Vec<Effect> {
-    let stack = if way == Way::Back { &mut model.undo } else { &mut model.redo };
-    let Some((name, act)) = stack.pop() else { return Vec::new() };
-    let effect = run(model, name.clone(), act.clone(), way);
-    if effect.is_none() {
-        let stack = if way == Way::Back { &mut model.undo } else { &mut model.redo };
-        stack.push((name, act));
+    let halts = |job: &Job| matches!(job.act, Act::Stop | Act::Kill | Act::Restart);
+    let current = model.current_name().and_then(|it| model.jobs.get(it));
+    if current.is_some_and(halts) {
+        model.say(Tone::Bad, "a guest that was asked to halt cannot be told otherwise");
+        return Vec::new();
     }
-    effect.into_iter().collect()
+    let stack = if way == Way::Back { &mut model.undo } else { &mut model.redo };
+    let Some(batch) = stack.last().map(|it| it.batch) else { return Vec::new() };
+    let first = stack.iter().rposition(|it| it.batch != batch).map_or(0, |it| it + 1);
+    let steps = stack.split_off(first);
+    let acts = steps.iter().map(|it| (it.name.clone(), it.act.clone())).collect();
+    let begun = begin_all(model, acts, way);
+    if begun.is_empty() {
+        let stack = if way == Way::Back { &mut model.undo } else { &mut model.redo };
+        stack.extend(steps);
+    }
+    begun
 }
 
 /// Writes the limit changed last into the configuration of its container.
 fn keep(model: &mut Model) -> Vec<Effect> {
     let Some((name, file, value)) = model.changed.clone() else { return Vec::new() };
-    run(model, name, Act::Keep { file, value: Some(value) }, Way::Anew).into_iter().collect()
+    begin_all(model, vec![(name, Act::Keep { file, value: Some(value) })], Way::Anew)
 }
 
 /// Returns what takes `act` back, now that it is done.

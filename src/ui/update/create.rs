@@ -65,7 +65,8 @@ fn submit(model: &mut Model, start: bool) -> Vec<Effect> {
         Ok((name, create)) => {
             model.creating = false;
             model.draft.name.clear();
-            let effect = act::run(model, name, Act::Create { create, start }, Way::Anew);
+            let act = Act::Create { create, start };
+            let effect = act::begin_all(model, vec![(name, act)], Way::Anew);
             effect.into_iter().collect()
         }
         Err(fault) => {

@@ -12,6 +12,9 @@ use crate::ui::model::detail::{DetailScreen, Forest, Tab, identity};
 pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     match action {
         Action::Open => return open(model, Tab::Overview),
+        Action::Limits if model.detail.as_ref().is_some_and(|it| it.focus == Tab::Cgroup) => {
+            return cgroup::act(model, Action::Edit);
+        }
         Action::Limits => {
             let on_overview = model.detail.as_ref().is_some_and(|it| it.tab == Tab::Overview);
             if on_overview && model.size.0 >= layout::MIDDLE {

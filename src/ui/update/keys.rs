@@ -159,13 +159,14 @@ fn run_here(model: &mut Model, action: Action) -> Option<Vec<Effect>> {
         }
         Action::Hold => {
             model.held = !model.held;
-            vec![Effect::Hold(model.held)]
+            Vec::new()
         }
         Action::Mouse => {
             model.mouse = !model.mouse;
             vec![Effect::CaptureMouse(model.mouse)]
         }
         Action::Redraw => vec![Effect::Redraw],
+        Action::Suspend => vec![Effect::Suspend],
         Action::Quit => vec![Effect::Quit],
         Action::Back => back(model),
         Action::GoContainers => {
@@ -209,6 +210,10 @@ fn back(model: &mut Model) -> Vec<Effect> {
         } else {
             model.detail = None;
         }
+    } else if model.list.order.is_empty() && !model.list.filter_text.is_empty() {
+        // What the empty list says.
+        model.list.filter_text = crate::widgets::field::Input::default();
+        list::refilter(model);
     } else if !model.list.marks.is_empty() {
         model.list.marks.clear();
     } else if !model.list.filter_text.is_empty() {

@@ -21,7 +21,7 @@ pub(super) fn open(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::GoEvents => Some(Overlay::Events { at: model.events.len().saturating_sub(1) }),
         Action::Exec => model
             .current_name()
-            .map(|name| Overlay::Exec { name: name.clone(), line: Input::new("/bin/sh") }),
+            .map(|name| Overlay::Exec { name: name.clone(), line: Input::offer("/bin/sh") }),
         Action::Signal => detail::process_under_cursor(model).and_then(|process| {
             let name = model.current_name()?.clone();
             Some(Overlay::Signal { name, process, at: 0 })
@@ -100,7 +100,9 @@ pub fn found(find: &Find) -> Vec<&'static Command> {
     let score = |it: &'static Command| {
         let by_key = it.keys.contains(&needle).then_some(u32::MAX);
         let by_name = fuzzy(needle, it.name).map(|it| it.saturating_mul(2));
-        Some((by_key.or(by_name).or_else(|| fuzzy(needle, it.help))?, it))
+        // In a sentence a few scattered letters are found everywhere; there, only whole words count.
+        let by_help = || it.help.to_lowercase().contains(&needle.to_lowercase()).then_some(1);
+        Some((by_key.or(by_name).or_else(by_help)?, it))
     };
     let mut scored: Vec<(u32, &Command)> = COMMANDS.iter().filter_map(score).collect();
     scored.sort_by_key(|(score, _)| std::cmp::Reverse(*score));

@@ -4,6 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::detail;
 use crate::engine::Name;
+use crate::engine::config::command_words;
 use crate::ui::effect::Effect;
 use crate::ui::layout;
 use crate::ui::model::detail::Tab;
@@ -25,10 +26,14 @@ pub(super) fn open_console(model: &mut Model) -> Vec<Effect> {
     open(model, name, "console", args)
 }
 
-/// Runs the command `line` inside the container `name`.
+/// Runs the command `line`, split as `lxc.init.cmd` is, inside the container `name`.
 pub(super) fn open_exec(model: &mut Model, name: Name, line: &str) -> Vec<Effect> {
+    let Ok(words) = command_words(line) else {
+        model.say(Tone::Bad, format!("{line}: a closing quote is missing"));
+        return Vec::new();
+    };
     let mut args = vec!["attach".to_owned(), name.to_string(), "--".to_owned()];
-    args.extend(line.split_whitespace().map(str::to_owned));
+    args.extend(words);
     open(model, name, line, args)
 }
 
@@ -38,7 +43,9 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let escape = key.modifiers.contains(KeyModifiers::CONTROL)
         && matches!(key.code, KeyCode::Char(ESCAPE | '5'));
     if pane.ended.is_some() {
-        return close(model);
+        // What was meant for the program is for nobody, and no key of wharf's.
+        let closes = matches!(key.code, KeyCode::Enter | KeyCode::Esc) || escape;
+        return if closes { close(model) } else { Vec::new() };
     }
     if !pane.escaped {
         pane.escaped = escape;

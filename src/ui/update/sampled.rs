@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::list;
-use crate::engine::event::Event;
+use crate::engine::event::{Event, What};
 use crate::engine::snapshot::Snapshot;
+use crate::engine::state::State;
 use crate::ui::effect::Effect;
 use crate::ui::model::detail::Tab;
 use crate::ui::model::{KEPT, Model, Tone};
@@ -17,7 +18,10 @@ pub(super) fn take(model: &mut Model, snapshot: Arc<Snapshot>) -> Vec<Effect> {
     model.now = snapshot.taken;
     let known = |name: &_| snapshot.containers.binary_search_by(|it| it.name.cmp(name)).is_ok();
     model.histories.retain(|name, _| known(name));
-    model.failures.retain(|name, _| known(name));
+    if model.snapshot.is_some() {
+        // Events of the past are told before the first sample shows whose they are.
+        model.failures.retain(|name, _| known(name));
+    }
     for container in snapshot.containers.iter().filter(|it| it.state.is_active()) {
         let history = model.histories.entry(container.name.clone()).or_default();
         history.add(snapshot.taken, &container.counters);
@@ -35,6 +39,19 @@ pub(super) fn take(model: &mut Model, snapshot: Arc<Snapshot>) -> Vec<Effect> {
 
 /// Takes in an event; the next sample then comes at once.
 pub(super) fn happened(model: &mut Model, event: Event) -> Vec<Effect> {
+    match &event.what {
+        What::Failed { reason } => {
+            model.failures.insert(event.name.clone(), reason.clone());
+        }
+        What::State { to: State::Starting, .. } | What::Created | What::Destroyed => {
+            model.failures.remove(&event.name);
+        }
+        What::State { .. }
+        | What::Exited { .. }
+        | What::Cgroup { .. }
+        | What::OomKill { .. }
+        | What::Signal { .. } => (),
+    }
     model.events.push_back(event);
     while model.events.len() > KEPT {
         model.events.pop_front();

@@ -132,7 +132,7 @@ fn act(of: &str, act: Act) -> Vec<Effect> {
 
 fn done(of: &str, act: Act, outcome: Result<Outcome, String>) -> Message {
     let outcome =
-        outcome.map_err(|reason| Failure { whole: format!("cannot do it: {reason}"), reason });
+        outcome.map_err(|reason| Failure { verb: act.verb(), whole: reason.clone(), reason });
     Message::Done(Done { name: name(of), act, outcome, took: Duration::from_millis(84) })
 }
 

@@ -23,6 +23,8 @@ use crate::widgets::text::wrap;
 const NAMES: usize = 32;
 /// Widest value of a limit, so that what is used of it stands near.
 const VALUES: usize = 24;
+/// Narrowest that a value may become beside what is used of it.
+const LEAST_VALUE: usize = 5;
 /// How far a note stands in from the name of its file.
 const INDENT: usize = 4;
 /// Cells of the bar.
@@ -45,6 +47,7 @@ pub(super) fn pane(model: &Model, look: &Look, (area, buf): (Rect, &mut Buffer))
     let files = texts::cgroup_rows(model, screen);
     let count = container.detail.as_ref().map_or(0, |it| it.files.len());
     let all = if screen.cgroup.all { " fewer".to_owned() } else { format!(" all {count} files") };
+    let hints = [("e", look.key), (" edit  ", look.dim), ("a", look.key), (&all, look.dim)];
     let focused = screen.focus == Tab::Cgroup;
     let together: Vec<&str> = screen.together.iter().map(crate::engine::Name::as_str).collect();
     let together = format!("  for all of {}", together.join(" "));
@@ -53,7 +56,7 @@ pub(super) fn pane(model: &Model, look: &Look, (area, buf): (Rect, &mut Buffer))
         left.push((&together, look.mark));
     }
     let frame = Frame {
-        right: &[("e", look.key), (" edit  ", look.dim), ("a", look.key), (&all, look.dim)],
+        right: if files.is_empty() { &[] } else { &hints },
         focused,
         ..Frame::titled(look, &left)
     };
@@ -114,7 +117,12 @@ fn rows<'a>(
             && let Some(input) = &screen.cgroup.edit
         {
             let host_memory = model.snapshot.as_ref().and_then(|it| it.host.memory_bytes);
-            rows.extend(preview(container, file, (&input.text(), host_memory), look));
+            rows.extend(preview(
+                (container, &model.program),
+                file,
+                (&input.text(), host_memory),
+                look,
+            ));
         }
         if let Some((name, reason)) = &screen.cgroup.refused
             && *name == file.file
@@ -129,7 +137,7 @@ fn rows<'a>(
 /// What comes of the text typed for `file`: from what to what, what that does at once, and the
 /// command that does the same.
 fn preview(
-    container: &Container,
+    (container, wharf): (&Container, &str),
     file: &CgroupFile,
     (typed, host_memory): (&str, Option<u64>),
     look: &Look,
@@ -148,7 +156,7 @@ fn preview(
                 change.push((format!("   {} {warning}", look.glyphs.warn), look.warn));
             }
             let act = Act::Set { file: file.file.clone(), value: typed.trim().to_owned() };
-            let command = format!("$ {}", act.command_line(&container.name));
+            let command = format!("$ {}", act.command_line(wharf, &container.name));
             vec![Row::Note(change), Row::Note(vec![(command, look.dim)])]
         }
     }
@@ -164,13 +172,18 @@ fn one(
         pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
     }
     let name = if file.writable { look.fg } else { look.dim };
-    let names = NAMES.min(pen.left() / 2);
+    let spare = pen.left().saturating_sub(USE + LEAST_VALUE + 3);
+    let names = NAMES.min(spare.max(pen.left() / 2 - pen.left() / 8));
     pen.skip(2).part(names).clip(&file.file, name, look.glyphs.ellipsis);
     pen.skip(1);
-    let limited = used_figure(container, &file.file).0.is_some();
+    let edit = screen.cgroup.edit.as_ref().filter(|_| current);
+    // What is used gives way to the value itself, and more so to one under edit.
+    let limited = edit.is_none()
+        && pen.left() >= USE + LEAST_VALUE
+        && used_figure(container, &file.file).0.is_some();
     let room = if limited { pen.left().saturating_sub(USE).min(VALUES) } else { pen.left() };
     let mut part = pen.part(room);
-    match screen.cgroup.edit.as_ref().filter(|_| current) {
+    match edit {
         Some(input) => {
             part.put("[", look.accent);
             let mut field = part.part(part.left().saturating_sub(1));
@@ -186,7 +199,9 @@ fn one(
             None => _ = part.put(look.glyphs.unknown, look.dim),
         },
     }
-    used(container, &file.file, look, pen);
+    if limited {
+        used(container, &file.file, look, pen);
+    }
 }
 
 /// What is used of the limit in `file`, as a figure and a share of the limit.

@@ -171,7 +171,7 @@ fn preview(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         let Some(row) = rows.next() else { return };
         Pen::line(buf, row).put(text, look.dim);
     }
-    let words = command_words(&name, &create);
+    let words = command_words(&model.program, &name, &create);
     for (index, words) in words.iter().enumerate() {
         let Some(row) = rows.next() else { return };
         let mut pen = Pen::line(buf, row);

@@ -85,7 +85,13 @@ fn tabs(model: &Model, screen: &DetailScreen, look: &Look, pen: &mut Pen<'_>) {
     for (tab, number) in Tab::ALL.into_iter().zip(1..) {
         let active = tab == screen.tab;
         let style = if active { look.accent } else { look.dim };
-        let title = if compact && !active { "" } else { tab.title() };
+        let title = if !compact || active {
+            tab.title()
+        } else if model.size.0 >= layout::NARROW {
+            tab.short_title()
+        } else {
+            ""
+        };
         let space = if title.is_empty() { "" } else { " " };
         let words = if active {
             format!("[{number}{space}{title}]")

@@ -28,8 +28,26 @@ pub(super) fn strip(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     if model.events.is_empty() {
         Pen::line(buf, inner).skip(1).put("nothing has happened yet", look.dim);
     }
-    for (event, row) in model.events.iter().rev().zip(inner.rows()) {
+    for (event, row) in model.events.iter().rev().filter(|it| !passes(it)).zip(inner.rows()) {
         line(event, look, &mut Pen::line(buf, row));
+    }
+}
+
+/// Tells whether an event is of a state on the way to another, of which the few rows of the strip
+/// have no need.
+const fn passes(event: &Event) -> bool {
+    match event.what {
+        What::State { to, .. } => matches!(
+            to,
+            State::Starting | State::Stopping | State::Aborting | State::Freezing | State::Thawed
+        ),
+        What::Exited { .. }
+        | What::Failed { .. }
+        | What::Created
+        | What::Destroyed
+        | What::Cgroup { .. }
+        | What::OomKill { .. }
+        | What::Signal { .. } => false,
     }
 }
 

@@ -9,6 +9,7 @@ use crate::engine::state::State;
 use crate::ui::keymap;
 use crate::ui::model::Model;
 use crate::ui::model::detail::Tab;
+use crate::ui::model::overlay::Overlay;
 use crate::widgets::look::{Glyphs, Look};
 use crate::widgets::pen::{Pen, width};
 
@@ -47,7 +48,7 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let mut pen = Pen::line(buf, area);
     pen.skip(1);
     if let Some(words) = owner(model, look) {
-        pen.clip(&words, look.dim, look.glyphs.ellipsis);
+        hints(&words, look, &mut pen);
         return;
     }
     // The way out and the way to all else are never dropped.
@@ -66,11 +67,35 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     }
 }
 
+/// Paints hints such as `Esc back  C-u clear`, two cells of space apart: the first word of each is
+/// a key, two after the key of the pane; one that begins with `=` is words alone.
+fn hints(words: &str, look: &Look, pen: &mut Pen<'_>) {
+    for hint in words.split("  ") {
+        if let Some(words) = hint.strip_prefix('=') {
+            pen.clip(words, look.dim, look.glyphs.ellipsis);
+        } else {
+            let keys = usize::from(hint.starts_with("C-] "));
+            let end = hint.match_indices(' ').nth(keys).map_or(hint.len(), |(at, _)| at);
+            let (key, rest) = hint.split_at(end);
+            pen.clip(key, look.key, look.glyphs.ellipsis);
+            pen.clip(rest, look.dim, look.glyphs.ellipsis);
+        }
+        pen.skip(GAP);
+    }
+}
+
 /// Whoever owns the keyboard instead of the key map says so itself.
 fn owner(model: &Model, look: &Look) -> Option<String> {
     let Glyphs { enter, updown, leftright, .. } = look.glyphs;
-    if model.overlay.is_some() {
-        return Some(format!("{enter} does it  {updown} choose  Esc back"));
+    if let Some(overlay) = &model.overlay {
+        return Some(match overlay {
+            Overlay::Find(_) => format!("{enter} runs it  {updown} choose  Esc back"),
+            Overlay::Confirm { .. } => format!("{leftright} choose  {enter} answer  y yes  Esc no"),
+            Overlay::TypeName { .. } => format!("{enter} destroy, once typed  Esc keep"),
+            Overlay::Exec { .. } => format!("{enter} run  Esc back"),
+            Overlay::Signal { .. } => format!("{enter} send  {updown} choose  Esc back"),
+            Overlay::Journal { .. } | Overlay::Events { .. } => format!("{updown} move  Esc back"),
+        });
     }
     if model.creating {
         return Some(format!(
@@ -78,15 +103,18 @@ fn owner(model: &Model, look: &Look) -> Option<String> {
              Esc back (draft kept)"
         ));
     }
-    if model.pane.as_ref().is_some_and(|it| it.typing) && model.detail.is_some() {
-        let words =
-            "keys go to the container   C-] c leaves the pane  C-] z full screen  C-] q closes";
-        return Some(words.to_owned());
+    if let (Some(pane), Some(_)) = (model.pane.as_ref().filter(|it| it.typing), &model.detail) {
+        return Some(match &pane.ended {
+            None => "C-] c leave the pane  C-] z full screen  C-] q close  \
+                     =all other keys go to the container"
+                .to_owned(),
+            Some(how) => format!("{enter} close  ={} has ended: {how}", pane.what),
+        });
     }
     let Some(detail) = &model.detail else {
         return model.list.filtering.then(|| {
             format!(
-                "text  ~regex  !not  state:frozen  mem:>80%  cpu:>50  pids:>9   {enter} keep  \
+                "=text  ~regex  !not  state:frozen  mem:>80%  cpu:>50  pids:>9  {enter} keep  \
                  Esc clear"
             )
         });
@@ -95,7 +123,7 @@ fn owner(model: &Model, look: &Look) -> Option<String> {
         return Some(format!("{enter} write  {updown} step  Esc keep the old value  C-u clear"));
     }
     let searching = detail.search.as_ref().is_some_and(|it| it.typing);
-    searching.then(|| format!("text or a regular expression   {enter} keep  Esc clear"))
+    searching.then(|| format!("=text or a regular expression  {enter} keep  Esc clear"))
 }
 
 fn actions(model: &Model) -> Vec<Action> {

@@ -13,7 +13,7 @@ use crate::ui::model::history::History;
 use crate::widgets::frame::Frame;
 use crate::widgets::graph::Graph;
 use crate::widgets::look::Look;
-use crate::widgets::pen::Pen;
+use crate::widgets::pen::{Pen, width};
 
 /// The least that fills a CPU graph, so that an idle container does not look busy.
 const LEAST_CPU_SCALE: f32 = 10.0;
@@ -83,8 +83,9 @@ fn cpu_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
         pen.put(&format!("  throttled {throttled}/{periods} periods "), look.dim);
         pen.put(look.glyphs.warn, look.warn);
     }
-    if let Some(total) = counters.cpu_total {
-        pen.put(&format!("  total {}", format::duration(total)), look.dim);
+    let total = counters.cpu_total.map(|it| format!("  total {}", format::duration(it)));
+    if let Some(total) = total.filter(|it| width(it) <= pen.left()) {
+        pen.put(&total, look.dim);
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         left.push((format!(" {} ", look.glyphs.path), look.dim));
         left.push((place.clone(), look.fg.add_modifier(bold)));
     }
-    let taken: usize = left.iter().map(|(text, _)| width(text)).sum::<usize>() + 2;
+    let taken: usize = left.iter().map(|(text, _)| width(text)).sum::<usize>() + 3;
     let groups = fitting(groups(model, look), usize::from(area.width).saturating_sub(taken));
     let mut pen = Pen::line(buf, area);
     pen.wash(look.bar).skip(1);

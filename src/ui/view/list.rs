@@ -149,7 +149,7 @@ fn frame(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) -> Rect {
         Frame { look, left: &left, right: &right, foot: &[(&foot, look.dim)], focused: false }
             .render(area, buf);
     if model.list.filtering {
-        let x = area.x + 20 + count.len() as u16;
+        let x = area.x + 19 + count.len() as u16;
         let mut pen = Pen::new(buf, x, area.y, area.width.saturating_sub(x - area.x + 2).min(40));
         let field = Field {
             look,
@@ -178,7 +178,7 @@ fn paint(model: &Model, container: &Container, look: &Look, (is, pen): (Is, &mut
         Is::State => _ = pen.put(state.word(), style),
         Is::Since => _ = pen.right(&words::since(model, container.since, look), look.fg),
         Is::Graph => graph(model, container, look, pen),
-        _ if !active => idle(is, container, look, pen),
+        _ if !active => idle(model, container, look, (is, pen)),
         Is::Cpu => match counters.cpu_percent {
             Some(percent) => _ = pen.right(&format!("{percent:.1}"), look.fg),
             None => _ = pen.right(look.glyphs.unknown, look.dim),
@@ -217,10 +217,13 @@ const fn psi(counters: &Counters, is: Is) -> Option<f32> {
 
 /// A container without processes: dots where there would be figures.
 #[expect(clippy::wildcard_enum_match_arm, reason = "most columns are alike here")]
-fn idle(is: Is, container: &Container, look: &Look, pen: &mut Pen<'_>) {
+fn idle(model: &Model, container: &Container, look: &Look, (is, pen): (Is, &mut Pen<'_>)) {
     match is {
-        Is::Memory if container.counters.memory_max_bytes.is_some() => {
-            pen.right(&words::memory(container, look), look.dim);
+        // Without the graph there is no other place for it.
+        Is::Memory if model.size.0 < layout::MIDDLE => {
+            if let Some((text, style)) = words::remark(model, container, look) {
+                pen.clip(&text, style, look.glyphs.ellipsis);
+            }
         }
         Is::Bar => (),
         Is::Share => _ = pen.right(&format!("{} ", look.glyphs.dot), look.dim),

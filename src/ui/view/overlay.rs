@@ -7,6 +7,7 @@ use ratatui::style::Style;
 
 use super::events;
 use crate::command::action::Command;
+use crate::engine::event::What;
 use crate::engine::process::Process;
 use crate::engine::shown::shown;
 use crate::ui::effect::Act;
@@ -22,7 +23,10 @@ use crate::widgets::pen::{Pen, clear};
 use crate::widgets::popup::{Choice, Popup};
 use crate::widgets::prompt::{Prompt, middle};
 use crate::widgets::table::scroll;
+use crate::widgets::text::wrap;
 
+/// Rows for what does not fit into the row of its entry.
+const ROOM_FOR_WORDS: usize = 3;
 /// Widest layer.
 const WIDE: u16 = 96;
 
@@ -156,20 +160,38 @@ fn signals(process: &Process, at: usize, look: &Look, buf: &mut Buffer) {
 }
 
 fn journal(model: &Model, at: usize, look: &Look, buf: &mut Buffer) {
-    let height = usize::from(buf.area.height.saturating_sub(4)).min(model.journal.len() * 2 + 3);
+    let wanted = model.journal.len() * 2 + 3 + ROOM_FOR_WORDS;
+    let height = usize::from(buf.area.height.saturating_sub(4)).min(wanted);
     let inner = layer(look, ("Journal", "what was done, and how to do it by hand"), height, buf);
     if model.journal.is_empty() {
         Pen::line(buf, inner).skip(2).put("nothing was done yet", look.dim);
     }
-    let shown = usize::from(inner.height / 2);
-    let first = scroll(0, at, model.journal.len(), shown);
+    let chosen = model.journal.get(at).and_then(|it| it.outcome.as_ref());
+    let whole = match chosen {
+        Some(Err(words)) => shown(words).into_owned(),
+        Some(Ok(_)) | None => String::new(),
+    };
+    let inner = in_full(&whole, look, (inner, buf));
+    let first = scroll(0, at, model.journal.len(), usize::from(inner.height / 2));
     let mut rows = inner.rows();
     for (index, entry) in model.journal.iter().enumerate().skip(first) {
         let (Some(one), Some(other)) = (rows.next(), rows.next()) else { return };
         journal_entry(entry, index == at, look, &mut Pen::line(buf, one));
-        let line = format!("$ {}", entry.act.command_line(&entry.name));
+        let line = format!("$ {}", entry.act.command_line(&model.program, &entry.name));
         Pen::line(buf, other).skip(13).clip(&line, look.dim, look.glyphs.ellipsis);
     }
+}
+
+/// Paints `words`, if any, whole at the foot of a layer; returns what is left of it above.
+fn in_full(words: &str, look: &Look, (area, buf): (Rect, &mut Buffer)) -> Rect {
+    let lines = wrap(words, usize::from(area.width).saturating_sub(2));
+    let height = (lines.len() as u16).min(area.height.saturating_sub(2));
+    let above = Rect { height: area.height - height, ..area };
+    let foot = Rect { y: above.bottom(), height, ..area };
+    for (line, row) in lines.iter().zip(foot.rows()) {
+        Pen::line(buf, row).skip(1).put(line, look.bad);
+    }
+    above
 }
 
 fn journal_entry(entry: &Entry, current: bool, look: &Look, pen: &mut Pen<'_>) {
@@ -187,9 +209,15 @@ fn journal_entry(entry: &Entry, current: bool, look: &Look, pen: &mut Pen<'_>) {
 }
 
 fn all_events(model: &Model, at: usize, look: &Look, buf: &mut Buffer) {
-    let height = usize::from(buf.area.height.saturating_sub(4)).min(model.events.len() + 3);
+    let wanted = model.events.len() + 3 + ROOM_FOR_WORDS;
+    let height = usize::from(buf.area.height.saturating_sub(4)).min(wanted);
     let count = format!("{} kept", model.events.len());
     let inner = layer(look, ("Events", &count), height, buf);
+    let whole = match model.events.get(at).map(|it| &it.what) {
+        Some(What::Failed { reason }) => shown(reason).into_owned(),
+        _ => String::new(),
+    };
+    let inner = in_full(&whole, look, (inner, buf));
     let first = scroll(0, at, model.events.len(), usize::from(inner.height));
     for ((index, event), row) in model.events.iter().enumerate().skip(first).zip(inner.rows()) {
         let mut pen = Pen::line(buf, row);

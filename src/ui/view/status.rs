@@ -4,9 +4,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::command::Action;
+use crate::engine::Name;
 use crate::ui::effect::{Act, STOP_GRACE};
 use crate::ui::format;
-use crate::ui::model::{Model, Tone};
+use crate::ui::model::{Job, Model, Tone};
 use crate::widgets::look::Look;
 use crate::widgets::pen::{Pen, Piece, width};
 use crate::widgets::toast::Toast;
@@ -18,11 +19,17 @@ const LEAST_NAMES: usize = 16;
 /// How long good and bad news stay, in seconds; the journal keeps both.
 const NEWS_SECONDS: u64 = 8;
 const BAD_NEWS_SECONDS: u64 = 30;
+const MARKED_NEWS_SECONDS: u64 = 4;
 
 /// Paints the line.
 pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let fresh = |it: &&crate::ui::model::Notice| {
-        let stay = if it.tone == Tone::Bad { BAD_NEWS_SECONDS } else { NEWS_SECONDS };
+        let stay = match it.tone {
+            // What is marked is about to be acted on, and must be seen.
+            _ if model.detail.is_none() && !model.list.marks.is_empty() => MARKED_NEWS_SECONDS,
+            Tone::Bad => BAD_NEWS_SECONDS,
+            Tone::Good | Tone::Plain => NEWS_SECONDS,
+        };
         model.now.duration_since(it.at).unwrap_or_default().as_secs() < stay
     };
     if let Some(notice) = model.notice.as_ref().filter(fresh) {
@@ -48,8 +55,11 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         return;
     }
     if let Some(words) = countdown(model) {
+        let (words, current) = words;
         let glyph = (look.glyphs.stopping, look.busy);
-        let hints = &[("S", look.key), (" kills now", look.dim)];
+        // The key is for the container under the cursor alone.
+        let hints: &[Piece<'_>] =
+            if current { &[("S", look.key), (" kills now", look.dim)] } else { &[] };
         Toast { look, glyph, text: &words, style: look.fg, hints }.render(area, buf);
         return;
     }
@@ -67,13 +77,19 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     }
 }
 
-/// A guest that was asked to halt: how long it has left, also where no column shows it.
-fn countdown(model: &Model) -> Option<String> {
-    let halts = |act: &Act| matches!(act, Act::Stop | Act::Restart);
-    let (name, job) = model.jobs.iter().find(|(_, job)| halts(&job.act))?;
+/// A guest that was asked to halt: how long it has left, also where no column shows it, and
+/// whether it is the one under the cursor, which goes first.
+fn countdown(model: &Model) -> Option<(String, bool)> {
+    let halts = |(_, job): &(&Name, &Job)| matches!(job.act, Act::Stop | Act::Restart);
+    let current = |(name, _): &(&Name, &Job)| model.current_name() == Some(*name);
+    let mut halting: Vec<_> = model.jobs.iter().filter(halts).collect();
+    halting.sort_by_key(|it| !current(it));
+    let first = halting.first()?;
+    let (name, job) = first;
     let passed = model.now.duration_since(job.since).unwrap_or_default();
     let left = STOP_GRACE.saturating_sub(passed).as_secs();
-    Some(format!("{name} was asked to halt; what is left is killed in {left} s"))
+    let words = format!("{name} was asked to halt; what is left is killed in {left} s");
+    Some((words, current(first)))
 }
 
 /// What is marked is seen before the verb is chosen.

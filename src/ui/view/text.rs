@@ -167,16 +167,26 @@ fn nothing(model: &Model, tab: Tab, look: &Look, pen: &mut Pen<'_>) {
     pen.skip(1).clip(&shown(said), look.dim, look.glyphs.ellipsis);
 }
 
+/// Words that make an operator look, the worst first.
+const ALARMING: [&str; 4] = ["panic", "fatal", "error", "warn"];
+
 fn log_line(line: &str, look: &Look, pen: &mut Pen<'_>) {
-    let lower = line.to_ascii_lowercase();
-    let style = if lower.contains("error") || lower.contains("fatal") || lower.contains("panic") {
-        look.bad
-    } else if lower.contains("warn") {
-        look.warn
-    } else {
-        look.fg
+    let text = texts::plain(line);
+    let text = shown(&text);
+    let lower = text.to_ascii_lowercase();
+    let found = ALARMING.iter().find_map(|it| Some((lower.find(it)?, *it)));
+    pen.skip(1);
+    // The word alone has a colour: a log that is red all over says nothing.
+    let Some((at, word)) = found else {
+        pen.clip(&text, look.fg, look.glyphs.ellipsis);
+        return;
     };
-    pen.skip(1).clip(&shown(&texts::plain(line)), style, look.glyphs.ellipsis);
+    let (before, rest) = text.split_at(at);
+    let (word_itself, after) = rest.split_at(word.len());
+    let style = if word == "warn" { look.warn } else { look.bad };
+    pen.clip(before, look.fg, look.glyphs.ellipsis);
+    pen.clip(word_itself, style, look.glyphs.ellipsis);
+    pen.clip(after, look.fg, look.glyphs.ellipsis);
 }
 
 fn config_line(line: &str, look: &Look, pen: &mut Pen<'_>) {

@@ -34,6 +34,7 @@ pub(super) const fn state(state: State, failed: bool, look: &Look) -> (&'static 
 pub(super) fn failed(model: &Model, container: &Container) -> bool {
     model.failures.contains_key(&container.name)
         || container.died_of_memory
+        || container.trouble.is_some() && !container.state.is_active()
         || container.last_exit.is_some_and(|it| matches!(it, Exit::Code(1..)))
 }
 
