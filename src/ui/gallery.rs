@@ -79,7 +79,9 @@ fn detail(screen: &mut Screen<'_>) -> anyhow::Result<()> {
     screen.press("3 Home Enter")?;
     screen.type_text("60%")?;
     screen.take("limit")?;
-    screen.press("Esc Esc")
+    screen.press("Enter")?;
+    screen.pass(MOMENT)?;
+    screen.press("Esc")
 }
 
 fn layers(screen: &mut Screen<'_>) -> anyhow::Result<()> {
@@ -99,7 +101,11 @@ fn layers(screen: &mut Screen<'_>) -> anyhow::Result<()> {
     screen.take("palette")?;
     screen.press("Esc o")?;
     screen.take("keys")?;
-    screen.press("Esc J")?;
+    screen.press("Esc Esc f")?;
+    screen.pass(MOMENT)?;
+    screen.press("f")?;
+    screen.pass(MOMENT)?;
+    screen.press("J")?;
     screen.take("journal")?;
     screen.press("Esc")
 }

@@ -91,7 +91,10 @@ impl Wanted {
                 true
             }
             Order::Look(look) => {
-                let news = look.files != self.focus.files
+                // A row that comes into sight has no figures yet.
+                let seen = |it| self.focus.visible.contains(it);
+                let news = !look.visible.iter().all(seen)
+                    || look.files != self.focus.files
                     || look.detail != self.focus.detail
                     || look.order != self.focus.order;
                 let Look { visible, detail, files, all, order } = look;

@@ -143,7 +143,8 @@ impl Group {
 
     /// Reads the counters. What cannot be read stays unknown.
     pub(super) fn read(&mut self, files: &mut Files, depth: Depth, limits: Limits) -> Raw {
-        let known = self.limits.filter(|_| depth == Depth::Row && limits == Limits::Old);
+        let old_will_do = depth == Depth::Cpu || depth == Depth::Row && limits == Limits::Old;
+        let known = self.limits.filter(|_| old_will_do);
         let wanted = |need: Need| match need {
             Need::Always => true,
             Need::Row => depth >= Depth::Row,

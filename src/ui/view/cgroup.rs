@@ -23,6 +23,8 @@ use crate::widgets::text::wrap;
 const NAMES: usize = 32;
 /// Widest value of a limit, so that what is used of it stands near.
 const VALUES: usize = 24;
+/// Widest field for a value under edit.
+const FIELD: usize = 40;
 /// Narrowest that a value may become beside what is used of it.
 const LEAST_VALUE: usize = 5;
 /// How far a note stands in from the name of its file.
@@ -181,7 +183,13 @@ fn one(
     let limited = edit.is_none()
         && pen.left() >= USE + LEAST_VALUE
         && used_figure(container, &file.file).0.is_some();
-    let room = if limited { pen.left().saturating_sub(USE).min(VALUES) } else { pen.left() };
+    let room = if limited {
+        pen.left().saturating_sub(USE).min(VALUES)
+    } else if edit.is_some() {
+        pen.left().min(FIELD)
+    } else {
+        pen.left()
+    };
     let mut part = pen.part(room);
     match edit {
         Some(input) => {
