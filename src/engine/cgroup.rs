@@ -25,6 +25,7 @@ pub use entry::Entry;
 pub use error::CgroupError;
 pub use hierarchy::{Hierarchies, Hierarchy, Version};
 pub use oom::OomWatch;
+pub(in crate::engine) use patience::Patience;
 
 /// Which cgroup versions the host mounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]

@@ -3,11 +3,15 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use super::cgroup::Patience;
+use super::command_socket::listen;
 use super::config;
 use super::event::{self, What};
-use super::record::{self, ReclaimError};
+use super::record::{self, ReclaimError, Record};
 use super::store::{RemoveError, Store, StoreError, draft_name, remove_tree};
 use super::{Engine, Error, Kind, Name, State};
 
@@ -26,7 +30,12 @@ enum DestroyError {
     Remove(#[from] RemoveError),
     #[error(transparent)]
     Reclaim(#[from] ReclaimError),
+    #[error("take the container's socket")]
+    Socket(#[source] io::Error),
 }
+
+/// How long a supervisor may take to end after it has told that its container did.
+const GOING: Duration = Duration::from_secs(2);
 
 impl DestroyError {
     const fn kind(&self) -> Kind {
@@ -35,7 +44,7 @@ impl DestroyError {
             Self::Running(_) => Kind::Running,
             Self::Unmanaged(_) => Kind::Invalid,
             Self::Store(StoreError::Busy(_)) => Kind::Busy,
-            Self::Store(_) | Self::Remove(_) | Self::Reclaim(_) => Kind::Failed,
+            Self::Store(_) | Self::Remove(_) | Self::Reclaim(_) | Self::Socket(_) => Kind::Failed,
         }
     }
 }
@@ -44,27 +53,59 @@ impl Engine {
     /// Removes `LXCPATH/NAME` and what a dead supervisor left. Refuses a running container. A root
     /// outside of `LXCPATH/NAME` is not touched.
     pub fn destroy(&self, name: &Name) -> Result<(), Error> {
+        self.try_destroy(name).map_err(|error| Error::new("destroy", name, error.kind(), error))
+    }
+
+    fn try_destroy(&self, name: &Name) -> Result<(), DestroyError> {
+        let store = Store::new(&self.lxcpath);
+        let _lock = store.lock(name)?;
+        let had_draft = remove_draft(&store, name)?;
+        record::reclaim(&self.lxcpath, name)?;
+        // Whoever starts it has to wait for this, and then finds it gone.
+        let _socket = self.take_socket(name)?;
+        let dir = store.dir(name);
+        if exists(&dir) {
+            return self.remove(&store, name);
+        }
+        // What a destruction that was killed has left is a record alone.
+        if Record::read(&self.lxcpath, name).is_none() && !had_draft {
+            return Err(DestroyError::Missing(dir));
+        }
+        record::forget(&self.lxcpath, name);
+        Ok(())
+    }
+
+    /// Destroys an ephemeral container for its own supervisor, which still holds its socket.
+    pub(super) fn destroy_held(&self, name: &Name) -> Result<(), Error> {
         let failed = |error: DestroyError| Error::new("destroy", name, error.kind(), error);
         let store = Store::new(&self.lxcpath);
         let _lock = store.lock(name).map_err(|error| failed(error.into()))?;
-        let dir = store.dir(name);
-        if remove_draft(&store, name).map_err(|error| failed(error.into()))? && !exists(&dir) {
-            return Ok(());
-        }
-        if !exists(&dir) {
-            return Err(failed(DestroyError::Missing(dir)));
-        }
-        record::reclaim(&self.lxcpath, name).map_err(|error| failed(error.into()))?;
-        let state = self.state(name)?;
-        if state.is_active() {
-            return Err(failed(DestroyError::Running(state)));
-        }
-        check_managed(&store, name)
-            .and_then(|()| Ok(remove_dir(store.lxcpath(), name.as_str())?))
-            .map_err(failed)?;
+        self.remove(&store, name).map_err(failed)
+    }
+
+    fn remove(&self, store: &Store, name: &Name) -> Result<(), DestroyError> {
+        check_managed(store, name)?;
+        remove_dir(store.lxcpath(), name.as_str())?;
         record::forget(&self.lxcpath, name);
         event::publish(&self.lxcpath, name, What::Destroyed);
         Ok(())
+    }
+
+    /// Takes the place of the container's supervisor. One that has told the end of its container
+    /// is gone in a moment.
+    fn take_socket(&self, name: &Name) -> Result<UnixListener, DestroyError> {
+        let mut patience = Patience::until(Instant::now() + GOING);
+        loop {
+            match listen(&self.lxcpath, name) {
+                Ok(socket) => return Ok(socket),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => (),
+                Err(error) => return Err(DestroyError::Socket(error)),
+            }
+            let state = self.state(name).unwrap_or(State::Stopped);
+            if state.is_active() || !patience.again() {
+                return Err(DestroyError::Running(state));
+            }
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::config::{self, Config};
 use super::create::Create;
 use super::plan::Payload;
+use super::record::Record;
 use super::spec::Spec;
 use super::store::Store;
 use super::supervisor::{self, Run};
@@ -73,7 +74,7 @@ impl Engine {
             Ok(Report::Runs) => Ok(()),
             Ok(Report::Failed { kind, reason }) => Err(Error::new("start", name, kind, reason)),
             // A word that was lost on its way does not undo a start.
-            Err(_) if self.state(name)? == State::Running => Ok(()),
+            Err(_) if self.runs_by_record(name) => Ok(()),
             Err(_) => {
                 Err(Error::new("start", name, Kind::Failed, "the supervisor died without a word"))
             }
@@ -119,11 +120,18 @@ impl Engine {
             self.create(name, &Create { settings, ..Create::default() })?;
         }
         let ended = self.in_foreground("execute", name, start, Payload::Application);
-        if undefined && ended.is_err() {
-            // Gone already, unless the run failed before it began.
-            _ = self.destroy(name);
+        let Err(error) = ended else { return ended };
+        if !undefined {
+            return Err(error);
         }
-        ended
+        // Gone already, unless the run failed before it began.
+        match self.destroy(name) {
+            Err(left) if left.kind != Kind::NotFound => {
+                let reason = format!("{}; and {left:#}", error.reason());
+                Err(Error::new("execute", name, error.kind, reason))
+            }
+            Ok(()) | Err(_) => Err(error),
+        }
     }
 
     fn in_foreground(
@@ -137,6 +145,11 @@ impl Engine {
         let (name, lxcpath) = (name.clone(), self.lxcpath.clone());
         let run = Run { name, lxcpath, config, spec, payload, foreground: true };
         supervisor::run(run, &mut |_| ()).map_err(|error| Error { verb, ..error })
+    }
+
+    fn runs_by_record(&self, name: &Name) -> bool {
+        let record = Record::read(&self.lxcpath, name);
+        record.is_some_and(|it| it.state == State::Running && it.is_live())
     }
 
     fn load(

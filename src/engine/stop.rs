@@ -102,7 +102,10 @@ impl Engine {
             Some(StateWatch::Already(_)) => Ok(()),
             Some(StateWatch::Waiting(waiter)) => {
                 match waiter.wait(Some(CLEANING)).map_err(StopError::Socket)? {
-                    Some(_stopped) => Ok(()),
+                    // A supervisor that was killed ends the connection as well.
+                    Some(_stopped) => record::reclaim(&self.lxcpath, name)
+                        .map(|_reclaimed| ())
+                        .map_err(StopError::Reclaim),
                     None => Err(StopError::Supervisor),
                 }
             }

@@ -83,7 +83,7 @@ pub fn run(run: Run, ready: &mut dyn FnMut(Result<(), &Error>)) -> Result<Exit, 
         }
         error
     });
-    if destroy {
+    if destroy && ended.is_err() {
         // The run's own outcome matters more than what is left to remove.
         _ = super::Engine::open(Some(&lxcpath)).destroy(&name);
     }
@@ -105,6 +105,11 @@ impl From<RunError> for Failure {
 fn supervise(run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
     settle(&run).map_err(RunError::Settle)?;
     let listener = take_socket(&run)?;
+    // It may have been destroyed since its configuration was read.
+    let file = run.config.file();
+    if file.starts_with(run.lxcpath.join(run.name.as_str())) && !file.exists() {
+        return Err(RunError::Gone(file.to_path_buf()).into());
+    }
     record::clean_up_held(&run.lxcpath, &run.name).map_err(RunError::Reclaim)?;
     // Everything that can fail by configuration fails before anything is made.
     let term = std::env::var("TERM").ok();
@@ -130,14 +135,15 @@ fn supervise(run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
     let equipment = match equipped {
         Ok(equipment) => equipment,
         Err(error) => {
-            sweep(&cgroup);
+            _ = sweep(&cgroup);
             return Err(abort(life, error));
         }
     };
+    let ephemeral = run.spec.ephemeral;
     let mut watch = assemble(run, launched, (life, hierarchies, cgroup), equipment);
     ready();
     sys::give_back_free_memory();
-    let ended = watch_to_the_end(&mut watch);
+    let ended = watch_to_the_end(&mut watch, ephemeral);
     ended.map_err(|error| Failure { error, was_ready: true })
 }
 
@@ -201,7 +207,7 @@ fn bear(
     match launched {
         Ok(launched) => Ok((launched, hierarchies, cgroup)),
         Err(error) => {
-            sweep(&cgroup);
+            _ = sweep(&cgroup);
             Err(error)
         }
     }
@@ -221,9 +227,10 @@ fn launch_in(run: &Run, steps: &[plan::Step], cgroup: &Cgroup) -> Result<Launche
 }
 
 /// Kills and removes; what resists is left to the next command, which finds it by the record.
-fn sweep(cgroup: &Cgroup) {
-    _ = cgroup.kill_all(Instant::now() + DYING);
-    _ = cgroup.remove();
+/// Tells whether all is gone.
+fn sweep(cgroup: &Cgroup) -> bool {
+    let killed = cgroup.kill_all(Instant::now() + DYING);
+    cgroup.remove().and(killed).is_ok()
 }
 
 fn assemble(
@@ -253,15 +260,20 @@ fn assemble(
     Watch { desk, server, viewer, signals, oom, halt: run.spec.signals.halt }
 }
 
-fn watch_to_the_end(watch: &mut Watch) -> Result<Exit, RunError> {
+fn watch_to_the_end(watch: &mut Watch, ephemeral: bool) -> Result<Exit, RunError> {
     watch.fit();
     let watched = watch.run();
     let desk = &mut watch.desk;
     let exit = if watched.is_ok() { reap(desk) } else { Exit::Signal(libc::SIGKILL) };
     // A frozen or half thawed container ends as well.
     desk.life.enter(State::Stopping);
-    sweep(&desk.cgroup);
+    let swept = sweep(&desk.cgroup);
     desk.life.enter(State::Stopped);
+    if ephemeral && swept {
+        // Whoever waits for the end is told only now, by the end of the connection.
+        let record = &desk.life.record;
+        _ = super::Engine::open(Some(&record.lxcpath)).destroy_held(&record.name);
+    }
     watched.map(|()| exit).map_err(RunError::Watch)
 }
 

@@ -11,18 +11,18 @@ const LONGEST: Duration = Duration::from_millis(5);
 
 /// Decides whether to look again.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(in crate::engine) struct Patience {
     deadline: Instant,
     next: Duration,
 }
 
 impl Patience {
-    pub(super) const fn until(deadline: Instant) -> Self {
+    pub(in crate::engine) const fn until(deadline: Instant) -> Self {
         Self { deadline, next: FIRST }
     }
 
     /// Waits a moment and returns true, or returns false at once when the deadline has passed.
-    pub(super) fn again(&mut self) -> bool {
+    pub(in crate::engine) fn again(&mut self) -> bool {
         let left = self.left();
         if left.is_zero() {
             return false;
@@ -34,7 +34,7 @@ impl Patience {
     }
 
     /// Returns the time that is left.
-    pub(super) fn left(&self) -> Duration {
+    pub(in crate::engine) fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 }

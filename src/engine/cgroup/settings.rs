@@ -52,14 +52,15 @@ impl Cgroup {
             return unguarded
                 .map_or(Ok(()), |it| Err(failed(it, "lxc.cgroup", CgroupError::NoDevices)));
         };
-        if v2.is_empty() {
+        // Nor must lines for v1 alone.
+        let (lines, prefix) =
+            if v2.is_empty() { (&v1, "lxc.cgroup") } else { (&v2, "lxc.cgroup2") };
+        if lines.is_empty() {
             return Ok(());
         }
         let mut rules = DeviceRules::default();
-        for it in &v2 {
-            rules
-                .add(&it.value.file, &it.value.value)
-                .map_err(|why| failed(it, "lxc.cgroup2", why))?;
+        for it in lines {
+            rules.add(&it.value.file, &it.value.value).map_err(|why| failed(it, prefix, why))?;
         }
         rules.attach(&unified.dir)
     }

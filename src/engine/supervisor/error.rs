@@ -18,6 +18,8 @@ pub(super) enum RunError {
     Settle(#[source] Errno),
     #[error("its supervisor is there already")]
     Busy,
+    #[error("it was destroyed: {} is gone", .0.display())]
+    Gone(PathBuf),
     #[error("listen on the command socket")]
     Listen(#[source] io::Error),
     #[error(transparent)]
@@ -45,6 +47,7 @@ impl RunError {
     pub(super) fn kind(&self) -> Kind {
         match self {
             Self::Busy => Kind::Running,
+            Self::Gone(_) => Kind::NotFound,
             Self::Plan(_) => Kind::Invalid,
             Self::Cgroup(error) => error.kind(),
             Self::Launch(error) => error.kind(),

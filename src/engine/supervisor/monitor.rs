@@ -26,15 +26,20 @@ impl Monitor {
         hierarchies: &Hierarchies,
         life: &mut Life,
     ) -> Result<Option<Self>, RunError> {
+        let (waits, told) = pipe2(OFlag::O_CLOEXEC).map_err(RunError::Settle)?;
         let group = make(hierarchies, life);
         let entry = group.as_ref().and_then(|it| it.entry().ok());
-        let (waits, told) = pipe2(OFlag::O_CLOEXEC).map_err(RunError::Settle)?;
         let unified = entry.as_ref().and_then(|it| it.unified.as_ref());
-        let (born, side) = match sys::clone3(0, unified.map(OwnedFd::as_fd)) {
-            Ok(side) => (true, side),
-            Err(_) if unified.is_some() => (false, sys::clone3(0, None).map_err(RunError::Settle)?),
-            Err(errno) => return Err(RunError::Settle(errno)),
+        let born = sys::clone3(0, unified.map(OwnedFd::as_fd));
+        let (born, side) = match born {
+            Ok(side) => (true, Ok(side)),
+            Err(_) => (false, sys::clone3(0, None)),
         };
+        let side = side.map_err(|errno| {
+            // Nobody is in it.
+            _ = group.as_ref().map(Cgroup::remove);
+            RunError::Settle(errno)
+        })?;
         if matches!(side, Side::Parent { .. }) {
             drop(told);
             // Until the record names the new process, this one must be there to be named.
