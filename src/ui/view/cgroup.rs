@@ -115,6 +115,7 @@ fn rows<'a>(
             at = rows.len();
         }
         rows.push(Row::File(file));
+        let refused = screen.cgroup.refused.as_ref().filter(|(name, _)| *name == file.file);
         if index == place
             && let Some(input) = &screen.cgroup.edit
         {
@@ -126,9 +127,11 @@ fn rows<'a>(
                 look,
             ));
         }
-        if let Some((name, reason)) = &screen.cgroup.refused
-            && *name == file.file
-        {
+        if let Some((_, reason)) = refused {
+            // Once is enough for what was wrong while it was typed and still is.
+            rows.pop_if(
+                |it| matches!(it, Row::Note(words) if words[..] == [(reason.clone(), look.warn)]),
+            );
             let lines = wrap(reason, room).into_iter();
             rows.extend(lines.map(|it| Row::Note(vec![(it.to_owned(), look.bad)])));
         }

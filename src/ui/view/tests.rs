@@ -105,3 +105,13 @@ fn a_stop_under_way_counts_down() {
     model.size = (80, 24);
     has(&lines(&model), &["web was asked to halt", "10 s", "S kills now"]);
 }
+
+#[test]
+fn what_is_wrong_with_a_value_is_told_once() {
+    let mut model = model((120, 36), all());
+    for keys in ["G e 3 Enter x", "Enter"] {
+        press(&mut model, keys);
+        let told = lines(&model).iter().filter(|it| it.contains("x is no size")).count();
+        assert_eq!(told, 1, "after {keys}");
+    }
+}
