@@ -120,6 +120,7 @@ fn what_a_dead_container_said_last_can_be_read() {
     lxcpath.ok(&["start", &name, "--", "/bin/sh", "-c", "echo last words; exit 3"]);
     wait_until("its end", || lxcpath.state(&name) == "STOPPED");
     let mut screen = Screen::spawn(lxcpath.command(&[]), 120, 36);
+    screen.wait_for("Containers  1 ");
     screen.wait_for("exit 3");
     screen.keys(ENTER);
     screen.wait_for("last words");

@@ -281,7 +281,11 @@ impl Model {
         );
         if needs_container && self.current().is_none() {
             let filtered = !self.list.filter_text.is_empty();
-            let words = if filtered { "nothing matches the filter" } else { "n makes a container" };
+            let words = match &self.snapshot {
+                None => "the containers are not read yet",
+                Some(_) if filtered => "nothing matches the filter",
+                Some(_) => "n makes a container",
+            };
             return Some(words.to_owned());
         }
         for (needs, there_is_none, words) in [
