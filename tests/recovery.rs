@@ -12,12 +12,14 @@ use nix::unistd::Pid;
 use support::screen::{ENTER, Screen};
 use support::{Lxcpath, can_run_containers, finish, told, wait_until};
 
-/// Kills the supervisor of a running container.
+/// Kills the supervisor of a running container, and waits until it is dead.
 fn kill_supervisor(lxcpath: &Lxcpath, name: &str) {
     let pid = lxcpath.ok(&["info", "-p", "-H", name]).trim().to_owned();
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let parent = status.lines().find_map(|it| it.strip_prefix("PPid:")).unwrap();
     kill(Pid::from_raw(parent.trim().parse().unwrap()), Signal::SIGKILL).unwrap();
+    let stat = format!("/proc/{}/stat", parent.trim());
+    wait_until("its death", || fs::read_to_string(&stat).map_or(true, |it| it.contains(") Z ")));
 }
 
 #[test]

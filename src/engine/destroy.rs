@@ -60,9 +60,9 @@ impl Engine {
         let store = Store::new(&self.lxcpath);
         let _lock = store.lock(name)?;
         let had_draft = remove_draft(&store, name)?;
-        record::reclaim(&self.lxcpath, name)?;
         // Whoever starts it has to wait for this, and then finds it gone.
         let _socket = self.take_socket(name)?;
+        record::clean_up_held(&self.lxcpath, name)?;
         let dir = store.dir(name);
         if exists(&dir) {
             return self.remove(&store, name);
