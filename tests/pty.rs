@@ -211,6 +211,33 @@ fn a_spoilt_screen_is_painted_afresh() {
     screen.assert_restored();
 }
 
+/// Stopped meanwhile, the screen finds the key and the new size together when it goes on.
+#[test]
+fn a_key_and_a_resize_at_the_same_moment_are_both_taken_in() {
+    let lxcpath = Lxcpath::new();
+    let mut screen = open(&lxcpath, 80, 24);
+    screen.wait_for(EMPTY);
+    for (cols, rows) in [(120, 36), (80, 24), (100, 30)] {
+        screen.signal(Signal::SIGSTOP);
+        wait_until("the screen has stopped", || {
+            let stat = procfs::process::Process::new(screen.pid()).unwrap().stat().unwrap();
+            stat.state == 'T'
+        });
+        screen.keys("n");
+        screen.resize(cols, rows);
+        screen.signal(Signal::SIGCONT);
+        let last = usize::from(rows) - 1;
+        let filled = |it: &str| it.lines().nth(last).is_some_and(|it| !it.is_empty());
+        let form = |it: &str| !it.contains(EMPTY) && filled(it);
+        screen.wait_until(&format!("the form at {cols}x{rows}"), form);
+        screen.keys(ESCAPE);
+        screen.wait_for(EMPTY);
+    }
+    screen.keys("q");
+    assert!(screen.exit().success());
+    screen.assert_restored();
+}
+
 #[test]
 fn a_storm_of_resizes_leaves_a_whole_screen() {
     if !can_run_containers() {
