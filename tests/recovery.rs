@@ -40,6 +40,25 @@ fn destroy_cleans_up_after_a_killed_supervisor_and_forgets_the_run() {
 }
 
 #[test]
+fn what_outlived_its_supervisor_is_stopped_or_destroyed_by_force() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    for verb in [["stop", "-k"], ["stop", "-t1"], ["destroy", "-f"]] {
+        let name = lxcpath.start_sleeper("outlives");
+        lxcpath.ok(&["freeze", &name]);
+        kill_supervisor(&lxcpath, &name);
+        assert_eq!(lxcpath.state(&name), "FROZEN");
+        lxcpath.ok(&[verb[0], verb[1], &name]);
+        assert!(support::leftovers::cgroups(&name).is_empty());
+        let told = lxcpath.wharf(&["stop", "-k", &name]);
+        assert_eq!(told.status.code(), Some(2), "{verb:?}");
+        _ = lxcpath.wharf(&["destroy", &name]);
+    }
+}
+
+#[test]
 fn what_a_killed_create_has_left_goes_with_the_next_one() {
     if !can_run_containers() {
         return;

@@ -32,6 +32,8 @@ enum DestroyError {
     Reclaim(#[from] ReclaimError),
     #[error("take the container's socket")]
     Socket(#[source] io::Error),
+    #[error("it is gone, but the record of its last run stays")]
+    Forget(#[source] io::Error),
 }
 
 /// How long a supervisor may take to end after it has told that its container did.
@@ -44,7 +46,11 @@ impl DestroyError {
             Self::Running(_) => Kind::Running,
             Self::Unmanaged(_) => Kind::Invalid,
             Self::Store(StoreError::Busy(_)) => Kind::Busy,
-            Self::Store(_) | Self::Remove(_) | Self::Reclaim(_) | Self::Socket(_) => Kind::Failed,
+            Self::Store(_)
+            | Self::Remove(_)
+            | Self::Reclaim(_)
+            | Self::Socket(_)
+            | Self::Forget(_) => Kind::Failed,
         }
     }
 }
@@ -71,8 +77,7 @@ impl Engine {
         if Record::read(&self.lxcpath, name).is_none() && !had_draft {
             return Err(DestroyError::Missing(dir));
         }
-        record::forget(&self.lxcpath, name);
-        Ok(())
+        record::forget(&self.lxcpath, name).map_err(DestroyError::Forget)
     }
 
     /// Destroys an ephemeral container for its own supervisor, which still holds its socket.
@@ -86,9 +91,9 @@ impl Engine {
     fn remove(&self, store: &Store, name: &Name) -> Result<(), DestroyError> {
         check_managed(store, name)?;
         remove_dir(store.lxcpath(), name.as_str())?;
-        record::forget(&self.lxcpath, name);
+        let forgotten = record::forget(&self.lxcpath, name);
         event::publish(&self.lxcpath, name, What::Destroyed);
-        Ok(())
+        forgotten.map_err(DestroyError::Forget)
     }
 
     /// Takes the place of the container's supervisor. One that has told the end of its container

@@ -70,6 +70,20 @@ impl Event {
         Self { at_ms, lxcpath: lxcpath.to_owned(), name: name.clone(), what }
     }
 
+    /// Returns the state that the container is in since then, if that is what happened.
+    pub const fn enters(&self) -> Option<State> {
+        match self.what {
+            What::State { to, .. } => Some(to),
+            What::Exited { .. }
+            | What::Failed { .. }
+            | What::Created
+            | What::Destroyed
+            | What::Cgroup { .. }
+            | What::OomKill { .. }
+            | What::Signal { .. } => None,
+        }
+    }
+
     /// Returns when it happened.
     pub fn at(&self) -> Option<SystemTime> {
         UNIX_EPOCH.checked_add(Duration::from_millis(self.at_ms))
@@ -84,10 +98,14 @@ pub fn publish(lxcpath: &Path, name: &Name, what: What) {
 
 /// Follows the journal from its present end.
 pub fn follow() -> std::io::Result<Follower> {
-    Journal::at(store::runtime_dir()).follow()
+    journal()?.follow()
 }
 
 /// Follows the journal, and returns what it held before, oldest first.
 pub fn follow_with_past() -> std::io::Result<(Vec<Event>, Follower)> {
-    Journal::at(store::runtime_dir()).follow_with_past()
+    journal()?.follow_with_past()
+}
+
+fn journal() -> std::io::Result<Journal> {
+    store::checked_runtime_dir().map(Journal::at).map_err(std::io::Error::other)
 }

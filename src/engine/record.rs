@@ -183,12 +183,16 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Forgets the run: the container was destroyed.
-pub fn forget(lxcpath: &Path, name: &Name) {
+pub fn forget(lxcpath: &Path, name: &Name) -> io::Result<()> {
     let path = path(lxcpath, name);
-    // What is not there is as forgotten as can be.
-    _ = fs::remove_file(draft(&path));
-    _ = fs::remove_file(last_words::path(&path));
-    _ = fs::remove_file(path);
+    for file in [draft(&path), last_words::path(&path), path] {
+        match fs::remove_file(file) {
+            // What is not there is as forgotten as can be.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => (),
+        }
+    }
+    Ok(())
 }
 
 fn path(lxcpath: &Path, name: &Name) -> PathBuf {
@@ -225,7 +229,8 @@ mod tests {
         assert!(!record.is_orphaned());
         record.supervisor.start_time += 1;
         assert!(record.is_orphaned());
-        forget(lxcpath.path(), &name);
+        forget(lxcpath.path(), &name).unwrap();
+        forget(lxcpath.path(), &name).unwrap();
         assert_eq!(Record::read(lxcpath.path(), &name), None);
     }
 }

@@ -85,9 +85,12 @@ impl Engine {
         }
     }
 
-    /// Cleans up after a supervisor that died before it could; that it did is not running.
+    /// Cleans up after a supervisor that died before it could. What outlived it, frozen as it
+    /// was, is stopped by this; a container that died with it was not running any more.
     fn bury(&self, name: &Name) -> Result<(), StopError> {
+        let lived = self.state(name).is_ok_and(State::is_active);
         match record::reclaim(&self.lxcpath, name).map_err(StopError::Reclaim)? {
+            Reclaimed::DeadRun if lived => Ok(()),
             Reclaimed::DeadRun | Reclaimed::Nothing => Err(StopError::NotRunning),
         }
     }
@@ -128,6 +131,8 @@ impl Engine {
         }
         match record::reclaim(&self.lxcpath, name).map_err(StopError::Reclaim)? {
             Reclaimed::DeadRun => Ok(()),
+            // It cleaned up before it ended.
+            Reclaimed::Nothing if self.state(name).is_ok_and(|it| !it.is_active()) => Ok(()),
             Reclaimed::Nothing => Err(StopError::Supervisor),
         }
     }

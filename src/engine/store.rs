@@ -40,7 +40,7 @@ pub enum StoreError {
     Runtime { path: PathBuf, source: io::Error },
     #[error(
         "runtime directory {path} belongs to uid {uid} with mode {mode:o}; it must be yours \
-             alone (0700)"
+             alone: remove it, or `chmod 700` it if nobody else has written in it"
     )]
     NotOurs { path: PathBuf, uid: u32, mode: u32 },
 }

@@ -36,7 +36,8 @@ impl Engine {
             let beat = left.map_or(BEAT, |it| it.min(BEAT));
             // A state that passes quickly is over at the next look; the journal still tells of it.
             let news = drain(&mut follower, beat).map_err(|it| failed("wait for", name, it))?;
-            let mut entered = news.iter().filter(|it| self.is_about(it, name)).filter_map(enters);
+            let mut entered =
+                news.iter().filter(|it| self.is_about(it, name)).filter_map(Event::enters);
             if entered.any(|it| states.contains(&it)) {
                 return Ok(true);
             }
@@ -127,7 +128,7 @@ impl Foreign {
     /// Notes what wharf itself did to them, so that it is told once.
     fn hear(&mut self, events: &[Event]) {
         for event in events {
-            if let (Some(to), Some(known)) = (enters(event), self.known.get_mut(&event.name)) {
+            if let (Some(to), Some(known)) = (event.enters(), self.known.get_mut(&event.name)) {
                 *known = to;
             }
         }
@@ -169,19 +170,6 @@ fn drain(follower: &mut Follower, patience: Duration) -> std::io::Result<Vec<Eve
         next = follower.next(Some(Duration::ZERO))?;
     }
     Ok(events)
-}
-
-const fn enters(event: &Event) -> Option<State> {
-    match event.what {
-        What::State { to, .. } => Some(to),
-        What::Exited { .. }
-        | What::Failed { .. }
-        | What::Created
-        | What::Destroyed
-        | What::Cgroup { .. }
-        | What::OomKill { .. }
-        | What::Signal { .. } => None,
-    }
 }
 
 /// Makes `pattern` match whole texts only. Comparing the length of its match would not do: the

@@ -9,6 +9,7 @@ use super::Entry;
 use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::session::{Session, named, no_more, only_named, pairs};
+use crate::engine::Kind;
 use crate::engine::create::{Create, Source};
 use crate::engine::stop::Stop;
 
@@ -104,7 +105,11 @@ fn source(matches: &ArgMatches, args: Vec<String>) -> anyhow::Result<Source> {
 fn destroy(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let name = only_named(matches)?;
     if matches.get_flag("force") && session.engine.state(&name)?.is_active() {
-        session.engine.stop(&name, Stop::Kill)?;
+        match session.engine.stop(&name, Stop::Kill) {
+            // It ended by itself meanwhile.
+            Err(error) if error.kind == Kind::NotRunning => (),
+            other => other?,
+        }
     }
     session.engine.destroy(&name)?;
     Ok(ExitCode::SUCCESS)

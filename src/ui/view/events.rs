@@ -36,19 +36,10 @@ pub(super) fn strip(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
 /// Tells whether an event is of a state on the way to another, of which the few rows of the strip
 /// have no need.
 const fn passes(event: &Event) -> bool {
-    match event.what {
-        What::State { to, .. } => matches!(
-            to,
-            State::Starting | State::Stopping | State::Aborting | State::Freezing | State::Thawed
-        ),
-        What::Exited { .. }
-        | What::Failed { .. }
-        | What::Created
-        | What::Destroyed
-        | What::Cgroup { .. }
-        | What::OomKill { .. }
-        | What::Signal { .. } => false,
-    }
+    matches!(
+        event.enters(),
+        Some(State::Starting | State::Stopping | State::Aborting | State::Freezing | State::Thawed)
+    )
 }
 
 /// Paints one event.
