@@ -58,6 +58,43 @@ fn what_outlived_its_supervisor_is_stopped_or_destroyed_by_force() {
     }
 }
 
+/// Makes the record of a run look as it does before the supervisor has told of its groups.
+fn forget_groups(lxcpath: &Lxcpath, name: &str) {
+    let records = fs::read_dir("/run/wharf/run").unwrap().flatten();
+    let file = records.map(|it| it.path().join(format!("{name}.json"))).find(|it| {
+        let text = fs::read_to_string(it).unwrap_or_default();
+        text.contains(lxcpath.path().to_str().unwrap())
+    });
+    let file = file.unwrap();
+    let mut record: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    for key in ["cgroup", "monitor_cgroup"] {
+        let told = record.insert(key.to_owned(), serde_json::Value::Null);
+        assert!(told.is_some_and(|it| it.is_string()), "{record:?}");
+    }
+    fs::write(&file, serde_json::to_vec(&record).unwrap()).unwrap();
+}
+
+#[test]
+fn groups_that_no_record_tells_of_are_removed_beside_those_of_a_namesake() {
+    if !can_run_containers() {
+        return;
+    }
+    let (first, second) = (Lxcpath::new(), Lxcpath::new());
+    let name = first.start_sleeper("namesake");
+    second.ok(&["create", &name]);
+    second.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
+    let init = second.ok(&["info", "-p", "-H", &name]).trim().to_owned();
+    kill_supervisor(&second, &name);
+    wait_until("the end of init", || !fs::exists(format!("/proc/{init}")).unwrap());
+    forget_groups(&second, &name);
+    let suffixed = format!("{name}-1");
+    assert!(!support::leftovers::cgroups(&suffixed).is_empty());
+    second.ok(&["destroy", &name]);
+    assert!(support::leftovers::cgroups(&suffixed).is_empty());
+    assert_eq!(first.state(&name), "RUNNING");
+}
+
 #[test]
 fn what_a_killed_create_has_left_goes_with_the_next_one() {
     if !can_run_containers() {

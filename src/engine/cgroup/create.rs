@@ -2,6 +2,7 @@
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write as _};
+use std::iter;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -27,8 +28,7 @@ impl Cgroup {
         if name.is_empty() || parts.clone().any(|it| matches!(it, "" | "." | "..")) {
             return Err(CgroupError::Path(name.to_owned()));
         }
-        for suffix in 0..=LAST_SUFFIX {
-            let name = if suffix == 0 { name.to_owned() } else { format!("{name}-{suffix}") };
+        for name in Self::names(name) {
             if !hierarchies.iter().all(|it| free(it, &name)) {
                 continue;
             }
@@ -45,6 +45,12 @@ impl Cgroup {
             }
         }
         Err(CgroupError::Taken(name.to_owned()))
+    }
+
+    /// Returns the names that [`Self::create`] tries, in its order.
+    pub fn names(name: &str) -> impl Iterator<Item = String> {
+        let suffixed = (1..=LAST_SUFFIX).map(move |it| format!("{name}-{it}"));
+        iter::once(name.to_owned()).chain(suffixed)
     }
 
     fn made(

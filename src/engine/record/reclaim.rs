@@ -64,7 +64,7 @@ pub(in crate::engine) fn clean_up_held(
     ] {
         match path {
             Some(path) => end(&Cgroup::open(&hierarchies, path), inodes),
-            None => remove_empty(&Cgroup::open(&hierarchies, &format!("lxc.{kind}.{name}"))),
+            None => remove_empty(&hierarchies, &format!("lxc.{kind}.{name}")),
         }
         .map_err(ReclaimError::Cgroup)?;
     }
@@ -118,9 +118,19 @@ fn is_recorded(cgroup: &Cgroup, recorded: &[u64]) -> bool {
     !found.is_empty() && found.iter().all(|it| recorded.contains(it))
 }
 
-/// Removes a group that may have been made just before the record could tell of it.
-fn remove_empty(cgroup: &Cgroup) -> Result<(), CgroupError> {
-    if cgroup.populated() { Ok(()) } else { cgroup.remove() }
+/// Removes a group that may have been made just before the record could tell of it, under this
+/// name or, while a container of another lxcpath had that, under the next free one.
+fn remove_empty(hierarchies: &Hierarchies, name: &str) -> Result<(), CgroupError> {
+    for candidate in Cgroup::names(name) {
+        let cgroup = Cgroup::open(hierarchies, &candidate);
+        if candidate != name && inodes(&cgroup).is_empty() {
+            break;
+        }
+        if !cgroup.populated() {
+            cgroup.remove()?;
+        }
+    }
+    Ok(())
 }
 
 /// Returns what tells this group from others that have had its path, for each hierarchy.
