@@ -6,9 +6,9 @@ use super::list;
 use crate::engine::event::{Event, What};
 use crate::engine::snapshot::Snapshot;
 use crate::engine::state::State;
-use crate::ui::effect::Effect;
+use crate::ui::effect::{Act, Effect};
 use crate::ui::model::detail::Tab;
-use crate::ui::model::{KEPT, Model, Tone};
+use crate::ui::model::{KEPT, Model, Step, Tone};
 
 /// Makes `snapshot` the one that is shown.
 pub(super) fn take(model: &mut Model, snapshot: Arc<Snapshot>) -> Vec<Effect> {
@@ -52,11 +52,28 @@ pub(super) fn happened(model: &mut Model, event: Event) -> Vec<Effect> {
         | What::OomKill { .. }
         | What::Signal { .. } => (),
     }
+    end_ways_back(model, &event);
     model.events.push_back(event);
     while model.events.len() > KEPT {
         model.events.pop_front();
     }
     vec![Effect::SampleNow]
+}
+
+/// Drops what would take acts back on a run that is over: the next run has limits and a state of
+/// its own. What was written into a configuration outlives the run, but not the container.
+fn end_ways_back(model: &mut Model, event: &Event) {
+    let destroyed = event.what == What::Destroyed;
+    if !destroyed && event.enters() != Some(State::Stopped) {
+        return;
+    }
+    let over =
+        |it: &Step| it.name == event.name && (destroyed || !matches!(it.act, Act::Keep { .. }));
+    model.undo.retain(|it| !over(it));
+    model.redo.retain(|it| !over(it));
+    if destroyed && model.changed.as_ref().is_some_and(|(name, ..)| *name == event.name) {
+        model.changed = None;
+    }
 }
 
 /// Asks for the log when it is on the screen.

@@ -11,6 +11,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::update;
 use crate::engine::Name;
 use crate::engine::cgroup::Layout;
+use crate::engine::event::{Event, What};
 use crate::engine::limits::Change;
 use crate::engine::process::Process;
 use crate::engine::snapshot::{
@@ -219,6 +220,21 @@ fn undo_thaws_what_was_frozen_and_nothing_twice() {
     _ = update(&mut model, done("api", Act::Thaw, Ok(Outcome::Done)));
     assert_eq!(press(&mut model, "z"), []);
     assert!(model.notice.as_ref().unwrap().text.contains("nothing to undo"));
+}
+
+#[test]
+fn the_end_of_a_run_is_the_end_of_its_ways_back() {
+    let mut model = three();
+    press(&mut model, "f");
+    _ = update(&mut model, done("api", Act::Freeze, Ok(Outcome::Done)));
+    let stopped = What::State { from: State::Stopping, to: State::Stopped };
+    for of in ["web", "api"] {
+        assert_eq!(model.undo.len(), 1);
+        let event = Event::now(std::path::Path::new("/x"), &name(of), stopped.clone());
+        _ = update(&mut model, Message::Happened(event));
+    }
+    assert_eq!(model.undo, []);
+    assert_eq!(press(&mut model, "z"), []);
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn about(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
         pen.put("  ns ", look.dim).put(&detail.namespaces.join(" "), look.fg);
     }
     if let Some(cgroup) = &detail.cgroup {
-        pen.put("  cgroup ", look.dim).put(cgroup, look.fg);
+        pen.put("  cgroup ", look.dim).clip(cgroup, look.fg, look.glyphs.ellipsis);
     }
     if let Some(rootfs) = &detail.rootfs {
         let path = rootfs.to_string_lossy();

@@ -133,9 +133,10 @@ fn destroy(
         look,
         title: ("Destroy", look.bad),
         text: &[
-            &[("This removes the configuration and the files of ", look.fg)],
+            &[("Removes for good, with all inside:", look.fg)],
             &[(names.as_str(), look.bad)],
-            &[("for good; there is no undo. ", look.fg), (ask.as_str(), look.fg)],
+            &[("What it shares from elsewhere stays.", look.fg)],
+            &[(ask.as_str(), look.fg)],
         ],
         field: Some(("name", typed)),
         complaint: wrong.then_some(("that is another name", look.bad)),
