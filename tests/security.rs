@@ -167,6 +167,8 @@ fn a_container_has_the_eleven_capabilities_and_cannot_gain_more() {
             assert_eq!(values(key), [wanted.clone(), wanted], "{way}: {key}");
         }
         assert_eq!(values("NoNewPrivs:"), ["1", "1"], "{way}");
+        let ignored = values("SigIgn:");
+        assert_eq!(ignored.first().map(|it| it.trim_matches('0')), Some(""), "{way}: {found}");
         assert!(values("Groups:").iter().all(String::is_empty), "{way}: {found}");
     }
 }

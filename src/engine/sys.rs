@@ -326,9 +326,18 @@ pub fn loopback_up() -> nix::Result<()> {
 
 /// Sets every signal but SIGKILL and SIGSTOP to its default action and unblocks all.
 pub fn reset_signals() {
+    /// Of the kernel, on every architecture: SIG_DFL, no flags, an empty mask.
+    const DEFAULT: [u64; 4] = [0; 4];
+    const MASK_BYTES: usize = 8;
     for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: SIG_DFL is always a valid action; refused signals keep theirs.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // The C library's own call refuses the two signals it keeps to itself, and leaves them
+        // ignored in what it spawns.
+        // SAFETY: the action outlives the call, and the kernel reads no more of it than there is;
+        // signals that it refuses keep theirs.
+        unsafe {
+            let none = std::ptr::null::<u8>();
+            libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), none, MASK_BYTES)
+        };
     }
     _ = nix::sys::signal::SigSet::empty().thread_set_mask();
 }

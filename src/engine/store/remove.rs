@@ -220,7 +220,8 @@ mod tests {
         let mut at = OwnedFd::from(fs::File::open(dir.path()).unwrap());
         for _ in 0..DEPTH {
             nix::sys::stat::mkdirat(&at, "d", Mode::S_IRWXU).unwrap();
-            at = nix::fcntl::openat(&at, "d", OFlag::O_DIRECTORY, Mode::empty()).unwrap();
+            at = nix::fcntl::openat(&at, "d", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+                .unwrap();
         }
         remove(dir.path(), c"d").unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);

@@ -27,6 +27,8 @@ pub fn spawn_on_pty(
     // and neither allocates nor takes a lock. Descriptor 0 is the pty by then.
     unsafe {
         command.pre_exec(|| {
+            // Whoever was started to outlive its terminal hands that on to nobody.
+            super::reset_signals();
             nix::unistd::setsid()?;
             super::take_terminal(io::stdin().as_fd())?;
             Ok(())
