@@ -59,8 +59,8 @@ fn a_container_that_dies_of_memory_says_so() {
 #[test]
 fn a_kill_for_memory_is_told_while_the_container_runs() {
     let lxcpath = Lxcpath::new();
-    // After the kill init only waits: memory that the dead process still holds, while somebody reads
-    // of it in /proc, would have the kernel kill init for whatever it wants next.
+    // After the kill init only waits: were the memory of the dead process still held, by a reader in
+    // /proc for instance, the kernel could kill init for whatever it wants next.
     let script =
         format!("sleep 1000 & while [ ! -e /dev/shm/go ]; do sleep 0.1; done; ({HOG}); wait");
     let Some(name) = start_small(&lxcpath, "lives", &script) else { return };

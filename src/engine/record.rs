@@ -182,7 +182,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     options.open(path)?.write_all(bytes)
 }
 
-/// Forgets the run: the container was destroyed.
+/// Forgets the run: the container was destroyed. Fails if what tells of it cannot be removed.
 pub fn forget(lxcpath: &Path, name: &Name) -> io::Result<()> {
     let path = path(lxcpath, name);
     for file in [draft(&path), last_words::path(&path), path] {

@@ -74,7 +74,7 @@ pub(in crate::engine) fn clean_up_held(
         record.since_ms = now_ms();
     }
     if record.write().is_err() {
-        // No room to say that it is over: no record says so as well, and needs none. If it can not
+        // No room to say that it is over: no record says so as well, and needs none. If it cannot
         // even be removed, the next look finds it again.
         _ = super::forget(lxcpath, name);
     }
