@@ -20,6 +20,7 @@ mod init;
 pub mod launch;
 pub mod limits;
 pub mod look;
+pub mod lxcpath;
 pub mod name;
 mod perform;
 pub mod plan;
@@ -39,28 +40,37 @@ pub mod supervisor;
 pub mod sys;
 pub mod wait;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use error::{Error, Kind};
 pub use exit::Exit;
+pub use lxcpath::Lxcpath;
 pub use name::Name;
 pub use state::State;
 
 /// The engine over one lxcpath. Holds no connection and no lock: every call looks afresh.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    lxcpath: PathBuf,
+    lxcpath: Lxcpath,
 }
 
 impl Engine {
     /// Uses `lxcpath`, or the default one: for root `lxc.lxcpath` of `/etc/lxc/lxc.conf`, else
     /// `/var/lib/lxc`; for others `~/.local/share/lxc`. The directory need not exist.
     pub fn open(lxcpath: Option<&Path>) -> Self {
-        Self { lxcpath: lxcpath.map_or_else(store::default_lxcpath, Path::to_path_buf) }
+        Self::over(match lxcpath {
+            Some(given) => Lxcpath::open(given),
+            None => Lxcpath::open(&store::default_lxcpath()),
+        })
+    }
+
+    /// Uses an lxcpath that was opened before.
+    pub const fn over(lxcpath: Lxcpath) -> Self {
+        Self { lxcpath }
     }
 
     /// Returns the directory that holds the containers.
-    pub fn lxcpath(&self) -> &Path {
+    pub const fn lxcpath(&self) -> &Lxcpath {
         &self.lxcpath
     }
 }

@@ -9,9 +9,11 @@ pub mod address;
 mod client;
 mod console_view;
 mod error;
+mod find;
 pub mod wire;
 
-pub use address::{listen, running};
+pub use address::listen;
 pub use client::{Client, ConsoleLog, StateClient, StateWatch, Tty};
 pub use console_view::ConsoleView;
 pub use error::SocketError;
+pub use find::running;

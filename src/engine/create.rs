@@ -114,7 +114,7 @@ impl Work<'_> {
         let root = match &self.create.source {
             Source::Host => None,
             Source::Directory(path) => Some(existing_root(path)?),
-            Source::Template { .. } => Some(self.store.dir(self.name).join("rootfs")),
+            Source::Template { .. } => Some(self.store.spelled(self.name).join("rootfs")),
         };
         let text = self.text(root.as_deref())?;
         let _lock = self.store.lock(self.name)?;
@@ -198,7 +198,7 @@ impl Work<'_> {
         self.store.write_atomic(&partial, b"", CONFIG_MODE)?;
         make_new_dir(&dir.join("rootfs"), ROOTFS_MODE)?;
         self.write_config(&self.store.config_path(self.name), text)?;
-        template::run(&program, self.name, &dir, args)?;
+        template::run(&program, self.name, &self.store.spelled(self.name), args)?;
         config::load(self.name, self.store.lxcpath(), None, &[])?;
         std::fs::remove_file(&partial).map_err(|source| CreateError::Make { path: dir, source })
     }

@@ -98,7 +98,7 @@ impl Engine {
 
     /// Takes the place of the container's supervisor. One that has told the end of its container
     /// is gone in a moment.
-    fn take_socket(&self, name: &Name) -> Result<UnixListener, DestroyError> {
+    fn take_socket(&self, name: &Name) -> Result<Vec<UnixListener>, DestroyError> {
         let mut patience = Patience::until(Instant::now() + GOING);
         loop {
             match listen(&self.lxcpath, name) {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use journal::Follower;
 
 use super::exit::Exit;
+use super::lxcpath;
 use super::name::Name;
 use super::state::State;
 use super::store;
@@ -21,6 +22,7 @@ use journal::Journal;
 pub struct Event {
     /// Milliseconds since the epoch.
     pub at_ms: u64,
+    #[serde(with = "lxcpath::written")]
     pub lxcpath: PathBuf,
     pub name: Name,
     #[serde(flatten)]

@@ -6,7 +6,6 @@ mod reclaim;
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -16,8 +15,8 @@ use serde::{Deserialize, Serialize};
 pub use reclaim::{ReclaimError, Reclaimed, reclaim};
 pub(in crate::engine) use reclaim::{clean_up_held, inodes};
 
-use super::command_socket::address::fnv64;
 use super::exit::Exit;
+use super::lxcpath::{self, Lxcpath, key_of};
 use super::name::Name;
 use super::state::State;
 use super::store;
@@ -32,6 +31,8 @@ const MAX_BYTES: u64 = 64 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     pub name: Name,
+    /// The directory itself, by its one path.
+    #[serde(with = "lxcpath::written")]
     pub lxcpath: PathBuf,
     pub supervisor: Identity,
     pub init: Option<Identity>,
@@ -102,7 +103,7 @@ pub fn now_ms() -> u64 {
 
 impl Record {
     /// Begins a record of a run that this process will supervise.
-    pub fn begin(lxcpath: &Path, name: &Name) -> Self {
+    pub fn begin(lxcpath: &Lxcpath, name: &Name) -> Self {
         let pid = std::process::id() as i32;
         Self {
             name: name.clone(),
@@ -122,7 +123,7 @@ impl Record {
     }
 
     /// Reads the record of the present or the last run; `None` when there is none to be read.
-    pub fn read(lxcpath: &Path, name: &Name) -> Option<Self> {
+    pub fn read(lxcpath: &Lxcpath, name: &Name) -> Option<Self> {
         use std::io::Read as _;
         let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
         let file = File::options().read(true).custom_flags(flags).open(path(lxcpath, name)).ok()?;
@@ -130,7 +131,7 @@ impl Record {
         file.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
         let record: Self = serde_json::from_slice(&bytes).ok()?;
         // The directory is a hash of the lxcpath: two could share it.
-        (record.lxcpath == lxcpath && record.name == *name).then_some(record)
+        (record.lxcpath == lxcpath.dir() && record.name == *name).then_some(record)
     }
 
     /// Puts the record in place of the one before, in one step.
@@ -183,7 +184,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Forgets the run: the container was destroyed. Fails if what tells of it cannot be removed.
-pub fn forget(lxcpath: &Path, name: &Name) -> io::Result<()> {
+pub fn forget(lxcpath: &Lxcpath, name: &Name) -> io::Result<()> {
     let path = path(lxcpath, name);
     for file in [draft(&path), last_words::path(&path), path] {
         match fs::remove_file(file) {
@@ -196,8 +197,7 @@ pub fn forget(lxcpath: &Path, name: &Name) -> io::Result<()> {
 }
 
 fn path(lxcpath: &Path, name: &Name) -> PathBuf {
-    let hash = fnv64(lxcpath.as_os_str().as_bytes());
-    store::runtime_dir().join(format!("run/{hash:016x}/{name}.json"))
+    store::runtime_dir().join(format!("run/{}/{name}.json", key_of(lxcpath)))
 }
 
 #[cfg(test)]
@@ -220,17 +220,20 @@ mod tests {
 
     #[test]
     fn a_record_is_read_as_it_was_written() {
-        let lxcpath = tempfile::tempdir().unwrap();
+        use std::os::unix::ffi::OsStrExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let odd = dir.path().join(std::ffi::OsStr::from_bytes(b"no text \xff"));
+        let lxcpath = Lxcpath::open(&odd);
         let name: Name = "record-test".parse().unwrap();
-        let mut record = Record::begin(lxcpath.path(), &name);
+        let mut record = Record::begin(&lxcpath, &name);
         record.exit = Some(Exit::Code(3));
         record.write().unwrap();
-        assert_eq!(Record::read(lxcpath.path(), &name), Some(record.clone()));
+        assert_eq!(Record::read(&lxcpath, &name), Some(record.clone()));
         assert!(!record.is_orphaned());
         record.supervisor.start_time += 1;
         assert!(record.is_orphaned());
-        forget(lxcpath.path(), &name).unwrap();
-        forget(lxcpath.path(), &name).unwrap();
-        assert_eq!(Record::read(lxcpath.path(), &name), None);
+        forget(&lxcpath, &name).unwrap();
+        forget(&lxcpath, &name).unwrap();
+        assert_eq!(Record::read(&lxcpath, &name), None);
     }
 }

@@ -18,7 +18,7 @@ mod rates;
 mod told;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::inotify::WatchDescriptor;
@@ -34,6 +34,7 @@ use rates::Reading;
 
 use super::Engine;
 use super::cgroup::{Cgroup, Hierarchies};
+use super::lxcpath::Lxcpath;
 use super::name::Name;
 use super::process::{self, Order};
 use super::snapshot::{Container, Counters, Detail, Host, Snapshot};
@@ -64,7 +65,7 @@ pub struct Focus {
 /// Takes snapshots of one lxcpath. Remembers the sample before, for the rates.
 #[derive(Debug)]
 pub struct Sampler {
-    lxcpath: PathBuf,
+    lxcpath: Lxcpath,
     proc: PathBuf,
     hierarchies: Hierarchies,
     sources: Sources,
@@ -146,7 +147,7 @@ impl Sampler {
         Self::of(engine.lxcpath(), Some(name.clone()))
     }
 
-    fn of(lxcpath: &Path, only: Option<Name>) -> Self {
+    fn of(lxcpath: &Lxcpath, only: Option<Name>) -> Self {
         // A host without cgroups still has containers to list.
         let hierarchies = Hierarchies::discover().unwrap_or_default();
         let proc = PathBuf::from("/proc");
@@ -163,7 +164,7 @@ impl Sampler {
             limits: None,
             still: None,
             before: None,
-            lxcpath: lxcpath.to_owned(),
+            lxcpath: lxcpath.clone(),
             proc,
         }
     }
@@ -231,7 +232,7 @@ impl Sampler {
         let detail = detailed.then(|| self.detail(&name, &member, focus));
         Some(Container {
             name,
-            lxcpath: self.lxcpath.clone(),
+            lxcpath: self.lxcpath.to_path_buf(),
             origin: member.origin,
             defined: member.defined,
             state: member.state,

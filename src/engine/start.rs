@@ -57,7 +57,8 @@ impl Engine {
         let order = serde_json::to_vec(&order).map_err(|it| fail(it.into()))?;
         let sealed = seal::Sealed::new();
         let mut command = Command::new(sealed.path());
-        command.arg0("wharf").arg(SUPERVISE).arg(&self.lxcpath).arg(name.as_str());
+        command.arg0("wharf").arg(SUPERVISE).arg(self.lxcpath.dir()).arg(name.as_str());
+        command.arg(self.lxcpath.given());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(fail)?;
         if let Some(mut input) = child.stdin.take() {

@@ -15,6 +15,7 @@ pub use lock::Lock;
 pub use remove::{RemoveError, remove_tree};
 
 use super::config::{Document, words};
+use super::lxcpath::Lxcpath;
 use super::name::Name;
 
 /// The system's file, which `lxc.lxcpath` of may move the containers.
@@ -48,23 +49,28 @@ pub enum StoreError {
 /// The containers of one lxcpath.
 #[derive(Clone, Debug)]
 pub struct Store {
-    lxcpath: PathBuf,
+    lxcpath: Lxcpath,
 }
 
 impl Store {
     /// Speaks of the containers in `lxcpath`, which need not exist.
-    pub fn new(lxcpath: impl Into<PathBuf>) -> Self {
-        Self { lxcpath: lxcpath.into() }
+    pub fn new(lxcpath: &Lxcpath) -> Self {
+        Self { lxcpath: lxcpath.clone() }
     }
 
     /// Returns the directory that holds the containers.
-    pub fn lxcpath(&self) -> &Path {
+    pub const fn lxcpath(&self) -> &Lxcpath {
         &self.lxcpath
     }
 
     /// Returns the container's own directory.
     pub fn dir(&self, name: &Name) -> PathBuf {
         self.lxcpath.join(name.as_str())
+    }
+
+    /// Returns the same directory as the lxcpath was called, for what is written down.
+    pub fn spelled(&self, name: &Name) -> PathBuf {
+        self.lxcpath.spelled().join(name.as_str())
     }
 
     /// Returns the path of the container's configuration.
@@ -84,7 +90,7 @@ impl Store {
 
     /// Lists the defined containers, sorted. A missing lxcpath holds none.
     pub fn names(&self) -> Result<Vec<Name>, StoreError> {
-        let failed = |source| StoreError::Read { path: self.lxcpath.clone(), source };
+        let failed = |source| StoreError::Read { path: self.lxcpath.to_path_buf(), source };
         let entries = match std::fs::read_dir(&self.lxcpath) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -214,7 +220,7 @@ mod tests {
     #[test]
     fn only_directories_with_a_config_and_a_valid_name_are_containers() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path());
+        let store = Store::new(&Lxcpath::open(dir.path()));
         for name in ["web", "a.b", "-x", ".hidden", "no-config", "ü", "half-made"] {
             fs::create_dir(dir.path().join(name)).unwrap();
             if name != "no-config" {
@@ -225,7 +231,7 @@ mod tests {
         fs::write(dir.path().join("half-made/partial"), "").unwrap();
         let names: Vec<String> = store.names().unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(names, ["a.b", "web"]);
-        assert!(Store::new(dir.path().join("none")).names().unwrap().is_empty());
+        assert!(Store::new(&Lxcpath::open(&dir.path().join("none"))).names().unwrap().is_empty());
     }
 
     #[test]

@@ -22,7 +22,6 @@ mod watch;
 
 use std::io;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -44,6 +43,7 @@ use super::config::Config;
 use super::error::Error;
 use super::exit::Exit;
 use super::launch::{self, Launched, Order};
+use super::lxcpath::Lxcpath;
 use super::name::Name;
 use super::plan::{self, Payload};
 use super::record::{self, Identity, Record};
@@ -62,7 +62,7 @@ const FIRST_OWN: u32 = 3;
 #[derive(Debug)]
 pub struct Run {
     pub name: Name,
-    pub lxcpath: PathBuf,
+    pub lxcpath: Lxcpath,
     pub config: Config,
     pub spec: Spec,
     pub payload: Payload,
@@ -85,7 +85,7 @@ pub fn run(run: Run, ready: &mut dyn FnMut(Result<(), &Error>)) -> Result<Exit, 
     });
     if destroy && ended.is_err() {
         // The run's own outcome matters more than what is left to remove.
-        _ = super::Engine::open(Some(&lxcpath)).destroy(&name);
+        _ = super::Engine::over(lxcpath).destroy(&name);
     }
     ended
 }
@@ -104,7 +104,7 @@ impl From<RunError> for Failure {
 
 fn supervise(run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
     settle(&run).map_err(RunError::Settle)?;
-    let listener = take_socket(&run)?;
+    let listeners = take_socket(&run)?;
     // It may have been destroyed since its configuration was read.
     let file = run.config.file();
     if file.starts_with(run.lxcpath.join(run.name.as_str())) && !file.exists() {
@@ -131,7 +131,7 @@ fn supervise(run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
     life.enter(State::Running);
     let console = launched.console.take();
     let equipped =
-        life.saved().and_then(|()| Equipment::take(&run, console, (listener, opened), &signals));
+        life.saved().and_then(|()| Equipment::take(&run, console, (listeners, opened), &signals));
     let equipment = match equipped {
         Ok(equipment) => equipment,
         Err(error) => {
@@ -173,7 +173,7 @@ fn settle(run: &Run) -> nix::Result<()> {
     nix::unistd::chdir("/")
 }
 
-fn take_socket(run: &Run) -> Result<UnixListener, RunError> {
+fn take_socket(run: &Run) -> Result<Vec<UnixListener>, RunError> {
     listen(&run.lxcpath, &run.name).map_err(|error| {
         if error.kind() == io::ErrorKind::AddrInUse {
             RunError::Busy
@@ -272,7 +272,8 @@ fn watch_to_the_end(watch: &mut Watch, ephemeral: bool) -> Result<Exit, RunError
     if ephemeral && swept {
         // Whoever waits for the end is told only now, by the end of the connection.
         let record = &desk.life.record;
-        _ = super::Engine::open(Some(&record.lxcpath)).destroy_held(&record.name);
+        let lxcpath = Lxcpath::opened(&record.lxcpath, &record.lxcpath);
+        _ = super::Engine::over(lxcpath).destroy_held(&record.name);
     }
     watched.map(|()| exit).map_err(RunError::Watch)
 }

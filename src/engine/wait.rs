@@ -65,7 +65,7 @@ impl Engine {
     ) -> Result<(), Error> {
         let fail = |it: std::io::Error| failed("monitor", self.lxcpath().display(), it);
         let (mut events, follower) = event::follow_with_past().map_err(fail)?;
-        events.retain(|it| it.lxcpath == self.lxcpath());
+        events.retain(|it| it.lxcpath == self.lxcpath().dir());
         let older = events.len().saturating_sub(past);
         if !events.iter().skip(older).all(|it| each(Some(it))) {
             return Ok(());
@@ -90,7 +90,7 @@ impl Engine {
             let left = look.saturating_duration_since(Instant::now());
             let mut events =
                 drain(&mut follower, left).map_err(|it| failed("monitor", &object, it))?;
-            events.retain(|it| it.lxcpath == self.lxcpath());
+            events.retain(|it| it.lxcpath == self.lxcpath().dir());
             foreign.hear(&events);
             let beat = Instant::now() >= look;
             if beat {
@@ -105,7 +105,7 @@ impl Engine {
     }
 
     fn is_about(&self, event: &Event, name: &Name) -> bool {
-        event.name == *name && event.lxcpath == self.lxcpath()
+        event.name == *name && event.lxcpath == self.lxcpath().dir()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::cli::session::{Session, only_named};
 use crate::engine::command_socket::Client;
 use crate::engine::shown::shown;
 use crate::engine::snapshot::{Container, Detail, Interface, Limit};
-use crate::engine::{Error, Kind, config};
+use crate::engine::{Error, Kind, Lxcpath, config};
 
 pub(super) const INFO: Entry = Entry {
     name: "info",
@@ -94,7 +94,7 @@ fn info(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitC
         }
     }
     for key in &wanted.keys {
-        let value = config_item(&container, key)?;
+        let value = config_item(session.engine.lxcpath(), &container, key)?;
         match (bare, value.as_str()) {
             (true, value) => writeln!(session.out, "{}", shown(value))?,
             (false, "") => writeln!(session.out, "{} =", shown(key))?,
@@ -106,13 +106,13 @@ fn info(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitC
 
 /// Returns what `key` is for the container: what its supervisor goes by, or else what its
 /// configuration file says now.
-fn config_item(container: &Container, key: &str) -> anyhow::Result<String> {
-    if let Ok(Some(supervisor)) = Client::connect(&container.lxcpath, &container.name)
+fn config_item(lxcpath: &Lxcpath, container: &Container, key: &str) -> anyhow::Result<String> {
+    if let Ok(Some(supervisor)) = Client::connect(lxcpath, &container.name)
         && let Ok(Some(value)) = supervisor.config_item(key)
     {
         return Ok(value);
     }
-    let config = config::load(&container.name, &container.lxcpath, None, &[])?;
+    let config = config::load(&container.name, lxcpath, None, &[])?;
     config.get(key).with_context(|| format!("LXC knows no configuration key `{key}`"))
 }
 

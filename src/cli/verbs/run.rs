@@ -11,7 +11,7 @@ use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::session::{Session, named, number, pairs};
 use crate::engine::start::{SUPERVISE, Start};
-use crate::engine::{Engine, Name};
+use crate::engine::{Engine, Lxcpath, Name};
 
 pub(super) const START: Entry = Entry {
     name: "start",
@@ -93,16 +93,17 @@ fn execute(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Ex
     Ok(ExitCode::from(exit.shell_code()))
 }
 
-/// Becomes the supervisor of a container: `wharf supervise LXCPATH NAME`, which only
-/// [`crate::engine::Engine::start`] runs. Parses without clap, whose tables would stay in the
+/// Becomes the supervisor of a container: `wharf supervise LXCPATH NAME GIVEN`, which only
+/// [`crate::engine::Engine::start`] runs, with the lxcpath as it opened it. Parses without clap, whose tables would stay in the
 /// memory of every supervisor.
 pub(in crate::cli) fn supervise(arguments: &[OsString]) -> Option<ExitCode> {
-    let [_, verb, lxcpath, name] = arguments else { return None };
+    let [_, verb, lxcpath, name, given] = arguments else { return None };
     if verb != SUPERVISE {
         return None;
     }
     let name = name.to_str()?.parse().ok()?;
-    let ended = Engine::open(Some(Path::new(lxcpath))).supervise(&name);
+    let lxcpath = Lxcpath::opened(lxcpath, Path::new(given));
+    let ended = Engine::over(lxcpath).supervise(&name);
     // Whoever asked was told by the report; the code is for nobody.
     Some(ended.map_or(ExitCode::FAILURE, |exit| ExitCode::from(exit.shell_code())))
 }

@@ -3,13 +3,12 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::path::Path;
 
 use nix::errno::Errno;
 
 use crate::engine::cgroup::{Cgroup, CgroupError, Entry, Hierarchies};
 use crate::engine::command_socket::{Client, SocketError};
-use crate::engine::{Kind, Name, sys};
+use crate::engine::{Kind, Lxcpath, Name, sys};
 
 /// A running container, held by a pidfd of its init.
 #[derive(Debug)]
@@ -63,7 +62,7 @@ const NAMESPACES: [(&str, i32); 7] = [
 
 impl Target {
     /// Asks the container's supervisor for its init.
-    pub(super) fn find(lxcpath: &Path, name: &Name) -> Result<Self, TargetError> {
+    pub(super) fn find(lxcpath: &Lxcpath, name: &Name) -> Result<Self, TargetError> {
         let client = Client::connect(lxcpath, name)
             .map_err(TargetError::Socket)?
             .ok_or(TargetError::NotRunning)?;

@@ -1,13 +1,12 @@
-//! Where supervisors listen: the abstract socket's name, and the list of all of them.
+//! Where supervisors listen: the abstract socket's name, and the host's list of all of them.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -17,14 +16,18 @@ use nix::sys::socket::{
 use nix::sys::time::{TimeVal, TimeValLike as _};
 
 use super::error::SocketError;
+use super::find;
+use crate::engine::lxcpath::{Lxcpath, without_last_slashes};
 use crate::engine::name::Name;
+use crate::engine::store;
 
 /// The longest name LXC writes out; a longer one is hashed.
 const LONGEST: usize = 105;
 
-/// Returns the name of the abstract socket, without its leading NUL byte.
+/// Returns the name of the abstract socket, without its leading NUL byte, for one spelling of the
+/// lxcpath. LXC's tools leave out the slashes at its end and nothing else.
 pub fn name_of(lxcpath: &Path, name: &str) -> Vec<u8> {
-    let mut container = lxcpath.as_os_str().as_bytes().to_vec();
+    let mut container = without_last_slashes(lxcpath).as_os_str().as_bytes().to_vec();
     container.push(b'/');
     container.extend_from_slice(name.as_bytes());
     if container.len() + b"/command".len() > LONGEST {
@@ -41,10 +44,45 @@ pub fn fnv64(bytes: &[u8]) -> u64 {
     bytes.iter().fold(OFFSET, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME))
 }
 
-/// Takes the container's socket. `AddrInUse` means that a supervisor lives: this is the lock.
-pub fn listen(lxcpath: &Path, name: &Name) -> io::Result<UnixListener> {
-    let address = SocketAddr::from_abstract_name(name_of(lxcpath, name.as_str()))?;
-    UnixListener::bind_addr(&address)
+/// Takes the container's sockets, under the directory's own name and under those by which LXC's
+/// tools look for it. `AddrInUse` means that a supervisor lives: the last one is the lock.
+pub fn listen(lxcpath: &Lxcpath, name: &Name) -> io::Result<Vec<UnixListener>> {
+    let lock = bind(&name_of(lxcpath.dir(), name.as_str()))?;
+    // One of LXC's, or of ours over another mount of the same directory. Looked for with the lock
+    // in hand, so that two of ours cannot miss each other.
+    if find::elsewhere(lxcpath, name).is_ok_and(|it| it.is_some()) {
+        return Err(io::ErrorKind::AddrInUse.into());
+    }
+    // A relative spelling may be taken by a namesake elsewhere, and identifies nobody.
+    let others = spellings(lxcpath).into_iter().skip(1);
+    let others = others.filter_map(|it| bind(&name_of(&it, name.as_str())).ok());
+    let mut listeners: Vec<UnixListener> = others.collect();
+    // The end of a process closes its descriptors from the lowest on; whoever gets the lock then
+    // must not find one of the others still open.
+    listeners.push(lock.try_clone()?);
+    Ok(listeners)
+}
+
+fn bind(name: &[u8]) -> io::Result<UnixListener> {
+    UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?)
+}
+
+/// Returns the paths by which people and LXC's tools may call the directory: its own, the one that
+/// was given, and the default one if that is the same directory.
+pub(super) fn spellings(lxcpath: &Lxcpath) -> Vec<PathBuf> {
+    let default = Lxcpath::open(&store::default_lxcpath());
+    let mut all = vec![lxcpath.dir().to_path_buf(), lxcpath.given().to_path_buf()];
+    if default == *lxcpath {
+        all.push(default.given().to_path_buf());
+    }
+    // Compared as bytes: `Path` takes `/x/.` and `/x` for one, and a socket's name does not.
+    let mut seen: Vec<PathBuf> = Vec::new();
+    for it in all {
+        if seen.iter().all(|other| other.as_os_str() != it.as_os_str()) {
+            seen.push(it);
+        }
+    }
+    seen
 }
 
 /// Connects to the abstract socket `name`; `None` when nobody listens.
@@ -67,44 +105,17 @@ fn stream_socket(timeout: Duration) -> nix::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Lists the containers of `lxcpath` whose supervisors listen, in the order of their names.
-/// Of hashed names those are found whose supervisor answers.
-pub fn running(lxcpath: &Path) -> Result<Vec<Name>, SocketError> {
-    let table = read_table().map_err(SocketError::List)?;
-    let mut names: BTreeSet<Name> = plain_names(&table, lxcpath).collect();
-    names.extend(hashed_names(&table).filter_map(|socket| ask_name(&socket, lxcpath)));
-    Ok(names.into_iter().collect())
-}
-
 /// Reads the host's list of sockets, which comes a page at a time, into a buffer that need not
 /// grow page by page.
-fn read_table() -> io::Result<Vec<u8>> {
+pub(super) fn read_table() -> io::Result<Vec<u8>> {
     const USUAL: usize = 64 * 1024;
     let mut table = Vec::with_capacity(USUAL);
     File::open("/proc/net/unix")?.read_to_end(&mut table)?;
     Ok(table)
 }
 
-/// Yields the containers of `lxcpath` among the lines of `/proc/net/unix`.
-fn plain_names<'a>(table: &'a [u8], lxcpath: &'a Path) -> impl Iterator<Item = Name> + 'a {
-    abstract_names(table).filter_map(move |socket| {
-        let rest = socket.strip_prefix(lxcpath.as_os_str().as_bytes())?.strip_prefix(b"/")?;
-        let name = rest.strip_suffix(b"/command")?;
-        std::str::from_utf8(name).ok()?.parse().ok()
-    })
-}
-
-fn hashed_names(table: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
-    abstract_names(table)
-        .filter(|socket| {
-            let hash = socket.strip_prefix(b"lxc/").and_then(|it| it.strip_suffix(b"/command"));
-            hash.is_some_and(|it| it.len() == 16 && it.iter().all(u8::is_ascii_hexdigit))
-        })
-        .map(<[u8]>::to_vec)
-}
-
 /// Yields the names of listening abstract sockets; the accepted ones repeat their listener's.
-fn abstract_names(table: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn abstract_names(table: &[u8]) -> impl Iterator<Item = &[u8]> {
     // __SO_ACCEPTCON, set on listening sockets alone.
     const LISTENING: &[u8] = b"00010000";
     table.split(|byte| *byte == b'\n').filter_map(|line| {
@@ -113,13 +124,6 @@ fn abstract_names(table: &[u8]) -> impl Iterator<Item = &[u8]> {
         let at = line.windows(2).position(|pair| pair == b" @")?;
         line.get(at + 2..)
     })
-}
-
-fn ask_name(socket: &[u8], lxcpath: &Path) -> Option<Name> {
-    let client = super::Client::at(socket.to_vec());
-    let theirs = client.lxcpath().ok()?;
-    (theirs == lxcpath.as_os_str().as_bytes()).then_some(())?;
-    String::from_utf8(client.name().ok()?).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -132,6 +136,8 @@ mod tests {
         let path = format!("/{}", "p".repeat(92));
         assert_eq!(name_of(Path::new(&path), "abc").len(), LONGEST);
         assert!(name_of(Path::new(&path), "abcd").starts_with(b"lxc/"));
+        assert_eq!(name_of(Path::new("/x//"), "web"), b"/x/web/command");
+        assert_eq!(name_of(Path::new("/"), "web"), b"/web/command");
     }
 
     #[test]
@@ -139,20 +145,5 @@ mod tests {
         assert_eq!(fnv64(b""), 0xcbf2_9ce4_8422_2325);
         assert_eq!(fnv64(b"a"), 0xaf63_dc4c_8601_ec8c);
         assert_eq!(fnv64(b"foobar"), 0x8594_4171_f739_67e8);
-    }
-
-    #[test]
-    fn only_listening_sockets_of_the_lxcpath_are_containers() {
-        let table = b"Num       RefCount Protocol Flags    Type St Inode Path\n\
-            0000000000000000: 00000002 00000000 00010000 0001 01 20 @/var/lib/lxc/web/command\n\
-            0000000000000000: 00000003 00000000 00000000 0001 03 21 @/var/lib/lxc/gone/command\n\
-            0000000000000000: 00000002 00000000 00010000 0001 01 22 @/srv/lxc/other/command\n\
-            0000000000000000: 00000002 00000000 00010000 0001 01 23 @/var/lib/lxc/../x/command\n\
-            0000000000000000: 00000002 00000000 00010000 0001 01 24 /run/@/x\n\
-            0000000000000000: 00000002 00000000 00010000 0001 01 25 @lxc/0123456789abcdef/command\n";
-        let names: Vec<_> = plain_names(table, Path::new("/var/lib/lxc")).collect();
-        assert_eq!(names, ["web".parse().unwrap()]);
-        let hashed: Vec<_> = hashed_names(table).collect();
-        assert_eq!(hashed, [b"lxc/0123456789abcdef/command".to_vec()]);
     }
 }

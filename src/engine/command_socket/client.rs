@@ -3,7 +3,6 @@
 use std::io::{ErrorKind, IoSlice, Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -13,7 +12,9 @@ use nix::sys::socket::{ControlMessage, MsgFlags, UnixCredentials, sendmsg};
 
 use super::address::{dial, name_of};
 use super::error::SocketError;
+use super::find;
 use super::wire::{self, Command, LogRequest, Request, Response};
+use crate::engine::lxcpath::Lxcpath;
 use crate::engine::name::Name;
 use crate::engine::state::State;
 use crate::engine::sys;
@@ -74,8 +75,12 @@ pub(super) struct Answer {
 
 impl Client {
     /// Reaches the supervisor of `name`; `None` when there is none.
-    pub fn connect(lxcpath: &Path, name: &Name) -> Result<Option<Self>, SocketError> {
-        let socket = name_of(lxcpath, name.as_str());
+    pub fn connect(lxcpath: &Lxcpath, name: &Name) -> Result<Option<Self>, SocketError> {
+        let own = name_of(lxcpath.dir(), name.as_str());
+        if let Some(stream) = dial(&own, PATIENCE)? {
+            return Ok(Some(Self { socket: own, fresh: Mutex::new(Some(stream)) }));
+        }
+        let Some(socket) = find::elsewhere(lxcpath, name)? else { return Ok(None) };
         let stream = dial(&socket, PATIENCE)?;
         Ok(stream.map(|stream| Self { socket, fresh: Mutex::new(Some(stream)) }))
     }

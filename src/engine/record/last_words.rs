@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::write_new;
+use crate::engine::lxcpath::Lxcpath;
 use crate::engine::name::Name;
 
 /// More than a screen of the longest lines; a memory file system may hold it.
@@ -25,7 +26,7 @@ pub(in crate::engine) fn keep(lxcpath: &Path, name: &Name, said: &[u8]) -> io::R
 }
 
 /// Returns what the container said at the end of its last run.
-pub(in crate::engine) fn read(lxcpath: &Path, name: &Name) -> Option<Vec<u8>> {
+pub(in crate::engine) fn read(lxcpath: &Lxcpath, name: &Name) -> Option<Vec<u8>> {
     let path = path(&super::path(lxcpath, name));
     let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
     let file = File::options().read(true).custom_flags(flags).open(path).ok()?;

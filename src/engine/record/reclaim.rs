@@ -2,13 +2,13 @@
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::{Record, now_ms};
 use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies};
 use crate::engine::command_socket::listen;
 use crate::engine::event::{self, What};
+use crate::engine::lxcpath::Lxcpath;
 use crate::engine::name::Name;
 use crate::engine::state::State;
 
@@ -34,7 +34,7 @@ pub enum ReclaimError {
 }
 
 /// Ends what a dead supervisor of `name` left: processes, cgroups, and the state it last told.
-pub fn reclaim(lxcpath: &Path, name: &Name) -> Result<Reclaimed, ReclaimError> {
+pub fn reclaim(lxcpath: &Lxcpath, name: &Name) -> Result<Reclaimed, ReclaimError> {
     if !Record::read(lxcpath, name).is_some_and(|it| is_unfinished(&it)) {
         return Ok(Reclaimed::Nothing);
     }
@@ -51,7 +51,7 @@ pub fn reclaim(lxcpath: &Path, name: &Name) -> Result<Reclaimed, ReclaimError> {
 
 /// The same for one who listens on the container's socket himself.
 pub(in crate::engine) fn clean_up_held(
-    lxcpath: &Path,
+    lxcpath: &Lxcpath,
     name: &Name,
 ) -> Result<Reclaimed, ReclaimError> {
     let Some(mut record) = Record::read(lxcpath, name).filter(is_unfinished) else {

@@ -2,12 +2,13 @@
 //! asked once when it appears, afterwards its record and the cgroup tell.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::told::{self, Told};
 use crate::engine::event::{Event, Follower, What};
 use crate::engine::exit::Exit;
+use crate::engine::lxcpath::Lxcpath;
 use crate::engine::name::Name;
 use crate::engine::snapshot::Origin;
 use crate::engine::state::State;
@@ -22,7 +23,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// The containers under one lxcpath.
 #[derive(Debug)]
 pub(super) struct Members {
-    lxcpath: PathBuf,
+    lxcpath: Lxcpath,
     /// Only this one is of interest.
     only: Option<Name>,
     listed: Option<(Instant, Option<SystemTime>)>,
@@ -60,10 +61,10 @@ pub(super) struct Run {
 }
 
 impl Members {
-    pub(super) fn new(lxcpath: &Path, only: Option<Name>) -> Self {
+    pub(super) fn new(lxcpath: &Lxcpath, only: Option<Name>) -> Self {
         let follower = event::follow().ok();
         Self {
-            lxcpath: lxcpath.to_owned(),
+            lxcpath: lxcpath.clone(),
             only,
             listed: None,
             follower,
@@ -115,7 +116,7 @@ impl Members {
     }
 
     fn list_directory(&mut self) -> Option<String> {
-        let changed = std::fs::metadata(&self.lxcpath).and_then(|it| it.modified()).ok();
+        let changed = std::fs::metadata(self.lxcpath.dir()).and_then(|it| it.modified()).ok();
         let fresh = |(at, stamp): &(Instant, _)| at.elapsed() < RELIST && *stamp == changed;
         if self.listed.as_ref().is_some_and(fresh) {
             return None;
@@ -148,7 +149,7 @@ impl Members {
         let Some(follower) = &mut self.follower else { return };
         while let Ok(Some(Event { lxcpath, name, what, .. })) = follower.next(Some(Duration::ZERO))
         {
-            if lxcpath != self.lxcpath {
+            if lxcpath != self.lxcpath.dir() {
                 continue;
             }
             match what {
@@ -180,7 +181,7 @@ impl Member {
         }
     }
 
-    fn learn(&mut self, lxcpath: &Path, name: &Name, listens: bool, now: Instant) {
+    fn learn(&mut self, lxcpath: &Lxcpath, name: &Name, listens: bool, now: Instant) {
         let told = told::about(lxcpath, name, listens);
         self.look_again = told.retry.map(|it| now + it);
         self.note_state(told.state, told.since);

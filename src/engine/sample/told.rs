@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::members::{PATIENCE, Run, retry};
 use crate::engine::command_socket::{Client, SocketError};
 use crate::engine::exit::Exit;
+use crate::engine::lxcpath::Lxcpath;
 use crate::engine::name::Name;
 use crate::engine::process::Stat;
 use crate::engine::record::Record;
@@ -30,7 +31,7 @@ pub(super) struct Told {
 }
 
 /// Looks `name` up; `listens` says whether a supervisor has its socket.
-pub(super) fn about(lxcpath: &Path, name: &Name, listens: bool) -> Told {
+pub(super) fn about(lxcpath: &Lxcpath, name: &Name, listens: bool) -> Told {
     match (Record::read(lxcpath, name), listens) {
         (Some(record), true) if record.state.is_active() && record.supervisor.lives() => {
             by_record(&record)
@@ -92,7 +93,7 @@ fn after(record: &Record) -> Told {
 }
 
 /// A supervisor that keeps no record: LXC's own monitor.
-fn by_socket(lxcpath: &Path, name: &Name) -> Told {
+fn by_socket(lxcpath: &Lxcpath, name: &Name) -> Told {
     match ask(lxcpath, name) {
         Ok(Some(told)) => told,
         Ok(None) => stopped(Origin::Lxc),
@@ -120,7 +121,7 @@ fn by_socket(lxcpath: &Path, name: &Name) -> Told {
     }
 }
 
-fn ask(lxcpath: &Path, name: &Name) -> Result<Option<Told>, SocketError> {
+fn ask(lxcpath: &Lxcpath, name: &Name) -> Result<Option<Told>, SocketError> {
     let Some(client) = Client::connect(lxcpath, name)? else { return Ok(None) };
     let state = client.state()?;
     // Both are unknown while it starts.

@@ -2,13 +2,12 @@
 //! kernel releases when its holder dies. Never waits.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::hash::Hasher;
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::{StoreError, checked_runtime_dir, private_dir};
+use crate::engine::lxcpath::Lxcpath;
 use crate::engine::name::Name;
 
 /// A container taken for one command. Dropped, it is free and its file is gone.
@@ -26,10 +25,10 @@ impl Drop for Lock {
 }
 
 /// Takes the lock of `name` in `lxcpath`.
-pub(super) fn take(lxcpath: &Path, name: &Name) -> Result<Lock, StoreError> {
+pub(super) fn take(lxcpath: &Lxcpath, name: &Name) -> Result<Lock, StoreError> {
     let dir = checked_runtime_dir()?.join("lock");
     private_dir(&dir)?;
-    let path = dir.join(format!("{:016x}-{name}", key(lxcpath)));
+    let path = dir.join(format!("{}-{name}", lxcpath.key()));
     let failed = |source| StoreError::Lock { path: path.clone(), source };
     loop {
         let file = OpenOptions::new()
@@ -68,27 +67,6 @@ fn still_there(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// FNV-1a of the lxcpath, resolved if it exists, so that two spellings share one lock.
-fn key(lxcpath: &Path) -> u64 {
-    let resolved = lxcpath.canonicalize().unwrap_or_else(|_missing| lxcpath.to_path_buf());
-    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
-    hash.write(resolved.as_os_str().as_bytes());
-    hash.finish()
-}
-
-struct Fnv(u64);
-
-impl Hasher for Fnv {
-    fn write(&mut self, bytes: &[u8]) {
-        const PRIME: u64 = 0x0100_0000_01b3;
-        self.0 = bytes.iter().fold(self.0, |hash, it| (hash ^ u64::from(*it)).wrapping_mul(PRIME));
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,14 +74,15 @@ mod tests {
     #[test]
     fn one_holder_at_a_time_and_free_when_dropped() {
         let dir = tempfile::tempdir().unwrap();
+        let lxcpath = Lxcpath::open(dir.path());
         let name: Name = "web".parse().unwrap();
-        let lock = take(dir.path(), &name).unwrap();
-        assert!(matches!(take(dir.path(), &name), Err(StoreError::Busy(_))));
+        let lock = take(&lxcpath, &name).unwrap();
+        assert!(matches!(take(&lxcpath, &name), Err(StoreError::Busy(_))));
         let other = "db".parse().unwrap();
-        assert!(take(dir.path(), &other).is_ok());
+        assert!(take(&lxcpath, &other).is_ok());
         let path = lock.path.clone();
         drop(lock);
         assert!(!path.exists());
-        assert!(take(dir.path(), &name).is_ok());
+        assert!(take(&lxcpath, &name).is_ok());
     }
 }

@@ -54,7 +54,7 @@ impl Equipment {
     pub(super) fn take(
         run: &Run,
         console: Option<OwnedFd>,
-        (listener, opened): (UnixListener, Opened),
+        (listeners, opened): (Vec<UnixListener>, Opened),
         signals: &Signals,
     ) -> Result<Self, RunError> {
         let buffer = run.spec.console.buffer_bytes;
@@ -66,7 +66,7 @@ impl Equipment {
             None => run.foreground.then(Viewer::on_own_terminal),
         };
         let viewer = viewer.transpose().map_err(RunError::Terminal)?;
-        let server = Server::new(listener).map_err(RunError::Listen)?;
+        let server = Server::new(listeners).map_err(RunError::Listen)?;
         let signals = signals.open().map_err(RunError::Watch)?;
         Ok(Self { console, viewer, server, signals })
     }

@@ -1,7 +1,7 @@
 //! The listening socket and everyone connected to it.
 
 use std::io::ErrorKind;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Instant;
 
 use super::connection::{Connection, Fate};
@@ -17,27 +17,22 @@ const MAX_CLIENTS: usize = 64;
 /// The server's side of the command socket.
 #[derive(Debug)]
 pub(super) struct Server {
-    pub(super) listener: UnixListener,
+    /// The same container under every name that it is looked for.
+    pub(super) listeners: Vec<UnixListener>,
     pub(super) connections: Vec<Connection>,
     next: Holder,
 }
 
 impl Server {
-    /// Serves `listener`.
-    pub(super) fn new(listener: UnixListener) -> std::io::Result<Self> {
-        listener.set_nonblocking(true)?;
-        Ok(Self { listener, connections: Vec::new(), next: 0 })
+    /// Serves `listeners`.
+    pub(super) fn new(listeners: Vec<UnixListener>) -> std::io::Result<Self> {
+        listeners.iter().try_for_each(|it| it.set_nonblocking(true))?;
+        Ok(Self { listeners, connections: Vec::new(), next: 0 })
     }
 
     /// Takes every client that waits. Those who may not ask are told so.
     pub(super) fn accept(&mut self) {
-        loop {
-            let stream = match self.listener.accept() {
-                Ok((stream, _)) => stream,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                // Nobody waits, or there is no descriptor left for them.
-                Err(_nobody) => return,
-            };
+        while let Some(stream) = self.next_client() {
             if self.connections.len() >= MAX_CLIENTS || stream.set_nonblocking(true).is_err() {
                 continue;
             }
@@ -51,6 +46,19 @@ impl Server {
                 _ = connection.begin(Reply::error(Errno::EPERM));
             }
         }
+    }
+
+    /// Takes one client. None: nobody waits, or there is no descriptor left for them.
+    fn next_client(&self) -> Option<UnixStream> {
+        self.listeners.iter().find_map(|listener| {
+            loop {
+                match listener.accept() {
+                    Ok((stream, _)) => return Some(stream),
+                    Err(error) if error.kind() == ErrorKind::Interrupted => (),
+                    Err(_nobody) => return None,
+                }
+            }
+        })
     }
 
     /// Lets the connection `id` go on; its pty, if the event was there.

@@ -92,8 +92,13 @@ impl Watch {
         let mut sources = vec![
             (Source::Init, PollFd::new(self.desk.init.pidfd.as_fd(), PollFlags::POLLIN)),
             (Source::Signals, PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)),
-            (Source::Listener, PollFd::new(self.server.listener.as_fd(), PollFlags::POLLIN)),
         ];
+        sources.extend(
+            self.server
+                .listeners
+                .iter()
+                .map(|it| (Source::Listener, PollFd::new(it.as_fd(), PollFlags::POLLIN))),
+        );
         if let Some(console) = console {
             let both = PollFlags::POLLIN | PollFlags::POLLOUT;
             let flags = if console.has_typed() { both } else { PollFlags::POLLIN };
