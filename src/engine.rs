@@ -16,6 +16,7 @@ pub mod error;
 pub mod event;
 pub mod exit;
 pub mod freeze;
+pub mod host;
 mod init;
 pub mod launch;
 pub mod limits;
@@ -44,6 +45,7 @@ use std::path::Path;
 
 pub use error::{Error, Kind};
 pub use exit::Exit;
+pub use host::Host;
 pub use lxcpath::Lxcpath;
 pub use name::Name;
 pub use state::State;
@@ -58,9 +60,10 @@ impl Engine {
     /// Uses `lxcpath`, or the default one: for root `lxc.lxcpath` of `/etc/lxc/lxc.conf`, else
     /// `/var/lib/lxc`; for others `~/.local/share/lxc`. The directory need not exist.
     pub fn open(lxcpath: Option<&Path>) -> Self {
+        let host = Host::this();
         Self::over(match lxcpath {
-            Some(given) => Lxcpath::open(given),
-            None => Lxcpath::open(&store::default_lxcpath()),
+            Some(given) => Lxcpath::open(&host, given),
+            None => Lxcpath::open(&host, &store::default_lxcpath()),
         })
     }
 

@@ -72,6 +72,20 @@ fn plans_and_snapshots_touch_nothing() {
 }
 
 #[test]
+fn the_machine_is_passed_in() {
+    for (file, text) in sources().iter().filter(|(file, _)| belongs(file, "engine")) {
+        if file == "src/engine.rs" {
+            continue;
+        }
+        let shipped = text.split("#[cfg(test)]").next().unwrap();
+        for banned in ["Host::this()", "\"/run/wharf", "\"/run/lxc"] {
+            let found = code(shipped).any(|line| line.contains(banned));
+            assert!(!found || file == "src/engine/host.rs", "{file} looks up {banned} itself");
+        }
+    }
+}
+
+#[test]
 fn unsafe_code_keeps_to_its_files() {
     for (file, text) in &sources() {
         let allowed = UNSAFE.iter().any(|it| file.starts_with(it));

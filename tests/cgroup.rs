@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use wharf::engine::Host;
 use wharf::engine::cgroup::{Cgroup, Hierarchies, Layout};
 use wharf::engine::error::Kind;
 use wharf::engine::spec::{At, CgroupSetting, Place};
@@ -30,8 +31,9 @@ impl Trial {
             eprintln!("skipped: needs root");
             return None;
         }
-        let hierarchies =
-            Hierarchies::discover().inspect_err(|why| eprintln!("skipped: {why}")).ok()?;
+        let hierarchies = Hierarchies::discover(&Host::this())
+            .inspect_err(|why| eprintln!("skipped: {why}"))
+            .ok()?;
         let cgroup = Cgroup::create(&hierarchies, &unique()).unwrap();
         Some(Self { hierarchies, cgroup, children: Vec::new() })
     }
@@ -116,7 +118,7 @@ fn a_dead_name_is_reused_and_a_live_one_is_left_alone() {
 
 #[test]
 fn names_that_lead_elsewhere_are_refused() {
-    let Ok(hierarchies) = Hierarchies::discover() else { return };
+    let Ok(hierarchies) = Hierarchies::discover(&Host::this()) else { return };
     for name in ["", "/", "..", "a/../b", "/abs", "a//b"] {
         let error = Cgroup::create(&hierarchies, name).unwrap_err();
         assert_eq!(error.kind(), Kind::Invalid, "{error}");

@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use wharf::engine::Name;
 use wharf::engine::cgroup::Hierarchies;
+use wharf::engine::{Host, Name};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -46,7 +46,7 @@ impl Stage {
             answering: None,
         };
         let bases: Vec<PathBuf> =
-            Hierarchies::discover()?.iter().map(|it| it.base.clone()).collect();
+            Hierarchies::discover(&Host::this())?.iter().map(|it| it.base.clone()).collect();
         let mut answers = Vec::new();
         for number in 0..containers {
             let name = format!("bench-{}-{number}", std::process::id());

@@ -10,9 +10,9 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, execv, write};
-use wharf::engine::Name;
 use wharf::engine::cgroup::{Hierarchies, Version};
 use wharf::engine::sys::{Side, clone3, exit_now};
+use wharf::engine::{Host, Name};
 
 use super::Failure;
 
@@ -35,7 +35,7 @@ pub(crate) struct Floor {
 
 impl Floor {
     pub(crate) fn new(name: &Name, program: &Path) -> Result<Self, Failure> {
-        let hierarchies = Hierarchies::discover()?;
+        let hierarchies = Hierarchies::discover(&Host::this())?;
         let mut groups: Vec<(PathBuf, Version)> = Vec::new();
         for (controller, ..) in LIMITS {
             let owner = hierarchies.iter().find(|it| it.controls(controller));

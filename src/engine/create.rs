@@ -245,9 +245,11 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::engine::{Host, Lxcpath};
 
+    /// An engine over `dir/lxc`, which keeps what it has to tell in `dir` as well.
     fn engine(dir: &Path) -> Engine {
-        Engine::open(Some(dir))
+        Engine::over(Lxcpath::open(&Host::keeping_in(dir), &dir.join("lxc")))
     }
 
     fn name() -> Name {
@@ -265,12 +267,13 @@ mod tests {
             ..Create::default()
         };
         engine(dir.path()).create(&name(), &create).unwrap();
-        let config = config::load(&name(), dir.path(), None, &[]).unwrap();
+        let lxcpath = dir.path().join("lxc");
+        let config = config::load(&name(), &lxcpath, None, &[]).unwrap();
         assert_eq!(config.get("lxc.uts.name").unwrap(), "part-c-create");
         assert_eq!(config.get("lxc.tty.max").unwrap(), "2");
         let spec = config.spec().unwrap();
         assert_eq!(spec.rootfs.unwrap().value, root.canonicalize().unwrap());
-        let mode = fs::metadata(dir.path().join("part-c-create")).unwrap().permissions().mode();
+        let mode = fs::metadata(lxcpath.join("part-c-create")).unwrap().permissions().mode();
         assert_eq!(mode & 0o007, 0);
         let error = engine(dir.path()).create(&name(), &create).unwrap_err();
         assert_eq!(error.kind, Kind::Exists);
@@ -287,7 +290,7 @@ mod tests {
             let error = engine(dir.path()).create(&name(), &create).unwrap_err();
             assert_eq!(error.kind, Kind::Invalid, "{error:#}");
         }
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert!(!dir.path().join("lxc").exists());
     }
 
     fn template(dir: &Path, script: &str) -> Create {
@@ -308,7 +311,7 @@ mod tests {
         let script = "echo \"$4\" > \"${3#--rootfs=}/arg\"\n\
                       test -e \"${1#--path=}/partial\" || exit 3\n\
                       echo 'lxc.signal.halt = SIGUSR1' >> \"${1#--path=}/config\"";
-        engine(&lxcpath).create(&name(), &template(dir.path(), script)).unwrap();
+        engine(dir.path()).create(&name(), &template(dir.path(), script)).unwrap();
         let home = lxcpath.join("part-c-create");
         assert_eq!(fs::read_to_string(home.join("rootfs/arg")).unwrap(), "x y\n");
         assert!(!home.join("partial").exists());
@@ -321,10 +324,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let lxcpath = dir.path().join("lxc");
         let failing = template(dir.path(), "echo no busybox here >&2; exit 7");
-        let error = engine(&lxcpath).create(&name(), &failing).unwrap_err();
+        let error = engine(dir.path()).create(&name(), &failing).unwrap_err();
         assert!(format!("{error:#}").contains("no busybox here"), "{error:#}");
         let spoiling = template(dir.path(), "echo 'lxc.oops = 1' >> \"${1#--path=}/config\"");
-        assert!(engine(&lxcpath).create(&name(), &spoiling).is_err());
+        assert!(engine(dir.path()).create(&name(), &spoiling).is_err());
         assert_eq!(fs::read_dir(&lxcpath).unwrap().count(), 0);
     }
 }

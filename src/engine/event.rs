@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 pub use journal::Follower;
 
 use super::exit::Exit;
-use super::lxcpath;
+use super::host::Host;
+use super::lxcpath::{self, Lxcpath};
 use super::name::Name;
 use super::state::State;
-use super::store;
 use journal::Journal;
 
 /// One thing that happened.
@@ -94,20 +94,20 @@ impl Event {
 
 /// Writes down that `what` happened to `name`. A journal that cannot be written is no reason for
 /// the act itself to fail, so nothing is returned.
-pub fn publish(lxcpath: &Path, name: &Name, what: What) {
-    _ = Journal::at(store::runtime_dir()).append(&Event::now(lxcpath, name, what));
+pub fn publish(lxcpath: &Lxcpath, name: &Name, what: What) {
+    _ = Journal::at(lxcpath.host().runtime_dir()).append(&Event::now(lxcpath, name, what));
 }
 
 /// Follows the journal from its present end.
-pub fn follow() -> std::io::Result<Follower> {
-    journal()?.follow()
+pub fn follow(host: &Host) -> std::io::Result<Follower> {
+    journal(host)?.follow()
 }
 
 /// Follows the journal, and returns what it held before, oldest first.
-pub fn follow_with_past() -> std::io::Result<(Vec<Event>, Follower)> {
-    journal()?.follow_with_past()
+pub fn follow_with_past(host: &Host) -> std::io::Result<(Vec<Event>, Follower)> {
+    journal(host)?.follow_with_past()
 }
 
-fn journal() -> std::io::Result<Journal> {
-    store::checked_runtime_dir().map(Journal::at).map_err(std::io::Error::other)
+fn journal(host: &Host) -> std::io::Result<Journal> {
+    host.checked_runtime_dir().map(Journal::at).map_err(std::io::Error::other)
 }

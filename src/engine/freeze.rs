@@ -88,7 +88,7 @@ impl Engine {
     fn tell(&self, name: &Name, client: &Client, (from, to): (State, State)) {
         // The freezer has been written, which is what counts.
         _ = client.serve_state(to);
-        if !Record::read(&self.lxcpath, name).is_some_and(|it| it.is_live()) {
+        if !Record::read(&self.lxcpath, name).is_some_and(|it| it.is_live(self.lxcpath.host())) {
             event::publish(&self.lxcpath, name, What::State { from, to });
         }
     }
@@ -96,7 +96,8 @@ impl Engine {
     fn reach(&self, name: &Name) -> Result<(Client, Cgroup), FreezeError> {
         let client = Client::connect(&self.lxcpath, name).map_err(FreezeError::Socket)?;
         let client = client.ok_or(FreezeError::NotRunning)?;
-        let hierarchies = Hierarchies::discover().map_err(FreezeError::Cgroup)?;
+        let hierarchies =
+            Hierarchies::discover(self.lxcpath.host()).map_err(FreezeError::Cgroup)?;
         let path = self.cgroup_path(name, Some(&client)).ok_or(FreezeError::Lost)?;
         Ok((client, Cgroup::open(&hierarchies, &path)))
     }

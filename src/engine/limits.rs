@@ -77,7 +77,8 @@ impl Engine {
         let client = Client::connect(self.lxcpath(), name)
             .map_err(failed_to_ask)?
             .ok_or_else(|| Error::new(verb, name, Kind::NotRunning, NOT_RUNNING))?;
-        let hierarchies = Hierarchies::discover().map_err(|why| failed(verb, name, why))?;
+        let hierarchies =
+            Hierarchies::discover(self.lxcpath.host()).map_err(|why| failed(verb, name, why))?;
         // Nothing named means the unified hierarchy, which a v1 host does not have.
         let controller = match hierarchies.layout() {
             Some(Layout::V2) | None => None,

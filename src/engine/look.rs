@@ -14,7 +14,7 @@ use super::process::{Process, Stat};
 use super::record::last_words;
 use super::sample::{Depth, Focus, Sampler};
 use super::snapshot::Container;
-use super::{Engine, Error, Kind, Name, State, sys};
+use super::{Engine, Error, Host, Kind, Name, State, sys};
 
 /// Why a process cannot be signalled.
 #[derive(Debug, thiserror::Error)]
@@ -122,7 +122,7 @@ impl Engine {
         let Some(cgroup) = container.detail.and_then(|it| it.cgroup) else {
             return Err(Error::new(VERB, name, Kind::NotRunning, "the container is not running"));
         };
-        send(&cgroup, process, signal).map_err(|error| {
+        send(self.lxcpath.host(), &cgroup, process, signal).map_err(|error| {
             let kind = match &error {
                 SignalError::Ended(_) | SignalError::Elsewhere(_) => Kind::NotFound,
                 SignalError::Send { source: Errno::EPERM, .. } => Kind::Denied,
@@ -143,15 +143,15 @@ fn ticks_since_boot() -> Option<u64> {
 
 /// Holds the process first and looks whether it is the right one after, so that its pid cannot
 /// pass to another in between.
-fn send(cgroup: &str, process: &Process, signal: i32) -> Result<(), SignalError> {
+fn send(host: &Host, cgroup: &str, process: &Process, signal: i32) -> Result<(), SignalError> {
     let pid = process.pid;
     let pidfd = sys::pidfd_open(pid).map_err(|_gone| SignalError::Ended(pid))?;
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok();
+    let stat = std::fs::read(host.of_process(pid, "stat")).ok();
     let stat = stat.as_deref().and_then(Stat::parse).ok_or(SignalError::Ended(pid))?;
     if stat.identity != process.identity() {
         return Err(SignalError::Ended(pid));
     }
-    let hierarchies = Hierarchies::discover().unwrap_or_default();
+    let hierarchies = Hierarchies::discover(host).unwrap_or_default();
     if !Cgroup::open(&hierarchies, cgroup).pids().contains(&pid) {
         return Err(SignalError::Elsewhere(pid));
     }

@@ -13,13 +13,15 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use super::command_socket::address::fnv64;
+use super::host::Host;
 
 /// As many links in a row as the kernel follows; see `path_resolution(7)`.
 const MOST_LINKS: u8 = 40;
 
-/// One lxcpath. It need not exist.
+/// One lxcpath on one machine. It need not exist.
 #[derive(Clone, Debug)]
 pub struct Lxcpath {
+    host: Host,
     dir: PathBuf,
     given: PathBuf,
 }
@@ -27,15 +29,21 @@ pub struct Lxcpath {
 impl Lxcpath {
     /// Opens the directory that `given` names now. What exists of it is resolved as the kernel
     /// would, the rest is taken as it is written.
-    pub fn open(given: &Path) -> Self {
+    pub fn open(host: &Host, given: &Path) -> Self {
         // Without a current directory a relative path names nothing, as every use of it will tell.
         let full = std::path::absolute(given).unwrap_or_else(|_nowhere| given.to_path_buf());
-        Self::opened(resolve(&full, MOST_LINKS), given)
+        Self::opened(host, resolve(&full, MOST_LINKS), given)
     }
 
     /// Names a directory that was opened before, by this process or the one that began it.
-    pub fn opened(dir: impl Into<PathBuf>, given: &Path) -> Self {
-        Self { dir: dir.into(), given: without_last_slashes(given).to_path_buf() }
+    pub fn opened(host: &Host, dir: impl Into<PathBuf>, given: &Path) -> Self {
+        let host = host.clone();
+        Self { host, dir: dir.into(), given: without_last_slashes(given).to_path_buf() }
+    }
+
+    /// Returns the machine that its containers run on.
+    pub const fn host(&self) -> &Host {
+        &self.host
     }
 
     /// Returns the directory's one absolute path without links, `.` and `..`.
@@ -138,6 +146,10 @@ mod tests {
 
     use super::*;
 
+    fn open(given: &Path) -> Lxcpath {
+        Lxcpath::open(&Host::this(), given)
+    }
+
     #[test]
     fn every_spelling_is_one_directory() {
         let temp = tempfile::tempdir().unwrap();
@@ -160,19 +172,19 @@ mod tests {
             format!("{base}/link/"),
             format!("{dots}/lx"),
         ] {
-            let opened = Lxcpath::open(Path::new(&spelling));
+            let opened = open(Path::new(&spelling));
             assert_eq!(opened.dir(), dir, "{spelling}");
             assert_eq!(opened.key(), key_of(&dir), "{spelling}");
-            assert_eq!(opened, Lxcpath::open(&dir), "{spelling}");
+            assert_eq!(opened, open(&dir), "{spelling}");
         }
     }
 
     #[test]
     fn a_relative_path_is_the_directory_it_names_here() {
         let here = std::env::current_dir().unwrap().canonicalize().unwrap();
-        assert_eq!(Lxcpath::open(Path::new("src/")).dir(), here.join("src"));
-        assert_eq!(Lxcpath::open(Path::new("./none")).dir(), here.join("none"));
-        assert_eq!(Lxcpath::open(Path::new("src/")).spelled(), here.join("src"));
+        assert_eq!(open(Path::new("src/")).dir(), here.join("src"));
+        assert_eq!(open(Path::new("./none")).dir(), here.join("none"));
+        assert_eq!(open(Path::new("src/")).spelled(), here.join("src"));
     }
 
     #[test]
@@ -183,13 +195,13 @@ mod tests {
         symlink("loop", base.join("loop")).unwrap();
         let later = base.join("later/lx");
         for spelling in ["later/lx/", "link/lx", "link/./x/../lx", "./later//lx"] {
-            assert_eq!(Lxcpath::open(&base.join(spelling)).dir(), later, "{spelling}");
+            assert_eq!(open(&base.join(spelling)).dir(), later, "{spelling}");
         }
-        let before = Lxcpath::open(&base.join("link/lx"));
+        let before = open(&base.join("link/lx"));
         fs::create_dir_all(&later).unwrap();
-        assert_eq!(before, Lxcpath::open(&base.join("link/lx")));
+        assert_eq!(before, open(&base.join("link/lx")));
         // A path that nobody can resolve is still one path.
-        assert_eq!(Lxcpath::open(&base.join("loop/")), Lxcpath::open(&base.join("loop/.")));
+        assert_eq!(open(&base.join("loop/")), open(&base.join("loop/.")));
     }
 
     #[test]
@@ -197,7 +209,10 @@ mod tests {
         for (given, kept) in
             [("/x/lx/", "/x/lx"), ("/x/lx//", "/x/lx"), ("/x/lx/.", "/x/lx/."), ("lx/", "lx")]
         {
-            assert_eq!(Lxcpath::opened("/y", Path::new(given)).given(), Path::new(kept));
+            assert_eq!(
+                Lxcpath::opened(&Host::this(), "/y", Path::new(given)).given(),
+                Path::new(kept)
+            );
         }
         assert_eq!(without_last_slashes(Path::new("//")), Path::new(""));
     }
@@ -207,6 +222,6 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let odd = temp.path().canonicalize().unwrap().join(OsStr::from_bytes(b"l\xff"));
         fs::create_dir(&odd).unwrap();
-        assert_eq!(Lxcpath::open(&odd.join(".")).dir(), odd);
+        assert_eq!(open(&odd.join(".")).dir(), odd);
     }
 }

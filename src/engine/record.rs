@@ -16,10 +16,10 @@ pub use reclaim::{ReclaimError, Reclaimed, reclaim};
 pub(in crate::engine) use reclaim::{clean_up_held, inodes};
 
 use super::exit::Exit;
+use super::host::Host;
 use super::lxcpath::{self, Lxcpath, key_of};
 use super::name::Name;
 use super::state::State;
-use super::store;
 
 /// The modes of what only the owner may read.
 const DIR_MODE: u32 = 0o700;
@@ -68,14 +68,14 @@ pub struct Identity {
 
 impl Identity {
     /// Identifies the process that has `pid` now.
-    pub fn of(pid: i32) -> Option<Self> {
-        let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    pub fn of(host: &Host, pid: i32) -> Option<Self> {
+        let stat = fs::read(host.of_process(pid, "stat")).ok()?;
         Some(Self { pid, start_time: start_time(&stat)? })
     }
 
     /// Tells whether the process still exists and is no zombie.
-    pub fn lives(self) -> bool {
-        let stat = fs::read(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+    pub fn lives(self, host: &Host) -> bool {
+        let stat = fs::read(host.of_process(self.pid, "stat")).unwrap_or_default();
         let zombie = after_name(&stat).is_some_and(|it| it.starts_with(b"Z"));
         !zombie && start_time(&stat) == Some(self.start_time)
     }
@@ -108,7 +108,8 @@ impl Record {
         Self {
             name: name.clone(),
             lxcpath: lxcpath.to_path_buf(),
-            supervisor: Identity::of(pid).unwrap_or(Identity { pid, start_time: 0 }),
+            supervisor: Identity::of(lxcpath.host(), pid)
+                .unwrap_or(Identity { pid, start_time: 0 }),
             init: None,
             cgroup: None,
             cgroup_inodes: Vec::new(),
@@ -126,7 +127,11 @@ impl Record {
     pub fn read(lxcpath: &Lxcpath, name: &Name) -> Option<Self> {
         use std::io::Read as _;
         let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
-        let file = File::options().read(true).custom_flags(flags).open(path(lxcpath, name)).ok()?;
+        let file = File::options()
+            .read(true)
+            .custom_flags(flags)
+            .open(path(lxcpath.host(), lxcpath, name))
+            .ok()?;
         let mut bytes = Vec::new();
         file.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
         let record: Self = serde_json::from_slice(&bytes).ok()?;
@@ -135,8 +140,8 @@ impl Record {
     }
 
     /// Puts the record in place of the one before, in one step.
-    pub fn write(&self) -> io::Result<()> {
-        let path = path(&self.lxcpath, &self.name);
+    pub fn write(&self, host: &Host) -> io::Result<()> {
+        let path = path(host, &self.lxcpath, &self.name);
         let dir = path.parent().unwrap_or(&path);
         fs::DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)?;
         let draft = draft(&path);
@@ -157,13 +162,13 @@ impl Record {
     }
 
     /// Tells whether the process that wrote this supervises the container now.
-    pub fn is_live(&self) -> bool {
-        self.state.is_active() && self.supervisor.lives()
+    pub fn is_live(&self, host: &Host) -> bool {
+        self.state.is_active() && self.supervisor.lives(host)
     }
 
     /// Tells whether the process that wrote this has died without finishing it.
-    pub fn is_orphaned(&self) -> bool {
-        self.state.is_active() && !self.supervisor.lives()
+    pub fn is_orphaned(&self, host: &Host) -> bool {
+        self.state.is_active() && !self.supervisor.lives(host)
     }
 }
 
@@ -185,7 +190,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Forgets the run: the container was destroyed. Fails if what tells of it cannot be removed.
 pub fn forget(lxcpath: &Lxcpath, name: &Name) -> io::Result<()> {
-    let path = path(lxcpath, name);
+    let path = path(lxcpath.host(), lxcpath, name);
     for file in [draft(&path), last_words::path(&path), path] {
         match fs::remove_file(file) {
             // What is not there is as forgotten as can be.
@@ -196,8 +201,8 @@ pub fn forget(lxcpath: &Lxcpath, name: &Name) -> io::Result<()> {
     Ok(())
 }
 
-fn path(lxcpath: &Path, name: &Name) -> PathBuf {
-    store::runtime_dir().join(format!("run/{}/{name}.json", key_of(lxcpath)))
+fn path(host: &Host, lxcpath: &Path, name: &Name) -> PathBuf {
+    host.runtime_dir().join(format!("run/{}/{name}.json", key_of(lxcpath)))
 }
 
 #[cfg(test)]
@@ -213,9 +218,9 @@ mod tests {
 
     #[test]
     fn this_process_lives_and_one_with_its_pid_does_not() {
-        let me = Identity::of(std::process::id() as i32).unwrap();
-        assert!(me.lives());
-        assert!(!Identity { start_time: me.start_time + 1, ..me }.lives());
+        let me = Identity::of(&Host::this(), std::process::id() as i32).unwrap();
+        assert!(me.lives(&Host::this()));
+        assert!(!Identity { start_time: me.start_time + 1, ..me }.lives(&Host::this()));
     }
 
     #[test]
@@ -223,15 +228,15 @@ mod tests {
         use std::os::unix::ffi::OsStrExt as _;
         let dir = tempfile::tempdir().unwrap();
         let odd = dir.path().join(std::ffi::OsStr::from_bytes(b"no text \xff"));
-        let lxcpath = Lxcpath::open(&odd);
+        let lxcpath = Lxcpath::open(&Host::keeping_in(dir.path()), &odd);
         let name: Name = "record-test".parse().unwrap();
         let mut record = Record::begin(&lxcpath, &name);
         record.exit = Some(Exit::Code(3));
-        record.write().unwrap();
+        record.write(lxcpath.host()).unwrap();
         assert_eq!(Record::read(&lxcpath, &name), Some(record.clone()));
-        assert!(!record.is_orphaned());
+        assert!(!record.is_orphaned(lxcpath.host()));
         record.supervisor.start_time += 1;
-        assert!(record.is_orphaned());
+        assert!(record.is_orphaned(lxcpath.host()));
         forget(&lxcpath, &name).unwrap();
         forget(&lxcpath, &name).unwrap();
         assert_eq!(Record::read(&lxcpath, &name), None);

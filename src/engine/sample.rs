@@ -39,6 +39,7 @@ use super::name::Name;
 use super::process::{self, Order};
 use super::snapshot::{Container, Counters, Detail, Host, Snapshot};
 use super::state::State;
+use crate::engine;
 
 /// Mounts, addresses and configuration change seldom, and reading them costs more than all else.
 const STILL_STALE: Duration = Duration::from_secs(2);
@@ -149,8 +150,8 @@ impl Sampler {
 
     fn of(lxcpath: &Lxcpath, only: Option<Name>) -> Self {
         // A host without cgroups still has containers to list.
-        let hierarchies = Hierarchies::discover().unwrap_or_default();
-        let proc = PathBuf::from("/proc");
+        let hierarchies = Hierarchies::discover(lxcpath.host()).unwrap_or_default();
+        let proc = lxcpath.host().proc().to_path_buf();
         Self {
             sources: Sources::of(&hierarchies),
             hierarchies,
@@ -330,6 +331,6 @@ impl Sampler {
 }
 
 /// Tells whether any process lives in the cgroup at `path`.
-fn populated(path: &str) -> bool {
-    Hierarchies::discover().is_ok_and(|it| Cgroup::open(&it, path).populated())
+fn populated(host: &engine::Host, path: &str) -> bool {
+    Hierarchies::discover(host).is_ok_and(|it| Cgroup::open(&it, path).populated())
 }

@@ -150,7 +150,7 @@ impl Engine {
 
     fn runs_by_record(&self, name: &Name) -> bool {
         let record = Record::read(&self.lxcpath, name);
-        record.is_some_and(|it| it.state == State::Running && it.is_live())
+        record.is_some_and(|it| it.state == State::Running && it.is_live(self.lxcpath.host()))
     }
 
     fn load(

@@ -97,7 +97,7 @@ impl Engine {
 
     fn kill(&self, name: &Name, client: Option<&Client>) -> Result<(), StopError> {
         let watch = client.and_then(|it| it.add_state_client(&[State::Stopped]).ok());
-        let hierarchies = Hierarchies::discover().map_err(StopError::Cgroup)?;
+        let hierarchies = Hierarchies::discover(self.lxcpath.host()).map_err(StopError::Cgroup)?;
         let path = self.cgroup_path(name, client).ok_or(StopError::Lost)?;
         let cgroup = Cgroup::open(&hierarchies, &path);
         cgroup.kill_all(Instant::now() + DYING).map_err(StopError::Cgroup)?;
@@ -123,7 +123,7 @@ impl Engine {
         };
         // Looked at twice, since the pid may have been given to another process in between.
         let pidfd = sys::pidfd_open(record.supervisor.pid);
-        if let (Ok(pidfd), true) = (pidfd, record.supervisor.lives()) {
+        if let (Ok(pidfd), true) = (pidfd, record.supervisor.lives(self.lxcpath.host())) {
             sys::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL).map_err(StopError::Signal)?;
             let mut fds = [nix::poll::PollFd::new(pidfd.as_fd(), nix::poll::PollFlags::POLLIN)];
             // If it does not die, the socket is still held, and that is told below.
@@ -139,7 +139,7 @@ impl Engine {
 
     /// Finds the container's cgroup without trusting its supervisor to answer.
     pub(super) fn cgroup_path(&self, name: &Name, client: Option<&Client>) -> Option<String> {
-        let record = Record::read(&self.lxcpath, name).filter(Record::is_live);
+        let record = Record::read(&self.lxcpath, name).filter(|it| it.is_live(self.lxcpath.host()));
         if let Some(cgroup) = record.and_then(|it| it.cgroup) {
             return Some(cgroup);
         }

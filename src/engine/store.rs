@@ -6,23 +6,21 @@ mod lock;
 mod remove;
 mod replace;
 
-use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 pub use lock::Lock;
 pub use remove::{RemoveError, remove_tree};
 
 use super::config::{Document, words};
+use super::host::HostError;
 use super::lxcpath::Lxcpath;
 use super::name::Name;
 
 /// The system's file, which `lxc.lxcpath` of may move the containers.
 const SYSTEM_CONFIG: &str = "/etc/lxc/lxc.conf";
 const SYSTEM_LXCPATH: &str = "/var/lib/lxc";
-/// Only its owner may enter the runtime directory.
-const PRIVATE: u32 = 0o700;
 /// The bits of a mode that say who may what.
 const PERMISSIONS: u32 = 0o777;
 
@@ -37,13 +35,8 @@ pub enum StoreError {
     Read { path: PathBuf, source: io::Error },
     #[error("write {path}: {}", words(source))]
     Write { path: PathBuf, source: io::Error },
-    #[error("runtime directory {path}: {}", words(source))]
-    Runtime { path: PathBuf, source: io::Error },
-    #[error(
-        "runtime directory {path} belongs to uid {uid} with mode {mode:o}; it must be yours \
-             alone: remove it, or `chmod 700` it if nobody else has written in it"
-    )]
-    NotOurs { path: PathBuf, uid: u32, mode: u32 },
+    #[error(transparent)]
+    Host(#[from] HostError),
 }
 
 /// The containers of one lxcpath.
@@ -166,61 +159,17 @@ fn configured_lxcpath(config: &Path) -> Option<PathBuf> {
     last.starts_with('/').then(|| PathBuf::from(last))
 }
 
-/// Returns wharf's directory for what does not outlive the machine's run: `/run/wharf` for root,
-/// else `$XDG_RUNTIME_DIR/wharf`; made on first use.
-///
-/// If it is not ours alone, returns a path below which nothing can be made: every use then fails,
-/// instead of trusting a stranger's files. [`checked_runtime_dir`] says why.
-pub fn runtime_dir() -> PathBuf {
-    const NOWHERE: &str = "/proc/self/no-runtime-directory";
-    checked_runtime_dir().unwrap_or_else(|_reason| PathBuf::from(NOWHERE))
-}
-
-/// The same, with the reason when there is no such directory.
-pub fn checked_runtime_dir() -> Result<PathBuf, StoreError> {
-    let path = runtime_path();
-    private_dir(&path)?;
-    Ok(path)
-}
-
-fn runtime_path() -> PathBuf {
-    let uid = nix::unistd::geteuid();
-    if uid.is_root() {
-        return PathBuf::from("/run/wharf");
-    }
-    match std::env::var_os("XDG_RUNTIME_DIR") {
-        Some(dir) if Path::new(&dir).is_absolute() => Path::new(&dir).join("wharf"),
-        _ => PathBuf::from(format!("/tmp/wharf-{uid}")),
-    }
-}
-
-/// Makes a directory that only we may enter, or checks that the one there is such.
-fn private_dir(path: &Path) -> Result<(), StoreError> {
-    let failed = |source| StoreError::Runtime { path: path.to_path_buf(), source };
-    match DirBuilder::new().mode(PRIVATE).create(path) {
-        Ok(()) => return Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (),
-        Err(error) => return Err(failed(error)),
-    }
-    let meta = std::fs::symlink_metadata(path).map_err(failed)?;
-    let (uid, mode) = (meta.uid(), meta.mode() & 0o7777);
-    if !meta.is_dir() || uid != nix::unistd::geteuid().as_raw() || mode & 0o077 != 0 {
-        return Err(StoreError::NotOurs { path: path.to_path_buf(), uid, mode });
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::engine::Host;
 
     #[test]
     fn only_directories_with_a_config_and_a_valid_name_are_containers() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(&Lxcpath::open(dir.path()));
+        let store = Store::new(&Lxcpath::open(&Host::keeping_in(dir.path()), dir.path()));
         for name in ["web", "a.b", "-x", ".hidden", "no-config", "ü", "half-made"] {
             fs::create_dir(dir.path().join(name)).unwrap();
             if name != "no-config" {
@@ -231,20 +180,12 @@ mod tests {
         fs::write(dir.path().join("half-made/partial"), "").unwrap();
         let names: Vec<String> = store.names().unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(names, ["a.b", "web"]);
-        assert!(Store::new(&Lxcpath::open(&dir.path().join("none"))).names().unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_directory_that_others_may_enter_is_not_ours() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("run");
-        private_dir(&path).unwrap();
-        private_dir(&path).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o711)).unwrap();
-        assert!(matches!(private_dir(&path), Err(StoreError::NotOurs { mode: 0o711, .. })));
-        let link = dir.path().join("link");
-        std::os::unix::fs::symlink("/root", &link).unwrap();
-        assert!(private_dir(&link).is_err());
+        assert!(
+            Store::new(&Lxcpath::open(&Host::keeping_in(dir.path()), &dir.path().join("none")))
+                .names()
+                .unwrap()
+                .is_empty()
+        );
     }
 
     #[test]

@@ -116,9 +116,9 @@ fn supervise(run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
     let steps = plan::start(&run.spec, run.payload, term.as_deref()).map_err(RunError::Plan)?;
     let opened = Opened::by(&run.spec)?;
     let record = Record::begin(&run.lxcpath, &run.name);
-    record.write().map_err(RunError::Record)?;
+    record.write(run.lxcpath.host()).map_err(RunError::Record)?;
     let signals = Signals::block().map_err(RunError::Watch)?;
-    let mut life = Life::begin(record);
+    let mut life = Life::begin(record, run.lxcpath.clone());
     // Left when this function is, whichever way.
     let mut monitor = None;
     let born = bear(&run, &steps, (&mut life, &mut monitor));
@@ -127,7 +127,7 @@ fn supervise(run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
         Err(error) => return Err(abort(life, error)),
     };
     drop(steps);
-    life.record.init = Identity::of(launched.pid);
+    life.record.init = Identity::of(run.lxcpath.host(), launched.pid);
     life.enter(State::Running);
     let console = launched.console.take();
     let equipped =
@@ -192,7 +192,7 @@ fn bear(
     steps: &[plan::Step],
     (life, monitor): (&mut Life, &mut Option<Monitor>),
 ) -> Result<Born, RunError> {
-    let hierarchies = Hierarchies::discover().map_err(RunError::Cgroup)?;
+    let hierarchies = Hierarchies::discover(run.lxcpath.host()).map_err(RunError::Cgroup)?;
     // What runs on a terminal ends with it, and need not outlive the login.
     if !run.foreground {
         *monitor = Monitor::enter(&hierarchies, life)?;
@@ -272,8 +272,7 @@ fn watch_to_the_end(watch: &mut Watch, ephemeral: bool) -> Result<Exit, RunError
     if ephemeral && swept {
         // Whoever waits for the end is told only now, by the end of the connection.
         let record = &desk.life.record;
-        let lxcpath = Lxcpath::opened(&record.lxcpath, &record.lxcpath);
-        _ = super::Engine::over(lxcpath).destroy_held(&record.name);
+        _ = super::Engine::over(desk.life.lxcpath.clone()).destroy_held(&record.name);
     }
     watched.map(|()| exit).map_err(RunError::Watch)
 }

@@ -24,7 +24,8 @@ impl Engine {
     ) -> Result<bool, Error> {
         let deadline = timeout.and_then(|it| Instant::now().checked_add(it));
         // Followed before the first look, so that nothing happens unseen in between.
-        let mut follower = event::follow().map_err(|it| failed("wait for", name, it))?;
+        let mut follower =
+            event::follow(self.lxcpath.host()).map_err(|it| failed("wait for", name, it))?;
         loop {
             if states.contains(&self.state(name)?) {
                 return Ok(true);
@@ -52,7 +53,7 @@ impl Engine {
         pattern: &regex::Regex,
         each: &mut dyn FnMut(Option<&Event>) -> bool,
     ) -> Result<(), Error> {
-        let follower = event::follow();
+        let follower = event::follow(self.lxcpath.host());
         let follower = follower.map_err(|it| failed("monitor", self.lxcpath().display(), it))?;
         self.follow(follower, pattern, each)
     }
@@ -64,7 +65,7 @@ impl Engine {
         each: &mut dyn FnMut(Option<&Event>) -> bool,
     ) -> Result<(), Error> {
         let fail = |it: std::io::Error| failed("monitor", self.lxcpath().display(), it);
-        let (mut events, follower) = event::follow_with_past().map_err(fail)?;
+        let (mut events, follower) = event::follow_with_past(self.lxcpath.host()).map_err(fail)?;
         events.retain(|it| it.lxcpath == self.lxcpath().dir());
         let older = events.len().saturating_sub(past);
         if !events.iter().skip(older).all(|it| each(Some(it))) {

@@ -11,7 +11,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use wharf::engine::command_socket::Client;
-use wharf::engine::{Lxcpath, Name};
+use wharf::engine::{Host, Lxcpath, Name};
 
 /// The test through which a container runs probes; every file of tests that has some has it.
 pub(crate) const ENTRY: &str = "this_binary_is_the_probe_inside_containers";
@@ -177,7 +177,7 @@ pub(crate) fn find_key() -> io::Result<()> {
 
 /// Asks the supervisor of the container at `dir` for all that would help a container.
 fn ask(dir: &Path) {
-    let lxcpath = Lxcpath::open(dir.parent().unwrap());
+    let lxcpath = Lxcpath::open(&Host::this(), dir.parent().unwrap());
     let name: Name = dir.file_name().unwrap().to_str().unwrap().parse().unwrap();
     let client = || Client::connect(&lxcpath, &name).unwrap().unwrap();
     println!("pid {:?}", client().init_pid().map_err(|it| it.to_string()));

@@ -11,7 +11,7 @@ use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::session::{Session, named, number, pairs};
 use crate::engine::start::{SUPERVISE, Start};
-use crate::engine::{Engine, Lxcpath, Name};
+use crate::engine::{Engine, Host, Lxcpath, Name};
 
 pub(super) const START: Entry = Entry {
     name: "start",
@@ -102,7 +102,7 @@ pub(in crate::cli) fn supervise(arguments: &[OsString]) -> Option<ExitCode> {
         return None;
     }
     let name = name.to_str()?.parse().ok()?;
-    let lxcpath = Lxcpath::opened(lxcpath, Path::new(given));
+    let lxcpath = Lxcpath::opened(&Host::this(), lxcpath, Path::new(given));
     let ended = Engine::over(lxcpath).supervise(&name);
     // Whoever asked was told by the report; the code is for nobody.
     Some(ended.map_or(ExitCode::FAILURE, |exit| ExitCode::from(exit.shell_code())))

@@ -76,7 +76,8 @@ impl Target {
         let path = cgroup_path(&client)?;
         let cgroup = match path {
             Some(path) => {
-                let hierarchies = Hierarchies::discover().map_err(TargetError::Cgroup)?;
+                let hierarchies =
+                    Hierarchies::discover(lxcpath.host()).map_err(TargetError::Cgroup)?;
                 Some(Cgroup::open(&hierarchies, &path))
             }
             None => None,

@@ -12,9 +12,10 @@ use procfs::process::MountInfo;
 use procfs::{FromBufRead as _, ProcessCGroup, ProcessCGroups};
 
 use super::{CgroupError, Layout};
+use crate::engine::host::Host;
 
-const MOUNTINFO: &str = "/proc/self/mountinfo";
-const MEMBERSHIP: &str = "/proc/self/cgroup";
+const MOUNTINFO: &str = "self/mountinfo";
+const MEMBERSHIP: &str = "self/cgroup";
 
 /// Which interface a hierarchy speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,10 +49,10 @@ impl Hierarchy {
 pub struct Hierarchies(Vec<Hierarchy>);
 
 impl Hierarchies {
-    /// Looks where cgroups are mounted, whatever the place.
-    pub fn discover() -> Result<Self, CgroupError> {
-        let mounts = read(MOUNTINFO)?;
-        let own = read(MEMBERSHIP)?;
+    /// Looks where the cgroups of `host` are mounted, whatever the place.
+    pub fn discover(host: &Host) -> Result<Self, CgroupError> {
+        let mounts = read(host.proc().join(MOUNTINFO))?;
+        let own = read(host.proc().join(MEMBERSHIP))?;
         let mut found = Self::parse(&mounts, &own, nix::unistd::geteuid().is_root(), visible);
         for it in &mut found.0 {
             if it.version == Version::V2 {
@@ -133,8 +134,8 @@ pub(super) fn words_of(path: &Path) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-fn read(path: &str) -> Result<Vec<u8>, CgroupError> {
-    std::fs::read(path).map_err(|errno| CgroupError::Read { path: path.into(), errno })
+fn read(path: PathBuf) -> Result<Vec<u8>, CgroupError> {
+    std::fs::read(&path).map_err(|errno| CgroupError::Read { path, errno })
 }
 
 /// Parses one line if it is a cgroup mount; other lines are not worth the work.

@@ -17,6 +17,7 @@ use nix::sys::time::{TimeVal, TimeValLike as _};
 
 use super::error::SocketError;
 use super::find;
+use crate::engine::host::Host;
 use crate::engine::lxcpath::{Lxcpath, without_last_slashes};
 use crate::engine::name::Name;
 use crate::engine::store;
@@ -70,7 +71,7 @@ fn bind(name: &[u8]) -> io::Result<UnixListener> {
 /// Returns the paths by which people and LXC's tools may call the directory: its own, the one that
 /// was given, and the default one if that is the same directory.
 pub(super) fn spellings(lxcpath: &Lxcpath) -> Vec<PathBuf> {
-    let default = Lxcpath::open(&store::default_lxcpath());
+    let default = Lxcpath::open(lxcpath.host(), &store::default_lxcpath());
     let mut all = vec![lxcpath.dir().to_path_buf(), lxcpath.given().to_path_buf()];
     if default == *lxcpath {
         all.push(default.given().to_path_buf());
@@ -107,10 +108,10 @@ fn stream_socket(timeout: Duration) -> nix::Result<OwnedFd> {
 
 /// Reads the host's list of sockets, which comes a page at a time, into a buffer that need not
 /// grow page by page.
-pub(super) fn read_table() -> io::Result<Vec<u8>> {
+pub(super) fn read_table(host: &Host) -> io::Result<Vec<u8>> {
     const USUAL: usize = 64 * 1024;
     let mut table = Vec::with_capacity(USUAL);
-    File::open("/proc/net/unix")?.read_to_end(&mut table)?;
+    File::open(host.proc().join("net/unix"))?.read_to_end(&mut table)?;
     Ok(table)
 }
 

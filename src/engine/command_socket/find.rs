@@ -16,6 +16,7 @@ use nix::sys::socket::{UnixCredentials, getsockopt, sockopt};
 use super::Client;
 use super::address::{abstract_names, dial, name_of, read_table, spellings};
 use super::error::SocketError;
+use crate::engine::host::Host;
 use crate::engine::lxcpath::{self, Lxcpath};
 use crate::engine::name::Name;
 
@@ -25,7 +26,7 @@ const REACHING: Duration = Duration::from_millis(200);
 /// Lists the containers of `lxcpath` whose supervisors listen, in the order of their names.
 /// Of hashed names those are found whose supervisor answers.
 pub fn running(lxcpath: &Lxcpath) -> Result<Vec<Name>, SocketError> {
-    let table = read_table().map_err(SocketError::List)?;
+    let table = read_table(lxcpath.host()).map_err(SocketError::List)?;
     let mut directory = Directory::of(lxcpath);
     let mut names = BTreeSet::new();
     for socket in abstract_names(&table) {
@@ -44,7 +45,7 @@ pub fn running(lxcpath: &Lxcpath) -> Result<Vec<Name>, SocketError> {
 
 /// Finds the socket of `name` where its likely names are not it.
 pub(super) fn elsewhere(lxcpath: &Lxcpath, name: &Name) -> Result<Option<Vec<u8>>, SocketError> {
-    let table = read_table().map_err(SocketError::List)?;
+    let table = read_table(lxcpath.host()).map_err(SocketError::List)?;
     let mut directory = Directory::of(lxcpath);
     let own = name_of(lxcpath.dir(), name.as_str());
     let found = abstract_names(&table).filter(|it| *it != own).find(|socket| match parse(socket) {
@@ -99,7 +100,7 @@ impl<'a> Directory<'a> {
         let path = Path::new(OsStr::from_bytes(dir));
         let Some(peer) = believed(socket) else { return false };
         if !path.is_absolute() {
-            let mut places = places_of(peer.pid()).into_iter();
+            let mut places = places_of(self.lxcpath.host(), peer.pid()).into_iter();
             return places.any(|it| self.is_at(&it.join(path)));
         }
         let same = self.is_at(path);
@@ -135,9 +136,9 @@ fn believed(socket: &[u8]) -> Option<UnixCredentials> {
 
 /// Returns where the process may have been when it was given a relative path: LXC's monitors leave
 /// for `/` in the background, and have the directory in the environment they were started with.
-fn places_of(pid: i32) -> Vec<PathBuf> {
-    let here = std::fs::read_link(format!("/proc/{pid}/cwd")).ok();
-    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+fn places_of(host: &Host, pid: i32) -> Vec<PathBuf> {
+    let here = std::fs::read_link(host.of_process(pid, "cwd")).ok();
+    let environment = std::fs::read(host.of_process(pid, "environ")).unwrap_or_default();
     let told = environment.split(|it| *it == 0).find_map(|it| it.strip_prefix(b"PWD="));
     let told = told.map(|it| PathBuf::from(OsStr::from_bytes(it)));
     here.into_iter().chain(told).filter(|it| it.is_absolute()).collect()
@@ -174,7 +175,7 @@ mod tests {
         let dir = temp.path().join("lx");
         std::fs::create_dir(&dir).unwrap();
         std::os::unix::fs::symlink("lx", temp.path().join("link")).unwrap();
-        let lxcpath = Lxcpath::open(&dir);
+        let lxcpath = Lxcpath::open(&Host::this(), &dir);
         let bind = |spelling: &str, name: &str| {
             use std::os::linux::net::SocketAddrExt as _;
             let path = format!("{}/{spelling}", temp.path().display());

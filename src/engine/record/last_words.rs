@@ -15,8 +15,8 @@ const MOST: usize = 64 * 1024;
 
 /// Keeps the end of `said` for the container, in place of what it said in an earlier run. Room
 /// that is not there loses it, and no more than that.
-pub(in crate::engine) fn keep(lxcpath: &Path, name: &Name, said: &[u8]) -> io::Result<()> {
-    let path = path(&super::path(lxcpath, name));
+pub(in crate::engine) fn keep(lxcpath: &Lxcpath, name: &Name, said: &[u8]) -> io::Result<()> {
+    let path = path(&super::path(lxcpath.host(), lxcpath, name));
     // Never the words of one run beside the record of another.
     _ = fs::remove_file(&path);
     if said.is_empty() {
@@ -27,7 +27,7 @@ pub(in crate::engine) fn keep(lxcpath: &Path, name: &Name, said: &[u8]) -> io::R
 
 /// Returns what the container said at the end of its last run.
 pub(in crate::engine) fn read(lxcpath: &Lxcpath, name: &Name) -> Option<Vec<u8>> {
-    let path = path(&super::path(lxcpath, name));
+    let path = path(&super::path(lxcpath.host(), lxcpath, name));
     let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
     let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
     let mut said = Vec::new();

@@ -8,6 +8,7 @@ use super::{Record, now_ms};
 use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies};
 use crate::engine::command_socket::listen;
 use crate::engine::event::{self, What};
+use crate::engine::host::Host;
 use crate::engine::lxcpath::Lxcpath;
 use crate::engine::name::Name;
 use crate::engine::state::State;
@@ -35,7 +36,7 @@ pub enum ReclaimError {
 
 /// Ends what a dead supervisor of `name` left: processes, cgroups, and the state it last told.
 pub fn reclaim(lxcpath: &Lxcpath, name: &Name) -> Result<Reclaimed, ReclaimError> {
-    if !Record::read(lxcpath, name).is_some_and(|it| is_unfinished(&it)) {
+    if !Record::read(lxcpath, name).is_some_and(|it| is_unfinished(lxcpath.host(), &it)) {
         return Ok(Reclaimed::Nothing);
     }
     // Holding the socket keeps everybody else from starting the container meanwhile.
@@ -54,10 +55,12 @@ pub(in crate::engine) fn clean_up_held(
     lxcpath: &Lxcpath,
     name: &Name,
 ) -> Result<Reclaimed, ReclaimError> {
-    let Some(mut record) = Record::read(lxcpath, name).filter(is_unfinished) else {
+    let Some(mut record) =
+        Record::read(lxcpath, name).filter(|it| is_unfinished(lxcpath.host(), it))
+    else {
         return Ok(Reclaimed::Nothing);
     };
-    let hierarchies = Hierarchies::discover().map_err(ReclaimError::Cgroup)?;
+    let hierarchies = Hierarchies::discover(lxcpath.host()).map_err(ReclaimError::Cgroup)?;
     for (path, inodes, kind) in [
         (&record.cgroup, &record.cgroup_inodes, "payload"),
         (&record.monitor_cgroup, &record.monitor_inodes, "monitor"),
@@ -73,7 +76,7 @@ pub(in crate::engine) fn clean_up_held(
         record.state = State::Stopped;
         record.since_ms = now_ms();
     }
-    if record.write().is_err() {
+    if record.write(lxcpath.host()).is_err() {
         // No room to say that it is over: no record says so as well, and needs none. If it cannot
         // even be removed, the next look finds it again.
         _ = super::forget(lxcpath, name);
@@ -87,14 +90,14 @@ pub(in crate::engine) fn clean_up_held(
 
 /// Tells whether a run whose supervisor is gone has left something: it never told its end, or a
 /// group of it resisted.
-fn is_unfinished(record: &Record) -> bool {
+fn is_unfinished(host: &Host, record: &Record) -> bool {
     if record.state.is_active() {
-        return record.is_orphaned();
+        return record.is_orphaned(host);
     }
-    if record.supervisor.lives() {
+    if record.supervisor.lives(host) {
         return false;
     }
-    let Ok(hierarchies) = Hierarchies::discover() else { return false };
+    let Ok(hierarchies) = Hierarchies::discover(host) else { return false };
     let groups =
         [(&record.cgroup, &record.cgroup_inodes), (&record.monitor_cgroup, &record.monitor_inodes)];
     groups.into_iter().any(|(path, inodes)| {

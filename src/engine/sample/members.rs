@@ -62,7 +62,7 @@ pub(super) struct Run {
 
 impl Members {
     pub(super) fn new(lxcpath: &Lxcpath, only: Option<Name>) -> Self {
-        let follower = event::follow().ok();
+        let follower = event::follow(lxcpath.host()).ok();
         Self {
             lxcpath: lxcpath.clone(),
             only,

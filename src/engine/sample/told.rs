@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::members::{PATIENCE, Run, retry};
 use crate::engine::command_socket::{Client, SocketError};
 use crate::engine::exit::Exit;
+use crate::engine::host::Host;
 use crate::engine::lxcpath::Lxcpath;
 use crate::engine::name::Name;
 use crate::engine::process::Stat;
@@ -33,7 +34,9 @@ pub(super) struct Told {
 /// Looks `name` up; `listens` says whether a supervisor has its socket.
 pub(super) fn about(lxcpath: &Lxcpath, name: &Name, listens: bool) -> Told {
     match (Record::read(lxcpath, name), listens) {
-        (Some(record), true) if record.state.is_active() && record.supervisor.lives() => {
+        (Some(record), true)
+            if record.state.is_active() && record.supervisor.lives(lxcpath.host()) =>
+        {
             by_record(&record)
         }
         // The record is of an earlier run, and LXC runs it now.
@@ -41,7 +44,7 @@ pub(super) fn about(lxcpath: &Lxcpath, name: &Name, listens: bool) -> Told {
             let last_exit = record.and_then(|it| it.exit);
             Told { last_exit, ..by_socket(lxcpath, name) }
         }
-        (Some(record), false) => after(&record),
+        (Some(record), false) => after(lxcpath.host(), &record),
         (None, false) => stopped(author(&lxcpath.join(name.as_str()))),
     }
 }
@@ -66,7 +69,7 @@ fn by_record(record: &Record) -> Told {
 }
 
 /// A record without a supervisor: of a run that is over, or of one whose supervisor was killed.
-fn after(record: &Record) -> Told {
+fn after(host: &Host, record: &Record) -> Told {
     let over = Told {
         since: time(record.since_ms),
         last_exit: record.exit,
@@ -76,7 +79,7 @@ fn after(record: &Record) -> Told {
     if !record.state.is_active() {
         return over;
     }
-    let lives = |it: &String| super::populated(it);
+    let lives = |it: &String| super::populated(host, it);
     let Some(cgroup) = record.cgroup.clone().filter(lives) else {
         // When is not known: nobody was left to write it down.
         let trouble = Some("its supervisor was killed".to_owned());
@@ -129,7 +132,9 @@ fn ask(lxcpath: &Lxcpath, name: &Name) -> Result<Option<Told>, SocketError> {
     let cgroup = cgroup(&client);
     Ok(Some(Told {
         state,
-        since: init_pid.filter(|_| state == State::Running).and_then(began),
+        since: init_pid
+            .filter(|_| state == State::Running)
+            .and_then(|it| began(lxcpath.host(), it)),
         run: Some(Run { cgroup, init_pid, recorded: false }),
         retry: retry(state),
         ..stopped(Origin::Lxc)
@@ -163,11 +168,11 @@ fn author(home: &Path) -> Origin {
 }
 
 /// Returns when the process began.
-fn began(pid: i32) -> Option<SystemTime> {
-    let stat = Stat::parse(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)?;
+fn began(host: &Host, pid: i32) -> Option<SystemTime> {
+    let stat = Stat::parse(&std::fs::read(host.of_process(pid, "stat")).ok()?)?;
     let after_boot =
         Duration::from_secs(stat.identity.start_time / procfs::ticks_per_second().max(1));
-    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+    let uptime = std::fs::read_to_string(host.proc().join("uptime")).ok()?;
     let uptime = Duration::try_from_secs_f64(uptime.split(' ').next()?.parse().ok()?).ok()?;
     SystemTime::now().checked_sub(uptime.checked_sub(after_boot)?)
 }

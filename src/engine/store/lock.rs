@@ -6,7 +6,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::{StoreError, checked_runtime_dir, private_dir};
+use super::StoreError;
+use crate::engine::host::private_dir;
 use crate::engine::lxcpath::Lxcpath;
 use crate::engine::name::Name;
 
@@ -26,7 +27,7 @@ impl Drop for Lock {
 
 /// Takes the lock of `name` in `lxcpath`.
 pub(super) fn take(lxcpath: &Lxcpath, name: &Name) -> Result<Lock, StoreError> {
-    let dir = checked_runtime_dir()?.join("lock");
+    let dir = lxcpath.host().checked_runtime_dir()?.join("lock");
     private_dir(&dir)?;
     let path = dir.join(format!("{}-{name}", lxcpath.key()));
     let failed = |source| StoreError::Lock { path: path.clone(), source };
@@ -74,7 +75,7 @@ mod tests {
     #[test]
     fn one_holder_at_a_time_and_free_when_dropped() {
         let dir = tempfile::tempdir().unwrap();
-        let lxcpath = Lxcpath::open(dir.path());
+        let lxcpath = Lxcpath::open(&crate::engine::Host::keeping_in(dir.path()), dir.path());
         let name: Name = "web".parse().unwrap();
         let lock = take(&lxcpath, &name).unwrap();
         assert!(matches!(take(&lxcpath, &name), Err(StoreError::Busy(_))));

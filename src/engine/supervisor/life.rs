@@ -12,6 +12,7 @@ use super::error::RunError;
 use crate::engine::command_socket::wire::{self, Event};
 use crate::engine::event::{self, What};
 use crate::engine::exit::Exit;
+use crate::engine::lxcpath::Lxcpath;
 use crate::engine::record::{Record, now_ms};
 use crate::engine::state::State;
 
@@ -22,6 +23,7 @@ const FREEZE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Life {
     pub(super) record: Record,
+    pub(super) lxcpath: Lxcpath,
     /// Why the record could not be written the last time.
     unsaved: Option<io::Error>,
     /// When a freeze that nobody ends is looked at.
@@ -34,12 +36,13 @@ pub(super) struct Life {
 
 impl Life {
     /// Continues from `record`, whose state nobody knows yet.
-    pub(super) fn begin(record: Record) -> Self {
-        let below = record.lxcpath.as_os_str().as_bytes();
+    pub(super) fn begin(record: Record, lxcpath: Lxcpath) -> Self {
+        let below = lxcpath.dir().as_os_str().as_bytes();
         let below = below.strip_prefix(b"/").unwrap_or(below);
-        let fifo =
-            PathBuf::from("/run/lxc").join(std::ffi::OsStr::from_bytes(below)).join("monitor-fifo");
-        let life = Self { record, unsaved: None, look_at_freeze: None, untold: Vec::new(), fifo };
+        let below = lxcpath.host().lxc_runtime().join(std::ffi::OsStr::from_bytes(below));
+        let fifo = below.join("monitor-fifo");
+        let (unsaved, untold) = (None, Vec::new());
+        let life = Self { record, lxcpath, unsaved, look_at_freeze: None, untold, fifo };
         life.publish(State::Stopped);
         life
     }
@@ -84,7 +87,7 @@ impl Life {
     /// Tells how init ended.
     pub(super) fn exited(&mut self, exit: Exit, status: i32) {
         self.record.exit = Some(exit);
-        event::publish(&self.record.lxcpath, &self.record.name, What::Exited { exit });
+        event::publish(&self.lxcpath, &self.record.name, What::Exited { exit });
         self.tell_monitord(Event::Exit(status));
     }
 
@@ -92,12 +95,12 @@ impl Life {
     pub(super) fn killed_for_memory(&mut self, count: u64) {
         self.record.oom_kills = count;
         self.save();
-        event::publish(&self.record.lxcpath, &self.record.name, What::OomKill { count });
+        event::publish(&self.lxcpath, &self.record.name, What::OomKill { count });
     }
 
     /// Tells why the container could not be started.
     pub(super) fn failed(&self, reason: String) {
-        event::publish(&self.record.lxcpath, &self.record.name, What::Failed { reason });
+        event::publish(&self.lxcpath, &self.record.name, What::Failed { reason });
     }
 
     /// Returns when a freeze that nobody ends must be looked at.
@@ -112,7 +115,7 @@ impl Life {
 
     /// Writes the record; a full disk must not end a container that runs.
     pub(super) fn save(&mut self) {
-        self.unsaved = self.record.write().err();
+        self.unsaved = self.record.write(self.lxcpath.host()).err();
     }
 
     /// Fails if the record was not written the last time: a start that nobody could clean up
@@ -128,7 +131,7 @@ impl Life {
 
     fn publish(&self, from: State) {
         let to = self.record.state;
-        event::publish(&self.record.lxcpath, &self.record.name, What::State { from, to });
+        event::publish(&self.lxcpath, &self.record.name, What::State { from, to });
         self.tell_monitord(Event::State(to));
     }
 

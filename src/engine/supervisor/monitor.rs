@@ -47,7 +47,7 @@ impl Monitor {
             sys::exit_now(0);
         }
         drop(waits);
-        let this = Identity::of(std::process::id() as i32);
+        let this = Identity::of(life.lxcpath.host(), std::process::id() as i32);
         life.record.supervisor = this.unwrap_or(life.record.supervisor);
         life.save();
         drop(told);

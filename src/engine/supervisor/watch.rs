@@ -191,7 +191,11 @@ impl Watch {
         let Some(console) = &mut self.desk.console else { return };
         while console.drain() {}
         let record = &self.desk.life.record;
-        _ = last_words::keep(&record.lxcpath, &record.name, &console.ring.copy(0, usize::MAX));
+        _ = last_words::keep(
+            &self.desk.life.lxcpath,
+            &record.name,
+            &console.ring.copy(0, usize::MAX),
+        );
         if let Some(viewer) = &mut self.viewer {
             viewer.finish(console);
         }

@@ -1,0 +1,142 @@
+//! The machine: where it tells of itself, and where wharf keeps what does not outlive its run.
+//! Passed to whoever reads them, so that a test can make up a machine of its own.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::config::words;
+
+/// Only its owner may enter the runtime directory.
+const PRIVATE: u32 = 0o700;
+
+/// Why there is no directory to keep anything in.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    #[error("runtime directory {path}: {}", words(source))]
+    Runtime { path: PathBuf, source: io::Error },
+    #[error(
+        "runtime directory {path} belongs to uid {uid} with mode {mode:o}; it must be yours \
+             alone: remove it, or `chmod 700` it if nobody else has written in it"
+    )]
+    NotOurs { path: PathBuf, uid: u32, mode: u32 },
+}
+
+/// One machine. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Host(Arc<Roots>);
+
+#[derive(Debug)]
+struct Roots {
+    proc: PathBuf,
+    runtime: PathBuf,
+    lxc: PathBuf,
+}
+
+impl Host {
+    /// The machine that this process runs on. The runtime directory is `/run/wharf` for root, else
+    /// `$XDG_RUNTIME_DIR/wharf`.
+    pub fn this() -> Self {
+        Self(Arc::new(Roots {
+            proc: PathBuf::from("/proc"),
+            runtime: runtime_path(),
+            lxc: PathBuf::from("/run/lxc"),
+        }))
+    }
+
+    /// A machine whose files lie below `root`: `proc` and `run`. Where its cgroups are, its
+    /// `proc/self/mountinfo` tells.
+    pub fn below(root: &Path) -> Self {
+        Self(Arc::new(Roots {
+            proc: root.join("proc"),
+            runtime: root.join("run/wharf"),
+            lxc: root.join("run/lxc"),
+        }))
+    }
+
+    /// A machine that is this one but for its runtime directory, which lies in `dir`.
+    pub fn keeping_in(dir: &Path) -> Self {
+        let (runtime, lxc) = (dir.join("wharf"), dir.join("lxc"));
+        Self(Arc::new(Roots { proc: PathBuf::from("/proc"), runtime, lxc }))
+    }
+
+    /// Returns the root of what the kernel tells.
+    pub fn proc(&self) -> &Path {
+        &self.0.proc
+    }
+
+    /// Returns the path of `file` in the directory of the process `pid`.
+    pub fn of_process(&self, pid: i32, file: &str) -> PathBuf {
+        self.0.proc.join(pid.to_string()).join(file)
+    }
+
+    /// Returns the runtime directory of LXC's own programs.
+    pub fn lxc_runtime(&self) -> &Path {
+        &self.0.lxc
+    }
+
+    /// Returns wharf's directory for what does not outlive the machine's run, made on first use.
+    ///
+    /// If it is not ours alone, returns a path below which nothing can be made: every use then
+    /// fails, instead of trusting a stranger's files. [`Self::checked_runtime_dir`] says why.
+    pub fn runtime_dir(&self) -> PathBuf {
+        const NOWHERE: &str = "/proc/self/no-runtime-directory";
+        self.checked_runtime_dir().unwrap_or_else(|_reason| PathBuf::from(NOWHERE))
+    }
+
+    /// The same, with the reason when there is no such directory.
+    pub fn checked_runtime_dir(&self) -> Result<PathBuf, HostError> {
+        private_dir(&self.0.runtime)?;
+        Ok(self.0.runtime.clone())
+    }
+}
+
+fn runtime_path() -> PathBuf {
+    let uid = nix::unistd::geteuid();
+    if uid.is_root() {
+        return PathBuf::from("/run/wharf");
+    }
+    match std::env::var_os("XDG_RUNTIME_DIR") {
+        Some(dir) if Path::new(&dir).is_absolute() => Path::new(&dir).join("wharf"),
+        _ => PathBuf::from(format!("/tmp/wharf-{uid}")),
+    }
+}
+
+/// Makes a directory that only we may enter, or checks that the one there is such.
+pub(super) fn private_dir(path: &Path) -> Result<(), HostError> {
+    let failed = |source| HostError::Runtime { path: path.to_path_buf(), source };
+    match DirBuilder::new().mode(PRIVATE).create(path) {
+        Ok(()) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (),
+        Err(error) => return Err(failed(error)),
+    }
+    let meta = std::fs::symlink_metadata(path).map_err(failed)?;
+    let (uid, mode) = (meta.uid(), meta.mode() & 0o7777);
+    if !meta.is_dir() || uid != nix::unistd::geteuid().as_raw() || mode & 0o077 != 0 {
+        return Err(HostError::NotOurs { path: path.to_path_buf(), uid, mode });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_directory_that_others_may_enter_is_not_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run");
+        private_dir(&path).unwrap();
+        private_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o711)).unwrap();
+        assert!(matches!(private_dir(&path), Err(HostError::NotOurs { mode: 0o711, .. })));
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink("/root", &link).unwrap();
+        assert!(private_dir(&link).is_err());
+    }
+}
