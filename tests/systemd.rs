@@ -1,0 +1,139 @@
+//! wharf on an operator's host: systemd as pid 1, pure cgroup v2, Debian's own LXC beside it. Runs
+//! where that is so, as in the layouts bookworm and trixie of `tests/vm`; says elsewhere that it is
+//! skipped. The tests run in an ordinary service to which systemd delegates nothing.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "tests tell their reader")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use support::screen::Screen;
+use support::{Lxcpath, can_run_containers, finish, rootfs, text, told, wait_until};
+
+/// Tells whether this is a host to test; if not, says so for the test's reader.
+fn is_a_host_with_systemd() -> bool {
+    let init = fs::read_to_string("/proc/1/comm").unwrap_or_default();
+    if init.trim() != "systemd" {
+        println!("skipped: pid 1 is {}, not systemd", init.trim());
+        return false;
+    }
+    if !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        println!("skipped: /sys/fs/cgroup is not cgroup v2 alone");
+        return false;
+    }
+    can_run_containers()
+}
+
+#[test]
+fn one_container_goes_through_every_verb() {
+    let lxcpath = Lxcpath::new();
+    let root = tempfile::tempdir().unwrap();
+    if !is_a_host_with_systemd() || !rootfs::busybox(root.path()) {
+        return;
+    }
+    let name = lxcpath.name("life");
+    let name = name.as_str();
+    lxcpath.ok(&["checkconfig"]);
+    let mut monitor = Screen::spawn(lxcpath.command(&["monitor", name]), 100, 30);
+    lxcpath.ok(&["create", name, "--dir", root.path().to_str().unwrap()]);
+    assert_eq!(lxcpath.state(name), "STOPPED");
+    lxcpath.refused(&["stop", name], 2);
+
+    lxcpath.ok(&["start", name, "--", "/bin/sh", "-c", "trap 'exit 0' PWR; sleep 1000 & wait"]);
+    assert_eq!(lxcpath.state(name), "RUNNING");
+    lxcpath.ok(&["wait", name, "-s", "RUNNING", "-t", "0"]);
+    assert!(lxcpath.ok(&["ls", "-1", "--running"]).contains(name));
+    wait_until("ps shows the child", || lxcpath.ok(&["ps", name]).contains("sleep 1000"));
+    limits(&lxcpath, name);
+    lxcpath.ok(&["freeze", name]);
+    assert_eq!(lxcpath.state(name), "FROZEN");
+    lxcpath.ok(&["unfreeze", name]);
+    assert_eq!(lxcpath.state(name), "RUNNING");
+    assert_eq!(lxcpath.ok(&["attach", name, "--", "hostname"]).trim(), name);
+    let output = lxcpath.wharf(&["attach", name, "--", "sh", "-c", "exit 7"]);
+    assert_eq!(output.status.code(), Some(7), "{}", told(&output));
+    console(&lxcpath, name);
+    lxcpath.ok(&["stop", "-t", "25", name]);
+    assert_eq!(lxcpath.state(name), "STOPPED");
+    let output = lxcpath.wharf(&["start", "-F", name, "--", "sh", "-c", "exit 5"]);
+    assert_eq!(output.status.code(), Some(5), "{}", told(&output));
+    let output = lxcpath.wharf(&["execute", name, "--", "sh", "-c", "exit 6"]);
+    assert_eq!(output.status.code(), Some(6), "{}", told(&output));
+    for state in ["RUNNING", "FROZEN", "STOPPED"] {
+        monitor.wait_for(&format!("changed state to [{state}]"));
+    }
+    lxcpath.ok(&["destroy", name]);
+    lxcpath.refused(&["info", name], 1);
+}
+
+/// Sets limits of controllers that a host which has just booted has not enabled, too.
+fn limits(lxcpath: &Lxcpath, name: &str) {
+    for (file, value) in
+        [("memory.max", "67108864"), ("pids.max", "99"), ("cpu.max", "50000 100000")]
+    {
+        lxcpath.ok(&["cgroup", name, file, value]);
+        assert_eq!(lxcpath.ok(&["cgroup", name, file]).trim(), value, "{file}");
+    }
+    let info = lxcpath.ok(&["info", name]);
+    assert!(info.contains("Memory limit:   64"), "{info}");
+}
+
+fn console(lxcpath: &Lxcpath, name: &str) {
+    let mut console = Screen::spawn(lxcpath.command(&["console", name, "-t", "0"]), 80, 24);
+    console.wait_for("Connected to");
+    console.keys("\x01q");
+    assert!(console.exit().success());
+}
+
+/// Runs wharf as the user `user`, with a login's environment and session.
+fn as_user(wharf: &Path, args: &str) -> Output {
+    let mut command = Command::new("su");
+    command.args(["-", "user", "-c", &format!("exec {} {args}", wharf.display())]);
+    finish(command)
+}
+
+#[test]
+fn an_ordinary_user_is_told_what_takes_root() {
+    if !is_a_host_with_systemd() {
+        return;
+    }
+    if nix::unistd::User::from_name("user").unwrap().is_none() {
+        println!("skipped: there is no user named user");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let wharf = dir.path().join("wharf");
+    rootfs::copy_program(env!("CARGO_BIN_EXE_wharf"), &wharf);
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.start_sleeper("roots");
+
+    let output = as_user(&wharf, "ls --json");
+    assert!(output.status.success(), "{}", told(&output));
+    assert_eq!(text(&output.stdout).trim(), "[]", "{}", told(&output));
+    let output = as_user(&wharf, "create mine");
+    assert!(output.status.success(), "{}", told(&output));
+    for args in ["start mine -- /bin/true", "execute mine -- /bin/true"] {
+        let output = as_user(&wharf, args);
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{args}: {}", told(&output));
+        assert!(message.starts_with("wharf: ") && message.contains("root"), "{args}: {message}");
+        assert_eq!(message.lines().count(), 1, "{args}: {message}");
+    }
+    let output = as_user(&wharf, "destroy mine");
+    assert!(output.status.success(), "{}", told(&output));
+
+    // What belongs to root cannot be reached, and stays as it is.
+    for verb in ["stop -k", "freeze", "destroy -f"] {
+        let args = format!("-P {} {verb} {name}", lxcpath.path().display());
+        let output = as_user(&wharf, &args);
+        assert!(!output.status.success(), "{args}: {}", told(&output));
+        assert!(text(&output.stderr).starts_with("wharf: "), "{args}: {}", told(&output));
+    }
+    assert_eq!(lxcpath.state(&name), "RUNNING");
+}
