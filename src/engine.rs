@@ -16,6 +16,7 @@ pub mod error;
 pub mod event;
 pub mod exit;
 pub mod freeze;
+mod halt;
 pub mod host;
 mod init;
 pub mod launch;

@@ -17,7 +17,7 @@ mod net;
 mod read;
 mod report;
 mod settings;
-mod signals;
+pub(in crate::engine) mod signals;
 mod values;
 
 use std::path::{Path, PathBuf};

@@ -123,6 +123,16 @@ impl Record {
         }
     }
 
+    /// Forgets what is true of one run alone, before the same supervisor makes the next.
+    pub(in crate::engine) fn forget_run(&mut self) {
+        self.init = None;
+        self.cgroup = None;
+        self.cgroup_inodes = Vec::new();
+        self.started_ms = None;
+        self.exit = None;
+        self.oom_kills = 0;
+    }
+
     /// Reads the record of the present or the last run; `None` when there is none to be read.
     pub fn read(lxcpath: &Lxcpath, name: &Name) -> Option<Self> {
         use std::io::Read as _;

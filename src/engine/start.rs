@@ -92,8 +92,8 @@ impl Engine {
         let mut report = Some(detach().map_err(|errno| fail(std::io::Error::from(errno)))?);
         let ended = self.load("start", name, &start).and_then(|(config, spec)| {
             let payload = Payload::System;
-            let (name, lxcpath) = (name.clone(), self.lxcpath.clone());
-            let run = Run { name, lxcpath, config, spec, payload, foreground: false };
+            let (name, lxcpath, foreground) = (name.clone(), self.lxcpath.clone(), false);
+            let run = Run { name, lxcpath, config, spec, payload, start, foreground };
             let mut runs = || tell(&mut report, &Report::Runs);
             supervisor::run(run, &mut |result| result.map_or((), |()| runs()))
         });
@@ -144,7 +144,8 @@ impl Engine {
     ) -> Result<Exit, Error> {
         let (config, spec) = self.load(verb, name, start)?;
         let (name, lxcpath) = (name.clone(), self.lxcpath.clone());
-        let run = Run { name, lxcpath, config, spec, payload, foreground: true };
+        let (start, foreground) = (start.clone(), true);
+        let run = Run { name, lxcpath, config, spec, payload, start, foreground };
         supervisor::run(run, &mut |_| ()).map_err(|error| Error { verb, ..error })
     }
 
@@ -153,7 +154,8 @@ impl Engine {
         record.is_some_and(|it| it.state == State::Running && it.is_live(self.lxcpath.host()))
     }
 
-    fn load(
+    /// Reads the configuration that `start` orders.
+    pub(super) fn load(
         &self,
         verb: &'static str,
         name: &Name,

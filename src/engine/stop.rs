@@ -1,6 +1,5 @@
 //! The verb `stop`: asks, waits, kills.
 
-use std::fs;
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
@@ -8,6 +7,7 @@ use nix::errno::Errno;
 
 use super::cgroup::{Cgroup, CgroupError, Hierarchies};
 use super::command_socket::{Client, SocketError, StateWatch};
+use super::halt::halt_signal;
 use super::record::{self, ReclaimError, Reclaimed, Record};
 use super::state::State;
 use super::{Engine, Error, Kind, Name, sys};
@@ -174,44 +174,5 @@ fn gently(client: &Client, timeout: Option<Duration>) -> Result<(), StopError> {
     match waiter.wait(timeout).map_err(StopError::Socket)? {
         Some(_stopped) => Ok(()),
         None => Err(StopError::TimedOut),
-    }
-}
-
-/// Returns the signal that asks the init `pid` to end: the configured one, or what systemd wants
-/// if init blocks or catches that, or SIGPWR.
-pub(super) fn halt_signal(configured: Option<i32>, pid: i32) -> i32 {
-    if let Some(signal) = configured {
-        return signal;
-    }
-    let systemd = libc::SIGRTMIN() + 3;
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    if minds(&status, systemd) { systemd } else { libc::SIGPWR }
-}
-
-/// Tells whether a process with this `/proc/PID/status` blocks or catches `signal`.
-fn minds(status: &str, signal: i32) -> bool {
-    ["SigBlk:", "SigCgt:"].into_iter().any(|field| {
-        let line = status.lines().find_map(|it| it.strip_prefix(field));
-        let mask = line.and_then(|it| u64::from_str_radix(it.trim(), 16).ok());
-        mask.is_some_and(|it| it >> (signal - 1) & 1 == 1)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn systemd_is_known_by_the_signal_it_blocks() {
-        let systemd = "Name:\tsystemd\nSigBlk:\t7be3c0fe28014a03\nSigCgt:\t00000000000004ec\n";
-        assert!(minds(systemd, libc::SIGRTMIN() + 3));
-        let busybox = "Name:\tinit\nSigBlk:\t0000000000000000\nSigCgt:\t0000000000000000\n";
-        assert!(!minds(busybox, libc::SIGRTMIN() + 3));
-        assert!(!minds("", 1));
-    }
-
-    #[test]
-    fn a_configured_signal_wins() {
-        assert_eq!(halt_signal(Some(10), 1), 10);
     }
 }

@@ -3,8 +3,10 @@
 //!
 //! Holding the command socket is the lock: whoever listens on it is the container's supervisor.
 
+mod again;
 mod connection;
 mod desk;
+mod ending;
 mod equipment;
 mod error;
 mod life;
@@ -28,7 +30,8 @@ use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
-use desk::{Desk, Init};
+use desk::Desk;
+use ending::Ending;
 use equipment::{Equipment, Opened, Signals};
 use error::RunError;
 use life::Life;
@@ -39,6 +42,7 @@ use watch::Watch;
 
 use super::cgroup::{Cgroup, Hierarchies};
 use super::command_socket::listen;
+use super::command_socket::wire::Wish;
 use super::config::Config;
 use super::error::Error;
 use super::exit::Exit;
@@ -49,6 +53,7 @@ use super::plan::{self, Payload};
 use super::record::{self, Identity, Record};
 use super::seal;
 use super::spec::Spec;
+use super::start::Start;
 use super::state::State;
 use super::sys;
 
@@ -66,6 +71,8 @@ pub struct Run {
     pub config: Config,
     pub spec: Spec,
     pub payload: Payload,
+    /// What was ordered, for when the container is started again.
+    pub start: Start,
     /// Relays this process's terminal to the console, and hands over 0, 1 and 2 that are none.
     pub foreground: bool,
 }
@@ -102,7 +109,15 @@ impl From<RunError> for Failure {
     }
 }
 
-fn supervise(run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
+impl Run {
+    /// Lists the steps that start it.
+    fn steps(&self) -> Result<Vec<plan::Step>, RunError> {
+        let term = std::env::var("TERM").ok();
+        plan::start(&self.spec, self.payload, term.as_deref()).map_err(RunError::Plan)
+    }
+}
+
+fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
     settle(&run).map_err(RunError::Settle)?;
     let listeners = take_socket(&run)?;
     // It may have been destroyed since its configuration was read.
@@ -112,8 +127,7 @@ fn supervise(run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
     }
     record::clean_up_held(&run.lxcpath, &run.name).map_err(RunError::Reclaim)?;
     // Everything that can fail by configuration fails before anything is made.
-    let term = std::env::var("TERM").ok();
-    let steps = plan::start(&run.spec, run.payload, term.as_deref()).map_err(RunError::Plan)?;
+    let steps = run.steps()?;
     let opened = Opened::by(&run.spec)?;
     let record = Record::begin(&run.lxcpath, &run.name);
     record.write(run.lxcpath.host()).map_err(RunError::Record)?;
@@ -121,7 +135,10 @@ fn supervise(run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
     let mut life = Life::begin(record, run.lxcpath.clone());
     // Left when this function is, whichever way.
     let mut monitor = None;
-    let born = bear(&run, &steps, (&mut life, &mut monitor));
+    let born = settle_in(&run, &mut life, &mut monitor).and_then(|hierarchies| {
+        let (launched, cgroup) = bear(&run, &steps, &hierarchies, &mut life)?;
+        Ok((launched, hierarchies, cgroup))
+    });
     let (mut launched, hierarchies, cgroup) = match born {
         Ok(born) => born,
         Err(error) => return Err(abort(life, error)),
@@ -139,12 +156,16 @@ fn supervise(run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
             return Err(abort(life, error));
         }
     };
-    let ephemeral = run.spec.ephemeral;
-    let mut watch = assemble(run, launched, (life, hierarchies, cgroup), equipment);
+    let mut watch = assemble(&run, launched, (life, hierarchies, cgroup), equipment);
     ready();
     sys::give_back_free_memory();
-    let ended = watch_to_the_end(&mut watch, ephemeral);
-    ended.map_err(|error| Failure { error, was_ready: true })
+    loop {
+        match watch_to_the_end(&mut watch, &run) {
+            Ok(Ended::ForGood(exit)) => return Ok(exit),
+            Ok(Ended::ToBeginAgain(exit)) => watch = again::start(&mut run, watch, exit)?,
+            Err(error) => return Err(Failure { error, was_ready: true }),
+        }
+    }
 }
 
 /// Tells that the start has failed; nothing of it is left but the record.
@@ -183,29 +204,36 @@ fn take_socket(run: &Run) -> Result<Vec<UnixListener>, RunError> {
     })
 }
 
-type Born = (Launched, Hierarchies, Cgroup);
-
-/// Goes into the background if it is to be there, and makes the cgroups and the process. On
-/// failure nothing of them is left.
-fn bear(
+/// Goes into the background if it is to be there.
+fn settle_in(
     run: &Run,
-    steps: &[plan::Step],
-    (life, monitor): (&mut Life, &mut Option<Monitor>),
-) -> Result<Born, RunError> {
+    life: &mut Life,
+    monitor: &mut Option<Monitor>,
+) -> Result<Hierarchies, RunError> {
     let hierarchies = Hierarchies::discover(run.lxcpath.host()).map_err(RunError::Cgroup)?;
     // What runs on a terminal ends with it, and need not outlive the login.
     if !run.foreground {
         *monitor = Monitor::enter(&hierarchies, life)?;
     }
+    Ok(hierarchies)
+}
+
+/// Makes the cgroups and the process. On failure nothing of them is left.
+fn bear(
+    run: &Run,
+    steps: &[plan::Step],
+    hierarchies: &Hierarchies,
+    life: &mut Life,
+) -> Result<(Launched, Cgroup), RunError> {
     let name = format!("lxc.payload.{}", run.name);
-    let cgroup = Cgroup::create(&hierarchies, &name).map_err(RunError::Cgroup)?;
+    let cgroup = Cgroup::create(hierarchies, &name).map_err(RunError::Cgroup)?;
     // Before any process is in it, so that whoever cleans up after us knows what is ours.
     life.record.cgroup = Some(cgroup.path().to_owned());
     life.record.cgroup_inodes = record::inodes(&cgroup);
     life.save();
     let launched = life.saved().and_then(|()| launch_in(run, steps, &cgroup));
     match launched {
-        Ok(launched) => Ok((launched, hierarchies, cgroup)),
+        Ok(launched) => Ok((launched, cgroup)),
         Err(error) => {
             _ = sweep(&cgroup);
             Err(error)
@@ -234,52 +262,57 @@ fn sweep(cgroup: &Cgroup) -> bool {
 }
 
 fn assemble(
-    run: Run,
-    launched: Launched,
+    run: &Run,
+    mut launched: Launched,
     (life, hierarchies, cgroup): (Life, Hierarchies, Cgroup),
     equipment: Equipment,
 ) -> Watch {
     let Equipment { console, viewer, server, signals } = equipment;
     let oom = Oom::begin(&cgroup);
-    let init = Init {
-        pid: launched.pid,
-        pidfd: launched.pidfd,
-        clone_flags: launched.clone_flags,
-        devpts: launched.devpts,
-    };
     let desk = Desk {
         life,
-        config: run.config,
-        init,
+        config: run.config.clone(),
         hierarchies,
         cgroup,
         console,
-        ttys: Ttys::new(launched.ttys),
+        ttys: Ttys::new(std::mem::take(&mut launched.ttys)),
+        init: launched.into(),
         stop_signal: run.spec.signals.stop,
     };
-    Watch { desk, server, viewer, signals, oom, halt: run.spec.signals.halt }
+    let halt = run.spec.signals.halt;
+    Watch { desk, server, viewer, signals, oom, halt, ending: None, wish: None }
 }
 
-fn watch_to_the_end(watch: &mut Watch, ephemeral: bool) -> Result<Exit, RunError> {
+/// How a run ended, and what comes after it.
+enum Ended {
+    ForGood(Exit),
+    ToBeginAgain(Exit),
+}
+
+fn watch_to_the_end(watch: &mut Watch, run: &Run) -> Result<Ended, RunError> {
     watch.fit();
     let watched = watch.run();
+    let exit = if watched.is_ok() { reap(watch) } else { Exit::Signal(libc::SIGKILL) };
     let desk = &mut watch.desk;
-    let exit = if watched.is_ok() { reap(desk) } else { Exit::Signal(libc::SIGKILL) };
     // A frozen or half thawed container ends as well.
     desk.life.enter(State::Stopping);
     let swept = sweep(&desk.cgroup);
+    if watched.is_ok() && again::is_wanted(watch, exit, run.payload) {
+        return Ok(Ended::ToBeginAgain(exit));
+    }
+    let desk = &mut watch.desk;
     desk.life.enter(State::Stopped);
-    if ephemeral && swept {
+    if run.spec.ephemeral && swept {
         // Whoever waits for the end is told only now, by the end of the connection.
         let record = &desk.life.record;
         _ = super::Engine::over(desk.life.lxcpath.clone()).destroy_held(&record.name);
     }
-    watched.map(|()| exit).map_err(RunError::Watch)
+    watched.map(|()| Ended::ForGood(exit)).map_err(RunError::Watch)
 }
 
-/// Collects how init ended.
-fn reap(desk: &mut Desk) -> Exit {
-    let pid = nix::unistd::Pid::from_raw(desk.init.pid);
+/// Collects how init ended, and what that end is to mean.
+fn reap(watch: &mut Watch) -> Exit {
+    let pid = nix::unistd::Pid::from_raw(watch.desk.init.pid);
     let status = loop {
         match waitpid(pid, Some(WaitPidFlag::__WALL)) {
             Err(Errno::EINTR) => (),
@@ -292,6 +325,11 @@ fn reap(desk: &mut Desk) -> Exit {
         // A signal without a name, or somebody else's child: dead for sure.
         Ok(_) | Err(_) => (Exit::Signal(libc::SIGKILL), libc::SIGKILL),
     };
-    desk.life.exited(exit, raw);
+    watch.wish = watch.ending.as_ref().map(Ending::wish).or_else(|| watch.server.wish());
+    let exit = match (exit.of_init(), watch.wish) {
+        (Exit::Signal(libc::SIGKILL), Some(Wish::Unheard(signal))) => Exit::Unheard(signal),
+        (exit, _) => exit,
+    };
+    watch.desk.life.exited(exit, raw);
     exit
 }

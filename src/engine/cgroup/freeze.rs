@@ -57,6 +57,14 @@ impl Cgroup {
         Some(std::fs::read_to_string(file).ok()?.trim() == thawed)
     }
 
+    /// Thaws every v1 group below, which somebody inside may have frozen: what such a group holds
+    /// does not die before. A v2 freezer lets a killed process die.
+    pub fn thaw_below(&self) {
+        if let Some(freezer) = self.v1("freezer") {
+            thaw_below(&freezer.dir);
+        }
+    }
+
     fn freezer(&self) -> Option<Freezer> {
         let v1 = self.v1("freezer").map(|it| Freezer::V1(it.dir.clone()));
         v1.or_else(|| self.unified().map(|it| Freezer::V2(it.dir.clone())))
@@ -92,6 +100,16 @@ fn change_v1(dir: &Path, frozen: bool, timeout: Duration) -> io::Result<bool> {
         }
         if !patience.again() {
             return Ok(false);
+        }
+    }
+}
+
+/// From the top down: a group whose parent is frozen stays so. One that vanishes needs nothing.
+fn thaw_below(dir: &Path) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|it| it.is_dir()) {
+            _ = write_once(&entry.path().join("freezer.state"), b"THAWED");
+            thaw_below(&entry.path());
         }
     }
 }

@@ -62,6 +62,7 @@ impl Cgroup {
         if killed && let Some(freezer) = self.v1("freezer") {
             // What the v1 freezer holds dies only when it is thawed.
             _ = write_once(&freezer.dir.join("freezer.state"), b"THAWED");
+            self.thaw_below();
         }
         killed
     }
@@ -77,9 +78,18 @@ impl Cgroup {
         // Without a freezer, or with a process that cannot be frozen, the next sweep finds what
         // was forked during this one.
         _ = self.freeze(STANDSTILL);
-        let killed = groups.iter().map(|it| kill_members(&it.dir)).sum::<usize>();
+        let killed =
+            groups.iter().map(|it| signal_members(&it.dir, libc::SIGKILL, None)).sum::<usize>();
         _ = self.thaw(Duration::ZERO);
+        self.thaw_below();
         killed.max(1)
+    }
+
+    /// Sends `signal` to every process but `spared`.
+    pub fn signal_others(&self, signal: i32, spared: i32) {
+        if let Some(group) = self.primary() {
+            signal_members(&group.dir, signal, Some(spared));
+        }
     }
 
     /// Returns the group whose members are taken for the container's: the one that its root
@@ -119,10 +129,11 @@ fn collect(dir: &Path, pids: &mut BTreeSet<i32>) -> io::Result<()> {
     Ok(())
 }
 
-/// Kills what is in `dir` and below. A pid that was reused outside the group is never hit: the
-/// process is held by a descriptor first, and killed only if its pid is a member still.
-fn kill_members(dir: &Path) -> usize {
-    let listed: Vec<i32> = pids_below(dir).unwrap_or_default().into_iter().collect();
+/// Signals what is in `dir` and below. A pid that was reused outside the group is never hit: the
+/// process is held by a descriptor first, and signalled only if its pid is a member still.
+fn signal_members(dir: &Path, signal: i32, spared: Option<i32>) -> usize {
+    let mut listed: Vec<i32> = pids_below(dir).unwrap_or_default().into_iter().collect();
+    listed.retain(|it| Some(*it) != spared);
     for batch in listed.chunks(BATCH) {
         let held: Vec<_> =
             batch.iter().filter_map(|pid| Some((*pid, sys::pidfd_open(*pid).ok()?))).collect();
@@ -130,7 +141,7 @@ fn kill_members(dir: &Path) -> usize {
         for (pid, process) in held {
             if members.contains(&pid) {
                 // It may just have died by itself.
-                _ = sys::pidfd_send_signal(process.as_fd(), libc::SIGKILL);
+                _ = sys::pidfd_send_signal(process.as_fd(), signal);
             }
         }
     }

@@ -42,11 +42,49 @@ pub enum Command {
     GetLimitCgroupFd = 25,
     /// wharf: the console's recent output, then what follows, and frames of input.
     ConsoleView = 1000,
+    /// wharf: what the end of init is to mean for as long as the connection lasts; see [`Wish`].
+    Wish = 1001,
+}
+
+/// What whoever ends a container wants of its supervisor, kept while the connection is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// The container stays stopped, even if init asks for a restart.
+    Stop,
+    /// The same, and init is killed for want of a handler for this halt signal.
+    Unheard(i32),
+    /// The container is started again, however init ends.
+    Restart,
+}
+
+impl Wish {
+    const STOP: u64 = 1;
+    const UNHEARD: u64 = 2;
+    const RESTART: u64 = 3;
+
+    /// Returns the argument of the request.
+    pub const fn encode(self) -> u64 {
+        match self {
+            Self::Stop => Self::STOP,
+            Self::Unheard(signal) => Self::UNHEARD | (signal as u64) << 8,
+            Self::Restart => Self::RESTART,
+        }
+    }
+
+    /// Reads the argument of a request.
+    pub const fn decode(data: u64) -> Option<Self> {
+        match data & 0xff {
+            Self::STOP => Some(Self::Stop),
+            Self::UNHEARD => Some(Self::Unheard((data >> 8) as i32)),
+            Self::RESTART => Some(Self::Restart),
+            _ => None,
+        }
+    }
 }
 
 impl Command {
     /// Every command that a wharf supervisor serves.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::GetTtyFd,
         Self::Stop,
         Self::GetState,
@@ -70,6 +108,7 @@ impl Command {
         Self::GetCgroupFd,
         Self::GetLimitCgroupFd,
         Self::ConsoleView,
+        Self::Wish,
     ];
 
     /// Returns the command with this number, if wharf serves it.
@@ -183,14 +222,36 @@ pub fn encode_wanted(states: &[State]) -> Vec<u8> {
     State::ALL.iter().flat_map(|it| i32::from(states.contains(it)).to_ne_bytes()).collect()
 }
 
+/// The states that a client waits for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    pub states: Vec<State>,
+    /// Those of them that answer it at once if the container is in one already.
+    pub at_once: Vec<State>,
+}
+
+/// Returns the payload that asks to be told when one of `states` is entered anew, as `lxc-stop -r`
+/// asks: a flag of 2 is not answered by the present state.
+pub fn encode_wanted_anew(states: &[State]) -> Vec<u8> {
+    let flag = |it| if states.contains(it) { ANEW } else { 0 };
+    State::ALL.iter().flat_map(|it| flag(it).to_ne_bytes()).collect()
+}
+
+/// LXC's flag of a state that only counts when it is entered.
+const ANEW: i32 = 2;
+
 /// Reads which states a client waits for; `None` unless the payload has the right length.
-pub fn decode_wanted(payload: &[u8]) -> Option<Vec<State>> {
+pub fn decode_wanted(payload: &[u8]) -> Option<Wanted> {
     let (flags, rest) = payload.as_chunks::<4>();
-    let fits = rest.is_empty() && flags.len() == State::ALL.len();
-    fits.then(|| {
-        let wanted = flags.iter().map(|it| i32::from_ne_bytes(*it) != 0);
-        State::ALL.into_iter().zip(wanted).filter_map(|(it, is)| is.then_some(it)).collect()
-    })
+    if !rest.is_empty() || flags.len() != State::ALL.len() {
+        return None;
+    }
+    let flags = flags.iter().map(|it| i32::from_ne_bytes(*it));
+    let flags: Vec<_> = State::ALL.into_iter().zip(flags).collect();
+    let having = |is: fn(i32) -> bool| {
+        flags.iter().filter(|(_, flag)| is(*flag)).map(|(state, _)| *state).collect()
+    };
+    Some(Wanted { states: having(|it| it != 0), at_once: having(|it| it == 1) })
 }
 
 /// What a request for buffered console output asks.

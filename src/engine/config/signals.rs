@@ -66,6 +66,18 @@ pub(super) fn number(text: &str) -> Result<i32, Reason> {
     found.filter(|it| (first..=last).contains(it)).ok_or(EXPECTED)
 }
 
+/// Returns the name of signal `number`, or a number that has none.
+pub(in crate::engine) fn name(number: i32) -> String {
+    let (first, last) = (libc::SIGRTMIN(), libc::SIGRTMAX());
+    if let Some((name, _)) = NAMES.iter().find(|(_, it)| *it == number) {
+        return (*name).to_owned();
+    }
+    if (first..=last).contains(&number) {
+        return format!("SIGRTMIN+{}", number - first);
+    }
+    format!("signal {number}")
+}
+
 /// Reads the distance from the first or last real-time signal; no larger one makes sense.
 fn distance(text: &str) -> Option<i32> {
     text.parse().ok().filter(|it| (0..=MAX).contains(it))
@@ -87,6 +99,10 @@ mod tests {
         ] {
             assert_eq!(number(text).unwrap(), expected, "{text}");
         }
+        for text in ["SIGHUP", "SIGPWR", "SIGRTMIN+3"] {
+            assert_eq!(name(number(text).unwrap()), text);
+        }
+        assert_eq!(name(999), "signal 999");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::desk::Desk;
 use super::reply::{Reply, Then};
 use super::terminal::Terminal;
 use super::ttys::Holder;
-use crate::engine::command_socket::wire::{self, Frame, HEAD, MAX_PAYLOAD, Request};
+use crate::engine::command_socket::wire::{self, Frame, HEAD, MAX_PAYLOAD, Request, Wish};
 use crate::engine::state::State;
 use crate::engine::sys;
 
@@ -100,6 +100,21 @@ impl Connection {
         // One small message into an empty buffer; a client that is gone hears nothing.
         _ = self.stream.write_all(&wire::encode_event(name, wire::Event::State(state)));
         Fate::Drop
+    }
+
+    /// Returns what the client wants the end of init to mean.
+    pub(super) const fn wish(&self) -> Option<Wish> {
+        match self.stage {
+            Stage::Holding(Then::Wish(wish)) | Stage::Answering { then: Then::Wish(wish), .. } => {
+                Some(wish)
+            }
+            Stage::Asking(_) | Stage::Answering { .. } | Stage::Holding(_) => None,
+        }
+    }
+
+    /// Tells whether the client has something of this run alone: a tty, or the wait for its end.
+    pub(super) const fn ends_with_the_run(&self) -> bool {
+        matches!(self.stage, Stage::Holding(Then::Hold | Then::Wish(_)))
     }
 
     fn hear(&mut self, desk: &mut Desk) -> Fate {

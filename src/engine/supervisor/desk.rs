@@ -15,9 +15,10 @@ use super::terminal::{Terminal, set_close_on_exec, set_nonblocking};
 use super::ttys::{Holder, Ttys};
 use crate::engine::cgroup::{Cgroup, Hierarchies, Layout, Version};
 use crate::engine::command_socket::wire::{
-    self, Command, LogRequest, MAX_STATE, Request, Response,
+    self, Command, LogRequest, MAX_STATE, Request, Response, Wish,
 };
 use crate::engine::config::Config;
+use crate::engine::launch::Launched;
 use crate::engine::state::State;
 use crate::engine::sys;
 
@@ -47,6 +48,12 @@ pub(super) struct Init {
     pub(super) devpts: Option<OwnedFd>,
 }
 
+impl From<Launched> for Init {
+    fn from(it: Launched) -> Self {
+        Self { pid: it.pid, pidfd: it.pidfd, clone_flags: it.clone_flags, devpts: it.devpts }
+    }
+}
+
 impl Desk {
     /// Carries out `request` of the connection `holder` and says what to send.
     pub(super) fn answer(&mut self, holder: Holder, request: Request, payload: &[u8]) -> Reply {
@@ -58,6 +65,10 @@ impl Desk {
             Command::ConsoleView => self.view(),
             Command::ConsoleLog => self.console_log(payload),
             Command::Stop => self.stop(),
+            Command::Wish => match Wish::decode(request.data) {
+                Some(wish) => Reply { then: Then::Wish(wish), ..Reply::value(0) },
+                None => Reply::error(Errno::EINVAL),
+            },
             Command::Freeze => self.freeze(true),
             Command::Unfreeze => self.freeze(false),
             Command::ServeStateClients => {
@@ -177,12 +188,24 @@ impl Desk {
         if let Err(errno) = sys::pidfd_send_signal(self.init.pidfd.as_fd(), self.stop_signal) {
             return Reply::error(errno);
         }
-        if self.cgroup.frozen() == Some(true) {
-            // A frozen process does not die; one that stays frozen is killed by whoever waits.
-            _ = self.cgroup.thaw(FREEZING);
-        }
+        // A frozen process does not die; one that stays frozen is killed by whoever waits.
+        self.thaw_all();
         // The connection is closed when the container has stopped.
         Reply::silence(Then::Hold)
+    }
+
+    /// Lets a frozen container go on, so that it hears a signal or dies of one.
+    pub(super) fn thaw(&mut self) {
+        if self.cgroup.thawed() == Some(false) && self.cgroup.thaw(FREEZING).is_ok() {
+            self.life.follow_freezer(State::Thawed);
+            self.life.follow_freezer(State::Running);
+        }
+    }
+
+    /// The same for groups that were frozen inside, which are the guest's own while it lives.
+    pub(super) fn thaw_all(&self) {
+        _ = self.cgroup.thaw(FREEZING);
+        self.cgroup.thaw_below();
     }
 
     fn freeze(&mut self, frozen: bool) -> Reply {
@@ -206,10 +229,10 @@ impl Desk {
             return Reply::error(Errno::EINVAL);
         };
         let state = self.life.state();
-        let (number, then) = if wanted.contains(&state) {
+        let (number, then) = if wanted.at_once.contains(&state) {
             (state as u64, Then::Close)
         } else {
-            (MAX_STATE, Then::Tell(wanted))
+            (MAX_STATE, Then::Tell(wanted.states))
         };
         let head = Response { result: number as i32, payload_len: 0, data: number };
         Reply { head: Some(head), ..Reply::silence(then) }

@@ -38,6 +38,16 @@ impl Opened {
         });
         Ok(Self { log: log.transpose()?, path: path.transpose()? })
     }
+
+    /// Takes the supervisor's side of the console, copied to the log.
+    pub(super) fn console(
+        self,
+        console: Option<OwnedFd>,
+        spec: &Spec,
+    ) -> nix::Result<Option<Terminal>> {
+        let buffer = spec.console.buffer_bytes;
+        console.map(|it| Terminal::new(it, self.log, buffer)).transpose()
+    }
 }
 
 /// What serves a running container, all of which can be refused.
@@ -54,13 +64,12 @@ impl Equipment {
     pub(super) fn take(
         run: &Run,
         console: Option<OwnedFd>,
-        (listeners, opened): (Vec<UnixListener>, Opened),
+        (listeners, mut opened): (Vec<UnixListener>, Opened),
         signals: &Signals,
     ) -> Result<Self, RunError> {
-        let buffer = run.spec.console.buffer_bytes;
-        let console = console.map(|it| Terminal::new(it, opened.log, buffer)).transpose();
-        let console = console.map_err(RunError::Watch)?;
-        let viewer = match opened.path {
+        let path = opened.path.take();
+        let console = opened.console(console, &run.spec).map_err(RunError::Watch)?;
+        let viewer = match path {
             _ if console.is_none() => None,
             Some(file) => Some(Viewer::on(file)),
             None => run.foreground.then(Viewer::on_own_terminal),

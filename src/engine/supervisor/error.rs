@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 
 use crate::engine::cgroup::CgroupError;
-use crate::engine::error::Kind;
+use crate::engine::error::{Error, Kind};
 use crate::engine::launch::LaunchError;
 use crate::engine::plan::PlanError;
 use crate::engine::record::ReclaimError;
@@ -22,6 +22,8 @@ pub(super) enum RunError {
     Gone(PathBuf),
     #[error("listen on the command socket")]
     Listen(#[source] io::Error),
+    #[error("start again: {}", .0.reason())]
+    Config(Box<Error>),
     #[error(transparent)]
     Reclaim(ReclaimError),
     #[error("write the record of the run; is there room in the runtime directory?")]
@@ -48,6 +50,7 @@ impl RunError {
         match self {
             Self::Busy => Kind::Running,
             Self::Gone(_) => Kind::NotFound,
+            Self::Config(error) => error.kind,
             Self::Plan(_) => Kind::Invalid,
             Self::Cgroup(error) => error.kind(),
             Self::Launch(error) => error.kind(),

@@ -70,6 +70,19 @@ impl Life {
         true
     }
 
+    /// Goes from the end of one run to the start of the next. The record never says STOPPED: a
+    /// supervisor lives, and nobody else may begin.
+    pub(super) fn begin_again(&mut self) {
+        for next in [State::Stopped, State::Starting] {
+            let from = std::mem::replace(&mut self.record.state, next);
+            self.record.since_ms = now_ms();
+            self.publish(from);
+            self.untold.push(next);
+        }
+        self.record.forget_run();
+        self.save();
+    }
+
     /// Follows whoever froze or thawed the container to `target`, in legal steps. LXC's commands
     /// tell some states twice, and go back without a word when they fail.
     pub(super) fn follow_freezer(&mut self, target: State) {

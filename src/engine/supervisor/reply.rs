@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 
-use crate::engine::command_socket::wire::{self, Response};
+use crate::engine::command_socket::wire::{self, Response, Wish};
 use crate::engine::state::State;
 
 /// What to send, and what becomes of the connection.
@@ -24,6 +24,8 @@ pub(super) enum Then {
     Close,
     /// Keeps a tty, or waits for the end: nothing more is sent.
     Hold,
+    /// Says what the end of init means while the connection lasts.
+    Wish(Wish),
     /// Tells of the first of these states.
     Tell(Vec<State>),
     /// Shows the console from this place on, and takes frames of input.

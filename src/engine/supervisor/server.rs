@@ -9,6 +9,7 @@ use super::desk::Desk;
 use super::peer;
 use super::reply::Reply;
 use super::ttys::Holder;
+use crate::engine::command_socket::wire::Wish;
 use nix::errno::Errno;
 
 /// More clients than any sane use has; those beyond are turned away.
@@ -81,6 +82,17 @@ impl Server {
         for state in desk.life.take_untold() {
             self.connections.retain_mut(|it| it.tell(name.as_str(), state) == Fate::Keep);
         }
+    }
+
+    /// Returns what the end of init is to mean: who wants it stopped prevails.
+    pub(super) fn wish(&self) -> Option<Wish> {
+        let wishes = || self.connections.iter().filter_map(Connection::wish);
+        wishes().find(|it| !matches!(it, Wish::Restart)).or_else(|| wishes().next())
+    }
+
+    /// Lets everybody go who has something of the run that is over.
+    pub(super) fn begin_again(&mut self) {
+        self.connections.retain(|it| !it.ends_with_the_run());
     }
 
     /// Drops who took too long.

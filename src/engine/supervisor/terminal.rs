@@ -54,6 +54,11 @@ impl Terminal {
         })
     }
 
+    /// Goes on with the console of the next run; who looks at it sees no break.
+    pub(super) fn renew(self, next: Self) -> Self {
+        Self { ring: self.ring, log_place: self.log_place, ..next }
+    }
+
     /// Reads what the container printed. Returns whether there may be more.
     pub(super) fn drain(&mut self) -> bool {
         let mut piece = [0; PIECE];

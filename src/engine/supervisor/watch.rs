@@ -9,14 +9,14 @@ use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 
 use super::desk::Desk;
+use super::ending::Ending;
 use super::oom::Oom;
 use super::server::{Relay, Server};
 use super::terminal::Terminal;
 use super::ttys::Holder;
 use super::viewer::Viewer;
+use crate::engine::command_socket::wire::Wish;
 use crate::engine::record::last_words;
-use crate::engine::stop::halt_signal;
-use crate::engine::sys;
 
 /// What the loop serves.
 #[derive(Debug)]
@@ -28,6 +28,10 @@ pub(super) struct Watch {
     pub(super) oom: Option<Oom>,
     /// `lxc.signal.halt`, sent to init when the supervisor itself is asked to end.
     pub(super) halt: Option<i32>,
+    /// The end that the supervisor itself was asked to bring about.
+    pub(super) ending: Option<Ending>,
+    /// What the end of init was wanted to mean when it came.
+    pub(super) wish: Option<Wish>,
 }
 
 /// Whose descriptor has something.
@@ -64,6 +68,9 @@ impl Watch {
                 self.finish();
                 return Ok(());
             }
+            if let Some(ending) = &mut self.ending {
+                ending.go_on(&mut self.desk, self.halt);
+            }
         }
     }
 
@@ -71,7 +78,9 @@ impl Watch {
         let (sources, mut fds): (Vec<_>, Vec<_>) = self.sources().into_iter().unzip();
         let memory = self.oom.as_ref().and_then(Oom::look_again);
         let freeze = self.desk.life.look_at_freeze();
-        let due = [self.server.next_deadline(), memory, freeze].into_iter().flatten().min();
+        let ending = self.ending.as_ref().and_then(Ending::due);
+        let due = [self.server.next_deadline(), memory, freeze, ending];
+        let due = due.into_iter().flatten().min();
         let left = due.map(|it| {
             let left = it.saturating_duration_since(Instant::now());
             PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX)
@@ -158,15 +167,14 @@ impl Watch {
         }
     }
 
-    fn obey(&self) {
+    fn obey(&mut self) {
         while let Ok(Some(signal)) = self.signals.read_signal() {
             if signal.ssi_signo == Signal::SIGWINCH as u32 {
                 self.fit();
+            } else if let Some(ending) = &mut self.ending {
+                ending.hurry();
             } else {
-                let init = &self.desk.init;
-                let signal = halt_signal(self.halt, init.pid);
-                // Init may be gone by now, which is what was asked for.
-                _ = sys::pidfd_send_signal(init.pidfd.as_fd(), signal);
+                self.ending = Some(Ending::begin(&mut self.desk, self.halt));
             }
         }
     }

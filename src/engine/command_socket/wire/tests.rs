@@ -39,7 +39,11 @@ fn wanted_states_survive() {
     let wanted = [State::Stopped, State::Frozen];
     let bytes = encode_wanted(&wanted);
     assert_eq!(bytes.len(), 32);
-    assert_eq!(decode_wanted(&bytes).unwrap(), wanted);
+    let read = decode_wanted(&bytes).unwrap();
+    assert_eq!((read.states.as_slice(), read.at_once.as_slice()), (&wanted[..], &wanted[..]));
+    // What `lxc-stop -r` sends: RUNNING is wanted, and the present one does not count.
+    let anew = decode_wanted(&encode_wanted_anew(&[State::Running])).unwrap();
+    assert_eq!(anew, Wanted { states: vec![State::Running], at_once: Vec::new() });
     assert_eq!(decode_wanted(&bytes[..31]), None);
     assert_eq!(decode_wanted(&[bytes.as_slice(), &[0]].concat()), None);
 }
@@ -93,4 +97,13 @@ proptest! {
         _ = LogRequest::decode(&bytes);
         while let Ok(Some(_)) = take_frame(&mut bytes) {}
     }
+}
+
+#[test]
+fn a_wish_survives_and_nonsense_is_none() {
+    for wish in [Wish::Stop, Wish::Unheard(30), Wish::Restart] {
+        assert_eq!(Wish::decode(wish.encode()), Some(wish));
+    }
+    assert_eq!(Wish::decode(0), None);
+    assert_eq!(Wish::decode(9), None);
 }

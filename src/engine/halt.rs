@@ -1,0 +1,188 @@
+//! How a container's init is asked to end: by which signal, and whether it can hear that one.
+//! Waits for nothing, and kills nothing.
+
+use std::fs;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use super::cgroup::Cgroup;
+use super::sys;
+
+/// How long the other processes get after SIGTERM, where init can be told nothing.
+pub(super) const MOMENT: Duration = Duration::from_secs(2);
+/// How often to look whether they are gone by now, or init has got a handler.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Programs that ignore SIGTERM when they have a terminal and nothing else to do.
+const SHELLS: [&str; 9] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "busybox"];
+
+/// What can be said to an init.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asking {
+    /// It minds the halt signal.
+    Halt(i32),
+    /// It has no handler for the halt signal, but one for SIGTERM.
+    Terminate,
+    /// Nothing that it is sent reaches it but SIGKILL: it is pid 1 of its namespace, and the
+    /// kernel drops signals that such a process has no handler for. This would halt others.
+    Deaf(i32),
+}
+
+impl Asking {
+    /// Looks what the init `pid` can be told; `configured` is `lxc.signal.halt`.
+    pub(super) fn of(configured: Option<i32>, pid: i32) -> Self {
+        let signal = halt_signal(configured, pid);
+        if hears(pid, signal) {
+            Self::Halt(signal)
+        } else if hears(pid, libc::SIGTERM) && !is_bare_shell(&command_line(pid)) {
+            Self::Terminate
+        } else {
+            Self::Deaf(signal)
+        }
+    }
+
+    /// Tells whether init cannot be told anything.
+    pub(super) const fn is_deaf(self) -> bool {
+        matches!(self, Self::Deaf(_))
+    }
+
+    /// Says it to init, or to the other processes where it does not hear.
+    pub(super) fn say(
+        self,
+        (pid, init): (i32, BorrowedFd<'_>),
+        cgroup: Option<&Cgroup>,
+    ) -> Result<(), Errno> {
+        let signal = match self {
+            Self::Halt(signal) => signal,
+            Self::Terminate | Self::Deaf(_) => {
+                _ = cgroup.map(|it| it.signal_others(libc::SIGTERM, pid));
+                // Also to one that is deaf: it may have got a handler just now.
+                libc::SIGTERM
+            }
+        };
+        match sys::pidfd_send_signal(init, signal) {
+            // It ended just now.
+            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+}
+
+/// Returns the signal that asks the init `pid` to end: the configured one, or what systemd wants
+/// if init blocks or catches that, or SIGPWR.
+pub(super) fn halt_signal(configured: Option<i32>, pid: i32) -> i32 {
+    let systemd = libc::SIGRTMIN() + 3;
+    configured.unwrap_or_else(|| {
+        if minds(&status(Path::new("/proc"), pid), systemd) { systemd } else { libc::SIGPWR }
+    })
+}
+
+/// Tells whether `signal` does anything to the process `pid`. What cannot be read hears.
+pub(super) fn hears(pid: i32, signal: i32) -> bool {
+    hears_below(Path::new("/proc"), pid, signal)
+}
+
+fn hears_below(proc: &Path, pid: i32, signal: i32) -> bool {
+    let whole = status(proc, pid);
+    if whole.is_empty() || !is_init(&whole) {
+        return true;
+    }
+    // Which signals are blocked is each thread's own affair.
+    let tasks = fs::read_dir(proc.join(format!("{pid}/task"))).into_iter().flatten().flatten();
+    let mut statuses =
+        tasks.map(|it| fs::read_to_string(it.path().join("status")).unwrap_or_default());
+    minds(&whole, signal) || statuses.any(|it| minds(&it, signal))
+}
+
+/// Tells whether a command is a shell without a script.
+pub(super) fn is_bare_shell<T: AsRef<str>>(argv: &[T]) -> bool {
+    let [program] = argv else { return false };
+    let program = program.as_ref().trim_start_matches('-');
+    SHELLS.contains(&program.rsplit('/').next().unwrap_or(program))
+}
+
+fn command_line(pid: i32) -> Vec<String> {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    text.split_terminator('\0').map(str::to_owned).collect()
+}
+
+fn status(proc: &Path, pid: i32) -> String {
+    fs::read_to_string(proc.join(format!("{pid}/status"))).unwrap_or_default()
+}
+
+/// Tells whether a process with this `/proc/PID/status` is pid 1 of a namespace below ours.
+fn is_init(status: &str) -> bool {
+    let pids = status.lines().find_map(|it| it.strip_prefix("NSpid:")).unwrap_or_default();
+    let pids: Vec<&str> = pids.split_whitespace().collect();
+    pids.len() > 1 && pids.last() == Some(&"1")
+}
+
+/// Tells whether a process with this `/proc/PID/status` blocks or catches `signal`.
+fn minds(status: &str, signal: i32) -> bool {
+    ["SigBlk:", "SigCgt:"].into_iter().any(|field| {
+        let line = status.lines().find_map(|it| it.strip_prefix(field));
+        let mask = line.and_then(|it| u64::from_str_radix(it.trim(), 16).ok());
+        let bit = u32::try_from(signal - 1).ok();
+        mask.zip(bit).and_then(|(mask, bit)| mask.checked_shr(bit)).is_some_and(|it| it & 1 == 1)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SYSTEMD: &str = "NSpid:\t77\t1\nSigBlk:\t7be3c0fe28014a03\nSigCgt:\t00000000000004ec\n";
+    const SLEEP: &str = "NSpid:\t77\t1\nSigBlk:\t0000000000000000\nSigCgt:\t0000000000000000\n";
+
+    #[test]
+    fn systemd_is_known_by_the_signal_it_blocks() {
+        assert!(minds(SYSTEMD, libc::SIGRTMIN() + 3));
+        assert!(!minds(SLEEP, libc::SIGRTMIN() + 3));
+        assert!(!minds("", 1));
+        assert!(!minds(SYSTEMD, 0));
+        assert!(!minds(SYSTEMD, 999));
+    }
+
+    #[test]
+    fn a_configured_signal_wins() {
+        assert_eq!(halt_signal(Some(10), 1), 10);
+    }
+
+    #[test]
+    fn an_init_hears_what_any_of_its_threads_minds() {
+        let proc = tempfile::tempdir().unwrap();
+        let task = |tid: i32, status: &str| {
+            let dir = proc.path().join(format!("77/task/{tid}"));
+            fs::create_dir_all(&dir).unwrap();
+            fs::write(dir.join("status"), status).unwrap();
+        };
+        task(77, SLEEP);
+        fs::write(proc.path().join("77/status"), SLEEP).unwrap();
+        assert!(!hears_below(proc.path(), 77, libc::SIGPWR));
+        // SIGPWR is number 30.
+        task(78, "SigBlk:\t0000000020000000\nSigCgt:\t0000000000000000\n");
+        assert!(hears_below(proc.path(), 77, libc::SIGPWR));
+        assert!(!hears_below(proc.path(), 77, libc::SIGUSR1));
+        // One that is no init dies of what it does not handle; one that is hidden might.
+        fs::write(proc.path().join("77/status"), SLEEP.replace("\t77\t1", "\t77\t9")).unwrap();
+        assert!(hears_below(proc.path(), 77, libc::SIGUSR1));
+        assert!(hears_below(proc.path(), 99, libc::SIGUSR1));
+    }
+
+    #[test]
+    fn a_shell_without_a_script_is_a_bare_one() {
+        for (argv, bare) in [
+            (&["/bin/sh"][..], true),
+            (&["-bash"], true),
+            (&["/bin/sh", "-c", "exec job"], false),
+            (&["/sbin/init"], false),
+            (&[], false),
+        ] {
+            assert_eq!(is_bare_shell(argv), bare, "{argv:?}");
+        }
+    }
+}

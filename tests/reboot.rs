@@ -1,0 +1,165 @@
+//! Containers that halt or restart themselves, and what only looks like it. As root.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use support::{Lxcpath, can_run_containers, rootfs, told, wait_until};
+
+/// A container with a root of its own and the capability to reboot.
+struct Machine {
+    lxcpath: Lxcpath,
+    name: String,
+    root: tempfile::TempDir,
+}
+
+impl Machine {
+    /// None: this machine cannot run the test, which is said.
+    fn new() -> Option<Self> {
+        let root = tempfile::tempdir().unwrap();
+        if !can_run_containers() || !rootfs::busybox(root.path()) {
+            return None;
+        }
+        let lxcpath = Lxcpath::new();
+        let name = lxcpath.name("machine");
+        fs::create_dir(lxcpath.path().join(&name)).unwrap();
+        let config = format!("lxc.rootfs.path = dir:{}\n", root.path().display());
+        fs::write(lxcpath.path().join(&name).join("config"), config).unwrap();
+        Some(Self { lxcpath, name, root })
+    }
+
+    fn config(&self) -> PathBuf {
+        self.lxcpath.path().join(&self.name).join("config")
+    }
+
+    fn add(&self, lines: &str) {
+        let text = fs::read_to_string(self.config()).unwrap();
+        fs::write(self.config(), text + lines).unwrap();
+    }
+
+    /// Starts an init that counts its lives, does `on_usr1` when it is told SIGUSR1, and else
+    /// stays.
+    fn start(&self, on_usr1: &str) {
+        let script = format!(
+            "trap '{on_usr1}' USR1; echo life >> /lives; echo up; while :; do sleep 0.05; done"
+        );
+        self.lxcpath.ok(&["start", &self.name, "--", "/bin/sh", "-c", &script]);
+        self.has_lived(1);
+    }
+
+    /// Waits until init has come to life for the `count`th time.
+    fn has_lived(&self, count: usize) {
+        let lives = || fs::read_to_string(self.root.path().join("lives")).unwrap_or_default();
+        wait_until("the next life", || lives().lines().count() == count);
+    }
+
+    fn init(&self) -> i32 {
+        self.lxcpath.ok(&["info", "-p", "-H", &self.name]).trim().parse().unwrap()
+    }
+
+    fn tell(&self, signal: nix::sys::signal::Signal) {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.init()), signal).unwrap();
+    }
+
+    fn last_exit(&self) -> String {
+        let table = self.lxcpath.ok(&["ls", "-F", "exit", &self.name]);
+        table.lines().last().unwrap_or_default().trim().to_owned()
+    }
+}
+
+fn parent(pid: i32) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    status.lines().find_map(|it| it.strip_prefix("PPid:")).unwrap().trim().to_owned()
+}
+
+fn exists(pid: i32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
+
+#[test]
+fn poweroff_inside_is_a_clean_end() {
+    let Some(machine) = Machine::new() else { return };
+    let Machine { lxcpath, name, .. } = &machine;
+    for how in ["poweroff", "halt"] {
+        let args = ["start", "-F", name, "--", "/bin/busybox", how, "-f"];
+        let output = lxcpath.wharf(&args);
+        assert_eq!(output.status.code(), Some(0), "{how}: {}", told(&output));
+        assert!(lxcpath.ok(&["info", name]).contains("halted"), "{}", lxcpath.ok(&["info", name]));
+    }
+}
+
+#[test]
+fn a_reboot_inside_starts_it_again_as_it_is_configured_now() {
+    let Some(machine) = Machine::new() else { return };
+    let Machine { lxcpath, name, .. } = &machine;
+    machine.start("busybox reboot -f");
+    let (first, supervisor) = (machine.init(), parent(machine.init()));
+    machine.add("lxc.cgroup.pids.max = 77\nlxc.cgroup2.pids.max = 77\n");
+    machine.tell(nix::sys::signal::SIGUSR1);
+    machine.has_lived(2);
+    wait_until("its state", || lxcpath.state(name) == "RUNNING");
+    let second = machine.init();
+    assert!(second != first && !exists(first), "{first} and {second}");
+    assert_eq!(parent(second), supervisor, "another supervisor");
+    assert_eq!(lxcpath.ok(&["cgroup", name, "pids.max"]).trim(), "77");
+    // Whoever looked at its console sees the new life, and it can be entered and stopped.
+    assert_eq!(lxcpath.ok(&["attach", name, "--", "/bin/echo", "in"]).trim(), "in");
+    machine.tell(nix::sys::signal::SIGUSR1);
+    machine.has_lived(3);
+    lxcpath.ok(&["stop", "-k", name]);
+    assert_eq!(lxcpath.state(name), "STOPPED");
+    assert!(support::leftovers::cgroups(name).is_empty());
+}
+
+#[test]
+fn a_reboot_into_a_broken_configuration_stops_it_with_the_reason() {
+    let Some(machine) = Machine::new() else { return };
+    let Machine { lxcpath, name, .. } = &machine;
+    machine.start("busybox reboot -f");
+    let journal = lxcpath.path().join("told");
+    let file = fs::File::create(&journal).unwrap();
+    let mut monitor = lxcpath.command(&["monitor", name]).stdout(file).spawn().unwrap();
+    wait_until("the monitor", || {
+        lxcpath.ok(&["freeze", name]);
+        lxcpath.ok(&["unfreeze", name]);
+        fs::read_to_string(&journal).unwrap().contains("FROZEN")
+    });
+    machine.add("lxc.no.such.key = 1\n");
+    machine.tell(nix::sys::signal::SIGUSR1);
+    wait_until("its end", || lxcpath.state(name) == "STOPPED");
+    wait_until("the reason", || {
+        let told = fs::read_to_string(&journal).unwrap();
+        told.contains("rebooted") && told.contains("lxc.no.such.key")
+    });
+    monitor.kill().unwrap();
+    monitor.wait().unwrap();
+    fs::remove_file(&journal).unwrap();
+    assert!(support::leftovers::cgroups(name).is_empty());
+}
+
+#[test]
+fn a_signal_from_outside_is_no_reboot() {
+    let Some(machine) = Machine::new() else { return };
+    let Machine { lxcpath, name, .. } = &machine;
+    // The kernel drops what an init has no handler for, at once.
+    lxcpath.ok(&["start", name, "--", "/bin/sleep", "1000"]);
+    let init = machine.init();
+    for signal in [nix::sys::signal::SIGHUP, nix::sys::signal::SIGINT] {
+        machine.tell(signal);
+        assert!(exists(init), "{signal}");
+    }
+    assert_eq!((lxcpath.state(name), machine.init()), ("RUNNING".to_owned(), init));
+    lxcpath.ok(&["stop", "-k", name]);
+
+    // One that has a handler ends as that decides.
+    let script = "trap 'exit 3' HUP; echo life >> /lives; while :; do sleep 0.05; done";
+    lxcpath.ok(&["start", name, "--", "/bin/sh", "-c", script]);
+    machine.has_lived(1);
+    machine.tell(nix::sys::signal::SIGHUP);
+    wait_until("its end", || lxcpath.state(name) == "STOPPED");
+    assert_eq!(machine.last_exit(), "exit 3");
+    machine.has_lived(1);
+}
