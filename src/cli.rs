@@ -34,15 +34,20 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             let failure = Failure::from(error);
             if !quiet && !failure.message.is_empty() {
-                // Nothing is left to tell when stderr itself is gone.
-                _ = writeln!(io::stderr(), "wharf: {}", failure.message);
-                if let (true, Some(verb)) = (failure.usage, matches.subcommand_name()) {
-                    _ = writeln!(io::stderr(), "Try `wharf help {verb}`.");
-                }
+                let verb = matches.subcommand_name().filter(|_| failure.usage);
+                let hint = verb.map(|it| format!("\nTry `wharf help {it}`.")).unwrap_or_default();
+                complain(&format!("{}{hint}", failure.message));
             }
             ExitCode::from(failure.code)
         }
     }
+}
+
+/// Says on stderr what went wrong, in one write(2): what others print there at the same time stays
+/// before or behind it.
+fn complain(message: &str) {
+    // Nothing is left to tell when stderr itself is gone.
+    _ = io::stderr().write_all(format!("wharf: {message}\n").as_bytes());
 }
 
 /// Carries out the verb, or opens the screen when there is none.
@@ -70,8 +75,7 @@ fn screen(session: &mut Session<'_>) -> anyhow::Result<ExitCode> {
 /// Prints what clap has to say: help on stdout, a refusal on stderr in one line and a hint.
 fn refuse(refusal: &clap::Error) -> ExitCode {
     if refusal.use_stderr() {
-        // Nothing is left to tell when stderr itself is gone.
-        _ = writeln!(io::stderr(), "wharf: {}", failure::usage(refusal));
+        complain(&failure::usage(refusal));
         return ExitCode::FAILURE;
     }
     // A reader that has gone away has read enough.

@@ -187,3 +187,22 @@ fn a_reader_that_leaves_early_is_no_error() {
 }
 
 const WHARF: &str = env!("CARGO_BIN_EXE_wharf");
+
+#[test]
+fn an_error_is_one_write() {
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixDatagram;
+    let (ours, theirs) = UnixDatagram::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    for args in [&["info", "no-such-container"][..], &["wait", "x"], &["no-such-verb"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
+        command.args(args).stderr(OwnedFd::from(theirs.try_clone().unwrap()));
+        assert_eq!(command.status().unwrap().code(), Some(1), "{args:?}");
+        // Each write(2) is a datagram of its own.
+        let mut bytes = [0; 4096];
+        let count = ours.recv(&mut bytes).unwrap();
+        let message = text(&bytes[..count]);
+        assert!(message.starts_with("wharf: ") && message.ends_with('\n'), "{message:?}");
+        assert!(ours.recv(&mut bytes).is_err(), "{args:?} wrote twice: {message:?}");
+    }
+}

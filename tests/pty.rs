@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -259,4 +260,27 @@ fn a_storm_of_resizes_leaves_a_whole_screen() {
     screen.keys("q");
     assert!(screen.exit().success());
     screen.assert_restored();
+}
+
+#[test]
+fn the_clock_is_the_operators() {
+    // Each is half an hour off UTC, so that no hour fits by chance.
+    let mut zones = vec!["IST-5:30"];
+    if std::path::Path::new("/usr/share/zoneinfo/Asia/Kolkata").exists() {
+        zones.extend(["Asia/Kolkata", ":Asia/Kolkata", "/usr/share/zoneinfo/Asia/Kolkata"]);
+    } else {
+        eprintln!("skipped in part: this machine has no database of time zones");
+    }
+    let lxcpath = Lxcpath::new();
+    for zone in zones {
+        let mut command = lxcpath.command(&[]);
+        command.env("TZ", zone);
+        let mut screen = Screen::spawn(command, 120, 36);
+        screen.wait_until(&format!("the time of {zone}"), |text| {
+            let date = Command::new("date").arg("+%H:%M:").env("TZ", zone).output().unwrap();
+            text.contains(String::from_utf8(date.stdout).unwrap().trim())
+        });
+        screen.keys("q");
+        assert!(screen.exit().success());
+    }
 }

@@ -4,25 +4,44 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+
+/// What a terminal acts on, and what hides or reorders text: control characters, line and
+/// paragraph separators, and what Unicode itself calls ignorable or a control of direction. The
+/// three interlinear marks are invisible too, and no property that fits names them.
+const HOSTILE: &str =
+    r"[\p{Cc}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\x{fff9}-\x{fffb}]";
+
+/// Compiled when the first text comes that is not plain ASCII.
+static HOSTILE_CHARACTER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(HOSTILE).ok());
 
 /// Makes every character that a terminal would act on, or that would hide or reorder text,
 /// visible: control bytes as `\xNN`, the rest as `<U+NNNN>`. Other text is returned as it is.
 pub fn shown(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_hostile) {
+    if text.bytes().all(|it| matches!(it, b' '..=b'~')) {
         return Cow::Borrowed(text);
     }
-    let mut safe = String::with_capacity(text.len() + 16);
-    for it in text.chars() {
-        if !is_hostile(it) {
-            safe.push(it);
-        } else if (it as u32) < 0x100 {
-            // Writing to a String cannot fail.
-            _ = write!(safe, "\\x{:02x}", it as u32);
-        } else {
-            _ = write!(safe, "<U+{:04X}>", it as u32);
-        }
+    // Without the table, which a test makes sure of, nothing but ASCII would be trusted.
+    let Some(hostile) = HOSTILE_CHARACTER.as_ref() else {
+        return Cow::Owned(text.chars().map(visible).collect());
+    };
+    hostile.replace_all(text, |found: &Captures<'_>| {
+        found
+            .get(0)
+            .map(|it| it.as_str().chars().map(visible).collect::<String>())
+            .unwrap_or_default()
+    })
+}
+
+/// Spells out a character unless it is printable ASCII.
+fn visible(it: char) -> String {
+    match it {
+        ' '..='~' => it.to_string(),
+        '\0'..='\u{ff}' => format!("\\x{:02x}", it as u32),
+        _ => format!("<U+{:04X}>", it as u32),
     }
-    Cow::Owned(safe)
 }
 
 /// The same for bytes; what is not UTF-8 is shown as `\xNN`.
@@ -35,15 +54,6 @@ pub fn shown_bytes(bytes: &[u8]) -> String {
         }
     }
     safe
-}
-
-/// C0, DEL, C1, and the characters of Unicode that are invisible or change direction.
-const fn is_hostile(it: char) -> bool {
-    matches!(it,
-        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}'
-        | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -61,5 +71,45 @@ mod tests {
         assert_eq!(shown("\u{9b}31m"), "\\x9b31m");
         assert_eq!(shown("x\u{202e}y"), "x<U+202E>y");
         assert_eq!(shown_bytes(b"ok\xff\x1b"), "ok\\xff\\x1b");
+    }
+
+    #[test]
+    fn what_nobody_can_see_is_spelled_out() {
+        assert!(HOSTILE_CHARACTER.is_some());
+        let ranges = [
+            (0xad, 0xad),
+            (0x34f, 0x34f),
+            (0x61c, 0x61c),
+            (0x115f, 0x1160),
+            (0x17b4, 0x17b5),
+            (0x180b, 0x180f),
+            (0x200b, 0x200f),
+            (0x2028, 0x202e),
+            (0x2060, 0x206f),
+            (0x3164, 0x3164),
+            (0xfe00, 0xfe0f),
+            (0xfeff, 0xfeff),
+            (0xffa0, 0xffa0),
+            (0xfff0, 0xfffb),
+            (0x1bca0, 0x1bca3),
+            (0x1d173, 0x1d17a),
+            (0xe0000, 0xe0fff),
+        ];
+        for it in ranges.into_iter().flat_map(|(first, last)| first..=last) {
+            let it = char::from_u32(it).unwrap();
+            let safe = shown(&format!("a{it}b")).into_owned();
+            assert!(safe.is_ascii() && safe.len() > 3, "U+{:04X} is shown as {safe:?}", it as u32);
+        }
+        let names = ["web\u{ad}", "web\u{3164}", "web"].map(|it| shown(it).into_owned());
+        assert_eq!(names, ["web\\xad", "web<U+3164>", "web"]);
+    }
+
+    #[test]
+    fn what_people_write_stays() {
+        for text in
+            ["Ünïcode", "日本語", "привет", "שלום", "سلام", "हिन्दी", "e\u{301}", "🚢", "a\u{a0}b"]
+        {
+            assert!(matches!(shown(text), Cow::Borrowed(_)), "{text}");
+        }
     }
 }
