@@ -3,17 +3,25 @@
 //! A supervisor listens on an abstract socket named after its container; a client sends one
 //! request and reads one response. Two requests keep the connection for more: a tty is held as
 //! long as it stays open, and a state client is told of one change on it. wharf adds a third, the
-//! console view, under a number that LXC does not know. This module never decides who may ask.
+//! console view, under a number that LXC does not know. Its own supervisors also listen where no
+//! other user can, and whoever listens elsewhere is looked at before he is believed.
 
 pub mod address;
+mod chorus;
 mod client;
 mod console_view;
 mod error;
 mod find;
+mod holder;
+mod interview;
+mod seat;
+mod trust;
 pub mod wire;
 
-pub use address::listen;
-pub use client::{Client, ConsoleLog, StateClient, StateWatch, Tty};
+pub use client::{Client, ConsoleLog, Init, StateClient, StateWatch, Tty};
 pub use console_view::ConsoleView;
 pub use error::SocketError;
-pub use find::running;
+pub use find::{Finder, Place};
+pub(in crate::engine) use interview::{Interview, interview};
+pub use seat::{Seat, SeatError};
+pub use trust::Stranger;

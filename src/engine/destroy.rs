@@ -3,12 +3,11 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::cgroup::Patience;
-use super::command_socket::listen;
+use super::command_socket::{Seat, SeatError};
 use super::config;
 use super::event::{self, What};
 use super::record::{self, ReclaimError, Record};
@@ -30,8 +29,8 @@ enum DestroyError {
     Remove(#[from] RemoveError),
     #[error(transparent)]
     Reclaim(#[from] ReclaimError),
-    #[error("take the container's socket")]
-    Socket(#[source] io::Error),
+    #[error(transparent)]
+    Seat(SeatError),
     #[error("it is gone, but the record of its last run stays")]
     Forget(#[source] io::Error),
 }
@@ -49,7 +48,7 @@ impl DestroyError {
             Self::Store(_)
             | Self::Remove(_)
             | Self::Reclaim(_)
-            | Self::Socket(_)
+            | Self::Seat(_)
             | Self::Forget(_) => Kind::Failed,
         }
     }
@@ -67,7 +66,7 @@ impl Engine {
         let _lock = store.lock(name)?;
         let had_draft = remove_draft(&store, name)?;
         // Whoever starts it has to wait for this, and then finds it gone.
-        let _socket = self.take_socket(name)?;
+        let _seat = self.take_seat(name)?;
         record::clean_up_held(&self.lxcpath, name)?;
         let dir = store.dir(name);
         if exists(&dir) {
@@ -98,13 +97,13 @@ impl Engine {
 
     /// Takes the place of the container's supervisor. One that has told the end of its container
     /// is gone in a moment.
-    fn take_socket(&self, name: &Name) -> Result<Vec<UnixListener>, DestroyError> {
+    fn take_seat(&self, name: &Name) -> Result<Seat, DestroyError> {
         let mut patience = Patience::until(Instant::now() + GOING);
         loop {
-            match listen(&self.lxcpath, name) {
-                Ok(socket) => return Ok(socket),
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => (),
-                Err(error) => return Err(DestroyError::Socket(error)),
+            match Seat::take(&self.lxcpath, name) {
+                Ok(seat) => return Ok(seat),
+                Err(SeatError::Taken) => (),
+                Err(error) => return Err(DestroyError::Seat(error)),
             }
             let state = self.state(name).unwrap_or(State::Stopped);
             if state.is_active() || !patience.again() {

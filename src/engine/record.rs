@@ -6,6 +6,7 @@ mod reclaim;
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,13 +14,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 pub use reclaim::{ReclaimError, Reclaimed, reclaim};
-pub(in crate::engine) use reclaim::{clean_up_held, inodes};
+pub(in crate::engine) use reclaim::{clean_up_held, end_process, has_ended, inodes};
 
 use super::exit::Exit;
 use super::host::Host;
 use super::lxcpath::{self, Lxcpath, key_of};
 use super::name::Name;
 use super::state::State;
+use super::sys;
 
 /// The modes of what only the owner may read.
 const DIR_MODE: u32 = 0o700;
@@ -56,6 +58,9 @@ pub struct Record {
     /// How many processes the kernel killed in this run for want of memory.
     #[serde(default)]
     pub oom_kills: u64,
+    /// Who has the name by which LXC's tools look for it, if that is a stranger; as it is told.
+    #[serde(default)]
+    pub squatter: Option<String>,
 }
 
 /// One process for ever: a pid alone is given to another process some day.
@@ -71,6 +76,13 @@ impl Identity {
     pub fn of(host: &Host, pid: i32) -> Option<Self> {
         let stat = fs::read(host.of_process(pid, "stat")).ok()?;
         Some(Self { pid, start_time: start_time(&stat)? })
+    }
+
+    /// Takes hold of the process, if it still lives.
+    pub fn hold(self, host: &Host) -> Option<OwnedFd> {
+        let pidfd = sys::pidfd_open(self.pid).ok()?;
+        // Looked at after it was held, so that its pid has not passed to another.
+        self.lives(host).then_some(pidfd)
     }
 
     /// Tells whether the process still exists and is no zombie.
@@ -120,6 +132,7 @@ impl Record {
             started_ms: None,
             exit: None,
             oom_kills: 0,
+            squatter: None,
         }
     }
 

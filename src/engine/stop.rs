@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use super::cgroup::{Cgroup, CgroupError, Hierarchies};
-use super::command_socket::{Client, SocketError, StateWatch};
+use super::cgroup::{Cgroup, CgroupError, Hierarchies, Patience};
+use super::command_socket::{Client, Init, SocketError, StateWatch};
 use super::halt::halt_signal;
 use super::record::{self, ReclaimError, Reclaimed, Record};
 use super::state::State;
@@ -40,6 +40,8 @@ enum StopError {
     Reclaim(ReclaimError),
     #[error("signal init")]
     Signal(#[source] Errno),
+    #[error("its init {0} was killed and does not end")]
+    Alive(i32),
     #[error("it did not stop in time")]
     TimedOut,
     #[error("its processes are dead, but its supervisor does not end")]
@@ -51,11 +53,30 @@ enum StopError {
 impl StopError {
     fn kind(&self) -> Kind {
         match self {
-            Self::NotRunning => Kind::NotRunning,
-            Self::TimedOut | Self::Supervisor | Self::Socket(SocketError::Silent) => Kind::TimedOut,
+            Self::NotRunning | Self::Socket(SocketError::Stranger(_)) => Kind::NotRunning,
+            Self::Alive(_)
+            | Self::TimedOut
+            | Self::Supervisor
+            | Self::Socket(SocketError::Silent) => Kind::TimedOut,
             Self::Cgroup(error) => error.kind(),
             Self::Signal(Errno::EPERM) => Kind::Denied,
             Self::Socket(_) | Self::Reclaim(_) | Self::Signal(_) | Self::Lost => Kind::Failed,
+        }
+    }
+}
+
+impl StopError {
+    /// Tells whether it may come of an end that was not waited for.
+    const fn is_of_an_end(&self) -> bool {
+        match self {
+            Self::Socket(SocketError::Silent)
+            | Self::NotRunning
+            | Self::Alive(_)
+            | Self::TimedOut
+            | Self::Supervisor => false,
+            Self::Socket(_) | Self::Cgroup(_) | Self::Reclaim(_) | Self::Signal(_) | Self::Lost => {
+                true
+            }
         }
     }
 }
@@ -67,21 +88,43 @@ impl Engine {
     }
 
     fn try_stop(&self, name: &Name, stop: Stop) -> Result<(), StopError> {
-        let client = Client::connect(&self.lxcpath, name).map_err(StopError::Socket);
-        let client = match (client, stop) {
+        let client = match (Client::connect(&self.lxcpath, name), stop) {
             (Ok(Some(client)), _) => client,
             (Ok(None), _) => return self.bury(name),
+            // It does not run, or the one who should listen is dead.
+            (Err(error @ SocketError::Stranger(_)), _) => match self.bury(name) {
+                Err(StopError::NotRunning) => return Err(StopError::Socket(error)),
+                buried => return buried,
+            },
             // Not even a connection: the supervisor hangs, but its processes need not live on.
             (Err(_), Stop::Kill) => return self.kill(name, None),
-            (Err(error), _) => return Err(error),
+            (Err(error), _) => return Err(StopError::Socket(error)),
         };
-        match stop {
+        let stopped = match stop {
             Stop::Kill => self.kill(name, Some(&client)),
             Stop::Ask => ask(&client),
             Stop::Gently { timeout, then_kill } => match gently(&client, timeout) {
                 Err(StopError::TimedOut) if then_kill => self.kill(name, Some(&client)),
                 other => other,
             },
+        };
+        match stopped {
+            // It ran when this began, and ended by itself or by somebody else's stop meanwhile.
+            Err(error) if error.is_of_an_end() && self.has_ended(name) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Tells whether the container is stopped; one whose supervisor is on its way out soon is.
+    fn has_ended(&self, name: &Name) -> bool {
+        let mut patience = Patience::until(Instant::now() + CLEANING);
+        loop {
+            if self.state(name).is_ok_and(|it| !it.is_active()) {
+                return true;
+            }
+            if !patience.again() {
+                return false;
+            }
         }
     }
 
@@ -97,10 +140,23 @@ impl Engine {
 
     fn kill(&self, name: &Name, client: Option<&Client>) -> Result<(), StopError> {
         let watch = client.and_then(|it| it.add_state_client(&[State::Stopped]).ok());
-        let hierarchies = Hierarchies::discover(self.lxcpath.host()).map_err(StopError::Cgroup)?;
-        let path = self.cgroup_path(name, client).ok_or(StopError::Lost)?;
-        let cgroup = Cgroup::open(&hierarchies, &path);
-        cgroup.kill_all(Instant::now() + DYING).map_err(StopError::Cgroup)?;
+        let supervisor = client.and_then(|it| it.supervisor().ok());
+        let init = self.init_of(name, client);
+        let path = self.cgroup_path(name, client);
+        if path.is_none() && init.is_none() {
+            return Err(StopError::Lost);
+        }
+        if let Some(path) = path {
+            let hierarchies = Hierarchies::discover(self.lxcpath.host());
+            let hierarchies = hierarchies.map_err(StopError::Cgroup)?;
+            let cgroup = Cgroup::open(&hierarchies, &path);
+            cgroup.kill_all(Instant::now() + DYING).map_err(StopError::Cgroup)?;
+        }
+        if let Some(Init { pid, pidfd }) = init
+            && !record::end_process(pidfd.as_fd(), DYING)
+        {
+            return Err(StopError::Alive(pid));
+        }
         match watch {
             Some(StateWatch::Already(_)) => Ok(()),
             Some(StateWatch::Waiting(waiter)) => {
@@ -111,6 +167,11 @@ impl Engine {
                         .map_err(StopError::Reclaim),
                     None => Err(StopError::Supervisor),
                 }
+            }
+            // It has too many clients already to tell one more of the end, but its own can be seen.
+            None if supervisor.is_some_and(|it| record::has_ended(it.as_fd(), CLEANING)) => {
+                let reclaimed = record::reclaim(&self.lxcpath, name);
+                reclaimed.map(|_| ()).map_err(StopError::Reclaim)
             }
             None => self.end_supervisor(name),
         }
@@ -137,6 +198,16 @@ impl Engine {
         }
     }
 
+    /// Takes hold of init, without needing its supervisor to answer if that is one of ours.
+    fn init_of(&self, name: &Name, client: Option<&Client>) -> Option<Init> {
+        let host = self.lxcpath.host();
+        let record = Record::read(&self.lxcpath, name).filter(|it| it.is_live(host));
+        let recorded = record
+            .and_then(|it| it.init)
+            .and_then(|init| Some(Init { pid: init.pid, pidfd: init.hold(host)? }));
+        recorded.or_else(|| client?.init().ok())
+    }
+
     /// Finds the container's cgroup without trusting its supervisor to answer.
     pub(super) fn cgroup_path(&self, name: &Name, client: Option<&Client>) -> Option<String> {
         let record = Record::read(&self.lxcpath, name).filter(|it| it.is_live(self.lxcpath.host()));
@@ -153,9 +224,7 @@ impl Engine {
 
 /// Sends init its halt signal, without knowing what becomes of it.
 fn ask(client: &Client) -> Result<(), StopError> {
-    let pid = client.init_pid().map_err(StopError::Socket)?;
-    let pidfd = client.init_pidfd().or_else(|_old| sys::pidfd_open(pid));
-    let pidfd = pidfd.map_err(StopError::Signal)?;
+    let Init { pid, pidfd } = client.init().map_err(StopError::Socket)?;
     let configured = client.config_item("lxc.signal.halt").ok().flatten();
     let configured = configured.and_then(|it| it.trim().parse().ok()).filter(|it| *it > 0);
     let signal = halt_signal(configured, pid);

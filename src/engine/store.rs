@@ -104,7 +104,7 @@ impl Store {
 
     /// Takes the container for one command; dropped, it is free again. Does not wait.
     pub fn lock(&self, name: &Name) -> Result<Lock, StoreError> {
-        lock::take(&self.lxcpath, name)
+        lock::take("lock", &self.lxcpath, name)
     }
 
     /// Reads the container's configuration.
@@ -132,6 +132,11 @@ impl Store {
         replace::write_atomic(path, bytes, mode)
             .map_err(|source| StoreError::Write { path: path.to_path_buf(), source })
     }
+}
+
+/// Takes the place of the container's supervisor. Does not wait.
+pub(super) fn seat_lock(lxcpath: &Lxcpath, name: &Name) -> Result<Lock, StoreError> {
+    lock::take("seat", lxcpath, name)
 }
 
 /// Returns the name of the directory in which a container is made before it takes its place.

@@ -1,7 +1,7 @@
 //! One container's supervisor: starts it, serves its command socket and its terminals until init
 //! ends, and leaves nothing behind. Single-threaded; never waits for a client.
 //!
-//! Holding the command socket is the lock: whoever listens on it is the container's supervisor.
+//! Having the container's seat (its lock and its sockets) makes a process its supervisor.
 
 mod again;
 mod connection;
@@ -22,8 +22,6 @@ mod ttys;
 mod viewer;
 mod watch;
 
-use std::io;
-use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -41,7 +39,7 @@ use ttys::Ttys;
 use watch::Watch;
 
 use super::cgroup::{Cgroup, Hierarchies};
-use super::command_socket::listen;
+use super::command_socket::Seat;
 use super::command_socket::wire::Wish;
 use super::config::Config;
 use super::error::Error;
@@ -119,7 +117,7 @@ impl Run {
 
 fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
     settle(&run).map_err(RunError::Settle)?;
-    let listeners = take_socket(&run)?;
+    let seat = Seat::take(&run.lxcpath, &run.name).map_err(RunError::Seat)?;
     // It may have been destroyed since its configuration was read.
     let file = run.config.file();
     if file.starts_with(run.lxcpath.join(run.name.as_str())) && !file.exists() {
@@ -129,7 +127,8 @@ fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
     // Everything that can fail by configuration fails before anything is made.
     let steps = run.steps()?;
     let opened = Opened::by(&run.spec)?;
-    let record = Record::begin(&run.lxcpath, &run.name);
+    let mut record = Record::begin(&run.lxcpath, &run.name);
+    record.squatter = seat.squatter().map(ToString::to_string);
     record.write(run.lxcpath.host()).map_err(RunError::Record)?;
     let signals = Signals::block().map_err(RunError::Watch)?;
     let mut life = Life::begin(record, run.lxcpath.clone());
@@ -148,7 +147,7 @@ fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
     life.enter(State::Running);
     let console = launched.console.take();
     let equipped =
-        life.saved().and_then(|()| Equipment::take(&run, console, (listeners, opened), &signals));
+        life.saved().and_then(|()| Equipment::take(&run, console, (seat, opened), &signals));
     let equipment = match equipped {
         Ok(equipment) => equipment,
         Err(error) => {
@@ -192,16 +191,6 @@ fn settle(run: &Run) -> nix::Result<()> {
         _ = std::fs::write(SCORE, "0");
     }
     nix::unistd::chdir("/")
-}
-
-fn take_socket(run: &Run) -> Result<Vec<UnixListener>, RunError> {
-    listen(&run.lxcpath, &run.name).map_err(|error| {
-        if error.kind() == io::ErrorKind::AddrInUse {
-            RunError::Busy
-        } else {
-            RunError::Listen(error)
-        }
-    })
 }
 
 /// Goes into the background if it is to be there.

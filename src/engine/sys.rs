@@ -5,12 +5,17 @@
 #![allow(unsafe_code, reason = "raw system calls have no safe form")]
 
 pub mod bpf;
+mod message;
+mod namespace;
 pub mod pty;
 
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
 use nix::errno::Errno;
+
+pub use message::{Message, receive, receive_signed};
+pub use namespace::{namespace_owner, namespace_parent};
 
 /// Mount attributes of mount_setattr(2).
 pub mod attr {
@@ -362,25 +367,6 @@ pub fn setns(pidfd: BorrowedFd<'_>, flags: i32) -> nix::Result<()> {
     // SAFETY: integers only.
     let result = unsafe { libc::setns(pidfd.as_raw_fd(), flags) };
     Errno::result(result).map(drop)
-}
-
-/// Receives up to `buffer` bytes and at most `MAX_FDS` descriptors; more of them are closed.
-pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> nix::Result<(usize, Vec<OwnedFd>)> {
-    use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
-    /// As many cgroup descriptors as LXC sends in one message.
-    const MAX_FDS: usize = 20;
-    let mut control = nix::cmsg_space!([RawFd; MAX_FDS], libc::ucred);
-    let mut slices = [std::io::IoSliceMut::new(buffer)];
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    let message = recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut control), flags)?;
-    let mut fds = Vec::new();
-    for part in message.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(raw) = part {
-            // SAFETY: the kernel just installed these descriptors for us alone.
-            fds.extend(raw.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
-        }
-    }
-    Ok((message.bytes, fds))
 }
 
 /// Closes every descriptor from `first` on.

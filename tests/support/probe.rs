@@ -7,11 +7,13 @@ use std::ffi::CStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
+use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::{Path, PathBuf};
 
-use wharf::engine::command_socket::Client;
-use wharf::engine::{Host, Lxcpath, Name};
+use wharf::engine::command_socket::address::name_of;
+use wharf::engine::command_socket::wire::{Command, HEAD, Request, Response};
 
 /// The test through which a container runs probes; every file of tests that has some has it.
 pub(crate) const ENTRY: &str = "this_binary_is_the_probe_inside_containers";
@@ -177,13 +179,23 @@ pub(crate) fn find_key() -> io::Result<()> {
 
 /// Asks the supervisor of the container at `dir` for all that would help a container.
 fn ask(dir: &Path) {
-    let lxcpath = Lxcpath::open(&Host::this(), dir.parent().unwrap());
-    let name: Name = dir.file_name().unwrap().to_str().unwrap().parse().unwrap();
-    let client = || Client::connect(&lxcpath, &name).unwrap().unwrap();
-    println!("pid {:?}", client().init_pid().map_err(|it| it.to_string()));
-    println!("state {:?}", client().state().map_err(|it| it.to_string()));
-    println!("console {:?}", client().tty(Some(0)).map(drop).map_err(|it| it.to_string()));
-    println!("stop {:?}", client().stop().map_err(|it| it.to_string()));
+    let name = dir.file_name().unwrap().to_str().unwrap();
+    let address = SocketAddr::from_abstract_name(name_of(dir.parent().unwrap(), name)).unwrap();
+    for (word, command) in [
+        ("pid", Command::GetInitPid),
+        ("state", Command::GetState),
+        ("console", Command::GetTtyFd),
+        ("stop", Command::Stop),
+    ] {
+        let mut stream = UnixStream::connect_addr(&address).unwrap();
+        let request = Request { command: command as i32, payload_len: 0, data: 0 };
+        // Who is refused at once may have been told so already.
+        _ = stream.write_all(&request.encode());
+        let mut head = [0; HEAD];
+        let answered = stream.read_exact(&mut head).is_ok();
+        let refused = answered && Response::decode(&head).result == -libc::EPERM;
+        println!("{word} {}", if refused { "refused" } else { "not refused" });
+    }
 }
 
 /// Writes into the program file `inode`, again and again, through whatever process runs it.

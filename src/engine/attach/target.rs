@@ -7,7 +7,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 
 use crate::engine::cgroup::{Cgroup, CgroupError, Entry, Hierarchies};
-use crate::engine::command_socket::{Client, SocketError};
+use crate::engine::command_socket::{Client, Init, SocketError};
 use crate::engine::{Kind, Lxcpath, Name, sys};
 
 /// A running container, held by a pidfd of its init.
@@ -29,8 +29,11 @@ pub(super) enum TargetError {
     NotRunning,
     #[error(transparent)]
     Socket(SocketError),
-    #[error("hold init {pid}: {}", errno.desc())]
-    Init { pid: i32, errno: Errno },
+    #[error(
+        "its init {pid} shares every namespace that would keep the command from the host; \
+             run the command on the host, if that is what you want"
+    )]
+    NotInside { pid: i32 },
     #[error("read {path}")]
     Proc { path: String, source: io::Error },
     #[error(transparent)]
@@ -41,8 +44,8 @@ impl TargetError {
     pub(super) const fn kind(&self) -> Kind {
         match self {
             Self::NotRunning => Kind::NotRunning,
-            Self::Init { errno: Errno::EPERM, .. } => Kind::Denied,
-            Self::Socket(_) | Self::Init { .. } | Self::Proc { .. } | Self::Cgroup(_) => {
+            Self::Socket(SocketError::Hold { source: Errno::EPERM, .. }) => Kind::Denied,
+            Self::Socket(_) | Self::NotInside { .. } | Self::Proc { .. } | Self::Cgroup(_) => {
                 Kind::Failed
             }
         }
@@ -66,13 +69,7 @@ impl Target {
         let client = Client::connect(lxcpath, name)
             .map_err(TargetError::Socket)?
             .ok_or(TargetError::NotRunning)?;
-        let pid = client.init_pid().map_err(TargetError::Socket)?;
-        let pidfd = sys::pidfd_open(pid).map_err(|errno| TargetError::Init { pid, errno })?;
-        // What is read below belongs to this init only if the supervisor still names the pid
-        // after the pidfd was opened.
-        if client.init_pid().map_err(TargetError::Socket)? != pid {
-            return Err(TargetError::NotRunning);
-        }
+        let Init { pid, pidfd } = client.init().map_err(TargetError::Socket)?;
         let path = cgroup_path(&client)?;
         let cgroup = match path {
             Some(path) => {
@@ -83,10 +80,20 @@ impl Target {
             None => None,
         };
         let status = read(format!("/proc/{pid}/status"))?;
+        let namespaces = differing(pid)?;
+        let another = client.is_another_users().map_err(TargetError::Socket)?;
+        let needed = if another { libc::CLONE_NEWUSER } else { namespaces };
+        // What was read belongs to init if that still lives.
+        if sys::pidfd_send_signal(pidfd.as_fd(), 0) == Err(Errno::ESRCH) {
+            return Err(TargetError::NotRunning);
+        }
+        if needed == 0 || namespaces & needed != needed {
+            return Err(TargetError::NotInside { pid });
+        }
         Ok(Self {
             pidfd,
             cgroup,
-            namespaces: differing(pid),
+            namespaces,
             bounding: field(&status, "CapBnd:")
                 .and_then(|it| u64::from_str_radix(it, 16).ok())
                 .unwrap_or(0),
@@ -118,15 +125,20 @@ fn cgroup_path(client: &Client) -> Result<Option<String>, TargetError> {
     Ok(None)
 }
 
-fn differing(pid: i32) -> i32 {
-    NAMESPACES
-        .into_iter()
-        .filter(|(name, _)| {
-            let theirs = fs::read_link(format!("/proc/{pid}/ns/{name}"));
-            let ours = fs::read_link(format!("/proc/self/ns/{name}"));
-            theirs.is_ok() && theirs.ok() != ours.ok()
-        })
-        .fold(0, |flags, (_, flag)| flags | flag)
+/// Returns the flags of the namespaces that differ. One that cannot be looked at is an error: the
+/// command would stay in the host's.
+fn differing(pid: i32) -> Result<i32, TargetError> {
+    let mut flags = 0;
+    for (name, flag) in NAMESPACES {
+        // A kernel that lacks a kind of namespace has none that differs.
+        let Ok(ours) = fs::read_link(format!("/proc/self/ns/{name}")) else { continue };
+        let path = format!("/proc/{pid}/ns/{name}");
+        let theirs = fs::read_link(&path).map_err(|source| TargetError::Proc { path, source })?;
+        if theirs != ours {
+            flags |= flag;
+        }
+    }
+    Ok(flags)
 }
 
 fn read(path: String) -> Result<String, TargetError> {

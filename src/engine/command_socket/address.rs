@@ -2,21 +2,22 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket, sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike as _};
 
 use super::error::SocketError;
-use super::find;
 use crate::engine::host::Host;
 use crate::engine::lxcpath::{Lxcpath, without_last_slashes};
 use crate::engine::name::Name;
@@ -24,6 +25,8 @@ use crate::engine::store;
 
 /// The longest name LXC writes out; a longer one is hashed.
 const LONGEST: usize = 105;
+/// How long sending may take where connecting may not take any time.
+const LEAST: Duration = Duration::from_secs(2);
 
 /// Returns the name of the abstract socket, without its leading NUL byte, for one spelling of the
 /// lxcpath. LXC's tools leave out the slashes at its end and nothing else.
@@ -45,27 +48,57 @@ pub fn fnv64(bytes: &[u8]) -> u64 {
     bytes.iter().fold(OFFSET, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME))
 }
 
-/// Takes the container's sockets, under the directory's own name and under those by which LXC's
-/// tools look for it. `AddrInUse` means that a supervisor lives: the last one is the lock.
-pub fn listen(lxcpath: &Lxcpath, name: &Name) -> io::Result<Vec<UnixListener>> {
-    let lock = bind(&name_of(lxcpath.dir(), name.as_str()))?;
-    // One of LXC's, or of ours over another mount of the same directory. Looked for with the lock
-    // in hand, so that two of ours cannot miss each other.
-    if find::elsewhere(lxcpath, name).is_ok_and(|it| it.is_some()) {
-        return Err(io::ErrorKind::AddrInUse.into());
-    }
-    // A relative spelling may be taken by a namesake elsewhere, and identifies nobody.
-    let others = spellings(lxcpath).into_iter().skip(1);
-    let others = others.filter_map(|it| bind(&name_of(&it, name.as_str())).ok());
-    let mut listeners: Vec<UnixListener> = others.collect();
-    // The end of a process closes its descriptors from the lowest on; whoever gets the lock then
-    // must not find one of the others still open.
-    listeners.push(lock.try_clone()?);
-    Ok(listeners)
+/// Where a supervisor listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Address {
+    /// An abstract name, which whoever comes first can take.
+    Public(Vec<u8>),
+    /// A socket file in a directory that only this user can enter.
+    Private(PathBuf),
 }
 
-fn bind(name: &[u8]) -> io::Result<UnixListener> {
+impl Address {
+    /// Returns where wharf's supervisors listen, whoever holds the container's public name.
+    pub(super) fn private(lxcpath: &Lxcpath, name: &Name) -> Self {
+        Self::Private(private_dir(lxcpath).join(name.as_str()))
+    }
+}
+
+/// Returns the directory of the private sockets of one lxcpath's containers.
+pub(super) fn private_dir(lxcpath: &Lxcpath) -> PathBuf {
+    lxcpath.host().runtime_dir().join("socket").join(lxcpath.key())
+}
+
+pub(super) fn bind_public(name: &[u8]) -> io::Result<UnixListener> {
     UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?)
+}
+
+/// Makes a socket file. The one of a supervisor that was killed makes way.
+pub(super) fn bind_private(path: &Path) -> io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => (),
+    }
+    let (_dir, short) = shortened(path)?;
+    let listener = UnixListener::bind(short)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Returns a path to the same file that is short enough for a socket's address; it holds as long
+/// as the descriptor.
+fn shortened(path: &Path) -> io::Result<(Option<File>, PathBuf)> {
+    /// Of the 108 bytes of an address, less the NUL at its end.
+    const LONGEST: usize = 107;
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    if path.as_os_str().len() <= LONGEST {
+        return Ok((None, path.to_path_buf()));
+    }
+    let dir = File::open(dir)?;
+    let short = PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())).join(name);
+    Ok((Some(dir), short))
 }
 
 /// Returns the paths by which people and LXC's tools may call the directory: its own, the one that
@@ -86,21 +119,41 @@ pub(super) fn spellings(lxcpath: &Lxcpath) -> Vec<PathBuf> {
     seen
 }
 
-/// Connects to the abstract socket `name`; `None` when nobody listens.
-pub(super) fn dial(name: &[u8], timeout: Duration) -> Result<Option<UnixStream>, SocketError> {
+/// Connects to `address`; `None` when nobody listens. Who takes no connections is given `timeout`.
+/// What comes over the connection tells who sent it.
+pub(super) fn dial(
+    address: &Address,
+    timeout: Duration,
+) -> Result<Option<UnixStream>, SocketError> {
     let fd = stream_socket(timeout).map_err(SocketError::Connect)?;
-    let address = UnixAddr::new_abstract(name).map_err(SocketError::Connect)?;
-    match connect(std::os::fd::AsRawFd::as_raw_fd(&fd), &address) {
-        Ok(()) => Ok(Some(UnixStream::from(fd))),
-        Err(Errno::ECONNREFUSED | Errno::ENOENT) => Ok(None),
+    let connected = match address {
+        Address::Public(name) => {
+            UnixAddr::new_abstract(name).and_then(|it| connect(fd.as_raw_fd(), &it))
+        }
+        Address::Private(path) => match shortened(path) {
+            Ok((_dir, path)) => UnixAddr::new(&path).and_then(|it| connect(fd.as_raw_fd(), &it)),
+            Err(error) => Err(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))),
+        },
+    };
+    match connected {
+        Ok(()) => (),
+        Err(Errno::ECONNREFUSED | Errno::ENOENT) => return Ok(None),
         // The queue of a supervisor that accepts nothing is full.
-        Err(Errno::EAGAIN | Errno::EINPROGRESS) => Err(SocketError::Silent),
-        Err(errno) => Err(SocketError::Connect(errno)),
+        Err(Errno::EAGAIN | Errno::EINPROGRESS) => return Err(SocketError::Silent),
+        Err(errno) => return Err(SocketError::Connect(errno)),
     }
+    // Only now, since the kernel would give the connecting side a name of its own otherwise.
+    setsockopt(&fd, sockopt::PassCred, &true).map_err(SocketError::Connect)?;
+    fcntl(&fd, FcntlArg::F_SETFL(OFlag::empty())).map_err(SocketError::Connect)?;
+    Ok(Some(UnixStream::from(fd)))
 }
 
+/// Makes a socket that waits `timeout` while it connects or sends; zero is not at all.
 fn stream_socket(timeout: Duration) -> nix::Result<OwnedFd> {
-    let fd = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    let at_once = if timeout.is_zero() { SockFlag::SOCK_NONBLOCK } else { SockFlag::empty() };
+    let flags = SockFlag::SOCK_CLOEXEC | at_once;
+    let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    let timeout = timeout.max(LEAST);
     let timeout = TimeVal::milliseconds(timeout.as_millis() as i64);
     setsockopt(&fd, sockopt::SendTimeout, &timeout)?;
     Ok(fd)
@@ -115,15 +168,23 @@ pub(super) fn read_table(host: &Host) -> io::Result<Vec<u8>> {
     Ok(table)
 }
 
-/// Yields the names of listening abstract sockets; the accepted ones repeat their listener's.
-pub(super) fn abstract_names(table: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// Yields the inodes and the names of listening abstract sockets; the accepted ones repeat their
+/// listener's name.
+pub(super) fn abstract_sockets(table: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
     // __SO_ACCEPTCON, set on listening sockets alone.
     const LISTENING: &[u8] = b"00010000";
+    named(table).filter(|(flags, ..)| *flags == LISTENING).map(|(_, inode, name)| (inode, name))
+}
+
+/// Yields flags, inode and name of every abstract socket, listening or not.
+pub(super) fn named(table: &[u8]) -> impl Iterator<Item = (&[u8], u64, &[u8])> {
     table.split(|byte| *byte == b'\n').filter_map(|line| {
-        let mut fields = line.splitn(8, |byte| *byte == b' ').skip(3);
-        (fields.next()? == LISTENING).then_some(())?;
         let at = line.windows(2).position(|pair| pair == b" @")?;
-        line.get(at + 2..)
+        let (facts, name) = (line.get(..at)?, line.get(at + 2..)?);
+        // Num RefCount Protocol Flags Type St Inode, see proc_net(5); the inode is padded.
+        let mut facts = facts.split(|byte| *byte == b' ').filter(|it| !it.is_empty());
+        let (flags, inode) = (facts.nth(3)?, facts.nth(2)?);
+        Some((flags, std::str::from_utf8(inode).ok()?.parse().ok()?, name))
     })
 }
 

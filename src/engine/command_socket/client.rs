@@ -3,16 +3,18 @@
 use std::io::{ErrorKind, IoSlice, Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessage, MsgFlags, UnixCredentials, sendmsg};
 
-use super::address::{dial, name_of};
+use super::address::{Address, dial, name_of};
 use super::error::SocketError;
 use super::find;
+use super::holder;
+use super::trust::{Judge, Speaker};
 use super::wire::{self, Command, LogRequest, Request, Response};
 use crate::engine::lxcpath::Lxcpath;
 use crate::engine::name::Name;
@@ -25,12 +27,22 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The most console output a supervisor may send in answer; LXC's buffers are smaller.
 const MAX_OUTPUT: usize = 64 * 1024 * 1024;
 
-/// One container's supervisor, which may go away at any time.
+/// One container's supervisor, which may go away at any time. Nobody else is believed.
 #[derive(Debug)]
 pub struct Client {
-    socket: Vec<u8>,
+    address: Address,
+    judge: Judge,
+    /// Who answers there, once that is known.
+    speaker: OnceLock<Speaker>,
     /// The connection that proved the supervisor's life; the first request uses it.
     fresh: Mutex<Option<UnixStream>>,
+}
+
+/// The container's first process, held so that its pid cannot pass to another.
+#[derive(Debug)]
+pub struct Init {
+    pub pid: i32,
+    pub pidfd: OwnedFd,
 }
 
 /// A terminal of the container, ours until this is dropped.
@@ -71,23 +83,40 @@ pub(super) struct Answer {
     pub(super) payload: Vec<u8>,
     pub(super) fds: Vec<OwnedFd>,
     pub(super) stream: UnixStream,
+    sender: Option<UnixCredentials>,
 }
 
 impl Client {
-    /// Reaches the supervisor of `name`; `None` when there is none.
+    /// Reaches the supervisor of `name`; `None` when there is none. One of wharf's is reached where
+    /// no other user can listen, others by the name that LXC gives them.
     pub fn connect(lxcpath: &Lxcpath, name: &Name) -> Result<Option<Self>, SocketError> {
-        let own = name_of(lxcpath.dir(), name.as_str());
-        if let Some(stream) = dial(&own, PATIENCE)? {
-            return Ok(Some(Self { socket: own, fresh: Mutex::new(Some(stream)) }));
+        let judge = Judge::about(lxcpath, name);
+        if let Some(client) = Self::reach(Address::private(lxcpath, name), &judge)? {
+            return Ok(Some(client));
         }
-        let Some(socket) = find::elsewhere(lxcpath, name)? else { return Ok(None) };
-        let stream = dial(&socket, PATIENCE)?;
-        Ok(stream.map(|stream| Self { socket, fresh: Mutex::new(Some(stream)) }))
+        let own = name_of(lxcpath.dir(), name.as_str());
+        let found = Self::reach(Address::Public(own), &judge);
+        if matches!(found, Ok(Some(_))) {
+            return found;
+        }
+        match find::elsewhere(lxcpath, name)? {
+            Some(socket) => Self::reach(Address::Public(socket), &judge),
+            None => found,
+        }
     }
 
-    /// Names a supervisor by its abstract socket, which may not exist.
-    pub(super) const fn at(socket: Vec<u8>) -> Self {
-        Self { socket, fresh: Mutex::new(None) }
+    /// Connects to `address` if whoever listens there may be asked.
+    pub(super) fn reach(address: Address, judge: &Judge) -> Result<Option<Self>, SocketError> {
+        let client = Self {
+            address,
+            judge: judge.clone(),
+            speaker: OnceLock::new(),
+            fresh: Mutex::new(None),
+        };
+        match client.try_dial()? {
+            Some(stream) => Ok(Some(Self { fresh: Mutex::new(Some(stream)), ..client })),
+            None => Ok(None),
+        }
     }
 
     /// Asks for the state that the supervisor believes the container to be in.
@@ -96,17 +125,35 @@ impl Client {
         State::from_number(answer.head.data).ok_or(SocketError::Nonsense { what: "the state" })
     }
 
-    /// Asks for the pid of init, as the supervisor's pid namespace sees it.
-    pub fn init_pid(&self) -> Result<i32, SocketError> {
+    /// Asks for init and takes hold of it. What the supervisor names is taken for init only if it
+    /// is a process of the container.
+    pub fn init(&self) -> Result<Init, SocketError> {
         let answer = self.ask("the pid", Command::GetInitPid, 0, &[])?;
         let pid = i32::try_from(answer.head.data).ok().filter(|pid| *pid > 0);
-        pid.ok_or(SocketError::Nonsense { what: "the pid" })
+        let pid = pid.ok_or(SocketError::Nonsense { what: "the pid" })?;
+        let pidfd = match sys::pidfd_open(pid) {
+            Ok(pidfd) => pidfd,
+            Err(Errno::ESRCH) => return Err(SocketError::Closed),
+            Err(errno) => return Err(SocketError::Hold { pid, source: errno }),
+        };
+        let inside = self.judge.has_child(self.speaker()?, pid);
+        if sys::pidfd_send_signal(pidfd.as_fd(), 0) == Err(Errno::ESRCH) {
+            return Err(SocketError::Closed);
+        }
+        if inside { Ok(Init { pid, pidfd }) } else { Err(SocketError::Outside { pid }) }
     }
 
-    /// Asks for a pidfd of init.
-    pub fn init_pidfd(&self) -> Result<OwnedFd, SocketError> {
-        let answer = self.ask("the pidfd", Command::GetInitPidfd, 0, &[])?;
-        answer.fds.into_iter().next().ok_or(SocketError::Nonsense { what: "the pidfd" })
+    /// Takes hold of the supervisor itself: its end is the container's.
+    pub fn supervisor(&self) -> Result<OwnedFd, SocketError> {
+        let identity = self.speaker()?.identity();
+        let pidfd = sys::pidfd_open(identity.pid).map_err(|_gone| SocketError::Closed)?;
+        if identity.lives(self.judge.host()) { Ok(pidfd) } else { Err(SocketError::Closed) }
+    }
+
+    /// Tells whether the supervisor is another user's, who may have the container do nothing that
+    /// he could not do himself.
+    pub fn is_another_users(&self) -> Result<bool, SocketError> {
+        Ok(self.speaker()?.is_limited())
     }
 
     /// Asks for the `CLONE_NEW*` flags that init was created with.
@@ -119,7 +166,11 @@ impl Client {
     pub fn cgroup(&self, controller: Option<&str>) -> Result<Option<String>, SocketError> {
         let payload = controller.map(wire::encode_text).unwrap_or_default();
         match self.ask("the cgroup", Command::GetCgroup, 0, &payload) {
-            Ok(answer) => text("the cgroup", &answer.payload).map(Some),
+            Ok(answer) => {
+                let path = text("the cgroup", &answer.payload)?;
+                let believed = self.judge.may_name_group(self.speaker()?, &path);
+                if believed { Ok(Some(path)) } else { Err(SocketError::Group { path }) }
+            }
             Err(SocketError::Closed) => Ok(None),
             Err(error) => Err(error),
         }
@@ -143,25 +194,6 @@ impl Client {
     /// Asks for the lxcpath.
     pub fn lxcpath(&self) -> Result<Vec<u8>, SocketError> {
         Ok(before_nul(self.ask("the lxcpath", Command::GetLxcpath, 0, &[])?.payload))
-    }
-
-    /// Has init killed by `lxc.signal.stop` and the container thawed. Does not wait for the end.
-    pub fn stop(&self) -> Result<(), SocketError> {
-        let mut stream = self.dial()?;
-        let deadline = send(&stream, Command::Stop, 0, &[])?;
-        // The connection stays open until the container has stopped, and is closed without an
-        // answer; a moment of waiting shows whether the request was refused.
-        match readable(&stream, deadline.min(Instant::now() + Duration::from_millis(20))) {
-            Ok(()) => {
-                let mut head = [0; wire::HEAD];
-                match stream.read_exact(&mut head) {
-                    Ok(()) => refuse("to stop", Response::decode(&head)).map(drop),
-                    Err(_closed) => Ok(()),
-                }
-            }
-            Err(SocketError::Silent) => Ok(()),
-            Err(error) => Err(error),
-        }
     }
 
     /// Takes terminal `number`, or the first free one.
@@ -219,6 +251,31 @@ impl Client {
         data: u64,
         payload: &[u8],
     ) -> Result<Answer, SocketError> {
+        let speaker = self.speaker()?;
+        let answer = self.ask_anyone(what, command, data, payload)?;
+        self.judge.confirm(speaker, answer.sender)?;
+        let head = refuse(what, answer.head)?;
+        Ok(Answer { head, ..answer })
+    }
+
+    /// Returns who answers here, which a first answer tells.
+    fn speaker(&self) -> Result<Speaker, SocketError> {
+        if let Some(speaker) = self.judge.expected().or_else(|| self.speaker.get().copied()) {
+            return Ok(speaker);
+        }
+        let answer = self.ask_anyone("the state", Command::GetState, 0, &[])?;
+        let speaker = self.judge.identify(answer.sender)?;
+        Ok(*self.speaker.get_or_init(|| speaker))
+    }
+
+    /// The same, whoever answers, and whatever he says.
+    fn ask_anyone(
+        &self,
+        what: &'static str,
+        command: Command,
+        data: u64,
+        payload: &[u8],
+    ) -> Result<Answer, SocketError> {
         let fresh = self.fresh.lock().ok().and_then(|mut it| it.take());
         match fresh.map(|stream| ask(stream, what, command, data, payload)) {
             // A supervisor drops who connects and then says nothing for a second, and a machine
@@ -231,7 +288,22 @@ impl Client {
     }
 
     fn dial(&self) -> Result<UnixStream, SocketError> {
-        dial(&self.socket, PATIENCE)?.ok_or(SocketError::Closed)
+        self.try_dial()?.ok_or(SocketError::Closed)
+    }
+
+    fn try_dial(&self) -> Result<Option<UnixStream>, SocketError> {
+        let stream = match dial(&self.address, Duration::ZERO) {
+            // Who takes no connections cannot be looked at through one.
+            Err(SocketError::Silent) => {
+                holder::check(&self.address, &self.judge)?;
+                dial(&self.address, PATIENCE)?
+            }
+            dialled => dialled?,
+        };
+        if let Some(stream) = &stream {
+            self.judge.admit(stream)?;
+        }
+        Ok(stream)
     }
 }
 
@@ -274,18 +346,20 @@ fn ask(
     payload: &[u8],
 ) -> Result<Answer, SocketError> {
     let deadline = send(&stream, command, data, payload)?;
-    let (head, fds) = read_head(&stream, deadline)?;
-    let head = refuse(what, head)?;
+    let (head, fds, sender) = read_head(&stream, deadline)?;
+    if head.result < 0 {
+        return Ok(Answer { head, payload: Vec::new(), fds, stream, sender });
+    }
     let prints = matches!(command, Command::ConsoleLog | Command::ConsoleView);
     let most = if prints { MAX_OUTPUT } else { wire::MAX_PAYLOAD };
     let len = usize::try_from(head.payload_len).ok().filter(|len| *len <= most);
     let mut payload = vec![0; len.ok_or(SocketError::Nonsense { what })?];
     read_all(&mut stream, &mut payload, deadline)?;
-    Ok(Answer { head, payload, fds, stream })
+    Ok(Answer { head, payload, fds, stream, sender })
 }
 
 /// Sends one request; returns when its answer should be there.
-fn send(
+pub(super) fn send(
     mut stream: &UnixStream,
     command: Command,
     data: u64,
@@ -311,12 +385,12 @@ fn send(
 fn read_head(
     stream: &UnixStream,
     deadline: Instant,
-) -> Result<(Response, Vec<OwnedFd>), SocketError> {
+) -> Result<(Response, Vec<OwnedFd>, Option<UnixCredentials>), SocketError> {
     readable(stream, deadline)?;
     let mut head = [0; wire::HEAD];
-    match sys::receive(stream.as_fd(), &mut head) {
+    match sys::receive_signed(stream.as_fd(), &mut head) {
         // LXC sends the head in one piece, and descriptors only with it.
-        Ok((wire::HEAD, fds)) => Ok((Response::decode(&head), fds)),
+        Ok(it) if it.count == wire::HEAD => Ok((Response::decode(&head), it.fds, it.sender)),
         Ok(_) | Err(Errno::ECONNRESET) => Err(SocketError::Closed),
         Err(errno) => Err(speak(errno.into())),
     }
@@ -338,7 +412,7 @@ fn read_all(
     Ok(())
 }
 
-const fn refuse(what: &'static str, head: Response) -> Result<Response, SocketError> {
+pub(super) const fn refuse(what: &'static str, head: Response) -> Result<Response, SocketError> {
     if head.result < 0 {
         let source = Errno::from_raw(head.result.saturating_neg());
         return Err(SocketError::Refused { what, source });
@@ -362,7 +436,7 @@ fn readable(stream: &UnixStream, deadline: Instant) -> Result<(), SocketError> {
     }
 }
 
-fn speak(error: std::io::Error) -> SocketError {
+pub(super) fn speak(error: std::io::Error) -> SocketError {
     let kind = error.kind();
     if kind == ErrorKind::WouldBlock {
         SocketError::Silent

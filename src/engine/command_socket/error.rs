@@ -4,6 +4,8 @@ use std::io;
 
 use nix::errno::Errno;
 
+use super::trust::Stranger;
+
 /// A request to a supervisor that failed, named after the act.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
@@ -23,6 +25,14 @@ pub enum SocketError {
     NoTty(i32),
     #[error("read /proc/net/unix")]
     List(#[source] io::Error),
+    #[error(transparent)]
+    Stranger(#[from] Stranger),
+    #[error("hold init {pid}")]
+    Hold { pid: i32, source: Errno },
+    #[error("its supervisor names process {pid} as its init, which is none of its processes")]
+    Outside { pid: i32 },
+    #[error("its supervisor names a control group that is not its user's: {path}")]
+    Group { path: String },
 }
 
 impl SocketError {

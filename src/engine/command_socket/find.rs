@@ -4,58 +4,137 @@
 //! A path is resolved only for a listener that is root's or our own: a stranger's could lie in a
 //! file system that never answers.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::net::UnixStream;
+use std::os::unix::fs::DirEntryExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use nix::sys::socket::{UnixCredentials, getsockopt, sockopt};
+use nix::sys::socket::UnixCredentials;
 
-use super::Client;
-use super::address::{abstract_names, dial, name_of, read_table, spellings};
+use super::address::{
+    Address, abstract_sockets, dial, name_of, private_dir, read_table, spellings,
+};
+use super::chorus::{self, Question, Subject};
 use super::error::SocketError;
+use super::trust::Judge;
+use super::wire::Command;
 use crate::engine::host::Host;
 use crate::engine::lxcpath::{self, Lxcpath};
 use crate::engine::name::Name;
 
-/// How long a listener may take to be reached; only a full queue takes any time at all.
-const REACHING: Duration = Duration::from_millis(200);
+/// How long all supervisors together may take to answer.
+pub(super) const ANSWERING: Duration = Duration::from_secs(1);
+/// One that did not answer is left in peace this long.
+const PEACE: Duration = Duration::from_secs(30);
 
-/// Lists the containers of `lxcpath` whose supervisors listen, in the order of their names.
-/// Of hashed names those are found whose supervisor answers.
-pub fn running(lxcpath: &Lxcpath) -> Result<Vec<Name>, SocketError> {
-    let table = read_table(lxcpath.host()).map_err(SocketError::List)?;
-    let mut directory = Directory::of(lxcpath);
-    let mut names = BTreeSet::new();
-    for socket in abstract_names(&table) {
-        let found = match parse(socket) {
-            Some(Socket::Plain { dir, name }) => {
-                // What is no name is no container of ours, and costs no look at its directory.
-                text(name).filter(|_| directory.is(dir, socket))
-            }
-            Some(Socket::Hashed) => directory.ask(socket),
-            None => None,
-        };
-        names.extend(found);
+/// Where somebody listens for a container, by inodes that tell one listener from the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Where only this user can.
+    pub private: Option<u64>,
+    /// Where anybody can, and under which name.
+    pub public: Option<(u64, Vec<u8>)>,
+}
+
+/// Finds who listens for the containers of one lxcpath, and remembers whom it has asked.
+#[derive(Debug)]
+pub struct Finder {
+    lxcpath: Lxcpath,
+    /// What was told by listeners whose names tell nothing, by their inodes.
+    hashed: HashMap<u64, (Instant, Option<Name>)>,
+}
+
+impl Finder {
+    /// Knows nobody yet.
+    pub fn new(lxcpath: &Lxcpath) -> Self {
+        Self { lxcpath: lxcpath.clone(), hashed: HashMap::new() }
     }
-    Ok(names.into_iter().collect())
+
+    /// Lists the containers somebody listens for, whoever it is. Of hashed names those are found
+    /// whose supervisor answers.
+    pub fn listening(&mut self) -> Result<BTreeMap<Name, Place>, SocketError> {
+        self.look(&|_| true)
+    }
+
+    /// The same, of those public names that are `wanted`.
+    fn look(
+        &mut self,
+        wanted: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<BTreeMap<Name, Place>, SocketError> {
+        let mut places: BTreeMap<Name, Place> = BTreeMap::new();
+        for (name, inode) in private(&self.lxcpath) {
+            places.entry(name).or_default().private = Some(inode);
+        }
+        let table = read_table(self.lxcpath.host()).map_err(SocketError::List)?;
+        let lxcpath = self.lxcpath.clone();
+        let mut directory = Directory::of(&lxcpath);
+        self.ask(&table, &mut directory);
+        for (inode, socket) in abstract_sockets(&table).filter(|it| wanted(it.1)) {
+            let found = match parse(socket) {
+                Some(Socket::Plain { dir, name }) => {
+                    // What is no name is no container of ours, and costs no look at its directory.
+                    text(name).filter(|_| directory.is(dir, socket))
+                }
+                Some(Socket::Hashed) => self.hashed.get(&inode).and_then(|it| it.1.clone()),
+                None => None,
+            };
+            let Some(name) = found else { continue };
+            let own = name_of(lxcpath.dir(), name.as_str()) == socket;
+            let place = places.entry(name).or_default();
+            if own || place.public.is_none() {
+                place.public = Some((inode, socket.to_vec()));
+            }
+        }
+        Ok(places)
+    }
+
+    /// Asks all listeners with hashed names that are not known yet, side by side.
+    fn ask(&mut self, table: &[u8], directory: &mut Directory<'_>) {
+        let hashed = |socket| matches!(parse(socket), Some(Socket::Hashed));
+        let there: Vec<_> = abstract_sockets(table).filter(|(_, it)| hashed(it)).collect();
+        self.hashed.retain(|inode, (asked, told)| {
+            (told.is_some() || asked.elapsed() < PEACE) && there.iter().any(|it| it.0 == *inode)
+        });
+        let unknown: Vec<_> =
+            there.into_iter().filter(|(inode, _)| !self.hashed.contains_key(inode)).collect();
+        let question = |what, command| Question { what, command, payload: Vec::new() };
+        let questions =
+            [question("the lxcpath", Command::GetLxcpath), question("the name", Command::GetName)];
+        let subject = |socket: &[u8]| Subject {
+            address: Address::Public(socket.to_vec()),
+            judge: Judge::nameless(&self.lxcpath, "a container"),
+            questions: questions.to_vec(),
+        };
+        let subjects: Vec<Subject> = unknown.iter().map(|(_, it)| subject(it)).collect();
+        let heard = chorus::ask_all(&subjects, Instant::now() + ANSWERING);
+        for ((inode, socket), heard) in unknown.into_iter().zip(heard) {
+            let told = |index: usize| {
+                let answer = heard.answers.get(index)?.as_ref()?.as_ref().ok()?;
+                answer.1.split(|it| *it == 0).next()
+            };
+            let of_here = told(0).is_some_and(|it| {
+                let theirs = lxcpath::without_last_slashes(Path::new(OsStr::from_bytes(it)));
+                directory.is(theirs.as_os_str().as_bytes(), socket)
+            });
+            let name = told(1).filter(|_| of_here).and_then(text);
+            self.hashed.insert(inode, (Instant::now(), name));
+        }
+    }
 }
 
 /// Finds the socket of `name` where its likely names are not it.
 pub(super) fn elsewhere(lxcpath: &Lxcpath, name: &Name) -> Result<Option<Vec<u8>>, SocketError> {
-    let table = read_table(lxcpath.host()).map_err(SocketError::List)?;
-    let mut directory = Directory::of(lxcpath);
     let own = name_of(lxcpath.dir(), name.as_str());
-    let found = abstract_names(&table).filter(|it| *it != own).find(|socket| match parse(socket) {
-        Some(Socket::Plain { dir, name: theirs }) => {
-            theirs == name.as_str().as_bytes() && directory.is(dir, socket)
-        }
-        Some(Socket::Hashed) => directory.ask(socket).as_ref() == Some(name),
-        None => false,
-    });
-    Ok(found.map(<[u8]>::to_vec))
+    let place = Finder::new(lxcpath).look(&|it| it != own)?.remove(name);
+    Ok(place.and_then(|it| it.public).map(|it| it.1))
+}
+
+/// Lists the socket files of wharf's supervisors. Those of killed ones are among them.
+fn private(lxcpath: &Lxcpath) -> impl Iterator<Item = (Name, u64)> {
+    let entries = std::fs::read_dir(private_dir(lxcpath)).into_iter().flatten().flatten();
+    entries.filter_map(|it| Some((it.file_name().to_str()?.parse().ok()?, it.ino())))
 }
 
 /// The name of a supervisor's socket, taken apart.
@@ -98,7 +177,7 @@ impl<'a> Directory<'a> {
             return *known;
         }
         let path = Path::new(OsStr::from_bytes(dir));
-        let Some(peer) = believed(socket) else { return false };
+        let Some(peer) = self.believed(socket) else { return false };
         if !path.is_absolute() {
             let mut places = places_of(self.lxcpath.host(), peer.pid()).into_iter();
             return places.any(|it| self.is_at(&it.join(path)));
@@ -113,25 +192,12 @@ impl<'a> Directory<'a> {
         lxcpath::is_same(path, self.lxcpath.dir()).unwrap_or(false)
     }
 
-    /// Asks the listener on `socket`, whose name tells nothing, for its container, and returns the
-    /// name if it is one of this directory.
-    fn ask(&mut self, socket: &[u8]) -> Option<Name> {
-        believed(socket)?;
-        let client = Client::at(socket.to_vec());
-        let theirs = client.lxcpath().ok()?;
-        let theirs = lxcpath::without_last_slashes(Path::new(OsStr::from_bytes(&theirs)));
-        if !self.is(theirs.as_os_str().as_bytes(), socket) {
-            return None;
-        }
-        text(&client.name().ok()?)
+    /// Returns who listens, if he may speak for a container of this directory.
+    fn believed(&self, socket: &[u8]) -> Option<UnixCredentials> {
+        let address = Address::Public(socket.to_vec());
+        let stream = dial(&address, Duration::ZERO).ok()??;
+        Judge::nameless(self.lxcpath, "a container").admit(&stream).ok()
     }
-}
-
-/// Returns who listens, if it is root or this user.
-fn believed(socket: &[u8]) -> Option<UnixCredentials> {
-    let stream: UnixStream = dial(socket, REACHING).ok()??;
-    let peer = getsockopt(&stream, sockopt::PeerCredentials).ok()?;
-    (peer.uid() == 0 || peer.uid() == nix::unistd::geteuid().as_raw()).then_some(peer)
 }
 
 /// Returns where the process may have been when it was given a relative path: LXC's monitors leave
@@ -165,8 +231,8 @@ mod tests {
             0000000000000000: 00000002 00000000 00010000 0001 01 20 @/var/lib/lxc/web/command\n\
             0000000000000000: 00000003 00000000 00000000 0001 03 21 @/var/lib/lxc/gone/command\n\
             0000000000000000: 00000002 00000000 00010000 0001 01 24 /run/@/x\n";
-        let names: Vec<_> = abstract_names(table).collect();
-        assert_eq!(names, [b"/var/lib/lxc/web/command"]);
+        let names: Vec<_> = abstract_sockets(table).collect();
+        assert_eq!(names, [(20, b"/var/lib/lxc/web/command".as_slice())]);
     }
 
     #[test]
@@ -191,8 +257,8 @@ mod tests {
             bind("none", "e"),
             bind("link", "a b"),
         ];
-        let names: Vec<String> =
-            running(&lxcpath).unwrap().iter().map(ToString::to_string).collect();
+        let places = Finder::new(&lxcpath).listening().unwrap();
+        let names: Vec<String> = places.keys().map(ToString::to_string).collect();
         assert_eq!(names, ["a", "b", "c", "d"]);
         let found = |name: &str| elsewhere(&lxcpath, &name.parse().unwrap()).unwrap();
         assert!(found("a").is_none() && found("e").is_none());

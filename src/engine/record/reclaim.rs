@@ -1,17 +1,21 @@
 //! Cleans up after a supervisor that was killed. Does nothing while one lives.
 
-use std::io::ErrorKind;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
 use super::{Record, now_ms};
 use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies};
-use crate::engine::command_socket::listen;
+use crate::engine::command_socket::{Seat, SeatError};
 use crate::engine::event::{self, What};
 use crate::engine::host::Host;
 use crate::engine::lxcpath::Lxcpath;
 use crate::engine::name::Name;
 use crate::engine::state::State;
+use crate::engine::sys;
 
 /// How long the leftovers may take to die: their init has been killed with the supervisor.
 const DYING: Duration = Duration::from_secs(2);
@@ -28,8 +32,10 @@ pub enum Reclaimed {
 /// Why a dead run could not be cleaned up.
 #[derive(Debug, thiserror::Error)]
 pub enum ReclaimError {
-    #[error("take the container's socket")]
-    Lock(#[source] std::io::Error),
+    #[error(transparent)]
+    Seat(SeatError),
+    #[error("its init {pid} was killed and does not end")]
+    Alive { pid: i32 },
     #[error("clean up after a supervisor that was killed")]
     Cgroup(#[source] CgroupError),
 }
@@ -39,18 +45,18 @@ pub fn reclaim(lxcpath: &Lxcpath, name: &Name) -> Result<Reclaimed, ReclaimError
     if !Record::read(lxcpath, name).is_some_and(|it| is_unfinished(lxcpath.host(), &it)) {
         return Ok(Reclaimed::Nothing);
     }
-    // Holding the socket keeps everybody else from starting the container meanwhile.
-    let lock = match listen(lxcpath, name) {
-        Ok(lock) => lock,
-        Err(error) if error.kind() == ErrorKind::AddrInUse => return Ok(Reclaimed::Nothing),
-        Err(error) => return Err(ReclaimError::Lock(error)),
+    // Having the seat keeps everybody else from starting the container meanwhile.
+    let seat = match Seat::take(lxcpath, name) {
+        Ok(seat) => seat,
+        Err(SeatError::Taken) => return Ok(Reclaimed::Nothing),
+        Err(error) => return Err(ReclaimError::Seat(error)),
     };
     let found = clean_up_held(lxcpath, name);
-    drop(lock);
+    drop(seat);
     found
 }
 
-/// The same for one who listens on the container's socket himself.
+/// The same for one who has the container's seat himself.
 pub(in crate::engine) fn clean_up_held(
     lxcpath: &Lxcpath,
     name: &Name,
@@ -70,6 +76,12 @@ pub(in crate::engine) fn clean_up_held(
             None => remove_empty(&hierarchies, &format!("lxc.{kind}.{name}")),
         }
         .map_err(ReclaimError::Cgroup)?;
+    }
+    if let Some(init) = record.init
+        && let Some(pidfd) = init.hold(lxcpath.host())
+        && !end_process(pidfd.as_fd(), DYING)
+    {
+        return Err(ReclaimError::Alive { pid: init.pid });
     }
     let from = record.state;
     if from.is_active() {
@@ -97,12 +109,38 @@ fn is_unfinished(host: &Host, record: &Record) -> bool {
     if record.supervisor.lives(host) {
         return false;
     }
+    if record.init.is_some_and(|it| it.lives(host)) {
+        return true;
+    }
     let Ok(hierarchies) = Hierarchies::discover(host) else { return false };
     let groups =
         [(&record.cgroup, &record.cgroup_inodes), (&record.monitor_cgroup, &record.monitor_inodes)];
     groups.into_iter().any(|(path, inodes)| {
         path.as_ref().is_some_and(|it| is_recorded(&Cgroup::open(&hierarchies, it), inodes))
     })
+}
+
+/// Kills the process and tells whether it has ended within `patience`. Init is ended by its
+/// descriptor, since it may have been moved out of its groups, or they were removed; all else in
+/// its pid namespace ends with it.
+pub(in crate::engine) fn end_process(pidfd: BorrowedFd<'_>, patience: Duration) -> bool {
+    // Refused for one that has ended, which is seen below.
+    _ = sys::pidfd_send_signal(pidfd, libc::SIGKILL);
+    has_ended(pidfd, patience)
+}
+
+/// Waits until the process has ended, and tells whether it has.
+pub(in crate::engine) fn has_ended(pidfd: BorrowedFd<'_>, patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(pidfd, PollFlags::POLLIN)], left) {
+            Err(Errno::EINTR) => (),
+            Ok(ready) => return ready > 0,
+            Err(_) => return false,
+        }
+    }
 }
 
 /// Ends a group that is still the one that was recorded. One of the same name that was made since

@@ -6,13 +6,14 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::told::{self, Told};
+use crate::engine::command_socket::{Finder, Place};
+use crate::engine::event;
 use crate::engine::event::{Event, Follower, What};
 use crate::engine::exit::Exit;
 use crate::engine::lxcpath::Lxcpath;
 use crate::engine::name::Name;
 use crate::engine::snapshot::Origin;
 use crate::engine::state::State;
-use crate::engine::{command_socket, event};
 
 /// The directory is read again this often even when its time stamp did not change, for file
 /// systems that keep none.
@@ -28,6 +29,7 @@ pub(super) struct Members {
     only: Option<Name>,
     listed: Option<(Instant, Option<SystemTime>)>,
     follower: Option<Follower>,
+    finder: Finder,
     /// Whose limits were changed through wharf since they were last asked for.
     limit_news: BTreeSet<Name>,
     pub(super) all: BTreeMap<Name, Member>,
@@ -45,6 +47,8 @@ pub(super) struct Member {
     pub(super) trouble: Option<String>,
     /// What runs it; None while nothing does.
     pub(super) run: Option<Run>,
+    /// Where somebody listened for it when it was looked at.
+    place: Option<Place>,
     /// When to look at its supervisor or record again, if ever.
     look_again: Option<Instant>,
     /// It was seen before, so that a change of its state is one that happened just now.
@@ -68,6 +72,7 @@ impl Members {
             only,
             listed: None,
             follower,
+            finder: Finder::new(lxcpath),
             limit_news: BTreeSet::new(),
             all: BTreeMap::new(),
         }
@@ -76,22 +81,31 @@ impl Members {
     /// Brings the list up to date. Returns what is wrong with it, in words.
     pub(super) fn refresh(&mut self) -> Option<String> {
         let unlisted = self.list_directory();
-        let listening = command_socket::running(&self.lxcpath);
+        let listening = self.finder.listening();
         let unheard = listening.as_ref().err().map(ToString::to_string);
-        let mut listening: BTreeSet<Name> = listening.unwrap_or_default().into_iter().collect();
+        let mut listening = listening.unwrap_or_default();
         if let Some(only) = &self.only {
-            listening.retain(|it| it == only);
+            listening.retain(|it, _| it == only);
         }
-        for name in &listening {
+        for name in listening.keys() {
             self.all.entry(name.clone()).or_insert_with(|| Member::unknown(false));
         }
         self.follow_journal();
         let now = Instant::now();
-        for (name, member) in &mut self.all {
-            let listens = listening.contains(name);
-            let stale = member.look_again.is_some_and(|it| it <= now);
-            if stale || listens != member.run.is_some() {
-                member.learn(&self.lxcpath, name, listens, now);
+        let changed: Vec<(Name, Option<Place>)> = self
+            .all
+            .iter()
+            .map(|(name, member)| (name, member, listening.remove(name)))
+            .filter(|(_, member, place)| {
+                member.look_again.is_some_and(|it| it <= now) || member.place != *place
+            })
+            .map(|(name, _, place)| (name.clone(), place))
+            .collect();
+        let told = told::about(&self.lxcpath, &changed);
+        for ((name, place), told) in changed.into_iter().zip(told) {
+            if let Some(member) = self.all.get_mut(&name) {
+                member.place = place;
+                member.learn(told, now);
             }
         }
         self.all.retain(|_, it| it.defined || it.run.is_some());
@@ -176,13 +190,13 @@ impl Member {
             died_of_memory: false,
             trouble: None,
             run: None,
+            place: None,
             look_again: Some(Instant::now()),
             settled: false,
         }
     }
 
-    fn learn(&mut self, lxcpath: &Lxcpath, name: &Name, listens: bool, now: Instant) {
-        let told = told::about(lxcpath, name, listens);
+    fn learn(&mut self, told: Told, now: Instant) {
         self.look_again = told.retry.map(|it| now + it);
         self.note_state(told.state, told.since);
         let Told { origin, last_exit, died_of_memory, trouble, run, .. } = told;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::members::{PATIENCE, Run, retry};
-use crate::engine::command_socket::{Client, SocketError};
+use crate::engine::command_socket::{Interview, Place, SocketError, interview};
 use crate::engine::exit::Exit;
 use crate::engine::host::Host;
 use crate::engine::lxcpath::Lxcpath;
@@ -14,9 +14,6 @@ use crate::engine::record::Record;
 
 use crate::engine::snapshot::Origin;
 use crate::engine::state::State;
-
-/// The v1 controllers one of which knows the container's group where there is no unified one.
-const CONTROLLERS: [&str; 4] = ["cpuacct", "memory", "pids", "freezer"];
 
 /// The answers.
 #[derive(Clone, Debug)]
@@ -31,21 +28,46 @@ pub(super) struct Told {
     pub(super) retry: Option<Duration>,
 }
 
-/// Looks `name` up; `listens` says whether a supervisor has its socket.
-pub(super) fn about(lxcpath: &Lxcpath, name: &Name, listens: bool) -> Told {
-    match (Record::read(lxcpath, name), listens) {
-        (Some(record), true)
-            if record.state.is_active() && record.supervisor.lives(lxcpath.host()) =>
-        {
-            by_record(&record)
+/// Looks the containers up; of each it is known where somebody listens for it. Those that only a
+/// supervisor can tell of are asked all at once.
+pub(super) fn about(lxcpath: &Lxcpath, containers: &[(Name, Option<Place>)]) -> Vec<Told> {
+    let known = |(name, place): &(Name, Option<Place>)| {
+        let record = Record::read(lxcpath, name);
+        (by_itself(lxcpath, name, record.as_ref(), place.as_ref()), record)
+    };
+    let known: Vec<_> = containers.iter().map(known).collect();
+    let asked = containers.iter().zip(&known).filter(|(_, (told, _))| told.is_none());
+    let asked: Vec<(Name, Place)> =
+        asked.map(|((name, place), _)| (name.clone(), place.clone().unwrap_or_default())).collect();
+    let mut answers = interview(lxcpath, &asked).into_iter();
+    let told = containers.iter().zip(known).map(|((name, _), (told, record))| {
+        told.unwrap_or_else(|| match answers.next() {
+            Some(answer) => by_socket(lxcpath, name, record, answer),
+            None => stopped(Origin::Lxc),
+        })
+    });
+    told.collect()
+}
+
+/// Tells of a container without asking anybody; none if its supervisor must be asked.
+fn by_itself(
+    lxcpath: &Lxcpath,
+    name: &Name,
+    record: Option<&Record>,
+    place: Option<&Place>,
+) -> Option<Told> {
+    match record {
+        Some(record) if record.is_live(lxcpath.host()) => Some(by_record(record)),
+        // It is just leaving; what is listened to is its last moment.
+        Some(record) if place.is_some() && record.supervisor.lives(lxcpath.host()) => {
+            Some(Told { retry: Some(Duration::ZERO), ..after(lxcpath.host(), record) })
         }
-        // The record is of an earlier run, and LXC runs it now.
-        (record, true) => {
-            let last_exit = record.and_then(|it| it.exit);
-            Told { last_exit, ..by_socket(lxcpath, name) }
-        }
-        (Some(record), false) => after(lxcpath.host(), &record),
-        (None, false) => stopped(author(&lxcpath.join(name.as_str()))),
+        // Whoever listens in public may be LXC. In private it is what a killed supervisor left,
+        // or one that begins.
+        _ if place.is_some_and(|it| it.public.is_some()) => None,
+        Some(record) => Some(after(lxcpath.host(), record)),
+        None if place.is_some() => None,
+        None => Some(stopped(author(&lxcpath.join(name.as_str())))),
     }
 }
 
@@ -57,7 +79,7 @@ fn by_record(record: &Record) -> Told {
         origin: Origin::Wharf,
         last_exit: record.exit,
         died_of_memory: record.died_of_memory(),
-        trouble: None,
+        trouble: record.squatter.as_ref().map(|it| format!("LXC's tools cannot reach it: {it}")),
         run: Some(Run {
             cgroup: record.cgroup.clone(),
             init_pid: record.init.map(|it| it.pid),
@@ -79,72 +101,71 @@ fn after(host: &Host, record: &Record) -> Told {
     if !record.state.is_active() {
         return over;
     }
-    let lives = |it: &String| super::populated(host, it);
-    let Some(cgroup) = record.cgroup.clone().filter(lives) else {
+    let populated = |it: &String| super::populated(host, it);
+    let cgroup = record.cgroup.clone().filter(populated);
+    // Init may have been moved out of its groups.
+    let init = record.init.filter(|it| it.lives(host));
+    if cgroup.is_none() && init.is_none() {
         // When is not known: nobody was left to write it down.
         let trouble = Some("its supervisor was killed".to_owned());
         return Told { trouble, since: None, ..over };
-    };
+    }
     let advice = "its supervisor is gone; start, stop or destroy cleans up";
     Told {
         state: State::Running,
         trouble: Some(advice.to_owned()),
-        run: Some(Run { cgroup: Some(cgroup), ..Run::default() }),
+        run: Some(Run { cgroup, init_pid: init.map(|it| it.pid), recorded: false }),
         retry: Some(Duration::from_secs(1)),
         ..over
     }
 }
 
-/// A supervisor that keeps no record: LXC's own monitor.
-fn by_socket(lxcpath: &Lxcpath, name: &Name) -> Told {
-    match ask(lxcpath, name) {
-        Ok(Some(told)) => told,
-        Ok(None) => stopped(Origin::Lxc),
-        Err(error) => {
-            let trouble = match error {
-                SocketError::Silent => error.to_string(),
-                SocketError::Connect(_)
-                | SocketError::Closed
-                | SocketError::Speak(_)
-                | SocketError::Refused { .. }
-                | SocketError::Nonsense { .. }
-                | SocketError::NoTty(_)
-                | SocketError::List(_) => format!("supervisor does not tell: {error}"),
-            };
-            // It listens, so something runs; where it would be by its name the counters are.
-            let run = Run { cgroup: Some(format!("/lxc.payload.{name}")), ..Run::default() };
-            Told {
-                state: State::Running,
-                trouble: Some(trouble),
-                run: Some(run),
-                retry: Some(PATIENCE),
+/// What a supervisor told that keeps no record: LXC's own monitor. The record is of an earlier run.
+fn by_socket(
+    lxcpath: &Lxcpath,
+    name: &Name,
+    record: Option<Record>,
+    answer: Result<Interview, SocketError>,
+) -> Told {
+    let last_exit = record.as_ref().and_then(|it| it.exit);
+    let quiet = || {
+        let author = || stopped(author(&lxcpath.join(name.as_str())));
+        record.as_ref().map_or_else(author, |it| after(lxcpath.host(), it))
+    };
+    let trouble = match answer {
+        Ok(Interview { state, init_pid, cgroup }) => {
+            let listens = (state == State::Stopped).then_some(Duration::ZERO);
+            return Told {
+                state,
+                since: init_pid
+                    .filter(|_| state == State::Running)
+                    .and_then(|it| began(lxcpath.host(), it)),
+                run: Some(Run { cgroup, init_pid, recorded: false }),
+                retry: retry(state).or(listens),
+                last_exit,
                 ..stopped(Origin::Lxc)
-            }
+            };
         }
-    }
-}
-
-fn ask(lxcpath: &Lxcpath, name: &Name) -> Result<Option<Told>, SocketError> {
-    let Some(client) = Client::connect(lxcpath, name)? else { return Ok(None) };
-    let state = client.state()?;
-    // Both are unknown while it starts.
-    let init_pid = client.init_pid().ok();
-    let cgroup = cgroup(&client);
-    Ok(Some(Told {
-        state,
-        since: init_pid
-            .filter(|_| state == State::Running)
-            .and_then(|it| began(lxcpath.host(), it)),
-        run: Some(Run { cgroup, init_pid, recorded: false }),
-        retry: retry(state),
+        Err(SocketError::Stranger(stranger)) => {
+            let told = quiet();
+            let trouble = told.trouble.clone().unwrap_or_else(|| stranger.to_string());
+            return Told { trouble: Some(trouble), ..told };
+        }
+        // It ended while it was asked.
+        Err(SocketError::Closed) => return Told { retry: Some(Duration::ZERO), ..quiet() },
+        Err(error @ SocketError::Silent) => error.to_string(),
+        Err(error) => format!("supervisor does not tell: {error}"),
+    };
+    // It listens, so something runs; where it would be by its name the counters are.
+    let run = Run { cgroup: Some(format!("/lxc.payload.{name}")), ..Run::default() };
+    Told {
+        state: State::Running,
+        trouble: Some(trouble),
+        run: Some(run),
+        retry: Some(PATIENCE),
+        last_exit,
         ..stopped(Origin::Lxc)
-    }))
-}
-
-fn cgroup(client: &Client) -> Option<String> {
-    let controllers = std::iter::once(None).chain(CONTROLLERS.into_iter().map(Some));
-    let mut answers = controllers.filter_map(|it| client.cgroup(it).ok().flatten());
-    answers.find(|it| it.len() > 1)
+    }
 }
 
 const fn stopped(origin: Origin) -> Told {

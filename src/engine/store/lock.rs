@@ -1,8 +1,9 @@
-//! One command at a time on a container: flock(2) on a file of the runtime directory, which the
-//! kernel releases when its holder dies. Never waits.
+//! One command at a time on a container, and one supervisor: flock(2) on a file of the runtime
+//! directory, which the kernel releases when its holder dies. Never waits.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
+use std::os::fd::RawFd;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -11,11 +12,22 @@ use crate::engine::host::private_dir;
 use crate::engine::lxcpath::Lxcpath;
 use crate::engine::name::Name;
 
-/// A container taken for one command. Dropped, it is free and its file is gone.
+/// A container taken for one command, or by its supervisor. Dropped, it is free and its file is
+/// gone.
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
-    _file: File,
+    file: File,
+}
+
+impl Lock {
+    /// Holds the lock by a descriptor above `others`, whose owner it protects: a process that ends
+    /// closes its descriptors from the lowest on.
+    pub fn outlive(&mut self, others: RawFd) -> io::Result<()> {
+        let above = nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(others + 1);
+        self.file = crate::engine::sys::own_fd(nix::fcntl::fcntl(&self.file, above)?).into();
+        Ok(())
+    }
 }
 
 impl Drop for Lock {
@@ -25,9 +37,9 @@ impl Drop for Lock {
     }
 }
 
-/// Takes the lock of `name` in `lxcpath`.
-pub(super) fn take(lxcpath: &Lxcpath, name: &Name) -> Result<Lock, StoreError> {
-    let dir = lxcpath.host().checked_runtime_dir()?.join("lock");
+/// Takes the lock of one `kind` of `name` in `lxcpath`.
+pub(super) fn take(kind: &str, lxcpath: &Lxcpath, name: &Name) -> Result<Lock, StoreError> {
+    let dir = lxcpath.host().checked_runtime_dir()?.join(kind);
     private_dir(&dir)?;
     let path = dir.join(format!("{}-{name}", lxcpath.key()));
     let failed = |source| StoreError::Lock { path: path.clone(), source };
@@ -53,7 +65,7 @@ pub(super) fn take(lxcpath: &Lxcpath, name: &Name) -> Result<Lock, StoreError> {
             }
         }
         if still_there(&file, &path).map_err(failed)? {
-            return Ok(Lock { path, _file: file });
+            return Ok(Lock { path, file });
         }
     }
 }
@@ -77,13 +89,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let lxcpath = Lxcpath::open(&crate::engine::Host::keeping_in(dir.path()), dir.path());
         let name: Name = "web".parse().unwrap();
-        let lock = take(&lxcpath, &name).unwrap();
-        assert!(matches!(take(&lxcpath, &name), Err(StoreError::Busy(_))));
+        let lock = take("lock", &lxcpath, &name).unwrap();
+        assert!(matches!(take("lock", &lxcpath, &name), Err(StoreError::Busy(_))));
         let other = "db".parse().unwrap();
-        assert!(take(&lxcpath, &other).is_ok());
+        assert!(take("lock", &lxcpath, &other).is_ok());
         let path = lock.path.clone();
         drop(lock);
         assert!(!path.exists());
-        assert!(take(&lxcpath, &name).is_ok());
+        assert!(take("lock", &lxcpath, &name).is_ok());
     }
 }

@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixListener;
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -14,6 +13,7 @@ use super::logfile::LogFile;
 use super::server::Server;
 use super::terminal::Terminal;
 use super::viewer::{self, Viewer};
+use crate::engine::command_socket::Seat;
 use crate::engine::spec::Spec;
 
 /// The host's files that the console is copied to.
@@ -64,7 +64,7 @@ impl Equipment {
     pub(super) fn take(
         run: &Run,
         console: Option<OwnedFd>,
-        (listeners, mut opened): (Vec<UnixListener>, Opened),
+        (seat, mut opened): (Seat, Opened),
         signals: &Signals,
     ) -> Result<Self, RunError> {
         let path = opened.path.take();
@@ -75,7 +75,7 @@ impl Equipment {
             None => run.foreground.then(Viewer::on_own_terminal),
         };
         let viewer = viewer.transpose().map_err(RunError::Terminal)?;
-        let server = Server::new(listeners).map_err(RunError::Listen)?;
+        let server = Server::new(seat).map_err(RunError::Listen)?;
         let signals = signals.open().map_err(RunError::Watch)?;
         Ok(Self { console, viewer, server, signals })
     }

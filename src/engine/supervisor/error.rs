@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 
 use crate::engine::cgroup::CgroupError;
+use crate::engine::command_socket::SeatError;
 use crate::engine::error::{Error, Kind};
 use crate::engine::launch::LaunchError;
 use crate::engine::plan::PlanError;
@@ -16,8 +17,8 @@ use crate::engine::record::ReclaimError;
 pub(super) enum RunError {
     #[error("settle down as a supervisor")]
     Settle(#[source] Errno),
-    #[error("its supervisor is there already")]
-    Busy,
+    #[error(transparent)]
+    Seat(SeatError),
     #[error("it was destroyed: {} is gone", .0.display())]
     Gone(PathBuf),
     #[error("listen on the command socket")]
@@ -48,13 +49,14 @@ impl RunError {
     /// Returns what sort of refusal it is.
     pub(super) fn kind(&self) -> Kind {
         match self {
-            Self::Busy => Kind::Running,
+            Self::Seat(SeatError::Taken) => Kind::Running,
             Self::Gone(_) => Kind::NotFound,
             Self::Config(error) => error.kind,
             Self::Plan(_) => Kind::Invalid,
             Self::Cgroup(error) => error.kind(),
             Self::Launch(error) => error.kind(),
             Self::Settle(_)
+            | Self::Seat(_)
             | Self::Listen(_)
             | Self::Reclaim(_)
             | Self::Record(_)

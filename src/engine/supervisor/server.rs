@@ -1,7 +1,7 @@
 //! The listening socket and everyone connected to it.
 
 use std::io::ErrorKind;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
 use super::connection::{Connection, Fate};
@@ -9,6 +9,7 @@ use super::desk::Desk;
 use super::peer;
 use super::reply::Reply;
 use super::ttys::Holder;
+use crate::engine::command_socket::Seat;
 use crate::engine::command_socket::wire::Wish;
 use nix::errno::Errno;
 
@@ -18,17 +19,17 @@ const MAX_CLIENTS: usize = 64;
 /// The server's side of the command socket.
 #[derive(Debug)]
 pub(super) struct Server {
-    /// The same container under every name that it is looked for.
-    pub(super) listeners: Vec<UnixListener>,
+    // Given up before the connections are closed: whoever waits for that may start it again.
+    pub(super) seat: Seat,
     pub(super) connections: Vec<Connection>,
     next: Holder,
 }
 
 impl Server {
-    /// Serves `listeners`.
-    pub(super) fn new(listeners: Vec<UnixListener>) -> std::io::Result<Self> {
-        listeners.iter().try_for_each(|it| it.set_nonblocking(true))?;
-        Ok(Self { listeners, connections: Vec::new(), next: 0 })
+    /// Serves whoever comes to the `seat`.
+    pub(super) fn new(seat: Seat) -> std::io::Result<Self> {
+        seat.listeners().iter().try_for_each(|it| it.set_nonblocking(true))?;
+        Ok(Self { seat, connections: Vec::new(), next: 0 })
     }
 
     /// Takes every client that waits. Those who may not ask are told so.
@@ -51,7 +52,7 @@ impl Server {
 
     /// Takes one client. None: nobody waits, or there is no descriptor left for them.
     fn next_client(&self) -> Option<UnixStream> {
-        self.listeners.iter().find_map(|listener| {
+        self.seat.listeners().iter().find_map(|listener| {
             loop {
                 match listener.accept() {
                     Ok((stream, _)) => return Some(stream),

@@ -104,7 +104,8 @@ impl Watch {
         ];
         sources.extend(
             self.server
-                .listeners
+                .seat
+                .listeners()
                 .iter()
                 .map(|it| (Source::Listener, PollFd::new(it.as_fd(), PollFlags::POLLIN))),
         );

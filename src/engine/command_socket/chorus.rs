@@ -1,0 +1,244 @@
+//! Asks many supervisors at once, all of them under one deadline: those that do not answer cost
+//! the time of one, however many they are.
+
+use std::collections::VecDeque;
+use std::io::Read as _;
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::UnixCredentials;
+
+use super::address::{Address, dial};
+use super::client::{refuse, send, speak};
+use super::error::SocketError;
+use super::holder;
+use super::trust::{Judge, Speaker};
+use super::wire::{self, Command, Response};
+use crate::engine::sys;
+
+/// How many connections are open at a time; a process may have 1024 descriptors.
+const MOST: usize = 256;
+
+/// What to ask.
+#[derive(Clone, Debug)]
+pub(in crate::engine) struct Question {
+    pub(in crate::engine) what: &'static str,
+    pub(in crate::engine) command: Command,
+    pub(in crate::engine) payload: Vec<u8>,
+}
+
+/// Whom to ask what.
+#[derive(Debug)]
+pub(super) struct Subject {
+    pub(super) address: Address,
+    pub(super) judge: Judge,
+    pub(super) questions: Vec<Question>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct Heard {
+    /// Who answered, and the number of the state that he told; or why nobody did.
+    pub(super) speaker: Result<(Speaker, u64), SocketError>,
+    /// One for each question; none for those that nobody was left to be asked.
+    pub(super) answers: Vec<Option<Told>>,
+}
+
+/// An answer: its head and what followed.
+pub(super) type Told = Result<(Response, Vec<u8>), SocketError>;
+
+/// Asks all of `subjects` and returns what each told until the `deadline`.
+pub(super) fn ask_all(subjects: &[Subject], deadline: Instant) -> Vec<Heard> {
+    let heard = subjects.iter().map(|it| Heard {
+        speaker: Err(SocketError::Silent),
+        answers: it.questions.iter().map(|_| None).collect(),
+    });
+    let mut chorus = Chorus {
+        subjects,
+        heard: heard.collect(),
+        pending: (0..subjects.len()).map(|subject| (subject, Part::Introduction)).collect(),
+        lines: Vec::new(),
+    };
+    chorus.sing(deadline);
+    chorus.heard
+}
+
+/// What is being asked on one connection.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    /// The state, which tells who answers.
+    Introduction,
+    Question(usize),
+}
+
+/// One connection.
+#[derive(Debug)]
+struct Line {
+    subject: usize,
+    part: Part,
+    stream: UnixStream,
+    head: Option<(Response, Option<UnixCredentials>)>,
+    payload: Vec<u8>,
+}
+
+struct Chorus<'a> {
+    subjects: &'a [Subject],
+    heard: Vec<Heard>,
+    pending: VecDeque<(usize, Part)>,
+    lines: Vec<Line>,
+}
+
+impl Chorus<'_> {
+    fn sing(&mut self, deadline: Instant) {
+        loop {
+            while self.lines.len() < MOST
+                && let Some((subject, part)) = self.pending.pop_front()
+            {
+                self.open(subject, part);
+            }
+            if self.lines.is_empty() || !self.listen(deadline) {
+                return;
+            }
+        }
+    }
+
+    /// Connects and sends one request.
+    fn open(&mut self, subject: usize, part: Part) {
+        let Some(asked) = self.subjects.get(subject) else { return };
+        let (command, payload) = match part {
+            Part::Introduction => (Command::GetState, &[][..]),
+            Part::Question(index) => match asked.questions.get(index) {
+                Some(question) => (question.command, question.payload.as_slice()),
+                None => return,
+            },
+        };
+        let opened = dial(&asked.address, Duration::ZERO).and_then(|stream| {
+            let stream = stream.ok_or(SocketError::Closed)?;
+            asked.judge.admit(&stream)?;
+            send(&stream, command, 0, payload)?;
+            Ok(stream)
+        });
+        match opened {
+            Ok(stream) => {
+                self.lines.push(Line { subject, part, stream, head: None, payload: Vec::new() });
+            }
+            Err(SocketError::Silent) => {
+                let why = holder::check(&asked.address, &asked.judge);
+                self.end(subject, part, Err(why.err().unwrap_or(SocketError::Silent)));
+            }
+            Err(error) => self.end(subject, part, Err(error)),
+        }
+    }
+
+    /// Waits for answers and takes those that are there; false at the deadline.
+    fn listen(&mut self, deadline: Instant) -> bool {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        let left = PollTimeout::try_from(left + Duration::from_millis(1));
+        let fds = self.lines.iter().map(|it| PollFd::new(it.stream.as_fd(), PollFlags::POLLIN));
+        let mut fds: Vec<PollFd<'_>> = fds.collect();
+        if poll(&mut fds, left.unwrap_or(PollTimeout::MAX)).is_err_and(|it| it != Errno::EINTR) {
+            return false;
+        }
+        let ready: Vec<bool> =
+            fds.iter().map(|it| it.revents().is_some_and(|it| !it.is_empty())).collect();
+        let (mut waiting, mut done) = (Vec::new(), Vec::new());
+        for (mut line, ready) in self.lines.drain(..).zip(ready) {
+            match if ready { line.take() } else { None } {
+                Some(answer) => done.push((line.subject, line.part, answer)),
+                None => waiting.push(line),
+            }
+        }
+        self.lines = waiting;
+        for (subject, part, answer) in done {
+            self.end(subject, part, answer);
+        }
+        true
+    }
+
+    /// Notes what became of one request, and asks on.
+    fn end(&mut self, subject: usize, part: Part, answer: Result<Answer, SocketError>) {
+        let (Some(asked), Some(heard)) = (self.subjects.get(subject), self.heard.get_mut(subject))
+        else {
+            return;
+        };
+        match part {
+            Part::Introduction => {
+                heard.speaker = answer.and_then(|it| {
+                    let speaker = asked.judge.identify(it.sender)?;
+                    Ok((speaker, refuse("the state", it.head)?.data))
+                });
+                if heard.speaker.is_ok() {
+                    let questions = 0..asked.questions.len();
+                    self.pending.extend(questions.map(|it| (subject, Part::Question(it))));
+                }
+            }
+            Part::Question(index) => {
+                let what = asked.questions.get(index).map_or("a question", |it| it.what);
+                let speaker = heard.speaker.as_ref().ok().map(|it| it.0);
+                let answer = answer.and_then(|it| {
+                    speaker.map_or(Ok(()), |who| asked.judge.confirm(who, it.sender))?;
+                    Ok((refuse(what, it.head)?, it.payload))
+                });
+                if let Some(place) = heard.answers.get_mut(index) {
+                    *place = Some(answer);
+                }
+            }
+        }
+    }
+}
+
+struct Answer {
+    head: Response,
+    payload: Vec<u8>,
+    sender: Option<UnixCredentials>,
+}
+
+impl Line {
+    /// Reads what is there; the answer once all of it is.
+    fn take(&mut self) -> Option<Result<Answer, SocketError>> {
+        if self.head.is_none() {
+            let mut bytes = [0; wire::HEAD];
+            let received = sys::receive_signed(self.stream.as_fd(), &mut bytes);
+            return match received {
+                Ok(it) if it.count == wire::HEAD => {
+                    self.head = Some((Response::decode(&bytes), it.sender));
+                    self.finished()
+                }
+                Ok(_) | Err(Errno::ECONNRESET) => Some(Err(SocketError::Closed)),
+                Err(Errno::EINTR | Errno::EAGAIN) => None,
+                Err(errno) => Some(Err(speak(errno.into()))),
+            };
+        }
+        let mut piece = [0; wire::MAX_PAYLOAD];
+        match self.stream.read(&mut piece) {
+            Ok(0) => Some(Err(SocketError::Closed)),
+            Ok(count) => {
+                self.payload.extend_from_slice(piece.get(..count).unwrap_or_default());
+                self.finished()
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => None,
+            Err(error) => Some(Err(speak(error))),
+        }
+    }
+
+    fn finished(&mut self) -> Option<Result<Answer, SocketError>> {
+        let (head, sender) = self.head?;
+        let wanted = if head.result < 0 { 0 } else { head.payload_len };
+        let wanted = usize::try_from(wanted).ok().filter(|it| *it <= wire::MAX_PAYLOAD);
+        let Some(wanted) = wanted else {
+            return Some(Err(SocketError::Nonsense { what: "a question" }));
+        };
+        let payload = std::mem::take(&mut self.payload);
+        if payload.len() < wanted {
+            self.payload = payload;
+            return None;
+        }
+        Some(Ok(Answer { head, payload, sender }))
+    }
+}

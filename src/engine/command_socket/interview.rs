@@ -1,0 +1,84 @@
+//! What the sampler wants to know of containers that keep no record of ours, asked of all their
+//! supervisors side by side.
+
+use std::time::Instant;
+
+use super::address::{Address, name_of};
+use super::chorus::{self, Heard, Question, Subject};
+use super::error::SocketError;
+use super::find::{ANSWERING, Place};
+use super::trust::Judge;
+use super::wire::{self, Command};
+use crate::engine::lxcpath::Lxcpath;
+use crate::engine::name::Name;
+use crate::engine::state::State;
+
+/// The v1 controllers one of which knows the container's group where there is no unified one.
+const CONTROLLERS: [&str; 4] = ["cpuacct", "memory", "pids", "freezer"];
+
+/// What a supervisor told that may be believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::engine) struct Interview {
+    pub(in crate::engine) state: State,
+    /// Unknown while it starts, as the group is.
+    pub(in crate::engine) init_pid: Option<i32>,
+    pub(in crate::engine) cgroup: Option<String>,
+}
+
+/// Asks the supervisors of `containers`, each where it listens.
+pub(in crate::engine) fn interview(
+    lxcpath: &Lxcpath,
+    containers: &[(Name, Place)],
+) -> Vec<Result<Interview, SocketError>> {
+    let questions = questions();
+    let subjects: Vec<Subject> = containers
+        .iter()
+        .map(|(name, place)| Subject {
+            address: address(lxcpath, name, place),
+            judge: Judge::about(lxcpath, name),
+            questions: questions.clone(),
+        })
+        .collect();
+    let heard = chorus::ask_all(&subjects, Instant::now() + ANSWERING);
+    heard.into_iter().zip(&subjects).map(|(it, of)| understand(it, &of.judge)).collect()
+}
+
+fn address(lxcpath: &Lxcpath, name: &Name, place: &Place) -> Address {
+    match (&place.public, place.private) {
+        (Some((_, socket)), _) => Address::Public(socket.clone()),
+        (None, Some(_)) => Address::private(lxcpath, name),
+        (None, None) => Address::Public(name_of(lxcpath.dir(), name.as_str())),
+    }
+}
+
+fn questions() -> Vec<Question> {
+    let pid = Question { what: "the pid", command: Command::GetInitPid, payload: Vec::new() };
+    let group = |controller: Option<&str>| Question {
+        what: "the cgroup",
+        command: Command::GetCgroup,
+        payload: controller.map(wire::encode_text).unwrap_or_default(),
+    };
+    let groups = std::iter::once(None).chain(CONTROLLERS.into_iter().map(Some)).map(group);
+    std::iter::once(pid).chain(groups).collect()
+}
+
+fn understand(heard: Heard, judge: &Judge) -> Result<Interview, SocketError> {
+    let (speaker, state) = heard.speaker?;
+    let state = State::from_number(state).ok_or(SocketError::Nonsense { what: "the state" })?;
+    let mut answers = heard.answers.into_iter();
+    let mut init_pid = None;
+    // The first question was for the pid, the others for the group.
+    match answers.next() {
+        Some(Some(Ok((head, _)))) => {
+            let pid = i32::try_from(head.data).ok().filter(|it| *it > 0);
+            init_pid = pid.filter(|it| judge.has_child(speaker, *it));
+        }
+        // Who identified himself with the first answer and not with the next was not he.
+        Some(Some(Err(SocketError::Stranger(it)))) => return Err(it.into()),
+        Some(Some(Err(_)) | None) | None => (),
+    }
+    let told = answers.filter_map(|it| it?.ok());
+    let mut paths = told.filter_map(|(_, it)| wire::decode_text(&it).map(str::to_owned));
+    let cgroup = paths.find(|it| it.len() > 1 && judge.may_name_group(speaker, it));
+    Ok(Interview { state, init_pid, cgroup })
+}

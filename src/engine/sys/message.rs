@@ -1,0 +1,41 @@
+//! Receives what comes over a socket beside its bytes: descriptors, and who sent it.
+#![allow(unsafe_code, reason = "a descriptor that the kernel installed has no safe form")]
+
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg};
+
+/// What came in one piece.
+#[derive(Debug)]
+pub struct Message {
+    /// Bytes in the buffer.
+    pub count: usize,
+    pub fds: Vec<OwnedFd>,
+    /// Who sent it, as the kernel knows him: on sockets that ask for this (`SO_PASSCRED`).
+    pub sender: Option<UnixCredentials>,
+}
+
+/// Receives up to `buffer` bytes and at most `MAX_FDS` descriptors; more of them are closed.
+pub fn receive_signed(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> nix::Result<Message> {
+    /// As many cgroup descriptors as LXC sends in one message.
+    const MAX_FDS: usize = 20;
+    let mut control = nix::cmsg_space!([RawFd; MAX_FDS], libc::ucred);
+    let mut slices = [std::io::IoSliceMut::new(buffer)];
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut slices, Some(&mut control), flags)?;
+    let (mut fds, mut sender) = (Vec::new(), None);
+    for part in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(raw) = part {
+            // SAFETY: the kernel just installed these descriptors for us alone.
+            fds.extend(raw.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+        } else if let ControlMessageOwned::ScmCredentials(credentials) = part {
+            sender = Some(credentials);
+        }
+    }
+    Ok(Message { count: message.bytes, fds, sender })
+}
+
+/// The same from somebody who is known already.
+pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> nix::Result<(usize, Vec<OwnedFd>)> {
+    receive_signed(socket, buffer).map(|it| (it.count, it.fds))
+}
