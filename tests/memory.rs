@@ -73,3 +73,31 @@ fn a_kill_for_memory_is_told_while_the_container_runs() {
     assert_eq!(info(&lxcpath, &name)["oom_killed"], false);
     assert_eq!(info(&lxcpath, &name)["oom_kills"], 1);
 }
+
+#[test]
+fn cache_that_the_kernel_would_drop_is_not_use() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("cache");
+    lxcpath.ok(&["create", &name]);
+    let file = lxcpath.path().join("file");
+    let script = format!(
+        "dd if=/dev/zero of='{0}' bs=1M count=60 conv=fsync 2>/dev/null; : >'{0}.done'; sleep 1000",
+        file.display()
+    );
+    lxcpath.ok(&["start", &name, "--", "/bin/sh", "-c", &script]);
+    wait_until("the file", || file.with_extension("done").exists());
+    let seen = info(&lxcpath, &name);
+    let (Some(used), Some(cache)) =
+        (seen["memory_bytes"].as_u64(), seen["memory_cache_bytes"].as_u64())
+    else {
+        println!("skipped: no memory controller");
+        return;
+    };
+    assert!(used < 20 << 20, "{used} bytes count as use");
+    assert!(cache > 40 << 20, "{cache} bytes are cache");
+    let told = lxcpath.ok(&["info", &name]);
+    assert!(told.contains("Memory cache:"), "{told}");
+}

@@ -95,7 +95,10 @@ pub struct Counters {
     pub cpu_quota_percent: Option<f32>,
     pub periods: Option<u64>,
     pub throttled_periods: Option<u64>,
+    /// In use: without the page cache that the kernel would drop first.
     pub memory_bytes: Option<u64>,
+    /// That cache. It counts towards the limit as long as it is there.
+    pub memory_cache_bytes: Option<u64>,
     /// `None` inside: no limit.
     pub memory_max_bytes: Option<Limit>,
     pub memory_peak_bytes: Option<u64>,

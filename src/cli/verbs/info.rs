@@ -173,6 +173,7 @@ fn stats(it: &Container, raw: bool) -> Vec<(&'static str, String)> {
     [
         ("CPU use", cpu),
         ("Memory use", counters.memory_bytes.map(size)),
+        ("Memory cache", counters.memory_cache_bytes.map(size)),
         ("Memory peak", counters.memory_peak_bytes.map(size)),
         ("Memory limit", counters.memory_max_bytes.map(bound)),
         ("OOM kills", kills),

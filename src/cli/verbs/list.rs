@@ -238,6 +238,7 @@ pub(super) fn facts(it: &Container) -> serde_json::Map<String, Value> {
         "oom_killed": it.died_of_memory,
         "cpu_seconds": counters.cpu_total.map(|it| it.as_secs_f64()),
         "memory_bytes": counters.memory_bytes,
+        "memory_cache_bytes": counters.memory_cache_bytes,
         "memory_max_bytes": counters.memory_max_bytes.map(bound),
         "memory_peak_bytes": counters.memory_peak_bytes,
         "oom_kills": counters.oom_kills,

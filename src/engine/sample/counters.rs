@@ -16,7 +16,10 @@ pub(super) struct Raw {
     pub(super) cpu_period_us: Option<u64>,
     pub(super) periods: Option<u64>,
     pub(super) throttled_periods: Option<u64>,
-    pub(super) memory_bytes: Option<u64>,
+    /// All that is charged, the page cache too.
+    pub(super) memory_usage_bytes: Option<u64>,
+    /// The page cache that the kernel would drop first.
+    pub(super) memory_inactive_bytes: Option<u64>,
     pub(super) memory_max_bytes: Option<Limit>,
     pub(super) memory_peak_bytes: Option<u64>,
     pub(super) oom_kills: Option<u64>,

@@ -38,7 +38,13 @@ pub(super) const SOURCES: &[Source] = &[
         controller: "memory",
         file: "memory.usage_in_bytes",
         need: Need::Row,
-        read: |text, raw| raw.memory_bytes = number(text),
+        read: |text, raw| raw.memory_usage_bytes = number(text),
+    },
+    Source {
+        controller: "memory",
+        file: "memory.stat",
+        need: Need::Row,
+        read: |text, raw| raw.memory_inactive_bytes = keyed(text, "total_inactive_file"),
     },
     Source {
         controller: "memory",

@@ -29,7 +29,8 @@ pub(super) fn counters(before: Option<&Reading>, now: &Reading) -> Counters {
         cpu_quota_percent: quota_percent(raw),
         periods: raw.periods,
         throttled_periods: raw.throttled_periods,
-        memory_bytes: raw.memory_bytes,
+        memory_bytes: memory_in_use(raw),
+        memory_cache_bytes: raw.memory_inactive_bytes,
         memory_max_bytes: raw.memory_max_bytes,
         memory_peak_bytes: raw.memory_peak_bytes,
         oom_kills: raw.oom_kills,
@@ -47,6 +48,14 @@ pub(super) fn counters(before: Option<&Reading>, now: &Reading) -> Counters {
 pub(super) fn per_second(before: u64, now: u64, elapsed: Duration) -> Option<f64> {
     let grown = now.checked_sub(before)?;
     (elapsed >= SHORTEST).then(|| grown as f64 / elapsed.as_secs_f64())
+}
+
+/// Returns what is charged less the page cache that the kernel would drop first, as docker and
+/// kubectl count it.
+fn memory_in_use(raw: &Raw) -> Option<u64> {
+    let usage = raw.memory_usage_bytes?;
+    // The two are read one after the other, and the cache may have grown in between.
+    Some(usage.saturating_sub(raw.memory_inactive_bytes.unwrap_or(0)))
 }
 
 fn quota_percent(raw: &Raw) -> Option<f32> {
@@ -85,6 +94,18 @@ mod tests {
         assert_eq!(counters(Some(&reading(start, 6, 5)), &now).cpu_percent, None);
         assert_eq!(counters(None, &now).cpu_percent, None);
         assert_eq!(counters(Some(&now), &now).cpu_percent, None);
+    }
+
+    #[test]
+    fn memory_in_use_is_without_the_cache_that_would_be_dropped() {
+        let mut raw = Raw { memory_usage_bytes: Some(62 << 20), ..Raw::default() };
+        assert_eq!(memory_in_use(&raw), Some(62 << 20));
+        raw.memory_inactive_bytes = Some(60 << 20);
+        assert_eq!(memory_in_use(&raw), Some(2 << 20));
+        raw.memory_inactive_bytes = Some(70 << 20);
+        assert_eq!(memory_in_use(&raw), Some(0));
+        raw.memory_usage_bytes = None;
+        assert_eq!(memory_in_use(&raw), None);
     }
 
     #[test]

@@ -112,6 +112,10 @@ fn memory_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
             pen.put(&format!("  {word} {count}"), style);
         }
     }
+    let cache = counters.memory_cache_bytes.map(|it| format!("  cache {}", format::bytes(it)));
+    if let Some(cache) = cache.filter(|it| width(it) <= pen.left()) {
+        pen.put(&cache, look.dim);
+    }
 }
 
 fn io_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
