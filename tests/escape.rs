@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use support::canary::Canary;
+use support::screen::Screen;
 use support::{
     Lxcpath, can_run_containers, finish, has_program, probe, rootfs, text, told, tree, wait_until,
 };
@@ -125,6 +126,34 @@ fn a_process_on_its_way_in_cannot_be_looked_into() {
         lair.attach(&["/bin/busybox", "true"]);
     }
     assert!(!lair.told().contains("done"), "{}", lair.told());
+}
+
+#[test]
+fn a_process_on_its_way_in_holds_nothing_of_the_host() {
+    const SECRET: &str = "secret-of-the-operator";
+    let Some(lair) = Lair::new() else { return };
+    // A container that may trace whatever it sees.
+    let config = lair.lxcpath.path().join(&lair.name).join("config");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{text}lxc.cap.drop =\nlxc.cap.drop = sys_module\n")).unwrap();
+    lair.start(&format!("seize={SECRET}"));
+    let enter = || {
+        let mut attach = lair.lxcpath.command(&["attach", &lair.name, "--", "/bin/true"]);
+        attach.env("SECRET", SECRET);
+        // Half of them on a terminal of the operator.
+        finish(attach);
+        let mut attach = lair.lxcpath.command(&["attach", &lair.name, "--", "/bin/true"]);
+        attach.env("SECRET", SECRET);
+        Screen::spawn(attach, 80, 24).exit();
+    };
+    wait_until("the container stops someone on the way in", || {
+        enter();
+        lair.told().contains("seized wharf")
+    });
+    for _ in tries() {
+        enter();
+    }
+    assert!(!lair.told().contains("host"), "{}", lair.told());
 }
 
 /// Places in a root that a start mounts on, or that come before such a place on the way.

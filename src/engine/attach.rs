@@ -1,23 +1,21 @@
 //! The verb `attach`: runs a command inside a running container, on a pty of its own.
 //!
-//! The child enters with what the container's init has: its cgroups, namespaces, capability bounds
-//! and no_new_privs. Until the command runs, the container cannot look into it (CVE-2016-9962).
+//! The command gets what the container's init has: its cgroups, namespaces, root, capability
+//! bounds and no_new_privs. How it gets in is a plan like that of a start.
 
-mod enter;
+mod shell;
 mod target;
 
-use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::io::{self, IsTerminal as _};
+use std::os::fd::AsFd as _;
 
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-use nix::sys::wait::waitpid;
-use nix::unistd::Pid;
 
-use super::relay;
-use super::sys::{self, Side};
-use super::{Engine, Error, Exit, Kind, Name, plan, seal};
-use enter::{Entrance, Report};
+use super::launch::{self, Entered, LaunchError, Visit};
+use super::plan::{self, Entering, Program};
+use super::relay::{self, End, Signals};
+use super::sys;
+use super::{Engine, Error, Exit, Kind, Name, seal};
 use target::{Target, TargetError};
 
 /// What to run inside.
@@ -38,24 +36,27 @@ pub struct Attach {
 enum AttachError {
     #[error(transparent)]
     Target(#[from] TargetError),
-    #[error("{step}: {}", errno.desc())]
-    Step { step: &'static str, errno: Errno },
-    #[error("{program}: {}", errno.desc())]
-    Exec { program: String, errno: Errno },
+    #[error("it is frozen, and would not run the command; `wharf unfreeze {0}` thaws it")]
+    Frozen(Name),
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
     #[error(transparent)]
     Plan(#[from] plan::PlanError),
     #[error("relay the terminal")]
     Relay(#[from] io::Error),
+    #[error("take the signals")]
+    Signals(#[source] Errno),
+    #[error("wait for the command")]
+    Wait(#[source] Errno),
 }
 
 impl AttachError {
-    const fn kind(&self) -> Kind {
+    fn kind(&self) -> Kind {
         match self {
             Self::Target(error) => error.kind(),
-            Self::Exec { errno: Errno::ENOENT, .. } => Kind::NoCommand,
-            Self::Exec { .. } => Kind::BadCommand,
-            Self::Step { errno: Errno::EPERM | Errno::EACCES, .. } => Kind::Denied,
-            Self::Step { .. } | Self::Relay(_) => Kind::Failed,
+            Self::Launch(error) => error.kind(),
+            Self::Frozen(_) => Kind::Busy,
+            Self::Relay(_) | Self::Signals(_) | Self::Wait(_) => Kind::Failed,
             Self::Plan(_) => Kind::Invalid,
         }
     }
@@ -72,50 +73,68 @@ impl Engine {
 
     fn attach_sealed(&self, name: &Name, attach: &Attach) -> Result<Exit, AttachError> {
         let target = Target::find(&self.lxcpath, name)?;
-        let entrance = Entrance::new(&target, attach)?;
-        let at = |step| move |errno| AttachError::Step { step, errno };
-        let (ours, theirs) =
-            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
-                .map_err(at("make a socket pair"))?;
-        let entry = target.entry()?;
-        // From here on nothing of this process may be seen from inside.
-        nix::sys::prctl::set_dumpable(false).map_err(at("hide from the container"))?;
-        // Changes where children are born, not this process.
-        sys::setns(target.pidfd(), libc::CLONE_NEWPID).map_err(at("enter the pid namespace"))?;
-        let unified = entry.unified.as_ref().map(OwnedFd::as_fd);
-        match sys::clone3(0, unified).map_err(at("create a process"))? {
-            Side::Child => {
-                drop(ours);
-                entrance.run(&target, &theirs, entry.tasks)
-            }
-            Side::Parent { pid, pidfd } => {
-                drop(theirs);
-                let terminal = match Report::receive(ours.as_fd()) {
-                    Ok(Report::Ready(terminal)) => terminal,
-                    Ok(Report::Failed { step, errno }) => {
-                        return Err(entrance.failure(step, errno));
-                    }
-                    Ok(Report::Runs) => None,
-                    Err(errno) => return Err(at("enter the container")(errno)),
-                };
-                if let Ok(Report::Failed { step, errno }) = Report::receive(ours.as_fd()) {
-                    return Err(entrance.failure(step, errno));
-                }
-                relay::until_end(terminal, pidfd.as_fd())?;
-                wait(pid).map_err(at("wait for the command"))
-            }
+        if target.is_frozen() {
+            return Err(AttachError::Frozen(name.clone()));
         }
+        let root = target.root()?;
+        // A terminal of the operator is never handed to a container, a pty takes its place.
+        let inherit =
+            [!io::stdin().is_terminal(), !io::stdout().is_terminal(), !io::stderr().is_terminal()];
+        let uid = attach.uid.unwrap_or(0);
+        let variables = variables(attach, uid);
+        let program = if attach.argv.is_empty() {
+            Program::new(&[shell::of(root.as_fd(), uid)], &variables)?
+        } else {
+            Program::new(&attach.argv, &variables)?
+        };
+        let steps = plan::enter(Entering {
+            namespaces: target.namespaces,
+            capabilities: target.bounding,
+            no_new_privs: target.no_new_privs,
+            uid,
+            gid: attach.gid.unwrap_or(0),
+            pty: inherit.contains(&false),
+            size: relay::window_size(),
+            program,
+        });
+        let mut signals = None;
+        let Entered { pidfd, pty } = launch::enter(Visit {
+            steps: &steps,
+            door: target.door(root.as_fd()),
+            cgroup: target.cgroup(),
+            inherit,
+            // Not before, so that whoever waits in vain can be ended; and not after, so that
+            // none is lost.
+            before_exec: &mut || {
+                signals = Some(Signals::block()?);
+                Ok(())
+            },
+        })?;
+        // Entered only after they were blocked.
+        let signals = signals.map_or_else(Signals::block, Ok).map_err(AttachError::Signals)?;
+        if relay::until_end(pty, pidfd.as_fd(), signals)? == End::HungUp {
+            return Ok(Exit::Signal(libc::SIGHUP));
+        }
+        let status = sys::wait_for(pidfd.as_fd()).map_err(AttachError::Wait)?;
+        Ok(Exit::from_wait_status(status))
     }
 }
 
-fn wait(pid: i32) -> nix::Result<Exit> {
-    use nix::sys::wait::WaitStatus;
-    loop {
-        match waitpid(Pid::from_raw(pid), None) {
-            Ok(WaitStatus::Exited(_, code)) => return Ok(Exit::Code(code as u8)),
-            Ok(WaitStatus::Signaled(_, signal, _)) => return Ok(Exit::Signal(signal as i32)),
-            Ok(_) | Err(Errno::EINTR) => (),
-            Err(errno) => return Err(errno),
-        }
+/// Returns the variables of the command: what was asked for, over this process's own if they are
+/// to be taken in.
+fn variables(attach: &Attach, uid: u32) -> Vec<(String, String)> {
+    let mut variables: Vec<(String, String)> = Vec::new();
+    if !attach.clear_environment {
+        variables.extend(
+            std::env::vars_os().filter_map(|(key, value)| {
+                Some((key.into_string().ok()?, value.into_string().ok()?))
+            }),
+        );
     }
+    for (key, value) in &attach.environment {
+        variables.retain(|(other, _)| other != key);
+        variables.push((key.clone(), value.clone()));
+    }
+    variables.retain(|(key, _)| key != "container");
+    plan::environment(&variables, uid, std::env::var("TERM").ok().as_deref())
 }

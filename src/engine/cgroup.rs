@@ -1,7 +1,8 @@
 //! Control groups: where they are mounted, and one container's group in each hierarchy.
 //!
-//! The same calls serve v1, v2 and hybrid hosts. No process is ever moved by its pid: whoever
-//! joins writes itself in, or is cloned into the group, which is what the kernel does cheaply.
+//! The same calls serve v1, v2 and hybrid hosts. Whoever joins writes itself in, or is
+//! cloned into the group, which is what the kernel does cheaply; by its pid a process is moved only
+//! into a group that may hold no further one.
 
 mod control;
 mod create;

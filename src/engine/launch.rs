@@ -1,31 +1,26 @@
-//! Creates the container's first process and follows it until its program runs. The only module
-//! that makes one for a container; what the process does is in the plan.
-//!
-//! The two sides share a socket pair. The child sends READY with the terminals, waits for GO, and
-//! then either executes its program, which closes the socket, or sends the step that failed.
+//! Creates the processes that become a container or go into one, and follows each until its
+//! program runs. The only module that makes one; what the process does is in the plan.
 
-use std::io::IoSliceMut;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+mod enter;
+mod error;
+mod hold;
+pub(super) mod report;
+
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, send, socketpair,
-};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
-use super::cgroup::Cgroup;
-use super::error::Kind;
-use super::perform::{Failure, Part, Site, perform};
-use super::plan::{MAX_TTYS, Step};
+use super::cgroup::{Cgroup, Entry};
+use super::perform::{Door, Site, perform};
+use super::plan::Step;
 use super::spec::Network;
 use super::sys::{self, Side};
+pub use enter::{Entered, Visit, enter};
+pub use error::LaunchError;
+use report::{Word, receive};
 
-pub(super) const READY: u8 = 1;
-pub(super) const GO: u8 = 2;
-const FAILED: u8 = 3;
-/// FAILED, the part, two bytes of nothing, the step's index and the errno.
-const REPORT: usize = 12;
 const EXIT_SETUP_FAILED: i32 = 125;
 
 /// What to launch.
@@ -58,77 +53,22 @@ pub struct Launched {
     pub clone_flags: u64,
 }
 
-/// Why a container did not come to life.
-#[derive(Debug, thiserror::Error)]
-pub enum LaunchError {
-    #[error("open the cgroups")]
-    Cgroup(#[source] super::cgroup::CgroupError),
-    #[error("make a socket pair")]
-    Socket(#[source] Errno),
-    #[error("create a process in new namespaces")]
-    Clone(#[source] Errno),
-    #[error("read the start report")]
-    Report(#[source] Errno),
-    #[error("{step}{part}: {reason}{place}")]
-    Step { step: String, part: &'static str, reason: &'static str, place: String, errno: Errno },
-    /// The program itself could not be executed.
-    #[error("{program}: {reason}")]
-    Exec { program: String, reason: &'static str, errno: Errno },
-    #[error("init died before its program ran")]
-    Died,
-    #[error("finish the container")]
-    BeforeExec(#[source] BeforeExec),
-}
-
-impl LaunchError {
-    /// Returns what sort of refusal it is.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::Cgroup(error) => error.kind(),
-            Self::Exec { errno: Errno::ENOENT, .. } => Kind::NoCommand,
-            Self::Exec { .. } => Kind::BadCommand,
-            Self::Clone(Errno::EPERM) | Self::Step { errno: Errno::EPERM | Errno::EACCES, .. } => {
-                Kind::Denied
-            }
-            Self::Step { errno: Errno::ENOENT, .. } => Kind::NotFound,
-            Self::Socket(_)
-            | Self::Clone(_)
-            | Self::Report(_)
-            | Self::Step { .. }
-            | Self::Died
-            | Self::BeforeExec(_) => Kind::Failed,
-        }
-    }
-}
-
 /// Makes the process and returns when its program runs.
 ///
 /// The caller must be single-threaded: see "Between clone and exec" in ARCHITECTURE.md.
 pub fn launch(order: Order<'_>) -> Result<Launched, LaunchError> {
-    let (ours, theirs) =
-        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
-            .map_err(LaunchError::Socket)?;
     let entry = order.cgroup.map(Cgroup::entry).transpose().map_err(LaunchError::Cgroup)?;
-    let (tasks, unified) = entry.map_or((Vec::new(), None), |it| (it.tasks, it.unified));
     let flags = namespaces(order.network);
-    let side = sys::clone3(flags, unified.as_ref().map(OwnedFd::as_fd));
-    match side.map_err(LaunchError::Clone)? {
-        Side::Child => {
-            drop(ours);
-            be_born(&order, theirs.as_fd(), tasks)
-        }
-        Side::Parent { pid, pidfd } => {
-            drop(theirs);
-            let clone_flags = flags | libc::CLONE_NEWCGROUP as u64;
-            let mut launched =
-                Launched { pid, pidfd, console: None, ttys: Vec::new(), devpts: None, clone_flags };
-            match follow(order, ours.as_fd(), &mut launched) {
-                Ok(()) => Ok(launched),
-                Err(error) => {
-                    end(&launched);
-                    Err(error)
-                }
-            }
+    let birth = Birth { steps: order.steps, flags, inherit: order.inherit, door: None };
+    let Newborn { pid, pidfd, socket } = bear(&birth, entry.unwrap_or_default())?;
+    let clone_flags = flags | libc::CLONE_NEWCGROUP as u64;
+    let mut launched =
+        Launched { pid, pidfd, console: None, ttys: Vec::new(), devpts: None, clone_flags };
+    match follow(order, socket.as_fd(), &mut launched) {
+        Ok(()) => Ok(launched),
+        Err(error) => {
+            end(pid, launched.pidfd.as_fd());
+            Err(error)
         }
     }
 }
@@ -142,14 +82,45 @@ const fn namespaces(network: Network) -> u64 {
     }
 }
 
-fn be_born(order: &Order<'_>, supervisor: BorrowedFd<'_>, tasks: Vec<OwnedFd>) -> ! {
+/// How a process comes to be.
+struct Birth<'a> {
+    steps: &'a [Step],
+    /// Of clone(2).
+    flags: u64,
+    inherit: [bool; 3],
+    /// What leads into the container that it is for, if that one runs already.
+    door: Option<Door<'a>>,
+}
+
+/// A process on its way into a container.
+struct Newborn {
+    pid: i32,
+    pidfd: OwnedFd,
+    /// On which it reports.
+    socket: OwnedFd,
+}
+
+fn bear(birth: &Birth<'_>, entry: Entry) -> Result<Newborn, LaunchError> {
+    let (ours, theirs) = report::pair().map_err(LaunchError::Socket)?;
+    let Entry { tasks, unified } = entry;
+    let side = sys::clone3(birth.flags, unified.as_ref().map(OwnedFd::as_fd));
+    match side.map_err(LaunchError::Clone)? {
+        Side::Child => {
+            drop(ours);
+            be_born(birth, theirs.as_fd(), tasks)
+        }
+        Side::Parent { pid, pidfd } => Ok(Newborn { pid, pidfd, socket: ours }),
+    }
+}
+
+fn be_born(birth: &Birth<'_>, maker: BorrowedFd<'_>, tasks: Vec<OwnedFd>) -> ! {
+    sys::die_of_panics(EXIT_SETUP_FAILED);
     // Until its own program runs, nothing in the container may look into this process
     // (CVE-2016-9962, CVE-2019-5736). Cannot fail for these arguments.
     _ = nix::sys::prctl::set_dumpable(false);
-    let mut site = Site::new(supervisor, tasks, order.inherit);
-    let failure = perform(order.steps, &mut site);
-    // The parent sees a broken socket if this cannot be sent.
-    _ = send(supervisor.as_raw_fd(), &report(failure), MsgFlags::MSG_NOSIGNAL);
+    let mut site = Site::new(maker, tasks, birth.inherit, birth.door);
+    let failure = perform(birth.steps, &mut site);
+    report::failed(maker, failure);
     sys::exit_now(EXIT_SETUP_FAILED)
 }
 
@@ -158,22 +129,23 @@ fn follow(
     socket: BorrowedFd<'_>,
     launched: &mut Launched,
 ) -> Result<(), LaunchError> {
-    match receive(socket)? {
+    match receive(socket).map_err(LaunchError::Report)? {
         Word::Ready(fds) => sort_terminals(order.steps, fds, launched),
-        Word::Failed(failure) => return Err(step_error(order.steps, failure)),
+        Word::Failed(failure) => return Err(error::of_step(order.steps, failure)),
         Word::End => return Err(LaunchError::Died),
+        Word::Born(_) => return Err(LaunchError::Report(Errno::EPROTO)),
     }
     (order.before_exec)().map_err(LaunchError::BeforeExec)?;
-    send(socket.as_raw_fd(), &[GO], MsgFlags::MSG_NOSIGNAL).map_err(LaunchError::Report)?;
-    match receive(socket)? {
+    report::go(socket).map_err(LaunchError::Report)?;
+    match receive(socket).map_err(LaunchError::Report)? {
         // A closed socket is an executed program, or a process that was killed on its way there.
         // Our own init never executes one; what became of its command is its exit code.
         Word::End if !has_own_init(order.steps) && never_executed(launched.pid) => {
             Err(LaunchError::Died)
         }
         Word::End => Ok(()),
-        Word::Failed(failure) => Err(step_error(order.steps, failure)),
-        Word::Ready(_) => Err(LaunchError::Report(Errno::EPROTO)),
+        Word::Failed(failure) => Err(error::of_step(order.steps, failure)),
+        Word::Ready(_) | Word::Born(_) => Err(LaunchError::Report(Errno::EPROTO)),
     }
 }
 
@@ -195,99 +167,17 @@ fn never_executed(pid: i32) -> bool {
 fn sort_terminals(steps: &[Step], fds: Vec<OwnedFd>, launched: &mut Launched) {
     let mut fds = fds.into_iter();
     launched.devpts = fds.next();
-    if steps.iter().any(|it| matches!(it, Step::Console)) {
+    if steps.iter().any(|it| matches!(it, Step::Console { .. })) {
         launched.console = fds.next();
     }
     launched.ttys = fds.collect();
 }
 
-enum Word {
-    Ready(Vec<OwnedFd>),
-    Failed(Failure),
-    End,
-}
-
-fn receive(socket: BorrowedFd<'_>) -> Result<Word, LaunchError> {
-    let mut bytes = [0_u8; REPORT];
-    let mut space = nix::cmsg_space!([RawFd; MAX_TTYS as usize + 2]);
-    let (got, fds) = loop {
-        let mut payload = [IoSliceMut::new(&mut bytes)];
-        let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-        match recvmsg::<()>(socket.as_raw_fd(), &mut payload, Some(&mut space), flags) {
-            Ok(message) => {
-                let fds = message.cmsgs().map_err(LaunchError::Report)?.flat_map(rights).collect();
-                break (message.bytes, fds);
-            }
-            Err(Errno::EINTR) => (),
-            // A child that dies with our word unread resets the connection.
-            Err(Errno::ECONNRESET) => break (0, Vec::new()),
-            Err(errno) => return Err(LaunchError::Report(errno)),
-        }
-    };
-    match (got, bytes) {
-        (0, _) => Ok(Word::End),
-        (1, [READY, ..]) => Ok(Word::Ready(fds)),
-        (REPORT, [FAILED, ..]) => Ok(Word::Failed(read_report(bytes))),
-        _ => Err(LaunchError::Report(Errno::EPROTO)),
-    }
-}
-
-fn rights(message: ControlMessageOwned) -> Vec<OwnedFd> {
-    let ControlMessageOwned::ScmRights(fds) = message else { return Vec::new() };
-    fds.into_iter().map(sys::own_fd).collect()
-}
-
-const fn report(failure: Failure) -> [u8; REPORT] {
-    let part = match failure.part {
-        Part::Whole => 0,
-        Part::Source => 1,
-        Part::Target => 2,
-    };
-    let [s0, s1, s2, s3] = (failure.step as u32).to_ne_bytes();
-    let [e0, e1, e2, e3] = (failure.errno as i32).to_ne_bytes();
-    [FAILED, part, 0, 0, s0, s1, s2, s3, e0, e1, e2, e3]
-}
-
-const fn read_report(bytes: [u8; REPORT]) -> Failure {
-    let [_, part, _, _, s0, s1, s2, s3, e0, e1, e2, e3] = bytes;
-    let part = match part {
-        1 => Part::Source,
-        2 => Part::Target,
-        _ => Part::Whole,
-    };
-    Failure {
-        step: u32::from_ne_bytes([s0, s1, s2, s3]) as usize,
-        part,
-        errno: Errno::from_raw(i32::from_ne_bytes([e0, e1, e2, e3])),
-    }
-}
-
-fn step_error(steps: &[Step], failure: Failure) -> LaunchError {
-    let Failure { step, part, errno } = failure;
-    let step = steps.get(step);
-    if let Some(Step::Exec(program)) = step {
-        let name = program.argv.first().map(|it| super::shown::shown_bytes(it.to_bytes()));
-        return LaunchError::Exec {
-            program: name.unwrap_or_default(),
-            reason: errno.desc(),
-            errno,
-        };
-    }
-    let place = step.and_then(Step::place).map_or_else(String::new, |it| format!(" ({it})"));
-    let part = match part {
-        Part::Whole => "",
-        Part::Source => ": source",
-        Part::Target => ": target",
-    };
-    let step = step.map_or_else(|| "unknown step".to_owned(), Step::to_string);
-    LaunchError::Step { step, part, reason: errno.desc(), place, errno }
-}
-
 /// Kills and reaps a process that is not to live.
-fn end(launched: &Launched) {
+fn end(pid: i32, pidfd: BorrowedFd<'_>) {
     // It may be dead already; reaping below is what counts.
-    _ = sys::pidfd_send_signal(launched.pidfd.as_fd(), libc::SIGKILL);
-    while waitpid(Pid::from_raw(launched.pid), None::<WaitPidFlag>) == Err(Errno::EINTR) {}
+    _ = sys::pidfd_send_signal(pidfd, libc::SIGKILL);
+    while waitpid(Pid::from_raw(pid), None::<WaitPidFlag>) == Err(Errno::EINTR) {}
 }
 
 impl std::fmt::Debug for Order<'_> {
@@ -320,8 +210,14 @@ mod tests {
     }
 
     #[test]
-    fn a_report_survives_the_wire() {
-        let failure = Failure { step: 7, part: Part::Target, errno: Errno::ENOENT };
-        assert_eq!(read_report(report(failure)), failure);
+    fn a_panic_between_clone_and_exec_ends_the_process_at_once() {
+        // As above; the harness's own report of a panic would allocate.
+        let Some(child) = sys::fork().unwrap() else {
+            sys::die_of_panics(EXIT_SETUP_FAILED);
+            panic!("on purpose")
+        };
+        let status = waitpid(Pid::from_raw(child), None).unwrap();
+        let expected = nix::sys::wait::WaitStatus::Exited(Pid::from_raw(child), EXIT_SETUP_FAILED);
+        assert_eq!(status, expected);
     }
 }

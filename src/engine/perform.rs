@@ -3,6 +3,7 @@
 
 mod dev;
 mod files;
+mod visit;
 
 use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -16,19 +17,31 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid};
 
 use super::init;
-use super::plan::{Program, Step};
+use super::launch::report;
+use super::plan::{Program, Step, WindowSize};
 use super::sys;
 
 /// What the process is given at its birth.
 #[derive(Debug)]
 pub(super) struct Site<'a> {
-    /// The supervisor's end is the other one.
+    /// The maker's end is the other one.
     pub(super) supervisor: BorrowedFd<'a>,
     /// The `tasks` files of v1 groups to join.
     pub(super) tasks: Vec<OwnedFd>,
     /// Which of the standard descriptors stay what they are.
     pub(super) inherit: [bool; 3],
+    /// Where the container is, if it runs already.
+    door: Option<Door<'a>>,
     made: Made,
+}
+
+/// What leads into a running container.
+#[derive(Clone, Copy, Debug)]
+pub struct Door<'a> {
+    /// A pidfd of its init.
+    pub init: BorrowedFd<'a>,
+    /// The root directory of its init.
+    pub root: BorrowedFd<'a>,
 }
 
 /// What the steps made so far and later ones need.
@@ -71,9 +84,31 @@ impl From<Errno> for Broken {
     }
 }
 
+impl Broken {
+    /// Tells whether what was to be mounted, or the place for it, is not there. An optional mount
+    /// is passed over for that alone: it may be one that hides something.
+    const fn is_absence(self) -> bool {
+        matches!(
+            self,
+            Self(Part::Source | Part::Target, Errno::ENOENT)
+                // A file system that this kernel does not have.
+                | Self(Part::Source, Errno::ENODEV)
+        )
+    }
+}
+
 impl<'a> Site<'a> {
-    pub(super) fn new(supervisor: BorrowedFd<'a>, tasks: Vec<OwnedFd>, inherit: [bool; 3]) -> Self {
-        Self { supervisor, tasks, inherit, made: Made::default() }
+    pub(super) fn new(
+        supervisor: BorrowedFd<'a>,
+        tasks: Vec<OwnedFd>,
+        inherit: [bool; 3],
+        door: Option<Door<'a>>,
+    ) -> Self {
+        Self { supervisor, tasks, inherit, door, made: Made::default() }
+    }
+
+    fn door(&self) -> nix::Result<Door<'a>> {
+        self.door.ok_or(Errno::EBADF)
     }
 }
 
@@ -92,34 +127,20 @@ fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
     let made = &mut site.made;
     match step {
         Step::DieWithSupervisor => die_with(site.supervisor)?,
-        Step::JoinCgroups => {
-            for tasks in site.tasks.drain(..) {
-                nix::unistd::write(&tasks, b"0")?;
-            }
-        }
+        Step::JoinCgroups => join_cgroups(&mut site.tasks)?,
         Step::OwnCgroupNamespace => unshare(CloneFlags::CLONE_NEWCGROUP)?,
-        Step::SlaveMounts => {
-            let none: Option<&str> = None;
-            mount(none, "/", none, MsFlags::MS_SLAVE | MsFlags::MS_REC, none)?;
-        }
+        Step::SlaveMounts => propagate(MsFlags::MS_SLAVE)?,
         Step::Root { dir, .. } => {
             made.foreign_root = dir.is_some();
             made.root = Some(files::take_root(dir.as_deref())?);
         }
         Step::Dev { inodes } => made.dev = Some(dev::make_dev(made.root()?, made.links(), inodes)?),
         Step::Pts { max } => made.pts = Some(dev::mount_pts(made.dev()?, max)?),
-        Step::Console => {
-            let (ptmx, peer) = dev::make_terminal(made.dev()?, made.pts()?, "console")?;
-            made.terminals.push(ptmx);
-            made.console = Some(peer);
+        Step::Console { size } => {
+            let terminal = dev::make_terminal(made.dev()?, made.pts()?, "console")?;
+            made.take_console(terminal, *size)?;
         }
-        Step::Ttys { count } => {
-            for number in 1..=*count {
-                let name = format!("tty{number}");
-                let (ptmx, _) = dev::make_terminal(made.dev()?, made.pts()?, &name)?;
-                made.terminals.push(ptmx);
-            }
-        }
+        Step::Ttys { count } => make_ttys(made, *count)?,
         Step::Proc { mode, network } => {
             files::mount_proc(made.root()?, made.links(), *mode, *network)?;
         }
@@ -127,24 +148,26 @@ fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
             files::mount_sys(made.root()?, made.links(), *mode, *network)?;
         }
         Step::Mount(mount) => match files::mount_one(made.root()?, made.links(), mount) {
-            Err(_) if mount.optional => (),
+            Err(broken) if mount.optional && broken.is_absence() => (),
             result => result?,
         },
         Step::Loopback => sys::loopback_up()?,
         Step::Hostname { name } => nix::unistd::sethostname(name)?,
         Step::Pivot => pivot(made.root()?)?,
+        Step::EnterNamespaces { flags } => visit::enter_namespaces(site.door()?, *flags)?,
+        Step::EnterRoot => visit::enter_root(site.door()?)?,
+        Step::Pty { size } => made.take_console(visit::open_pty()?, *size)?,
         Step::HandOver => hand_over(site)?,
-        Step::Keyring => match sys::new_session_keyring() {
-            // A kernel without keyrings has none to share.
-            Err(Errno::ENOSYS | Errno::EPERM) | Ok(()) => (),
-            Err(errno) => return Err(errno.into()),
-        },
+        Step::LeaveHost => visit::leave_host(site)?,
+        Step::Keyring => make_keyring()?,
         Step::Bounding { drop } => drop_bounding(drop)?,
         Step::BecomeInit { mask } => become_init(*mask)?,
         Step::Session => open_session(site)?,
         Step::Identity { uid, gid } => take_identity(*uid, *gid)?,
         Step::LimitCapabilities { mask } => limit_capabilities(*mask)?,
         Step::NoNewPrivs => nix::sys::prctl::set_no_new_privs()?,
+        Step::FileLimit => limit_files()?,
+        Step::Appear => visit::appear(site.supervisor)?,
         Step::WorkDir { dir } => enter(dir)?,
         Step::Exec(program) => return Err(exec(program).into()),
     }
@@ -164,6 +187,20 @@ impl Made {
         self.pts.as_ref().map(OwnedFd::as_fd).ok_or(Errno::EBADF)
     }
 
+    /// Keeps both sides of a terminal, which gets its size before anybody can ask for it.
+    fn take_console(
+        &mut self,
+        (ptmx, peer): (OwnedFd, OwnedFd),
+        size: Option<WindowSize>,
+    ) -> nix::Result<()> {
+        if let Some(WindowSize { rows, columns }) = size {
+            sys::set_window_size(ptmx.as_fd(), rows, columns)?;
+        }
+        self.terminals.push(ptmx);
+        self.console = Some(peer);
+        Ok(())
+    }
+
     const fn links(&self) -> files::Links {
         if self.foreign_root { files::Links::Refused } else { files::Links::Followed }
     }
@@ -178,6 +215,36 @@ fn die_with(supervisor: BorrowedFd<'_>) -> nix::Result<()> {
     if gone { Err(Errno::ESRCH) } else { Ok(()) }
 }
 
+fn join_cgroups(tasks: &mut Vec<OwnedFd>) -> nix::Result<()> {
+    for tasks in tasks.drain(..) {
+        nix::unistd::write(&tasks, b"0")?;
+    }
+    Ok(())
+}
+
+/// Changes what becomes of mounts from here on, and of those that are there.
+fn propagate(how: MsFlags) -> nix::Result<()> {
+    let none: Option<&str> = None;
+    mount(none, "/", none, how | MsFlags::MS_REC, none)
+}
+
+fn make_ttys(made: &mut Made, count: u32) -> nix::Result<()> {
+    for number in 1..=count {
+        let name = format!("tty{number}");
+        let (ptmx, _) = dev::make_terminal(made.dev()?, made.pts()?, &name)?;
+        made.terminals.push(ptmx);
+    }
+    Ok(())
+}
+
+fn make_keyring() -> nix::Result<()> {
+    match sys::new_session_keyring() {
+        // A kernel without keyrings has none to share.
+        Err(Errno::ENOSYS | Errno::EPERM) | Ok(()) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
 fn pivot(root: BorrowedFd<'_>) -> nix::Result<()> {
     nix::unistd::fchdir(root)?;
     nix::unistd::pivot_root(".", ".")?;
@@ -186,20 +253,28 @@ fn pivot(root: BorrowedFd<'_>) -> nix::Result<()> {
     nix::unistd::chdir("/")
 }
 
-/// Sends the terminals to the supervisor and waits for its word to go on.
+/// Sends the terminals to the maker and waits for its word to go on.
 fn hand_over(site: &mut Site<'_>) -> nix::Result<()> {
-    use super::launch::{GO, READY};
-    use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
     let fds: Vec<_> =
         site.made.pts.iter().chain(site.made.terminals.iter()).map(AsRawFd::as_raw_fd).collect();
-    let control = [ControlMessage::ScmRights(&fds)];
-    let payload = [std::io::IoSlice::new(&[READY])];
-    let socket = site.supervisor.as_raw_fd();
-    sendmsg::<()>(socket, &payload, &control, MsgFlags::MSG_NOSIGNAL, None)?;
+    report::ready(site.supervisor, &fds)?;
     site.made.terminals.clear();
-    let mut word = [0_u8];
-    let got = nix::sys::socket::recv(socket, &mut word, MsgFlags::empty())?;
-    if got == 1 && word == [GO] { Ok(()) } else { Err(Errno::ECANCELED) }
+    Ok(())
+}
+
+/// Sets the limit of open files, which whoever started wharf may have changed: what systemd gives
+/// a service, or less where that cannot be had.
+fn limit_files() -> nix::Result<()> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    const SOFT: u64 = 1024;
+    const HARD: u64 = 512 * 1024;
+    match setrlimit(Resource::RLIMIT_NOFILE, SOFT, HARD) {
+        // Only who has CAP_SYS_RESOURCE may raise what was taken.
+        Err(Errno::EPERM) => (),
+        result => return result,
+    }
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, SOFT.min(hard), HARD.min(hard))
 }
 
 fn drop_bounding(list: &[u8]) -> nix::Result<()> {
@@ -240,29 +315,38 @@ fn become_init(mask: u64) -> nix::Result<()> {
 fn open_session(site: &mut Site<'_>) -> nix::Result<()> {
     sys::reset_signals();
     nix::unistd::setsid()?;
-    let stdio = match site.made.console.take() {
+    match site.made.console.take() {
         Some(console) => {
             sys::take_terminal(console.as_fd())?;
-            console
+            place_standard(&console, site.inherit)?;
         }
-        None => open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?,
-    };
-    let [stdin, stdout, stderr] = site.inherit;
-    if !stdin {
-        nix::unistd::dup2_stdin(&stdio)?;
-    }
-    if !stdout {
-        nix::unistd::dup2_stdout(&stdio)?;
-    }
-    if !stderr {
-        nix::unistd::dup2_stderr(&stdio)?;
+        None if site.inherit == [true; 3] => (),
+        None => {
+            let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?;
+            place_standard(&null, site.inherit)?;
+        }
     }
     umask(Mode::S_IWGRP | Mode::S_IWOTH);
     Ok(())
 }
 
+/// Puts `stdio` in the place of every standard descriptor that is not inherited.
+fn place_standard(stdio: &OwnedFd, inherit: [bool; 3]) -> nix::Result<()> {
+    let [stdin, stdout, stderr] = inherit;
+    if !stdin {
+        nix::unistd::dup2_stdin(stdio)?;
+    }
+    if !stdout {
+        nix::unistd::dup2_stdout(stdio)?;
+    }
+    if !stderr {
+        nix::unistd::dup2_stderr(stdio)?;
+    }
+    Ok(())
+}
+
 /// Leaves every group and takes the user and group of the payload.
-pub(super) fn take_identity(uid: u32, gid: u32) -> nix::Result<()> {
+fn take_identity(uid: u32, gid: u32) -> nix::Result<()> {
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     match nix::unistd::setgroups(&[]) {
         // Without the privilege there are no groups to gain either.
@@ -274,14 +358,14 @@ pub(super) fn take_identity(uid: u32, gid: u32) -> nix::Result<()> {
 }
 
 /// Changes to `dir` and makes sure that it lies below the root (C-02 in CVE-2024-21626's class).
-pub(super) fn enter(dir: &std::ffi::CStr) -> nix::Result<()> {
+fn enter(dir: &std::ffi::CStr) -> nix::Result<()> {
     nix::unistd::chdir(dir)?;
     let here = nix::unistd::getcwd()?;
     if here.is_absolute() { Ok(()) } else { Err(Errno::EXDEV) }
 }
 
 /// Executes `program`; returns only on failure, with the error that says most.
-pub(super) fn exec(program: &Program) -> Errno {
+fn exec(program: &Program) -> Errno {
     if let Err(errno) = sys::close_on_exec_from(3) {
         return errno;
     }
@@ -293,4 +377,22 @@ pub(super) fn exec(program: &Program) -> Errno {
         }
     }
     failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_optional_mount_is_passed_over_only_if_there_is_nothing_to_mount_or_to_mount_on() {
+        for part in [Part::Source, Part::Target] {
+            assert!(Broken(part, Errno::ENOENT).is_absence());
+            for errno in [Errno::ENOMEM, Errno::EPERM, Errno::ELOOP, Errno::ENOTDIR, Errno::EMFILE]
+            {
+                assert!(!Broken(part, errno).is_absence(), "{errno}");
+            }
+        }
+        assert!(Broken(Part::Source, Errno::ENODEV).is_absence());
+        assert!(!Broken(Part::Whole, Errno::ENOENT).is_absence());
+    }
 }

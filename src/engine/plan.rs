@@ -1,16 +1,19 @@
 //! Turns a [`Spec`] into the ordered list of steps that start it. Pure: it touches no file and
 //! makes no system call, and whatever can fail by configuration fails here.
 //!
-//! A step prints itself, so that log, dry run, error and test share one text.
+//! Two plans lead into a container: [`start`] makes one, [`enter`] goes into one that runs.
 
+mod enter;
 mod mounts;
+mod step;
 
 use std::ffi::{CString, NulError};
-use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 
-use super::spec::{At, AutoMode, Capabilities, Mount, Network, Place, Spec};
+use super::spec::{At, AutoMode, Capabilities, Mount, Network, Spec};
+pub use enter::{Entering, enter};
 pub use mounts::{MountStep, Source};
+pub use step::{NetworkSettings, Step, WindowSize};
 
 /// How many terminals fit into the one message that carries them to the supervisor.
 pub const MAX_TTYS: u32 = 200;
@@ -21,44 +24,6 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 const CAPABILITIES: u8 = 64;
 /// The number of `CAP_NET_ADMIN`.
 const NET_ADMIN: u8 = 12;
-
-/// One thing the new process does to itself before it becomes the container.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    DieWithSupervisor,
-    JoinCgroups,
-    OwnCgroupNamespace,
-    SlaveMounts,
-    Root { dir: Option<CString>, place: Option<Place> },
-    Dev { inodes: CString },
-    Pts { max: CString },
-    Console,
-    Ttys { count: u32 },
-    Proc { mode: AutoMode, network: NetworkSettings },
-    Sys { mode: AutoMode, network: NetworkSettings },
-    Mount(MountStep),
-    Loopback,
-    Hostname { name: String },
-    Pivot,
-    HandOver,
-    Keyring,
-    Bounding { drop: Vec<u8> },
-    BecomeInit { mask: u64 },
-    Session,
-    Identity { uid: u32, gid: u32 },
-    LimitCapabilities { mask: u64 },
-    NoNewPrivs,
-    WorkDir { dir: CString },
-    Exec(Program),
-}
-
-/// What a mount of the mode `mixed` makes of the network's own settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NetworkSettings {
-    /// They are the container's, or it may administer the host's.
-    Open,
-    ReadOnly,
-}
 
 /// A program ready for execve(2).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,16 +54,23 @@ pub enum PlanError {
     TooManyTtys(u32),
 }
 
-/// Lists the steps that start `spec`, in the order the kernel needs them. `term` is the TERM of
-/// the terminal that the console will be shown on, if it is known already.
-pub fn start(spec: &Spec, payload: Payload, term: Option<&str>) -> Result<Vec<Step>, PlanError> {
+/// The terminal that the console will be shown on, as far as it is known before a start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Screen {
+    /// Its TERM.
+    pub term: Option<String>,
+    pub size: Option<WindowSize>,
+}
+
+/// Lists the steps that start `spec`, in the order the kernel needs them.
+pub fn start(spec: &Spec, payload: Payload, screen: &Screen) -> Result<Vec<Step>, PlanError> {
     let mut steps = vec![
         Step::DieWithSupervisor,
         Step::JoinCgroups,
         Step::OwnCgroupNamespace,
         Step::SlaveMounts,
     ];
-    file_systems(spec, payload, &mut steps)?;
+    file_systems(spec, payload, screen, &mut steps)?;
     if spec.network == Network::Empty {
         steps.push(Step::Loopback);
     }
@@ -109,11 +81,16 @@ pub fn start(spec: &Spec, payload: Payload, term: Option<&str>) -> Result<Vec<St
         steps.push(Step::Pivot);
     }
     steps.extend([Step::HandOver, Step::Keyring]);
-    become_payload(spec, payload, term, &mut steps)?;
+    become_payload(spec, payload, screen, &mut steps)?;
     Ok(steps)
 }
 
-fn file_systems(spec: &Spec, payload: Payload, steps: &mut Vec<Step>) -> Result<(), PlanError> {
+fn file_systems(
+    spec: &Spec,
+    payload: Payload,
+    screen: &Screen,
+    steps: &mut Vec<Step>,
+) -> Result<(), PlanError> {
     if spec.tty_max > MAX_TTYS {
         return Err(PlanError::TooManyTtys(spec.tty_max));
     }
@@ -132,7 +109,7 @@ fn file_systems(spec: &Spec, payload: Payload, steps: &mut Vec<Step>) -> Result<
     let max = max.saturating_add(spec.tty_max).saturating_add(1);
     steps.push(Step::Pts { max: number(max)? });
     if !spec.console.off {
-        steps.push(Step::Console);
+        steps.push(Step::Console { size: screen.size });
     }
     if spec.tty_max > 0 {
         steps.push(Step::Ttys { count: spec.tty_max });
@@ -166,7 +143,7 @@ fn mount_step(mount: &At<Mount>) -> Result<Step, PlanError> {
 fn become_payload(
     spec: &Spec,
     payload: Payload,
-    term: Option<&str>,
+    screen: &Screen,
     steps: &mut Vec<Step>,
 ) -> Result<(), PlanError> {
     let mask = kept(&spec.capabilities);
@@ -175,6 +152,7 @@ fn become_payload(
     if spec.no_new_privs {
         steps.push(Step::NoNewPrivs);
     }
+    steps.push(Step::FileLimit);
     if payload == Payload::Application {
         steps.push(Step::BecomeInit { mask });
     }
@@ -188,6 +166,7 @@ fn become_payload(
     steps.push(Step::WorkDir {
         dir: cstring("lxc.init.cwd", spec.init.cwd.as_os_str().as_bytes())?,
     });
+    let term = screen.term.as_deref();
     let environment = environment(&spec.environment, spec.init.uid, term);
     steps.push(Step::Exec(Program::new(&spec.init.argv, &environment)?));
     Ok(())
@@ -262,55 +241,6 @@ fn cstring(what: &str, bytes: &[u8]) -> Result<CString, PlanError> {
     CString::new(bytes).map_err(|source| PlanError::Nul { what: what.to_owned(), source })
 }
 
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::DieWithSupervisor => write!(f, "tie init's life to the supervisor's"),
-            Self::JoinCgroups => write!(f, "join the cgroups"),
-            Self::OwnCgroupNamespace => write!(f, "make a cgroup namespace"),
-            Self::SlaveMounts => write!(f, "keep mounts from the host"),
-            Self::Root { dir: None, .. } => write!(f, "share the host's root"),
-            Self::Root { dir: Some(dir), .. } => {
-                write!(f, "lxc.rootfs.path {}", dir.to_string_lossy())
-            }
-            Self::Dev { .. } => write!(f, "make /dev"),
-            Self::Pts { .. } => write!(f, "mount devpts on /dev/pts"),
-            Self::Console => write!(f, "make /dev/console"),
-            Self::Ttys { count } => write!(f, "make /dev/tty1 to /dev/tty{count}"),
-            Self::Proc { .. } => write!(f, "mount proc on /proc"),
-            Self::Sys { .. } => write!(f, "mount sysfs on /sys"),
-            Self::Mount(mount) => mount.fmt(f),
-            Self::Loopback => write!(f, "bring the loopback interface up"),
-            Self::Hostname { name } => write!(f, "set the host name to {name}"),
-            Self::Pivot => write!(f, "pivot to the container's root"),
-            Self::HandOver => write!(f, "hand the terminals to the supervisor"),
-            Self::Keyring => write!(f, "make a session keyring"),
-            Self::Bounding { .. } => write!(f, "drop capabilities"),
-            Self::BecomeInit { .. } => write!(f, "become init"),
-            Self::Session => write!(f, "open a session on the console"),
-            Self::Identity { uid, gid } => write!(f, "become uid {uid}, gid {gid}"),
-            Self::LimitCapabilities { .. } => write!(f, "limit capabilities"),
-            Self::NoNewPrivs => write!(f, "set no_new_privs"),
-            Self::WorkDir { dir } => write!(f, "enter {}", dir.to_string_lossy()),
-            Self::Exec(program) => {
-                let name = program.argv.first().map(|it| it.to_string_lossy());
-                write!(f, "exec {}", name.unwrap_or_default())
-            }
-        }
-    }
-}
-
-impl Step {
-    /// Returns where the operator asked for this step, if in a file.
-    pub const fn place(&self) -> Option<&Place> {
-        if let Self::Root { place, .. } | Self::Mount(MountStep { place, .. }) = self {
-            place.as_ref()
-        } else {
-            None
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
@@ -342,7 +272,7 @@ mod tests {
     }
 
     fn texts(spec: &Spec, payload: Payload) -> Vec<String> {
-        start(spec, payload, None).unwrap().iter().map(Step::to_string).collect()
+        start(spec, payload, &Screen::default()).unwrap().iter().map(Step::to_string).collect()
     }
 
     fn position(texts: &[String], text: &str) -> usize {
@@ -376,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_program_is_looked_for_along_the_containers_path() {
-        let steps = start(&spec(None), Payload::System, None).unwrap();
+        let steps = start(&spec(None), Payload::System, &Screen::default()).unwrap();
         let Some(Step::Exec(program)) = steps.last() else { panic!("no program") };
         assert_eq!(program.paths, [c"/bin/true".to_owned(), c"/opt/true".to_owned()]);
         assert!(program.environment.contains(&c"container=lxc".to_owned()));
@@ -403,6 +333,9 @@ mod tests {
     fn an_empty_command_never_reaches_the_kernel() {
         let mut spec = spec(None);
         spec.init.argv.clear();
-        assert!(matches!(start(&spec, Payload::System, None), Err(PlanError::NoCommand)));
+        assert!(matches!(
+            start(&spec, Payload::System, &Screen::default()),
+            Err(PlanError::NoCommand)
+        ));
     }
 }

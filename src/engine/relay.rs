@@ -1,5 +1,5 @@
 //! This process's terminal joined to a pty until a process ends: raw bytes both ways, the size
-//! followed, the terminal always restored.
+//! followed, signals passed on, the terminal always restored.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
@@ -11,6 +11,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
+use super::plan::WindowSize;
 use super::sys;
 
 const PIECE: usize = 16 * 1024;
@@ -45,37 +46,79 @@ impl Drop for Raw {
     }
 }
 
-/// Relays between this terminal and `ptmx` until the process behind `pidfd` has ended and all it
-/// wrote has been shown. Without a pty it only waits.
-pub fn until_end(ptmx: Option<OwnedFd>, pidfd: BorrowedFd<'_>) -> io::Result<()> {
-    let Some(ptmx) = ptmx else {
-        return Ok(wait_readable(pidfd)?);
-    };
-    let mut signals = SigSet::empty();
-    for signal in [Signal::SIGWINCH, Signal::SIGTERM, Signal::SIGHUP] {
-        signals.add(signal);
+/// The signals that are not for this process but for the command that it stands for.
+pub const PASSED_ON: [Signal; 8] = [
+    Signal::SIGHUP,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGALRM,
+    Signal::SIGTERM,
+    Signal::SIGPWR,
+];
+
+/// The signals that a relay hears instead of dying of them.
+#[derive(Debug)]
+pub struct Signals(SignalFd);
+
+impl Signals {
+    /// Blocks them from now on, for good.
+    pub fn block() -> nix::Result<Self> {
+        let mut heard = SigSet::empty();
+        for signal in PASSED_ON {
+            heard.add(signal);
+        }
+        heard.add(Signal::SIGWINCH);
+        heard.thread_block()?;
+        SignalFd::with_flags(&heard, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map(Self)
     }
-    signals.thread_block()?;
-    let heard = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-    let raw = Raw::stdin()?;
-    let mut session = Session { ptmx: File::from(ptmx), signals: heard, typing: raw.is_some() };
-    session.fit();
-    session.run(pidfd)
 }
 
-struct Session {
-    ptmx: File,
-    signals: SignalFd,
+/// Why a relay ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The command has ended.
+    Command,
+    /// This terminal has gone; that of the command goes with it.
+    HungUp,
+}
+
+/// Relays between this terminal and `pty` until the process behind `pidfd` has ended and all it
+/// wrote has been shown, and passes signals on to it. Without a pty it does only the latter.
+pub fn until_end(pty: Option<OwnedFd>, pidfd: BorrowedFd<'_>, signals: Signals) -> io::Result<End> {
+    let raw = if pty.is_some() { Raw::stdin()? } else { None };
+    let typing = raw.is_some();
+    let mut session = Session { pty: pty.map(File::from), pidfd, signals, typing };
+    session.fit();
+    session.run()
+}
+
+/// Returns the size of this process's terminal, if it has one that knows it.
+pub fn window_size() -> Option<WindowSize> {
+    let sizes = [
+        sys::window_size(io::stdin().as_fd()),
+        sys::window_size(io::stdout().as_fd()),
+        sys::window_size(io::stderr().as_fd()),
+    ];
+    let mut known = sizes.into_iter().flatten().filter(|(rows, columns)| *rows > 0 && *columns > 0);
+    known.next().map(|(rows, columns)| WindowSize { rows, columns })
+}
+
+struct Session<'a> {
+    pty: Option<File>,
+    pidfd: BorrowedFd<'a>,
+    signals: Signals,
     /// Standard input is a terminal that still delivers.
     typing: bool,
 }
 
-impl Session {
-    fn run(&mut self, pidfd: BorrowedFd<'_>) -> io::Result<()> {
+impl Session<'_> {
+    fn run(&mut self) -> io::Result<End> {
         loop {
-            let [ended, typed, shown, signalled] = self.wait(pidfd)?;
-            if signalled {
-                self.heed()?;
+            let [ended, signalled, typed, shown] = self.wait()?;
+            if signalled && self.heed()? == Some(End::HungUp) {
+                return Ok(End::HungUp);
             }
             if typed {
                 self.hear()?;
@@ -84,35 +127,50 @@ impl Session {
                 self.show()?;
             }
             if ended {
-                return Ok(());
+                return Ok(End::Command);
             }
         }
     }
 
-    fn wait(&self, pidfd: BorrowedFd<'_>) -> nix::Result<[bool; 4]> {
+    /// Waits for the end of the command, a signal, something typed, or something to show.
+    fn wait(&self) -> nix::Result<[bool; 4]> {
         let stdin = io::stdin();
-        let input = if self.typing { PollFlags::POLLIN } else { PollFlags::empty() };
-        let mut fds = [
-            PollFd::new(pidfd, PollFlags::POLLIN),
-            PollFd::new(stdin.as_fd(), input),
-            PollFd::new(self.ptmx.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+        let mut fds = vec![
+            PollFd::new(self.pidfd, PollFlags::POLLIN),
+            PollFd::new(self.signals.0.as_fd(), PollFlags::POLLIN),
         ];
+        if let Some(pty) = &self.pty {
+            let input = if self.typing { PollFlags::POLLIN } else { PollFlags::empty() };
+            fds.push(PollFd::new(stdin.as_fd(), input));
+            fds.push(PollFd::new(pty.as_fd(), PollFlags::POLLIN));
+        }
         match poll(&mut fds, PollTimeout::NONE) {
             Err(Errno::EINTR) => return Ok([false; 4]),
             result => result?,
         };
         // A pty whose other side is closed hangs up for good: wait for the process then.
-        Ok(fds.map(|it| it.revents().is_some_and(|flags| flags.contains(PollFlags::POLLIN))))
+        let ready = |it: &PollFd<'_>| it.revents().is_some_and(|it| it.contains(PollFlags::POLLIN));
+        let mut all = [false; 4];
+        for (to, from) in all.iter_mut().zip(&fds) {
+            *to = ready(from);
+        }
+        Ok(all)
     }
 
-    fn heed(&mut self) -> io::Result<()> {
-        let signal = self.signals.read_signal()?.map(|it| it.ssi_signo as i32);
-        if signal.is_some_and(|it| it != libc::SIGWINCH) {
-            return Err(io::Error::new(io::ErrorKind::Interrupted, "ended by a signal"));
+    /// Does what the signals say, most of which are the command's.
+    fn heed(&mut self) -> io::Result<Option<End>> {
+        while let Some(signal) = self.signals.0.read_signal()?.map(|it| it.ssi_signo as i32) {
+            if signal == libc::SIGWINCH {
+                self.fit();
+                continue;
+            }
+            // The command may have ended meanwhile.
+            _ = sys::pidfd_send_signal(self.pidfd, signal);
+            if signal == libc::SIGHUP && self.pty.is_some() {
+                return Ok(Some(End::HungUp));
+            }
         }
-        self.fit();
-        Ok(())
+        Ok(None)
     }
 
     fn hear(&mut self) -> io::Result<()> {
@@ -129,11 +187,12 @@ impl Session {
     /// Writes all of it, showing what comes meanwhile, so that neither side waits for the other.
     fn type_in(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            match self.ptmx.write(bytes) {
+            let Some(pty) = &mut self.pty else { return Ok(()) };
+            match pty.write(bytes) {
                 Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.show()?;
-                    wait_for(self.ptmx.as_fd(), PollFlags::POLLOUT | PollFlags::POLLIN)?;
+                    self.wait_for_room()?;
                 }
                 Err(error) if error.raw_os_error() == Some(libc::EIO) => return Ok(()),
                 Err(error) => return Err(error),
@@ -142,44 +201,48 @@ impl Session {
         Ok(())
     }
 
+    fn wait_for_room(&self) -> nix::Result<()> {
+        let Some(pty) = &self.pty else { return Ok(()) };
+        let mut fds = [PollFd::new(pty.as_fd(), PollFlags::POLLOUT | PollFlags::POLLIN)];
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+
     /// Shows all that is there.
     fn show(&mut self) -> io::Result<()> {
+        let Some(pty) = &mut self.pty else { return Ok(()) };
         let mut piece = vec![0; PIECE];
         loop {
-            match self.ptmx.read(&mut piece) {
+            match pty.read(&mut piece) {
                 // EIO: the last process has closed the pty.
                 Ok(0) => return Ok(()),
                 Err(error) if error.raw_os_error() == Some(libc::EIO) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
                 Err(error) => return Err(error),
-                Ok(count) => {
-                    let mut out = io::stdout().lock();
-                    out.write_all(piece.get(..count).unwrap_or_default())?;
-                    out.flush()?;
-                }
+                Ok(count) => show_piece(piece.get(..count).unwrap_or_default())?,
             }
         }
     }
 
     fn fit(&self) {
-        let sizes = [sys::window_size(io::stdin().as_fd()), sys::window_size(io::stdout().as_fd())];
-        if let Some((rows, columns)) = sizes.into_iter().flatten().next() {
-            // A pty that is closed has no size to follow.
-            _ = sys::set_window_size(self.ptmx.as_fd(), rows, columns);
-        }
+        let (Some(pty), Some(size)) = (&self.pty, window_size()) else { return };
+        // A pty that is closed has no size to follow.
+        _ = sys::set_window_size(pty.as_fd(), size.rows, size.columns);
     }
 }
 
-fn wait_readable(fd: BorrowedFd<'_>) -> nix::Result<()> {
-    wait_for(fd, PollFlags::POLLIN)
-}
-
-fn wait_for(fd: BorrowedFd<'_>, flags: PollFlags) -> nix::Result<()> {
-    let mut fds = [PollFd::new(fd, flags)];
-    while let Err(errno) = poll(&mut fds, PollTimeout::NONE) {
-        if errno != Errno::EINTR {
-            return Err(errno);
-        }
-    }
-    Ok(())
+/// Writes what the pty said on a terminal, never into a file or pipe: that takes what the command
+/// itself writes there, not what its terminal echoes.
+fn show_piece(bytes: &[u8]) -> io::Result<()> {
+    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    let terminals = [
+        stdout.is_terminal().then(|| stdout.as_fd()),
+        stderr.is_terminal().then(|| stderr.as_fd()),
+        stdin.is_terminal().then(|| stdin.as_fd()),
+    ];
+    let Some(terminal) = terminals.into_iter().flatten().next() else { return Ok(()) };
+    File::from(terminal.try_clone_to_owned()?).write_all(bytes)
 }

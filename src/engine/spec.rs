@@ -71,7 +71,7 @@ pub struct Mount {
     pub propagation: libc::c_ulong,
     /// What the file system itself is told (`size=4k,mode=755`).
     pub data: String,
-    /// A failure is ignored.
+    /// If there is nothing to mount, or no place for it, that is no failure.
     pub optional: bool,
     /// Makes the missing target first.
     pub create: Option<Create>,

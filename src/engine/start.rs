@@ -5,7 +5,7 @@
 //! calling process supervises itself.
 
 use std::io::{Read as _, Write as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -196,7 +196,7 @@ fn detach() -> nix::Result<OwnedFd> {
     unistd::dup2_stdout(&null)?;
     unistd::dup2_stderr(&null)?;
     drop(null);
-    sys::close_all_but(&report);
+    sys::close_all_but([report.as_fd()]);
     unistd::setsid()?;
     unistd::chdir("/")?;
     umask(Mode::from_bits_truncate(0o077));

@@ -47,8 +47,9 @@ use super::exit::Exit;
 use super::launch::{self, Launched, Order};
 use super::lxcpath::Lxcpath;
 use super::name::Name;
-use super::plan::{self, Payload};
+use super::plan::{self, Payload, Screen};
 use super::record::{self, Identity, Record};
+use super::relay;
 use super::seal;
 use super::spec::Spec;
 use super::start::Start;
@@ -108,10 +109,12 @@ impl From<RunError> for Failure {
 }
 
 impl Run {
-    /// Lists the steps that start it.
-    fn steps(&self) -> Result<Vec<plan::Step>, RunError> {
-        let term = std::env::var("TERM").ok();
-        plan::start(&self.spec, self.payload, term.as_deref()).map_err(RunError::Plan)
+    /// Lists the steps that start it, its console as large as the terminal that will show it.
+    fn steps(&self, opened: &Opened) -> Result<Vec<plan::Step>, RunError> {
+        let own = if self.foreground { relay::window_size() } else { None };
+        let size = opened.window_size().or(own);
+        let screen = Screen { term: std::env::var("TERM").ok(), size };
+        plan::start(&self.spec, self.payload, &screen).map_err(RunError::Plan)
     }
 }
 
@@ -125,8 +128,8 @@ fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
     }
     record::clean_up_held(&run.lxcpath, &run.name).map_err(RunError::Reclaim)?;
     // Everything that can fail by configuration fails before anything is made.
-    let steps = run.steps()?;
     let opened = Opened::by(&run.spec)?;
+    let steps = run.steps(&opened)?;
     let mut record = Record::begin(&run.lxcpath, &run.name);
     record.squatter = seat.squatter().map(ToString::to_string);
     record.write(run.lxcpath.host()).map_err(RunError::Record)?;

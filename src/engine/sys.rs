@@ -8,6 +8,7 @@ pub mod bpf;
 mod message;
 mod namespace;
 pub mod pty;
+mod tty;
 
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
@@ -16,6 +17,7 @@ use nix::errno::Errno;
 
 pub use message::{Message, receive, receive_signed};
 pub use namespace::{namespace_owner, namespace_parent};
+pub use tty::{open_pty_peer, set_window_size, take_terminal, unlock_pty, window_size};
 
 /// Mount attributes of mount_setattr(2).
 pub mod attr {
@@ -43,14 +45,17 @@ pub enum Side {
 /// Creates a process with `flags` (`CLONE_NEW*`), born in the v2 cgroup `cgroup` if given.
 ///
 /// The child continues here with a copy of everything, as after fork(2): the caller must be
-/// single-threaded, and the child must end in exec or `_exit`.
+/// single-threaded, and the child must end in exec or `_exit`. With `CLONE_PARENT` it is a child
+/// of the caller's parent, which is told of its end as of the caller's own.
 pub fn clone3(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> nix::Result<Side> {
     let mut pidfd: RawFd = -1;
     // SAFETY: clone_args is plain integers, for which all zeroes is the documented default.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     args.flags = flags | libc::CLONE_PIDFD as u64;
     args.pidfd = &raw mut pidfd as u64;
-    args.exit_signal = libc::SIGCHLD as u64;
+    if flags & libc::CLONE_PARENT as u64 == 0 {
+        args.exit_signal = libc::SIGCHLD as u64;
+    }
     if let Some(cgroup) = cgroup {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = cgroup.as_raw_fd() as u64;
@@ -79,6 +84,35 @@ pub fn fork() -> nix::Result<Option<i32>> {
 pub fn exit_now(code: i32) -> ! {
     // SAFETY: _exit(2) has no preconditions.
     unsafe { libc::_exit(code) }
+}
+
+/// From here on a panic ends this process with `code`, at once and without a word: between clone
+/// and exec there is nobody to unwind to, and no terminal that is ours to write on.
+pub fn die_of_panics(code: i32) {
+    std::panic::set_hook(Box::new(move |_| exit_now(code)));
+}
+
+/// Overwrites the environment that this process was started with, which whoever may look into the
+/// process could read. Nothing may ask for a variable afterwards.
+pub fn forget_environment() {
+    unsafe extern "C" {
+        static environ: *mut *mut libc::c_char;
+    }
+    // SAFETY: the caller is single-threaded, so nobody changes the list meanwhile.
+    let mut place = unsafe { environ };
+    while !place.is_null() {
+        // SAFETY: the list ends in a null pointer, which ends the loop.
+        let string = unsafe { place.read() };
+        if string.is_null() {
+            return;
+        }
+        // SAFETY: each string in the list ends in a NUL.
+        let length = unsafe { libc::strlen(string) };
+        // SAFETY: the strings are this process's own to write, see environ(7).
+        unsafe { string.write_bytes(0, length) };
+        // SAFETY: this was not the end of the list.
+        place = unsafe { place.add(1) };
+    }
 }
 
 /// Returns memory that was freed to the kernel, for a process that will need little from now on.
@@ -268,50 +302,6 @@ pub fn limit_capabilities(mask: u64) -> nix::Result<()> {
     Errno::result(result).map(drop)
 }
 
-/// Makes `tty` the controlling terminal of this session leader.
-pub fn take_terminal(tty: BorrowedFd<'_>) -> nix::Result<()> {
-    // SAFETY: TIOCSCTTY takes an integer.
-    let result = unsafe { libc::ioctl(tty.as_raw_fd(), libc::TIOCSCTTY, 0) };
-    Errno::result(result).map(drop)
-}
-
-/// Unlocks the pty behind `ptmx` and returns its number.
-pub fn unlock_pty(ptmx: BorrowedFd<'_>) -> nix::Result<u32> {
-    let unlock: libc::c_int = 0;
-    // SAFETY: TIOCSPTLCK reads an int.
-    let result = unsafe { libc::ioctl(ptmx.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlock) };
-    Errno::result(result)?;
-    let mut number: libc::c_uint = 0;
-    // SAFETY: TIOCGPTN writes an unsigned int.
-    let result = unsafe { libc::ioctl(ptmx.as_raw_fd(), libc::TIOCGPTN, &raw mut number) };
-    Errno::result(result).map(|_| number)
-}
-
-/// Opens the slave side of `ptmx`, whatever is mounted where.
-pub fn open_pty_peer(ptmx: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
-    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
-    // SAFETY: TIOCGPTPEER takes open flags.
-    fd_result(libc::c_long::from(unsafe {
-        libc::ioctl(ptmx.as_raw_fd(), libc::TIOCGPTPEER, flags)
-    }))
-}
-
-/// Returns the size of a terminal as rows and columns.
-pub fn window_size(tty: BorrowedFd<'_>) -> nix::Result<(u16, u16)> {
-    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
-    // SAFETY: TIOCGWINSZ writes a winsize.
-    let result = unsafe { libc::ioctl(tty.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) };
-    Errno::result(result).map(|_| (size.ws_row, size.ws_col))
-}
-
-/// Sets the size of a terminal.
-pub fn set_window_size(tty: BorrowedFd<'_>, rows: u16, columns: u16) -> nix::Result<()> {
-    let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-    // SAFETY: TIOCSWINSZ reads a winsize.
-    let result = unsafe { libc::ioctl(tty.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
-    Errno::result(result).map(drop)
-}
-
 /// Brings the loopback interface of this network namespace up.
 pub fn loopback_up() -> nix::Result<()> {
     // SAFETY: integers only.
@@ -390,6 +380,27 @@ pub fn wait_any() -> nix::Result<Option<(i32, i32)>> {
     Errno::result(pid).map(|pid| (pid > 0).then_some((pid, status)))
 }
 
+/// Waits until the child behind `pidfd` has ended and takes it: its wait status.
+pub fn wait_for(pidfd: BorrowedFd<'_>) -> nix::Result<i32> {
+    // SAFETY: siginfo_t is plain data, for which all zeroes is valid.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let fd = pidfd.as_raw_fd() as libc::id_t;
+    loop {
+        // SAFETY: waitid(2) writes a siginfo.
+        let result = unsafe { libc::waitid(libc::P_PIDFD, fd, &raw mut info, libc::WEXITED) };
+        match Errno::result(result) {
+            Err(Errno::EINTR) => (),
+            Err(errno) => return Err(errno),
+            Ok(_) => {
+                // SAFETY: what waitid(2) fills in of a child that ended has a status.
+                let status = unsafe { info.si_status() };
+                let exited = info.si_code == libc::CLD_EXITED;
+                return Ok(if exited { status << 8 } else { status });
+            }
+        }
+    }
+}
+
 /// Tells whether this process has no child left, ended or not.
 pub fn has_no_children() -> bool {
     let no_info = std::ptr::null_mut();
@@ -412,11 +423,17 @@ pub fn own_fd(fd: RawFd) -> OwnedFd {
 }
 
 /// Closes every descriptor but the standard ones and `kept`.
-pub fn close_all_but(kept: &OwnedFd) {
-    let kept = kept.as_raw_fd() as u32;
-    if kept > 3 {
-        // SAFETY: called before anything else of this program holds a descriptor.
-        unsafe { libc::syscall(libc::SYS_close_range, 3, kept - 1, 0) };
+pub fn close_all_but<const N: usize>(kept: [BorrowedFd<'_>; N]) {
+    let mut kept = kept.map(|it| it.as_raw_fd() as u32);
+    kept.sort_unstable();
+    let mut first = 3;
+    for fd in kept {
+        if fd > first {
+            // SAFETY: integers only. The callers use none of these descriptors any more, nor do
+            // they drop an owner of one.
+            unsafe { libc::syscall(libc::SYS_close_range, first, fd - 1, 0) };
+        }
+        first = first.max(fd + 1);
     }
-    close_from(kept + 1);
+    close_from(first);
 }

@@ -3,16 +3,19 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
 
 use nix::errno::Errno;
 
-use crate::engine::cgroup::{Cgroup, CgroupError, Entry, Hierarchies};
+use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies};
 use crate::engine::command_socket::{Client, Init, SocketError};
+use crate::engine::perform::Door;
 use crate::engine::{Kind, Lxcpath, Name, sys};
 
 /// A running container, held by a pidfd of its init.
 #[derive(Debug)]
 pub(super) struct Target {
+    pid: i32,
     pidfd: OwnedFd,
     cgroup: Option<Cgroup>,
     /// `CLONE_NEW*` flags of the namespaces that differ from ours.
@@ -91,6 +94,7 @@ impl Target {
             return Err(TargetError::NotInside { pid });
         }
         Ok(Self {
+            pid,
             pidfd,
             cgroup,
             namespaces,
@@ -101,17 +105,33 @@ impl Target {
         })
     }
 
-    /// Returns the descriptor of init.
-    pub(super) fn pidfd(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
+    /// Opens the root directory of init.
+    pub(super) fn root(&self) -> Result<OwnedFd, TargetError> {
+        let path = format!("/proc/{}/root", self.pid);
+        let flags = libc::O_PATH | libc::O_DIRECTORY;
+        let root = fs::File::options().read(true).custom_flags(flags).open(&path);
+        let root = root.map_err(|source| TargetError::Proc { path, source })?;
+        // Only while init lives its pid is its own, and so was the root that was opened.
+        match sys::pidfd_send_signal(self.pidfd.as_fd(), 0) {
+            Err(Errno::ESRCH) => Err(TargetError::NotRunning),
+            Ok(()) | Err(_) => Ok(root.into()),
+        }
     }
 
-    /// Opens the container's cgroups for joining.
-    pub(super) fn entry(&self) -> Result<Entry, TargetError> {
-        match &self.cgroup {
-            Some(cgroup) => cgroup.entry().map_err(TargetError::Cgroup),
-            None => Ok(Entry { tasks: Vec::new(), unified: None }),
-        }
+    /// Tells whether its processes stand still, or are about to.
+    pub(super) fn is_frozen(&self) -> bool {
+        let cgroup = self.cgroup.as_ref();
+        cgroup.is_some_and(|it| it.frozen() == Some(true) || it.thawed() == Some(false))
+    }
+
+    /// Returns what leads inside.
+    pub(super) fn door<'a>(&'a self, root: BorrowedFd<'a>) -> Door<'a> {
+        Door { init: self.pidfd.as_fd(), root }
+    }
+
+    /// Returns the container's cgroups.
+    pub(super) const fn cgroup(&self) -> Option<&Cgroup> {
+        self.cgroup.as_ref()
     }
 }
 

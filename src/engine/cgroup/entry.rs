@@ -3,10 +3,10 @@
 //! Writing somebody's pid to `cgroup.procs` costs 8 ms on an idle machine, since the kernel waits
 //! for every processor; a thread that moves itself through `tasks` costs 40 µs.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::create::write_once;
@@ -15,8 +15,12 @@ use super::{Cgroup, CgroupError, Version};
 /// What the kernel takes for "the one who writes".
 const MYSELF: &[u8] = b"0";
 
+/// The group that LXC makes for whoever enters a container that has groups of its own.
+const BESIDE: &str = ".lxc";
+const MODE: u32 = 0o755;
+
 /// Open doors into a container's groups, all close-on-exec.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Entry {
     /// v1 `tasks` files; a single-threaded process that writes `0` to each has joined.
     pub tasks: Vec<OwnedFd>,
@@ -51,6 +55,37 @@ impl Cgroup {
             }
         }
         Ok(entry)
+    }
+
+    /// The same for a container whose v2 group has groups below it that take its controllers, as
+    /// systemd makes them: such a group takes no process itself, so one beside them is used, which
+    /// is made if need be and goes with the container.
+    pub fn entry_beside(&self) -> Result<Entry, CgroupError> {
+        let mut entry = self.entry()?;
+        if let Some(group) = self.unified() {
+            let dir = beside(&group.dir)?;
+            entry.unified = Some(open_dir(&dir).map_err(|errno| open(dir, errno))?);
+        }
+        Ok(entry)
+    }
+
+    /// Moves the process `pid`, which must stand still, into the groups, whatever `pids.max` says:
+    /// it holds only who is born there. Slow, see above.
+    pub fn admit(&self, pid: i32) -> Result<(), CgroupError> {
+        let pid = pid.to_string();
+        for group in &self.groups {
+            let dir = &group.dir;
+            match admit(dir, pid.as_bytes()) {
+                Err(CgroupError::Join { errno, .. })
+                    if errno.raw_os_error() == Some(libc::EBUSY)
+                        && group.hierarchy.version == Version::V2 =>
+                {
+                    admit(&beside(dir)?, pid.as_bytes())?;
+                }
+                result => result?,
+            }
+        }
+        Ok(())
     }
 
     /// Moves the calling process, which must be single-threaded, into the group.
@@ -92,6 +127,22 @@ fn join(dir: &Path, version: Version) -> Result<(), CgroupError> {
     };
     write_once(&dir.join(file), MYSELF)
         .map_err(|errno| CgroupError::Join { dir: dir.to_path_buf(), errno })
+}
+
+fn admit(dir: &Path, pid: &[u8]) -> Result<(), CgroupError> {
+    write_once(&dir.join("cgroup.procs"), pid)
+        .map_err(|errno| CgroupError::Join { dir: dir.to_path_buf(), errno })
+}
+
+/// Makes the group [`BESIDE`] below the container's, if it is not there.
+fn beside(dir: &Path) -> Result<PathBuf, CgroupError> {
+    let dir = dir.join(BESIDE);
+    match DirBuilder::new().mode(MODE).create(&dir) {
+        Err(errno) if errno.kind() != io::ErrorKind::AlreadyExists => {
+            Err(CgroupError::Create { dir, errno })
+        }
+        Ok(()) | Err(_) => Ok(dir),
+    }
 }
 
 fn open_dir(dir: &Path) -> io::Result<OwnedFd> {

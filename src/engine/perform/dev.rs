@@ -48,10 +48,14 @@ pub(super) fn make_dev(root: BorrowedFd<'_>, links: Links, inodes: &CStr) -> nix
     }
     let shm = tmpfs(&[(c"mode", c"1777"), (c"size", SHM_BYTES)], attr::NOSUID | attr::NODEV)?;
     sys::move_mount(shm.as_fd(), child(dev.as_fd(), c"shm")?.as_fd())?;
-    // A kernel may be built without message queues.
-    if let Ok(context) = sys::fsopen(c"mqueue") {
-        let queues = sys::fsmount(context.as_fd(), attr::NOSUID | attr::NODEV | attr::NOEXEC)?;
-        sys::move_mount(queues.as_fd(), child(dev.as_fd(), c"mqueue")?.as_fd())?;
+    match sys::fsopen(c"mqueue") {
+        Ok(context) => {
+            let queues = sys::fsmount(context.as_fd(), attr::NOSUID | attr::NODEV | attr::NOEXEC)?;
+            sys::move_mount(queues.as_fd(), child(dev.as_fd(), c"mqueue")?.as_fd())?;
+        }
+        // A kernel may be built without message queues.
+        Err(Errno::ENODEV) => (),
+        Err(errno) => return Err(errno),
     }
     Ok(dev)
 }

@@ -43,8 +43,8 @@ fn renew(run: &mut Run, watch: &mut Watch) -> Result<(), RunError> {
     let engine = crate::engine::Engine::over(run.lxcpath.clone());
     let again = engine.load("start", &run.name, &run.start);
     (run.config, run.spec) = again.map_err(|it| RunError::Config(Box::new(it)))?;
-    let steps = run.steps()?;
     let opened = Opened::by(&run.spec)?;
+    let steps = run.steps(&opened)?;
     let desk = &mut watch.desk;
     let hierarchies = std::mem::take(&mut desk.hierarchies);
     let (mut launched, cgroup) = bear(run, &steps, &hierarchies, &mut desk.life)?;

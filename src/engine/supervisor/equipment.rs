@@ -2,7 +2,7 @@
 //! Whatever of it can be refused is taken before the start counts as one.
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -14,7 +14,9 @@ use super::server::Server;
 use super::terminal::Terminal;
 use super::viewer::{self, Viewer};
 use crate::engine::command_socket::Seat;
+use crate::engine::plan::WindowSize;
 use crate::engine::spec::Spec;
+use crate::engine::sys;
 
 /// The host's files that the console is copied to.
 #[derive(Debug)]
@@ -37,6 +39,12 @@ impl Opened {
                 .map_err(|source| RunError::ConsolePath { path: path.clone(), source })
         });
         Ok(Self { log: log.transpose()?, path: path.transpose()? })
+    }
+
+    /// Returns the size of the terminal that `lxc.console.path` names.
+    pub(super) fn window_size(&self) -> Option<WindowSize> {
+        let (rows, columns) = sys::window_size(self.path.as_ref()?.as_fd()).ok()?;
+        (rows > 0 && columns > 0).then_some(WindowSize { rows, columns })
     }
 
     /// Takes the supervisor's side of the console, copied to the log.

@@ -88,7 +88,7 @@ fn leave(group: &Cgroup) {
         match sys::clone3(0, Some(outside.as_fd())) {
             Ok(Side::Parent { .. }) => return,
             Ok(Side::Child) => {
-                sys::close_all_but(&this);
+                sys::close_all_but([this.as_fd()]);
                 let mut fds = [PollFd::new(this.as_fd(), PollFlags::POLLIN)];
                 while poll(&mut fds, PollTimeout::NONE) == Err(Errno::EINTR) {}
                 // What resists is empty, and taken over by the next start.

@@ -1,0 +1,91 @@
+//! The plan of `attach`: the steps of a process on its way into a container that runs. Pure.
+//!
+//! Everything that takes something away from the process comes before it appears in the
+//! container's pid namespace: from then on a container that keeps `CAP_SYS_PTRACE` can stop it
+//! and do with it as it likes (CVE-2016-9962), so it must not hold more than the container.
+
+use super::{CAPABILITIES, Program, Step, WindowSize};
+
+/// Who goes in, and what it becomes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entering {
+    /// The `CLONE_NEW*` flags of the namespaces to enter.
+    pub namespaces: i32,
+    /// The capabilities that stay, as a bit mask.
+    pub capabilities: u64,
+    pub no_new_privs: bool,
+    pub uid: u32,
+    pub gid: u32,
+    /// It needs a pty of the container.
+    pub pty: bool,
+    /// The size of the pty, if it is known.
+    pub size: Option<WindowSize>,
+    pub program: Program,
+}
+
+/// Lists the steps that lead into a running container, in the order that is safe.
+pub fn enter(entering: Entering) -> Vec<Step> {
+    let mask = entering.capabilities;
+    let mut steps = vec![
+        Step::JoinCgroups,
+        Step::EnterNamespaces { flags: entering.namespaces },
+        Step::EnterRoot,
+    ];
+    if entering.pty {
+        steps.push(Step::Pty { size: entering.size });
+    }
+    steps.extend([Step::HandOver, Step::LeaveHost, Step::Keyring]);
+    let drop = (0..CAPABILITIES).filter(|it| mask & (1 << it) == 0).collect();
+    steps.push(Step::Bounding { drop });
+    if entering.no_new_privs {
+        steps.push(Step::NoNewPrivs);
+    }
+    steps.extend([
+        Step::FileLimit,
+        Step::Identity { uid: entering.uid, gid: entering.gid },
+        Step::LimitCapabilities { mask },
+        Step::WorkDir { dir: c"/".to_owned() },
+        Step::Appear,
+        Step::Session,
+        Step::Exec(entering.program),
+    ]);
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entering() -> Entering {
+        Entering {
+            namespaces: libc::CLONE_NEWNS | libc::CLONE_NEWPID,
+            capabilities: 0b101,
+            no_new_privs: true,
+            uid: 7,
+            gid: 8,
+            pty: true,
+            size: None,
+            program: Program { paths: Vec::new(), argv: Vec::new(), environment: Vec::new() },
+        }
+    }
+
+    #[test]
+    fn nothing_of_the_host_is_left_when_the_process_appears() {
+        let steps = enter(entering());
+        let position = |wanted: &dyn Fn(&Step) -> bool| steps.iter().position(wanted).unwrap();
+        let appears = position(&|it| matches!(it, Step::Appear));
+        let taken = [
+            position(&|it| matches!(it, Step::JoinCgroups)),
+            position(&|it| matches!(it, Step::EnterNamespaces { .. })),
+            position(&|it| matches!(it, Step::EnterRoot)),
+            position(&|it| matches!(it, Step::Pty { .. })),
+            position(&|it| matches!(it, Step::LeaveHost)),
+            position(&|it| matches!(it, Step::Bounding { .. })),
+            position(&|it| matches!(it, Step::NoNewPrivs)),
+            position(&|it| matches!(it, Step::Identity { .. })),
+            position(&|it| matches!(it, Step::LimitCapabilities { .. })),
+        ];
+        assert!(taken.into_iter().all(|it| it < appears), "{steps:?}");
+        assert!(matches!(steps[appears + 1..], [Step::Session, Step::Exec(_)]), "{steps:?}");
+    }
+}

@@ -1,0 +1,115 @@
+//! A step of a plan: one thing a process does to itself on its way into a container. Pure.
+//!
+//! A step prints itself, so that log, dry run, error and test share one text.
+
+use std::ffi::CString;
+use std::fmt;
+
+use super::{MountStep, Program};
+use crate::engine::spec::{AutoMode, Place};
+
+/// One thing the new process does to itself before it becomes the container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    DieWithSupervisor,
+    JoinCgroups,
+    OwnCgroupNamespace,
+    SlaveMounts,
+    Root { dir: Option<CString>, place: Option<Place> },
+    Dev { inodes: CString },
+    Pts { max: CString },
+    Console { size: Option<WindowSize> },
+    Ttys { count: u32 },
+    Proc { mode: AutoMode, network: NetworkSettings },
+    Sys { mode: AutoMode, network: NetworkSettings },
+    Mount(MountStep),
+    Loopback,
+    Hostname { name: String },
+    Pivot,
+    EnterNamespaces { flags: i32 },
+    EnterRoot,
+    Pty { size: Option<WindowSize> },
+    HandOver,
+    LeaveHost,
+    Keyring,
+    Bounding { drop: Vec<u8> },
+    BecomeInit { mask: u64 },
+    Session,
+    Identity { uid: u32, gid: u32 },
+    LimitCapabilities { mask: u64 },
+    NoNewPrivs,
+    FileLimit,
+    Appear,
+    WorkDir { dir: CString },
+    Exec(Program),
+}
+
+/// The size of a terminal, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowSize {
+    pub rows: u16,
+    pub columns: u16,
+}
+
+/// What a mount of the mode `mixed` makes of the network's own settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkSettings {
+    /// They are the container's, or it may administer the host's.
+    Open,
+    ReadOnly,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DieWithSupervisor => write!(f, "tie init's life to the supervisor's"),
+            Self::JoinCgroups => write!(f, "join the cgroups"),
+            Self::OwnCgroupNamespace => write!(f, "make a cgroup namespace"),
+            Self::SlaveMounts => write!(f, "keep mounts from the host"),
+            Self::Root { dir: None, .. } => write!(f, "share the host's root"),
+            Self::Root { dir: Some(dir), .. } => {
+                write!(f, "lxc.rootfs.path {}", dir.to_string_lossy())
+            }
+            Self::Dev { .. } => write!(f, "make /dev"),
+            Self::Pts { .. } => write!(f, "mount devpts on /dev/pts"),
+            Self::Console { .. } => write!(f, "make /dev/console"),
+            Self::Ttys { count } => write!(f, "make /dev/tty1 to /dev/tty{count}"),
+            Self::Proc { .. } => write!(f, "mount proc on /proc"),
+            Self::Sys { .. } => write!(f, "mount sysfs on /sys"),
+            Self::Mount(mount) => mount.fmt(f),
+            Self::Loopback => write!(f, "bring the loopback interface up"),
+            Self::Hostname { name } => write!(f, "set the host name to {name}"),
+            Self::Pivot => write!(f, "pivot to the container's root"),
+            Self::EnterNamespaces { .. } => write!(f, "enter the namespaces"),
+            Self::EnterRoot => write!(f, "enter the container's root"),
+            Self::Pty { .. } => write!(f, "open a pty"),
+            Self::HandOver => write!(f, "hand over the terminals"),
+            Self::LeaveHost => write!(f, "let go of the host"),
+            Self::Keyring => write!(f, "make a session keyring"),
+            Self::Bounding { .. } => write!(f, "drop capabilities"),
+            Self::BecomeInit { .. } => write!(f, "become init"),
+            Self::Session => write!(f, "open a session"),
+            Self::Identity { uid, gid } => write!(f, "become uid {uid}, gid {gid}"),
+            Self::LimitCapabilities { .. } => write!(f, "limit capabilities"),
+            Self::NoNewPrivs => write!(f, "set no_new_privs"),
+            Self::FileLimit => write!(f, "limit open files"),
+            Self::Appear => write!(f, "create a process in the container"),
+            Self::WorkDir { dir } => write!(f, "enter {}", dir.to_string_lossy()),
+            Self::Exec(program) => {
+                let name = program.argv.first().map(|it| it.to_string_lossy());
+                write!(f, "exec {}", name.unwrap_or_default())
+            }
+        }
+    }
+}
+
+impl Step {
+    /// Returns where the operator asked for this step, if in a file.
+    pub const fn place(&self) -> Option<&Place> {
+        if let Self::Root { place, .. } | Self::Mount(MountStep { place, .. }) = self {
+            place.as_ref()
+        } else {
+            None
+        }
+    }
+}
