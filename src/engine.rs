@@ -40,6 +40,7 @@ pub mod stop;
 pub mod store;
 pub mod supervisor;
 pub mod sys;
+mod tidy;
 pub mod wait;
 
 use std::path::Path;

@@ -82,3 +82,30 @@ fn a_path_that_cannot_be_opened_refuses_the_start() {
     assert!(said.contains("lxc.console.path /no/such/console"), "{said}");
     assert_eq!(lxcpath.state(&name), "STOPPED");
 }
+
+#[test]
+fn no_link_or_second_name_in_a_directory_of_others_is_written_through() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let dir = tempfile::tempdir().unwrap();
+    let (others, victim) = (dir.path().join("others"), dir.path().join("victim"));
+    fs::create_dir(&others).unwrap();
+    std::os::unix::fs::chown(&others, Some(65534), Some(65534)).unwrap();
+    fs::create_dir(&victim).unwrap();
+    fs::write(victim.join("file"), "mine").unwrap();
+    std::os::unix::fs::symlink(&victim, others.join("logs")).unwrap();
+    fs::hard_link(victim.join("file"), others.join("hard")).unwrap();
+    for path in ["logs/new", "logs/file", "hard"] {
+        let path = others.join(path);
+        for key in ["lxc.console.logfile", "lxc.console.path"] {
+            let name = lxcpath.name("log");
+            lxcpath.ok(&["create", &name, "-s", &format!("{key}={}", path.display())]);
+            lxcpath.refused(&["start", &name, "--", "/bin/echo", "theirs"], 1);
+            lxcpath.ok(&["destroy", &name]);
+        }
+    }
+    assert_eq!(fs::read_to_string(victim.join("file")).unwrap(), "mine");
+    assert_eq!(fs::read_dir(&victim).unwrap().count(), 1);
+}

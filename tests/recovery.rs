@@ -188,3 +188,73 @@ fn what_a_dead_container_said_last_can_be_read() {
     screen.keys(ENTER);
     screen.wait_for("last words");
 }
+
+/// Lists what tells of the runs of the container.
+fn records(name: &str) -> Vec<String> {
+    let places = fs::read_dir("/run/wharf/run").into_iter().flatten().flatten();
+    let files = places.flat_map(|it| fs::read_dir(it.path()).into_iter().flatten().flatten());
+    let names = files.filter_map(|it| it.file_name().into_string().ok());
+    names.filter(|it| it.rsplit_once('.').is_some_and(|it| it.0 == name)).collect()
+}
+
+#[test]
+fn a_run_of_what_is_defined_nowhere_leaves_nothing_to_tell() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let file = lxcpath.path().join("file");
+    fs::write(&file, "lxc.uts.name = x\n").unwrap();
+    let file = file.to_str().unwrap();
+    let name = lxcpath.name("nowhere");
+    lxcpath.ok(&["execute", "-f", file, &name, "--", "true"]);
+    assert_eq!(records(&name), [""; 0]);
+    lxcpath.ok(&["start", "-f", file, &name, "--", "/bin/sleep", "1000"]);
+    assert!(!records(&name).is_empty());
+    lxcpath.ok(&["stop", "-k", &name]);
+    assert_eq!(records(&name), [""; 0]);
+    lxcpath.refused(&["start", "-f", file, &name, "--", "/no/such/program"], 1);
+    assert_eq!(records(&name), [""; 0]);
+    // One that was killed is tidied up after by the next command that may.
+    lxcpath.ok(&["start", "-f", file, &name, "--", "/bin/sleep", "1000"]);
+    kill_supervisor(&lxcpath, &name);
+    let other = lxcpath.name("other");
+    lxcpath.ok(&["create", &other]);
+    assert_eq!(records(&name), [""; 0]);
+    assert!(support::leftovers::cgroups(&name).is_empty());
+}
+
+#[test]
+fn a_destroy_that_is_killed_leaves_no_name_that_is_taken() {
+    const FILES: usize = 20_000;
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("many");
+    lxcpath.ok(&["create", &name]);
+    let root = lxcpath.path().join(&name).join("rootfs");
+    fs::create_dir(&root).unwrap();
+    for number in 0..FILES {
+        fs::File::create(root.join(number.to_string())).unwrap();
+    }
+    let hidden = lxcpath.path().join(format!(".{name}.new"));
+    let mut destroy = lxcpath.command(&["destroy", &name]).spawn().unwrap();
+    wait_until("the removal", || hidden.exists());
+    destroy.kill().unwrap();
+    destroy.wait().unwrap();
+    assert!(hidden.exists(), "it was over before it could be killed");
+    assert!(!lxcpath.path().join(&name).exists());
+    assert_eq!(lxcpath.ok(&["ls", "-1"]), "");
+    lxcpath.ok(&["execute", &name, "--", "true"]);
+    assert!(!hidden.exists());
+    let half = lxcpath.path().join(&name).join(".config.4242.0");
+    lxcpath.ok(&["create", &name]);
+    fs::write(&half, "half").unwrap();
+    lxcpath.ok(&["start", &name, "--", "true"]);
+    assert!(!half.exists());
+    // What stands under a name that nobody uses again goes as well.
+    fs::create_dir_all(hidden.join("rootfs")).unwrap();
+    lxcpath.ok(&["create", &lxcpath.name("other")]);
+    assert!(!hidden.exists());
+}

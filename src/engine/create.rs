@@ -39,10 +39,12 @@ pub enum Source {
     Template { program: String, args: Vec<String> },
 }
 
-/// Who may enter: the container's directory, its configuration, and the lxcpath if we make it.
 /// What a container that shares the host's files runs unless it is told.
 const SHELL: &str = "/bin/sh";
-const DIR_MODE: u32 = 0o770;
+/// Who may enter: the container's directory, its configuration, and the lxcpath if we make it.
+/// LXC makes the first for the group of whoever creates as well, and whoever writes there decides
+/// what root starts; a group is only needed where the users inside are mapped.
+const DIR_MODE: u32 = 0o700;
 const CONFIG_MODE: u32 = 0o640;
 const LXCPATH_MODE: u32 = 0o711;
 /// The top of a root must be open to the users inside.
@@ -120,6 +122,7 @@ impl Work<'_> {
         let _lock = self.store.lock(self.name)?;
         make_dir(self.store.lxcpath(), LXCPATH_MODE)?;
         self.clear_place()?;
+        Engine::over(self.store.lxcpath().clone()).tidy();
         match &self.create.source {
             Source::Host | Source::Directory(_) => self.put_in_place(&text),
             Source::Template { program, args } => {
@@ -274,7 +277,7 @@ mod tests {
         let spec = config.spec().unwrap();
         assert_eq!(spec.rootfs.unwrap().value, root.canonicalize().unwrap());
         let mode = fs::metadata(lxcpath.join("part-c-create")).unwrap().permissions().mode();
-        assert_eq!(mode & 0o007, 0);
+        assert_eq!(mode & 0o777, DIR_MODE);
         let error = engine(dir.path()).create(&name(), &create).unwrap_err();
         assert_eq!(error.kind, Kind::Exists);
     }

@@ -11,7 +11,7 @@ use super::command_socket::{Seat, SeatError};
 use super::config;
 use super::event::{self, What};
 use super::record::{self, ReclaimError, Record};
-use super::store::{RemoveError, Store, StoreError, draft_name, remove_tree};
+use super::store::{RemoveError, Store, StoreError, draft_name, remove_container, remove_tree};
 use super::{Engine, Error, Kind, Name, State};
 
 /// Why a container is still there.
@@ -58,13 +58,16 @@ impl Engine {
     /// Removes `LXCPATH/NAME` and what a dead supervisor left. Refuses a running container. A root
     /// outside of `LXCPATH/NAME` is not touched.
     pub fn destroy(&self, name: &Name) -> Result<(), Error> {
-        self.try_destroy(name).map_err(|error| Error::new("destroy", name, error.kind(), error))
+        let destroyed = self.try_destroy(name);
+        self.tidy();
+        destroyed.map_err(|error| Error::new("destroy", name, error.kind(), error))
     }
 
     fn try_destroy(&self, name: &Name) -> Result<(), DestroyError> {
         let store = Store::new(&self.lxcpath);
         let _lock = store.lock(name)?;
         let had_draft = remove_draft(&store, name)?;
+        let had_record = Record::read(&self.lxcpath, name).is_some();
         // Whoever starts it has to wait for this, and then finds it gone.
         let _seat = self.take_seat(name)?;
         record::clean_up_held(&self.lxcpath, name)?;
@@ -73,7 +76,7 @@ impl Engine {
             return self.remove(&store, name);
         }
         // What a destruction that was killed has left is a record alone.
-        if Record::read(&self.lxcpath, name).is_none() && !had_draft {
+        if !had_record && !had_draft {
             return Err(DestroyError::Missing(dir));
         }
         record::forget(&self.lxcpath, name).map_err(DestroyError::Forget)
@@ -89,7 +92,8 @@ impl Engine {
 
     fn remove(&self, store: &Store, name: &Name) -> Result<(), DestroyError> {
         check_managed(store, name)?;
-        remove_dir(store.lxcpath(), name.as_str())?;
+        remove_draft(store, name)?;
+        take_away(store, name)?;
         let forgotten = record::forget(&self.lxcpath, name);
         event::publish(&self.lxcpath, name, What::Destroyed);
         forgotten.map_err(DestroyError::Forget)
@@ -119,13 +123,29 @@ fn check_managed(store: &Store, name: &Name) -> Result<(), DestroyError> {
     let Ok(config) = config::load(name, store.lxcpath(), None, &[]) else { return Ok(()) };
     let root = PathBuf::from(config.get("lxc.rootfs.path").unwrap_or_default());
     let unmanaged = config.get("lxc.rootfs.managed").as_deref() == Some("0");
-    if unmanaged && root.starts_with(store.dir(name)) {
+    // The configuration may spell the directory otherwise.
+    let inside = root.canonicalize().unwrap_or_else(|_missing| root.clone());
+    if unmanaged && (inside.starts_with(store.dir(name)) || root.starts_with(store.dir(name))) {
         return Err(DestroyError::Unmanaged(root));
     }
     Ok(())
 }
 
-/// Removes what a creation that was killed has left under its hidden name. The caller holds the
+/// Removes the container's directory in one step, as others see it.
+fn take_away(store: &Store, name: &Name) -> Result<(), RemoveError> {
+    let shown = store.dir(name);
+    // Told before anything is gone, not halfway; the removal itself refuses mounts as well.
+    if let Some(mount) = mount_below(store.lxcpath(), name.as_str()) {
+        return Err(RemoveError::Mount(mount));
+    }
+    let failed = |source| RemoveError::Remove { path: shown.clone(), source };
+    let parent = File::open(store.lxcpath()).map_err(failed)?;
+    let [plain, hidden] = [name.to_string(), draft_name(name)].map(CString::new);
+    let nul = |_nul| failed(io::Error::from_raw_os_error(libc::EINVAL));
+    remove_container(&parent, &plain.map_err(nul)?, &hidden.map_err(nul)?, &shown)
+}
+
+/// Removes what a creation or a removal that was killed has left under its hidden name. The caller holds the
 /// container's lock. Tells whether there was something.
 pub(super) fn remove_draft(store: &Store, name: &Name) -> Result<bool, RemoveError> {
     let draft = draft_name(name);

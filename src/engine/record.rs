@@ -14,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 pub use reclaim::{ReclaimError, Reclaimed, reclaim};
-pub(in crate::engine) use reclaim::{clean_up_held, end_process, has_ended, inodes};
+pub(in crate::engine) use reclaim::{clean_up_held, end_process, forget_ended, has_ended, inodes};
 
 use super::exit::Exit;
 use super::host::Host;
@@ -166,10 +166,17 @@ impl Record {
     pub fn write(&self, host: &Host) -> io::Result<()> {
         let path = path(host, &self.lxcpath, &self.name);
         let dir = path.parent().unwrap_or(&path);
-        fs::DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)?;
         let draft = draft(&path);
-        let written =
-            write_new(&draft, &serde_json::to_vec(self)?).and_then(|()| fs::rename(&draft, &path));
+        let bytes = serde_json::to_vec(self)?;
+        let write = || {
+            fs::DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)?;
+            write_new(&draft, &bytes).and_then(|()| fs::rename(&draft, &path))
+        };
+        // Whoever forgets the last record beside this one removes the directory.
+        let written = match write() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => write(),
+            other => other,
+        };
         if written.is_err() {
             // What could not be written may not be there to remove either.
             _ = fs::remove_file(&draft);
@@ -221,7 +228,20 @@ pub fn forget(lxcpath: &Lxcpath, name: &Name) -> io::Result<()> {
             Ok(()) | Err(_) => (),
         }
     }
+    // Refused while there are others.
+    _ = fs::remove_dir(dir(lxcpath));
     Ok(())
+}
+
+/// Returns the directory of the records of one lxcpath.
+pub(in crate::engine) fn dir(lxcpath: &Lxcpath) -> PathBuf {
+    lxcpath.host().runtime_dir().join("run").join(lxcpath.key())
+}
+
+/// Returns the container that `file` in such a directory tells of.
+pub(in crate::engine) fn of_file(file: &str) -> Option<Name> {
+    let (name, kind) = file.rsplit_once('.')?;
+    matches!(kind, "json" | "new" | "console").then(|| name.parse().ok())?
 }
 
 fn path(host: &Host, lxcpath: &Path, name: &Name) -> PathBuf {

@@ -130,7 +130,7 @@ pub struct ConsoleSpec {
     pub logfile: Option<PathBuf>,
     /// `lxc.console.buffer.size` in bytes; 0 is off for LXC's `CONSOLE_LOG`.
     pub buffer_bytes: u64,
-    /// `lxc.console.size`: cap on the log file in bytes; 0 is none.
+    /// `lxc.console.size`: cap on the log file in bytes. LXC has none by default, wharf has one.
     pub log_bytes: u64,
     pub rotate: bool,
 }

@@ -114,6 +114,7 @@ impl Engine {
     /// the way if it is not defined, and returns how the command ended. Single-threaded callers.
     pub fn execute(&self, name: &Name, start: &Start) -> Result<Exit, Error> {
         seal::reexec();
+        self.tidy();
         let undefined = start.config.is_none() && !Store::new(&self.lxcpath).exists(name);
         if undefined {
             // So that whoever comes after a killed run knows that it is not to stay.
@@ -169,6 +170,7 @@ impl Engine {
             );
             return Err(Error::new(verb, name, Kind::NotFound, reason));
         }
+        Store::new(&self.lxcpath).tidy(name);
         let invalid = |source| Error::new(verb, name, Kind::Invalid, source);
         let config = config::load(name, &self.lxcpath, file, &start.settings).map_err(invalid)?;
         let mut spec = config.spec().map_err(invalid)?;

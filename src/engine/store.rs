@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 pub use lock::Lock;
-pub use remove::{RemoveError, remove_tree};
+pub use remove::{RemoveError, remove_container, remove_tree};
 
 use super::config::{Document, words};
 use super::host::HostError;
@@ -107,6 +107,13 @@ impl Store {
         lock::take("lock", &self.lxcpath, name)
     }
 
+    /// Removes what writers of the configuration that were killed have left, unless one is at it.
+    pub fn tidy(&self, name: &Name) {
+        if let Ok(_lock) = self.lock(name) {
+            replace::remove_drafts(&self.config_path(name));
+        }
+    }
+
     /// Reads the container's configuration.
     pub fn read_config(&self, name: &Name) -> Result<String, StoreError> {
         let path = self.config_path(name);
@@ -143,6 +150,11 @@ pub(super) fn seat_lock(lxcpath: &Lxcpath, name: &Name) -> Result<Lock, StoreErr
 /// Whoever makes or removes it holds the container's lock.
 pub(super) fn draft_name(name: &Name) -> String {
     format!(".{name}.new")
+}
+
+/// Returns whose draft the directory `file` is.
+pub(super) fn drafted(file: &str) -> Option<Name> {
+    file.strip_prefix('.')?.strip_suffix(".new")?.parse().ok()
 }
 
 /// Returns the lxcpath to use when none was named.

@@ -13,6 +13,7 @@ mod life;
 mod logfile;
 mod monitor;
 mod oom;
+mod outside;
 mod peer;
 mod reply;
 mod ring;
@@ -176,6 +177,7 @@ fn abort(mut life: Life, error: RunError) -> Failure {
     life.enter(State::Aborting);
     life.enter(State::Stopping);
     life.enter(State::Stopped);
+    life.close();
     error.into()
 }
 
@@ -299,6 +301,7 @@ fn watch_to_the_end(watch: &mut Watch, run: &Run) -> Result<Ended, RunError> {
         let record = &desk.life.record;
         _ = super::Engine::over(desk.life.lxcpath.clone()).destroy_held(&record.name);
     }
+    desk.life.close();
     watched.map(|()| Ended::ForGood(exit)).map_err(RunError::Watch)
 }
 

@@ -167,15 +167,21 @@ fn init(settings: &Settings) -> Result<Init, ConfigError> {
     })
 }
 
+/// What a console may write into its log before it is rotated, where nobody said how much: a
+/// container must not fill the host's disk.
+const LOG_BYTES: u64 = 16 * 1024 * 1024;
+
 fn console(settings: &Settings) -> ConsoleSpec {
+    let sized = settings.last("lxc.console.size").is_some();
+    let rotate = settings.last("lxc.console.rotate").map(|it| it.value != "0");
     let path = settings.last("lxc.console.path").map(|it| it.value.as_str());
     ConsoleSpec {
         off: path == Some(NONE),
         path: path.filter(|it| *it != NONE).map(PathBuf::from),
         logfile: settings.last("lxc.console.logfile").map(|it| PathBuf::from(&it.value)),
         buffer_bytes: settings.number("lxc.console.buffer.size"),
-        log_bytes: settings.number("lxc.console.size"),
-        rotate: settings.number::<u8>("lxc.console.rotate") != 0,
+        log_bytes: if sized { settings.number("lxc.console.size") } else { LOG_BYTES },
+        rotate: rotate.unwrap_or(!sized),
     }
 }
 
@@ -298,5 +304,17 @@ mod tests {
         let signals = read("lxc.haltsignal = SIGUSR1").unwrap().signals;
         assert_eq!((signals.halt, signals.reboot), (Some(libc::SIGUSR1), libc::SIGINT));
         assert!(read("lxc.signal.halt = 999").is_err());
+    }
+
+    #[test]
+    fn a_log_has_a_size_unless_another_is_given() {
+        let log = |text: &str| {
+            let console = read(text).unwrap().console;
+            (console.log_bytes, console.rotate)
+        };
+        assert_eq!(log("lxc.console.logfile = /log"), (LOG_BYTES, true));
+        assert_eq!(log("lxc.console.rotate = 0"), (LOG_BYTES, false));
+        assert_eq!(log("lxc.console.size = 64KB"), (64 * 1024, false));
+        assert_eq!(log("lxc.console.size = 64KB\nlxc.console.rotate = 1"), (64 * 1024, true));
     }
 }

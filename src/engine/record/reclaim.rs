@@ -56,6 +56,22 @@ pub fn reclaim(lxcpath: &Lxcpath, name: &Name) -> Result<Reclaimed, ReclaimError
     found
 }
 
+/// Cleans up after a container that is not defined, and forgets it: nobody can ask for it any
+/// more. Does nothing while it is there.
+pub(in crate::engine) fn forget_ended(lxcpath: &Lxcpath, name: &Name) {
+    let host = lxcpath.host();
+    if Record::read(lxcpath, name).is_some_and(|it| it.supervisor.lives(host)) {
+        return;
+    }
+    // What resists is found again by whoever comes next.
+    if let Ok(_seat) = Seat::take(lxcpath, name)
+        && clean_up_held(lxcpath, name).is_ok()
+        && !Record::read(lxcpath, name).is_some_and(|it| is_unfinished(host, &it))
+    {
+        _ = super::forget(lxcpath, name);
+    }
+}
+
 /// The same for one who has the container's seat himself.
 pub(in crate::engine) fn clean_up_held(
     lxcpath: &Lxcpath,

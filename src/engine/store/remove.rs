@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2, renameat};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, RenameFlags, ResolveFlag, openat2, renameat, renameat2};
 use nix::sys::stat::{Mode, SFlag, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
@@ -43,6 +43,50 @@ pub fn remove_tree(parent: impl AsFd, name: &CStr, shown: &Path) -> Result<(), R
     let mut moved = 0;
     while empty(&top, shown, 1, &mut Moved { top: &top, count: &mut moved })? > 0 {}
     remove_dir(parent, name, shown)
+}
+
+/// Removes the container's directory `name` in `parent`: it takes the name `hidden` first, so that
+/// one who is killed in the middle leaves nothing under its own. If something resists, the
+/// container is there as before, as long as its configuration is.
+pub fn remove_container(
+    parent: impl AsFd,
+    name: &CStr,
+    hidden: &CStr,
+    shown: &Path,
+) -> Result<(), RemoveError> {
+    let parent = parent.as_fd();
+    if remove_leaf(parent, name, shown)? {
+        return Ok(());
+    }
+    let rename = |from: &CStr, to: &CStr| {
+        let renamed = renameat2(parent, from, parent, to, RenameFlags::RENAME_NOREPLACE);
+        // Some file systems cannot promise not to replace, and nobody else makes these names.
+        let renamed = match renamed {
+            Err(Errno::EINVAL) => renameat(parent, from, parent, to),
+            other => other,
+        };
+        renamed.map_err(|error| failed(shown, error))
+    };
+    rename(name, hidden)?;
+    let removed = remove_all_but_config(parent, hidden, shown);
+    if removed.is_err() {
+        // The first error is the one to tell.
+        _ = rename(hidden, name);
+        return removed;
+    }
+    remove_tree(parent, hidden, shown)
+}
+
+fn remove_all_but_config(
+    parent: BorrowedFd<'_>,
+    hidden: &CStr,
+    shown: &Path,
+) -> Result<(), RemoveError> {
+    let dir = open(parent, hidden, shown)?;
+    for name in names(&dir, shown)?.iter().filter(|it| it.as_c_str() != c"config") {
+        remove_tree(&dir, name, &shown.join(name.to_string_lossy().as_ref()))?;
+    }
+    Ok(())
 }
 
 /// Where directories that are too deep go, under names that nothing else has.
@@ -211,6 +255,22 @@ mod tests {
         remove(dir.path(), c"tree").unwrap();
         assert!(victim.join("keep").exists());
         remove(dir.path(), c"tree").unwrap();
+    }
+
+    #[test]
+    fn a_container_goes_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("web/rootfs/bin")).unwrap();
+        fs::write(dir.path().join("web/config"), "").unwrap();
+        let victim = dir.path().join("victim");
+        fs::create_dir(&victim).unwrap();
+        symlink(&victim, dir.path().join("link")).unwrap();
+        let parent = fs::File::open(dir.path()).unwrap();
+        for name in [c"web", c"link", c"missing"] {
+            remove_container(&parent, name, c".hidden", dir.path()).unwrap();
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert!(victim.exists());
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! Replaces a file in one step: write beside it, sync, rename over it, sync the directory.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Puts `bytes` at `path`. A link there is replaced, not followed; on failure nothing is left.
+/// Puts `bytes` at `path`. A link there is replaced, not followed; on failure nothing is left, and
+/// what a writer that was killed has left goes. The caller is the only one who writes this file.
 pub(super) fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let beside = beside(path)?;
+    remove_drafts(path);
     let done = write(&beside, bytes, mode).and_then(|()| std::fs::rename(&beside, path));
     if done.is_err() {
         // The first error is the one to tell.
@@ -18,6 +20,30 @@ pub(super) fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<(
     }
     let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
     File::open(parent.unwrap_or_else(|| Path::new(".")))?.sync_all()
+}
+
+/// Removes what writers of `path` that were killed have left. What cannot be removed is only untidy.
+pub(super) fn remove_drafts(path: &Path) {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return };
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        if is_draft(&entry.file_name(), name) {
+            _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Tells whether `file` is a name that [`beside`] makes for `name`.
+fn is_draft(file: &OsStr, name: &OsStr) -> bool {
+    let numbers = file
+        .as_encoded_bytes()
+        .strip_prefix(b".")
+        .and_then(|it| it.strip_prefix(name.as_encoded_bytes()))
+        .and_then(|it| it.strip_prefix(b"."));
+    numbers.is_some_and(|it| {
+        let mut parts = it.split(|byte| *byte == b'.');
+        let numeric = |it: &[u8]| !it.is_empty() && it.iter().all(u8::is_ascii_digit);
+        parts.by_ref().take(2).filter(|it| numeric(it)).count() == 2 && parts.next().is_none()
+    })
 }
 
 fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
@@ -72,6 +98,24 @@ mod tests {
         write_atomic(&path, b"new", 0o640).unwrap();
         assert_eq!(fs::read(&victim).unwrap(), b"mine");
         assert!(fs::symlink_metadata(&path).unwrap().is_file());
+    }
+
+    #[test]
+    fn what_killed_writers_have_left_goes_with_the_next_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config");
+        let others = [".config", ".config.1", ".config.x.1", ".config.1.2.3", ".other.1.2"];
+        for name in [".config.4242.0", ".config.1.77"].iter().chain(&others) {
+            fs::write(dir.path().join(name), "half").unwrap();
+        }
+        write_atomic(&path, b"new", 0o640).unwrap();
+        let mut left: Vec<_> =
+            fs::read_dir(dir.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(
+            left,
+            [".config", ".config.1", ".config.1.2.3", ".config.x.1", ".other.1.2", "config"]
+        );
     }
 
     #[test]

@@ -9,12 +9,14 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::error::RunError;
+use crate::engine::cgroup::{Cgroup, Hierarchies};
 use crate::engine::command_socket::wire::{self, Event};
 use crate::engine::event::{self, What};
 use crate::engine::exit::Exit;
 use crate::engine::lxcpath::Lxcpath;
-use crate::engine::record::{Record, now_ms};
+use crate::engine::record::{self, Record, now_ms};
 use crate::engine::state::State;
+use crate::engine::store::Store;
 
 /// How long a freeze may go on before its end is looked for.
 const FREEZE: Duration = Duration::from_secs(1);
@@ -124,6 +126,22 @@ impl Life {
     /// Has the freeze looked at once more, later.
     pub(super) fn wait_again(&mut self) {
         self.look_at_freeze = Some(Instant::now() + FREEZE);
+    }
+
+    /// Ends the telling. The record stays for who looks at the container later; one that is not
+    /// defined anywhere can never be looked at again.
+    pub(super) fn close(&self) {
+        if !Store::new(&self.lxcpath).exists(&self.record.name) && !self.has_groups() {
+            // Whoever tidies up next tries again.
+            _ = record::forget(&self.lxcpath, &self.record.name);
+        }
+    }
+
+    /// Tells whether groups of the run are left, which only the record tells of.
+    fn has_groups(&self) -> bool {
+        let Some(path) = &self.record.cgroup else { return false };
+        let hierarchies = Hierarchies::discover(self.lxcpath.host()).unwrap_or_default();
+        !Cgroup::open(&hierarchies, path).dirs().is_empty()
     }
 
     /// Writes the record; a full disk must not end a container that runs.

@@ -1,18 +1,18 @@
-//! `lxc.console.logfile`: the console's output on disk, as it came. Never follows a link, never
-//! writes below the container's root, never fails the container.
+//! `lxc.console.logfile`: the console's output on disk, as it came. Never writes below the
+//! container's root, never fails the container.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// As LXC makes it, less what others might read.
-const MODE: u32 = 0o600;
+use nix::fcntl::OFlag;
+
+use super::outside::{Last, Outside};
 
 /// An open log.
 #[derive(Debug)]
 pub(super) struct LogFile {
-    path: PathBuf,
+    place: Outside,
     file: File,
     size: u64,
     /// Bytes after which it is rotated or emptied; 0 is no cap.
@@ -29,12 +29,13 @@ impl LogFile {
         rotate: bool,
         rootfs: Option<&Path>,
     ) -> io::Result<Self> {
-        if lies_below(path, rootfs)? {
+        let place = Outside::find(path, Last::File)?;
+        if place.lies_below(rootfs)? {
             return Err(io::Error::other("the log file lies inside the container's root"));
         }
-        let file = open(path)?;
+        let file = place.open(OFlag::O_WRONLY)?;
         let size = file.metadata()?.len();
-        Ok(Self { path: path.to_path_buf(), file, size, cap, rotate })
+        Ok(Self { place, file, size, cap, rotate })
     }
 
     /// Appends `bytes`. A full disk loses output, and no more than that.
@@ -50,10 +51,8 @@ impl LogFile {
 
     fn make_room(&mut self) -> io::Result<()> {
         if self.rotate {
-            let mut older = self.path.clone().into_os_string();
-            older.push(".1");
-            fs::rename(&self.path, older)?;
-            self.file = open(&self.path)?;
+            self.place.rotate()?;
+            self.file = self.place.open(OFlag::O_WRONLY)?;
         } else {
             self.file.set_len(0)?;
         }
@@ -62,26 +61,10 @@ impl LogFile {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NOCTTY | libc::O_NONBLOCK;
-    let mut options = File::options();
-    let file = options.append(true).create(true).mode(MODE).custom_flags(flags).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
-}
-
-/// Tells whether `path` lies below `rootfs`, links in its directory followed.
-pub(super) fn lies_below(path: &Path, rootfs: Option<&Path>) -> io::Result<bool> {
-    let Some(rootfs) = rootfs.and_then(|it| it.canonicalize().ok()) else { return Ok(false) };
-    // A container that shares the host's root has nothing inside.
-    if rootfs == Path::new("/") {
-        return Ok(false);
-    }
-    let parent = path.parent().ok_or_else(|| io::Error::other("not the path of a file"))?;
-    Ok(parent.canonicalize()?.starts_with(rootfs))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

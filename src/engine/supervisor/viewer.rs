@@ -4,19 +4,17 @@
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use nix::fcntl::OFlag;
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
-use super::logfile::lies_below;
+use super::outside::{Last, Outside};
 use super::terminal::Terminal;
 use crate::engine::sys;
 
 /// Bytes written at a time, so that a stopped terminal holds up little.
 const PIECE: usize = 1024;
-/// The mode of a file that `lxc.console.path` makes.
-const MODE: u32 = 0o600;
 
 /// A terminal or file that shows the console; a terminal is restored when this is dropped.
 #[derive(Debug)]
@@ -37,12 +35,11 @@ pub(super) fn inherited() -> [bool; 3] {
 /// Opens what `lxc.console.path` names: a device of the host, or a file, which is made if it is
 /// not there. Never below the container's root, which the container could have prepared.
 pub(super) fn open(path: &Path, rootfs: Option<&Path>) -> io::Result<File> {
-    if lies_below(path, rootfs)? {
+    let place = Outside::find(path, Last::FileOrDevice)?;
+    if place.lies_below(rootfs)? {
         return Err(io::Error::other("it lies inside the container's root"));
     }
-    let flags = libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC;
-    let mut options = File::options();
-    options.read(true).append(true).create(true).mode(MODE).custom_flags(flags).open(path)
+    place.open(OFlag::O_RDWR)
 }
 
 impl Viewer {
