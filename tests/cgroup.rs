@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use wharf::engine::Host;
-use wharf::engine::cgroup::{Cgroup, Hierarchies, Layout};
+use wharf::engine::cgroup::{Cgroup, Hierarchies, Keep, Layout, sweep_keep};
 use wharf::engine::error::Kind;
 use wharf::engine::spec::{At, CgroupSetting, Place};
 
@@ -267,4 +267,31 @@ fn forbidden_devices_cannot_be_opened() {
     assert_eq!(seen, "r null\nw null\nr zero\nend\n");
     // The rules bind the container, not the host.
     File::options().write(true).custom_flags(libc::O_NONBLOCK).open("/dev/zero").unwrap();
+}
+
+#[test]
+fn controllers_stay_while_anybody_keeps_them() {
+    let Some(trial) = Trial::new() else { return };
+    let base = trial.hierarchies.unified().map(|it| it.base.clone()).unwrap_or_default();
+    let Some(first) = Keep::take(&trial.hierarchies) else {
+        eprintln!("skipped: no controller is bound to cgroup v2");
+        return;
+    };
+    let control = base.join("cgroup.subtree_control");
+    let kept = std::fs::read_to_string(&control).unwrap();
+    let second = Keep::take(&trial.hierarchies).unwrap();
+    drop(first);
+    for controller in kept.split_whitespace() {
+        let refused = std::fs::write(&control, format!("-{controller}")).unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(libc::EBUSY), "{controller}");
+    }
+    sweep_keep(&trial.hierarchies);
+    assert!(base.join("wharf.keep").is_dir(), "it is swept although somebody holds it");
+    drop(second);
+    // Containers of other tests may hold it now, but what nobody holds goes.
+    let deadline = Instant::now() + LONG;
+    while base.join("wharf.keep").exists() {
+        sweep_keep(&trial.hierarchies);
+        assert!(Instant::now() < deadline, "it stays although nobody holds it");
+    }
 }

@@ -137,3 +137,103 @@ fn an_ordinary_user_is_told_what_takes_root() {
     }
     assert_eq!(lxcpath.state(&name), "RUNNING");
 }
+
+/// Limits of controllers that systemd leaves in place, and of those that it takes away.
+const LIMITS: [(&str, &str); 4] = [
+    ("cpu.max", "50000 100000"),
+    ("cpuset.cpus", "0"),
+    ("memory.max", "67108864"),
+    ("pids.max", "77"),
+];
+
+/// Where the controllers are kept while a container runs.
+const KEEP: &str = "/sys/fs/cgroup/wharf.keep";
+
+#[test]
+fn limits_outlive_what_systemd_does() {
+    let lxcpath = Lxcpath::new();
+    let root = tempfile::tempdir().unwrap();
+    if !is_a_host_with_systemd() || !rootfs::busybox(root.path()) {
+        return;
+    }
+    let name = lxcpath.name("limited");
+    let name = name.as_str();
+    lxcpath.ok(&["create", name, "--dir", root.path().to_str().unwrap()]);
+    let mut start = vec!["start".to_owned(), name.to_owned()];
+    for (file, value) in LIMITS {
+        start.extend(["-s".to_owned(), format!("lxc.cgroup2.{file}={value}")]);
+    }
+    start.extend(["--", "/bin/sleep", "1000"].map(str::to_owned));
+    let start: Vec<&str> = start.iter().map(String::as_str).collect();
+    lxcpath.ok(&start);
+    lxcpath.ok(&["cgroup", name, "cpu.weight", "50"]);
+
+    for act in [
+        &["systemctl", "daemon-reload"][..],
+        &["systemd-run", "--wait", "--quiet", "true"],
+        &["systemd-run", "--wait", "--quiet", "-p", "CPUQuota=20%", "-p", "IOWeight=50", "true"],
+        &["systemd-run", "--wait", "--quiet", "-p", "AllowedCPUs=0", "true"],
+        &["systemctl", "daemon-reexec"],
+        &["systemctl", "daemon-reload"],
+    ] {
+        let mut command = Command::new(act[0]);
+        command.args(&act[1..]);
+        let output = finish(command);
+        assert!(output.status.success(), "{act:?}: {}", told(&output));
+        for (file, value) in LIMITS.into_iter().chain([("cpu.weight", "50")]) {
+            assert_eq!(lxcpath.ok(&["cgroup", name, file]).trim(), value, "{file} after {act:?}");
+        }
+    }
+    assert!(Path::new(KEEP).is_dir());
+    lxcpath.ok(&["stop", "-k", name]);
+    // Other tests may have containers of their own just now; the last one takes it away.
+    wait_until("the controllers are not kept for nobody", || !Path::new(KEEP).exists());
+}
+
+#[test]
+fn limits_of_an_lxc_container_are_found_where_they_are() {
+    let lxcpath = Lxcpath::new();
+    let root = tempfile::tempdir().unwrap();
+    if !is_a_host_with_systemd() || !rootfs::busybox(root.path()) {
+        return;
+    }
+    for (word, dirs) in [("flat", false), ("outer", true)] {
+        let name = lxcpath.name(word);
+        let home = lxcpath.path().join(&name);
+        fs::create_dir(&home).unwrap();
+        let dirs_of = format!(
+            "lxc.cgroup.relative = 0\nlxc.cgroup.dir.monitor = {name}.monitor/1\n\
+             lxc.cgroup.dir.container = {name}/1\nlxc.cgroup.dir.container.inner = ns\n"
+        );
+        let config = format!(
+            "lxc.uts.name = {word}\nlxc.rootfs.path = dir:{}\nlxc.net.0.type = none\n\
+             lxc.cgroup2.pids.max = 77\nlxc.apparmor.profile = unconfined\n\
+             lxc.mount.auto = proc\nlxc.init.cmd = /bin/sleep 1000\n{}",
+            root.path().display(),
+            if dirs { &dirs_of } else { "" }
+        );
+        fs::write(home.join("config"), config).unwrap();
+        let lxc = |program: &str, args: &[&str]| {
+            let mut command = Command::new(program);
+            command.arg("-P").arg(lxcpath.path()).args(["-n", &name]).args(args);
+            let output = finish(command);
+            assert!(output.status.success(), "{program}: {}", told(&output));
+        };
+        lxc("lxc-start", &[]);
+        lxcpath.ok(&["wait", &name, "-s", "RUNNING", "-t", "20"]);
+        assert_eq!(lxcpath.ok(&["cgroup", &name, "pids.max"]).trim(), "77", "{word}");
+        assert!(lxcpath.ok(&["ls", "--json"]).contains("\"pids_max\": 77"), "{word}");
+        lxcpath.ok(&["cgroup", &name, "pids.max", "33"]);
+        let group = if dirs { format!("{name}/1") } else { format!("lxc.payload.{name}") };
+        let file = Path::new("/sys/fs/cgroup").join(&group).join("pids.max");
+        assert_eq!(fs::read_to_string(file).unwrap().trim(), "33", "{word}");
+        let processes = lxcpath.ok(&["ps", &name]);
+        assert!(processes.contains("sleep 1000"), "{word}: {processes}");
+        lxc("lxc-stop", &["-k"]);
+        fs::remove_dir_all(home).unwrap();
+        // LXC leaves the parents that it made.
+        for dir in [format!("{name}.monitor"), name.clone()] {
+            _ = fs::remove_dir(Path::new("/sys/fs/cgroup").join(dir));
+        }
+    }
+}

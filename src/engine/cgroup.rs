@@ -10,7 +10,9 @@ mod devices;
 mod entry;
 mod error;
 mod freeze;
+mod hand_down;
 mod hierarchy;
+mod keep;
 mod kill;
 mod oom;
 mod patience;
@@ -25,6 +27,7 @@ pub use devices::{Access, DeviceRule, DeviceRules};
 pub use entry::Entry;
 pub use error::CgroupError;
 pub use hierarchy::{Hierarchies, Hierarchy, Version};
+pub use keep::{Keep, sweep as sweep_keep};
 pub use oom::OomWatch;
 pub(in crate::engine) use patience::Patience;
 

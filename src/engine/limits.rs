@@ -1,7 +1,7 @@
 //! The verb `cgroup`: reads and changes any cgroup file of a running container, and keeps a limit
 //! for its next starts.
 
-use super::cgroup::{Cgroup, CgroupError, Hierarchies, Layout, Version};
+use super::cgroup::{Cgroup, CgroupError, Hierarchies, Version};
 use super::command_socket::Client;
 use super::config::Document;
 use super::error::Kind;
@@ -79,18 +79,9 @@ impl Engine {
             .ok_or_else(|| Error::new(verb, name, Kind::NotRunning, NOT_RUNNING))?;
         let hierarchies =
             Hierarchies::discover(self.lxcpath.host()).map_err(|why| failed(verb, name, why))?;
-        // Nothing named means the unified hierarchy, which a v1 host does not have.
-        let controller = match hierarchies.layout() {
-            Some(Layout::V2) | None => None,
-            Some(Layout::V1 | Layout::Hybrid) => {
-                hierarchies.iter().find_map(|it| it.controllers.first()).map(String::as_str)
-            }
-        };
-        let freezer = hierarchies.iter().any(|it| it.controls("freezer")).then_some("freezer");
-        let path =
-            client.cgroup(freezer.or(controller)).map_err(failed_to_ask)?.ok_or_else(|| {
-                Error::new(verb, name, Kind::Failed, "its supervisor names no cgroup")
-            })?;
+        let path = client.limit_cgroup().map_err(failed_to_ask)?.ok_or_else(|| {
+            Error::new(verb, name, Kind::Failed, "its supervisor names no cgroup")
+        })?;
         Ok(Cgroup::open(&hierarchies, &path))
     }
 }

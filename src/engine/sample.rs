@@ -250,7 +250,7 @@ impl Sampler {
     /// Starts watching the cgroup of a container that runs, and takes its state from there.
     fn look_at_freezer(&mut self, name: &Name) {
         let Some(member) = self.members.all.get_mut(name) else { return };
-        let Some(cgroup) = member.run.as_ref().and_then(|it| it.cgroup.clone()) else { return };
+        let Some(cgroup) = member.run.as_ref().and_then(|it| it.limits.clone()) else { return };
         if self.watched.get(name).is_some_and(|it| it.cgroup != cgroup) {
             self.forget(name);
         }
@@ -292,7 +292,9 @@ impl Sampler {
             let processes = self.processes.read(&cgroup.pids());
             detail.processes = process::forest(processes, focus.order);
             if focus.files {
-                detail.files = cgroup.files();
+                let limits = run.and_then(|it| it.limits.as_ref()).filter(|it| *it != path);
+                let limits = limits.map(|it| Cgroup::open(&self.hierarchies, it));
+                detail.files = limits.as_ref().unwrap_or(&cgroup).files();
             }
             detail.cgroup = Some(path.clone());
         }

@@ -214,11 +214,7 @@ impl Engine {
         if let Some(cgroup) = record.and_then(|it| it.cgroup) {
             return Some(cgroup);
         }
-        let client = client?;
-        // LXC answers for controllers that it uses; one of these exists on any machine.
-        [Some("freezer"), None, Some("cpu"), Some("pids")]
-            .into_iter()
-            .find_map(|it| client.cgroup(it).ok().flatten())
+        client?.cgroup().ok().flatten()
     }
 }
 

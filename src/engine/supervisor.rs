@@ -39,7 +39,7 @@ use oom::Oom;
 use ttys::Ttys;
 use watch::Watch;
 
-use super::cgroup::{Cgroup, Hierarchies};
+use super::cgroup::{Cgroup, Hierarchies, Keep};
 use super::command_socket::Seat;
 use super::command_socket::wire::Wish;
 use super::config::Config;
@@ -225,6 +225,7 @@ fn bear(
     life.record.cgroup = Some(cgroup.path().to_owned());
     life.record.cgroup_inodes = record::inodes(&cgroup);
     life.save();
+    life.keep = life.keep.take().or_else(|| Keep::take(hierarchies));
     let launched = life.saved().and_then(|()| launch_in(run, steps, &cgroup));
     match launched {
         Ok(launched) => Ok((launched, cgroup)),

@@ -73,7 +73,7 @@ impl Target {
             .map_err(TargetError::Socket)?
             .ok_or(TargetError::NotRunning)?;
         let Init { pid, pidfd } = client.init().map_err(TargetError::Socket)?;
-        let path = cgroup_path(&client)?;
+        let path = client.cgroup().map_err(TargetError::Socket)?;
         let cgroup = match path {
             Some(path) => {
                 let hierarchies =
@@ -133,16 +133,6 @@ impl Target {
     pub(super) const fn cgroup(&self) -> Option<&Cgroup> {
         self.cgroup.as_ref()
     }
-}
-
-/// A supervisor answers for the unified hierarchy or for a v1 controller, by its layout.
-fn cgroup_path(client: &Client) -> Result<Option<String>, TargetError> {
-    for controller in [Some("freezer"), None, Some("memory")] {
-        if let Some(path) = client.cgroup(controller).map_err(TargetError::Socket)? {
-            return Ok(Some(path));
-        }
-    }
-    Ok(None)
 }
 
 /// Returns the flags of the namespaces that differ. One that cannot be looked at is an error: the

@@ -7,7 +7,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::hierarchy::words_of;
+use super::hand_down::enable;
 use super::kill::pids_below;
 use super::patience::Patience;
 use super::{Cgroup, CgroupError, Group, Hierarchies, Hierarchy, Version, control};
@@ -165,27 +165,6 @@ fn free(hierarchy: &Hierarchy, name: &str) -> bool {
     !dir.is_dir()
         || pids_below(&dir).is_ok_and(|it| it.is_empty())
             && control::clear(&dir, &hierarchy.mount).is_ok()
-}
-
-/// Hands every controller of the v2 group `dir` on to its children, where the kernel lets us.
-///
-/// A refusal is not fatal: a container without limits runs well, and a limit that then lacks its
-/// file is explained when it is applied.
-fn enable(dir: &Path) {
-    let file = dir.join("cgroup.subtree_control");
-    let enabled = words_of(&file);
-    let missing: Vec<String> = words_of(&dir.join("cgroup.controllers"))
-        .into_iter()
-        .filter(|it| !enabled.contains(it))
-        .map(|it| format!("+{it}"))
-        .collect();
-    if missing.is_empty() || write_once(&file, missing.join(" ").as_bytes()).is_ok() {
-        return;
-    }
-    // One controller that cannot be had must not keep the others away.
-    for it in &missing {
-        _ = write_once(&file, it.as_bytes());
-    }
 }
 
 /// Removes `dir` and all below it, again and again while dying processes keep it busy.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use procfs::process::MountInfo;
 use procfs::{FromBufRead as _, ProcessCGroup, ProcessCGroups};
 
+use super::hand_down::LEAF;
 use super::{CgroupError, Layout};
 use crate::engine::host::Host;
 
@@ -169,6 +170,8 @@ fn hierarchy(
         point.clone()
     } else {
         let own = Path::new(&group.pathname).strip_prefix(&mount.root).ok()?;
+        // Whoever lived in the group itself was moved aside when the first container came.
+        let own = if own.ends_with(LEAF) { own.parent().unwrap_or(own) } else { own };
         if own.as_os_str().is_empty() { point.clone() } else { point.join(own) }
     };
     let version = if group.hierarchy == 0 { Version::V2 } else { Version::V1 };

@@ -42,7 +42,11 @@ pub(super) fn reason(errno: &io::Error) -> String {
             "it is gone; the container may have stopped".to_owned()
         }
         Some(libc::ENOSPC) => "the kernel has no room for another group".to_owned(),
-        Some(libc::EOPNOTSUPP) => "the group does not support it".to_owned(),
+        Some(libc::EOPNOTSUPP) => {
+            "processes live in the group above it, which hands controllers down, and the kernel \
+             allows but one of these; move them into a group of their own below it"
+                .to_owned()
+        }
         Some(number) => nix::errno::Errno::from_raw(number).desc().to_lowercase(),
         None => errno.to_string(),
     }

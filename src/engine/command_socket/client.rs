@@ -24,6 +24,10 @@ use crate::engine::sys;
 /// How long a supervisor may take: it does nothing slow, so two seconds mean that it hangs.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// What a supervisor is asked for its group by, the likeliest first; none: the unified hierarchy.
+const CONTROLLERS: [Option<&str>; 6] =
+    [Some("freezer"), None, Some("memory"), Some("pids"), Some("cpu"), Some("cpuacct")];
+
 /// The most console output a supervisor may send in answer; LXC's buffers are smaller.
 const MAX_OUTPUT: usize = 64 * 1024 * 1024;
 
@@ -161,19 +165,42 @@ impl Client {
         Ok(self.ask("the namespaces", Command::GetCloneFlags, 0, &[])?.head.data)
     }
 
-    /// Asks for the cgroup in the hierarchy of `controller`, or in the unified one. `None`: the
-    /// supervisor knows no such hierarchy.
-    pub fn cgroup(&self, controller: Option<&str>) -> Result<Option<String>, SocketError> {
-        let payload = controller.map(wire::encode_text).unwrap_or_default();
-        match self.ask("the cgroup", Command::GetCgroup, 0, &payload) {
-            Ok(answer) => {
-                let path = text("the cgroup", &answer.payload)?;
-                let believed = self.judge.may_name_group(self.speaker()?, &path);
-                if believed { Ok(Some(path)) } else { Err(SocketError::Group { path }) }
-            }
-            Err(SocketError::Closed) => Ok(None),
+    /// Asks for the group in which the container's processes are, below the hierarchies' roots.
+    /// `None`: the supervisor names none.
+    pub fn cgroup(&self) -> Result<Option<String>, SocketError> {
+        self.group(Command::GetCgroup)
+    }
+
+    /// Asks for the group that has the container's limits and counters: with LXC's
+    /// `lxc.cgroup.dir.container.inner` it is one above the processes' own.
+    pub fn limit_cgroup(&self) -> Result<Option<String>, SocketError> {
+        match self.group(Command::GetLimitCgroup) {
+            Ok(Some(path)) => Ok(Some(path)),
+            // Older than LXC 4.0.5.
+            Ok(None) => self.cgroup(),
+            Err(error) if error.is_unknown_command() => self.cgroup(),
             Err(error) => Err(error),
         }
+    }
+
+    /// Asks in every way: LXC answers for a controller that the host has, and to a request that
+    /// names none only if there is a unified hierarchy without controllers.
+    fn group(&self, command: Command) -> Result<Option<String>, SocketError> {
+        for controller in CONTROLLERS {
+            let payload = controller.map(wire::encode_text).unwrap_or_default();
+            let path = match self.ask("the cgroup", command, 0, &payload) {
+                Ok(answer) => text("the cgroup", &answer.payload)?,
+                Err(SocketError::Closed) => continue,
+                Err(error) => return Err(error),
+            };
+            // The root of all is nobody's own.
+            if path.trim_matches('/').is_empty() {
+                continue;
+            }
+            let believed = self.judge.may_name_group(self.speaker()?, &path);
+            return if believed { Ok(Some(path)) } else { Err(SocketError::Group { path }) };
+        }
+        Ok(None)
     }
 
     /// Asks for the value of a configuration key; `None` when it is unknown or has none.

@@ -15,6 +15,8 @@ use crate::engine::state::State;
 
 /// The v1 controllers one of which knows the container's group where there is no unified one.
 const CONTROLLERS: [&str; 4] = ["cpuacct", "memory", "pids", "freezer"];
+/// The same for the group that has the limits; on pure v2 each of them answers.
+const LIMITERS: [&str; 2] = ["freezer", "memory"];
 
 /// What a supervisor told that may be believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub(in crate::engine) struct Interview {
     /// Unknown while it starts, as the group is.
     pub(in crate::engine) init_pid: Option<i32>,
     pub(in crate::engine) cgroup: Option<String>,
+    /// Where its limits and counters are: a group above, if LXC was told to make one.
+    pub(in crate::engine) limits: Option<String>,
 }
 
 /// Asks the supervisors of `containers`, each where it listens.
@@ -53,13 +57,15 @@ fn address(lxcpath: &Lxcpath, name: &Name, place: &Place) -> Address {
 
 fn questions() -> Vec<Question> {
     let pid = Question { what: "the pid", command: Command::GetInitPid, payload: Vec::new() };
-    let group = |controller: Option<&str>| Question {
+    let group = |command: Command, controller: Option<&str>| Question {
         what: "the cgroup",
-        command: Command::GetCgroup,
+        command,
         payload: controller.map(wire::encode_text).unwrap_or_default(),
     };
-    let groups = std::iter::once(None).chain(CONTROLLERS.into_iter().map(Some)).map(group);
-    std::iter::once(pid).chain(groups).collect()
+    let groups = std::iter::once(None).chain(CONTROLLERS.into_iter().map(Some));
+    let groups = groups.map(|it| group(Command::GetCgroup, it));
+    let limits = LIMITERS.into_iter().map(|it| group(Command::GetLimitCgroup, Some(it)));
+    std::iter::once(pid).chain(groups).chain(limits).collect()
 }
 
 fn understand(heard: Heard, judge: &Judge) -> Result<Interview, SocketError> {
@@ -67,7 +73,7 @@ fn understand(heard: Heard, judge: &Judge) -> Result<Interview, SocketError> {
     let state = State::from_number(state).ok_or(SocketError::Nonsense { what: "the state" })?;
     let mut answers = heard.answers.into_iter();
     let mut init_pid = None;
-    // The first question was for the pid, the others for the group.
+    // The first question was for the pid, the others for the groups.
     match answers.next() {
         Some(Some(Ok((head, _)))) => {
             let pid = i32::try_from(head.data).ok().filter(|it| *it > 0);
@@ -77,8 +83,15 @@ fn understand(heard: Heard, judge: &Judge) -> Result<Interview, SocketError> {
         Some(Some(Err(SocketError::Stranger(it)))) => return Err(it.into()),
         Some(Some(Err(_)) | None) | None => (),
     }
-    let told = answers.filter_map(|it| it?.ok());
-    let mut paths = told.filter_map(|(_, it)| wire::decode_text(&it).map(str::to_owned));
-    let cgroup = paths.find(|it| it.len() > 1 && judge.may_name_group(speaker, it));
-    Ok(Interview { state, init_pid, cgroup })
+    let told = answers.map(|it| wire::decode_text(&it?.ok()?.1).map(str::to_owned));
+    let mut paths: Vec<Option<String>> = told.collect();
+    let limits = paths.split_off(paths.len().min(1 + CONTROLLERS.len()));
+    let believed = |paths: Vec<Option<String>>| {
+        let mut paths = paths.into_iter().flatten();
+        paths.find(|it| it.len() > 1 && judge.may_name_group(speaker, it))
+    };
+    let cgroup = believed(paths);
+    // LXC before 4.0.5 knows but one group.
+    let limits = believed(limits).or_else(|| cgroup.clone());
+    Ok(Interview { state, init_pid, cgroup, limits })
 }

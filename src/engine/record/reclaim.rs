@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{Record, now_ms};
-use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies};
+use crate::engine::cgroup::{self, Cgroup, CgroupError, Hierarchies};
 use crate::engine::command_socket::{Seat, SeatError};
 use crate::engine::event::{self, What};
 use crate::engine::host::Host;
@@ -99,6 +99,7 @@ pub(in crate::engine) fn clean_up_held(
     {
         return Err(ReclaimError::Alive { pid: init.pid });
     }
+    cgroup::sweep_keep(&hierarchies);
     let from = record.state;
     if from.is_active() {
         record.state = State::Stopped;

@@ -58,10 +58,20 @@ pub(super) struct Member {
 /// A container's life between start and stop.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Run {
+    /// Where its processes are.
     pub(super) cgroup: Option<String>,
+    /// Where its limits and counters are: with LXC, that may be a group above.
+    pub(super) limits: Option<String>,
     pub(super) init_pid: Option<i32>,
     /// Its supervisor keeps a record, so that the journal tells of its states.
     pub(super) recorded: bool,
+}
+
+impl Run {
+    /// A run of which no more is known than its group.
+    pub(super) fn of(cgroup: String) -> Self {
+        Self { limits: Some(cgroup.clone()), cgroup: Some(cgroup), ..Self::default() }
+    }
 }
 
 impl Members {

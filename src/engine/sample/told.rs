@@ -82,6 +82,7 @@ fn by_record(record: &Record) -> Told {
         trouble: record.squatter.as_ref().map(|it| format!("LXC's tools cannot reach it: {it}")),
         run: Some(Run {
             cgroup: record.cgroup.clone(),
+            limits: record.cgroup.clone(),
             init_pid: record.init.map(|it| it.pid),
             recorded: true,
         }),
@@ -114,7 +115,12 @@ fn after(host: &Host, record: &Record) -> Told {
     Told {
         state: State::Running,
         trouble: Some(advice.to_owned()),
-        run: Some(Run { cgroup, init_pid: init.map(|it| it.pid), recorded: false }),
+        run: Some(Run {
+            limits: cgroup.clone(),
+            cgroup,
+            init_pid: init.map(|it| it.pid),
+            recorded: false,
+        }),
         retry: Some(Duration::from_secs(1)),
         ..over
     }
@@ -133,14 +139,14 @@ fn by_socket(
         record.as_ref().map_or_else(author, |it| after(lxcpath.host(), it))
     };
     let trouble = match answer {
-        Ok(Interview { state, init_pid, cgroup }) => {
+        Ok(Interview { state, init_pid, cgroup, limits }) => {
             let listens = (state == State::Stopped).then_some(Duration::ZERO);
             return Told {
                 state,
                 since: init_pid
                     .filter(|_| state == State::Running)
                     .and_then(|it| began(lxcpath.host(), it)),
-                run: Some(Run { cgroup, init_pid, recorded: false }),
+                run: Some(Run { cgroup, limits, init_pid, recorded: false }),
                 retry: retry(state).or(listens),
                 last_exit,
                 ..stopped(Origin::Lxc)
@@ -157,7 +163,7 @@ fn by_socket(
         Err(error) => format!("supervisor does not tell: {error}"),
     };
     // It listens, so something runs; where it would be by its name the counters are.
-    let run = Run { cgroup: Some(format!("/lxc.payload.{name}")), ..Run::default() };
+    let run = Run::of(format!("/lxc.payload.{name}"));
     Told {
         state: State::Running,
         trouble: Some(trouble),

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::error::RunError;
-use crate::engine::cgroup::{Cgroup, Hierarchies};
+use crate::engine::cgroup::{Cgroup, Hierarchies, Keep};
 use crate::engine::command_socket::wire::{self, Event};
 use crate::engine::event::{self, What};
 use crate::engine::exit::Exit;
@@ -25,6 +25,8 @@ const FREEZE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Life {
     pub(super) record: Record,
+    /// Keeps the controllers of the container's group, from before it is made until it is gone.
+    pub(super) keep: Option<Keep>,
     pub(super) lxcpath: Lxcpath,
     /// Why the record could not be written the last time.
     unsaved: Option<io::Error>,
@@ -44,7 +46,8 @@ impl Life {
         let below = lxcpath.host().lxc_runtime().join(std::ffi::OsStr::from_bytes(below));
         let fifo = below.join("monitor-fifo");
         let (unsaved, untold) = (None, Vec::new());
-        let life = Self { record, lxcpath, unsaved, look_at_freeze: None, untold, fifo };
+        let life =
+            Self { record, keep: None, lxcpath, unsaved, look_at_freeze: None, untold, fifo };
         life.publish(State::Stopped);
         life
     }
@@ -59,6 +62,10 @@ impl Life {
         let from = self.record.state;
         if !from.may_become(next) {
             return false;
+        }
+        if next == State::Stopped {
+            // While the record can still tell that there is something to clean up.
+            self.keep = None;
         }
         self.record.state = next;
         self.record.since_ms = now_ms();

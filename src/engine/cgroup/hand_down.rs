@@ -1,0 +1,76 @@
+//! Handing v2 controllers down to a group's children, which the kernel allows only where no process
+//! lives in the group itself: those that do are moved into a leaf first, as systemd asks of whoever
+//! a group is delegated to.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+
+use super::create::write_once;
+use super::hierarchy::words_of;
+
+/// Where the processes go that lived in the group in which wharf makes its own.
+pub(super) const LEAF: &str = "wharf.leaf";
+const MODE: u32 = 0o755;
+/// Processes that are moved may fork meanwhile.
+const ROUNDS: usize = 8;
+
+/// Hands every controller of the v2 group `dir` on to its children, where the kernel lets us.
+///
+/// A refusal is not fatal: a container without limits runs well, and a limit that then lacks its
+/// file is explained when it is applied.
+pub(super) fn enable(dir: &Path) {
+    // With the controllers that do without, and not the others, its children could have no processes.
+    if is_crowded(dir) && move_to_leaf(dir).is_err() {
+        return;
+    }
+    let file = dir.join("cgroup.subtree_control");
+    let enabled = words_of(&file);
+    let missing: Vec<String> = words_of(&dir.join("cgroup.controllers"))
+        .into_iter()
+        .filter(|it| !enabled.contains(it))
+        .map(|it| format!("+{it}"))
+        .collect();
+    if missing.is_empty() || write_once(&file, missing.join(" ").as_bytes()).is_ok() {
+        return;
+    }
+    // One controller that cannot be had must not keep the others away.
+    for it in &missing {
+        _ = write_once(&file, it.as_bytes());
+    }
+}
+
+/// Tells whether processes live in `dir` itself. In the root of all they may.
+fn is_crowded(dir: &Path) -> bool {
+    let is_root = !dir.join("cgroup.type").exists();
+    !is_root && !members(dir).is_empty()
+}
+
+fn members(dir: &Path) -> Vec<String> {
+    // A threaded group lists none.
+    words_of(&dir.join("cgroup.procs"))
+}
+
+fn move_to_leaf(dir: &Path) -> io::Result<()> {
+    let leaf = dir.join(LEAF);
+    match DirBuilder::new().mode(MODE).create(&leaf) {
+        Err(errno) if errno.kind() != io::ErrorKind::AlreadyExists => return Err(errno),
+        Ok(()) | Err(_) => (),
+    }
+    let door = leaf.join("cgroup.procs");
+    for _ in 0..ROUNDS {
+        let pids = members(dir);
+        if pids.is_empty() {
+            return Ok(());
+        }
+        for pid in pids {
+            match write_once(&door, pid.as_bytes()) {
+                // It has ended.
+                Err(errno) if errno.raw_os_error() == Some(libc::ESRCH) => (),
+                moved => moved?,
+            }
+        }
+    }
+    Err(io::Error::from_raw_os_error(libc::EBUSY))
+}

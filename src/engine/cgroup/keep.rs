@@ -1,0 +1,97 @@
+//! `wharf.keep`: an empty group beside the containers' that keeps the controllers where they are.
+//!
+//! systemd takes a controller out of its root's `cgroup.subtree_control` when none of its own units
+//! uses it (at `daemon-reload`, or when a unit ends), and with it go the limits of every group
+//! there. The kernel refuses that while a child hands the controller on to children of its own, and
+//! a container's group cannot do so, since its processes live in it.
+
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::Hierarchies;
+use super::hand_down::enable;
+use super::hierarchy::words_of;
+use super::patience::Patience;
+
+const NAME: &str = "wharf.keep";
+/// Nobody else is to hold its lock.
+const MODE: u32 = 0o700;
+/// How long whoever removes it may hold the lock; a container without it runs all the same.
+const REMOVAL: Duration = Duration::from_secs(1);
+
+/// A hold on the group. The last one that is dropped removes it; one that is killed lets go too,
+/// and [`sweep`] removes what it left.
+#[derive(Debug)]
+pub struct Keep {
+    dir: PathBuf,
+    held: File,
+}
+
+impl Keep {
+    /// Makes the group, or joins those who hold it; none where there is nothing to keep, or no
+    /// right to.
+    pub fn take(hierarchies: &Hierarchies) -> Option<Self> {
+        let base = &hierarchies.unified()?.base;
+        if words_of(&base.join("cgroup.controllers")).is_empty() {
+            return None;
+        }
+        let dir = base.join(NAME);
+        let mut patience = Patience::until(Instant::now() + REMOVAL);
+        loop {
+            match DirBuilder::new().mode(MODE).create(&dir) {
+                Err(errno) if errno.kind() != io::ErrorKind::AlreadyExists => return None,
+                Ok(()) | Err(_) => (),
+            }
+            if let Some(held) = open(&dir).filter(|it| it.try_lock_shared().is_ok())
+                && is_at(&held, &dir)
+            {
+                // What systemd took away since the container's group was made comes back here.
+                enable(base);
+                enable(&dir);
+                return Some(Self { dir, held });
+            }
+            // Its last holder is removing it.
+            if !patience.again() {
+                return None;
+            }
+        }
+    }
+}
+
+impl Drop for Keep {
+    fn drop(&mut self) {
+        // Of two that let go at once, the later one finds nobody else and removes it.
+        _ = self.held.unlock();
+        remove(&self.held, &self.dir);
+    }
+}
+
+/// Removes the group if nobody holds it: whoever did was killed.
+pub fn sweep(hierarchies: &Hierarchies) {
+    let Some(unified) = hierarchies.unified() else { return };
+    let dir = unified.base.join(NAME);
+    if let Some(found) = open(&dir) {
+        remove(&found, &dir);
+    }
+}
+
+fn remove(found: &File, dir: &Path) {
+    if found.try_lock().is_ok() && is_at(found, dir) {
+        // It is empty; what somebody else put there stays.
+        _ = std::fs::remove_dir(dir);
+    }
+}
+
+fn open(dir: &Path) -> Option<File> {
+    let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW;
+    File::options().read(true).custom_flags(flags).open(dir).ok()
+}
+
+/// Tells whether the group that was opened is the one that is there now.
+fn is_at(held: &File, dir: &Path) -> bool {
+    let (ours, found) = (held.metadata(), std::fs::symlink_metadata(dir));
+    ours.is_ok_and(|ours| found.is_ok_and(|it| (it.dev(), it.ino()) == (ours.dev(), ours.ino())))
+}
