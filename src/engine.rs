@@ -24,6 +24,7 @@ pub mod limits;
 pub mod look;
 pub mod lxcpath;
 pub mod name;
+pub mod oom;
 mod perform;
 pub mod plan;
 pub mod process;

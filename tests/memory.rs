@@ -5,6 +5,8 @@
 
 mod support;
 
+use std::fs::File;
+
 use serde_json::Value;
 use support::screen::Screen;
 use support::{Lxcpath, can_run_containers, wait_until};
@@ -72,6 +74,32 @@ fn a_kill_for_memory_is_told_while_the_container_runs() {
     assert!(told.contains("RUNNING"), "{told}\n{}", screen.framed());
     assert_eq!(info(&lxcpath, &name)["oom_killed"], false);
     assert_eq!(info(&lxcpath, &name)["oom_kills"], 1);
+    tells_whole(&lxcpath, &name, &screen.contents());
+    // Who kills it by hand now is the cause, not the kernel's kill of before.
+    lxcpath.ok(&["stop", "-k", &name]);
+    assert_eq!(info(&lxcpath, &name)["oom_killed"], false);
+    let told = lxcpath.ok(&["info", &name]);
+    let end = told.lines().find(|it| it.starts_with("Last exit")).unwrap();
+    assert!(end.ends_with("signal 9"), "{told}");
+}
+
+/// What the kernel's log says of the kill stands in `info`, in JSON and on the screen.
+fn tells_whole(lxcpath: &Lxcpath, name: &str, screen: &str) {
+    if File::open("/dev/kmsg").is_err() {
+        println!("skipped in part: the kernel's log cannot be read");
+        return;
+    }
+    let last = &info(lxcpath, name)["oom_last"];
+    let (pid, process) = (last["pid"].as_i64().unwrap(), last["process"].as_str().unwrap());
+    assert!(pid > 1 && !process.is_empty(), "{last}");
+    assert!(last["held_bytes"].as_u64().unwrap() > 1 << 20, "{last}");
+    assert_eq!(last["limit_bytes"], 16 << 20, "{last}");
+    assert!(last["group"].as_str().unwrap().ends_with(name), "{last}");
+    assert!(last["limit_file"].as_str().unwrap().starts_with("memory."), "{last}");
+    let told = lxcpath.ok(&["info", name]);
+    let words = format!("{process} (pid {pid}) with ");
+    assert!(told.contains(&format!("Last OOM kill:  {words}")), "{told}");
+    assert!(screen.contains(&words), "{screen}");
 }
 
 #[test]

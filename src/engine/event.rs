@@ -14,6 +14,7 @@ use super::exit::Exit;
 use super::host::Host;
 use super::lxcpath::{self, Lxcpath};
 use super::name::Name;
+use super::oom::OomKill;
 use super::state::State;
 use journal::Journal;
 
@@ -56,6 +57,9 @@ pub enum What {
     /// The kernel killed in this container for want of memory: how often since it started.
     OomKill {
         count: u64,
+        /// The newest one, where the kernel's log tells of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last: Option<OomKill>,
     },
     /// A process was sent a signal through wharf. The pid is the host's.
     Signal {

@@ -20,6 +20,7 @@ use super::exit::Exit;
 use super::host::Host;
 use super::lxcpath::{self, Lxcpath, key_of};
 use super::name::Name;
+use super::oom::OomKill;
 use super::state::State;
 use super::sys;
 
@@ -58,6 +59,12 @@ pub struct Record {
     /// How many processes the kernel killed in this run for want of memory.
     #[serde(default)]
     pub oom_kills: u64,
+    /// What is known of the last of them.
+    #[serde(default)]
+    pub oom_last: Option<OomKill>,
+    /// Such a kill ended the run.
+    #[serde(default)]
+    pub died_of_memory: bool,
     /// Who has the name by which LXC's tools look for it, if that is a stranger; as it is told.
     #[serde(default)]
     pub squatter: Option<String>,
@@ -132,6 +139,8 @@ impl Record {
             started_ms: None,
             exit: None,
             oom_kills: 0,
+            oom_last: None,
+            died_of_memory: false,
             squatter: None,
         }
     }
@@ -144,6 +153,8 @@ impl Record {
         self.started_ms = None;
         self.exit = None;
         self.oom_kills = 0;
+        self.oom_last = None;
+        self.died_of_memory = false;
     }
 
     /// Reads the record of the present or the last run; `None` when there is none to be read.
@@ -182,13 +193,6 @@ impl Record {
             _ = fs::remove_file(&draft);
         }
         written
-    }
-
-    /// Tells whether the run ended since the kernel killed in it for want of memory.
-    pub const fn died_of_memory(&self) -> bool {
-        const KILLED: u8 = 128 + libc::SIGKILL as u8;
-        let killed = matches!(self.exit, Some(Exit::Signal(libc::SIGKILL) | Exit::Code(KILLED)));
-        killed && self.oom_kills > 0
     }
 
     /// Tells whether the process that wrote this supervises the container now.

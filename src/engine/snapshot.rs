@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::cgroup::Layout;
 use super::exit::Exit;
 use super::name::Name;
+use super::oom::OomKill;
 use super::process::Process;
 use super::state::State;
 
@@ -70,8 +71,10 @@ pub struct Container {
     pub init_pid: Option<i32>,
     /// How the last run ended.
     pub last_exit: Option<Exit>,
-    /// The last run ended since the kernel killed in it for want of memory.
+    /// A kill for want of memory ended the last run.
     pub died_of_memory: bool,
+    /// The newest such kill of this run, or of the last one if it does not run.
+    pub oom_last: Option<OomKill>,
     pub counters: Counters,
     /// Filled only for the container that [`super::sample::Focus`] names.
     pub detail: Option<Detail>,

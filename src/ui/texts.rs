@@ -172,7 +172,10 @@ pub fn event_words(event: &Event) -> String {
         What::Cgroup { file, old, new } => {
             format!("{file} {} → {}", value::shown(file, old), value::shown(file, new))
         }
-        What::OomKill { count } => format!("out of memory: {count} killed"),
+        What::OomKill { count, last } => {
+            let last = last.as_ref().map(|it| format!(", last {it}")).unwrap_or_default();
+            format!("out of memory: {count} killed{last}")
+        }
         What::Signal { pid, signal } => format!("signal {signal} to pid {pid}"),
     }
 }

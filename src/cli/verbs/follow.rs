@@ -122,7 +122,10 @@ fn sentence(what: &What) -> String {
         What::Cgroup { file, old, new } => {
             format!("{} changed from [{}] to [{}]", shown(file), shown(old), shown(new))
         }
-        What::OomKill { count } => format!("out of memory, [{count}] killed since its start"),
+        What::OomKill { count, last } => {
+            let last = last.as_ref().map(|it| format!(", last {it}")).unwrap_or_default();
+            format!("out of memory, [{count}] killed since its start{}", shown(&last))
+        }
         What::Signal { pid, signal } => format!("signal [{signal}] sent to process [{pid}]"),
     }
 }

@@ -1,6 +1,7 @@
 //! `info`: everything about one container.
 
 use std::process::ExitCode;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use clap::{ArgAction, ArgMatches};
@@ -11,6 +12,7 @@ use crate::cli::args;
 use crate::cli::output::{age, long_size};
 use crate::cli::session::{Session, only_named};
 use crate::engine::command_socket::Client;
+use crate::engine::oom::OomKill;
 use crate::engine::shown::shown;
 use crate::engine::snapshot::{Container, Detail, Interface, Limit};
 use crate::engine::{Error, Kind, Lxcpath, config};
@@ -177,11 +179,19 @@ fn stats(it: &Container, raw: bool) -> Vec<(&'static str, String)> {
         ("Memory peak", counters.memory_peak_bytes.map(size)),
         ("Memory limit", counters.memory_max_bytes.map(bound)),
         ("OOM kills", kills),
+        ("Last OOM kill", it.oom_last.as_ref().map(oom)),
         ("Tasks", counters.pids.map(|it| it.to_string())),
     ]
     .into_iter()
     .filter_map(|(label, value)| Some((label, value?)))
     .collect()
+}
+
+/// Tells of a kill for want of memory.
+fn oom(it: &OomKill) -> String {
+    let at = UNIX_EPOCH.checked_add(Duration::from_millis(it.at_ms));
+    let ago = at.map(|it| format!(", {} ago", age(it))).unwrap_or_default();
+    format!("{it}{ago}")
 }
 
 /// Lists one interface's traffic, as seen from inside.

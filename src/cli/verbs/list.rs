@@ -242,6 +242,7 @@ pub(super) fn facts(it: &Container) -> serde_json::Map<String, Value> {
         "memory_max_bytes": counters.memory_max_bytes.map(bound),
         "memory_peak_bytes": counters.memory_peak_bytes,
         "oom_kills": counters.oom_kills,
+        "oom_last": it.oom_last,
         "pids": counters.pids,
         "pids_max": counters.pids_max.map(bound),
     });

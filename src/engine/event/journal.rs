@@ -273,12 +273,13 @@ fn shortened(event: &Event) -> Event {
     let mut event = event.clone();
     match &mut event.what {
         What::Failed { reason } => shorten(reason),
+        What::OomKill { last: Some(last), .. } => last.group.iter_mut().for_each(shorten),
         What::Cgroup { file, old, new } => [file, old, new].into_iter().for_each(shorten),
         What::State { .. }
         | What::Exited { .. }
         | What::Created
         | What::Destroyed
-        | What::OomKill { .. }
+        | What::OomKill { last: None, .. }
         | What::Signal { .. } => (),
     }
     event
@@ -303,12 +304,12 @@ mod tests {
     }
 
     fn oom(count: u64) -> Event {
-        Event::now(Path::new("/lxc"), &"web".parse().unwrap(), What::OomKill { count })
+        Event::now(Path::new("/lxc"), &"web".parse().unwrap(), What::OomKill { count, last: None })
     }
 
     fn counts(events: &[Event]) -> Vec<u64> {
         let count = |it: &Event| {
-            let What::OomKill { count } = it.what else { panic!("{it:?}") };
+            let What::OomKill { count, .. } = it.what else { panic!("{it:?}") };
             count
         };
         events.iter().map(count).collect()
@@ -329,7 +330,7 @@ mod tests {
             What::Created,
             What::Destroyed,
             What::Cgroup { file: "memory.max".into(), old: "max".into(), new: "1".into() },
-            What::OomKill { count: 3 },
+            What::OomKill { count: 3, last: None },
             What::Signal { pid: 7, signal: 15 },
         ];
         let events = kinds.map(|it| Event::now(Path::new("/a b"), &"x".parse().unwrap(), it));

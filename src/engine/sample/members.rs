@@ -12,6 +12,7 @@ use crate::engine::event::{Event, Follower, What};
 use crate::engine::exit::Exit;
 use crate::engine::lxcpath::Lxcpath;
 use crate::engine::name::Name;
+use crate::engine::oom::OomKill;
 use crate::engine::snapshot::Origin;
 use crate::engine::state::State;
 
@@ -44,6 +45,7 @@ pub(super) struct Member {
     pub(super) since: Option<SystemTime>,
     pub(super) last_exit: Option<Exit>,
     pub(super) died_of_memory: bool,
+    pub(super) oom_last: Option<OomKill>,
     pub(super) trouble: Option<String>,
     /// What runs it; None while nothing does.
     pub(super) run: Option<Run>,
@@ -177,12 +179,16 @@ impl Members {
                 continue;
             }
             match what {
-                What::State { .. } | What::Exited { .. } | What::Failed { .. } | What::Created => {
+                What::State { .. }
+                | What::Exited { .. }
+                | What::Failed { .. }
+                | What::Created
+                | What::OomKill { .. } => {
                     let member = self.all.get_mut(&name).into_iter();
                     member.for_each(|it| it.look_again = Some(Instant::now()));
                 }
                 What::Cgroup { .. } => _ = self.limit_news.insert(name),
-                What::Destroyed | What::OomKill { .. } | What::Signal { .. } => (),
+                What::Destroyed | What::Signal { .. } => (),
             }
         }
     }
@@ -198,6 +204,7 @@ impl Member {
             since: None,
             last_exit: None,
             died_of_memory: false,
+            oom_last: None,
             trouble: None,
             run: None,
             place: None,
@@ -209,9 +216,9 @@ impl Member {
     fn learn(&mut self, told: Told, now: Instant) {
         self.look_again = told.retry.map(|it| now + it);
         self.note_state(told.state, told.since);
-        let Told { origin, last_exit, died_of_memory, trouble, run, .. } = told;
+        let Told { origin, last_exit, died_of_memory, oom_last, trouble, run, .. } = told;
         (self.origin, self.last_exit, self.died_of_memory) = (origin, last_exit, died_of_memory);
-        (self.trouble, self.run) = (trouble, run);
+        (self.trouble, self.run, self.oom_last) = (trouble, run, oom_last);
     }
 
     /// Takes in what the freezer says, which knows better than a supervisor of LXC's.

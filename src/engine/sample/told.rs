@@ -9,6 +9,7 @@ use crate::engine::exit::Exit;
 use crate::engine::host::Host;
 use crate::engine::lxcpath::Lxcpath;
 use crate::engine::name::Name;
+use crate::engine::oom::OomKill;
 use crate::engine::process::Stat;
 use crate::engine::record::Record;
 
@@ -23,6 +24,7 @@ pub(super) struct Told {
     pub(super) origin: Origin,
     pub(super) last_exit: Option<Exit>,
     pub(super) died_of_memory: bool,
+    pub(super) oom_last: Option<OomKill>,
     pub(super) trouble: Option<String>,
     pub(super) run: Option<Run>,
     pub(super) retry: Option<Duration>,
@@ -78,7 +80,8 @@ fn by_record(record: &Record) -> Told {
         since: time(record.since_ms),
         origin: Origin::Wharf,
         last_exit: record.exit,
-        died_of_memory: record.died_of_memory(),
+        died_of_memory: record.died_of_memory,
+        oom_last: record.oom_last.clone(),
         trouble: record.squatter.as_ref().map(|it| format!("LXC's tools cannot reach it: {it}")),
         run: Some(Run {
             cgroup: record.cgroup.clone(),
@@ -96,7 +99,8 @@ fn after(host: &Host, record: &Record) -> Told {
     let over = Told {
         since: time(record.since_ms),
         last_exit: record.exit,
-        died_of_memory: record.died_of_memory(),
+        died_of_memory: record.died_of_memory,
+        oom_last: record.oom_last.clone(),
         ..stopped(Origin::Wharf)
     };
     if !record.state.is_active() {
@@ -181,6 +185,7 @@ const fn stopped(origin: Origin) -> Told {
         origin,
         last_exit: None,
         died_of_memory: false,
+        oom_last: None,
         trouble: None,
         run: None,
         retry: None,

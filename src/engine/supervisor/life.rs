@@ -9,17 +9,21 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::error::RunError;
+use super::oom::Kills;
 use crate::engine::cgroup::{Cgroup, Hierarchies, Keep};
 use crate::engine::command_socket::wire::{self, Event};
 use crate::engine::event::{self, What};
 use crate::engine::exit::Exit;
 use crate::engine::lxcpath::Lxcpath;
+use crate::engine::oom::Death;
 use crate::engine::record::{self, Record, now_ms};
 use crate::engine::state::State;
 use crate::engine::store::Store;
 
 /// How long a freeze may go on before its end is looked for.
 const FREEZE: Duration = Duration::from_secs(1);
+/// An end so soon after a kill for want of memory may come from it.
+const AFTER_A_KILL: Duration = Duration::from_secs(1);
 
 /// A run and its state.
 #[derive(Debug)]
@@ -34,6 +38,8 @@ pub(super) struct Life {
     look_at_freeze: Option<Instant>,
     /// States entered and not yet told to the state clients.
     untold: Vec<State>,
+    /// When the kernel killed last for want of memory, and whether it killed init, if known.
+    oom: Option<(Instant, Option<bool>)>,
     /// LXC's lxc-monitord listens here, if it runs.
     fifo: PathBuf,
 }
@@ -46,8 +52,8 @@ impl Life {
         let below = lxcpath.host().lxc_runtime().join(std::ffi::OsStr::from_bytes(below));
         let fifo = below.join("monitor-fifo");
         let (unsaved, untold) = (None, Vec::new());
-        let life =
-            Self { record, keep: None, lxcpath, unsaved, look_at_freeze: None, untold, fifo };
+        let (look_at_freeze, oom, keep) = (None, None, None);
+        let life = Self { record, keep, lxcpath, unsaved, look_at_freeze, untold, oom, fifo };
         life.publish(State::Stopped);
         life
     }
@@ -89,6 +95,7 @@ impl Life {
             self.untold.push(next);
         }
         self.record.forget_run();
+        self.oom = None;
         self.save();
     }
 
@@ -109,15 +116,46 @@ impl Life {
     /// Tells how init ended.
     pub(super) fn exited(&mut self, exit: Exit, status: i32) {
         self.record.exit = Some(exit);
+        self.record.died_of_memory = self.died_of_memory(exit);
         event::publish(&self.lxcpath, &self.record.name, What::Exited { exit });
         self.tell_monitord(Event::Exit(status));
     }
 
-    /// Tells that the kernel has killed `count` processes in this run for want of memory.
-    pub(super) fn killed_for_memory(&mut self, count: u64) {
+    /// Tells that the kernel has killed processes in this run for want of memory.
+    pub(super) fn killed_for_memory(&mut self, kills: Kills) {
+        let Kills { count, last, init } = kills;
         self.record.oom_kills = count;
+        self.record.oom_last.clone_from(&last);
+        self.oom = Some((Instant::now(), init));
         self.save();
-        event::publish(&self.lxcpath, &self.record.name, What::OomKill { count });
+        event::publish(&self.lxcpath, &self.record.name, What::OomKill { count, last });
+    }
+
+    /// Tells whether `pid` is init.
+    pub(super) fn is_init(&self, pid: i32) -> bool {
+        self.record.init.is_some_and(|it| it.pid == pid)
+    }
+
+    /// Tells whether the process that died was one of the container's.
+    pub(super) fn owns(&self, death: &Death) -> bool {
+        self.record.cgroup.as_ref().is_some_and(|it| death.was_in(it))
+    }
+
+    /// Tells whether a kill for want of memory is what ended init. Somebody may kill a container by
+    /// hand in which the kernel has killed some child long before.
+    fn died_of_memory(&self, exit: Exit) -> bool {
+        const KILLED: u8 = 128 + libc::SIGKILL as u8;
+        let Some((at, init)) = self.oom else { return false };
+        let just_now = at.elapsed() <= AFTER_A_KILL;
+        match exit {
+            // Where the kernel's log cannot be read, only the time speaks for it.
+            Exit::Signal(libc::SIGKILL) => init.unwrap_or(just_now),
+            // What it was waiting for was killed.
+            Exit::Code(KILLED) => just_now,
+            Exit::Signal(_) | Exit::Code(_) | Exit::Halted | Exit::Rebooted | Exit::Unheard(_) => {
+                false
+            }
+        }
     }
 
     /// Tells why the container could not be started.

@@ -195,8 +195,9 @@ impl Watch {
 
     /// Takes the container's last words.
     fn finish(&mut self) {
-        self.oom.iter_mut().for_each(Oom::notice);
-        self.look_at_memory();
+        if let Some(oom) = &mut self.oom {
+            oom.finish(&mut self.desk.life);
+        }
         let Some(console) = &mut self.desk.console else { return };
         while console.drain() {}
         let record = &self.desk.life.record;

@@ -41,6 +41,7 @@ pub(in crate::ui) fn container(text: &str, state: State) -> Container {
         init_pid: active.then_some(4231),
         last_exit: None,
         died_of_memory: false,
+        oom_last: None,
         counters: if active { counters() } else { Counters::default() },
         detail: None,
     }
