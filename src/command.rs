@@ -215,7 +215,7 @@ pub const COMMANDS: &[Command] = &[
         when: When::Active,
         title: "stop",
         help: "Stop a container: ask, wait, then kill",
-        usage: Some("[-k | -W | -t SECONDS [--nokill]] NAME"),
+        usage: Some("[-k | [-r] [-W | -t SECONDS [--nokill]]] NAME"),
     },
     Command {
         verb: Verb::Restart,
@@ -225,7 +225,7 @@ pub const COMMANDS: &[Command] = &[
         safety: Safety::Soft,
         when: When::Alive,
         title: "restart",
-        help: "Stop a container and start it again",
+        help: "Have a container restart; stop it and start it again if it does not",
         usage: None,
     },
     Command {

@@ -137,6 +137,29 @@ impl Drop for Pivots {
 }
 
 #[test]
+fn lxc_stop_r_comes_back_when_the_container_runs_again() {
+    let Some(lxc) = Lxc::new() else { return };
+    let root = tempfile::tempdir().unwrap();
+    if !rootfs::busybox(root.path()) {
+        return;
+    }
+    let name = lxc.lxcpath.name("again");
+    let home = lxc.lxcpath.path().join(&name);
+    fs::create_dir(&home).unwrap();
+    let config = format!("lxc.rootfs.path = {}\nlxc.signal.reboot = 10\n", root.path().display());
+    fs::write(home.join("config"), config).unwrap();
+    let script = "trap 'busybox reboot -f' USR1; echo life >> /lives; while :; do sleep 0.05; done";
+    lxc.lxcpath.ok(&["start", &name, "--", "/bin/sh", "-c", script]);
+    let lives = || fs::read_to_string(root.path().join("lives")).unwrap_or_default();
+    wait_until("its life", || lives() == "life\n");
+    let pid = lxc.lxcpath.ok(&["info", "-p", "-H", &name]);
+    lxc.ok("lxc-stop", &["-n", &name, "-r"]);
+    assert_eq!(lxc.lxcpath.state(&name), "RUNNING");
+    assert_ne!(lxc.lxcpath.ok(&["info", "-p", "-H", &name]), pid);
+    wait_until("its second life", || lives() == "life\nlife\n");
+}
+
+#[test]
 fn lxc_drives_a_container_of_wharf() {
     let Some(lxc) = Lxc::new() else { return };
     let name = lxc.lxcpath.start_sleeper("ours");

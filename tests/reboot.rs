@@ -163,3 +163,59 @@ fn a_signal_from_outside_is_no_reboot() {
     assert_eq!(machine.last_exit(), "exit 3");
     machine.has_lived(1);
 }
+
+#[test]
+fn stop_r_has_the_guest_restart_itself() {
+    let Some(machine) = Machine::new() else { return };
+    let Machine { lxcpath, name, .. } = &machine;
+    machine.add("lxc.signal.reboot = SIGUSR1\n");
+    machine.start("echo asked >> /asked; busybox reboot -f");
+    let (first, supervisor) = (machine.init(), parent(machine.init()));
+    lxcpath.ok(&["stop", "-r", "-t", "20", name]);
+    assert_eq!(lxcpath.state(name), "RUNNING");
+    machine.has_lived(2);
+    assert_ne!(machine.init(), first);
+    assert_eq!(parent(machine.init()), supervisor);
+    // A frozen one hears it as well.
+    lxcpath.ok(&["freeze", name]);
+    lxcpath.ok(&["stop", "-r", "-t", "20", name]);
+    machine.has_lived(3);
+    assert_eq!(fs::read_to_string(machine.root.path().join("asked")).unwrap(), "asked\nasked\n");
+    assert_eq!(lxcpath.state(name), "RUNNING");
+}
+
+#[test]
+fn stop_r_starts_again_what_cannot_restart_itself() {
+    let Some(machine) = Machine::new() else { return };
+    let Machine { lxcpath, name, .. } = &machine;
+    // Deaf, or ending on the signal without a restart, or ignoring it: the order stays the same.
+    for (script, seconds) in [
+        ("exec sleep 1000", "60"),
+        ("trap 'exit 4' INT; while :; do sleep 0.05; done", "60"),
+        ("trap '' PWR; trap : INT; while :; do sleep 0.05; done", "1"),
+    ] {
+        let script = format!("echo life >> /lives; {script}");
+        lxcpath.ok(&["start", name, "--", "/bin/sh", "-c", &script]);
+        machine.has_lived(1);
+        let first = machine.init();
+        lxcpath.ok(&["stop", "-r", "-t", seconds, name]);
+        machine.has_lived(2);
+        assert!(!exists(first), "{script}");
+        assert_eq!(lxcpath.state(name), "RUNNING", "{script}");
+        lxcpath.ok(&["stop", "-k", name]);
+        fs::remove_file(machine.root.path().join("lives")).unwrap();
+    }
+    lxcpath.refused(&["stop", "-r", name], 2);
+}
+
+#[test]
+fn a_stop_is_not_undone_by_a_guest_that_reboots() {
+    let Some(machine) = Machine::new() else { return };
+    let Machine { lxcpath, name, .. } = &machine;
+    machine.add("lxc.signal.halt = SIGUSR1\n");
+    machine.start("busybox reboot -f");
+    lxcpath.ok(&["stop", "-t", "20", name]);
+    assert_eq!(lxcpath.state(name), "STOPPED");
+    assert_eq!(machine.last_exit(), "rebooted");
+    machine.has_lived(1);
+}

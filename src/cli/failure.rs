@@ -44,7 +44,9 @@ impl From<anyhow::Error> for Failure {
 
 fn code_of(refused: &Error) -> u8 {
     match refused.kind {
-        Kind::NotRunning | Kind::NotFound if refused.verb == "stop" => NOT_RUNNING,
+        Kind::NotRunning | Kind::NotFound if matches!(refused.verb, "stop" | "restart") => {
+            NOT_RUNNING
+        }
         // As a shell has it. In the background, a start is one failure like any other.
         Kind::NoCommand if refused.verb != "start" => 127,
         Kind::BadCommand if refused.verb != "start" => 126,

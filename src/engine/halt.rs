@@ -4,17 +4,20 @@
 use std::fs;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use super::cgroup::Cgroup;
+use super::cgroup::{Cgroup, Patience};
 use super::sys;
 
 /// How long the other processes get after SIGTERM, where init can be told nothing.
 pub(super) const MOMENT: Duration = Duration::from_secs(2);
 /// How often to look whether they are gone by now, or init has got a handler.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// How long a signal must be blocked to count as one that is waited for.
+const TRANSIENT: Duration = Duration::from_millis(10);
 
 /// Programs that ignore SIGTERM when they have a terminal and nothing else to do.
 const SHELLS: [&str; 9] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "busybox"];
@@ -76,25 +79,44 @@ impl Asking {
 pub(super) fn halt_signal(configured: Option<i32>, pid: i32) -> i32 {
     let systemd = libc::SIGRTMIN() + 3;
     configured.unwrap_or_else(|| {
-        if minds(&status(Path::new("/proc"), pid), systemd) { systemd } else { libc::SIGPWR }
+        if lastingly(|| minds_below(Path::new("/proc"), pid, systemd)) {
+            systemd
+        } else {
+            libc::SIGPWR
+        }
     })
 }
 
 /// Tells whether `signal` does anything to the process `pid`. What cannot be read hears.
 pub(super) fn hears(pid: i32, signal: i32) -> bool {
-    hears_below(Path::new("/proc"), pid, signal)
+    lastingly(|| hears_below(Path::new("/proc"), pid, signal))
+}
+
+/// Tells whether every one of a few looks says yes: a shell blocks all signals for a moment around
+/// each fork, and takes in none of them for it.
+fn lastingly(mut look: impl FnMut() -> bool) -> bool {
+    let mut patience = Patience::until(Instant::now() + TRANSIENT);
+    loop {
+        if !look() {
+            return false;
+        }
+        if !patience.again() {
+            return true;
+        }
+    }
 }
 
 fn hears_below(proc: &Path, pid: i32, signal: i32) -> bool {
     let whole = status(proc, pid);
-    if whole.is_empty() || !is_init(&whole) {
-        return true;
-    }
-    // Which signals are blocked is each thread's own affair.
+    whole.is_empty() || !is_init(&whole) || minds_below(proc, pid, signal)
+}
+
+/// Tells whether any thread of `pid` minds `signal`: which are blocked is each one's own affair.
+fn minds_below(proc: &Path, pid: i32, signal: i32) -> bool {
     let tasks = fs::read_dir(proc.join(format!("{pid}/task"))).into_iter().flatten().flatten();
     let mut statuses =
         tasks.map(|it| fs::read_to_string(it.path().join("status")).unwrap_or_default());
-    minds(&whole, signal) || statuses.any(|it| minds(&it, signal))
+    statuses.any(|it| minds(&it, signal))
 }
 
 /// Tells whether a command is a shell without a script.
@@ -145,6 +167,17 @@ mod tests {
         assert!(!minds("", 1));
         assert!(!minds(SYSTEMD, 0));
         assert!(!minds(SYSTEMD, 999));
+    }
+
+    #[test]
+    fn what_is_blocked_for_a_moment_is_not_waited_for() {
+        let mut looks = 0;
+        let blocked_at_first = || {
+            looks += 1;
+            looks < 3
+        };
+        assert!(!lastingly(blocked_at_first));
+        assert!(lastingly(|| true));
     }
 
     #[test]

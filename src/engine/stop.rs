@@ -1,4 +1,6 @@
-//! The verb `stop`: asks, waits, kills.
+//! The verb `stop`: asks, waits, kills. And what restarts.
+
+mod guest;
 
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
@@ -6,8 +8,9 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use super::cgroup::{Cgroup, CgroupError, Hierarchies, Patience};
+use super::command_socket::wire::Wish;
 use super::command_socket::{Client, Init, SocketError, StateWatch};
-use super::halt::halt_signal;
+use super::config::signals;
 use super::record::{self, ReclaimError, Reclaimed, Record};
 use super::state::State;
 use super::{Engine, Error, Kind, Name, sys};
@@ -26,6 +29,10 @@ pub enum Stop {
     Gently { timeout: Option<Duration>, then_kill: bool },
     /// Kills every process at once (`-k`).
     Kill,
+    /// Sends the reboot signal and returns at once (`-r -W`).
+    AskToReboot,
+    /// Has the guest restart itself; failing that, stops it and starts it again (`-r`).
+    Reboot { timeout: Option<Duration>, then_kill: bool },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +51,10 @@ enum StopError {
     Alive(i32),
     #[error("it did not stop in time")]
     TimedOut,
+    #[error("init has no handler for {}, so it cannot be asked; it can be killed (-k)", signals::name(*.0))]
+    Deaf(i32),
+    #[error("it stopped and did not start again: {0}")]
+    NotBack(String),
     #[error("its processes are dead, but its supervisor does not end")]
     Supervisor,
     #[error("its cgroup is not known: the supervisor does not answer and left no record")]
@@ -60,7 +71,12 @@ impl StopError {
             | Self::Socket(SocketError::Silent) => Kind::TimedOut,
             Self::Cgroup(error) => error.kind(),
             Self::Signal(Errno::EPERM) => Kind::Denied,
-            Self::Socket(_) | Self::Reclaim(_) | Self::Signal(_) | Self::Lost => Kind::Failed,
+            Self::Socket(_)
+            | Self::Reclaim(_)
+            | Self::Signal(_)
+            | Self::Deaf(_)
+            | Self::NotBack(_)
+            | Self::Lost => Kind::Failed,
         }
     }
 }
@@ -73,6 +89,8 @@ impl StopError {
             | Self::NotRunning
             | Self::Alive(_)
             | Self::TimedOut
+            | Self::Deaf(_)
+            | Self::NotBack(_)
             | Self::Supervisor => false,
             Self::Socket(_) | Self::Cgroup(_) | Self::Reclaim(_) | Self::Signal(_) | Self::Lost => {
                 true
@@ -82,9 +100,13 @@ impl StopError {
 }
 
 impl Engine {
-    /// Stops the container; returns once it is STOPPED (except for [`Stop::Ask`]).
+    /// Stops the container; returns once it is STOPPED, or runs again, but for what only asks.
     pub fn stop(&self, name: &Name, stop: Stop) -> Result<(), Error> {
-        self.try_stop(name, stop).map_err(|error| Error::new("stop", name, error.kind(), error))
+        let verb = match stop {
+            Stop::Ask | Stop::Gently { .. } | Stop::Kill => "stop",
+            Stop::AskToReboot | Stop::Reboot { .. } => "restart",
+        };
+        self.try_stop(name, stop).map_err(|error| Error::new(verb, name, error.kind(), error))
     }
 
     fn try_stop(&self, name: &Name, stop: Stop) -> Result<(), StopError> {
@@ -102,11 +124,13 @@ impl Engine {
         };
         let stopped = match stop {
             Stop::Kill => self.kill(name, Some(&client)),
-            Stop::Ask => ask(&client),
-            Stop::Gently { timeout, then_kill } => match gently(&client, timeout) {
-                Err(StopError::TimedOut) if then_kill => self.kill(name, Some(&client)),
-                other => other,
-            },
+            Stop::Ask => self.ask(name, &client),
+            Stop::Gently { timeout, then_kill } => self.gently(name, &client, timeout, then_kill),
+            Stop::AskToReboot => self.ask_to_reboot(name, &client),
+            // Its end is not what was asked for.
+            Stop::Reboot { timeout, then_kill } => {
+                return self.reboot(name, &client, timeout, then_kill);
+            }
         };
         match stopped {
             // It ran when this began, and ended by itself or by somebody else's stop meanwhile.
@@ -140,6 +164,8 @@ impl Engine {
 
     fn kill(&self, name: &Name, client: Option<&Client>) -> Result<(), StopError> {
         let watch = client.and_then(|it| it.add_state_client(&[State::Stopped]).ok());
+        // Should it be about to reboot, it is not to come back.
+        let _wished = client.filter(|_| watch.is_some()).map(|it| it.wish(Wish::Stop));
         let supervisor = client.and_then(|it| it.supervisor().ok());
         let init = self.init_of(name, client);
         let path = self.cgroup_path(name, client);
@@ -215,29 +241,5 @@ impl Engine {
             return Some(cgroup);
         }
         client?.cgroup().ok().flatten()
-    }
-}
-
-/// Sends init its halt signal, without knowing what becomes of it.
-fn ask(client: &Client) -> Result<(), StopError> {
-    let Init { pid, pidfd } = client.init().map_err(StopError::Socket)?;
-    let configured = client.config_item("lxc.signal.halt").ok().flatten();
-    let configured = configured.and_then(|it| it.trim().parse().ok()).filter(|it| *it > 0);
-    let signal = halt_signal(configured, pid);
-    match sys::pidfd_send_signal(pidfd.as_fd(), signal) {
-        // It ended just now.
-        Ok(()) | Err(Errno::ESRCH) => Ok(()),
-        Err(errno) => Err(StopError::Signal(errno)),
-    }
-}
-
-fn gently(client: &Client, timeout: Option<Duration>) -> Result<(), StopError> {
-    // Before the signal, or its effect could be missed.
-    let watch = client.add_state_client(&[State::Stopped]).map_err(StopError::Socket)?;
-    let StateWatch::Waiting(waiter) = watch else { return Ok(()) };
-    ask(client)?;
-    match waiter.wait(timeout).map_err(StopError::Socket)? {
-        Some(_stopped) => Ok(()),
-        None => Err(StopError::TimedOut),
     }
 }

@@ -124,7 +124,7 @@ impl Act {
             Self::Start => format!("{wharf} start {name}"),
             Self::Stop => format!("{wharf} stop -t {grace} {name}"),
             Self::Kill => format!("{wharf} stop -k {name}"),
-            Self::Restart => format!("{wharf} stop -t {grace} {name} && {wharf} start {name}"),
+            Self::Restart => format!("{wharf} stop -r -t {grace} {name}"),
             Self::Freeze => format!("{wharf} freeze {name}"),
             Self::Thaw => format!("{wharf} unfreeze {name}"),
             Self::Destroy => format!("{wharf} destroy {name}"),
@@ -153,8 +153,8 @@ pub fn run(engine: &Engine, name: &Name, act: &Act) -> Result<Outcome, Error> {
         Act::Stop => engine.stop(name, gently)?,
         Act::Kill => engine.stop(name, Stop::Kill)?,
         Act::Restart => {
-            engine.stop(name, gently)?;
-            engine.start(name, &Start::default())?;
+            let restart = Stop::Reboot { timeout: Some(STOP_GRACE), then_kill: true };
+            engine.stop(name, restart)?;
         }
         Act::Freeze => engine.freeze(name)?,
         Act::Thaw => engine.unfreeze(name)?,

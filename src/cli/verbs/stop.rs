@@ -32,15 +32,22 @@ pub(super) const STOP: Entry = Entry {
             )
             .arg(args::flag("nokill", None, "Fail after the time instead of killing"))
             .arg(args::flag("nolock", None, "Accepted with -k, as LXC does").hide(true))
-            .arg(args::flag("reboot", Some('r'), "Reboot").hide(true))
+            .arg(args::flag("reboot", Some('r'), "Have it restart, and wait until it runs again"))
             .arg(args::name())
             .arg(args::operands("NAME", "The container"))
     },
     run: stop,
-    notes: "\
-Sends init the signal that asks it to halt (`lxc.signal.halt`), waits, and kills what is left.
+    notes:
+        "\
+Sends init the signal that asks it to halt (`lxc.signal.halt`), waits, and kills what is left. A
+frozen container is thawed for it. An init without a handler for that signal never gets it, being
+pid 1: then it gets SIGTERM if it handles that, else the other processes do, and two seconds later,
+or once they are gone, it is killed.
 
-Exit code: 0 stopped, 1 failed or still there with --nokill, 2 it was not running.",
+With -r init is asked to restart (`lxc.signal.reboot`). If it cannot hear that or does not restart
+in time, it is stopped and started again, as it was started before.
+
+Exit code: 0 stopped (-r: runs again), 1 failed or still there with --nokill, 2 it was not running.",
 };
 
 pub(super) const FREEZE: Entry = Entry {
@@ -73,7 +80,7 @@ fn way(matches: &ArgMatches) -> anyhow::Result<Stop> {
         ["kill", "nowait", "nokill", "reboot", "nolock"].map(|it| matches.get_flag(it));
     let seconds = number::<i64>(matches, "timeout")?;
     let clash = match () {
-        () if reboot => Some("-r is not supported yet: stop the container and start it again"),
+        () if kill && reboot => Some("-k cannot be used with -r"),
         () if kill && spare => Some("-k cannot be used with --nokill"),
         () if kill && seconds.is_some_and(|it| it > 0) => Some("-k takes no timeout"),
         () if kill && ask => Some("-k cannot be used with -W"),
@@ -87,14 +94,19 @@ fn way(matches: &ArgMatches) -> anyhow::Result<Stop> {
         return Ok(Stop::Kill);
     }
     if ask {
-        return Ok(Stop::Ask);
+        return Ok(if reboot { Stop::AskToReboot } else { Stop::Ask });
     }
     let timeout = match seconds {
         None => Some(PATIENCE),
         // A negative number of seconds is LXC's way to say for ever.
         Some(seconds) => u64::try_from(seconds).ok().map(Duration::from_secs),
     };
-    Ok(Stop::Gently { timeout, then_kill: !spare })
+    let then_kill = !spare;
+    Ok(if reboot {
+        Stop::Reboot { timeout, then_kill }
+    } else {
+        Stop::Gently { timeout, then_kill }
+    })
 }
 
 fn freeze(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
@@ -124,14 +136,21 @@ mod tests {
         assert_eq!(parsed(&["-k"]).unwrap(), Stop::Kill);
         assert_eq!(parsed(&["-W"]).unwrap(), Stop::Ask);
         assert_eq!(parsed(&["-t", "5"]).unwrap(), gently(Some(Duration::from_secs(5)), true));
+        let restart = Stop::Reboot { timeout: Some(PATIENCE), then_kill: true };
+        assert_eq!(parsed(&["-r"]).unwrap(), restart);
+        assert_eq!(parsed(&["-r", "-W"]).unwrap(), Stop::AskToReboot);
         assert_eq!(parsed(&["-t", "-1", "--nokill"]).unwrap(), gently(None, false));
     }
 
     #[test]
     fn options_that_contradict_are_refused() {
-        for options in
-            [&["-k", "--nokill"][..], &["-k", "-t", "3"], &["--nolock"], &["-r"], &["-t", "x"]]
-        {
+        for options in [
+            &["-k", "--nokill"][..],
+            &["-k", "-t", "3"],
+            &["--nolock"],
+            &["-k", "-r"],
+            &["-t", "x"],
+        ] {
             assert!(parsed(options).is_err(), "{options:?}");
         }
     }

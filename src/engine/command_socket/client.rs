@@ -15,7 +15,7 @@ use super::error::SocketError;
 use super::find;
 use super::holder;
 use super::trust::{Judge, Speaker};
-use super::wire::{self, Command, LogRequest, Request, Response};
+use super::wire::{self, Command, LogRequest, Request, Response, Wish};
 use crate::engine::lxcpath::Lxcpath;
 use crate::engine::name::Name;
 use crate::engine::state::State;
@@ -72,6 +72,12 @@ pub enum StateWatch {
 /// A connection on which one change of state will be told.
 #[derive(Debug)]
 pub struct StateClient(UnixStream);
+
+/// What the end of init is to mean, until this is dropped.
+#[derive(Debug)]
+pub struct Wished {
+    _kept: UnixStream,
+}
 
 /// Buffered console output, as LXC keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -241,14 +247,30 @@ impl Client {
 
     /// Asks to be told when the container enters one of `states`.
     pub fn add_state_client(&self, states: &[State]) -> Result<StateWatch, SocketError> {
+        self.watch(&wire::encode_wanted(states))
+    }
+
+    /// Asks to be told when the container enters one of `states` anew: the present one does not
+    /// count.
+    pub fn add_state_client_anew(&self, states: &[State]) -> Result<StateWatch, SocketError> {
+        self.watch(&wire::encode_wanted_anew(states))
+    }
+
+    fn watch(&self, wanted: &[u8]) -> Result<StateWatch, SocketError> {
         const WHAT: &str = "to tell of changes";
-        let wanted = wire::encode_wanted(states);
-        let answer = self.ask(WHAT, Command::AddStateClient, 0, &wanted)?;
+        let answer = self.ask(WHAT, Command::AddStateClient, 0, wanted)?;
         if answer.head.data >= wire::MAX_STATE {
             return Ok(StateWatch::Waiting(StateClient(answer.stream)));
         }
         let state = State::from_number(answer.head.data);
         state.map(StateWatch::Already).ok_or(SocketError::Nonsense { what: WHAT })
+    }
+
+    /// Says what the end of init is to mean for as long as the answer is kept. LXC's supervisors
+    /// know no such thing.
+    pub fn wish(&self, wish: Wish) -> Result<Wished, SocketError> {
+        let answer = self.ask("what its end is to mean", Command::Wish, wish.encode(), &[])?;
+        Ok(Wished { _kept: answer.stream })
     }
 
     /// Reads, and so consumes, the console output that LXC's buffer holds.

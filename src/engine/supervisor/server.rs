@@ -87,8 +87,12 @@ impl Server {
 
     /// Returns what the end of init is to mean: who wants it stopped prevails.
     pub(super) fn wish(&self) -> Option<Wish> {
-        let wishes = || self.connections.iter().filter_map(Connection::wish);
-        wishes().find(|it| !matches!(it, Wish::Restart)).or_else(|| wishes().next())
+        let weight = |it: &Wish| match it {
+            Wish::Unheard(_) => 2,
+            Wish::Stop => 1,
+            Wish::Restart => 0,
+        };
+        self.connections.iter().filter_map(Connection::wish).max_by_key(weight)
     }
 
     /// Lets everybody go who has something of the run that is over.

@@ -1,0 +1,157 @@
+//! How a container is asked to end: inits that hear it and inits that cannot, and supervisors that
+//! are told to end themselves. As root.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::fs;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use support::{Lxcpath, can_run_containers, wait_until};
+
+const DEAF: &str = "ended by stop, init has no handler for SIGPWR";
+
+/// Less than any time that is waited for an init that hears.
+const SOON: Duration = Duration::from_secs(10);
+
+fn last_exit(lxcpath: &Lxcpath, name: &str) -> String {
+    let table = lxcpath.ok(&["ls", "-F", "exit", name]);
+    table.lines().last().unwrap_or_default().trim().to_owned()
+}
+
+#[test]
+fn an_init_that_cannot_hear_is_not_waited_for() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.start_sleeper("deaf");
+    let message = lxcpath.refused(&["stop", "-W", &name], 1);
+    assert!(message.contains("no handler for SIGPWR"), "{message}");
+    let message = lxcpath.refused(&["stop", "--nokill", &name], 1);
+    assert!(message.contains("no handler for SIGPWR"), "{message}");
+    assert_eq!(lxcpath.state(&name), "RUNNING");
+    let begun = Instant::now();
+    lxcpath.ok(&["stop", "-t", "600", &name]);
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    assert_eq!(last_exit(&lxcpath, &name), DEAF);
+    assert!(lxcpath.ok(&["info", &name]).contains(DEAF), "{}", lxcpath.ok(&["info", &name]));
+}
+
+#[test]
+fn the_others_get_a_moment_where_init_cannot_hear() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("moment");
+    lxcpath.ok(&["create", &name]);
+    let file = lxcpath.path().join("told");
+    let script = "sh -c 'trap \"sleep 0.2; echo ended > $0; exit\" TERM; echo up > $0; \
+        while :; do sleep 0.05; done' \"$0\" & exec sleep 1000";
+    let file = file.to_str().unwrap();
+    lxcpath.ok(&["start", &name, "--", "/bin/sh", "-c", script, file]);
+    wait_until("the other process", || fs::read_to_string(file).is_ok_and(|it| it == "up\n"));
+    lxcpath.ok(&["stop", "-t", "600", &name]);
+    assert_eq!(fs::read_to_string(file).unwrap(), "ended\n");
+    assert_eq!(last_exit(&lxcpath, &name), DEAF);
+    fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn an_init_that_knows_sigterm_alone_gets_that() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("term");
+    lxcpath.ok(&["create", &name]);
+    let file = lxcpath.path().join("up");
+    let script = "trap 'sleep 2.5; exit 6' TERM; echo > $0; while :; do sleep 0.05; done";
+    let file = file.to_str().unwrap();
+    lxcpath.ok(&["start", &name, "--", "/bin/sh", "-c", script, file]);
+    wait_until("init", || fs::exists(file).unwrap());
+    lxcpath.ok(&["stop", "-t", "600", &name]);
+    assert_eq!(last_exit(&lxcpath, &name), "exit 6");
+    fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn a_frozen_container_hears_that_it_is_to_halt() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("ice");
+    lxcpath.ok(&["create", &name]);
+    let file = lxcpath.path().join("up");
+    let script = "trap 'exit 7' PWR; echo > $0; while :; do sleep 0.05; done";
+    let file = file.to_str().unwrap();
+    for options in [&["-t", "600"][..], &["-W"]] {
+        lxcpath.ok(&["start", &name, "--", "/bin/sh", "-c", script, file]);
+        wait_until("init", || fs::exists(file).unwrap());
+        lxcpath.ok(&["freeze", &name]);
+        let mut args = vec!["stop"];
+        args.extend(options);
+        args.push(&name);
+        lxcpath.ok(&args);
+        wait_until("its end", || lxcpath.state(&name) == "STOPPED");
+        assert_eq!(last_exit(&lxcpath, &name), "exit 7", "{options:?}");
+        fs::remove_file(file).unwrap();
+    }
+}
+
+/// Starts a container in the foreground whose init is `script`, and returns once that is up.
+fn in_foreground(lxcpath: &Lxcpath, name: &str, script: &str) -> Child {
+    let file = lxcpath.path().join("up");
+    let script = format!("{script}; echo > $0; while :; do sleep 0.05; done");
+    let args = ["start", "-F", name, "--", "/bin/sh", "-c", &script, file.to_str().unwrap()];
+    let child = lxcpath.command(&args).spawn().unwrap();
+    wait_until("init", || fs::exists(&file).unwrap());
+    fs::remove_file(file).unwrap();
+    child
+}
+
+fn tell(supervisor: &Child, signal: Signal) {
+    kill(Pid::from_raw(supervisor.id().cast_signed()), signal).unwrap();
+}
+
+#[test]
+fn a_supervisor_that_is_told_to_end_ends_its_container() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("unit");
+    lxcpath.ok(&["create", &name]);
+    // It hears, it cannot hear, and it hears that and does nothing, which a second word ends.
+    for (script, words, exit, code) in [
+        ("trap 'exit 7' PWR", 1, "exit 7", 7),
+        ("trap '' PWR", 1, DEAF, 0),
+        ("trap : PWR", 2, "signal 9", 137),
+    ] {
+        let mut supervisor = in_foreground(&lxcpath, &name, script);
+        let begun = Instant::now();
+        for _ in 0..words {
+            tell(&supervisor, Signal::SIGTERM);
+            // Two of a kind that wait are one.
+            wait_until("to be heard", || words == 1 || !is_pending(&supervisor));
+        }
+        wait_until(&format!("the end of {script}"), || supervisor.try_wait().unwrap().is_some());
+        assert_eq!(supervisor.wait().unwrap().code(), Some(code), "{script}");
+        assert!(begun.elapsed() < SOON, "{script}: {:?}", begun.elapsed());
+        assert_eq!(last_exit(&lxcpath, &name), exit, "{script}");
+        assert!(support::leftovers::cgroups(&name).is_empty(), "{script}");
+    }
+}
+
+/// Tells whether a signal waits for `process` to hear it.
+fn is_pending(process: &Child) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let pending = status.lines().find_map(|it| it.strip_prefix("ShdPnd:")).unwrap_or_default();
+    pending.trim().contains(|it| it != '0')
+}
