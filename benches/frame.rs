@@ -48,7 +48,14 @@ fn snapshot(second: u64) -> Message {
         psi: Psi { cpu: Some((second % 5) as f32), memory: Some(0.0), io: Some(0.0) },
         limits: Vec::new(),
     };
-    Message::Sampled(Arc::new(Snapshot { taken, elapsed: None, host, containers, trouble: None }))
+    Message::Sampled(Arc::new(Snapshot {
+        taken,
+        elapsed: None,
+        host,
+        containers,
+        unmanaged: Vec::new(),
+        trouble: None,
+    }))
 }
 
 fn container(number: i32, second: u64, taken: SystemTime) -> Option<Container> {

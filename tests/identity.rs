@@ -195,3 +195,27 @@ fn a_directory_that_is_made_later_and_one_that_is_no_text() {
         }
     }
 }
+
+#[test]
+fn what_wharf_leaves_to_lxc_is_listed() {
+    let lxcpath = Lxcpath::new();
+    let long = "n".repeat(65);
+    for name in ["two words", &long, "web"] {
+        fs::create_dir(lxcpath.path().join(name)).unwrap();
+        fs::write(lxcpath.path().join(name).join("config"), "").unwrap();
+    }
+    let table = lxcpath.ok(&["ls", "-F", "name,state,trouble"]);
+    for name in ["two words", &long] {
+        let line = table.lines().find(|it| it.contains(name)).expect(&table);
+        assert!(line.contains("STOPPED") && line.contains("left to LXC"), "{table}");
+    }
+    assert_eq!(lxcpath.ok(&["ls", "-1"]), format!("web\n{long}\ntwo words\n"));
+    assert_eq!(lxcpath.ok(&["ls", "-1", "--stopped", "wo"]), "two words\n");
+    let json = lxcpath.ok(&["ls", "--json"]);
+    assert!(json.contains("\"two words\"") && json.contains("left to LXC"), "{json}");
+    // No other verb takes such a name.
+    let said = lxcpath.wharf(&["info", "two words"]);
+    assert!(!said.status.success() && text(&said.stderr).contains("two words"), "{}", told(&said));
+    fs::remove_dir_all(lxcpath.path().join("two words")).unwrap();
+    fs::remove_dir_all(lxcpath.path().join(&long)).unwrap();
+}

@@ -16,6 +16,7 @@ mod holder;
 mod interview;
 mod seat;
 mod trust;
+mod unmanaged;
 pub mod wire;
 
 pub use client::{Client, ConsoleLog, Init, StateClient, StateWatch, Tty};
@@ -25,3 +26,4 @@ pub use find::{Finder, Place};
 pub(in crate::engine) use interview::{Interview, interview};
 pub use seat::{Seat, SeatError};
 pub use trust::Stranger;
+pub use unmanaged::unmanaged;

@@ -12,8 +12,8 @@ use super::command_socket::{Client, ConsoleLog};
 use super::event::{self, What};
 use super::process::{Process, Stat};
 use super::record::last_words;
-use super::sample::{Depth, Focus, Sampler};
-use super::snapshot::Container;
+use super::sample::{Depth, Focus, Sampler, unmanaged};
+use super::snapshot::{Container, Unmanaged};
 use super::{Engine, Error, Host, Kind, Name, State, sys};
 
 /// Why a process cannot be signalled.
@@ -49,6 +49,12 @@ impl Engine {
             }
             _ => Ok(snapshot.containers),
         }
+    }
+
+    /// Lists the containers that are left to LXC because of their names.
+    pub fn unmanaged(&self) -> Result<Vec<Unmanaged>, Error> {
+        unmanaged::read(&self.lxcpath)
+            .map_err(|why| Error::new("list", self.lxcpath().display(), Kind::Failed, why))
     }
 
     /// Tells the state of `name`; a container that does not exist is STOPPED.

@@ -16,6 +16,7 @@ mod network;
 mod procs;
 mod rates;
 mod told;
+pub(in crate::engine) mod unmanaged;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -182,7 +183,8 @@ impl Sampler {
         let containers = names.into_iter().filter_map(|it| self.container(it, focus)).collect();
         self.members.settle();
         self.forget_ended();
-        Snapshot { taken: SystemTime::now(), elapsed, host, containers, trouble }
+        let unmanaged = self.members.unmanaged.clone();
+        Snapshot { taken: SystemTime::now(), elapsed, host, containers, unmanaged, trouble }
     }
 
     /// Returns names and states only, sorted by name.

@@ -19,8 +19,22 @@ pub struct Snapshot {
     pub host: Host,
     /// Sorted by name.
     pub containers: Vec<Container>,
+    /// Those beside them that wharf leaves to LXC, sorted by name.
+    pub unmanaged: Vec<Unmanaged>,
     /// Why the list may be incomplete, in words (an unreadable lxcpath).
     pub trouble: Option<String>,
+}
+
+/// A container that LXC allows and wharf does not manage, because of its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmanaged {
+    /// Safe to show, and no more than that.
+    pub name: String,
+    pub state: State,
+    /// It has a configuration.
+    pub defined: bool,
+    /// What is wrong with the name, in words.
+    pub why: String,
 }
 
 /// The machine.

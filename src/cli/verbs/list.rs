@@ -11,7 +11,7 @@ use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::output::{Align, Table, UNKNOWN, age, epoch_ms, or_unknown, size};
 use crate::cli::session::{Session, no_more, operands};
-use crate::engine::snapshot::{Container, Limit, Origin};
+use crate::engine::snapshot::{Container, Limit, Origin, Unmanaged};
 use crate::engine::{Name, State};
 
 pub(super) const LS: Entry = Entry {
@@ -51,9 +51,11 @@ struct Column {
 
 /// One container, and what is known of it if anybody asked.
 struct Row {
-    name: Name,
+    name: String,
     state: State,
     container: Option<Container>,
+    /// It is left to LXC.
+    unmanaged: Option<Unmanaged>,
 }
 
 /// How much a column needs to be known.
@@ -70,7 +72,7 @@ enum Depth {
 const DEFAULT: &str = "name,state,since,pid,cpu,ram,max,pids";
 
 const COLUMNS: &[Column] = &[
-    column("name", Align::Left, |row| row.name.to_string()).needs(Depth::State),
+    column("name", Align::Left, Row::title).needs(Depth::State),
     column("state", Align::Left, |row| row.state.to_string()).needs(Depth::State),
     column("since", Align::Right, |row| or_unknown(row.get(|it| it.since).map(age))),
     column("pid", Align::Right, |row| or_unknown(row.get(|it| it.init_pid))),
@@ -101,8 +103,14 @@ const COLUMNS: &[Column] = &[
         }))
     })
     .needs(Depth::Detail),
-    column("origin", Align::Left, |row| or_unknown(row.get(|it| Some(origin(it.origin))))),
-    column("trouble", Align::Left, |row| or_unknown(row.get(|it| it.trouble.clone()))),
+    column("origin", Align::Left, |row| {
+        let lxc = row.unmanaged.as_ref().map(|_| origin(Origin::Lxc));
+        or_unknown(row.get(|it| Some(origin(it.origin))).or(lxc))
+    }),
+    column("trouble", Align::Left, |row| {
+        let why = row.unmanaged.as_ref().map(Row::why);
+        or_unknown(row.get(|it| it.trouble.clone()).or(why))
+    }),
 ];
 
 const fn column(key: &'static str, align: Align, cell: fn(&Row) -> String) -> Column {
@@ -116,6 +124,24 @@ impl Column {
 }
 
 impl Row {
+    /// Returns the name, in quotation marks where it is none of ours.
+    fn title(&self) -> String {
+        if self.unmanaged.is_some() { format!("\"{}\"", self.name) } else { self.name.clone() }
+    }
+
+    fn why(unmanaged: &Unmanaged) -> String {
+        format!("left to LXC: {}", unmanaged.why)
+    }
+
+    fn left_to_lxc(it: Unmanaged) -> Self {
+        Self { name: it.name.clone(), state: it.state, container: None, unmanaged: Some(it) }
+    }
+
+    fn is_defined(&self) -> bool {
+        let managed = self.get(|it| Some(it.defined));
+        managed.or_else(|| self.unmanaged.as_ref().map(|it| it.defined)) == Some(true)
+    }
+
     fn get<T>(&self, what: impl FnOnce(&Container) -> Option<T>) -> Option<T> {
         self.container.as_ref().and_then(what)
     }
@@ -163,17 +189,28 @@ fn columns(matches: &ArgMatches) -> anyhow::Result<Vec<&'static Column>> {
 
 /// Looks at every container, no deeper than it is asked for.
 fn rows(session: &Session<'_>, depth: Depth) -> anyhow::Result<Vec<Row>> {
+    // Where the directory cannot be listed, the list itself says so.
+    let others = session.engine.unmanaged().unwrap_or_default();
+    let others = others.into_iter().map(Row::left_to_lxc);
     if depth == Depth::State {
         let list = session.engine.list()?.into_iter();
-        return Ok(list.map(|(name, state)| Row { name, state, container: None }).collect());
+        let row = |(name, state): (Name, State)| {
+            let name = name.to_string();
+            Row { name, state, container: None, unmanaged: None }
+        };
+        return Ok(list.map(row).chain(others).collect());
     }
     let deepen = |it: Container| match depth {
         // A container that went away between two looks is no error of the list.
         Depth::Detail => session.engine.info(&it.name).unwrap_or(it),
         Depth::State | Depth::Counters => it,
     };
-    let row = |it: Container| Row { name: it.name.clone(), state: it.state, container: Some(it) };
-    Ok(session.engine.containers()?.into_iter().map(deepen).map(row).collect())
+    let row = |it: Container| {
+        let (name, state) = (it.name.to_string(), it.state);
+        Row { name, state, container: Some(it), unmanaged: None }
+    };
+    let managed = session.engine.containers()?.into_iter().map(deepen).map(row);
+    Ok(managed.chain(others).collect())
 }
 
 /// Which containers are listed.
@@ -211,8 +248,8 @@ impl Choice {
             || (frozen && stands)
             || (running && (stands || matches!(state, State::Running | State::Thawed)))
             || (active && state.is_active());
-        fits && self.pattern.as_ref().is_none_or(|it| it.is_match(row.name.as_str()))
-            && (!self.defined || row.get(|it| Some(it.defined)) == Some(true))
+        fits && self.pattern.as_ref().is_none_or(|it| it.is_match(&row.name))
+            && (!self.defined || row.is_defined())
     }
 }
 
@@ -220,6 +257,11 @@ fn object(row: &Row) -> Value {
     let mut object = json!({ "name": row.name, "state": row.state });
     if let (Some(container), Some(object)) = (&row.container, object.as_object_mut()) {
         object.extend(facts(container));
+    }
+    if let (Some(unmanaged), Some(object)) = (&row.unmanaged, object.as_object_mut()) {
+        object.insert("origin".to_owned(), json!(origin(Origin::Lxc)));
+        object.insert("defined".to_owned(), json!(unmanaged.defined));
+        object.insert("trouble".to_owned(), json!(Row::why(unmanaged)));
     }
     object
 }

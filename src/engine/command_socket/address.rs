@@ -31,9 +31,14 @@ const LEAST: Duration = Duration::from_secs(2);
 /// Returns the name of the abstract socket, without its leading NUL byte, for one spelling of the
 /// lxcpath. LXC's tools leave out the slashes at its end and nothing else.
 pub fn name_of(lxcpath: &Path, name: &str) -> Vec<u8> {
+    name_of_bytes(lxcpath, name.as_bytes())
+}
+
+/// The same for a name that may be none of ours.
+pub(super) fn name_of_bytes(lxcpath: &Path, name: &[u8]) -> Vec<u8> {
     let mut container = without_last_slashes(lxcpath).as_os_str().as_bytes().to_vec();
     container.push(b'/');
-    container.extend_from_slice(name.as_bytes());
+    container.extend_from_slice(name);
     if container.len() + b"/command".len() > LONGEST {
         return format!("lxc/{:016x}/command", fnv64(&container)).into_bytes();
     }

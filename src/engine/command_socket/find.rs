@@ -139,12 +139,12 @@ fn private(lxcpath: &Lxcpath) -> impl Iterator<Item = (Name, u64)> {
 
 /// The name of a supervisor's socket, taken apart.
 #[derive(Debug, PartialEq, Eq)]
-enum Socket<'a> {
+pub(super) enum Socket<'a> {
     Plain { dir: &'a [u8], name: &'a [u8] },
     Hashed,
 }
 
-fn parse(socket: &[u8]) -> Option<Socket<'_>> {
+pub(super) fn parse(socket: &[u8]) -> Option<Socket<'_>> {
     let container = socket.strip_suffix(b"/command")?;
     let slash = container.iter().rposition(|it| *it == b'/')?;
     let (dir, name) = (container.get(..slash)?, container.get(slash + 1..)?);
@@ -152,18 +152,18 @@ fn parse(socket: &[u8]) -> Option<Socket<'_>> {
     Some(if hashed { Socket::Hashed } else { Socket::Plain { dir, name } })
 }
 
-fn text(name: &[u8]) -> Option<Name> {
+pub(super) fn text(name: &[u8]) -> Option<Name> {
     std::str::from_utf8(name).ok()?.parse().ok()
 }
 
 /// One directory, and which spellings have turned out to be it.
-struct Directory<'a> {
+pub(super) struct Directory<'a> {
     lxcpath: &'a Lxcpath,
     known: HashMap<Vec<u8>, bool>,
 }
 
 impl<'a> Directory<'a> {
-    fn of(lxcpath: &'a Lxcpath) -> Self {
+    pub(super) fn of(lxcpath: &'a Lxcpath) -> Self {
         let all = spellings(lxcpath).into_iter();
         // What a relative path means depends on who says it.
         let known = all.filter(|it| it.is_absolute());
@@ -172,7 +172,7 @@ impl<'a> Directory<'a> {
     }
 
     /// Tells whether `dir`, as the listener on `socket` spells it, is this directory.
-    fn is(&mut self, dir: &[u8], socket: &[u8]) -> bool {
+    pub(super) fn is(&mut self, dir: &[u8], socket: &[u8]) -> bool {
         if let Some(known) = self.known.get(dir) {
             return *known;
         }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::told::{self, Told};
+use super::unmanaged;
 use crate::engine::command_socket::{Finder, Place};
 use crate::engine::event;
 use crate::engine::event::{Event, Follower, What};
@@ -13,7 +14,7 @@ use crate::engine::exit::Exit;
 use crate::engine::lxcpath::Lxcpath;
 use crate::engine::name::Name;
 use crate::engine::oom::OomKill;
-use crate::engine::snapshot::Origin;
+use crate::engine::snapshot::{Origin, Unmanaged};
 use crate::engine::state::State;
 
 /// The directory is read again this often even when its time stamp did not change, for file
@@ -34,6 +35,8 @@ pub(super) struct Members {
     /// Whose limits were changed through wharf since they were last asked for.
     limit_news: BTreeSet<Name>,
     pub(super) all: BTreeMap<Name, Member>,
+    /// As they were when the directory was listed last.
+    pub(super) unmanaged: Vec<Unmanaged>,
 }
 
 /// One container, its counters aside.
@@ -87,6 +90,7 @@ impl Members {
             finder: Finder::new(lxcpath),
             limit_news: BTreeSet::new(),
             all: BTreeMap::new(),
+            unmanaged: Vec::new(),
         }
     }
 
@@ -156,6 +160,10 @@ impl Members {
                 return Some(format!("cannot list {dir}: {error}"));
             }
         };
+        if self.only.is_none() {
+            // A directory that can be listed at all was listed just now.
+            self.unmanaged = unmanaged::read(&self.lxcpath).unwrap_or_default();
+        }
         // A directory without a config is looked into again soon: the file may be on its way.
         let all_defined =
             names.iter().all(|it| self.lxcpath.join(it.as_str()).join("config").exists());

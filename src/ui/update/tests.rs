@@ -99,7 +99,14 @@ pub(in crate::ui) fn sampled(containers: Vec<Container>) -> Message {
         ..Host::default()
     };
     let taken = SystemTime::UNIX_EPOCH + START;
-    Message::Sampled(Arc::new(Snapshot { taken, elapsed: None, host, containers, trouble: None }))
+    Message::Sampled(Arc::new(Snapshot {
+        taken,
+        elapsed: None,
+        host,
+        containers,
+        unmanaged: Vec::new(),
+        trouble: None,
+    }))
 }
 
 pub(in crate::ui) fn model(size: (u16, u16), containers: Vec<Container>) -> Model {

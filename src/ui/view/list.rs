@@ -109,9 +109,22 @@ fn table(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         cell: &cell,
     }
     .render(inner, buf);
+    unmanaged(model, look, (inner, rows.len()), buf);
     if rows.is_empty() {
         let row = Rect { y: inner.y + 2, height: 1.min(inner.height), ..inner };
         Pen::line(buf, row).skip(4).put("nothing matches the filter; Esc clears it", look.dim);
+    }
+}
+
+/// Names what is left to LXC below the rows, as far as there is room; the status line names it too.
+fn unmanaged(model: &Model, look: &Look, (inner, rows): (Rect, usize), buf: &mut Buffer) {
+    let Some(snapshot) = model.snapshot.as_deref() else { return };
+    // The row of titles, the containers, and one free.
+    let below = rows.saturating_sub(model.list.offset) + 2;
+    for (it, row) in snapshot.unmanaged.iter().zip(inner.rows().skip(below)) {
+        let name = format!("\"{}\"", it.name);
+        let words = format!("  {}  left to LXC: {}", it.state, it.why);
+        Pen::line(buf, row).skip(4).put(&name, look.fg).put(&words, look.dim);
     }
 }
 

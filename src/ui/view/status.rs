@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::words;
 use crate::command::Action;
 use crate::engine::Name;
 use crate::ui::effect::{Act, STOP_GRACE};
@@ -67,11 +68,12 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         marks(model, look, &mut Pen::line(buf, area));
         return;
     }
-    let trouble = model
-        .snapshot
-        .as_ref()
-        .and_then(|it| it.trouble.as_ref().or_else(|| it.host.limits.first()));
-    if let Some(trouble) = trouble {
+    let snapshot = model.snapshot.as_deref();
+    let trouble = snapshot.and_then(|it| {
+        let known = it.trouble.clone().or_else(|| words::unmanaged(it));
+        known.or_else(|| it.host.limits.first().cloned())
+    });
+    if let Some(trouble) = &trouble {
         let glyph = (look.glyphs.warn, look.warn);
         Toast { look, glyph, text: trouble, style: look.dim, hints: &[] }.render(area, buf);
     }

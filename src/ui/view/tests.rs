@@ -91,6 +91,26 @@ fn the_first_run_says_what_to_do() {
 }
 
 #[test]
+fn what_is_left_to_lxc_is_named_at_every_size() {
+    use std::sync::Arc;
+    for (size, containers) in
+        [(120, 36), (80, 24), (60, 12)].into_iter().flat_map(|it| [(it, all()), (it, Vec::new())])
+    {
+        let mut model = model(size, containers);
+        let mut snapshot = model.snapshot.as_deref().unwrap().clone();
+        snapshot.unmanaged = vec![crate::engine::snapshot::Unmanaged {
+            name: "two words".to_owned(),
+            state: State::Running,
+            defined: true,
+            why: "a blank".to_owned(),
+        }];
+        model.snapshot = Some(Arc::new(snapshot));
+        has(&lines(&model), &["left to LXC"]);
+        has(&lines(&model), &["\"two words\""]);
+    }
+}
+
+#[test]
 fn a_prefix_shows_what_may_follow() {
     let mut model = model((80, 24), all());
     press(&mut model, "o");

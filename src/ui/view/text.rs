@@ -141,6 +141,9 @@ pub(super) fn welcome(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) 
     if let Some(trouble) = &snapshot.trouble {
         line(&[(look.glyphs.warn, look.warn), (" ", look.fg), (trouble, look.warn)]);
     }
+    if let Some(others) = super::words::unmanaged(snapshot) {
+        line(&[(look.glyphs.warn, look.warn), (" ", look.fg), (&others, look.fg)]);
+    }
     for limit in &snapshot.host.limits {
         line(&[(look.glyphs.warn, look.warn), (" ", look.fg), (limit, look.dim)]);
     }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use ratatui::style::Style;
 
 use crate::engine::exit::Exit;
-use crate::engine::snapshot::{Container, Limit};
+use crate::engine::snapshot::{Container, Limit, Snapshot, Unmanaged};
 use crate::engine::state::State;
 use crate::ui::effect::{Act, STOP_GRACE};
 use crate::ui::format;
@@ -106,4 +106,12 @@ pub(super) fn pressure(psi: Option<f32>, look: &Look) -> (String, Style) {
         Some(it) if it >= PRESSED => (format!("{it:.0}"), look.warn),
         Some(it) => (format!("{it:.0}"), look.fg),
     }
+}
+
+/// Names the containers that are left to LXC, if there are some.
+pub(super) fn unmanaged(snapshot: &Snapshot) -> Option<String> {
+    let named = |it: &Unmanaged| format!("\"{}\" {}", it.name, it.state);
+    let all: Vec<String> = snapshot.unmanaged.iter().map(named).collect();
+    let words = format!("left to LXC by their names: {}", all.join(", "));
+    (!all.is_empty()).then_some(words)
 }

@@ -1,0 +1,126 @@
+//! The containers that LXC allows and wharf leaves to it, because of their names.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+
+use crate::engine::command_socket;
+use crate::engine::lxcpath::Lxcpath;
+use crate::engine::name::Name;
+use crate::engine::shown::shown_bytes;
+use crate::engine::snapshot::Unmanaged;
+use crate::engine::store::drafted;
+
+/// Lists them, sorted by name. A missing lxcpath holds none.
+pub(in crate::engine) fn read(lxcpath: &Lxcpath) -> io::Result<Vec<Unmanaged>> {
+    let entries = match std::fs::read_dir(lxcpath.dir()) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let names = entries.flatten().map(|it| it.file_name());
+    let defined: Vec<Vec<u8>> = names
+        .filter(|it| refusal(it).is_some() && lxcpath.join(it).join("config").is_file())
+        .map(OsString::into_encoded_bytes)
+        .collect();
+    let states = command_socket::unmanaged(lxcpath, &defined).map_err(io::Error::other)?;
+    let found = states.into_iter().filter_map(|(name, state)| {
+        let why = refusal(OsStr::from_bytes(&name))?;
+        let defined = defined.contains(&name);
+        Some(Unmanaged { name: shown_bytes(&name), state, defined, why })
+    });
+    Ok(found.collect())
+}
+
+/// Says why wharf does not use the name; none: it does, or it is that of a draft of its own.
+fn refusal(name: &OsStr) -> Option<String> {
+    let Some(text) = name.to_str() else { return Some("its name is not UTF-8 text".to_owned()) };
+    if drafted(text).is_some() {
+        return None;
+    }
+    let refused = text.parse::<Name>().err()?;
+    Some(shown_bytes(refused.to_string().as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::net::{SocketAddr, UnixListener};
+    use std::path::Path;
+
+    use super::*;
+    use crate::engine::{Host, State};
+
+    #[test]
+    fn names_that_only_lxc_allows_are_told_with_the_reason() {
+        let temp = tempfile::tempdir().unwrap();
+        let lxcpath = Lxcpath::open(&Host::keeping_in(temp.path()), &temp.path().join("lx"));
+        assert!(read(&lxcpath).unwrap().is_empty());
+        let long = "x".repeat(65);
+        let odd = OsStr::from_bytes(b"o\xffd");
+        let defined = ["two words", "-x", &long, "web", ".web.new", "\u{1b}[2J"].map(OsStr::new);
+        for name in defined.into_iter().chain([odd]) {
+            fs::create_dir_all(lxcpath.join(name)).unwrap();
+            fs::write(lxcpath.join(name).join("config"), "").unwrap();
+        }
+        fs::create_dir(lxcpath.join("no config")).unwrap();
+        let names: Vec<String> = read(&lxcpath).unwrap().iter().map(|it| it.name.clone()).collect();
+        assert_eq!(names, ["\\x1b[2J", "-x", "o\\xffd", "two words", &long]);
+        let all = read(&lxcpath).unwrap();
+        assert!(
+            all.iter().all(|it| it.defined && it.state == State::Stopped && !it.why.is_empty())
+        );
+    }
+
+    #[test]
+    fn one_that_somebody_listens_for_runs() {
+        let temp = tempfile::tempdir().unwrap();
+        // Made up, so that no test of another process is seen.
+        let lxcpath = Lxcpath::open(&Host::this(), &temp.path().join("l".repeat(60)));
+        let long = "y".repeat(70);
+        for name in ["a b", &long, "stopped one"] {
+            fs::create_dir_all(lxcpath.join(name)).unwrap();
+            fs::write(lxcpath.join(name).join("config"), "").unwrap();
+        }
+        let bind = |dir: &Path, name: &str| {
+            let name = command_socket::address::name_of(dir, name);
+            UnixListener::bind_addr(&SocketAddr::from_abstract_name(name).unwrap()).unwrap()
+        };
+        let listeners = [bind(&lxcpath, "a b"), bind(&lxcpath, &long), bind(&lxcpath, "c d")];
+        // Whoever connects is hung up on: something listens, and that is all there is to know.
+        let [one, two, three] = listeners.map(|it| {
+            std::thread::spawn(move || while it.accept().is_ok_and(|it| !ends(&it.0)) {})
+        });
+        let states: Vec<_> =
+            read(&lxcpath).unwrap().into_iter().map(|it| (it.name, it.state, it.defined)).collect();
+        for (dir, name) in [(&lxcpath, "a b"), (&lxcpath, long.as_str()), (&lxcpath, "c d")] {
+            end(dir, name);
+        }
+        for it in [one, two, three] {
+            it.join().unwrap();
+        }
+        let expected = [
+            ("a b".to_owned(), State::Running, true),
+            ("c d".to_owned(), State::Running, false),
+            ("stopped one".to_owned(), State::Stopped, true),
+            (long, State::Running, true),
+        ];
+        assert_eq!(states, expected);
+    }
+
+    /// Tells whether a client has come to end the listener: it says one byte, no request.
+    fn ends(mut stream: &std::os::unix::net::UnixStream) -> bool {
+        use std::io::Read as _;
+        let mut bytes = [0; 16];
+        stream.read(&mut bytes).is_ok_and(|count| count == 1)
+    }
+
+    fn end(dir: &Path, name: &str) {
+        use std::io::Write as _;
+        let name = command_socket::address::name_of(dir, name);
+        let address = SocketAddr::from_abstract_name(name).unwrap();
+        let mut stream = std::os::unix::net::UnixStream::connect_addr(&address).unwrap();
+        stream.write_all(&[0]).unwrap();
+    }
+}
