@@ -85,7 +85,7 @@ impl StopError {
     /// Tells whether it may come of an end that was not waited for.
     const fn is_of_an_end(&self) -> bool {
         match self {
-            Self::Socket(SocketError::Silent)
+            Self::Socket(SocketError::Silent | SocketError::Stranger(_))
             | Self::NotRunning
             | Self::Alive(_)
             | Self::TimedOut

@@ -57,6 +57,7 @@ pub(crate) fn run_if_asked() {
         "masked" => operand.split(',').for_each(masked),
         "key" => println!("key {}", outcome(find_key())),
         "ask" => ask(Path::new(operand)),
+        "imposter" => super::imposter::run(operand),
         "overwrite" => overwrite(operand.parse().unwrap()),
         "look-in" => look_in(operand),
         "seize" => seize(operand),

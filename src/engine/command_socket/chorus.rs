@@ -63,7 +63,23 @@ pub(super) fn ask_all(subjects: &[Subject], deadline: Instant) -> Vec<Heard> {
         lines: Vec::new(),
     };
     chorus.sing(deadline);
-    chorus.heard
+    let mut heard = chorus.heard;
+    name_strangers(subjects, &mut heard);
+    heard
+}
+
+/// Of those that did not say a word, tells who is a stranger.
+fn name_strangers(subjects: &[Subject], heard: &mut [Heard]) {
+    let silent = |it: &Heard| matches!(it.speaker, Err(SocketError::Silent));
+    let asked: Vec<_> = subjects.iter().zip(&*heard).filter(|it| silent(it.1)).collect();
+    let asked: Vec<_> = asked.into_iter().map(|(it, _)| (&it.address, &it.judge)).collect();
+    // Where that cannot be found out, they are silent and no more.
+    let found = holder::strangers(&asked).unwrap_or_default();
+    for (heard, found) in heard.iter_mut().filter(|it| silent(it)).zip(found) {
+        if let Some(stranger) = found {
+            heard.speaker = Err(stranger.into());
+        }
+    }
 }
 
 /// What is being asked on one connection.
@@ -124,10 +140,6 @@ impl Chorus<'_> {
         match opened {
             Ok(stream) => {
                 self.lines.push(Line { subject, part, stream, head: None, payload: Vec::new() });
-            }
-            Err(SocketError::Silent) => {
-                let why = holder::check(&asked.address, &asked.judge);
-                self.end(subject, part, Err(why.err().unwrap_or(SocketError::Silent)));
             }
             Err(error) => self.end(subject, part, Err(error)),
         }

@@ -115,7 +115,7 @@ impl Client {
         }
     }
 
-    /// Connects to `address` if whoever listens there may be asked.
+    /// Connects to `address` if whoever listens there, and answers, is believed.
     pub(super) fn reach(address: Address, judge: &Judge) -> Result<Option<Self>, SocketError> {
         let client = Self {
             address,
@@ -123,9 +123,17 @@ impl Client {
             speaker: OnceLock::new(),
             fresh: Mutex::new(None),
         };
-        match client.try_dial()? {
-            Some(stream) => Ok(Some(Self { fresh: Mutex::new(Some(stream)), ..client })),
-            None => Ok(None),
+        let Some(stream) = client.try_dial()? else { return Ok(None) };
+        let client = Self { fresh: Mutex::new(Some(stream)), ..client };
+        match client.speaker() {
+            Ok(_) => Ok(Some(client)),
+            // It has just ended.
+            Err(SocketError::Closed) => Ok(None),
+            Err(SocketError::Silent) => {
+                holder::check(&client.address, judge)?;
+                Err(SocketError::Silent)
+            }
+            Err(error) => Err(error),
         }
     }
 

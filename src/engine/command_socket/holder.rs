@@ -2,6 +2,7 @@
 //! has the name and does not listen. It looks at the descriptors of every process, so it is left
 //! for the cases where nothing else helps.
 
+use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -13,29 +14,46 @@ use crate::engine::host::Host;
 
 /// Fails if whoever holds `address` may not be the container's supervisor.
 pub(super) fn check(address: &Address, judge: &Judge) -> Result<(), SocketError> {
-    match address {
-        // Nobody else can enter its directory.
-        Address::Private(_) => Ok(()),
-        Address::Public(name) => Ok(stranger(name, judge)?.map_or(Ok(()), Err)?),
-    }
+    strangers(&[(address, judge)])?.pop().flatten().map_or(Ok(()), |it| Err(it.into()))
 }
 
-/// Returns who holds the abstract `name`, unless it may be the container's supervisor.
-pub(super) fn stranger(name: &[u8], judge: &Judge) -> Result<Option<Stranger>, SocketError> {
-    let table = read_table(judge.host()).map_err(SocketError::List)?;
-    let inodes: Vec<u64> =
-        named(&table).filter(|it| it.2 == name).map(|(_, inode, _)| inode).collect();
-    let mut found = Stranger { pid: None, uid: None, ..judge.stranger(None) };
-    for (pid, uid) in processes(judge.host()) {
-        if !holds(judge.host(), pid, &inodes) {
-            continue;
+/// Returns for each address the stranger who holds it; none where it may be the supervisor. One
+/// look at all processes does for all of them.
+pub(super) fn strangers(
+    asked: &[(&Address, &Judge)],
+) -> Result<Vec<Option<Stranger>>, SocketError> {
+    let Some((_, first)) = asked.first() else { return Ok(Vec::new()) };
+    let table = read_table(first.host()).map_err(SocketError::List)?;
+    let inodes_of = |address: &Address| -> Vec<u64> {
+        match address {
+            // Nobody else can enter its directory.
+            Address::Private(_) => Vec::new(),
+            Address::Public(name) => {
+                named(&table).filter(|it| it.2 == name.as_slice()).map(|it| it.1).collect()
+            }
         }
-        if judge.may_hold(pid, uid) {
-            return Ok(None);
+    };
+    let wanted: Vec<Vec<u64>> = asked.iter().map(|it| inodes_of(it.0)).collect();
+    let mut found: Vec<Option<Stranger>> = asked
+        .iter()
+        .zip(&wanted)
+        // A name that nobody has any more has no holder to be named.
+        .map(|((_, judge), inodes)| (!inodes.is_empty()).then(|| judge.stranger(None)))
+        .collect();
+    for (pid, uid) in processes(first.host()) {
+        let held = sockets_of(first.host(), pid);
+        for ((inodes, (_, judge)), found) in wanted.iter().zip(asked).zip(&mut found) {
+            if !inodes.iter().any(|it| held.contains(it)) {
+                continue;
+            }
+            if judge.may_hold(pid, uid) {
+                *found = None;
+            } else if let Some(found) = found {
+                (found.pid, found.uid) = (Some(pid), Some(uid));
+            }
         }
-        (found.pid, found.uid) = (Some(pid), Some(uid));
     }
-    Ok(Some(found))
+    Ok(found)
 }
 
 /// Lists every process with its user.
@@ -46,10 +64,9 @@ fn processes(host: &Host) -> impl Iterator<Item = (i32, u32)> {
     })
 }
 
-fn holds(host: &Host, pid: i32, inodes: &[u64]) -> bool {
+fn sockets_of(host: &Host, pid: i32) -> HashSet<u64> {
     let fds = fs::read_dir(host.of_process(pid, "fd")).into_iter().flatten().flatten();
-    fds.filter_map(|it| fs::read_link(it.path()).ok())
-        .any(|target| inode_of(&target).is_some_and(|inode| inodes.contains(&inode)))
+    fds.filter_map(|it| inode_of(&fs::read_link(it.path()).ok()?)).collect()
 }
 
 /// Reads the inode out of `socket:[4711]`.
@@ -69,8 +86,7 @@ mod tests {
         let inode = inode_of(&link).unwrap();
         let me = std::process::id() as i32;
         let host = Host::this();
-        assert!(holds(&host, me, &[inode]));
-        assert!(!holds(&host, me, &[]));
+        assert!(sockets_of(&host, me).contains(&inode));
         assert!(processes(&host).any(|(pid, _)| pid == me));
         assert_eq!(inode_of(Path::new("pipe:[7]")), None);
     }

@@ -117,7 +117,7 @@ fn take_public(
             Err(error) => return Err(SeatError::Listen(error)),
         }
         let address = Address::Public(public.clone());
-        let asked = Client::reach(address, &judge).and_then(|client| match client {
+        let asked = Client::reach(address.clone(), &judge).and_then(|client| match client {
             Some(client) => client.state().map(Some),
             None => Ok(None),
         });
@@ -125,12 +125,12 @@ fn take_public(
             Ok(Some(_state)) => return Err(SeatError::Taken),
             Err(SocketError::Stranger(it)) => return Ok(Err(it)),
             // It has ended, or it hangs, or it never listened: its descriptors tell who it is.
-            Ok(None) | Err(_) => {
-                squatter = holder::stranger(&public, &judge).map_err(SeatError::Holder)?;
-                if squatter.is_none() {
-                    return Err(SeatError::Taken);
-                }
-            }
+            Ok(None) | Err(_) => match holder::check(&address, &judge) {
+                // Unless it has left meanwhile.
+                Ok(()) => return bind_public(&public).map(Ok).map_err(|_busy| SeatError::Taken),
+                Err(SocketError::Stranger(it)) => squatter = Some(it),
+                Err(error) => return Err(SeatError::Holder(error)),
+            },
         }
     }
     squatter.map_or(Err(SeatError::Taken), |it| Ok(Err(it)))
