@@ -18,6 +18,7 @@ pub mod exit;
 pub mod freeze;
 mod halt;
 pub mod host;
+pub mod id;
 mod init;
 pub mod launch;
 pub mod limits;

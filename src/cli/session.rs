@@ -9,6 +9,7 @@ use clap::ArgMatches;
 
 use super::failure::Usage;
 use super::{args, output};
+use crate::engine::id::Id;
 use crate::engine::shown::shown_bytes;
 use crate::engine::{Engine, Name};
 
@@ -89,6 +90,14 @@ where
     matches
         .get_one::<String>(id)
         .map(|it| it.parse().with_context(|| format!("{id} `{it}` is not a number that fits")))
+        .transpose()
+}
+
+/// Parses an option's value as the number of a user or group.
+pub(super) fn user_or_group(matches: &ArgMatches, option: &str) -> anyhow::Result<Option<Id>> {
+    matches
+        .get_one::<String>(option)
+        .map(|it| it.parse().with_context(|| format!("{option} `{it}`")))
         .transpose()
 }
 

@@ -11,6 +11,7 @@ use std::os::fd::AsFd as _;
 
 use nix::errno::Errno;
 
+use super::id::Id;
 use super::launch::{self, Entered, LaunchError, Visit};
 use super::plan::{self, Entering, Program};
 use super::relay::{self, End, Signals};
@@ -23,8 +24,8 @@ use target::{Target, TargetError};
 pub struct Attach {
     /// Empty: the login shell of the user inside, else `/bin/sh`.
     pub argv: Vec<String>,
-    pub uid: Option<u32>,
-    pub gid: Option<u32>,
+    pub uid: Option<Id>,
+    pub gid: Option<Id>,
     /// `-v NAME=VALUE`.
     pub environment: Vec<(String, String)>,
     /// `--clear-env`.
@@ -80,8 +81,8 @@ impl Engine {
         // A terminal of the operator is never handed to a container, a pty takes its place.
         let inherit =
             [!io::stdin().is_terminal(), !io::stdout().is_terminal(), !io::stderr().is_terminal()];
-        let uid = attach.uid.unwrap_or(0);
-        let variables = variables(attach, uid);
+        let uid = attach.uid.unwrap_or_default().number();
+        let variables = variables(attach, &target.environment, uid);
         let program = if attach.argv.is_empty() {
             Program::new(&[shell::of(root.as_fd(), uid)], &variables)?
         } else {
@@ -92,7 +93,7 @@ impl Engine {
             capabilities: target.bounding,
             no_new_privs: target.no_new_privs,
             uid,
-            gid: attach.gid.unwrap_or(0),
+            gid: attach.gid.unwrap_or_default().number(),
             pty: inherit.contains(&false),
             size: relay::window_size(),
             program,
@@ -120,9 +121,9 @@ impl Engine {
     }
 }
 
-/// Returns the variables of the command: what was asked for, over this process's own if they are
-/// to be taken in.
-fn variables(attach: &Attach, uid: u32) -> Vec<(String, String)> {
+/// Returns the variables of the command: what was asked for, over what the container is configured
+/// with, over this process's own if they are to be taken in.
+fn variables(attach: &Attach, configured: &[(String, String)], uid: u32) -> Vec<(String, String)> {
     let mut variables: Vec<(String, String)> = Vec::new();
     if !attach.clear_environment {
         variables.extend(
@@ -130,11 +131,11 @@ fn variables(attach: &Attach, uid: u32) -> Vec<(String, String)> {
                 Some((key.into_string().ok()?, value.into_string().ok()?))
             }),
         );
+        variables.retain(|(key, _)| key != "container");
     }
-    for (key, value) in &attach.environment {
+    for (key, value) in configured.iter().chain(&attach.environment) {
         variables.retain(|(other, _)| other != key);
         variables.push((key.clone(), value.clone()));
     }
-    variables.retain(|(key, _)| key != "container");
     plan::environment(&variables, uid, std::env::var("TERM").ok().as_deref())
 }

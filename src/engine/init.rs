@@ -2,6 +2,7 @@
 //! It holds no descriptor and allocates nothing.
 
 use nix::errno::Errno;
+use nix::sys::signal::{SigSet, Signal};
 
 use super::exit::Exit;
 use super::sys;
@@ -9,9 +10,23 @@ use super::sys;
 /// Exit code when init itself could not go on.
 pub(super) const FAILED: i32 = 125;
 
-/// Blocks every signal, so that none is lost before [`run`] waits for them.
+/// The signals that a pid 1 is usually sent.
+const HEARD: [Signal; 8] = [
+    Signal::SIGHUP,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGALRM,
+    Signal::SIGTERM,
+    Signal::SIGPWR,
+];
+
+/// Blocks every signal, so that none is lost before [`run`] waits for them. While it waits the
+/// kernel shows none as blocked, so whoever wants to know what this init hears sees handlers.
 pub(super) fn hold_signals() -> nix::Result<()> {
-    nix::sys::signal::SigSet::all().thread_block()
+    SigSet::all().thread_block()?;
+    HEARD.into_iter().try_for_each(sys::catch)
 }
 
 /// Lives until the last process of the container has ended, then ends as `command` did.

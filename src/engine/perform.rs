@@ -18,7 +18,7 @@ use nix::unistd::{Gid, Uid};
 
 use super::init;
 use super::launch::report;
-use super::plan::{Program, Step, WindowSize};
+use super::plan::{Program, SessionTerminal, Step, WindowSize};
 use super::sys;
 
 /// What the process is given at its birth.
@@ -136,9 +136,11 @@ fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
         }
         Step::Dev { inodes } => made.dev = Some(dev::make_dev(made.root()?, made.links(), inodes)?),
         Step::Pts { max } => made.pts = Some(dev::mount_pts(made.dev()?, max)?),
-        Step::Console { size } => {
-            let terminal = dev::make_terminal(made.dev()?, made.pts()?, "console")?;
-            made.take_console(terminal, *size)?;
+        Step::Console { owner, size } => {
+            let (ptmx, peer) = dev::make_terminal(made.dev()?, made.pts()?, "console")?;
+            // Nobody else is to write there, as a member of its group might.
+            nix::sys::stat::fchmod(&peer, Mode::S_IRUSR | Mode::S_IWUSR)?;
+            made.take_console((ptmx, peer), *owner, *size)?;
         }
         Step::Ttys { count } => make_ttys(made, *count)?,
         Step::Proc { mode, network } => {
@@ -154,15 +156,17 @@ fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
         Step::Loopback => sys::loopback_up()?,
         Step::Hostname { name } => nix::unistd::sethostname(name)?,
         Step::Pivot => pivot(made.root()?)?,
+        // Of the host's they stay slaves.
+        Step::ShareMounts => propagate(MsFlags::MS_SHARED)?,
         Step::EnterNamespaces { flags } => visit::enter_namespaces(site.door()?, *flags)?,
         Step::EnterRoot => visit::enter_root(site.door()?)?,
-        Step::Pty { size } => made.take_console(visit::open_pty()?, *size)?,
+        Step::Pty { owner, size } => made.take_console(visit::open_pty()?, *owner, *size)?,
         Step::HandOver => hand_over(site)?,
         Step::LeaveHost => visit::leave_host(site)?,
         Step::Keyring => make_keyring()?,
         Step::Bounding { drop } => drop_bounding(drop)?,
         Step::BecomeInit { mask } => become_init(*mask)?,
-        Step::Session => open_session(site)?,
+        Step::Session { terminal } => open_session(site, *terminal)?,
         Step::Identity { uid, gid } => take_identity(*uid, *gid)?,
         Step::LimitCapabilities { mask } => limit_capabilities(*mask)?,
         Step::NoNewPrivs => nix::sys::prctl::set_no_new_privs()?,
@@ -187,15 +191,18 @@ impl Made {
         self.pts.as_ref().map(OwnedFd::as_fd).ok_or(Errno::EBADF)
     }
 
-    /// Keeps both sides of a terminal, which gets its size before anybody can ask for it.
+    /// Keeps both sides of a terminal, which gets its owner, and its size before anybody can ask
+    /// for that.
     fn take_console(
         &mut self,
         (ptmx, peer): (OwnedFd, OwnedFd),
+        owner: u32,
         size: Option<WindowSize>,
     ) -> nix::Result<()> {
         if let Some(WindowSize { rows, columns }) = size {
             sys::set_window_size(ptmx.as_fd(), rows, columns)?;
         }
+        nix::unistd::fchown(&peer, Some(Uid::from_raw(owner)), None)?;
         self.terminals.push(ptmx);
         self.console = Some(peer);
         Ok(())
@@ -303,6 +310,8 @@ fn become_init(mask: u64) -> nix::Result<()> {
     match sys::fork()? {
         None => Ok(()),
         Some(command) => {
+            // Init stays, and could be read by whoever may trace it.
+            sys::forget_environment();
             // Init goes on without these capabilities or not at all.
             if limit_capabilities(mask).is_err() {
                 sys::exit_now(init::FAILED);
@@ -312,12 +321,14 @@ fn become_init(mask: u64) -> nix::Result<()> {
     }
 }
 
-fn open_session(site: &mut Site<'_>) -> nix::Result<()> {
+fn open_session(site: &mut Site<'_>, terminal: SessionTerminal) -> nix::Result<()> {
     sys::reset_signals();
     nix::unistd::setsid()?;
     match site.made.console.take() {
         Some(console) => {
-            sys::take_terminal(console.as_fd())?;
+            if terminal == SessionTerminal::Ours {
+                sys::take_terminal(console.as_fd())?;
+            }
             place_standard(&console, site.inherit)?;
         }
         None if site.inherit == [true; 3] => (),

@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use super::spec::{At, AutoMode, Capabilities, Mount, Network, Spec};
 pub use enter::{Entering, enter};
 pub use mounts::{MountStep, Source};
-pub use step::{NetworkSettings, Step, WindowSize};
+pub use step::{NetworkSettings, SessionTerminal, Step, WindowSize};
 
 /// How many terminals fit into the one message that carries them to the supervisor.
 pub const MAX_TTYS: u32 = 200;
@@ -80,6 +80,7 @@ pub fn start(spec: &Spec, payload: Payload, screen: &Screen) -> Result<Vec<Step>
     if spec.rootfs.is_some() {
         steps.push(Step::Pivot);
     }
+    steps.push(Step::ShareMounts);
     steps.extend([Step::HandOver, Step::Keyring]);
     become_payload(spec, payload, screen, &mut steps)?;
     Ok(steps)
@@ -109,7 +110,7 @@ fn file_systems(
     let max = max.saturating_add(spec.tty_max).saturating_add(1);
     steps.push(Step::Pts { max: number(max)? });
     if !spec.console.off {
-        steps.push(Step::Console { size: screen.size });
+        steps.push(Step::Console { owner: spec.init.uid, size: screen.size });
     }
     if spec.tty_max > 0 {
         steps.push(Step::Ttys { count: spec.tty_max });
@@ -130,9 +131,24 @@ fn file_systems(
 
 fn network_settings(spec: &Spec) -> NetworkSettings {
     let administers = kept(&spec.capabilities) & (1 << NET_ADMIN) != 0;
-    match spec.network {
-        Network::Host if !administers => NetworkSettings::ReadOnly,
-        Network::Host | Network::Empty => NetworkSettings::Open,
+    if administers { NetworkSettings::Open } else { NetworkSettings::ReadOnly }
+}
+
+/// A program that is pid 1 and an init opens sessions for others, which could not take the console
+/// if it were that of its own.
+fn session_terminal(argv: &[String], payload: Payload) -> SessionTerminal {
+    let mut names = argv.iter().map(|it| it.rsplit('/').next().unwrap_or(it));
+    let name = match names.next() {
+        Some("busybox") => names.next(),
+        name => name,
+    };
+    let is_init = name.is_some_and(|it| {
+        it.ends_with("init") || matches!(it, "systemd" | "runit" | "s6-svscan" | "linuxrc")
+    });
+    if is_init && payload == Payload::System {
+        SessionTerminal::Free
+    } else {
+        SessionTerminal::Ours
     }
 }
 
@@ -156,7 +172,7 @@ fn become_payload(
     if payload == Payload::Application {
         steps.push(Step::BecomeInit { mask });
     }
-    steps.push(Step::Session);
+    steps.push(Step::Session { terminal: session_terminal(&spec.init.argv, payload) });
     steps.push(Step::Identity { uid: spec.init.uid, gid: spec.init.gid });
     steps.push(Step::LimitCapabilities { mask });
     if payload == Payload::System {
@@ -201,7 +217,11 @@ pub fn environment(
         .filter(|(key, _)| !configured.iter().any(|(other, _)| other == key))
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
-    all.extend(configured.iter().cloned());
+    for (key, value) in configured {
+        // Of two with one name the last counts, as with setenv(3).
+        all.retain(|(other, _)| other != key);
+        all.push((key.clone(), value.clone()));
+    }
     all
 }
 
@@ -314,13 +334,39 @@ mod tests {
     }
 
     #[test]
-    fn only_who_administers_the_hosts_network_may_change_its_settings() {
+    fn only_who_administers_a_network_may_change_its_settings() {
         let open = |network, capabilities| {
             network_settings(&Spec { network, capabilities, ..spec(None) }) == NetworkSettings::Open
         };
-        assert!(open(Network::Empty, Capabilities::Keep(vec![0])));
+        assert!(open(Network::Empty, Capabilities::Keep(vec![NET_ADMIN])));
+        assert!(!open(Network::Empty, Capabilities::Keep(vec![0])));
         assert!(open(Network::Host, Capabilities::Keep(vec![NET_ADMIN])));
         assert!(!open(Network::Host, Capabilities::Drop(vec![NET_ADMIN])));
+    }
+
+    #[test]
+    fn an_init_leaves_the_console_to_its_shells() {
+        let free = |argv: &[&str], payload| {
+            let argv: Vec<String> = argv.iter().map(|it| (*it).to_owned()).collect();
+            session_terminal(&argv, payload) == SessionTerminal::Free
+        };
+        for argv in [&["/sbin/init"][..], &["/lib/systemd/systemd"], &["/bin/busybox", "init"]] {
+            assert!(free(argv, Payload::System), "{argv:?}");
+            assert!(!free(argv, Payload::Application), "{argv:?}");
+        }
+        for argv in [&["/bin/sh"][..], &["/bin/busybox", "sh"], &["sleep", "init"], &[]] {
+            assert!(!free(argv, Payload::System), "{argv:?}");
+        }
+    }
+
+    #[test]
+    fn of_two_variables_with_one_name_the_last_counts() {
+        let twice = [("A", "1"), ("B", "2"), ("A", "3")];
+        let twice = twice.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let found = environment(&twice, 0, None);
+        let values: Vec<&str> =
+            found.iter().filter(|(key, _)| key == "A").map(|(_, value)| value.as_str()).collect();
+        assert_eq!(values, ["3"]);
     }
 
     #[test]

@@ -275,7 +275,8 @@ fn assemble(
         stop_signal: run.spec.signals.stop,
     };
     let halt = run.spec.signals.halt;
-    Watch { desk, server, viewer, signals, oom, halt, ending: None, wish: None }
+    let payload = run.payload;
+    Watch { desk, server, viewer, signals, oom, payload, halt, ending: None, wish: None }
 }
 
 /// How a run ended, and what comes after it.

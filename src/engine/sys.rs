@@ -337,6 +337,16 @@ pub fn reset_signals() {
     _ = nix::sys::signal::SigSet::empty().thread_set_mask();
 }
 
+/// Gives `signal` a handler that does nothing, for a process that blocks it and waits for it.
+pub fn catch(signal: nix::sys::signal::Signal) -> nix::Result<()> {
+    use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
+    const extern "C" fn nothing(_: libc::c_int) {}
+    let handler = SigHandler::Handler(nothing);
+    let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler touches nothing.
+    unsafe { sigaction(signal, &action) }.map(drop)
+}
+
 /// Opens a pidfd for `pid`.
 pub fn pidfd_open(pid: i32) -> nix::Result<OwnedFd> {
     // SAFETY: integers only; pidfds are close-on-exec by nature.

@@ -7,7 +7,7 @@ use clap::{ArgAction, ArgMatches};
 use super::Entry;
 use crate::cli::args;
 use crate::cli::failure::Usage;
-use crate::cli::session::{Session, named, number, only_named, pairs};
+use crate::cli::session::{Session, named, number, only_named, pairs, user_or_group};
 use crate::engine::attach::Attach;
 use crate::engine::console::Console;
 
@@ -72,8 +72,14 @@ signal N ended it; 1 if the container could not be entered.",
 
 fn console(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let name = only_named(matches)?;
-    // LXC's -1 is the first free one, too.
-    let tty = number::<i32>(matches, "tty")?.and_then(|it| u32::try_from(it).ok());
+    let tty = match number::<i32>(matches, "tty")? {
+        // LXC's word for the first free one, too.
+        None | Some(-1) => None,
+        Some(number) => {
+            let number = u32::try_from(number);
+            Some(number.map_err(|_negative| Usage("a terminal's number is 0 or more".into()))?)
+        }
+    };
     let escape = matches.get_one::<String>("escape").filter(|it| *it != "none");
     let escape = escape.map(|it| control_code(it)).transpose()?;
     session.engine.console(&name, Console { tty, escape })?;
@@ -93,8 +99,8 @@ fn attach(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Exi
     let (name, argv) = named(matches)?;
     let attach = Attach {
         argv,
-        uid: number(matches, "uid")?,
-        gid: number(matches, "gid")?,
+        uid: user_or_group(matches, "uid")?,
+        gid: user_or_group(matches, "gid")?,
         environment: pairs(matches, "set-var")?,
         clear_environment: !matches.get_flag("keep-env"),
     };

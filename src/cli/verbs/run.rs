@@ -9,7 +9,7 @@ use clap::ArgMatches;
 use super::Entry;
 use crate::cli::args;
 use crate::cli::failure::Usage;
-use crate::cli::session::{Session, named, number, pairs};
+use crate::cli::session::{Session, named, pairs, user_or_group};
 use crate::engine::start::{SUPERVISE, Start};
 use crate::engine::{Engine, Host, Lxcpath, Name};
 
@@ -85,7 +85,7 @@ fn execute(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Ex
         return Err(Usage("no command given; it goes after `--`".into()).into());
     }
     for (id, key) in [("uid", "lxc.init.uid"), ("gid", "lxc.init.gid")] {
-        if let Some(number) = number::<u32>(matches, id)? {
+        if let Some(number) = user_or_group(matches, id)? {
             start.settings.push((key.to_owned(), number.to_string()));
         }
     }

@@ -23,6 +23,8 @@ pub(super) struct Target {
     /// Init's capability bounding set.
     pub(super) bounding: u64,
     pub(super) no_new_privs: bool,
+    /// `lxc.environment`.
+    pub(super) environment: Vec<(String, String)>,
 }
 
 /// Why a container cannot be entered.
@@ -102,6 +104,7 @@ impl Target {
                 .and_then(|it| u64::from_str_radix(it, 16).ok())
                 .unwrap_or(0),
             no_new_privs: field(&status, "NoNewPrivs:") == Some("1"),
+            environment: environment(&client)?,
         })
     }
 
@@ -133,6 +136,14 @@ impl Target {
     pub(super) const fn cgroup(&self) -> Option<&Cgroup> {
         self.cgroup.as_ref()
     }
+}
+
+/// Asks for what the container runs with, which its file may not say any more.
+fn environment(client: &Client) -> Result<Vec<(String, String)>, TargetError> {
+    let lines = client.config_item("lxc.environment").map_err(TargetError::Socket)?;
+    let lines = lines.unwrap_or_default();
+    let pairs = lines.lines().filter_map(|line| line.split_once('='));
+    Ok(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
 }
 
 /// Returns the flags of the namespaces that differ. One that cannot be looked at is an error: the

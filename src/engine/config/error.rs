@@ -6,6 +6,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
+use super::super::id::IdError;
 use super::super::shown::{shown, shown_bytes};
 use super::super::spec::Place;
 
@@ -67,6 +68,8 @@ pub enum Reason {
     Expected(&'static str),
     #[error("the number is too large")]
     TooLarge,
+    #[error(transparent)]
+    Id(IdError),
     #[error("control characters are not allowed in a value")]
     ControlCharacter,
     #[error("it conflicts with {0}, which is set too")]

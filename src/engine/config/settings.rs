@@ -165,6 +165,7 @@ fn check(key: &Key, free: &str, value: &str) -> Result<Vec<String>, Reason> {
         Form::Rootfs => one(rootfs(value)),
         Form::Bool => one(u8::from(values::boolean(value)?).to_string()),
         Form::Unsigned => one(values::unsigned32(value)?.to_string()),
+        Form::Id => one(values::id(value)?.to_string()),
         Form::Signed => one(values::signed(value)?.to_string()),
         Form::Size => one(values::size(value)?.to_string()),
         Form::Signal => one(signals::number(value)?.to_string()),
@@ -190,10 +191,9 @@ fn check(key: &Key, free: &str, value: &str) -> Result<Vec<String>, Reason> {
         Form::IdMap => one(values::id_map(value)?),
         Form::Namespaces => value.split_ascii_whitespace().map(namespace).collect(),
         Form::Environment => one(variable(value)?),
-        Form::Gids => value
-            .split(',')
-            .map(|it| values::unsigned32(it).map(|number| number.to_string()))
-            .collect(),
+        Form::Gids => {
+            value.split(',').map(|it| values::id(it).map(|number| number.to_string())).collect()
+        }
     }
 }
 

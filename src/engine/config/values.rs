@@ -2,6 +2,7 @@
 
 use super::error::Reason;
 use super::lexer::trim;
+use crate::engine::id::Id;
 
 /// `auto` for the console's buffer and log.
 const AUTO_SIZE: u64 = 128 * 1024;
@@ -27,6 +28,11 @@ pub(super) fn unsigned(text: &str) -> Result<u64, Reason> {
 /// Reads an unsigned number of 32 bits.
 pub(super) fn unsigned32(text: &str) -> Result<u32, Reason> {
     u32::try_from(unsigned(text)?).map_err(|_overflow| Reason::TooLarge)
+}
+
+/// Reads the number of a user or group.
+pub(super) fn id(text: &str) -> Result<Id, Reason> {
+    Id::try_from(unsigned32(text)?).map_err(Reason::Id)
 }
 
 /// Reads a signed number of 32 bits.
@@ -132,8 +138,9 @@ pub(super) fn id_map(text: &str) -> Result<String, Reason> {
     let [kind @ ("u" | "g"), inside, outside, count] = fields.as_slice() else {
         return Err(EXPECTED);
     };
-    let number = |it: &str| unsigned32(it).map_err(|_no_number| EXPECTED);
-    Ok(format!("{kind} {} {} {}", number(inside)?, number(outside)?, number(count)?))
+    let first = |it: &str| id(it).map_err(|_no_id| EXPECTED);
+    let count = unsigned32(count).map_err(|_no_number| EXPECTED)?;
+    Ok(format!("{kind} {} {} {count}", first(inside)?, first(outside)?))
 }
 
 /// Checks a time offset: a signed number and a unit, which is mandatory.
@@ -172,6 +179,9 @@ mod tests {
         assert_eq!(signed("-5").unwrap(), -5);
         assert!(signed("--5").is_err());
         assert!(unsigned32("4294967296").is_err());
+        assert!(id("4294967295").is_err());
+        assert!(id("0xffffffff").is_err());
+        assert_eq!(id("1000").unwrap().number(), 1000);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Why a process did not become part of a container, in words.
 
+use std::fmt;
+
 use nix::errno::Errno;
 
 use super::BeforeExec;
@@ -33,6 +35,8 @@ pub enum LaunchError {
          limit and raises it"
     )]
     Full,
+    #[error("{step}: {why}")]
+    NoPty { step: String, why: NoPty },
     #[error("hold a process while it is moved")]
     Hold(#[source] Errno),
     #[error("finish the container")]
@@ -61,8 +65,59 @@ impl LaunchError {
             | Self::Step { .. }
             | Self::Died
             | Self::Full
+            | Self::NoPty { .. }
             | Self::Hold(_)
             | Self::BeforeExec(_) => Kind::Failed,
+        }
+    }
+}
+
+/// Why there is no pty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoPty {
+    /// All that containers may have of the machine's are in use.
+    Machine { used: u32, max: u32, reserve: u32 },
+    /// All of the container's own.
+    Container,
+}
+
+impl NoPty {
+    fn look() -> Self {
+        let read = |name: &str| -> Option<u32> {
+            let text = std::fs::read_to_string(format!("/proc/sys/kernel/pty/{name}")).ok()?;
+            text.trim().parse().ok()
+        };
+        match (read("nr"), read("max"), read("reserve")) {
+            (Some(used), Some(max), Some(reserve)) => Self::of(used, max, reserve),
+            _ => Self::Container,
+        }
+    }
+
+    const fn of(used: u32, max: u32, reserve: u32) -> Self {
+        // Some may have been given back since.
+        const MARGIN: u32 = 8;
+        if used.saturating_add(MARGIN) >= max.saturating_sub(reserve) {
+            Self::Machine { used, max, reserve }
+        } else {
+            Self::Container
+        }
+    }
+}
+
+impl fmt::Display for NoPty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Machine { used, max, reserve } => write!(
+                f,
+                "no pty is left for containers on this machine: {used} are in use, of \
+                 kernel.pty.max = {max} the host reserves {reserve}; raise it, as with \
+                 `sysctl kernel.pty.max={}`",
+                max.saturating_mul(2)
+            ),
+            Self::Container => write!(
+                f,
+                "no pty is left in the container: as many as its lxc.pty.max allows are in use"
+            ),
         }
     }
 }
@@ -79,6 +134,11 @@ pub(super) fn of_step(steps: &[Step], failure: Failure) -> LaunchError {
     if matches!(step, Some(Step::Appear)) && errno == Errno::EAGAIN {
         return LaunchError::Full;
     }
+    let needs_pty =
+        matches!(step, Some(Step::Console { .. } | Step::Ttys { .. } | Step::Pty { .. }));
+    if let (true, Errno::ENOSPC, Some(step)) = (needs_pty, errno, step) {
+        return LaunchError::NoPty { step: step.to_string(), why: NoPty::look() };
+    }
     let place = step.and_then(Step::place).map_or_else(String::new, |it| format!(" ({it})"));
     let part = match part {
         Part::Whole => "",
@@ -87,4 +147,22 @@ pub(super) fn of_step(steps: &[Step], failure: Failure) -> LaunchError {
     };
     let step = step.map_or_else(|| "unknown step".to_owned(), Step::to_string);
     LaunchError::Step { step, part, reason: errno.desc(), place, errno }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whose_ptys_are_used_up_is_told_with_the_knob() {
+        let machine = NoPty::of(3072, 4096, 1024);
+        assert_eq!(machine, NoPty::Machine { used: 3072, max: 4096, reserve: 1024 });
+        let said = machine.to_string();
+        assert!(said.contains("3072 are in use") && said.contains("kernel.pty.max=8192"), "{said}");
+        assert_eq!(NoPty::of(7, 4096, 1024), NoPty::Container);
+        let steps = [Step::Console { owner: 0, size: None }];
+        let failure = Failure { step: 0, part: Part::Whole, errno: Errno::ENOSPC };
+        let said = of_step(&steps, failure).to_string();
+        assert!(said.starts_with("make /dev/console: no pty is left"), "{said}");
+    }
 }

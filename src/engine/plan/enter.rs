@@ -4,7 +4,7 @@
 //! container's pid namespace: from then on a container that keeps `CAP_SYS_PTRACE` can stop it
 //! and do with it as it likes (CVE-2016-9962), so it must not hold more than the container.
 
-use super::{CAPABILITIES, Program, Step, WindowSize};
+use super::{CAPABILITIES, Program, SessionTerminal, Step, WindowSize};
 
 /// Who goes in, and what it becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub fn enter(entering: Entering) -> Vec<Step> {
         Step::EnterRoot,
     ];
     if entering.pty {
-        steps.push(Step::Pty { size: entering.size });
+        steps.push(Step::Pty { owner: entering.uid, size: entering.size });
     }
     steps.extend([Step::HandOver, Step::LeaveHost, Step::Keyring]);
     let drop = (0..CAPABILITIES).filter(|it| mask & (1 << it) == 0).collect();
@@ -46,7 +46,7 @@ pub fn enter(entering: Entering) -> Vec<Step> {
         Step::LimitCapabilities { mask },
         Step::WorkDir { dir: c"/".to_owned() },
         Step::Appear,
-        Step::Session,
+        Step::Session { terminal: SessionTerminal::Ours },
         Step::Exec(entering.program),
     ]);
     steps
@@ -86,6 +86,6 @@ mod tests {
             position(&|it| matches!(it, Step::LimitCapabilities { .. })),
         ];
         assert!(taken.into_iter().all(|it| it < appears), "{steps:?}");
-        assert!(matches!(steps[appears + 1..], [Step::Session, Step::Exec(_)]), "{steps:?}");
+        assert!(matches!(steps[appears + 1..], [Step::Session { .. }, Step::Exec(_)]), "{steps:?}");
     }
 }

@@ -18,7 +18,7 @@ pub enum Step {
     Root { dir: Option<CString>, place: Option<Place> },
     Dev { inodes: CString },
     Pts { max: CString },
-    Console { size: Option<WindowSize> },
+    Console { owner: u32, size: Option<WindowSize> },
     Ttys { count: u32 },
     Proc { mode: AutoMode, network: NetworkSettings },
     Sys { mode: AutoMode, network: NetworkSettings },
@@ -26,15 +26,16 @@ pub enum Step {
     Loopback,
     Hostname { name: String },
     Pivot,
+    ShareMounts,
     EnterNamespaces { flags: i32 },
     EnterRoot,
-    Pty { size: Option<WindowSize> },
+    Pty { owner: u32, size: Option<WindowSize> },
     HandOver,
     LeaveHost,
     Keyring,
     Bounding { drop: Vec<u8> },
     BecomeInit { mask: u64 },
-    Session,
+    Session { terminal: SessionTerminal },
     Identity { uid: u32, gid: u32 },
     LimitCapabilities { mask: u64 },
     NoNewPrivs,
@@ -49,6 +50,15 @@ pub enum Step {
 pub struct WindowSize {
     pub rows: u16,
     pub columns: u16,
+}
+
+/// Whose the console is when the program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionTerminal {
+    /// The program's own session has it as its controlling terminal.
+    Ours,
+    /// It is there, for whoever takes it: an init leaves it to the shells that it starts.
+    Free,
 }
 
 /// What a mount of the mode `mixed` makes of the network's own settings.
@@ -80,6 +90,7 @@ impl fmt::Display for Step {
             Self::Loopback => write!(f, "bring the loopback interface up"),
             Self::Hostname { name } => write!(f, "set the host name to {name}"),
             Self::Pivot => write!(f, "pivot to the container's root"),
+            Self::ShareMounts => write!(f, "share mounts within the container"),
             Self::EnterNamespaces { .. } => write!(f, "enter the namespaces"),
             Self::EnterRoot => write!(f, "enter the container's root"),
             Self::Pty { .. } => write!(f, "open a pty"),
@@ -88,7 +99,7 @@ impl fmt::Display for Step {
             Self::Keyring => write!(f, "make a session keyring"),
             Self::Bounding { .. } => write!(f, "drop capabilities"),
             Self::BecomeInit { .. } => write!(f, "become init"),
-            Self::Session => write!(f, "open a session"),
+            Self::Session { .. } => write!(f, "open a session"),
             Self::Identity { uid, gid } => write!(f, "become uid {uid}, gid {gid}"),
             Self::LimitCapabilities { .. } => write!(f, "limit capabilities"),
             Self::NoNewPrivs => write!(f, "set no_new_privs"),

@@ -15,6 +15,7 @@ use super::terminal::Terminal;
 use super::viewer::{self, Viewer};
 use crate::engine::command_socket::Seat;
 use crate::engine::plan::WindowSize;
+use crate::engine::relay::PASSED_ON;
 use crate::engine::spec::Spec;
 use crate::engine::sys;
 
@@ -100,9 +101,10 @@ impl Signals {
     /// Blocks them from now on.
     pub(super) fn block() -> nix::Result<Self> {
         let mut heard = SigSet::empty();
-        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGWINCH] {
+        for signal in PASSED_ON {
             heard.add(signal);
         }
+        heard.add(Signal::SIGWINCH);
         let before = heard.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
         Ok(Self { heard, before })
     }

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 
 use super::desk::Desk;
@@ -16,7 +15,9 @@ use super::terminal::Terminal;
 use super::ttys::Holder;
 use super::viewer::Viewer;
 use crate::engine::command_socket::wire::Wish;
+use crate::engine::plan::Payload;
 use crate::engine::record::last_words;
+use crate::engine::sys;
 
 /// What the loop serves.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ pub(super) struct Watch {
     pub(super) viewer: Option<Viewer>,
     pub(super) signals: SignalFd,
     pub(super) oom: Option<Oom>,
+    pub(super) payload: Payload,
     /// `lxc.signal.halt`, sent to init when the supervisor itself is asked to end.
     pub(super) halt: Option<i32>,
     /// The end that the supervisor itself was asked to bring about.
@@ -170,13 +172,31 @@ impl Watch {
 
     fn obey(&mut self) {
         while let Ok(Some(signal)) = self.signals.read_signal() {
-            if signal.ssi_signo == Signal::SIGWINCH as u32 {
+            let signal = signal.ssi_signo as i32;
+            if signal == libc::SIGWINCH {
                 self.fit();
+            } else if !self.ends_by(signal) {
+                // Init may have ended meanwhile.
+                _ = sys::pidfd_send_signal(self.desk.init.pidfd.as_fd(), signal);
             } else if let Some(ending) = &mut self.ending {
                 ending.hurry();
             } else {
                 self.ending = Some(Ending::begin(&mut self.desk, self.halt));
             }
+        }
+    }
+
+    /// Tells whether `signal` asks for the end of the container; others are passed on, to init and
+    /// by our own init to the command that it stands for.
+    fn ends_by(&self, signal: i32) -> bool {
+        match (self.payload, signal) {
+            // With the terminal goes what runs on it.
+            (Payload::Application, libc::SIGHUP) => {
+                self.viewer.as_ref().is_some_and(|it| it.input().is_some())
+            }
+            (_, libc::SIGTERM)
+            | (Payload::System, libc::SIGHUP | libc::SIGINT | libc::SIGQUIT | libc::SIGPWR) => true,
+            (Payload::Application | Payload::System, _) => false,
         }
     }
 

@@ -1,0 +1,269 @@
+//! Commands that are run in a container from outside, by `attach` and `execute`: what they get,
+//! whose signals they hear, what of them is shown where.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Child, Command, Stdio};
+
+use nix::pty::openpty;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use support::screen::Screen;
+use support::{Lxcpath, can_run_containers, finish, rootfs, text, told};
+
+/// A container with busybox in a root of its own.
+struct Box {
+    lxcpath: Lxcpath,
+    name: String,
+    root: tempfile::TempDir,
+}
+
+impl Box {
+    /// None: this machine cannot run the test, which is said.
+    fn new(word: &str) -> Option<Self> {
+        let root = tempfile::tempdir().unwrap();
+        if !can_run_containers() || !rootfs::busybox(root.path()) {
+            return None;
+        }
+        let lxcpath = Lxcpath::new();
+        let name = lxcpath.name(word);
+        lxcpath.ok(&["create", &name, "--dir", root.path().to_str().unwrap()]);
+        Some(Self { lxcpath, name, root })
+    }
+
+    fn start(&self, settings: &[&str]) {
+        let mut args = vec!["start", &self.name];
+        args.extend(settings.iter().flat_map(|it| ["-s", it]));
+        args.extend(["--", "/bin/sleep", "1000"]);
+        self.lxcpath.ok(&args);
+    }
+
+    fn attach(&self, script: &str) -> Command {
+        self.lxcpath.command(&["attach", &self.name, "--", "/bin/sh", "-c", script])
+    }
+
+    /// Runs it without a terminal and returns what it printed.
+    fn says(&self, script: &str) -> String {
+        let output = finish(self.attach(script));
+        assert!(output.status.success(), "{script}: {}", told(&output));
+        text(&output.stdout)
+    }
+
+    /// Counts the processes in the container.
+    fn processes(&self) -> usize {
+        self.lxcpath.ok(&["ps", &self.name]).lines().count()
+    }
+}
+
+/// A script that says which signal it got and ends by 9.
+const TELL: &str = "for s in INT QUIT HUP TERM USR1 USR2; do trap \"echo got $s; exit 9\" $s; done
+    echo ready; while :; do sleep 0.1; done";
+
+/// Starts a command, waits until it is ready, sends it a signal and returns the rest and its code.
+fn signalled(mut command: Command, signal: Signal) -> (String, Option<i32>) {
+    let mut child: Child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    lines.read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).unwrap();
+    (rest, child.wait().unwrap().code())
+}
+
+const SIGNALS: [Signal; 6] = [
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGHUP,
+    Signal::SIGTERM,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+];
+
+#[test]
+fn the_command_hears_the_signals_that_its_client_gets() {
+    let Some(guest) = Box::new("signals") else { return };
+    for signal in SIGNALS {
+        let got = format!("got {}\n", signal.as_str().trim_start_matches("SIG"));
+        let execute = guest.lxcpath.command(&["execute", &guest.name, "--", "/bin/sh", "-c", TELL]);
+        assert_eq!(signalled(execute, signal), (got.clone(), Some(9)), "execute {signal}");
+    }
+    guest.start(&[]);
+    let before = guest.processes();
+    for signal in SIGNALS {
+        let got = format!("got {}\n", signal.as_str().trim_start_matches("SIG"));
+        assert_eq!(signalled(guest.attach(TELL), signal), (got, Some(9)), "attach {signal}");
+        // One that has no handler dies of it, inside, too.
+        let died = signalled(guest.attach("echo ready; exec sleep 1000"), signal);
+        assert_eq!(died, (String::new(), Some(128 + signal as i32)), "{signal}");
+    }
+    assert_eq!(guest.processes(), before);
+}
+
+#[test]
+fn a_window_has_its_size_when_the_command_starts() {
+    let Some(guest) = Box::new("size") else { return };
+    let size = ["/bin/stty", "size"];
+    let check = |args: &[&str]| {
+        for _ in 0..10 {
+            let command = guest.lxcpath.command(&[args, &[&guest.name, "--"], &size].concat());
+            let mut screen = Screen::spawn(command, 133, 41);
+            screen.wait_for("41 133");
+            screen.exit();
+        }
+    };
+    check(&["execute"]);
+    check(&["start", "-F"]);
+    guest.start(&[]);
+    check(&["attach"]);
+}
+
+#[test]
+fn what_a_terminal_echoes_is_not_what_a_command_says() {
+    let Some(guest) = Box::new("echo") else { return };
+    guest.start(&[]);
+    let pty = openpty(None, None).unwrap();
+    let mut attach = guest.attach("read a; echo got $a");
+    attach.stdin(Stdio::from(pty.slave.try_clone().unwrap()));
+    let mut operator = File::from(pty.master);
+    operator.write_all(b"word\n").unwrap();
+    let output = finish(attach);
+    assert_eq!(text(&output.stdout), "got word\n", "{}", told(&output));
+}
+
+#[test]
+fn the_containers_environment_reaches_what_is_attached() {
+    let Some(guest) = Box::new("variables") else { return };
+    guest.start(&["lxc.environment=FOO=bar", "lxc.environment=TWO=1", "lxc.environment=TWO=2"]);
+    assert_eq!(guest.says("echo $FOO $TWO"), "bar 2\n");
+    let mut given = guest.lxcpath.command(&["attach", &guest.name, "-v", "FOO=mine", "--"]);
+    given.args(["/bin/sh", "-c", "echo $FOO"]);
+    assert_eq!(text(&finish(given).stdout), "mine\n");
+}
+
+#[test]
+fn no_number_that_means_no_change_is_a_user_or_group() {
+    let Some(guest) = Box::new("nobody") else { return };
+    let none = "4294967295";
+    for option in ["-u", "-g"] {
+        let args = ["execute", option, none, &guest.name, "--", "/bin/id"];
+        let said = guest.lxcpath.refused(&args, 1);
+        assert!(said.contains("no user or group"), "{said}");
+    }
+    for key in ["lxc.init.uid", "lxc.init.gid"] {
+        let setting = format!("{key}={none}");
+        guest.lxcpath.refused(&["execute", &guest.name, "-s", &setting, "--", "/bin/id"], 1);
+    }
+    guest.start(&[]);
+    for option in ["-u", "-g"] {
+        let args = ["attach", option, none, &guest.name, "--", "/bin/id"];
+        let said = guest.lxcpath.refused(&args, 1);
+        assert!(said.contains("no user or group"), "{said}");
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_frozen_container() {
+    let Some(guest) = Box::new("frozen") else { return };
+    guest.start(&[]);
+    guest.lxcpath.ok(&["freeze", &guest.name]);
+    let args = ["attach", &guest.name, "--", "/bin/touch", "/tmp/ran"];
+    let said = guest.lxcpath.refused(&args, 1);
+    assert!(said.contains("frozen, and would not run the command; `wharf unfreeze"));
+    guest.lxcpath.ok(&["unfreeze", &guest.name]);
+    assert_eq!(guest.says("ls /tmp"), "");
+}
+
+#[test]
+fn a_container_at_its_limit_of_processes_can_be_entered() {
+    let Some(guest) = Box::new("full") else { return };
+    guest.start(&["lxc.cgroup.pids.max=1", "lxc.cgroup2.pids.max=1"]);
+    let hi = guest.lxcpath.ok(&["attach", &guest.name, "--", "/bin/echo", "hi"]);
+    assert_eq!(hi, "hi\n");
+    // The limit holds what is in there.
+    let output = finish(guest.attach("/bin/true; echo on"));
+    assert!(text(&output.stderr).contains("fork"), "{}", told(&output));
+    // Nothing was left outside of the container's groups.
+    let groups = "cat /proc/self/cgroup";
+    let full = guest.lxcpath.ok(&["attach", &guest.name, "--", "/bin/cat", "/proc/self/cgroup"]);
+    guest.lxcpath.ok(&["cgroup", &guest.name, "pids.max", "100"]);
+    assert_eq!(full, guest.says(groups));
+}
+
+#[test]
+fn a_container_starts_with_limits_of_its_own_not_with_the_callers() {
+    let Some(guest) = Box::new("files") else { return };
+    let limits = "ulimit -Sn; ulimit -n";
+    let after = |args: &[&str]| {
+        let mut shell = Command::new("/bin/sh");
+        let wharf = guest.lxcpath.command(args);
+        shell.args(["-c", "ulimit -Sn 77; exec \"$@\"", "sh"]);
+        shell.arg(wharf.get_program()).args(wharf.get_args()).stdin(Stdio::null());
+        text(&finish(shell).stdout)
+    };
+    let executed = after(&["execute", &guest.name, "--", "/bin/sh", "-c", limits]);
+    assert_eq!(executed, "1024\n1024\n");
+    guest.start(&[]);
+    assert_eq!(after(&["attach", &guest.name, "--", "/bin/sh", "-c", limits]), executed);
+}
+
+#[test]
+fn mounts_inside_are_shared_and_the_hosts_do_not_see_them() {
+    let Some(guest) = Box::new("shared") else { return };
+    guest.start(&[]);
+    let table = guest.says("cat /proc/self/mountinfo");
+    for line in table.lines() {
+        assert!(line.contains(" shared:"), "{line}");
+    }
+}
+
+#[test]
+fn a_terminal_belongs_to_its_user_alone() {
+    let Some(guest) = Box::new("owner") else { return };
+    let look = "ls -lnL /dev/console";
+    let args = ["execute", "-u", "7", "-g", "8", &guest.name, "--", "/bin/sh", "-c", look];
+    let said = guest.lxcpath.ok(&args);
+    assert!(said.starts_with("crw-------"), "{said}");
+    assert_eq!(said.split_whitespace().nth(2), Some("7"), "{said}");
+    guest.start(&[]);
+    let args = ["attach", "-u", "7", &guest.name, "--", "/bin/sh", "-c", "ls -ln $(tty); echo end"];
+    let mut screen = Screen::spawn(guest.lxcpath.command(&args), 80, 24);
+    screen.wait_for("end");
+    let seen = screen.contents();
+    assert_eq!(seen.split_whitespace().nth(2), Some("7"), "{seen}");
+    screen.exit();
+}
+
+#[test]
+fn an_init_leaves_the_console_to_the_shell_that_it_starts() {
+    let Some(guest) = Box::new("init") else { return };
+    let etc = guest.root.path().join("etc/inittab");
+    fs::write(etc, "console::respawn:-/bin/sh\n").unwrap();
+    fs::copy(guest.root.path().join("bin/busybox"), guest.root.path().join("sbin/init")).unwrap();
+    let command = guest.lxcpath.command(&["start", "-F", &guest.name, "--", "/sbin/init"]);
+    let mut screen = Screen::spawn(command, 80, 24);
+    screen.wait_for("#");
+    screen.keys_until("tty < /dev/tty && echo job-$((40+2))\r", "job-42");
+    assert!(!screen.contents().contains("job control turned off"), "{}", screen.contents());
+    guest.lxcpath.ok(&["stop", "-k", &guest.name]);
+    screen.exit();
+}
+
+#[test]
+fn a_network_is_steered_only_by_who_administers_it() {
+    let Some(guest) = Box::new("steer") else { return };
+    let write = "echo 1 > /proc/sys/net/ipv4/ip_forward && echo written || echo refused";
+    let execute = |settings: &[&str]| {
+        let mut args = vec!["execute", &guest.name];
+        args.extend(settings.iter().flat_map(|it| ["-s", it]));
+        args.extend(["--", "/bin/sh", "-c", write]);
+        text(&finish(guest.lxcpath.command(&args)).stdout)
+    };
+    assert_eq!(execute(&[]), "refused\n");
+    assert_eq!(execute(&["lxc.cap.drop=", "lxc.cap.drop=sys_module"]), "written\n");
+}
