@@ -2,6 +2,7 @@
 //! it ends in exec, or returns which step failed and why.
 
 mod dev;
+mod exec;
 mod files;
 mod visit;
 
@@ -18,8 +19,9 @@ use nix::unistd::{Gid, Uid};
 
 use super::init;
 use super::launch::report;
-use super::plan::{Program, SessionTerminal, Step, WindowSize};
+use super::plan::{SessionTerminal, Step, WindowSize};
 use super::sys;
+pub(super) use exec::{Interpreter, NAME};
 
 /// What the process is given at its birth.
 #[derive(Debug)]
@@ -72,6 +74,8 @@ pub(super) struct Failure {
     pub(super) step: usize,
     pub(super) part: Part,
     pub(super) errno: Errno,
+    /// What a program that is there lacks.
+    pub(super) interpreter: Interpreter,
 }
 
 /// An errno and the part of the step it belongs to.
@@ -117,10 +121,16 @@ pub(super) fn perform(steps: &[Step], site: &mut Site<'_>) -> Failure {
     umask(Mode::empty());
     for (index, step) in steps.iter().enumerate() {
         if let Err(Broken(part, errno)) = perform_one(step, site) {
-            return Failure { step: index, part, errno };
+            let interpreter = if let (Step::Exec(program), Part::Source) = (step, part) {
+                exec::interpreter(program)
+            } else {
+                Interpreter::UNKNOWN
+            };
+            return Failure { step: index, part, errno, interpreter };
         }
     }
-    Failure { step: steps.len(), part: Part::Whole, errno: Errno::ENOEXEC }
+    let interpreter = Interpreter::UNKNOWN;
+    Failure { step: steps.len(), part: Part::Whole, errno: Errno::ENOEXEC, interpreter }
 }
 
 fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
@@ -173,7 +183,7 @@ fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
         Step::FileLimit => limit_files()?,
         Step::Appear => visit::appear(site.supervisor)?,
         Step::WorkDir { dir } => enter(dir)?,
-        Step::Exec(program) => return Err(exec(program).into()),
+        Step::Exec(program) => return Err(exec::exec(program)),
     }
     Ok(())
 }
@@ -373,21 +383,6 @@ fn enter(dir: &std::ffi::CStr) -> nix::Result<()> {
     nix::unistd::chdir(dir)?;
     let here = nix::unistd::getcwd()?;
     if here.is_absolute() { Ok(()) } else { Err(Errno::EXDEV) }
-}
-
-/// Executes `program`; returns only on failure, with the error that says most.
-fn exec(program: &Program) -> Errno {
-    if let Err(errno) = sys::close_on_exec_from(3) {
-        return errno;
-    }
-    let mut failure = Errno::ENOENT;
-    for path in &program.paths {
-        let Err(errno) = nix::unistd::execve(path, &program.argv, &program.environment);
-        if !matches!(errno, Errno::ENOENT | Errno::ENOTDIR) {
-            failure = errno;
-        }
-    }
-    failure
 }
 
 #[cfg(test)]

@@ -232,7 +232,7 @@ impl Sampler {
         self.look_at_freezer(&name);
         let counters = self.read_counters(&name, depth);
         let member = self.members.all.get(&name)?.clone();
-        let detail = detailed.then(|| self.detail(&name, &member, focus));
+        let detail = detailed.then(|| self.detail((&name, &member), counters.pids, focus));
         Some(Container {
             name,
             lxcpath: self.lxcpath.to_path_buf(),
@@ -286,13 +286,18 @@ impl Sampler {
         rates::counters(before.as_ref(), &now)
     }
 
-    fn detail(&mut self, name: &Name, member: &Member, focus: &Focus) -> Detail {
+    fn detail(
+        &mut self,
+        (name, member): (&Name, &Member),
+        tasks: Option<u64>,
+        focus: &Focus,
+    ) -> Detail {
         let run = member.run.as_ref();
         let init = run.and_then(|it| it.init_pid);
         let mut detail = self.still(name, init);
         if let Some(path) = run.and_then(|it| it.cgroup.as_ref()) {
             let cgroup = Cgroup::open(&self.hierarchies, path);
-            let processes = self.processes.read(&cgroup.pids());
+            let processes = self.processes.read(&cgroup.pids(), tasks);
             detail.processes = process::forest(processes, focus.order);
             if focus.files {
                 let limits = run.and_then(|it| it.limits.as_ref()).filter(|it| *it != path);

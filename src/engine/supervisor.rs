@@ -45,7 +45,7 @@ use super::command_socket::wire::Wish;
 use super::config::Config;
 use super::error::Error;
 use super::exit::Exit;
-use super::launch::{self, Launched, Order};
+use super::launch::{self, LaunchError, Launched, Order};
 use super::lxcpath::Lxcpath;
 use super::name::Name;
 use super::plan::{self, Payload, Screen};
@@ -246,7 +246,29 @@ fn launch_in(run: &Run, steps: &[plan::Step], cgroup: &Cgroup) -> Result<Launche
         inherit: if run.foreground { viewer::inherited() } else { [false; 3] },
         before_exec: &mut || cgroup.apply_devices(v1, v2).map_err(Into::into),
     };
-    launch::launch(order).map_err(RunError::Launch)
+    let mut oom = cgroup.watch_oom();
+    launch::launch(order).map_err(|error| {
+        let starved = oom.as_mut().is_some_and(|it| it.grown().is_some());
+        RunError::Launch(cause(error, cgroup, starved))
+    })
+}
+
+/// Returns the limit that was too low for the launch, if that is why it failed. `starved`: the
+/// kernel has killed in the group for want of memory.
+fn cause(error: LaunchError, cgroup: &Cgroup, starved: bool) -> LaunchError {
+    let limit = |files: &[&str]| {
+        let value = |file: &&str| Some(format!("{file} = {}", cgroup.get(file).ok()?));
+        files.iter().find_map(value).unwrap_or_else(|| "its limit".to_owned())
+    };
+    if starved && matches!(error, LaunchError::Died) {
+        return LaunchError::OutOfMemory { limit: limit(&["memory.max", "memory.limit_in_bytes"]) };
+    }
+    // The kernel counts how often the limit of processes was met.
+    let met = || cgroup.get("pids.events").is_ok_and(|it| it.trim() != "max 0");
+    if error.lacks_processes() && met() {
+        return LaunchError::TooFew { limit: limit(&["pids.max"]) };
+    }
+    error
 }
 
 /// Kills and removes; what resists is left to the next command, which finds it by the record.

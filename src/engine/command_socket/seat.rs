@@ -24,7 +24,7 @@ use crate::engine::store::{Lock, StoreError, seat_lock};
 /// Why the seat could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum SeatError {
-    #[error("its supervisor is there already")]
+    #[error("it is running already, or just starting or stopping")]
     Taken,
     #[error(transparent)]
     Lock(StoreError),

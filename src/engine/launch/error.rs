@@ -8,7 +8,7 @@ use super::BeforeExec;
 use crate::engine::cgroup::CgroupError;
 use crate::engine::error::Kind;
 use crate::engine::perform::{Failure, Part};
-use crate::engine::plan::Step;
+use crate::engine::plan::{Source, Step};
 use crate::engine::shown::shown_bytes;
 
 /// Why a container did not come to life, or could not be entered.
@@ -27,8 +27,19 @@ pub enum LaunchError {
     /// The program itself could not be executed.
     #[error("{program}: {reason}")]
     Exec { program: String, reason: &'static str, errno: Errno },
+    #[error("{program} is there, but {} is not there", interpreter(name))]
+    NoInterpreter { program: String, name: String },
+    #[error("{step}: this kernel has no file system type `{kind}`{advice}{place}")]
+    NoFileSystem { step: String, kind: String, advice: &'static str, place: String },
     #[error("init died before its program ran")]
     Died,
+    #[error(
+        "the kernel killed init before its program ran, as its group was out of memory: {limit} \
+         is too low"
+    )]
+    OutOfMemory { limit: String },
+    #[error("its limit of processes is reached before its program runs: {limit} is too low")]
+    TooFew { limit: String },
     /// Its groups take no further process.
     #[error(
         "it has as many processes as its limit allows; `wharf cgroup NAME pids.max` shows the \
@@ -49,12 +60,18 @@ impl LaunchError {
         matches!(self, Self::Full | Self::Clone(Errno::EAGAIN))
     }
 
+    /// Tells whether the kernel made no further process.
+    pub(in crate::engine) const fn lacks_processes(&self) -> bool {
+        matches!(self, Self::Full | Self::Clone(Errno::EAGAIN))
+            || matches!(self, Self::Step { errno: Errno::EAGAIN, .. })
+    }
+
     /// Returns what sort of refusal it is.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Cgroup(error) => error.kind(),
             Self::Exec { errno: Errno::ENOENT, .. } => Kind::NoCommand,
-            Self::Exec { .. } => Kind::BadCommand,
+            Self::Exec { .. } | Self::NoInterpreter { .. } => Kind::BadCommand,
             Self::Clone(Errno::EPERM) | Self::Step { errno: Errno::EPERM | Errno::EACCES, .. } => {
                 Kind::Denied
             }
@@ -64,6 +81,9 @@ impl LaunchError {
             | Self::Report(_)
             | Self::Step { .. }
             | Self::Died
+            | Self::NoFileSystem { .. }
+            | Self::OutOfMemory { .. }
+            | Self::TooFew { .. }
             | Self::Full
             | Self::NoPty { .. }
             | Self::Hold(_)
@@ -124,11 +144,14 @@ impl fmt::Display for NoPty {
 
 /// Names the step that failed.
 pub(super) fn of_step(steps: &[Step], failure: Failure) -> LaunchError {
-    let Failure { step, part, errno } = failure;
+    let Failure { step, part, errno, interpreter } = failure;
     let step = steps.get(step);
     if let Some(Step::Exec(program)) = step {
         let name = program.argv.first().map(|it| shown_bytes(it.to_bytes()));
         let program = name.unwrap_or_default();
+        if part == Part::Source {
+            return LaunchError::NoInterpreter { program, name: shown_bytes(interpreter.name()) };
+        }
         return LaunchError::Exec { program, reason: errno.desc(), errno };
     }
     if matches!(step, Some(Step::Appear)) && errno == Errno::EAGAIN {
@@ -140,6 +163,13 @@ pub(super) fn of_step(steps: &[Step], failure: Failure) -> LaunchError {
         return LaunchError::NoPty { step: step.to_string(), why: NoPty::look() };
     }
     let place = step.and_then(Step::place).map_or_else(String::new, |it| format!(" ({it})"));
+    if let (Some(Step::Mount(mount)), Part::Source, Errno::ENODEV) = (step, part, errno)
+        && let Source::New { fstype, .. } = &mount.source
+    {
+        let (step, kind) = (mount.to_string(), shown_bytes(fstype.to_bytes()));
+        let advice = advice(&kind);
+        return LaunchError::NoFileSystem { step, kind, advice, place };
+    }
     let part = match part {
         Part::Whole => "",
         Part::Source => ": source",
@@ -149,9 +179,27 @@ pub(super) fn of_step(steps: &[Step], failure: Failure) -> LaunchError {
     LaunchError::Step { step, part, reason: errno.desc(), place, errno }
 }
 
+/// What a bind mount is written as, for whoever wrote its option as its type.
+fn advice(kind: &str) -> &'static str {
+    match kind {
+        "bind" => "; a bind mount has type `none` and option `bind`",
+        "rbind" => "; a bind mount has type `none` and option `rbind`",
+        _ => "",
+    }
+}
+
+fn interpreter(name: &str) -> String {
+    if name.is_empty() {
+        // The kernel reads its name from the program, which may be any format it knows.
+        return "the loader that it needs".to_owned();
+    }
+    format!("its interpreter {name}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::perform::Interpreter;
 
     #[test]
     fn whose_ptys_are_used_up_is_told_with_the_knob() {
@@ -161,7 +209,8 @@ mod tests {
         assert!(said.contains("3072 are in use") && said.contains("kernel.pty.max=8192"), "{said}");
         assert_eq!(NoPty::of(7, 4096, 1024), NoPty::Container);
         let steps = [Step::Console { owner: 0, size: None }];
-        let failure = Failure { step: 0, part: Part::Whole, errno: Errno::ENOSPC };
+        let interpreter = Interpreter::UNKNOWN;
+        let failure = Failure { step: 0, part: Part::Whole, errno: Errno::ENOSPC, interpreter };
         let said = of_step(&steps, failure).to_string();
         assert!(said.starts_with("make /dev/console: no pty is left"), "{said}");
     }

@@ -15,7 +15,7 @@ use nix::sys::socket::{
     recvmsg, send, sendmsg, socketpair,
 };
 
-use crate::engine::perform::{Failure, Part};
+use crate::engine::perform::{Failure, Interpreter, NAME, Part};
 use crate::engine::plan::MAX_TTYS;
 use crate::engine::sys;
 
@@ -23,8 +23,10 @@ const READY: u8 = 1;
 const GO: u8 = 2;
 const FAILED: u8 = 3;
 const BORN: u8 = 4;
-/// FAILED, the part, two bytes of nothing, the step's index and the errno.
-const REPORT: usize = 12;
+/// FAILED, the part, two bytes of nothing, the step's index and the errno; then the name of an
+/// interpreter.
+const REPORT: usize = HEAD + NAME;
+const HEAD: usize = 12;
 
 /// What the process told.
 #[derive(Debug)]
@@ -104,7 +106,7 @@ fn rights(message: ControlMessageOwned) -> Vec<OwnedFd> {
     fds.into_iter().map(sys::own_fd).collect()
 }
 
-const fn encode(failure: Failure) -> [u8; REPORT] {
+fn encode(failure: Failure) -> [u8; REPORT] {
     let part = match failure.part {
         Part::Whole => 0,
         Part::Source => 1,
@@ -112,11 +114,15 @@ const fn encode(failure: Failure) -> [u8; REPORT] {
     };
     let [s0, s1, s2, s3] = (failure.step as u32).to_ne_bytes();
     let [e0, e1, e2, e3] = (failure.errno as i32).to_ne_bytes();
-    [FAILED, part, 0, 0, s0, s1, s2, s3, e0, e1, e2, e3]
+    let head: [u8; HEAD] = [FAILED, part, 0, 0, s0, s1, s2, s3, e0, e1, e2, e3];
+    let mut report = [0; REPORT];
+    let bytes = head.into_iter().chain(failure.interpreter.0);
+    report.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+    report
 }
 
 const fn decode(bytes: [u8; REPORT]) -> Failure {
-    let [_, part, _, _, s0, s1, s2, s3, e0, e1, e2, e3] = bytes;
+    let [_, part, _, _, s0, s1, s2, s3, e0, e1, e2, e3, name @ ..] = bytes;
     let part = match part {
         1 => Part::Source,
         2 => Part::Target,
@@ -126,6 +132,7 @@ const fn decode(bytes: [u8; REPORT]) -> Failure {
         step: u32::from_ne_bytes([s0, s1, s2, s3]) as usize,
         part,
         errno: Errno::from_raw(i32::from_ne_bytes([e0, e1, e2, e3])),
+        interpreter: Interpreter(name),
     }
 }
 
@@ -137,7 +144,12 @@ mod tests {
 
     #[test]
     fn a_report_survives_the_wire() {
-        let failure = Failure { step: 7, part: Part::Target, errno: Errno::ENOENT };
+        let failure = Failure {
+            step: 7,
+            part: Part::Target,
+            errno: Errno::ENOENT,
+            interpreter: Interpreter([b'x'; NAME]),
+        };
         assert_eq!(decode(encode(failure)), failure);
     }
 

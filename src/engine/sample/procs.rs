@@ -1,6 +1,6 @@
 //! The processes of one container. Reads only the pids that its cgroup names, never all of `/proc`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,10 @@ const STALE: Duration = Duration::from_secs(5);
 /// Longer command lines are cut.
 const COMMAND_BYTES: u64 = 4096;
 const STATUS_BYTES: u64 = 16 * 1024;
+/// Some hundred thousand children.
+const CHILDREN_BYTES: u64 = 1024 * 1024;
+/// The letter of proc_pid_stat(5) for a process that is dead and not reaped yet.
+const ZOMBIE: char = 'Z';
 
 /// The processes seen last, by identity.
 #[derive(Debug)]
@@ -47,39 +51,63 @@ impl Processes {
         }
     }
 
-    /// Reads `pids`, and forgets all others. A process that ended meanwhile is left out.
-    pub(super) fn read(&mut self, pids: &[i32]) -> Vec<Process> {
+    /// Reads `pids`, and forgets all others. A process that ended meanwhile is left out. `tasks` is
+    /// how many threads and zombies there are by the kernel's count: where it counts more than are
+    /// seen, the zombies are looked for, which no cgroup lists.
+    pub(super) fn read(&mut self, pids: &[i32], tasks: Option<u64>) -> Vec<Process> {
         let mut known = HashMap::with_capacity(pids.len());
-        let mut processes = Vec::with_capacity(pids.len());
-        for pid in pids {
-            let dir = self.proc.join(pid.to_string());
-            let stat = read(&dir.join("stat"), COMMAND_BYTES);
-            let Some(stat) = stat.as_deref().and_then(Stat::parse) else { continue };
-            let now = Instant::now();
-            let before = self.known.remove(&stat.identity);
-            let cpu_percent = before.as_ref().and_then(|it| self.cpu_percent(it, &stat, now));
-            let described = before
-                .filter(|it| it.name == stat.name && now - it.described < STALE)
-                .unwrap_or_else(|| describe(&dir, &stat, now));
-            processes.push(Process {
-                pid: stat.identity.pid,
-                parent: stat.parent,
-                inner_pid: described.inner_pid,
-                start_time: stat.identity.start_time,
-                state: stat.state,
-                threads: stat.threads,
-                uid: described.uid,
-                cpu_percent,
-                cpu_ticks: stat.cpu_ticks,
-                rss_bytes: stat.rss_pages.checked_mul(self.page_bytes),
-                command: described.command.clone(),
-                depth: 0,
-                later_siblings: Vec::new(),
-            });
-            known.insert(stat.identity, Known { cpu_ticks: stat.cpu_ticks, at: now, ..described });
+        let mut processes: Vec<Process> =
+            pids.iter().filter_map(|it| self.one(*it, &mut known)).collect();
+        let seen = processes.iter().map(|it| u64::from(it.threads)).sum();
+        if tasks.is_none_or(|it| it > seen) {
+            let listed: HashSet<i32> = processes.iter().map(|it| it.pid).collect();
+            let children: Vec<i32> = processes.iter().flat_map(|it| self.children(it)).collect();
+            let unlisted = children.into_iter().filter(|it| !listed.contains(it));
+            let dead = |it: &Process| it.state == ZOMBIE;
+            processes.extend(unlisted.filter_map(|it| self.one(it, &mut known)).filter(dead));
         }
         self.known = known;
         processes
+    }
+
+    fn one(&mut self, pid: i32, known: &mut HashMap<Identity, Known>) -> Option<Process> {
+        let dir = self.proc.join(pid.to_string());
+        let stat = Stat::parse(&read(&dir.join("stat"), COMMAND_BYTES)?)?;
+        let now = Instant::now();
+        let before = self.known.remove(&stat.identity);
+        let cpu_percent = before.as_ref().and_then(|it| self.cpu_percent(it, &stat, now));
+        let described = before
+            .filter(|it| it.name == stat.name && now - it.described < STALE)
+            .unwrap_or_else(|| describe(&dir, &stat, now));
+        let process = Process {
+            pid: stat.identity.pid,
+            parent: stat.parent,
+            inner_pid: described.inner_pid,
+            start_time: stat.identity.start_time,
+            state: stat.state,
+            threads: stat.threads,
+            uid: described.uid,
+            cpu_percent,
+            cpu_ticks: stat.cpu_ticks,
+            rss_bytes: stat.rss_pages.checked_mul(self.page_bytes),
+            command: described.command.clone(),
+            depth: 0,
+            later_siblings: Vec::new(),
+        };
+        known.insert(stat.identity, Known { cpu_ticks: stat.cpu_ticks, at: now, ..described });
+        Some(process)
+    }
+
+    /// Lists the children of every thread of `parent`, zombies among them.
+    fn children(&self, parent: &Process) -> Vec<i32> {
+        let tasks = self.proc.join(format!("{}/task", parent.pid));
+        let threads = std::fs::read_dir(tasks).into_iter().flatten().flatten();
+        let lists = threads.filter_map(|it| read(&it.path().join("children"), CHILDREN_BYTES));
+        let numbers = |list: Vec<u8>| {
+            let text = String::from_utf8_lossy(&list).into_owned();
+            text.split_ascii_whitespace().filter_map(|it| it.parse().ok()).collect::<Vec<i32>>()
+        };
+        lists.flat_map(numbers).collect()
     }
 
     fn cpu_percent(&self, before: &Known, now: &Stat, at: Instant) -> Option<f32> {
@@ -139,7 +167,7 @@ mod tests {
         let proc = tempfile::tempdir().unwrap();
         fake(proc.path(), 7, "7 (n x) S 1 7 7 0 -1 0 1 0 0 0 30 12 0 0 20 0 3 0 99 0 2 0");
         let mut processes = Processes::new(proc.path());
-        let seen = processes.read(&[7, 8]);
+        let seen = processes.read(&[7, 8], Some(3));
         let [it] = seen.as_slice() else { panic!("{seen:?}") };
         assert_eq!((it.pid, it.parent, it.inner_pid, it.uid), (7, 1, Some(2), Some(33)));
         assert_eq!((it.start_time, it.state, it.threads), (99, 'S', 3));
@@ -153,10 +181,32 @@ mod tests {
         let proc = tempfile::tempdir().unwrap();
         fake(proc.path(), 7, "7 (a) S 1 7 7 0 -1 0 1 0 0 0 30 12 0 0 20 0 3 0 99 0 2 0");
         let mut processes = Processes::new(proc.path());
-        _ = processes.read(&[7]);
+        _ = processes.read(&[7], None);
         fake(proc.path(), 7, "7 (a) S 1 7 7 0 -1 0 1 0 0 0 90 12 0 0 20 0 3 0 100 0 2 0");
-        assert_eq!(processes.read(&[7])[0].cpu_percent, None);
+        assert_eq!(processes.read(&[7], None)[0].cpu_percent, None);
         assert_eq!(processes.known.len(), 1);
+    }
+
+    #[test]
+    fn zombies_are_found_among_the_children() {
+        let proc = tempfile::tempdir().unwrap();
+        let rest = "7 7 0 -1 0 1 0 0 0 30 12 0 0 20 0 1 0 99 0 2 0";
+        fake(proc.path(), 7, &format!("7 (a) S 1 {rest}"));
+        fake(proc.path(), 8, &format!("8 (b) Z 7 {rest}"));
+        fake(proc.path(), 9, &format!("9 (c) S 7 {rest}"));
+        let thread = proc.path().join("7/task/7");
+        std::fs::create_dir_all(&thread).unwrap();
+        std::fs::write(thread.join("children"), "8 9 ").unwrap();
+        let mut processes = Processes::new(proc.path());
+        let mut pids = |tasks| {
+            let seen = processes.read(&[7], tasks);
+            seen.iter().map(|it| (it.pid, it.state)).collect::<Vec<_>>()
+        };
+        // What lives elsewhere is not the container's, though a child of it.
+        assert_eq!(pids(Some(2)), [(7, 'S'), (8, 'Z')]);
+        assert_eq!(pids(None), [(7, 'S'), (8, 'Z')]);
+        // Nothing is missing, so nothing is looked for.
+        assert_eq!(pids(Some(1)), [(7, 'S')]);
     }
 
     #[test]

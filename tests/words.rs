@@ -1,0 +1,122 @@
+//! What wharf says when something fails: the cause in the operator's terms, not an errno's.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use support::{Lxcpath, can_run_containers, told};
+
+/// Creates a container that shares the host's files.
+fn create(lxcpath: &Lxcpath, word: &str) -> String {
+    let name = lxcpath.name(word);
+    lxcpath.ok(&["create", &name]);
+    name
+}
+
+#[test]
+fn a_missing_interpreter_is_named() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = create(&lxcpath, "script");
+    let script = lxcpath.path().join("script");
+    fs::write(&script, "#!/no/such/shell -e\necho no\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let script = script.to_str().unwrap();
+    let message = lxcpath.refused(&["start", &name, "--", script], 1);
+    assert!(message.contains("its interpreter /no/such/shell is not there"), "{message}");
+    // As a shell has it: the command is there and cannot be executed.
+    lxcpath.refused(&["execute", &name, "--", script], 126);
+    lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
+    let message = lxcpath.refused(&["attach", &name, "--", script], 126);
+    assert!(message.contains("its interpreter /no/such/shell is not there"), "{message}");
+    let message = lxcpath.refused(&["attach", &name, "--", "/no/such/command"], 127);
+    assert!(!message.contains("interpreter"), "{message}");
+}
+
+#[test]
+fn a_bind_mount_of_type_bind_is_explained() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = create(&lxcpath, "bind");
+    for kind in ["bind", "rbind", "nosuchfs"] {
+        let entry = format!("lxc.mount.entry=/etc mnt {kind} 0 0");
+        let message = lxcpath.refused(&["start", &name, "-s", &entry, "--", "/bin/true"], 1);
+        assert!(message.contains(&format!("no file system type `{kind}`")), "{message}");
+        let advised = message.contains(&format!("type `none` and option `{kind}`"));
+        assert_eq!(advised, kind != "nosuchfs", "{message}");
+    }
+}
+
+#[test]
+fn a_second_start_hears_that_it_runs() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.start_sleeper("twice");
+    for verb in ["start", "execute"] {
+        let message = lxcpath.refused(&[verb, &name, "--", "/bin/true"], 1);
+        assert!(message.contains("running already"), "{message}");
+    }
+}
+
+#[test]
+fn a_memory_limit_too_low_for_init_is_the_cause() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = create(&lxcpath, "low");
+    let limits = ["lxc.cgroup.memory.limit_in_bytes=4096", "lxc.cgroup2.memory.max=4096"];
+    let mut args = vec!["start", &name];
+    args.extend(limits.iter().flat_map(|it| ["-s", it]));
+    args.extend(["--", "/bin/sleep", "1000"]);
+    let output = lxcpath.wharf(&args);
+    let message = told(&output);
+    if message.contains("no memory") || message.contains("has no cgroup file memory") {
+        println!("skipped: no memory controller");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("out of memory"), "{message}");
+    assert!(message.contains("memory.") && message.contains(" = 4096"), "{message}");
+}
+
+#[test]
+fn a_limit_of_processes_too_low_for_the_command_is_the_cause() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = create(&lxcpath, "few");
+    let limits = ["lxc.cgroup.pids.max=1", "lxc.cgroup2.pids.max=1"];
+    let mut args = vec!["execute", &name];
+    args.extend(limits.iter().flat_map(|it| ["-s", it]));
+    args.extend(["--", "/bin/true"]);
+    let message = lxcpath.refused(&args, 1);
+    assert!(message.contains("pids.max = 1"), "{message}");
+}
+
+#[test]
+fn zombies_are_among_the_processes() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = create(&lxcpath, "dead");
+    // What is executed last is the parent of processes that it knows nothing of.
+    let script = "for i in 1 2 3; do sleep 0 & done; exec sleep 1000";
+    lxcpath.ok(&["start", &name, "--", "/bin/sh", "-c", script]);
+    support::wait_until("three zombies", || {
+        let list = lxcpath.ok(&["ps", "--json", &name]);
+        let list: Vec<serde_json::Value> = serde_json::from_str(&list).unwrap();
+        list.iter().filter(|it| it["state"] == "Z").count() == 3
+    });
+}
