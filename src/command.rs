@@ -4,8 +4,10 @@
 //! that one word means one thing everywhere. It is data alone, and knows states, not screens.
 
 pub mod action;
+mod when;
 
 pub use action::{Action, Column, Scope};
+pub use when::{Refusal, When};
 
 use crate::engine::State;
 
@@ -67,39 +69,6 @@ impl Group {
     }
 }
 
-/// The states in which a command makes sense.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
-    Anytime,
-    /// No process of the container exists.
-    Stopped,
-    /// Its processes run.
-    Running,
-    /// Its processes stand still, or are about to.
-    Frozen,
-    /// It has been started and nobody has begun to stop it.
-    Alive,
-    /// There is something left to stop.
-    Active,
-}
-
-impl When {
-    /// Tells whether a container in `state` allows it, or in a few words why not.
-    pub const fn allows(self, state: State) -> Result<(), &'static str> {
-        let fits = match self {
-            Self::Anytime => true,
-            Self::Stopped => matches!(state, State::Stopped),
-            Self::Running => matches!(state, State::Running),
-            Self::Frozen => matches!(state, State::Frozen | State::Freezing),
-            Self::Alive => {
-                matches!(state, State::Running | State::Freezing | State::Frozen | State::Thawed)
-            }
-            Self::Active => state.is_active(),
-        };
-        if fits { Ok(()) } else { Err(words(state)) }
-    }
-}
-
 /// One line of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Command {
@@ -120,8 +89,8 @@ pub struct Command {
 }
 
 impl Command {
-    /// Tells whether a container in `state` allows it, or in a few words why not.
-    pub const fn allowed(&self, state: State) -> Result<(), &'static str> {
+    /// Tells whether a container in `state` allows it, or why not and what to do first.
+    pub const fn allowed(&self, state: State) -> Result<(), Refusal> {
         self.when.allows(state)
     }
 }
@@ -234,7 +203,7 @@ pub const COMMANDS: &[Command] = &[
         aliases: &[],
         group: Group::Life,
         safety: Safety::Free,
-        when: When::Running,
+        when: When::Alive,
         title: "freeze",
         help: "Freeze every process of a container",
         usage: Some("NAME"),
@@ -245,7 +214,7 @@ pub const COMMANDS: &[Command] = &[
         aliases: &["thaw"],
         group: Group::Life,
         safety: Safety::Free,
-        when: When::Frozen,
+        when: When::Alive,
         title: "thaw",
         help: "Let a frozen container go on",
         usage: Some("NAME"),
@@ -256,7 +225,7 @@ pub const COMMANDS: &[Command] = &[
         aliases: &["delete", "rm"],
         group: Group::Life,
         safety: Safety::Hard,
-        when: When::Stopped,
+        when: When::Dead,
         title: "destroy",
         help: "Remove a container and its files",
         usage: Some("[-f] NAME"),
@@ -278,7 +247,7 @@ pub const COMMANDS: &[Command] = &[
         aliases: &["exec"],
         group: Group::Inside,
         safety: Safety::Free,
-        when: When::Running,
+        when: When::Awake,
         title: "exec",
         help: "Run a command inside a running container",
         usage: Some("[-u UID] [-g GID] [-v NAME=VALUE]... [--keep-env] NAME [-- COMMAND]"),
@@ -340,20 +309,6 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-/// Says in what state a container is.
-const fn words(state: State) -> &'static str {
-    match state {
-        State::Stopped => "it is stopped",
-        State::Starting => "it is starting",
-        State::Running => "it is running",
-        State::Stopping => "it is stopping",
-        State::Aborting => "its start is failing",
-        State::Freezing => "it is freezing",
-        State::Frozen => "it is frozen",
-        State::Thawed => "it is thawing",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -371,8 +326,8 @@ mod tests {
     fn a_refusal_says_what_the_container_does() {
         let start = of(Verb::Start).unwrap();
         assert_eq!(start.allowed(State::Stopped), Ok(()));
-        assert_eq!(start.allowed(State::Frozen), Err("it is frozen"));
-        assert_eq!(of(Verb::Attach).unwrap().allowed(State::Frozen), Err("it is frozen"));
+        let attach = of(Verb::Attach).unwrap();
+        assert_eq!(attach.allowed(State::Frozen).unwrap_err().sentence(), "it is frozen");
         assert_eq!(named("thaw").map(|it| it.verb), Some(Verb::Unfreeze));
     }
 

@@ -9,9 +9,10 @@ use clap::ArgMatches;
 
 use super::failure::Usage;
 use super::{args, output};
+use crate::command::{self, Verb};
 use crate::engine::id::Id;
 use crate::engine::shown::shown_bytes;
-use crate::engine::{Engine, Name};
+use crate::engine::{Engine, Error, Kind, Name, State};
 
 /// One run of the command line.
 pub(super) struct Session<'a> {
@@ -24,6 +25,24 @@ impl<'a> Session<'a> {
     pub(super) fn new(matches: &ArgMatches, out: &'a mut dyn Write) -> Self {
         let lxcpath = matches.get_one::<PathBuf>(args::LXCPATH);
         Self { engine: Engine::open(lxcpath.map(PathBuf::as_path)), out }
+    }
+
+    /// Refuses what the table of verbs refuses for the state that the container is in. One that is
+    /// not defined is left to the engine, which says that there is none.
+    pub(super) fn permit(&self, verb: Verb, name: &Name) -> anyhow::Result<()> {
+        let state = self.engine.state(name)?;
+        let Some(command) = command::of(verb) else { return Ok(()) };
+        let Err(refusal) = command.allowed(state) else { return Ok(()) };
+        if state == State::Stopped && !self.engine.is_defined(name) {
+            return Ok(());
+        }
+        let advice = match refusal.first.and_then(command::of) {
+            Some(first) => format!("; `wharf {} {name}` first", first.name),
+            None => String::new(),
+        };
+        let reason = refusal.sentence() + &advice;
+        let kind = if state == State::Stopped { Kind::NotRunning } else { Kind::Running };
+        Err(Error::new(command.name, name, kind, reason).into())
     }
 
     /// Prints `value` as JSON and a newline.

@@ -15,15 +15,17 @@ mod find;
 mod holder;
 mod interview;
 mod seat;
+mod state_client;
 mod trust;
 mod unmanaged;
 pub mod wire;
 
-pub use client::{Client, ConsoleLog, Init, StateClient, StateWatch, Tty};
+pub use client::{Client, ConsoleLog, Init, Tty};
 pub use console_view::ConsoleView;
 pub use error::SocketError;
 pub use find::{Finder, Place};
 pub(in crate::engine) use interview::{Interview, interview};
 pub use seat::{Seat, SeatError};
+pub use state_client::{StateClient, StateWatch, Wished};
 pub use trust::Stranger;
 pub use unmanaged::unmanaged;

@@ -14,6 +14,7 @@ use super::process::{Process, Stat};
 use super::record::last_words;
 use super::sample::{Depth, Focus, Sampler, unmanaged};
 use super::snapshot::{Container, Unmanaged};
+use super::store::Store;
 use super::{Engine, Error, Host, Kind, Name, State, sys};
 
 /// Why a process cannot be signalled.
@@ -65,6 +66,11 @@ impl Engine {
     pub fn state(&self, name: &Name) -> Result<State, Error> {
         let (states, _) = Sampler::of_one(self, name).states();
         Ok(states.first().map_or(State::Stopped, |(_, state)| *state))
+    }
+
+    /// Tells whether the container has a configuration.
+    pub fn is_defined(&self, name: &Name) -> bool {
+        Store::new(&self.lxcpath).exists(name)
     }
 
     /// Tells all of one container, its counters and details included.

@@ -1,7 +1,7 @@
 //! Why an action cannot be done to a container as it is, in words with advice. The verb's row of
 //! the table decides; this only says it. Knows no screen.
 
-use crate::command::{self, Action, Verb, When};
+use crate::command::{self, Action, Refusal, Verb};
 use crate::engine::snapshot::Container;
 use crate::engine::state::State;
 
@@ -17,15 +17,32 @@ pub fn reason(container: &Container, action: Action) -> Option<String> {
             return Some(format!("{name} has no files to destroy"));
         }
     }
-    // One key freezes what runs and thaws what is frozen.
-    let when = if action == Action::Freeze { When::Alive } else { command.when };
-    when.allows(state).err()?;
-    let advice = match when {
-        When::Stopped if command.verb == Verb::Destroy => ": stop it first (S)",
-        When::Running | When::Alive if state == State::Frozen => ": thaw it first (f)",
-        When::Running | When::Alive => ": start it first (s)",
-        When::Frozen | When::Anytime => "",
-        When::Stopped | When::Active => " already",
+    let Refusal { why, first } = command.allowed(state).err()?;
+    let advice = match first {
+        Some(Verb::Start) => ": start it first (s)",
+        Some(Verb::Stop) => ": stop it first (S)",
+        Some(Verb::Unfreeze) => ": thaw it first (f)",
+        _ => "",
     };
-    Some(format!("{name} is {state}{advice}"))
+    Some(format!("{name} {why}{advice}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::update::tests::container;
+
+    #[test]
+    fn the_screen_refuses_what_the_table_refuses_in_its_words() {
+        let actions = command::action::COMMANDS.iter().map(|it| it.action);
+        for action in actions.filter(|it| it.verb().is_some()) {
+            for state in State::ALL {
+                let told = reason(&container("web", state), action);
+                let told = told.map(|it| it.split(": ").next().unwrap_or_default().to_owned());
+                let command = action.verb().and_then(command::of).unwrap();
+                let why = command.allowed(state).err().map(|it| format!("web {}", it.why));
+                assert_eq!(told, why, "{action:?} × {state}");
+            }
+        }
+    }
 }

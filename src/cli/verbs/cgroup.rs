@@ -8,6 +8,7 @@ use super::Entry;
 use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::session::{Session, named};
+use crate::command::Verb;
 use crate::engine::shown::shown;
 
 pub(super) const CGROUP: Entry = Entry {
@@ -33,6 +34,7 @@ Examples:
 
 fn cgroup(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let (name, rest) = named(matches)?;
+    session.permit(Verb::EditCgroup, &name)?;
     match rest.as_slice() {
         [_] if matches.get_flag("keep") => {
             return Err(Usage("--keep needs a VALUE to keep".into()).into());

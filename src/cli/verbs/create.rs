@@ -9,6 +9,7 @@ use super::Entry;
 use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::session::{Session, named, no_more, only_named, pairs};
+use crate::command::Verb;
 use crate::engine::Kind;
 use crate::engine::create::{Create, Source};
 use crate::engine::stop::Stop;
@@ -111,6 +112,7 @@ fn destroy(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Ex
             other => other?,
         }
     }
+    session.permit(Verb::Destroy, &name)?;
     session.engine.destroy(&name)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,6 +8,7 @@ use super::Entry;
 use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::session::{Session, named, number, only_named, pairs, user_or_group};
+use crate::command::Verb;
 use crate::engine::attach::Attach;
 use crate::engine::console::Console;
 
@@ -82,6 +83,7 @@ fn console(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Ex
     };
     let escape = matches.get_one::<String>("escape").filter(|it| *it != "none");
     let escape = escape.map(|it| control_code(it)).transpose()?;
+    session.permit(Verb::Console, &name)?;
     session.engine.console(&name, Console { tty, escape })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -104,6 +106,7 @@ fn attach(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Exi
         environment: pairs(matches, "set-var")?,
         clear_environment: !matches.get_flag("keep-env"),
     };
+    session.permit(Verb::Attach, &name)?;
     let exit = session.engine.attach(&name, &attach)?;
     Ok(ExitCode::from(exit.shell_code()))
 }

@@ -10,6 +10,7 @@ use super::Entry;
 use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::session::{Session, named, pairs, user_or_group};
+use crate::command::Verb;
 use crate::engine::start::{SUPERVISE, Start};
 use crate::engine::{Engine, Host, Lxcpath, Name};
 
@@ -71,6 +72,7 @@ fn start(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Exit
             start.settings.push((key.to_owned(), path.to_string_lossy().into_owned()));
         }
     }
+    session.permit(Verb::Start, &name)?;
     if matches.get_flag("foreground") {
         let exit = session.engine.start_foreground(&name, &start)?;
         return Ok(ExitCode::from(exit.shell_code()));
@@ -89,6 +91,7 @@ fn execute(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Ex
             start.settings.push((key.to_owned(), number.to_string()));
         }
     }
+    session.permit(Verb::Execute, &name)?;
     let exit = session.engine.execute(&name, &start)?;
     Ok(ExitCode::from(exit.shell_code()))
 }

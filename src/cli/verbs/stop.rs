@@ -9,6 +9,7 @@ use super::Entry;
 use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::session::{Session, number, only_named};
+use crate::command::Verb;
 use crate::engine::stop::Stop;
 
 /// How long `stop` waits for init before it kills, as LXC does.
@@ -70,7 +71,12 @@ pub(super) const UNFREEZE: Entry = Entry {
 
 fn stop(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let name = only_named(matches)?;
-    session.engine.stop(&name, way(matches)?)?;
+    let way = way(matches)?;
+    if let Stop::AskToReboot | Stop::Reboot { .. } = way {
+        session.permit(Verb::Restart, &name)?;
+    }
+    // Whatever is left of a container can be stopped; the engine says if nothing is.
+    session.engine.stop(&name, way)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -110,12 +116,16 @@ fn way(matches: &ArgMatches) -> anyhow::Result<Stop> {
 }
 
 fn freeze(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    session.engine.freeze(&only_named(matches)?)?;
+    let name = only_named(matches)?;
+    session.permit(Verb::Freeze, &name)?;
+    session.engine.freeze(&name)?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn unfreeze(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    session.engine.unfreeze(&only_named(matches)?)?;
+    let name = only_named(matches)?;
+    session.permit(Verb::Unfreeze, &name)?;
+    session.engine.unfreeze(&name)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -192,7 +192,7 @@ fn a_second_stop_kills() {
 fn an_action_that_does_not_fit_is_refused_with_the_reason() {
     let mut model = three();
     assert_eq!(press(&mut model, "s"), []);
-    assert!(model.notice.as_ref().unwrap().text.contains("RUNNING already"));
+    assert!(model.notice.as_ref().unwrap().text.contains("is running already"));
     assert_eq!(press(&mut model, "j f"), []);
     assert!(model.notice.as_ref().unwrap().text.contains("start it first"));
 }
