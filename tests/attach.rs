@@ -2,6 +2,7 @@
 //! whose signals they hear, what of them is shown where.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod support;
 
@@ -13,7 +14,7 @@ use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::screen::Screen;
-use support::{Lxcpath, can_run_containers, finish, rootfs, text, told};
+use support::{Lxcpath, can_run_containers, finish, rootfs, text, told, wait_until};
 
 /// A container with busybox in a root of its own.
 struct Box {
@@ -193,6 +194,44 @@ fn a_container_at_its_limit_of_processes_can_be_entered() {
     let full = guest.lxcpath.ok(&["attach", &guest.name, "--", "/bin/cat", "/proc/self/cgroup"]);
     guest.lxcpath.ok(&["cgroup", &guest.name, "pids.max", "100"]);
     assert_eq!(full, guest.says(groups));
+}
+
+#[test]
+fn a_container_whose_init_makes_groups_of_its_own_can_be_entered() {
+    let controllers = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
+    if !controllers.contains("pids") {
+        println!("skipped: no pure cgroup v2 here");
+        return;
+    }
+    let Some(guest) = Box::new("groups") else { return };
+    // As systemd does: itself into a group below, and the controllers handed on.
+    let script = "mount -t cgroup2 none /tmp && mkdir /tmp/a && echo 0 > /tmp/a/cgroup.procs &&
+        echo +pids > /tmp/cgroup.subtree_control && echo made > /made; exec sleep 1000";
+    let powers = ["-s", "lxc.cap.drop=", "-s", "lxc.cap.drop=sys_module"];
+    let command = ["--", "/bin/sh", "-c", script];
+    guest.lxcpath.ok(&[&["start", &guest.name], &powers[..], &command].concat());
+    wait_until("the groups", || guest.root.path().join("made").exists());
+    for _ in 0..2 {
+        assert_eq!(guest.says("cat /proc/self/cgroup"), "0::/.lxc\n");
+    }
+    // Full, too.
+    guest.lxcpath.ok(&["cgroup", &guest.name, "pids.max", "1"]);
+    let cat = ["attach", &guest.name, "--", "/bin/cat", "/proc/self/cgroup"];
+    assert_eq!(guest.lxcpath.ok(&cat), "0::/.lxc\n");
+}
+
+#[test]
+fn an_init_of_ours_ignores_no_signal() {
+    let Some(guest) = Box::new("ignored") else { return };
+    let status = ["execute", &guest.name, "--", "/bin/cat", "/proc/1/status"];
+    let status = guest.lxcpath.ok(&status);
+    assert!(status.contains("SigIgn:\t0000000000000000"), "{status}");
+    // Nor does anything of the operator's environment stay in it.
+    let mut execute = guest.lxcpath.command(&["execute", &guest.name]);
+    execute.args(["-s", "lxc.cap.drop=", "-s", "lxc.cap.drop=sys_module", "--"]);
+    execute.args(["/bin/cat", "/proc/1/environ"]).env("SECRET", "of-the-operator");
+    let said = text(&finish(execute).stdout);
+    assert!(!said.contains("of-the-operator"), "{said}");
 }
 
 #[test]

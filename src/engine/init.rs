@@ -22,9 +22,10 @@ const HEARD: [Signal; 8] = [
     Signal::SIGPWR,
 ];
 
-/// Blocks every signal, so that none is lost before [`run`] waits for them. While it waits the
+/// Forgets what whoever started wharf ignores, and blocks every signal, so that none is lost before [`run`] waits for them. While it waits the
 /// kernel shows none as blocked, so whoever wants to know what this init hears sees handlers.
 pub(super) fn hold_signals() -> nix::Result<()> {
+    sys::reset_signals();
     SigSet::all().thread_block()?;
     HEARD.into_iter().try_for_each(sys::catch)
 }

@@ -121,7 +121,7 @@ fn file_systems(
         steps.push(Step::Proc { mode, network });
     }
     if let Some(mode) = spec.auto.sys {
-        steps.push(Step::Sys { mode, network });
+        steps.push(Step::Sys { mode, network: network_devices(spec) });
     }
     for mount in &spec.mounts {
         steps.push(mount_step(mount)?);
@@ -132,6 +132,15 @@ fn file_systems(
 fn network_settings(spec: &Spec) -> NetworkSettings {
     let administers = kept(&spec.capabilities) & (1 << NET_ADMIN) != 0;
     if administers { NetworkSettings::Open } else { NetworkSettings::ReadOnly }
+}
+
+/// The devices of a network of its own are the container's, whatever it may do with them; LXC has
+/// them so.
+fn network_devices(spec: &Spec) -> NetworkSettings {
+    match spec.network {
+        Network::Host => network_settings(spec),
+        Network::Empty => NetworkSettings::Open,
+    }
 }
 
 /// A program that is pid 1 and an init opens sessions for others, which could not take the console
