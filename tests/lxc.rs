@@ -256,6 +256,43 @@ fn wharf_drives_a_container_of_lxc() {
 }
 
 #[test]
+fn a_container_of_lxc_is_found_by_every_spelling_of_its_path() {
+    let Some(lxc) = Lxc::new() else { return };
+    let _pivots = Pivots::note();
+    let name = lxc.lxcpath.name("spelled");
+    let dir = lxc.lxcpath.path().join(&name);
+    if !rootfs::busybox(&dir.join("rootfs")) {
+        return;
+    }
+    let config = format!(
+        "lxc.uts.name = {name}\nlxc.rootfs.path = dir:{}\nlxc.net.0.type = empty\n\
+         lxc.apparmor.profile = unconfined\n",
+        dir.join("rootfs").display()
+    );
+    fs::write(dir.join("config"), config).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let link = scratch.path().join("link");
+    std::os::unix::fs::symlink(lxc.lxcpath.path(), &link).unwrap();
+    for spelling in [
+        link.clone(),
+        link.join("."),
+        link.join("..").join(lxc.lxcpath.path().file_name().unwrap()),
+    ] {
+        let mut start = overlaid(&lxc.unpacked);
+        start.arg("lxc-start").arg("-P").arg(&spelling);
+        start.args(["-n", &name, "--", "/bin/sleep", "1000"]).stdin(Stdio::null());
+        let started = finish(start);
+        assert!(started.status.success(), "{spelling:?}: {}", told(&started));
+        assert_eq!(lxc.lxcpath.state(&name), "RUNNING", "{spelling:?}");
+        lxc.lxcpath.refused(&["start", &name, "--", "/bin/sleep", "1001"], 1);
+        lxc.lxcpath.refused(&["destroy", &name], 1);
+        assert!(dir.join("rootfs/bin").exists());
+        lxc.lxcpath.ok(&["stop", "-k", &name]);
+        assert_eq!(lxc.lxcpath.state(&name), "STOPPED", "{spelling:?}");
+    }
+}
+
+#[test]
 fn the_busybox_template_makes_a_container_that_lives() {
     let Some(lxc) = Lxc::new() else { return };
     let scratch = tempfile::tempdir().unwrap();

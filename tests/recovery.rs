@@ -189,12 +189,11 @@ fn what_a_dead_container_said_last_can_be_read() {
     screen.wait_for("last words");
 }
 
-/// Lists what tells of the runs of the container.
+/// Lists what is kept of the container and its runs.
 fn records(name: &str) -> Vec<String> {
-    let places = fs::read_dir("/run/wharf/run").into_iter().flatten().flatten();
-    let files = places.flat_map(|it| fs::read_dir(it.path()).into_iter().flatten().flatten());
-    let names = files.filter_map(|it| it.file_name().into_string().ok());
-    names.filter(|it| it.rsplit_once('.').is_some_and(|it| it.0 == name)).collect()
+    let all = support::tree(std::path::Path::new("/run/wharf"));
+    let files = all.iter().map(|it| it.to_string_lossy().into_owned());
+    files.filter(|it| it.contains(name)).collect()
 }
 
 #[test]

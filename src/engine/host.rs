@@ -1,6 +1,9 @@
 //! The machine: where it tells of itself, and where wharf keeps what does not outlive its run.
 //! Passed to whoever reads them, so that a test can make up a machine of its own.
 
+#[cfg(test)]
+pub(in crate::engine) mod made_up;
+
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};

@@ -15,6 +15,8 @@ mod members;
 mod network;
 mod procs;
 mod rates;
+#[cfg(test)]
+mod tests;
 mod told;
 pub(in crate::engine) mod unmanaged;
 

@@ -24,6 +24,11 @@ const SYSTEM_LXCPATH: &str = "/var/lib/lxc";
 /// The bits of a mode that say who may what.
 const PERMISSIONS: u32 = 0o777;
 
+/// The directories of the locks of commands and of supervisors, in the runtime directory.
+const COMMAND_LOCK: &str = "lock";
+const SEAT_LOCK: &str = "seat";
+pub(super) const LOCKS: [&str; 2] = [COMMAND_LOCK, SEAT_LOCK];
+
 /// Why a file of the store could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -104,7 +109,7 @@ impl Store {
 
     /// Takes the container for one command; dropped, it is free again. Does not wait.
     pub fn lock(&self, name: &Name) -> Result<Lock, StoreError> {
-        lock::take("lock", &self.lxcpath, name)
+        lock::take(COMMAND_LOCK, &self.lxcpath, name)
     }
 
     /// Removes what writers of the configuration that were killed have left, unless one is at it.
@@ -143,7 +148,7 @@ impl Store {
 
 /// Takes the place of the container's supervisor. Does not wait.
 pub(super) fn seat_lock(lxcpath: &Lxcpath, name: &Name) -> Result<Lock, StoreError> {
-    lock::take("seat", lxcpath, name)
+    lock::take(SEAT_LOCK, lxcpath, name)
 }
 
 /// Returns the name of the directory in which a container is made before it takes its place.

@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::command_socket::address::private_dir;
 use super::destroy::remove_draft;
 use super::record;
-use super::store::{Store, drafted};
+use super::store::{LOCKS, Store, drafted};
 use super::{Engine, Name};
 
 impl Engine {
@@ -20,17 +21,29 @@ impl Engine {
                 _ = remove_draft(&store, &name);
             }
         }
-        let records = record::dir(&self.lxcpath);
-        let names: BTreeSet<Name> =
-            entries(&records).filter_map(|it| record::of_file(&it)).collect();
-        for name in names.iter().filter(|it| store.dir(it).symlink_metadata().is_err()) {
+        for name in self.kept().iter().filter(|it| store.dir(it).symlink_metadata().is_err()) {
             record::forget_ended(&self.lxcpath, name);
+            // Dropped, its file is gone.
+            _ = store.lock(name);
         }
-        // Of other lxcpaths, whose last record is gone: only an empty directory can be removed.
-        for place in records.parent().into_iter().flat_map(|it| entries(it).map(|dir| it.join(dir)))
-        {
-            _ = std::fs::remove_dir(place);
+        // Of other lxcpaths, whose last file is gone: only an empty directory can be removed.
+        let runtime = self.lxcpath.host().runtime_dir();
+        for kind in ["run", "socket"].map(|it| runtime.join(it)) {
+            entries(&kind).for_each(|it| _ = std::fs::remove_dir(kind.join(it)));
         }
+    }
+
+    /// Returns the containers that something is kept of in the runtime directory.
+    fn kept(&self) -> BTreeSet<Name> {
+        let recorded = record::dir(&self.lxcpath);
+        let recorded = entries(&recorded).filter_map(|it| record::of_file(&it));
+        let sockets = private_dir(&self.lxcpath);
+        let sockets = entries(&sockets).filter_map(|it| it.parse().ok());
+        let locks = LOCKS.map(|it| self.lxcpath.host().runtime_dir().join(it));
+        let locks = locks.iter().flat_map(|it| entries(it));
+        let of_here = format!("{}-", self.lxcpath.key());
+        let locked = locks.filter_map(|it| it.strip_prefix(&of_here)?.parse().ok());
+        recorded.chain(sockets).chain(locked).collect()
     }
 }
 

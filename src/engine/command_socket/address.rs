@@ -70,7 +70,7 @@ impl Address {
 }
 
 /// Returns the directory of the private sockets of one lxcpath's containers.
-pub(super) fn private_dir(lxcpath: &Lxcpath) -> PathBuf {
+pub(in crate::engine) fn private_dir(lxcpath: &Lxcpath) -> PathBuf {
     lxcpath.host().runtime_dir().join("socket").join(lxcpath.key())
 }
 

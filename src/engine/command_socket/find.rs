@@ -241,7 +241,7 @@ mod tests {
         let dir = temp.path().join("lx");
         std::fs::create_dir(&dir).unwrap();
         std::os::unix::fs::symlink("lx", temp.path().join("link")).unwrap();
-        let lxcpath = Lxcpath::open(&Host::this(), &dir);
+        let lxcpath = Lxcpath::open(&Host::keeping_in(temp.path()), &dir);
         let bind = |spelling: &str, name: &str| {
             use std::os::linux::net::SocketAddrExt as _;
             let path = format!("{}/{spelling}", temp.path().display());

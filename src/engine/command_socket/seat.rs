@@ -62,8 +62,15 @@ impl Seat {
         })?;
         let dir = private_dir(lxcpath);
         let path = dir.join(name.as_str());
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
-        let private = made.and_then(|()| bind_private(&path));
+        let make = || {
+            DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+            bind_private(&path)
+        };
+        // Whoever tidies up removes an empty directory.
+        let private = match make() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => make(),
+            other => other,
+        };
         let private =
             private.map_err(|source| SeatError::Private { path: path.clone(), source })?;
         let mut seat = Self { listeners: vec![private], squatter: None, path, lock };

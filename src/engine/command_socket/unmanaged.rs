@@ -44,9 +44,9 @@ pub fn unmanaged(
 /// Asks who listens; none: a stranger, or nobody any more.
 fn state(lxcpath: &Lxcpath, socket: &[u8]) -> Option<State> {
     let judge = Judge::nameless(lxcpath, "a container");
-    let client = Client::reach(Address::Public(socket.to_vec()), &judge).ok()??;
-    match client.state() {
-        Ok(state) => Some(state),
+    let client = Client::reach(Address::Public(socket.to_vec()), &judge);
+    match client.and_then(|it| it.map(|it| it.state()).transpose()) {
+        Ok(state) => state,
         Err(SocketError::Stranger(_)) => None,
         // It listens, so something runs.
         Err(_) => Some(State::Running),

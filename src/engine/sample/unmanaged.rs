@@ -74,10 +74,11 @@ mod tests {
     }
 
     #[test]
-    fn one_that_somebody_listens_for_runs() {
+    fn one_that_somebody_listens_for_is_asked() {
         let temp = tempfile::tempdir().unwrap();
-        // Made up, so that no test of another process is seen.
-        let lxcpath = Lxcpath::open(&Host::this(), &temp.path().join("l".repeat(60)));
+        // Long enough for the longer name to be hashed.
+        let lxcpath =
+            Lxcpath::open(&Host::keeping_in(temp.path()), &temp.path().join("l".repeat(60)));
         let long = "y".repeat(70);
         for name in ["a b", &long, "stopped one"] {
             fs::create_dir_all(lxcpath.join(name)).unwrap();
@@ -88,32 +89,36 @@ mod tests {
             UnixListener::bind_addr(&SocketAddr::from_abstract_name(name).unwrap()).unwrap()
         };
         let listeners = [bind(&lxcpath, "a b"), bind(&lxcpath, &long), bind(&lxcpath, "c d")];
-        // Whoever connects is hung up on: something listens, and that is all there is to know.
-        let [one, two, three] = listeners.map(|it| {
-            std::thread::spawn(move || while it.accept().is_ok_and(|it| !ends(&it.0)) {})
-        });
+        let threads = listeners.map(|it| std::thread::spawn(move || while serve(&it) {}));
         let states: Vec<_> =
             read(&lxcpath).unwrap().into_iter().map(|it| (it.name, it.state, it.defined)).collect();
         for (dir, name) in [(&lxcpath, "a b"), (&lxcpath, long.as_str()), (&lxcpath, "c d")] {
             end(dir, name);
         }
-        for it in [one, two, three] {
+        for it in threads {
             it.join().unwrap();
         }
         let expected = [
-            ("a b".to_owned(), State::Running, true),
-            ("c d".to_owned(), State::Running, false),
+            ("a b".to_owned(), State::Frozen, true),
+            ("c d".to_owned(), State::Frozen, false),
             ("stopped one".to_owned(), State::Stopped, true),
-            (long, State::Running, true),
+            (long, State::Frozen, true),
         ];
         assert_eq!(states, expected);
     }
 
-    /// Tells whether a client has come to end the listener: it says one byte, no request.
-    fn ends(mut stream: &std::os::unix::net::UnixStream) -> bool {
-        use std::io::Read as _;
-        let mut bytes = [0; 16];
-        stream.read(&mut bytes).is_ok_and(|count| count == 1)
+    /// Answers one client as LXC would, whatever it asks, that the container is frozen. False: it
+    /// came to end this, by saying one byte.
+    fn serve(listener: &UnixListener) -> bool {
+        use std::io::{Read as _, Write as _};
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 16];
+        let count = stream.read(&mut request).unwrap();
+        let mut answer = [0; 16];
+        answer[8] = State::Frozen as u8;
+        // One that only looks who listens has hung up.
+        _ = stream.write_all(&answer);
+        count != 1
     }
 
     fn end(dir: &Path, name: &str) {

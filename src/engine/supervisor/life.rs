@@ -250,6 +250,8 @@ fn steps_between(from: State, target: State) -> Vec<State> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::host::made_up::{MadeUp, SUPERVISOR};
+    use crate::engine::name::Name;
 
     #[test]
     fn lxcs_doubled_states_are_told_once() {
@@ -277,5 +279,58 @@ mod tests {
         assert_eq!(steps_between(State::Freezing, State::Running), [State::Thawed, State::Running]);
         assert!(steps_between(State::Running, State::Thawed).is_empty());
         assert!(steps_between(State::Stopping, State::Frozen).is_empty());
+    }
+
+    fn begun(machine: &MadeUp, word: &str) -> Life {
+        let name: Name = word.parse().unwrap();
+        let record = machine.record(&name, State::Starting);
+        Life::begin(record, machine.lxcpath.clone())
+    }
+
+    #[test]
+    fn record_and_journal_tell_of_every_state() {
+        let machine = MadeUp::new();
+        machine.process(SUPERVISOR);
+        let mut life = begun(&machine, "web");
+        let name = life.record.name.clone();
+        machine.define(&name);
+        assert!(life.enter(State::Running));
+        assert!(!life.enter(State::Starting), "that cannot follow");
+        let record = Record::read(&machine.lxcpath, &name).unwrap();
+        assert!(record.is_live(&machine.host) && record.state == State::Running);
+        assert!(life.enter(State::Stopping) && life.enter(State::Stopped));
+        assert_eq!(life.take_untold(), [State::Running, State::Stopping, State::Stopped]);
+        life.close();
+        assert_eq!(Record::read(&machine.lxcpath, &name).unwrap().state, State::Stopped);
+        let (events, _) = event::follow_with_past(&machine.host).unwrap();
+        let told: Vec<_> = events.iter().filter_map(event::Event::enters).collect();
+        let all = [State::Starting, State::Running, State::Stopping, State::Stopped];
+        assert_eq!(told, all);
+        assert!(events.iter().all(|it| it.lxcpath == machine.lxcpath.dir()));
+    }
+
+    #[test]
+    fn what_is_defined_nowhere_is_forgotten_once_nothing_of_it_is_left() {
+        let machine = MadeUp::new();
+        let mut life = begun(&machine, "web");
+        let name = life.record.name.clone();
+        machine.group(&name, &[("cgroup.procs", "78\n")]);
+        life.save();
+        life.close();
+        assert!(Record::read(&machine.lxcpath, &name).is_some(), "its group is there");
+        std::fs::remove_dir_all(machine.path("cgroup/lxc.payload.web")).unwrap();
+        life.close();
+        assert!(Record::read(&machine.lxcpath, &name).is_none());
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_written_is_told_and_does_not_end_the_run() {
+        let machine = MadeUp::new();
+        let mut life = begun(&machine, "web");
+        // Something is in the way.
+        machine.write(&format!("run/wharf/run/{}/web.json/x", machine.lxcpath.key()), "");
+        assert!(life.enter(State::Running));
+        assert!(matches!(life.saved(), Err(RunError::Record(_))));
+        assert!(life.saved().is_ok(), "it is told once");
     }
 }
