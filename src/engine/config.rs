@@ -11,6 +11,7 @@ mod get;
 mod include;
 mod keys;
 mod lexer;
+mod meaning;
 mod mounts;
 mod nearest;
 mod net;

@@ -4,18 +4,18 @@
 use std::path::{Path, PathBuf};
 
 use super::super::spec::{
-    At, AutoMounts, Capabilities, CgroupSetting, ConsoleSpec, Init, Mount, Network, Place, Signals,
-    Spec,
+    At, AutoMode, AutoMounts, Capabilities, CgroupSetting, ConsoleSpec, Init, Mount, Network,
+    Place, Signals, Spec,
 };
 use super::error::{ConfigError, Reason};
 use super::get::storage;
 use super::keys::{Lsm, Support};
-use super::settings::{Entry, NONE, Settings};
-use super::{Config, caps, include, mounts, signals, values};
+use super::meaning::{Auto, AutoGroup, Meaning, NONE};
+use super::settings::{Entry, Settings};
+use super::{Config, include, mounts, signals};
 
 /// What init is when nothing says otherwise.
 const DEFAULT_INIT: &str = "/sbin/init";
-const SYS_ADMIN: u8 = 21;
 
 /// Builds the description of what `config` asks for.
 pub(super) fn spec(config: &Config) -> Result<Spec, ConfigError> {
@@ -30,18 +30,18 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigError> {
         lxcpath: config.lxcpath.clone(),
         hostname: settings.last("lxc.uts.name").map(|it| it.value.clone()),
         mounts: mount_table(settings, rootfs.as_ref().map(|it| it.value.as_path()))?,
-        auto: auto_mounts(settings, &capabilities)?,
+        auto: auto_mounts(settings),
         rootfs,
         cgroup_v1: cgroup(settings, "lxc.cgroup."),
         cgroup_v2: cgroup(settings, "lxc.cgroup2."),
-        init: init(settings)?,
+        init: init(settings),
         tty_max: settings.number("lxc.tty.max"),
         pty_max: settings.number("lxc.pty.max"),
         console: console(settings),
         network: network(settings),
         capabilities,
-        no_new_privs: settings.number::<u8>("lxc.no_new_privs") != 0,
-        ephemeral: settings.number::<u8>("lxc.ephemeral") != 0,
+        no_new_privs: settings.number("lxc.no_new_privs") != 0,
+        ephemeral: settings.number("lxc.ephemeral") != 0,
         environment: environment(settings),
         signals: halt_signals(settings)?,
     })
@@ -63,6 +63,11 @@ pub(super) fn unsupported(settings: &Settings) -> impl Iterator<Item = ConfigErr
 }
 
 fn refuses(entry: &Entry) -> bool {
+    match &entry.meaning {
+        Meaning::NotYet => return true,
+        Meaning::Auto(auto) if is_not_yet(*auto, &entry.value) => return true,
+        _ => (),
+    }
     match entry.key.support {
         Support::Now | Support::Harmless => false,
         Support::Only(values) => !values.contains(&entry.value.as_str()),
@@ -71,6 +76,25 @@ fn refuses(entry: &Entry) -> bool {
             !["unconfined", "unchanged"].contains(&entry.value.as_str()) && present(lsm)
         }
         Support::Later => true,
+    }
+}
+
+/// Where cgroups are mounted.
+const CGROUP_ROOT: &str = "/sys/fs/cgroup";
+
+/// Tells whether the host has cgroup v2 alone.
+fn has_v2_alone() -> bool {
+    let kind = nix::sys::statfs::statfs(CGROUP_ROOT).map(|it| it.filesystem_type());
+    kind.is_ok_and(|it| it == nix::sys::statfs::CGROUP2_SUPER_MAGIC)
+}
+
+/// A container has a cgroup namespace of its own, in which LXC mounts no v1 hierarchies unless it
+/// is forced to.
+fn is_not_yet(auto: Auto, word: &str) -> bool {
+    match auto.group {
+        AutoGroup::Proc | AutoGroup::Sys => false,
+        AutoGroup::Cgroup => (auto.force || word.starts_with("cgroup2")) && !has_v2_alone(),
+        AutoGroup::Shmounts => true,
     }
 }
 
@@ -120,29 +144,37 @@ fn mount_table(settings: &Settings, rootfs: Option<&Path>) -> Result<Vec<At<Moun
         let (text, _) = include::read(file).map_err(|reason| blame(entry, reason))?;
         for (line, text) in mounts::table(&text) {
             let place = Place { file: file.to_path_buf(), line };
-            let value = mounts::entry(text, rootfs)
+            let value = mounts::entry(text)
                 .map_err(|reason| ConfigError::of(text, "", reason, Some(&place)))?;
             table.push(At { value, place: Some(place) });
         }
     }
     for entry in settings.all("lxc.mount.entry") {
-        let value = mounts::entry(&entry.value, rootfs).map_err(|reason| blame(entry, reason))?;
-        table.push(At { value, place: entry.place.clone() });
+        if let Meaning::Mount(mount) = &entry.meaning {
+            table.push(At { value: Mount::clone(mount), place: entry.place.clone() });
+        }
+    }
+    for it in &mut table {
+        it.value.target = mounts::below_root(&it.value.target, rootfs);
     }
     Ok(table)
 }
 
-fn auto_mounts(settings: &Settings, kept: &Capabilities) -> Result<AutoMounts, ConfigError> {
-    let admin = match kept {
-        Capabilities::Drop(list) => !list.contains(&SYS_ADMIN),
-        Capabilities::Keep(list) => list.contains(&SYS_ADMIN),
-    };
-    let words = settings.all("lxc.mount.auto").map(|it| it.value.as_str());
-    mounts::auto(words, admin).map_err(|word| {
-        let entry = settings.all("lxc.mount.auto").find(|it| it.value == word);
-        let place = entry.and_then(|it| it.place.as_ref());
-        ConfigError::of("lxc.mount.auto", word, Reason::NotYet, place)
-    })
+fn auto_mounts(settings: &Settings) -> AutoMounts {
+    let mut mounts = AutoMounts::default();
+    for entry in settings.all("lxc.mount.auto") {
+        let Meaning::Auto(Auto { group, mode, .. }) = entry.meaning else { continue };
+        match group {
+            AutoGroup::Proc => mounts.proc = mode,
+            AutoGroup::Sys => mounts.sys = mode,
+            // The container's own group, which a system that knows v2 alone wants to find.
+            AutoGroup::Cgroup if has_v2_alone() => {
+                mounts.cgroup = mode.or(Some(AutoMode::ReadWrite));
+            }
+            AutoGroup::Cgroup | AutoGroup::Shmounts => (),
+        }
+    }
+    mounts
 }
 
 fn cgroup(settings: &Settings, prefix: &str) -> Vec<At<CgroupSetting>> {
@@ -153,18 +185,18 @@ fn cgroup(settings: &Settings, prefix: &str) -> Vec<At<CgroupSetting>> {
     entries.collect()
 }
 
-fn init(settings: &Settings) -> Result<Init, ConfigError> {
-    let argv = match settings.last("lxc.init.cmd") {
-        Some(entry) => values::words(&entry.value).map_err(|reason| blame(entry, reason))?,
-        None => vec![DEFAULT_INIT.to_owned()],
+fn init(settings: &Settings) -> Init {
+    let argv = match settings.last("lxc.init.cmd").map(|it| &it.meaning) {
+        Some(Meaning::Command(words)) => words.clone(),
+        _ => vec![DEFAULT_INIT.to_owned()],
     };
     let cwd = settings.last("lxc.init.cwd").map_or("/", |it| it.value.as_str());
-    Ok(Init {
+    Init {
         argv,
         cwd: PathBuf::from(cwd),
         uid: settings.number("lxc.init.uid"),
         gid: settings.number("lxc.init.gid"),
-    })
+    }
 }
 
 /// What a console may write into its log before it is rotated, where nobody said how much: a
@@ -173,14 +205,14 @@ const LOG_BYTES: u64 = 16 * 1024 * 1024;
 
 fn console(settings: &Settings) -> ConsoleSpec {
     let sized = settings.last("lxc.console.size").is_some();
-    let rotate = settings.last("lxc.console.rotate").map(|it| it.value != "0");
+    let rotate = settings.last("lxc.console.rotate").map(|it| it.meaning != Meaning::Number(0));
     let path = settings.last("lxc.console.path").map(|it| it.value.as_str());
     ConsoleSpec {
         off: path == Some(NONE),
         path: path.filter(|it| *it != NONE).map(PathBuf::from),
         logfile: settings.last("lxc.console.logfile").map(|it| PathBuf::from(&it.value)),
-        buffer_bytes: settings.number("lxc.console.buffer.size"),
-        log_bytes: if sized { settings.number("lxc.console.size") } else { LOG_BYTES },
+        buffer_bytes: settings.bytes("lxc.console.buffer.size"),
+        log_bytes: if sized { settings.bytes("lxc.console.size") } else { LOG_BYTES },
         rotate: rotate.unwrap_or(!sized),
     }
 }
@@ -197,7 +229,12 @@ fn network(settings: &Settings) -> Network {
 
 fn capabilities(settings: &Settings) -> Capabilities {
     let numbers = |name| -> Vec<u8> {
-        settings.all(name).filter_map(|it| caps::number(&it.value).ok()).collect()
+        let listed = settings.all(name).filter_map(|it| match it.meaning {
+            Meaning::Capability(number) => Some(number),
+            // `none`, which keeps no other.
+            _ => None,
+        });
+        listed.collect()
     };
     if settings.last("lxc.cap.keep").is_some() {
         Capabilities::Keep(numbers("lxc.cap.keep"))
@@ -206,22 +243,26 @@ fn capabilities(settings: &Settings) -> Capabilities {
     }
 }
 
+/// Of two lines for one variable the first counts, as with LXC.
 fn environment(settings: &Settings) -> Vec<(String, String)> {
-    settings
-        .entries
-        .iter()
-        .filter(|it| ["lxc.environment", "lxc.environment.runtime"].contains(&it.key.name))
-        .filter_map(|it| it.value.split_once('='))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
+    let mut variables: Vec<(String, String)> = Vec::new();
+    for name in ["lxc.environment", "lxc.environment.runtime"] {
+        for entry in settings.all(name) {
+            let Meaning::Variable { name, value } = &entry.meaning else { continue };
+            if !variables.iter().any(|(known, _)| known == name) {
+                variables.push((name.clone(), value.clone()));
+            }
+        }
+    }
+    variables
 }
 
 fn halt_signals(settings: &Settings) -> Result<Signals, ConfigError> {
     let signal = |name| -> Result<Option<i32>, ConfigError> {
         let Some(entry) = settings.last(name) else { return Ok(None) };
-        match entry.value.parse() {
-            Ok(0) => Ok(None),
-            Ok(number) if number <= signals::MAX => Ok(Some(number)),
+        match entry.meaning {
+            Meaning::Signal(0) => Ok(None),
+            Meaning::Signal(number) if number <= signals::MAX => Ok(Some(number)),
             _ => Err(blame(entry, Reason::Expected("a signal from 1 to 64"))),
         }
     };
@@ -249,7 +290,7 @@ mod tests {
         assert_eq!(spec.network, Network::Empty);
         let Capabilities::Drop(dropped) = spec.capabilities else { panic!("some are kept") };
         let left: Vec<&str> = (0_u8..)
-            .zip(caps::NAMES)
+            .zip(super::super::caps::NAMES)
             .filter(|(number, _)| !dropped.contains(number))
             .map(|(_, name)| name)
             .collect();

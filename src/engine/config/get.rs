@@ -1,7 +1,7 @@
 //! Shows a key's value in LXC's own format.
 
 use super::keys::{self, Form, GROUPS, Key};
-use super::mounts::AUTO_GROUPS;
+use super::meaning::Meaning;
 use super::settings::{Entry, Settings};
 
 /// Returns what LXC's `get_config_item` returns; None for a key it does not know.
@@ -20,7 +20,10 @@ pub(super) fn get(settings: &Settings, name: &str) -> Option<String> {
     }
     let form = key.form;
     Some(if form == Form::Auto {
-        entries.sort_by_key(|it| AUTO_GROUPS.iter().position(|group| it.value.starts_with(group)));
+        entries.sort_by_key(|it| match &it.meaning {
+            Meaning::Auto(auto) => Some(auto.group),
+            _ => None,
+        });
         joined(&entries, " ")
     } else if form == Form::Gids {
         joined(&entries, ",")
@@ -79,7 +82,7 @@ mod tests {
     #[test]
     fn lists_end_every_item_with_a_newline() {
         let lines = [("lxc.group", "g1 g2"), ("lxc.cap.drop", "sys_time 5")];
-        assert_eq!(shown(&lines, "lxc.group").unwrap(), "g2\ng1\n");
+        assert_eq!(shown(&lines, "lxc.group").unwrap(), "g1\ng2\n");
         assert_eq!(shown(&lines, "lxc.cap.keep").unwrap(), "sys_time\n5\n");
     }
 

@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use libc::c_ulong;
 
-use super::super::spec::{AutoMode, AutoMounts, Create, Mount};
+use super::super::spec::{Create, Mount};
 use super::error::Reason;
 
 /// Options that set or clear flags of mount(2).
@@ -49,9 +49,8 @@ const PROPAGATION: &[(&str, c_ulong)] = &[
     ("runbindable", libc::MS_UNBINDABLE | libc::MS_REC),
 ];
 
-/// Reads one line of a mount table. `rootfs` is the container's root as configured: targets below
-/// it, absolute ones and relative ones all end up below the container's root.
-pub(super) fn entry(line: &str, rootfs: Option<&Path>) -> Result<Mount, Reason> {
+/// Reads one line of a mount table. The target stays as it is written: see [`below_root`].
+pub(super) fn entry(line: &str) -> Result<Mount, Reason> {
     const FIELDS: Reason = Reason::Expected("source, target, type and options, as in fstab(5)");
     let mut fields = line.split_ascii_whitespace().map(unescape);
     let (Some(source), Some(target), Some(fstype)) = (fields.next(), fields.next(), fields.next())
@@ -61,7 +60,7 @@ pub(super) fn entry(line: &str, rootfs: Option<&Path>) -> Result<Mount, Reason> 
     let options = fields.next().unwrap_or_default();
     let mut mount = Mount {
         source,
-        target: below_root(Path::new(&target), rootfs)?,
+        target: checked_target(target)?,
         fstype,
         flags: 0,
         propagation: 0,
@@ -112,20 +111,20 @@ fn apply(option: &str, mount: &mut Mount) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Makes a target relative to the container's root. Climbing out of it is refused.
-fn below_root(target: &Path, rootfs: Option<&Path>) -> Result<PathBuf, Reason> {
-    let inside = rootfs.and_then(|it| target.strip_prefix(it).ok()).unwrap_or(target);
-    let mut clean = PathBuf::new();
-    for part in inside.components() {
-        match part {
-            Component::Normal(name) => clean.push(name),
-            Component::RootDir | Component::CurDir => (),
-            Component::ParentDir | Component::Prefix(_) => {
-                return Err(Reason::Expected("a mount target without .."));
-            }
-        }
+/// Refuses a target that climbs.
+fn checked_target(target: String) -> Result<PathBuf, Reason> {
+    let target = PathBuf::from(target);
+    if target.components().any(|it| it == Component::ParentDir) {
+        return Err(Reason::Expected("a mount target without .."));
     }
-    Ok(clean)
+    Ok(target)
+}
+
+/// Makes a target relative to the container's root. `rootfs` is that root as configured: targets
+/// below it, absolute ones and relative ones all end up below the container's root.
+pub(super) fn below_root(target: &Path, rootfs: Option<&Path>) -> PathBuf {
+    let inside = rootfs.and_then(|it| target.strip_prefix(it).ok()).unwrap_or(target);
+    inside.components().filter(|it| matches!(it, Component::Normal(_))).collect()
 }
 
 /// Decodes the octal escapes that getmntent(3) decodes: blank, tab, newline, backslash.
@@ -136,84 +135,23 @@ fn unescape(field: &str) -> String {
     field.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
 }
 
-/// The groups of `lxc.mount.auto`, in the order in which LXC lists them.
-pub(super) const AUTO_GROUPS: [&str; 4] = ["proc", "sys", "cgroup", "shmounts"];
-
-/// Checks one word of `lxc.mount.auto`; returns its group and how LXC spells it in full.
-pub(super) fn auto_word(word: &str) -> Result<(&'static str, String), Reason> {
-    let full = match word {
-        "proc" | "proc:mixed" => "proc:mixed",
-        "proc:rw" => "proc:rw",
-        "sys" | "sys:mixed" => "sys:mixed",
-        "sys:ro" => "sys:ro",
-        "sys:rw" => "sys:rw",
-        _ => word,
-    };
-    let (kind, mode) = full.split_once(':').unwrap_or((full, ""));
-    let group = match kind {
-        "proc" if full.len() > kind.len() && ["mixed", "rw"].contains(&mode) => "proc",
-        "sys" if ["mixed", "ro", "rw"].contains(&mode) => "sys",
-        "cgroup" | "cgroup-full" if is_cgroup_mode(mode, &["mixed", "ro", "rw"]) => "cgroup",
-        "cgroup2" if is_cgroup_mode(mode, &["ro", "rw"]) => "cgroup",
-        "shmounts" if full.contains(':') => "shmounts",
-        _ => {
-            return Err(Reason::Expected(
-                "words among proc[:mixed|rw], sys[:mixed|ro|rw], \
-                 cgroup[-full][:mixed|ro|rw][:force], cgroup2[:ro][:force], \
-                 shmounts:HOST[:CONTAINER]",
-            ));
-        }
-    };
-    Ok((group, full.to_owned()))
-}
-
-fn is_cgroup_mode(mode: &str, modes: &[&str]) -> bool {
-    let mode = mode.strip_suffix("force").map_or(mode, |it| it.trim_end_matches(':'));
-    mode.is_empty() || modes.contains(&mode)
-}
-
-/// Turns the stored words into what the engine mounts. `admin`: CAP_SYS_ADMIN is kept, on which
-/// a bare `cgroup` depends.
-pub(super) fn auto<'a>(
-    words: impl Iterator<Item = &'a str>,
-    admin: bool,
-) -> Result<AutoMounts, &'a str> {
-    let mut mounts = AutoMounts::default();
-    for word in words {
-        let (kind, rest) = word.split_once(':').unwrap_or((word, ""));
-        let mode = match rest.split(':').next() {
-            Some("ro") => AutoMode::ReadOnly,
-            Some("rw") => AutoMode::ReadWrite,
-            Some("mixed") => AutoMode::Mixed,
-            _ if admin => AutoMode::ReadWrite,
-            _ => AutoMode::Mixed,
-        };
-        match kind {
-            "proc" => mounts.proc = Some(mode),
-            "sys" => mounts.sys = Some(mode),
-            "cgroup" => mounts.cgroup = Some(mode),
-            _ => return Err(word),
-        }
-    }
-    Ok(mounts)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn read(line: &str) -> Mount {
-        entry(line, Some(Path::new("/srv/web"))).unwrap()
+        entry(line).unwrap()
     }
 
     #[test]
     fn targets_always_end_up_below_the_root() {
         for target in ["mnt/a", "/mnt/a", "/srv/web/mnt/a", "./mnt//a/"] {
             let mount = read(&format!("/src {target} none bind"));
-            assert_eq!(mount.target, Path::new("mnt/a"), "{target}");
+            let below = below_root(&mount.target, Some(Path::new("/srv/web")));
+            assert_eq!(below, Path::new("mnt/a"), "{target}");
         }
-        assert!(entry("/src ../a none bind", None).is_err());
-        assert!(entry("/src /srv/web/../a none bind", Some(Path::new("/srv/web"))).is_err());
+        assert!(entry("/src ../a none bind").is_err());
+        assert!(entry("/src /srv/web/../a none bind").is_err());
     }
 
     #[test]
@@ -230,25 +168,7 @@ mod tests {
     #[test]
     fn escapes_of_fstab_are_decoded() {
         assert_eq!(read("/a\\040b c none bind").source, "/a b");
-        assert!(entry("/a b", None).is_err());
-        assert!(matches!(entry("/a b none bind,idmap=container", None), Err(Reason::NotYet)));
-    }
-
-    #[test]
-    fn words_of_auto_are_spelt_out() {
-        assert_eq!(auto_word("proc").unwrap().1, "proc:mixed");
-        assert_eq!(auto_word("cgroup-full:rw:force").unwrap().0, "cgroup");
-        assert_eq!(auto_word("cgroup:force").unwrap().1, "cgroup:force");
-        for word in ["proc:ro", "procfs", "cgroup:bad", "shmounts", "sys:mixed:force"] {
-            assert!(auto_word(word).is_err(), "{word} was accepted");
-        }
-    }
-
-    #[test]
-    fn a_bare_cgroup_follows_the_capability() {
-        let mode = |admin| auto(["cgroup"].into_iter(), admin).unwrap().cgroup;
-        assert_eq!(mode(true), Some(AutoMode::ReadWrite));
-        assert_eq!(mode(false), Some(AutoMode::Mixed));
-        assert_eq!(auto(["cgroup2:ro"].into_iter(), true), Err("cgroup2:ro"));
+        assert!(entry("/a b").is_err());
+        assert!(matches!(entry("/a b none bind,idmap=container"), Err(Reason::NotYet)));
     }
 }

@@ -129,6 +129,9 @@ impl Interfaces {
         let (index, name) = rest.strip_prefix('.')?.split_once('.')?;
         let interface = self.by_index.get(&index.parse().ok()?)?;
         let part = find(name)?;
+        if part.of.is_some() && part.of != interface.kind {
+            return None;
+        }
         if part.name == "type" {
             return Some(interface.kind.unwrap_or_default().to_owned());
         }

@@ -163,7 +163,7 @@ mod tests {
         let inner = dir.path().join("inner.conf");
         fs::write(&inner, "lxc.tty.max = 3\nlxc.bogus = 1\n").unwrap();
         let reader = read(&format!("lxc.tty.max = 1\nlxc.include = {}\n", inner.display()));
-        assert_eq!(reader.settings.number::<u32>("lxc.tty.max"), 3);
+        assert_eq!(reader.settings.number("lxc.tty.max"), 3);
         let text = reader.errors.first().unwrap().to_string();
         assert!(text.contains(&format!("line 2 of {}", inner.display())), "{text}");
     }

@@ -121,14 +121,26 @@ pub fn words(text: &str) -> Result<Vec<String>, Reason> {
     Ok(words)
 }
 
-/// Checks `soft[:hard]`, each a number or `unlimited`.
-pub(super) fn limits(text: &str) -> Result<(), Reason> {
-    let one = |it: &str| trim(it) == "unlimited" || unsigned(it).is_ok();
-    let both = match text.split_once(':') {
-        Some((soft, hard)) => one(soft) && one(hard),
-        None => one(text),
+/// Reads `soft[:hard]`, each a decimal number or `unlimited`; returns it without blanks, as LXC
+/// does. Nothing before the colon is 0, nothing behind it leaves the hard limit out.
+pub(super) fn limits(text: &str) -> Result<String, Reason> {
+    const EXPECTED: Reason = Reason::Expected("SOFT or SOFT:HARD, numbers or unlimited");
+    let one = |it: &str| match trim(it) {
+        "unlimited" => Ok("unlimited".to_owned()),
+        "" => Ok("0".to_owned()),
+        digits if digits.bytes().all(|it| it.is_ascii_digit()) => {
+            let number: u64 = digits.parse().map_err(|_overflow| Reason::TooLarge)?;
+            Ok(number.to_string())
+        }
+        _ => Err(EXPECTED),
     };
-    both.then_some(()).ok_or(Reason::Expected("SOFT or SOFT:HARD, numbers or unlimited"))
+    match text.split_once(':') {
+        Some((soft, hard)) if !trim(hard).is_empty() => {
+            Ok(format!("{}:{}", one(soft)?, one(hard)?))
+        }
+        Some((soft, _)) => one(soft),
+        None => one(text),
+    }
 }
 
 /// Checks an id map line: `u|g`, id inside, id on the host, count.
@@ -143,16 +155,29 @@ pub(super) fn id_map(text: &str) -> Result<String, Reason> {
     Ok(format!("{kind} {} {} {count}", first(inside)?, first(outside)?))
 }
 
-/// Checks a time offset: a signed number and a unit, which is mandatory.
-pub(super) fn offset(text: &str) -> Result<(), Reason> {
+/// Reads a time offset, a signed number and a unit, which is mandatory; returns it as LXC shows
+/// it: whole seconds or nanoseconds, with `gap` before the unit.
+pub(super) fn offset(text: &str, gap: &str) -> Result<String, Reason> {
     const EXPECTED: Reason = Reason::Expected("a whole number and one of h, m, s, ms, us, ns");
-    let unsigned_part = text.strip_prefix('-').unwrap_or(text);
-    let end = unsigned_part.find(|it: char| !it.is_ascii_digit()).ok_or(EXPECTED)?;
-    let (digits, unit) = unsigned_part.split_at(end);
-    if digits.parse::<i64>().is_err() || !["h", "m", "s", "ms", "us", "ns"].contains(&trim(unit)) {
-        return Err(EXPECTED);
-    }
-    Ok(())
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let end = digits.find(|it: char| !it.is_ascii_digit()).ok_or(EXPECTED)?;
+    let (digits, unit) = digits.split_at(end);
+    let number: i64 = digits.parse().map_err(|_no_number| EXPECTED)?;
+    let (factor, unit) = match trim(unit) {
+        "h" => (3600, "s"),
+        "m" => (60, "s"),
+        "s" => (1, "s"),
+        "ms" => (1_000_000, "ns"),
+        "us" => (1000, "ns"),
+        "ns" => (1, "ns"),
+        _ => return Err(EXPECTED),
+    };
+    let number = number.checked_mul(factor * sign).ok_or(Reason::TooLarge)?;
+    let unit = if number == 0 { "ns" } else { unit };
+    Ok(format!("{number}{gap}{unit}"))
 }
 
 /// Checks a path below the cgroup root: relative, and never upwards.
@@ -221,10 +246,32 @@ mod tests {
         assert_eq!(id_map("u  0 100000 65536").unwrap(), "u 0 100000 65536");
         assert!(id_map("b 0 1 2").is_err());
         assert!(id_map("u 0 1").is_err());
-        assert!(limits("1024:unlimited").is_ok());
-        assert!(limits("1024:lots").is_err());
-        assert!(offset("-5ms").is_ok());
-        assert!(offset("5").is_err());
+        for (text, shown) in [
+            ("1024:unlimited", "1024:unlimited"),
+            ("1024 : 2048", "1024:2048"),
+            ("010", "10"),
+            ("5:", "5"),
+            (":5", "0:5"),
+        ] {
+            assert_eq!(limits(text).unwrap(), shown, "{text}");
+        }
+        for text in ["1024:lots", "0x10", "-1", "99999999999999999999"] {
+            assert!(limits(text).is_err(), "{text} was accepted");
+        }
+        for (text, shown) in [
+            ("5 h", "18000 s"),
+            ("-5s", "-5 s"),
+            ("3m", "180 s"),
+            ("-5ms", "-5000000 ns"),
+            ("+5us", "5000 ns"),
+            ("0s", "0 ns"),
+        ] {
+            assert_eq!(offset(text, " ").unwrap(), shown, "{text}");
+        }
+        assert_eq!(offset("5 h", "").unwrap(), "18000s");
+        for text in ["5", "5S", "h", "99999999999999999h"] {
+            assert!(offset(text, "").is_err(), "{text} was accepted");
+        }
         assert!(cgroup_dir("a/../b").is_err());
         assert_eq!(cgroup_dir("a//b/").unwrap(), "a/b");
     }

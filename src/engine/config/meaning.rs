@@ -1,0 +1,302 @@
+//! What one value means, and how LXC spells it: each is read once, here, by the form of its key.
+
+use super::super::spec::{AutoMode, Mount};
+use super::error::Reason;
+use super::keys::{Form, Key};
+use super::{caps, mounts, signals, values};
+
+/// A value as the engine understands it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// The text, nothing else.
+    Text,
+    Number(u32),
+    Bytes(u64),
+    Signal(i32),
+    /// A command line, split.
+    Command(Vec<String>),
+    Capability(u8),
+    Variable {
+        name: String,
+        value: String,
+    },
+    /// A mount whose target is not yet related to the container's root.
+    Mount(Box<Mount>),
+    Auto(Auto),
+    /// LXC takes the value, and wharf cannot carry it out yet.
+    NotYet,
+}
+
+/// One word of `lxc.mount.auto`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Auto {
+    /// A later word takes the place of one of the same group.
+    pub(super) group: AutoGroup,
+    /// None: it was left open.
+    pub(super) mode: Option<AutoMode>,
+    /// `:force`: although the container has a cgroup namespace.
+    pub(super) force: bool,
+}
+
+/// What is mounted, in the order in which LXC lists the words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum AutoGroup {
+    Proc,
+    Sys,
+    Cgroup,
+    Shmounts,
+}
+
+/// A value and what it means.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) value: String,
+    pub(super) meaning: Meaning,
+}
+
+impl Item {
+    const fn text(value: String) -> Self {
+        Self { value, meaning: Meaning::Text }
+    }
+
+    fn number(number: u32) -> Self {
+        Self { value: number.to_string(), meaning: Meaning::Number(number) }
+    }
+}
+
+/// `lxc.cap.keep = none`: no capability at all.
+pub(super) const NONE: &str = "none";
+
+/// Reads a value that is not empty; returns the items it stands for, as LXC spells them.
+pub(super) fn check(key: &Key, free: &str, value: &str) -> Result<Vec<Item>, Reason> {
+    let one = match key.form {
+        Form::Capabilities | Form::CapabilitiesKept => return capabilities(key.form, value),
+        Form::Group => return each(value, |it| Ok(Item::text(it.to_owned()))),
+        Form::Auto => return each(value, auto_word),
+        Form::Namespaces => return each(value, |it| namespace(it).map(Item::text)),
+        Form::Gids => {
+            let gids = value.split(',');
+            return gids.map(|it| values::unsigned32(it).map(Item::number)).collect();
+        }
+        Form::Hostname if value.len() > HOSTNAME_MAX => {
+            return Err(Reason::Expected("a host name of at most 64 bytes"));
+        }
+        Form::Text | Form::List | Form::Include | Form::Hostname => Item::text(value.to_owned()),
+        Form::Map => Item::text(map(key, free, value)?),
+        Form::Path => Item::text(values::path(value)),
+        Form::Rootfs => Item::text(rootfs(value)),
+        Form::RootfsOptions => Item::text(rootfs_options(value)?),
+        Form::Bool => Item::number(values::boolean(value)?.into()),
+        Form::Unsigned => Item::number(values::unsigned32(value)?),
+        Form::Signed => Item::text(values::signed(value)?.to_string()),
+        Form::Size => {
+            let bytes = values::size(value)?;
+            Item { value: bytes.to_string(), meaning: Meaning::Bytes(bytes) }
+        }
+        Form::Signal => {
+            let number = signals::number(value)?;
+            Item { value: number.to_string(), meaning: Meaning::Signal(number) }
+        }
+        Form::Command => command(value)?,
+        Form::Arch => Item::text(arch(value)?.to_owned()),
+        Form::LogLevel => Item::text(log_level(value)?.to_owned()),
+        Form::Facility => Item::text(facility(value)?),
+        Form::BootOffset => Item::text(values::offset(value, " ")?),
+        Form::Offset => Item::text(values::offset(value, "")?),
+        Form::CgroupDir => Item::text(values::cgroup_dir(value)?),
+        Form::Limits => Item::text(values::limits(value)?),
+        Form::Mount => mount(value)?,
+        Form::IdMap => Item::text(values::id_map(value)?),
+        Form::Environment => variable(value)?,
+    };
+    Ok(vec![one])
+}
+
+fn each(value: &str, read: impl Fn(&str) -> Result<Item, Reason>) -> Result<Vec<Item>, Reason> {
+    value.split_ascii_whitespace().map(read).collect()
+}
+
+const HOSTNAME_MAX: usize = 64;
+
+/// Keeps `type:path`, taking off `dir:`, which is what a plain path is.
+fn rootfs(value: &str) -> String {
+    let plain = value.strip_prefix("dir:").unwrap_or(value);
+    values::path(plain)
+}
+
+/// LXC mounts the root by itself: what only makes sense for a line of a mount table is refused.
+fn rootfs_options(value: &str) -> Result<String, Reason> {
+    let strange = |it: &str| matches!(it, "optional" | "relative") || it.starts_with("create=");
+    if value.split(',').any(strange) {
+        return Err(Reason::Expected("mount options, without create=, optional and relative"));
+    }
+    Ok(value.to_owned())
+}
+
+fn command(value: &str) -> Result<Item, Reason> {
+    let words = values::words(value)?;
+    if words.first().is_some_and(|it| it.starts_with('/')) {
+        return Ok(Item { value: value.to_owned(), meaning: Meaning::Command(words) });
+    }
+    Err(Reason::Expected("an absolute path, then arguments"))
+}
+
+fn capabilities(form: Form, value: &str) -> Result<Vec<Item>, Reason> {
+    if matches!(form, Form::CapabilitiesKept) && value == NONE {
+        return Ok(vec![Item::text(NONE.to_owned())]);
+    }
+    each(value, |it| {
+        let meaning = Meaning::Capability(caps::number(it)?);
+        Ok(Item { value: it.to_owned(), meaning })
+    })
+}
+
+fn mount(value: &str) -> Result<Item, Reason> {
+    let meaning = match mounts::entry(value) {
+        Ok(mount) => Meaning::Mount(Box::new(mount)),
+        Err(Reason::NotYet) => Meaning::NotYet,
+        Err(reason) => return Err(reason),
+    };
+    Ok(Item { value: value.to_owned(), meaning })
+}
+
+/// Reads one word of `lxc.mount.auto`.
+pub(super) fn auto_word(word: &str) -> Result<Item, Reason> {
+    const WRONG: Reason = Reason::Expected(
+        "words among proc[:mixed|rw], sys[:mixed|ro|rw], cgroup[-full][:mixed|ro|rw][:force], \
+         cgroup2[:ro][:force], shmounts:HOST[:CONTAINER]",
+    );
+    let full = match word {
+        "proc" => "proc:mixed",
+        "sys" => "sys:mixed",
+        _ => word,
+    };
+    let (kind, rest) = full.split_once(':').unwrap_or((full, ""));
+    let group = match (kind, rest) {
+        ("proc", "mixed" | "rw") => AutoGroup::Proc,
+        ("sys", "mixed" | "ro" | "rw") => AutoGroup::Sys,
+        ("cgroup" | "cgroup-full", _) if is_cgroup_mode(rest, &["mixed", "ro", "rw"]) => {
+            AutoGroup::Cgroup
+        }
+        ("cgroup2", _) if is_cgroup_mode(rest, &["ro", "rw"]) => AutoGroup::Cgroup,
+        ("shmounts", _) if full.contains(':') => AutoGroup::Shmounts,
+        _ => return Err(WRONG),
+    };
+    let mut words = rest.split(':');
+    let mode = match words.next() {
+        Some("ro") => Some(AutoMode::ReadOnly),
+        Some("rw") => Some(AutoMode::ReadWrite),
+        Some("mixed") => Some(AutoMode::Mixed),
+        _ => None,
+    };
+    let force = group == AutoGroup::Cgroup && rest.ends_with("force");
+    Ok(Item { value: full.to_owned(), meaning: Meaning::Auto(Auto { group, mode, force }) })
+}
+
+fn is_cgroup_mode(mode: &str, modes: &[&str]) -> bool {
+    let mode = mode.strip_suffix("force").map_or(mode, |it| it.trim_end_matches(':'));
+    mode.is_empty() || modes.contains(&mode)
+}
+
+/// Returns what LXC prints for an architecture: the name of its personality.
+fn arch(value: &str) -> Result<&'static str, Reason> {
+    const BITS_32: &str = " arm armel armhf armv7l athlon i386 i486 i586 i686 linux32 mips mipsel \
+                           ppc powerpc x86 ";
+    const BITS_64: &str = " aarch64 amd64 arm64 linux64 loongarch64 loong64 mips64 mips64el ppc64 \
+                           ppc64el ppc64le powerpc64 riscv64 s390x x86_64 ";
+    let is_in = |list: &str| list.split_ascii_whitespace().any(|it| it == value);
+    if is_in(BITS_32) {
+        Ok("i686")
+    } else if is_in(BITS_64) {
+        Ok("x86_64")
+    } else {
+        Err(Reason::Expected("an architecture, such as amd64, arm64 or i686"))
+    }
+}
+
+fn log_level(value: &str) -> Result<&'static str, Reason> {
+    const LEVELS: [&str; 9] =
+        ["TRACE", "DEBUG", "INFO", "NOTICE", "WARN", "ERROR", "CRIT", "ALERT", "FATAL"];
+    let by_number = values::unsigned(value).ok().and_then(|it| usize::try_from(it).ok());
+    LEVELS
+        .iter()
+        .enumerate()
+        .find(|(at, name)| by_number == Some(*at) || name.eq_ignore_ascii_case(value))
+        .map(|(_, name)| *name)
+        .ok_or(Reason::Expected("0 to 8, or a level such as DEBUG or ERROR"))
+}
+
+fn facility(value: &str) -> Result<String, Reason> {
+    let local = value.strip_prefix("local").and_then(|it| it.parse::<u8>().ok());
+    if value == "daemon" || local.is_some_and(|it| it <= 7) {
+        return Ok(value.to_owned());
+    }
+    Err(Reason::Expected("daemon or local0 to local7"))
+}
+
+/// Namespaces as `lxc.namespace.*` names them.
+const NAMESPACES: [&str; 8] = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"];
+
+fn namespace(word: &str) -> Result<String, Reason> {
+    let lower = word.to_ascii_lowercase();
+    if NAMESPACES.contains(&lower.as_str()) {
+        return Ok(lower);
+    }
+    Err(Reason::Expected("namespaces among cgroup ipc mnt net pid time user uts"))
+}
+
+fn map(key: &Key, free: &str, value: &str) -> Result<String, Reason> {
+    if key.name == "lxc.namespace.share." {
+        namespace(free)?;
+    }
+    if free.contains("..") || free.contains('/') {
+        return Err(Reason::Expected("a name without / and .."));
+    }
+    Ok(value.to_owned())
+}
+
+/// `NAME=VALUE`, or `NAME` alone, which is copied from the caller's environment.
+fn variable(value: &str) -> Result<Item, Reason> {
+    let full = match value.split_once('=') {
+        Some(("", _)) => return Err(Reason::Expected("NAME=VALUE")),
+        Some(_) => value.to_owned(),
+        None => match std::env::var(value) {
+            Ok(found) => format!("{value}={found}"),
+            Err(_) => return Err(Reason::NotInEnvironment),
+        },
+    };
+    let (name, value) = full.split_once('=').unwrap_or((&full, ""));
+    let meaning = Meaning::Variable { name: name.to_owned(), value: value.to_owned() };
+    Ok(Item { value: full, meaning })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn auto(word: &str) -> Auto {
+        let Meaning::Auto(auto) = auto_word(word).unwrap().meaning else { panic!("{word}") };
+        auto
+    }
+
+    #[test]
+    fn words_of_auto_are_spelt_out() {
+        assert_eq!(auto_word("proc").unwrap().value, "proc:mixed");
+        assert_eq!(auto_word("cgroup:force").unwrap().value, "cgroup:force");
+        let full = auto("cgroup-full:rw:force");
+        assert_eq!(full.group, AutoGroup::Cgroup);
+        assert_eq!((full.mode, full.force), (Some(AutoMode::ReadWrite), true));
+        assert_eq!((auto("cgroup").mode, auto("cgroup").force), (None, false));
+        for word in ["proc:ro", "procfs", "cgroup:bad", "shmounts", "sys:mixed:force"] {
+            assert!(auto_word(word).is_err(), "{word} was accepted");
+        }
+    }
+
+    #[test]
+    fn options_of_the_root_are_not_those_of_a_mount_table() {
+        assert_eq!(rootfs_options("ro,foo=bar").unwrap(), "ro,foo=bar");
+        for value in ["ro,create=dir", "optional", "relative,ro"] {
+            assert!(rootfs_options(value).is_err(), "{value} was accepted");
+        }
+    }
+}
