@@ -42,7 +42,8 @@ fn files_of_every_release_are_accepted() {
         }
         read += 1;
         let name = "corpus".parse().unwrap();
-        let parsed = config::parse(&name, Path::new("/lxc"), &without_includes(&text), &path, &[]);
+        let parsed =
+            config::parse(&name, Path::new("/lxc"), without_includes(&text).as_bytes(), &path, &[]);
         // One of them has a misspelt capability, which LXC refuses too.
         let error = parsed.err().map(|it| it.to_string());
         bad.extend(error.filter(|it| !it.contains("unknown capability sys_resources")));
@@ -63,7 +64,8 @@ fn values_are_what_lxc_understood() {
             continue;
         }
         let name = "corpus".parse().unwrap();
-        let Ok(parsed) = config::parse(&name, Path::new("/lxc"), &text, &path, &[]) else {
+        let Ok(parsed) = config::parse(&name, Path::new("/lxc"), text.as_bytes(), &path, &[])
+        else {
             continue;
         };
         for (key, value) in dump(&fs::read_to_string(&path).unwrap()) {

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 pub use document::{Document, DocumentError};
 pub(in crate::engine) use error::words;
-pub use error::{ConfigError, Reason};
+pub use error::{ConfigError, ConfigErrors, Reason};
 pub use report::{Diagnostic, Severity, check};
 pub use values::words as command_words;
 
@@ -43,7 +43,7 @@ pub struct Config {
     name: Name,
     lxcpath: PathBuf,
     file: PathBuf,
-    text: String,
+    content: Vec<u8>,
     settings: Settings,
 }
 
@@ -53,26 +53,27 @@ pub fn load(
     lxcpath: &Path,
     file: Option<&Path>,
     settings: &[(String, String)],
-) -> Result<Config, ConfigError> {
+) -> Result<Config, ConfigErrors> {
     let file = file.map_or_else(|| lxcpath.join(name.as_str()).join("config"), Path::to_path_buf);
-    let (text, identity) =
+    let (content, identity) =
         include::read(&file).map_err(|reason| ConfigError::of_file(&file, reason, None))?;
     let mut reader = Reader::new(Some(identity));
-    reader.text(&text, &file);
-    finish(reader, Origin { name, lxcpath, file, text }, settings)
+    reader.content(&content, &file);
+    finish(reader, Origin { name, lxcpath, file, content }, settings)
 }
 
-/// Reads a configuration that is in memory, as if it were the text of `file`.
+/// Reads a configuration that is in memory, as if it were the content of `file`.
 pub fn parse(
     name: &Name,
     lxcpath: &Path,
-    text: &str,
+    content: &[u8],
     file: &Path,
     settings: &[(String, String)],
-) -> Result<Config, ConfigError> {
+) -> Result<Config, ConfigErrors> {
     let mut reader = Reader::new(None);
-    reader.text(text, file);
-    let origin = Origin { name, lxcpath, file: file.to_path_buf(), text: text.to_owned() };
+    reader.content(content, file);
+    let file = file.to_path_buf();
+    let origin = Origin { name, lxcpath, file, content: content.to_vec() };
     finish(reader, origin, settings)
 }
 
@@ -81,14 +82,14 @@ struct Origin<'a> {
     name: &'a Name,
     lxcpath: &'a Path,
     file: PathBuf,
-    text: String,
+    content: Vec<u8>,
 }
 
 fn finish(
     mut reader: Reader,
     origin: Origin<'_>,
     settings: &[(String, String)],
-) -> Result<Config, ConfigError> {
+) -> Result<Config, ConfigErrors> {
     for (key, value) in settings {
         reader.setting(lexer::trim(key), lexer::trim(value), None);
     }
@@ -96,14 +97,14 @@ fn finish(
         name: origin.name.clone(),
         lxcpath: origin.lxcpath.to_path_buf(),
         file: origin.file,
-        text: origin.text,
+        content: origin.content,
         settings: reader.finish()?,
     })
 }
 
 impl Config {
-    /// Returns what is to be started, or the first line that wharf cannot carry out.
-    pub fn spec(&self) -> Result<Spec, ConfigError> {
+    /// Returns what is to be started, or every line that wharf cannot carry out.
+    pub fn spec(&self) -> Result<Spec, ConfigErrors> {
         build::spec(self)
     }
 
@@ -113,9 +114,9 @@ impl Config {
         get::get(&self.settings, key)
     }
 
-    /// Returns the text of the file itself, without what it includes.
-    pub fn raw(&self) -> &str {
-        &self.text
+    /// Returns the content of the file itself, without what it includes.
+    pub fn raw(&self) -> &[u8] {
+        &self.content
     }
 
     /// Returns the path of the file.

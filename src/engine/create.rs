@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
-use super::config::{self, Config, ConfigError, Document, DocumentError};
+use super::config::{self, Config, ConfigErrors, Document, DocumentError};
 use super::destroy::{remove_dir, remove_draft};
 use super::event::{self, What};
 use super::store::{RemoveError, Store, StoreError, draft_name};
@@ -64,7 +64,7 @@ enum CreateError {
     #[error("root directory {0}: its path is not UTF-8 text, as a configuration must be")]
     NotText(PathBuf),
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(#[from] ConfigErrors),
     #[error(transparent)]
     Document(#[from] DocumentError),
     #[error(transparent)]
@@ -118,15 +118,15 @@ impl Work<'_> {
             Source::Directory(path) => Some(existing_root(path)?),
             Source::Template { .. } => Some(self.store.spelled(self.name).join("rootfs")),
         };
-        let text = self.text(root.as_deref())?;
+        let content = self.content(root.as_deref())?;
         let _lock = self.store.lock(self.name)?;
         make_dir(self.store.lxcpath(), LXCPATH_MODE)?;
         self.clear_place()?;
         Engine::over(self.store.lxcpath().clone()).tidy();
         match &self.create.source {
-            Source::Host | Source::Directory(_) => self.put_in_place(&text),
+            Source::Host | Source::Directory(_) => self.put_in_place(&content),
             Source::Template { program, args } => {
-                let made = self.fill(&text, program, args);
+                let made = self.fill(&content, program, args);
                 if made.is_err() {
                     // The first error is the one to tell; `partial` marks what may be left.
                     _ = remove_dir(self.store.lxcpath(), self.name.as_str());
@@ -137,7 +137,7 @@ impl Work<'_> {
     }
 
     /// Composes the configuration, and checks it as a whole.
-    fn text(&self, root: Option<&Path>) -> Result<String, CreateError> {
+    fn content(&self, root: Option<&Path>) -> Result<Vec<u8>, CreateError> {
         let config_path = self.store.config_path(self.name);
         let lxcpath = self.store.lxcpath();
         let settings = &self.create.settings;
@@ -146,7 +146,7 @@ impl Work<'_> {
             None => config::parse(
                 self.name,
                 lxcpath,
-                config::DEFAULT,
+                config::DEFAULT.as_bytes(),
                 Path::new("default.conf"),
                 settings,
             )?,
@@ -163,9 +163,9 @@ impl Work<'_> {
         for (key, value) in settings {
             document.append(key, value)?;
         }
-        let text = document.to_string();
-        config::parse(self.name, lxcpath, &text, &config_path, &[])?;
-        Ok(text)
+        let content = document.to_bytes();
+        config::parse(self.name, lxcpath, &content, &config_path, &[])?;
+        Ok(content)
     }
 
     /// Makes sure that nothing is in the way; what a creation cut short has left goes.
@@ -179,12 +179,12 @@ impl Work<'_> {
     }
 
     /// Builds the directory under a hidden name and renames it into place.
-    fn put_in_place(&self, text: &str) -> Result<(), CreateError> {
+    fn put_in_place(&self, content: &[u8]) -> Result<(), CreateError> {
         let hidden = draft_name(self.name);
         let path = self.store.lxcpath().join(&hidden);
         let target = self.store.dir(self.name);
         let made = make_dir(&path, DIR_MODE)
-            .and_then(|()| Ok(self.write_config(&path.join("config"), text)?))
+            .and_then(|()| Ok(self.write_config(&path.join("config"), content)?))
             .and_then(|()| rename_new(&path, &target));
         if made.is_err() {
             // The first error is the one to tell.
@@ -194,20 +194,20 @@ impl Work<'_> {
     }
 
     /// Makes the directory in its final place, as templates want it, and lets one fill it.
-    fn fill(&self, text: &str, program: &str, args: &[String]) -> Result<(), CreateError> {
+    fn fill(&self, content: &[u8], program: &str, args: &[String]) -> Result<(), CreateError> {
         let (dir, partial) = (self.store.dir(self.name), self.store.partial_path(self.name));
         let program = template::find(program)?;
         make_new_dir(&dir, DIR_MODE)?;
         self.store.write_atomic(&partial, b"", CONFIG_MODE)?;
         make_new_dir(&dir.join("rootfs"), ROOTFS_MODE)?;
-        self.write_config(&self.store.config_path(self.name), text)?;
+        self.write_config(&self.store.config_path(self.name), content)?;
         template::run(&program, self.name, &self.store.spelled(self.name), args)?;
         config::load(self.name, self.store.lxcpath(), None, &[])?;
         std::fs::remove_file(&partial).map_err(|source| CreateError::Make { path: dir, source })
     }
 
-    fn write_config(&self, path: &Path, text: &str) -> Result<(), StoreError> {
-        self.store.write_atomic(path, text.as_bytes(), CONFIG_MODE)
+    fn write_config(&self, path: &Path, content: &[u8]) -> Result<(), StoreError> {
+        self.store.write_atomic(path, content, CONFIG_MODE)
     }
 }
 

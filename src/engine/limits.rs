@@ -67,7 +67,7 @@ impl Engine {
             Some(value) => document.set(&key, value).map_err(|why| not_kept(name, why))?,
             None => document.unset(&key),
         }
-        store.replace_config(name, &document.to_string()).map_err(|why| not_kept(name, why))?;
+        store.replace_config(name, &document.to_bytes()).map_err(|why| not_kept(name, why))?;
         Ok(Kept { key, old })
     }
 

@@ -123,6 +123,9 @@ fn file_systems(
     if let Some(mode) = spec.auto.sys {
         steps.push(Step::Sys { mode, network: network_devices(spec) });
     }
+    if let Some(mode) = spec.auto.cgroup {
+        steps.push(mount_step(&At { value: mounts::unified(mode), place: None })?);
+    }
     for mount in &spec.mounts {
         steps.push(mount_step(mount)?);
     }

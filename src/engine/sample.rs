@@ -242,7 +242,7 @@ impl Sampler {
             defined: member.defined,
             state: member.state,
             since: member.since,
-            trouble: member.trouble,
+            trouble: member.trouble.or_else(|| detail.as_ref()?.fault.clone()),
             init_pid: member.run.and_then(|it| it.init_pid),
             last_exit: member.last_exit,
             died_of_memory: member.died_of_memory,
@@ -317,7 +317,7 @@ impl Sampler {
         if let Some(still) = self.still.as_ref().filter(fresh) {
             return still.detail.clone();
         }
-        let detail = detail::read(&self.proc, init, &self.lxcpath.join(name.as_str()));
+        let detail = detail::read(&self.proc, init, &self.lxcpath, name);
         let (name, at) = (name.clone(), Instant::now());
         self.still = Some(Still { name, init, at, detail: detail.clone() });
         detail

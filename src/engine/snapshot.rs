@@ -1,6 +1,6 @@
 //! What the sampler saw at one instant: plain immutable data. Unknown is `None`, never 0.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::cgroup::Layout;
@@ -143,8 +143,10 @@ pub struct Detail {
     pub processes: Vec<Process>,
     /// Every file of its cgroups with its value, by controller and name; filled on request.
     pub files: Vec<CgroupFile>,
-    /// The configured root; without one, the container shares the host's files.
-    pub rootfs: Option<PathBuf>,
+    /// The configured root; `None`: there is no configuration, or it cannot be used.
+    pub rootfs: Option<Root>,
+    /// Why the configuration cannot be used.
+    pub fault: Option<String>,
     /// Namespaces that differ from the host's: `mnt`, `pid` ….
     pub namespaces: Vec<&'static str>,
     /// The container's path below each hierarchy, such as `/lxc.payload.web`.
@@ -153,6 +155,30 @@ pub struct Detail {
     pub config: Option<String>,
     pub mounts: Vec<String>,
     pub network: Vec<Interface>,
+}
+
+/// Where a container's files are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// It shares the host's.
+    Host,
+    /// As `lxc.rootfs.path` names it, without the kind of storage.
+    Own(PathBuf),
+}
+
+impl Root {
+    /// Returns what a value of `lxc.rootfs.path` means.
+    pub fn of(value: &str) -> Self {
+        if matches!(value, "" | "/") { Self::Host } else { Self::Own(value.into()) }
+    }
+
+    /// Returns the path of a root of its own.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Host => None,
+            Self::Own(path) => Some(path),
+        }
+    }
 }
 
 /// One file of a cgroup.

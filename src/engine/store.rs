@@ -120,19 +120,19 @@ impl Store {
     }
 
     /// Reads the container's configuration.
-    pub fn read_config(&self, name: &Name) -> Result<String, StoreError> {
+    pub fn read_config(&self, name: &Name) -> Result<Vec<u8>, StoreError> {
         let path = self.config_path(name);
-        std::fs::read_to_string(&path).map_err(|source| StoreError::Read { path, source })
+        std::fs::read(&path).map_err(|source| StoreError::Read { path, source })
     }
 
-    /// Puts `text` in place of the container's configuration in one step; its mode stays.
-    pub fn replace_config(&self, name: &Name, text: &str) -> Result<(), StoreError> {
+    /// Puts `content` in place of the container's configuration in one step; its mode stays.
+    pub fn replace_config(&self, name: &Name, content: &[u8]) -> Result<(), StoreError> {
         let path = self.config_path(name);
         let mode = match std::fs::metadata(&path) {
             Ok(meta) => meta.permissions().mode() & PERMISSIONS,
             Err(source) => return Err(StoreError::Read { path, source }),
         };
-        self.write_atomic(&path, text.as_bytes(), mode)
+        self.write_atomic(&path, content, mode)
     }
 
     #[expect(

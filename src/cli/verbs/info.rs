@@ -1,9 +1,9 @@
 //! `info`: everything about one container.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
 
-use anyhow::Context as _;
 use clap::{ArgAction, ArgMatches};
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use crate::cli::session::{Session, only_named};
 use crate::engine::command_socket::Client;
 use crate::engine::oom::OomKill;
 use crate::engine::shown::shown;
-use crate::engine::snapshot::{Container, Detail, Interface, Limit};
+use crate::engine::snapshot::{Container, Detail, Interface, Limit, Root};
 use crate::engine::{Error, Kind, Lxcpath, config};
 
 pub(super) const INFO: Entry = Entry {
@@ -37,7 +37,7 @@ pub(super) const INFO: Entry = Entry {
     },
     run: info,
     notes: "\
-Exit code: 0, or 1 when there is no such container.
+Exit code: 0, or 1 when there is no such container, or its configuration cannot be used.
 
 Examples:
   wharf info web
@@ -82,9 +82,11 @@ fn info(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitC
         let missing = "there is no such container; `wharf ls` lists them";
         return Err(Error::new("look at", &name, Kind::NotFound, missing).into());
     }
+    let faulty = container.detail.as_ref().is_some_and(|it| it.fault.is_some());
+    let usable = if faulty { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     if matches.get_flag(args::JSON) {
         session.json(&object(&container))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(usable);
     }
     let bare = wanted.bare();
     for (label, value) in lines(&container, &wanted) {
@@ -95,27 +97,47 @@ fn info(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitC
             writeln!(session.out, "{label:<15} {}", shown(&value))?;
         }
     }
+    let mut unknown = Vec::new();
     for key in &wanted.keys {
-        let value = config_item(session.engine.lxcpath(), &container, key)?;
-        match (bare, value.as_str()) {
-            (true, value) => writeln!(session.out, "{}", shown(value))?,
-            (false, "") => writeln!(session.out, "{} =", shown(key))?,
-            (false, value) => writeln!(session.out, "{} = {}", shown(key), shown(value))?,
+        match config_item(session.engine.lxcpath(), &container, key)? {
+            Some(value) => item(session, key, &value, bare)?,
+            None => unknown.push(format!("`{key}`")),
         }
     }
-    Ok(ExitCode::SUCCESS)
+    if !unknown.is_empty() {
+        anyhow::bail!("LXC knows no configuration key {}", unknown.join(", "));
+    }
+    Ok(usable)
+}
+
+/// Prints one key with its value; of a list each item has a line of its own.
+fn item(session: &mut Session<'_>, key: &str, value: &str, bare: bool) -> anyhow::Result<()> {
+    let mut lines = value.lines();
+    let first = lines.next().unwrap_or_default();
+    match (bare, first) {
+        (true, first) => writeln!(session.out, "{}", shown(first))?,
+        (false, "") => writeln!(session.out, "{} =", shown(key))?,
+        (false, first) => writeln!(session.out, "{} = {}", shown(key), shown(first))?,
+    }
+    for line in lines {
+        writeln!(session.out, "{}", shown(line))?;
+    }
+    Ok(())
 }
 
 /// Returns what `key` is for the container: what its supervisor goes by, or else what its
-/// configuration file says now.
-fn config_item(lxcpath: &Lxcpath, container: &Container, key: &str) -> anyhow::Result<String> {
+/// configuration file says now. `None`: there is no such key.
+fn config_item(
+    lxcpath: &Lxcpath,
+    container: &Container,
+    key: &str,
+) -> anyhow::Result<Option<String>> {
     if let Ok(Some(supervisor)) = Client::connect(lxcpath, &container.name)
         && let Ok(Some(value)) = supervisor.config_item(key)
     {
-        return Ok(value);
+        return Ok(Some(value));
     }
-    let config = config::load(&container.name, lxcpath, None, &[])?;
-    config.get(key).with_context(|| format!("LXC knows no configuration key `{key}`"))
+    Ok(config::load(&container.name, lxcpath, None, &[])?.get(key))
 }
 
 /// Lists the facts that were asked for, in LXC's order and words.
@@ -152,12 +174,12 @@ fn lines(it: &Container, wanted: &Wanted) -> Vec<(&'static str, String)> {
     lines
 }
 
-/// Says where the root is; `None` where there is no configuration to tell it.
+/// Says where the root is; `None` where no configuration says it.
 fn root(detail: &Detail) -> Option<String> {
-    match &detail.rootfs {
-        Some(path) => Some(path.display().to_string()),
-        None => detail.config.as_ref().map(|_| "the host's".to_owned()),
-    }
+    Some(match detail.rootfs.as_ref()? {
+        Root::Host => "the host's".to_owned(),
+        Root::Own(path) => path.display().to_string(),
+    })
 }
 
 /// Lists use of CPU and memory; what no controller counts is left out.
@@ -212,8 +234,10 @@ fn object(it: &Container) -> Value {
     object.insert("state".into(), json!(it.state));
     object.extend(list::facts(it));
     if let Some(detail) = &it.detail {
-        object
-            .insert("rootfs".into(), json!(detail.rootfs.as_ref().map(|it| it.to_string_lossy())));
+        object.insert(
+            "rootfs".into(),
+            json!(detail.rootfs.as_ref().and_then(Root::path).map(Path::to_string_lossy)),
+        );
         object.insert("cgroup".into(), json!(detail.cgroup));
         object.insert("namespaces".into(), json!(detail.namespaces));
         object.insert("mounts".into(), json!(detail.mounts));

@@ -89,7 +89,7 @@ const COLUMNS: &[Column] = &[
     column("exit", Align::Left, |row| or_unknown(row.get(Container::last_end))),
     column("rootfs", Align::Left, |row| {
         or_unknown(
-            row.get(|it| it.detail.as_ref()?.rootfs.as_ref().map(|it| it.display().to_string())),
+            row.get(|it| Some(it.detail.as_ref()?.rootfs.as_ref()?.path()?.display().to_string())),
         )
     })
     .needs(Depth::Detail),

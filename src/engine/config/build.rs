@@ -7,7 +7,7 @@ use super::super::spec::{
     At, AutoMode, AutoMounts, Capabilities, CgroupSetting, ConsoleSpec, Init, Mount, Network,
     Place, Signals, Spec,
 };
-use super::error::{ConfigError, Reason};
+use super::error::{ConfigError, ConfigErrors, Reason};
 use super::get::storage;
 use super::keys::{Lsm, Support};
 use super::meaning::{Auto, AutoGroup, Meaning, NONE};
@@ -18,10 +18,10 @@ use super::{Config, include, mounts, signals};
 const DEFAULT_INIT: &str = "/sbin/init";
 
 /// Builds the description of what `config` asks for.
-pub(super) fn spec(config: &Config) -> Result<Spec, ConfigError> {
+pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
     let settings = &config.settings;
-    if let Some(error) = unsupported(settings).next() {
-        return Err(error);
+    if let Some(errors) = ConfigErrors::of(unsupported(settings).collect()) {
+        return Err(errors);
     }
     let rootfs = rootfs(settings)?;
     let capabilities = capabilities(settings);
@@ -63,10 +63,13 @@ pub(super) fn unsupported(settings: &Settings) -> impl Iterator<Item = ConfigErr
 }
 
 fn refuses(entry: &Entry) -> bool {
-    match &entry.meaning {
-        Meaning::NotYet => return true,
-        Meaning::Auto(auto) if is_not_yet(*auto, &entry.value) => return true,
-        _ => (),
+    if entry.meaning == Meaning::NotYet {
+        return true;
+    }
+    if let Meaning::Auto(auto) = entry.meaning
+        && is_not_yet(auto, &entry.value)
+    {
+        return true;
     }
     match entry.key.support {
         Support::Now | Support::Harmless => false,
@@ -141,7 +144,8 @@ fn mount_table(settings: &Settings, rootfs: Option<&Path>) -> Result<Vec<At<Moun
     let mut table = Vec::new();
     if let Some(entry) = settings.last("lxc.mount.fstab") {
         let file = Path::new(&entry.value);
-        let (text, _) = include::read(file).map_err(|reason| blame(entry, reason))?;
+        let (content, _) = include::read(file).map_err(|reason| blame(entry, reason))?;
+        let text = String::from_utf8(content).map_err(|_bytes| blame(entry, Reason::NotText))?;
         for (line, text) in mounts::table(&text) {
             let place = Place { file: file.to_path_buf(), line };
             let value = mounts::entry(text)
@@ -186,9 +190,11 @@ fn cgroup(settings: &Settings, prefix: &str) -> Vec<At<CgroupSetting>> {
 }
 
 fn init(settings: &Settings) -> Init {
-    let argv = match settings.last("lxc.init.cmd").map(|it| &it.meaning) {
-        Some(Meaning::Command(words)) => words.clone(),
-        _ => vec![DEFAULT_INIT.to_owned()],
+    let command = settings.last("lxc.init.cmd").map(|it| &it.meaning);
+    let argv = if let Some(Meaning::Command(words)) = command {
+        words.clone()
+    } else {
+        vec![DEFAULT_INIT.to_owned()]
     };
     let cwd = settings.last("lxc.init.cwd").map_or("/", |it| it.value.as_str());
     Init {
@@ -229,11 +235,8 @@ fn network(settings: &Settings) -> Network {
 
 fn capabilities(settings: &Settings) -> Capabilities {
     let numbers = |name| -> Vec<u8> {
-        let listed = settings.all(name).filter_map(|it| match it.meaning {
-            Meaning::Capability(number) => Some(number),
-            // `none`, which keeps no other.
-            _ => None,
-        });
+        // `none`, which keeps no other, is not one.
+        let listed = settings.all(name).filter_map(|it| it.meaning.capability());
         listed.collect()
     };
     if settings.last("lxc.cap.keep").is_some() {
@@ -260,9 +263,10 @@ fn environment(settings: &Settings) -> Vec<(String, String)> {
 fn halt_signals(settings: &Settings) -> Result<Signals, ConfigError> {
     let signal = |name| -> Result<Option<i32>, ConfigError> {
         let Some(entry) = settings.last(name) else { return Ok(None) };
-        match entry.meaning {
-            Meaning::Signal(0) => Ok(None),
-            Meaning::Signal(number) if number <= signals::MAX => Ok(Some(number)),
+        let Meaning::Signal(number) = entry.meaning else { return Ok(None) };
+        match number {
+            0 => Ok(None),
+            1..=signals::MAX => Ok(Some(number)),
             _ => Err(blame(entry, Reason::Expected("a signal from 1 to 64"))),
         }
     };
@@ -277,10 +281,16 @@ fn halt_signals(settings: &Settings) -> Result<Signals, ConfigError> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Spec, ConfigError> {
+    fn read(text: &str) -> Result<Spec, ConfigErrors> {
         let name = "web".parse().unwrap();
-        super::super::parse(&name, Path::new("/lxc"), text, Path::new("/lxc/web/config"), &[])?
-            .spec()
+        super::super::parse(
+            &name,
+            Path::new("/lxc"),
+            text.as_bytes(),
+            Path::new("/lxc/web/config"),
+            &[],
+        )?
+        .spec()
     }
 
     #[test]
@@ -320,8 +330,32 @@ mod tests {
             "lxc.mount.auto = cgroup2",
             "lxc.prlimit.nofile = 1",
         ] {
-            assert!(matches!(read(line).unwrap_err().reason, Reason::NotYet), "{line}");
+            let errors = read(line).unwrap_err();
+            assert!(errors.iter().all(|it| matches!(it.reason, Reason::NotYet)), "{line}");
         }
+    }
+
+    #[test]
+    fn everything_that_is_refused_is_listed_at_once() {
+        let text = "lxc.idmap = u 0 1 1\nlxc.tty.max = 2\nlxc.hook.start = /x\n";
+        assert_eq!(
+            read(text).unwrap_err().to_string(),
+            "not supported yet: lxc.idmap u 0 1 1 (line 1 of /lxc/web/config), lxc.hook.start /x \
+             (line 3 of /lxc/web/config); remove these lines to start without them"
+        );
+        let text = "lxc.bogus = 1\nlxc.tty.max = x\n";
+        let said = read(text).unwrap_err().to_string();
+        assert!(said.contains("line 1 of") && said.contains("line 2 of"), "{said}");
+    }
+
+    #[test]
+    fn nobody_is_told_to_change_a_packaged_file() {
+        let name = "web".parse().unwrap();
+        let file = Path::new("/usr/share/lxc/config/common.conf");
+        let config =
+            super::super::parse(&name, Path::new("/lxc"), b"lxc.idmap = u 0 1 1", file, &[]);
+        let said = config.unwrap().spec().unwrap_err().to_string();
+        assert!(!said.contains("remove"), "{said}");
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! A configuration file as text that can be changed: comments, order and blanks stay as they are.
 
-use std::fmt;
-
 use super::keys;
 use super::lexer::{self, Line, PREFIX};
 
@@ -9,7 +7,7 @@ use super::lexer::{self, Line, PREFIX};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Document {
     /// Each with its line ending, which the last one may lack.
-    lines: Vec<String>,
+    lines: Vec<Vec<u8>>,
 }
 
 /// A setting that must not be written.
@@ -22,9 +20,15 @@ pub enum DocumentError {
 }
 
 impl Document {
-    /// Takes the text of a file, whatever it holds.
-    pub fn parse(text: &str) -> Self {
-        Self { lines: text.split_inclusive('\n').map(str::to_owned).collect() }
+    /// Takes the content of a file, whatever it holds.
+    pub fn parse(content: impl AsRef<[u8]>) -> Self {
+        let lines = content.as_ref().split_inclusive(|it| *it == b'\n');
+        Self { lines: lines.map(<[u8]>::to_vec).collect() }
+    }
+
+    /// Returns the content to write.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.lines.concat()
     }
 
     /// Makes `value` the key's only value: the last line that sets it is replaced, others go; a
@@ -33,7 +37,7 @@ impl Document {
         let line = setting(key, value)?;
         let last = self.lines.iter().rposition(|it| sets(it, key));
         match last.and_then(|at| self.lines.get_mut(at)) {
-            Some(old) => *old = line,
+            Some(old) => *old = line.into_bytes(),
             None => return self.append(key, value),
         }
         let mut at = 0;
@@ -49,11 +53,11 @@ impl Document {
     pub fn append(&mut self, key: &str, value: &str) -> Result<(), DocumentError> {
         let line = setting(key, value)?;
         if let Some(last) = self.lines.last_mut()
-            && !last.ends_with('\n')
+            && !last.ends_with(b"\n")
         {
-            last.push('\n');
+            last.push(b'\n');
         }
-        self.lines.push(line);
+        self.lines.push(line.into_bytes());
         Ok(())
     }
 
@@ -64,16 +68,11 @@ impl Document {
 
     /// Returns the values that the lines give the key, in order; `lxc.include` is not followed.
     pub fn values<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
-        self.lines.iter().filter_map(move |it| match lexer::line(it) {
+        let lines = self.lines.iter().filter_map(|it| str::from_utf8(it).ok());
+        lines.filter_map(move |it| match lexer::line(it) {
             Line::Setting { key: found, value } if same_key(found, key) => Some(value),
             Line::Setting { .. } | Line::Nothing | Line::Foreign(_) | Line::NoValue(_) => None,
         })
-    }
-}
-
-impl fmt::Display for Document {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.lines.iter().try_for_each(|it| f.write_str(it))
     }
 }
 
@@ -93,7 +92,9 @@ fn setting(key: &str, value: &str) -> Result<String, DocumentError> {
     Ok(if reads_back { plain } else { format!("{key} = \"{value}\"\n") })
 }
 
-fn sets(line: &str, key: &str) -> bool {
+/// A line that is not text sets nothing.
+fn sets(line: &[u8], key: &str) -> bool {
+    let Ok(line) = str::from_utf8(line) else { return false };
     matches!(lexer::line(line), Line::Setting { key: found, .. } if same_key(found, key))
 }
 
@@ -112,21 +113,32 @@ mod tests {
 
     use super::*;
 
+    fn text(document: &Document) -> String {
+        String::from_utf8(document.to_bytes()).unwrap()
+    }
+
     const TEXT: &str = "# mine\nlxc.utsname = a  \n\nlxc.tty=1\nlxc.tty.max = 2\n  # end";
 
     #[test]
     fn a_change_touches_only_its_own_lines() {
         let mut document = Document::parse(TEXT);
         document.set("lxc.tty.max", "4").unwrap();
-        assert_eq!(document.to_string(), "# mine\nlxc.utsname = a  \n\nlxc.tty.max = 4\n  # end");
+        assert_eq!(text(&document), "# mine\nlxc.utsname = a  \n\nlxc.tty.max = 4\n  # end");
         document.set("lxc.uts.name", "b").unwrap();
         document.append("lxc.mount.entry", "/a b none bind").unwrap();
         assert_eq!(
-            document.to_string(),
+            text(&document),
             "# mine\nlxc.uts.name = b\n\nlxc.tty.max = 4\n  # end\nlxc.mount.entry = /a b none bind\n"
         );
         document.unset("lxc.tty");
         assert_eq!(document.values("lxc.tty.max").count(), 0);
+    }
+
+    #[test]
+    fn bytes_that_are_not_text_stay() {
+        let mut document = Document::parse(b"# caf\xe9\nlxc.tty.max = 1\n");
+        document.set("lxc.tty.max", "2").unwrap();
+        assert_eq!(document.to_bytes(), b"# caf\xe9\nlxc.tty.max = 2\n");
     }
 
     #[test]
@@ -136,13 +148,13 @@ mod tests {
         assert!(document.set("lxc.uts.name", "a\0").is_err());
         assert!(document.set("lxc.a = b\nlxc.c", "x").is_err());
         assert!(document.set("uts", "x").is_err());
-        assert_eq!(document.to_string(), "");
+        assert_eq!(text(&document), "");
     }
 
     proptest! {
         #[test]
         fn untouched_text_is_written_back_as_it_was(text in "(?s).{0,200}") {
-            prop_assert_eq!(Document::parse(&text).to_string(), text);
+            prop_assert_eq!(Document::parse(&text).to_bytes(), text.into_bytes());
         }
 
         #[test]

@@ -43,13 +43,71 @@ impl ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.subject, self.reason)?;
-        if let Some(place) = &self.place {
-            write!(f, " ({place})")?;
-        }
-        if matches!(self.reason, Reason::NotYet) {
-            f.write_str("; remove the line to start without it")?;
-        }
-        Ok(())
+        self.place.as_ref().map_or(Ok(()), |it| write!(f, " ({it})"))
+    }
+}
+
+impl ConfigError {
+    fn place_and_subject(&self) -> String {
+        let place = self.place.as_ref().map_or_else(String::new, |it| format!(" ({it})"));
+        format!("{}{place}", self.subject)
+    }
+
+    const fn is_not_yet(&self) -> bool {
+        matches!(self.reason, Reason::NotYet)
+    }
+
+    /// Tells whether the line is in a file that the operator wrote, not in one that a package
+    /// brought and will bring again.
+    fn is_removable(&self) -> bool {
+        self.place.as_ref().is_some_and(|it| !it.file.starts_with(PACKAGED))
+    }
+}
+
+/// Below this directory lie the files of packages; see hier(7).
+const PACKAGED: &str = "/usr";
+
+/// Everything for which a configuration is refused, in the order of its lines; never nothing.
+#[derive(Debug, thiserror::Error)]
+pub struct ConfigErrors(Vec<ConfigError>);
+
+impl ConfigErrors {
+    /// Gathers what was found; `None` for nothing.
+    pub(super) fn of(errors: Vec<ConfigError>) -> Option<Self> {
+        (!errors.is_empty()).then_some(Self(errors))
+    }
+
+    /// Walks over the single errors.
+    pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
+        self.0.iter()
+    }
+}
+
+impl From<ConfigError> for ConfigErrors {
+    fn from(error: ConfigError) -> Self {
+        Self(vec![error])
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (later, wrong): (Vec<_>, Vec<_>) = self.0.iter().partition(|it| it.is_not_yet());
+        let mut said: Vec<String> = wrong.into_iter().map(ToString::to_string).collect();
+        let removable = later.iter().all(|it| it.is_removable());
+        let advice = match later.as_slice() {
+            [] => "",
+            [one] => {
+                said.push(one.to_string());
+                "remove the line to start without it"
+            }
+            many => {
+                let listed: Vec<String> = many.iter().map(|it| it.place_and_subject()).collect();
+                said.push(format!("not supported yet: {}", listed.join(", ")));
+                "remove these lines to start without them"
+            }
+        };
+        said.extend((removable && !advice.is_empty()).then(|| advice.to_owned()));
+        f.write_str(&said.join("; "))
     }
 }
 
@@ -96,7 +154,7 @@ pub enum Reason {
     TooLong(u64),
     #[error("more than {0} lines")]
     TooManyLines(usize),
-    #[error("the file is not UTF-8 text")]
+    #[error("the value is not UTF-8 text")]
     NotText,
     #[error("other users may write to the file (mode {0:o}); chmod go-w it first")]
     Writable(u32),

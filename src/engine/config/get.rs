@@ -1,7 +1,6 @@
 //! Shows a key's value in LXC's own format.
 
 use super::keys::{self, Form, GROUPS, Key};
-use super::meaning::Meaning;
 use super::settings::{Entry, Settings};
 
 /// Returns what LXC's `get_config_item` returns; None for a key it does not know.
@@ -20,10 +19,7 @@ pub(super) fn get(settings: &Settings, name: &str) -> Option<String> {
     }
     let form = key.form;
     Some(if form == Form::Auto {
-        entries.sort_by_key(|it| match &it.meaning {
-            Meaning::Auto(auto) => Some(auto.group),
-            _ => None,
-        });
+        entries.sort_by_key(|it| it.meaning.auto_group());
         joined(&entries, " ")
     } else if form == Form::Gids {
         joined(&entries, ",")

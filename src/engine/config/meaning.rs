@@ -4,6 +4,7 @@ use super::super::spec::{AutoMode, Mount};
 use super::error::Reason;
 use super::keys::{Form, Key};
 use super::{caps, mounts, signals, values};
+use crate::engine::id::Id;
 
 /// A value as the engine understands it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,16 @@ pub(super) enum Meaning {
     Auto(Auto),
     /// LXC takes the value, and wharf cannot carry it out yet.
     NotYet,
+}
+
+impl Meaning {
+    pub(super) const fn capability(&self) -> Option<u8> {
+        if let Self::Capability(number) = self { Some(*number) } else { None }
+    }
+
+    pub(super) const fn auto_group(&self) -> Option<AutoGroup> {
+        if let Self::Auto(auto) = self { Some(auto.group) } else { None }
+    }
 }
 
 /// One word of `lxc.mount.auto`.
@@ -59,6 +70,10 @@ impl Item {
         Self { value, meaning: Meaning::Text }
     }
 
+    fn id(id: Id) -> Self {
+        Self::number(id.number())
+    }
+
     fn number(number: u32) -> Self {
         Self { value: number.to_string(), meaning: Meaning::Number(number) }
     }
@@ -69,47 +84,68 @@ pub(super) const NONE: &str = "none";
 
 /// Reads a value that is not empty; returns the items it stands for, as LXC spells them.
 pub(super) fn check(key: &Key, free: &str, value: &str) -> Result<Vec<Item>, Reason> {
-    let one = match key.form {
-        Form::Capabilities | Form::CapabilitiesKept => return capabilities(key.form, value),
-        Form::Group => return each(value, |it| Ok(Item::text(it.to_owned()))),
-        Form::Auto => return each(value, auto_word),
-        Form::Namespaces => return each(value, |it| namespace(it).map(Item::text)),
-        Form::Gids => {
-            let gids = value.split(',');
-            return gids.map(|it| values::unsigned32(it).map(Item::number)).collect();
-        }
-        Form::Hostname if value.len() > HOSTNAME_MAX => {
-            return Err(Reason::Expected("a host name of at most 64 bytes"));
-        }
-        Form::Text | Form::List | Form::Include | Form::Hostname => Item::text(value.to_owned()),
-        Form::Map => Item::text(map(key, free, value)?),
-        Form::Path => Item::text(values::path(value)),
-        Form::Rootfs => Item::text(rootfs(value)),
-        Form::RootfsOptions => Item::text(rootfs_options(value)?),
-        Form::Bool => Item::number(values::boolean(value)?.into()),
-        Form::Unsigned => Item::number(values::unsigned32(value)?),
-        Form::Signed => Item::text(values::signed(value)?.to_string()),
-        Form::Size => {
-            let bytes = values::size(value)?;
-            Item { value: bytes.to_string(), meaning: Meaning::Bytes(bytes) }
-        }
-        Form::Signal => {
-            let number = signals::number(value)?;
-            Item { value: number.to_string(), meaning: Meaning::Signal(number) }
-        }
-        Form::Command => command(value)?,
-        Form::Arch => Item::text(arch(value)?.to_owned()),
-        Form::LogLevel => Item::text(log_level(value)?.to_owned()),
-        Form::Facility => Item::text(facility(value)?),
-        Form::BootOffset => Item::text(values::offset(value, " ")?),
-        Form::Offset => Item::text(values::offset(value, "")?),
-        Form::CgroupDir => Item::text(values::cgroup_dir(value)?),
-        Form::Limits => Item::text(values::limits(value)?),
-        Form::Mount => mount(value)?,
-        Form::IdMap => Item::text(values::id_map(value)?),
-        Form::Environment => variable(value)?,
+    let form = key.form;
+    if matches!(form, Form::Capabilities | Form::CapabilitiesKept) {
+        return capabilities(form, value);
+    }
+    if form == Form::Gids {
+        return value.split(',').map(|it| values::id(it).map(Item::id)).collect();
+    }
+    let word: fn(&str) -> Result<Item, Reason> = if form == Form::Group {
+        |it| Ok(Item::text(it.to_owned()))
+    } else if form == Form::Auto {
+        auto_word
+    } else if form == Form::Namespaces {
+        |it| namespace(it).map(Item::text)
+    } else {
+        return Ok(vec![single(key, free, value)?]);
     };
-    Ok(vec![one])
+    each(value, word)
+}
+
+/// Reads a value that is one item.
+fn single(key: &Key, free: &str, value: &str) -> Result<Item, Reason> {
+    let meant = |number: &dyn ToString, meaning| Item { value: number.to_string(), meaning };
+    match key.form {
+        Form::Hostname => hostname(value),
+        Form::Map => map(key, free, value),
+        Form::Path => Ok(values::path(value)),
+        Form::Rootfs => Ok(rootfs(value)),
+        Form::RootfsOptions => rootfs_options(value),
+        Form::Signed => values::signed(value).map(|it| it.to_string()),
+        Form::Arch => arch(value).map(str::to_owned),
+        Form::LogLevel => log_level(value).map(str::to_owned),
+        Form::Facility => facility(value),
+        Form::BootOffset => values::offset(value, " "),
+        Form::Offset => values::offset(value, ""),
+        Form::CgroupDir => values::cgroup_dir(value),
+        Form::Limits => values::limits(value),
+        Form::IdMap => values::id_map(value),
+        Form::Bool => return values::boolean(value).map(|it| Item::number(it.into())),
+        Form::Unsigned => return values::unsigned32(value).map(Item::number),
+        Form::Id => return values::id(value).map(Item::id),
+        Form::Size => return values::size(value).map(|it| meant(&it, Meaning::Bytes(it))),
+        Form::Signal => return signals::number(value).map(|it| meant(&it, Meaning::Signal(it))),
+        Form::Command => return command(value),
+        Form::Mount => return mount(value),
+        Form::Environment => return variable(value),
+        // These are several items, or taken as they are.
+        Form::Text
+        | Form::List
+        | Form::Include
+        | Form::Group
+        | Form::Capabilities
+        | Form::CapabilitiesKept
+        | Form::Auto
+        | Form::Namespaces
+        | Form::Gids => Ok(value.to_owned()),
+    }
+    .map(Item::text)
+}
+
+fn hostname(value: &str) -> Result<String, Reason> {
+    let fits = value.len() <= HOSTNAME_MAX;
+    fits.then(|| value.to_owned()).ok_or(Reason::Expected("a host name of at most 64 bytes"))
 }
 
 fn each(value: &str, read: impl Fn(&str) -> Result<Item, Reason>) -> Result<Vec<Item>, Reason> {

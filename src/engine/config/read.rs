@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::super::spec::Place;
-use super::error::{ConfigError, Reason};
+use super::error::{ConfigError, ConfigErrors, Reason};
 use super::include::{self, Identity, MAX_DEPTH};
 use super::lexer::{self, Line, PREFIX};
 use super::settings::Settings;
@@ -30,9 +30,9 @@ impl Reader {
         Self { open: file.into_iter().collect(), ..Self::default() }
     }
 
-    /// Reads every line of `text`, which is in `file`.
-    pub(super) fn text(&mut self, text: &str, file: &Path) {
-        for (at, text) in text.split('\n').enumerate() {
+    /// Reads every line of `content`, which is in `file`.
+    pub(super) fn content(&mut self, content: &[u8], file: &Path) {
+        for (at, line) in content.split(|it| *it == b'\n').enumerate() {
             self.lines += 1;
             let place = Place { file: file.to_path_buf(), line: at + 1 };
             if self.lines > MAX_LINES {
@@ -40,6 +40,10 @@ impl Reader {
                 self.errors.push(ConfigError::of_file(file, reason, None));
                 return;
             }
+            let Ok(text) = str::from_utf8(line) else {
+                self.not_text(line, place);
+                continue;
+            };
             match lexer::line(text) {
                 Line::Nothing => (),
                 Line::Foreign(text) => self.foreign.push((place, text.to_owned())),
@@ -47,6 +51,18 @@ impl Reader {
                     self.errors.push(ConfigError::of(text, "", Reason::NoValue, Some(&place)));
                 }
                 Line::Setting { key, value } => self.setting(key, value, Some(&place)),
+            }
+        }
+    }
+
+    /// A byte that is not UTF-8 matters only where a key or its value is read.
+    fn not_text(&mut self, line: &[u8], place: Place) {
+        let text = String::from_utf8_lossy(line);
+        match lexer::line(&text) {
+            Line::Nothing => (),
+            Line::Foreign(text) => self.foreign.push((place, text.to_owned())),
+            Line::NoValue(key) | Line::Setting { key, .. } => {
+                self.errors.push(ConfigError::of(key, "", Reason::NotText, Some(&place)));
             }
         }
     }
@@ -70,12 +86,9 @@ impl Reader {
         }
     }
 
-    /// Returns the settings, or the first error.
-    pub(super) fn finish(self) -> Result<Settings, ConfigError> {
-        match self.errors.into_iter().next() {
-            None => Ok(self.settings),
-            Some(error) => Err(error),
-        }
+    /// Returns the settings, or every error.
+    pub(super) fn finish(self) -> Result<Settings, ConfigErrors> {
+        ConfigErrors::of(self.errors).map_or(Ok(self.settings), Err)
     }
 
     fn include(&mut self, value: &str, place: Option<&Place>) {
@@ -107,18 +120,18 @@ impl Reader {
     }
 
     fn included(&mut self, file: &Path, place: Option<&Place>) {
-        let outcome = include::read(file).and_then(|(text, identity)| {
-            if self.open.contains(&identity) { Err(Reason::Cycle) } else { Ok((text, identity)) }
+        let outcome = include::read(file).and_then(|(content, identity)| {
+            if self.open.contains(&identity) { Err(Reason::Cycle) } else { Ok((content, identity)) }
         });
         match outcome {
             Err(reason) => {
                 let value = file.to_string_lossy();
                 self.errors.push(ConfigError::of(INCLUDE, &value, reason, place));
             }
-            Ok((text, identity)) => {
+            Ok((content, identity)) => {
                 self.open.push(identity);
                 self.depth += 1;
-                self.text(&text, file);
+                self.content(&content, file);
                 self.depth -= 1;
                 self.open.pop();
             }
@@ -138,7 +151,7 @@ mod tests {
 
     fn read(text: &str) -> Reader {
         let mut reader = Reader::new(None);
-        reader.text(text, Path::new("c"));
+        reader.content(text.as_bytes(), Path::new("c"));
         reader
     }
 
@@ -155,6 +168,16 @@ mod tests {
             ]
         );
         assert_eq!(reader.foreign.len(), 1);
+    }
+
+    #[test]
+    fn a_byte_that_is_not_text_matters_in_a_value_alone() {
+        let mut reader = Reader::new(None);
+        let content = b"# caf\xe9\nlxc.tty.max = 1\nsome \xff\nlxc.uts.name = caf\xe9\n";
+        reader.content(content, Path::new("c"));
+        let errors: Vec<String> = reader.errors.iter().map(ToString::to_string).collect();
+        assert_eq!(errors, ["lxc.uts.name: the value is not UTF-8 text (line 4 of c)"]);
+        assert_eq!(reader.settings.number("lxc.tty.max"), 1);
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl fmt::Display for Diagnostic {
 /// Checks `text` as the content of `file`, and what it includes. Empty: nothing to remark.
 pub fn check(text: &str, file: &Path) -> Vec<Diagnostic> {
     let mut reader = Reader::new(None);
-    reader.text(text, file);
+    reader.content(text.as_bytes(), file);
     let errors = reader.errors.iter().map(|it| (Severity::Error, it));
     let unsupported: Vec<_> = build::unsupported(&reader.settings).collect();
     let refused = unsupported.iter().map(|it| (Severity::Unsupported, it));

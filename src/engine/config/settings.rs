@@ -68,18 +68,14 @@ impl Settings {
 
     /// The number that a key has, 0 if it is not set.
     pub(super) fn number(&self, name: &str) -> u32 {
-        match self.last(name).map(|it| &it.meaning) {
-            Some(Meaning::Number(number)) => *number,
-            _ => 0,
-        }
+        let meaning = self.last(name).map(|it| &it.meaning);
+        if let Some(Meaning::Number(number)) = meaning { *number } else { 0 }
     }
 
     /// The size in bytes that a key has, 0 if it is not set.
     pub(super) fn bytes(&self, name: &str) -> u64 {
-        match self.last(name).map(|it| &it.meaning) {
-            Some(Meaning::Bytes(bytes)) => *bytes,
-            _ => 0,
-        }
+        let meaning = self.last(name).map(|it| &it.meaning);
+        if let Some(Meaning::Bytes(bytes)) = meaning { *bytes } else { 0 }
     }
 
     fn store(

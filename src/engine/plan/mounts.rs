@@ -5,7 +5,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 
 use super::{PlanError, cstring};
-use crate::engine::spec::{Create, Mount, Place};
+use crate::engine::spec::{AutoMode, Create, Mount, Place};
 use crate::engine::sys::{Recursive, attr};
 
 /// A mount below the container's root.
@@ -34,6 +34,23 @@ pub enum Source {
     New { fstype: CString, device: CString, options: Vec<(CString, Option<CString>)> },
     /// The mount that is there gets other attributes.
     Remount,
+}
+
+/// The container's own group of cgroup v2, as the namespace shows it.
+pub(super) fn unified(mode: AutoMode) -> Mount {
+    let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC | libc::MS_RELATIME;
+    let read_only = if mode == AutoMode::ReadOnly { libc::MS_RDONLY } else { 0 };
+    Mount {
+        source: "cgroup2".to_owned(),
+        target: "sys/fs/cgroup".into(),
+        fstype: "cgroup2".to_owned(),
+        flags: flags | read_only,
+        propagation: 0,
+        data: String::new(),
+        optional: false,
+        create: None,
+        relative: false,
+    }
 }
 
 impl MountStep {

@@ -5,7 +5,9 @@ use std::io::Read as _;
 use std::path::Path;
 
 use super::network;
-use crate::engine::snapshot::Detail;
+use crate::engine::config;
+use crate::engine::name::Name;
+use crate::engine::snapshot::{Detail, Root};
 
 /// A container can make as many mounts as it likes.
 const MOST_MOUNTS: usize = 200;
@@ -13,11 +15,22 @@ const MOUNTS_BYTES: u64 = 256 * 1024;
 const CONFIG_BYTES: u64 = 256 * 1024;
 const NAMESPACES: [&str; 8] = ["mnt", "pid", "net", "ipc", "uts", "user", "cgroup", "time"];
 
-/// Reads what `/proc` tells of the container whose init is `init`.
-pub(super) fn read(proc: &Path, init: Option<i32>, home: &Path) -> Detail {
-    let config = start_of(&home.join("config"), CONFIG_BYTES);
-    let rootfs = config.as_deref().and_then(rootfs).map(Into::into);
-    let mut detail = Detail { rootfs, config, ..Detail::default() };
+/// Reads the configuration of `name`, and what `/proc` tells of its init, if it runs.
+pub(super) fn read(proc: &Path, init: Option<i32>, lxcpath: &Path, name: &Name) -> Detail {
+    let file = lxcpath.join(name.as_str()).join("config");
+    let mut detail = Detail { config: start_of(&file, CONFIG_BYTES), ..Detail::default() };
+    // What runs without a configuration was started from a file elsewhere.
+    if file.symlink_metadata().is_ok() {
+        match config::load(name, lxcpath, None, &[]) {
+            Ok(config) => {
+                let root = config.get("lxc.rootfs.path").unwrap_or_default();
+                detail.rootfs = Some(Root::of(&root));
+            }
+            Err(errors) => {
+                detail.fault = Some(format!("its configuration cannot be used: {errors}"));
+            }
+        }
+    }
     if let Some(pid) = init {
         let dir = proc.join(pid.to_string());
         detail.namespaces = namespaces(proc, &dir);
@@ -46,17 +59,6 @@ fn mount(line: &str) -> Option<String> {
     Some(format!("{target} {fstype} {source} {options}"))
 }
 
-/// Finds the root in a configuration, in the new and the old spelling; the type before it is cut.
-fn rootfs(config: &str) -> Option<&str> {
-    let assigned = config.lines().filter_map(|it| it.split_once('='));
-    let mut paths = assigned
-        .filter(|(key, _)| matches!(key.trim(), "lxc.rootfs.path" | "lxc.rootfs"))
-        .map(|(_, value)| value.trim());
-    let path = paths.next_back()?;
-    let path = path.strip_prefix("dir:").unwrap_or(path);
-    (!path.is_empty()).then_some(path)
-}
-
 pub(super) fn start_of(path: &Path, most: u64) -> Option<String> {
     use std::os::unix::fs::OpenOptionsExt as _;
     // A fifo in the place of a file must not make the sampler wait.
@@ -70,11 +72,31 @@ pub(super) fn start_of(path: &Path, most: u64) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn name() -> Name {
+        "web".parse().unwrap()
+    }
+
+    /// Reads the details of a container that does not run and has this configuration.
+    fn of_config(content: &[u8]) -> Detail {
+        let lxcpath = tempfile::tempdir().unwrap();
+        std::fs::create_dir(lxcpath.path().join("web")).unwrap();
+        std::fs::write(lxcpath.path().join("web/config"), content).unwrap();
+        read(Path::new("/proc"), None, lxcpath.path(), &name())
+    }
+
     #[test]
     fn the_last_root_counts() {
-        let config = "# x\nlxc.rootfs = /old\nlxc.rootfs.path = dir:/srv/web\n";
-        assert_eq!(rootfs(config), Some("/srv/web"));
-        assert_eq!(rootfs("lxc.rootfs.path =\n"), None);
+        let detail = of_config(b"# x\nlxc.rootfs = /old\nlxc.rootfs.path = dir:/srv/web\n");
+        assert_eq!(detail.rootfs, Some(Root::Own("/srv/web".into())));
+        assert_eq!(of_config(b"lxc.rootfs.path =\n").rootfs, Some(Root::Host));
+    }
+
+    #[test]
+    fn a_configuration_that_cannot_be_used_says_nothing_of_the_root() {
+        let detail = of_config(b"lxc.rootfs.path = /srv/web\nlxc.bogus = 1\n");
+        assert_eq!(detail.rootfs, None);
+        let fault = detail.fault.unwrap();
+        assert!(fault.contains("lxc.bogus") && fault.contains("line 2 of"), "{fault}");
     }
 
     #[test]
@@ -86,17 +108,17 @@ mod tests {
 
     #[test]
     fn a_container_that_does_not_run_has_its_files() {
-        let home = tempfile::tempdir().unwrap();
-        let detail = read(Path::new("/proc"), None, home.path());
+        let lxcpath = tempfile::tempdir().unwrap();
+        let detail = read(Path::new("/proc"), None, lxcpath.path(), &name());
         assert_eq!(detail.rootfs, None);
         assert_eq!((detail.config, detail.namespaces), (None, vec![]));
     }
 
     #[test]
     fn a_process_of_ours_shares_our_namespaces() {
-        let home = tempfile::tempdir().unwrap();
+        let lxcpath = tempfile::tempdir().unwrap();
         let own = std::process::id().try_into().ok();
-        let detail = read(Path::new("/proc"), own, home.path());
+        let detail = read(Path::new("/proc"), own, lxcpath.path(), &name());
         assert!(detail.namespaces.is_empty(), "{:?}", detail.namespaces);
         assert!(!detail.mounts.is_empty());
     }

@@ -70,8 +70,8 @@ fn about(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
     if let Some(cgroup) = &detail.cgroup {
         pen.put("  cgroup ", look.dim).clip(cgroup, look.fg, look.glyphs.ellipsis);
     }
-    if let Some(rootfs) = &detail.rootfs {
-        let path = rootfs.to_string_lossy();
+    if let Some(path) = detail.rootfs.as_ref().and_then(|it| it.path()) {
+        let path = path.to_string_lossy();
         pen.put("  rootfs ", look.dim);
         pen.clip(&crate::engine::shown::shown(&path), look.fg, look.glyphs.ellipsis);
     }
