@@ -18,6 +18,7 @@ mod oom;
 mod patience;
 mod settings;
 mod size;
+mod stuck;
 mod values;
 mod words;
 

@@ -54,6 +54,12 @@ pub enum CgroupError {
     Freeze { act: &'static str, path: PathBuf, errno: io::Error },
     #[error("{} did not {act} within {} ms; {advice}", path.display(), waited.as_millis())]
     TimedOut { act: &'static str, path: PathBuf, waited: Duration, advice: &'static str },
+    #[error(
+        "{who} did not die within {} ms; what is in state D cannot be killed until the device or \
+         file server that it waits for answers",
+        waited.as_millis()
+    )]
+    Undying { who: String, waited: Duration },
     #[error("cannot remove the cgroup {}: {}", dir.display(), words::reason(errno))]
     Remove { dir: PathBuf, errno: io::Error },
 }
@@ -67,7 +73,7 @@ impl CgroupError {
             Self::FileName(_) | Self::Value { .. } | Self::DeviceRule { .. } | Self::Path(_) => {
                 Kind::Invalid
             }
-            Self::TimedOut { .. } => Kind::TimedOut,
+            Self::TimedOut { .. } | Self::Undying { .. } => Kind::TimedOut,
             Self::Unwritable { .. } => Kind::Denied,
             Self::NotMounted | Self::Taken(_) | Self::NoFreezer | Self::NoDevices => Kind::Failed,
             Self::Write { errno, .. } if errno.kind() == io::ErrorKind::InvalidInput => {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::create::write_once;
 use super::freeze::event;
 use super::patience::Patience;
+use super::stuck;
 use super::{Cgroup, CgroupError, Group};
 use crate::engine::sys;
 
@@ -16,8 +17,6 @@ use crate::engine::sys;
 const BATCH: usize = 128;
 /// How long to wait for the freezer before killing without its help.
 const STANDSTILL: Duration = Duration::from_millis(200);
-const UNKILLABLE: &str = "a process in an uninterruptible wait (state D) cannot be killed until \
-                          the device or file server it waits for answers";
 
 impl Cgroup {
     /// Returns the pid of every process, those of groups below included, in ascending order.
@@ -43,10 +42,8 @@ impl Cgroup {
                 return Ok(());
             }
             if !patience.again() {
-                let path = self.primary().map(|it| it.dir.clone()).unwrap_or_default();
-                let waited = begun.elapsed();
-                let advice = UNKILLABLE;
-                return Err(CgroupError::TimedOut { act: "die", path, waited, advice });
+                let who = stuck::told(Path::new("/proc"), &self.pids());
+                return Err(CgroupError::Undying { who, waited: begun.elapsed() });
             }
         }
     }
