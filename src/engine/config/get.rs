@@ -1,6 +1,7 @@
 //! Shows a key's value in LXC's own format.
 
 use super::keys::{self, Form, GROUPS, Key};
+use super::meaning::NAMESPACES;
 use super::settings::{Entry, Settings};
 
 /// Returns what LXC's `get_config_item` returns; None for a key it does not know.
@@ -21,6 +22,9 @@ pub(super) fn get(settings: &Settings, name: &str) -> Option<String> {
     Some(if form == Form::Auto {
         entries.sort_by_key(|it| it.meaning.auto_group());
         joined(&entries, " ")
+    } else if form == Form::Namespaces {
+        let set = |name: &&str| entries.iter().any(|it| it.value == **name);
+        NAMESPACES.iter().filter(|it| set(it)).flat_map(|it| [*it, "\n"]).collect()
     } else if form == Form::Gids {
         joined(&entries, ",")
     } else if form == Form::Rootfs {

@@ -270,8 +270,9 @@ fn facility(value: &str) -> Result<String, Reason> {
     Err(Reason::Expected("daemon or local0 to local7"))
 }
 
-/// Namespaces as `lxc.namespace.*` names them.
-const NAMESPACES: [&str; 8] = ["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"];
+/// Namespaces as `lxc.namespace.*` names them, in the order in which LXC shows them.
+pub(super) const NAMESPACES: [&str; 8] =
+    ["user", "mnt", "pid", "uts", "ipc", "net", "cgroup", "time"];
 
 fn namespace(word: &str) -> Result<String, Reason> {
     let lower = word.to_ascii_lowercase();
