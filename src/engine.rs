@@ -28,6 +28,7 @@ pub mod name;
 pub mod oom;
 mod perform;
 pub mod plan;
+mod privilege;
 pub mod process;
 pub mod record;
 pub mod relay;

@@ -105,6 +105,25 @@ fn a_limit_of_processes_too_low_for_the_command_is_the_cause() {
 }
 
 #[test]
+fn who_is_not_root_hears_first_that_root_is_needed() {
+    if !can_run_containers() || !support::has_program("setpriv") {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = create(&lxcpath, "user");
+    let wharf = lxcpath.command(&["start", &name, "--", "/bin/true"]);
+    let run = |options: &[&str]| {
+        let mut command = std::process::Command::new("setpriv");
+        command.args(options).arg(wharf.get_program()).args(wharf.get_args());
+        support::finish(command)
+    };
+    let output = run(&["--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin"]);
+    let message = told(&output);
+    assert!(message.contains("lacks CAP_SYS_ADMIN"), "{message}");
+    assert!(!message.contains("as root"), "{message}");
+}
+
+#[test]
 fn zombies_are_among_the_processes() {
     if !can_run_containers() {
         return;

@@ -18,11 +18,13 @@ enum FreezeError {
     NotRunning,
     #[error("it is {0}")]
     State(State),
+    #[error("permission denied: only root and the user who runs it may; try it as root")]
+    Denied,
     #[error(transparent)]
     Socket(SocketError),
     #[error(transparent)]
     Cgroup(CgroupError),
-    #[error("its supervisor does not tell its cgroup")]
+    #[error("its supervisor does not say which cgroup it has")]
     Lost,
 }
 
@@ -32,6 +34,7 @@ impl FreezeError {
             Self::NotRunning | Self::State(_) => Kind::NotRunning,
             Self::Socket(SocketError::Silent) => Kind::TimedOut,
             Self::Cgroup(error) => error.kind(),
+            Self::Denied => Kind::Denied,
             Self::Socket(_) | Self::Lost => Kind::Failed,
         }
     }
@@ -98,7 +101,10 @@ impl Engine {
         let client = client.ok_or(FreezeError::NotRunning)?;
         let hierarchies =
             Hierarchies::discover(self.lxcpath.host()).map_err(FreezeError::Cgroup)?;
-        let path = self.cgroup_path(name, Some(&client)).ok_or(FreezeError::Lost)?;
+        let path = self.cgroup_path(name, Some(&client)).ok_or_else(|| {
+            let root = nix::unistd::geteuid().is_root();
+            if root { FreezeError::Lost } else { FreezeError::Denied }
+        })?;
         Ok((client, Cgroup::open(&hierarchies, &path)))
     }
 }

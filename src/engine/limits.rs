@@ -80,7 +80,7 @@ impl Engine {
         let hierarchies =
             Hierarchies::discover(self.lxcpath.host()).map_err(|why| failed(verb, name, why))?;
         let path = client.limit_cgroup().map_err(failed_to_ask)?.ok_or_else(|| {
-            Error::new(verb, name, Kind::Failed, "its supervisor names no cgroup")
+            Error::new(verb, name, Kind::Failed, "its supervisor does not say which cgroup it has")
         })?;
         Ok(Cgroup::open(&hierarchies, &path))
     }

@@ -19,7 +19,7 @@ use super::record::Record;
 use super::spec::Spec;
 use super::store::Store;
 use super::supervisor::{self, Run};
-use super::{Engine, Error, Exit, Kind, Name, State, seal, sys};
+use super::{Engine, Error, Exit, Kind, Name, State, privilege, seal, sys};
 
 /// The verb by which this program becomes a supervisor.
 pub const SUPERVISE: &str = "supervise";
@@ -162,6 +162,9 @@ impl Engine {
         name: &Name,
         start: &Start,
     ) -> Result<(Config, Spec), Error> {
+        if let Some(why) = privilege::missing() {
+            return Err(Error::new(verb, name, Kind::Denied, why));
+        }
         let file = start.config.as_deref();
         if file.is_none() && !Store::new(&self.lxcpath).exists(name) {
             let reason = format!(

@@ -78,7 +78,7 @@ impl fmt::Display for State {
 /// A word that names no state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no state; known: STOPPED STARTING RUNNING STOPPING ABORTING FREEZING FROZEN THAWED"
+    "{0:?} is not a state; known: STOPPED STARTING RUNNING STOPPING ABORTING FREEZING FROZEN THAWED"
 )]
 pub struct UnknownState(pub String);
 

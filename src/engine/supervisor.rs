@@ -49,6 +49,7 @@ use super::launch::{self, LaunchError, Launched, Order};
 use super::lxcpath::Lxcpath;
 use super::name::Name;
 use super::plan::{self, Payload, Screen};
+use super::privilege;
 use super::record::{self, Identity, Record};
 use super::relay;
 use super::seal;
@@ -84,7 +85,12 @@ pub fn run(run: Run, ready: &mut dyn FnMut(Result<(), &Error>)) -> Result<Exit, 
     let ended = supervise(run, &mut || ready(Ok(())));
     let ended = ended.map_err(|failure| {
         let Failure { error, was_ready } = failure;
-        let error = Error::new("start", &name, error.kind(), error);
+        let kind = error.kind();
+        let around = privilege::behind(&error);
+        let mut error = Error::new("start", &name, kind, error);
+        if let Some(around) = around {
+            error = Error::new("start", &name, kind, format!("{}; {around}", error.reason()));
+        }
         if !was_ready {
             ready(Err(&error));
         }

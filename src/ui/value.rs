@@ -196,7 +196,7 @@ fn short_bytes(bytes: u64) -> String {
 }
 
 fn bytes(typed: &str, host_memory: Option<u64>) -> Result<u64, String> {
-    let wrong = || format!("{typed} is no size; 512M, 1.5G, 25% and max are");
+    let wrong = || format!("{typed} is not a size; write 512M, 1.5G, 25% or max");
     let number_end =
         typed.find(|it: char| !it.is_ascii_digit() && it != '.').unwrap_or(typed.len());
     let (number, unit) = typed.split_at(number_end);

@@ -93,7 +93,7 @@ fn control_code(text: &str) -> Result<u8, Usage> {
     let key = text.strip_prefix('^').unwrap_or(text);
     match key.as_bytes() {
         [key @ (b'@'..=b'_' | b'a'..=b'z')] => Ok(key & 0x1f),
-        _ => Err(Usage(format!("`{text}` is no key of the form ^a"))),
+        _ => Err(Usage(format!("`{text}` is not a key of the form ^a"))),
     }
 }
 

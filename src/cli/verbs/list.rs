@@ -230,7 +230,7 @@ impl Choice {
         };
         no_more(&rest)?;
         let compile = |it: String| {
-            regex::Regex::new(&it).with_context(|| format!("`{it}` is no regular expression"))
+            regex::Regex::new(&it).with_context(|| format!("`{it}` is not a regular expression"))
         };
         Ok(Self {
             pattern: filter.map(compile).transpose()?,

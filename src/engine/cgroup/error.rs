@@ -19,27 +19,29 @@ pub enum CgroupError {
     Read { path: PathBuf, errno: io::Error },
     #[error("cannot make the cgroup {}: {}", dir.display(), words::reason(errno))]
     Create { dir: PathBuf, errno: io::Error },
-    #[error("no cgroup may be made below {base}; {}", words::DELEGATE)]
+    #[error("no cgroup may be made below {base}; {}", words::delegate())]
     Unwritable { base: String },
     #[error("cgroup names from {0} to {0}-999 are all taken by live groups")]
     Taken(String),
-    #[error("{0:?} is no path for a cgroup: it must not be empty, absolute or contain `..`")]
+    #[error(
+        "{0:?} is not a valid path for a cgroup: it must not be empty, absolute or contain `..`"
+    )]
     Path(String),
     #[error("cannot open {}: {}", path.display(), words::reason(errno))]
     Open { path: PathBuf, errno: io::Error },
     #[error("cannot join the cgroup {}: {}", dir.display(), words::reason(errno))]
     Join { dir: PathBuf, errno: io::Error },
-    #[error("{0:?} is no cgroup file name: it must be one name without a slash")]
+    #[error("{0:?} is not the name of a cgroup file: it must be one name without a slash")]
     FileName(String),
     #[error("the container has no cgroup file {file}{advice}")]
     NoFile { file: String, advice: String },
-    #[error("{value:?} is no value for {file}: {why}")]
+    #[error("{value:?} is not a valid value for {file}: {why}")]
     Value { file: String, value: String, why: &'static str },
     #[error("the kernel refused {value:?} for {file}: {reason}")]
     Write { file: String, value: String, reason: String, errno: io::Error },
     #[error("cannot apply {key}{}", at(place.as_ref()))]
     Setting { key: String, place: Option<Place>, source: Box<Self> },
-    #[error("{rule:?} is no device rule: want `a`, or such as `c 1:3 rwm`, `b 8:* r`")]
+    #[error("{rule:?} is not a device rule: it must be `a`, or such as `c 1:3 rwm`, `b 8:* r`")]
     DeviceRule { rule: String },
     #[error("cannot attach the device rules to {}: {}", dir.display(), words::reason(errno))]
     Attach { dir: PathBuf, errno: io::Error },

@@ -7,8 +7,15 @@ use std::path::Path;
 use super::hierarchy::words_of;
 
 /// What to do when nothing may be written.
-pub(super) const DELEGATE: &str = "run as root, or have your login's cgroup delegated to you \
-                                   (systemd: Delegate=yes)";
+pub(super) fn delegate() -> &'static str {
+    if nix::unistd::geteuid().is_root() {
+        "even root may not write there: a unit's ProtectControlGroups=, or the container that wharf \
+         runs in, makes the cgroups read-only"
+    } else {
+        "run as root, or have your login's cgroup delegated to you (systemd: Delegate=yes)"
+    }
+}
+
 /// How many names to suggest.
 const SUGGESTIONS: usize = 3;
 
@@ -35,7 +42,7 @@ const PAIRS: [(&str, &str); 16] = [
 /// Returns an errno in words, lower case, with advice where there is one.
 pub(super) fn reason(errno: &io::Error) -> String {
     match errno.raw_os_error() {
-        Some(libc::EACCES | libc::EPERM) => format!("permission denied; {DELEGATE}"),
+        Some(libc::EACCES | libc::EPERM) => format!("permission denied; {}", delegate()),
         Some(libc::EROFS) => "the cgroup file system is mounted read-only".to_owned(),
         Some(libc::EBUSY) => "the kernel says it is in use".to_owned(),
         Some(libc::ENOENT | libc::ENODEV) => {

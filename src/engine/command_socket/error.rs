@@ -13,11 +13,11 @@ pub enum SocketError {
     Connect(#[source] Errno),
     #[error("supervisor not answering")]
     Silent,
-    #[error("the supervisor closed the connection without an answer")]
+    #[error("{}", closed())]
     Closed,
     #[error("speak to the supervisor")]
     Speak(#[source] io::Error),
-    #[error("the supervisor refused {what}")]
+    #[error("{}", refusal(what, *source))]
     Refused { what: &'static str, source: Errno },
     #[error("the supervisor answered {what} with nonsense")]
     Nonsense { what: &'static str },
@@ -40,4 +40,22 @@ impl SocketError {
     pub const fn is_unknown_command(&self) -> bool {
         matches!(self, Self::Refused { source: Errno::ENOSYS, .. })
     }
+}
+
+/// A supervisor hangs up on users that may not ask for what they asked.
+fn closed() -> &'static str {
+    if nix::unistd::geteuid().is_root() {
+        "the supervisor closed the connection without an answer"
+    } else {
+        "permission denied, or it has just ended: the supervisor closed the connection; only root \
+         and the user who runs it may do this"
+    }
+}
+
+fn refusal(what: &str, errno: Errno) -> String {
+    if matches!(errno, Errno::EPERM | Errno::EACCES) {
+        let who = "root and to the user who runs it only";
+        return format!("permission denied: the supervisor says {what} to {who}");
+    }
+    format!("the supervisor refused {what}")
 }

@@ -164,7 +164,7 @@ fn by_socket(
         // It ended while it was asked.
         Err(SocketError::Closed) => return Told { retry: Some(Duration::ZERO), ..quiet() },
         Err(error @ SocketError::Silent) => error.to_string(),
-        Err(error) => format!("supervisor does not tell: {error}"),
+        Err(error) => format!("its supervisor cannot be asked: {error}"),
     };
     // It listens, so something runs; where it would be by its name the counters are.
     let run = Run::of(format!("/lxc.payload.{name}"));

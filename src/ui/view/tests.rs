@@ -131,7 +131,7 @@ fn what_is_wrong_with_a_value_is_told_once() {
     let mut model = model((120, 36), all());
     for keys in ["G e 3 Enter x", "Enter"] {
         press(&mut model, keys);
-        let told = lines(&model).iter().filter(|it| it.contains("x is no size")).count();
+        let told = lines(&model).iter().filter(|it| it.contains("x is not a size")).count();
         assert_eq!(told, 1, "after {keys}");
     }
 }
