@@ -108,6 +108,30 @@ impl Config {
         build::spec(self)
     }
 
+    /// Lists every line that wharf cannot carry out yet.
+    pub(in crate::engine) fn unsupported(&self) -> Vec<ConfigError> {
+        build::unsupported(&self.settings).collect()
+    }
+
+    /// Tells whether any line speaks of what `key` decides: the network, the devices, the
+    /// capabilities as a whole, else the key itself.
+    pub(in crate::engine) fn speaks_of(&self, key: &str) -> bool {
+        const WHOLES: [&[&str]; 3] =
+            [&["lxc.net"], &["lxc.cgroup.devices.", "lxc.cgroup2.devices."], &["lxc.cap."]];
+        let prefixes = WHOLES.into_iter().find(|it| it.iter().any(|it| key.starts_with(it)));
+        match prefixes {
+            Some(["lxc.net"]) => !self.settings.interfaces.by_index.is_empty(),
+            Some(prefixes) => self.settings.entries.iter().any(|it| {
+                let name = format!("{}{}", it.key.name, it.free);
+                prefixes.iter().any(|it| name.starts_with(it))
+            }),
+            None => keys::find(key).is_some_and(|(key, free)| {
+                let mut entries = self.settings.entries.iter();
+                entries.any(|it| it.key.name == key.name && it.free == free)
+            }),
+        }
+    }
+
     /// Returns a key's value in LXC's format, as `lxc-info -c` shows it: lists end every item with
     /// a newline, what is not set is LXC's default. None: there is no such key.
     pub fn get(&self, key: &str) -> Option<String> {

@@ -1,6 +1,7 @@
 //! The verb `create`: writes a container's configuration, and its root if asked. What is half
 //! made never shows as a container, and is removed when it fails.
 
+mod base;
 mod template;
 
 use std::fs::DirBuilder;
@@ -16,12 +17,14 @@ use super::destroy::{remove_dir, remove_draft};
 use super::event::{self, What};
 use super::store::{RemoveError, Store, StoreError, draft_name};
 use super::{Engine, Error, Kind, Name};
+use base::Base;
 
 /// What to create.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Create {
     pub source: Source,
-    /// A configuration file to start from (`-f`); none: `assets/default.conf`.
+    /// A configuration file to start from (`-f`); none: the host's `default.conf`, completed by
+    /// `assets/default.conf`.
     pub config: Option<PathBuf>,
     /// More `key = value` lines, validated and appended (`-s`).
     pub settings: Vec<(String, String)>,
@@ -37,6 +40,15 @@ pub enum Source {
     Directory(PathBuf),
     /// An LXC template program fills `LXCPATH/NAME/rootfs` and completes the configuration.
     Template { program: String, args: Vec<String> },
+}
+
+/// What a new container was made from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Created {
+    /// The host's own configuration for new containers; `None`: wharf's, or the one that was named.
+    pub from: Option<PathBuf>,
+    /// What of it wharf does not carry out yet and has left out, each with its line.
+    pub left_out: Vec<String>,
 }
 
 /// What a container that shares the host's files runs unless it is told.
@@ -96,11 +108,12 @@ impl CreateError {
 
 impl Engine {
     /// Creates the container `name`. Nothing is left behind when it fails.
-    pub fn create(&self, name: &Name, create: &Create) -> Result<(), Error> {
+    pub fn create(&self, name: &Name, create: &Create) -> Result<Created, Error> {
         let work = Work { store: Store::new(&self.lxcpath), name, create };
-        work.run().map_err(|error| Error::new("create", name, error.kind(), error))?;
+        let created =
+            work.run().map_err(|error| Error::new("create", name, error.kind(), error))?;
         event::publish(&self.lxcpath, name, What::Created);
-        Ok(())
+        Ok(created)
     }
 }
 
@@ -112,59 +125,59 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn run(&self) -> Result<(), CreateError> {
+    fn run(&self) -> Result<Created, CreateError> {
         let root = match &self.create.source {
             Source::Host => None,
             Source::Directory(path) => Some(existing_root(path)?),
             Source::Template { .. } => Some(self.store.spelled(self.name).join("rootfs")),
         };
-        let content = self.content(root.as_deref())?;
+        let base = self.base()?;
+        let content = self.content(&base.config, root.as_deref())?;
         let _lock = self.store.lock(self.name)?;
         make_dir(self.store.lxcpath(), LXCPATH_MODE)?;
         self.clear_place()?;
         Engine::over(self.store.lxcpath().clone()).tidy();
         match &self.create.source {
-            Source::Host | Source::Directory(_) => self.put_in_place(&content),
+            Source::Host | Source::Directory(_) => self.put_in_place(&content)?,
             Source::Template { program, args } => {
                 let made = self.fill(&content, program, args);
                 if made.is_err() {
                     // The first error is the one to tell; `partial` marks what may be left.
                     _ = remove_dir(self.store.lxcpath(), self.name.as_str());
                 }
-                made
+                made?;
             }
+        }
+        Ok(Created { from: base.file, left_out: base.left_out })
+    }
+
+    fn base(&self) -> Result<Base, ConfigErrors> {
+        let (lxcpath, settings) = (self.store.lxcpath(), &self.create.settings);
+        match &self.create.config {
+            Some(file) => Base::named(self.name, lxcpath, file, settings),
+            None => Base::of_host(self.name, lxcpath, settings),
         }
     }
 
     /// Composes the configuration, and checks it as a whole.
-    fn content(&self, root: Option<&Path>) -> Result<Vec<u8>, CreateError> {
-        let config_path = self.store.config_path(self.name);
-        let lxcpath = self.store.lxcpath();
-        let settings = &self.create.settings;
-        let base = match &self.create.config {
-            Some(file) => config::load(self.name, lxcpath, Some(file), settings)?,
-            None => config::parse(
-                self.name,
-                lxcpath,
-                config::DEFAULT.as_bytes(),
-                Path::new("default.conf"),
-                settings,
-            )?,
-        };
+    fn content(&self, base: &Config, root: Option<&Path>) -> Result<Vec<u8>, CreateError> {
         let mut document = Document::parse(base.raw());
-        document.set("lxc.uts.name", self.name.as_str())?;
+        if self.create.config.is_none() || unset(base, "lxc.uts.name") {
+            document.set("lxc.uts.name", self.name.as_str())?;
+        }
         if let Some(root) = root {
             let text = root.to_str().ok_or_else(|| CreateError::NotText(root.to_path_buf()))?;
             document.set("lxc.rootfs.path", text)?;
-        } else if unset(&base, "lxc.rootfs.path") && unset(&base, "lxc.init.cmd") {
+        } else if unset(base, "lxc.rootfs.path") && unset(base, "lxc.init.cmd") {
             // The host's own init must not run a second time on the host's files.
             document.set("lxc.init.cmd", SHELL)?;
         }
-        for (key, value) in settings {
+        for (key, value) in &self.create.settings {
             document.append(key, value)?;
         }
         let content = document.to_bytes();
-        config::parse(self.name, lxcpath, &content, &config_path, &[])?;
+        let file = self.store.config_path(self.name);
+        config::parse(self.name, self.store.lxcpath(), &content, &file, &[])?;
         Ok(content)
     }
 

@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::config::words;
+use super::config::{Document, words};
 
 /// Only its owner may enter the runtime directory.
 const PRIVATE: u32 = 0o700;
@@ -36,6 +36,7 @@ struct Roots {
     proc: PathBuf,
     runtime: PathBuf,
     lxc: PathBuf,
+    lxc_config: PathBuf,
 }
 
 impl Host {
@@ -46,6 +47,7 @@ impl Host {
             proc: PathBuf::from("/proc"),
             runtime: runtime_path(),
             lxc: PathBuf::from("/run/lxc"),
+            lxc_config: lxc_config_path(),
         }))
     }
 
@@ -56,13 +58,15 @@ impl Host {
             proc: root.join("proc"),
             runtime: root.join("run/wharf"),
             lxc: root.join("run/lxc"),
+            lxc_config: root.join("etc/lxc"),
         }))
     }
 
-    /// A machine that is this one but for its runtime directory, which lies in `dir`.
+    /// A machine that is this one but for its runtime directory and LXC's configuration, which lie in `dir`.
     pub fn keeping_in(dir: &Path) -> Self {
         let (runtime, lxc) = (dir.join("wharf"), dir.join("lxc"));
-        Self(Arc::new(Roots { proc: PathBuf::from("/proc"), runtime, lxc }))
+        let lxc_config = dir.join("etc/lxc");
+        Self(Arc::new(Roots { proc: PathBuf::from("/proc"), runtime, lxc, lxc_config }))
     }
 
     /// Returns the root of what the kernel tells.
@@ -80,6 +84,16 @@ impl Host {
         &self.0.lxc
     }
 
+    /// Returns LXC's own configuration for the containers that are made on this machine, which need
+    /// not exist: what `lxc.default_config` of `lxc.conf` names, or `default.conf`.
+    pub fn default_config(&self) -> PathBuf {
+        let system = self.0.lxc_config.join("lxc.conf");
+        let document = std::fs::read(system).map(Document::parse).unwrap_or_default();
+        let named = document.values("lxc.default_config").last().map(PathBuf::from);
+        let absolute = named.filter(|it| it.is_absolute());
+        absolute.unwrap_or_else(|| self.0.lxc_config.join("default.conf"))
+    }
+
     /// Returns wharf's directory for what does not outlive the machine's run, made on first use.
     ///
     /// If it is not ours alone, returns a path below which nothing can be made: every use then
@@ -93,6 +107,14 @@ impl Host {
     pub fn checked_runtime_dir(&self) -> Result<PathBuf, HostError> {
         private_dir(&self.0.runtime)?;
         Ok(self.0.runtime.clone())
+    }
+}
+
+/// Where LXC looks for its own configuration; see lxc.system.conf(5).
+fn lxc_config_path() -> PathBuf {
+    match std::env::var_os("HOME") {
+        Some(home) if !nix::unistd::geteuid().is_root() => Path::new(&home).join(".config/lxc"),
+        Some(_) | None => PathBuf::from("/etc/lxc"),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::cli::session::{Session, named, no_more, only_named, pairs};
 use crate::command::Verb;
 use crate::engine::Kind;
 use crate::engine::create::{Create, Source};
+use crate::engine::shown::shown;
 use crate::engine::stop::Stop;
 
 pub(super) const CREATE: Entry = Entry {
@@ -41,6 +42,8 @@ pub(super) const CREATE: Entry = Entry {
     run: create,
     notes: "\
 Without a template and a directory, the container shares the host's files, read and write.
+Without -f the configuration is /etc/lxc/default.conf, where there is one, with wharf's own
+defaults for what it does not set; what wharf does not support yet is left out, and listed.
 Nothing is left behind when it fails.
 
 Examples:
@@ -72,7 +75,17 @@ fn create(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Exi
         config: matches.get_one::<PathBuf>("config").cloned(),
         settings: pairs(matches, "define")?,
     };
-    session.engine.create(&name, &create)?;
+    let created = session.engine.create(&name, &create)?;
+    if let Some(file) = created.from.filter(|_| !matches.get_flag(args::QUIET)) {
+        writeln!(
+            session.out,
+            "{name}: made from {}, with wharf's defaults for what it does not set",
+            shown(&file.to_string_lossy())
+        )?;
+        for line in &created.left_out {
+            writeln!(session.out, "{name}: left out, not supported yet: {}", shown(line))?;
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -246,15 +246,14 @@ fn capabilities(settings: &Settings) -> Capabilities {
     }
 }
 
-/// Of two lines for one variable the first counts, as with LXC.
+/// Of two lines for one variable the last counts, as with LXC.
 fn environment(settings: &Settings) -> Vec<(String, String)> {
     let mut variables: Vec<(String, String)> = Vec::new();
     for name in ["lxc.environment", "lxc.environment.runtime"] {
         for entry in settings.all(name) {
             let Meaning::Variable { name, value } = &entry.meaning else { continue };
-            if !variables.iter().any(|(known, _)| known == name) {
-                variables.push((name.clone(), value.clone()));
-            }
+            variables.retain(|(known, _)| known != name);
+            variables.push((name.clone(), value.clone()));
         }
     }
     variables

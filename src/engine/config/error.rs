@@ -53,6 +53,11 @@ impl ConfigError {
         format!("{}{place}", self.subject)
     }
 
+    /// Returns the number of the network interface that is refused, if it is one.
+    pub(in crate::engine) fn interface(&self) -> Option<u32> {
+        self.subject.strip_prefix("lxc.net.")?.split('.').next()?.parse().ok()
+    }
+
     const fn is_not_yet(&self) -> bool {
         matches!(self.reason, Reason::NotYet)
     }
