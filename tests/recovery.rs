@@ -32,7 +32,7 @@ fn destroy_cleans_up_after_a_killed_supervisor_and_forgets_the_run() {
     let name = lxcpath.start_sleeper("frozen");
     lxcpath.ok(&["freeze", &name]);
     kill_supervisor(&lxcpath, &name);
-    lxcpath.ok(&["destroy", &name]);
+    lxcpath.ok(&["destroy", "-f", &name]);
     assert!(support::leftovers::cgroups(&name).is_empty());
     lxcpath.ok(&["create", &name]);
     let told = lxcpath.ok(&["info", &name]);

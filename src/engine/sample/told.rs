@@ -115,7 +115,7 @@ fn after(host: &Host, record: &Record) -> Told {
         let trouble = Some("its supervisor was killed".to_owned());
         return Told { trouble, since: None, ..over };
     }
-    let advice = "its supervisor is gone; start, stop or destroy cleans up";
+    let advice = "its supervisor is gone; stop or destroy -f cleans up";
     Told {
         state: State::Running,
         trouble: Some(advice.to_owned()),
