@@ -14,7 +14,7 @@ use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::screen::Screen;
-use support::{Lxcpath, can_run_containers, finish, rootfs, text, told, wait_until};
+use support::{Lxcpath, can_run_containers, finish, leftovers, rootfs, text, told, wait_until};
 
 /// A container with busybox in a root of its own.
 struct Box {
@@ -100,8 +100,11 @@ fn the_command_hears_the_signals_that_its_client_gets() {
         let got = format!("got {}\n", signal.as_str().trim_start_matches("SIG"));
         assert_eq!(signalled(guest.attach(TELL), signal), (got, Some(9)), "attach {signal}");
         // One that has no handler dies of it, inside, too.
-        let died = signalled(guest.attach("echo ready; exec sleep 1000"), signal);
-        assert_eq!(died, (String::new(), Some(128 + signal as i32)), "{signal}");
+        let sleep = ["attach", &guest.name, "--", "/bin/sleep", "1234"];
+        let mut client = guest.lxcpath.command(&sleep).spawn().unwrap();
+        wait_until("the command", || guest.lxcpath.ok(&["ps", &guest.name]).contains("1234"));
+        kill(Pid::from_raw(client.id().cast_signed()), signal).unwrap();
+        assert_eq!(client.wait().unwrap().code(), Some(128 + signal as i32), "{signal}");
     }
     assert_eq!(guest.processes(), before);
 }
@@ -172,11 +175,23 @@ fn no_number_that_means_no_change_is_a_user_or_group() {
 fn nobody_waits_for_a_frozen_container() {
     let Some(guest) = Box::new("frozen") else { return };
     guest.start(&[]);
-    guest.lxcpath.ok(&["freeze", &guest.name]);
     let args = ["attach", &guest.name, "--", "/bin/touch", "/tmp/ran"];
-    let said = guest.lxcpath.refused(&args, 1);
-    assert!(said.contains("frozen, and would not run the command; `wharf unfreeze"));
+    let refused = || {
+        let said = guest.lxcpath.refused(&args, 1);
+        assert!(said.contains("it is frozen") && said.contains("unfreeze"), "{said}");
+    };
+    guest.lxcpath.ok(&["freeze", &guest.name]);
+    refused();
     guest.lxcpath.ok(&["unfreeze", &guest.name]);
+    // By somebody whom its supervisor did not hear of.
+    let mut groups = leftovers::cgroups(&guest.name);
+    groups.retain(|it| it.to_string_lossy().contains("lxc.payload."));
+    let write = |file: &str, value: &str| -> bool {
+        groups.iter().any(|it| it.join(file).exists() && fs::write(it.join(file), value).is_ok())
+    };
+    assert!(write("freezer.state", "FROZEN") || write("cgroup.freeze", "1"));
+    refused();
+    assert!(write("freezer.state", "THAWED") || write("cgroup.freeze", "0"));
     assert_eq!(guest.says("ls /tmp"), "");
 }
 
