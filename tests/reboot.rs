@@ -127,9 +127,11 @@ fn a_reboot_into_a_broken_configuration_stops_it_with_the_reason() {
         lxcpath.ok(&["unfreeze", name]);
         fs::read_to_string(&journal).unwrap().contains("FROZEN")
     });
+    // Before it is broken, since `info` then tells the pid and fails.
+    let init = nix::unistd::Pid::from_raw(machine.init());
     machine.add("lxc.no.such.key = 1\n");
-    machine.tell(nix::sys::signal::SIGUSR1);
-    wait_until("its end", || lxcpath.state(name) == "STOPPED");
+    nix::sys::signal::kill(init, nix::sys::signal::SIGUSR1).unwrap();
+    lxcpath.ok(&["wait", name, "-s", "STOPPED", "-t", "20"]);
     wait_until("the reason", || {
         let told = fs::read_to_string(&journal).unwrap();
         told.contains("rebooted") && told.contains("lxc.no.such.key")
