@@ -70,7 +70,8 @@ impl StopError {
             | Self::Supervisor
             | Self::Socket(SocketError::Silent) => Kind::TimedOut,
             Self::Cgroup(error) => error.kind(),
-            Self::Signal(Errno::EPERM) => Kind::Denied,
+            Self::Signal(Errno::EPERM)
+            | Self::Socket(SocketError::Refused { source: Errno::EPERM, .. }) => Kind::Denied,
             Self::Socket(_)
             | Self::Reclaim(_)
             | Self::Signal(_)
@@ -85,7 +86,11 @@ impl StopError {
     /// Tells whether it may come of an end that was not waited for.
     const fn is_of_an_end(&self) -> bool {
         match self {
-            Self::Socket(SocketError::Silent | SocketError::Stranger(_))
+            Self::Socket(
+                SocketError::Silent
+                | SocketError::Stranger(_)
+                | SocketError::Refused { source: Errno::EPERM, .. },
+            )
             | Self::NotRunning
             | Self::Alive(_)
             | Self::TimedOut
@@ -122,6 +127,10 @@ impl Engine {
             (Err(_), Stop::Kill) => return self.kill(name, None),
             (Err(error), _) => return Err(StopError::Socket(error)),
         };
+        // A stranger to it may not even ask; whatever else failed would be told as something else.
+        if let Err(error @ SocketError::Refused { source: Errno::EPERM, .. }) = client.state() {
+            return Err(StopError::Socket(error));
+        }
         let stopped = match stop {
             Stop::Kill => self.kill(name, Some(&client)),
             Stop::Ask => self.ask(name, &client),

@@ -324,7 +324,11 @@ fn ask(
     data: u64,
     payload: &[u8],
 ) -> Result<Answer, SocketError> {
-    let deadline = send(&stream, command, data, payload)?;
+    let deadline = match send(&stream, command, data, payload) {
+        // Who may not ask is told so before the question came, and can read it all the same.
+        Err(SocketError::Closed) => Instant::now(),
+        sent => sent?,
+    };
     let (head, fds, sender) = read_head(&stream, deadline)?;
     if head.result < 0 {
         return Ok(Answer { head, payload: Vec::new(), fds, stream, sender });

@@ -12,6 +12,7 @@ use super::ttys::Holder;
 use crate::engine::command_socket::Seat;
 use crate::engine::command_socket::wire::Wish;
 use nix::errno::Errno;
+use nix::sys::socket::{setsockopt, sockopt};
 
 /// More clients than any sane use has; those beyond are turned away.
 const MAX_CLIENTS: usize = 64;
@@ -44,6 +45,8 @@ impl Server {
             if allowed {
                 self.connections.push(connection);
             } else {
+                // The client believes a sender it knows, and may not have asked for him yet.
+                _ = setsockopt(&connection.stream, sockopt::PassCred, &true);
                 // What it does not read at once, it does not get.
                 _ = connection.begin(Reply::error(Errno::EPERM));
             }
