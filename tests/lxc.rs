@@ -1,6 +1,7 @@
-//! Debian's LXC 5.0.2 and wharf drive each other's containers. Its packages are unpacked below
-//! cargo's directory for tests and laid over /usr and /etc in a mount namespace of the test's own,
-//! so the machine stays as it is. Skipped where they cannot be had.
+//! Debian's LXC, 5.0.2 or 6.0.4, and wharf drive each other's containers. Where it is not installed
+//! its packages are unpacked below cargo's directory for tests and laid over /usr and /etc in a
+//! mount namespace of the test's own, so the machine stays as it is. Skipped where they cannot be
+//! had.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "tests tell their reader")]
@@ -26,21 +27,22 @@ const PIVOT: &str = "lxc.pivot";
 
 /// An lxcpath, and Debian's LXC that sees it.
 struct Lxc {
-    unpacked: PathBuf,
+    /// None: it is installed.
+    unpacked: Option<PathBuf>,
     lxcpath: Lxcpath,
 }
 
 impl Lxc {
     /// Returns `None`, with a word, where LXC cannot be had.
     fn new() -> Option<Self> {
-        static UNPACKED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+        static UNPACKED: OnceLock<Result<Option<PathBuf>, String>> = OnceLock::new();
         if !can_run_containers() {
             return None;
         }
-        match UNPACKED.get_or_init(unpack) {
+        match UNPACKED.get_or_init(|| if is_installed() { Ok(None) } else { unpack().map(Some) }) {
             Ok(unpacked) => Some(Self { unpacked: unpacked.clone(), lxcpath: Lxcpath::new() }),
             Err(why) => {
-                println!("skipped: no LXC 5 to compare with: {why}");
+                println!("skipped: no LXC to compare with: {why}");
                 None
             }
         }
@@ -48,8 +50,21 @@ impl Lxc {
 
     /// Prepares a program in the place where LXC is installed.
     fn inside(&self, program: &str, args: &[&str]) -> Command {
-        let mut command = overlaid(&self.unpacked);
-        command.arg(program).arg("-P").arg(self.lxcpath.path()).args(args);
+        let mut command = self.program(program);
+        command.arg("-P").arg(self.lxcpath.path()).args(args);
+        command
+    }
+
+    /// The same, without arguments.
+    fn program(&self, name: &str) -> Command {
+        let mut command = self.unpacked.as_deref().map_or_else(
+            || Command::new(name),
+            |unpacked| {
+                let mut command = overlaid(unpacked);
+                command.arg(name);
+                command
+            },
+        );
         command.stdin(Stdio::null());
         command
     }
@@ -77,6 +92,13 @@ fn overlaid(unpacked: &Path) -> Command {
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "sh", "-c", OVERLAY]).arg(unpacked);
     command
+}
+
+/// Tells whether this machine has an LXC of a kind that these tests are meant for.
+fn is_installed() -> bool {
+    let mut version = Command::new("lxc-start");
+    version.arg("--version");
+    succeed(version).is_ok_and(|it| it.starts_with("5.") || it.starts_with("6."))
 }
 
 /// Downloads and unpacks LXC once, and sees that it runs.
@@ -236,9 +258,18 @@ fn wharf_drives_a_container_of_lxc() {
     lxc.both_say(name, "FROZEN");
     lxc.lxcpath.ok(&["unfreeze", name]);
     lxc.both_say(name, "RUNNING");
-    lxc.lxcpath.ok(&["cgroup", name, "pids.max", "99"]);
-    assert_eq!(lxc.lxcpath.ok(&["cgroup", name, "pids.max"]).trim(), "99");
-    assert_eq!(lxc.ok("lxc-cgroup", &["-n", name, "pids.max"]).trim(), "99");
+    let memory = if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        "memory.max"
+    } else {
+        "memory.limit_in_bytes"
+    };
+    for (file, value) in [("pids.max", "99"), (memory, "67108864")] {
+        lxc.lxcpath.ok(&["cgroup", name, file, value]);
+        assert_eq!(lxc.lxcpath.ok(&["cgroup", name, file]).trim(), value, "{file}");
+        assert_eq!(lxc.ok("lxc-cgroup", &["-n", name, file]).trim(), value, "{file}");
+    }
+    let info = lxc.lxcpath.ok(&["info", name]);
+    assert!(info.contains("Memory limit:   64"), "{info}");
 
     let mut console = Screen::spawn(lxc.lxcpath.command(&["console", name]), 80, 24);
     console.wait_for("Connected to tty 1");
@@ -278,9 +309,8 @@ fn a_container_of_lxc_is_found_by_every_spelling_of_its_path() {
         link.join("."),
         link.join("..").join(lxc.lxcpath.path().file_name().unwrap()),
     ] {
-        let mut start = overlaid(&lxc.unpacked);
-        start.arg("lxc-start").arg("-P").arg(&spelling);
-        start.args(["-n", &name, "--", "/bin/sleep", "1000"]).stdin(Stdio::null());
+        let mut start = lxc.program("lxc-start");
+        start.arg("-P").arg(&spelling).args(["-n", &name, "--", "/bin/sleep", "1000"]);
         let started = finish(start);
         assert!(started.status.success(), "{spelling:?}: {}", told(&started));
         assert_eq!(lxc.lxcpath.state(&name), "RUNNING", "{spelling:?}");

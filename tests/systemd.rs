@@ -3,19 +3,30 @@
 //! skipped. The tests run in an ordinary service to which systemd delegates nothing.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "tests tell their reader")]
 
 mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde_json::Value;
 use support::screen::Screen;
 use support::{Lxcpath, can_run_containers, finish, rootfs, text, told, wait_until};
 
-/// Tells whether this is a host to test; if not, says so for the test's reader.
+/// Held by the test that runs. They look at what is one for the whole machine, and a machine that
+/// is emulated has little time for two at once.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Waits for its turn on a host to test. None: this is no such host, which is said.
+fn host_with_systemd() -> Option<MutexGuard<'static, ()>> {
+    is_a_host_with_systemd().then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
 fn is_a_host_with_systemd() -> bool {
     let init = fs::read_to_string("/proc/1/comm").unwrap_or_default();
     if init.trim() != "systemd" {
@@ -31,9 +42,10 @@ fn is_a_host_with_systemd() -> bool {
 
 #[test]
 fn one_container_goes_through_every_verb() {
+    let Some(_turn) = host_with_systemd() else { return };
     let lxcpath = Lxcpath::new();
     let root = tempfile::tempdir().unwrap();
-    if !is_a_host_with_systemd() || !rootfs::busybox(root.path()) {
+    if !rootfs::busybox(root.path()) {
         return;
     }
     let name = lxcpath.name("life");
@@ -99,9 +111,7 @@ fn as_user(wharf: &Path, args: &str) -> Output {
 
 #[test]
 fn an_ordinary_user_is_told_what_takes_root() {
-    if !is_a_host_with_systemd() {
-        return;
-    }
+    let Some(_turn) = host_with_systemd() else { return };
     if nix::unistd::User::from_name("user").unwrap().is_none() {
         println!("skipped: there is no user named user");
         return;
@@ -151,9 +161,10 @@ const KEEP: &str = "/sys/fs/cgroup/wharf.keep";
 
 #[test]
 fn limits_outlive_what_systemd_does() {
+    let Some(_turn) = host_with_systemd() else { return };
     let lxcpath = Lxcpath::new();
     let root = tempfile::tempdir().unwrap();
-    if !is_a_host_with_systemd() || !rootfs::busybox(root.path()) {
+    if !rootfs::busybox(root.path()) {
         return;
     }
     let name = lxcpath.name("limited");
@@ -166,7 +177,13 @@ fn limits_outlive_what_systemd_does() {
     start.extend(["--", "/bin/sleep", "1000"].map(str::to_owned));
     let start: Vec<&str> = start.iter().map(String::as_str).collect();
     lxcpath.ok(&start);
-    lxcpath.ok(&["cgroup", name, "cpu.weight", "50"]);
+    let disk = host("lsblk", &["-ndo", "MAJ:MIN"]);
+    let disk = disk.split_whitespace().next().unwrap();
+    let disk = format!("{disk} rbps=1048576 wbps=max riops=max wiops=max");
+    let later = [("cpu.weight", "50"), ("io.max", disk.as_str())];
+    for (file, value) in later {
+        lxcpath.ok(&["cgroup", name, file, value]);
+    }
 
     for act in [
         &["systemctl", "daemon-reload"][..],
@@ -176,25 +193,23 @@ fn limits_outlive_what_systemd_does() {
         &["systemctl", "daemon-reexec"],
         &["systemctl", "daemon-reload"],
     ] {
-        let mut command = Command::new(act[0]);
-        command.args(&act[1..]);
-        let output = finish(command);
-        assert!(output.status.success(), "{act:?}: {}", told(&output));
-        for (file, value) in LIMITS.into_iter().chain([("cpu.weight", "50")]) {
+        host(act[0], &act[1..]);
+        for (file, value) in LIMITS.into_iter().chain(later) {
             assert_eq!(lxcpath.ok(&["cgroup", name, file]).trim(), value, "{file} after {act:?}");
         }
     }
     assert!(Path::new(KEEP).is_dir());
     lxcpath.ok(&["stop", "-k", name]);
-    // Other tests may have containers of their own just now; the last one takes it away.
+    // The last container takes it away.
     wait_until("the controllers are not kept for nobody", || !Path::new(KEEP).exists());
 }
 
 #[test]
 fn limits_of_an_lxc_container_are_found_where_they_are() {
+    let Some(_turn) = host_with_systemd() else { return };
     let lxcpath = Lxcpath::new();
     let root = tempfile::tempdir().unwrap();
-    if !is_a_host_with_systemd() || !rootfs::busybox(root.path()) {
+    if !rootfs::busybox(root.path()) {
         return;
     }
     for (word, dirs) in [("flat", false), ("outer", true)] {
@@ -236,4 +251,148 @@ fn limits_of_an_lxc_container_are_found_where_they_are() {
             _ = fs::remove_dir(Path::new("/sys/fs/cgroup").join(dir));
         }
     }
+}
+
+/// Runs a program of the host to its successful end and returns what it printed.
+fn host(program: &str, args: &[&str]) -> String {
+    let mut command = Command::new(program);
+    command.args(args);
+    let output = finish(command);
+    assert!(output.status.success(), "{program} {args:?}: {}", told(&output));
+    text(&output.stdout)
+}
+
+/// Where the images have a root directory with systemd.
+const DEBIAN: &str = "/srv/debian";
+
+/// What is written over a lower directory, and the place where both are seen; unmounted at the end.
+struct Overlay(tempfile::TempDir);
+
+impl Overlay {
+    fn over(lower: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().display();
+        for part in ["upper", "work", "root"] {
+            fs::create_dir(dir.path().join(part)).unwrap();
+        }
+        let options = format!("lowerdir={lower},upperdir={path}/upper,workdir={path}/work");
+        host("mount", &["-t", "overlay", "wharf-test", "-o", &options, &format!("{path}/root")]);
+        Self(dir)
+    }
+
+    fn root(&self) -> PathBuf {
+        self.0.path().join("root")
+    }
+}
+
+impl Drop for Overlay {
+    fn drop(&mut self) {
+        // A container that cannot be ended holds it; the test fails for that one.
+        _ = nix::mount::umount2(&self.root(), nix::mount::MntFlags::MNT_DETACH);
+    }
+}
+
+/// A container whose init is systemd. The fields go in this order: container, root, turn.
+struct Machine {
+    lxcpath: Lxcpath,
+    name: String,
+    _root: Overlay,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Machine {
+    /// None: this machine cannot run the test, which is said.
+    fn start() -> Option<Self> {
+        let turn = host_with_systemd()?;
+        if !Path::new(DEBIAN).exists() {
+            println!("skipped: there is no root with systemd at {DEBIAN}");
+            return None;
+        }
+        let root = Overlay::over(DEBIAN);
+        let lxcpath = Lxcpath::new();
+        let name = lxcpath.name("box");
+        let config = format!(
+            "lxc.uts.name = box\nlxc.rootfs.path = dir:{}\nlxc.net.0.type = empty\n\
+             lxc.tty.max = 0\nlxc.pty.max = 1024\nlxc.cgroup2.pids.max = 500\n\
+             lxc.mount.auto = cgroup:mixed proc:mixed sys:mixed\n\
+             lxc.cap.drop = mac_admin mac_override sys_time sys_module sys_rawio\n",
+            root.root().display()
+        );
+        fs::create_dir(lxcpath.path().join(&name)).unwrap();
+        fs::write(lxcpath.path().join(&name).join("config"), config).unwrap();
+        lxcpath.ok(&["start", &name]);
+        let machine = Self { lxcpath, name, _root: root, _turn: turn };
+        machine.wait_until_up();
+        Some(machine)
+    }
+
+    fn wait_until_up(&self) {
+        wait_until("the systemd inside is up", || {
+            let output = self.attach("systemctl is-system-running");
+            ["running", "degraded"].contains(&text(&output.stdout).trim())
+        });
+    }
+
+    fn attach(&self, script: &str) -> Output {
+        self.lxcpath.wharf(&["attach", &self.name, "--", "/bin/sh", "-c", script])
+    }
+
+    fn init(&self) -> String {
+        self.lxcpath.ok(&["info", "-p", "-H", &self.name])
+    }
+}
+
+#[test]
+fn a_container_whose_init_is_systemd_can_be_entered() {
+    let Some(machine) = Machine::start() else { return };
+    let group = format!("/lxc.payload.{}", machine.name);
+    let own = format!("{group}/");
+    // systemd has made groups below its own, which therefore takes no process any more.
+    let init = fs::read_to_string(format!("/proc/{}/cgroup", machine.init().trim())).unwrap();
+    assert!(init.trim().strip_prefix("0::").is_some_and(|it| it.starts_with(&own)), "{init}");
+    for round in 0..3 {
+        let mut command =
+            machine.lxcpath.command(&["attach", &machine.name, "--", "/bin/sleep", "987"]);
+        let mut entered = command.stdout(Stdio::null()).spawn().unwrap();
+        let mut found = None;
+        wait_until("the process that entered", || {
+            let processes = machine.lxcpath.ok(&["ps", "--json", &machine.name]);
+            let processes: Value = serde_json::from_str(&processes).unwrap();
+            let entered = |it: &&Value| it["command"].to_string().contains("sleep 987");
+            found = processes.as_array().unwrap().iter().find(entered).map(|it| it["pid"].clone());
+            found.is_some()
+        });
+        let groups = fs::read_to_string(format!("/proc/{}/cgroup", found.unwrap())).unwrap();
+        let inside = groups.trim().strip_prefix("0::").unwrap().to_owned();
+        assert!(inside.starts_with(&own), "round {round}: {groups}");
+        machine.attach("pkill -x -f '/bin/sleep 987'");
+        wait_until("its end", || entered.try_wait().unwrap().is_some());
+    }
+    assert_eq!(machine.attach("exit 7").status.code(), Some(7));
+    machine.lxcpath.ok(&["freeze", &machine.name]);
+    assert_eq!(machine.lxcpath.state(&machine.name), "FROZEN");
+    machine.lxcpath.ok(&["unfreeze", &machine.name]);
+    machine.lxcpath.ok(&["stop", "-t", "28", &machine.name]);
+    assert_eq!(machine.lxcpath.state(&machine.name), "STOPPED");
+    let info = machine.lxcpath.ok(&["info", &machine.name]);
+    assert!(info.contains("halted"), "systemd was killed, not halted: {info}");
+}
+
+#[test]
+fn a_container_whose_init_is_systemd_reboots_and_powers_off() {
+    let Some(machine) = Machine::start() else { return };
+    let (lxcpath, name) = (&machine.lxcpath, machine.name.as_str());
+    let config = lxcpath.path().join(name).join("config");
+    let changed = fs::read_to_string(&config).unwrap().replace("pids.max = 500", "pids.max = 600");
+    fs::write(&config, changed).unwrap();
+    let before = machine.init();
+    machine.attach("systemctl reboot");
+    let running = || lxcpath.state(name) == "RUNNING";
+    wait_until("another init", || running() && machine.init() != before);
+    machine.wait_until_up();
+    assert_eq!(lxcpath.ok(&["cgroup", name, "pids.max"]).trim(), "600");
+    machine.attach("systemctl poweroff");
+    wait_until("its end", || lxcpath.state(name) == "STOPPED");
+    let info = lxcpath.ok(&["info", name]);
+    assert!(info.contains("halted"), "{info}");
 }

@@ -1,7 +1,7 @@
 //! Turns a [`Spec`] into the ordered list of steps that start it. Pure: it touches no file and
 //! makes no system call, and whatever can fail by configuration fails here.
 //!
-//! Two plans lead into a container: [`start`] makes one, [`enter`] goes into one that runs.
+//! Two plans lead into a container: [`start`] makes one, `enter` goes into one that runs.
 
 mod enter;
 mod mounts;
