@@ -86,7 +86,7 @@ fn a_memory_limit_too_low_for_init_is_the_cause() {
     }
     assert_eq!(output.status.code(), Some(1), "{message}");
     assert!(message.contains("out of memory"), "{message}");
-    assert!(message.contains("memory.") && message.contains(" = 4096"), "{message}");
+    assert!(message.contains("memory.") && message.contains(" = 4096 is too low"), "{message}");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_limit_of_processes_too_low_for_the_command_is_the_cause() {
     args.extend(limits.iter().flat_map(|it| ["-s", it]));
     args.extend(["--", "/bin/true"]);
     let message = lxcpath.refused(&args, 1);
-    assert!(message.contains("pids.max = 1"), "{message}");
+    assert!(message.contains("pids.max = 1 is too low"), "{message}");
 }
 
 #[test]

@@ -107,6 +107,9 @@ mod tests {
         assert_eq!(errno(&Outer(Errno::ENOSYS)), Some(libc::ENOSYS));
         assert_eq!(errno(&io::Error::from_raw_os_error(libc::EROFS)), Some(libc::EROFS));
         assert_eq!(errno(&io::Error::other("x")), None);
+        let (step, reason, place) = ("make /dev".to_owned(), "", String::new());
+        let step = LaunchError::Step { step, part: "", reason, place, errno: Errno::ENOENT };
+        assert_eq!(errno(&step), Some(libc::ENOENT));
         assert_eq!(behind(&Outer(Errno::ENOSPC)), None);
     }
 }

@@ -86,7 +86,8 @@ pub fn run(run: Run, ready: &mut dyn FnMut(Result<(), &Error>)) -> Result<Exit, 
     let ended = ended.map_err(|failure| {
         let Failure { error, was_ready } = failure;
         let kind = error.kind();
-        let around = privilege::behind(&error);
+        let launch = if let RunError::Launch(it) = &error { Some(it) } else { None };
+        let around = launch.map_or_else(|| privilege::behind(&error), |it| privilege::behind(it));
         let mut error = Error::new("start", &name, kind, error);
         if let Some(around) = around {
             error = Error::new("start", &name, kind, format!("{}; {around}", error.reason()));
@@ -263,7 +264,7 @@ fn launch_in(run: &Run, steps: &[plan::Step], cgroup: &Cgroup) -> Result<Launche
 /// kernel has killed in the group for want of memory.
 fn cause(error: LaunchError, cgroup: &Cgroup, starved: bool) -> LaunchError {
     let limit = |files: &[&str]| {
-        let value = |file: &&str| Some(format!("{file} = {}", cgroup.get(file).ok()?));
+        let value = |file: &&str| Some(format!("{file} = {}", cgroup.get(file).ok()?.trim()));
         files.iter().find_map(value).unwrap_or_else(|| "its limit".to_owned())
     };
     if starved && matches!(error, LaunchError::Died) {

@@ -54,8 +54,7 @@ fn closed() -> &'static str {
 
 fn refusal(what: &str, errno: Errno) -> String {
     if matches!(errno, Errno::EPERM | Errno::EACCES) {
-        let who = "root and to the user who runs it only";
-        return format!("permission denied: the supervisor says {what} to {who}");
+        return format!("permission denied: only root and the user who runs it may ask for {what}");
     }
     format!("the supervisor refused {what}")
 }
