@@ -9,10 +9,14 @@
 mod support;
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
+
+use wharf::engine::State;
+use wharf::engine::command_socket::wire::{self, Command as Ask, HEAD, Request, Response};
 
 use support::imposter::{Imposter, Lies, Manner, NOBODY};
 use support::screen::Screen;
@@ -270,7 +274,9 @@ fn stopping_what_is_just_ending_is_a_success() {
         for stop in stops {
             let output = stop.join().unwrap();
             let code = output.status.code();
-            assert!(matches!(code, Some(0 | 2)), "round {round}: {}", told(&output));
+            // One that lives and cannot be asked is no success either.
+            let deaf = text(&output.stderr).contains("it cannot be asked");
+            assert!(matches!(code, Some(0 | 2)) || deaf, "round {round}: {}", told(&output));
         }
         wait_until("the end", || lxcpath.state(&name) == "STOPPED");
     }
@@ -320,4 +326,51 @@ fn an_init_that_left_its_groups_is_killed() {
 
 fn told_of(output: &std::process::Output) -> String {
     text(&output.stderr)
+}
+
+/// Asks a supervisor for `command` with the payload, and returns the connection with the answer's
+/// result; none if it was closed without one.
+fn ask(socket: &str, command: i32, payload: &[u8]) -> (UnixStream, Option<i32>) {
+    let address = SocketAddr::from_abstract_name(socket).unwrap();
+    let mut stream = UnixStream::connect_addr(&address).unwrap();
+    let head = Request { command, payload_len: payload.len() as i32, data: 0 };
+    _ = stream.write_all(&head.encode()).and_then(|()| stream.write_all(payload));
+    let mut answer = [0; HEAD];
+    let answered = stream.read_exact(&mut answer).is_ok();
+    (stream, answered.then(|| Response::decode(&answer).result))
+}
+
+#[test]
+fn clients_that_stay_leave_room_for_those_that_act() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.start_sleeper("crowded");
+    let socket = format!("{}/{name}/command", lxcpath.path().display());
+    // Some who connect and say nothing.
+    let address = SocketAddr::from_abstract_name(&socket).unwrap();
+    let idle: Vec<_> = (0..100).map(|_| UnixStream::connect_addr(&address).unwrap()).collect();
+    assert_eq!(ask(&socket, Ask::GetState as i32, &[]).1, Some(0));
+    drop(idle);
+    let views: Vec<_> = (0..64)
+        .map(|_| ask(&socket, Ask::ConsoleView as i32, &[]))
+        .inspect(|(_, result)| assert_eq!(*result, Some(0)))
+        .collect();
+    let (_, refused) = ask(&socket, Ask::ConsoleView as i32, &[]);
+    assert_eq!(refused, Some(-libc::EUSERS));
+    let told = lxcpath.refused(&["console", "-t", "0", &name], 1);
+    assert!(told.contains("as many clients as it can"), "{told}");
+    // Those who wait have the reserve, and use it up.
+    let stopped = wire::encode_wanted(&[State::Stopped]);
+    let waits: Vec<_> = (0..16)
+        .map(|_| ask(&socket, Ask::AddStateClient as i32, &stopped))
+        .inspect(|(_, result)| assert_eq!(*result, Some(8)))
+        .collect();
+    assert_eq!(lxcpath.state(&name), "RUNNING");
+    lxcpath.ok(&["freeze", &name]);
+    lxcpath.ok(&["unfreeze", &name]);
+    lxcpath.ok(&["stop", "-k", &name]);
+    assert_eq!(lxcpath.state(&name), "STOPPED");
+    drop((views, waits));
 }

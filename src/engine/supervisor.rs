@@ -302,6 +302,7 @@ fn assemble(
         ttys: Ttys::new(std::mem::take(&mut launched.ttys)),
         init: launched.into(),
         stop_signal: run.spec.signals.stop,
+        kept: 0,
     };
     let halt = run.spec.signals.halt;
     let payload = run.payload;

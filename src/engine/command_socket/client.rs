@@ -398,6 +398,9 @@ fn read_all(
 pub(super) const fn refuse(what: &'static str, head: Response) -> Result<Response, SocketError> {
     if head.result < 0 {
         let source = Errno::from_raw(head.result.saturating_neg());
+        if matches!(source, Errno::EUSERS) {
+            return Err(SocketError::Crowded);
+        }
         return Err(SocketError::Refused { what, source });
     }
     Ok(head)

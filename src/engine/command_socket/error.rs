@@ -19,6 +19,11 @@ pub enum SocketError {
     Speak(#[source] io::Error),
     #[error("{}", refusal(what, *source))]
     Refused { what: &'static str, source: Errno },
+    #[error(
+        "its supervisor serves as many clients as it can; close a console of the container, or end \
+             a command that waits for it"
+    )]
+    Crowded,
     #[error("the supervisor answered {what} with nonsense")]
     Nonsense { what: &'static str },
     #[error("terminal {0} is in use or does not exist")]

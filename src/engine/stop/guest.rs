@@ -13,7 +13,7 @@ use crate::engine::event::{self, Follower, What};
 use crate::engine::halt::{self, Asking, LOOK_AGAIN, MOMENT};
 use crate::engine::start::Start;
 use crate::engine::state::State;
-use crate::engine::{Engine, Name, sys};
+use crate::engine::{Engine, Name, record, sys};
 
 /// How long a container may take to run again once its init has ended.
 const STARTING: Duration = Duration::from_secs(30);
@@ -33,7 +33,7 @@ impl Engine {
     pub(super) fn ask(&self, name: &Name, client: &Client) -> Result<(), StopError> {
         let guest = Guest::of(self, name, client)?;
         match guest.asking() {
-            Asking::Deaf(signal) => Err(StopError::Deaf(signal)),
+            Asking::Deaf(signal) => guest.is_deaf(signal),
             asking @ (Asking::Halt(_) | Asking::Terminate) => guest.say(asking),
         }
     }
@@ -52,7 +52,7 @@ impl Engine {
         let guest = Guest::of(self, name, client)?;
         let asking = guest.asking();
         if let (Asking::Deaf(signal), false) = (asking, then_kill) {
-            return Err(StopError::Deaf(signal));
+            return guest.is_deaf(signal);
         }
         let wish = match asking {
             Asking::Deaf(signal) => Wish::Unheard(signal),
@@ -139,6 +139,12 @@ impl<'a> Guest<'a> {
             Some(Cgroup::open(&hierarchies, &path))
         });
         Ok(Self { engine, name, client, pid, pidfd, cgroup })
+    }
+
+    /// Says that init cannot be asked, unless it has just ended: the dead hear nothing either.
+    fn is_deaf(&self, signal: i32) -> Result<(), StopError> {
+        let ended = record::has_ended(self.pidfd.as_fd(), Duration::ZERO);
+        if ended { Ok(()) } else { Err(StopError::Deaf(signal)) }
     }
 
     /// Returns the signal that the configuration names.

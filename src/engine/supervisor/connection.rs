@@ -55,6 +55,11 @@ impl Connection {
         Self { id, stream, stage: Stage::Asking(Vec::new()), deadline }
     }
 
+    /// Tells whether it stays: a console, a tty, somebody who waits.
+    pub(super) const fn is_kept(&self) -> bool {
+        matches!(self.stage, Stage::Holding(_))
+    }
+
     /// Tells when the client's patience with us, or ours with it, ends.
     pub(super) const fn deadline(&self) -> Option<Instant> {
         self.deadline

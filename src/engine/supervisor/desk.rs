@@ -37,6 +37,8 @@ pub(super) struct Desk {
     pub(super) ttys: Ttys,
     /// `lxc.signal.stop`.
     pub(super) stop_signal: i32,
+    /// How many connections stay.
+    pub(super) kept: usize,
 }
 
 /// The container's first process, and what was made for it.
@@ -54,12 +56,27 @@ impl From<Launched> for Init {
     }
 }
 
+/// With how many connections that stay a `command` is still served: more than any sane use has,
+/// and a reserve for those that end the container, or wait for its end.
+const fn most_kept(command: Command) -> usize {
+    const MOST: usize = 64;
+    const RESERVE: usize = 16;
+    if matches!(command, Command::GetTtyFd | Command::ConsoleView) {
+        return MOST;
+    }
+    let waits = matches!(command, Command::Stop | Command::AddStateClient | Command::Wish);
+    if waits { MOST + RESERVE } else { usize::MAX }
+}
+
 impl Desk {
     /// Carries out `request` of the connection `holder` and says what to send.
     pub(super) fn answer(&mut self, holder: Holder, request: Request, payload: &[u8]) -> Reply {
         let Some(command) = Command::from_number(request.command) else {
             return Reply::error(Errno::ENOSYS);
         };
+        if self.kept >= most_kept(command) {
+            return Reply::error(Errno::EUSERS);
+        }
         match command {
             Command::GetTtyFd => self.tty(holder, request.data as i32),
             Command::ConsoleView => self.view(),

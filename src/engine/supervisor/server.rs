@@ -14,8 +14,9 @@ use crate::engine::command_socket::wire::Wish;
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 
-/// More clients than any sane use has; those beyond are turned away.
-const MAX_CLIENTS: usize = 64;
+/// More clients than any sane use has that ask and go. Who has connected and not asked yet makes
+/// way for the next who comes.
+const ASKING: usize = 16;
 
 /// The server's side of the command socket.
 #[derive(Debug)]
@@ -36,9 +37,10 @@ impl Server {
     /// Takes every client that waits. Those who may not ask are told so.
     pub(super) fn accept(&mut self) {
         while let Some(stream) = self.next_client() {
-            if self.connections.len() >= MAX_CLIENTS || stream.set_nonblocking(true).is_err() {
+            if stream.set_nonblocking(true).is_err() {
                 continue;
             }
+            self.make_room();
             let allowed = peer::may_ask(&stream);
             let mut connection = Connection::new(self.next, stream);
             self.next += 1;
@@ -50,6 +52,18 @@ impl Server {
                 // What it does not read at once, it does not get.
                 _ = connection.begin(Reply::error(Errno::EPERM));
             }
+        }
+    }
+
+    /// Drops the oldest of too many clients who do not keep anything.
+    fn make_room(&mut self) {
+        let passing = |it: &Connection| !it.is_kept();
+        if self.connections.iter().filter(|it| passing(it)).count() >= ASKING {
+            let oldest = self.connections.iter().map(|it| it.id);
+            let oldest =
+                oldest.zip(&self.connections).filter(|it| passing(it.1)).min_by_key(|it| it.0);
+            let oldest = oldest.map(|it| it.0);
+            self.connections.retain(|it| Some(it.id) != oldest);
         }
     }
 
@@ -68,6 +82,7 @@ impl Server {
 
     /// Lets the connection `id` go on; its pty, if the event was there.
     pub(super) fn advance(&mut self, id: Holder, relay: Relay, desk: &mut Desk) {
+        desk.kept = self.connections.iter().filter(|it| it.is_kept()).count();
         let Some(at) = self.connections.iter().position(|it| it.id == id) else { return };
         let Some(connection) = self.connections.get_mut(at) else { return };
         let fate = match relay {
