@@ -133,7 +133,7 @@ impl Scene {
         assert!(self.lxcpath.ok(&["info", web]).contains("LXC's tools cannot reach it"));
         let again = self.lxcpath.refused(&["start", web, "--", "/bin/sleep", "1"], 1);
         assert!(again.contains("already"), "{again}");
-        assert!(self.lxcpath.refused(&["destroy", web], 1).contains("RUNNING"));
+        assert!(self.lxcpath.refused(&["destroy", web], 1).contains("is running"));
         let inside = self.lxcpath.ok(&["attach", web, "--", "/bin/hostname"]);
         assert_eq!(inside.trim(), web);
         self.lxcpath.ok(&["freeze", web]);

@@ -36,6 +36,10 @@ impl<'a> Session<'a> {
         if state == State::Stopped && !self.engine.is_defined(name) {
             return Ok(());
         }
+        // Who asked about it saw it run, perhaps, on the word of somebody else.
+        if let Some(stranger) = self.engine.stranger(name).filter(|_| state == State::Stopped) {
+            return Err(Error::new(command.name, name, Kind::NotRunning, stranger).into());
+        }
         let advice = match refusal.first.and_then(command::of) {
             Some(first) => format!("; `wharf {} {name}` first", first.name),
             None => String::new(),

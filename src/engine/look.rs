@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 
 use super::cgroup::{Cgroup, Hierarchies};
-use super::command_socket::{Client, ConsoleLog};
+use super::command_socket::{Client, ConsoleLog, SocketError, Stranger};
 use super::event::{self, What};
 use super::process::{Process, Stat};
 use super::record::last_words;
@@ -71,6 +71,14 @@ impl Engine {
     /// Tells whether the container has a configuration.
     pub fn is_defined(&self, name: &Name) -> bool {
         Store::new(&self.lxcpath).exists(name)
+    }
+
+    /// Returns the stranger who holds the container's socket, if there is one.
+    pub fn stranger(&self, name: &Name) -> Option<Stranger> {
+        match Client::connect(&self.lxcpath, name) {
+            Err(SocketError::Stranger(stranger)) => Some(stranger),
+            Ok(_) | Err(_) => None,
+        }
     }
 
     /// Tells all of one container, its counters and details included.
