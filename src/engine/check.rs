@@ -164,16 +164,15 @@ fn hierarchies() -> Vec<Hierarchy> {
 }
 
 fn kernel() -> Vec<Probe> {
-    let filesystems = fs::read_to_string("/proc/filesystems").unwrap_or_default();
-    let overlay = filesystems.lines().any(|it| it.ends_with("\toverlay"));
+    let overlay = overlay();
     let missing = Status::Missing;
     vec![
         path_probe("pressure (PSI)", "/proc/pressure/cpu", missing, "no pressure figures"),
         probe(
             "overlayfs",
-            overlay,
+            overlay.is_some(),
             missing,
-            vec!["/proc/filesystems".to_owned()],
+            overlay.into_iter().collect(),
             "no overlay roots",
         ),
         path_probe(
@@ -196,6 +195,25 @@ fn kernel() -> Vec<Probe> {
         call_probe("openat2", openat2().err(), "links inside roots are refused by slower means"),
         call_probe("mount API", sys::fsopen(c"tmpfs").err(), "no container can be mounted"),
     ]
+}
+
+/// Says where the kernel has overlayfs; a module is loaded by the first mount.
+fn overlay() -> Option<String> {
+    let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    if text("/proc/filesystems").lines().any(|it| it.ends_with("\toverlay")) {
+        return Some("/proc/filesystems".to_owned());
+    }
+    let release = text("/proc/sys/kernel/osrelease");
+    let modules = format!("/lib/modules/{}/modules.dep", release.trim());
+    let has = text(&modules).lines().any(|it| is_module(it, "overlay"));
+    has.then(|| format!("{modules}, loaded when it is used"))
+}
+
+/// Tells whether a line of modules.dep(5) is that of the module `name`, compressed or not.
+fn is_module(line: &str, name: &str) -> bool {
+    let path = line.split(':').next().unwrap_or_default();
+    let file = path.rsplit('/').next().unwrap_or_default();
+    file.split_once(".ko").is_some_and(|(module, _)| module == name)
 }
 
 fn openat2() -> nix::Result<()> {
@@ -262,5 +280,13 @@ mod tests {
         assert!(probes.iter().all(|it| !it.evidence.is_empty() && !it.loss.is_empty()));
         let mount = probes.iter().find(|it| it.feature == "mount namespace").unwrap();
         assert_eq!(mount.status, Status::Present);
+    }
+
+    #[test]
+    fn a_module_that_is_not_loaded_is_found() {
+        let line = "kernel/fs/overlayfs/overlay.ko.xz: kernel/lib/x.ko.xz";
+        assert!(is_module(line, "overlay"));
+        assert!(is_module("kernel/fs/overlayfs/overlay.ko:", "overlay"));
+        assert!(!is_module("kernel/fs/myoverlay.ko:", "overlay"));
     }
 }

@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::cgroup::Patience;
@@ -11,6 +12,7 @@ use super::command_socket::{Seat, SeatError};
 use super::config;
 use super::event::{self, What};
 use super::record::{self, ReclaimError, Record};
+use super::shown::shown;
 use super::store::{RemoveError, Store, StoreError, draft_name, remove_container, remove_tree};
 use super::{Engine, Error, Kind, Name, State};
 
@@ -31,6 +33,8 @@ enum DestroyError {
     Reclaim(#[from] ReclaimError),
     #[error(transparent)]
     Seat(SeatError),
+    #[error("lxc.hook.destroy {hook}: {said}")]
+    Hook { hook: String, said: String },
     #[error("it is gone, but the record of its last run stays")]
     Forget(#[source] io::Error),
 }
@@ -46,6 +50,7 @@ impl DestroyError {
             Self::Unmanaged(_) => Kind::Invalid,
             Self::Store(StoreError::Busy(_)) => Kind::Busy,
             Self::Store(_)
+            | Self::Hook { .. }
             | Self::Remove(_)
             | Self::Reclaim(_)
             | Self::Seat(_)
@@ -92,6 +97,7 @@ impl Engine {
 
     fn remove(&self, store: &Store, name: &Name) -> Result<(), DestroyError> {
         check_managed(store, name)?;
+        run_hooks(store, name)?;
         remove_draft(store, name)?;
         take_away(store, name)?;
         let forgotten = record::forget(&self.lxcpath, name);
@@ -127,6 +133,36 @@ fn check_managed(store: &Store, name: &Name) -> Result<(), DestroyError> {
     let inside = root.canonicalize().unwrap_or_else(|_missing| root.clone());
     if unmanaged && (inside.starts_with(store.dir(name)) || root.starts_with(store.dir(name))) {
         return Err(DestroyError::Unmanaged(root));
+    }
+    Ok(())
+}
+
+/// Runs what `lxc.hook.destroy` names, as LXC does: by the shell, with the container's name, `lxc`
+/// and `destroy` behind it. One that fails keeps the container.
+fn run_hooks(store: &Store, name: &Name) -> Result<(), DestroyError> {
+    let Ok(config) = config::load(name, store.lxcpath(), None, &[]) else { return Ok(()) };
+    let item = |key| config.get(key).unwrap_or_default();
+    let by_arguments = item("lxc.hook.version") != "1";
+    for hook in item("lxc.hook.destroy").lines() {
+        let failed = |said: String| DestroyError::Hook { hook: shown(hook).into_owned(), said };
+        let arguments = if by_arguments { format!(" {name} lxc destroy") } else { String::new() };
+        let output = Command::new("/bin/sh")
+            .args(["-c", &format!("exec {hook}{arguments}")])
+            .env("LXC_NAME", name.as_str())
+            .env("LXC_CONFIG_FILE", config.file())
+            .env("LXC_ROOTFS_PATH", item("lxc.rootfs.path"))
+            .env("LXC_HOOK_TYPE", "destroy")
+            .env("LXC_HOOK_SECTION", "lxc")
+            .env("LXC_HOOK_VERSION", item("lxc.hook.version"))
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| failed(config::words(&error)))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let last =
+                said.lines().last().map_or_else(String::new, |it| format!(": {}", shown(it)));
+            return Err(failed(format!("{}{last}; the container stays", output.status)));
+        }
     }
     Ok(())
 }

@@ -54,6 +54,7 @@ struct Made {
     foreign_root: bool,
     dev: Option<OwnedFd>,
     pts: Option<OwnedFd>,
+    tty_dir: Option<dev::TtyDir>,
     /// The container's side of the console.
     console: Option<OwnedFd>,
     /// The supervisor's side of the console, then of each tty.
@@ -146,8 +147,9 @@ fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
         }
         Step::Dev { inodes } => made.dev = Some(dev::make_dev(made.root()?, made.links(), inodes)?),
         Step::Pts { max } => made.pts = Some(dev::mount_pts(made.dev()?, max)?),
+        Step::TtyDir { name } => made.tty_dir = Some(dev::TtyDir::make(made.dev()?, name)?),
         Step::Console { owner, size } => {
-            let (ptmx, peer) = dev::make_terminal(made.dev()?, made.pts()?, "console")?;
+            let (ptmx, peer) = made.terminal("console")?;
             // Nobody else is to write there, as a member of its group might.
             nix::sys::stat::fchmod(&peer, Mode::S_IRUSR | Mode::S_IWUSR)?;
             made.take_console((ptmx, peer), *owner, *size)?;
@@ -218,6 +220,10 @@ impl Made {
         Ok(())
     }
 
+    fn terminal(&self, name: &str) -> nix::Result<(OwnedFd, OwnedFd)> {
+        dev::make_terminal(self.dev()?, self.pts()?, self.tty_dir.as_ref(), name)
+    }
+
     const fn links(&self) -> files::Links {
         if self.foreign_root { files::Links::Refused } else { files::Links::Followed }
     }
@@ -248,7 +254,7 @@ fn propagate(how: MsFlags) -> nix::Result<()> {
 fn make_ttys(made: &mut Made, count: u32) -> nix::Result<()> {
     for number in 1..=count {
         let name = format!("tty{number}");
-        let (ptmx, _) = dev::make_terminal(made.dev()?, made.pts()?, &name)?;
+        let (ptmx, _) = made.terminal(&name)?;
         made.terminals.push(ptmx);
     }
     Ok(())

@@ -103,12 +103,15 @@ fn file_systems(
         }
     };
     steps.push(Step::Root { dir, place });
-    let inodes = 64 + spec.tty_max + spec.mounts.len() as u32;
+    let inodes = 64 + 2 * spec.tty_max + spec.mounts.len() as u32;
     steps.push(Step::Dev { inodes: number(inodes)? });
     let max = if spec.pty_max == 0 { DEFAULT_PTY_MAX } else { spec.pty_max };
     // The console and the ttys are ptys of the same devpts and must not use up what was asked for.
     let max = max.saturating_add(spec.tty_max).saturating_add(1);
     steps.push(Step::Pts { max: number(max)? });
+    if let Some(name) = &spec.tty_dir {
+        steps.push(Step::TtyDir { name: cstring("lxc.tty.dir", name.as_bytes())? });
+    }
     if !spec.console.off {
         steps.push(Step::Console { owner: spec.init.uid, size: screen.size });
     }
@@ -291,6 +294,7 @@ mod tests {
             cgroup_v1: Vec::new(),
             cgroup_v2: Vec::new(),
             init: Init { argv: vec!["true".to_owned()], cwd: "/".into(), uid: 0, gid: 0 },
+            tty_dir: None,
             tty_max: 0,
             pty_max: 0,
             console: ConsoleSpec::default(),

@@ -36,6 +36,7 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
         cgroup_v2: cgroup(settings, "lxc.cgroup2."),
         init: init(settings),
         tty_max: settings.number("lxc.tty.max"),
+        tty_dir: tty_dir(settings)?,
         pty_max: settings.number("lxc.pty.max"),
         console: console(settings),
         network: network(settings),
@@ -205,6 +206,17 @@ fn init(settings: &Settings) -> Init {
     }
 }
 
+/// Takes the one name below `/dev`; LXC would follow a path out of there.
+fn tty_dir(settings: &Settings) -> Result<Option<String>, ConfigError> {
+    let Some(entry) = settings.last("lxc.tty.dir") else { return Ok(None) };
+    if entry.value.contains('/')
+        || [".", "..", "pts", "shm", "mqueue"].contains(&entry.value.as_str())
+    {
+        return Err(blame(entry, Reason::Expected("the name of a directory to make in /dev")));
+    }
+    Ok(Some(entry.value.clone()))
+}
+
 /// What a console may write into its log before it is rotated, where nobody said how much: a
 /// container must not fill the host's disk.
 const LOG_BYTES: u64 = 16 * 1024 * 1024;
@@ -355,6 +367,15 @@ mod tests {
             super::super::parse(&name, Path::new("/lxc"), b"lxc.idmap = u 0 1 1", file, &[]);
         let said = config.unwrap().spec().unwrap_err().to_string();
         assert!(!said.contains("remove"), "{said}");
+    }
+
+    #[test]
+    fn the_directory_of_the_ttys_is_one_name_below_dev() {
+        assert_eq!(read("lxc.devttydir = lxc").unwrap().tty_dir.as_deref(), Some("lxc"));
+        assert_eq!(read("lxc.tty.dir =").unwrap().tty_dir, None);
+        for value in ["../etc", "/lxc", "..", "pts"] {
+            assert!(read(&format!("lxc.tty.dir = {value}")).is_err(), "{value} was accepted");
+        }
     }
 
     #[test]

@@ -167,7 +167,7 @@ pub(super) const KEYS: &[Key] = &[
     key("lxc.namespace.share.", &[], F::Map, Later, ""),
 
     key("lxc.tty.max", &["lxc.tty"], F::Unsigned, Now, "0"),
-    key("lxc.tty.dir", &["lxc.devttydir"], F::Path, Harmless, ""),
+    key("lxc.tty.dir", &["lxc.devttydir"], F::Path, Now, ""),
     key("lxc.pty.max", &["lxc.pts"], F::Unsigned, Now, "0"),
     key("lxc.console.path", &["lxc.console"], F::Path, Now, ""),
     key("lxc.console.logfile", &[], F::Path, Now, ""),
@@ -190,7 +190,7 @@ pub(super) const KEYS: &[Key] = &[
     key("lxc.hook.destroy", &[], F::List, Harmless, ""),
 
     key("lxc.init.cmd", &["lxc.init_cmd"], F::Command, Now, ""),
-    key("lxc.execute.cmd", &[], F::Command, Harmless, ""),
+    key("lxc.execute.cmd", &[], F::Command, Now, ""),
     key("lxc.init.cwd", &[], F::Path, Now, ""),
     key("lxc.init.uid", &["lxc.init_uid"], F::Id, Now, "0"),
     key("lxc.init.gid", &["lxc.init_gid"], F::Id, Now, "0"),
@@ -211,8 +211,8 @@ pub(super) const KEYS: &[Key] = &[
     key("lxc.monitor.unshare", &[], F::Unsigned, Only(&["0"]), "0"),
     key("lxc.monitor.signal.pdeath", &[], F::Signal, Only(&["9"]), "9"),
     key("lxc.log.level", &["lxc.loglevel"], F::LogLevel, Harmless, "NOTSET"),
-    key("lxc.log.file", &["lxc.logfile"], F::Path, Harmless, ""),
-    key("lxc.log.syslog", &["lxc.syslog"], F::Facility, Harmless, ""),
+    key("lxc.log.file", &["lxc.logfile"], F::Path, Later, ""),
+    key("lxc.log.syslog", &["lxc.syslog"], F::Facility, Later, ""),
 ];
 
 /// Names without a value of their own: an empty one clears all keys that start with it.

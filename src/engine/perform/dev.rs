@@ -108,11 +108,35 @@ pub(super) fn mount_pts(dev: BorrowedFd<'_>, max: &CStr) -> nix::Result<OwnedFd>
     Ok(pts)
 }
 
-/// Makes a pty in the container's devpts and shows its slave as `/dev/NAME`.
-/// Returns the supervisor's side and the container's.
+/// A directory below `/dev` for the terminals.
+#[derive(Debug)]
+pub(super) struct TtyDir {
+    name: CString,
+    dir: OwnedFd,
+}
+
+impl TtyDir {
+    pub(super) fn make(dev: BorrowedFd<'_>, name: &CStr) -> nix::Result<Self> {
+        mkdirat(dev, name, Mode::from_bits_truncate(0o755))?;
+        Ok(Self { name: name.to_owned(), dir: child(dev, name)? })
+    }
+
+    /// Leads from the terminal's usual place to the one in here.
+    fn link(&self, dev: BorrowedFd<'_>, name: &CStr) -> nix::Result<()> {
+        let mut to = self.name.to_bytes().to_vec();
+        to.push(b'/');
+        to.extend_from_slice(name.to_bytes());
+        let to = CString::new(to).map_err(|_nul| Errno::EINVAL)?;
+        symlinkat(to.as_c_str(), dev, name)
+    }
+}
+
+/// Makes a pty in the container's devpts and shows its slave as `/dev/NAME`, or in `within` with a
+/// link there. Returns the supervisor's side and the container's.
 pub(super) fn make_terminal(
     dev: BorrowedFd<'_>,
     pts: BorrowedFd<'_>,
+    within: Option<&TtyDir>,
     name: &str,
 ) -> nix::Result<(OwnedFd, OwnedFd)> {
     let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
@@ -122,7 +146,13 @@ pub(super) fn make_terminal(
     let slave = CString::new(number.to_string()).map_err(|_nul| Errno::EINVAL)?;
     let name = CString::new(name).map_err(|_nul| Errno::EINVAL)?;
     let copy = sys::open_tree(pts.as_raw_fd(), &slave, Recursive::No)?;
-    let place = touch(dev, &name)?;
+    let place = match within {
+        Some(within) => {
+            within.link(dev, &name)?;
+            touch(within.dir.as_fd(), &name)?
+        }
+        None => touch(dev, &name)?,
+    };
     sys::move_mount(copy.as_fd(), place.as_fd())?;
     Ok((ptmx, peer))
 }

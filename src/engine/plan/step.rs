@@ -15,33 +15,75 @@ pub enum Step {
     JoinCgroups,
     OwnCgroupNamespace,
     SlaveMounts,
-    Root { dir: Option<CString>, place: Option<Place> },
-    Dev { inodes: CString },
-    Pts { max: CString },
-    Console { owner: u32, size: Option<WindowSize> },
-    Ttys { count: u32 },
-    Proc { mode: AutoMode, network: NetworkSettings },
-    Sys { mode: AutoMode, network: NetworkSettings },
+    Root {
+        dir: Option<CString>,
+        place: Option<Place>,
+    },
+    Dev {
+        inodes: CString,
+    },
+    Pts {
+        max: CString,
+    },
+    /// The console and the ttys lie in this directory of `/dev`, and links lead to them.
+    TtyDir {
+        name: CString,
+    },
+    Console {
+        owner: u32,
+        size: Option<WindowSize>,
+    },
+    Ttys {
+        count: u32,
+    },
+    Proc {
+        mode: AutoMode,
+        network: NetworkSettings,
+    },
+    Sys {
+        mode: AutoMode,
+        network: NetworkSettings,
+    },
     Mount(MountStep),
     Loopback,
-    Hostname { name: String },
+    Hostname {
+        name: String,
+    },
     Pivot,
     ShareMounts,
-    EnterNamespaces { flags: i32 },
+    EnterNamespaces {
+        flags: i32,
+    },
     EnterRoot,
-    Pty { owner: u32, size: Option<WindowSize> },
+    Pty {
+        owner: u32,
+        size: Option<WindowSize>,
+    },
     HandOver,
     LeaveHost,
     Keyring,
-    Bounding { drop: Vec<u8> },
-    BecomeInit { mask: u64 },
-    Session { terminal: SessionTerminal },
-    Identity { uid: u32, gid: u32 },
-    LimitCapabilities { mask: u64 },
+    Bounding {
+        drop: Vec<u8>,
+    },
+    BecomeInit {
+        mask: u64,
+    },
+    Session {
+        terminal: SessionTerminal,
+    },
+    Identity {
+        uid: u32,
+        gid: u32,
+    },
+    LimitCapabilities {
+        mask: u64,
+    },
     NoNewPrivs,
     FileLimit,
     Appear,
-    WorkDir { dir: CString },
+    WorkDir {
+        dir: CString,
+    },
     Exec(Program),
 }
 
@@ -82,6 +124,7 @@ impl fmt::Display for Step {
             }
             Self::Dev { .. } => write!(f, "make /dev"),
             Self::Pts { .. } => write!(f, "mount devpts on /dev/pts"),
+            Self::TtyDir { name } => write!(f, "make /dev/{}", name.to_string_lossy()),
             Self::Console { .. } => write!(f, "make /dev/console"),
             Self::Ttys { count } => write!(f, "make /dev/tty1 to /dev/tty{count}"),
             Self::Proc { .. } => write!(f, "mount proc on /proc"),
