@@ -116,6 +116,7 @@ impl Engine {
         seal::reexec();
         self.tidy();
         let undefined = start.config.is_none() && !Store::new(&self.lxcpath).exists(name);
+        let start = &self.with_command(name, start, undefined)?;
         if undefined {
             // So that whoever comes after a killed run knows that it is not to stay.
             let settings = vec![("lxc.ephemeral".to_owned(), "1".to_owned())];
@@ -134,6 +135,26 @@ impl Engine {
             }
             Ok(()) | Err(_) => Err(error),
         }
+    }
+
+    /// Completes an order without a command by `lxc.execute.cmd`.
+    fn with_command(&self, name: &Name, start: &Start, undefined: bool) -> Result<Start, Error> {
+        const NO_COMMAND: &str =
+            "no command is given, and its configuration has no lxc.execute.cmd";
+        if !start.argv.is_empty() {
+            return Ok(start.clone());
+        }
+        let failed = |why: &str| Error::new("execute", name, Kind::Invalid, why.to_owned());
+        if undefined {
+            return Err(failed("no command is given; it goes after `--`"));
+        }
+        let file = start.config.as_deref();
+        let config = config::load(name, &self.lxcpath, file, &start.settings)
+            .map_err(|errors| Error::new("execute", name, Kind::Invalid, errors))?;
+        let command = config.get("lxc.execute.cmd").filter(|it| !it.is_empty());
+        let argv = command.and_then(|it| config::command_words(&it).ok());
+        let argv = argv.ok_or_else(|| failed(NO_COMMAND))?;
+        Ok(Start { argv, ..start.clone() })
     }
 
     fn in_foreground(

@@ -8,7 +8,6 @@ use clap::ArgMatches;
 
 use super::Entry;
 use crate::cli::args;
-use crate::cli::failure::Usage;
 use crate::cli::session::{Session, named, pairs, user_or_group};
 use crate::command::Verb;
 use crate::engine::start::{SUPERVISE, Start};
@@ -83,9 +82,6 @@ fn start(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Exit
 
 fn execute(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let (name, mut start) = order(matches)?;
-    if start.argv.is_empty() {
-        return Err(Usage("no command given; it goes after `--`".into()).into());
-    }
     for (id, key) in [("uid", "lxc.init.uid"), ("gid", "lxc.init.gid")] {
         if let Some(number) = user_or_group(matches, id)? {
             start.settings.push((key.to_owned(), number.to_string()));

@@ -1,0 +1,81 @@
+//! Keys of a configuration that are carried out outside of what a start mounts, on real containers.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::fs;
+
+use support::{Lxcpath, can_run_containers, rootfs, text, told};
+
+/// Appends lines to the configuration of a container.
+fn configure(lxcpath: &Lxcpath, name: &str, lines: &str) {
+    let file = lxcpath.path().join(name).join("config");
+    let before = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{before}{lines}\n")).unwrap();
+}
+
+#[test]
+fn the_terminals_lie_where_the_configuration_says() {
+    let lxcpath = Lxcpath::new();
+    let root = tempfile::tempdir().unwrap();
+    if !can_run_containers() || !rootfs::busybox(root.path()) {
+        return;
+    }
+    let name = lxcpath.name("ttys");
+    lxcpath.ok(&["create", &name, "--dir", root.path().to_str().unwrap()]);
+    configure(&lxcpath, &name, "lxc.tty.dir = lxc\nlxc.tty.max = 1");
+    lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
+    let look = "readlink /dev/console; readlink /dev/tty1; test -c /dev/lxc/console && test -c /dev/lxc/tty1";
+    let said = lxcpath.ok(&["attach", &name, "--", "/bin/sh", "-c", look]);
+    assert_eq!(said.lines().collect::<Vec<_>>(), ["lxc/console", "lxc/tty1"]);
+}
+
+#[test]
+fn a_hook_has_its_say_before_a_container_is_destroyed() {
+    let lxcpath = Lxcpath::new();
+    if !can_run_containers() {
+        return;
+    }
+    let name = lxcpath.name("hook");
+    let seen = lxcpath.path().join("seen");
+    lxcpath.ok(&["create", &name]);
+    configure(&lxcpath, &name, "lxc.hook.destroy = /bin/sh -c 'echo no >&2; exit 3'");
+    let said = lxcpath.refused(&["destroy", &name], 1);
+    assert!(said.contains("lxc.hook.destroy") && said.contains("no"), "{said}");
+    assert_eq!(lxcpath.state(&name), "STOPPED");
+    let hook = format!("/bin/sh -c 'echo $0 $1 $2 $LXC_NAME > {}'", seen.display());
+    configure(&lxcpath, &name, &format!("lxc.hook.destroy =\nlxc.hook.destroy = {hook}"));
+    lxcpath.ok(&["destroy", &name]);
+    let told = fs::read_to_string(seen).unwrap();
+    assert_eq!(told.trim(), format!("{name} lxc destroy {name}"));
+}
+
+#[test]
+fn execute_without_a_command_runs_the_configured_one() {
+    let lxcpath = Lxcpath::new();
+    if !can_run_containers() {
+        return;
+    }
+    let name = lxcpath.name("execute");
+    lxcpath.ok(&["create", &name]);
+    let said = lxcpath.refused(&["execute", &name], 1);
+    assert!(said.contains("lxc.execute.cmd"), "{said}");
+    configure(&lxcpath, &name, "lxc.execute.cmd = /bin/sh -c 'echo here; exit 4'");
+    let output = lxcpath.wharf(&["execute", &name]);
+    assert_eq!(output.status.code(), Some(4), "{}", told(&output));
+    assert_eq!(text(&output.stdout).trim(), "here");
+}
+
+#[test]
+fn a_log_that_nobody_would_write_is_refused() {
+    let lxcpath = Lxcpath::new();
+    if !can_run_containers() {
+        return;
+    }
+    let name = lxcpath.name("log");
+    lxcpath.ok(&["create", &name]);
+    configure(&lxcpath, &name, "lxc.log.file = /var/log/x\nlxc.log.syslog = daemon");
+    let said = lxcpath.refused(&["start", &name], 1);
+    assert!(said.contains("lxc.log.file") && said.contains("lxc.log.syslog"), "{said}");
+}
