@@ -30,6 +30,7 @@ mod perform;
 pub mod plan;
 mod privilege;
 pub mod process;
+pub mod proxmox;
 pub mod record;
 pub mod relay;
 pub mod sample;

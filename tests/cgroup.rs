@@ -237,7 +237,7 @@ fn refusals_say_what_and_why() {
     let text = |file: &str, value: &str| trial.cgroup.set(file, value).unwrap_err().to_string();
     assert!(text("../pids.max", "1").contains("without a slash"));
     assert!(text("pids.mx", "1").contains("pids.max"));
-    assert!(text("pids.max", "lots").contains("not a value that this file takes"));
+    assert!(text("pids.max", "lots").contains("lots is neither a number nor max"));
     let other = if trial.has("memory.max") { "memory.limit_in_bytes" } else { "memory.max" };
     assert!(text(other, "1").contains("on this host it is memory."), "{}", text(other, "1"));
     let wrong = [setting("pids.max", "-5")];
@@ -294,4 +294,23 @@ fn controllers_stay_while_anybody_keeps_them() {
         sweep_keep(&trial.hierarchies);
         assert!(Instant::now() < deadline, "it stays although nobody holds it");
     }
+}
+
+#[test]
+fn an_empty_value_clears_or_is_refused() {
+    let Some(mut trial) = Trial::new() else { return };
+    let refused = trial.cgroup.set("pids.max", "").unwrap_err().to_string();
+    assert!(refused.contains("write max"), "{refused}");
+    if !trial.has("cpuset.cpus") {
+        eprintln!("skipped: no cpuset controller");
+        return;
+    }
+    trial.spawn("sleep 1000");
+    trial.cgroup.set("cpuset.cpus", "0").unwrap();
+    let cleared = trial.cgroup.set("cpuset.cpus", "");
+    let holds = trial.cgroup.get("cpuset.cpus").unwrap();
+    // v1 lets no group with processes be without processors.
+    let expected = if trial.has("cpuset.sched_load_balance") { "0" } else { "" };
+    assert_eq!(holds.trim(), expected);
+    assert_eq!(cleared.is_ok(), expected.is_empty(), "{cleared:?}");
 }

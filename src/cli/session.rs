@@ -49,6 +49,20 @@ impl<'a> Session<'a> {
         Err(Error::new(command.name, name, kind, reason).into())
     }
 
+    /// Names the command of Proxmox's own where it owns the container: that one looks at its locks,
+    /// its storage and its cluster, too.
+    pub(super) fn tell_owner(&self, name: &Name, matches: &ArgMatches, verb: &str) {
+        if let Some(owned) = self.engine.proxmox(name).filter(|_| !matches.get_flag(args::QUIET)) {
+            // Who hears nothing is not to be kept from what was asked for.
+            _ = writeln!(
+                std::io::stderr(),
+                "wharf: {name} is Proxmox's ({}); its own command is `{}`",
+                owned.conf.display(),
+                owned.pct(verb)
+            );
+        }
+    }
+
     /// Prints `value` as JSON and a newline.
     pub(super) fn json(&mut self, value: &serde_json::Value) -> anyhow::Result<()> {
         writeln!(self.out, "{}", output::safe_json(&serde_json::to_string_pretty(value)?))?;

@@ -14,11 +14,12 @@ mod hand_down;
 mod hierarchy;
 mod keep;
 mod kill;
+pub mod knob;
 mod oom;
 mod patience;
 mod settings;
-mod size;
 mod stuck;
+pub mod value;
 mod values;
 mod words;
 

@@ -11,6 +11,7 @@ use super::cgroup::Patience;
 use super::command_socket::{Seat, SeatError};
 use super::config;
 use super::event::{self, What};
+use super::proxmox;
 use super::record::{self, ReclaimError, Record};
 use super::shown::shown;
 use super::store::{RemoveError, Store, StoreError, draft_name, remove_container, remove_tree};
@@ -25,6 +26,8 @@ enum DestroyError {
     Running(State),
     #[error("lxc.rootfs.managed = 0 protects its root in {0}; move the root away first")]
     Unmanaged(PathBuf),
+    #[error("it is Proxmox's, as {} tells: `{instead}` removes it, with its disks", conf.display())]
+    Owned { conf: PathBuf, instead: String },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -47,7 +50,7 @@ impl DestroyError {
         match self {
             Self::Missing(_) => Kind::NotFound,
             Self::Running(_) => Kind::Running,
-            Self::Unmanaged(_) => Kind::Invalid,
+            Self::Unmanaged(_) | Self::Owned { .. } => Kind::Invalid,
             Self::Store(StoreError::Busy(_)) => Kind::Busy,
             Self::Store(_)
             | Self::Hook { .. }
@@ -69,6 +72,10 @@ impl Engine {
     }
 
     fn try_destroy(&self, name: &Name) -> Result<(), DestroyError> {
+        if let Some(owned) = proxmox::owner(self.lxcpath.host(), name) {
+            let instead = owned.pct("destroy");
+            return Err(DestroyError::Owned { conf: owned.conf, instead });
+        }
         let store = Store::new(&self.lxcpath);
         let _lock = store.lock(name)?;
         let had_draft = remove_draft(&store, name)?;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::config::{Document, words};
 
+const PROXMOX: &str = "/etc/pve/lxc";
 /// Only its owner may enter the runtime directory.
 const PRIVATE: u32 = 0o700;
 
@@ -37,6 +38,7 @@ struct Roots {
     runtime: PathBuf,
     lxc: PathBuf,
     lxc_config: PathBuf,
+    proxmox: PathBuf,
 }
 
 impl Host {
@@ -48,6 +50,7 @@ impl Host {
             runtime: runtime_path(),
             lxc: PathBuf::from("/run/lxc"),
             lxc_config: lxc_config_path(),
+            proxmox: PathBuf::from(PROXMOX),
         }))
     }
 
@@ -59,6 +62,7 @@ impl Host {
             runtime: root.join("run/wharf"),
             lxc: root.join("run/lxc"),
             lxc_config: root.join("etc/lxc"),
+            proxmox: root.join("etc/pve/lxc"),
         }))
     }
 
@@ -66,7 +70,8 @@ impl Host {
     pub fn keeping_in(dir: &Path) -> Self {
         let (runtime, lxc) = (dir.join("wharf"), dir.join("lxc"));
         let lxc_config = dir.join("etc/lxc");
-        Self(Arc::new(Roots { proc: PathBuf::from("/proc"), runtime, lxc, lxc_config }))
+        let (proc, proxmox) = (PathBuf::from("/proc"), PathBuf::from(PROXMOX));
+        Self(Arc::new(Roots { proc, runtime, lxc, lxc_config, proxmox }))
     }
 
     /// Returns the root of what the kernel tells.
@@ -92,6 +97,11 @@ impl Host {
         let named = document.values("lxc.default_config").last().map(PathBuf::from);
         let absolute = named.filter(|it| it.is_absolute());
         absolute.unwrap_or_else(|| self.0.lxc_config.join("default.conf"))
+    }
+
+    /// Returns where Proxmox VE keeps the configurations of its containers.
+    pub fn proxmox(&self) -> &Path {
+        &self.0.proxmox
     }
 
     /// Returns wharf's directory for what does not outlive the machine's run, made on first use.

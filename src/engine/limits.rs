@@ -1,11 +1,16 @@
 //! The verb `cgroup`: reads and changes any cgroup file of a running container, and keeps a limit
 //! for its next starts.
 
-use super::cgroup::{Cgroup, CgroupError, Hierarchies, Version};
+mod spelling;
+
+use std::path::PathBuf;
+
+use super::cgroup::{Cgroup, CgroupError, Hierarchies};
 use super::command_socket::Client;
 use super::config::Document;
 use super::error::Kind;
 use super::event::{self, What};
+use super::proxmox;
 use super::store::Store;
 use super::{Engine, Error, Name};
 
@@ -14,6 +19,18 @@ const SET: &str = "set a cgroup value of";
 const KEEP: &str = "keep a limit of";
 const NOT_RUNNING: &str = "it is not running, and only a running container has cgroups; for the \
                            next start, set lxc.cgroup2.FILE or lxc.cgroup.FILE in its configuration";
+
+/// Why a limit is not kept for the next start.
+#[derive(Debug, thiserror::Error)]
+enum KeepError {
+    #[error("Proxmox writes its configuration anew from {} at each start; {instead}", conf.display())]
+    Owned { conf: PathBuf, instead: String },
+    #[error(
+        "{key} is in its configuration too, and what it must be does not follow from {file}: \
+         change both there"
+    )]
+    Untranslatable { key: String, file: String },
+}
 
 /// A value that was written, as the kernel kept it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -50,22 +67,41 @@ impl Engine {
     }
 
     /// Writes the present limit in `file`, `value`, into the container's configuration, for its
-    /// next starts; without a value takes it out. All else in the file stays as it is.
+    /// next starts, in each spelling that is there; without a value, or with one that clears it,
+    /// takes it out. All else in the file stays as it is.
     pub fn cgroup_keep(&self, name: &Name, file: &str, value: Option<&str>) -> Result<Kept, Error> {
-        let version = self.cgroup_of(name, KEEP)?.version_of(file);
-        let version = version.map_err(|why| failed(KEEP, name, why))?;
-        let key = match version {
-            Version::V1 => format!("lxc.cgroup.{file}"),
-            Version::V2 => format!("lxc.cgroup2.{file}"),
-        };
-        let store = Store::new(self.lxcpath());
+        let cgroup = self.cgroup_of(name, KEEP)?;
+        let version = cgroup.version_of(file).map_err(|why| failed(KEEP, name, why))?;
+        let wanted = value.map(|it| cgroup.parse(file, it)).transpose();
+        let wanted = wanted.map_err(|why| Error::new(KEEP, name, Kind::Invalid, why))?;
+        if let Some(owned) = proxmox::owner(self.lxcpath.host(), name) {
+            let why = KeepError::Owned {
+                instead: owned.keeps(file, wanted.as_deref().unwrap_or_default().trim()),
+                conf: owned.conf,
+            };
+            return Err(Error::new(KEEP, name, Kind::Invalid, why));
+        }
+        let store = Store::new(&self.lxcpath);
         let _lock = store.lock(name).map_err(|why| not_kept(name, why))?;
         let text = store.read_config(name).map_err(|why| not_kept(name, why))?;
         let mut document = Document::parse(&text);
+        let key = spelling::key(version, file);
         let old = document.values(&key).last().map(str::to_owned);
-        match value {
-            Some(value) => document.set(&key, value).map_err(|why| not_kept(name, why))?,
-            None => document.unset(&key),
+        let (other, other_file) = spelling::other(version, file);
+        let has_other = document.values(&other).next().is_some();
+        let value = value.zip(wanted).filter(|(_, wanted)| !wanted.trim().is_empty());
+        if let Some((typed, wanted)) = value {
+            let value = spelling::written(typed, &wanted);
+            if has_other {
+                let why = KeepError::Untranslatable { key: other.clone(), file: file.into() };
+                let translated = spelling::translated(file, &value, other_file);
+                let translated = translated.ok_or_else(|| not_kept(name, why))?;
+                document.set(&other, &translated).map_err(|why| not_kept(name, why))?;
+            }
+            document.set(&key, &value).map_err(|why| not_kept(name, why))?;
+        } else {
+            document.unset(&key);
+            document.unset(&other);
         }
         store.replace_config(name, &document.to_bytes()).map_err(|why| not_kept(name, why))?;
         Ok(Kept { key, old })

@@ -1,108 +1,40 @@
 //! Values of cgroup files as an operator writes and reads them. Knows names of files, opens none.
 
 use super::format;
+use crate::engine::cgroup::knob::{self, Over, Value};
+use crate::engine::cgroup::value::{self, PERIOD_US, Whole};
 use crate::engine::snapshot::Counters;
 
 /// Bytes from this on mean "no limit" in the files of cgroup v1.
-const V1_NO_LIMIT: u64 = 1 << 62;
-/// The period of the CPU quota that a percentage is written for, in microseconds.
-const PERIOD_US: u64 = 100_000;
-
-/// Which kind of value a file holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Bytes { version: u8 },
-    Weight { least: u64, most: u64 },
-    Quota,
-    QuotaUs,
-    Count,
-    Other,
-}
-
-fn kind(file: &str) -> Kind {
-    match file {
-        "memory.max" | "memory.high" | "memory.low" | "memory.min" | "memory.swap.max"
-        | "memory.swap.high" | "memory.current" | "memory.peak" => Kind::Bytes { version: 2 },
-        "memory.limit_in_bytes"
-        | "memory.soft_limit_in_bytes"
-        | "memory.memsw.limit_in_bytes"
-        | "memory.kmem.limit_in_bytes"
-        | "memory.usage_in_bytes"
-        | "memory.max_usage_in_bytes" => Kind::Bytes { version: 1 },
-        "cpu.weight" | "io.weight" => Kind::Weight { least: 1, most: 10_000 },
-        "cpu.shares" => Kind::Weight { least: 2, most: 262_144 },
-        "blkio.weight" => Kind::Weight { least: 10, most: 1000 },
-        "cpu.max" => Kind::Quota,
-        "cpu.cfs_quota_us" => Kind::QuotaUs,
-        "pids.max" => Kind::Count,
-        _ => Kind::Other,
-    }
-}
+const V1_NO_LIMIT: i128 = 1 << 62;
 
 /// Tells what the value of `file` may be, for the line under the field.
 pub fn advice(file: &str) -> &'static str {
-    match kind(file) {
-        Kind::Bytes { .. } => "512M, 1.5G, 25% of the host, max",
-        Kind::Weight { most: 10_000, .. } => "1 to 10000, 100 is normal",
-        Kind::Weight { most: 262_144, .. } => "2 to 262144, 1024 is normal",
-        Kind::Weight { .. } => "10 to 1000, 500 is normal",
-        Kind::Quota | Kind::QuotaUs => "50% of one processor, 200% for two, max",
-        Kind::Count => "a number, or max",
-        Kind::Other => "as the kernel takes it",
-    }
+    knob::of(file).advice()
 }
 
 /// Turns what the operator typed into what the kernel takes, or says what is wrong with it.
-pub fn parse(file: &str, typed: &str, host_memory: Option<u64>) -> Result<String, String> {
-    let typed = typed.trim();
-    if typed.is_empty() {
-        return Err(format!("empty; {}", advice(file)));
-    }
-    let unlimited = matches!(typed, "max" | "none" | "unlimited");
-    match kind(file) {
-        Kind::Bytes { version: 1 } | Kind::QuotaUs if unlimited || typed == "-1" => {
-            Ok("-1".to_owned())
-        }
-        Kind::Bytes { .. } | Kind::Count if unlimited => Ok("max".to_owned()),
-        Kind::Bytes { .. } => bytes(typed, host_memory).map(|it| it.to_string()),
-        Kind::Weight { least, most } => match typed.parse::<u64>() {
-            Ok(it) if (least..=most).contains(&it) => Ok(it.to_string()),
-            Ok(_) | Err(_) => Err(format!("{typed} is not in {least} to {most}")),
-        },
-        Kind::Quota if unlimited => Ok(format!("max {PERIOD_US}")),
-        Kind::Quota if typed.ends_with('%') => Ok(format!("{} {PERIOD_US}", quota(typed)?)),
-        Kind::QuotaUs if typed.ends_with('%') => Ok(quota(typed)?.to_string()),
-        Kind::Count => match typed.parse::<u64>() {
-            Ok(it) => Ok(it.to_string()),
-            Err(_) => Err(format!("{typed} is neither a number nor max")),
-        },
-        Kind::Quota | Kind::QuotaUs => {
-            let numbers = typed.split_whitespace().map(str::parse::<u64>);
-            let most = if kind(file) == Kind::Quota { 2 } else { 1 };
-            let fits = numbers.clone().all(|it| it.is_ok()) && numbers.count() <= most;
-            let wrong = || format!("{typed} is no share of a processor; {}", advice(file));
-            fits.then(|| typed.to_owned()).ok_or_else(wrong)
-        }
-        Kind::Other => Ok(typed.to_owned()),
-    }
+pub fn parse(file: &str, typed: &str, memory: Option<u64>) -> Result<String, String> {
+    value::parse(file, typed, Whole { memory, period: None })
 }
 
 /// Shows the kernel's value the way it can be typed again.
 pub fn shown(file: &str, value: &str) -> String {
     let value = value.trim();
-    match (kind(file), value.parse::<i64>()) {
-        (Kind::Bytes { .. }, Ok(it)) if it < 0 || it.unsigned_abs() >= V1_NO_LIMIT => {
-            "max".to_owned()
-        }
-        (Kind::Bytes { .. }, Ok(it)) => short_bytes(it.unsigned_abs()),
-        (Kind::QuotaUs, Ok(it)) if it < 0 => "max".to_owned(),
+    let knob = knob::of(file);
+    match (knob.value, value.parse::<i128>()) {
+        (Value::Bytes, Ok(it)) if !(0..V1_NO_LIMIT).contains(&it) => "max".to_owned(),
+        (Value::Bytes, Ok(it)) => short_bytes(it.unsigned_abs() as u64),
+        (Value::QuotaUs, Ok(it)) if it < 0 => "max".to_owned(),
         (
-            Kind::Bytes { .. }
-            | Kind::Weight { .. }
-            | Kind::Quota
-            | Kind::QuotaUs
-            | Kind::Count
-            | Kind::Other,
+            Value::Bytes
+            | Value::Weight { .. }
+            | Value::Quota
+            | Value::QuotaUs
+            | Value::Count
+            | Value::List
+            | Value::Devices
+            | Value::Other,
             _,
         ) => value.to_owned(),
     }
@@ -112,20 +44,20 @@ pub fn shown(file: &str, value: &str) -> String {
 pub fn warning(file: &str, kernel: &str, counters: &Counters) -> Option<String> {
     let most = kernel.parse::<u64>().ok()?;
     let below = |used: Option<u64>| used.filter(|used| most < *used);
-    match file {
-        "memory.max" | "memory.limit_in_bytes" => {
+    match knob::of(file).over {
+        Over::Kills => {
             let used = format::bytes(below(counters.memory_bytes)?);
             Some(format!("below the {used} in use: reclaims, then kills"))
         }
-        "memory.high" => {
+        Over::Slows => {
             let used = format::bytes(below(counters.memory_bytes)?);
             Some(format!("below the {used} in use: slows down"))
         }
-        "pids.max" => {
+        Over::Refuses => {
             let used = below(counters.pids)?;
             Some(format!("below the {used} in use: nothing new starts"))
         }
-        _ => None,
+        Over::Nothing => None,
     }
 }
 
@@ -144,26 +76,26 @@ pub fn step(file: &str, typed: &str, step: Step) -> Option<String> {
         let percent = moved(percent.trim().parse().ok()?, PERCENT_STEP, step);
         return Some(format!("{}%", percent.max(PERCENT_STEP)));
     }
-    match kind(file) {
-        Kind::Bytes { .. } => {
-            let now = bytes(typed, None).ok()?;
+    match knob::of(file).value {
+        Value::Bytes => {
+            let now: u64 = parse(file, typed, None).ok()?.parse().ok()?;
             let eighth = (now.max(1).ilog2()).saturating_sub(3);
             Some(short_bytes(moved(now, 1 << eighth.max(PAGE_BITS), step)))
         }
-        Kind::Weight { least, most } => {
+        Value::Weight { least, most, .. } => {
             let now: u64 = typed.parse().ok()?;
             Some(moved(now, tenth(now), step).clamp(least, most).to_string())
         }
-        Kind::Quota => {
+        Value::Quota => {
             let (quota, period) = typed.split_once(' ')?;
             let quota = moved(quota.parse().ok()?, PERIOD_US / 20, step);
             Some(format!("{} {period}", quota.max(PERIOD_US / 100)))
         }
-        Kind::QuotaUs => {
+        Value::QuotaUs => {
             let quota = moved(typed.parse().ok()?, PERIOD_US / 20, step);
             Some(quota.max(PERIOD_US / 100).to_string())
         }
-        Kind::Count | Kind::Other => {
+        Value::Count | Value::List | Value::Devices | Value::Other => {
             let now: u64 = typed.parse().ok()?;
             Some(moved(now, tenth(now), step).to_string())
         }
@@ -193,44 +125,6 @@ fn short_bytes(bytes: u64) -> String {
         }
     }
     bytes.to_string()
-}
-
-fn bytes(typed: &str, host_memory: Option<u64>) -> Result<u64, String> {
-    let wrong = || format!("{typed} is not a size; write 512M, 1.5G, 25% or max");
-    let number_end =
-        typed.find(|it: char| !it.is_ascii_digit() && it != '.').unwrap_or(typed.len());
-    let (number, unit) = typed.split_at(number_end);
-    let number: f64 = number.parse().map_err(|_not_one| wrong())?;
-    let unit = match unit.trim_end_matches("iB").trim_end_matches(['B', 'b']).trim() {
-        "" => 1.0,
-        "K" | "k" => 1024.0,
-        "M" | "m" => 1024.0 * 1024.0,
-        "G" | "g" => 1024.0 * 1024.0 * 1024.0,
-        "T" | "t" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
-        "%" => {
-            host_memory.ok_or_else(|| "the host's memory is not known".to_owned())? as f64 / 100.0
-        }
-        _ => return Err(wrong()),
-    };
-    let value = number * unit;
-    if !value.is_finite() || value >= V1_NO_LIMIT as f64 {
-        return Err(wrong());
-    }
-    #[expect(clippy::cast_sign_loss, reason = "the number was written without a sign")]
-    let value = value as u64;
-    Ok(value)
-}
-
-fn quota(typed: &str) -> Result<u64, String> {
-    let percent: u64 = typed
-        .trim_end_matches('%')
-        .trim()
-        .parse()
-        .map_err(|_not_one| format!("{typed} is no percentage; 50% is half a processor"))?;
-    if percent == 0 {
-        return Err("0% would stop every process; f freezes".to_owned());
-    }
-    Ok(percent.saturating_mul(PERIOD_US / 100))
 }
 
 #[cfg(test)]

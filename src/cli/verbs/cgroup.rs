@@ -19,13 +19,18 @@ pub(super) const CGROUP: Entry = Entry {
             .arg(args::json())
             .arg(args::flag("keep", None, "Write the value into the configuration, too"))
             .arg(args::name())
-            .arg(args::operands("NAME FILE [VALUE]", "The container, the file, and its new value"))
+            // -1 is a value.
+            .arg(
+                args::operands("NAME FILE [VALUE]", "The container, the file, and its new value")
+                    .allow_negative_numbers(true),
+            )
     },
     run: cgroup,
     notes: "\
 Any file of any controller of the container, by its name: memory.max, cpu.shares, pids.max ….
 Without VALUE it is read. A change lasts until the container stops; with --keep it is also
-written into the configuration, as lxc.cgroup2.FILE (or lxc.cgroup.FILE).
+written into the configuration, as lxc.cgroup2.FILE (or lxc.cgroup.FILE), in both spellings
+if both are there. An empty VALUE clears a list, such as cpuset.cpus.
 
 Examples:
   wharf cgroup web memory.max

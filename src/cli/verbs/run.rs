@@ -72,6 +72,7 @@ fn start(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Exit
         }
     }
     session.permit(Verb::Start, &name)?;
+    session.tell_owner(&name, matches, "start");
     if matches.get_flag("foreground") {
         let exit = session.engine.start_foreground(&name, &start)?;
         return Ok(ExitCode::from(exit.shell_code()));

@@ -1,5 +1,5 @@
-//! The part of the control plane that cgroups-rs carries: filling a cpuset, reading a limit into
-//! a type, and clearing away a dead tree.
+//! The part of the control plane that cgroups-rs carries: filling a cpuset, and clearing away a dead
+//! tree.
 //!
 //! Its controllers are pointed at directories that our own discovery found. Attaching, freezing
 //! and sampling stay ours: the crate moves by pid, does not wait, and opens each file anew.
@@ -11,7 +11,6 @@ use cgroups_rs::fs::Controller as _;
 use cgroups_rs::fs::cpuset::CpuSetController;
 use cgroups_rs::fs::error::Error;
 use cgroups_rs::fs::systemd::SystemdController;
-use cgroups_rs::fs::{MaxValue, parse_max_value};
 
 /// Copies `cpuset.cpus` and `cpuset.mems` down to the fresh v1 group `dir` from its nearest
 /// ancestor that has some. Without them no process can join.
@@ -33,14 +32,6 @@ pub(super) fn fill_cpuset(dir: &Path, mount: &Path) -> io::Result<()> {
 pub(super) fn clear(dir: &Path, mount: &Path) -> io::Result<()> {
     // Any of the crate's controllers would do: removal only looks at directories.
     SystemdController::new(dir.to_path_buf(), mount.to_path_buf(), false).delete().map_err(plain)
-}
-
-/// A limit as the crate reads it: `max`, or a number; none is neither. LXC's -1 means `max`.
-pub(super) fn limit(text: &str) -> Option<MaxValue> {
-    match parse_max_value(text).ok()? {
-        MaxValue::Value(-1) => Some(MaxValue::Max),
-        other @ (MaxValue::Max | MaxValue::Value(_)) => Some(other),
-    }
 }
 
 /// Keeps the kernel's errno, which the crate carries as a cause.

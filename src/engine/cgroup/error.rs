@@ -36,7 +36,7 @@ pub enum CgroupError {
     #[error("the container has no cgroup file {file}{advice}")]
     NoFile { file: String, advice: String },
     #[error("{value:?} is not a valid value for {file}: {why}")]
-    Value { file: String, value: String, why: &'static str },
+    Value { file: String, value: String, why: String },
     #[error("the kernel refused {value:?} for {file}: {reason}")]
     Write { file: String, value: String, reason: String, errno: io::Error },
     #[error("cannot apply {key}{}", at(place.as_ref()))]

@@ -68,7 +68,11 @@ impl Cgroup {
     fn put(&self, setting: &At<CgroupSetting>, prefix: &str) -> Result<(), CgroupError> {
         let CgroupSetting { file, value } = &setting.value;
         values::check_name(file)
-            .and_then(|()| self.write(file, value))
+            .and_then(|()| {
+                // What the parser does not know is the kernel's to judge, as with LXC.
+                let wanted = self.parse(file, value);
+                self.write(file, wanted.as_ref().unwrap_or(value))
+            })
             .map_err(|source| failed(setting, prefix, source))
     }
 

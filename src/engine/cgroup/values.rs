@@ -5,9 +5,13 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use procfs::Current as _;
+
 use super::create::write_once;
+use super::hand_down::enable;
 use super::hierarchy::controller_of;
-use super::{Cgroup, CgroupError, Group, Version, size, words};
+use super::value::{self, Whole};
+use super::{Cgroup, CgroupError, Group, Version, knob, words};
 use crate::engine::limits::Change;
 use crate::engine::snapshot::CgroupFile;
 
@@ -24,17 +28,41 @@ impl Cgroup {
         read(&path).map_err(|errno| CgroupError::Read { path, errno })
     }
 
-    /// Writes `value`, where the kernel wants bytes as `512M`, `1.5G` or `25%` of the host's too,
-    /// and reads back what the kernel kept.
-    pub fn set(&self, file: &str, value: &str) -> Result<Change, CgroupError> {
+    /// Writes `typed` as the kernel wants it, such as `512M`, `1.5G` or `25%` of the host's, and
+    /// reads back what the kernel kept.
+    pub fn set(&self, file: &str, typed: &str) -> Result<Change, CgroupError> {
         check_name(file)?;
+        self.bring_back(file);
         let dir = self.dir_of(file).ok_or_else(|| self.no_file(file))?;
         let content = || read(&dir.join(file)).map(|it| it.trim_end().to_owned());
+        let refused = |why| CgroupError::Value { file: file.into(), value: typed.into(), why };
+        let wanted = self.parse(file, typed).map_err(refused)?;
         // A file that only takes orders, such as cgroup.kill, cannot be read.
         let old = content().unwrap_or_default();
-        self.write(file, value)?;
+        self.write(file, &wanted)?;
         let new = content().unwrap_or_default();
+        if wanted == "\n" && !new.is_empty() {
+            return Err(refused(format!("the kernel did not clear it: it is still {new}")));
+        }
         Ok(Change { file: file.to_owned(), old, new })
+    }
+
+    /// Turns `typed` into what the kernel takes for `file`, or says what is wrong.
+    pub fn parse(&self, file: &str, typed: &str) -> Result<String, String> {
+        let memory = || Some(procfs::Meminfo::current().ok()?.mem_total);
+        let memory = typed.contains('%').then(memory).flatten();
+        let period = self.dir_of(file).and_then(period);
+        value::parse(file, typed, Whole { memory, period })
+    }
+
+    /// Asks for the controller of `file` again, if it is one that somebody has taken away.
+    pub(super) fn bring_back(&self, file: &str) {
+        if self.dir_of(file).is_none()
+            && let Some(unified) = self.unified()
+            && let Some(parent) = unified.dir.parent()
+        {
+            enable(parent);
+        }
     }
 
     /// Tells which version of cgroups has `file`.
@@ -56,13 +84,12 @@ impl Cgroup {
         files
     }
 
-    /// Writes `value` as the kernel wants it to `file`, whose name is checked.
+    /// Writes `value` as it is to `file`, whose name is checked.
     pub(super) fn write(&self, file: &str, value: &str) -> Result<(), CgroupError> {
         let dir = self.dir_of(file).ok_or_else(|| self.no_file(file))?;
-        let wanted = size::kernel_value(file, value, &|| period(dir))?;
-        write_once(&dir.join(file), wanted.as_bytes()).map_err(|errno| CgroupError::Write {
+        write_once(&dir.join(file), value.as_bytes()).map_err(|errno| CgroupError::Write {
             file: file.to_owned(),
-            value: value.to_owned(),
+            value: value.trim_end().to_owned(),
             reason: words::refusal(file, &errno, &|it| read(&dir.join(it)).ok()),
             errno,
         })
@@ -72,7 +99,7 @@ impl Cgroup {
     /// down, or a slip of the finger.
     fn no_file(&self, file: &str) -> CgroupError {
         let names: Vec<String> = self.groups.iter().flat_map(|it| names_in(&it.dir)).collect();
-        let here = words::counterpart(file).filter(|it| names.iter().any(|name| name == it));
+        let here = knob::counterpart(file).filter(|it| names.iter().any(|name| name == it));
         let controller = controller_of(file);
         let unified = self.unified().filter(|it| it.hierarchy.controls(controller));
         let advice = here

@@ -19,26 +19,6 @@ pub(super) fn delegate() -> &'static str {
 /// How many names to suggest.
 const SUGGESTIONS: usize = 3;
 
-/// The same knob under both versions.
-const PAIRS: [(&str, &str); 16] = [
-    ("memory.max", "memory.limit_in_bytes"),
-    ("memory.high", "memory.soft_limit_in_bytes"),
-    ("memory.current", "memory.usage_in_bytes"),
-    ("memory.peak", "memory.max_usage_in_bytes"),
-    ("memory.swap.max", "memory.memsw.limit_in_bytes"),
-    ("memory.swap.current", "memory.memsw.usage_in_bytes"),
-    ("memory.oom.group", "memory.oom_control"),
-    ("memory.events", "memory.failcnt"),
-    ("cpu.max", "cpu.cfs_quota_us"),
-    ("cpu.weight", "cpu.shares"),
-    ("cpu.stat", "cpuacct.usage"),
-    ("io.max", "blkio.throttle.write_bps_device"),
-    ("io.weight", "blkio.weight"),
-    ("io.stat", "blkio.throttle.io_service_bytes"),
-    ("cgroup.freeze", "freezer.state"),
-    ("cgroup.threads", "tasks"),
-];
-
 /// Returns an errno in words, lower case, with advice where there is one.
 pub(super) fn reason(errno: &io::Error) -> String {
     match errno.raw_os_error() {
@@ -104,15 +84,6 @@ pub(super) fn refusal(
     }
 }
 
-/// Returns the other version's name for the knob `file`.
-pub(super) fn counterpart(file: &str) -> Option<&'static str> {
-    PAIRS.iter().find_map(
-        |(v2, v1)| {
-            if *v2 == file { Some(*v1) } else { (*v1 == file).then_some(*v2) }
-        },
-    )
-}
-
 /// Says who does not hand `controller` down to the v2 group `dir`, and why; none if all do.
 pub(super) fn not_enabled(dir: &Path, controller: &str) -> Option<String> {
     let mut lacking = None;
@@ -173,13 +144,6 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_other_versions_name_is_known_both_ways() {
-        assert_eq!(counterpart("memory.max"), Some("memory.limit_in_bytes"));
-        assert_eq!(counterpart("freezer.state"), Some("cgroup.freeze"));
-        assert_eq!(counterpart("pids.max"), None);
-    }
 
     #[test]
     fn slips_of_the_finger_find_the_right_name_first() {

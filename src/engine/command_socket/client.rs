@@ -1,5 +1,7 @@
 //! The client side: one method for each request. Waits for no answer longer than two seconds.
 
+mod groups;
+
 use std::io::{ErrorKind, IoSlice, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -23,10 +25,6 @@ use crate::engine::sys;
 
 /// How long a supervisor may take: it does nothing slow, so two seconds mean that it hangs.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// What a supervisor is asked for its group by, the likeliest first; none: the unified hierarchy.
-const CONTROLLERS: [Option<&str>; 6] =
-    [Some("freezer"), None, Some("memory"), Some("pids"), Some("cpu"), Some("cpuacct")];
 
 /// The most console output a supervisor may send in answer; LXC's buffers are smaller.
 const MAX_OUTPUT: usize = 64 * 1024 * 1024;
@@ -158,44 +156,6 @@ impl Client {
     /// Asks for the `CLONE_NEW*` flags that init was created with.
     pub fn clone_flags(&self) -> Result<u64, SocketError> {
         Ok(self.ask("the namespaces", Command::GetCloneFlags, 0, &[])?.head.data)
-    }
-
-    /// Asks for the group in which the container's processes are, below the hierarchies' roots.
-    /// `None`: the supervisor names none.
-    pub fn cgroup(&self) -> Result<Option<String>, SocketError> {
-        self.group(Command::GetCgroup)
-    }
-
-    /// Asks for the group that has the container's limits and counters: with LXC's
-    /// `lxc.cgroup.dir.container.inner` it is one above the processes' own.
-    pub fn limit_cgroup(&self) -> Result<Option<String>, SocketError> {
-        match self.group(Command::GetLimitCgroup) {
-            Ok(Some(path)) => Ok(Some(path)),
-            // Older than LXC 4.0.5.
-            Ok(None) => self.cgroup(),
-            Err(error) if error.is_unknown_command() => self.cgroup(),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Asks in every way: LXC answers for a controller that the host has, and to a request that
-    /// names none only if there is a unified hierarchy without controllers.
-    fn group(&self, command: Command) -> Result<Option<String>, SocketError> {
-        for controller in CONTROLLERS {
-            let payload = controller.map(wire::encode_text).unwrap_or_default();
-            let path = match self.ask("the cgroup", command, 0, &payload) {
-                Ok(answer) => text("the cgroup", &answer.payload)?,
-                Err(SocketError::Closed) => continue,
-                Err(error) => return Err(error),
-            };
-            // The root of all is nobody's own.
-            if path.trim_matches('/').is_empty() {
-                continue;
-            }
-            let believed = self.judge.may_name_group(self.speaker()?, &path);
-            return if believed { Ok(Some(path)) } else { Err(SocketError::Group { path }) };
-        }
-        Ok(None)
     }
 
     /// Asks for the value of a configuration key; `None` when it is unknown or has none.

@@ -241,7 +241,9 @@ fn take_back(model: &mut Model, way: Way) -> Vec<Effect> {
 /// Writes the limit changed last into the configuration of its container.
 fn keep(model: &mut Model) -> Vec<Effect> {
     let Some((name, file, value)) = model.changed.clone() else { return Vec::new() };
-    begin_all(model, vec![(name, Act::Keep { file, value: Some(value) })], Way::Anew)
+    // What clears a limit is kept by leaving it out.
+    let value = Some(value).filter(|it| !it.trim().is_empty());
+    begin_all(model, vec![(name, Act::Keep { file, value })], Way::Anew)
 }
 
 /// Returns what takes `act` back, now that it is done.

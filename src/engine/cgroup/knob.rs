@@ -1,0 +1,239 @@
+//! The one table of cgroup files: what each holds, in which range, its name under the other version,
+//! how the kernel clears it, and what it means. Opens no file.
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    Bytes,
+    /// A number in a range, the last one being the kernel's own.
+    Weight {
+        least: u64,
+        most: u64,
+        normal: u64,
+    },
+    /// `QUOTA PERIOD`, in microseconds.
+    Quota,
+    /// A quota alone.
+    QuotaUs,
+    Count,
+    /// Processors or memory nodes, such as `0-3,8`.
+    List,
+    /// One line for each device, such as `8:0 rbps=1048576`.
+    Devices,
+    /// Whatever the kernel takes.
+    Other,
+}
+
+/// How the kernel is told that there is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clear {
+    /// By this word.
+    By(&'static str),
+    /// By an empty line.
+    Newline,
+    /// For each device by itself.
+    Device,
+    /// By its normal value alone.
+    Never,
+}
+
+/// What becomes of the container when more is used than the file allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    Kills,
+    Slows,
+    Refuses,
+    Nothing,
+}
+
+/// One file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Knob {
+    pub file: &'static str,
+    pub value: Value,
+    pub clear: Clear,
+    pub over: Over,
+    /// What it is called under the other version.
+    pub other: Option<&'static str>,
+    pub meaning: &'static str,
+    /// It stays as it was set until somebody sets it again; counters and orders do not.
+    pub stays: bool,
+}
+
+const MAX: Clear = Clear::By("max");
+const MINUS_ONE: Clear = Clear::By("-1");
+
+const fn knob(file: &'static str, value: Value, clear: Clear, meaning: &'static str) -> Knob {
+    Knob { file, value, clear, over: Over::Nothing, other: None, meaning, stays: true }
+}
+
+impl Knob {
+    const fn as_v1(self, other: &'static str) -> Self {
+        Self { other: Some(other), ..self }
+    }
+
+    const fn over(self, over: Over) -> Self {
+        Self { over, ..self }
+    }
+
+    const fn passing(self) -> Self {
+        Self { stays: false, ..self }
+    }
+
+    /// Tells whether only cgroup v1 has it.
+    pub fn is_v1(&self) -> bool {
+        let by_name = self.file.ends_with("_in_bytes") || self.file.starts_with("blkio.");
+        by_name
+            || self.value == Value::QuotaUs
+            || matches!(self.file, "cpu.shares" | "cpu.cfs_period_us")
+    }
+
+    /// Tells what its value may be.
+    pub const fn advice(&self) -> &'static str {
+        match self.value {
+            Value::Bytes => "512M, 1.5G, 25% of the host, max",
+            Value::Weight { most: 10_000, .. } => "1 to 10000, 100 is normal",
+            Value::Weight { most: 262_144, .. } => "2 to 262144, 1024 is normal",
+            Value::Weight { .. } => "10 to 1000, 500 is normal",
+            Value::Quota | Value::QuotaUs => "50% of one processor, 200% for two, max",
+            Value::Count => "a number, or max",
+            Value::List => "such as 0-3,8; nothing for all that the group above has",
+            Value::Devices => "such as 8:0 rbps=1048576; a device's max clears it",
+            Value::Other => "as the kernel takes it",
+        }
+    }
+}
+
+const WEIGHT: Value = Value::Weight { least: 1, most: 10_000, normal: 100 };
+const SHARES: Value = Value::Weight { least: 2, most: 262_144, normal: 1024 };
+const BLKIO: Value = Value::Weight { least: 10, most: 1000, normal: 500 };
+
+/// Names on v2 first; those that a v1 file has too stand once.
+const KNOBS: &[Knob] = &[
+    knob("memory.max", Value::Bytes, MAX, "memory that is never exceeded")
+        .as_v1("memory.limit_in_bytes")
+        .over(Over::Kills),
+    knob("memory.high", Value::Bytes, MAX, "memory from which on the container is slowed down")
+        .as_v1("memory.soft_limit_in_bytes")
+        .over(Over::Slows),
+    knob("memory.low", Value::Bytes, MAX, "memory that is taken back last"),
+    knob("memory.min", Value::Bytes, MAX, "memory that is never taken back"),
+    knob("memory.swap.max", Value::Bytes, MAX, "swap").as_v1("memory.memsw.limit_in_bytes"),
+    knob("memory.swap.high", Value::Bytes, MAX, "swap from which on the container is slowed down"),
+    knob("memory.zswap.max", Value::Bytes, MAX, "compressed swap"),
+    knob("memory.reclaim", Value::Bytes, Clear::Never, "memory to take back now").passing(),
+    knob("memory.current", Value::Bytes, Clear::Never, "memory in use")
+        .as_v1("memory.usage_in_bytes")
+        .passing(),
+    knob("memory.peak", Value::Bytes, Clear::Never, "most memory that was in use")
+        .as_v1("memory.max_usage_in_bytes")
+        .passing(),
+    knob("memory.swap.current", Value::Bytes, Clear::Never, "swap in use")
+        .as_v1("memory.memsw.usage_in_bytes")
+        .passing(),
+    knob("memory.events", Value::Other, Clear::Never, "how often limits were hit")
+        .as_v1("memory.failcnt")
+        .passing(),
+    knob("memory.oom.group", Value::Other, Clear::Never, "out of memory ends all or one")
+        .as_v1("memory.oom_control"),
+    knob("memory.limit_in_bytes", Value::Bytes, MINUS_ONE, "memory that is never exceeded")
+        .over(Over::Kills),
+    knob("memory.soft_limit_in_bytes", Value::Bytes, MINUS_ONE, "memory that may be kept"),
+    knob("memory.memsw.limit_in_bytes", Value::Bytes, MINUS_ONE, "memory and swap together"),
+    knob("memory.kmem.limit_in_bytes", Value::Bytes, MINUS_ONE, "memory of the kernel"),
+    knob("memory.kmem.tcp.limit_in_bytes", Value::Bytes, MINUS_ONE, "memory of connections"),
+    knob("memory.usage_in_bytes", Value::Bytes, Clear::Never, "memory in use").passing(),
+    knob("memory.max_usage_in_bytes", Value::Bytes, Clear::Never, "most memory that was in use")
+        .passing(),
+    knob("memory.swappiness", Value::Other, Clear::Never, "how readily it is swapped"),
+    knob("cpu.max", Value::Quota, MAX, "time on processors").as_v1("cpu.cfs_quota_us"),
+    knob("cpu.weight", WEIGHT, Clear::Never, "share of busy processors").as_v1("cpu.shares"),
+    knob("cpu.weight.nice", Value::Other, Clear::Never, "the same as a nice value"),
+    knob("cpu.idle", Value::Other, Clear::Never, "runs only where nobody else wants to"),
+    knob("cpu.max.burst", Value::Other, Clear::Never, "unused quota that may be used later"),
+    knob("cpu.stat", Value::Other, Clear::Never, "time used").as_v1("cpuacct.usage").passing(),
+    knob("cpu.cfs_quota_us", Value::QuotaUs, MINUS_ONE, "time on processors in a period"),
+    knob("cpu.cfs_period_us", Value::Other, Clear::Never, "the period of the quota"),
+    knob("cpu.shares", SHARES, Clear::Never, "share of busy processors"),
+    knob("cpuset.cpus", Value::List, Clear::Newline, "processors it may run on"),
+    knob("cpuset.mems", Value::List, Clear::Newline, "memory nodes it may use"),
+    knob("cpuset.cpus.exclusive", Value::List, Clear::Newline, "processors for it alone"),
+    knob("io.max", Value::Devices, Clear::Device, "transfers with devices")
+        .as_v1("blkio.throttle.write_bps_device"),
+    knob("io.weight", Value::Other, Clear::Never, "share of busy devices").as_v1("blkio.weight"),
+    knob("io.bfq.weight", Value::Other, Clear::Never, "share of busy devices"),
+    knob("io.latency", Value::Devices, Clear::Device, "latency that others must leave it"),
+    knob("io.stat", Value::Other, Clear::Never, "transfers")
+        .as_v1("blkio.throttle.io_service_bytes")
+        .passing(),
+    knob("blkio.weight", BLKIO, Clear::Never, "share of busy devices"),
+    knob("blkio.throttle.read_bps_device", Value::Devices, Clear::Device, "bytes read a second"),
+    knob(
+        "blkio.throttle.write_bps_device",
+        Value::Devices,
+        Clear::Device,
+        "bytes written a second",
+    ),
+    knob("blkio.throttle.read_iops_device", Value::Devices, Clear::Device, "reads a second"),
+    knob("blkio.throttle.write_iops_device", Value::Devices, Clear::Device, "writes a second"),
+    knob("pids.max", Value::Count, MAX, "processes and threads").over(Over::Refuses),
+    knob("cgroup.max.depth", Value::Count, MAX, "groups inside one another"),
+    knob("cgroup.max.descendants", Value::Count, MAX, "groups inside"),
+    knob("cgroup.freeze", Value::Other, Clear::Never, "stands still")
+        .as_v1("freezer.state")
+        .passing(),
+    knob("cgroup.threads", Value::Other, Clear::Never, "its threads").as_v1("tasks").passing(),
+];
+
+/// The limits of huge pages bear the size in their name.
+const HUGE_V2: Knob = knob("hugetlb.SIZE.max", Value::Bytes, MAX, "huge pages of that size");
+const HUGE_V1: Knob =
+    knob("hugetlb.SIZE.limit_in_bytes", Value::Bytes, MINUS_ONE, "huge pages of that size");
+/// A file that nothing is known of. It is not watched: it may be a counter.
+const UNKNOWN: Knob = knob("", Value::Other, Clear::Never, "").passing();
+
+/// Returns what is known of `file`.
+pub fn of(file: &str) -> Knob {
+    if let Some(knob) = KNOBS.iter().find(|it| it.file == file) {
+        return *knob;
+    }
+    match file.strip_prefix("hugetlb.").and_then(|it| it.split_once('.')) {
+        Some((_, "max")) => HUGE_V2,
+        Some((_, "limit_in_bytes")) => HUGE_V1,
+        _ => UNKNOWN,
+    }
+}
+
+/// Returns the other version's name for `file`, if it has another one there.
+pub fn counterpart(file: &str) -> Option<&'static str> {
+    KNOBS.iter().find_map(|it| match it.other {
+        Some(other) if it.file == file => Some(other),
+        Some(other) if other == file => Some(it.file),
+        Some(_) | None => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_stands_once_and_its_counterpart_leads_back() {
+        for (at, it) in KNOBS.iter().enumerate() {
+            assert!(KNOBS.iter().skip(at + 1).all(|other| other.file != it.file), "{}", it.file);
+            assert!(!it.meaning.is_empty(), "{}", it.file);
+            if let Some(other) = it.other {
+                assert_eq!(counterpart(other), Some(it.file), "{other}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_other_versions_name_is_known_both_ways() {
+        assert_eq!(counterpart("memory.max"), Some("memory.limit_in_bytes"));
+        assert_eq!(counterpart("freezer.state"), Some("cgroup.freeze"));
+        assert_eq!(counterpart("pids.max"), None);
+        assert_eq!(of("hugetlb.2MB.limit_in_bytes").clear, MINUS_ONE);
+        assert!(!of("memory.peak").stays && !of("no.such").stays && of("io.max").stays);
+    }
+}

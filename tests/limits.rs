@@ -1,0 +1,88 @@
+//! Limits as the command line sets, keeps and loses them, on real containers.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "tests tell their reader")]
+
+mod support;
+
+use std::fs;
+use std::process::Command;
+
+use support::{Lxcpath, can_run_containers, finish, rootfs, told};
+
+/// A container that sleeps, with `lines` in its configuration.
+fn sleeper(lxcpath: &Lxcpath, root: &tempfile::TempDir, lines: &str) -> Option<String> {
+    if !can_run_containers() || !rootfs::busybox(root.path()) {
+        return None;
+    }
+    let name = lxcpath.name("limited");
+    lxcpath.ok(&["create", &name, "--dir", root.path().to_str().unwrap()]);
+    let config = lxcpath.path().join(&name).join("config");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text + lines).unwrap();
+    lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
+    Some(name)
+}
+
+#[test]
+fn a_kept_limit_is_changed_in_both_spellings() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let both = "lxc.cgroup.pids.max = 50\nlxc.cgroup2.pids.max = 50\n\
+                lxc.cgroup.memory.limit_in_bytes = 512M\nlxc.cgroup2.memory.max = 512M\n";
+    let Some(name) = sleeper(&lxcpath, &root, both) else { return };
+    let memory = ["memory.max", "memory.limit_in_bytes"]
+        .into_iter()
+        .find(|it| lxcpath.wharf(&["cgroup", &name, it]).status.success());
+    lxcpath.ok(&["cgroup", &name, "pids.max", "40", "--keep"]);
+    let memory = memory.unwrap();
+    lxcpath.ok(&["cgroup", &name, memory, "1.5G", "--keep"]);
+    let config = || fs::read_to_string(lxcpath.path().join(&name).join("config")).unwrap();
+    for line in [
+        "lxc.cgroup.pids.max = 40\n",
+        "lxc.cgroup2.pids.max = 40\n",
+        "lxc.cgroup.memory.limit_in_bytes = 1610612736\n",
+        "lxc.cgroup2.memory.max = 1610612736\n",
+    ] {
+        assert!(config().contains(line), "{line} is missing in {}", config());
+    }
+    // No limit has another word in each version, and -1 is a value.
+    lxcpath.ok(&["cgroup", &name, memory, "-1", "--keep"]);
+    assert!(config().contains("memory.limit_in_bytes = -1\n"), "{}", config());
+    assert!(config().contains("lxc.cgroup2.memory.max = max\n"), "{}", config());
+    let before = config();
+    for empty in ["", " "] {
+        let refused = lxcpath.wharf(&["cgroup", &name, "pids.max", empty, "--keep"]);
+        assert_eq!(refused.status.code(), Some(1), "{}", told(&refused));
+    }
+    assert_eq!(config(), before, "an empty value was kept");
+    assert_eq!(lxcpath.ok(&["cgroup", &name, "pids.max"]).trim(), "40");
+}
+
+#[test]
+fn what_proxmox_owns_is_left_to_it() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let Some(name) = sleeper(&lxcpath, &root, "") else { return };
+    // In a mount namespace where Proxmox knows the container.
+    let with_proxmox = |args: &[&str]| {
+        let wharf = lxcpath.command(args);
+        let mut command = Command::new("unshare");
+        let lay = "mount -t tmpfs none /etc && mkdir -p /etc/pve/lxc && \
+                   : > /etc/pve/lxc/$0.conf && exec \"$@\"";
+        command.args(["--mount", "--propagation", "private", "sh", "-c", lay, &name]);
+        command.arg(wharf.get_program()).args(wharf.get_args());
+        finish(command)
+    };
+    let kept = with_proxmox(&["cgroup", &name, "pids.max", "33", "--keep"]);
+    assert_eq!(kept.status.code(), Some(1), "{}", told(&kept));
+    assert!(told(&kept).contains("pids.max: 33` into /etc/pve/lxc/"), "{}", told(&kept));
+    assert_eq!(lxcpath.ok(&["cgroup", &name, "pids.max"]).trim(), "33");
+    let destroyed = with_proxmox(&["destroy", "-f", &name]);
+    assert!(!destroyed.status.success(), "{}", told(&destroyed));
+    assert!(told(&destroyed).contains(&format!("pct destroy {name}")), "{}", told(&destroyed));
+    assert!(lxcpath.path().join(&name).join("config").exists());
+    let stopped = with_proxmox(&["stop", "-k", &name]);
+    assert!(stopped.status.success(), "{}", told(&stopped));
+    assert!(told(&stopped).contains(&format!("pct stop {name}")), "{}", told(&stopped));
+    let started = with_proxmox(&["start", &name, "--", "/bin/sleep", "1000"]);
+    assert!(told(&started).contains(&format!("pct start {name}")), "{}", told(&started));
+}
