@@ -8,7 +8,7 @@ mod support;
 use std::fs;
 use std::process::Command;
 
-use support::{Lxcpath, can_run_containers, finish, rootfs, told};
+use support::{Lxcpath, can_run_containers, finish, leftovers, rootfs, told, wait_until};
 
 /// A container that sleeps, with `lines` in its configuration.
 fn sleeper(lxcpath: &Lxcpath, root: &tempfile::TempDir, lines: &str) -> Option<String> {
@@ -85,4 +85,27 @@ fn what_proxmox_owns_is_left_to_it() {
     assert!(told(&stopped).contains(&format!("pct stop {name}")), "{}", told(&stopped));
     let started = with_proxmox(&["start", &name, "--", "/bin/sleep", "1000"]);
     assert!(told(&started).contains(&format!("pct start {name}")), "{}", told(&started));
+}
+
+#[test]
+fn a_limit_that_somebody_took_away_is_told_and_set_anew() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let both = "lxc.cgroup.pids.max = 50\nlxc.cgroup2.pids.max = 50\n";
+    let Some(name) = sleeper(&lxcpath, &root, both) else { return };
+    let mut groups = leftovers::cgroups(&format!("lxc.payload.{name}"));
+    groups.retain(|it| it.join("pids.max").exists());
+    let file = groups[0].join("pids.max");
+    let trouble = || lxcpath.ok(&["ls"]).contains("lost its limit: pids.max");
+    assert!(!trouble(), "{}", lxcpath.ok(&["ls"]));
+    fs::write(&file, "max").unwrap();
+    wait_until("the loss is told", trouble);
+    assert!(lxcpath.ok(&["cgroup", "--again", &name]).contains("pids.max = 50"));
+    assert_eq!(fs::read_to_string(&file).unwrap().trim(), "50");
+    wait_until("it is no longer told", || !trouble());
+    // What is set by a command is known from then on; what is lifted by one is not missed.
+    lxcpath.ok(&["cgroup", &name, "pids.max", "40"]);
+    fs::write(&file, "max").unwrap();
+    wait_until("the loss is told", trouble);
+    lxcpath.ok(&["cgroup", &name, "pids.max", "max"]);
+    wait_until("it is no longer told", || !trouble());
 }

@@ -79,6 +79,17 @@ impl Cgroup {
         self.groups.iter().map(|it| it.dir.clone()).collect()
     }
 
+    /// Returns the paths that are written when a limit changes: the groups, for their files, and
+    /// what hands controllers down to the v2 group.
+    pub fn limit_places(&self) -> Vec<PathBuf> {
+        let above = self.unified().into_iter().flat_map(|it| {
+            let within = it.dir.ancestors().skip(1);
+            within.take_while(|dir| dir.starts_with(&it.hierarchy.mount))
+        });
+        let above = above.map(|it| it.join("cgroup.subtree_control"));
+        self.dirs().into_iter().chain(above).collect()
+    }
+
     /// Returns the directory that holds `file`, in the hierarchy of its controller if possible.
     fn dir_of(&self, file: &str) -> Option<&Path> {
         let controller = hierarchy::controller_of(file);

@@ -54,6 +54,12 @@ pub enum What {
         old: String,
         new: String,
     },
+    /// A limit that wharf had set is no longer in the kernel.
+    LimitLost {
+        file: String,
+        was: String,
+        now: String,
+    },
     /// The kernel killed in this container for want of memory: how often since it started.
     OomKill {
         count: u64,
@@ -85,6 +91,7 @@ impl Event {
             | What::Created
             | What::Destroyed
             | What::Cgroup { .. }
+            | What::LimitLost { .. }
             | What::OomKill { .. }
             | What::Signal { .. } => None,
         }

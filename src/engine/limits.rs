@@ -11,6 +11,7 @@ use super::config::Document;
 use super::error::Kind;
 use super::event::{self, What};
 use super::proxmox;
+use super::record::Limits;
 use super::store::Store;
 use super::{Engine, Error, Name};
 
@@ -59,7 +60,33 @@ impl Engine {
 
     /// Writes `value` to `file` and reads back what the kernel kept.
     pub fn cgroup_set(&self, name: &Name, file: &str, value: &str) -> Result<Change, Error> {
-        let changed = self.cgroup_of(name, SET)?.set(file, value);
+        self.set(name, &self.cgroup_of(name, SET)?, (file, value))
+    }
+
+    /// Sets anew what wharf has set and the kernel no longer has; tells what that was.
+    pub fn cgroup_again(&self, name: &Name) -> Result<Vec<Change>, Error> {
+        let cgroup = self.cgroup_of(name, SET)?;
+        let lost = Limits::read(&self.lxcpath, name, &cgroup).lost(&cgroup).into_iter();
+        lost.map(|it| self.set(name, &cgroup, (&it.file, &it.set))).collect()
+    }
+
+    fn set(
+        &self,
+        name: &Name,
+        cgroup: &Cgroup,
+        (file, value): (&str, &str),
+    ) -> Result<Change, Error> {
+        let mut limits = Limits::read(&self.lxcpath, name, cgroup);
+        let before = limits.clone();
+        // Before it is done, or its supervisor would miss the value from before.
+        limits.begin(file, value);
+        // A limit that cannot be written down is set all the same.
+        _ = limits.write(&self.lxcpath, name);
+        let changed = cgroup.set(file, value);
+        if changed.is_ok() {
+            limits.finish(cgroup);
+        }
+        _ = if changed.is_ok() { &limits } else { &before }.write(&self.lxcpath, name);
         let change = changed.map_err(|why| failed(SET, name, why))?;
         let Change { file, old, new } = change.clone();
         event::publish(self.lxcpath(), name, What::Cgroup { file, old, new });

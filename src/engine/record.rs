@@ -2,6 +2,7 @@
 //! tell the truth and clean up whatever moment the supervisor is killed at.
 
 pub(in crate::engine) mod last_words;
+mod limits;
 mod reclaim;
 
 use std::fs::{self, File};
@@ -13,6 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+pub(in crate::engine) use limits::{Limits, SetLimit};
 pub use reclaim::{ReclaimError, Reclaimed, reclaim};
 pub(in crate::engine) use reclaim::{clean_up_held, end_process, forget_ended, has_ended, inodes};
 
@@ -68,6 +70,9 @@ pub struct Record {
     /// Who has the name by which LXC's tools look for it, if that is a stranger; as it is told.
     #[serde(default)]
     pub squatter: Option<String>,
+    /// The files whose limits the kernel no longer has as wharf set them.
+    #[serde(default)]
+    pub lost_limits: Vec<String>,
 }
 
 /// One process for ever: a pid alone is given to another process some day.
@@ -142,6 +147,7 @@ impl Record {
             oom_last: None,
             died_of_memory: false,
             squatter: None,
+            lost_limits: Vec::new(),
         }
     }
 
@@ -225,7 +231,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Forgets the run: the container was destroyed. Fails if what tells of it cannot be removed.
 pub fn forget(lxcpath: &Lxcpath, name: &Name) -> io::Result<()> {
     let path = path(lxcpath.host(), lxcpath, name);
-    for file in [draft(&path), last_words::path(&path), path] {
+    for file in [draft(&path), last_words::path(&path), limits::path(&path), path] {
         match fs::remove_file(file) {
             // What is not there is as forgotten as can be.
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

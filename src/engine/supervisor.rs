@@ -9,6 +9,7 @@ mod desk;
 mod ending;
 mod equipment;
 mod error;
+mod guard;
 mod life;
 mod logfile;
 mod monitor;
@@ -33,6 +34,7 @@ use desk::Desk;
 use ending::Ending;
 use equipment::{Equipment, Opened, Signals};
 use error::RunError;
+use guard::Guard;
 use life::Life;
 use monitor::Monitor;
 use oom::Oom;
@@ -50,7 +52,7 @@ use super::lxcpath::Lxcpath;
 use super::name::Name;
 use super::plan::{self, Payload, Screen};
 use super::privilege;
-use super::record::{self, Identity, Record};
+use super::record::{self, Identity, Limits, Record};
 use super::relay;
 use super::seal;
 use super::spec::Spec;
@@ -234,6 +236,7 @@ fn bear(
     life.save();
     life.keep = life.keep.take().or_else(|| Keep::take(hierarchies));
     let launched = life.saved().and_then(|()| launch_in(run, steps, &cgroup));
+    note_limits(run, &cgroup, life);
     match launched {
         Ok(launched) => Ok((launched, cgroup)),
         Err(error) => {
@@ -278,6 +281,17 @@ fn cause(error: LaunchError, cgroup: &Cgroup, starved: bool) -> LaunchError {
     error
 }
 
+/// Writes down which limits the configuration has set.
+fn note_limits(run: &Run, cgroup: &Cgroup, life: &mut Life) {
+    life.record.lost_limits.clear();
+    let mut limits = Limits::of(cgroup);
+    let given = run.spec.cgroup_v1.iter().chain(&run.spec.cgroup_v2).map(|it| &it.value);
+    given.for_each(|it| limits.begin(&it.file, &it.value));
+    limits.finish(cgroup);
+    // Without room they are not watched; the run need not suffer.
+    _ = limits.write(&run.lxcpath, &run.name);
+}
+
 /// Kills and removes; what resists is left to the next command, which finds it by the record.
 /// Tells whether all is gone.
 fn sweep(cgroup: &Cgroup) -> bool {
@@ -293,6 +307,7 @@ fn assemble(
 ) -> Watch {
     let Equipment { console, viewer, server, signals } = equipment;
     let oom = Oom::begin(&cgroup);
+    let guard = Guard::begin(&cgroup);
     let desk = Desk {
         life,
         config: run.config.clone(),
@@ -306,7 +321,7 @@ fn assemble(
     };
     let halt = run.spec.signals.halt;
     let payload = run.payload;
-    Watch { desk, server, viewer, signals, oom, payload, halt, ending: None, wish: None }
+    Watch { desk, server, viewer, signals, oom, guard, payload, halt, ending: None, wish: None }
 }
 
 /// How a run ended, and what comes after it.

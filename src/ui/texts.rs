@@ -172,6 +172,9 @@ pub fn event_words(event: &Event) -> String {
         What::Cgroup { file, old, new } => {
             format!("{file} {} → {}", value::shown(file, old), value::shown(file, new))
         }
+        What::LimitLost { file, was, .. } => {
+            format!("{file} lost its limit {}", value::shown(file, was))
+        }
         What::OomKill { count, last } => {
             let last = last.as_ref().map(|it| format!(", last {it}")).unwrap_or_default();
             format!("out of memory: {count} killed{last}")

@@ -7,7 +7,7 @@ use clap::ArgMatches;
 use super::Entry;
 use crate::cli::args;
 use crate::cli::failure::Usage;
-use crate::cli::session::{Session, named};
+use crate::cli::session::{Session, named, no_more};
 use crate::command::Verb;
 use crate::engine::shown::shown;
 
@@ -18,6 +18,7 @@ pub(super) const CGROUP: Entry = Entry {
         command
             .arg(args::json())
             .arg(args::flag("keep", None, "Write the value into the configuration, too"))
+            .arg(args::flag("again", None, "Set anew the limits that the kernel has lost"))
             .arg(args::name())
             // -1 is a value.
             .arg(
@@ -34,12 +35,25 @@ if both are there. An empty VALUE clears a list, such as cpuset.cpus.
 
 Examples:
   wharf cgroup web memory.max
-  wharf cgroup web memory.max 768M --keep",
+  wharf cgroup web memory.max 768M --keep
+  wharf cgroup --again web",
 };
 
 fn cgroup(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let (name, rest) = named(matches)?;
     session.permit(Verb::EditCgroup, &name)?;
+    if matches.get_flag("again") {
+        no_more(&rest)?;
+        let changes = session.engine.cgroup_again(&name)?;
+        if matches.get_flag(args::JSON) {
+            session.json(&serde_json::to_value(&changes)?)?;
+        } else {
+            for it in changes {
+                writeln!(session.out, "{} = {}", shown(&it.file), shown(&it.new))?;
+            }
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     match rest.as_slice() {
         [_] if matches.get_flag("keep") => {
             return Err(Usage("--keep needs a VALUE to keep".into()).into());

@@ -118,14 +118,18 @@ fn source(matches: &ArgMatches, args: Vec<String>) -> anyhow::Result<Source> {
 
 fn destroy(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let name = only_named(matches)?;
-    if matches.get_flag("force") && session.engine.state(&name)?.is_active() {
+    // What is not ours to destroy is not stopped first; the destroy below says so.
+    let ours = session.engine.proxmox(&name).is_none();
+    if ours && matches.get_flag("force") && session.engine.state(&name)?.is_active() {
         match session.engine.stop(&name, Stop::Kill) {
             // It ended by itself meanwhile.
             Err(error) if error.kind == Kind::NotRunning => (),
             other => other?,
         }
     }
-    session.permit(Verb::Destroy, &name)?;
+    if ours {
+        session.permit(Verb::Destroy, &name)?;
+    }
     session.engine.destroy(&name)?;
     Ok(ExitCode::SUCCESS)
 }

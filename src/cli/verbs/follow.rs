@@ -122,6 +122,9 @@ fn sentence(what: &What) -> String {
         What::Cgroup { file, old, new } => {
             format!("{} changed from [{}] to [{}]", shown(file), shown(old), shown(new))
         }
+        What::LimitLost { file, was, now } => {
+            format!("{} lost its limit [{}], it is [{}] now", shown(file), shown(was), shown(now))
+        }
         What::OomKill { count, last } => {
             let last = last.as_ref().map(|it| format!(", last {it}")).unwrap_or_default();
             format!("out of memory, [{count}] killed since its start{}", shown(&last))

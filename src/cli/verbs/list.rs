@@ -163,6 +163,12 @@ fn list(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitC
     } else if bare {
         rows.iter().try_for_each(|it| writeln!(session.out, "{}", it.name))?;
     } else if !rows.is_empty() {
+        // What is wrong with a container is not left out because nobody asked.
+        let mut columns = columns;
+        let trouble = |row: &Row| row.get(|it| it.trouble.as_ref().map(|_| ())).is_some();
+        if matches.get_one::<String>("fancy-format").is_none() && rows.iter().any(trouble) {
+            columns.extend(COLUMNS.iter().filter(|it| it.key == "trouble"));
+        }
         let table = Table {
             heads: columns.iter().map(|it| (it.key.to_uppercase(), it.align)).collect(),
             rows: rows

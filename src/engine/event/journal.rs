@@ -274,6 +274,7 @@ fn shortened(event: &Event) -> Event {
     match &mut event.what {
         What::Failed { reason } => shorten(reason),
         What::OomKill { last: Some(last), .. } => last.group.iter_mut().for_each(shorten),
+        What::LimitLost { file, was, now } => [file, was, now].into_iter().for_each(shorten),
         What::Cgroup { file, old, new } => [file, old, new].into_iter().for_each(shorten),
         What::State { .. }
         | What::Exited { .. }
@@ -330,6 +331,7 @@ mod tests {
             What::Created,
             What::Destroyed,
             What::Cgroup { file: "memory.max".into(), old: "max".into(), new: "1".into() },
+            What::LimitLost { file: "cpu.max".into(), was: "1 2".into(), now: String::new() },
             What::OomKill { count: 3, last: None },
             What::Signal { pid: 7, signal: 15 },
         ];

@@ -191,6 +191,7 @@ impl Members {
                 | What::Exited { .. }
                 | What::Failed { .. }
                 | What::Created
+                | What::LimitLost { .. }
                 | What::OomKill { .. } => {
                     let member = self.all.get_mut(&name).into_iter();
                     member.for_each(|it| it.look_again = Some(Instant::now()));

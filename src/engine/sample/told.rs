@@ -16,6 +16,9 @@ use crate::engine::record::Record;
 use crate::engine::snapshot::Origin;
 use crate::engine::state::State;
 
+/// How soon to look again whether lost limits are back.
+const LOST: Duration = Duration::from_secs(1);
+
 /// The answers.
 #[derive(Clone, Debug)]
 pub(super) struct Told {
@@ -82,7 +85,7 @@ fn by_record(record: &Record) -> Told {
         last_exit: record.exit,
         died_of_memory: record.died_of_memory,
         oom_last: record.oom_last.clone(),
-        trouble: record.squatter.as_ref().map(|it| format!("LXC's tools cannot reach it: {it}")),
+        trouble: trouble(record),
         run: Some(Run {
             cgroup: record.cgroup.clone(),
             limits: record.cgroup.clone(),
@@ -90,8 +93,20 @@ fn by_record(record: &Record) -> Told {
             recorded: true,
         }),
         // The journal tells of the next state; looking again as well costs little and is sure.
-        retry: retry(record.state),
+        // Limits that are set anew are told by nobody.
+        retry: retry(record.state).or_else(|| (!record.lost_limits.is_empty()).then_some(LOST)),
     }
+}
+
+/// What an operator should know of a run that goes on.
+fn trouble(record: &Record) -> Option<String> {
+    if !record.lost_limits.is_empty() {
+        let (files, name) = (record.lost_limits.join(" and "), &record.name);
+        return Some(format!(
+            "lost its limit: {files}; `wharf cgroup --again {name}` sets it anew"
+        ));
+    }
+    record.squatter.as_ref().map(|it| format!("LXC's tools cannot reach it: {it}"))
 }
 
 /// A record without a supervisor: of a run that is over, or of one whose supervisor was killed.

@@ -3,6 +3,7 @@
 
 use super::equipment::Opened;
 use super::error::RunError;
+use super::guard::Guard;
 use super::oom::Oom;
 use super::ttys::Ttys;
 use super::watch::Watch;
@@ -64,6 +65,7 @@ fn renew(run: &mut Run, watch: &mut Watch) -> Result<(), RunError> {
     desk.hierarchies = hierarchies;
     watch.halt = run.spec.signals.halt;
     watch.oom = Oom::begin(&cgroup);
+    watch.guard = Guard::begin(&cgroup);
     watch.desk.cgroup = cgroup;
     Ok(())
 }

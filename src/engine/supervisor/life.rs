@@ -16,7 +16,7 @@ use crate::engine::event::{self, What};
 use crate::engine::exit::Exit;
 use crate::engine::lxcpath::Lxcpath;
 use crate::engine::oom::Death;
-use crate::engine::record::{self, Record, now_ms};
+use crate::engine::record::{self, Record, SetLimit, now_ms};
 use crate::engine::state::State;
 use crate::engine::store::Store;
 
@@ -155,6 +155,21 @@ impl Life {
             Exit::Signal(_) | Exit::Code(_) | Exit::Halted | Exit::Rebooted | Exit::Unheard(_) => {
                 false
             }
+        }
+    }
+
+    /// Tells of limits that wharf had set and the kernel no longer has, once each.
+    pub(super) fn miss(&mut self, lost: Vec<SetLimit>, cgroup: &Cgroup) {
+        let files: Vec<String> = lost.iter().map(|it| it.file.clone()).collect();
+        if files == self.record.lost_limits {
+            return;
+        }
+        let known = std::mem::replace(&mut self.record.lost_limits, files);
+        self.save();
+        for SetLimit { file, kept, .. } in lost.into_iter().filter(|it| !known.contains(&it.file)) {
+            let now = cgroup.get(&file).unwrap_or_default().trim().to_owned();
+            let was = kept.unwrap_or_default();
+            event::publish(&self.lxcpath, &self.record.name, What::LimitLost { file, was, now });
         }
     }
 

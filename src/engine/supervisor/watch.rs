@@ -9,6 +9,7 @@ use nix::sys::signalfd::SignalFd;
 
 use super::desk::Desk;
 use super::ending::Ending;
+use super::guard::Guard;
 use super::oom::Oom;
 use super::server::{Relay, Server};
 use super::terminal::Terminal;
@@ -27,6 +28,8 @@ pub(super) struct Watch {
     pub(super) viewer: Option<Viewer>,
     pub(super) signals: SignalFd,
     pub(super) oom: Option<Oom>,
+    /// Tells of limits that are lost.
+    pub(super) guard: Option<Guard>,
     pub(super) payload: Payload,
     /// `lxc.signal.halt`, sent to init when the supervisor itself is asked to end.
     pub(super) halt: Option<i32>,
@@ -42,6 +45,7 @@ enum Source {
     Init,
     Signals,
     Memory,
+    Limits,
     Listener,
     Console,
     Input,
@@ -63,6 +67,9 @@ impl Watch {
             }
             self.server.expire(now, &mut self.desk);
             self.look_at_memory();
+            if let Some(guard) = &mut self.guard {
+                guard.look(&mut self.desk.life, &self.desk.cgroup);
+            }
             if self.desk.life.look_at_freeze().is_some_and(|it| it <= now) {
                 self.desk.settle_freeze();
             }
@@ -81,7 +88,8 @@ impl Watch {
         let memory = self.oom.as_ref().and_then(Oom::look_again);
         let freeze = self.desk.life.look_at_freeze();
         let ending = self.ending.as_ref().and_then(Ending::due);
-        let due = [self.server.next_deadline(), memory, freeze, ending];
+        let guard = self.guard.as_ref().and_then(Guard::due);
+        let due = [self.server.next_deadline(), memory, freeze, ending, guard];
         let due = due.into_iter().flatten().min();
         let left = due.map(|it| {
             let left = it.saturating_duration_since(Instant::now());
@@ -119,6 +127,8 @@ impl Watch {
         if let Some(oom) = &self.oom {
             sources.push((Source::Memory, PollFd::new(oom.as_fd(), oom.interest())));
         }
+        let guard = self.guard.as_ref().and_then(Guard::source);
+        sources.extend(guard.map(|it| (Source::Limits, PollFd::new(it, PollFlags::POLLIN))));
         if let Some(viewer) = &self.viewer {
             let input = viewer.input().map(|it| PollFd::new(it.as_fd(), PollFlags::POLLIN));
             sources.extend(input.map(|it| (Source::Input, it)));
@@ -140,6 +150,7 @@ impl Watch {
             Source::Init => (),
             Source::Signals => self.obey(),
             Source::Memory => self.oom.iter_mut().for_each(Oom::notice),
+            Source::Limits => self.guard.iter_mut().for_each(Guard::notice),
             Source::Listener => self.server.accept(),
             Source::Console => self.relieve(flags),
             Source::Input => {
