@@ -20,7 +20,9 @@ const DEFAULT_INIT: &str = "/sbin/init";
 /// Builds the description of what `config` asks for.
 pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
     let settings = &config.settings;
-    if let Some(errors) = ConfigErrors::of(unsupported(settings).collect()) {
+    let unset = settings.entries.iter().filter(|it| it.meaning == Meaning::Unset);
+    let unset = unset.map(|it| blame(it, Reason::NotInEnvironment));
+    if let Some(errors) = ConfigErrors::of(unsupported(settings).chain(unset).collect()) {
         return Err(errors);
     }
     let rootfs = rootfs(settings)?;
@@ -344,6 +346,16 @@ mod tests {
             let errors = read(line).unwrap_err();
             assert!(errors.iter().all(|it| matches!(it.reason, Reason::NotYet)), "{line}");
         }
+    }
+
+    #[test]
+    fn a_variable_that_is_not_set_stops_a_start_alone() {
+        let text = b"lxc.environment = WHARF_TEST_VARIABLE_THAT_IS_UNSET";
+        let name = "web".parse().unwrap();
+        let file = Path::new("/lxc/web/config");
+        let config = super::super::parse(&name, Path::new("/lxc"), text, file, &[]).unwrap();
+        let said = config.spec().unwrap_err().to_string();
+        assert!(said.contains("line 1 of"), "{said}");
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub(super) enum Meaning {
         name: String,
         value: String,
     },
+    /// A variable that is to be copied from an environment that does not have it.
+    Unset,
     /// A mount whose target is not yet related to the container's root.
     Mount(Box<Mount>),
     Auto(Auto),
@@ -299,7 +301,8 @@ fn variable(value: &str) -> Result<Item, Reason> {
         Some(_) => value.to_owned(),
         None => match std::env::var(value) {
             Ok(found) => format!("{value}={found}"),
-            Err(_) => return Err(Reason::NotInEnvironment),
+            // Only a start needs the value; to look at the container is no business of it.
+            Err(_) => return Ok(Item { value: value.to_owned(), meaning: Meaning::Unset }),
         },
     };
     let (name, value) = full.split_once('=').unwrap_or((&full, ""));

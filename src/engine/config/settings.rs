@@ -220,7 +220,6 @@ mod tests {
             ("lxc.autodev", "yes"),
             ("lxc.init.cmd", "sbin/init"),
             ("lxc.environment", "=x"),
-            ("lxc.environment", "WHARF_TEST_VARIABLE_THAT_IS_UNSET"),
             ("lxc.log.syslog", "mail"),
             ("lxc.mount.entry", "proc"),
             ("lxc.mount.auto", "everything"),
