@@ -16,8 +16,9 @@ pub(super) const MOMENT: Duration = Duration::from_secs(2);
 /// How often to look whether they are gone by now, or init has got a handler.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// How long a signal must be blocked to count as one that is waited for.
-const TRANSIENT: Duration = Duration::from_millis(10);
+/// How long a signal must be blocked to count as one that is waited for. A shell's fork takes that
+/// long on a machine that is slow and busy.
+const TRANSIENT: Duration = Duration::from_millis(100);
 
 /// Programs that ignore SIGTERM when they have a terminal and nothing else to do.
 const SHELLS: [&str; 9] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "busybox"];
@@ -79,7 +80,7 @@ impl Asking {
 pub(super) fn halt_signal(configured: Option<i32>, pid: i32) -> i32 {
     let systemd = libc::SIGRTMIN() + 3;
     configured.unwrap_or_else(|| {
-        if lastingly(|| minds_below(Path::new("/proc"), pid, systemd)) {
+        if lastingly(|| mind_below(Path::new("/proc"), pid, systemd)) {
             systemd
         } else {
             libc::SIGPWR
@@ -89,34 +90,43 @@ pub(super) fn halt_signal(configured: Option<i32>, pid: i32) -> i32 {
 
 /// Tells whether `signal` does anything to the process `pid`. What cannot be read hears.
 pub(super) fn hears(pid: i32, signal: i32) -> bool {
-    lastingly(|| hears_below(Path::new("/proc"), pid, signal))
+    lastingly(|| heeding_below(Path::new("/proc"), pid, signal))
 }
 
-/// Tells whether every one of a few looks says yes: a shell blocks all signals for a moment around
-/// each fork, and takes in none of them for it.
-fn lastingly(mut look: impl FnMut() -> bool) -> bool {
+/// What becomes of a signal that a process gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Mind {
+    /// It is dropped, if the process is pid 1.
+    Without,
+    /// It waits, for whoever blocks it takes it in by another way, or for a moment only.
+    Blocks,
+    Handles,
+}
+
+/// Tells whether the signal is handled, or blocked at every one of a few looks: a shell blocks all
+/// signals for a moment around each fork, and takes in none of them for it.
+fn lastingly(mut look: impl FnMut() -> Mind) -> bool {
     let mut patience = Patience::until(Instant::now() + TRANSIENT);
     loop {
-        if !look() {
-            return false;
-        }
-        if !patience.again() {
-            return true;
+        match look() {
+            Mind::Without => return false,
+            Mind::Handles => return true,
+            Mind::Blocks if !patience.again() => return true,
+            Mind::Blocks => (),
         }
     }
 }
 
-fn hears_below(proc: &Path, pid: i32, signal: i32) -> bool {
+fn heeding_below(proc: &Path, pid: i32, signal: i32) -> Mind {
     let whole = status(proc, pid);
-    whole.is_empty() || !is_init(&whole) || minds_below(proc, pid, signal)
+    if whole.is_empty() || !is_init(&whole) { Mind::Handles } else { mind_below(proc, pid, signal) }
 }
 
-/// Tells whether any thread of `pid` minds `signal`: which are blocked is each one's own affair.
-fn minds_below(proc: &Path, pid: i32, signal: i32) -> bool {
+/// Looks what any thread of `pid` does with `signal`: which are blocked is each one's own affair.
+fn mind_below(proc: &Path, pid: i32, signal: i32) -> Mind {
     let tasks = fs::read_dir(proc.join(format!("{pid}/task"))).into_iter().flatten().flatten();
-    let mut statuses =
-        tasks.map(|it| fs::read_to_string(it.path().join("status")).unwrap_or_default());
-    statuses.any(|it| minds(&it, signal))
+    let statuses = tasks.map(|it| fs::read_to_string(it.path().join("status")).unwrap_or_default());
+    statuses.map(|it| mind(&it, signal)).max().unwrap_or(Mind::Without)
 }
 
 /// Tells whether a command is a shell without a script.
@@ -143,14 +153,21 @@ fn is_init(status: &str) -> bool {
     pids.len() > 1 && pids.last() == Some(&"1")
 }
 
-/// Tells whether a process with this `/proc/PID/status` blocks or catches `signal`.
-fn minds(status: &str, signal: i32) -> bool {
-    ["SigBlk:", "SigCgt:"].into_iter().any(|field| {
+/// Returns what a process with this `/proc/PID/status` does with `signal`.
+fn mind(status: &str, signal: i32) -> Mind {
+    let is_in = |field| {
         let line = status.lines().find_map(|it| it.strip_prefix(field));
-        let mask = line.and_then(|it| u64::from_str_radix(it.trim(), 16).ok());
+        let mask = line.and_then(|it: &str| u64::from_str_radix(it.trim(), 16).ok());
         let bit = u32::try_from(signal - 1).ok();
         mask.zip(bit).and_then(|(mask, bit)| mask.checked_shr(bit)).is_some_and(|it| it & 1 == 1)
-    })
+    };
+    if is_in("SigCgt:") {
+        Mind::Handles
+    } else if is_in("SigBlk:") {
+        Mind::Blocks
+    } else {
+        Mind::Without
+    }
 }
 
 #[cfg(test)]
@@ -162,11 +179,12 @@ mod tests {
 
     #[test]
     fn systemd_is_known_by_the_signal_it_blocks() {
-        assert!(minds(SYSTEMD, libc::SIGRTMIN() + 3));
-        assert!(!minds(SLEEP, libc::SIGRTMIN() + 3));
-        assert!(!minds("", 1));
-        assert!(!minds(SYSTEMD, 0));
-        assert!(!minds(SYSTEMD, 999));
+        assert_eq!(mind(SYSTEMD, libc::SIGRTMIN() + 3), Mind::Blocks);
+        assert_eq!(mind(SLEEP, libc::SIGRTMIN() + 3), Mind::Without);
+        assert_eq!(mind(SYSTEMD, 3), Mind::Handles);
+        for (status, signal) in [("", 1), (SYSTEMD, 0), (SYSTEMD, 999)] {
+            assert_eq!(mind(status, signal), Mind::Without);
+        }
     }
 
     #[test]
@@ -174,10 +192,20 @@ mod tests {
         let mut looks = 0;
         let blocked_at_first = || {
             looks += 1;
-            looks < 3
+            if looks < 3 { Mind::Blocks } else { Mind::Without }
         };
         assert!(!lastingly(blocked_at_first));
-        assert!(lastingly(|| true));
+        assert!(lastingly(|| Mind::Blocks));
+    }
+
+    #[test]
+    fn a_handler_is_believed_at_once() {
+        let mut looks = 0;
+        assert!(lastingly(|| {
+            looks += 1;
+            Mind::Handles
+        }));
+        assert_eq!(looks, 1);
     }
 
     #[test]
@@ -195,15 +223,16 @@ mod tests {
         };
         task(77, SLEEP);
         fs::write(proc.path().join("77/status"), SLEEP).unwrap();
-        assert!(!hears_below(proc.path(), 77, libc::SIGPWR));
+        let hears = |pid, signal| heeding_below(proc.path(), pid, signal) != Mind::Without;
+        assert!(!hears(77, libc::SIGPWR));
         // SIGPWR is number 30.
         task(78, "SigBlk:\t0000000020000000\nSigCgt:\t0000000000000000\n");
-        assert!(hears_below(proc.path(), 77, libc::SIGPWR));
-        assert!(!hears_below(proc.path(), 77, libc::SIGUSR1));
+        assert!(hears(77, libc::SIGPWR));
+        assert!(!hears(77, libc::SIGUSR1));
         // One that is no init dies of what it does not handle; one that is hidden might.
         fs::write(proc.path().join("77/status"), SLEEP.replace("\t77\t1", "\t77\t9")).unwrap();
-        assert!(hears_below(proc.path(), 77, libc::SIGUSR1));
-        assert!(hears_below(proc.path(), 99, libc::SIGUSR1));
+        assert!(hears(77, libc::SIGUSR1));
+        assert!(hears(99, libc::SIGUSR1));
     }
 
     #[test]
