@@ -6,9 +6,10 @@
 mod support;
 
 use std::fs;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use support::{Lxcpath, can_run_containers, finish, leftovers, rootfs, told, wait_until};
+use support::{Lxcpath, can_run_containers, finish, leftovers, rootfs, text, told, wait_until};
 
 /// A container that sleeps, with `lines` in its configuration.
 fn sleeper(lxcpath: &Lxcpath, root: &tempfile::TempDir, lines: &str) -> Option<String> {
@@ -108,4 +109,49 @@ fn a_limit_that_somebody_took_away_is_told_and_set_anew() {
     wait_until("the loss is told", trouble);
     lxcpath.ok(&["cgroup", &name, "pids.max", "max"]);
     wait_until("it is no longer told", || !trouble());
+}
+
+/// A group that the test lives in like a container that docker runs with a cgroup namespace of its
+/// own. Dropped, it goes, with the groups that were made in it.
+struct Outer(PathBuf);
+
+impl Drop for Outer {
+    fn drop(&mut self) {
+        wait_until("the groups inside to go", || {
+            let inner = fs::read_dir(&self.0).into_iter().flatten().flatten().map(|it| it.path());
+            inner.filter(|it| it.is_dir()).for_each(|it| _ = fs::remove_dir(it));
+            fs::remove_dir(&self.0).is_ok() || !self.0.exists()
+        });
+    }
+}
+
+#[test]
+fn limits_hold_where_processes_live_in_the_group_itself() {
+    if !can_run_containers() {
+        return;
+    }
+    let root = Path::new("/sys/fs/cgroup");
+    if !root.join("cgroup.controllers").exists() {
+        println!("skipped: /sys/fs/cgroup is not cgroup v2 alone");
+        return;
+    }
+    fs::write(root.join("cgroup.subtree_control"), "+memory +pids").unwrap();
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("nested");
+    lxcpath.ok(&["create", &name, "-s", "lxc.cgroup2.memory.max=64M"]);
+    let outer = Outer(root.join(lxcpath.name("outer")));
+    fs::create_dir(&outer.0).unwrap();
+    let inside = "umount -l /sys/fs/cgroup; mount -t cgroup2 none /sys/fs/cgroup; \
+                  w() { verb=$1; shift; \"$WHARF\" $verb -P \"$LXCPATH\" \"$@\"; }; \
+                  w start $NAME -- /bin/sleep 1000; w cgroup $NAME memory.max; \
+                  w cgroup $NAME pids.max 77; w cgroup $NAME pids.max; w stop -k $NAME";
+    let output = finish({
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-ec", "echo $$ > \"$GROUP/cgroup.procs\"; exec unshare -C -m sh -ec \"$0\""]);
+        shell.arg(inside).env("GROUP", &outer.0).env("NAME", &name).env("LXCPATH", lxcpath.path());
+        shell.env("WHARF", env!("CARGO_BIN_EXE_wharf")).stdin(Stdio::null());
+        shell
+    });
+    assert!(output.status.success(), "{}", told(&output));
+    assert_eq!(text(&output.stdout).lines().collect::<Vec<_>>(), ["67108864", "77"]);
 }
