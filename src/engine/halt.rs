@@ -76,15 +76,11 @@ impl Asking {
 }
 
 /// Returns the signal that asks the init `pid` to end: the configured one, or what systemd wants
-/// if init blocks or catches that, or SIGPWR.
+/// if init has chosen to block or to handle that, or SIGPWR.
 pub(super) fn halt_signal(configured: Option<i32>, pid: i32) -> i32 {
-    let systemd = libc::SIGRTMIN() + 3;
     configured.unwrap_or_else(|| {
-        if lastingly(|| mind_below(Path::new("/proc"), pid, systemd)) {
-            systemd
-        } else {
-            libc::SIGPWR
-        }
+        let systemd = libc::SIGRTMIN() + 3;
+        if wants(&status(Path::new("/proc"), pid), systemd) { systemd } else { libc::SIGPWR }
     })
 }
 
@@ -155,19 +151,34 @@ fn is_init(status: &str) -> bool {
 
 /// Returns what a process with this `/proc/PID/status` does with `signal`.
 fn mind(status: &str, signal: i32) -> Mind {
-    let is_in = |field| {
-        let line = status.lines().find_map(|it| it.strip_prefix(field));
-        let mask = line.and_then(|it: &str| u64::from_str_radix(it.trim(), 16).ok());
-        let bit = u32::try_from(signal - 1).ok();
-        mask.zip(bit).and_then(|(mask, bit)| mask.checked_shr(bit)).is_some_and(|it| it & 1 == 1)
-    };
+    let is_in = |field| has(mask(status, field), signal);
     if is_in("SigCgt:") {
         Mind::Handles
-    } else if is_in("SigBlk:") {
+    } else if is_in("SigBlk:") && !is_in("SigIgn:") {
         Mind::Blocks
     } else {
         Mind::Without
     }
+}
+
+/// Tells whether a process with this `/proc/PID/status` has an eye on just this `signal`. All of them
+/// are blocked by whoever is about to fork, and by small inits that pass on whatever they get.
+fn wants(status: &str, signal: i32) -> bool {
+    /// What nobody can block: SIGKILL, SIGSTOP, and the two that the C library keeps for itself.
+    const NEVER: u64 = 1 << (libc::SIGKILL - 1) | 1 << (libc::SIGSTOP - 1) | 1 << 31 | 1 << 32;
+    let blocked = mask(status, "SigBlk:");
+    has(mask(status, "SigCgt:"), signal) || (has(blocked, signal) && blocked | NEVER != u64::MAX)
+}
+
+/// Reads a set of signals; see proc_pid_status(5).
+fn mask(status: &str, field: &str) -> u64 {
+    let line = status.lines().find_map(|it| it.strip_prefix(field));
+    line.and_then(|it| u64::from_str_radix(it.trim(), 16).ok()).unwrap_or_default()
+}
+
+fn has(mask: u64, signal: i32) -> bool {
+    let bit = u32::try_from(signal - 1).ok();
+    bit.and_then(|it| mask.checked_shr(it)).is_some_and(|it| it & 1 == 1)
 }
 
 #[cfg(test)]
@@ -185,6 +196,23 @@ mod tests {
         for (status, signal) in [("", 1), (SYSTEMD, 0), (SYSTEMD, 999)] {
             assert_eq!(mind(status, signal), Mind::Without);
         }
+    }
+
+    #[test]
+    fn a_shell_that_forks_is_not_taken_for_systemd() {
+        let systemd = libc::SIGRTMIN() + 3;
+        assert!(wants(SYSTEMD, systemd));
+        assert!(wants("SigBlk:\t0\nSigCgt:\t0000001000000000\n", systemd));
+        assert!(!wants("SigBlk:\tfffffffe7ffbfeff\nSigCgt:\t0\n", systemd));
+        assert!(!wants(SLEEP, systemd));
+    }
+
+    #[test]
+    fn what_is_ignored_is_not_waited_for() {
+        // SIGPWR is number 30.
+        let ignores = "SigBlk:\tfffffffe7ffbfeff\nSigIgn:\t0000000020000000\nSigCgt:\t0\n";
+        assert_eq!(mind(ignores, libc::SIGPWR), Mind::Without);
+        assert_eq!(mind(ignores, libc::SIGTERM), Mind::Blocks);
     }
 
     #[test]
