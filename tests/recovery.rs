@@ -257,3 +257,41 @@ fn a_destroy_that_is_killed_leaves_no_name_that_is_taken() {
     lxcpath.ok(&["create", &lxcpath.name("other")]);
     assert!(!hidden.exists());
 }
+
+/// A command or a supervisor that is killed early leaves the files of its locks, its socket, and
+/// what it was just writing.
+#[test]
+fn what_a_killed_start_has_left_goes_with_the_next_stop_or_destroy() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.start_sleeper("early");
+    let kept = records(&name);
+    let file = |of: &str| kept.iter().find(|it| it.starts_with(of)).unwrap().clone();
+    let (socket, seat) = (file("/run/wharf/socket/"), file("/run/wharf/seat/"));
+    let draft = kept.iter().find_map(|it| it.strip_suffix(".json")).unwrap();
+    let draft = format!("{draft}.limits.4194305");
+    lxcpath.ok(&["stop", "-k", &name]);
+    wait_until("the end of the supervisor", || !fs::exists(&seat).unwrap());
+    let lock = seat.replace("/seat/", "/lock/");
+    for it in [&socket, &seat, &lock] {
+        fs::create_dir_all(std::path::Path::new(it).parent().unwrap()).unwrap();
+        fs::write(it, "").unwrap();
+    }
+    lxcpath.refused(&["stop", "-k", &name], 2);
+    assert_eq!([&socket, &seat, &lock].map(|it| fs::exists(it).unwrap()), [false; 3]);
+    // A writer's pid that no process can have.
+    fs::write(&draft, "{").unwrap();
+    lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
+    assert!(!fs::exists(&draft).unwrap());
+    lxcpath.ok(&["stop", "-k", &name]);
+    fs::write(&draft, "{").unwrap();
+    lxcpath.ok(&["destroy", &name]);
+    assert_eq!(records(&name), [""; 0]);
+    // Of one that was removed by other means, the draft alone tells.
+    fs::create_dir_all(std::path::Path::new(&draft).parent().unwrap()).unwrap();
+    fs::write(&draft, "{").unwrap();
+    lxcpath.ok(&["create", &lxcpath.name("other")]);
+    assert_eq!(records(&name), [""; 0]);
+}

@@ -231,6 +231,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Forgets the run: the container was destroyed. Fails if what tells of it cannot be removed.
 pub fn forget(lxcpath: &Lxcpath, name: &Name) -> io::Result<()> {
     let path = path(lxcpath.host(), lxcpath, name);
+    limits::remove_drafts(&path, |_pid| true);
     for file in [draft(&path), last_words::path(&path), limits::path(&path), path] {
         match fs::remove_file(file) {
             // What is not there is as forgotten as can be.
@@ -250,8 +251,11 @@ pub(in crate::engine) fn dir(lxcpath: &Lxcpath) -> PathBuf {
 
 /// Returns the container that `file` in such a directory tells of.
 pub(in crate::engine) fn of_file(file: &str) -> Option<Name> {
+    if let Some((name, _pid)) = limits::of_draft(file) {
+        return name.parse().ok();
+    }
     let (name, kind) = file.rsplit_once('.')?;
-    matches!(kind, "json" | "new" | "console").then(|| name.parse().ok())?
+    matches!(kind, "json" | "new" | "console" | "limits").then(|| name.parse().ok())?
 }
 
 fn path(host: &Host, lxcpath: &Path, name: &Name) -> PathBuf {

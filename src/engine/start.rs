@@ -12,14 +12,15 @@ use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
+use super::command_socket::Client;
 use super::config::{self, Config};
 use super::create::Create;
 use super::plan::Payload;
-use super::record::Record;
 use super::spec::Spec;
+use super::state::State;
 use super::store::Store;
 use super::supervisor::{self, Run};
-use super::{Engine, Error, Exit, Kind, Name, State, privilege, seal, sys};
+use super::{Engine, Error, Exit, Kind, Name, privilege, seal, sys};
 
 /// The verb by which this program becomes a supervisor.
 pub const SUPERVISE: &str = "supervise";
@@ -75,7 +76,7 @@ impl Engine {
             Ok(Report::Runs) => Ok(()),
             Ok(Report::Failed { kind, reason }) => Err(Error::new("start", name, kind, reason)),
             // A word that was lost on its way does not undo a start.
-            Err(_) if self.runs_by_record(name) => Ok(()),
+            Err(_) if self.still_runs(name) => Ok(()),
             Err(_) => {
                 Err(Error::new("start", name, Kind::Failed, "the supervisor died without a word"))
             }
@@ -171,9 +172,11 @@ impl Engine {
         supervisor::run(run, &mut |_| ()).map_err(|error| Error { verb, ..error })
     }
 
-    fn runs_by_record(&self, name: &Name) -> bool {
-        let record = Record::read(&self.lxcpath, name);
-        record.is_some_and(|it| it.state == State::Running && it.is_live(self.lxcpath.host()))
+    /// Asks the supervisor. A record that tells of a live one may be of one that was just killed
+    /// and has not gone yet; who answers has not been.
+    fn still_runs(&self, name: &Name) -> bool {
+        let client = Client::connect(&self.lxcpath, name).ok().flatten();
+        client.is_some_and(|it| it.state().is_ok_and(|it| it == State::Running))
     }
 
     /// Reads the configuration that `start` orders.

@@ -9,10 +9,11 @@ use nix::errno::Errno;
 
 use super::cgroup::{Cgroup, CgroupError, Hierarchies, Patience};
 use super::command_socket::wire::Wish;
-use super::command_socket::{Client, Init, SocketError, StateWatch};
+use super::command_socket::{Client, Init, Seat, SocketError, StateWatch};
 use super::config::signals;
 use super::record::{self, ReclaimError, Reclaimed, Record};
 use super::state::State;
+use super::store::Store;
 use super::{Engine, Error, Kind, Name, sys};
 
 /// How long killed processes may take to be gone.
@@ -165,7 +166,10 @@ impl Engine {
     /// was, is stopped by this; a container that died with it was not running any more.
     fn bury(&self, name: &Name) -> Result<(), StopError> {
         let lived = self.state(name).is_ok_and(State::is_active);
-        match record::reclaim(&self.lxcpath, name).map_err(StopError::Reclaim)? {
+        let reclaimed = record::reclaim(&self.lxcpath, name).map_err(StopError::Reclaim)?;
+        Seat::tidy(&self.lxcpath, name);
+        Store::new(&self.lxcpath).tidy_lock(name);
+        match reclaimed {
             Reclaimed::DeadRun if lived => Ok(()),
             Reclaimed::DeadRun | Reclaimed::Nothing => Err(StopError::NotRunning),
         }

@@ -112,6 +112,13 @@ impl Store {
         lock::take(COMMAND_LOCK, &self.lxcpath, name)
     }
 
+    /// Removes the lock's file if a command that was killed has left it.
+    pub fn tidy_lock(&self, name: &Name) {
+        if lock::path(COMMAND_LOCK, &self.lxcpath, name).symlink_metadata().is_ok() {
+            _ = self.lock(name);
+        }
+    }
+
     /// Removes what writers of the configuration that were killed have left, unless one is at it.
     pub fn tidy(&self, name: &Name) {
         if let Ok(_lock) = self.lock(name) {
@@ -149,6 +156,11 @@ impl Store {
 /// Takes the place of the container's supervisor. Does not wait.
 pub(super) fn seat_lock(lxcpath: &Lxcpath, name: &Name) -> Result<Lock, StoreError> {
     lock::take(SEAT_LOCK, lxcpath, name)
+}
+
+/// Returns the file that is locked for it.
+pub(super) fn seat_lock_path(lxcpath: &Lxcpath, name: &Name) -> PathBuf {
+    lock::path(SEAT_LOCK, lxcpath, name)
 }
 
 /// Returns the name of the directory in which a container is made before it takes its place.

@@ -86,7 +86,10 @@ pub(super) fn bind_private(path: &Path) -> io::Result<UnixListener> {
     }
     let (_dir, short) = shortened(path)?;
     let listener = UnixListener::bind(short)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    if let Err(error) = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)) {
+        _ = std::fs::remove_file(path);
+        return Err(error);
+    }
     Ok(listener)
 }
 

@@ -19,7 +19,7 @@ use super::trust::{Judge, Stranger};
 use super::{find, holder};
 use crate::engine::lxcpath::Lxcpath;
 use crate::engine::name::Name;
-use crate::engine::store::{Lock, StoreError, seat_lock};
+use crate::engine::store::{Lock, StoreError, seat_lock, seat_lock_path};
 
 /// Why the seat could not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +89,17 @@ impl Seat {
         let highest = seat.listeners.iter().map(AsRawFd::as_raw_fd).max().unwrap_or(0);
         seat.lock.outlive(highest).map_err(SeatError::Listen)?;
         Ok(seat)
+    }
+
+    /// Removes what a supervisor that was killed has left of the seat; one that is taken stays.
+    pub fn tidy(lxcpath: &Lxcpath, name: &Name) {
+        let path = private_dir(lxcpath).join(name.as_str());
+        let left = [path.clone(), seat_lock_path(lxcpath, name)];
+        if left.iter().any(|it| it.symlink_metadata().is_ok())
+            && let Ok(_lock) = seat_lock(lxcpath, name)
+        {
+            _ = std::fs::remove_file(path);
+        }
     }
 
     /// Returns where clients come: first wharf's own, then the rest.

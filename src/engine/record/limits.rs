@@ -58,6 +58,7 @@ impl Limits {
         if let Some(dir) = path.parent() {
             fs::create_dir_all(dir)?;
         }
+        remove_drafts(&path, |pid| !lxcpath.host().proc().join(pid).exists());
         let draft = path.with_extension(format!("limits.{}", std::process::id()));
         let written =
             write_new(&draft, &serde_json::to_vec(self)?).and_then(|()| fs::rename(&draft, &path));
@@ -131,9 +132,43 @@ pub(super) fn path(record: &Path) -> PathBuf {
     record.with_extension("limits")
 }
 
+/// Splits the name of a draft into the container's and the pid of who writes it.
+pub(super) fn of_draft(file: &str) -> Option<(&str, &str)> {
+    let (rest, pid) = file.rsplit_once('.')?;
+    let is_pid = !pid.is_empty() && pid.bytes().all(|it| it.is_ascii_digit());
+    is_pid.then(|| rest.strip_suffix(".limits")).flatten().map(|name| (name, pid))
+}
+
+/// Removes the drafts beside the `record` of those writers that are `gone`.
+pub(super) fn remove_drafts(record: &Path, gone: impl Fn(&str) -> bool) {
+    let Some(dir) = record.parent() else { return };
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let file = entry.file_name();
+        let draft = file.to_str().and_then(of_draft);
+        if draft.is_some_and(|(name, pid)| record.file_stem() == Some(name.as_ref()) && gone(pid)) {
+            _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn drafts_of_writers_that_were_killed_are_removed_and_no_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let record = dir.path().join("a.b.json");
+        let all = ["a.b.limits", "a.b.limits.7", "a.b.limits.8", "a.b.limits.x", "a.limits.7"];
+        for file in all {
+            fs::write(dir.path().join(file), "").unwrap();
+        }
+        remove_drafts(&record, |pid| pid == "7");
+        let stays = all.map(|it| dir.path().join(it).exists());
+        assert_eq!(stays, [true, false, true, true, true]);
+        assert_eq!(of_draft("a.b.limits.8"), Some(("a.b", "8")));
+        assert_eq!(of_draft("a.limits.").or_else(|| of_draft("a.json")), None);
+    }
 
     #[test]
     fn a_value_replaces_the_one_before_and_a_device_has_its_own() {

@@ -37,11 +37,15 @@ impl Drop for Lock {
     }
 }
 
+/// Returns the file of the lock of one `kind` of `name` in `lxcpath`.
+pub(super) fn path(kind: &str, lxcpath: &Lxcpath, name: &Name) -> PathBuf {
+    lxcpath.host().runtime_dir().join(kind).join(format!("{}-{name}", lxcpath.key()))
+}
+
 /// Takes the lock of one `kind` of `name` in `lxcpath`.
 pub(super) fn take(kind: &str, lxcpath: &Lxcpath, name: &Name) -> Result<Lock, StoreError> {
-    let dir = lxcpath.host().checked_runtime_dir()?.join(kind);
-    private_dir(&dir)?;
-    let path = dir.join(format!("{}-{name}", lxcpath.key()));
+    private_dir(&lxcpath.host().checked_runtime_dir()?.join(kind))?;
+    let path = path(kind, lxcpath, name);
     let failed = |source| StoreError::Lock { path: path.clone(), source };
     loop {
         let file = OpenOptions::new()
