@@ -318,9 +318,9 @@ fn an_init_that_left_its_groups_is_killed() {
     let killed = Command::new("kill").args(["-9", supervisor]).status().unwrap();
     assert!(killed.success());
     wait_until("the supervisor's end", || !fs::exists(format!("/proc/{supervisor}")).unwrap());
-    let alive = fs::exists(format!("/proc/{init}")).unwrap();
+    // It dies with its supervisor, before or after the look of stop.
     let output = lxcpath.wharf(&["stop", "-k", &name]);
-    assert_eq!(output.status.code(), Some(if alive { 0 } else { 2 }), "{}", told_of(&output));
+    assert!(matches!(output.status.code(), Some(0 | 2)), "{}", told_of(&output));
     assert!(!fs::exists(format!("/proc/{init}")).unwrap(), "init lives");
 }
 
