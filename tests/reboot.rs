@@ -140,7 +140,7 @@ fn a_reboot_into_a_broken_configuration_stops_it_with_the_reason() {
     monitor.kill().unwrap();
     monitor.wait().unwrap();
     fs::remove_file(&journal).unwrap();
-    assert!(support::leftovers::cgroups(name).is_empty());
+    wait_until("its groups gone", || support::leftovers::cgroups(name).is_empty());
 }
 
 #[test]
