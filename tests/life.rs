@@ -171,7 +171,7 @@ fn a_start_that_cannot_work_says_why_and_leaves_nothing() {
     let message = lxcpath.refused(&["start", &name, "--", "/bin/true"], 1);
     assert!(message.contains("line ") && message.contains("lxc.roofts.path"), "{message}");
     assert_eq!(lxcpath.state(&name), "STOPPED");
-    assert!(support::leftovers::cgroups(&name).is_empty());
+    wait_until("its groups gone", || support::leftovers::cgroups(&name).is_empty());
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn stop_takes_every_process_and_a_frozen_one_too() {
     lxcpath.ok(&["freeze", &name]);
     lxcpath.ok(&["stop", "-k", &name]);
     assert_eq!(lxcpath.state(&name), "STOPPED");
-    assert!(support::leftovers::cgroups(&name).is_empty());
+    wait_until("its groups gone", || support::leftovers::cgroups(&name).is_empty());
 }
 
 #[test]

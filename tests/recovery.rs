@@ -33,7 +33,7 @@ fn destroy_cleans_up_after_a_killed_supervisor_and_forgets_the_run() {
     lxcpath.ok(&["freeze", &name]);
     kill_supervisor(&lxcpath, &name);
     lxcpath.ok(&["destroy", "-f", &name]);
-    assert!(support::leftovers::cgroups(&name).is_empty());
+    wait_until("its groups gone", || support::leftovers::cgroups(&name).is_empty());
     lxcpath.ok(&["create", &name]);
     let told = lxcpath.ok(&["info", &name]);
     assert!(!told.contains("Last exit") && !told.contains("Since"), "{told}");
@@ -56,7 +56,7 @@ fn what_outlived_its_supervisor_is_stopped_or_destroyed_by_force() {
         let ended = lxcpath.wharf(&[verb[0], verb[1], &name]);
         let code = if holds || verb[0] == "destroy" { 0 } else { 2 };
         assert_eq!(ended.status.code(), Some(code), "{verb:?}");
-        assert!(support::leftovers::cgroups(&name).is_empty());
+        wait_until("its groups gone", || support::leftovers::cgroups(&name).is_empty());
         let told = lxcpath.wharf(&["stop", "-k", &name]);
         assert_eq!(told.status.code(), Some(2), "{verb:?}");
         _ = lxcpath.wharf(&["destroy", &name]);
@@ -220,7 +220,7 @@ fn a_run_of_what_is_defined_nowhere_leaves_nothing_to_tell() {
     let other = lxcpath.name("other");
     lxcpath.ok(&["create", &other]);
     assert_eq!(records(&name), [""; 0]);
-    assert!(support::leftovers::cgroups(&name).is_empty());
+    wait_until("its groups gone", || support::leftovers::cgroups(&name).is_empty());
 }
 
 #[test]
