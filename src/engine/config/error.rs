@@ -58,6 +58,12 @@ impl ConfigError {
         self.subject.strip_prefix("lxc.net.")?.split('.').next()?.parse().ok()
     }
 
+    /// Tells whether the line would keep the container apart from the host.
+    pub(in crate::engine) fn isolates(&self) -> bool {
+        let keys = ["lxc.idmap", "lxc.seccomp.", "lxc.selinux."];
+        keys.iter().any(|it| self.subject.starts_with(it))
+    }
+
     const fn is_not_yet(&self) -> bool {
         matches!(self.reason, Reason::NotYet)
     }
@@ -78,7 +84,7 @@ pub struct ConfigErrors(Vec<ConfigError>);
 
 impl ConfigErrors {
     /// Gathers what was found; `None` for nothing.
-    pub(super) fn of(errors: Vec<ConfigError>) -> Option<Self> {
+    pub(in crate::engine) fn of(errors: Vec<ConfigError>) -> Option<Self> {
         (!errors.is_empty()).then_some(Self(errors))
     }
 

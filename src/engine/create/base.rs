@@ -47,6 +47,11 @@ impl Base {
             return Ok(Self { config, file: None, left_out: Vec::new() });
         }
         let theirs = config::load(name, lxcpath, Some(&file), &[])?;
+        // Whoever asks for isolation must not get a container without it.
+        let isolating = theirs.unsupported().into_iter().filter(ConfigError::isolates);
+        if let Some(errors) = ConfigErrors::of(isolating.collect()) {
+            return Err(errors);
+        }
         let (kept, left_out) = without_what_is_refused(&theirs);
         let theirs = config::parse(name, lxcpath, &kept, &file, &[])?;
         let config = parse(&completed(&theirs, &file), &file)?;
@@ -143,7 +148,7 @@ mod tests {
     fn what_is_not_supported_is_left_out_and_listed() {
         let base = on_host_with(
             b"lxc.net.0.type = veth\nlxc.net.0.link = lxcbr0\nlxc.net.0.flags = up\n\
-              lxc.tty.max = 3\nlxc.idmap = u 0 1 1\n",
+              lxc.tty.max = 3\nlxc.prlimit.nofile = 9\n",
         );
         assert_eq!(
             base.left_out,
@@ -151,7 +156,7 @@ mod tests {
                 "lxc.net.0.type = veth (line 1)",
                 "lxc.net.0.link = lxcbr0 (line 2)",
                 "lxc.net.0.flags = up (line 3)",
-                "lxc.idmap = u 0 1 1 (line 5)",
+                "lxc.prlimit.nofile = 9 (line 5)",
             ]
         );
         let spec = base.config.spec().unwrap();
@@ -187,9 +192,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let host = Host::keeping_in(dir.path());
         fs::create_dir_all(host.default_config().parent().unwrap()).unwrap();
-        fs::write(host.default_config(), "lxc.bogus = 1\n").unwrap();
         let lxcpath = Lxcpath::open(&host, dir.path());
-        let said = Base::of_host(&"web".parse().unwrap(), &lxcpath, &[]).unwrap_err().to_string();
-        assert!(said.contains("line 1 of") && said.contains("default.conf"), "{said}");
+        // Isolation that wharf does not have yet is not left out either.
+        for line in ["lxc.bogus = 1", "lxc.idmap = u 0 1 1", "lxc.seccomp.profile = /x"] {
+            fs::write(host.default_config(), line).unwrap();
+            let base = Base::of_host(&"web".parse().unwrap(), &lxcpath, &[]);
+            let said = base.unwrap_err().to_string();
+            assert!(said.contains("line 1 of") && said.contains("default.conf"), "{said}");
+        }
     }
 }
