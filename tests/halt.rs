@@ -155,3 +155,54 @@ fn is_pending(process: &Child) -> bool {
     let pending = status.lines().find_map(|it| it.strip_prefix("ShdPnd:")).unwrap_or_default();
     pending.trim().contains(|it| it != '0')
 }
+
+/// How an init with `script` ends by `stop -k` where `lxc.signal.stop` is SIGTERM, and how long that
+/// takes.
+fn killed(lxcpath: &Lxcpath, word: &str, script: &str) -> (String, Duration) {
+    let name = lxcpath.name(word);
+    lxcpath.ok(&["create", &name, "-s", "lxc.signal.stop=SIGTERM"]);
+    let file = lxcpath.path().join(format!("up-{word}"));
+    let script = format!("{script}; echo > $0; while :; do sleep 0.05; done");
+    lxcpath.ok(&["start", &name, "--", "/bin/sh", "-c", &script, file.to_str().unwrap()]);
+    wait_until("init", || fs::exists(&file).unwrap());
+    fs::remove_file(file).unwrap();
+    let begun = Instant::now();
+    lxcpath.ok(&["stop", "-k", &name]);
+    let took = begun.elapsed();
+    assert_eq!(lxcpath.state(&name), "STOPPED");
+    (last_exit(lxcpath, &name), took)
+}
+
+#[test]
+fn a_kill_begins_with_the_stop_signal_if_init_hears_it() {
+    /// Less than a stop signal that is heard is waited for.
+    const AT_ONCE: Duration = Duration::from_secs(4);
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let (exit, took) = killed(&lxcpath, "ends", "trap 'exit 7' TERM");
+    assert!(exit == "exit 7" && took < AT_ONCE, "{exit} after {took:?}");
+    let (exit, took) = killed(&lxcpath, "deaf", ":");
+    assert!(exit == "signal 9" && took < AT_ONCE, "{exit} after {took:?}");
+    let (exit, took) = killed(&lxcpath, "stays", "trap : TERM");
+    assert!(exit == "signal 9" && took < SOON, "{exit} after {took:?}");
+}
+
+#[test]
+fn a_frozen_container_hears_the_stop_signal() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("ice");
+    lxcpath.ok(&["create", &name, "-s", "lxc.signal.stop=SIGTERM"]);
+    let file = lxcpath.path().join("up");
+    let script = "trap 'exit 7' TERM; echo > $0; while :; do sleep 0.05; done";
+    lxcpath.ok(&["start", &name, "--", "/bin/sh", "-c", script, file.to_str().unwrap()]);
+    wait_until("init", || fs::exists(&file).unwrap());
+    lxcpath.ok(&["freeze", &name]);
+    lxcpath.ok(&["stop", "-k", &name]);
+    assert_eq!(last_exit(&lxcpath, &name), "exit 7");
+    fs::remove_file(file).unwrap();
+}

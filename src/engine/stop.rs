@@ -28,7 +28,8 @@ pub enum Stop {
     Ask,
     /// Sends the halt signal, waits, and kills what is left (`--nokill`: fails instead).
     Gently { timeout: Option<Duration>, then_kill: bool },
-    /// Kills every process at once (`-k`).
+    /// Sends `lxc.signal.stop` if that is not SIGKILL and init hears it, and soon kills every
+    /// process (`-k`).
     Kill,
     /// Sends the reboot signal and returns at once (`-r -W`).
     AskToReboot,
@@ -179,6 +180,12 @@ impl Engine {
         let watch = client.and_then(|it| it.add_state_client(&[State::Stopped]).ok());
         // Should it be about to reboot, it is not to come back.
         let _wished = client.filter(|_| watch.is_some()).map(|it| it.wish(Wish::Stop));
+        if let (Some(client), Some(StateWatch::Waiting(end))) = (client, &watch)
+            && self.ends_by_signal(name, client, end)
+        {
+            let reclaimed = record::reclaim(&self.lxcpath, name);
+            return reclaimed.map(|_| ()).map_err(StopError::Reclaim);
+        }
         let supervisor = client.and_then(|it| it.supervisor().ok());
         let init = self.init_of(name, client);
         let path = self.cgroup_path(name, client);

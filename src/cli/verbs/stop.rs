@@ -20,7 +20,7 @@ pub(super) const STOP: Entry = Entry {
     aliases: &[],
     arguments: |command| {
         command
-            .arg(args::flag("kill", Some('k'), "Kill every process at once, ask nobody"))
+            .arg(args::flag("kill", Some('k'), "Kill every process, ask nobody to halt"))
             .arg(args::flag("nowait", Some('W'), "Ask, and return at once"))
             .arg(
                 args::value(
@@ -44,6 +44,9 @@ Sends init the signal that asks it to halt (`lxc.signal.halt`), waits, and kills
 frozen container is thawed for it. An init without a handler for that signal never gets it, being
 pid 1: then it gets SIGTERM if it handles that, else the other processes do, and two seconds later,
 or once they are gone, it is killed.
+
+With -k init gets `lxc.signal.stop` if that is not SIGKILL and init handles it. What is left after
+5 seconds, or at once otherwise, is killed.
 
 With -r init is asked to restart (`lxc.signal.reboot`). If it cannot hear that or does not restart
 in time, it is stopped and started again, as it was started before.

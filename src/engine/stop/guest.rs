@@ -18,6 +18,9 @@ use crate::engine::{Engine, Name, record, sys};
 /// How long a container may take to run again once its init has ended.
 const STARTING: Duration = Duration::from_secs(30);
 
+/// How long a container may take to end by `lxc.signal.stop` before it is killed.
+const STOPPING: Duration = Duration::from_secs(5);
+
 /// A running container's init, and what it takes to talk to it.
 struct Guest<'a> {
     engine: &'a Engine,
@@ -70,6 +73,16 @@ impl Engine {
                 killed
             }
         }
+    }
+
+    /// Sends init `lxc.signal.stop` where that is not SIGKILL, and tells whether the container has
+    /// ended by that. LXC waits for it without an end; whoever kills wants one.
+    pub(super) fn ends_by_signal(&self, name: &Name, client: &Client, end: &StateClient) -> bool {
+        let Ok(guest) = Guest::of(self, name, client) else { return false };
+        let configured = guest.configured("lxc.signal.stop");
+        let Some(signal) = configured.filter(|it| *it != libc::SIGKILL) else { return false };
+        let heard = halt::hears(guest.pid, signal) && guest.signal(signal).is_ok();
+        heard && matches!(end.wait(Some(STOPPING)), Ok(Some(_stopped)))
     }
 
     /// Asks init to restart its container, without waiting for what becomes of that.
