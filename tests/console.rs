@@ -109,3 +109,44 @@ fn no_link_or_second_name_in_a_directory_of_others_is_written_through() {
     assert_eq!(fs::read_to_string(victim.join("file")).unwrap(), "mine");
     assert_eq!(fs::read_dir(&victim).unwrap().count(), 1);
 }
+
+#[test]
+fn the_log_may_be_an_output_of_whoever_starts_it() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    for (path, is_stdout) in [("/dev/stdout", true), ("/dev/stderr", false)] {
+        let name = lxcpath.name(path.rsplit('/').next().unwrap());
+        lxcpath.ok(&["create", &name, "-s", &format!("lxc.console.logfile={path}")]);
+        let say = ["--", "/bin/sh", "-c", "echo said > /dev/console"];
+        let args = [&["start", "-F", &name][..], &say].concat();
+        let output = lxcpath.wharf(&args);
+        let expected = if is_stdout { ["said\r\n", ""] } else { ["", "said\r\n"] };
+        let shown = support::told(&output);
+        assert_eq!(
+            [output.stdout, output.stderr].map(|it| support::text(&it)),
+            expected,
+            "{shown}"
+        );
+        // What a service of systemd has: a socket.
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let mut command = lxcpath.command(&args);
+        let theirs = std::os::fd::OwnedFd::from(theirs);
+        if is_stdout {
+            command.stdout(theirs)
+        } else {
+            command.stderr(theirs)
+        };
+        let mut child = command.spawn().unwrap();
+        drop(command);
+        let mut said = String::new();
+        (&ours).read_to_string(&mut said).unwrap();
+        assert!(child.wait().unwrap().success());
+        assert_eq!(said, "said\r\n");
+        // In the background there is nobody to read it.
+        let args = [&["start", &name][..], &say].concat();
+        assert_eq!(lxcpath.ok(&args), "");
+        wait_until("its end", || lxcpath.state(&name) == "STOPPED");
+    }
+}

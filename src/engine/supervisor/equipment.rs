@@ -32,14 +32,18 @@ impl Opened {
         let rootfs = spec.rootfs.as_ref().map(|it| it.value.as_path());
         let console = &spec.console;
         let log = console.logfile.as_ref().map(|path| {
-            LogFile::open(path, console.log_bytes, console.rotate, rootfs)
+            LogFile::output(path)
+                .unwrap_or_else(|| LogFile::open(path, console.log_bytes, console.rotate, rootfs))
                 .map_err(|source| RunError::LogFile { path: path.clone(), source })
         });
         let path = console.path.as_ref().map(|path| {
             viewer::open(path, rootfs)
                 .map_err(|source| RunError::ConsolePath { path: path.clone(), source })
         });
-        Ok(Self { log: log.transpose()?, path: path.transpose()? })
+        // A terminal shows the console already, unless that is shown elsewhere.
+        let twice = |it: &LogFile| path.is_none() && it.is_terminal();
+        let log = log.transpose()?.filter(|it| !twice(it));
+        Ok(Self { log, path: path.transpose()? })
     }
 
     /// Returns the size of the terminal that `lxc.console.path` names.

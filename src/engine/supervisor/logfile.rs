@@ -1,18 +1,22 @@
 //! `lxc.console.logfile`: the console's output on disk, as it came. Never writes below the
 //! container's root, never fails the container.
 
-use std::fs::File;
-use std::io::{self, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use nix::fcntl::OFlag;
+use nix::sys::socket::{MsgFlags, send};
 
 use super::outside::{Last, Outside};
 
 /// An open log.
 #[derive(Debug)]
 pub(super) struct LogFile {
-    place: Outside,
+    /// None: it is an output of this process.
+    place: Option<Outside>,
     file: File,
     size: u64,
     /// Bytes after which it is rotated or emptied; 0 is no cap.
@@ -35,30 +39,74 @@ impl LogFile {
         }
         let file = place.open(OFlag::O_WRONLY)?;
         let size = file.metadata()?.len();
-        Ok(Self { place, file, size, cap, rotate })
+        Ok(Self { place: Some(place), file, size, cap, rotate })
     }
 
-    /// Appends `bytes`. A full disk loses output, and no more than that.
+    /// Takes an output of this process for the log, if `path` names one. It has no cap: it is
+    /// whoever started wharf who keeps what is written there.
+    pub(super) fn output(path: &Path) -> Option<io::Result<Self>> {
+        let fd = match path.to_str()? {
+            "/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1" => {
+                io::stdout().as_fd().try_clone_to_owned()
+            }
+            "/dev/stderr" | "/dev/fd/2" | "/proc/self/fd/2" => {
+                io::stderr().as_fd().try_clone_to_owned()
+            }
+            _ => return None,
+        };
+        let file = fd.and_then(unblocked);
+        Some(file.map(|file| Self { place: None, file, size: 0, cap: 0, rotate: false }))
+    }
+
+    /// Tells whether it is a terminal.
+    pub(super) fn is_terminal(&self) -> bool {
+        self.file.is_terminal()
+    }
+
+    /// Appends `bytes`. A full disk, or a reader that is too slow, loses output, and no more than
+    /// that.
     pub(super) fn append(&mut self, bytes: &[u8]) {
         if self.cap > 0 && self.size + bytes.len() as u64 > self.cap {
             // On failure it grows beyond its cap, which is better than to lose what it says.
             _ = self.make_room();
         }
-        if self.file.write_all(bytes).is_ok() {
+        if self.write(bytes).is_ok() {
             self.size += bytes.len() as u64;
         }
     }
 
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let is_socket = || self.file.metadata().is_ok_and(|it| it.file_type().is_socket());
+        if self.place.is_none() && is_socket() {
+            let how = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+            return Ok(send(self.file.as_raw_fd(), bytes, how).map(drop)?);
+        }
+        self.file.write_all(bytes)
+    }
+
     fn make_room(&mut self) -> io::Result<()> {
+        let Some(place) = &self.place else { return Ok(()) };
         if self.rotate {
-            self.place.rotate()?;
-            self.file = self.place.open(OFlag::O_WRONLY)?;
+            place.rotate()?;
+            self.file = place.open(OFlag::O_WRONLY)?;
         } else {
             self.file.set_len(0)?;
         }
         self.size = 0;
         Ok(())
     }
+}
+
+/// Opens anew what `fd` is open on, so that nothing waits for its reader and nobody else's
+/// descriptor changes. A socket has no other end to open; it can be written to without waiting.
+fn unblocked(fd: OwnedFd) -> io::Result<File> {
+    let file = File::from(fd);
+    if file.metadata()?.file_type().is_socket() {
+        return Ok(file);
+    }
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    OpenOptions::new().append(true).custom_flags(flags).open(path)
 }
 
 #[cfg(test)]
