@@ -26,9 +26,70 @@ fn the_terminals_lie_where_the_configuration_says() {
     lxcpath.ok(&["create", &name, "--dir", root.path().to_str().unwrap()]);
     configure(&lxcpath, &name, "lxc.tty.dir = lxc\nlxc.tty.max = 1");
     lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
-    let look = "readlink /dev/console; readlink /dev/tty1; test -c /dev/lxc/console && test -c /dev/lxc/tty1";
+    // Not everybody who opens the console follows a link.
+    let look = "readlink /dev/console; readlink /dev/tty1; test -c /dev/lxc/console && \
+        test -c /dev/lxc/tty1 && stat -c %t:%T:%i /dev/console /dev/lxc/console";
     let said = lxcpath.ok(&["attach", &name, "--", "/bin/sh", "-c", look]);
-    assert_eq!(said.lines().collect::<Vec<_>>(), ["lxc/console", "lxc/tty1"]);
+    let [tty, console, other] = said.lines().collect::<Vec<_>>()[..] else { panic!("{said}") };
+    assert_eq!(tty, "lxc/tty1");
+    assert_eq!(console, other);
+}
+
+/// The lines of a mount table for what is mounted on `target`: type, source and options.
+fn mounted<'a>(table: &'a str, target: &str) -> Vec<&'a str> {
+    let mine = table.lines().filter(|it| it.split(' ').nth(4) == Some(target));
+    mine.filter_map(|it| it.split_once(" - ")).map(|(_, it)| it).collect()
+}
+
+#[test]
+fn file_systems_have_the_names_and_sizes_that_lxc_gives_them() {
+    let lxcpath = Lxcpath::new();
+    let root = tempfile::tempdir().unwrap();
+    if !can_run_containers() || !rootfs::busybox(root.path()) {
+        return;
+    }
+    let name = lxcpath.name("named");
+    lxcpath.ok(&["create", &name, "--dir", root.path().to_str().unwrap()]);
+    configure(&lxcpath, &name, "lxc.autodev.tmpfs.size = 65536\nlxc.mount.auto = proc:rw sys:rw");
+    lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
+    let table = lxcpath.ok(&["attach", &name, "--", "/bin/cat", "/proc/self/mountinfo"]);
+    for (target, start) in [
+        ("/dev", "tmpfs none rw,size=64k,"),
+        ("/dev/pts", "devpts devpts rw,"),
+        ("/dev/shm", "tmpfs tmpfs rw,size=65536k"),
+        ("/dev/mqueue", "mqueue mqueue rw"),
+        ("/proc", "proc proc rw"),
+        ("/sys", "sysfs sysfs rw"),
+    ] {
+        // What the configuration mounts does not lie above a mount that nobody sees.
+        let all = mounted(&table, target);
+        assert!(matches!(all[..], [it] if it.starts_with(start)), "{target}: {all:?}");
+    }
+}
+
+#[test]
+fn every_run_has_a_boot_id_of_its_own() {
+    const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+    let lxcpath = Lxcpath::new();
+    if !can_run_containers() {
+        return;
+    }
+    let name = lxcpath.name("booted");
+    lxcpath.ok(&["create", &name]);
+    let mut seen = vec![fs::read_to_string(BOOT_ID).unwrap()];
+    for _ in 0..2 {
+        lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
+        let read = || lxcpath.ok(&["attach", &name, "--", "/bin/cat", BOOT_ID]);
+        let id = read();
+        assert_eq!(id, read(), "it stays the same for the run");
+        assert!(!seen.contains(&id), "{id}");
+        assert_eq!(id.len(), 37, "{id}");
+        let script = format!("echo x 2>/dev/null > {BOOT_ID} && echo written");
+        let write = lxcpath.wharf(&["attach", &name, "--", "/bin/sh", "-c", &script]);
+        assert_eq!(text(&write.stdout), "");
+        seen.push(id);
+        lxcpath.ok(&["stop", "-k", &name]);
+    }
 }
 
 #[test]

@@ -145,7 +145,11 @@ fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
             made.foreign_root = dir.is_some();
             made.root = Some(files::take_root(dir.as_deref())?);
         }
-        Step::Dev { inodes } => made.dev = Some(dev::make_dev(made.root()?, made.links(), inodes)?),
+        Step::Dev { bytes, inodes } => {
+            made.dev = Some(dev::make_dev(made.root()?, made.links(), bytes, inodes)?);
+        }
+        Step::SharedMemory => dev::mount_shm(made.dev()?)?,
+        Step::MessageQueues => dev::mount_mqueue(made.dev()?)?,
         Step::Pts { max } => made.pts = Some(dev::mount_pts(made.dev()?, max)?),
         Step::TtyDir { name } => made.tty_dir = Some(dev::TtyDir::make(made.dev()?, name)?),
         Step::Console { owner, size } => {
@@ -165,6 +169,7 @@ fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
             Err(broken) if mount.optional && broken.is_absence() => (),
             result => result?,
         },
+        Step::BootId => dev::give_boot_id(made.root()?, made.dev()?)?,
         Step::Loopback => sys::loopback_up()?,
         Step::Hostname { name } => nix::unistd::sethostname(name)?,
         Step::Pivot => pivot(made.root()?)?,

@@ -19,6 +19,8 @@ pub use step::{NetworkSettings, SessionTerminal, Step, WindowSize};
 pub const MAX_TTYS: u32 = 200;
 /// LXC's limit of a container's devpts when none is configured.
 const DEFAULT_PTY_MAX: u32 = 1024;
+/// LXC's size of /dev when none is configured.
+const DEFAULT_DEV_BYTES: u32 = 500_000;
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// More than any kernel has; dropping one that does not exist is no error.
 const CAPABILITIES: u8 = 64;
@@ -104,7 +106,16 @@ fn file_systems(
     };
     steps.push(Step::Root { dir, place });
     let inodes = 64 + 2 * spec.tty_max + spec.mounts.len() as u32;
-    steps.push(Step::Dev { inodes: number(inodes)? });
+    let bytes = if spec.dev_bytes == 0 { DEFAULT_DEV_BYTES } else { spec.dev_bytes };
+    steps.push(Step::Dev { bytes: number(bytes)?, inodes: number(inodes)? });
+    // Nobody would see them below what the configuration mounts there.
+    let configured = |target| spec.mounts.iter().any(|it| mounts::covers(&it.value, target));
+    if !configured("dev/shm") {
+        steps.push(Step::SharedMemory);
+    }
+    if !configured("dev/mqueue") {
+        steps.push(Step::MessageQueues);
+    }
     let max = if spec.pty_max == 0 { DEFAULT_PTY_MAX } else { spec.pty_max };
     // The console and the ttys are ptys of the same devpts and must not use up what was asked for.
     let max = max.saturating_add(spec.tty_max).saturating_add(1);
@@ -132,6 +143,7 @@ fn file_systems(
     for mount in &spec.mounts {
         steps.push(mount_step(mount)?);
     }
+    steps.push(Step::BootId);
     Ok(())
 }
 
@@ -297,6 +309,7 @@ mod tests {
             tty_dir: None,
             tty_max: 0,
             pty_max: 0,
+            dev_bytes: 0,
             console: ConsoleSpec::default(),
             network: Network::Empty,
             capabilities: Capabilities::Keep(vec![0, 1]),
@@ -331,6 +344,26 @@ mod tests {
         let application = texts(&spec(None), Payload::Application);
         assert!(position(&application, "become init") < position(&application, "exec true"));
         position(&application, "mount proc on /proc");
+    }
+
+    #[test]
+    fn what_the_configuration_mounts_is_not_mounted_twice() {
+        let own = Step::SharedMemory.to_string();
+        let with = |change: fn(&mut Mount)| {
+            let mut mount = mounts::unified(AutoMode::ReadWrite);
+            mount.target = "dev/shm".into();
+            change(&mut mount);
+            let mounts = vec![At { value: mount, place: None }];
+            texts(&Spec { mounts, ..spec(None) }, Payload::System).contains(&own)
+        };
+        assert!(texts(&spec(None), Payload::System).contains(&own));
+        assert!(!with(|_| ()));
+        assert!(!with(|it| it.optional = true));
+        assert!(!with(|it| it.flags = libc::MS_BIND));
+        // These may leave the place as it is.
+        assert!(with(|it| (it.flags, it.optional) = (libc::MS_BIND, true)));
+        assert!(with(|it| it.flags |= libc::MS_REMOUNT));
+        assert!(with(|it| it.target = "dev/mqueue".into()));
     }
 
     #[test]

@@ -40,6 +40,7 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
         tty_max: settings.number("lxc.tty.max"),
         tty_dir: tty_dir(settings)?,
         pty_max: settings.number("lxc.pty.max"),
+        dev_bytes: settings.number("lxc.autodev.tmpfs.size"),
         console: console(settings),
         network: network(settings),
         capabilities,

@@ -175,7 +175,7 @@ pub(super) const KEYS: &[Key] = &[
     key("lxc.console.size", &[], F::Size, Now, "0"),
     key("lxc.console.rotate", &[], F::Bool, Now, "0"),
     key("lxc.autodev", &[], F::Bool, Only(&["1"]), "1"),
-    key("lxc.autodev.tmpfs.size", &[], F::Unsigned, Harmless, "0"),
+    key("lxc.autodev.tmpfs.size", &[], F::Unsigned, Now, "0"),
 
     key("lxc.hook.version", &[], F::Bool, Harmless, "0"),
     key("lxc.hook.pre-start", &[], F::List, Later, ""),

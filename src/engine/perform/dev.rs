@@ -4,11 +4,11 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
 use nix::sys::stat::{Mode, SFlag, makedev, mkdirat, mknodat};
 use nix::unistd::symlinkat;
 
-use super::files::{Links, inside, target};
+use super::files::{Links, inside, instance, target};
 use crate::engine::spec::Create;
 use crate::engine::sys::{self, Recursive, attr};
 
@@ -28,14 +28,19 @@ const LINKS: [(&CStr, &CStr); 5] = [
     (c"/proc/self/fd/2", c"stderr"),
     (c"pts/ptmx", c"ptmx"),
 ];
-const DEV_BYTES: &CStr = c"500000";
 const SHM_BYTES: &CStr = c"64m";
+const CONSOLE: &CStr = c"console";
 
 /// Mounts a tmpfs on /dev with the devices, links and directories every program expects.
-pub(super) fn make_dev(root: BorrowedFd<'_>, links: Links, inodes: &CStr) -> nix::Result<OwnedFd> {
+pub(super) fn make_dev(
+    root: BorrowedFd<'_>,
+    links: Links,
+    bytes: &CStr,
+    inodes: &CStr,
+) -> nix::Result<OwnedFd> {
     let place = target(root, c"dev", links, Some(Create::Dir))?;
-    let options = [(c"mode", c"755"), (c"size", DEV_BYTES), (c"nr_inodes", inodes)];
-    let dev = tmpfs(&options, attr::NOSUID | attr::NOEXEC)?;
+    let options = [(c"mode", c"755"), (c"size", bytes), (c"nr_inodes", inodes)];
+    let dev = instance(c"tmpfs", c"none", &options, attr::NOSUID | attr::NOEXEC)?;
     sys::move_mount(dev.as_fd(), place.as_fd())?;
     for (name, major, minor) in DEVICES {
         make_device(dev.as_fd(), name, major, minor)?;
@@ -46,27 +51,74 @@ pub(super) fn make_dev(root: BorrowedFd<'_>, links: Links, inodes: &CStr) -> nix
     for name in [c"pts", c"shm", c"mqueue"] {
         mkdirat(&dev, name, Mode::from_bits_truncate(0o755))?;
     }
-    let shm = tmpfs(&[(c"mode", c"1777"), (c"size", SHM_BYTES)], attr::NOSUID | attr::NODEV)?;
-    sys::move_mount(shm.as_fd(), child(dev.as_fd(), c"shm")?.as_fd())?;
-    match sys::fsopen(c"mqueue") {
-        Ok(context) => {
-            let queues = sys::fsmount(context.as_fd(), attr::NOSUID | attr::NODEV | attr::NOEXEC)?;
-            sys::move_mount(queues.as_fd(), child(dev.as_fd(), c"mqueue")?.as_fd())?;
-        }
-        // A kernel may be built without message queues.
-        Err(Errno::ENODEV) => (),
-        Err(errno) => return Err(errno),
-    }
     Ok(dev)
 }
 
-fn tmpfs(options: &[(&CStr, &CStr)], attributes: u64) -> nix::Result<OwnedFd> {
-    let context = sys::fsopen(c"tmpfs")?;
-    sys::fsconfig(context.as_fd(), c"source", Some(c"tmpfs"))?;
-    for (key, value) in options {
-        sys::fsconfig(context.as_fd(), key, Some(value))?;
+/// Mounts shared memory of the container's own on /dev/shm.
+pub(super) fn mount_shm(dev: BorrowedFd<'_>) -> nix::Result<()> {
+    let options = [(c"mode", c"1777"), (c"size", SHM_BYTES)];
+    let shm = instance(c"tmpfs", c"tmpfs", &options, attr::NOSUID | attr::NODEV)?;
+    sys::move_mount(shm.as_fd(), child(dev, c"shm")?.as_fd())
+}
+
+/// Mounts message queues of the container's own on /dev/mqueue.
+pub(super) fn mount_mqueue(dev: BorrowedFd<'_>) -> nix::Result<()> {
+    let safe = attr::NOSUID | attr::NODEV | attr::NOEXEC;
+    match instance(c"mqueue", c"mqueue", &[], safe) {
+        Ok(queues) => sys::move_mount(queues.as_fd(), child(dev, c"mqueue")?.as_fd()),
+        // A kernel may be built without message queues.
+        Err(Errno::ENODEV) => Ok(()),
+        Err(errno) => Err(errno),
     }
-    sys::fsmount(context.as_fd(), attributes)
+}
+
+/// Shows a new boot id in the place of the host's, so that a journal inside tells one run of the
+/// container from the next. Where no proc is mounted nobody can ask for one.
+pub(super) fn give_boot_id(root: BorrowedFd<'_>, dev: BorrowedFd<'_>) -> nix::Result<()> {
+    const NAME: &CStr = c".lxc-boot-id";
+    const PLACE: &CStr = c"proc/sys/kernel/random/boot_id";
+    let place = match inside(root, PLACE, OFlag::O_PATH, Links::Refused) {
+        // None of the two, or something else, is a proc.
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(()),
+        result => result?,
+    };
+    let mut random = [0; 16];
+    let source = open(c"/dev/urandom", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    if nix::unistd::read(&source, &mut random)? != random.len() {
+        return Err(Errno::EIO);
+    }
+    let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+    let file = openat(dev, NAME, flags, Mode::from_bits_truncate(0o444))?;
+    nix::unistd::write(&file, &boot_id(random))?;
+    let copy = sys::open_tree(dev.as_raw_fd(), NAME, Recursive::No)?;
+    let safe = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC;
+    sys::mount_setattr(copy.as_fd(), Recursive::No, safe, 0, 0)?;
+    match sys::move_mount(copy.as_fd(), place.as_fd()) {
+        // A directory, so it is no proc either.
+        Err(Errno::ENOTDIR) => Ok(()),
+        result => result,
+    }
+}
+
+/// Writes a random number as the kernel writes a boot id: a UUID of version 4 and a line end.
+fn boot_id(random: [u8; 16]) -> [u8; 37] {
+    const NO_DIGITS: [usize; 5] = [8, 13, 18, 23, 36];
+    let version = (0xf << 76, 4 << 76);
+    let variant = (3 << 62, 2 << 62);
+    let mut number = u128::from_be_bytes(random);
+    for (mask, value) in [version, variant] {
+        number = number & !mask | value;
+    }
+    let mut text = *b"00000000-0000-0000-0000-000000000000\n";
+    for (_, place) in text.iter_mut().enumerate().filter(|(at, _)| !NO_DIGITS.contains(at)) {
+        number = number.rotate_left(4);
+        *place = hexadecimal((number & 0xf) as u8);
+    }
+    text
+}
+
+const fn hexadecimal(digit: u8) -> u8 {
+    if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }
 }
 
 fn child(dir: BorrowedFd<'_>, name: &CStr) -> nix::Result<OwnedFd> {
@@ -98,12 +150,8 @@ fn touch(dir: BorrowedFd<'_>, name: &CStr) -> nix::Result<OwnedFd> {
 pub(super) fn mount_pts(dev: BorrowedFd<'_>, max: &CStr) -> nix::Result<OwnedFd> {
     /// The group `tty`, which has this number everywhere.
     const TTY_GROUP: &CStr = c"5";
-    let context = sys::fsopen(c"devpts")?;
     let options = [(c"gid", TTY_GROUP), (c"mode", c"620"), (c"ptmxmode", c"666"), (c"max", max)];
-    for (key, value) in options {
-        sys::fsconfig(context.as_fd(), key, Some(value))?;
-    }
-    let pts = sys::fsmount(context.as_fd(), attr::NOSUID | attr::NOEXEC)?;
+    let pts = instance(c"devpts", c"devpts", &options, attr::NOSUID | attr::NOEXEC)?;
     sys::move_mount(pts.as_fd(), child(dev, c"pts")?.as_fd())?;
     Ok(pts)
 }
@@ -132,7 +180,7 @@ impl TtyDir {
 }
 
 /// Makes a pty in the container's devpts and shows its slave as `/dev/NAME`, or in `within` with a
-/// link there. Returns the supervisor's side and the container's.
+/// link there; the console is shown in both places, as not everybody follows a link. Returns the supervisor's side and the container's.
 pub(super) fn make_terminal(
     dev: BorrowedFd<'_>,
     pts: BorrowedFd<'_>,
@@ -145,14 +193,29 @@ pub(super) fn make_terminal(
     let peer = sys::open_pty_peer(ptmx.as_fd())?;
     let slave = CString::new(number.to_string()).map_err(|_nul| Errno::EINVAL)?;
     let name = CString::new(name).map_err(|_nul| Errno::EINVAL)?;
-    let copy = sys::open_tree(pts.as_raw_fd(), &slave, Recursive::No)?;
-    let place = match within {
-        Some(within) => {
-            within.link(dev, &name)?;
-            touch(within.dir.as_fd(), &name)?
-        }
-        None => touch(dev, &name)?,
+    let show = |dir: BorrowedFd<'_>| {
+        let copy = sys::open_tree(pts.as_raw_fd(), &slave, Recursive::No)?;
+        sys::move_mount(copy.as_fd(), touch(dir, &name)?.as_fd())
     };
-    sys::move_mount(copy.as_fd(), place.as_fd())?;
+    if let Some(within) = within {
+        show(within.dir.as_fd())?;
+    }
+    match within {
+        Some(within) if name.as_c_str() != CONSOLE => within.link(dev, &name)?,
+        Some(_) | None => show(dev)?,
+    }
     Ok((ptmx, peer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_boot_id_has_the_kernels_form() {
+        let text = |random| String::from_utf8(boot_id(random).to_vec()).unwrap();
+        assert_eq!(text([0xff; 16]), "ffffffff-ffff-4fff-bfff-ffffffffffff\n");
+        let counted = std::array::from_fn(|it| it as u8);
+        assert_eq!(text(counted), "00010203-0405-4607-8809-0a0b0c0d0e0f\n");
+    }
 }

@@ -84,6 +84,22 @@ pub(super) fn target(
     Ok(here)
 }
 
+/// Makes a new file system that is not mounted anywhere yet; `source` is what the mount table calls
+/// it.
+pub(super) fn instance(
+    fstype: &CStr,
+    source: &CStr,
+    options: &[(&CStr, &CStr)],
+    attributes: u64,
+) -> nix::Result<OwnedFd> {
+    let context = sys::fsopen(fstype)?;
+    sys::fsconfig(context.as_fd(), c"source", Some(source))?;
+    for (key, value) in options {
+        sys::fsconfig(context.as_fd(), key, Some(value))?;
+    }
+    sys::fsmount(context.as_fd(), attributes)
+}
+
 /// Mounts a new proc, which only then is opened up as `mode` says.
 pub(super) fn mount_proc(
     root: BorrowedFd<'_>,
@@ -93,10 +109,9 @@ pub(super) fn mount_proc(
 ) -> nix::Result<()> {
     const GUARDED: [&CStr; 2] = [c"sys", c"sysrq-trigger"];
     let place = target(root, c"proc", links, Some(Create::Dir))?;
-    let context = sys::fsopen(c"proc")?;
     let safe = attr::NOSUID | attr::NODEV | attr::NOEXEC;
     let read_only = if mode == AutoMode::ReadOnly { attr::RDONLY } else { 0 };
-    let proc = sys::fsmount(context.as_fd(), safe | read_only)?;
+    let proc = instance(c"proc", c"proc", &[], safe | read_only)?;
     sys::move_mount(proc.as_fd(), place.as_fd())?;
     if mode == AutoMode::Mixed {
         for path in GUARDED {
@@ -117,10 +132,9 @@ pub(super) fn mount_sys(
     network: NetworkSettings,
 ) -> nix::Result<()> {
     let place = target(root, c"sys", links, Some(Create::Dir))?;
-    let context = sys::fsopen(c"sysfs")?;
     let safe = attr::NOSUID | attr::NODEV | attr::NOEXEC;
     let read_only = if mode == AutoMode::ReadWrite { 0 } else { attr::RDONLY };
-    let mounted = sys::fsmount(context.as_fd(), safe | read_only)?;
+    let mounted = instance(c"sysfs", c"sysfs", &[], safe | read_only)?;
     sys::move_mount(mounted.as_fd(), place.as_fd())?;
     if mode == AutoMode::Mixed && network == NetworkSettings::Open {
         leave_open(mounted.as_fd(), c"devices/virtual/net")?;

@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use super::{PlanError, cstring};
 use crate::engine::spec::{AutoMode, Create, Mount, Place};
@@ -95,6 +96,14 @@ fn source(mount: &Mount) -> Result<Source, PlanError> {
     }
     let fstype = cstring("a file system type", mount.fstype.as_bytes())?;
     Ok(Source::New { fstype, device, options })
+}
+
+/// Tells whether `mount` is sure to put something on `target` if that is there: a file system that
+/// is made new, or what has to be there.
+pub(super) fn covers(mount: &Mount, target: &str) -> bool {
+    let changes = mount.flags & libc::MS_REMOUNT != 0 || only_propagation(mount);
+    let may_lack = mount.optional && mount.flags & libc::MS_BIND != 0;
+    mount.target == Path::new(target) && !changes && !may_lack
 }
 
 fn only_propagation(mount: &Mount) -> bool {

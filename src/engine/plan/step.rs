@@ -20,8 +20,11 @@ pub enum Step {
         place: Option<Place>,
     },
     Dev {
+        bytes: CString,
         inodes: CString,
     },
+    SharedMemory,
+    MessageQueues,
     Pts {
         max: CString,
     },
@@ -45,6 +48,7 @@ pub enum Step {
         network: NetworkSettings,
     },
     Mount(MountStep),
+    BootId,
     Loopback,
     Hostname {
         name: String,
@@ -123,6 +127,8 @@ impl fmt::Display for Step {
                 write!(f, "lxc.rootfs.path {}", dir.to_string_lossy())
             }
             Self::Dev { .. } => write!(f, "make /dev"),
+            Self::SharedMemory => write!(f, "mount a tmpfs on /dev/shm"),
+            Self::MessageQueues => write!(f, "mount an mqueue on /dev/mqueue"),
             Self::Pts { .. } => write!(f, "mount devpts on /dev/pts"),
             Self::TtyDir { name } => write!(f, "make /dev/{}", name.to_string_lossy()),
             Self::Console { .. } => write!(f, "make /dev/console"),
@@ -130,6 +136,7 @@ impl fmt::Display for Step {
             Self::Proc { .. } => write!(f, "mount proc on /proc"),
             Self::Sys { .. } => write!(f, "mount sysfs on /sys"),
             Self::Mount(mount) => mount.fmt(f),
+            Self::BootId => write!(f, "give it a boot id of its own"),
             Self::Loopback => write!(f, "bring the loopback interface up"),
             Self::Hostname { name } => write!(f, "set the host name to {name}"),
             Self::Pivot => write!(f, "pivot to the container's root"),
