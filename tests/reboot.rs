@@ -6,6 +6,7 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use support::{Lxcpath, can_run_containers, rootfs, told, wait_until};
 
@@ -209,6 +210,29 @@ fn stop_r_starts_again_what_cannot_restart_itself() {
         fs::remove_file(machine.root.path().join("lives")).unwrap();
     }
     lxcpath.refused(&["stop", "-r", name], 2);
+}
+
+#[test]
+fn stop_r_does_not_wait_for_a_shell_that_is_typed_into() {
+    let Some(machine) = Machine::new() else { return };
+    let Machine { lxcpath, name, .. } = &machine;
+    lxcpath.ok(&["start", name, "--", "/bin/sh"]);
+    let first = machine.init();
+    // It has a handler for SIGINT, and only drops the line that is typed.
+    wait_until("the handler", || {
+        let status = fs::read_to_string(format!("/proc/{first}/status")).unwrap();
+        let caught = status.lines().find_map(|it| it.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(caught.trim(), 16).unwrap() & 1 << (libc::SIGINT - 1) != 0
+    });
+    for ask in ["-W", "--nokill"] {
+        let said = lxcpath.refused(&["stop", "-r", ask, name], 1);
+        assert!(said.contains("init is a shell"), "{said}");
+    }
+    let begun = Instant::now();
+    lxcpath.ok(&["stop", "-r", "-t", "60", name]);
+    assert!(begun.elapsed() < Duration::from_secs(30), "it was waited for");
+    assert_ne!(machine.init(), first);
+    assert_eq!(lxcpath.state(name), "RUNNING");
 }
 
 #[test]

@@ -89,6 +89,12 @@ pub(super) fn hears(pid: i32, signal: i32) -> bool {
     lastingly(|| heeding_below(Path::new("/proc"), pid, signal))
 }
 
+/// Tells whether `signal` has a chance to restart the container of the init `pid`. A shell that is
+/// typed into handles SIGINT as well, but only to drop the line.
+pub(super) fn reboots(pid: i32, signal: i32) -> bool {
+    hears(pid, signal) && !(signal == libc::SIGINT && is_bare_shell(&command_line(pid)))
+}
+
 /// What becomes of a signal that a process gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Mind {

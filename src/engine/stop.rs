@@ -55,6 +55,8 @@ enum StopError {
     TimedOut,
     #[error("init has no handler for {}, so it cannot be asked; it can be killed (-k)", signals::name(*.0))]
     Deaf(i32),
+    #[error("init is a shell, which does not restart on {}; without -W or --nokill it is stopped and started again", signals::name(*.0))]
+    Shell(i32),
     #[error("it stopped and did not start again: {0}")]
     NotBack(String),
     #[error("its processes are dead, but its supervisor does not end")]
@@ -78,6 +80,7 @@ impl StopError {
             | Self::Reclaim(_)
             | Self::Signal(_)
             | Self::Deaf(_)
+            | Self::Shell(_)
             | Self::NotBack(_)
             | Self::Lost => Kind::Failed,
         }
@@ -97,6 +100,7 @@ impl StopError {
             | Self::Alive(_)
             | Self::TimedOut
             | Self::Deaf(_)
+            | Self::Shell(_)
             | Self::NotBack(_)
             | Self::Supervisor => false,
             Self::Socket(_) | Self::Cgroup(_) | Self::Reclaim(_) | Self::Signal(_) | Self::Lost => {

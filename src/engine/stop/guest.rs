@@ -89,10 +89,10 @@ impl Engine {
     pub(super) fn ask_to_reboot(&self, name: &Name, client: &Client) -> Result<(), StopError> {
         let guest = Guest::of(self, name, client)?;
         let signal = guest.reboot_signal();
-        if halt::hears(guest.pid, signal) {
+        if halt::reboots(guest.pid, signal) {
             guest.signal(signal)
         } else {
-            Err(StopError::Deaf(signal))
+            Err(guest.does_not_reboot(signal))
         }
     }
 
@@ -113,13 +113,13 @@ impl Engine {
         // A supervisor of ours then starts the container again however init ends.
         let ours = client.wish(Wish::Restart).ok();
         let signal = guest.reboot_signal();
-        let told = if halt::hears(guest.pid, signal) {
+        let told = if halt::reboots(guest.pid, signal) {
             guest.signal(signal)?;
             life.wait(timeout).map_err(StopError::Socket)?
         } else if then_kill {
             guest.halts(guest.asking(), &life, timeout)?
         } else {
-            return Err(StopError::Deaf(signal));
+            return Err(guest.does_not_reboot(signal));
         };
         let told = match (told, &ours) {
             (None, _) if !then_kill => return Err(StopError::TimedOut),
@@ -158,6 +158,14 @@ impl<'a> Guest<'a> {
     fn is_deaf(&self, signal: i32) -> Result<(), StopError> {
         let ended = record::has_ended(self.pidfd.as_fd(), Duration::ZERO);
         if ended { Ok(()) } else { Err(StopError::Deaf(signal)) }
+    }
+
+    fn does_not_reboot(&self, signal: i32) -> StopError {
+        if halt::hears(self.pid, signal) {
+            StopError::Shell(signal)
+        } else {
+            StopError::Deaf(signal)
+        }
     }
 
     /// Returns the signal that the configuration names.
