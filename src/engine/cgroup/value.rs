@@ -144,7 +144,7 @@ fn at_least(quota: u64) -> Result<u64, String> {
 }
 
 fn no_share(knob: &Knob, text: &str) -> String {
-    format!("{text} is no share of a processor; {}", knob.advice())
+    format!("{text} is not a share of a processor; {}", knob.advice())
 }
 
 fn share(percent: &str, whole: u64) -> Result<u64, String> {

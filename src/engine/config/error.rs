@@ -42,7 +42,12 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.subject, self.reason)?;
+        // A key that nobody knows is the subject and the reason; once is enough.
+        if !matches!(&self.reason, Reason::Unknown { what: "key", word, .. } if *word == self.subject)
+        {
+            write!(f, "{}: ", self.subject)?;
+        }
+        write!(f, "{}", self.reason)?;
         self.place.as_ref().map_or(Ok(()), |it| write!(f, " ({it})"))
     }
 }

@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(
             errors,
             [
-                "lxc.tty.maxx: unknown key lxc.tty.maxx; did you mean lxc.tty.max? (line 1 of c)",
+                "unknown key lxc.tty.maxx; did you mean lxc.tty.max? (line 1 of c)",
                 "lxc.tty.max: no = after the key (line 3 of c)",
                 "lxc.tty.max x: expected a number that is not negative (line 4 of c)",
             ]
