@@ -16,6 +16,7 @@ pub enum Action {
     Console,
     Exec,
     Limits,
+    Again,
     Log,
     New,
     Destroy,
@@ -133,7 +134,7 @@ impl Action {
             Self::Restart => Some(Verb::Restart),
             Self::Console => Some(Verb::Console),
             Self::Exec => Some(Verb::Attach),
-            Self::Limits | Self::Edit => Some(Verb::EditCgroup),
+            Self::Limits | Self::Edit | Self::Again => Some(Verb::EditCgroup),
             Self::New => Some(Verb::Create),
             Self::Destroy => Some(Verb::Destroy),
             Self::Signal => Some(Verb::Signal),
@@ -224,6 +225,7 @@ pub const COMMANDS: &[Command] = {
         row(A::Console, Container, &["c"], "console", "Opens the container's console in a pane; C-] c leaves it."),
         row(A::Exec, Container, &["x"], "exec", "Runs a command inside the container, in a pane."),
         row(A::Limits, Container, &["e"], "limits", "Opens the cgroup tab to change limits, those of all marked containers at once."),
+        row(A::Again, Container, &["A"], "set anew", "Sets anew the limits that wharf set and the kernel has lost."),
         row(A::Log, Container, &["l"], "log", "Shows the container's console log."),
         row(A::New, Container, &["n"], "new", "Creates a container."),
         row(A::Destroy, Container, &["D"], "destroy", "Removes a stopped container and its files, after its name is typed."),
@@ -309,8 +311,8 @@ mod tests {
     fn what_the_screen_does_bears_the_name_of_its_verb() {
         for it in COMMANDS {
             let Some(verb) = it.action.verb().and_then(super::super::of) else { continue };
-            let same =
-                it.name == verb.title || it.action == Action::Limits || it.action == Action::Edit;
+            let limits = matches!(it.action, Action::Limits | Action::Edit | Action::Again);
+            let same = it.name == verb.title || limits;
             assert!(same, "{} is {} on the command line", it.name, verb.title);
         }
     }

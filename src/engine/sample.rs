@@ -243,6 +243,7 @@ impl Sampler {
             state: member.state,
             since: member.since,
             trouble: member.trouble.or_else(|| detail.as_ref()?.fault.clone()),
+            lost_limits: member.lost_limits,
             init_pid: member.run.and_then(|it| it.init_pid),
             last_exit: member.last_exit,
             died_of_memory: member.died_of_memory,

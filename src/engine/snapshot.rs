@@ -81,6 +81,8 @@ pub struct Container {
     pub since: Option<SystemTime>,
     /// Why the state may not be the whole truth, such as "supervisor not answering".
     pub trouble: Option<String>,
+    /// The files whose limits wharf set and the kernel no longer has.
+    pub lost_limits: Vec<String>,
     /// Pid of init in the host's pid namespace.
     pub init_pid: Option<i32>,
     /// How the last run ended.

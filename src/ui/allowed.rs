@@ -17,7 +17,10 @@ pub fn reason(container: &Container, action: Action) -> Option<String> {
             return Some(format!("{name} has no files to destroy"));
         }
     }
-    let Refusal { why, first } = command.allowed(state).err()?;
+    let Err(Refusal { why, first }) = command.allowed(state) else {
+        let nothing_lost = action == Action::Again && container.lost_limits.is_empty();
+        return nothing_lost.then(|| format!("{name} has all the limits that were set"));
+    };
     let advice = match first {
         Some(Verb::Start) => ": start it first (s)",
         Some(Verb::Stop) => ": stop it first (S)",
@@ -37,7 +40,9 @@ mod tests {
         let actions = command::action::COMMANDS.iter().map(|it| it.action);
         for action in actions.filter(|it| it.verb().is_some()) {
             for state in State::ALL {
-                let told = reason(&container("web", state), action);
+                let lost_limits = vec!["memory.max".to_owned()];
+                let container = Container { lost_limits, ..container("web", state) };
+                let told = reason(&container, action);
                 let told = told.map(|it| it.split(": ").next().unwrap_or_default().to_owned());
                 let command = action.verb().and_then(command::of).unwrap();
                 let why = command.allowed(state).err().map(|it| format!("web {}", it.why));

@@ -75,6 +75,8 @@ pub enum Act {
         file: String,
         value: String,
     },
+    /// Sets anew the limits that the kernel has lost.
+    Again,
     /// Writes a limit into the configuration; without a value takes it out.
     Keep {
         file: String,
@@ -95,6 +97,8 @@ pub enum Act {
 pub enum Outcome {
     Done,
     Changed(Change),
+    /// All that was set anew.
+    SetAnew(Vec<Change>),
     Kept(Kept),
 }
 
@@ -110,6 +114,7 @@ impl Act {
             Self::Thaw => "thaw",
             Self::Destroy => "destroy",
             Self::Set { .. } => "set",
+            Self::Again => "set anew",
             Self::Keep { .. } => "keep",
             Self::Signal { .. } => "signal",
             Self::Create { .. } => "create",
@@ -129,6 +134,7 @@ impl Act {
             Self::Thaw => format!("{wharf} unfreeze {name}"),
             Self::Destroy => format!("{wharf} destroy {name}"),
             Self::Set { file, value } => format!("{wharf} cgroup {name} {file} '{value}'"),
+            Self::Again => format!("{wharf} cgroup --again {name}"),
             Self::Keep { file, value: Some(value) } => {
                 format!("{wharf} cgroup {name} {file} '{value}' --keep")
             }
@@ -162,6 +168,7 @@ pub fn run(engine: &Engine, name: &Name, act: &Act) -> Result<Outcome, Error> {
         Act::Set { file, value } => {
             return engine.cgroup_set(name, file, value).map(Outcome::Changed);
         }
+        Act::Again => return engine.cgroup_again(name).map(Outcome::SetAnew),
         Act::Keep { file, value } => {
             return engine.cgroup_keep(name, file, value.as_deref()).map(Outcome::Kept);
         }

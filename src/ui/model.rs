@@ -274,6 +274,7 @@ impl Model {
                 | Action::Console
                 | Action::Exec
                 | Action::Limits
+                | Action::Again
                 | Action::Log
                 | Action::Destroy
                 | Action::Open

@@ -1,6 +1,7 @@
 //! What the panes of an open container list, as rows and lines. Formats, never paints.
 
 use crate::engine::event::{Event, What};
+use crate::engine::exit::Exit;
 use crate::engine::snapshot::{CgroupFile, Container, Interface};
 use crate::ui::model::Model;
 use crate::ui::model::detail::{CgroupRows, DetailScreen, Tab};
@@ -165,6 +166,8 @@ pub fn events_of_current(model: &Model) -> impl Iterator<Item = &Event> {
 pub fn event_words(event: &Event) -> String {
     match &event.what {
         What::State { from, to } => format!("{from} → {to}"),
+        // That says so itself.
+        What::Exited { exit: exit @ Exit::Unheard(_) } => exit.to_string(),
         What::Exited { exit } => format!("init ended: {exit}"),
         What::Failed { reason } => format!("start failed: {reason}"),
         What::Created => "created".to_owned(),
@@ -175,6 +178,7 @@ pub fn event_words(event: &Event) -> String {
         What::LimitLost { file, was, .. } => {
             format!("{file} lost its limit {}", value::shown(file, was))
         }
+        What::OomKill { count: 1, last: Some(last) } => format!("out of memory: killed {last}"),
         What::OomKill { count, last } => {
             let last = last.as_ref().map(|it| format!(", last {it}")).unwrap_or_default();
             format!("out of memory: {count} killed{last}")

@@ -50,6 +50,7 @@ pub(super) struct Member {
     pub(super) died_of_memory: bool,
     pub(super) oom_last: Option<OomKill>,
     pub(super) trouble: Option<String>,
+    pub(super) lost_limits: Vec<String>,
     /// What runs it; None while nothing does.
     pub(super) run: Option<Run>,
     /// Where somebody listened for it when it was looked at.
@@ -215,6 +216,7 @@ impl Member {
             died_of_memory: false,
             oom_last: None,
             trouble: None,
+            lost_limits: Vec::new(),
             run: None,
             place: None,
             look_again: Some(Instant::now()),
@@ -226,6 +228,7 @@ impl Member {
         self.look_again = told.retry.map(|it| now + it);
         self.note_state(told.state, told.since);
         let Told { origin, last_exit, died_of_memory, oom_last, trouble, run, .. } = told;
+        self.lost_limits = told.lost_limits;
         (self.origin, self.last_exit, self.died_of_memory) = (origin, last_exit, died_of_memory);
         (self.trouble, self.run, self.oom_last) = (trouble, run, oom_last);
     }

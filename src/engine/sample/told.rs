@@ -29,6 +29,7 @@ pub(super) struct Told {
     pub(super) died_of_memory: bool,
     pub(super) oom_last: Option<OomKill>,
     pub(super) trouble: Option<String>,
+    pub(super) lost_limits: Vec<String>,
     pub(super) run: Option<Run>,
     pub(super) retry: Option<Duration>,
 }
@@ -86,6 +87,7 @@ fn by_record(record: &Record) -> Told {
         died_of_memory: record.died_of_memory,
         oom_last: record.oom_last.clone(),
         trouble: trouble(record),
+        lost_limits: record.lost_limits.clone(),
         run: Some(Run {
             cgroup: record.cgroup.clone(),
             limits: record.cgroup.clone(),
@@ -100,11 +102,14 @@ fn by_record(record: &Record) -> Told {
 
 /// What an operator should know of a run that goes on.
 fn trouble(record: &Record) -> Option<String> {
-    if !record.lost_limits.is_empty() {
-        let (files, name) = (record.lost_limits.join(" and "), &record.name);
-        return Some(format!(
-            "lost its limit: {files}; `wharf cgroup --again {name}` sets it anew"
-        ));
+    let command = format!("`wharf cgroup --again {}`", record.name);
+    match record.lost_limits.as_slice() {
+        [] => (),
+        [one] => return Some(format!("lost its limit: {one}; {command} sets it anew")),
+        many => {
+            let files = many.join(", ");
+            return Some(format!("lost its limits: {files}; {command} sets them anew"));
+        }
     }
     record.squatter.as_ref().map(|it| format!("LXC's tools cannot reach it: {it}"))
 }
@@ -202,6 +207,7 @@ const fn stopped(origin: Origin) -> Told {
         died_of_memory: false,
         oom_last: None,
         trouble: None,
+        lost_limits: Vec::new(),
         run: None,
         retry: None,
     }

@@ -2,6 +2,7 @@
 
 use crate::command::Action;
 use crate::engine::Name;
+use crate::engine::limits::Change;
 use crate::engine::snapshot::Container;
 use crate::engine::state::State;
 use crate::ui::effect::{Act, Effect, Outcome};
@@ -60,6 +61,8 @@ pub(super) fn run_all(model: &mut Model, acts: Vec<(Name, Act)>) -> Vec<Effect> 
 
 /// Begins each of `acts`, as one batch.
 pub(super) fn begin_all(model: &mut Model, acts: Vec<(Name, Act)>, way: Way) -> Vec<Effect> {
+    // What was said last must not hide what happens now; the journal keeps it.
+    model.notice = None;
     let number = model.batch.number + 1;
     model.batch = Batch { number, ..Batch::default() };
     let begun: Vec<Effect> =
@@ -102,6 +105,7 @@ pub(super) fn done(model: &mut Model, done: Done) -> Vec<Effect> {
             let shown = |it| value::shown(&change.file, it);
             Ok(format!("{}  {} → {}", change.file, shown(&change.old), shown(&change.new)))
         }
+        Ok(Outcome::SetAnew(changes)) => Ok(set_anew(changes)),
         Ok(Outcome::Kept(kept)) => Ok(match &act {
             Act::Keep { value: Some(value), .. } => {
                 format!("{} = {value} kept in the configuration", kept.key)
@@ -130,6 +134,17 @@ pub(super) fn done(model: &mut Model, done: Done) -> Vec<Effect> {
         model.draft = crate::ui::model::create::CreateForm::default();
     }
     vec![Effect::SampleNow]
+}
+
+fn set_anew(changes: &[Change]) -> String {
+    let one = |it: &Change| format!("{} = {}", it.file, value::shown(&it.file, &it.new));
+    let all: Vec<String> = changes.iter().map(one).collect();
+    // Somebody else was faster.
+    if all.is_empty() {
+        "has all its limits".to_owned()
+    } else {
+        format!("{} again", all.join(", "))
+    }
 }
 
 /// Says of several acts begun together how many went well, as they end; a failure is not to be
@@ -209,6 +224,7 @@ fn act_for(model: &Model, container: &Container, action: Action) -> Option<Act> 
         }
         Action::Freeze => Some(Act::Freeze),
         Action::Destroy => Some(Act::Destroy),
+        Action::Again => Some(Act::Again),
         _ => None,
     }
 }
@@ -271,6 +287,7 @@ const fn past(act: &Act) -> &'static str {
         Act::Thaw => "thawed",
         Act::Destroy => "destroyed",
         Act::Set { .. } => "written",
+        Act::Again => "set anew",
         Act::Keep { .. } => "kept",
         Act::Signal { .. } => "signalled",
         Act::Create { start: true, .. } => "created and started",

@@ -101,6 +101,7 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         | Action::Freeze
         | Action::Restart
         | Action::Destroy
+        | Action::Again
         | Action::Undo
         | Action::Redo
         | Action::Keep => act::begin(model, action),

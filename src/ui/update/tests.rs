@@ -38,6 +38,7 @@ pub(in crate::ui) fn container(text: &str, state: State) -> Container {
         state,
         since: Some(SystemTime::UNIX_EPOCH + START - Duration::from_hours(2)),
         trouble: None,
+        lost_limits: Vec::new(),
         init_pid: active.then_some(4231),
         last_exit: None,
         died_of_memory: false,
@@ -175,6 +176,16 @@ fn a_second_effect_on_the_same_container_is_refused() {
     assert!(model.notice.as_ref().unwrap().text.contains("freeze is still under way"));
     _ = update(&mut model, done("api", Act::Freeze, Ok(Outcome::Done)));
     assert_eq!(press(&mut model, "r"), act("api", Act::Restart));
+}
+
+#[test]
+fn what_was_said_before_does_not_hide_what_begins() {
+    let mut model = three();
+    press(&mut model, "f");
+    _ = update(&mut model, done("api", Act::Freeze, Ok(Outcome::Done)));
+    assert!(model.notice.is_some());
+    press(&mut model, "S");
+    assert_eq!(model.notice, None, "the time that is left is on that line");
 }
 
 #[test]

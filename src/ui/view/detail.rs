@@ -54,7 +54,7 @@ fn about(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
     pen.skip(1).put(glyph, style).skip(1).put(state.word(), style).skip(1);
     pen.put(&words::since(model, container.since, look), look.fg);
     if let Some((remark, style)) = words::remark(model, container, look) {
-        pen.skip(2).put(&crate::engine::shown::shown(&remark), style);
+        pen.skip(2).clip(&crate::engine::shown::shown(&remark), style, look.glyphs.ellipsis);
     }
     if let Some(init) = container.init_pid {
         pen.put("  init ", look.dim).put(&init.to_string(), look.fg);

@@ -100,13 +100,13 @@ fn owner(model: &Model, look: &Look) -> Option<String> {
     if model.creating {
         return Some(format!(
             "{enter} create and start  Tab field  {leftright} choose  C-s create only  \
-             Esc back (draft kept)"
+             Esc back (kept)"
         ));
     }
     if let (Some(pane), Some(_)) = (model.pane.as_ref().filter(|it| it.typing), &model.detail) {
         return Some(match &pane.ended {
-            None => "C-] c leave the pane  C-] z full screen  C-] q close  \
-                     =all other keys go to the container"
+            None => "C-] c leave  C-] z full screen  C-] q close  \
+                     =other keys go to the container"
                 .to_owned(),
             Some(how) => format!("{enter} close  ={} has ended: {how}", pane.what),
         });
@@ -127,10 +127,14 @@ fn owner(model: &Model, look: &Look) -> Option<String> {
 }
 
 fn actions(model: &Model) -> Vec<Action> {
+    // Hinted at where there is need of it alone.
+    let again = model.refusal(Action::Again).is_none().then_some(Action::Again);
     let Some(screen) = &model.detail else {
-        return if model.containers().is_empty() { EMPTY.to_vec() } else { LIST.to_vec() };
+        let list = if model.containers().is_empty() { EMPTY } else { LIST };
+        return again.into_iter().chain(list.iter().copied()).collect();
     };
-    let mut actions: Vec<Action> = match screen.focus {
+    let mut actions: Vec<Action> = again.into_iter().collect();
+    actions.extend(match screen.focus {
         Tab::Processes => vec![Action::Signal],
         Tab::Cgroup => vec![Action::Edit, Action::AllFiles, Action::Undo],
         Tab::Log | Tab::Events | Tab::Config | Tab::Network | Tab::Mounts => {
@@ -141,7 +145,7 @@ fn actions(model: &Model) -> Vec<Action> {
             }
         }
         Tab::Overview | Tab::Console => Vec::new(),
-    };
+    });
     actions.extend(CONTAINER);
     actions
 }

@@ -44,9 +44,7 @@ pub(super) fn render(
         if wide { &[] } else { &[("peek: ", look.dim), ("p", look.key), (" hides", look.dim)] };
     let inner = Frame { right: hint, ..Frame::titled(look, &title) }.render(area, buf);
     if !container.state.is_active() {
-        let words = words::remark(model, container, look)
-            .map_or_else(|| crate::ui::texts::nothing_runs(container), |(it, _)| it);
-        Pen::line(buf, inner).skip(1).clip(&words, look.dim, look.glyphs.ellipsis);
+        words::why_nothing_runs(model, container, look, (inner, buf));
         return;
     }
     // Four rows of words; the graphs share what is left.

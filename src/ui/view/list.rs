@@ -124,7 +124,8 @@ fn unmanaged(model: &Model, look: &Look, (inner, rows): (Rect, usize), buf: &mut
     for (it, row) in snapshot.unmanaged.iter().zip(inner.rows().skip(below)) {
         let name = format!("\"{}\"", it.name);
         let words = format!("  {}  left to LXC: {}", it.state, it.why);
-        Pen::line(buf, row).skip(4).put(&name, look.fg).put(&words, look.dim);
+        let mut pen = Pen::line(buf, row);
+        pen.skip(4).put(&name, look.fg).clip(&words, look.dim, look.glyphs.ellipsis);
     }
 }
 
@@ -186,7 +187,12 @@ fn paint(model: &Model, container: &Container, look: &Look, (is, pen): (Is, &mut
             let marked = model.list.marks.contains(&container.name);
             let name = if marked { look.mark } else { look.fg };
             pen.put(glyph, style).skip(1);
-            pen.clip(container.name.as_str(), name, look.glyphs.ellipsis);
+            let warns = words::warns(container);
+            let room = pen.left().saturating_sub(if warns { 2 } else { 0 });
+            pen.part(room).clip(container.name.as_str(), name, look.glyphs.ellipsis);
+            if warns {
+                pen.skip(1).put(look.glyphs.warn, look.warn);
+            }
         }
         Is::State => _ = pen.put(state.word(), style),
         Is::Since => _ = pen.right(&words::since(model, container.since, look), look.fg),
@@ -234,7 +240,7 @@ fn idle(model: &Model, container: &Container, look: &Look, (is, pen): (Is, &mut 
     match is {
         // Without the graph there is no other place for it.
         Is::Memory if model.size.0 < layout::MIDDLE => {
-            if let Some((text, style)) = words::remark(model, container, look) {
+            if let Some((text, style)) = words::short_remark(model, container, look) {
                 pen.clip(&text, style, look.glyphs.ellipsis);
             }
         }
@@ -246,7 +252,7 @@ fn idle(model: &Model, container: &Container, look: &Look, (is, pen): (Is, &mut 
 
 /// CPU of the last minute, against the quota or the busiest moment; a remark stands in its place.
 fn graph(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
-    if let Some((text, style)) = words::remark(model, container, look) {
+    if let Some((text, style)) = words::short_remark(model, container, look) {
         pen.clip(&text, style, look.glyphs.ellipsis);
         return;
     }

@@ -55,7 +55,12 @@ fn head(model: &Model, container: &Container, look: &Look, (current, pen): (bool
     };
     let room = pen.left().saturating_sub(width(&right) + 11);
     let name = if marked { look.mark } else { look.fg };
-    pen.part(room).clip(container.name.as_str(), name, look.glyphs.ellipsis);
+    let warns = words::warns(container);
+    let names = room.saturating_sub(if warns { 2 } else { 0 });
+    pen.part(names).clip(container.name.as_str(), name, look.glyphs.ellipsis);
+    if warns {
+        pen.skip(1).put(look.glyphs.warn, look.warn);
+    }
     pen.skip(1).put(&format!("{:<8}", state.word()), style).skip(1);
     pen.put(&right, look.fg);
 }

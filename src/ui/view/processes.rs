@@ -77,13 +77,11 @@ type Rows<'a> = (&'a [&'a Process], Option<(usize, &'a Forest)>, Rect, &'a mut B
 fn rows_or_words(model: &Model, container: &Container, look: &Look, rows: Rows<'_>) {
     let (shown, cursor, inner, buf) = rows;
     if shown.is_empty() {
-        let words = if container.state.is_active() {
-            "looking …".to_owned()
+        if container.state.is_active() {
+            Pen::line(buf, inner).skip(1).put("looking …", look.dim);
         } else {
-            super::words::remark(model, container, look)
-                .map_or_else(|| crate::ui::texts::nothing_runs(container), |(it, _)| it)
-        };
-        Pen::line(buf, inner).skip(1).clip(&words, look.dim, look.glyphs.ellipsis);
+            super::words::why_nothing_runs(model, container, look, (inner, buf));
+        }
         return;
     }
     let head = "   PID   NS   CPU%   RSS S  TREE";

@@ -7,8 +7,8 @@ use super::words;
 use crate::command::Action;
 use crate::engine::Name;
 use crate::ui::effect::{Act, STOP_GRACE};
-use crate::ui::format;
 use crate::ui::model::{Job, Model, Tone};
+use crate::ui::{format, layout};
 use crate::widgets::look::Look;
 use crate::widgets::pen::{Pen, Piece, width};
 use crate::widgets::toast::Toast;
@@ -70,13 +70,26 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     }
     let snapshot = model.snapshot.as_deref();
     let trouble = snapshot.and_then(|it| {
-        let known = it.trouble.clone().or_else(|| words::unmanaged(it));
+        let known = it.trouble.clone().or_else(|| current(model)).or_else(|| words::unmanaged(it));
         known.or_else(|| it.host.limits.first().cloned())
     });
     if let Some(trouble) = &trouble {
         let glyph = (look.glyphs.warn, look.warn);
+        let trouble = &crate::engine::shown::shown(trouble);
         Toast { look, glyph, text: trouble, style: look.dim, hints: &[] }.render(area, buf);
     }
+}
+
+/// What is wrong with the container under the cursor, whose row has no room for the words; an open
+/// one has them in its first line, if there is room for that.
+fn current(model: &Model) -> Option<String> {
+    let told_above = model.detail.is_some() && layout::detail(model).about.height > 0;
+    let container = model.current().filter(|_| !told_above)?;
+    let why = words::trouble(container).or_else(|| {
+        let stopped = !container.state.is_active();
+        model.failures.get(&container.name).filter(|_| stopped).cloned()
+    });
+    why.map(|it| format!("{}: {it}", container.name))
 }
 
 /// A guest that was asked to halt: how long it has left, also where no column shows it, and

@@ -111,6 +111,47 @@ fn what_is_left_to_lxc_is_named_at_every_size() {
 }
 
 #[test]
+fn an_end_by_stop_fits_into_its_row_and_is_told_whole_below() {
+    use crate::engine::exit::Exit;
+    let last_exit = Some(Exit::Unheard(libc::SIGPWR));
+    let web = Container { last_exit, ..container("web", State::Stopped) };
+    has(&lines(&model((80, 24), vec![web.clone()])), &["web", "STOPPED", "by stop"]);
+    has(&lines(&model((120, 36), vec![web])), &["ended by stop, init has no handler for SIGPWR"]);
+}
+
+#[test]
+fn a_lost_limit_is_marked_at_every_size_with_the_key_that_sets_it_anew() {
+    for size in [(200, 50), (120, 36), (80, 24), (60, 20), (40, 10)] {
+        let trouble = Some("lost its limit: memory.max; `wharf cgroup --again web`".to_owned());
+        let lost_limits = vec!["memory.max".to_owned()];
+        let web = Container { trouble, lost_limits, ..container("web", State::Running) };
+        let mut model = model(size, vec![container("api", State::Running), web]);
+        has(&lines(&model), &["web", "▲", "RUNNING"]);
+        assert!(!lines(&model).iter().any(|it| it.contains("A set anew")), "{size:?}");
+        press(&mut model, "G");
+        has(&lines(&model), &["A set anew"]);
+        has(&lines(&model), &["▲ web: lost its limit: memory.max"]);
+        press(&mut model, "Enter");
+        has(&lines(&model), &["lost its limit: memo"]);
+        has(&lines(&model), &["A set anew"]);
+    }
+}
+
+#[test]
+fn why_a_container_does_not_run_is_told_whole() {
+    let trouble = "its configuration cannot be used: unknown key lxc.bogus (line 106 of \
+                   /var/lib/lxc/web/config)";
+    let web = Container { trouble: Some(trouble.to_owned()), ..container("web", State::Stopped) };
+    let mut model = model((80, 24), vec![web]);
+    has(&lines(&model), &["▲ web: its configuration cannot be used: unknown key lxc.bogus"]);
+    press(&mut model, "Enter");
+    let lines = lines(&model);
+    let said = lines.iter().map(|it| it.trim_matches(['│', ' '])).collect::<Vec<_>>().join(" ");
+    assert!(said.contains(trouble), "{said}");
+    has(&lines, &["STOPPED", "its configuration", "…"]);
+}
+
+#[test]
 fn a_prefix_shows_what_may_follow() {
     let mut model = model((80, 24), all());
     press(&mut model, "o");

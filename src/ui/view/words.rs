@@ -2,15 +2,20 @@
 
 use std::time::SystemTime;
 
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use crate::command::Action;
 use crate::engine::exit::Exit;
+use crate::engine::shown::shown;
 use crate::engine::snapshot::{Container, Limit, Snapshot, Unmanaged};
 use crate::engine::state::State;
 use crate::ui::effect::{Act, STOP_GRACE};
 use crate::ui::format;
 use crate::ui::model::Model;
 use crate::widgets::look::Look;
+use crate::widgets::text::paragraph;
 
 /// From this share of a limit on its percentage is bad news.
 const AT_LIMIT: f32 = 0.95;
@@ -56,13 +61,16 @@ pub(super) fn remark(model: &Model, container: &Container, look: &Look) -> Optio
             Act::Start | Act::Stop | Act::Restart | Act::Destroy | Act::Create { .. } => {
                 Some((format!("{} …", job.act.verb()), look.busy))
             }
-            Act::Freeze | Act::Thaw | Act::Set { .. } | Act::Keep { .. } | Act::Signal { .. } => {
-                None
-            }
+            Act::Freeze
+            | Act::Thaw
+            | Act::Set { .. }
+            | Act::Again
+            | Act::Keep { .. }
+            | Act::Signal { .. } => None,
         };
     }
-    if let Some(trouble) = &container.trouble {
-        return Some((trouble.clone(), look.warn));
+    if let Some(trouble) = trouble(container) {
+        return Some((trouble, look.warn));
     }
     if container.state.is_active() {
         return None;
@@ -71,9 +79,53 @@ pub(super) fn remark(model: &Model, container: &Container, look: &Look) -> Optio
         return Some((reason.clone(), look.bad));
     }
     let end = container.last_end()?;
-    // Short, since it stands where the graph was.
-    let end = if container.died_of_memory { "oom-killed".to_owned() } else { end };
     Some((end, if failed(model, container) { look.bad } else { look.dim }))
+}
+
+/// Returns the remark as short as it has to be where the graph was, or a figure.
+pub(super) fn short_remark(
+    model: &Model,
+    container: &Container,
+    look: &Look,
+) -> Option<(String, Style)> {
+    let (words, style) = remark(model, container, look)?;
+    if container.last_end().as_ref() != Some(&words) {
+        return Some((words, style));
+    }
+    let short = match container.last_exit {
+        _ if container.died_of_memory => "oom-killed",
+        Some(Exit::Unheard(_)) => "by stop",
+        Some(Exit::Code(_) | Exit::Signal(_) | Exit::Halted | Exit::Rebooted) | None => &words,
+    };
+    Some((short.to_owned(), style))
+}
+
+/// Paints why there are no processes to look at, whole, as far as there is room.
+pub(super) fn why_nothing_runs(
+    model: &Model,
+    container: &Container,
+    look: &Look,
+    (area, buf): (Rect, &mut Buffer),
+) {
+    let words = remark(model, container, look)
+        .map_or_else(|| crate::ui::texts::nothing_runs(container), |(it, _)| it);
+    let area = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
+    paragraph(&shown(&words), look.dim, area, buf);
+}
+
+/// Returns what an operator should know of a container beside its state, in the screen's words.
+pub(super) fn trouble(container: &Container) -> Option<String> {
+    let key = Action::Again.key();
+    match container.lost_limits.as_slice() {
+        [] => container.trouble.clone(),
+        [one] => Some(format!("lost its limit: {one}; {key} sets it anew")),
+        many => Some(format!("lost its limits: {}; {key} sets them anew", many.join(", "))),
+    }
+}
+
+/// Tells whether the row of a container that runs needs a mark, since its state looks like any other.
+pub(super) const fn warns(container: &Container) -> bool {
+    container.trouble.is_some() && container.state.is_active()
 }
 
 /// Returns memory in use, of what limit, as `488M/512M`.

@@ -71,3 +71,29 @@ fn one_edit_changes_all_that_are_marked() {
     let both = ["api", "web"].map(|it| act(it, set("1024")).remove(0));
     assert_eq!(press(&mut model, "1 K Enter"), both);
 }
+
+#[test]
+fn lost_limits_are_set_anew_with_one_key_where_there_are_some() {
+    let mut model = three();
+    assert_eq!(press(&mut model, "G A"), []);
+    assert!(model.notice.as_ref().unwrap().text.contains("web has all the limits"));
+    let lost = || {
+        let lost_limits = vec!["memory.max".to_owned()];
+        Container { lost_limits, ..with_detail(container("web", State::Running)) }
+    };
+    _ = update(&mut model, sampled(vec![container("api", State::Running), lost()]));
+    assert_eq!(press(&mut model, "A"), act("web", Act::Again));
+    let change = |new: &str| Change {
+        file: "memory.max".to_owned(),
+        old: "max\n".to_owned(),
+        new: format!("{new}\n"),
+    };
+    let outcome = Ok(Outcome::SetAnew(vec![change("536870912")]));
+    _ = update(&mut model, done("web", Act::Again, outcome));
+    assert!(model.notice.as_ref().unwrap().text.contains("memory.max = 512M again"));
+    assert_eq!(model.undo, [], "what was meant to hold is not taken back");
+    // Of several that are marked, it goes to those that have lost some.
+    let both = vec![container("api", State::Running), lost()];
+    _ = update(&mut model, sampled(both));
+    assert_eq!(press(&mut model, "a A"), act("web", Act::Again));
+}
