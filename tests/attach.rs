@@ -298,7 +298,8 @@ fn an_init_leaves_the_console_to_the_shell_that_it_starts() {
     let Some(guest) = Box::new("init") else { return };
     let etc = guest.root.path().join("etc/inittab");
     fs::write(etc, "console::respawn:-/bin/sh\n").unwrap();
-    fs::copy(guest.root.path().join("bin/busybox"), guest.root.path().join("sbin/init")).unwrap();
+    let busybox = guest.root.path().join("bin/busybox");
+    rootfs::copy_program(busybox.to_str().unwrap(), &guest.root.path().join("sbin/init"));
     let command = guest.lxcpath.command(&["start", "-F", &guest.name, "--", "/sbin/init"]);
     let mut screen = Screen::spawn(command, 80, 24);
     screen.wait_for("#");

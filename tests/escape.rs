@@ -9,7 +9,7 @@ mod support;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -98,8 +98,7 @@ fn the_program_that_enters_cannot_be_overwritten_from_inside() {
     let Some(lair) = Lair::new() else { return };
     let shell = lair.root.path().join("bin/sh");
     fs::remove_file(&shell).unwrap();
-    fs::write(&shell, "#!/proc/self/exe\n").unwrap();
-    fs::set_permissions(&shell, fs::Permissions::from_mode(0o755)).unwrap();
+    rootfs::write_script("#!/proc/self/exe\n", &shell);
     let inode = fs::metadata(lair.wharf()).unwrap().ino();
     lair.start(&format!("overwrite={inode}"));
     wait_until("the container holds the program", || {

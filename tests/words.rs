@@ -4,10 +4,7 @@
 
 mod support;
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-
-use support::{Lxcpath, can_run_containers, told};
+use support::{Lxcpath, can_run_containers, rootfs, told};
 
 /// Creates a container that shares the host's files.
 fn create(lxcpath: &Lxcpath, word: &str) -> String {
@@ -24,8 +21,7 @@ fn a_missing_interpreter_is_named() {
     let lxcpath = Lxcpath::new();
     let name = create(&lxcpath, "script");
     let script = lxcpath.path().join("script");
-    fs::write(&script, "#!/no/such/shell -e\necho no\n").unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    rootfs::write_script("#!/no/such/shell -e\necho no\n", &script);
     let script = script.to_str().unwrap();
     let message = lxcpath.refused(&["start", &name, "--", script], 1);
     assert!(message.contains("its interpreter /no/such/shell is not there"), "{message}");

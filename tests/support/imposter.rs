@@ -15,7 +15,7 @@ use nix::sys::socket::{bind, connect, listen, socket};
 use wharf::engine::State;
 use wharf::engine::command_socket::wire::{self, HEAD, Request, Response};
 
-use super::probe;
+use super::{probe, rootfs};
 
 /// A user who is nobody's.
 pub(crate) const NOBODY: u32 = 65534;
@@ -58,7 +58,7 @@ impl Imposter {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
         let copy = dir.path().join("imposter");
-        fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+        rootfs::copy_program(std::env::current_exe().unwrap().to_str().unwrap(), &copy);
         let mut command = argv(copy.to_str().unwrap(), manner, lies);
         command.current_dir("/").uid(uid).gid(uid);
         let (child, told) = begin(command);

@@ -1,7 +1,7 @@
 //! Root directories for containers, small enough to make one for each test.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 
@@ -54,6 +54,15 @@ pub(crate) fn host_programs(root: &Path) -> Vec<String> {
 /// children that other tests fork meanwhile, and cannot be executed while they have it.
 pub(crate) fn copy_program(from: &str, to: &Path) {
     assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success());
+}
+
+/// Writes a script that can be executed at once, for the reason [`copy_program`] has.
+pub(crate) fn write_script(text: &str, to: &Path) {
+    let draft = to.with_extension("draft");
+    fs::write(&draft, text).unwrap();
+    fs::set_permissions(&draft, fs::Permissions::from_mode(0o755)).unwrap();
+    copy_program(draft.to_str().unwrap(), to);
+    fs::remove_file(draft).unwrap();
 }
 
 /// A program that runs although no library can be found in an empty root.

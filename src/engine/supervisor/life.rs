@@ -148,7 +148,7 @@ impl Life {
         let Some((at, init)) = self.oom else { return false };
         let just_now = at.elapsed() <= AFTER_A_KILL;
         match exit {
-            // Where the kernel's log cannot be read, only the time speaks for it.
+            // Where the kernel's log does not say, only the time speaks for it.
             Exit::Signal(libc::SIGKILL) => init.unwrap_or(just_now),
             // What it was waiting for was killed.
             Exit::Code(KILLED) => just_now,

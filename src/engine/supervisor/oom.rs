@@ -42,7 +42,7 @@ pub(super) struct Kills {
     pub(super) count: u64,
     /// The newest of them.
     pub(super) last: Option<OomKill>,
-    /// Whether init was killed; none where the kernel's log cannot be read.
+    /// Whether init was killed; none where the kernel's log does not name every process.
     pub(super) init: Option<bool>,
 }
 
@@ -111,7 +111,10 @@ impl Oom {
         // What is older is of an earlier container with the same name.
         let old = untold.deaths.len().saturating_sub(expected);
         let deaths = untold.deaths.get(old..).unwrap_or_default();
-        let init = readable.then(|| deaths.iter().any(|it| life.is_init(it.kill.pid)));
+        // The log may be late, and the kernel leaves out what comes too fast.
+        let whole = readable && deaths.len() >= expected;
+        let died = deaths.iter().any(|it| life.is_init(it.kill.pid));
+        let init = (whole || died).then_some(died);
         let last = deaths.last().map(|it| it.kill.clone());
         let kills = Kills { count: untold.count, last, init };
         (self.told, self.untold) = (untold.count, None);
