@@ -154,4 +154,9 @@ fn limits_hold_where_processes_live_in_the_group_itself() {
     });
     assert!(output.status.success(), "{}", told(&output));
     assert_eq!(text(&output.stdout).lines().collect::<Vec<_>>(), ["67108864", "77"]);
+    // The supervisor, too, finds a place outside of its own group, which can go then.
+    wait_until("the groups of wharf to go", || {
+        let inner = fs::read_dir(&outer.0).unwrap().flatten().map(|it| it.file_name());
+        inner.filter(|it| it.to_str().unwrap().starts_with("lxc.")).count() == 0
+    });
 }

@@ -10,7 +10,8 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::create::write_once;
-use super::{Cgroup, CgroupError, Version};
+use super::hand_down::home;
+use super::{Cgroup, CgroupError, Group, Version};
 
 /// What the kernel takes for "the one who writes".
 const MYSELF: &[u8] = b"0";
@@ -96,7 +97,7 @@ impl Cgroup {
 
     /// Opens the place outside of the v2 group, for `CLONE_INTO_CGROUP`; none without such a group.
     pub fn outside(&self) -> Option<OwnedFd> {
-        open_dir(&self.unified()?.hierarchy.base).ok()
+        open_dir(&home(&self.unified()?.hierarchy.base).ok()?).ok()
     }
 
     /// Moves the calling process, which must be single-threaded, out of the v1 groups alone.
@@ -112,8 +113,15 @@ impl Cgroup {
     pub fn leave_to_root(&self) -> Result<(), CgroupError> {
         let mut first_failure = Ok(());
         // One that cannot be left must not keep the others.
-        for it in &self.groups {
-            let left = join(&it.hierarchy.base, it.hierarchy.version);
+        for Group { hierarchy, .. } in &self.groups {
+            let base = &hierarchy.base;
+            let to = match hierarchy.version {
+                Version::V1 => Ok(base.clone()),
+                Version::V2 => {
+                    home(base).map_err(|errno| CgroupError::Join { dir: base.clone(), errno })
+                }
+            };
+            let left = to.and_then(|it| join(&it, hierarchy.version));
             first_failure = first_failure.and(left);
         }
         first_failure

@@ -5,7 +5,7 @@
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::create::write_once;
 use super::hierarchy::words_of;
@@ -43,8 +43,7 @@ pub(super) fn enable(dir: &Path) {
 
 /// Tells whether processes live in `dir` itself. In the root of all they may.
 fn is_crowded(dir: &Path) -> bool {
-    let is_root = !dir.join("cgroup.type").exists();
-    !is_root && !members(dir).is_empty()
+    !is_root(dir) && !members(dir).is_empty()
 }
 
 fn members(dir: &Path) -> Vec<String> {
@@ -52,13 +51,26 @@ fn members(dir: &Path) -> Vec<String> {
     words_of(&dir.join("cgroup.procs"))
 }
 
-fn move_to_leaf(dir: &Path) -> io::Result<()> {
+/// Returns the group at the v2 group `dir` in which processes may live: the root itself, and else
+/// a leaf, since whoever hands controllers on has no processes.
+pub(super) fn home(dir: &Path) -> io::Result<PathBuf> {
+    if is_root(dir) { Ok(dir.to_path_buf()) } else { leaf(dir) }
+}
+
+fn is_root(dir: &Path) -> bool {
+    !dir.join("cgroup.type").exists()
+}
+
+fn leaf(dir: &Path) -> io::Result<PathBuf> {
     let leaf = dir.join(LEAF);
     match DirBuilder::new().mode(MODE).create(&leaf) {
-        Err(errno) if errno.kind() != io::ErrorKind::AlreadyExists => return Err(errno),
-        Ok(()) | Err(_) => (),
+        Err(errno) if errno.kind() != io::ErrorKind::AlreadyExists => Err(errno),
+        Ok(()) | Err(_) => Ok(leaf),
     }
-    let door = leaf.join("cgroup.procs");
+}
+
+fn move_to_leaf(dir: &Path) -> io::Result<()> {
+    let door = leaf(dir)?.join("cgroup.procs");
     for _ in 0..ROUNDS {
         let pids = members(dir);
         if pids.is_empty() {
