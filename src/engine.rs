@@ -24,6 +24,7 @@ pub mod launch;
 pub mod limits;
 pub mod look;
 pub mod lxcpath;
+mod mountinfo;
 pub mod name;
 pub mod oom;
 mod perform;

@@ -7,7 +7,11 @@ use std::path::Path;
 
 use nix::errno::Errno;
 
-use super::sys;
+use super::cgroup::{Hierarchies, Hierarchy, Version};
+use super::{Host, sys};
+
+/// The file that names the kernel's release, below /proc.
+const RELEASE: &str = "sys/kernel/osrelease";
 
 /// One thing that containers can use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,16 +43,16 @@ impl fmt::Display for Status {
     }
 }
 
-/// Probes this host.
-pub fn host() -> Vec<Probe> {
-    let mut probes = namespaces();
-    probes.extend(controllers());
-    probes.extend(kernel());
-    probes.push(capabilities());
+/// Probes `host`. What only a system call tells is asked of the kernel that this process runs on.
+pub fn probe(host: &Host) -> Vec<Probe> {
+    let mut probes = namespaces(host);
+    probes.extend(controllers(host));
+    probes.extend(kernel(host));
+    probes.push(capabilities(host));
     probes
 }
 
-/// Name in /proc/self/ns, feature, whether no container runs without it, loss.
+/// Name in self/ns, feature, whether no container runs without it, loss.
 const NAMESPACES: [(&str, &str, bool, &str); 8] = [
     ("mnt", "mount namespace", true, "containers cannot have files of their own"),
     ("pid", "pid namespace", true, "containers cannot have processes of their own"),
@@ -60,9 +64,9 @@ const NAMESPACES: [(&str, &str, bool, &str); 8] = [
     ("time", "time namespace", false, "no lxc.time.offset"),
 ];
 
-fn namespaces() -> Vec<Probe> {
+fn namespaces(host: &Host) -> Vec<Probe> {
     let probe = |(file, feature, needed, loss): (&str, &'static str, bool, &'static str)| {
-        let path = format!("/proc/self/ns/{file}");
+        let path = host.proc().join("self/ns").join(file);
         path_probe(feature, &path, if needed { Status::Required } else { Status::Missing }, loss)
     };
     NAMESPACES.into_iter().map(probe).collect()
@@ -79,114 +83,54 @@ const CONTROLLERS: [(&str, &str, &str, &str); 7] = [
     ("cgroup freezer", "freezer", "", "freeze works through cgroup.freeze alone (v2)"),
 ];
 
-/// A mounted hierarchy: where, version, controllers.
-struct Hierarchy {
-    mount: String,
-    version: u8,
-    controllers: Vec<String>,
-}
-
-fn controllers() -> Vec<Probe> {
-    let hierarchies = hierarchies();
-    let unified = hierarchies.iter().find(|it| it.version == 2);
-    let mut probes = vec![probe(
-        "cgroup hierarchies",
-        !hierarchies.is_empty(),
-        Status::Missing,
-        hierarchies.iter().map(|it| format!("v{} at {}", it.version, it.mount)).collect(),
-        "no limits, no figures, no freeze",
-    )];
+fn controllers(host: &Host) -> Vec<Probe> {
+    let hierarchies = Hierarchies::discover(host).unwrap_or_default();
+    let seen = |it: &Hierarchy| match it.version {
+        Version::V1 => format!("v1 at {}", it.mount.display()),
+        Version::V2 => format!("v2 at {}", it.mount.display()),
+    };
+    let all: Vec<String> = hierarchies.iter().map(seen).collect();
+    let loss = "no limits, no figures, no freeze";
+    let mut probes = vec![optional("cgroup hierarchies", all, loss)];
     for (feature, v1, v2, loss) in CONTROLLERS {
-        let found = hierarchies.iter().find(|it| {
-            let name = if it.version == 2 { v2 } else { v1 };
-            it.controllers.iter().any(|known| known == name)
+        let found = hierarchies.iter().find(|it| match it.version {
+            Version::V1 => it.controls(v1),
+            Version::V2 => it.controls(v2),
         });
         // Version 2 has these two without a controller.
-        let found = found.or_else(|| unified.filter(|_| v2.is_empty()));
-        let evidence = found.map(|it| format!("v{} at {}", it.version, it.mount));
-        probes.push(probe(
-            feature,
-            found.is_some(),
-            Status::Missing,
-            evidence.into_iter().collect(),
-            loss,
-        ));
+        let found = found.or_else(|| hierarchies.unified().filter(|_| v2.is_empty()));
+        probes.push(optional(feature, found.map(seen), loss));
     }
-    let kill = unified.and_then(|it| child_with(&it.mount, "cgroup.kill").or_else(kernel_kills));
-    let loss = "processes are killed one by one";
-    probes.push(probe(
-        "cgroup.kill",
-        kill.is_some(),
-        Status::Missing,
-        kill.into_iter().collect(),
-        loss,
-    ));
+    let kill = hierarchies
+        .unified()
+        .and_then(|it| child_with(&it.mount, "cgroup.kill").or_else(|| kernel_kills(host)));
+    probes.push(optional("cgroup.kill", kill, "processes are killed one by one"));
     probes
 }
 
 /// Finds a cgroup below `mount` that has `file`; the root itself lacks most.
-fn child_with(mount: &str, file: &str) -> Option<String> {
+fn child_with(mount: &Path, file: &str) -> Option<String> {
     let found = fs::read_dir(mount).ok()?.flatten().map(|it| it.path().join(file));
     found.into_iter().find(|it| it.exists()).map(|it| it.display().to_string())
 }
 
 /// Without a cgroup to look into, the release tells: cgroup.kill came with Linux 5.14.
-fn kernel_kills() -> Option<String> {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
+fn kernel_kills(host: &Host) -> Option<String> {
+    let release = fs::read_to_string(host.proc().join(RELEASE)).ok()?;
     let mut numbers = release.split('.').map_while(|it| it.parse::<u32>().ok());
     let version = (numbers.next()?, numbers.next()?);
     (version >= (5, 14)).then(|| format!("Linux {}", release.trim()))
 }
 
-fn hierarchies() -> Vec<Hierarchy> {
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let mut found = Vec::new();
-    for line in mounts.lines() {
-        let mut fields = line.split(' ').skip(1);
-        let (Some(mount), Some(fstype), Some(options)) =
-            (fields.next(), fields.next(), fields.next())
-        else {
-            continue;
-        };
-        let controllers = match fstype {
-            "cgroup" => options.split(',').map(str::to_owned).collect(),
-            "cgroup2" => fs::read_to_string(Path::new(mount).join("cgroup.controllers"))
-                .unwrap_or_default()
-                .split_ascii_whitespace()
-                .map(str::to_owned)
-                .collect(),
-            _ => continue,
-        };
-        let version = if fstype == "cgroup2" { 2 } else { 1 };
-        found.push(Hierarchy { mount: mount.to_owned(), version, controllers });
-    }
-    found
-}
-
-fn kernel() -> Vec<Probe> {
-    let overlay = overlay();
-    let missing = Status::Missing;
+fn kernel(host: &Host) -> Vec<Probe> {
+    let (missing, proc) = (Status::Missing, host.proc());
+    let filters = proc.join("sys/kernel/seccomp/actions_avail");
+    let apparmor = Path::new("/sys/kernel/security/apparmor");
     vec![
-        path_probe("pressure (PSI)", "/proc/pressure/cpu", missing, "no pressure figures"),
-        probe(
-            "overlayfs",
-            overlay.is_some(),
-            missing,
-            overlay.into_iter().collect(),
-            "no overlay roots",
-        ),
-        path_probe(
-            "seccomp",
-            "/proc/sys/kernel/seccomp/actions_avail",
-            missing,
-            "no system call filters",
-        ),
-        path_probe(
-            "AppArmor",
-            "/sys/kernel/security/apparmor",
-            missing,
-            "lxc.apparmor.* is without effect",
-        ),
+        path_probe("pressure (PSI)", &proc.join("pressure/cpu"), missing, "no pressure figures"),
+        optional("overlayfs", overlay(host), "no overlay roots"),
+        path_probe("seccomp", &filters, missing, "no system call filters"),
+        path_probe("AppArmor", apparmor, missing, "lxc.apparmor.* is without effect"),
         call_probe(
             "pidfd",
             sys::pidfd_open(nix::unistd::getpid().as_raw()).err(),
@@ -198,15 +142,16 @@ fn kernel() -> Vec<Probe> {
 }
 
 /// Says where the kernel has overlayfs; a module is loaded by the first mount.
-fn overlay() -> Option<String> {
-    let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    if text("/proc/filesystems").lines().any(|it| it.ends_with("\toverlay")) {
-        return Some("/proc/filesystems".to_owned());
+fn overlay(host: &Host) -> Option<String> {
+    let text = |path: &Path| fs::read_to_string(path).unwrap_or_default();
+    let known = host.proc().join("filesystems");
+    if text(&known).lines().any(|it| it.ends_with("\toverlay")) {
+        return Some(known.display().to_string());
     }
-    let release = text("/proc/sys/kernel/osrelease");
-    let modules = format!("/lib/modules/{}/modules.dep", release.trim());
+    let release = text(&host.proc().join(RELEASE));
+    let modules = Path::new("/lib/modules").join(release.trim()).join("modules.dep");
     let has = text(&modules).lines().any(|it| is_module(it, "overlay"));
-    has.then(|| format!("{modules}, loaded when it is used"))
+    has.then(|| format!("{}, loaded when it is used", modules.display()))
 }
 
 /// Tells whether a line of modules.dep(5) is that of the module `name`, compressed or not.
@@ -228,8 +173,8 @@ fn openat2() -> nix::Result<()> {
 const NEEDED: [(&str, u32); 4] =
     [("chown", 0), ("net_admin", 12), ("sys_chroot", 18), ("sys_admin", 21)];
 
-fn capabilities() -> Probe {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+fn capabilities(host: &Host) -> Probe {
+    let status = fs::read_to_string(host.proc().join("self/status")).unwrap_or_default();
     let mask = status
         .lines()
         .find_map(|it| it.strip_prefix("CapEff:"))
@@ -246,40 +191,76 @@ fn capabilities() -> Probe {
         format!("CapEff {mask:016x} lacks {}", lacking.join(", "))
     };
     let loss = "containers cannot be started by this user";
-    probe("capabilities", lacking.is_empty(), Status::Required, vec![evidence], loss)
+    result("capabilities", lacking.is_empty(), Status::Required, evidence, loss)
 }
 
-fn path_probe(feature: &'static str, path: &str, absent: Status, loss: &'static str) -> Probe {
-    probe(feature, Path::new(path).exists(), absent, vec![path.to_owned()], loss)
+fn path_probe(feature: &'static str, path: &Path, absent: Status, loss: &'static str) -> Probe {
+    result(feature, path.exists(), absent, path.display().to_string(), loss)
 }
 
 fn call_probe(feature: &'static str, error: Option<Errno>, loss: &'static str) -> Probe {
     let evidence = error.map_or("the system call answers", Errno::desc);
-    probe(feature, error.is_none(), Status::Missing, vec![evidence.to_owned()], loss)
+    result(feature, error.is_none(), Status::Missing, evidence.to_owned(), loss)
 }
 
-fn probe(
+/// What was `seen` of something that containers can do without.
+fn optional(
+    feature: &'static str,
+    seen: impl IntoIterator<Item = String>,
+    loss: &'static str,
+) -> Probe {
+    let seen: Vec<String> = seen.into_iter().collect();
+    let evidence = if seen.is_empty() { "not found".to_owned() } else { seen.join(", ") };
+    result(feature, !seen.is_empty(), Status::Missing, evidence, loss)
+}
+
+const fn result(
     feature: &'static str,
     present: bool,
     absent: Status,
-    evidence: Vec<String>,
+    evidence: String,
     loss: &'static str,
 ) -> Probe {
     let status = if present { Status::Present } else { absent };
-    let evidence = if evidence.is_empty() { "not found".to_owned() } else { evidence.join(", ") };
     Probe { feature, status, evidence, loss }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::host::made_up::MadeUp;
 
     #[test]
     fn every_probe_has_its_evidence() {
-        let probes = host();
+        let probes = probe(&Host::this());
         assert!(probes.iter().all(|it| !it.evidence.is_empty() && !it.loss.is_empty()));
         let mount = probes.iter().find(|it| it.feature == "mount namespace").unwrap();
         assert_eq!(mount.status, Status::Present);
+    }
+
+    #[test]
+    fn what_a_host_lacks_is_missing() {
+        let machine = MadeUp::new();
+        let status = |feature| {
+            let probes = probe(&machine.host);
+            probes.into_iter().find(|it| it.feature == feature).unwrap().status
+        };
+        assert_eq!(status("mount namespace"), Status::Required);
+        assert_eq!(status("user namespace"), Status::Missing);
+        assert_eq!(status("capabilities"), Status::Required);
+        assert_eq!(status("cgroup memory"), Status::Present);
+        assert_eq!(status("cgroup io"), Status::Missing);
+        assert_eq!(status("cgroup devices"), Status::Present);
+        assert_eq!(status("overlayfs"), Status::Missing);
+        assert_eq!(status("cgroup.kill"), Status::Missing);
+        machine.write("proc/self/ns/mnt", "");
+        machine.write("proc/self/status", "CapEff:\t000001ffffffffff\n");
+        machine.write("proc/filesystems", "nodev\tproc\nnodev\toverlay\n");
+        machine.write("proc/sys/kernel/osrelease", "5.14.0-amd64\n");
+        assert_eq!(status("mount namespace"), Status::Present);
+        assert_eq!(status("capabilities"), Status::Present);
+        assert_eq!(status("overlayfs"), Status::Present);
+        assert_eq!(status("cgroup.kill"), Status::Present);
     }
 
     #[test]

@@ -11,11 +11,12 @@ use super::cgroup::Patience;
 use super::command_socket::{Seat, SeatError};
 use super::config;
 use super::event::{self, What};
+use super::mountinfo;
 use super::proxmox;
 use super::record::{self, ReclaimError, Record};
 use super::shown::shown;
 use super::store::{RemoveError, Store, StoreError, draft_name, remove_container, remove_tree};
-use super::{Engine, Error, Kind, Name, State};
+use super::{Engine, Error, Kind, Lxcpath, Name, State};
 
 /// Why a container is still there.
 #[derive(Debug, thiserror::Error)]
@@ -204,7 +205,7 @@ fn exists(path: &Path) -> bool {
 }
 
 /// Removes one directory of the lxcpath with all that is in it.
-pub(super) fn remove_dir(lxcpath: &Path, name: &str) -> Result<(), RemoveError> {
+pub(super) fn remove_dir(lxcpath: &Lxcpath, name: &str) -> Result<(), RemoveError> {
     let shown = lxcpath.join(name);
     // Told before anything is gone, not halfway; the removal itself refuses mounts as well.
     if let Some(mount) = mount_below(lxcpath, name) {
@@ -218,12 +219,25 @@ pub(super) fn remove_dir(lxcpath: &Path, name: &str) -> Result<(), RemoveError> 
 }
 
 /// Finds a mount in the directory, as the kernel lists it.
-fn mount_below(lxcpath: &Path, name: &str) -> Option<PathBuf> {
+fn mount_below(lxcpath: &Lxcpath, name: &str) -> Option<PathBuf> {
     let dir = lxcpath.canonicalize().ok()?.join(name);
-    let table = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
-    let targets = table.lines().filter_map(|it| it.split(' ').nth(MOUNT_POINT));
-    targets.map(PathBuf::from).find(|it| it.starts_with(&dir))
+    let table = std::fs::read(lxcpath.host().proc().join(mountinfo::FILE)).ok()?;
+    mountinfo::points(&table).find(|it| it.starts_with(&dir))
 }
 
-/// Which field of mountinfo is the mount point; see `proc_pid_mountinfo(5)`.
-const MOUNT_POINT: usize = 4;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::host::made_up::MadeUp;
+
+    #[test]
+    fn a_mount_is_found_below_a_path_with_blanks() {
+        let machine = MadeUp::new();
+        machine.write("lx/a b/rootfs/.keep", "");
+        let place = machine.path("lx/a b/rootfs").canonicalize().unwrap();
+        let escaped = place.display().to_string().replace(' ', "\\040");
+        machine.write("proc/self/mountinfo", &format!("30 1 0:2 / {escaped} rw - tmpfs none rw\n"));
+        assert_eq!(mount_below(&machine.lxcpath, "a b"), Some(place));
+        assert_eq!(mount_below(&machine.lxcpath, "a"), None);
+    }
+}

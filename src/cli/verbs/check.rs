@@ -21,7 +21,7 @@ Exit code: 0, or 1 when something is missing that every container needs.",
 };
 
 fn check(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let probes = check::host();
+    let probes = check::probe(session.engine.lxcpath().host());
     if matches.get_flag(args::JSON) {
         session.json(&probes.iter().map(object).collect())?;
     } else {

@@ -3,8 +3,6 @@
 //! Discovery is ours, since cgroups-rs looks for v2 at one fixed place and knows no named or
 //! co-mounted hierarchies. It reads only; nothing is mounted or made here.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -14,8 +12,8 @@ use procfs::{FromBufRead as _, ProcessCGroup, ProcessCGroups};
 use super::hand_down::LEAF;
 use super::{CgroupError, Layout};
 use crate::engine::host::Host;
+use crate::engine::mountinfo;
 
-const MOUNTINFO: &str = "self/mountinfo";
 const MEMBERSHIP: &str = "self/cgroup";
 
 /// Which interface a hierarchy speaks.
@@ -52,7 +50,7 @@ pub struct Hierarchies(Vec<Hierarchy>);
 impl Hierarchies {
     /// Looks where the cgroups of `host` are mounted, whatever the place.
     pub fn discover(host: &Host) -> Result<Self, CgroupError> {
-        let mounts = read(host.proc().join(MOUNTINFO))?;
+        let mounts = read(host.proc().join(mountinfo::FILE))?;
         let own = read(host.proc().join(MEMBERSHIP))?;
         let mut found = Self::parse(&mounts, &own, nix::unistd::geteuid().is_root(), visible);
         for it in &mut found.0 {
@@ -83,7 +81,7 @@ impl Hierarchies {
                 // The mount with the shortest root shows the most of the hierarchy.
                 mounts.sort_by_key(|it| it.root.len());
                 let mut hierarchies = mounts.iter().filter_map(|it| {
-                    let point = unescaped(it.mount_point.as_os_str().as_encoded_bytes());
+                    let point = mountinfo::unescaped(it.mount_point.as_os_str().as_encoded_bytes());
                     usable(&point, &it.majmin).then(|| hierarchy(&group, it, point, root))?
                 });
                 hierarchies.next()
@@ -183,28 +181,6 @@ fn visible(point: &Path, majmin: &str) -> bool {
     let Ok(seen) = std::fs::metadata(point) else { return false };
     let device = seen.dev();
     format!("{}:{}", libc::major(device), libc::minor(device)) == majmin
-}
-
-/// Undoes mountinfo's `\040` for blank, tab, newline and backslash.
-fn unescaped(text: &[u8]) -> PathBuf {
-    let mut plain = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, tail)) = rest.split_first() {
-        if let (b'\\', Some((digits, after))) = (*first, tail.split_first_chunk::<3>())
-            && let Some(byte) = octal(*digits)
-        {
-            plain.push(byte);
-            rest = after;
-        } else {
-            plain.push(*first);
-            rest = tail;
-        }
-    }
-    PathBuf::from(OsString::from_vec(plain))
-}
-
-fn octal(digits: [u8; 3]) -> Option<u8> {
-    u8::from_str_radix(str::from_utf8(&digits).ok()?, 8).ok()
 }
 
 #[cfg(test)]

@@ -109,16 +109,8 @@ fn held(cgroup: &Cgroup, limit: &SetLimit) -> Option<String> {
 
 /// Returns the device that a value is about, in files with a line for each.
 fn subject<'a>(file: &str, set: &'a str) -> Option<&'a str> {
-    match knob::of(file).value {
-        Value::Devices => set.split_whitespace().next(),
-        Value::Bytes
-        | Value::Weight { .. }
-        | Value::Quota
-        | Value::QuotaUs
-        | Value::Count
-        | Value::List
-        | Value::Other => None,
-    }
+    let by_device = knob::of(file).value == Value::Devices;
+    set.split_whitespace().next().filter(|_| by_device)
 }
 
 /// Tells whether it is no limit at all, which cannot be lost.
