@@ -19,6 +19,9 @@ pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long a signal must be blocked to count as one that is waited for. A shell's fork takes that
 /// long on a machine that is slow and busy.
 const TRANSIENT: Duration = Duration::from_millis(100);
+/// How long a process may have all signals blocked because it forks, where many do so at once: when
+/// a host goes down, everything in its containers is told to end.
+const FORK: Duration = Duration::from_millis(500);
 
 /// Programs that ignore SIGTERM when they have a terminal and nothing else to do.
 const SHELLS: [&str; 9] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "busybox"];
@@ -78,9 +81,10 @@ impl Asking {
 /// Returns the signal that asks the init `pid` to end: the configured one, or what systemd wants
 /// if init has chosen to block or to handle that, or SIGPWR.
 pub(super) fn halt_signal(configured: Option<i32>, pid: i32) -> i32 {
+    let systemd = libc::SIGRTMIN() + 3;
     configured.unwrap_or_else(|| {
-        let systemd = libc::SIGRTMIN() + 3;
-        if wants(&status(Path::new("/proc"), pid), systemd) { systemd } else { libc::SIGPWR }
+        let wants = || wants(&status(Path::new("/proc"), pid), systemd);
+        if in_the_end(wants) { systemd } else { libc::SIGPWR }
     })
 }
 
@@ -167,13 +171,30 @@ fn mind(status: &str, signal: i32) -> Mind {
     }
 }
 
-/// Tells whether a process with this `/proc/PID/status` has an eye on just this `signal`. All of them
-/// are blocked by whoever is about to fork, and by small inits that pass on whatever they get.
-fn wants(status: &str, signal: i32) -> bool {
+/// Tells whether a process with this `/proc/PID/status` has an eye on just this `signal`. None: all
+/// are blocked, by whoever is about to fork, systemd too, and for good by small inits that pass on
+/// whatever they get.
+fn wants(status: &str, signal: i32) -> Option<bool> {
     /// What nobody can block: SIGKILL, SIGSTOP, and the two that the C library keeps for itself.
     const NEVER: u64 = 1 << (libc::SIGKILL - 1) | 1 << (libc::SIGSTOP - 1) | 1 << 31 | 1 << 32;
     let blocked = mask(status, "SigBlk:");
-    has(mask(status, "SigCgt:"), signal) || (has(blocked, signal) && blocked | NEVER != u64::MAX)
+    match has(mask(status, "SigCgt:"), signal) {
+        true => Some(true),
+        false if blocked | NEVER == u64::MAX => None,
+        false => Some(has(blocked, signal)),
+    }
+}
+
+/// Looks until there is an answer, for as long as a fork may take; then it is no.
+fn in_the_end(mut look: impl FnMut() -> Option<bool>) -> bool {
+    let mut patience = Patience::until(Instant::now() + FORK);
+    loop {
+        match look() {
+            Some(answer) => return answer,
+            None if !patience.again() => return false,
+            None => (),
+        }
+    }
 }
 
 /// Reads a set of signals; see proc_pid_status(5).
@@ -207,10 +228,21 @@ mod tests {
     #[test]
     fn a_shell_that_forks_is_not_taken_for_systemd() {
         let systemd = libc::SIGRTMIN() + 3;
-        assert!(wants(SYSTEMD, systemd));
-        assert!(wants("SigBlk:\t0\nSigCgt:\t0000001000000000\n", systemd));
-        assert!(!wants("SigBlk:\tfffffffe7ffbfeff\nSigCgt:\t0\n", systemd));
-        assert!(!wants(SLEEP, systemd));
+        assert_eq!(wants(SYSTEMD, systemd), Some(true));
+        assert_eq!(wants("SigBlk:\t0\nSigCgt:\t0000001000000000\n", systemd), Some(true));
+        assert_eq!(wants("SigBlk:\tfffffffe7ffbfeff\nSigCgt:\t0\n", systemd), None);
+        assert_eq!(wants(SLEEP, systemd), Some(false));
+    }
+
+    #[test]
+    fn a_systemd_that_forks_is_looked_at_again() {
+        let looks = |answers: [Option<bool>; 3]| {
+            let mut answers = answers.into_iter();
+            in_the_end(|| answers.next().unwrap())
+        };
+        assert!(looks([None, None, Some(true)]));
+        assert!(!looks([None, Some(false), Some(true)]));
+        assert!(!in_the_end(|| None));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 
 pub(crate) mod canary;
 pub(crate) mod guest;
+pub(crate) mod host;
 pub(crate) mod imposter;
 pub(crate) mod leftovers;
 pub(crate) mod probe;

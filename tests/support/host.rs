@@ -1,0 +1,123 @@
+//! A host with systemd as pid 1 and pure cgroup v2, and a container there whose init is systemd.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::{Lxcpath, can_run_containers, finish, text, told, wait_until};
+
+/// Held by the test that runs. They look at what is one for the whole machine, and a machine that
+/// is emulated has little time for two at once.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Waits for its turn on a host to test. None: this is no such host, which is said.
+pub(crate) fn host_with_systemd() -> Option<MutexGuard<'static, ()>> {
+    is_a_host_with_systemd().then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn is_a_host_with_systemd() -> bool {
+    let init = fs::read_to_string("/proc/1/comm").unwrap_or_default();
+    if init.trim() != "systemd" {
+        println!("skipped: pid 1 is {}, not systemd", init.trim());
+        return false;
+    }
+    if !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        println!("skipped: /sys/fs/cgroup is not cgroup v2 alone");
+        return false;
+    }
+    can_run_containers()
+}
+
+/// Runs a program of the host to its successful end and returns what it printed.
+pub(crate) fn host(program: &str, args: &[&str]) -> String {
+    let mut command = Command::new(program);
+    command.args(args);
+    let output = finish(command);
+    assert!(output.status.success(), "{program} {args:?}: {}", told(&output));
+    text(&output.stdout)
+}
+
+/// Where the images have a root directory with systemd.
+const DEBIAN: &str = "/srv/debian";
+
+/// What is written over a lower directory, and the place where both are seen; unmounted at the end.
+pub(crate) struct Overlay(tempfile::TempDir);
+
+impl Overlay {
+    fn over(lower: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().display();
+        for part in ["upper", "work", "root"] {
+            fs::create_dir(dir.path().join(part)).unwrap();
+        }
+        let options = format!("lowerdir={lower},upperdir={path}/upper,workdir={path}/work");
+        host("mount", &["-t", "overlay", "wharf-test", "-o", &options, &format!("{path}/root")]);
+        Self(dir)
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
+        self.0.path().join("root")
+    }
+}
+
+impl Drop for Overlay {
+    fn drop(&mut self) {
+        // A container that cannot be ended holds it; the test fails for that one.
+        _ = nix::mount::umount2(&self.root(), nix::mount::MntFlags::MNT_DETACH);
+    }
+}
+
+/// A container whose init is systemd. The fields go in this order: container, root, turn.
+pub(crate) struct Machine {
+    pub(crate) lxcpath: Lxcpath,
+    pub(crate) name: String,
+    pub(crate) root: Overlay,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Machine {
+    /// None: this machine cannot run the test, which is said.
+    pub(crate) fn start() -> Option<Self> {
+        let machine = Self::create()?;
+        machine.lxcpath.ok(&["start", &machine.name]);
+        machine.wait_until_up();
+        Some(machine)
+    }
+
+    pub(crate) fn create() -> Option<Self> {
+        let turn = host_with_systemd()?;
+        if !Path::new(DEBIAN).exists() {
+            println!("skipped: there is no root with systemd at {DEBIAN}");
+            return None;
+        }
+        let root = Overlay::over(DEBIAN);
+        let lxcpath = Lxcpath::new();
+        let name = lxcpath.name("box");
+        let config = format!(
+            "lxc.uts.name = box\nlxc.rootfs.path = dir:{}\nlxc.net.0.type = empty\n\
+             lxc.tty.max = 0\nlxc.pty.max = 1024\nlxc.cgroup2.pids.max = 500\n\
+             lxc.mount.auto = cgroup:mixed proc:mixed sys:mixed\n\
+             lxc.cap.drop = mac_admin mac_override sys_time sys_module sys_rawio\n",
+            root.root().display()
+        );
+        fs::create_dir(lxcpath.path().join(&name)).unwrap();
+        fs::write(lxcpath.path().join(&name).join("config"), config).unwrap();
+        Some(Self { lxcpath, name, root, _turn: turn })
+    }
+
+    pub(crate) fn wait_until_up(&self) {
+        wait_until("the systemd inside is up", || {
+            let output = self.attach("systemctl is-system-running");
+            ["running", "degraded"].contains(&text(&output.stdout).trim())
+        });
+    }
+
+    pub(crate) fn attach(&self, script: &str) -> Output {
+        self.lxcpath.wharf(&["attach", &self.name, "--", "/bin/sh", "-c", script])
+    }
+
+    pub(crate) fn init(&self) -> String {
+        self.lxcpath.ok(&["info", "-p", "-H", &self.name])
+    }
+}

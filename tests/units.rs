@@ -1,0 +1,149 @@
+//! The units of `assets/systemd`, installed on an operator's host: a container as a service, and
+//! what the shutdown of the machine does to those that are none. Runs where `systemd` does.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use support::host::{Machine, host, host_with_systemd};
+use support::{Lxcpath, leftovers, rootfs, told, wait_until};
+
+/// The units that are shipped, under a name of this test's, for its wharf and its lxcpath. Gone from
+/// the host when this is dropped.
+struct Units {
+    name: String,
+}
+
+impl Units {
+    const INSTALLED: &str = "/run/systemd/system";
+
+    fn install(lxcpath: &Lxcpath) -> Self {
+        let units = Self { name: lxcpath.name("unit") };
+        let wharf = format!("{} -P {} ", env!("CARGO_BIN_EXE_wharf"), lxcpath.path().display());
+        for (file, installed) in units.files() {
+            let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/systemd").join(file);
+            let mut text = fs::read_to_string(shipped).unwrap();
+            for verb in ["start ", "ls ", "stop "] {
+                text = text.replace(&format!("wharf {verb}"), &format!("{wharf}{verb}"));
+            }
+            text = text.replace("/var/lib/lxc/", &format!("{}/", lxcpath.path().display()));
+            text = text.replace("wharf-shutdown.service", &units.shutdown());
+            fs::write(installed, text).unwrap();
+        }
+        host("systemctl", &["daemon-reload"]);
+        units
+    }
+
+    fn files(&self) -> [(&'static str, PathBuf); 2] {
+        let installed = |name: &str| Path::new(Self::INSTALLED).join(name);
+        let service = format!("{}@.service", self.name);
+        [
+            ("wharf@.service", installed(&service)),
+            ("wharf-shutdown.service", installed(&self.shutdown())),
+        ]
+    }
+
+    fn of(&self, container: &str) -> String {
+        format!("{}@{container}.service", self.name)
+    }
+
+    fn shutdown(&self) -> String {
+        format!("{}-shutdown.service", self.name)
+    }
+}
+
+impl Drop for Units {
+    fn drop(&mut self) {
+        for (_, installed) in self.files() {
+            _ = fs::remove_file(installed);
+        }
+        _ = Command::new("systemctl").arg("daemon-reload").status();
+    }
+}
+
+/// Stops `unit`, which must take less than `seconds`, go well and leave no process in its group.
+fn stop(unit: &str, limit: Duration) {
+    let begun = Instant::now();
+    host("systemctl", &["stop", unit]);
+    assert!(begun.elapsed() < limit, "{unit}: {:?}", begun.elapsed());
+    let told = host("systemctl", &["show", "-p", "ActiveState,Result,ExecMainStatus", unit]);
+    let mut lines: Vec<&str> = told.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["ActiveState=inactive", "ExecMainStatus=0", "Result=success"], "{unit}");
+    assert!(leftovers::cgroups(unit).is_empty(), "{:?}", leftovers::cgroups(unit));
+}
+
+/// Less than any time that is waited for an init that hears.
+const SOON: Duration = Duration::from_secs(15);
+
+#[test]
+fn a_unit_starts_restarts_and_stops_its_container() {
+    let Some(_turn) = host_with_systemd() else { return };
+    let (lxcpath, files) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let units = Units::install(&lxcpath);
+    // One that halts when it is asked to, and one that nothing reaches.
+    for (word, hears) in [("hears", "trap 'exit 0' PWR"), ("deaf", "trap '' PWR TERM INT HUP")] {
+        let (name, up) = (lxcpath.name(word), files.path().join("up"));
+        let init = files.path().join(word);
+        let script =
+            format!("#!/bin/sh\n{hears}\necho > {}\nwhile :; do sleep 0.1; done\n", up.display());
+        rootfs::write_script(&script, &init);
+        let init = format!("lxc.init.cmd={}", init.display());
+        lxcpath.ok(&["create", &name, "-s", &init]);
+        let unit = units.of(&name);
+        let mut inits = Vec::new();
+        for verb in ["start", "restart"] {
+            host("systemctl", &[verb, &unit]);
+            wait_until("init", || up.exists());
+            fs::remove_file(&up).unwrap();
+            inits.push(lxcpath.ok(&["info", "-p", "-H", &name]));
+            let status = host("systemctl", &["status", &unit]);
+            assert!(status.contains("active (running)"), "{status}");
+        }
+        assert_ne!(inits[0], inits[1]);
+        stop(&unit, SOON);
+        assert_eq!(lxcpath.state(&name), "STOPPED");
+        assert!(leftovers::cgroups(&name).is_empty(), "{:?}", leftovers::cgroups(&name));
+    }
+}
+
+#[test]
+fn a_unit_halts_a_container_whose_init_is_systemd() {
+    let Some(machine) = Machine::create() else { return };
+    let root = machine.root.root();
+    let service = "[Service]\nExecStart=/bin/sleep 1000\nExecStop=/bin/sh -c 'echo > /told'\n";
+    fs::write(root.join("etc/systemd/system/tells.service"), service).unwrap();
+    let units = Units::install(&machine.lxcpath);
+    let unit = units.of(&machine.name);
+    host("systemctl", &["start", &unit]);
+    machine.wait_until_up();
+    let output = machine.attach("systemctl start tells");
+    assert!(output.status.success(), "{}", told(&output));
+    stop(&unit, support::PATIENCE);
+    let info = machine.lxcpath.ok(&["info", &machine.name]);
+    assert!(info.contains("halted"), "systemd was killed, not halted: {info}");
+    assert!(root.join("told").exists(), "its service was not stopped, but killed");
+    let left = leftovers::cgroups(&machine.name);
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn the_shutdown_unit_stops_what_was_started_by_hand() {
+    let Some(_turn) = host_with_systemd() else { return };
+    let lxcpath = Lxcpath::new();
+    let units = Units::install(&lxcpath);
+    host("systemctl", &["start", &units.shutdown()]);
+    let names = [lxcpath.start_sleeper("one"), lxcpath.start_sleeper("two")];
+    stop(&units.shutdown(), SOON);
+    for name in names {
+        assert_eq!(lxcpath.state(&name), "STOPPED");
+        let exit = lxcpath.ok(&["info", &name]);
+        assert!(exit.contains("ended by stop"), "{exit}");
+    }
+}
