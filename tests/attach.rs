@@ -153,22 +153,22 @@ fn the_containers_environment_reaches_what_is_attached() {
 #[test]
 fn no_number_that_means_no_change_is_a_user_or_group() {
     let Some(guest) = Box::new("nobody") else { return };
-    let none = "4294967295";
-    for option in ["-u", "-g"] {
-        let args = ["execute", option, none, &guest.name, "--", "/bin/id"];
-        let said = guest.lxcpath.refused(&args, 1);
-        assert!(said.contains("no user or group"), "{said}");
-    }
+    let refused = |verb: &str| {
+        for (option, none) in
+            [("-u", "4294967295"), ("-g", "4294967295"), ("-u", "-1"), ("-g", "-1")]
+        {
+            let said =
+                guest.lxcpath.refused(&[verb, option, none, &guest.name, "--", "/bin/id"], 1);
+            assert!(said.contains("user or group"), "{said}");
+        }
+    };
+    refused("execute");
     for key in ["lxc.init.uid", "lxc.init.gid"] {
-        let setting = format!("{key}={none}");
+        let setting = format!("{key}=4294967295");
         guest.lxcpath.refused(&["execute", &guest.name, "-s", &setting, "--", "/bin/id"], 1);
     }
     guest.start(&[]);
-    for option in ["-u", "-g"] {
-        let args = ["attach", option, none, &guest.name, "--", "/bin/id"];
-        let said = guest.lxcpath.refused(&args, 1);
-        assert!(said.contains("no user or group"), "{said}");
-    }
+    refused("attach");
 }
 
 #[test]

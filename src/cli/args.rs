@@ -111,14 +111,14 @@ pub(super) fn flag(id: &'static str, short: Option<char>, help: &'static str) ->
     short.into_iter().fold(arg, Arg::short)
 }
 
-/// An option with a value, as text.
+/// An option with a value, as text; a negative number is a value, which may be refused as such.
 pub(super) fn value(
     id: &'static str,
     short: Option<char>,
     value_name: &'static str,
     help: &'static str,
 ) -> Arg {
-    let arg = Arg::new(id).long(id).value_name(value_name).help(help);
+    let arg = Arg::new(id).long(id).value_name(value_name).help(help).allow_negative_numbers(true);
     short.into_iter().fold(arg, Arg::short)
 }
 

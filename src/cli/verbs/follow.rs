@@ -49,15 +49,12 @@ pub(super) const WAIT: Entry = Entry {
                 "STATES",
                 "States to wait for, such as 'STOPPED|FROZEN'",
             ))
-            .arg(
-                args::value(
-                    "timeout",
-                    Some('t'),
-                    "SECONDS",
-                    "How long to wait; 0 only looks [default: -1, for ever]",
-                )
-                .allow_negative_numbers(true),
-            )
+            .arg(args::value(
+                "timeout",
+                Some('t'),
+                "SECONDS",
+                "How long to wait; 0 only looks [default: -1, for ever]",
+            ))
             .arg(args::name())
             .arg(args::operands("NAME", "The container"))
     },

@@ -17,15 +17,12 @@ pub(super) const CONSOLE: Entry = Entry {
     aliases: &[],
     arguments: |command| {
         command
-            .arg(
-                args::value(
-                    "tty",
-                    Some('t'),
-                    "TTY",
-                    "0 is the console, N is /dev/ttyN [default: the first free one]",
-                )
-                .allow_negative_numbers(true),
-            )
+            .arg(args::value(
+                "tty",
+                Some('t'),
+                "TTY",
+                "0 is the console, N is /dev/ttyN [default: the first free one]",
+            ))
             .arg(
                 args::value(
                     "escape",

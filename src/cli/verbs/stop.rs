@@ -22,15 +22,12 @@ pub(super) const STOP: Entry = Entry {
         command
             .arg(args::flag("kill", Some('k'), "Kill every process, ask nobody to halt"))
             .arg(args::flag("nowait", Some('W'), "Ask, and return at once"))
-            .arg(
-                args::value(
-                    "timeout",
-                    Some('t'),
-                    "SECONDS",
-                    "How long to wait before the kill [default: 60; -1 waits for ever]",
-                )
-                .allow_negative_numbers(true),
-            )
+            .arg(args::value(
+                "timeout",
+                Some('t'),
+                "SECONDS",
+                "How long to wait before the kill [default: 60; -1 waits for ever]",
+            ))
             .arg(args::flag("nokill", None, "Fail after the time instead of killing"))
             .arg(args::flag("nolock", None, "Accepted with -k, as LXC does").hide(true))
             .arg(args::flag("reboot", Some('r'), "Have it restart, and wait until it runs again"))
