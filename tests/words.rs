@@ -135,3 +135,27 @@ fn zombies_are_among_the_processes() {
         list.iter().filter(|it| it["state"] == "Z").count() == 3
     });
 }
+
+#[test]
+fn a_configuration_that_cannot_be_used_is_marked_in_the_list() {
+    let lxcpath = Lxcpath::new();
+    let [good, broken, unsafe_] = ["good", "broken", "unsafe"].map(|it| create(&lxcpath, it));
+    let file = |name: &str| lxcpath.path().join(name).join("config");
+    let config = std::fs::read_to_string(file(&broken)).unwrap();
+    let line = config.lines().count() + 1;
+    std::fs::write(file(&broken), config + "lxc.bogus = 1\n").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    std::fs::set_permissions(file(&unsafe_), mode).unwrap();
+    let where_ = format!("unknown key lxc.bogus (line {line} of {}", file(&broken).display());
+    let list = lxcpath.ok(&["ls"]);
+    let row = |name: &str| list.lines().find(|it| it.starts_with(name)).unwrap().to_owned();
+    assert!(list.contains("TROUBLE") && row(&broken).contains(&where_), "{list}");
+    assert!(row(&unsafe_).contains("other users may write to the file"), "{list}");
+    assert!(!row(&good).contains("configuration"), "{list}");
+    let rows = lxcpath.ok(&["ls", "--json"]);
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&rows).unwrap();
+    let trouble =
+        |name: &str| rows.iter().find(|it| it["name"] == name).unwrap()["trouble"].clone();
+    assert!(trouble(&broken).as_str().unwrap().contains(&where_), "{rows:?}");
+    assert!(trouble(&good).is_null(), "{rows:?}");
+}

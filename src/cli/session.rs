@@ -11,6 +11,7 @@ use super::failure::Usage;
 use super::{args, output};
 use crate::command::{self, Verb};
 use crate::engine::id::Id;
+use crate::engine::proxmox::Pct;
 use crate::engine::shown::shown_bytes;
 use crate::engine::{Engine, Error, Kind, Name, State};
 
@@ -49,17 +50,14 @@ impl<'a> Session<'a> {
         Err(Error::new(command.name, name, kind, reason).into())
     }
 
-    /// Names the command of Proxmox's own where it owns the container: that one looks at its locks,
-    /// its storage and its cluster, too.
-    pub(super) fn tell_owner(&self, name: &Name, matches: &ArgMatches, verb: &str) {
-        if let Some(owned) = self.engine.proxmox(name).filter(|_| !matches.get_flag(args::QUIET)) {
+    /// Names Proxmox's own command where it owns the container.
+    pub(super) fn tell_owner(&self, name: &Name, matches: &ArgMatches, does: Pct) {
+        if matches.get_flag(args::QUIET) {
+            return;
+        }
+        if let Some(told) = self.engine.proxmox_command(name, does) {
             // Who hears nothing is not to be kept from what was asked for.
-            _ = writeln!(
-                std::io::stderr(),
-                "wharf: {name} is Proxmox's ({}); its own command is `{}`",
-                owned.conf.display(),
-                owned.pct(verb)
-            );
+            _ = writeln!(std::io::stderr(), "wharf: {name}: {told}");
         }
     }
 

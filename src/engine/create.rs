@@ -15,6 +15,7 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use super::config::{self, Config, ConfigErrors, Document, DocumentError};
 use super::destroy::{remove_dir, remove_draft};
 use super::event::{self, What};
+use super::shown::{shown, shown_bytes};
 use super::store::{RemoveError, Store, StoreError, draft_name};
 use super::{Engine, Error, Kind, Name};
 use base::Base;
@@ -43,12 +44,38 @@ pub enum Source {
 }
 
 /// What a new container was made from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Created {
-    /// The host's own configuration for new containers; `None`: wharf's, or the one that was named.
-    pub from: Option<PathBuf>,
+    basis: Basis,
     /// What of it wharf does not carry out yet and has left out, each with its line.
-    pub left_out: Vec<String>,
+    left_out: Vec<String>,
+}
+
+/// Where a configuration comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Basis {
+    Wharf,
+    /// The host's own `default.conf`, with wharf's defaults for what it does not set.
+    Host(PathBuf),
+    /// The file that the operator named.
+    Named,
+}
+
+impl Created {
+    /// Says what the operator has not asked for in so many words: the base, and what was left out.
+    pub fn notes(&self) -> Vec<String> {
+        let base = match &self.basis {
+            Basis::Named => None,
+            Basis::Wharf => Some("made from wharf's defaults".to_owned()),
+            Basis::Host(file) => {
+                let file = shown_bytes(file.as_os_str().as_encoded_bytes());
+                Some(format!("made from {file}, with wharf's defaults for what it does not set"))
+            }
+        };
+        let left_out =
+            self.left_out.iter().map(|it| format!("left out, not supported yet: {}", shown(it)));
+        base.into_iter().chain(left_out).collect()
+    }
 }
 
 /// What a container that shares the host's files runs unless it is told.
@@ -148,7 +175,7 @@ impl Work<'_> {
                 made?;
             }
         }
-        Ok(Created { from: base.file, left_out: base.left_out })
+        Ok(Created { basis: base.basis, left_out: base.left_out })
     }
 
     fn base(&self) -> Result<Base, ConfigErrors> {

@@ -12,7 +12,7 @@ use super::command_socket::{Seat, SeatError};
 use super::config;
 use super::event::{self, What};
 use super::mountinfo;
-use super::proxmox;
+use super::proxmox::{self, Pct};
 use super::record::{self, ReclaimError, Record};
 use super::shown::shown;
 use super::store::{RemoveError, Store, StoreError, draft_name, remove_container, remove_tree};
@@ -27,7 +27,7 @@ enum DestroyError {
     Running(State),
     #[error("lxc.rootfs.managed = 0 protects its root in {0}; move the root away first")]
     Unmanaged(PathBuf),
-    #[error("it is Proxmox's, as {} tells: `{instead}` removes it, with its disks", conf.display())]
+    #[error("Proxmox manages it ({}); `{instead}` removes it with its disks", conf.display())]
     Owned { conf: PathBuf, instead: String },
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -74,7 +74,7 @@ impl Engine {
 
     fn try_destroy(&self, name: &Name) -> Result<(), DestroyError> {
         if let Some(owned) = proxmox::owner(self.lxcpath.host(), name) {
-            let instead = owned.pct("destroy");
+            let instead = owned.pct(Pct::Destroy);
             return Err(DestroyError::Owned { conf: owned.conf, instead });
         }
         let store = Store::new(&self.lxcpath);

@@ -7,6 +7,7 @@ use super::Engine;
 use super::cgroup::knob;
 use super::host::Host;
 use super::name::Name;
+use super::stop::Stop;
 
 const MIB: u64 = 1 << 20;
 
@@ -18,6 +19,40 @@ pub struct Owned {
     pub conf: PathBuf,
 }
 
+/// What `pct` can do to a container, in its own words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pct {
+    Start,
+    /// Asks it to halt.
+    Shutdown,
+    /// Kills it.
+    Stop,
+    Reboot,
+    Destroy,
+}
+
+impl Pct {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Shutdown => "shutdown",
+            Self::Stop => "stop",
+            Self::Reboot => "reboot",
+            Self::Destroy => "destroy",
+        }
+    }
+}
+
+impl From<Stop> for Pct {
+    fn from(way: Stop) -> Self {
+        match way {
+            Stop::Kill => Self::Stop,
+            Stop::Ask | Stop::Gently { .. } => Self::Shutdown,
+            Stop::AskToReboot | Stop::Reboot { .. } => Self::Reboot,
+        }
+    }
+}
+
 /// Tells whether `name` is a container of Proxmox's.
 pub fn owner(host: &Host, name: &Name) -> Option<Owned> {
     let conf = host.proxmox().join(format!("{name}.conf"));
@@ -26,15 +61,23 @@ pub fn owner(host: &Host, name: &Name) -> Option<Owned> {
 
 impl Engine {
     /// Tells whether Proxmox owns the container's configuration.
-    pub fn proxmox(&self, name: &Name) -> Option<Owned> {
-        owner(self.lxcpath.host(), name)
+    pub fn is_proxmox(&self, name: &Name) -> bool {
+        owner(self.lxcpath.host(), name).is_some()
+    }
+
+    /// Names Proxmox's own command where it owns the container: that one looks at its locks, its
+    /// storage and its cluster, too.
+    pub fn proxmox_command(&self, name: &Name, does: Pct) -> Option<String> {
+        let owned = owner(self.lxcpath.host(), name)?;
+        let (conf, pct) = (owned.conf.display(), owned.pct(does));
+        Some(format!("Proxmox manages it ({conf}); its own command is `{pct}`"))
     }
 }
 
 impl Owned {
-    /// Returns the command that does `verb`, as `pct` calls it.
-    pub fn pct(&self, verb: &str) -> String {
-        format!("pct {verb} {}", self.id)
+    /// Returns the command line of `pct`.
+    pub fn pct(&self, does: Pct) -> String {
+        format!("pct {} {}", does.word(), self.id)
     }
 
     /// Says what keeps the limit `value`, which the kernel has in `file`.
@@ -110,6 +153,9 @@ mod tests {
         assert_eq!(owner(&host, &name), None);
         std::fs::create_dir_all(host.proxmox()).unwrap();
         std::fs::write(host.proxmox().join("101.conf"), "hostname: web\n").unwrap();
-        assert_eq!(owner(&host, &name).map(|it| it.pct("stop")).as_deref(), Some("pct stop 101"));
+        let owned = owner(&host, &name).unwrap();
+        assert_eq!(owned.pct(Stop::Kill.into()), "pct stop 101");
+        assert_eq!(owned.pct(Stop::Ask.into()), "pct shutdown 101");
+        assert_eq!(owned.pct(Stop::AskToReboot.into()), "pct reboot 101");
     }
 }

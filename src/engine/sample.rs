@@ -8,6 +8,7 @@ mod counters;
 mod counters_v1;
 mod counters_v2;
 mod detail;
+mod faults;
 mod files;
 mod freezers;
 mod host;
@@ -28,6 +29,7 @@ use nix::sys::inotify::WatchDescriptor;
 
 pub use counters::Depth;
 use counters::{Freezing, Group, Limits, Sources};
+use faults::Faults;
 use files::Files;
 use freezers::Freezers;
 use host::HostReader;
@@ -74,6 +76,7 @@ pub struct Sampler {
     hierarchies: Hierarchies,
     sources: Sources,
     files: Files,
+    faults: Faults,
     freezers: Freezers,
     members: Members,
     watched: HashMap<Name, Watched>,
@@ -94,6 +97,8 @@ struct Still {
     init: Option<i32>,
     at: Instant,
     detail: Detail,
+    /// Why the configuration cannot be used.
+    fault: Option<String>,
 }
 
 /// The counters of one running container.
@@ -159,6 +164,7 @@ impl Sampler {
             sources: Sources::of(&hierarchies),
             hierarchies,
             files: Files::new(),
+            faults: Faults::default(),
             freezers: Freezers::default(),
             looks: 0,
             members: Members::new(lxcpath, only),
@@ -234,7 +240,13 @@ impl Sampler {
         self.look_at_freezer(&name);
         let counters = self.read_counters(&name, depth);
         let member = self.members.all.get(&name)?.clone();
-        let detail = detailed.then(|| self.detail((&name, &member), counters.pids, focus));
+        let (detail, fault) = if detailed {
+            let (detail, fault) = self.detail((&name, &member), counters.pids, focus);
+            (Some(detail), fault)
+        } else {
+            let fault = member.defined.then(|| self.faults.of(&self.lxcpath, &name));
+            (None, fault.flatten())
+        };
         Some(Container {
             name,
             lxcpath: self.lxcpath.to_path_buf(),
@@ -242,7 +254,8 @@ impl Sampler {
             defined: member.defined,
             state: member.state,
             since: member.since,
-            trouble: member.trouble.or_else(|| detail.as_ref()?.fault.clone()),
+            faulty: fault.is_some(),
+            trouble: member.trouble.or(fault),
             lost_limits: member.lost_limits,
             init_pid: member.run.and_then(|it| it.init_pid),
             last_exit: member.last_exit,
@@ -294,10 +307,10 @@ impl Sampler {
         (name, member): (&Name, &Member),
         tasks: Option<u64>,
         focus: &Focus,
-    ) -> Detail {
+    ) -> (Detail, Option<String>) {
         let run = member.run.as_ref();
         let init = run.and_then(|it| it.init_pid);
-        let mut detail = self.still(name, init);
+        let (mut detail, fault) = self.still(name, init);
         if let Some(path) = run.and_then(|it| it.cgroup.as_ref()) {
             let cgroup = Cgroup::open(&self.hierarchies, path);
             let processes = self.processes.read(&cgroup.pids(), tasks);
@@ -309,19 +322,20 @@ impl Sampler {
             }
             detail.cgroup = Some(path.clone());
         }
-        detail
+        (detail, fault)
     }
 
-    fn still(&mut self, name: &Name, init: Option<i32>) -> Detail {
+    fn still(&mut self, name: &Name, init: Option<i32>) -> (Detail, Option<String>) {
         let fresh =
             |it: &&Still| it.name == *name && it.init == init && it.at.elapsed() < STILL_STALE;
         if let Some(still) = self.still.as_ref().filter(fresh) {
-            return still.detail.clone();
+            return (still.detail.clone(), still.fault.clone());
         }
-        let detail = detail::read(&self.proc, init, &self.lxcpath, name);
+        let (detail, fault) = detail::read(&self.proc, init, &self.lxcpath, name);
+        let still = (detail.clone(), fault.clone());
         let (name, at) = (name.clone(), Instant::now());
-        self.still = Some(Still { name, init, at, detail: detail.clone() });
-        detail
+        self.still = Some(Still { name, init, at, detail, fault });
+        still
     }
 
     /// Closes the files of containers that no longer run.
@@ -331,6 +345,7 @@ impl Sampler {
         for name in &ended {
             self.forget(name);
         }
+        self.faults.retain(|it| self.members.all.contains_key(it));
     }
 
     /// Closes the files of one container.

@@ -81,6 +81,8 @@ pub struct Container {
     pub since: Option<SystemTime>,
     /// Why the state may not be the whole truth, such as "supervisor not answering".
     pub trouble: Option<String>,
+    /// Its configuration cannot be used.
+    pub faulty: bool,
     /// The files whose limits wharf set and the kernel no longer has.
     pub lost_limits: Vec<String>,
     /// Pid of init in the host's pid namespace.
@@ -147,8 +149,6 @@ pub struct Detail {
     pub files: Vec<CgroupFile>,
     /// The configured root; `None`: there is no configuration, or it cannot be used.
     pub rootfs: Option<Root>,
-    /// Why the configuration cannot be used.
-    pub fault: Option<String>,
     /// Namespaces that differ from the host's: `mnt`, `pid` ….
     pub namespaces: Vec<&'static str>,
     /// The container's path below each hierarchy, such as `/lxc.payload.web`.

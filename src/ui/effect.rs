@@ -8,6 +8,7 @@ use super::model::create::command_line;
 use crate::engine::create::Create;
 use crate::engine::limits::{Change, Kept};
 use crate::engine::process::{Order, Process};
+use crate::engine::proxmox::Pct;
 use crate::engine::start::Start;
 use crate::engine::stop::Stop;
 use crate::engine::{Engine, Error, Name};
@@ -151,17 +152,27 @@ impl Act {
     }
 }
 
-/// Carries out `act` on `name`. Blocks until the engine has answered.
-pub fn run(engine: &Engine, name: &Name, act: &Act) -> Result<Outcome, Error> {
+/// Carries out `act` on `name`, and notes what the operator should know besides. Blocks until the
+/// engine has answered.
+pub fn run(
+    engine: &Engine,
+    name: &Name,
+    act: &Act,
+    notes: &mut Vec<String>,
+) -> Result<Outcome, Error> {
+    let mut stop = |way: Stop| {
+        notes.extend(engine.proxmox_command(name, way.into()));
+        engine.stop(name, way)
+    };
     let gently = Stop::Gently { timeout: Some(STOP_GRACE), then_kill: true };
     match act {
-        Act::Start => engine.start(name, &Start::default())?,
-        Act::Stop => engine.stop(name, gently)?,
-        Act::Kill => engine.stop(name, Stop::Kill)?,
-        Act::Restart => {
-            let restart = Stop::Reboot { timeout: Some(STOP_GRACE), then_kill: true };
-            engine.stop(name, restart)?;
+        Act::Start => {
+            notes.extend(engine.proxmox_command(name, Pct::Start));
+            engine.start(name, &Start::default())?;
         }
+        Act::Stop => stop(gently)?,
+        Act::Kill => stop(Stop::Kill)?,
+        Act::Restart => stop(Stop::Reboot { timeout: Some(STOP_GRACE), then_kill: true })?,
         Act::Freeze => engine.freeze(name)?,
         Act::Thaw => engine.unfreeze(name)?,
         Act::Destroy => engine.destroy(name)?,
@@ -174,7 +185,7 @@ pub fn run(engine: &Engine, name: &Name, act: &Act) -> Result<Outcome, Error> {
         }
         Act::Signal { process, signal } => engine.signal(name, process, *signal)?,
         Act::Create { create, start } => {
-            engine.create(name, create)?;
+            notes.extend(engine.create(name, create)?.notes());
             if *start {
                 engine.start(name, &Start::default())?;
             }
@@ -187,4 +198,54 @@ pub fn run(engine: &Engine, name: &Name, act: &Act) -> Result<Outcome, Error> {
 pub fn read_log(engine: &Engine, name: &Name) -> Result<String, String> {
     let bytes = engine.console_output(name).map_err(|it| it.reason())?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Host, Lxcpath};
+
+    #[test]
+    fn acts_on_what_proxmox_manages_name_its_own_command() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = Host::below(dir.path());
+        std::fs::create_dir_all(host.proxmox()).unwrap();
+        std::fs::write(host.proxmox().join("101.conf"), "").unwrap();
+        let engine = Engine::over(Lxcpath::open(&host, &dir.path().join("lxc")));
+        let name = "101".parse().unwrap();
+        for (act, pct) in [
+            (Act::Start, "pct start 101"),
+            (Act::Stop, "pct shutdown 101"),
+            (Act::Kill, "pct stop 101"),
+            (Act::Restart, "pct reboot 101"),
+        ] {
+            let mut notes = Vec::new();
+            assert!(run(&engine, &name, &act, &mut notes).is_err(), "there is no such container");
+            assert!(notes.concat().contains(&format!("its own command is `{pct}`")), "{notes:?}");
+        }
+        let refused = run(&engine, &name, &Act::Destroy, &mut Vec::new()).unwrap_err();
+        assert!(format!("{refused:#}").contains("`pct destroy 101`"), "{refused:#}");
+    }
+
+    #[test]
+    fn a_creation_says_what_it_started_from() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = Host::keeping_in(dir.path());
+        let engine = Engine::over(Lxcpath::open(&host, &dir.path().join("lxc")));
+        let act = Act::Create { create: Create::default(), start: false };
+        let create = |name: &str| {
+            let mut notes = Vec::new();
+            run(&engine, &name.parse().unwrap(), &act, &mut notes).unwrap();
+            notes.join("; ")
+        };
+        assert_eq!(create("web"), "made from wharf's defaults");
+        std::fs::create_dir_all(host.default_config().parent().unwrap()).unwrap();
+        std::fs::write(host.default_config(), "lxc.net.0.type = veth\n").unwrap();
+        let said = create("db");
+        assert!(said.contains("default.conf, with wharf's defaults for what it"), "{said}");
+        assert!(
+            said.ends_with("left out, not supported yet: lxc.net.0.type = veth (line 1)"),
+            "{said}"
+        );
+    }
 }

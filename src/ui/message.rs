@@ -27,6 +27,8 @@ pub struct Failure {
 pub struct Done {
     pub name: Name,
     pub act: Act,
+    /// What is to be said beside the outcome, such as what a new container was made from.
+    pub notes: Vec<String>,
     pub outcome: Result<Outcome, Failure>,
     pub took: Duration,
 }

@@ -90,20 +90,23 @@ impl Workers {
         let begun = Instant::now();
         let told = (name.clone(), act.clone());
         let work = move || {
-            let outcome = effect::run(&engine, &name, &act).map_err(|it| Failure {
+            let mut notes = Vec::new();
+            let outcome = effect::run(&engine, &name, &act, &mut notes).map_err(|it| Failure {
                 verb: it.verb,
                 whole: format!("{it:#}"),
                 reason: it.reason(),
             });
             // The screen may be gone before its last act ends.
-            _ = sender.send(Message::Done(Done { name, act, outcome, took: begun.elapsed() }));
+            let took = begun.elapsed();
+            _ = sender.send(Message::Done(Done { name, act, notes, outcome, took }));
         };
         if let Err(error) = thread::Builder::new().name("act".to_owned()).spawn(work) {
             let (name, act) = told;
             let reason = format!("no thread: {error}");
             let whole = format!("cannot {} `{name}`: {reason}", act.verb());
             let outcome = Err(Failure { verb: act.verb(), whole, reason });
-            _ = self.sender.send(Message::Done(Done { name, act, outcome, took: begun.elapsed() }));
+            let (notes, took) = (Vec::new(), begun.elapsed());
+            _ = self.sender.send(Message::Done(Done { name, act, notes, outcome, took }));
         }
     }
 

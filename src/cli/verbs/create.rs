@@ -12,7 +12,6 @@ use crate::cli::session::{Session, named, no_more, only_named, pairs};
 use crate::command::Verb;
 use crate::engine::Kind;
 use crate::engine::create::{Create, Source};
-use crate::engine::shown::shown;
 use crate::engine::stop::Stop;
 
 pub(super) const CREATE: Entry = Entry {
@@ -76,14 +75,9 @@ fn create(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Exi
         settings: pairs(matches, "define")?,
     };
     let created = session.engine.create(&name, &create)?;
-    if let Some(file) = created.from.filter(|_| !matches.get_flag(args::QUIET)) {
-        writeln!(
-            session.out,
-            "{name}: made from {}, with wharf's defaults for what it does not set",
-            shown(&file.to_string_lossy())
-        )?;
-        for line in &created.left_out {
-            writeln!(session.out, "{name}: left out, not supported yet: {}", shown(line))?;
+    if !matches.get_flag(args::QUIET) {
+        for line in created.notes() {
+            writeln!(session.out, "{name}: {line}")?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -119,7 +113,7 @@ fn source(matches: &ArgMatches, args: Vec<String>) -> anyhow::Result<Source> {
 fn destroy(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let name = only_named(matches)?;
     // What is not ours to destroy is not stopped first; the destroy below says so.
-    let ours = session.engine.proxmox(&name).is_none();
+    let ours = !session.engine.is_proxmox(&name);
     if ours && matches.get_flag("force") && session.engine.state(&name)?.is_active() {
         match session.engine.stop(&name, Stop::Kill) {
             // It ended by itself meanwhile.

@@ -82,10 +82,9 @@ fn info(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitC
         let missing = "there is no such container; `wharf ls` lists them";
         return Err(Error::new("look at", &name, Kind::NotFound, missing).into());
     }
-    let faulty = container.detail.as_ref().is_some_and(|it| it.fault.is_some());
     // A single fact that was asked for is true all the same.
     let asked = wanted.all || matches.get_flag(args::JSON);
-    let usable = if faulty && asked { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+    let usable = if container.faulty && asked { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     if matches.get_flag(args::JSON) {
         session.json(&object(&container))?;
         return Ok(usable);

@@ -10,6 +10,7 @@ use super::Entry;
 use crate::cli::args;
 use crate::cli::session::{Session, named, pairs, user_or_group};
 use crate::command::Verb;
+use crate::engine::proxmox::Pct;
 use crate::engine::start::{SUPERVISE, Start};
 use crate::engine::{Engine, Host, Lxcpath, Name};
 
@@ -72,7 +73,7 @@ fn start(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Exit
         }
     }
     session.permit(Verb::Start, &name)?;
-    session.tell_owner(&name, matches, "start");
+    session.tell_owner(&name, matches, Pct::Start);
     if matches.get_flag("foreground") {
         let exit = session.engine.start_foreground(&name, &start)?;
         return Ok(ExitCode::from(exit.shell_code()));

@@ -76,8 +76,7 @@ fn stop(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitC
         session.permit(Verb::Restart, &name)?;
     }
     // Whatever is left of a container can be stopped; the engine says if nothing is.
-    let reboot = matches.get_flag("reboot");
-    session.tell_owner(&name, matches, if reboot { "reboot" } else { "stop" });
+    session.tell_owner(&name, matches, way.into());
     session.engine.stop(&name, way)?;
     Ok(ExitCode::SUCCESS)
 }

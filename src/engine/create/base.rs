@@ -1,8 +1,9 @@
 //! What the configuration of a new container starts from: the file that was named, or the host's
 //! own `default.conf` with wharf's hardening where that is silent, or wharf's alone.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::Basis;
 use crate::engine::Name;
 use crate::engine::config::{self, Config, ConfigError, ConfigErrors};
 use crate::engine::lxcpath::Lxcpath;
@@ -15,9 +16,8 @@ const LEFT_OUT: &[u8] = b"# wharf does not carry this out yet: ";
 #[derive(Debug)]
 pub(super) struct Base {
     pub(super) config: Config,
-    /// The host's file, if it was taken.
-    pub(super) file: Option<PathBuf>,
-    /// What of that file was left out, each with its line.
+    pub(super) basis: Basis,
+    /// What of the host's file was left out, each with its line.
     pub(super) left_out: Vec<String>,
 }
 
@@ -30,7 +30,7 @@ impl Base {
         settings: &[(String, String)],
     ) -> Result<Self, ConfigErrors> {
         let config = config::load(name, lxcpath, Some(file), settings)?;
-        Ok(Self { config, file: None, left_out: Vec::new() })
+        Ok(Self { config, basis: Basis::Named, left_out: Vec::new() })
     }
 
     /// Takes what every container of this host starts from.
@@ -44,7 +44,7 @@ impl Base {
         let file = lxcpath.host().default_config();
         if !file.exists() {
             let config = parse(config::DEFAULT.as_bytes(), Path::new(OWN_NAME))?;
-            return Ok(Self { config, file: None, left_out: Vec::new() });
+            return Ok(Self { config, basis: Basis::Wharf, left_out: Vec::new() });
         }
         let theirs = config::load(name, lxcpath, Some(&file), &[])?;
         // Whoever asks for isolation must not get a container without it.
@@ -55,7 +55,7 @@ impl Base {
         let (kept, left_out) = without_what_is_refused(&theirs);
         let theirs = config::parse(name, lxcpath, &kept, &file, &[])?;
         let config = parse(&completed(&theirs, &file), &file)?;
-        Ok(Self { config, file: Some(file), left_out })
+        Ok(Self { config, basis: Basis::Host(file), left_out })
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use super::network;
+use super::{faults, network};
 use crate::engine::config;
 use crate::engine::name::Name;
 use crate::engine::snapshot::{Detail, Root};
@@ -15,10 +15,17 @@ const MOUNTS_BYTES: u64 = 256 * 1024;
 const CONFIG_BYTES: u64 = 256 * 1024;
 const NAMESPACES: [&str; 8] = ["mnt", "pid", "net", "ipc", "uts", "user", "cgroup", "time"];
 
-/// Reads the configuration of `name`, and what `/proc` tells of its init, if it runs.
-pub(super) fn read(proc: &Path, init: Option<i32>, lxcpath: &Path, name: &Name) -> Detail {
+/// Reads the configuration of `name`, and what `/proc` tells of its init, if it runs. Returns why
+/// the configuration cannot be used, too.
+pub(super) fn read(
+    proc: &Path,
+    init: Option<i32>,
+    lxcpath: &Path,
+    name: &Name,
+) -> (Detail, Option<String>) {
     let file = lxcpath.join(name.as_str()).join("config");
     let mut detail = Detail { config: start_of(&file, CONFIG_BYTES), ..Detail::default() };
+    let mut fault = None;
     // What runs without a configuration was started from a file elsewhere.
     if file.symlink_metadata().is_ok() {
         match config::load(name, lxcpath, None, &[]) {
@@ -26,9 +33,7 @@ pub(super) fn read(proc: &Path, init: Option<i32>, lxcpath: &Path, name: &Name) 
                 let root = config.get("lxc.rootfs.path").unwrap_or_default();
                 detail.rootfs = Some(Root::of(&root));
             }
-            Err(errors) => {
-                detail.fault = Some(format!("its configuration cannot be used: {errors}"));
-            }
+            Err(errors) => fault = Some(faults::words(&errors)),
         }
     }
     if let Some(pid) = init {
@@ -38,7 +43,7 @@ pub(super) fn read(proc: &Path, init: Option<i32>, lxcpath: &Path, name: &Name) 
         let mounts = start_of(&dir.join("mountinfo"), MOUNTS_BYTES).unwrap_or_default();
         detail.mounts = mounts.lines().filter_map(mount).take(MOST_MOUNTS).collect();
     }
-    detail
+    (detail, fault)
 }
 
 /// Lists the namespaces that are not this process's own.
@@ -77,7 +82,7 @@ mod tests {
     }
 
     /// Reads the details of a container that does not run and has this configuration.
-    fn of_config(content: &[u8]) -> Detail {
+    fn of_config(content: &[u8]) -> (Detail, Option<String>) {
         let lxcpath = tempfile::tempdir().unwrap();
         std::fs::create_dir(lxcpath.path().join("web")).unwrap();
         std::fs::write(lxcpath.path().join("web/config"), content).unwrap();
@@ -86,16 +91,16 @@ mod tests {
 
     #[test]
     fn the_last_root_counts() {
-        let detail = of_config(b"# x\nlxc.rootfs = /old\nlxc.rootfs.path = dir:/srv/web\n");
+        let (detail, _) = of_config(b"# x\nlxc.rootfs = /old\nlxc.rootfs.path = dir:/srv/web\n");
         assert_eq!(detail.rootfs, Some(Root::Own("/srv/web".into())));
-        assert_eq!(of_config(b"lxc.rootfs.path =\n").rootfs, Some(Root::Host));
+        assert_eq!(of_config(b"lxc.rootfs.path =\n").0.rootfs, Some(Root::Host));
     }
 
     #[test]
     fn a_configuration_that_cannot_be_used_says_nothing_of_the_root() {
-        let detail = of_config(b"lxc.rootfs.path = /srv/web\nlxc.bogus = 1\n");
+        let (detail, fault) = of_config(b"lxc.rootfs.path = /srv/web\nlxc.bogus = 1\n");
         assert_eq!(detail.rootfs, None);
-        let fault = detail.fault.unwrap();
+        let fault = fault.unwrap();
         assert!(fault.contains("lxc.bogus") && fault.contains("line 2 of"), "{fault}");
     }
 
@@ -109,7 +114,7 @@ mod tests {
     #[test]
     fn a_container_that_does_not_run_has_its_files() {
         let lxcpath = tempfile::tempdir().unwrap();
-        let detail = read(Path::new("/proc"), None, lxcpath.path(), &name());
+        let (detail, _) = read(Path::new("/proc"), None, lxcpath.path(), &name());
         assert_eq!(detail.rootfs, None);
         assert_eq!((detail.config, detail.namespaces), (None, vec![]));
     }
@@ -118,7 +123,7 @@ mod tests {
     fn a_process_of_ours_shares_our_namespaces() {
         let lxcpath = tempfile::tempdir().unwrap();
         let own = std::process::id().try_into().ok();
-        let detail = read(Path::new("/proc"), own, lxcpath.path(), &name());
+        let (detail, _) = read(Path::new("/proc"), own, lxcpath.path(), &name());
         assert!(detail.namespaces.is_empty(), "{:?}", detail.namespaces);
         assert!(!detail.mounts.is_empty());
     }

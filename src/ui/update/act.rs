@@ -95,7 +95,7 @@ fn run(model: &mut Model, name: Name, act: Act, way: Way) -> Option<Effect> {
 
 /// Notes how an act ended.
 pub(super) fn done(model: &mut Model, done: Done) -> Vec<Effect> {
-    let Done { name, act, outcome, took } = done;
+    let Done { name, act, notes, outcome, took } = done;
     let job = model.jobs.get(&name).filter(|it| it.act == act).cloned();
     if job.is_some() {
         model.jobs.remove(&name);
@@ -115,12 +115,15 @@ pub(super) fn done(model: &mut Model, done: Done) -> Vec<Effect> {
         Ok(Outcome::Done) => Ok(format!("{} in {} ms", past(&act), took.as_millis())),
         Err(failure) => Err(failure.whole.clone()),
     };
+    let noted = |words: String| notes.iter().fold(words, |words, note| words + "; " + note);
+    let words = words.map(noted).map_err(noted);
     let unfinished = |it: &&mut Entry| it.name == name && it.act == act && it.outcome.is_none();
     if let Some(entry) = model.journal.iter_mut().rev().find(unfinished) {
         entry.outcome = Some(words.clone());
     }
-    if let Ok(words) = &words {
-        model.say(Tone::Good, format!("{name}  {words}"));
+    match &words {
+        Ok(words) => model.say(Tone::Good, format!("{name}  {words}")),
+        Err(words) => model.say(Tone::Bad, words.clone()),
     }
     match &outcome {
         Ok(outcome) => note_way_back(model, &name, (&act, outcome), job.as_ref()),
@@ -189,7 +192,6 @@ fn note_way_back(
 }
 
 fn failed(model: &mut Model, name: &Name, act: &Act, failure: &Failure) {
-    model.say(Tone::Bad, failure.whole.clone());
     let reason = failure.reason.clone();
     if let Act::Set { file, value } = act
         && let Some(detail) = model.detail.as_mut().filter(|it| it.name == *name)

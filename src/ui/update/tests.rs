@@ -38,6 +38,7 @@ pub(in crate::ui) fn container(text: &str, state: State) -> Container {
         state,
         since: Some(SystemTime::UNIX_EPOCH + START - Duration::from_hours(2)),
         trouble: None,
+        faulty: false,
         lost_limits: Vec::new(),
         init_pid: active.then_some(4231),
         last_exit: None,
@@ -143,7 +144,8 @@ fn act(of: &str, act: Act) -> Vec<Effect> {
 fn done(of: &str, act: Act, outcome: Result<Outcome, String>) -> Message {
     let outcome =
         outcome.map_err(|reason| Failure { verb: act.verb(), whole: reason.clone(), reason });
-    Message::Done(Done { name: name(of), act, outcome, took: Duration::from_millis(84) })
+    let (notes, took) = (Vec::new(), Duration::from_millis(84));
+    Message::Done(Done { name: name(of), act, notes, outcome, took })
 }
 
 #[test]
@@ -176,6 +178,21 @@ fn a_second_effect_on_the_same_container_is_refused() {
     assert!(model.notice.as_ref().unwrap().text.contains("freeze is still under way"));
     _ = update(&mut model, done("api", Act::Freeze, Ok(Outcome::Done)));
     assert_eq!(press(&mut model, "r"), act("api", Act::Restart));
+}
+
+#[test]
+fn what_is_to_be_known_besides_is_said_with_the_outcome() {
+    let mut model = three();
+    let note = "Proxmox manages it (/etc/pve/lxc/web.conf); its own command is `pct start web`";
+    for (outcome, said) in [(Ok(Outcome::Done), "db  started"), (Err("no".to_owned()), "no; Pro")] {
+        press(&mut model, "j s");
+        let Message::Done(done) = done("db", Act::Start, outcome) else { unreachable!() };
+        _ = update(&mut model, Message::Done(Done { notes: vec![note.to_owned()], ..done }));
+        let text = &model.notice.as_ref().unwrap().text;
+        assert!(text.starts_with(said) && text.ends_with(note), "{text}");
+        let kept = model.journal.last().unwrap().outcome.clone().unwrap();
+        assert!(kept.unwrap_or_else(|it| it).ends_with(note));
+    }
 }
 
 #[test]

@@ -141,13 +141,20 @@ fn a_lost_limit_is_marked_at_every_size_with_the_key_that_sets_it_anew() {
 fn why_a_container_does_not_run_is_told_whole() {
     let trouble = "its configuration cannot be used: unknown key lxc.bogus (line 106 of \
                    /var/lib/lxc/web/config)";
-    let web = Container { trouble: Some(trouble.to_owned()), ..container("web", State::Stopped) };
+    let trouble = Some(trouble.to_owned());
+    let web = Container { faulty: true, trouble, ..container("web", State::Stopped) };
+    for size in [(200, 50), (120, 36), (80, 24)] {
+        has(&lines(&model(size, vec![web.clone()])), &["× web", "STOPPED", "bad config"]);
+        let runs = Container { state: State::Running, ..web.clone() };
+        has(&lines(&model(size, vec![runs])), &["web", "▲", "RUNNING"]);
+    }
+    let trouble = web.trouble.clone().unwrap();
     let mut model = model((80, 24), vec![web]);
     has(&lines(&model), &["▲ web: its configuration cannot be used: unknown key lxc.bogus"]);
     press(&mut model, "Enter");
     let lines = lines(&model);
     let said = lines.iter().map(|it| it.trim_matches(['│', ' '])).collect::<Vec<_>>().join(" ");
-    assert!(said.contains(trouble), "{said}");
+    assert!(said.contains(&trouble), "{said}");
     has(&lines, &["STOPPED", "its configuration", "…"]);
 }
 

@@ -89,6 +89,9 @@ pub(super) fn short_remark(
     look: &Look,
 ) -> Option<(String, Style)> {
     let (words, style) = remark(model, container, look)?;
+    if container.faulty && container.trouble.as_ref() == Some(&words) {
+        return Some(("bad config".to_owned(), style));
+    }
     if container.last_end().as_ref() != Some(&words) {
         return Some((words, style));
     }
