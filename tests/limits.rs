@@ -91,17 +91,20 @@ fn what_proxmox_owns_is_left_to_it() {
 #[test]
 fn a_limit_that_somebody_took_away_is_told_and_set_anew() {
     let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
-    let both = "lxc.cgroup.pids.max = 50\nlxc.cgroup2.pids.max = 50\n";
+    // The line for the other version is not what was set.
+    let both = "lxc.cgroup.pids.max = 50\nlxc.cgroup2.pids.max = 60\n";
     let Some(name) = sleeper(&lxcpath, &root, both) else { return };
     let mut groups = leftovers::cgroups(&format!("lxc.payload.{name}"));
     groups.retain(|it| it.join("pids.max").exists());
     let file = groups[0].join("pids.max");
+    let limit = || fs::read_to_string(&file).unwrap().trim().to_owned();
+    let set = limit();
     let trouble = || lxcpath.ok(&["ls"]).contains("lost its limit: pids.max");
     assert!(!trouble(), "{}", lxcpath.ok(&["ls"]));
     fs::write(&file, "max").unwrap();
     wait_until("the loss is told", trouble);
-    assert!(lxcpath.ok(&["cgroup", "--again", &name]).contains("pids.max = 50"));
-    assert_eq!(fs::read_to_string(&file).unwrap().trim(), "50");
+    assert_eq!(lxcpath.ok(&["cgroup", "--again", &name]).trim(), format!("pids.max = {set}"));
+    assert_eq!(limit(), set);
     wait_until("it is no longer told", || !trouble());
     // What is set by a command is known from then on; what is lifted by one is not missed.
     lxcpath.ok(&["cgroup", &name, "pids.max", "40"]);

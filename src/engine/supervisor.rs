@@ -285,8 +285,9 @@ fn cause(error: LaunchError, cgroup: &Cgroup, starved: bool) -> LaunchError {
 fn note_limits(run: &Run, cgroup: &Cgroup, life: &mut Life) {
     life.record.lost_limits.clear();
     let mut limits = Limits::of(cgroup);
-    let given = run.spec.cgroup_v1.iter().chain(&run.spec.cgroup_v2).map(|it| &it.value);
-    given.for_each(|it| limits.begin(&it.file, &it.value));
+    for (it, _) in cgroup.meant(&run.spec.cgroup_v1, &run.spec.cgroup_v2) {
+        limits.begin(&it.value.file, &it.value.value);
+    }
     limits.finish(cgroup);
     // Without room they are not watched; the run need not suffer.
     _ = limits.write(&run.lxcpath, &run.name);

@@ -16,17 +16,25 @@ impl Cgroup {
         v1: &[At<CgroupSetting>],
         v2: &[At<CgroupSetting>],
     ) -> Result<(), CgroupError> {
+        self.meant(v1, v2).into_iter().try_for_each(|(it, prefix)| self.put(it, prefix))
+    }
+
+    /// Lists the settings that are for this host, in the order in which they are written, and what
+    /// their keys begin with.
+    pub fn meant<'a>(
+        &self,
+        v1: &'a [At<CgroupSetting>],
+        v2: &'a [At<CgroupSetting>],
+    ) -> Vec<(&'a At<CgroupSetting>, &'static str)> {
+        let mut meant = Vec::new();
         if self.has(Version::V1) {
-            for it in ordered(v1) {
-                self.put(it, "lxc.cgroup")?;
-            }
+            meant.extend(ordered(v1).into_iter().map(|it| (it, "lxc.cgroup")));
         }
         if self.has(Version::V2) {
-            for it in v2.iter().filter(|it| !is_device(it) && !self.said_on_v1(it, v1)) {
-                self.put(it, "lxc.cgroup2")?;
-            }
+            let unified = v2.iter().filter(|it| !is_device(it) && !self.said_on_v1(it, v1));
+            meant.extend(unified.map(|it| (it, "lxc.cgroup2")));
         }
-        Ok(())
+        meant
     }
 
     /// Applies the `devices.*` settings, in order. To be called when the container's own
