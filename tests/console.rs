@@ -6,8 +6,10 @@ mod support;
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::openpty;
 use support::{Lxcpath, can_run_containers, wait_until};
 
@@ -149,4 +151,41 @@ fn the_log_may_be_an_output_of_whoever_starts_it() {
         assert_eq!(lxcpath.ok(&args), "");
         wait_until("its end", || lxcpath.state(&name) == "STOPPED");
     }
+}
+
+#[test]
+fn the_shell_of_a_container_as_create_makes_it_controls_its_jobs() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let pty = openpty(None, None).unwrap();
+    let path = nix::unistd::ttyname(&pty.slave).unwrap();
+    let name = shown_at(&lxcpath, "jobs", path.to_str().unwrap());
+    lxcpath.ok(&["start", &name]);
+    let mut operator = File::from(pty.master);
+    let mut seen = String::new();
+    let mut answer = |typed: &str, what: &str| {
+        operator.write_all(typed.as_bytes()).unwrap();
+        let mut piece = [0; 256];
+        while !seen.contains(what) {
+            let mut fds = [PollFd::new(operator.as_fd(), PollFlags::POLLIN)];
+            let ready = poll(&mut fds, PollTimeout::try_from(support::PATIENCE).unwrap()).unwrap();
+            assert_eq!(ready, 1, "no {what} in {seen:?}");
+            let count = operator.read(&mut piece).unwrap();
+            seen.push_str(&String::from_utf8_lossy(piece.get(..count).unwrap()));
+        }
+    };
+    // Nothing of what is typed, and echoed, is what is waited for.
+    answer("test $$ = 2 && tty > /dev/null && echo on-a-'tty'\r", "on-a-tty");
+    let job = "trap 'echo re''sumed' CONT; echo be''gun; while :; do sleep 0.05; done";
+    answer(&format!("sh -c \"{job}\"\r"), "begun");
+    answer("\x1a", "Stopped");
+    answer("fg\r", "resumed");
+    // What was typed before is lost with it.
+    answer("\x03", "^C");
+    answer("echo af''ter-$?\r", "after-130");
+    answer("exit 3\r", "exit 3");
+    wait_until("its end", || lxcpath.state(&name) == "STOPPED");
+    assert!(lxcpath.ok(&["info", &name]).contains("exit 3"));
 }

@@ -206,3 +206,154 @@ fn a_frozen_container_hears_the_stop_signal() {
     assert_eq!(last_exit(&lxcpath, &name), "exit 7");
     fs::remove_file(file).unwrap();
 }
+
+fn init(lxcpath: &Lxcpath, name: &str) -> i32 {
+    lxcpath.ok(&["info", "-p", "-H", name]).trim().parse().unwrap()
+}
+
+/// Makes a container whose configuration asks for wharf's own init above `/bin/sh -c SCRIPT`.
+fn tended(lxcpath: &Lxcpath, word: &str, script: &str) -> String {
+    let name = lxcpath.name(word);
+    let [execute, init] =
+        ["execute", "init"].map(|it| format!("lxc.{it}.cmd=/bin/sh -c '{script}'"));
+    lxcpath.ok(&["create", &name, "-s", &execute, "-s", &init]);
+    name
+}
+
+#[test]
+fn a_container_as_create_makes_it_halts_at_once_and_restarts() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("plain");
+    lxcpath.ok(&["create", &name]);
+    // The shell is that of a terminal, which takes no notice of SIGTERM.
+    lxcpath.ok(&["start", &name]);
+    let begun = Instant::now();
+    lxcpath.ok(&["stop", "-t", "600", &name]);
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    assert_eq!(last_exit(&lxcpath, &name), "halted");
+
+    lxcpath.ok(&["start", &name]);
+    let (first, supervisor) = (init(&lxcpath, &name), parent(init(&lxcpath, &name)));
+    lxcpath.ok(&["stop", "-r", "-t", "600", &name]);
+    let second = init(&lxcpath, &name);
+    assert!(second != first && parent(second) == supervisor);
+    // Nobody but init is asked here.
+    kill(Pid::from_raw(second), Signal::SIGINT).unwrap();
+    wait_until("the next life", || {
+        lxcpath.state(&name) == "RUNNING" && init(&lxcpath, &name) != second
+    });
+    assert_eq!(parent(init(&lxcpath, &name)), supervisor);
+    lxcpath.ok(&["freeze", &name]);
+    lxcpath.ok(&["stop", "-t", "600", &name]);
+    assert_eq!(last_exit(&lxcpath, &name), "halted");
+}
+
+fn parent(pid: i32) -> i32 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|it| it.strip_prefix("PPid:"));
+    line.unwrap().trim().parse().unwrap()
+}
+
+#[test]
+fn a_supervisor_that_is_told_to_end_halts_a_container_as_create_makes_it() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("unit");
+    lxcpath.ok(&["create", &name]);
+    let mut start = lxcpath.command(&["start", "-F", &name]);
+    // The shell reads what nobody writes.
+    let mut supervisor = start.stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let _input = supervisor.stdin.take();
+    wait_until("its start", || lxcpath.state(&name) == "RUNNING");
+    tell(&supervisor, Signal::SIGTERM);
+    wait_until("its end", || supervisor.try_wait().unwrap().is_some());
+    assert_eq!(supervisor.wait().unwrap().code(), Some(0));
+    assert_eq!(last_exit(&lxcpath, &name), "halted");
+}
+
+#[test]
+fn wharfs_init_reaps_and_ends_as_the_command_does() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let file = lxcpath.path().join("on");
+    let on = file.display();
+    let script = format!(
+        "(sleep 0.1; exec sleep 0.1) & echo up; until test -e {on}; do sleep 0.05; done; sleep 600 & exit 7"
+    );
+    let name = tended(&lxcpath, "code", &script);
+    lxcpath.ok(&["start", &name]);
+    let pid = init(&lxcpath, &name);
+    // Whoever is attached leaves an orphan, whose new parent is init.
+    let orphan = "sh -c 'sleep 0.1 & echo $!'";
+    lxcpath.ok(&["attach", &name, "--", "/bin/sh", "-c", orphan]);
+    wait_until("the orphan to go", || {
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        children.split_whitespace().count() == 1
+    });
+    fs::write(&file, "").unwrap();
+    let begun = Instant::now();
+    wait_until("its end", || lxcpath.state(&name) == "STOPPED");
+    assert!(begun.elapsed() < SOON, "the other was waited for");
+    assert_eq!(last_exit(&lxcpath, &name), "exit 7");
+    fs::remove_file(&file).unwrap();
+}
+
+#[test]
+fn what_takes_no_notice_of_the_halt_is_not_waited_for_long() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let file = lxcpath.path().join("up");
+    let script =
+        format!(r#"trap "" TERM HUP; echo > {}; while :; do sleep 0.05; done"#, file.display());
+    let name = tended(&lxcpath, "stubborn", &script);
+    lxcpath.ok(&["start", &name]);
+    wait_until("the trap", || fs::exists(&file).unwrap());
+    let begun = Instant::now();
+    lxcpath.ok(&["stop", "-t", "600", &name]);
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    assert_eq!(last_exit(&lxcpath, &name), "halted");
+    fs::remove_file(&file).unwrap();
+}
+
+#[test]
+fn the_configured_signals_halt_and_restart() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("signals");
+    let signals = ["-s", "lxc.signal.halt=SIGRTMIN+3", "-s", "lxc.signal.reboot=SIGUSR1"];
+    lxcpath.ok(&[&["create", &name][..], &signals].concat());
+    lxcpath.ok(&["start", &name]);
+    let first = init(&lxcpath, &name);
+    lxcpath.ok(&["stop", "-r", "-W", &name]);
+    wait_until("the next life", || {
+        lxcpath.state(&name) == "RUNNING" && init(&lxcpath, &name) != first
+    });
+    lxcpath.ok(&["stop", "-t", "600", &name]);
+    assert_eq!(last_exit(&lxcpath, &name), "halted");
+    // One that cannot be handled hinders nobody.
+    lxcpath.ok(&["start", &name, "-s", "lxc.signal.halt=SIGKILL"]);
+    lxcpath.ok(&["stop", "-t", "600", &name]);
+    assert_eq!(last_exit(&lxcpath, &name), "halted");
+}
+
+#[test]
+fn a_command_that_is_named_stays_pid_1() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.start_sleeper("named");
+    let command = fs::read(format!("/proc/{}/cmdline", init(&lxcpath, &name))).unwrap();
+    assert_eq!(command, b"/bin/sleep\x001000\0");
+}

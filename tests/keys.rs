@@ -119,7 +119,8 @@ fn execute_without_a_command_runs_the_configured_one() {
         return;
     }
     let name = lxcpath.name("execute");
-    lxcpath.ok(&["create", &name]);
+    // Where that is said, `create` adds no command of its own.
+    lxcpath.ok(&["create", &name, "-s", "lxc.init.cmd=/bin/sh"]);
     let said = lxcpath.refused(&["execute", &name], 1);
     assert!(said.contains("lxc.execute.cmd"), "{said}");
     configure(&lxcpath, &name, "lxc.execute.cmd = /bin/sh -c 'echo here; exit 4'");

@@ -80,6 +80,10 @@ impl Created {
 
 /// What a container that shares the host's files runs unless it is told.
 const SHELL: &str = "/bin/sh";
+const SHELL_NOTE: &str = "
+# What runs: a shell, as the child of wharf's own init, which reaps, halts and restarts. That both
+# keys name the same command asks for that init; LXC's lxc-start knows the first key alone.
+";
 /// Who may enter: the container's directory, its configuration, and the lxcpath if we make it.
 /// LXC makes the first for the group of whoever creates as well, and whoever writes there decides
 /// what root starts; a group is only needed where the users inside are mapped.
@@ -197,6 +201,10 @@ impl Work<'_> {
             document.set("lxc.rootfs.path", text)?;
         } else if unset(base, "lxc.rootfs.path") && unset(base, "lxc.init.cmd") {
             // The host's own init must not run a second time on the host's files.
+            if unset(base, "lxc.execute.cmd") {
+                document.comment(SHELL_NOTE);
+                document.set("lxc.execute.cmd", SHELL)?;
+            }
             document.set("lxc.init.cmd", SHELL)?;
         }
         for (key, value) in &self.create.settings {

@@ -19,7 +19,7 @@ use nix::unistd::{Gid, Uid};
 
 use super::init;
 use super::launch::report;
-use super::plan::{SessionTerminal, Step, WindowSize};
+use super::plan::{Asked, SessionTerminal, Step, WindowSize};
 use super::sys;
 pub(super) use exec::{Interpreter, NAME};
 
@@ -182,7 +182,7 @@ fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
         Step::LeaveHost => visit::leave_host(site)?,
         Step::Keyring => make_keyring()?,
         Step::Bounding { drop } => drop_bounding(drop)?,
-        Step::BecomeInit { mask } => become_init(*mask)?,
+        Step::BecomeInit { mask, asked } => become_init(*mask, *asked)?,
         Step::Session { terminal } => open_session(site, *terminal)?,
         Step::Identity { uid, gid } => take_identity(*uid, *gid)?,
         Step::LimitCapabilities { mask } => limit_capabilities(*mask)?,
@@ -326,8 +326,8 @@ fn limit_capabilities(mask: u64) -> nix::Result<()> {
 }
 
 /// The parent stays here as pid 1 for good; the child goes on to the command.
-fn become_init(mask: u64) -> nix::Result<()> {
-    init::hold_signals()?;
+fn become_init(mask: u64, asked: Option<Asked>) -> nix::Result<()> {
+    init::hold_signals(asked)?;
     match sys::fork()? {
         None => Ok(()),
         Some(command) => {
@@ -337,7 +337,7 @@ fn become_init(mask: u64) -> nix::Result<()> {
             if limit_capabilities(mask).is_err() {
                 sys::exit_now(init::FAILED);
             }
-            init::run(command)
+            init::run(command, asked)
         }
     }
 }

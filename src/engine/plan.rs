@@ -10,10 +10,10 @@ mod step;
 use std::ffi::{CString, NulError};
 use std::os::unix::ffi::OsStrExt as _;
 
-use super::spec::{At, AutoMode, Capabilities, Mount, Network, Spec};
+use super::spec::{At, AutoMode, Capabilities, Mount, Network, Signals, Spec};
 pub use enter::{Entering, enter};
 pub use mounts::{MountStep, Source};
-pub use step::{NetworkSettings, SessionTerminal, Step, WindowSize};
+pub use step::{Asked, NetworkSettings, SessionTerminal, Step, WindowSize};
 
 /// How many terminals fit into the one message that carries them to the supervisor.
 pub const MAX_TTYS: u32 = 200;
@@ -39,7 +39,7 @@ pub struct Program {
 /// What runs as pid 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Payload {
-    /// The command itself, as `start` has it.
+    /// The command itself, as `start` has it, or our init where the configuration wants that.
     System,
     /// Our init, with the command as pid 2, as `execute` has it.
     Application,
@@ -130,7 +130,7 @@ fn file_systems(
         steps.push(Step::Ttys { count: spec.tty_max });
     }
     let network = network_settings(spec);
-    let own_init = (payload == Payload::Application).then_some(AutoMode::Mixed);
+    let own_init = has_own_init(spec, payload).then_some(AutoMode::Mixed);
     if let Some(mode) = spec.auto.proc.or(own_init) {
         steps.push(Step::Proc { mode, network });
     }
@@ -163,7 +163,7 @@ fn network_devices(spec: &Spec) -> NetworkSettings {
 
 /// A program that is pid 1 and an init opens sessions for others, which could not take the console
 /// if it were that of its own.
-fn session_terminal(argv: &[String], payload: Payload) -> SessionTerminal {
+fn session_terminal(argv: &[String], own_init: bool) -> SessionTerminal {
     let mut names = argv.iter().map(|it| it.rsplit('/').next().unwrap_or(it));
     let name = match names.next() {
         Some("busybox") => names.next(),
@@ -172,11 +172,7 @@ fn session_terminal(argv: &[String], payload: Payload) -> SessionTerminal {
     let is_init = name.is_some_and(|it| {
         it.ends_with("init") || matches!(it, "systemd" | "runit" | "s6-svscan" | "linuxrc")
     });
-    if is_init && payload == Payload::System {
-        SessionTerminal::Free
-    } else {
-        SessionTerminal::Ours
-    }
+    if is_init && !own_init { SessionTerminal::Free } else { SessionTerminal::Ours }
 }
 
 fn mount_step(mount: &At<Mount>) -> Result<Step, PlanError> {
@@ -196,13 +192,14 @@ fn become_payload(
         steps.push(Step::NoNewPrivs);
     }
     steps.push(Step::FileLimit);
-    if payload == Payload::Application {
-        steps.push(Step::BecomeInit { mask });
+    let own_init = has_own_init(spec, payload);
+    if own_init {
+        steps.push(Step::BecomeInit { mask, asked: asked(spec, payload) });
     }
-    steps.push(Step::Session { terminal: session_terminal(&spec.init.argv, payload) });
+    steps.push(Step::Session { terminal: session_terminal(&spec.init.argv, own_init) });
     steps.push(Step::Identity { uid: spec.init.uid, gid: spec.init.gid });
     steps.push(Step::LimitCapabilities { mask });
-    if payload == Payload::System {
+    if !own_init {
         // Changing identity clears the parent-death signal.
         steps.push(Step::DieWithSupervisor);
     }
@@ -213,6 +210,16 @@ fn become_payload(
     let environment = environment(&spec.environment, spec.init.uid, term);
     steps.push(Step::Exec(Program::new(&spec.init.argv, &environment)?));
     Ok(())
+}
+
+fn has_own_init(spec: &Spec, payload: Payload) -> bool {
+    payload == Payload::Application || spec.init.tended
+}
+
+/// Returns the signals by which a system that our init tends halts and restarts.
+fn asked(spec: &Spec, payload: Payload) -> Option<Asked> {
+    let Signals { halt, reboot, .. } = spec.signals;
+    (payload == Payload::System).then(|| Asked { halt: halt.unwrap_or(libc::SIGPWR), reboot })
 }
 
 /// Returns the capabilities that stay, as a bit mask.
@@ -292,7 +299,7 @@ fn cstring(what: &str, bytes: &[u8]) -> Result<CString, PlanError> {
 mod tests {
     use std::path::PathBuf;
 
-    use super::super::spec::{AutoMounts, ConsoleSpec, Init, Signals};
+    use super::super::spec::{AutoMounts, ConsoleSpec, Init};
     use super::*;
 
     fn spec(rootfs: Option<&str>) -> Spec {
@@ -305,7 +312,13 @@ mod tests {
             auto: AutoMounts::default(),
             cgroup_v1: Vec::new(),
             cgroup_v2: Vec::new(),
-            init: Init { argv: vec!["true".to_owned()], cwd: "/".into(), uid: 0, gid: 0 },
+            init: Init {
+                argv: vec!["true".to_owned()],
+                tended: false,
+                cwd: "/".into(),
+                uid: 0,
+                gid: 0,
+            },
             tty_dir: None,
             tty_max: 0,
             pty_max: 0,
@@ -344,6 +357,21 @@ mod tests {
         let application = texts(&spec(None), Payload::Application);
         assert!(position(&application, "become init") < position(&application, "exec true"));
         position(&application, "mount proc on /proc");
+    }
+
+    #[test]
+    fn a_tended_system_has_an_init_that_can_be_asked_and_execute_one_that_cannot() {
+        let mut spec = spec(None);
+        spec.init.tended = true;
+        let has = |spec: &Spec, payload, asked| {
+            let step = Step::BecomeInit { mask: kept(&spec.capabilities), asked };
+            start(spec, payload, &Screen::default()).unwrap().contains(&step)
+        };
+        let asked = Asked { halt: libc::SIGPWR, reboot: 2 };
+        assert!(has(&spec, Payload::System, Some(asked)));
+        assert!(has(&spec, Payload::Application, None));
+        spec.signals.halt = Some(10);
+        assert!(has(&spec, Payload::System, Some(Asked { halt: 10, ..asked })));
     }
 
     #[test]
@@ -395,16 +423,16 @@ mod tests {
 
     #[test]
     fn an_init_leaves_the_console_to_its_shells() {
-        let free = |argv: &[&str], payload| {
+        let free = |argv: &[&str], own_init| {
             let argv: Vec<String> = argv.iter().map(|it| (*it).to_owned()).collect();
-            session_terminal(&argv, payload) == SessionTerminal::Free
+            session_terminal(&argv, own_init) == SessionTerminal::Free
         };
         for argv in [&["/sbin/init"][..], &["/lib/systemd/systemd"], &["/bin/busybox", "init"]] {
-            assert!(free(argv, Payload::System), "{argv:?}");
-            assert!(!free(argv, Payload::Application), "{argv:?}");
+            assert!(free(argv, false), "{argv:?}");
+            assert!(!free(argv, true), "{argv:?}");
         }
         for argv in [&["/bin/sh"][..], &["/bin/busybox", "sh"], &["sleep", "init"], &[]] {
-            assert!(!free(argv, Payload::System), "{argv:?}");
+            assert!(!free(argv, false), "{argv:?}");
         }
     }
 

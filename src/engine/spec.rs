@@ -118,6 +118,8 @@ pub struct CgroupSetting {
 pub struct Init {
     /// `lxc.init.cmd` split, or the command line's command, or `/sbin/init`.
     pub argv: Vec<String>,
+    /// It is not pid 1 but the child of wharf's own init: `lxc.execute.cmd` is the same.
+    pub tended: bool,
     pub cwd: PathBuf,
     pub uid: u32,
     pub gid: u32,

@@ -203,6 +203,7 @@ impl Engine {
         let mut spec = config.spec().map_err(invalid)?;
         if !start.argv.is_empty() {
             spec.init.argv.clone_from(&start.argv);
+            spec.init.tended = false;
         } else if spec.rootfs.is_none() && config.get("lxc.init.cmd").is_none_or(|it| it.is_empty())
         {
             return Err(Error::new(verb, name, Kind::Invalid, HOST_INIT));

@@ -47,6 +47,7 @@ use super::command_socket::wire::Wish;
 use super::config::Config;
 use super::error::Error;
 use super::exit::Exit;
+use super::init;
 use super::launch::{self, LaunchError, Launched, Order};
 use super::lxcpath::Lxcpath;
 use super::name::Name;
@@ -334,7 +335,7 @@ enum Ended {
 fn watch_to_the_end(watch: &mut Watch, run: &Run) -> Result<Ended, RunError> {
     watch.fit();
     let watched = watch.run();
-    let exit = if watched.is_ok() { reap(watch) } else { Exit::Signal(libc::SIGKILL) };
+    let exit = if watched.is_ok() { reap(watch, run) } else { Exit::Signal(libc::SIGKILL) };
     let desk = &mut watch.desk;
     // A frozen or half thawed container ends as well.
     desk.life.enter(State::Stopping);
@@ -354,8 +355,10 @@ fn watch_to_the_end(watch: &mut Watch, run: &Run) -> Result<Ended, RunError> {
 }
 
 /// Collects how init ended, and what that end is to mean.
-fn reap(watch: &mut Watch) -> Exit {
+fn reap(watch: &mut Watch, run: &Run) -> Exit {
     let pid = nix::unistd::Pid::from_raw(watch.desk.init.pid);
+    let word =
+        if run.spec.init.tended { init::last_word(run.lxcpath.host(), pid.as_raw()) } else { None };
     let status = loop {
         match waitpid(pid, Some(WaitPidFlag::__WALL)) {
             Err(Errno::EINTR) => (),
@@ -369,7 +372,7 @@ fn reap(watch: &mut Watch) -> Exit {
         Ok(_) | Err(_) => (Exit::Signal(libc::SIGKILL), libc::SIGKILL),
     };
     watch.wish = watch.ending.as_ref().map(Ending::wish).or_else(|| watch.server.wish());
-    let exit = match (exit.of_init(), watch.wish) {
+    let exit = match (word.unwrap_or_else(|| exit.of_init()), watch.wish) {
         (Exit::Signal(libc::SIGKILL), Some(Wish::Unheard(signal))) => Exit::Unheard(signal),
         (exit, _) => exit,
     };

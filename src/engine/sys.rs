@@ -338,13 +338,15 @@ pub fn reset_signals() {
 }
 
 /// Gives `signal` a handler that does nothing, for a process that blocks it and waits for it.
-pub fn catch(signal: nix::sys::signal::Signal) -> nix::Result<()> {
-    use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
+pub fn catch(signal: i32) -> nix::Result<()> {
     const extern "C" fn nothing(_: libc::c_int) {}
-    let handler = SigHandler::Handler(nothing);
-    let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
-    // SAFETY: the handler touches nothing.
-    unsafe { sigaction(signal, &action) }.map(drop)
+    // SAFETY: sigaction is plain data, for which all zeroes is an empty mask and no flags.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = nothing as *const () as libc::sighandler_t;
+    action.sa_flags = libc::SA_RESTART;
+    // SAFETY: the handler touches nothing, and the old action is not wanted.
+    let result = unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
+    Errno::result(result).map(drop)
 }
 
 /// Opens a pidfd for `pid`.

@@ -40,7 +40,8 @@ pub(super) const CREATE: Entry = Entry {
     },
     run: create,
     notes: "\
-Without a template and a directory, the container shares the host's files, read and write.
+Without a template and a directory, the container shares the host's files, read and write, and runs
+a shell below an init of wharf's own.
 Without -f the configuration is /etc/lxc/default.conf, where there is one, with wharf's own
 defaults for what it does not set; what wharf does not support yet is left out, and listed.
 Nothing is left behind when it fails.

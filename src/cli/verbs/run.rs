@@ -33,7 +33,9 @@ pub(super) const START: Entry = Entry {
     },
     run: start,
     notes: "\
-Without COMMAND, pid 1 is `lxc.init.cmd` of the configuration, else /sbin/init.
+Without COMMAND, pid 1 is `lxc.init.cmd` of the configuration, else /sbin/init. If
+`lxc.execute.cmd` is the same, as in what `create` makes of the host's files, the command is pid 2,
+and pid 1 is an init of wharf's own, which reaps, halts and restarts.
 
 Exit code: 0 once the container runs, 1 when it could not be started; with -F how the command
 ended: its own code, 128+N for signal N.",

@@ -194,15 +194,17 @@ fn cgroup(settings: &Settings, prefix: &str) -> Vec<At<CgroupSetting>> {
 }
 
 fn init(settings: &Settings) -> Init {
-    let command = settings.last("lxc.init.cmd").map(|it| &it.meaning);
-    let argv = if let Some(Meaning::Command(words)) = command {
-        words.clone()
-    } else {
-        vec![DEFAULT_INIT.to_owned()]
+    let command = |key| {
+        let meaning = settings.last(key).map(|it| &it.meaning);
+        if let Some(Meaning::Command(words)) = meaning { Some(words) } else { None }
     };
+    let (init, execute) = (command("lxc.init.cmd"), command("lxc.execute.cmd"));
+    let argv = init.cloned().unwrap_or_else(|| vec![DEFAULT_INIT.to_owned()]);
     let cwd = settings.last("lxc.init.cwd").map_or("/", |it| it.value.as_str());
     Init {
         argv,
+        // What is to run under an init is said by the one key, what `start` runs by the other.
+        tended: init.is_some() && init == execute,
         cwd: PathBuf::from(cwd),
         uid: settings.number("lxc.init.uid"),
         gid: settings.number("lxc.init.gid"),

@@ -52,13 +52,24 @@ impl Document {
     /// Adds a line at the end, for a key whose lines add up.
     pub fn append(&mut self, key: &str, value: &str) -> Result<(), DocumentError> {
         let line = setting(key, value)?;
+        self.end_line();
+        self.lines.push(line.into_bytes());
+        Ok(())
+    }
+
+    /// Adds lines at the end that set nothing.
+    pub fn comment(&mut self, lines: &str) {
+        self.end_line();
+        self.lines.extend(lines.split_inclusive('\n').map(|it| it.as_bytes().to_vec()));
+    }
+
+    /// Gives the last line the end that it may lack.
+    fn end_line(&mut self) {
         if let Some(last) = self.lines.last_mut()
             && !last.ends_with(b"\n")
         {
             last.push(b'\n');
         }
-        self.lines.push(line.into_bytes());
-        Ok(())
     }
 
     /// Removes every line that sets the key.

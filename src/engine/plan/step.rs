@@ -71,6 +71,8 @@ pub enum Step {
     },
     BecomeInit {
         mask: u64,
+        /// None: signals are the command's, which ends when it likes.
+        asked: Option<Asked>,
     },
     Session {
         terminal: SessionTerminal,
@@ -105,6 +107,13 @@ pub enum SessionTerminal {
     Ours,
     /// It is there, for whoever takes it: an init leaves it to the shells that it starts.
     Free,
+}
+
+/// The signals that ask our init to end everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    pub halt: i32,
+    pub reboot: i32,
 }
 
 /// What a mount of the mode `mixed` makes of the network's own settings.

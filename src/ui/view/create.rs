@@ -100,6 +100,9 @@ fn note(model: &Model, row: Row) -> (Row, String, Tone) {
             Kind::Template => ("fills a root of its own".to_owned(), Tone::Plain),
         },
         Row::Place => (String::new(), Tone::Plain),
+        Row::Command if form.source == Kind::Host && form.command.is_empty() => {
+            ("a shell below wharf's own init".to_owned(), Tone::Plain)
+        }
         Row::Command => ("its first process".to_owned(), Tone::Plain),
         Row::Memory => (memory_note(model), Tone::Plain),
         Row::Cpu => (cpu_note(model), Tone::Plain),
@@ -217,7 +220,8 @@ const fn words(row: Row) -> &'static str {
              is one of LXC's (busybox for lxc-busybox) or the path of a program, with its arguments."
         }
         Row::Command => {
-            "Process 1 of the container: it ends when this ends. Empty: /sbin/init of the root."
+            "Process 1 of the container, which ends with it. Empty: /sbin/init of the root, or on the \
+             host's files a shell, as the child of an init of wharf's own."
         }
         Row::Memory => {
             "The kernel reclaims first, then kills, inside this container only. 512M, 1.5G, 25% of \
