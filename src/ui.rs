@@ -50,10 +50,10 @@ pub fn run(engine: &Engine) -> anyhow::Result<()> {
     let variable = |name: &str| std::env::var_os(name);
     let settings = Settings::load(variable)?;
     let look = look(&settings, variable);
-    let size = Guard::size().context("cannot tell the size of the terminal")?;
+    let size = Guard::size().context("cannot read the size of the terminal")?;
     let (sender, inbox) = mpsc::channel();
     let workers = Workers::spawn(engine, &sender, settings.refresh)?;
-    let guard = Guard::take().context("cannot take the terminal")?;
+    let guard = Guard::take().context("cannot set up the terminal")?;
     let model = Model { program: program(engine), ..Model::new(size, SystemTime::now()) };
     Shell { model, look, guard, workers, leaving: false }.run(&inbox)
 }

@@ -70,7 +70,7 @@ fn an_operator_does_everything_with_keys() {
     screen.keys("D");
     screen.wait_for("Esc keeps it");
     screen.keys(&["another", ENTER].concat());
-    screen.wait_for("that is another name");
+    screen.wait_for("that is not the name");
     screen.keys(&[CONTROL_U, &name, ENTER].concat());
     screen.wait_for(EMPTY);
     assert!(!lxcpath.path().join(&name).exists());

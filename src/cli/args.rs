@@ -77,7 +77,7 @@ fn common() -> [Arg; 2] {
             .long("quiet")
             .action(ArgAction::SetTrue)
             .global(true)
-            .help("Print no error, only return it"),
+            .help("Print no messages, only set the exit code"),
     ]
 }
 
@@ -140,7 +140,7 @@ fn overview() -> String {
     let mut text = String::from(
         "wharf: a live full-screen manager for Linux containers\n\n\
          Usage: wharf [-P PATH]                 open the screen\n       \
-         wharf COMMAND [OPTIONS] NAME …  do one thing\n",
+         wharf COMMAND [OPTIONS] NAME …  run one command\n",
     );
     for group in Group::ALL {
         // Writing to a String cannot fail.
@@ -152,7 +152,7 @@ fn overview() -> String {
     text.push_str(
         "\nEvery command takes:\n  \
          -P, --lxcpath PATH  directory that holds the containers [default: LXC's own]\n  \
-         -q, --quiet         print no error, only return it\n  \
+         -q, --quiet         print no messages, only set the exit code\n  \
          -h, --help          explain the command\n\n\
          `wharf help COMMAND` explains a command, `wharf version` prints the version.\n",
     );

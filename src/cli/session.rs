@@ -39,7 +39,7 @@ impl<'a> Session<'a> {
         }
         // Who asked about it saw it run, perhaps, on the word of somebody else.
         if let Some(stranger) = self.engine.stranger(name).filter(|_| state == State::Stopped) {
-            return Err(Error::new(command.name, name, Kind::NotRunning, stranger).into());
+            return Err(Error::new(command.act, name, Kind::NotRunning, stranger).into());
         }
         let advice = match refusal.first.and_then(command::of) {
             Some(first) => format!("; `wharf {} {name}` first", first.name),
@@ -47,7 +47,7 @@ impl<'a> Session<'a> {
         };
         let reason = refusal.sentence() + &advice;
         let kind = if state == State::Stopped { Kind::NotRunning } else { Kind::Running };
-        Err(Error::new(command.name, name, kind, reason).into())
+        Err(Error::new(command.act, name, kind, reason).into())
     }
 
     /// Names Proxmox's own command where it owns the container.
@@ -124,7 +124,7 @@ where
 {
     matches
         .get_one::<String>(id)
-        .map(|it| it.parse().with_context(|| format!("{id} `{it}` is not a number that fits")))
+        .map(|it| it.parse().with_context(|| format!("{id} `{it}` is not a valid number")))
         .transpose()
 }
 
@@ -138,5 +138,5 @@ pub(super) fn user_or_group(matches: &ArgMatches, option: &str) -> anyhow::Resul
 
 fn not_text(operand: &OsStr) -> Usage {
     let bytes = std::os::unix::ffi::OsStrExt::as_bytes(operand);
-    Usage(format!("`{}` is not UTF-8 text", shown_bytes(bytes)))
+    Usage(format!("`{}` is not valid UTF-8", shown_bytes(bytes)))
 }

@@ -55,11 +55,11 @@ impl When {
                 | State::Frozen
                 | State::Thawed,
             ) => Ok(()),
-            (Self::Stopped, State::Running | State::Thawed) => refused("is running already", None),
+            (Self::Stopped, State::Running | State::Thawed) => refused("is already running", None),
             (Self::Stopped, State::Freezing | State::Frozen) => {
-                refused("is running already, and frozen", Some(Verb::Unfreeze))
+                refused("is already running, and frozen", Some(Verb::Unfreeze))
             }
-            (Self::Stopped, State::Starting) => refused("is starting already", None),
+            (Self::Stopped, State::Starting) => refused("is already starting", None),
             (Self::Dead, State::Running | State::Thawed) => refused("is running", Some(Verb::Stop)),
             (Self::Dead | Self::Awake, State::Freezing | State::Frozen) => {
                 let first = if matches!(self, Self::Dead) { Verb::Stop } else { Verb::Unfreeze };
@@ -70,7 +70,7 @@ impl When {
                 refused("is not running", Some(Verb::Start))
             }
             (_, State::Starting) => refused("is starting; wait until it runs", None),
-            (_, State::Stopping) => refused("is stopping; wait for its end", None),
+            (_, State::Stopping) => refused("is stopping; wait until it has stopped", None),
             (_, State::Aborting) => refused("failed to start, and is stopping", None),
         }
     }
@@ -91,10 +91,10 @@ mod tests {
     /// RUNNING, STOPPING, ABORTING, FREEZING, FROZEN, THAWED.
     fn expected(verb: Verb) -> [&'static str; 8] {
         const SOON: &str = "is starting; wait until it runs";
-        const OVER: &str = "is stopping; wait for its end";
+        const OVER: &str = "is stopping; wait until it has stopped";
         const FAILED: &str = "failed to start, and is stopping";
-        const RUNS: &str = "is running already";
-        const STANDS: &str = "is running already, and frozen, first unfreeze";
+        const RUNS: &str = "is already running";
+        const STANDS: &str = "is already running, and frozen, first unfreeze";
         const NOT: &str = "is not running, first start";
         const ICE: &str = "is frozen, first unfreeze";
         const STOP: &str = "is frozen, first stop";
@@ -106,7 +106,7 @@ mod tests {
             | Verb::Wait
             | Verb::CheckConfig => [YES; 8],
             Verb::Start | Verb::Execute => {
-                [YES, "is starting already", RUNS, OVER, FAILED, STANDS, STANDS, RUNS]
+                [YES, "is already starting", RUNS, OVER, FAILED, STANDS, STANDS, RUNS]
             }
             Verb::Destroy => [
                 YES,

@@ -56,10 +56,10 @@ pub fn probe(host: &Host) -> Vec<Probe> {
 const NAMESPACES: [(&str, &str, bool, &str); 8] = [
     ("mnt", "mount namespace", true, "containers cannot have files of their own"),
     ("pid", "pid namespace", true, "containers cannot have processes of their own"),
-    ("uts", "uts namespace", true, "containers cannot have a host name"),
+    ("uts", "uts namespace", true, "containers cannot have a host name of their own"),
     ("ipc", "ipc namespace", true, "containers would share the host's message queues"),
     ("net", "network namespace", true, "only lxc.net.0.type = none is possible"),
-    ("cgroup", "cgroup namespace", false, "containers see where on the host they are"),
+    ("cgroup", "cgroup namespace", false, "containers see their place in the host's cgroups"),
     ("user", "user namespace", false, "no lxc.idmap, and no containers without root"),
     ("time", "time namespace", false, "no lxc.time.offset"),
 ];
@@ -74,13 +74,13 @@ fn namespaces(host: &Host) -> Vec<Probe> {
 
 /// Controller on v1, on v2, loss.
 const CONTROLLERS: [(&str, &str, &str, &str); 7] = [
-    ("cgroup cpu", "cpu", "cpu", "no limits of processor time"),
+    ("cgroup cpu", "cpu", "cpu", "no CPU limits"),
     ("cgroup cpuset", "cpuset", "cpuset", "containers cannot be bound to processors"),
-    ("cgroup memory", "memory", "memory", "no limits of memory, and no figures of it"),
-    ("cgroup io", "blkio", "io", "no limits of disk traffic"),
-    ("cgroup pids", "pids", "pids", "a fork bomb inside reaches the host"),
-    ("cgroup devices", "devices", "", "devices are confined by BPF alone (v2)"),
-    ("cgroup freezer", "freezer", "", "freeze works through cgroup.freeze alone (v2)"),
+    ("cgroup memory", "memory", "memory", "no memory limits and no memory figures"),
+    ("cgroup io", "blkio", "io", "no disk I/O limits"),
+    ("cgroup pids", "pids", "pids", "a fork bomb inside a container can take down the host"),
+    ("cgroup devices", "devices", "", "devices are confined only by BPF (v2)"),
+    ("cgroup freezer", "freezer", "", "freeze works only through cgroup.freeze (v2)"),
 ];
 
 fn controllers(host: &Host) -> Vec<Probe> {
@@ -130,7 +130,7 @@ fn kernel(host: &Host) -> Vec<Probe> {
         path_probe("pressure (PSI)", &proc.join("pressure/cpu"), missing, "no pressure figures"),
         optional("overlayfs", overlay(host), "no overlay roots"),
         path_probe("seccomp", &filters, missing, "no system call filters"),
-        path_probe("AppArmor", apparmor, missing, "lxc.apparmor.* is without effect"),
+        path_probe("AppArmor", apparmor, missing, "lxc.apparmor.* has no effect"),
         call_probe(
             "pidfd",
             sys::pidfd_open(nix::unistd::getpid().as_raw()).err(),
@@ -151,7 +151,7 @@ fn overlay(host: &Host) -> Option<String> {
     let release = text(&host.proc().join(RELEASE));
     let modules = Path::new("/lib/modules").join(release.trim()).join("modules.dep");
     let has = text(&modules).lines().any(|it| is_module(it, "overlay"));
-    has.then(|| format!("{}, loaded when it is used", modules.display()))
+    has.then(|| format!("{}, loaded on first use", modules.display()))
 }
 
 /// Tells whether a line of modules.dep(5) is that of the module `name`, compressed or not.
@@ -199,7 +199,7 @@ fn path_probe(feature: &'static str, path: &Path, absent: Status, loss: &'static
 }
 
 fn call_probe(feature: &'static str, error: Option<Errno>, loss: &'static str) -> Probe {
-    let evidence = error.map_or("the system call answers", Errno::desc);
+    let evidence = error.map_or("the system call works", Errno::desc);
     result(feature, error.is_none(), Status::Missing, evidence.to_owned(), loss)
 }
 

@@ -96,7 +96,7 @@ const ROOTFS_MODE: u32 = 0o755;
 /// Why a container was not created.
 #[derive(Debug, thiserror::Error)]
 enum CreateError {
-    #[error("{0} exists already; choose another name or destroy it first")]
+    #[error("{0} already exists; choose another name or destroy it first")]
     Exists(PathBuf),
     #[error("make {path}: {}", config::words(source))]
     Make { path: PathBuf, source: io::Error },
@@ -104,7 +104,7 @@ enum CreateError {
     Root { path: PathBuf, source: io::Error },
     #[error("root directory {0}: not a directory")]
     NotDirectory(PathBuf),
-    #[error("root directory {0}: its path is not UTF-8 text, as a configuration must be")]
+    #[error("root directory {0}: its path is not valid UTF-8, as a configuration must be")]
     NotText(PathBuf),
     #[error(transparent)]
     Config(#[from] ConfigErrors),

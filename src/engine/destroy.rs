@@ -39,7 +39,7 @@ enum DestroyError {
     Seat(SeatError),
     #[error("lxc.hook.destroy {hook}: {said}")]
     Hook { hook: String, said: String },
-    #[error("it is gone, but the record of its last run stays")]
+    #[error("it was removed, but the record of its last run was not")]
     Forget(#[source] io::Error),
 }
 
@@ -169,7 +169,10 @@ fn run_hooks(store: &Store, name: &Name) -> Result<(), DestroyError> {
             let said = String::from_utf8_lossy(&output.stderr);
             let last =
                 said.lines().last().map_or_else(String::new, |it| format!(": {}", shown(it)));
-            return Err(failed(format!("{}{last}; the container stays", output.status)));
+            return Err(failed(format!(
+                "{}{last}; the container was not destroyed",
+                output.status
+            )));
         }
     }
     Ok(())

@@ -11,7 +11,7 @@ use super::config::words;
 pub enum Kind {
     /// No such container, file or process.
     NotFound,
-    /// The container exists already.
+    /// The container already exists.
     Exists,
     /// The verb needs a running container.
     NotRunning,

@@ -18,13 +18,13 @@ enum FreezeError {
     NotRunning,
     #[error("it is {0}")]
     State(State),
-    #[error("permission denied: only root and the user who runs it may; try it as root")]
+    #[error("permission denied: only root and the user who runs it may do this; try again as root")]
     Denied,
     #[error(transparent)]
     Socket(SocketError),
     #[error(transparent)]
     Cgroup(CgroupError),
-    #[error("its supervisor does not say which cgroup it has")]
+    #[error("its supervisor does not report its cgroup")]
     Lost,
 }
 

@@ -14,9 +14,9 @@ const NO_CHANGE: u32 = u32::MAX;
 /// Why a number or text is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
-    #[error("expected the number of a user or group")]
+    #[error("expected a numeric user or group id")]
     NoNumber,
-    #[error("to the kernel {NO_CHANGE} means \"no change\"; it is no user or group")]
+    #[error("{NO_CHANGE} means \"no change\" to the kernel and is not a user or group")]
     NoChange,
 }
 

@@ -24,7 +24,7 @@ const NOT_RUNNING: &str = "it is not running, and only a running container has c
 /// Why a limit is not kept for the next start.
 #[derive(Debug, thiserror::Error)]
 enum KeepError {
-    #[error("Proxmox writes its configuration anew from {} at each start; {instead}", conf.display())]
+    #[error("Proxmox rewrites its configuration from {} at each start; {instead}", conf.display())]
     Owned { conf: PathBuf, instead: String },
     #[error(
         "{key} is in its configuration too, and what it must be does not follow from {file}: \
@@ -143,7 +143,7 @@ impl Engine {
         let hierarchies =
             Hierarchies::discover(self.lxcpath.host()).map_err(|why| failed(verb, name, why))?;
         let path = client.limit_cgroup().map_err(failed_to_ask)?.ok_or_else(|| {
-            Error::new(verb, name, Kind::Failed, "its supervisor does not say which cgroup it has")
+            Error::new(verb, name, Kind::Failed, "its supervisor does not report its cgroup")
         })?;
         Ok(Cgroup::open(&hierarchies, &path))
     }

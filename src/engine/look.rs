@@ -87,8 +87,8 @@ impl Engine {
         let mut seen = Sampler::of_one(self, name).sample(&focus).containers;
         seen.pop().ok_or_else(|| {
             let home: PathBuf = self.lxcpath().join(name.as_str());
-            let why = format!("there is no {}/config, and it does not run", home.display());
-            Error::new("look at", name, Kind::NotFound, why)
+            let why = format!("there is no {}/config, and it is not running", home.display());
+            Error::new("show", name, Kind::NotFound, why)
         })
     }
 
@@ -118,7 +118,12 @@ impl Engine {
         let failed = |why| Error::new(VERB, name, Kind::Failed, why);
         let Some(client) = Client::connect(self.lxcpath(), name).map_err(failed)? else {
             return last_words::read(self.lxcpath(), name).ok_or_else(|| {
-                Error::new(VERB, name, Kind::NotRunning, "it is STOPPED and has said nothing")
+                Error::new(
+                    VERB,
+                    name,
+                    Kind::NotRunning,
+                    "it is stopped, and its console printed nothing",
+                )
             });
         };
         match client.console_view() {
@@ -126,7 +131,7 @@ impl Engine {
             Err(error) if error.is_unknown_command() => match client.console_log() {
                 Ok(ConsoleLog::Output(bytes)) => Ok(bytes),
                 Ok(ConsoleLog::Off) => {
-                    let why = "LXC keeps no log of it: set lxc.console.buffer.size";
+                    let why = "LXC keeps no console log of it; set lxc.console.buffer.size";
                     Err(Error::new(VERB, name, Kind::Failed, why))
                 }
                 Err(error) => Err(failed(error)),

@@ -21,13 +21,13 @@ pub(super) fn missing() -> Option<&'static str> {
         None
     } else if geteuid().is_root() {
         Some(
-            "this root lacks CAP_SYS_ADMIN, which a container's namespaces and mounts take; a \
-             unit's CapabilityBoundingSet=, or the container that wharf runs in, took it away",
+            "root lacks CAP_SYS_ADMIN here, which a container's namespaces and mounts require; a \
+             unit's CapabilityBoundingSet=, or the container that wharf runs in, removed it",
         )
     } else {
         Some(
             "root is needed for a container's namespaces, mounts and cgroups (an ordinary user's \
-             containers are not supported yet); run it as root, such as with sudo",
+             containers are not supported yet); run wharf as root, as with sudo",
         )
     }
 }

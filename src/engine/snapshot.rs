@@ -79,7 +79,7 @@ pub struct Container {
     pub state: State,
     /// When it entered this state, if known.
     pub since: Option<SystemTime>,
-    /// Why the state may not be the whole truth, such as "supervisor not answering".
+    /// Why the state may not be the whole truth, such as "its supervisor does not answer".
     pub trouble: Option<String>,
     /// Its configuration cannot be used.
     pub faulty: bool,

@@ -25,6 +25,9 @@ use super::{Engine, Error, Exit, Kind, Name, privilege, seal, sys};
 /// The verb by which this program becomes a supervisor.
 pub const SUPERVISE: &str = "supervise";
 
+/// What a failed execution could not do, before the container's name.
+const EXECUTE: &str = "run a command in";
+
 /// How to start a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
@@ -78,7 +81,7 @@ impl Engine {
             // A word that was lost on its way does not undo a start.
             Err(_) if self.still_runs(name) => Ok(()),
             Err(_) => {
-                Err(Error::new("start", name, Kind::Failed, "the supervisor died without a word"))
+                Err(Error::new("start", name, Kind::Failed, "the supervisor died without a report"))
             }
         }
     }
@@ -123,7 +126,7 @@ impl Engine {
             let settings = vec![("lxc.ephemeral".to_owned(), "1".to_owned())];
             self.create(name, &Create { settings, ..Create::default() })?;
         }
-        let ended = self.in_foreground("execute", name, start, Payload::Application);
+        let ended = self.in_foreground(EXECUTE, name, start, Payload::Application);
         let Err(error) = ended else { return ended };
         if !undefined {
             return Err(error);
@@ -132,7 +135,7 @@ impl Engine {
         match self.destroy(name) {
             Err(left) if left.kind != Kind::NotFound => {
                 let reason = format!("{}; and {left:#}", error.reason());
-                Err(Error::new("execute", name, error.kind, reason))
+                Err(Error::new(EXECUTE, name, error.kind, reason))
             }
             Ok(()) | Err(_) => Err(error),
         }
@@ -140,18 +143,17 @@ impl Engine {
 
     /// Completes an order without a command by `lxc.execute.cmd`.
     fn with_command(&self, name: &Name, start: &Start, undefined: bool) -> Result<Start, Error> {
-        const NO_COMMAND: &str =
-            "no command is given, and its configuration has no lxc.execute.cmd";
+        const NO_COMMAND: &str = "no command given, and its configuration has no lxc.execute.cmd";
         if !start.argv.is_empty() {
             return Ok(start.clone());
         }
-        let failed = |why: &str| Error::new("execute", name, Kind::Invalid, why.to_owned());
+        let failed = |why: &str| Error::new(EXECUTE, name, Kind::Invalid, why.to_owned());
         if undefined {
-            return Err(failed("no command is given; it goes after `--`"));
+            return Err(failed("no command given; it goes after `--`"));
         }
         let file = start.config.as_deref();
         let config = config::load(name, &self.lxcpath, file, &start.settings)
-            .map_err(|errors| Error::new("execute", name, Kind::Invalid, errors))?;
+            .map_err(|errors| Error::new(EXECUTE, name, Kind::Invalid, errors))?;
         let command = config.get("lxc.execute.cmd").filter(|it| !it.is_empty());
         let argv = command.and_then(|it| config::command_words(&it).ok());
         let argv = argv.ok_or_else(|| failed(NO_COMMAND))?;

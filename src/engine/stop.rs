@@ -49,19 +49,19 @@ enum StopError {
     Reclaim(ReclaimError),
     #[error("signal init")]
     Signal(#[source] Errno),
-    #[error("its init {0} was killed and does not end")]
+    #[error("its init (pid {0}) was killed but has not ended")]
     Alive(i32),
     #[error("it did not stop in time")]
     TimedOut,
-    #[error("init has no handler for {}, so it cannot be asked; it can be killed (-k)", signals::name(*.0))]
+    #[error("its init has no handler for {}, so asking it has no effect; stop it without -W or --nokill, or kill it with -k", signals::name(*.0))]
     Deaf(i32),
-    #[error("init is a shell, which does not restart on {}; without -W or --nokill it is stopped and started again", signals::name(*.0))]
+    #[error("its init is a shell, which does not restart on {}; without -W or --nokill, wharf stops it and starts it again", signals::name(*.0))]
     Shell(i32),
     #[error("it stopped and did not start again: {0}")]
     NotBack(String),
-    #[error("its processes are dead, but its supervisor does not end")]
+    #[error("its processes are dead, but its supervisor has not ended")]
     Supervisor,
-    #[error("its cgroup is not known: the supervisor does not answer and left no record")]
+    #[error("its cgroup is unknown: its supervisor does not answer and left no record")]
     Lost,
 }
 

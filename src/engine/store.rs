@@ -32,7 +32,7 @@ pub(super) const LOCKS: [&str; 2] = [COMMAND_LOCK, SEAT_LOCK];
 /// Why a file of the store could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("another command is at work on container `{0}`; try again when it is done")]
+    #[error("another command is working on container `{0}`; try again when it is done")]
     Busy(Name),
     #[error("lock {path}: {}", words(source))]
     Lock { path: PathBuf, source: io::Error },

@@ -115,7 +115,7 @@ impl Act {
             Self::Thaw => "thaw",
             Self::Destroy => "destroy",
             Self::Set { .. } => "set",
-            Self::Again => "set anew",
+            Self::Again => "restore limits",
             Self::Keep { .. } => "keep",
             Self::Signal { .. } => "signal",
             Self::Create { .. } => "create",
@@ -140,7 +140,7 @@ impl Act {
                 format!("{wharf} cgroup {name} {file} '{value}' --keep")
             }
             Self::Keep { file, value: None } => {
-                format!("take {file} out of the configuration of {name}")
+                format!("remove {file} from the configuration of {name}")
             }
             Self::Signal { process, signal } => format!("kill -{signal} {}", process.pid),
             Self::Create { create, start: true } => {

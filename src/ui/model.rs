@@ -285,13 +285,13 @@ impl Model {
             let words = match &self.snapshot {
                 None => "the containers are not read yet",
                 Some(_) if filtered => "nothing matches the filter",
-                Some(_) => "n makes a container",
+                Some(_) => "n creates a container",
             };
             return Some(words.to_owned());
         }
         for (needs, there_is_none, words) in [
             (Action::Undo, self.undo.is_empty(), "nothing to undo"),
-            (Action::Redo, self.redo.is_empty(), "nothing was taken back"),
+            (Action::Redo, self.redo.is_empty(), "nothing was undone"),
             (Action::Keep, self.changed.is_none(), "no limit was changed yet"),
         ] {
             if action == needs && there_is_none {

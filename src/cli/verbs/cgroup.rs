@@ -17,21 +17,21 @@ pub(super) const CGROUP: Entry = Entry {
     arguments: |command| {
         command
             .arg(args::json())
-            .arg(args::flag("keep", None, "Write the value into the configuration, too"))
-            .arg(args::flag("again", None, "Set anew the limits that the kernel has lost"))
+            .arg(args::flag("keep", None, "Also write the value to the configuration"))
+            .arg(args::flag("again", None, "Restore the limits that the kernel has lost"))
             .arg(args::name())
             // -1 is a value.
             .arg(
-                args::operands("NAME FILE [VALUE]", "The container, the file, and its new value")
+                args::operands("NAME FILE [VALUE]", "The container, the file and its new value")
                     .allow_negative_numbers(true),
             )
     },
     run: cgroup,
     notes: "\
-Any file of any controller of the container, by its name: memory.max, cpu.shares, pids.max ….
+FILE is any file of any controller, by its name: memory.max, cpu.shares, pids.max ….
 Without VALUE it is read. A change lasts until the container stops; with --keep it is also
-written into the configuration, as lxc.cgroup2.FILE (or lxc.cgroup.FILE), in both spellings
-if both are there. An empty VALUE clears a list, such as cpuset.cpus.
+written to the configuration, as lxc.cgroup2.FILE (or lxc.cgroup.FILE), or as both if both are
+there. An empty VALUE clears a list, such as cpuset.cpus.
 
 Examples:
   wharf cgroup web memory.max
@@ -56,7 +56,7 @@ fn cgroup(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Exi
     }
     match rest.as_slice() {
         [_] if matches.get_flag("keep") => {
-            return Err(Usage("--keep needs a VALUE to keep".into()).into());
+            return Err(Usage("--keep needs a VALUE".into()).into());
         }
         [file] => {
             let value = session.engine.cgroup_get(&name, file)?;

@@ -17,7 +17,7 @@ pub(super) const CHECKCONFIG: Entry = Entry {
     arguments: |command| command.arg(args::json()),
     run: check,
     notes: "\
-Exit code: 0, or 1 when something is missing that every container needs.",
+Exit code: 0, or 1 if something that every container needs is missing.",
 };
 
 fn check(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {

@@ -27,9 +27,9 @@ pub(super) const CREATE: Entry = Entry {
                 "template",
                 Some('t'),
                 "TEMPLATE",
-                "Program that fills the root directory; `none` for no root of its own",
+                "Program that fills the root directory, or `none`",
             ))
-            .arg(args::value("bdev", Some('B'), "TYPE", "How the root is kept: dir or none"))
+            .arg(args::value("bdev", Some('B'), "TYPE", "How the root is stored: dir or none"))
             .arg(
                 args::value("dir", None, "PATH", "Existing directory to use as the root")
                     .value_parser(value_parser!(PathBuf)),
@@ -40,16 +40,16 @@ pub(super) const CREATE: Entry = Entry {
     },
     run: create,
     notes: "\
-Without a template and a directory, the container shares the host's files, read and write, and runs
-a shell below an init of wharf's own.
-Without -f the configuration is /etc/lxc/default.conf, where there is one, with wharf's own
-defaults for what it does not set; what wharf does not support yet is left out, and listed.
-Nothing is left behind when it fails.
+Without a template or a directory, the container shares the host's files, to read and to write,
+and runs a shell below an init of wharf's own.
+Without -f the configuration starts from /etc/lxc/default.conf, if there is one, with wharf's own
+defaults for what it does not set. What wharf does not support yet is left out, and listed.
+A creation that fails leaves nothing behind.
 
 Examples:
   wharf create web                             shares the host's files
-  wharf create web --dir /srv/web              has /srv/web as its root
-  wharf create web -t busybox                  as LXC's template lxc-busybox makes it
+  wharf create web --dir /srv/web              uses /srv/web as its root
+  wharf create web -t busybox                  runs LXC's template lxc-busybox
   wharf create web -s lxc.cgroup2.memory.max=512M",
 };
 
@@ -58,14 +58,14 @@ pub(super) const DESTROY: Entry = Entry {
     aliases: &[],
     arguments: |command| {
         command
-            .arg(args::flag("force", Some('f'), "Stop it first, without asking it"))
+            .arg(args::flag("force", Some('f'), "Kill it first if it is running"))
             .arg(args::name())
             .arg(args::operands("NAME", "The container"))
     },
     run: destroy,
     notes: "\
-Removes LXCPATH/NAME with the configuration and the root directory in it. A root directory
-elsewhere stays. A running container is refused without -f.",
+Removes LXCPATH/NAME, with the configuration and a root directory in it. A root directory elsewhere
+is kept. Without -f, a running container is refused.",
 };
 
 fn create(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
@@ -89,7 +89,7 @@ fn source(matches: &ArgMatches, args: Vec<String>) -> anyhow::Result<Source> {
     let text = |id| matches.get_one::<String>(id).map(String::as_str);
     let bdev = text("bdev");
     if let Some(other) = bdev.filter(|it| !["dir", "none", "best"].contains(it)) {
-        anyhow::bail!("backing store `{other}` is not supported yet; known: dir, none");
+        anyhow::bail!("backing store `{other}` is not supported yet; supported: dir, none");
     }
     let program = text("template").filter(|it| *it != "none");
     match (program, matches.get_one::<PathBuf>("dir")) {

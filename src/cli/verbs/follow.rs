@@ -28,11 +28,11 @@ pub(super) const MONITOR: Entry = Entry {
         command
             .arg(args::json())
             .arg(name.help("Containers to follow, instead of the first operand"))
-            .arg(args::operands("REGEX", "Containers to follow; matches whole names [default: .*]"))
+            .arg(args::operands("REGEX", "Containers to follow, by whole name [default: .*]"))
     },
     run: monitor,
     notes: "\
-Goes on until it is interrupted. With --json, one object on a line for each event.
+Runs until it is interrupted. With --json, prints one object per line for each event.
 
 Example:
   wharf monitor 'web|db'",
@@ -53,7 +53,7 @@ pub(super) const WAIT: Entry = Entry {
                 "timeout",
                 Some('t'),
                 "SECONDS",
-                "How long to wait; 0 only looks [default: -1, for ever]",
+                "How long to wait; 0 checks once [default: -1, forever]",
             ))
             .arg(args::name())
             .arg(args::operands("NAME", "The container"))
@@ -63,14 +63,14 @@ pub(super) const WAIT: Entry = Entry {
 States: STOPPED STARTING RUNNING STOPPING ABORTING FREEZING FROZEN THAWED. A container that does
 not exist is STOPPED.
 
-Exit code: 0 once it is in one of the states, 1 when the time ran out.",
+Exit code: 0 once it is in one of the states, 1 if the time ran out or it cannot be watched.",
 };
 
 fn monitor(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let mut rest = operands(matches)?;
     let named = matches.get_one::<OsString>(args::NAME);
     let text = match named {
-        Some(text) => text.to_str().ok_or_else(|| Usage("REGEX is not UTF-8 text".into()))?.into(),
+        Some(text) => text.to_str().ok_or_else(|| Usage("REGEX is not valid UTF-8".into()))?.into(),
         None if rest.is_empty() => ".*".to_owned(),
         None => rest.remove(0),
     };

@@ -25,23 +25,27 @@ pub(super) const INFO: Entry = Entry {
             .arg(args::flag("state", Some('s'), "Only the state"))
             .arg(args::flag("pid", Some('p'), "Only the pid of init"))
             .arg(args::flag("ips", Some('i'), "Only the addresses"))
-            .arg(args::flag("stats", Some('S'), "Only use of CPU, memory and network"))
+            .arg(args::flag("stats", Some('S'), "Only the use of CPU, memory and network"))
             .arg(
-                args::value("config", Some('c'), "KEY", "Only this configuration key")
+                args::value("config", Some('c'), "KEY", "Only the value of this configuration key")
                     .action(ArgAction::Append),
             )
-            .arg(args::flag("no-humanize", Some('H'), "Plain numbers; one fact without its label"))
+            .arg(args::flag(
+                "no-humanize",
+                Some('H'),
+                "Plain numbers, and a single fact without its label",
+            ))
             .arg(args::json())
             .arg(args::name())
             .arg(args::operands("NAME", "The container"))
     },
     run: info,
     notes: "\
-Exit code: 0, or 1 when there is no such container, or its configuration cannot be used.
+Exit code: 0, or 1 if there is no such container or its configuration cannot be used.
 
 Examples:
   wharf info web
-  wharf info -p -H web              prints the pid alone
+  wharf info -p -H web              prints only the pid
   wharf info -c lxc.rootfs.path web",
 };
 
@@ -80,7 +84,7 @@ fn info(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitC
     let container = session.engine.info(&name)?;
     if !container.defined && !container.state.is_active() {
         let missing = "there is no such container; `wharf ls` lists them";
-        return Err(Error::new("look at", &name, Kind::NotFound, missing).into());
+        return Err(Error::new("show", &name, Kind::NotFound, missing).into());
     }
     // A single fact that was asked for is true all the same.
     let asked = wanted.all || matches.get_flag(args::JSON);

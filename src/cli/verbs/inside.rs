@@ -28,7 +28,7 @@ pub(super) const CONSOLE: Entry = Entry {
                     "escape",
                     Some('e'),
                     "PREFIX",
-                    "Key before `q`, such as ^a, a or ^], or none",
+                    "Key to press before `q`, such as ^a, a or ^], or none",
                 )
                 .default_value("^a"),
             )
@@ -37,7 +37,8 @@ pub(super) const CONSOLE: Entry = Entry {
     },
     run: console,
     notes: "\
-Leave with the prefix, then q. The prefix twice sends it once. The container goes on.",
+To leave, press the prefix, then q. The prefix pressed twice is sent once. The container keeps
+running.",
 };
 
 pub(super) const ATTACH: Entry = Entry {
@@ -51,20 +52,20 @@ pub(super) const ATTACH: Entry = Entry {
                 args::value("set-var", Some('v'), "NAME=VALUE", "Variable for the command")
                     .action(ArgAction::Append),
             )
-            .arg(args::flag("clear-env", None, "Take no variable inside but TERM (the default)"))
+            .arg(args::flag("clear-env", None, "Pass no variable but TERM (the default)"))
             .arg(
-                args::flag("keep-env", None, "Take this environment inside, as LXC does")
+                args::flag("keep-env", None, "Pass this environment on, as LXC does")
                     .conflicts_with("clear-env"),
             )
             .arg(args::name())
-            .arg(args::operands("NAME [-- COMMAND]", "The container, and what to run in it"))
+            .arg(args::operands("NAME [-- COMMAND]", "The container, and the command to run in it"))
     },
     run: attach,
     notes: "\
-Without COMMAND, the login shell of the user inside, else /bin/sh. Unlike LXC, wharf leaves this
-environment outside, since it may hold secrets of the host; --keep-env takes it in.
+Without COMMAND, runs the login shell of the user inside, or /bin/sh. Unlike LXC, wharf does not
+pass this environment on, since it may hold secrets of the host; --keep-env does.
 
-Exit code: the command's own; 126 if it cannot be executed, 127 if it is not there, 128+N if
+Exit code: the command's own; 126 if it cannot be executed, 127 if it does not exist, 128+N if
 signal N ended it; 1 if the container could not be entered.",
 };
 
@@ -75,7 +76,10 @@ fn console(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Ex
         None | Some(-1) => None,
         Some(number) => {
             let number = u32::try_from(number);
-            Some(number.map_err(|_negative| Usage("a terminal's number is 0 or more".into()))?)
+            Some(
+                number
+                    .map_err(|_negative| Usage("the number of a terminal is 0 or more".into()))?,
+            )
         }
     };
     let escape = matches.get_one::<String>("escape").filter(|it| *it != "none");

@@ -19,10 +19,15 @@ pub(super) const LS: Entry = Entry {
     aliases: &["list"],
     arguments: |command| {
         command
-            .arg(args::flag("line", Some('1'), "Print names alone, one on a line"))
+            .arg(args::flag("line", Some('1'), "Print only the names, one per line"))
             .arg(args::flag("fancy", Some('f'), "Print columns (the default)"))
-            .arg(args::value("fancy-format", Some('F'), "COLUMNS", "Columns, with commas between"))
-            .arg(args::flag("running", None, "Only running containers, frozen ones among them"))
+            .arg(args::value(
+                "fancy-format",
+                Some('F'),
+                "COLUMNS",
+                "Columns to print, separated by commas",
+            ))
+            .arg(args::flag("running", None, "Only running containers, including frozen ones"))
             .arg(args::flag("stopped", None, "Only stopped containers"))
             .arg(args::flag("frozen", None, "Only frozen containers"))
             .arg(args::flag("active", None, "Only containers that have processes"))

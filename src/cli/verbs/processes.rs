@@ -27,7 +27,8 @@ pub(super) const PS: Entry = Entry {
     },
     run: ps,
     notes: "\
-PID is the host's, NSPID the container's own. %CPU is of one processor.",
+PID is the pid on the host, NSPID the pid inside the container. %CPU is the share of one
+processor.",
 };
 
 fn ps(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {

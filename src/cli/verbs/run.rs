@@ -19,26 +19,38 @@ pub(super) const START: Entry = Entry {
     aliases: &[],
     arguments: |command| {
         command
-            .arg(args::flag("foreground", Some('F'), "Stay, with the container on this terminal"))
+            .arg(args::flag(
+                "foreground",
+                Some('F'),
+                "Stay in the foreground, with the container on this terminal",
+            ))
             .arg(
                 args::flag("daemon", Some('d'), "Return once it runs (the default)")
                     .conflicts_with("foreground"),
             )
             .arg(args::config())
             .arg(args::define())
-            .arg(args::value("console", Some('c'), "PATH", "Show the console there, too"))
-            .arg(args::value("console-log", Some('L'), "FILE", "Write what the console says"))
+            .arg(args::value(
+                "console",
+                Some('c'),
+                "PATH",
+                "Also show the console there: a terminal or a file",
+            ))
+            .arg(args::value("console-log", Some('L'), "FILE", "Write the console's output there"))
             .arg(args::name())
-            .arg(args::operands("NAME [-- COMMAND]", "The container, and what its pid 1 shall be"))
+            .arg(args::operands(
+                "NAME [-- COMMAND]",
+                "The container, and the command to run as its pid 1",
+            ))
     },
     run: start,
     notes: "\
-Without COMMAND, pid 1 is `lxc.init.cmd` of the configuration, else /sbin/init. If
-`lxc.execute.cmd` is the same, as in what `create` makes of the host's files, the command is pid 2,
-and pid 1 is an init of wharf's own, which reaps, halts and restarts.
+Without COMMAND, pid 1 is `lxc.init.cmd` of the configuration, or /sbin/init. If `lxc.execute.cmd`
+is the same, as in what `create` makes of the host's files, the command is pid 2, and pid 1 is an
+init of wharf's own, which reaps, halts and restarts.
 
-Exit code: 0 once the container runs, 1 when it could not be started; with -F how the command
-ended: its own code, 128+N for signal N.",
+Exit code: 0 once the container runs, 1 if it could not be started. With -F, the command's own, or
+128+N if signal N ended it.",
 };
 
 pub(super) const EXECUTE: Entry = Entry {
@@ -55,10 +67,10 @@ pub(super) const EXECUTE: Entry = Entry {
     },
     run: execute,
     notes: "\
-wharf's own init is pid 1 of the container, reaps, and passes signals on; COMMAND is pid 2.
-A container that is not defined is made for the command and removed after it.
+Pid 1 of the container is wharf's own init, which reaps zombies and passes signals on; COMMAND is
+pid 2. A container that is not defined is made for the command and removed afterwards.
 
-Exit code: the command's own; 126 if it cannot be executed, 127 if it is not there, 128+N if
+Exit code: the command's own; 126 if it cannot be executed, 127 if it does not exist, 128+N if
 signal N ended it; 1 if the container could not be started.
 
 Example:

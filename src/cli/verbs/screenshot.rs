@@ -14,7 +14,7 @@ pub(super) const SCREENSHOT: Entry = Entry {
     aliases: &[],
     arguments: |command| {
         command.arg(
-            args::value("to", Some('o'), "DIR", "Where the pictures go")
+            args::value("to", Some('o'), "DIR", "Directory for the pictures")
                 .value_parser(value_parser!(PathBuf))
                 .default_value("screenshots"),
         )

@@ -20,35 +20,38 @@ pub(super) const STOP: Entry = Entry {
     aliases: &[],
     arguments: |command| {
         command
-            .arg(args::flag("kill", Some('k'), "Kill every process, ask nobody to halt"))
-            .arg(args::flag("nowait", Some('W'), "Ask, and return at once"))
+            .arg(args::flag("kill", Some('k'), "Kill every process, without asking init to halt"))
+            .arg(args::flag("nowait", Some('W'), "Ask init to halt, and return at once"))
             .arg(args::value(
                 "timeout",
                 Some('t'),
                 "SECONDS",
-                "How long to wait before the kill [default: 60; -1 waits for ever]",
+                "How long to wait before the kill [default: 60; -1 waits forever]",
             ))
-            .arg(args::flag("nokill", None, "Fail after the time instead of killing"))
+            .arg(args::flag("nokill", None, "Fail when the time is up, instead of killing"))
             .arg(args::flag("nolock", None, "Accepted with -k, as LXC does").hide(true))
-            .arg(args::flag("reboot", Some('r'), "Have it restart, and wait until it runs again"))
+            .arg(args::flag("reboot", Some('r'), "Ask it to restart, and wait until it runs again"))
             .arg(args::name())
             .arg(args::operands("NAME", "The container"))
     },
     run: stop,
-    notes:
-        "\
+    notes: "\
 Sends init the signal that asks it to halt (`lxc.signal.halt`), waits, and kills what is left. A
-frozen container is thawed for it. An init without a handler for that signal never gets it, being
-pid 1: then it gets SIGTERM if it handles that, else the other processes do, and two seconds later,
-or once they are gone, it is killed.
+frozen container is thawed first. The kernel never delivers to pid 1 a signal that it has no handler
+for. If init has none for the halt signal, it gets SIGTERM if it handles that; otherwise the other
+processes get SIGTERM, and init is killed two seconds later, or as soon as they are gone.
 
-With -k init gets `lxc.signal.stop` if that is not SIGKILL and init handles it. What is left after
-5 seconds, or at once otherwise, is killed.
+With -W or --nokill nothing is killed. If init would receive neither signal, none is sent, and the
+command fails.
 
-With -r init is asked to restart (`lxc.signal.reboot`). If it cannot hear that or does not restart
-in time, it is stopped and started again, as it was started before.
+With -k init gets `lxc.signal.stop` if that is not SIGKILL and init handles it; what is left after
+5 seconds is killed. Otherwise everything is killed at once.
 
-Exit code: 0 stopped (-r: runs again), 1 failed or still there with --nokill, 2 it was not running.",
+With -r init is asked to restart (`lxc.signal.reboot`). If it has no handler for that, or does not
+restart in time, the container is stopped and started again, as it was started before.
+
+Exit code: 0 stopped (-W: asked; -r: runs again); 1 failed (-W, --nokill: init would not receive the
+signal; --nokill: it did not end in time); 2 it was not running.",
 };
 
 pub(super) const FREEZE: Entry = Entry {
@@ -57,8 +60,8 @@ pub(super) const FREEZE: Entry = Entry {
     arguments: |command| command.arg(args::name()).arg(args::operands("NAME", "The container")),
     run: freeze,
     notes: "\
-Returns once every process stands still. They keep their memory and their files; `wharf
-unfreeze` lets them go on.",
+Returns once every process is frozen. They keep their memory and open files; `wharf unfreeze` lets
+them continue.",
 };
 
 pub(super) const UNFREEZE: Entry = Entry {

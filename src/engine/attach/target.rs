@@ -35,8 +35,8 @@ pub(super) enum TargetError {
     #[error(transparent)]
     Socket(SocketError),
     #[error(
-        "its init {pid} shares every namespace that would keep the command from the host; \
-             run the command on the host, if that is what you want"
+        "its init (pid {pid}) shares every namespace that would separate the command from the host; \
+             if that is what you want, run the command on the host"
     )]
     NotInside { pid: i32 },
     #[error("read {path}")]

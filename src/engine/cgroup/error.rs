@@ -12,14 +12,14 @@ use crate::engine::spec::Place;
 #[derive(Debug, thiserror::Error)]
 pub enum CgroupError {
     #[error(
-        "no cgroup file system is mounted; mount one, such as: mount -t cgroup2 none /sys/fs/cgroup"
+        "no cgroup file system is mounted; mount one, as with: mount -t cgroup2 none /sys/fs/cgroup"
     )]
     NotMounted,
     #[error("cannot read {}: {}", path.display(), words::reason(errno))]
     Read { path: PathBuf, errno: io::Error },
-    #[error("cannot make the cgroup {}: {}", dir.display(), words::reason(errno))]
+    #[error("cannot create the cgroup {}: {}", dir.display(), words::reason(errno))]
     Create { dir: PathBuf, errno: io::Error },
-    #[error("no cgroup may be made below {base}; {}", words::delegate())]
+    #[error("no cgroup can be created below {base}; {}", words::delegate())]
     Unwritable { base: String },
     #[error("cgroup names from {0} to {0}-999 are all taken by live groups")]
     Taken(String),
@@ -41,11 +41,11 @@ pub enum CgroupError {
     Write { file: String, value: String, reason: String, errno: io::Error },
     #[error("cannot apply {key}{}", at(place.as_ref()))]
     Setting { key: String, place: Option<Place>, source: Box<Self> },
-    #[error("{rule:?} is not a device rule: it must be `a`, or such as `c 1:3 rwm`, `b 8:* r`")]
+    #[error("{rule:?} is not a device rule: expected `a`, or one such as `c 1:3 rwm` or `b 8:* r`")]
     DeviceRule { rule: String },
     #[error("cannot attach the device rules to {}: {}", dir.display(), words::reason(errno))]
     Attach { dir: PathBuf, errno: io::Error },
-    #[error("this host has no freezer: neither a v1 freezer hierarchy nor a unified one")]
+    #[error("this host has no freezer: neither the freezer of cgroup v1 nor cgroup v2")]
     NoFreezer,
     #[error(
         "neither the v1 devices hierarchy nor a unified one is writable, so nothing would keep \
@@ -57,7 +57,7 @@ pub enum CgroupError {
     #[error("{} did not {act} within {} ms; {advice}", path.display(), waited.as_millis())]
     TimedOut { act: &'static str, path: PathBuf, waited: Duration, advice: &'static str },
     #[error(
-        "{who} did not die within {} ms; what is in state D cannot be killed until the device or \
+        "{who} did not die within {} ms; a process in state D cannot be killed until the device or \
          file server that it waits for answers",
         waited.as_millis()
     )]

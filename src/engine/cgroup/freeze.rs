@@ -13,8 +13,8 @@ use super::patience::Patience;
 use super::{Cgroup, CgroupError};
 
 /// Why a group may stay half frozen, and what the operator can do.
-const STUCK: &str = "a process in an uninterruptible wait (state D) holds it up; it freezes later \
-                     by itself, or unfreeze the container";
+const STUCK: &str = "a process in an uninterruptible wait (state D) delays it; it will freeze \
+                     later by itself, unless the container is unfrozen";
 const STUCK_THAW: &str = "a group above it may be frozen";
 
 /// The file that freezes, by version.

@@ -91,13 +91,13 @@ impl Knob {
     /// Tells what its value may be.
     pub const fn advice(&self) -> &'static str {
         match self.value {
-            Value::Bytes => "512M, 1.5G, 25% of the host, max",
+            Value::Bytes => "512M, 1.5G, 25% of the host, or max",
             Value::Weight { most: 10_000, .. } => "1 to 10000, 100 is normal",
             Value::Weight { most: 262_144, .. } => "2 to 262144, 1024 is normal",
             Value::Weight { .. } => "10 to 1000, 500 is normal",
-            Value::Quota | Value::QuotaUs => "50% of one processor, 200% for two, max",
+            Value::Quota | Value::QuotaUs => "50% of one processor, 200% for two, or max",
             Value::Count => "a number, or max",
-            Value::List => "such as 0-3,8; nothing for all that the group above has",
+            Value::List => "such as 0-3,8; empty for all that the group above has",
             Value::Devices => "such as 8:0 rbps=1048576; a device's max clears it",
             Value::Other => "as the kernel takes it",
         }
@@ -110,22 +110,22 @@ const BLKIO: Value = Value::Weight { least: 10, most: 1000, normal: 500 };
 
 /// Names on v2 first; those that a v1 file has too stand once.
 const KNOBS: &[Knob] = &[
-    knob("memory.max", Value::Bytes, MAX, "memory that is never exceeded")
+    knob("memory.max", Value::Bytes, MAX, "most memory it may use")
         .as_v1("memory.limit_in_bytes")
         .over(Over::Kills),
-    knob("memory.high", Value::Bytes, MAX, "memory from which on the container is slowed down")
+    knob("memory.high", Value::Bytes, MAX, "memory above which it is slowed down")
         .as_v1("memory.soft_limit_in_bytes")
         .over(Over::Slows),
-    knob("memory.low", Value::Bytes, MAX, "memory that is taken back last"),
-    knob("memory.min", Value::Bytes, MAX, "memory that is never taken back"),
+    knob("memory.low", Value::Bytes, MAX, "memory that is reclaimed last"),
+    knob("memory.min", Value::Bytes, MAX, "memory that is never reclaimed"),
     knob("memory.swap.max", Value::Bytes, MAX, "swap").as_v1("memory.memsw.limit_in_bytes"),
-    knob("memory.swap.high", Value::Bytes, MAX, "swap from which on the container is slowed down"),
+    knob("memory.swap.high", Value::Bytes, MAX, "swap above which it is slowed down"),
     knob("memory.zswap.max", Value::Bytes, MAX, "compressed swap"),
-    knob("memory.reclaim", Value::Bytes, Clear::Never, "memory to take back now").passing(),
+    knob("memory.reclaim", Value::Bytes, Clear::Never, "memory to reclaim now").passing(),
     knob("memory.current", Value::Bytes, Clear::Never, "memory in use")
         .as_v1("memory.usage_in_bytes")
         .passing(),
-    knob("memory.peak", Value::Bytes, Clear::Never, "most memory that was in use")
+    knob("memory.peak", Value::Bytes, Clear::Never, "most memory ever in use")
         .as_v1("memory.max_usage_in_bytes")
         .passing(),
     knob("memory.swap.current", Value::Bytes, Clear::Never, "swap in use")
@@ -134,52 +134,52 @@ const KNOBS: &[Knob] = &[
     knob("memory.events", Value::Other, Clear::Never, "how often limits were hit")
         .as_v1("memory.failcnt")
         .passing(),
-    knob("memory.oom.group", Value::Other, Clear::Never, "out of memory ends all or one")
+    knob("memory.oom.group", Value::Other, Clear::Never, "out of memory kills all or one")
         .as_v1("memory.oom_control"),
-    knob("memory.limit_in_bytes", Value::Bytes, MINUS_ONE, "memory that is never exceeded")
+    knob("memory.limit_in_bytes", Value::Bytes, MINUS_ONE, "most memory it may use")
         .over(Over::Kills),
-    knob("memory.soft_limit_in_bytes", Value::Bytes, MINUS_ONE, "memory that may be kept"),
+    knob("memory.soft_limit_in_bytes", Value::Bytes, MINUS_ONE, "memory it may keep"),
     knob("memory.memsw.limit_in_bytes", Value::Bytes, MINUS_ONE, "memory and swap together"),
     knob("memory.kmem.limit_in_bytes", Value::Bytes, MINUS_ONE, "memory of the kernel"),
-    knob("memory.kmem.tcp.limit_in_bytes", Value::Bytes, MINUS_ONE, "memory of connections"),
+    knob("memory.kmem.tcp.limit_in_bytes", Value::Bytes, MINUS_ONE, "memory of TCP buffers"),
     knob("memory.usage_in_bytes", Value::Bytes, Clear::Never, "memory in use").passing(),
-    knob("memory.max_usage_in_bytes", Value::Bytes, Clear::Never, "most memory that was in use")
+    knob("memory.max_usage_in_bytes", Value::Bytes, Clear::Never, "most memory ever in use")
         .passing(),
     knob("memory.swappiness", Value::Other, Clear::Never, "how readily it is swapped"),
-    knob("cpu.max", Value::Quota, MAX, "time on processors").as_v1("cpu.cfs_quota_us"),
+    knob("cpu.max", Value::Quota, MAX, "processor time").as_v1("cpu.cfs_quota_us"),
     knob("cpu.weight", WEIGHT, Clear::Never, "share of busy processors").as_v1("cpu.shares"),
     knob("cpu.weight.nice", Value::Other, Clear::Never, "the same as a nice value"),
-    knob("cpu.idle", Value::Other, Clear::Never, "runs only where nobody else wants to"),
+    knob("cpu.idle", Value::Other, Clear::Never, "runs only when nothing else does"),
     knob("cpu.max.burst", Value::Other, Clear::Never, "unused quota that may be used later"),
     knob("cpu.stat", Value::Other, Clear::Never, "time used").as_v1("cpuacct.usage").passing(),
-    knob("cpu.cfs_quota_us", Value::QuotaUs, MINUS_ONE, "time on processors in a period"),
+    knob("cpu.cfs_quota_us", Value::QuotaUs, MINUS_ONE, "processor time in a period"),
     knob("cpu.cfs_period_us", Value::Other, Clear::Never, "the period of the quota"),
     knob("cpu.shares", SHARES, Clear::Never, "share of busy processors"),
     knob("cpuset.cpus", Value::List, Clear::Newline, "processors it may run on"),
     knob("cpuset.mems", Value::List, Clear::Newline, "memory nodes it may use"),
     knob("cpuset.cpus.exclusive", Value::List, Clear::Newline, "processors for it alone"),
-    knob("io.max", Value::Devices, Clear::Device, "transfers with devices")
+    knob("io.max", Value::Devices, Clear::Device, "transfer rates of devices")
         .as_v1("blkio.throttle.write_bps_device"),
     knob("io.weight", Value::Other, Clear::Never, "share of busy devices").as_v1("blkio.weight"),
     knob("io.bfq.weight", Value::Other, Clear::Never, "share of busy devices"),
-    knob("io.latency", Value::Devices, Clear::Device, "latency that others must leave it"),
+    knob("io.latency", Value::Devices, Clear::Device, "latency it is guaranteed"),
     knob("io.stat", Value::Other, Clear::Never, "transfers")
         .as_v1("blkio.throttle.io_service_bytes")
         .passing(),
     knob("blkio.weight", BLKIO, Clear::Never, "share of busy devices"),
-    knob("blkio.throttle.read_bps_device", Value::Devices, Clear::Device, "bytes read a second"),
+    knob("blkio.throttle.read_bps_device", Value::Devices, Clear::Device, "bytes read per second"),
     knob(
         "blkio.throttle.write_bps_device",
         Value::Devices,
         Clear::Device,
-        "bytes written a second",
+        "bytes written per second",
     ),
-    knob("blkio.throttle.read_iops_device", Value::Devices, Clear::Device, "reads a second"),
-    knob("blkio.throttle.write_iops_device", Value::Devices, Clear::Device, "writes a second"),
+    knob("blkio.throttle.read_iops_device", Value::Devices, Clear::Device, "reads per second"),
+    knob("blkio.throttle.write_iops_device", Value::Devices, Clear::Device, "writes per second"),
     knob("pids.max", Value::Count, MAX, "processes and threads").over(Over::Refuses),
-    knob("cgroup.max.depth", Value::Count, MAX, "groups inside one another"),
-    knob("cgroup.max.descendants", Value::Count, MAX, "groups inside"),
-    knob("cgroup.freeze", Value::Other, Clear::Never, "stands still")
+    knob("cgroup.max.depth", Value::Count, MAX, "depth of groups inside"),
+    knob("cgroup.max.descendants", Value::Count, MAX, "number of groups inside"),
+    knob("cgroup.freeze", Value::Other, Clear::Never, "whether it is frozen")
         .as_v1("freezer.state")
         .passing(),
     knob("cgroup.threads", Value::Other, Clear::Never, "its threads").as_v1("tasks").passing(),

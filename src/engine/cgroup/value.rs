@@ -36,24 +36,24 @@ pub fn parse(file: &str, typed: &str, whole: Whole) -> Result<String, String> {
         Value::Bytes => bytes(&knob, text, whole.memory).map(|it| it.to_string()),
         Value::Weight { least, most, .. } => match text.parse::<u64>() {
             Ok(it) if (least..=most).contains(&it) => Ok(it.to_string()),
-            Ok(_) | Err(_) => Err(format!("{text} is not a number from {least} to {most}")),
+            Ok(_) | Err(_) => Err(format!("expected a number from {least} to {most}")),
         },
         Value::Quota => quota(&knob, text, whole.period),
         Value::QuotaUs => {
             let period = whole.period.unwrap_or(PERIOD_US);
             let number = match text.strip_suffix('%') {
                 Some(percent) => share(percent, period)?,
-                None => text.parse().map_err(|_not_one| no_share(&knob, text))?,
+                None => text.parse().map_err(|_not_one| no_share(&knob))?,
             };
             at_least(number).map(|it| it.to_string())
         }
         Value::Count => match text.parse::<u64>() {
             Ok(it) => Ok(it.to_string()),
-            Err(_) => Err(format!("{text} is neither a number nor max")),
+            Err(_) => Err("expected a number, or max".to_owned()),
         },
         Value::List => {
             let fits = |it: char| it.is_ascii_digit() || ",-:/ ".contains(it) || it.is_alphabetic();
-            let wrong = || format!("{text} is not a list; {}", knob.advice());
+            let wrong = || format!("expected a list, {}", knob.advice());
             text.chars().all(fits).then(|| text.to_owned()).ok_or_else(wrong)
         }
         Value::Devices | Value::Other => Ok(text.to_owned()),
@@ -65,9 +65,11 @@ fn empty(knob: &Knob) -> Result<String, String> {
     match knob.clear {
         Clear::Newline => Ok("\n".to_owned()),
         Clear::By(word) => Err(format!("an empty value clears nothing here; write {word}")),
-        Clear::Device => Err("an empty value clears nothing here; write such as `8:0 rbps=max` \
+        Clear::Device => {
+            Err("an empty value clears nothing here; write, for example, `8:0 rbps=max` \
                               (on cgroup v1 `8:0 0`) for each device"
-            .to_owned()),
+                .to_owned())
+        }
         Clear::Never => match knob.value {
             Value::Weight { normal, .. } => {
                 Err(format!("an empty value clears nothing here; {normal} is normal"))
@@ -85,7 +87,7 @@ fn empty(knob: &Knob) -> Result<String, String> {
 
 /// Reads a size with an optional unit of 1024s, or a share of the host's memory.
 fn bytes(knob: &Knob, text: &str, memory: Option<u64>) -> Result<u64, String> {
-    let wrong = || format!("{text} is not a size; {}", knob.advice());
+    let wrong = || format!("expected a size, such as {}", knob.advice());
     let end = text.find(|it: char| !it.is_ascii_digit() && it != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     let unit = unit.trim();
@@ -119,11 +121,11 @@ fn quota(knob: &Knob, text: &str, period: Option<u64>) -> Result<String, String>
         return Ok(format!("{} {period}", at_least(share(percent, period)?)?));
     }
     let words: Vec<&str> = text.split_whitespace().collect();
-    let wrong = || no_share(knob, text);
+    let wrong = || no_share(knob);
     if let [_, period] = words.as_slice()
         && !period.parse::<u64>().is_ok_and(|it| PERIODS.contains(&it))
     {
-        return Err(format!("{period} is not a period of 1000 to 1000000 µs"));
+        return Err("the period must be from 1000 to 1000000 µs".to_owned());
     }
     match words.as_slice() {
         ["max", _] => Ok(text.to_owned()),
@@ -137,21 +139,24 @@ fn quota(knob: &Knob, text: &str, period: Option<u64>) -> Result<String, String>
 
 fn at_least(quota: u64) -> Result<u64, String> {
     match quota {
-        0 => Err("nothing would stop every process; freeze the container instead".to_owned()),
-        1..LEAST_QUOTA => Err(format!("{quota} µs is less than the kernel's least, 1000")),
+        0 => {
+            Err("a quota of nothing would stop every process; freeze the container instead"
+                .to_owned())
+        }
+        1..LEAST_QUOTA => Err("the least quota is 1000 µs".to_owned()),
         _ => Ok(quota),
     }
 }
 
-fn no_share(knob: &Knob, text: &str) -> String {
-    format!("{text} is not a share of a processor; {}", knob.advice())
+fn no_share(knob: &Knob) -> String {
+    format!("expected a quota, such as {}", knob.advice())
 }
 
 fn share(percent: &str, whole: u64) -> Result<u64, String> {
     let percent = percent.trim();
     match percent.parse::<f64>() {
         Ok(it) if it.is_finite() && it >= 0.0 => Ok((whole as f64 * it / 100.0) as u64),
-        Ok(_) | Err(_) => Err(format!("{percent}% is not a percentage from 0% up")),
+        Ok(_) | Err(_) => Err("expected a percentage of 0% or more".to_owned()),
     }
 }
 

@@ -24,14 +24,14 @@ pub(super) fn reason(errno: &io::Error) -> String {
     match errno.raw_os_error() {
         Some(libc::EACCES | libc::EPERM) => format!("permission denied; {}", delegate()),
         Some(libc::EROFS) => "the cgroup file system is mounted read-only".to_owned(),
-        Some(libc::EBUSY) => "the kernel says it is in use".to_owned(),
+        Some(libc::EBUSY) => "it is in use".to_owned(),
         Some(libc::ENOENT | libc::ENODEV) => {
             "it is gone; the container may have stopped".to_owned()
         }
         Some(libc::ENOSPC) => "the kernel has no room for another group".to_owned(),
         Some(libc::EOPNOTSUPP) => {
             "processes live in the group above it, which hands controllers down, and the kernel \
-             allows but one of these; move them into a group of their own below it"
+             allows only one of these; move them into a group of their own below it"
                 .to_owned()
         }
         Some(number) => nix::errno::Errno::from_raw(number).desc().to_lowercase(),
@@ -69,11 +69,11 @@ pub(super) fn refusal(
         (
             libc::EINVAL | libc::EACCES | libc::ENOSPC | libc::ERANGE,
             "cpuset.cpus" | "cpuset.mems",
-        ) => "a list such as 0-3,8 within the parent's is wanted".to_owned(),
+        ) => "expected a list such as 0-3,8, within the parent's".to_owned(),
         (libc::ENODEV, _) => {
-            "there is no such device (MAJOR:MINOR of a whole disk is wanted)".to_owned()
+            "there is no such device (expected MAJOR:MINOR of a whole disk)".to_owned()
         }
-        (libc::EINVAL, _) => "it is not a value that this file takes".to_owned(),
+        (libc::EINVAL, _) => "this file does not accept it".to_owned(),
         (libc::ERANGE, _) => "it is out of range".to_owned(),
         (libc::EBUSY, "cgroup.subtree_control") => {
             "processes live in the group itself, and a group has processes or controllers for its \

@@ -11,20 +11,20 @@ use super::trust::Stranger;
 pub enum SocketError {
     #[error("connect to the supervisor")]
     Connect(#[source] Errno),
-    #[error("supervisor not answering")]
+    #[error("its supervisor does not answer")]
     Silent,
     #[error("{}", closed())]
     Closed,
-    #[error("speak to the supervisor")]
+    #[error("talk to the supervisor")]
     Speak(#[source] io::Error),
     #[error("{}", refusal(what, *source))]
     Refused { what: &'static str, source: Errno },
     #[error(
-        "its supervisor serves as many clients as it can; close a console of the container, or end \
+        "its supervisor serves as many clients as it can: close a console of the container, or end \
              a command that waits for it"
     )]
     Crowded,
-    #[error("the supervisor answered {what} with nonsense")]
+    #[error("the supervisor gave an invalid answer when asked for {what}")]
     Nonsense { what: &'static str },
     #[error("terminal {0} is in use or does not exist")]
     NoTty(i32),
@@ -32,11 +32,11 @@ pub enum SocketError {
     List(#[source] io::Error),
     #[error(transparent)]
     Stranger(#[from] Stranger),
-    #[error("hold init {pid}")]
+    #[error("open a pidfd of init {pid}")]
     Hold { pid: i32, source: Errno },
-    #[error("its supervisor names process {pid} as its init, which is none of its processes")]
+    #[error("its supervisor names process {pid} as its init, which is not one of its processes")]
     Outside { pid: i32 },
-    #[error("its supervisor names a control group that is not its user's: {path}")]
+    #[error("its supervisor names a cgroup that is not its user's: {path}")]
     Group { path: String },
 }
 

@@ -24,11 +24,11 @@ use crate::engine::store::{Lock, StoreError, seat_lock, seat_lock_path};
 /// Why the seat could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum SeatError {
-    #[error("it is running already, or just starting or stopping")]
+    #[error("it is already running, starting or stopping")]
     Taken,
     #[error(transparent)]
     Lock(StoreError),
-    #[error("make the socket {path}")]
+    #[error("create the socket {path}")]
     Private { path: PathBuf, source: io::Error },
     #[error("listen on the command socket")]
     Listen(#[source] io::Error),

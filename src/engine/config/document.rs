@@ -13,9 +13,11 @@ pub struct Document {
 /// A setting that must not be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
-    #[error("{0:?} is not a key: keys start with lxc. and hold no blank, = or control character")]
+    #[error(
+        "{0:?} is not a key: keys start with lxc. and contain no blank, = or control character"
+    )]
     Key(String),
-    #[error("the value of {key} holds a control character, which could add lines")]
+    #[error("the value of {key} contains a control character, which could add lines")]
     Value { key: String },
 }
 

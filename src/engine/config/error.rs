@@ -132,9 +132,9 @@ impl fmt::Display for ConfigErrors {
 pub enum Reason {
     #[error("unknown {what} {word}{}", suggestion(*nearest))]
     Unknown { what: &'static str, word: String, nearest: Option<&'static str> },
-    #[error("no = after the key")]
+    #[error("there is no `=` after the key")]
     NoValue,
-    #[error("a value is needed here")]
+    #[error("a value is required")]
     Empty,
     #[error("only an empty value is allowed, which clears the whole group")]
     OnlyEmpty,
@@ -146,11 +146,11 @@ pub enum Reason {
     Id(IdError),
     #[error("control characters are not allowed in a value")]
     ControlCharacter,
-    #[error("it conflicts with {0}, which is set too")]
+    #[error("it conflicts with {0}, which is also set")]
     Conflict(&'static str),
-    #[error("lxc.net.{index}.type must be {kind} for this, and come first")]
+    #[error("it requires lxc.net.{index}.type = {kind} on a line above")]
     NetworkType { index: u32, kind: &'static str },
-    #[error("there is no network interface yet: a line lxc.network.type must come first")]
+    #[error("there is no network interface yet: lxc.network.type must come first")]
     NoInterface,
     #[error("the variable is not set in wharf's own environment")]
     NotInEnvironment,
@@ -170,7 +170,7 @@ pub enum Reason {
     TooLong(u64),
     #[error("more than {0} lines")]
     TooManyLines(usize),
-    #[error("the value is not UTF-8 text")]
+    #[error("the value is not valid UTF-8")]
     NotText,
     #[error("other users may write to the file (mode {0:o}); chmod go-w it first")]
     Writable(u32),

@@ -163,7 +163,7 @@ mod tests {
             errors,
             [
                 "unknown key lxc.tty.maxx; did you mean lxc.tty.max? (line 1 of c)",
-                "lxc.tty.max: no = after the key (line 3 of c)",
+                "lxc.tty.max: there is no `=` after the key (line 3 of c)",
                 "lxc.tty.max x: expected a number that is not negative (line 4 of c)",
             ]
         );
@@ -176,7 +176,7 @@ mod tests {
         let content = b"# caf\xe9\nlxc.tty.max = 1\nsome \xff\nlxc.uts.name = caf\xe9\n";
         reader.content(content, Path::new("c"));
         let errors: Vec<String> = reader.errors.iter().map(ToString::to_string).collect();
-        assert_eq!(errors, ["lxc.uts.name: the value is not UTF-8 text (line 4 of c)"]);
+        assert_eq!(errors, ["lxc.uts.name: the value is not valid UTF-8 (line 4 of c)"]);
         assert_eq!(reader.settings.number("lxc.tty.max"), 1);
     }
 

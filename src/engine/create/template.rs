@@ -16,9 +16,11 @@ const TOLD_LINES: usize = 5;
 /// Why a template did not do its work.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TemplateError {
-    #[error("no template {name}: {path} is not there; give a path or install LXC's templates")]
+    #[error(
+        "there is no template {name}: {path} does not exist; give a path, or install LXC's templates"
+    )]
     Missing { name: String, path: PathBuf },
-    #[error("template name {0:?}: give an absolute path, or a name without /")]
+    #[error("{0:?} is not a template: give an absolute path, or a name without /")]
     Name(String),
     #[error("run template {path}: {}", words(source))]
     Run { path: PathBuf, source: io::Error },
@@ -72,5 +74,5 @@ fn last_lines(said: &[u8]) -> String {
     let lines: Vec<&[u8]> = said.split(|it| *it == b'\n').filter(|it| !it.is_empty()).collect();
     let told = lines.iter().skip(lines.len().saturating_sub(TOLD_LINES));
     let told: Vec<String> = told.map(|it| shown_bytes(it)).collect();
-    if told.is_empty() { "it said nothing".to_owned() } else { told.join("; ") }
+    if told.is_empty() { "it printed nothing".to_owned() } else { told.join("; ") }
 }

@@ -16,29 +16,29 @@ use crate::engine::shown::shown_bytes;
 pub enum LaunchError {
     #[error("open the cgroups")]
     Cgroup(#[source] CgroupError),
-    #[error("make a socket pair")]
+    #[error("create a socket pair")]
     Socket(#[source] Errno),
     #[error("create a process")]
     Clone(#[source] Errno),
-    #[error("read its report")]
+    #[error("read the report of the new process")]
     Report(#[source] Errno),
     #[error("{step}{part}: {reason}{place}")]
     Step { step: String, part: &'static str, reason: &'static str, place: String, errno: Errno },
     /// The program itself could not be executed.
     #[error("{program}: {reason}")]
     Exec { program: String, reason: &'static str, errno: Errno },
-    #[error("{program} is there, but {} is not there", interpreter(name))]
+    #[error("{program} exists, but {} does not", interpreter(name))]
     NoInterpreter { program: String, name: String },
     #[error("{step}: this kernel has no file system type `{kind}`{advice}{place}")]
     NoFileSystem { step: String, kind: String, advice: &'static str, place: String },
-    #[error("init died before its program ran")]
+    #[error("init died before its command ran")]
     Died,
     #[error(
-        "the kernel killed init before its program ran, as its group was out of memory: {limit} \
+        "the kernel killed init before its command ran, because its cgroup was out of memory: {limit} \
          is too low"
     )]
     OutOfMemory { limit: String },
-    #[error("its limit of processes is reached before its program runs: {limit} is too low")]
+    #[error("its limit of processes was reached before its command ran: {limit} is too low")]
     TooFew { limit: String },
     /// Its groups take no further process.
     #[error(
@@ -50,7 +50,7 @@ pub enum LaunchError {
     NoPty { step: String, why: NoPty },
     #[error("hold a process while it is moved")]
     Hold(#[source] Errno),
-    #[error("finish the container")]
+    #[error("finish setting up the container")]
     BeforeExec(#[source] BeforeExec),
 }
 

@@ -34,7 +34,7 @@ pub enum Reclaimed {
 pub enum ReclaimError {
     #[error(transparent)]
     Seat(SeatError),
-    #[error("its init {pid} was killed and does not end")]
+    #[error("its init (pid {pid}) was killed but has not ended")]
     Alive { pid: i32 },
     #[error("clean up after a supervisor that was killed")]
     Cgroup(#[source] CgroupError),

@@ -99,7 +99,7 @@ const CAPABILITIES: [(u32, &str, &str); 4] = [
     (21, "CAP_SYS_ADMIN", "cannot start containers, attach to them or mount for them"),
     (5, "CAP_KILL", "cannot stop or signal containers of other users"),
     (19, "CAP_SYS_PTRACE", "cannot see the namespaces and mounts of other users' containers"),
-    (12, "CAP_NET_ADMIN", "cannot set up networks of containers"),
+    (12, "CAP_NET_ADMIN", "cannot set up the network of containers"),
 ];
 
 fn writable(path: &Path) -> bool {

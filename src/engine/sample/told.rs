@@ -105,10 +105,10 @@ fn trouble(record: &Record) -> Option<String> {
     let command = format!("`wharf cgroup --again {}`", record.name);
     match record.lost_limits.as_slice() {
         [] => (),
-        [one] => return Some(format!("lost its limit: {one}; {command} sets it anew")),
+        [one] => return Some(format!("lost its limit: {one}; {command} restores it")),
         many => {
             let files = many.join(", ");
-            return Some(format!("lost its limits: {files}; {command} sets them anew"));
+            return Some(format!("lost its limits: {files}; {command} restores them"));
         }
     }
     record.squatter.as_ref().map(|it| format!("LXC's tools cannot reach it: {it}"))
@@ -135,7 +135,7 @@ fn after(host: &Host, record: &Record) -> Told {
         let trouble = Some("its supervisor was killed".to_owned());
         return Told { trouble, since: None, ..over };
     }
-    let advice = "its supervisor is gone; stop or destroy -f cleans up";
+    let advice = "its supervisor is gone; `wharf stop` or `wharf destroy -f` cleans up";
     Told {
         state: State::Running,
         trouble: Some(advice.to_owned()),
@@ -184,7 +184,7 @@ fn by_socket(
         // It ended while it was asked.
         Err(SocketError::Closed) => return Told { retry: Some(Duration::ZERO), ..quiet() },
         Err(error @ SocketError::Silent) => error.to_string(),
-        Err(error) => format!("its supervisor cannot be asked: {error}"),
+        Err(error) => format!("cannot ask its supervisor: {error}"),
     };
     // It listens, so something runs; where it would be by its name the counters are.
     let run = Run::of(format!("/lxc.payload.{name}"));

@@ -34,7 +34,7 @@ pub(in crate::engine) fn read(lxcpath: &Lxcpath) -> io::Result<Vec<Unmanaged>> {
 
 /// Says why wharf does not use the name; none: it does, or it is that of a draft of its own.
 fn refusal(name: &OsStr) -> Option<String> {
-    let Some(text) = name.to_str() else { return Some("its name is not UTF-8 text".to_owned()) };
+    let Some(text) = name.to_str() else { return Some("its name is not valid UTF-8".to_owned()) };
     if drafted(text).is_some() {
         return None;
     }

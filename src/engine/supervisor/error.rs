@@ -15,7 +15,7 @@ use crate::engine::record::ReclaimError;
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RunError {
-    #[error("settle down as a supervisor")]
+    #[error("set up the supervisor")]
     Settle(#[source] Errno),
     #[error(transparent)]
     Seat(SeatError),
@@ -23,7 +23,7 @@ pub(super) enum RunError {
     Gone(PathBuf),
     #[error("listen on the command socket")]
     Listen(#[source] io::Error),
-    #[error("start again: {}", .0.reason())]
+    #[error("restart it: {}", .0.reason())]
     Config(Box<Error>),
     #[error(transparent)]
     Reclaim(ReclaimError),

@@ -101,7 +101,7 @@ impl Outside {
             return Err(io::Error::other("not a regular file"));
         }
         if meta.nlink() != 1 {
-            return Err(io::Error::other("the file has another name as well (a hard link)"));
+            return Err(io::Error::other("the file has a second name (a hard link)"));
         }
         if !is_trusted(meta.uid()) && !is_ours(&fstat(&self.dir)?) {
             return Err(io::Error::other(format!("the file belongs to user {}", meta.uid())));

@@ -174,7 +174,7 @@ impl CreateForm {
         let text = self.chosen_name();
         match text.parse::<Name>() {
             Err(error) => Some(error.to_string()),
-            Ok(_) if taken.contains(&text.as_str()) => Some("exists already".to_owned()),
+            Ok(_) if taken.contains(&text.as_str()) => Some("already exists".to_owned()),
             Ok(_) => None,
         }
     }
@@ -257,7 +257,7 @@ mod tests {
         let fault = |name: &str| form(name, "x").fault(Row::Name, &["web"], None).map(|it| it.text);
         assert!(fault("").is_some(), "nothing is offered");
         assert_eq!(fault("web-2"), None);
-        assert_eq!(fault("web").as_deref(), Some("exists already"));
+        assert_eq!(fault("web").as_deref(), Some("already exists"));
         assert!(fault("../x").is_some());
     }
 

@@ -67,7 +67,7 @@ impl Word {
         let test = if let Some(pattern) = text.strip_prefix('~') {
             Regex::new(pattern)
                 .map(Test::Regex)
-                .map_err(|_unfinished| format!("{pattern} is no regex yet"))?
+                .map_err(|_unfinished| format!("{pattern} is not a valid regular expression"))?
         } else if let Some(state) = text.strip_prefix("state:") {
             Test::State(state.to_ascii_uppercase())
         } else if let Some((figure, bound)) = text.split_once(':') {
@@ -91,7 +91,7 @@ fn parse_figure(figure: &str, bound: &str) -> Result<Test, String> {
         "mem" if percent => Figure::MemoryPercent,
         "mem" => Figure::MemoryBytes,
         "pids" => Figure::Pids,
-        other => return Err(format!("{other}: is unknown; state: cpu: mem: pids: are known")),
+        other => return Err(format!("there is no {other}: filter; use state: cpu: mem: or pids:")),
     };
     let digits = number.trim_end_matches(|it: char| !it.is_ascii_digit());
     let unit = match number.chars().last() {
@@ -100,7 +100,7 @@ fn parse_figure(figure: &str, bound: &str) -> Result<Test, String> {
         Some('G' | 'g') => 1024.0 * 1024.0 * 1024.0,
         _ => 1.0,
     };
-    let value: f64 = digits.parse().map_err(|_empty| format!("{bound} lacks a number"))?;
+    let value: f64 = digits.parse().map_err(|_empty| format!("{bound} has no number"))?;
     Ok(Test::Figure(figure, order, value * unit))
 }
 

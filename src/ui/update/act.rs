@@ -77,7 +77,10 @@ fn run(model: &mut Model, name: Name, act: Act, way: Way) -> Option<Effect> {
         let harder = matches!((&job.act, &act), (Act::Stop | Act::Restart, Act::Kill));
         if !harder {
             let verb = job.act.verb();
-            model.say(Tone::Bad, format!("{name}: {verb} is still under way; wait for its end"));
+            model.say(
+                Tone::Bad,
+                format!("{name}: {verb} is still in progress; wait until it is done"),
+            );
             return None;
         }
     }
@@ -110,7 +113,7 @@ pub(super) fn done(model: &mut Model, done: Done) -> Vec<Effect> {
             Act::Keep { value: Some(value), .. } => {
                 format!("{} = {value} kept in the configuration", kept.key)
             }
-            _ => format!("{} taken out of the configuration", kept.key),
+            _ => format!("{} removed from the configuration", kept.key),
         }),
         Ok(Outcome::Done) => Ok(format!("{} in {} ms", past(&act), took.as_millis())),
         Err(failure) => Err(failure.whole.clone()),
@@ -240,7 +243,7 @@ fn take_back(model: &mut Model, way: Way) -> Vec<Effect> {
     let halts = |job: &Job| matches!(job.act, Act::Stop | Act::Kill | Act::Restart);
     let current = model.current_name().and_then(|it| model.jobs.get(it));
     if current.is_some_and(halts) {
-        model.say(Tone::Bad, "a guest that was asked to halt cannot be told otherwise");
+        model.say(Tone::Bad, "a request to halt cannot be taken back");
         return Vec::new();
     }
     let stack = if way == Way::Back { &mut model.undo } else { &mut model.redo };
@@ -289,7 +292,7 @@ const fn past(act: &Act) -> &'static str {
         Act::Thaw => "thawed",
         Act::Destroy => "destroyed",
         Act::Set { .. } => "written",
-        Act::Again => "set anew",
+        Act::Again => "restored",
         Act::Keep { .. } => "kept",
         Act::Signal { .. } => "signalled",
         Act::Create { start: true, .. } => "created and started",

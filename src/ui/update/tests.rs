@@ -175,7 +175,7 @@ fn a_second_effect_on_the_same_container_is_refused() {
     let mut model = three();
     assert_eq!(press(&mut model, "f"), act("api", Act::Freeze));
     assert_eq!(press(&mut model, "r"), []);
-    assert!(model.notice.as_ref().unwrap().text.contains("freeze is still under way"));
+    assert!(model.notice.as_ref().unwrap().text.contains("freeze is still in progress"));
     _ = update(&mut model, done("api", Act::Freeze, Ok(Outcome::Done)));
     assert_eq!(press(&mut model, "r"), act("api", Act::Restart));
 }
@@ -211,7 +211,7 @@ fn a_second_stop_kills() {
     assert_eq!(press(&mut model, "S"), act("api", Act::Stop));
     assert_eq!(press(&mut model, "S"), act("api", Act::Kill));
     _ = update(&mut model, done("api", Act::Stop, Ok(Outcome::Done)));
-    assert!(model.jobs.contains_key(&name("api")), "the kill is still under way");
+    assert!(model.jobs.contains_key(&name("api")), "the kill is still in progress");
     _ = update(&mut model, done("api", Act::Kill, Ok(Outcome::Done)));
     assert!(model.jobs.is_empty());
 }
@@ -220,7 +220,7 @@ fn a_second_stop_kills() {
 fn an_action_that_does_not_fit_is_refused_with_the_reason() {
     let mut model = three();
     assert_eq!(press(&mut model, "s"), []);
-    assert!(model.notice.as_ref().unwrap().text.contains("is running already"));
+    assert!(model.notice.as_ref().unwrap().text.contains("is already running"));
     assert_eq!(press(&mut model, "j f"), []);
     assert!(model.notice.as_ref().unwrap().text.contains("start it first"));
 }

@@ -106,7 +106,7 @@ fn note(model: &Model, row: Row) -> (Row, String, Tone) {
         Row::Command => ("its first process".to_owned(), Tone::Plain),
         Row::Memory => (memory_note(model), Tone::Plain),
         Row::Cpu => (cpu_note(model), Tone::Plain),
-        Row::Pids => ("4096 unless said".to_owned(), Tone::Plain),
+        Row::Pids => ("4096 by default".to_owned(), Tone::Plain),
     };
     (row, text, tone)
 }

@@ -68,7 +68,7 @@ fn groups(model: &Model, look: &Look) -> Vec<Group> {
         groups.push(pressures(&snapshot.host, look));
     }
     let clock = if model.held {
-        ("held: P goes on".to_owned(), look.warn.add_modifier(Modifier::BOLD))
+        ("held: P resumes".to_owned(), look.warn.add_modifier(Modifier::BOLD))
     } else {
         (format::clock(model.now), look.fg)
     };

@@ -133,13 +133,13 @@ fn destroy(
         look,
         title: ("Destroy", look.bad),
         text: &[
-            &[("Removes for good, with all inside:", look.fg)],
+            &[("Removes for good, with everything inside:", look.fg)],
             &[(names.as_str(), look.bad)],
             &[("What it shares from elsewhere stays.", look.fg)],
             &[(ask.as_str(), look.fg)],
         ],
         field: Some(("name", typed)),
-        complaint: wrong.then_some(("that is another name", look.bad)),
+        complaint: wrong.then_some(("that is not the name", look.bad)),
         answers: &["Esc keeps it"],
         chosen: 0,
     }
@@ -165,7 +165,7 @@ fn journal(model: &Model, at: usize, look: &Look, buf: &mut Buffer) {
     let height = usize::from(buf.area.height.saturating_sub(4)).min(wanted);
     let inner = layer(look, ("Journal", "what was done, and how to do it by hand"), height, buf);
     if model.journal.is_empty() {
-        Pen::line(buf, inner).skip(2).put("nothing was done yet", look.dim);
+        Pen::line(buf, inner).skip(2).put("nothing has been done yet", look.dim);
     }
     let chosen = model.journal.get(at).and_then(|it| it.outcome.as_ref());
     let whole = match chosen {
@@ -200,7 +200,7 @@ fn journal_entry(entry: &Entry, current: bool, look: &Look, pen: &mut Pen<'_>) {
         pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
     }
     let (glyph, style, words): (_, Style, _) = match &entry.outcome {
-        None => (look.glyphs.starting, look.busy, "under way".to_owned()),
+        None => (look.glyphs.starting, look.busy, "in progress".to_owned()),
         Some(Ok(words)) => (look.glyphs.ok, look.ok, words.clone()),
         Some(Err(words)) => (look.glyphs.bad, look.bad, shown(words).into_owned()),
     };

@@ -127,13 +127,13 @@ fn a_lost_limit_is_marked_at_every_size_with_the_key_that_sets_it_anew() {
         let web = Container { trouble, lost_limits, ..container("web", State::Running) };
         let mut model = model(size, vec![container("api", State::Running), web]);
         has(&lines(&model), &["web", "▲", "RUNNING"]);
-        assert!(!lines(&model).iter().any(|it| it.contains("A set anew")), "{size:?}");
+        assert!(!lines(&model).iter().any(|it| it.contains("A restore limits")), "{size:?}");
         press(&mut model, "G");
-        has(&lines(&model), &["A set anew"]);
+        has(&lines(&model), &["A restore limits"]);
         has(&lines(&model), &["▲ web: lost its limit: memory.max"]);
         press(&mut model, "Enter");
         has(&lines(&model), &["lost its limit: memo"]);
-        has(&lines(&model), &["A set anew"]);
+        has(&lines(&model), &["A restore limits"]);
     }
 }
 
@@ -179,7 +179,7 @@ fn what_is_wrong_with_a_value_is_told_once() {
     let mut model = model((120, 36), all());
     for keys in ["G e 3 Enter x", "Enter"] {
         press(&mut model, keys);
-        let told = lines(&model).iter().filter(|it| it.contains("x is not a size")).count();
+        let told = lines(&model).iter().filter(|it| it.contains("expected a size")).count();
         assert_eq!(told, 1, "after {keys}");
     }
 }

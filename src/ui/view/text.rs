@@ -134,7 +134,7 @@ pub(super) fn welcome(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) 
     line(&[("There are no containers yet.", look.fg)]);
     line(&[]);
     line(&[("n", look.key), (" then ", look.dim), (look.glyphs.enter, look.key)]);
-    line(&[("   makes one that works at once: it shares", look.dim)]);
+    line(&[("   creates one that works at once: it shares", look.dim)]);
     line(&[("   this machine's files, and has processes,", look.dim)]);
     line(&[("   mounts, cgroups and a console of its own.", look.dim)]);
     line(&[]);
@@ -158,7 +158,7 @@ fn first(screen: &DetailScreen, tab: Tab, count: usize, rows: usize) -> usize {
 fn nothing(model: &Model, tab: Tab, look: &Look, pen: &mut Pen<'_>) {
     let said = match (tab, &model.log) {
         (Tab::Log, Some((name, Err(reason)))) if model.current_name() == Some(name) => reason,
-        (Tab::Log, _) => "the console has said nothing yet",
+        (Tab::Log, _) => "the console has printed nothing yet",
         (Tab::Events, _) => "nothing has happened yet",
         (Tab::Config, _) => "no configuration file",
         (Tab::Network, _) => {

@@ -121,8 +121,8 @@ pub(super) fn trouble(container: &Container) -> Option<String> {
     let key = Action::Again.key();
     match container.lost_limits.as_slice() {
         [] => container.trouble.clone(),
-        [one] => Some(format!("lost its limit: {one}; {key} sets it anew")),
-        many => Some(format!("lost its limits: {}; {key} sets them anew", many.join(", "))),
+        [one] => Some(format!("lost its limit: {one}; {key} restores it")),
+        many => Some(format!("lost its limits: {}; {key} restores them", many.join(", "))),
     }
 }
 
@@ -167,6 +167,6 @@ pub(super) fn pressure(psi: Option<f32>, look: &Look) -> (String, Style) {
 pub(super) fn unmanaged(snapshot: &Snapshot) -> Option<String> {
     let named = |it: &Unmanaged| format!("\"{}\" {}", it.name, it.state);
     let all: Vec<String> = snapshot.unmanaged.iter().map(named).collect();
-    let words = format!("left to LXC by their names: {}", all.join(", "));
+    let words = format!("left to LXC because of their names: {}", all.join(", "));
     (!all.is_empty()).then_some(words)
 }
