@@ -118,9 +118,9 @@ fn a_dead_name_is_reused_and_a_live_one_is_left_alone() {
 
 #[test]
 fn names_that_lead_elsewhere_are_refused() {
-    let Ok(hierarchies) = Hierarchies::discover(&Host::this()) else { return };
+    let Some(Trial { hierarchies, .. }) = &Trial::new() else { return };
     for name in ["", "/", "..", "a/../b", "/abs", "a//b"] {
-        let error = Cgroup::create(&hierarchies, name).unwrap_err();
+        let error = Cgroup::create(hierarchies, name).unwrap_err();
         assert_eq!(error.kind(), Kind::Invalid, "{error}");
     }
 }

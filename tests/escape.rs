@@ -277,18 +277,20 @@ fn a_mount_target_that_turns_into_a_link_meanwhile_leads_nowhere() {
     let place = root.path().join("srv/place");
     fs::create_dir_all(place.join("sub")).unwrap();
     symlink(canary.path(), root.path().join("srv/link")).unwrap();
-    let racer = Racer::between(place, root.path().join("srv/link"));
     let entries = [
         "lxc.mount.entry=tmpfs srv/place/sub tmpfs rw 0 0",
         "lxc.mount.entry=tmpfs srv/place/sub/planted.d tmpfs rw,create=dir 0 0",
         "lxc.mount.entry=/etc/passwd srv/place/planted none bind,create=file 0 0",
     ];
+    let mut args = vec!["execute", &name];
+    args.extend(entries.iter().flat_map(|it| ["-s", it]));
+    let write = "echo x > /srv/place/victim; echo x > /srv/place/sub/victim; true";
+    args.extend(["--", "/bin/sh", "-c", write]);
+    // It works where nobody races.
+    lxcpath.ok(&args);
+    let racer = Racer::between(place, root.path().join("srv/link"));
     let mut starts = 0;
     for _ in tries() {
-        let mut args = vec!["execute", &name];
-        args.extend(entries.iter().flat_map(|it| ["-s", it]));
-        let write = "echo x > /srv/place/victim; echo x > /srv/place/sub/victim; true";
-        args.extend(["--", "/bin/sh", "-c", write]);
         lxcpath.wharf(&args);
         starts += 1;
     }

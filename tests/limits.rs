@@ -85,7 +85,9 @@ fn what_proxmox_owns_is_left_to_it() {
     assert!(stopped.status.success(), "{}", told(&stopped));
     assert!(told(&stopped).contains(&format!("pct stop {name}")), "{}", told(&stopped));
     let started = with_proxmox(&["start", &name, "--", "/bin/sleep", "1000"]);
+    assert!(started.status.success(), "{}", told(&started));
     assert!(told(&started).contains(&format!("pct start {name}")), "{}", told(&started));
+    assert_eq!(lxcpath.state(&name), "RUNNING");
 }
 
 #[test]

@@ -48,10 +48,13 @@ fn no_descriptor_and_no_variable_of_the_host_gets_inside() {
     for (way, found) in guest.every_way(&before, script) {
         assert!(!found.contains(SECRET), "{way}: {found}");
         let fds = found.lines().filter_map(|it| it.strip_prefix("fd "));
+        assert!(found.contains("fd 0\n"), "{way}: the look sees nothing: {found}");
         let leaked: Vec<&str> = fds.filter(|it| !["0", "1", "2"].contains(it)).collect();
         assert!(leaked.is_empty(), "{way}: {leaked:?} in {found}");
         let variables = found.lines().skip_while(|it| *it != "vars").skip(1);
         let names = variables.filter_map(|it| it.split_once('=')).map(|(name, _)| name);
+        let names: Vec<&str> = names.collect();
+        assert!(names.contains(&"PATH"), "{way}: the look sees nothing: {found}");
         for name in names {
             let known = ["container", "PATH", "HOME", "TERM", "PWD", "OLDPWD", "SHLVL", "_"];
             assert!(known.contains(&name), "{way}: {name} in {found}");

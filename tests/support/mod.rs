@@ -44,6 +44,20 @@ pub(crate) fn can_run_containers() -> bool {
     true
 }
 
+/// Tells whether a container's memory can be limited here; if not, says so for the test's reader.
+pub(crate) fn can_limit_memory() -> bool {
+    let controls = |mount: &PathBuf| {
+        let controllers = fs::read_to_string(mount.join("cgroup.controllers")).unwrap_or_default();
+        controllers.split_whitespace().any(|it| it == "memory")
+            || mount.join("memory.limit_in_bytes").exists()
+    };
+    let can = leftovers::cgroup_mounts().iter().any(controls);
+    if !can {
+        println!("skipped: no memory controller");
+    }
+    can
+}
+
 /// Tells whether a program of the host is there; if not, says so for the test's reader.
 pub(crate) fn has_program(name: &str) -> bool {
     let runs = Command::new(name).arg("--version").output().is_ok();
