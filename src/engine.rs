@@ -4,6 +4,7 @@
 //! Each verb lives in a file of its own as `impl Engine`; the machinery below them (config, plan,
 //! launch, supervisor, cgroup, sample) is private to the engine where it can be.
 
+mod apparmor;
 pub mod attach;
 pub mod cgroup;
 pub mod check;

@@ -222,7 +222,8 @@ fn a_container_whose_init_makes_groups_of_its_own_can_be_entered() {
     // As systemd does: itself into a group below, and the controllers handed on.
     let script = "mount -t cgroup2 none /tmp && mkdir /tmp/a && echo 0 > /tmp/a/cgroup.procs &&
         echo +pids > /tmp/cgroup.subtree_control && echo made > /made; exec sleep 1000";
-    let powers = ["-s", "lxc.cap.drop=", "-s", "lxc.cap.drop=sys_module"];
+    let powers = ["lxc.cap.drop=", "lxc.cap.drop=sys_module", "lxc.apparmor.profile=unconfined"];
+    let powers = powers.map(|it| ["-s", it]).concat();
     let command = ["--", "/bin/sh", "-c", script];
     guest.lxcpath.ok(&[&["start", &guest.name], &powers[..], &command].concat());
     wait_until("the groups", || guest.root.path().join("made").exists());

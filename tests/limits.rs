@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use support::screen::Screen;
 use support::{Lxcpath, can_run_containers, finish, leftovers, rootfs, text, told, wait_until};
 
 /// A container that sleeps, with `lines` in its configuration.
@@ -113,6 +114,33 @@ fn a_limit_that_somebody_took_away_is_told_and_set_anew() {
     fs::write(&file, "max").unwrap();
     wait_until("the loss is told", trouble);
     lxcpath.ok(&["cgroup", &name, "pids.max", "max"]);
+    wait_until("it is no longer told", || !trouble());
+}
+
+#[test]
+fn a_limit_is_set_anew_after_its_controller_was_taken_away() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let cgroups = Path::new("/sys/fs/cgroup");
+    if !cgroups.join("cgroup.controllers").exists() {
+        println!("skipped: /sys/fs/cgroup is not cgroup v2 alone");
+        return;
+    }
+    let quota = "lxc.cgroup2.cpu.max = 50000 100000\n";
+    let Some(name) = sleeper(&lxcpath, &root, quota) else { return };
+    let mut monitor = Screen::spawn(lxcpath.command(&["monitor", &name]), 120, 30);
+    let file = cgroups.join(format!("lxc.payload.{name}/cpu.max"));
+    wait_until("the controller is gone", || {
+        // Another container's start may bring it back, with a new value.
+        for dir in [cgroups.join("wharf.keep"), cgroups.to_path_buf()] {
+            _ = fs::write(dir.join("cgroup.subtree_control"), "-cpu");
+        }
+        fs::read_to_string(&file).unwrap_or_default().trim() != "50000 100000"
+    });
+    let trouble = || lxcpath.ok(&["ls"]).contains("lost its limit: cpu.max");
+    wait_until("the loss is told", trouble);
+    monitor.wait_for("cpu.max lost its limit [50000 100000]");
+    assert!(lxcpath.ok(&["cgroup", "--again", &name]).contains("cpu.max = 50000 100000"));
+    assert_eq!(fs::read_to_string(&file).unwrap().trim(), "50000 100000");
     wait_until("it is no longer told", || !trouble());
 }
 

@@ -216,9 +216,22 @@ fn limits_of_an_lxc_container_are_found_where_they_are() {
         lxcpath.ok(&["wait", &name, "-s", "RUNNING", "-t", "20"]);
         assert_eq!(lxcpath.ok(&["cgroup", &name, "pids.max"]).trim(), "77", "{word}");
         assert!(lxcpath.ok(&["ls", "--json"]).contains("\"pids_max\": 77"), "{word}");
-        lxcpath.ok(&["cgroup", &name, "pids.max", "33"]);
         let group = if dirs { format!("{name}/1") } else { format!("lxc.payload.{name}") };
         let file = Path::new("/sys/fs/cgroup").join(&group).join("pids.max");
+        let info = lxcpath.ok(&["info", &name]);
+        assert!(info.contains(&format!(" /{group}\n")) && !info.contains("lost"), "{info}");
+        assert_eq!(info.contains(&format!(" /{group}/ns\n")), dirs, "{info}");
+        // What the kernel has lost is told, and set anew; what is lifted is not missed.
+        let mut monitor = Screen::spawn(lxcpath.command(&["monitor", &name]), 100, 30);
+        fs::write(&file, "max").unwrap();
+        let info = lxcpath.ok(&["info", &name]);
+        assert!(info.contains("lost its limit: pids.max"), "{info}");
+        monitor.wait_for("pids.max lost its limit [77]");
+        assert!(lxcpath.ok(&["cgroup", "--again", &name]).contains("pids.max = 77"));
+        assert!(!lxcpath.ok(&["info", &name]).contains("lost"));
+        lxcpath.ok(&["cgroup", &name, "pids.max", "max"]);
+        assert!(!lxcpath.ok(&["info", &name]).contains("lost"));
+        lxcpath.ok(&["cgroup", &name, "pids.max", "33"]);
         assert_eq!(fs::read_to_string(file).unwrap().trim(), "33", "{word}");
         let processes = lxcpath.ok(&["ps", &name]);
         assert!(processes.contains("sleep 1000"), "{word}: {processes}");
@@ -284,4 +297,59 @@ fn a_container_whose_init_is_systemd_reboots_and_powers_off() {
     wait_until("its end", || lxcpath.state(name) == "STOPPED");
     let info = lxcpath.ok(&["info", name]);
     assert!(info.contains("halted"), "{info}");
+}
+
+#[test]
+fn apparmor_confines_a_container_and_whoever_attaches() {
+    let Some(_turn) = host_with_systemd() else { return };
+    let lxcpath = Lxcpath::new();
+    let root = tempfile::tempdir().unwrap();
+    if !rootfs::busybox(root.path()) {
+        return;
+    }
+    let loaded = fs::read_to_string("/sys/kernel/security/apparmor/profiles").unwrap();
+    assert!(loaded.contains("lxc-container-default-cgns "), "{loaded}");
+    let name = lxcpath.name("confined");
+    let config = lxcpath.path().join(&name).join("config");
+    let plain = format!(
+        "lxc.rootfs.path = dir:{}\nlxc.mount.auto = proc:mixed\n\
+         lxc.init.cmd = /bin/sleep 1000\n",
+        root.path().display()
+    );
+    fs::create_dir(config.parent().unwrap()).unwrap();
+    let with = |profile: &str| {
+        let line = format!("lxc.apparmor.profile = {profile}\n");
+        fs::write(&config, plain.clone() + if profile.is_empty() { "" } else { &line }).unwrap();
+    };
+    let print = "cat /proc/1/attr/current /proc/self/attr/current";
+    for (profile, label) in [
+        ("", "lxc-container-default-cgns (enforce)\n"),
+        ("unconfined", "unconfined\n"),
+        ("lxc-container-default", "lxc-container-default (enforce)\n"),
+    ] {
+        with(profile);
+        lxcpath.ok(&["start", &name]);
+        let pid = lxcpath.ok(&["info", "-p", "-H", &name]);
+        let init = fs::read_to_string(format!("/proc/{}/attr/current", pid.trim())).unwrap();
+        assert_eq!(init, label, "{profile}");
+        let attached = lxcpath.ok(&["attach", &name, "--", "sh", "-c", print]);
+        assert_eq!(attached, label.repeat(2), "{profile}");
+        lxcpath.ok(&["stop", "-k", &name]);
+        // wharf's own init executes nothing.
+        let executed = lxcpath.ok(&["execute", &name, "--", "sh", "-c", print]);
+        assert_eq!(executed, label.repeat(2), "{profile}");
+    }
+    for (profile, words) in
+        [("wharf-nosuch", "no such profile is loaded"), ("generated", "generates no profiles")]
+    {
+        with(profile);
+        let refused = lxcpath.refused(&["start", &name], 1);
+        assert!(refused.contains(words) && refused.contains("line 4 of"), "{refused}");
+    }
+    // Debian's default.conf has a profile generated, with nesting.
+    let created = lxcpath.name("created");
+    let told = lxcpath.ok(&["create", &created, "--dir", root.path().to_str().unwrap()]);
+    assert!(told.contains("lxc-container-default-with-nesting in its place"), "{told}");
+    let executed = lxcpath.ok(&["execute", &created, "--", "sh", "-c", print]);
+    assert_eq!(executed, "lxc-container-default-with-nesting (enforce)\n".repeat(2));
 }

@@ -1,7 +1,7 @@
 //! The verb `attach`: runs a command inside a running container, on a pty of its own.
 //!
 //! The command gets what the container's init has: its cgroups, namespaces, root, capability
-//! bounds and no_new_privs. How it gets in is a plan like that of a start.
+//! bounds, AppArmor profile and no_new_privs. How it gets in is a plan like that of a start.
 
 mod shell;
 mod target;
@@ -91,13 +91,14 @@ impl Engine {
         let steps = plan::enter(Entering {
             namespaces: target.namespaces,
             capabilities: target.bounding,
+            apparmor: target.apparmor.clone(),
             no_new_privs: target.no_new_privs,
             uid,
             gid: attach.gid.unwrap_or_default().number(),
             pty: inherit.contains(&false),
             size: relay::window_size(),
             program,
-        });
+        })?;
         let mut signals = None;
         let Entered { pidfd, pty } = launch::enter(Visit {
             steps: &steps,

@@ -92,11 +92,20 @@ impl Host {
     /// Returns LXC's own configuration for the containers that are made on this machine, which need
     /// not exist: what `lxc.default_config` of `lxc.conf` names, or `default.conf`.
     pub fn default_config(&self) -> PathBuf {
-        let system = self.0.lxc_config.join("lxc.conf");
-        let document = std::fs::read(system).map(Document::parse).unwrap_or_default();
-        let named = document.values("lxc.default_config").last().map(PathBuf::from);
+        let named = self.lxc_conf().values("lxc.default_config").last().map(PathBuf::from);
         let absolute = named.filter(|it| it.is_absolute());
         absolute.unwrap_or_else(|| self.0.lxc_config.join("default.conf"))
+    }
+
+    /// Returns the controllers that `lxc.cgroup.use` of `lxc.conf` names; none: all are used.
+    pub fn used_controllers(&self) -> Option<Vec<String>> {
+        let used = self.lxc_conf().values("lxc.cgroup.use").last()?.to_owned();
+        Some(used.split(',').map(|it| it.trim().to_owned()).collect())
+    }
+
+    fn lxc_conf(&self) -> Document {
+        let file = self.0.lxc_config.join("lxc.conf");
+        std::fs::read(file).map(Document::parse).unwrap_or_default()
     }
 
     /// Returns where Proxmox VE keeps the configurations of its containers.

@@ -18,6 +18,8 @@ use super::{Engine, Error, Name};
 const READ: &str = "read a cgroup value of";
 const SET: &str = "set a cgroup value of";
 const KEEP: &str = "keep a limit of";
+/// Asks for all the lines of LXC's that set limits on cgroup v2.
+pub(super) const CONFIGURED: &str = "lxc.cgroup2";
 const NOT_RUNNING: &str = "it is not running, and only a running container has cgroups; for the \
                            next start, set lxc.cgroup2.FILE or lxc.cgroup.FILE in its configuration";
 
@@ -65,8 +67,11 @@ impl Engine {
 
     /// Sets anew what wharf has set and the kernel no longer has; tells what that was.
     pub fn cgroup_again(&self, name: &Name) -> Result<Vec<Change>, Error> {
-        let cgroup = self.cgroup_of(name, SET)?;
-        let lost = Limits::read(&self.lxcpath, name, &cgroup).lost(&cgroup).into_iter();
+        let (client, cgroup) = self.limited(name, SET)?;
+        let limits = Limits::read(&self.lxcpath, name, &cgroup);
+        // LXC notes nothing of its containers, but tells what they are configured with.
+        let configured = client.config_item(CONFIGURED).ok().flatten().unwrap_or_default();
+        let lost = limits.lost(&cgroup).into_iter().chain(limits.vanished(&configured, &cgroup));
         lost.map(|it| self.set(name, &cgroup, (&it.file, &it.set))).collect()
     }
 
@@ -76,17 +81,15 @@ impl Engine {
         cgroup: &Cgroup,
         (file, value): (&str, &str),
     ) -> Result<Change, Error> {
-        let mut limits = Limits::read(&self.lxcpath, name, cgroup);
-        let before = limits.clone();
-        // Before it is done, or its supervisor would miss the value from before.
-        limits.begin(file, value);
-        // A limit that cannot be written down is set all the same.
-        _ = limits.write(&self.lxcpath, name);
+        let mut before = None;
+        // Noted before it is done, or its supervisor would miss the value from before. A limit that
+        // cannot be written down is set all the same.
+        _ = Limits::change(&self.lxcpath, name, cgroup, |it| before = it.begin(file, value));
         let changed = cgroup.set(file, value);
-        if changed.is_ok() {
-            limits.finish(cgroup);
-        }
-        _ = if changed.is_ok() { &limits } else { &before }.write(&self.lxcpath, name);
+        _ = Limits::change(&self.lxcpath, name, cgroup, |it| match &changed {
+            Ok(_) => it.finish(cgroup, file, value),
+            Err(_) => it.undo(file, value, before),
+        });
         let change = changed.map_err(|why| failed(SET, name, why))?;
         let Change { file, old, new } = change.clone();
         event::publish(self.lxcpath(), name, What::Cgroup { file, old, new });
@@ -134,8 +137,12 @@ impl Engine {
         Ok(Kept { key, old })
     }
 
-    /// Asks the container's supervisor, wharf's or LXC's, for its cgroup.
     fn cgroup_of(&self, name: &Name, verb: &'static str) -> Result<Cgroup, Error> {
+        self.limited(name, verb).map(|(_, cgroup)| cgroup)
+    }
+
+    /// Asks the container's supervisor, wharf's or LXC's, for its cgroup.
+    fn limited(&self, name: &Name, verb: &'static str) -> Result<(Client, Cgroup), Error> {
         let failed_to_ask = |why| Error::new(verb, name, Kind::Failed, why);
         let client = Client::connect(self.lxcpath(), name)
             .map_err(failed_to_ask)?
@@ -145,7 +152,7 @@ impl Engine {
         let path = client.limit_cgroup().map_err(failed_to_ask)?.ok_or_else(|| {
             Error::new(verb, name, Kind::Failed, "its supervisor does not report its cgroup")
         })?;
-        Ok(Cgroup::open(&hierarchies, &path))
+        Ok((client, Cgroup::open(&hierarchies, &path)))
     }
 }
 

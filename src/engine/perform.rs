@@ -1,6 +1,7 @@
 //! The interpreter of steps that runs in the new process. It decides nothing and prints nothing:
 //! it ends in exec, or returns which step failed and why.
 
+mod confine;
 mod dev;
 mod exec;
 mod files;
@@ -59,6 +60,7 @@ struct Made {
     console: Option<OwnedFd>,
     /// The supervisor's side of the console, then of each tty.
     terminals: Vec<OwnedFd>,
+    label: Option<confine::Label>,
 }
 
 /// Which part of a step failed.
@@ -141,6 +143,7 @@ fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
         Step::JoinCgroups => join_cgroups(&mut site.tasks)?,
         Step::OwnCgroupNamespace => unshare(CloneFlags::CLONE_NEWCGROUP)?,
         Step::SlaveMounts => propagate(MsFlags::MS_SLAVE)?,
+        Step::Confine(it) => made.label = Some(confine::on_exec(it)?),
         Step::Root { dir, .. } => {
             made.foreign_root = dir.is_some();
             made.root = Some(files::take_root(dir.as_deref())?);
@@ -182,7 +185,7 @@ fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
         Step::LeaveHost => visit::leave_host(site)?,
         Step::Keyring => make_keyring()?,
         Step::Bounding { drop } => drop_bounding(drop)?,
-        Step::BecomeInit { mask, asked } => become_init(*mask, *asked)?,
+        Step::BecomeInit { mask, asked } => become_init(*mask, *asked, made.label.take())?,
         Step::Session { terminal } => open_session(site, *terminal)?,
         Step::Identity { uid, gid } => take_identity(*uid, *gid)?,
         Step::LimitCapabilities { mask } => limit_capabilities(*mask)?,
@@ -326,15 +329,16 @@ fn limit_capabilities(mask: u64) -> nix::Result<()> {
 }
 
 /// The parent stays here as pid 1 for good; the child goes on to the command.
-fn become_init(mask: u64, asked: Option<Asked>) -> nix::Result<()> {
+fn become_init(mask: u64, asked: Option<Asked>, label: Option<confine::Label>) -> nix::Result<()> {
     init::hold_signals(asked)?;
     match sys::fork()? {
         None => Ok(()),
         Some(command) => {
             // Init stays, and could be read by whoever may trace it.
             sys::forget_environment();
-            // Init goes on without these capabilities or not at all.
-            if limit_capabilities(mask).is_err() {
+            // Init goes on confined and without these capabilities, or not at all.
+            let confined = label.is_none_or(|it| it.take_on().is_ok());
+            if !confined || limit_capabilities(mask).is_err() {
                 sys::exit_now(init::FAILED);
             }
             init::run(command, asked)

@@ -10,10 +10,10 @@ mod step;
 use std::ffi::{CString, NulError};
 use std::os::unix::ffi::OsStrExt as _;
 
-use super::spec::{At, AutoMode, Capabilities, Mount, Network, Signals, Spec};
+use super::spec::{At, AutoMode, Capabilities, Mount, Network, Place, Signals, Spec};
 pub use enter::{Entering, enter};
 pub use mounts::{MountStep, Source};
-pub use step::{Asked, NetworkSettings, SessionTerminal, Step, WindowSize};
+pub use step::{Asked, Confinement, NetworkSettings, SessionTerminal, Step, WindowSize};
 
 /// How many terminals fit into the one message that carries them to the supervisor.
 pub const MAX_TTYS: u32 = 200;
@@ -72,6 +72,9 @@ pub fn start(spec: &Spec, payload: Payload, screen: &Screen) -> Result<Vec<Step>
         Step::OwnCgroupNamespace,
         Step::SlaveMounts,
     ];
+    if let Some(profile) = &spec.apparmor {
+        steps.push(confine(&profile.value, profile.place.clone())?);
+    }
     file_systems(spec, payload, screen, &mut steps)?;
     if spec.network == Network::Empty {
         steps.push(Step::Loopback);
@@ -287,6 +290,18 @@ impl Program {
     }
 }
 
+/// Changes to `profile` when the program is executed. It is asked for while /proc is the host's: the
+/// container's may be anything (CVE-2019-16884).
+fn confine(profile: &str, place: Option<Place>) -> Result<Step, PlanError> {
+    let ask = |verb| cstring("lxc.apparmor.profile", format!("{verb} {profile}").as_bytes());
+    Ok(Step::Confine(Confinement {
+        profile: profile.to_owned(),
+        on_exec: ask("exec")?,
+        at_once: ask("changeprofile")?,
+        place,
+    }))
+}
+
 fn number(value: u32) -> Result<CString, PlanError> {
     cstring("a number", value.to_string().as_bytes())
 }
@@ -326,6 +341,7 @@ mod tests {
             console: ConsoleSpec::default(),
             network: Network::Empty,
             capabilities: Capabilities::Keep(vec![0, 1]),
+            apparmor: Some(At { value: "lxc".to_owned(), place: None }),
             no_new_privs: true,
             ephemeral: false,
             environment: vec![("PATH".to_owned(), "/bin:/opt".to_owned())],
@@ -399,6 +415,14 @@ mod tests {
         let texts = texts(&spec(None), Payload::System);
         assert!(position(&texts, "drop capabilities") < position(&texts, "become uid 0, gid 0"));
         assert_eq!(texts.last().unwrap(), "exec true");
+    }
+
+    #[test]
+    fn a_profile_is_asked_for_while_proc_is_the_hosts() {
+        let texts = texts(&spec(Some("/srv/web")), Payload::System);
+        let confined = position(&texts, "confine it by AppArmor's profile lxc");
+        assert!(confined < position(&texts, &Step::Pivot.to_string()));
+        assert!(confined < position(&texts, "lxc.rootfs.path /srv/web"));
     }
 
     #[test]

@@ -42,6 +42,7 @@ use super::cgroup::{Cgroup, Hierarchies};
 use super::lxcpath::Lxcpath;
 use super::name::Name;
 use super::process::{self, Order};
+use super::record::{self, SetLimit};
 use super::snapshot::{Container, Counters, Detail, Host, Snapshot};
 use super::state::State;
 use crate::engine;
@@ -50,6 +51,8 @@ use crate::engine;
 const STILL_STALE: Duration = Duration::from_secs(2);
 /// The limits of a row are read again every so many looks, some rows at each.
 const LIMIT_LOOKS: usize = 4;
+/// How often the limits of LXC's containers are compared, which nobody else does.
+const COMPARE: Duration = Duration::from_secs(5);
 /// What this process may do changes hardly ever.
 const LIMITS_STALE: Duration = Duration::from_secs(30);
 
@@ -112,6 +115,8 @@ struct Watched {
     freezer: Looking,
     /// What the freezer said last.
     frozen: Option<bool>,
+    /// Which of the limits that LXC has set the kernel had lost at that time.
+    lost: Option<(Instant, Vec<SetLimit>)>,
 }
 
 impl Watched {
@@ -247,6 +252,9 @@ impl Sampler {
             let fault = member.defined.then(|| self.faults.of(&self.lxcpath, &name));
             (None, fault.flatten())
         };
+        let lost: Vec<String> = self.lost_limits(&name).into_iter().map(|it| it.file).collect();
+        let trouble = member.trouble.or_else(|| told::lost(&name, &lost)).or_else(|| fault.clone());
+        let lost_limits = if lost.is_empty() { member.lost_limits } else { lost };
         Some(Container {
             name,
             lxcpath: self.lxcpath.to_path_buf(),
@@ -255,8 +263,8 @@ impl Sampler {
             state: member.state,
             since: member.since,
             faulty: fault.is_some(),
-            trouble: member.trouble.or(fault),
-            lost_limits: member.lost_limits,
+            trouble,
+            lost_limits,
             init_pid: member.run.and_then(|it| it.init_pid),
             last_exit: member.last_exit,
             died_of_memory: member.died_of_memory,
@@ -276,7 +284,8 @@ impl Sampler {
         let turn = self.watched.len() % LIMIT_LOOKS;
         let watched = self.watched.entry(name.clone()).or_insert_with(|| {
             let group = Group::new(&self.sources, &cgroup);
-            Watched { cgroup, group, before: None, turn, freezer: Looking::Never, frozen: None }
+            let (freezer, frozen, lost) = (Looking::Never, None, None);
+            Watched { cgroup, group, before: None, turn, freezer, frozen, lost }
         });
         if !matches!(watched.freezer, Looking::Watched(_)) || self.freezers.take(name) {
             watched.look_at_freezer(name, &mut self.files, &mut self.freezers);
@@ -288,7 +297,11 @@ impl Sampler {
 
     fn read_counters(&mut self, name: &Name, depth: Depth) -> Counters {
         let Some(watched) = self.watched.get_mut(name) else { return Counters::default() };
-        let turn = self.looks % LIMIT_LOOKS == watched.turn || self.members.take_limit_news(name);
+        let news = self.members.take_limit_news(name);
+        if news {
+            watched.lost = None;
+        }
+        let turn = self.looks % LIMIT_LOOKS == watched.turn || news;
         let limits = if turn { Limits::Fresh } else { Limits::Old };
         let raw = watched.group.read(&mut self.files, depth, limits);
         let now = Reading { raw, at: Instant::now() };
@@ -300,6 +313,24 @@ impl Sampler {
             self.forget(name);
         }
         rates::counters(before.as_ref(), &now)
+    }
+
+    /// Returns which limits of a container of LXC's the kernel has lost, looked up now and then.
+    /// Those of wharf's own its supervisor writes down.
+    pub(super) fn lost_limits(&mut self, name: &Name) -> Vec<SetLimit> {
+        let run = self.members.all.get(name).and_then(|it| it.run.as_ref());
+        let Some(run) = run.filter(|it| !it.configured.is_empty()) else { return Vec::new() };
+        let Some(watched) = self.watched.get_mut(name) else { return Vec::new() };
+        let fresh = |(at, _): &&(Instant, _)| at.elapsed() < COMPARE;
+        if let Some((_, lost)) = watched.lost.as_ref().filter(fresh) {
+            return lost.clone();
+        }
+        let cgroup = Cgroup::open(&self.hierarchies, &watched.cgroup);
+        let limits = record::Limits::read(&self.lxcpath, name, &cgroup);
+        let mut lost = limits.lost(&cgroup);
+        lost.extend(limits.vanished(&run.configured, &cgroup));
+        watched.lost = Some((Instant::now(), lost.clone()));
+        lost
     }
 
     fn detail(
@@ -315,8 +346,9 @@ impl Sampler {
             let cgroup = Cgroup::open(&self.hierarchies, path);
             let processes = self.processes.read(&cgroup.pids(), tasks);
             detail.processes = process::forest(processes, focus.order);
+            detail.limit_cgroup = run.and_then(|it| it.limits.clone()).filter(|it| it != path);
             if focus.files {
-                let limits = run.and_then(|it| it.limits.as_ref()).filter(|it| *it != path);
+                let limits = detail.limit_cgroup.as_ref();
                 let limits = limits.map(|it| Cgroup::open(&self.hierarchies, it));
                 detail.files = limits.as_ref().unwrap_or(&cgroup).files();
             }

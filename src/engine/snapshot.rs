@@ -153,6 +153,8 @@ pub struct Detail {
     pub namespaces: Vec<&'static str>,
     /// The container's path below each hierarchy, such as `/lxc.payload.web`.
     pub cgroup: Option<String>,
+    /// The group above that has its limits, if LXC was told to make one.
+    pub limit_cgroup: Option<String>,
     /// The text of its configuration file.
     pub config: Option<String>,
     pub mounts: Vec<String>,

@@ -53,6 +53,8 @@ pub struct Spec {
     pub console: ConsoleSpec,
     pub network: Network,
     pub capabilities: Capabilities,
+    /// `lxc.apparmor.profile`: what AppArmor confines it by; none: what wharf is confined by.
+    pub apparmor: Option<At<String>>,
     pub no_new_privs: bool,
     /// `lxc.ephemeral`: it is destroyed when it stops.
     pub ephemeral: bool,

@@ -41,7 +41,7 @@ use oom::Oom;
 use ttys::Ttys;
 use watch::Watch;
 
-use super::cgroup::{Cgroup, Hierarchies, Keep};
+use super::cgroup::{Cgroup, CgroupError, Hierarchies, Keep};
 use super::command_socket::Seat;
 use super::command_socket::wire::Wish;
 use super::config::Config;
@@ -56,7 +56,7 @@ use super::privilege;
 use super::record::{self, Identity, Limits, Record};
 use super::relay;
 use super::seal;
-use super::spec::Spec;
+use super::spec::{At, CgroupSetting, Spec};
 use super::start::Start;
 use super::state::State;
 use super::sys;
@@ -215,6 +215,10 @@ fn settle_in(
     monitor: &mut Option<Monitor>,
 ) -> Result<Hierarchies, RunError> {
     let hierarchies = Hierarchies::discover(run.lxcpath.host()).map_err(RunError::Cgroup)?;
+    let used = run.lxcpath.host().used_controllers().unwrap_or_default();
+    if let Some(lacking) = hierarchies.lacking(&used) {
+        return Err(RunError::Cgroup(CgroupError::NoController(lacking.to_owned())));
+    }
     // What runs on a terminal ends with it, and need not outlive the login.
     if !run.foreground {
         *monitor = Monitor::enter(&hierarchies, life)?;
@@ -285,13 +289,15 @@ fn cause(error: LaunchError, cgroup: &Cgroup, starved: bool) -> LaunchError {
 /// Writes down which limits the configuration has set.
 fn note_limits(run: &Run, cgroup: &Cgroup, life: &mut Life) {
     life.record.lost_limits.clear();
-    let mut limits = Limits::of(cgroup);
-    for (it, _) in cgroup.meant(&run.spec.cgroup_v1, &run.spec.cgroup_v2) {
-        limits.begin(&it.value.file, &it.value.value);
-    }
-    limits.finish(cgroup);
+    let given = cgroup.meant(&run.spec.cgroup_v1, &run.spec.cgroup_v2);
     // Without room they are not watched; the run need not suffer.
-    _ = limits.write(&run.lxcpath, &run.name);
+    _ = Limits::change(&run.lxcpath, &run.name, cgroup, |limits| {
+        *limits = Limits::of(cgroup);
+        for (At { value: CgroupSetting { file, value }, .. }, _) in given {
+            limits.begin(file, value);
+            limits.finish(cgroup, file, value);
+        }
+    });
 }
 
 /// Kills and removes; what resists is left to the next command, which finds it by the record.

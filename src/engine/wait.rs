@@ -115,6 +115,8 @@ impl Engine {
 struct Foreign {
     sampler: Sampler,
     known: BTreeMap<Name, State>,
+    /// What they had lost of their limits.
+    lost: BTreeMap<Name, Vec<String>>,
     /// Seen once: a supervisor of ours listens a moment before its record is there.
     fresh: BTreeMap<Name, State>,
 }
@@ -123,7 +125,7 @@ impl Foreign {
     fn new(engine: &Engine) -> Self {
         let mut sampler = Sampler::new(engine);
         let known = sampler.foreign().into_iter().collect();
-        Self { sampler, known, fresh: BTreeMap::new() }
+        Self { sampler, known, lost: BTreeMap::new(), fresh: BTreeMap::new() }
     }
 
     /// Notes what wharf itself did to them, so that it is told once.
@@ -158,6 +160,26 @@ impl Foreign {
             tell(name, *state, State::Stopped);
         }
         self.known = now;
+        events.extend(self.losses(engine));
+        events
+    }
+
+    /// Makes events of the limits that were lost since the last look.
+    fn losses(&mut self, engine: &Engine) -> Vec<Event> {
+        let mut events = Vec::new();
+        for name in self.known.keys() {
+            let lost = self.sampler.lost_limits(name);
+            let files = lost.iter().map(|it| it.file.clone()).collect();
+            let before = self.lost.insert(name.clone(), files).unwrap_or_default();
+            for it in lost.into_iter().filter(|it| !before.contains(&it.file)) {
+                let now = engine.cgroup_get(name, &it.file).unwrap_or_default().trim().to_owned();
+                let was = it.kept.unwrap_or(it.set);
+                let what = What::LimitLost { file: it.file, was, now };
+                events.push(Event::now(engine.lxcpath(), name, what));
+            }
+        }
+        let known = &self.known;
+        self.lost.retain(|name, _| known.contains_key(name));
         events
     }
 }

@@ -68,7 +68,7 @@ impl Drop for Overlay {
     }
 }
 
-/// A container whose init is systemd. The fields go in this order: container, root, turn.
+/// A container whose init is systemd, which LXC's loaded profiles cripple. The fields go in this order: container, root, turn.
 pub(crate) struct Machine {
     pub(crate) lxcpath: Lxcpath,
     pub(crate) name: String,
@@ -98,7 +98,8 @@ impl Machine {
             "lxc.uts.name = box\nlxc.rootfs.path = dir:{}\nlxc.net.0.type = empty\n\
              lxc.tty.max = 0\nlxc.pty.max = 1024\nlxc.cgroup2.pids.max = 500\n\
              lxc.mount.auto = cgroup:mixed proc:mixed sys:mixed\n\
-             lxc.cap.drop = mac_admin mac_override sys_time sys_module sys_rawio\n",
+             lxc.cap.drop = mac_admin mac_override sys_time sys_module sys_rawio\n\
+             lxc.apparmor.profile = unconfined\n",
             root.root().display()
         );
         fs::create_dir(lxcpath.path().join(&name)).unwrap();

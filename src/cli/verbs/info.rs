@@ -175,6 +175,7 @@ fn lines(it: &Container, wanted: &Wanted) -> Vec<(&'static str, String)> {
         let detail = it.detail.as_ref();
         lines.extend(detail.and_then(root).map(|it| ("Root", it)));
         lines.extend(detail.and_then(|it| it.cgroup.clone()).map(|it| ("Cgroup", it)));
+        lines.extend(detail.and_then(|it| it.limit_cgroup.clone()).map(|it| ("Limits in", it)));
     }
     lines
 }
@@ -244,6 +245,7 @@ fn object(it: &Container) -> Value {
             json!(detail.rootfs.as_ref().and_then(Root::path).map(Path::to_string_lossy)),
         );
         object.insert("cgroup".into(), json!(detail.cgroup));
+        object.insert("limit_cgroup".into(), json!(detail.limit_cgroup));
         object.insert("namespaces".into(), json!(detail.namespaces));
         object.insert("mounts".into(), json!(detail.mounts));
         let network: Vec<Value> = detail

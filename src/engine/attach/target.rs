@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies};
 use crate::engine::command_socket::{Client, Init, SocketError};
 use crate::engine::perform::Door;
-use crate::engine::{Kind, Lxcpath, Name, sys};
+use crate::engine::{Kind, Lxcpath, Name, apparmor, sys};
 
 /// A running container, held by a pidfd of its init.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(super) struct Target {
     /// Init's capability bounding set.
     pub(super) bounding: u64,
     pub(super) no_new_privs: bool,
+    /// What AppArmor confines init by.
+    pub(super) apparmor: Option<String>,
     /// `lxc.environment`.
     pub(super) environment: Vec<(String, String)>,
 }
@@ -86,6 +88,9 @@ impl Target {
         };
         let status = read(format!("/proc/{pid}/status"))?;
         let namespaces = differing(pid)?;
+        let apparmor = apparmor::confining(lxcpath.host(), pid).map_err(|source| {
+            TargetError::Proc { path: format!("/proc/{pid}/attr/apparmor/current"), source }
+        })?;
         let another = client.is_another_users().map_err(TargetError::Socket)?;
         let needed = if another { libc::CLONE_NEWUSER } else { namespaces };
         // What was read belongs to init if that still lives.
@@ -104,6 +109,7 @@ impl Target {
                 .and_then(|it| u64::from_str_radix(it, 16).ok())
                 .unwrap_or(0),
             no_new_privs: field(&status, "NoNewPrivs:") == Some("1"),
+            apparmor,
             environment: environment(&client)?,
         })
     }

@@ -15,6 +15,8 @@ pub enum CgroupError {
         "no cgroup file system is mounted; mount one, as with: mount -t cgroup2 none /sys/fs/cgroup"
     )]
     NotMounted,
+    #[error("lxc.cgroup.use of lxc.conf names the controller {0}, which no cgroup here has")]
+    NoController(String),
     #[error("cannot read {}: {}", path.display(), words::reason(errno))]
     Read { path: PathBuf, errno: io::Error },
     #[error("cannot create the cgroup {}: {}", dir.display(), words::reason(errno))]
@@ -77,7 +79,11 @@ impl CgroupError {
             }
             Self::TimedOut { .. } | Self::Undying { .. } => Kind::TimedOut,
             Self::Unwritable { .. } => Kind::Denied,
-            Self::NotMounted | Self::Taken(_) | Self::NoFreezer | Self::NoDevices => Kind::Failed,
+            Self::NotMounted
+            | Self::NoController(_)
+            | Self::Taken(_)
+            | Self::NoFreezer
+            | Self::NoDevices => Kind::Failed,
             Self::Write { errno, .. } if errno.kind() == io::ErrorKind::InvalidInput => {
                 Kind::Invalid
             }

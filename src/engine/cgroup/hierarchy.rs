@@ -58,6 +58,9 @@ impl Hierarchies {
                 it.controllers = words_of(&it.base.join("cgroup.controllers"));
             }
         }
+        if let Some(used) = host.used_controllers() {
+            found.use_only(&used);
+        }
         if found.0.is_empty() { Err(CgroupError::NotMounted) } else { Ok(found) }
     }
 
@@ -89,6 +92,20 @@ impl Hierarchies {
             .collect();
         found.sort_by_key(|it| it.version);
         Self(found)
+    }
+
+    /// Leaves out the v1 hierarchies with a controller that is not `used`, as LXC does.
+    fn use_only(&mut self, used: &[String]) {
+        let all_used = |it: &Hierarchy| it.controllers.iter().all(|it| used.contains(it));
+        self.0.retain(|it| it.version == Version::V2 || all_used(it));
+    }
+
+    /// Returns the first of the controllers `used` that no hierarchy has. On v2 there is always a
+    /// freezer, and a program for devices.
+    pub fn lacking<'a>(&self, used: &'a [String]) -> Option<&'a str> {
+        let core = |it: &str| self.unified().is_some() && matches!(it, "devices" | "freezer");
+        let mut used = used.iter().map(String::as_str);
+        used.find(|name| !core(name) && !self.0.iter().any(|it| it.controls(name)))
     }
 
     /// Returns which versions are mounted; none without any.

@@ -9,6 +9,7 @@ use super::error::SocketError;
 use super::find::{ANSWERING, Place};
 use super::trust::Judge;
 use super::wire::{self, Command};
+use crate::engine::limits::CONFIGURED;
 use crate::engine::lxcpath::Lxcpath;
 use crate::engine::name::Name;
 use crate::engine::state::State;
@@ -27,6 +28,8 @@ pub(in crate::engine) struct Interview {
     pub(in crate::engine) cgroup: Option<String>,
     /// Where its limits and counters are: a group above, if LXC was told to make one.
     pub(in crate::engine) limits: Option<String>,
+    /// The limits of its configuration on cgroup v2, a line each.
+    pub(in crate::engine) configured: String,
 }
 
 /// Asks the supervisors of `containers`, each where it listens.
@@ -65,7 +68,12 @@ fn questions() -> Vec<Question> {
     let groups = std::iter::once(None).chain(CONTROLLERS.into_iter().map(Some));
     let groups = groups.map(|it| group(Command::GetCgroup, it));
     let limits = LIMITERS.into_iter().map(|it| group(Command::GetLimitCgroup, Some(it)));
-    std::iter::once(pid).chain(groups).chain(limits).collect()
+    let configured = Question {
+        what: "the configuration",
+        command: Command::GetConfigItem,
+        payload: wire::encode_text(CONFIGURED),
+    };
+    std::iter::once(pid).chain(groups).chain(limits).chain([configured]).collect()
 }
 
 fn understand(heard: Heard, judge: &Judge) -> Result<Interview, SocketError> {
@@ -73,7 +81,7 @@ fn understand(heard: Heard, judge: &Judge) -> Result<Interview, SocketError> {
     let state = State::from_number(state).ok_or(SocketError::Nonsense { what: "the state" })?;
     let mut answers = heard.answers.into_iter();
     let mut init_pid = None;
-    // The first question was for the pid, the others for the groups.
+    // The first question was for the pid, the last for the configuration, the others for the groups.
     match answers.next() {
         Some(Some(Ok((head, _)))) => {
             let pid = i32::try_from(head.data).ok().filter(|it| *it > 0);
@@ -85,13 +93,16 @@ fn understand(heard: Heard, judge: &Judge) -> Result<Interview, SocketError> {
     }
     let told = answers.map(|it| wire::decode_text(&it?.ok()?.1).map(str::to_owned));
     let mut paths: Vec<Option<String>> = told.collect();
+    let configured = paths.pop().flatten().unwrap_or_default();
     let limits = paths.split_off(paths.len().min(1 + CONTROLLERS.len()));
     let believed = |paths: Vec<Option<String>>| {
         let mut paths = paths.into_iter().flatten();
-        paths.find(|it| it.len() > 1 && judge.may_name_group(speaker, it))
+        let path = paths.find(|it| it.len() > 1 && judge.may_name_group(speaker, it))?;
+        // On v2 alone LXC leaves the slash out.
+        Some(if path.starts_with('/') { path } else { format!("/{path}") })
     };
     let cgroup = believed(paths);
     // LXC before 4.0.5 knows but one group.
     let limits = believed(limits).or_else(|| cgroup.clone());
-    Ok(Interview { state, init_pid, cgroup, limits })
+    Ok(Interview { state, init_pid, cgroup, limits, configured })
 }

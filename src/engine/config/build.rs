@@ -3,13 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
+use super::super::apparmor;
 use super::super::spec::{
     At, AutoMode, AutoMounts, Capabilities, CgroupSetting, ConsoleSpec, Init, Mount, Network,
     Place, Signals, Spec,
 };
 use super::error::{ConfigError, ConfigErrors, Reason};
 use super::get::storage;
-use super::keys::{Lsm, Support};
+use super::keys::Support;
 use super::meaning::{Auto, AutoGroup, Meaning, NONE};
 use super::settings::{Entry, Settings};
 use super::{Config, include, mounts, signals};
@@ -44,6 +45,7 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
         console: console(settings),
         network: network(settings),
         capabilities,
+        apparmor: apparmor(settings),
         no_new_privs: settings.number("lxc.no_new_privs") != 0,
         ephemeral: settings.number("lxc.ephemeral") != 0,
         environment: environment(settings),
@@ -79,8 +81,10 @@ fn refuses(entry: &Entry) -> bool {
         Support::Now | Support::Harmless => false,
         Support::Only(values) => !values.contains(&entry.value.as_str()),
         Support::HostArch => entry.value != HOST_PERSONALITY,
-        Support::Lsm(lsm) => {
-            !["unconfined", "unchanged"].contains(&entry.value.as_str()) && present(lsm)
+        Support::AppArmor => entry.value == GENERATED && apparmor::is_enabled(),
+        Support::SeLinux => {
+            !["unconfined", "unchanged"].contains(&entry.value.as_str())
+                && Path::new("/sys/fs/selinux/enforce").exists()
         }
         Support::Later => true,
     }
@@ -108,20 +112,26 @@ fn is_not_yet(auto: Auto, word: &str) -> bool {
 /// LXC's word for this machine's personality.
 const HOST_PERSONALITY: &str = if cfg!(target_pointer_width = "64") { "x86_64" } else { "i686" };
 
-fn present(lsm: Lsm) -> bool {
-    let evidence = match lsm {
-        Lsm::AppArmor => "/sys/kernel/security/apparmor",
-        Lsm::SeLinux => "/sys/fs/selinux/enforce",
+/// The profile that LXC makes up from the rest of a configuration.
+pub(super) const GENERATED: &str = "generated";
+
+/// Decides what AppArmor confines the container by, as LXC does; but where its default profile is
+/// not loaded, a container whose configuration asks for none starts all the same.
+fn apparmor(settings: &Settings) -> Option<At<String>> {
+    let entry = settings.last("lxc.apparmor.profile");
+    let (value, place) = match entry {
+        _ if !apparmor::is_enabled() => return None,
+        Some(it) => (it.value.as_str(), it.place.clone()),
+        None if apparmor::is_loaded(apparmor::DEFAULT) => (apparmor::DEFAULT, None),
+        None => return None,
     };
-    let module = match lsm {
-        Lsm::AppArmor => "/sys/module/apparmor/parameters/enabled",
-        Lsm::SeLinux => return Path::new(evidence).exists(),
-    };
-    Path::new(evidence).exists() || std::fs::read(module).is_ok_and(|it| it.starts_with(b"Y"))
+    let changes = ![apparmor::UNCONFINED, "unchanged"].contains(&value);
+    changes.then(|| At { value: value.to_owned(), place })
 }
 
 fn not_yet(entry: &Entry) -> ConfigError {
-    blame(entry, Reason::NotYet)
+    let generated = entry.key.support == Support::AppArmor;
+    blame(entry, if generated { Reason::Generated } else { Reason::NotYet })
 }
 
 fn blame(entry: &Entry, reason: Reason) -> ConfigError {
@@ -194,17 +204,17 @@ fn cgroup(settings: &Settings, prefix: &str) -> Vec<At<CgroupSetting>> {
 }
 
 fn init(settings: &Settings) -> Init {
-    let command = |key| {
-        let meaning = settings.last(key).map(|it| &it.meaning);
-        if let Some(Meaning::Command(words)) = meaning { Some(words) } else { None }
+    let words = |entry: &Entry| {
+        if let Meaning::Command(words) = &entry.meaning { Some(words.clone()) } else { None }
     };
-    let (init, execute) = (command("lxc.init.cmd"), command("lxc.execute.cmd"));
-    let argv = init.cloned().unwrap_or_else(|| vec![DEFAULT_INIT.to_owned()]);
+    let (init, execute) = (settings.last("lxc.init.cmd"), settings.last("lxc.execute.cmd"));
+    // What is to run under an init is said by the one key, what `start` runs by the other.
+    let tended = execute.filter(|it| init.is_some_and(|init| init.value == it.value));
+    let argv = tended.or(init).and_then(words).unwrap_or_else(|| vec![DEFAULT_INIT.to_owned()]);
     let cwd = settings.last("lxc.init.cwd").map_or("/", |it| it.value.as_str());
     Init {
         argv,
-        // What is to run under an init is said by the one key, what `start` runs by the other.
-        tended: init.is_some() && init == execute,
+        tended: tended.is_some(),
         cwd: PathBuf::from(cwd),
         uid: settings.number("lxc.init.uid"),
         gid: settings.number("lxc.init.gid"),
@@ -307,6 +317,18 @@ mod tests {
             &[],
         )?
         .spec()
+    }
+
+    #[test]
+    fn a_quote_in_the_command_is_a_character_as_with_lxc() {
+        let spec = read("lxc.init.cmd = /bin/sh -c  \"a b\" it's\n").unwrap();
+        assert_eq!(spec.init.argv, ["/bin/sh", "-c", "\"a", "b\"", "it's"]);
+        // What runs as `execute` runs it has the words of that key.
+        let both = |it| read(&format!("lxc.init.cmd = /bin/a 'b c'\nlxc.execute.cmd = {it}\n"));
+        let init = both("/bin/a 'b c'").unwrap().init;
+        assert!(init.tended && init.argv == ["/bin/a", "b c"]);
+        let init = both("/bin/a").unwrap().init;
+        assert!(!init.tended && init.argv == ["/bin/a", "'b", "c'"]);
     }
 
     #[test]

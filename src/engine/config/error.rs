@@ -69,6 +69,11 @@ impl ConfigError {
         keys.iter().any(|it| self.subject.starts_with(it))
     }
 
+    /// Tells whether the line asks for a profile made up from the configuration.
+    pub(in crate::engine) const fn asks_to_generate(&self) -> bool {
+        matches!(self.reason, Reason::Generated)
+    }
+
     const fn is_not_yet(&self) -> bool {
         matches!(self.reason, Reason::NotYet)
     }
@@ -156,6 +161,11 @@ pub enum Reason {
     NotInEnvironment,
     #[error("is not supported yet")]
     NotYet,
+    #[error(
+        "wharf generates no profiles; name one that is loaded, such as {}, or `unconfined`",
+        super::super::apparmor::DEFAULT
+    )]
+    Generated,
     #[error("includes are nested deeper than {0}")]
     TooDeep(usize),
     #[error("the file includes itself")]

@@ -31,7 +31,10 @@ pub(super) enum Form {
     Signed,
     Size,
     Signal,
+    /// Words parted by blanks; a quote is a character like others, as with LXC.
     Command,
+    /// Words, of which quotes keep some together.
+    Words,
     Arch,
     LogLevel,
     Facility,
@@ -86,16 +89,12 @@ pub(super) enum Support {
     Only(&'static [&'static str]),
     /// It must be the host's architecture.
     HostArch,
-    /// It asks for nothing where the host lacks this security module.
-    Lsm(Lsm),
-    /// It refuses the start.
-    Later,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lsm {
+    /// These ask for nothing where the host lacks the security module. A profile of AppArmor that
+    /// LXC would generate refuses the start, and any context of SELinux.
     AppArmor,
     SeLinux,
+    /// It refuses the start.
+    Later,
 }
 
 use Form as F;
@@ -151,12 +150,12 @@ pub(super) const KEYS: &[Key] = &[
     key("lxc.cap.drop", &[], F::Capabilities, Now, ""),
     key("lxc.cap.keep", &[], F::CapabilitiesKept, Now, ""),
     key("lxc.idmap", &["lxc.id_map"], F::IdMap, Later, ""),
-    key("lxc.apparmor.profile", &["lxc.aa_profile"], F::Text, Support::Lsm(Lsm::AppArmor), ""),
+    key("lxc.apparmor.profile", &["lxc.aa_profile"], F::Text, Support::AppArmor, ""),
     key("lxc.apparmor.allow_incomplete", &["lxc.aa_allow_incomplete"], F::Bool, Harmless, "0"),
     key("lxc.apparmor.allow_nesting", &[], F::Bool, Harmless, "0"),
-    key("lxc.apparmor.raw", &[], F::List, Support::Lsm(Lsm::AppArmor), ""),
-    key("lxc.selinux.context", &["lxc.se_context"], F::Text, Support::Lsm(Lsm::SeLinux), ""),
-    key("lxc.selinux.context.keyring", &[], F::Text, Support::Lsm(Lsm::SeLinux), ""),
+    key("lxc.apparmor.raw", &[], F::List, Harmless, ""),
+    key("lxc.selinux.context", &["lxc.se_context"], F::Text, Support::SeLinux, ""),
+    key("lxc.selinux.context.keyring", &[], F::Text, Support::SeLinux, ""),
     key("lxc.seccomp.profile", &["lxc.seccomp"], F::Path, Later, ""),
     key("lxc.seccomp.allow_nesting", &[], F::Bool, Only(&["0"]), "0"),
     key("lxc.seccomp.notify.proxy", &[], F::Text, Later, ""),
@@ -190,7 +189,7 @@ pub(super) const KEYS: &[Key] = &[
     key("lxc.hook.destroy", &[], F::List, Harmless, ""),
 
     key("lxc.init.cmd", &["lxc.init_cmd"], F::Command, Now, ""),
-    key("lxc.execute.cmd", &[], F::Command, Now, ""),
+    key("lxc.execute.cmd", &[], F::Words, Now, ""),
     key("lxc.init.cwd", &[], F::Path, Now, ""),
     key("lxc.init.uid", &["lxc.init_uid"], F::Id, Now, "0"),
     key("lxc.init.gid", &["lxc.init_gid"], F::Id, Now, "0"),

@@ -129,6 +129,7 @@ fn single(key: &Key, free: &str, value: &str) -> Result<Item, Reason> {
         Form::Size => return values::size(value).map(|it| meant(&it, Meaning::Bytes(it))),
         Form::Signal => return signals::number(value).map(|it| meant(&it, Meaning::Signal(it))),
         Form::Command => return command(value),
+        Form::Words => return values::words(value).map(|it| meant(&value, Meaning::Command(it))),
         Form::Mount => return mount(value),
         Form::Environment => return variable(value),
         // These are several items, or taken as they are.
@@ -172,7 +173,8 @@ fn rootfs_options(value: &str) -> Result<String, Reason> {
 }
 
 fn command(value: &str) -> Result<Item, Reason> {
-    let words = values::words(value)?;
+    let words: Vec<String> =
+        value.split(' ').filter(|it| !it.is_empty()).map(str::to_owned).collect();
     if words.first().is_some_and(|it| it.starts_with('/')) {
         return Ok(Item { value: value.to_owned(), meaning: Meaning::Command(words) });
     }

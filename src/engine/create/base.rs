@@ -5,11 +5,13 @@ use std::path::Path;
 
 use super::Basis;
 use crate::engine::Name;
+use crate::engine::apparmor;
 use crate::engine::config::{self, Config, ConfigError, ConfigErrors};
 use crate::engine::lxcpath::Lxcpath;
 
 /// What wharf's own configuration is called in errors.
 const OWN_NAME: &str = "default.conf";
+const PROFILE: &str = "lxc.apparmor.profile";
 const LEFT_OUT: &[u8] = b"# wharf does not carry this out yet: ";
 
 /// A configuration to start from.
@@ -48,7 +50,11 @@ impl Base {
         }
         let theirs = config::load(name, lxcpath, Some(&file), &[])?;
         // Whoever asks for isolation must not get a container without it.
-        let isolating = theirs.unsupported().into_iter().filter(ConfigError::isolates);
+        let replaceable = apparmor::is_loaded(in_place_of_generated(&theirs));
+        let isolating = theirs
+            .unsupported()
+            .into_iter()
+            .filter(|it| it.isolates() || it.asks_to_generate() && !replaceable);
         if let Some(errors) = ConfigErrors::of(isolating.collect()) {
             return Err(errors);
         }
@@ -59,10 +65,18 @@ impl Base {
     }
 }
 
+/// Returns the one of LXC's own profiles that allows what a generated one would.
+fn in_place_of_generated(config: &Config) -> &'static str {
+    let nests = config.get("lxc.apparmor.allow_nesting").is_some_and(|it| it == "1");
+    if nests { apparmor::NESTING } else { apparmor::DEFAULT }
+}
+
 /// Turns the lines that wharf cannot carry out yet into comments: a container that does not start
 /// helps nobody. An included file that has such lines is left out whole.
 fn without_what_is_refused(config: &Config) -> (Vec<u8>, Vec<String>) {
     let faults = config.unsupported();
+    let generates = faults.iter().filter(|it| it.asks_to_generate());
+    let generates = generates.filter_map(|it| it.place.clone()).find(|it| it.file == config.file());
     let is_refused = |at: usize, line: &[u8]| {
         let mut own =
             faults.iter().filter_map(|it| it.place.as_ref()).filter(|it| it.file == config.file());
@@ -76,8 +90,14 @@ fn without_what_is_refused(config: &Config) -> (Vec<u8>, Vec<String>) {
     let mut left_out = Vec::new();
     for (line, at) in config.raw().split_inclusive(|it| *it == b'\n').zip(1..) {
         if is_refused(at, line) {
+            let mut told = format!("{} (line {at})", String::from_utf8_lossy(line).trim());
+            if generates.as_ref().is_some_and(|it| it.line == at) {
+                let profile = in_place_of_generated(config);
+                kept.extend_from_slice(format!("{PROFILE} = {profile}\n").as_bytes());
+                told += &[", ", profile, " in its place"].concat();
+            }
             kept.extend_from_slice(LEFT_OUT);
-            left_out.push(format!("{} (line {at})", String::from_utf8_lossy(line).trim()));
+            left_out.push(told);
         }
         kept.extend_from_slice(line);
     }

@@ -175,8 +175,14 @@ pub(super) fn of_step(steps: &[Step], failure: Failure) -> LaunchError {
         Part::Source => ": source",
         Part::Target => ": target",
     };
+    let reason = match (step, errno) {
+        (Some(Step::Confine(_)), Errno::ENOENT) => {
+            "no such profile is loaded; apparmor_parser loads one from its file"
+        }
+        _ => errno.desc(),
+    };
     let step = step.map_or_else(|| "unknown step".to_owned(), Step::to_string);
-    LaunchError::Step { step, part, reason: errno.desc(), place, errno }
+    LaunchError::Step { step, part, reason, place, errno }
 }
 
 /// What a bind mount is written as, for whoever wrote its option as its type.

@@ -4,7 +4,7 @@
 //! container's pid namespace: from then on a container that keeps `CAP_SYS_PTRACE` can stop it
 //! and do with it as it likes (CVE-2016-9962), so it must not hold more than the container.
 
-use super::{CAPABILITIES, Program, SessionTerminal, Step, WindowSize};
+use super::{CAPABILITIES, PlanError, Program, SessionTerminal, Step, WindowSize, confine};
 
 /// Who goes in, and what it becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Entering {
     pub namespaces: i32,
     /// The capabilities that stay, as a bit mask.
     pub capabilities: u64,
+    /// What AppArmor confines it by.
+    pub apparmor: Option<String>,
     pub no_new_privs: bool,
     pub uid: u32,
     pub gid: u32,
@@ -24,13 +26,13 @@ pub struct Entering {
 }
 
 /// Lists the steps that lead into a running container, in the order that is safe.
-pub fn enter(entering: Entering) -> Vec<Step> {
+pub fn enter(entering: Entering) -> Result<Vec<Step>, PlanError> {
     let mask = entering.capabilities;
-    let mut steps = vec![
-        Step::JoinCgroups,
-        Step::EnterNamespaces { flags: entering.namespaces },
-        Step::EnterRoot,
-    ];
+    let mut steps = vec![Step::JoinCgroups];
+    if let Some(profile) = &entering.apparmor {
+        steps.push(confine(profile, None)?);
+    }
+    steps.extend([Step::EnterNamespaces { flags: entering.namespaces }, Step::EnterRoot]);
     if entering.pty {
         steps.push(Step::Pty { owner: entering.uid, size: entering.size });
     }
@@ -49,7 +51,7 @@ pub fn enter(entering: Entering) -> Vec<Step> {
         Step::Session { terminal: SessionTerminal::Ours },
         Step::Exec(entering.program),
     ]);
-    steps
+    Ok(steps)
 }
 
 #[cfg(test)]
@@ -60,6 +62,7 @@ mod tests {
         Entering {
             namespaces: libc::CLONE_NEWNS | libc::CLONE_NEWPID,
             capabilities: 0b101,
+            apparmor: Some("lxc".to_owned()),
             no_new_privs: true,
             uid: 7,
             gid: 8,
@@ -71,11 +74,12 @@ mod tests {
 
     #[test]
     fn nothing_of_the_host_is_left_when_the_process_appears() {
-        let steps = enter(entering());
+        let steps = enter(entering()).unwrap();
         let position = |wanted: &dyn Fn(&Step) -> bool| steps.iter().position(wanted).unwrap();
         let appears = position(&|it| matches!(it, Step::Appear));
         let taken = [
             position(&|it| matches!(it, Step::JoinCgroups)),
+            position(&|it| matches!(it, Step::Confine(_))),
             position(&|it| matches!(it, Step::EnterNamespaces { .. })),
             position(&|it| matches!(it, Step::EnterRoot)),
             position(&|it| matches!(it, Step::Pty { .. })),
@@ -85,6 +89,7 @@ mod tests {
             position(&|it| matches!(it, Step::Identity { .. })),
             position(&|it| matches!(it, Step::LimitCapabilities { .. })),
         ];
+        assert!(taken.is_sorted(), "{steps:?}");
         assert!(taken.into_iter().all(|it| it < appears), "{steps:?}");
         assert!(matches!(steps[appears + 1..], [Step::Session { .. }, Step::Exec(_)]), "{steps:?}");
     }

@@ -15,6 +15,8 @@ pub enum Step {
     JoinCgroups,
     OwnCgroupNamespace,
     SlaveMounts,
+    /// The kernel changes to an AppArmor profile when the program is executed, here or in a child.
+    Confine(Confinement),
     Root {
         dir: Option<CString>,
         place: Option<Place>,
@@ -69,6 +71,7 @@ pub enum Step {
     Bounding {
         drop: Vec<u8>,
     },
+    /// The init that is executed by nobody changes to its profile itself.
     BecomeInit {
         mask: u64,
         /// None: signals are the command's, which ends when it likes.
@@ -91,6 +94,17 @@ pub enum Step {
         dir: CString,
     },
     Exec(Program),
+}
+
+/// A change to an AppArmor profile, as the kernel is asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confinement {
+    pub profile: String,
+    /// At the next exec.
+    pub on_exec: CString,
+    /// At once.
+    pub at_once: CString,
+    pub place: Option<Place>,
 }
 
 /// The size of a terminal, in characters.
@@ -131,6 +145,7 @@ impl fmt::Display for Step {
             Self::JoinCgroups => write!(f, "join the cgroups"),
             Self::OwnCgroupNamespace => write!(f, "make a cgroup namespace"),
             Self::SlaveMounts => write!(f, "keep mounts from the host"),
+            Self::Confine(it) => write!(f, "confine it by AppArmor's profile {}", it.profile),
             Self::Root { dir: None, .. } => write!(f, "share the host's root"),
             Self::Root { dir: Some(dir), .. } => {
                 write!(f, "lxc.rootfs.path {}", dir.to_string_lossy())
@@ -176,7 +191,10 @@ impl fmt::Display for Step {
 impl Step {
     /// Returns where the operator asked for this step, if in a file.
     pub const fn place(&self) -> Option<&Place> {
-        if let Self::Root { place, .. } | Self::Mount(MountStep { place, .. }) = self {
+        if let Self::Root { place, .. }
+        | Self::Mount(MountStep { place, .. })
+        | Self::Confine(Confinement { place, .. }) = self
+        {
             place.as_ref()
         } else {
             None

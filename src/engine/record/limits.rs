@@ -52,12 +52,28 @@ impl Limits {
         read().filter(|it| it.inodes == none.inodes).unwrap_or(none)
     }
 
+    /// Changes what is written of `cgroup`. Others who do the same wait meanwhile, so that neither
+    /// takes back what the other has noted.
+    pub(in crate::engine) fn change(
+        lxcpath: &Lxcpath,
+        name: &Name,
+        cgroup: &Cgroup,
+        change: impl FnOnce(&mut Self),
+    ) -> io::Result<()> {
+        let dir = super::dir(lxcpath);
+        fs::create_dir_all(&dir)?;
+        // The lock goes with the descriptor.
+        let dir = File::open(dir)?;
+        dir.lock()?;
+        let before = Self::read(lxcpath, name, cgroup);
+        let mut limits = before.clone();
+        change(&mut limits);
+        if limits == before { Ok(()) } else { limits.write(lxcpath, name) }
+    }
+
     /// Puts it in place of what was written before, in one step.
-    pub(in crate::engine) fn write(&self, lxcpath: &Lxcpath, name: &Name) -> io::Result<()> {
+    fn write(&self, lxcpath: &Lxcpath, name: &Name) -> io::Result<()> {
         let path = path(&super::path(lxcpath.host(), lxcpath, name));
-        if let Some(dir) = path.parent() {
-            fs::create_dir_all(dir)?;
-        }
         remove_drafts(&path, |pid| !lxcpath.host().proc().join(pid).exists());
         let draft = path.with_extension(format!("limits.{}", std::process::id()));
         let written =
@@ -68,32 +84,73 @@ impl Limits {
         written
     }
 
-    /// Notes that `file` is about to be `set`.
-    pub(in crate::engine) fn begin(&mut self, file: &str, set: &str) {
-        let subject = subject(file, set);
-        self.set.retain(|it| it.file != file || self::subject(file, &it.set) != subject);
+    /// Notes that `file` is about to be `set`; returns what was noted of it before.
+    pub(in crate::engine) fn begin(&mut self, file: &str, set: &str) -> Option<SetLimit> {
+        let before = self.place(file, set).map(|at| self.set.remove(at));
         if knob::of(file).stays {
             let (file, set) = (file.to_owned(), set.to_owned());
             self.set.push(SetLimit { file, set, kept: None });
         }
+        before
     }
 
-    /// Notes what the kernel made of what was begun.
-    pub(in crate::engine) fn finish(&mut self, cgroup: &Cgroup) {
-        self.set.retain_mut(|it| {
-            if it.kept.is_none() {
-                it.kept = held(cgroup, it).filter(|it| !is_none(it));
-            }
-            it.kept.is_some()
-        });
+    /// Notes what the kernel made of what was begun. That a limit was lifted is noted as well: the
+    /// configuration may still have it.
+    pub(in crate::engine) fn finish(&mut self, cgroup: &Cgroup, file: &str, set: &str) {
+        if let Some(limit) = self.place(file, set).and_then(|at| self.set.get_mut(at))
+            && limit.set == set
+        {
+            limit.kept = held(cgroup, limit);
+        }
+    }
+
+    /// Notes that what was begun has failed: what was `before` holds.
+    pub(in crate::engine) fn undo(&mut self, file: &str, set: &str, before: Option<SetLimit>) {
+        if let Some(at) = self.place(file, set)
+            && self.set.get(at).is_some_and(|it| it.set == set && it.kept.is_none())
+        {
+            self.set.remove(at);
+            self.set.extend(before);
+        }
+    }
+
+    /// Finds the entry that is about the same as `file` set to `set`.
+    fn place(&self, file: &str, set: &str) -> Option<usize> {
+        let subject = subject(file, set);
+        self.set.iter().position(|it| it.file == file && self::subject(file, &it.set) == subject)
     }
 
     /// Returns those that the kernel no longer has.
     pub(in crate::engine) fn lost(&self, cgroup: &Cgroup) -> Vec<SetLimit> {
-        let is_lost = |it: &&SetLimit| it.kept.is_some() && held(cgroup, it) != it.kept;
+        let is_lost = |it: &&SetLimit| {
+            it.kept.as_ref().is_some_and(|kept| !is_normal(&it.file, kept))
+                && held(cgroup, it) != it.kept
+        };
         self.set.iter().filter(is_lost).cloned().collect()
     }
+
+    /// Returns those of LXC's lines `lxc.cgroup2.FILE = VALUE` of which the kernel has nothing, and
+    /// nobody has said otherwise through wharf. LXC's own tools may have set another value.
+    pub(in crate::engine) fn vanished(&self, configured: &str, cgroup: &Cgroup) -> Vec<SetLimit> {
+        // Of two lines for one file the last one counts.
+        let mut wanted = Self::default();
+        for line in configured.lines() {
+            let Some((key, value)) = line.split_once('=') else { continue };
+            if let Some(file) = key.trim().strip_prefix(CONFIGURED) {
+                wanted.begin(file, value.trim());
+            }
+        }
+        wanted.set.retain(|it| {
+            let file = it.file.as_str();
+            let held = || held(cgroup, it).is_none_or(|held| is_normal(file, &held));
+            !is_normal(file, &it.set) && self.place(file, &it.set).is_none() && held()
+        });
+        wanted.set
+    }
 }
+
+/// How the keys of the limits begin that a controller can be taken from.
+const CONFIGURED: &str = "lxc.cgroup2.";
 
 /// Returns what the kernel has in the file now, or of it the line of the device.
 fn held(cgroup: &Cgroup, limit: &SetLimit) -> Option<String> {
@@ -113,10 +170,23 @@ fn subject<'a>(file: &str, set: &'a str) -> Option<&'a str> {
     set.split_whitespace().next().filter(|_| by_device)
 }
 
-/// Tells whether it is no limit at all, which cannot be lost.
-fn is_none(kept: &str) -> bool {
-    let words = kept.split_whitespace().next();
-    matches!(words, None | Some("max" | "-1"))
+/// Tells whether it is what a file holds that nobody has written to: no limit, which cannot be lost.
+fn is_normal(file: &str, kept: &str) -> bool {
+    let mut words = kept.split_whitespace();
+    let first = words.next();
+    match knob::of(file).value {
+        Value::Weight { normal, .. } => first == Some(&normal.to_string()),
+        // Behind the device.
+        Value::Devices => words.all(|it| it.ends_with("=max")),
+        Value::Bytes
+        | Value::Quota
+        | Value::QuotaUs
+        | Value::Count
+        | Value::List
+        | Value::Other => {
+            matches!(first, None | Some("max" | "-1"))
+        }
+    }
 }
 
 /// Returns the place beside the `record`.
@@ -163,6 +233,53 @@ mod tests {
     }
 
     #[test]
+    fn what_several_note_at_once_is_all_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let lxcpath = Lxcpath::open(&crate::engine::Host::keeping_in(dir.path()), dir.path());
+        let name: Name = "web".parse().unwrap();
+        let cgroup = Cgroup::open(&crate::engine::cgroup::Hierarchies::default(), "/web");
+        let note = |writer: usize, number: usize| {
+            let set = format!("{writer}:{number} rbps=1");
+            Limits::change(&lxcpath, &name, &cgroup, |it| _ = it.begin("io.max", &set)).unwrap();
+        };
+        let note = &note;
+        std::thread::scope(|scope| {
+            for writer in 0..4 {
+                scope.spawn(move || (0..50).for_each(|number| note(writer, number)));
+            }
+        });
+        assert_eq!(Limits::read(&lxcpath, &name, &cgroup).set.len(), 200);
+    }
+
+    #[test]
+    fn what_lxc_has_set_and_the_kernel_has_not_is_lost_unless_wharf_lifted_it() {
+        let cgroup = Cgroup::open(&crate::engine::cgroup::Hierarchies::default(), "/web");
+        let configured = "lxc.cgroup2.memory.max = 64M\nlxc.cgroup2.memory.max = 65M\n\
+                          lxc.cgroup2.devices.deny = a\nlxc.cgroup2.cpu.weight = 100\n\
+                          lxc.cgroup2.pids.max = 7\nlxc.cgroup2.pids.max = max\n\
+                          lxc.cgroup2.cpu.max = 1 2\n";
+        let mut limits = Limits::default();
+        let lost = |limits: &Limits| -> Vec<String> {
+            limits.vanished(configured, &cgroup).into_iter().map(|it| it.set).collect()
+        };
+        assert_eq!(lost(&limits), ["65M", "1 2"]);
+        limits.begin("cpu.max", "max");
+        limits.finish(&cgroup, "cpu.max", "max");
+        assert_eq!(lost(&limits), ["65M"]);
+    }
+
+    #[test]
+    fn a_change_that_fails_leaves_what_was_noted() {
+        let mut limits = Limits::default();
+        limits.begin("pids.max", "7");
+        let before = limits.begin("pids.max", "nonsense");
+        assert_eq!(before.as_ref().map(|it| it.set.as_str()), Some("7"));
+        limits.undo("pids.max", "nonsense", before);
+        assert_eq!(limits.set.len(), 1);
+        assert_eq!(limits.set[0].set, "7");
+    }
+
+    #[test]
     fn a_value_replaces_the_one_before_and_a_device_has_its_own() {
         let mut limits = Limits::default();
         for (file, set) in [
@@ -177,6 +294,17 @@ mod tests {
         }
         let set: Vec<_> = limits.set.iter().map(|it| it.set.as_str()).collect();
         assert_eq!(set, ["8:16 rbps=1", "65M", "8:0 rbps=2"]);
-        assert!(is_none("max 100000") && is_none("-1") && is_none("") && !is_none("0"));
+        for (file, value, normal) in [
+            ("cpu.max", "max 100000", true),
+            ("cpu.cfs_quota_us", "-1", true),
+            ("cpuset.cpus", "", true),
+            ("pids.max", "0", false),
+            ("cpu.weight", "100", true),
+            ("cpu.weight", "50", false),
+            ("io.max", "8:0 rbps=max wbps=max", true),
+            ("io.max", "8:0 rbps=1 wbps=max", false),
+        ] {
+            assert_eq!(is_normal(file, value), normal, "{file} {value}");
+        }
     }
 }

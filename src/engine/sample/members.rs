@@ -71,6 +71,8 @@ pub(super) struct Run {
     pub(super) init_pid: Option<i32>,
     /// Its supervisor keeps a record, so that the journal tells of its states.
     pub(super) recorded: bool,
+    /// The limits that LXC's monitor does not look after.
+    pub(super) configured: String,
 }
 
 impl Run {

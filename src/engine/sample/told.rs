@@ -93,6 +93,7 @@ fn by_record(record: &Record) -> Told {
             limits: record.cgroup.clone(),
             init_pid: record.init.map(|it| it.pid),
             recorded: true,
+            configured: String::new(),
         }),
         // The journal tells of the next state; looking again as well costs little and is sure.
         // Limits that are set anew are told by nobody.
@@ -102,16 +103,19 @@ fn by_record(record: &Record) -> Told {
 
 /// What an operator should know of a run that goes on.
 fn trouble(record: &Record) -> Option<String> {
-    let command = format!("`wharf cgroup --again {}`", record.name);
-    match record.lost_limits.as_slice() {
-        [] => (),
-        [one] => return Some(format!("lost its limit: {one}; {command} restores it")),
-        many => {
-            let files = many.join(", ");
-            return Some(format!("lost its limits: {files}; {command} restores them"));
-        }
+    let squatter =
+        || record.squatter.as_ref().map(|it| format!("LXC's tools cannot reach it: {it}"));
+    lost(&record.name, &record.lost_limits).or_else(squatter)
+}
+
+/// Says which limits are lost, if some are.
+pub(super) fn lost(name: &Name, files: &[String]) -> Option<String> {
+    let command = format!("`wharf cgroup --again {name}`");
+    match files {
+        [] => None,
+        [one] => Some(format!("lost its limit: {one}; {command} restores it")),
+        many => Some(format!("lost its limits: {}; {command} restores them", many.join(", "))),
     }
-    record.squatter.as_ref().map(|it| format!("LXC's tools cannot reach it: {it}"))
 }
 
 /// A record without a supervisor: of a run that is over, or of one whose supervisor was killed.
@@ -144,6 +148,7 @@ fn after(host: &Host, record: &Record) -> Told {
             cgroup,
             init_pid: init.map(|it| it.pid),
             recorded: false,
+            configured: String::new(),
         }),
         retry: Some(Duration::from_secs(1)),
         ..over
@@ -163,14 +168,14 @@ fn by_socket(
         record.as_ref().map_or_else(author, |it| after(lxcpath.host(), it))
     };
     let trouble = match answer {
-        Ok(Interview { state, init_pid, cgroup, limits }) => {
+        Ok(Interview { state, init_pid, cgroup, limits, configured }) => {
             let listens = (state == State::Stopped).then_some(Duration::ZERO);
             return Told {
                 state,
                 since: init_pid
                     .filter(|_| state == State::Running)
                     .and_then(|it| began(lxcpath.host(), it)),
-                run: Some(Run { cgroup, limits, init_pid, recorded: false }),
+                run: Some(Run { cgroup, limits, init_pid, recorded: false, configured }),
                 retry: retry(state).or(listens),
                 last_exit,
                 ..stopped(Origin::Lxc)

@@ -186,7 +186,11 @@ impl CreateForm {
         if text.is_empty() {
             return None;
         }
-        (!text.starts_with('/')).then(|| "an absolute path, then arguments".to_owned())
+        if !text.starts_with('/') {
+            return Some("an absolute path, then arguments".to_owned());
+        }
+        let quotes = "quotes keep no words together here; put it into a script";
+        text.contains(['"', '\'']).then(|| quotes.to_owned())
     }
 
     fn place_fault(&self) -> Option<String> {
@@ -288,6 +292,9 @@ mod tests {
         assert_eq!(form.order(&[], None).unwrap_err().row, Row::Name);
         form.offered = "web".to_owned();
         assert_eq!(form.order(&[], None).unwrap().0.as_str(), "web");
+        form.command = Input::new("/bin/sh -c 'a b'");
+        assert_eq!(form.order(&[], None).unwrap_err().row, Row::Command);
+        form.command = Input::new("");
         form.memory = Input::new("lots");
         assert_eq!(form.order(&[], None).unwrap_err().row, Row::Memory);
     }

@@ -26,7 +26,7 @@ pub(super) fn open_console(model: &mut Model) -> Vec<Effect> {
     open(model, name, "console", args)
 }
 
-/// Runs the command `line`, split as `lxc.init.cmd` is, inside the container `name`.
+/// Runs the command `line`, in which quotes keep words together, inside the container `name`.
 pub(super) fn open_exec(model: &mut Model, name: Name, line: &str) -> Vec<Effect> {
     let Ok(words) = command_words(line) else {
         model.say(Tone::Bad, format!("{line}: a closing quote is missing"));

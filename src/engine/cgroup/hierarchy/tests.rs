@@ -81,3 +81,14 @@ fn nothing_mounted_is_no_layout() {
     let none = Hierarchies::parse(b"", b"", true, |_, _| true);
     assert_eq!(none.layout(), None);
 }
+
+#[test]
+fn a_v1_hierarchy_is_used_only_if_each_of_its_controllers_is() {
+    let mut found = found("v1", true);
+    let used = ["cpu", "memory", "pids"].map(str::to_owned);
+    found.use_only(&used);
+    assert_eq!(found.lacking(&used), Some("cpu"), "cpuacct is on the same mount");
+    let left: Vec<_> = found.iter().flat_map(|it| it.controllers.clone()).collect();
+    assert_eq!(left, ["pids", "memory"]);
+    assert_eq!(found.lacking(&left), None);
+}
