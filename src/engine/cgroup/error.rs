@@ -56,12 +56,12 @@ pub enum CgroupError {
     NoDevices,
     #[error("cannot {act} {}: {}", path.display(), words::reason(errno))]
     Freeze { act: &'static str, path: PathBuf, errno: io::Error },
-    #[error("{} did not {act} within {} ms; {advice}", path.display(), waited.as_millis())]
+    #[error("{} did not {act} within {:.0} s; {advice}", path.display(), waited.as_secs_f64())]
     TimedOut { act: &'static str, path: PathBuf, waited: Duration, advice: &'static str },
     #[error(
         "{who} did not die within {} ms; a process in state D cannot be killed until the device or \
          file server that it waits for answers",
-        waited.as_millis()
+        waited.as_secs_f64()
     )]
     Undying { who: String, waited: Duration },
     #[error("cannot remove the cgroup {}: {}", dir.display(), words::reason(errno))]
