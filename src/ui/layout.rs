@@ -4,11 +4,17 @@ use ratatui::layout::Rect;
 
 use super::model::Model;
 use super::model::detail::Tab;
+use crate::widgets::prompt;
 
 /// From this width the container under the cursor has a place of its own at the right.
 pub const WIDE: u16 = 160;
 /// From this width the peek has two columns, and an open container four panes.
 pub const MIDDLE: u16 = 100;
+/// Lines of the question about several acts, beside their names: what is asked, and the box.
+pub const CONFIRM_LINES: usize = 1 + prompt::AROUND;
+/// Lines of the question that wants a name typed: two of text, the field, a complaint, the box.
+pub const TYPE_NAME_LINES: usize = 2 + prompt::FIELD + 1 + prompt::AROUND;
+
 /// Below this width there are no frames, and a container takes two lines.
 pub const NARROW: u16 = 80;
 /// Below this height a container takes one line however narrow the screen is.

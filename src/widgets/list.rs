@@ -2,7 +2,6 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Modifier;
 
 use super::field::{Field, Input};
 use super::look::Look;
@@ -66,12 +65,7 @@ impl List<'_> {
         let (key, fg) = if entry.enabled { (look.key, look.fg) } else { (look.dim, look.dim) };
         pen.part(keys).right(entry.key, key);
         pen.skip(2);
-        let mut name = pen.part(names);
-        for (at, it) in (0_u32..).zip(entry.name.chars()) {
-            let hit = look.accent.add_modifier(Modifier::BOLD);
-            let style = if entry.matched.contains(&at) { hit } else { fg };
-            name.put(it.encode_utf8(&mut [0; 4]), style);
-        }
+        pen.part(names).put(entry.name, fg).touch(entry.matched, look.hit());
         pen.skip(2).clip(entry.help, look.dim, look.glyphs.ellipsis);
     }
 

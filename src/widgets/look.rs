@@ -1,6 +1,6 @@
 //! What widgets look like: one style for each role, and one set of glyphs. Chooses nothing.
 
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 
 /// The styles and glyphs that widgets paint with. The names are the roles of a theme.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,11 @@ pub const MID_FROM: f32 = 0.5;
 pub const HI_FROM: f32 = 0.8;
 
 impl Look {
+    /// Returns the style of letters that a search has found.
+    pub fn hit(&self) -> Style {
+        self.accent.add_modifier(Modifier::BOLD)
+    }
+
     /// Returns the style of a share of the whole, 0 to 1.
     pub fn share(&self, share: f32) -> Style {
         if share >= HI_FROM {

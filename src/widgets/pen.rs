@@ -120,6 +120,16 @@ impl<'b> Pen<'b> {
         self
     }
 
+    /// Adds `style` to the `cells` that have been written, counted from the start.
+    pub fn touch(&mut self, cells: &[u32], style: Style) -> &mut Self {
+        for at in cells.iter().map(|it| *it as usize).filter(|it| *it < self.at) {
+            if let Some(cell) = self.cells.get_mut(at) {
+                cell.set_style(style);
+            }
+        }
+        self
+    }
+
     /// Returns the cells that are left, for widgets that draw by themselves.
     pub fn cells(&mut self) -> &mut [Cell] {
         self.cells.get_mut(self.at..).unwrap_or_default()

@@ -2,16 +2,73 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 
 use super::field::{Field, Input};
 use super::frame::Frame;
 use super::look::Look;
-use super::pen::{Pen, Piece, clear, pieces_width};
+use super::pen::{Pen, Piece, clear, pieces_width, width};
 
 /// Widest box.
 const MAX_WIDTH: u16 = 76;
 /// Lines around the text: two borders, and a blank line before the answers.
-const AROUND: usize = 4;
+pub const AROUND: usize = 4;
+/// Lines of a field to type into: a blank one and itself.
+pub const FIELD: usize = 2;
+/// Cells at both sides of the text: the borders, and two blanks each.
+const SIDES: usize = 6;
+/// Cells between two names.
+const GAP: usize = 2;
+
+/// What the question is about, all of it: what does not fit is scrolled to.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    pub names: &'a [&'a str],
+    pub style: Style,
+    /// The first row of them that is shown.
+    pub first: usize,
+}
+
+impl Names<'_> {
+    /// None.
+    pub const NONE: Self = Self { names: &[], style: Style::new(), first: 0 };
+}
+
+/// How names are laid out in a box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rows {
+    /// Cells of each name and the gap after it.
+    cells: usize,
+    /// Names in a row.
+    names: usize,
+    /// Rows that all of them take.
+    all: usize,
+    /// Rows that are shown at once.
+    shown: usize,
+}
+
+impl Rows {
+    /// Lays `names` out in a box with so many `others` lines in `area`.
+    pub fn arrange(names: &[&str], others: usize, area: Rect) -> Self {
+        let cells = names.iter().map(|it| width(it)).max().unwrap_or(0) + GAP;
+        let inner = usize::from(area.width.min(MAX_WIDTH)).saturating_sub(SIDES);
+        let in_row = ((inner + GAP) / cells).max(1);
+        let all = names.len().div_ceil(in_row);
+        // At least one: a question about what nobody sees is none.
+        let room = usize::from(area.height).saturating_sub(others).max(1);
+        Self { cells, names: in_row, all, shown: all.min(room) }
+    }
+
+    /// Returns how many rows are shown at once.
+    pub const fn shown(self) -> usize {
+        self.shown
+    }
+
+    /// Returns the last row that can be the first one shown.
+    pub const fn last_first(self) -> usize {
+        self.all - self.shown
+    }
+}
 
 /// A question, an optional line to type into, and the answers.
 #[derive(Clone, Debug)]
@@ -20,6 +77,8 @@ pub struct Prompt<'a> {
     pub title: Piece<'a>,
     /// Lines of text.
     pub text: &'a [&'a [Piece<'a>]],
+    /// Stand below the text.
+    pub names: Names<'a>,
     /// A field to type into, with its label.
     pub field: Option<(&'a str, &'a Input)>,
     /// What is wrong with the field.
@@ -32,23 +91,48 @@ pub struct Prompt<'a> {
 impl Prompt<'_> {
     /// Draws the box in the middle of `area`.
     pub fn render(self, area: Rect, buf: &mut Buffer) {
-        let extra = 2 * usize::from(self.field.is_some()) + usize::from(self.complaint.is_some());
-        let widest = self.text.iter().map(|it| pieces_width(it)).max().unwrap_or(0);
-        let answers: usize = self.answers.iter().map(|it| super::pen::width(it) + 6).sum();
-        let width = widest.max(answers).max(super::pen::width(self.title.0) + 4) + 6;
-        let place = middle(area.intersection(buf.area), width, self.text.len() + extra + AROUND);
+        let area = area.intersection(buf.area);
+        let rows = Rows::arrange(self.names.names, self.others(), area);
+        let place = middle(area, self.cells(rows), self.others() + rows.shown);
         clear(buf, place, self.look.fg);
         let title = [self.title];
-        let frame = Frame { focused: true, ..Frame::titled(self.look, &title) };
+        let last = (self.names.first + rows.shown).min(rows.all);
+        let foot = format!("{} {last}/{}", self.look.glyphs.updown, rows.all);
+        let foot = [(foot.as_str(), self.look.warn)];
+        let foot = if rows.last_first() > 0 { &foot[..] } else { &[] };
+        let frame = Frame { focused: true, foot, ..Frame::titled(self.look, &title) };
         let inner = frame.render(place, buf);
-        self.inside(inner, buf);
+        self.inside(inner, rows, buf);
     }
 
-    fn inside(&self, inner: Rect, buf: &mut Buffer) {
+    /// Returns how many lines there are beside the names.
+    fn others(&self) -> usize {
+        let field = usize::from(self.field.is_some()) * FIELD;
+        self.text.len() + field + usize::from(self.complaint.is_some()) + AROUND
+    }
+
+    fn cells(&self, rows: Rows) -> usize {
+        let text = self.text.iter().map(|it| pieces_width(it)).max().unwrap_or(0);
+        let answers: usize = self.answers.iter().map(|it| width(it) + 6).sum();
+        let names = rows.cells * rows.names.min(self.names.names.len());
+        text.max(answers).max(width(self.title.0) + 4).max(names) + SIDES
+    }
+
+    fn inside(&self, inner: Rect, shape: Rows, buf: &mut Buffer) {
         let mut rows = inner.rows();
         for line in self.text {
             let Some(row) = rows.next() else { return };
             Pen::line(buf, row).skip(2).pieces(line);
+        }
+        let Names { names, style, first } = self.names;
+        for line in names.chunks(shape.names).skip(first).take(shape.shown) {
+            let Some(row) = rows.next() else { return };
+            let mut pen = Pen::line(buf, row);
+            pen.skip(2);
+            for name in line {
+                let cells = shape.cells.min(pen.left());
+                pen.part(cells).clip(name, style, self.look.glyphs.ellipsis);
+            }
         }
         if let Some((label, input)) = self.field {
             rows.next();
@@ -107,6 +191,7 @@ mod tests {
             look: &look,
             title: ("Destroy web?", look.bad),
             text: &text,
+            names: Names::NONE,
             field: None,
             complaint: None,
             answers: &["Cancel", "Destroy"],
@@ -117,5 +202,29 @@ mod tests {
         assert_eq!(shown[1], " ╭─ Destroy web? ──────────────╮  ");
         assert_eq!(shown[2], " │  Destroys its files too.    │  ");
         assert_eq!(shown[4], " │  [ Cancel ]    Destroy      │  ");
+    }
+
+    #[test]
+    fn every_name_can_be_scrolled_to() {
+        let look = plain();
+        let names = ["op-1", "op-2", "op-3", "op-4", "op-5", "op-6", "op-7"];
+        let prompt = |first| Prompt {
+            look: &look,
+            title: ("Stop 7?", look.bad),
+            text: &[],
+            names: Names { names: &names, style: look.fg, first },
+            field: None,
+            complaint: None,
+            answers: &["No", "Yes"],
+            chosen: 0,
+        };
+        let area = Rect::new(0, 0, 24, 6);
+        assert_eq!(Rows::arrange(&names, AROUND, area).last_first(), 1);
+        let mut buf = Buffer::empty(area);
+        prompt(0).render(area, &mut buf);
+        assert_eq!(lines(&buf)[1], "│  op-1  op-2  op-3    │");
+        assert_eq!(lines(&buf)[2], "│  op-4  op-5  op-6    │");
+        prompt(1).render(area, &mut buf);
+        assert_eq!(lines(&buf)[2], "│  op-7                │");
     }
 }

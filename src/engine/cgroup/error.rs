@@ -59,7 +59,7 @@ pub enum CgroupError {
     #[error("{} did not {act} within {:.0} s; {advice}", path.display(), waited.as_secs_f64())]
     TimedOut { act: &'static str, path: PathBuf, waited: Duration, advice: &'static str },
     #[error(
-        "{who} did not die within {} ms; a process in state D cannot be killed until the device or \
+        "{who} did not die within {:.0} s; a process in state D cannot be killed until the device or \
          file server that it waits for answers",
         waited.as_secs_f64()
     )]

@@ -1,10 +1,13 @@
 //! The words of the list's filter. Judges containers, holds none.
 
-use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
+use std::ops::Range;
+
+use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 use regex::Regex;
 
 use crate::engine::snapshot::{Container, Limit};
+use crate::engine::state::State;
 
 /// All of its words must fit.
 #[derive(Clone, Debug, Default)]
@@ -20,11 +23,22 @@ struct Word {
 
 #[derive(Clone, Debug)]
 enum Test {
-    Fuzzy(String),
+    /// In small letters.
+    Text(String),
     Regex(Regex),
     State(String),
     /// A figure, and whether it must be above the bound.
     Figure(Figure, Order, f64),
+}
+
+/// How a plain word is found in a name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Closeness {
+    /// As it is typed, in large letters or small ones.
+    #[default]
+    Exact,
+    /// Its letters in their order, others between them; for when nothing is found otherwise.
+    Fuzzy,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -51,8 +65,30 @@ impl Filter {
     }
 
     /// Tells whether `container` passes.
-    pub fn admits(&self, container: &Container) -> bool {
-        self.words.iter().all(|it| it.test.admits(container) != it.inverse)
+    pub fn admits(&self, container: &Container, closeness: Closeness) -> bool {
+        self.words.iter().all(|it| {
+            // What is not wanted is meant as it is typed.
+            let closeness = if it.inverse { Closeness::Exact } else { closeness };
+            it.test.admits(container, closeness) != it.inverse
+        })
+    }
+
+    /// Returns how well `name` fits what was typed; more is better.
+    pub fn fit(&self, name: &str) -> u32 {
+        self.texts().map(|it| fit(it, name)).sum()
+    }
+
+    /// Returns the characters of `name` that were typed.
+    pub fn hits(&self, name: &str, closeness: Closeness) -> Vec<u32> {
+        self.texts().flat_map(|it| hits(it, name, closeness)).collect()
+    }
+
+    /// Returns the plain words that are wanted.
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        self.words.iter().filter_map(|it| match &it.test {
+            Test::Text(text) if !it.inverse => Some(text.as_str()),
+            Test::Text(_) | Test::Regex(_) | Test::State(_) | Test::Figure(..) => None,
+        })
     }
 
     /// Tells whether figures other than CPU are needed of every container.
@@ -69,45 +105,55 @@ impl Word {
                 .map(Test::Regex)
                 .map_err(|_unfinished| format!("{pattern} is not a valid regular expression"))?
         } else if let Some(state) = text.strip_prefix("state:") {
-            Test::State(state.to_ascii_uppercase())
+            Test::State(state_word(state)?)
         } else if let Some((figure, bound)) = text.split_once(':') {
             parse_figure(figure, bound)?
         } else {
-            Test::Fuzzy(text.to_owned())
+            Test::Text(text.to_lowercase())
         };
         Ok(Self { inverse, test })
     }
 }
 
-fn parse_figure(figure: &str, bound: &str) -> Result<Test, String> {
+/// Reads the beginning of a state's name, or the whole of it.
+fn state_word(text: &str) -> Result<String, String> {
+    let start = text.to_ascii_uppercase();
+    if State::ALL.iter().any(|it| it.word().starts_with(&start)) {
+        return Ok(start);
+    }
+    Err(format!("{text} is not a state; running, stopped and frozen are"))
+}
+
+fn parse_figure(name: &str, bound: &str) -> Result<Test, String> {
     let (order, number) = match (bound.strip_prefix('>'), bound.strip_prefix('<')) {
         (Some(number), _) => (Order::Above, number),
         (_, Some(number)) => (Order::Below, number),
-        (None, None) => return Err(format!("{figure}: needs > or <, as in {figure}:>80%")),
-    };
-    let percent = number.ends_with('%');
-    let figure = match figure {
-        "cpu" => Figure::CpuPercent,
-        "mem" if percent => Figure::MemoryPercent,
-        "mem" => Figure::MemoryBytes,
-        "pids" => Figure::Pids,
-        other => return Err(format!("there is no {other}: filter; use state: cpu: mem: or pids:")),
+        (None, None) => return Err(format!("{name}: needs > or <, as in {name}:>80")),
     };
     let digits = number.trim_end_matches(|it: char| !it.is_ascii_digit());
-    let unit = match number.chars().last() {
-        Some('K' | 'k') => 1024.0,
-        Some('M' | 'm') => 1024.0 * 1024.0,
-        Some('G' | 'g') => 1024.0 * 1024.0 * 1024.0,
-        _ => 1.0,
-    };
     let value: f64 = digits.parse().map_err(|_empty| format!("{bound} has no number"))?;
-    Ok(Test::Figure(figure, order, value * unit))
+    let unit = number.get(digits.len()..).unwrap_or_default().to_ascii_uppercase();
+    let (figure, factor) = match (name, unit.as_str()) {
+        ("cpu", "" | "%") => (Figure::CpuPercent, 1.0),
+        ("pids", "") => (Figure::Pids, 1.0),
+        ("mem", "%") => (Figure::MemoryPercent, 1.0),
+        ("mem", "K") => (Figure::MemoryBytes, 1024.0),
+        ("mem", "M") => (Figure::MemoryBytes, 1024.0 * 1024.0),
+        ("mem", "G") => (Figure::MemoryBytes, 1024.0 * 1024.0 * 1024.0),
+        ("mem", _) => return Err(format!("mem: needs a unit, as in mem:>{digits}% or {digits}M")),
+        ("cpu" | "pids", unit) => return Err(format!("{name}: takes no {unit}")),
+        (other, _) => return Err(format!("there is no {other}: filter; use state: cpu: mem: or pids:")),
+    };
+    Ok(Test::Figure(figure, order, value * factor))
 }
 
 impl Test {
-    fn admits(&self, container: &Container) -> bool {
+    fn admits(&self, container: &Container, closeness: Closeness) -> bool {
         match self {
-            Self::Fuzzy(needle) => fuzzy(needle, container.name.as_str()).is_some(),
+            Self::Text(text) => match closeness {
+                Closeness::Exact => found(text, container.name.as_str()).is_some(),
+                Closeness::Fuzzy => fuzzy(text, container.name.as_str()).is_some(),
+            },
             Self::Regex(regex) => regex.is_match(container.name.as_str()),
             Self::State(start) => container.state.word().starts_with(start.as_str()),
             Self::Figure(figure, order, bound) => {
@@ -140,10 +186,81 @@ pub fn memory_share(container: &Container) -> Option<f32> {
     }
 }
 
+/// Returns where `text` stands in `name`, counted in characters; `text` is in small letters.
+fn found(text: &str, name: &str) -> Option<Range<usize>> {
+    let at = name.to_lowercase().find(text)?;
+    Some(at..at + text.len())
+}
+
+/// The whole name is the best, its beginning the next.
+fn fit(text: &str, name: &str) -> u32 {
+    /// More than any score of scattered letters.
+    const FOUND: u32 = 1 << 20;
+    match found(text, name) {
+        Some(it) if it.start == 0 && it.end == name.len() => 3 * FOUND,
+        Some(it) if it.start == 0 => 2 * FOUND,
+        Some(_) => FOUND,
+        None => fuzzy(text, name).unwrap_or_default().min(FOUND - 1),
+    }
+}
+
+fn hits(text: &str, name: &str, closeness: Closeness) -> Vec<u32> {
+    match closeness {
+        Closeness::Exact => found(text, name).into_iter().flatten().map(|it| it as u32).collect(),
+        Closeness::Fuzzy => {
+            let mut indices = Vec::new();
+            let mut buffer = Vec::new();
+            let name = Utf32Str::new(name, &mut buffer);
+            _ = scattered(text).indices(name, &mut Matcher::new(Config::DEFAULT), &mut indices);
+            indices
+        }
+    }
+}
+
 /// Scores how well the letters of `needle` are found in `text`; none: not at all.
 pub fn fuzzy(needle: &str, text: &str) -> Option<u32> {
-    let pattern = Pattern::parse(needle, CaseMatching::Ignore, Normalization::Smart);
     let mut buffer = Vec::new();
     let text = Utf32Str::new(text, &mut buffer);
-    pattern.score(text, &mut Matcher::new(Config::DEFAULT))
+    scattered(needle).score(text, &mut Matcher::new(Config::DEFAULT))
+}
+
+fn scattered(needle: &str) -> Pattern {
+    Pattern::new(needle, CaseMatching::Ignore, Normalization::Smart, AtomKind::Fuzzy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_with_what_can() {
+        for (text, reason) in [
+            ("state:failed", "failed is not a state; running, stopped and frozen are"),
+            ("mem:>80", "mem: needs a unit, as in mem:>80% or 80M"),
+            ("mem:80%", "mem: needs > or <, as in mem:>80"),
+            ("pids:>5%", "pids: takes no %"),
+            ("cpu:>", "> has no number"),
+            ("disk:>5", "there is no disk: filter; use state: cpu: mem: or pids:"),
+        ] {
+            assert_eq!(Filter::parse(text).unwrap_err(), reason, "{text}");
+        }
+        for text in ["state:", "state:fro", "STATE", "cpu:>5", "cpu:<5%", "mem:>1g", "pids:>100"] {
+            assert!(Filter::parse(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_better_fit_is_the_name_then_its_beginning_then_a_part() {
+        let filter = Filter::parse("WEB").unwrap();
+        let fits = ["web", "web-1", "my-web", "w-e-b", "db"].map(|it| filter.fit(it));
+        assert!(fits.is_sorted_by(|one, other| one > other), "{fits:?}");
+    }
+
+    #[test]
+    fn the_letters_that_were_typed_are_known() {
+        let filter = Filter::parse("n0 !x").unwrap();
+        assert_eq!(filter.hits("op-n01", Closeness::Exact), [3, 4]);
+        assert!(filter.hits("op-n10", Closeness::Exact).is_empty());
+        assert_eq!(filter.hits("op-n10", Closeness::Fuzzy), [3, 5]);
+    }
 }

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use super::filter::{Filter, memory_share};
+use super::filter::{Closeness, Filter, memory_share};
 use crate::command::Column;
 use crate::engine::Name;
 use crate::engine::snapshot::Container;
@@ -25,6 +25,8 @@ pub struct ListScreen {
     pub sort: Column,
     pub reverse: bool,
     pub filter: Filter,
+    /// How the names that are shown fit the filter.
+    pub closeness: Closeness,
     pub filter_text: Input,
     /// Why the text of the filter could not be read.
     pub filter_error: Option<String>,
@@ -43,6 +45,7 @@ impl Default for ListScreen {
             sort: Column::Name,
             reverse: false,
             filter: Filter::default(),
+            closeness: Closeness::default(),
             filter_text: Input::default(),
             filter_error: None,
             filtering: false,
@@ -52,16 +55,34 @@ impl Default for ListScreen {
 }
 
 impl ListScreen {
-    /// Filters and sorts anew.
+    /// Filters and sorts anew. Letters scattered in a name count only where no name has them as
+    /// they were typed: whoever acts on what is left means no others.
     pub fn arrange(&mut self, all: &[Container]) {
-        let mut kept: Vec<(usize, &Container)> =
-            all.iter().enumerate().filter(|(_, it)| self.filter.admits(it)).collect();
+        let admitted = |closeness| -> Vec<(usize, &Container)> {
+            let all = all.iter().enumerate();
+            all.filter(|(_, it)| self.filter.admits(it, closeness)).collect()
+        };
+        let exact = admitted(Closeness::Exact);
+        let (mut kept, closeness) = if exact.is_empty() {
+            (admitted(Closeness::Fuzzy), Closeness::Fuzzy)
+        } else {
+            (exact, Closeness::Exact)
+        };
         kept.sort_by(|(_, one), (_, other)| {
             let order = compare(self.sort, one, other);
             let order = if self.reverse { order.reverse() } else { order };
             order.then_with(|| one.name.cmp(&other.name))
         });
         self.order = kept.into_iter().map(|(at, _)| at).collect();
+        self.closeness = closeness;
+    }
+
+    /// Puts the cursor on the name that fits the filter best.
+    pub fn go_to_best(&mut self, all: &[Container]) {
+        let fit = |at: usize| all.get(at).map_or(0, |it| self.filter.fit(it.name.as_str()));
+        let best = self.order.iter().map(|at| fit(*at)).max();
+        let row = self.order.iter().position(|at| Some(fit(*at)) == best);
+        self.go(row.unwrap_or(0), all);
     }
 
     /// Keeps the cursor on its container, or near where that was, and the row on the screen.

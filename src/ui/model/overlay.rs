@@ -11,9 +11,9 @@ pub enum Overlay {
     /// Help or palette: the same table, searched.
     Find(Find),
     /// Yes or no to acts that are carried as plain data.
-    Confirm { question: String, acts: Vec<(Name, Act)>, yes: bool },
+    Confirm { question: String, asked: Asked, yes: bool },
     /// A word, the container's name, must be typed before the acts run.
-    TypeName { word: String, typed: Input, acts: Vec<(Name, Act)> },
+    TypeName { word: String, typed: Input, asked: Asked },
     /// A command to run inside a container.
     Exec { name: Name, line: Input },
     /// Signals for one process.
@@ -22,6 +22,23 @@ pub enum Overlay {
     Journal { at: usize },
     /// What happened to all containers.
     Events { at: usize },
+}
+
+/// What a question is about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    pub acts: Vec<(Name, Act)>,
+    /// How many of them the filter hides.
+    pub hidden: usize,
+    /// The first row of names that is shown.
+    pub first: usize,
+}
+
+impl Asked {
+    /// Returns the names of the containers.
+    pub fn names(&self) -> Vec<&str> {
+        self.acts.iter().map(|(name, _)| name.as_str()).collect()
+    }
 }
 
 /// A searchable list of actions.

@@ -7,7 +7,7 @@ use crate::engine::snapshot::Container;
 use crate::engine::state::State;
 use crate::ui::effect::{Act, Effect, Outcome};
 use crate::ui::message::{Done, Failure};
-use crate::ui::model::overlay::Overlay;
+use crate::ui::model::overlay::{Asked, Overlay};
 use crate::ui::model::{Batch, Entry, Job, KEPT, Model, Step, Tone, Way};
 use crate::ui::{allowed, value};
 use crate::widgets::field::Input;
@@ -30,6 +30,7 @@ pub(super) fn begin(model: &mut Model, action: Action) -> Vec<Effect> {
         .filter_map(|it| Some((it.name.clone(), act_for(model, it, action)?)))
         .collect();
     let many = acts.len();
+    let hidden = hidden(model, &acts);
     match action {
         Action::Destroy => {
             let word = match acts.as_slice() {
@@ -37,17 +38,27 @@ pub(super) fn begin(model: &mut Model, action: Action) -> Vec<Effect> {
                 [(name, _)] => name.to_string(),
                 [..] => format!("destroy {many}"),
             };
-            model.overlay = Some(Overlay::TypeName { word, typed: Input::default(), acts });
+            let asked = Asked { acts, hidden, first: 0 };
+            model.overlay = Some(Overlay::TypeName { word, typed: Input::default(), asked });
             Vec::new()
         }
-        Action::Stop | Action::Restart if many >= MANY => {
-            let verb = if action == Action::Stop { "Stop" } else { "Restart" };
-            let question = format!("{verb} {many} containers?");
-            model.overlay = Some(Overlay::Confirm { question, acts, yes: false });
+        // What cannot be seen is not acted on without a word.
+        _ if hidden > 0 || many >= MANY && matches!(action, Action::Stop | Action::Restart) => {
+            let verb = acts.first().map_or("", |(_, act)| act.verb());
+            let question = format!("{verb}: {many} containers?");
+            let asked = Asked { acts, hidden, first: 0 };
+            model.overlay = Some(Overlay::Confirm { question, asked, yes: false });
             Vec::new()
         }
         _ => run_all(model, acts),
     }
+}
+
+/// Counts those that the filter hides.
+fn hidden(model: &Model, acts: &[(Name, Act)]) -> usize {
+    let shown: Vec<&Name> = model.shown().map(|it| &it.name).collect();
+    let marked = |name: &Name| model.list.marks.contains(name);
+    acts.iter().filter(|(name, _)| marked(name) && !shown.contains(&name)).count()
 }
 
 /// Begins each of `acts`.

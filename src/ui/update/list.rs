@@ -102,6 +102,10 @@ pub(super) fn refilter(model: &mut Model) {
         Err(reason) => model.list.filter_error = Some(reason),
     }
     arrange(model);
+    if !model.list.filter_text.is_empty() {
+        let all = model.snapshot.clone();
+        model.list.go_to_best(all.as_ref().map_or(&[], |it| &it.containers));
+    }
 }
 
 /// Filters and sorts the list anew.

@@ -1,15 +1,18 @@
 //! The layers that own the keyboard: questions, help, palette, journal, signals.
 
 use crossterm::event::{KeyCode, KeyEvent};
+use ratatui::layout::Rect;
 
 use super::{act, detail, keys, pane, typing};
 use crate::command::Action;
 use crate::command::action::{COMMANDS, Command};
 use crate::ui::effect::{Act, Effect};
+use crate::ui::layout;
 use crate::ui::model::Model;
 use crate::ui::model::filter::fuzzy;
-use crate::ui::model::overlay::{Find, FindKind, Overlay, SIGNALS};
+use crate::ui::model::overlay::{Asked, Find, FindKind, Overlay, SIGNALS};
 use crate::widgets::field::Input;
+use crate::widgets::prompt::Rows;
 
 /// Opens the layer that `action` calls for.
 pub(super) fn open(model: &mut Model, action: Action) -> Vec<Effect> {
@@ -54,10 +57,10 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     }
     match overlay {
         Overlay::Find(find) => press_find(model, find, key),
-        Overlay::Confirm { question, acts, yes } => {
-            press_confirm(model, (question, acts, yes), key)
+        Overlay::Confirm { question, asked, yes } => {
+            press_confirm(model, (question, asked, yes), key)
         }
-        Overlay::TypeName { word, typed, acts } => press_name(model, (word, typed, acts), key),
+        Overlay::TypeName { word, typed, asked } => press_name(model, (word, typed, asked), key),
         Overlay::Exec { name, mut line } => {
             if key.code == KeyCode::Enter && !line.text().trim().is_empty() {
                 return pane::open_exec(model, name, line.text().trim());
@@ -133,31 +136,51 @@ fn press_find(model: &mut Model, mut find: Find, key: KeyEvent) -> Vec<Effect> {
     Vec::new()
 }
 
-type Question = (String, Vec<(crate::engine::Name, Act)>, bool);
-
-fn press_confirm(model: &mut Model, question: Question, key: KeyEvent) -> Vec<Effect> {
-    let (question, acts, yes) = question;
+/// Applies a key to a question with the answers yes and no; it may show other names first.
+fn press_confirm(
+    model: &mut Model,
+    (question, mut asked, yes): (String, Asked, bool),
+    key: KeyEvent,
+) -> Vec<Effect> {
     match key.code {
-        KeyCode::Char('y') => return act::run_all(model, acts),
-        KeyCode::Enter if yes => return act::run_all(model, acts),
+        KeyCode::Char('y') => return act::run_all(model, asked.acts),
+        KeyCode::Enter if yes => return act::run_all(model, asked.acts),
         KeyCode::Enter | KeyCode::Char('n' | 'q') => return Vec::new(),
-        _ => (),
-    }
+        _ => scroll(model, &mut asked, layout::CONFIRM_LINES, key),
+    };
     let turned = matches!(key.code, KeyCode::Left | KeyCode::Right | KeyCode::Tab);
-    model.overlay = Some(Overlay::Confirm { question, acts, yes: yes != turned });
+    model.overlay = Some(Overlay::Confirm { question, asked, yes: yes != turned });
     Vec::new()
 }
 
-type Typing = (String, Input, Vec<(crate::engine::Name, Act)>);
-
-fn press_name(model: &mut Model, typing: Typing, key: KeyEvent) -> Vec<Effect> {
-    let (word, mut typed, acts) = typing;
+fn press_name(
+    model: &mut Model,
+    (word, mut typed, mut asked): (String, Input, Asked),
+    key: KeyEvent,
+) -> Vec<Effect> {
     if key.code == KeyCode::Enter && typed.text() == word {
-        return act::run_all(model, acts);
+        return act::run_all(model, asked.acts);
     }
-    typing::edit(&mut typed, key);
-    model.overlay = Some(Overlay::TypeName { word, typed, acts });
+    if !scroll(model, &mut asked, layout::TYPE_NAME_LINES, key) {
+        typing::edit(&mut typed, key);
+    }
+    model.overlay = Some(Overlay::TypeName { word, typed, asked });
     Vec::new()
+}
+
+/// Shows other names of those asked about; tells whether `key` does that.
+fn scroll(model: &Model, asked: &mut Asked, others: usize, key: KeyEvent) -> bool {
+    let action = match key.code {
+        KeyCode::Up => Action::Up,
+        KeyCode::Down => Action::Down,
+        KeyCode::PageUp => Action::PageUp,
+        KeyCode::PageDown => Action::PageDown,
+        _ => return false,
+    };
+    let (width, height) = model.size;
+    let rows = Rows::arrange(&asked.names(), others, Rect::new(0, 0, width, height));
+    asked.first = keys::travel(action, asked.first, rows.last_first() + 1, rows.shown());
+    true
 }
 
 /// Moves in a layer's list; none: the key closes the layer.

@@ -321,6 +321,41 @@ fn the_filter_narrows_as_it_is_typed() {
 }
 
 #[test]
+fn scattered_letters_find_only_what_nothing_else_does() {
+    let mut model = three();
+    for (typed, expected) in [("b", "db,web"), ("ap", "api"), ("wb", "web"), ("xyz", "")] {
+        model.list.filter_text.set(typed);
+        super::list::refilter(&mut model);
+        let shown: Vec<&str> = model.shown().map(|it| it.name.as_str()).collect();
+        assert_eq!(shown.join(","), expected, "{typed}");
+    }
+}
+
+#[test]
+fn the_cursor_goes_to_the_best_of_what_the_filter_finds() {
+    let mut model = three();
+    press(&mut model, "/ D B");
+    assert_eq!(model.list.cursor, Some(name("db")));
+    press(&mut model, "Esc / w");
+    assert_eq!(model.list.cursor, Some(name("web")));
+    // The one that stands is edited.
+    press(&mut model, "Enter / e b Enter");
+    assert_eq!(model.list.filter_text.text(), "web");
+}
+
+#[test]
+fn marks_that_the_filter_hides_are_counted_before_an_act() {
+    let mut model = three();
+    press(&mut model, "a / w e b Enter");
+    assert_eq!(press(&mut model, "f"), []);
+    let Some(crate::ui::model::overlay::Overlay::Confirm { asked, .. }) = &model.overlay else {
+        panic!("no question")
+    };
+    assert_eq!((asked.acts.len(), asked.hidden), (2, 1));
+    assert_eq!(press(&mut model, "y").len(), 2);
+}
+
+#[test]
 fn escape_goes_back_one_level_and_never_leaves() {
     let mut model = three();
     press(&mut model, "G Enter 3");

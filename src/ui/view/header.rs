@@ -10,7 +10,7 @@ use crate::engine::snapshot::Host;
 use crate::engine::state::State;
 use crate::ui::format;
 use crate::ui::model::Model;
-use crate::widgets::look::Look;
+use crate::widgets::look::{Glyphs, Look};
 use crate::widgets::pen::{Pen, width};
 
 /// Words in one colour each that stay or go together; the highest number goes first.
@@ -23,7 +23,7 @@ struct Group {
 pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let bold = Modifier::BOLD;
     let mut left = vec![("wharf".to_owned(), look.accent.add_modifier(bold))];
-    let places = places(model);
+    let places = places(model, look.glyphs);
     for place in &places {
         left.push((format!(" {} ", look.glyphs.path), look.dim));
         left.push((place.clone(), look.fg.add_modifier(bold)));
@@ -47,16 +47,24 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     }
 }
 
-fn places(model: &Model) -> Vec<String> {
+fn places(model: &Model, glyphs: &Glyphs) -> Vec<String> {
     if model.creating {
         return vec!["New container".to_owned()];
     }
-    let mut places = vec!["Containers".to_owned()];
-    places.extend(model.detail.as_ref().map(|it| it.name.to_string()));
-    if model.size.0 < crate::ui::layout::NARROW && places.len() > 1 {
-        places.remove(0);
+    let narrow = model.size.0 < crate::ui::layout::NARROW;
+    // Wider screens have it in the list's frame.
+    let filter = model.list.filter_text.text();
+    let list = if narrow && (model.list.filtering || !filter.is_empty()) {
+        let caret = if model.list.filtering { glyphs.caret } else { "" };
+        format!("/ {filter}{caret}")
+    } else {
+        "Containers".to_owned()
+    };
+    match &model.detail {
+        None => vec![list],
+        Some(detail) if narrow => vec![detail.name.to_string()],
+        Some(detail) => vec![list, detail.name.to_string()],
     }
-    places
 }
 
 fn groups(model: &Model, look: &Look) -> Vec<Group> {

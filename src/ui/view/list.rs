@@ -8,7 +8,7 @@ use crate::command;
 use crate::engine::snapshot::{Container, Counters};
 use crate::ui::layout;
 use crate::ui::model::Model;
-use crate::ui::model::filter::memory_share;
+use crate::ui::model::filter::{Closeness, memory_share};
 use crate::widgets::field::Field;
 use crate::widgets::frame::Frame;
 use crate::widgets::gauge::gauge;
@@ -19,6 +19,9 @@ use crate::widgets::table::{Align, Column, Sorted, Table, arrange};
 
 /// Slots of the small graph: two to a cell, of at most so many cells.
 const SLOTS_PER_CELL: usize = 2;
+
+/// What stands in an empty list.
+pub(super) const NOTHING: &str = "nothing matches the filter; Esc clears it";
 
 /// Paints the list screen.
 pub(super) fn render(model: &Model, look: &Look, buf: &mut Buffer) {
@@ -112,7 +115,7 @@ fn table(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     unmanaged(model, look, (inner, rows.len()), buf);
     if rows.is_empty() {
         let row = Rect { y: inner.y + 2, height: 1.min(inner.height), ..inner };
-        Pen::line(buf, row).skip(4).put("nothing matches the filter; Esc clears it", look.dim);
+        Pen::line(buf, row).skip(4).put(NOTHING, look.dim);
     }
 }
 
@@ -139,6 +142,8 @@ fn frame(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) -> Rect {
     }
     if let Some(reason) = &model.list.filter_error {
         left.extend([("  ", look.fg), (reason.as_str(), look.bad)]);
+    } else if model.list.closeness == Closeness::Fuzzy && !model.list.order.is_empty() {
+        left.push(("  in no name; these are similar", look.warn));
     }
     let marks = format!("{} marked", model.list.marks.len());
     let close = model
@@ -184,15 +189,8 @@ fn paint(model: &Model, container: &Container, look: &Look, (is, pen): (Is, &mut
     let (glyph, style) = words::state(state, words::failed(model, container), look);
     match is {
         Is::Name => {
-            let marked = model.list.marks.contains(&container.name);
-            let name = if marked { look.mark } else { look.fg };
             pen.put(glyph, style).skip(1);
-            let warns = words::warns(container);
-            let room = pen.left().saturating_sub(if warns { 2 } else { 0 });
-            pen.part(room).clip(container.name.as_str(), name, look.glyphs.ellipsis);
-            if warns {
-                pen.skip(1).put(look.glyphs.warn, look.warn);
-            }
+            name(model, container, look, pen);
         }
         Is::State => _ = pen.put(state.word(), style),
         Is::Since => _ = pen.right(&words::since(model, container.since, look), look.fg),
@@ -222,6 +220,25 @@ fn paint(model: &Model, container: &Container, look: &Look, (is, pen): (Is, &mut
             Some(pids) => _ = pen.right(&pids.to_string(), look.fg),
             None => _ = pen.right(look.glyphs.unknown, look.dim),
         },
+    }
+}
+
+/// Paints the name into what is left of the pen: marked, with the letters that the filter found,
+/// and with a sign behind it if something is wrong.
+pub(super) fn name(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
+    let list = &model.list;
+    let marked = list.marks.contains(&container.name);
+    let warns = words::warns(container);
+    let room = pen.left().saturating_sub(if warns { 2 } else { 0 });
+    pen.part(room)
+        .clip(
+            container.name.as_str(),
+            if marked { look.mark } else { look.fg },
+            look.glyphs.ellipsis,
+        )
+        .touch(&list.filter.hits(container.name.as_str(), list.closeness), look.hit());
+    if warns {
+        pen.skip(1).put(look.glyphs.warn, look.warn);
     }
 }
 

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::words;
+use super::{list, words};
 use crate::engine::snapshot::Container;
 use crate::ui::layout;
 use crate::ui::model::Model;
@@ -17,6 +17,9 @@ const BAR: usize = 8;
 
 /// Paints the containers into `area`.
 pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+    if model.list.order.is_empty() {
+        Pen::line(buf, area).skip(2).clip(list::NOTHING, look.dim, look.glyphs.ellipsis);
+    }
     let lines = layout::lines_per_row(model.size);
     let shown = model.shown().enumerate().skip(model.list.offset).take(layout::list_rows(model));
     for ((row, container), at) in shown.zip(0..) {
@@ -54,13 +57,7 @@ fn head(model: &Model, container: &Container, look: &Look, (current, pen): (bool
         format!("{:>6}", words::since(model, container.since, look))
     };
     let room = pen.left().saturating_sub(width(&right) + 11);
-    let name = if marked { look.mark } else { look.fg };
-    let warns = words::warns(container);
-    let names = room.saturating_sub(if warns { 2 } else { 0 });
-    pen.part(names).clip(container.name.as_str(), name, look.glyphs.ellipsis);
-    if warns {
-        pen.skip(1).put(look.glyphs.warn, look.warn);
-    }
+    list::name(model, container, look, &mut pen.part(room));
     pen.skip(1).put(&format!("{:<8}", state.word()), style).skip(1);
     pen.put(&right, look.fg);
 }

@@ -10,8 +10,7 @@ use crate::command::action::Command;
 use crate::engine::event::What;
 use crate::engine::process::Process;
 use crate::engine::shown::shown;
-use crate::ui::effect::Act;
-use crate::ui::model::overlay::{Find, FindKind, Overlay, SIGNALS};
+use crate::ui::model::overlay::{Asked, Find, FindKind, Overlay, SIGNALS};
 use crate::ui::model::{Entry, Model};
 use crate::ui::update::found;
 use crate::ui::{format, keymap};
@@ -21,7 +20,7 @@ use crate::widgets::list;
 use crate::widgets::look::Look;
 use crate::widgets::pen::{Pen, clear};
 use crate::widgets::popup::{Choice, Popup};
-use crate::widgets::prompt::{Prompt, middle};
+use crate::widgets::prompt::{Names, Prompt, middle};
 use crate::widgets::table::scroll;
 use crate::widgets::text::wrap;
 
@@ -38,13 +37,14 @@ pub(super) fn render(model: &Model, look: &Look, buf: &mut Buffer) {
     match &model.overlay {
         None => (),
         Some(Overlay::Find(find)) => finder(model, find, look, buf),
-        Some(Overlay::Confirm { question, acts, yes }) => {
-            let names: Vec<&str> = acts.iter().map(|(name, _)| name.as_str()).collect();
-            let names = names.join("  ");
+        Some(Overlay::Confirm { question, asked, yes }) => {
+            let names = asked.names();
+            let hidden = hidden(asked);
             Prompt {
                 look,
                 title: ("Really?", look.accent),
-                text: &[&[(question.as_str(), look.fg)], &[(names.as_str(), look.mark)]],
+                text: &[&[(question.as_str(), look.fg), (&hidden, look.warn)]],
+                names: Names { names: &names, style: look.mark, first: asked.first },
                 field: None,
                 complaint: None,
                 answers: &["No", "Yes (y)"],
@@ -52,13 +52,14 @@ pub(super) fn render(model: &Model, look: &Look, buf: &mut Buffer) {
             }
             .render(buf.area, buf);
         }
-        Some(Overlay::TypeName { word, typed, acts }) => destroy(word, typed, acts, (look, buf)),
+        Some(Overlay::TypeName { word, typed, asked }) => destroy(word, typed, asked, (look, buf)),
         Some(Overlay::Exec { name, line }) => {
             let title = format!("Run inside {name}");
             Prompt {
                 look,
                 title: (&title, look.accent),
                 text: &[&[("The command gets a terminal of its own, in a pane.", look.dim)]],
+                names: Names::NONE,
                 field: Some(("$", line)),
                 complaint: None,
                 answers: &["Run (Enter)"],
@@ -119,28 +120,36 @@ fn refusal(model: &Model, command: &Command) -> Option<String> {
     model.refusal(command.action)
 }
 
-fn destroy(
-    word: &str,
-    typed: &Input,
-    acts: &[(crate::engine::Name, Act)],
-    (look, buf): (&Look, &mut Buffer),
-) {
-    let names: Vec<&str> = acts.iter().map(|(name, _)| name.as_str()).collect();
-    let names = names.join("  ");
-    let ask = format!("Type {word} and press Enter.");
+fn hidden(asked: &Asked) -> String {
+    match asked.hidden {
+        0 => String::new(),
+        hidden => format!("  {hidden} hidden by the filter!"),
+    }
+}
+
+fn destroy(word: &str, typed: &Input, asked: &Asked, (look, buf): (&Look, &mut Buffer)) {
+    let names = asked.names();
+    let title = match names.len() {
+        1 => "Destroy".to_owned(),
+        many => format!("Destroy {many} containers"),
+    };
+    let (label, hidden) = (format!("type {word}:"), hidden(asked));
+    let [complaint, keeps] = match names.len() {
+        1 => ["that is not the name", "Esc keeps it"],
+        _ => ["that is not it", "Esc keeps them"],
+    };
     let wrong = !typed.is_empty() && !word.starts_with(&typed.text());
     Prompt {
         look,
-        title: ("Destroy", look.bad),
+        title: (&title, look.bad),
         text: &[
-            &[("Removes for good, with everything inside:", look.fg)],
-            &[(names.as_str(), look.bad)],
-            &[("What it shares from elsewhere stays.", look.fg)],
-            &[(ask.as_str(), look.fg)],
+            &[("Removes for good, with everything inside;", look.fg)],
+            &[("what is shared from elsewhere stays.", look.fg), (&hidden, look.warn)],
         ],
-        field: Some(("name", typed)),
-        complaint: wrong.then_some(("that is not the name", look.bad)),
-        answers: &["Esc keeps it"],
+        names: Names { names: &names, style: look.bad, first: asked.first },
+        field: Some((&label, typed)),
+        complaint: wrong.then_some((complaint, look.bad)),
+        answers: &[keeps],
         chosen: 0,
     }
     .render(buf.area, buf);
