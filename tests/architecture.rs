@@ -14,13 +14,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
 ];
 
 /// The files of `ui` that may hold an engine; all others see data alone.
-const ENGINE_HOLDERS: &[&str] = &[
-    "src/ui.rs",
-    "src/ui/gallery",
-    "src/ui/effect.rs",
-    "src/ui/sampling.rs",
-    "src/ui/workers.rs",
-];
+const ENGINE_HOLDERS: &[&str] =
+    &["src/ui.rs", "src/ui/gallery", "src/ui/effect.rs", "src/ui/sampling.rs", "src/ui/workers.rs"];
 
 /// Modules that touch no file and make no system call.
 const PURE: &[&str] = &["src/engine/plan.rs", "src/engine/plan/", "src/engine/snapshot.rs"];

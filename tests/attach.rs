@@ -272,7 +272,7 @@ fn mounts_inside_are_shared_and_the_hosts_do_not_see_them() {
     let Some(guest) = Box::new("shared") else { return };
     guest.start(&[]);
     let table = guest.says("cat /proc/self/mountinfo");
-    assert!(table.contains(" / / "), "{table}");
+    assert!(table.lines().any(|it| it.split(' ').nth(4) == Some("/")), "{table}");
     for line in table.lines() {
         assert!(line.contains(" shared:"), "{line}");
     }

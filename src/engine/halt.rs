@@ -78,6 +78,15 @@ impl Asking {
     }
 }
 
+/// Returns what to tell the init `pid` once more, if that is a systemd. It loses what it is sent while
+/// it executes itself anew, which it does when a host that goes down sends SIGTERM to everything.
+pub(super) fn asking_again(configured: Option<i32>, pid: i32) -> Option<Asking> {
+    let systemd = libc::SIGRTMIN() + 3;
+    let ours = configured.is_none_or(|it| it == systemd);
+    let waits = || wants(&status(Path::new("/proc"), pid), systemd) == Some(true);
+    (ours && waits()).then_some(Asking::Halt(systemd))
+}
+
 /// Returns the signal that asks the init `pid` to end: the configured one, or what systemd wants
 /// if init has chosen to block or to handle that, or SIGPWR.
 pub(super) fn halt_signal(configured: Option<i32>, pid: i32) -> i32 {

@@ -48,7 +48,7 @@ pub const HI_FROM: f32 = 0.8;
 
 impl Look {
     /// Returns the style of letters that a search has found.
-    pub fn hit(&self) -> Style {
+    pub const fn hit(&self) -> Style {
         self.accent.add_modifier(Modifier::BOLD)
     }
 

@@ -23,7 +23,7 @@ const GAP: usize = 2;
 /// What the question is about, all of it: what does not fit is scrolled to.
 #[derive(Clone, Copy, Debug)]
 pub struct Names<'a> {
-    pub names: &'a [&'a str],
+    pub all: &'a [&'a str],
     pub style: Style,
     /// The first row of them that is shown.
     pub first: usize,
@@ -31,7 +31,7 @@ pub struct Names<'a> {
 
 impl Names<'_> {
     /// None.
-    pub const NONE: Self = Self { names: &[], style: Style::new(), first: 0 };
+    pub const NONE: Self = Self { all: &[], style: Style::new(), first: 0 };
 }
 
 /// How names are laid out in a box.
@@ -92,7 +92,7 @@ impl Prompt<'_> {
     /// Draws the box in the middle of `area`.
     pub fn render(self, area: Rect, buf: &mut Buffer) {
         let area = area.intersection(buf.area);
-        let rows = Rows::arrange(self.names.names, self.others(), area);
+        let rows = Rows::arrange(self.names.all, self.others(), area);
         let place = middle(area, self.cells(rows), self.others() + rows.shown);
         clear(buf, place, self.look.fg);
         let title = [self.title];
@@ -114,7 +114,7 @@ impl Prompt<'_> {
     fn cells(&self, rows: Rows) -> usize {
         let text = self.text.iter().map(|it| pieces_width(it)).max().unwrap_or(0);
         let answers: usize = self.answers.iter().map(|it| width(it) + 6).sum();
-        let names = rows.cells * rows.names.min(self.names.names.len());
+        let names = rows.cells * rows.names.min(self.names.all.len());
         text.max(answers).max(width(self.title.0) + 4).max(names) + SIDES
     }
 
@@ -124,8 +124,8 @@ impl Prompt<'_> {
             let Some(row) = rows.next() else { return };
             Pen::line(buf, row).skip(2).pieces(line);
         }
-        let Names { names, style, first } = self.names;
-        for line in names.chunks(shape.names).skip(first).take(shape.shown) {
+        let Names { all, style, first } = self.names;
+        for line in all.chunks(shape.names).skip(first).take(shape.shown) {
             let Some(row) = rows.next() else { return };
             let mut pen = Pen::line(buf, row);
             pen.skip(2);
@@ -212,7 +212,7 @@ mod tests {
             look: &look,
             title: ("Stop 7?", look.bad),
             text: &[],
-            names: Names { names: &names, style: look.fg, first },
+            names: Names { all: &names, style: look.fg, first },
             field: None,
             complaint: None,
             answers: &["No", "Yes"],

@@ -6,17 +6,21 @@ use std::time::{Duration, Instant};
 
 use super::desk::Desk;
 use crate::engine::command_socket::wire::Wish;
-use crate::engine::halt::{Asking, LOOK_AGAIN, MOMENT};
+use crate::engine::halt::{self, Asking, LOOK_AGAIN, MOMENT};
 use crate::engine::sys;
 
 /// How long init may take. The units in `assets/systemd` wait longer than this, and so does
 /// systemd itself for what is left when a host goes down.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often a systemd that does not end is asked.
+const ASK_AGAIN: Duration = Duration::from_secs(3);
 
 /// How far it has come.
 #[derive(Debug)]
 pub(super) struct Ending {
     asking: Asking,
+    /// When it was asked last.
+    asked_at: Instant,
     kill_at: Instant,
     killed: bool,
 }
@@ -25,7 +29,8 @@ impl Ending {
     /// Asks init to end.
     pub(super) fn begin(desk: &mut Desk, halt: Option<i32>) -> Self {
         let asking = Asking::of(halt, desk.init.pid);
-        let mut ending = Self { asking, kill_at: Instant::now(), killed: false };
+        let now = Instant::now();
+        let mut ending = Self { asking, asked_at: now, kill_at: now, killed: false };
         ending.ask(desk);
         ending
     }
@@ -41,7 +46,9 @@ impl Ending {
         match self.asking {
             _ if self.killed => None,
             Asking::Deaf(_) => Some(self.kill_at.min(soon)),
-            Asking::Halt(_) | Asking::Terminate => Some(self.kill_at),
+            Asking::Halt(_) | Asking::Terminate => {
+                Some(self.kill_at.min(self.asked_at + ASK_AGAIN))
+            }
         }
     }
 
@@ -58,6 +65,13 @@ impl Ending {
                 self.ask(desk);
             } else if desk.cgroup.pids().iter().all(|it| *it == desk.init.pid) {
                 self.kill_at = Instant::now();
+            }
+        }
+        if self.asked_at + ASK_AGAIN <= Instant::now() {
+            self.asked_at = Instant::now();
+            if let Some(again) = halt::asking_again(halt, desk.init.pid) {
+                self.asking = again;
+                self.say(desk);
             }
         }
         if self.kill_at <= Instant::now() {
@@ -79,6 +93,11 @@ impl Ending {
     fn ask(&mut self, desk: &mut Desk) {
         let patience = if self.asking.is_deaf() { MOMENT } else { PATIENCE };
         self.kill_at = Instant::now() + patience;
+        self.say(desk);
+    }
+
+    fn say(&mut self, desk: &mut Desk) {
+        self.asked_at = Instant::now();
         // What cannot be signalled is killed when the time is over.
         _ = self.asking.say((desk.init.pid, desk.init.pidfd.as_fd()), Some(&desk.cgroup));
         // It hears only what it is woken for.

@@ -142,7 +142,9 @@ fn parse_figure(name: &str, bound: &str) -> Result<Test, String> {
         ("mem", "G") => (Figure::MemoryBytes, 1024.0 * 1024.0 * 1024.0),
         ("mem", _) => return Err(format!("mem: needs a unit, as in mem:>{digits}% or {digits}M")),
         ("cpu" | "pids", unit) => return Err(format!("{name}: takes no {unit}")),
-        (other, _) => return Err(format!("there is no {other}: filter; use state: cpu: mem: or pids:")),
+        (other, _) => {
+            return Err(format!("there is no {other}: filter; use state: cpu: mem: or pids:"));
+        }
     };
     Ok(Test::Figure(figure, order, value * factor))
 }
