@@ -3,11 +3,12 @@
 
 mod spelling;
 
+use std::io;
 use std::path::PathBuf;
 
 use super::cgroup::{Cgroup, CgroupError, Hierarchies};
 use super::command_socket::Client;
-use super::config::Document;
+use super::config::{Document, words};
 use super::error::Kind;
 use super::event::{self, What};
 use super::proxmox;
@@ -34,6 +35,11 @@ enum KeepError {
     )]
     Untranslatable { key: String, file: String },
 }
+
+/// Why nobody knows which limits are lost.
+#[derive(Debug, thiserror::Error)]
+#[error("the record of what was set cannot be read: {}", words(.0))]
+struct Unread(io::Error);
 
 /// A value that was written, as the kernel kept it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -68,7 +74,8 @@ impl Engine {
     /// Sets anew what wharf has set and the kernel no longer has; tells what that was.
     pub fn cgroup_again(&self, name: &Name) -> Result<Vec<Change>, Error> {
         let (client, cgroup) = self.limited(name, SET)?;
-        let limits = Limits::read(&self.lxcpath, name, &cgroup);
+        let limits = Limits::read(&self.lxcpath, name, &cgroup)
+            .map_err(|why| Error::new(SET, name, Kind::Failed, Unread(why)))?;
         // LXC notes nothing of its containers, but tells what they are configured with.
         let configured = client.config_item(CONFIGURED).ok().flatten().unwrap_or_default();
         let lost = limits.lost(&cgroup).into_iter().chain(limits.vanished(&configured, &cgroup));

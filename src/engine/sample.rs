@@ -326,7 +326,9 @@ impl Sampler {
             return lost.clone();
         }
         let cgroup = Cgroup::open(&self.hierarchies, &watched.cgroup);
-        let limits = record::Limits::read(&self.lxcpath, name, &cgroup);
+        let Ok(limits) = record::Limits::read(&self.lxcpath, name, &cgroup) else {
+            return Vec::new();
+        };
         let mut lost = limits.lost(&cgroup);
         lost.extend(limits.vanished(&run.configured, &cgroup));
         watched.lost = Some((Instant::now(), lost.clone()));

@@ -38,18 +38,23 @@ impl Limits {
         Self { inodes: inodes(cgroup), set: Vec::new() }
     }
 
-    /// Reads what was set in `cgroup`.
-    pub(in crate::engine) fn read(lxcpath: &Lxcpath, name: &Name, cgroup: &Cgroup) -> Self {
+    /// Reads what was set in `cgroup`. What is not there, or of another version, is nothing.
+    pub(in crate::engine) fn read(
+        lxcpath: &Lxcpath,
+        name: &Name,
+        cgroup: &Cgroup,
+    ) -> io::Result<Self> {
         let none = Self::of(cgroup);
-        let read = || {
-            let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
-            let path = path(&super::path(lxcpath.host(), lxcpath, name));
-            let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
-            let mut bytes = Vec::new();
-            file.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
-            serde_json::from_slice::<Self>(&bytes).ok()
+        let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
+        let path = path(&super::path(lxcpath.host(), lxcpath, name));
+        let file = match File::options().read(true).custom_flags(flags).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(none),
+            opened => opened?,
         };
-        read().filter(|it| it.inodes == none.inodes).unwrap_or(none)
+        let mut bytes = Vec::new();
+        file.take(MAX_BYTES).read_to_end(&mut bytes)?;
+        let read = serde_json::from_slice::<Self>(&bytes).ok();
+        Ok(read.filter(|it| it.inodes == none.inodes).unwrap_or(none))
     }
 
     /// Changes what is written of `cgroup`. Others who do the same wait meanwhile, so that neither
@@ -65,7 +70,7 @@ impl Limits {
         // The lock goes with the descriptor.
         let dir = File::open(dir)?;
         dir.lock()?;
-        let before = Self::read(lxcpath, name, cgroup);
+        let before = Self::read(lxcpath, name, cgroup)?;
         let mut limits = before.clone();
         change(&mut limits);
         if limits == before { Ok(()) } else { limits.write(lxcpath, name) }
@@ -248,7 +253,7 @@ mod tests {
                 scope.spawn(move || (0..50).for_each(|number| note(writer, number)));
             }
         });
-        assert_eq!(Limits::read(&lxcpath, &name, &cgroup).set.len(), 200);
+        assert_eq!(Limits::read(&lxcpath, &name, &cgroup).unwrap().set.len(), 200);
     }
 
     #[test]

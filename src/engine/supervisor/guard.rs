@@ -53,7 +53,9 @@ impl Guard {
         }
         self.look_at = None;
         while self.inotify.read_events().is_ok_and(|it| !it.is_empty()) {}
-        let limits = Limits::read(&life.lxcpath, &life.record.name, cgroup);
-        life.miss(limits.lost(cgroup), cgroup);
+        // What cannot be read now is compared at the next change.
+        if let Ok(limits) = Limits::read(&life.lxcpath, &life.record.name, cgroup) {
+            life.miss(limits.lost(cgroup), cgroup);
+        }
     }
 }
