@@ -155,3 +155,33 @@ fn a_configuration_that_cannot_be_used_is_marked_in_the_list() {
     assert!(trouble(&broken).as_str().unwrap().contains(&where_), "{rows:?}");
     assert!(trouble(&good).is_null(), "{rows:?}");
 }
+
+#[test]
+fn who_may_not_look_is_told_so_and_not_that_nothing_runs() {
+    if !can_run_containers() || !support::has_program("setpriv") {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = create(&lxcpath, "private");
+    lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
+    // Where anybody can execute it.
+    let dir = tempfile::tempdir().unwrap();
+    let public = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(dir.path(), public).unwrap();
+    let program = dir.path().join("wharf");
+    rootfs::copy_program(env!("CARGO_BIN_EXE_wharf"), &program);
+    for args in [
+        &["info", &name][..],
+        &["ps", &name],
+        &["wait", "-s", "STOPPED", "-t", "1", &name],
+        &["stop", &name],
+    ] {
+        let wharf = lxcpath.command(args);
+        let mut command = std::process::Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+        command.arg(&program).args(wharf.get_args());
+        let output = support::finish(command);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {}", told(&output));
+        assert!(told(&output).contains("ermission denied"), "{args:?}: {}", told(&output));
+    }
+}

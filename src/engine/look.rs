@@ -59,13 +59,25 @@ impl Engine {
     }
 
     /// Tells the state of `name`; a container that does not exist is STOPPED.
-    #[expect(
-        clippy::unnecessary_wraps,
-        reason = "the facade's verbs can all fail, in later versions"
-    )]
     pub fn state(&self, name: &Name) -> Result<State, Error> {
         let (states, _) = Sampler::of_one(self, name).states();
-        Ok(states.first().map_or(State::Stopped, |(_, state)| *state))
+        match states.first() {
+            Some((_, state)) => Ok(*state),
+            None => self.visible(name).map(|()| State::Stopped),
+        }
+    }
+
+    /// Refuses to say anything of a container that may be there for others to see.
+    fn visible(&self, name: &Name) -> Result<(), Error> {
+        let config = Store::new(&self.lxcpath).config_path(name);
+        match config.symlink_metadata() {
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                let home = self.lxcpath().join(name.as_str());
+                let why = format!("permission denied: {}; try again as root", home.display());
+                Err(Error::new("show", name, Kind::Denied, why))
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Tells whether the container has a configuration.
@@ -85,11 +97,13 @@ impl Engine {
     pub fn info(&self, name: &Name) -> Result<Container, Error> {
         let focus = Focus { detail: Some(name.clone()), ..Focus::default() };
         let mut seen = Sampler::of_one(self, name).sample(&focus).containers;
-        seen.pop().ok_or_else(|| {
-            let home: PathBuf = self.lxcpath().join(name.as_str());
-            let why = format!("there is no {}/config, and it is not running", home.display());
-            Error::new("show", name, Kind::NotFound, why)
-        })
+        seen.pop().map_or_else(|| self.visible(name).and_then(|()| Err(self.nowhere(name))), Ok)
+    }
+
+    fn nowhere(&self, name: &Name) -> Error {
+        let home: PathBuf = self.lxcpath().join(name.as_str());
+        let why = format!("there is no {}/config, and it is not running", home.display());
+        Error::new("show", name, Kind::NotFound, why)
     }
 
     /// Lists the processes of a running container as a forest. One look has no rates: the use of
