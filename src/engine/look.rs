@@ -74,7 +74,7 @@ impl Engine {
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
                 let home = self.lxcpath().join(name.as_str());
                 let why = format!("permission denied: {}; try again as root", home.display());
-                Err(Error::new("show", name, Kind::Denied, why))
+                Err(Error::new("look at", name, Kind::Denied, why))
             }
             Ok(_) | Err(_) => Ok(()),
         }
