@@ -34,17 +34,6 @@ pub enum Verb {
     CheckConfig,
 }
 
-/// How much care a command asks for before it runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Safety {
-    /// Changes nothing, or can be undone.
-    Free,
-    /// Runs at once and can be cancelled for a moment.
-    Soft,
-    /// Asks first.
-    Hard,
-}
-
 /// What a command is about; help lists commands under these heads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
@@ -77,17 +66,17 @@ pub struct Command {
     pub name: &'static str,
     /// What it does to a container, as in "cannot ACT `web`".
     pub act: &'static str,
-    /// Other words that find it.
+    /// Other words for it on the command line and in help.
     pub aliases: &'static [&'static str],
     pub group: Group,
-    pub safety: Safety,
     pub when: When,
+    /// What is said of a container without a configuration that has no processes; none: it is left
+    /// to the engine.
+    pub undefined: Option<&'static str>,
     /// One or two words for the footer.
     pub title: &'static str,
     /// One sentence without a stop.
     pub help: &'static str,
-    /// What follows `wharf NAME` on the command line; none: not a command there.
-    pub usage: Option<&'static str>,
 }
 
 impl Command {
@@ -115,11 +104,10 @@ pub const COMMANDS: &[Command] = &[
         act: "list",
         aliases: &["list"],
         group: Group::Look,
-        safety: Safety::Free,
         when: When::Anytime,
+        undefined: None,
         title: "list",
         help: "List containers with their state and usage",
-        usage: Some("[OPTIONS] [REGEX]"),
     },
     Command {
         verb: Verb::Info,
@@ -127,11 +115,10 @@ pub const COMMANDS: &[Command] = &[
         act: "show",
         aliases: &[],
         group: Group::Look,
-        safety: Safety::Free,
         when: When::Anytime,
+        undefined: None,
         title: "info",
         help: "Show the state, init, addresses and usage of a container",
-        usage: Some("[-s] [-p] [-i] [-S] [-c KEY]... [-H] NAME"),
     },
     Command {
         verb: Verb::Processes,
@@ -139,11 +126,10 @@ pub const COMMANDS: &[Command] = &[
         act: "list the processes of",
         aliases: &["processes"],
         group: Group::Look,
-        safety: Safety::Free,
         when: When::Active,
+        undefined: None,
         title: "processes",
         help: "List the processes of containers as a tree",
-        usage: Some("[--forest] [NAME]..."),
     },
     Command {
         verb: Verb::Create,
@@ -151,25 +137,21 @@ pub const COMMANDS: &[Command] = &[
         act: "create",
         aliases: &["new"],
         group: Group::Life,
-        safety: Safety::Free,
         when: When::Anytime,
+        undefined: None,
         title: "new",
         help: "Create a container",
-        usage: Some(
-            "[-f FILE] [-t TEMPLATE | --dir PATH] [-s KEY=VALUE]... NAME [-- TEMPLATE-ARGS]",
-        ),
     },
     Command {
         verb: Verb::Start,
         name: "start",
         act: "start",
-        aliases: &["run"],
+        aliases: &[],
         group: Group::Life,
-        safety: Safety::Free,
         when: When::Stopped,
+        undefined: Some("has no configuration to start from"),
         title: "start",
         help: "Start a container, with its command as pid 1",
-        usage: Some("[-F] [-f FILE] [-s KEY=VALUE]... [-c PATH] [-L FILE] NAME [-- COMMAND]"),
     },
     Command {
         verb: Verb::Execute,
@@ -177,35 +159,32 @@ pub const COMMANDS: &[Command] = &[
         act: "run a command in",
         aliases: &[],
         group: Group::Life,
-        safety: Safety::Free,
         when: When::Stopped,
+        undefined: None,
         title: "execute",
         help: "Run one command in a container of its own and return its exit code",
-        usage: Some("[-f FILE] [-s KEY=VALUE]... [-u UID] [-g GID] NAME -- COMMAND"),
     },
     Command {
         verb: Verb::Stop,
         name: "stop",
         act: "stop",
-        aliases: &["kill", "shutdown"],
+        aliases: &["shutdown"],
         group: Group::Life,
-        safety: Safety::Soft,
         when: When::Active,
+        undefined: None,
         title: "stop",
         help: "Stop a container: ask, wait, then kill",
-        usage: Some("[-k | [-r] [-W | -t SECONDS [--nokill]]] NAME"),
     },
     Command {
         verb: Verb::Restart,
         name: "restart",
         act: "restart",
-        aliases: &["reboot"],
+        aliases: &[],
         group: Group::Life,
-        safety: Safety::Soft,
         when: When::Alive,
+        undefined: None,
         title: "restart",
         help: "Ask a container to restart; stop and start it if it does not",
-        usage: None,
     },
     Command {
         verb: Verb::Freeze,
@@ -213,11 +192,10 @@ pub const COMMANDS: &[Command] = &[
         act: "freeze",
         aliases: &[],
         group: Group::Life,
-        safety: Safety::Free,
         when: When::Alive,
+        undefined: None,
         title: "freeze",
         help: "Freeze every process of a container",
-        usage: Some("NAME"),
     },
     Command {
         verb: Verb::Unfreeze,
@@ -225,11 +203,10 @@ pub const COMMANDS: &[Command] = &[
         act: "unfreeze",
         aliases: &["thaw"],
         group: Group::Life,
-        safety: Safety::Free,
         when: When::Alive,
+        undefined: None,
         title: "thaw",
         help: "Let a frozen container continue",
-        usage: Some("NAME"),
     },
     Command {
         verb: Verb::Destroy,
@@ -237,11 +214,10 @@ pub const COMMANDS: &[Command] = &[
         act: "destroy",
         aliases: &["delete", "rm"],
         group: Group::Life,
-        safety: Safety::Hard,
         when: When::Dead,
+        undefined: Some("has no files to destroy"),
         title: "destroy",
         help: "Remove a container and its files",
-        usage: Some("[-f] NAME"),
     },
     Command {
         verb: Verb::Console,
@@ -249,11 +225,10 @@ pub const COMMANDS: &[Command] = &[
         act: "open the console of",
         aliases: &[],
         group: Group::Inside,
-        safety: Safety::Free,
         when: When::Alive,
+        undefined: None,
         title: "console",
         help: "Connect this terminal to a terminal of a container",
-        usage: Some("[-t TTY] [-e PREFIX] NAME"),
     },
     Command {
         verb: Verb::Attach,
@@ -261,11 +236,10 @@ pub const COMMANDS: &[Command] = &[
         act: "attach to",
         aliases: &["exec"],
         group: Group::Inside,
-        safety: Safety::Free,
         when: When::Awake,
+        undefined: None,
         title: "exec",
         help: "Run a command inside a running container",
-        usage: Some("[-u UID] [-g GID] [-v NAME=VALUE]... [--keep-env] NAME [-- COMMAND]"),
     },
     Command {
         verb: Verb::EditCgroup,
@@ -273,11 +247,10 @@ pub const COMMANDS: &[Command] = &[
         act: "read or change the limits of",
         aliases: &["limits"],
         group: Group::Inside,
-        safety: Safety::Free,
         when: When::Alive,
+        undefined: None,
         title: "limits",
         help: "Read or change a cgroup value of a running container",
-        usage: Some("[--keep] NAME FILE [VALUE] | --again NAME"),
     },
     Command {
         verb: Verb::Signal,
@@ -285,11 +258,10 @@ pub const COMMANDS: &[Command] = &[
         act: "signal a process of",
         aliases: &[],
         group: Group::Inside,
-        safety: Safety::Soft,
         when: When::Alive,
+        undefined: None,
         title: "signal",
         help: "Send a signal to a process of a container",
-        usage: None,
     },
     Command {
         verb: Verb::Monitor,
@@ -297,11 +269,10 @@ pub const COMMANDS: &[Command] = &[
         act: "monitor",
         aliases: &["events"],
         group: Group::Follow,
-        safety: Safety::Free,
         when: When::Anytime,
+        undefined: None,
         title: "monitor",
         help: "Print what happens to containers, as it happens",
-        usage: Some("[-n REGEX | REGEX]"),
     },
     Command {
         verb: Verb::Wait,
@@ -309,11 +280,10 @@ pub const COMMANDS: &[Command] = &[
         act: "wait for",
         aliases: &[],
         group: Group::Follow,
-        safety: Safety::Free,
         when: When::Anytime,
+        undefined: None,
         title: "wait",
         help: "Wait until a container is in one of the given states",
-        usage: Some("-s STATE[|STATE]... [-t SECONDS] NAME"),
     },
     Command {
         verb: Verb::CheckConfig,
@@ -321,11 +291,10 @@ pub const COMMANDS: &[Command] = &[
         act: "check",
         aliases: &[],
         group: Group::Look,
-        safety: Safety::Free,
         when: When::Anytime,
+        undefined: None,
         title: "host check",
         help: "Check what this host's kernel offers to containers",
-        usage: Some(""),
     },
 ];
 

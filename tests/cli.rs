@@ -96,7 +96,7 @@ fn wrong_arguments_are_told_in_one_line_with_a_hint() {
         (&["start", "web", "--bogus"], "--bogus"),
         (&["stop", "web", "-k", "--nokill"], "-k cannot be used with --nokill"),
         (&["stop", "web", "-t", "soon"], "soon"),
-        (&["wait", "web"], "-s STATE"),
+        (&["wait", "web"], "were not provided: --state <STATES>"),
         (&["wait", "web", "-s", "RUNING"], "RUNING"),
         (&["freeze", "web", "db"], "db"),
         (&["cgroup", "web"], "NAME FILE"),
@@ -132,6 +132,18 @@ fn help_is_there_for_every_verb() {
         assert!(help.contains("--name"), "{verb}: {help}");
     }
     assert!(!overview.contains("supervise"));
+}
+
+#[test]
+fn other_words_for_a_verb_do_what_it_does_and_help_names_them() {
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("words");
+    lxcpath.ok(&["new", &name]);
+    assert!(lxcpath.ok(&["list"]).contains(&name));
+    lxcpath.ok(&["rm", &name]);
+    assert!(tree(lxcpath.path()).is_empty());
+    let help = text(&wharf(&["help", "rm"]).stdout);
+    assert!(help.contains("wharf destroy ") && help.contains("delete, rm"), "{help}");
 }
 
 #[test]

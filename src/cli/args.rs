@@ -10,7 +10,7 @@ use clap::builder::ValueParser;
 use clap::{Arg, ArgAction};
 
 use super::verbs;
-use crate::command::{COMMANDS, Group};
+use crate::command::{COMMANDS, Command, Group};
 
 pub(super) const LXCPATH: &str = "lxcpath";
 pub(super) const QUIET: &str = "quiet";
@@ -42,16 +42,42 @@ pub(super) fn command() -> clap::Command {
 /// Builds the parser of one verb.
 fn verb(entry: &verbs::Entry) -> clap::Command {
     let command = clap::Command::new(entry.name).help_template(VERB_TEMPLATE);
-    let line = COMMANDS.iter().find(|it| it.name == entry.name);
-    let command = match line {
-        None => command.hide(true),
-        Some(line) => command
-            .about(line.help)
-            .override_usage(format!("wharf {} {}", line.name, line.usage.unwrap_or_default()))
-            .visible_aliases(entry.aliases)
-            .after_help(entry.notes),
+    let command = (entry.arguments)(command).mut_args(|it| {
+        // What is told of them stands with the usage.
+        let hidden = it.is_positional() || it.is_hide_set();
+        it.hide(hidden)
+    });
+    let Some(line) = COMMANDS.iter().find(|it| it.name == entry.name) else {
+        return command.hide(true);
     };
-    (entry.arguments)(command)
+    let usage = usage(line, &command);
+    command
+        .about(line.help)
+        .override_usage(usage)
+        .visible_aliases(line.aliases)
+        .after_help(entry.notes)
+}
+
+/// Writes how the command is called, from its arguments, and the other words for it.
+fn usage(line: &Command, command: &clap::Command) -> String {
+    let mut usage = format!("wharf {} [OPTIONS]", line.name);
+    let mut explained = String::new();
+    let required = command.get_opts().filter(|it| it.is_required_set());
+    for it in required.chain(command.get_positionals()) {
+        let short = it.get_short().map(|it| format!(" -{it}")).unwrap_or_default();
+        let value = it.get_value_names().and_then(<[_]>::first).map_or("", |it| it.as_str());
+        let optional = it.get_num_args().is_some_and(|it| it.min_values() == 0);
+        let value = if optional { format!("[{value}]") } else { value.to_owned() };
+        // Writing to a String cannot fail.
+        _ = write!(usage, "{short} {value}");
+        if let (true, Some(help)) = (it.is_positional(), it.get_help()) {
+            _ = write!(explained, "\n\nArguments:\n  {value}  {help}");
+        }
+    }
+    if !line.aliases.is_empty() {
+        _ = write!(usage, "\n\nAlso called: {}", line.aliases.join(", "));
+    }
+    usage + &explained
 }
 
 fn help() -> clap::Command {
@@ -59,7 +85,7 @@ fn help() -> clap::Command {
         .about("Explain a command")
         .help_template(VERB_TEMPLATE)
         .override_usage("wharf help [COMMAND]")
-        .arg(operands("COMMAND", "The command to explain"))
+        .arg(optional("COMMAND", "The command to explain"))
 }
 
 /// The options that every verb takes.
@@ -91,13 +117,16 @@ pub(super) fn name() -> Arg {
         .help("The container, instead of the first operand")
 }
 
-/// The operands; options may stand between them, and `--` ends the options.
+/// The operands; options may stand between them, and `--` ends the options. Who is not given the
+/// first says so: it may be given with `-n`.
 pub(super) fn operands(value_name: &'static str, help: &'static str) -> Arg {
-    Arg::new(OPERANDS)
-        .value_name(value_name)
-        .num_args(0..)
-        .value_parser(clap::value_parser!(OsString))
-        .help(help)
+    let parser = clap::value_parser!(OsString);
+    Arg::new(OPERANDS).value_name(value_name).num_args(1..).value_parser(parser).help(help)
+}
+
+/// Operands of a verb that does without.
+pub(super) fn optional(value_name: &'static str, help: &'static str) -> Arg {
+    operands(value_name, help).num_args(0..)
 }
 
 /// `--json`.
@@ -145,7 +174,7 @@ fn overview() -> String {
     for group in Group::ALL {
         // Writing to a String cannot fail.
         _ = writeln!(text, "\n{}:", group.title());
-        for it in COMMANDS.iter().filter(|it| it.group == group && it.usage.is_some()) {
+        for it in COMMANDS.iter().filter(|it| it.group == group && verbs::is_verb(it.name)) {
             _ = writeln!(text, "  {:<12} {}", it.name, it.help);
         }
     }
@@ -162,6 +191,7 @@ fn overview() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::Verb;
 
     #[test]
     fn the_parser_is_sound() {
@@ -169,9 +199,27 @@ mod tests {
     }
 
     #[test]
-    fn every_command_of_the_table_is_a_verb() {
-        for line in COMMANDS {
-            assert_eq!(line.usage.is_some(), verbs::is_verb(line.name), "{}", line.name);
+    fn every_command_of_the_table_is_a_verb_by_each_of_its_names() {
+        let root = command();
+        // A restart is `stop -r`; a signal is sent on the screen alone.
+        for line in COMMANDS.iter().filter(|it| !matches!(it.verb, Verb::Restart | Verb::Signal)) {
+            for word in line.aliases.iter().chain([&line.name]) {
+                let found = root.find_subcommand(word).map(clap::Command::get_name);
+                assert_eq!(found, Some(line.name), "{word}");
+            }
+        }
+    }
+
+    #[test]
+    fn usage_is_made_of_the_arguments() {
+        for (name, expected) in [
+            ("wait", "[OPTIONS] -s STATES NAME\n\nArguments:\n  NAME  The container"),
+            ("ls", "[OPTIONS] [REGEX]\n\nAlso called: list\n\nArguments:\n  [REGEX]  Only"),
+            ("checkconfig", "[OPTIONS]"),
+        ] {
+            let entry = verbs::all().find(|it| it.name == name).unwrap();
+            let usage = verb(entry).render_usage().to_string();
+            assert!(usage.starts_with(&format!("Usage: wharf {name} {expected}")), "{usage}");
         }
     }
 

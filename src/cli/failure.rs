@@ -83,11 +83,12 @@ pub(super) fn usage(refusal: &clap::Error) -> String {
             verb = usage.split(' ').next().filter(|it| super::verbs::is_verb(it));
             break;
         }
-        let line = line.strip_prefix("error: ").or_else(|| line.strip_prefix("tip: "));
+        let lacking = line.starts_with("--").then_some(line);
+        let line = line.strip_prefix("error: ").or_else(|| line.strip_prefix("tip: ")).or(lacking);
         parts.extend(line.map(|it| shown(it).into_owned()));
     }
     let hint = verb.map_or_else(|| "wharf help".to_owned(), |it| format!("wharf help {it}"));
-    format!("{}\nTry `{hint}`.", parts.join("; "))
+    format!("{}\nTry `{hint}`.", parts.join("; ").replace(":; ", ": "))
 }
 
 #[cfg(test)]

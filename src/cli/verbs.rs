@@ -24,7 +24,6 @@ use super::session::Session;
 /// How one verb reads its arguments and what it does with them.
 pub(super) struct Entry {
     pub(super) name: &'static str,
-    pub(super) aliases: &'static [&'static str],
     pub(super) arguments: fn(Command) -> Command,
     pub(super) run: fn(&mut Session<'_>, &ArgMatches) -> anyhow::Result<ExitCode>,
     /// What `wharf help VERB` says below the options: meaning, exit codes, examples.

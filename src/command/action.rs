@@ -1,8 +1,8 @@
 //! What the operator can do on the screen: one row per action, with its keys, scope and help.
-//! What an action may do to a container, and with how much care, stands in its verb's row.
+//! What an action may do to a container, and when, stands in its verb's row.
 //! It decides nothing: the key map, the footer, the help and the palette read it.
 
-use super::{Safety, Verb};
+use super::Verb;
 use crate::engine::process::Order;
 
 /// Everything a key, the palette or the help screen can ask of the screen.
@@ -110,9 +110,9 @@ impl Scope {
     }
 }
 
-/// One action: how to call it and what it does.
+/// One action: how to ask for it and what it does.
 #[derive(Clone, Copy, Debug)]
-pub struct Command {
+pub struct Shortcut {
     pub action: Action,
     pub scope: Scope,
     /// Key sequences such as `s`, `C-l` and `g c`; the first is the one to show.
@@ -185,19 +185,14 @@ impl Action {
         }
     }
 
-    /// Tells how much care the action asks for: as much as its verb.
-    pub fn safety(self) -> Safety {
-        self.verb().and_then(super::of).map_or(Safety::Free, |it| it.safety)
-    }
-
     /// Returns the row of the table for the action.
-    pub fn command(self) -> Option<&'static Command> {
-        COMMANDS.iter().find(|it| it.action == self)
+    pub fn shortcut(self) -> Option<&'static Shortcut> {
+        SHORTCUTS.iter().find(|it| it.action == self)
     }
 
     /// Returns the key to show for the action; empty when it has none.
     pub fn key(self) -> &'static str {
-        self.command().and_then(|it| it.keys.first()).copied().unwrap_or_default()
+        self.shortcut().and_then(|it| it.keys.first()).copied().unwrap_or_default()
     }
 }
 
@@ -207,13 +202,13 @@ const fn row(
     keys: &'static [&'static str],
     name: &'static str,
     help: &'static str,
-) -> Command {
-    Command { action, scope, keys, name, help }
+) -> Shortcut {
+    Shortcut { action, scope, keys, name, help }
 }
 
 /// Every action of the screen, in the order in which help lists it.
 #[rustfmt::skip]
-pub const COMMANDS: &[Command] = {
+pub const SHORTCUTS: &[Shortcut] = {
     use Action as A;
     use Scope::{Cgroup, Container, Detail, Everywhere, Found, List, Processes, Text};
     &[
@@ -299,8 +294,8 @@ mod tests {
 
     #[test]
     fn no_key_means_two_things_in_one_scope() {
-        for (index, one) in COMMANDS.iter().enumerate() {
-            for other in COMMANDS.iter().skip(index + 1).filter(|it| it.scope == one.scope) {
+        for (index, one) in SHORTCUTS.iter().enumerate() {
+            for other in SHORTCUTS.iter().skip(index + 1).filter(|it| it.scope == one.scope) {
                 let shared = one.keys.iter().find(|it| other.keys.contains(it));
                 assert!(shared.is_none(), "{} and {}: {shared:?}", one.name, other.name);
             }
@@ -309,7 +304,7 @@ mod tests {
 
     #[test]
     fn what_the_screen_does_bears_the_name_of_its_verb() {
-        for it in COMMANDS {
+        for it in SHORTCUTS {
             let Some(verb) = it.action.verb().and_then(super::super::of) else { continue };
             let limits = matches!(it.action, Action::Limits | Action::Edit | Action::Again);
             let same = it.name == verb.title || limits;
@@ -319,7 +314,7 @@ mod tests {
 
     #[test]
     fn every_action_is_explained_in_a_sentence() {
-        for it in COMMANDS {
+        for it in SHORTCUTS {
             assert!(it.help.ends_with('.') && !it.name.is_empty(), "{}", it.name);
         }
     }

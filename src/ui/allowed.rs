@@ -10,11 +10,9 @@ pub fn reason(container: &Container, action: Action) -> Option<String> {
     let (name, state) = (&container.name, container.state);
     let command = action.verb().and_then(command::of)?;
     if !container.defined && state == State::Stopped {
-        if command.verb == Verb::Start {
-            return Some(format!("{name} has no configuration to start from"));
-        }
-        if command.verb == Verb::Destroy {
-            return Some(format!("{name} has no files to destroy"));
+        let undefined = command.undefined.map(|why| format!("{name} {why}"));
+        if undefined.is_some() {
+            return undefined;
         }
     }
     let Err(Refusal { why, first }) = command.allowed(state) else {
@@ -37,7 +35,7 @@ mod tests {
 
     #[test]
     fn the_screen_refuses_what_the_table_refuses_in_its_words() {
-        let actions = command::action::COMMANDS.iter().map(|it| it.action);
+        let actions = command::action::SHORTCUTS.iter().map(|it| it.action);
         for action in actions.filter(|it| it.verb().is_some()) {
             for state in State::ALL {
                 let lost_limits = vec!["memory.max".to_owned()];

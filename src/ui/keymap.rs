@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::command::action::{COMMANDS, Command};
+use crate::command::action::{SHORTCUTS, Shortcut};
 use crate::command::{Action, Scope};
 use crate::widgets::look::Glyphs;
 
@@ -18,9 +18,9 @@ pub enum Found {
 /// Looks up `typed`, keys joined by spaces, in `scopes`, the innermost first.
 pub fn find(scopes: &[Scope], typed: &str) -> Found {
     for scope in scopes {
-        let mut here = COMMANDS.iter().filter(|it| it.scope == *scope);
-        if let Some(command) = here.find(|it| it.keys.contains(&typed)) {
-            return Found::Action(command.action);
+        let mut here = SHORTCUTS.iter().filter(|it| it.scope == *scope);
+        if let Some(shortcut) = here.find(|it| it.keys.contains(&typed)) {
+            return Found::Action(shortcut.action);
         }
     }
     if following(scopes, typed).next().is_some() { Found::Prefix } else { Found::Nothing }
@@ -30,8 +30,8 @@ pub fn find(scopes: &[Scope], typed: &str) -> Found {
 pub fn following<'a>(
     scopes: &'a [Scope],
     prefix: &'a str,
-) -> impl Iterator<Item = (&'static str, &'static Command)> + 'a {
-    COMMANDS.iter().filter(|it| scopes.contains(&it.scope)).flat_map(move |it| {
+) -> impl Iterator<Item = (&'static str, &'static Shortcut)> + 'a {
+    SHORTCUTS.iter().filter(|it| scopes.contains(&it.scope)).flat_map(move |it| {
         let rest = move |keys: &&'static str| keys.strip_prefix(prefix)?.strip_prefix(' ');
         it.keys.iter().filter_map(rest).map(move |keys| (keys, it))
     })

@@ -13,7 +13,6 @@ use crate::engine::shown::shown;
 
 pub(super) const CGROUP: Entry = Entry {
     name: "cgroup",
-    aliases: &[],
     arguments: |command| {
         command
             .arg(args::json())

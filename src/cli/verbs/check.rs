@@ -13,7 +13,6 @@ use crate::engine::check::{self, Probe, Status};
 
 pub(super) const CHECKCONFIG: Entry = Entry {
     name: "checkconfig",
-    aliases: &[],
     arguments: |command| command.arg(args::json()),
     run: check,
     notes: "\

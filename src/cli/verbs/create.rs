@@ -16,7 +16,6 @@ use crate::engine::stop::Stop;
 
 pub(super) const CREATE: Entry = Entry {
     name: "create",
-    aliases: &[],
     arguments: |command| {
         command
             .arg(
@@ -55,7 +54,6 @@ Examples:
 
 pub(super) const DESTROY: Entry = Entry {
     name: "destroy",
-    aliases: &[],
     arguments: |command| {
         command
             .arg(args::flag("force", Some('f'), "Kill it first if it is running"))

@@ -22,13 +22,12 @@ use crate::engine::{Exit, State};
 
 pub(super) const MONITOR: Entry = Entry {
     name: "monitor",
-    aliases: &[],
     arguments: |command| {
         let name: Arg = args::name().value_name("REGEX");
         command
             .arg(args::json())
             .arg(name.help("Containers to follow, instead of the first operand"))
-            .arg(args::operands("REGEX", "Containers to follow, by whole name [default: .*]"))
+            .arg(args::optional("REGEX", "Containers to follow, by whole name [default: .*]"))
     },
     run: monitor,
     notes: "\
@@ -40,15 +39,17 @@ Example:
 
 pub(super) const WAIT: Entry = Entry {
     name: "wait",
-    aliases: &[],
     arguments: |command| {
         command
-            .arg(args::value(
-                "state",
-                Some('s'),
-                "STATES",
-                "States to wait for, such as 'STOPPED|FROZEN'",
-            ))
+            .arg(
+                args::value(
+                    "state",
+                    Some('s'),
+                    "STATES",
+                    "States to wait for, such as 'STOPPED|FROZEN'",
+                )
+                .required(true),
+            )
             .arg(args::value(
                 "timeout",
                 Some('t'),
@@ -134,7 +135,7 @@ fn wait(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitC
     let name = only_named(matches)?;
     let states = matches
         .get_one::<String>("state")
-        .ok_or_else(|| Usage("no state to wait for; give -s STATE".into()))?
+        .map_or("", String::as_str)
         .split('|')
         .map(|it| it.trim().parse())
         .collect::<Result<Vec<State>, _>>()?;

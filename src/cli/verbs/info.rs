@@ -19,7 +19,6 @@ use crate::engine::{Error, Kind, Lxcpath, config};
 
 pub(super) const INFO: Entry = Entry {
     name: "info",
-    aliases: &[],
     arguments: |command| {
         command
             .arg(args::flag("state", Some('s'), "Only the state"))

@@ -14,7 +14,6 @@ use crate::engine::console::Console;
 
 pub(super) const CONSOLE: Entry = Entry {
     name: "console",
-    aliases: &[],
     arguments: |command| {
         command
             .arg(args::value(
@@ -43,7 +42,6 @@ running.",
 
 pub(super) const ATTACH: Entry = Entry {
     name: "attach",
-    aliases: &["exec"],
     arguments: |command| {
         command
             .arg(args::value("uid", Some('u'), "UID", "User that runs the command"))

@@ -16,7 +16,6 @@ use crate::engine::{Name, State};
 
 pub(super) const LS: Entry = Entry {
     name: "ls",
-    aliases: &["list"],
     arguments: |command| {
         command
             .arg(args::flag("line", Some('1'), "Print only the names, one per line"))
@@ -34,7 +33,7 @@ pub(super) const LS: Entry = Entry {
             .arg(args::flag("defined", None, "Only containers that have a configuration"))
             .arg(args::value("filter", None, "REGEX", "Only names that match"))
             .arg(args::json())
-            .arg(args::operands("REGEX", "Only names that match"))
+            .arg(args::optional("REGEX", "Only names that match"))
     },
     run: list,
     notes: "\

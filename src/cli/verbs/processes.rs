@@ -16,14 +16,13 @@ use crate::engine::{Name, State};
 
 pub(super) const PS: Entry = Entry {
     name: "ps",
-    aliases: &["processes"],
     arguments: |command| {
         command
             .arg(args::flag("forest", None, "Draw the tree (the default)"))
             .arg(args::flag("lxc", None, "Only processes in containers (always so)").hide(true))
             .arg(args::json())
             .arg(args::name().action(ArgAction::Append))
-            .arg(args::operands("NAME", "Containers [default: all that have processes]"))
+            .arg(args::optional("NAME...", "Containers [default: all that have processes]"))
     },
     run: ps,
     notes: "\

@@ -16,7 +16,6 @@ use crate::engine::{Engine, Host, Lxcpath, Name};
 
 pub(super) const START: Entry = Entry {
     name: "start",
-    aliases: &[],
     arguments: |command| {
         command
             .arg(args::flag(
@@ -55,7 +54,6 @@ Exit code: 0 once the container runs, 1 if it could not be started. With -F, the
 
 pub(super) const EXECUTE: Entry = Entry {
     name: "execute",
-    aliases: &[],
     arguments: |command| {
         command
             .arg(args::config())

@@ -11,7 +11,6 @@ use crate::cli::session::Session;
 
 pub(super) const SCREENSHOT: Entry = Entry {
     name: "screenshot",
-    aliases: &[],
     arguments: |command| {
         command.arg(
             args::value("to", Some('o'), "DIR", "Directory for the pictures")

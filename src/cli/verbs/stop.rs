@@ -17,7 +17,6 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(super) const STOP: Entry = Entry {
     name: "stop",
-    aliases: &[],
     arguments: |command| {
         command
             .arg(args::flag("kill", Some('k'), "Kill every process, without asking init to halt"))
@@ -56,7 +55,6 @@ signal; --nokill: it did not end in time); 2 it was not running.",
 
 pub(super) const FREEZE: Entry = Entry {
     name: "freeze",
-    aliases: &[],
     arguments: |command| command.arg(args::name()).arg(args::operands("NAME", "The container")),
     run: freeze,
     notes: "\
@@ -66,7 +64,6 @@ them continue.",
 
 pub(super) const UNFREEZE: Entry = Entry {
     name: "unfreeze",
-    aliases: &["thaw"],
     arguments: |command| command.arg(args::name()).arg(args::operands("NAME", "The container")),
     run: unfreeze,
     notes: "",

@@ -12,7 +12,6 @@ use crate::command;
 
 pub(super) const VERSION: Entry = Entry {
     name: "version",
-    aliases: &[],
     arguments: |command| command.about("Print the version").arg(args::json()),
     run: version,
     notes: "",

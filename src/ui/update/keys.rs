@@ -196,7 +196,7 @@ pub(super) fn travel(action: Action, row: usize, count: usize, page: usize) -> u
 }
 
 fn name_of(action: Action) -> &'static str {
-    action.command().map_or("this", |it| it.name)
+    action.shortcut().map_or("this", |it| it.name)
 }
 
 /// Goes back one level: notice, marks, filter, zoom, the open container. Never leaves wharf.

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::{act, detail, keys, pane, typing};
 use crate::command::Action;
-use crate::command::action::{COMMANDS, Command};
+use crate::command::action::{SHORTCUTS, Shortcut};
 use crate::ui::effect::{Act, Effect};
 use crate::ui::layout;
 use crate::ui::model::Model;
@@ -93,21 +93,21 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     }
 }
 
-/// Returns the commands that the searched text finds, best first; with no text all of them.
-pub fn found(find: &Find) -> Vec<&'static Command> {
+/// Returns the actions that the searched text finds, best first; with no text all of them.
+pub fn found(find: &Find) -> Vec<&'static Shortcut> {
     let needle = find.line.text();
     let needle = needle.trim();
     if needle.is_empty() {
-        return COMMANDS.iter().collect();
+        return SHORTCUTS.iter().collect();
     }
-    let score = |it: &'static Command| {
+    let score = |it: &'static Shortcut| {
         let by_key = it.keys.contains(&needle).then_some(u32::MAX);
         let by_name = fuzzy(needle, it.name).map(|it| it.saturating_mul(2));
         // In a sentence a few scattered letters are found everywhere; there, only whole words count.
         let by_help = || it.help.to_lowercase().contains(&needle.to_lowercase()).then_some(1);
         Some((by_key.or(by_name).or_else(by_help)?, it))
     };
-    let mut scored: Vec<(u32, &Command)> = COMMANDS.iter().filter_map(score).collect();
+    let mut scored: Vec<(u32, &Shortcut)> = SHORTCUTS.iter().filter_map(score).collect();
     scored.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
     scored.into_iter().map(|(_, it)| it).collect()
 }
@@ -116,11 +116,11 @@ fn press_find(model: &mut Model, mut find: Find, key: KeyEvent) -> Vec<Effect> {
     let list = found(&find);
     match key.code {
         KeyCode::Enter => {
-            let Some(command) = list.get(find.at) else {
+            let Some(shortcut) = list.get(find.at) else {
                 model.overlay = Some(Overlay::Find(find));
                 return Vec::new();
             };
-            return keys::run(model, command.action);
+            return keys::run(model, shortcut.action);
         }
         KeyCode::Up => find.at = find.at.saturating_sub(1),
         KeyCode::Down => find.at = (find.at + 1).min(list.len().saturating_sub(1)),

@@ -170,6 +170,6 @@ fn name(model: &Model, action: Action) -> &'static str {
     let frozen = || model.targets().iter().all(|it| it.state == State::Frozen);
     match action {
         Action::Freeze if !model.targets().is_empty() && frozen() => "thaw",
-        other => other.command().map_or("", |it| it.name),
+        other => other.shortcut().map_or("", |it| it.name),
     }
 }

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::events;
-use crate::command::action::Command;
+use crate::command::action::Shortcut;
 use crate::engine::event::What;
 use crate::engine::process::Process;
 use crate::engine::shown::shown;
@@ -88,7 +88,7 @@ fn prefix(model: &Model, look: &Look, buf: &mut Buffer) {
 
 fn finder(model: &Model, find: &Find, look: &Look, buf: &mut Buffer) {
     let found = found(find);
-    let lines: Vec<(String, Option<String>, &Command)> = found
+    let lines: Vec<(String, Option<String>, &Shortcut)> = found
         .into_iter()
         .map(|it| (it.keys.first().copied().unwrap_or_default().to_owned(), refusal(model, it), it))
         .collect();
@@ -113,11 +113,11 @@ fn finder(model: &Model, find: &Find, look: &Look, buf: &mut Buffer) {
 }
 
 /// Only what is bound to a place is refused; a key that belongs elsewhere is just explained.
-fn refusal(model: &Model, command: &Command) -> Option<String> {
-    if !model.scopes().contains(&command.scope) {
-        return Some(format!("{} (on the {} screen)", command.help, command.scope.title()));
+fn refusal(model: &Model, shortcut: &Shortcut) -> Option<String> {
+    if !model.scopes().contains(&shortcut.scope) {
+        return Some(format!("{} (on the {} screen)", shortcut.help, shortcut.scope.title()));
     }
-    model.refusal(command.action)
+    model.refusal(shortcut.action)
 }
 
 fn hidden(asked: &Asked) -> String {

@@ -115,7 +115,7 @@ fn marks(model: &Model, look: &Look, pen: &mut Pen<'_>) {
     let hints: Vec<(Action, String)> =
         [Action::Freeze, Action::Stop, Action::Restart, Action::Limits]
             .into_iter()
-            .filter_map(|it| Some((it, format!(" {} {all}", it.command()?.name))))
+            .filter_map(|it| Some((it, format!(" {} {all}", it.shortcut()?.name))))
             .collect();
     let wide = |(action, words): &(Action, String)| width(action.key()) + width(words) + 2;
     let names = pen.left().saturating_sub(hints.iter().map(wide).sum::<usize>() + width(UNMARK));
