@@ -9,30 +9,9 @@ mod when;
 pub use action::{Action, Column, Scope};
 pub use when::{Refusal, When};
 
-use crate::engine::State;
+pub use crate::engine::Verb;
 
-/// Everything the operator can ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Verb {
-    List,
-    Processes,
-    Info,
-    Create,
-    Start,
-    Execute,
-    Stop,
-    Restart,
-    Freeze,
-    Unfreeze,
-    Console,
-    Attach,
-    EditCgroup,
-    Monitor,
-    Wait,
-    Destroy,
-    Signal,
-    CheckConfig,
-}
+use crate::engine::State;
 
 /// What a command is about; help lists commands under these heads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +43,6 @@ pub struct Command {
     pub verb: Verb,
     /// The word on the command line and in the palette.
     pub name: &'static str,
-    /// What it does to a container, as in "cannot ACT `web`".
-    pub act: &'static str,
     /// Other words for it on the command line and in help.
     pub aliases: &'static [&'static str],
     pub group: Group,
@@ -101,7 +78,6 @@ pub const COMMANDS: &[Command] = &[
     Command {
         verb: Verb::List,
         name: "ls",
-        act: "list",
         aliases: &["list"],
         group: Group::Look,
         when: When::Anytime,
@@ -112,7 +88,6 @@ pub const COMMANDS: &[Command] = &[
     Command {
         verb: Verb::Info,
         name: "info",
-        act: "show",
         aliases: &[],
         group: Group::Look,
         when: When::Anytime,
@@ -123,7 +98,6 @@ pub const COMMANDS: &[Command] = &[
     Command {
         verb: Verb::Processes,
         name: "ps",
-        act: "list the processes of",
         aliases: &["processes"],
         group: Group::Look,
         when: When::Active,
@@ -134,7 +108,6 @@ pub const COMMANDS: &[Command] = &[
     Command {
         verb: Verb::Create,
         name: "create",
-        act: "create",
         aliases: &["new"],
         group: Group::Life,
         when: When::Anytime,
@@ -145,7 +118,6 @@ pub const COMMANDS: &[Command] = &[
     Command {
         verb: Verb::Start,
         name: "start",
-        act: "start",
         aliases: &[],
         group: Group::Life,
         when: When::Stopped,
@@ -156,7 +128,6 @@ pub const COMMANDS: &[Command] = &[
     Command {
         verb: Verb::Execute,
         name: "execute",
-        act: "run a command in",
         aliases: &[],
         group: Group::Life,
         when: When::Stopped,
@@ -167,7 +138,6 @@ pub const COMMANDS: &[Command] = &[
     Command {
         verb: Verb::Stop,
         name: "stop",
-        act: "stop",
         aliases: &["shutdown"],
         group: Group::Life,
         when: When::Active,
@@ -178,7 +148,6 @@ pub const COMMANDS: &[Command] = &[
     Command {
         verb: Verb::Restart,
         name: "restart",
-        act: "restart",
         aliases: &[],
         group: Group::Life,
         when: When::Alive,
@@ -189,7 +158,6 @@ pub const COMMANDS: &[Command] = &[
     Command {
         verb: Verb::Freeze,
         name: "freeze",
-        act: "freeze",
         aliases: &[],
         group: Group::Life,
         when: When::Alive,
@@ -200,7 +168,6 @@ pub const COMMANDS: &[Command] = &[
     Command {
         verb: Verb::Unfreeze,
         name: "unfreeze",
-        act: "unfreeze",
         aliases: &["thaw"],
         group: Group::Life,
         when: When::Alive,
@@ -211,7 +178,6 @@ pub const COMMANDS: &[Command] = &[
     Command {
         verb: Verb::Destroy,
         name: "destroy",
-        act: "destroy",
         aliases: &["delete", "rm"],
         group: Group::Life,
         when: When::Dead,
@@ -222,7 +188,6 @@ pub const COMMANDS: &[Command] = &[
     Command {
         verb: Verb::Console,
         name: "console",
-        act: "open the console of",
         aliases: &[],
         group: Group::Inside,
         when: When::Alive,
@@ -233,7 +198,6 @@ pub const COMMANDS: &[Command] = &[
     Command {
         verb: Verb::Attach,
         name: "attach",
-        act: "attach to",
         aliases: &["exec"],
         group: Group::Inside,
         when: When::Awake,
@@ -244,7 +208,6 @@ pub const COMMANDS: &[Command] = &[
     Command {
         verb: Verb::EditCgroup,
         name: "cgroup",
-        act: "read or change the limits of",
         aliases: &["limits"],
         group: Group::Inside,
         when: When::Alive,
@@ -255,7 +218,6 @@ pub const COMMANDS: &[Command] = &[
     Command {
         verb: Verb::Signal,
         name: "signal",
-        act: "signal a process of",
         aliases: &[],
         group: Group::Inside,
         when: When::Alive,
@@ -266,7 +228,6 @@ pub const COMMANDS: &[Command] = &[
     Command {
         verb: Verb::Monitor,
         name: "monitor",
-        act: "monitor",
         aliases: &["events"],
         group: Group::Follow,
         when: When::Anytime,
@@ -277,7 +238,6 @@ pub const COMMANDS: &[Command] = &[
     Command {
         verb: Verb::Wait,
         name: "wait",
-        act: "wait for",
         aliases: &[],
         group: Group::Follow,
         when: When::Anytime,
@@ -288,7 +248,6 @@ pub const COMMANDS: &[Command] = &[
     Command {
         verb: Verb::CheckConfig,
         name: "checkconfig",
-        act: "check",
         aliases: &[],
         group: Group::Look,
         when: When::Anytime,

@@ -47,6 +47,7 @@ pub mod store;
 pub mod supervisor;
 pub mod sys;
 mod tidy;
+pub mod verb;
 pub mod wait;
 
 use std::path::Path;
@@ -57,6 +58,7 @@ pub use host::Host;
 pub use lxcpath::Lxcpath;
 pub use name::Name;
 pub use state::State;
+pub use verb::Verb;
 
 /// The engine over one lxcpath. Holds no connection and no lock: every call looks afresh.
 #[derive(Clone, Debug)]

@@ -40,8 +40,13 @@ fn line(verb: Verb, name: &str, state: State) -> Option<(Vec<&str>, State)> {
         Verb::Attach => (&["attach", name, "--", "/bin/true"], state),
         Verb::EditCgroup => (&["cgroup", name, "pids.max", "99"], state),
         Verb::Wait => (&["wait", name, "-s", "STOPPED|RUNNING|FROZEN", "-t", "0"], state),
-        // They name no container, need a terminal, or are the screen's alone.
+        // They name no container, need a terminal, are the screen's alone or no commands.
         Verb::List
+        | Verb::Look
+        | Verb::ReadConsole
+        | Verb::ReadCgroup
+        | Verb::SetCgroup
+        | Verb::KeepLimit
         | Verb::Create
         | Verb::Monitor
         | Verb::CheckConfig

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::engine::shown::shown;
-use crate::engine::{Error, Kind};
+use crate::engine::{Error, Kind, Verb};
 
 /// The code of a program that SIGPIPE ended: the reader of our output has gone.
 const BROKEN_PIPE: u8 = 128 + 13;
@@ -44,12 +44,12 @@ impl From<anyhow::Error> for Failure {
 
 fn code_of(refused: &Error) -> u8 {
     match refused.kind {
-        Kind::NotRunning | Kind::NotFound if matches!(refused.verb, "stop" | "restart") => {
+        Kind::NotRunning | Kind::NotFound if matches!(refused.verb, Verb::Stop | Verb::Restart) => {
             NOT_RUNNING
         }
         // As a shell has it. In the background, a start is one failure like any other.
-        Kind::NoCommand if refused.verb != "start" => 127,
-        Kind::BadCommand if refused.verb != "start" => 126,
+        Kind::NoCommand if refused.verb != Verb::Start => 127,
+        Kind::BadCommand if refused.verb != Verb::Start => 126,
         Kind::NotFound
         | Kind::Exists
         | Kind::NotRunning
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn an_engine_error_is_one_safe_line() {
-        let error = Error::new("start", "web", Kind::Invalid, "line 3: bad\nkey \u{1b}[2J");
+        let error = Error::new(Verb::Start, "web", Kind::Invalid, "line 3: bad\nkey \u{1b}[2J");
         let failure = failure(error);
         assert_eq!(failure.message, "cannot start `web`: line 3: bad\\x0akey \\x1b[2J");
         assert_eq!(failure.code, 1);
@@ -109,8 +109,8 @@ mod tests {
 
     #[test]
     fn stopping_what_does_not_run_has_its_own_code() {
-        assert_eq!(failure(Error::new("stop", "web", Kind::NotRunning, "stopped")).code, 2);
-        assert_eq!(failure(Error::new("freeze", "web", Kind::NotRunning, "stopped")).code, 1);
+        assert_eq!(failure(Error::new(Verb::Stop, "web", Kind::NotRunning, "stopped")).code, 2);
+        assert_eq!(failure(Error::new(Verb::Freeze, "web", Kind::NotRunning, "stopped")).code, 1);
     }
 
     #[test]

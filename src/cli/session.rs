@@ -39,7 +39,7 @@ impl<'a> Session<'a> {
         }
         // Who asked about it saw it run, perhaps, on the word of somebody else.
         if let Some(stranger) = self.engine.stranger(name).filter(|_| state == State::Stopped) {
-            return Err(Error::new(command.act, name, Kind::NotRunning, stranger).into());
+            return Err(Error::new(verb, name, Kind::NotRunning, stranger).into());
         }
         let advice = match refusal.first.and_then(command::of) {
             Some(first) => format!("; `wharf {} {name}` first", first.name),
@@ -47,7 +47,7 @@ impl<'a> Session<'a> {
         };
         let reason = refusal.sentence() + &advice;
         let kind = if state == State::Stopped { Kind::NotRunning } else { Kind::Running };
-        Err(Error::new(command.act, name, kind, reason).into())
+        Err(Error::new(verb, name, kind, reason).into())
     }
 
     /// Names Proxmox's own command where it owns the container.

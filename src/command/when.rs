@@ -101,6 +101,8 @@ mod tests {
         match verb {
             Verb::List
             | Verb::Info
+            | Verb::Look
+            | Verb::ReadConsole
             | Verb::Create
             | Verb::Monitor
             | Verb::Wait
@@ -125,6 +127,9 @@ mod tests {
             | Verb::Unfreeze
             | Verb::Console
             | Verb::EditCgroup
+            | Verb::ReadCgroup
+            | Verb::SetCgroup
+            | Verb::KeepLimit
             | Verb::Signal => [NOT, SOON, YES, OVER, FAILED, YES, YES, YES],
         }
     }

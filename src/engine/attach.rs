@@ -16,7 +16,7 @@ use super::launch::{self, Entered, LaunchError, Visit};
 use super::plan::{self, Entering, Program};
 use super::relay::{self, End, Signals};
 use super::sys;
-use super::{Engine, Error, Exit, Kind, Name, seal};
+use super::{Engine, Error, Exit, Kind, Name, Verb, seal};
 use target::{Target, TargetError};
 
 /// What to run inside.
@@ -69,7 +69,7 @@ impl Engine {
     pub fn attach(&self, name: &Name, attach: &Attach) -> Result<Exit, Error> {
         seal::reexec();
         self.attach_sealed(name, attach)
-            .map_err(|error| Error::new("attach to", name, error.kind(), error))
+            .map_err(|error| Error::new(Verb::Attach, name, error.kind(), error))
     }
 
     fn attach_sealed(&self, name: &Name, attach: &Attach) -> Result<Exit, AttachError> {

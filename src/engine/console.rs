@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 use nix::errno::Errno;
 
 use super::command_socket::{Client, SocketError};
-use super::{Engine, Error, Kind, Name};
+use super::{Engine, Error, Kind, Name, Verb};
 use relay::Remote;
 
 /// Which terminal, and how to leave it.
@@ -46,7 +46,7 @@ impl Engine {
     /// Relays this terminal until the escape key and `q`, or until the container ends.
     pub fn console(&self, name: &Name, console: Console) -> Result<(), Error> {
         self.try_console(name, console)
-            .map_err(|error| Error::new("open the console of", name, error.kind(), error))
+            .map_err(|error| Error::new(Verb::Console, name, error.kind(), error))
     }
 
     fn try_console(&self, name: &Name, console: Console) -> Result<(), ConsoleError> {

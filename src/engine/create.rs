@@ -17,7 +17,7 @@ use super::destroy::{remove_dir, remove_draft};
 use super::event::{self, What};
 use super::shown::{shown, shown_bytes};
 use super::store::{RemoveError, Store, StoreError, draft_name};
-use super::{Engine, Error, Kind, Name};
+use super::{Engine, Error, Kind, Name, Verb};
 use base::Base;
 
 /// What to create.
@@ -142,7 +142,7 @@ impl Engine {
     pub fn create(&self, name: &Name, create: &Create) -> Result<Created, Error> {
         let work = Work { store: Store::new(&self.lxcpath), name, create };
         let created =
-            work.run().map_err(|error| Error::new("create", name, error.kind(), error))?;
+            work.run().map_err(|error| Error::new(Verb::Create, name, error.kind(), error))?;
         event::publish(&self.lxcpath, name, What::Created);
         Ok(created)
     }

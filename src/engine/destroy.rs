@@ -16,7 +16,7 @@ use super::proxmox::{self, Pct};
 use super::record::{self, ReclaimError, Record};
 use super::shown::shown;
 use super::store::{RemoveError, Store, StoreError, draft_name, remove_container, remove_tree};
-use super::{Engine, Error, Kind, Lxcpath, Name, State};
+use super::{Engine, Error, Kind, Lxcpath, Name, State, Verb};
 
 /// Why a container is still there.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +69,7 @@ impl Engine {
     pub fn destroy(&self, name: &Name) -> Result<(), Error> {
         let destroyed = self.try_destroy(name);
         self.tidy();
-        destroyed.map_err(|error| Error::new("destroy", name, error.kind(), error))
+        destroyed.map_err(|error| Error::new(Verb::Destroy, name, error.kind(), error))
     }
 
     fn try_destroy(&self, name: &Name) -> Result<(), DestroyError> {
@@ -97,7 +97,7 @@ impl Engine {
 
     /// Destroys an ephemeral container for its own supervisor, which still holds its socket.
     pub(super) fn destroy_held(&self, name: &Name) -> Result<(), Error> {
-        let failed = |error: DestroyError| Error::new("destroy", name, error.kind(), error);
+        let failed = |error: DestroyError| Error::new(Verb::Destroy, name, error.kind(), error);
         let store = Store::new(&self.lxcpath);
         let _lock = store.lock(name).map_err(|error| failed(error.into()))?;
         self.remove(&store, name).map_err(failed)

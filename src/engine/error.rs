@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use super::config::words;
+use super::verb::Verb;
 
 /// What sort of refusal it is, for exit codes and for the screen's advice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -36,7 +37,7 @@ pub enum Kind {
 /// A verb that could not be carried out. `{}` prints the act and the object, `{:#}` the causes too.
 #[derive(Debug)]
 pub struct Error {
-    pub verb: &'static str,
+    pub verb: Verb,
     /// The container, or what else the verb was for. Already safe to show.
     pub object: String,
     pub kind: Kind,
@@ -46,7 +47,7 @@ pub struct Error {
 impl Error {
     /// Wraps `source` as the reason why `verb` failed on `object`.
     pub fn new(
-        verb: &'static str,
+        verb: Verb,
         object: impl fmt::Display,
         kind: Kind,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
@@ -105,7 +106,7 @@ mod tests {
     fn a_cause_is_told_once() {
         let source = || io::Error::from_raw_os_error(libc::ENOENT);
         for cause in [Cause::Told { source: source() }, Cause::Untold { source: source() }] {
-            let error = Error::new("start", "web", Kind::Failed, cause);
+            let error = Error::new(Verb::Start, "web", Kind::Failed, cause);
             let told = "cannot start `web`: read a: No such file or directory";
             assert_eq!(format!("{error:#}"), told);
         }

@@ -7,7 +7,7 @@ use super::command_socket::{Client, SocketError};
 use super::event::{self, What};
 use super::record::Record;
 use super::state::State;
-use super::{Engine, Error, Kind, Name};
+use super::{Engine, Error, Kind, Name, Verb};
 
 /// How long processes may take to stand still; one in state D may take for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -43,12 +43,13 @@ impl FreezeError {
 impl Engine {
     /// Freezes every process of the container and returns once they stand still.
     pub fn freeze(&self, name: &Name) -> Result<(), Error> {
-        self.try_freeze(name).map_err(|error| Error::new("freeze", name, error.kind(), error))
+        self.try_freeze(name).map_err(|error| Error::new(Verb::Freeze, name, error.kind(), error))
     }
 
     /// Thaws the container.
     pub fn unfreeze(&self, name: &Name) -> Result<(), Error> {
-        self.try_unfreeze(name).map_err(|error| Error::new("unfreeze", name, error.kind(), error))
+        self.try_unfreeze(name)
+            .map_err(|error| Error::new(Verb::Unfreeze, name, error.kind(), error))
     }
 
     fn try_freeze(&self, name: &Name) -> Result<(), FreezeError> {

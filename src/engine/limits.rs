@@ -14,11 +14,8 @@ use super::event::{self, What};
 use super::proxmox;
 use super::record::Limits;
 use super::store::Store;
-use super::{Engine, Error, Name};
+use super::{Engine, Error, Name, Verb};
 
-const READ: &str = "read a cgroup value of";
-const SET: &str = "set a cgroup value of";
-const KEEP: &str = "keep a limit of";
 /// Asks for all the lines of LXC's that set limits on cgroup v2.
 pub(super) const CONFIGURED: &str = "lxc.cgroup2";
 const NOT_RUNNING: &str = "it is not running, and only a running container has cgroups; for the \
@@ -63,19 +60,21 @@ pub struct Kept {
 impl Engine {
     /// Reads `file` (such as `memory.max`) of the container's cgroup, its newline kept.
     pub fn cgroup_get(&self, name: &Name, file: &str) -> Result<String, Error> {
-        self.cgroup_of(name, READ)?.get(file).map_err(|why| failed(READ, name, why))
+        self.cgroup_of(name, Verb::ReadCgroup)?
+            .get(file)
+            .map_err(|why| failed(Verb::ReadCgroup, name, why))
     }
 
     /// Writes `value` to `file` and reads back what the kernel kept.
     pub fn cgroup_set(&self, name: &Name, file: &str, value: &str) -> Result<Change, Error> {
-        self.set(name, &self.cgroup_of(name, SET)?, (file, value))
+        self.set(name, &self.cgroup_of(name, Verb::SetCgroup)?, (file, value))
     }
 
     /// Sets anew what wharf has set and the kernel no longer has; tells what that was.
     pub fn cgroup_again(&self, name: &Name) -> Result<Vec<Change>, Error> {
-        let (client, cgroup) = self.limited(name, SET)?;
+        let (client, cgroup) = self.limited(name, Verb::SetCgroup)?;
         let limits = Limits::read(&self.lxcpath, name, &cgroup)
-            .map_err(|why| Error::new(SET, name, Kind::Failed, Unread(why)))?;
+            .map_err(|why| Error::new(Verb::SetCgroup, name, Kind::Failed, Unread(why)))?;
         // LXC notes nothing of its containers, but tells what they are configured with.
         let configured = client.config_item(CONFIGURED).ok().flatten().unwrap_or_default();
         let lost = limits.lost(&cgroup).into_iter().chain(limits.vanished(&configured, &cgroup));
@@ -97,7 +96,7 @@ impl Engine {
             Ok(_) => it.finish(cgroup, file, value),
             Err(_) => it.undo(file, value, before),
         });
-        let change = changed.map_err(|why| failed(SET, name, why))?;
+        let change = changed.map_err(|why| failed(Verb::SetCgroup, name, why))?;
         let Change { file, old, new } = change.clone();
         event::publish(self.lxcpath(), name, What::Cgroup { file, old, new });
         Ok(change)
@@ -107,16 +106,16 @@ impl Engine {
     /// next starts, in each spelling that is there; without a value, or with one that clears it,
     /// takes it out. All else in the file stays as it is.
     pub fn cgroup_keep(&self, name: &Name, file: &str, value: Option<&str>) -> Result<Kept, Error> {
-        let cgroup = self.cgroup_of(name, KEEP)?;
-        let version = cgroup.version_of(file).map_err(|why| failed(KEEP, name, why))?;
+        let cgroup = self.cgroup_of(name, Verb::KeepLimit)?;
+        let version = cgroup.version_of(file).map_err(|why| failed(Verb::KeepLimit, name, why))?;
         let wanted = value.map(|it| cgroup.parse(file, it)).transpose();
-        let wanted = wanted.map_err(|why| Error::new(KEEP, name, Kind::Invalid, why))?;
+        let wanted = wanted.map_err(|why| Error::new(Verb::KeepLimit, name, Kind::Invalid, why))?;
         if let Some(owned) = proxmox::owner(self.lxcpath.host(), name) {
             let why = KeepError::Owned {
                 instead: owned.keeps(file, wanted.as_deref().unwrap_or_default().trim()),
                 conf: owned.conf,
             };
-            return Err(Error::new(KEEP, name, Kind::Invalid, why));
+            return Err(Error::new(Verb::KeepLimit, name, Kind::Invalid, why));
         }
         let store = Store::new(&self.lxcpath);
         let _lock = store.lock(name).map_err(|why| not_kept(name, why))?;
@@ -144,12 +143,12 @@ impl Engine {
         Ok(Kept { key, old })
     }
 
-    fn cgroup_of(&self, name: &Name, verb: &'static str) -> Result<Cgroup, Error> {
+    fn cgroup_of(&self, name: &Name, verb: Verb) -> Result<Cgroup, Error> {
         self.limited(name, verb).map(|(_, cgroup)| cgroup)
     }
 
     /// Asks the container's supervisor, wharf's or LXC's, for its cgroup.
-    fn limited(&self, name: &Name, verb: &'static str) -> Result<(Client, Cgroup), Error> {
+    fn limited(&self, name: &Name, verb: Verb) -> Result<(Client, Cgroup), Error> {
         let failed_to_ask = |why| Error::new(verb, name, Kind::Failed, why);
         let client = Client::connect(self.lxcpath(), name)
             .map_err(failed_to_ask)?
@@ -164,9 +163,9 @@ impl Engine {
 }
 
 fn not_kept(name: &Name, why: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::new(KEEP, name, Kind::Failed, why)
+    Error::new(Verb::KeepLimit, name, Kind::Failed, why)
 }
 
-fn failed(verb: &'static str, name: &Name, why: CgroupError) -> Error {
+fn failed(verb: Verb, name: &Name, why: CgroupError) -> Error {
     Error::new(verb, name, why.kind(), why)
 }

@@ -15,7 +15,7 @@ use super::record::last_words;
 use super::sample::{Depth, Focus, Sampler, unmanaged};
 use super::snapshot::{Container, Unmanaged};
 use super::store::Store;
-use super::{Engine, Error, Host, Kind, Name, State, sys};
+use super::{Engine, Error, Host, Kind, Name, State, Verb, sys};
 
 /// Why a process cannot be signalled.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +35,7 @@ impl Engine {
         let (states, trouble) = Sampler::new(self).states();
         match trouble {
             Some(why) if states.is_empty() => {
-                Err(Error::new("list", self.lxcpath().display(), Kind::Failed, why))
+                Err(Error::new(Verb::List, self.lxcpath().display(), Kind::Failed, why))
             }
             _ => Ok(states),
         }
@@ -46,7 +46,7 @@ impl Engine {
         let snapshot = Sampler::new(self).sample(&Focus { others: Depth::All, ..Focus::default() });
         match snapshot.trouble {
             Some(why) if snapshot.containers.is_empty() => {
-                Err(Error::new("list", self.lxcpath().display(), Kind::Failed, why))
+                Err(Error::new(Verb::List, self.lxcpath().display(), Kind::Failed, why))
             }
             _ => Ok(snapshot.containers),
         }
@@ -55,7 +55,7 @@ impl Engine {
     /// Lists the containers that are left to LXC because of their names.
     pub fn unmanaged(&self) -> Result<Vec<Unmanaged>, Error> {
         unmanaged::read(&self.lxcpath)
-            .map_err(|why| Error::new("list", self.lxcpath().display(), Kind::Failed, why))
+            .map_err(|why| Error::new(Verb::List, self.lxcpath().display(), Kind::Failed, why))
     }
 
     /// Tells the state of `name`; a container that does not exist is STOPPED.
@@ -74,7 +74,7 @@ impl Engine {
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
                 let home = self.lxcpath().join(name.as_str());
                 let why = format!("permission denied: {}; try again as root", home.display());
-                Err(Error::new("look at", name, Kind::Denied, why))
+                Err(Error::new(Verb::Look, name, Kind::Denied, why))
             }
             Ok(_) | Err(_) => Ok(()),
         }
@@ -103,7 +103,7 @@ impl Engine {
     fn nowhere(&self, name: &Name) -> Error {
         let home: PathBuf = self.lxcpath().join(name.as_str());
         let why = format!("there is no {}/config, and it is not running", home.display());
-        Error::new("show", name, Kind::NotFound, why)
+        Error::new(Verb::Info, name, Kind::NotFound, why)
     }
 
     /// Lists the processes of a running container as a forest. One look has no rates: the use of
@@ -120,7 +120,7 @@ impl Engine {
             }
             _ => {
                 let why = "the container is not running";
-                Err(Error::new("list the processes of", name, Kind::NotRunning, why))
+                Err(Error::new(Verb::Processes, name, Kind::NotRunning, why))
             }
         }
     }
@@ -128,7 +128,7 @@ impl Engine {
     /// Returns what the container's console said lately, or at the end of its last run. What LXC
     /// runs has it only if it was told to keep it.
     pub fn console_output(&self, name: &Name) -> Result<Vec<u8>, Error> {
-        const VERB: &str = "read the console of";
+        const VERB: Verb = Verb::ReadConsole;
         let failed = |why| Error::new(VERB, name, Kind::Failed, why);
         let Some(client) = Client::connect(self.lxcpath(), name).map_err(failed)? else {
             return last_words::read(self.lxcpath(), name).ok_or_else(|| {
@@ -156,7 +156,7 @@ impl Engine {
 
     /// Sends `signal` to `process` if it is still the same process and still in the container.
     pub fn signal(&self, name: &Name, process: &Process, signal: i32) -> Result<(), Error> {
-        const VERB: &str = "signal a process of";
+        const VERB: Verb = Verb::Signal;
         let container = self.info(name)?;
         let Some(cgroup) = container.detail.and_then(|it| it.cgroup) else {
             return Err(Error::new(VERB, name, Kind::NotRunning, "the container is not running"));

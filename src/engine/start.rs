@@ -20,13 +20,10 @@ use super::spec::Spec;
 use super::state::State;
 use super::store::Store;
 use super::supervisor::{self, Run};
-use super::{Engine, Error, Exit, Kind, Name, privilege, seal, sys};
+use super::{Engine, Error, Exit, Kind, Name, Verb, privilege, seal, sys};
 
 /// The verb by which this program becomes a supervisor.
 pub const SUPERVISE: &str = "supervise";
-
-/// What a failed execution could not do, before the container's name.
-const EXECUTE: &str = "run a command in";
 
 /// How to start a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +51,7 @@ impl Engine {
     /// Starts the container in the background and returns once it runs (its init was executed).
     /// Safe to call from a process with threads: the supervisor is a program of its own.
     pub fn start(&self, name: &Name, start: &Start) -> Result<(), Error> {
-        let fail = |source: std::io::Error| Error::new("start", name, Kind::Failed, source);
+        let fail = |source: std::io::Error| Error::new(Verb::Start, name, Kind::Failed, source);
         let mut order = start.clone();
         order.config =
             start.config.as_deref().map(std::path::absolute).transpose().map_err(fail)?;
@@ -77,12 +74,15 @@ impl Engine {
         _ = child.wait();
         match serde_json::from_str(&line) {
             Ok(Report::Runs) => Ok(()),
-            Ok(Report::Failed { kind, reason }) => Err(Error::new("start", name, kind, reason)),
+            Ok(Report::Failed { kind, reason }) => Err(Error::new(Verb::Start, name, kind, reason)),
             // A word that was lost on its way does not undo a start.
             Err(_) if self.still_runs(name) => Ok(()),
-            Err(_) => {
-                Err(Error::new("start", name, Kind::Failed, "the supervisor died without a report"))
-            }
+            Err(_) => Err(Error::new(
+                Verb::Start,
+                name,
+                Kind::Failed,
+                "the supervisor died without a report",
+            )),
         }
     }
 
@@ -90,11 +90,11 @@ impl Engine {
     /// reads its order from the standard input and reports on the standard output it was given,
     /// and returns when the container has ended. Only for the hidden verb [`SUPERVISE`].
     pub fn supervise(&self, name: &Name) -> Result<Exit, Error> {
-        let fail = |source| Error::new("start", name, Kind::Failed, source);
+        let fail = |source| Error::new(Verb::Start, name, Kind::Failed, source);
         let start: Start =
             serde_json::from_reader(std::io::stdin()).map_err(|it| fail(it.into()))?;
         let mut report = Some(detach().map_err(|errno| fail(std::io::Error::from(errno)))?);
-        let ended = self.load("start", name, &start).and_then(|(config, spec)| {
+        let ended = self.load(Verb::Start, name, &start).and_then(|(config, spec)| {
             let payload = Payload::System;
             let (name, lxcpath, foreground) = (name.clone(), self.lxcpath.clone(), false);
             let run = Run { name, lxcpath, config, spec, payload, start, foreground };
@@ -111,7 +111,7 @@ impl Engine {
     /// and returns how init ended (`start -F`).
     pub fn start_foreground(&self, name: &Name, start: &Start) -> Result<Exit, Error> {
         seal::reexec();
-        self.in_foreground("start", name, start, Payload::System)
+        self.in_foreground(Verb::Start, name, start, Payload::System)
     }
 
     /// Runs a command under wharf's own init as pid 1, creating and destroying the container on
@@ -126,7 +126,7 @@ impl Engine {
             let settings = vec![("lxc.ephemeral".to_owned(), "1".to_owned())];
             self.create(name, &Create { settings, ..Create::default() })?;
         }
-        let ended = self.in_foreground(EXECUTE, name, start, Payload::Application);
+        let ended = self.in_foreground(Verb::Execute, name, start, Payload::Application);
         let Err(error) = ended else { return ended };
         if !undefined {
             return Err(error);
@@ -135,7 +135,7 @@ impl Engine {
         match self.destroy(name) {
             Err(left) if left.kind != Kind::NotFound => {
                 let reason = format!("{}; and {left:#}", error.reason());
-                Err(Error::new(EXECUTE, name, error.kind, reason))
+                Err(Error::new(Verb::Execute, name, error.kind, reason))
             }
             Ok(()) | Err(_) => Err(error),
         }
@@ -147,13 +147,13 @@ impl Engine {
         if !start.argv.is_empty() {
             return Ok(start.clone());
         }
-        let failed = |why: &str| Error::new(EXECUTE, name, Kind::Invalid, why.to_owned());
+        let failed = |why: &str| Error::new(Verb::Execute, name, Kind::Invalid, why.to_owned());
         if undefined {
             return Err(failed("no command given; it goes after `--`"));
         }
         let file = start.config.as_deref();
         let config = config::load(name, &self.lxcpath, file, &start.settings)
-            .map_err(|errors| Error::new(EXECUTE, name, Kind::Invalid, errors))?;
+            .map_err(|errors| Error::new(Verb::Execute, name, Kind::Invalid, errors))?;
         let command = config.get("lxc.execute.cmd").filter(|it| !it.is_empty());
         let argv = command.and_then(|it| config::command_words(&it).ok());
         let argv = argv.ok_or_else(|| failed(NO_COMMAND))?;
@@ -162,7 +162,7 @@ impl Engine {
 
     fn in_foreground(
         &self,
-        verb: &'static str,
+        verb: Verb,
         name: &Name,
         start: &Start,
         payload: Payload,
@@ -184,7 +184,7 @@ impl Engine {
     /// Reads the configuration that `start` orders.
     pub(super) fn load(
         &self,
-        verb: &'static str,
+        verb: Verb,
         name: &Name,
         start: &Start,
     ) -> Result<(Config, Spec), Error> {

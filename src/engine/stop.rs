@@ -14,7 +14,7 @@ use super::config::signals;
 use super::record::{self, ReclaimError, Reclaimed, Record};
 use super::state::State;
 use super::store::Store;
-use super::{Engine, Error, Kind, Name, sys};
+use super::{Engine, Error, Kind, Name, Verb, sys};
 
 /// How long killed processes may take to be gone.
 const DYING: Duration = Duration::from_secs(10);
@@ -114,8 +114,8 @@ impl Engine {
     /// Stops the container; returns once it is STOPPED, or runs again, but for what only asks.
     pub fn stop(&self, name: &Name, stop: Stop) -> Result<(), Error> {
         let verb = match stop {
-            Stop::Ask | Stop::Gently { .. } | Stop::Kill => "stop",
-            Stop::AskToReboot | Stop::Reboot { .. } => "restart",
+            Stop::Ask | Stop::Gently { .. } | Stop::Kill => Verb::Stop,
+            Stop::AskToReboot | Stop::Reboot { .. } => Verb::Restart,
         };
         self.try_stop(name, stop).map_err(|error| Error::new(verb, name, error.kind(), error))
     }

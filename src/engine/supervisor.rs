@@ -60,6 +60,7 @@ use super::spec::{At, CgroupSetting, Spec};
 use super::start::Start;
 use super::state::State;
 use super::sys;
+use crate::engine::Verb;
 
 /// How long what init left behind may take to die.
 const DYING: Duration = Duration::from_secs(5);
@@ -91,9 +92,9 @@ pub fn run(run: Run, ready: &mut dyn FnMut(Result<(), &Error>)) -> Result<Exit, 
         let kind = error.kind();
         let launch = if let RunError::Launch(it) = &error { Some(it) } else { None };
         let around = launch.map_or_else(|| privilege::behind(&error), |it| privilege::behind(it));
-        let mut error = Error::new("start", &name, kind, error);
+        let mut error = Error::new(Verb::Start, &name, kind, error);
         if let Some(around) = around {
-            error = Error::new("start", &name, kind, format!("{}; {around}", error.reason()));
+            error = Error::new(Verb::Start, &name, kind, format!("{}; {around}", error.reason()));
         }
         if !was_ready {
             ready(Err(&error));

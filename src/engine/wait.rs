@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::event::{self, Event, Follower, What};
 use super::sample::Sampler;
-use super::{Engine, Error, Kind, Name, State};
+use super::{Engine, Error, Kind, Name, State, Verb};
 
 /// How long to wait for the journal before looking around.
 const BEAT: Duration = Duration::from_millis(250);
@@ -25,7 +25,7 @@ impl Engine {
         let deadline = timeout.and_then(|it| Instant::now().checked_add(it));
         // Followed before the first look, so that nothing happens unseen in between.
         let mut follower =
-            event::follow(self.lxcpath.host()).map_err(|it| failed("wait for", name, it))?;
+            event::follow(self.lxcpath.host()).map_err(|it| failed(Verb::Wait, name, it))?;
         loop {
             if states.contains(&self.state(name)?) {
                 return Ok(true);
@@ -36,7 +36,7 @@ impl Engine {
             }
             let beat = left.map_or(BEAT, |it| it.min(BEAT));
             // A state that passes quickly is over at the next look; the journal still tells of it.
-            let news = drain(&mut follower, beat).map_err(|it| failed("wait for", name, it))?;
+            let news = drain(&mut follower, beat).map_err(|it| failed(Verb::Wait, name, it))?;
             let mut entered =
                 news.iter().filter(|it| self.is_about(it, name)).filter_map(Event::enters);
             if entered.any(|it| states.contains(&it)) {
@@ -54,7 +54,8 @@ impl Engine {
         each: &mut dyn FnMut(Option<&Event>) -> bool,
     ) -> Result<(), Error> {
         let follower = event::follow(self.lxcpath.host());
-        let follower = follower.map_err(|it| failed("monitor", self.lxcpath().display(), it))?;
+        let follower =
+            follower.map_err(|it| failed(Verb::Monitor, self.lxcpath().display(), it))?;
         self.follow(follower, pattern, each)
     }
 
@@ -64,7 +65,7 @@ impl Engine {
         past: usize,
         each: &mut dyn FnMut(Option<&Event>) -> bool,
     ) -> Result<(), Error> {
-        let fail = |it: std::io::Error| failed("monitor", self.lxcpath().display(), it);
+        let fail = |it: std::io::Error| failed(Verb::Monitor, self.lxcpath().display(), it);
         let (mut events, follower) = event::follow_with_past(self.lxcpath.host()).map_err(fail)?;
         events.retain(|it| it.lxcpath == self.lxcpath().dir());
         let older = events.len().saturating_sub(past);
@@ -72,7 +73,7 @@ impl Engine {
             return Ok(());
         }
         let every = regex::Regex::new(".*")
-            .map_err(|it| Error::new("monitor", self.lxcpath().display(), Kind::Invalid, it))?;
+            .map_err(|it| Error::new(Verb::Monitor, self.lxcpath().display(), Kind::Invalid, it))?;
         self.follow(follower, &every, each)
     }
 
@@ -84,13 +85,13 @@ impl Engine {
     ) -> Result<(), Error> {
         let object = self.lxcpath().display().to_string();
         let pattern =
-            whole(pattern).map_err(|it| Error::new("monitor", &object, Kind::Invalid, it))?;
+            whole(pattern).map_err(|it| Error::new(Verb::Monitor, &object, Kind::Invalid, it))?;
         let mut foreign = Foreign::new(self);
         let mut look = Instant::now() + BEAT;
         loop {
             let left = look.saturating_duration_since(Instant::now());
             let mut events =
-                drain(&mut follower, left).map_err(|it| failed("monitor", &object, it))?;
+                drain(&mut follower, left).map_err(|it| failed(Verb::Monitor, &object, it))?;
             events.retain(|it| it.lxcpath == self.lxcpath().dir());
             foreign.hear(&events);
             let beat = Instant::now() >= look;
@@ -201,7 +202,7 @@ fn whole(pattern: &regex::Regex) -> Result<regex::Regex, regex::Error> {
     regex::Regex::new(&format!("^(?:{})$", pattern.as_str()))
 }
 
-fn failed(verb: &'static str, object: impl std::fmt::Display, source: std::io::Error) -> Error {
+fn failed(verb: Verb, object: impl std::fmt::Display, source: std::io::Error) -> Error {
     Error::new(verb, object, Kind::Failed, source)
 }
 

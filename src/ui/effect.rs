@@ -11,7 +11,7 @@ use crate::engine::process::{Order, Process};
 use crate::engine::proxmox::Pct;
 use crate::engine::start::Start;
 use crate::engine::stop::Stop;
-use crate::engine::{Engine, Error, Name};
+use crate::engine::{Engine, Error, Name, Verb};
 
 /// How long a guest gets to halt before what is left of it is killed.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -104,8 +104,24 @@ pub enum Outcome {
 }
 
 impl Act {
-    /// Returns the act as a verb, for the words "web: start …".
-    pub const fn verb(&self) -> &'static str {
+    /// Returns what is asked of the engine.
+    pub const fn verb(&self) -> Verb {
+        match self {
+            Self::Start => Verb::Start,
+            Self::Stop | Self::Kill => Verb::Stop,
+            Self::Restart => Verb::Restart,
+            Self::Freeze => Verb::Freeze,
+            Self::Thaw => Verb::Unfreeze,
+            Self::Destroy => Verb::Destroy,
+            Self::Set { .. } | Self::Again => Verb::SetCgroup,
+            Self::Keep { .. } => Verb::KeepLimit,
+            Self::Signal { .. } => Verb::Signal,
+            Self::Create { .. } => Verb::Create,
+        }
+    }
+
+    /// Returns a word for the act, as in "web: start …".
+    pub const fn word(&self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Stop => "stop",

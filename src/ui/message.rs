@@ -6,16 +6,16 @@ use std::time::{Duration, SystemTime};
 use crossterm::event::KeyEvent;
 
 use super::effect::{Act, Outcome};
-use crate::engine::Name;
 use crate::engine::event::Event;
 use crate::engine::snapshot::Snapshot;
+use crate::engine::{Name, Verb};
 
 /// Why an act failed, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The act of the engine that failed, such as `start` when a container was to be created and
+    /// The verb of the engine that failed, such as [`Verb::Start`] when a container was to be created and
     /// started.
-    pub verb: &'static str,
+    pub verb: Verb,
     /// What failed, on what and why.
     pub whole: String,
     /// Why alone, where it is plain what failed.

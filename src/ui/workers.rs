@@ -103,7 +103,7 @@ impl Workers {
         if let Err(error) = thread::Builder::new().name("act".to_owned()).spawn(work) {
             let (name, act) = told;
             let reason = format!("no thread: {error}");
-            let whole = format!("{name}: cannot {}: {reason}", act.verb());
+            let whole = format!("{name}: cannot {}: {reason}", act.word());
             let outcome = Err(Failure { verb: act.verb(), whole, reason });
             let (notes, took) = (Vec::new(), begun.elapsed());
             _ = self.sender.send(Message::Done(Done { name, act, notes, outcome, took }));

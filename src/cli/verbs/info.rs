@@ -15,7 +15,7 @@ use crate::engine::command_socket::Client;
 use crate::engine::oom::OomKill;
 use crate::engine::shown::shown;
 use crate::engine::snapshot::{Container, Detail, Interface, Limit, Root};
-use crate::engine::{Error, Kind, Lxcpath, config};
+use crate::engine::{Error, Kind, Lxcpath, Verb, config};
 
 pub(super) const INFO: Entry = Entry {
     name: "info",
@@ -83,7 +83,7 @@ fn info(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitC
     let container = session.engine.info(&name)?;
     if !container.defined && !container.state.is_active() {
         let missing = "there is no such container; `wharf ls` lists them";
-        return Err(Error::new("show", &name, Kind::NotFound, missing).into());
+        return Err(Error::new(Verb::Info, &name, Kind::NotFound, missing).into());
     }
     // A single fact that was asked for is true all the same.
     let asked = wanted.all || matches.get_flag(args::JSON);

@@ -8,6 +8,7 @@ use super::oom::Oom;
 use super::ttys::Ttys;
 use super::watch::Watch;
 use super::{Failure, Run, abort, bear, sweep};
+use crate::engine::Verb;
 use crate::engine::command_socket::wire::Wish;
 use crate::engine::exit::Exit;
 use crate::engine::plan::Payload;
@@ -42,7 +43,7 @@ pub(super) fn start(run: &mut Run, mut watch: Watch, exit: Exit) -> Result<Watch
 
 fn renew(run: &mut Run, watch: &mut Watch) -> Result<(), RunError> {
     let engine = crate::engine::Engine::over(run.lxcpath.clone());
-    let again = engine.load("start", &run.name, &run.start);
+    let again = engine.load(Verb::Start, &run.name, &run.start);
     (run.config, run.spec) = again.map_err(|it| RunError::Config(Box::new(it)))?;
     let opened = Opened::by(&run.spec)?;
     let steps = run.steps(&opened)?;

@@ -2,6 +2,7 @@
 
 use crate::command::Action;
 use crate::engine::Name;
+use crate::engine::Verb;
 use crate::engine::limits::Change;
 use crate::engine::snapshot::Container;
 use crate::engine::state::State;
@@ -44,7 +45,7 @@ pub(super) fn begin(model: &mut Model, action: Action) -> Vec<Effect> {
         }
         // What cannot be seen is not acted on without a word.
         _ if hidden > 0 || many >= MANY && matches!(action, Action::Stop | Action::Restart) => {
-            let verb = acts.first().map_or("", |(_, act)| act.verb());
+            let verb = acts.first().map_or("", |(_, act)| act.word());
             let question = format!("{verb}: {many} containers?");
             let asked = Asked { acts, hidden, first: 0 };
             model.overlay = Some(Overlay::Confirm { question, asked, yes: false });
@@ -87,7 +88,7 @@ fn run(model: &mut Model, name: Name, act: Act, way: Way) -> Option<Effect> {
     if let Some(job) = model.jobs.get(&name) {
         let harder = matches!((&job.act, &act), (Act::Stop | Act::Restart, Act::Kill));
         if !harder {
-            let verb = job.act.verb();
+            let verb = job.act.word();
             model.say(
                 Tone::Bad,
                 format!("{name}: {verb} is still in progress; wait until it is done"),
@@ -216,7 +217,7 @@ fn failed(model: &mut Model, name: &Name, act: &Act, failure: &Failure) {
             let typed = value::shown(file, value);
             detail.cgroup.edit.get_or_insert_with(|| Input::offer(&typed));
         }
-    } else if failure.verb == "start" {
+    } else if failure.verb == Verb::Start {
         model.failures.insert(name.clone(), reason);
         if matches!(act, Act::Create { .. }) {
             model.list.cursor = Some(name.clone());

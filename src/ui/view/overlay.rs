@@ -214,7 +214,7 @@ fn journal_entry(entry: &Entry, current: bool, look: &Look, pen: &mut Pen<'_>) {
         Some(Err(words)) => (look.glyphs.bad, look.bad, shown(words).into_owned()),
     };
     pen.skip(2).put(&format::clock(entry.at), look.dim).skip(1).put(glyph, style).skip(1);
-    pen.put(entry.name.as_str(), look.fg).skip(1).put(entry.act.verb(), look.accent).skip(2);
+    pen.put(entry.name.as_str(), look.fg).skip(1).put(entry.act.word(), look.accent).skip(2);
     pen.clip(&words, look.fg, look.glyphs.ellipsis);
 }
 

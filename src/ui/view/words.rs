@@ -59,7 +59,7 @@ pub(super) fn remark(model: &Model, container: &Container, look: &Look) -> Optio
             }
             Act::Kill => Some(("killing what is left".to_owned(), look.busy)),
             Act::Start | Act::Stop | Act::Restart | Act::Destroy | Act::Create { .. } => {
-                Some((format!("{} …", job.act.verb()), look.busy))
+                Some((format!("{} …", job.act.word()), look.busy))
             }
             Act::Freeze
             | Act::Thaw

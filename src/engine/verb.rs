@@ -1,0 +1,69 @@
+//! The verbs of the engine: what a caller can ask of it, and what an error says was asked.
+
+use std::fmt;
+
+/// Everything that can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verb {
+    List,
+    Processes,
+    Info,
+    Look,
+    Create,
+    Start,
+    Execute,
+    Stop,
+    Restart,
+    Freeze,
+    Unfreeze,
+    Console,
+    ReadConsole,
+    Attach,
+    /// Any of the next three.
+    EditCgroup,
+    ReadCgroup,
+    SetCgroup,
+    KeepLimit,
+    Monitor,
+    Wait,
+    Destroy,
+    Signal,
+    CheckConfig,
+}
+
+impl Verb {
+    /// Returns what it does to a container, as in "cannot ACT `web`".
+    pub const fn act(self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Processes => "list the processes of",
+            Self::Info => "show",
+            Self::Look => "look at",
+            Self::Create => "create",
+            Self::Start => "start",
+            Self::Execute => "run a command in",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Freeze => "freeze",
+            Self::Unfreeze => "unfreeze",
+            Self::Console => "open the console of",
+            Self::ReadConsole => "read the console of",
+            Self::Attach => "attach to",
+            Self::EditCgroup => "read or change the limits of",
+            Self::ReadCgroup => "read a cgroup value of",
+            Self::SetCgroup => "set a cgroup value of",
+            Self::KeepLimit => "keep a limit of",
+            Self::Monitor => "monitor",
+            Self::Wait => "wait for",
+            Self::Destroy => "destroy",
+            Self::Signal => "signal a process of",
+            Self::CheckConfig => "check",
+        }
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.act())
+    }
+}
