@@ -119,9 +119,8 @@ impl Scene {
         assert_eq!(waited.status.code(), Some(1), "{}", told(&waited));
         let mut screen = Screen::spawn(self.lxcpath.command(&[]), 160, 36);
         screen.wait_for(web);
-        // The last of two.
-        screen.keys("G");
-        screen.wait_for("a stranger holds");
+        // The last, once the list is in its order.
+        screen.keys_until("G", "a stranger holds");
         assert!(!screen.framed().contains("2 running"), "{}", screen.framed());
     }
 
