@@ -6,6 +6,7 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use support::{Lxcpath, can_run_containers, rootfs, told, wait_until};
@@ -71,6 +72,39 @@ impl Machine {
     }
 }
 
+/// `wharf monitor`, and what it says.
+struct Monitor {
+    process: Child,
+    file: tempfile::NamedTempFile,
+}
+
+impl Monitor {
+    /// Returns once it follows the container, which runs.
+    fn of(Machine { lxcpath, name, .. }: &Machine) -> Self {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let output = file.reopen().unwrap();
+        let process = lxcpath.command(&["monitor", name]).stdout(output).spawn().unwrap();
+        let monitor = Self { process, file };
+        wait_until("the monitor", || {
+            lxcpath.ok(&["freeze", name]);
+            lxcpath.ok(&["unfreeze", name]);
+            monitor.told().contains("FROZEN")
+        });
+        monitor
+    }
+
+    fn told(&self) -> String {
+        fs::read_to_string(self.file.path()).unwrap()
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
 fn parent(pid: i32) -> String {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     status.lines().find_map(|it| it.strip_prefix("PPid:")).unwrap().trim().to_owned()
@@ -121,26 +155,17 @@ fn a_reboot_into_a_broken_configuration_stops_it_with_the_reason() {
     let Some(machine) = Machine::new() else { return };
     let Machine { lxcpath, name, .. } = &machine;
     machine.start("busybox reboot -f");
-    let journal = lxcpath.path().join("told");
-    let file = fs::File::create(&journal).unwrap();
-    let mut monitor = lxcpath.command(&["monitor", name]).stdout(file).spawn().unwrap();
-    wait_until("the monitor", || {
-        lxcpath.ok(&["freeze", name]);
-        lxcpath.ok(&["unfreeze", name]);
-        fs::read_to_string(&journal).unwrap().contains("FROZEN")
-    });
+    let monitor = Monitor::of(&machine);
     // Before it is broken, since `info` then tells the pid and fails.
     let init = nix::unistd::Pid::from_raw(machine.init());
     machine.add("lxc.no.such.key = 1\n");
     nix::sys::signal::kill(init, nix::sys::signal::SIGUSR1).unwrap();
     lxcpath.ok(&["wait", name, "-s", "STOPPED", "-t", "20"]);
     wait_until("the reason", || {
-        let told = fs::read_to_string(&journal).unwrap();
+        let told = monitor.told();
         told.contains("rebooted") && told.contains("lxc.no.such.key")
     });
-    monitor.kill().unwrap();
-    monitor.wait().unwrap();
-    fs::remove_file(&journal).unwrap();
+    drop(monitor);
     wait_until("its groups gone", || support::leftovers::cgroups(name).is_empty());
 }
 
@@ -228,9 +253,14 @@ fn stop_r_does_not_wait_for_a_shell_that_is_typed_into() {
         let said = lxcpath.refused(&["stop", "-r", ask, name], 1);
         assert!(said.contains("init is a shell"), "{said}");
     }
+    let monitor = Monitor::of(&machine);
     let begun = Instant::now();
     lxcpath.ok(&["stop", "-r", "-t", "60", name]);
     assert!(begun.elapsed() < Duration::from_secs(30), "it was waited for");
+    wait_until("what ended it", || {
+        monitor.told().contains("ended by restart, init does not restart on SIGINT")
+    });
+    assert!(!monitor.told().contains("signal [9]"), "{}", monitor.told());
     assert_ne!(machine.init(), first);
     assert_eq!(lxcpath.state(name), "RUNNING");
 }

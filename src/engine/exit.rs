@@ -16,6 +16,8 @@ pub enum Exit {
     Rebooted,
     /// A stop killed init, which has no handler for this signal, the one that asks it to halt.
     Unheard(i32),
+    /// A restart killed init, which does not restart its container on this signal.
+    Unmoved(i32),
 }
 
 impl Exit {
@@ -37,9 +39,12 @@ impl Exit {
         match self {
             Self::Signal(libc::SIGHUP) => Self::Rebooted,
             Self::Signal(libc::SIGINT) => Self::Halted,
-            Self::Code(_) | Self::Signal(_) | Self::Halted | Self::Rebooted | Self::Unheard(_) => {
-                self
-            }
+            Self::Code(_)
+            | Self::Signal(_)
+            | Self::Halted
+            | Self::Rebooted
+            | Self::Unheard(_)
+            | Self::Unmoved(_) => self,
         }
     }
 
@@ -49,7 +54,7 @@ impl Exit {
         match self {
             Self::Code(code) => code,
             Self::Signal(signal) => 128_u8.saturating_add(signal as u8),
-            Self::Halted | Self::Unheard(_) => 0,
+            Self::Halted | Self::Unheard(_) | Self::Unmoved(_) => 0,
             Self::Rebooted => 128 + libc::SIGHUP as u8,
         }
     }
@@ -64,6 +69,10 @@ impl fmt::Display for Exit {
             Self::Rebooted => f.write_str("rebooted"),
             Self::Unheard(signal) => {
                 write!(f, "ended by stop, init has no handler for {}", signals::name(*signal))
+            }
+            Self::Unmoved(signal) => {
+                let name = signals::name(*signal);
+                write!(f, "ended by restart, init does not restart on {name}")
             }
         }
     }
@@ -89,6 +98,7 @@ mod tests {
             (Exit::Signal(9), "signal 9", 137),
             (Exit::Halted, "halted", 0),
             (Exit::Unheard(30), "ended by stop, init has no handler for SIGPWR", 0),
+            (Exit::Unmoved(2), "ended by restart, init does not restart on SIGINT", 0),
         ] {
             assert_eq!((exit.to_string().as_str(), exit.shell_code()), (words, code));
         }

@@ -110,6 +110,17 @@ impl StopError {
     }
 }
 
+/// Tells whether the machine, or this process, has run out of what was needed, which no end of the
+/// container explains.
+fn is_for_want(error: &(dyn std::error::Error + 'static)) -> bool {
+    let found = error.downcast_ref::<Errno>().copied().or_else(|| {
+        let raw = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+        raw.map(Errno::from_raw)
+    });
+    let wanting = [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::ENOBUFS, Errno::ENOSPC];
+    found.is_some_and(|it| wanting.contains(&it)) || error.source().is_some_and(is_for_want)
+}
+
 impl Engine {
     /// Stops the container; returns once it is STOPPED, or runs again, but for what only asks.
     pub fn stop(&self, name: &Name, stop: Stop) -> Result<(), Error> {
@@ -149,7 +160,9 @@ impl Engine {
         };
         match stopped {
             // It ran when this began, and ended by itself or by somebody else's stop meanwhile.
-            Err(error) if error.is_of_an_end() && self.has_ended(name) => Ok(()),
+            Err(error) if error.is_of_an_end() && !is_for_want(&error) && self.has_ended(name) => {
+                Ok(())
+            }
             other => other,
         }
     }
@@ -265,5 +278,23 @@ impl Engine {
             return Some(cgroup);
         }
         client?.cgroup().ok().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_out_is_told_at_once_and_not_taken_for_an_end() {
+        let connect = |errno| StopError::Socket(SocketError::Connect(errno));
+        for errno in [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::ENOSPC] {
+            assert!(is_for_want(&connect(errno)), "{errno}");
+            assert!(is_for_want(&StopError::Signal(errno)), "{errno}");
+            let speak = SocketError::Speak(std::io::Error::from(errno));
+            assert!(is_for_want(&StopError::Socket(speak)), "{errno}");
+        }
+        assert!(!is_for_want(&connect(Errno::ECONNRESET)));
+        assert!(!is_for_want(&StopError::Socket(SocketError::Closed)));
     }
 }

@@ -381,6 +381,7 @@ fn reap(watch: &mut Watch, run: &Run) -> Exit {
     watch.wish = watch.ending.as_ref().map(Ending::wish).or_else(|| watch.server.wish());
     let exit = match (word.unwrap_or_else(|| exit.of_init()), watch.wish) {
         (Exit::Signal(libc::SIGKILL), Some(Wish::Unheard(signal))) => Exit::Unheard(signal),
+        (Exit::Signal(libc::SIGKILL), Some(Wish::Restart(signal))) => Exit::Unmoved(signal),
         (exit, _) => exit,
     };
     watch.desk.life.exited(exit, raw);

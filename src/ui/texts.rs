@@ -167,7 +167,7 @@ pub fn event_words(event: &Event) -> String {
     match &event.what {
         What::State { from, to } => format!("{from} → {to}"),
         // That says so itself.
-        What::Exited { exit: exit @ Exit::Unheard(_) } => exit.to_string(),
+        What::Exited { exit: exit @ (Exit::Unheard(_) | Exit::Unmoved(_)) } => exit.to_string(),
         What::Exited { exit } => format!("init ended: {exit}"),
         What::Failed { reason } => format!("start failed: {reason}"),
         What::Created => "created".to_owned(),

@@ -111,9 +111,7 @@ fn sentence(what: &What) -> String {
         What::State { to, .. } => format!("changed state to [{to}]"),
         What::Exited { exit: Exit::Code(code) } => format!("exited with status [{code}]"),
         What::Exited { exit: Exit::Signal(signal) } => format!("ended by signal [{signal}]"),
-        What::Exited { exit: exit @ (Exit::Halted | Exit::Rebooted | Exit::Unheard(_)) } => {
-            exit.to_string()
-        }
+        What::Exited { exit } => exit.to_string(),
         What::Failed { reason } => format!("failed: {}", shown(reason)),
         What::Created => "created".to_owned(),
         What::Destroyed => "destroyed".to_owned(),

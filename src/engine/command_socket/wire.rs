@@ -53,8 +53,9 @@ pub enum Wish {
     Stop,
     /// The same, and init is killed for want of a handler for this halt signal.
     Unheard(i32),
-    /// The container is started again, however init ends.
-    Restart,
+    /// The container is started again, however init ends; init is killed if it does not restart on
+    /// this signal.
+    Restart(i32),
 }
 
 impl Wish {
@@ -67,7 +68,7 @@ impl Wish {
         match self {
             Self::Stop => Self::STOP,
             Self::Unheard(signal) => Self::UNHEARD | (signal as u64) << 8,
-            Self::Restart => Self::RESTART,
+            Self::Restart(signal) => Self::RESTART | (signal as u64) << 8,
         }
     }
 
@@ -76,7 +77,7 @@ impl Wish {
         match data & 0xff {
             Self::STOP => Some(Self::Stop),
             Self::UNHEARD => Some(Self::Unheard((data >> 8) as i32)),
-            Self::RESTART => Some(Self::Restart),
+            Self::RESTART => Some(Self::Restart((data >> 8) as i32)),
             _ => None,
         }
     }

@@ -111,8 +111,8 @@ impl Engine {
         let StateWatch::Waiting(life) = watch else { return Ok(()) };
         let guest = Guest::of(self, name, client)?;
         // A supervisor of ours then starts the container again however init ends.
-        let ours = client.wish(Wish::Restart).ok();
         let signal = guest.reboot_signal();
+        let ours = client.wish(Wish::Restart(signal)).ok();
         let told = if halt::reboots(guest.pid, signal) {
             guest.signal(signal)?;
             life.wait(timeout).map_err(StopError::Socket)?

@@ -20,7 +20,7 @@ use crate::engine::state::State;
 pub(super) const fn is_wanted(watch: &Watch, exit: Exit, payload: Payload) -> bool {
     match (watch.wish, payload) {
         (Some(Wish::Stop | Wish::Unheard(_)), _) | (_, Payload::Application) => false,
-        (Some(Wish::Restart), Payload::System) => true,
+        (Some(Wish::Restart(_)), Payload::System) => true,
         (None, Payload::System) => matches!(exit, Exit::Rebooted),
     }
 }

@@ -152,9 +152,12 @@ impl Life {
             Exit::Signal(libc::SIGKILL) => init.unwrap_or(just_now),
             // What it was waiting for was killed.
             Exit::Code(KILLED) => just_now,
-            Exit::Signal(_) | Exit::Code(_) | Exit::Halted | Exit::Rebooted | Exit::Unheard(_) => {
-                false
-            }
+            Exit::Signal(_)
+            | Exit::Code(_)
+            | Exit::Halted
+            | Exit::Rebooted
+            | Exit::Unheard(_)
+            | Exit::Unmoved(_) => false,
         }
     }
 

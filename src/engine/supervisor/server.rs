@@ -108,7 +108,7 @@ impl Server {
         let weight = |it: &Wish| match it {
             Wish::Unheard(_) => 2,
             Wish::Stop => 1,
-            Wish::Restart => 0,
+            Wish::Restart(_) => 0,
         };
         self.connections.iter().filter_map(Connection::wish).max_by_key(weight)
     }

@@ -98,6 +98,7 @@ pub(super) fn short_remark(
     let short = match container.last_exit {
         _ if container.died_of_memory => "oom-killed",
         Some(Exit::Unheard(_)) => "by stop",
+        Some(Exit::Unmoved(_)) => "by restart",
         Some(Exit::Code(_) | Exit::Signal(_) | Exit::Halted | Exit::Rebooted) | None => &words,
     };
     Some((short.to_owned(), style))

@@ -101,7 +101,7 @@ proptest! {
 
 #[test]
 fn a_wish_survives_and_nonsense_is_none() {
-    for wish in [Wish::Stop, Wish::Unheard(30), Wish::Restart] {
+    for wish in [Wish::Stop, Wish::Unheard(30), Wish::Restart(2)] {
         assert_eq!(Wish::decode(wish.encode()), Some(wish));
     }
     assert_eq!(Wish::decode(0), None);
