@@ -126,13 +126,15 @@ impl NoPty {
 
 impl fmt::Display for NoPty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// The kernel's own, for where somebody has set next to nothing.
+        const USUAL: u32 = 4096;
         match self {
             Self::Machine { used, max, reserve } => write!(
                 f,
                 "no pty is left for containers on this machine: {used} are in use, of \
                  kernel.pty.max = {max} the host reserves {reserve}; raise it, as with \
                  `sysctl kernel.pty.max={}`",
-                max.saturating_mul(2)
+                max.saturating_mul(2).max(USUAL)
             ),
             Self::Container => write!(
                 f,
@@ -214,6 +216,7 @@ mod tests {
         let said = machine.to_string();
         assert!(said.contains("3072 are in use") && said.contains("kernel.pty.max=8192"), "{said}");
         assert_eq!(NoPty::of(7, 4096, 1024), NoPty::Container);
+        assert!(NoPty::of(0, 0, 0).to_string().contains("kernel.pty.max=4096"));
         let steps = [Step::Console { owner: 0, size: None }];
         let interpreter = Interpreter::UNKNOWN;
         let failure = Failure { step: 0, part: Part::Whole, errno: Errno::ENOSPC, interpreter };
