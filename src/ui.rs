@@ -41,6 +41,10 @@ use workers::Workers;
 /// No more than 60 frames a second: more is not seen.
 const FRAME: Duration = Duration::from_micros(16_667);
 
+/// Time passes on the screen even when nothing happens: by the usual interval between samples and
+/// a little more, so that it is drawn once a second and not twice.
+const TICK: Duration = Duration::from_millis(1100);
+
 /// Shows the screen over `engine` until the operator leaves it. Containers go on.
 pub fn run(engine: &Engine) -> anyhow::Result<()> {
     anyhow::ensure!(
@@ -52,10 +56,13 @@ pub fn run(engine: &Engine) -> anyhow::Result<()> {
     let look = look(&settings, variable);
     let size = Guard::size().context("cannot read the size of the terminal")?;
     let (sender, inbox) = mpsc::channel();
-    let workers = Workers::spawn(engine, &sender, settings.refresh)?;
+    let refresh = settings.interval();
+    let workers = Workers::spawn(engine, &sender, refresh)?;
     let guard = Guard::take().context("cannot set up the terminal")?;
-    let model = Model { program: program(engine), ..Model::new(size, SystemTime::now()) };
-    Shell { model, look, guard, workers, leaving: false }.run(&inbox)
+    let program = program(engine);
+    let model = Model { refresh, program, ..Model::new(size, SystemTime::now()) };
+    let sampled = Instant::now();
+    Shell { model, look, guard, workers, sampled, leaving: false }.run(&inbox)
 }
 
 /// Returns how a shell calls this program for the containers of `engine`.
@@ -78,6 +85,8 @@ struct Shell {
     look: Look,
     guard: Guard,
     workers: Workers,
+    /// When the newest sample came.
+    sampled: Instant,
     leaving: bool,
 }
 
@@ -86,8 +95,13 @@ impl Shell {
         self.draw()?;
         let mut drawn = Instant::now();
         loop {
-            let Ok(message) = inbox.recv() else { return Ok(()) };
-            self.take(message)?;
+            let message = match inbox.recv_timeout(TICK) {
+                Ok(message) => Some(message),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
+            self.tick()?;
+            message.map_or(Ok(()), |it| self.take(it))?;
             loop {
                 let left = FRAME.saturating_sub(drawn.elapsed());
                 match inbox.recv_timeout(left) {
@@ -111,7 +125,18 @@ impl Shell {
         Ok(())
     }
 
+    fn tick(&mut self) -> anyhow::Result<()> {
+        if self.model.held {
+            // Nobody samples, because the operator wants it so.
+            self.sampled = Instant::now();
+        }
+        self.take(Message::Tick { now: SystemTime::now(), quiet: self.sampled.elapsed() })
+    }
+
     fn take(&mut self, message: Message) -> anyhow::Result<()> {
+        if matches!(message, Message::Sampled(_)) {
+            self.sampled = Instant::now();
+        }
         for effect in update::update(&mut self.model, message) {
             self.carry_out(effect)?;
         }

@@ -14,7 +14,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::message::Message;
-use super::model::Model;
+use super::model::{Model, REFRESH};
 use super::screenshot::{Window, svg};
 use super::theme::{Depth, Theme};
 use super::update;
@@ -144,7 +144,7 @@ struct Screen<'d> {
 impl<'d> Screen<'d> {
     fn open(engine: &Engine, dir: &'d Path) -> anyhow::Result<Self> {
         let (sender, inbox) = mpsc::channel();
-        let workers = Workers::spawn(engine, &sender, None)?;
+        let workers = Workers::spawn(engine, &sender, REFRESH)?;
         let model = Model::new(USUAL, SystemTime::now());
         let look = Theme::Dark.look(Depth::True, &Glyphs::UNICODE);
         Ok(Self { dir, model, look, window: Window::DARK, workers, inbox })

@@ -118,6 +118,22 @@ pub fn shows_peek(model: &Model) -> bool {
     model.detail.is_none() && list(model).peek.is_some()
 }
 
+/// Returns the places of what the sampler saw, below the header.
+pub fn sampled(model: &Model) -> Vec<Rect> {
+    if model.creating {
+        return Vec::new();
+    }
+    if model.detail.is_none() {
+        let areas = list(model);
+        return areas.peek.into_iter().flatten().chain([areas.table]).collect();
+    }
+    let areas = detail(model);
+    // The console is live, and events tell their own time.
+    let panes = areas.panes.into_iter();
+    let panes = panes.filter(|(tab, _)| !matches!(tab, Tab::Console | Tab::Events));
+    panes.map(|(_, area)| area).chain([areas.about]).collect()
+}
+
 /// An open container: one line about it, the tabs, and its panes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DetailAreas {

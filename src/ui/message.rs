@@ -44,7 +44,12 @@ pub enum Message {
     Wheel(i16),
     Resized(u16, u16),
     Sampled(Arc<Snapshot>),
-    Tick(SystemTime),
+    /// Time passes. Comes before every other fact, and alone when nothing else comes.
+    Tick {
+        now: SystemTime,
+        /// How long ago the newest sample came, or the screen was opened.
+        quiet: Duration,
+    },
     Happened(Event),
     Done(Done),
     /// The text of a container's log, or why there is none.

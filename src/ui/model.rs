@@ -9,7 +9,7 @@ pub mod overlay;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use create::CreateForm;
 use detail::{DetailScreen, Tab};
@@ -28,6 +28,11 @@ use crate::engine::state::State;
 
 /// How many events and journal lines are kept.
 pub const KEPT: usize = 500;
+/// The time between two samples, unless the settings say otherwise.
+pub const REFRESH: Duration = Duration::from_secs(1);
+/// After so many of them without a sample what is shown is old, but never sooner than this.
+const LATE: u32 = 2;
+const LATE_FROM: Duration = Duration::from_secs(2);
 
 /// The whole state of the screen.
 #[derive(Debug)]
@@ -35,6 +40,9 @@ pub struct Model {
     /// Columns and rows of the terminal.
     pub size: (u16, u16),
     pub now: SystemTime,
+    /// The time between two samples, and how long ago the newest one came.
+    pub refresh: Duration,
+    pub quiet: Duration,
     /// None: the first sample has not come yet.
     pub snapshot: Option<Arc<Snapshot>>,
     pub list: ListScreen,
@@ -164,6 +172,8 @@ impl Model {
         Self {
             size,
             now,
+            refresh: REFRESH,
+            quiet: Duration::ZERO,
             snapshot: None,
             list: ListScreen::default(),
             detail: None,
@@ -189,6 +199,17 @@ impl Model {
             order: Order::default(),
             program: "wharf".to_owned(),
         }
+    }
+
+    /// Returns the time that all figures are of.
+    pub fn seen(&self) -> SystemTime {
+        self.snapshot.as_ref().map_or(self.now, |it| it.taken)
+    }
+
+    /// Tells for how long there has been no sample, if that is longer than it should be.
+    pub fn stale(&self) -> Option<Duration> {
+        let late = self.quiet > (self.refresh * LATE).max(LATE_FROM);
+        (late && !self.held).then_some(self.quiet)
     }
 
     /// Returns every container, by name.

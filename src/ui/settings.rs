@@ -4,9 +4,11 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::model::REFRESH;
 use super::theme::Theme;
 
 /// Largest file that is read.
@@ -23,6 +25,11 @@ pub struct Settings {
     pub refresh: Option<f64>,
 }
 
+/// A shorter interval would measure wharf itself.
+const SHORTEST: Duration = Duration::from_millis(100);
+/// A longer one would make a screen that is never true.
+const LONGEST: Duration = Duration::from_hours(1);
+
 /// Settings that could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
@@ -38,6 +45,12 @@ impl Settings {
     /// Reads the operator's file; none is no error.
     pub fn load(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, SettingsError> {
         Self::path(variable).map_or_else(|| Ok(Self::default()), |path| Self::read(&path))
+    }
+
+    /// Returns the time between two looks at the containers.
+    pub fn interval(&self) -> Duration {
+        let wanted = self.refresh.and_then(|it| Duration::try_from_secs_f64(it).ok());
+        wanted.unwrap_or(REFRESH).clamp(SHORTEST, LONGEST)
     }
 
     /// Tells where the file belongs.

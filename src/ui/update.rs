@@ -42,8 +42,8 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             effects
         }
         Message::Sampled(snapshot) => sampled::take(model, snapshot),
-        Message::Tick(now) => {
-            model.now = now;
+        Message::Tick { now, quiet } => {
+            (model.now, model.quiet) = (now, quiet);
             Vec::new()
         }
         Message::Happened(event) => sampled::happened(model, event),

@@ -18,6 +18,7 @@ mod text;
 mod words;
 
 use ratatui::buffer::Buffer;
+use ratatui::style::Modifier;
 
 use super::layout;
 use super::model::Model;
@@ -58,11 +59,25 @@ pub fn view(model: &Model, paint: Paint<'_>, buf: &mut Buffer) {
     } else {
         list::render(model, look, buf);
     }
+    if model.stale().is_some() {
+        fade(model, look, buf);
+    }
     status::render(model, look, shell.notice, buf);
     footer::render(model, look, shell.footer, buf);
     overlay::render(model, look, buf);
     if look.glyphs.ascii {
         spell_signs(buf);
+    }
+}
+
+/// Makes all that the sampler saw look old. What came another way is left as it is.
+fn fade(model: &Model, look: &Look, buf: &mut Buffer) {
+    for area in layout::sampled(model) {
+        for at in area.intersection(buf.area).positions() {
+            // On a reversed row, the cursor's without colours, dim letters cannot be read.
+            let cell = buf.cell_mut(at).filter(|it| !it.modifier.contains(Modifier::REVERSED));
+            cell.map(|it| it.set_style(look.faded()));
+        }
     }
 }
 

@@ -17,12 +17,6 @@ use super::sampling::{Order, Sampling};
 use super::terminal::{Signal, Signals};
 use crate::engine::{Engine, Name};
 
-/// How often the containers are looked at, unless the settings say otherwise.
-const INTERVAL: Duration = Duration::from_secs(1);
-/// A shorter interval would measure wharf itself.
-const SHORTEST: Duration = Duration::from_millis(100);
-/// A longer one would make a screen that is never true.
-const LONGEST: Duration = Duration::from_hours(1);
 /// Lines that one notch of the wheel moves.
 const NOTCH: i16 = 3;
 
@@ -41,10 +35,8 @@ impl Workers {
     pub(super) fn spawn(
         engine: &Engine,
         sender: &Sender<Message>,
-        refresh_seconds: Option<f64>,
+        interval: Duration,
     ) -> io::Result<Self> {
-        let interval = refresh_seconds.and_then(|it| Duration::try_from_secs_f64(it).ok());
-        let interval = interval.unwrap_or(INTERVAL).clamp(SHORTEST, LONGEST);
         let signals = Signals::catch()?;
         forward_signals(signals, sender.clone())?;
         forward_input(sender.clone())?;

@@ -52,6 +52,11 @@ impl Look {
         self.accent.add_modifier(Modifier::BOLD)
     }
 
+    /// Returns the style of what is old, and may not be true any more.
+    pub const fn faded(&self) -> Style {
+        self.dim.remove_modifier(Modifier::BOLD).add_modifier(Modifier::DIM)
+    }
+
     /// Returns the style of a share of the whole, 0 to 1.
     pub fn share(&self, share: f32) -> Style {
         if share >= HI_FROM {

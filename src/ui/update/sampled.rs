@@ -1,6 +1,7 @@
 //! Takes in what the sampler saw and what the journal told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::list;
 use crate::engine::event::{Event, What};
@@ -15,7 +16,7 @@ pub(super) fn take(model: &mut Model, snapshot: Arc<Snapshot>) -> Vec<Effect> {
     if model.held {
         return Vec::new();
     }
-    model.now = snapshot.taken;
+    (model.now, model.quiet) = (snapshot.taken, Duration::ZERO);
     let known = |name: &_| snapshot.containers.binary_search_by(|it| it.name.cmp(name)).is_ok();
     model.histories.retain(|name, _| known(name));
     if model.snapshot.is_some() {

@@ -170,6 +170,40 @@ fn the_cursor_stays_inside_a_shrinking_list() {
     assert_eq!(model.current_name(), None);
 }
 
+/// Time passes without a sample.
+pub(in crate::ui) fn pass(model: &mut Model, quiet: Duration) {
+    let now = SystemTime::UNIX_EPOCH + START + quiet;
+    _ = update(model, Message::Tick { now, quiet });
+}
+
+#[test]
+fn what_was_seen_is_old_after_two_refreshes() {
+    let mut model = three();
+    for (refresh, fresh, old) in [(1, 2000, 2001), (5, 10_000, 10_001)] {
+        model.refresh = Duration::from_secs(refresh);
+        pass(&mut model, Duration::from_millis(fresh));
+        assert_eq!(model.stale(), None);
+        pass(&mut model, Duration::from_millis(old));
+        assert_eq!(model.stale(), Some(Duration::from_millis(old)));
+    }
+    model.held = true;
+    assert_eq!(model.stale(), None, "the operator wanted it so");
+    model.held = false;
+    _ = update(&mut model, sampled(vec![container("api", State::Running)]));
+    assert_eq!(model.stale(), None);
+}
+
+#[test]
+fn what_is_done_has_its_own_time_and_not_the_last_samples() {
+    let mut model = three();
+    pass(&mut model, Duration::from_secs(50));
+    press(&mut model, "f");
+    let now = SystemTime::UNIX_EPOCH + START + Duration::from_secs(50);
+    assert_eq!(model.jobs[&name("api")].since, now);
+    assert_eq!(model.journal.last().map(|it| it.at), Some(now));
+    assert_eq!(model.seen(), SystemTime::UNIX_EPOCH + START);
+}
+
 #[test]
 fn a_second_effect_on_the_same_container_is_refused() {
     let mut model = three();

@@ -50,7 +50,7 @@ pub(super) fn full_pane(model: &Model, paint: Paint<'_>, buf: &mut Buffer) {
 
 fn about(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
     let state = model.state_shown(container);
-    let (glyph, style) = words::state(state, words::failed(model, container), look);
+    let (glyph, style) = words::sign(model, container, look);
     pen.skip(1).put(glyph, style).skip(1).put(state.word(), style).skip(1);
     pen.put(&words::since(model, container.since, look), look.fg);
     if let Some((remark, style)) = words::remark(model, container, look) {

@@ -154,7 +154,7 @@ fn psi_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
 fn cpu_graph(model: &Model, container: &Container, look: &Look, (area, buf): (Rect, &mut Buffer)) {
     let Some(history) = model.histories.get(&container.name) else { return };
     let most = cpu_scale(container, history);
-    let values = history.cpu(model.now, usize::from(area.width) * 2);
+    let values = history.cpu(model.seen(), usize::from(area.width) * 2);
     let shares: Vec<Option<f32>> = values.into_iter().map(|it| it.map(|it| it / most)).collect();
     Graph { look, values: &shares }.render(area, buf);
 }
@@ -166,7 +166,7 @@ fn memory_graph(
     (area, buf): (Rect, &mut Buffer),
 ) {
     let Some(history) = model.histories.get(&container.name) else { return };
-    let values = history.memory(model.now, usize::from(area.width) * 2);
+    let values = history.memory(model.seen(), usize::from(area.width) * 2);
     let highest = values.iter().flatten().copied().fold(1.0, f32::max);
     // Against the limit if there is one that is near, else so that growth can be seen.
     let most = match container.counters.memory_max_bytes {

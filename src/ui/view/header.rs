@@ -17,6 +17,14 @@ use crate::widgets::pen::{Pen, width};
 struct Group {
     drop: u8,
     pieces: Vec<(String, Style)>,
+    /// It says that what is seen is old.
+    old: bool,
+}
+
+impl Group {
+    const fn new(drop: u8, pieces: Vec<(String, Style)>) -> Self {
+        Self { drop, pieces, old: false }
+    }
 }
 
 /// Paints the header into `area`.
@@ -28,8 +36,17 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         left.push((format!(" {} ", look.glyphs.path), look.dim));
         left.push((place.clone(), look.fg.add_modifier(bold)));
     }
-    let taken: usize = left.iter().map(|(text, _)| width(text)).sum::<usize>() + 3;
-    let groups = fitting(groups(model, look), usize::from(area.width).saturating_sub(taken));
+    let groups = groups(model, look);
+    let room = |left: &[(String, Style)]| {
+        let taken: usize = left.iter().map(|(text, _)| width(text)).sum();
+        usize::from(area.width).saturating_sub(taken + 3)
+    };
+    // That what is seen is old goes before the place, which is plain from what is below.
+    let old = groups.iter().filter(|it| it.old).flat_map(|it| &it.pieces);
+    if old.map(|(text, _)| width(text)).sum::<usize>() > room(&left) {
+        left.truncate(1);
+    }
+    let groups = fitting(groups, room(&left));
     let mut pen = Pen::line(buf, area);
     pen.wash(look.bar).skip(1);
     for (text, style) in &left {
@@ -69,19 +86,35 @@ fn places(model: &Model, glyphs: &Glyphs) -> Vec<String> {
 
 fn groups(model: &Model, look: &Look) -> Vec<Group> {
     let mut groups = Vec::with_capacity(6);
+    let old = old(model, look);
     if let Some(snapshot) = &model.snapshot {
-        groups.push(host(&snapshot.host, look));
-        groups.push(Group { drop: 0, pieces: counts(model, look) });
-        groups.push(load(&snapshot.host, look));
-        groups.push(pressures(&snapshot.host, look));
+        groups = vec![
+            host(&snapshot.host, look),
+            Group::new(u8::from(old.is_some()), counts(model, look)),
+            load(&snapshot.host, look),
+            pressures(&snapshot.host, look),
+        ];
     }
-    let clock = if model.held {
-        ("held: P resumes".to_owned(), look.warn.add_modifier(Modifier::BOLD))
-    } else {
-        (format::clock(model.now), look.fg)
-    };
-    groups.push(Group { drop: 1, pieces: vec![clock] });
+    if model.stale().is_some() {
+        let pieces = groups.iter_mut().flat_map(|it| &mut it.pieces);
+        pieces.for_each(|(_, style)| *style = look.faded());
+    }
+    let clock = || Group::new(1, vec![(format::clock(model.now), look.fg)]);
+    groups.push(old.unwrap_or_else(clock));
     groups
+}
+
+/// Says that what is seen is not of this moment, and why.
+fn old(model: &Model, look: &Look) -> Option<Group> {
+    let banner = Modifier::BOLD | Modifier::REVERSED;
+    let piece = match words::stale(model) {
+        Some(words) => (words, look.bad.add_modifier(banner)),
+        None if model.held => {
+            ("held: P resumes".to_owned(), look.warn.add_modifier(Modifier::BOLD))
+        }
+        None => return None,
+    };
+    Some(Group { drop: 0, pieces: vec![piece], old: true })
 }
 
 fn host(host: &Host, look: &Look) -> Group {
@@ -94,7 +127,7 @@ fn host(host: &Host, look: &Look) -> Group {
     let access = if host.limits.is_empty() { ("rw", look.ok) } else { ("ro", look.bad) };
     let pieces =
         vec![(format!("{} {layout} ", host.hostname), look.dim), (access.0.to_owned(), access.1)];
-    Group { drop: 3, pieces }
+    Group::new(3, pieces)
 }
 
 fn counts(model: &Model, look: &Look) -> Vec<(String, Style)> {
@@ -136,7 +169,7 @@ fn load(host: &Host, look: &Look) -> Group {
         ("  mem ".to_owned(), look.dim),
         (format!("{}/{}", bytes(host.memory_used_bytes), bytes(host.memory_bytes)), look.fg),
     ];
-    Group { drop: 4, pieces }
+    Group::new(4, pieces)
 }
 
 fn pressures(host: &Host, look: &Look) -> Group {
@@ -145,7 +178,7 @@ fn pressures(host: &Host, look: &Look) -> Group {
         let (text, style) = words::pressure(psi, look);
         pieces.push((format!(" {text}"), style));
     }
-    Group { drop: 5, pieces }
+    Group::new(5, pieces)
 }
 
 /// Drops groups until the rest fits into `room` cells.

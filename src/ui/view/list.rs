@@ -186,7 +186,7 @@ fn paint(model: &Model, container: &Container, look: &Look, (is, pen): (Is, &mut
     let counters = &container.counters;
     let active = container.state.is_active();
     let state = model.state_shown(container);
-    let (glyph, style) = words::state(state, words::failed(model, container), look);
+    let (glyph, style) = words::sign(model, container, look);
     match is {
         Is::Name => {
             pen.put(glyph, style).skip(1);
@@ -278,7 +278,7 @@ fn graph(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
     else {
         return;
     };
-    let values = history.cpu(model.now, pen.left() * SLOTS_PER_CELL);
+    let values = history.cpu(model.seen(), pen.left() * SLOTS_PER_CELL);
     let most = graphs::cpu_scale(container, history);
     let shares: Vec<Option<f32>> = values.into_iter().map(|it| it.map(|it| it / most)).collect();
     Graph { look, values: &shares }.draw(pen);

@@ -40,7 +40,7 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
 
 fn head(model: &Model, container: &Container, look: &Look, (current, pen): (bool, &mut Pen<'_>)) {
     let state = model.state_shown(container);
-    let (glyph, style) = words::state(state, words::failed(model, container), look);
+    let (glyph, style) = words::sign(model, container, look);
     if current {
         pen.wash(look.select);
     }

@@ -8,6 +8,7 @@ use crate::engine::snapshot::Container;
 use crate::engine::state::State;
 use crate::ui::model::Model;
 use crate::ui::theme::{Depth, Theme};
+use crate::ui::update;
 use crate::ui::update::tests::{container, model, press, with_detail};
 use crate::widgets::look::Glyphs;
 
@@ -156,6 +157,39 @@ fn why_a_container_does_not_run_is_told_whole() {
     let said = lines.iter().map(|it| it.trim_matches(['│', ' '])).collect::<Vec<_>>().join(" ");
     assert!(said.contains(&trouble), "{said}");
     has(&lines, &["STOPPED", "its configuration", "…"]);
+}
+
+#[test]
+fn old_data_is_never_shown_as_live() {
+    use ratatui::style::Modifier;
+    use std::time::Duration;
+    let faded = |model: &Model, word: &str, mono: bool| {
+        let depth = if mono { Depth::None } else { Depth::True };
+        let look = Theme::Dark.look(depth, &Glyphs::UNICODE);
+        let mut buf = Buffer::empty(Rect::new(0, 0, model.size.0, model.size.1));
+        view(model, Paint { look: &look, pane: None }, &mut buf);
+        let rows = buf.content.chunks(usize::from(model.size.0));
+        let text = |row: &[ratatui::buffer::Cell]| {
+            row.iter().map(|it| it.symbol().to_owned()).collect::<String>()
+        };
+        let row = rows.skip(1).find(|it| text(it).contains(word)).unwrap();
+        let at = row.iter().position(|it| word.starts_with(it.symbol())).unwrap();
+        row[at].modifier.contains(Modifier::DIM)
+    };
+    for size in [(200, 50), (160, 48), (120, 36), (80, 24), (60, 20), (40, 10), (40, 6)] {
+        let mut model = model(size, all());
+        update::tests::pass(&mut model, Duration::from_secs(2));
+        assert!(!faded(&model, "STOPPED", false) && !lines(&model)[0].contains("no new data"));
+        has(&lines(&model), &["● web"]);
+        update::tests::pass(&mut model, Duration::from_secs(12));
+        assert!(lines(&model)[0].contains("no new data for 12 s"), "{size:?}");
+        has(&lines(&model), &["? web", "RUNNING"]);
+        assert!(faded(&model, "STOPPED", false) && faded(&model, "STOPPED", true), "{size:?}");
+        press(&mut model, "G Enter");
+        update::tests::pass(&mut model, Duration::from_secs(135));
+        assert!(lines(&model)[0].contains("no new data for 2m15s"), "{size:?}");
+        assert!(size.1 < 10 || faded(&model, "nginx", true), "{size:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Figures and states as short text with a style. Decides how things read, not where they stand.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -19,6 +19,8 @@ use crate::widgets::text::paragraph;
 
 /// From this share of a limit on its percentage is bad news.
 const AT_LIMIT: f32 = 0.95;
+/// Stands for the state of a container that was not looked at lately.
+const OUTDATED: &str = "?";
 /// From this pressure on it is worth a warning, in percent.
 pub(super) const PRESSED: f32 = 10.0;
 
@@ -35,6 +37,25 @@ pub(super) const fn state(state: State, failed: bool, look: &Look) -> (&'static 
     }
 }
 
+/// Returns sign and style of a container's state as the screen tells it.
+pub(super) fn sign(model: &Model, container: &Container, look: &Look) -> (&'static str, Style) {
+    let (glyph, style) = state(model.state_shown(container), failed(model, container), look);
+    // Told without colour, too: nobody knows whether it is so still.
+    (if model.stale().is_some() { OUTDATED } else { glyph }, style)
+}
+
+/// Says for how long nothing was seen, if that is longer than it should be.
+pub(super) fn stale(model: &Model) -> Option<String> {
+    let quiet = model.stale()?;
+    let time = if quiet < Duration::from_mins(1) {
+        format!("{} s", quiet.as_secs())
+    } else {
+        format::duration(quiet)
+    };
+    let what = if model.snapshot.is_some() { "no new data" } else { "no data" };
+    Some(format!("{what} for {time}"))
+}
+
 /// Tells whether the last run or start of `container` failed.
 pub(super) fn failed(model: &Model, container: &Container) -> bool {
     model.failures.contains_key(&container.name)
@@ -45,7 +66,7 @@ pub(super) fn failed(model: &Model, container: &Container) -> bool {
 
 /// Returns how long something has lasted, or a sign for unknown.
 pub(super) fn since(model: &Model, then: Option<SystemTime>, look: &Look) -> String {
-    then.map_or_else(|| look.glyphs.dot.to_owned(), |then| format::since(then, model.now))
+    then.map_or_else(|| look.glyphs.dot.to_owned(), |then| format::since(then, model.seen()))
 }
 
 /// Returns what stands in place of the graph: work under way, a failure, the last exit.
