@@ -9,6 +9,7 @@ mod create;
 mod devices;
 mod entry;
 mod error;
+mod file;
 mod freeze;
 mod hand_down;
 mod hierarchy;
@@ -92,7 +93,7 @@ impl Cgroup {
 
     /// Returns the directory that holds `file`, in the hierarchy of its controller if possible.
     fn dir_of(&self, file: &str) -> Option<&Path> {
-        let controller = hierarchy::controller_of(file);
+        let controller = file::controller_of(file);
         let owners = self.groups.iter().filter(|it| it.hierarchy.controls(controller));
         let mut dirs = owners.chain(self.unified()).chain(&self.groups).map(|it| it.dir.as_path());
         dirs.find(|it| it.join(file).exists())

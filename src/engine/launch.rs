@@ -4,7 +4,6 @@
 mod enter;
 mod error;
 mod hold;
-pub(super) mod report;
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
@@ -15,11 +14,11 @@ use nix::unistd::Pid;
 use super::cgroup::{Cgroup, Entry};
 use super::perform::{Door, Site, perform};
 use super::plan::Step;
+use super::report::{self, Word, receive};
 use super::spec::Network;
 use super::sys::{self, Side};
 pub use enter::{Entered, Visit, enter};
 pub use error::LaunchError;
-use report::{Word, receive};
 
 const EXIT_SETUP_FAILED: i32 = 125;
 

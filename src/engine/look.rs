@@ -10,7 +10,8 @@ use nix::time::{ClockId, clock_gettime};
 use super::cgroup::{Cgroup, Hierarchies};
 use super::command_socket::{Client, ConsoleLog, SocketError, Stranger};
 use super::event::{self, What};
-use super::process::{Process, Stat};
+use super::identity::Identity;
+use super::process::Process;
 use super::record::last_words;
 use super::sample::{Depth, Focus, Sampler, unmanaged};
 use super::snapshot::{Container, Unmanaged};
@@ -185,9 +186,7 @@ fn ticks_since_boot() -> Option<u64> {
 fn send(host: &Host, cgroup: &str, process: &Process, signal: i32) -> Result<(), SignalError> {
     let pid = process.pid;
     let pidfd = sys::pidfd_open(pid).map_err(|_gone| SignalError::Ended(pid))?;
-    let stat = std::fs::read(host.of_process(pid, "stat")).ok();
-    let stat = stat.as_deref().and_then(Stat::parse).ok_or(SignalError::Ended(pid))?;
-    if stat.identity != process.identity() {
+    if Identity::of(host, pid) != Some(process.identity()) {
         return Err(SignalError::Ended(pid));
     }
     let hierarchies = Hierarchies::discover(host).unwrap_or_default();

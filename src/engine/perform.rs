@@ -19,10 +19,9 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid};
 
 use super::init;
-use super::launch::report;
 use super::plan::{Asked, SessionTerminal, Step, WindowSize};
+use super::report::{self, Failure, Interpreter, Part};
 use super::sys;
-pub(super) use exec::{Interpreter, NAME};
 
 /// What the process is given at its birth.
 #[derive(Debug)]
@@ -61,24 +60,6 @@ struct Made {
     /// The supervisor's side of the console, then of each tty.
     terminals: Vec<OwnedFd>,
     label: Option<confine::Label>,
-}
-
-/// Which part of a step failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    Whole,
-    Source,
-    Target,
-}
-
-/// The step that failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Failure {
-    pub(super) step: usize,
-    pub(super) part: Part,
-    pub(super) errno: Errno,
-    /// What a program that is there lacks.
-    pub(super) interpreter: Interpreter,
 }
 
 /// An errno and the part of the step it belongs to.

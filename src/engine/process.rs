@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use super::identity::Identity;
+
 /// One process as `/proc` showed it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Process {
@@ -35,13 +37,6 @@ impl Process {
     pub const fn identity(&self) -> Identity {
         Identity { pid: self.pid, start_time: self.start_time }
     }
-}
-
-/// A pid with the moment its process began, which no later process shares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Identity {
-    pub pid: i32,
-    pub start_time: u64,
 }
 
 /// How siblings are ordered in a forest.
@@ -140,43 +135,6 @@ impl Process {
     }
 }
 
-/// What `/proc/PID/stat` tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stat {
-    pub identity: Identity,
-    pub parent: i32,
-    /// The name, which the process chooses freely.
-    pub name: Vec<u8>,
-    pub state: char,
-    pub threads: u32,
-    /// Time in user and kernel mode, in clock ticks.
-    pub cpu_ticks: u64,
-    pub rss_pages: u64,
-}
-
-impl Stat {
-    /// Parses the content of `/proc/PID/stat`. The name in it may hold any bytes, brackets and
-    /// newlines included, so it ends at the last closing bracket.
-    pub fn parse(text: &[u8]) -> Option<Self> {
-        let open = text.iter().position(|&it| it == b'(')?;
-        let close = text.iter().rposition(|&it| it == b')')?;
-        let pid = std::str::from_utf8(text.get(..open)?).ok()?.trim().parse().ok()?;
-        let rest = std::str::from_utf8(text.get(close + 1..)?).ok()?;
-        // Numbered as in proc_pid_stat(5) less the three that went before.
-        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-        let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
-        Some(Self {
-            identity: Identity { pid, start_time: number(19)? },
-            parent: fields.get(1)?.parse().ok()?,
-            name: text.get(open + 1..close)?.to_vec(),
-            state: fields.first()?.chars().next()?,
-            threads: u32::try_from(number(17)?).ok()?,
-            cpu_ticks: number(11)?.saturating_add(number(12)?),
-            rss_pages: number(21)?,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,27 +188,7 @@ mod tests {
         assert_eq!(forest(list, Order::Pid).last().unwrap().depth, 4998);
     }
 
-    #[test]
-    fn any_name_is_parsed() {
-        let rest = "S 1 42 42 0 -1 4194560 1 0 0 0 30 12 0 0 20 0 3 0 198545 5410816 984 1 2";
-        for name in ["sh", "a) R 9 (b", "", "(((", "x\ny", ") S 2 3"] {
-            let stat = Stat::parse(format!("42 ({name}) {rest}").as_bytes()).unwrap();
-            assert_eq!(stat.identity, Identity { pid: 42, start_time: 198_545 });
-            assert_eq!(stat.name, name.as_bytes());
-            assert_eq!((stat.parent, stat.state, stat.threads), (1, 'S', 3));
-            assert_eq!((stat.cpu_ticks, stat.rss_pages), (42, 984));
-        }
-        assert!(Stat::parse(b"42 (\xff\xfe) S 1 2").is_none());
-        assert!(Stat::parse(b"").is_none());
-        assert!(Stat::parse(b")(").is_none());
-    }
-
     proptest::proptest! {
-        #[test]
-        fn no_bytes_upset_the_parser(text: Vec<u8>) {
-            _ = Stat::parse(&text);
-        }
-
         #[test]
         fn every_process_appears_once(parents in proptest::collection::vec(0..12, 0..12)) {
             let list: Vec<Process> =

@@ -7,7 +7,6 @@ mod reclaim;
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -20,11 +19,11 @@ pub(in crate::engine) use reclaim::{clean_up_held, end_process, forget_ended, ha
 
 use super::exit::Exit;
 use super::host::Host;
+use super::identity::Identity;
 use super::lxcpath::{self, Lxcpath, key_of};
 use super::name::Name;
 use super::oom::OomKill;
 use super::state::State;
-use super::sys;
 
 /// The modes of what only the owner may read.
 const DIR_MODE: u32 = 0o700;
@@ -73,49 +72,6 @@ pub struct Record {
     /// The files whose limits the kernel no longer has as wharf set them.
     #[serde(default)]
     pub lost_limits: Vec<String>,
-}
-
-/// One process for ever: a pid alone is given to another process some day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
-    pub pid: i32,
-    /// Clock ticks from boot to its start.
-    pub start_time: u64,
-}
-
-impl Identity {
-    /// Identifies the process that has `pid` now.
-    pub fn of(host: &Host, pid: i32) -> Option<Self> {
-        let stat = fs::read(host.of_process(pid, "stat")).ok()?;
-        Some(Self { pid, start_time: start_time(&stat)? })
-    }
-
-    /// Takes hold of the process, if it still lives.
-    pub fn hold(self, host: &Host) -> Option<OwnedFd> {
-        let pidfd = sys::pidfd_open(self.pid).ok()?;
-        // Looked at after it was held, so that its pid has not passed to another.
-        self.lives(host).then_some(pidfd)
-    }
-
-    /// Tells whether the process still exists and is no zombie.
-    pub fn lives(self, host: &Host) -> bool {
-        let stat = fs::read(host.of_process(self.pid, "stat")).unwrap_or_default();
-        let zombie = after_name(&stat).is_some_and(|it| it.starts_with(b"Z"));
-        !zombie && start_time(&stat) == Some(self.start_time)
-    }
-}
-
-/// Returns what follows the name in `/proc/PID/stat`; the name may hold anything, spaces too.
-fn after_name(stat: &[u8]) -> Option<&[u8]> {
-    let end = stat.iter().rposition(|byte| *byte == b')')?;
-    stat.get(end + 2..)
-}
-
-fn start_time(stat: &[u8]) -> Option<u64> {
-    // Field 22 of proc_pid_stat(5); the state after the name is field 3.
-    const AFTER_NAME: usize = 22 - 3;
-    let field = after_name(stat)?.split(|byte| *byte == b' ').nth(AFTER_NAME)?;
-    std::str::from_utf8(field).ok()?.parse().ok()
 }
 
 /// Returns the present time as records and events tell it.
@@ -265,20 +221,6 @@ fn path(host: &Host, lxcpath: &Path, name: &Name) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_start_time_is_found_behind_any_name() {
-        let stat = b"7 (a) b (c)) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 9 9";
-        assert_eq!(start_time(stat), Some(4711));
-        assert_eq!(start_time(b"7 (a"), None);
-    }
-
-    #[test]
-    fn this_process_lives_and_one_with_its_pid_does_not() {
-        let me = Identity::of(&Host::this(), std::process::id() as i32).unwrap();
-        assert!(me.lives(&Host::this()));
-        assert!(!Identity { start_time: me.start_time + 1, ..me }.lives(&Host::this()));
-    }
 
     #[test]
     fn a_record_is_read_as_it_was_written() {

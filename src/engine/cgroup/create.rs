@@ -1,12 +1,13 @@
 //! Making and removing a container's groups, in every hierarchy or in none.
 
-use std::fs::{DirBuilder, File};
-use std::io::{self, Write as _};
+use std::fs::DirBuilder;
+use std::io;
 use std::iter;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::file::write_once;
 use super::hand_down::enable;
 use super::kill::pids_below;
 use super::patience::Patience;
@@ -196,9 +197,4 @@ fn remove_tree(dir: &Path) -> io::Result<()> {
 
 fn forbidden(errno: &io::Error) -> bool {
     matches!(errno.raw_os_error(), Some(libc::EACCES | libc::EPERM | libc::EROFS))
-}
-
-/// Writes all of `value` with one write(2), as cgroup files want it.
-pub(super) fn write_once(file: &Path, value: &[u8]) -> io::Result<()> {
-    File::options().write(true).open(file)?.write_all(value)
 }

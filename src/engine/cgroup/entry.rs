@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::create::write_once;
+use super::file::write_once;
 use super::hand_down::home;
 use super::{Cgroup, CgroupError, Group, Version};
 

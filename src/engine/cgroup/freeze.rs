@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::create::write_once;
+use super::file::{event, write_once};
 use super::patience::Patience;
 use super::{Cgroup, CgroupError};
 
@@ -138,10 +138,4 @@ fn change_v2(dir: &Path, frozen: bool, timeout: Duration) -> io::Result<bool> {
             PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX),
         );
     }
-}
-
-/// Reads the flag `key` of a `cgroup.events` file.
-pub(super) fn event(text: &str, key: &str) -> Option<bool> {
-    let line = text.lines().find_map(|it| it.strip_prefix(key)?.strip_prefix(' '))?;
-    Some(line.trim() == "1")
 }

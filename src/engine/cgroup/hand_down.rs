@@ -7,11 +7,8 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use super::create::write_once;
-use super::hierarchy::words_of;
+use super::file::{LEAF, words_of, write_once};
 
-/// Where the processes go that lived in the group in which wharf makes its own.
-pub(super) const LEAF: &str = "wharf.leaf";
 const MODE: u32 = 0o755;
 /// Processes that are moved may fork meanwhile.
 const ROUNDS: usize = 8;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use procfs::process::MountInfo;
 use procfs::{FromBufRead as _, ProcessCGroup, ProcessCGroups};
 
-use super::hand_down::LEAF;
+use super::file::{LEAF, controller_of, words_of};
 use super::{CgroupError, Layout};
 use crate::engine::host::Host;
 use crate::engine::mountinfo;
@@ -137,17 +137,6 @@ impl Hierarchies {
         let owner = self.0.iter().find(|it| it.controls(controller));
         owner.or_else(|| self.unified().filter(|_| core))
     }
-}
-
-/// Returns the controller that a cgroup file's name begins with.
-pub(super) fn controller_of(file: &str) -> &str {
-    file.split_once('.').map_or(file, |(controller, _)| controller)
-}
-
-/// Reads a file of words parted by blanks; empty if it cannot be read.
-pub(super) fn words_of(path: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.split_whitespace().map(str::to_owned).collect()
 }
 
 fn read(path: PathBuf) -> Result<Vec<u8>, CgroupError> {

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::Hierarchies;
+use super::file::words_of;
 use super::hand_down::enable;
-use super::hierarchy::words_of;
 use super::patience::Patience;
 
 const NAME: &str = "wharf.keep";

@@ -6,8 +6,7 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::create::write_once;
-use super::freeze::event;
+use super::file::{event, write_once};
 use super::patience::Patience;
 use super::stuck;
 use super::{Cgroup, CgroupError, Group};

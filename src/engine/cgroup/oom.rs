@@ -10,7 +10,7 @@ use nix::poll::PollFlags;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::Cgroup;
-use super::create::write_once;
+use super::file::write_once;
 
 /// The files that count kills, each in a line `oom_kill N`.
 const V2_COUNTER: &str = "memory.events";

@@ -1,6 +1,6 @@
 //! Applying the `lxc.cgroup.*` and `lxc.cgroup2.*` lines of a configuration to fresh groups.
 
-use super::hierarchy::controller_of;
+use super::file::controller_of;
 use super::{Cgroup, CgroupError, DeviceRules, Version, values};
 use crate::engine::spec::{At, CgroupSetting};
 

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use procfs::Current as _;
 
-use super::create::write_once;
+use super::file::controller_of;
+use super::file::write_once;
 use super::hand_down::enable;
-use super::hierarchy::controller_of;
 use super::value::{self, Whole};
 use super::{Cgroup, CgroupError, Group, Version, knob, words};
 use crate::engine::limits::Change;

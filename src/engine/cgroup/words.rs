@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
-use super::hierarchy::words_of;
+use super::file::words_of;
 
 /// What to do when nothing may be written.
 pub(super) fn delegate() -> &'static str {

@@ -24,10 +24,11 @@ use nix::unistd::geteuid;
 use super::error::SocketError;
 use crate::engine::cgroup::{Cgroup, Hierarchies};
 use crate::engine::host::Host;
+use crate::engine::identity::Identity;
+use crate::engine::identity::Stat;
 use crate::engine::lxcpath::Lxcpath;
 use crate::engine::name::Name;
-use crate::engine::process::Stat;
-use crate::engine::record::{Identity, Record};
+use crate::engine::record::Record;
 use crate::engine::sys;
 
 /// The namespaces that whoever is believed shares with us.
@@ -151,8 +152,8 @@ impl Judge {
     /// Tells whether `pid`, which the caller holds, is a process of the container that `speaker`
     /// runs: a child of its supervisor, as every init is.
     pub(super) fn has_child(&self, speaker: Speaker, pid: i32) -> bool {
-        let stat = fs::read(self.host.of_process(pid, "stat")).unwrap_or_default();
-        let child = Stat::parse(&stat).is_some_and(|it| it.parent == speaker.identity.pid);
+        let stat = Stat::read(&self.host, pid);
+        let child = stat.is_some_and(|it| it.parent == speaker.identity.pid);
         let owned = |owner| is_owned(&self.host, pid, owner).unwrap_or(false);
         child && speaker.limited_to.is_none_or(owned)
     }

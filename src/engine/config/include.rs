@@ -15,10 +15,10 @@ pub(super) const MAX_DEPTH: usize = 8;
 const SHORTEST_NAME: usize = 6;
 
 /// What identifies a file, for finding cycles.
-pub(super) type Identity = (u64, u64);
+pub(super) type FileId = (u64, u64);
 
 /// Reads the file at `path`. A pipe or device does not block: it is refused unread.
-pub(super) fn read(path: &Path) -> Result<(Vec<u8>, Identity), Reason> {
+pub(super) fn read(path: &Path) -> Result<(Vec<u8>, FileId), Reason> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC)
@@ -34,7 +34,7 @@ pub(super) fn read(path: &Path) -> Result<(Vec<u8>, Identity), Reason> {
 }
 
 /// Refuses what is no regular file, and what others could have written.
-fn trusted(file: &File) -> Result<Identity, Reason> {
+fn trusted(file: &File) -> Result<FileId, Reason> {
     let meta = file.metadata().map_err(Reason::Io)?;
     if !meta.is_file() {
         return Err(Reason::NotRegular);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::super::spec::Place;
 use super::error::{ConfigError, ConfigErrors, Reason};
-use super::include::{self, Identity, MAX_DEPTH};
+use super::include::{self, FileId, MAX_DEPTH};
 use super::lexer::{self, Line, PREFIX};
 use super::settings::Settings;
 
@@ -19,14 +19,14 @@ pub(super) struct Reader {
     /// Lines that LXC passes over in silence although they are no comments.
     pub(super) foreign: Vec<(Place, String)>,
     /// The files being read, outermost first.
-    open: Vec<Identity>,
+    open: Vec<FileId>,
     depth: usize,
     lines: usize,
 }
 
 impl Reader {
     /// Starts reading a file with this identity.
-    pub(super) fn new(file: Option<Identity>) -> Self {
+    pub(super) fn new(file: Option<FileId>) -> Self {
         Self { open: file.into_iter().collect(), ..Self::default() }
     }
 

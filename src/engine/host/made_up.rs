@@ -5,9 +5,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use super::Host;
+use crate::engine::identity::Identity;
 use crate::engine::lxcpath::Lxcpath;
 use crate::engine::name::Name;
-use crate::engine::record::{Identity, Record};
+use crate::engine::record::Record;
 use crate::engine::state::State;
 
 /// The pids of a container's supervisor and its init there.

@@ -7,8 +7,8 @@ use nix::errno::Errno;
 use super::BeforeExec;
 use crate::engine::cgroup::CgroupError;
 use crate::engine::error::Kind;
-use crate::engine::perform::{Failure, Part};
 use crate::engine::plan::{Source, Step};
+use crate::engine::report::{Failure, Part};
 use crate::engine::shown::shown_bytes;
 
 /// Why a container did not come to life, or could not be entered.
@@ -207,7 +207,7 @@ fn interpreter(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::perform::Interpreter;
+    use crate::engine::report::Interpreter;
 
     #[test]
     fn whose_ptys_are_used_up_is_told_with_the_knob() {

@@ -8,7 +8,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
 use super::{Door, Site, place_standard};
-use crate::engine::launch::report;
+use crate::engine::report;
 use crate::engine::sys::{self, Side};
 
 /// Enters the namespaces; of the pid namespace this makes only the children members.

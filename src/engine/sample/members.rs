@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::told::{self, Told};
+use super::told::{self, Run, Told};
 use super::unmanaged;
 use crate::engine::command_socket::{Finder, Place};
 use crate::engine::event;
@@ -20,8 +20,6 @@ use crate::engine::state::State;
 /// The directory is read again this often even when its time stamp did not change, for file
 /// systems that keep none.
 const RELIST: Duration = Duration::from_secs(5);
-/// A supervisor that did not answer is left in peace this long: each try may take two seconds.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The containers under one lxcpath.
 #[derive(Debug)]
@@ -59,27 +57,6 @@ pub(super) struct Member {
     look_again: Option<Instant>,
     /// It was seen before, so that a change of its state is one that happened just now.
     settled: bool,
-}
-
-/// A container's life between start and stop.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Run {
-    /// Where its processes are.
-    pub(super) cgroup: Option<String>,
-    /// Where its limits and counters are: with LXC, that may be a group above.
-    pub(super) limits: Option<String>,
-    pub(super) init_pid: Option<i32>,
-    /// Its supervisor keeps a record, so that the journal tells of its states.
-    pub(super) recorded: bool,
-    /// The limits that LXC's monitor does not look after.
-    pub(super) configured: String,
-}
-
-impl Run {
-    /// A run of which no more is known than its group.
-    pub(super) fn of(cgroup: String) -> Self {
-        Self { limits: Some(cgroup.clone()), cgroup: Some(cgroup), ..Self::default() }
-    }
 }
 
 impl Members {
@@ -263,14 +240,4 @@ fn names(lxcpath: &Path, only: Option<&Name>) -> std::io::Result<BTreeSet<Name>>
     }
     let entries = std::fs::read_dir(lxcpath)?.flatten();
     Ok(entries.filter_map(|it| it.file_name().to_str()?.parse().ok()).collect())
-}
-
-/// How soon to look at a supervisor again in `state`: what is passing will have passed.
-pub(super) const fn retry(state: State) -> Option<Duration> {
-    match state {
-        State::Stopped | State::Running | State::Frozen => None,
-        State::Starting | State::Stopping | State::Aborting | State::Freezing | State::Thawed => {
-            Some(Duration::ZERO)
-        }
-    }
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::rates::per_second;
-use crate::engine::process::{Identity, Process, Stat};
+use crate::engine::identity::{Identity, Stat, ZOMBIE};
+use crate::engine::process::Process;
 
 /// What changes seldom (command line, user) is read again after this time, or at once when the
 /// name changed, which exec does.
@@ -17,8 +18,6 @@ const COMMAND_BYTES: u64 = 4096;
 const STATUS_BYTES: u64 = 16 * 1024;
 /// Some hundred thousand children.
 const CHILDREN_BYTES: u64 = 1024 * 1024;
-/// The letter of proc_pid_stat(5) for a process that is dead and not reaped yet.
-const ZOMBIE: char = 'Z';
 
 /// The processes seen last, by identity.
 #[derive(Debug)]

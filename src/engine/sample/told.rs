@@ -3,21 +3,22 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::members::{PATIENCE, Run, retry};
 use crate::engine::command_socket::{Interview, Place, SocketError, interview};
 use crate::engine::exit::Exit;
 use crate::engine::host::Host;
+use crate::engine::identity::Identity;
 use crate::engine::lxcpath::Lxcpath;
 use crate::engine::name::Name;
 use crate::engine::oom::OomKill;
-use crate::engine::process::Stat;
 use crate::engine::record::Record;
-
 use crate::engine::snapshot::Origin;
 use crate::engine::state::State;
 
 /// How soon to look again whether lost limits are back.
 const LOST: Duration = Duration::from_secs(1);
+
+/// A supervisor that did not answer is left in peace this long: each try may take two seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The answers.
 #[derive(Clone, Debug)]
@@ -32,6 +33,27 @@ pub(super) struct Told {
     pub(super) lost_limits: Vec<String>,
     pub(super) run: Option<Run>,
     pub(super) retry: Option<Duration>,
+}
+
+/// A container's life between start and stop.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Run {
+    /// Where its processes are.
+    pub(super) cgroup: Option<String>,
+    /// Where its limits and counters are: with LXC, that may be a group above.
+    pub(super) limits: Option<String>,
+    pub(super) init_pid: Option<i32>,
+    /// Its supervisor keeps a record, so that the journal tells of its states.
+    pub(super) recorded: bool,
+    /// The limits that LXC's monitor does not look after.
+    pub(super) configured: String,
+}
+
+impl Run {
+    /// A run of which no more is known than its group.
+    pub(super) fn of(cgroup: String) -> Self {
+        Self { limits: Some(cgroup.clone()), cgroup: Some(cgroup), ..Self::default() }
+    }
 }
 
 /// Looks the containers up; of each it is known where somebody listens for it. Those that only a
@@ -218,6 +240,16 @@ const fn stopped(origin: Origin) -> Told {
     }
 }
 
+/// How soon to look at a supervisor again in `state`: what is passing will have passed.
+const fn retry(state: State) -> Option<Duration> {
+    match state {
+        State::Stopped | State::Running | State::Frozen => None,
+        State::Starting | State::Stopping | State::Aborting | State::Freezing | State::Thawed => {
+            Some(Duration::ZERO)
+        }
+    }
+}
+
 /// Tells who wrote the configuration: wharf says so in its first line.
 fn author(home: &Path) -> Origin {
     let config = super::detail::start_of(&home.join("config"), 256).unwrap_or_default();
@@ -227,9 +259,8 @@ fn author(home: &Path) -> Origin {
 
 /// Returns when the process began.
 fn began(host: &Host, pid: i32) -> Option<SystemTime> {
-    let stat = Stat::parse(&std::fs::read(host.of_process(pid, "stat")).ok()?)?;
-    let after_boot =
-        Duration::from_secs(stat.identity.start_time / procfs::ticks_per_second().max(1));
+    let start_time = Identity::of(host, pid)?.start_time;
+    let after_boot = Duration::from_secs(start_time / procfs::ticks_per_second().max(1));
     let uptime = std::fs::read_to_string(host.proc().join("uptime")).ok()?;
     let uptime = Duration::try_from_secs_f64(uptime.split(' ').next()?.parse().ok()?).ok()?;
     SystemTime::now().checked_sub(uptime.checked_sub(after_boot)?)

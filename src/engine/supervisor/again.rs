@@ -11,8 +11,8 @@ use super::{Failure, Run, abort, bear, sweep};
 use crate::engine::Verb;
 use crate::engine::command_socket::wire::Wish;
 use crate::engine::exit::Exit;
+use crate::engine::identity::Identity;
 use crate::engine::plan::Payload;
-use crate::engine::record::Identity;
 use crate::engine::state::State;
 
 /// Tells whether a container whose init ended by `exit` is to be started again. A restart of what

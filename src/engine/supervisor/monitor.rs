@@ -12,7 +12,8 @@ use nix::unistd::{pipe2, read};
 use super::error::RunError;
 use super::life::Life;
 use crate::engine::cgroup::{Cgroup, Entry, Hierarchies};
-use crate::engine::record::{self, Identity};
+use crate::engine::identity::Identity;
+use crate::engine::record;
 use crate::engine::sys::{self, Side};
 
 /// The group that this process is in, left and removed when this is dropped.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use regex::Regex;
 
 use crate::engine::Name;
+use crate::engine::identity::Identity;
 use crate::engine::process::Process;
 use crate::widgets::field::Input;
 
@@ -102,9 +103,6 @@ pub struct Search {
     pub at: Option<usize>,
 }
 
-/// Identifies a process for as long as the machine runs.
-pub type Identity = (i32, u64);
-
 /// Cursor and folds of the forest of processes.
 #[derive(Debug, Default)]
 pub struct Forest {
@@ -163,11 +161,6 @@ impl DetailScreen {
     }
 }
 
-/// Returns the identity of `process`.
-pub const fn identity(process: &Process) -> Identity {
-    (process.pid, process.start_time)
-}
-
 impl Forest {
     /// Returns the processes that no fold hides, in the order of `all`.
     pub fn shown<'a>(&self, all: &'a [Process]) -> Vec<&'a Process> {
@@ -177,7 +170,7 @@ impl Forest {
             if hidden_below.is_some_and(|depth| process.depth > depth) {
                 continue;
             }
-            hidden_below = self.folded.contains(&identity(process)).then_some(process.depth);
+            hidden_below = self.folded.contains(&process.identity()).then_some(process.depth);
             shown.push(process);
         }
         shown
@@ -185,14 +178,14 @@ impl Forest {
 
     /// Returns the row of the cursor: its process's, else the nearest to where that was.
     pub fn place(&self, shown: &[&Process]) -> usize {
-        let here = shown.iter().position(|it| Some(identity(it)) == self.cursor);
+        let here = shown.iter().position(|it| Some(it.identity()) == self.cursor);
         here.unwrap_or(self.row).min(shown.len().saturating_sub(1))
     }
 
     /// Moves the cursor to `row` of `shown`.
     pub fn go(&mut self, row: usize, shown: &[&Process]) {
         self.row = row.min(shown.len().saturating_sub(1));
-        self.cursor = shown.get(self.row).map(|it| identity(it));
+        self.cursor = shown.get(self.row).map(|it| it.identity());
     }
 }
 
@@ -208,7 +201,7 @@ mod tests {
     fn a_fold_hides_the_whole_subtree_and_nothing_else() {
         let all = [process(1, 0), process(2, 1), process(3, 2), process(4, 1)];
         let mut forest = Forest::default();
-        forest.folded.insert((2, 0));
+        forest.folded.insert(all[1].identity());
         let shown: Vec<i32> = forest.shown(&all).iter().map(|it| it.pid).collect();
         assert_eq!(shown, [1, 2, 4]);
     }

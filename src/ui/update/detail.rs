@@ -6,7 +6,7 @@ use crate::engine::process::Process;
 use crate::ui::effect::Effect;
 use crate::ui::layout;
 use crate::ui::model::Model;
-use crate::ui::model::detail::{DetailScreen, Forest, Tab, identity};
+use crate::ui::model::detail::{DetailScreen, Forest, Tab};
 
 /// Carries out an action that leads to a container, a tab or a pane.
 pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
@@ -76,8 +76,8 @@ pub(super) fn inside(model: &mut Model, action: Action) -> Vec<Effect> {
     let process = process_under_cursor(model);
     let Some(detail) = &mut model.detail else { return Vec::new() };
     match (action, process) {
-        (Action::Fold, Some(process)) => _ = detail.forest.folded.insert(identity(&process)),
-        (Action::Unfold, Some(process)) => _ = detail.forest.folded.remove(&identity(&process)),
+        (Action::Fold, Some(process)) => _ = detail.forest.folded.insert(process.identity()),
+        (Action::Unfold, Some(process)) => _ = detail.forest.folded.remove(&process.identity()),
         (Action::Follow, _) => detail.follow = !detail.follow,
         _ => (),
     }

@@ -8,7 +8,7 @@ use crate::engine::shown::shown;
 use crate::engine::snapshot::Container;
 use crate::ui::format;
 use crate::ui::model::Model;
-use crate::ui::model::detail::{Forest, Tab, identity};
+use crate::ui::model::detail::{Forest, Tab};
 use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
 use crate::widgets::pen::Pen;
@@ -94,7 +94,7 @@ fn rows_or_words(model: &Model, container: &Container, look: &Look, rows: Rows<'
         if cursor.is_some_and(|(place, _)| place == row) {
             pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
         }
-        let folded = cursor.is_some_and(|(_, forest)| forest.folded.contains(&identity(process)));
+        let folded = cursor.is_some_and(|(_, forest)| forest.folded.contains(&process.identity()));
         one(process, folded, look, &mut pen);
     }
 }

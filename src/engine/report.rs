@@ -15,9 +15,8 @@ use nix::sys::socket::{
     recvmsg, send, sendmsg, socketpair,
 };
 
-use crate::engine::perform::{Failure, Interpreter, NAME, Part};
-use crate::engine::plan::MAX_TTYS;
-use crate::engine::sys;
+use super::plan::MAX_TTYS;
+use super::sys;
 
 const READY: u8 = 1;
 const GO: u8 = 2;
@@ -27,6 +26,51 @@ const BORN: u8 = 4;
 /// interpreter.
 const REPORT: usize = HEAD + NAME;
 const HEAD: usize = 12;
+
+/// Which part of a step failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Whole,
+    Source,
+    Target,
+}
+
+/// The step that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) step: usize,
+    pub(super) part: Part,
+    pub(super) errno: Errno,
+    /// What a program that is there lacks.
+    pub(super) interpreter: Interpreter,
+}
+
+/// The longest name of an interpreter that is reported; a longer one is cut.
+pub(super) const NAME: usize = 64;
+
+/// The name of an interpreter, filled up with zeros; it travels in a report of fixed size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Interpreter(pub(super) [u8; NAME]);
+
+impl Interpreter {
+    /// No script, or one that cannot be read.
+    pub(super) const UNKNOWN: Self = Self([0; NAME]);
+
+    /// Returns the name without what fills it up.
+    pub(super) fn name(&self) -> &[u8] {
+        self.0.split(|it| *it == 0).next().unwrap_or_default()
+    }
+
+    /// Takes the name from the beginning of a script.
+    pub(super) fn of_script(start: &[u8]) -> Self {
+        let line = start.strip_prefix(b"#!").and_then(|it| it.split(|it| *it == b'\n').next());
+        let mut words = line.unwrap_or_default().split(|it| matches!(it, b' ' | b'\t'));
+        let word = words.find(|it| !it.is_empty()).unwrap_or_default();
+        let mut name = Self::UNKNOWN;
+        name.0.iter_mut().zip(word).for_each(|(to, from)| *to = *from);
+        name
+    }
+}
 
 /// What the process told.
 #[derive(Debug)]
@@ -45,7 +89,7 @@ pub(super) fn pair() -> nix::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Says that the container stands, hands `fds` over, and waits for the word to go on.
-pub(in crate::engine) fn ready(socket: BorrowedFd<'_>, fds: &[RawFd]) -> nix::Result<()> {
+pub(super) fn ready(socket: BorrowedFd<'_>, fds: &[RawFd]) -> nix::Result<()> {
     tell(socket, READY, fds)?;
     let mut word = [0_u8];
     let got = recv(socket.as_raw_fd(), &mut word, MsgFlags::empty())?;
@@ -53,7 +97,7 @@ pub(in crate::engine) fn ready(socket: BorrowedFd<'_>, fds: &[RawFd]) -> nix::Re
 }
 
 /// Says which process is the one that stays.
-pub(in crate::engine) fn born(socket: BorrowedFd<'_>, pidfd: BorrowedFd<'_>) -> nix::Result<()> {
+pub(super) fn born(socket: BorrowedFd<'_>, pidfd: BorrowedFd<'_>) -> nix::Result<()> {
     tell(socket, BORN, &[pidfd.as_raw_fd()])
 }
 
@@ -151,6 +195,17 @@ mod tests {
             interpreter: Interpreter([b'x'; NAME]),
         };
         assert_eq!(decode(encode(failure)), failure);
+    }
+
+    #[test]
+    fn the_interpreter_stands_in_the_first_line() {
+        let name = |start: &[u8]| Interpreter::of_script(start).name().to_vec();
+        assert_eq!(name(b"#!/bin/sh\necho"), b"/bin/sh");
+        assert_eq!(name(b"#! \t/usr/bin/env -S python3\n"), b"/usr/bin/env");
+        assert_eq!(name(b"#!/bin/bash\r\n"), b"/bin/bash\r");
+        assert_eq!(name(b"\x7fELF"), b"");
+        assert_eq!(name(b"#!"), b"");
+        assert_eq!(name(&[b"#!", [b'x'; 200].as_slice()].concat()).len(), NAME);
     }
 
     #[test]

@@ -1,0 +1,30 @@
+//! How cgroup files are read and written, and the names in them.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+/// Where the processes go that lived in the group in which wharf makes its own.
+pub(super) const LEAF: &str = "wharf.leaf";
+
+/// Writes all of `value` with one write(2), as cgroup files want it.
+pub(super) fn write_once(file: &Path, value: &[u8]) -> io::Result<()> {
+    File::options().write(true).open(file)?.write_all(value)
+}
+
+/// Reads the flag `key` of a `cgroup.events` file.
+pub(super) fn event(text: &str, key: &str) -> Option<bool> {
+    let line = text.lines().find_map(|it| it.strip_prefix(key)?.strip_prefix(' '))?;
+    Some(line.trim() == "1")
+}
+
+/// Reads a file of words parted by blanks; empty if it cannot be read.
+pub(super) fn words_of(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Returns the controller that a cgroup file's name begins with.
+pub(super) fn controller_of(file: &str) -> &str {
+    file.split_once('.').map_or(file, |(controller, _)| controller)
+}
