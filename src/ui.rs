@@ -41,6 +41,9 @@ use workers::Workers;
 /// No more than 60 frames a second: more is not seen.
 const FRAME: Duration = Duration::from_micros(16_667);
 
+/// Messages that come without a pause are taken in for so long before the screen is drawn.
+const FLOOD: Duration = Duration::from_millis(100);
+
 /// Time passes on the screen even when nothing happens: by the usual interval between samples and
 /// a little more, so that it is drawn once a second and not twice.
 const TICK: Duration = Duration::from_millis(1100);
@@ -102,7 +105,9 @@ impl Shell {
             };
             self.tick()?;
             message.map_or(Ok(()), |it| self.take(it))?;
-            loop {
+            let begun = Instant::now();
+            // Nor does a flood of messages keep the screen from being drawn.
+            while begun.elapsed() < FLOOD {
                 let left = FRAME.saturating_sub(drawn.elapsed());
                 match inbox.recv_timeout(left) {
                     Ok(message) => self.take(message)?,

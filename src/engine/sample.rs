@@ -4,6 +4,7 @@
 //! Every container gets its state and its CPU counter, the rows on the screen all counters, and
 //! the one container in detail its processes too. So the cost follows what is looked at.
 
+mod aside;
 mod counters;
 mod counters_v1;
 mod counters_v2;
@@ -27,6 +28,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::inotify::WatchDescriptor;
 
+use aside::Aside;
 pub use counters::Depth;
 use counters::{Freezing, Group, Limits, Sources};
 use faults::Faults;
@@ -88,6 +90,7 @@ pub struct Sampler {
     limits: Option<(Instant, Vec<String>)>,
     /// What was read last for the container in detail, its processes and files aside.
     still: Option<Still>,
+    stills: Aside<Name, (Detail, Option<String>)>,
     before: Option<Instant>,
     /// How often it has looked.
     looks: usize,
@@ -169,7 +172,7 @@ impl Sampler {
             sources: Sources::of(&hierarchies),
             hierarchies,
             files: Files::new(),
-            faults: Faults::default(),
+            faults: Faults::new(),
             freezers: Freezers::default(),
             looks: 0,
             members: Members::new(lxcpath, only),
@@ -178,6 +181,7 @@ impl Sampler {
             host: HostReader::new(&proc),
             limits: None,
             still: None,
+            stills: Aside::new(),
             before: None,
             lxcpath: lxcpath.clone(),
             proc,
@@ -229,7 +233,7 @@ impl Sampler {
             self.limits = Some((Instant::now(), limits));
         }
         let limits = self.limits.as_ref().map(|(_, it)| it.clone()).unwrap_or_default();
-        let host = self.host.read(&mut self.files);
+        let host = self.host.read();
         Host { layout: self.hierarchies.layout(), limits, ..host }
     }
 
@@ -365,7 +369,13 @@ impl Sampler {
         if let Some(still) = self.still.as_ref().filter(fresh) {
             return (still.detail.clone(), still.fault.clone());
         }
-        let (detail, fault) = detail::read(&self.proc, init, &self.lxcpath, name);
+        let (proc, lxcpath, of) = (self.proc.clone(), self.lxcpath.clone(), name.clone());
+        let read = move || detail::read(&proc, init, &lxcpath, &of);
+        let Some((detail, fault)) = self.stills.ask(name.clone(), read) else {
+            let still = self.still.as_ref().filter(|it| it.name == *name && it.init == init);
+            let old = || still.map(|it| (it.detail.clone(), it.fault.clone()));
+            return old().unwrap_or_default();
+        };
         let still = (detail.clone(), fault.clone());
         let (name, at) = (name.clone(), Instant::now());
         self.still = Some(Still { name, init, at, detail, fault });

@@ -17,6 +17,9 @@ use super::sampling::{Order, Sampling};
 use super::terminal::{Signal, Signals};
 use crate::engine::{Engine, Name};
 
+/// So many threads read logs at a time, the one that asks them to counted too: a file system may
+/// not answer.
+const MOST_READING: usize = 5;
 /// Lines that one notch of the wheel moves.
 const NOTCH: i16 = 3;
 
@@ -28,6 +31,8 @@ pub(super) struct Workers {
     sampling: Sampling,
     /// With it a token: what a closed pane still had to say is not heard.
     pane: Option<(Pane, Arc<()>)>,
+    /// Held by each thread that reads a log.
+    reading: Arc<()>,
 }
 
 impl Workers {
@@ -42,7 +47,13 @@ impl Workers {
         forward_input(sender.clone())?;
         follow_events(engine.clone(), sender.clone())?;
         let sampling = Sampling::spawn(engine.clone(), sender.clone(), interval)?;
-        Ok(Self { engine: engine.clone(), sender: sender.clone(), sampling, pane: None })
+        Ok(Self {
+            engine: engine.clone(),
+            sender: sender.clone(),
+            sampling,
+            pane: None,
+            reading: Arc::default(),
+        })
     }
 
     /// Returns the terminal of the program in the pane.
@@ -103,11 +114,16 @@ impl Workers {
     }
 
     fn read_log(&self, name: Name) {
+        let reading = Arc::clone(&self.reading);
+        if Arc::strong_count(&reading) > MOST_READING {
+            return;
+        }
         let engine = self.engine.clone();
         let sender = self.sender.clone();
         let work = move || {
             let text = effect::read_log(&engine, &name);
             _ = sender.send(Message::Log { name, text });
+            drop(reading);
         };
         // Without a thread the log is read with the next sample.
         _ = thread::Builder::new().name("log".to_owned()).spawn(work);

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::aside::Aside;
 use crate::engine::config::{self, ConfigErrors};
 use crate::engine::name::Name;
 
@@ -14,8 +15,11 @@ const STALE: Duration = Duration::from_secs(5);
 
 /// What was found so far. A change in an included file alone is noticed only where the including
 /// one cannot be used already; the container in detail is read whole.
-#[derive(Debug, Default)]
-pub(super) struct Faults(HashMap<Name, Known>);
+#[derive(Debug)]
+pub(super) struct Faults {
+    known: HashMap<Name, Known>,
+    read: Aside<Name, (Option<Stamp>, Option<String>)>,
+}
 
 #[derive(Debug)]
 struct Known {
@@ -25,31 +29,45 @@ struct Known {
 }
 
 /// Changes with the file: device, inode, change time and size.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Stamp(u64, u64, (i64, i64), u64);
 
 impl Faults {
-    /// Says why the configuration of `name` cannot be used; `None`: it can.
+    pub(super) fn new() -> Self {
+        Self { known: HashMap::new(), read: Aside::new() }
+    }
+
+    /// Says why the configuration of `name` cannot be used; `None`: it can, or that is not known.
     pub(super) fn of(&mut self, lxcpath: &Path, name: &Name) -> Option<String> {
-        let known = self.0.get(name);
+        let known = self.known.get(name);
         if let Some(known) = known.filter(|it| it.at.elapsed() < STALE) {
             return known.fault.clone();
         }
-        let stamp = stamp(&lxcpath.join(name.as_str()).join("config"));
-        let good = |it: &&Known| it.fault.is_none() && it.stamp.is_some() && it.stamp == stamp;
-        let fault = match known.filter(good) {
-            Some(_) => None,
-            None => config::load(name, lxcpath, None, &[]).err().map(|it| words(&it)),
+        let good = known.filter(|it| it.fault.is_none()).and_then(|it| it.stamp.clone());
+        let (lxcpath, of) = (lxcpath.to_path_buf(), name.clone());
+        let read = move || look(&lxcpath, &of, good.as_ref());
+        let Some((stamp, fault)) = self.read.ask(name.clone(), read) else {
+            return self.known.get(name).and_then(|it| it.fault.clone());
         };
         let known = Known { at: Instant::now(), stamp, fault: fault.clone() };
-        self.0.insert(name.clone(), known);
+        self.known.insert(name.clone(), known);
         fault
     }
 
     /// Forgets what is not among the names that `keep` knows.
     pub(super) fn retain(&mut self, keep: impl Fn(&Name) -> bool) {
-        self.0.retain(|name, _| keep(name));
+        self.known.retain(|name, _| keep(name));
     }
+}
+
+/// Reads the configuration, unless it is the one that was good before.
+fn look(lxcpath: &Path, name: &Name, good: Option<&Stamp>) -> (Option<Stamp>, Option<String>) {
+    let stamp = stamp(&lxcpath.join(name.as_str()).join("config"));
+    if stamp.is_some() && stamp.as_ref() == good {
+        return (stamp, None);
+    }
+    let fault = config::load(name, lxcpath, None, &[]).err().map(|it| words(&it));
+    (stamp, fault)
 }
 
 /// Says that a configuration cannot be used.
@@ -73,9 +91,9 @@ mod tests {
         let file = lxcpath.path().join("web/config");
         std::fs::create_dir(lxcpath.path().join("web")).unwrap();
         std::fs::write(&file, "lxc.tty.max = 1\n").unwrap();
-        let mut faults = Faults::default();
+        let mut faults = Faults::new();
         let later = |faults: &mut Faults| {
-            let known = faults.0.get_mut(&name).unwrap();
+            let known = faults.known.get_mut(&name).unwrap();
             known.at = known.at.checked_sub(STALE).unwrap();
         };
         assert_eq!(faults.of(lxcpath.path(), &name), None);
@@ -88,6 +106,6 @@ mod tests {
         later(&mut faults);
         assert!(faults.of(lxcpath.path(), &name).unwrap().contains("No such file"));
         faults.retain(|_| false);
-        assert!(faults.0.is_empty());
+        assert!(faults.known.is_empty());
     }
 }

@@ -1,45 +1,71 @@
 //! The machine: its load, and what this process may not do on it.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use nix::unistd::{AccessFlags, access};
 
+use super::aside::Aside;
 use super::counters_v2::some;
 use super::files::{Files, Kept};
 use super::rates::per_second;
 use crate::engine::cgroup::Hierarchies;
 use crate::engine::snapshot::{Host, Psi};
 
-/// Reads the host's files below `proc`.
+/// Reads the host's files below `proc`, which are another program's (lxcfs) where the host is
+/// itself a container.
 #[derive(Debug)]
 pub(super) struct HostReader {
+    hostname: String,
+    load: Arc<Mutex<Load>>,
+    read: Aside<(), Host>,
+}
+
+impl HostReader {
+    pub(super) fn new(proc: &Path) -> Self {
+        let hostname = std::fs::read_to_string(proc.join("sys/kernel/hostname"));
+        let hostname = hostname.unwrap_or_default().trim_end().to_owned();
+        let load = Arc::new(Mutex::new(Load::new(proc)));
+        Self { hostname, load, read: Aside::new() }
+    }
+
+    /// Reads the machine's load; it is unknown as long as that takes too long.
+    pub(super) fn read(&mut self) -> Host {
+        let load = Arc::clone(&self.load);
+        let read = move || load.lock().unwrap_or_else(PoisonError::into_inner).read();
+        let host = self.read.ask((), read).unwrap_or_default();
+        Host { hostname: self.hostname.clone(), ..host }
+    }
+}
+
+#[derive(Debug)]
+struct Load {
+    files: Files,
     stat: Kept,
     memory: Kept,
     /// Of processors, memory and devices.
     pressure: [Kept; 3],
-    hostname: String,
     ticks_per_second: u64,
     /// Busy ticks of all processors together, and when they were read.
     before: Option<(u64, Instant)>,
 }
 
-impl HostReader {
-    pub(super) fn new(proc: &Path) -> Self {
+impl Load {
+    fn new(proc: &Path) -> Self {
         let kept = |name: &str| Kept::new(proc.join(name));
-        let hostname = std::fs::read_to_string(proc.join("sys/kernel/hostname"));
         Self {
+            files: Files::new(),
             stat: kept("stat"),
             memory: kept("meminfo"),
             pressure: ["cpu", "memory", "io"].map(|it| kept(&format!("pressure/{it}"))),
-            hostname: hostname.unwrap_or_default().trim_end().to_owned(),
             ticks_per_second: procfs::ticks_per_second().max(1),
             before: None,
         }
     }
 
-    /// Reads the machine's load.
-    pub(super) fn read(&mut self, files: &mut Files) -> Host {
+    fn read(&mut self) -> Host {
+        let files = &mut self.files;
         let stat = files.read(&mut self.stat).unwrap_or_default();
         let (cpus, busy) = (cpus(stat), busy_ticks(stat));
         let memory = files.read(&mut self.memory).unwrap_or_default();
@@ -47,14 +73,12 @@ impl HostReader {
         let available = kib(memory, "MemAvailable:");
         let [cpu, memory, io] = self.pressure.each_mut().map(|it| files.read(it).and_then(some));
         Host {
-            hostname: self.hostname.clone(),
-            layout: None,
             cpus,
             cpu_used: self.cpu_used(busy),
             memory_bytes: total,
             memory_used_bytes: total.zip(available).map(|(all, free)| all.saturating_sub(free)),
             psi: Psi { cpu, memory, io },
-            limits: Vec::new(),
+            ..Host::default()
         }
     }
 
@@ -145,7 +169,7 @@ mod tests {
         write("meminfo", "MemTotal:       1000 kB\nMemFree: 1 kB\nMemAvailable:    400 kB\n");
         write("pressure/cpu", "some avg10=4.00 avg60=0 total=1\n");
         write("sys/kernel/hostname", "vm\n");
-        let host = HostReader::new(proc.path()).read(&mut Files::new());
+        let host = HostReader::new(proc.path()).read();
         assert_eq!((host.hostname.as_str(), host.cpus), ("vm", Some(2)));
         assert_eq!(host.memory_bytes, Some(1_024_000));
         assert_eq!(host.memory_used_bytes, Some(600 * 1024));
@@ -155,7 +179,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_unknown() {
-        let host = HostReader::new(Path::new("/nonexistent")).read(&mut Files::new());
+        let host = HostReader::new(Path::new("/nonexistent")).read();
         assert_eq!((host.cpus, host.memory_bytes, host.cpu_used), (None, None, None));
     }
 

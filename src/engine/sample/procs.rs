@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::aside::Aside;
 use super::rates::per_second;
 use crate::engine::identity::{Identity, Stat, ZOMBIE};
 use crate::engine::process::Process;
@@ -24,6 +25,8 @@ const CHILDREN_BYTES: u64 = 1024 * 1024;
 pub(super) struct Processes {
     proc: PathBuf,
     known: HashMap<Identity, Known>,
+    /// A process can keep whoever reads its command line waiting, since it lies in its memory.
+    lines: Aside<Identity, Vec<u8>>,
     ticks_per_second: u64,
     page_bytes: u64,
 }
@@ -45,6 +48,7 @@ impl Processes {
         Self {
             proc: proc.to_owned(),
             known: HashMap::new(),
+            lines: Aside::new(),
             ticks_per_second: procfs::ticks_per_second().max(1),
             page_bytes: procfs::page_size(),
         }
@@ -77,7 +81,7 @@ impl Processes {
         let cpu_percent = before.as_ref().and_then(|it| self.cpu_percent(it, &stat, now));
         let described = before
             .filter(|it| it.name == stat.name && now - it.described < STALE)
-            .unwrap_or_else(|| describe(&dir, &stat, now));
+            .unwrap_or_else(|| self.describe(&dir, &stat, now));
         let process = Process {
             pid: stat.identity.pid,
             parent: stat.parent,
@@ -113,27 +117,31 @@ impl Processes {
         let ticks = per_second(before.cpu_ticks, now.cpu_ticks, at - before.at)?;
         Some((ticks * 100.0 / self.ticks_per_second as f64) as f32)
     }
-}
 
-fn describe(dir: &Path, stat: &Stat, now: Instant) -> Known {
-    let line = read(&dir.join("cmdline"), COMMAND_BYTES).unwrap_or_default();
-    let status = read(&dir.join("status"), STATUS_BYTES).unwrap_or_default();
-    let status = String::from_utf8_lossy(&status);
-    let field = |key| status.lines().find_map(|it: &str| it.strip_prefix(key));
-    Known {
-        cpu_ticks: stat.cpu_ticks,
-        at: now,
-        name: stat.name.clone(),
-        described: now,
-        command: command(&line, &stat.name),
-        // The effective one is second.
-        uid: field("Uid:").and_then(|it| it.split_ascii_whitespace().nth(1)?.parse().ok()),
-        inner_pid: field("NSpid:")
-            .and_then(|it| it.split_ascii_whitespace().next_back()?.parse().ok()),
+    fn describe(&mut self, dir: &Path, stat: &Stat, now: Instant) -> Known {
+        let file = dir.join("cmdline");
+        let line =
+            self.lines.ask(stat.identity, move || read(&file, COMMAND_BYTES).unwrap_or_default());
+        let status = read(&dir.join("status"), STATUS_BYTES).unwrap_or_default();
+        let status = String::from_utf8_lossy(&status);
+        let field = |key| status.lines().find_map(|it: &str| it.strip_prefix(key));
+        Known {
+            cpu_ticks: stat.cpu_ticks,
+            at: now,
+            name: stat.name.clone(),
+            described: now,
+            command: command(line.as_deref(), &stat.name),
+            // The effective one is second.
+            uid: field("Uid:").and_then(|it| it.split_ascii_whitespace().nth(1)?.parse().ok()),
+            inner_pid: field("NSpid:")
+                .and_then(|it| it.split_ascii_whitespace().next_back()?.parse().ok()),
+        }
     }
 }
 
-fn command(line: &[u8], name: &[u8]) -> String {
+/// Makes words of the command line; of one that cannot be read now there is the name alone.
+fn command(line: Option<&[u8]>, name: &[u8]) -> String {
+    let Some(line) = line else { return format!("{} …", String::from_utf8_lossy(name)) };
     let end = line.iter().rposition(|&it| it != 0).map_or(0, |it| it + 1);
     let words = line.get(..end).unwrap_or_default();
     if words.is_empty() {
@@ -210,7 +218,8 @@ mod tests {
 
     #[test]
     fn a_process_without_arguments_shows_its_name() {
-        assert_eq!(command(b"", b"kworker"), "[kworker]");
-        assert_eq!(command(b"\0\0", b"x"), "[x]");
+        assert_eq!(command(Some(b""), b"kworker"), "[kworker]");
+        assert_eq!(command(Some(b"\0\0"), b"x"), "[x]");
+        assert_eq!(command(None, b"x"), "x …");
     }
 }

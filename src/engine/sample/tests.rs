@@ -53,6 +53,29 @@ fn a_container_is_read_from_its_record_its_group_and_its_processes() {
 }
 
 #[test]
+fn what_never_answers_holds_up_nothing_else() {
+    use nix::sys::stat::Mode;
+    let machine = MadeUp::new();
+    running(&machine);
+    // Who opens a fifo waits until another opens it for writing.
+    for file in [format!("{INIT}/cmdline"), "meminfo".to_owned()] {
+        let file = machine.host.proc().join(file);
+        _ = std::fs::remove_file(&file);
+        nix::unistd::mkfifo(&file, Mode::S_IRWXU).unwrap();
+    }
+    let mut sampler = Sampler::of(&machine.lxcpath, None);
+    let begun = Instant::now();
+    for _ in 0..20 {
+        let seen = look(&mut sampler);
+        assert_eq!(seen.counters.cpu_total, Some(Duration::from_secs(5)));
+        let processes = seen.detail.unwrap().processes;
+        assert_eq!(processes.iter().map(|it| it.pid).collect::<Vec<_>>(), [INIT]);
+        assert!(processes.iter().all(|it| it.command.ends_with(" …")), "{processes:?}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(3), "each was waited for more than once");
+}
+
+#[test]
 fn the_freezer_knows_better_than_the_record() {
     let machine = MadeUp::new();
     running(&machine);
