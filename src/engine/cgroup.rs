@@ -34,6 +34,8 @@ pub use keep::{Keep, sweep as sweep_keep};
 pub use oom::OomWatch;
 pub(in crate::engine) use patience::Patience;
 
+use super::name::Name;
+
 /// Which cgroup versions the host mounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -59,12 +61,22 @@ struct Group {
     dir: PathBuf,
 }
 
+/// Returns the name of the group in which the container's processes are.
+pub fn payload(container: &Name) -> String {
+    format!("lxc.payload.{container}")
+}
+
+/// Returns the name of its supervisor's own.
+pub fn monitor(container: &Name) -> String {
+    format!("lxc.monitor.{container}")
+}
+
 impl Cgroup {
     /// Takes the group at `path` in every hierarchy where it exists. Makes nothing.
     pub fn open(hierarchies: &Hierarchies, path: &str) -> Self {
         let below = path.trim_start_matches('/');
         let groups = hierarchies.iter().filter_map(|hierarchy| {
-            let dir = located(hierarchy, below)?;
+            let dir = hierarchy.group(below)?;
             Some(Group { hierarchy: hierarchy.clone(), dir })
         });
         Self { path: format!("/{below}"), groups: groups.collect() }
@@ -109,14 +121,4 @@ impl Cgroup {
         let mut groups = self.groups.iter();
         groups.find(|it| it.hierarchy.version == Version::V1 && it.hierarchy.controls(controller))
     }
-}
-
-/// Finds the group in one hierarchy: below its root, or below an unprivileged caller's own group.
-fn located(hierarchy: &Hierarchy, below: &str) -> Option<PathBuf> {
-    let exact = hierarchy.mount.join(below);
-    if below.is_empty() || below.split('/').any(|it| it == "..") {
-        return None;
-    }
-    let own = Path::new(below).file_name().map(|it| hierarchy.base.join(it));
-    [Some(exact), own].into_iter().flatten().find(|it| it.is_dir())
 }

@@ -41,7 +41,7 @@ use oom::Oom;
 use ttys::Ttys;
 use watch::Watch;
 
-use super::cgroup::{Cgroup, CgroupError, Hierarchies, Keep};
+use super::cgroup::{self, Cgroup, CgroupError, Hierarchies, Keep};
 use super::command_socket::Seat;
 use super::command_socket::wire::Wish;
 use super::config::Config;
@@ -235,8 +235,8 @@ fn bear(
     hierarchies: &Hierarchies,
     life: &mut Life,
 ) -> Result<(Launched, Cgroup), RunError> {
-    let name = format!("lxc.payload.{}", run.name);
-    let cgroup = Cgroup::create(hierarchies, &name).map_err(RunError::Cgroup)?;
+    let cgroup =
+        Cgroup::create(hierarchies, &cgroup::payload(&run.name)).map_err(RunError::Cgroup)?;
     // Before any process is in it, so that whoever cleans up after us knows what is ours.
     life.record.cgroup = Some(cgroup.path().to_owned());
     life.record.cgroup_inodes = record::inodes(&cgroup);

@@ -41,6 +41,17 @@ impl Hierarchy {
     pub fn controls(&self, controller: &str) -> bool {
         self.controllers.iter().any(|it| it == controller)
     }
+
+    /// Finds the group at `path`, such as `/lxc.payload.web`: below the root of the hierarchy, or
+    /// below an unprivileged caller's own group.
+    pub fn group(&self, path: &str) -> Option<PathBuf> {
+        let below = path.trim_start_matches('/');
+        if below.is_empty() || below.split('/').any(|it| it == "..") {
+            return None;
+        }
+        let own = Path::new(below).file_name().map(|it| self.base.join(it));
+        [Some(self.mount.join(below)), own].into_iter().flatten().find(|it| it.is_dir())
+    }
 }
 
 /// Every hierarchy that this process can see, v1 first.

@@ -1,6 +1,6 @@
 //! The client side: one method for each request. Waits for no answer longer than two seconds.
 
-mod groups;
+pub(super) mod groups;
 
 use std::io::{ErrorKind, IoSlice, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::address::{Address, name_of};
 use super::chorus::{self, Heard, Question, Subject};
+use super::client::groups::ASKED_BY;
 use super::error::SocketError;
 use super::find::{ANSWERING, Place};
 use super::trust::Judge;
@@ -13,11 +14,6 @@ use crate::engine::limits::CONFIGURED;
 use crate::engine::lxcpath::Lxcpath;
 use crate::engine::name::Name;
 use crate::engine::state::State;
-
-/// The v1 controllers one of which knows the container's group where there is no unified one.
-const CONTROLLERS: [&str; 4] = ["cpuacct", "memory", "pids", "freezer"];
-/// The same for the group that has the limits; on pure v2 each of them answers.
-const LIMITERS: [&str; 2] = ["freezer", "memory"];
 
 /// What a supervisor told that may be believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,9 +61,8 @@ fn questions() -> Vec<Question> {
         command,
         payload: controller.map(wire::encode_text).unwrap_or_default(),
     };
-    let groups = std::iter::once(None).chain(CONTROLLERS.into_iter().map(Some));
-    let groups = groups.map(|it| group(Command::GetCgroup, it));
-    let limits = LIMITERS.into_iter().map(|it| group(Command::GetLimitCgroup, Some(it)));
+    let groups = ASKED_BY.into_iter().map(|it| group(Command::GetCgroup, it));
+    let limits = ASKED_BY.into_iter().map(|it| group(Command::GetLimitCgroup, it));
     let configured = Question {
         what: "the configuration",
         command: Command::GetConfigItem,
@@ -94,7 +89,7 @@ fn understand(heard: Heard, judge: &Judge) -> Result<Interview, SocketError> {
     let told = answers.map(|it| wire::decode_text(&it?.ok()?.1).map(str::to_owned));
     let mut paths: Vec<Option<String>> = told.collect();
     let configured = paths.pop().flatten().unwrap_or_default();
-    let limits = paths.split_off(paths.len().min(1 + CONTROLLERS.len()));
+    let limits = paths.split_off(paths.len().min(ASKED_BY.len()));
     let believed = |paths: Vec<Option<String>>| {
         let mut paths = paths.into_iter().flatten();
         let path = paths.find(|it| it.len() > 1 && judge.may_name_group(speaker, it))?;

@@ -83,13 +83,13 @@ pub(in crate::engine) fn clean_up_held(
         return Ok(Reclaimed::Nothing);
     };
     let hierarchies = Hierarchies::discover(lxcpath.host()).map_err(ReclaimError::Cgroup)?;
-    for (path, inodes, kind) in [
-        (&record.cgroup, &record.cgroup_inodes, "payload"),
-        (&record.monitor_cgroup, &record.monitor_inodes, "monitor"),
+    for (path, inodes, own_name) in [
+        (&record.cgroup, &record.cgroup_inodes, cgroup::payload(name)),
+        (&record.monitor_cgroup, &record.monitor_inodes, cgroup::monitor(name)),
     ] {
         match path {
             Some(path) => end(&Cgroup::open(&hierarchies, path), inodes),
-            None => remove_empty(&hierarchies, &format!("lxc.{kind}.{name}")),
+            None => remove_empty(&hierarchies, &own_name),
         }
         .map_err(ReclaimError::Cgroup)?;
     }

@@ -1,7 +1,7 @@
 //! Which cgroup files hold which counters on this host, and reading them for one container. What
 //! the files say is parsed in [`super::counters_v1`] and [`super::counters_v2`].
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::files::{Files, Kept};
 use super::{counters_v1, counters_v2};
@@ -133,15 +133,11 @@ impl Group {
     /// Names the files of the group at `path`, such as `/lxc.payload.web`.
     pub(super) fn new(sources: &Sources, path: &str) -> Self {
         let counters = sources.counters.iter();
-        let kept = counters.map(|(place, it)| (Kept::new(file(place, path, it.file)), *it));
-        Self {
-            counters: kept.collect(),
-            freezer: sources
-                .freezer
-                .as_ref()
-                .map(|(place, name)| Kept::new(file(place, path, name))),
-            limits: None,
-        }
+        let kept = counters
+            .filter_map(|(place, it)| Some((Kept::new(place.group(path)?.join(it.file)), *it)));
+        let freezer = sources.freezer.as_ref();
+        let freezer = freezer.and_then(|(place, it)| Some(place.group(path)?.join(it)));
+        Self { counters: kept.collect(), freezer: freezer.map(Kept::new), limits: None }
     }
 
     /// Reads the counters. What cannot be read stays unknown.
@@ -187,13 +183,6 @@ impl Group {
         let kept = self.counters.iter_mut().map(|(it, _)| it);
         kept.chain(&mut self.freezer).for_each(|it| files.release(it));
     }
-}
-
-/// The path is relative to the hierarchy's root for root, and to its own group for others.
-fn file(place: &Hierarchy, path: &str, name: &str) -> PathBuf {
-    let below = path.trim_start_matches('/');
-    let dir = place.mount.join(below);
-    if dir.is_dir() { dir.join(name) } else { place.base.join(below).join(name) }
 }
 
 /// Reads both kinds: the word of `freezer.state`, and the line of `cgroup.events`.

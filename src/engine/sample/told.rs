@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::engine::cgroup;
 use crate::engine::command_socket::{Interview, Place, SocketError, interview};
 use crate::engine::exit::Exit;
 use crate::engine::host::Host;
@@ -214,7 +215,7 @@ fn by_socket(
         Err(error) => format!("cannot ask its supervisor: {error}"),
     };
     // It listens, so something runs; where it would be by its name the counters are.
-    let run = Run::of(format!("/lxc.payload.{name}"));
+    let run = Run::of(format!("/{}", cgroup::payload(name)));
     Told {
         state: State::Running,
         trouble: Some(trouble),

@@ -11,7 +11,7 @@ use nix::unistd::{pipe2, read};
 
 use super::error::RunError;
 use super::life::Life;
-use crate::engine::cgroup::{Cgroup, Entry, Hierarchies};
+use crate::engine::cgroup::{self, Cgroup, Entry, Hierarchies};
 use crate::engine::identity::Identity;
 use crate::engine::record;
 use crate::engine::sys::{self, Side};
@@ -73,7 +73,7 @@ impl Drop for Monitor {
 }
 
 fn make(hierarchies: &Hierarchies, life: &mut Life) -> Option<Cgroup> {
-    let group = Cgroup::create(hierarchies, &format!("lxc.monitor.{}", life.record.name)).ok()?;
+    let group = Cgroup::create(hierarchies, &cgroup::monitor(&life.record.name)).ok()?;
     life.record.monitor_cgroup = Some(group.path().to_owned());
     life.record.monitor_inodes = record::inodes(&group);
     life.save();

@@ -4,8 +4,9 @@ use super::{Client, text};
 use crate::engine::command_socket::error::SocketError;
 use crate::engine::command_socket::wire::{self, Command};
 
-/// What a supervisor is asked for its group by, the likeliest first; none: the unified hierarchy.
-const CONTROLLERS: [Option<&str>; 6] =
+/// What a supervisor is asked for its groups by, the likeliest first; none: the unified hierarchy.
+/// It answers for the controllers that the host has.
+pub(in crate::engine::command_socket) const ASKED_BY: [Option<&str>; 6] =
     [Some("freezer"), None, Some("memory"), Some("pids"), Some("cpu"), Some("cpuacct")];
 
 impl Client {
@@ -30,7 +31,7 @@ impl Client {
     /// Asks in every way: LXC answers for a controller that the host has, and to a request that
     /// names none only if there is a unified hierarchy without controllers.
     fn group(&self, command: Command) -> Result<Option<String>, SocketError> {
-        for controller in CONTROLLERS {
+        for controller in ASKED_BY {
             let payload = controller.map(wire::encode_text).unwrap_or_default();
             let path = match self.ask("the cgroup", command, 0, &payload) {
                 Ok(answer) => text("the cgroup", &answer.payload)?,
