@@ -219,13 +219,19 @@ fn stop_r_starts_again_what_cannot_restart_itself() {
     let Machine { lxcpath, name, .. } = &machine;
     // Deaf, or ending on the signal without a restart, or ignoring it: the order stays the same.
     for (script, seconds) in [
-        ("exec sleep 1000", "60"),
-        ("trap 'exit 4' INT; while :; do sleep 0.05; done", "60"),
-        ("trap '' PWR; trap : INT; while :; do sleep 0.05; done", "1"),
+        ("echo life >> /lives; exec sleep 1000", "60"),
+        ("trap 'exit 4' INT; echo life >> /lives; while :; do sleep 0.05; done", "60"),
+        ("trap '' PWR; trap : INT; echo life >> /lives; while :; do sleep 0.05; done", "1"),
     ] {
-        let script = format!("echo life >> /lives; {script}");
-        lxcpath.ok(&["start", name, "--", "/bin/sh", "-c", &script]);
+        lxcpath.ok(&["start", name, "--", "/bin/sh", "-c", script]);
         machine.has_lived(1);
+        if script.contains("exec") {
+            // A shell handles SIGINT, and what it takes in while it executes another program is lost.
+            wait_until("the deaf program", || {
+                let name = fs::read_to_string(format!("/proc/{}/comm", machine.init())).unwrap();
+                name.trim() == "sleep"
+            });
+        }
         let first = machine.init();
         lxcpath.ok(&["stop", "-r", "-t", seconds, name]);
         machine.has_lived(2);
@@ -275,4 +281,31 @@ fn a_stop_is_not_undone_by_a_guest_that_reboots() {
     assert_eq!(lxcpath.state(name), "STOPPED");
     assert_eq!(machine.last_exit(), "rebooted");
     machine.has_lived(1);
+}
+
+#[test]
+fn a_container_that_does_nothing_but_restart_is_slowed_down_and_can_be_stopped() {
+    let Some(machine) = Machine::new() else { return };
+    let Machine { lxcpath, name, root } = &machine;
+    machine.start("busybox reboot -f");
+    let monitor = Monitor::of(&machine);
+    let lives = || fs::read_to_string(root.path().join("lives")).unwrap().lines().count();
+    lxcpath.ok(&["stop", name]);
+    // While it waits it can be looked at and ended, in whatever way.
+    for options in [&["-t", "600"][..], &["-k"], &["-W"]] {
+        let (before, past) = (lives(), monitor.told().len());
+        let script = "echo life >> /lives; exec busybox reboot -f";
+        lxcpath.ok(&["start", name, "--", "/bin/sh", "-c", script]);
+        let told = || monitor.told().split_off(past);
+        wait_until("the third wait", || told().contains("waits [4] seconds"));
+        let first = "restarted itself [5] times in a row, waits [1] seconds";
+        assert!(told().contains(first), "{}", told());
+        assert_eq!(lives() - before, 7);
+        assert_eq!(lxcpath.state(name), "STOPPING");
+        let begun = Instant::now();
+        lxcpath.ok(&[&["stop"][..], options, &[name]].concat());
+        assert_eq!(lxcpath.state(name), "STOPPED", "{options:?}");
+        assert!(begun.elapsed() < Duration::from_secs(3), "{options:?}: {:?}", begun.elapsed());
+        assert_eq!(lives() - before, 7, "{options:?}");
+    }
 }

@@ -42,6 +42,11 @@ pub enum What {
     Exited {
         exit: Exit,
     },
+    /// It has restarted itself so often in a row that the next start waits.
+    Braked {
+        restarts: u32,
+        wait_ms: u64,
+    },
     /// A start that failed, with the reason in words.
     Failed {
         reason: String,
@@ -87,6 +92,7 @@ impl Event {
         match self.what {
             What::State { to, .. } => Some(to),
             What::Exited { .. }
+            | What::Braked { .. }
             | What::Failed { .. }
             | What::Created
             | What::Destroyed

@@ -145,9 +145,14 @@ impl Engine {
             (Err(error), _) => return Err(StopError::Socket(error)),
         };
         // A stranger to it may not even ask; whatever else failed would be told as something else.
-        if let Err(error @ SocketError::Refused { source: Errno::EPERM, .. }) = client.state() {
+        let state = client.state();
+        if let Err(error @ SocketError::Refused { source: Errno::EPERM, .. }) = state {
             return Err(StopError::Socket(error));
         }
+        // However init ends from here on, and if it has ended and is about to begin again, the
+        // container stays stopped. One of LXC's supervisors knows no wishes.
+        let is_end = matches!(stop, Stop::Ask | Stop::Gently { .. } | Stop::Kill);
+        let _wished = (is_end && state.is_ok()).then(|| client.wish(Wish::Stop));
         let stopped = match stop {
             Stop::Kill => self.kill(name, Some(&client)),
             Stop::Ask => self.ask(name, &client),
@@ -195,8 +200,6 @@ impl Engine {
 
     fn kill(&self, name: &Name, client: Option<&Client>) -> Result<(), StopError> {
         let watch = client.and_then(|it| it.add_state_client(&[State::Stopped]).ok());
-        // Should it be about to reboot, it is not to come back.
-        let _wished = client.filter(|_| watch.is_some()).map(|it| it.wish(Wish::Stop));
         if let (Some(client), Some(StateWatch::Waiting(end))) = (client, &watch)
             && self.ends_by_signal(name, client, end)
         {

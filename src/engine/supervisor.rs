@@ -4,6 +4,7 @@
 //! Having the container's seat (its lock and its sockets) makes a process its supervisor.
 
 mod again;
+mod brake;
 mod connection;
 mod desk;
 mod ending;
@@ -30,6 +31,7 @@ use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
+use brake::Brake;
 use desk::Desk;
 use ending::Ending;
 use equipment::{Equipment, Opened, Signals};
@@ -174,8 +176,9 @@ fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
     let mut watch = assemble(&run, launched, (life, hierarchies, cgroup), equipment);
     ready();
     sys::give_back_free_memory();
+    let mut brake = Brake::new();
     loop {
-        match watch_to_the_end(&mut watch, &run) {
+        match watch_to_the_end(&mut watch, &run, &mut brake) {
             Ok(Ended::ForGood(exit)) => return Ok(exit),
             Ok(Ended::ToBeginAgain(exit)) => watch = again::start(&mut run, watch, exit)?,
             Err(error) => return Err(Failure { error, was_ready: true }),
@@ -331,7 +334,8 @@ fn assemble(
     };
     let halt = run.spec.signals.halt;
     let payload = run.payload;
-    Watch { desk, server, viewer, signals, oom, guard, payload, halt, ending: None, wish: None }
+    let (ending, wish, resting) = (None, None, false);
+    Watch { desk, server, viewer, signals, oom, guard, payload, halt, ending, wish, resting }
 }
 
 /// How a run ended, and what comes after it.
@@ -340,7 +344,7 @@ enum Ended {
     ToBeginAgain(Exit),
 }
 
-fn watch_to_the_end(watch: &mut Watch, run: &Run) -> Result<Ended, RunError> {
+fn watch_to_the_end(watch: &mut Watch, run: &Run, brake: &mut Brake) -> Result<Ended, RunError> {
     watch.fit();
     let watched = watch.run();
     let exit = if watched.is_ok() { reap(watch, run) } else { Exit::Signal(libc::SIGKILL) };
@@ -348,7 +352,8 @@ fn watch_to_the_end(watch: &mut Watch, run: &Run) -> Result<Ended, RunError> {
     // A frozen or half thawed container ends as well.
     desk.life.enter(State::Stopping);
     let swept = sweep(&desk.cgroup);
-    if watched.is_ok() && again::is_wanted(watch, exit, run.payload) {
+    let wanted = watched.is_ok() && again::is_wanted(watch, exit, run.payload);
+    if wanted && brake.lets_go_on(watch) {
         return Ok(Ended::ToBeginAgain(exit));
     }
     let desk = &mut watch.desk;

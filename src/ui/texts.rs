@@ -169,6 +169,10 @@ pub fn event_words(event: &Event) -> String {
         // That says so itself.
         What::Exited { exit: exit @ (Exit::Unheard(_) | Exit::Unmoved(_)) } => exit.to_string(),
         What::Exited { exit } => format!("init ended: {exit}"),
+        What::Braked { restarts, wait_ms } => {
+            let seconds = wait_ms / 1000;
+            format!("restarted itself {restarts} times in a row; waits {seconds}s for the next")
+        }
         What::Failed { reason } => format!("start failed: {reason}"),
         What::Created => "created".to_owned(),
         What::Destroyed => "destroyed".to_owned(),

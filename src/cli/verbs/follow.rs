@@ -112,6 +112,10 @@ fn sentence(what: &What) -> String {
         What::Exited { exit: Exit::Code(code) } => format!("exited with status [{code}]"),
         What::Exited { exit: Exit::Signal(signal) } => format!("ended by signal [{signal}]"),
         What::Exited { exit } => exit.to_string(),
+        What::Braked { restarts, wait_ms } => format!(
+            "restarted itself [{restarts}] times in a row, waits [{}] seconds for the next start",
+            wait_ms / 1000
+        ),
         What::Failed { reason } => format!("failed: {}", shown(reason)),
         What::Created => "created".to_owned(),
         What::Destroyed => "destroyed".to_owned(),

@@ -278,6 +278,7 @@ fn shortened(event: &Event) -> Event {
         What::Cgroup { file, old, new } => [file, old, new].into_iter().for_each(shorten),
         What::State { .. }
         | What::Exited { .. }
+        | What::Braked { .. }
         | What::Created
         | What::Destroyed
         | What::OomKill { last: None, .. }
@@ -327,6 +328,7 @@ mod tests {
         let kinds = [
             What::State { from: State::Stopped, to: State::Starting },
             What::Exited { exit: crate::engine::Exit::Signal(9) },
+            What::Braked { restarts: 5, wait_ms: 1000 },
             What::Failed { reason: "mount: \u{1b}[2J\nno".to_owned() },
             What::Created,
             What::Destroyed,

@@ -169,6 +169,7 @@ impl Members {
             match what {
                 What::State { .. }
                 | What::Exited { .. }
+                | What::Braked { .. }
                 | What::Failed { .. }
                 | What::Created
                 | What::LimitLost { .. }

@@ -57,12 +57,10 @@ impl Engine {
         if let (Asking::Deaf(signal), false) = (asking, then_kill) {
             return guest.is_deaf(signal);
         }
-        let wish = match asking {
-            Asking::Deaf(signal) => Wish::Unheard(signal),
-            Asking::Halt(_) | Asking::Terminate => Wish::Stop,
+        let wished = match asking {
+            Asking::Deaf(signal) => client.wish(Wish::Unheard(signal)).ok(),
+            Asking::Halt(_) | Asking::Terminate => None,
         };
-        // One of LXC's supervisors knows no wishes.
-        let wished = client.wish(wish).ok();
         match guest.halts(asking, &end, timeout)? {
             Some(_stopped) => Ok(()),
             None if !then_kill => Err(StopError::TimedOut),

@@ -202,8 +202,11 @@ impl Desk {
     }
 
     fn stop(&mut self) -> Reply {
-        if let Err(errno) = sys::pidfd_send_signal(self.init.pidfd.as_fd(), self.stop_signal) {
-            return Reply::error(errno);
+        match sys::pidfd_send_signal(self.init.pidfd.as_fd(), self.stop_signal) {
+            // It has ended, and is not to begin again.
+            Err(Errno::ESRCH) => return Reply::silence(Then::Wish(Wish::Stop)),
+            Err(errno) => return Reply::error(errno),
+            Ok(()) => (),
         }
         // A frozen process does not die; one that stays frozen is killed by whoever waits.
         self.thaw_all();

@@ -176,6 +176,12 @@ impl Life {
         }
     }
 
+    /// Tells that the next start waits.
+    pub(super) fn brakes(&self, restarts: u32, wait: Duration) {
+        let wait_ms = wait.as_millis() as u64;
+        event::publish(&self.lxcpath, &self.record.name, What::Braked { restarts, wait_ms });
+    }
+
     /// Tells why the container could not be started.
     pub(super) fn failed(&self, reason: String) {
         event::publish(&self.lxcpath, &self.record.name, What::Failed { reason });

@@ -37,6 +37,8 @@ pub(super) struct Watch {
     pub(super) ending: Option<Ending>,
     /// What the end of init was wanted to mean when it came.
     pub(super) wish: Option<Wish>,
+    /// Init has ended, and the next life waits.
+    pub(super) resting: bool,
 }
 
 /// Whose descriptor has something.
@@ -58,14 +60,8 @@ impl Watch {
     /// Serves until init has ended.
     pub(super) fn run(&mut self) -> nix::Result<()> {
         loop {
-            self.server.tell(&mut self.desk);
-            let ready = self.wait()?;
-            // Before they are served, so that nobody is late for our own slowness.
+            let ready = self.turn(None)?;
             let now = Instant::now();
-            for (source, flags) in &ready {
-                self.serve(*source, *flags);
-            }
-            self.server.expire(now, &mut self.desk);
             self.look_at_memory();
             if let Some(guard) = &mut self.guard {
                 guard.look(&mut self.desk.life, &self.desk.cgroup);
@@ -83,13 +79,41 @@ impl Watch {
         }
     }
 
-    fn wait(&self) -> nix::Result<Vec<(Source, PollFlags)>> {
+    /// Serves until `end`, between two lives, and tells whether the next one was called off.
+    pub(super) fn rest(&mut self, end: Instant) -> nix::Result<bool> {
+        self.resting = true;
+        (self.oom, self.guard) = (None, None);
+        let mut called_off = false;
+        while !called_off && Instant::now() < end {
+            self.turn(Some(end))?;
+            let wish = self.server.wish();
+            called_off =
+                self.ending.is_some() || matches!(wish, Some(Wish::Stop | Wish::Unheard(_)));
+        }
+        self.resting = false;
+        Ok(called_off)
+    }
+
+    /// Waits for something to do, until `end` at most, and does it.
+    fn turn(&mut self, end: Option<Instant>) -> nix::Result<Vec<(Source, PollFlags)>> {
+        self.server.tell(&mut self.desk);
+        let ready = self.wait(end)?;
+        // Before they are served, so that nobody is late for our own slowness.
+        let now = Instant::now();
+        for (source, flags) in &ready {
+            self.serve(*source, *flags);
+        }
+        self.server.expire(now, &mut self.desk);
+        Ok(ready)
+    }
+
+    fn wait(&self, end: Option<Instant>) -> nix::Result<Vec<(Source, PollFlags)>> {
         let (sources, mut fds): (Vec<_>, Vec<_>) = self.sources().into_iter().unzip();
         let memory = self.oom.as_ref().and_then(Oom::look_again);
         let freeze = self.desk.life.look_at_freeze();
         let ending = self.ending.as_ref().and_then(Ending::due);
         let guard = self.guard.as_ref().and_then(Guard::due);
-        let due = [self.server.next_deadline(), memory, freeze, ending, guard];
+        let due = [end, self.server.next_deadline(), memory, freeze, ending, guard];
         let due = due.into_iter().flatten().min();
         let left = due.map(|it| {
             let left = it.saturating_duration_since(Instant::now());
@@ -108,10 +132,14 @@ impl Watch {
 
     fn sources(&self) -> Vec<(Source, PollFd<'_>)> {
         let console = self.desk.console.as_ref();
-        let mut sources = vec![
-            (Source::Init, PollFd::new(self.desk.init.pidfd.as_fd(), PollFlags::POLLIN)),
-            (Source::Signals, PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)),
-        ];
+        let mut sources =
+            vec![(Source::Signals, PollFd::new(self.signals.as_fd(), PollFlags::POLLIN))];
+        // Of a life that is over both would be ready for ever.
+        let living = !self.resting;
+        if living {
+            let init = self.desk.init.pidfd.as_fd();
+            sources.push((Source::Init, PollFd::new(init, PollFlags::POLLIN)));
+        }
         sources.extend(
             self.server
                 .seat
@@ -119,7 +147,7 @@ impl Watch {
                 .iter()
                 .map(|it| (Source::Listener, PollFd::new(it.as_fd(), PollFlags::POLLIN))),
         );
-        if let Some(console) = console {
+        if let Some(console) = console.filter(|_| living) {
             let both = PollFlags::POLLIN | PollFlags::POLLOUT;
             let flags = if console.has_typed() { both } else { PollFlags::POLLIN };
             sources.push((Source::Console, PollFd::new(console.as_fd(), flags)));

@@ -49,6 +49,7 @@ pub(super) fn happened(model: &mut Model, event: Event) -> Vec<Effect> {
         }
         What::State { .. }
         | What::Exited { .. }
+        | What::Braked { .. }
         | What::Cgroup { .. }
         | What::LimitLost { .. }
         | What::OomKill { .. }

@@ -54,7 +54,10 @@ pub(super) fn line(event: &Event, look: &Look, pen: &mut Pen<'_>) {
             pen.skip(1).put(look.glyphs.arrow, look.dim).skip(1);
             pen.put(to.word(), of(*to, look));
         }
-        What::Failed { .. } | What::LimitLost { .. } | What::OomKill { .. } => {
+        What::Failed { .. }
+        | What::Braked { .. }
+        | What::LimitLost { .. }
+        | What::OomKill { .. } => {
             pen.clip(&shown(&texts::event_words(event)), look.bad, look.glyphs.ellipsis);
         }
         What::Exited { .. }
