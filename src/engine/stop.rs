@@ -96,6 +96,11 @@ impl StopError {
                 | SocketError::Stranger(_)
                 | SocketError::Refused { source: Errno::EPERM, .. },
             )
+            // Who would not die in all that time is not about to.
+            | Self::Cgroup(CgroupError::Undying { .. })
+            | Self::Reclaim(
+                ReclaimError::Alive { .. } | ReclaimError::Cgroup(CgroupError::Undying { .. }),
+            )
             | Self::NotRunning
             | Self::Alive(_)
             | Self::TimedOut
@@ -287,6 +292,15 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_does_not_die_is_told_without_waiting_for_its_end_again() {
+        let undying = || CgroupError::Undying { who: "pid 7".to_owned(), waited: DYING };
+        assert!(!StopError::Cgroup(undying()).is_of_an_end());
+        assert!(!StopError::Reclaim(ReclaimError::Cgroup(undying())).is_of_an_end());
+        assert!(!StopError::Reclaim(ReclaimError::Alive { pid: 7 }).is_of_an_end());
+        assert!(StopError::Socket(SocketError::Closed).is_of_an_end());
+    }
 
     #[test]
     fn what_runs_out_is_told_at_once_and_not_taken_for_an_end() {
