@@ -12,6 +12,7 @@ use nix::unistd::alarm;
 use super::exit::Exit;
 use super::host::Host;
 use super::plan::Asked;
+use super::relay::PASSED_ON;
 use super::sys;
 
 /// Exit code when init itself could not go on.
@@ -20,18 +21,6 @@ pub(super) const FAILED: i32 = 125;
 /// How many seconds processes have between SIGTERM and their end: enough to save what they have,
 /// and less than anybody waits who asked for the end.
 const GRACE: u32 = 5;
-
-/// The signals that a pid 1 is usually sent.
-const HEARD: [i32; 8] = [
-    libc::SIGHUP,
-    libc::SIGINT,
-    libc::SIGQUIT,
-    libc::SIGUSR1,
-    libc::SIGUSR2,
-    libc::SIGALRM,
-    libc::SIGTERM,
-    libc::SIGPWR,
-];
 
 /// What the process is called in the end, which its supervisor reads: to say it by reboot(2) takes
 /// a capability that reaches the host, and an exit code would be taken for the command's.
@@ -54,7 +43,8 @@ pub(super) fn hold_signals(asked: Option<Asked>) -> nix::Result<()> {
     sys::reset_signals();
     SigSet::all().thread_block()?;
     let asked = asked.map_or([None; 2], |it| [Some(it.halt), Some(it.reboot)]);
-    HEARD.into_iter().chain(asked.into_iter().flatten()).try_for_each(|it| match sys::catch(it) {
+    let mut heard = PASSED_ON.into_iter().map(|it| it as i32).chain(asked.into_iter().flatten());
+    heard.try_for_each(|it| match sys::catch(it) {
         // SIGKILL, which the configuration may name, needs no handler.
         Err(Errno::EINVAL) | Ok(()) => Ok(()),
         Err(errno) => Err(errno),

@@ -46,7 +46,8 @@ impl Drop for Raw {
     }
 }
 
-/// The signals that are not for this process but for the command that it stands for.
+/// The signals that are not for this process but for the command that it stands for: what a pid 1 is
+/// usually sent.
 pub const PASSED_ON: [Signal; 8] = [
     Signal::SIGHUP,
     Signal::SIGINT,

@@ -179,8 +179,9 @@ impl TtyDir {
     }
 }
 
-/// Makes a pty in the container's devpts and shows its slave as `/dev/NAME`, or in `within` with a
-/// link there; the console is shown in both places, as not everybody follows a link. Returns the supervisor's side and the container's.
+/// Makes a pty in the container's devpts, shows its slave as `/dev/NAME`, and returns the
+/// supervisor's side and the container's. With `within` it is shown there, and `/dev/NAME` is a link;
+/// but not everybody follows a link for the console, which is shown in both places.
 pub(super) fn make_terminal(
     dev: BorrowedFd<'_>,
     pts: BorrowedFd<'_>,
