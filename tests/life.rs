@@ -6,7 +6,7 @@
 mod support;
 
 use std::fs;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use support::{Lxcpath, can_run_containers, rootfs, told, wait_until};
@@ -77,6 +77,44 @@ fn live(lxcpath: &Lxcpath, name: &str, sleep: &str) {
     lxcpath.ok(&["destroy", name]);
     lxcpath.refused(&["info", name], 1);
     assert!(!lxcpath.path().join(name).exists());
+}
+
+#[test]
+fn what_a_container_has_of_its_own_is_not_the_hosts() {
+    let lxcpath = Lxcpath::new();
+    let root = tempfile::tempdir().unwrap();
+    if !can_run_containers() || !rootfs::busybox(root.path()) {
+        return;
+    }
+    let name = lxcpath.name("own");
+    let dir = root.path().to_str().unwrap();
+    lxcpath.ok(&["create", &name, "--dir", dir, "-s", "lxc.uts.name=own-name"]);
+    // Began by one whom the kernel is to kill first for want of memory, a supervisor is not that.
+    let wharf = lxcpath.command(&["start", &name, "--", "/bin/sleep", "1000"]);
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "echo 500 > /proc/self/oom_score_adj; exec \"$0\" \"$@\""]);
+    shell.arg(wharf.get_program()).args(wharf.get_args()).stdin(Stdio::null());
+    let output = support::finish(shell);
+    assert!(output.status.success(), "{}", told(&output));
+
+    let init = lxcpath.ok(&["info", "-p", "-H", &name]).trim().to_owned();
+    let of_init = |file: &str| fs::read_to_string(format!("/proc/{init}/{file}")).unwrap();
+    let mounts = of_init("mounts");
+    for mount in [" /dev/shm tmpfs ", " /dev/mqueue mqueue "] {
+        assert!(mounts.contains(mount), "{mount}:\n{mounts}");
+    }
+    for kind in ["cgroup", "ipc", "mnt", "net", "pid", "uts"] {
+        let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap();
+        assert_ne!(namespace(&init), namespace("self"), "{kind}");
+    }
+    let script = "busybox hostname; busybox ip link show lo";
+    let inside = lxcpath.ok(&["attach", &name, "--", "/bin/sh", "-c", script]);
+    assert!(inside.starts_with("own-name\n") && inside.contains("LOOPBACK,UP"), "{inside}");
+    let status = of_init("status");
+    let supervisor = status.lines().find_map(|it| it.strip_prefix("PPid:")).unwrap().trim();
+    let score = fs::read_to_string(format!("/proc/{supervisor}/oom_score_adj")).unwrap();
+    assert_eq!(score.trim(), "0");
+    lxcpath.ok(&["stop", "-k", &name]);
 }
 
 /// Sets and reads back the one limit that every layout has.
