@@ -33,6 +33,7 @@ pub use hierarchy::{Hierarchies, Hierarchy, Version};
 pub use keep::{Keep, sweep as sweep_keep};
 pub use oom::OomWatch;
 pub(in crate::engine) use patience::Patience;
+pub(in crate::engine) use values::check_name;
 
 use super::name::Name;
 

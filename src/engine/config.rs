@@ -21,6 +21,7 @@ mod settings;
 pub(in crate::engine) mod signals;
 mod values;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use document::{Document, DocumentError};
@@ -30,7 +31,7 @@ pub use report::{Diagnostic, Severity, check};
 pub use values::words as command_words;
 
 use super::name::Name;
-use super::spec::Spec;
+use super::spec::{Place, Spec};
 use read::Reader;
 use settings::Settings;
 
@@ -45,6 +46,13 @@ pub struct Config {
     file: PathBuf,
     content: Vec<u8>,
     settings: Settings,
+}
+
+/// A value, and the line that sets it; none: the command line did.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) struct Set<'a> {
+    pub(in crate::engine) value: &'a str,
+    pub(in crate::engine) place: Option<&'a Place>,
 }
 
 /// Reads `file`, or `LXCPATH/NAME/config`, and applies `settings` after it.
@@ -136,6 +144,21 @@ impl Config {
     /// a newline, what is not set is LXC's default. None: there is no such key.
     pub fn get(&self, key: &str) -> Option<String> {
         get::get(&self.settings, key)
+    }
+
+    /// Returns what it writes into which cgroup file, by the whole key, devices aside; the last
+    /// line of several counts.
+    pub(in crate::engine) fn cgroup_settings(&self) -> BTreeMap<String, Set<'_>> {
+        let of_cgroup = |it: &&settings::Entry| {
+            matches!(it.key.name, "lxc.cgroup." | "lxc.cgroup2.")
+                && !it.free.starts_with("devices.")
+        };
+        let mut set = BTreeMap::new();
+        for it in self.settings.entries.iter().filter(of_cgroup) {
+            let key = format!("{}{}", it.key.name, it.free);
+            set.insert(key, Set { value: &it.value, place: it.place.as_ref() });
+        }
+        set
     }
 
     /// Returns the content of the file itself, without what it includes.

@@ -1,37 +1,28 @@
-//! The verb `cgroup`: reads and changes any cgroup file of a running container, and keeps a limit
-//! for its next starts.
+//! The verb `cgroup`: reads and changes any cgroup file of a running container, and keeps a limit in
+//! the configuration of any.
 
+mod configured;
+mod keep;
 mod spelling;
 
 use std::io;
-use std::path::PathBuf;
+
+pub(in crate::engine) use configured::rows;
+pub use keep::Kept;
+pub use spelling::of_key;
 
 use super::cgroup::{Cgroup, CgroupError, Hierarchies};
 use super::command_socket::Client;
-use super::config::{Document, words};
+use super::config::words;
 use super::error::Kind;
 use super::event::{self, What};
-use super::proxmox;
 use super::record::Limits;
-use super::store::Store;
 use super::{Engine, Error, Name, Verb};
 
 /// Asks for all the lines of LXC's that set limits on cgroup v2.
 pub(super) const CONFIGURED: &str = "lxc.cgroup2";
-const NOT_RUNNING: &str = "it is not running, and only a running container has cgroups; for the \
-                           next start, set lxc.cgroup2.FILE or lxc.cgroup.FILE in its configuration";
-
-/// Why a limit is not kept for the next start.
-#[derive(Debug, thiserror::Error)]
-enum KeepError {
-    #[error("Proxmox rewrites its configuration from {} at each start; {instead}", conf.display())]
-    Owned { conf: PathBuf, instead: String },
-    #[error(
-        "{key} is in its configuration too, and what it must be does not follow from {file}: \
-         change both there"
-    )]
-    Untranslatable { key: String, file: String },
-}
+const NOT_RUNNING: &str = "it is not running, and only a running container has cgroups; with a \
+                           value and --keep, its configuration is changed for the next start";
 
 /// Why nobody knows which limits are lost.
 #[derive(Debug, thiserror::Error)]
@@ -46,15 +37,6 @@ pub struct Change {
     pub old: String,
     /// What the file holds now, read back.
     pub new: String,
-}
-
-/// A limit that was written into a configuration.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Kept {
-    /// Such as `lxc.cgroup2.memory.max`.
-    pub key: String,
-    /// What the key had before; none: it was not set in this file.
-    pub old: Option<String>,
 }
 
 impl Engine {
@@ -102,68 +84,32 @@ impl Engine {
         Ok(change)
     }
 
-    /// Writes the present limit in `file`, `value`, into the container's configuration, for its
-    /// next starts, in each spelling that is there; without a value, or with one that clears it,
-    /// takes it out. All else in the file stays as it is.
-    pub fn cgroup_keep(&self, name: &Name, file: &str, value: Option<&str>) -> Result<Kept, Error> {
-        let cgroup = self.cgroup_of(name, Verb::KeepLimit)?;
-        let version = cgroup.version_of(file).map_err(|why| failed(Verb::KeepLimit, name, why))?;
-        let wanted = value.map(|it| cgroup.parse(file, it)).transpose();
-        let wanted = wanted.map_err(|why| Error::new(Verb::KeepLimit, name, Kind::Invalid, why))?;
-        if let Some(owned) = proxmox::owner(self.lxcpath.host(), name) {
-            let why = KeepError::Owned {
-                instead: owned.keeps(file, wanted.as_deref().unwrap_or_default().trim()),
-                conf: owned.conf,
-            };
-            return Err(Error::new(Verb::KeepLimit, name, Kind::Invalid, why));
-        }
-        let store = Store::new(&self.lxcpath);
-        let _lock = store.lock(name).map_err(|why| not_kept(name, why))?;
-        let text = store.read_config(name).map_err(|why| not_kept(name, why))?;
-        let mut document = Document::parse(&text);
-        let key = spelling::key(version, file);
-        let old = document.values(&key).last().map(str::to_owned);
-        let (other, other_file) = spelling::other(version, file);
-        let has_other = document.values(&other).next().is_some();
-        let value = value.zip(wanted).filter(|(_, wanted)| !wanted.trim().is_empty());
-        if let Some((typed, wanted)) = value {
-            let value = spelling::written(typed, &wanted);
-            if has_other {
-                let why = KeepError::Untranslatable { key: other.clone(), file: file.into() };
-                let translated = spelling::translated(file, &value, other_file);
-                let translated = translated.ok_or_else(|| not_kept(name, why))?;
-                document.set(&other, &translated).map_err(|why| not_kept(name, why))?;
-            }
-            document.set(&key, &value).map_err(|why| not_kept(name, why))?;
-        } else {
-            document.unset(&key);
-            document.unset(&other);
-        }
-        store.replace_config(name, &document.to_bytes()).map_err(|why| not_kept(name, why))?;
-        Ok(Kept { key, old })
-    }
-
     fn cgroup_of(&self, name: &Name, verb: Verb) -> Result<Cgroup, Error> {
         self.limited(name, verb).map(|(_, cgroup)| cgroup)
     }
 
     /// Asks the container's supervisor, wharf's or LXC's, for its cgroup.
     fn limited(&self, name: &Name, verb: Verb) -> Result<(Client, Cgroup), Error> {
+        self.limited_if_running(name, verb)?
+            .ok_or_else(|| Error::new(verb, name, Kind::NotRunning, NOT_RUNNING))
+    }
+
+    /// The same; none: it does not run.
+    fn limited_if_running(
+        &self,
+        name: &Name,
+        verb: Verb,
+    ) -> Result<Option<(Client, Cgroup)>, Error> {
         let failed_to_ask = |why| Error::new(verb, name, Kind::Failed, why);
-        let client = Client::connect(self.lxcpath(), name)
-            .map_err(failed_to_ask)?
-            .ok_or_else(|| Error::new(verb, name, Kind::NotRunning, NOT_RUNNING))?;
+        let client = Client::connect(self.lxcpath(), name).map_err(failed_to_ask)?;
+        let Some(client) = client else { return Ok(None) };
         let hierarchies =
             Hierarchies::discover(self.lxcpath.host()).map_err(|why| failed(verb, name, why))?;
         let path = client.limit_cgroup().map_err(failed_to_ask)?.ok_or_else(|| {
             Error::new(verb, name, Kind::Failed, "its supervisor does not report its cgroup")
         })?;
-        Ok((client, Cgroup::open(&hierarchies, &path)))
+        Ok(Some((client, Cgroup::open(&hierarchies, &path))))
     }
-}
-
-fn not_kept(name: &Name, why: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::new(Verb::KeepLimit, name, Kind::Failed, why)
 }
 
 fn failed(verb: Verb, name: &Name, why: CgroupError) -> Error {

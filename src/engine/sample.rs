@@ -352,6 +352,7 @@ impl Sampler {
             let cgroup = Cgroup::open(&self.hierarchies, path);
             let processes = self.processes.read(&cgroup.pids(), tasks);
             detail.processes = process::forest(processes, focus.order);
+            detail.files.clear();
             detail.limit_cgroup = run.and_then(|it| it.limits.clone()).filter(|it| it != path);
             if focus.files {
                 let limits = detail.limit_cgroup.as_ref();
@@ -364,13 +365,15 @@ impl Sampler {
     }
 
     fn still(&mut self, name: &Name, init: Option<i32>) -> (Detail, Option<String>) {
-        let fresh =
-            |it: &&Still| it.name == *name && it.init == init && it.at.elapsed() < STILL_STALE;
+        // The configuration of what does not run may be under edit: it is read each time.
+        let same = |it: &&Still| it.name == *name && it.init == init && init.is_some();
+        let fresh = |it: &&Still| same(it) && it.at.elapsed() < STILL_STALE;
         if let Some(still) = self.still.as_ref().filter(fresh) {
             return (still.detail.clone(), still.fault.clone());
         }
         let (proc, lxcpath, of) = (self.proc.clone(), self.lxcpath.clone(), name.clone());
-        let read = move || detail::read(&proc, init, &lxcpath, &of);
+        let hierarchies = self.hierarchies.clone();
+        let read = move || detail::read(&proc, init, &lxcpath, &of, &hierarchies);
         let Some((detail, fault)) = self.stills.ask(name.clone(), read) else {
             let still = self.still.as_ref().filter(|it| it.name == *name && it.init == init);
             let old = || still.map(|it| (it.detail.clone(), it.fault.clone()));

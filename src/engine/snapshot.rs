@@ -145,7 +145,8 @@ pub enum Limit {
 pub struct Detail {
     /// Every process of the container, as a forest in depth-first order.
     pub processes: Vec<Process>,
-    /// Every file of its cgroups with its value, by controller and name; filled on request.
+    /// Every file of its cgroups with its value, by controller and name; filled on request. While
+    /// it does not run, the limits of its configuration, by their whole keys.
     pub files: Vec<CgroupFile>,
     /// The configured root; `None`: there is no configuration, or it cannot be used.
     pub rootfs: Option<Root>,

@@ -7,7 +7,6 @@ mod remove;
 mod replace;
 
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 pub use lock::Lock;
@@ -21,8 +20,6 @@ use super::name::Name;
 /// The system's file, which `lxc.lxcpath` of may move the containers.
 const SYSTEM_CONFIG: &str = "/etc/lxc/lxc.conf";
 const SYSTEM_LXCPATH: &str = "/var/lib/lxc";
-/// The bits of a mode that say who may what.
-const PERMISSIONS: u32 = 0o777;
 
 /// The directories of the locks of commands and of supervisors, in the runtime directory.
 const COMMAND_LOCK: &str = "lock";
@@ -40,6 +37,8 @@ pub enum StoreError {
     Read { path: PathBuf, source: io::Error },
     #[error("write {path}: {}", words(source))]
     Write { path: PathBuf, source: io::Error },
+    #[error("{} is a link; change the file that it leads to", .0.display())]
+    Link(PathBuf),
     #[error(transparent)]
     Host(#[from] HostError),
 }
@@ -132,14 +131,17 @@ impl Store {
         std::fs::read(&path).map_err(|source| StoreError::Read { path, source })
     }
 
-    /// Puts `content` in place of the container's configuration in one step; its mode stays.
+    /// Puts `content` in place of the container's configuration in one step; its owner and mode
+    /// stay. A link is not replaced: what it leads to may be others' too.
     pub fn replace_config(&self, name: &Name, content: &[u8]) -> Result<(), StoreError> {
         let path = self.config_path(name);
-        let mode = match std::fs::metadata(&path) {
-            Ok(meta) => meta.permissions().mode() & PERMISSIONS,
+        let old = match std::fs::symlink_metadata(&path) {
+            Ok(meta) if meta.is_symlink() => return Err(StoreError::Link(path)),
+            Ok(meta) => meta,
             Err(source) => return Err(StoreError::Read { path, source }),
         };
-        self.write_atomic(&path, content, mode)
+        replace::write_like(&path, content, &old)
+            .map_err(|source| StoreError::Write { path, source })
     }
 
     #[expect(

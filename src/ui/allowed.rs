@@ -9,6 +9,10 @@ use crate::engine::state::State;
 pub fn reason(container: &Container, action: Action) -> Option<String> {
     let (name, state) = (&container.name, container.state);
     let command = action.verb().and_then(command::of)?;
+    if configures(action, state) {
+        let unknown = || format!("{name} has no configuration to change, and does not run");
+        return (!container.defined).then(unknown);
+    }
     if !container.defined && state == State::Stopped {
         let undefined = command.undefined.map(|why| format!("{name} {why}"));
         if undefined.is_some() {
@@ -28,6 +32,11 @@ pub fn reason(container: &Container, action: Action) -> Option<String> {
     Some(format!("{name} {why}{advice}"))
 }
 
+/// Tells whether `action` goes to the configuration: what does not run has no cgroup.
+fn configures(action: Action, state: State) -> bool {
+    matches!(action, Action::Limits | Action::Edit) && state == State::Stopped
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,7 +46,7 @@ mod tests {
     fn the_screen_refuses_what_the_table_refuses_in_its_words() {
         let actions = command::action::SHORTCUTS.iter().map(|it| it.action);
         for action in actions.filter(|it| it.verb().is_some()) {
-            for state in State::ALL {
+            for state in State::ALL.into_iter().filter(|it| !configures(action, *it)) {
                 let lost_limits = vec!["memory.max".to_owned()];
                 let container = Container { lost_limits, ..container("web", state) };
                 let told = reason(&container, action);
@@ -47,5 +56,15 @@ mod tests {
                 assert_eq!(told, why, "{action:?} × {state}");
             }
         }
+    }
+
+    #[test]
+    fn limits_of_what_does_not_run_are_its_configurations() {
+        for action in [Action::Limits, Action::Edit] {
+            assert_eq!(reason(&container("web", State::Stopped), action), None);
+            let undefined = Container { defined: false, ..container("web", State::Stopped) };
+            assert!(reason(&undefined, action).unwrap().contains("no configuration to change"));
+        }
+        assert!(reason(&container("web", State::Stopped), Action::Again).is_some());
     }
 }

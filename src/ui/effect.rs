@@ -5,6 +5,7 @@ use std::time::Duration;
 use crossterm::event::KeyEvent;
 
 use super::model::create::command_line;
+use super::value;
 use crate::engine::create::Create;
 use crate::engine::limits::{Change, Kept};
 use crate::engine::process::{Order, Process};
@@ -154,6 +155,9 @@ impl Act {
             Self::Again => format!("{wharf} cgroup --again {name}"),
             Self::Keep { file, value: Some(value) } => {
                 format!("{wharf} cgroup {name} {file} '{value}' --keep")
+            }
+            Self::Keep { file, value: None } if value::is_key(file) => {
+                format!("{wharf} cgroup {name} {file} '' --keep")
             }
             Self::Keep { file, value: None } => {
                 format!("remove {file} from the configuration of {name}")

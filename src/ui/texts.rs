@@ -5,7 +5,7 @@ use crate::engine::exit::Exit;
 use crate::engine::snapshot::{CgroupFile, Container, Interface};
 use crate::ui::model::Model;
 use crate::ui::model::detail::{CgroupRows, DetailScreen, Tab};
-use crate::ui::value;
+use crate::ui::value::{self, Whole};
 
 /// The limits and counters worth a row before all files are asked for.
 const KEYS: &[&str] = &[
@@ -49,11 +49,13 @@ pub fn cgroup_rows<'a>(model: &'a Model, screen: &DetailScreen) -> Vec<&'a Cgrou
     let mut rows: Vec<&CgroupFile> = detail
         .files
         .iter()
-        .filter(|it| screen.cgroup.all || KEYS.contains(&it.file.as_str()))
+        .filter(|it| {
+            screen.cgroup.all || value::is_key(&it.file) || KEYS.contains(&it.file.as_str())
+        })
         .collect();
     let rank = |it: &CgroupFile| {
         let controller = CONTROLLERS.iter().position(|name| *name == group(it));
-        let key = KEYS.iter().position(|name| *name == it.file);
+        let key = KEYS.iter().position(|name| *name == value::file_of(&it.file));
         (controller.unwrap_or(CONTROLLERS.len()), key.unwrap_or(KEYS.len()))
     };
     rows.sort_by(|one, other| rank(one).cmp(&rank(other)).then_with(|| one.file.cmp(&other.file)));
@@ -69,10 +71,25 @@ const CONTROLLERS: &[&str] = &["cpu", "memory", "pids", "cpuset", "io", "blkio",
 
 /// Returns the controller under which `file` is listed: the first word of its name.
 pub fn group(file: &CgroupFile) -> &str {
-    file.file.split_once('.').map_or(file.controller.as_str(), |(group, _)| match group {
-        "cpuacct" => "cpu",
-        other => other,
+    value::file_of(&file.file).split_once('.').map_or(file.controller.as_str(), |(group, _)| {
+        match group {
+            "cpuacct" => "cpu",
+            other => other,
+        }
     })
+}
+
+/// Returns what shares are shares of, for a value of the container that is open.
+pub fn whole(model: &Model) -> Whole {
+    let memory = model.snapshot.as_ref().and_then(|it| it.host.memory_bytes);
+    let files = model.current().and_then(|it| it.detail.as_ref()).map_or(&[][..], |it| &it.files);
+    let value = |name: &str| {
+        let file = files.iter().find(|it| value::file_of(&it.file) == name)?;
+        file.value.as_deref()
+    };
+    let quota = || value("cpu.max")?.split_whitespace().nth(1);
+    let period = value("cpu.cfs_period_us").or_else(quota).and_then(|it| it.trim().parse().ok());
+    Whole { memory, period }
 }
 
 /// Returns the row of the cursor.

@@ -1,27 +1,41 @@
-//! Values of cgroup files as an operator writes and reads them. Knows names of files, opens none.
+//! Values of cgroup files, and of the keys of a configuration that set them, as an operator writes
+//! and reads them. Knows names of files, opens none.
 
 use super::format;
 use crate::engine::cgroup::knob::{self, Over, Value};
-use crate::engine::cgroup::value::{self, PERIOD_US, Whole};
+pub use crate::engine::cgroup::value::Whole;
+use crate::engine::cgroup::value::{self, PERIOD_US};
+use crate::engine::limits;
 use crate::engine::snapshot::Counters;
 
 /// Bytes from this on mean "no limit" in the files of cgroup v1.
 const V1_NO_LIMIT: i128 = 1 << 62;
 
+/// Returns the file that `row` is, or that it names as a key of the configuration.
+pub fn file_of(row: &str) -> &str {
+    limits::of_key(row).map_or(row, |(_, file)| file)
+}
+
+/// Tells whether `row` is a key of the configuration.
+pub fn is_key(row: &str) -> bool {
+    limits::of_key(row).is_some()
+}
+
 /// Tells what the value of `file` may be, for the line under the field.
-pub fn advice(file: &str) -> &'static str {
-    knob::of(file).advice()
+pub fn advice(file: &str) -> String {
+    let advice = knob::of(file_of(file)).advice();
+    if is_key(file) { format!("{advice}; empty: not set") } else { advice.to_owned() }
 }
 
 /// Turns what the operator typed into what the kernel takes, or says what is wrong with it.
-pub fn parse(file: &str, typed: &str, memory: Option<u64>) -> Result<String, String> {
-    value::parse(file, typed, Whole { memory, period: None })
+pub fn parse(file: &str, typed: &str, whole: Whole) -> Result<String, String> {
+    value::parse(file_of(file), typed, whole)
 }
 
 /// Shows the kernel's value the way it can be typed again.
 pub fn shown(file: &str, value: &str) -> String {
     let value = value.trim();
-    let knob = knob::of(file);
+    let knob = knob::of(file_of(file));
     match (knob.value, value.parse::<i128>()) {
         (Value::Bytes, Ok(it)) if !(0..V1_NO_LIMIT).contains(&it) => "max".to_owned(),
         (Value::Bytes, Ok(it)) => short_bytes(it.unsigned_abs() as u64),
@@ -40,14 +54,44 @@ pub fn shown(file: &str, value: &str) -> String {
     }
 }
 
-/// Says what happens at once when `file` gets the `kernel`'s value while so much is in use.
-pub fn warning(file: &str, kernel: &str, counters: &Counters) -> Option<String> {
-    let most = kernel.parse::<u64>().ok()?;
+/// Says what happens at once when `file` gets the `kernel`'s value while so much is in use. `other`
+/// tells what another file of the same version holds.
+pub fn warning(
+    file: &str,
+    kernel: &str,
+    counters: &Counters,
+    other: &dyn Fn(&str) -> Option<String>,
+) -> Option<String> {
+    // No limit is written as -1 on v1, and read back as more than there can be.
+    let most = kernel.parse::<u64>().unwrap_or(u64::MAX);
+    let size = |file: &str| other(file)?.trim().parse::<u64>().ok();
+    let file = file_of(file);
+    match file {
+        "memory.limit_in_bytes" => {
+            let both = "memory.memsw.limit_in_bytes";
+            if let Some(with_swap) = size(both).filter(|it| most > *it) {
+                let with_swap = format::bytes(with_swap);
+                return Some(format!("refused above {both} ({with_swap}); raise that first"));
+            }
+        }
+        "memory.memsw.limit_in_bytes" => {
+            let alone = "memory.limit_in_bytes";
+            if let Some(memory) = size(alone).filter(|it| most < *it) {
+                return Some(format!("refused below {alone} ({})", format::bytes(memory)));
+            }
+        }
+        _ => (),
+    }
     let below = |used: Option<u64>| used.filter(|used| most < *used);
     match knob::of(file).over {
         Over::Kills => {
             let used = format::bytes(below(counters.memory_bytes)?);
             Some(format!("below the {used} in use: reclaims, then kills"))
+        }
+        Over::Refused => {
+            let used = below(counters.memory_bytes)?;
+            let (used, over) = (format::bytes(used), format::bytes(used - most));
+            Some(format!("below the {used} in use: refused unless {over} can be reclaimed"))
         }
         Over::Slows => {
             let used = format::bytes(below(counters.memory_bytes)?);
@@ -71,6 +115,7 @@ pub enum Step {
 /// Returns the next larger or smaller value of `file` that is worth a look, as it can be typed;
 /// none where `typed` is no number.
 pub fn step(file: &str, typed: &str, step: Step) -> Option<String> {
+    let file = file_of(file);
     let typed = typed.trim();
     if let Some(percent) = typed.strip_suffix('%') {
         let percent = moved(percent.trim().parse().ok()?, PERCENT_STEP, step);
@@ -78,7 +123,7 @@ pub fn step(file: &str, typed: &str, step: Step) -> Option<String> {
     }
     match knob::of(file).value {
         Value::Bytes => {
-            let now: u64 = parse(file, typed, None).ok()?.parse().ok()?;
+            let now: u64 = parse(file, typed, Whole::default()).ok()?.parse().ok()?;
             let eighth = (now.max(1).ilog2()).saturating_sub(3);
             Some(short_bytes(moved(now, 1 << eighth.max(PAGE_BITS), step)))
         }
@@ -131,27 +176,38 @@ fn short_bytes(bytes: u64) -> String {
 mod tests {
     use super::*;
 
+    const WHOLE: Whole = Whole { memory: Some(1000), period: None };
+
+    fn warned(file: &str, kernel: &str, counters: &Counters) -> Option<String> {
+        let other = |file: &str| match file {
+            "memory.limit_in_bytes" => Some("134217728\n".to_owned()),
+            "memory.memsw.limit_in_bytes" => Some("268435456".to_owned()),
+            _ => None,
+        };
+        warning(file, kernel, counters, &other)
+    }
+
     #[test]
     fn sizes_are_read_as_operators_write_them() {
-        let read = |text| parse("memory.max", text, Some(1000));
+        let read = |text| parse("memory.max", text, WHOLE);
         assert_eq!(read("512M"), Ok("536870912".to_owned()));
         assert_eq!(read("1.5G"), Ok("1610612736".to_owned()));
         assert_eq!(read("25%"), Ok("250".to_owned()));
         assert_eq!(read("max"), Ok("max".to_owned()));
-        assert_eq!(parse("memory.limit_in_bytes", "max", None), Ok("-1".to_owned()));
+        assert_eq!(parse("memory.limit_in_bytes", "max", WHOLE), Ok("-1".to_owned()));
         assert!(read("lots").is_err() && read("").is_err() && read("99999999T").is_err());
     }
 
     #[test]
     fn a_quota_may_be_a_percentage() {
-        assert_eq!(parse("cpu.max", "50%", None), Ok("50000 100000".to_owned()));
-        assert_eq!(parse("cpu.cfs_quota_us", "200%", None), Ok("200000".to_owned()));
-        assert_eq!(parse("cpu.max", "50000 100000", None), Ok("50000 100000".to_owned()));
+        assert_eq!(parse("cpu.max", "50%", WHOLE), Ok("50000 100000".to_owned()));
+        assert_eq!(parse("cpu.cfs_quota_us", "200%", WHOLE), Ok("200000".to_owned()));
+        assert_eq!(parse("cpu.max", "50000 100000", WHOLE), Ok("50000 100000".to_owned()));
         for wrong in ["0%", "64m", "1 2 3", "half"] {
-            assert!(parse("cpu.max", wrong, None).is_err(), "{wrong}");
+            assert!(parse("cpu.max", wrong, WHOLE).is_err(), "{wrong}");
         }
-        assert!(parse("cpu.cfs_quota_us", "1 2", None).is_err());
-        assert!(parse("cpu.weight", "0", None).is_err());
+        assert!(parse("cpu.cfs_quota_us", "1 2", WHOLE).is_err());
+        assert!(parse("cpu.weight", "0", WHOLE).is_err());
     }
 
     #[test]
@@ -171,18 +227,44 @@ mod tests {
     fn a_limit_below_what_is_used_is_warned_of() {
         let counters =
             Counters { memory_bytes: Some(100 << 20), pids: Some(24), ..Counters::default() };
-        let said = warning("memory.max", "1048576", &counters).unwrap();
+        let said = warned("memory.max", "1048576", &counters).unwrap();
         assert!(said.contains("below the 100M in use"), "{said}");
-        assert_eq!(warning("memory.max", "209715200", &counters), None);
-        assert_eq!(warning("memory.max", "max", &counters), None);
-        assert!(warning("pids.max", "8", &counters).is_some());
+        assert_eq!(warned("memory.max", "209715200", &counters), None);
+        assert_eq!(warned("memory.max", "max", &counters), None);
+        assert!(warned("pids.max", "8", &counters).is_some());
+    }
+
+    #[test]
+    fn on_v1_nothing_is_promised_that_the_kernel_refuses() {
+        let counters = Counters { memory_bytes: Some(100 << 20), ..Counters::default() };
+        let said = |file, mib: u64| warned(file, &(mib << 20).to_string(), &counters);
+        let low = said("memory.limit_in_bytes", 64).unwrap();
+        assert!(low.contains("refused unless 36M can be reclaimed"), "{low}");
+        assert!(!low.contains("kills"), "{low}");
+        let high = said("memory.limit_in_bytes", 512).unwrap();
+        assert!(high.contains("refused above memory.memsw.limit_in_bytes (256M)"), "{high}");
+        let below = said("memory.memsw.limit_in_bytes", 64).unwrap();
+        assert!(below.contains("refused below memory.limit_in_bytes (128M)"), "{below}");
+        assert!(
+            warned("memory.limit_in_bytes", "-1", &counters).unwrap().contains("refused above")
+        );
+        assert_eq!(said("memory.memsw.limit_in_bytes", 256), None);
+        assert_eq!(said("memory.limit_in_bytes", 200), None);
+    }
+
+    #[test]
+    fn a_key_of_the_configuration_means_its_file() {
+        assert_eq!(shown("lxc.cgroup2.memory.max", "67108864"), "64M");
+        assert_eq!(parse("lxc.cgroup.memory.limit_in_bytes", "max", WHOLE), Ok("-1".to_owned()));
+        assert!(is_key("lxc.cgroup.pids.max") && !is_key("pids.max"));
+        assert!(advice("lxc.cgroup.pids.max").ends_with("empty: not set"));
     }
 
     #[test]
     fn what_is_shown_can_be_typed_again() {
         for (file, value) in [("memory.max", "536870912"), ("pids.max", "max"), ("memory.max", "5")]
         {
-            assert_eq!(parse(file, &shown(file, value), None), Ok(value.to_owned()));
+            assert_eq!(parse(file, &shown(file, value), WHOLE), Ok(value.to_owned()));
         }
         assert_eq!(shown("memory.limit_in_bytes", "9223372036854771712"), "max");
     }

@@ -1,4 +1,4 @@
-//! `cgroup`: reads or changes one cgroup file of a running container.
+//! `cgroup`: reads or changes one cgroup file of a running container, or the configuration of any.
 
 use std::process::ExitCode;
 
@@ -9,14 +9,16 @@ use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::session::{Session, named, no_more};
 use crate::command::Verb;
+use crate::engine::limits::of_key;
 use crate::engine::shown::shown;
+use crate::engine::{Name, State};
 
 pub(super) const CGROUP: Entry = Entry {
     name: "cgroup",
     arguments: |command| {
         command
             .arg(args::json())
-            .arg(args::flag("keep", None, "Also write the value to the configuration"))
+            .arg(args::flag("keep", None, "Write the value to the configuration, too"))
             .arg(args::flag("again", None, "Restore the limits that the kernel has lost"))
             .arg(args::name())
             // -1 is a value.
@@ -32,6 +34,9 @@ Without VALUE it is read. A change lasts until the container stops; with --keep 
 written to the configuration, as lxc.cgroup2.FILE (or lxc.cgroup.FILE), or as both if both are
 there. An empty VALUE clears a list, such as cpuset.cpus.
 
+With --keep on a container that is stopped, or with a whole key such as lxc.cgroup2.memory.max for
+FILE, only the configuration is changed; an empty VALUE takes the limit out of it.
+
 Examples:
   wharf cgroup web memory.max
   wharf cgroup web memory.max 768M --keep
@@ -40,6 +45,12 @@ Examples:
 
 fn cgroup(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let (name, rest) = named(matches)?;
+    let keep = matches.get_flag("keep");
+    if let (true, [file, value]) = (keep, rest.as_slice())
+        && (of_key(file).is_some() || session.engine.state(&name)? == State::Stopped)
+    {
+        return configure(session, (&name, file, value), matches.get_flag(args::JSON));
+    }
     session.permit(Verb::EditCgroup, &name)?;
     if matches.get_flag("again") {
         no_more(&rest)?;
@@ -54,7 +65,7 @@ fn cgroup(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Exi
         return Ok(ExitCode::SUCCESS);
     }
     match rest.as_slice() {
-        [_] if matches.get_flag("keep") => {
+        [_] if keep => {
             return Err(Usage("--keep needs a VALUE".into()).into());
         }
         [file] => {
@@ -69,7 +80,7 @@ fn cgroup(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Exi
         }
         [file, value] => {
             let change = session.engine.cgroup_set(&name, file, value)?;
-            if matches.get_flag("keep") {
+            if keep {
                 session.engine.cgroup_keep(&name, file, Some(value))?;
             }
             if matches.get_flag(args::JSON) {
@@ -77,6 +88,19 @@ fn cgroup(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Exi
             }
         }
         _ => return Err(Usage("expected NAME FILE [VALUE]".into()).into()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Changes the configuration alone, since there is no cgroup.
+fn configure(
+    session: &mut Session<'_>,
+    (name, file, value): (&Name, &str, &str),
+    json: bool,
+) -> anyhow::Result<ExitCode> {
+    let kept = session.engine.cgroup_keep(name, file, Some(value))?;
+    if json {
+        session.json(&serde_json::to_value(&kept)?)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -41,6 +41,8 @@ pub enum Clear {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Over {
     Kills,
+    /// The kernel refuses the value, if it cannot get enough back (v1).
+    Refused,
     Slows,
     Refuses,
     Nothing,
@@ -137,7 +139,7 @@ const KNOBS: &[Knob] = &[
     knob("memory.oom.group", Value::Other, Clear::Never, "out of memory kills all or one")
         .as_v1("memory.oom_control"),
     knob("memory.limit_in_bytes", Value::Bytes, MINUS_ONE, "most memory it may use")
-        .over(Over::Kills),
+        .over(Over::Refused),
     knob("memory.soft_limit_in_bytes", Value::Bytes, MINUS_ONE, "memory it may keep"),
     knob("memory.memsw.limit_in_bytes", Value::Bytes, MINUS_ONE, "memory and swap together"),
     knob("memory.kmem.limit_in_bytes", Value::Bytes, MINUS_ONE, "memory of the kernel"),

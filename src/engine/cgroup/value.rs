@@ -2,6 +2,8 @@
 //! the kernel takes, or says what is wrong. The screen, the command line and the configuration share
 //! it. Opens no file of a cgroup.
 
+use procfs::Current as _;
+
 use super::knob::{self, Clear, Knob, Value};
 
 /// The kernel's own period of a CPU quota, in µs, and its bounds.
@@ -16,6 +18,14 @@ pub struct Whole {
     pub memory: Option<u64>,
     /// The period of the container's CPU quota in µs.
     pub period: Option<u64>,
+}
+
+impl Whole {
+    /// Looks at the host for what `typed` is a share of.
+    pub fn of_host(typed: &str) -> Self {
+        let memory = || Some(procfs::Meminfo::current().ok()?.mem_total);
+        Self { memory: typed.contains('%').then(memory).flatten(), period: None }
+    }
 }
 
 /// Returns what to write to `file` for `typed`, or what is wrong with that.

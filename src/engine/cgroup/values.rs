@@ -5,8 +5,6 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use procfs::Current as _;
-
 use super::file::controller_of;
 use super::file::write_once;
 use super::hand_down::enable;
@@ -49,10 +47,8 @@ impl Cgroup {
 
     /// Turns `typed` into what the kernel takes for `file`, or says what is wrong.
     pub fn parse(&self, file: &str, typed: &str) -> Result<String, String> {
-        let memory = || Some(procfs::Meminfo::current().ok()?.mem_total);
-        let memory = typed.contains('%').then(memory).flatten();
         let period = self.dir_of(file).and_then(period);
-        value::parse(file, typed, Whole { memory, period })
+        value::parse(file, typed, Whole { period, ..Whole::of_host(typed) })
     }
 
     /// Asks for the controller of `file` again, if it is one that somebody has taken away.
@@ -111,7 +107,7 @@ impl Cgroup {
 }
 
 /// Refuses what could lead out of the group's directory.
-pub(super) fn check_name(file: &str) -> Result<(), CgroupError> {
+pub(in crate::engine) fn check_name(file: &str) -> Result<(), CgroupError> {
     let plain = !file.is_empty() && !file.starts_with('.') && !file.contains(['/', '\0']);
     if plain { Ok(()) } else { Err(CgroupError::FileName(file.to_owned())) }
 }

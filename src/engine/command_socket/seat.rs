@@ -58,6 +58,7 @@ impl Seat {
             it @ (StoreError::Lock { .. }
             | StoreError::Read { .. }
             | StoreError::Write { .. }
+            | StoreError::Link(_)
             | StoreError::Host(_)) => SeatError::Lock(it),
         })?;
         let dir = private_dir(lxcpath);

@@ -11,6 +11,12 @@ pub(super) fn key(version: Version, file: &str) -> String {
     }
 }
 
+/// Returns the version and the file that a whole key such as `lxc.cgroup2.memory.max` speaks of.
+pub fn of_key(key: &str) -> Option<(Version, &str)> {
+    let v2 = key.strip_prefix("lxc.cgroup2.").map(|file| (Version::V2, file));
+    v2.or_else(|| Some((Version::V1, key.strip_prefix("lxc.cgroup.")?)))
+}
+
 /// Returns the key of the same limit for the other version, and the name of its file.
 pub(super) fn other(version: Version, file: &str) -> (String, &str) {
     let other = knob::counterpart(file).unwrap_or(file);
@@ -80,6 +86,14 @@ pub(super) fn translated(file: &str, value: &str, other: &str) -> Option<String>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_leads_to_its_file_and_back() {
+        for (version, file) in [(Version::V1, "pids.max"), (Version::V2, "memory.max")] {
+            assert_eq!(of_key(&key(version, file)), Some((version, file)));
+        }
+        assert_eq!(of_key("memory.max"), None);
+    }
 
     #[test]
     fn the_other_spelling_has_the_other_name_or_the_same() {

@@ -5,9 +5,10 @@ use std::io::Read as _;
 use std::path::Path;
 
 use super::{faults, network};
-use crate::engine::config;
+use crate::engine::cgroup::Hierarchies;
 use crate::engine::name::Name;
 use crate::engine::snapshot::{Detail, Root};
+use crate::engine::{config, limits};
 
 /// A container can make as many mounts as it likes.
 const MOST_MOUNTS: usize = 200;
@@ -15,13 +16,15 @@ const MOUNTS_BYTES: u64 = 256 * 1024;
 const CONFIG_BYTES: u64 = 256 * 1024;
 const NAMESPACES: [&str; 8] = ["mnt", "pid", "net", "ipc", "uts", "user", "cgroup", "time"];
 
-/// Reads the configuration of `name`, and what `/proc` tells of its init, if it runs. Returns why
+/// Reads the configuration of `name`, and what `/proc` tells of its init, if it runs, else which
+/// limits it would have. Returns why
 /// the configuration cannot be used, too.
 pub(super) fn read(
     proc: &Path,
     init: Option<i32>,
     lxcpath: &Path,
     name: &Name,
+    hierarchies: &Hierarchies,
 ) -> (Detail, Option<String>) {
     let file = lxcpath.join(name.as_str()).join("config");
     let mut detail = Detail { config: start_of(&file, CONFIG_BYTES), ..Detail::default() };
@@ -32,6 +35,9 @@ pub(super) fn read(
             Ok(config) => {
                 let root = config.get("lxc.rootfs.path").unwrap_or_default();
                 detail.rootfs = Some(Root::of(&root));
+                if init.is_none() {
+                    detail.files = limits::rows(&config, hierarchies);
+                }
             }
             Err(errors) => fault = Some(faults::words(&errors)),
         }
@@ -86,7 +92,7 @@ mod tests {
         let lxcpath = tempfile::tempdir().unwrap();
         std::fs::create_dir(lxcpath.path().join("web")).unwrap();
         std::fs::write(lxcpath.path().join("web/config"), content).unwrap();
-        read(Path::new("/proc"), None, lxcpath.path(), &name())
+        read(Path::new("/proc"), None, lxcpath.path(), &name(), &Hierarchies::default())
     }
 
     #[test]
@@ -114,7 +120,8 @@ mod tests {
     #[test]
     fn a_container_that_does_not_run_has_its_files() {
         let lxcpath = tempfile::tempdir().unwrap();
-        let (detail, _) = read(Path::new("/proc"), None, lxcpath.path(), &name());
+        let (detail, _) =
+            read(Path::new("/proc"), None, lxcpath.path(), &name(), &Hierarchies::default());
         assert_eq!(detail.rootfs, None);
         assert_eq!((detail.config, detail.namespaces), (None, vec![]));
     }
@@ -123,7 +130,8 @@ mod tests {
     fn a_process_of_ours_shares_our_namespaces() {
         let lxcpath = tempfile::tempdir().unwrap();
         let own = std::process::id().try_into().ok();
-        let (detail, _) = read(Path::new("/proc"), own, lxcpath.path(), &name());
+        let (detail, _) =
+            read(Path::new("/proc"), own, lxcpath.path(), &name(), &Hierarchies::default());
         assert!(detail.namespaces.is_empty(), "{:?}", detail.namespaces);
         assert!(!detail.mounts.is_empty());
     }

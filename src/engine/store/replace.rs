@@ -1,18 +1,37 @@
 //! Replaces a file in one step: write beside it, sync, rename over it, sync the directory.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The bits of a mode that say who may what.
+const PERMISSIONS: u32 = 0o777;
 
 /// Puts `bytes` at `path`. A link there is replaced, not followed; on failure nothing is left, and
 /// what a writer that was killed has left goes. The caller is the only one who writes this file.
 pub(super) fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    put(path, bytes, |file| file.set_permissions(Permissions::from_mode(mode)))
+}
+
+/// The same, with the mode and the owner of the file that was there.
+pub(super) fn write_like(path: &Path, bytes: &[u8], old: &Metadata) -> io::Result<()> {
+    put(path, bytes, |file| {
+        let new = file.metadata()?;
+        let (uid, gid) = (old.uid(), old.gid());
+        if (new.uid(), new.gid()) != (uid, gid) {
+            fchown(file, Some(uid), Some(gid))?;
+        }
+        file.set_permissions(Permissions::from_mode(old.mode() & PERMISSIONS))
+    })
+}
+
+fn put(path: &Path, bytes: &[u8], dress: impl Fn(&File) -> io::Result<()>) -> io::Result<()> {
     let beside = beside(path)?;
     remove_drafts(path);
-    let done = write(&beside, bytes, mode).and_then(|()| std::fs::rename(&beside, path));
+    let done = write(&beside, bytes, dress).and_then(|()| std::fs::rename(&beside, path));
     if done.is_err() {
         // The first error is the one to tell.
         _ = std::fs::remove_file(&beside);
@@ -46,7 +65,7 @@ fn is_draft(file: &OsStr, name: &OsStr) -> bool {
     })
 }
 
-fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+fn write(path: &Path, bytes: &[u8], dress: impl Fn(&File) -> io::Result<()>) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -54,7 +73,7 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
         .open(path)?;
     file.write_all(bytes)?;
-    file.set_permissions(Permissions::from_mode(mode))?;
+    dress(&file)?;
     file.sync_all()
 }
 
@@ -116,6 +135,21 @@ mod tests {
             left,
             [".config", ".config.1", ".config.1.2.3", ".config.x.1", ".other.1.2", "config"]
         );
+    }
+
+    #[test]
+    fn the_owner_and_the_mode_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config");
+        write_atomic(&path, b"old", 0o640).unwrap();
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(0), Some(4711)).unwrap();
+        }
+        let before = fs::metadata(&path).unwrap();
+        write_like(&path, b"new", &before).unwrap();
+        let after = fs::metadata(&path).unwrap();
+        let of = |it: &Metadata| (it.uid(), it.gid(), it.mode());
+        assert_eq!((fs::read(&path).unwrap().as_slice(), of(&after)), (&b"new"[..], of(&before)));
     }
 
     #[test]

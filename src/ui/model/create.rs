@@ -2,7 +2,7 @@
 
 use crate::engine::Name;
 use crate::engine::create::{Create, Source};
-use crate::ui::value;
+use crate::ui::value::{self, Whole};
 use crate::widgets::field::Input;
 
 /// The draft. It is kept when the form is closed.
@@ -98,9 +98,10 @@ impl CreateForm {
 
     /// Tells what is wrong with the field `row`; `taken` are the names in use.
     pub fn fault(&self, row: Row, taken: &[&str], host_memory: Option<u64>) -> Option<Fault> {
+        let whole = Whole { memory: host_memory, period: None };
         let limit = |file: &str, input: &Input| {
             let text = input.text();
-            (!text.trim().is_empty()).then(|| value::parse(file, &text, host_memory).err())?
+            (!text.trim().is_empty()).then(|| value::parse(file, &text, whole).err())?
         };
         let text = match row {
             Row::Name => self.name_fault(taken),
@@ -145,6 +146,7 @@ impl CreateForm {
     /// The lines beyond the default configuration. Limits are said for both versions of cgroups,
     /// so that the container may move to a host with the other.
     fn settings(&self, host_memory: Option<u64>) -> Vec<(String, String)> {
+        let whole = Whole { memory: host_memory, period: None };
         let mut settings = Vec::new();
         let mut add = |key: &str, value: String| settings.push((key.to_owned(), value));
         let command = self.command.text();
@@ -160,10 +162,10 @@ impl CreateForm {
             if text.trim().is_empty() {
                 continue;
             }
-            if let Ok(value) = value::parse(one, &text, host_memory) {
+            if let Ok(value) = value::parse(one, &text, whole) {
                 add(&format!("lxc.cgroup.{one}"), value);
             }
-            if let Ok(value) = value::parse(two, &text, host_memory) {
+            if let Ok(value) = value::parse(two, &text, whole) {
                 add(&format!("lxc.cgroup2.{two}"), value);
             }
         }

@@ -3,7 +3,7 @@
 use crate::command::Action;
 use crate::engine::Name;
 use crate::engine::Verb;
-use crate::engine::limits::Change;
+use crate::engine::limits::{Change, Kept};
 use crate::engine::snapshot::Container;
 use crate::engine::state::State;
 use crate::ui::effect::{Act, Effect, Outcome};
@@ -121,12 +121,7 @@ pub(super) fn done(model: &mut Model, done: Done) -> Vec<Effect> {
             Ok(format!("{}  {} → {}", change.file, shown(&change.old), shown(&change.new)))
         }
         Ok(Outcome::SetAnew(changes)) => Ok(set_anew(changes)),
-        Ok(Outcome::Kept(kept)) => Ok(match &act {
-            Act::Keep { value: Some(value), .. } => {
-                format!("{} = {value} kept in the configuration", kept.key)
-            }
-            _ => format!("{} removed from the configuration", kept.key),
-        }),
+        Ok(Outcome::Kept(kept)) => Ok(kept_words(kept)),
         Ok(Outcome::Done) => Ok(format!("{} in {} ms", past(&act), took.as_millis())),
         Err(failure) => Err(failure.whole.clone()),
     };
@@ -152,6 +147,14 @@ pub(super) fn done(model: &mut Model, done: Done) -> Vec<Effect> {
         model.draft = crate::ui::model::create::CreateForm::default();
     }
     vec![Effect::SampleNow]
+}
+
+fn kept_words(kept: &Kept) -> String {
+    let shown = |it: &Option<String>| match it {
+        Some(it) => value::shown(&kept.key, it),
+        None => "not set".to_owned(),
+    };
+    format!("{}  {} → {}, in the configuration", kept.key, shown(&kept.old), shown(&kept.new))
 }
 
 fn set_anew(changes: &[Change]) -> String {
@@ -208,7 +211,15 @@ fn note_way_back(
 
 fn failed(model: &mut Model, name: &Name, act: &Act, failure: &Failure) {
     let reason = failure.reason.clone();
-    if let Act::Set { file, value } = act
+    let written = match act {
+        Act::Set { file, value } => Some((file, value.as_str())),
+        // One that is kept beside the live one is not typed in a row.
+        Act::Keep { file, value } if value::is_key(file) => {
+            Some((file, value.as_deref().unwrap_or_default()))
+        }
+        _ => None,
+    };
+    if let Some((file, value)) = written
         && let Some(detail) = model.detail.as_mut().filter(|it| it.name == *name)
     {
         detail.cgroup.refused = Some((file.clone(), reason));

@@ -1,9 +1,12 @@
-//! Edits a cgroup value in its row: what is typed is checked here, written by an effect.
+//! Edits a cgroup value, or one of the configuration, in its row: what is typed is checked here,
+//! written by an effect.
 
 use crossterm::event::{KeyCode, KeyEvent};
 
 use super::{act, keys, typing};
 use crate::command::Action;
+use crate::engine::Name;
+use crate::engine::state::State;
 use crate::ui::effect::{Act, Effect};
 use crate::ui::model::{Model, Tone};
 use crate::ui::value::Step;
@@ -86,26 +89,56 @@ fn begin(model: &mut Model) {
 }
 
 fn write(model: &mut Model) -> Vec<Effect> {
-    let host_memory = model.snapshot.as_ref().and_then(|it| it.host.memory_bytes);
+    let whole = texts::whole(model);
     let Some(screen) = &mut model.detail else { return Vec::new() };
     let (Some(input), Some(file)) = (screen.cgroup.edit.clone(), screen.cgroup.cursor.clone())
     else {
         return Vec::new();
     };
-    match value::parse(&file, &input.text(), host_memory) {
+    let typed = input.text().trim().to_owned();
+    // Of a configuration an empty value is taken out.
+    let parsed = if typed.is_empty() && value::is_key(&file) {
+        Ok(String::new())
+    } else {
+        value::parse(&file, &typed, whole)
+    };
+    match parsed {
         Err(reason) => {
             screen.cgroup.refused = Some((file, reason));
             Vec::new()
         }
-        Ok(value) => {
+        Ok(kernel) => {
             screen.cgroup.edit = None;
             screen.cgroup.refused = None;
             let names = match screen.together.as_slice() {
                 [] => vec![screen.name.clone()],
                 together => together.to_vec(),
             };
-            let set = |name| (name, Act::Set { file: file.clone(), value: value.clone() });
-            act::run_all(model, names.into_iter().map(set).collect())
+            let write = Write { file, typed, kernel };
+            let acts = names.into_iter().map(|it| write.to(model, it)).collect();
+            act::run_all(model, acts)
         }
+    }
+}
+
+/// A value that was typed for a file, or for a key of the configuration.
+struct Write {
+    file: String,
+    typed: String,
+    kernel: String,
+}
+
+impl Write {
+    /// Returns what writes it to a container: to its group while it runs, else to its configuration.
+    fn to(&self, model: &Model, name: Name) -> (Name, Act) {
+        let stopped = model.container(&name).is_some_and(|it| it.state == State::Stopped);
+        let act = if stopped {
+            let value = Some(self.typed.clone()).filter(|it| !it.is_empty());
+            Act::Keep { file: self.file.clone(), value }
+        } else {
+            let file = value::file_of(&self.file).to_owned();
+            Act::Set { file, value: self.kernel.clone() }
+        };
+        (name, act)
     }
 }

@@ -1,4 +1,5 @@
-//! The cgroup pane: limits and counters by controller, each with what is used of it.
+//! The cgroup pane: limits and counters by controller, each with what is used of it; of a container
+//! that does not run, the limits of its configuration.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -10,7 +11,8 @@ use crate::engine::snapshot::{CgroupFile, Container, Limit};
 use crate::ui::effect::Act;
 use crate::ui::model::Model;
 use crate::ui::model::detail::{DetailScreen, Tab};
-use crate::ui::{format, texts, value};
+use crate::ui::value::{self, Whole};
+use crate::ui::{format, texts};
 use crate::widgets::field::Field;
 use crate::widgets::frame::Frame;
 use crate::widgets::gauge::gauge;
@@ -21,6 +23,8 @@ use crate::widgets::text::wrap;
 
 /// Cells for the name of a file.
 const NAMES: usize = 32;
+/// The same for a whole key of the configuration.
+const KEYS: usize = 44;
 /// Widest value of a limit, so that what is used of it stands near.
 const VALUES: usize = 24;
 /// Widest field for a value under edit.
@@ -33,6 +37,9 @@ const INDENT: usize = 4;
 const BAR: usize = 8;
 /// Cells for the use of a limit: the figure, the bar, the percentage.
 const USE: usize = 22;
+
+/// What stands for the value of a key that the configuration does not set.
+const NOT_SET: &str = "not set";
 
 /// One line of the pane.
 enum Row<'a> {
@@ -49,16 +56,20 @@ pub(super) fn pane(model: &Model, look: &Look, (area, buf): (Rect, &mut Buffer))
     let files = texts::cgroup_rows(model, screen);
     let count = container.detail.as_ref().map_or(0, |it| it.files.len());
     let all = if screen.cgroup.all { " fewer".to_owned() } else { format!(" all {count} files") };
+    let configured = files.first().is_some_and(|it| value::is_key(&it.file));
     let hints = [("e", look.key), (" edit  ", look.dim), ("a", look.key), (&all, look.dim)];
+    // A configuration has no files to show more or fewer of.
+    let hints = if configured { &[("e", look.key), (" edit", look.dim)][..] } else { &hints[..] };
     let focused = screen.focus == Tab::Cgroup;
     let together: Vec<&str> = screen.together.iter().map(crate::engine::Name::as_str).collect();
     let together = format!("  for all of {}", together.join(" "));
-    let mut left = vec![("Cgroup", look.accent)];
+    let title = if configured { "Limits for the next start" } else { "Cgroup" };
+    let mut left = vec![(title, look.accent)];
     if !screen.together.is_empty() {
         left.push((&together, look.mark));
     }
     let frame = Frame {
-        right: if files.is_empty() { &[] } else { &hints },
+        right: if files.is_empty() { &[] } else { hints },
         focused,
         ..Frame::titled(look, &left)
     };
@@ -81,7 +92,9 @@ pub(super) fn pane(model: &Model, look: &Look, (area, buf): (Rect, &mut Buffer))
         match row {
             Row::Head(group, version) => {
                 pen.skip(1).put(&group.to_uppercase(), look.dim.add_modifier(Modifier::BOLD));
-                pen.right(&format!("v{version} "), look.dim);
+                if !configured {
+                    pen.right(&format!("v{version} "), look.dim);
+                }
             }
             Row::File(file) => {
                 let current = focused && index == at;
@@ -119,13 +132,7 @@ fn rows<'a>(
         if index == place
             && let Some(input) = &screen.cgroup.edit
         {
-            let host_memory = model.snapshot.as_ref().and_then(|it| it.host.memory_bytes);
-            rows.extend(preview(
-                (container, &model.program),
-                file,
-                (&input.text(), host_memory),
-                look,
-            ));
+            rows.extend(preview((model, container), file, &input.text(), look));
         }
         if let Some((_, reason)) = refused {
             // Once is enough for what was wrong while it was typed and still is.
@@ -142,29 +149,51 @@ fn rows<'a>(
 /// What comes of the text typed for `file`: from what to what, what that does at once, and the
 /// command that does the same.
 fn preview(
-    (container, wharf): (&Container, &str),
+    (model, container): (&Model, &Container),
     file: &CgroupFile,
-    (typed, host_memory): (&str, Option<u64>),
+    typed: &str,
     look: &Look,
 ) -> Vec<Row<'static>> {
-    let old = value::shown(&file.file, file.value.as_deref().unwrap_or_default());
-    if typed == old || typed.is_empty() {
-        let words = format!("was {old}   {}", value::advice(&file.file));
+    let (name, typed) = (&file.file, typed.trim());
+    let old = file.value.as_ref().map(|it| value::shown(name, it));
+    let was = old.as_deref().unwrap_or(NOT_SET);
+    if old.as_deref().unwrap_or_default() == typed {
+        let words = format!("{was} now   {}", value::advice(name));
         return vec![Row::Note(vec![(words, look.dim)])];
     }
-    match value::parse(&file.file, typed, host_memory) {
+    let removes = typed.is_empty() && value::is_key(name);
+    let kernel =
+        if removes { Ok(String::new()) } else { value::parse(name, typed, texts::whole(model)) };
+    match kernel {
         Err(reason) => vec![Row::Note(vec![(reason, look.warn)])],
         Ok(kernel) => {
-            let new = format!("was {old} {} {kernel}", look.glyphs.arrow);
-            let mut change = vec![(new, look.dim)];
-            if let Some(warning) = value::warning(&file.file, &kernel, &container.counters) {
+            let new = if removes { NOT_SET.to_owned() } else { value::shown(name, &kernel) };
+            let mut change = vec![(format!("{was} {} {new}", look.glyphs.arrow), look.fg)];
+            if let Some(warning) = warning(container, file, &kernel) {
                 change.push((format!("   {} {warning}", look.glyphs.warn), look.warn));
             }
-            let act = Act::Set { file: file.file.clone(), value: typed.trim().to_owned() };
-            let command = format!("$ {}", act.command_line(wharf, &container.name));
+            let act = if value::is_key(name) {
+                Act::Keep { file: name.clone(), value: Some(typed.to_owned()) }
+            } else {
+                Act::Set { file: name.clone(), value: typed.to_owned() }
+            };
+            let command = format!("$ {}", act.command_line(&model.program, &container.name));
             vec![Row::Note(change), Row::Note(vec![(command, look.dim)])]
         }
     }
+}
+
+/// What the value does that may not be wanted.
+fn warning(container: &Container, file: &CgroupFile, kernel: &str) -> Option<String> {
+    let files = container.detail.as_ref().map_or(&[][..], |it| &it.files);
+    let other = |name: &str| {
+        let same =
+            |it: &&CgroupFile| it.version == file.version && value::file_of(&it.file) == name;
+        let other = files.iter().find(same)?;
+        // A configuration has sizes as they were typed.
+        value::parse(name, other.value.as_deref()?, Whole::default()).ok()
+    };
+    (!kernel.is_empty()).then(|| value::warning(&file.file, kernel, &container.counters, &other))?
 }
 
 fn one(
@@ -178,7 +207,8 @@ fn one(
     }
     let name = if file.writable { look.fg } else { look.dim };
     let spare = pen.left().saturating_sub(USE + LEAST_VALUE + 3);
-    let names = NAMES.min(spare.max(pen.left() / 2 - pen.left() / 8));
+    let names = if value::is_key(&file.file) { KEYS } else { NAMES };
+    let names = names.min(spare.max(pen.left() / 2 - pen.left() / 8));
     pen.skip(2).part(names).clip(&file.file, name, look.glyphs.ellipsis);
     pen.skip(1);
     let edit = screen.cgroup.edit.as_ref().filter(|_| current);
@@ -207,6 +237,7 @@ fn one(
                 let text = value::shown(&file.file, it).replace('\n', "  ");
                 part.clip(&shown(&text), name, look.glyphs.ellipsis);
             }
+            None if value::is_key(&file.file) => _ = part.put(NOT_SET, look.dim),
             None => _ = part.put(look.glyphs.unknown, look.dim),
         },
     }

@@ -56,10 +56,66 @@ fn a_changed_limit_can_be_kept_in_the_configuration() {
         value: value.map(str::to_owned),
     };
     assert_eq!(control(&mut model, 's'), act("web", keep(Some("1073741824"))));
-    let kept = Kept { key: "lxc.cgroup2.memory.max".to_owned(), old: None };
+    let new = Some("1G".to_owned());
+    let kept = Kept { key: "lxc.cgroup2.memory.max".to_owned(), old: None, new };
     let outcome = Ok(Outcome::Kept(kept));
     _ = update(&mut model, done("web", keep(Some("1073741824")), outcome));
     assert_eq!(press(&mut model, "z"), act("web", keep(None)));
+}
+
+/// The list with `db`, which does not run, under the cursor; its configuration sets one limit.
+fn configured() -> Model {
+    let mut db = container("db", State::Stopped);
+    let row = |file: &str, value: Option<&str>| CgroupFile {
+        controller: "memory".to_owned(),
+        version: 2,
+        file: file.to_owned(),
+        value: value.map(str::to_owned),
+        writable: true,
+    };
+    let files = vec![row("lxc.cgroup2.memory.max", Some("64M")), row("lxc.cgroup2.pids.max", None)];
+    db.detail = Some(Detail { files, ..Detail::default() });
+    model((120, 36), vec![db, with_detail(container("web", State::Running))])
+}
+
+fn keep(file: &str, value: Option<&str>) -> Act {
+    Act::Keep { file: file.to_owned(), value: value.map(str::to_owned) }
+}
+
+#[test]
+fn limits_of_a_stopped_container_are_changed_in_its_configuration() {
+    let mut model = configured();
+    let effects = press(&mut model, "e Enter 1 2 8 M Enter");
+    let set = keep("lxc.cgroup2.memory.max", Some("128M"));
+    assert_eq!(effects, act("db", set.clone()));
+    let kept = Kept {
+        key: "lxc.cgroup2.memory.max".to_owned(),
+        old: Some("64M".to_owned()),
+        new: Some("128M".to_owned()),
+    };
+    _ = update(&mut model, done("db", set, Ok(Outcome::Kept(kept))));
+    let said = &model.notice.as_ref().unwrap().text;
+    assert!(said.contains("lxc.cgroup2.memory.max  64M → 128M, in the configuration"), "{said}");
+    assert_eq!(press(&mut model, "z"), act("db", keep("lxc.cgroup2.memory.max", Some("64M"))));
+}
+
+#[test]
+fn an_empty_value_takes_a_limit_out_of_the_configuration() {
+    let mut model = configured();
+    press(&mut model, "e Enter");
+    control(&mut model, 'u');
+    assert_eq!(press(&mut model, "Enter"), act("db", keep("lxc.cgroup2.memory.max", None)));
+}
+
+#[test]
+fn a_refused_line_is_typed_once_more() {
+    let mut model = configured();
+    press(&mut model, "e Enter 9 Enter");
+    let refused = Err("lxc.bogus (line 3)".to_owned());
+    _ = update(&mut model, done("db", keep("lxc.cgroup2.memory.max", Some("9")), refused));
+    let cgroup = &model.detail.as_ref().unwrap().cgroup;
+    assert_eq!(cgroup.edit.as_ref().unwrap().text(), "9");
+    assert!(cgroup.refused.as_ref().unwrap().1.contains("line 3"));
 }
 
 #[test]

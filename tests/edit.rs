@@ -1,0 +1,133 @@
+//! Limits that are changed on the screen, where the trouble is seen: in the configuration of a
+//! container that does not run, and of several at once. As root.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use support::screen::{DOWN, ENTER, Screen};
+use support::{Lxcpath, can_run_containers, rootfs, told, wait_until};
+
+const CONTROL_U: &str = "\x15";
+
+/// The key of the memory limit that counts on this host.
+fn memory_key() -> &'static str {
+    if Path::new("/sys/fs/cgroup/memory").exists() {
+        "lxc.cgroup.memory.limit_in_bytes"
+    } else {
+        "lxc.cgroup2.memory.max"
+    }
+}
+
+/// A container on a root of its own, which stays stopped, with `lines` in its configuration.
+fn stopped(lxcpath: &Lxcpath, root: &tempfile::TempDir, lines: &str) -> Option<(String, PathBuf)> {
+    if !can_run_containers() || !rootfs::busybox(root.path()) {
+        return None;
+    }
+    let name = lxcpath.name("edited");
+    lxcpath.ok(&["create", &name, "--dir", root.path().to_str().unwrap()]);
+    let config = lxcpath.path().join(&name).join("config");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text + lines).unwrap();
+    Some((name, config))
+}
+
+/// Moves the cursor to the row of `key`, and begins to edit it.
+fn edit(screen: &mut Screen, key: &str) {
+    screen.wait_for(key);
+    let under = |it: &str| it.lines().any(|it| it.contains('▸') && it.contains(key));
+    for _ in 0..40 {
+        if under(&screen.contents()) {
+            break;
+        }
+        screen.keys(DOWN);
+        screen.settle(std::time::Duration::from_millis(150));
+    }
+    screen.keys(ENTER);
+    screen.wait_for("keep the old value");
+}
+
+#[test]
+fn an_oom_loop_is_mended_where_it_is_seen() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let key = memory_key();
+    let mine = "# mine\nlxc.init.cmd = /bin/dd if=/dev/zero of=/dev/null bs=64M\n";
+    let lines = format!("{mine}{key} = 16M\n");
+    let Some((name, config)) = stopped(&lxcpath, &root, &lines) else { return };
+    let mut screen = Screen::spawn(lxcpath.command(&[]), 120, 36);
+    screen.wait_for(&name);
+    screen.keys("s");
+    screen.wait_until("its end for want of memory", |it| {
+        it.lines().any(|it| it.contains(&name) && it.contains("STOPPED") && it.contains("oom"))
+    });
+    screen.keys("e");
+    screen.wait_for("Limits for the next start");
+    edit(&mut screen, key);
+    screen.keys(&[CONTROL_U, "128M"].concat());
+    screen.wait_for("16M → 128M");
+    screen.keys(ENTER);
+    screen.wait_for("in the configuration");
+    let text = || fs::read_to_string(&config).unwrap();
+    wait_until("the new line", || text().ends_with(&format!("{mine}{key} = 128M\n")));
+    screen.keys("s");
+    wait_until("it runs", || lxcpath.state(&name) == "RUNNING");
+    lxcpath.ok(&["stop", "-k", &name]);
+    // What was written is taken back as any other change.
+    screen.keys("z");
+    wait_until("the old line", || text().contains(&format!("{key} = 16M\n")));
+}
+
+#[test]
+fn a_limit_is_changed_without_harm_to_the_rest_of_the_file() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let common = tempfile::NamedTempFile::new().unwrap();
+    fs::write(common.path(), "lxc.cgroup.pids.max = 50\nlxc.cgroup2.pids.max = 50\n").unwrap();
+    let include = format!("lxc.include = {}\n", common.path().display());
+    let lines = format!("# a\nlxc.cgroup.cpu.shares = 512\n\n{include}#z\n");
+    let Some((name, config)) = stopped(&lxcpath, &root, &lines) else { return };
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
+    let text = || fs::read_to_string(&config).unwrap();
+    let others: Vec<String> = text().lines().map(str::to_owned).collect();
+    let others = others.into_iter().filter(|it| !it.contains(".pids.max = "));
+    let before: String = others.map(|it| it + "\n").collect();
+    fs::write(&config, &before).unwrap();
+    let keep = |key: &str, value: &str| lxcpath.wharf(&["cgroup", &name, key, value, "--keep"]);
+
+    assert!(keep("lxc.cgroup.cpu.shares", "256").status.success());
+    assert_eq!(text(), before.replace("shares = 512", "shares = 256"));
+    assert_eq!(fs::metadata(&config).unwrap().permissions().mode() & 0o777, 0o600);
+    // What is included must not win over what is written now.
+    assert!(keep("pids.max", "60").status.success());
+    assert!(text().contains(&include) && text().ends_with(".pids.max = 60\n"), "{}", text());
+    assert!(keep("pids.max", "").status.success());
+    assert_eq!(text(), before.replace("shares = 512", "shares = 256"));
+    // What only the included file sets is not taken out here.
+    let refused = keep("pids.max", "");
+    assert_eq!(refused.status.code(), Some(1), "{}", told(&refused));
+    let place = format!("of {}", common.path().display());
+    assert!(told(&refused).contains(&place), "{}", told(&refused));
+
+    for (key, value, said) in [
+        ("pids.max", "lots", "expected a number"),
+        ("pids.max", "5\nlxc.idmap = u 0 0 1", "expected a number"),
+        ("lxc.cgroup2.io.weight", "5\nlxc.idmap = u 0 0 1", "control character"),
+        ("../config", "1", "../config"),
+    ] {
+        let refused = keep(key, value);
+        assert!(!refused.status.success() && told(&refused).contains(said), "{}", told(&refused));
+    }
+    fs::write(&config, text() + "lxc.bogus = 1\n").unwrap();
+    let (bad, line) = (text(), text().lines().count());
+    let refused = keep("pids.max", "60");
+    assert!(told(&refused).contains(&format!("lxc.bogus (line {line} of")), "{}", told(&refused));
+    assert_eq!(text(), bad, "a configuration that cannot be read was written");
+    let target = lxcpath.path().join("elsewhere");
+    fs::rename(&config, &target).unwrap();
+    std::os::unix::fs::symlink(&target, &config).unwrap();
+    fs::write(&target, &before).unwrap();
+    assert!(told(&keep("pids.max", "60")).contains("is a link"));
+}
