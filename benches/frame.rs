@@ -73,6 +73,7 @@ fn container(number: i32, second: u64, taken: SystemTime) -> Option<Container> {
         init_pid: Some(1000 + number),
         last_exit: None,
         died_of_memory: false,
+        last_memory_max_bytes: None,
         oom_last: None,
         counters: Counters {
             cpu_percent: Some(moving as f32),

@@ -13,6 +13,7 @@ pub mod pane;
 mod sampling;
 pub mod screenshot;
 pub mod settings;
+pub mod story;
 pub mod terminal;
 pub mod texts;
 pub mod theme;

@@ -57,6 +57,11 @@ fn a_container_that_dies_of_memory_says_so() {
     assert!(told.contains("out of memory"), "{told}");
     let mut screen = Screen::spawn(lxcpath.command(&[]), 120, 36);
     screen.wait_for("oom-killed");
+    // Beside its row stands what happened, at which limit, and what answers it.
+    screen.wait_for("what happened");
+    screen.wait_for("its memory was limited to 16M");
+    screen.wait_for("·/16M");
+    screen.wait_for("s start");
     // It was told as it happened, too.
     screen.keys("gm");
     screen.wait_for(killed());
@@ -74,6 +79,11 @@ fn a_kill_for_memory_is_told_while_the_container_runs() {
     screen.wait_for("RUNNING");
     lxcpath.ok(&["attach", &name, "--", "/bin/sh", "-c", ": > /dev/shm/go"]);
     screen.wait_for(killed());
+    // Its row says so for a while, and beside it stands what answers it.
+    screen.wait_until("a mark in its row", |it| {
+        it.lines().any(|it| it.contains(&name) && it.contains('▲') && it.contains("oom"))
+    });
+    screen.wait_for("l log");
     let told = lxcpath.ok(&["info", &name]);
     assert!(told.contains("RUNNING"), "{told}\n{}", screen.framed());
     assert_eq!(info(&lxcpath, &name)["oom_killed"], false);

@@ -63,6 +63,9 @@ pub struct Record {
     /// What is known of the last of them.
     #[serde(default)]
     pub oom_last: Option<OomKill>,
+    /// The limit of its memory when the run ended; none while it runs, or if there was none.
+    #[serde(default)]
+    pub memory_max_bytes: Option<u64>,
     /// Such a kill ended the run.
     #[serde(default)]
     pub died_of_memory: bool,
@@ -101,6 +104,7 @@ impl Record {
             exit: None,
             oom_kills: 0,
             oom_last: None,
+            memory_max_bytes: None,
             died_of_memory: false,
             squatter: None,
             lost_limits: Vec::new(),
@@ -116,6 +120,7 @@ impl Record {
         self.exit = None;
         self.oom_kills = 0;
         self.oom_last = None;
+        self.memory_max_bytes = None;
         self.died_of_memory = false;
     }
 

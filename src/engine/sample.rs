@@ -272,6 +272,7 @@ impl Sampler {
             init_pid: member.run.and_then(|it| it.init_pid),
             last_exit: member.last_exit,
             died_of_memory: member.died_of_memory,
+            last_memory_max_bytes: member.last_memory_max_bytes,
             oom_last: member.oom_last,
             counters,
             detail,

@@ -91,6 +91,8 @@ pub struct Container {
     pub last_exit: Option<Exit>,
     /// A kill for want of memory ended the last run.
     pub died_of_memory: bool,
+    /// The limit of its memory when the last run ended, if it does not run and there was one.
+    pub last_memory_max_bytes: Option<u64>,
     /// The newest such kill of this run, or of the last one if it does not run.
     pub oom_last: Option<OomKill>,
     pub counters: Counters,

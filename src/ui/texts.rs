@@ -1,5 +1,6 @@
 //! What the panes of an open container list, as rows and lines. Formats, never paints.
 
+use crate::command::Action;
 use crate::engine::event::{Event, What};
 use crate::engine::exit::Exit;
 use crate::engine::snapshot::{CgroupFile, Container, Interface};
@@ -209,6 +210,8 @@ pub fn event_words(event: &Event) -> String {
 }
 
 /// Returns why there is nothing to list about a container that does not run.
-pub fn nothing_runs(container: &Container) -> String {
-    format!("{} is {}; s starts it", container.name, container.state)
+pub fn nothing_runs(model: &Model, container: &Container) -> String {
+    let starts = model.refusal(Action::Start).is_none();
+    let advice = if starts { "; s starts it" } else { "" };
+    format!("{} is {}{advice}", container.name, container.state)
 }

@@ -29,6 +29,7 @@ use super::model::Model;
 #[must_use = "effects do nothing until they are run"]
 pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     let was_held = model.held;
+    let was_current = model.current_name().cloned();
     let mut effects = match message {
         Message::Key(key) => keys::press(model, key),
         Message::Paste(text) => keys::paste(model, &text),
@@ -62,6 +63,9 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         effects.push(Effect::Hold(model.held));
     }
     let look = model.settle();
+    if model.current_name() != was_current.as_ref() {
+        effects.extend(sampled::read_log(model));
+    }
     if look != model.look {
         model.look = look.clone();
         effects.push(Effect::Look(look));

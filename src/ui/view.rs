@@ -12,6 +12,7 @@ mod narrow;
 mod overlay;
 mod processes;
 mod status;
+mod story;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::poll::PollFlags;
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -15,11 +15,17 @@ use super::file::write_once;
 /// The files that count kills, each in a line `oom_kill N`.
 const V2_COUNTER: &str = "memory.events";
 const V1_COUNTER: &str = "memory.oom_control";
+/// The limits beside them.
+const V2_LIMIT: &str = "memory.max";
+const V1_LIMIT: &str = "memory.limit_in_bytes";
+/// v1 tells no limit as the most pages that it can count; nobody sets so much.
+const NO_LIMIT_FROM: u64 = 1 << 62;
 
 /// A watch over the kills in one group.
 #[derive(Debug)]
 pub struct OomWatch {
     counter: File,
+    limit: PathBuf,
     /// v1 tells through a descriptor of its own, and does so before it kills.
     notice: Option<EventFd>,
     seen: u64,
@@ -33,7 +39,8 @@ impl Cgroup {
             .find_map(|file| Some((self.dir_of(file)?, file)))?;
         let counter = File::open(dir.join(file)).ok()?;
         let notice = if file == V1_COUNTER { subscribe(dir, &counter) } else { None };
-        let mut watch = OomWatch { counter, notice, seen: 0 };
+        let limit = dir.join(if file == V1_COUNTER { V1_LIMIT } else { V2_LIMIT });
+        let mut watch = OomWatch { counter, limit, notice, seen: 0 };
         watch.seen = watch.count()?;
         Some(watch)
     }
@@ -59,6 +66,12 @@ impl OomWatch {
         let count = self.count().filter(|it| *it > self.seen)?;
         self.seen = count;
         Some(count)
+    }
+
+    /// Returns the limit of the group's memory; none where it has none.
+    pub fn limit_bytes(&self) -> Option<u64> {
+        let text = std::fs::read_to_string(&self.limit).ok()?;
+        text.trim().parse().ok().filter(|it| *it < NO_LIMIT_FROM)
     }
 
     fn count(&mut self) -> Option<u64> {

@@ -47,6 +47,7 @@ pub(super) struct Member {
     pub(super) last_exit: Option<Exit>,
     pub(super) died_of_memory: bool,
     pub(super) oom_last: Option<OomKill>,
+    pub(super) last_memory_max_bytes: Option<u64>,
     pub(super) trouble: Option<String>,
     pub(super) lost_limits: Vec<String>,
     /// What runs it; None while nothing does.
@@ -195,6 +196,7 @@ impl Member {
             last_exit: None,
             died_of_memory: false,
             oom_last: None,
+            last_memory_max_bytes: None,
             trouble: None,
             lost_limits: Vec::new(),
             run: None,
@@ -209,6 +211,7 @@ impl Member {
         self.note_state(told.state, told.since);
         let Told { origin, last_exit, died_of_memory, oom_last, trouble, run, .. } = told;
         self.lost_limits = told.lost_limits;
+        self.last_memory_max_bytes = told.last_memory_max_bytes;
         (self.origin, self.last_exit, self.died_of_memory) = (origin, last_exit, died_of_memory);
         (self.trouble, self.run, self.oom_last) = (trouble, run, oom_last);
     }

@@ -30,6 +30,7 @@ pub(super) struct Told {
     pub(super) last_exit: Option<Exit>,
     pub(super) died_of_memory: bool,
     pub(super) oom_last: Option<OomKill>,
+    pub(super) last_memory_max_bytes: Option<u64>,
     pub(super) trouble: Option<String>,
     pub(super) lost_limits: Vec<String>,
     pub(super) run: Option<Run>,
@@ -109,6 +110,7 @@ fn by_record(record: &Record) -> Told {
         last_exit: record.exit,
         died_of_memory: record.died_of_memory,
         oom_last: record.oom_last.clone(),
+        last_memory_max_bytes: None,
         trouble: trouble(record),
         lost_limits: record.lost_limits.clone(),
         run: Some(Run {
@@ -148,6 +150,7 @@ fn after(host: &Host, record: &Record) -> Told {
         last_exit: record.exit,
         died_of_memory: record.died_of_memory,
         oom_last: record.oom_last.clone(),
+        last_memory_max_bytes: record.memory_max_bytes,
         ..stopped(Origin::Wharf)
     };
     if !record.state.is_active() {
@@ -234,6 +237,7 @@ const fn stopped(origin: Origin) -> Told {
         last_exit: None,
         died_of_memory: false,
         oom_last: None,
+        last_memory_max_bytes: None,
         trouble: None,
         lost_limits: Vec::new(),
         run: None,

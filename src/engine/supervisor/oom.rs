@@ -86,6 +86,7 @@ impl Oom {
 
     /// Looks for the last time, and waits for what the kernel has still to log.
     pub(super) fn finish(&mut self, life: &mut Life) {
+        life.record.memory_max_bytes = self.watch.limit_bytes();
         self.notice();
         self.look(life);
         while self.untold.is_some() {

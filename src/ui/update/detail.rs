@@ -4,9 +4,9 @@ use super::{cgroup, keys, pane, sampled};
 use crate::command::Action;
 use crate::engine::process::Process;
 use crate::ui::effect::Effect;
-use crate::ui::layout;
 use crate::ui::model::Model;
 use crate::ui::model::detail::{DetailScreen, Forest, Tab};
+use crate::ui::{layout, story};
 
 /// Carries out an action that leads to a container, a tab or a pane.
 pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
@@ -16,12 +16,20 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             return cgroup::act(model, Action::Edit);
         }
         Action::Limits => {
+            let raised = model.current().and_then(|it| story::limit(model, it)).map(str::to_owned);
             let on_overview = model.detail.as_ref().is_some_and(|it| it.tab == Tab::Overview);
+            let mut effects = Vec::new();
             if on_overview && model.size.0 >= layout::MIDDLE {
                 focus(model, Tab::Cgroup);
+                effects = pane::resize(model);
             } else {
-                return open_limits(model);
+                effects.extend(open_limits(model));
             }
+            // The limit that killed is the one that is meant.
+            if let (Some(file), Some(detail)) = (raised, &mut model.detail) {
+                detail.cgroup.cursor = Some(file);
+            }
+            return effects;
         }
         Action::Log => return open(model, Tab::Log),
         Action::Tab(number) => {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use super::list;
 use crate::engine::event::{Event, What};
-use crate::engine::snapshot::Snapshot;
+use crate::engine::snapshot::{Container, Snapshot};
 use crate::engine::state::State;
 use crate::ui::effect::{Act, Effect};
 use crate::ui::model::detail::Tab;
 use crate::ui::model::{KEPT, Model, Step, Tone};
+use crate::ui::story;
 
 /// Makes `snapshot` the one that is shown.
 pub(super) fn take(model: &mut Model, snapshot: Arc<Snapshot>) -> Vec<Effect> {
@@ -55,6 +56,8 @@ pub(super) fn happened(model: &mut Model, event: Event) -> Vec<Effect> {
         | What::OomKill { .. }
         | What::Signal { .. } => (),
     }
+    // What it said before is not all that it said any more.
+    model.log = model.log.take().filter(|(name, _)| *name != event.name);
     end_ways_back(model, &event);
     model.events.push_back(event);
     while model.events.len() > KEPT {
@@ -79,12 +82,18 @@ fn end_ways_back(model: &mut Model, event: &Event) {
     }
 }
 
-/// Asks for the log when it is on the screen.
+/// Asks for the log when it is on the screen, or the last words of a container in trouble.
 pub(super) fn read_log(model: &Model) -> Vec<Effect> {
-    model
-        .detail
-        .iter()
-        .filter(|it| matches!(it.tab, Tab::Overview | Tab::Log))
-        .map(|it| Effect::ReadLog(it.name.clone()))
-        .collect()
+    let shown = match &model.detail {
+        Some(detail) => matches!(detail.tab, Tab::Overview | Tab::Log).then_some(&detail.name),
+        None => model.current().filter(|it| needs_words(model, it)).map(|it| &it.name),
+    };
+    shown.map(|it| Effect::ReadLog(it.clone())).into_iter().collect()
+}
+
+/// Tells whether the list shows what the container said last, and does not know it yet.
+fn needs_words(model: &Model, container: &Container) -> bool {
+    let known = model.log.as_ref().is_some_and(|(name, _)| *name == container.name);
+    let over = !container.state.is_active();
+    (!known || !over) && story::of(model, container).is_some_and(|it| it.bad || over)
 }

@@ -13,6 +13,7 @@ use crate::engine::Name;
 use crate::engine::cgroup::Layout;
 use crate::engine::event::{Event, What};
 use crate::engine::limits::Change;
+use crate::engine::oom::OomKill;
 use crate::engine::process::Process;
 use crate::engine::snapshot::{
     CgroupFile, Container, Counters, Detail, Host, Limit, Origin, Psi, Snapshot,
@@ -43,6 +44,7 @@ pub(in crate::ui) fn container(text: &str, state: State) -> Container {
         init_pid: active.then_some(4231),
         last_exit: None,
         died_of_memory: false,
+        last_memory_max_bytes: None,
         oom_last: None,
         counters: if active { counters() } else { Counters::default() },
         detail: None,
@@ -168,6 +170,36 @@ fn the_cursor_stays_inside_a_shrinking_list() {
     assert_eq!(model.current_name(), Some(&name("api")));
     _ = update(&mut model, sampled(Vec::new()));
     assert_eq!(model.current_name(), None);
+}
+
+pub(in crate::ui) fn oom_kill(process: &str) -> OomKill {
+    OomKill {
+        at_ms: START.as_millis() as u64,
+        pid: 3911,
+        process: process.to_owned(),
+        held_bytes: Some(131 << 20),
+        group: Some("/lxc.payload.web".to_owned()),
+        limit_file: Some("memory.max".to_owned()),
+        limit_bytes: Some(128 << 20),
+    }
+}
+
+/// The kernel kills `process` in the container just now.
+pub(in crate::ui) fn oom_happened(model: &mut Model, of: &str, process: &str) {
+    let what = What::OomKill { count: 1, last: Some(oom_kill(process)) };
+    let at_ms = START.as_millis() as u64;
+    let event = Event { at_ms, lxcpath: "/var/lib/lxc".into(), name: name(of), what };
+    _ = update(model, Message::Happened(event));
+}
+
+#[test]
+fn the_limit_that_killed_is_under_the_cursor() {
+    let mut model = three();
+    press(&mut model, "G");
+    oom_happened(&mut model, "web", "java");
+    press(&mut model, "e");
+    let detail = model.detail.as_ref().unwrap();
+    assert_eq!(detail.cgroup.cursor.as_deref(), Some("memory.max"));
 }
 
 /// Time passes without a sample.

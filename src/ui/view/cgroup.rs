@@ -78,7 +78,7 @@ pub(super) fn pane(model: &Model, look: &Look, (area, buf): (Rect, &mut Buffer))
         let words = if container.state.is_active() {
             "looking …".to_owned()
         } else {
-            texts::nothing_runs(container)
+            texts::nothing_runs(model, container)
         };
         Pen::line(buf, inner).skip(1).clip(&words, look.dim, look.glyphs.ellipsis);
         return;

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::words;
+use super::{story, words};
 use crate::engine::snapshot::{Container, Limit};
 use crate::ui::format;
 use crate::ui::model::Model;
@@ -47,6 +47,7 @@ pub(super) fn render(
         words::why_nothing_runs(model, container, look, (inner, buf));
         return;
     }
+    let inner = trouble(model, container, look, (inner, buf));
     // Four rows of words; the graphs share what is left.
     let spare = inner.height.saturating_sub(4);
     let cpu_height = spare.div_ceil(2).min(8);
@@ -63,6 +64,30 @@ pub(super) fn render(
     memory_graph(model, container, look, (rows(memory_height), buf));
     io_words(container, look, &mut Pen::line(buf, rows(1)));
     psi_words(container, look, &mut Pen::line(buf, rows(1)));
+}
+
+/// Paints what happened to a container that lives on above its figures; returns the rest.
+fn trouble(
+    model: &Model,
+    container: &Container,
+    look: &Look,
+    (inner, buf): (Rect, &mut Buffer),
+) -> Rect {
+    const MOST_LINES: usize = 3;
+    let Some(story) = crate::ui::story::of(model, container) else { return inner };
+    let area = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+    let mut rows = area.rows();
+    for (line, style) in story::told(&story, look, usize::from(area.width)).iter().take(MOST_LINES)
+    {
+        if let Some(row) = rows.next() {
+            Pen::line(buf, row).clip(line, *style, look.glyphs.ellipsis);
+        }
+    }
+    if let Some(row) = rows.next() {
+        story::keys(&story, look, &mut Pen::line(buf, row));
+    }
+    let left = rows.count() as u16;
+    Rect { y: inner.bottom() - left, height: left, ..inner }
 }
 
 fn cpu_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {

@@ -3,12 +3,12 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{events, graphs, narrow, processes, words};
+use super::{events, graphs, narrow, processes, story, words};
 use crate::command;
 use crate::engine::snapshot::{Container, Counters};
-use crate::ui::layout;
 use crate::ui::model::Model;
 use crate::ui::model::filter::{Closeness, memory_share};
+use crate::ui::{format, layout};
 use crate::widgets::field::Field;
 use crate::widgets::frame::Frame;
 use crate::widgets::gauge::gauge;
@@ -33,11 +33,18 @@ pub(super) fn render(model: &Model, look: &Look, buf: &mut Buffer) {
     } else {
         table(model, look, areas.table, buf);
     }
-    if let (Some([left, right]), Some(container)) = (areas.peek, model.current()) {
-        processes::peek(model, container, look, (left, buf));
-        graphs::render(model, container, look, (right, buf));
+    if let (Some(peek), Some(container)) = (areas.peek, model.current()) {
+        let [left, right] = peek;
+        if !container.state.is_active() && crate::ui::story::of(model, container).is_some() {
+            story::peek(model, container, look, (peek, buf));
+        } else {
+            processes::peek(model, container, look, (left, buf));
+            graphs::render(model, container, look, (right, buf));
+        }
     }
-    if let Some(area) = areas.events {
+    if let Some(area) = areas.events
+        && (areas.peek.is_some() || !story::strip(model, look, area, buf))
+    {
         events::strip(model, look, area, buf);
     }
 }
@@ -228,8 +235,8 @@ fn paint(model: &Model, container: &Container, look: &Look, (is, pen): (Is, &mut
 pub(super) fn name(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
     let list = &model.list;
     let marked = list.marks.contains(&container.name);
-    let warns = words::warns(container);
-    let room = pen.left().saturating_sub(if warns { 2 } else { 0 });
+    let warns = words::warns(model, container);
+    let room = pen.left().saturating_sub(if warns.is_some() { 2 } else { 0 });
     pen.part(room)
         .clip(
             container.name.as_str(),
@@ -237,8 +244,8 @@ pub(super) fn name(model: &Model, container: &Container, look: &Look, pen: &mut 
             look.glyphs.ellipsis,
         )
         .touch(&list.filter.hits(container.name.as_str(), list.closeness), look.hit());
-    if warns {
-        pen.skip(1).put(look.glyphs.warn, look.warn);
+    if let Some(warns) = warns.map(|bad| if bad { look.bad } else { look.warn }) {
+        pen.skip(1).put(look.glyphs.warn, warns);
     }
 }
 
@@ -257,9 +264,18 @@ fn idle(model: &Model, container: &Container, look: &Look, (is, pen): (Is, &mut 
     match is {
         // Without the graph there is no other place for it.
         Is::Memory if model.size.0 < layout::MIDDLE => {
-            if let Some((text, style)) = words::short_remark(model, container, look) {
+            if let (true, Some(most)) = (container.died_of_memory, container.last_memory_max_bytes)
+            {
+                pen.right(&format!("oom/{}", format::bytes(most)), look.bad);
+            } else if let Some((text, style)) = words::short_remark(model, container, look) {
                 pen.clip(&text, style, look.glyphs.ellipsis);
             }
+        }
+        Is::Memory => {
+            // Of what it had when it ended.
+            let most = container.last_memory_max_bytes.map(format::bytes);
+            let words = most.map(|it| format!("{}/{it}", look.glyphs.dot));
+            pen.right(words.as_deref().unwrap_or(look.glyphs.dot), look.dim);
         }
         Is::Bar => (),
         Is::Share => _ = pen.right(&format!("{} ", look.glyphs.dot), look.dim),

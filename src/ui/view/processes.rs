@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::story::{self, Words};
 use crate::engine::process::{Order, Process};
 use crate::engine::shown::shown;
 use crate::engine::snapshot::Container;
@@ -80,7 +81,7 @@ fn rows_or_words(model: &Model, container: &Container, look: &Look, rows: Rows<'
         if container.state.is_active() {
             Pen::line(buf, inner).skip(1).put("looking …", look.dim);
         } else {
-            super::words::why_nothing_runs(model, container, look, (inner, buf));
+            story::inside(model, container, look, (Words::Here, inner, buf));
         }
         return;
     }

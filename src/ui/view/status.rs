@@ -8,7 +8,7 @@ use crate::command::Action;
 use crate::engine::Name;
 use crate::ui::effect::{Act, STOP_GRACE};
 use crate::ui::model::{Job, Model, Tone};
-use crate::ui::{format, layout};
+use crate::ui::{format, layout, story};
 use crate::widgets::look::Look;
 use crate::widgets::pen::{Pen, Piece, width};
 use crate::widgets::toast::Toast;
@@ -89,6 +89,10 @@ fn current(model: &Model) -> Option<String> {
         let stopped = !container.state.is_active();
         model.failures.get(&container.name).filter(|_| stopped).cloned()
     });
+    // Where there is room, a box of its own tells the rest.
+    let alone = model.size.0 < layout::NARROW || layout::list(model).events.is_none();
+    let story = || story::of(model, container).filter(|it| alone && it.bad).map(|it| it.what);
+    let why = why.or_else(story);
     why.map(|it| format!("{}: {it}", container.name))
 }
 

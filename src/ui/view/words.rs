@@ -7,6 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::command::Action;
+use crate::engine::event::What;
 use crate::engine::exit::Exit;
 use crate::engine::shown::shown;
 use crate::engine::snapshot::{Container, Limit, Snapshot, Unmanaged};
@@ -14,6 +15,7 @@ use crate::engine::state::State;
 use crate::ui::effect::{Act, STOP_GRACE};
 use crate::ui::format;
 use crate::ui::model::Model;
+use crate::ui::{story, texts};
 use crate::widgets::look::Look;
 use crate::widgets::text::paragraph;
 
@@ -94,7 +96,8 @@ pub(super) fn remark(model: &Model, container: &Container, look: &Look) -> Optio
         return Some((trouble, look.warn));
     }
     if container.state.is_active() {
-        return None;
+        let killed = story::recent_kill(model, container)?;
+        return Some((texts::event_words(killed), look.bad));
     }
     if let Some(reason) = model.failures.get(&container.name) {
         return Some((reason.clone(), look.bad));
@@ -112,6 +115,16 @@ pub(super) fn short_remark(
     let (words, style) = remark(model, container, look)?;
     if container.faulty && container.trouble.as_ref() == Some(&words) {
         return Some(("bad config".to_owned(), style));
+    }
+    if let Some(killed) = story::recent_kill(model, container)
+        && trouble(container).is_none()
+    {
+        let who = if let What::OomKill { last: Some(last), .. } = &killed.what {
+            format!("oom: {}", shown(&last.process))
+        } else {
+            "oom kill".to_owned()
+        };
+        return Some((who, style));
     }
     if container.last_end().as_ref() != Some(&words) {
         return Some((words, style));
@@ -133,7 +146,7 @@ pub(super) fn why_nothing_runs(
     (area, buf): (Rect, &mut Buffer),
 ) {
     let words = remark(model, container, look)
-        .map_or_else(|| crate::ui::texts::nothing_runs(container), |(it, _)| it);
+        .map_or_else(|| texts::nothing_runs(model, container), |(it, _)| it);
     let area = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
     paragraph(&shown(&words), look.dim, area, buf);
 }
@@ -148,9 +161,12 @@ pub(super) fn trouble(container: &Container) -> Option<String> {
     }
 }
 
-/// Tells whether the row of a container that runs needs a mark, since its state looks like any other.
-pub(super) const fn warns(container: &Container) -> bool {
-    container.trouble.is_some() && container.state.is_active()
+/// Tells whether the row of a container that runs needs a mark, since its state looks like any
+/// other; true inside: something died in it.
+pub(super) fn warns(model: &Model, container: &Container) -> Option<bool> {
+    let killed = story::recent_kill(model, container).is_some();
+    let warns = killed || container.trouble.is_some() && container.state.is_active();
+    warns.then_some(killed)
 }
 
 /// Returns memory in use, of what limit, as `488M/512M`.

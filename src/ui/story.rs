@@ -1,0 +1,171 @@
+//! What happened to a container that an operator has to know, in words, and the keys that answer
+//! it. Formats, never paints.
+
+use std::time::{Duration, SystemTime};
+
+use super::model::Model;
+use super::texts::event_words;
+use super::{allowed, format};
+use crate::command::Action;
+use crate::engine::event::{Event, What};
+use crate::engine::exit::Exit;
+use crate::engine::oom::OomKill;
+use crate::engine::snapshot::Container;
+
+/// A kill for want of memory that init outlived is shown in its row for so long.
+const RECENT: Duration = Duration::from_mins(1);
+/// The tab of the configuration.
+const CONFIG: Action = Action::Tab(7);
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Story {
+    /// It is trouble, and no end that somebody asked for.
+    pub bad: bool,
+    pub at: Option<SystemTime>,
+    pub what: String,
+    /// More that is to be known, a line each.
+    pub more: Vec<String>,
+    /// The keys that answer it, with what each does.
+    pub keys: Vec<(Action, String)>,
+}
+
+/// Tells what happened to `container`; none: nothing that its row does not say.
+pub fn of(model: &Model, container: &Container) -> Option<Story> {
+    if model.jobs.contains_key(&container.name) {
+        return None;
+    }
+    let story = if container.state.is_active() {
+        lost(model, container).or_else(|| killed(model, container))
+    } else {
+        failed(model, container)
+    };
+    let story = story.or_else(|| trouble(container)).or_else(|| ended(container));
+    story.map(|it| Story {
+        // What cannot be done is not promised.
+        keys: it
+            .keys
+            .into_iter()
+            .filter(|(action, _)| allowed::reason(container, *action).is_none())
+            .collect(),
+        ..it
+    })
+}
+
+/// Returns the newest kill for want of memory in a container that lives on, if it is not long ago.
+pub fn recent_kill<'a>(model: &'a Model, container: &Container) -> Option<&'a Event> {
+    if !container.state.is_active() {
+        return None;
+    }
+    let event = model.events.iter().rev().find(|it| {
+        it.name == container.name && matches!(it.what, What::OomKill { .. } | What::Created)
+    })?;
+    let age = event.at().and_then(|it| model.now.duration_since(it).ok()).unwrap_or_default();
+    let of_this_run = container.since.zip(event.at()).is_none_or(|(since, at)| since <= at);
+    let killed = matches!(event.what, What::OomKill { .. });
+    (killed && of_this_run && age <= RECENT).then_some(event)
+}
+
+/// Returns the file of the limit that is to be raised, if that is what the story calls for.
+pub fn limit<'a>(model: &'a Model, container: &'a Container) -> Option<&'a str> {
+    let event = recent_kill(model, container);
+    let last = match event.map(|it| &it.what) {
+        Some(What::OomKill { last, .. }) => last.as_ref(),
+        _ if container.died_of_memory => container.oom_last.as_ref(),
+        _ => None,
+    };
+    last?.limit_file.as_deref()
+}
+
+fn lost(model: &Model, container: &Container) -> Option<Story> {
+    let files = &container.lost_limits;
+    let (first, others) = files.split_first()?;
+    let of_it = |it: &&Event| {
+        it.name == container.name
+            && matches!(&it.what, What::LimitLost { file, .. } if files.contains(file))
+    };
+    let told: Vec<&Event> = model.events.iter().filter(of_it).collect();
+    let what = match others {
+        [] => format!("lost its limit: {first}"),
+        [..] => format!("lost its limits: {}", files.join(", ")),
+    };
+    let mut more: Vec<String> = told.iter().rev().take(files.len()).map(|it| now(it)).collect();
+    more.reverse();
+    let keys = vec![
+        (Action::Again, if others.is_empty() { "restores it" } else { "restores them" }.to_owned()),
+        (Action::Limits, "limits".to_owned()),
+    ];
+    Some(Story { bad: true, at: told.last().and_then(|it| it.at()), what, more, keys })
+}
+
+fn now(event: &Event) -> String {
+    let What::LimitLost { file, was, now } = &event.what else { return String::new() };
+    let shown = |it| super::value::shown(file, it);
+    format!("{file}: {} was set, the kernel has {} now", shown(was), shown(now))
+}
+
+fn killed(model: &Model, container: &Container) -> Option<Story> {
+    let event = recent_kill(model, container)?;
+    let keys = vec![raise(limit(model, container)), log()];
+    Some(Story { bad: true, at: event.at(), what: event_words(event), more: Vec::new(), keys })
+}
+
+fn failed(model: &Model, container: &Container) -> Option<Story> {
+    let start = || (Action::Start, "start".to_owned());
+    if let Some(reason) = model.failures.get(&container.name) {
+        let what = format!("start failed: {reason}");
+        let of_it =
+            |it: &&Event| it.name == container.name && matches!(it.what, What::Failed { .. });
+        let at = model.events.iter().rev().find(of_it).and_then(Event::at);
+        let keys = vec![start(), (CONFIG, "configuration".to_owned()), log()];
+        return Some(Story { bad: true, at, what, more: Vec::new(), keys });
+    }
+    if !container.died_of_memory {
+        return None;
+    }
+    let whom = container.oom_last.as_ref().map(OomKill::to_string);
+    let what = whom.map_or_else(
+        || "out of memory: the kernel killed it".to_owned(),
+        |it| format!("out of memory: killed {it}"),
+    );
+    let limit = container.last_memory_max_bytes.map(format::bytes);
+    let limit = limit.map(|it| format!("its memory was limited to {it}"));
+    let end = container.last_exit.map(|it| format!("init ended: {it}"));
+    let keys = vec![raise(self::limit(model, container)), start(), log()];
+    let more = limit.into_iter().chain(end).collect();
+    Some(Story { bad: true, at: container.since, what, more, keys })
+}
+
+fn trouble(container: &Container) -> Option<Story> {
+    let what = container.trouble.clone()?;
+    let keys = if container.faulty {
+        vec![(CONFIG, "configuration".to_owned())]
+    } else {
+        vec![(Action::Start, "start".to_owned()), (Action::Stop, "stop".to_owned()), log()]
+    };
+    Some(Story { bad: true, at: None, what, more: Vec::new(), keys })
+}
+
+fn ended(container: &Container) -> Option<Story> {
+    let exit = container.last_exit.filter(|_| !container.state.is_active())?;
+    let (bad, what) = match exit {
+        Exit::Code(0) => (false, "init ended by itself: exit 0".to_owned()),
+        Exit::Code(_) => (true, format!("init ended by itself: {exit}")),
+        // Nobody can tell whether somebody meant it.
+        Exit::Signal(libc::SIGKILL) => (false, "init was killed: signal 9".to_owned()),
+        Exit::Signal(_) => (true, format!("init crashed: {exit}")),
+        Exit::Halted | Exit::Rebooted | Exit::Unheard(_) | Exit::Unmoved(_) => {
+            (false, exit.to_string())
+        }
+    };
+    let keys = vec![(Action::Start, "start".to_owned()), log()];
+    Some(Story { bad, at: container.since, what, more: Vec::new(), keys })
+}
+
+fn raise(file: Option<&str>) -> (Action, String) {
+    (Action::Limits, file.map_or_else(|| "limits".to_owned(), |it| format!("raise {it}")))
+}
+
+fn log() -> (Action, String) {
+    (Action::Log, "log".to_owned())
+}

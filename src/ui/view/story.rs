@@ -1,0 +1,119 @@
+//! What happened to a container, what it said last, and the keys that answer it.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::engine::shown::shown;
+use crate::engine::snapshot::Container;
+use crate::ui::model::Model;
+use crate::ui::story::{self, Story};
+use crate::ui::{format, keymap, layout, texts};
+use crate::widgets::frame::Frame;
+use crate::widgets::look::Look;
+use crate::widgets::pen::Pen;
+use crate::widgets::text::wrap;
+
+/// Whether the last words of the container stand in the same box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Words {
+    Here,
+    Elsewhere,
+}
+
+/// Paints the story of the container under the cursor, and what it said last, beside each other.
+pub(super) fn peek(
+    model: &Model,
+    container: &Container,
+    look: &Look,
+    ([first, second], buf): ([Rect; 2], &mut Buffer),
+) {
+    // Where the two stand one above the other, the second is the upper one.
+    let stacked = first.x == second.x;
+    let (left, right) = if stacked { (second, first) } else { (first, second) };
+    let name = (container.name.as_str(), look.accent);
+    let title = [name, ("  what happened", look.dim)];
+    let inner = Frame::titled(look, &title).render(left, buf);
+    inside(model, container, look, (Words::Elsewhere, inner, buf));
+    let title = [name, ("  its last words", look.dim)];
+    let wide = model.size.0 >= layout::WIDE;
+    let hint: &[(&str, Style)] =
+        if wide { &[] } else { &[("peek: ", look.dim), ("p", look.key), (" hides", look.dim)] };
+    let inner = Frame { right: hint, ..Frame::titled(look, &title) }.render(right, buf);
+    let lines = last_words(model, usize::from(inner.height));
+    if lines.is_empty() {
+        Pen::line(buf, inner).skip(1).put("it has said nothing on its console", look.dim);
+    }
+    for (line, row) in lines.iter().zip(inner.rows()) {
+        Pen::line(buf, row).skip(1).clip(line, look.fg, look.glyphs.ellipsis);
+    }
+}
+
+/// Paints trouble where the newest events stand else; false: there is none.
+pub(super) fn strip(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) -> bool {
+    let Some(container) = model.current() else { return false };
+    if !story::of(model, container).is_some_and(|it| it.bad) {
+        return false;
+    }
+    let title = [(container.name.as_str(), look.accent), ("  what happened", look.dim)];
+    let inner = Frame::titled(look, &title).render(area, buf);
+    inside(model, container, look, (Words::Here, inner, buf));
+    true
+}
+
+/// Paints why there is nothing else to see of a container: its story, or that nothing runs.
+pub(super) fn inside(
+    model: &Model,
+    container: &Container,
+    look: &Look,
+    (words, inner, buf): (Words, Rect, &mut Buffer),
+) {
+    let Some(story) = story::of(model, container) else {
+        super::words::why_nothing_runs(model, container, look, (inner, buf));
+        return;
+    };
+    let area = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+    let keys = u16::from(!story.keys.is_empty());
+    let room = usize::from(area.height.saturating_sub(keys));
+    let said = if words == Words::Here { last_words(model, room) } else { Vec::new() };
+    let mut lines = told(&story, look, usize::from(area.width));
+    // One line that it said is worth more than the end of a long story.
+    lines.truncate(room.saturating_sub(said.len().min(1)).max(1));
+    let left = room.saturating_sub(lines.len());
+    let said = said.get(said.len().saturating_sub(left)..).unwrap_or_default();
+    lines.extend(said.iter().map(|it| (it.clone(), look.dim)));
+    for ((line, style), row) in lines.iter().zip(area.rows()) {
+        Pen::line(buf, row).clip(line, *style, look.glyphs.ellipsis);
+    }
+    let used = (lines.len() as u16).min(area.height.saturating_sub(keys));
+    self::keys(&story, look, &mut Pen::line(buf, Rect { y: area.y + used, height: keys, ..area }));
+}
+
+/// Paints the keys that answer a story.
+pub(super) fn keys(story: &Story, look: &Look, pen: &mut Pen<'_>) {
+    for (action, label) in &story.keys {
+        pen.put(keymap::sign(action.key(), look.glyphs), look.key).skip(1);
+        pen.clip(label, look.fg, look.glyphs.ellipsis).skip(2);
+    }
+}
+
+/// Returns the story in lines of at most `width` cells.
+pub(super) fn told(story: &Story, look: &Look, width: usize) -> Vec<(String, Style)> {
+    let at = story.at.map(|it| format!("{}  ", format::clock(it))).unwrap_or_default();
+    let head = format!("{at}{}", shown(&story.what));
+    let style = if story.bad { look.bad } else { look.fg };
+    let mut lines: Vec<(String, Style)> =
+        wrap(&head, width).into_iter().map(|it| (it.to_owned(), style)).collect();
+    for more in &story.more {
+        lines.extend(wrap(&shown(more), width).into_iter().map(|it| (it.to_owned(), look.fg)));
+    }
+    lines
+}
+
+/// Returns what the current container said last on its console, at most `count` lines.
+fn last_words(model: &Model, count: usize) -> Vec<String> {
+    let lines = texts::log_lines(model).into_iter().map(texts::plain);
+    let lines: Vec<String> =
+        lines.map(|it| shown(&it).into_owned()).filter(|it| !it.trim().is_empty()).collect();
+    lines.get(lines.len().saturating_sub(count)..).unwrap_or_default().to_vec()
+}
