@@ -281,7 +281,6 @@ fn what_a_killed_start_has_left_goes_with_the_next_stop_or_destroy() {
     }
     lxcpath.refused(&["stop", "-k", &name], 2);
     assert_eq!([&socket, &seat, &lock].map(|it| fs::exists(it).unwrap()), [false; 3]);
-    // A writer's pid that no process can have.
     fs::write(&draft, "{").unwrap();
     lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
     assert!(!fs::exists(&draft).unwrap());
@@ -293,5 +292,41 @@ fn what_a_killed_start_has_left_goes_with_the_next_stop_or_destroy() {
     fs::create_dir_all(std::path::Path::new(&draft).parent().unwrap()).unwrap();
     fs::write(&draft, "{").unwrap();
     lxcpath.ok(&["create", &lxcpath.name("other")]);
+    assert_eq!(records(&name), [""; 0]);
+}
+
+/// What was just being written of a run goes with whoever comes next, but not while it is written.
+#[test]
+fn drafts_go_with_whoever_comes_next_unless_their_writer_lives() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.start_sleeper("drafts");
+    let kept = records(&name);
+    let record = kept.iter().find_map(|it| it.strip_suffix(".json")).unwrap();
+    let drafts = [format!("{record}.new"), format!("{record}.limits.1")];
+    let there = || drafts.each_ref().map(|it| fs::exists(it).unwrap());
+    let leave = || drafts.iter().for_each(|it| fs::write(it, "{").unwrap());
+    leave();
+    // As its writer does while it is written.
+    let writer = fs::File::open(&drafts[0]).unwrap();
+    writer.lock().unwrap();
+    lxcpath.ok(&["ls"]);
+    assert_eq!(there(), [true, false]);
+    drop(writer);
+    lxcpath.ok(&["ls"]);
+    assert_eq!(there(), [false, false]);
+    lxcpath.ok(&["stop", "-k", &name]);
+    let other = lxcpath.name("other");
+    for args in
+        [&["create", &other][..], &["start", "-F", &other, "--", "/bin/true"], &["destroy", &other]]
+    {
+        leave();
+        lxcpath.ok(args);
+        assert_eq!(there(), [false, false], "{args:?}");
+    }
+    leave();
+    lxcpath.ok(&["destroy", &name]);
     assert_eq!(records(&name), [""; 0]);
 }

@@ -1,12 +1,13 @@
 //! What a supervisor intends and knows, written down before it acts, so that the next command can
 //! tell the truth and clean up whatever moment the supervisor is killed at.
 
+mod draft;
 pub(in crate::engine) mod last_words;
 mod limits;
 mod reclaim;
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -28,6 +29,8 @@ use super::state::State;
 /// The modes of what only the owner may read.
 const DIR_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
+/// The extension of a record that is just being written.
+const DRAFT: &str = "new";
 /// The longest record that is read; ours have a few hundred bytes.
 const MAX_BYTES: u64 = 64 * 1024;
 
@@ -143,23 +146,7 @@ impl Record {
     /// Puts the record in place of the one before, in one step.
     pub fn write(&self, host: &Host) -> io::Result<()> {
         let path = path(host, &self.lxcpath, &self.name);
-        let dir = path.parent().unwrap_or(&path);
-        let draft = draft(&path);
-        let bytes = serde_json::to_vec(self)?;
-        let write = || {
-            fs::DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)?;
-            write_new(&draft, &bytes).and_then(|()| fs::rename(&draft, &path))
-        };
-        // Whoever forgets the last record beside this one removes the directory.
-        let written = match write() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => write(),
-            other => other,
-        };
-        if written.is_err() {
-            // What could not be written may not be there to remove either.
-            _ = fs::remove_file(&draft);
-        }
-        written
+        draft::replace(&path, &draft_of(&path), &serde_json::to_vec(self)?)
     }
 
     /// Tells whether the process that wrote this supervises the container now.
@@ -175,25 +162,33 @@ impl Record {
 
 /// Where a record is written before it takes its place. One name is enough: whoever writes holds
 /// the container's socket, or makes the record of a run that is over.
-fn draft(path: &Path) -> PathBuf {
-    path.with_extension("new")
+fn draft_of(path: &Path) -> PathBuf {
+    path.with_extension(DRAFT)
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // What a process that was killed in the middle of this has left.
-    _ = fs::remove_file(path);
-    let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC;
-    let mut options = File::options();
-    options.write(true).create_new(true).mode(FILE_MODE).custom_flags(flags);
-    // No fsync: the runtime directory does not outlive the machine's uptime, as the run does not.
-    options.open(path)?.write_all(bytes)
+fn make_dir(dir: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)
+}
+
+/// Removes what writers that were killed have left beside the records.
+pub(in crate::engine) fn remove_drafts(lxcpath: &Lxcpath) {
+    let dir = dir(lxcpath);
+    for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+        let file = entry.file_name();
+        let is_draft = |it: &str| {
+            limits::of_draft(it).is_some() || it.rsplit_once('.').is_some_and(|it| it.1 == DRAFT)
+        };
+        if file.to_str().is_some_and(is_draft) {
+            draft::remove_dead(&entry.path());
+        }
+    }
 }
 
 /// Forgets the run: the container was destroyed. Fails if what tells of it cannot be removed.
 pub fn forget(lxcpath: &Lxcpath, name: &Name) -> io::Result<()> {
     let path = path(lxcpath.host(), lxcpath, name);
-    limits::remove_drafts(&path, |_pid| true);
-    for file in [draft(&path), last_words::path(&path), limits::path(&path), path] {
+    remove_drafts(lxcpath);
+    for file in [draft_of(&path), last_words::path(&path), limits::path(&path), path] {
         match fs::remove_file(file) {
             // What is not there is as forgotten as can be.
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -216,7 +211,7 @@ pub(in crate::engine) fn of_file(file: &str) -> Option<Name> {
         return name.parse().ok();
     }
     let (name, kind) = file.rsplit_once('.')?;
-    matches!(kind, "json" | "new" | "console" | "limits").then(|| name.parse().ok())?
+    matches!(kind, "json" | DRAFT | "console" | "limits").then(|| name.parse().ok())?
 }
 
 fn path(host: &Host, lxcpath: &Path, name: &Name) -> PathBuf {

@@ -21,6 +21,7 @@ impl Engine {
                 _ = remove_draft(&store, &name);
             }
         }
+        record::remove_drafts(&self.lxcpath);
         for name in self.kept().iter().filter(|it| store.dir(it).symlink_metadata().is_err()) {
             record::forget_ended(&self.lxcpath, name);
             // Dropped, its file is gone.
@@ -31,6 +32,12 @@ impl Engine {
         for kind in ["run", "socket"].map(|it| runtime.join(it)) {
             entries(&kind).for_each(|it| _ = std::fs::remove_dir(kind.join(it)));
         }
+    }
+
+    /// Removes what commands and supervisors that were killed were just noting. Costs no more than a
+    /// look into one directory, which is why `ls` can do it.
+    pub fn clear_drafts(&self) {
+        record::remove_drafts(&self.lxcpath);
     }
 
     /// Returns the containers that something is kept of in the runtime directory.

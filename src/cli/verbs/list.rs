@@ -158,6 +158,7 @@ fn list(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitC
     let shown = columns.iter().map(|it| it.depth).max().filter(|_| !bare && !json);
     let defined = matches.get_flag("defined");
     let least = if json || defined { Depth::Counters } else { Depth::State };
+    session.engine.clear_drafts();
     let mut rows = rows(session, shown.unwrap_or(least).max(least))?;
     let choice = Choice::new(matches)?;
     rows.retain(|it| choice.takes(it));

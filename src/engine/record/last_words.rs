@@ -2,11 +2,11 @@
 //! its end. As private as the record, and gone with it.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::write_new;
+use super::draft;
 use crate::engine::lxcpath::Lxcpath;
 use crate::engine::name::Name;
 
@@ -22,7 +22,8 @@ pub(in crate::engine) fn keep(lxcpath: &Lxcpath, name: &Name, said: &[u8]) -> io
     if said.is_empty() {
         return Ok(());
     }
-    write_new(&path, said.get(said.len().saturating_sub(MOST)..).unwrap_or_default())
+    let end = said.get(said.len().saturating_sub(MOST)..).unwrap_or_default();
+    draft::create(&path)?.write_all(end)
 }
 
 /// Returns what the container said at the end of its last run.

@@ -1,14 +1,14 @@
 //! The limits that wharf has set in a run, from the configuration or by a command, kept beside its
 //! record: whether the kernel still has them can only be told by who knows what they were.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_BYTES, inodes, write_new};
+use super::{MAX_BYTES, draft, inodes};
 use crate::engine::cgroup::Cgroup;
 use crate::engine::cgroup::knob::{self, Value};
 use crate::engine::lxcpath::Lxcpath;
@@ -66,7 +66,7 @@ impl Limits {
         change: impl FnOnce(&mut Self),
     ) -> io::Result<()> {
         let dir = super::dir(lxcpath);
-        fs::create_dir_all(&dir)?;
+        super::make_dir(&dir)?;
         // The lock goes with the descriptor.
         let dir = File::open(dir)?;
         dir.lock()?;
@@ -79,14 +79,8 @@ impl Limits {
     /// Puts it in place of what was written before, in one step.
     fn write(&self, lxcpath: &Lxcpath, name: &Name) -> io::Result<()> {
         let path = path(&super::path(lxcpath.host(), lxcpath, name));
-        remove_drafts(&path, |pid| !lxcpath.host().proc().join(pid).exists());
         let draft = path.with_extension(format!("limits.{}", std::process::id()));
-        let written =
-            write_new(&draft, &serde_json::to_vec(self)?).and_then(|()| fs::rename(&draft, &path));
-        if written.is_err() {
-            _ = fs::remove_file(&draft);
-        }
-        written
+        draft::replace(&path, &draft, &serde_json::to_vec(self)?)
     }
 
     /// Notes that `file` is about to be `set`; returns what was noted of it before.
@@ -206,35 +200,15 @@ pub(super) fn of_draft(file: &str) -> Option<(&str, &str)> {
     is_pid.then(|| rest.strip_suffix(".limits")).flatten().map(|name| (name, pid))
 }
 
-/// Removes the drafts beside the `record` of those writers that are `gone`.
-pub(super) fn remove_drafts(record: &Path, gone: impl Fn(&str) -> bool) {
-    let Some(dir) = record.parent() else { return };
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let file = entry.file_name();
-        let draft = file.to_str().and_then(of_draft);
-        if draft.is_some_and(|(name, pid)| record.file_stem() == Some(name.as_ref()) && gone(pid)) {
-            _ = fs::remove_file(entry.path());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn drafts_of_writers_that_were_killed_are_removed_and_no_others() {
-        let dir = tempfile::tempdir().unwrap();
-        let record = dir.path().join("a.b.json");
-        let all = ["a.b.limits", "a.b.limits.7", "a.b.limits.8", "a.b.limits.x", "a.limits.7"];
-        for file in all {
-            fs::write(dir.path().join(file), "").unwrap();
-        }
-        remove_drafts(&record, |pid| pid == "7");
-        let stays = all.map(|it| dir.path().join(it).exists());
-        assert_eq!(stays, [true, false, true, true, true]);
+    fn a_draft_names_the_container_and_its_writer() {
         assert_eq!(of_draft("a.b.limits.8"), Some(("a.b", "8")));
         assert_eq!(of_draft("a.limits.").or_else(|| of_draft("a.json")), None);
+        assert_eq!(of_draft("a.b.limits.x").or_else(|| of_draft("a.b.limits")), None);
     }
 
     #[test]

@@ -1,0 +1,115 @@
+//! How the files beside a record are replaced in one step, and who removes what a writer that was
+//! killed has left: whoever writes locks what he writes, and the kernel releases that lock when he
+//! dies.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use super::FILE_MODE;
+
+/// How often a writer begins anew whose draft is taken for a dead one's before it is locked; more
+/// often than commands that tidy up can come within a moment.
+const TRIES: usize = 100;
+
+/// Writes `bytes` to `draft`, which takes the place of `path`. Of those who write the same draft
+/// there is one at a time.
+pub(super) fn replace(path: &Path, draft: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut written = write(path, draft, bytes);
+    for _ in 1..TRIES {
+        // The draft is gone, or the directory, which the next try makes again.
+        if !written.as_ref().is_err_and(|it| it.kind() == io::ErrorKind::NotFound) {
+            break;
+        }
+        written = write(path, draft, bytes);
+    }
+    if written.is_err() {
+        // What could not be written may not be there to remove either.
+        _ = fs::remove_file(draft);
+    }
+    written
+}
+
+fn write(path: &Path, draft: &Path, bytes: &[u8]) -> io::Result<()> {
+    if let Some(dir) = path.parent() {
+        super::make_dir(dir)?;
+    }
+    // What a process that was killed in the middle of this has left.
+    _ = fs::remove_file(draft);
+    let mut file = create(draft)?;
+    // Whoever has the lock is about to remove it: then it is not there to be renamed.
+    _ = file.try_lock();
+    file.write_all(bytes)?;
+    fs::rename(draft, path)
+}
+
+/// Makes a file that only we may read, where there is none.
+pub(super) fn create(path: &Path) -> io::Result<File> {
+    let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    let mut options = File::options();
+    options.write(true).create_new(true).mode(FILE_MODE).custom_flags(flags);
+    // No fsync: the runtime directory does not outlive the machine's uptime, as the run does not.
+    options.open(path)
+}
+
+/// Removes the draft if its writer is dead.
+pub(super) fn remove_dead(draft: &Path) {
+    let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
+    let Ok(file) = File::options().read(true).custom_flags(flags).open(draft) else { return };
+    // While this is held the writer, if he is just beginning, fails and begins anew.
+    if file.try_lock().is_ok() && is_still_there(&file, draft) {
+        _ = fs::remove_file(draft);
+    }
+}
+
+fn is_still_there(file: &File, path: &Path) -> bool {
+    let identity = |it: fs::Metadata| (it.dev(), it.ino());
+    let ours = file.metadata().map(identity);
+    ours.is_ok_and(|ours| fs::symlink_metadata(path).map(identity).is_ok_and(|it| it == ours))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_draft_goes_when_its_writer_is_dead_and_not_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let draft = dir.path().join("web.new");
+        let writer = File::create(&draft).unwrap();
+        writer.lock().unwrap();
+        remove_dead(&draft);
+        assert!(draft.exists());
+        drop(writer);
+        remove_dead(&draft);
+        assert!(!draft.exists());
+        remove_dead(&draft);
+    }
+
+    #[test]
+    fn a_writer_is_not_kept_from_his_work_by_those_who_tidy_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, draft) = (dir.path().join("run/web.json"), dir.path().join("run/web.new"));
+        let over = AtomicBool::new(false);
+        let tidy = || {
+            while !over.load(Ordering::Relaxed) {
+                remove_dead(&draft);
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(tidy);
+            let mut failed = 0;
+            for number in 0..2000 {
+                let text = number.to_string();
+                failed += usize::from(replace(&path, &draft, text.as_bytes()).is_err());
+            }
+            over.store(true, Ordering::Relaxed);
+            assert_eq!(failed, 0);
+        });
+        assert_eq!(fs::read_to_string(&path).unwrap(), "1999");
+        assert!(!draft.exists());
+    }
+}
