@@ -17,6 +17,7 @@ use clap::ArgMatches;
 
 use self::failure::Failure;
 use self::session::Session;
+use crate::engine::Error;
 
 /// Runs the program.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
@@ -55,11 +56,22 @@ fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let mut out = BufWriter::new(io::stdout());
     let mut session = Session::new(matches, &mut out);
     let code = match matches.subcommand() {
-        Some((name, matches)) => verbs::run(name, &mut session, matches)?,
+        Some((name, matches)) => {
+            let ended = verbs::run(name, &mut session, matches);
+            ended.map_err(|error| explain(&session, error))?
+        }
         None => screen(&mut session)?,
     };
     out.flush()?;
     Ok(code)
+}
+
+/// Adds what around this process may be behind a refusal.
+fn explain(session: &Session<'_>, error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<Error>() {
+        Ok(refused) => session.engine.explain(refused).into(),
+        Err(error) => error,
+    }
 }
 
 /// Opens the screen, or prints the help where there is no terminal for it.

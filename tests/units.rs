@@ -1,7 +1,9 @@
 //! The units of `assets/systemd`, installed on an operator's host: a container as a service, and
-//! what the shutdown of the machine does to those that are none. Runs where `systemd` does.
+//! what the shutdown of the machine does to those that are none; and units that take from wharf
+//! what it needs. Runs where `systemd` does.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "tests tell their reader")]
 #![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod support;
@@ -12,7 +14,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use support::host::{Machine, host, host_with_systemd};
-use support::{Lxcpath, leftovers, rootfs, told, wait_until};
+use support::{Lxcpath, leftovers, rootfs, text, told, wait_until};
 
 /// The units that are shipped, under a name of this test's, for its wharf and its lxcpath. Gone from
 /// the host when this is dropped.
@@ -145,5 +147,78 @@ fn the_shutdown_unit_stops_what_was_started_by_hand() {
         assert_eq!(lxcpath.state(&name), "STOPPED");
         let exit = lxcpath.ok(&["info", &name]);
         assert!(exit.contains("ended by stop"), "{exit}");
+    }
+}
+
+/// Runs wharf in a unit of these properties.
+fn restricted(lxcpath: &Lxcpath, properties: &[&str], args: &[&str]) -> std::process::Output {
+    let wharf = lxcpath.command(args);
+    let mut command = Command::new("systemd-run");
+    command.args(["--quiet", "--wait", "--pipe", "--collect"]);
+    command.args(properties.iter().flat_map(|it| ["-p", it]));
+    command.arg(wharf.get_program()).args(wharf.get_args());
+    support::finish(command)
+}
+
+#[test]
+fn what_a_unit_takes_away_is_named() {
+    const EPERM: &str = "SystemCallErrorNumber=EPERM";
+    const NAMESPACES: &str = "RestrictNamespaces=yes";
+    const NO_NAMESPACES: &str = "clone3 unshare setns (a unit's RestrictNamespaces= or";
+    let Some(_turn) = host_with_systemd() else { return };
+    let lxcpath = Lxcpath::new();
+    let runs = lxcpath.start_sleeper("runs");
+    let name = lxcpath.name("stopped");
+    lxcpath.ok(&["create", &name]);
+    let start = ["start", &name, "--", "/bin/sleep", "1000"];
+    let execute = ["execute", &name, "--", "/bin/true"];
+    let attach = ["attach", &runs, "--", "/bin/true"];
+    for (properties, args, cause) in [
+        (&["ProtectHostname=yes"][..], &start[..], "refuses it sethostname (a unit's ProtectHos"),
+        (&["ProtectHostname=yes"], &execute, "refuses it sethostname (a unit's ProtectHostname="),
+        (&["SystemCallFilter=~@mount"], &start, "kills it for mount umount2 pivot_root open_tree"),
+        (&["SystemCallFilter=~@mount"], &execute, "kills it for mount umount2 pivot_root"),
+        (&["SystemCallFilter=~@mount"], &attach, "kills it for mount umount2 pivot_root"),
+        (&["SystemCallFilter=~@mount", EPERM], &start, "refuses it mount umount2 pivot_root"),
+        (&["SystemCallFilter=@system-service"], &start, "kills it for mount"),
+        (&["SystemCallFilter=~@privileged"], &start, "sethostname bpf"),
+        (&["SystemCallFilter=~sethostname"], &start, "kills it for sethostname"),
+        (&["SystemCallFilter=~keyctl"], &start, "kills it for keyctl"),
+        (&["SystemCallFilter=~bpf", EPERM], &start, "refuses it bpf (a unit's SystemCallFilter="),
+        (&["SystemCallFilter=~clone clone3", EPERM], &start, "refuses it clone"),
+        (&["SystemCallFilter=~setns"], &attach, "kills it for setns (a unit's Restr"),
+        (&["SystemCallFilter=~setns", EPERM], &attach, "refuses it setns (a unit's Restr"),
+        (&[NAMESPACES], &start, NO_NAMESPACES),
+        (&[NAMESPACES], &attach, NO_NAMESPACES),
+        (
+            &["RestrictAddressFamilies=AF_INET"],
+            &start,
+            "refuses it socket(AF_UNIX) (a unit's Restr",
+        ),
+        (&["RestrictSUIDSGID=yes"], &start, "refuses it openat2 (a unit's RestrictSUIDSGID="),
+        (&["PrivateDevices=yes"], &start, "its /dev is not the host's (a unit's PrivateDevices="),
+        (&["PrivateUsers=yes"], &start, "it is in a user namespace (a unit's PrivateUsers="),
+        (&["ProtectControlGroups=yes"], &start, "for it /sys/fs/cgroup can only be read (Prot"),
+        (&["ProtectSystem=strict"], &start, "for it /run/wharf and /"),
+        (&["ProtectSystem=strict"], &["create", "other"], "can only be read (ProtectSystem="),
+        (&["CapabilityBoundingSet=CAP_SYS_ADMIN"], &start, "root lacks CAP_CHOWN CAP_DAC_OVERRIDE"),
+    ] {
+        let output = restricted(&lxcpath, properties, args);
+        let message = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{properties:?}: {}", told(&output));
+        assert!(message.starts_with("wharf: cannot "), "{properties:?} {args:?}: {message}");
+        assert!(message.contains(cause), "{properties:?} {args:?}: {message}");
+        assert_eq!(message.trim_end().lines().count(), 1, "{properties:?} {args:?}: {message}");
+        for noise in ["os error", "EPERM: ", "ENOSYS: "] {
+            assert!(!message.contains(noise), "{properties:?} {args:?}: {message}");
+        }
+        println!("{properties:?} {args:?}: {message}");
+    }
+    assert_eq!(lxcpath.state(&name), "STOPPED");
+    assert!(leftovers::cgroups(&name).is_empty(), "{:?}", leftovers::cgroups(&name));
+    // What a unit may well have.
+    for property in ["NoNewPrivileges=yes", "ProtectKernelTunables=yes", "LockPersonality=yes"] {
+        let output = restricted(&lxcpath, &[property], &execute);
+        assert!(output.status.success(), "{property}: {}", told(&output));
     }
 }

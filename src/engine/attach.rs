@@ -16,7 +16,7 @@ use super::launch::{self, Entered, LaunchError, Visit};
 use super::plan::{self, Entering, Program};
 use super::relay::{self, End, Signals};
 use super::sys;
-use super::{Engine, Error, Exit, Kind, Name, Verb, seal};
+use super::{Engine, Error, Exit, Kind, Name, Verb, privilege, seal};
 use target::{Target, TargetError};
 
 /// What to run inside.
@@ -35,13 +35,13 @@ pub struct Attach {
 /// Why nothing could be run inside.
 #[derive(Debug, thiserror::Error)]
 enum AttachError {
-    #[error(transparent)]
+    #[error("{0}")]
     Target(#[from] TargetError),
     #[error("it is frozen, and would not run the command; `wharf unfreeze {0}` thaws it")]
     Frozen(Name),
-    #[error(transparent)]
+    #[error("{0}")]
     Launch(#[from] LaunchError),
-    #[error(transparent)]
+    #[error("{0}")]
     Plan(#[from] plan::PlanError),
     #[error("relay the terminal")]
     Relay(#[from] io::Error),
@@ -67,6 +67,9 @@ impl Engine {
     /// Runs the command and relays this process's terminal (or pipes) to it until it ends.
     /// Single-threaded callers: it forks.
     pub fn attach(&self, name: &Name, attach: &Attach) -> Result<Exit, Error> {
+        if let Some(why) = privilege::deadly() {
+            return Err(Error::new(Verb::Attach, name, Kind::Denied, why));
+        }
         seal::reexec();
         self.attach_sealed(name, attach)
             .map_err(|error| Error::new(Verb::Attach, name, error.kind(), error))

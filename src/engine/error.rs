@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use nix::errno::Errno;
+
 use super::config::words;
 use super::verb::Verb;
 
@@ -57,19 +59,32 @@ impl Error {
 
     /// Returns the causes in one line, without the act and the object.
     pub fn reason(&self) -> String {
-        let mut text = self.source.to_string();
-        let mut cause = self.source.source();
-        while let Some(it) = cause {
-            let told = it.downcast_ref().map_or_else(|| it.to_string(), words);
-            // Some errors tell their cause themselves.
-            if !text.ends_with(&told) {
-                text.push_str(": ");
-                text.push_str(&told);
-            }
-            cause = it.source();
-        }
-        text
+        story(self.source.as_ref())
     }
+}
+
+/// Tells `error` and its causes in one line.
+pub(super) fn story(error: &(dyn StdError + 'static)) -> String {
+    let mut text = told(error);
+    let mut cause = error.source();
+    while let Some(it) = cause {
+        let told = told(it);
+        // Some errors tell their cause themselves.
+        if !text.ends_with(&told) {
+            text.push_str(": ");
+            text.push_str(&told);
+        }
+        cause = it.source();
+    }
+    text
+}
+
+/// Says one error in words, an operating system's without its name or number.
+fn told(error: &(dyn StdError + 'static)) -> String {
+    if let Some(errno) = error.downcast_ref::<Errno>() {
+        return errno.desc().to_owned();
+    }
+    error.downcast_ref().map_or_else(|| error.to_string(), words)
 }
 
 impl fmt::Display for Error {
@@ -109,6 +124,17 @@ mod tests {
             let error = Error::new(Verb::Start, "web", Kind::Failed, cause);
             let told = "cannot start `web`: read a: No such file or directory";
             assert_eq!(format!("{error:#}"), told);
+        }
+    }
+
+    #[test]
+    fn the_systems_errors_are_told_in_words_alone() {
+        let number = io::Error::from_raw_os_error(libc::EACCES);
+        for error in [
+            Error::new(Verb::Start, "web", Kind::Failed, number),
+            Error::new(Verb::Start, "web", Kind::Failed, Errno::EACCES),
+        ] {
+            assert_eq!(format!("{error:#}"), "cannot start `web`: Permission denied");
         }
     }
 }

@@ -22,8 +22,8 @@ enum FreezeError {
     Denied,
     #[error(transparent)]
     Socket(SocketError),
-    #[error(transparent)]
-    Cgroup(CgroupError),
+    #[error("{0}")]
+    Cgroup(#[source] CgroupError),
     #[error("its supervisor does not report its cgroup")]
     Lost,
 }

@@ -127,6 +127,11 @@ impl Host {
         private_dir(&self.0.runtime)?;
         Ok(self.0.runtime.clone())
     }
+
+    /// Returns where that directory is, or would be.
+    pub fn runtime_path(&self) -> &Path {
+        &self.0.runtime
+    }
 }
 
 /// Where LXC looks for its own configuration; see lxc.system.conf(5).

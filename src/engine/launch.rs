@@ -8,7 +8,7 @@ mod hold;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::cgroup::{Cgroup, Entry};
@@ -66,8 +66,8 @@ pub fn launch(order: Order<'_>) -> Result<Launched, LaunchError> {
     match follow(order, socket.as_fd(), &mut launched) {
         Ok(()) => Ok(launched),
         Err(error) => {
-            end(pid, launched.pidfd.as_fd());
-            Err(error)
+            let end = end(pid, launched.pidfd.as_fd());
+            Err(error.with_end(end))
         }
     }
 }
@@ -172,11 +172,16 @@ fn sort_terminals(steps: &[Step], fds: Vec<OwnedFd>, launched: &mut Launched) {
     launched.ttys = fds.collect();
 }
 
-/// Kills and reaps a process that is not to live.
-fn end(pid: i32, pidfd: BorrowedFd<'_>) {
+/// Kills and reaps a process that is not to live; returns how it ended.
+fn end(pid: i32, pidfd: BorrowedFd<'_>) -> WaitStatus {
     // It may be dead already; reaping below is what counts.
     _ = sys::pidfd_send_signal(pidfd, libc::SIGKILL);
-    while waitpid(Pid::from_raw(pid), None::<WaitPidFlag>) == Err(Errno::EINTR) {}
+    loop {
+        match waitpid(Pid::from_raw(pid), None::<WaitPidFlag>) {
+            Err(Errno::EINTR) => (),
+            end => return end.unwrap_or(WaitStatus::StillAlive),
+        }
+    }
 }
 
 impl std::fmt::Debug for Order<'_> {
@@ -216,7 +221,7 @@ mod tests {
             panic!("on purpose")
         };
         let status = waitpid(Pid::from_raw(child), None).unwrap();
-        let expected = nix::sys::wait::WaitStatus::Exited(Pid::from_raw(child), EXIT_SETUP_FAILED);
+        let expected = WaitStatus::Exited(Pid::from_raw(child), EXIT_SETUP_FAILED);
         assert_eq!(status, expected);
     }
 }

@@ -8,7 +8,7 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,20 @@ enum Report {
     Failed { kind: Kind, reason: String },
 }
 
+/// Why nothing is known of a start.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error("run its supervisor")]
+    Spawn(#[source] std::io::Error),
+    #[error("its supervisor died without a report ({0})")]
+    Silent(ExitStatus),
+}
+
+/// Refuses what this process would not survive.
+fn survive(verb: Verb, name: &Name) -> Result<(), Error> {
+    privilege::deadly().map_or(Ok(()), |why| Err(Error::new(verb, name, Kind::Denied, why)))
+}
+
 const HOST_INIT: &str = "it shares the host's files, and /sbin/init would run the host's own \
     services a second time; give a command after `--`, or set lxc.init.cmd";
 
@@ -51,6 +65,7 @@ impl Engine {
     /// Starts the container in the background and returns once it runs (its init was executed).
     /// Safe to call from a process with threads: the supervisor is a program of its own.
     pub fn start(&self, name: &Name, start: &Start) -> Result<(), Error> {
+        survive(Verb::Start, name)?;
         let fail = |source: std::io::Error| Error::new(Verb::Start, name, Kind::Failed, source);
         let mut order = start.clone();
         order.config =
@@ -61,7 +76,9 @@ impl Engine {
         command.arg0("wharf").arg(SUPERVISE).arg(self.lxcpath.dir()).arg(name.as_str());
         command.arg(self.lxcpath.given());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().map_err(fail)?;
+        let mut child = command.spawn().map_err(|source| {
+            Error::new(Verb::Start, name, Kind::Failed, StartError::Spawn(source))
+        })?;
         if let Some(mut input) = child.stdin.take() {
             // One that dies before it has read all tells so by an empty report.
             _ = input.write_all(&order);
@@ -70,19 +87,13 @@ impl Engine {
         if let Some(mut output) = child.stdout.take() {
             output.read_to_string(&mut line).map_err(fail)?;
         }
-        // It has said what there is to say; how it ended tells nothing more.
-        _ = child.wait();
+        let end = child.wait().map_err(fail)?;
         match serde_json::from_str(&line) {
             Ok(Report::Runs) => Ok(()),
             Ok(Report::Failed { kind, reason }) => Err(Error::new(Verb::Start, name, kind, reason)),
             // A word that was lost on its way does not undo a start.
             Err(_) if self.still_runs(name) => Ok(()),
-            Err(_) => Err(Error::new(
-                Verb::Start,
-                name,
-                Kind::Failed,
-                "the supervisor died without a report",
-            )),
+            Err(_) => Err(Error::new(Verb::Start, name, Kind::Failed, StartError::Silent(end))),
         }
     }
 
@@ -101,6 +112,7 @@ impl Engine {
             let mut runs = || tell(&mut report, &Report::Runs);
             supervisor::run(run, &mut |result| result.map_or((), |()| runs()))
         });
+        let ended = ended.map_err(|it| self.explain(it));
         if let Err(error) = &ended {
             tell(&mut report, &Report::Failed { kind: error.kind, reason: error.reason() });
         }
@@ -110,6 +122,7 @@ impl Engine {
     /// Runs the container in the foreground of this single-threaded process, on its terminal,
     /// and returns how init ended (`start -F`).
     pub fn start_foreground(&self, name: &Name, start: &Start) -> Result<Exit, Error> {
+        survive(Verb::Start, name)?;
         seal::reexec();
         self.in_foreground(Verb::Start, name, start, Payload::System)
     }
@@ -117,6 +130,7 @@ impl Engine {
     /// Runs a command under wharf's own init as pid 1, creating and destroying the container on
     /// the way if it is not defined, and returns how the command ended. Single-threaded callers.
     pub fn execute(&self, name: &Name, start: &Start) -> Result<Exit, Error> {
+        survive(Verb::Execute, name)?;
         seal::reexec();
         self.tidy();
         let undefined = start.config.is_none() && !Store::new(&self.lxcpath).exists(name);
@@ -200,6 +214,7 @@ impl Engine {
             return Err(Error::new(verb, name, Kind::NotFound, reason));
         }
         Store::new(&self.lxcpath).tidy(name);
+        self.clear_drafts();
         let invalid = |source| Error::new(verb, name, Kind::Invalid, source);
         let config = config::load(name, &self.lxcpath, file, &start.settings).map_err(invalid)?;
         let mut spec = config.spec().map_err(invalid)?;

@@ -43,8 +43,8 @@ enum StopError {
     NotRunning,
     #[error(transparent)]
     Socket(SocketError),
-    #[error(transparent)]
-    Cgroup(CgroupError),
+    #[error("{0}")]
+    Cgroup(#[source] CgroupError),
     #[error(transparent)]
     Reclaim(ReclaimError),
     #[error("signal init")]

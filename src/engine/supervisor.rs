@@ -47,7 +47,7 @@ use super::cgroup::{self, Cgroup, CgroupError, Hierarchies, Keep};
 use super::command_socket::Seat;
 use super::command_socket::wire::Wish;
 use super::config::Config;
-use super::error::Error;
+use super::error::{Error, story};
 use super::exit::Exit;
 use super::identity::Identity;
 use super::init;
@@ -55,7 +55,6 @@ use super::launch::{self, LaunchError, Launched, Order};
 use super::lxcpath::Lxcpath;
 use super::name::Name;
 use super::plan::{self, Payload, Screen};
-use super::privilege;
 use super::record::{self, Limits, Record};
 use super::relay;
 use super::seal;
@@ -92,13 +91,7 @@ pub fn run(run: Run, ready: &mut dyn FnMut(Result<(), &Error>)) -> Result<Exit, 
     let ended = supervise(run, &mut || ready(Ok(())));
     let ended = ended.map_err(|failure| {
         let Failure { error, was_ready } = failure;
-        let kind = error.kind();
-        let launch = if let RunError::Launch(it) = &error { Some(it) } else { None };
-        let around = launch.map_or_else(|| privilege::behind(&error), |it| privilege::behind(it));
-        let mut error = Error::new(Verb::Start, &name, kind, error);
-        if let Some(around) = around {
-            error = Error::new(Verb::Start, &name, kind, format!("{}; {around}", error.reason()));
-        }
+        let error = Error::new(Verb::Start, &name, error.kind(), error);
         if !was_ready {
             ready(Err(&error));
         }
@@ -188,7 +181,7 @@ fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
 
 /// Tells that the start has failed; nothing of it is left but the record.
 fn abort(mut life: Life, error: RunError) -> Failure {
-    life.failed(error.story());
+    life.failed(story(&error));
     life.enter(State::Aborting);
     life.enter(State::Stopping);
     life.enter(State::Stopped);

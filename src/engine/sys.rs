@@ -7,6 +7,7 @@
 pub mod bpf;
 mod message;
 mod namespace;
+pub mod probe;
 pub mod pty;
 mod tty;
 

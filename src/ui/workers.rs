@@ -94,10 +94,9 @@ impl Workers {
         let told = (name.clone(), act.clone());
         let work = move || {
             let mut notes = Vec::new();
-            let outcome = effect::run(&engine, &name, &act, &mut notes).map_err(|it| Failure {
-                verb: it.verb,
-                whole: format!("{it:#}"),
-                reason: it.reason(),
+            let outcome = effect::run(&engine, &name, &act, &mut notes).map_err(|it| {
+                let it = engine.explain(it);
+                Failure { verb: it.verb, whole: format!("{it:#}"), reason: it.reason() }
             });
             // The screen may be gone before its last act ends.
             let took = begun.elapsed();

@@ -43,8 +43,8 @@ pub(super) enum TargetError {
     NotInside { pid: i32 },
     #[error("read {path}")]
     Proc { path: String, source: io::Error },
-    #[error(transparent)]
-    Cgroup(CgroupError),
+    #[error("{0}")]
+    Cgroup(#[source] CgroupError),
 }
 
 impl TargetError {

@@ -37,7 +37,7 @@ impl Cgroup {
             match made.all(hierarchies, &name) {
                 Ok(groups) => {
                     made.dirs.clear();
-                    return Self::made(groups, &name, hierarchies);
+                    return Self::made(groups, &name, hierarchies, made.refusal.take());
                 }
                 // Another start took the name between the look and the mkdir.
                 Err(CgroupError::Create { errno, .. })
@@ -58,11 +58,14 @@ impl Cgroup {
         groups: Vec<Group>,
         name: &str,
         hierarchies: &Hierarchies,
+        refusal: Option<io::Error>,
     ) -> Result<Self, CgroupError> {
         // The path as the unified hierarchy or the last v1 one shows it; for root all agree.
         let Some(last) = groups.last() else {
             let bases = hierarchies.iter().map(|it| it.base.display().to_string());
-            return Err(CgroupError::Unwritable { base: bases.collect::<Vec<_>>().join(", ") });
+            let errno = refusal.unwrap_or_else(|| io::Error::from_raw_os_error(libc::EACCES));
+            let base = bases.collect::<Vec<_>>().join(", ");
+            return Err(CgroupError::Unwritable { base, errno });
         };
         let below = last.dir.strip_prefix(&last.hierarchy.mount);
         let path = below.map_or_else(|_| format!("/{name}"), |it| format!("/{}", it.display()));
@@ -87,6 +90,8 @@ impl Cgroup {
 #[derive(Debug, Default)]
 struct Made {
     dirs: Vec<PathBuf>,
+    /// Why a hierarchy was left out.
+    refusal: Option<io::Error>,
 }
 
 impl Made {
@@ -98,6 +103,7 @@ impl Made {
                 Ok(dir) => groups.push(Group { hierarchy: hierarchy.clone(), dir }),
                 Err(CgroupError::Create { errno, .. }) if forbidden(&errno) => {
                     remove_dirs(self.dirs.split_off(before));
+                    self.refusal = Some(errno);
                 }
                 Err(other) => return Err(other),
             }

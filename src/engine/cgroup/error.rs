@@ -21,8 +21,8 @@ pub enum CgroupError {
     Read { path: PathBuf, errno: io::Error },
     #[error("cannot create the cgroup {}: {}", dir.display(), words::reason(errno))]
     Create { dir: PathBuf, errno: io::Error },
-    #[error("no cgroup can be created below {base}; {}", words::delegate())]
-    Unwritable { base: String },
+    #[error("no cgroup can be created below {base}: {}", words::reason(errno))]
+    Unwritable { base: String, errno: io::Error },
     #[error("cgroup names from {0} to {0}-999 are all taken by live groups")]
     Taken(String),
     #[error(
@@ -69,6 +69,34 @@ pub enum CgroupError {
 }
 
 impl CgroupError {
+    /// Returns the kernel's own reason.
+    pub fn errno(&self) -> Option<&io::Error> {
+        match self {
+            Self::Setting { source, .. } => source.errno(),
+            Self::Read { errno, .. }
+            | Self::Create { errno, .. }
+            | Self::Unwritable { errno, .. }
+            | Self::Open { errno, .. }
+            | Self::Join { errno, .. }
+            | Self::Write { errno, .. }
+            | Self::Attach { errno, .. }
+            | Self::Freeze { errno, .. }
+            | Self::Remove { errno, .. } => Some(errno),
+            Self::NotMounted
+            | Self::NoController(_)
+            | Self::Taken(_)
+            | Self::Path(_)
+            | Self::FileName(_)
+            | Self::NoFile { .. }
+            | Self::Value { .. }
+            | Self::DeviceRule { .. }
+            | Self::NoFreezer
+            | Self::NoDevices
+            | Self::TimedOut { .. }
+            | Self::Undying { .. } => None,
+        }
+    }
+
     /// Returns what sort of refusal it is.
     pub fn kind(&self) -> Kind {
         match self {

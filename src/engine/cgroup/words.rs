@@ -6,13 +6,12 @@ use std::path::Path;
 
 use super::file::words_of;
 
-/// What to do when nothing may be written.
-pub(super) fn delegate() -> &'static str {
+/// What to do when nothing may be written. What keeps root from it is not known here.
+fn delegate() -> &'static str {
     if nix::unistd::geteuid().is_root() {
-        "even root may not write there: a unit's ProtectControlGroups=, or the container that wharf \
-         runs in, makes the cgroups read-only"
+        ""
     } else {
-        "run as root, or have your login's cgroup delegated to you (systemd: Delegate=yes)"
+        "; run as root, or have your login's cgroup delegated to you (systemd: Delegate=yes)"
     }
 }
 
@@ -22,7 +21,7 @@ const SUGGESTIONS: usize = 3;
 /// Returns an errno in words, lower case, with advice where there is one.
 pub(super) fn reason(errno: &io::Error) -> String {
     match errno.raw_os_error() {
-        Some(libc::EACCES | libc::EPERM) => format!("permission denied; {}", delegate()),
+        Some(libc::EACCES | libc::EPERM) => format!("permission denied{}", delegate()),
         Some(libc::EROFS) => "the cgroup file system is mounted read-only".to_owned(),
         Some(libc::EBUSY) => "it is in use".to_owned(),
         Some(libc::ENOENT | libc::ENODEV) => {

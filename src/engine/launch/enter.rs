@@ -75,8 +75,8 @@ fn enter_once(visit: &mut Visit<'_>, joins: Joins) -> Result<Entered, LaunchErro
     };
     let entered = follow(visit, &first, joins);
     // It has ended by itself, unless it waits for a word that will not come.
-    end(first.pid, first.pidfd.as_fd());
-    entered
+    let end = end(first.pid, first.pidfd.as_fd());
+    entered.map_err(|it| it.with_end(end))
 }
 
 /// Creates the process in the container's groups, or in one beside those that init made there:

@@ -3,9 +3,12 @@
 use std::fmt;
 
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::sys::wait::WaitStatus;
 
 use super::BeforeExec;
 use crate::engine::cgroup::CgroupError;
+use crate::engine::config::signals;
 use crate::engine::error::Kind;
 use crate::engine::plan::{Source, Step};
 use crate::engine::report::{Failure, Part};
@@ -33,6 +36,8 @@ pub enum LaunchError {
     NoFileSystem { step: String, kind: String, advice: &'static str, place: String },
     #[error("init died before its command ran")]
     Died,
+    #[error("{}", killed(*signal))]
+    Killed { signal: i32 },
     #[error(
         "the kernel killed init before its command ran, because its cgroup was out of memory: {limit} \
          is too low"
@@ -55,6 +60,17 @@ pub enum LaunchError {
 }
 
 impl LaunchError {
+    /// Adds how the process ended, where that is all that is known.
+    pub(super) fn with_end(self, end: WaitStatus) -> Self {
+        // We kill too.
+        if let (Self::Died, WaitStatus::Signaled(_, signal, _)) = (&self, end)
+            && signal != Signal::SIGKILL
+        {
+            return Self::Killed { signal: signal as i32 };
+        }
+        self
+    }
+
     /// Tells whether the cgroups took no further process.
     pub(super) const fn is_full(&self) -> bool {
         matches!(self, Self::Full | Self::Clone(Errno::EAGAIN))
@@ -81,6 +97,7 @@ impl LaunchError {
             | Self::Report(_)
             | Self::Step { .. }
             | Self::Died
+            | Self::Killed { .. }
             | Self::NoFileSystem { .. }
             | Self::OutOfMemory { .. }
             | Self::TooFew { .. }
@@ -194,6 +211,15 @@ fn advice(kind: &str) -> &'static str {
         "rbind" => "; a bind mount has type `none` and option `rbind`",
         _ => "",
     }
+}
+
+fn killed(signal: i32) -> String {
+    if signal == libc::SIGSYS {
+        return "the kernel killed the new process with SIGSYS before its command ran, for a system \
+                call that a filter forbids"
+            .to_owned();
+    }
+    format!("the new process was killed by {} before its command ran", signals::name(signal))
 }
 
 fn interpreter(name: &str) -> String {

@@ -17,24 +17,24 @@ use crate::engine::record::ReclaimError;
 pub(super) enum RunError {
     #[error("set up the supervisor")]
     Settle(#[source] Errno),
-    #[error(transparent)]
-    Seat(SeatError),
+    #[error("{0}")]
+    Seat(#[source] SeatError),
     #[error("it was destroyed: {} is gone", .0.display())]
     Gone(PathBuf),
     #[error("listen on the command socket")]
     Listen(#[source] io::Error),
     #[error("restart it: {}", .0.reason())]
     Config(Box<Error>),
-    #[error(transparent)]
-    Reclaim(ReclaimError),
+    #[error("{0}")]
+    Reclaim(#[source] ReclaimError),
     #[error("write the record of the run; is there room in the runtime directory?")]
     Record(#[source] io::Error),
-    #[error(transparent)]
-    Plan(PlanError),
-    #[error(transparent)]
-    Cgroup(CgroupError),
-    #[error(transparent)]
-    Launch(LaunchError),
+    #[error("{0}")]
+    Plan(#[source] PlanError),
+    #[error("{0}")]
+    Cgroup(#[source] CgroupError),
+    #[error("{0}")]
+    Launch(#[source] LaunchError),
     #[error("open lxc.console.logfile {path}")]
     LogFile { path: PathBuf, source: io::Error },
     #[error("open lxc.console.path {path}")]
@@ -65,16 +65,5 @@ impl RunError {
             | Self::Terminal(_)
             | Self::Watch(_) => Kind::Failed,
         }
-    }
-
-    /// Returns the error with its causes, in one line.
-    pub(super) fn story(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        text
     }
 }
