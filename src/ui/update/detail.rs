@@ -84,12 +84,30 @@ pub(super) fn inside(model: &mut Model, action: Action) -> Vec<Effect> {
     let process = process_under_cursor(model);
     let Some(detail) = &mut model.detail else { return Vec::new() };
     match (action, process) {
-        (Action::Fold, Some(process)) => _ = detail.forest.folded.insert(process.identity()),
+        (Action::Fold, Some(process)) => fold(model, &process),
         (Action::Unfold, Some(process)) => _ = detail.forest.folded.remove(&process.identity()),
         (Action::Follow, _) => detail.follow = !detail.follow,
         _ => (),
     }
     Vec::new()
+}
+
+/// Hides the children of `process`; where there is nothing to hide, goes to its parent.
+fn fold(model: &mut Model, process: &Process) {
+    let processes = processes(model);
+    let Some(detail) = &mut model.detail else { return };
+    let forest = &mut detail.forest;
+    let place = processes.iter().position(|it| it.identity() == process.identity());
+    let next = place.and_then(|at| processes.get(at + 1));
+    let has_children = next.is_some_and(|it| it.depth > process.depth);
+    if has_children && forest.folded.insert(process.identity()) {
+        return;
+    }
+    let shown = forest.shown(&processes);
+    let before = shown.get(..forest.place(&shown)).unwrap_or_default();
+    if let Some(parent) = before.iter().rposition(|it| it.depth < process.depth) {
+        forest.go(parent, &shown);
+    }
 }
 
 /// Moves the cursor of the pane that has the keyboard.

@@ -8,7 +8,6 @@ use super::{story, words};
 use crate::engine::snapshot::{Container, Limit};
 use crate::ui::format;
 use crate::ui::model::Model;
-use crate::ui::model::filter::memory_share;
 use crate::ui::model::history::History;
 use crate::widgets::frame::Frame;
 use crate::widgets::graph::Graph;
@@ -173,7 +172,7 @@ fn psi_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
         let (text, style) = words::pressure(value, look);
         pen.put(word, look.dim).put(&text, style);
     }
-    pen.put("   % of the last 10 s", look.dim);
+    pen.put("   % of 10 s in which some waited", look.dim);
 }
 
 fn cpu_graph(model: &Model, container: &Container, look: &Look, (area, buf): (Rect, &mut Buffer)) {
@@ -193,10 +192,11 @@ fn memory_graph(
     let Some(history) = model.histories.get(&container.name) else { return };
     let values = history.memory(model.seen(), usize::from(area.width) * 2);
     let highest = values.iter().flatten().copied().fold(1.0, f32::max);
-    // Against the limit if there is one that is near, else so that growth can be seen.
+    // Against the limit if there is one, and the host has that much; else so that growth can be seen.
+    let host = model.snapshot.as_ref().and_then(|it| it.host.memory_bytes).unwrap_or(u64::MAX);
     let most = match container.counters.memory_max_bytes {
-        Some(Limit::At(most)) if memory_share(container).is_some_and(|it| it > 0.02) => most as f32,
-        Some(Limit::At(_) | Limit::Max) | None => highest * ROOM_TO_GROW,
+        Some(Limit::At(most)) => most.min(host).max(1) as f32,
+        Some(Limit::Max) | None => highest * ROOM_TO_GROW,
     };
     let shares: Vec<Option<f32>> = values.into_iter().map(|it| it.map(|it| it / most)).collect();
     Graph { look, values: &shares }.render(area, buf);

@@ -82,9 +82,9 @@ const COLUMNS: [(Is, Column<'_>, Option<command::Column>); 12] = {
         (Is::Memory, column("MEM/MAX", 11, Align::Right, 0), Some(By::Memory)),
         (Is::Bar, bar, None),
         (Is::Share, column("%", 4, Align::Right, 1), Some(By::Share)),
-        (Is::PsiCpu, column("PSI", 4, Align::Right, 2), Some(By::Psi)),
-        (Is::PsiMemory, column("m", 3, Align::Right, 4), None),
-        (Is::PsiIo, column("i", 3, Align::Right, 4), None),
+        (Is::PsiCpu, column("PSIc", 4, Align::Right, 2), Some(By::Psi)),
+        (Is::PsiMemory, column("mem", 3, Align::Right, 4), None),
+        (Is::PsiIo, column("io", 3, Align::Right, 4), None),
         (Is::Pids, column("PIDS", 5, Align::Right, 1), Some(By::Pids)),
     ]
 };

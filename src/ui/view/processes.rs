@@ -14,10 +14,15 @@ use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
 use crate::widgets::pen::Pen;
 use crate::widgets::table::scroll;
-use crate::widgets::tree::branches;
+use crate::widgets::tree::{LEVEL, branches};
 
 /// From this share of one processor on a process is worth a colour, in percent.
 const BUSY: f32 = 50.0;
+
+/// Cells before the tree.
+const TREE_FROM: usize = 28;
+/// Cells that the command of the process under the cursor gets, however deep it is.
+const COMMAND: usize = 24;
 
 /// Paints the processes of the container under the list's cursor.
 pub(super) fn peek(
@@ -85,10 +90,13 @@ fn rows_or_words(model: &Model, container: &Container, look: &Look, rows: Rows<'
         }
         return;
     }
-    let head = "   PID   NS   CPU%   RSS S  TREE";
-    Pen::line(buf, inner).put(head, look.dim);
-    let body = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
     let at = cursor.map_or(0, |(place, _)| place);
+    let room = usize::from(inner.width).saturating_sub(TREE_FROM);
+    let hidden = shown.get(at).map_or(0, |it| hidden_levels(it, room));
+    let head = "   PID   NS   CPU%   RSS S  ";
+    let tree = if hidden > 0 { format!("{} TREE", look.glyphs.less) } else { "TREE".to_owned() };
+    Pen::line(buf, inner).put(head, look.dim).put(&tree, look.dim);
+    let body = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
     let first = scroll(0, at, shown.len(), usize::from(body.height));
     for ((row, process), line) in shown.iter().enumerate().skip(first).zip(body.rows()) {
         let mut pen = Pen::line(buf, line);
@@ -96,11 +104,17 @@ fn rows_or_words(model: &Model, container: &Container, look: &Look, rows: Rows<'
             pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
         }
         let folded = cursor.is_some_and(|(_, forest)| forest.folded.contains(&process.identity()));
-        one(process, folded, look, &mut pen);
+        one(process, (folded, hidden), look, &mut pen);
     }
 }
 
-fn one(process: &Process, folded: bool, look: &Look, pen: &mut Pen<'_>) {
+/// Returns how many levels of the tree must be out of sight for `process` to be seen.
+fn hidden_levels(process: &Process, room: usize) -> usize {
+    let indent = process.later_siblings.len().saturating_sub(1) * LEVEL;
+    (indent + COMMAND.min(room / 2)).saturating_sub(room).div_ceil(LEVEL)
+}
+
+fn one(process: &Process, (folded, hidden): (bool, usize), look: &Look, pen: &mut Pen<'_>) {
     let unknown = look.glyphs.unknown;
     pen.part(6).right(&process.pid.to_string(), look.fg);
     let inner = process.inner_pid.map_or_else(|| unknown.to_owned(), |it| it.to_string());
@@ -121,9 +135,15 @@ fn one(process: &Process, folded: bool, look: &Look, pen: &mut Pen<'_>) {
     pen.skip(1).put(process.state.encode_utf8(&mut [0; 4]), style).skip(2);
     // A root's own entry says whether other roots follow; lines begin below it.
     let below = process.later_siblings.get(1..).unwrap_or_default();
-    branches(pen, below, look.glyphs, look.line);
+    branches(pen, below, hidden, (look.glyphs, look.line));
     if folded {
         pen.put("+ ", look.accent);
     }
-    pen.clip(&shown(&process.command), look.fg, look.glyphs.ellipsis);
+    // What stands left of the levels that are seen is seen in part.
+    let cut = hidden.saturating_sub(below.len()) * LEVEL;
+    if cut > 0 {
+        pen.put(look.glyphs.less, look.dim);
+    }
+    let command: String = shown(&process.command).chars().skip(cut).collect();
+    pen.clip(&command, look.fg, look.glyphs.ellipsis);
 }
