@@ -4,6 +4,7 @@
 //! that one word means one thing everywhere. It is data alone, and knows states, not screens.
 
 pub mod action;
+pub mod topics;
 mod when;
 
 pub use action::{Action, Column, Scope};

@@ -183,6 +183,7 @@ fn overview() -> String {
          -P, --lxcpath PATH  directory that holds the containers [default: LXC's own]\n  \
          -q, --quiet         print no messages, only set the exit code\n  \
          -h, --help          explain the command\n\n\
+         The screen reads ~/.config/wharf/config.toml, if there is one: theme, ascii, refresh.\n\
          `wharf help COMMAND` explains a command, `wharf version` prints the version.\n",
     );
     text

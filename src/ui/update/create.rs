@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{act, typing};
 use crate::ui::effect::{Act, Effect};
-use crate::ui::model::create::{CreateForm, Kind, Row};
+use crate::ui::model::create::{CreateForm, Kind, Row, command_line};
 use crate::ui::model::{Model, Tone, Way};
 
 /// Opens the form, with the draft that was left.
@@ -35,6 +35,7 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     match key.code {
         KeyCode::Esc => model.creating = false,
         KeyCode::Char('s') if control => return submit(model, false),
+        KeyCode::Char('y') if control => return copy(model),
         KeyCode::Enter => return submit(model, true),
         KeyCode::Char('t') if control => return submit(model, true),
         KeyCode::Tab | KeyCode::Down => step(form, 1),
@@ -72,6 +73,26 @@ fn submit(model: &mut Model, start: bool) -> Vec<Effect> {
         Err(fault) => {
             model.draft.row = fault.row;
             model.say(Tone::Bad, format!("not created: {}", fault.text));
+            Vec::new()
+        }
+    }
+}
+
+/// Copies the command line that does the same, once it would.
+fn copy(model: &mut Model) -> Vec<Effect> {
+    model.draft.tried = true;
+    let names = names(model);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let memory = model.snapshot.as_ref().and_then(|it| it.host.memory_bytes);
+    match model.draft.order(&names, memory) {
+        Ok((name, create)) => {
+            let line = command_line(&model.program, name.as_str(), &create);
+            model.say(Tone::Good, format!("copied {line}"));
+            vec![Effect::Copy(line)]
+        }
+        Err(fault) => {
+            model.draft.row = fault.row;
+            model.say(Tone::Bad, format!("not copied: {}", fault.text));
             Vec::new()
         }
     }
@@ -133,5 +154,19 @@ mod tests {
         assert!(matches!(effects.as_slice(),
             [Effect::Act { name, act: Act::Create { start: false, .. } }] if name.as_str() == "web"));
         assert!(!model.creating);
+    }
+
+    #[test]
+    fn the_command_line_is_copied_whole_once_nothing_is_missing() {
+        let mut model = Model::new((80, 24), SystemTime::UNIX_EPOCH);
+        open(&mut model);
+        model.draft.source = Kind::Directory;
+        let copy = KeyEvent::new(KeyCode::Char('y'), KeyModifiers::CONTROL);
+        assert_eq!(press(&mut model, copy), []);
+        assert!(model.notice.as_ref().unwrap().text.contains("an absolute path"));
+        assert_eq!(model.draft.row, Row::Place);
+        paste(&mut model, "/srv/web");
+        let line = "wharf create web --dir /srv/web".to_owned();
+        assert_eq!(press(&mut model, copy), [Effect::Copy(line)]);
     }
 }

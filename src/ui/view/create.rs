@@ -99,6 +99,7 @@ fn note(model: &Model, row: Row) -> (Row, String, Tone) {
             Kind::Directory => ("becomes its root".to_owned(), Tone::Plain),
             Kind::Template => ("fills a root of its own".to_owned(), Tone::Plain),
         },
+        Row::Place if form.place.is_empty() => ("must be given".to_owned(), Tone::Warn),
         Row::Place => (String::new(), Tone::Plain),
         Row::Command if form.source == Kind::Host && form.command.is_empty() => {
             ("a shell below wharf's own init".to_owned(), Tone::Plain)
@@ -142,8 +143,8 @@ const fn value(form: &CreateForm, row: Row) -> Value<'_> {
         Row::Name => Value::Typed(&form.name, form.offered.as_str()),
         Row::Source => Value::Chosen(form.source.words()),
         Row::Place => match form.source {
-            Kind::Host | Kind::Directory => Value::Typed(&form.place, "/srv/web"),
-            Kind::Template => Value::Typed(&form.place, "busybox"),
+            Kind::Host | Kind::Directory => Value::Typed(&form.place, "such as /srv/web"),
+            Kind::Template => Value::Typed(&form.place, "such as busybox"),
         },
         Row::Command => match form.source {
             Kind::Host => Value::Typed(&form.command, "/bin/sh"),
@@ -161,7 +162,7 @@ fn preview(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let frame = Frame { right: &right, ..Frame::titled(look, &title) };
     let inner = frame.render(area, buf);
     let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
-    let create = model.draft.create(host_memory(model));
+    let create = sketched(&model.draft, host_memory(model));
     let name = model.draft.chosen_name();
     let mut rows = inner.rows();
     for (key, value) in lines(&name, &create) {
@@ -176,11 +177,30 @@ fn preview(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     }
     let words = command_words(&model.program, &name, &create);
     for (index, words) in words.iter().enumerate() {
-        let Some(row) = rows.next() else { return };
-        let mut pen = Pen::line(buf, row);
-        pen.put(if index == 0 { "$ " } else { "    " }, look.dim);
-        pen.clip(&shown(words), look.fg, look.glyphs.ellipsis);
+        for text in wrap(&shown(words), usize::from(inner.width).saturating_sub(4)) {
+            let Some(row) = rows.next() else { return };
+            let mut pen = Pen::line(buf, row);
+            pen.put(if index == 0 { "$ " } else { "    " }, look.dim).put(text, look.fg);
+        }
     }
+    if let Some(row) = rows.next() {
+        Pen::line(buf, row).put("C-y", look.key).put(" copies it", look.dim);
+    }
+}
+
+/// What the form would create, with a word for a place that is not typed yet.
+fn sketched(form: &CreateForm, host_memory: Option<u64>) -> Create {
+    let mut create = form.create(host_memory);
+    if form.place.text().trim().is_empty() {
+        create.source = match create.source {
+            Source::Host => Source::Host,
+            Source::Directory(_) => Source::Directory("DIRECTORY".into()),
+            Source::Template { args, .. } => {
+                Source::Template { program: "TEMPLATE".to_owned(), args }
+            }
+        };
+    }
+    create
 }
 
 /// The lines that the form adds to the default configuration.
