@@ -159,6 +159,7 @@ impl Shell {
             Effect::CaptureMouse(false) => self.guard.capture_mouse(Mouse::Free)?,
             Effect::Act { .. }
             | Effect::ReadLog(_)
+            | Effect::ReadLimits { .. }
             | Effect::Look(_)
             | Effect::SampleNow
             | Effect::Hold(_)

@@ -131,3 +131,32 @@ fn a_limit_is_changed_without_harm_to_the_rest_of_the_file() {
     fs::write(&target, &before).unwrap();
     assert!(told(&keep("pids.max", "60")).contains("is a link"));
 }
+
+#[test]
+fn one_edit_of_several_says_what_each_has_and_what_came_of_it() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let Some((resting, config)) = stopped(&lxcpath, &root, "") else { return };
+    let running = lxcpath.start_sleeper("running");
+    lxcpath.ok(&["cgroup", &running, "pids.max", "70"]);
+    let mut screen = Screen::spawn(lxcpath.command(&[]), 120, 36);
+    screen.wait_for(&resting);
+    screen.wait_for(&running);
+    screen.keys("ae");
+    screen.wait_for("for all of");
+    edit(&mut screen, "pids.max");
+    screen.wait_for("now: ");
+    screen.keys(&[CONTROL_U, "80", ENTER].concat());
+    screen.wait_for("pids.max for 2 containers?");
+    screen.wait_for(&format!("{running}  70 → 80"));
+    screen.wait_for(&format!("{resting}  4096 → 80 in its configuration"));
+    screen.keys("y");
+    let limit = || lxcpath.ok(&["cgroup", &running, "pids.max"]).trim().to_owned();
+    wait_until("the running one's limit", || limit() == "80");
+    wait_until("the other one's line", || {
+        fs::read_to_string(&config).unwrap().contains(".pids.max = 80\n")
+    });
+    screen.wait_for(&format!("✓ {running}  pids.max  70 → 80"));
+    screen.wait_until("the other result", |it| {
+        it.contains(&format!("✓ {resting}")) && it.contains("4096 → 80, in the configuration")
+    });
+}

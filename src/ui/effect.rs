@@ -27,6 +27,11 @@ pub enum Effect {
     },
     /// Reads the log of a container.
     ReadLog(Name),
+    /// Reads one limit of several containers.
+    ReadLimits {
+        file: String,
+        names: Vec<Name>,
+    },
     /// What the sampler must look at.
     Look(Look),
     /// Sample now, without waiting for the interval to end.
@@ -212,6 +217,11 @@ pub fn run(
         }
     }
     Ok(Outcome::Done)
+}
+
+/// Reads `file` of a container, or what its configuration sets for it; none: not set.
+pub fn read_limit(engine: &Engine, name: &Name, file: &str) -> Result<Option<String>, String> {
+    engine.limit(name, file).map_err(|it| it.reason())
 }
 
 /// Reads what the container's console said lately; why it cannot is told in words.

@@ -15,6 +15,9 @@ pub const CONFIRM_LINES: usize = 1 + prompt::AROUND;
 /// Lines of the question that wants a name typed: two of text, the field, a complaint, the box.
 pub const TYPE_NAME_LINES: usize = 2 + prompt::FIELD + 1 + prompt::AROUND;
 
+/// Widest layer.
+pub const LAYER: u16 = 96;
+
 /// Below this width there are no frames, and a container takes two lines.
 pub const NARROW: u16 = 80;
 /// Below this height a container takes one line however narrow the screen is.
@@ -192,6 +195,19 @@ pub fn pane(model: &Model) -> Option<Rect> {
     }
     let (_, area) = detail(model).panes.into_iter().find(|(tab, _)| *tab == Tab::Console)?;
     Some(inside(area))
+}
+
+/// Returns how wide the text of a line that is open may be.
+pub const fn whole_room(size: (u16, u16)) -> usize {
+    let width = size.0.saturating_sub(4);
+    let width = if width < LAYER { width } else { LAYER };
+    width.saturating_sub(4) as usize
+}
+
+/// Returns how many rows of it are shown at once.
+pub const fn whole_rows(size: (u16, u16)) -> usize {
+    let rows = size.1.saturating_sub(6);
+    if rows == 0 { 1 } else { rows as usize }
 }
 
 /// Returns `area` without its frame.

@@ -57,6 +57,11 @@ pub enum Message {
         name: Name,
         text: Result<String, String>,
     },
+    /// What a limit of several containers is.
+    Limits {
+        file: String,
+        values: Vec<(Name, Result<Option<String>, String>)>,
+    },
     /// The program in the pane wrote something; its terminal has taken it in.
     PaneChanged,
     /// The program in the pane ended, in words.

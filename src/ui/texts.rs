@@ -43,6 +43,9 @@ const KEYS: &[&str] = &[
     "cgroup.freeze",
 ];
 
+/// What stands for the value of a key that a configuration does not set.
+pub const NOT_SET: &str = "not set";
+
 /// Returns the cgroup files to list, grouped by controller in a steady order.
 pub fn cgroup_rows<'a>(model: &'a Model, screen: &DetailScreen) -> Vec<&'a CgroupFile> {
     let container = model.container(&screen.name);

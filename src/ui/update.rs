@@ -18,6 +18,7 @@ mod search;
 #[cfg(test)]
 pub(super) mod tests;
 mod typing;
+mod whole;
 
 pub use overlay::found;
 
@@ -51,6 +52,10 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         Message::Done(done) => act::done(model, done),
         Message::Log { name, text } => {
             model.log = Some((name, text));
+            Vec::new()
+        }
+        Message::Limits { file, values } => {
+            cgroup::learn(model, &file, values);
             Vec::new()
         }
         Message::PaneChanged => Vec::new(),

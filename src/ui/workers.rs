@@ -69,6 +69,7 @@ impl Workers {
         match effect {
             Effect::Act { name, act } => self.act(name, act),
             Effect::ReadLog(name) => self.read_log(name),
+            Effect::ReadLimits { file, names } => self.read_limits(file, names),
             Effect::Look(look) => self.sampling.order(Order::Look(look)),
             Effect::SampleNow => self.sampling.order(Order::Now),
             Effect::Hold(held) => self.sampling.order(Order::Hold(held)),
@@ -126,6 +127,21 @@ impl Workers {
         };
         // Without a thread the log is read with the next sample.
         _ = thread::Builder::new().name("log".to_owned()).spawn(work);
+    }
+
+    fn read_limits(&self, file: String, names: Vec<Name>) {
+        let engine = self.engine.clone();
+        let sender = self.sender.clone();
+        let work = move || {
+            let read = |name: Name| {
+                let value = effect::read_limit(&engine, &name, &file);
+                (name, value)
+            };
+            let values = names.into_iter().map(read).collect();
+            _ = sender.send(Message::Limits { file, values });
+        };
+        // Without a thread the values stay unknown, which is what the question then says.
+        _ = thread::Builder::new().name("limits".to_owned()).spawn(work);
     }
 
     fn open_pane(&mut self, args: &[String], size: (u16, u16)) {

@@ -101,6 +101,22 @@ impl Engine {
         Ok(Kept { key, old, new })
     }
 
+    /// Returns what `file` (or the file of a whole key) holds, or while the container does not run,
+    /// what its configuration sets for it; none: nothing.
+    pub fn limit(&self, name: &Name, file: &str) -> Result<Option<String>, Error> {
+        let limit = self.limit_to_keep(name, file)?;
+        if let Some(cgroup) = &limit.cgroup {
+            let value = cgroup.get(limit.file);
+            let value = value.map_err(|why| failed(Verb::ReadCgroup, name, why))?;
+            return Ok(Some(value.trim_end().to_owned()));
+        }
+        let config = config::load(name, &self.lxcpath, None, &[])
+            .map_err(|why| Error::new(Verb::ReadCgroup, name, Kind::Invalid, why))?;
+        let key = spelling::key(limit.version, limit.file);
+        let set = config.cgroup_settings().get(&key).map(|it| it.value.to_owned());
+        Ok(set)
+    }
+
     fn limit_to_keep<'a>(&self, name: &Name, file: &'a str) -> Result<Limit<'a>, Error> {
         let cgroup_error = |why: CgroupError| failed(VERB, name, why);
         let cgroup = self.limited_if_running(name, VERB)?.map(|(_, cgroup)| cgroup);

@@ -122,6 +122,10 @@ pub struct CgroupRows {
     pub edit: Option<Input>,
     /// Why the last value was refused, in the row of its file.
     pub refused: Option<(String, String)>,
+    /// What the others have that are changed together, while a value is edited; none: not set.
+    pub olds: Vec<(Name, Result<Option<String>, String>)>,
+    /// What came of the last value for each of them.
+    pub results: Vec<(Name, Result<String, String>)>,
 }
 
 impl DetailScreen {

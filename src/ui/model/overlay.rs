@@ -22,12 +22,16 @@ pub enum Overlay {
     Journal { at: usize },
     /// What happened to all containers.
     Events { at: usize },
+    /// All that is known of one line of such a list.
+    Whole { title: &'static str, text: String, first: usize, back: Box<Self> },
 }
 
 /// What a question is about.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Asked {
     pub acts: Vec<(Name, Act)>,
+    /// What is said of each beside its name; none: the names say it.
+    pub labels: Vec<String>,
     /// How many of them the filter hides.
     pub hidden: usize,
     /// The first row of names that is shown.
@@ -35,8 +39,11 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Returns the names of the containers.
+    /// Returns the names of the containers, or what is said of each.
     pub fn names(&self) -> Vec<&str> {
+        if !self.labels.is_empty() {
+            return self.labels.iter().map(String::as_str).collect();
+        }
         self.acts.iter().map(|(name, _)| name.as_str()).collect()
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn begin(model: &mut Model, action: Action) -> Vec<Effect> {
                 [(name, _)] => name.to_string(),
                 [..] => format!("destroy {many}"),
             };
-            let asked = Asked { acts, hidden, first: 0 };
+            let asked = Asked { acts, labels: Vec::new(), hidden, first: 0 };
             model.overlay = Some(Overlay::TypeName { word, typed: Input::default(), asked });
             Vec::new()
         }
@@ -47,7 +47,7 @@ pub(super) fn begin(model: &mut Model, action: Action) -> Vec<Effect> {
         _ if hidden > 0 || many >= MANY && matches!(action, Action::Stop | Action::Restart) => {
             let verb = acts.first().map_or("", |(_, act)| act.word());
             let question = format!("{verb}: {many} containers?");
-            let asked = Asked { acts, hidden, first: 0 };
+            let asked = Asked { acts, labels: Vec::new(), hidden, first: 0 };
             model.overlay = Some(Overlay::Confirm { question, asked, yes: false });
             Vec::new()
         }
@@ -135,6 +135,8 @@ pub(super) fn done(model: &mut Model, done: Done) -> Vec<Effect> {
         Ok(words) => model.say(Tone::Good, format!("{name}  {words}")),
         Err(words) => model.say(Tone::Bad, words.clone()),
     }
+    let why = outcome.as_ref().map_err(|it| it.reason.clone());
+    super::cgroup::conclude(model, &name, &act, why.and_then(|_| words.clone()));
     match &outcome {
         Ok(outcome) => note_way_back(model, &name, (&act, outcome), job.as_ref()),
         Err(failure) => failed(model, &name, &act, failure),
@@ -220,10 +222,12 @@ fn failed(model: &mut Model, name: &Name, act: &Act, failure: &Failure) {
         _ => None,
     };
     if let Some((file, value)) = written
-        && let Some(detail) = model.detail.as_mut().filter(|it| it.name == *name)
+        && let Some(detail) = model.detail.as_mut()
+        && detail.name == *name
+        && detail.together.is_empty()
     {
         detail.cgroup.refused = Some((file.clone(), reason));
-        if detail.cgroup.cursor.as_ref() == Some(file) && detail.together.is_empty() {
+        if detail.cgroup.cursor.as_ref() == Some(file) {
             // To be typed once more, with the refusal below it.
             let typed = value::shown(file, value);
             detail.cgroup.edit.get_or_insert_with(|| Input::offer(&typed));

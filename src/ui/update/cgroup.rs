@@ -8,7 +8,9 @@ use crate::command::Action;
 use crate::engine::Name;
 use crate::engine::state::State;
 use crate::ui::effect::{Act, Effect};
+use crate::ui::model::overlay::{Asked, Overlay};
 use crate::ui::model::{Model, Tone};
+use crate::ui::texts::NOT_SET;
 use crate::ui::value::Step;
 use crate::ui::{texts, value};
 use crate::widgets::field::Input;
@@ -21,10 +23,32 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
                 detail.cgroup.all = !detail.cgroup.all;
             }
         }
-        Action::Edit => begin(model),
+        Action::Edit => return begin(model),
         _ => (),
     }
     Vec::new()
+}
+
+/// Takes in what those have that are changed together.
+pub(super) fn learn(
+    model: &mut Model,
+    file: &str,
+    values: Vec<(Name, Result<Option<String>, String>)>,
+) {
+    let Some(screen) = &mut model.detail else { return };
+    if screen.cgroup.edit.is_some() && screen.cgroup.cursor.as_deref() == Some(file) {
+        screen.cgroup.olds = values;
+    }
+}
+
+/// Notes what came of a value for one of those that are changed together.
+pub(super) fn conclude(model: &mut Model, name: &Name, act: &Act, outcome: Result<String, String>) {
+    let Some(screen) = &mut model.detail else { return };
+    let is_edit = matches!(act, Act::Set { .. } | Act::Keep { .. });
+    if is_edit && screen.together.contains(name) {
+        screen.cgroup.results.retain(|(it, _)| it != name);
+        screen.cgroup.results.push((name.clone(), outcome));
+    }
 }
 
 /// Moves the cursor over the rows.
@@ -70,22 +94,27 @@ fn step(model: &mut Model, step: Step) {
     }
 }
 
-fn begin(model: &mut Model) {
-    let Some(screen) = &model.detail else { return };
+fn begin(model: &mut Model) -> Vec<Effect> {
+    let Some(screen) = &model.detail else { return Vec::new() };
     let rows = texts::cgroup_rows(model, screen);
-    let Some(file) = rows.get(texts::place(&screen.cgroup, &rows)) else { return };
+    let Some(file) = rows.get(texts::place(&screen.cgroup, &rows)) else { return Vec::new() };
     if !file.writable {
         let said = format!("{} is a counter: the kernel does not let it be written", file.file);
         model.say(Tone::Bad, said);
-        return;
+        return Vec::new();
     }
     let name = file.file.clone();
     let input = Input::offer(&value::shown(&name, file.value.as_deref().unwrap_or_default()));
-    if let Some(screen) = &mut model.detail {
-        screen.cgroup.cursor = Some(name);
-        screen.cgroup.refused = None;
-        screen.cgroup.edit = Some(input);
+    let Some(screen) = &mut model.detail else { return Vec::new() };
+    screen.cgroup.cursor = Some(name.clone());
+    screen.cgroup.refused = None;
+    screen.cgroup.edit = Some(input);
+    screen.cgroup.olds.clear();
+    screen.cgroup.results.clear();
+    if screen.together.is_empty() {
+        return Vec::new();
     }
+    vec![Effect::ReadLimits { file: name, names: screen.together.clone() }]
 }
 
 fn write(model: &mut Model) -> Vec<Effect> {
@@ -115,10 +144,38 @@ fn write(model: &mut Model) -> Vec<Effect> {
                 together => together.to_vec(),
             };
             let write = Write { file, typed, kernel };
-            let acts = names.into_iter().map(|it| write.to(model, it)).collect();
+            let acts: Vec<(Name, Act)> = names.into_iter().map(|it| write.to(model, it)).collect();
+            if acts.len() > 1 {
+                ask(model, &write, acts);
+                return Vec::new();
+            }
             act::run_all(model, acts)
         }
     }
+}
+
+/// Shows what each of several has and gets, before it is changed.
+fn ask(model: &mut Model, write: &Write, acts: Vec<(Name, Act)>) {
+    let new = if write.kernel.is_empty() {
+        NOT_SET.to_owned()
+    } else {
+        value::shown(&write.file, &write.kernel)
+    };
+    let olds = model.detail.as_ref().map_or(&[][..], |it| &it.cgroup.olds);
+    let label = |(name, act): &(Name, Act)| {
+        let old = olds.iter().find(|(it, _)| it == name).map(|(_, old)| old);
+        let old = match old {
+            Some(Ok(Some(old))) => value::shown(&write.file, old),
+            Some(Ok(None)) => NOT_SET.to_owned(),
+            Some(Err(_)) | None => "?".to_owned(),
+        };
+        let whither = if matches!(act, Act::Keep { .. }) { " in its configuration" } else { "" };
+        format!("{name}  {old} → {new}{whither}")
+    };
+    let labels = acts.iter().map(label).collect();
+    let question = format!("{} for {} containers?", write.file, acts.len());
+    let asked = Asked { acts, labels, hidden: 0, first: 0 };
+    model.overlay = Some(Overlay::Confirm { question, asked, yes: false });
 }
 
 /// A value that was typed for a file, or for a key of the configuration.

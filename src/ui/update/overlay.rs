@@ -3,9 +3,10 @@
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::Rect;
 
-use super::{act, detail, keys, pane, typing};
+use super::{act, detail, keys, pane, typing, whole};
 use crate::command::Action;
 use crate::command::action::{SHORTCUTS, Shortcut};
+use crate::command::topics;
 use crate::ui::effect::{Act, Effect};
 use crate::ui::layout;
 use crate::ui::model::Model;
@@ -52,6 +53,12 @@ pub(super) fn paste(model: &mut Model, text: &str) -> bool {
 /// Applies a key to the layer on top.
 pub(super) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let Some(overlay) = model.overlay.take() else { return Vec::new() };
+    if let Overlay::Whole { .. } = overlay {
+        return whole::press(model, overlay, key);
+    }
+    if let Some(effects) = whole::open(model, &overlay, key) {
+        return effects;
+    }
     if key.code == KeyCode::Esc {
         return Vec::new();
     }
@@ -85,6 +92,7 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
             model.overlay = at.map(|at| Overlay::Journal { at });
             Vec::new()
         }
+        Overlay::Whole { .. } => Vec::new(),
         Overlay::Events { at } => {
             let at = step(model, key, at, model.events.len());
             model.overlay = at.map(|at| Overlay::Events { at });
@@ -100,12 +108,16 @@ pub fn found(find: &Find) -> Vec<&'static Shortcut> {
     if needle.is_empty() {
         return SHORTCUTS.iter().collect();
     }
+    let small = needle.to_lowercase();
     let score = |it: &'static Shortcut| {
         let by_key = it.keys.contains(&needle).then_some(u32::MAX);
-        let by_name = fuzzy(needle, it.name).map(|it| it.saturating_mul(2));
+        let by_start = || it.name.starts_with(&small).then_some(u32::MAX - 1);
+        let by_topic = || topics::is_about(it.name, &small).then_some(u32::MAX - 2);
+        let by_name = || fuzzy(needle, it.name).map(|it| it.saturating_mul(2));
         // In a sentence a few scattered letters are found everywhere; there, only whole words count.
-        let by_help = || it.help.to_lowercase().contains(&needle.to_lowercase()).then_some(1);
-        Some((by_key.or(by_name).or_else(by_help)?, it))
+        let by_help = || it.help.to_lowercase().contains(&small).then_some(1);
+        let best = by_key.or_else(by_start).or_else(by_topic).or_else(by_name);
+        Some((best.or_else(by_help)?, it))
     };
     let mut scored: Vec<(u32, &Shortcut)> = SHORTCUTS.iter().filter_map(score).collect();
     scored.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
@@ -184,7 +196,7 @@ fn scroll(model: &Model, asked: &mut Asked, others: usize, key: KeyEvent) -> boo
 }
 
 /// Moves in a layer's list; none: the key closes the layer.
-fn step(model: &Model, key: KeyEvent, at: usize, count: usize) -> Option<usize> {
+pub(super) fn step(model: &Model, key: KeyEvent, at: usize, count: usize) -> Option<usize> {
     let page = usize::from(model.size.1 / 2);
     let action = match key.code {
         KeyCode::Up | KeyCode::Char('k') => Action::Up,

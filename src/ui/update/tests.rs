@@ -445,3 +445,30 @@ fn help_runs_the_line_it_found() {
     let mut model = three();
     assert_eq!(press(&mut model, "? f r e e z e Enter"), act("api", Act::Freeze));
 }
+
+#[test]
+fn left_folds_and_from_a_leaf_goes_to_the_parent() {
+    let mut model = three();
+    press(&mut model, "G Enter 2 j j");
+    let left = |model: &mut Model| {
+        _ = update(model, Message::Key(KeyEvent::new(KeyCode::Left, KeyModifiers::NONE)));
+        let forest = &model.detail.as_ref().unwrap().forest;
+        (forest.cursor.map(|it| it.pid), forest.folded.len())
+    };
+    assert_eq!(left(&mut model), (Some(4250), 0), "the worker has no children");
+    assert_eq!(left(&mut model), (Some(4250), 1), "its parent hides them");
+    assert_eq!(left(&mut model), (Some(4231), 1), "nothing is left to hide");
+}
+
+#[test]
+fn help_finds_what_a_thing_is_for() {
+    let first = |word: &str| {
+        let mut model = three();
+        press(&mut model, &format!("? {}", word.split("").collect::<Vec<_>>().join(" ").trim()));
+        let Some(crate::ui::model::overlay::Overlay::Find(find)) = &model.overlay else { panic!() };
+        crate::ui::update::found(find).first().map(|it| it.name)
+    };
+    assert_eq!(first("mem"), Some("limits"));
+    assert_eq!(first("shell"), Some("exec"));
+    assert_eq!(first("fre"), Some("freeze"));
+}

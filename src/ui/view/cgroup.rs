@@ -6,11 +6,13 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use super::words;
+use crate::engine::Name;
 use crate::engine::shown::shown;
 use crate::engine::snapshot::{CgroupFile, Container, Limit};
 use crate::ui::effect::Act;
 use crate::ui::model::Model;
 use crate::ui::model::detail::{DetailScreen, Tab};
+use crate::ui::texts::NOT_SET;
 use crate::ui::value::{self, Whole};
 use crate::ui::{format, texts};
 use crate::widgets::field::Field;
@@ -38,9 +40,6 @@ const BAR: usize = 8;
 /// Cells for the use of a limit: the figure, the bar, the percentage.
 const USE: usize = 22;
 
-/// What stands for the value of a key that the configuration does not set.
-const NOT_SET: &str = "not set";
-
 /// One line of the pane.
 enum Row<'a> {
     Head(&'a str, u8),
@@ -61,7 +60,7 @@ pub(super) fn pane(model: &Model, look: &Look, (area, buf): (Rect, &mut Buffer))
     // A configuration has no files to show more or fewer of.
     let hints = if configured { &[("e", look.key), (" edit", look.dim)][..] } else { &hints[..] };
     let focused = screen.focus == Tab::Cgroup;
-    let together: Vec<&str> = screen.together.iter().map(crate::engine::Name::as_str).collect();
+    let together: Vec<&str> = screen.together.iter().map(Name::as_str).collect();
     let together = format!("  for all of {}", together.join(" "));
     let title = if configured { "Limits for the next start" } else { "Cgroup" };
     let mut left = vec![(title, look.accent)];
@@ -134,6 +133,13 @@ fn rows<'a>(
         {
             rows.extend(preview((model, container), file, &input.text(), look));
         }
+        if index == place {
+            let lines = together(screen, look);
+            let notes = lines.iter().flat_map(|(text, style)| {
+                wrap(text, room).into_iter().map(|it| (it.to_owned(), *style)).collect::<Vec<_>>()
+            });
+            rows.extend(notes.map(|it| Row::Note(vec![it])));
+        }
         if let Some((_, reason)) = refused {
             // Once is enough for what was wrong while it was typed and still is.
             rows.pop_if(
@@ -144,6 +150,28 @@ fn rows<'a>(
         }
     }
     (rows, at)
+}
+
+/// What the others have that are changed together, or what came of it for each.
+fn together(screen: &DetailScreen, look: &Look) -> Vec<(String, Style)> {
+    if screen.cgroup.edit.is_none() {
+        let line = |(name, outcome): &(Name, Result<String, String>)| match outcome {
+            Ok(words) => (format!("{} {name}  {words}", look.glyphs.ok), look.ok),
+            Err(why) => (format!("{} {name}  {why}", look.glyphs.bad), look.bad),
+        };
+        return screen.cgroup.results.iter().map(line).collect();
+    }
+    let file = screen.cgroup.cursor.as_deref().unwrap_or_default();
+    let old = |(name, old): &(Name, Result<Option<String>, String>)| match old {
+        Ok(Some(old)) => format!("{name} {}", value::shown(file, old)),
+        Ok(None) => format!("{name} {NOT_SET}"),
+        Err(why) => format!("{name}: {why}"),
+    };
+    let olds: Vec<String> = screen.cgroup.olds.iter().map(old).collect();
+    if olds.is_empty() {
+        return Vec::new();
+    }
+    vec![(shown(&format!("now: {}", olds.join(", "))).into_owned(), look.mark)]
 }
 
 /// What comes of the text typed for `file`: from what to what, what that does at once, and the

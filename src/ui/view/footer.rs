@@ -94,13 +94,15 @@ fn owner(model: &Model, look: &Look) -> Option<String> {
             Overlay::TypeName { .. } => format!("{enter} destroy, once typed  Esc keep"),
             Overlay::Exec { .. } => format!("{enter} run  Esc back"),
             Overlay::Signal { .. } => format!("{enter} send  {updown} choose  Esc back"),
-            Overlay::Journal { .. } | Overlay::Events { .. } => format!("{updown} move  Esc back"),
+            Overlay::Journal { .. } | Overlay::Events { .. } => {
+                format!("{updown} move  {enter} whole  y copy  Esc back")
+            }
+            Overlay::Whole { .. } => format!("{updown} scroll  y copy  Esc back"),
         });
     }
     if model.creating {
         return Some(format!(
-            "{enter} create and start  Tab field  {leftright} choose  C-s create only  \
-             Esc back (kept)"
+            "{enter} create and start  Tab field  C-s create only  C-y copy command  Esc back"
         ));
     }
     if let (Some(pane), Some(_)) = (model.pane.as_ref().filter(|it| it.typing), &model.detail) {

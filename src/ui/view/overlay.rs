@@ -13,7 +13,7 @@ use crate::engine::shown::shown;
 use crate::ui::model::overlay::{Asked, Find, FindKind, Overlay, SIGNALS};
 use crate::ui::model::{Entry, Model};
 use crate::ui::update::found;
-use crate::ui::{format, keymap};
+use crate::ui::{format, keymap, layout};
 use crate::widgets::field::Input;
 use crate::widgets::frame::Frame;
 use crate::widgets::list;
@@ -26,9 +26,6 @@ use crate::widgets::text::wrap;
 
 /// Rows for what does not fit into the row of its entry.
 const ROOM_FOR_WORDS: usize = 3;
-/// Widest layer.
-const WIDE: u16 = 96;
-
 /// Paints the layer, if there is one.
 pub(super) fn render(model: &Model, look: &Look, buf: &mut Buffer) {
     if !model.typed.is_empty() {
@@ -70,6 +67,9 @@ pub(super) fn render(model: &Model, look: &Look, buf: &mut Buffer) {
         Some(Overlay::Signal { process, at, .. }) => signals(process, *at, look, buf),
         Some(Overlay::Journal { at }) => journal(model, *at, look, buf),
         Some(Overlay::Events { at }) => all_events(model, *at, look, buf),
+        Some(Overlay::Whole { title, text, first, .. }) => {
+            whole(title, (text, *first), look, (model.size, buf));
+        }
     }
 }
 
@@ -238,10 +238,26 @@ fn all_events(model: &Model, at: usize, look: &Look, buf: &mut Buffer) {
     }
 }
 
+/// Paints one line of a list in full.
+fn whole(
+    title: &str,
+    (text, first): (&str, usize),
+    look: &Look,
+    (size, buf): ((u16, u16), &mut Buffer),
+) {
+    let lines = wrap(text, layout::whole_room(size));
+    let shown = lines.len().min(layout::whole_rows(size));
+    let right = format!("{}/{}", (first + shown).min(lines.len()), lines.len());
+    let inner = layer(look, (title, &right), shown + 2, buf);
+    for (line, row) in lines.iter().skip(first).zip(inner.rows()) {
+        Pen::line(buf, row).skip(1).put(line, look.fg);
+    }
+}
+
 /// A framed layer in the middle of the screen; returns its inside.
 fn layer(look: &Look, (title, right): (&str, &str), height: usize, buf: &mut Buffer) -> Rect {
     let area = buf.area;
-    let width = area.width.saturating_sub(4).min(WIDE);
+    let width = area.width.saturating_sub(4).min(layout::LAYER);
     let mut place = middle(area, usize::from(width), height);
     place.x = (area.width - width) / 2;
     place.width = width;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::limits::Kept;
+use crate::ui::model::overlay::Overlay;
 
 fn set(value: &str) -> Act {
     Act::Set { file: "memory.max".to_owned(), value: value.to_owned() }
@@ -123,9 +124,23 @@ fn one_edit_changes_all_that_are_marked() {
     let mut model = three();
     press(&mut model, "Spc j Spc");
     assert_eq!(model.list.marks.len(), 2);
-    press(&mut model, "G e Enter");
+    let asked = press(&mut model, "G e Enter");
+    let names = vec![name("api"), name("web")];
+    assert_eq!(asked, [Effect::ReadLimits { file: "memory.max".to_owned(), names }]);
     let both = ["api", "web"].map(|it| act(it, set("1024")).remove(0));
-    assert_eq!(press(&mut model, "1 K Enter"), both);
+    let values = vec![(name("api"), Ok(None)), (name("web"), Ok(Some("67108864".to_owned())))];
+    _ = update(&mut model, Message::Limits { file: "memory.max".to_owned(), values });
+    assert_eq!(press(&mut model, "1 K Enter"), [], "asks first");
+    let Some(Overlay::Confirm { asked, question, .. }) = &model.overlay else { panic!() };
+    assert_eq!(question, "memory.max for 2 containers?");
+    assert_eq!(asked.names(), ["api  not set → 1K", "web  64M → 1K"]);
+    assert_eq!(press(&mut model, "y"), both);
+    // Each is told, with the whole reason.
+    _ = update(&mut model, done("api", set("1024"), Ok(changed("max\n", "1024\n"))));
+    _ = update(&mut model, done("web", set("1024"), Err("it is in use".to_owned())));
+    let results = &model.detail.as_ref().unwrap().cgroup.results;
+    assert_eq!(results.len(), 2);
+    assert_eq!(results[1], (name("web"), Err("it is in use".to_owned())));
 }
 
 #[test]

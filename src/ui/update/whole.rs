@@ -1,0 +1,109 @@
+//! One line of the journal or of the events, in full and to be copied.
+
+use crossterm::event::{KeyCode, KeyEvent};
+
+use super::overlay;
+use crate::engine::event::Event;
+use crate::engine::shown::shown;
+use crate::ui::effect::Effect;
+use crate::ui::model::overlay::Overlay;
+use crate::ui::model::{Entry, Model, Tone};
+use crate::ui::{format, layout, texts};
+use crate::widgets::text::wrap;
+
+/// Opens or copies the line under the cursor of `list`; none: the key does neither, or there is none.
+pub(super) fn open(model: &mut Model, list: &Overlay, key: KeyEvent) -> Option<Vec<Effect>> {
+    let (title, text) = match list {
+        Overlay::Journal { at } => ("What was done", entry(model, model.journal.get(*at)?)),
+        Overlay::Events { at } => ("What happened", event(model.events.get(*at)?)),
+        Overlay::Find(_)
+        | Overlay::Confirm { .. }
+        | Overlay::TypeName { .. }
+        | Overlay::Exec { .. }
+        | Overlay::Signal { .. }
+        | Overlay::Whole { .. } => return None,
+    };
+    let back = list.clone();
+    match key.code {
+        KeyCode::Enter => {
+            let back = Box::new(back);
+            model.overlay = Some(Overlay::Whole { title, text, first: 0, back });
+            Some(Vec::new())
+        }
+        KeyCode::Char('y') => {
+            model.overlay = Some(back);
+            Some(copy(model, text))
+        }
+        _ => None,
+    }
+}
+
+/// Applies a key to a line that is open.
+pub(super) fn press(model: &mut Model, whole: Overlay, key: KeyEvent) -> Vec<Effect> {
+    let Overlay::Whole { title, text, first, back } = whole else { return Vec::new() };
+    if matches!(key.code, KeyCode::Esc | KeyCode::Enter | KeyCode::Char('q')) {
+        model.overlay = Some(*back);
+        return Vec::new();
+    }
+    let lines = wrap(&text, layout::whole_room(model.size)).len();
+    let most = lines.saturating_sub(layout::whole_rows(model.size));
+    let first = overlay::step(model, key, first, most + 1).unwrap_or(first);
+    let copied = (key.code == KeyCode::Char('y')).then(|| text.clone());
+    model.overlay = Some(Overlay::Whole { title, text, first, back });
+    copied.map_or_else(Vec::new, |it| copy(model, it))
+}
+
+fn copy(model: &mut Model, text: String) -> Vec<Effect> {
+    model.say(Tone::Good, "copied the whole line");
+    vec![Effect::Copy(text)]
+}
+
+fn entry(model: &Model, entry: &Entry) -> String {
+    let outcome = match &entry.outcome {
+        None => "in progress",
+        Some(Ok(words) | Err(words)) => words,
+    };
+    let (at, act) = (format::clock(entry.at), entry.act.word());
+    let line = entry.act.command_line(&model.program, &entry.name);
+    format!("{at}  {}  {act}\n\n{}\n\n$ {}", entry.name, shown(outcome), shown(&line))
+}
+
+fn event(event: &Event) -> String {
+    let at = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(event.at_ms);
+    format!("{}  {}\n\n{}", format::clock(at), event.name, shown(&texts::event_words(event)))
+}
+
+#[cfg(test)]
+mod tests {
+    use crossterm::event::KeyModifiers;
+
+    use super::super::tests::{container, model, name, press};
+    use super::*;
+    use crate::engine::state::State;
+    use crate::ui::effect::Act;
+
+    #[test]
+    fn a_refusal_is_read_whole_and_copied() {
+        let mut model = model((40, 10), vec![container("web", State::Running)]);
+        let why = format!("cannot stop `web`: {}", "so it is ".repeat(60));
+        let at = model.now;
+        let outcome = Some(Err(why.clone()));
+        model.journal.push(Entry { at, name: name("web"), act: Act::Stop, outcome });
+        press(&mut model, "J Enter");
+        let Some(Overlay::Whole { text, .. }) = &model.overlay else { panic!("not opened") };
+        let text = text.clone();
+        assert!(
+            text.contains(why.trim_end()) && text.ends_with("$ wharf stop -t 10 web"),
+            "{text}"
+        );
+        let last = KeyEvent::new(KeyCode::End, KeyModifiers::NONE);
+        let open = model.overlay.take().unwrap();
+        assert_eq!(super::press(&mut model, open, last), []);
+        let Some(Overlay::Whole { first, .. }) = &model.overlay else { panic!("closed") };
+        assert!(*first > 0, "it does not scroll");
+        assert_eq!(press(&mut model, "y"), [Effect::Copy(text.clone())]);
+        press(&mut model, "Esc");
+        assert_eq!(model.overlay, Some(Overlay::Journal { at: 0 }));
+        assert_eq!(press(&mut model, "y"), [Effect::Copy(text)]);
+    }
+}
