@@ -166,6 +166,7 @@ impl Shell {
             | Effect::OpenPane { .. }
             | Effect::TypeInPane(_)
             | Effect::PasteInPane(_)
+            | Effect::MouseInPane(_)
             | Effect::ResizePane { .. }
             | Effect::ClosePane => self.workers.carry_out(effect),
         }

@@ -106,7 +106,8 @@ fn change_limit(screen: &mut Screen, lxcpath: &Lxcpath, name: &str) {
     screen.wait_for("77");
     let value = |wanted: &str| lxcpath.ok(&["cgroup", name, file]).trim() == wanted;
     wait_until("the written limit", || value("77"));
-    screen.wait_for("undo");
+    // The way back is offered by its name.
+    screen.wait_for(&format!("z {file} "));
     screen.keys("z");
     wait_until("the old limit", || value(before.trim()));
     back_to_list(screen);
@@ -283,4 +284,155 @@ fn the_clock_is_the_operators() {
         screen.keys("q");
         assert!(screen.exit().success());
     }
+}
+
+/// What the terminal sends for a press of the left button and its release, by column and row.
+fn click(column: u16, row: u16) -> String {
+    let (column, row) = (column + 1, row + 1);
+    format!("\x1b[<0;{column};{row}M\x1b[<0;{column};{row}m")
+}
+
+const WHEEL_DOWN: &str = "\x1b[<65;10;10M";
+
+#[test]
+fn the_mouse_is_taken_and_given_back() {
+    let lxcpath = Lxcpath::new();
+    let mut screen = open(&lxcpath, 80, 24);
+    screen.wait_for(EMPTY);
+    let free = vt100::MouseProtocolMode::None;
+    assert_ne!(screen.terminal().mouse_protocol_mode(), free);
+    screen.keys("m");
+    screen.wait_for("m takes it back");
+    assert_eq!(screen.terminal().mouse_protocol_mode(), free);
+    screen.keys("m");
+    screen.wait_for("m gives it back");
+    assert_ne!(screen.terminal().mouse_protocol_mode(), free);
+    // While it is suspended the terminal is another's.
+    screen.keys("\x1a");
+    wait_until("the screen has stopped", || {
+        let stat = procfs::process::Process::new(screen.pid()).unwrap().stat().unwrap();
+        stat.state == 'T'
+    });
+    screen.settle(QUIET);
+    screen.assert_restored();
+    screen.signal(Signal::SIGCONT);
+    screen.wait_for(EMPTY);
+    assert_ne!(screen.terminal().mouse_protocol_mode(), free);
+    screen.keys("q");
+    assert!(screen.exit().success());
+    screen.assert_restored();
+}
+
+#[test]
+fn an_operator_points_at_what_is_meant() {
+    let lxcpath = Lxcpath::new();
+    let names: Vec<String> =
+        ["a", "b", "c", "d", "e"].iter().map(|it| lxcpath.name(&format!("point-{it}"))).collect();
+    for name in &names {
+        lxcpath.ok(&["create", name]);
+    }
+    let mut screen = open(&lxcpath, 80, 24);
+    screen.wait_for(&names[4]);
+    let under_cursor = |screen: &mut Screen, name: &str| {
+        let row = format!("▸○ {name}");
+        screen.wait_for(row.get(..row.len().min(30)).unwrap());
+    };
+    under_cursor(&mut screen, &names[0]);
+    // The first stands below the header, the frame and the titles.
+    screen.keys(&click(10, 4));
+    under_cursor(&mut screen, &names[1]);
+    screen.keys(WHEEL_DOWN);
+    under_cursor(&mut screen, &names[4]);
+    // Not below the form.
+    screen.keys("n");
+    screen.wait_for("Tab next field");
+    screen.keys(&[&*click(10, 4), &*click(10, 4), WHEEL_DOWN].concat());
+    screen.keys(ESCAPE);
+    screen.wait_for("↵ open");
+    under_cursor(&mut screen, &names[4]);
+    screen.keys(&[click(10, 4), click(10, 4)].concat());
+    screen.wait_for(&format!("Containers ▸ {}", names[1]));
+    screen.keys("q");
+    assert!(screen.exit().success());
+}
+
+#[test]
+fn a_program_in_the_pane_gets_the_mouse_and_ends_with_a_question() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.start_sleeper("panes");
+    let mut screen = open(&lxcpath, 80, 24);
+    wait_state(&mut screen, &name, "RUNNING");
+    screen.keys("x");
+    screen.wait_for("Run inside");
+    // The command stands in the pane's frame, so what it says must not stand in it whole.
+    let script =
+        r#"/bin/sh -c 'stty -echo raw; printf "\033[?1000h\033[?1006hrea%s" dy; exec cat -v'"#;
+    screen.keys(&[CONTROL_U, script, ENTER].concat());
+    screen.wait_for("ready");
+    screen.keys(&click(10, 10));
+    // Three lines above the terminal of the pane, its frame, and what is left of it.
+    screen.wait_for("^[[<0;10;7M^[[<0;10;7m");
+    screen.keys(&[PANE_ESCAPE, "c"].concat());
+    screen.wait_gone("keys go to the container");
+    screen.keys("q");
+    screen.wait_for("ends when wharf quits");
+    screen.keys("n");
+    screen.wait_gone("ends when wharf quits");
+    screen.keys("qy");
+    assert!(screen.exit().success());
+    screen.assert_restored();
+}
+
+#[test]
+fn keys_for_a_program_that_has_ended_open_nothing() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.start_sleeper("ended");
+    let mut screen = open(&lxcpath, 80, 24);
+    wait_state(&mut screen, &name, "RUNNING");
+    screen.keys("x");
+    screen.wait_for("Run inside");
+    screen.keys(&[CONTROL_U, "/bin/true", ENTER].concat());
+    screen.wait_for("has ended");
+    screen.keys(PANE_ESCAPE);
+    screen.wait_for("C-] then");
+    screen.keys("c");
+    screen.wait_gone("C-] then");
+    screen.settle(QUIET);
+    assert!(!screen.contents().contains("keys go to the container"), "{}", screen.framed());
+    screen.wait_for("opens the console here");
+    assert_eq!(lxcpath.state(&name), "RUNNING");
+}
+
+#[test]
+fn undo_asks_before_it_reaches_back_and_a_frozen_console_says_so() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.start_sleeper("undo");
+    let mut screen = open(&lxcpath, 80, 24);
+    wait_state(&mut screen, &name, "RUNNING");
+    screen.keys("f");
+    screen.wait_for(&format!("z thaw {name}"));
+    assert_eq!(lxcpath.state(&name), "FROZEN");
+    screen.keys("c");
+    screen.wait_for("C-] c, then f thaws it");
+    screen.keys(&[PANE_ESCAPE, "q"].concat());
+    back_to_list(&mut screen);
+    // Something else is said meanwhile.
+    screen.keys("m");
+    screen.wait_for("m takes it back");
+    screen.keys("z");
+    screen.wait_for("Undo an earlier change");
+    assert_eq!(lxcpath.state(&name), "FROZEN");
+    screen.keys("y");
+    wait_state(&mut screen, &name, "RUNNING");
+    screen.wait_for(&format!("Z freeze {name}"));
+    assert_eq!(lxcpath.state(&name), "RUNNING");
 }

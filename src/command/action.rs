@@ -5,21 +5,46 @@
 use super::Verb;
 use crate::engine::process::Order;
 
-/// Everything a key, the palette or the help screen can ask of the screen.
+/// Everything a key, the palette or the help screen can ask of the screen. Each kind is carried out
+/// in a place of its own, which names every one of its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    Open,
+    Act(Do),
+    Move(Move),
+    List(InList),
+    Detail(InDetail),
+    Shell(Anywhere),
+}
+
+/// What changes containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Do {
     Start,
     Stop,
     Freeze,
     Restart,
-    Console,
-    Exec,
-    Limits,
-    Again,
-    Log,
-    New,
     Destroy,
+    /// Sets anew the limits that were lost.
+    Again,
+    Undo,
+    Redo,
+    Keep,
+}
+
+/// What moves the cursor, or a text, of whatever has the keyboard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Move {
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    First,
+    Last,
+}
+
+/// What changes how the list is shown, or marks its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum InList {
     Mark,
     MarkAll,
     Invert,
@@ -27,7 +52,23 @@ pub enum Action {
     Sort(Column),
     Reverse,
     Peek,
+}
+
+/// What opens one container, or goes about in an open one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum InDetail {
+    Open,
+    Limits,
+    Log,
+    Console,
+    Exec,
     Signal,
+    Tab(u8),
+    NextPane,
+    PreviousPane,
+    Zoom,
+    NextContainer,
+    PreviousContainer,
     SortProcesses(Order),
     Fold,
     Unfold,
@@ -37,31 +78,22 @@ pub enum Action {
     Search,
     NextFound,
     PreviousFound,
-    Tab(u8),
-    PreviousContainer,
-    NextContainer,
-    NextPane,
-    PreviousPane,
-    Zoom,
-    Up,
-    Down,
-    PageUp,
-    PageDown,
-    First,
-    Last,
-    Undo,
-    Redo,
-    Keep,
-    Journal,
+}
+
+/// What is asked of wharf itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Anywhere {
+    New,
     Copy,
     Hold,
     Mouse,
     Redraw,
     Suspend,
-    GoContainers,
-    GoEvents,
     Palette,
     Help,
+    Journal,
+    GoContainers,
+    GoEvents,
     Back,
     Quit,
 }
@@ -127,61 +159,25 @@ impl Action {
     /// Returns the verb that the action asks of the engine; none: it only moves about the screen.
     pub const fn verb(self) -> Option<Verb> {
         match self {
-            Self::Start => Some(Verb::Start),
-            Self::Stop => Some(Verb::Stop),
-            // Thaws what is frozen; the state decides which of the two verbs is meant.
-            Self::Freeze => Some(Verb::Freeze),
-            Self::Restart => Some(Verb::Restart),
-            Self::Console => Some(Verb::Console),
-            Self::Exec => Some(Verb::Attach),
-            Self::Limits | Self::Edit | Self::Again => Some(Verb::EditCgroup),
-            Self::New => Some(Verb::Create),
-            Self::Destroy => Some(Verb::Destroy),
-            Self::Signal => Some(Verb::Signal),
-            Self::Open
-            | Self::Log
-            | Self::Mark
-            | Self::MarkAll
-            | Self::Invert
-            | Self::Filter
-            | Self::Sort(_)
-            | Self::Reverse
-            | Self::Peek
-            | Self::SortProcesses(_)
-            | Self::Fold
-            | Self::Unfold
-            | Self::AllFiles
-            | Self::Follow
-            | Self::Search
-            | Self::NextFound
-            | Self::PreviousFound
-            | Self::Tab(_)
-            | Self::PreviousContainer
-            | Self::NextContainer
-            | Self::NextPane
-            | Self::PreviousPane
-            | Self::Zoom
-            | Self::Up
-            | Self::Down
-            | Self::PageUp
-            | Self::PageDown
-            | Self::First
-            | Self::Last
-            | Self::Undo
-            | Self::Redo
-            | Self::Keep
-            | Self::Journal
-            | Self::Copy
-            | Self::Hold
-            | Self::Mouse
-            | Self::Redraw
-            | Self::Suspend
-            | Self::GoContainers
-            | Self::GoEvents
-            | Self::Palette
-            | Self::Help
-            | Self::Back
-            | Self::Quit => None,
+            Self::Act(act) => act.verb(),
+            Self::Detail(action) => action.verb(),
+            Self::Shell(Anywhere::New) => Some(Verb::Create),
+            Self::Shell(
+                Anywhere::Copy
+                | Anywhere::Hold
+                | Anywhere::Mouse
+                | Anywhere::Redraw
+                | Anywhere::Suspend
+                | Anywhere::Palette
+                | Anywhere::Help
+                | Anywhere::Journal
+                | Anywhere::GoContainers
+                | Anywhere::GoEvents
+                | Anywhere::Back
+                | Anywhere::Quit,
+            )
+            | Self::Move(_)
+            | Self::List(_) => None,
         }
     }
 
@@ -193,6 +189,50 @@ impl Action {
     /// Returns the key to show for the action; empty when it has none.
     pub fn key(self) -> &'static str {
         self.shortcut().and_then(|it| it.keys.first()).copied().unwrap_or_default()
+    }
+}
+
+impl Do {
+    /// Returns the verb that is asked of the engine; none: what was done before decides.
+    pub const fn verb(self) -> Option<Verb> {
+        match self {
+            Self::Start => Some(Verb::Start),
+            Self::Stop => Some(Verb::Stop),
+            // Thaws what is frozen; the state decides which of the two verbs is meant.
+            Self::Freeze => Some(Verb::Freeze),
+            Self::Restart => Some(Verb::Restart),
+            Self::Destroy => Some(Verb::Destroy),
+            Self::Again => Some(Verb::EditCgroup),
+            Self::Undo | Self::Redo | Self::Keep => None,
+        }
+    }
+}
+
+impl InDetail {
+    /// Returns the verb that is asked of the engine; none: it only shows what there is.
+    pub const fn verb(self) -> Option<Verb> {
+        match self {
+            Self::Console => Some(Verb::Console),
+            Self::Exec => Some(Verb::Attach),
+            Self::Signal => Some(Verb::Signal),
+            Self::Limits | Self::Edit => Some(Verb::EditCgroup),
+            Self::Open
+            | Self::Log
+            | Self::Tab(_)
+            | Self::NextPane
+            | Self::PreviousPane
+            | Self::Zoom
+            | Self::NextContainer
+            | Self::PreviousContainer
+            | Self::SortProcesses(_)
+            | Self::Fold
+            | Self::Unfold
+            | Self::AllFiles
+            | Self::Follow
+            | Self::Search
+            | Self::NextFound
+            | Self::PreviousFound => None,
+        }
     }
 }
 
@@ -212,79 +252,79 @@ pub const SHORTCUTS: &[Shortcut] = {
     use Action as A;
     use Scope::{Cgroup, Container, Detail, Everywhere, Found, List, Processes, Text};
     &[
-        row(A::Open, List, &["Enter"], "open", "Opens the container: processes, limits, console, log."),
-        row(A::Start, Container, &["s"], "start", "Starts the container in the background."),
-        row(A::Stop, Container, &["S"], "stop", "Asks init to halt and kills what is left after 10 s; S again kills at once."),
-        row(A::Freeze, Container, &["f"], "freeze", "Freezes every process, or thaws a frozen container."),
-        row(A::Restart, Container, &["r"], "restart", "Asks the container to restart; stops and starts it if it does not."),
-        row(A::Console, Container, &["c"], "console", "Opens the container's console in a pane; C-] c leaves it."),
-        row(A::Exec, Container, &["x"], "exec", "Runs a command inside the container, in a pane."),
-        row(A::Limits, Container, &["e"], "limits", "Opens the cgroup tab to change limits, those of all marked containers at once."),
-        row(A::Again, Container, &["A"], "restore limits", "Restores the limits that wharf set and the kernel has lost."),
-        row(A::Log, Container, &["l"], "log", "Shows the container's console log."),
-        row(A::New, Container, &["n"], "new", "Creates a container."),
-        row(A::Destroy, Container, &["D"], "destroy", "Removes a stopped container and its files, after its name is typed."),
-        row(A::Mark, List, &["Spc"], "mark", "Marks the container; actions then apply to all that are marked."),
-        row(A::MarkAll, List, &["a"], "mark all", "Marks every container that is shown."),
-        row(A::Invert, List, &["*"], "invert marks", "Marks what is not marked, and unmarks the rest."),
-        row(A::Filter, List, &["/"], "filter", "Narrows the list: text, ~regex, !not, state:frozen, mem:>80%."),
-        row(A::Sort(Column::Name), List, &["o n"], "sort by name", "Sorts the list by name."),
-        row(A::Sort(Column::State), List, &["o s"], "sort by state", "Sorts the list by state, running first."),
-        row(A::Sort(Column::Since), List, &["o t"], "sort by time", "Sorts the list by the time in this state."),
-        row(A::Sort(Column::Cpu), List, &["o c"], "sort by cpu", "Sorts the list by CPU use."),
-        row(A::Sort(Column::Memory), List, &["o m"], "sort by memory", "Sorts the list by memory in use."),
-        row(A::Sort(Column::Share), List, &["o u"], "sort by use", "Sorts the list by the share of the memory limit in use."),
-        row(A::Sort(Column::Psi), List, &["o i"], "sort by pressure", "Sorts the list by the highest pressure."),
-        row(A::Sort(Column::Pids), List, &["o p"], "sort by pids", "Sorts the list by the number of processes."),
-        row(A::Reverse, List, &["O"], "reverse", "Reverses the order of the list."),
-        row(A::Peek, List, &["p"], "peek", "Shows or hides the processes and graphs of the container under the cursor."),
-        row(A::Signal, Processes, &["K"], "signal", "Sends a signal to the process under the cursor."),
-        row(A::SortProcesses(Order::Pid), Processes, &["o p"], "processes by pid", "Sorts the processes of one parent by pid."),
-        row(A::SortProcesses(Order::Cpu), Processes, &["o c"], "processes by cpu", "Sorts the processes of one parent by CPU use."),
-        row(A::SortProcesses(Order::Memory), Processes, &["o m"], "processes by memory", "Sorts the processes of one parent by memory."),
-        row(A::Fold, Processes, &["Left"], "fold", "Hides the children of the process."),
-        row(A::Unfold, Processes, &["Right"], "unfold", "Shows the children of the process."),
-        row(A::Edit, Cgroup, &["Enter"], "edit", "Edits the value in its row; Enter writes it, z undoes."),
-        row(A::AllFiles, Cgroup, &["a"], "all files", "Shows every file of the cgroup, or only limits and counters."),
-        row(A::Follow, Text, &["F"], "follow", "Stays at the end as new lines arrive."),
-        row(A::Search, Text, &["/"], "search", "Finds text or a regular expression in the lines."),
-        row(A::NextFound, Found, &["n"], "next match", "Goes to the next line that was found."),
-        row(A::PreviousFound, Found, &["N"], "previous match", "Goes to the previous line that was found."),
-        row(A::Tab(1), Detail, &["1"], "overview", "Shows processes, limits, console and log at once."),
-        row(A::Tab(2), Detail, &["2"], "processes", "Shows the tree of processes."),
-        row(A::Tab(3), Detail, &["3"], "cgroup", "Shows limits and counters, and changes them."),
-        row(A::Tab(4), Detail, &["4"], "console tab", "Shows the console."),
-        row(A::Tab(5), Detail, &["5"], "log tab", "Shows the console log."),
-        row(A::Tab(6), Detail, &["6"], "events", "Shows what happened to the container."),
-        row(A::Tab(7), Detail, &["7"], "config", "Shows the configuration file."),
-        row(A::Tab(8), Detail, &["8"], "network", "Shows the network interfaces inside."),
-        row(A::Tab(9), Detail, &["9"], "mounts", "Shows the mounts inside."),
-        row(A::PreviousContainer, Container, &["["], "previous", "Goes to the container above in the list."),
-        row(A::NextContainer, Container, &["]"], "next", "Goes to the container below in the list."),
-        row(A::NextPane, Detail, &["Tab"], "next pane", "Moves the focus to the next pane."),
-        row(A::PreviousPane, Detail, &["S-Tab"], "previous pane", "Moves the focus to the previous pane."),
-        row(A::Zoom, Detail, &["+"], "zoom", "Gives the focused pane the whole screen, or only its part again."),
-        row(A::Up, Everywhere, &["Up", "k"], "up", "Moves up."),
-        row(A::Down, Everywhere, &["Down", "j"], "down", "Moves down."),
-        row(A::PageUp, Everywhere, &["PgUp", "C-u"], "page up", "Moves up by a page."),
-        row(A::PageDown, Everywhere, &["PgDn", "C-d"], "page down", "Moves down by a page."),
-        row(A::First, Everywhere, &["Home", "g g"], "first", "Goes to the first row."),
-        row(A::Last, Everywhere, &["End", "G"], "last", "Goes to the last row."),
-        row(A::GoContainers, Everywhere, &["g c"], "go to containers", "Goes back to the list of containers."),
-        row(A::GoEvents, Everywhere, &["g m"], "go to events", "Shows what happened to all containers."),
-        row(A::Undo, Everywhere, &["z"], "undo", "Undoes the last change of a limit, freeze or thaw."),
-        row(A::Redo, Everywhere, &["Z"], "redo", "Does again what was undone."),
-        row(A::Keep, Everywhere, &["C-s"], "keep", "Writes the limit changed last to the configuration, for future starts."),
-        row(A::Journal, Everywhere, &["J", "g j"], "journal", "Lists what was done, each with the command line that does the same."),
-        row(A::Copy, Everywhere, &["y"], "copy", "Copies the name, process or value under the cursor to the clipboard."),
-        row(A::Hold, Everywhere, &["P"], "hold", "Stops refreshing the screen, or resumes."),
-        row(A::Mouse, Everywhere, &["m"], "mouse", "Gives the mouse to wharf, or back to the terminal."),
-        row(A::Redraw, Everywhere, &["C-l"], "redraw", "Paints the whole screen again."),
-        row(A::Suspend, Everywhere, &["C-z"], "suspend", "Gives the terminal back to the shell; fg returns."),
-        row(A::Palette, Everywhere, &[":"], "all", "Finds any action by a few letters of its name."),
-        row(A::Help, Everywhere, &["?"], "help", "Lists the keys; type to search, Enter runs the line."),
-        row(A::Back, Everywhere, &["Esc"], "back", "Goes back one level."),
-        row(A::Quit, Everywhere, &["q", "C-c"], "quit", "Quits wharf; containers keep running."),
+        row(A::Detail(InDetail::Open), List, &["Enter"], "open", "Opens the container: processes, limits, console, log."),
+        row(A::Act(Do::Start), Container, &["s"], "start", "Starts the container in the background."),
+        row(A::Act(Do::Stop), Container, &["S"], "stop", "Asks init to halt and kills what is left after 10 s; S again kills at once."),
+        row(A::Act(Do::Freeze), Container, &["f"], "freeze", "Freezes every process, or thaws a frozen container."),
+        row(A::Act(Do::Restart), Container, &["r"], "restart", "Asks the container to restart; stops and starts it if it does not."),
+        row(A::Detail(InDetail::Console), Container, &["c"], "console", "Opens the container's console in a pane; C-] c leaves it."),
+        row(A::Detail(InDetail::Exec), Container, &["x"], "exec", "Runs a command inside the container, in a pane."),
+        row(A::Detail(InDetail::Limits), Container, &["e"], "limits", "Opens the cgroup tab to change limits, those of all marked containers at once."),
+        row(A::Act(Do::Again), Container, &["A"], "restore limits", "Restores the limits that wharf set and the kernel has lost."),
+        row(A::Detail(InDetail::Log), Container, &["l"], "log", "Shows the container's console log."),
+        row(A::Shell(Anywhere::New), Container, &["n"], "new", "Creates a container."),
+        row(A::Act(Do::Destroy), Container, &["D"], "destroy", "Removes a stopped container and its files, after its name is typed."),
+        row(A::List(InList::Mark), List, &["Spc"], "mark", "Marks the container; actions then apply to all that are marked."),
+        row(A::List(InList::MarkAll), List, &["a"], "mark all", "Marks every container that is shown."),
+        row(A::List(InList::Invert), List, &["*"], "invert marks", "Marks what is not marked, and unmarks the rest."),
+        row(A::List(InList::Filter), List, &["/"], "filter", "Narrows the list: text, ~regex, !not, state:frozen, mem:>80%."),
+        row(A::List(InList::Sort(Column::Name)), List, &["o n"], "sort by name", "Sorts the list by name."),
+        row(A::List(InList::Sort(Column::State)), List, &["o s"], "sort by state", "Sorts the list by state, running first."),
+        row(A::List(InList::Sort(Column::Since)), List, &["o t"], "sort by time", "Sorts the list by the time in this state."),
+        row(A::List(InList::Sort(Column::Cpu)), List, &["o c"], "sort by cpu", "Sorts the list by CPU use."),
+        row(A::List(InList::Sort(Column::Memory)), List, &["o m"], "sort by memory", "Sorts the list by memory in use."),
+        row(A::List(InList::Sort(Column::Share)), List, &["o u"], "sort by use", "Sorts the list by the share of the memory limit in use."),
+        row(A::List(InList::Sort(Column::Psi)), List, &["o i"], "sort by pressure", "Sorts the list by the highest pressure."),
+        row(A::List(InList::Sort(Column::Pids)), List, &["o p"], "sort by pids", "Sorts the list by the number of processes."),
+        row(A::List(InList::Reverse), List, &["O"], "reverse", "Reverses the order of the list."),
+        row(A::List(InList::Peek), List, &["p"], "peek", "Shows or hides the processes and graphs of the container under the cursor."),
+        row(A::Detail(InDetail::Signal), Processes, &["K"], "signal", "Sends a signal to the process under the cursor."),
+        row(A::Detail(InDetail::SortProcesses(Order::Pid)), Processes, &["o p"], "processes by pid", "Sorts the processes of one parent by pid."),
+        row(A::Detail(InDetail::SortProcesses(Order::Cpu)), Processes, &["o c"], "processes by cpu", "Sorts the processes of one parent by CPU use."),
+        row(A::Detail(InDetail::SortProcesses(Order::Memory)), Processes, &["o m"], "processes by memory", "Sorts the processes of one parent by memory."),
+        row(A::Detail(InDetail::Fold), Processes, &["Left"], "fold", "Hides the children of the process."),
+        row(A::Detail(InDetail::Unfold), Processes, &["Right"], "unfold", "Shows the children of the process."),
+        row(A::Detail(InDetail::Edit), Cgroup, &["Enter"], "edit", "Edits the value in its row; Enter writes it, z undoes."),
+        row(A::Detail(InDetail::AllFiles), Cgroup, &["a"], "all files", "Shows every file of the cgroup, or only limits and counters."),
+        row(A::Detail(InDetail::Follow), Text, &["F"], "follow", "Stays at the end as new lines arrive."),
+        row(A::Detail(InDetail::Search), Text, &["/"], "search", "Finds text or a regular expression in the lines."),
+        row(A::Detail(InDetail::NextFound), Found, &["n"], "next match", "Goes to the next line that was found."),
+        row(A::Detail(InDetail::PreviousFound), Found, &["N"], "previous match", "Goes to the previous line that was found."),
+        row(A::Detail(InDetail::Tab(1)), Detail, &["1"], "overview", "Shows processes, limits, console and log at once."),
+        row(A::Detail(InDetail::Tab(2)), Detail, &["2"], "processes", "Shows the tree of processes."),
+        row(A::Detail(InDetail::Tab(3)), Detail, &["3"], "cgroup", "Shows limits and counters, and changes them."),
+        row(A::Detail(InDetail::Tab(4)), Detail, &["4"], "console tab", "Shows the console."),
+        row(A::Detail(InDetail::Tab(5)), Detail, &["5"], "log tab", "Shows the console log."),
+        row(A::Detail(InDetail::Tab(6)), Detail, &["6"], "events", "Shows what happened to the container."),
+        row(A::Detail(InDetail::Tab(7)), Detail, &["7"], "config", "Shows the configuration file."),
+        row(A::Detail(InDetail::Tab(8)), Detail, &["8"], "network", "Shows the network interfaces inside."),
+        row(A::Detail(InDetail::Tab(9)), Detail, &["9"], "mounts", "Shows the mounts inside."),
+        row(A::Detail(InDetail::PreviousContainer), Container, &["["], "previous", "Goes to the container above in the list."),
+        row(A::Detail(InDetail::NextContainer), Container, &["]"], "next", "Goes to the container below in the list."),
+        row(A::Detail(InDetail::NextPane), Detail, &["Tab"], "next pane", "Moves the focus to the next pane."),
+        row(A::Detail(InDetail::PreviousPane), Detail, &["S-Tab"], "previous pane", "Moves the focus to the previous pane."),
+        row(A::Detail(InDetail::Zoom), Detail, &["+"], "zoom", "Gives the focused pane the whole screen, or only its part again."),
+        row(A::Move(Move::Up), Everywhere, &["Up", "k"], "up", "Moves up."),
+        row(A::Move(Move::Down), Everywhere, &["Down", "j"], "down", "Moves down."),
+        row(A::Move(Move::PageUp), Everywhere, &["PgUp", "C-u"], "page up", "Moves up by a page."),
+        row(A::Move(Move::PageDown), Everywhere, &["PgDn", "C-d"], "page down", "Moves down by a page."),
+        row(A::Move(Move::First), Everywhere, &["Home", "g g"], "first", "Goes to the first row."),
+        row(A::Move(Move::Last), Everywhere, &["End", "G"], "last", "Goes to the last row."),
+        row(A::Shell(Anywhere::GoContainers), Everywhere, &["g c"], "go to containers", "Goes back to the list of containers."),
+        row(A::Shell(Anywhere::GoEvents), Everywhere, &["g m"], "go to events", "Shows what happened to all containers."),
+        row(A::Act(Do::Undo), Everywhere, &["z"], "undo", "Undoes the last change of a limit, freeze or thaw; asks first if it is not the last thing done."),
+        row(A::Act(Do::Redo), Everywhere, &["Z"], "redo", "Does again what was undone."),
+        row(A::Act(Do::Keep), Everywhere, &["C-s"], "keep", "Writes the limit changed last to the configuration, for future starts."),
+        row(A::Shell(Anywhere::Journal), Everywhere, &["J", "g j"], "journal", "Lists what was done, each with the command line that does the same."),
+        row(A::Shell(Anywhere::Copy), Everywhere, &["y"], "copy", "Copies the name, process or value under the cursor to the clipboard."),
+        row(A::Shell(Anywhere::Hold), Everywhere, &["P"], "hold", "Stops refreshing the screen, or resumes."),
+        row(A::Shell(Anywhere::Mouse), Everywhere, &["m"], "mouse", "Gives the mouse back to the terminal, to select text, or takes it again."),
+        row(A::Shell(Anywhere::Redraw), Everywhere, &["C-l"], "redraw", "Paints the whole screen again."),
+        row(A::Shell(Anywhere::Suspend), Everywhere, &["C-z"], "suspend", "Gives the terminal back to the shell; fg returns."),
+        row(A::Shell(Anywhere::Palette), Everywhere, &[":"], "all", "Finds any action by a few letters of its name."),
+        row(A::Shell(Anywhere::Help), Everywhere, &["?"], "help", "Lists the keys; type to search, Enter runs the line."),
+        row(A::Shell(Anywhere::Back), Everywhere, &["Esc"], "back", "Goes back one level; on the list clears the filter, then the marks."),
+        row(A::Shell(Anywhere::Quit), Everywhere, &["q", "C-c"], "quit", "Quits wharf; containers keep running. Asks first if a command runs in the pane."),
     ]
 };
 
@@ -306,7 +346,10 @@ mod tests {
     fn what_the_screen_does_bears_the_name_of_its_verb() {
         for it in SHORTCUTS {
             let Some(verb) = it.action.verb().and_then(super::super::of) else { continue };
-            let limits = matches!(it.action, Action::Limits | Action::Edit | Action::Again);
+            let limits = matches!(
+                it.action,
+                Action::Detail(InDetail::Limits | InDetail::Edit) | Action::Act(Do::Again)
+            );
             let same = it.name == verb.title || limits;
             assert!(same, "{} is {} on the command line", it.name, verb.title);
         }

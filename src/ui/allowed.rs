@@ -1,6 +1,7 @@
 //! Why an action cannot be done to a container as it is, in words with advice. The verb's row of
 //! the table decides; this only says it. Knows no screen.
 
+use crate::command::action::{Do, InDetail};
 use crate::command::{self, Action, Refusal, Verb};
 use crate::engine::snapshot::Container;
 use crate::engine::state::State;
@@ -20,7 +21,7 @@ pub fn reason(container: &Container, action: Action) -> Option<String> {
         }
     }
     let Err(Refusal { why, first }) = command.allowed(state) else {
-        let nothing_lost = action == Action::Again && container.lost_limits.is_empty();
+        let nothing_lost = action == Action::Act(Do::Again) && container.lost_limits.is_empty();
         return nothing_lost.then(|| format!("{name} has all the limits that were set"));
     };
     let advice = match first {
@@ -34,7 +35,7 @@ pub fn reason(container: &Container, action: Action) -> Option<String> {
 
 /// Tells whether `action` goes to the configuration: what does not run has no cgroup.
 fn configures(action: Action, state: State) -> bool {
-    matches!(action, Action::Limits | Action::Edit) && state == State::Stopped
+    matches!(action, Action::Detail(InDetail::Limits | InDetail::Edit)) && state == State::Stopped
 }
 
 #[cfg(test)]
@@ -60,11 +61,11 @@ mod tests {
 
     #[test]
     fn limits_of_what_does_not_run_are_its_configurations() {
-        for action in [Action::Limits, Action::Edit] {
+        for action in [InDetail::Limits, InDetail::Edit].map(Action::Detail) {
             assert_eq!(reason(&container("web", State::Stopped), action), None);
             let undefined = Container { defined: false, ..container("web", State::Stopped) };
             assert!(reason(&undefined, action).unwrap().contains("no configuration to change"));
         }
-        assert!(reason(&container("web", State::Stopped), Action::Again).is_some());
+        assert!(reason(&container("web", State::Stopped), Action::Act(Do::Again)).is_some());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyEvent, MouseEvent};
 
 use super::model::create::command_line;
 use super::value;
@@ -46,6 +46,8 @@ pub enum Effect {
     },
     TypeInPane(KeyEvent),
     PasteInPane(String),
+    /// What the mouse did, in places of the program's terminal.
+    MouseInPane(MouseEvent),
     ResizePane {
         rows: u16,
         columns: u16,

@@ -81,13 +81,14 @@ pub const fn sign(key: &'static str, glyphs: &Glyphs) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::action::{Anywhere, InDetail};
 
     const LIST: &[Scope] = &[Scope::List, Scope::Container, Scope::Everywhere];
 
     #[test]
     fn a_prefix_waits_for_its_second_key() {
         assert_eq!(find(LIST, "o"), Found::Prefix);
-        assert_eq!(find(LIST, "g c"), Found::Action(Action::GoContainers));
+        assert_eq!(find(LIST, "g c"), Found::Action(Action::Shell(Anywhere::GoContainers)));
         assert_eq!(find(LIST, "o x"), Found::Nothing);
         assert!(following(LIST, "o").count() >= 6);
     }
@@ -95,8 +96,8 @@ mod tests {
     #[test]
     fn the_inner_scope_wins() {
         let cgroup = [Scope::Cgroup, Scope::List];
-        assert_eq!(find(&cgroup, "Enter"), Found::Action(Action::Edit));
-        assert_eq!(find(LIST, "Enter"), Found::Action(Action::Open));
+        assert_eq!(find(&cgroup, "Enter"), Found::Action(Action::Detail(InDetail::Edit)));
+        assert_eq!(find(LIST, "Enter"), Found::Action(Action::Detail(InDetail::Open)));
     }
 
     #[test]

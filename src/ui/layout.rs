@@ -146,6 +146,46 @@ pub struct DetailAreas {
     pub panes: Vec<(Tab, Rect)>,
 }
 
+/// The title of a tab, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TabTitle {
+    pub tab: Tab,
+    pub words: String,
+    pub area: Rect,
+}
+
+/// Returns the titles of the tabs of the open container.
+pub fn tabs(model: &Model) -> Vec<TabTitle> {
+    let line = detail(model).tabs;
+    let mut x = line.x + 1;
+    let mut titles = Vec::with_capacity(Tab::ALL.len());
+    let Some(screen) = &model.detail else { return titles };
+    for (tab, number) in Tab::ALL.into_iter().zip(1..) {
+        let active = tab == screen.tab;
+        let title = if line.width >= MIDDLE || active {
+            tab.title()
+        } else if line.width >= NARROW {
+            tab.short_title()
+        } else {
+            ""
+        };
+        let space = if title.is_empty() { "" } else { " " };
+        let (open, close) = if active { ("[", "]") } else { (" ", " ") };
+        let words = format!("{open}{number}{space}{title}{close}");
+        let width = words.len() as u16;
+        titles.push(TabTitle { tab, words, area: Rect { x, width, ..line }.intersection(line) });
+        // A program that runs there has a sign.
+        x += width + if tab == Tab::Console && runs_here(model) { 2 } else { 0 };
+    }
+    titles
+}
+
+/// Tells whether a program runs in the pane of the open container.
+pub fn runs_here(model: &Model) -> bool {
+    let open = model.detail.as_ref().map(|it| &it.name);
+    model.pane.as_ref().is_some_and(|it| Some(&it.name) == open && it.ended.is_none())
+}
+
 /// Divides the screen of the open container.
 pub fn detail(model: &Model) -> DetailAreas {
     let shell = shell(model.size);

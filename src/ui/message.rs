@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyEvent, MouseEvent};
 
 use super::effect::{Act, Outcome};
 use crate::engine::event::Event;
@@ -38,10 +38,7 @@ pub struct Done {
 pub enum Message {
     Key(KeyEvent),
     Paste(String),
-    /// A press of the left button, by column and row.
-    Click(u16, u16),
-    /// The wheel, by lines; negative is up.
-    Wheel(i16),
+    Mouse(MouseEvent),
     Resized(u16, u16),
     Sampled(Arc<Snapshot>),
     /// Time passes. Comes before every other fact, and alone when nothing else comes.

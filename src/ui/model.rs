@@ -3,9 +3,11 @@
 pub mod create;
 pub mod detail;
 pub mod filter;
+pub mod focus;
 pub mod history;
 pub mod list;
 pub mod overlay;
+pub mod undo;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -17,8 +19,9 @@ use history::History;
 use list::ListScreen;
 use overlay::Overlay;
 
-use super::effect::{Act, Look};
+use super::effect::{Act, Look, STOP_GRACE};
 use super::layout;
+use crate::command::action::{Do, InDetail};
 use crate::command::{Action, Scope};
 use crate::engine::Name;
 use crate::engine::event::Event;
@@ -33,6 +36,12 @@ pub const REFRESH: Duration = Duration::from_secs(1);
 /// After so many of them without a sample what is shown is old, but never sooner than this.
 const LATE: u32 = 2;
 const LATE_FROM: Duration = Duration::from_secs(2);
+/// How long good news stays, in seconds; the journal keeps it.
+const NEWS_SECONDS: u64 = 8;
+/// How long bad news stays, and what can be taken back.
+const LONG_NEWS_SECONDS: u64 = 30;
+/// How long news stays where something else waits for its place.
+const SHORT_NEWS_SECONDS: u64 = 4;
 
 /// The whole state of the screen.
 #[derive(Debug)]
@@ -74,6 +83,7 @@ pub struct Model {
     /// The log last read, and whose it is.
     pub log: Option<(Name, Result<String, String>)>,
     pub held: bool,
+    /// The mouse is wharf's; else the terminal's.
     pub mouse: bool,
     /// What the sampler was last told to look at.
     pub look: Look,
@@ -139,6 +149,8 @@ pub struct Notice {
     pub text: String,
     pub tone: Tone,
     pub at: SystemTime,
+    /// The batch that can be taken back, or done again, beside this.
+    pub offers: Option<(Way, u64)>,
 }
 
 /// Whether a notice is good, neutral or bad news.
@@ -149,12 +161,33 @@ pub enum Tone {
     Bad,
 }
 
+/// What a program in the pane is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// It looks at what goes on without it.
+    Console,
+    /// It ends with the pane.
+    Command,
+}
+
+/// A program that is to run in the pane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    pub name: Name,
+    /// What it is called in the pane's frame.
+    pub what: String,
+    /// How this executable is called for it.
+    pub args: Vec<String>,
+    pub kind: Runs,
+}
+
 /// A program on a terminal of its own, inside the screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaneScreen {
     pub name: Name,
     /// What runs there, such as `console` or the command.
     pub what: String,
+    pub kind: Runs,
     /// Rows and columns.
     pub size: (u16, u16),
     /// The keys go to the program.
@@ -194,7 +227,7 @@ impl Model {
             pane: None,
             log: None,
             held: false,
-            mouse: false,
+            mouse: true,
             look: Look::default(),
             order: Order::default(),
             program: "wharf".to_owned(),
@@ -248,6 +281,12 @@ impl Model {
         self.current().into_iter().collect()
     }
 
+    /// Counts the marked containers that the filter hides.
+    pub fn hidden_marks(&self) -> usize {
+        let shown = self.shown().filter(|it| self.list.marks.contains(&it.name)).count();
+        self.list.marks.len() - shown
+    }
+
     /// Returns the state to show: the one that work under way leads to, else the true one.
     pub fn state_shown(&self, container: &Container) -> State {
         let Some(job) = self.jobs.get(&container.name) else { return container.state };
@@ -286,22 +325,7 @@ impl Model {
 
     /// Tells why `action` cannot be done now; none: it can.
     pub fn refusal(&self, action: Action) -> Option<String> {
-        let needs_container = matches!(
-            action,
-            Action::Start
-                | Action::Stop
-                | Action::Freeze
-                | Action::Restart
-                | Action::Console
-                | Action::Exec
-                | Action::Limits
-                | Action::Again
-                | Action::Log
-                | Action::Destroy
-                | Action::Open
-                | Action::Signal
-        );
-        if needs_container && self.current().is_none() {
+        if needs_container(action) && self.current().is_none() {
             let filtered = !self.list.filter_text.is_empty();
             let words = match &self.snapshot {
                 None => "the containers are not read yet",
@@ -311,9 +335,9 @@ impl Model {
             return Some(words.to_owned());
         }
         for (needs, there_is_none, words) in [
-            (Action::Undo, self.undo.is_empty(), "nothing to undo"),
-            (Action::Redo, self.redo.is_empty(), "nothing was undone"),
-            (Action::Keep, self.changed.is_none(), "no limit was changed yet"),
+            (Action::Act(Do::Undo), self.undo.is_empty(), "nothing to undo"),
+            (Action::Act(Do::Redo), self.redo.is_empty(), "nothing was undone"),
+            (Action::Act(Do::Keep), self.changed.is_none(), "no limit was changed yet"),
         ] {
             if action == needs && there_is_none {
                 return Some(words.to_owned());
@@ -327,7 +351,34 @@ impl Model {
 
     /// Says `text` in the line above the footer.
     pub fn say(&mut self, tone: Tone, text: impl Into<String>) {
-        self.notice = Some(Notice { text: text.into(), tone, at: self.now });
+        self.notice = Some(Notice { text: text.into(), tone, at: self.now, offers: None });
+    }
+
+    /// Returns what was said last, as long as it stands above the footer.
+    pub fn notice_shown(&self) -> Option<&Notice> {
+        let notice = self.notice.as_ref().filter(|_| layout::shell(self.size).notice.height > 0)?;
+        let stays = match notice.tone {
+            // What is marked is about to be acted on, and a guest that halts has its time: both
+            // stand in that line, too.
+            _ if self.halting().is_some() => SHORT_NEWS_SECONDS,
+            _ if self.detail.is_none() && !self.list.marks.is_empty() => SHORT_NEWS_SECONDS,
+            Tone::Bad => LONG_NEWS_SECONDS,
+            Tone::Good | Tone::Plain if notice.offers.is_some() => LONG_NEWS_SECONDS,
+            Tone::Good | Tone::Plain => NEWS_SECONDS,
+        };
+        let age = self.now.duration_since(notice.at).unwrap_or_default();
+        (age.as_secs() < stays).then_some(notice)
+    }
+
+    /// Returns a guest that was asked to halt, the one under the cursor first, and how long it has
+    /// left.
+    pub fn halting(&self) -> Option<(&Name, Duration)> {
+        let halts = |(_, job): &(&Name, &Job)| matches!(job.act, Act::Stop | Act::Restart);
+        let mut all = self.jobs.iter().filter(halts);
+        let current = self.current_name().and_then(|it| self.jobs.get_key_value(it)).filter(halts);
+        let (name, job) = current.or_else(|| all.next())?;
+        let passed = self.now.duration_since(job.since).unwrap_or_default();
+        Some((name, STOP_GRACE.saturating_sub(passed)))
     }
 
     /// Puts cursor and scroll where they belong after any change, and returns what the sampler
@@ -351,5 +402,41 @@ impl Model {
         }
         let files = self.detail.as_ref().is_some_and(DetailScreen::needs_files);
         Look { visible, detail, files, all: self.list.needs_all(), order: self.order }
+    }
+}
+
+/// Tells whether `action` is for a container, and means nothing without one.
+const fn needs_container(action: Action) -> bool {
+    match action {
+        Action::Act(Do::Start | Do::Stop | Do::Freeze | Do::Restart | Do::Destroy | Do::Again)
+        | Action::Detail(
+            InDetail::Open
+            | InDetail::Limits
+            | InDetail::Log
+            | InDetail::Console
+            | InDetail::Exec
+            | InDetail::Signal,
+        ) => true,
+        Action::Act(Do::Undo | Do::Redo | Do::Keep)
+        | Action::Detail(
+            InDetail::Tab(_)
+            | InDetail::NextPane
+            | InDetail::PreviousPane
+            | InDetail::Zoom
+            | InDetail::NextContainer
+            | InDetail::PreviousContainer
+            | InDetail::SortProcesses(_)
+            | InDetail::Fold
+            | InDetail::Unfold
+            | InDetail::Edit
+            | InDetail::AllFiles
+            | InDetail::Follow
+            | InDetail::Search
+            | InDetail::NextFound
+            | InDetail::PreviousFound,
+        )
+        | Action::Move(_)
+        | Action::List(_)
+        | Action::Shell(_) => false,
     }
 }

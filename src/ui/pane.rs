@@ -2,6 +2,7 @@
 //! It cannot slow the screen down, however much it writes and however little it reads.
 
 pub mod keys;
+pub mod mouse;
 
 use std::fs::File;
 use std::io::{self, PipeReader, Read as _, Write as _};
@@ -13,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyEvent, MouseEvent, MouseEventKind};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -126,9 +127,33 @@ impl Pane {
         _ = set_window_size(self.master.as_fd(), rows, columns);
     }
 
-    /// Moves the view into the past (positive) or back, by lines.
-    pub fn scroll(&self, lines: i32) {
-        self.shared.lock().emulator.scroll(lines);
+    /// Gives what the mouse did to the program if it asked for it. Else the wheel moves the view into
+    /// the past and back, or what a full-screen program shows.
+    pub fn mouse(&self, event: MouseEvent) {
+        let mut terminal = self.shared.lock();
+        let modes = terminal.emulator.modes();
+        if let Some(bytes) = mouse::encode(event, modes) {
+            self.send(bytes);
+        } else if modes.alternate_screen {
+            self.send(mouse::arrows(event.kind, modes));
+        } else {
+            let notch = i32::from(mouse::NOTCH);
+            match event.kind {
+                MouseEventKind::ScrollUp => terminal.emulator.scroll(notch),
+                MouseEventKind::ScrollDown => terminal.emulator.scroll(-notch),
+                MouseEventKind::Down(_)
+                | MouseEventKind::Up(_)
+                | MouseEventKind::Drag(_)
+                | MouseEventKind::Moved
+                | MouseEventKind::ScrollLeft
+                | MouseEventKind::ScrollRight => (),
+            }
+        }
+    }
+
+    /// Tells how many lines the view is in the past.
+    pub fn scrolled(&self) -> usize {
+        self.shared.lock().emulator.scrolled()
     }
 
     /// Paints the program's terminal; its cursor is shown when it has the keyboard.

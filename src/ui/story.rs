@@ -7,6 +7,7 @@ use super::model::Model;
 use super::texts::event_words;
 use super::{allowed, format};
 use crate::command::Action;
+use crate::command::action::{Do, InDetail};
 use crate::engine::event::{Event, What};
 use crate::engine::exit::Exit;
 use crate::engine::oom::OomKill;
@@ -15,7 +16,7 @@ use crate::engine::snapshot::Container;
 /// A kill for want of memory that init outlived is shown in its row for so long.
 const RECENT: Duration = Duration::from_mins(1);
 /// The tab of the configuration.
-const CONFIG: Action = Action::Tab(7);
+const CONFIG: Action = Action::Detail(InDetail::Tab(7));
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,8 +93,11 @@ fn lost(model: &Model, container: &Container) -> Option<Story> {
     let mut more: Vec<String> = told.iter().rev().take(files.len()).map(|it| now(it)).collect();
     more.reverse();
     let keys = vec![
-        (Action::Again, if others.is_empty() { "restores it" } else { "restores them" }.to_owned()),
-        (Action::Limits, "limits".to_owned()),
+        (
+            Action::Act(Do::Again),
+            if others.is_empty() { "restores it" } else { "restores them" }.to_owned(),
+        ),
+        (Action::Detail(InDetail::Limits), "limits".to_owned()),
     ];
     Some(Story { bad: true, at: told.last().and_then(|it| it.at()), what, more, keys })
 }
@@ -111,7 +115,7 @@ fn killed(model: &Model, container: &Container) -> Option<Story> {
 }
 
 fn failed(model: &Model, container: &Container) -> Option<Story> {
-    let start = || (Action::Start, "start".to_owned());
+    let start = || (Action::Act(Do::Start), "start".to_owned());
     if let Some(reason) = model.failures.get(&container.name) {
         let what = format!("start failed: {reason}");
         let of_it =
@@ -141,7 +145,11 @@ fn trouble(container: &Container) -> Option<Story> {
     let keys = if container.faulty {
         vec![(CONFIG, "configuration".to_owned())]
     } else {
-        vec![(Action::Start, "start".to_owned()), (Action::Stop, "stop".to_owned()), log()]
+        vec![
+            (Action::Act(Do::Start), "start".to_owned()),
+            (Action::Act(Do::Stop), "stop".to_owned()),
+            log(),
+        ]
     };
     Some(Story { bad: true, at: None, what, more: Vec::new(), keys })
 }
@@ -158,14 +166,17 @@ fn ended(container: &Container) -> Option<Story> {
             (false, exit.to_string())
         }
     };
-    let keys = vec![(Action::Start, "start".to_owned()), log()];
+    let keys = vec![(Action::Act(Do::Start), "start".to_owned()), log()];
     Some(Story { bad, at: container.since, what, more: Vec::new(), keys })
 }
 
 fn raise(file: Option<&str>) -> (Action, String) {
-    (Action::Limits, file.map_or_else(|| "limits".to_owned(), |it| format!("raise {it}")))
+    (
+        Action::Detail(InDetail::Limits),
+        file.map_or_else(|| "limits".to_owned(), |it| format!("raise {it}")),
+    )
 }
 
 fn log() -> (Action, String) {
-    (Action::Log, "log".to_owned())
+    (Action::Detail(InDetail::Log), "log".to_owned())
 }

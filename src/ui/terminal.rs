@@ -1,5 +1,5 @@
 //! The terminal as the screen needs it, and as the operator left it: raw mode, the alternate
-//! screen and bracketed paste are taken and given back, also after a panic or a signal.
+//! screen, bracketed paste and the mouse are taken and given back, also after a panic or a signal.
 
 mod signals;
 
@@ -7,9 +7,7 @@ use std::io::{self, Write};
 use std::sync::Once;
 
 use crossterm::cursor::{Hide, Show};
-use crossterm::event::{
-    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
-};
+use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste};
 use crossterm::terminal::{
     BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
     disable_raw_mode, enable_raw_mode,
@@ -25,6 +23,10 @@ const FRAME_BYTES: usize = 64 * 1024;
 
 /// Hooks the panic handler once in the life of the process.
 static HOOK: Once = Once::new();
+
+/// Asks for presses, the wheel, and moves with a button held down, in the form without a largest
+/// column. Not for every move, which would wake us for nothing.
+const MOUSE_ON: &[u8] = b"\x1b[?1000h\x1b[?1002h\x1b[?1006h";
 
 /// What ends a frame on the wire.
 const FRAME_END: &[u8] = b"\x1b[?2026l";
@@ -55,18 +57,19 @@ impl Write for Out {
 #[derive(Debug)]
 pub struct Guard {
     terminal: Terminal<CrosstermBackend<Out>>,
-    mouse: bool,
+    mouse: Mouse,
 }
 
 impl Guard {
-    /// Takes the terminal. What was taken is given back when a later step fails.
+    /// Takes the terminal, and its mouse. What was taken is given back when a later step fails.
     pub fn take() -> io::Result<Self> {
         HOOK.call_once(restore_on_panic);
         let out = Out(Vec::with_capacity(FRAME_BYTES));
         enable_raw_mode()?;
-        let taken = enter().and_then(|()| Terminal::new(CrosstermBackend::new(out)));
+        let mouse = Mouse::Captured;
+        let taken = enter(mouse).and_then(|()| Terminal::new(CrosstermBackend::new(out)));
         match taken {
-            Ok(terminal) => Ok(Self { terminal, mouse: false }),
+            Ok(terminal) => Ok(Self { terminal, mouse }),
             Err(error) => {
                 restore();
                 Err(error)
@@ -96,11 +99,10 @@ impl Guard {
 
     /// Asks for mouse events, or no longer; the terminal's own selection works without.
     pub fn capture_mouse(&mut self, capture: Mouse) -> io::Result<()> {
-        self.mouse = capture == Mouse::Captured;
-        if self.mouse {
-            execute!(io::stdout(), EnableMouseCapture)
-        } else {
-            execute!(io::stdout(), DisableMouseCapture)
+        self.mouse = capture;
+        match capture {
+            Mouse::Captured => ask_for_mouse(),
+            Mouse::Free => execute!(io::stdout(), DisableMouseCapture),
         }
     }
 
@@ -117,20 +119,9 @@ impl Guard {
         self.take_again()
     }
 
-    /// Gives the terminal to `work` (an editor, a pager) and takes it again afterwards.
-    pub fn lend<T>(&mut self, work: impl FnOnce() -> T) -> io::Result<T> {
-        restore();
-        let result = work();
-        self.take_again()?;
-        Ok(result)
-    }
-
     fn take_again(&mut self) -> io::Result<()> {
         enable_raw_mode()?;
-        enter()?;
-        if self.mouse {
-            self.capture_mouse(Mouse::Captured)?;
-        }
+        enter(self.mouse)?;
         self.redraw_all()
     }
 }
@@ -148,8 +139,18 @@ pub enum Mouse {
     Free,
 }
 
-fn enter() -> io::Result<()> {
-    execute!(io::stdout(), EnterAlternateScreen, Hide, EnableBracketedPaste)
+fn enter(mouse: Mouse) -> io::Result<()> {
+    execute!(io::stdout(), EnterAlternateScreen, Hide, EnableBracketedPaste)?;
+    match mouse {
+        Mouse::Captured => ask_for_mouse(),
+        Mouse::Free => Ok(()),
+    }
+}
+
+fn ask_for_mouse() -> io::Result<()> {
+    let mut out = io::stdout();
+    out.write_all(MOUSE_ON)?;
+    out.flush()
 }
 
 /// Gives the terminal back. May be called at any time and more than once; a terminal that is gone

@@ -1,6 +1,7 @@
 //! What the panes of an open container list, as rows and lines. Formats, never paints.
 
 use crate::command::Action;
+use crate::command::action::Do;
 use crate::engine::event::{Event, What};
 use crate::engine::exit::Exit;
 use crate::engine::snapshot::{CgroupFile, Container, Interface};
@@ -94,6 +95,21 @@ pub fn whole(model: &Model) -> Whole {
     let quota = || value("cpu.max")?.split_whitespace().nth(1);
     let period = value("cpu.cfs_period_us").or_else(quota).and_then(|it| it.trim().parse().ok());
     Whole { memory, period }
+}
+
+/// Returns what stands in each line of the cgroup pane: the row of a file, or nothing where the name
+/// of its group stands.
+pub fn cgroup_lines(files: &[&CgroupFile]) -> Vec<Option<usize>> {
+    let mut lines = Vec::with_capacity(files.len() + CONTROLLERS.len());
+    let mut before = "";
+    for (row, file) in files.iter().enumerate() {
+        if group(file) != before {
+            before = group(file);
+            lines.push(None);
+        }
+        lines.push(Some(row));
+    }
+    lines
 }
 
 /// Returns the row of the cursor.
@@ -214,7 +230,7 @@ pub fn event_words(event: &Event) -> String {
 
 /// Returns why there is nothing to list about a container that does not run.
 pub fn nothing_runs(model: &Model, container: &Container) -> String {
-    let starts = model.refusal(Action::Start).is_none();
+    let starts = model.refusal(Action::Act(Do::Start)).is_none();
     let advice = if starts { "; s starts it" } else { "" };
     format!("{} is {}{advice}", container.name, container.state)
 }

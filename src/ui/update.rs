@@ -2,21 +2,24 @@
 
 #![expect(
     clippy::wildcard_enum_match_arm,
-    reason = "a key or an action that a place does not name means nothing there"
+    reason = "a key that a place does not name means nothing there"
 )]
 
 mod act;
 mod cgroup;
 mod create;
 mod detail;
-mod keys;
+mod input;
 mod list;
 mod overlay;
 mod pane;
+mod point;
+mod run;
 mod sampled;
 mod search;
 #[cfg(test)]
 pub(super) mod tests;
+mod travel;
 mod typing;
 mod whole;
 
@@ -32,16 +35,13 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     let was_held = model.held;
     let was_current = model.current_name().cloned();
     let mut effects = match message {
-        Message::Key(key) => keys::press(model, key),
-        Message::Paste(text) => keys::paste(model, &text),
-        Message::Click(column, row) => list::click(model, column, row),
-        Message::Wheel(lines) => keys::wheel(model, lines),
+        Message::Key(key) => input::press(model, key),
+        Message::Paste(text) => input::paste(model, &text),
+        Message::Mouse(event) => input::mouse(model, event),
         Message::Resized(width, height) => {
             model.size = (width, height);
-            let mut effects = pane::resize(model);
             // A terminal that shrank and grew again between two frames has lost what it showed.
-            effects.push(Effect::Redraw);
-            effects
+            vec![Effect::Redraw]
         }
         Message::Sampled(snapshot) => sampled::take(model, snapshot),
         Message::Tick { now, quiet } => {
@@ -64,6 +64,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         Message::Continued => vec![Effect::Redraw],
         Message::Quit => vec![Effect::Quit],
     };
+    effects.extend(pane::resize(model));
     if model.held != was_held {
         effects.push(Effect::Hold(model.held));
     }

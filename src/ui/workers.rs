@@ -7,7 +7,7 @@ use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossterm::event::{self, Event, MouseButton, MouseEventKind};
+use crossterm::event::{self, Event};
 
 use super::effect::{self, Act, Effect};
 use super::message::{Done, Failure, Message};
@@ -20,8 +20,6 @@ use crate::engine::{Engine, Name};
 /// So many threads read logs at a time, the one that asks them to counted too: a file system may
 /// not answer.
 const MOST_READING: usize = 5;
-/// Lines that one notch of the wheel moves.
-const NOTCH: i16 = 3;
 
 /// The threads, and the program in the pane.
 #[derive(Debug)]
@@ -76,6 +74,7 @@ impl Workers {
             Effect::OpenPane { args, rows, columns } => self.open_pane(&args, (rows, columns)),
             Effect::TypeInPane(key) => _ = self.pane().map(|it| it.press(key)),
             Effect::PasteInPane(text) => _ = self.pane().map(|it| it.paste(&text)),
+            Effect::MouseInPane(event) => _ = self.pane().map(|it| it.mouse(event)),
             Effect::ResizePane { rows, columns } => {
                 _ = self.pane().map(|it| it.resize(rows, columns));
             }
@@ -171,7 +170,6 @@ fn forward_signals(signals: Signals, sender: Sender<Message>) -> io::Result<()> 
     Ok(())
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "no other use of the mouse means anything")]
 fn forward_input(sender: Sender<Message>) -> io::Result<()> {
     let work = move || {
         while let Ok(event) = event::read() {
@@ -179,14 +177,7 @@ fn forward_input(sender: Sender<Message>) -> io::Result<()> {
                 Event::Key(key) => Message::Key(key),
                 Event::Paste(text) => Message::Paste(text),
                 Event::Resize(width, height) => Message::Resized(width, height),
-                Event::Mouse(mouse) => match mouse.kind {
-                    MouseEventKind::Down(MouseButton::Left) => {
-                        Message::Click(mouse.column, mouse.row)
-                    }
-                    MouseEventKind::ScrollUp => Message::Wheel(-NOTCH),
-                    MouseEventKind::ScrollDown => Message::Wheel(NOTCH),
-                    _ => continue,
-                },
+                Event::Mouse(mouse) => Message::Mouse(mouse),
                 Event::FocusGained | Event::FocusLost => continue,
             };
             if sender.send(message).is_err() {

@@ -26,6 +26,17 @@ pub struct Modes {
     pub bracketed_paste: bool,
     /// A full-screen program runs: there is nothing to scroll back to.
     pub alternate_screen: bool,
+    /// What it wants to hear of the mouse; none: nothing.
+    pub mouse: Option<Mouse>,
+}
+
+/// What the guest wants to hear of the mouse beside presses and the wheel, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mouse {
+    /// Moves with a button held down.
+    pub drags: bool,
+    /// In the form that has no largest column.
+    pub sgr: bool,
 }
 
 /// A terminal that a guest believes to be real.

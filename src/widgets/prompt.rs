@@ -51,8 +51,7 @@ impl Rows {
     /// Lays `names` out in a box with so many `others` lines in `area`.
     pub fn arrange(names: &[&str], others: usize, area: Rect) -> Self {
         let cells = names.iter().map(|it| width(it)).max().unwrap_or(0) + GAP;
-        let inner = usize::from(area.width.min(MAX_WIDTH)).saturating_sub(SIDES);
-        let in_row = ((inner + GAP) / cells).max(1);
+        let in_row = ((room_for_text(area) + GAP) / cells).max(1);
         let all = names.len().div_ceil(in_row);
         // At least one: a question about what nobody sees is none.
         let room = usize::from(area.height).saturating_sub(others).max(1);
@@ -68,6 +67,11 @@ impl Rows {
     pub const fn last_first(self) -> usize {
         self.all - self.shown
     }
+}
+
+/// Returns how many cells a line of text has in a box in `area`.
+pub fn room_for_text(area: Rect) -> usize {
+    usize::from(area.width.min(MAX_WIDTH)).saturating_sub(SIDES)
 }
 
 /// A question, an optional line to type into, and the answers.

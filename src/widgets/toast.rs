@@ -7,7 +7,8 @@ use ratatui::style::Style;
 use super::look::Look;
 use super::pen::{Pen, Piece, pieces_width};
 
-/// A glyph in a colour, a text, and hints at the right that give way to the text.
+/// A glyph in a colour, a text, and hints at the right, each a key and its word, that give way to
+/// the text from the last.
 #[derive(Clone, Debug)]
 pub struct Toast<'a> {
     pub look: &'a Look,
@@ -26,13 +27,17 @@ impl Toast<'_> {
         if !glyph.is_empty() {
             pen.put(" ", self.style);
         }
-        let hints = pieces_width(self.hints);
         let room = pen.left();
-        if hints > 0 && super::pen::width(self.text) + hints + 3 <= room {
-            pen.put(self.text, self.style);
-            pen.skip(pen.left().saturating_sub(hints + 1)).pieces(self.hints);
-        } else {
-            pen.clip(self.text, self.style, self.look.glyphs.ellipsis);
+        let fits =
+            |hints: &[Piece<'_>]| super::pen::width(self.text) + pieces_width(hints) + 3 <= room;
+        // Each hint is a key and its word; the first is dropped last.
+        let pairs = (1..=self.hints.len() / 2).rev().filter_map(|it| self.hints.get(..2 * it));
+        match pairs.into_iter().find(|it| fits(it)) {
+            Some(hints) => {
+                pen.put(self.text, self.style);
+                pen.skip(pen.left().saturating_sub(pieces_width(hints) + 1)).pieces(hints);
+            }
+            None => _ = pen.clip(self.text, self.style, self.look.glyphs.ellipsis),
         }
     }
 }
@@ -47,7 +52,8 @@ mod tests {
         let look = plain();
         let toast = |width| {
             let mut buf = Buffer::empty(Rect::new(0, 0, width, 1));
-            let hints = [("z undo", look.key)];
+            let hints =
+                [("z", look.key), (" undo ", look.dim), ("J", look.key), (" all", look.dim)];
             let toast = Toast {
                 look: &look,
                 glyph: ("✓", look.ok),
@@ -58,7 +64,8 @@ mod tests {
             toast.render(buf.area, &mut buf);
             lines(&buf).remove(0)
         };
-        assert_eq!(toast(24), " ✓ web frozen    z undo ");
+        assert_eq!(toast(28), " ✓ web frozen  z undo J all ");
+        assert_eq!(toast(24), " ✓ web frozen   z undo  ");
         assert_eq!(toast(14), " ✓ web frozen ");
         assert_eq!(toast(10), " ✓ web fr…");
     }

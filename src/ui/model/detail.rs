@@ -76,6 +76,8 @@ impl Tab {
 pub struct DetailScreen {
     pub name: Name,
     pub tab: Tab,
+    /// The tab that was shown first; from there the way back leads to the list.
+    pub opened_at: Tab,
     /// The pane that has the keyboard; never the overview itself.
     pub focus: Tab,
     pub zoom: bool,
@@ -135,6 +137,7 @@ impl DetailScreen {
         Self {
             name,
             tab,
+            opened_at: tab,
             focus,
             zoom: false,
             forest: Forest::default(),

@@ -3,6 +3,7 @@
 use crate::engine::Name;
 use crate::engine::process::Process;
 use crate::ui::effect::Act;
+use crate::ui::model::{Program, Way};
 use crate::widgets::field::Input;
 
 /// A layer over the screen.
@@ -12,6 +13,8 @@ pub enum Overlay {
     Find(Find),
     /// Yes or no to acts that are carried as plain data.
     Confirm { question: String, asked: Asked, yes: bool },
+    /// Yes or no to something else.
+    Ask { question: String, ask: Ask, yes: bool },
     /// A word, the container's name, must be typed before the acts run.
     TypeName { word: String, typed: Input, asked: Asked },
     /// A command to run inside a container.
@@ -24,6 +27,17 @@ pub enum Overlay {
     Events { at: usize },
     /// All that is known of one line of such a list.
     Whole { title: &'static str, text: String, first: usize, back: Box<Self> },
+}
+
+/// What begins when the answer is yes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ask {
+    /// Leaving wharf, with a command running in the pane.
+    Quit,
+    /// Another program in the pane, in place of a command that runs.
+    Open(Program),
+    /// Taking an act back that is not the last one, or doing it again.
+    TakeBack(Way),
 }
 
 /// What a question is about.

@@ -142,9 +142,6 @@ fn function(number: u8, modifier: u8, bytes: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    const APPLICATION: Modes =
-        Modes { application_cursor: true, bracketed_paste: true, alternate_screen: false };
-
     fn sent(code: KeyCode, modifiers: KeyModifiers, modes: Modes) -> String {
         String::from_utf8(encode(KeyEvent::new(code, modifiers), modes)).unwrap()
     }
@@ -177,13 +174,15 @@ mod tests {
         ] {
             assert_eq!(sent(code, modifiers, Modes::default()), expected, "{code:?} {modifiers:?}");
         }
-        assert_eq!(sent(KeyCode::Up, none, APPLICATION), "\x1bOA");
-        assert_eq!(sent(KeyCode::Up, shift, APPLICATION), "\x1b[1;2A");
+        let application = Modes { application_cursor: true, ..Modes::default() };
+        assert_eq!(sent(KeyCode::Up, none, application), "\x1bOA");
+        assert_eq!(sent(KeyCode::Up, shift, application), "\x1b[1;2A");
     }
 
     #[test]
     fn pasted_text_cannot_end_the_paste() {
         assert_eq!(paste("a\nb\x1b[201~c", Modes::default()), b"a\rb[201~c");
-        assert_eq!(paste("a", APPLICATION), b"\x1b[200~a\x1b[201~");
+        let bracketed = Modes { bracketed_paste: true, ..Modes::default() };
+        assert_eq!(paste("a", bracketed), b"\x1b[200~a\x1b[201~");
     }
 }

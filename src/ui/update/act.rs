@@ -1,6 +1,7 @@
 //! Acts on containers: what is asked first, what begins, what is said when it ends.
 
 use crate::command::Action;
+use crate::command::action::Do;
 use crate::engine::Name;
 use crate::engine::Verb;
 use crate::engine::limits::{Change, Kept};
@@ -8,8 +9,8 @@ use crate::engine::snapshot::Container;
 use crate::engine::state::State;
 use crate::ui::effect::{Act, Effect, Outcome};
 use crate::ui::message::{Done, Failure};
-use crate::ui::model::overlay::{Asked, Overlay};
-use crate::ui::model::{Batch, Entry, Job, KEPT, Model, Step, Tone, Way};
+use crate::ui::model::overlay::{Ask, Asked, Overlay};
+use crate::ui::model::{Batch, Entry, Job, KEPT, Model, Step, Tone, Way, undo};
 use crate::ui::{allowed, value};
 use crate::widgets::field::Input;
 
@@ -17,23 +18,28 @@ use crate::widgets::field::Input;
 const MANY: usize = 4;
 
 /// Begins `action` on the marked containers or the current one, after the question it calls for.
-pub(super) fn begin(model: &mut Model, action: Action) -> Vec<Effect> {
+pub(super) fn begin(model: &mut Model, action: Do) -> Vec<Effect> {
     match action {
-        Action::Undo => return take_back(model, Way::Back),
-        Action::Redo => return take_back(model, Way::Again),
-        Action::Keep => return keep(model),
-        _ => (),
+        Do::Undo => ask_to_take_back(model, Way::Back),
+        Do::Redo => ask_to_take_back(model, Way::Again),
+        Do::Keep => keep(model),
+        Do::Start | Do::Stop | Do::Freeze | Do::Restart | Do::Destroy | Do::Again => {
+            begin_on_targets(model, action)
+        }
     }
+}
+
+fn begin_on_targets(model: &mut Model, action: Do) -> Vec<Effect> {
     let acts: Vec<(Name, Act)> = model
         .targets()
         .into_iter()
-        .filter(|it| allowed::reason(it, action).is_none())
+        .filter(|it| allowed::reason(it, Action::Act(action)).is_none())
         .filter_map(|it| Some((it.name.clone(), act_for(model, it, action)?)))
         .collect();
     let many = acts.len();
     let hidden = hidden(model, &acts);
     match action {
-        Action::Destroy => {
+        Do::Destroy => {
             let word = match acts.as_slice() {
                 [] => return Vec::new(),
                 [(name, _)] => name.to_string(),
@@ -44,7 +50,7 @@ pub(super) fn begin(model: &mut Model, action: Action) -> Vec<Effect> {
             Vec::new()
         }
         // What cannot be seen is not acted on without a word.
-        _ if hidden > 0 || many >= MANY && matches!(action, Action::Stop | Action::Restart) => {
+        _ if hidden > 0 || many >= MANY && matches!(action, Do::Stop | Do::Restart) => {
             let verb = acts.first().map_or("", |(_, act)| act.word());
             let question = format!("{verb}: {many} containers?");
             let asked = Asked { acts, labels: Vec::new(), hidden, first: 0 };
@@ -141,9 +147,10 @@ pub(super) fn done(model: &mut Model, done: Done) -> Vec<Effect> {
         Ok(outcome) => note_way_back(model, &name, (&act, outcome), job.as_ref()),
         Err(failure) => failed(model, &name, &act, failure),
     }
-    if job.is_some_and(|it| it.batch == model.batch.number) {
+    if job.as_ref().is_some_and(|it| it.batch == model.batch.number) {
         sum_up(model, &act, words.err());
     }
+    offer_way_back(model, job.as_ref());
     if outcome.is_ok() && matches!(act, Act::Create { .. }) {
         model.list.cursor = Some(name);
         model.draft = crate::ui::model::create::CreateForm::default();
@@ -198,7 +205,7 @@ fn note_way_back(
     if let (Act::Set { file, value }, Outcome::Changed(_)) = (act, outcome) {
         model.changed = Some((name.clone(), file.clone(), value.clone()));
     }
-    let Some(back) = inverse(act, outcome) else { return };
+    let Some(back) = undo::inverse(act, outcome) else { return };
     let batch = job.map_or(0, |it| it.batch);
     let back = Step { batch, name: name.clone(), act: back };
     match job.map_or(Way::Anew, |it| it.way) {
@@ -208,6 +215,16 @@ fn note_way_back(
             model.undo.push(back);
             model.redo.clear();
         }
+    }
+}
+
+/// Offers to take back what the notice speaks of, if that can be.
+fn offer_way_back(model: &mut Model, job: Option<&Job>) {
+    let Some(job) = job else { return };
+    let way = if job.way == Way::Back { Way::Again } else { Way::Back };
+    let batch = model.steps(way).last().map(|it| it.batch);
+    if let Some(notice) = model.notice.as_mut().filter(|_| batch == Some(job.batch)) {
+        notice.offers = Some((way, job.batch));
     }
 }
 
@@ -240,24 +257,22 @@ fn failed(model: &mut Model, name: &Name, act: &Act, failure: &Failure) {
     }
 }
 
-fn act_for(model: &Model, container: &Container, action: Action) -> Option<Act> {
+fn act_for(model: &Model, container: &Container, action: Do) -> Option<Act> {
     let stopping = model
         .jobs
         .get(&container.name)
         .is_some_and(|it| matches!(it.act, Act::Stop | Act::Restart));
     match action {
-        Action::Start => Some(Act::Start),
-        Action::Stop if stopping => Some(Act::Kill),
-        Action::Stop => Some(Act::Stop),
-        Action::Restart => Some(Act::Restart),
+        Do::Start => Some(Act::Start),
+        Do::Stop if stopping => Some(Act::Kill),
+        Do::Stop => Some(Act::Stop),
+        Do::Restart => Some(Act::Restart),
         // Several are frozen together, or thawed if all of them are frozen.
-        Action::Freeze if container.state == State::Frozen => {
-            all_frozen(model).then_some(Act::Thaw)
-        }
-        Action::Freeze => Some(Act::Freeze),
-        Action::Destroy => Some(Act::Destroy),
-        Action::Again => Some(Act::Again),
-        _ => None,
+        Do::Freeze if container.state == State::Frozen => all_frozen(model).then_some(Act::Thaw),
+        Do::Freeze => Some(Act::Freeze),
+        Do::Destroy => Some(Act::Destroy),
+        Do::Again => Some(Act::Again),
+        Do::Undo | Do::Redo | Do::Keep => None,
     }
 }
 
@@ -265,18 +280,34 @@ fn all_frozen(model: &Model) -> bool {
     model.targets().iter().all(|it| matches!(it.state, State::Frozen | State::Stopped))
 }
 
+/// Takes the last act back, or does again what was taken back last. What does not stand beside the
+/// key on the screen is named first: it may be old, or elsewhere.
+fn ask_to_take_back(model: &mut Model, way: Way) -> Vec<Effect> {
+    let offered = model.way_back().is_some_and(|(it, _)| it == way);
+    let steps = model.steps(way);
+    if offered || steps.is_empty() {
+        return take_back(model, way);
+    }
+    let words = undo::words(steps);
+    let question = match way {
+        Way::Back => format!("Undo an earlier change: {words}?"),
+        Way::Anew | Way::Again => format!("Do again what was undone: {words}?"),
+    };
+    model.overlay = Some(Overlay::Ask { question, ask: Ask::TakeBack(way), yes: false });
+    Vec::new()
+}
+
 /// Takes the last act back, or does the one again that was taken back last.
-fn take_back(model: &mut Model, way: Way) -> Vec<Effect> {
+pub(super) fn take_back(model: &mut Model, way: Way) -> Vec<Effect> {
     let halts = |job: &Job| matches!(job.act, Act::Stop | Act::Kill | Act::Restart);
     let current = model.current_name().and_then(|it| model.jobs.get(it));
     if current.is_some_and(halts) {
         model.say(Tone::Bad, "a request to halt cannot be taken back");
         return Vec::new();
     }
+    let many = model.steps(way).len();
     let stack = if way == Way::Back { &mut model.undo } else { &mut model.redo };
-    let Some(batch) = stack.last().map(|it| it.batch) else { return Vec::new() };
-    let first = stack.iter().rposition(|it| it.batch != batch).map_or(0, |it| it + 1);
-    let steps = stack.split_off(first);
+    let steps = stack.split_off(stack.len() - many);
     let acts = steps.iter().map(|it| (it.name.clone(), it.act.clone())).collect();
     let begun = begin_all(model, acts, way);
     if begun.is_empty() {
@@ -292,21 +323,6 @@ fn keep(model: &mut Model) -> Vec<Effect> {
     // What clears a limit is kept by leaving it out.
     let value = Some(value).filter(|it| !it.trim().is_empty());
     begin_all(model, vec![(name, Act::Keep { file, value })], Way::Anew)
-}
-
-/// Returns what takes `act` back, now that it is done.
-fn inverse(act: &Act, outcome: &Outcome) -> Option<Act> {
-    match (act, outcome) {
-        (Act::Freeze, _) => Some(Act::Thaw),
-        (Act::Thaw, _) => Some(Act::Freeze),
-        (Act::Set { file, .. }, Outcome::Changed(change)) if change.old != change.new => {
-            Some(Act::Set { file: file.clone(), value: change.old.trim().to_owned() })
-        }
-        (Act::Keep { file, .. }, Outcome::Kept(kept)) => {
-            Some(Act::Keep { file: file.clone(), value: kept.old.clone() })
-        }
-        _ => None,
-    }
 }
 
 const fn past(act: &Act) -> &'static str {

@@ -3,8 +3,9 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{act, keys, typing};
-use crate::command::Action;
+use super::travel::travel as row_after;
+use super::{act, typing};
+use crate::command::action::Move;
 use crate::engine::Name;
 use crate::engine::state::State;
 use crate::ui::effect::{Act, Effect};
@@ -15,18 +16,11 @@ use crate::ui::value::Step;
 use crate::ui::{texts, value};
 use crate::widgets::field::Input;
 
-/// Carries out an action that only the cgroup rows know.
-pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
-    match action {
-        Action::AllFiles => {
-            if let Some(detail) = &mut model.detail {
-                detail.cgroup.all = !detail.cgroup.all;
-            }
-        }
-        Action::Edit => return begin(model),
-        _ => (),
+/// Shows every file, or only limits and counters again.
+pub(super) const fn show_all(model: &mut Model) {
+    if let Some(detail) = &mut model.detail {
+        detail.cgroup.all = !detail.cgroup.all;
     }
-    Vec::new()
 }
 
 /// Takes in what those have that are changed together.
@@ -52,10 +46,17 @@ pub(super) fn conclude(model: &mut Model, name: &Name, act: &Act, outcome: Resul
 }
 
 /// Moves the cursor over the rows.
-pub(super) fn travel(model: &mut Model, action: Action, page: usize) {
+pub(super) fn travel(model: &mut Model, movement: Move, page: usize) {
     let Some(screen) = &model.detail else { return };
     let rows = texts::cgroup_rows(model, screen);
-    let row = keys::travel(action, texts::place(&screen.cgroup, &rows), rows.len(), page);
+    let row = row_after(movement, texts::place(&screen.cgroup, &rows), rows.len(), page);
+    go(model, row);
+}
+
+/// Moves the cursor to `row`.
+pub(super) fn go(model: &mut Model, row: usize) {
+    let Some(screen) = &model.detail else { return };
+    let rows = texts::cgroup_rows(model, screen);
     let cursor = rows.get(row).map(|it| it.file.clone());
     if let Some(screen) = &mut model.detail {
         screen.cgroup.row = row;
@@ -84,6 +85,13 @@ pub(super) fn edit_value(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     Vec::new()
 }
 
+/// Gives pasted text to the value under edit.
+pub(super) fn paste(model: &mut Model, text: &str) {
+    if let Some(input) = model.detail.as_mut().and_then(|it| it.cgroup.edit.as_mut()) {
+        input.insert(text);
+    }
+}
+
 /// Puts the next value up or down in place of the one under edit.
 fn step(model: &mut Model, step: Step) {
     let Some(screen) = &mut model.detail else { return };
@@ -94,7 +102,8 @@ fn step(model: &mut Model, step: Step) {
     }
 }
 
-fn begin(model: &mut Model) -> Vec<Effect> {
+/// Begins to edit the value under the cursor.
+pub(super) fn begin(model: &mut Model) -> Vec<Effect> {
     let Some(screen) = &model.detail else { return Vec::new() };
     let rows = texts::cgroup_rows(model, screen);
     let Some(file) = rows.get(texts::place(&screen.cgroup, &rows)) else { return Vec::new() };

@@ -8,10 +8,9 @@ use crate::ui::model::create::{CreateForm, Kind, Row, command_line};
 use crate::ui::model::{Model, Tone, Way};
 
 /// Opens the form, with the draft that was left.
-pub(super) fn open(model: &mut Model) -> Vec<Effect> {
+pub(super) fn open(model: &mut Model) {
     model.draft.offered = free_name(&names(model));
     model.creating = true;
-    Vec::new()
 }
 
 fn names(model: &Model) -> Vec<String> {

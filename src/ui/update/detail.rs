@@ -1,53 +1,28 @@
 //! Opens a container and moves about in its tabs.
 
-use super::{cgroup, keys, pane, sampled};
-use crate::command::Action;
+use super::travel::travel as row_after;
+use super::{cgroup, sampled};
+use crate::command::action::Move;
 use crate::engine::process::Process;
 use crate::ui::effect::Effect;
 use crate::ui::model::Model;
 use crate::ui::model::detail::{DetailScreen, Forest, Tab};
 use crate::ui::{layout, story};
 
-/// Carries out an action that leads to a container, a tab or a pane.
-pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
-    match action {
-        Action::Open => return open(model, Tab::Overview),
-        Action::Limits if model.detail.as_ref().is_some_and(|it| it.focus == Tab::Cgroup) => {
-            return cgroup::act(model, Action::Edit);
-        }
-        Action::Limits => {
-            let raised = model.current().and_then(|it| story::limit(model, it)).map(str::to_owned);
-            let on_overview = model.detail.as_ref().is_some_and(|it| it.tab == Tab::Overview);
-            let mut effects = Vec::new();
-            if on_overview && model.size.0 >= layout::MIDDLE {
-                focus(model, Tab::Cgroup);
-                effects = pane::resize(model);
-            } else {
-                effects.extend(open_limits(model));
-            }
-            // The limit that killed is the one that is meant.
-            if let (Some(file), Some(detail)) = (raised, &mut model.detail) {
-                detail.cgroup.cursor = Some(file);
-            }
-            return effects;
-        }
-        Action::Log => return open(model, Tab::Log),
-        Action::Tab(number) => {
-            let tab = usize::from(number).checked_sub(1).and_then(|it| Tab::ALL.get(it)).copied();
-            return tab.map_or_else(Vec::new, |tab| open(model, tab));
-        }
-        Action::NextPane => turn(model, 1),
-        Action::PreviousPane => turn(model, Tab::PANES.len() - 1),
-        Action::Zoom => {
-            if let Some(detail) = &mut model.detail {
-                detail.zoom = !detail.zoom;
-            }
-        }
-        Action::NextContainer => return neighbour(model, Action::Down),
-        Action::PreviousContainer => return neighbour(model, Action::Up),
-        _ => (),
-    }
-    pane::resize(model)
+/// Opens the current container.
+pub(super) fn open_overview(model: &mut Model) -> Vec<Effect> {
+    open(model, Tab::Overview)
+}
+
+/// Opens the log of the current container.
+pub(super) fn open_log(model: &mut Model) -> Vec<Effect> {
+    open(model, Tab::Log)
+}
+
+/// Opens the tab whose key is `number`.
+pub(super) fn open_numbered(model: &mut Model, number: u8) -> Vec<Effect> {
+    let tab = usize::from(number).checked_sub(1).and_then(|it| Tab::ALL.get(it)).copied();
+    tab.map_or_else(Vec::new, |tab| open(model, tab))
 }
 
 /// Opens the current container at `tab`.
@@ -57,13 +32,31 @@ pub(super) fn open(model: &mut Model, tab: Tab) -> Vec<Effect> {
     } else if let Some(name) = model.list.cursor.clone() {
         model.detail = Some(DetailScreen::new(name, tab));
     }
-    let mut effects = sampled::read_log(model);
-    effects.extend(pane::resize(model));
+    sampled::read_log(model)
+}
+
+/// Opens the limits of the current container; where they are open already, the one under the cursor
+/// is edited. The limit that killed is the one that is meant.
+pub(super) fn open_limits(model: &mut Model) -> Vec<Effect> {
+    if model.detail.as_ref().is_some_and(|it| it.focus == Tab::Cgroup) {
+        return cgroup::begin(model);
+    }
+    let raised = model.current().and_then(|it| story::limit(model, it)).map(str::to_owned);
+    let on_overview = model.detail.as_ref().is_some_and(|it| it.tab == Tab::Overview);
+    let mut effects = Vec::new();
+    if on_overview && model.size.0 >= layout::MIDDLE {
+        focus(model, Tab::Cgroup);
+    } else {
+        effects = open_limits_tab(model);
+    }
+    if let (Some(file), Some(detail)) = (raised, &mut model.detail) {
+        detail.cgroup.cursor = Some(file);
+    }
     effects
 }
 
-/// Opens the limits of the current container; from a list with several marked, theirs together.
-fn open_limits(model: &mut Model) -> Vec<Effect> {
+/// Opens the tab of the limits; from a list with several marked, theirs together.
+fn open_limits_tab(model: &mut Model) -> Vec<Effect> {
     let together: Vec<_> = model.list.marks.iter().cloned().collect();
     if model.detail.is_some() || together.len() < 2 {
         return open(model, Tab::Cgroup);
@@ -79,21 +72,57 @@ fn open_limits(model: &mut Model) -> Vec<Effect> {
     effects
 }
 
-/// Carries out an action of the pane that has the keyboard.
-pub(super) fn inside(model: &mut Model, action: Action) -> Vec<Effect> {
-    let process = process_under_cursor(model);
-    let Some(detail) = &mut model.detail else { return Vec::new() };
-    match (action, process) {
-        (Action::Fold, Some(process)) => fold(model, &process),
-        (Action::Unfold, Some(process)) => _ = detail.forest.folded.remove(&process.identity()),
-        (Action::Follow, _) => detail.follow = !detail.follow,
-        _ => (),
+/// Hides the children of the process under the cursor; where there is nothing to hide, goes to its
+/// parent.
+pub(super) fn fold(model: &mut Model) {
+    if let Some(process) = process_under_cursor(model) {
+        fold_or_leave(model, &process);
     }
-    Vec::new()
 }
 
-/// Hides the children of `process`; where there is nothing to hide, goes to its parent.
-fn fold(model: &mut Model, process: &Process) {
+/// Shows the children of the process under the cursor.
+pub(super) fn unfold(model: &mut Model) {
+    if let (Some(process), Some(detail)) = (process_under_cursor(model), &mut model.detail) {
+        detail.forest.folded.remove(&process.identity());
+    }
+}
+
+/// Stays at the end of the text as it grows, or no longer.
+pub(super) const fn follow(model: &mut Model) {
+    if let Some(detail) = &mut model.detail {
+        detail.follow = !detail.follow;
+    }
+}
+
+/// Gives the focused pane the whole screen, or only its part again.
+pub(super) const fn zoom(model: &mut Model) {
+    if let Some(detail) = &mut model.detail {
+        detail.zoom = !detail.zoom;
+    }
+}
+
+/// Moves the focus of the overview to the pane after the one that has it.
+pub(super) fn next_pane(model: &mut Model) {
+    turn(model, 1);
+}
+
+/// Moves the focus of the overview to the pane before the one that has it.
+pub(super) fn previous_pane(model: &mut Model) {
+    turn(model, Tab::PANES.len() - 1);
+}
+
+/// Goes to the container below in the list.
+pub(super) fn next_container(model: &mut Model) -> Vec<Effect> {
+    neighbour(model, Move::Down)
+}
+
+/// Goes to the container above in the list.
+pub(super) fn previous_container(model: &mut Model) -> Vec<Effect> {
+    neighbour(model, Move::Up)
+}
+
+/// Hides the children of `process`, or goes to its parent.
+fn fold_or_leave(model: &mut Model, process: &Process) {
     let processes = processes(model);
     let Some(detail) = &mut model.detail else { return };
     let forest = &mut detail.forest;
@@ -111,7 +140,7 @@ fn fold(model: &mut Model, process: &Process) {
 }
 
 /// Moves the cursor of the pane that has the keyboard.
-pub(super) fn travel(model: &mut Model, action: Action) {
+pub(super) fn travel(model: &mut Model, movement: Move) {
     let Some(detail) = &model.detail else { return };
     let focus = detail.focus;
     let rows = layout::pane_rows(model, focus);
@@ -120,10 +149,10 @@ pub(super) fn travel(model: &mut Model, action: Action) {
             let processes = processes(model);
             let Some(detail) = &mut model.detail else { return };
             let shown = detail.forest.shown(&processes);
-            let row = keys::travel(action, detail.forest.place(&shown), shown.len(), rows);
+            let row = row_after(movement, detail.forest.place(&shown), shown.len(), rows);
             detail.forest.go(row, &shown);
         }
-        Tab::Cgroup => cgroup::travel(model, action, rows),
+        Tab::Cgroup => cgroup::travel(model, movement, rows),
         Tab::Overview
         | Tab::Console
         | Tab::Log
@@ -136,7 +165,7 @@ pub(super) fn travel(model: &mut Model, action: Action) {
             let most = lines.saturating_sub(rows);
             let tail = matches!(focus, Tab::Log | Tab::Events) && detail.follow;
             let at = if tail { most } else { detail.scroll.min(most) };
-            detail.scroll = keys::travel(action, at, most + 1, rows);
+            detail.scroll = row_after(movement, at, most + 1, rows);
             detail.follow = detail.scroll == most;
         }
     }
@@ -168,6 +197,14 @@ pub(super) const fn focus(model: &mut Model, tab: Tab) {
     }
 }
 
+/// Moves the cursor of the processes to `row`.
+pub(super) fn go_to_process(model: &mut Model, row: usize) {
+    let processes = processes(model);
+    let Some(detail) = &mut model.detail else { return };
+    let shown = detail.forest.shown(&processes);
+    detail.forest.go(row, &shown);
+}
+
 fn turn(model: &mut Model, steps: usize) {
     let Some(detail) = &mut model.detail else { return };
     if detail.tab != Tab::Overview {
@@ -179,12 +216,12 @@ fn turn(model: &mut Model, steps: usize) {
     }
 }
 
-fn neighbour(model: &mut Model, action: Action) -> Vec<Effect> {
+fn neighbour(model: &mut Model, movement: Move) -> Vec<Effect> {
     if let Some(detail) = &model.detail {
         model.list.cursor = Some(detail.name.clone());
         model.settle();
     }
-    super::list::travel(model, action);
+    super::list::travel(model, movement);
     let Some(name) = model.list.cursor.clone() else { return Vec::new() };
     if let Some(detail) = &mut model.detail {
         detail.name = name;

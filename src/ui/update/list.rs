@@ -2,22 +2,23 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{keys, typing};
-use crate::command::Action;
+use super::travel::travel as row_after;
+use super::typing;
+use crate::command::action::{InList, Move};
 use crate::ui::effect::Effect;
 use crate::ui::layout;
 use crate::ui::model::Model;
 use crate::ui::model::filter::Filter;
 
 /// Carries out an action that only the list knows.
-pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
+pub(super) fn act(model: &mut Model, action: InList) {
     match action {
-        Action::Mark => mark(model),
-        Action::MarkAll => {
+        InList::Mark => mark(model),
+        InList::MarkAll => {
             let shown: Vec<_> = model.shown().map(|it| it.name.clone()).collect();
             model.list.marks.extend(shown);
         }
-        Action::Invert => {
+        InList::Invert => {
             let shown: Vec<_> = model.shown().map(|it| it.name.clone()).collect();
             for name in shown {
                 if !model.list.marks.remove(&name) {
@@ -25,64 +26,43 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
                 }
             }
         }
-        Action::Filter => model.list.filtering = true,
-        Action::Sort(column) if model.list.sort == column => {
+        InList::Filter => model.list.filtering = true,
+        InList::Sort(column) if model.list.sort == column => {
             model.list.reverse = !model.list.reverse;
             arrange(model);
         }
-        Action::Sort(column) => {
+        InList::Sort(column) => {
             model.list.sort = column;
             model.list.reverse = false;
             arrange(model);
         }
-        Action::Reverse => {
+        InList::Reverse => {
             model.list.reverse = !model.list.reverse;
             arrange(model);
         }
-        Action::Peek => model.list.peek = !model.list.peek,
-        _ => (),
+        InList::Peek => model.list.peek = !model.list.peek,
     }
-    Vec::new()
 }
 
 /// Moves the cursor.
-pub(super) fn travel(model: &mut Model, action: Action) {
+pub(super) fn travel(model: &mut Model, movement: Move) {
     let rows = layout::list_rows(model);
-    let row = keys::travel(action, model.list.row, model.list.order.len(), rows);
+    let row = row_after(movement, model.list.row, model.list.order.len(), rows);
     go(model, row);
-}
-
-/// Puts the cursor where the left button was pressed; on the cursor's own row it opens.
-pub(super) fn click(model: &mut Model, column: u16, row: u16) -> Vec<Effect> {
-    let table = layout::list(model).table;
-    let framed = model.size.0 >= layout::NARROW;
-    let first = table.y + if framed { 2 } else { 0 };
-    if model.detail.is_some() || model.overlay.is_some() || row < first || column >= table.right() {
-        return Vec::new();
-    }
-    let at = usize::from((row - first) / layout::lines_per_row(model.size));
-    let row = model.list.offset + at;
-    if at >= layout::list_rows(model) || row >= model.list.order.len() {
-        return Vec::new();
-    }
-    if row == model.list.row {
-        return keys::run(model, Action::Open);
-    }
-    go(model, row);
-    Vec::new()
 }
 
 /// Applies a key to the filter: what is typed narrows the list at once.
 pub(super) fn edit_filter(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     match key.code {
-        KeyCode::Enter => model.list.filtering = false,
+        // What stands there must be what narrows the list.
+        KeyCode::Enter => model.list.filtering = model.list.filter_error.is_some(),
         KeyCode::Esc => {
             model.list.filtering = false;
             model.list.filter_text = crate::widgets::field::Input::default();
             refilter(model);
         }
-        KeyCode::Up => travel(model, Action::Up),
-        KeyCode::Down => travel(model, Action::Down),
+        KeyCode::Up => travel(model, Move::Up),
+        KeyCode::Down => travel(model, Move::Down),
         _ => {
             if typing::edit(&mut model.list.filter_text, key) {
                 refilter(model);
@@ -90,6 +70,12 @@ pub(super) fn edit_filter(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         }
     }
     Vec::new()
+}
+
+/// Gives pasted text to the filter.
+pub(super) fn paste(model: &mut Model, text: &str) {
+    model.list.filter_text.insert(text);
+    refilter(model);
 }
 
 /// Reads the text of the filter anew; while it makes no sense the last one that did stays.
@@ -119,10 +105,11 @@ fn mark(model: &mut Model) {
     if !model.list.marks.remove(&name) {
         model.list.marks.insert(name);
     }
-    travel(model, Action::Down);
+    travel(model, Move::Down);
 }
 
-fn go(model: &mut Model, row: usize) {
+/// Moves the cursor to `row`.
+pub(super) fn go(model: &mut Model, row: usize) {
     let all = model.snapshot.clone();
     model.list.go(row, all.as_ref().map_or(&[], |it| &it.containers));
 }

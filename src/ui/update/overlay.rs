@@ -3,51 +3,86 @@
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::Rect;
 
-use super::{act, detail, keys, pane, typing, whole};
+use super::travel::travel as row_after;
+use super::{act, detail, pane, typing, whole};
 use crate::command::Action;
-use crate::command::action::{SHORTCUTS, Shortcut};
+use crate::command::action::{Move, SHORTCUTS, Shortcut};
 use crate::command::topics;
 use crate::ui::effect::{Act, Effect};
 use crate::ui::layout;
 use crate::ui::model::Model;
 use crate::ui::model::filter::fuzzy;
-use crate::ui::model::overlay::{Asked, Find, FindKind, Overlay, SIGNALS};
+use crate::ui::model::overlay::{Ask, Asked, Find, FindKind, Overlay, SIGNALS};
 use crate::widgets::field::Input;
 use crate::widgets::prompt::Rows;
 
-/// Opens the layer that `action` calls for.
-pub(super) fn open(model: &mut Model, action: Action) -> Vec<Effect> {
-    let find = |kind| Overlay::Find(Find { kind, line: Input::default(), at: 0 });
-    model.overlay = match action {
-        Action::Help => Some(find(FindKind::Help)),
-        Action::Palette => Some(find(FindKind::Palette)),
-        Action::Journal => Some(Overlay::Journal { at: model.journal.len().saturating_sub(1) }),
-        Action::GoEvents => Some(Overlay::Events { at: model.events.len().saturating_sub(1) }),
-        Action::Exec => model
-            .current_name()
-            .map(|name| Overlay::Exec { name: name.clone(), line: Input::offer("/bin/sh") }),
-        Action::Signal => detail::process_under_cursor(model).and_then(|process| {
-            let name = model.current_name()?.clone();
-            Some(Overlay::Signal { name, process, at: 0 })
-        }),
-        _ => None,
-    };
-    Vec::new()
+/// Opens the palette.
+pub(super) fn open_palette(model: &mut Model) {
+    find(model, FindKind::Palette);
 }
 
-/// Gives pasted text to the line of the layer; tells whether there is a layer.
-pub(super) fn paste(model: &mut Model, text: &str) -> bool {
-    let line = match &mut model.overlay {
-        None => return false,
-        Some(Overlay::Find(find)) => Some(&mut find.line),
-        Some(Overlay::TypeName { typed, .. }) => Some(typed),
-        Some(Overlay::Exec { line, .. }) => Some(line),
-        Some(_) => None,
-    };
-    if let Some(line) = line {
-        line.insert(text);
+/// Opens the help.
+pub(super) fn open_help(model: &mut Model) {
+    find(model, FindKind::Help);
+}
+
+/// Opens the journal at its newest line.
+pub(super) fn open_journal(model: &mut Model) {
+    model.overlay = Some(Overlay::Journal { at: model.journal.len().saturating_sub(1) });
+}
+
+/// Opens what happened to all containers, at the newest.
+pub(super) fn open_events(model: &mut Model) {
+    model.overlay = Some(Overlay::Events { at: model.events.len().saturating_sub(1) });
+}
+
+/// Asks for the command to run inside the current container.
+pub(super) fn ask_command(model: &mut Model) {
+    let Some(name) = model.current_name().cloned() else { return };
+    model.overlay = Some(Overlay::Exec { name, line: Input::offer("/bin/sh") });
+}
+
+/// Asks for the signal to send to the process under the cursor.
+pub(super) fn ask_signal(model: &mut Model) {
+    let Some(process) = detail::process_under_cursor(model) else { return };
+    let Some(name) = model.current_name().cloned() else { return };
+    model.overlay = Some(Overlay::Signal { name, process, at: 0 });
+}
+
+fn find(model: &mut Model, kind: FindKind) {
+    model.overlay = Some(Overlay::Find(Find { kind, line: Input::default(), at: 0 }));
+}
+
+/// Gives pasted text to the line of the layer, if it has one.
+pub(super) fn paste(model: &mut Model, text: &str) {
+    match &mut model.overlay {
+        Some(Overlay::Find(find)) => find.line.insert(text),
+        Some(Overlay::TypeName { typed, .. }) => typed.insert(text),
+        Some(Overlay::Exec { line, .. }) => line.insert(text),
+        Some(
+            Overlay::Confirm { .. }
+            | Overlay::Ask { .. }
+            | Overlay::Signal { .. }
+            | Overlay::Journal { .. }
+            | Overlay::Events { .. }
+            | Overlay::Whole { .. },
+        )
+        | None => (),
     }
-    true
+}
+
+/// Moves in the layer as an arrow key does.
+pub(super) fn travel(model: &mut Model, movement: Move) {
+    let key = if movement == Move::Up { KeyCode::Up } else { KeyCode::Down };
+    _ = press(model, key.into());
+}
+
+/// Returns the action that `key` chooses in help or palette, and closes it.
+pub(super) fn chosen(model: &mut Model, key: KeyEvent) -> Option<Action> {
+    let Some(Overlay::Find(find)) = &model.overlay else { return None };
+    let action = found(find).get(find.at).filter(|_| key.code == KeyCode::Enter)?.action;
+    model.overlay = None;
+    Some(action)
 }
 
 /// Applies a key to the layer on top.
@@ -67,6 +102,7 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         Overlay::Confirm { question, asked, yes } => {
             press_confirm(model, (question, asked, yes), key)
         }
+        Overlay::Ask { question, ask, yes } => press_ask(model, (question, ask, yes), key),
         Overlay::TypeName { word, typed, asked } => press_name(model, (word, typed, asked), key),
         Overlay::Exec { name, mut line } => {
             if key.code == KeyCode::Enter && !line.text().trim().is_empty() {
@@ -127,17 +163,12 @@ pub fn found(find: &Find) -> Vec<&'static Shortcut> {
 fn press_find(model: &mut Model, mut find: Find, key: KeyEvent) -> Vec<Effect> {
     let list = found(&find);
     match key.code {
-        KeyCode::Enter => {
-            let Some(shortcut) = list.get(find.at) else {
-                model.overlay = Some(Overlay::Find(find));
-                return Vec::new();
-            };
-            return keys::run(model, shortcut.action);
-        }
+        // What it chose is run already.
+        KeyCode::Enter => (),
         KeyCode::Up => find.at = find.at.saturating_sub(1),
         KeyCode::Down => find.at = (find.at + 1).min(list.len().saturating_sub(1)),
-        KeyCode::PageUp => find.at = keys::travel(Action::PageUp, find.at, list.len(), 10),
-        KeyCode::PageDown => find.at = keys::travel(Action::PageDown, find.at, list.len(), 10),
+        KeyCode::PageUp => find.at = row_after(Move::PageUp, find.at, list.len(), 10),
+        KeyCode::PageDown => find.at = row_after(Move::PageDown, find.at, list.len(), 10),
         _ => {
             if typing::edit(&mut find.line, key) {
                 find.at = 0;
@@ -165,6 +196,30 @@ fn press_confirm(
     Vec::new()
 }
 
+/// Applies a key to a question with the answers yes and no that names no containers.
+fn press_ask(
+    model: &mut Model,
+    (question, ask, yes): (String, Ask, bool),
+    key: KeyEvent,
+) -> Vec<Effect> {
+    let agreed = match key.code {
+        KeyCode::Char('y') => true,
+        KeyCode::Enter => yes,
+        KeyCode::Char('n' | 'q') => false,
+        code => {
+            let turned = matches!(code, KeyCode::Left | KeyCode::Right | KeyCode::Tab);
+            model.overlay = Some(Overlay::Ask { question, ask, yes: yes != turned });
+            return Vec::new();
+        }
+    };
+    match ask {
+        _ if !agreed => Vec::new(),
+        Ask::Quit => vec![Effect::Quit],
+        Ask::Open(program) => pane::open(model, program),
+        Ask::TakeBack(way) => act::take_back(model, way),
+    }
+}
+
 fn press_name(
     model: &mut Model,
     (word, mut typed, mut asked): (String, Input, Asked),
@@ -182,31 +237,31 @@ fn press_name(
 
 /// Shows other names of those asked about; tells whether `key` does that.
 fn scroll(model: &Model, asked: &mut Asked, others: usize, key: KeyEvent) -> bool {
-    let action = match key.code {
-        KeyCode::Up => Action::Up,
-        KeyCode::Down => Action::Down,
-        KeyCode::PageUp => Action::PageUp,
-        KeyCode::PageDown => Action::PageDown,
+    let movement = match key.code {
+        KeyCode::Up => Move::Up,
+        KeyCode::Down => Move::Down,
+        KeyCode::PageUp => Move::PageUp,
+        KeyCode::PageDown => Move::PageDown,
         _ => return false,
     };
     let (width, height) = model.size;
     let rows = Rows::arrange(&asked.names(), others, Rect::new(0, 0, width, height));
-    asked.first = keys::travel(action, asked.first, rows.last_first() + 1, rows.shown());
+    asked.first = row_after(movement, asked.first, rows.last_first() + 1, rows.shown());
     true
 }
 
 /// Moves in a layer's list; none: the key closes the layer.
 pub(super) fn step(model: &Model, key: KeyEvent, at: usize, count: usize) -> Option<usize> {
     let page = usize::from(model.size.1 / 2);
-    let action = match key.code {
-        KeyCode::Up | KeyCode::Char('k') => Action::Up,
-        KeyCode::Down | KeyCode::Char('j') => Action::Down,
-        KeyCode::PageUp => Action::PageUp,
-        KeyCode::PageDown => Action::PageDown,
-        KeyCode::Home => Action::First,
-        KeyCode::End | KeyCode::Char('G') => Action::Last,
+    let movement = match key.code {
+        KeyCode::Up | KeyCode::Char('k') => Move::Up,
+        KeyCode::Down | KeyCode::Char('j') => Move::Down,
+        KeyCode::PageUp => Move::PageUp,
+        KeyCode::PageDown => Move::PageDown,
+        KeyCode::Home => Move::First,
+        KeyCode::End | KeyCode::Char('G') => Move::Last,
         KeyCode::Char('q' | 'J') => return None,
         _ => return Some(at),
     };
-    Some(keys::travel(action, at, count, page))
+    Some(row_after(movement, at, count, page))
 }

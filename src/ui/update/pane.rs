@@ -1,6 +1,8 @@
-//! The program in the pane: a console or a command inside a container. Its keys and its end.
+//! The program in the pane: a console or a command inside a container. Its keys, its mouse and its
+//! end.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent, MouseEventKind};
+use ratatui::layout::Position;
 
 use super::detail;
 use crate::engine::Name;
@@ -8,22 +10,17 @@ use crate::engine::config::command_words;
 use crate::ui::effect::Effect;
 use crate::ui::layout;
 use crate::ui::model::detail::Tab;
-use crate::ui::model::{Model, PaneScreen, Tone};
+use crate::ui::model::overlay::{Ask, Overlay};
+use crate::ui::model::{Model, PaneScreen, Program, Runs, Tone};
 
 /// The key that gives the next one to wharf: C-].
 const ESCAPE: char = ']';
-
-/// Tells whether keys go to the program in the pane.
-pub(super) fn has_keyboard(model: &Model) -> bool {
-    let on_screen = layout::pane(model).is_some();
-    model.overlay.is_none() && on_screen && model.pane.as_ref().is_some_and(|it| it.typing)
-}
 
 /// Opens the console of the current container, or goes back to the one that is open.
 pub(super) fn open_console(model: &mut Model) -> Vec<Effect> {
     let Some(name) = model.current_name().cloned() else { return Vec::new() };
     let args = ["console", "-t", "0", "-e", "none", name.as_str()].map(str::to_owned).to_vec();
-    open(model, name, "console", args)
+    ask_or_open(model, Program { name, what: "console".to_owned(), args, kind: Runs::Console })
 }
 
 /// Runs the command `line`, in which quotes keep words together, inside the container `name`.
@@ -34,7 +31,13 @@ pub(super) fn open_exec(model: &mut Model, name: Name, line: &str) -> Vec<Effect
     };
     let mut args = vec!["attach".to_owned(), name.to_string(), "--".to_owned()];
     args.extend(words);
-    open(model, name, line, args)
+    ask_or_open(model, Program { name, what: line.to_owned(), args, kind: Runs::Command })
+}
+
+/// Says which command runs in the pane and would end with it; a console goes on without.
+pub(super) fn running_command(model: &Model) -> Option<String> {
+    let pane = model.pane.as_ref().filter(|it| it.kind == Runs::Command && it.ended.is_none())?;
+    Some(format!("{} still runs in {}", pane.what, pane.name))
 }
 
 /// Applies a key while the program has the keyboard.
@@ -42,35 +45,71 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let Some(pane) = &mut model.pane else { return Vec::new() };
     let escape = key.modifiers.contains(KeyModifiers::CONTROL)
         && matches!(key.code, KeyCode::Char(ESCAPE | '5'));
-    if pane.ended.is_some() {
-        // What was meant for the program is for nobody, and no key of wharf's.
-        let closes = matches!(key.code, KeyCode::Enter | KeyCode::Esc) || escape;
-        return if closes { close(model) } else { Vec::new() };
-    }
-    if !pane.escaped {
+    if !std::mem::replace(&mut pane.escaped, false) {
         pane.escaped = escape;
-        return if escape { Vec::new() } else { vec![Effect::TypeInPane(key)] };
+        return match key.code {
+            _ if escape => Vec::new(),
+            _ if pane.ended.is_none() => vec![Effect::TypeInPane(key)],
+            KeyCode::Enter | KeyCode::Esc => close(model),
+            // What was meant for the program is for nobody, and no key of wharf's.
+            _ => Vec::new(),
+        };
     }
-    pane.escaped = false;
     match key.code {
+        KeyCode::Char('c' | 'd' | 'q') if pane.ended.is_some() && !escape => close(model),
         KeyCode::Char('c' | 'd') if !escape => {
-            pane.typing = false;
-            pane.full = false;
-            resize(model)
+            leave(model);
+            Vec::new()
         }
         KeyCode::Char('q') => close(model),
         KeyCode::Char('z') => {
             pane.full = !pane.full;
-            resize(model)
+            Vec::new()
         }
-        _ if escape => vec![Effect::TypeInPane(key)],
+        _ if escape && pane.ended.is_none() => vec![Effect::TypeInPane(key)],
         _ => Vec::new(),
     }
 }
 
 /// Gives pasted text to the program.
-pub(super) fn paste(text: &str) -> Vec<Effect> {
-    vec![Effect::PasteInPane(text.to_owned())]
+pub(super) fn paste(model: &Model, text: &str) -> Vec<Effect> {
+    let runs = model.pane.as_ref().is_some_and(|it| it.ended.is_none());
+    if runs { vec![Effect::PasteInPane(text.to_owned())] } else { Vec::new() }
+}
+
+/// Gives what the mouse did to the program, in places of its own terminal; none: it was done beside
+/// the pane, and a press there is for what stands there. The wheel is always for the pane.
+pub(super) fn mouse(model: &Model, event: MouseEvent) -> Option<Vec<Effect>> {
+    let area = layout::pane(model)?;
+    let full = model.pane.as_ref().is_some_and(|it| it.full);
+    let wheel = matches!(event.kind, MouseEventKind::ScrollUp | MouseEventKind::ScrollDown);
+    if !area.contains(Position::new(event.column, event.row)) && !wheel {
+        return full.then(Vec::new);
+    }
+    let within =
+        |at: u16, from: u16, size: u16| at.saturating_sub(from).min(size.saturating_sub(1));
+    Some(vec![Effect::MouseInPane(MouseEvent {
+        column: within(event.column, area.x, area.width),
+        row: within(event.row, area.y, area.height),
+        ..event
+    })])
+}
+
+/// Takes the keyboard from the program, which goes on.
+pub(super) const fn leave(model: &mut Model) {
+    if let Some(pane) = &mut model.pane {
+        pane.typing = false;
+        pane.escaped = false;
+        pane.full = false;
+    }
+}
+
+/// Gives the keyboard back to the program in the pane of the open container, if there is one.
+pub(super) fn enter(model: &mut Model) {
+    let open = model.detail.as_ref().map(|it| &it.name);
+    if let Some(pane) = model.pane.as_mut().filter(|it| Some(&it.name) == open) {
+        pane.typing = true;
+    }
 }
 
 /// Tells the program how large its terminal is now.
@@ -95,23 +134,45 @@ pub(super) fn ended(model: &mut Model, how: String) -> Vec<Effect> {
     Vec::new()
 }
 
-fn open(model: &mut Model, name: Name, what: &str, args: Vec<String>) -> Vec<Effect> {
+/// Opens `program`, after a question when a command runs that would end.
+fn ask_or_open(model: &mut Model, program: Program) -> Vec<Effect> {
+    match running_command(model).filter(|_| !runs_already(model, &program)) {
+        None => open(model, program),
+        Some(command) => {
+            let question =
+                format!("{command} and ends when {} takes its pane. Go on?", program.what);
+            model.overlay = Some(Overlay::Ask { question, ask: Ask::Open(program), yes: false });
+            Vec::new()
+        }
+    }
+}
+
+fn runs_already(model: &Model, program: &Program) -> bool {
+    model
+        .pane
+        .as_ref()
+        .is_some_and(|it| it.name == program.name && it.what == program.what && it.ended.is_none())
+}
+
+/// Opens `program` in the pane, or goes back to it.
+pub(super) fn open(model: &mut Model, program: Program) -> Vec<Effect> {
     let wide = model.size.0 >= layout::MIDDLE;
     let tab = if wide { Tab::Overview } else { Tab::Console };
     let stays = model.detail.as_ref().is_some_and(|it| it.tab == Tab::Console || it.tab == tab);
     let mut effects = if stays { Vec::new() } else { detail::open(model, tab) };
     detail::focus(model, Tab::Console);
-    let same = |it: &&mut PaneScreen| it.name == name && it.what == what && it.ended.is_none();
-    if let Some(pane) = model.pane.as_mut().filter(same) {
-        pane.typing = true;
+    if runs_already(model, &program) {
+        enter(model);
         return effects;
     }
     if model.pane.is_some() {
         effects.push(Effect::ClosePane);
     }
+    let Program { name, what, args, kind } = program;
     model.pane = Some(PaneScreen {
         name,
-        what: what.to_owned(),
+        what,
+        kind,
         size: (0, 0),
         typing: true,
         escaped: false,

@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 use regex::{Regex, RegexBuilder};
 
 use super::typing;
-use crate::command::Action;
+use crate::ui::effect::Effect;
 use crate::ui::layout;
 use crate::ui::model::Model;
 use crate::ui::model::detail::Search;
@@ -17,16 +17,10 @@ pub(super) fn open(model: &mut Model) {
     }
 }
 
-/// Tells whether the keys go to the line.
-pub(super) fn is_typing(model: &Model) -> bool {
-    let search = model.detail.as_ref().and_then(|it| it.search.as_ref());
-    search.is_some_and(|it| it.typing)
-}
-
 /// Applies a key to the line: the newest line that it finds is shown at once.
-pub(super) fn edit(model: &mut Model, key: KeyEvent) {
-    let Some(detail) = &mut model.detail else { return };
-    let Some(search) = &mut detail.search else { return };
+pub(super) fn edit(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    let Some(detail) = &mut model.detail else { return Vec::new() };
+    let Some(search) = &mut detail.search else { return Vec::new() };
     match key.code {
         KeyCode::Esc => detail.search = None,
         KeyCode::Enter if search.line.is_empty() => detail.search = None,
@@ -37,6 +31,7 @@ pub(super) fn edit(model: &mut Model, key: KeyEvent) {
             }
         }
     }
+    Vec::new()
 }
 
 /// Gives pasted text to the line.
@@ -47,18 +42,35 @@ pub(super) fn paste(model: &mut Model, text: &str) {
     }
 }
 
-/// Goes to the next line that was found, or to the one before.
-pub(super) fn go(model: &mut Model, action: Action) {
+/// Goes to the next line that was found.
+pub(super) fn next(model: &mut Model) {
     let found = texts::found(model);
-    let at = model.detail.as_ref().and_then(|it| it.search.as_ref()).and_then(|it| it.at);
-    let next = match (action, at) {
-        (Action::PreviousFound, Some(at)) => found.iter().rev().find(|it| **it < at),
-        (_, Some(at)) => found.iter().find(|it| **it > at),
-        (_, None) => found.last(),
+    let next = match at(model) {
+        Some(at) => found.iter().find(|it| **it > at),
+        None => found.last(),
     };
-    match next {
-        Some(line) => show(model, *line),
-        None if found.is_empty() => model.say(crate::ui::model::Tone::Bad, "nothing found"),
+    go(model, next.copied(), found.is_empty());
+}
+
+/// Goes to the line that was found before.
+pub(super) fn previous(model: &mut Model) {
+    let found = texts::found(model);
+    let previous = match at(model) {
+        Some(at) => found.iter().rev().find(|it| **it < at),
+        None => found.last(),
+    };
+    go(model, previous.copied(), found.is_empty());
+}
+
+/// The line that was found last.
+fn at(model: &Model) -> Option<usize> {
+    model.detail.as_ref()?.search.as_ref()?.at
+}
+
+fn go(model: &mut Model, line: Option<usize>, nothing: bool) {
+    match line {
+        Some(line) => show(model, line),
+        None if nothing => model.say(crate::ui::model::Tone::Bad, "nothing found"),
         None => model.say(crate::ui::model::Tone::Plain, "no more in this direction"),
     }
 }

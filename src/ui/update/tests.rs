@@ -1,7 +1,9 @@
 //! The model changes as an operator expects.
 
+mod focus;
 mod limits;
 mod search;
+mod undo;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -311,17 +313,6 @@ fn stopping_many_waits_for_consent() {
     let mut model = model((80, 24), all);
     assert_eq!(press(&mut model, "a S Enter"), []);
     assert_eq!(press(&mut model, "S y").len(), 4);
-}
-
-#[test]
-fn undo_thaws_what_was_frozen_and_nothing_twice() {
-    let mut model = three();
-    press(&mut model, "f");
-    _ = update(&mut model, done("api", Act::Freeze, Ok(Outcome::Done)));
-    assert_eq!(press(&mut model, "z"), act("api", Act::Thaw));
-    _ = update(&mut model, done("api", Act::Thaw, Ok(Outcome::Done)));
-    assert_eq!(press(&mut model, "z"), []);
-    assert!(model.notice.as_ref().unwrap().text.contains("nothing to undo"));
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub(super) fn open(model: &mut Model, list: &Overlay, key: KeyEvent) -> Option<V
         Overlay::Events { at } => ("What happened", event(model.events.get(*at)?)),
         Overlay::Find(_)
         | Overlay::Confirm { .. }
+        | Overlay::Ask { .. }
         | Overlay::TypeName { .. }
         | Overlay::Exec { .. }
         | Overlay::Signal { .. }

@@ -3,11 +3,12 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Paint, cgroup, processes, text, words};
+use super::{Paint, cgroup, footer, processes, text, words};
 use crate::engine::snapshot::Container;
 use crate::ui::layout;
 use crate::ui::model::detail::{DetailScreen, Tab};
 use crate::ui::model::{Model, PaneScreen};
+use crate::ui::pane::Pane;
 use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
 use crate::widgets::pen::Pen;
@@ -44,8 +45,17 @@ pub(super) fn full_pane(model: &Model, paint: Paint<'_>, buf: &mut Buffer) {
     let foot = Rect { y: area.bottom(), height: 1, ..area };
     let mut pen = Pen::line(buf, foot);
     pen.wash(look.bar).skip(1);
-    pen.put(&format!("{}  {}", pane.name, pane.what), look.bar.patch(look.accent));
-    pen.put("   C-] z smaller  C-] c leave  C-] q close", look.bar.patch(look.dim));
+    if let Some((name, left)) = model.halting().filter(|(name, _)| **name == pane.name) {
+        let words = format!("{name} halts; killed in {} s  ", left.as_secs());
+        pen.put(&words, look.bar.patch(look.busy));
+        pen.put("C-] c S", look.bar.patch(look.key)).put(" kills now  ", look.bar.patch(look.dim));
+    }
+    if !pane.escaped {
+        pen.put(&format!("{}  {}  ", pane.name, pane.what), look.bar.patch(look.accent));
+    }
+    let on_bar =
+        Look { key: look.bar.patch(look.key), dim: look.bar.patch(look.dim), ..look.clone() };
+    footer::hints(&footer::program(model, pane, look), &on_bar, &mut pen);
 }
 
 fn about(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
@@ -79,27 +89,11 @@ fn about(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
 
 fn tabs(model: &Model, screen: &DetailScreen, look: &Look, pen: &mut Pen<'_>) {
     let compact = model.size.0 < layout::MIDDLE;
-    let running =
-        model.pane.as_ref().is_some_and(|it| it.name == screen.name && it.ended.is_none());
     pen.skip(1);
-    for (tab, number) in Tab::ALL.into_iter().zip(1..) {
-        let active = tab == screen.tab;
-        let style = if active { look.accent } else { look.dim };
-        let title = if !compact || active {
-            tab.title()
-        } else if model.size.0 >= layout::NARROW {
-            tab.short_title()
-        } else {
-            ""
-        };
-        let space = if title.is_empty() { "" } else { " " };
-        let words = if active {
-            format!("[{number}{space}{title}]")
-        } else {
-            format!(" {number}{space}{title} ")
-        };
-        pen.put(&words, style);
-        if tab == Tab::Console && running {
+    for title in layout::tabs(model) {
+        let style = if title.tab == screen.tab { look.accent } else { look.dim };
+        pen.put(&title.words, style);
+        if title.tab == Tab::Console && layout::runs_here(model) {
             pen.put(look.glyphs.running, look.ok).skip(1);
         }
     }
@@ -121,10 +115,26 @@ fn console(model: &Model, paint: Paint<'_>, (area, buf): (Rect, &mut Buffer)) {
         || "Console".to_owned(),
         |it| format!("{}  {}x{}", it.what, it.size.1, it.size.0),
     );
-    let keys = if typing { "C-] c leaves, C-] C-] sends C-]" } else { "" };
-    let left = [(title.as_str(), look.accent)];
+    let frozen = pane.is_some() && words::is_frozen(model, &screen.name);
+    let back = paint.pane.filter(|_| pane.is_some()).map_or(0, Pane::scrolled);
+    let keys = match back {
+        0 if pane.is_some_and(|it| it.escaped) => "C-] then c, z, q or C-]".to_owned(),
+        0 if typing && pane.is_some_and(|it| it.ended.is_none()) => {
+            "C-] c leaves, C-] C-] sends C-]".to_owned()
+        }
+        0 => String::new(),
+        back => format!("{back} lines back, any key returns"),
+    };
+    let mut left = vec![(title.as_str(), look.accent)];
+    if frozen {
+        left.push(("  frozen", look.frozen));
+    }
+    let thaws = if typing { "C-] c, then f thaws it" } else { "f thaws it" };
+    let thaws = [(thaws, look.frozen)];
+    let pending = pane.is_some_and(|it| it.escaped);
     let frame = Frame {
-        right: &[(keys, look.dim)],
+        right: &[(&keys, if pending { look.key } else { look.dim })],
+        foot: if frozen { &thaws } else { &[] },
         focused: screen.focus == Tab::Console,
         ..Frame::titled(look, &left)
     };

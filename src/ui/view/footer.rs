@@ -1,15 +1,20 @@
 //! The last row: the keys that work here and now. Hints that do not fit go from the right.
 
+use std::borrow::Cow;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
+use super::words;
 use crate::command::Action;
+use crate::command::action::{Anywhere, Do, InDetail, InList};
 use crate::engine::state::State;
 use crate::ui::keymap;
-use crate::ui::model::Model;
 use crate::ui::model::detail::Tab;
+use crate::ui::model::focus::Focus;
 use crate::ui::model::overlay::Overlay;
+use crate::ui::model::{Model, PaneScreen};
 use crate::widgets::look::{Glyphs, Look};
 use crate::widgets::pen::{Pen, width};
 
@@ -17,30 +22,35 @@ use crate::widgets::pen::{Pen, width};
 const GAP: usize = 2;
 
 const LIST: &[Action] = &[
-    Action::Open,
-    Action::Start,
-    Action::Stop,
-    Action::Freeze,
-    Action::Console,
-    Action::Limits,
-    Action::New,
-    Action::Restart,
-    Action::Destroy,
-    Action::Mark,
-    Action::Filter,
-    Action::Palette,
+    Action::Detail(InDetail::Open),
+    Action::Act(Do::Start),
+    Action::Act(Do::Stop),
+    Action::Act(Do::Freeze),
+    Action::Detail(InDetail::Console),
+    Action::Detail(InDetail::Limits),
+    Action::Shell(Anywhere::New),
+    Action::Act(Do::Restart),
+    Action::Act(Do::Destroy),
+    Action::List(InList::Mark),
+    Action::List(InList::Filter),
+    Action::Shell(Anywhere::Palette),
 ];
-const EMPTY: &[Action] = &[Action::New, Action::Palette, Action::GoEvents, Action::Quit];
+const EMPTY: &[Action] = &[
+    Action::Shell(Anywhere::New),
+    Action::Shell(Anywhere::Palette),
+    Action::Shell(Anywhere::GoEvents),
+    Action::Shell(Anywhere::Quit),
+];
 const CONTAINER: &[Action] = &[
-    Action::Start,
-    Action::Stop,
-    Action::Freeze,
-    Action::Exec,
-    Action::Console,
-    Action::Limits,
-    Action::NextPane,
-    Action::NextContainer,
-    Action::Copy,
+    Action::Act(Do::Start),
+    Action::Act(Do::Stop),
+    Action::Act(Do::Freeze),
+    Action::Detail(InDetail::Exec),
+    Action::Detail(InDetail::Console),
+    Action::Detail(InDetail::Limits),
+    Action::Detail(InDetail::NextPane),
+    Action::Detail(InDetail::NextContainer),
+    Action::Shell(Anywhere::Copy),
 ];
 
 /// Paints the footer.
@@ -52,8 +62,11 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         return;
     }
     // The way out and the way to all else are never dropped.
-    let tail = [Action::Back, Action::Help];
-    let tail = if model.detail.is_some() { &tail[..] } else { &tail[1..] };
+    let tail = [Action::Shell(Anywhere::Back), Action::Shell(Anywhere::Help)];
+    let list = &model.list;
+    // Marks say in their own line what Esc does.
+    let goes_back = model.detail.is_some() || list.marks.is_empty() && !list.filter_text.is_empty();
+    let tail = if goes_back { &tail[..] } else { &tail[1..] };
     let reserved: usize = tail.iter().map(|it| hint_width(model, *it, look)).sum();
     for action in actions(model) {
         // Nothing follows the last gap, so it need not fit.
@@ -67,21 +80,40 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     }
 }
 
-/// Paints hints such as `Esc back  C-u clear`, two cells of space apart: the first word of each is
-/// a key, two after the key of the pane; one that begins with `=` is words alone.
-fn hints(words: &str, look: &Look, pen: &mut Pen<'_>) {
+/// Paints hints such as `Esc back  C-u clear`, two cells of space apart: what stands before a bar, or
+/// else the first word, is the keys; one that begins with `=` is words alone.
+pub(super) fn hints(words: &str, look: &Look, pen: &mut Pen<'_>) {
     for hint in words.split("  ") {
         if let Some(words) = hint.strip_prefix('=') {
             pen.clip(words, look.dim, look.glyphs.ellipsis);
         } else {
-            let keys = usize::from(hint.starts_with("C-] "));
-            let end = hint.match_indices(' ').nth(keys).map_or(hint.len(), |(at, _)| at);
-            let (key, rest) = hint.split_at(end);
+            let first_word = || hint.split_at(hint.find(' ').unwrap_or(hint.len()));
+            let (key, rest) = hint.split_once('|').unwrap_or_else(first_word);
             pen.clip(key, look.key, look.glyphs.ellipsis);
             pen.clip(rest, look.dim, look.glyphs.ellipsis);
         }
         pen.skip(GAP);
     }
+}
+
+/// Says which keys the pane leaves to wharf, and where all others go.
+pub(super) fn program(model: &Model, pane: &PaneScreen, look: &Look) -> String {
+    let enter = look.glyphs.enter;
+    let size = if pane.full { "smaller" } else { "full screen" };
+    if let Some(how) = &pane.ended {
+        if pane.escaped {
+            return "=C-] then  c close  q close".to_owned();
+        }
+        return format!("{enter} close  ={} has ended: {how}", pane.what);
+    }
+    if pane.escaped {
+        return format!("=C-] then  c leave  z {size}  q close  C-]| send C-]");
+    }
+    if words::is_frozen(model, &pane.name) {
+        let words = "=frozen, keys wait  C-] c f| thaws it  C-] c| leave  C-] q| close";
+        return words.to_owned();
+    }
+    format!("C-] c| leave  C-] z| {size}  C-] q| close  =other keys go to the container")
 }
 
 /// Whoever owns the keyboard instead of the key map says so itself.
@@ -90,7 +122,9 @@ fn owner(model: &Model, look: &Look) -> Option<String> {
     if let Some(overlay) = &model.overlay {
         return Some(match overlay {
             Overlay::Find(_) => format!("{enter} runs it  {updown} choose  Esc back"),
-            Overlay::Confirm { .. } => format!("{leftright} choose  {enter} answer  y yes  Esc no"),
+            Overlay::Confirm { .. } | Overlay::Ask { .. } => {
+                format!("{leftright} choose  {enter} answer  y yes  Esc no")
+            }
             Overlay::TypeName { .. } => format!("{enter} destroy, once typed  Esc keep"),
             Overlay::Exec { .. } => format!("{enter} run  Esc back"),
             Overlay::Signal { .. } => format!("{enter} send  {updown} choose  Esc back"),
@@ -105,13 +139,8 @@ fn owner(model: &Model, look: &Look) -> Option<String> {
             "{enter} create and start  Tab field  C-s create only  C-y copy command  Esc back"
         ));
     }
-    if let (Some(pane), Some(_)) = (model.pane.as_ref().filter(|it| it.typing), &model.detail) {
-        return Some(match &pane.ended {
-            None => "C-] c leave  C-] z full screen  C-] q close  \
-                     =other keys go to the container"
-                .to_owned(),
-            Some(how) => format!("{enter} close  ={} has ended: {how}", pane.what),
-        });
+    if let Some(pane) = model.pane.as_ref().filter(|_| model.focus() == Focus::Program) {
+        return Some(program(model, pane, look));
     }
     let Some(detail) = &model.detail else {
         return model.list.filtering.then(|| {
@@ -130,20 +159,24 @@ fn owner(model: &Model, look: &Look) -> Option<String> {
 
 fn actions(model: &Model) -> Vec<Action> {
     // Hinted at where there is need of it alone.
-    let again = model.refusal(Action::Again).is_none().then_some(Action::Again);
+    let again = model.refusal(Action::Act(Do::Again)).is_none().then_some(Action::Act(Do::Again));
     let Some(screen) = &model.detail else {
         let list = if model.containers().is_empty() { EMPTY } else { LIST };
         return again.into_iter().chain(list.iter().copied()).collect();
     };
     let mut actions: Vec<Action> = again.into_iter().collect();
     actions.extend(match screen.focus {
-        Tab::Processes => vec![Action::Signal],
-        Tab::Cgroup => vec![Action::Edit, Action::AllFiles, Action::Undo],
+        Tab::Processes => vec![Action::Detail(InDetail::Signal)],
+        Tab::Cgroup => vec![Action::Detail(InDetail::Edit), Action::Detail(InDetail::AllFiles)],
         Tab::Log | Tab::Events | Tab::Config | Tab::Network | Tab::Mounts => {
             if screen.search.is_some() {
-                vec![Action::NextFound, Action::PreviousFound, Action::Search]
+                vec![
+                    Action::Detail(InDetail::NextFound),
+                    Action::Detail(InDetail::PreviousFound),
+                    Action::Detail(InDetail::Search),
+                ]
             } else {
-                vec![Action::Search, Action::Follow]
+                vec![Action::Detail(InDetail::Search), Action::Detail(InDetail::Follow)]
             }
         }
         Tab::Overview | Tab::Console => Vec::new(),
@@ -153,7 +186,7 @@ fn actions(model: &Model) -> Vec<Action> {
 }
 
 fn hint_width(model: &Model, action: Action, look: &Look) -> usize {
-    width(keymap::sign(action.key(), look.glyphs)) + 1 + width(name(model, action)) + GAP
+    width(keymap::sign(action.key(), look.glyphs)) + 1 + width(&name(model, action)) + GAP
 }
 
 fn hint(model: &Model, action: Action, look: &Look, pen: &mut Pen<'_>) {
@@ -164,14 +197,21 @@ fn hint(model: &Model, action: Action, look: &Look, pen: &mut Pen<'_>) {
         (look.dim.add_modifier(Modifier::DIM), look.dim.add_modifier(Modifier::DIM))
     };
     pen.put(keymap::sign(action.key(), look.glyphs), key).put(" ", text);
-    pen.put(name(model, action), text).skip(GAP);
+    pen.put(&name(model, action), text).skip(GAP);
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "only freezing has two names")]
-fn name(model: &Model, action: Action) -> &'static str {
+#[expect(clippy::wildcard_enum_match_arm, reason = "few actions have two names")]
+fn name(model: &Model, action: Action) -> Cow<'static, str> {
     let frozen = || model.targets().iter().all(|it| it.state == State::Frozen);
     match action {
-        Action::Freeze if !model.targets().is_empty() && frozen() => "thaw",
-        other => other.shortcut().map_or("", |it| it.name),
+        Action::Act(Do::Freeze) if !model.targets().is_empty() && frozen() => "thaw".into(),
+        Action::Act(Do::Stop) => match model.halting() {
+            Some((name, left)) if model.current_name() == Some(name) => {
+                format!("kill ({} s)", left.as_secs()).into()
+            }
+            Some(_) | None => "stop".into(),
+        },
+        Action::Shell(Anywhere::Back) if model.detail.is_none() => "clear filter".into(),
+        other => other.shortcut().map_or("", |it| it.name).into(),
     }
 }

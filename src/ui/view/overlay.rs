@@ -18,9 +18,9 @@ use crate::widgets::field::Input;
 use crate::widgets::frame::Frame;
 use crate::widgets::list;
 use crate::widgets::look::Look;
-use crate::widgets::pen::{Pen, clear};
+use crate::widgets::pen::{Pen, Piece, clear};
 use crate::widgets::popup::{Choice, Popup};
-use crate::widgets::prompt::{Names, Prompt, middle};
+use crate::widgets::prompt::{Names, Prompt, middle, room_for_text};
 use crate::widgets::table::scroll;
 use crate::widgets::text::wrap;
 
@@ -49,6 +49,7 @@ pub(super) fn render(model: &Model, look: &Look, buf: &mut Buffer) {
             }
             .render(buf.area, buf);
         }
+        Some(Overlay::Ask { question, yes, .. }) => ask(question, *yes, look, buf),
         Some(Overlay::TypeName { word, typed, asked }) => destroy(word, typed, asked, (look, buf)),
         Some(Overlay::Exec { name, line }) => {
             let title = format!("Run inside {name}");
@@ -118,6 +119,23 @@ fn refusal(model: &Model, shortcut: &Shortcut) -> Option<String> {
         return Some(format!("{} (on the {} screen)", shortcut.help, shortcut.scope.title()));
     }
     model.refusal(shortcut.action)
+}
+
+fn ask(question: &str, yes: bool, look: &Look, buf: &mut Buffer) {
+    let lines = wrap(question, room_for_text(buf.area));
+    let pieces: Vec<[Piece<'_>; 1]> = lines.iter().map(|it| [(&**it, look.fg)]).collect();
+    let text: Vec<&[Piece<'_>]> = pieces.iter().map(<[Piece<'_>; 1]>::as_slice).collect();
+    Prompt {
+        look,
+        title: ("Really?", look.accent),
+        text: &text,
+        names: Names::NONE,
+        field: None,
+        complaint: None,
+        answers: &["No", "Yes (y)"],
+        chosen: usize::from(yes),
+    }
+    .render(buf.area, buf);
 }
 
 fn hidden(asked: &Asked) -> String {

@@ -5,35 +5,23 @@ use ratatui::layout::Rect;
 
 use super::words;
 use crate::command::Action;
-use crate::engine::Name;
-use crate::ui::effect::{Act, STOP_GRACE};
-use crate::ui::model::{Job, Model, Tone};
+use crate::command::action::{Do, InDetail};
+use crate::ui::effect::Act;
+use crate::ui::model::focus::Focus;
+use crate::ui::model::{Model, Tone, Way, undo};
 use crate::ui::{format, layout, story};
 use crate::widgets::look::Look;
-use crate::widgets::pen::{Pen, Piece, width};
+use crate::widgets::pen::{Pen, Piece, pieces_width, width};
 use crate::widgets::toast::Toast;
 
-/// What takes the marks away, as wide as it is painted.
-const UNMARK: &str = "  Esc unmark ";
+/// What Esc does to the marks or the filter, at its widest.
+const UNMARK: &str = "  Esc clear filter ";
 /// Cells that the names of the marked keep, whatever else there is to say.
 const LEAST_NAMES: usize = 16;
-/// How long good and bad news stay, in seconds; the journal keeps both.
-const NEWS_SECONDS: u64 = 8;
-const BAD_NEWS_SECONDS: u64 = 30;
-const MARKED_NEWS_SECONDS: u64 = 4;
 
 /// Paints the line.
 pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
-    let fresh = |it: &&crate::ui::model::Notice| {
-        let stay = match it.tone {
-            // What is marked is about to be acted on, and must be seen.
-            _ if model.detail.is_none() && !model.list.marks.is_empty() => MARKED_NEWS_SECONDS,
-            Tone::Bad => BAD_NEWS_SECONDS,
-            Tone::Good | Tone::Plain => NEWS_SECONDS,
-        };
-        model.now.duration_since(it.at).unwrap_or_default().as_secs() < stay
-    };
-    if let Some(notice) = model.notice.as_ref().filter(fresh) {
+    if let Some(notice) = model.notice_shown() {
         let (glyph, style) = match notice.tone {
             Tone::Good => (look.glyphs.ok, look.ok),
             Tone::Plain => (look.glyphs.dot, look.dim),
@@ -43,8 +31,12 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         let text = format!("{at}  {}", crate::engine::shown::shown(&notice.text));
         let count = format!(" journal {}", model.journal.len());
         let mut hints: Vec<Piece<'_>> = Vec::new();
-        if !model.undo.is_empty() {
-            hints.extend([("z", look.key), (" undo  ", look.dim)]);
+        let back = model.way_back().map(|(way, steps)| {
+            let action = if way == Way::Back { Do::Undo } else { Do::Redo };
+            (Action::Act(action).key(), format!(" {}  ", undo::words(steps)))
+        });
+        if let Some((key, words)) = &back {
+            hints.extend([(*key, look.key), (words.as_str(), look.dim)]);
         }
         let changed = model.journal.last().is_some_and(|it| matches!(it.act, Act::Set { .. }));
         if changed && model.changed.is_some() {
@@ -55,13 +47,8 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         Toast { look, glyph, text: &text, style: look.fg, hints: &hints }.render(area, buf);
         return;
     }
-    if let Some(words) = countdown(model) {
-        let (words, current) = words;
-        let glyph = (look.glyphs.stopping, look.busy);
-        // The key is for the container under the cursor alone.
-        let hints: &[Piece<'_>] =
-            if current { &[("S", look.key), (" kills now", look.dim)] } else { &[] };
-        Toast { look, glyph, text: &words, style: look.fg, hints }.render(area, buf);
+    if model.halting().is_some() {
+        countdown(model, look, area, buf);
         return;
     }
     if model.detail.is_none() && !model.list.marks.is_empty() {
@@ -96,31 +83,62 @@ fn current(model: &Model) -> Option<String> {
     why.map(|it| format!("{}: {it}", container.name))
 }
 
-/// A guest that was asked to halt: how long it has left, also where no column shows it, and
-/// whether it is the one under the cursor, which goes first.
-fn countdown(model: &Model) -> Option<(String, bool)> {
-    let halts = |(_, job): &(&Name, &Job)| matches!(job.act, Act::Stop | Act::Restart);
-    let current = |(name, _): &(&Name, &Job)| model.current_name() == Some(*name);
-    let mut halting: Vec<_> = model.jobs.iter().filter(halts).collect();
-    halting.sort_by_key(|it| !current(it));
-    let first = halting.first()?;
-    let (name, job) = first;
-    let passed = model.now.duration_since(job.since).unwrap_or_default();
-    let left = STOP_GRACE.saturating_sub(passed).as_secs();
-    let words = format!("{name} was asked to halt; what is left is killed in {left} s");
-    Some((words, current(first)))
+/// A guest that was asked to halt: how long it has left, also where no column shows it, and the key
+/// that does not wait.
+fn countdown(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+    let Some((name, left)) = model.halting() else { return };
+    let left = left.as_secs();
+    let narrow = model.size.0 < layout::NARROW;
+    let in_pane = model.focus() == Focus::Program;
+    let hints: &[Piece<'_>] = match model.current_name() {
+        // The key is for the container under the cursor alone, and not for one in a pane.
+        Some(current) if current != name => &[],
+        _ if in_pane && narrow => &[("C-] c S", look.key), (" kills", look.dim)],
+        _ if in_pane => &[("C-] c, then S", look.key), (" kills now", look.dim)],
+        _ => &[("S", look.key), (" kills now", look.dim)],
+    };
+    let what = if narrow && in_pane {
+        format!(" halts, {left} s left")
+    } else if narrow {
+        format!(" halts; kill in {left} s")
+    } else {
+        format!(" was asked to halt; what is left is killed in {left} s")
+    };
+    // The name is what gives way: the key must be seen.
+    let room = usize::from(area.width).saturating_sub(pieces_width(hints) + width(&what) + 6);
+    let name = clipped(name.as_str(), room, look.glyphs.ellipsis);
+    let words = format!("{name}{what}");
+    let glyph = (look.glyphs.stopping, look.busy);
+    Toast { look, glyph, text: &words, style: look.fg, hints }.render(area, buf);
+}
+
+/// Names are plain letters, so that each is one cell.
+fn clipped(name: &str, room: usize, ellipsis: char) -> String {
+    match name.get(..room.saturating_sub(1)) {
+        Some(start) if name.len() > room => format!("{start}{ellipsis}"),
+        Some(_) | None => name.to_owned(),
+    }
 }
 
 /// What is marked is seen before the verb is chosen.
 fn marks(model: &Model, look: &Look, pen: &mut Pen<'_>) {
     let many = model.list.marks.len();
-    pen.skip(1).put(&format!("{many} marked "), look.mark);
+    let hidden = model.hidden_marks();
+    let words = match hidden {
+        0 => format!("{many} marked "),
+        hidden => format!("{many} marked, {hidden} hidden "),
+    };
+    pen.skip(1).put(&words, look.mark);
     let all = if many == 2 { "both" } else { "all" };
-    let hints: Vec<(Action, String)> =
-        [Action::Freeze, Action::Stop, Action::Restart, Action::Limits]
-            .into_iter()
-            .filter_map(|it| Some((it, format!(" {} {all}", it.shortcut()?.name))))
-            .collect();
+    let hints: Vec<(Action, String)> = [
+        Action::Act(Do::Freeze),
+        Action::Act(Do::Stop),
+        Action::Act(Do::Restart),
+        Action::Detail(InDetail::Limits),
+    ]
+    .into_iter()
+    .filter_map(|it| Some((it, format!(" {} {all}", it.shortcut()?.name))))
+    .collect();
     let wide = |(action, words): &(Action, String)| width(action.key()) + width(words) + 2;
     let names = pen.left().saturating_sub(hints.iter().map(wide).sum::<usize>() + width(UNMARK));
     let mut part = pen.part(names.max(LEAST_NAMES));
@@ -136,5 +154,6 @@ fn marks(model: &Model, look: &Look, pen: &mut Pen<'_>) {
         let (key, text) = if enabled { (look.key, look.fg) } else { (look.dim, look.dim) };
         pen.skip(2).put(action.key(), key).put(&words, text);
     }
-    pen.skip(2).put("Esc", look.key).put(" unmark", look.dim);
+    let back = if model.list.filter_text.is_empty() { " unmark" } else { " clear filter" };
+    pen.skip(2).put("Esc", look.key).put(back, look.dim);
 }

@@ -3,13 +3,19 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use std::time::Duration;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
 use super::{Paint, view};
 use crate::engine::snapshot::Container;
 use crate::engine::state::State;
-use crate::ui::model::Model;
+use crate::ui::effect::Act;
+use crate::ui::message::Message;
+use crate::ui::model::{Model, Step, Tone, Way};
 use crate::ui::theme::{Depth, Theme};
-use crate::ui::update;
-use crate::ui::update::tests::{container, model, press, with_detail};
+use crate::ui::update::tests::{container, model, name, press, with_detail};
+use crate::ui::update::{self, update};
 use crate::widgets::look::Glyphs;
 
 fn lines(model: &Model) -> Vec<String> {
@@ -195,10 +201,7 @@ fn old_data_is_never_shown_as_live() {
 /// What the container said last.
 fn said(model: &mut Model, of: &str, text: &str) {
     let text = Ok(text.to_owned());
-    _ = update::update(
-        model,
-        crate::ui::message::Message::Log { name: update::tests::name(of), text },
-    );
+    _ = update(model, Message::Log { name: name(of), text });
 }
 
 #[test]
@@ -270,7 +273,7 @@ fn a_crash_and_a_failed_start_are_told_with_the_keys_that_answer_them() {
         has(&lines(&model), &["init ended by itself: exit 3"]);
         press(&mut model, "Esc G");
         let reason = "execute /sbin/nothing in the container: No such file or directory";
-        model.failures.insert(update::tests::name("web"), reason.to_owned());
+        model.failures.insert(name("web"), reason.to_owned());
         has(&lines(&model), &["start failed: execute /sbin/nothing"]);
         has(&lines(&model), &["s start", "7 configuration", "l log"]);
     }
@@ -288,8 +291,93 @@ fn a_stop_under_way_counts_down() {
     let mut model = model((120, 36), all());
     press(&mut model, "G S");
     has(&lines(&model), &["web", "STOPPING", "kill in 10s"]);
+    for size in [(120, 36), (80, 24)] {
+        model.size = size;
+        has(&lines(&model), &["web was asked to halt", "10 s", "S kills now"]);
+        has(&lines(&model), &["S kill (10 s)"]);
+    }
+    model.size = (40, 10);
+    has(&lines(&model), &["web halts; kill in 10 s", "S kills now"]);
+    // News of others does not hide it for long.
+    model.say(Tone::Good, "db started");
+    has(&lines(&model), &["db started"]);
+    model.now += Duration::from_secs(5);
+    has(&lines(&model), &["web halts; kill in 5 s", "S kills now"]);
+    press(&mut model, "Enter");
+    has(&lines(&model), &["web halts; kill in 5 s", "S kills now"]);
+    press(&mut model, "c");
+    has(&lines(&model), &["halts, 5 s left", "C-] c S kills"]);
     model.size = (80, 24);
-    has(&lines(&model), &["web was asked to halt", "10 s", "S kills now"]);
+    has(&lines(&model), &["killed in 5 s", "C-] c, then S kills now"]);
+    escape(&mut model);
+    press(&mut model, "z");
+    has(&lines(&model), &["web halts; killed in 5 s", "C-] c S kills now"]);
+}
+
+fn escape(model: &mut Model) {
+    let key = KeyEvent::new(KeyCode::Char(']'), KeyModifiers::CONTROL);
+    _ = update(model, Message::Key(key));
+}
+
+#[test]
+fn the_pane_says_whose_the_next_key_is() {
+    let mut model = model((80, 24), all());
+    press(&mut model, "G c");
+    has(&lines(&model), &["C-] c leave", "other keys go to the container"]);
+    escape(&mut model);
+    has(&lines(&model), &["C-] then c, z, q or C-]"]);
+    has(&lines(&model), &["C-] then", "c leave", "z full screen", "q close", "C-] send C-]"]);
+    press(&mut model, "z");
+    escape(&mut model);
+    has(&lines(&model), &["C-] then", "c leave", "z smaller", "q close"]);
+    press(&mut model, "z");
+    _ = update(&mut model, Message::PaneEnded("exit 1".to_owned()));
+    has(&lines(&model), &["console has ended: exit 1"]);
+    escape(&mut model);
+    has(&lines(&model), &["C-] then", "c close"]);
+}
+
+#[test]
+fn the_console_of_a_frozen_container_says_so_and_how_to_thaw_it() {
+    for size in [(120, 36), (80, 24), (40, 10)] {
+        let mut model = model(size, all());
+        press(&mut model, "c");
+        has(&lines(&model), &["console", "frozen"]);
+        has(&lines(&model), &["C-] c, then f thaws it"]);
+        has(&lines(&model), &["frozen, keys wait", "C-] c f thaws it"]);
+        escape(&mut model);
+        press(&mut model, "c");
+        has(&lines(&model), &["f thaws it"]);
+        press(&mut model, "c");
+        escape(&mut model);
+        press(&mut model, "z");
+        has(&lines(&model), &["frozen, keys wait"]);
+    }
+}
+
+#[test]
+fn undo_is_offered_by_name_and_beside_what_it_undoes_alone() {
+    let mut model = model((80, 24), all());
+    let step = |batch, act| Step { batch, name: name("api"), act };
+    model.undo.push(step(1, Act::Thaw));
+    model.say(Tone::Good, "api  frozen");
+    model.notice.as_mut().unwrap().offers = Some((Way::Back, 1));
+    has(&lines(&model), &["api  frozen", "z thaw api"]);
+    press(&mut model, "G e 3");
+    assert!(!lines(&model).iter().any(|it| it.contains("z undo")), "not in the footer");
+    model.say(Tone::Good, "something else");
+    assert!(!lines(&model).iter().any(|it| it.contains("thaw api")));
+}
+
+#[test]
+fn what_escape_does_on_the_list_is_told() {
+    let mut model = model((80, 24), all());
+    press(&mut model, "/ w e b Enter");
+    has(&lines(&model), &["Esc clear filter"]);
+    press(&mut model, "Esc g g Spc / w e b Enter");
+    has(&lines(&model), &["1 marked, 1 hidden", "api", "Esc clear filter"]);
+    press(&mut model, "Esc");
+    has(&lines(&model), &["1 marked", "Esc unmark"]);
 }
 
 #[test]

@@ -7,6 +7,8 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::command::Action;
+use crate::command::action::Do;
+use crate::engine::Name;
 use crate::engine::event::What;
 use crate::engine::exit::Exit;
 use crate::engine::shown::shown;
@@ -64,6 +66,11 @@ pub(super) fn failed(model: &Model, container: &Container) -> bool {
         || container.died_of_memory
         || container.trouble.is_some() && !container.state.is_active()
         || container.last_exit.is_some_and(|it| matches!(it, Exit::Code(1..)))
+}
+
+/// Tells whether no process of the container called `name` can run.
+pub(super) fn is_frozen(model: &Model, name: &Name) -> bool {
+    model.container(name).is_some_and(|it| it.state == State::Frozen)
 }
 
 /// Returns how long something has lasted, or a sign for unknown.
@@ -153,7 +160,7 @@ pub(super) fn why_nothing_runs(
 
 /// Returns what an operator should know of a container beside its state, in the screen's words.
 pub(super) fn trouble(container: &Container) -> Option<String> {
-    let key = Action::Again.key();
+    let key = Action::Act(Do::Again).key();
     match container.lost_limits.as_slice() {
         [] => container.trouble.clone(),
         [one] => Some(format!("lost its limit: {one}; {key} restores it")),

@@ -16,7 +16,7 @@ use ratatui::style::{Color, Modifier, Style};
 
 use super::super::pen::Pen;
 use super::filter::Filter;
-use super::{GuestScreen, Modes, Size};
+use super::{GuestScreen, Modes, Mouse, Size};
 
 /// Lines kept after they left the screen.
 const SCROLLBACK: usize = 1000;
@@ -76,6 +76,10 @@ impl GuestScreen for Emulator {
             application_cursor: mode.contains(TermMode::APP_CURSOR),
             bracketed_paste: mode.contains(TermMode::BRACKETED_PASTE),
             alternate_screen: mode.contains(TermMode::ALT_SCREEN),
+            mouse: mode.intersects(TermMode::MOUSE_MODE).then(|| Mouse {
+                drags: mode.intersects(TermMode::MOUSE_DRAG | TermMode::MOUSE_MOTION),
+                sgr: mode.contains(TermMode::SGR_MOUSE),
+            }),
         }
     }
 
@@ -289,8 +293,13 @@ mod tests {
 
     #[test]
     fn programs_say_how_they_want_their_keys() {
-        let (guest, _) = shown(4, 2, b"\x1b[?1h\x1b[?2004h\x1b[?1049h");
-        let all = Modes { application_cursor: true, bracketed_paste: true, alternate_screen: true };
+        let (guest, _) = shown(4, 2, b"\x1b[?1h\x1b[?2004h\x1b[?1049h\x1b[?1002h\x1b[?1006h");
+        let all = Modes {
+            application_cursor: true,
+            bracketed_paste: true,
+            alternate_screen: true,
+            mouse: Some(Mouse { drags: true, sgr: true }),
+        };
         assert_eq!(guest.modes(), all);
     }
 

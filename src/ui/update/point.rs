@@ -1,0 +1,108 @@
+//! What stands where the mouse was pressed: a press puts the cursor there, a press on the cursor's
+//! own row opens it.
+
+use ratatui::layout::{Position, Rect};
+
+use super::{cgroup, detail as container, list as containers, pane};
+use crate::command::Action;
+use crate::command::action::InDetail;
+use crate::ui::model::Model;
+use crate::ui::model::detail::Tab;
+use crate::ui::{layout, texts};
+use crate::widgets::table::scroll;
+
+/// Puts the cursor of the list where it was pressed; returns what a press on its own row opens.
+pub(super) fn list(model: &mut Model, column: u16, row: u16) -> Option<Action> {
+    let table = layout::list(model).table;
+    let framed = model.size.0 >= layout::NARROW;
+    let first = table.y + if framed { 2 } else { 0 };
+    if row < first || column >= table.right() {
+        return None;
+    }
+    let at = usize::from((row - first) / layout::lines_per_row(model.size));
+    let row = model.list.offset + at;
+    if at >= layout::list_rows(model) || row >= model.list.order.len() {
+        return None;
+    }
+    if row == model.list.row {
+        return Some(Action::Detail(InDetail::Open));
+    }
+    containers::go(model, row);
+    None
+}
+
+/// Tells whether a tab or another pane than the program's stands there.
+pub(super) fn leaves_pane(model: &Model, column: u16, row: u16) -> bool {
+    let at = Position::new(column, row);
+    tab(model, at).is_some() || pane_at(model, at).is_some_and(|(tab, _)| tab != Tab::Console)
+}
+
+/// Goes to the tab, the pane or the row that was pressed; returns what a press on its own row
+/// opens.
+pub(super) fn detail(model: &mut Model, column: u16, row: u16) -> Option<Action> {
+    let at = Position::new(column, row);
+    if let Some(number) = tab(model, at) {
+        return Some(Action::Detail(InDetail::Tab(number)));
+    }
+    let (tab, area) = pane_at(model, at)?;
+    let had_focus = model.detail.as_ref().is_some_and(|it| it.focus == tab);
+    container::focus(model, tab);
+    let inner = layout::inside(area);
+    if !inner.contains(at) {
+        return None;
+    }
+    let line = usize::from(row - inner.y);
+    match tab {
+        Tab::Console => pane::enter(model),
+        Tab::Processes => press_process(model, line, inner),
+        Tab::Cgroup => return press_limit(model, line, inner).filter(|_| had_focus),
+        Tab::Overview | Tab::Log | Tab::Events | Tab::Config | Tab::Network | Tab::Mounts => (),
+    }
+    None
+}
+
+/// The number of the tab whose title stands there.
+fn tab(model: &Model, at: Position) -> Option<u8> {
+    model.detail.as_ref()?;
+    let titles = layout::tabs(model);
+    let (title, number) = titles.iter().zip(1..).find(|(it, _)| it.area.contains(at))?;
+    (title.area.height > 0).then_some(number)
+}
+
+fn pane_at(model: &Model, at: Position) -> Option<(Tab, Rect)> {
+    layout::detail(model).panes.into_iter().find(|(_, area)| area.contains(at))
+}
+
+fn press_process(model: &mut Model, line: usize, inner: Rect) {
+    let Some(processes) = model.current().and_then(|it| it.detail.as_ref()).map(|it| &it.processes)
+    else {
+        return;
+    };
+    let Some(detail) = &model.detail else { return };
+    let shown = detail.forest.shown(processes);
+    // The first line has the titles.
+    let rows = usize::from(inner.height).saturating_sub(1);
+    let first = scroll(0, detail.forest.place(&shown), shown.len(), rows);
+    if let Some(row) = line.checked_sub(1).map(|it| first + it).filter(|it| *it < shown.len()) {
+        container::go_to_process(model, row);
+    }
+}
+
+fn press_limit(model: &mut Model, line: usize, inner: Rect) -> Option<Action> {
+    let detail = model.detail.as_ref()?;
+    if detail.cgroup.refused.is_some() {
+        // Its words stand between the rows.
+        return None;
+    }
+    let files = texts::cgroup_rows(model, detail);
+    let place = texts::place(&detail.cgroup, &files);
+    let lines = texts::cgroup_lines(&files);
+    let at = lines.iter().position(|it| *it == Some(place))?;
+    let first = scroll(0, at + 1, lines.len(), usize::from(inner.height)).min(at);
+    let row = (*lines.get(first + line)?)?;
+    if row == place {
+        return Some(Action::Detail(InDetail::Edit));
+    }
+    cgroup::go(model, row);
+    None
+}

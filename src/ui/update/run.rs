@@ -1,0 +1,133 @@
+//! Carries out an action, or says why it cannot be. Each kind of action has one match that names
+//! every one of its kind.
+
+use super::{act, cgroup, create, detail, list, overlay, pane, search};
+use crate::command::Action;
+use crate::command::action::{Anywhere, InDetail};
+use crate::ui::effect::Effect;
+use crate::ui::model::overlay::{Ask, Overlay};
+use crate::ui::model::{Model, Tone};
+use crate::widgets::field::Input;
+
+/// Carries out `action`, or says why it cannot be.
+pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
+    if let Some(reason) = model.refusal(action) {
+        let name = action.shortcut().map_or("this", |it| it.name);
+        model.say(Tone::Bad, format!("{name}: {reason}"));
+        return Vec::new();
+    }
+    match action {
+        Action::Act(act) => act::begin(model, act),
+        Action::Move(movement) => {
+            if model.detail.is_some() {
+                detail::travel(model, movement);
+            } else {
+                list::travel(model, movement);
+            }
+            Vec::new()
+        }
+        Action::List(action) => {
+            list::act(model, action);
+            Vec::new()
+        }
+        Action::Detail(action) => in_detail(model, action),
+        Action::Shell(action) => anywhere(model, action),
+    }
+}
+
+fn in_detail(model: &mut Model, action: InDetail) -> Vec<Effect> {
+    match action {
+        InDetail::Console => return pane::open_console(model),
+        InDetail::Exec => overlay::ask_command(model),
+        InDetail::Signal => overlay::ask_signal(model),
+        InDetail::SortProcesses(order) => model.order = order,
+        InDetail::Search => search::open(model),
+        InDetail::NextFound => search::next(model),
+        InDetail::PreviousFound => search::previous(model),
+        InDetail::Edit => return cgroup::begin(model),
+        InDetail::AllFiles => cgroup::show_all(model),
+        InDetail::Fold => detail::fold(model),
+        InDetail::Unfold => detail::unfold(model),
+        InDetail::Follow => detail::follow(model),
+        InDetail::Open => return detail::open_overview(model),
+        InDetail::Limits => return detail::open_limits(model),
+        InDetail::Log => return detail::open_log(model),
+        InDetail::Tab(number) => return detail::open_numbered(model, number),
+        InDetail::NextPane => detail::next_pane(model),
+        InDetail::PreviousPane => detail::previous_pane(model),
+        InDetail::Zoom => detail::zoom(model),
+        InDetail::NextContainer => return detail::next_container(model),
+        InDetail::PreviousContainer => return detail::previous_container(model),
+    }
+    Vec::new()
+}
+
+fn anywhere(model: &mut Model, action: Anywhere) -> Vec<Effect> {
+    match action {
+        Anywhere::New => create::open(model),
+        Anywhere::Copy => return copy(model),
+        Anywhere::Hold => model.held = !model.held,
+        Anywhere::Mouse => return turn_mouse(model),
+        Anywhere::Redraw => return vec![Effect::Redraw],
+        Anywhere::Suspend => return vec![Effect::Suspend],
+        Anywhere::Palette => overlay::open_palette(model),
+        Anywhere::Help => overlay::open_help(model),
+        Anywhere::Journal => overlay::open_journal(model),
+        Anywhere::GoEvents => overlay::open_events(model),
+        Anywhere::GoContainers => model.detail = None,
+        Anywhere::Back => back(model),
+        Anywhere::Quit => return quit(model),
+    }
+    Vec::new()
+}
+
+/// Gives the mouse to the terminal, or takes it back, and says what follows from that.
+fn turn_mouse(model: &mut Model) -> Vec<Effect> {
+    model.mouse = !model.mouse;
+    let said = if model.mouse {
+        "wharf has the mouse; m gives it back"
+    } else {
+        "the terminal has the mouse, to select text; m takes it back"
+    };
+    model.say(Tone::Plain, said);
+    vec![Effect::CaptureMouse(model.mouse)]
+}
+
+/// Leaves wharf. A command in the pane would end with it, so that is asked first.
+fn quit(model: &mut Model) -> Vec<Effect> {
+    let Some(command) = pane::running_command(model) else { return vec![Effect::Quit] };
+    let question = format!("{command} and ends when wharf quits. Quit?");
+    model.overlay = Some(Overlay::Ask { question, ask: Ask::Quit, yes: false });
+    Vec::new()
+}
+
+/// Goes back one level: search, zoom, the tab, the open container; on the list the filter, then the
+/// marks, then what was said last. Never leaves wharf.
+fn back(model: &mut Model) {
+    if let Some(detail) = &mut model.detail {
+        if detail.search.is_some() {
+            detail.search = None;
+        } else if detail.zoom {
+            detail.zoom = false;
+        } else if detail.tab != detail.opened_at {
+            detail.go(detail.opened_at);
+        } else {
+            model.detail = None;
+        }
+    } else if !model.list.filter_text.is_empty() {
+        model.list.filter_text = Input::default();
+        list::refilter(model);
+    } else if !model.list.marks.is_empty() {
+        model.list.marks.clear();
+    } else {
+        model.notice = None;
+    }
+}
+
+fn copy(model: &mut Model) -> Vec<Effect> {
+    let text = detail::under_cursor(model)
+        .or_else(|| model.current_name().map(|it| it.as_str().to_owned()));
+    let Some(text) = text else { return Vec::new() };
+    model.say(Tone::Good, format!("copied {text}"));
+    vec![Effect::Copy(text)]
+}
