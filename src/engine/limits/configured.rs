@@ -48,7 +48,8 @@ pub(in crate::engine) fn rows(config: &Config, hierarchies: &Hierarchies) -> Vec
 
 /// Tells which version has `file` on this host, by the controller in its name.
 pub(super) fn version_of(hierarchies: &Hierarchies, file: &str) -> Option<Version> {
-    hierarchies.of_file(file).map(|it| it.version)
+    let controller = file.split_once('.').map_or(file, |(controller, _)| controller);
+    hierarchies.iter().find(|it| it.controls(controller)).map(|it| it.version)
 }
 
 /// Returns the name that this host has for `file`, if it is another version's.

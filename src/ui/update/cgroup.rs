@@ -182,7 +182,7 @@ fn ask(model: &mut Model, write: &Write, acts: Vec<(Name, Act)>) {
         format!("{name}  {old} → {new}{whither}")
     };
     let labels = acts.iter().map(label).collect();
-    let question = format!("{} for {} containers?", write.file, acts.len());
+    let question = format!("{} containers: {}?", acts.len(), write.file);
     let asked = Asked { acts, labels, hidden: 0, first: 0 };
     model.overlay = Some(Overlay::Confirm { question, asked, yes: false });
 }

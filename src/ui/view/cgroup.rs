@@ -1,6 +1,8 @@
 //! The cgroup pane: limits and counters by controller, each with what is used of it; of a container
 //! that does not run, the limits of its configuration.
 
+use std::borrow::Cow;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -19,7 +21,7 @@ use crate::widgets::field::Field;
 use crate::widgets::frame::Frame;
 use crate::widgets::gauge::gauge;
 use crate::widgets::look::Look;
-use crate::widgets::pen::Pen;
+use crate::widgets::pen::{Pen, width};
 use crate::widgets::table::scroll;
 use crate::widgets::text::wrap;
 
@@ -237,7 +239,12 @@ fn one(
     let spare = pen.left().saturating_sub(USE + LEAST_VALUE + 3);
     let names = if value::is_key(&file.file) { KEYS } else { NAMES };
     let names = names.min(spare.max(pen.left() / 2 - pen.left() / 8));
-    pen.skip(2).part(names).clip(&file.file, name, look.glyphs.ellipsis);
+    let mut title = Cow::from(&file.file);
+    if value::is_key(&title) && width(&title) > names {
+        // What tells the spellings apart comes first, where the whole key does not fit.
+        title = format!("v{} {}", file.version, value::file_of(&file.file)).into();
+    }
+    pen.skip(2).part(names).clip(&title, name, look.glyphs.ellipsis);
     pen.skip(1);
     let edit = screen.cgroup.edit.as_ref().filter(|_| current);
     // What is used gives way to the value itself, and more so to one under edit.

@@ -133,7 +133,7 @@ fn one_edit_changes_all_that_are_marked() {
     _ = update(&mut model, Message::Limits { file: "memory.max".to_owned(), values });
     assert_eq!(press(&mut model, "1 K Enter"), [], "asks first");
     let Some(Overlay::Confirm { asked, question, .. }) = &model.overlay else { panic!() };
-    assert_eq!(question, "memory.max for 2 containers?");
+    assert_eq!(question, "2 containers: memory.max?");
     assert_eq!(asked.names(), ["api  not set → 1K", "web  64M → 1K"]);
     assert_eq!(press(&mut model, "y"), both);
     // Each is told, with the whole reason.
