@@ -40,6 +40,7 @@ mod report;
 pub mod sample;
 mod seal;
 pub mod shown;
+mod signal;
 pub mod snapshot;
 pub mod spec;
 pub mod start;

@@ -34,6 +34,7 @@ pub use keep::{Keep, sweep as sweep_keep};
 pub use oom::OomWatch;
 pub(in crate::engine) use patience::Patience;
 pub(in crate::engine) use values::check_name;
+pub use values::{CgroupFile, Change};
 
 use super::name::Name;
 

@@ -24,7 +24,7 @@ pub use client::{Client, ConsoleLog, Init, Tty};
 pub use console_view::ConsoleView;
 pub use error::SocketError;
 pub use find::{Finder, Place};
-pub(in crate::engine) use interview::{Interview, interview};
+pub(in crate::engine) use interview::{CONFIGURED, Interview, interview};
 pub use seat::{Seat, SeatError};
 pub use state_client::{StateClient, StateWatch, Wished};
 pub use trust::Stranger;

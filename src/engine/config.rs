@@ -18,16 +18,18 @@ mod net;
 mod read;
 mod report;
 mod settings;
-pub(in crate::engine) mod signals;
+mod signals;
+mod system;
 mod values;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use document::{Document, DocumentError};
-pub(in crate::engine) use error::words;
 pub use error::{ConfigError, ConfigErrors, Reason};
 pub use report::{Diagnostic, Severity, check};
+pub use system::default_config;
+pub(in crate::engine) use system::used_controllers;
 pub use values::words as command_words;
 
 use super::name::Name;

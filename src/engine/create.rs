@@ -18,6 +18,7 @@ use super::event::{self, What};
 use super::shown::{shown, shown_bytes};
 use super::store::{RemoveError, Store, StoreError, draft_name};
 use super::{Engine, Error, Kind, Name, Verb};
+use crate::engine::error::words;
 use base::Base;
 
 /// What to create.
@@ -98,9 +99,9 @@ const ROOTFS_MODE: u32 = 0o755;
 enum CreateError {
     #[error("{0} already exists; choose another name or destroy it first")]
     Exists(PathBuf),
-    #[error("make {path}: {}", config::words(source))]
+    #[error("make {path}: {}", words(source))]
     Make { path: PathBuf, source: io::Error },
-    #[error("root directory {path}: {}", config::words(source))]
+    #[error("root directory {path}: {}", words(source))]
     Root { path: PathBuf, source: io::Error },
     #[error("root directory {0}: not a directory")]
     NotDirectory(PathBuf),

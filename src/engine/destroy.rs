@@ -17,6 +17,7 @@ use super::record::{self, ReclaimError, Record};
 use super::shown::shown;
 use super::store::{RemoveError, Store, StoreError, draft_name, remove_container, remove_tree};
 use super::{Engine, Error, Kind, Lxcpath, Name, State, Verb};
+use crate::engine::error::words;
 
 /// Why a container is still there.
 #[derive(Debug, thiserror::Error)]
@@ -164,7 +165,7 @@ fn run_hooks(store: &Store, name: &Name) -> Result<(), DestroyError> {
             .env("LXC_HOOK_VERSION", item("lxc.hook.version"))
             .stdin(Stdio::null())
             .output()
-            .map_err(|error| failed(config::words(&error)))?;
+            .map_err(|error| failed(words(&error)))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             let last =

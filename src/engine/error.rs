@@ -2,11 +2,18 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 
 use nix::errno::Errno;
 
-use super::config::words;
 use super::verb::Verb;
+
+/// Says an operating system error in words, without Rust's number behind it.
+pub(super) fn words(error: &io::Error) -> String {
+    error
+        .raw_os_error()
+        .map_or_else(|| error.to_string(), |code| Errno::from_raw(code).desc().to_owned())
+}
 
 /// What sort of refusal it is, for exit codes and for the screen's advice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -105,8 +112,6 @@ impl StdError for Error {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
 
     #[derive(Debug, thiserror::Error)]

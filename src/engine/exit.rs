@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::config::signals;
+use super::signal;
 
 /// The end of a process, as wait(2) tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -68,10 +68,10 @@ impl fmt::Display for Exit {
             Self::Halted => f.write_str("halted"),
             Self::Rebooted => f.write_str("rebooted"),
             Self::Unheard(signal) => {
-                write!(f, "ended by stop, init has no handler for {}", signals::name(*signal))
+                write!(f, "ended by stop, init has no handler for {}", signal::name(*signal))
             }
             Self::Unmoved(signal) => {
-                let name = signals::name(*signal);
+                let name = signal::name(*signal);
                 write!(f, "ended by restart, init does not restart on {name}")
             }
         }

@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::config::{Document, words};
+use super::error::words;
 
 const PROXMOX: &str = "/etc/pve/lxc";
 /// Only its owner may enter the runtime directory.
@@ -89,23 +89,9 @@ impl Host {
         &self.0.lxc
     }
 
-    /// Returns LXC's own configuration for the containers that are made on this machine, which need
-    /// not exist: what `lxc.default_config` of `lxc.conf` names, or `default.conf`.
-    pub fn default_config(&self) -> PathBuf {
-        let named = self.lxc_conf().values("lxc.default_config").last().map(PathBuf::from);
-        let absolute = named.filter(|it| it.is_absolute());
-        absolute.unwrap_or_else(|| self.0.lxc_config.join("default.conf"))
-    }
-
-    /// Returns the controllers that `lxc.cgroup.use` of `lxc.conf` names; none: all are used.
-    pub fn used_controllers(&self) -> Option<Vec<String>> {
-        let used = self.lxc_conf().values("lxc.cgroup.use").last()?.to_owned();
-        Some(used.split(',').map(|it| it.trim().to_owned()).collect())
-    }
-
-    fn lxc_conf(&self) -> Document {
-        let file = self.0.lxc_config.join("lxc.conf");
-        std::fs::read(file).map(Document::parse).unwrap_or_default()
+    /// Returns where LXC keeps its own configuration of this host.
+    pub(super) fn lxc_config(&self) -> &Path {
+        &self.0.lxc_config
     }
 
     /// Returns where Proxmox VE keeps the configurations of its containers.

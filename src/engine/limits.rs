@@ -11,16 +11,16 @@ pub(in crate::engine) use configured::rows;
 pub use keep::Kept;
 pub use spelling::of_key;
 
+pub use super::cgroup::Change;
 use super::cgroup::{Cgroup, CgroupError, Hierarchies};
+use super::command_socket::CONFIGURED;
 use super::command_socket::Client;
-use super::config::words;
 use super::error::Kind;
+use super::error::words;
 use super::event::{self, What};
 use super::record::Limits;
 use super::{Engine, Error, Name, Verb};
 
-/// Asks for all the lines of LXC's that set limits on cgroup v2.
-pub(super) const CONFIGURED: &str = "lxc.cgroup2";
 const NOT_RUNNING: &str = "it is not running, and only a running container has cgroups; with a \
                            value and --keep, its configuration is changed for the next start";
 
@@ -28,16 +28,6 @@ const NOT_RUNNING: &str = "it is not running, and only a running container has c
 #[derive(Debug, thiserror::Error)]
 #[error("the record of what was set cannot be read: {}", words(.0))]
 struct Unread(io::Error);
-
-/// A value that was written, as the kernel kept it.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Change {
-    pub file: String,
-    /// What the file held before; empty for a write-only file.
-    pub old: String,
-    /// What the file holds now, read back.
-    pub new: String,
-}
 
 impl Engine {
     /// Reads `file` (such as `memory.max`) of the container's cgroup, its newline kept.

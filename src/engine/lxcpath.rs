@@ -12,7 +12,6 @@ use std::ops::Deref;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use super::command_socket::address::fnv64;
 use super::host::Host;
 
 /// As many links in a row as the kernel follows; see `path_resolution(7)`.
@@ -137,6 +136,13 @@ pub fn is_same(path: &Path, dir: &Path) -> io::Result<bool> {
     }
     let (theirs, ours) = (std::fs::metadata(path)?, std::fs::metadata(dir)?);
     Ok((theirs.dev(), theirs.ino()) == (ours.dev(), ours.ino()))
+}
+
+/// Computes the 64 bit FNV-1a hash.
+pub(super) fn fnv64(bytes: &[u8]) -> u64 {
+    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0100_0000_01b3;
+    bytes.iter().fold(OFFSET, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME))
 }
 
 #[cfg(test)]

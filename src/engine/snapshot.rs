@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+pub use super::cgroup::CgroupFile;
 use super::cgroup::Layout;
 use super::exit::Exit;
 use super::name::Name;
@@ -186,18 +187,6 @@ impl Root {
             Self::Own(path) => Some(path),
         }
     }
-}
-
-/// One file of a cgroup.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CgroupFile {
-    pub controller: String,
-    /// 1 or 2.
-    pub version: u8,
-    pub file: String,
-    /// Its content without the last newline; None: not readable.
-    pub value: Option<String>,
-    pub writable: bool,
 }
 
 /// One network interface inside the container.

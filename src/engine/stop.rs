@@ -10,8 +10,8 @@ use nix::errno::Errno;
 use super::cgroup::{Cgroup, CgroupError, Hierarchies, Patience};
 use super::command_socket::wire::Wish;
 use super::command_socket::{Client, Init, Seat, SocketError, StateWatch};
-use super::config::signals;
 use super::record::{self, ReclaimError, Reclaimed, Record};
+use super::signal;
 use super::state::State;
 use super::store::Store;
 use super::{Engine, Error, Kind, Name, Verb, sys};
@@ -53,9 +53,9 @@ enum StopError {
     Alive(i32),
     #[error("it did not stop in time")]
     TimedOut,
-    #[error("its init has no handler for {}, so asking it has no effect; stop it without -W or --nokill, or kill it with -k", signals::name(*.0))]
+    #[error("its init has no handler for {}, so asking it has no effect; stop it without -W or --nokill, or kill it with -k", signal::name(*.0))]
     Deaf(i32),
-    #[error("its init is a shell, which does not restart on {}; without -W or --nokill, wharf stops it and starts it again", signals::name(*.0))]
+    #[error("its init is a shell, which does not restart on {}; without -W or --nokill, wharf stops it and starts it again", signal::name(*.0))]
     Shell(i32),
     #[error("it stopped and did not start again: {0}")]
     NotBack(String),

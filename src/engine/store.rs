@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 pub use lock::Lock;
 pub use remove::{RemoveError, remove_container, remove_tree};
 
-use super::config::{Document, words};
+use super::config::Document;
+use super::error::words;
 use super::host::HostError;
 use super::lxcpath::Lxcpath;
 use super::name::Name;

@@ -46,7 +46,7 @@ use watch::Watch;
 use super::cgroup::{self, Cgroup, CgroupError, Hierarchies, Keep};
 use super::command_socket::Seat;
 use super::command_socket::wire::Wish;
-use super::config::Config;
+use super::config::{self, Config};
 use super::error::{Error, story};
 use super::exit::Exit;
 use super::identity::Identity;
@@ -213,7 +213,7 @@ fn settle_in(
     monitor: &mut Option<Monitor>,
 ) -> Result<Hierarchies, RunError> {
     let hierarchies = Hierarchies::discover(run.lxcpath.host()).map_err(RunError::Cgroup)?;
-    let used = run.lxcpath.host().used_controllers().unwrap_or_default();
+    let used = config::used_controllers(run.lxcpath.host()).unwrap_or_default();
     if let Some(lacking) = hierarchies.lacking(&used) {
         return Err(RunError::Cgroup(CgroupError::NoController(lacking.to_owned())));
     }

@@ -271,8 +271,10 @@ mod tests {
             notes.join("; ")
         };
         assert_eq!(create("web"), "made from wharf's defaults");
-        std::fs::create_dir_all(host.default_config().parent().unwrap()).unwrap();
-        std::fs::write(host.default_config(), "lxc.net.0.type = veth\n").unwrap();
+        std::fs::create_dir_all(crate::engine::config::default_config(&host).parent().unwrap())
+            .unwrap();
+        std::fs::write(crate::engine::config::default_config(&host), "lxc.net.0.type = veth\n")
+            .unwrap();
         let said = create("db");
         assert!(said.contains("default.conf, with wharf's defaults for what it"), "{said}");
         assert!(

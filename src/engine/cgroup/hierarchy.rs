@@ -11,6 +11,7 @@ use procfs::{FromBufRead as _, ProcessCGroup, ProcessCGroups};
 
 use super::file::{LEAF, controller_of, words_of};
 use super::{CgroupError, Layout};
+use crate::engine::config::used_controllers;
 use crate::engine::host::Host;
 use crate::engine::mountinfo;
 
@@ -69,7 +70,7 @@ impl Hierarchies {
                 it.controllers = words_of(&it.base.join("cgroup.controllers"));
             }
         }
-        if let Some(used) = host.used_controllers() {
+        if let Some(used) = used_controllers(host) {
             found.use_only(&used);
         }
         if found.0.is_empty() { Err(CgroupError::NotMounted) } else { Ok(found) }

@@ -10,8 +10,28 @@ use super::file::write_once;
 use super::hand_down::enable;
 use super::value::{self, Whole};
 use super::{Cgroup, CgroupError, Group, Version, knob, words};
-use crate::engine::limits::Change;
-use crate::engine::snapshot::CgroupFile;
+
+/// A value that was written, as the kernel kept it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Change {
+    pub file: String,
+    /// What the file held before; empty for a write-only file.
+    pub old: String,
+    /// What the file holds now, read back.
+    pub new: String,
+}
+
+/// One file of a cgroup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CgroupFile {
+    pub controller: String,
+    /// 1 or 2.
+    pub version: u8,
+    pub file: String,
+    /// Its content without the last newline; None: not readable.
+    pub value: Option<String>,
+    pub writable: bool,
+}
 
 /// No cgroup file worth showing is longer.
 const LONGEST: u64 = 1 << 20;

@@ -19,7 +19,7 @@ use nix::sys::time::{TimeVal, TimeValLike as _};
 
 use super::error::SocketError;
 use crate::engine::host::Host;
-use crate::engine::lxcpath::{Lxcpath, without_last_slashes};
+use crate::engine::lxcpath::{Lxcpath, fnv64, without_last_slashes};
 use crate::engine::name::Name;
 use crate::engine::store;
 
@@ -44,13 +44,6 @@ pub(super) fn name_of_bytes(lxcpath: &Path, name: &[u8]) -> Vec<u8> {
     }
     container.extend_from_slice(b"/command");
     container
-}
-
-/// Computes the 64 bit FNV-1a hash.
-pub fn fnv64(bytes: &[u8]) -> u64 {
-    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0100_0000_01b3;
-    bytes.iter().fold(OFFSET, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME))
 }
 
 /// Where a supervisor listens.

@@ -10,10 +10,12 @@ use super::error::SocketError;
 use super::find::{ANSWERING, Place};
 use super::trust::Judge;
 use super::wire::{self, Command};
-use crate::engine::limits::CONFIGURED;
 use crate::engine::lxcpath::Lxcpath;
 use crate::engine::name::Name;
 use crate::engine::state::State;
+
+/// Asks for all the lines of LXC's that set limits on cgroup v2.
+pub(in crate::engine) const CONFIGURED: &str = "lxc.cgroup2";
 
 /// What a supervisor told that may be believed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,7 +13,8 @@ use super::get::storage;
 use super::keys::Support;
 use super::meaning::{Auto, AutoGroup, Meaning, NONE};
 use super::settings::{Entry, Settings};
-use super::{Config, include, mounts, signals};
+use super::{Config, include, mounts};
+use crate::engine::signal;
 
 /// What init is when nothing says otherwise.
 const DEFAULT_INIT: &str = "/sbin/init";
@@ -292,7 +293,7 @@ fn halt_signals(settings: &Settings) -> Result<Signals, ConfigError> {
         let Meaning::Signal(number) = entry.meaning else { return Ok(None) };
         match number {
             0 => Ok(None),
-            1..=signals::MAX => Ok(Some(number)),
+            1..=signal::MAX => Ok(Some(number)),
             _ => Err(blame(entry, Reason::Expected("a signal from 1 to 64"))),
         }
     };

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use nix::errno::Errno;
+use crate::engine::error::words;
 
 use super::super::id::IdError;
 use super::super::shown::{shown, shown_bytes};
@@ -188,13 +188,6 @@ pub enum Reason {
     Owner(u32),
     #[error("{}", words(.0))]
     Io(#[source] io::Error),
-}
-
-/// Says an operating system error in words, without Rust's number behind it.
-pub(in crate::engine) fn words(error: &io::Error) -> String {
-    error
-        .raw_os_error()
-        .map_or_else(|| error.to_string(), |code| Errno::from_raw(code).desc().to_owned())
 }
 
 fn suggestion(nearest: Option<&str>) -> String {

@@ -2,47 +2,7 @@
 
 use super::error::Reason;
 use super::values::unsigned;
-
-/// signal(7) for every architecture that wharf builds on; the first name of a number is shown.
-const NAMES: [(&str, i32); 34] = [
-    ("SIGHUP", libc::SIGHUP),
-    ("SIGINT", libc::SIGINT),
-    ("SIGQUIT", libc::SIGQUIT),
-    ("SIGILL", libc::SIGILL),
-    ("SIGTRAP", libc::SIGTRAP),
-    ("SIGABRT", libc::SIGABRT),
-    ("SIGIOT", libc::SIGIOT),
-    ("SIGBUS", libc::SIGBUS),
-    ("SIGFPE", libc::SIGFPE),
-    ("SIGKILL", libc::SIGKILL),
-    ("SIGUSR1", libc::SIGUSR1),
-    ("SIGSEGV", libc::SIGSEGV),
-    ("SIGUSR2", libc::SIGUSR2),
-    ("SIGPIPE", libc::SIGPIPE),
-    ("SIGALRM", libc::SIGALRM),
-    ("SIGTERM", libc::SIGTERM),
-    ("SIGSTKFLT", libc::SIGSTKFLT),
-    ("SIGCHLD", libc::SIGCHLD),
-    ("SIGCLD", libc::SIGCHLD),
-    ("SIGCONT", libc::SIGCONT),
-    ("SIGSTOP", libc::SIGSTOP),
-    ("SIGTSTP", libc::SIGTSTP),
-    ("SIGTTIN", libc::SIGTTIN),
-    ("SIGTTOU", libc::SIGTTOU),
-    ("SIGURG", libc::SIGURG),
-    ("SIGXCPU", libc::SIGXCPU),
-    ("SIGXFSZ", libc::SIGXFSZ),
-    ("SIGVTALRM", libc::SIGVTALRM),
-    ("SIGPROF", libc::SIGPROF),
-    ("SIGWINCH", libc::SIGWINCH),
-    ("SIGIO", libc::SIGIO),
-    ("SIGPOLL", libc::SIGPOLL),
-    ("SIGPWR", libc::SIGPWR),
-    ("SIGSYS", libc::SIGSYS),
-];
-
-/// Largest signal number of Linux.
-pub(super) const MAX: i32 = 64;
+use crate::engine::signal::{MAX, NAMES};
 
 /// Reads a signal. Like LXC, takes any number; whether it is a signal is asked at start.
 pub(super) fn number(text: &str) -> Result<i32, Reason> {
@@ -66,18 +26,6 @@ pub(super) fn number(text: &str) -> Result<i32, Reason> {
     found.filter(|it| (first..=last).contains(it)).ok_or(EXPECTED)
 }
 
-/// Returns the name of signal `number`, or a number that has none.
-pub(in crate::engine) fn name(number: i32) -> String {
-    let (first, last) = (libc::SIGRTMIN(), libc::SIGRTMAX());
-    if let Some((name, _)) = NAMES.iter().find(|(_, it)| *it == number) {
-        return (*name).to_owned();
-    }
-    if (first..=last).contains(&number) {
-        return format!("SIGRTMIN+{}", number - first);
-    }
-    format!("signal {number}")
-}
-
 /// Reads the distance from the first or last real-time signal; no larger one makes sense.
 fn distance(text: &str) -> Option<i32> {
     text.parse().ok().filter(|it| (0..=MAX).contains(it))
@@ -86,6 +34,7 @@ fn distance(text: &str) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::signal::name;
 
     #[test]
     fn every_notation_is_read() {

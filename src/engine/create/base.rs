@@ -43,7 +43,7 @@ impl Base {
     ) -> Result<Self, ConfigErrors> {
         let parse =
             |content: &[u8], file: &Path| config::parse(name, lxcpath, content, file, settings);
-        let file = lxcpath.host().default_config();
+        let file = config::default_config(lxcpath.host());
         if !file.exists() {
             let config = parse(config::DEFAULT.as_bytes(), Path::new(OWN_NAME))?;
             return Ok(Self { config, basis: Basis::Wharf, left_out: Vec::new() });
@@ -158,8 +158,8 @@ mod tests {
     fn on_host_with(content: &[u8]) -> Base {
         let dir = tempfile::tempdir().unwrap();
         let host = Host::keeping_in(dir.path());
-        fs::create_dir_all(host.default_config().parent().unwrap()).unwrap();
-        fs::write(host.default_config(), content).unwrap();
+        fs::create_dir_all(config::default_config(&host).parent().unwrap()).unwrap();
+        fs::write(config::default_config(&host), content).unwrap();
         let lxcpath = Lxcpath::open(&host, dir.path());
         Base::of_host(&"web".parse().unwrap(), &lxcpath, &[]).unwrap()
     }
@@ -211,11 +211,11 @@ mod tests {
     fn a_file_with_an_error_is_not_passed_over() {
         let dir = tempfile::tempdir().unwrap();
         let host = Host::keeping_in(dir.path());
-        fs::create_dir_all(host.default_config().parent().unwrap()).unwrap();
+        fs::create_dir_all(config::default_config(&host).parent().unwrap()).unwrap();
         let lxcpath = Lxcpath::open(&host, dir.path());
         // Isolation that wharf does not have yet is not left out either.
         for line in ["lxc.bogus = 1", "lxc.idmap = u 0 1 1", "lxc.seccomp.profile = /x"] {
-            fs::write(host.default_config(), line).unwrap();
+            fs::write(config::default_config(&host), line).unwrap();
             let base = Base::of_host(&"web".parse().unwrap(), &lxcpath, &[]);
             let said = base.unwrap_err().to_string();
             assert!(said.contains("line 1 of") && said.contains("default.conf"), "{said}");

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
-use crate::engine::config::words;
+use crate::engine::error::words;
 use crate::engine::name::Name;
 use crate::engine::shown::shown_bytes;
 

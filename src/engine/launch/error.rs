@@ -8,11 +8,11 @@ use nix::sys::wait::WaitStatus;
 
 use super::BeforeExec;
 use crate::engine::cgroup::CgroupError;
-use crate::engine::config::signals;
 use crate::engine::error::Kind;
 use crate::engine::plan::{Source, Step};
 use crate::engine::report::{Failure, Part};
 use crate::engine::shown::shown_bytes;
+use crate::engine::signal;
 
 /// Why a container did not come to life, or could not be entered.
 #[derive(Debug, thiserror::Error)]
@@ -219,7 +219,7 @@ fn killed(signal: i32) -> String {
                 call that a filter forbids"
             .to_owned();
     }
-    format!("the new process was killed by {} before its command ran", signals::name(signal))
+    format!("the new process was killed by {} before its command ran", signal::name(signal))
 }
 
 fn interpreter(name: &str) -> String {
