@@ -4,64 +4,33 @@
 //! Each verb lives in a file of its own as `impl Engine`; the machinery below them (config, plan,
 //! launch, supervisor, cgroup, sample) is private to the engine where it can be.
 
-mod apparmor;
-pub mod attach;
 pub mod cgroup;
-pub mod check;
-pub mod command_socket;
 pub mod config;
-pub mod console;
-pub mod create;
-pub mod destroy;
-pub mod error;
-pub mod event;
-pub mod exit;
-pub mod freeze;
-mod halt;
+pub mod entry;
 pub mod host;
-pub mod id;
-pub mod identity;
-mod init;
-pub mod launch;
-pub mod limits;
-pub mod look;
-pub mod lxcpath;
-mod mountinfo;
-pub mod name;
-pub mod oom;
-mod perform;
-pub mod plan;
-mod privilege;
-pub mod process;
-pub mod proxmox;
-pub mod record;
-pub mod relay;
-mod report;
-pub mod sample;
-mod seal;
-pub mod shown;
-mod signal;
-pub mod snapshot;
-pub mod spec;
-pub mod start;
-pub mod state;
-pub mod stop;
+pub mod running;
+pub mod seen;
 pub mod store;
-pub mod supervisor;
 pub mod sys;
-mod tidy;
-pub mod verb;
-pub mod wait;
+pub mod terms;
+pub mod verbs;
 
 use std::path::Path;
 
-pub use error::{Error, Kind};
-pub use exit::Exit;
 pub use host::Host;
-pub use lxcpath::Lxcpath;
-pub use name::Name;
-pub use state::State;
-pub use verb::Verb;
+pub use host::lxcpath::Lxcpath;
+pub use host::{identity, lxcpath};
+pub use running::{command_socket, event, oom};
+pub use seen::process;
+pub use seen::sample as snapshot;
+pub use seen::sampler as sample;
+pub use terms::error::{Error, Kind};
+pub use terms::exit::Exit;
+pub use terms::name::Name;
+pub use terms::state::State;
+pub use terms::verb::Verb;
+pub use terms::{error, exit, id, name, shown, spec, state, verb};
+pub use verbs::{attach, check, console, create, limits, proxmox, start, stop};
 
 /// The engine over one lxcpath. Holds no connection and no lock: every call looks afresh.
 #[derive(Clone, Debug)]

@@ -13,15 +13,24 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("command", &["ui", "widgets", "cli"]),
 ];
 
+/// The engine's folders, each of which may use those before it. What `engine.rs` itself has is for
+/// callers, but for the words in [`WORDS`].
+const FLOORS: &[&str] =
+    &["sys", "terms", "host", "config", "store", "cgroup", "entry", "running", "seen", "verbs"];
+
+/// What every folder of the engine may take from `engine.rs`.
+const WORDS: &[&str] = &["Error", "Exit", "Host", "Kind", "Lxcpath", "Name", "State", "Verb"];
+
 /// The files of `ui` that may hold an engine; all others see data alone.
 const ENGINE_HOLDERS: &[&str] =
     &["src/ui.rs", "src/ui/gallery", "src/ui/effect.rs", "src/ui/sampling.rs", "src/ui/workers.rs"];
 
 /// Modules that touch no file and make no system call.
-const PURE: &[&str] = &["src/engine/plan.rs", "src/engine/plan/", "src/engine/snapshot.rs"];
+const PURE: &[&str] =
+    &["src/engine/entry/plan.rs", "src/engine/entry/plan/", "src/engine/seen/sample.rs"];
 
 /// Where unsafe code may stand.
-const UNSAFE: &[&str] = &["src/engine/launch.rs", "src/engine/sys.rs", "src/engine/sys/"];
+const UNSAFE: &[&str] = &["src/engine/entry/launch.rs", "src/engine/sys.rs", "src/engine/sys/"];
 
 const MAX_LINES: usize = 500;
 
@@ -36,6 +45,54 @@ fn arrows_point_one_way() {
             }
         }
     }
+}
+
+#[test]
+fn the_engine_stands_on_its_floors() {
+    let of_engine = |file: &str| file.starts_with("src/engine/") && !is_for_tests(file);
+    let mut found = Vec::new();
+    for (file, text) in sources().iter().filter(|(file, _)| of_engine(file)) {
+        let path = file.strip_prefix("src/engine/").unwrap();
+        let own = path.split(['/', '.']).next().unwrap();
+        let floor = |name: &str| FLOORS.iter().position(|it| *it == name);
+        let here = floor(own).unwrap_or_else(|| panic!("{file} stands in no folder of the engine"));
+        for name in code(shipped(text)).flat_map(named_of_engine) {
+            let allowed = WORDS.contains(&name)
+                || (name == "Engine" && own == "verbs")
+                || (path.starts_with("running/supervisor") && ["Engine", "verbs"].contains(&name))
+                || floor(name).is_some_and(|it| it <= here);
+            if !allowed {
+                found.push(format!("{file} names crate::engine::{name}"));
+            }
+        }
+    }
+    assert!(found.is_empty(), "not below the one who names it: {found:#?}");
+}
+
+/// Tells whether the whole file is part of tests alone.
+fn is_for_tests(file: &str) -> bool {
+    file.ends_with("/tests.rs") || file == "src/engine/host/made_up.rs"
+}
+
+/// Returns what `line` names of the engine, by the first word behind `crate::engine::`.
+fn named_of_engine(line: &str) -> Vec<&str> {
+    let heads = line.split("crate::engine::").skip(1);
+    heads
+        .flat_map(|rest| {
+            let group = rest.strip_prefix('{').map(|it| it.split('}').next().unwrap_or(it));
+            let one = rest.split(|it: char| !it.is_alphanumeric() && it != '_').next();
+            match group {
+                Some(group) => group.split(',').map(str::trim).collect(),
+                None => one.into_iter().collect::<Vec<&str>>(),
+            }
+        })
+        .filter(|it| !it.is_empty())
+        .collect()
+}
+
+/// Returns the text without its tests.
+fn shipped(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod ").next().unwrap()
 }
 
 #[test]

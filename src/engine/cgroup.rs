@@ -4,6 +4,7 @@
 //! cloned into the group, which is what the kernel does cheaply; by its pid a process is moved only
 //! into a group that may hold no further one.
 
+pub(in crate::engine) mod configured;
 mod control;
 mod create;
 mod devices;
@@ -19,6 +20,7 @@ pub mod knob;
 mod oom;
 mod patience;
 mod settings;
+pub(in crate::engine) mod spelling;
 mod stuck;
 pub mod value;
 mod values;
@@ -36,7 +38,7 @@ pub(in crate::engine) use patience::Patience;
 pub(in crate::engine) use values::check_name;
 pub use values::{CgroupFile, Change};
 
-use super::name::Name;
+use crate::engine::terms::name::Name;
 
 /// Which cgroup versions the host mounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]

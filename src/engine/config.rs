@@ -1,4 +1,4 @@
-//! LXC configuration files: read into a [`super::spec::Spec`], written back unharmed.
+//! LXC configuration files: read into a [`crate::engine::terms::spec::Spec`], written back unharmed.
 //!
 //! Reading goes in two steps. [`load`] checks every line as LXC does and accepts whatever LXC of
 //! any release accepts; [`Config::spec`] then refuses what wharf cannot carry out yet.
@@ -32,8 +32,8 @@ pub use system::default_config;
 pub(in crate::engine) use system::used_controllers;
 pub use values::words as command_words;
 
-use super::name::Name;
-use super::spec::{Place, Spec};
+use crate::engine::terms::name::Name;
+use crate::engine::terms::spec::{Place, Spec};
 use read::Reader;
 use settings::Settings;
 

@@ -1,6 +1,11 @@
 //! The machine: where it tells of itself, and where wharf keeps what does not outlive its run.
 //! Passed to whoever reads them, so that a test can make up a machine of its own.
 
+pub(in crate::engine) mod apparmor;
+pub mod identity;
+pub mod lxcpath;
+pub(in crate::engine) mod mountinfo;
+
 #[cfg(test)]
 pub(in crate::engine) mod made_up;
 
@@ -10,7 +15,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::error::words;
+use crate::engine::terms::error::words;
 
 const PROXMOX: &str = "/etc/pve/lxc";
 /// Only its owner may enter the runtime directory.

@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 pub use lock::Lock;
 pub use remove::{RemoveError, remove_container, remove_tree};
 
-use super::config::Document;
-use super::error::words;
-use super::host::HostError;
-use super::lxcpath::Lxcpath;
-use super::name::Name;
+use crate::engine::config::Document;
+use crate::engine::host::HostError;
+use crate::engine::host::lxcpath::Lxcpath;
+use crate::engine::terms::error::words;
+use crate::engine::terms::name::Name;
 
 /// The system's file, which `lxc.lxcpath` of may move the containers.
 const SYSTEM_CONFIG: &str = "/etc/lxc/lxc.conf";

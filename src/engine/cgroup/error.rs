@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::words;
-use crate::engine::error::Kind;
-use crate::engine::spec::Place;
+use crate::engine::terms::error::Kind;
+use crate::engine::terms::spec::Place;
 
 /// A cgroup operation that failed. Each text holds the act, the object and the kernel's reason.
 #[derive(Debug, thiserror::Error)]

@@ -13,7 +13,7 @@ use super::file::{LEAF, controller_of, words_of};
 use super::{CgroupError, Layout};
 use crate::engine::config::used_controllers;
 use crate::engine::host::Host;
-use crate::engine::mountinfo;
+use crate::engine::host::mountinfo;
 
 const MEMBERSHIP: &str = "self/cgroup";
 

@@ -2,7 +2,7 @@
 
 use super::file::controller_of;
 use super::{Cgroup, CgroupError, DeviceRules, Version, values};
-use crate::engine::spec::{At, CgroupSetting};
+use crate::engine::terms::spec::{At, CgroupSetting};
 
 /// Swap and memory together may not be limited below memory alone, so the latter goes first.
 const MEMORY: &str = "memory.limit_in_bytes";

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::engine::shown::shown;
+use crate::engine::terms::shown::shown;
 
 /// How many to name; the others are counted.
 const MOST: usize = 3;

@@ -3,18 +3,18 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::apparmor;
-use super::super::spec::{
-    At, AutoMode, AutoMounts, Capabilities, CgroupSetting, ConsoleSpec, Init, Mount, Network,
-    Place, Signals, Spec,
-};
 use super::error::{ConfigError, ConfigErrors, Reason};
 use super::get::storage;
 use super::keys::Support;
 use super::meaning::{Auto, AutoGroup, Meaning, NONE};
 use super::settings::{Entry, Settings};
 use super::{Config, include, mounts};
-use crate::engine::signal;
+use crate::engine::host::apparmor;
+use crate::engine::terms::signal;
+use crate::engine::terms::spec::{
+    At, AutoMode, AutoMounts, Capabilities, CgroupSetting, ConsoleSpec, Init, Mount, Network,
+    Place, Signals, Spec,
+};
 
 /// What init is when nothing says otherwise.
 const DEFAULT_INIT: &str = "/sbin/init";

@@ -4,11 +4,11 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use crate::engine::error::words;
+use crate::engine::terms::error::words;
 
-use super::super::id::IdError;
-use super::super::shown::{shown, shown_bytes};
-use super::super::spec::Place;
+use crate::engine::terms::id::IdError;
+use crate::engine::terms::shown::{shown, shown_bytes};
+use crate::engine::terms::spec::Place;
 
 /// A configuration that cannot be used. Prints as
 /// `lxc.rootfs.path /srv/web: No such file or directory (line 3 of /var/lib/lxc/web/config)`.
@@ -163,7 +163,7 @@ pub enum Reason {
     NotYet,
     #[error(
         "wharf generates no profiles; name one that is loaded, such as {}, or `unconfined`",
-        super::super::apparmor::DEFAULT
+        crate::engine::host::apparmor::DEFAULT
     )]
     Generated,
     #[error("includes are nested deeper than {0}")]

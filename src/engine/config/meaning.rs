@@ -1,10 +1,10 @@
 //! What one value means, and how LXC spells it: each is read once, here, by the form of its key.
 
-use super::super::spec::{AutoMode, Mount};
 use super::error::Reason;
 use super::keys::{Form, Key};
 use super::{caps, mounts, signals, values};
-use crate::engine::id::Id;
+use crate::engine::terms::id::Id;
+use crate::engine::terms::spec::{AutoMode, Mount};
 
 /// A value as the engine understands it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use std::path::{Component, Path, PathBuf};
 
 use libc::c_ulong;
 
-use super::super::spec::{Create, Mount};
 use super::error::Reason;
+use crate::engine::terms::spec::{Create, Mount};
 
 /// Options that set or clear flags of mount(2).
 const FLAGS: &[(&str, bool, c_ulong)] = &[

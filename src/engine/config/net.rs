@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::super::spec::Place;
 use super::error::Reason;
 use super::nearest::nearest;
 use super::values;
+use crate::engine::terms::spec::Place;
 
 /// Every key as it is looked up for advice.
 pub(super) const NAMES: [&str; 8] = [

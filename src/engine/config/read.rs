@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::super::spec::Place;
 use super::error::{ConfigError, ConfigErrors, Reason};
 use super::include::{self, FileId, MAX_DEPTH};
 use super::lexer::{self, Line, PREFIX};
 use super::settings::Settings;
+use crate::engine::terms::spec::Place;
 
 /// Most lines that are read in all, so that files that include each other have an end.
 const MAX_LINES: usize = 10_000;

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::path::Path;
 
-use super::super::shown::shown;
-use super::super::spec::Place;
 use super::build;
 use super::read::Reader;
+use crate::engine::terms::shown::shown;
+use crate::engine::terms::spec::Place;
 
 /// How grave a remark is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,10 +1,10 @@
 //! The values that a configuration's lines add up to. Checks each as LXC does; reads no file.
 
-use super::super::spec::Place;
 use super::error::Reason;
 use super::keys::{self, Form, GROUPS, Key};
 use super::meaning::{Item, Meaning, NONE, check};
 use super::net::Interfaces;
+use crate::engine::terms::spec::Place;
 
 /// One value that a key has got.
 #[derive(Clone, Debug)]

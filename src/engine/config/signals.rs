@@ -2,7 +2,7 @@
 
 use super::error::Reason;
 use super::values::unsigned;
-use crate::engine::signal::{MAX, NAMES};
+use crate::engine::terms::signal::{MAX, NAMES};
 
 /// Reads a signal. Like LXC, takes any number; whether it is a signal is asked at start.
 pub(super) fn number(text: &str) -> Result<i32, Reason> {
@@ -34,7 +34,7 @@ fn distance(text: &str) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::signal::name;
+    use crate::engine::terms::signal::name;
 
     #[test]
     fn every_notation_is_read() {

@@ -2,7 +2,7 @@
 
 use super::error::Reason;
 use super::lexer::trim;
-use crate::engine::id::Id;
+use crate::engine::terms::id::Id;
 
 /// `auto` for the console's buffer and log.
 const AUTO_SIZE: u64 = 128 * 1024;

@@ -5,11 +5,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use super::Host;
-use crate::engine::identity::Identity;
-use crate::engine::lxcpath::Lxcpath;
-use crate::engine::name::Name;
-use crate::engine::record::Record;
-use crate::engine::state::State;
+use crate::engine::host::identity::Identity;
+use crate::engine::host::lxcpath::Lxcpath;
+use crate::engine::running::record::Record;
+use crate::engine::terms::name::Name;
+use crate::engine::terms::state::State;
 
 /// The pids of a container's supervisor and its init there.
 pub(in crate::engine) const SUPERVISOR: i32 = 77;

@@ -8,9 +8,9 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
+use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::host::private_dir;
-use crate::engine::lxcpath::Lxcpath;
-use crate::engine::name::Name;
+use crate::engine::terms::name::Name;
 
 /// A container taken for one command, or by its supervisor. Dropped, it is free and its file is
 /// gone.

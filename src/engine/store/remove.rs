@@ -12,7 +12,7 @@ use nix::fcntl::{AtFlags, OFlag, OpenHow, RenameFlags, ResolveFlag, openat2, ren
 use nix::sys::stat::{Mode, SFlag, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use crate::engine::error::words;
+use crate::engine::terms::error::words;
 
 /// Directories deeper than this are moved up and removed from there, so that an image full of
 /// nested directories costs no more descriptors than an honest one.

@@ -1,0 +1,140 @@
+//! Wharf's own pid 1 of a container: reaps, forwards signals, keeps the command's exit code, and
+//! brings the container down when it is asked to. It holds no descriptor and allocates nothing.
+
+use std::ffi::CStr;
+use std::fs;
+
+use nix::errno::Errno;
+use nix::sys::prctl::set_name;
+use nix::sys::signal::SigSet;
+use nix::unistd::alarm;
+
+use crate::engine::entry::plan::Asked;
+use crate::engine::entry::relay::PASSED_ON;
+use crate::engine::host::Host;
+use crate::engine::sys;
+use crate::engine::terms::exit::Exit;
+
+/// Exit code when init itself could not go on.
+pub(in crate::engine) const FAILED: i32 = 125;
+
+/// How many seconds processes have between SIGTERM and their end: enough to save what they have,
+/// and less than anybody waits who asked for the end.
+const GRACE: u32 = 5;
+
+/// What the process is called in the end, which its supervisor reads: to say it by reboot(2) takes
+/// a capability that reaches the host, and an exit code would be taken for the command's.
+const HALTED: &CStr = c"wharf: halted";
+const REBOOTED: &CStr = c"wharf: rebooted";
+
+/// Why everything ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The command has ended.
+    Command,
+    Halt,
+    Reboot,
+}
+
+/// Forgets what whoever started wharf ignores, and blocks every signal, so that none is lost before
+/// [`run`] waits for them. While it waits the kernel shows none as blocked, so whoever wants to
+/// know what this init hears sees handlers.
+pub(in crate::engine) fn hold_signals(asked: Option<Asked>) -> nix::Result<()> {
+    sys::reset_signals();
+    SigSet::all().thread_block()?;
+    let asked = asked.map_or([None; 2], |it| [Some(it.halt), Some(it.reboot)]);
+    let mut heard = PASSED_ON.into_iter().map(|it| it as i32).chain(asked.into_iter().flatten());
+    heard.try_for_each(|it| match sys::catch(it) {
+        // SIGKILL, which the configuration may name, needs no handler.
+        Err(Errno::EINVAL) | Ok(()) => Ok(()),
+        Err(errno) => Err(errno),
+    })
+}
+
+/// Lives until the last process of the container has ended, then ends as `command` did. Where it
+/// can be `asked`, the others end soon after the command, and all of them when it is.
+pub(in crate::engine) fn run(command: i32, asked: Option<Asked>) -> ! {
+    sys::close_from(0);
+    let (mut code, mut end) = (FAILED, None);
+    loop {
+        let signal = sys::wait_signal();
+        let wanted = match (signal, asked) {
+            (libc::SIGCHLD, _) => {
+                let ended = reap_all(command);
+                code = ended.unwrap_or(code);
+                if sys::has_no_children() {
+                    finish(end, code);
+                }
+                asked.and(ended).map(|_code| End::Command)
+            }
+            (libc::SIGALRM, Some(_)) if end.is_some() => finish(end, code),
+            (_, Some(asked)) if signal == asked.halt => Some(End::Halt),
+            (_, Some(asked)) if signal == asked.reboot => Some(End::Reboot),
+            (libc::SIGPWR | libc::SIGTERM, Some(_)) => Some(End::Halt),
+            // What asks a system to go down asks everything in the container to end.
+            (libc::SIGPWR | libc::SIGTERM, None) => {
+                send(-1, libc::SIGTERM);
+                None
+            }
+            (signal, _) => {
+                send(command, signal);
+                None
+            }
+        };
+        if end.is_none() && wanted.is_some() {
+            end = wanted;
+            bring_down(command);
+        }
+    }
+}
+
+/// Asks everything to end, which it has to do before the alarm.
+fn bring_down(command: i32) {
+    alarm::set(GRACE);
+    send(-1, libc::SIGTERM);
+    // A shell that is typed into takes no notice of SIGTERM.
+    send(command, libc::SIGHUP);
+    // Whatever was stopped hears nothing before it goes on.
+    send(-1, libc::SIGCONT);
+}
+
+/// Ends, and whatever is left with it.
+fn finish(end: Option<End>, code: i32) -> ! {
+    let (word, code) = match end {
+        None | Some(End::Command) => sys::exit_now(code),
+        Some(End::Halt) => (HALTED, 0),
+        Some(End::Reboot) => (REBOOTED, 0),
+    };
+    // Cannot fail for a name.
+    _ = set_name(word);
+    sys::exit_now(code)
+}
+
+/// Returns what our init `pid` has said of its end, for which nobody has waited yet.
+pub(in crate::engine) fn last_word(host: &Host, pid: i32) -> Option<Exit> {
+    let name = fs::read(host.of_process(pid, "comm")).ok()?;
+    match name.trim_ascii_end() {
+        it if it == HALTED.to_bytes() => Some(Exit::Halted),
+        it if it == REBOOTED.to_bytes() => Some(Exit::Rebooted),
+        _ => None,
+    }
+}
+
+/// Takes every ended child; returns the exit code of `command` if it is among them.
+fn reap_all(command: i32) -> Option<i32> {
+    let mut code = None;
+    loop {
+        match sys::wait_any() {
+            Ok(Some((pid, status))) if pid == command => {
+                code = Some(i32::from(Exit::from_wait_status(status).shell_code()));
+            }
+            Ok(Some(_)) | Err(Errno::EINTR) => (),
+            Ok(None) | Err(_) => return code,
+        }
+    }
+}
+
+fn send(to: i32, signal: i32) {
+    // The receiver may have ended meanwhile.
+    _ = sys::kill(to, signal);
+}

@@ -1,0 +1,227 @@
+//! Creates the processes that become a container or go into one, and follows each until its
+//! program runs. The only module that makes one; what the process does is in the plan.
+
+mod enter;
+mod error;
+mod hold;
+
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::engine::cgroup::{Cgroup, Entry};
+use crate::engine::entry::perform::{Door, Site, perform};
+use crate::engine::entry::plan::Step;
+use crate::engine::entry::report::{self, Word, receive};
+use crate::engine::sys::{self, Side};
+use crate::engine::terms::spec::Network;
+pub use enter::{Entered, Visit, enter};
+pub use error::LaunchError;
+
+const EXIT_SETUP_FAILED: i32 = 125;
+
+/// What to launch.
+pub struct Order<'a> {
+    pub steps: &'a [Step],
+    pub network: Network,
+    pub cgroup: Option<&'a Cgroup>,
+    /// Which of the descriptors 0, 1 and 2 the payload gets as they are. Never a terminal.
+    pub inherit: [bool; 3],
+    /// Runs in the supervisor when the container stands and its program does not run yet.
+    pub before_exec: &'a mut dyn FnMut() -> Result<(), BeforeExec>,
+}
+
+/// Why the supervisor stopped a launch in its last moment.
+pub type BeforeExec = Box<dyn std::error::Error + Send + Sync>;
+
+/// A container whose program runs.
+#[derive(Debug)]
+pub struct Launched {
+    /// Init, in this process's pid namespace.
+    pub pid: i32,
+    pub pidfd: OwnedFd,
+    /// The supervisor's side of the console, if there is one. Blocking.
+    pub console: Option<OwnedFd>,
+    /// The supervisor's side of tty 1 and up. Blocking.
+    pub ttys: Vec<OwnedFd>,
+    /// The root of the container's devpts.
+    pub devpts: Option<OwnedFd>,
+    /// The `CLONE_NEW*` flags of its namespaces.
+    pub clone_flags: u64,
+}
+
+/// Makes the process and returns when its program runs.
+///
+/// The caller must be single-threaded: see "Between clone and exec" in ARCHITECTURE.md.
+pub fn launch(order: Order<'_>) -> Result<Launched, LaunchError> {
+    let entry = order.cgroup.map(Cgroup::entry).transpose().map_err(LaunchError::Cgroup)?;
+    let flags = namespaces(order.network);
+    let birth = Birth { steps: order.steps, flags, inherit: order.inherit, door: None };
+    let Newborn { pid, pidfd, socket } = bear(&birth, entry.unwrap_or_default())?;
+    let clone_flags = flags | libc::CLONE_NEWCGROUP as u64;
+    let mut launched =
+        Launched { pid, pidfd, console: None, ttys: Vec::new(), devpts: None, clone_flags };
+    match follow(order, socket.as_fd(), &mut launched) {
+        Ok(()) => Ok(launched),
+        Err(error) => {
+            let end = end(pid, launched.pidfd.as_fd());
+            Err(error.with_end(end))
+        }
+    }
+}
+
+/// The new namespaces; the cgroup namespace is made later, inside the container's own groups.
+const fn namespaces(network: Network) -> u64 {
+    let always = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+    match network {
+        Network::Host => always as u64,
+        Network::Empty => (always | libc::CLONE_NEWNET) as u64,
+    }
+}
+
+/// How a process comes to be.
+struct Birth<'a> {
+    steps: &'a [Step],
+    /// Of clone(2).
+    flags: u64,
+    inherit: [bool; 3],
+    /// What leads into the container that it is for, if that one runs already.
+    door: Option<Door<'a>>,
+}
+
+/// A process on its way into a container.
+struct Newborn {
+    pid: i32,
+    pidfd: OwnedFd,
+    /// On which it reports.
+    socket: OwnedFd,
+}
+
+fn bear(birth: &Birth<'_>, entry: Entry) -> Result<Newborn, LaunchError> {
+    let (ours, theirs) = report::pair().map_err(LaunchError::Socket)?;
+    let Entry { tasks, unified } = entry;
+    let side = sys::clone3(birth.flags, unified.as_ref().map(OwnedFd::as_fd));
+    match side.map_err(LaunchError::Clone)? {
+        Side::Child => {
+            drop(ours);
+            be_born(birth, theirs.as_fd(), tasks)
+        }
+        Side::Parent { pid, pidfd } => Ok(Newborn { pid, pidfd, socket: ours }),
+    }
+}
+
+fn be_born(birth: &Birth<'_>, maker: BorrowedFd<'_>, tasks: Vec<OwnedFd>) -> ! {
+    sys::die_of_panics(EXIT_SETUP_FAILED);
+    // Until its own program runs, nothing in the container may look into this process
+    // (CVE-2016-9962, CVE-2019-5736). Cannot fail for these arguments.
+    _ = nix::sys::prctl::set_dumpable(false);
+    let mut site = Site::new(maker, tasks, birth.inherit, birth.door);
+    let failure = perform(birth.steps, &mut site);
+    report::failed(maker, failure);
+    sys::exit_now(EXIT_SETUP_FAILED)
+}
+
+fn follow(
+    order: Order<'_>,
+    socket: BorrowedFd<'_>,
+    launched: &mut Launched,
+) -> Result<(), LaunchError> {
+    match receive(socket).map_err(LaunchError::Report)? {
+        Word::Ready(fds) => sort_terminals(order.steps, fds, launched),
+        Word::Failed(failure) => return Err(error::of_step(order.steps, failure)),
+        Word::End => return Err(LaunchError::Died),
+        Word::Born(_) => return Err(LaunchError::Report(Errno::EPROTO)),
+    }
+    (order.before_exec)().map_err(LaunchError::BeforeExec)?;
+    report::go(socket).map_err(LaunchError::Report)?;
+    match receive(socket).map_err(LaunchError::Report)? {
+        // A closed socket is an executed program, or a process that was killed on its way there.
+        // Our own init never executes one; what became of its command is its exit code.
+        Word::End if !has_own_init(order.steps) && never_executed(launched.pid) => {
+            Err(LaunchError::Died)
+        }
+        Word::End => Ok(()),
+        Word::Failed(failure) => Err(error::of_step(order.steps, failure)),
+        Word::Ready(_) | Word::Born(_) => Err(LaunchError::Report(Errno::EPROTO)),
+    }
+}
+
+fn has_own_init(steps: &[Step]) -> bool {
+    steps.iter().any(|it| matches!(it, Step::BecomeInit { .. }))
+}
+
+/// Tells whether the child `pid`, which is not reaped yet, has never executed a program. The
+/// kernel clears the flag before it closes what is close-on-exec, and a zombie keeps it. What
+/// cannot be read counts as executed.
+fn never_executed(pid: i32) -> bool {
+    procfs::process::Process::new(pid)
+        .and_then(|it| it.stat())
+        .and_then(|it| it.flags())
+        .is_ok_and(|it| it.contains(procfs::process::StatFlags::PF_FORKNOEXEC))
+}
+
+/// The child sends its devpts, then the console if the plan has one, then the ttys.
+fn sort_terminals(steps: &[Step], fds: Vec<OwnedFd>, launched: &mut Launched) {
+    let mut fds = fds.into_iter();
+    launched.devpts = fds.next();
+    if steps.iter().any(|it| matches!(it, Step::Console { .. })) {
+        launched.console = fds.next();
+    }
+    launched.ttys = fds.collect();
+}
+
+/// Kills and reaps a process that is not to live; returns how it ended.
+fn end(pid: i32, pidfd: BorrowedFd<'_>) -> WaitStatus {
+    // It may be dead already; reaping below is what counts.
+    _ = sys::pidfd_send_signal(pidfd, libc::SIGKILL);
+    loop {
+        match waitpid(Pid::from_raw(pid), None::<WaitPidFlag>) {
+            Err(Errno::EINTR) => (),
+            end => return end.unwrap_or(WaitStatus::StillAlive),
+        }
+    }
+}
+
+impl std::fmt::Debug for Order<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Order").field("steps", &self.steps).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_that_was_killed_before_its_exec_is_told_from_one_that_ended() {
+        // Between fork and its end the child only makes system calls, as tests have threads.
+        let Some(killed) = sys::fork().unwrap() else {
+            _ = sys::kill(std::process::id() as i32, libc::SIGKILL);
+            sys::exit_now(0)
+        };
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        for pid in [killed, ended.id() as i32] {
+            use nix::sys::wait::{Id, waitid};
+            let stay = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+            waitid(Id::Pid(Pid::from_raw(pid)), stay).unwrap();
+        }
+        let told = (never_executed(killed), never_executed(ended.id() as i32));
+        waitpid(Pid::from_raw(killed), None).unwrap();
+        ended.wait().unwrap();
+        assert_eq!(told, (true, false));
+    }
+
+    #[test]
+    fn a_panic_between_clone_and_exec_ends_the_process_at_once() {
+        // As above; the harness's own report of a panic would allocate.
+        let Some(child) = sys::fork().unwrap() else {
+            sys::die_of_panics(EXIT_SETUP_FAILED);
+            panic!("on purpose")
+        };
+        let status = waitpid(Pid::from_raw(child), None).unwrap();
+        let expected = WaitStatus::Exited(Pid::from_raw(child), EXIT_SETUP_FAILED);
+        assert_eq!(status, expected);
+    }
+}

@@ -1,0 +1,148 @@
+//! Makes a process that goes into a running container and follows it until its program runs.
+//!
+//! Two processes are needed: the first enters, gives up all that is the host's, and only then
+//! creates the second, which is the one that the container can see. The second is a child of
+//! whoever called, too.
+//!
+//! The first joins the container's cgroups, so that the second is born there. Where they may hold
+//! no further process (`pids.max`), only a process that is there already can be moved in: then the
+//! second is born outside and held still until it has been moved, lest the container makes use of
+//! a process that no limit holds.
+
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+
+use super::hold::Hold;
+use super::report::{self, Word, receive};
+use super::{BeforeExec, Birth, LaunchError, Newborn, bear, end, error};
+use crate::engine::cgroup::{Cgroup, Entry};
+use crate::engine::entry::perform::Door;
+use crate::engine::entry::plan::Step;
+use crate::engine::sys;
+
+/// What to run in which container.
+pub struct Visit<'a> {
+    pub steps: &'a [Step],
+    pub door: Door<'a>,
+    pub cgroup: Option<&'a Cgroup>,
+    /// Which of the descriptors 0, 1 and 2 the program gets as they are. Never a terminal.
+    pub inherit: [bool; 3],
+    /// Runs when the first process is inside and the second one is not made yet.
+    pub before_exec: &'a mut dyn FnMut() -> Result<(), BeforeExec>,
+}
+
+/// A program that runs in a container.
+#[derive(Debug)]
+pub struct Entered {
+    /// A child of this process.
+    pub pidfd: OwnedFd,
+    /// The other side of its pty, if it has one.
+    pub pty: Option<OwnedFd>,
+}
+
+/// When the process that stays joins the cgroups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Joins {
+    /// It is born there.
+    AtBirth,
+    /// It is moved there, standing still.
+    Late,
+}
+
+/// Makes the processes and returns when the program runs.
+///
+/// The caller must be single-threaded: see "Between clone and exec" in ARCHITECTURE.md.
+pub fn enter(mut visit: Visit<'_>) -> Result<Entered, LaunchError> {
+    match enter_once(&mut visit, Joins::AtBirth) {
+        Err(full) if visit.cgroup.is_some() && full.is_full() => {
+            match enter_once(&mut visit, Joins::Late) {
+                // A machine where no process may be held: the first try says what to do.
+                Err(LaunchError::Hold(_)) => Err(full),
+                result => result,
+            }
+        }
+        result => result,
+    }
+}
+
+fn enter_once(visit: &mut Visit<'_>, joins: Joins) -> Result<Entered, LaunchError> {
+    let birth =
+        Birth { steps: visit.steps, flags: 0, inherit: visit.inherit, door: Some(visit.door) };
+    let first = match (joins, visit.cgroup) {
+        (Joins::AtBirth, Some(cgroup)) => in_group(&birth, cgroup)?,
+        (Joins::Late, _) | (_, None) => bear(&birth, Entry::default())?,
+    };
+    let entered = follow(visit, &first, joins);
+    // It has ended by itself, unless it waits for a word that will not come.
+    let end = end(first.pid, first.pidfd.as_fd());
+    entered.map_err(|it| it.with_end(end))
+}
+
+/// Creates the process in the container's groups, or in one beside those that init made there:
+/// on v2 no process may be in a group whose controllers are handed on.
+fn in_group(birth: &Birth<'_>, cgroup: &Cgroup) -> Result<Newborn, LaunchError> {
+    match bear(birth, cgroup.entry().map_err(LaunchError::Cgroup)?) {
+        Err(LaunchError::Clone(Errno::EBUSY)) => {
+            bear(birth, cgroup.entry_beside().map_err(LaunchError::Cgroup)?)
+        }
+        result => result,
+    }
+}
+
+fn follow(visit: &mut Visit<'_>, first: &Newborn, joins: Joins) -> Result<Entered, LaunchError> {
+    let socket = first.socket.as_fd();
+    let pty = match receive(socket).map_err(LaunchError::Report)? {
+        Word::Ready(fds) => fds.into_iter().next(),
+        Word::Failed(failure) => return Err(error::of_step(visit.steps, failure)),
+        Word::End => return Err(LaunchError::Died),
+        Word::Born(_) => return Err(LaunchError::Report(Errno::EPROTO)),
+    };
+    (visit.before_exec)().map_err(LaunchError::BeforeExec)?;
+    match (joins, visit.cgroup) {
+        (Joins::Late, Some(cgroup)) => {
+            let hold = Hold::on(first.pid).map_err(LaunchError::Hold)?;
+            report::go(socket).map_err(LaunchError::Report)?;
+            move_in(hold, cgroup)?;
+        }
+        (Joins::AtBirth, _) | (_, None) => report::go(socket).map_err(LaunchError::Report)?,
+    }
+    until_it_runs(visit.steps, socket).map(|pidfd| Entered { pidfd, pty })
+}
+
+/// Waits for the second process and moves it into the cgroups before it does anything.
+fn move_in(hold: Hold, cgroup: &Cgroup) -> Result<(), LaunchError> {
+    // Without one, the report will say why.
+    let Some(held) = hold.wait().map_err(LaunchError::Hold)? else { return Ok(()) };
+    if let Err(error) = cgroup.admit(held.second.as_raw()) {
+        // What is held cannot have been reaped by anybody else.
+        _ = sys::kill(held.second.as_raw(), libc::SIGKILL);
+        return Err(LaunchError::Cgroup(error));
+    }
+    held.release().map_err(LaunchError::Hold)
+}
+
+/// Returns the second process once its program runs.
+fn until_it_runs(steps: &[Step], socket: BorrowedFd<'_>) -> Result<OwnedFd, LaunchError> {
+    let mut second: Option<OwnedFd> = None;
+    loop {
+        match receive(socket).map_err(LaunchError::Report)? {
+            Word::Born(pidfd) if second.is_none() => second = Some(pidfd),
+            Word::End => return second.ok_or(LaunchError::Died),
+            Word::Failed(failure) => {
+                if let Some(pidfd) = second {
+                    // It ends by itself; how does not matter any more.
+                    _ = sys::wait_for(pidfd.as_fd());
+                }
+                return Err(error::of_step(steps, failure));
+            }
+            Word::Born(_) | Word::Ready(_) => return Err(LaunchError::Report(Errno::EPROTO)),
+        }
+    }
+}
+
+impl std::fmt::Debug for Visit<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Visit").field("steps", &self.steps).finish_non_exhaustive()
+    }
+}

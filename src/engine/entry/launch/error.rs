@@ -1,0 +1,252 @@
+//! Why a process did not become part of a container, in words.
+
+use std::fmt;
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::sys::wait::WaitStatus;
+
+use super::BeforeExec;
+use crate::engine::cgroup::CgroupError;
+use crate::engine::entry::plan::{Source, Step};
+use crate::engine::entry::report::{Failure, Part};
+use crate::engine::terms::error::Kind;
+use crate::engine::terms::shown::shown_bytes;
+use crate::engine::terms::signal;
+
+/// Why a container did not come to life, or could not be entered.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    #[error("open the cgroups")]
+    Cgroup(#[source] CgroupError),
+    #[error("create a socket pair")]
+    Socket(#[source] Errno),
+    #[error("create a process")]
+    Clone(#[source] Errno),
+    #[error("read the report of the new process")]
+    Report(#[source] Errno),
+    #[error("{step}{part}: {reason}{place}")]
+    Step { step: String, part: &'static str, reason: &'static str, place: String, errno: Errno },
+    /// The program itself could not be executed.
+    #[error("{program}: {reason}")]
+    Exec { program: String, reason: &'static str, errno: Errno },
+    #[error("{program} exists, but {} does not", interpreter(name))]
+    NoInterpreter { program: String, name: String },
+    #[error("{step}: this kernel has no file system type `{kind}`{advice}{place}")]
+    NoFileSystem { step: String, kind: String, advice: &'static str, place: String },
+    #[error("init died before its command ran")]
+    Died,
+    #[error("{}", killed(*signal))]
+    Killed { signal: i32 },
+    #[error(
+        "the kernel killed init before its command ran, because its cgroup was out of memory: {limit} \
+         is too low"
+    )]
+    OutOfMemory { limit: String },
+    #[error("its limit of processes was reached before its command ran: {limit} is too low")]
+    TooFew { limit: String },
+    /// Its groups take no further process.
+    #[error(
+        "it has as many processes as its limit allows; `wharf cgroup NAME pids.max` shows the \
+         limit and raises it"
+    )]
+    Full,
+    #[error("{step}: {why}")]
+    NoPty { step: String, why: NoPty },
+    #[error("hold a process while it is moved")]
+    Hold(#[source] Errno),
+    #[error("finish setting up the container")]
+    BeforeExec(#[source] BeforeExec),
+}
+
+impl LaunchError {
+    /// Adds how the process ended, where that is all that is known.
+    pub(super) fn with_end(self, end: WaitStatus) -> Self {
+        // We kill too.
+        if let (Self::Died, WaitStatus::Signaled(_, signal, _)) = (&self, end)
+            && signal != Signal::SIGKILL
+        {
+            return Self::Killed { signal: signal as i32 };
+        }
+        self
+    }
+
+    /// Tells whether the cgroups took no further process.
+    pub(super) const fn is_full(&self) -> bool {
+        matches!(self, Self::Full | Self::Clone(Errno::EAGAIN))
+    }
+
+    /// Tells whether the kernel made no further process.
+    pub(in crate::engine) const fn lacks_processes(&self) -> bool {
+        matches!(self, Self::Full | Self::Clone(Errno::EAGAIN))
+            || matches!(self, Self::Step { errno: Errno::EAGAIN, .. })
+    }
+
+    /// Returns what sort of refusal it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Cgroup(error) => error.kind(),
+            Self::Exec { errno: Errno::ENOENT, .. } => Kind::NoCommand,
+            Self::Exec { .. } | Self::NoInterpreter { .. } => Kind::BadCommand,
+            Self::Clone(Errno::EPERM) | Self::Step { errno: Errno::EPERM | Errno::EACCES, .. } => {
+                Kind::Denied
+            }
+            Self::Step { errno: Errno::ENOENT, .. } => Kind::NotFound,
+            Self::Socket(_)
+            | Self::Clone(_)
+            | Self::Report(_)
+            | Self::Step { .. }
+            | Self::Died
+            | Self::Killed { .. }
+            | Self::NoFileSystem { .. }
+            | Self::OutOfMemory { .. }
+            | Self::TooFew { .. }
+            | Self::Full
+            | Self::NoPty { .. }
+            | Self::Hold(_)
+            | Self::BeforeExec(_) => Kind::Failed,
+        }
+    }
+}
+
+/// Why there is no pty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoPty {
+    /// All that containers may have of the machine's are in use.
+    Machine { used: u32, max: u32, reserve: u32 },
+    /// All of the container's own.
+    Container,
+}
+
+impl NoPty {
+    fn look() -> Self {
+        let read = |name: &str| -> Option<u32> {
+            let text = std::fs::read_to_string(format!("/proc/sys/kernel/pty/{name}")).ok()?;
+            text.trim().parse().ok()
+        };
+        match (read("nr"), read("max"), read("reserve")) {
+            (Some(used), Some(max), Some(reserve)) => Self::of(used, max, reserve),
+            _ => Self::Container,
+        }
+    }
+
+    const fn of(used: u32, max: u32, reserve: u32) -> Self {
+        // Some may have been given back since.
+        const MARGIN: u32 = 8;
+        if used.saturating_add(MARGIN) >= max.saturating_sub(reserve) {
+            Self::Machine { used, max, reserve }
+        } else {
+            Self::Container
+        }
+    }
+}
+
+impl fmt::Display for NoPty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// The kernel's own, for where somebody has set next to nothing.
+        const USUAL: u32 = 4096;
+        match self {
+            Self::Machine { used, max, reserve } => write!(
+                f,
+                "no pty is left for containers on this machine: {used} are in use, of \
+                 kernel.pty.max = {max} the host reserves {reserve}; raise it, as with \
+                 `sysctl kernel.pty.max={}`",
+                max.saturating_mul(2).max(USUAL)
+            ),
+            Self::Container => write!(
+                f,
+                "no pty is left in the container: as many as its lxc.pty.max allows are in use"
+            ),
+        }
+    }
+}
+
+/// Names the step that failed.
+pub(super) fn of_step(steps: &[Step], failure: Failure) -> LaunchError {
+    let Failure { step, part, errno, interpreter } = failure;
+    let step = steps.get(step);
+    if let Some(Step::Exec(program)) = step {
+        let name = program.argv.first().map(|it| shown_bytes(it.to_bytes()));
+        let program = name.unwrap_or_default();
+        if part == Part::Source {
+            return LaunchError::NoInterpreter { program, name: shown_bytes(interpreter.name()) };
+        }
+        return LaunchError::Exec { program, reason: errno.desc(), errno };
+    }
+    if matches!(step, Some(Step::Appear)) && errno == Errno::EAGAIN {
+        return LaunchError::Full;
+    }
+    let needs_pty =
+        matches!(step, Some(Step::Console { .. } | Step::Ttys { .. } | Step::Pty { .. }));
+    if let (true, Errno::ENOSPC, Some(step)) = (needs_pty, errno, step) {
+        return LaunchError::NoPty { step: step.to_string(), why: NoPty::look() };
+    }
+    let place = step.and_then(Step::place).map_or_else(String::new, |it| format!(" ({it})"));
+    if let (Some(Step::Mount(mount)), Part::Source, Errno::ENODEV) = (step, part, errno)
+        && let Source::New { fstype, .. } = &mount.source
+    {
+        let (step, kind) = (mount.to_string(), shown_bytes(fstype.to_bytes()));
+        let advice = advice(&kind);
+        return LaunchError::NoFileSystem { step, kind, advice, place };
+    }
+    let part = match part {
+        Part::Whole => "",
+        Part::Source => ": source",
+        Part::Target => ": target",
+    };
+    let reason = match (step, errno) {
+        (Some(Step::Confine(_)), Errno::ENOENT) => {
+            "no such profile is loaded; apparmor_parser loads one from its file"
+        }
+        _ => errno.desc(),
+    };
+    let step = step.map_or_else(|| "unknown step".to_owned(), Step::to_string);
+    LaunchError::Step { step, part, reason, place, errno }
+}
+
+/// What a bind mount is written as, for whoever wrote its option as its type.
+fn advice(kind: &str) -> &'static str {
+    match kind {
+        "bind" => "; a bind mount has type `none` and option `bind`",
+        "rbind" => "; a bind mount has type `none` and option `rbind`",
+        _ => "",
+    }
+}
+
+fn killed(signal: i32) -> String {
+    if signal == libc::SIGSYS {
+        return "the kernel killed the new process with SIGSYS before its command ran, for a system \
+                call that a filter forbids"
+            .to_owned();
+    }
+    format!("the new process was killed by {} before its command ran", signal::name(signal))
+}
+
+fn interpreter(name: &str) -> String {
+    if name.is_empty() {
+        // The kernel reads its name from the program, which may be any format it knows.
+        return "the loader that it needs".to_owned();
+    }
+    format!("its interpreter {name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::entry::report::Interpreter;
+
+    #[test]
+    fn whose_ptys_are_used_up_is_told_with_the_knob() {
+        let machine = NoPty::of(3072, 4096, 1024);
+        assert_eq!(machine, NoPty::Machine { used: 3072, max: 4096, reserve: 1024 });
+        let said = machine.to_string();
+        assert!(said.contains("3072 are in use") && said.contains("kernel.pty.max=8192"), "{said}");
+        assert_eq!(NoPty::of(7, 4096, 1024), NoPty::Container);
+        assert!(NoPty::of(0, 0, 0).to_string().contains("kernel.pty.max=4096"));
+        let steps = [Step::Console { owner: 0, size: None }];
+        let interpreter = Interpreter::UNKNOWN;
+        let failure = Failure { step: 0, part: Part::Whole, errno: Errno::ENOSPC, interpreter };
+        let said = of_step(&steps, failure).to_string();
+        assert!(said.starts_with("make /dev/console: no pty is left"), "{said}");
+    }
+}

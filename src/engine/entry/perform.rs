@@ -1,0 +1,400 @@
+//! The interpreter of steps that runs in the new process. It decides nothing and prints nothing:
+//! it ends in exec, or returns which step failed and why.
+
+mod confine;
+mod dev;
+mod exec;
+mod files;
+mod visit;
+
+use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::Signal;
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{Gid, Uid};
+
+use crate::engine::entry::init;
+use crate::engine::entry::plan::{Asked, SessionTerminal, Step, WindowSize};
+use crate::engine::entry::report::{self, Failure, Interpreter, Part};
+use crate::engine::sys;
+
+/// What the process is given at its birth.
+#[derive(Debug)]
+pub(in crate::engine) struct Site<'a> {
+    /// The maker's end is the other one.
+    pub(in crate::engine) supervisor: BorrowedFd<'a>,
+    /// The `tasks` files of v1 groups to join.
+    pub(in crate::engine) tasks: Vec<OwnedFd>,
+    /// Which of the standard descriptors stay what they are.
+    pub(in crate::engine) inherit: [bool; 3],
+    /// Where the container is, if it runs already.
+    door: Option<Door<'a>>,
+    made: Made,
+}
+
+/// What leads into a running container.
+#[derive(Clone, Copy, Debug)]
+pub struct Door<'a> {
+    /// A pidfd of its init.
+    pub init: BorrowedFd<'a>,
+    /// The root directory of its init.
+    pub root: BorrowedFd<'a>,
+}
+
+/// What the steps made so far and later ones need.
+#[derive(Debug, Default)]
+struct Made {
+    root: Option<OwnedFd>,
+    /// Symbolic links in mount targets are refused: the root is not the host's.
+    foreign_root: bool,
+    dev: Option<OwnedFd>,
+    pts: Option<OwnedFd>,
+    tty_dir: Option<dev::TtyDir>,
+    /// The container's side of the console.
+    console: Option<OwnedFd>,
+    /// The supervisor's side of the console, then of each tty.
+    terminals: Vec<OwnedFd>,
+    label: Option<confine::Label>,
+}
+
+/// An errno and the part of the step it belongs to.
+#[derive(Clone, Copy, Debug)]
+struct Broken(Part, Errno);
+
+impl From<Errno> for Broken {
+    fn from(errno: Errno) -> Self {
+        Self(Part::Whole, errno)
+    }
+}
+
+impl Broken {
+    /// Tells whether what was to be mounted, or the place for it, is not there. An optional mount
+    /// is passed over for that alone: it may be one that hides something.
+    const fn is_absence(self) -> bool {
+        matches!(
+            self,
+            Self(Part::Source | Part::Target, Errno::ENOENT)
+                // A file system that this kernel does not have.
+                | Self(Part::Source, Errno::ENODEV)
+        )
+    }
+}
+
+impl<'a> Site<'a> {
+    pub(in crate::engine) fn new(
+        supervisor: BorrowedFd<'a>,
+        tasks: Vec<OwnedFd>,
+        inherit: [bool; 3],
+        door: Option<Door<'a>>,
+    ) -> Self {
+        Self { supervisor, tasks, inherit, door, made: Made::default() }
+    }
+
+    fn door(&self) -> nix::Result<Door<'a>> {
+        self.door.ok_or(Errno::EBADF)
+    }
+}
+
+/// Carries out every step; returns only on failure.
+pub(in crate::engine) fn perform(steps: &[Step], site: &mut Site<'_>) -> Failure {
+    umask(Mode::empty());
+    for (index, step) in steps.iter().enumerate() {
+        if let Err(Broken(part, errno)) = perform_one(step, site) {
+            let interpreter = if let (Step::Exec(program), Part::Source) = (step, part) {
+                exec::interpreter(program)
+            } else {
+                Interpreter::UNKNOWN
+            };
+            return Failure { step: index, part, errno, interpreter };
+        }
+    }
+    let interpreter = Interpreter::UNKNOWN;
+    Failure { step: steps.len(), part: Part::Whole, errno: Errno::ENOEXEC, interpreter }
+}
+
+fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
+    let made = &mut site.made;
+    match step {
+        Step::DieWithSupervisor => die_with(site.supervisor)?,
+        Step::JoinCgroups => join_cgroups(&mut site.tasks)?,
+        Step::OwnCgroupNamespace => unshare(CloneFlags::CLONE_NEWCGROUP)?,
+        Step::SlaveMounts => propagate(MsFlags::MS_SLAVE)?,
+        Step::Confine(it) => made.label = Some(confine::on_exec(it)?),
+        Step::Root { dir, .. } => {
+            made.foreign_root = dir.is_some();
+            made.root = Some(files::take_root(dir.as_deref())?);
+        }
+        Step::Dev { bytes, inodes } => {
+            made.dev = Some(dev::make_dev(made.root()?, made.links(), bytes, inodes)?);
+        }
+        Step::SharedMemory => dev::mount_shm(made.dev()?)?,
+        Step::MessageQueues => dev::mount_mqueue(made.dev()?)?,
+        Step::Pts { max } => made.pts = Some(dev::mount_pts(made.dev()?, max)?),
+        Step::TtyDir { name } => made.tty_dir = Some(dev::TtyDir::make(made.dev()?, name)?),
+        Step::Console { owner, size } => {
+            let (ptmx, peer) = made.terminal("console")?;
+            // Nobody else is to write there, as a member of its group might.
+            nix::sys::stat::fchmod(&peer, Mode::S_IRUSR | Mode::S_IWUSR)?;
+            made.take_console((ptmx, peer), *owner, *size)?;
+        }
+        Step::Ttys { count } => make_ttys(made, *count)?,
+        Step::Proc { mode, network } => {
+            files::mount_proc(made.root()?, made.links(), *mode, *network)?;
+        }
+        Step::Sys { mode, network } => {
+            files::mount_sys(made.root()?, made.links(), *mode, *network)?;
+        }
+        Step::Mount(mount) => match files::mount_one(made.root()?, made.links(), mount) {
+            Err(broken) if mount.optional && broken.is_absence() => (),
+            result => result?,
+        },
+        Step::BootId => dev::give_boot_id(made.root()?, made.dev()?)?,
+        Step::Loopback => sys::loopback_up()?,
+        Step::Hostname { name } => nix::unistd::sethostname(name)?,
+        Step::Pivot => pivot(made.root()?)?,
+        // Of the host's they stay slaves.
+        Step::ShareMounts => propagate(MsFlags::MS_SHARED)?,
+        Step::EnterNamespaces { flags } => visit::enter_namespaces(site.door()?, *flags)?,
+        Step::EnterRoot => visit::enter_root(site.door()?)?,
+        Step::Pty { owner, size } => made.take_console(visit::open_pty()?, *owner, *size)?,
+        Step::HandOver => hand_over(site)?,
+        Step::LeaveHost => visit::leave_host(site)?,
+        Step::Keyring => make_keyring()?,
+        Step::Bounding { drop } => drop_bounding(drop)?,
+        Step::BecomeInit { mask, asked } => become_init(*mask, *asked, made.label.take())?,
+        Step::Session { terminal } => open_session(site, *terminal)?,
+        Step::Identity { uid, gid } => take_identity(*uid, *gid)?,
+        Step::LimitCapabilities { mask } => limit_capabilities(*mask)?,
+        Step::NoNewPrivs => nix::sys::prctl::set_no_new_privs()?,
+        Step::FileLimit => limit_files()?,
+        Step::Appear => visit::appear(site.supervisor)?,
+        Step::WorkDir { dir } => enter(dir)?,
+        Step::Exec(program) => return Err(exec::exec(program)),
+    }
+    Ok(())
+}
+
+impl Made {
+    fn root(&self) -> nix::Result<BorrowedFd<'_>> {
+        self.root.as_ref().map(OwnedFd::as_fd).ok_or(Errno::EBADF)
+    }
+
+    fn dev(&self) -> nix::Result<BorrowedFd<'_>> {
+        self.dev.as_ref().map(OwnedFd::as_fd).ok_or(Errno::EBADF)
+    }
+
+    fn pts(&self) -> nix::Result<BorrowedFd<'_>> {
+        self.pts.as_ref().map(OwnedFd::as_fd).ok_or(Errno::EBADF)
+    }
+
+    /// Keeps both sides of a terminal, which gets its owner, and its size before anybody can ask
+    /// for that.
+    fn take_console(
+        &mut self,
+        (ptmx, peer): (OwnedFd, OwnedFd),
+        owner: u32,
+        size: Option<WindowSize>,
+    ) -> nix::Result<()> {
+        if let Some(WindowSize { rows, columns }) = size {
+            sys::set_window_size(ptmx.as_fd(), rows, columns)?;
+        }
+        nix::unistd::fchown(&peer, Some(Uid::from_raw(owner)), None)?;
+        self.terminals.push(ptmx);
+        self.console = Some(peer);
+        Ok(())
+    }
+
+    fn terminal(&self, name: &str) -> nix::Result<(OwnedFd, OwnedFd)> {
+        dev::make_terminal(self.dev()?, self.pts()?, self.tty_dir.as_ref(), name)
+    }
+
+    const fn links(&self) -> files::Links {
+        if self.foreign_root { files::Links::Refused } else { files::Links::Followed }
+    }
+}
+
+/// Has the kernel kill this process when the supervisor dies, and makes sure it has not already.
+fn die_with(supervisor: BorrowedFd<'_>) -> nix::Result<()> {
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    let mut fds = [PollFd::new(supervisor, PollFlags::empty())];
+    poll(&mut fds, PollTimeout::ZERO)?;
+    let gone = fds.iter().filter_map(PollFd::revents).any(|it| it.contains(PollFlags::POLLHUP));
+    if gone { Err(Errno::ESRCH) } else { Ok(()) }
+}
+
+fn join_cgroups(tasks: &mut Vec<OwnedFd>) -> nix::Result<()> {
+    for tasks in tasks.drain(..) {
+        nix::unistd::write(&tasks, b"0")?;
+    }
+    Ok(())
+}
+
+/// Changes what becomes of mounts from here on, and of those that are there.
+fn propagate(how: MsFlags) -> nix::Result<()> {
+    let none: Option<&str> = None;
+    mount(none, "/", none, how | MsFlags::MS_REC, none)
+}
+
+fn make_ttys(made: &mut Made, count: u32) -> nix::Result<()> {
+    for number in 1..=count {
+        let name = format!("tty{number}");
+        let (ptmx, _) = made.terminal(&name)?;
+        made.terminals.push(ptmx);
+    }
+    Ok(())
+}
+
+fn make_keyring() -> nix::Result<()> {
+    match sys::new_session_keyring() {
+        // A kernel without keyrings has none to share.
+        Err(Errno::ENOSYS | Errno::EPERM) | Ok(()) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn pivot(root: BorrowedFd<'_>) -> nix::Result<()> {
+    nix::unistd::fchdir(root)?;
+    nix::unistd::pivot_root(".", ".")?;
+    // The old root is now stacked on the new one, see pivot_root(2).
+    umount2(".", MntFlags::MNT_DETACH)?;
+    nix::unistd::chdir("/")
+}
+
+/// Sends the terminals to the maker and waits for its word to go on.
+fn hand_over(site: &mut Site<'_>) -> nix::Result<()> {
+    let fds: Vec<_> =
+        site.made.pts.iter().chain(site.made.terminals.iter()).map(AsRawFd::as_raw_fd).collect();
+    report::ready(site.supervisor, &fds)?;
+    site.made.terminals.clear();
+    Ok(())
+}
+
+/// Sets the limit of open files, which whoever started wharf may have changed: what systemd gives
+/// a service, or less where that cannot be had.
+fn limit_files() -> nix::Result<()> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    const SOFT: u64 = 1024;
+    const HARD: u64 = 512 * 1024;
+    match setrlimit(Resource::RLIMIT_NOFILE, SOFT, HARD) {
+        // Only who has CAP_SYS_RESOURCE may raise what was taken.
+        Err(Errno::EPERM) => (),
+        result => return result,
+    }
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, SOFT.min(hard), HARD.min(hard))
+}
+
+fn drop_bounding(list: &[u8]) -> nix::Result<()> {
+    for capability in list {
+        match sys::drop_bounding(*capability) {
+            // A capability that this kernel does not have.
+            Err(Errno::EINVAL) | Ok(()) => (),
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+fn limit_capabilities(mask: u64) -> nix::Result<()> {
+    match sys::clear_ambient() {
+        // Kernels before 4.3 have no ambient set.
+        Err(Errno::EINVAL) | Ok(()) => (),
+        Err(errno) => return Err(errno),
+    }
+    sys::limit_capabilities(mask)
+}
+
+/// The parent stays here as pid 1 for good; the child goes on to the command.
+fn become_init(mask: u64, asked: Option<Asked>, label: Option<confine::Label>) -> nix::Result<()> {
+    init::hold_signals(asked)?;
+    match sys::fork()? {
+        None => Ok(()),
+        Some(command) => {
+            // Init stays, and could be read by whoever may trace it.
+            sys::forget_environment();
+            // Init goes on confined and without these capabilities, or not at all.
+            let confined = label.is_none_or(|it| it.take_on().is_ok());
+            if !confined || limit_capabilities(mask).is_err() {
+                sys::exit_now(init::FAILED);
+            }
+            init::run(command, asked)
+        }
+    }
+}
+
+fn open_session(site: &mut Site<'_>, terminal: SessionTerminal) -> nix::Result<()> {
+    sys::reset_signals();
+    nix::unistd::setsid()?;
+    match site.made.console.take() {
+        Some(console) => {
+            if terminal == SessionTerminal::Ours {
+                sys::take_terminal(console.as_fd())?;
+            }
+            place_standard(&console, site.inherit)?;
+        }
+        None if site.inherit == [true; 3] => (),
+        None => {
+            let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?;
+            place_standard(&null, site.inherit)?;
+        }
+    }
+    umask(Mode::S_IWGRP | Mode::S_IWOTH);
+    Ok(())
+}
+
+/// Puts `stdio` in the place of every standard descriptor that is not inherited.
+fn place_standard(stdio: &OwnedFd, inherit: [bool; 3]) -> nix::Result<()> {
+    let [stdin, stdout, stderr] = inherit;
+    if !stdin {
+        nix::unistd::dup2_stdin(stdio)?;
+    }
+    if !stdout {
+        nix::unistd::dup2_stdout(stdio)?;
+    }
+    if !stderr {
+        nix::unistd::dup2_stderr(stdio)?;
+    }
+    Ok(())
+}
+
+/// Leaves every group and takes the user and group of the payload.
+fn take_identity(uid: u32, gid: u32) -> nix::Result<()> {
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    match nix::unistd::setgroups(&[]) {
+        // Without the privilege there are no groups to gain either.
+        Err(Errno::EPERM) if uid == nix::unistd::getuid() => (),
+        result => result?,
+    }
+    nix::unistd::setresgid(gid, gid, gid)?;
+    nix::unistd::setresuid(uid, uid, uid)
+}
+
+/// Changes to `dir` and makes sure that it lies below the root (C-02 in CVE-2024-21626's class).
+fn enter(dir: &std::ffi::CStr) -> nix::Result<()> {
+    nix::unistd::chdir(dir)?;
+    let here = nix::unistd::getcwd()?;
+    if here.is_absolute() { Ok(()) } else { Err(Errno::EXDEV) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_optional_mount_is_passed_over_only_if_there_is_nothing_to_mount_or_to_mount_on() {
+        for part in [Part::Source, Part::Target] {
+            assert!(Broken(part, Errno::ENOENT).is_absence());
+            for errno in [Errno::ENOMEM, Errno::EPERM, Errno::ELOOP, Errno::ENOTDIR, Errno::EMFILE]
+            {
+                assert!(!Broken(part, errno).is_absence(), "{errno}");
+            }
+        }
+        assert!(Broken(Part::Source, Errno::ENODEV).is_absence());
+        assert!(!Broken(Part::Whole, Errno::ENOENT).is_absence());
+    }
+}

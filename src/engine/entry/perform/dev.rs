@@ -1,0 +1,222 @@
+//! The container's /dev: always a fresh tmpfs, whatever the root holds at that place.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
+use nix::sys::stat::{Mode, SFlag, makedev, mkdirat, mknodat};
+use nix::unistd::symlinkat;
+
+use super::files::{Links, inside, instance, target};
+use crate::engine::sys::{self, Recursive, attr};
+use crate::engine::terms::spec::Create;
+
+/// Name, major and minor number of every device a container gets.
+const DEVICES: [(&CStr, u64, u64); 6] = [
+    (c"null", 1, 3),
+    (c"zero", 1, 5),
+    (c"full", 1, 7),
+    (c"random", 1, 8),
+    (c"urandom", 1, 9),
+    (c"tty", 5, 0),
+];
+const LINKS: [(&CStr, &CStr); 5] = [
+    (c"/proc/self/fd", c"fd"),
+    (c"/proc/self/fd/0", c"stdin"),
+    (c"/proc/self/fd/1", c"stdout"),
+    (c"/proc/self/fd/2", c"stderr"),
+    (c"pts/ptmx", c"ptmx"),
+];
+const SHM_BYTES: &CStr = c"64m";
+const CONSOLE: &CStr = c"console";
+
+/// Mounts a tmpfs on /dev with the devices, links and directories every program expects.
+pub(super) fn make_dev(
+    root: BorrowedFd<'_>,
+    links: Links,
+    bytes: &CStr,
+    inodes: &CStr,
+) -> nix::Result<OwnedFd> {
+    let place = target(root, c"dev", links, Some(Create::Dir))?;
+    let options = [(c"mode", c"755"), (c"size", bytes), (c"nr_inodes", inodes)];
+    let dev = instance(c"tmpfs", c"none", &options, attr::NOSUID | attr::NOEXEC)?;
+    sys::move_mount(dev.as_fd(), place.as_fd())?;
+    for (name, major, minor) in DEVICES {
+        make_device(dev.as_fd(), name, major, minor)?;
+    }
+    for (to, name) in LINKS {
+        symlinkat(to, dev.as_fd(), name)?;
+    }
+    for name in [c"pts", c"shm", c"mqueue"] {
+        mkdirat(&dev, name, Mode::from_bits_truncate(0o755))?;
+    }
+    Ok(dev)
+}
+
+/// Mounts shared memory of the container's own on /dev/shm.
+pub(super) fn mount_shm(dev: BorrowedFd<'_>) -> nix::Result<()> {
+    let options = [(c"mode", c"1777"), (c"size", SHM_BYTES)];
+    let shm = instance(c"tmpfs", c"tmpfs", &options, attr::NOSUID | attr::NODEV)?;
+    sys::move_mount(shm.as_fd(), child(dev, c"shm")?.as_fd())
+}
+
+/// Mounts message queues of the container's own on /dev/mqueue.
+pub(super) fn mount_mqueue(dev: BorrowedFd<'_>) -> nix::Result<()> {
+    let safe = attr::NOSUID | attr::NODEV | attr::NOEXEC;
+    match instance(c"mqueue", c"mqueue", &[], safe) {
+        Ok(queues) => sys::move_mount(queues.as_fd(), child(dev, c"mqueue")?.as_fd()),
+        // A kernel may be built without message queues.
+        Err(Errno::ENODEV) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Shows a new boot id in the place of the host's, so that a journal inside tells one run of the
+/// container from the next. Where no proc is mounted nobody can ask for one.
+pub(super) fn give_boot_id(root: BorrowedFd<'_>, dev: BorrowedFd<'_>) -> nix::Result<()> {
+    const NAME: &CStr = c".lxc-boot-id";
+    const PLACE: &CStr = c"proc/sys/kernel/random/boot_id";
+    let place = match inside(root, PLACE, OFlag::O_PATH, Links::Refused) {
+        // None of the two, or something else, is a proc.
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(()),
+        result => result?,
+    };
+    let mut random = [0; 16];
+    let source = open(c"/dev/urandom", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    if nix::unistd::read(&source, &mut random)? != random.len() {
+        return Err(Errno::EIO);
+    }
+    let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+    let file = openat(dev, NAME, flags, Mode::from_bits_truncate(0o444))?;
+    nix::unistd::write(&file, &boot_id(random))?;
+    let copy = sys::open_tree(dev.as_raw_fd(), NAME, Recursive::No)?;
+    let safe = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC;
+    sys::mount_setattr(copy.as_fd(), Recursive::No, safe, 0, 0)?;
+    match sys::move_mount(copy.as_fd(), place.as_fd()) {
+        // A directory, so it is no proc either.
+        Err(Errno::ENOTDIR) => Ok(()),
+        result => result,
+    }
+}
+
+/// Writes a random number as the kernel writes a boot id: a UUID of version 4 and a line end.
+fn boot_id(random: [u8; 16]) -> [u8; 37] {
+    const NO_DIGITS: [usize; 5] = [8, 13, 18, 23, 36];
+    let version = (0xf << 76, 4 << 76);
+    let variant = (3 << 62, 2 << 62);
+    let mut number = u128::from_be_bytes(random);
+    for (mask, value) in [version, variant] {
+        number = number & !mask | value;
+    }
+    let mut text = *b"00000000-0000-0000-0000-000000000000\n";
+    for (_, place) in text.iter_mut().enumerate().filter(|(at, _)| !NO_DIGITS.contains(at)) {
+        number = number.rotate_left(4);
+        *place = hexadecimal((number & 0xf) as u8);
+    }
+    text
+}
+
+const fn hexadecimal(digit: u8) -> u8 {
+    if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }
+}
+
+fn child(dir: BorrowedFd<'_>, name: &CStr) -> nix::Result<OwnedFd> {
+    inside(dir, name, OFlag::O_PATH, Links::Refused)
+}
+
+/// Makes a device node, or where that is forbidden shows the host's.
+fn make_device(dev: BorrowedFd<'_>, name: &CStr, major: u64, minor: u64) -> nix::Result<()> {
+    let mode = Mode::from_bits_truncate(0o666);
+    match mknodat(dev, name, SFlag::S_IFCHR, mode, makedev(major, minor)) {
+        Err(Errno::EPERM) => (),
+        result => return result,
+    }
+    let mut path = b"/dev/".to_vec();
+    path.extend_from_slice(name.to_bytes());
+    let path = CString::new(path).map_err(|_nul| Errno::EINVAL)?;
+    let host = sys::open_tree(AT_FDCWD.as_raw_fd(), &path, Recursive::No)?;
+    let place = touch(dev, name)?;
+    sys::move_mount(host.as_fd(), place.as_fd())
+}
+
+fn touch(dir: BorrowedFd<'_>, name: &CStr) -> nix::Result<OwnedFd> {
+    let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    openat(dir, name, flags, Mode::from_bits_truncate(0o600))?;
+    child(dir, name)
+}
+
+/// Mounts a devpts of the container's own on /dev/pts.
+pub(super) fn mount_pts(dev: BorrowedFd<'_>, max: &CStr) -> nix::Result<OwnedFd> {
+    /// The group `tty`, which has this number everywhere.
+    const TTY_GROUP: &CStr = c"5";
+    let options = [(c"gid", TTY_GROUP), (c"mode", c"620"), (c"ptmxmode", c"666"), (c"max", max)];
+    let pts = instance(c"devpts", c"devpts", &options, attr::NOSUID | attr::NOEXEC)?;
+    sys::move_mount(pts.as_fd(), child(dev, c"pts")?.as_fd())?;
+    Ok(pts)
+}
+
+/// A directory below `/dev` for the terminals.
+#[derive(Debug)]
+pub(super) struct TtyDir {
+    name: CString,
+    dir: OwnedFd,
+}
+
+impl TtyDir {
+    pub(super) fn make(dev: BorrowedFd<'_>, name: &CStr) -> nix::Result<Self> {
+        mkdirat(dev, name, Mode::from_bits_truncate(0o755))?;
+        Ok(Self { name: name.to_owned(), dir: child(dev, name)? })
+    }
+
+    /// Leads from the terminal's usual place to the one in here.
+    fn link(&self, dev: BorrowedFd<'_>, name: &CStr) -> nix::Result<()> {
+        let mut to = self.name.to_bytes().to_vec();
+        to.push(b'/');
+        to.extend_from_slice(name.to_bytes());
+        let to = CString::new(to).map_err(|_nul| Errno::EINVAL)?;
+        symlinkat(to.as_c_str(), dev, name)
+    }
+}
+
+/// Makes a pty in the container's devpts, shows its slave as `/dev/NAME`, and returns the
+/// supervisor's side and the container's. With `within` it is shown there, and `/dev/NAME` is a link;
+/// but not everybody follows a link for the console, which is shown in both places.
+pub(super) fn make_terminal(
+    dev: BorrowedFd<'_>,
+    pts: BorrowedFd<'_>,
+    within: Option<&TtyDir>,
+    name: &str,
+) -> nix::Result<(OwnedFd, OwnedFd)> {
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let ptmx = openat(pts, c"ptmx", flags, Mode::empty())?;
+    let number = sys::unlock_pty(ptmx.as_fd())?;
+    let peer = sys::open_pty_peer(ptmx.as_fd())?;
+    let slave = CString::new(number.to_string()).map_err(|_nul| Errno::EINVAL)?;
+    let name = CString::new(name).map_err(|_nul| Errno::EINVAL)?;
+    let show = |dir: BorrowedFd<'_>| {
+        let copy = sys::open_tree(pts.as_raw_fd(), &slave, Recursive::No)?;
+        sys::move_mount(copy.as_fd(), touch(dir, &name)?.as_fd())
+    };
+    if let Some(within) = within {
+        show(within.dir.as_fd())?;
+    }
+    match within {
+        Some(within) if name.as_c_str() != CONSOLE => within.link(dev, &name)?,
+        Some(_) | None => show(dev)?,
+    }
+    Ok((ptmx, peer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_boot_id_has_the_kernels_form() {
+        let text = |random| String::from_utf8(boot_id(random).to_vec()).unwrap();
+        assert_eq!(text([0xff; 16]), "ffffffff-ffff-4fff-bfff-ffffffffffff\n");
+        let counted = std::array::from_fn(|it| it as u8);
+        assert_eq!(text(counted), "00010203-0405-4607-8809-0a0b0c0d0e0f\n");
+    }
+}

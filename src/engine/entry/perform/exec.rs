@@ -1,0 +1,47 @@
+//! The last step: the program. It returns only on failure, and then says what was missing.
+
+use std::ffi::CStr;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::{AccessFlags, access, execve, read};
+
+use super::Broken;
+use crate::engine::entry::plan::Program;
+use crate::engine::entry::report::{Interpreter, Part};
+use crate::engine::sys;
+
+/// Executes `program`; returns only on failure, with the error that says most. Where the program
+/// is there and what is to interpret it is not, the source is at fault.
+pub(super) fn exec(program: &Program) -> Broken {
+    if let Err(errno) = sys::close_on_exec_from(3) {
+        return errno.into();
+    }
+    let mut failure = Broken(Part::Whole, Errno::ENOENT);
+    for path in &program.paths {
+        let Err(errno) = execve(path, &program.argv, &program.environment);
+        if !matches!(errno, Errno::ENOENT | Errno::ENOTDIR) {
+            failure = errno.into();
+        } else if is_there(path) {
+            failure = Broken(Part::Source, errno);
+        }
+    }
+    failure
+}
+
+/// Finds out what `program`, which is there, is to be interpreted by.
+pub(super) fn interpreter(program: &Program) -> Interpreter {
+    let Some(path) = program.paths.iter().find(|it| is_there(it)) else {
+        return Interpreter::UNKNOWN;
+    };
+    // Its size is the kernel's for the first line of a script.
+    let mut start = [0; 256];
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let count = open(path.as_c_str(), flags, Mode::empty()).and_then(|it| read(&it, &mut start));
+    Interpreter::of_script(start.get(..count.unwrap_or(0)).unwrap_or_default())
+}
+
+fn is_there(path: &CStr) -> bool {
+    access(path, AccessFlags::F_OK).is_ok()
+}

@@ -1,0 +1,224 @@
+//! Mounts below the container's root, by descriptors only: no path that the container controls
+//! is ever resolved outside its root (CVE-2015-1335 and its class).
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Component, Path};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2};
+use nix::sys::stat::{Mode, mkdirat};
+
+use super::{Broken, Part};
+use crate::engine::entry::plan::{MountStep, NetworkSettings, Source};
+use crate::engine::sys::{self, Recursive, attr};
+use crate::engine::terms::spec::{AutoMode, Create};
+
+/// Whether symbolic links in a target are followed (inside the root).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Links {
+    Followed,
+    Refused,
+}
+
+/// Opens the container's root: a fresh mount of `dir` on itself, or the host's root.
+pub(super) fn take_root(dir: Option<&CStr>) -> nix::Result<OwnedFd> {
+    let path = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let Some(dir) = dir else {
+        return open(c"/", path, Mode::empty());
+    };
+    let place = open(dir, path, Mode::empty())?;
+    let root = sys::open_tree(place.as_raw_fd(), c"", Recursive::Yes)?;
+    // Its device nodes mean nothing: the container's come from a /dev of our own.
+    sys::mount_setattr(root.as_fd(), Recursive::No, attr::NODEV, 0, 0)?;
+    sys::move_mount(root.as_fd(), place.as_fd())?;
+    Ok(root)
+}
+
+/// Opens `path` below `root` without leaving it.
+pub(super) fn inside<P: ?Sized + nix::NixPath>(
+    root: BorrowedFd<'_>,
+    path: &P,
+    flags: OFlag,
+    links: Links,
+) -> nix::Result<OwnedFd> {
+    let mut resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    if links == Links::Refused {
+        resolve |= ResolveFlag::RESOLVE_NO_SYMLINKS;
+    }
+    let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve);
+    openat2(root, path, how)
+}
+
+/// Opens a mount target, which is made first if `create` asks for it.
+pub(super) fn target(
+    root: BorrowedFd<'_>,
+    path: &CStr,
+    links: Links,
+    create: Option<Create>,
+) -> nix::Result<OwnedFd> {
+    match inside(root, path, OFlag::O_PATH, links) {
+        Err(Errno::ENOENT) => (),
+        result => return result,
+    }
+    let create = create.ok_or(Errno::ENOENT)?;
+    let path = Path::new(std::ffi::OsStr::from_bytes(path.to_bytes()));
+    let mut here = inside(root, c".", OFlag::O_PATH | OFlag::O_DIRECTORY, links)?;
+    let mut parts = path.components().peekable();
+    while let Some(part) = parts.next() {
+        let Component::Normal(part) = part else {
+            return Err(Errno::EINVAL);
+        };
+        if parts.peek().is_none() && create == Create::File {
+            let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            openat(&here, part, flags, Mode::from_bits_truncate(0o644)).map(drop)?;
+        } else {
+            match mkdirat(&here, part, Mode::from_bits_truncate(0o755)) {
+                Err(Errno::EEXIST) | Ok(()) => (),
+                Err(errno) => return Err(errno),
+            }
+        }
+        here = inside(here.as_fd(), part, OFlag::O_PATH, links)?;
+    }
+    Ok(here)
+}
+
+/// Makes a new file system that is not mounted anywhere yet; `source` is what the mount table calls
+/// it.
+pub(super) fn instance(
+    fstype: &CStr,
+    source: &CStr,
+    options: &[(&CStr, &CStr)],
+    attributes: u64,
+) -> nix::Result<OwnedFd> {
+    let context = sys::fsopen(fstype)?;
+    sys::fsconfig(context.as_fd(), c"source", Some(source))?;
+    for (key, value) in options {
+        sys::fsconfig(context.as_fd(), key, Some(value))?;
+    }
+    sys::fsmount(context.as_fd(), attributes)
+}
+
+/// Mounts a new proc, which only then is opened up as `mode` says.
+pub(super) fn mount_proc(
+    root: BorrowedFd<'_>,
+    links: Links,
+    mode: AutoMode,
+    network: NetworkSettings,
+) -> nix::Result<()> {
+    const GUARDED: [&CStr; 2] = [c"sys", c"sysrq-trigger"];
+    let place = target(root, c"proc", links, Some(Create::Dir))?;
+    let safe = attr::NOSUID | attr::NODEV | attr::NOEXEC;
+    let read_only = if mode == AutoMode::ReadOnly { attr::RDONLY } else { 0 };
+    let proc = instance(c"proc", c"proc", &[], safe | read_only)?;
+    sys::move_mount(proc.as_fd(), place.as_fd())?;
+    if mode == AutoMode::Mixed {
+        for path in GUARDED {
+            guard(proc.as_fd(), path)?;
+        }
+    }
+    if mode == AutoMode::Mixed && network == NetworkSettings::Open {
+        leave_open(proc.as_fd(), c"sys/net")?;
+    }
+    Ok(())
+}
+
+/// Mounts a new sysfs.
+pub(super) fn mount_sys(
+    root: BorrowedFd<'_>,
+    links: Links,
+    mode: AutoMode,
+    network: NetworkSettings,
+) -> nix::Result<()> {
+    let place = target(root, c"sys", links, Some(Create::Dir))?;
+    let safe = attr::NOSUID | attr::NODEV | attr::NOEXEC;
+    let read_only = if mode == AutoMode::ReadWrite { 0 } else { attr::RDONLY };
+    let mounted = instance(c"sysfs", c"sysfs", &[], safe | read_only)?;
+    sys::move_mount(mounted.as_fd(), place.as_fd())?;
+    if mode == AutoMode::Mixed && network == NetworkSettings::Open {
+        leave_open(mounted.as_fd(), c"devices/virtual/net")?;
+    }
+    Ok(())
+}
+
+/// Puts a read-only mount of `path` over itself. Paths that this kernel lacks need no guard.
+fn guard(mount: BorrowedFd<'_>, path: &CStr) -> nix::Result<()> {
+    over_itself(mount, path, attr::RDONLY, 0)
+}
+
+/// Puts a writable mount of `path` over itself, within a part that was guarded.
+fn leave_open(mount: BorrowedFd<'_>, path: &CStr) -> nix::Result<()> {
+    over_itself(mount, path, 0, attr::RDONLY)
+}
+
+fn over_itself(mount: BorrowedFd<'_>, path: &CStr, set: u64, clear: u64) -> nix::Result<()> {
+    let place = match inside(mount, path, OFlag::O_PATH, Links::Refused) {
+        Err(Errno::ENOENT) => return Ok(()),
+        result => result?,
+    };
+    let copy = sys::open_tree(place.as_raw_fd(), c"", Recursive::No)?;
+    sys::mount_setattr(copy.as_fd(), Recursive::No, set, clear, 0)?;
+    sys::move_mount(copy.as_fd(), place.as_fd())
+}
+
+/// Carries out one configured mount.
+pub(super) fn mount_one(
+    root: BorrowedFd<'_>,
+    links: Links,
+    mount: &MountStep,
+) -> Result<(), Broken> {
+    let (new, recursive) = match &mount.source {
+        Source::Remount => {
+            let place = target(root, &mount.target, links, None).map_err(at_target)?;
+            return change(place.as_fd(), Recursive::No, mount).map_err(at_target);
+        }
+        Source::Bind { path, recursive, relative } => {
+            let opened = if *relative {
+                inside(root, relative_path(path), OFlag::O_PATH, links)
+                    .and_then(|it| sys::open_tree(it.as_raw_fd(), c"", *recursive))
+            } else {
+                sys::open_tree(nix_cwd(), path, *recursive)
+            };
+            (opened.map_err(|errno| Broken(Part::Source, errno))?, *recursive)
+        }
+        Source::New { fstype, device, options } => {
+            let context = sys::fsopen(fstype).map_err(|errno| Broken(Part::Source, errno))?;
+            sys::fsconfig(context.as_fd(), c"source", Some(device))?;
+            for (key, value) in options {
+                sys::fsconfig(context.as_fd(), key, value.as_deref())?;
+            }
+            let new = sys::fsmount(context.as_fd(), mount.set)
+                .map_err(|errno| Broken(Part::Source, errno))?;
+            (new, Recursive::No)
+        }
+    };
+    let place = target(root, &mount.target, links, mount.create).map_err(at_target)?;
+    change(new.as_fd(), recursive, mount)?;
+    sys::move_mount(new.as_fd(), place.as_fd()).map_err(at_target)?;
+    if mount.propagation != 0 {
+        sys::mount_setattr(new.as_fd(), recursive, 0, 0, mount.propagation)?;
+    }
+    Ok(())
+}
+
+fn change(mount: BorrowedFd<'_>, recursive: Recursive, step: &MountStep) -> nix::Result<()> {
+    if step.set == 0 && step.clear == 0 {
+        return Ok(());
+    }
+    sys::mount_setattr(mount, recursive, step.set, step.clear, 0)
+}
+
+const fn at_target(errno: Errno) -> Broken {
+    Broken(Part::Target, errno)
+}
+
+fn nix_cwd() -> i32 {
+    AT_FDCWD.as_raw_fd()
+}
+
+/// A source inside the root may be written with a leading slash; the root is where it starts.
+fn relative_path(path: &CStr) -> &Path {
+    let path = Path::new(std::ffi::OsStr::from_bytes(path.to_bytes()));
+    path.strip_prefix("/").unwrap_or(path)
+}

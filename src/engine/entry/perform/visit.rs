@@ -1,0 +1,67 @@
+//! The steps of a process that goes into a running container. It is not seen there until it has
+//! nothing left of the host, see [`crate::engine::entry::plan::enter`].
+
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+
+use super::{Door, Site, place_standard};
+use crate::engine::entry::report;
+use crate::engine::sys::{self, Side};
+
+/// Enters the namespaces; of the pid namespace this makes only the children members.
+pub(super) fn enter_namespaces(door: Door<'_>, flags: i32) -> nix::Result<()> {
+    if flags == 0 { Ok(()) } else { sys::setns(door.init, flags) }
+}
+
+/// Makes what init has as its root the root of this process.
+pub(super) fn enter_root(door: Door<'_>) -> nix::Result<()> {
+    nix::unistd::fchdir(door.root)?;
+    nix::unistd::chroot(".")
+}
+
+/// Opens a pty in the container's devpts: our side, and the container's. The container may have
+/// put anything at this place: what is opened must be a pty.
+pub(super) fn open_pty() -> nix::Result<(OwnedFd, OwnedFd)> {
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    let ptmx = open("/dev/pts/ptmx", flags | OFlag::O_NONBLOCK, Mode::empty())?;
+    let facts = nix::sys::statfs::fstatfs(&ptmx)?;
+    if facts.filesystem_type() != nix::sys::statfs::DEVPTS_SUPER_MAGIC {
+        return Err(Errno::ENOTTY);
+    }
+    sys::unlock_pty(ptmx.as_fd())?;
+    let peer = sys::open_pty_peer(ptmx.as_fd())?;
+    Ok((ptmx, peer))
+}
+
+/// Gives up the session, the terminal, every descriptor and the environment of the host.
+pub(super) fn leave_host(site: &Site<'_>) -> nix::Result<()> {
+    sys::reset_signals();
+    // Else /dev/tty would still be the operator's.
+    nix::unistd::setsid()?;
+    match &site.made.console {
+        Some(pty) => {
+            place_standard(pty, site.inherit)?;
+            sys::close_all_but([site.supervisor, pty.as_fd()]);
+        }
+        None => sys::close_all_but([site.supervisor]),
+    }
+    sys::forget_environment();
+    Ok(())
+}
+
+/// Creates the process that stays in the container, which goes on here; this one has done its part.
+pub(super) fn appear(maker: BorrowedFd<'_>) -> nix::Result<()> {
+    match sys::clone3(libc::CLONE_PARENT as u64, None)? {
+        Side::Child => Ok(()),
+        Side::Parent { pidfd, .. } => {
+            if report::born(maker, pidfd.as_fd()).is_err() {
+                // Nobody would look after it.
+                _ = sys::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
+            }
+            sys::exit_now(0)
+        }
+    }
+}

@@ -1,0 +1,490 @@
+//! Turns a [`Spec`] into the ordered list of steps that start it. Pure: it touches no file and
+//! makes no system call, and whatever can fail by configuration fails here.
+//!
+//! Two plans lead into a container: [`start`] makes one, `enter` goes into one that runs.
+
+mod enter;
+mod mounts;
+mod step;
+
+use std::ffi::{CString, NulError};
+use std::os::unix::ffi::OsStrExt as _;
+
+use crate::engine::terms::spec::{
+    At, AutoMode, Capabilities, Mount, Network, Place, Signals, Spec,
+};
+pub use enter::{Entering, enter};
+pub use mounts::{MountStep, Source};
+pub use step::{Asked, Confinement, NetworkSettings, SessionTerminal, Step, WindowSize};
+
+/// How many terminals fit into the one message that carries them to the supervisor.
+pub const MAX_TTYS: u32 = 200;
+/// LXC's limit of a container's devpts when none is configured.
+const DEFAULT_PTY_MAX: u32 = 1024;
+/// LXC's size of /dev when none is configured.
+const DEFAULT_DEV_BYTES: u32 = 500_000;
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// More than any kernel has; dropping one that does not exist is no error.
+const CAPABILITIES: u8 = 64;
+/// The number of `CAP_NET_ADMIN`.
+const NET_ADMIN: u8 = 12;
+
+/// A program ready for execve(2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// The paths to try, in order.
+    pub paths: Vec<CString>,
+    pub argv: Vec<CString>,
+    pub environment: Vec<CString>,
+}
+
+/// What runs as pid 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// The command itself, as `start` has it, or our init where the configuration wants that.
+    System,
+    /// Our init, with the command as pid 2, as `execute` has it.
+    Application,
+}
+
+/// Why a [`Spec`] cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    #[error("no command to run")]
+    NoCommand,
+    #[error("{what} contains a NUL byte")]
+    Nul { what: String, source: NulError },
+    #[error("lxc.tty.max = {0} is more than {MAX_TTYS}")]
+    TooManyTtys(u32),
+}
+
+/// The terminal that the console will be shown on, as far as it is known before a start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Screen {
+    /// Its TERM.
+    pub term: Option<String>,
+    pub size: Option<WindowSize>,
+}
+
+/// Lists the steps that start `spec`, in the order the kernel needs them.
+pub fn start(spec: &Spec, payload: Payload, screen: &Screen) -> Result<Vec<Step>, PlanError> {
+    let mut steps = vec![
+        Step::DieWithSupervisor,
+        Step::JoinCgroups,
+        Step::OwnCgroupNamespace,
+        Step::SlaveMounts,
+    ];
+    if let Some(profile) = &spec.apparmor {
+        steps.push(confine(&profile.value, profile.place.clone())?);
+    }
+    file_systems(spec, payload, screen, &mut steps)?;
+    if spec.network == Network::Empty {
+        steps.push(Step::Loopback);
+    }
+    if let Some(name) = &spec.hostname {
+        steps.push(Step::Hostname { name: name.clone() });
+    }
+    if spec.rootfs.is_some() {
+        steps.push(Step::Pivot);
+    }
+    steps.push(Step::ShareMounts);
+    steps.extend([Step::HandOver, Step::Keyring]);
+    become_payload(spec, payload, screen, &mut steps)?;
+    Ok(steps)
+}
+
+fn file_systems(
+    spec: &Spec,
+    payload: Payload,
+    screen: &Screen,
+    steps: &mut Vec<Step>,
+) -> Result<(), PlanError> {
+    if spec.tty_max > MAX_TTYS {
+        return Err(PlanError::TooManyTtys(spec.tty_max));
+    }
+    let (dir, place) = match &spec.rootfs {
+        None => (None, None),
+        Some(At { value, place }) => {
+            let dir = cstring("lxc.rootfs.path", value.as_os_str().as_bytes())?;
+            (Some(dir), place.clone())
+        }
+    };
+    steps.push(Step::Root { dir, place });
+    let inodes = 64 + 2 * spec.tty_max + spec.mounts.len() as u32;
+    let bytes = if spec.dev_bytes == 0 { DEFAULT_DEV_BYTES } else { spec.dev_bytes };
+    steps.push(Step::Dev { bytes: number(bytes)?, inodes: number(inodes)? });
+    // Nobody would see them below what the configuration mounts there.
+    let configured = |target| spec.mounts.iter().any(|it| mounts::covers(&it.value, target));
+    if !configured("dev/shm") {
+        steps.push(Step::SharedMemory);
+    }
+    if !configured("dev/mqueue") {
+        steps.push(Step::MessageQueues);
+    }
+    let max = if spec.pty_max == 0 { DEFAULT_PTY_MAX } else { spec.pty_max };
+    // The console and the ttys are ptys of the same devpts and must not use up what was asked for.
+    let max = max.saturating_add(spec.tty_max).saturating_add(1);
+    steps.push(Step::Pts { max: number(max)? });
+    if let Some(name) = &spec.tty_dir {
+        steps.push(Step::TtyDir { name: cstring("lxc.tty.dir", name.as_bytes())? });
+    }
+    if !spec.console.off {
+        steps.push(Step::Console { owner: spec.init.uid, size: screen.size });
+    }
+    if spec.tty_max > 0 {
+        steps.push(Step::Ttys { count: spec.tty_max });
+    }
+    let network = network_settings(spec);
+    let own_init = has_own_init(spec, payload).then_some(AutoMode::Mixed);
+    if let Some(mode) = spec.auto.proc.or(own_init) {
+        steps.push(Step::Proc { mode, network });
+    }
+    if let Some(mode) = spec.auto.sys {
+        steps.push(Step::Sys { mode, network: network_devices(spec) });
+    }
+    if let Some(mode) = spec.auto.cgroup {
+        steps.push(mount_step(&At { value: mounts::unified(mode), place: None })?);
+    }
+    for mount in &spec.mounts {
+        steps.push(mount_step(mount)?);
+    }
+    steps.push(Step::BootId);
+    Ok(())
+}
+
+fn network_settings(spec: &Spec) -> NetworkSettings {
+    let administers = kept(&spec.capabilities) & (1 << NET_ADMIN) != 0;
+    if administers { NetworkSettings::Open } else { NetworkSettings::ReadOnly }
+}
+
+/// The devices of a network of its own are the container's, whatever it may do with them; LXC has
+/// them so.
+fn network_devices(spec: &Spec) -> NetworkSettings {
+    match spec.network {
+        Network::Host => network_settings(spec),
+        Network::Empty => NetworkSettings::Open,
+    }
+}
+
+/// A program that is pid 1 and an init opens sessions for others, which could not take the console
+/// if it were that of its own.
+fn session_terminal(argv: &[String], own_init: bool) -> SessionTerminal {
+    let mut names = argv.iter().map(|it| it.rsplit('/').next().unwrap_or(it));
+    let name = match names.next() {
+        Some("busybox") => names.next(),
+        name => name,
+    };
+    let is_init = name.is_some_and(|it| {
+        it.ends_with("init") || matches!(it, "systemd" | "runit" | "s6-svscan" | "linuxrc")
+    });
+    if is_init && !own_init { SessionTerminal::Free } else { SessionTerminal::Ours }
+}
+
+fn mount_step(mount: &At<Mount>) -> Result<Step, PlanError> {
+    MountStep::new(&mount.value, mount.place.clone()).map(Step::Mount)
+}
+
+fn become_payload(
+    spec: &Spec,
+    payload: Payload,
+    screen: &Screen,
+    steps: &mut Vec<Step>,
+) -> Result<(), PlanError> {
+    let mask = kept(&spec.capabilities);
+    let drop = (0..CAPABILITIES).filter(|it| mask & (1 << it) == 0).collect();
+    steps.push(Step::Bounding { drop });
+    if spec.no_new_privs {
+        steps.push(Step::NoNewPrivs);
+    }
+    steps.push(Step::FileLimit);
+    let own_init = has_own_init(spec, payload);
+    if own_init {
+        steps.push(Step::BecomeInit { mask, asked: asked(spec, payload) });
+    }
+    steps.push(Step::Session { terminal: session_terminal(&spec.init.argv, own_init) });
+    steps.push(Step::Identity { uid: spec.init.uid, gid: spec.init.gid });
+    steps.push(Step::LimitCapabilities { mask });
+    if !own_init {
+        // Changing identity clears the parent-death signal.
+        steps.push(Step::DieWithSupervisor);
+    }
+    steps.push(Step::WorkDir {
+        dir: cstring("lxc.init.cwd", spec.init.cwd.as_os_str().as_bytes())?,
+    });
+    let term = screen.term.as_deref();
+    let environment = environment(&spec.environment, spec.init.uid, term);
+    steps.push(Step::Exec(Program::new(&spec.init.argv, &environment)?));
+    Ok(())
+}
+
+fn has_own_init(spec: &Spec, payload: Payload) -> bool {
+    payload == Payload::Application || spec.init.tended
+}
+
+/// Returns the signals by which a system that our init tends halts and restarts.
+fn asked(spec: &Spec, payload: Payload) -> Option<Asked> {
+    let Signals { halt, reboot, .. } = spec.signals;
+    (payload == Payload::System).then(|| Asked { halt: halt.unwrap_or(libc::SIGPWR), reboot })
+}
+
+/// Returns the capabilities that stay, as a bit mask.
+pub fn kept(capabilities: &Capabilities) -> u64 {
+    let bits = |list: &[u8]| {
+        list.iter().fold(0, |mask, it| mask | 1_u64.checked_shl(u32::from(*it)).unwrap_or(0))
+    };
+    match capabilities {
+        Capabilities::Drop(list) => !bits(list),
+        Capabilities::Keep(list) => bits(list),
+    }
+}
+
+/// Returns the variables a process of a container starts with: `configured` over the defaults.
+pub fn environment(
+    configured: &[(String, String)],
+    uid: u32,
+    term: Option<&str>,
+) -> Vec<(String, String)> {
+    let home = if uid == 0 { "/root" } else { "/" };
+    let defaults = [
+        ("container", "lxc"),
+        ("PATH", DEFAULT_PATH),
+        ("HOME", home),
+        ("TERM", term.unwrap_or("linux")),
+    ];
+    let mut all: Vec<(String, String)> = defaults
+        .into_iter()
+        .filter(|(key, _)| !configured.iter().any(|(other, _)| other == key))
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+    for (key, value) in configured {
+        // Of two with one name the last counts, as with setenv(3).
+        all.retain(|(other, _)| other != key);
+        all.push((key.clone(), value.clone()));
+    }
+    all
+}
+
+impl Program {
+    /// Prepares `argv`; a name without a slash is looked for along the PATH of `environment`.
+    pub fn new(argv: &[String], environment: &[(String, String)]) -> Result<Self, PlanError> {
+        let name = argv.first().filter(|it| !it.is_empty()).ok_or(PlanError::NoCommand)?;
+        let paths = if name.contains('/') {
+            vec![cstring("the command", name.as_bytes())?]
+        } else {
+            let path = environment.iter().find(|(key, _)| key == "PATH");
+            path.map_or(DEFAULT_PATH, |(_, value)| value)
+                .split(':')
+                .map(|dir| if dir.is_empty() { "." } else { dir })
+                .map(|dir| cstring("the command", format!("{dir}/{name}").as_bytes()))
+                .collect::<Result<_, _>>()?
+        };
+        Ok(Self {
+            paths,
+            argv: argv
+                .iter()
+                .map(|it| cstring("the command", it.as_bytes()))
+                .collect::<Result<_, _>>()?,
+            environment: environment
+                .iter()
+                .map(|(key, value)| cstring(key, format!("{key}={value}").as_bytes()))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// Changes to `profile` when the program is executed. It is asked for while /proc is the host's: the
+/// container's may be anything (CVE-2019-16884).
+fn confine(profile: &str, place: Option<Place>) -> Result<Step, PlanError> {
+    let ask = |verb| cstring("lxc.apparmor.profile", format!("{verb} {profile}").as_bytes());
+    Ok(Step::Confine(Confinement {
+        profile: profile.to_owned(),
+        on_exec: ask("exec")?,
+        at_once: ask("changeprofile")?,
+        place,
+    }))
+}
+
+fn number(value: u32) -> Result<CString, PlanError> {
+    cstring("a number", value.to_string().as_bytes())
+}
+
+fn cstring(what: &str, bytes: &[u8]) -> Result<CString, PlanError> {
+    CString::new(bytes).map_err(|source| PlanError::Nul { what: what.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::engine::terms::spec::{AutoMounts, ConsoleSpec, Init};
+
+    fn spec(rootfs: Option<&str>) -> Spec {
+        Spec {
+            name: "web".parse().unwrap(),
+            lxcpath: PathBuf::from("/var/lib/lxc"),
+            hostname: Some("web".to_owned()),
+            rootfs: rootfs.map(|it| At { value: it.into(), place: None }),
+            mounts: Vec::new(),
+            auto: AutoMounts::default(),
+            cgroup_v1: Vec::new(),
+            cgroup_v2: Vec::new(),
+            init: Init {
+                argv: vec!["true".to_owned()],
+                tended: false,
+                cwd: "/".into(),
+                uid: 0,
+                gid: 0,
+            },
+            tty_dir: None,
+            tty_max: 0,
+            pty_max: 0,
+            dev_bytes: 0,
+            console: ConsoleSpec::default(),
+            network: Network::Empty,
+            capabilities: Capabilities::Keep(vec![0, 1]),
+            apparmor: Some(At { value: "lxc".to_owned(), place: None }),
+            no_new_privs: true,
+            ephemeral: false,
+            environment: vec![("PATH".to_owned(), "/bin:/opt".to_owned())],
+            signals: Signals { halt: None, reboot: 2, stop: 9 },
+        }
+    }
+
+    fn texts(spec: &Spec, payload: Payload) -> Vec<String> {
+        start(spec, payload, &Screen::default()).unwrap().iter().map(Step::to_string).collect()
+    }
+
+    fn position(texts: &[String], text: &str) -> usize {
+        texts.iter().position(|it| it == text).unwrap_or_else(|| panic!("no step {text:?}"))
+    }
+
+    #[test]
+    fn a_shared_root_is_never_pivoted_away() {
+        assert!(!texts(&spec(None), Payload::System).contains(&Step::Pivot.to_string()));
+        let texts = texts(&spec(Some("/srv/web")), Payload::System);
+        assert!(position(&texts, "lxc.rootfs.path /srv/web") < position(&texts, "make /dev"));
+        assert!(position(&texts, "make /dev") < position(&texts, &Step::Pivot.to_string()));
+    }
+
+    #[test]
+    fn only_execute_brings_an_init_and_proc() {
+        let system = texts(&spec(None), Payload::System);
+        assert!(!system.contains(&"become init".to_owned()));
+        assert!(!system.contains(&"mount proc on /proc".to_owned()));
+        let application = texts(&spec(None), Payload::Application);
+        assert!(position(&application, "become init") < position(&application, "exec true"));
+        position(&application, "mount proc on /proc");
+    }
+
+    #[test]
+    fn a_tended_system_has_an_init_that_can_be_asked_and_execute_one_that_cannot() {
+        let mut spec = spec(None);
+        spec.init.tended = true;
+        let has = |spec: &Spec, payload, asked| {
+            let step = Step::BecomeInit { mask: kept(&spec.capabilities), asked };
+            start(spec, payload, &Screen::default()).unwrap().contains(&step)
+        };
+        let asked = Asked { halt: libc::SIGPWR, reboot: 2 };
+        assert!(has(&spec, Payload::System, Some(asked)));
+        assert!(has(&spec, Payload::Application, None));
+        spec.signals.halt = Some(10);
+        assert!(has(&spec, Payload::System, Some(Asked { halt: 10, ..asked })));
+    }
+
+    #[test]
+    fn what_the_configuration_mounts_is_not_mounted_twice() {
+        let own = Step::SharedMemory.to_string();
+        let with = |change: fn(&mut Mount)| {
+            let mut mount = mounts::unified(AutoMode::ReadWrite);
+            mount.target = "dev/shm".into();
+            change(&mut mount);
+            let mounts = vec![At { value: mount, place: None }];
+            texts(&Spec { mounts, ..spec(None) }, Payload::System).contains(&own)
+        };
+        assert!(texts(&spec(None), Payload::System).contains(&own));
+        assert!(!with(|_| ()));
+        assert!(!with(|it| it.optional = true));
+        assert!(!with(|it| it.flags = libc::MS_BIND));
+        // These may leave the place as it is.
+        assert!(with(|it| (it.flags, it.optional) = (libc::MS_BIND, true)));
+        assert!(with(|it| it.flags |= libc::MS_REMOUNT));
+        assert!(with(|it| it.target = "dev/mqueue".into()));
+    }
+
+    #[test]
+    fn privileges_go_before_the_program_and_the_program_comes_last() {
+        let texts = texts(&spec(None), Payload::System);
+        assert!(position(&texts, "drop capabilities") < position(&texts, "become uid 0, gid 0"));
+        assert_eq!(texts.last().unwrap(), "exec true");
+    }
+
+    #[test]
+    fn a_profile_is_asked_for_while_proc_is_the_hosts() {
+        let texts = texts(&spec(Some("/srv/web")), Payload::System);
+        let confined = position(&texts, "confine it by AppArmor's profile lxc");
+        assert!(confined < position(&texts, &Step::Pivot.to_string()));
+        assert!(confined < position(&texts, "lxc.rootfs.path /srv/web"));
+    }
+
+    #[test]
+    fn a_program_is_looked_for_along_the_containers_path() {
+        let steps = start(&spec(None), Payload::System, &Screen::default()).unwrap();
+        let Some(Step::Exec(program)) = steps.last() else { panic!("no program") };
+        assert_eq!(program.paths, [c"/bin/true".to_owned(), c"/opt/true".to_owned()]);
+        assert!(program.environment.contains(&c"container=lxc".to_owned()));
+        assert!(program.environment.contains(&c"PATH=/bin:/opt".to_owned()));
+    }
+
+    #[test]
+    fn only_who_administers_a_network_may_change_its_settings() {
+        let open = |network, capabilities| {
+            network_settings(&Spec { network, capabilities, ..spec(None) }) == NetworkSettings::Open
+        };
+        assert!(open(Network::Empty, Capabilities::Keep(vec![NET_ADMIN])));
+        assert!(!open(Network::Empty, Capabilities::Keep(vec![0])));
+        assert!(open(Network::Host, Capabilities::Keep(vec![NET_ADMIN])));
+        assert!(!open(Network::Host, Capabilities::Drop(vec![NET_ADMIN])));
+    }
+
+    #[test]
+    fn an_init_leaves_the_console_to_its_shells() {
+        let free = |argv: &[&str], own_init| {
+            let argv: Vec<String> = argv.iter().map(|it| (*it).to_owned()).collect();
+            session_terminal(&argv, own_init) == SessionTerminal::Free
+        };
+        for argv in [&["/sbin/init"][..], &["/lib/systemd/systemd"], &["/bin/busybox", "init"]] {
+            assert!(free(argv, false), "{argv:?}");
+            assert!(!free(argv, true), "{argv:?}");
+        }
+        for argv in [&["/bin/sh"][..], &["/bin/busybox", "sh"], &["sleep", "init"], &[]] {
+            assert!(!free(argv, false), "{argv:?}");
+        }
+    }
+
+    #[test]
+    fn of_two_variables_with_one_name_the_last_counts() {
+        let twice = [("A", "1"), ("B", "2"), ("A", "3")];
+        let twice = twice.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let found = environment(&twice, 0, None);
+        let values: Vec<&str> =
+            found.iter().filter(|(key, _)| key == "A").map(|(_, value)| value.as_str()).collect();
+        assert_eq!(values, ["3"]);
+    }
+
+    #[test]
+    fn kept_and_dropped_capabilities_make_masks() {
+        assert_eq!(kept(&Capabilities::Keep(vec![0, 5])), 0b10_0001);
+        assert_eq!(kept(&Capabilities::Drop(vec![0])), !1);
+    }
+
+    #[test]
+    fn an_empty_command_never_reaches_the_kernel() {
+        let mut spec = spec(None);
+        spec.init.argv.clear();
+        assert!(matches!(
+            start(&spec, Payload::System, &Screen::default()),
+            Err(PlanError::NoCommand)
+        ));
+    }
+}

@@ -1,0 +1,162 @@
+//! One configured mount as a step: flags sorted into what the new mount API wants. Pure.
+
+use std::ffi::CString;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use super::{PlanError, cstring};
+use crate::engine::sys::{Recursive, attr};
+use crate::engine::terms::spec::{AutoMode, Create, Mount, Place};
+
+/// A mount below the container's root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountStep {
+    pub source: Source,
+    /// Relative to the container's root.
+    pub target: CString,
+    pub create: Option<Create>,
+    pub optional: bool,
+    /// Attributes to set, of mount_setattr(2).
+    pub set: u64,
+    /// Attributes to clear first.
+    pub clear: u64,
+    /// Propagation to apply after the mount; 0 for none.
+    pub propagation: u64,
+    pub place: Option<Place>,
+}
+
+/// What is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A part of the host's tree, or with `relative` of the container's.
+    Bind { path: CString, recursive: Recursive, relative: bool },
+    /// A new instance of a file system, with its options.
+    New { fstype: CString, device: CString, options: Vec<(CString, Option<CString>)> },
+    /// The mount that is there gets other attributes.
+    Remount,
+}
+
+/// The container's own group of cgroup v2, as the namespace shows it.
+pub(super) fn unified(mode: AutoMode) -> Mount {
+    let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC | libc::MS_RELATIME;
+    let read_only = if mode == AutoMode::ReadOnly { libc::MS_RDONLY } else { 0 };
+    Mount {
+        source: "cgroup2".to_owned(),
+        target: "sys/fs/cgroup".into(),
+        fstype: "cgroup2".to_owned(),
+        flags: flags | read_only,
+        propagation: 0,
+        data: String::new(),
+        optional: false,
+        create: None,
+        relative: false,
+    }
+}
+
+impl MountStep {
+    pub(super) fn new(mount: &Mount, place: Option<Place>) -> Result<Self, PlanError> {
+        let target = cstring("a mount's target", mount.target.as_os_str().as_bytes())?;
+        let (set, clear) = attributes(mount.flags);
+        Ok(Self {
+            source: source(mount)?,
+            target,
+            create: mount.create,
+            optional: mount.optional,
+            set,
+            clear,
+            propagation: mount.propagation & !libc::MS_REC,
+            place,
+        })
+    }
+}
+
+fn source(mount: &Mount) -> Result<Source, PlanError> {
+    if mount.flags & libc::MS_REMOUNT != 0 || only_propagation(mount) {
+        return Ok(Source::Remount);
+    }
+    let device = cstring("a mount's source", mount.source.as_bytes())?;
+    if mount.flags & libc::MS_BIND != 0 {
+        let recursive =
+            if mount.flags & libc::MS_REC != 0 { Recursive::Yes } else { Recursive::No };
+        return Ok(Source::Bind { path: device, recursive, relative: mount.relative });
+    }
+    let mut options = Vec::new();
+    for option in mount.data.split(',').filter(|it| !it.is_empty()) {
+        let (key, value) = match option.split_once('=') {
+            Some((key, value)) => (key, Some(cstring("a mount option", value.as_bytes())?)),
+            None => (option, None),
+        };
+        options.push((cstring("a mount option", key.as_bytes())?, value));
+    }
+    for (flag, key) in SUPERBLOCK_FLAGS {
+        if mount.flags & flag != 0 {
+            options.push((cstring("a mount option", key.as_bytes())?, None));
+        }
+    }
+    let fstype = cstring("a file system type", mount.fstype.as_bytes())?;
+    Ok(Source::New { fstype, device, options })
+}
+
+/// Tells whether `mount` is sure to put something on `target` if that is there: a file system that
+/// is made new, or what has to be there.
+pub(super) fn covers(mount: &Mount, target: &str) -> bool {
+    let changes = mount.flags & libc::MS_REMOUNT != 0 || only_propagation(mount);
+    let may_lack = mount.optional && mount.flags & libc::MS_BIND != 0;
+    mount.target == Path::new(target) && !changes && !may_lack
+}
+
+fn only_propagation(mount: &Mount) -> bool {
+    mount.propagation != 0 && mount.flags & libc::MS_BIND == 0 && mount.fstype == "none"
+}
+
+/// Flags of mount(2) that belong to the file system, not to the mount, by their option names.
+const SUPERBLOCK_FLAGS: [(libc::c_ulong, &str); 5] = [
+    (libc::MS_RDONLY, "ro"),
+    (libc::MS_SYNCHRONOUS, "sync"),
+    (libc::MS_DIRSYNC, "dirsync"),
+    (libc::MS_LAZYTIME, "lazytime"),
+    (libc::MS_MANDLOCK, "mand"),
+];
+
+fn attributes(flags: libc::c_ulong) -> (u64, u64) {
+    const PLAIN: [(libc::c_ulong, u64); 5] = [
+        (libc::MS_RDONLY, attr::RDONLY),
+        (libc::MS_NOSUID, attr::NOSUID),
+        (libc::MS_NODEV, attr::NODEV),
+        (libc::MS_NOEXEC, attr::NOEXEC),
+        (libc::MS_NODIRATIME, attr::NODIRATIME),
+    ];
+    let mut set = 0;
+    for (flag, attribute) in PLAIN {
+        if flags & flag != 0 {
+            set |= attribute;
+        }
+    }
+    // The three ways to keep access times share one field, which must be cleared to be set;
+    // relatime is its zero.
+    let times = [
+        (libc::MS_NOATIME, attr::NOATIME),
+        (libc::MS_STRICTATIME, attr::STRICTATIME),
+        (libc::MS_RELATIME, 0),
+    ];
+    match times.into_iter().find(|(flag, _)| flags & flag != 0) {
+        Some((_, attribute)) => (set | attribute, attr::ATIME),
+        None => (set, 0),
+    }
+}
+
+impl fmt::Display for MountStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let target = self.target.to_string_lossy();
+        match &self.source {
+            Source::Bind { path, .. } => {
+                write!(f, "mount {} on /{target}", path.to_string_lossy())
+            }
+            Source::New { fstype, .. } => {
+                write!(f, "mount a {} on /{target}", fstype.to_string_lossy())
+            }
+            Source::Remount => write!(f, "change the mount on /{target}"),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! A step of a plan: one thing a process does to itself on its way into a container. Pure.
+//!
+//! A step prints itself, so that log, dry run, error and test share one text.
+
+use std::ffi::CString;
+use std::fmt;
+
+use super::{MountStep, Program};
+use crate::engine::terms::spec::{AutoMode, Place};
+
+/// One thing the new process does to itself before it becomes the container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    DieWithSupervisor,
+    JoinCgroups,
+    OwnCgroupNamespace,
+    SlaveMounts,
+    /// The kernel changes to an AppArmor profile when the program is executed, here or in a child.
+    Confine(Confinement),
+    Root {
+        dir: Option<CString>,
+        place: Option<Place>,
+    },
+    Dev {
+        bytes: CString,
+        inodes: CString,
+    },
+    SharedMemory,
+    MessageQueues,
+    Pts {
+        max: CString,
+    },
+    /// The console and the ttys lie in this directory of `/dev`, and links lead to them.
+    TtyDir {
+        name: CString,
+    },
+    Console {
+        owner: u32,
+        size: Option<WindowSize>,
+    },
+    Ttys {
+        count: u32,
+    },
+    Proc {
+        mode: AutoMode,
+        network: NetworkSettings,
+    },
+    Sys {
+        mode: AutoMode,
+        network: NetworkSettings,
+    },
+    Mount(MountStep),
+    BootId,
+    Loopback,
+    Hostname {
+        name: String,
+    },
+    Pivot,
+    ShareMounts,
+    EnterNamespaces {
+        flags: i32,
+    },
+    EnterRoot,
+    Pty {
+        owner: u32,
+        size: Option<WindowSize>,
+    },
+    HandOver,
+    LeaveHost,
+    Keyring,
+    Bounding {
+        drop: Vec<u8>,
+    },
+    /// The init that is executed by nobody changes to its profile itself.
+    BecomeInit {
+        mask: u64,
+        /// None: signals are the command's, which ends when it likes.
+        asked: Option<Asked>,
+    },
+    Session {
+        terminal: SessionTerminal,
+    },
+    Identity {
+        uid: u32,
+        gid: u32,
+    },
+    LimitCapabilities {
+        mask: u64,
+    },
+    NoNewPrivs,
+    FileLimit,
+    Appear,
+    WorkDir {
+        dir: CString,
+    },
+    Exec(Program),
+}
+
+/// A change to an AppArmor profile, as the kernel is asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confinement {
+    pub profile: String,
+    /// At the next exec.
+    pub on_exec: CString,
+    /// At once.
+    pub at_once: CString,
+    pub place: Option<Place>,
+}
+
+/// The size of a terminal, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowSize {
+    pub rows: u16,
+    pub columns: u16,
+}
+
+/// Whose the console is when the program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionTerminal {
+    /// The program's own session has it as its controlling terminal.
+    Ours,
+    /// It is there, for whoever takes it: an init leaves it to the shells that it starts.
+    Free,
+}
+
+/// The signals that ask our init to end everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    pub halt: i32,
+    pub reboot: i32,
+}
+
+/// What a mount of the mode `mixed` makes of the network's own settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkSettings {
+    /// They are the container's, or it may administer the host's.
+    Open,
+    ReadOnly,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DieWithSupervisor => write!(f, "tie init's life to the supervisor's"),
+            Self::JoinCgroups => write!(f, "join the cgroups"),
+            Self::OwnCgroupNamespace => write!(f, "make a cgroup namespace"),
+            Self::SlaveMounts => write!(f, "keep mounts from the host"),
+            Self::Confine(it) => write!(f, "confine it by AppArmor's profile {}", it.profile),
+            Self::Root { dir: None, .. } => write!(f, "share the host's root"),
+            Self::Root { dir: Some(dir), .. } => {
+                write!(f, "lxc.rootfs.path {}", dir.to_string_lossy())
+            }
+            Self::Dev { .. } => write!(f, "make /dev"),
+            Self::SharedMemory => write!(f, "mount a tmpfs on /dev/shm"),
+            Self::MessageQueues => write!(f, "mount an mqueue on /dev/mqueue"),
+            Self::Pts { .. } => write!(f, "mount devpts on /dev/pts"),
+            Self::TtyDir { name } => write!(f, "make /dev/{}", name.to_string_lossy()),
+            Self::Console { .. } => write!(f, "make /dev/console"),
+            Self::Ttys { count } => write!(f, "make /dev/tty1 to /dev/tty{count}"),
+            Self::Proc { .. } => write!(f, "mount proc on /proc"),
+            Self::Sys { .. } => write!(f, "mount sysfs on /sys"),
+            Self::Mount(mount) => mount.fmt(f),
+            Self::BootId => write!(f, "give it a boot id of its own"),
+            Self::Loopback => write!(f, "bring the loopback interface up"),
+            Self::Hostname { name } => write!(f, "set the host name to {name}"),
+            Self::Pivot => write!(f, "pivot to the container's root"),
+            Self::ShareMounts => write!(f, "share mounts within the container"),
+            Self::EnterNamespaces { .. } => write!(f, "enter the namespaces"),
+            Self::EnterRoot => write!(f, "enter the container's root"),
+            Self::Pty { .. } => write!(f, "open a pty"),
+            Self::HandOver => write!(f, "hand over the terminals"),
+            Self::LeaveHost => write!(f, "let go of the host"),
+            Self::Keyring => write!(f, "make a session keyring"),
+            Self::Bounding { .. } => write!(f, "drop capabilities"),
+            Self::BecomeInit { .. } => write!(f, "become init"),
+            Self::Session { .. } => write!(f, "open a session"),
+            Self::Identity { uid, gid } => write!(f, "become uid {uid}, gid {gid}"),
+            Self::LimitCapabilities { .. } => write!(f, "limit capabilities"),
+            Self::NoNewPrivs => write!(f, "set no_new_privs"),
+            Self::FileLimit => write!(f, "limit open files"),
+            Self::Appear => write!(f, "create a process in the container"),
+            Self::WorkDir { dir } => write!(f, "enter {}", dir.to_string_lossy()),
+            Self::Exec(program) => {
+                let name = program.argv.first().map(|it| it.to_string_lossy());
+                write!(f, "exec {}", name.unwrap_or_default())
+            }
+        }
+    }
+}
+
+impl Step {
+    /// Returns where the operator asked for this step, if in a file.
+    pub const fn place(&self) -> Option<&Place> {
+        if let Self::Root { place, .. }
+        | Self::Mount(MountStep { place, .. })
+        | Self::Confine(Confinement { place, .. }) = self
+        {
+            place.as_ref()
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! This process's terminal joined to a pty until a process ends: raw bytes both ways, the size
+//! followed, signals passed on, the terminal always restored.
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+
+use crate::engine::entry::plan::WindowSize;
+use crate::engine::sys;
+
+const PIECE: usize = 16 * 1024;
+
+/// A terminal in raw mode, which gets its old mode back when this is dropped.
+#[derive(Debug)]
+pub struct Raw {
+    tty: OwnedFd,
+    before: Termios,
+}
+
+impl Raw {
+    /// Makes standard input raw; `None` if it is no terminal.
+    pub fn stdin() -> io::Result<Option<Self>> {
+        let stdin = io::stdin();
+        if !stdin.is_terminal() {
+            return Ok(None);
+        }
+        let tty = stdin.as_fd().try_clone_to_owned()?;
+        let before = tcgetattr(&tty)?;
+        let mut raw = before.clone();
+        cfmakeraw(&mut raw);
+        tcsetattr(&tty, SetArg::TCSANOW, &raw)?;
+        Ok(Some(Self { tty, before }))
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // A terminal that is gone needs no restoring.
+        _ = tcsetattr(&self.tty, SetArg::TCSANOW, &self.before);
+    }
+}
+
+/// The signals that are not for this process but for the command that it stands for: what a pid 1 is
+/// usually sent.
+pub const PASSED_ON: [Signal; 8] = [
+    Signal::SIGHUP,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGALRM,
+    Signal::SIGTERM,
+    Signal::SIGPWR,
+];
+
+/// The signals that a relay hears instead of dying of them.
+#[derive(Debug)]
+pub struct Signals(SignalFd);
+
+impl Signals {
+    /// Blocks them from now on, for good.
+    pub fn block() -> nix::Result<Self> {
+        let mut heard = SigSet::empty();
+        for signal in PASSED_ON {
+            heard.add(signal);
+        }
+        heard.add(Signal::SIGWINCH);
+        heard.thread_block()?;
+        SignalFd::with_flags(&heard, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map(Self)
+    }
+}
+
+/// Why a relay ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The command has ended.
+    Command,
+    /// This terminal has gone; that of the command goes with it.
+    HungUp,
+}
+
+/// Relays between this terminal and `pty` until the process behind `pidfd` has ended and all it
+/// wrote has been shown, and passes signals on to it. Without a pty it does only the latter.
+pub fn until_end(pty: Option<OwnedFd>, pidfd: BorrowedFd<'_>, signals: Signals) -> io::Result<End> {
+    let raw = if pty.is_some() { Raw::stdin()? } else { None };
+    let typing = raw.is_some();
+    let mut session = Session { pty: pty.map(File::from), pidfd, signals, typing };
+    session.fit();
+    session.run()
+}
+
+/// Returns the size of this process's terminal, if it has one that knows it.
+pub fn window_size() -> Option<WindowSize> {
+    let sizes = [
+        sys::window_size(io::stdin().as_fd()),
+        sys::window_size(io::stdout().as_fd()),
+        sys::window_size(io::stderr().as_fd()),
+    ];
+    let mut known = sizes.into_iter().flatten().filter(|(rows, columns)| *rows > 0 && *columns > 0);
+    known.next().map(|(rows, columns)| WindowSize { rows, columns })
+}
+
+struct Session<'a> {
+    pty: Option<File>,
+    pidfd: BorrowedFd<'a>,
+    signals: Signals,
+    /// Standard input is a terminal that still delivers.
+    typing: bool,
+}
+
+impl Session<'_> {
+    fn run(&mut self) -> io::Result<End> {
+        loop {
+            let [ended, signalled, typed, shown] = self.wait()?;
+            if signalled && self.heed()? == Some(End::HungUp) {
+                return Ok(End::HungUp);
+            }
+            if typed {
+                self.hear()?;
+            }
+            if shown || ended {
+                self.show()?;
+            }
+            if ended {
+                return Ok(End::Command);
+            }
+        }
+    }
+
+    /// Waits for the end of the command, a signal, something typed, or something to show.
+    fn wait(&self) -> nix::Result<[bool; 4]> {
+        let stdin = io::stdin();
+        let mut fds = vec![
+            PollFd::new(self.pidfd, PollFlags::POLLIN),
+            PollFd::new(self.signals.0.as_fd(), PollFlags::POLLIN),
+        ];
+        if let Some(pty) = &self.pty {
+            let input = if self.typing { PollFlags::POLLIN } else { PollFlags::empty() };
+            fds.push(PollFd::new(stdin.as_fd(), input));
+            fds.push(PollFd::new(pty.as_fd(), PollFlags::POLLIN));
+        }
+        match poll(&mut fds, PollTimeout::NONE) {
+            Err(Errno::EINTR) => return Ok([false; 4]),
+            result => result?,
+        };
+        // A pty whose other side is closed hangs up for good: wait for the process then.
+        let ready = |it: &PollFd<'_>| it.revents().is_some_and(|it| it.contains(PollFlags::POLLIN));
+        let mut all = [false; 4];
+        for (to, from) in all.iter_mut().zip(&fds) {
+            *to = ready(from);
+        }
+        Ok(all)
+    }
+
+    /// Does what the signals say, most of which are the command's.
+    fn heed(&mut self) -> io::Result<Option<End>> {
+        while let Some(signal) = self.signals.0.read_signal()?.map(|it| it.ssi_signo as i32) {
+            if signal == libc::SIGWINCH {
+                self.fit();
+                continue;
+            }
+            // The command may have ended meanwhile.
+            _ = sys::pidfd_send_signal(self.pidfd, signal);
+            if signal == libc::SIGHUP && self.pty.is_some() {
+                return Ok(Some(End::HungUp));
+            }
+        }
+        Ok(None)
+    }
+
+    fn hear(&mut self) -> io::Result<()> {
+        let mut piece = [0; 1024];
+        match nix::unistd::read(io::stdin(), &mut piece) {
+            Ok(0) | Err(Errno::EIO) => self.typing = false,
+            Ok(count) => self.type_in(piece.get(..count).unwrap_or_default())?,
+            Err(Errno::EINTR | Errno::EAGAIN) => (),
+            Err(errno) => return Err(errno.into()),
+        }
+        Ok(())
+    }
+
+    /// Writes all of it, showing what comes meanwhile, so that neither side waits for the other.
+    fn type_in(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let Some(pty) = &mut self.pty else { return Ok(()) };
+            match pty.write(bytes) {
+                Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.show()?;
+                    self.wait_for_room()?;
+                }
+                Err(error) if error.raw_os_error() == Some(libc::EIO) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn wait_for_room(&self) -> nix::Result<()> {
+        let Some(pty) = &self.pty else { return Ok(()) };
+        let mut fds = [PollFd::new(pty.as_fd(), PollFlags::POLLOUT | PollFlags::POLLIN)];
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Shows all that is there.
+    fn show(&mut self) -> io::Result<()> {
+        let Some(pty) = &mut self.pty else { return Ok(()) };
+        let mut piece = vec![0; PIECE];
+        loop {
+            match pty.read(&mut piece) {
+                // EIO: the last process has closed the pty.
+                Ok(0) => return Ok(()),
+                Err(error) if error.raw_os_error() == Some(libc::EIO) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                Err(error) => return Err(error),
+                Ok(count) => show_piece(piece.get(..count).unwrap_or_default())?,
+            }
+        }
+    }
+
+    fn fit(&self) {
+        let (Some(pty), Some(size)) = (&self.pty, window_size()) else { return };
+        // A pty that is closed has no size to follow.
+        _ = sys::set_window_size(pty.as_fd(), size.rows, size.columns);
+    }
+}
+
+/// Writes what the pty said on a terminal, never into a file or pipe: that takes what the command
+/// itself writes there, not what its terminal echoes.
+fn show_piece(bytes: &[u8]) -> io::Result<()> {
+    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    let terminals = [
+        stdout.is_terminal().then(|| stdout.as_fd()),
+        stderr.is_terminal().then(|| stderr.as_fd()),
+        stdin.is_terminal().then(|| stdin.as_fd()),
+    ];
+    let Some(terminal) = terminals.into_iter().flatten().next() else { return Ok(()) };
+    File::from(terminal.try_clone_to_owned()?).write_all(bytes)
+}

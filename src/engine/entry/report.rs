@@ -1,0 +1,221 @@
+//! What a process on its way into a container and the one who made it tell each other.
+//!
+//! The two share a socket pair. The process sends READY with its terminals and waits for GO; one
+//! that goes into a running container then sends BORN with a pidfd of the process that stays
+//! there. In the end a program is executed, which closes the socket, or FAILED names the step.
+//! Whatever arrives may come from a container that took the process over: it is never believed
+//! further than its form.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recv,
+    recvmsg, send, sendmsg, socketpair,
+};
+
+use crate::engine::entry::plan::MAX_TTYS;
+use crate::engine::sys;
+
+const READY: u8 = 1;
+const GO: u8 = 2;
+const FAILED: u8 = 3;
+const BORN: u8 = 4;
+/// FAILED, the part, two bytes of nothing, the step's index and the errno; then the name of an
+/// interpreter.
+const REPORT: usize = HEAD + NAME;
+const HEAD: usize = 12;
+
+/// Which part of a step failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Part {
+    Whole,
+    Source,
+    Target,
+}
+
+/// The step that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) struct Failure {
+    pub(in crate::engine) step: usize,
+    pub(in crate::engine) part: Part,
+    pub(in crate::engine) errno: Errno,
+    /// What a program that is there lacks.
+    pub(in crate::engine) interpreter: Interpreter,
+}
+
+/// The longest name of an interpreter that is reported; a longer one is cut.
+pub(in crate::engine) const NAME: usize = 64;
+
+/// The name of an interpreter, filled up with zeros; it travels in a report of fixed size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) struct Interpreter(pub(in crate::engine) [u8; NAME]);
+
+impl Interpreter {
+    /// No script, or one that cannot be read.
+    pub(in crate::engine) const UNKNOWN: Self = Self([0; NAME]);
+
+    /// Returns the name without what fills it up.
+    pub(in crate::engine) fn name(&self) -> &[u8] {
+        self.0.split(|it| *it == 0).next().unwrap_or_default()
+    }
+
+    /// Takes the name from the beginning of a script.
+    pub(in crate::engine) fn of_script(start: &[u8]) -> Self {
+        let line = start.strip_prefix(b"#!").and_then(|it| it.split(|it| *it == b'\n').next());
+        let mut words = line.unwrap_or_default().split(|it| matches!(it, b' ' | b'\t'));
+        let word = words.find(|it| !it.is_empty()).unwrap_or_default();
+        let mut name = Self::UNKNOWN;
+        name.0.iter_mut().zip(word).for_each(|(to, from)| *to = *from);
+        name
+    }
+}
+
+/// What the process told.
+#[derive(Debug)]
+pub(in crate::engine) enum Word {
+    Ready(Vec<OwnedFd>),
+    /// With a pidfd.
+    Born(OwnedFd),
+    Failed(Failure),
+    /// The socket is closed: a program was executed, or the process has died.
+    End,
+}
+
+/// Makes the two ends: the maker's and the process's.
+pub(in crate::engine) fn pair() -> nix::Result<(OwnedFd, OwnedFd)> {
+    socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+}
+
+/// Says that the container stands, hands `fds` over, and waits for the word to go on.
+pub(in crate::engine) fn ready(socket: BorrowedFd<'_>, fds: &[RawFd]) -> nix::Result<()> {
+    tell(socket, READY, fds)?;
+    let mut word = [0_u8];
+    let got = recv(socket.as_raw_fd(), &mut word, MsgFlags::empty())?;
+    if got == 1 && word == [GO] { Ok(()) } else { Err(Errno::ECANCELED) }
+}
+
+/// Says which process is the one that stays.
+pub(in crate::engine) fn born(socket: BorrowedFd<'_>, pidfd: BorrowedFd<'_>) -> nix::Result<()> {
+    tell(socket, BORN, &[pidfd.as_raw_fd()])
+}
+
+fn tell(socket: BorrowedFd<'_>, word: u8, fds: &[RawFd]) -> nix::Result<()> {
+    let rights = [ControlMessage::ScmRights(fds)];
+    let control = if fds.is_empty() { &[][..] } else { &rights[..] };
+    let payload = [IoSlice::new(std::slice::from_ref(&word))];
+    sendmsg::<()>(socket.as_raw_fd(), &payload, control, MsgFlags::MSG_NOSIGNAL, None).map(drop)
+}
+
+/// Lets the process go on.
+pub(in crate::engine) fn go(socket: BorrowedFd<'_>) -> nix::Result<()> {
+    send(socket.as_raw_fd(), &[GO], MsgFlags::MSG_NOSIGNAL).map(drop)
+}
+
+/// Tells which step failed; the other side sees a closed socket if this cannot be sent.
+pub(in crate::engine) fn failed(socket: BorrowedFd<'_>, failure: Failure) {
+    _ = send(socket.as_raw_fd(), &encode(failure), MsgFlags::MSG_NOSIGNAL);
+}
+
+/// Waits for the next word.
+pub(in crate::engine) fn receive(socket: BorrowedFd<'_>) -> nix::Result<Word> {
+    let mut bytes = [0_u8; REPORT];
+    let mut space = nix::cmsg_space!([RawFd; MAX_TTYS as usize + 2]);
+    let (got, mut fds) = loop {
+        let mut payload = [IoSliceMut::new(&mut bytes)];
+        let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+        match recvmsg::<()>(socket.as_raw_fd(), &mut payload, Some(&mut space), flags) {
+            Ok(message) => {
+                let fds: Vec<OwnedFd> = message.cmsgs()?.flat_map(rights).collect();
+                break (message.bytes, fds);
+            }
+            Err(Errno::EINTR) => (),
+            // A process that dies with our word unread resets the connection.
+            Err(Errno::ECONNRESET) => break (0, Vec::new()),
+            Err(errno) => return Err(errno),
+        }
+    };
+    match (got, bytes) {
+        (0, _) => Ok(Word::End),
+        (1, [READY, ..]) => Ok(Word::Ready(fds)),
+        (1, [BORN, ..]) => fds.pop().map(Word::Born).ok_or(Errno::EPROTO),
+        (REPORT, [FAILED, ..]) => Ok(Word::Failed(decode(bytes))),
+        _ => Err(Errno::EPROTO),
+    }
+}
+
+fn rights(message: ControlMessageOwned) -> Vec<OwnedFd> {
+    let ControlMessageOwned::ScmRights(fds) = message else { return Vec::new() };
+    fds.into_iter().map(sys::own_fd).collect()
+}
+
+fn encode(failure: Failure) -> [u8; REPORT] {
+    let part = match failure.part {
+        Part::Whole => 0,
+        Part::Source => 1,
+        Part::Target => 2,
+    };
+    let [s0, s1, s2, s3] = (failure.step as u32).to_ne_bytes();
+    let [e0, e1, e2, e3] = (failure.errno as i32).to_ne_bytes();
+    let head: [u8; HEAD] = [FAILED, part, 0, 0, s0, s1, s2, s3, e0, e1, e2, e3];
+    let mut report = [0; REPORT];
+    let bytes = head.into_iter().chain(failure.interpreter.0);
+    report.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+    report
+}
+
+const fn decode(bytes: [u8; REPORT]) -> Failure {
+    let [_, part, _, _, s0, s1, s2, s3, e0, e1, e2, e3, name @ ..] = bytes;
+    let part = match part {
+        1 => Part::Source,
+        2 => Part::Target,
+        _ => Part::Whole,
+    };
+    Failure {
+        step: u32::from_ne_bytes([s0, s1, s2, s3]) as usize,
+        part,
+        errno: Errno::from_raw(i32::from_ne_bytes([e0, e1, e2, e3])),
+        interpreter: Interpreter(name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd as _;
+
+    use super::*;
+
+    #[test]
+    fn a_report_survives_the_wire() {
+        let failure = Failure {
+            step: 7,
+            part: Part::Target,
+            errno: Errno::ENOENT,
+            interpreter: Interpreter([b'x'; NAME]),
+        };
+        assert_eq!(decode(encode(failure)), failure);
+    }
+
+    #[test]
+    fn the_interpreter_stands_in_the_first_line() {
+        let name = |start: &[u8]| Interpreter::of_script(start).name().to_vec();
+        assert_eq!(name(b"#!/bin/sh\necho"), b"/bin/sh");
+        assert_eq!(name(b"#! \t/usr/bin/env -S python3\n"), b"/usr/bin/env");
+        assert_eq!(name(b"#!/bin/bash\r\n"), b"/bin/bash\r");
+        assert_eq!(name(b"\x7fELF"), b"");
+        assert_eq!(name(b"#!"), b"");
+        assert_eq!(name(&[b"#!", [b'x'; 200].as_slice()].concat()).len(), NAME);
+    }
+
+    #[test]
+    fn a_word_of_another_form_is_refused() {
+        let (ours, theirs) = pair().unwrap();
+        for word in [&[READY, 0][..], &[BORN], &[FAILED], &[9], &[0; 64]] {
+            send(theirs.as_raw_fd(), word, MsgFlags::empty()).unwrap();
+            assert_eq!(receive(ours.as_fd()).unwrap_err(), Errno::EPROTO, "{word:?}");
+        }
+        drop(theirs);
+        assert!(matches!(receive(ours.as_fd()), Ok(Word::End)));
+    }
+}

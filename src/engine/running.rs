@@ -1,0 +1,8 @@
+//! What stays with a running container, or tells of it: supervisor, sockets, record, journal.
+
+pub mod command_socket;
+pub mod event;
+pub(in crate::engine) mod halt;
+pub mod oom;
+pub mod record;
+pub mod supervisor;

@@ -1,0 +1,404 @@
+//! The client side: one method for each request. Waits for no answer longer than two seconds.
+
+pub(super) mod groups;
+
+use std::io::{ErrorKind, IoSlice, Read as _, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{ControlMessage, MsgFlags, UnixCredentials, sendmsg};
+
+use super::address::{Address, dial, name_of};
+use super::error::SocketError;
+use super::find;
+use super::holder;
+use super::trust::{Judge, Speaker};
+use super::wire::{self, Command, LogRequest, Request, Response};
+use crate::engine::host::lxcpath::Lxcpath;
+use crate::engine::sys;
+use crate::engine::terms::name::Name;
+use crate::engine::terms::state::State;
+
+/// How long a supervisor may take: it does nothing slow, so two seconds mean that it hangs.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The most console output a supervisor may send in answer; LXC's buffers are smaller.
+const MAX_OUTPUT: usize = 64 * 1024 * 1024;
+
+/// One container's supervisor, which may go away at any time. Nobody else is believed.
+#[derive(Debug)]
+pub struct Client {
+    address: Address,
+    judge: Judge,
+    /// Who answers there, once that is known.
+    speaker: OnceLock<Speaker>,
+    /// The connection that proved the supervisor's life; the first request uses it.
+    fresh: Mutex<Option<UnixStream>>,
+}
+
+/// The container's first process, held so that its pid cannot pass to another.
+#[derive(Debug)]
+pub struct Init {
+    pub pid: i32,
+    pub pidfd: OwnedFd,
+}
+
+/// A terminal of the container, ours until this is dropped.
+#[derive(Debug)]
+pub struct Tty {
+    /// The side of the pty that a terminal emulator holds.
+    pub fd: OwnedFd,
+    /// 0 is the console.
+    pub number: u32,
+    /// The connection that keeps it: at its end the container has stopped.
+    pub keep: UnixStream,
+}
+
+/// Buffered console output, as LXC keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConsoleLog {
+    Output(Vec<u8>),
+    /// `lxc.console.buffer.size` is not set.
+    Off,
+}
+
+/// One response, with what came along.
+pub(super) struct Answer {
+    pub(super) head: Response,
+    pub(super) payload: Vec<u8>,
+    pub(super) fds: Vec<OwnedFd>,
+    pub(super) stream: UnixStream,
+    sender: Option<UnixCredentials>,
+}
+
+impl Client {
+    /// Reaches the supervisor of `name`; `None` when there is none. One of wharf's is reached where
+    /// no other user can listen, others by the name that LXC gives them.
+    pub fn connect(lxcpath: &Lxcpath, name: &Name) -> Result<Option<Self>, SocketError> {
+        let judge = Judge::about(lxcpath, name);
+        if let Some(client) = Self::reach(Address::private(lxcpath, name), &judge)? {
+            return Ok(Some(client));
+        }
+        let own = name_of(lxcpath.dir(), name.as_str());
+        let found = Self::reach(Address::Public(own), &judge);
+        if matches!(found, Ok(Some(_))) {
+            return found;
+        }
+        match find::elsewhere(lxcpath, name)? {
+            Some(socket) => Self::reach(Address::Public(socket), &judge),
+            None => found,
+        }
+    }
+
+    /// Connects to `address` if whoever listens there, and answers, is believed.
+    pub(super) fn reach(address: Address, judge: &Judge) -> Result<Option<Self>, SocketError> {
+        let client = Self {
+            address,
+            judge: judge.clone(),
+            speaker: OnceLock::new(),
+            fresh: Mutex::new(None),
+        };
+        let Some(stream) = client.try_dial()? else { return Ok(None) };
+        let client = Self { fresh: Mutex::new(Some(stream)), ..client };
+        match client.speaker() {
+            Ok(_) => Ok(Some(client)),
+            // It has just ended.
+            Err(SocketError::Closed) => Ok(None),
+            Err(SocketError::Silent) => {
+                holder::check(&client.address, judge)?;
+                Err(SocketError::Silent)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks for the state that the supervisor believes the container to be in.
+    pub fn state(&self) -> Result<State, SocketError> {
+        let answer = self.ask("the state", Command::GetState, 0, &[])?;
+        State::from_number(answer.head.data).ok_or(SocketError::Nonsense { what: "the state" })
+    }
+
+    /// Asks for init and takes hold of it. What the supervisor names is taken for init only if it
+    /// is a process of the container.
+    pub fn init(&self) -> Result<Init, SocketError> {
+        let answer = self.ask("the pid", Command::GetInitPid, 0, &[])?;
+        let pid = i32::try_from(answer.head.data).ok().filter(|pid| *pid > 0);
+        let pid = pid.ok_or(SocketError::Nonsense { what: "the pid" })?;
+        let pidfd = match sys::pidfd_open(pid) {
+            Ok(pidfd) => pidfd,
+            Err(Errno::ESRCH) => return Err(SocketError::Closed),
+            Err(errno) => return Err(SocketError::Hold { pid, source: errno }),
+        };
+        let inside = self.judge.has_child(self.speaker()?, pid);
+        if sys::pidfd_send_signal(pidfd.as_fd(), 0) == Err(Errno::ESRCH) {
+            return Err(SocketError::Closed);
+        }
+        if inside { Ok(Init { pid, pidfd }) } else { Err(SocketError::Outside { pid }) }
+    }
+
+    /// Takes hold of the supervisor itself: its end is the container's.
+    pub fn supervisor(&self) -> Result<OwnedFd, SocketError> {
+        let identity = self.speaker()?.identity();
+        let pidfd = sys::pidfd_open(identity.pid).map_err(|_gone| SocketError::Closed)?;
+        if identity.lives(self.judge.host()) { Ok(pidfd) } else { Err(SocketError::Closed) }
+    }
+
+    /// Tells whether the supervisor is another user's, who may have the container do nothing that
+    /// he could not do himself.
+    pub fn is_another_users(&self) -> Result<bool, SocketError> {
+        Ok(self.speaker()?.is_limited())
+    }
+
+    /// Asks for the `CLONE_NEW*` flags that init was created with.
+    pub fn clone_flags(&self) -> Result<u64, SocketError> {
+        Ok(self.ask("the namespaces", Command::GetCloneFlags, 0, &[])?.head.data)
+    }
+
+    /// Asks for the value of a configuration key; `None` when it is unknown or has none.
+    pub fn config_item(&self, key: &str) -> Result<Option<String>, SocketError> {
+        let payload = wire::encode_text(key);
+        match self.ask("the configuration", Command::GetConfigItem, 0, &payload) {
+            Ok(answer) => text("the configuration", &answer.payload).map(Some),
+            Err(SocketError::Refused { source: Errno::EPERM, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks for the container's name.
+    pub fn name(&self) -> Result<Vec<u8>, SocketError> {
+        Ok(before_nul(self.ask("the name", Command::GetName, 0, &[])?.payload))
+    }
+
+    /// Asks for the lxcpath.
+    pub fn lxcpath(&self) -> Result<Vec<u8>, SocketError> {
+        Ok(before_nul(self.ask("the lxcpath", Command::GetLxcpath, 0, &[])?.payload))
+    }
+
+    /// Takes terminal `number`, or the first free one.
+    pub fn tty(&self, number: Option<u32>) -> Result<Tty, SocketError> {
+        let wanted = number.map_or(-1, |it| i32::try_from(it).unwrap_or(i32::MAX));
+        let data = i64::from(wanted) as u64;
+        let answer = match self.ask("a terminal", Command::GetTtyFd, data, &[]) {
+            Err(SocketError::Closed | SocketError::Refused { source: Errno::EBADF, .. }) => {
+                return Err(SocketError::NoTty(wanted));
+            }
+            other => other?,
+        };
+        let fd = answer.fds.into_iter().next().ok_or(SocketError::NoTty(wanted))?;
+        let number = u32::try_from(answer.head.data)
+            .map_err(|_large| SocketError::Nonsense { what: "a terminal" })?;
+        Ok(Tty { fd, number, keep: answer.stream })
+    }
+
+    /// Reads, and so consumes, the console output that LXC's buffer holds.
+    pub fn console_log(&self) -> Result<ConsoleLog, SocketError> {
+        let request = LogRequest { read: true, ..LogRequest::default() };
+        match self.ask("the console's output", Command::ConsoleLog, 0, &request.encode()) {
+            Ok(answer) => Ok(ConsoleLog::Output(answer.payload)),
+            Err(SocketError::Refused { source: Errno::ENODATA, .. }) => {
+                Ok(ConsoleLog::Output(Vec::new()))
+            }
+            Err(SocketError::Refused { source: Errno::EFAULT, .. }) => Ok(ConsoleLog::Off),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Has the supervisor tell everybody that the container is now in `state`, which it learns of
+    /// this way: the freezer is written by whoever freezes.
+    pub fn serve_state(&self, state: State) -> Result<(), SocketError> {
+        self.ask("to tell the state", Command::ServeStateClients, state as u64, &[]).map(drop)
+    }
+
+    /// Sends one request and reads its response, refusals turned into errors.
+    pub(super) fn ask(
+        &self,
+        what: &'static str,
+        command: Command,
+        data: u64,
+        payload: &[u8],
+    ) -> Result<Answer, SocketError> {
+        let speaker = self.speaker()?;
+        let answer = self.ask_anyone(what, command, data, payload)?;
+        self.judge.confirm(speaker, answer.sender)?;
+        let head = refuse(what, answer.head)?;
+        Ok(Answer { head, ..answer })
+    }
+
+    /// Returns who answers here, which a first answer tells.
+    fn speaker(&self) -> Result<Speaker, SocketError> {
+        if let Some(speaker) = self.judge.expected().or_else(|| self.speaker.get().copied()) {
+            return Ok(speaker);
+        }
+        let answer = self.ask_anyone("the state", Command::GetState, 0, &[])?;
+        let speaker = self.judge.identify(answer.sender)?;
+        Ok(*self.speaker.get_or_init(|| speaker))
+    }
+
+    /// The same, whoever answers, and whatever he says.
+    fn ask_anyone(
+        &self,
+        what: &'static str,
+        command: Command,
+        data: u64,
+        payload: &[u8],
+    ) -> Result<Answer, SocketError> {
+        let fresh = self.fresh.lock().ok().and_then(|mut it| it.take());
+        match fresh.map(|stream| ask(stream, what, command, data, payload)) {
+            // A supervisor drops who connects and then says nothing for a second, and a machine
+            // under load may have kept us silent for so long.
+            None | Some(Err(SocketError::Closed)) => {
+                ask(self.dial()?, what, command, data, payload)
+            }
+            Some(answer) => answer,
+        }
+    }
+
+    fn dial(&self) -> Result<UnixStream, SocketError> {
+        self.try_dial()?.ok_or(SocketError::Closed)
+    }
+
+    fn try_dial(&self) -> Result<Option<UnixStream>, SocketError> {
+        let stream = match dial(&self.address, Duration::ZERO) {
+            // Who takes no connections cannot be looked at through one.
+            Err(SocketError::Silent) => {
+                holder::check(&self.address, &self.judge)?;
+                dial(&self.address, PATIENCE)?
+            }
+            dialled => dialled?,
+        };
+        if let Some(stream) = &stream {
+            self.judge.admit(stream)?;
+        }
+        Ok(stream)
+    }
+}
+
+fn ask(
+    mut stream: UnixStream,
+    what: &'static str,
+    command: Command,
+    data: u64,
+    payload: &[u8],
+) -> Result<Answer, SocketError> {
+    let deadline = match send(&stream, command, data, payload) {
+        // Who may not ask is told so before the question came, and can read it all the same.
+        Err(SocketError::Closed) => Instant::now(),
+        sent => sent?,
+    };
+    let (head, fds, sender) = read_head(&stream, deadline)?;
+    if head.result < 0 {
+        return Ok(Answer { head, payload: Vec::new(), fds, stream, sender });
+    }
+    let prints = matches!(command, Command::ConsoleLog | Command::ConsoleView);
+    let most = if prints { MAX_OUTPUT } else { wire::MAX_PAYLOAD };
+    let len = usize::try_from(head.payload_len).ok().filter(|len| *len <= most);
+    let mut payload = vec![0; len.ok_or(SocketError::Nonsense { what })?];
+    read_all(&mut stream, &mut payload, deadline)?;
+    Ok(Answer { head, payload, fds, stream, sender })
+}
+
+/// Sends one request; returns when its answer should be there.
+pub(super) fn send(
+    mut stream: &UnixStream,
+    command: Command,
+    data: u64,
+    payload: &[u8],
+) -> Result<Instant, SocketError> {
+    let deadline = Instant::now() + PATIENCE;
+    let too_long = |_| SocketError::Nonsense { what: "a request" };
+    let payload_len = i32::try_from(payload.len()).map_err(too_long)?;
+    let head = Request { command: command as i32, payload_len, data };
+    let credentials = UnixCredentials::new();
+    let sent = sendmsg::<()>(
+        stream.as_raw_fd(),
+        &[IoSlice::new(&head.encode())],
+        &[ControlMessage::ScmCredentials(&credentials)],
+        MsgFlags::MSG_NOSIGNAL,
+        None,
+    );
+    sent.map_err(|errno| speak(errno.into()))?;
+    stream.write_all(payload).map_err(speak)?;
+    Ok(deadline)
+}
+
+fn read_head(
+    stream: &UnixStream,
+    deadline: Instant,
+) -> Result<(Response, Vec<OwnedFd>, Option<UnixCredentials>), SocketError> {
+    readable(stream, deadline)?;
+    let mut head = [0; wire::HEAD];
+    match sys::receive_signed(stream.as_fd(), &mut head) {
+        // LXC sends the head in one piece, and descriptors only with it.
+        Ok(it) if it.count == wire::HEAD => Ok((Response::decode(&head), it.fds, it.sender)),
+        Ok(_) | Err(Errno::ECONNRESET) => Err(SocketError::Closed),
+        Err(errno) => Err(speak(errno.into())),
+    }
+}
+
+fn read_all(
+    stream: &mut UnixStream,
+    mut rest: &mut [u8],
+    deadline: Instant,
+) -> Result<(), SocketError> {
+    while !rest.is_empty() {
+        readable(stream, deadline)?;
+        let count = stream.read(rest).map_err(speak)?;
+        if count == 0 {
+            return Err(SocketError::Closed);
+        }
+        rest = rest.get_mut(count..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+pub(super) const fn refuse(what: &'static str, head: Response) -> Result<Response, SocketError> {
+    if head.result < 0 {
+        let source = Errno::from_raw(head.result.saturating_neg());
+        if matches!(source, Errno::EUSERS) {
+            return Err(SocketError::Crowded);
+        }
+        return Err(SocketError::Refused { what, source });
+    }
+    Ok(head)
+}
+
+/// Waits until there is something to read; [`SocketError::Silent`] at the deadline.
+pub(super) fn readable(stream: &UnixStream, deadline: Instant) -> Result<(), SocketError> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // Rounded up, or the last millisecond would be spent in a busy loop.
+        let left = PollTimeout::try_from(left + Duration::from_millis(1));
+        let mut fds = [PollFd::new(stream.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, left.unwrap_or(PollTimeout::MAX)) {
+            Ok(0) if Instant::now() >= deadline => return Err(SocketError::Silent),
+            Ok(0) | Err(Errno::EINTR) => (),
+            Ok(_) => return Ok(()),
+            Err(errno) => return Err(speak(errno.into())),
+        }
+    }
+}
+
+pub(super) fn speak(error: std::io::Error) -> SocketError {
+    let kind = error.kind();
+    if kind == ErrorKind::WouldBlock {
+        SocketError::Silent
+    } else if matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) {
+        SocketError::Closed
+    } else {
+        SocketError::Speak(error)
+    }
+}
+
+fn text(what: &'static str, payload: &[u8]) -> Result<String, SocketError> {
+    let text = wire::decode_text(payload).ok_or(SocketError::Nonsense { what })?;
+    Ok(text.to_owned())
+}
+
+fn before_nul(mut payload: Vec<u8>) -> Vec<u8> {
+    payload.truncate(payload.iter().position(|byte| *byte == 0).unwrap_or(payload.len()));
+    payload
+}

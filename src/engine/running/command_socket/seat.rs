@@ -1,0 +1,156 @@
+//! The supervisor's seat: who has it is the container's supervisor, and nobody else of ours is.
+//!
+//! The seat is a lock that no other user can take, with a socket beside it where wharf's own
+//! clients ask first. LXC's names for the container are taken as well: they keep LXC from running
+//! it a second time, and let its tools ask. If a stranger has one of those, the container is run
+//! all the same, and only LXC's tools cannot reach it.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+
+use super::address::{Address, bind_private, bind_public, name_of, private_dir, spellings};
+use super::client::Client;
+use super::error::SocketError;
+use super::trust::{Judge, Stranger};
+use super::{find, holder};
+use crate::engine::host::lxcpath::Lxcpath;
+use crate::engine::store::{Lock, StoreError, seat_lock, seat_lock_path};
+use crate::engine::terms::name::Name;
+
+/// Why the seat could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SeatError {
+    #[error("it is already running, starting or stopping")]
+    Taken,
+    #[error(transparent)]
+    Lock(StoreError),
+    #[error("create the socket {path}")]
+    Private { path: PathBuf, source: io::Error },
+    #[error("listen on the command socket")]
+    Listen(#[source] io::Error),
+    #[error(transparent)]
+    Holder(SocketError),
+}
+
+/// Whoever has a name may leave while it is looked at who that is.
+const TRIES: usize = 3;
+
+/// The seat, free again when this is dropped.
+#[derive(Debug)]
+pub struct Seat {
+    listeners: Vec<UnixListener>,
+    /// Who has the name by which LXC's tools look for the container.
+    squatter: Option<Stranger>,
+    path: PathBuf,
+    // Dropped last: whoever gets it next must find the socket gone.
+    lock: Lock,
+}
+
+impl Seat {
+    /// Takes the seat of `name`.
+    pub fn take(lxcpath: &Lxcpath, name: &Name) -> Result<Self, SeatError> {
+        let lock = seat_lock(lxcpath, name).map_err(|error| match error {
+            StoreError::Busy(_) => SeatError::Taken,
+            it @ (StoreError::Lock { .. }
+            | StoreError::Read { .. }
+            | StoreError::Write { .. }
+            | StoreError::Link(_)
+            | StoreError::Host(_)) => SeatError::Lock(it),
+        })?;
+        let dir = private_dir(lxcpath);
+        let path = dir.join(name.as_str());
+        let make = || {
+            DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+            bind_private(&path)
+        };
+        // Whoever tidies up removes an empty directory.
+        let private = match make() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => make(),
+            other => other,
+        };
+        let private =
+            private.map_err(|source| SeatError::Private { path: path.clone(), source })?;
+        let mut seat = Self { listeners: vec![private], squatter: None, path, lock };
+        match take_public(lxcpath, name)? {
+            Ok(listener) => seat.listeners.push(listener),
+            Err(squatter) => seat.squatter = Some(squatter),
+        }
+        // One of LXC's, by another spelling of the path.
+        if find::elsewhere(lxcpath, name).is_ok_and(|it| it.is_some()) {
+            return Err(SeatError::Taken);
+        }
+        // A relative spelling may be taken by a namesake elsewhere, and identifies nobody.
+        let others = spellings(lxcpath).into_iter().skip(1);
+        let others = others.filter_map(|it| bind_public(&name_of(&it, name.as_str())).ok());
+        seat.listeners.extend(others);
+        let highest = seat.listeners.iter().map(AsRawFd::as_raw_fd).max().unwrap_or(0);
+        seat.lock.outlive(highest).map_err(SeatError::Listen)?;
+        Ok(seat)
+    }
+
+    /// Removes what a supervisor that was killed has left of the seat; one that is taken stays.
+    pub fn tidy(lxcpath: &Lxcpath, name: &Name) {
+        let path = private_dir(lxcpath).join(name.as_str());
+        let left = [path.clone(), seat_lock_path(lxcpath, name)];
+        if left.iter().any(|it| it.symlink_metadata().is_ok())
+            && let Ok(_lock) = seat_lock(lxcpath, name)
+        {
+            _ = std::fs::remove_file(path);
+        }
+    }
+
+    /// Returns where clients come: first wharf's own, then the rest.
+    pub fn listeners(&self) -> &[UnixListener] {
+        &self.listeners
+    }
+
+    /// Returns the stranger who keeps LXC's tools from the container, if there is one.
+    pub const fn squatter(&self) -> Option<&Stranger> {
+        self.squatter.as_ref()
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        // One that stays is refused by the kernel, and removed by the next who takes the seat.
+        _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Takes the directory's own name of the container, or tells which stranger has it.
+fn take_public(
+    lxcpath: &Lxcpath,
+    name: &Name,
+) -> Result<Result<UnixListener, Stranger>, SeatError> {
+    let public = name_of(lxcpath.dir(), name.as_str());
+    let judge = Judge::nameless(lxcpath, name.as_str());
+    let mut squatter = None;
+    for _ in 0..TRIES {
+        match bind_public(&public) {
+            Ok(listener) => return Ok(Ok(listener)),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => (),
+            Err(error) => return Err(SeatError::Listen(error)),
+        }
+        let address = Address::Public(public.clone());
+        let asked = Client::reach(address.clone(), &judge).and_then(|client| match client {
+            Some(client) => client.state().map(Some),
+            None => Ok(None),
+        });
+        match asked {
+            Ok(Some(_state)) => return Err(SeatError::Taken),
+            Err(SocketError::Stranger(it)) => return Ok(Err(it)),
+            // It has ended, or it hangs, or it never listened: its descriptors tell who it is.
+            Ok(None) | Err(_) => match holder::check(&address, &judge) {
+                // Unless it has left meanwhile.
+                Ok(()) => return bind_public(&public).map(Ok).map_err(|_busy| SeatError::Taken),
+                Err(SocketError::Stranger(it)) => squatter = Some(it),
+                Err(error) => return Err(SeatError::Holder(error)),
+            },
+        }
+    }
+    squatter.map_or(Err(SeatError::Taken), |it| Ok(Err(it)))
+}

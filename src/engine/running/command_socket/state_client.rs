@@ -1,0 +1,92 @@
+//! Connections that are kept: one on which a change of state will be told, and one that says what
+//! the end of init is to mean. Never sends anything on its own.
+
+use std::io::Read as _;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use super::client::{Client, readable};
+use super::error::SocketError;
+use super::wire::{self, Command, Wish};
+use crate::engine::terms::state::State;
+
+/// What a state client is told at once.
+#[derive(Debug)]
+pub enum StateWatch {
+    /// The container is in one of the wanted states.
+    Already(State),
+    /// It is not; this will tell.
+    Waiting(StateClient),
+}
+
+/// A connection on which one change of state will be told.
+#[derive(Debug)]
+pub struct StateClient(UnixStream);
+
+/// What the end of init is to mean, until this is dropped.
+#[derive(Debug)]
+pub struct Wished {
+    _kept: UnixStream,
+}
+
+impl Client {
+    /// Asks to be told when the container enters one of `states`.
+    pub fn add_state_client(&self, states: &[State]) -> Result<StateWatch, SocketError> {
+        self.watch(&wire::encode_wanted(states))
+    }
+
+    /// Asks to be told when the container enters one of `states` anew: the present one does not
+    /// count.
+    pub fn add_state_client_anew(&self, states: &[State]) -> Result<StateWatch, SocketError> {
+        self.watch(&wire::encode_wanted_anew(states))
+    }
+
+    fn watch(&self, wanted: &[u8]) -> Result<StateWatch, SocketError> {
+        const WHAT: &str = "to tell of changes";
+        let answer = self.ask(WHAT, Command::AddStateClient, 0, wanted)?;
+        if answer.head.data >= wire::MAX_STATE {
+            return Ok(StateWatch::Waiting(StateClient(answer.stream)));
+        }
+        let state = State::from_number(answer.head.data);
+        state.map(StateWatch::Already).ok_or(SocketError::Nonsense { what: WHAT })
+    }
+
+    /// Says what the end of init is to mean for as long as the answer is kept. LXC's supervisors
+    /// know no such thing.
+    pub fn wish(&self, wish: Wish) -> Result<Wished, SocketError> {
+        let answer = self.ask("what its end is to mean", Command::Wish, wish.encode(), &[])?;
+        Ok(Wished { _kept: answer.stream })
+    }
+}
+
+impl StateClient {
+    /// Waits for the change; `None` when `timeout` ran out. Without one it waits for ever.
+    pub fn wait(&self, timeout: Option<Duration>) -> Result<Option<State>, SocketError> {
+        let deadline = timeout.map(|it| Instant::now() + it);
+        let mut message = [0; wire::EVENT];
+        loop {
+            let now = Instant::now();
+            let step = deadline.unwrap_or_else(|| now + Duration::from_hours(1));
+            match readable(&self.0, step) {
+                Ok(()) => break,
+                Err(SocketError::Silent) if deadline.is_none() => (),
+                Err(SocketError::Silent) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        // The end of the connection is how a supervisor tells of its own end.
+        match (&self.0).read_exact(&mut message) {
+            Ok(()) => wire::decode_state_event(&message)
+                .map(Some)
+                .ok_or(SocketError::Nonsense { what: "to tell of changes" }),
+            Err(_closed) => Ok(Some(State::Stopped)),
+        }
+    }
+}
+
+impl AsFd for StateClient {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

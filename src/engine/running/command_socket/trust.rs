@@ -1,0 +1,289 @@
+//! Whose word a client takes.
+//!
+//! An abstract socket belongs to whoever binds its name first, any user of the host or of a
+//! container that shares the host's network. So nothing is believed before the kernel has told who
+//! listens and who answers: root or this user, in our own pid and user namespaces, and for a
+//! container of ours the very supervisor that its record names. Where the lxcpath is another
+//! user's, that user is believed too, about processes and groups of his own.
+//!
+//! The one who listens may have ended since (LXC's monitors listen before they go into the
+//! background), and then his pid tells nothing. The one who answers lives: he is identified by a
+//! first answer, and believed when he is still the same after the next.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use nix::sys::socket::{UnixCredentials, getsockopt, sockopt};
+use nix::unistd::geteuid;
+
+use super::error::SocketError;
+use crate::engine::cgroup::{Cgroup, Hierarchies};
+use crate::engine::host::Host;
+use crate::engine::host::identity::Identity;
+use crate::engine::host::identity::Stat;
+use crate::engine::host::lxcpath::Lxcpath;
+use crate::engine::running::record::Record;
+use crate::engine::sys;
+use crate::engine::terms::name::Name;
+
+/// The namespaces that whoever is believed shares with us.
+const SHARED: [&str; 2] = ["pid", "user"];
+
+/// Somebody who holds a container's socket without being its supervisor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stranger {
+    /// The container's name.
+    pub of: String,
+    /// None: he is in a pid namespace that cannot be seen from here, or nobody told.
+    pub pid: Option<i32>,
+    pub uid: Option<u32>,
+}
+
+impl fmt::Display for Stranger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a stranger holds the socket of {} (", self.of)?;
+        match self.pid {
+            Some(pid) => write!(f, "pid {pid}")?,
+            None => f.write_str("pid not visible from here")?,
+        }
+        match self.uid {
+            Some(uid) => write!(f, ", user {uid})"),
+            None => f.write_str(", user unknown)"),
+        }
+    }
+}
+
+impl std::error::Error for Stranger {}
+
+/// Who may speak for a container.
+#[derive(Clone, Debug)]
+pub(super) struct Judge {
+    host: Host,
+    of: String,
+    /// For a container of ours that runs: its supervisor.
+    supervisor: Option<Identity>,
+    /// Whose the lxcpath is, if not ours.
+    owner: Option<u32>,
+}
+
+/// Somebody who answered and may speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Speaker {
+    identity: Identity,
+    /// Another user, whose word counts for his own processes and groups alone.
+    limited_to: Option<u32>,
+}
+
+impl Judge {
+    /// Judges about `name` by its record and the owner of its directory.
+    pub(super) fn about(lxcpath: &Lxcpath, name: &Name) -> Self {
+        let record = Record::read(lxcpath, name).filter(|it| it.is_live(lxcpath.host()));
+        Self {
+            supervisor: record.map(|it| it.supervisor),
+            ..Self::nameless(lxcpath, name.as_str())
+        }
+    }
+
+    /// Judges about a socket of which only the directory is known, called `of`.
+    pub(super) fn nameless(lxcpath: &Lxcpath, of: &str) -> Self {
+        let owner = fs::metadata(lxcpath.dir()).map(|it| it.uid()).ok();
+        let owner = owner.filter(|it| *it != 0 && geteuid().is_root());
+        Self { host: lxcpath.host().clone(), of: of.to_owned(), supervisor: None, owner }
+    }
+
+    /// Looks at who listens: whoever is not even the right user need not be asked.
+    pub(super) fn admit(&self, stream: &UnixStream) -> Result<UnixCredentials, Stranger> {
+        let listener = getsockopt(stream, sockopt::PeerCredentials).ok();
+        let admitted = listener.filter(|it| it.pid() > 0 && self.may_speak(it.uid()));
+        admitted.ok_or_else(|| self.stranger(listener))
+    }
+
+    /// Returns whom the record names, who needs no introduction.
+    pub(super) fn expected(&self) -> Option<Speaker> {
+        self.supervisor.map(|identity| Speaker { identity, limited_to: None })
+    }
+
+    /// Finds out who sent an answer. That it was he is certain once he has answered again.
+    pub(super) fn identify(&self, sender: Option<UnixCredentials>) -> Result<Speaker, SocketError> {
+        let Some(it) = sender.filter(|it| it.pid() > 0 && self.may_speak(it.uid())) else {
+            return Err(self.stranger(sender).into());
+        };
+        let identity = Identity::of(&self.host, it.pid()).ok_or(SocketError::Closed)?;
+        if !SHARED.iter().all(|kind| shares(&self.host, it.pid(), kind)) {
+            return Err(self.stranger(sender).into());
+        }
+        if Identity::of(&self.host, it.pid()) != Some(identity) {
+            return Err(SocketError::Closed);
+        }
+        let own = it.uid() == 0 || it.uid() == geteuid().as_raw();
+        Ok(Speaker { identity, limited_to: (!own).then_some(it.uid()) })
+    }
+
+    /// Makes sure that an answer was sent by `speaker`, who was identified before it was.
+    pub(super) fn confirm(
+        &self,
+        speaker: Speaker,
+        sender: Option<UnixCredentials>,
+    ) -> Result<(), SocketError> {
+        if sender.map(|it| it.pid()) != Some(speaker.identity.pid) {
+            return Err(self.stranger(sender).into());
+        }
+        match Identity::of(&self.host, speaker.identity.pid) {
+            Some(now) if now == speaker.identity => Ok(()),
+            Some(_) | None => Err(SocketError::Closed),
+        }
+    }
+
+    /// Returns the machine that it judges about.
+    pub(super) const fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Tells whether `pid`, who holds the socket, may be the supervisor.
+    pub(super) fn may_hold(&self, pid: i32, uid: u32) -> bool {
+        self.may_speak(uid) && SHARED.iter().all(|kind| shares(&self.host, pid, kind))
+    }
+
+    /// Tells whether `pid`, which the caller holds, is a process of the container that `speaker`
+    /// runs: a child of its supervisor, as every init is.
+    pub(super) fn has_child(&self, speaker: Speaker, pid: i32) -> bool {
+        let stat = Stat::read(&self.host, pid);
+        let child = stat.is_some_and(|it| it.parent == speaker.identity.pid);
+        let owned = |owner| is_owned(&self.host, pid, owner).unwrap_or(false);
+        child && speaker.limited_to.is_none_or(owned)
+    }
+
+    /// Tells whether `speaker` is believed about the control group `path`.
+    pub(super) fn may_name_group(&self, speaker: Speaker, path: &str) -> bool {
+        let Some(owner) = speaker.limited_to else { return true };
+        let Ok(hierarchies) = Hierarchies::discover(&self.host) else { return false };
+        let dirs = Cgroup::open(&hierarchies, path).dirs();
+        let owned = |dir: Option<&Path>| {
+            dir.and_then(|it| fs::metadata(it).ok()).is_some_and(|it| it.uid() == owner)
+        };
+        !dirs.is_empty() && dirs.iter().all(|it| owned(Some(it)) || owned(it.parent()))
+    }
+
+    pub(super) fn stranger(&self, who: Option<UnixCredentials>) -> Stranger {
+        Stranger {
+            of: self.of.clone(),
+            pid: who.map(|it| it.pid()).filter(|it| *it > 0),
+            uid: who.map(|it| it.uid()),
+        }
+    }
+
+    fn may_speak(&self, uid: u32) -> bool {
+        uid == 0 || uid == geteuid().as_raw() || self.owner == Some(uid)
+    }
+}
+
+impl Speaker {
+    /// Returns the process.
+    pub(super) const fn identity(self) -> Identity {
+        self.identity
+    }
+
+    /// Tells whether the speaker is believed only about a user's own processes.
+    pub(super) const fn is_limited(self) -> bool {
+        self.limited_to.is_some()
+    }
+}
+
+/// Tells whether a process is in this process's namespace of a `kind`.
+fn shares(host: &Host, pid: i32, kind: &str) -> bool {
+    let identity = |path: PathBuf| fs::metadata(path).map(|it| (it.dev(), it.ino()));
+    match identity(host.of_process(pid, "ns").join(kind)) {
+        Ok(theirs) => identity(host.proc().join("self/ns").join(kind)).ok() == Some(theirs),
+        // Not ours to look into, as root's are not for an ordinary user. How many pids it has is
+        // told to everybody; in a user namespace of its own it would hardly be root to us.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => has_one_pid(host, pid),
+        Err(_) => false,
+    }
+}
+
+fn has_one_pid(host: &Host, pid: i32) -> bool {
+    let status = fs::read_to_string(host.of_process(pid, "status")).unwrap_or_default();
+    let pids = status.lines().find_map(|it| it.strip_prefix("NSpid:"));
+    pids.is_some_and(|it| it.split_ascii_whitespace().count() == 1)
+}
+
+/// Tells whether the process is `owner`'s: it runs as him, or in a user namespace that he made.
+fn is_owned(host: &Host, pid: i32, owner: u32) -> io::Result<bool> {
+    let identity = |it: &OwnedFd| nix::sys::stat::fstat(it).map(|it| (it.st_dev, it.st_ino));
+    let ours: OwnedFd = File::open(host.proc().join("self/ns/user"))?.into();
+    let mut theirs: OwnedFd = File::open(host.of_process(pid, "ns/user"))?.into();
+    if identity(&theirs)? == identity(&ours)? {
+        let status = fs::read_to_string(host.of_process(pid, "status"))?;
+        let uids = status.lines().find_map(|it| it.strip_prefix("Uid:")).unwrap_or_default();
+        let mut uids = uids.split_ascii_whitespace().map(str::parse);
+        return Ok(uids.next() == Some(Ok(owner)) && uids.all(|it| it == Ok(owner)));
+    }
+    loop {
+        let parent = sys::namespace_parent(theirs.as_fd())?;
+        if identity(&parent)? == identity(&ours)? {
+            return Ok(sys::namespace_owner(theirs.as_fd())? == owner);
+        }
+        theirs = parent;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge() -> Judge {
+        Judge { host: Host::this(), of: "web".to_owned(), supervisor: None, owner: Some(4711) }
+    }
+
+    #[test]
+    fn this_process_is_believed_and_no_other_user() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        assert!(judge().admit(&ours).is_ok());
+        let me = UnixCredentials::new();
+        let speaker = judge().identify(Some(me)).unwrap();
+        assert!(!speaker.is_limited());
+        assert!(judge().confirm(speaker, Some(me)).is_ok());
+        assert!(judge().confirm(speaker, None).is_err());
+        for (uid, believed) in [(0, true), (4711, true), (65534, false)] {
+            assert_eq!(judge().may_speak(uid), believed, "{uid}");
+        }
+    }
+
+    #[test]
+    fn whoever_is_not_the_recorded_supervisor_is_a_stranger() {
+        let me = UnixCredentials::new();
+        let identity = Identity::of(&Host::this(), me.pid()).unwrap();
+        let other = Identity { pid: 1, start_time: identity.start_time };
+        let recorded = Judge { supervisor: Some(other), ..judge() };
+        let expected = recorded.expected().unwrap();
+        let error = recorded.confirm(expected, Some(me)).unwrap_err();
+        assert!(matches!(error, SocketError::Stranger(_)), "{error}");
+        // A process that has our pid and began at another time is not the one that spoke.
+        let later = Identity { start_time: identity.start_time + 1, ..identity };
+        let speaker = Speaker { identity: later, limited_to: None };
+        assert!(matches!(judge().confirm(speaker, Some(me)), Err(SocketError::Closed)));
+    }
+
+    #[test]
+    fn a_stranger_is_named() {
+        let of = "web".to_owned();
+        let told = Stranger { of: of.clone(), pid: Some(7), uid: Some(65534) }.to_string();
+        assert_eq!(told, "a stranger holds the socket of web (pid 7, user 65534)");
+        let told = Stranger { of, pid: None, uid: None }.to_string();
+        assert!(told.ends_with("(pid not visible from here, user unknown)"), "{told}");
+    }
+
+    #[test]
+    fn a_process_belongs_to_its_user() {
+        let me = std::process::id() as i32;
+        let host = Host::this();
+        assert!(is_owned(&host, me, geteuid().as_raw()).unwrap());
+        assert!(!is_owned(&host, me, geteuid().as_raw() + 1).unwrap());
+        assert!(shares(&host, me, "pid") && has_one_pid(&host, me));
+    }
+}

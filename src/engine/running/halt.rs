@@ -1,0 +1,325 @@
+//! How a container's init is asked to end: by which signal, and whether it can hear that one.
+//! Waits for nothing, and kills nothing.
+
+use std::fs;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use crate::engine::cgroup::{Cgroup, Patience};
+use crate::engine::sys;
+
+/// How long the other processes get after SIGTERM, where init can be told nothing.
+pub(in crate::engine) const MOMENT: Duration = Duration::from_secs(2);
+/// How often to look whether they are gone by now, or init has got a handler.
+pub(in crate::engine) const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// How long a signal must be blocked to count as one that is waited for. A shell's fork takes that
+/// long on a machine that is slow and busy.
+const TRANSIENT: Duration = Duration::from_millis(100);
+/// How long a process may have all signals blocked because it forks, where many do so at once: when
+/// a host goes down, everything in its containers is told to end.
+const FORK: Duration = Duration::from_millis(500);
+
+/// Programs that ignore SIGTERM when they have a terminal and nothing else to do.
+const SHELLS: [&str; 9] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "busybox"];
+
+/// What can be said to an init.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Asking {
+    /// It minds the halt signal.
+    Halt(i32),
+    /// It has no handler for the halt signal, but one for SIGTERM.
+    Terminate,
+    /// Nothing that it is sent reaches it but SIGKILL: it is pid 1 of its namespace, and the
+    /// kernel drops signals that such a process has no handler for. This would halt others.
+    Deaf(i32),
+}
+
+impl Asking {
+    /// Looks what the init `pid` can be told; `configured` is `lxc.signal.halt`.
+    pub(in crate::engine) fn of(configured: Option<i32>, pid: i32) -> Self {
+        let signal = halt_signal(configured, pid);
+        if hears(pid, signal) {
+            Self::Halt(signal)
+        } else if hears(pid, libc::SIGTERM) && !is_bare_shell(&command_line(pid)) {
+            Self::Terminate
+        } else {
+            Self::Deaf(signal)
+        }
+    }
+
+    /// Tells whether init cannot be told anything.
+    pub(in crate::engine) const fn is_deaf(self) -> bool {
+        matches!(self, Self::Deaf(_))
+    }
+
+    /// Says it to init, or to the other processes where it does not hear.
+    pub(in crate::engine) fn say(
+        self,
+        (pid, init): (i32, BorrowedFd<'_>),
+        cgroup: Option<&Cgroup>,
+    ) -> Result<(), Errno> {
+        let signal = match self {
+            Self::Halt(signal) => signal,
+            Self::Terminate | Self::Deaf(_) => {
+                _ = cgroup.map(|it| it.signal_others(libc::SIGTERM, pid));
+                // Also to one that is deaf: it may have got a handler just now.
+                libc::SIGTERM
+            }
+        };
+        match sys::pidfd_send_signal(init, signal) {
+            // It ended just now.
+            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+}
+
+/// Returns what to tell the init `pid` once more, if that is a systemd. It loses what it is sent while
+/// it executes itself anew, which it does when a host that goes down sends SIGTERM to everything.
+pub(in crate::engine) fn asking_again(configured: Option<i32>, pid: i32) -> Option<Asking> {
+    let systemd = libc::SIGRTMIN() + 3;
+    let ours = configured.is_none_or(|it| it == systemd);
+    let waits = || wants(&status(Path::new("/proc"), pid), systemd) == Some(true);
+    (ours && waits()).then_some(Asking::Halt(systemd))
+}
+
+/// Returns the signal that asks the init `pid` to end: the configured one, or what systemd wants
+/// if init has chosen to block or to handle that, or SIGPWR.
+pub(in crate::engine) fn halt_signal(configured: Option<i32>, pid: i32) -> i32 {
+    let systemd = libc::SIGRTMIN() + 3;
+    configured.unwrap_or_else(|| {
+        let wants = || wants(&status(Path::new("/proc"), pid), systemd);
+        if in_the_end(wants) { systemd } else { libc::SIGPWR }
+    })
+}
+
+/// Tells whether `signal` does anything to the process `pid`. What cannot be read hears.
+pub(in crate::engine) fn hears(pid: i32, signal: i32) -> bool {
+    lastingly(|| heeding_below(Path::new("/proc"), pid, signal))
+}
+
+/// Tells whether `signal` has a chance to restart the container of the init `pid`. A shell that is
+/// typed into handles SIGINT as well, but only to drop the line.
+pub(in crate::engine) fn reboots(pid: i32, signal: i32) -> bool {
+    hears(pid, signal) && !(signal == libc::SIGINT && is_bare_shell(&command_line(pid)))
+}
+
+/// What becomes of a signal that a process gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Mind {
+    /// It is dropped, if the process is pid 1.
+    Without,
+    /// It waits, for whoever blocks it takes it in by another way, or for a moment only.
+    Blocks,
+    Handles,
+}
+
+/// Tells whether the signal is handled, or blocked at every one of a few looks: a shell blocks all
+/// signals for a moment around each fork, and takes in none of them for it.
+fn lastingly(mut look: impl FnMut() -> Mind) -> bool {
+    let mut patience = Patience::until(Instant::now() + TRANSIENT);
+    loop {
+        match look() {
+            Mind::Without => return false,
+            Mind::Handles => return true,
+            Mind::Blocks if !patience.again() => return true,
+            Mind::Blocks => (),
+        }
+    }
+}
+
+fn heeding_below(proc: &Path, pid: i32, signal: i32) -> Mind {
+    let whole = status(proc, pid);
+    if whole.is_empty() || !is_init(&whole) { Mind::Handles } else { mind_below(proc, pid, signal) }
+}
+
+/// Looks what any thread of `pid` does with `signal`: which are blocked is each one's own affair.
+fn mind_below(proc: &Path, pid: i32, signal: i32) -> Mind {
+    let tasks = fs::read_dir(proc.join(format!("{pid}/task"))).into_iter().flatten().flatten();
+    let statuses = tasks.map(|it| fs::read_to_string(it.path().join("status")).unwrap_or_default());
+    statuses.map(|it| mind(&it, signal)).max().unwrap_or(Mind::Without)
+}
+
+/// Tells whether a command is a shell without a script.
+pub(in crate::engine) fn is_bare_shell<T: AsRef<str>>(argv: &[T]) -> bool {
+    let [program] = argv else { return false };
+    let program = program.as_ref().trim_start_matches('-');
+    SHELLS.contains(&program.rsplit('/').next().unwrap_or(program))
+}
+
+fn command_line(pid: i32) -> Vec<String> {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    text.split_terminator('\0').map(str::to_owned).collect()
+}
+
+fn status(proc: &Path, pid: i32) -> String {
+    fs::read_to_string(proc.join(format!("{pid}/status"))).unwrap_or_default()
+}
+
+/// Tells whether a process with this `/proc/PID/status` is pid 1 of a namespace below ours.
+fn is_init(status: &str) -> bool {
+    let pids = status.lines().find_map(|it| it.strip_prefix("NSpid:")).unwrap_or_default();
+    let pids: Vec<&str> = pids.split_whitespace().collect();
+    pids.len() > 1 && pids.last() == Some(&"1")
+}
+
+/// Returns what a process with this `/proc/PID/status` does with `signal`.
+fn mind(status: &str, signal: i32) -> Mind {
+    let is_in = |field| has(mask(status, field), signal);
+    if is_in("SigCgt:") {
+        Mind::Handles
+    } else if is_in("SigBlk:") && !is_in("SigIgn:") {
+        Mind::Blocks
+    } else {
+        Mind::Without
+    }
+}
+
+/// Tells whether a process with this `/proc/PID/status` has an eye on just this `signal`. None: all
+/// are blocked, by whoever is about to fork, systemd too, and for good by small inits that pass on
+/// whatever they get.
+fn wants(status: &str, signal: i32) -> Option<bool> {
+    /// What nobody can block: SIGKILL, SIGSTOP, and the two that the C library keeps for itself.
+    const NEVER: u64 = 1 << (libc::SIGKILL - 1) | 1 << (libc::SIGSTOP - 1) | 1 << 31 | 1 << 32;
+    let blocked = mask(status, "SigBlk:");
+    match has(mask(status, "SigCgt:"), signal) {
+        true => Some(true),
+        false if blocked | NEVER == u64::MAX => None,
+        false => Some(has(blocked, signal)),
+    }
+}
+
+/// Looks until there is an answer, for as long as a fork may take; then it is no.
+fn in_the_end(mut look: impl FnMut() -> Option<bool>) -> bool {
+    let mut patience = Patience::until(Instant::now() + FORK);
+    loop {
+        match look() {
+            Some(answer) => return answer,
+            None if !patience.again() => return false,
+            None => (),
+        }
+    }
+}
+
+/// Reads a set of signals; see proc_pid_status(5).
+fn mask(status: &str, field: &str) -> u64 {
+    let line = status.lines().find_map(|it| it.strip_prefix(field));
+    line.and_then(|it| u64::from_str_radix(it.trim(), 16).ok()).unwrap_or_default()
+}
+
+fn has(mask: u64, signal: i32) -> bool {
+    let bit = u32::try_from(signal - 1).ok();
+    bit.and_then(|it| mask.checked_shr(it)).is_some_and(|it| it & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SYSTEMD: &str = "NSpid:\t77\t1\nSigBlk:\t7be3c0fe28014a03\nSigCgt:\t00000000000004ec\n";
+    const SLEEP: &str = "NSpid:\t77\t1\nSigBlk:\t0000000000000000\nSigCgt:\t0000000000000000\n";
+
+    #[test]
+    fn systemd_is_known_by_the_signal_it_blocks() {
+        assert_eq!(mind(SYSTEMD, libc::SIGRTMIN() + 3), Mind::Blocks);
+        assert_eq!(mind(SLEEP, libc::SIGRTMIN() + 3), Mind::Without);
+        assert_eq!(mind(SYSTEMD, 3), Mind::Handles);
+        for (status, signal) in [("", 1), (SYSTEMD, 0), (SYSTEMD, 999)] {
+            assert_eq!(mind(status, signal), Mind::Without);
+        }
+    }
+
+    #[test]
+    fn a_shell_that_forks_is_not_taken_for_systemd() {
+        let systemd = libc::SIGRTMIN() + 3;
+        assert_eq!(wants(SYSTEMD, systemd), Some(true));
+        assert_eq!(wants("SigBlk:\t0\nSigCgt:\t0000001000000000\n", systemd), Some(true));
+        assert_eq!(wants("SigBlk:\tfffffffe7ffbfeff\nSigCgt:\t0\n", systemd), None);
+        assert_eq!(wants(SLEEP, systemd), Some(false));
+    }
+
+    #[test]
+    fn a_systemd_that_forks_is_looked_at_again() {
+        let looks = |answers: [Option<bool>; 3]| {
+            let mut answers = answers.into_iter();
+            in_the_end(|| answers.next().unwrap())
+        };
+        assert!(looks([None, None, Some(true)]));
+        assert!(!looks([None, Some(false), Some(true)]));
+        assert!(!in_the_end(|| None));
+    }
+
+    #[test]
+    fn what_is_ignored_is_not_waited_for() {
+        // SIGPWR is number 30.
+        let ignores = "SigBlk:\tfffffffe7ffbfeff\nSigIgn:\t0000000020000000\nSigCgt:\t0\n";
+        assert_eq!(mind(ignores, libc::SIGPWR), Mind::Without);
+        assert_eq!(mind(ignores, libc::SIGTERM), Mind::Blocks);
+    }
+
+    #[test]
+    fn what_is_blocked_for_a_moment_is_not_waited_for() {
+        let mut looks = 0;
+        let blocked_at_first = || {
+            looks += 1;
+            if looks < 3 { Mind::Blocks } else { Mind::Without }
+        };
+        assert!(!lastingly(blocked_at_first));
+        assert!(lastingly(|| Mind::Blocks));
+    }
+
+    #[test]
+    fn a_handler_is_believed_at_once() {
+        let mut looks = 0;
+        assert!(lastingly(|| {
+            looks += 1;
+            Mind::Handles
+        }));
+        assert_eq!(looks, 1);
+    }
+
+    #[test]
+    fn a_configured_signal_wins() {
+        assert_eq!(halt_signal(Some(10), 1), 10);
+    }
+
+    #[test]
+    fn an_init_hears_what_any_of_its_threads_minds() {
+        let proc = tempfile::tempdir().unwrap();
+        let task = |tid: i32, status: &str| {
+            let dir = proc.path().join(format!("77/task/{tid}"));
+            fs::create_dir_all(&dir).unwrap();
+            fs::write(dir.join("status"), status).unwrap();
+        };
+        task(77, SLEEP);
+        fs::write(proc.path().join("77/status"), SLEEP).unwrap();
+        let hears = |pid, signal| heeding_below(proc.path(), pid, signal) != Mind::Without;
+        assert!(!hears(77, libc::SIGPWR));
+        // SIGPWR is number 30.
+        task(78, "SigBlk:\t0000000020000000\nSigCgt:\t0000000000000000\n");
+        assert!(hears(77, libc::SIGPWR));
+        assert!(!hears(77, libc::SIGUSR1));
+        // One that is no init dies of what it does not handle; one that is hidden might.
+        fs::write(proc.path().join("77/status"), SLEEP.replace("\t77\t1", "\t77\t9")).unwrap();
+        assert!(hears(77, libc::SIGUSR1));
+        assert!(hears(99, libc::SIGUSR1));
+    }
+
+    #[test]
+    fn a_shell_without_a_script_is_a_bare_one() {
+        for (argv, bare) in [
+            (&["/bin/sh"][..], true),
+            (&["-bash"], true),
+            (&["/bin/sh", "-c", "exec job"], false),
+            (&["/sbin/init"], false),
+            (&[], false),
+        ] {
+            assert_eq!(is_bare_shell(argv), bare, "{argv:?}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What a container's console said last, kept beside the record of the run for whoever asks after
+//! its end. As private as the record, and gone with it.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::draft;
+use crate::engine::host::lxcpath::Lxcpath;
+use crate::engine::terms::name::Name;
+
+/// More than a screen of the longest lines; a memory file system may hold it.
+const MOST: usize = 64 * 1024;
+
+/// Keeps the end of `said` for the container, in place of what it said in an earlier run. Room
+/// that is not there loses it, and no more than that.
+pub(in crate::engine) fn keep(lxcpath: &Lxcpath, name: &Name, said: &[u8]) -> io::Result<()> {
+    let path = path(&super::path(lxcpath.host(), lxcpath, name));
+    // Never the words of one run beside the record of another.
+    _ = fs::remove_file(&path);
+    if said.is_empty() {
+        return Ok(());
+    }
+    let end = said.get(said.len().saturating_sub(MOST)..).unwrap_or_default();
+    draft::create(&path)?.write_all(end)
+}
+
+/// Returns what the container said at the end of its last run.
+pub(in crate::engine) fn read(lxcpath: &Lxcpath, name: &Name) -> Option<Vec<u8>> {
+    let path = path(&super::path(lxcpath.host(), lxcpath, name));
+    let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
+    let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
+    let mut said = Vec::new();
+    file.take(MOST as u64).read_to_end(&mut said).ok()?;
+    Some(said)
+}
+
+/// Returns the place beside the `record`.
+pub(super) fn path(record: &Path) -> PathBuf {
+    record.with_extension("console")
+}

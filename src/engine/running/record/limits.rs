@@ -1,0 +1,289 @@
+//! The limits that wharf has set in a run, from the configuration or by a command, kept beside its
+//! record: whether the kernel still has them can only be told by who knows what they were.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{MAX_BYTES, draft, inodes};
+use crate::engine::cgroup::Cgroup;
+use crate::engine::cgroup::knob::{self, Value};
+use crate::engine::host::lxcpath::Lxcpath;
+use crate::engine::terms::name::Name;
+
+/// One limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::engine) struct SetLimit {
+    pub(in crate::engine) file: String,
+    /// As it was asked for.
+    pub(in crate::engine) set: String,
+    /// As the kernel kept it; none: it is just being set.
+    pub(in crate::engine) kept: Option<String>,
+}
+
+/// All of one run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::engine) struct Limits {
+    /// They belong to this group and to no later one of its name.
+    inodes: Vec<u64>,
+    set: Vec<SetLimit>,
+}
+
+impl Limits {
+    /// None are set in `cgroup` so far.
+    pub(in crate::engine) fn of(cgroup: &Cgroup) -> Self {
+        Self { inodes: inodes(cgroup), set: Vec::new() }
+    }
+
+    /// Reads what was set in `cgroup`. What is not there, or of another version, is nothing.
+    pub(in crate::engine) fn read(
+        lxcpath: &Lxcpath,
+        name: &Name,
+        cgroup: &Cgroup,
+    ) -> io::Result<Self> {
+        let none = Self::of(cgroup);
+        let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
+        let path = path(&super::path(lxcpath.host(), lxcpath, name));
+        let file = match File::options().read(true).custom_flags(flags).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(none),
+            opened => opened?,
+        };
+        let mut bytes = Vec::new();
+        file.take(MAX_BYTES).read_to_end(&mut bytes)?;
+        let read = serde_json::from_slice::<Self>(&bytes).ok();
+        Ok(read.filter(|it| it.inodes == none.inodes).unwrap_or(none))
+    }
+
+    /// Changes what is written of `cgroup`. Others who do the same wait meanwhile, so that neither
+    /// takes back what the other has noted.
+    pub(in crate::engine) fn change(
+        lxcpath: &Lxcpath,
+        name: &Name,
+        cgroup: &Cgroup,
+        change: impl FnOnce(&mut Self),
+    ) -> io::Result<()> {
+        let dir = super::dir(lxcpath);
+        super::make_dir(&dir)?;
+        // The lock goes with the descriptor.
+        let dir = File::open(dir)?;
+        dir.lock()?;
+        let before = Self::read(lxcpath, name, cgroup)?;
+        let mut limits = before.clone();
+        change(&mut limits);
+        if limits == before { Ok(()) } else { limits.write(lxcpath, name) }
+    }
+
+    /// Puts it in place of what was written before, in one step.
+    fn write(&self, lxcpath: &Lxcpath, name: &Name) -> io::Result<()> {
+        let path = path(&super::path(lxcpath.host(), lxcpath, name));
+        let draft = path.with_extension(format!("limits.{}", std::process::id()));
+        draft::replace(&path, &draft, &serde_json::to_vec(self)?)
+    }
+
+    /// Notes that `file` is about to be `set`; returns what was noted of it before.
+    pub(in crate::engine) fn begin(&mut self, file: &str, set: &str) -> Option<SetLimit> {
+        let before = self.place(file, set).map(|at| self.set.remove(at));
+        if knob::of(file).stays {
+            let (file, set) = (file.to_owned(), set.to_owned());
+            self.set.push(SetLimit { file, set, kept: None });
+        }
+        before
+    }
+
+    /// Notes what the kernel made of what was begun. That a limit was lifted is noted as well: the
+    /// configuration may still have it.
+    pub(in crate::engine) fn finish(&mut self, cgroup: &Cgroup, file: &str, set: &str) {
+        if let Some(limit) = self.place(file, set).and_then(|at| self.set.get_mut(at))
+            && limit.set == set
+        {
+            limit.kept = held(cgroup, limit);
+        }
+    }
+
+    /// Notes that what was begun has failed: what was `before` holds.
+    pub(in crate::engine) fn undo(&mut self, file: &str, set: &str, before: Option<SetLimit>) {
+        if let Some(at) = self.place(file, set)
+            && self.set.get(at).is_some_and(|it| it.set == set && it.kept.is_none())
+        {
+            self.set.remove(at);
+            self.set.extend(before);
+        }
+    }
+
+    /// Finds the entry that is about the same as `file` set to `set`.
+    fn place(&self, file: &str, set: &str) -> Option<usize> {
+        let subject = subject(file, set);
+        self.set.iter().position(|it| it.file == file && self::subject(file, &it.set) == subject)
+    }
+
+    /// Returns those that the kernel no longer has.
+    pub(in crate::engine) fn lost(&self, cgroup: &Cgroup) -> Vec<SetLimit> {
+        let is_lost = |it: &&SetLimit| {
+            it.kept.as_ref().is_some_and(|kept| !is_normal(&it.file, kept))
+                && held(cgroup, it) != it.kept
+        };
+        self.set.iter().filter(is_lost).cloned().collect()
+    }
+
+    /// Returns those of LXC's lines `lxc.cgroup2.FILE = VALUE` of which the kernel has nothing, and
+    /// nobody has said otherwise through wharf. LXC's own tools may have set another value.
+    pub(in crate::engine) fn vanished(&self, configured: &str, cgroup: &Cgroup) -> Vec<SetLimit> {
+        // Of two lines for one file the last one counts.
+        let mut wanted = Self::default();
+        for line in configured.lines() {
+            let Some((key, value)) = line.split_once('=') else { continue };
+            if let Some(file) = key.trim().strip_prefix(CONFIGURED) {
+                wanted.begin(file, value.trim());
+            }
+        }
+        wanted.set.retain(|it| {
+            let file = it.file.as_str();
+            let held = || held(cgroup, it).is_none_or(|held| is_normal(file, &held));
+            !is_normal(file, &it.set) && self.place(file, &it.set).is_none() && held()
+        });
+        wanted.set
+    }
+}
+
+/// How the keys of the limits begin that a controller can be taken from.
+const CONFIGURED: &str = "lxc.cgroup2.";
+
+/// Returns what the kernel has in the file now, or of it the line of the device.
+fn held(cgroup: &Cgroup, limit: &SetLimit) -> Option<String> {
+    let content = cgroup.get(&limit.file).ok()?;
+    match subject(&limit.file, &limit.set) {
+        Some(device) => {
+            let line = content.lines().find(|it| it.split(' ').next() == Some(device))?;
+            Some(line.trim().to_owned())
+        }
+        None => Some(content.trim().to_owned()),
+    }
+}
+
+/// Returns the device that a value is about, in files with a line for each.
+fn subject<'a>(file: &str, set: &'a str) -> Option<&'a str> {
+    let by_device = knob::of(file).value == Value::Devices;
+    set.split_whitespace().next().filter(|_| by_device)
+}
+
+/// Tells whether it is what a file holds that nobody has written to: no limit, which cannot be lost.
+fn is_normal(file: &str, kept: &str) -> bool {
+    let mut words = kept.split_whitespace();
+    let first = words.next();
+    match knob::of(file).value {
+        Value::Weight { normal, .. } => first == Some(&normal.to_string()),
+        // Behind the device.
+        Value::Devices => words.all(|it| it.ends_with("=max")),
+        Value::Bytes
+        | Value::Quota
+        | Value::QuotaUs
+        | Value::Count
+        | Value::List
+        | Value::Other => {
+            matches!(first, None | Some("max" | "-1"))
+        }
+    }
+}
+
+/// Returns the place beside the `record`.
+pub(super) fn path(record: &Path) -> PathBuf {
+    record.with_extension("limits")
+}
+
+/// Splits the name of a draft into the container's and the pid of who writes it.
+pub(super) fn of_draft(file: &str) -> Option<(&str, &str)> {
+    let (rest, pid) = file.rsplit_once('.')?;
+    let is_pid = !pid.is_empty() && pid.bytes().all(|it| it.is_ascii_digit());
+    is_pid.then(|| rest.strip_suffix(".limits")).flatten().map(|name| (name, pid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draft_names_the_container_and_its_writer() {
+        assert_eq!(of_draft("a.b.limits.8"), Some(("a.b", "8")));
+        assert_eq!(of_draft("a.limits.").or_else(|| of_draft("a.json")), None);
+        assert_eq!(of_draft("a.b.limits.x").or_else(|| of_draft("a.b.limits")), None);
+    }
+
+    #[test]
+    fn what_several_note_at_once_is_all_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let lxcpath = Lxcpath::open(&crate::engine::Host::keeping_in(dir.path()), dir.path());
+        let name: Name = "web".parse().unwrap();
+        let cgroup = Cgroup::open(&crate::engine::cgroup::Hierarchies::default(), "/web");
+        let note = |writer: usize, number: usize| {
+            let set = format!("{writer}:{number} rbps=1");
+            Limits::change(&lxcpath, &name, &cgroup, |it| _ = it.begin("io.max", &set)).unwrap();
+        };
+        let note = &note;
+        std::thread::scope(|scope| {
+            for writer in 0..4 {
+                scope.spawn(move || (0..50).for_each(|number| note(writer, number)));
+            }
+        });
+        assert_eq!(Limits::read(&lxcpath, &name, &cgroup).unwrap().set.len(), 200);
+    }
+
+    #[test]
+    fn what_lxc_has_set_and_the_kernel_has_not_is_lost_unless_wharf_lifted_it() {
+        let cgroup = Cgroup::open(&crate::engine::cgroup::Hierarchies::default(), "/web");
+        let configured = "lxc.cgroup2.memory.max = 64M\nlxc.cgroup2.memory.max = 65M\n\
+                          lxc.cgroup2.devices.deny = a\nlxc.cgroup2.cpu.weight = 100\n\
+                          lxc.cgroup2.pids.max = 7\nlxc.cgroup2.pids.max = max\n\
+                          lxc.cgroup2.cpu.max = 1 2\n";
+        let mut limits = Limits::default();
+        let lost = |limits: &Limits| -> Vec<String> {
+            limits.vanished(configured, &cgroup).into_iter().map(|it| it.set).collect()
+        };
+        assert_eq!(lost(&limits), ["65M", "1 2"]);
+        limits.begin("cpu.max", "max");
+        limits.finish(&cgroup, "cpu.max", "max");
+        assert_eq!(lost(&limits), ["65M"]);
+    }
+
+    #[test]
+    fn a_change_that_fails_leaves_what_was_noted() {
+        let mut limits = Limits::default();
+        limits.begin("pids.max", "7");
+        let before = limits.begin("pids.max", "nonsense");
+        assert_eq!(before.as_ref().map(|it| it.set.as_str()), Some("7"));
+        limits.undo("pids.max", "nonsense", before);
+        assert_eq!(limits.set.len(), 1);
+        assert_eq!(limits.set[0].set, "7");
+    }
+
+    #[test]
+    fn a_value_replaces_the_one_before_and_a_device_has_its_own() {
+        let mut limits = Limits::default();
+        for (file, set) in [
+            ("memory.max", "64M"),
+            ("io.max", "8:0 rbps=1"),
+            ("io.max", "8:16 rbps=1"),
+            ("memory.max", "65M"),
+            ("io.max", "8:0 rbps=2"),
+            ("memory.reclaim", "1M"),
+        ] {
+            limits.begin(file, set);
+        }
+        let set: Vec<_> = limits.set.iter().map(|it| it.set.as_str()).collect();
+        assert_eq!(set, ["8:16 rbps=1", "65M", "8:0 rbps=2"]);
+        for (file, value, normal) in [
+            ("cpu.max", "max 100000", true),
+            ("cpu.cfs_quota_us", "-1", true),
+            ("cpuset.cpus", "", true),
+            ("pids.max", "0", false),
+            ("cpu.weight", "100", true),
+            ("cpu.weight", "50", false),
+            ("io.max", "8:0 rbps=max wbps=max", true),
+            ("io.max", "8:0 rbps=1 wbps=max", false),
+        ] {
+            assert_eq!(is_normal(file, value), normal, "{file} {value}");
+        }
+    }
+}

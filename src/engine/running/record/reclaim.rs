@@ -1,0 +1,198 @@
+//! Cleans up after a supervisor that was killed. Does nothing while one lives.
+
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::{Record, now_ms};
+use crate::engine::cgroup::{self, Cgroup, CgroupError, Hierarchies};
+use crate::engine::host::Host;
+use crate::engine::host::lxcpath::Lxcpath;
+use crate::engine::running::command_socket::{Seat, SeatError};
+use crate::engine::running::event::{self, What};
+use crate::engine::sys;
+use crate::engine::terms::name::Name;
+use crate::engine::terms::state::State;
+
+/// How long the leftovers may take to die: their init has been killed with the supervisor.
+const DYING: Duration = Duration::from_secs(2);
+
+/// What was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reclaimed {
+    /// No run was left behind.
+    Nothing,
+    /// A dead run was cleaned up and told as STOPPED.
+    DeadRun,
+}
+
+/// Why a dead run could not be cleaned up.
+#[derive(Debug, thiserror::Error)]
+pub enum ReclaimError {
+    #[error(transparent)]
+    Seat(SeatError),
+    #[error("its init (pid {pid}) was killed but has not ended")]
+    Alive { pid: i32 },
+    #[error("clean up after a supervisor that was killed")]
+    Cgroup(#[source] CgroupError),
+}
+
+/// Ends what a dead supervisor of `name` left: processes, cgroups, and the state it last told.
+pub fn reclaim(lxcpath: &Lxcpath, name: &Name) -> Result<Reclaimed, ReclaimError> {
+    if !Record::read(lxcpath, name).is_some_and(|it| is_unfinished(lxcpath.host(), &it)) {
+        return Ok(Reclaimed::Nothing);
+    }
+    // Having the seat keeps everybody else from starting the container meanwhile.
+    let seat = match Seat::take(lxcpath, name) {
+        Ok(seat) => seat,
+        Err(SeatError::Taken) => return Ok(Reclaimed::Nothing),
+        Err(error) => return Err(ReclaimError::Seat(error)),
+    };
+    let found = clean_up_held(lxcpath, name);
+    drop(seat);
+    found
+}
+
+/// Cleans up after a container that is not defined, and forgets it: nobody can ask for it any
+/// more. Does nothing while it is there.
+pub(in crate::engine) fn forget_ended(lxcpath: &Lxcpath, name: &Name) {
+    let host = lxcpath.host();
+    if Record::read(lxcpath, name).is_some_and(|it| it.supervisor.lives(host)) {
+        return;
+    }
+    // What resists is found again by whoever comes next.
+    if let Ok(_seat) = Seat::take(lxcpath, name)
+        && clean_up_held(lxcpath, name).is_ok()
+        && !Record::read(lxcpath, name).is_some_and(|it| is_unfinished(host, &it))
+    {
+        _ = super::forget(lxcpath, name);
+    }
+}
+
+/// The same for one who has the container's seat himself.
+pub(in crate::engine) fn clean_up_held(
+    lxcpath: &Lxcpath,
+    name: &Name,
+) -> Result<Reclaimed, ReclaimError> {
+    let Some(mut record) =
+        Record::read(lxcpath, name).filter(|it| is_unfinished(lxcpath.host(), it))
+    else {
+        return Ok(Reclaimed::Nothing);
+    };
+    let hierarchies = Hierarchies::discover(lxcpath.host()).map_err(ReclaimError::Cgroup)?;
+    for (path, inodes, own_name) in [
+        (&record.cgroup, &record.cgroup_inodes, cgroup::payload(name)),
+        (&record.monitor_cgroup, &record.monitor_inodes, cgroup::monitor(name)),
+    ] {
+        match path {
+            Some(path) => end(&Cgroup::open(&hierarchies, path), inodes),
+            None => remove_empty(&hierarchies, &own_name),
+        }
+        .map_err(ReclaimError::Cgroup)?;
+    }
+    if let Some(init) = record.init
+        && let Some(pidfd) = init.hold(lxcpath.host())
+        && !end_process(pidfd.as_fd(), DYING)
+    {
+        return Err(ReclaimError::Alive { pid: init.pid });
+    }
+    cgroup::sweep_keep(&hierarchies);
+    let from = record.state;
+    if from.is_active() {
+        record.state = State::Stopped;
+        record.since_ms = now_ms();
+    }
+    if record.write(lxcpath.host()).is_err() {
+        // No room to say that it is over: no record says so as well, and needs none. If it cannot
+        // even be removed, the next look finds it again.
+        _ = super::forget(lxcpath, name);
+    }
+    if !from.is_active() {
+        return Ok(Reclaimed::Nothing);
+    }
+    event::publish(lxcpath, name, What::State { from, to: State::Stopped });
+    Ok(Reclaimed::DeadRun)
+}
+
+/// Tells whether a run whose supervisor is gone has left something: it never told its end, or a
+/// group of it resisted.
+fn is_unfinished(host: &Host, record: &Record) -> bool {
+    if record.state.is_active() {
+        return record.is_orphaned(host);
+    }
+    if record.supervisor.lives(host) {
+        return false;
+    }
+    if record.init.is_some_and(|it| it.lives(host)) {
+        return true;
+    }
+    let Ok(hierarchies) = Hierarchies::discover(host) else { return false };
+    let groups =
+        [(&record.cgroup, &record.cgroup_inodes), (&record.monitor_cgroup, &record.monitor_inodes)];
+    groups.into_iter().any(|(path, inodes)| {
+        path.as_ref().is_some_and(|it| is_recorded(&Cgroup::open(&hierarchies, it), inodes))
+    })
+}
+
+/// Kills the process and tells whether it has ended within `patience`. Init is ended by its
+/// descriptor, since it may have been moved out of its groups, or they were removed; all else in
+/// its pid namespace ends with it.
+pub(in crate::engine) fn end_process(pidfd: BorrowedFd<'_>, patience: Duration) -> bool {
+    // Refused for one that has ended, which is seen below.
+    _ = sys::pidfd_send_signal(pidfd, libc::SIGKILL);
+    has_ended(pidfd, patience)
+}
+
+/// Waits until the process has ended, and tells whether it has.
+pub(in crate::engine) fn has_ended(pidfd: BorrowedFd<'_>, patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(pidfd, PollFlags::POLLIN)], left) {
+            Err(Errno::EINTR) => (),
+            Ok(ready) => return ready > 0,
+            Err(_) => return false,
+        }
+    }
+}
+
+/// Ends a group that is still the one that was recorded. One of the same name that was made since
+/// belongs to a container of that name in another lxcpath.
+fn end(cgroup: &Cgroup, recorded: &[u64]) -> Result<(), CgroupError> {
+    if !is_recorded(cgroup, recorded) {
+        return Ok(());
+    }
+    cgroup.kill_all(Instant::now() + DYING)?;
+    cgroup.remove()
+}
+
+/// Tells whether anything of the group is there, and all of it was recorded.
+fn is_recorded(cgroup: &Cgroup, recorded: &[u64]) -> bool {
+    let found = inodes(cgroup);
+    !found.is_empty() && found.iter().all(|it| recorded.contains(it))
+}
+
+/// Removes a group that may have been made just before the record could tell of it, under this
+/// name or, while a container of another lxcpath had that, under the next free one.
+fn remove_empty(hierarchies: &Hierarchies, name: &str) -> Result<(), CgroupError> {
+    for candidate in Cgroup::names(name) {
+        let cgroup = Cgroup::open(hierarchies, &candidate);
+        if candidate != name && inodes(&cgroup).is_empty() {
+            break;
+        }
+        if !cgroup.populated() {
+            cgroup.remove()?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns what tells this group from others that have had its path, for each hierarchy.
+pub(in crate::engine) fn inodes(cgroup: &Cgroup) -> Vec<u64> {
+    let found = cgroup.dirs().into_iter().filter_map(|it| std::fs::metadata(it).ok());
+    found.map(|it| it.ino()).collect()
+}

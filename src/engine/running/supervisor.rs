@@ -1,0 +1,388 @@
+//! One container's supervisor: starts it, serves its command socket and its terminals until init
+//! ends, and leaves nothing behind. Single-threaded; never waits for a client.
+//!
+//! Having the container's seat (its lock and its sockets) makes a process its supervisor.
+
+mod again;
+mod brake;
+mod connection;
+mod desk;
+mod ending;
+mod equipment;
+mod error;
+mod guard;
+mod life;
+mod logfile;
+mod monitor;
+mod oom;
+mod outside;
+mod peer;
+mod reply;
+mod ring;
+mod server;
+mod terminal;
+mod ttys;
+mod viewer;
+mod watch;
+
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::stat::{Mode, umask};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+
+use brake::Brake;
+use desk::Desk;
+use ending::Ending;
+use equipment::{Equipment, Opened, Signals};
+use error::RunError;
+use guard::Guard;
+use life::Life;
+use monitor::Monitor;
+use oom::Oom;
+use ttys::Ttys;
+use watch::Watch;
+
+use crate::engine::Verb;
+use crate::engine::cgroup::{self, Cgroup, CgroupError, Hierarchies, Keep};
+use crate::engine::config::{self, Config};
+use crate::engine::entry::init;
+use crate::engine::entry::launch::{self, LaunchError, Launched, Order};
+use crate::engine::entry::plan::{self, Payload, Screen};
+use crate::engine::entry::relay;
+use crate::engine::entry::seal;
+use crate::engine::host::identity::Identity;
+use crate::engine::host::lxcpath::Lxcpath;
+use crate::engine::running::command_socket::Seat;
+use crate::engine::running::command_socket::wire::Wish;
+use crate::engine::running::record::{self, Limits, Record};
+use crate::engine::sys;
+use crate::engine::terms::error::{Error, story};
+use crate::engine::terms::exit::Exit;
+use crate::engine::terms::name::Name;
+use crate::engine::terms::spec::{At, CgroupSetting, Spec};
+use crate::engine::terms::state::State;
+use crate::engine::verbs::start::Start;
+
+/// How long what init left behind may take to die.
+const DYING: Duration = Duration::from_secs(5);
+
+/// The first descriptor behind standard input, output and error.
+const FIRST_OWN: u32 = 3;
+
+/// One run of a container.
+#[derive(Debug)]
+pub struct Run {
+    pub name: Name,
+    pub lxcpath: Lxcpath,
+    pub config: Config,
+    pub spec: Spec,
+    pub payload: Payload,
+    /// What was ordered, for when the container is started again.
+    pub start: Start,
+    /// Relays this process's terminal to the console, and hands over 0, 1 and 2 that are none.
+    pub foreground: bool,
+}
+
+/// Runs the container to its end in this process, which must be single-threaded. `ready` is
+/// called once: when the container's program runs, or when it will not.
+pub fn run(run: Run, ready: &mut dyn FnMut(Result<(), &Error>)) -> Result<Exit, Error> {
+    let (name, lxcpath, destroy) = (run.name.clone(), run.lxcpath.clone(), run.spec.ephemeral);
+    let ended = supervise(run, &mut || ready(Ok(())));
+    let ended = ended.map_err(|failure| {
+        let Failure { error, was_ready } = failure;
+        let error = Error::new(Verb::Start, &name, error.kind(), error);
+        if !was_ready {
+            ready(Err(&error));
+        }
+        error
+    });
+    if destroy && ended.is_err() {
+        // The run's own outcome matters more than what is left to remove.
+        _ = crate::engine::Engine::over(lxcpath).destroy(&name);
+    }
+    ended
+}
+
+/// A failure, and whether the start had been reported as a success before.
+struct Failure {
+    error: RunError,
+    was_ready: bool,
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        Self { error, was_ready: false }
+    }
+}
+
+impl Run {
+    /// Lists the steps that start it, its console as large as the terminal that will show it.
+    fn steps(&self, opened: &Opened) -> Result<Vec<plan::Step>, RunError> {
+        let own = if self.foreground { relay::window_size() } else { None };
+        let size = opened.window_size().or(own);
+        let screen = Screen { term: std::env::var("TERM").ok(), size };
+        plan::start(&self.spec, self.payload, &screen).map_err(RunError::Plan)
+    }
+}
+
+fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
+    settle(&run).map_err(RunError::Settle)?;
+    let seat = Seat::take(&run.lxcpath, &run.name).map_err(RunError::Seat)?;
+    // It may have been destroyed since its configuration was read.
+    let file = run.config.file();
+    if file.starts_with(run.lxcpath.join(run.name.as_str())) && !file.exists() {
+        return Err(RunError::Gone(file.to_path_buf()).into());
+    }
+    record::clean_up_held(&run.lxcpath, &run.name).map_err(RunError::Reclaim)?;
+    // Everything that can fail by configuration fails before anything is made.
+    let opened = Opened::by(&run.spec)?;
+    let steps = run.steps(&opened)?;
+    let mut record = Record::begin(&run.lxcpath, &run.name);
+    record.squatter = seat.squatter().map(ToString::to_string);
+    record.write(run.lxcpath.host()).map_err(RunError::Record)?;
+    let signals = Signals::block().map_err(RunError::Watch)?;
+    let mut life = Life::begin(record, run.lxcpath.clone());
+    // Left when this function is, whichever way.
+    let mut monitor = None;
+    let born = settle_in(&run, &mut life, &mut monitor).and_then(|hierarchies| {
+        let (launched, cgroup) = bear(&run, &steps, &hierarchies, &mut life)?;
+        Ok((launched, hierarchies, cgroup))
+    });
+    let (mut launched, hierarchies, cgroup) = match born {
+        Ok(born) => born,
+        Err(error) => return Err(abort(life, error)),
+    };
+    drop(steps);
+    life.record.init = Identity::of(run.lxcpath.host(), launched.pid);
+    life.enter(State::Running);
+    let console = launched.console.take();
+    let equipped =
+        life.saved().and_then(|()| Equipment::take(&run, console, (seat, opened), &signals));
+    let equipment = match equipped {
+        Ok(equipment) => equipment,
+        Err(error) => {
+            _ = sweep(&cgroup);
+            return Err(abort(life, error));
+        }
+    };
+    let mut watch = assemble(&run, launched, (life, hierarchies, cgroup), equipment);
+    ready();
+    sys::give_back_free_memory();
+    let mut brake = Brake::new();
+    loop {
+        match watch_to_the_end(&mut watch, &run, &mut brake) {
+            Ok(Ended::ForGood(exit)) => return Ok(exit),
+            Ok(Ended::ToBeginAgain(exit)) => watch = again::start(&mut run, watch, exit)?,
+            Err(error) => return Err(Failure { error, was_ready: true }),
+        }
+    }
+}
+
+/// Tells that the start has failed; nothing of it is left but the record.
+fn abort(mut life: Life, error: RunError) -> Failure {
+    life.failed(story(&error));
+    life.enter(State::Aborting);
+    life.enter(State::Stopping);
+    life.enter(State::Stopped);
+    life.close();
+    error.into()
+}
+
+/// Makes this process fit to outlive the command that began it.
+fn settle(run: &Run) -> nix::Result<()> {
+    const SCORE: &str = "/proc/self/oom_score_adj";
+    umask(Mode::from_bits_truncate(0o077));
+    seal::name_process()?;
+    sys::close_on_exec_from(FIRST_OWN)?;
+    if run.foreground {
+        return Ok(());
+    }
+    let score = std::fs::read_to_string(SCORE).unwrap_or_default();
+    if score.trim().parse().is_ok_and(|it: i32| it > 0) {
+        // Refused without the capability; a supervisor that is killed is cleaned up after.
+        _ = std::fs::write(SCORE, "0");
+    }
+    nix::unistd::chdir("/")
+}
+
+/// Goes into the background if it is to be there.
+fn settle_in(
+    run: &Run,
+    life: &mut Life,
+    monitor: &mut Option<Monitor>,
+) -> Result<Hierarchies, RunError> {
+    let hierarchies = Hierarchies::discover(run.lxcpath.host()).map_err(RunError::Cgroup)?;
+    let used = config::used_controllers(run.lxcpath.host()).unwrap_or_default();
+    if let Some(lacking) = hierarchies.lacking(&used) {
+        return Err(RunError::Cgroup(CgroupError::NoController(lacking.to_owned())));
+    }
+    // What runs on a terminal ends with it, and need not outlive the login.
+    if !run.foreground {
+        *monitor = Monitor::enter(&hierarchies, life)?;
+    }
+    Ok(hierarchies)
+}
+
+/// Makes the cgroups and the process. On failure nothing of them is left.
+fn bear(
+    run: &Run,
+    steps: &[plan::Step],
+    hierarchies: &Hierarchies,
+    life: &mut Life,
+) -> Result<(Launched, Cgroup), RunError> {
+    let cgroup =
+        Cgroup::create(hierarchies, &cgroup::payload(&run.name)).map_err(RunError::Cgroup)?;
+    // Before any process is in it, so that whoever cleans up after us knows what is ours.
+    life.record.cgroup = Some(cgroup.path().to_owned());
+    life.record.cgroup_inodes = record::inodes(&cgroup);
+    life.save();
+    life.keep = life.keep.take().or_else(|| Keep::take(hierarchies));
+    let launched = life.saved().and_then(|()| launch_in(run, steps, &cgroup));
+    note_limits(run, &cgroup, life);
+    match launched {
+        Ok(launched) => Ok((launched, cgroup)),
+        Err(error) => {
+            _ = sweep(&cgroup);
+            Err(error)
+        }
+    }
+}
+
+fn launch_in(run: &Run, steps: &[plan::Step], cgroup: &Cgroup) -> Result<Launched, RunError> {
+    let (v1, v2) = (&run.spec.cgroup_v1, &run.spec.cgroup_v2);
+    cgroup.apply(v1, v2).map_err(RunError::Cgroup)?;
+    let order = Order {
+        steps,
+        network: run.spec.network,
+        cgroup: Some(cgroup),
+        inherit: if run.foreground { viewer::inherited() } else { [false; 3] },
+        before_exec: &mut || cgroup.apply_devices(v1, v2).map_err(Into::into),
+    };
+    let mut oom = cgroup.watch_oom();
+    launch::launch(order).map_err(|error| {
+        let starved = oom.as_mut().is_some_and(|it| it.grown().is_some());
+        RunError::Launch(cause(error, cgroup, starved))
+    })
+}
+
+/// Returns the limit that was too low for the launch, if that is why it failed. `starved`: the
+/// kernel has killed in the group for want of memory.
+fn cause(error: LaunchError, cgroup: &Cgroup, starved: bool) -> LaunchError {
+    let limit = |files: &[&str]| {
+        let value = |file: &&str| Some(format!("{file} = {}", cgroup.get(file).ok()?.trim()));
+        files.iter().find_map(value).unwrap_or_else(|| "its limit".to_owned())
+    };
+    if starved && matches!(error, LaunchError::Died) {
+        return LaunchError::OutOfMemory { limit: limit(&["memory.max", "memory.limit_in_bytes"]) };
+    }
+    // The kernel counts how often the limit of processes was met.
+    let met = || cgroup.get("pids.events").is_ok_and(|it| it.trim() != "max 0");
+    if error.lacks_processes() && met() {
+        return LaunchError::TooFew { limit: limit(&["pids.max"]) };
+    }
+    error
+}
+
+/// Writes down which limits the configuration has set.
+fn note_limits(run: &Run, cgroup: &Cgroup, life: &mut Life) {
+    life.record.lost_limits.clear();
+    let given = cgroup.meant(&run.spec.cgroup_v1, &run.spec.cgroup_v2);
+    // Without room they are not watched; the run need not suffer.
+    _ = Limits::change(&run.lxcpath, &run.name, cgroup, |limits| {
+        *limits = Limits::of(cgroup);
+        for (At { value: CgroupSetting { file, value }, .. }, _) in given {
+            limits.begin(file, value);
+            limits.finish(cgroup, file, value);
+        }
+    });
+}
+
+/// Kills and removes; what resists is left to the next command, which finds it by the record.
+/// Tells whether all is gone.
+fn sweep(cgroup: &Cgroup) -> bool {
+    let killed = cgroup.kill_all(Instant::now() + DYING);
+    cgroup.remove().and(killed).is_ok()
+}
+
+fn assemble(
+    run: &Run,
+    mut launched: Launched,
+    (life, hierarchies, cgroup): (Life, Hierarchies, Cgroup),
+    equipment: Equipment,
+) -> Watch {
+    let Equipment { console, viewer, server, signals } = equipment;
+    let oom = Oom::begin(&cgroup);
+    let guard = Guard::begin(&cgroup);
+    let desk = Desk {
+        life,
+        config: run.config.clone(),
+        hierarchies,
+        cgroup,
+        console,
+        ttys: Ttys::new(std::mem::take(&mut launched.ttys)),
+        init: launched.into(),
+        stop_signal: run.spec.signals.stop,
+        kept: 0,
+    };
+    let halt = run.spec.signals.halt;
+    let payload = run.payload;
+    let (ending, wish, resting) = (None, None, false);
+    Watch { desk, server, viewer, signals, oom, guard, payload, halt, ending, wish, resting }
+}
+
+/// How a run ended, and what comes after it.
+enum Ended {
+    ForGood(Exit),
+    ToBeginAgain(Exit),
+}
+
+fn watch_to_the_end(watch: &mut Watch, run: &Run, brake: &mut Brake) -> Result<Ended, RunError> {
+    watch.fit();
+    let watched = watch.run();
+    let exit = if watched.is_ok() { reap(watch, run) } else { Exit::Signal(libc::SIGKILL) };
+    let desk = &mut watch.desk;
+    // A frozen or half thawed container ends as well.
+    desk.life.enter(State::Stopping);
+    let swept = sweep(&desk.cgroup);
+    let wanted = watched.is_ok() && again::is_wanted(watch, exit, run.payload);
+    if wanted && brake.lets_go_on(watch) {
+        return Ok(Ended::ToBeginAgain(exit));
+    }
+    let desk = &mut watch.desk;
+    desk.life.enter(State::Stopped);
+    if run.spec.ephemeral && swept {
+        // Whoever waits for the end is told only now, by the end of the connection.
+        let record = &desk.life.record;
+        _ = crate::engine::Engine::over(desk.life.lxcpath.clone()).destroy_held(&record.name);
+    }
+    desk.life.close();
+    watched.map(|()| Ended::ForGood(exit)).map_err(RunError::Watch)
+}
+
+/// Collects how init ended, and what that end is to mean.
+fn reap(watch: &mut Watch, run: &Run) -> Exit {
+    let pid = nix::unistd::Pid::from_raw(watch.desk.init.pid);
+    let word =
+        if run.spec.init.tended { init::last_word(run.lxcpath.host(), pid.as_raw()) } else { None };
+    let status = loop {
+        match waitpid(pid, Some(WaitPidFlag::__WALL)) {
+            Err(Errno::EINTR) => (),
+            status => break status,
+        }
+    };
+    let (exit, raw) = match status {
+        Ok(WaitStatus::Exited(_, code)) => (Exit::Code(code as u8), code << 8),
+        Ok(WaitStatus::Signaled(_, signal, _)) => (Exit::Signal(signal as i32), signal as i32),
+        // A signal without a name, or somebody else's child: dead for sure.
+        Ok(_) | Err(_) => (Exit::Signal(libc::SIGKILL), libc::SIGKILL),
+    };
+    watch.wish = watch.ending.as_ref().map(Ending::wish).or_else(|| watch.server.wish());
+    let exit = match (word.unwrap_or_else(|| exit.of_init()), watch.wish) {
+        (Exit::Signal(libc::SIGKILL), Some(Wish::Unheard(signal))) => Exit::Unheard(signal),
+        (Exit::Signal(libc::SIGKILL), Some(Wish::Restart(signal))) => Exit::Unmoved(signal),
+        (exit, _) => exit,
+    };
+    watch.desk.life.exited(exit, raw);
+    exit
+}

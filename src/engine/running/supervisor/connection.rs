@@ -1,0 +1,254 @@
+//! One client's connection: half a request, an answer on its way, or a place it keeps. Never
+//! blocks; who stalls is dropped.
+
+use std::io::{ErrorKind, IoSlice, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::PollFlags;
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+
+use super::desk::Desk;
+use super::reply::{Reply, Then};
+use super::terminal::Terminal;
+use super::ttys::Holder;
+use crate::engine::running::command_socket::wire::{self, Frame, HEAD, MAX_PAYLOAD, Request, Wish};
+use crate::engine::sys;
+use crate::engine::terms::state::State;
+
+/// How long a client may take to send its request and to read the answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Bytes read from a client at a time.
+const PIECE: usize = 4096;
+/// The most unread frames of a viewer.
+const MAX_FRAMES: usize = 2 * (wire::MAX_INPUT + 3);
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) id: Holder,
+    pub(super) stream: UnixStream,
+    stage: Stage,
+    deadline: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Asking(Vec<u8>),
+    Answering { bytes: Vec<u8>, fds: Vec<OwnedFd>, then: Then },
+    Holding(Then),
+}
+
+/// Whether a connection goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Keep,
+    Drop,
+}
+
+impl Connection {
+    /// Begins to listen to a client.
+    pub(super) fn new(id: Holder, stream: UnixStream) -> Self {
+        let deadline = Some(Instant::now() + PATIENCE);
+        Self { id, stream, stage: Stage::Asking(Vec::new()), deadline }
+    }
+
+    /// Tells whether it stays: a console, a tty, somebody who waits.
+    pub(super) const fn is_kept(&self) -> bool {
+        matches!(self.stage, Stage::Holding(_))
+    }
+
+    /// Tells when the client's patience with us, or ours with it, ends.
+    pub(super) const fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Returns what to wait for on the socket.
+    pub(super) fn interest(&self, console: Option<&Terminal>) -> PollFlags {
+        let behind = |place: u64| console.is_some_and(|it| it.ring.end() > place);
+        match &self.stage {
+            Stage::Answering { .. } => PollFlags::POLLOUT,
+            Stage::Holding(Then::View { place, .. }) if behind(*place) => {
+                PollFlags::POLLIN | PollFlags::POLLOUT
+            }
+            Stage::Asking(_) | Stage::Holding(_) => PollFlags::POLLIN,
+        }
+    }
+
+    /// Returns the pty that a relaying connection also waits on, and for what.
+    pub(super) fn relay(&self, console: Option<&Terminal>) -> Option<(&std::fs::File, PollFlags)> {
+        let Stage::Holding(Then::Relay { pty, place }) = &self.stage else { return None };
+        let behind = console.is_some_and(|it| it.ring.end() > *place);
+        let flags = if behind { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN };
+        Some((pty, flags))
+    }
+
+    /// Goes on with whatever the socket is ready for.
+    pub(super) fn advance(&mut self, desk: &mut Desk) -> Fate {
+        match &mut self.stage {
+            Stage::Asking(_) => self.hear(desk),
+            Stage::Answering { .. } => self.speak(),
+            Stage::Holding(Then::View { .. }) => self.show(desk),
+            // Nothing is expected of who holds something: bytes are ignored, the end frees it.
+            Stage::Holding(_) => read_some(&mut self.stream, &mut Vec::new()),
+        }
+    }
+
+    /// Tells a state client that `state` was entered; it is dropped after that.
+    pub(super) fn tell(&mut self, name: &str, state: State) -> Fate {
+        let Stage::Holding(Then::Tell(wanted)) = &self.stage else { return Fate::Keep };
+        if !wanted.contains(&state) {
+            return Fate::Keep;
+        }
+        // One small message into an empty buffer; a client that is gone hears nothing.
+        _ = self.stream.write_all(&wire::encode_event(name, wire::Event::State(state)));
+        Fate::Drop
+    }
+
+    /// Returns what the client wants the end of init to mean.
+    pub(super) const fn wish(&self) -> Option<Wish> {
+        match self.stage {
+            Stage::Holding(Then::Wish(wish)) | Stage::Answering { then: Then::Wish(wish), .. } => {
+                Some(wish)
+            }
+            Stage::Asking(_) | Stage::Answering { .. } | Stage::Holding(_) => None,
+        }
+    }
+
+    /// Tells whether the client has something of this run alone: a tty, or the wait for its end.
+    pub(super) const fn ends_with_the_run(&self) -> bool {
+        matches!(self.stage, Stage::Holding(Then::Hold | Then::Wish(_)))
+    }
+
+    fn hear(&mut self, desk: &mut Desk) -> Fate {
+        let Stage::Asking(bytes) = &mut self.stage else { return Fate::Keep };
+        if read_some(&mut self.stream, bytes) == Fate::Drop {
+            return Fate::Drop;
+        }
+        let Some((head, payload)) = bytes.split_first_chunk::<HEAD>() else { return Fate::Keep };
+        let request = Request::decode(head);
+        let len = usize::try_from(request.payload_len).unwrap_or(0);
+        if len > MAX_PAYLOAD {
+            return Fate::Drop;
+        }
+        let Some(payload) = payload.get(..len) else { return Fate::Keep };
+        let payload = payload.to_vec();
+        let reply = desk.answer(self.id, request, &payload);
+        self.begin(reply)
+    }
+
+    /// Sends `reply`, now or as the client reads.
+    pub(super) fn begin(&mut self, reply: Reply) -> Fate {
+        let Some(head) = reply.head else { return self.hold(reply.then) };
+        let mut bytes = head.encode().to_vec();
+        bytes.extend(reply.payload);
+        self.stage = Stage::Answering { bytes, fds: reply.fds, then: reply.then };
+        self.deadline = Some(Instant::now() + PATIENCE);
+        self.speak()
+    }
+
+    fn speak(&mut self) -> Fate {
+        let Stage::Answering { bytes, fds, then } = &mut self.stage else { return Fate::Keep };
+        while !bytes.is_empty() {
+            let raw: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+            let control = [ControlMessage::ScmRights(&raw)];
+            let control = if raw.is_empty() { &[][..] } else { &control[..] };
+            // Descriptors travel with the head, so that a client that reads it first gets them.
+            let first = if raw.is_empty() { bytes.len() } else { HEAD };
+            let piece = [IoSlice::new(bytes.get(..first).unwrap_or_default())];
+            let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+            match sendmsg::<()>(self.stream.as_raw_fd(), &piece, control, flags, None) {
+                Ok(count) => {
+                    fds.clear();
+                    bytes.drain(..count);
+                }
+                Err(Errno::EAGAIN) => return Fate::Keep,
+                Err(Errno::EINTR) => (),
+                Err(_gone) => return Fate::Drop,
+            }
+        }
+        let then = std::mem::replace(then, Then::Close);
+        self.hold(then)
+    }
+
+    fn hold(&mut self, then: Then) -> Fate {
+        if matches!(then, Then::Close) {
+            return Fate::Drop;
+        }
+        self.deadline = None;
+        self.stage = Stage::Holding(then);
+        Fate::Keep
+    }
+
+    /// Shows a viewer what is new, and does what it sent.
+    fn show(&mut self, desk: &mut Desk) -> Fate {
+        let Stage::Holding(Then::View { place, frames }) = &mut self.stage else {
+            return Fate::Keep;
+        };
+        let Some(console) = &mut desk.console else { return Fate::Drop };
+        if read_some(&mut self.stream, frames) == Fate::Drop || frames.len() > MAX_FRAMES {
+            return Fate::Drop;
+        }
+        loop {
+            match wire::take_frame(frames) {
+                Ok(Some(Frame::Input(bytes))) => console.type_in(&bytes),
+                Ok(Some(Frame::Resize { rows, columns })) => console.resize(rows, columns),
+                Ok(None) => break,
+                Err(wire::BadFrame) => return Fate::Drop,
+            }
+        }
+        pour(console, place, &mut self.stream)
+    }
+
+    /// Relays between the console and the pty whose other side the client has.
+    pub(super) fn relay_on(&mut self, desk: &mut Desk) -> Fate {
+        let Stage::Holding(Then::Relay { pty, place }) = &mut self.stage else {
+            return Fate::Keep;
+        };
+        let Some(console) = &mut desk.console else { return Fate::Drop };
+        let mut typed = Vec::new();
+        if read_some(pty, &mut typed) == Fate::Drop {
+            return Fate::Drop;
+        }
+        // LXC's clients tell of a new size by setting it on their side.
+        if let (false, Ok((rows, columns))) = (typed.is_empty(), sys::window_size(pty.as_fd())) {
+            console.resize(rows, columns);
+        }
+        console.type_in(&typed);
+        pour(console, place, pty)
+    }
+}
+
+/// Reads what there is, up to one piece; the end and any error drop the connection.
+fn read_some(from: &mut impl std::io::Read, into: &mut Vec<u8>) -> Fate {
+    let mut piece = [0; PIECE];
+    match from.read(&mut piece) {
+        Ok(0) => Fate::Drop,
+        Ok(count) => {
+            into.extend_from_slice(piece.get(..count).unwrap_or_default());
+            Fate::Keep
+        }
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+            Fate::Keep
+        }
+        Err(_gone) => Fate::Drop,
+    }
+}
+
+/// Writes what a reader has not seen, as much as it takes.
+fn pour(console: &Terminal, place: &mut u64, to: &mut impl std::io::Write) -> Fate {
+    loop {
+        let piece = console.ring.read(place);
+        if piece.is_empty() {
+            return Fate::Keep;
+        }
+        match to.write(piece) {
+            Ok(count) => *place += count as u64,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Fate::Keep,
+            Err(error) if error.kind() == ErrorKind::Interrupted => (),
+            Err(_gone) => return Fate::Drop,
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! Answers requests: looks at the run, acts on it, and says what to send. Reads no socket.
+
+use std::fs::File;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::pty::openpty;
+use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
+
+use super::life::Life;
+use super::reply::{Reply, Then};
+use super::terminal::{Terminal, set_close_on_exec, set_nonblocking};
+use super::ttys::{Holder, Ttys};
+use crate::engine::cgroup::{Cgroup, Hierarchies, Layout, Version};
+use crate::engine::config::Config;
+use crate::engine::entry::launch::Launched;
+use crate::engine::running::command_socket::wire::{
+    self, Command, LogRequest, MAX_STATE, Request, Response, Wish,
+};
+use crate::engine::sys;
+use crate::engine::terms::state::State;
+
+/// How long a v2 freeze asked for by LXC's tools may hold the supervisor.
+const FREEZING: Duration = Duration::from_millis(500);
+
+/// Everything a supervisor knows once its container runs.
+#[derive(Debug)]
+pub(super) struct Desk {
+    pub(super) life: Life,
+    pub(super) config: Config,
+    pub(super) init: Init,
+    pub(super) hierarchies: Hierarchies,
+    pub(super) cgroup: Cgroup,
+    pub(super) console: Option<Terminal>,
+    pub(super) ttys: Ttys,
+    /// `lxc.signal.stop`.
+    pub(super) stop_signal: i32,
+    /// How many connections stay.
+    pub(super) kept: usize,
+}
+
+/// The container's first process, and what was made for it.
+#[derive(Debug)]
+pub(super) struct Init {
+    pub(super) pid: i32,
+    pub(super) pidfd: OwnedFd,
+    pub(super) clone_flags: u64,
+    pub(super) devpts: Option<OwnedFd>,
+}
+
+impl From<Launched> for Init {
+    fn from(it: Launched) -> Self {
+        Self { pid: it.pid, pidfd: it.pidfd, clone_flags: it.clone_flags, devpts: it.devpts }
+    }
+}
+
+/// With how many connections that stay a `command` is still served: more than any sane use has,
+/// and a reserve for those that end the container, or wait for its end.
+const fn most_kept(command: Command) -> usize {
+    const MOST: usize = 64;
+    const RESERVE: usize = 16;
+    if matches!(command, Command::GetTtyFd | Command::ConsoleView) {
+        return MOST;
+    }
+    let waits = matches!(command, Command::Stop | Command::AddStateClient | Command::Wish);
+    if waits { MOST + RESERVE } else { usize::MAX }
+}
+
+impl Desk {
+    /// Carries out `request` of the connection `holder` and says what to send.
+    pub(super) fn answer(&mut self, holder: Holder, request: Request, payload: &[u8]) -> Reply {
+        let Some(command) = Command::from_number(request.command) else {
+            return Reply::error(Errno::ENOSYS);
+        };
+        if self.kept >= most_kept(command) {
+            return Reply::error(Errno::EUSERS);
+        }
+        match command {
+            Command::GetTtyFd => self.tty(holder, request.data as i32),
+            Command::ConsoleView => self.view(),
+            Command::ConsoleLog => self.console_log(payload),
+            Command::Stop => self.stop(),
+            Command::Wish => match Wish::decode(request.data) {
+                Some(wish) => Reply { then: Then::Wish(wish), ..Reply::value(0) },
+                None => Reply::error(Errno::EINVAL),
+            },
+            Command::Freeze => self.freeze(true),
+            Command::Unfreeze => self.freeze(false),
+            Command::ServeStateClients => {
+                if let Some(state) = State::from_number(request.data) {
+                    self.hear_of_freezer(state);
+                }
+                Reply::value(0)
+            }
+            Command::AddStateClient => self.add_state_client(payload),
+            // LXC knows THAWED as an event alone.
+            Command::GetState if self.life.state() == State::Thawed => {
+                Reply::value(State::Running as u64)
+            }
+            Command::GetState => Reply::value(self.life.state() as u64),
+            Command::GetInitPid => Reply::value(self.init.pid as u64),
+            Command::GetCloneFlags => Reply::value(self.init.clone_flags),
+            Command::GetName => Reply::text(self.life.record.name.as_str()),
+            Command::GetLxcpath => Reply::text(&self.life.record.lxcpath.to_string_lossy()),
+            Command::GetConfigItem => self.config_item(payload),
+            Command::GetInitPidfd => Reply::fd(self.init.pidfd.try_clone()),
+            Command::GetDevptsFd => match &self.init.devpts {
+                Some(devpts) => Reply::fd(devpts.try_clone()),
+                None => Reply::error(Errno::EBADF),
+            },
+            Command::GetCgroup | Command::GetLimitCgroup => self.cgroup_path(payload),
+            Command::GetCgroup2Fd | Command::GetLimitCgroup2Fd => self.unified_fd(),
+            Command::GetCgroupFd | Command::GetLimitCgroupFd => self.cgroup_fd(payload),
+            Command::GetCgroupCtx => self.cgroup_ctx(payload),
+        }
+    }
+
+    fn hear_of_freezer(&mut self, state: State) {
+        self.life.follow_freezer(state);
+        // Whoever thaws says both, and might be killed in between.
+        if state == State::Thawed {
+            self.life.follow_freezer(State::Running);
+        }
+    }
+
+    /// Finds out what became of a freeze whose end nobody told: whoever began it was killed.
+    pub(super) fn settle_freeze(&mut self) {
+        if self.cgroup.frozen() == Some(true) {
+            self.life.follow_freezer(State::Frozen);
+        } else if self.cgroup.thawed() == Some(true) {
+            self.life.follow_freezer(State::Thawed);
+            self.life.follow_freezer(State::Running);
+        } else {
+            self.life.wait_again();
+        }
+    }
+
+    fn config_item(&self, payload: &[u8]) -> Reply {
+        let value = wire::decode_text(payload).and_then(|key| self.config.get(key));
+        let value = value.filter(|it| !it.is_empty() && it.len() < wire::MAX_PAYLOAD);
+        // -1, as LXC says it.
+        value.map_or_else(|| Reply::error(Errno::EPERM), |it| Reply::text(&it))
+    }
+
+    fn tty(&mut self, holder: Holder, number: i32) -> Reply {
+        let wanted = match number {
+            0 => return self.relay(),
+            -1 => None,
+            number => Some(u32::try_from(number).unwrap_or(u32::MAX)),
+        };
+        let Some((number, fd)) = self.ttys.take(wanted, holder) else {
+            return Reply::error(Errno::EBADF);
+        };
+        let fd = fd.try_clone_to_owned();
+        let reply = Reply::fd(fd);
+        if reply.fds.is_empty() {
+            self.ttys.free(holder);
+            return reply;
+        }
+        let head = Some(Response { data: u64::from(number), ..Response::default() });
+        Reply { head, then: Then::Hold, ..reply }
+    }
+
+    /// Gives away one side of a new pty and relays on the other, as the console itself has many
+    /// readers.
+    fn relay(&self) -> Reply {
+        let Some(console) = &self.console else { return Reply::error(Errno::EBADF) };
+        let pty = || -> nix::Result<_> {
+            let pty = openpty(None, None)?;
+            let mut raw = tcgetattr(&pty.slave)?;
+            cfmakeraw(&mut raw);
+            tcsetattr(&pty.slave, SetArg::TCSANOW, &raw)?;
+            set_nonblocking(pty.slave.as_fd())?;
+            set_close_on_exec(pty.master.as_fd())?;
+            set_close_on_exec(pty.slave.as_fd())?;
+            Ok(pty)
+        };
+        match pty() {
+            Ok(pty) => {
+                let then = Then::Relay { pty: pty.slave.into(), place: console.ring.end() };
+                Reply { then, ..Reply::fd(Ok(pty.master)) }
+            }
+            Err(errno) => Reply::error(errno),
+        }
+    }
+
+    fn view(&self) -> Reply {
+        let Some(console) = &self.console else { return Reply::error(Errno::ENODEV) };
+        let replay = console.ring.copy(0, usize::MAX);
+        let then = Then::View { place: console.ring.end(), frames: Vec::new() };
+        Reply { then, ..Reply::bytes(replay) }
+    }
+
+    fn console_log(&mut self, payload: &[u8]) -> Reply {
+        let Some(request) = LogRequest::decode(payload) else {
+            return Reply::error(Errno::EINVAL);
+        };
+        let log = self.console.as_mut().map_or(Err(Errno::EFAULT), |it| it.log(request));
+        log.map_or_else(Reply::error, Reply::bytes)
+    }
+
+    fn stop(&mut self) -> Reply {
+        match sys::pidfd_send_signal(self.init.pidfd.as_fd(), self.stop_signal) {
+            // It has ended, and is not to begin again.
+            Err(Errno::ESRCH) => return Reply::silence(Then::Wish(Wish::Stop)),
+            Err(errno) => return Reply::error(errno),
+            Ok(()) => (),
+        }
+        // A frozen process does not die; one that stays frozen is killed by whoever waits.
+        self.thaw_all();
+        // The connection is closed when the container has stopped.
+        Reply::silence(Then::Hold)
+    }
+
+    /// Lets a frozen container go on, so that it hears a signal or dies of one.
+    pub(super) fn thaw(&mut self) {
+        if self.cgroup.thawed() == Some(false) && self.cgroup.thaw(FREEZING).is_ok() {
+            self.life.follow_freezer(State::Thawed);
+            self.life.follow_freezer(State::Running);
+        }
+    }
+
+    /// The same for groups that were frozen inside, which are the guest's own while it lives.
+    pub(super) fn thaw_all(&self) {
+        _ = self.cgroup.thaw(FREEZING);
+        self.cgroup.thaw_below();
+    }
+
+    fn freeze(&mut self, frozen: bool) -> Reply {
+        if self.hierarchies.layout() != Some(Layout::V2) {
+            return Reply::error(Errno::ENOENT);
+        }
+        let (first, then, back) = if frozen {
+            (State::Freezing, State::Frozen, State::Running)
+        } else {
+            (State::Thawed, State::Running, State::Frozen)
+        };
+        self.life.follow_freezer(first);
+        let cgroup = &self.cgroup;
+        let done = if frozen { cgroup.freeze(FREEZING) } else { cgroup.thaw(FREEZING) };
+        self.life.follow_freezer(if done.is_ok() { then } else { back });
+        Reply::done(done.map_err(|_why| Errno::EIO))
+    }
+
+    fn add_state_client(&self, payload: &[u8]) -> Reply {
+        let Some(wanted) = wire::decode_wanted(payload) else {
+            return Reply::error(Errno::EINVAL);
+        };
+        let state = self.life.state();
+        let (number, then) = if wanted.at_once.contains(&state) {
+            (state as u64, Then::Close)
+        } else {
+            (MAX_STATE, Then::Tell(wanted.states))
+        };
+        let head = Response { result: number as i32, payload_len: 0, data: number };
+        Reply { head: Some(head), ..Reply::silence(then) }
+    }
+
+    fn cgroup_path(&self, payload: &[u8]) -> Reply {
+        let controller = match payload {
+            [] => None,
+            text => match wire::decode_text(text) {
+                Some(text) => Some(text),
+                None => return Reply::error(Errno::EINVAL),
+            },
+        };
+        let found = self.dir_of(controller);
+        found.map_or_else(|| Reply::silence(Then::Close), |_| Reply::text(self.cgroup.path()))
+    }
+
+    /// Only where there is nothing but v2: with it LXC's tools freeze, and on a hybrid host the
+    /// freezer that everybody looks at is the v1 one.
+    fn unified_fd(&self) -> Reply {
+        let pure = self.hierarchies.layout() == Some(Layout::V2);
+        match self.dir_of(None).filter(|_| pure) {
+            Some(dir) => Reply::fd(open_dir(&dir)),
+            None => Reply::error(Errno::EINVAL),
+        }
+    }
+
+    /// LXC's `struct cgroup_fd`: layout, utilities, type, descriptor, and 64 bytes of a name.
+    fn cgroup_fd(&self, payload: &[u8]) -> Reply {
+        const NAME: std::ops::Range<usize> = 16..80;
+        let name = payload.get(NAME).unwrap_or_default();
+        let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+        let Some(name) = std::str::from_utf8(name).ok().filter(|it| !it.is_empty()) else {
+            return Reply::error(Errno::EINVAL);
+        };
+        let name = name.to_owned();
+        let Some(dir) = self.dir_of(Some(&name)) else { return Reply::error(Errno::ENOENT) };
+        let unified = self.dir_of(None).as_ref() == Some(&dir);
+        let magic = if unified { libc::CGROUP2_SUPER_MAGIC } else { libc::CGROUP_SUPER_MAGIC };
+        let mut answer = self.layout().to_ne_bytes().to_vec();
+        answer.extend(0_u32.to_ne_bytes());
+        answer.extend((magic as i32).to_ne_bytes());
+        answer.extend((-1_i32).to_ne_bytes());
+        answer.extend_from_slice(payload.get(NAME).unwrap_or_default());
+        let reply = Reply::fd(open_dir(&dir));
+        if reply.fds.is_empty() { reply } else { Reply { fds: reply.fds, ..Reply::bytes(answer) } }
+    }
+
+    /// LXC's `struct cgroup_ctx`: layout, utilities, and the number of descriptors, which lie in
+    /// the message itself; the array for them is filled by the client.
+    fn cgroup_ctx(&self, payload: &[u8]) -> Reply {
+        const LEN: usize = 96;
+        const MOST: usize = 20;
+        if payload.len() != LEN {
+            return Reply::error(Errno::EINVAL);
+        }
+        let dirs = self.cgroup.dirs();
+        let fds: std::io::Result<Vec<_>> = dirs.iter().take(MOST).map(|it| open_dir(it)).collect();
+        let Some(fds) = fds.ok().filter(|it| !it.is_empty()) else {
+            return Reply::error(Errno::ENOENT);
+        };
+        let mut answer = self.layout().to_ne_bytes().to_vec();
+        answer.extend(0_u32.to_ne_bytes());
+        answer.extend((fds.len() as u32).to_ne_bytes());
+        answer.resize(LEN, 0);
+        Reply { fds, ..Reply::bytes(answer) }
+    }
+
+    /// LXC's number for the host's layout.
+    fn layout(&self) -> i32 {
+        match self.hierarchies.layout() {
+            None => -1,
+            Some(Layout::V1) => 0,
+            Some(Layout::Hybrid) => 1,
+            Some(Layout::V2) => 2,
+        }
+    }
+
+    /// Returns the container's group in the hierarchy of `controller`, or in the unified one.
+    fn dir_of(&self, controller: Option<&str>) -> Option<std::path::PathBuf> {
+        let dirs = self.cgroup.dirs();
+        let hierarchy = self.hierarchies.iter().find(|it| match controller {
+            Some(controller) => it.controls(controller),
+            None => it.version == Version::V2,
+        });
+        // v2 freezes and filters devices without a controller of that name.
+        let implied = matches!(controller, Some("freezer" | "devices" | "unified"));
+        let hierarchy = hierarchy.or_else(|| self.hierarchies.unified().filter(|_| implied))?;
+        dirs.into_iter().find(|it| it.starts_with(&hierarchy.mount))
+    }
+}
+
+fn open_dir(dir: &std::path::Path) -> std::io::Result<OwnedFd> {
+    let flags = libc::O_DIRECTORY | libc::O_CLOEXEC | libc::O_NOFOLLOW;
+    Ok(File::options().read(true).custom_flags(flags).open(dir)?.into())
+}

@@ -1,0 +1,106 @@
+//! The end of the container because its supervisor is told to end: by systemd, by a host that
+//! goes down, by the terminal it runs on. Init is asked, waited for, and killed.
+
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
+
+use super::desk::Desk;
+use crate::engine::running::command_socket::wire::Wish;
+use crate::engine::running::halt::{self, Asking, LOOK_AGAIN, MOMENT};
+use crate::engine::sys;
+
+/// How long init may take. The units in `assets/systemd` wait longer than this, and so does
+/// systemd itself for what is left when a host goes down.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often a systemd that does not end is asked.
+const ASK_AGAIN: Duration = Duration::from_secs(3);
+
+/// How far it has come.
+#[derive(Debug)]
+pub(super) struct Ending {
+    asking: Asking,
+    /// When it was asked last.
+    asked_at: Instant,
+    kill_at: Instant,
+    killed: bool,
+}
+
+impl Ending {
+    /// Asks init to end.
+    pub(super) fn begin(desk: &mut Desk, halt: Option<i32>) -> Self {
+        let asking = Asking::of(halt, desk.init.pid);
+        let now = Instant::now();
+        let mut ending = Self { asking, asked_at: now, kill_at: now, killed: false };
+        ending.ask(desk);
+        ending
+    }
+
+    /// Waits no longer: it was told twice.
+    pub(super) fn hurry(&mut self) {
+        self.kill_at = Instant::now();
+    }
+
+    /// Returns when [`Self::go_on`] has something to do.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let soon = Instant::now() + LOOK_AGAIN;
+        match self.asking {
+            _ if self.killed => None,
+            Asking::Deaf(_) => Some(self.kill_at.min(soon)),
+            Asking::Halt(_) | Asking::Terminate => {
+                Some(self.kill_at.min(self.asked_at + ASK_AGAIN))
+            }
+        }
+    }
+
+    /// Kills once it is time to.
+    pub(super) fn go_on(&mut self, desk: &mut Desk, halt: Option<i32>) {
+        if self.killed {
+            return;
+        }
+        if let Asking::Deaf(_) = self.asking {
+            let now = Asking::of(halt, desk.init.pid);
+            if now != self.asking && !now.is_deaf() {
+                // It was asked before it had set itself up.
+                self.asking = now;
+                self.ask(desk);
+            } else if desk.cgroup.pids().iter().all(|it| *it == desk.init.pid) {
+                self.kill_at = Instant::now();
+            }
+        }
+        if self.asked_at + ASK_AGAIN <= Instant::now() {
+            self.asked_at = Instant::now();
+            if let Some(again) = halt::asking_again(halt, desk.init.pid) {
+                self.asking = again;
+                self.say(desk);
+            }
+        }
+        if self.kill_at <= Instant::now() {
+            // Its end takes the others along; one that resists is waited for.
+            _ = sys::pidfd_send_signal(desk.init.pidfd.as_fd(), libc::SIGKILL);
+            desk.thaw_all();
+            self.killed = true;
+        }
+    }
+
+    /// Says what the end of init is to mean.
+    pub(super) const fn wish(&self) -> Wish {
+        match self.asking {
+            Asking::Deaf(signal) => Wish::Unheard(signal),
+            Asking::Halt(_) | Asking::Terminate => Wish::Stop,
+        }
+    }
+
+    fn ask(&mut self, desk: &mut Desk) {
+        let patience = if self.asking.is_deaf() { MOMENT } else { PATIENCE };
+        self.kill_at = Instant::now() + patience;
+        self.say(desk);
+    }
+
+    fn say(&mut self, desk: &mut Desk) {
+        self.asked_at = Instant::now();
+        // What cannot be signalled is killed when the time is over.
+        _ = self.asking.say((desk.init.pid, desk.init.pidfd.as_fd()), Some(&desk.cgroup));
+        // It hears only what it is woken for.
+        desk.thaw();
+    }
+}

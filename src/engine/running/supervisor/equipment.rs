@@ -1,0 +1,126 @@
+//! What a supervisor works with beside the container itself: terminals, files, socket, signals.
+//! Whatever of it can be refused is taken before the start counts as one.
+
+use std::fs::File;
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use super::Run;
+use super::error::RunError;
+use super::logfile::LogFile;
+use super::server::Server;
+use super::terminal::Terminal;
+use super::viewer::{self, Viewer};
+use crate::engine::entry::plan::WindowSize;
+use crate::engine::entry::relay::PASSED_ON;
+use crate::engine::running::command_socket::Seat;
+use crate::engine::sys;
+use crate::engine::terms::spec::Spec;
+
+/// The host's files that the console is copied to.
+#[derive(Debug)]
+pub(super) struct Opened {
+    log: Option<LogFile>,
+    path: Option<File>,
+}
+
+impl Opened {
+    /// Opens what `spec` names.
+    pub(super) fn by(spec: &Spec) -> Result<Self, RunError> {
+        let rootfs = spec.rootfs.as_ref().map(|it| it.value.as_path());
+        let console = &spec.console;
+        let log = console.logfile.as_ref().map(|path| {
+            LogFile::output(path)
+                .unwrap_or_else(|| LogFile::open(path, console.log_bytes, console.rotate, rootfs))
+                .map_err(|source| RunError::LogFile { path: path.clone(), source })
+        });
+        let path = console.path.as_ref().map(|path| {
+            viewer::open(path, rootfs)
+                .map_err(|source| RunError::ConsolePath { path: path.clone(), source })
+        });
+        // A terminal shows the console already, unless that is shown elsewhere.
+        let twice = |it: &LogFile| path.is_none() && it.is_terminal();
+        let log = log.transpose()?.filter(|it| !twice(it));
+        Ok(Self { log, path: path.transpose()? })
+    }
+
+    /// Returns the size of the terminal that `lxc.console.path` names.
+    pub(super) fn window_size(&self) -> Option<WindowSize> {
+        let (rows, columns) = sys::window_size(self.path.as_ref()?.as_fd()).ok()?;
+        (rows > 0 && columns > 0).then_some(WindowSize { rows, columns })
+    }
+
+    /// Takes the supervisor's side of the console, copied to the log.
+    pub(super) fn console(
+        self,
+        console: Option<OwnedFd>,
+        spec: &Spec,
+    ) -> nix::Result<Option<Terminal>> {
+        let buffer = spec.console.buffer_bytes;
+        console.map(|it| Terminal::new(it, self.log, buffer)).transpose()
+    }
+}
+
+/// What serves a running container, all of which can be refused.
+#[derive(Debug)]
+pub(super) struct Equipment {
+    pub(super) console: Option<Terminal>,
+    pub(super) viewer: Option<Viewer>,
+    pub(super) server: Server,
+    pub(super) signals: SignalFd,
+}
+
+impl Equipment {
+    /// Takes up the supervisor's side of the console, the socket and the signals.
+    pub(super) fn take(
+        run: &Run,
+        console: Option<OwnedFd>,
+        (seat, mut opened): (Seat, Opened),
+        signals: &Signals,
+    ) -> Result<Self, RunError> {
+        let path = opened.path.take();
+        let console = opened.console(console, &run.spec).map_err(RunError::Watch)?;
+        let viewer = match path {
+            _ if console.is_none() => None,
+            Some(file) => Some(Viewer::on(file)),
+            None => run.foreground.then(Viewer::on_own_terminal),
+        };
+        let viewer = viewer.transpose().map_err(RunError::Terminal)?;
+        let server = Server::new(seat).map_err(RunError::Listen)?;
+        let signals = signals.open().map_err(RunError::Watch)?;
+        Ok(Self { console, viewer, server, signals })
+    }
+}
+
+/// The signals a supervisor hears instead of dying of them; the mask is put back at the end.
+#[derive(Debug)]
+pub(super) struct Signals {
+    heard: SigSet,
+    before: SigSet,
+}
+
+impl Signals {
+    /// Blocks them from now on.
+    pub(super) fn block() -> nix::Result<Self> {
+        let mut heard = SigSet::empty();
+        for signal in PASSED_ON {
+            heard.add(signal);
+        }
+        heard.add(Signal::SIGWINCH);
+        let before = heard.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+        Ok(Self { heard, before })
+    }
+
+    fn open(&self) -> nix::Result<SignalFd> {
+        SignalFd::with_flags(&self.heard, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        // A valid mask is never refused.
+        _ = self.before.thread_set_mask();
+    }
+}

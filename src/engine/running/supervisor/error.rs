@@ -1,0 +1,69 @@
+//! Why a run failed, by what could not be done.
+
+use std::io;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+
+use crate::engine::cgroup::CgroupError;
+use crate::engine::entry::launch::LaunchError;
+use crate::engine::entry::plan::PlanError;
+use crate::engine::running::command_socket::SeatError;
+use crate::engine::running::record::ReclaimError;
+use crate::engine::terms::error::{Error, Kind};
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RunError {
+    #[error("set up the supervisor")]
+    Settle(#[source] Errno),
+    #[error("{0}")]
+    Seat(#[source] SeatError),
+    #[error("it was destroyed: {} is gone", .0.display())]
+    Gone(PathBuf),
+    #[error("listen on the command socket")]
+    Listen(#[source] io::Error),
+    #[error("restart it: {}", .0.reason())]
+    Config(Box<Error>),
+    #[error("{0}")]
+    Reclaim(#[source] ReclaimError),
+    #[error("write the record of the run; is there room in the runtime directory?")]
+    Record(#[source] io::Error),
+    #[error("{0}")]
+    Plan(#[source] PlanError),
+    #[error("{0}")]
+    Cgroup(#[source] CgroupError),
+    #[error("{0}")]
+    Launch(#[source] LaunchError),
+    #[error("open lxc.console.logfile {path}")]
+    LogFile { path: PathBuf, source: io::Error },
+    #[error("open lxc.console.path {path}")]
+    ConsolePath { path: PathBuf, source: io::Error },
+    #[error("take over the terminal")]
+    Terminal(#[source] io::Error),
+    #[error("watch the container")]
+    Watch(#[source] Errno),
+}
+
+impl RunError {
+    /// Returns what sort of refusal it is.
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Seat(SeatError::Taken) => Kind::Running,
+            Self::Gone(_) => Kind::NotFound,
+            Self::Config(error) => error.kind,
+            Self::Plan(_) => Kind::Invalid,
+            Self::Cgroup(error) => error.kind(),
+            Self::Launch(error) => error.kind(),
+            Self::Settle(_)
+            | Self::Seat(_)
+            | Self::Listen(_)
+            | Self::Reclaim(_)
+            | Self::Record(_)
+            | Self::LogFile { .. }
+            | Self::ConsolePath { .. }
+            | Self::Terminal(_)
+            | Self::Watch(_) => Kind::Failed,
+        }
+    }
+}

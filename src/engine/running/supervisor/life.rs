@@ -1,0 +1,360 @@
+//! The state of the container: which may follow, and who is told the moment it changes. The only
+//! place that publishes states while the supervisor lives.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::error::RunError;
+use super::oom::Kills;
+use crate::engine::cgroup::{Cgroup, Hierarchies, Keep};
+use crate::engine::host::lxcpath::Lxcpath;
+use crate::engine::running::command_socket::wire::{self, Event};
+use crate::engine::running::event::{self, What};
+use crate::engine::running::oom::Death;
+use crate::engine::running::record::{self, Record, SetLimit, now_ms};
+use crate::engine::store::Store;
+use crate::engine::terms::exit::Exit;
+use crate::engine::terms::state::State;
+
+/// How long a freeze may go on before its end is looked for.
+const FREEZE: Duration = Duration::from_secs(1);
+/// An end so soon after a kill for want of memory may come from it.
+const AFTER_A_KILL: Duration = Duration::from_secs(1);
+
+/// A run and its state.
+#[derive(Debug)]
+pub(super) struct Life {
+    pub(super) record: Record,
+    /// Keeps the controllers of the container's group, from before it is made until it is gone.
+    pub(super) keep: Option<Keep>,
+    pub(super) lxcpath: Lxcpath,
+    /// Why the record could not be written the last time.
+    unsaved: Option<io::Error>,
+    /// When a freeze that nobody ends is looked at.
+    look_at_freeze: Option<Instant>,
+    /// States entered and not yet told to the state clients.
+    untold: Vec<State>,
+    /// When the kernel killed last for want of memory, and whether it killed init, if known.
+    oom: Option<(Instant, Option<bool>)>,
+    /// LXC's lxc-monitord listens here, if it runs.
+    fifo: PathBuf,
+}
+
+impl Life {
+    /// Continues from `record`, whose state nobody knows yet.
+    pub(super) fn begin(record: Record, lxcpath: Lxcpath) -> Self {
+        let below = lxcpath.dir().as_os_str().as_bytes();
+        let below = below.strip_prefix(b"/").unwrap_or(below);
+        let below = lxcpath.host().lxc_runtime().join(std::ffi::OsStr::from_bytes(below));
+        let fifo = below.join("monitor-fifo");
+        let (unsaved, untold) = (None, Vec::new());
+        let (look_at_freeze, oom, keep) = (None, None, None);
+        let life = Self { record, keep, lxcpath, unsaved, look_at_freeze, untold, oom, fifo };
+        life.publish(State::Stopped);
+        life
+    }
+
+    /// Returns the present state.
+    pub(super) const fn state(&self) -> State {
+        self.record.state
+    }
+
+    /// Enters `next` and tells everybody. A state that cannot follow is refused.
+    pub(super) fn enter(&mut self, next: State) -> bool {
+        let from = self.record.state;
+        if !from.may_become(next) {
+            return false;
+        }
+        if next == State::Stopped {
+            // While the record can still tell that there is something to clean up.
+            self.keep = None;
+        }
+        self.record.state = next;
+        self.record.since_ms = now_ms();
+        self.look_at_freeze = (next == State::Freezing).then(|| Instant::now() + FREEZE);
+        if next == State::Running && self.record.started_ms.is_none() {
+            self.record.started_ms = Some(self.record.since_ms);
+        }
+        self.save();
+        self.publish(from);
+        self.untold.push(next);
+        true
+    }
+
+    /// Goes from the end of one run to the start of the next. The record never says STOPPED: a
+    /// supervisor lives, and nobody else may begin.
+    pub(super) fn begin_again(&mut self) {
+        for next in [State::Stopped, State::Starting] {
+            let from = std::mem::replace(&mut self.record.state, next);
+            self.record.since_ms = now_ms();
+            self.publish(from);
+            self.untold.push(next);
+        }
+        self.record.forget_run();
+        self.oom = None;
+        self.save();
+    }
+
+    /// Follows whoever froze or thawed the container to `target`, in legal steps. LXC's commands
+    /// tell some states twice, and go back without a word when they fail.
+    pub(super) fn follow_freezer(&mut self, target: State) {
+        const CYCLE: [State; 4] = [State::Freezing, State::Frozen, State::Thawed, State::Running];
+        if !CYCLE.contains(&target) {
+            return;
+        }
+        // A second THAWED comes when we are RUNNING already, from LXC's tools alone.
+        let steps = steps_between(self.state(), target);
+        for state in steps {
+            self.enter(state);
+        }
+    }
+
+    /// Tells how init ended.
+    pub(super) fn exited(&mut self, exit: Exit, status: i32) {
+        self.record.exit = Some(exit);
+        self.record.died_of_memory = self.died_of_memory(exit);
+        event::publish(&self.lxcpath, &self.record.name, What::Exited { exit });
+        self.tell_monitord(Event::Exit(status));
+    }
+
+    /// Tells that the kernel has killed processes in this run for want of memory.
+    pub(super) fn killed_for_memory(&mut self, kills: Kills) {
+        let Kills { count, last, init } = kills;
+        self.record.oom_kills = count;
+        self.record.oom_last.clone_from(&last);
+        self.oom = Some((Instant::now(), init));
+        self.save();
+        event::publish(&self.lxcpath, &self.record.name, What::OomKill { count, last });
+    }
+
+    /// Tells whether `pid` is init.
+    pub(super) fn is_init(&self, pid: i32) -> bool {
+        self.record.init.is_some_and(|it| it.pid == pid)
+    }
+
+    /// Tells whether the process that died was one of the container's.
+    pub(super) fn owns(&self, death: &Death) -> bool {
+        self.record.cgroup.as_ref().is_some_and(|it| death.was_in(it))
+    }
+
+    /// Tells whether a kill for want of memory is what ended init. Somebody may kill a container by
+    /// hand in which the kernel has killed some child long before.
+    fn died_of_memory(&self, exit: Exit) -> bool {
+        const KILLED: u8 = 128 + libc::SIGKILL as u8;
+        let Some((at, init)) = self.oom else { return false };
+        let just_now = at.elapsed() <= AFTER_A_KILL;
+        match exit {
+            // Where the kernel's log does not say, only the time speaks for it.
+            Exit::Signal(libc::SIGKILL) => init.unwrap_or(just_now),
+            // What it was waiting for was killed.
+            Exit::Code(KILLED) => just_now,
+            Exit::Signal(_)
+            | Exit::Code(_)
+            | Exit::Halted
+            | Exit::Rebooted
+            | Exit::Unheard(_)
+            | Exit::Unmoved(_) => false,
+        }
+    }
+
+    /// Tells of limits that wharf had set and the kernel no longer has, once each.
+    pub(super) fn miss(&mut self, lost: Vec<SetLimit>, cgroup: &Cgroup) {
+        let files: Vec<String> = lost.iter().map(|it| it.file.clone()).collect();
+        if files == self.record.lost_limits {
+            return;
+        }
+        let known = std::mem::replace(&mut self.record.lost_limits, files);
+        self.save();
+        for SetLimit { file, kept, .. } in lost.into_iter().filter(|it| !known.contains(&it.file)) {
+            let now = cgroup.get(&file).unwrap_or_default().trim().to_owned();
+            let was = kept.unwrap_or_default();
+            event::publish(&self.lxcpath, &self.record.name, What::LimitLost { file, was, now });
+        }
+    }
+
+    /// Tells that the next start waits.
+    pub(super) fn brakes(&self, restarts: u32, wait: Duration) {
+        let wait_ms = wait.as_millis() as u64;
+        event::publish(&self.lxcpath, &self.record.name, What::Braked { restarts, wait_ms });
+    }
+
+    /// Tells why the container could not be started.
+    pub(super) fn failed(&self, reason: String) {
+        event::publish(&self.lxcpath, &self.record.name, What::Failed { reason });
+    }
+
+    /// Returns when a freeze that nobody ends must be looked at.
+    pub(super) const fn look_at_freeze(&self) -> Option<Instant> {
+        self.look_at_freeze
+    }
+
+    /// Has the freeze looked at once more, later.
+    pub(super) fn wait_again(&mut self) {
+        self.look_at_freeze = Some(Instant::now() + FREEZE);
+    }
+
+    /// Ends the telling. The record stays for who looks at the container later; one that is not
+    /// defined anywhere can never be looked at again.
+    pub(super) fn close(&self) {
+        if !Store::new(&self.lxcpath).exists(&self.record.name) && !self.has_groups() {
+            // Whoever tidies up next tries again.
+            _ = record::forget(&self.lxcpath, &self.record.name);
+        }
+    }
+
+    /// Tells whether groups of the run are left, which only the record tells of.
+    fn has_groups(&self) -> bool {
+        let Some(path) = &self.record.cgroup else { return false };
+        let hierarchies = Hierarchies::discover(self.lxcpath.host()).unwrap_or_default();
+        !Cgroup::open(&hierarchies, path).dirs().is_empty()
+    }
+
+    /// Writes the record; a full disk must not end a container that runs.
+    pub(super) fn save(&mut self) {
+        self.unsaved = self.record.write(self.lxcpath.host()).err();
+    }
+
+    /// Fails if the record was not written the last time: a start that nobody could clean up
+    /// after must not go on.
+    pub(super) fn saved(&mut self) -> Result<(), RunError> {
+        self.unsaved.take().map_or(Ok(()), |error| Err(RunError::Record(error)))
+    }
+
+    /// Takes the states that the state clients have to be told.
+    pub(super) fn take_untold(&mut self) -> Vec<State> {
+        std::mem::take(&mut self.untold)
+    }
+
+    fn publish(&self, from: State) {
+        let to = self.record.state;
+        event::publish(&self.lxcpath, &self.record.name, What::State { from, to });
+        self.tell_monitord(Event::State(to));
+    }
+
+    fn tell_monitord(&self, event: Event) {
+        let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+        // Without a monitord there is no fifo, or nobody who reads it.
+        let Ok(mut file) = File::options().write(true).custom_flags(flags).open(&self.fifo) else {
+            return;
+        };
+        if file.metadata().is_ok_and(|it| it.file_type().is_fifo()) {
+            // A monitord that does not read loses this.
+            _ = file.write_all(&wire::encode_event(self.record.name.as_str(), event));
+        }
+    }
+}
+
+/// Returns the shortest way from `from` to `target` within the freezer's cycle.
+fn steps_between(from: State, target: State) -> Vec<State> {
+    let next = |state| match state {
+        State::Running => Some(State::Freezing),
+        State::Freezing if target == State::Frozen => Some(State::Frozen),
+        State::Freezing | State::Frozen => Some(State::Thawed),
+        State::Thawed => Some(State::Running),
+        State::Stopped | State::Starting | State::Stopping | State::Aborting => None,
+    };
+    let mut steps = Vec::new();
+    let mut state = from;
+    while state != target {
+        // Running and told THAWED: it was thawed before, as far as we are concerned.
+        let Some(step) = next(state).filter(|_| from != State::Running || target != State::Thawed)
+        else {
+            return Vec::new();
+        };
+        steps.push(step);
+        state = step;
+    }
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::host::made_up::{MadeUp, SUPERVISOR};
+    use crate::engine::terms::name::Name;
+
+    #[test]
+    fn lxcs_doubled_states_are_told_once() {
+        let mut state = State::Running;
+        let mut told = Vec::new();
+        for heard in [
+            State::Freezing,
+            State::Frozen,
+            State::Frozen,
+            State::Thawed,
+            State::Thawed,
+            State::Running,
+        ] {
+            for step in steps_between(state, heard) {
+                assert!(state.may_become(step));
+                state = step;
+                told.push(step);
+            }
+        }
+        assert_eq!(told, [State::Freezing, State::Frozen, State::Thawed, State::Running]);
+    }
+
+    #[test]
+    fn a_failed_freeze_goes_back_by_way_of_thawed() {
+        assert_eq!(steps_between(State::Freezing, State::Running), [State::Thawed, State::Running]);
+        assert!(steps_between(State::Running, State::Thawed).is_empty());
+        assert!(steps_between(State::Stopping, State::Frozen).is_empty());
+    }
+
+    fn begun(machine: &MadeUp, word: &str) -> Life {
+        let name: Name = word.parse().unwrap();
+        let record = machine.record(&name, State::Starting);
+        Life::begin(record, machine.lxcpath.clone())
+    }
+
+    #[test]
+    fn record_and_journal_tell_of_every_state() {
+        let machine = MadeUp::new();
+        machine.process(SUPERVISOR);
+        let mut life = begun(&machine, "web");
+        let name = life.record.name.clone();
+        machine.define(&name);
+        assert!(life.enter(State::Running));
+        assert!(!life.enter(State::Starting), "that cannot follow");
+        let record = Record::read(&machine.lxcpath, &name).unwrap();
+        assert!(record.is_live(&machine.host) && record.state == State::Running);
+        assert!(life.enter(State::Stopping) && life.enter(State::Stopped));
+        assert_eq!(life.take_untold(), [State::Running, State::Stopping, State::Stopped]);
+        life.close();
+        assert_eq!(Record::read(&machine.lxcpath, &name).unwrap().state, State::Stopped);
+        let (events, _) = event::follow_with_past(&machine.host).unwrap();
+        let told: Vec<_> = events.iter().filter_map(event::Event::enters).collect();
+        let all = [State::Starting, State::Running, State::Stopping, State::Stopped];
+        assert_eq!(told, all);
+        assert!(events.iter().all(|it| it.lxcpath == machine.lxcpath.dir()));
+    }
+
+    #[test]
+    fn what_is_defined_nowhere_is_forgotten_once_nothing_of_it_is_left() {
+        let machine = MadeUp::new();
+        let mut life = begun(&machine, "web");
+        let name = life.record.name.clone();
+        machine.group(&name, &[("cgroup.procs", "78\n")]);
+        life.save();
+        life.close();
+        assert!(Record::read(&machine.lxcpath, &name).is_some(), "its group is there");
+        std::fs::remove_dir_all(machine.path("cgroup/lxc.payload.web")).unwrap();
+        life.close();
+        assert!(Record::read(&machine.lxcpath, &name).is_none());
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_written_is_told_and_does_not_end_the_run() {
+        let machine = MadeUp::new();
+        let mut life = begun(&machine, "web");
+        // Something is in the way.
+        machine.write(&format!("run/wharf/run/{}/web.json/x", machine.lxcpath.key()), "");
+        assert!(life.enter(State::Running));
+        assert!(matches!(life.saved(), Err(RunError::Record(_))));
+        assert!(life.saved().is_ok(), "it is told once");
+    }
+}

@@ -1,0 +1,105 @@
+//! The supervisor's own group, `lxc.monitor.NAME`, which takes it out of the operator's login: the
+//! end of that is not the container's. Never moves a process into a v2 group, which makes the
+//! kernel wait for every processor: whoever is to be in one is born there.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::{pipe2, read};
+
+use super::error::RunError;
+use super::life::Life;
+use crate::engine::cgroup::{self, Cgroup, Entry, Hierarchies};
+use crate::engine::host::identity::Identity;
+use crate::engine::running::record;
+use crate::engine::sys::{self, Side};
+
+/// The group that this process is in, left and removed when this is dropped.
+#[derive(Debug)]
+pub(super) struct Monitor(Cgroup);
+
+impl Monitor {
+    /// Goes on in the background, as a new process in the group. The one that called has ended
+    /// when this returns. None: there is no group, and the supervisor ends with the login.
+    pub(super) fn enter(
+        hierarchies: &Hierarchies,
+        life: &mut Life,
+    ) -> Result<Option<Self>, RunError> {
+        let (waits, told) = pipe2(OFlag::O_CLOEXEC).map_err(RunError::Settle)?;
+        let group = make(hierarchies, life);
+        let entry = group.as_ref().and_then(|it| it.entry().ok());
+        let unified = entry.as_ref().and_then(|it| it.unified.as_ref());
+        let born = sys::clone3(0, unified.map(OwnedFd::as_fd));
+        let (born, side) = match born {
+            Ok(side) => (true, Ok(side)),
+            Err(_) => (false, sys::clone3(0, None)),
+        };
+        let side = side.map_err(|errno| {
+            // Nobody is in it.
+            _ = group.as_ref().map(Cgroup::remove);
+            RunError::Settle(errno)
+        })?;
+        if matches!(side, Side::Parent { .. }) {
+            drop(told);
+            // Until the record names the new process, this one must be there to be named.
+            while read(&waits, &mut [0]) == Err(Errno::EINTR) {}
+            sys::exit_now(0);
+        }
+        drop(waits);
+        let this = Identity::of(life.lxcpath.host(), std::process::id() as i32);
+        life.record.supervisor = this.unwrap_or(life.record.supervisor);
+        life.save();
+        drop(told);
+        let monitor = group.map(Self);
+        life.saved()?;
+        Ok(monitor.filter(|it| it.join(entry, born)))
+    }
+
+    /// Joins the hierarchies that this process was not `born` into; tells whether it is in all.
+    fn join(&self, entry: Option<Entry>, born: bool) -> bool {
+        match entry {
+            Some(entry) if born => entry.join_v1(),
+            _ => self.0.join().is_ok(),
+        }
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        leave(&self.0);
+    }
+}
+
+fn make(hierarchies: &Hierarchies, life: &mut Life) -> Option<Cgroup> {
+    let group = Cgroup::create(hierarchies, &cgroup::monitor(&life.record.name)).ok()?;
+    life.record.monitor_cgroup = Some(group.path().to_owned());
+    life.record.monitor_inodes = record::inodes(&group);
+    life.save();
+    Some(group)
+}
+
+/// Leaves the group and has it removed. On v2 a process that is born outside does so once this one
+/// has ended; it holds nothing of ours, and so nobody waits for it.
+fn leave(group: &Cgroup) {
+    let this = sys::pidfd_open(std::process::id() as i32);
+    if let (Some(outside), Ok(this)) = (group.outside(), this) {
+        group.leave_v1();
+        match sys::clone3(0, Some(outside.as_fd())) {
+            Ok(Side::Parent { .. }) => return,
+            Ok(Side::Child) => {
+                sys::close_all_but([this.as_fd()]);
+                let mut fds = [PollFd::new(this.as_fd(), PollFlags::POLLIN)];
+                while poll(&mut fds, PollTimeout::NONE) == Err(Errno::EINTR) {}
+                // What resists is empty, and taken over by the next start.
+                _ = group.remove();
+                sys::exit_now(0);
+            }
+            // The kernel does not let anyone be born there; on with the slow way.
+            Err(_) => (),
+        }
+    }
+    _ = group.leave_to_root();
+    _ = group.remove();
+}

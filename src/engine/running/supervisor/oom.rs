@@ -1,0 +1,130 @@
+//! Tells everybody when the kernel kills in the container for want of memory. Kills nothing.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::life::Life;
+use crate::engine::cgroup::{Cgroup, OomWatch};
+use crate::engine::running::oom::{Death, KernelLog, OomKill};
+use crate::engine::running::record::now_ms;
+
+/// cgroup v1 gives notice before it kills, so the count is looked at again for so long, so often.
+const LATE: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// The kernel counts a kill before it logs it; so long its words are waited for.
+const LOGGED: Duration = Duration::from_millis(200);
+
+/// The watch, and until when the kill behind the last notice may be counted; none: no notice.
+#[derive(Debug)]
+pub(super) struct Oom {
+    watch: OomWatch,
+    look_until: Option<Instant>,
+    log: KernelLog,
+    /// The kills that were counted last and are not told yet.
+    untold: Option<Untold>,
+    told: u64,
+}
+
+/// Kills that were counted, and what the log said of them so far.
+#[derive(Debug)]
+struct Untold {
+    count: u64,
+    until: Instant,
+    deaths: Vec<Death>,
+}
+
+/// What is known of the kills that are told together.
+#[derive(Debug)]
+pub(super) struct Kills {
+    /// How many there were since the start.
+    pub(super) count: u64,
+    /// The newest of them.
+    pub(super) last: Option<OomKill>,
+    /// Whether init was killed; none where the kernel's log does not name every process.
+    pub(super) init: Option<bool>,
+}
+
+impl Oom {
+    /// Begins to watch; none where the kernel tells nothing.
+    pub(super) fn begin(cgroup: &Cgroup) -> Option<Self> {
+        let watch = cgroup.watch_oom()?;
+        Some(Self { watch, look_until: None, log: KernelLog::default(), untold: None, told: 0 })
+    }
+
+    /// What to poll the descriptor for.
+    pub(super) const fn interest(&self) -> PollFlags {
+        self.watch.interest()
+    }
+
+    /// Returns when to look again without a notice.
+    pub(super) fn look_again(&self) -> Option<Instant> {
+        let waits = self.look_until.is_some() || self.untold.is_some();
+        waits.then(|| Instant::now() + LOOK_AGAIN)
+    }
+
+    /// Notes that the descriptor polled, or that this is the last chance to look.
+    pub(super) fn notice(&mut self) {
+        let late = if self.watch.tells_early() { LATE } else { Duration::ZERO };
+        self.look_until = Some(Instant::now() + late);
+    }
+
+    /// After a notice, looks at the count, and tells of new kills once the kernel has logged them.
+    pub(super) fn look(&mut self, life: &mut Life) {
+        if let Some(until) = self.look_until {
+            if let Some(count) = self.watch.grown() {
+                self.look_until = None;
+                let deaths = self.untold.take().map(|it| it.deaths).unwrap_or_default();
+                self.untold = Some(Untold { count, until: Instant::now() + LOGGED, deaths });
+            } else if until <= Instant::now() {
+                self.look_until = None;
+            }
+        }
+        self.tell(life);
+    }
+
+    /// Looks for the last time, and waits for what the kernel has still to log.
+    pub(super) fn finish(&mut self, life: &mut Life) {
+        life.record.memory_max_bytes = self.watch.limit_bytes();
+        self.notice();
+        self.look(life);
+        while self.untold.is_some() {
+            if let Some(news) = self.log.news() {
+                let timeout = PollTimeout::try_from(LOOK_AGAIN).unwrap_or(PollTimeout::ZERO);
+                // A signal ends the wait as well as news do.
+                _ = poll(&mut [PollFd::new(news, PollFlags::POLLIN)], timeout);
+            }
+            self.tell(life);
+        }
+    }
+
+    fn tell(&mut self, life: &mut Life) {
+        let Some(untold) = &mut self.untold else { return };
+        let logged = self.log.read(now_ms());
+        let readable = logged.is_some();
+        let ours = |it: &Death| life.is_init(it.kill.pid) || life.owns(it);
+        untold.deaths.extend(logged.into_iter().flatten().filter(ours));
+        let expected = usize::try_from(untold.count - self.told).unwrap_or(usize::MAX);
+        if readable && untold.deaths.len() < expected && Instant::now() < untold.until {
+            return;
+        }
+        // What is older is of an earlier container with the same name.
+        let old = untold.deaths.len().saturating_sub(expected);
+        let deaths = untold.deaths.get(old..).unwrap_or_default();
+        // The log may be late, and the kernel leaves out what comes too fast.
+        let whole = readable && deaths.len() >= expected;
+        let died = deaths.iter().any(|it| life.is_init(it.kill.pid));
+        let init = (whole || died).then_some(died);
+        let last = deaths.last().map(|it| it.kill.clone());
+        let kills = Kills { count: untold.count, last, init };
+        (self.told, self.untold) = (untold.count, None);
+        life.killed_for_memory(kills);
+    }
+}
+
+impl AsFd for Oom {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.watch.as_fd()
+    }
+}

@@ -1,0 +1,79 @@
+//! What a supervisor says to a request, and what becomes of the connection. Plain data.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+
+use nix::errno::Errno;
+
+use crate::engine::running::command_socket::wire::{self, Response, Wish};
+use crate::engine::terms::state::State;
+
+/// What to send, and what becomes of the connection.
+#[derive(Debug)]
+pub(super) struct Reply {
+    /// `None` sends nothing: LXC's way to say that there is no such thing.
+    pub(super) head: Option<Response>,
+    pub(super) payload: Vec<u8>,
+    pub(super) fds: Vec<OwnedFd>,
+    pub(super) then: Then,
+}
+
+/// What becomes of a connection that was answered.
+#[derive(Debug)]
+pub(super) enum Then {
+    Close,
+    /// Keeps a tty, or waits for the end: nothing more is sent.
+    Hold,
+    /// Says what the end of init means while the connection lasts.
+    Wish(Wish),
+    /// Tells of the first of these states.
+    Tell(Vec<State>),
+    /// Shows the console from this place on, and takes frames of input.
+    View {
+        place: u64,
+        frames: Vec<u8>,
+    },
+    /// Relays between the console and this pty, whose other side was given away.
+    Relay {
+        pty: File,
+        place: u64,
+    },
+}
+
+impl Reply {
+    pub(super) const fn silence(then: Then) -> Self {
+        Self { head: None, payload: Vec::new(), fds: Vec::new(), then }
+    }
+
+    pub(super) fn value(data: u64) -> Self {
+        let head = Some(Response { result: 0, payload_len: 0, data });
+        Self { head, ..Self::silence(Then::Close) }
+    }
+
+    /// Refuses with `errno`.
+    pub(super) fn error(errno: Errno) -> Self {
+        let head = Some(Response { result: -(errno as i32), ..Response::default() });
+        Self { head, ..Self::silence(Then::Close) }
+    }
+
+    pub(super) fn bytes(payload: Vec<u8>) -> Self {
+        let head = Some(Response { payload_len: payload.len() as i32, ..Response::default() });
+        Self { head, payload, ..Self::silence(Then::Close) }
+    }
+
+    /// Answers with a string and its NUL.
+    pub(super) fn text(text: &str) -> Self {
+        Self::bytes(wire::encode_text(text))
+    }
+
+    pub(super) fn fd(fd: std::io::Result<OwnedFd>) -> Self {
+        match fd {
+            Ok(fd) => Self { fds: vec![fd], ..Self::value(0) },
+            Err(error) => Self::error(error.raw_os_error().map_or(Errno::EBADF, Errno::from_raw)),
+        }
+    }
+
+    pub(super) fn done(result: Result<(), Errno>) -> Self {
+        result.map_or_else(Self::error, |()| Self::value(0))
+    }
+}

@@ -1,0 +1,143 @@
+//! The listening socket and everyone connected to it.
+
+use std::io::ErrorKind;
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
+
+use super::connection::{Connection, Fate};
+use super::desk::Desk;
+use super::peer;
+use super::reply::Reply;
+use super::ttys::Holder;
+use crate::engine::running::command_socket::Seat;
+use crate::engine::running::command_socket::wire::Wish;
+use nix::errno::Errno;
+use nix::sys::socket::{setsockopt, sockopt};
+
+/// More clients than any sane use has that ask and go. Who has connected and not asked yet makes
+/// way for the next who comes.
+const ASKING: usize = 16;
+
+/// The server's side of the command socket.
+#[derive(Debug)]
+pub(super) struct Server {
+    // Given up before the connections are closed: whoever waits for that may start it again.
+    pub(super) seat: Seat,
+    pub(super) connections: Vec<Connection>,
+    next: Holder,
+}
+
+impl Server {
+    /// Serves whoever comes to the `seat`.
+    pub(super) fn new(seat: Seat) -> std::io::Result<Self> {
+        seat.listeners().iter().try_for_each(|it| it.set_nonblocking(true))?;
+        Ok(Self { seat, connections: Vec::new(), next: 0 })
+    }
+
+    /// Takes every client that waits. Those who may not ask are told so.
+    pub(super) fn accept(&mut self) {
+        while let Some(stream) = self.next_client() {
+            if stream.set_nonblocking(true).is_err() {
+                continue;
+            }
+            self.make_room();
+            let allowed = peer::may_ask(&stream);
+            let mut connection = Connection::new(self.next, stream);
+            self.next += 1;
+            if allowed {
+                self.connections.push(connection);
+            } else {
+                // The client believes a sender it knows, and may not have asked for him yet.
+                _ = setsockopt(&connection.stream, sockopt::PassCred, &true);
+                // What it does not read at once, it does not get.
+                _ = connection.begin(Reply::error(Errno::EPERM));
+            }
+        }
+    }
+
+    /// Drops the oldest of too many clients who do not keep anything.
+    fn make_room(&mut self) {
+        let passing = |it: &Connection| !it.is_kept();
+        if self.connections.iter().filter(|it| passing(it)).count() >= ASKING {
+            let oldest = self.connections.iter().map(|it| it.id);
+            let oldest =
+                oldest.zip(&self.connections).filter(|it| passing(it.1)).min_by_key(|it| it.0);
+            let oldest = oldest.map(|it| it.0);
+            self.connections.retain(|it| Some(it.id) != oldest);
+        }
+    }
+
+    /// Takes one client. None: nobody waits, or there is no descriptor left for them.
+    fn next_client(&self) -> Option<UnixStream> {
+        self.seat.listeners().iter().find_map(|listener| {
+            loop {
+                match listener.accept() {
+                    Ok((stream, _)) => return Some(stream),
+                    Err(error) if error.kind() == ErrorKind::Interrupted => (),
+                    Err(_nobody) => return None,
+                }
+            }
+        })
+    }
+
+    /// Lets the connection `id` go on; its pty, if the event was there.
+    pub(super) fn advance(&mut self, id: Holder, relay: Relay, desk: &mut Desk) {
+        desk.kept = self.connections.iter().filter(|it| it.is_kept()).count();
+        let Some(at) = self.connections.iter().position(|it| it.id == id) else { return };
+        let Some(connection) = self.connections.get_mut(at) else { return };
+        let fate = match relay {
+            Relay::Yes => connection.relay_on(desk),
+            Relay::No => connection.advance(desk),
+        };
+        if fate == Fate::Drop {
+            self.connections.swap_remove(at);
+            desk.ttys.free(id);
+        }
+    }
+
+    /// Tells the state clients what changed.
+    pub(super) fn tell(&mut self, desk: &mut Desk) {
+        let name = desk.life.record.name.clone();
+        for state in desk.life.take_untold() {
+            self.connections.retain_mut(|it| it.tell(name.as_str(), state) == Fate::Keep);
+        }
+    }
+
+    /// Returns what the end of init is to mean: who wants it stopped prevails.
+    pub(super) fn wish(&self) -> Option<Wish> {
+        let weight = |it: &Wish| match it {
+            Wish::Unheard(_) => 2,
+            Wish::Stop => 1,
+            Wish::Restart(_) => 0,
+        };
+        self.connections.iter().filter_map(Connection::wish).max_by_key(weight)
+    }
+
+    /// Lets everybody go who has something of the run that is over.
+    pub(super) fn begin_again(&mut self) {
+        self.connections.retain(|it| !it.ends_with_the_run());
+    }
+
+    /// Drops who took too long.
+    pub(super) fn expire(&mut self, now: Instant, desk: &mut Desk) {
+        self.connections.retain(|it| {
+            let in_time = it.deadline().is_none_or(|deadline| deadline > now);
+            if !in_time {
+                desk.ttys.free(it.id);
+            }
+            in_time
+        });
+    }
+
+    /// Returns when the next client will have taken too long.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.connections.iter().filter_map(Connection::deadline).min()
+    }
+}
+
+/// Which of a connection's two descriptors has something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Relay {
+    Yes,
+    No,
+}

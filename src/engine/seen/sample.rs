@@ -1,0 +1,199 @@
+//! What the sampler saw at one instant: plain immutable data. Unknown is `None`, never 0.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+pub use crate::engine::cgroup::CgroupFile;
+use crate::engine::cgroup::Layout;
+use crate::engine::running::oom::OomKill;
+use crate::engine::seen::process::Process;
+use crate::engine::terms::exit::Exit;
+use crate::engine::terms::name::Name;
+use crate::engine::terms::state::State;
+
+/// The host and every container at one instant.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub taken: SystemTime,
+    /// Time since the sample before, over which the rates are taken.
+    pub elapsed: Option<Duration>,
+    pub host: Host,
+    /// Sorted by name.
+    pub containers: Vec<Container>,
+    /// Those beside them that wharf leaves to LXC, sorted by name.
+    pub unmanaged: Vec<Unmanaged>,
+    /// Why the list may be incomplete, in words (an unreadable lxcpath).
+    pub trouble: Option<String>,
+}
+
+/// A container that LXC allows and wharf does not manage, because of its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmanaged {
+    /// Safe to show, and no more than that.
+    pub name: String,
+    pub state: State,
+    /// It has a configuration.
+    pub defined: bool,
+    /// What is wrong with the name, in words.
+    pub why: String,
+}
+
+/// The machine.
+#[derive(Clone, Debug, Default)]
+pub struct Host {
+    pub hostname: String,
+    /// None: no cgroup file system is mounted.
+    pub layout: Option<Layout>,
+    pub cpus: Option<u32>,
+    /// Processors in use, 0 to `cpus`.
+    pub cpu_used: Option<f32>,
+    pub memory_bytes: Option<u64>,
+    pub memory_used_bytes: Option<u64>,
+    pub psi: Psi,
+    /// What this process may not do here and why, one sentence each; empty: everything.
+    pub limits: Vec<String>,
+}
+
+/// Share of the last ten seconds in which some task waited, in percent.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Psi {
+    pub cpu: Option<f32>,
+    pub memory: Option<f32>,
+    pub io: Option<f32>,
+}
+
+/// Who runs a container, or who wrote its configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Wharf,
+    Lxc,
+}
+
+/// One container.
+#[derive(Clone, Debug)]
+pub struct Container {
+    pub name: Name,
+    pub lxcpath: PathBuf,
+    pub origin: Origin,
+    /// A `config` file exists (an `execute` container may have none).
+    pub defined: bool,
+    pub state: State,
+    /// When it entered this state, if known.
+    pub since: Option<SystemTime>,
+    /// Why the state may not be the whole truth, such as "its supervisor does not answer".
+    pub trouble: Option<String>,
+    /// Its configuration cannot be used.
+    pub faulty: bool,
+    /// The files whose limits wharf set and the kernel no longer has.
+    pub lost_limits: Vec<String>,
+    /// Pid of init in the host's pid namespace.
+    pub init_pid: Option<i32>,
+    /// How the last run ended.
+    pub last_exit: Option<Exit>,
+    /// A kill for want of memory ended the last run.
+    pub died_of_memory: bool,
+    /// The limit of its memory when the last run ended, if it does not run and there was one.
+    pub last_memory_max_bytes: Option<u64>,
+    /// The newest such kill of this run, or of the last one if it does not run.
+    pub oom_last: Option<OomKill>,
+    pub counters: Counters,
+    /// Filled only for the container that [`crate::engine::seen::sampler::Focus`] names.
+    pub detail: Option<Detail>,
+}
+
+impl Container {
+    /// Says how the last run ended, such as `exit 1` or `signal 9, out of memory`.
+    pub fn last_end(&self) -> Option<String> {
+        let why = if self.died_of_memory { ", out of memory" } else { "" };
+        self.last_exit.map(|it| format!("{it}{why}"))
+    }
+}
+
+/// Cgroup counters of one container.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Counters {
+    /// CPU in percent of one processor since the sample before.
+    pub cpu_percent: Option<f32>,
+    pub cpu_total: Option<Duration>,
+    /// The quota, in percent of one processor.
+    pub cpu_quota_percent: Option<f32>,
+    pub periods: Option<u64>,
+    pub throttled_periods: Option<u64>,
+    /// In use: without the page cache that the kernel would drop first.
+    pub memory_bytes: Option<u64>,
+    /// That cache. It counts towards the limit as long as it is there.
+    pub memory_cache_bytes: Option<u64>,
+    /// `None` inside: no limit.
+    pub memory_max_bytes: Option<Limit>,
+    pub memory_peak_bytes: Option<u64>,
+    pub oom_kills: Option<u64>,
+    /// Times `memory.high` (v2) or the limit (v1 `failcnt`) was hit.
+    pub memory_hits: Option<u64>,
+    pub pids: Option<u64>,
+    pub pids_max: Option<Limit>,
+    pub io_read_per_second: Option<f64>,
+    pub io_write_per_second: Option<f64>,
+    pub psi: Psi,
+}
+
+/// A limit that may be absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    Max,
+    At(u64),
+}
+
+/// What only the container under the operator's eyes gets.
+#[derive(Clone, Debug, Default)]
+pub struct Detail {
+    /// Every process of the container, as a forest in depth-first order.
+    pub processes: Vec<Process>,
+    /// Every file of its cgroups with its value, by controller and name; filled on request. While
+    /// it does not run, the limits of its configuration, by their whole keys.
+    pub files: Vec<CgroupFile>,
+    /// The configured root; `None`: there is no configuration, or it cannot be used.
+    pub rootfs: Option<Root>,
+    /// Namespaces that differ from the host's: `mnt`, `pid` ….
+    pub namespaces: Vec<&'static str>,
+    /// The container's path below each hierarchy, such as `/lxc.payload.web`.
+    pub cgroup: Option<String>,
+    /// The group above that has its limits, if LXC was told to make one.
+    pub limit_cgroup: Option<String>,
+    /// The text of its configuration file.
+    pub config: Option<String>,
+    pub mounts: Vec<String>,
+    pub network: Vec<Interface>,
+}
+
+/// Where a container's files are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// It shares the host's.
+    Host,
+    /// As `lxc.rootfs.path` names it, without the kind of storage.
+    Own(PathBuf),
+}
+
+impl Root {
+    /// Returns what a value of `lxc.rootfs.path` means.
+    pub fn of(value: &str) -> Self {
+        if matches!(value, "" | "/") { Self::Host } else { Self::Own(value.into()) }
+    }
+
+    /// Returns the path of a root of its own.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Host => None,
+            Self::Own(path) => Some(path),
+        }
+    }
+}
+
+/// One network interface inside the container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Interface {
+    pub name: String,
+    pub addresses: Vec<String>,
+    pub rx_bytes: Option<u64>,
+    pub tx_bytes: Option<u64>,
+}

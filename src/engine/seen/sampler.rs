@@ -1,0 +1,412 @@
+//! The sampler: reads counters and turns two readings into a [`Snapshot`]. It never scans `/proc`
+//! and keeps nothing running: without a call it does nothing.
+//!
+//! Every container gets its state and its CPU counter, the rows on the screen all counters, and
+//! the one container in detail its processes too. So the cost follows what is looked at.
+
+mod aside;
+mod counters;
+mod counters_v1;
+mod counters_v2;
+mod detail;
+mod faults;
+mod files;
+mod freezers;
+mod host;
+mod members;
+mod network;
+mod procs;
+mod rates;
+#[cfg(test)]
+mod tests;
+mod told;
+pub(in crate::engine) mod unmanaged;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::sys::inotify::WatchDescriptor;
+
+use aside::Aside;
+pub use counters::Depth;
+use counters::{Freezing, Group, Limits, Sources};
+use faults::Faults;
+use files::Files;
+use freezers::Freezers;
+use host::HostReader;
+use members::{Member, Members};
+use procs::Processes;
+use rates::Reading;
+
+use crate::engine;
+use crate::engine::Engine;
+use crate::engine::cgroup::{Cgroup, Hierarchies};
+use crate::engine::host::lxcpath::Lxcpath;
+use crate::engine::running::record::{self, SetLimit};
+use crate::engine::seen::process::{self, Order};
+use crate::engine::seen::sample::{Container, Counters, Detail, Host, Snapshot};
+use crate::engine::terms::name::Name;
+use crate::engine::terms::state::State;
+
+/// Mounts, addresses and configuration change seldom, and reading them costs more than all else.
+const STILL_STALE: Duration = Duration::from_secs(2);
+/// The limits of a row are read again every so many looks, some rows at each.
+const LIMIT_LOOKS: usize = 4;
+/// How often the limits of LXC's containers are compared, which nobody else does.
+const COMPARE: Duration = Duration::from_secs(5);
+/// What this process may do changes hardly ever.
+const LIMITS_STALE: Duration = Duration::from_secs(30);
+
+/// What somebody looks at, and so what is worth reading.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Focus {
+    /// The rows on the screen.
+    pub visible: Vec<Name>,
+    /// The container whose processes and details are shown.
+    pub detail: Option<Name>,
+    /// Its cgroup files are shown too.
+    pub files: bool,
+    /// How much is read of the containers that are not visible: the rows may be sorted by it.
+    pub others: Depth,
+    /// How the processes of one parent are ordered.
+    pub order: Order,
+}
+
+/// Takes snapshots of one lxcpath. Remembers the sample before, for the rates.
+#[derive(Debug)]
+pub struct Sampler {
+    lxcpath: Lxcpath,
+    proc: PathBuf,
+    hierarchies: Hierarchies,
+    sources: Sources,
+    files: Files,
+    faults: Faults,
+    freezers: Freezers,
+    members: Members,
+    watched: HashMap<Name, Watched>,
+    processes: Processes,
+    host: HostReader,
+    limits: Option<(Instant, Vec<String>)>,
+    /// What was read last for the container in detail, its processes and files aside.
+    still: Option<Still>,
+    stills: Aside<Name, (Detail, Option<String>)>,
+    before: Option<Instant>,
+    /// How often it has looked.
+    looks: usize,
+}
+
+/// The part of a container's details that changes seldom.
+#[derive(Debug)]
+struct Still {
+    name: Name,
+    init: Option<i32>,
+    at: Instant,
+    detail: Detail,
+    /// Why the configuration cannot be used.
+    fault: Option<String>,
+}
+
+/// The counters of one running container.
+#[derive(Debug)]
+struct Watched {
+    cgroup: String,
+    group: Group,
+    before: Option<Reading>,
+    /// In which of [`LIMIT_LOOKS`] looks its limits are read again.
+    turn: usize,
+    freezer: Looking,
+    /// What the freezer said last.
+    frozen: Option<bool>,
+    /// Which of the limits that LXC has set the kernel had lost at that time.
+    lost: Option<(Instant, Vec<SetLimit>)>,
+}
+
+impl Watched {
+    /// Reads the state of the freezer, and from the second time on has the kernel tell of changes.
+    fn look_at_freezer(&mut self, name: &Name, files: &mut Files, freezers: &mut Freezers) {
+        match self.group.freezing(files) {
+            Some(Freezing::Passing) => freezers.again(name),
+            Some(it) => self.frozen = Some(it == Freezing::Frozen),
+            None => self.frozen = None,
+        }
+        self.freezer = match self.freezer {
+            Looking::Never => Looking::Once,
+            Looking::Once => {
+                let watch = self.group.freezer().and_then(|it| freezers.watch(name, it));
+                watch.map_or(Looking::Always, Looking::Watched)
+            }
+            other @ (Looking::Always | Looking::Watched(_)) => other,
+        };
+    }
+}
+
+/// How the freezer of a container is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Looking {
+    Never,
+    /// A watch would cost more than it saves for who never looks again.
+    Once,
+    /// It is read at every look.
+    Always,
+    /// It is read when the kernel has told of a change.
+    Watched(WatchDescriptor),
+}
+
+impl Sampler {
+    /// Prepares to watch all containers of the engine's lxcpath. The first sample has no rates.
+    pub fn new(engine: &Engine) -> Self {
+        Self::of(engine.lxcpath(), None)
+    }
+
+    /// Prepares to watch one container alone.
+    pub(in crate::engine) fn of_one(engine: &Engine, name: &Name) -> Self {
+        Self::of(engine.lxcpath(), Some(name.clone()))
+    }
+
+    fn of(lxcpath: &Lxcpath, only: Option<Name>) -> Self {
+        // A host without cgroups still has containers to list.
+        let hierarchies = Hierarchies::discover(lxcpath.host()).unwrap_or_default();
+        let proc = lxcpath.host().proc().to_path_buf();
+        Self {
+            sources: Sources::of(&hierarchies),
+            hierarchies,
+            files: Files::new(),
+            faults: Faults::new(),
+            freezers: Freezers::default(),
+            looks: 0,
+            members: Members::new(lxcpath, only),
+            watched: HashMap::new(),
+            processes: Processes::new(&proc),
+            host: HostReader::new(&proc),
+            limits: None,
+            still: None,
+            stills: Aside::new(),
+            before: None,
+            lxcpath: lxcpath.clone(),
+            proc,
+        }
+    }
+
+    /// Looks at everything that `focus` asks for.
+    pub fn sample(&mut self, focus: &Focus) -> Snapshot {
+        let now = Instant::now();
+        let elapsed = self.before.replace(now).map(|it| now - it);
+        let trouble = self.members.refresh();
+        self.freezers.hear();
+        self.looks += 1;
+        let host = self.read_host();
+        let names: Vec<Name> = self.members.all.keys().cloned().collect();
+        let containers = names.into_iter().filter_map(|it| self.container(it, focus)).collect();
+        self.members.settle();
+        self.forget_ended();
+        let unmanaged = self.members.unmanaged.clone();
+        Snapshot { taken: SystemTime::now(), elapsed, host, containers, unmanaged, trouble }
+    }
+
+    /// Returns names and states only, sorted by name.
+    pub(in crate::engine) fn states(&mut self) -> (Vec<(Name, State)>, Option<String>) {
+        let trouble = self.members.refresh();
+        self.freezers.hear();
+        let names: Vec<Name> = self.members.all.keys().cloned().collect();
+        for name in &names {
+            self.look_at_freezer(name);
+        }
+        self.members.settle();
+        let states = self.members.all.iter().map(|(name, it)| (name.clone(), it.state));
+        (states.collect(), trouble)
+    }
+
+    /// Returns the containers that LXC's own monitor runs, whose changes no journal tells.
+    pub(in crate::engine) fn foreign(&mut self) -> Vec<(Name, State)> {
+        let (states, _trouble) = self.states();
+        let foreign = |name: &Name| {
+            let run = self.members.all.get(name).and_then(|it| it.run.as_ref());
+            run.is_some_and(|it| !it.recorded)
+        };
+        states.into_iter().filter(|(name, _)| foreign(name)).collect()
+    }
+
+    fn read_host(&mut self) -> Host {
+        if self.limits.as_ref().is_none_or(|(at, _)| at.elapsed() >= LIMITS_STALE) {
+            let limits = host::limits(&self.proc, &self.lxcpath, &self.hierarchies);
+            self.limits = Some((Instant::now(), limits));
+        }
+        let limits = self.limits.as_ref().map(|(_, it)| it.clone()).unwrap_or_default();
+        let host = self.host.read();
+        Host { layout: self.hierarchies.layout(), limits, ..host }
+    }
+
+    fn container(&mut self, name: Name, focus: &Focus) -> Option<Container> {
+        let detailed = focus.detail.as_ref() == Some(&name);
+        let depth = if detailed {
+            Depth::All
+        } else if focus.visible.contains(&name) {
+            focus.others.max(Depth::Row)
+        } else {
+            focus.others
+        };
+        self.look_at_freezer(&name);
+        let counters = self.read_counters(&name, depth);
+        let member = self.members.all.get(&name)?.clone();
+        let (detail, fault) = if detailed {
+            let (detail, fault) = self.detail((&name, &member), counters.pids, focus);
+            (Some(detail), fault)
+        } else {
+            let fault = member.defined.then(|| self.faults.of(&self.lxcpath, &name));
+            (None, fault.flatten())
+        };
+        let lost: Vec<String> = self.lost_limits(&name).into_iter().map(|it| it.file).collect();
+        let trouble = member.trouble.or_else(|| told::lost(&name, &lost)).or_else(|| fault.clone());
+        let lost_limits = if lost.is_empty() { member.lost_limits } else { lost };
+        Some(Container {
+            name,
+            lxcpath: self.lxcpath.to_path_buf(),
+            origin: member.origin,
+            defined: member.defined,
+            state: member.state,
+            since: member.since,
+            faulty: fault.is_some(),
+            trouble,
+            lost_limits,
+            init_pid: member.run.and_then(|it| it.init_pid),
+            last_exit: member.last_exit,
+            died_of_memory: member.died_of_memory,
+            last_memory_max_bytes: member.last_memory_max_bytes,
+            oom_last: member.oom_last,
+            counters,
+            detail,
+        })
+    }
+
+    /// Starts watching the cgroup of a container that runs, and takes its state from there.
+    fn look_at_freezer(&mut self, name: &Name) {
+        let Some(member) = self.members.all.get_mut(name) else { return };
+        let Some(cgroup) = member.run.as_ref().and_then(|it| it.limits.clone()) else { return };
+        if self.watched.get(name).is_some_and(|it| it.cgroup != cgroup) {
+            self.forget(name);
+        }
+        let turn = self.watched.len() % LIMIT_LOOKS;
+        let watched = self.watched.entry(name.clone()).or_insert_with(|| {
+            let group = Group::new(&self.sources, &cgroup);
+            let (freezer, frozen, lost) = (Looking::Never, None, None);
+            Watched { cgroup, group, before: None, turn, freezer, frozen, lost }
+        });
+        if !matches!(watched.freezer, Looking::Watched(_)) || self.freezers.take(name) {
+            watched.look_at_freezer(name, &mut self.files, &mut self.freezers);
+        }
+        if let (Some(frozen), Some(member)) = (watched.frozen, self.members.all.get_mut(name)) {
+            member.note_frozen(frozen);
+        }
+    }
+
+    fn read_counters(&mut self, name: &Name, depth: Depth) -> Counters {
+        let Some(watched) = self.watched.get_mut(name) else { return Counters::default() };
+        let news = self.members.take_limit_news(name);
+        if news {
+            watched.lost = None;
+        }
+        let turn = self.looks % LIMIT_LOOKS == watched.turn || news;
+        let limits = if turn { Limits::Fresh } else { Limits::Old };
+        let raw = watched.group.read(&mut self.files, depth, limits);
+        let now = Reading { raw, at: Instant::now() };
+        let before = watched.before.replace(now);
+        let lost = before.is_some_and(|it| it.raw.cpu_ns > raw.cpu_ns);
+        if lost {
+            // The group was removed, and perhaps made again by the next run.
+            self.members.doubt(name);
+            self.forget(name);
+        }
+        rates::counters(before.as_ref(), &now)
+    }
+
+    /// Returns which limits of a container of LXC's the kernel has lost, looked up now and then.
+    /// Those of wharf's own its supervisor writes down.
+    pub(in crate::engine) fn lost_limits(&mut self, name: &Name) -> Vec<SetLimit> {
+        let run = self.members.all.get(name).and_then(|it| it.run.as_ref());
+        let Some(run) = run.filter(|it| !it.configured.is_empty()) else { return Vec::new() };
+        let Some(watched) = self.watched.get_mut(name) else { return Vec::new() };
+        let fresh = |(at, _): &&(Instant, _)| at.elapsed() < COMPARE;
+        if let Some((_, lost)) = watched.lost.as_ref().filter(fresh) {
+            return lost.clone();
+        }
+        let cgroup = Cgroup::open(&self.hierarchies, &watched.cgroup);
+        let Ok(limits) = record::Limits::read(&self.lxcpath, name, &cgroup) else {
+            return Vec::new();
+        };
+        let mut lost = limits.lost(&cgroup);
+        lost.extend(limits.vanished(&run.configured, &cgroup));
+        watched.lost = Some((Instant::now(), lost.clone()));
+        lost
+    }
+
+    fn detail(
+        &mut self,
+        (name, member): (&Name, &Member),
+        tasks: Option<u64>,
+        focus: &Focus,
+    ) -> (Detail, Option<String>) {
+        let run = member.run.as_ref();
+        let init = run.and_then(|it| it.init_pid);
+        let (mut detail, fault) = self.still(name, init);
+        if let Some(path) = run.and_then(|it| it.cgroup.as_ref()) {
+            let cgroup = Cgroup::open(&self.hierarchies, path);
+            let processes = self.processes.read(&cgroup.pids(), tasks);
+            detail.processes = process::forest(processes, focus.order);
+            detail.files.clear();
+            detail.limit_cgroup = run.and_then(|it| it.limits.clone()).filter(|it| it != path);
+            if focus.files {
+                let limits = detail.limit_cgroup.as_ref();
+                let limits = limits.map(|it| Cgroup::open(&self.hierarchies, it));
+                detail.files = limits.as_ref().unwrap_or(&cgroup).files();
+            }
+            detail.cgroup = Some(path.clone());
+        }
+        (detail, fault)
+    }
+
+    fn still(&mut self, name: &Name, init: Option<i32>) -> (Detail, Option<String>) {
+        // The configuration of what does not run may be under edit: it is read each time.
+        let same = |it: &&Still| it.name == *name && it.init == init && init.is_some();
+        let fresh = |it: &&Still| same(it) && it.at.elapsed() < STILL_STALE;
+        if let Some(still) = self.still.as_ref().filter(fresh) {
+            return (still.detail.clone(), still.fault.clone());
+        }
+        let (proc, lxcpath, of) = (self.proc.clone(), self.lxcpath.clone(), name.clone());
+        let hierarchies = self.hierarchies.clone();
+        let read = move || detail::read(&proc, init, &lxcpath, &of, &hierarchies);
+        let Some((detail, fault)) = self.stills.ask(name.clone(), read) else {
+            let still = self.still.as_ref().filter(|it| it.name == *name && it.init == init);
+            let old = || still.map(|it| (it.detail.clone(), it.fault.clone()));
+            return old().unwrap_or_default();
+        };
+        let still = (detail.clone(), fault.clone());
+        let (name, at) = (name.clone(), Instant::now());
+        self.still = Some(Still { name, init, at, detail, fault });
+        still
+    }
+
+    /// Closes the files of containers that no longer run.
+    fn forget_ended(&mut self) {
+        let runs = |name: &Name| self.members.all.get(name).is_some_and(|it| it.run.is_some());
+        let ended: Vec<Name> = self.watched.keys().filter(|it| !runs(it)).cloned().collect();
+        for name in &ended {
+            self.forget(name);
+        }
+        self.faults.retain(|it| self.members.all.contains_key(it));
+    }
+
+    /// Closes the files of one container.
+    fn forget(&mut self, name: &Name) {
+        let Some(watched) = self.watched.remove(name) else { return };
+        watched.group.close(&mut self.files);
+        if let Looking::Watched(watch) = watched.freezer {
+            self.freezers.forget(watch);
+        }
+    }
+}
+
+/// Tells whether any process lives in the cgroup at `path`.
+fn populated(host: &engine::Host, path: &str) -> bool {
+    Hierarchies::discover(host).is_ok_and(|it| Cgroup::open(&it, path).populated())
+}

@@ -1,0 +1,150 @@
+//! The counter files of cgroup v2, pressure included. Pure text to numbers.
+
+use super::counters::{Need, Raw, Source, keyed, limit, number};
+
+pub(super) const SOURCES: &[Source] = &[
+    Source {
+        controller: "cpu-usage",
+        file: "cpu.stat",
+        need: Need::Always,
+        read: |text, raw| {
+            raw.cpu_ns = keyed(text, "usage_usec").and_then(|it| it.checked_mul(1000));
+            raw.periods = keyed(text, "nr_periods");
+            raw.throttled_periods = keyed(text, "nr_throttled");
+        },
+    },
+    Source { controller: "cpu", file: "cpu.max", need: Need::RowLimit, read: cpu_max },
+    Source {
+        controller: "memory",
+        file: "memory.current",
+        need: Need::Row,
+        read: |text, raw| raw.memory_usage_bytes = number(text),
+    },
+    Source {
+        controller: "memory",
+        file: "memory.stat",
+        need: Need::Row,
+        read: |text, raw| raw.memory_inactive_bytes = keyed(text, "inactive_file"),
+    },
+    Source {
+        controller: "memory",
+        file: "memory.max",
+        need: Need::RowLimit,
+        read: |text, raw| raw.memory_max_bytes = limit(text),
+    },
+    Source {
+        controller: "memory",
+        file: "memory.peak",
+        need: Need::Detail,
+        read: |text, raw| raw.memory_peak_bytes = number(text),
+    },
+    Source {
+        controller: "memory",
+        file: "memory.events",
+        need: Need::Detail,
+        read: |text, raw| {
+            raw.oom_kills = keyed(text, "oom_kill");
+            raw.memory_hits = keyed(text, "high");
+        },
+    },
+    Source {
+        controller: "pids",
+        file: "pids.current",
+        need: Need::Row,
+        read: |text, raw| raw.pids = number(text),
+    },
+    Source {
+        controller: "pids",
+        file: "pids.max",
+        need: Need::RowLimit,
+        read: |text, raw| raw.pids_max = limit(text),
+    },
+    Source {
+        controller: "io",
+        file: "io.stat",
+        need: Need::Detail,
+        read: |text, raw| {
+            raw.io_read_bytes = Some(transferred(text, "rbytes="));
+            raw.io_write_bytes = Some(transferred(text, "wbytes="));
+        },
+    },
+    Source {
+        controller: "psi",
+        file: "cpu.pressure",
+        need: Need::Row,
+        read: |text, raw| raw.psi.cpu = some(text),
+    },
+    Source {
+        controller: "psi",
+        file: "memory.pressure",
+        need: Need::Row,
+        read: |text, raw| raw.psi.memory = some(text),
+    },
+    Source {
+        controller: "psi",
+        file: "io.pressure",
+        need: Need::Row,
+        read: |text, raw| raw.psi.io = some(text),
+    },
+];
+
+/// Names the v1 controllers that, where they are mounted, count instead. Pressure is v2's alone.
+pub(super) fn served_by(controller: &str) -> &'static [&'static str] {
+    match controller {
+        "cpu-usage" => &["cpuacct"],
+        "cpu" => &["cpu"],
+        "memory" => &["memory"],
+        "pids" => &["pids"],
+        "io" => &["blkio"],
+        _ => &[],
+    }
+}
+
+/// Reads `max 100000`: the quota and the period.
+fn cpu_max(text: &str, raw: &mut Raw) {
+    if let Some((quota, period)) = text.trim().split_once(' ') {
+        raw.cpu_quota_us = limit(quota);
+        raw.cpu_period_us = number(period);
+    }
+}
+
+/// Adds up `key` over the lines `8:0 rbytes=4096 wbytes=0 …` of all devices.
+fn transferred(text: &str, key: &str) -> u64 {
+    let words = text.split_ascii_whitespace().filter_map(|it| it.strip_prefix(key));
+    words.filter_map(|it| it.parse::<u64>().ok()).fold(0, u64::saturating_add)
+}
+
+/// Returns the ten seconds' average of the line `some avg10=1.53 …`.
+pub(super) fn some(text: &str) -> Option<f32> {
+    let line = text.lines().find_map(|it| it.strip_prefix("some avg10="))?;
+    line.split(' ').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::seen::sample::Limit;
+
+    #[test]
+    fn pressure_is_the_ten_seconds_average_of_some() {
+        let text =
+            "some avg10=1.53 avg60=0.20 avg300=0.00 total=1\nfull avg10=9.0 avg60=0 total=0\n";
+        assert_eq!(some(text), Some(1.53));
+        assert_eq!(some(""), None);
+    }
+
+    #[test]
+    fn quota_and_period_share_a_file() {
+        let mut raw = Raw::default();
+        cpu_max("50000 100000\n", &mut raw);
+        assert_eq!((raw.cpu_quota_us, raw.cpu_period_us), (Some(Limit::At(50_000)), Some(100_000)));
+        cpu_max("max 100000\n", &mut raw);
+        assert_eq!(raw.cpu_quota_us, Some(Limit::Max));
+    }
+
+    #[test]
+    fn devices_are_added_up() {
+        let text = "8:0 rbytes=10 wbytes=1 rios=1\n8:16 rbytes=5 wbytes=2\n";
+        assert_eq!((transferred(text, "rbytes="), transferred(text, "wbytes=")), (15, 3));
+    }
+}

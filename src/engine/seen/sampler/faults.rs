@@ -1,0 +1,111 @@
+//! Whose configuration cannot be used, and why: each is read once, and again when its file has
+//! changed.
+
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::aside::Aside;
+use crate::engine::config::{self, ConfigErrors};
+use crate::engine::terms::name::Name;
+
+/// How often a file is looked at for changes.
+const STALE: Duration = Duration::from_secs(5);
+
+/// What was found so far. A change in an included file alone is noticed only where the including
+/// one cannot be used already; the container in detail is read whole.
+#[derive(Debug)]
+pub(super) struct Faults {
+    known: HashMap<Name, Known>,
+    read: Aside<Name, (Option<Stamp>, Option<String>)>,
+}
+
+#[derive(Debug)]
+struct Known {
+    at: Instant,
+    stamp: Option<Stamp>,
+    fault: Option<String>,
+}
+
+/// Changes with the file: device, inode, change time and size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Stamp(u64, u64, (i64, i64), u64);
+
+impl Faults {
+    pub(super) fn new() -> Self {
+        Self { known: HashMap::new(), read: Aside::new() }
+    }
+
+    /// Says why the configuration of `name` cannot be used; `None`: it can, or that is not known.
+    pub(super) fn of(&mut self, lxcpath: &Path, name: &Name) -> Option<String> {
+        let known = self.known.get(name);
+        if let Some(known) = known.filter(|it| it.at.elapsed() < STALE) {
+            return known.fault.clone();
+        }
+        let good = known.filter(|it| it.fault.is_none()).and_then(|it| it.stamp.clone());
+        let (lxcpath, of) = (lxcpath.to_path_buf(), name.clone());
+        let read = move || look(&lxcpath, &of, good.as_ref());
+        let Some((stamp, fault)) = self.read.ask(name.clone(), read) else {
+            return self.known.get(name).and_then(|it| it.fault.clone());
+        };
+        let known = Known { at: Instant::now(), stamp, fault: fault.clone() };
+        self.known.insert(name.clone(), known);
+        fault
+    }
+
+    /// Forgets what is not among the names that `keep` knows.
+    pub(super) fn retain(&mut self, keep: impl Fn(&Name) -> bool) {
+        self.known.retain(|name, _| keep(name));
+    }
+}
+
+/// Reads the configuration, unless it is the one that was good before.
+fn look(lxcpath: &Path, name: &Name, good: Option<&Stamp>) -> (Option<Stamp>, Option<String>) {
+    let stamp = stamp(&lxcpath.join(name.as_str()).join("config"));
+    if stamp.is_some() && stamp.as_ref() == good {
+        return (stamp, None);
+    }
+    let fault = config::load(name, lxcpath, None, &[]).err().map(|it| words(&it));
+    (stamp, fault)
+}
+
+/// Says that a configuration cannot be used.
+pub(super) fn words(errors: &ConfigErrors) -> String {
+    format!("its configuration cannot be used: {errors}")
+}
+
+fn stamp(file: &Path) -> Option<Stamp> {
+    let meta = file.metadata().ok()?;
+    Some(Stamp(meta.dev(), meta.ino(), (meta.ctime(), meta.ctime_nsec()), meta.size()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_found_again_only_where_the_file_has_changed() {
+        let lxcpath = tempfile::tempdir().unwrap();
+        let name: Name = "web".parse().unwrap();
+        let file = lxcpath.path().join("web/config");
+        std::fs::create_dir(lxcpath.path().join("web")).unwrap();
+        std::fs::write(&file, "lxc.tty.max = 1\n").unwrap();
+        let mut faults = Faults::new();
+        let later = |faults: &mut Faults| {
+            let known = faults.known.get_mut(&name).unwrap();
+            known.at = known.at.checked_sub(STALE).unwrap();
+        };
+        assert_eq!(faults.of(lxcpath.path(), &name), None);
+        std::fs::write(&file, "lxc.tty.max = 1\nlxc.bogus = 1\n").unwrap();
+        assert_eq!(faults.of(lxcpath.path(), &name), None, "looked at too soon");
+        later(&mut faults);
+        let fault = faults.of(lxcpath.path(), &name).unwrap();
+        assert!(fault.contains("lxc.bogus (line 2 of"), "{fault}");
+        std::fs::remove_file(&file).unwrap();
+        later(&mut faults);
+        assert!(faults.of(lxcpath.path(), &name).unwrap().contains("No such file"));
+        faults.retain(|_| false);
+        assert!(faults.known.is_empty());
+    }
+}

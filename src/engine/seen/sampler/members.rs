@@ -1,0 +1,248 @@
+//! Which containers there are and what state they are in, kept up to date cheaply: a supervisor is
+//! asked once when it appears, afterwards its record and the cgroup tell.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::told::{self, Run, Told};
+use super::unmanaged;
+use crate::engine::host::lxcpath::Lxcpath;
+use crate::engine::running::command_socket::{Finder, Place};
+use crate::engine::running::event;
+use crate::engine::running::event::{Event, Follower, What};
+use crate::engine::running::oom::OomKill;
+use crate::engine::seen::sample::{Origin, Unmanaged};
+use crate::engine::terms::exit::Exit;
+use crate::engine::terms::name::Name;
+use crate::engine::terms::state::State;
+
+/// The directory is read again this often even when its time stamp did not change, for file
+/// systems that keep none.
+const RELIST: Duration = Duration::from_secs(5);
+
+/// The containers under one lxcpath.
+#[derive(Debug)]
+pub(super) struct Members {
+    lxcpath: Lxcpath,
+    /// Only this one is of interest.
+    only: Option<Name>,
+    listed: Option<(Instant, Option<SystemTime>)>,
+    follower: Option<Follower>,
+    finder: Finder,
+    /// Whose limits were changed through wharf since they were last asked for.
+    limit_news: BTreeSet<Name>,
+    pub(super) all: BTreeMap<Name, Member>,
+    /// As they were when the directory was listed last.
+    pub(super) unmanaged: Vec<Unmanaged>,
+}
+
+/// One container, its counters aside.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    pub(super) defined: bool,
+    pub(super) origin: Origin,
+    pub(super) state: State,
+    pub(super) since: Option<SystemTime>,
+    pub(super) last_exit: Option<Exit>,
+    pub(super) died_of_memory: bool,
+    pub(super) oom_last: Option<OomKill>,
+    pub(super) last_memory_max_bytes: Option<u64>,
+    pub(super) trouble: Option<String>,
+    pub(super) lost_limits: Vec<String>,
+    /// What runs it; None while nothing does.
+    pub(super) run: Option<Run>,
+    /// Where somebody listened for it when it was looked at.
+    place: Option<Place>,
+    /// When to look at its supervisor or record again, if ever.
+    look_again: Option<Instant>,
+    /// It was seen before, so that a change of its state is one that happened just now.
+    settled: bool,
+}
+
+impl Members {
+    pub(super) fn new(lxcpath: &Lxcpath, only: Option<Name>) -> Self {
+        let follower = event::follow(lxcpath.host()).ok();
+        Self {
+            lxcpath: lxcpath.clone(),
+            only,
+            listed: None,
+            follower,
+            finder: Finder::new(lxcpath),
+            limit_news: BTreeSet::new(),
+            all: BTreeMap::new(),
+            unmanaged: Vec::new(),
+        }
+    }
+
+    /// Brings the list up to date. Returns what is wrong with it, in words.
+    pub(super) fn refresh(&mut self) -> Option<String> {
+        let unlisted = self.list_directory();
+        let listening = self.finder.listening();
+        let unheard = listening.as_ref().err().map(ToString::to_string);
+        let mut listening = listening.unwrap_or_default();
+        if let Some(only) = &self.only {
+            listening.retain(|it, _| it == only);
+        }
+        for name in listening.keys() {
+            self.all.entry(name.clone()).or_insert_with(|| Member::unknown(false));
+        }
+        self.follow_journal();
+        let now = Instant::now();
+        let changed: Vec<(Name, Option<Place>)> = self
+            .all
+            .iter()
+            .map(|(name, member)| (name, member, listening.remove(name)))
+            .filter(|(_, member, place)| {
+                member.look_again.is_some_and(|it| it <= now) || member.place != *place
+            })
+            .map(|(name, _, place)| (name.clone(), place))
+            .collect();
+        let told = told::about(&self.lxcpath, &changed);
+        for ((name, place), told) in changed.into_iter().zip(told) {
+            if let Some(member) = self.all.get_mut(&name) {
+                member.place = place;
+                member.learn(told, now);
+            }
+        }
+        self.all.retain(|_, it| it.defined || it.run.is_some());
+        unlisted.or(unheard)
+    }
+
+    /// Has `name` looked at afresh the next time: its cgroup went away.
+    pub(super) fn doubt(&mut self, name: &Name) {
+        if let Some(member) = self.all.get_mut(name) {
+            member.look_again = Some(Instant::now());
+        }
+    }
+
+    /// Tells whether the limits of `name` were changed through wharf since this was last asked.
+    pub(super) fn take_limit_news(&mut self, name: &Name) -> bool {
+        self.limit_news.remove(name)
+    }
+
+    /// Ends a look: what changes from here on has changed since this look.
+    pub(super) fn settle(&mut self) {
+        self.all.values_mut().for_each(|it| it.settled = true);
+    }
+
+    fn list_directory(&mut self) -> Option<String> {
+        let changed = std::fs::metadata(self.lxcpath.dir()).and_then(|it| it.modified()).ok();
+        let fresh = |(at, stamp): &(Instant, _)| at.elapsed() < RELIST && *stamp == changed;
+        if self.listed.as_ref().is_some_and(fresh) {
+            return None;
+        }
+        let names = match names(&self.lxcpath, self.only.as_ref()) {
+            Ok(names) => names,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeSet::new(),
+            Err(error) => {
+                let dir = crate::engine::terms::shown::shown_bytes(
+                    self.lxcpath.as_os_str().as_encoded_bytes(),
+                );
+                return Some(format!("cannot list {dir}: {error}"));
+            }
+        };
+        if self.only.is_none() {
+            // A directory that can be listed at all was listed just now.
+            self.unmanaged = unmanaged::read(&self.lxcpath).unwrap_or_default();
+        }
+        // A directory without a config is looked into again soon: the file may be on its way.
+        let all_defined =
+            names.iter().all(|it| self.lxcpath.join(it.as_str()).join("config").exists());
+        self.listed = all_defined.then(|| (Instant::now(), changed));
+        self.all.values_mut().for_each(|it| it.defined = false);
+        for name in names {
+            let defined = self.lxcpath.join(name.as_str()).join("config").exists();
+            if defined {
+                self.all.entry(name).or_insert_with(|| Member::unknown(true)).defined = true;
+            }
+        }
+        None
+    }
+
+    /// Notes which containers the journal has news of.
+    fn follow_journal(&mut self) {
+        let Some(follower) = &mut self.follower else { return };
+        while let Ok(Some(Event { lxcpath, name, what, .. })) = follower.next(Some(Duration::ZERO))
+        {
+            if lxcpath != self.lxcpath.dir() {
+                continue;
+            }
+            match what {
+                What::State { .. }
+                | What::Exited { .. }
+                | What::Braked { .. }
+                | What::Failed { .. }
+                | What::Created
+                | What::LimitLost { .. }
+                | What::OomKill { .. } => {
+                    let member = self.all.get_mut(&name).into_iter();
+                    member.for_each(|it| it.look_again = Some(Instant::now()));
+                }
+                What::Cgroup { .. } => _ = self.limit_news.insert(name),
+                What::Destroyed | What::Signal { .. } => (),
+            }
+        }
+    }
+}
+
+impl Member {
+    /// A container that nothing is known of but its name: the first refresh looks at it.
+    fn unknown(defined: bool) -> Self {
+        Self {
+            defined,
+            origin: Origin::Lxc,
+            state: State::Stopped,
+            since: None,
+            last_exit: None,
+            died_of_memory: false,
+            oom_last: None,
+            last_memory_max_bytes: None,
+            trouble: None,
+            lost_limits: Vec::new(),
+            run: None,
+            place: None,
+            look_again: Some(Instant::now()),
+            settled: false,
+        }
+    }
+
+    fn learn(&mut self, told: Told, now: Instant) {
+        self.look_again = told.retry.map(|it| now + it);
+        self.note_state(told.state, told.since);
+        let Told { origin, last_exit, died_of_memory, oom_last, trouble, run, .. } = told;
+        self.lost_limits = told.lost_limits;
+        self.last_memory_max_bytes = told.last_memory_max_bytes;
+        (self.origin, self.last_exit, self.died_of_memory) = (origin, last_exit, died_of_memory);
+        (self.trouble, self.run, self.oom_last) = (trouble, run, oom_last);
+    }
+
+    /// Takes in what the freezer says, which knows better than a supervisor of LXC's.
+    pub(super) fn note_frozen(&mut self, frozen: bool) {
+        match (self.state, frozen) {
+            (State::Running, true) => self.note_state(State::Frozen, None),
+            (State::Frozen, false) => self.note_state(State::Running, None),
+            _ => (),
+        }
+    }
+
+    fn note_state(&mut self, state: State, since: Option<SystemTime>) {
+        if self.state != state {
+            // Where nobody wrote down when it happened, it was just now, unless this is the
+            // first look.
+            self.since = since.or_else(|| self.settled.then(SystemTime::now));
+            self.state = state;
+        } else if since.is_some() {
+            self.since = since;
+        }
+    }
+}
+
+fn names(lxcpath: &Path, only: Option<&Name>) -> std::io::Result<BTreeSet<Name>> {
+    if let Some(name) = only {
+        let there = lxcpath.join(name.as_str()).is_dir();
+        return Ok(there.then(|| name.clone()).into_iter().collect());
+    }
+    let entries = std::fs::read_dir(lxcpath)?.flatten();
+    Ok(entries.filter_map(|it| it.file_name().to_str()?.parse().ok()).collect())
+}

@@ -1,0 +1,122 @@
+//! What is seen on a machine that is made up.
+
+use super::*;
+use crate::engine::host::made_up::{INIT, MadeUp, SUPERVISOR};
+use crate::engine::seen::sample::Limit;
+
+fn name() -> Name {
+    "web".parse().unwrap()
+}
+
+/// A container that runs, with some use.
+fn running(machine: &MadeUp) {
+    machine.define(&name());
+    machine.process(SUPERVISOR);
+    machine.process(INIT);
+    machine.group(
+        &name(),
+        &[
+            ("cgroup.events", "populated 1\nfrozen 0\n"),
+            ("cgroup.freeze", "0\n"),
+            ("cgroup.procs", "78\n"),
+            ("cpu.stat", "usage_usec 5000000\n"),
+            ("memory.current", "1048576\n"),
+            ("memory.stat", "inactive_file 4096\n"),
+            ("memory.max", "max\n"),
+            ("pids.current", "3\n"),
+            ("pids.max", "10\n"),
+        ],
+    );
+    machine.record(&name(), State::Running).write(&machine.host).unwrap();
+}
+
+fn look(sampler: &mut Sampler) -> Container {
+    let focus = Focus { detail: Some(name()), ..Focus::default() };
+    let snapshot = sampler.sample(&focus);
+    assert_eq!(snapshot.trouble, None);
+    snapshot.containers.into_iter().next().unwrap()
+}
+
+#[test]
+fn a_container_is_read_from_its_record_its_group_and_its_processes() {
+    let machine = MadeUp::new();
+    running(&machine);
+    let seen = look(&mut Sampler::of(&machine.lxcpath, None));
+    assert_eq!((seen.state, seen.init_pid), (State::Running, Some(INIT)));
+    assert_eq!(seen.counters.cpu_total, Some(Duration::from_secs(5)));
+    assert_eq!(seen.counters.memory_bytes, Some(1_048_576 - 4096));
+    assert_eq!(seen.counters.memory_max_bytes, Some(Limit::Max));
+    assert_eq!((seen.counters.pids, seen.counters.pids_max), (Some(3), Some(Limit::At(10))));
+    let detail = seen.detail.unwrap();
+    assert_eq!(detail.processes.iter().map(|it| it.pid).collect::<Vec<_>>(), [INIT]);
+    assert_eq!(detail.cgroup.as_deref(), Some("/lxc.payload.web"));
+}
+
+#[test]
+fn what_never_answers_holds_up_nothing_else() {
+    use nix::sys::stat::Mode;
+    let machine = MadeUp::new();
+    running(&machine);
+    // Who opens a fifo waits until another opens it for writing.
+    for file in [format!("{INIT}/cmdline"), "meminfo".to_owned()] {
+        let file = machine.host.proc().join(file);
+        _ = std::fs::remove_file(&file);
+        nix::unistd::mkfifo(&file, Mode::S_IRWXU).unwrap();
+    }
+    let mut sampler = Sampler::of(&machine.lxcpath, None);
+    let begun = Instant::now();
+    for _ in 0..20 {
+        let seen = look(&mut sampler);
+        assert_eq!(seen.counters.cpu_total, Some(Duration::from_secs(5)));
+        let processes = seen.detail.unwrap().processes;
+        assert_eq!(processes.iter().map(|it| it.pid).collect::<Vec<_>>(), [INIT]);
+        assert!(processes.iter().all(|it| it.command.ends_with(" …")), "{processes:?}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(3), "each was waited for more than once");
+}
+
+#[test]
+fn the_freezer_knows_better_than_the_record() {
+    let machine = MadeUp::new();
+    running(&machine);
+    let mut sampler = Sampler::of(&machine.lxcpath, None);
+    assert_eq!(look(&mut sampler).state, State::Running);
+    machine
+        .group(&name(), &[("cgroup.freeze", "1\n"), ("cgroup.events", "populated 1\nfrozen 1\n")]);
+    assert_eq!(look(&mut sampler).state, State::Frozen);
+    machine
+        .group(&name(), &[("cgroup.freeze", "0\n"), ("cgroup.events", "populated 1\nfrozen 0\n")]);
+    assert_eq!(look(&mut sampler).state, State::Running);
+}
+
+#[test]
+fn what_outlives_its_supervisor_is_told_and_what_does_not_is_stopped() {
+    let machine = MadeUp::new();
+    running(&machine);
+    let gone = machine.path(&format!("proc/{SUPERVISOR}"));
+    std::fs::remove_dir_all(&gone).unwrap();
+    let seen = look(&mut Sampler::of(&machine.lxcpath, None));
+    assert_eq!(seen.state, State::Running);
+    assert!(seen.trouble.unwrap().contains("its supervisor is gone"));
+
+    // Its pid went to another process, its init is dead and its group is empty.
+    machine.write(
+        &format!("proc/{SUPERVISOR}/stat"),
+        "77 (other) S 1 7 7 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 9999 4096 2 0\n",
+    );
+    std::fs::remove_dir_all(machine.path(&format!("proc/{INIT}"))).unwrap();
+    machine.group(&name(), &[("cgroup.events", "populated 0\nfrozen 0\n"), ("cgroup.procs", "")]);
+    let seen = look(&mut Sampler::of(&machine.lxcpath, None));
+    assert_eq!(seen.state, State::Stopped);
+    assert!(seen.trouble.unwrap().contains("its supervisor was killed"));
+}
+
+#[test]
+fn a_machine_without_cgroups_still_has_containers() {
+    let machine = MadeUp::new();
+    machine.define(&name());
+    machine.write("proc/self/mountinfo", "");
+    let seen = look(&mut Sampler::of(&machine.lxcpath, None));
+    assert_eq!((seen.state, seen.defined), (State::Stopped, true));
+    assert_eq!(seen.counters.memory_bytes, None);
+}

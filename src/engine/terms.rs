@@ -1,0 +1,11 @@
+//! The words that all of the engine shares: names, states, verbs, errors. They need nothing of it.
+
+pub mod error;
+pub mod exit;
+pub mod id;
+pub mod name;
+pub mod shown;
+pub(in crate::engine) mod signal;
+pub mod spec;
+pub mod state;
+pub mod verb;

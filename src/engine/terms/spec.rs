@@ -1,0 +1,168 @@
+//! The typed description of a container that its configuration yields. Plain data, already valid.
+
+use std::path::PathBuf;
+
+use crate::engine::terms::name::Name;
+
+/// Where in which file something was configured, for error messages.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    pub file: PathBuf,
+    /// Line, counted from 1.
+    pub line: usize,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "line {} of {}", self.line, self.file.display())
+    }
+}
+
+/// A value and the place it was configured at (none: a default or the command line).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct At<T> {
+    pub value: T,
+    pub place: Option<Place>,
+}
+
+/// Everything `start` needs to know of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    pub name: Name,
+    pub lxcpath: PathBuf,
+    /// `lxc.uts.name`; the UTS namespace is always new, the name is set only if configured.
+    pub hostname: Option<String>,
+    /// `lxc.rootfs.path` (type `dir`); none shares the host's root.
+    pub rootfs: Option<At<PathBuf>>,
+    /// `lxc.mount.fstab`'s lines, then `lxc.mount.entry`'s, in order.
+    pub mounts: Vec<At<Mount>>,
+    pub auto: AutoMounts,
+    /// `lxc.cgroup.FILE`, written on v1 hierarchies, in order.
+    pub cgroup_v1: Vec<At<CgroupSetting>>,
+    /// `lxc.cgroup2.FILE`, written on the unified hierarchy, in order.
+    pub cgroup_v2: Vec<At<CgroupSetting>>,
+    pub init: Init,
+    /// `lxc.tty.max`: number of `/dev/ttyN` ptys.
+    pub tty_max: u32,
+    /// `lxc.tty.dir`: the directory in `/dev` that holds the console and the ttys; links lead there.
+    pub tty_dir: Option<String>,
+    /// `lxc.pty.max`: limit of the container's devpts; 0 is LXC's default of 1024.
+    pub pty_max: u32,
+    /// `lxc.autodev.tmpfs.size`: bytes of the container's /dev; 0 is LXC's default of 500000.
+    pub dev_bytes: u32,
+    pub console: ConsoleSpec,
+    pub network: Network,
+    pub capabilities: Capabilities,
+    /// `lxc.apparmor.profile`: what AppArmor confines it by; none: what wharf is confined by.
+    pub apparmor: Option<At<String>>,
+    pub no_new_privs: bool,
+    /// `lxc.ephemeral`: it is destroyed when it stops.
+    pub ephemeral: bool,
+    /// Variables given to init, besides `container=lxc`, in order.
+    pub environment: Vec<(String, String)>,
+    pub signals: Signals,
+}
+
+/// One line of a mount table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// Host path, or the name a file system type wants (`proc`, `tmpfs`, `none`).
+    pub source: String,
+    /// Path below the container's root, without a leading slash.
+    pub target: PathBuf,
+    pub fstype: String,
+    /// `MS_*` flags of mount(2), propagation flags excluded.
+    pub flags: libc::c_ulong,
+    /// `MS_SHARED`, `MS_PRIVATE|MS_REC` …, applied after the mount; 0 for none.
+    pub propagation: libc::c_ulong,
+    /// What the file system itself is told (`size=4k,mode=755`).
+    pub data: String,
+    /// If there is nothing to mount, or no place for it, that is no failure.
+    pub optional: bool,
+    /// Makes the missing target first.
+    pub create: Option<Create>,
+    /// The source lies below the container's root.
+    pub relative: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Create {
+    Dir,
+    File,
+}
+
+/// `lxc.mount.auto`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AutoMounts {
+    pub proc: Option<AutoMode>,
+    pub sys: Option<AutoMode>,
+    pub cgroup: Option<AutoMode>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AutoMode {
+    ReadOnly,
+    /// Read-only where writing would reach the host.
+    Mixed,
+    ReadWrite,
+}
+
+/// One value for one cgroup file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CgroupSetting {
+    /// File name, such as `memory.max`.
+    pub file: String,
+    pub value: String,
+}
+
+/// What becomes the container's first process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Init {
+    /// `lxc.init.cmd` split, or the command line's command, or `/sbin/init`.
+    pub argv: Vec<String>,
+    /// It is not pid 1 but the child of wharf's own init: `lxc.execute.cmd` is the same.
+    pub tended: bool,
+    pub cwd: PathBuf,
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// `lxc.console.*`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConsoleSpec {
+    /// `lxc.console.path`: `none` turns the console off.
+    pub off: bool,
+    /// `lxc.console.path`: a host device or file that the output is copied to.
+    pub path: Option<PathBuf>,
+    /// `lxc.console.logfile`.
+    pub logfile: Option<PathBuf>,
+    /// `lxc.console.buffer.size` in bytes; 0 is off for LXC's `CONSOLE_LOG`.
+    pub buffer_bytes: u64,
+    /// `lxc.console.size`: cap on the log file in bytes. LXC has none by default, wharf has one.
+    pub log_bytes: u64,
+    pub rotate: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// Every `lxc.net.N.type` is `none`: the host's stack.
+    Host,
+    /// No `lxc.net`, or `empty`: a new stack with loopback alone, which is brought up.
+    Empty,
+}
+
+/// `lxc.cap.*`: which capabilities stay in the bounding set, by number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Capabilities {
+    Drop(Vec<u8>),
+    Keep(Vec<u8>),
+}
+
+/// `lxc.signal.*`, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signals {
+    /// None: SIGPWR, or SIGRTMIN+3 if init blocks that one (systemd).
+    pub halt: Option<i32>,
+    pub reboot: i32,
+    pub stop: i32,
+}

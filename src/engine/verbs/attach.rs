@@ -1,0 +1,147 @@
+//! The verb `attach`: runs a command inside a running container, on a pty of its own.
+//!
+//! The command gets what the container's init has: its cgroups, namespaces, root, capability
+//! bounds, AppArmor profile and no_new_privs. How it gets in is a plan like that of a start.
+
+mod shell;
+mod target;
+
+use std::io::{self, IsTerminal as _};
+use std::os::fd::AsFd as _;
+
+use nix::errno::Errno;
+
+use crate::engine::entry::launch::{self, Entered, LaunchError, Visit};
+use crate::engine::entry::plan::{self, Entering, Program};
+use crate::engine::entry::relay::{self, End, Signals};
+use crate::engine::entry::seal;
+use crate::engine::sys;
+use crate::engine::terms::id::Id;
+use crate::engine::verbs::privilege;
+use crate::engine::{Engine, Error, Exit, Kind, Name, Verb};
+use target::{Target, TargetError};
+
+/// What to run inside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attach {
+    /// Empty: the login shell of the user inside, else `/bin/sh`.
+    pub argv: Vec<String>,
+    pub uid: Option<Id>,
+    pub gid: Option<Id>,
+    /// `-v NAME=VALUE`.
+    pub environment: Vec<(String, String)>,
+    /// `--clear-env`.
+    pub clear_environment: bool,
+}
+
+/// Why nothing could be run inside.
+#[derive(Debug, thiserror::Error)]
+enum AttachError {
+    #[error("{0}")]
+    Target(#[from] TargetError),
+    #[error("it is frozen, and would not run the command; `wharf unfreeze {0}` thaws it")]
+    Frozen(Name),
+    #[error("{0}")]
+    Launch(#[from] LaunchError),
+    #[error("{0}")]
+    Plan(#[from] plan::PlanError),
+    #[error("relay the terminal")]
+    Relay(#[from] io::Error),
+    #[error("take the signals")]
+    Signals(#[source] Errno),
+    #[error("wait for the command")]
+    Wait(#[source] Errno),
+}
+
+impl AttachError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Target(error) => error.kind(),
+            Self::Launch(error) => error.kind(),
+            Self::Frozen(_) => Kind::Busy,
+            Self::Relay(_) | Self::Signals(_) | Self::Wait(_) => Kind::Failed,
+            Self::Plan(_) => Kind::Invalid,
+        }
+    }
+}
+
+impl Engine {
+    /// Runs the command and relays this process's terminal (or pipes) to it until it ends.
+    /// Single-threaded callers: it forks.
+    pub fn attach(&self, name: &Name, attach: &Attach) -> Result<Exit, Error> {
+        if let Some(why) = privilege::deadly() {
+            return Err(Error::new(Verb::Attach, name, Kind::Denied, why));
+        }
+        seal::reexec();
+        self.attach_sealed(name, attach)
+            .map_err(|error| Error::new(Verb::Attach, name, error.kind(), error))
+    }
+
+    fn attach_sealed(&self, name: &Name, attach: &Attach) -> Result<Exit, AttachError> {
+        let target = Target::find(&self.lxcpath, name)?;
+        if target.is_frozen() {
+            return Err(AttachError::Frozen(name.clone()));
+        }
+        let root = target.root()?;
+        // A terminal of the operator is never handed to a container, a pty takes its place.
+        let inherit =
+            [!io::stdin().is_terminal(), !io::stdout().is_terminal(), !io::stderr().is_terminal()];
+        let uid = attach.uid.unwrap_or_default().number();
+        let variables = variables(attach, &target.environment, uid);
+        let program = if attach.argv.is_empty() {
+            Program::new(&[shell::of(root.as_fd(), uid)], &variables)?
+        } else {
+            Program::new(&attach.argv, &variables)?
+        };
+        let steps = plan::enter(Entering {
+            namespaces: target.namespaces,
+            capabilities: target.bounding,
+            apparmor: target.apparmor.clone(),
+            no_new_privs: target.no_new_privs,
+            uid,
+            gid: attach.gid.unwrap_or_default().number(),
+            pty: inherit.contains(&false),
+            size: relay::window_size(),
+            program,
+        })?;
+        let mut signals = None;
+        let Entered { pidfd, pty } = launch::enter(Visit {
+            steps: &steps,
+            door: target.door(root.as_fd()),
+            cgroup: target.cgroup(),
+            inherit,
+            // Not before, so that whoever waits in vain can be ended; and not after, so that
+            // none is lost.
+            before_exec: &mut || {
+                signals = Some(Signals::block()?);
+                Ok(())
+            },
+        })?;
+        // Entered only after they were blocked.
+        let signals = signals.map_or_else(Signals::block, Ok).map_err(AttachError::Signals)?;
+        if relay::until_end(pty, pidfd.as_fd(), signals)? == End::HungUp {
+            return Ok(Exit::Signal(libc::SIGHUP));
+        }
+        let status = sys::wait_for(pidfd.as_fd()).map_err(AttachError::Wait)?;
+        Ok(Exit::from_wait_status(status))
+    }
+}
+
+/// Returns the variables of the command: what was asked for, over what the container is configured
+/// with, over this process's own if they are to be taken in.
+fn variables(attach: &Attach, configured: &[(String, String)], uid: u32) -> Vec<(String, String)> {
+    let mut variables: Vec<(String, String)> = Vec::new();
+    if !attach.clear_environment {
+        variables.extend(
+            std::env::vars_os().filter_map(|(key, value)| {
+                Some((key.into_string().ok()?, value.into_string().ok()?))
+            }),
+        );
+        variables.retain(|(key, _)| key != "container");
+    }
+    for (key, value) in configured.iter().chain(&attach.environment) {
+        variables.retain(|(other, _)| other != key);
+        variables.push((key.clone(), value.clone()));
+    }
+    plan::environment(&variables, uid, std::env::var("TERM").ok().as_deref())
+}

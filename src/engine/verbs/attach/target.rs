@@ -1,0 +1,178 @@
+//! The container to enter: its init, its namespaces, its cgroups and its confinement.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
+
+use nix::errno::Errno;
+
+use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies};
+use crate::engine::entry::perform::Door;
+use crate::engine::host::apparmor;
+use crate::engine::running::command_socket::{Client, Init, SocketError};
+use crate::engine::{Kind, Lxcpath, Name, sys};
+
+/// A running container, held by a pidfd of its init.
+#[derive(Debug)]
+pub(super) struct Target {
+    pid: i32,
+    pidfd: OwnedFd,
+    cgroup: Option<Cgroup>,
+    /// `CLONE_NEW*` flags of the namespaces that differ from ours.
+    pub(super) namespaces: i32,
+    /// Init's capability bounding set.
+    pub(super) bounding: u64,
+    pub(super) no_new_privs: bool,
+    /// What AppArmor confines init by.
+    pub(super) apparmor: Option<String>,
+    /// `lxc.environment`.
+    pub(super) environment: Vec<(String, String)>,
+}
+
+/// Why a container cannot be entered.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TargetError {
+    #[error("it is not running")]
+    NotRunning,
+    #[error(transparent)]
+    Socket(SocketError),
+    #[error(
+        "its init (pid {pid}) shares every namespace that would separate the command from the host; \
+             if that is what you want, run the command on the host"
+    )]
+    NotInside { pid: i32 },
+    #[error("read {path}")]
+    Proc { path: String, source: io::Error },
+    #[error("{0}")]
+    Cgroup(#[source] CgroupError),
+}
+
+impl TargetError {
+    pub(super) const fn kind(&self) -> Kind {
+        match self {
+            Self::NotRunning => Kind::NotRunning,
+            Self::Socket(SocketError::Hold { source: Errno::EPERM, .. }) => Kind::Denied,
+            Self::Socket(_) | Self::NotInside { .. } | Self::Proc { .. } | Self::Cgroup(_) => {
+                Kind::Failed
+            }
+        }
+    }
+}
+
+/// Namespaces in `/proc/PID/ns`, and their flags for setns(2).
+const NAMESPACES: [(&str, i32); 7] = [
+    ("user", libc::CLONE_NEWUSER),
+    ("mnt", libc::CLONE_NEWNS),
+    ("pid", libc::CLONE_NEWPID),
+    ("uts", libc::CLONE_NEWUTS),
+    ("ipc", libc::CLONE_NEWIPC),
+    ("net", libc::CLONE_NEWNET),
+    ("cgroup", libc::CLONE_NEWCGROUP),
+];
+
+impl Target {
+    /// Asks the container's supervisor for its init.
+    pub(super) fn find(lxcpath: &Lxcpath, name: &Name) -> Result<Self, TargetError> {
+        let client = Client::connect(lxcpath, name)
+            .map_err(TargetError::Socket)?
+            .ok_or(TargetError::NotRunning)?;
+        let Init { pid, pidfd } = client.init().map_err(TargetError::Socket)?;
+        let path = client.cgroup().map_err(TargetError::Socket)?;
+        let cgroup = match path {
+            Some(path) => {
+                let hierarchies =
+                    Hierarchies::discover(lxcpath.host()).map_err(TargetError::Cgroup)?;
+                Some(Cgroup::open(&hierarchies, &path))
+            }
+            None => None,
+        };
+        let status = read(format!("/proc/{pid}/status"))?;
+        let namespaces = differing(pid)?;
+        let apparmor = apparmor::confining(lxcpath.host(), pid).map_err(|source| {
+            TargetError::Proc { path: format!("/proc/{pid}/attr/apparmor/current"), source }
+        })?;
+        let another = client.is_another_users().map_err(TargetError::Socket)?;
+        let needed = if another { libc::CLONE_NEWUSER } else { namespaces };
+        // What was read belongs to init if that still lives.
+        if sys::pidfd_send_signal(pidfd.as_fd(), 0) == Err(Errno::ESRCH) {
+            return Err(TargetError::NotRunning);
+        }
+        if needed == 0 || namespaces & needed != needed {
+            return Err(TargetError::NotInside { pid });
+        }
+        Ok(Self {
+            pid,
+            pidfd,
+            cgroup,
+            namespaces,
+            bounding: field(&status, "CapBnd:")
+                .and_then(|it| u64::from_str_radix(it, 16).ok())
+                .unwrap_or(0),
+            no_new_privs: field(&status, "NoNewPrivs:") == Some("1"),
+            apparmor,
+            environment: environment(&client)?,
+        })
+    }
+
+    /// Opens the root directory of init.
+    pub(super) fn root(&self) -> Result<OwnedFd, TargetError> {
+        let path = format!("/proc/{}/root", self.pid);
+        let flags = libc::O_PATH | libc::O_DIRECTORY;
+        let root = fs::File::options().read(true).custom_flags(flags).open(&path);
+        let root = root.map_err(|source| TargetError::Proc { path, source })?;
+        // Only while init lives its pid is its own, and so was the root that was opened.
+        match sys::pidfd_send_signal(self.pidfd.as_fd(), 0) {
+            Err(Errno::ESRCH) => Err(TargetError::NotRunning),
+            Ok(()) | Err(_) => Ok(root.into()),
+        }
+    }
+
+    /// Tells whether its processes stand still, or are about to.
+    pub(super) fn is_frozen(&self) -> bool {
+        let cgroup = self.cgroup.as_ref();
+        cgroup.is_some_and(|it| it.frozen() == Some(true) || it.thawed() == Some(false))
+    }
+
+    /// Returns what leads inside.
+    pub(super) fn door<'a>(&'a self, root: BorrowedFd<'a>) -> Door<'a> {
+        Door { init: self.pidfd.as_fd(), root }
+    }
+
+    /// Returns the container's cgroups.
+    pub(super) const fn cgroup(&self) -> Option<&Cgroup> {
+        self.cgroup.as_ref()
+    }
+}
+
+/// Asks for what the container runs with, which its file may not say any more.
+fn environment(client: &Client) -> Result<Vec<(String, String)>, TargetError> {
+    let lines = client.config_item("lxc.environment").map_err(TargetError::Socket)?;
+    let lines = lines.unwrap_or_default();
+    let pairs = lines.lines().filter_map(|line| line.split_once('='));
+    Ok(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+}
+
+/// Returns the flags of the namespaces that differ. One that cannot be looked at is an error: the
+/// command would stay in the host's.
+fn differing(pid: i32) -> Result<i32, TargetError> {
+    let mut flags = 0;
+    for (name, flag) in NAMESPACES {
+        // A kernel that lacks a kind of namespace has none that differs.
+        let Ok(ours) = fs::read_link(format!("/proc/self/ns/{name}")) else { continue };
+        let path = format!("/proc/{pid}/ns/{name}");
+        let theirs = fs::read_link(&path).map_err(|source| TargetError::Proc { path, source })?;
+        if theirs != ours {
+            flags |= flag;
+        }
+    }
+    Ok(flags)
+}
+
+fn read(path: String) -> Result<String, TargetError> {
+    fs::read_to_string(&path).map_err(|source| TargetError::Proc { path, source })
+}
+
+fn field<'a>(status: &'a str, key: &str) -> Option<&'a str> {
+    status.lines().find_map(|line| line.strip_prefix(key)).map(str::trim)
+}

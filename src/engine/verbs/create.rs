@@ -1,0 +1,385 @@
+//! The verb `create`: writes a container's configuration, and its root if asked. What is half
+//! made never shows as a container, and is removed when it fails.
+
+mod base;
+mod template;
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+
+use crate::engine::config::{self, Config, ConfigErrors, Document, DocumentError};
+use crate::engine::running::event::{self, What};
+use crate::engine::store::{RemoveError, Store, StoreError, draft_name};
+use crate::engine::terms::error::words;
+use crate::engine::terms::shown::{shown, shown_bytes};
+use crate::engine::verbs::destroy::{remove_dir, remove_draft};
+use crate::engine::{Engine, Error, Kind, Name, Verb};
+use base::Base;
+
+/// What to create.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Create {
+    pub source: Source,
+    /// A configuration file to start from (`-f`); none: the host's `default.conf`, completed by
+    /// `assets/default.conf`.
+    pub config: Option<PathBuf>,
+    /// More `key = value` lines, validated and appended (`-s`).
+    pub settings: Vec<(String, String)>,
+}
+
+/// Where the container's files come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// Shares the host's files.
+    #[default]
+    Host,
+    /// An existing directory becomes `lxc.rootfs.path`.
+    Directory(PathBuf),
+    /// An LXC template program fills `LXCPATH/NAME/rootfs` and completes the configuration.
+    Template { program: String, args: Vec<String> },
+}
+
+/// What a new container was made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Created {
+    basis: Basis,
+    /// What of it wharf does not carry out yet and has left out, each with its line.
+    left_out: Vec<String>,
+}
+
+/// Where a configuration comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Basis {
+    Wharf,
+    /// The host's own `default.conf`, with wharf's defaults for what it does not set.
+    Host(PathBuf),
+    /// The file that the operator named.
+    Named,
+}
+
+impl Created {
+    /// Says what the operator has not asked for in so many words: the base, and what was left out.
+    pub fn notes(&self) -> Vec<String> {
+        let base = match &self.basis {
+            Basis::Named => None,
+            Basis::Wharf => Some("made from wharf's defaults".to_owned()),
+            Basis::Host(file) => {
+                let file = shown_bytes(file.as_os_str().as_encoded_bytes());
+                Some(format!("made from {file}, with wharf's defaults for what it does not set"))
+            }
+        };
+        let left_out =
+            self.left_out.iter().map(|it| format!("left out, not supported yet: {}", shown(it)));
+        base.into_iter().chain(left_out).collect()
+    }
+}
+
+/// What a container that shares the host's files runs unless it is told.
+const SHELL: &str = "/bin/sh";
+const SHELL_NOTE: &str = "
+# What runs: a shell, as the child of wharf's own init, which reaps, halts and restarts. That both
+# keys name the same command asks for that init; LXC's lxc-start knows the first key alone.
+";
+/// Who may enter: the container's directory, its configuration, and the lxcpath if we make it.
+/// LXC makes the first for the group of whoever creates as well, and whoever writes there decides
+/// what root starts; a group is only needed where the users inside are mapped.
+const DIR_MODE: u32 = 0o700;
+const CONFIG_MODE: u32 = 0o640;
+const LXCPATH_MODE: u32 = 0o711;
+/// The top of a root must be open to the users inside.
+const ROOTFS_MODE: u32 = 0o755;
+
+/// Why a container was not created.
+#[derive(Debug, thiserror::Error)]
+enum CreateError {
+    #[error("{0} already exists; choose another name or destroy it first")]
+    Exists(PathBuf),
+    #[error("make {path}: {}", words(source))]
+    Make { path: PathBuf, source: io::Error },
+    #[error("root directory {path}: {}", words(source))]
+    Root { path: PathBuf, source: io::Error },
+    #[error("root directory {0}: not a directory")]
+    NotDirectory(PathBuf),
+    #[error("root directory {0}: its path is not valid UTF-8, as a configuration must be")]
+    NotText(PathBuf),
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Remove(#[from] RemoveError),
+    #[error(transparent)]
+    Template(#[from] template::TemplateError),
+}
+
+impl CreateError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Exists(_) => Kind::Exists,
+            Self::Make { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Kind::Denied
+            }
+            Self::Store(StoreError::Busy(_)) => Kind::Busy,
+            Self::Config(_) | Self::Document(_) | Self::NotDirectory(_) | Self::NotText(_) => {
+                Kind::Invalid
+            }
+            Self::Root { .. } => Kind::NotFound,
+            Self::Make { .. } | Self::Store(_) | Self::Remove(_) | Self::Template(_) => {
+                Kind::Failed
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Creates the container `name`. Nothing is left behind when it fails.
+    pub fn create(&self, name: &Name, create: &Create) -> Result<Created, Error> {
+        let work = Work { store: Store::new(&self.lxcpath), name, create };
+        let created =
+            work.run().map_err(|error| Error::new(Verb::Create, name, error.kind(), error))?;
+        event::publish(&self.lxcpath, name, What::Created);
+        Ok(created)
+    }
+}
+
+/// One creation.
+struct Work<'a> {
+    store: Store,
+    name: &'a Name,
+    create: &'a Create,
+}
+
+impl Work<'_> {
+    fn run(&self) -> Result<Created, CreateError> {
+        let root = match &self.create.source {
+            Source::Host => None,
+            Source::Directory(path) => Some(existing_root(path)?),
+            Source::Template { .. } => Some(self.store.spelled(self.name).join("rootfs")),
+        };
+        let base = self.base()?;
+        let content = self.content(&base.config, root.as_deref())?;
+        let _lock = self.store.lock(self.name)?;
+        make_dir(self.store.lxcpath(), LXCPATH_MODE)?;
+        self.clear_place()?;
+        Engine::over(self.store.lxcpath().clone()).tidy();
+        match &self.create.source {
+            Source::Host | Source::Directory(_) => self.put_in_place(&content)?,
+            Source::Template { program, args } => {
+                let made = self.fill(&content, program, args);
+                if made.is_err() {
+                    // The first error is the one to tell; `partial` marks what may be left.
+                    _ = remove_dir(self.store.lxcpath(), self.name.as_str());
+                }
+                made?;
+            }
+        }
+        Ok(Created { basis: base.basis, left_out: base.left_out })
+    }
+
+    fn base(&self) -> Result<Base, ConfigErrors> {
+        let (lxcpath, settings) = (self.store.lxcpath(), &self.create.settings);
+        match &self.create.config {
+            Some(file) => Base::named(self.name, lxcpath, file, settings),
+            None => Base::of_host(self.name, lxcpath, settings),
+        }
+    }
+
+    /// Composes the configuration, and checks it as a whole.
+    fn content(&self, base: &Config, root: Option<&Path>) -> Result<Vec<u8>, CreateError> {
+        let mut document = Document::parse(base.raw());
+        if self.create.config.is_none() || unset(base, "lxc.uts.name") {
+            document.set("lxc.uts.name", self.name.as_str())?;
+        }
+        if let Some(root) = root {
+            let text = root.to_str().ok_or_else(|| CreateError::NotText(root.to_path_buf()))?;
+            document.set("lxc.rootfs.path", text)?;
+        } else if unset(base, "lxc.rootfs.path") && unset(base, "lxc.init.cmd") {
+            // The host's own init must not run a second time on the host's files.
+            if unset(base, "lxc.execute.cmd") {
+                document.comment(SHELL_NOTE);
+                document.set("lxc.execute.cmd", SHELL)?;
+            }
+            document.set("lxc.init.cmd", SHELL)?;
+        }
+        for (key, value) in &self.create.settings {
+            document.append(key, value)?;
+        }
+        let content = document.to_bytes();
+        let file = self.store.config_path(self.name);
+        config::parse(self.name, self.store.lxcpath(), &content, &file, &[])?;
+        Ok(content)
+    }
+
+    /// Makes sure that nothing is in the way; what a creation cut short has left goes.
+    fn clear_place(&self) -> Result<(), CreateError> {
+        let dir = self.store.dir(self.name);
+        remove_draft(&self.store, self.name)?;
+        if self.store.partial_path(self.name).exists() {
+            remove_dir(self.store.lxcpath(), self.name.as_str())?;
+        }
+        if dir.symlink_metadata().is_ok() { Err(CreateError::Exists(dir)) } else { Ok(()) }
+    }
+
+    /// Builds the directory under a hidden name and renames it into place.
+    fn put_in_place(&self, content: &[u8]) -> Result<(), CreateError> {
+        let hidden = draft_name(self.name);
+        let path = self.store.lxcpath().join(&hidden);
+        let target = self.store.dir(self.name);
+        let made = make_dir(&path, DIR_MODE)
+            .and_then(|()| Ok(self.write_config(&path.join("config"), content)?))
+            .and_then(|()| rename_new(&path, &target));
+        if made.is_err() {
+            // The first error is the one to tell.
+            _ = remove_dir(self.store.lxcpath(), &hidden);
+        }
+        made
+    }
+
+    /// Makes the directory in its final place, as templates want it, and lets one fill it.
+    fn fill(&self, content: &[u8], program: &str, args: &[String]) -> Result<(), CreateError> {
+        let (dir, partial) = (self.store.dir(self.name), self.store.partial_path(self.name));
+        let program = template::find(program)?;
+        make_new_dir(&dir, DIR_MODE)?;
+        self.store.write_atomic(&partial, b"", CONFIG_MODE)?;
+        make_new_dir(&dir.join("rootfs"), ROOTFS_MODE)?;
+        self.write_config(&self.store.config_path(self.name), content)?;
+        template::run(&program, self.name, &self.store.spelled(self.name), args)?;
+        config::load(self.name, self.store.lxcpath(), None, &[])?;
+        std::fs::remove_file(&partial).map_err(|source| CreateError::Make { path: dir, source })
+    }
+
+    fn write_config(&self, path: &Path, content: &[u8]) -> Result<(), StoreError> {
+        self.store.write_atomic(path, content, CONFIG_MODE)
+    }
+}
+
+fn unset(config: &Config, key: &str) -> bool {
+    config.get(key).is_none_or(|it| it.is_empty())
+}
+
+fn existing_root(path: &Path) -> Result<PathBuf, CreateError> {
+    let failed = |source| CreateError::Root { path: path.to_path_buf(), source };
+    let full = path.canonicalize().map_err(failed)?;
+    if full.is_dir() { Ok(full) } else { Err(CreateError::NotDirectory(path.to_path_buf())) }
+}
+
+/// Renames a directory to a name that must be free.
+fn rename_new(from: &Path, to: &Path) -> Result<(), CreateError> {
+    let done = renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE);
+    done.map_err(|error| {
+        if error == Errno::EEXIST {
+            return CreateError::Exists(to.to_path_buf());
+        }
+        CreateError::Make { path: to.to_path_buf(), source: error.into() }
+    })
+}
+
+fn make_dir(path: &Path, mode: u32) -> Result<(), CreateError> {
+    let made = DirBuilder::new().recursive(true).mode(mode).create(path);
+    made.map_err(|source| CreateError::Make { path: path.to_path_buf(), source })
+}
+
+fn make_new_dir(path: &Path, mode: u32) -> Result<(), CreateError> {
+    let made = DirBuilder::new().mode(mode).create(path);
+    made.map_err(|source| CreateError::Make { path: path.to_path_buf(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::engine::{Host, Lxcpath};
+
+    /// An engine over `dir/lxc`, which keeps what it has to tell in `dir` as well.
+    fn engine(dir: &Path) -> Engine {
+        Engine::over(Lxcpath::open(&Host::keeping_in(dir), &dir.join("lxc")))
+    }
+
+    fn name() -> Name {
+        "part-c-create".parse().unwrap()
+    }
+
+    #[test]
+    fn a_new_container_has_the_closed_configuration_and_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        fs::create_dir(&root).unwrap();
+        let create = Create {
+            source: Source::Directory(root.clone()),
+            settings: vec![("lxc.tty.max".to_owned(), "2".to_owned())],
+            ..Create::default()
+        };
+        engine(dir.path()).create(&name(), &create).unwrap();
+        let lxcpath = dir.path().join("lxc");
+        let config = config::load(&name(), &lxcpath, None, &[]).unwrap();
+        assert_eq!(config.get("lxc.uts.name").unwrap(), "part-c-create");
+        assert_eq!(config.get("lxc.tty.max").unwrap(), "2");
+        let spec = config.spec().unwrap();
+        assert_eq!(spec.rootfs.unwrap().value, root.canonicalize().unwrap());
+        let mode = fs::metadata(lxcpath.join("part-c-create")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, DIR_MODE);
+        let error = engine(dir.path()).create(&name(), &create).unwrap_err();
+        assert_eq!(error.kind, Kind::Exists);
+    }
+
+    #[test]
+    fn a_bad_setting_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        for (key, value) in
+            [("lxc.tty.maxx", "1"), ("lxc.uts.name", "a\nlxc.tty.max = 9"), ("x", "")]
+        {
+            let settings = vec![(key.to_owned(), value.to_owned())];
+            let create = Create { settings, ..Create::default() };
+            let error = engine(dir.path()).create(&name(), &create).unwrap_err();
+            assert_eq!(error.kind, Kind::Invalid, "{error:#}");
+        }
+        assert!(!dir.path().join("lxc").exists());
+    }
+
+    fn template(dir: &Path, script: &str) -> Create {
+        let program = dir.join("lxc-trial");
+        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let program = program.to_str().unwrap().to_owned();
+        Create {
+            source: Source::Template { program, args: vec!["x y".to_owned()] },
+            ..Create::default()
+        }
+    }
+
+    #[test]
+    fn a_template_fills_the_root_and_completes_the_configuration() {
+        let dir = tempfile::tempdir().unwrap();
+        let lxcpath = dir.path().join("lxc");
+        let script = "echo \"$4\" > \"${3#--rootfs=}/arg\"\n\
+                      test -e \"${1#--path=}/partial\" || exit 3\n\
+                      echo 'lxc.signal.halt = SIGUSR1' >> \"${1#--path=}/config\"";
+        engine(dir.path()).create(&name(), &template(dir.path(), script)).unwrap();
+        let home = lxcpath.join("part-c-create");
+        assert_eq!(fs::read_to_string(home.join("rootfs/arg")).unwrap(), "x y\n");
+        assert!(!home.join("partial").exists());
+        let config = config::load(&name(), &lxcpath, None, &[]).unwrap();
+        assert_eq!(config.get("lxc.signal.halt").unwrap(), libc::SIGUSR1.to_string());
+    }
+
+    #[test]
+    fn a_template_that_fails_leaves_nothing_and_is_quoted() {
+        let dir = tempfile::tempdir().unwrap();
+        let lxcpath = dir.path().join("lxc");
+        let failing = template(dir.path(), "echo no busybox here >&2; exit 7");
+        let error = engine(dir.path()).create(&name(), &failing).unwrap_err();
+        assert!(format!("{error:#}").contains("no busybox here"), "{error:#}");
+        let spoiling = template(dir.path(), "echo 'lxc.oops = 1' >> \"${1#--path=}/config\"");
+        assert!(engine(dir.path()).create(&name(), &spoiling).is_err());
+        assert_eq!(fs::read_dir(&lxcpath).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,224 @@
+//! What the configuration of a new container starts from: the file that was named, or the host's
+//! own `default.conf` with wharf's hardening where that is silent, or wharf's alone.
+
+use std::path::Path;
+
+use super::Basis;
+use crate::engine::Name;
+use crate::engine::config::{self, Config, ConfigError, ConfigErrors};
+use crate::engine::host::apparmor;
+use crate::engine::host::lxcpath::Lxcpath;
+
+/// What wharf's own configuration is called in errors.
+const OWN_NAME: &str = "default.conf";
+const PROFILE: &str = "lxc.apparmor.profile";
+const LEFT_OUT: &[u8] = b"# wharf does not carry this out yet: ";
+
+/// A configuration to start from.
+#[derive(Debug)]
+pub(super) struct Base {
+    pub(super) config: Config,
+    pub(super) basis: Basis,
+    /// What of the host's file was left out, each with its line.
+    pub(super) left_out: Vec<String>,
+}
+
+impl Base {
+    /// Takes the file that was named, as it is.
+    pub(super) fn named(
+        name: &Name,
+        lxcpath: &Lxcpath,
+        file: &Path,
+        settings: &[(String, String)],
+    ) -> Result<Self, ConfigErrors> {
+        let config = config::load(name, lxcpath, Some(file), settings)?;
+        Ok(Self { config, basis: Basis::Named, left_out: Vec::new() })
+    }
+
+    /// Takes what every container of this host starts from.
+    pub(super) fn of_host(
+        name: &Name,
+        lxcpath: &Lxcpath,
+        settings: &[(String, String)],
+    ) -> Result<Self, ConfigErrors> {
+        let parse =
+            |content: &[u8], file: &Path| config::parse(name, lxcpath, content, file, settings);
+        let file = config::default_config(lxcpath.host());
+        if !file.exists() {
+            let config = parse(config::DEFAULT.as_bytes(), Path::new(OWN_NAME))?;
+            return Ok(Self { config, basis: Basis::Wharf, left_out: Vec::new() });
+        }
+        let theirs = config::load(name, lxcpath, Some(&file), &[])?;
+        // Whoever asks for isolation must not get a container without it.
+        let replaceable = apparmor::is_loaded(in_place_of_generated(&theirs));
+        let isolating = theirs
+            .unsupported()
+            .into_iter()
+            .filter(|it| it.isolates() || it.asks_to_generate() && !replaceable);
+        if let Some(errors) = ConfigErrors::of(isolating.collect()) {
+            return Err(errors);
+        }
+        let (kept, left_out) = without_what_is_refused(&theirs);
+        let theirs = config::parse(name, lxcpath, &kept, &file, &[])?;
+        let config = parse(&completed(&theirs, &file), &file)?;
+        Ok(Self { config, basis: Basis::Host(file), left_out })
+    }
+}
+
+/// Returns the one of LXC's own profiles that allows what a generated one would.
+fn in_place_of_generated(config: &Config) -> &'static str {
+    let nests = config.get("lxc.apparmor.allow_nesting").is_some_and(|it| it == "1");
+    if nests { apparmor::NESTING } else { apparmor::DEFAULT }
+}
+
+/// Turns the lines that wharf cannot carry out yet into comments: a container that does not start
+/// helps nobody. An included file that has such lines is left out whole.
+fn without_what_is_refused(config: &Config) -> (Vec<u8>, Vec<String>) {
+    let faults = config.unsupported();
+    let generates = faults.iter().filter(|it| it.asks_to_generate());
+    let generates = generates.filter_map(|it| it.place.clone()).find(|it| it.file == config.file());
+    let is_refused = |at: usize, line: &[u8]| {
+        let mut own =
+            faults.iter().filter_map(|it| it.place.as_ref()).filter(|it| it.file == config.file());
+        let included =
+            faults.iter().filter_map(|it| it.place.as_ref()).any(|it| it.file != config.file());
+        own.any(|it| it.line == at)
+            || faults.iter().filter_map(ConfigError::interface).any(|it| speaks_of(line, it))
+            || included && key_of(line).is_some_and(|it| it == "lxc.include")
+    };
+    let mut kept = Vec::new();
+    let mut left_out = Vec::new();
+    for (line, at) in config.raw().split_inclusive(|it| *it == b'\n').zip(1..) {
+        if is_refused(at, line) {
+            let mut told = format!("{} (line {at})", String::from_utf8_lossy(line).trim());
+            if generates.as_ref().is_some_and(|it| it.line == at) {
+                let profile = in_place_of_generated(config);
+                kept.extend_from_slice(format!("{PROFILE} = {profile}\n").as_bytes());
+                told += &[", ", profile, " in its place"].concat();
+            }
+            kept.extend_from_slice(LEFT_OUT);
+            left_out.push(told);
+        }
+        kept.extend_from_slice(line);
+    }
+    (kept, left_out)
+}
+
+/// Tells whether a line is of the network interface `index`; without numbers, of any.
+fn speaks_of(line: &[u8], index: u32) -> bool {
+    let Some(key) = key_of(line) else { return false };
+    let rest = key.strip_prefix("lxc.network.").or_else(|| key.strip_prefix("lxc.net."));
+    let first = rest.and_then(|it| it.split('.').next());
+    let any = key.starts_with("lxc.network.");
+    first.is_some_and(|it| it.parse::<u32>().map_or(any, |it| it == index))
+}
+
+fn key_of(line: &[u8]) -> Option<&str> {
+    let line = str::from_utf8(line).ok()?.trim();
+    let (key, _) = line.split_once('=')?;
+    key.starts_with("lxc.").then(|| key.trim())
+}
+
+/// Adds wharf's own defaults for whatever `theirs` says nothing of, with the comments that explain
+/// them. The first paragraph, which says whose they are, comes first.
+fn completed(theirs: &Config, file: &Path) -> Vec<u8> {
+    let mut paragraphs = config::DEFAULT.split("\n\n");
+    let mut content = paragraphs.next().unwrap_or_default().as_bytes().to_vec();
+    content.extend_from_slice(format!("\n\n# From {}:\n", file.display()).as_bytes());
+    content.extend_from_slice(theirs.raw());
+    if !content.ends_with(b"\n") {
+        content.push(b'\n');
+    }
+    content.extend_from_slice(b"\n# wharf's own defaults for what that file does not set:\n");
+    for paragraph in paragraphs {
+        let lines: Vec<&str> = paragraph.lines().filter(|it| !says_already(theirs, it)).collect();
+        if lines.iter().any(|it| !it.starts_with('#')) {
+            content.extend_from_slice(b"\n");
+            content.extend(lines.iter().flat_map(|it| [it.as_bytes(), b"\n"].concat()));
+        }
+    }
+    content
+}
+
+/// Tells whether the file has a word of its own for what `line` sets. Mounts add up: those of wharf
+/// hide what tells of the host, whatever else is mounted.
+fn says_already(theirs: &Config, line: &str) -> bool {
+    key_of(line.as_bytes()).is_some_and(|key| key != "lxc.mount.entry" && theirs.speaks_of(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::engine::Host;
+    use crate::engine::terms::spec::{Capabilities, Network};
+
+    /// Makes the base on a host whose `default.conf` holds `content`.
+    fn on_host_with(content: &[u8]) -> Base {
+        let dir = tempfile::tempdir().unwrap();
+        let host = Host::keeping_in(dir.path());
+        fs::create_dir_all(config::default_config(&host).parent().unwrap()).unwrap();
+        fs::write(config::default_config(&host), content).unwrap();
+        let lxcpath = Lxcpath::open(&host, dir.path());
+        Base::of_host(&"web".parse().unwrap(), &lxcpath, &[]).unwrap()
+    }
+
+    #[test]
+    fn what_is_not_supported_is_left_out_and_listed() {
+        let base = on_host_with(
+            b"lxc.net.0.type = veth\nlxc.net.0.link = lxcbr0\nlxc.net.0.flags = up\n\
+              lxc.tty.max = 3\nlxc.prlimit.nofile = 9\n",
+        );
+        assert_eq!(
+            base.left_out,
+            [
+                "lxc.net.0.type = veth (line 1)",
+                "lxc.net.0.link = lxcbr0 (line 2)",
+                "lxc.net.0.flags = up (line 3)",
+                "lxc.prlimit.nofile = 9 (line 5)",
+            ]
+        );
+        let spec = base.config.spec().unwrap();
+        assert_eq!((spec.network, spec.tty_max), (Network::Empty, 3));
+    }
+
+    #[test]
+    fn the_host_decides_and_wharf_hardens_the_rest() {
+        let base = on_host_with(b"lxc.cap.drop = sys_module\nlxc.net.0.type = none");
+        assert!(base.left_out.is_empty());
+        let spec = base.config.spec().unwrap();
+        assert_eq!(spec.network, Network::Host);
+        assert_eq!(spec.capabilities, Capabilities::Drop(vec![16]));
+        assert!(spec.no_new_privs);
+        assert!(spec.mounts.iter().any(|it| it.value.target == Path::new("proc/kcore")));
+        assert!(base.config.raw().starts_with(b"# The configuration that wharf gives"));
+    }
+
+    #[test]
+    fn devices_are_the_hosts_or_wharfs_never_both() {
+        let base = on_host_with(b"lxc.cgroup2.devices.deny = a\n");
+        let devices = |base: &Base| {
+            let spec = base.config.spec().unwrap();
+            let both = spec.cgroup_v1.into_iter().chain(spec.cgroup_v2);
+            both.filter(|it| it.value.file.starts_with("devices.")).count()
+        };
+        assert_eq!(devices(&base), 1);
+        assert!(devices(&on_host_with(b"")) > 10);
+    }
+
+    #[test]
+    fn a_file_with_an_error_is_not_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = Host::keeping_in(dir.path());
+        fs::create_dir_all(config::default_config(&host).parent().unwrap()).unwrap();
+        let lxcpath = Lxcpath::open(&host, dir.path());
+        // Isolation that wharf does not have yet is not left out either.
+        for line in ["lxc.bogus = 1", "lxc.idmap = u 0 1 1", "lxc.seccomp.profile = /x"] {
+            fs::write(config::default_config(&host), line).unwrap();
+            let base = Base::of_host(&"web".parse().unwrap(), &lxcpath, &[]);
+            let said = base.unwrap_err().to_string();
+            assert!(said.contains("line 1 of") && said.contains("default.conf"), "{said}");
+        }
+    }
+}

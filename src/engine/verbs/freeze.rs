@@ -1,0 +1,111 @@
+//! The verbs `freeze` and `unfreeze`.
+
+use std::time::Duration;
+
+use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies};
+use crate::engine::running::command_socket::{Client, SocketError};
+use crate::engine::running::event::{self, What};
+use crate::engine::running::record::Record;
+use crate::engine::terms::state::State;
+use crate::engine::{Engine, Error, Kind, Name, Verb};
+
+/// How long processes may take to stand still; one in state D may take for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Debug, thiserror::Error)]
+enum FreezeError {
+    #[error("it is not running")]
+    NotRunning,
+    #[error("it is {0}")]
+    State(State),
+    #[error("permission denied: only root and the user who runs it may do this; try again as root")]
+    Denied,
+    #[error(transparent)]
+    Socket(SocketError),
+    #[error("{0}")]
+    Cgroup(#[source] CgroupError),
+    #[error("its supervisor does not report its cgroup")]
+    Lost,
+}
+
+impl FreezeError {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NotRunning | Self::State(_) => Kind::NotRunning,
+            Self::Socket(SocketError::Silent) => Kind::TimedOut,
+            Self::Cgroup(error) => error.kind(),
+            Self::Denied => Kind::Denied,
+            Self::Socket(_) | Self::Lost => Kind::Failed,
+        }
+    }
+}
+
+impl Engine {
+    /// Freezes every process of the container and returns once they stand still.
+    pub fn freeze(&self, name: &Name) -> Result<(), Error> {
+        self.try_freeze(name).map_err(|error| Error::new(Verb::Freeze, name, error.kind(), error))
+    }
+
+    /// Thaws the container.
+    pub fn unfreeze(&self, name: &Name) -> Result<(), Error> {
+        self.try_unfreeze(name)
+            .map_err(|error| Error::new(Verb::Unfreeze, name, error.kind(), error))
+    }
+
+    fn try_freeze(&self, name: &Name) -> Result<(), FreezeError> {
+        let (client, cgroup) = self.reach(name)?;
+        let state = client.state().map_err(FreezeError::Socket)?;
+        match state {
+            State::Running | State::Freezing | State::Thawed | State::Frozen => (),
+            State::Stopped | State::Starting | State::Stopping | State::Aborting => {
+                return Err(FreezeError::State(state));
+            }
+        }
+        if state == State::Frozen && cgroup.frozen() == Some(true) {
+            return Ok(());
+        }
+        self.tell(name, &client, (State::Running, State::Freezing));
+        if let Err(error) = cgroup.freeze(PATIENCE) {
+            // Half frozen is no state to be left in.
+            _ = cgroup.thaw(PATIENCE);
+            self.tell(name, &client, (State::Freezing, State::Thawed));
+            self.tell(name, &client, (State::Thawed, State::Running));
+            return Err(FreezeError::Cgroup(error));
+        }
+        self.tell(name, &client, (State::Freezing, State::Frozen));
+        Ok(())
+    }
+
+    fn try_unfreeze(&self, name: &Name) -> Result<(), FreezeError> {
+        let (client, cgroup) = self.reach(name)?;
+        let state = client.state().map_err(FreezeError::Socket)?;
+        if state == State::Running && cgroup.frozen() == Some(false) {
+            return Ok(());
+        }
+        cgroup.thaw(PATIENCE).map_err(FreezeError::Cgroup)?;
+        self.tell(name, &client, (State::Frozen, State::Thawed));
+        self.tell(name, &client, (State::Thawed, State::Running));
+        Ok(())
+    }
+
+    /// Lets the supervisor tell the world; for one of LXC's, which keeps no journal of ours, we do.
+    fn tell(&self, name: &Name, client: &Client, (from, to): (State, State)) {
+        // The freezer has been written, which is what counts.
+        _ = client.serve_state(to);
+        if !Record::read(&self.lxcpath, name).is_some_and(|it| it.is_live(self.lxcpath.host())) {
+            event::publish(&self.lxcpath, name, What::State { from, to });
+        }
+    }
+
+    fn reach(&self, name: &Name) -> Result<(Client, Cgroup), FreezeError> {
+        let client = Client::connect(&self.lxcpath, name).map_err(FreezeError::Socket)?;
+        let client = client.ok_or(FreezeError::NotRunning)?;
+        let hierarchies =
+            Hierarchies::discover(self.lxcpath.host()).map_err(FreezeError::Cgroup)?;
+        let path = self.cgroup_path(name, Some(&client)).ok_or_else(|| {
+            let root = nix::unistd::geteuid().is_root();
+            if root { FreezeError::Lost } else { FreezeError::Denied }
+        })?;
+        Ok((client, Cgroup::open(&hierarchies, &path)))
+    }
+}

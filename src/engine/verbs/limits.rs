@@ -1,0 +1,104 @@
+//! The verb `cgroup`: reads and changes any cgroup file of a running container, and keeps a limit in
+//! the configuration of any.
+
+mod keep;
+
+use std::io;
+
+pub use keep::Kept;
+
+pub use crate::engine::cgroup::Change;
+pub use crate::engine::cgroup::spelling::of_key;
+use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies};
+use crate::engine::running::command_socket::CONFIGURED;
+use crate::engine::running::command_socket::Client;
+use crate::engine::running::event::{self, What};
+use crate::engine::running::record::Limits;
+use crate::engine::terms::error::Kind;
+use crate::engine::terms::error::words;
+use crate::engine::{Engine, Error, Name, Verb};
+
+const NOT_RUNNING: &str = "it is not running, and only a running container has cgroups; with a \
+                           value and --keep, its configuration is changed for the next start";
+
+/// Why nobody knows which limits are lost.
+#[derive(Debug, thiserror::Error)]
+#[error("the record of what was set cannot be read: {}", words(.0))]
+struct Unread(io::Error);
+
+impl Engine {
+    /// Reads `file` (such as `memory.max`) of the container's cgroup, its newline kept.
+    pub fn cgroup_get(&self, name: &Name, file: &str) -> Result<String, Error> {
+        self.cgroup_of(name, Verb::ReadCgroup)?
+            .get(file)
+            .map_err(|why| failed(Verb::ReadCgroup, name, why))
+    }
+
+    /// Writes `value` to `file` and reads back what the kernel kept.
+    pub fn cgroup_set(&self, name: &Name, file: &str, value: &str) -> Result<Change, Error> {
+        self.set(name, &self.cgroup_of(name, Verb::SetCgroup)?, (file, value))
+    }
+
+    /// Sets anew what wharf has set and the kernel no longer has; tells what that was.
+    pub fn cgroup_again(&self, name: &Name) -> Result<Vec<Change>, Error> {
+        let (client, cgroup) = self.limited(name, Verb::SetCgroup)?;
+        let limits = Limits::read(&self.lxcpath, name, &cgroup)
+            .map_err(|why| Error::new(Verb::SetCgroup, name, Kind::Failed, Unread(why)))?;
+        // LXC notes nothing of its containers, but tells what they are configured with.
+        let configured = client.config_item(CONFIGURED).ok().flatten().unwrap_or_default();
+        let lost = limits.lost(&cgroup).into_iter().chain(limits.vanished(&configured, &cgroup));
+        lost.map(|it| self.set(name, &cgroup, (&it.file, &it.set))).collect()
+    }
+
+    fn set(
+        &self,
+        name: &Name,
+        cgroup: &Cgroup,
+        (file, value): (&str, &str),
+    ) -> Result<Change, Error> {
+        let mut before = None;
+        // Noted before it is done, or its supervisor would miss the value from before. A limit that
+        // cannot be written down is set all the same.
+        _ = Limits::change(&self.lxcpath, name, cgroup, |it| before = it.begin(file, value));
+        let changed = cgroup.set(file, value);
+        _ = Limits::change(&self.lxcpath, name, cgroup, |it| match &changed {
+            Ok(_) => it.finish(cgroup, file, value),
+            Err(_) => it.undo(file, value, before),
+        });
+        let change = changed.map_err(|why| failed(Verb::SetCgroup, name, why))?;
+        let Change { file, old, new } = change.clone();
+        event::publish(self.lxcpath(), name, What::Cgroup { file, old, new });
+        Ok(change)
+    }
+
+    fn cgroup_of(&self, name: &Name, verb: Verb) -> Result<Cgroup, Error> {
+        self.limited(name, verb).map(|(_, cgroup)| cgroup)
+    }
+
+    /// Asks the container's supervisor, wharf's or LXC's, for its cgroup.
+    fn limited(&self, name: &Name, verb: Verb) -> Result<(Client, Cgroup), Error> {
+        self.limited_if_running(name, verb)?
+            .ok_or_else(|| Error::new(verb, name, Kind::NotRunning, NOT_RUNNING))
+    }
+
+    /// The same; none: it does not run.
+    fn limited_if_running(
+        &self,
+        name: &Name,
+        verb: Verb,
+    ) -> Result<Option<(Client, Cgroup)>, Error> {
+        let failed_to_ask = |why| Error::new(verb, name, Kind::Failed, why);
+        let client = Client::connect(self.lxcpath(), name).map_err(failed_to_ask)?;
+        let Some(client) = client else { return Ok(None) };
+        let hierarchies =
+            Hierarchies::discover(self.lxcpath.host()).map_err(|why| failed(verb, name, why))?;
+        let path = client.limit_cgroup().map_err(failed_to_ask)?.ok_or_else(|| {
+            Error::new(verb, name, Kind::Failed, "its supervisor does not report its cgroup")
+        })?;
+        Ok(Some((client, Cgroup::open(&hierarchies, &path))))
+    }
+}
+
+fn failed(verb: Verb, name: &Name, why: CgroupError) -> Error {
+    Error::new(verb, name, why.kind(), why)
+}

@@ -1,0 +1,209 @@
+//! Writes a limit into a configuration, whether the container runs or not. Comments, order, includes,
+//! owner and mode of the file stay, and what could not be read again is not written.
+
+use std::path::PathBuf;
+
+use super::failed;
+use crate::engine::cgroup::value::{self, Whole};
+use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies, Version, check_name};
+use crate::engine::cgroup::{configured, spelling};
+use crate::engine::config::{self, Config, ConfigErrors, Document};
+use crate::engine::store::Store;
+use crate::engine::terms::error::Kind;
+use crate::engine::terms::spec::Place;
+use crate::engine::verbs::proxmox;
+use crate::engine::{Engine, Error, Name, Verb};
+
+const VERB: Verb = Verb::KeepLimit;
+
+/// Why a limit is not kept for the next start.
+#[derive(Debug, thiserror::Error)]
+enum KeepError {
+    #[error("Proxmox rewrites its configuration from {} at each start; {instead}", conf.display())]
+    Owned { conf: PathBuf, instead: String },
+    #[error(
+        "{key} is in its configuration too, and what it must be does not follow from {file}: \
+         change both there"
+    )]
+    Untranslatable { key: String, file: String },
+    #[error("its configuration would not be valid: {0}")]
+    Invalid(ConfigErrors),
+    #[error("{key} is set by {place}, which its configuration includes; remove it there")]
+    Included { key: String, place: Place },
+    #[error("on this host it is {0}")]
+    OtherName(&'static str),
+    #[error("no cgroup of this host has a file {0}; name the whole key, such as lxc.cgroup2.{0}")]
+    NoVersion(String),
+}
+
+/// A limit that was written into a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Kept {
+    /// Such as `lxc.cgroup2.memory.max`.
+    pub key: String,
+    /// What the key had before; none: it was not set in this file.
+    pub old: Option<String>,
+    /// What it has now; none: it was taken out.
+    pub new: Option<String>,
+}
+
+/// A limit in the spelling it was asked for, and the group that has it, if the container runs.
+struct Limit<'a> {
+    version: Version,
+    file: &'a str,
+    cgroup: Option<Cgroup>,
+}
+
+impl Engine {
+    /// Writes `value` for `file` (or for a whole key such as `lxc.cgroup2.memory.max`) into the
+    /// container's configuration, for its next starts, in each spelling that is there; without a
+    /// value, or with one that clears it, takes it out. All else in the file stays as it is.
+    pub fn cgroup_keep(&self, name: &Name, file: &str, value: Option<&str>) -> Result<Kept, Error> {
+        let limit = self.limit_to_keep(name, file)?;
+        let store = Store::new(&self.lxcpath);
+        let _lock = store.lock(name).map_err(|why| not_kept(name, why))?;
+        let text = store.read_config(name).map_err(|why| not_kept(name, why))?;
+        let mut document = Document::parse(&text);
+        let value = value.filter(|it| limit.cgroup.is_some() || !it.trim().is_empty());
+        let wanted = value.map(|it| limit.parse(it, &document)).transpose();
+        let wanted = wanted.map_err(|why| Error::new(VERB, name, Kind::Invalid, why))?;
+        if let Some(owned) = proxmox::owner(self.lxcpath.host(), name) {
+            let why = KeepError::Owned {
+                instead: owned.keeps(limit.file, wanted.as_deref().unwrap_or_default().trim()),
+                conf: owned.conf,
+            };
+            return Err(Error::new(VERB, name, Kind::Invalid, why));
+        }
+        let key = spelling::key(limit.version, limit.file);
+        let old = document.values(&key).last().map(str::to_owned);
+        let value = value.zip(wanted).filter(|(_, wanted)| !wanted.trim().is_empty());
+        let read = |it: &Document| {
+            let file = store.spelled(name).join("config");
+            config::parse(name, &self.lxcpath, &it.to_bytes(), &file, &[])
+                .map_err(|why| not_kept(name, KeepError::Invalid(why)))
+        };
+        let new = if let Some((typed, wanted)) = value {
+            let new = spelling::written(typed, &wanted);
+            let lines = limit.lines(&document, &new).map_err(|why| not_kept(name, why))?;
+            put(&mut document, &lines, &read).map_err(|why| match why {
+                Unput::Read(why) => why,
+                Unput::Line(why) => not_kept(name, why),
+            })?;
+            Some(new)
+        } else {
+            document.unset(&key);
+            document.unset(&spelling::other(limit.version, limit.file).0);
+            let config = read(&document)?;
+            if let (None, Some(place)) = (&old, place_of(&config, &key)) {
+                return Err(not_kept(name, KeepError::Included { key, place }));
+            }
+            None
+        };
+        store.replace_config(name, &document.to_bytes()).map_err(|why| not_kept(name, why))?;
+        Ok(Kept { key, old, new })
+    }
+
+    /// Returns what `file` (or the file of a whole key) holds, or while the container does not run,
+    /// what its configuration sets for it; none: nothing.
+    pub fn limit(&self, name: &Name, file: &str) -> Result<Option<String>, Error> {
+        let limit = self.limit_to_keep(name, file)?;
+        if let Some(cgroup) = &limit.cgroup {
+            let value = cgroup.get(limit.file);
+            let value = value.map_err(|why| failed(Verb::ReadCgroup, name, why))?;
+            return Ok(Some(value.trim_end().to_owned()));
+        }
+        let config = config::load(name, &self.lxcpath, None, &[])
+            .map_err(|why| Error::new(Verb::ReadCgroup, name, Kind::Invalid, why))?;
+        let key = spelling::key(limit.version, limit.file);
+        let set = config.cgroup_settings().get(&key).map(|it| it.value.to_owned());
+        Ok(set)
+    }
+
+    fn limit_to_keep<'a>(&self, name: &Name, file: &'a str) -> Result<Limit<'a>, Error> {
+        let cgroup_error = |why: CgroupError| failed(VERB, name, why);
+        let cgroup = self.limited_if_running(name, VERB)?.map(|(_, cgroup)| cgroup);
+        if let Some((version, file)) = spelling::of_key(file) {
+            check_name(file).map_err(cgroup_error)?;
+            return Ok(Limit { version, file, cgroup });
+        }
+        if let Some(cgroup) = cgroup {
+            let version = cgroup.version_of(file).map_err(cgroup_error)?;
+            return Ok(Limit { version, file, cgroup: Some(cgroup) });
+        }
+        check_name(file).map_err(cgroup_error)?;
+        let hierarchies = Hierarchies::discover(self.lxcpath.host()).map_err(cgroup_error)?;
+        let version = configured::version_of(&hierarchies, file)
+            .ok_or_else(|| not_kept(name, KeepError::NoVersion(file.to_owned())))?;
+        if let Some(here) = configured::name_here(version, file) {
+            return Err(Error::new(VERB, name, Kind::Invalid, KeepError::OtherName(here)));
+        }
+        Ok(Limit { version, file, cgroup: None })
+    }
+}
+
+impl Limit<'_> {
+    /// Turns `typed` into what the kernel takes, or says what is wrong.
+    fn parse(&self, typed: &str, document: &Document) -> Result<String, String> {
+        if let Some(cgroup) = &self.cgroup {
+            return cgroup.parse(self.file, typed);
+        }
+        let period = match self.version {
+            Version::V1 => document.values("lxc.cgroup.cpu.cfs_period_us").last(),
+            Version::V2 => {
+                let quota = document.values("lxc.cgroup2.cpu.max").last();
+                quota.and_then(|it| it.split_whitespace().nth(1))
+            }
+        };
+        let period = period.and_then(|it| it.parse().ok());
+        value::parse(self.file, typed, Whole { period, ..Whole::of_host(typed) })
+    }
+
+    /// Returns the lines that say `value`: in this spelling, and in the other where `document` has
+    /// that one too.
+    fn lines(&self, document: &Document, value: &str) -> Result<Vec<(String, String)>, KeepError> {
+        let mut lines = vec![(spelling::key(self.version, self.file), value.to_owned())];
+        let (other, other_file) = spelling::other(self.version, self.file);
+        if document.values(&other).next().is_some() {
+            let why = || KeepError::Untranslatable { key: other.clone(), file: self.file.into() };
+            let value = spelling::translated(self.file, value, other_file).ok_or_else(why)?;
+            lines.push((other, value));
+        }
+        Ok(lines)
+    }
+}
+
+/// Why a line is not put into a document.
+enum Unput {
+    Line(config::DocumentError),
+    Read(Error),
+}
+
+/// Puts each of `lines` into `document`: in its place, or at the end if what is included after that
+/// says otherwise.
+fn put(
+    document: &mut Document,
+    lines: &[(String, String)],
+    read: &dyn Fn(&Document) -> Result<Config, Error>,
+) -> Result<(), Unput> {
+    for (key, value) in lines {
+        document.set(key, value).map_err(Unput::Line)?;
+    }
+    let config = read(document).map_err(Unput::Read)?;
+    let set = config.cgroup_settings();
+    for (key, value) in lines {
+        if set.get(key).is_none_or(|it| it.value != value) {
+            document.unset(key);
+            document.append(key, value).map_err(Unput::Line)?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the place of the line that sets `key`.
+fn place_of(config: &Config, key: &str) -> Option<Place> {
+    config.cgroup_settings().get(key).and_then(|it| it.place.cloned())
+}
+
+fn not_kept(name: &Name, why: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(VERB, name, Kind::Failed, why)
+}

@@ -1,0 +1,201 @@
+//! The verbs that only look: `ls`, `info`, `ps`, and signalling one process that was seen.
+
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::time::{ClockId, clock_gettime};
+
+use crate::engine::cgroup::{Cgroup, Hierarchies};
+use crate::engine::host::identity::Identity;
+use crate::engine::running::command_socket::{Client, ConsoleLog, SocketError, Stranger};
+use crate::engine::running::event::{self, What};
+use crate::engine::running::record::last_words;
+use crate::engine::seen::process::Process;
+use crate::engine::seen::sample::{Container, Unmanaged};
+use crate::engine::seen::sampler::{Depth, Focus, Sampler, unmanaged};
+use crate::engine::store::Store;
+use crate::engine::{Engine, Error, Host, Kind, Name, State, Verb, sys};
+
+/// Why a process cannot be signalled.
+#[derive(Debug, thiserror::Error)]
+enum SignalError {
+    #[error("process {0} has ended")]
+    Ended(i32),
+    #[error("process {0} is not in the container")]
+    Elsewhere(i32),
+    #[error("signal {signal} to process {pid}")]
+    Send { pid: i32, signal: i32, source: Errno },
+}
+
+impl Engine {
+    /// Lists every container that is defined or runs under the lxcpath, with its state, sorted by
+    /// name. Cheap: no counters.
+    pub fn list(&self) -> Result<Vec<(Name, State)>, Error> {
+        let (states, trouble) = Sampler::new(self).states();
+        match trouble {
+            Some(why) if states.is_empty() => {
+                Err(Error::new(Verb::List, self.lxcpath().display(), Kind::Failed, why))
+            }
+            _ => Ok(states),
+        }
+    }
+
+    /// Lists the same containers with their counters, all from one sample.
+    pub fn containers(&self) -> Result<Vec<Container>, Error> {
+        let snapshot = Sampler::new(self).sample(&Focus { others: Depth::All, ..Focus::default() });
+        match snapshot.trouble {
+            Some(why) if snapshot.containers.is_empty() => {
+                Err(Error::new(Verb::List, self.lxcpath().display(), Kind::Failed, why))
+            }
+            _ => Ok(snapshot.containers),
+        }
+    }
+
+    /// Lists the containers that are left to LXC because of their names.
+    pub fn unmanaged(&self) -> Result<Vec<Unmanaged>, Error> {
+        unmanaged::read(&self.lxcpath)
+            .map_err(|why| Error::new(Verb::List, self.lxcpath().display(), Kind::Failed, why))
+    }
+
+    /// Tells the state of `name`; a container that does not exist is STOPPED.
+    pub fn state(&self, name: &Name) -> Result<State, Error> {
+        let (states, _) = Sampler::of_one(self, name).states();
+        match states.first() {
+            Some((_, state)) => Ok(*state),
+            None => self.visible(name).map(|()| State::Stopped),
+        }
+    }
+
+    /// Refuses to say anything of a container that may be there for others to see.
+    fn visible(&self, name: &Name) -> Result<(), Error> {
+        let config = Store::new(&self.lxcpath).config_path(name);
+        match config.symlink_metadata() {
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                let home = self.lxcpath().join(name.as_str());
+                let why = format!("permission denied: {}; try again as root", home.display());
+                Err(Error::new(Verb::Look, name, Kind::Denied, why))
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Tells whether the container has a configuration.
+    pub fn is_defined(&self, name: &Name) -> bool {
+        Store::new(&self.lxcpath).exists(name)
+    }
+
+    /// Returns the stranger who holds the container's socket, if there is one.
+    pub fn stranger(&self, name: &Name) -> Option<Stranger> {
+        match Client::connect(&self.lxcpath, name) {
+            Err(SocketError::Stranger(stranger)) => Some(stranger),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    /// Tells all of one container, its counters and details included.
+    pub fn info(&self, name: &Name) -> Result<Container, Error> {
+        let focus = Focus { detail: Some(name.clone()), ..Focus::default() };
+        let mut seen = Sampler::of_one(self, name).sample(&focus).containers;
+        seen.pop().map_or_else(|| self.visible(name).and_then(|()| Err(self.nowhere(name))), Ok)
+    }
+
+    fn nowhere(&self, name: &Name) -> Error {
+        let home: PathBuf = self.lxcpath().join(name.as_str());
+        let why = format!("there is no {}/config, and it is not running", home.display());
+        Error::new(Verb::Info, name, Kind::NotFound, why)
+    }
+
+    /// Lists the processes of a running container as a forest. One look has no rates: the use of
+    /// CPU is the mean since each process's start, as ps(1) tells it.
+    pub fn processes(&self, name: &Name) -> Result<Vec<Process>, Error> {
+        let container = self.info(name)?;
+        match container.detail {
+            Some(mut detail) if container.state != State::Stopped => {
+                let now = ticks_since_boot();
+                for it in &mut detail.processes {
+                    it.cpu_percent = now.and_then(|now| it.mean_cpu_percent(now));
+                }
+                Ok(detail.processes)
+            }
+            _ => {
+                let why = "the container is not running";
+                Err(Error::new(Verb::Processes, name, Kind::NotRunning, why))
+            }
+        }
+    }
+
+    /// Returns what the container's console said lately, or at the end of its last run. What LXC
+    /// runs has it only if it was told to keep it.
+    pub fn console_output(&self, name: &Name) -> Result<Vec<u8>, Error> {
+        const VERB: Verb = Verb::ReadConsole;
+        let failed = |why| Error::new(VERB, name, Kind::Failed, why);
+        let Some(client) = Client::connect(self.lxcpath(), name).map_err(failed)? else {
+            return last_words::read(self.lxcpath(), name).ok_or_else(|| {
+                Error::new(
+                    VERB,
+                    name,
+                    Kind::NotRunning,
+                    "it is stopped, and its console printed nothing",
+                )
+            });
+        };
+        match client.console_view() {
+            Ok(view) => Ok(view.replay),
+            Err(error) if error.is_unknown_command() => match client.console_log() {
+                Ok(ConsoleLog::Output(bytes)) => Ok(bytes),
+                Ok(ConsoleLog::Off) => {
+                    let why = "LXC keeps no console log of it; set lxc.console.buffer.size";
+                    Err(Error::new(VERB, name, Kind::Failed, why))
+                }
+                Err(error) => Err(failed(error)),
+            },
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Sends `signal` to `process` if it is still the same process and still in the container.
+    pub fn signal(&self, name: &Name, process: &Process, signal: i32) -> Result<(), Error> {
+        const VERB: Verb = Verb::Signal;
+        let container = self.info(name)?;
+        let Some(cgroup) = container.detail.and_then(|it| it.cgroup) else {
+            return Err(Error::new(VERB, name, Kind::NotRunning, "the container is not running"));
+        };
+        send(self.lxcpath.host(), &cgroup, process, signal).map_err(|error| {
+            let kind = match &error {
+                SignalError::Ended(_) | SignalError::Elsewhere(_) => Kind::NotFound,
+                SignalError::Send { source: Errno::EPERM, .. } => Kind::Denied,
+                SignalError::Send { .. } => Kind::Failed,
+            };
+            Error::new(VERB, name, kind, error)
+        })?;
+        event::publish(self.lxcpath(), name, What::Signal { pid: process.pid, signal });
+        Ok(())
+    }
+}
+
+/// Returns the time in the unit in which `/proc` tells when a process started.
+fn ticks_since_boot() -> Option<u64> {
+    let now = Duration::from(clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?);
+    Some((now.as_secs_f64() * procfs::ticks_per_second() as f64) as u64)
+}
+
+/// Holds the process first and looks whether it is the right one after, so that its pid cannot
+/// pass to another in between.
+fn send(host: &Host, cgroup: &str, process: &Process, signal: i32) -> Result<(), SignalError> {
+    let pid = process.pid;
+    let pidfd = sys::pidfd_open(pid).map_err(|_gone| SignalError::Ended(pid))?;
+    if Identity::of(host, pid) != Some(process.identity()) {
+        return Err(SignalError::Ended(pid));
+    }
+    let hierarchies = Hierarchies::discover(host).unwrap_or_default();
+    if !Cgroup::open(&hierarchies, cgroup).pids().contains(&pid) {
+        return Err(SignalError::Elsewhere(pid));
+    }
+    sys::pidfd_send_signal(pidfd.as_fd(), signal).map_err(|source| SignalError::Send {
+        pid,
+        signal,
+        source,
+    })
+}

@@ -1,0 +1,262 @@
+//! The verbs `start` and `execute`: who becomes the supervisor, and what it is told.
+//!
+//! In the background, a program of its own supervises (`wharf supervise`), so that a screen with
+//! threads never forks; it answers on its standard output with one line. In the foreground the
+//! calling process supervises itself.
+
+use std::io::{Read as _, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::config::{self, Config};
+use crate::engine::entry::plan::Payload;
+use crate::engine::entry::seal;
+use crate::engine::running::command_socket::Client;
+use crate::engine::running::supervisor::{self, Run};
+use crate::engine::store::Store;
+use crate::engine::terms::spec::Spec;
+use crate::engine::terms::state::State;
+use crate::engine::verbs::create::Create;
+use crate::engine::verbs::privilege;
+use crate::engine::{Engine, Error, Exit, Kind, Name, Verb, sys};
+
+/// The verb by which this program becomes a supervisor.
+pub const SUPERVISE: &str = "supervise";
+
+/// How to start a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// The command instead of `lxc.init.cmd`; empty: what is configured, else `/sbin/init`.
+    pub argv: Vec<String>,
+    /// A configuration file instead of `LXCPATH/NAME/config` (`-f`).
+    pub config: Option<PathBuf>,
+    /// `key = value` lines applied after the file (`-s`).
+    pub settings: Vec<(String, String)>,
+}
+
+/// What the supervisor in the background says about its start.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Report {
+    Runs,
+    Failed { kind: Kind, reason: String },
+}
+
+/// Why nothing is known of a start.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error("run its supervisor")]
+    Spawn(#[source] std::io::Error),
+    #[error("its supervisor died without a report ({0})")]
+    Silent(ExitStatus),
+}
+
+/// Refuses what this process would not survive.
+fn survive(verb: Verb, name: &Name) -> Result<(), Error> {
+    privilege::deadly().map_or(Ok(()), |why| Err(Error::new(verb, name, Kind::Denied, why)))
+}
+
+const HOST_INIT: &str = "it shares the host's files, and /sbin/init would run the host's own \
+    services a second time; give a command after `--`, or set lxc.init.cmd";
+
+impl Engine {
+    /// Starts the container in the background and returns once it runs (its init was executed).
+    /// Safe to call from a process with threads: the supervisor is a program of its own.
+    pub fn start(&self, name: &Name, start: &Start) -> Result<(), Error> {
+        survive(Verb::Start, name)?;
+        let fail = |source: std::io::Error| Error::new(Verb::Start, name, Kind::Failed, source);
+        let mut order = start.clone();
+        order.config =
+            start.config.as_deref().map(std::path::absolute).transpose().map_err(fail)?;
+        let order = serde_json::to_vec(&order).map_err(|it| fail(it.into()))?;
+        let sealed = seal::Sealed::new();
+        let mut command = Command::new(sealed.path());
+        command.arg0("wharf").arg(SUPERVISE).arg(self.lxcpath.dir()).arg(name.as_str());
+        command.arg(self.lxcpath.given());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(|source| {
+            Error::new(Verb::Start, name, Kind::Failed, StartError::Spawn(source))
+        })?;
+        if let Some(mut input) = child.stdin.take() {
+            // One that dies before it has read all tells so by an empty report.
+            _ = input.write_all(&order);
+        }
+        let mut line = String::new();
+        if let Some(mut output) = child.stdout.take() {
+            output.read_to_string(&mut line).map_err(fail)?;
+        }
+        let end = child.wait().map_err(fail)?;
+        match serde_json::from_str(&line) {
+            Ok(Report::Runs) => Ok(()),
+            Ok(Report::Failed { kind, reason }) => Err(Error::new(Verb::Start, name, kind, reason)),
+            // A word that was lost on its way does not undo a start.
+            Err(_) if self.still_runs(name) => Ok(()),
+            Err(_) => Err(Error::new(Verb::Start, name, Kind::Failed, StartError::Silent(end))),
+        }
+    }
+
+    /// Becomes the supervisor that [`Engine::start`] asked for: leaves the caller's session,
+    /// reads its order from the standard input and reports on the standard output it was given,
+    /// and returns when the container has ended. Only for the hidden verb [`SUPERVISE`].
+    pub fn supervise(&self, name: &Name) -> Result<Exit, Error> {
+        let fail = |source| Error::new(Verb::Start, name, Kind::Failed, source);
+        let start: Start =
+            serde_json::from_reader(std::io::stdin()).map_err(|it| fail(it.into()))?;
+        let mut report = Some(detach().map_err(|errno| fail(std::io::Error::from(errno)))?);
+        let ended = self.load(Verb::Start, name, &start).and_then(|(config, spec)| {
+            let payload = Payload::System;
+            let (name, lxcpath, foreground) = (name.clone(), self.lxcpath.clone(), false);
+            let run = Run { name, lxcpath, config, spec, payload, start, foreground };
+            let mut runs = || tell(&mut report, &Report::Runs);
+            supervisor::run(run, &mut |result| result.map_or((), |()| runs()))
+        });
+        let ended = ended.map_err(|it| self.explain(it));
+        if let Err(error) = &ended {
+            tell(&mut report, &Report::Failed { kind: error.kind, reason: error.reason() });
+        }
+        ended
+    }
+
+    /// Runs the container in the foreground of this single-threaded process, on its terminal,
+    /// and returns how init ended (`start -F`).
+    pub fn start_foreground(&self, name: &Name, start: &Start) -> Result<Exit, Error> {
+        survive(Verb::Start, name)?;
+        seal::reexec();
+        self.in_foreground(Verb::Start, name, start, Payload::System)
+    }
+
+    /// Runs a command under wharf's own init as pid 1, creating and destroying the container on
+    /// the way if it is not defined, and returns how the command ended. Single-threaded callers.
+    pub fn execute(&self, name: &Name, start: &Start) -> Result<Exit, Error> {
+        survive(Verb::Execute, name)?;
+        seal::reexec();
+        self.tidy();
+        let undefined = start.config.is_none() && !Store::new(&self.lxcpath).exists(name);
+        let start = &self.with_command(name, start, undefined)?;
+        if undefined {
+            // So that whoever comes after a killed run knows that it is not to stay.
+            let settings = vec![("lxc.ephemeral".to_owned(), "1".to_owned())];
+            self.create(name, &Create { settings, ..Create::default() })?;
+        }
+        let ended = self.in_foreground(Verb::Execute, name, start, Payload::Application);
+        let Err(error) = ended else { return ended };
+        if !undefined {
+            return Err(error);
+        }
+        // Gone already, unless the run failed before it began.
+        match self.destroy(name) {
+            Err(left) if left.kind != Kind::NotFound => {
+                let reason = format!("{}; and {left:#}", error.reason());
+                Err(Error::new(Verb::Execute, name, error.kind, reason))
+            }
+            Ok(()) | Err(_) => Err(error),
+        }
+    }
+
+    /// Completes an order without a command by `lxc.execute.cmd`.
+    fn with_command(&self, name: &Name, start: &Start, undefined: bool) -> Result<Start, Error> {
+        const NO_COMMAND: &str = "no command given, and its configuration has no lxc.execute.cmd";
+        if !start.argv.is_empty() {
+            return Ok(start.clone());
+        }
+        let failed = |why: &str| Error::new(Verb::Execute, name, Kind::Invalid, why.to_owned());
+        if undefined {
+            return Err(failed("no command given; it goes after `--`"));
+        }
+        let file = start.config.as_deref();
+        let config = config::load(name, &self.lxcpath, file, &start.settings)
+            .map_err(|errors| Error::new(Verb::Execute, name, Kind::Invalid, errors))?;
+        let command = config.get("lxc.execute.cmd").filter(|it| !it.is_empty());
+        let argv = command.and_then(|it| config::command_words(&it).ok());
+        let argv = argv.ok_or_else(|| failed(NO_COMMAND))?;
+        Ok(Start { argv, ..start.clone() })
+    }
+
+    fn in_foreground(
+        &self,
+        verb: Verb,
+        name: &Name,
+        start: &Start,
+        payload: Payload,
+    ) -> Result<Exit, Error> {
+        let (config, spec) = self.load(verb, name, start)?;
+        let (name, lxcpath) = (name.clone(), self.lxcpath.clone());
+        let (start, foreground) = (start.clone(), true);
+        let run = Run { name, lxcpath, config, spec, payload, start, foreground };
+        supervisor::run(run, &mut |_| ()).map_err(|error| Error { verb, ..error })
+    }
+
+    /// Asks the supervisor. A record that tells of a live one may be of one that was just killed
+    /// and has not gone yet; who answers has not been.
+    fn still_runs(&self, name: &Name) -> bool {
+        let client = Client::connect(&self.lxcpath, name).ok().flatten();
+        client.is_some_and(|it| it.state().is_ok_and(|it| it == State::Running))
+    }
+
+    /// Reads the configuration that `start` orders.
+    pub(in crate::engine) fn load(
+        &self,
+        verb: Verb,
+        name: &Name,
+        start: &Start,
+    ) -> Result<(Config, Spec), Error> {
+        if let Some(why) = privilege::missing() {
+            return Err(Error::new(verb, name, Kind::Denied, why));
+        }
+        let file = start.config.as_deref();
+        if file.is_none() && !Store::new(&self.lxcpath).exists(name) {
+            let reason = format!(
+                "there is no such container in {}; `wharf create {name}` makes one",
+                self.lxcpath.display()
+            );
+            return Err(Error::new(verb, name, Kind::NotFound, reason));
+        }
+        Store::new(&self.lxcpath).tidy(name);
+        self.clear_drafts();
+        let invalid = |source| Error::new(verb, name, Kind::Invalid, source);
+        let config = config::load(name, &self.lxcpath, file, &start.settings).map_err(invalid)?;
+        let mut spec = config.spec().map_err(invalid)?;
+        if !start.argv.is_empty() {
+            spec.init.argv.clone_from(&start.argv);
+            spec.init.tended = false;
+        } else if spec.rootfs.is_none() && config.get("lxc.init.cmd").is_none_or(|it| it.is_empty())
+        {
+            return Err(Error::new(verb, name, Kind::Invalid, HOST_INIT));
+        }
+        Ok((config, spec))
+    }
+}
+
+/// Leaves the caller's session, terminal, directory and descriptors; returns the report pipe,
+/// which was the standard output. The supervisor goes into the background later, once it knows
+/// where.
+fn detach() -> nix::Result<OwnedFd> {
+    use nix::fcntl::{OFlag, open};
+    use nix::sys::stat::{Mode, umask};
+    use nix::unistd;
+    let report =
+        nix::fcntl::fcntl(std::io::stdout(), nix::fcntl::F_DUPFD_CLOEXEC(3)).map(sys::own_fd)?;
+    let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?;
+    unistd::dup2_stdin(&null)?;
+    unistd::dup2_stdout(&null)?;
+    unistd::dup2_stderr(&null)?;
+    drop(null);
+    sys::close_all_but([report.as_fd()]);
+    unistd::setsid()?;
+    unistd::chdir("/")?;
+    umask(Mode::from_bits_truncate(0o077));
+    Ok(report)
+}
+
+/// Sends the one report and closes the pipe.
+fn tell(pipe: &mut Option<OwnedFd>, report: &Report) {
+    use std::io::Write as _;
+    let Some(pipe) = pipe.take() else { return };
+    let line = serde_json::to_string(report).unwrap_or_default();
+    // Whoever asked may be gone; the container goes on.
+    _ = std::fs::File::from(pipe).write_all(line.as_bytes());
+}

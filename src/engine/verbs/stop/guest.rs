@@ -1,0 +1,261 @@
+//! What a stop and a restart ask of the guest, and how long they wait for it.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use super::StopError;
+use crate::engine::cgroup::{Cgroup, Hierarchies};
+use crate::engine::running::command_socket::wire::Wish;
+use crate::engine::running::command_socket::{Client, Init, StateClient, StateWatch};
+use crate::engine::running::event::{self, Follower, What};
+use crate::engine::running::halt::{self, Asking, LOOK_AGAIN, MOMENT};
+use crate::engine::running::record;
+use crate::engine::terms::state::State;
+use crate::engine::verbs::start::Start;
+use crate::engine::{Engine, Name, sys};
+
+/// How long a container may take to run again once its init has ended.
+const STARTING: Duration = Duration::from_secs(30);
+
+/// How long a container may take to end by `lxc.signal.stop` before it is killed.
+const STOPPING: Duration = Duration::from_secs(5);
+
+/// A running container's init, and what it takes to talk to it.
+struct Guest<'a> {
+    engine: &'a Engine,
+    name: &'a Name,
+    client: &'a Client,
+    pid: i32,
+    pidfd: OwnedFd,
+    cgroup: Option<Cgroup>,
+}
+
+impl Engine {
+    /// Asks init to halt, without waiting for what becomes of that.
+    pub(super) fn ask(&self, name: &Name, client: &Client) -> Result<(), StopError> {
+        let guest = Guest::of(self, name, client)?;
+        match guest.asking() {
+            Asking::Deaf(signal) => guest.is_deaf(signal),
+            asking @ (Asking::Halt(_) | Asking::Terminate) => guest.say(asking),
+        }
+    }
+
+    /// Asks init to halt, waits, and kills what is left if it may.
+    pub(super) fn gently(
+        &self,
+        name: &Name,
+        client: &Client,
+        timeout: Option<Duration>,
+        then_kill: bool,
+    ) -> Result<(), StopError> {
+        // Before the signal, or its effect could be missed.
+        let watch = client.add_state_client(&[State::Stopped]).map_err(StopError::Socket)?;
+        let StateWatch::Waiting(end) = watch else { return Ok(()) };
+        let guest = Guest::of(self, name, client)?;
+        let asking = guest.asking();
+        if let (Asking::Deaf(signal), false) = (asking, then_kill) {
+            return guest.is_deaf(signal);
+        }
+        let wished = match asking {
+            Asking::Deaf(signal) => client.wish(Wish::Unheard(signal)).ok(),
+            Asking::Halt(_) | Asking::Terminate => None,
+        };
+        match guest.halts(asking, &end, timeout)? {
+            Some(_stopped) => Ok(()),
+            None if !then_kill => Err(StopError::TimedOut),
+            None => {
+                let killed = self.kill(name, Some(client));
+                // Until now it was to say what the end of init means.
+                drop(wished);
+                killed
+            }
+        }
+    }
+
+    /// Sends init `lxc.signal.stop` where that is not SIGKILL, and tells whether the container has
+    /// ended by that. LXC waits for it without an end; whoever kills wants one.
+    pub(super) fn ends_by_signal(&self, name: &Name, client: &Client, end: &StateClient) -> bool {
+        let Ok(guest) = Guest::of(self, name, client) else { return false };
+        let configured = guest.configured("lxc.signal.stop");
+        let Some(signal) = configured.filter(|it| *it != libc::SIGKILL) else { return false };
+        let heard = halt::hears(guest.pid, signal) && guest.signal(signal).is_ok();
+        heard && matches!(end.wait(Some(STOPPING)), Ok(Some(_stopped)))
+    }
+
+    /// Asks init to restart its container, without waiting for what becomes of that.
+    pub(super) fn ask_to_reboot(&self, name: &Name, client: &Client) -> Result<(), StopError> {
+        let guest = Guest::of(self, name, client)?;
+        let signal = guest.reboot_signal();
+        if halt::reboots(guest.pid, signal) {
+            guest.signal(signal)
+        } else {
+            Err(guest.does_not_reboot(signal))
+        }
+    }
+
+    /// Has the guest restart itself; one that cannot hear that, or does not do it in time, is
+    /// stopped and started again.
+    pub(super) fn reboot(
+        &self,
+        name: &Name,
+        client: &Client,
+        timeout: Option<Duration>,
+        then_kill: bool,
+    ) -> Result<(), StopError> {
+        // What goes wrong with the next start is told there.
+        let mut news = event::follow(self.lxcpath.host()).ok();
+        let watch = client.add_state_client_anew(&[State::Running]).map_err(StopError::Socket)?;
+        let StateWatch::Waiting(life) = watch else { return Ok(()) };
+        let guest = Guest::of(self, name, client)?;
+        // A supervisor of ours then starts the container again however init ends.
+        let signal = guest.reboot_signal();
+        let ours = client.wish(Wish::Restart(signal)).ok();
+        let told = if halt::reboots(guest.pid, signal) {
+            guest.signal(signal)?;
+            life.wait(timeout).map_err(StopError::Socket)?
+        } else if then_kill {
+            guest.halts(guest.asking(), &life, timeout)?
+        } else {
+            return Err(guest.does_not_reboot(signal));
+        };
+        let told = match (told, &ours) {
+            (None, _) if !then_kill => return Err(StopError::TimedOut),
+            (None, None) => {
+                self.kill(name, Some(client))?;
+                Some(State::Stopped)
+            }
+            (None, Some(_)) => {
+                guest.end()?;
+                life.wait(Some(STARTING)).map_err(StopError::Socket)?
+            }
+            (told, _) => told,
+        };
+        match told {
+            Some(State::Stopped) if ours.is_none() => {
+                self.start(name, &Start::default()).map_err(|it| StopError::NotBack(it.reason()))
+            }
+            Some(State::Stopped) => Err(StopError::NotBack(reason(&mut news, name))),
+            Some(_running) => Ok(()),
+            None => Err(StopError::TimedOut),
+        }
+    }
+}
+
+impl<'a> Guest<'a> {
+    fn of(engine: &'a Engine, name: &'a Name, client: &'a Client) -> Result<Self, StopError> {
+        let Init { pid, pidfd } = client.init().map_err(StopError::Socket)?;
+        let cgroup = engine.cgroup_path(name, Some(client)).and_then(|path| {
+            let hierarchies = Hierarchies::discover(engine.lxcpath.host()).ok()?;
+            Some(Cgroup::open(&hierarchies, &path))
+        });
+        Ok(Self { engine, name, client, pid, pidfd, cgroup })
+    }
+
+    /// Says that init cannot be asked, unless it has just ended: the dead hear nothing either.
+    fn is_deaf(&self, signal: i32) -> Result<(), StopError> {
+        let ended = record::has_ended(self.pidfd.as_fd(), Duration::ZERO);
+        if ended { Ok(()) } else { Err(StopError::Deaf(signal)) }
+    }
+
+    fn does_not_reboot(&self, signal: i32) -> StopError {
+        if halt::hears(self.pid, signal) {
+            StopError::Shell(signal)
+        } else {
+            StopError::Deaf(signal)
+        }
+    }
+
+    /// Returns the signal that the configuration names.
+    fn configured(&self, key: &str) -> Option<i32> {
+        let value = self.client.config_item(key).ok().flatten()?;
+        value.trim().parse().ok().filter(|it| *it > 0)
+    }
+
+    fn reboot_signal(&self) -> i32 {
+        self.configured("lxc.signal.reboot").unwrap_or(libc::SIGINT)
+    }
+
+    fn asking(&self) -> Asking {
+        Asking::of(self.configured("lxc.signal.halt"), self.pid)
+    }
+
+    /// Says it, and wakes a frozen guest, so that it hears: the signal comes first, or it would run
+    /// for a moment without it.
+    fn say(&self, asking: Asking) -> Result<(), StopError> {
+        let init = (self.pid, self.pidfd.as_fd());
+        asking.say(init, self.cgroup.as_ref()).map_err(StopError::Signal)?;
+        self.wake();
+        Ok(())
+    }
+
+    fn signal(&self, signal: i32) -> Result<(), StopError> {
+        match sys::pidfd_send_signal(self.pidfd.as_fd(), signal) {
+            // It ended just now.
+            Ok(()) | Err(Errno::ESRCH) => {
+                self.wake();
+                Ok(())
+            }
+            Err(errno) => Err(StopError::Signal(errno)),
+        }
+    }
+
+    fn wake(&self) {
+        if self.cgroup.as_ref().is_some_and(|it| it.thawed() == Some(false)) {
+            // It may have ended by now. One that stays frozen is killed when the time is over.
+            _ = self.engine.unfreeze(self.name);
+        }
+    }
+
+    /// Asks init to halt and waits for one of the states that `told` tells; none: it does not. One
+    /// that cannot hear it is not waited for longer than the other processes take to go.
+    fn halts(
+        &self,
+        mut asking: Asking,
+        told: &StateClient,
+        timeout: Option<Duration>,
+    ) -> Result<Option<State>, StopError> {
+        self.say(asking)?;
+        let moment = Instant::now() + timeout.map_or(MOMENT, |it| it.min(MOMENT));
+        let deaf = asking.is_deaf();
+        while asking.is_deaf() {
+            let state = told.wait(Some(LOOK_AGAIN)).map_err(StopError::Socket)?;
+            if state.is_some() || self.is_alone() || Instant::now() >= moment {
+                return Ok(state);
+            }
+            asking = self.asking();
+        }
+        if deaf {
+            // It was asked before it had set itself up.
+            self.say(asking)?;
+        }
+        told.wait(timeout).map_err(StopError::Socket)
+    }
+
+    /// Tells whether no process is left but init.
+    fn is_alone(&self) -> bool {
+        let others = |it: &Cgroup| it.pids().into_iter().any(|pid| pid != self.pid);
+        !self.cgroup.as_ref().is_some_and(others)
+    }
+
+    /// Kills init, and all others with it.
+    fn end(&self) -> Result<(), StopError> {
+        self.signal(libc::SIGKILL)?;
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.thaw_below();
+        }
+        Ok(())
+    }
+}
+
+/// Returns why the container could not be started again, as its supervisor told it last.
+fn reason(news: &mut Option<Follower>, name: &Name) -> String {
+    let mut why = "it ended by itself; `wharf start` starts it".to_owned();
+    while let Some(Ok(Some(event))) = news.as_mut().map(|it| it.next(Some(Duration::ZERO))) {
+        if let (What::Failed { reason }, true) = (event.what, event.name == *name) {
+            why = reason;
+        }
+    }
+    why
+}

@@ -1,0 +1,60 @@
+//! Clears away what commands that were killed have left under names that nobody may ask for again.
+//! Touches nothing that a command is at work on, and fails nobody: it is tried again the next time.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::engine::running::command_socket::address::private_dir;
+use crate::engine::running::record;
+use crate::engine::store::{LOCKS, Store, drafted};
+use crate::engine::verbs::destroy::remove_draft;
+use crate::engine::{Engine, Name};
+
+impl Engine {
+    /// Looks for leftovers of other containers; what one's own name has left its command clears.
+    pub(in crate::engine) fn tidy(&self) {
+        let store = Store::new(&self.lxcpath);
+        for name in entries(&self.lxcpath).filter_map(|it| drafted(&it)) {
+            // Whoever makes or removes it now holds the lock.
+            if let Ok(_lock) = store.lock(&name) {
+                // What resists is found the next time.
+                _ = remove_draft(&store, &name);
+            }
+        }
+        record::remove_drafts(&self.lxcpath);
+        for name in self.kept().iter().filter(|it| store.dir(it).symlink_metadata().is_err()) {
+            record::forget_ended(&self.lxcpath, name);
+            // Dropped, its file is gone.
+            _ = store.lock(name);
+        }
+        // Of other lxcpaths, whose last file is gone: only an empty directory can be removed.
+        let runtime = self.lxcpath.host().runtime_dir();
+        for kind in ["run", "socket"].map(|it| runtime.join(it)) {
+            entries(&kind).for_each(|it| _ = std::fs::remove_dir(kind.join(it)));
+        }
+    }
+
+    /// Removes what commands and supervisors that were killed were just noting. Costs no more than a
+    /// look into one directory, which is why `ls` can do it.
+    pub fn clear_drafts(&self) {
+        record::remove_drafts(&self.lxcpath);
+    }
+
+    /// Returns the containers that something is kept of in the runtime directory.
+    fn kept(&self) -> BTreeSet<Name> {
+        let recorded = record::dir(&self.lxcpath);
+        let recorded = entries(&recorded).filter_map(|it| record::of_file(&it));
+        let sockets = private_dir(&self.lxcpath);
+        let sockets = entries(&sockets).filter_map(|it| it.parse().ok());
+        let locks = LOCKS.map(|it| self.lxcpath.host().runtime_dir().join(it));
+        let locks = locks.iter().flat_map(|it| entries(it));
+        let of_here = format!("{}-", self.lxcpath.key());
+        let locked = locks.filter_map(|it| it.strip_prefix(&of_here)?.parse().ok());
+        recorded.chain(sockets).chain(locked).collect()
+    }
+}
+
+fn entries(dir: &Path) -> impl Iterator<Item = String> + use<> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.filter_map(|it| it.file_name().into_string().ok())
+}

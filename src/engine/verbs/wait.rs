@@ -1,0 +1,223 @@
+//! The verbs `wait` and `monitor`: what containers do, as it happens.
+//!
+//! wharf's supervisors tell the journal. LXC's monitors do not, so what they run is looked at a
+//! few times a second.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::engine::running::event::{self, Event, Follower, What};
+use crate::engine::seen::sampler::Sampler;
+use crate::engine::{Engine, Error, Kind, Name, State, Verb};
+
+/// How long to wait for the journal before looking around.
+const BEAT: Duration = Duration::from_millis(250);
+
+impl Engine {
+    /// Waits until the container is in one of `states`; false when `timeout` ran out first.
+    /// None waits for ever, zero only looks.
+    pub fn wait(
+        &self,
+        name: &Name,
+        states: &[State],
+        timeout: Option<Duration>,
+    ) -> Result<bool, Error> {
+        let deadline = timeout.and_then(|it| Instant::now().checked_add(it));
+        // Followed before the first look, so that nothing happens unseen in between.
+        let mut follower =
+            event::follow(self.lxcpath.host()).map_err(|it| failed(Verb::Wait, name, it))?;
+        loop {
+            if states.contains(&self.state(name)?) {
+                return Ok(true);
+            }
+            let left = deadline.map(|it| it.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return Ok(false);
+            }
+            let beat = left.map_or(BEAT, |it| it.min(BEAT));
+            // A state that passes quickly is over at the next look; the journal still tells of it.
+            let news = drain(&mut follower, beat).map_err(|it| failed(Verb::Wait, name, it))?;
+            let mut entered =
+                news.iter().filter(|it| self.is_about(it, name)).filter_map(Event::enters);
+            if entered.any(|it| states.contains(&it)) {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Follows events of containers whose whole name matches `pattern`, in order, without gaps.
+    /// Calls `each` until it returns false. `each` gets `None` about four times a second, so
+    /// that it can look whether it should go on.
+    pub fn monitor(
+        &self,
+        pattern: &regex::Regex,
+        each: &mut dyn FnMut(Option<&Event>) -> bool,
+    ) -> Result<(), Error> {
+        let follower = event::follow(self.lxcpath.host());
+        let follower =
+            follower.map_err(|it| failed(Verb::Monitor, self.lxcpath().display(), it))?;
+        self.follow(follower, pattern, each)
+    }
+
+    /// The same for all containers, after the newest `past` events.
+    pub fn monitor_all(
+        &self,
+        past: usize,
+        each: &mut dyn FnMut(Option<&Event>) -> bool,
+    ) -> Result<(), Error> {
+        let fail = |it: std::io::Error| failed(Verb::Monitor, self.lxcpath().display(), it);
+        let (mut events, follower) = event::follow_with_past(self.lxcpath.host()).map_err(fail)?;
+        events.retain(|it| it.lxcpath == self.lxcpath().dir());
+        let older = events.len().saturating_sub(past);
+        if !events.iter().skip(older).all(|it| each(Some(it))) {
+            return Ok(());
+        }
+        let every = regex::Regex::new(".*")
+            .map_err(|it| Error::new(Verb::Monitor, self.lxcpath().display(), Kind::Invalid, it))?;
+        self.follow(follower, &every, each)
+    }
+
+    fn follow(
+        &self,
+        mut follower: Follower,
+        pattern: &regex::Regex,
+        each: &mut dyn FnMut(Option<&Event>) -> bool,
+    ) -> Result<(), Error> {
+        let object = self.lxcpath().display().to_string();
+        let pattern =
+            whole(pattern).map_err(|it| Error::new(Verb::Monitor, &object, Kind::Invalid, it))?;
+        let mut foreign = Foreign::new(self);
+        let mut look = Instant::now() + BEAT;
+        loop {
+            let left = look.saturating_duration_since(Instant::now());
+            let mut events =
+                drain(&mut follower, left).map_err(|it| failed(Verb::Monitor, &object, it))?;
+            events.retain(|it| it.lxcpath == self.lxcpath().dir());
+            foreign.hear(&events);
+            let beat = Instant::now() >= look;
+            if beat {
+                events.append(&mut foreign.look(self));
+                look = Instant::now() + BEAT;
+            }
+            let mut chosen = events.iter().filter(|it| pattern.is_match(it.name.as_str()));
+            if !chosen.all(|it| each(Some(it))) || (beat && !each(None)) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn is_about(&self, event: &Event, name: &Name) -> bool {
+        event.name == *name && event.lxcpath == self.lxcpath().dir()
+    }
+}
+
+/// The containers that LXC's own monitors run, as they were at the last look.
+#[derive(Debug)]
+struct Foreign {
+    sampler: Sampler,
+    known: BTreeMap<Name, State>,
+    /// What they had lost of their limits.
+    lost: BTreeMap<Name, Vec<String>>,
+    /// Seen once: a supervisor of ours listens a moment before its record is there.
+    fresh: BTreeMap<Name, State>,
+}
+
+impl Foreign {
+    fn new(engine: &Engine) -> Self {
+        let mut sampler = Sampler::new(engine);
+        let known = sampler.foreign().into_iter().collect();
+        Self { sampler, known, lost: BTreeMap::new(), fresh: BTreeMap::new() }
+    }
+
+    /// Notes what wharf itself did to them, so that it is told once.
+    fn hear(&mut self, events: &[Event]) {
+        for event in events {
+            if let (Some(to), Some(known)) = (event.enters(), self.known.get_mut(&event.name)) {
+                *known = to;
+            }
+        }
+    }
+
+    /// Makes events of what changed since the last look.
+    fn look(&mut self, engine: &Engine) -> Vec<Event> {
+        let mut now: BTreeMap<Name, State> = self.sampler.foreign().into_iter().collect();
+        let fresh = std::mem::take(&mut self.fresh);
+        let is_new = |name: &Name| !self.known.contains_key(name) && !fresh.contains_key(name);
+        self.fresh =
+            now.iter().filter(|(it, _)| is_new(it)).map(|(k, v)| (k.clone(), *v)).collect();
+        now.retain(|name, _| !self.fresh.contains_key(name));
+
+        let mut events = Vec::new();
+        let mut tell = |name: &Name, from: State, to: State| {
+            if from != to {
+                let what = What::State { from, to };
+                events.push(Event::now(engine.lxcpath(), name, what));
+            }
+        };
+        for (name, state) in &now {
+            tell(name, self.known.get(name).copied().unwrap_or(State::Stopped), *state);
+        }
+        for (name, state) in self.known.iter().filter(|(it, _)| !now.contains_key(it)) {
+            tell(name, *state, State::Stopped);
+        }
+        self.known = now;
+        events.extend(self.losses(engine));
+        events
+    }
+
+    /// Makes events of the limits that were lost since the last look.
+    fn losses(&mut self, engine: &Engine) -> Vec<Event> {
+        let mut events = Vec::new();
+        for name in self.known.keys() {
+            let lost = self.sampler.lost_limits(name);
+            let files = lost.iter().map(|it| it.file.clone()).collect();
+            let before = self.lost.insert(name.clone(), files).unwrap_or_default();
+            for it in lost.into_iter().filter(|it| !before.contains(&it.file)) {
+                let now = engine.cgroup_get(name, &it.file).unwrap_or_default().trim().to_owned();
+                let was = it.kept.unwrap_or(it.set);
+                let what = What::LimitLost { file: it.file, was, now };
+                events.push(Event::now(engine.lxcpath(), name, what));
+            }
+        }
+        let known = &self.known;
+        self.lost.retain(|name, _| known.contains_key(name));
+        events
+    }
+}
+
+/// Waits at most `patience` for an event and returns it with all that follow at once.
+fn drain(follower: &mut Follower, patience: Duration) -> std::io::Result<Vec<Event>> {
+    let mut events = Vec::new();
+    let mut next = follower.next(Some(patience))?;
+    while let Some(event) = next {
+        events.push(event);
+        next = follower.next(Some(Duration::ZERO))?;
+    }
+    Ok(events)
+}
+
+/// Makes `pattern` match whole texts only. Comparing the length of its match would not do: the
+/// leftmost match may be the shorter one of two (`web|web-1`).
+fn whole(pattern: &regex::Regex) -> Result<regex::Regex, regex::Error> {
+    regex::Regex::new(&format!("^(?:{})$", pattern.as_str()))
+}
+
+fn failed(verb: Verb, object: impl std::fmt::Display, source: std::io::Error) -> Error {
+    Error::new(verb, object, Kind::Failed, source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_matches_whole_names() {
+        let matches = |pattern: &str, name| {
+            whole(&regex::Regex::new(pattern).unwrap()).unwrap().is_match(name)
+        };
+        assert!(matches("web|web-1", "web-1"));
+        assert!(matches("^web$", "web"));
+        assert!(!matches("we", "web"));
+        assert!(matches(".*", "anything"));
+    }
+}
