@@ -53,9 +53,15 @@ const TICK: Duration = Duration::from_millis(1100);
 pub fn run(engine: &Engine) -> anyhow::Result<()> {
     anyhow::ensure!(
         std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
-        "the screen needs a terminal; `wharf ls` and `wharf help` do not"
+        "the screen needs a terminal; `wharf ls`, `wharf info NAME`, `wharf monitor` and \
+         `wharf help` do not"
     );
     let variable = |name: &str| std::env::var_os(name);
+    anyhow::ensure!(
+        !theme::cannot_draw(variable),
+        "the screen cannot be drawn on this terminal (TERM=dumb); `wharf ls`, `wharf info NAME`, \
+         `wharf monitor` and `wharf help` write plain lines"
+    );
     let settings = Settings::load(variable)?;
     let look = look(&settings, variable);
     let size = Guard::size().context("cannot read the size of the terminal")?;

@@ -351,7 +351,7 @@ fn an_operator_points_at_what_is_meant() {
     screen.wait_for("↵ open");
     under_cursor(&mut screen, &names[4]);
     screen.keys(&[click(10, 4), click(10, 4)].concat());
-    screen.wait_for(&format!("Containers ▸ {}", names[1]));
+    screen.wait_for("[1 Overview]");
     screen.keys("q");
     assert!(screen.exit().success());
 }
@@ -435,4 +435,19 @@ fn undo_asks_before_it_reaches_back_and_a_frozen_console_says_so() {
     wait_state(&mut screen, &name, "RUNNING");
     screen.wait_for(&format!("Z freeze {name}"));
     assert_eq!(lxcpath.state(&name), "RUNNING");
+}
+
+#[test]
+fn a_terminal_that_prints_lines_alone_is_told_which_commands_do() {
+    let lxcpath = Lxcpath::new();
+    let wharf = lxcpath.command(&[]);
+    // Whoever opens a screen says that it is an xterm; here it is not.
+    let mut command = Command::new("env");
+    command.arg("TERM=dumb").arg(wharf.get_program()).args(wharf.get_args());
+    let mut screen = Screen::spawn(command, 200, 24);
+    screen.wait_for("TERM=dumb");
+    assert_eq!(screen.exit().code(), Some(1));
+    let said = screen.contents();
+    assert!(said.contains("wharf ls") && said.contains("wharf monitor"), "{said}");
+    assert!(!screen.terminal().alternate_screen());
 }

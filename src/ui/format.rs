@@ -61,6 +61,15 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
+/// How long an act took: `84 ms`, `9.3 s`, `2m15s`.
+pub fn took(took: Duration) -> String {
+    match took.as_millis() {
+        milliseconds @ 0..1000 => format!("{milliseconds} ms"),
+        1000..60_000 => format!("{:.1} s", took.as_secs_f64()),
+        _ => duration(took),
+    }
+}
+
 /// The time since `then`, as [`duration`]; a `then` in the future is now.
 pub fn since(then: SystemTime, now: SystemTime) -> String {
     duration(now.duration_since(then).unwrap_or_default())
@@ -142,6 +151,12 @@ mod tests {
             assert_eq!(duration(Duration::from_secs(seconds)), expected);
         }
         assert_eq!(since(SystemTime::now() + Duration::from_secs(9), SystemTime::now()), "0s");
+    }
+
+    #[test]
+    fn what_took_long_is_told_in_seconds() {
+        let told = [0, 84, 999, 1000, 9349, 135_000].map(Duration::from_millis).map(took);
+        assert_eq!(told, ["0 ms", "84 ms", "999 ms", "1.0 s", "9.3 s", "2m15s"]);
     }
 
     #[test]

@@ -77,7 +77,9 @@ pub fn list(model: &Model) -> ListAreas {
         footer: shell.footer,
         ..ListAreas::default()
     };
-    if width >= WIDE && height >= EVENTS_FROM && !model.containers().is_empty() {
+    // Nothing to look at leaves no hole where one would look at it.
+    let any = !model.list.order.is_empty();
+    if width >= WIDE && height >= EVENTS_FROM && any {
         let side = (width / 3).max(62);
         left.width = width - side;
         let half = shell.body.height / 2;
@@ -91,7 +93,6 @@ pub fn list(model: &Model) -> ListAreas {
         left.height -= EVENTS_HEIGHT;
         areas.events = Some(Rect { y: left.bottom(), height: EVENTS_HEIGHT, ..left });
     }
-    let any = !model.containers().is_empty();
     if any && model.list.peek && (NARROW..WIDE).contains(&width) && height >= PEEK_FROM {
         left.height -= PEEK_HEIGHT;
         let peek = Rect { y: left.bottom(), height: PEEK_HEIGHT, ..left };

@@ -3,7 +3,7 @@
 
 mod depth;
 
-pub use depth::{Depth, draws_unicode};
+pub use depth::{Depth, cannot_draw, draws_unicode};
 
 use ratatui::style::{Color, Modifier, Style};
 use serde::Deserialize;

@@ -1,10 +1,13 @@
 //! A rounded box with titles set into its lines.
 
+use std::borrow::Cow;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 
 use super::look::Look;
-use super::pen::{Pen, Piece, clear, pieces_width};
+use super::pen::{Pen, Piece, clear, pieces_width, shortened, width};
 
 /// A box. Titles that do not fit give way: first the one on the right, then the end of the left.
 #[derive(Clone, Debug)]
@@ -22,6 +25,8 @@ pub struct Frame<'a> {
 
 /// A corner, a line, a space, and the same at the other end.
 const TITLE_MARGIN: usize = 6;
+/// A name is not made shorter than this for the sake of the title on the right.
+const LEAST_NAME: usize = 12;
 
 impl<'a> Frame<'a> {
     /// A box with a title on the left and no more.
@@ -56,18 +61,44 @@ impl<'a> Frame<'a> {
 
     fn titles(&self, area: Rect, buf: &mut Buffer) {
         let room = usize::from(area.width).saturating_sub(TITLE_MARGIN);
-        let left = pieces_width(self.left).min(room);
+        let pieces = self.fitting(room);
+        let left = pieces.iter().map(|(text, _)| width(text)).sum::<usize>().min(room);
         if left > 0 {
             let place = Rect::new(area.x + 2, area.y, left as u16 + 2, 1);
             clear(buf, place.intersection(area), self.look.fg);
             let mut pen = Pen::line(buf, place);
             pen.put(" ", self.look.fg);
-            pen.part(left).pieces(self.left);
+            let mut part = pen.part(left);
+            for (text, style) in &pieces {
+                part.clip(text, *style, self.look.glyphs.ellipsis);
+            }
             pen.put(" ", self.look.fg);
         }
         let taken = if left > 0 { left + 3 } else { 0 };
         at_right(self.look, self.right, room.saturating_sub(taken), area.right(), (area.y, buf));
         at_right(self.look, self.foot, room, area.right(), (area.bottom() - 1, buf));
+    }
+
+    /// Shortens the longest piece in its middle so that the titles on the left fit; a name, which
+    /// has no blanks, so that those on the right do, too.
+    fn fitting(&self, room: usize) -> Vec<(Cow<'a, str>, Style)> {
+        let mut pieces: Vec<_> = self.left.iter().map(|it| (Cow::Borrowed(it.0), it.1)).collect();
+        let all = pieces_width(self.left);
+        let right = match pieces_width(self.right) {
+            0 => 0,
+            right => right + 3,
+        };
+        let ellipsis = self.look.glyphs.ellipsis;
+        if let Some((text, _)) = pieces.iter_mut().max_by_key(|(text, _)| width(text)) {
+            let longest = width(text);
+            let left_for = |room: usize| (longest + room).checked_sub(all);
+            let beside = left_for(room.saturating_sub(right))
+                .filter(|it| *it >= LEAST_NAME && !text.contains(' '));
+            if let Some(cells) = beside.or_else(|| left_for(room)).filter(|it| *it < longest) {
+                *text = Cow::Owned(shortened(text, cells, ellipsis).into_owned());
+            }
+        }
+        pieces
     }
 }
 
@@ -117,6 +148,18 @@ mod tests {
         let title = [("Processes", look.accent)];
         let frame = Frame { right: &right, ..Frame::titled(&look, &title) };
         frame.render(buf.area, &mut buf);
-        assert_eq!(super::super::look::tests::lines(&buf)[0], "╭─ Processe ─╮");
+        assert_eq!(super::super::look::tests::lines(&buf)[0], "╭─ Proc…ses ─╮");
+    }
+
+    #[test]
+    fn a_long_name_leaves_room_for_the_titles_beside_it() {
+        let look = plain();
+        let mut buf = Buffer::empty(Rect::new(0, 0, 40, 2));
+        let right = [("forest", look.dim)];
+        let title = [("cluster-of-the-north-sea-01", look.accent), ("  proc", look.dim)];
+        let frame = Frame { right: &right, ..Frame::titled(&look, &title) };
+        frame.render(buf.area, &mut buf);
+        let expected = "╭─ cluster-o…th-sea-01  proc ─ forest ─╮";
+        assert_eq!(super::super::look::tests::lines(&buf)[0], expected);
     }
 }

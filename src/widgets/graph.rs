@@ -16,7 +16,7 @@ const LEFT: [u32; DOTS + 1] = [0, 0x40, 0x44, 0x46, 0x47];
 /// The same for the right column.
 const RIGHT: [u32; DOTS + 1] = [0, 0x80, 0xa0, 0xb0, 0xb8];
 /// Heights in ASCII.
-const ASCII: [char; DOTS + 1] = [' ', '_', '-', '=', '#'];
+const ASCII: [char; DOTS + 1] = [' ', '.', '-', '=', '#'];
 
 /// Shares of the whole, 0 to 1, oldest first; none: not known, nothing is drawn.
 #[derive(Clone, Copy, Debug)]
@@ -31,14 +31,13 @@ impl Graph<'_> {
         let area = area.intersection(buf.area);
         let rows = usize::from(area.height);
         for (level, y) in (0..rows).rev().zip(area.top()..area.bottom()) {
-            self.row(Pen::new(buf, area.x, y, area.width).cells(), level, rows);
+            Pen::new(buf, area.x, y, area.width).draw(|cells| self.row(cells, level, rows));
         }
     }
 
     /// Draws into the cells that `pen` has left.
     pub fn draw(self, pen: &mut Pen<'_>) {
-        self.row(pen.cells(), 0, 1);
-        pen.skip(usize::MAX);
+        pen.draw(|cells| self.row(cells, 0, 1));
     }
 
     /// Draws one row of cells, the row `level` counted from the bottom of `rows`.
@@ -53,6 +52,8 @@ impl Graph<'_> {
             let [left, right] = dots;
             if left + right > 0 {
                 cell.set_char(self.symbol(left, right)).set_style(self.look.share(share));
+            } else if level == 0 {
+                cell.set_symbol(self.look.glyphs.base).set_style(self.look.line);
             }
         }
     }
@@ -67,12 +68,13 @@ impl Graph<'_> {
     }
 }
 
-/// Returns how many dots of the row `level` a value reaches. A known value shows one at least.
+/// Returns how many dots of the row `level` a value reaches. One that reaches none is seen by the
+/// line below the graph, which is no dot.
 fn height(value: Option<f32>, level: usize, rows: usize) -> usize {
     let Some(share) = value else { return 0 };
     let full = (rows * DOTS) as f32;
-    let dots = (share.clamp(0.0, 1.0) * full).round().max(1.0);
-    #[expect(clippy::cast_sign_loss, reason = "it is at least 1 here; NaN becomes 0")]
+    let dots = (share.clamp(0.0, 1.0) * full).round();
+    #[expect(clippy::cast_sign_loss, reason = "clamped to 0 and more; NaN becomes 0")]
     let dots = dots as usize;
     dots.saturating_sub(level * DOTS).min(DOTS)
 }
@@ -100,14 +102,15 @@ mod tests {
     fn the_newest_value_is_at_the_right() {
         let look = plain();
         let values = [Some(0.0), Some(1.0), Some(0.5), Some(0.25)];
-        assert_eq!(drawn(&values, 3, 1, &look), [" ⣸⣄"]);
+        assert_eq!(drawn(&values, 3, 1, &look), [" ⢸⣄"]);
         assert_eq!(drawn(&values, 1, 1, &look), ["⣄"]);
     }
 
     #[test]
     fn unknown_is_a_gap_and_zero_a_line() {
         let look = plain();
-        assert_eq!(drawn(&[Some(0.0), Some(0.0), None, None], 2, 1, &look), ["⣀ "]);
+        assert_eq!(drawn(&[Some(0.0), Some(0.0), None, None], 2, 1, &look), ["▁ "]);
+        assert_eq!(drawn(&[Some(0.01), Some(0.0)], 1, 2, &look), [" ", "▁"]);
         assert_eq!(drawn(&[Some(f32::NAN)], 1, 1, &look).len(), 1);
     }
 

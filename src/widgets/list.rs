@@ -7,11 +7,14 @@ use super::field::{Field, Input};
 use super::look::Look;
 use super::pen::{Pen, width};
 use super::table::scroll;
+use super::text::wrap;
 
 /// Widest column of keys.
 const MAX_KEYS: usize = 12;
 /// Widest column of names.
 const MAX_NAMES: usize = 28;
+/// So many lines to choose from are worth more than a sentence in full.
+const LEAST_ENTRIES: u16 = 4;
 
 /// One line of a [`List`].
 #[derive(Clone, Copy, Debug)]
@@ -48,9 +51,9 @@ impl List<'_> {
             Field { look: self.look, input: self.input, hint: self.hint, focused: true, style };
         field.draw(&mut pen);
         let body = Rect { y: area.y + 2, height: area.height.saturating_sub(2), ..area };
+        let body = self.in_full(body, buf);
         let first = scroll(0, self.cursor, self.entries.len(), usize::from(body.height));
-        let keys = self.widest(|it| it.key).min(MAX_KEYS);
-        let names = self.widest(|it| it.name).min(MAX_NAMES);
+        let (keys, names) = self.columns();
         for ((index, entry), row) in self.entries.iter().enumerate().skip(first).zip(body.rows()) {
             let mut pen = Pen::line(buf, row);
             if index == self.cursor {
@@ -58,6 +61,34 @@ impl List<'_> {
             }
             self.entry(entry, pen.skip(2), keys, names);
         }
+    }
+
+    /// Where sentences are cut, that of the chosen line stands whole at the foot; returns what is
+    /// left above. The height is the same for all lines, so that nothing jumps.
+    fn in_full(&self, area: Rect, buf: &mut Buffer) -> Rect {
+        let indent = 2;
+        let room = usize::from(area.width).saturating_sub(2 * indent);
+        let (keys, names) = self.columns();
+        let beside = usize::from(area.width).saturating_sub(keys + names + 3 * indent);
+        let cut = self.entries.iter().any(|it| width(it.help) > beside);
+        let lines = |it: &Entry<'_>| wrap(it.help, room).len();
+        let height = if cut { self.entries.iter().map(lines).max().unwrap_or(0) + 1 } else { 0 };
+        let height = u16::try_from(height).unwrap_or(u16::MAX);
+        if height == 0 || area.height < height + LEAST_ENTRIES {
+            return area;
+        }
+        let above = Rect { height: area.height - height, ..area };
+        let foot = Rect { y: above.bottom() + 1, height: height - 1, ..area };
+        if let Some(entry) = self.entries.get(self.cursor) {
+            for (line, row) in wrap(entry.help, room).iter().zip(foot.rows()) {
+                Pen::line(buf, row).skip(indent).put(line, self.look.fg);
+            }
+        }
+        above
+    }
+
+    fn columns(&self) -> (usize, usize) {
+        (self.widest(|it| it.key).min(MAX_KEYS), self.widest(|it| it.name).min(MAX_NAMES))
     }
 
     fn entry(&self, entry: &Entry<'_>, pen: &mut Pen<'_>, keys: usize, names: usize) {
@@ -96,5 +127,21 @@ mod tests {
             "    f  freeze  stop its time   ".trim_end_matches(' ').to_owned() + "  "
         );
         assert_eq!(lines(&buf)[3].trim_end(), "▸ C-s  save");
+    }
+
+    #[test]
+    fn a_sentence_that_is_cut_stands_whole_at_the_foot() {
+        let look = plain();
+        let mut buf = Buffer::empty(Rect::new(0, 0, 30, 9));
+        let help = "Stops every process of it until it is thawed.";
+        let entries = [Entry { key: "f", name: "freeze", help, enabled: true, matched: &[] }];
+        let input = Input::new("");
+        let list =
+            List { look: &look, sign: ":", input: &input, hint: "", entries: &entries, cursor: 0 };
+        list.render(buf.area, &mut buf);
+        let lines = lines(&buf);
+        assert!(lines[2].contains("Stops every proc…"), "{lines:?}");
+        assert_eq!(lines[7].trim(), "Stops every process of it");
+        assert_eq!(lines[8].trim(), "until it is thawed.");
     }
 }

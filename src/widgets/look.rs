@@ -109,6 +109,8 @@ pub struct Glyphs {
     pub unknown: &'static str,
     pub caret: &'static str,
     pub separator: &'static str,
+    /// The line below a graph: known, and next to nothing.
+    pub base: &'static str,
     /// Bars by eighths of a cell, thinnest first; the last is a full cell.
     pub eighths: [&'static str; 8],
     /// Nothing but ASCII is drawn: no braille either, which has two values and four heights to a
@@ -153,6 +155,7 @@ impl Glyphs {
         unknown: "–",
         caret: "▏",
         separator: "│",
+        base: "▁",
         eighths: ["▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"],
         ascii: false,
     };
@@ -193,6 +196,7 @@ impl Glyphs {
         unknown: "-",
         caret: "_",
         separator: "|",
+        base: "_",
         eighths: [".", ".", "-", "-", "=", "=", "#", "#"],
         ascii: true,
     };

@@ -1,9 +1,11 @@
 //! Writes text into the cells of one row. The only place where text becomes cells: what would act
 //! on a terminal (a control character) never gets in.
 
+use std::borrow::Cow;
+
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Color, Modifier, Style};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// What stands in a cell for a character that has no picture.
@@ -19,12 +21,14 @@ pub type Piece<'a> = (&'a str, Style);
 pub struct Pen<'b> {
     cells: &'b mut [Cell],
     at: usize,
+    /// The row is reversed as a whole: a colour of a text would be a patch of background.
+    level: bool,
 }
 
 impl<'b> Pen<'b> {
     /// Takes `width` cells from (`x`, `y`), as many of them as the buffer has.
     pub fn new(buf: &'b mut Buffer, x: u16, y: u16, width: u16) -> Self {
-        Self { cells: row(buf, x, y, width), at: 0 }
+        Self { cells: row(buf, x, y, width), at: 0, level: false }
     }
 
     /// Takes the first row of `area`.
@@ -35,6 +39,7 @@ impl<'b> Pen<'b> {
 
     /// Writes `text` and moves past it.
     pub fn put(&mut self, text: &str, style: Style) -> &mut Self {
+        let style = self.levelled(style);
         let rest = self.cells.get_mut(self.at..).unwrap_or_default();
         self.at += write(rest, text, style);
         self
@@ -54,7 +59,7 @@ impl<'b> Pen<'b> {
         if text.len() <= left || text.width() <= left {
             return self.put(text, style);
         }
-        let end = self.cells.len();
+        let (end, style) = (self.cells.len(), self.levelled(style));
         let rest = self.cells.get_mut(self.at..).unwrap_or_default();
         let keep = rest.len().saturating_sub(1);
         let (head, tail) = rest.split_at_mut(keep);
@@ -69,6 +74,13 @@ impl<'b> Pen<'b> {
         self
     }
 
+    /// Writes `name`, and if it is too long for the cells left, leaves its middle out: names that
+    /// begin alike are told apart by their ends.
+    pub fn name(&mut self, name: &str, style: Style, ellipsis: char) -> &mut Self {
+        let name = shortened(name, self.left(), ellipsis);
+        self.put(&name, style)
+    }
+
     /// Writes `text` so that it ends at the last cell, and moves there. Cut at its end.
     pub fn right(&mut self, text: &str, style: Style) -> &mut Self {
         self.skip(self.left().saturating_sub(text.width()));
@@ -77,6 +89,7 @@ impl<'b> Pen<'b> {
 
     /// Writes `symbol`, one cell wide, `count` times.
     pub fn repeat(&mut self, symbol: &str, count: usize, style: Style) -> &mut Self {
+        let style = self.levelled(style);
         for cell in self.cells.iter_mut().skip(self.at).take(count) {
             cell.set_symbol(symbol).set_style(style);
         }
@@ -109,11 +122,14 @@ impl<'b> Pen<'b> {
     pub fn part(&mut self, width: usize) -> Pen<'_> {
         let start = self.at;
         self.skip(width);
-        Pen { cells: self.cells.get_mut(start..self.at).unwrap_or_default(), at: 0 }
+        let cells = self.cells.get_mut(start..self.at).unwrap_or_default();
+        Pen { cells, at: 0, level: self.level }
     }
 
-    /// Adds `style` to every cell of the row.
+    /// Adds `style` to every cell of the row. After one that reverses, nothing that is written has
+    /// a colour of its own.
     pub fn wash(&mut self, style: Style) -> &mut Self {
+        self.level |= style.add_modifier.contains(Modifier::REVERSED);
         for cell in self.cells.iter_mut() {
             cell.set_style(style);
         }
@@ -122,6 +138,7 @@ impl<'b> Pen<'b> {
 
     /// Adds `style` to the `cells` that have been written, counted from the start.
     pub fn touch(&mut self, cells: &[u32], style: Style) -> &mut Self {
+        let style = self.levelled(style);
         for at in cells.iter().map(|it| *it as usize).filter(|it| *it < self.at) {
             if let Some(cell) = self.cells.get_mut(at) {
                 cell.set_style(style);
@@ -130,10 +147,64 @@ impl<'b> Pen<'b> {
         self
     }
 
-    /// Returns the cells that are left, for widgets that draw by themselves.
-    pub fn cells(&mut self) -> &mut [Cell] {
-        self.cells.get_mut(self.at..).unwrap_or_default()
+    /// Lets a widget draw by itself into the cells that are left.
+    pub fn draw(&mut self, paint: impl FnOnce(&mut [Cell])) -> &mut Self {
+        let level = self.level;
+        let cells = self.cells.get_mut(self.at..).unwrap_or_default();
+        paint(cells);
+        if level {
+            for cell in cells {
+                cell.fg = Color::Reset;
+                cell.modifier = (cell.modifier - Modifier::DIM) | Modifier::REVERSED;
+            }
+        }
+        self.skip(usize::MAX)
     }
+
+    /// On a reversed row there is weight alone, and what is reversed stands out by being plain.
+    const fn levelled(&self, style: Style) -> Style {
+        if !self.level {
+            return style;
+        }
+        let kept = Modifier::BOLD.union(Modifier::UNDERLINED);
+        let level = Style::new().add_modifier(style.add_modifier.intersection(kept));
+        let level = level.fg(Color::Reset).bg(Color::Reset);
+        if style.add_modifier.contains(Modifier::REVERSED) {
+            level.remove_modifier(Modifier::REVERSED)
+        } else {
+            level
+        }
+    }
+}
+
+/// Returns `name` in at most `room` cells: what does not fit is left out of its middle.
+pub fn shortened(name: &str, room: usize, ellipsis: char) -> Cow<'_, str> {
+    let Some((head, tail)) = ends(name, room) else { return Cow::Borrowed(name) };
+    let start = name.chars().take(head);
+    let end = name.chars().skip(tail);
+    Cow::Owned(start.chain([ellipsis]).chain(end).collect())
+}
+
+/// Returns how many characters of a name that is too long stay at its start, and which is the
+/// first that stays at its end. None: it fits.
+pub fn ends(name: &str, room: usize) -> Option<(usize, usize)> {
+    if name.len() <= room || name.width() <= room {
+        return None;
+    }
+    let cells = |it: char| it.width().unwrap_or(1);
+    let taken = |chars: &mut dyn Iterator<Item = char>, room: usize| {
+        let mut used = 0;
+        chars
+            .take_while(|it| {
+                used += cells(*it);
+                used <= room
+            })
+            .count()
+    };
+    let spare = room.saturating_sub(1);
+    let head = taken(&mut name.chars(), spare.div_ceil(2));
+    let tail = taken(&mut name.chars().rev(), spare / 2);
+    Some((head, name.chars().count() - tail))
 }
 
 /// Returns how many cells `text` takes.
@@ -227,6 +298,37 @@ mod tests {
         assert_eq!(drawn(4, |it| _ = it.clip("abcdef", plain, '…')), "abc…");
         assert_eq!(drawn(4, |it| _ = it.clip("abcd", plain, '…')), "abcd");
         assert_eq!(drawn(6, |it| _ = it.put("a", plain).right("xyz", plain)), "a  xyz");
+    }
+
+    #[test]
+    fn names_that_begin_alike_keep_their_ends() {
+        let plain = Style::new();
+        let short = |name: &str| drawn(11, |it| _ = it.name(name, plain, '…'));
+        assert_eq!(short("production-cluster-01"), "produ…er-01");
+        assert_eq!(short("production-cluster-02"), "produ…er-02");
+        assert_eq!(short("web"), "web        ");
+        assert_eq!(shortened("漢字漢字漢字", 7, '…'), "漢…字");
+        for room in 0..9 {
+            assert!(width(&shortened("web-cluster", room, '…')) <= room.max(1), "{room}");
+        }
+    }
+
+    #[test]
+    fn a_reversed_row_has_no_patches_of_colour() {
+        let mut buf = Buffer::empty(Rect::new(0, 0, 6, 1));
+        let reversed = Style::new().add_modifier(Modifier::REVERSED);
+        let mut pen = Pen::new(&mut buf, 0, 0, 6);
+        pen.wash(reversed).put("a", Style::new().fg(Color::Green)).put("b", reversed.dim());
+        pen.part(2).put("c", Style::new().dim().bold()).repeat("#", 1, Style::new().fg(Color::Red));
+        pen.draw(|cells| _ = cells[0].set_char('d').set_style(Style::new().fg(Color::Red).dim()));
+        let all = |it: &Cell| (it.fg, it.bg, it.modifier);
+        let row = (Color::Reset, Color::Reset, Modifier::REVERSED);
+        let plain = (Color::Reset, Color::Reset, Modifier::empty());
+        let bold = (Color::Reset, Color::Reset, Modifier::REVERSED | Modifier::BOLD);
+        assert_eq!(
+            buf.content.iter().map(all).collect::<Vec<_>>(),
+            [row, plain, bold, row, row, row]
+        );
     }
 
     #[test]

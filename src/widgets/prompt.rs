@@ -135,7 +135,7 @@ impl Prompt<'_> {
             pen.skip(2);
             for name in line {
                 let cells = shape.cells.min(pen.left());
-                pen.part(cells).clip(name, style, self.look.glyphs.ellipsis);
+                pen.part(cells).name(name, style, self.look.glyphs.ellipsis);
             }
         }
         if let Some((label, input)) = self.field {

@@ -23,7 +23,8 @@ pub(super) fn is_shape(symbol: &str) -> bool {
     let mut chars = symbol.chars();
     let (Some(it), None) = (chars.next(), chars.next()) else { return false };
     let [first, last] = BRAILLE;
-    (first..=last).contains(&it) || matches!(it, '█'..='▏' | '─' | '│' | '╭'..='╰' | '├' | '└')
+    (first..=last).contains(&it)
+        || matches!(it, '▁' | '█'..='▏' | '─' | '│' | '╭'..='╰' | '├' | '└')
 }
 
 /// Tells whether `symbol` is stroked, not filled.
@@ -35,6 +36,11 @@ pub(super) fn is_line(symbol: &str) -> bool {
 pub(super) fn draw(symbol: &str, x: usize, y: usize, out: &mut String) {
     let Some(it) = symbol.chars().next() else { return };
     match it {
+        '▁' => {
+            let top = y + CELL_HEIGHT - 2;
+            // Writing to a String cannot fail.
+            _ = write!(out, "<rect x=\"{x}\" y=\"{top}\" width=\"{CELL_WIDTH}\" height=\"1\"/>");
+        }
         '█'..='▏' => block(it, x, y, out),
         '─' | '│' | '╭'..='╰' | '├' | '└' => line(it, x, y, out),
         _ => dots(it, x, y, out),

@@ -47,6 +47,11 @@ impl Depth {
     }
 }
 
+/// Tells whether the terminal can do no more than print lines, such as that of an editor.
+pub fn cannot_draw(variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    variable("TERM").is_some_and(|it| it == "dumb")
+}
+
 /// Tells whether the terminal shows UTF-8: the locale says so, and it is not the kernel's own
 /// console, whose fonts lack braille and eighths.
 pub fn draws_unicode(variable: impl Fn(&str) -> Option<OsString>) -> bool {

@@ -11,7 +11,7 @@ use crate::ui::effect::{Act, Effect, Outcome};
 use crate::ui::message::{Done, Failure};
 use crate::ui::model::overlay::{Ask, Asked, Overlay};
 use crate::ui::model::{Batch, Entry, Job, KEPT, Model, Step, Tone, Way, undo};
-use crate::ui::{allowed, value};
+use crate::ui::{allowed, format, value};
 use crate::widgets::field::Input;
 
 /// From so many marked containers on, stopping asks first.
@@ -128,7 +128,7 @@ pub(super) fn done(model: &mut Model, done: Done) -> Vec<Effect> {
         }
         Ok(Outcome::SetAnew(changes)) => Ok(set_anew(changes)),
         Ok(Outcome::Kept(kept)) => Ok(kept_words(kept)),
-        Ok(Outcome::Done) => Ok(format!("{} in {} ms", past(&act), took.as_millis())),
+        Ok(Outcome::Done) => Ok(format!("{} in {}", past(&act), format::took(took))),
         Err(failure) => Err(failure.whole.clone()),
     };
     let noted = |words: String| notes.iter().fold(words, |words, note| words + "; " + note);

@@ -46,7 +46,7 @@ const fn passes(event: &Event) -> bool {
 pub(super) fn line(event: &Event, look: &Look, pen: &mut Pen<'_>) {
     let at = SystemTime::UNIX_EPOCH + Duration::from_millis(event.at_ms);
     pen.skip(1).put(&format::clock(at), look.dim).skip(1);
-    pen.part(NAMES).clip(event.name.as_str(), look.fg, look.glyphs.ellipsis);
+    pen.part(NAMES).name(event.name.as_str(), look.fg, look.glyphs.ellipsis);
     pen.skip(1);
     match &event.what {
         What::State { from, to } => {

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Modifier;
 
 use super::words;
 use crate::command::Action;
@@ -68,7 +67,11 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let goes_back = model.detail.is_some() || list.marks.is_empty() && !list.filter_text.is_empty();
     let tail = if goes_back { &tail[..] } else { &tail[1..] };
     let reserved: usize = tail.iter().map(|it| hint_width(model, *it, look)).sum();
-    for action in actions(model) {
+    let all = actions(model);
+    let wide: usize = all.iter().map(|it| hint_width(model, *it, look)).sum();
+    // Where room is short it goes to the keys that do something.
+    let short = wide + reserved > pen.left() + GAP;
+    for action in all.into_iter().filter(|it| !short || model.refusal(*it).is_none()) {
         // Nothing follows the last gap, so it need not fit.
         if hint_width(model, action, look) + reserved > pen.left() + GAP {
             break;
@@ -191,11 +194,7 @@ fn hint_width(model: &Model, action: Action, look: &Look) -> usize {
 
 fn hint(model: &Model, action: Action, look: &Look, pen: &mut Pen<'_>) {
     let enabled = model.refusal(action).is_none();
-    let (key, text) = if enabled {
-        (look.key, look.fg)
-    } else {
-        (look.dim.add_modifier(Modifier::DIM), look.dim.add_modifier(Modifier::DIM))
-    };
+    let (key, text) = if enabled { (look.key, look.fg) } else { (look.dim, look.dim) };
     pen.put(keymap::sign(action.key(), look.glyphs), key).put(" ", text);
     pen.put(&name(model, action), text).skip(GAP);
 }

@@ -5,25 +5,31 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use super::words;
+use crate::engine::Name;
 use crate::engine::cgroup::Layout;
 use crate::engine::snapshot::Host;
 use crate::engine::state::State;
 use crate::ui::format;
 use crate::ui::model::Model;
 use crate::widgets::look::{Glyphs, Look};
-use crate::widgets::pen::{Pen, width};
+use crate::widgets::pen::{Pen, shortened, width};
+
+/// A name is not made shorter than this, however narrow the screen is.
+const LEAST_NAME: usize = 12;
 
 /// Words in one colour each that stay or go together; the highest number goes first.
 struct Group {
     drop: u8,
     pieces: Vec<(String, Style)>,
+    /// Stands for the pieces where room is short; empty: nothing does.
+    short: Vec<(String, Style)>,
     /// It says that what is seen is old.
     old: bool,
 }
 
 impl Group {
     const fn new(drop: u8, pieces: Vec<(String, Style)>) -> Self {
-        Self { drop, pieces, old: false }
+        Self { drop, pieces, short: Vec::new(), old: false }
     }
 }
 
@@ -77,10 +83,13 @@ fn places(model: &Model, glyphs: &Glyphs) -> Vec<String> {
     } else {
         "Containers".to_owned()
     };
+    // The rest of the row is the host's.
+    let room = usize::from(model.size.0 / 3).max(LEAST_NAME);
+    let name = |it: &Name| shortened(it.as_str(), room, glyphs.ellipsis).into_owned();
     match &model.detail {
         None => vec![list],
-        Some(detail) if narrow => vec![detail.name.to_string()],
-        Some(detail) => vec![list, detail.name.to_string()],
+        Some(detail) if model.size.0 < crate::ui::layout::MIDDLE => vec![name(&detail.name)],
+        Some(detail) => vec![list, name(&detail.name)],
     }
 }
 
@@ -90,13 +99,13 @@ fn groups(model: &Model, look: &Look) -> Vec<Group> {
     if let Some(snapshot) = &model.snapshot {
         groups = vec![
             host(&snapshot.host, look),
-            Group::new(u8::from(old.is_some()), counts(model, look)),
+            counts(model, look, u8::from(old.is_some())),
             load(&snapshot.host, look),
             pressures(&snapshot.host, look),
         ];
     }
     if model.stale().is_some() {
-        let pieces = groups.iter_mut().flat_map(|it| &mut it.pieces);
+        let pieces = groups.iter_mut().flat_map(|it| it.pieces.iter_mut().chain(&mut it.short));
         pieces.for_each(|(_, style)| *style = look.faded());
     }
     let clock = || Group::new(1, vec![(format::clock(model.now), look.fg)]);
@@ -114,7 +123,7 @@ fn old(model: &Model, look: &Look) -> Option<Group> {
         }
         None => return None,
     };
-    Some(Group { drop: 0, pieces: vec![piece], old: true })
+    Some(Group { old: true, ..Group::new(0, vec![piece]) })
 }
 
 fn host(host: &Host, look: &Look) -> Group {
@@ -127,11 +136,16 @@ fn host(host: &Host, look: &Look) -> Group {
     let access = if host.limits.is_empty() { ("rw", look.ok) } else { ("ro", look.bad) };
     let pieces =
         vec![(format!("{} {layout} ", host.hostname), look.dim), (access.0.to_owned(), access.1)];
-    Group::new(3, pieces)
+    // That nothing can be changed here is worth more than how busy the host is.
+    let drop = if host.limits.is_empty() { 5 } else { 2 };
+    Group { short: vec![(access.0.to_owned(), access.1)], ..Group::new(drop, pieces) }
 }
 
-fn counts(model: &Model, look: &Look) -> Vec<(String, Style)> {
-    let (mut running, mut busy, mut frozen, mut stopped, mut failed) = (0, 0, 0, 0, 0);
+/// How many containers are in which state; where room is short, without those of which there are
+/// none.
+fn counts(model: &Model, look: &Look, drop: u8) -> Group {
+    let (mut running, mut busy, mut frozen, mut stopped, mut failed) =
+        (0_usize, 0_usize, 0_usize, 0_usize, 0_usize);
     for container in model.containers() {
         match model.state_shown(container) {
             State::Running | State::Thawed => running += 1,
@@ -142,20 +156,22 @@ fn counts(model: &Model, look: &Look) -> Vec<(String, Style)> {
         }
     }
     let glyphs = look.glyphs;
-    [
+    let all = [
         (glyphs.running, running, look.ok),
         (glyphs.starting, busy, look.busy),
         (glyphs.frozen, frozen, look.frozen),
         (glyphs.stopped, stopped, look.idle),
         (glyphs.failed, failed, look.bad),
-    ]
-    .into_iter()
-    .enumerate()
-    .map(|(at, (glyph, count, style))| {
-        let gap = if at == 0 { "" } else { " " };
-        (format!("{gap}{glyph}{count}"), if count == 0 { look.dim } else { style })
-    })
-    .collect()
+    ];
+    let pieces = |least: usize| {
+        let some = all.into_iter().filter(|(_, count, _)| *count >= least).enumerate();
+        some.map(|(at, (glyph, count, style))| {
+            let gap = if at == 0 { "" } else { " " };
+            (format!("{gap}{glyph}{count}"), if count == 0 { look.dim } else { style })
+        })
+        .collect()
+    };
+    Group { short: pieces(1), ..Group::new(drop, pieces(0)) }
 }
 
 fn load(host: &Host, look: &Look) -> Group {
@@ -169,7 +185,16 @@ fn load(host: &Host, look: &Look) -> Group {
         ("  mem ".to_owned(), look.dim),
         (format!("{}/{}", bytes(host.memory_used_bytes), bytes(host.memory_bytes)), look.fg),
     ];
-    Group::new(4, pieces)
+    let used = host.cpu_used.map_or_else(|| unknown.to_owned(), |it| format!("{it:.1}"));
+    let share = host.memory_used_bytes.zip(host.memory_bytes.filter(|it| *it > 0));
+    let share = share.map(|(used, all)| format::whole((used as f64 / all as f64 * 100.0) as f32));
+    let short = vec![
+        ("cpu ".to_owned(), look.dim),
+        (format!("{used}/{cpus}"), look.fg),
+        (" mem ".to_owned(), look.dim),
+        (share.map_or_else(|| unknown.to_owned(), |it| it + "%"), look.fg),
+    ];
+    Group { short, ..Group::new(3, pieces) }
 }
 
 fn pressures(host: &Host, look: &Look) -> Group {
@@ -178,11 +203,17 @@ fn pressures(host: &Host, look: &Look) -> Group {
         let (text, style) = words::pressure(psi, look);
         pieces.push((format!(" {text}"), style));
     }
-    Group::new(5, pieces)
+    Group::new(4, pieces)
 }
 
-/// Drops groups until the rest fits into `room` cells.
+/// Shortens groups, and then drops some, until the rest fits into `room` cells.
 fn fitting(mut groups: Vec<Group>, room: usize) -> Vec<Group> {
+    for at in 0..groups.len() {
+        let fits = groups_width(&groups) <= room;
+        if let Some(group) = groups.get_mut(at).filter(|it| !fits && !it.short.is_empty()) {
+            group.pieces = std::mem::take(&mut group.short);
+        }
+    }
     while groups_width(&groups) > room {
         let Some(worst) = groups.iter().map(|it| it.drop).max() else { break };
         groups.retain(|it| it.drop != worst);

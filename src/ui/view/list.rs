@@ -14,11 +14,14 @@ use crate::widgets::frame::Frame;
 use crate::widgets::gauge::gauge;
 use crate::widgets::graph::Graph;
 use crate::widgets::look::Look;
-use crate::widgets::pen::{Pen, Piece};
+use crate::widgets::pen::{Pen, Piece, ends};
 use crate::widgets::table::{Align, Column, Sorted, Table, arrange};
 
 /// Slots of the small graph: two to a cell, of at most so many cells.
 const SLOTS_PER_CELL: usize = 2;
+
+/// From this width on there is room for what is read and written, the last two columns.
+const ROOMY: u16 = 124;
 
 /// What stands in an empty list.
 pub(super) const NOTHING: &str = "nothing matches the filter; Esc clears it";
@@ -63,16 +66,18 @@ enum Is {
     PsiMemory,
     PsiIo,
     Pids,
+    Read,
+    Written,
 }
 
-const COLUMNS: [(Is, Column<'_>, Option<command::Column>); 12] = {
+const COLUMNS: [(Is, Column<'_>, Option<command::Column>); 14] = {
     use command::Column as By;
     const fn column(title: &str, width: u16, align: Align, drop: u8) -> Column<'_> {
         Column { title, width, grow: 0, align, drop, sorted: None }
     }
-    let name = Column { grow: 2, ..column("  NAME", 16, Align::Left, 0) };
-    let graph = Column { grow: 3, ..column("60s ago→", 10, Align::Left, 5) };
-    let bar = Column { grow: 1, ..column("USED", 8, Align::Left, 3) };
+    let name = Column { grow: 3, ..column("  NAME", 16, Align::Left, 0) };
+    let graph = Column { grow: 4, ..column("60s ago→", 10, Align::Left, 5) };
+    let bar = Column { grow: 2, ..column("USED", 8, Align::Left, 3) };
     [
         (Is::Name, name, Some(By::Name)),
         (Is::State, column("STATE", 8, Align::Left, 0), Some(By::State)),
@@ -86,6 +91,8 @@ const COLUMNS: [(Is, Column<'_>, Option<command::Column>); 12] = {
         (Is::PsiMemory, column("mem", 3, Align::Right, 4), None),
         (Is::PsiIo, column("io", 3, Align::Right, 4), None),
         (Is::Pids, column("PIDS", 5, Align::Right, 1), Some(By::Pids)),
+        (Is::Read, column("READ/s", 6, Align::Right, 6), None),
+        (Is::Written, column("WRITE", 5, Align::Right, 6), None),
     ]
 };
 
@@ -100,7 +107,9 @@ fn table(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         });
         Column { sorted, ..column }
     });
-    let places = arrange(&columns, inner.width.saturating_sub(1));
+    let most = if inner.width < ROOMY { columns.len() - 2 } else { columns.len() };
+    let columns = columns.get(..most).unwrap_or_default();
+    let places = arrange(columns, inner.width.saturating_sub(1));
     let rows: Vec<&Container> = model.shown().collect();
     let marked = |row: usize| rows.get(row).is_some_and(|it| model.list.marks.contains(&it.name));
     let cell = |row: usize, column: usize, pen: &mut Pen<'_>| {
@@ -110,7 +119,7 @@ fn table(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     };
     Table {
         look,
-        columns: &columns,
+        columns,
         places: &places,
         rows: rows.len(),
         first: model.list.offset,
@@ -223,10 +232,21 @@ fn paint(model: &Model, container: &Container, look: &Look, (is, pen): (Is, &mut
             let (text, style) = words::pressure(psi(counters, is), look);
             pen.right(&text, style);
         }
+        Is::Read => rate(counters.io_read_per_second, look, pen),
+        Is::Written => rate(counters.io_write_per_second, look, pen),
         Is::Pids => match counters.pids {
             Some(pids) => _ = pen.right(&pids.to_string(), look.fg),
             None => _ = pen.right(look.glyphs.unknown, look.dim),
         },
+    }
+}
+
+fn rate(per_second: Option<f64>, look: &Look, pen: &mut Pen<'_>) {
+    match per_second {
+        // Most write nothing most of the time: what stands out should be what does.
+        Some(it) if it < 1.0 => _ = pen.right("0", look.dim),
+        Some(it) => _ = pen.right(&format::rate(it), look.fg),
+        None => _ = pen.right(look.glyphs.unknown, look.dim),
     }
 }
 
@@ -237,13 +257,21 @@ pub(super) fn name(model: &Model, container: &Container, look: &Look, pen: &mut 
     let marked = list.marks.contains(&container.name);
     let warns = words::warns(model, container);
     let room = pen.left().saturating_sub(if warns.is_some() { 2 } else { 0 });
-    pen.part(room)
-        .clip(
-            container.name.as_str(),
-            if marked { look.mark } else { look.fg },
-            look.glyphs.ellipsis,
-        )
-        .touch(&list.filter.hits(container.name.as_str(), list.closeness), look.hit());
+    let name = container.name.as_str();
+    let style = if marked { look.mark } else { look.fg };
+    let mut hits = list.filter.hits(name, list.closeness);
+    if let Some((head, tail)) = ends(name, room) {
+        // What is left out is found where the sign for it stands.
+        let place = |it: u32| match it as usize {
+            at if at < head => at,
+            at if at < tail => head,
+            at => at - tail + head + 1,
+        };
+        for hit in &mut hits {
+            *hit = place(*hit) as u32;
+        }
+    }
+    pen.part(room).name(name, style, look.glyphs.ellipsis).touch(&hits, look.hit());
     if let Some(warns) = warns.map(|bad| if bad { look.bad } else { look.warn }) {
         pen.skip(1).put(look.glyphs.warn, warns);
     }

@@ -26,6 +26,9 @@ use crate::widgets::text::wrap;
 
 /// Rows for what does not fit into the row of its entry.
 const ROOM_FOR_WORDS: usize = 3;
+/// Widest name in the journal.
+const NAMES: usize = 32;
+
 /// Paints the layer, if there is one.
 pub(super) fn render(model: &Model, look: &Look, buf: &mut Buffer) {
     if !model.typed.is_empty() {
@@ -108,7 +111,7 @@ fn finder(model: &Model, find: &Find, look: &Look, buf: &mut Buffer) {
         FindKind::Palette => ("Everything", ":", "a few letters of what you want"),
     };
     let height = usize::from(buf.area.height.saturating_sub(4)).min(entries.len().max(8) + 4);
-    let inner = layer(look, (title, &format!("{} ", entries.len())), height, buf);
+    let inner = layer(look, (title, &entries.len().to_string()), height, buf);
     list::List { look, sign, input: &find.line, hint, entries: &entries, cursor: find.at }
         .render(inner, buf);
 }
@@ -232,7 +235,9 @@ fn journal_entry(entry: &Entry, current: bool, look: &Look, pen: &mut Pen<'_>) {
         Some(Err(words)) => (look.glyphs.bad, look.bad, shown(words).into_owned()),
     };
     pen.skip(2).put(&format::clock(entry.at), look.dim).skip(1).put(glyph, style).skip(1);
-    pen.put(entry.name.as_str(), look.fg).skip(1).put(entry.act.word(), look.accent).skip(2);
+    let names = (pen.left() / 3).min(NAMES).min(entry.name.as_str().len());
+    pen.part(names).name(entry.name.as_str(), look.fg, look.glyphs.ellipsis);
+    pen.skip(1).put(entry.act.word(), look.accent).skip(2);
     pen.clip(&words, look.fg, look.glyphs.ellipsis);
 }
 

@@ -143,7 +143,7 @@ fn marks(model: &Model, look: &Look, pen: &mut Pen<'_>) {
     let names = pen.left().saturating_sub(hints.iter().map(wide).sum::<usize>() + width(UNMARK));
     let mut part = pen.part(names.max(LEAST_NAMES));
     for name in &model.list.marks {
-        part.skip(1).clip(name.as_str(), look.fg, look.glyphs.ellipsis);
+        part.skip(1).name(name.as_str(), look.fg, look.glyphs.ellipsis);
     }
     for hint in hints {
         if wide(&hint) + width(UNMARK) > pen.left() {

@@ -389,3 +389,74 @@ fn what_is_wrong_with_a_value_is_told_once() {
         assert_eq!(told, 1, "after {keys}");
     }
 }
+
+#[test]
+fn names_that_begin_alike_are_told_apart_at_every_size() {
+    let long = "very-long-name-of-a-container-in-the-production-cluster";
+    let both = ["01", "02"].map(|it| container(&format!("{long}-{it}"), State::Running));
+    for size in [(200, 50), (160, 48), (120, 36), (80, 24), (60, 20), (40, 10)] {
+        let mut model = model(size, both.to_vec());
+        has(&lines(&model), &["-01", "RUNNING"]);
+        has(&lines(&model), &["-02", "RUNNING"]);
+        press(&mut model, "/ 0 2 Enter");
+        has(&lines(&model), &["-02", "RUNNING"]);
+        let title = lines(&model).remove(1);
+        assert!(!title.starts_with('╭') || title.ends_with('╮'), "{size:?}: {title}");
+        press(&mut model, "Esc Enter");
+        has(&lines(&model)[..1], &["-0"]);
+    }
+}
+
+#[test]
+fn the_header_keeps_load_and_pressure_at_80_columns() {
+    let mut model = model((80, 24), all());
+    has(&lines(&model)[..1], &["●1 ◆1 ○1", "cpu 1.4/2 mem 13%", "psi"]);
+    press(&mut model, "G Enter");
+    has(&lines(&model)[..1], &["wharf ▸ web", "cpu 1.42/2", "mem 3.0G/23G", "psi"]);
+}
+
+#[test]
+fn a_short_footer_has_the_keys_that_do_something() {
+    let mut model = model((80, 24), all());
+    press(&mut model, "G");
+    let footer = lines(&model).pop().unwrap();
+    assert!(footer.contains("S stop") && footer.contains("? help"), "{footer}");
+    assert!(!footer.contains("s start") && !footer.contains("D destroy"), "{footer}");
+    model.size = (160, 36);
+    has(&lines(&model), &["s start", "S stop", "? help"]);
+}
+
+#[test]
+fn a_filter_that_matches_nothing_leaves_no_hole() {
+    for size in [(200, 50), (120, 36)] {
+        let mut model = model(size, all());
+        press(&mut model, "/ q q q");
+        let lines = lines(&model);
+        has(&lines, &["nothing matches"]);
+        assert!(lines[1].ends_with('╮') && lines[1].starts_with('╭'), "{}", lines[1]);
+        let empty = lines[2..lines.len() - 3].iter().filter(|it| it.trim().is_empty()).count();
+        assert_eq!(empty, 0, "{}", lines.join("\n"));
+    }
+}
+
+#[test]
+fn the_row_under_the_cursor_is_one_colour_where_colours_are_few() {
+    use ratatui::style::{Color, Modifier};
+    for depth in [Depth::Sixteen, Depth::None] {
+        for (size, keys) in
+            [((120, 36), "G"), ((60, 20), "G"), ((120, 36), "G Enter"), ((80, 24), "?")]
+        {
+            let look = Theme::Dark.look(depth, &Glyphs::UNICODE);
+            let mut model = model(size, all());
+            press(&mut model, keys);
+            let mut buf = Buffer::empty(Rect::new(0, 0, size.0, size.1));
+            view(&model, Paint { look: &look, pane: None }, &mut buf);
+            let reversed = buf.content.iter().filter(|it| it.modifier.contains(Modifier::REVERSED));
+            assert!(reversed.clone().count() > 30, "no cursor: {depth:?} {keys}");
+            for cell in reversed {
+                assert!(!cell.modifier.contains(Modifier::DIM), "{depth:?} {keys}: {cell:?}");
+                assert_eq!((cell.fg, cell.bg), (Color::Reset, Color::Reset), "{depth:?} {keys}");
+            }
+        }
+    }
+}

@@ -85,7 +85,7 @@ pub(super) const SOURCES: &[Source] = &[
     Source {
         controller: "blkio",
         file: "blkio.throttle.io_service_bytes_recursive",
-        need: Need::Detail,
+        need: Need::Row,
         read: |text, raw| {
             raw.io_read_bytes = Some(transferred(text, "Read"));
             raw.io_write_bytes = Some(transferred(text, "Write"));

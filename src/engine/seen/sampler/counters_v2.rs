@@ -62,7 +62,7 @@ pub(super) const SOURCES: &[Source] = &[
     Source {
         controller: "io",
         file: "io.stat",
-        need: Need::Detail,
+        need: Need::Row,
         read: |text, raw| {
             raw.io_read_bytes = Some(transferred(text, "rbytes="));
             raw.io_write_bytes = Some(transferred(text, "wbytes="));
