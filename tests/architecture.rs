@@ -169,6 +169,37 @@ fn every_file_opens_with_what_it_is() {
     }
 }
 
+#[test]
+fn what_changes_the_model_goes_in_no_circle() {
+    let below = sources().into_iter().filter_map(|(file, text)| {
+        let module = file.strip_prefix("src/ui/update/")?.strip_suffix(".rs")?.to_owned();
+        let shipped = text.split("#[cfg(test)]").next()?.to_owned();
+        (!module.contains('/') && module != "tests").then_some((module, shipped))
+    });
+    let modules: Vec<(String, String)> = below.collect();
+    let mut left: Vec<&str> = modules.iter().map(|(module, _)| module.as_str()).collect();
+    // Whoever calls none of those that are left is no part of a circle.
+    while let Some(at) = left.iter().position(|it| {
+        let (_, text) = modules.iter().find(|(module, _)| module == it).unwrap();
+        !siblings(text).iter().any(|other| other != it && left.contains(other))
+    }) {
+        left.remove(at);
+    }
+    assert!(left.is_empty(), "in a circle, or leading to one: {left:?}");
+}
+
+/// Returns the modules beside its own that `text` names.
+fn siblings(text: &str) -> Vec<&str> {
+    let named = text.split("super::").skip(1);
+    let lists = named.map(|it| match it.strip_prefix('{') {
+        Some(list) => list.split('}').next().unwrap().split(',').collect(),
+        None => vec![it],
+    });
+    let word =
+        |it: &str| it.find(|it: char| !it.is_alphanumeric() && it != '_').unwrap_or(it.len());
+    lists.flatten().map(str::trim).map(|it| &it[..word(it)]).collect()
+}
+
 /// Tells whether `file` is `src/MODULE.rs` or lies below `src/MODULE/`.
 fn belongs(file: &str, module: &str) -> bool {
     file == format!("src/{module}.rs") || file.starts_with(&format!("src/{module}/"))

@@ -142,7 +142,7 @@ pub(super) fn done(model: &mut Model, done: Done) -> Vec<Effect> {
         Err(words) => model.say(Tone::Bad, words.clone()),
     }
     let why = outcome.as_ref().map_err(|it| it.reason.clone());
-    super::cgroup::conclude(model, &name, &act, why.and_then(|_| words.clone()));
+    conclude(model, &name, &act, why.and_then(|_| words.clone()));
     match &outcome {
         Ok(outcome) => note_way_back(model, &name, (&act, outcome), job.as_ref()),
         Err(failure) => failed(model, &name, &act, failure),
@@ -215,6 +215,16 @@ fn note_way_back(
             model.undo.push(back);
             model.redo.clear();
         }
+    }
+}
+
+/// Notes what came of a value for one of those that are changed together.
+fn conclude(model: &mut Model, name: &Name, act: &Act, outcome: Result<String, String>) {
+    let Some(screen) = &mut model.detail else { return };
+    let is_edit = matches!(act, Act::Set { .. } | Act::Keep { .. });
+    if is_edit && screen.together.contains(name) {
+        screen.cgroup.results.retain(|(it, _)| it != name);
+        screen.cgroup.results.push((name.clone(), outcome));
     }
 }
 

@@ -35,16 +35,6 @@ pub(super) fn learn(
     }
 }
 
-/// Notes what came of a value for one of those that are changed together.
-pub(super) fn conclude(model: &mut Model, name: &Name, act: &Act, outcome: Result<String, String>) {
-    let Some(screen) = &mut model.detail else { return };
-    let is_edit = matches!(act, Act::Set { .. } | Act::Keep { .. });
-    if is_edit && screen.together.contains(name) {
-        screen.cgroup.results.retain(|(it, _)| it != name);
-        screen.cgroup.results.push((name.clone(), outcome));
-    }
-}
-
 /// Moves the cursor over the rows.
 pub(super) fn travel(model: &mut Model, movement: Move, page: usize) {
     let Some(screen) = &model.detail else { return };

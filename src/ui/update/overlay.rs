@@ -3,7 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::Rect;
 
-use super::travel::travel as row_after;
+use super::travel::{step, travel as row_after};
 use super::{act, detail, pane, typing, whole};
 use crate::command::Action;
 use crate::command::action::{Move, SHORTCUTS, Shortcut};
@@ -248,20 +248,4 @@ fn scroll(model: &Model, asked: &mut Asked, others: usize, key: KeyEvent) -> boo
     let rows = Rows::arrange(&asked.names(), others, Rect::new(0, 0, width, height));
     asked.first = row_after(movement, asked.first, rows.last_first() + 1, rows.shown());
     true
-}
-
-/// Moves in a layer's list; none: the key closes the layer.
-pub(super) fn step(model: &Model, key: KeyEvent, at: usize, count: usize) -> Option<usize> {
-    let page = usize::from(model.size.1 / 2);
-    let movement = match key.code {
-        KeyCode::Up | KeyCode::Char('k') => Move::Up,
-        KeyCode::Down | KeyCode::Char('j') => Move::Down,
-        KeyCode::PageUp => Move::PageUp,
-        KeyCode::PageDown => Move::PageDown,
-        KeyCode::Home => Move::First,
-        KeyCode::End | KeyCode::Char('G') => Move::Last,
-        KeyCode::Char('q' | 'J') => return None,
-        _ => return Some(at),
-    };
-    Some(row_after(movement, at, count, page))
 }

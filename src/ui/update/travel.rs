@@ -1,6 +1,9 @@
 //! Where a movement leads in anything that has rows. Pure.
 
+use crossterm::event::{KeyCode, KeyEvent};
+
 use crate::command::action::Move;
+use crate::ui::model::Model;
 
 /// Returns the row that `movement` leads to from `row` among `count`.
 pub(super) fn travel(movement: Move, row: usize, count: usize, page: usize) -> usize {
@@ -15,4 +18,20 @@ pub(super) fn travel(movement: Move, row: usize, count: usize, page: usize) -> u
         Move::Last => last,
     };
     row.min(last)
+}
+
+/// Moves in a layer's list; none: the key closes the layer.
+pub(super) fn step(model: &Model, key: KeyEvent, at: usize, count: usize) -> Option<usize> {
+    let page = usize::from(model.size.1 / 2);
+    let movement = match key.code {
+        KeyCode::Up | KeyCode::Char('k') => Move::Up,
+        KeyCode::Down | KeyCode::Char('j') => Move::Down,
+        KeyCode::PageUp => Move::PageUp,
+        KeyCode::PageDown => Move::PageDown,
+        KeyCode::Home => Move::First,
+        KeyCode::End | KeyCode::Char('G') => Move::Last,
+        KeyCode::Char('q' | 'J') => return None,
+        _ => return Some(at),
+    };
+    Some(travel(movement, at, count, page))
 }

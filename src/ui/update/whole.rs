@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::overlay;
+use super::travel::step;
 use crate::engine::event::Event;
 use crate::engine::shown::shown;
 use crate::ui::effect::Effect;
@@ -48,7 +48,7 @@ pub(super) fn press(model: &mut Model, whole: Overlay, key: KeyEvent) -> Vec<Eff
     }
     let lines = wrap(&text, layout::whole_room(model.size)).len();
     let most = lines.saturating_sub(layout::whole_rows(model.size));
-    let first = overlay::step(model, key, first, most + 1).unwrap_or(first);
+    let first = step(model, key, first, most + 1).unwrap_or(first);
     let copied = (key.code == KeyCode::Char('y')).then(|| text.clone());
     model.overlay = Some(Overlay::Whole { title, text, first, back });
     copied.map_or_else(Vec::new, |it| copy(model, it))
