@@ -1,6 +1,6 @@
 //! What widgets look like: one style for each role, and one set of glyphs. Chooses nothing.
 
-use ratatui::style::{Modifier, Style};
+use ratatui::style::{Color, Modifier, Style};
 
 /// The styles and glyphs that widgets paint with. The names are the roles of a theme.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +54,12 @@ impl Look {
 
     /// Returns the style of what is old, and may not be true any more.
     pub const fn faded(&self) -> Style {
-        self.dim.remove_modifier(Modifier::BOLD).add_modifier(Modifier::DIM)
+        let plain = self.dim.remove_modifier(Modifier::BOLD);
+        // Grey is as dark as sixteen colours go: darker than that cannot be read.
+        if matches!(self.dim.fg, Some(Color::DarkGray)) {
+            return plain;
+        }
+        plain.add_modifier(Modifier::DIM)
     }
 
     /// Returns the style of a share of the whole, 0 to 1.
@@ -239,6 +244,13 @@ pub(crate) mod tests {
             .chunks(usize::from(buf.area.width).max(1))
             .map(|row| row.iter().map(Cell::symbol).collect())
             .collect()
+    }
+
+    #[test]
+    fn what_is_old_can_still_be_read_in_sixteen_colours() {
+        let look = Look { dim: Style::new().fg(Color::DarkGray), ..plain() };
+        assert!(!look.faded().add_modifier.contains(Modifier::DIM));
+        assert!(plain().faded().add_modifier.contains(Modifier::DIM));
     }
 
     #[test]

@@ -13,6 +13,9 @@ use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
 use crate::widgets::pen::Pen;
 
+/// Cells for a label and enough of its value to be worth them.
+const LABELLED: usize = 20;
+
 /// Paints the open container.
 pub(super) fn render(model: &Model, paint: Paint<'_>, buf: &mut Buffer) {
     let Some(screen) = &model.detail else { return };
@@ -77,10 +80,15 @@ fn about(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
     if !detail.namespaces.is_empty() {
         pen.put("  ns ", look.dim).put(&detail.namespaces.join(" "), look.fg);
     }
+    // A label without its value says nothing.
+    if pen.left() < LABELLED {
+        return;
+    }
     if let Some(cgroup) = &detail.cgroup {
         pen.put("  cgroup ", look.dim).clip(cgroup, look.fg, look.glyphs.ellipsis);
     }
-    if let Some(path) = detail.rootfs.as_ref().and_then(|it| it.path()) {
+    let path = detail.rootfs.as_ref().and_then(|it| it.path());
+    if let Some(path) = path.filter(|_| pen.left() >= LABELLED) {
         let path = path.to_string_lossy();
         pen.put("  rootfs ", look.dim);
         pen.clip(&crate::engine::shown::shown(&path), look.fg, look.glyphs.ellipsis);

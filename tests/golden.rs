@@ -1,0 +1,125 @@
+//! Every screen as it was accepted: each scene at four sizes in five colour modes, held in
+//! `tests/golden/*.txt`. `WHARF_GOLDEN=accept` writes them anew; look at the pictures first, which
+//! `WHARF_GOLDEN_PICTURES=DIR` draws into a directory as SVG. `WHARF_GOLDEN_SCENES=WORD` takes only
+//! the scenes whose name has the word.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "golden/frame.rs"]
+mod frame;
+#[path = "golden/scenes.rs"]
+mod scenes;
+#[path = "golden/stage.rs"]
+mod stage;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use frame::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use scenes::{SCENES, Scene};
+use wharf::ui::screenshot::{Window, svg};
+use wharf::ui::theme::{Depth, Theme};
+use wharf::ui::view::{Paint, view};
+use wharf::widgets::look::{Glyphs, Look};
+
+const SIZES: [(u16, u16); 4] = [(40, 10), (80, 24), (120, 36), (200, 50)];
+
+/// A way to show colours: its word, and what a terminal of that kind gets.
+const MODES: [(&str, Theme, Depth); 5] = [
+    ("true", Theme::Dark, Depth::True),
+    ("256", Theme::Dark, Depth::Deep),
+    ("16", Theme::Dark, Depth::Sixteen),
+    ("none", Theme::Dark, Depth::None),
+    ("light", Theme::Light, Depth::True),
+];
+
+#[test]
+fn every_screen_looks_as_it_was_accepted() {
+    let wanted = std::env::var("WHARF_GOLDEN_SCENES").unwrap_or_default();
+    let accept = std::env::var("WHARF_GOLDEN").is_ok_and(|it| it == "accept");
+    let pictures = std::env::var_os("WHARF_GOLDEN_PICTURES").map(PathBuf::from);
+    let mut complaints = Vec::new();
+    for scene in SCENES.iter().filter(|it| it.name.contains(&wanted)) {
+        let drawn: Vec<Frame> = SIZES.iter().map(|size| draw(scene, *size)).collect();
+        if let Some(directory) = &pictures {
+            picture(scene, directory);
+        }
+        let file = file(scene);
+        if accept {
+            let text: Vec<String> = drawn.iter().map(Frame::write).collect();
+            fs::write(&file, text.join("\n")).unwrap();
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let accepted = Frame::read_all(&text);
+        for (size, now) in SIZES.iter().zip(&drawn) {
+            let title = format!("{} {}x{}", scene.name, size.0, size.1);
+            match accepted.iter().find(|it| it.size == *size) {
+                None => complaints.push(format!("{title}: no accepted frame")),
+                Some(then) => complaints.extend(then.differs(now, &title)),
+            }
+        }
+    }
+    assert!(
+        complaints.is_empty(),
+        "{}\n{} frames do not look as accepted; if they should: WHARF_GOLDEN=accept cargo test --test golden",
+        complaints.join("\n"),
+        complaints.len()
+    );
+}
+
+#[test]
+fn no_accepted_frame_is_of_a_scene_that_is_gone() {
+    for it in fs::read_dir(directory()).unwrap() {
+        let path = it.unwrap().path();
+        if path.extension().is_some_and(|it| it == "txt") {
+            let known = SCENES.iter().any(|scene| file(scene) == path);
+            assert!(known, "{} belongs to no scene", path.display());
+        }
+    }
+}
+
+fn draw(scene: &Scene, size: (u16, u16)) -> Frame {
+    let bufs: Vec<Buffer> = MODES
+        .iter()
+        .map(|(_, theme, depth)| paint(scene, size, &theme.look(*depth, scene.glyphs)))
+        .collect();
+    Frame::of(size, &MODES.map(|(word, ..)| word), &bufs)
+}
+
+fn paint(scene: &Scene, size: (u16, u16), look: &Look) -> Buffer {
+    let mut buf = Buffer::empty(Rect::new(0, 0, size.0, size.1));
+    view(&(scene.model)(size), Paint { look, pane: None }, &mut buf);
+    buf
+}
+
+fn picture(scene: &Scene, directory: &Path) {
+    fs::create_dir_all(directory).unwrap();
+    for size in SIZES {
+        for (word, theme, depth) in MODES {
+            let buf = paint(scene, size, &theme.look(depth, scene.glyphs));
+            let window = if theme == Theme::Light { Window::LIGHT } else { Window::DARK };
+            let name = format!("{}-{}x{}-{word}.svg", scene.name, size.0, size.1);
+            let path = directory.join(name);
+            fs::write(&path, svg(&buf, window)).unwrap();
+        }
+    }
+}
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+fn file(scene: &Scene) -> PathBuf {
+    directory().join(format!("{}.txt", scene.name))
+}
+
+/// The signs of a scene that has no other wish.
+const UNICODE: &Glyphs = &Glyphs::UNICODE;

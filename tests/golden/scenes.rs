@@ -1,0 +1,204 @@
+//! The scenes: what an operator has done before each frame.
+
+use std::time::Duration;
+
+use wharf::engine::limits::Change;
+use wharf::engine::snapshot::Unmanaged;
+use wharf::ui::effect::{Act, Outcome};
+use wharf::ui::message::{Done, Failure, Message};
+use wharf::ui::model::Model;
+use wharf::widgets::look::Glyphs;
+
+use super::UNICODE;
+use super::stage::{containers, give, log, name, now, of, press, sampled, watched, write};
+
+/// One screen, at whatever size.
+pub(crate) struct Scene {
+    pub(crate) name: &'static str,
+    pub(crate) glyphs: &'static Glyphs,
+    pub(crate) model: fn((u16, u16)) -> Model,
+}
+
+const fn scene(name: &'static str, model: fn((u16, u16)) -> Model) -> Scene {
+    Scene { name, glyphs: UNICODE, model }
+}
+
+pub(crate) const SCENES: &[Scene] = &[
+    scene("list", |size| keyed(size, "G k k k")),
+    Scene { glyphs: &Glyphs::ASCII, ..scene("list-ascii", |size| keyed(size, "G k k k")) },
+    scene("list-first", |size| keyed(size, "Home")),
+    scene("list-by-cpu", |size| keyed(size, "o c Home")),
+    scene("list-marked", |size| keyed(size, "G k k k Spc Down Spc")),
+    scene("list-filter", |size| keyed(size, "/ w e b")),
+    scene("list-filter-kept", |size| keyed(size, "/ p r o d Enter")),
+    scene("list-no-match", |size| keyed(size, "/ q q q")),
+    scene("list-bad-filter", |size| keyed(size, "/ m e m : > x")),
+    scene("list-oom", |size| keyed(size, "Home Down Down Down Down Down")),
+    scene("list-frozen", |size| keyed(size, "Home Down")),
+    scene("list-faulty", |size| keyed(size, "G")),
+    scene("list-lost-limit", |size| keyed(size, "G k")),
+    scene("list-stopping", stopping),
+    scene("list-failed", failed),
+    scene("list-old", old),
+    scene("list-unmanaged", unmanaged),
+    scene("welcome", |size| of(size, |_| Vec::new())),
+    scene("looking", |size| Model::new(size, now())),
+    scene("container", |size| open(size, "")),
+    scene("container-processes", |size| open(size, "2 Down Down Down")),
+    scene("container-cgroup", |size| open(size, "3")),
+    scene("container-cgroup-all", |size| open(size, "3 a")),
+    scene("container-limit", limit),
+    scene("container-limit-wrong", |size| open(size, "3 Home Down Down Down Enter C-u x y")),
+    scene("container-changed", changed),
+    scene("container-console", |size| open(size, "4")),
+    scene("container-log", |size| open(size, "5")),
+    scene("container-search", |size| open(size, "5 / e r r Enter n")),
+    scene("container-events", |size| open(size, "6")),
+    scene("container-config", |size| open(size, "7")),
+    scene("container-network", |size| open(size, "8")),
+    scene("container-mounts", |size| open(size, "9")),
+    scene("container-dead", |size| keyed(size, "Home Down Down Down Down Down Enter")),
+    scene("container-dead-cgroup", |size| keyed(size, "Home Down Down Down Down Down Enter 3")),
+    scene("container-signal", |size| open(size, "2 Down Down Down K")),
+    scene("container-exec", |size| open(size, "x")),
+    scene("create", |size| keyed(size, "n")),
+    scene("create-filled", create),
+    scene("create-directory", create_directory),
+    scene("help", |size| keyed(size, "?")),
+    scene("help-search", |size| keyed(size, "? l i m i t")),
+    scene("palette", |size| keyed(size, ": f r")),
+    scene("keys-sort", |size| keyed(size, "o")),
+    scene("keys-go", |size| keyed(size, "g")),
+    scene("confirm", |size| keyed(size, "Esc a S")),
+    scene("destroy", |size| keyed(size, "Home Down Down D")),
+    scene("destroy-many", |size| keyed(size, "Home Down Down Spc Down Down Down Spc Down Spc D x")),
+    scene("limits-together", together),
+    scene("journal", journal),
+    scene("events", |size| keyed(size, "g m")),
+];
+
+fn keyed(size: (u16, u16), keys: &str) -> Model {
+    let mut model = watched(size);
+    press(&mut model, keys);
+    model
+}
+
+/// The container `web-01` with its log, and then `keys`.
+fn open(size: (u16, u16), keys: &str) -> Model {
+    let mut model = keyed(size, "G k k k Enter");
+    give(&mut model, log());
+    if !keys.is_empty() {
+        press(&mut model, keys);
+        give(&mut model, log());
+    }
+    model
+}
+
+fn limit(size: (u16, u16)) -> Model {
+    let mut model = open(size, "3 Home Down Down Down Enter C-u");
+    write(&mut model, "256M");
+    model
+}
+
+fn done(model: &mut Model, text: &str, act: Act, outcome: Result<Outcome, &str>, took: u64) {
+    let verb = act.verb();
+    let outcome = outcome.map_err(|reason| Failure {
+        verb,
+        whole: format!("{} {text}: {reason}", act.word()),
+        reason: reason.to_owned(),
+    });
+    let took = Duration::from_millis(took);
+    give(model, Message::Done(Done { name: name(text), act, notes: Vec::new(), outcome, took }));
+}
+
+fn changed(size: (u16, u16)) -> Model {
+    let mut model = limit(size);
+    press(&mut model, "Enter");
+    let file = "memory.max".to_owned();
+    let act = Act::Set { file: file.clone(), value: "256M".to_owned() };
+    let change = Change { file, old: "335544320".to_owned(), new: "268435456".to_owned() };
+    done(&mut model, "web-01", act, Ok(Outcome::Changed(change)), 3);
+    model
+}
+
+fn stopping(size: (u16, u16)) -> Model {
+    let mut model = keyed(size, "G k k k S");
+    give(
+        &mut model,
+        Message::Tick { now: now() + Duration::from_secs(3), quiet: Duration::from_millis(900) },
+    );
+    model
+}
+
+const REFUSED: &str = "mount /srv/shop on srv/shop: no such file or directory; make it, or take \
+                       lxc.mount.entry out of /var/lib/lxc/build-cache/config";
+
+fn failed(size: (u16, u16)) -> Model {
+    let mut model = keyed(size, "Home Down Down s");
+    done(&mut model, "build-cache", Act::Start, Err(REFUSED), 61);
+    model
+}
+
+fn old(size: (u16, u16)) -> Model {
+    let mut model = keyed(size, "G k k k");
+    give(
+        &mut model,
+        Message::Tick { now: now() + Duration::from_secs(52), quiet: Duration::from_secs(52) },
+    );
+    model
+}
+
+fn unmanaged(size: (u16, u16)) -> Model {
+    let mut model = of(size, |second| containers(second).into_iter().take(4).collect());
+    let Message::Sampled(snapshot) = sampled(60, containers(60).into_iter().take(4).collect())
+    else {
+        return model;
+    };
+    let mut snapshot = snapshot.as_ref().clone();
+    snapshot.unmanaged = vec![Unmanaged {
+        name: "two words".to_owned(),
+        state: wharf::engine::State::Running,
+        defined: true,
+        why: "wharf's names have no blanks".to_owned(),
+    }];
+    give(&mut model, Message::Sampled(snapshot.into()));
+    model
+}
+
+fn create(size: (u16, u16)) -> Model {
+    let mut model = keyed(size, "n");
+    for text in ["web-04", "", "/usr/bin/python3 -m http.server", "512M", "50%"] {
+        write(&mut model, text);
+        press(&mut model, "Tab");
+    }
+    model
+}
+
+fn create_directory(size: (u16, u16)) -> Model {
+    let mut model = keyed(size, "n Tab");
+    give(
+        &mut model,
+        Message::Key(crossterm::event::KeyEvent::from(crossterm::event::KeyCode::Right)),
+    );
+    press(&mut model, "Tab");
+    model
+}
+
+fn together(size: (u16, u16)) -> Model {
+    let mut model = keyed(size, "G k k k Spc Up Spc e");
+    give(&mut model, sampled(60, containers(60)));
+    model
+}
+
+fn journal(size: (u16, u16)) -> Model {
+    let mut model = keyed(size, "G k k k f");
+    done(&mut model, "web-01", Act::Freeze, Ok(Outcome::Done), 12);
+    press(&mut model, "f");
+    done(&mut model, "web-01", Act::Thaw, Ok(Outcome::Done), 9);
+    press(&mut model, "r");
+    done(&mut model, "web-01", Act::Restart, Ok(Outcome::Done), 9349);
+    press(&mut model, "Home Down Down s");
+    done(&mut model, "build-cache", Act::Start, Err(REFUSED), 61);
+    press(&mut model, "J");
+    model
+}
