@@ -46,7 +46,7 @@ fn snapshot(second: u64) -> Message {
         memory_bytes: Some(24 << 30),
         memory_used_bytes: Some(3 << 30),
         psi: Psi { cpu: Some((second % 5) as f32), memory: Some(0.0), io: Some(0.0) },
-        limits: Vec::new(),
+        lacks: Vec::new(),
     };
     Message::Sampled(Arc::new(Snapshot {
         taken,

@@ -18,6 +18,7 @@ use clap::ArgMatches;
 use self::failure::Failure;
 use self::session::Session;
 use crate::engine::Error;
+use crate::ui::Access;
 
 /// Runs the program.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
@@ -56,11 +57,15 @@ fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let mut out = BufWriter::new(io::stdout());
     let mut session = Session::new(matches, &mut out);
     let code = match matches.subcommand() {
+        Some(_) if matches.get_flag(args::READ_ONLY) => {
+            anyhow::bail!("--read-only is for the screen, which opens without a command")
+        }
         Some((name, matches)) => {
             let ended = verbs::run(name, &mut session, matches);
             ended.map_err(|error| explain(&session, error))?
         }
-        None => screen(&mut session)?,
+        None if matches.get_flag(args::READ_ONLY) => screen(&mut session, Access::ReadOnly)?,
+        None => screen(&mut session, Access::Full)?,
     };
     out.flush()?;
     Ok(code)
@@ -75,9 +80,9 @@ fn explain(session: &Session<'_>, error: anyhow::Error) -> anyhow::Error {
 }
 
 /// Opens the screen, or prints the help where there is no terminal for it.
-fn screen(session: &mut Session<'_>) -> anyhow::Result<ExitCode> {
+fn screen(session: &mut Session<'_>, access: Access) -> anyhow::Result<ExitCode> {
     if io::stdin().is_terminal() && io::stdout().is_terminal() {
-        crate::ui::run(&session.engine)?;
+        crate::ui::run(&session.engine, access)?;
     } else {
         write!(session.out, "{}", args::command().render_help())?;
     }

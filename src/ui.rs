@@ -49,8 +49,15 @@ const FLOOD: Duration = Duration::from_millis(100);
 /// a little more, so that it is drawn once a second and not twice.
 const TICK: Duration = Duration::from_millis(1100);
 
+/// What the operator wants to do on the screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Full,
+    ReadOnly,
+}
+
 /// Shows the screen over `engine` until the operator leaves it. Containers go on.
-pub fn run(engine: &Engine) -> anyhow::Result<()> {
+pub fn run(engine: &Engine, access: Access) -> anyhow::Result<()> {
     anyhow::ensure!(
         std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
         "the screen needs a terminal; `wharf ls`, `wharf info NAME`, `wharf monitor` and \
@@ -70,7 +77,7 @@ pub fn run(engine: &Engine) -> anyhow::Result<()> {
     let workers = Workers::spawn(engine, &sender, refresh)?;
     let guard = Guard::take().context("cannot set up the terminal")?;
     let program = program(engine);
-    let model = Model { refresh, program, ..Model::new(size, SystemTime::now()) };
+    let model = Model { refresh, access, program, ..Model::new(size, SystemTime::now()) };
     let sampled = Instant::now();
     Shell { model, look, guard, workers, sampled, leaving: false }.run(&inbox)
 }

@@ -139,6 +139,28 @@ fn back_to_list(screen: &mut Screen) {
 }
 
 #[test]
+fn a_read_only_screen_changes_nothing() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.start_sleeper("read");
+    let mut screen = Screen::spawn(lxcpath.command(&["--read-only"]), 80, 24);
+    wait_state(&mut screen, &name, "RUNNING");
+    assert!(screen.contents().lines().next().unwrap().contains("read-only"));
+    for key in ["f", "S", "n", "c", "D"] {
+        screen.keys(key);
+        screen.wait_for("this screen is read-only");
+        screen.keys(ESCAPE);
+        screen.wait_gone("this screen is read-only");
+    }
+    assert_eq!(lxcpath.state(&name), "RUNNING");
+    screen.keys("q");
+    assert!(screen.exit().success());
+    lxcpath.refused(&["--read-only", "stop", &name], 1);
+}
+
+#[test]
 fn every_way_out_restores_the_terminal() {
     let lxcpath = Lxcpath::new();
     let open = || {

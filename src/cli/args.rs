@@ -14,6 +14,7 @@ use crate::command::{COMMANDS, Command, Group};
 
 pub(super) const LXCPATH: &str = "lxcpath";
 pub(super) const QUIET: &str = "quiet";
+pub(super) const READ_ONLY: &str = "read-only";
 pub(super) const NAME: &str = "name";
 pub(super) const OPERANDS: &str = "operands";
 pub(super) const JSON: &str = "json";
@@ -35,6 +36,7 @@ pub(super) fn command() -> clap::Command {
         .disable_help_subcommand(true)
         .max_term_width(100)
         .args(common())
+        .arg(flag(READ_ONLY, None, "Open the screen to look only, and change nothing"))
         .subcommands(verbs::all().map(verb))
         .subcommand(help())
 }
@@ -168,7 +170,7 @@ pub(super) fn define() -> Arg {
 fn overview() -> String {
     let mut text = String::from(
         "wharf: a live full-screen manager for Linux containers\n\n\
-         Usage: wharf [-P PATH]                 open the screen\n       \
+         Usage: wharf [-P PATH] [--read-only]   open the screen\n       \
          wharf COMMAND [OPTIONS] NAME …  run one command\n",
     );
     for group in Group::ALL {

@@ -1,10 +1,64 @@
 //! Why an action cannot be done to a container as it is, in words with advice. The verb's row of
-//! the table decides; this only says it. Knows no screen.
+//! the table decides; this only says it. What this process may not do at all, nobody is offered.
 
 use crate::command::action::{Do, InDetail};
 use crate::command::{self, Action, Refusal, Verb};
-use crate::engine::snapshot::Container;
+use crate::engine::snapshot::{Ability, Container};
 use crate::engine::state::State;
+use crate::ui::Access;
+use crate::ui::model::Model;
+
+/// Tells why `action` can be done to no container here; none: it can.
+pub fn barred(model: &Model, action: Action) -> Option<String> {
+    let verb = if action == Action::Act(Do::Keep) {
+        Verb::KeepLimit
+    } else if matches!(action, Action::Act(Do::Undo | Do::Redo)) {
+        Verb::SetCgroup
+    } else {
+        action.verb()?
+    };
+    if model.access == Access::ReadOnly {
+        return changes(verb).then(|| "this screen is read-only (--read-only)".to_owned());
+    }
+    let lacks = &model.snapshot.as_ref()?.host.lacks;
+    let lack = lacks.iter().find(|it| needs(verb).contains(&it.of));
+    lack.map(|it| it.why.clone())
+}
+
+/// Tells why `action` cannot be done to `container` here and as it is; none: it can.
+pub fn refused(model: &Model, container: &Container, action: Action) -> Option<String> {
+    barred(model, action).or_else(|| reason(container, action))
+}
+
+/// Tells whether the verb changes anything; what is typed into a container may, too.
+const fn changes(verb: Verb) -> bool {
+    needs_and_changes(verb).1
+}
+
+const fn needs(verb: Verb) -> &'static [Ability] {
+    needs_and_changes(verb).0
+}
+
+const fn needs_and_changes(verb: Verb) -> (&'static [Ability], bool) {
+    use Ability as A;
+    match verb {
+        Verb::List
+        | Verb::Processes
+        | Verb::Info
+        | Verb::Monitor
+        | Verb::Wait
+        | Verb::CheckConfig
+        | Verb::Look
+        | Verb::ReadConsole
+        | Verb::ReadCgroup => (&[], false),
+        Verb::Create | Verb::Destroy | Verb::KeepLimit => (&[A::Store], true),
+        Verb::Start | Verb::Execute => (&[A::Enter, A::Groups], true),
+        Verb::Restart => (&[A::Enter, A::Groups, A::Others], true),
+        Verb::Attach => (&[A::Enter], true),
+        Verb::Stop | Verb::Signal | Verb::Console => (&[A::Others], true),
+        Verb::Freeze | Verb::Unfreeze | Verb::EditCgroup | Verb::SetCgroup => (&[A::Groups], true),
+    }
+}
 
 /// Tells why `action` cannot be done to `container` as it is; none: it can.
 pub fn reason(container: &Container, action: Action) -> Option<String> {

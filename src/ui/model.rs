@@ -20,8 +20,8 @@ use list::ListScreen;
 use overlay::Overlay;
 
 use super::effect::{Act, Look, STOP_GRACE};
-use super::layout;
-use crate::command::action::{Do, InDetail};
+use super::{Access, layout};
+use crate::command::action::{Anywhere, Do, InDetail};
 use crate::command::{Action, Scope};
 use crate::engine::Name;
 use crate::engine::event::Event;
@@ -83,6 +83,7 @@ pub struct Model {
     /// The log last read, and whose it is.
     pub log: Option<(Name, Result<String, String>)>,
     pub held: bool,
+    pub access: Access,
     /// The mouse is wharf's; else the terminal's.
     pub mouse: bool,
     /// What the sampler was last told to look at.
@@ -227,6 +228,7 @@ impl Model {
             pane: None,
             log: None,
             held: false,
+            access: Access::Full,
             mouse: true,
             look: Look::default(),
             order: Order::default(),
@@ -325,11 +327,17 @@ impl Model {
 
     /// Tells why `action` cannot be done now; none: it can.
     pub fn refusal(&self, action: Action) -> Option<String> {
+        if let Some(barred) = super::allowed::barred(self, action) {
+            return Some(barred);
+        }
         if needs_container(action) && self.current().is_none() {
             let filtered = !self.list.filter_text.is_empty();
             let words = match &self.snapshot {
                 None => "the containers are not read yet",
                 Some(_) if filtered => "nothing matches the filter",
+                Some(_) if self.refusal(Action::Shell(Anywhere::New)).is_some() => {
+                    "there are no containers"
+                }
                 Some(_) => "n creates a container",
             };
             return Some(words.to_owned());

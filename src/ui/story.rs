@@ -47,7 +47,7 @@ pub fn of(model: &Model, container: &Container) -> Option<Story> {
         keys: it
             .keys
             .into_iter()
-            .filter(|(action, _)| allowed::reason(container, *action).is_none())
+            .filter(|(action, _)| allowed::refused(model, container, *action).is_none())
             .collect(),
         ..it
     })

@@ -50,8 +50,32 @@ pub struct Host {
     pub memory_bytes: Option<u64>,
     pub memory_used_bytes: Option<u64>,
     pub psi: Psi,
-    /// What this process may not do here and why, one sentence each; empty: everything.
-    pub limits: Vec<String>,
+    /// What this process may not do here; empty: it may do everything.
+    pub lacks: Vec<Lack>,
+}
+
+/// Something that this process may not do here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lack {
+    pub of: Ability,
+    /// What that is and why it cannot be done, in a sentence.
+    pub why: String,
+}
+
+/// What it takes to do something to containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ability {
+    /// To make namespaces and to enter them.
+    Enter,
+    /// To reach the processes and supervisors of other users.
+    Others,
+    /// To look into them.
+    Look,
+    Network,
+    /// To make groups and to change their limits.
+    Groups,
+    /// To write below the lxcpath.
+    Store,
 }
 
 /// Share of the last ten seconds in which some task waited, in percent.

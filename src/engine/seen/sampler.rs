@@ -45,7 +45,7 @@ use crate::engine::cgroup::{Cgroup, Hierarchies};
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::running::record::{self, SetLimit};
 use crate::engine::seen::process::{self, Order};
-use crate::engine::seen::sample::{Container, Counters, Detail, Host, Snapshot};
+use crate::engine::seen::sample::{Container, Counters, Detail, Host, Lack, Snapshot};
 use crate::engine::terms::name::Name;
 use crate::engine::terms::state::State;
 
@@ -56,7 +56,7 @@ const LIMIT_LOOKS: usize = 4;
 /// How often the limits of LXC's containers are compared, which nobody else does.
 const COMPARE: Duration = Duration::from_secs(5);
 /// What this process may do changes hardly ever.
-const LIMITS_STALE: Duration = Duration::from_secs(30);
+const LACKS_STALE: Duration = Duration::from_secs(30);
 
 /// What somebody looks at, and so what is worth reading.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,7 +87,7 @@ pub struct Sampler {
     watched: HashMap<Name, Watched>,
     processes: Processes,
     host: HostReader,
-    limits: Option<(Instant, Vec<String>)>,
+    lacks: Option<(Instant, Vec<Lack>)>,
     /// What was read last for the container in detail, its processes and files aside.
     still: Option<Still>,
     stills: Aside<Name, (Detail, Option<String>)>,
@@ -179,7 +179,7 @@ impl Sampler {
             watched: HashMap::new(),
             processes: Processes::new(&proc),
             host: HostReader::new(&proc),
-            limits: None,
+            lacks: None,
             still: None,
             stills: Aside::new(),
             before: None,
@@ -228,13 +228,13 @@ impl Sampler {
     }
 
     fn read_host(&mut self) -> Host {
-        if self.limits.as_ref().is_none_or(|(at, _)| at.elapsed() >= LIMITS_STALE) {
-            let limits = host::limits(&self.proc, &self.lxcpath, &self.hierarchies);
-            self.limits = Some((Instant::now(), limits));
+        if self.lacks.as_ref().is_none_or(|(at, _)| at.elapsed() >= LACKS_STALE) {
+            let lacks = host::lacks(&self.proc, &self.lxcpath, &self.hierarchies);
+            self.lacks = Some((Instant::now(), lacks));
         }
-        let limits = self.limits.as_ref().map(|(_, it)| it.clone()).unwrap_or_default();
+        let lacks = self.lacks.as_ref().map(|(_, it)| it.clone()).unwrap_or_default();
         let host = self.host.read();
-        Host { layout: self.hierarchies.layout(), limits, ..host }
+        Host { layout: self.hierarchies.layout(), lacks, ..host }
     }
 
     fn container(&mut self, name: Name, focus: &Focus) -> Option<Container> {

@@ -33,7 +33,7 @@ fn begin_on_targets(model: &mut Model, action: Do) -> Vec<Effect> {
     let acts: Vec<(Name, Act)> = model
         .targets()
         .into_iter()
-        .filter(|it| allowed::reason(it, Action::Act(action)).is_none())
+        .filter(|it| allowed::refused(model, it, Action::Act(action)).is_none())
         .filter_map(|it| Some((it.name.clone(), act_for(model, it, action)?)))
         .collect();
     let many = acts.len();
@@ -91,6 +91,10 @@ pub(super) fn begin_all(model: &mut Model, acts: Vec<(Name, Act)>, way: Way) -> 
 
 /// Begins `act`, unless other work on the same container is under way.
 fn run(model: &mut Model, name: Name, act: Act, way: Way) -> Option<Effect> {
+    if model.access == crate::ui::Access::ReadOnly {
+        // Nothing leads here; whatever did would be wrong.
+        return None;
+    }
     if let Some(job) = model.jobs.get(&name) {
         let harder = matches!((&job.act, &act), (Act::Stop | Act::Restart, Act::Kill));
         if !harder {

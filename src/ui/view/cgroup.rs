@@ -8,6 +8,8 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use super::words;
+use crate::command::Action;
+use crate::command::action::InDetail;
 use crate::engine::Name;
 use crate::engine::shown::shown;
 use crate::engine::snapshot::{CgroupFile, Container, Limit};
@@ -16,12 +18,12 @@ use crate::ui::model::Model;
 use crate::ui::model::detail::{DetailScreen, Tab};
 use crate::ui::texts::NOT_SET;
 use crate::ui::value::{self, Whole};
-use crate::ui::{format, texts};
+use crate::ui::{allowed, format, texts};
 use crate::widgets::field::Field;
 use crate::widgets::frame::Frame;
 use crate::widgets::gauge::gauge;
 use crate::widgets::look::Look;
-use crate::widgets::pen::{Pen, width};
+use crate::widgets::pen::{Pen, Piece, width};
 use crate::widgets::table::scroll;
 use crate::widgets::text::wrap;
 
@@ -50,6 +52,15 @@ enum Row<'a> {
     Note(Vec<(String, Style)>),
 }
 
+/// Returns those of `hints`, for a key that edits and one for all files, that can be kept.
+fn promised<'a, 'b>(model: &Model, configured: bool, hints: &'a [Piece<'b>; 4]) -> &'a [Piece<'b>] {
+    let (edit, files) = (0, 2);
+    let edits = allowed::barred(model, Action::Detail(InDetail::Edit)).is_none();
+    // A configuration has no files to show more or fewer of.
+    let end = if configured { files } else { hints.len() };
+    hints.get(if edits { edit } else { files }..end).unwrap_or_default()
+}
+
 /// Paints the pane.
 pub(super) fn pane(model: &Model, look: &Look, (area, buf): (Rect, &mut Buffer)) {
     let Some(screen) = &model.detail else { return };
@@ -59,8 +70,7 @@ pub(super) fn pane(model: &Model, look: &Look, (area, buf): (Rect, &mut Buffer))
     let all = if screen.cgroup.all { " fewer".to_owned() } else { format!(" all {count} files") };
     let configured = files.first().is_some_and(|it| value::is_key(&it.file));
     let hints = [("e", look.key), (" edit  ", look.dim), ("a", look.key), (&all, look.dim)];
-    // A configuration has no files to show more or fewer of.
-    let hints = if configured { &[("e", look.key), (" edit", look.dim)][..] } else { &hints[..] };
+    let hints = promised(model, configured, &hints);
     let focused = screen.focus == Tab::Cgroup;
     let together: Vec<&str> = screen.together.iter().map(Name::as_str).collect();
     let together = format!("  for all of {}", together.join(" "));

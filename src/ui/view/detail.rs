@@ -4,6 +4,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{Paint, cgroup, footer, processes, text, words};
+use crate::command::Action;
+use crate::command::action::{Do, InDetail};
 use crate::engine::snapshot::Container;
 use crate::ui::layout;
 use crate::ui::model::detail::{DetailScreen, Tab};
@@ -158,11 +160,19 @@ fn console(model: &Model, paint: Paint<'_>, (area, buf): (Rect, &mut Buffer)) {
             Pen::line(buf, row).skip(1).pieces(pieces);
         }
     };
-    if alive {
-        line(&[("c", look.key), ("  opens the console here; C-] c comes back", look.dim)]);
-        line(&[("x", look.key), ("  runs a command inside, such as /bin/sh", look.dim)]);
+    let offers: &[(Action, &str)] = if alive {
+        &[
+            (Action::Detail(InDetail::Console), "  opens the console here; C-] c comes back"),
+            (Action::Detail(InDetail::Exec), "  runs a command inside, such as /bin/sh"),
+        ]
     } else {
         line(&[("the console opens when the container runs; ", look.dim)]);
-        line(&[("s", look.key), ("  starts it", look.dim)]);
+        &[(Action::Act(Do::Start), "  starts it")]
+    };
+    for (action, words) in offers {
+        match model.refusal(*action) {
+            None => line(&[(action.key(), look.key), (words, look.dim)]),
+            Some(why) => line(&[(action.key(), look.faded()), ("  ", look.dim), (&why, look.dim)]),
+        }
     }
 }

@@ -9,8 +9,8 @@ use crate::engine::Name;
 use crate::engine::cgroup::Layout;
 use crate::engine::snapshot::Host;
 use crate::engine::state::State;
-use crate::ui::format;
 use crate::ui::model::Model;
+use crate::ui::{Access, format};
 use crate::widgets::look::{Glyphs, Look};
 use crate::widgets::pen::{Pen, shortened, width};
 
@@ -96,13 +96,17 @@ fn places(model: &Model, glyphs: &Glyphs) -> Vec<String> {
 fn groups(model: &Model, look: &Look) -> Vec<Group> {
     let mut groups = Vec::with_capacity(6);
     let old = old(model, look);
+    let read_only = model.access == Access::ReadOnly;
     if let Some(snapshot) = &model.snapshot {
         groups = vec![
             host(&snapshot.host, look),
-            counts(model, look, u8::from(old.is_some())),
+            counts(model, look, u8::from(old.is_some() || read_only)),
             load(&snapshot.host, look),
             pressures(&snapshot.host, look),
         ];
+    }
+    if read_only {
+        groups.push(Group::new(0, vec![("read-only".to_owned(), look.warn)]));
     }
     if model.stale().is_some() {
         let pieces = groups.iter_mut().flat_map(|it| it.pieces.iter_mut().chain(&mut it.short));
@@ -133,11 +137,11 @@ fn host(host: &Host, look: &Look) -> Group {
         Some(Layout::Hybrid) => "hybrid",
         None => "no cgroups",
     };
-    let access = if host.limits.is_empty() { ("rw", look.ok) } else { ("ro", look.bad) };
+    let access = if host.lacks.is_empty() { ("rw", look.ok) } else { ("ro", look.bad) };
     let pieces =
         vec![(format!("{} {layout} ", host.hostname), look.dim), (access.0.to_owned(), access.1)];
     // That nothing can be changed here is worth more than how busy the host is.
-    let drop = if host.limits.is_empty() { 5 } else { 2 };
+    let drop = if host.lacks.is_empty() { 5 } else { 2 };
     Group { short: vec![(access.0.to_owned(), access.1)], ..Group::new(drop, pieces) }
 }
 

@@ -4,12 +4,14 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::story::{self, Words};
+use crate::command::Action;
+use crate::command::action::InDetail;
 use crate::engine::process::{Order, Process};
 use crate::engine::shown::shown;
 use crate::engine::snapshot::Container;
-use crate::ui::format;
 use crate::ui::model::Model;
 use crate::ui::model::detail::{Forest, Tab};
+use crate::ui::{allowed, format};
 use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
 use crate::widgets::pen::Pen;
@@ -60,10 +62,11 @@ pub(super) fn pane(model: &Model, look: &Look, (area, buf): (Rect, &mut Buffer))
         Order::Cpu => " by cpu",
         Order::Memory => " by memory",
     };
+    let signals = allowed::barred(model, Action::Detail(InDetail::Signal)).is_none();
     let frame = Frame {
         right: &[
-            ("K", look.key),
-            (" signal  ", look.dim),
+            if signals { ("K", look.key) } else { ("", look.dim) },
+            if signals { (" signal  ", look.dim) } else { ("", look.dim) },
             (look.glyphs.leftright, look.key),
             (" fold  ", look.dim),
             ("o", look.key),

@@ -58,7 +58,7 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let snapshot = model.snapshot.as_deref();
     let trouble = snapshot.and_then(|it| {
         let known = it.trouble.clone().or_else(|| current(model)).or_else(|| words::unmanaged(it));
-        known.or_else(|| it.host.limits.first().cloned())
+        known.or_else(|| it.host.lacks.first().map(|it| it.why.clone()))
     });
     if let Some(trouble) = &trouble {
         let glyph = (look.glyphs.warn, look.warn);
@@ -72,7 +72,7 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
 fn current(model: &Model) -> Option<String> {
     let told_above = model.detail.is_some() && layout::detail(model).about.height > 0;
     let container = model.current().filter(|_| !told_above)?;
-    let why = words::trouble(container).or_else(|| {
+    let why = words::trouble(model, container).or_else(|| {
         let stopped = !container.state.is_active();
         model.failures.get(&container.name).filter(|_| stopped).cloned()
     });

@@ -1,5 +1,7 @@
 //! The important lines of the screens at the sizes that operators have.
 
+mod trouble;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -163,120 +165,6 @@ fn why_a_container_does_not_run_is_told_whole() {
     let said = lines.iter().map(|it| it.trim_matches(['│', ' '])).collect::<Vec<_>>().join(" ");
     assert!(said.contains(&trouble), "{said}");
     has(&lines, &["STOPPED", "its configuration", "…"]);
-}
-
-#[test]
-fn old_data_is_never_shown_as_live() {
-    use ratatui::style::Modifier;
-    use std::time::Duration;
-    let faded = |model: &Model, word: &str, mono: bool| {
-        let depth = if mono { Depth::None } else { Depth::True };
-        let look = Theme::Dark.look(depth, &Glyphs::UNICODE);
-        let mut buf = Buffer::empty(Rect::new(0, 0, model.size.0, model.size.1));
-        view(model, Paint { look: &look, pane: None }, &mut buf);
-        let rows = buf.content.chunks(usize::from(model.size.0));
-        let text = |row: &[ratatui::buffer::Cell]| {
-            row.iter().map(|it| it.symbol().to_owned()).collect::<String>()
-        };
-        let row = rows.skip(1).find(|it| text(it).contains(word)).unwrap();
-        let at = row.iter().position(|it| word.starts_with(it.symbol())).unwrap();
-        row[at].modifier.contains(Modifier::DIM)
-    };
-    for size in [(200, 50), (160, 48), (120, 36), (80, 24), (60, 20), (40, 10), (40, 6)] {
-        let mut model = model(size, all());
-        update::tests::pass(&mut model, Duration::from_secs(2));
-        assert!(!faded(&model, "STOPPED", false) && !lines(&model)[0].contains("no new data"));
-        has(&lines(&model), &["● web"]);
-        update::tests::pass(&mut model, Duration::from_secs(12));
-        assert!(lines(&model)[0].contains("no new data for 12 s"), "{size:?}");
-        has(&lines(&model), &["? web", "RUNNING"]);
-        assert!(faded(&model, "STOPPED", false) && faded(&model, "STOPPED", true), "{size:?}");
-        press(&mut model, "G Enter");
-        update::tests::pass(&mut model, Duration::from_secs(135));
-        assert!(lines(&model)[0].contains("no new data for 2m15s"), "{size:?}");
-        assert!(size.1 < 10 || faded(&model, "nginx", true), "{size:?}");
-    }
-}
-
-/// What the container said last.
-fn said(model: &mut Model, of: &str, text: &str) {
-    let text = Ok(text.to_owned());
-    _ = update(model, Message::Log { name: name(of), text });
-}
-
-#[test]
-fn a_death_of_memory_is_told_with_the_limit_the_last_words_and_the_keys() {
-    use crate::engine::exit::Exit;
-    let kill = update::tests::oom_kill("java");
-    for size in [(200, 50), (120, 36), (80, 24), (60, 20), (40, 10)] {
-        let web = Container {
-            died_of_memory: true,
-            oom_last: Some(kill.clone()),
-            last_memory_max_bytes: Some(128 << 20),
-            last_exit: Some(Exit::Signal(9)),
-            ..container("web", State::Stopped)
-        };
-        let mut model = model(size, vec![container("api", State::Running), web]);
-        press(&mut model, "G");
-        said(&mut model, "web", "starting\nloading all of it\n");
-        let lines = lines(&model);
-        if size.0 < 80 {
-            has(&lines, &["▲ web: out of memory"]);
-            continue;
-        }
-        has(&lines, &["web  what happened"]);
-        has(&lines, &["out of memory: killed java (pid 3911)"]);
-        has(&lines, &["loading all of it"]);
-        has(&lines, &["s start", "l log"]);
-        has(&lines, &["web", "STOPPED", if size.0 < 100 { "oom/128M" } else { "·/128M" }]);
-        if size.0 >= 100 {
-            has(&lines, &["memory.max = 128.0 MiB"]);
-            has(&lines, &["its memory was limited to 128M"]);
-            has(&lines, &["web", "oom-killed"]);
-        }
-    }
-}
-
-#[test]
-fn a_kill_that_init_outlived_stands_in_its_row_for_a_minute() {
-    use std::time::Duration;
-    for size in [(120, 36), (80, 24), (40, 10)] {
-        let mut model = model(size, vec![with_detail(container("web", State::Running))]);
-        update::tests::oom_happened(&mut model, "web", "java");
-        has(&lines(&model), &["● web", "▲", "RUNNING"]);
-        has(&lines(&model), &["out of memory: killed java"]);
-        if size.0 >= 80 {
-            has(&lines(&model), &["e raise memory.max", "l log"]);
-        }
-        let told =
-            |model: &Model| lines(model).iter().any(|it| it.contains("● web") && it.contains('▲'));
-        update::tests::pass(&mut model, Duration::from_secs(59));
-        model.quiet = Duration::ZERO;
-        assert!(told(&model), "{size:?}");
-        update::tests::pass(&mut model, Duration::from_secs(61));
-        model.quiet = Duration::ZERO;
-        assert!(!told(&model), "{size:?}");
-    }
-}
-
-#[test]
-fn a_crash_and_a_failed_start_are_told_with_the_keys_that_answer_them() {
-    use crate::engine::exit::Exit;
-    let db = Container { last_exit: Some(Exit::Code(3)), ..container("db", State::Stopped) };
-    for size in [(200, 50), (120, 36), (80, 24)] {
-        let mut model = model(size, vec![db.clone(), container("web", State::Stopped)]);
-        said(&mut model, "db", "cannot open the data\n");
-        has(&lines(&model), &["init ended by itself: exit 3"]);
-        has(&lines(&model), &["cannot open the data"]);
-        has(&lines(&model), &["s start", "l log"]);
-        press(&mut model, "Enter");
-        has(&lines(&model), &["init ended by itself: exit 3"]);
-        press(&mut model, "Esc G");
-        let reason = "execute /sbin/nothing in the container: No such file or directory";
-        model.failures.insert(name("web"), reason.to_owned());
-        has(&lines(&model), &["start failed: execute /sbin/nothing"]);
-        has(&lines(&model), &["s start", "7 configuration", "l log"]);
-    }
 }
 
 #[test]

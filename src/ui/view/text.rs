@@ -6,6 +6,8 @@ use ratatui::style::{Modifier, Style};
 use regex::Regex;
 
 use super::events;
+use crate::command::Action;
+use crate::command::action::Anywhere;
 use crate::engine::shown::shown;
 use crate::engine::snapshot::Detail;
 use crate::ui::format;
@@ -133,10 +135,14 @@ pub(super) fn welcome(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) 
     };
     line(&[("There are no containers yet.", look.fg)]);
     line(&[]);
-    line(&[("n", look.key), (" then ", look.dim), (look.glyphs.enter, look.key)]);
-    line(&[("   creates one that works at once: it shares", look.dim)]);
-    line(&[("   this machine's files, and has processes,", look.dim)]);
-    line(&[("   mounts, cgroups and a console of its own.", look.dim)]);
+    if let Some(barred) = model.refusal(Action::Shell(Anywhere::New)) {
+        line(&[("None can be created: ", look.dim), (&barred, look.dim)]);
+    } else {
+        line(&[("n", look.key), (" then ", look.dim), (look.glyphs.enter, look.key)]);
+        line(&[("   creates one that works at once: it shares", look.dim)]);
+        line(&[("   this machine's files, and has processes,", look.dim)]);
+        line(&[("   mounts, cgroups and a console of its own.", look.dim)]);
+    }
     line(&[]);
     if let Some(trouble) = &snapshot.trouble {
         line(&[(look.glyphs.warn, look.warn), (" ", look.fg), (trouble, look.warn)]);
@@ -144,8 +150,8 @@ pub(super) fn welcome(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) 
     if let Some(others) = super::words::unmanaged(snapshot) {
         line(&[(look.glyphs.warn, look.warn), (" ", look.fg), (&others, look.fg)]);
     }
-    for limit in &snapshot.host.limits {
-        line(&[(look.glyphs.warn, look.warn), (" ", look.fg), (limit, look.dim)]);
+    for lack in &snapshot.host.lacks {
+        line(&[(look.glyphs.warn, look.warn), (" ", look.fg), (&lack.why, look.dim)]);
     }
 }
 

@@ -17,7 +17,7 @@ use crate::engine::state::State;
 use crate::ui::effect::{Act, STOP_GRACE};
 use crate::ui::format;
 use crate::ui::model::Model;
-use crate::ui::{story, texts};
+use crate::ui::{allowed, story, texts};
 use crate::widgets::look::Look;
 use crate::widgets::text::paragraph;
 
@@ -99,7 +99,7 @@ pub(super) fn remark(model: &Model, container: &Container, look: &Look) -> Optio
             | Act::Signal { .. } => None,
         };
     }
-    if let Some(trouble) = trouble(container) {
+    if let Some(trouble) = trouble(model, container) {
         return Some((trouble, look.warn));
     }
     if container.state.is_active() {
@@ -124,7 +124,7 @@ pub(super) fn short_remark(
         return Some(("bad config".to_owned(), style));
     }
     if let Some(killed) = story::recent_kill(model, container)
-        && trouble(container).is_none()
+        && trouble(model, container).is_none()
     {
         let who = if let What::OomKill { last: Some(last), .. } = &killed.what {
             format!("oom: {}", shown(&last.process))
@@ -159,12 +159,15 @@ pub(super) fn why_nothing_runs(
 }
 
 /// Returns what an operator should know of a container beside its state, in the screen's words.
-pub(super) fn trouble(container: &Container) -> Option<String> {
-    let key = Action::Act(Do::Again).key();
+pub(super) fn trouble(model: &Model, container: &Container) -> Option<String> {
+    let action = Action::Act(Do::Again);
+    let again = allowed::barred(model, action).is_none();
+    let advice = |what| again.then(|| format!("; {} restores {what}", action.key()));
+    let advice = |what| advice(what).unwrap_or_default();
     match container.lost_limits.as_slice() {
         [] => container.trouble.clone(),
-        [one] => Some(format!("lost its limit: {one}; {key} restores it")),
-        many => Some(format!("lost its limits: {}; {key} restores them", many.join(", "))),
+        [one] => Some(format!("lost its limit: {one}{}", advice("it"))),
+        many => Some(format!("lost its limits: {}{}", many.join(", "), advice("them"))),
     }
 }
 

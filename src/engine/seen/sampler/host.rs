@@ -1,17 +1,18 @@
 //! The machine: its load, and what this process may not do on it.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use nix::unistd::{AccessFlags, access};
+use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::aside::Aside;
 use super::counters_v2::some;
 use super::files::{Files, Kept};
 use super::rates::per_second;
 use crate::engine::cgroup::Hierarchies;
-use crate::engine::seen::sample::{Host, Psi};
+use crate::engine::seen::sample::{Ability, Host, Lack, Psi};
 
 /// Reads the host's files below `proc`, which are another program's (lxcfs) where the host is
 /// itself a container.
@@ -90,21 +91,29 @@ impl Load {
     }
 }
 
-/// Says in a sentence each what this process may not do here.
-pub(super) fn limits(proc: &Path, lxcpath: &Path, hierarchies: &Hierarchies) -> Vec<String> {
-    let mut limits = Vec::new();
+/// Says what this process may not do here.
+pub(super) fn lacks(proc: &Path, lxcpath: &Path, hierarchies: &Hierarchies) -> Vec<Lack> {
+    let mut lacks = Vec::new();
+    let mut lack = |of, why: String| lacks.push(Lack { of, why });
     let status = std::fs::read_to_string(proc.join("self/status")).unwrap_or_default();
     let effective = status.lines().find_map(|it| it.strip_prefix("CapEff:"));
     let effective = effective.and_then(|it| u64::from_str_radix(it.trim(), 16).ok());
-    for (bit, name, loss) in CAPABILITIES {
-        if effective.is_some_and(|it| it & (1 << bit) == 0) {
-            limits.push(format!("{loss}: this process has no {name}"));
+    // What is the user's own he reaches without any capability.
+    let own = lxcpath.metadata().is_ok_and(|it| it.uid() == geteuid().as_raw());
+    for (bit, name, of, loss) in CAPABILITIES {
+        let needed = !own || of != Ability::Others;
+        if needed && effective.is_some_and(|it| it & (1 << bit) == 0) {
+            lack(of, format!("{loss}: this process has no {name}"));
         }
     }
     if hierarchies.iter().next().is_none() {
-        limits.push("cannot limit or measure containers: no cgroup file system is mounted".into());
+        lack(
+            Ability::Groups,
+            "cannot limit or measure containers: no cgroup file system is mounted".into(),
+        );
     } else if !hierarchies.iter().any(|it| writable(&it.base)) {
-        limits.push(
+        lack(
+            Ability::Groups,
             "cannot start containers or change their limits: no cgroup is writable for this user"
                 .into(),
         );
@@ -113,17 +122,27 @@ pub(super) fn limits(proc: &Path, lxcpath: &Path, hierarchies: &Hierarchies) -> 
         && !writable(existing)
     {
         let dir = crate::engine::terms::shown::shown_bytes(existing.as_os_str().as_encoded_bytes());
-        limits.push(format!("cannot create or destroy containers: {dir} is not writable"));
+        lack(Ability::Store, format!("cannot create or destroy containers: {dir} is not writable"));
     }
-    limits
+    lacks
 }
 
 /// Number, name, and what is lost without it.
-const CAPABILITIES: [(u32, &str, &str); 4] = [
-    (21, "CAP_SYS_ADMIN", "cannot start containers, attach to them or mount for them"),
-    (5, "CAP_KILL", "cannot stop or signal containers of other users"),
-    (19, "CAP_SYS_PTRACE", "cannot see the namespaces and mounts of other users' containers"),
-    (12, "CAP_NET_ADMIN", "cannot set up the network of containers"),
+const CAPABILITIES: [(u32, &str, Ability, &str); 4] = [
+    (
+        21,
+        "CAP_SYS_ADMIN",
+        Ability::Enter,
+        "cannot start containers, attach to them or mount for them",
+    ),
+    (5, "CAP_KILL", Ability::Others, "cannot stop or signal containers of other users"),
+    (
+        19,
+        "CAP_SYS_PTRACE",
+        Ability::Look,
+        "cannot see the namespaces and mounts of other users' containers",
+    ),
+    (12, "CAP_NET_ADMIN", Ability::Network, "cannot set up the network of containers"),
 ];
 
 fn writable(path: &Path) -> bool {
@@ -188,7 +207,9 @@ mod tests {
         let proc = tempfile::tempdir().unwrap();
         std::fs::create_dir(proc.path().join("self")).unwrap();
         std::fs::write(proc.path().join("self/status"), "CapEff:\t0000000000000020\n").unwrap();
-        let said = limits(proc.path(), proc.path(), &Hierarchies::default()).join("\n");
+        let lacks = lacks(proc.path(), proc.path(), &Hierarchies::default());
+        let said: Vec<&str> = lacks.iter().map(|it| it.why.as_str()).collect();
+        let said = said.join("\n");
         assert!(said.contains("CAP_SYS_ADMIN") && !said.contains("CAP_KILL"), "{said}");
         assert!(said.contains("no cgroup file system"), "{said}");
     }

@@ -1,0 +1,161 @@
+//! What the screens say when something is wrong, and what they then do not promise.
+
+use super::*;
+
+#[test]
+fn old_data_is_never_shown_as_live() {
+    use ratatui::style::Modifier;
+    use std::time::Duration;
+    let faded = |model: &Model, word: &str, mono: bool| {
+        let depth = if mono { Depth::None } else { Depth::True };
+        let look = Theme::Dark.look(depth, &Glyphs::UNICODE);
+        let mut buf = Buffer::empty(Rect::new(0, 0, model.size.0, model.size.1));
+        view(model, Paint { look: &look, pane: None }, &mut buf);
+        let rows = buf.content.chunks(usize::from(model.size.0));
+        let text = |row: &[ratatui::buffer::Cell]| {
+            row.iter().map(|it| it.symbol().to_owned()).collect::<String>()
+        };
+        let row = rows.skip(1).find(|it| text(it).contains(word)).unwrap();
+        let at = row.iter().position(|it| word.starts_with(it.symbol())).unwrap();
+        row[at].modifier.contains(Modifier::DIM)
+    };
+    for size in [(200, 50), (160, 48), (120, 36), (80, 24), (60, 20), (40, 10), (40, 6)] {
+        let mut model = model(size, all());
+        update::tests::pass(&mut model, Duration::from_secs(2));
+        assert!(!faded(&model, "STOPPED", false) && !lines(&model)[0].contains("no new data"));
+        has(&lines(&model), &["● web"]);
+        update::tests::pass(&mut model, Duration::from_secs(12));
+        assert!(lines(&model)[0].contains("no new data for 12 s"), "{size:?}");
+        has(&lines(&model), &["? web", "RUNNING"]);
+        assert!(faded(&model, "STOPPED", false) && faded(&model, "STOPPED", true), "{size:?}");
+        press(&mut model, "G Enter");
+        update::tests::pass(&mut model, Duration::from_secs(135));
+        assert!(lines(&model)[0].contains("no new data for 2m15s"), "{size:?}");
+        assert!(size.1 < 10 || faded(&model, "nginx", true), "{size:?}");
+    }
+}
+
+/// What the container said last.
+fn said(model: &mut Model, of: &str, text: &str) {
+    let text = Ok(text.to_owned());
+    _ = update(model, Message::Log { name: name(of), text });
+}
+
+#[test]
+fn a_death_of_memory_is_told_with_the_limit_the_last_words_and_the_keys() {
+    use crate::engine::exit::Exit;
+    let kill = update::tests::oom_kill("java");
+    for size in [(200, 50), (120, 36), (80, 24), (60, 20), (40, 10)] {
+        let web = Container {
+            died_of_memory: true,
+            oom_last: Some(kill.clone()),
+            last_memory_max_bytes: Some(128 << 20),
+            last_exit: Some(Exit::Signal(9)),
+            ..container("web", State::Stopped)
+        };
+        let mut model = model(size, vec![container("api", State::Running), web]);
+        press(&mut model, "G");
+        said(&mut model, "web", "starting\nloading all of it\n");
+        let lines = lines(&model);
+        if size.0 < 80 {
+            has(&lines, &["▲ web: out of memory"]);
+            continue;
+        }
+        has(&lines, &["web  what happened"]);
+        has(&lines, &["out of memory: killed java (pid 3911)"]);
+        has(&lines, &["loading all of it"]);
+        has(&lines, &["s start", "l log"]);
+        has(&lines, &["web", "STOPPED", if size.0 < 100 { "oom/128M" } else { "·/128M" }]);
+        if size.0 >= 100 {
+            has(&lines, &["memory.max = 128.0 MiB"]);
+            has(&lines, &["its memory was limited to 128M"]);
+            has(&lines, &["web", "oom-killed"]);
+        }
+    }
+}
+
+#[test]
+fn a_kill_that_init_outlived_stands_in_its_row_for_a_minute() {
+    use std::time::Duration;
+    for size in [(120, 36), (80, 24), (40, 10)] {
+        let mut model = model(size, vec![with_detail(container("web", State::Running))]);
+        update::tests::oom_happened(&mut model, "web", "java");
+        has(&lines(&model), &["● web", "▲", "RUNNING"]);
+        has(&lines(&model), &["out of memory: killed java"]);
+        if size.0 >= 80 {
+            has(&lines(&model), &["e raise memory.max", "l log"]);
+        }
+        let told =
+            |model: &Model| lines(model).iter().any(|it| it.contains("● web") && it.contains('▲'));
+        update::tests::pass(&mut model, Duration::from_secs(59));
+        model.quiet = Duration::ZERO;
+        assert!(told(&model), "{size:?}");
+        update::tests::pass(&mut model, Duration::from_secs(61));
+        model.quiet = Duration::ZERO;
+        assert!(!told(&model), "{size:?}");
+    }
+}
+
+#[test]
+fn a_crash_and_a_failed_start_are_told_with_the_keys_that_answer_them() {
+    use crate::engine::exit::Exit;
+    let db = Container { last_exit: Some(Exit::Code(3)), ..container("db", State::Stopped) };
+    for size in [(200, 50), (120, 36), (80, 24)] {
+        let mut model = model(size, vec![db.clone(), container("web", State::Stopped)]);
+        said(&mut model, "db", "cannot open the data\n");
+        has(&lines(&model), &["init ended by itself: exit 3"]);
+        has(&lines(&model), &["cannot open the data"]);
+        has(&lines(&model), &["s start", "l log"]);
+        press(&mut model, "Enter");
+        has(&lines(&model), &["init ended by itself: exit 3"]);
+        press(&mut model, "Esc G");
+        let reason = "execute /sbin/nothing in the container: No such file or directory";
+        model.failures.insert(name("web"), reason.to_owned());
+        has(&lines(&model), &["start failed: execute /sbin/nothing"]);
+        has(&lines(&model), &["s start", "7 configuration", "l log"]);
+    }
+}
+
+#[test]
+fn what_may_not_be_done_is_promised_nowhere() {
+    const PROMISES: [&str; 4] = ["s starts it", "opens the console", "K signal", "e edit"];
+    use crate::engine::snapshot::{Ability, Lack};
+    use std::sync::Arc;
+    let of_all = |read_only: bool, size, containers: Vec<Container>| {
+        let mut model = model(size, containers);
+        let mut snapshot = model.snapshot.as_deref().unwrap().clone();
+        let lack = |of| Lack { of, why: "cannot do it: no capability".to_owned() };
+        if !read_only {
+            let lacks = [Ability::Enter, Ability::Others, Ability::Groups, Ability::Store];
+            snapshot.host.lacks = lacks.map(lack).into();
+        }
+        model.snapshot = Some(Arc::new(snapshot));
+        if read_only {
+            model.access = crate::ui::Access::ReadOnly;
+        }
+        model
+    };
+    for (read_only, why) in [(true, "this screen is read-only"), (false, "no capability")] {
+        for size in [(120, 36), (80, 24), (40, 10)] {
+            let mut model = of_all(read_only, size, all());
+            let said = |model: &Model| lines(model).join("\n");
+            for keys in
+                ["s", "S", "f", "c", "x", "e", "n", "r", "D", "G S", "K", "Enter c", "3 Enter"]
+            {
+                assert_eq!(press(&mut model, keys), [], "{keys}");
+                assert!(model.jobs.is_empty() && model.pane.is_none() && !model.creating, "{keys}");
+                assert!(model.overlay.is_none(), "{keys}");
+                // In the footer it is grey.
+                let above = lines(&model)[..usize::from(size.1) - 1].join("\n");
+                let promised = PROMISES.iter().find(|it| above.contains(*it));
+                assert_eq!(promised, None, "after {keys}");
+            }
+            press(&mut model, "Esc Esc Esc s");
+            assert!(model.notice.as_ref().unwrap().text.contains(why));
+            assert_eq!(lines(&model)[0].contains("read-only"), read_only, "{}", lines(&model)[0]);
+            let empty = of_all(read_only, size, Vec::new());
+            has(&lines(&empty), &["None can be created"]);
+            assert!(!said(&empty).contains("n then"));
+        }
+    }
+}
