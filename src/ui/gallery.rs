@@ -75,7 +75,6 @@ fn detail(screen: &mut Screen<'_>) -> anyhow::Result<()> {
     screen.pass(MOMENT)?;
     screen.press("C-] c")?;
     screen.take("container")?;
-    screen.press("C-] q")?;
     screen.press("3 Home Enter")?;
     screen.type_text("60%")?;
     screen.take("limit")?;

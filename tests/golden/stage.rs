@@ -89,7 +89,7 @@ pub(crate) fn sampled(second: u64, containers: Vec<Container>) -> Message {
         memory_bytes: Some(24_064 * MIB),
         memory_used_bytes: Some(9_310 * MIB),
         psi: Psi { cpu: Some(4.0), memory: Some(0.0), io: Some(12.0) },
-        limits: Vec::new(),
+        lacks: Vec::new(),
     };
     Message::Sampled(Arc::new(Snapshot {
         taken: SystemTime::UNIX_EPOCH + START + Duration::from_secs(second),
