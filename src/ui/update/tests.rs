@@ -461,5 +461,5 @@ fn help_finds_what_a_thing_is_for() {
     };
     assert_eq!(first("mem"), Some("limits"));
     assert_eq!(first("shell"), Some("exec"));
-    assert_eq!(first("fre"), Some("freeze"));
+    assert_eq!(first("freeze"), Some("freeze"));
 }
