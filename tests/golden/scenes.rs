@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use wharf::engine::limits::Change;
-use wharf::engine::snapshot::Unmanaged;
+use wharf::engine::snapshot::{Ability, Lack, Unmanaged};
+use wharf::ui::Access;
 use wharf::ui::effect::{Act, Outcome};
 use wharf::ui::message::{Done, Failure, Message};
 use wharf::ui::model::Model;
@@ -41,6 +42,8 @@ pub(crate) const SCENES: &[Scene] = &[
     scene("list-failed", failed),
     scene("list-old", old),
     scene("list-unmanaged", unmanaged),
+    scene("list-stranger", stranger),
+    scene("list-read-only", |size| Model { access: Access::ReadOnly, ..keyed(size, "G k k k") }),
     scene("welcome", |size| of(size, |_| Vec::new())),
     scene("looking", |size| Model::new(size, now())),
     scene("container", |size| open(size, "")),
@@ -161,6 +164,22 @@ fn unmanaged(size: (u16, u16)) -> Model {
         defined: true,
         why: "wharf's names have no blanks".to_owned(),
     }];
+    give(&mut model, Message::Sampled(snapshot.into()));
+    model
+}
+
+/// Whoever is not root.
+fn stranger(size: (u16, u16)) -> Model {
+    let mut model = keyed(size, "G k k k");
+    let Message::Sampled(snapshot) = sampled(60, containers(60)) else { return model };
+    let mut snapshot = snapshot.as_ref().clone();
+    let lack = |of, why: &str| Lack { of, why: why.to_owned() };
+    snapshot.host.lacks = vec![
+        lack(Ability::Enter, "cannot enter containers: not root"),
+        lack(Ability::Others, "cannot reach the containers of others: not root"),
+        lack(Ability::Groups, "cannot change limits: /sys/fs/cgroup is not writable"),
+        lack(Ability::Store, "cannot write below /var/lib/lxc: permission denied"),
+    ];
     give(&mut model, Message::Sampled(snapshot.into()));
     model
 }
