@@ -21,6 +21,13 @@ const LEAST_NAMES: usize = 16;
 
 /// Paints the line.
 pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+    // Wider screens have it in the list's frame.
+    let narrow = model.size.0 < layout::NARROW && model.detail.is_none();
+    if let Some(reason) = model.list.filter_error.as_ref().filter(|_| narrow) {
+        let glyph = (look.glyphs.bad, look.bad);
+        Toast { look, glyph, text: reason, style: look.fg, hints: &[] }.render(area, buf);
+        return;
+    }
     if let Some(notice) = model.notice_shown() {
         let (glyph, style) = match notice.tone {
             Tone::Good => (look.glyphs.ok, look.ok),

@@ -315,6 +315,15 @@ fn a_short_footer_has_the_keys_that_do_something() {
 }
 
 #[test]
+fn what_is_wrong_with_a_filter_is_told_at_every_size() {
+    for size in [(200, 50), (120, 36), (80, 24), (60, 20), (40, 10)] {
+        let mut model = model(size, all());
+        press(&mut model, "/ m e m : > x");
+        has(&lines(&model), &["has no number"]);
+    }
+}
+
+#[test]
 fn a_filter_that_matches_nothing_leaves_no_hole() {
     for size in [(200, 50), (120, 36)] {
         let mut model = model(size, all());
