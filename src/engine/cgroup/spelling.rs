@@ -11,6 +11,11 @@ pub(in crate::engine) fn key(version: Version, file: &str) -> String {
     }
 }
 
+/// Returns the key that sets `file`, of the version that has a file of this name.
+pub fn key_of(file: &str) -> String {
+    key(if knob::of(file).is_v1() { Version::V1 } else { Version::V2 }, file)
+}
+
 /// Returns the version and the file that a whole key such as `lxc.cgroup2.memory.max` speaks of.
 pub fn of_key(key: &str) -> Option<(Version, &str)> {
     let v2 = key.strip_prefix("lxc.cgroup2.").map(|file| (Version::V2, file));

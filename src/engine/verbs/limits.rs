@@ -8,7 +8,7 @@ use std::io;
 pub use keep::Kept;
 
 pub use crate::engine::cgroup::Change;
-pub use crate::engine::cgroup::spelling::of_key;
+pub use crate::engine::cgroup::spelling::{key_of, of_key};
 use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies};
 use crate::engine::running::command_socket::CONFIGURED;
 use crate::engine::running::command_socket::Client;

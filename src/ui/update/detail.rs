@@ -3,7 +3,9 @@
 use super::travel::travel as row_after;
 use super::{cgroup, sampled};
 use crate::command::action::Move;
+use crate::engine::limits;
 use crate::engine::process::Process;
+use crate::engine::state::State;
 use crate::ui::effect::Effect;
 use crate::ui::model::Model;
 use crate::ui::model::detail::{DetailScreen, Forest, Tab};
@@ -41,7 +43,11 @@ pub(super) fn open_limits(model: &mut Model) -> Vec<Effect> {
     if model.detail.as_ref().is_some_and(|it| it.focus == Tab::Cgroup) {
         return cgroup::begin(model);
     }
-    let raised = model.current().and_then(|it| story::limit(model, it)).map(str::to_owned);
+    let raised = model.current().and_then(|it| {
+        let file = story::limit(model, it)?;
+        // What does not run has the lines of its configuration there.
+        Some(if it.state == State::Stopped { limits::key_of(file) } else { file.to_owned() })
+    });
     let on_overview = model.detail.as_ref().is_some_and(|it| it.tab == Tab::Overview);
     let mut effects = Vec::new();
     if on_overview && model.size.0 >= layout::MIDDLE {

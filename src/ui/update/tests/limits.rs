@@ -102,6 +102,21 @@ fn limits_of_a_stopped_container_are_changed_in_its_configuration() {
 }
 
 #[test]
+fn the_line_of_the_limit_that_killed_is_under_the_cursor() {
+    for (file, key) in [
+        ("memory.max", "lxc.cgroup2.memory.max"),
+        ("memory.limit_in_bytes", "lxc.cgroup.memory.limit_in_bytes"),
+    ] {
+        let mut db = container("db", State::Stopped);
+        db.died_of_memory = true;
+        db.oom_last = Some(OomKill { limit_file: Some(file.to_owned()), ..oom_kill("java") });
+        let mut model = model((120, 36), vec![db]);
+        press(&mut model, "e");
+        assert_eq!(model.detail.unwrap().cgroup.cursor.as_deref(), Some(key));
+    }
+}
+
+#[test]
 fn an_empty_value_takes_a_limit_out_of_the_configuration() {
     let mut model = configured();
     press(&mut model, "e Enter");
