@@ -102,7 +102,11 @@ fn the_command_hears_the_signals_that_its_client_gets() {
         // One that has no handler dies of it, inside, too.
         let sleep = ["attach", &guest.name, "--", "/bin/sleep", "1234"];
         let mut client = guest.lxcpath.command(&sleep).spawn().unwrap();
-        wait_until("the command", || guest.lxcpath.ok(&["ps", &guest.name]).contains("1234"));
+        // Its process is there before it executes the command, under the client's words.
+        wait_until("the command", || {
+            let shown = guest.lxcpath.ok(&["ps", &guest.name]);
+            shown.lines().any(|it| it.contains("1234") && !it.contains("attach"))
+        });
         kill(Pid::from_raw(client.id().cast_signed()), signal).unwrap();
         assert_eq!(client.wait().unwrap().code(), Some(128 + signal as i32), "{signal}");
     }
