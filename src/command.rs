@@ -58,7 +58,7 @@ pub struct Command {
 }
 
 impl Command {
-    /// Tells whether a container in `state` allows it, or why not and what to do first.
+    /// Returns whether a container in `state` allows it, or why not and what to do first.
     pub const fn allowed(&self, state: State) -> Result<(), Refusal> {
         self.when.allows(state)
     }

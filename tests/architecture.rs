@@ -69,7 +69,7 @@ fn the_engine_stands_on_its_floors() {
     assert!(found.is_empty(), "not below the one who names it: {found:#?}");
 }
 
-/// Tells whether the whole file is part of tests alone.
+/// Returns whether the whole file is part of tests alone.
 fn is_for_tests(file: &str) -> bool {
     file.ends_with("/tests.rs") || file == "src/engine/host/made_up.rs"
 }
@@ -200,12 +200,12 @@ fn siblings(text: &str) -> Vec<&str> {
     lists.flatten().map(str::trim).map(|it| &it[..word(it)]).collect()
 }
 
-/// Tells whether `file` is `src/MODULE.rs` or lies below `src/MODULE/`.
+/// Returns whether `file` is `src/MODULE.rs` or lies below `src/MODULE/`.
 fn belongs(file: &str, module: &str) -> bool {
     file == format!("src/{module}.rs") || file.starts_with(&format!("src/{module}/"))
 }
 
-/// Tells whether `line` names `path`, and not a longer word that begins with it.
+/// Returns whether `line` names `path`, and not a longer word that begins with it.
 fn names(line: &str, path: &str) -> bool {
     line.match_indices(path).any(|(at, _)| {
         let next = line[at + path.len()..].chars().next();

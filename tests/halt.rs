@@ -149,7 +149,7 @@ fn a_supervisor_that_is_told_to_end_ends_its_container() {
     }
 }
 
-/// Tells whether a signal waits for `process` to hear it.
+/// Returns whether a signal waits for `process` to hear it.
 fn is_pending(process: &Child) -> bool {
     let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
     let pending = status.lines().find_map(|it| it.strip_prefix("ShdPnd:")).unwrap_or_default();

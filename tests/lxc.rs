@@ -94,7 +94,7 @@ fn overlaid(unpacked: &Path) -> Command {
     command
 }
 
-/// Tells whether this machine has an LXC of a kind that these tests are meant for.
+/// Returns whether this machine has an LXC of a kind that these tests are meant for.
 fn is_installed() -> bool {
     let mut version = Command::new("lxc-start");
     version.arg("--version");

@@ -55,7 +55,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Entry> {
     .into_iter()
 }
 
-/// Tells whether `word` is a verb.
+/// Returns whether `word` is a verb.
 pub(super) fn is_verb(word: &str) -> bool {
     all().any(|it| it.name == word)
 }

@@ -32,7 +32,7 @@ pub fn topics(name: &str) -> &'static str {
     }
 }
 
-/// Tells whether a word of the action called `name` begins with `needle`, which is in small letters.
+/// Returns whether a word of the action called `name` begins with `needle`, which is in small letters.
 pub fn is_about(name: &str, needle: &str) -> bool {
     const SHORTEST: usize = 3;
     needle.len() >= SHORTEST && topics(name).split(' ').any(|it| it.starts_with(needle))

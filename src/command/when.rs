@@ -38,7 +38,7 @@ impl Refusal {
 }
 
 impl When {
-    /// Tells whether a container in `state` allows it, or why not and what to do first.
+    /// Returns whether a container in `state` allows it, or why not and what to do first.
     pub const fn allows(self, state: State) -> Result<(), Refusal> {
         match (self, state) {
             (Self::Anytime, _)

@@ -123,7 +123,7 @@ impl Config {
         build::unsupported(&self.settings).collect()
     }
 
-    /// Tells whether any line speaks of what `key` decides: the network, the devices, the
+    /// Returns whether any line speaks of what `key` decides: the network, the devices, the
     /// capabilities as a whole, else the key itself.
     pub(in crate::engine) fn speaks_of(&self, key: &str) -> bool {
         const WHOLES: [&[&str]; 3] =

@@ -81,7 +81,7 @@ impl Store {
         self.dir(name).join("partial")
     }
 
-    /// Tells whether the container is defined: its configuration exists, and is complete.
+    /// Returns whether the container is defined: its configuration exists, and is complete.
     pub fn exists(&self, name: &Name) -> bool {
         self.config_path(name).is_file() && !self.partial_path(name).exists()
     }

@@ -414,7 +414,7 @@ pub fn wait_for(pidfd: BorrowedFd<'_>) -> nix::Result<i32> {
     }
 }
 
-/// Tells whether this process has no child left, ended or not.
+/// Returns whether this process has no child left, ended or not.
 pub fn has_no_children() -> bool {
     let no_info = std::ptr::null_mut();
     let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;

@@ -8,7 +8,7 @@ use crate::engine::state::State;
 use crate::ui::Access;
 use crate::ui::model::Model;
 
-/// Tells why `action` can be done to no container here; none: it can.
+/// Returns why `action` can be done to no container here; none: it can.
 pub fn barred(model: &Model, action: Action) -> Option<String> {
     let verb = if action == Action::Act(Do::Keep) {
         Verb::KeepLimit
@@ -25,12 +25,12 @@ pub fn barred(model: &Model, action: Action) -> Option<String> {
     lack.map(|it| it.why.clone())
 }
 
-/// Tells why `action` cannot be done to `container` here and as it is; none: it can.
+/// Returns why `action` cannot be done to `container` here and as it is; none: it can.
 pub fn refused(model: &Model, container: &Container, action: Action) -> Option<String> {
     barred(model, action).or_else(|| reason(container, action))
 }
 
-/// Tells whether the verb changes anything; what is typed into a container may, too.
+/// Returns whether the verb changes anything; what is typed into a container may, too.
 const fn changes(verb: Verb) -> bool {
     needs_and_changes(verb).1
 }
@@ -60,7 +60,7 @@ const fn needs_and_changes(verb: Verb) -> (&'static [Ability], bool) {
     }
 }
 
-/// Tells why `action` cannot be done to `container` as it is; none: it can.
+/// Returns why `action` cannot be done to `container` as it is; none: it can.
 pub fn reason(container: &Container, action: Action) -> Option<String> {
     let (name, state) = (&container.name, container.state);
     let command = action.verb().and_then(command::of)?;
@@ -87,7 +87,7 @@ pub fn reason(container: &Container, action: Action) -> Option<String> {
     Some(format!("{name} {why}{advice}"))
 }
 
-/// Tells whether `action` goes to the configuration: what does not run has no cgroup.
+/// Returns whether `action` goes to the configuration: what does not run has no cgroup.
 fn configures(action: Action, state: State) -> bool {
     matches!(action, Action::Detail(InDetail::Limits | InDetail::Edit)) && state == State::Stopped
 }

@@ -117,7 +117,7 @@ pub fn list_rows(model: &Model) -> usize {
     usize::from(lines / lines_per_row(model.size))
 }
 
-/// Tells whether the processes of the container under the cursor are on the screen.
+/// Returns whether the processes of the container under the cursor are on the screen.
 pub fn shows_peek(model: &Model) -> bool {
     model.detail.is_none() && list(model).peek.is_some()
 }
@@ -181,7 +181,7 @@ pub fn tabs(model: &Model) -> Vec<TabTitle> {
     titles
 }
 
-/// Tells whether a program runs in the pane of the open container.
+/// Returns whether a program runs in the pane of the open container.
 pub fn runs_here(model: &Model) -> bool {
     let open = model.detail.as_ref().map(|it| &it.name);
     model.pane.as_ref().is_some_and(|it| Some(&it.name) == open && it.ended.is_none())

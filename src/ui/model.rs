@@ -241,7 +241,7 @@ impl Model {
         self.snapshot.as_ref().map_or(self.now, |it| it.taken)
     }
 
-    /// Tells for how long there has been no sample, if that is longer than it should be.
+    /// Returns for how long there has been no sample, if that is longer than it should be.
     pub fn stale(&self) -> Option<Duration> {
         let late = self.quiet > (self.refresh * LATE).max(LATE_FROM);
         (late && !self.held).then_some(self.quiet)
@@ -325,7 +325,7 @@ impl Model {
         scopes
     }
 
-    /// Tells why `action` cannot be done now; none: it can.
+    /// Returns why `action` cannot be done now; none: it can.
     pub fn refusal(&self, action: Action) -> Option<String> {
         if let Some(barred) = super::allowed::barred(self, action) {
             return Some(barred);
@@ -413,7 +413,7 @@ impl Model {
     }
 }
 
-/// Tells whether `action` is for a container, and means nothing without one.
+/// Returns whether `action` is for a container, and means nothing without one.
 const fn needs_container(action: Action) -> bool {
     match action {
         Action::Act(Do::Start | Do::Stop | Do::Freeze | Do::Restart | Do::Destroy | Do::Again)

@@ -151,7 +151,7 @@ impl Pane {
         }
     }
 
-    /// Tells how many lines the view is in the past.
+    /// Returns by how many lines the view is scrolled back.
     pub fn scrolled(&self) -> usize {
         self.shared.lock().emulator.scrolled()
     }
@@ -250,7 +250,7 @@ impl Reader {
     }
 }
 
-/// Tells the program that its terminal is gone. The kernel does so too, but only when the thread
+/// Informs the program that its terminal is gone. The kernel does so too, but only when the thread
 /// that writes has let go, which a program that does not read may hold.
 fn hang_up(child: &Child) {
     if let Ok(pid) = i32::try_from(child.id()) {

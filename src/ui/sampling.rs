@@ -39,7 +39,7 @@ impl Sampling {
         Ok(Self(orders))
     }
 
-    /// Tells the thread something. It only ever ends with the screen, so nothing can get lost.
+    /// Sends the thread an order. It only ever ends with the screen, so nothing can get lost.
     pub(super) fn order(&self, order: Order) {
         _ = self.0.send(order);
     }

@@ -53,7 +53,7 @@ impl Settings {
         wanted.unwrap_or(REFRESH).clamp(SHORTEST, LONGEST)
     }
 
-    /// Tells where the file belongs.
+    /// Returns where the file belongs.
     pub fn path(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
         let set = |name: &str| variable(name).filter(|it| !it.is_empty()).map(PathBuf::from);
         let config = set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")))?;

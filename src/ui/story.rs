@@ -31,7 +31,7 @@ pub struct Story {
     pub keys: Vec<(Action, String)>,
 }
 
-/// Tells what happened to `container`; none: nothing that its row does not say.
+/// Returns what happened to `container`; none: nothing that its row does not say.
 pub fn of(model: &Model, container: &Container) -> Option<Story> {
     if model.jobs.contains_key(&container.name) {
         return None;

@@ -212,7 +212,7 @@ const fn sixteen(glyphs: &'static Glyphs) -> Look {
     }
 }
 
-/// Tells roles apart by weight alone; signs and words say the rest.
+/// Distinguishes roles by weight alone; signs and words say the rest.
 const fn mono(glyphs: &'static Glyphs) -> Look {
     let plain = Style::new();
     let bold = plain.add_modifier(Modifier::BOLD);

@@ -16,12 +16,12 @@ pub fn file_of(row: &str) -> &str {
     limits::of_key(row).map_or(row, |(_, file)| file)
 }
 
-/// Tells whether `row` is a key of the configuration.
+/// Returns whether `row` is a key of the configuration.
 pub fn is_key(row: &str) -> bool {
     limits::of_key(row).is_some()
 }
 
-/// Tells what the value of `file` may be, for the line under the field.
+/// Describes what the value of `file` may be, for the line under the field.
 pub fn advice(file: &str) -> String {
     let advice = knob::of(file_of(file)).advice();
     if is_key(file) { format!("{advice}; empty: not set") } else { advice.to_owned() }

@@ -40,7 +40,7 @@ impl Input {
         (&self.before, &self.after)
     }
 
-    /// Tells whether the text is still the one that was offered.
+    /// Returns whether the text is still the one that was offered.
     pub const fn is_offer(&self) -> bool {
         self.offered
     }

@@ -50,7 +50,7 @@ pub trait GuestScreen {
     fn modes(&self) -> Modes;
     /// Moves the view into the past (positive) or back, by lines.
     fn scroll(&mut self, lines: i32);
-    /// Tells how many lines the view is in the past.
+    /// Returns by how many lines the view is scrolled back.
     fn scrolled(&self) -> usize;
     /// Paints the view into `area`.
     fn paint(&self, area: Rect, buf: &mut Buffer);

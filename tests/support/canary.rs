@@ -42,7 +42,7 @@ impl Canary {
     }
 }
 
-/// Tells of every file below `dir` what a change would alter.
+/// Returns, of every file below `dir`, what a change would alter.
 fn facts(dir: &Path) -> Vec<String> {
     let mut paths = super::tree(dir);
     paths.push(dir.to_path_buf());

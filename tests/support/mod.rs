@@ -31,7 +31,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 /// Between two looks at a condition that nothing announces.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// Tells whether real containers can be made here; if not, says so for the test's reader.
+/// Returns whether real containers can be made here; if not, says so for the test's reader.
 pub(crate) fn can_run_containers() -> bool {
     if !nix::unistd::geteuid().is_root() {
         println!("skipped: needs root");
@@ -44,7 +44,7 @@ pub(crate) fn can_run_containers() -> bool {
     true
 }
 
-/// Tells whether a container's memory can be limited here; if not, says so for the test's reader.
+/// Returns whether a container's memory can be limited here; if not, says so for the test's reader.
 pub(crate) fn can_limit_memory() -> bool {
     let controls = |mount: &PathBuf| {
         let controllers = fs::read_to_string(mount.join("cgroup.controllers")).unwrap_or_default();
@@ -58,7 +58,7 @@ pub(crate) fn can_limit_memory() -> bool {
     can
 }
 
-/// Tells whether a program of the host is there; if not, says so for the test's reader.
+/// Returns whether a program of the host is there; if not, says so for the test's reader.
 pub(crate) fn has_program(name: &str) -> bool {
     let runs = Command::new(name).arg("--version").output().is_ok();
     if !runs {

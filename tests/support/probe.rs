@@ -129,7 +129,7 @@ fn opens_for_writing(path: &Path) -> bool {
         .is_ok_and(|it| it.is_file() && it.mode() & ANYBODY_WRITES != 0)
 }
 
-/// Tells whether something can be read from the file or directory, or be put there.
+/// Returns whether something can be read from the file or directory, or be put there.
 fn masked(path: &str) {
     let Ok(facts) = fs::symlink_metadata(path) else { return println!("absent {path}") };
     let open = if facts.is_dir() {
@@ -318,7 +318,7 @@ fn others() -> impl Iterator<Item = PathBuf> {
     entries.filter(move |it| it.file_name().to_str().is_some_and(&pid)).map(|it| it.path())
 }
 
-/// Tells each line once.
+/// Reports each line once.
 struct Journal {
     file: File,
     told: Vec<String>,

@@ -214,7 +214,7 @@ fn stats(it: &Container, raw: bool) -> Vec<(&'static str, String)> {
     .collect()
 }
 
-/// Tells of a kill for want of memory.
+/// Describes a kill for want of memory.
 fn oom(it: &OomKill) -> String {
     let at = UNIX_EPOCH.checked_add(Duration::from_millis(it.at_ms));
     let ago = at.map(|it| format!(", {} ago", age(it))).unwrap_or_default();

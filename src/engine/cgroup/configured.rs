@@ -45,7 +45,7 @@ pub(in crate::engine) fn rows(config: &Config, hierarchies: &Hierarchies) -> Vec
     keys.iter().filter_map(|(key, value)| row(key, *value)).collect()
 }
 
-/// Tells which version has `file` on this host, by the controller in its name.
+/// Returns which version has `file` on this host, by the controller in its name.
 pub(in crate::engine) fn version_of(hierarchies: &Hierarchies, file: &str) -> Option<Version> {
     let controller = file.split_once('.').map_or(file, |(controller, _)| controller);
     hierarchies.iter().find(|it| it.controls(controller)).map(|it| it.version)

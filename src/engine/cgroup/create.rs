@@ -166,7 +166,7 @@ fn prepare(hierarchy: &Hierarchy, dir: &Path) -> Result<(), CgroupError> {
     Ok(())
 }
 
-/// Tells whether `name` can be made in this hierarchy, after a dead group of it was removed.
+/// Returns whether `name` can be made in this hierarchy, after a dead group of it was removed.
 fn free(hierarchy: &Hierarchy, name: &str) -> bool {
     let dir = hierarchy.base.join(name);
     !dir.is_dir()

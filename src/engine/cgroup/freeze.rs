@@ -35,7 +35,7 @@ impl Cgroup {
         self.change(false, timeout)
     }
 
-    /// Tells whether every process stands still; none without a freezer.
+    /// Returns whether every process stands still; none without a freezer.
     pub fn frozen(&self) -> Option<bool> {
         match self.freezer()? {
             Freezer::V1(dir) => {
@@ -48,7 +48,7 @@ impl Cgroup {
         }
     }
 
-    /// Tells whether nobody wants the processes to stand still; none without a freezer.
+    /// Returns whether nobody wants the processes to stand still; none without a freezer.
     pub fn thawed(&self) -> Option<bool> {
         let (file, thawed) = match self.freezer()? {
             Freezer::V1(dir) => (dir.join("freezer.state"), "THAWED"),

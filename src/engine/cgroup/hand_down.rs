@@ -38,7 +38,7 @@ pub(super) fn enable(dir: &Path) {
     }
 }
 
-/// Tells whether processes live in `dir` itself. In the root of all they may.
+/// Returns whether processes live in `dir` itself. In the root of all they may.
 fn is_crowded(dir: &Path) -> bool {
     !is_root(dir) && !members(dir).is_empty()
 }

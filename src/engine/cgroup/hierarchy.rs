@@ -38,7 +38,7 @@ pub struct Hierarchy {
 }
 
 impl Hierarchy {
-    /// Tells whether `controller` is one of this hierarchy's.
+    /// Returns whether `controller` is one of this hierarchy's.
     pub fn controls(&self, controller: &str) -> bool {
         self.controllers.iter().any(|it| it == controller)
     }
@@ -161,7 +161,7 @@ fn mount(line: &[u8]) -> Option<MountInfo> {
     MountInfo::from_line(line).ok()
 }
 
-/// Tells whether `mount` shows the hierarchy that `group` lies in.
+/// Returns whether `mount` shows the hierarchy that `group` lies in.
 fn shows(mount: &MountInfo, group: &ProcessCGroup) -> bool {
     if group.hierarchy == 0 {
         return mount.fs_type == "cgroup2";
@@ -194,7 +194,7 @@ fn hierarchy(
     Some(Hierarchy { version, controllers: group.controllers.clone(), mount: point, base })
 }
 
-/// Tells whether `point` leads to the file system `majmin` and not to one mounted over it.
+/// Returns whether `point` leads to the file system `majmin` and not to one mounted over it.
 fn visible(point: &Path, majmin: &str) -> bool {
     let Ok(seen) = std::fs::metadata(point) else { return false };
     let device = seen.dev();

@@ -90,7 +90,7 @@ fn open(dir: &Path) -> Option<File> {
     File::options().read(true).custom_flags(flags).open(dir).ok()
 }
 
-/// Tells whether the group that was opened is the one that is there now.
+/// Returns whether the group that was opened is the one that is there now.
 fn is_at(held: &File, dir: &Path) -> bool {
     let (ours, found) = (held.metadata(), std::fs::symlink_metadata(dir));
     ours.is_ok_and(|ours| found.is_ok_and(|it| (it.dev(), it.ino()) == (ours.dev(), ours.ino())))

@@ -24,7 +24,7 @@ impl Cgroup {
         pids.unwrap_or_default().into_iter().collect()
     }
 
-    /// Tells whether any process lives in the container.
+    /// Returns whether any process lives in the container.
     pub fn populated(&self) -> bool {
         let unified = self.unified().and_then(|it| {
             event(&std::fs::read_to_string(it.dir.join("cgroup.events")).ok()?, "populated")

@@ -82,7 +82,7 @@ impl Knob {
         Self { stays: false, ..self }
     }
 
-    /// Tells whether only cgroup v1 has it.
+    /// Returns whether only cgroup v1 has it.
     pub fn is_v1(&self) -> bool {
         let by_name = self.file.ends_with("_in_bytes") || self.file.starts_with("blkio.");
         by_name
@@ -90,7 +90,7 @@ impl Knob {
             || matches!(self.file, "cpu.shares" | "cpu.cfs_period_us")
     }
 
-    /// Tells what its value may be.
+    /// Describes what its value may be.
     pub const fn advice(&self) -> &'static str {
         match self.value {
             Value::Bytes => "512M, 1.5G, 25% of the host, or max",

@@ -52,7 +52,7 @@ impl OomWatch {
         if self.notice.is_some() { PollFlags::POLLIN } else { PollFlags::POLLPRI }
     }
 
-    /// Tells whether the descriptor polls before the count grows.
+    /// Returns whether the descriptor polls before the count grows.
     pub const fn tells_early(&self) -> bool {
         self.notice.is_some()
     }

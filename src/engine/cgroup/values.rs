@@ -81,7 +81,7 @@ impl Cgroup {
         }
     }
 
-    /// Tells which version of cgroups has `file`.
+    /// Returns which version of cgroups has `file`.
     pub fn version_of(&self, file: &str) -> Result<Version, CgroupError> {
         check_name(file)?;
         let dir = self.dir_of(file).ok_or_else(|| self.no_file(file))?;

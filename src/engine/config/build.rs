@@ -94,7 +94,7 @@ fn refuses(entry: &Entry) -> bool {
 /// Where cgroups are mounted.
 const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 
-/// Tells whether the host has cgroup v2 alone.
+/// Returns whether the host has cgroup v2 alone.
 fn has_v2_alone() -> bool {
     let kind = nix::sys::statfs::statfs(CGROUP_ROOT).map(|it| it.filesystem_type());
     kind.is_ok_and(|it| it == nix::sys::statfs::CGROUP2_SUPER_MAGIC)

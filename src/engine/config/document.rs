@@ -111,7 +111,7 @@ fn sets(line: &[u8], key: &str) -> bool {
     matches!(lexer::line(line), Line::Setting { key: found, .. } if same_key(found, key))
 }
 
-/// Tells whether two names mean the same key, be one of them an old one.
+/// Returns whether two names mean the same key, be one of them an old one.
 fn same_key(left: &str, right: &str) -> bool {
     left == right
         || match (keys::find(left), keys::find(right)) {

@@ -63,13 +63,13 @@ impl ConfigError {
         self.subject.strip_prefix("lxc.net.")?.split('.').next()?.parse().ok()
     }
 
-    /// Tells whether the line would keep the container apart from the host.
+    /// Returns whether the line would keep the container apart from the host.
     pub(in crate::engine) fn isolates(&self) -> bool {
         let keys = ["lxc.idmap", "lxc.seccomp.", "lxc.selinux."];
         keys.iter().any(|it| self.subject.starts_with(it))
     }
 
-    /// Tells whether the line asks for a profile made up from the configuration.
+    /// Returns whether the line asks for a profile made up from the configuration.
     pub(in crate::engine) const fn asks_to_generate(&self) -> bool {
         matches!(self.reason, Reason::Generated)
     }
@@ -78,7 +78,7 @@ impl ConfigError {
         matches!(self.reason, Reason::NotYet)
     }
 
-    /// Tells whether the line is in a file that the operator wrote, not in one that a package
+    /// Returns whether the line is in a file that the operator wrote, not in one that a package
     /// brought and will bring again.
     fn is_removable(&self) -> bool {
         self.place.as_ref().is_some_and(|it| !it.file.starts_with(PACKAGED))

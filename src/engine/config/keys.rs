@@ -59,7 +59,7 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// Tells whether several lines add up instead of the last one winning.
+    /// Returns whether several lines add up instead of the last one winning.
     pub(super) const fn is_list(self) -> bool {
         matches!(
             self,

@@ -152,7 +152,7 @@ fn has_own_init(steps: &[Step]) -> bool {
     steps.iter().any(|it| matches!(it, Step::BecomeInit { .. }))
 }
 
-/// Tells whether the child `pid`, which is not reaped yet, has never executed a program. The
+/// Returns whether the child `pid`, which is not reaped yet, has never executed a program. The
 /// kernel clears the flag before it closes what is close-on-exec, and a zombie keeps it. What
 /// cannot be read counts as executed.
 fn never_executed(pid: i32) -> bool {

@@ -73,7 +73,7 @@ impl From<Errno> for Broken {
 }
 
 impl Broken {
-    /// Tells whether what was to be mounted, or the place for it, is not there. An optional mount
+    /// Returns whether what was to be mounted, or the place for it, is not there. An optional mount
     /// is passed over for that alone: it may be one that hides something.
     const fn is_absence(self) -> bool {
         matches!(

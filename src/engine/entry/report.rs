@@ -113,7 +113,7 @@ pub(in crate::engine) fn go(socket: BorrowedFd<'_>) -> nix::Result<()> {
     send(socket.as_raw_fd(), &[GO], MsgFlags::MSG_NOSIGNAL).map(drop)
 }
 
-/// Tells which step failed; the other side sees a closed socket if this cannot be sent.
+/// Reports which step failed; the other side sees a closed socket if this cannot be sent.
 pub(in crate::engine) fn failed(socket: BorrowedFd<'_>, failure: Failure) {
     _ = send(socket.as_raw_fd(), &encode(failure), MsgFlags::MSG_NOSIGNAL);
 }

@@ -17,12 +17,12 @@ pub(in crate::engine) const UNCONFINED: &str = "unconfined";
 const ENABLED: &str = "/sys/module/apparmor/parameters/enabled";
 const PROFILES: &str = "/sys/kernel/security/apparmor/profiles";
 
-/// Tells whether the kernel confines by profiles.
+/// Returns whether the kernel confines by profiles.
 pub(in crate::engine) fn is_enabled() -> bool {
     fs::read(ENABLED).is_ok_and(|it| it.starts_with(b"Y"))
 }
 
-/// Tells whether `profile` is loaded, where that can be seen: inside another container it cannot.
+/// Returns whether `profile` is loaded, where that can be seen: inside another container it cannot.
 pub(in crate::engine) fn is_loaded(profile: &str) -> bool {
     let profiles = fs::read_to_string(PROFILES).unwrap_or_default();
     profiles.lines().any(|it| without_mode(it) == profile)

@@ -127,7 +127,7 @@ fn resolve(path: &Path, links: u8) -> PathBuf {
     }
 }
 
-/// Tells whether `path`, which somebody else spelled, is `dir` now: by its inode, so that a second
+/// Returns whether `path`, which somebody else spelled, is `dir` now: by its inode, so that a second
 /// mount of the same directory is the same one too.
 pub fn is_same(path: &Path, dir: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt as _;

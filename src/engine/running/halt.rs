@@ -51,7 +51,7 @@ impl Asking {
         }
     }
 
-    /// Tells whether init cannot be told anything.
+    /// Returns whether init cannot be told anything.
     pub(in crate::engine) const fn is_deaf(self) -> bool {
         matches!(self, Self::Deaf(_))
     }
@@ -97,12 +97,12 @@ pub(in crate::engine) fn halt_signal(configured: Option<i32>, pid: i32) -> i32 {
     })
 }
 
-/// Tells whether `signal` does anything to the process `pid`. What cannot be read hears.
+/// Returns whether `signal` does anything to the process `pid`. What cannot be read hears.
 pub(in crate::engine) fn hears(pid: i32, signal: i32) -> bool {
     lastingly(|| heeding_below(Path::new("/proc"), pid, signal))
 }
 
-/// Tells whether `signal` has a chance to restart the container of the init `pid`. A shell that is
+/// Returns whether `signal` has a chance to restart the container of the init `pid`. A shell that is
 /// typed into handles SIGINT as well, but only to drop the line.
 pub(in crate::engine) fn reboots(pid: i32, signal: i32) -> bool {
     hears(pid, signal) && !(signal == libc::SIGINT && is_bare_shell(&command_line(pid)))
@@ -118,7 +118,7 @@ enum Mind {
     Handles,
 }
 
-/// Tells whether the signal is handled, or blocked at every one of a few looks: a shell blocks all
+/// Returns whether the signal is handled, or blocked at every one of a few looks: a shell blocks all
 /// signals for a moment around each fork, and takes in none of them for it.
 fn lastingly(mut look: impl FnMut() -> Mind) -> bool {
     let mut patience = Patience::until(Instant::now() + TRANSIENT);
@@ -144,7 +144,7 @@ fn mind_below(proc: &Path, pid: i32, signal: i32) -> Mind {
     statuses.map(|it| mind(&it, signal)).max().unwrap_or(Mind::Without)
 }
 
-/// Tells whether a command is a shell without a script.
+/// Returns whether a command is a shell without a script.
 pub(in crate::engine) fn is_bare_shell<T: AsRef<str>>(argv: &[T]) -> bool {
     let [program] = argv else { return false };
     let program = program.as_ref().trim_start_matches('-');
@@ -161,7 +161,7 @@ fn status(proc: &Path, pid: i32) -> String {
     fs::read_to_string(proc.join(format!("{pid}/status"))).unwrap_or_default()
 }
 
-/// Tells whether a process with this `/proc/PID/status` is pid 1 of a namespace below ours.
+/// Returns whether a process with this `/proc/PID/status` is pid 1 of a namespace below ours.
 fn is_init(status: &str) -> bool {
     let pids = status.lines().find_map(|it| it.strip_prefix("NSpid:")).unwrap_or_default();
     let pids: Vec<&str> = pids.split_whitespace().collect();
@@ -180,7 +180,7 @@ fn mind(status: &str, signal: i32) -> Mind {
     }
 }
 
-/// Tells whether a process with this `/proc/PID/status` has an eye on just this `signal`. None: all
+/// Returns whether a process with this `/proc/PID/status` has an eye on just this `signal`. None: all
 /// are blocked, by whoever is about to fork, systemd too, and for good by small inits that pass on
 /// whatever they get.
 fn wants(status: &str, signal: i32) -> Option<bool> {

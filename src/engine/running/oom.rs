@@ -65,7 +65,7 @@ pub(in crate::engine) struct Death {
 }
 
 impl Death {
-    /// Tells whether the process was in the group at `path` or below it.
+    /// Returns whether the process was in the group at `path` or below it.
     pub(in crate::engine) fn was_in(&self, path: &str) -> bool {
         let Some(group) = &self.group else { return false };
         let mut found = group.match_indices(path).map(|(at, _)| (at, group.get(at + path.len()..)));

@@ -149,12 +149,12 @@ impl Record {
         draft::replace(&path, &draft_of(&path), &serde_json::to_vec(self)?)
     }
 
-    /// Tells whether the process that wrote this supervises the container now.
+    /// Returns whether the process that wrote this supervises the container now.
     pub fn is_live(&self, host: &Host) -> bool {
         self.state.is_active() && self.supervisor.lives(host)
     }
 
-    /// Tells whether the process that wrote this has died without finishing it.
+    /// Returns whether the process that wrote this has died without finishing it.
     pub fn is_orphaned(&self, host: &Host) -> bool {
         self.state.is_active() && !self.supervisor.lives(host)
     }

@@ -179,7 +179,7 @@ fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
     }
 }
 
-/// Tells that the start has failed; nothing of it is left but the record.
+/// Reports that the start has failed; nothing of it is left but the record.
 fn abort(mut life: Life, error: RunError) -> Failure {
     life.failed(story(&error));
     life.enter(State::Aborting);
@@ -299,7 +299,7 @@ fn note_limits(run: &Run, cgroup: &Cgroup, life: &mut Life) {
 }
 
 /// Kills and removes; what resists is left to the next command, which finds it by the record.
-/// Tells whether all is gone.
+/// Returns whether all is gone.
 fn sweep(cgroup: &Cgroup) -> bool {
     let killed = cgroup.kill_all(Instant::now() + DYING);
     cgroup.remove().and(killed).is_ok()

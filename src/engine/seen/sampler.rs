@@ -406,7 +406,7 @@ impl Sampler {
     }
 }
 
-/// Tells whether any process lives in the cgroup at `path`.
+/// Returns whether any process lives in the cgroup at `path`.
 fn populated(host: &engine::Host, path: &str) -> bool {
     Hierarchies::discover(host).is_ok_and(|it| Cgroup::open(&it, path).populated())
 }

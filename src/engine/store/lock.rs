@@ -74,7 +74,7 @@ pub(super) fn take(kind: &str, lxcpath: &Lxcpath, name: &Name) -> Result<Lock, S
     }
 }
 
-/// Tells whether the locked file is the one that others would open now.
+/// Returns whether the locked file is the one that others would open now.
 fn still_there(file: &File, path: &Path) -> io::Result<bool> {
     let ours = file.metadata()?;
     match std::fs::symlink_metadata(path) {

@@ -51,7 +51,7 @@ pub(super) fn remove_drafts(path: &Path) {
     }
 }
 
-/// Tells whether `file` is a name that [`beside`] makes for `name`.
+/// Returns whether `file` is a name that [`beside`] makes for `name`.
 fn is_draft(file: &OsStr, name: &OsStr) -> bool {
     let numbers = file
         .as_encoded_bytes()

@@ -70,7 +70,7 @@ impl Error {
     }
 }
 
-/// Tells `error` and its causes in one line.
+/// Writes `error` and its causes in one line.
 pub(in crate::engine) fn story(error: &(dyn StdError + 'static)) -> String {
     let mut text = told(error);
     let mut cause = error.source();

@@ -49,7 +49,7 @@ impl State {
         Self::ALL.into_iter().find(|it| *it as u64 == number)
     }
 
-    /// Tells whether `next` may follow directly, by the life cycle of lxc(7) and its freezer.
+    /// Returns whether `next` may follow directly, by the life cycle of lxc(7) and its freezer.
     pub const fn may_become(self, next: Self) -> bool {
         match self {
             Self::Stopped => matches!(next, Self::Starting),
@@ -63,7 +63,7 @@ impl State {
         }
     }
 
-    /// Tells whether processes of the container exist in this state.
+    /// Returns whether processes of the container exist in this state.
     pub const fn is_active(self) -> bool {
         !matches!(self, Self::Stopped)
     }

@@ -154,7 +154,7 @@ fn overlay(host: &Host) -> Option<String> {
     has.then(|| format!("{}, loaded on first use", modules.display()))
 }
 
-/// Tells whether a line of modules.dep(5) is that of the module `name`, compressed or not.
+/// Returns whether a line of modules.dep(5) is that of the module `name`, compressed or not.
 fn is_module(line: &str, name: &str) -> bool {
     let path = line.split(':').next().unwrap_or_default();
     let file = path.rsplit('/').next().unwrap_or_default();

@@ -196,7 +196,7 @@ fn take_away(store: &Store, name: &Name) -> Result<(), RemoveError> {
 }
 
 /// Removes what a creation or a removal that was killed has left under its hidden name. The caller holds the
-/// container's lock. Tells whether there was something.
+/// container's lock. Returns whether there was something.
 pub(in crate::engine) fn remove_draft(store: &Store, name: &Name) -> Result<bool, RemoveError> {
     let draft = draft_name(name);
     let there = exists(&store.lxcpath().join(&draft));

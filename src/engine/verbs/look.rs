@@ -59,7 +59,7 @@ impl Engine {
             .map_err(|why| Error::new(Verb::List, self.lxcpath().display(), Kind::Failed, why))
     }
 
-    /// Tells the state of `name`; a container that does not exist is STOPPED.
+    /// Returns the state of `name`; a container that does not exist is STOPPED.
     pub fn state(&self, name: &Name) -> Result<State, Error> {
         let (states, _) = Sampler::of_one(self, name).states();
         match states.first() {
@@ -81,7 +81,7 @@ impl Engine {
         }
     }
 
-    /// Tells whether the container has a configuration.
+    /// Returns whether the container has a configuration.
     pub fn is_defined(&self, name: &Name) -> bool {
         Store::new(&self.lxcpath).exists(name)
     }
@@ -94,7 +94,7 @@ impl Engine {
         }
     }
 
-    /// Tells all of one container, its counters and details included.
+    /// Returns all of one container, its counters and details included.
     pub fn info(&self, name: &Name) -> Result<Container, Error> {
         let focus = Focus { detail: Some(name.clone()), ..Focus::default() };
         let mut seen = Sampler::of_one(self, name).sample(&focus).containers;

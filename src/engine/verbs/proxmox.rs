@@ -53,14 +53,14 @@ impl From<Stop> for Pct {
     }
 }
 
-/// Tells whether `name` is a container of Proxmox's.
+/// Returns whether `name` is a container of Proxmox's.
 pub fn owner(host: &Host, name: &Name) -> Option<Owned> {
     let conf = host.proxmox().join(format!("{name}.conf"));
     conf.exists().then(|| Owned { id: name.to_string(), conf })
 }
 
 impl Engine {
-    /// Tells whether Proxmox owns the container's configuration.
+    /// Returns whether Proxmox owns the container's configuration.
     pub fn is_proxmox(&self, name: &Name) -> bool {
         owner(self.lxcpath.host(), name).is_some()
     }

@@ -88,7 +88,7 @@ impl StopError {
 }
 
 impl StopError {
-    /// Tells whether it may come of an end that was not waited for.
+    /// Returns whether it may come of an end that was not waited for.
     const fn is_of_an_end(&self) -> bool {
         match self {
             Self::Socket(
@@ -115,7 +115,7 @@ impl StopError {
     }
 }
 
-/// Tells whether the machine, or this process, has run out of what was needed, which no end of the
+/// Returns whether the machine, or this process, has run out of what was needed, which no end of the
 /// container explains.
 fn is_for_want(error: &(dyn std::error::Error + 'static)) -> bool {
     let found = error.downcast_ref::<Errno>().copied().or_else(|| {
@@ -177,7 +177,7 @@ impl Engine {
         }
     }
 
-    /// Tells whether the container is stopped; one whose supervisor is on its way out soon is.
+    /// Returns whether the container is stopped; one whose supervisor is on its way out soon is.
     fn has_ended(&self, name: &Name) -> bool {
         let mut patience = Patience::until(Instant::now() + CLEANING);
         loop {

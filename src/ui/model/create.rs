@@ -96,7 +96,7 @@ impl CreateForm {
         if typed.trim().is_empty() { self.offered.clone() } else { typed.trim().to_owned() }
     }
 
-    /// Tells what is wrong with the field `row`; `taken` are the names in use.
+    /// Returns what is wrong with the field `row`; `taken` are the names in use.
     pub fn fault(&self, row: Row, taken: &[&str], host_memory: Option<u64>) -> Option<Fault> {
         let whole = Whole { memory: host_memory, period: None };
         let limit = |file: &str, input: &Input| {

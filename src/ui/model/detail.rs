@@ -162,7 +162,7 @@ impl DetailScreen {
         }
     }
 
-    /// Tells whether a pane on the screen shows the files of the cgroup.
+    /// Returns whether a pane on the screen shows the files of the cgroup.
     pub const fn needs_files(&self) -> bool {
         matches!(self.tab, Tab::Overview | Tab::Cgroup)
     }

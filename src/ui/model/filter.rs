@@ -64,7 +64,7 @@ impl Filter {
             .map(|words| Self { words })
     }
 
-    /// Tells whether `container` passes.
+    /// Returns whether `container` passes.
     pub fn admits(&self, container: &Container, closeness: Closeness) -> bool {
         self.words.iter().all(|it| {
             // What is not wanted is meant as it is typed.
@@ -91,7 +91,7 @@ impl Filter {
         })
     }
 
-    /// Tells whether figures other than CPU are needed of every container.
+    /// Returns whether figures other than CPU are needed of every container.
     pub fn needs_counters(&self) -> bool {
         self.words.iter().any(|it| matches!(it.test, Test::Figure(..)))
     }

@@ -26,7 +26,7 @@ pub enum Focus {
 }
 
 impl Model {
-    /// Tells who gets what the operator does now.
+    /// Returns who gets what the operator does now.
     pub fn focus(&self) -> Focus {
         if self.overlay.is_some() {
             return Focus::Overlay;

@@ -105,7 +105,7 @@ impl ListScreen {
         self.cursor = self.order.get(row).and_then(|at| all.get(*at)).map(|it| it.name.clone());
     }
 
-    /// Tells whether the order or the filter needs every container's counters.
+    /// Returns whether the order or the filter needs every container's counters.
     pub fn needs_all(&self) -> bool {
         matches!(self.sort, Column::Memory | Column::Share | Column::Psi | Column::Pids)
             || self.filter.needs_counters()

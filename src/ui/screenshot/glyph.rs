@@ -18,7 +18,7 @@ const DOTS: [(u32, u8, u8); 8] = [
     (0x80, 1, 3),
 ];
 
-/// Tells whether `symbol` is drawn here.
+/// Returns whether `symbol` is drawn here.
 pub(super) fn is_shape(symbol: &str) -> bool {
     let mut chars = symbol.chars();
     let (Some(it), None) = (chars.next(), chars.next()) else { return false };
@@ -27,7 +27,7 @@ pub(super) fn is_shape(symbol: &str) -> bool {
         || matches!(it, '▁' | '█'..='▏' | '─' | '│' | '╭'..='╰' | '├' | '└')
 }
 
-/// Tells whether `symbol` is stroked, not filled.
+/// Returns whether `symbol` is stroked, not filled.
 pub(super) fn is_line(symbol: &str) -> bool {
     symbol.starts_with(['─', '│', '╭', '╮', '╯', '╰', '├', '└'])
 }

@@ -47,12 +47,12 @@ impl Depth {
     }
 }
 
-/// Tells whether the terminal can do no more than print lines, such as that of an editor.
+/// Returns whether the terminal can do no more than print lines, such as that of an editor.
 pub fn cannot_draw(variable: impl Fn(&str) -> Option<OsString>) -> bool {
     variable("TERM").is_some_and(|it| it == "dumb")
 }
 
-/// Tells whether the terminal shows UTF-8: the locale says so, and it is not the kernel's own
+/// Returns whether the terminal shows UTF-8: the locale says so, and it is not the kernel's own
 /// console, whose fonts lack braille and eighths.
 pub fn draws_unicode(variable: impl Fn(&str) -> Option<OsString>) -> bool {
     let text = |name: &str| variable(name).filter(|it| !it.is_empty());

@@ -112,7 +112,7 @@ pub(super) fn enter(model: &mut Model) {
     }
 }
 
-/// Tells the program how large its terminal is now.
+/// Informs the program how large its terminal is now.
 pub(super) fn resize(model: &mut Model) -> Vec<Effect> {
     let Some(area) = layout::pane(model) else { return Vec::new() };
     let Some(pane) = &mut model.pane else { return Vec::new() };

@@ -31,7 +31,7 @@ pub(super) fn list(model: &mut Model, column: u16, row: u16) -> Option<Action> {
     None
 }
 
-/// Tells whether a tab or another pane than the program's stands there.
+/// Returns whether a tab or another pane than the program's stands there.
 pub(super) fn leaves_pane(model: &Model, column: u16, row: u16) -> bool {
     let at = Position::new(column, row);
     tab(model, at).is_some() || pane_at(model, at).is_some_and(|(tab, _)| tab != Tab::Console)

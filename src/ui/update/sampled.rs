@@ -91,7 +91,7 @@ pub(super) fn read_log(model: &Model) -> Vec<Effect> {
     shown.map(|it| Effect::ReadLog(it.clone())).into_iter().collect()
 }
 
-/// Tells whether the list shows what the container said last, and does not know it yet.
+/// Returns whether the list shows what the container said last, and does not know it yet.
 fn needs_words(model: &Model, container: &Container) -> bool {
     let known = model.log.as_ref().is_some_and(|(name, _)| *name == container.name);
     let over = !container.state.is_active();

@@ -33,7 +33,7 @@ pub(super) fn strip(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     }
 }
 
-/// Tells whether an event is of a state on the way to another, of which the few rows of the strip
+/// Returns whether an event is of a state on the way to another, of which the few rows of the strip
 /// have no need.
 const fn passes(event: &Event) -> bool {
     matches!(

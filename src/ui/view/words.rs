@@ -60,7 +60,7 @@ pub(super) fn stale(model: &Model) -> Option<String> {
     Some(format!("{what} for {time}"))
 }
 
-/// Tells whether the last run or start of `container` failed.
+/// Returns whether the last run or start of `container` failed.
 pub(super) fn failed(model: &Model, container: &Container) -> bool {
     model.failures.contains_key(&container.name)
         || container.died_of_memory
@@ -68,7 +68,7 @@ pub(super) fn failed(model: &Model, container: &Container) -> bool {
         || container.last_exit.is_some_and(|it| matches!(it, Exit::Code(1..)))
 }
 
-/// Tells whether no process of the container called `name` can run.
+/// Returns whether no process of the container called `name` can run.
 pub(super) fn is_frozen(model: &Model, name: &Name) -> bool {
     model.container(name).is_some_and(|it| it.state == State::Frozen)
 }
@@ -171,7 +171,7 @@ pub(super) fn trouble(model: &Model, container: &Container) -> Option<String> {
     }
 }
 
-/// Tells whether the row of a container that runs needs a mark, since its state looks like any
+/// Returns whether the row of a container that runs needs a mark, since its state looks like any
 /// other; true inside: something died in it.
 pub(super) fn warns(model: &Model, container: &Container) -> Option<bool> {
     let killed = story::recent_kill(model, container).is_some();

@@ -71,12 +71,12 @@ impl LaunchError {
         self
     }
 
-    /// Tells whether the cgroups took no further process.
+    /// Returns whether the cgroups took no further process.
     pub(super) const fn is_full(&self) -> bool {
         matches!(self, Self::Full | Self::Clone(Errno::EAGAIN))
     }
 
-    /// Tells whether the kernel made no further process.
+    /// Returns whether the kernel made no further process.
     pub(in crate::engine) const fn lacks_processes(&self) -> bool {
         matches!(self, Self::Full | Self::Clone(Errno::EAGAIN))
             || matches!(self, Self::Step { errno: Errno::EAGAIN, .. })

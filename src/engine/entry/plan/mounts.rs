@@ -98,7 +98,7 @@ fn source(mount: &Mount) -> Result<Source, PlanError> {
     Ok(Source::New { fstype, device, options })
 }
 
-/// Tells whether `mount` is sure to put something on `target` if that is there: a file system that
+/// Returns whether `mount` is sure to put something on `target` if that is there: a file system that
 /// is made new, or what has to be there.
 pub(super) fn covers(mount: &Mount, target: &str) -> bool {
     let changes = mount.flags & libc::MS_REMOUNT != 0 || only_propagation(mount);

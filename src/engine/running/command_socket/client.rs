@@ -147,7 +147,7 @@ impl Client {
         if identity.lives(self.judge.host()) { Ok(pidfd) } else { Err(SocketError::Closed) }
     }
 
-    /// Tells whether the supervisor is another user's, who may have the container do nothing that
+    /// Returns whether the supervisor is another user's, who may have the container do nothing that
     /// he could not do himself.
     pub fn is_another_users(&self) -> Result<bool, SocketError> {
         Ok(self.speaker()?.is_limited())

@@ -40,7 +40,7 @@ impl ConsoleView {
         (&self.stream).write_all(&wire::encode_input(bytes))
     }
 
-    /// Tells the console the size of the terminal it is shown on. The last viewer to say wins.
+    /// Informs the console of the size of the terminal it is shown on. The last viewer to say wins.
     pub fn resize(&self, rows: u16, columns: u16) -> io::Result<()> {
         (&self.stream).write_all(&wire::encode_resize(rows, columns))
     }

@@ -41,7 +41,7 @@ pub enum SocketError {
 }
 
 impl SocketError {
-    /// Tells whether the supervisor does not know the command: an older one, or LXC's.
+    /// Returns whether the supervisor does not know the command: an older one, or LXC's.
     pub const fn is_unknown_command(&self) -> bool {
         matches!(self, Self::Refused { source: Errno::ENOSYS, .. })
     }

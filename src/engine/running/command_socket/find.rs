@@ -171,7 +171,7 @@ impl<'a> Directory<'a> {
         Self { lxcpath, known: known.collect() }
     }
 
-    /// Tells whether `dir`, as the listener on `socket` spells it, is this directory.
+    /// Returns whether `dir`, as the listener on `socket` spells it, is this directory.
     pub(super) fn is(&mut self, dir: &[u8], socket: &[u8]) -> bool {
         if let Some(known) = self.known.get(dir) {
             return *known;

@@ -144,12 +144,12 @@ impl Judge {
         &self.host
     }
 
-    /// Tells whether `pid`, who holds the socket, may be the supervisor.
+    /// Returns whether `pid`, who holds the socket, may be the supervisor.
     pub(super) fn may_hold(&self, pid: i32, uid: u32) -> bool {
         self.may_speak(uid) && SHARED.iter().all(|kind| shares(&self.host, pid, kind))
     }
 
-    /// Tells whether `pid`, which the caller holds, is a process of the container that `speaker`
+    /// Returns whether `pid`, which the caller holds, is a process of the container that `speaker`
     /// runs: a child of its supervisor, as every init is.
     pub(super) fn has_child(&self, speaker: Speaker, pid: i32) -> bool {
         let stat = Stat::read(&self.host, pid);
@@ -158,7 +158,7 @@ impl Judge {
         child && speaker.limited_to.is_none_or(owned)
     }
 
-    /// Tells whether `speaker` is believed about the control group `path`.
+    /// Returns whether `speaker` is believed about the control group `path`.
     pub(super) fn may_name_group(&self, speaker: Speaker, path: &str) -> bool {
         let Some(owner) = speaker.limited_to else { return true };
         let Ok(hierarchies) = Hierarchies::discover(&self.host) else { return false };
@@ -188,13 +188,13 @@ impl Speaker {
         self.identity
     }
 
-    /// Tells whether the speaker is believed only about a user's own processes.
+    /// Returns whether the speaker is believed only about a user's own processes.
     pub(super) const fn is_limited(self) -> bool {
         self.limited_to.is_some()
     }
 }
 
-/// Tells whether a process is in this process's namespace of a `kind`.
+/// Returns whether a process is in this process's namespace of a `kind`.
 fn shares(host: &Host, pid: i32, kind: &str) -> bool {
     let identity = |path: PathBuf| fs::metadata(path).map(|it| (it.dev(), it.ino()));
     match identity(host.of_process(pid, "ns").join(kind)) {
@@ -212,7 +212,7 @@ fn has_one_pid(host: &Host, pid: i32) -> bool {
     pids.is_some_and(|it| it.split_ascii_whitespace().count() == 1)
 }
 
-/// Tells whether the process is `owner`'s: it runs as him, or in a user namespace that he made.
+/// Returns whether the process is `owner`'s: it runs as him, or in a user namespace that he made.
 fn is_owned(host: &Host, pid: i32, owner: u32) -> io::Result<bool> {
     let identity = |it: &OwnedFd| nix::sys::stat::fstat(it).map(|it| (it.st_dev, it.st_ino));
     let ours: OwnedFd = File::open(host.proc().join("self/ns/user"))?.into();

@@ -10,7 +10,7 @@ use super::trust::Judge;
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::terms::state::State;
 
-/// Tells the states of the containers named `defined`, and of whatever else of their kind runs in
+/// Returns the states of the containers named `defined`, and of whatever else of their kind runs in
 /// the directory. Only what such a name says in plain is found without being defined.
 pub fn unmanaged(
     lxcpath: &Lxcpath,

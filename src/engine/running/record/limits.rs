@@ -169,7 +169,7 @@ fn subject<'a>(file: &str, set: &'a str) -> Option<&'a str> {
     set.split_whitespace().next().filter(|_| by_device)
 }
 
-/// Tells whether it is what a file holds that nobody has written to: no limit, which cannot be lost.
+/// Returns whether it is what a file holds that nobody has written to: no limit, which cannot be lost.
 fn is_normal(file: &str, kept: &str) -> bool {
     let mut words = kept.split_whitespace();
     let first = words.next();

@@ -117,7 +117,7 @@ pub(in crate::engine) fn clean_up_held(
     Ok(Reclaimed::DeadRun)
 }
 
-/// Tells whether a run whose supervisor is gone has left something: it never told its end, or a
+/// Returns whether a run whose supervisor is gone has left something: it never told its end, or a
 /// group of it resisted.
 fn is_unfinished(host: &Host, record: &Record) -> bool {
     if record.state.is_active() {
@@ -170,7 +170,7 @@ fn end(cgroup: &Cgroup, recorded: &[u64]) -> Result<(), CgroupError> {
     cgroup.remove()
 }
 
-/// Tells whether anything of the group is there, and all of it was recorded.
+/// Returns whether anything of the group is there, and all of it was recorded.
 fn is_recorded(cgroup: &Cgroup, recorded: &[u64]) -> bool {
     let found = inodes(cgroup);
     !found.is_empty() && found.iter().all(|it| recorded.contains(it))

@@ -15,7 +15,7 @@ use crate::engine::running::command_socket::wire::Wish;
 use crate::engine::terms::exit::Exit;
 use crate::engine::terms::state::State;
 
-/// Tells whether a container whose init ended by `exit` is to be started again. A restart of what
+/// Returns whether a container whose init ended by `exit` is to be started again. A restart of what
 /// `execute` runs would run the command a second time, which nobody asked for.
 pub(super) const fn is_wanted(watch: &Watch, exit: Exit, payload: Payload) -> bool {
     match (watch.wish, payload) {

@@ -55,12 +55,12 @@ impl Connection {
         Self { id, stream, stage: Stage::Asking(Vec::new()), deadline }
     }
 
-    /// Tells whether it stays: a console, a tty, somebody who waits.
+    /// Returns whether it stays: a console, a tty, somebody who waits.
     pub(super) const fn is_kept(&self) -> bool {
         matches!(self.stage, Stage::Holding(_))
     }
 
-    /// Tells when the client's patience with us, or ours with it, ends.
+    /// Returns when the client's patience with us, or ours with it, ends.
     pub(super) const fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
@@ -96,7 +96,7 @@ impl Connection {
         }
     }
 
-    /// Tells a state client that `state` was entered; it is dropped after that.
+    /// Informs a state client that `state` was entered; it is dropped after that.
     pub(super) fn tell(&mut self, name: &str, state: State) -> Fate {
         let Stage::Holding(Then::Tell(wanted)) = &self.stage else { return Fate::Keep };
         if !wanted.contains(&state) {
@@ -117,7 +117,7 @@ impl Connection {
         }
     }
 
-    /// Tells whether the client has something of this run alone: a tty, or the wait for its end.
+    /// Returns whether the client has something of this run alone: a tty, or the wait for its end.
     pub(super) const fn ends_with_the_run(&self) -> bool {
         matches!(self.stage, Stage::Holding(Then::Hold | Then::Wish(_)))
     }

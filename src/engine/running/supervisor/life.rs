@@ -113,7 +113,7 @@ impl Life {
         }
     }
 
-    /// Tells how init ended.
+    /// Reports how init ended.
     pub(super) fn exited(&mut self, exit: Exit, status: i32) {
         self.record.exit = Some(exit);
         self.record.died_of_memory = self.died_of_memory(exit);
@@ -121,7 +121,7 @@ impl Life {
         self.tell_monitord(Event::Exit(status));
     }
 
-    /// Tells that the kernel has killed processes in this run for want of memory.
+    /// Reports that the kernel has killed processes in this run for want of memory.
     pub(super) fn killed_for_memory(&mut self, kills: Kills) {
         let Kills { count, last, init } = kills;
         self.record.oom_kills = count;
@@ -131,17 +131,17 @@ impl Life {
         event::publish(&self.lxcpath, &self.record.name, What::OomKill { count, last });
     }
 
-    /// Tells whether `pid` is init.
+    /// Returns whether `pid` is init.
     pub(super) fn is_init(&self, pid: i32) -> bool {
         self.record.init.is_some_and(|it| it.pid == pid)
     }
 
-    /// Tells whether the process that died was one of the container's.
+    /// Returns whether the process that died was one of the container's.
     pub(super) fn owns(&self, death: &Death) -> bool {
         self.record.cgroup.as_ref().is_some_and(|it| death.was_in(it))
     }
 
-    /// Tells whether a kill for want of memory is what ended init. Somebody may kill a container by
+    /// Returns whether a kill for want of memory is what ended init. Somebody may kill a container by
     /// hand in which the kernel has killed some child long before.
     fn died_of_memory(&self, exit: Exit) -> bool {
         const KILLED: u8 = 128 + libc::SIGKILL as u8;
@@ -161,7 +161,7 @@ impl Life {
         }
     }
 
-    /// Tells of limits that wharf had set and the kernel no longer has, once each.
+    /// Reports limits that wharf had set and the kernel no longer has, once each.
     pub(super) fn miss(&mut self, lost: Vec<SetLimit>, cgroup: &Cgroup) {
         let files: Vec<String> = lost.iter().map(|it| it.file.clone()).collect();
         if files == self.record.lost_limits {
@@ -176,13 +176,13 @@ impl Life {
         }
     }
 
-    /// Tells that the next start waits.
+    /// Reports that the next start waits.
     pub(super) fn brakes(&self, restarts: u32, wait: Duration) {
         let wait_ms = wait.as_millis() as u64;
         event::publish(&self.lxcpath, &self.record.name, What::Braked { restarts, wait_ms });
     }
 
-    /// Tells why the container could not be started.
+    /// Reports why the container could not be started.
     pub(super) fn failed(&self, reason: String) {
         event::publish(&self.lxcpath, &self.record.name, What::Failed { reason });
     }
@@ -206,7 +206,7 @@ impl Life {
         }
     }
 
-    /// Tells whether groups of the run are left, which only the record tells of.
+    /// Returns whether groups of the run are left, which only the record tells of.
     fn has_groups(&self) -> bool {
         let Some(path) = &self.record.cgroup else { return false };
         let hierarchies = Hierarchies::discover(self.lxcpath.host()).unwrap_or_default();

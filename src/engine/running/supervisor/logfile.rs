@@ -58,7 +58,7 @@ impl LogFile {
         Some(file.map(|file| Self { place: None, file, size: 0, cap: 0, rotate: false }))
     }
 
-    /// Tells whether it is a terminal.
+    /// Returns whether it is a terminal.
     pub(super) fn is_terminal(&self) -> bool {
         self.file.is_terminal()
     }

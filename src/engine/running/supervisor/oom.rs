@@ -1,4 +1,4 @@
-//! Tells everybody when the kernel kills in the container for want of memory. Kills nothing.
+//! Reports to everybody when the kernel kills in the container for want of memory. Kills nothing.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};

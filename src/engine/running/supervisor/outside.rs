@@ -117,7 +117,7 @@ impl Outside {
         Ok(renameat(&self.dir, self.name.as_os_str(), &self.dir, older.as_os_str())?)
     }
 
-    /// Tells whether the file lies in the directory `root` or below.
+    /// Returns whether the file lies in the directory `root` or below.
     pub(super) fn lies_below(&self, root: Option<&Path>) -> io::Result<bool> {
         let Some(root) = root.and_then(|it| it.canonicalize().ok()) else { return Ok(false) };
         // A container that shares the host's root has nothing inside.
@@ -153,7 +153,7 @@ fn link(dir: &OwnedFd, name: &OsStr) -> io::Result<Option<PathBuf>> {
     }
 }
 
-/// Tells whether nobody but root and this user can change what is in the directory.
+/// Returns whether nobody but root and this user can change what is in the directory.
 fn is_ours(dir: &FileStat) -> bool {
     let directory = SFlag::from_bits_truncate(dir.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR;
     directory && is_trusted(dir.st_uid) && dir.st_mode & OTHERS_WRITE == 0

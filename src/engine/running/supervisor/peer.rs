@@ -12,7 +12,7 @@ use nix::unistd::geteuid;
 /// The namespaces a peer must share with us.
 const SHARED: [&str; 2] = ["pid", "user"];
 
-/// Tells whether the process that connected may ask.
+/// Returns whether the process that connected may ask.
 pub(super) fn may_ask(stream: &UnixStream) -> bool {
     let Ok(peer) = getsockopt(stream, sockopt::PeerCredentials) else { return false };
     // A pid of 0 belongs to a namespace that we cannot see into.

@@ -26,7 +26,7 @@ pub(super) enum Then {
     Hold,
     /// Says what the end of init means while the connection lasts.
     Wish(Wish),
-    /// Tells of the first of these states.
+    /// Reports the first of these states.
     Tell(Vec<State>),
     /// Shows the console from this place on, and takes frames of input.
     View {

@@ -95,7 +95,7 @@ impl Server {
         }
     }
 
-    /// Tells the state clients what changed.
+    /// Informs the state clients of what changed.
     pub(super) fn tell(&mut self, desk: &mut Desk) {
         let name = desk.life.record.name.clone();
         for state in desk.life.take_untold() {

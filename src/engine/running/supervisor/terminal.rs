@@ -100,7 +100,7 @@ impl Terminal {
         }
     }
 
-    /// Tells whether typed bytes wait.
+    /// Returns whether typed bytes wait.
     pub(super) const fn has_typed(&self) -> bool {
         !self.typed.is_empty()
     }

@@ -26,7 +26,7 @@ pub(super) struct Viewer {
     place: u64,
 }
 
-/// Tells which of the descriptors 0, 1 and 2 the payload gets as they are: those that are no
+/// Returns which of the descriptors 0, 1 and 2 the payload gets as they are: those that are no
 /// terminal. A terminal is never handed to a container (CVE-2016-10124).
 pub(super) fn inherited() -> [bool; 3] {
     [!io::stdin().is_terminal(), !io::stdout().is_terminal(), !io::stderr().is_terminal()]
@@ -132,7 +132,7 @@ impl Drop for Viewer {
     }
 }
 
-/// Tells whether another try may go well.
+/// Returns whether another try may go well.
 fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
 }

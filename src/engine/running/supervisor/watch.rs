@@ -28,7 +28,7 @@ pub(super) struct Watch {
     pub(super) viewer: Option<Viewer>,
     pub(super) signals: SignalFd,
     pub(super) oom: Option<Oom>,
-    /// Tells of limits that are lost.
+    /// Reports limits that are lost.
     pub(super) guard: Option<Guard>,
     pub(super) payload: Payload,
     /// `lxc.signal.halt`, sent to init when the supervisor itself is asked to end.
@@ -225,7 +225,7 @@ impl Watch {
         }
     }
 
-    /// Tells whether `signal` asks for the end of the container; others are passed on, to init and
+    /// Returns whether `signal` asks for the end of the container; others are passed on, to init and
     /// by our own init to the command that it stands for.
     fn ends_by(&self, signal: i32) -> bool {
         match (self.payload, signal) {

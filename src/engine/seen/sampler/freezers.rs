@@ -48,7 +48,7 @@ impl Freezers {
         }
     }
 
-    /// Tells whether `name` has to be looked at; it then counts as looked at.
+    /// Returns whether `name` has to be looked at; it then counts as looked at.
     pub(super) fn take(&mut self, name: &Name) -> bool {
         self.changed.remove(name)
     }

@@ -116,7 +116,7 @@ impl Members {
         }
     }
 
-    /// Tells whether the limits of `name` were changed through wharf since this was last asked.
+    /// Returns whether the limits of `name` were changed through wharf since this was last asked.
     pub(super) fn take_limit_news(&mut self, name: &Name) -> bool {
         self.limit_news.remove(name)
     }

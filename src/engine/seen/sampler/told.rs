@@ -79,7 +79,7 @@ pub(super) fn about(lxcpath: &Lxcpath, containers: &[(Name, Option<Place>)]) -> 
     told.collect()
 }
 
-/// Tells of a container without asking anybody; none if its supervisor must be asked.
+/// Describes a container without asking anybody; none if its supervisor must be asked.
 fn by_itself(
     lxcpath: &Lxcpath,
     name: &Name,
@@ -255,7 +255,7 @@ const fn retry(state: State) -> Option<Duration> {
     }
 }
 
-/// Tells who wrote the configuration: wharf says so in its first line.
+/// Returns who wrote the configuration: wharf says so in its first line.
 fn author(home: &Path) -> Origin {
     let config = super::detail::start_of(&home.join("config"), 256).unwrap_or_default();
     let first = config.lines().next().unwrap_or_default();

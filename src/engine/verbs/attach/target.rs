@@ -128,7 +128,7 @@ impl Target {
         }
     }
 
-    /// Tells whether its processes stand still, or are about to.
+    /// Returns whether its processes stand still, or are about to.
     pub(super) fn is_frozen(&self) -> bool {
         let cgroup = self.cgroup.as_ref();
         cgroup.is_some_and(|it| it.frozen() == Some(true) || it.thawed() == Some(false))

@@ -104,7 +104,7 @@ fn without_what_is_refused(config: &Config) -> (Vec<u8>, Vec<String>) {
     (kept, left_out)
 }
 
-/// Tells whether a line is of the network interface `index`; without numbers, of any.
+/// Returns whether a line is of the network interface `index`; without numbers, of any.
 fn speaks_of(line: &[u8], index: u32) -> bool {
     let Some(key) = key_of(line) else { return false };
     let rest = key.strip_prefix("lxc.network.").or_else(|| key.strip_prefix("lxc.net."));
@@ -140,7 +140,7 @@ fn completed(theirs: &Config, file: &Path) -> Vec<u8> {
     content
 }
 
-/// Tells whether the file has a word of its own for what `line` sets. Mounts add up: those of wharf
+/// Returns whether the file has a word of its own for what `line` sets. Mounts add up: those of wharf
 /// hide what tells of the host, whatever else is mounted.
 fn says_already(theirs: &Config, line: &str) -> bool {
     key_of(line.as_bytes()).is_some_and(|key| key != "lxc.mount.entry" && theirs.speaks_of(key))

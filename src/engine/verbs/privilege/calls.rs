@@ -31,7 +31,7 @@ pub(super) enum Watched {
 }
 
 impl Call {
-    /// Tells whether a filter made this answer. The kernel's own may be for want of a capability,
+    /// Returns whether a filter made this answer. The kernel's own may be for want of a capability,
     /// of which `effective` is the set.
     pub(super) fn is_filtered(&self, answer: Answer, effective: u64) -> bool {
         let lacking = self.capability.is_some_and(|it| effective & (1 << it) == 0);

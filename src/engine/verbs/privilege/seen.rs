@@ -214,7 +214,7 @@ fn refused(effective: u64) -> Vec<(&'static Call, Answer)> {
     }
 }
 
-/// Tells whether something else than the kernel's own devices is seen at /dev.
+/// Returns whether something else than the kernel's own devices is seen at /dev.
 fn has_own_dev(mounts: &str) -> bool {
     // The last mount on a place is the one that is seen.
     let dev = mounts.lines().rfind(|it| it.split(' ').nth(4) == Some("/dev"));

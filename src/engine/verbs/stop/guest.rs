@@ -233,7 +233,7 @@ impl<'a> Guest<'a> {
         told.wait(timeout).map_err(StopError::Socket)
     }
 
-    /// Tells whether no process is left but init.
+    /// Returns whether no process is left but init.
     fn is_alone(&self) -> bool {
         let others = |it: &Cgroup| it.pids().into_iter().any(|pid| pid != self.pid);
         !self.cgroup.as_ref().is_some_and(others)
