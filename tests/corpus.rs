@@ -73,7 +73,7 @@ fn values_are_what_lxc_understood() {
                 shown.as_deref().map(|it| it.trim_end().split('\n').collect());
             let expected: Vec<&str> = value.iter().map(String::as_str).collect();
             assert_eq!(lines, Some(expected), "{}: {key}", file.display());
-            // LXC's value is no default, so ours must come from the file as well. An interface that
+            // LXC's value is not a default, so ours must come from the file as well. An interface that
             // is not there has no values, and an empty one has defaults.
             compared += usize::from(shown != empty.get(&key));
         }

@@ -273,7 +273,7 @@ fn stopping_what_is_just_ending_is_a_success() {
         for stop in stops {
             let output = stop.join().unwrap();
             let code = output.status.code();
-            // One that lives and cannot be asked is no success either.
+            // One that lives and cannot be asked is not a success either.
             let deaf = text(&output.stderr).contains("asking it has no effect");
             assert!(matches!(code, Some(0 | 2)) || deaf, "round {round}: {}", told(&output));
         }

@@ -42,7 +42,7 @@ pub enum SettingsError {
 }
 
 impl Settings {
-    /// Reads the operator's file; none is no error.
+    /// Reads the operator's file; none is not an error.
     pub fn load(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, SettingsError> {
         Self::path(variable).map_or_else(|| Ok(Self::default()), |path| Self::read(&path))
     }

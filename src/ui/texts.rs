@@ -165,7 +165,7 @@ pub fn found(model: &Model) -> Vec<usize> {
     hits.map(|(at, _)| at).collect()
 }
 
-/// Leaves out the colours and cursor moves of a terminal, which are no text.
+/// Leaves out the colours and cursor moves of a terminal, which are not text.
 pub fn plain(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
     let mut rest = line.chars();

@@ -113,7 +113,7 @@ pub enum Step {
 }
 
 /// Returns the next larger or smaller value of `file` that is worth a look, as it can be typed;
-/// none where `typed` is no number.
+/// none where `typed` is not a number.
 pub fn step(file: &str, typed: &str, step: Step) -> Option<String> {
     let file = file_of(file);
     let typed = typed.trim();

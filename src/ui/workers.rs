@@ -196,7 +196,7 @@ fn follow_events(engine: Engine, sender: Sender<Message>) -> io::Result<()> {
         let mut each = |event: Option<&crate::engine::event::Event>| {
             event.is_none_or(|it| sender.send(Message::Happened(it.clone())).is_ok())
         };
-        // Without events the screen still samples; that they are missing is no news to act on.
+        // Without events the screen still samples; that they are missing is not something to act on.
         _ = engine.monitor_all(KEPT, &mut each);
     };
     thread::Builder::new().name("events".to_owned()).spawn(work)?;

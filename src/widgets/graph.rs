@@ -69,7 +69,7 @@ impl Graph<'_> {
 }
 
 /// Returns how many dots of the row `level` a value reaches. One that reaches none is seen by the
-/// line below the graph, which is no dot.
+/// line below the graph, which is not a dot.
 fn height(value: Option<f32>, level: usize, rows: usize) -> usize {
     let Some(share) = value else { return 0 };
     let full = (rows * DOTS) as f32;

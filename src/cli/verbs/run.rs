@@ -79,7 +79,7 @@ fn start(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Exit
     let (name, mut start) = order(matches)?;
     for (id, key) in [("console", "lxc.console.path"), ("console-log", "lxc.console.logfile")] {
         if let Some(path) = matches.get_one::<String>(id) {
-            // The supervisor works elsewhere; `none` is no path.
+            // The supervisor works elsewhere; `none` is not a path.
             let path = if path == "none" { path.into() } else { std::path::absolute(path)? };
             start.settings.push((key.to_owned(), path.to_string_lossy().into_owned()));
         }

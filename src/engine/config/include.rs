@@ -33,7 +33,7 @@ pub(super) fn read(path: &Path) -> Result<(Vec<u8>, FileId), Reason> {
     Ok((bytes, identity))
 }
 
-/// Refuses what is no regular file, and what others could have written.
+/// Refuses what is not a regular file, and what others could have written.
 fn trusted(file: &File) -> Result<FileId, Reason> {
     let meta = file.metadata().map_err(Reason::Io)?;
     if !meta.is_file() {

@@ -303,7 +303,7 @@ fn variable(value: &str) -> Result<Item, Reason> {
         Some(_) => value.to_owned(),
         None => match std::env::var(value) {
             Ok(found) => format!("{value}={found}"),
-            // Only a start needs the value; to look at the container is no business of it.
+            // Only a start needs the value; to look at the container is none of its business.
             Err(_) => return Ok(Item { value: value.to_owned(), meaning: Meaning::Unset }),
         },
     };

@@ -16,7 +16,7 @@ const MAX_LINES: usize = 10_000;
 pub(super) struct Reader {
     pub(super) settings: Settings,
     pub(super) errors: Vec<ConfigError>,
-    /// Lines that LXC passes over in silence although they are no comments.
+    /// Lines that LXC passes over in silence although they are not comments.
     pub(super) foreign: Vec<(Place, String)>,
     /// The files being read, outermost first.
     open: Vec<FileId>,

@@ -24,7 +24,7 @@ const DEFAULT_PTY_MAX: u32 = 1024;
 /// LXC's size of /dev when none is configured.
 const DEFAULT_DEV_BYTES: u32 = 500_000;
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// More than any kernel has; dropping one that does not exist is no error.
+/// More than any kernel has; dropping one that does not exist is not an error.
 const CAPABILITIES: u8 = 64;
 /// The number of `CAP_NET_ADMIN`.
 const NET_ADMIN: u8 = 12;

@@ -24,7 +24,7 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// Makes standard input raw; `None` if it is no terminal.
+    /// Makes standard input raw; `None` if it is not a terminal.
     pub fn stdin() -> io::Result<Option<Self>> {
         let stdin = io::stdin();
         if !stdin.is_terminal() {

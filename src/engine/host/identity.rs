@@ -29,7 +29,7 @@ impl Identity {
         self.lives(host).then_some(pidfd)
     }
 
-    /// Returns whether the process still exists and is no zombie.
+    /// Returns whether the process still exists and is not a zombie.
     pub fn lives(self, host: &Host) -> bool {
         Stat::read(host, self.pid).is_some_and(|it| it.identity == self && it.state != ZOMBIE)
     }

@@ -109,7 +109,7 @@ impl Event {
     }
 }
 
-/// Writes down that `what` happened to `name`. A journal that cannot be written is no reason for
+/// Writes down that `what` happened to `name`. A journal that cannot be written is not a reason for
 /// the act itself to fail, so nothing is returned.
 pub fn publish(lxcpath: &Lxcpath, name: &Name, what: What) {
     _ = Journal::at(lxcpath.host().runtime_dir()).append(&Event::now(lxcpath, name, what));

@@ -33,7 +33,7 @@ pub enum RemoveError {
 }
 
 /// Removes `name` in the directory `parent`, with all that is below. A link is removed as itself.
-/// `shown` is the path of `name` for messages. A missing `name` is no error.
+/// `shown` is the path of `name` for messages. A missing `name` is not an error.
 pub fn remove_tree(parent: impl AsFd, name: &CStr, shown: &Path) -> Result<(), RemoveError> {
     let parent = parent.as_fd();
     if remove_leaf(parent, name, shown)? {
@@ -134,7 +134,7 @@ fn empty(
     Ok(left)
 }
 
-/// Removes `name` if it is no directory. False: it is one.
+/// Removes `name` if it is not a directory. False: it is one.
 fn remove_leaf(parent: BorrowedFd<'_>, name: &CStr, shown: &Path) -> Result<bool, RemoveError> {
     let stat = match fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,

@@ -21,7 +21,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// Decodes a wait status; a status that is no end counts as killed.
+    /// Decodes a wait status; a status that is not an end counts as killed.
     pub const fn from_wait_status(status: i32) -> Self {
         if libc::WIFEXITED(status) {
             Self::Code(libc::WEXITSTATUS(status) as u8)

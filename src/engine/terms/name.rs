@@ -18,7 +18,7 @@ impl Name {
     }
 }
 
-/// Why a text is no container name.
+/// Why a text is not a container name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     #[error("a container name cannot be empty")]

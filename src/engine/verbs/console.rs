@@ -88,6 +88,6 @@ fn greet(number: u32, escape: Option<u8>) {
         )
     });
     let text = format!("\r\nConnected to tty {number}\r\n{}", hint.unwrap_or_default());
-    // A closed standard error is no reason not to show the console.
+    // A closed standard error is not a reason not to show the console.
     _ = io::stderr().write_all(text.as_bytes());
 }

@@ -66,7 +66,7 @@ impl Engine {
         }
         self.tell(name, &client, (State::Running, State::Freezing));
         if let Err(error) = cgroup.freeze(PATIENCE) {
-            // Half frozen is no state to be left in.
+            // Half frozen is not a state to be left in.
             _ = cgroup.thaw(PATIENCE);
             self.tell(name, &client, (State::Freezing, State::Thawed));
             self.tell(name, &client, (State::Thawed, State::Running));

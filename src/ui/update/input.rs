@@ -40,7 +40,7 @@ pub(super) fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
         Focus::Filter => list::paste(model, text),
         Focus::Value => cgroup::paste(model, text),
         Focus::Search => search::paste(model, text),
-        // Text is no keys: a pasted D must not ask for anything.
+        // Text is not keys: a pasted D must not ask for anything.
         Focus::Popup | Focus::List | Focus::Detail => (),
     }
     Vec::new()

@@ -74,7 +74,7 @@ impl Finder {
         for (inode, socket) in abstract_sockets(&table).filter(|it| wanted(it.1)) {
             let found = match parse(socket) {
                 Some(Socket::Plain { dir, name }) => {
-                    // What is no name is no container of ours, and costs no look at its directory.
+                    // What is not a name is no container of ours, and costs no look at its directory.
                     text(name).filter(|_| directory.is(dir, socket))
                 }
                 Some(Socket::Hashed) => self.hashed.get(&inode).and_then(|it| it.1.clone()),

@@ -330,7 +330,7 @@ pub const fn encode_resize(rows: u16, columns: u16) -> [u8; 7] {
     [RESIZE, 0, 4, r1, r2, c1, c2]
 }
 
-/// Bytes that are no frame.
+/// Bytes that are not a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadFrame;
 

@@ -30,7 +30,7 @@ impl Brake {
     /// Waits if it has to after a life that ended by a restart, and tells whether the next may
     /// begin: nobody has stopped the container meanwhile.
     pub(super) fn lets_go_on(&mut self, watch: &mut Watch) -> bool {
-        // A restart that somebody asked for is no loop.
+        // A restart that somebody asked for is not a loop.
         let asked_for = watch.wish.is_some();
         let wait = if asked_for { None } else { self.wait_after(self.born.elapsed()) };
         let goes_on = wait.is_none_or(|wait| {

@@ -19,7 +19,7 @@ pub(super) struct LogFile {
     place: Option<Outside>,
     file: File,
     size: u64,
-    /// Bytes after which it is rotated or emptied; 0 is no cap.
+    /// Bytes after which it is rotated or emptied; 0 is not a cap.
     cap: u64,
     /// Keeps one older file, `PATH.1`.
     rotate: bool,

@@ -147,7 +147,7 @@ fn enter(dir: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
 fn link(dir: &OwnedFd, name: &OsStr) -> io::Result<Option<PathBuf>> {
     match readlinkat(dir, name) {
         Ok(target) => Ok(Some(PathBuf::from(target))),
-        // It is no link, or not there.
+        // It is not a link, or not there.
         Err(Errno::EINVAL | Errno::ENOENT) => Ok(None),
         Err(errno) => Err(errno.into()),
     }
