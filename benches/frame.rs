@@ -14,8 +14,8 @@ use ratatui::{Terminal, TerminalOptions, Viewport};
 use wharf::engine::State;
 use wharf::engine::cgroup::Layout;
 use wharf::engine::process::{Order, Process, forest};
-use wharf::engine::snapshot::{
-    CgroupFile, Container, Counters, Detail, Host, Limit, Origin, Psi, Snapshot,
+use wharf::engine::sample::{
+    CgroupFile, Container, Counters, Detail, Host, Limit, Origin, Psi, Sample,
 };
 use wharf::ui::message::Message;
 use wharf::ui::model::Model;
@@ -35,7 +35,7 @@ fn look() -> Look {
 }
 
 /// Returns what the sampler saw `second` seconds after the start.
-fn snapshot(second: u64) -> Message {
+fn sample(second: u64) -> Message {
     let taken = SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000 + second);
     let containers = (0..CONTAINERS).filter_map(|it| container(it, second, taken)).collect();
     let host = Host {
@@ -48,7 +48,7 @@ fn snapshot(second: u64) -> Message {
         psi: Psi { cpu: Some((second % 5) as f32), memory: Some(0.0), io: Some(0.0) },
         lacks: Vec::new(),
     };
-    Message::Sampled(Arc::new(Snapshot {
+    Message::Sampled(Arc::new(Sample {
         taken,
         elapsed: None,
         host,
@@ -118,7 +118,7 @@ fn detail(moving: u64) -> Detail {
 fn watched(keys: &[KeyCode]) -> Model {
     let mut model = Model::new(SIZE, SystemTime::UNIX_EPOCH);
     for second in 0..HISTORY {
-        _ = update(&mut model, snapshot(second));
+        _ = update(&mut model, sample(second));
     }
     for key in keys {
         _ = update(&mut model, Message::Key(KeyEvent::from(*key)));
@@ -141,7 +141,7 @@ fn frames(criterion: &mut Criterion) {
         let Ok(mut terminal) = Terminal::with_options(backend, options) else { return };
         let mut seconds = HISTORY..;
         criterion.bench_function(&format!("take in a sample and draw the {screen}"), |it| {
-            let next = || seconds.next().map(snapshot);
+            let next = || seconds.next().map(sample);
             let draw = |sample: Option<Message>| {
                 _ = sample.map(|it| update(&mut model, it));
                 terminal.draw(|frame| view(&model, paint, frame.buffer_mut())).is_ok()

@@ -16,7 +16,7 @@ use std::time::Duration;
 use nix::sys::time::TimeValLike as _;
 use nix::time::ClockId;
 use wharf::engine::Engine;
-use wharf::engine::sample::{Depth, Focus, Sampler};
+use wharf::engine::sampler::{Depth, Focus, Sampler};
 
 const ROUNDS: usize = 20;
 /// Time between samples. Shorter than on the screen, which changes nothing in what is read.

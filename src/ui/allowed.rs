@@ -3,7 +3,7 @@
 
 use crate::command::action::{Do, InDetail};
 use crate::command::{self, Action, Refusal, Verb};
-use crate::engine::snapshot::{Ability, Container};
+use crate::engine::sample::{Ability, Container};
 use crate::engine::state::State;
 use crate::ui::Access;
 use crate::ui::model::Model;
@@ -20,7 +20,7 @@ pub fn barred(model: &Model, action: Action) -> Option<String> {
     if model.access == Access::ReadOnly {
         return changes(verb).then(|| "this screen is read-only (--read-only)".to_owned());
     }
-    let lacks = &model.snapshot.as_ref()?.host.lacks;
+    let lacks = &model.sample.as_ref()?.host.lacks;
     let lack = lacks.iter().find(|it| needs(verb).contains(&it.of));
     lack.map(|it| it.why.clone())
 }

@@ -80,11 +80,6 @@ pub fn clock(at: SystemTime) -> String {
     local(at).map_or_else(String::new, |it| it.strftime("%H:%M:%S").to_string())
 }
 
-/// The same with milliseconds: `16:41:07.204`.
-pub fn clock_ms(at: SystemTime) -> String {
-    local(at).map_or_else(String::new, |it| it.strftime("%H:%M:%S%.3f").to_string())
-}
-
 fn local(at: SystemTime) -> Option<jiff::civil::DateTime> {
     let at = jiff::Timestamp::try_from(at).ok()?;
     Some(jiff::tz::TimeZone::system().to_datetime(at))
@@ -170,6 +165,5 @@ mod tests {
     #[test]
     fn the_clock_has_a_fixed_width() {
         assert_eq!(clock(SystemTime::now()).len(), 8);
-        assert_eq!(clock_ms(SystemTime::now()).len(), 12);
     }
 }

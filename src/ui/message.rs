@@ -7,7 +7,7 @@ use crossterm::event::{KeyEvent, MouseEvent};
 
 use super::effect::{Act, Outcome};
 use crate::engine::event::Event;
-use crate::engine::snapshot::Snapshot;
+use crate::engine::sample::Sample;
 use crate::engine::{Name, Verb};
 
 /// Why an act failed, in words.
@@ -40,7 +40,7 @@ pub enum Message {
     Paste(String),
     Mouse(MouseEvent),
     Resized(u16, u16),
-    Sampled(Arc<Snapshot>),
+    Sampled(Arc<Sample>),
     /// Time passes. Comes before every other fact, and alone when nothing else comes.
     Tick {
         now: SystemTime,

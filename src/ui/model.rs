@@ -26,7 +26,7 @@ use crate::command::{Action, Scope};
 use crate::engine::Name;
 use crate::engine::event::Event;
 use crate::engine::process::Order;
-use crate::engine::snapshot::{Container, Snapshot};
+use crate::engine::sample::{Container, Sample};
 use crate::engine::state::State;
 
 /// How many events and journal lines are kept.
@@ -53,7 +53,7 @@ pub struct Model {
     pub refresh: Duration,
     pub quiet: Duration,
     /// None: the first sample has not come yet.
-    pub snapshot: Option<Arc<Snapshot>>,
+    pub sample: Option<Arc<Sample>>,
     pub list: ListScreen,
     /// The open container; none: the list is shown.
     pub detail: Option<DetailScreen>,
@@ -208,7 +208,7 @@ impl Model {
             now,
             refresh: REFRESH,
             quiet: Duration::ZERO,
-            snapshot: None,
+            sample: None,
             list: ListScreen::default(),
             detail: None,
             overlay: None,
@@ -238,7 +238,7 @@ impl Model {
 
     /// Returns the time that all figures are of.
     pub fn seen(&self) -> SystemTime {
-        self.snapshot.as_ref().map_or(self.now, |it| it.taken)
+        self.sample.as_ref().map_or(self.now, |it| it.taken)
     }
 
     /// Returns for how long there has been no sample, if that is longer than it should be.
@@ -249,7 +249,7 @@ impl Model {
 
     /// Returns every container, by name.
     pub fn containers(&self) -> &[Container] {
-        self.snapshot.as_ref().map_or(&[], |it| &it.containers)
+        self.sample.as_ref().map_or(&[], |it| &it.containers)
     }
 
     /// Returns the container called `name`.
@@ -332,7 +332,7 @@ impl Model {
         }
         if needs_container(action) && self.current().is_none() {
             let filtered = !self.list.filter_text.is_empty();
-            let words = match &self.snapshot {
+            let words = match &self.sample {
                 None => "the containers are not read yet",
                 Some(_) if filtered => "nothing matches the filter",
                 Some(_) if self.refusal(Action::Shell(Anywhere::New)).is_some() => {
@@ -392,7 +392,7 @@ impl Model {
     /// Puts cursor and scroll where they belong after any change, and returns what the sampler
     /// must look at from now on.
     pub fn settle(&mut self) -> Look {
-        let all = self.snapshot.as_ref().map_or(&[][..], |it| &it.containers);
+        let all = self.sample.as_ref().map_or(&[][..], |it| &it.containers);
         self.list.settle(all, layout::list_rows(self));
         let mut visible: Vec<Name> = self
             .shown()

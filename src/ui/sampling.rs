@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::effect::Look;
 use super::message::Message;
 use crate::engine::Engine;
-use crate::engine::sample::{Depth, Focus, Sampler};
+use crate::engine::sampler::{Depth, Focus, Sampler};
 
 /// However often it is told to, it rests so long between two samples: rates need time.
 const REST: Duration = Duration::from_millis(50);
@@ -50,9 +50,9 @@ fn run(engine: &Engine, sender: &Sender<Message>, inbox: &Receiver<Order>, inter
     let mut sampler = Sampler::new(engine);
     loop {
         let sampled = Instant::now();
-        let snapshot = Arc::new(sampler.sample(&wanted.focus));
+        let sample = Arc::new(sampler.sample(&wanted.focus));
         let soonest = sampled + REST.max(sampled.elapsed());
-        let told = sender.send(Message::Sampled(snapshot)).is_ok();
+        let told = sender.send(Message::Sampled(sample)).is_ok();
         if !told || !wanted.wait(inbox, sampled + interval, soonest) {
             return;
         }

@@ -11,7 +11,7 @@ use crate::command::action::{Do, InDetail};
 use crate::engine::event::{Event, What};
 use crate::engine::exit::Exit;
 use crate::engine::oom::OomKill;
-use crate::engine::snapshot::Container;
+use crate::engine::sample::Container;
 
 /// A kill for want of memory that init outlived is shown in its row for so long.
 const RECENT: Duration = Duration::from_mins(1);

@@ -4,7 +4,7 @@ use crate::command::Action;
 use crate::command::action::Do;
 use crate::engine::event::{Event, What};
 use crate::engine::exit::Exit;
-use crate::engine::snapshot::{CgroupFile, Container, Interface};
+use crate::engine::sample::{CgroupFile, Container, Interface};
 use crate::ui::model::Model;
 use crate::ui::model::detail::{CgroupRows, DetailScreen, Tab};
 use crate::ui::value::{self, Whole};
@@ -86,7 +86,7 @@ pub fn group(file: &CgroupFile) -> &str {
 
 /// Returns what shares are shares of, for a value of the container that is open.
 pub fn whole(model: &Model) -> Whole {
-    let memory = model.snapshot.as_ref().and_then(|it| it.host.memory_bytes);
+    let memory = model.sample.as_ref().and_then(|it| it.host.memory_bytes);
     let files = model.current().and_then(|it| it.detail.as_ref()).map_or(&[][..], |it| &it.files);
     let value = |name: &str| {
         let file = files.iter().find(|it| value::file_of(&it.file) == name)?;

@@ -43,7 +43,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             // A terminal that shrank and grew again between two frames has lost what it showed.
             vec![Effect::Redraw]
         }
-        Message::Sampled(snapshot) => sampled::take(model, snapshot),
+        Message::Sampled(sample) => sampled::take(model, sample),
         Message::Tick { now, quiet } => {
             (model.now, model.quiet) = (now, quiet);
             Vec::new()

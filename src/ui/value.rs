@@ -6,7 +6,7 @@ use crate::engine::cgroup::knob::{self, Over, Value};
 pub use crate::engine::cgroup::value::Whole;
 use crate::engine::cgroup::value::{self, PERIOD_US};
 use crate::engine::limits;
-use crate::engine::snapshot::Counters;
+use crate::engine::sample::Counters;
 
 /// Bytes from this on mean "no limit" in the files of cgroup v1.
 const V1_NO_LIMIT: i128 = 1 << 62;

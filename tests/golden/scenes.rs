@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wharf::engine::limits::Change;
-use wharf::engine::snapshot::{Ability, Lack, Unmanaged};
+use wharf::engine::sample::{Ability, Lack, Unmanaged};
 use wharf::ui::Access;
 use wharf::ui::effect::{Act, Outcome};
 use wharf::ui::message::{Done, Failure, Message};
@@ -153,34 +153,33 @@ fn old(size: (u16, u16)) -> Model {
 
 fn unmanaged(size: (u16, u16)) -> Model {
     let mut model = of(size, |second| containers(second).into_iter().take(4).collect());
-    let Message::Sampled(snapshot) = sampled(60, containers(60).into_iter().take(4).collect())
-    else {
+    let Message::Sampled(sample) = sampled(60, containers(60).into_iter().take(4).collect()) else {
         return model;
     };
-    let mut snapshot = snapshot.as_ref().clone();
-    snapshot.unmanaged = vec![Unmanaged {
+    let mut sample = sample.as_ref().clone();
+    sample.unmanaged = vec![Unmanaged {
         name: "two words".to_owned(),
         state: wharf::engine::State::Running,
         defined: true,
         why: "wharf's names have no blanks".to_owned(),
     }];
-    give(&mut model, Message::Sampled(snapshot.into()));
+    give(&mut model, Message::Sampled(sample.into()));
     model
 }
 
 /// Whoever is not root.
 fn stranger(size: (u16, u16)) -> Model {
     let mut model = keyed(size, "G k k k");
-    let Message::Sampled(snapshot) = sampled(60, containers(60)) else { return model };
-    let mut snapshot = snapshot.as_ref().clone();
+    let Message::Sampled(sample) = sampled(60, containers(60)) else { return model };
+    let mut sample = sample.as_ref().clone();
     let lack = |of, why: &str| Lack { of, why: why.to_owned() };
-    snapshot.host.lacks = vec![
+    sample.host.lacks = vec![
         lack(Ability::Enter, "cannot enter containers: not root"),
         lack(Ability::Others, "cannot reach the containers of others: not root"),
         lack(Ability::Groups, "cannot change limits: /sys/fs/cgroup is not writable"),
         lack(Ability::Store, "cannot write below /var/lib/lxc: permission denied"),
     ];
-    give(&mut model, Message::Sampled(snapshot.into()));
+    give(&mut model, Message::Sampled(sample.into()));
     model
 }
 

@@ -9,8 +9,8 @@ use wharf::engine::event::{Event, What};
 use wharf::engine::exit::Exit;
 use wharf::engine::oom::OomKill;
 use wharf::engine::process::{Order, Process, forest};
-use wharf::engine::snapshot::{
-    CgroupFile, Container, Counters, Detail, Host, Interface, Limit, Origin, Psi, Root, Snapshot,
+use wharf::engine::sample::{
+    CgroupFile, Container, Counters, Detail, Host, Interface, Limit, Origin, Psi, Root, Sample,
 };
 use wharf::engine::{Name, State};
 use wharf::ui::message::Message;
@@ -91,7 +91,7 @@ pub(crate) fn sampled(second: u64, containers: Vec<Container>) -> Message {
         psi: Psi { cpu: Some(4.0), memory: Some(0.0), io: Some(12.0) },
         lacks: Vec::new(),
     };
-    Message::Sampled(Arc::new(Snapshot {
+    Message::Sampled(Arc::new(Sample {
         taken: SystemTime::UNIX_EPOCH + START + Duration::from_secs(second),
         elapsed: Some(Duration::from_secs(1)),
         host,

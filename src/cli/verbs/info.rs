@@ -13,8 +13,8 @@ use crate::cli::output::{age, long_size};
 use crate::cli::session::{Session, only_named};
 use crate::engine::command_socket::Client;
 use crate::engine::oom::OomKill;
+use crate::engine::sample::{Container, Detail, Interface, Limit, Root};
 use crate::engine::shown::shown;
-use crate::engine::snapshot::{Container, Detail, Interface, Limit, Root};
 use crate::engine::{Error, Kind, Lxcpath, Verb, config};
 
 pub(super) const INFO: Entry = Entry {

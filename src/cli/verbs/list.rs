@@ -11,7 +11,7 @@ use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::output::{Align, Table, UNKNOWN, age, epoch_ms, or_unknown, size};
 use crate::cli::session::{Session, no_more, operands};
-use crate::engine::snapshot::{Container, Limit, Origin, Unmanaged};
+use crate::engine::sample::{Container, Limit, Origin, Unmanaged};
 use crate::engine::{Name, State};
 
 pub(super) const LS: Entry = Entry {

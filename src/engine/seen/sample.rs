@@ -13,7 +13,7 @@ use crate::engine::terms::state::State;
 
 /// The host and every container at one instant.
 #[derive(Clone, Debug)]
-pub struct Snapshot {
+pub struct Sample {
     pub taken: SystemTime,
     /// Time since the sample before, over which the rates are taken.
     pub elapsed: Option<Duration>,

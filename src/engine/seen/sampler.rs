@@ -1,4 +1,4 @@
-//! The sampler: reads counters and turns two readings into a [`Snapshot`]. It never scans `/proc`
+//! The sampler: reads counters and turns two readings into a [`Sample`]. It never scans `/proc`
 //! and keeps nothing running: without a call it does nothing.
 //!
 //! Every container gets its state and its CPU counter, the rows on the screen all counters, and
@@ -45,7 +45,7 @@ use crate::engine::cgroup::{Cgroup, Hierarchies};
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::running::record::{self, SetLimit};
 use crate::engine::seen::process::{self, Order};
-use crate::engine::seen::sample::{Container, Counters, Detail, Host, Lack, Snapshot};
+use crate::engine::seen::sample::{Container, Counters, Detail, Host, Lack, Sample};
 use crate::engine::terms::name::Name;
 use crate::engine::terms::state::State;
 
@@ -73,7 +73,7 @@ pub struct Focus {
     pub order: Order,
 }
 
-/// Takes snapshots of one lxcpath. Remembers the sample before, for the rates.
+/// Takes samples of one lxcpath. Remembers the sample before, for the rates.
 #[derive(Debug)]
 pub struct Sampler {
     lxcpath: Lxcpath,
@@ -189,7 +189,7 @@ impl Sampler {
     }
 
     /// Looks at everything that `focus` asks for.
-    pub fn sample(&mut self, focus: &Focus) -> Snapshot {
+    pub fn sample(&mut self, focus: &Focus) -> Sample {
         let now = Instant::now();
         let elapsed = self.before.replace(now).map(|it| now - it);
         let trouble = self.members.refresh();
@@ -201,7 +201,7 @@ impl Sampler {
         self.members.settle();
         self.forget_ended();
         let unmanaged = self.members.unmanaged.clone();
-        Snapshot { taken: SystemTime::now(), elapsed, host, containers, unmanaged, trouble }
+        Sample { taken: SystemTime::now(), elapsed, host, containers, unmanaged, trouble }
     }
 
     /// Returns names and states only, sorted by name.

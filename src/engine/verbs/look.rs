@@ -44,12 +44,12 @@ impl Engine {
 
     /// Lists the same containers with their counters, all from one sample.
     pub fn containers(&self) -> Result<Vec<Container>, Error> {
-        let snapshot = Sampler::new(self).sample(&Focus { others: Depth::All, ..Focus::default() });
-        match snapshot.trouble {
-            Some(why) if snapshot.containers.is_empty() => {
+        let sample = Sampler::new(self).sample(&Focus { others: Depth::All, ..Focus::default() });
+        match sample.trouble {
+            Some(why) if sample.containers.is_empty() => {
                 Err(Error::new(Verb::List, self.lxcpath().display(), Kind::Failed, why))
             }
-            _ => Ok(snapshot.containers),
+            _ => Ok(sample.containers),
         }
     }
 

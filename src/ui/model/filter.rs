@@ -6,7 +6,7 @@ use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 use regex::Regex;
 
-use crate::engine::snapshot::{Container, Limit};
+use crate::engine::sample::{Container, Limit};
 use crate::engine::state::State;
 
 /// All of its words must fit.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::SystemTime;
 
-use crate::engine::snapshot::Counters;
+use crate::engine::sample::Counters;
 
 /// How far back the graphs reach.
 pub const SPAN_SECONDS: u64 = 60;

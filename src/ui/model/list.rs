@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::filter::{Closeness, Filter, memory_share};
 use crate::command::Column;
 use crate::engine::Name;
-use crate::engine::snapshot::Container;
+use crate::engine::sample::Container;
 use crate::engine::state::State;
 use crate::widgets::field::Input;
 
@@ -19,7 +19,7 @@ pub struct ListScreen {
     pub row: usize,
     /// The first row on the screen.
     pub offset: usize,
-    /// Indices into the snapshot's containers, filtered and sorted.
+    /// Indices into the sample's containers, filtered and sorted.
     pub order: Vec<usize>,
     pub marks: BTreeSet<Name>,
     pub sort: Column,

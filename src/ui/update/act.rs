@@ -5,7 +5,7 @@ use crate::command::action::Do;
 use crate::engine::Name;
 use crate::engine::Verb;
 use crate::engine::limits::{Change, Kept};
-use crate::engine::snapshot::Container;
+use crate::engine::sample::Container;
 use crate::engine::state::State;
 use crate::ui::effect::{Act, Effect, Outcome};
 use crate::ui::message::{Done, Failure};

@@ -14,7 +14,7 @@ pub(super) fn open(model: &mut Model) {
 }
 
 fn names(model: &Model) -> Vec<String> {
-    let containers = model.snapshot.iter().flat_map(|it| &it.containers);
+    let containers = model.sample.iter().flat_map(|it| &it.containers);
     containers.map(|it| it.name.to_string()).collect()
 }
 
@@ -60,7 +60,7 @@ fn submit(model: &mut Model, start: bool) -> Vec<Effect> {
     model.draft.tried = true;
     let names = names(model);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let memory = model.snapshot.as_ref().and_then(|it| it.host.memory_bytes);
+    let memory = model.sample.as_ref().and_then(|it| it.host.memory_bytes);
     match model.draft.order(&names, memory) {
         Ok((name, create)) => {
             model.creating = false;
@@ -82,7 +82,7 @@ fn copy(model: &mut Model) -> Vec<Effect> {
     model.draft.tried = true;
     let names = names(model);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let memory = model.snapshot.as_ref().and_then(|it| it.host.memory_bytes);
+    let memory = model.sample.as_ref().and_then(|it| it.host.memory_bytes);
     match model.draft.order(&names, memory) {
         Ok((name, create)) => {
             let line = command_line(&model.program, name.as_str(), &create);

@@ -89,14 +89,14 @@ pub(super) fn refilter(model: &mut Model) {
     }
     arrange(model);
     if !model.list.filter_text.is_empty() {
-        let all = model.snapshot.clone();
+        let all = model.sample.clone();
         model.list.go_to_best(all.as_ref().map_or(&[], |it| &it.containers));
     }
 }
 
 /// Filters and sorts the list anew.
 pub(super) fn arrange(model: &mut Model) {
-    let all = model.snapshot.clone();
+    let all = model.sample.clone();
     model.list.arrange(all.as_ref().map_or(&[], |it| &it.containers));
 }
 
@@ -110,6 +110,6 @@ fn mark(model: &mut Model) {
 
 /// Moves the cursor to `row`.
 pub(super) fn go(model: &mut Model, row: usize) {
-    let all = model.snapshot.clone();
+    let all = model.sample.clone();
     model.list.go(row, all.as_ref().map_or(&[], |it| &it.containers));
 }

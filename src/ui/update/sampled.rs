@@ -5,30 +5,30 @@ use std::time::Duration;
 
 use super::list;
 use crate::engine::event::{Event, What};
-use crate::engine::snapshot::{Container, Snapshot};
+use crate::engine::sample::{Container, Sample};
 use crate::engine::state::State;
 use crate::ui::effect::{Act, Effect};
 use crate::ui::model::detail::Tab;
 use crate::ui::model::{KEPT, Model, Step, Tone};
 use crate::ui::story;
 
-/// Makes `snapshot` the one that is shown.
-pub(super) fn take(model: &mut Model, snapshot: Arc<Snapshot>) -> Vec<Effect> {
+/// Makes `sample` the one that is shown.
+pub(super) fn take(model: &mut Model, sample: Arc<Sample>) -> Vec<Effect> {
     if model.held {
         return Vec::new();
     }
-    (model.now, model.quiet) = (snapshot.taken, Duration::ZERO);
-    let known = |name: &_| snapshot.containers.binary_search_by(|it| it.name.cmp(name)).is_ok();
+    (model.now, model.quiet) = (sample.taken, Duration::ZERO);
+    let known = |name: &_| sample.containers.binary_search_by(|it| it.name.cmp(name)).is_ok();
     model.histories.retain(|name, _| known(name));
-    if model.snapshot.is_some() {
+    if model.sample.is_some() {
         // Events of the past are told before the first sample shows whose they are.
         model.failures.retain(|name, _| known(name));
     }
-    for container in snapshot.containers.iter().filter(|it| it.state.is_active()) {
+    for container in sample.containers.iter().filter(|it| it.state.is_active()) {
         let history = model.histories.entry(container.name.clone()).or_default();
-        history.add(snapshot.taken, &container.counters);
+        history.add(sample.taken, &container.counters);
     }
-    model.snapshot = Some(snapshot);
+    model.sample = Some(sample);
     list::arrange(model);
     if let Some(gone) =
         model.detail.as_ref().map(|it| it.name.clone()).filter(|it| model.container(it).is_none())

@@ -17,8 +17,8 @@ use crate::engine::event::{Event, What};
 use crate::engine::limits::Change;
 use crate::engine::oom::OomKill;
 use crate::engine::process::Process;
-use crate::engine::snapshot::{
-    CgroupFile, Container, Counters, Detail, Host, Limit, Origin, Psi, Snapshot,
+use crate::engine::sample::{
+    CgroupFile, Container, Counters, Detail, Host, Limit, Origin, Psi, Sample,
 };
 use crate::engine::state::State;
 use crate::ui::effect::{Act, Effect, Outcome};
@@ -105,7 +105,7 @@ pub(in crate::ui) fn sampled(containers: Vec<Container>) -> Message {
         ..Host::default()
     };
     let taken = SystemTime::UNIX_EPOCH + START;
-    Message::Sampled(Arc::new(Snapshot {
+    Message::Sampled(Arc::new(Sample {
         taken,
         elapsed: None,
         host,

@@ -113,13 +113,13 @@ fn note(model: &Model, row: Row) -> (Row, String, Tone) {
 }
 
 fn memory_note(model: &Model) -> String {
-    let host = model.snapshot.as_ref().map(|it| &it.host);
+    let host = model.sample.as_ref().map(|it| &it.host);
     let free = host.and_then(|it| it.memory_bytes?.checked_sub(it.memory_used_bytes?));
     free.map_or_else(String::new, |it| format!("free on host {}", format::bytes(it)))
 }
 
 fn cpu_note(model: &Model) -> String {
-    let cpus = model.snapshot.as_ref().and_then(|it| it.host.cpus);
+    let cpus = model.sample.as_ref().and_then(|it| it.host.cpus);
     cpus.map_or_else(String::new, |it| format!("all of it is {}%", it * 100))
 }
 
@@ -255,5 +255,5 @@ const fn words(row: Row) -> &'static str {
 }
 
 fn host_memory(model: &Model) -> Option<u64> {
-    model.snapshot.as_ref().and_then(|it| it.host.memory_bytes)
+    model.sample.as_ref().and_then(|it| it.host.memory_bytes)
 }

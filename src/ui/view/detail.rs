@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::{Paint, cgroup, footer, processes, text, words};
 use crate::command::Action;
 use crate::command::action::{Do, InDetail};
-use crate::engine::snapshot::Container;
+use crate::engine::sample::Container;
 use crate::ui::layout;
 use crate::ui::model::detail::{DetailScreen, Tab};
 use crate::ui::model::{Model, PaneScreen};

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::{story, words};
-use crate::engine::snapshot::{Container, Limit};
+use crate::engine::sample::{Container, Limit};
 use crate::ui::format;
 use crate::ui::model::Model;
 use crate::ui::model::history::History;
@@ -193,7 +193,7 @@ fn memory_graph(
     let values = history.memory(model.seen(), usize::from(area.width) * 2);
     let highest = values.iter().flatten().copied().fold(1.0, f32::max);
     // Against the limit if there is one, and the host has that much; else so that growth can be seen.
-    let host = model.snapshot.as_ref().and_then(|it| it.host.memory_bytes).unwrap_or(u64::MAX);
+    let host = model.sample.as_ref().and_then(|it| it.host.memory_bytes).unwrap_or(u64::MAX);
     let most = match container.counters.memory_max_bytes {
         Some(Limit::At(most)) => most.min(host).max(1) as f32,
         Some(Limit::Max) | None => highest * ROOM_TO_GROW,

@@ -7,7 +7,7 @@ use ratatui::style::{Modifier, Style};
 use super::words;
 use crate::engine::Name;
 use crate::engine::cgroup::Layout;
-use crate::engine::snapshot::Host;
+use crate::engine::sample::Host;
 use crate::engine::state::State;
 use crate::ui::model::Model;
 use crate::ui::{Access, format};
@@ -97,12 +97,12 @@ fn groups(model: &Model, look: &Look) -> Vec<Group> {
     let mut groups = Vec::with_capacity(6);
     let old = old(model, look);
     let read_only = model.access == Access::ReadOnly;
-    if let Some(snapshot) = &model.snapshot {
+    if let Some(sample) = &model.sample {
         groups = vec![
-            host(&snapshot.host, look),
+            host(&sample.host, look),
             counts(model, look, u8::from(old.is_some() || read_only)),
-            load(&snapshot.host, look),
-            pressures(&snapshot.host, look),
+            load(&sample.host, look),
+            pressures(&sample.host, look),
         ];
     }
     if read_only {

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::{events, graphs, narrow, processes, story, words};
 use crate::command;
-use crate::engine::snapshot::{Container, Counters};
+use crate::engine::sample::{Container, Counters};
 use crate::ui::model::Model;
 use crate::ui::model::filter::{Closeness, memory_share};
 use crate::ui::{format, layout};
@@ -137,10 +137,10 @@ fn table(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
 
 /// Names what is left to LXC below the rows, as far as there is room; the status line names it too.
 fn unmanaged(model: &Model, look: &Look, (inner, rows): (Rect, usize), buf: &mut Buffer) {
-    let Some(snapshot) = model.snapshot.as_deref() else { return };
+    let Some(sample) = model.sample.as_deref() else { return };
     // The row of titles, the containers, and one free.
     let below = rows.saturating_sub(model.list.offset) + 2;
-    for (it, row) in snapshot.unmanaged.iter().zip(inner.rows().skip(below)) {
+    for (it, row) in sample.unmanaged.iter().zip(inner.rows().skip(below)) {
         let name = format!("\"{}\"", it.name);
         let words = format!("  {}  left to LXC: {}", it.state, it.why);
         let mut pen = Pen::line(buf, row);

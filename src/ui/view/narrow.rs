@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{list, words};
-use crate::engine::snapshot::Container;
+use crate::engine::sample::Container;
 use crate::ui::layout;
 use crate::ui::model::Model;
 use crate::ui::model::filter::memory_share;

@@ -62,8 +62,8 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         marks(model, look, &mut Pen::line(buf, area));
         return;
     }
-    let snapshot = model.snapshot.as_deref();
-    let trouble = snapshot.and_then(|it| {
+    let sample = model.sample.as_deref();
+    let trouble = sample.and_then(|it| {
         let known = it.trouble.clone().or_else(|| current(model)).or_else(|| words::unmanaged(it));
         known.or_else(|| it.host.lacks.first().map(|it| it.why.clone()))
     });

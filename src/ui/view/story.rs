@@ -4,8 +4,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use crate::engine::sample::Container;
 use crate::engine::shown::shown;
-use crate::engine::snapshot::Container;
 use crate::ui::model::Model;
 use crate::ui::story::{self, Story};
 use crate::ui::{format, keymap, layout, texts};

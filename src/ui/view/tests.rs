@@ -10,7 +10,7 @@ use std::time::Duration;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{Paint, view};
-use crate::engine::snapshot::Container;
+use crate::engine::sample::Container;
 use crate::engine::state::State;
 use crate::ui::effect::Act;
 use crate::ui::message::Message;
@@ -106,14 +106,14 @@ fn what_is_left_to_lxc_is_named_at_every_size() {
         [(120, 36), (80, 24), (60, 12)].into_iter().flat_map(|it| [(it, all()), (it, Vec::new())])
     {
         let mut model = model(size, containers);
-        let mut snapshot = model.snapshot.as_deref().unwrap().clone();
-        snapshot.unmanaged = vec![crate::engine::snapshot::Unmanaged {
+        let mut sample = model.sample.as_deref().unwrap().clone();
+        sample.unmanaged = vec![crate::engine::sample::Unmanaged {
             name: "two words".to_owned(),
             state: State::Running,
             defined: true,
             why: "a blank".to_owned(),
         }];
-        model.snapshot = Some(Arc::new(snapshot));
+        model.sample = Some(Arc::new(sample));
         has(&lines(&model), &["left to LXC"]);
         has(&lines(&model), &["\"two words\""]);
     }

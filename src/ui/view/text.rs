@@ -8,8 +8,8 @@ use regex::Regex;
 use super::events;
 use crate::command::Action;
 use crate::command::action::Anywhere;
+use crate::engine::sample::Detail;
 use crate::engine::shown::shown;
-use crate::engine::snapshot::Detail;
 use crate::ui::format;
 use crate::ui::model::Model;
 use crate::ui::model::detail::{DetailScreen, Search, Tab};
@@ -123,7 +123,7 @@ pub(super) fn welcome(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) 
     } else {
         Frame::titled(look, &[("Containers", look.accent)]).render(area, buf)
     };
-    let Some(snapshot) = &model.snapshot else {
+    let Some(sample) = &model.sample else {
         Pen::line(buf, inner).skip(2).put("looking …", look.dim);
         return;
     };
@@ -144,13 +144,13 @@ pub(super) fn welcome(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) 
         line(&[("   mounts, cgroups and a console of its own.", look.dim)]);
     }
     line(&[]);
-    if let Some(trouble) = &snapshot.trouble {
+    if let Some(trouble) = &sample.trouble {
         line(&[(look.glyphs.warn, look.warn), (" ", look.fg), (trouble, look.warn)]);
     }
-    if let Some(others) = super::words::unmanaged(snapshot) {
+    if let Some(others) = super::words::unmanaged(sample) {
         line(&[(look.glyphs.warn, look.warn), (" ", look.fg), (&others, look.fg)]);
     }
-    for lack in &snapshot.host.lacks {
+    for lack in &sample.host.lacks {
         line(&[(look.glyphs.warn, look.warn), (" ", look.fg), (&lack.why, look.dim)]);
     }
 }

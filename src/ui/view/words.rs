@@ -11,8 +11,8 @@ use crate::command::action::Do;
 use crate::engine::Name;
 use crate::engine::event::What;
 use crate::engine::exit::Exit;
+use crate::engine::sample::{Container, Limit, Sample, Unmanaged};
 use crate::engine::shown::shown;
-use crate::engine::snapshot::{Container, Limit, Snapshot, Unmanaged};
 use crate::engine::state::State;
 use crate::ui::effect::{Act, STOP_GRACE};
 use crate::ui::format;
@@ -56,7 +56,7 @@ pub(super) fn stale(model: &Model) -> Option<String> {
     } else {
         format::duration(quiet)
     };
-    let what = if model.snapshot.is_some() { "no new data" } else { "no data" };
+    let what = if model.sample.is_some() { "no new data" } else { "no data" };
     Some(format!("{what} for {time}"))
 }
 
@@ -212,9 +212,9 @@ pub(super) fn pressure(psi: Option<f32>, look: &Look) -> (String, Style) {
 }
 
 /// Names the containers that are left to LXC, if there are some.
-pub(super) fn unmanaged(snapshot: &Snapshot) -> Option<String> {
+pub(super) fn unmanaged(sample: &Sample) -> Option<String> {
     let named = |it: &Unmanaged| format!("\"{}\" {}", it.name, it.state);
-    let all: Vec<String> = snapshot.unmanaged.iter().map(named).collect();
+    let all: Vec<String> = sample.unmanaged.iter().map(named).collect();
     let words = format!("left to LXC because of their names: {}", all.join(", "));
     (!all.is_empty()).then_some(words)
 }

@@ -32,9 +32,9 @@ fn running(machine: &MadeUp) {
 
 fn look(sampler: &mut Sampler) -> Container {
     let focus = Focus { detail: Some(name()), ..Focus::default() };
-    let snapshot = sampler.sample(&focus);
-    assert_eq!(snapshot.trouble, None);
-    snapshot.containers.into_iter().next().unwrap()
+    let sample = sampler.sample(&focus);
+    assert_eq!(sample.trouble, None);
+    sample.containers.into_iter().next().unwrap()
 }
 
 #[test]

@@ -119,17 +119,17 @@ fn a_crash_and_a_failed_start_are_told_with_the_keys_that_answer_them() {
 #[test]
 fn what_may_not_be_done_is_promised_nowhere() {
     const PROMISES: [&str; 4] = ["s starts it", "opens the console", "K signal", "e edit"];
-    use crate::engine::snapshot::{Ability, Lack};
+    use crate::engine::sample::{Ability, Lack};
     use std::sync::Arc;
     let of_all = |read_only: bool, size, containers: Vec<Container>| {
         let mut model = model(size, containers);
-        let mut snapshot = model.snapshot.as_deref().unwrap().clone();
+        let mut sample = model.sample.as_deref().unwrap().clone();
         let lack = |of| Lack { of, why: "cannot do it: no capability".to_owned() };
         if !read_only {
             let lacks = [Ability::Enter, Ability::Others, Ability::Groups, Ability::Store];
-            snapshot.host.lacks = lacks.map(lack).into();
+            sample.host.lacks = lacks.map(lack).into();
         }
-        model.snapshot = Some(Arc::new(snapshot));
+        model.sample = Some(Arc::new(sample));
         if read_only {
             model.access = crate::ui::Access::ReadOnly;
         }
