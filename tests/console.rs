@@ -178,7 +178,9 @@ fn the_shell_of_a_container_as_create_makes_it_controls_its_jobs() {
     };
     // Nothing of what is typed, and echoed, is what is waited for.
     answer("test $$ = 2 && tty > /dev/null && echo on-a-'tty'\r", "on-a-tty");
-    let job = "trap 'echo re''sumed' CONT; echo be''gun; while :; do sleep 0.05; done";
+    // It starts nothing: a shell whose new process is stopped before it executes anything waits for
+    // that, and is not stopped itself.
+    let job = "trap 'echo re''sumed' CONT; echo be''gun; while :; do read line; done";
     answer(&format!("sh -c \"{job}\"\r"), "begun");
     answer("\x1a", "Stopped");
     answer("fg\r", "resumed");
