@@ -9,7 +9,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use support::screen::{DOWN, ENTER, Screen};
+use support::screen::{ENTER, Screen};
 use support::{Lxcpath, can_run_containers, rootfs, told, wait_until};
 
 const CONTROL_U: &str = "\x15";
@@ -39,14 +39,7 @@ fn stopped(lxcpath: &Lxcpath, root: &tempfile::TempDir, lines: &str) -> Option<(
 /// Moves the cursor to the row of `key`, and begins to edit it.
 fn edit(screen: &mut Screen, key: &str) {
     screen.wait_for(key);
-    let under = |it: &str| it.lines().any(|it| it.contains('▸') && it.contains(key));
-    for _ in 0..40 {
-        if under(&screen.contents()) {
-            break;
-        }
-        screen.keys(DOWN);
-        screen.settle(std::time::Duration::from_millis(150));
-    }
+    screen.cursor_to(key);
     screen.keys(ENTER);
     screen.wait_for("keep the old value");
 }

@@ -86,20 +86,7 @@ fn change_limit(screen: &mut Screen, lxcpath: &Lxcpath, name: &str) {
     let before = lxcpath.ok(&["cgroup", name, file]);
     screen.keys("e");
     screen.wait_for(file);
-    screen.settle(QUIET);
-    let under_cursor = |it: &Screen| {
-        it.contents()
-            .lines()
-            .any(|it| it.contains(&format!("▸ {file}")) || it.contains(&format!("▸{file}")))
-    };
-    for _ in 0..40 {
-        if under_cursor(screen) {
-            break;
-        }
-        screen.keys(DOWN);
-        screen.settle(QUIET);
-    }
-    assert!(under_cursor(screen), "the cursor never came to {file}:\n{}", screen.framed());
+    screen.cursor_to(file);
     screen.keys(ENTER);
     screen.wait_for("keep the old value");
     screen.keys(&[CONTROL_U, "77", ENTER].concat());

@@ -101,6 +101,21 @@ impl Screen {
         self.wait_for(text);
     }
 
+    /// Moves the cursor down to the row whose first word has `text` in it. Each key waits for what the one before did: on
+    /// a slow machine the cursor would go past the row otherwise.
+    pub(crate) fn cursor_to(&mut self, text: &str) {
+        // The path in the header has the same mark; values beside a name change by themselves.
+        let row = |it: &str| {
+            let (_, row) = it.lines().skip(1).find_map(|it| it.split_once('▸'))?;
+            row.split_whitespace().next().map(str::to_owned)
+        };
+        self.wait_until("a cursor", |it| row(it).is_some());
+        while let Some(left) = row(&self.contents()).filter(|it| !it.contains(text)) {
+            self.keys(DOWN);
+            self.wait_until("the next row", |it| row(it).is_some_and(|it| it != left));
+        }
+    }
+
     /// Waits until `text` is gone from the screen.
     pub(crate) fn wait_gone(&mut self, text: &str) {
         self.wait_until(&format!("{text:?} gone"), |it| !it.contains(text));
