@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use support::screen::{DOWN, ENTER, ESCAPE, Screen, TAB};
+use support::screen::{ENTER, ESCAPE, Screen, TAB};
 use support::{Lxcpath, can_run_containers, wait_until};
 
 const CONTROL_T: &str = "\x14";
