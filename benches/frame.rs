@@ -13,9 +13,9 @@ use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
 use wharf::engine::State;
 use wharf::engine::cgroup::Layout;
-use wharf::engine::process::{Order, Process, forest};
+use wharf::engine::process::{Process, ProcessOrder, forest};
 use wharf::engine::sample::{
-    CgroupFile, Container, Counters, Detail, Host, Limit, Origin, Psi, Sample,
+    CgroupFile, Container, Counters, Detail, HostSample, Limit, Origin, Psi, Sample,
 };
 use wharf::ui::message::Message;
 use wharf::ui::model::Model;
@@ -38,7 +38,7 @@ fn look() -> Look {
 fn sample(second: u64) -> Message {
     let taken = SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000 + second);
     let containers = (0..CONTAINERS).filter_map(|it| container(it, second, taken)).collect();
-    let host = Host {
+    let host = HostSample {
         hostname: "bench".to_owned(),
         layout: Some(Layout::Hybrid),
         cpus: Some(2),
@@ -108,7 +108,7 @@ fn detail(moving: u64) -> Detail {
         writable: true,
     };
     Detail {
-        processes: forest((1..PROCESSES).map(process).collect(), Order::Pid),
+        processes: forest((1..PROCESSES).map(process).collect(), ProcessOrder::Pid),
         files: (0..60).map(file).collect(),
         ..Detail::default()
     }

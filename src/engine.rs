@@ -24,7 +24,7 @@ pub use running::{command_socket, event, oom};
 pub use seen::process;
 pub use seen::sample;
 pub use seen::sampler;
-pub use terms::error::{Error, Kind};
+pub use terms::error::{Error, ErrorKind};
 pub use terms::exit::Exit;
 pub use terms::name::Name;
 pub use terms::state::State;

@@ -19,7 +19,7 @@ const FLOORS: &[&str] =
     &["sys", "terms", "host", "config", "store", "cgroup", "entry", "running", "seen", "verbs"];
 
 /// What every folder of the engine may take from `engine.rs`.
-const WORDS: &[&str] = &["Error", "Exit", "Host", "Kind", "Lxcpath", "Name", "State", "Verb"];
+const WORDS: &[&str] = &["Error", "ErrorKind", "Exit", "Host", "Lxcpath", "Name", "State", "Verb"];
 
 /// The files of `ui` that may hold an engine; all others see data alone.
 const ENGINE_HOLDERS: &[&str] =

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use wharf::engine::Host;
 use wharf::engine::cgroup::{Cgroup, Hierarchies, Keep, Layout, sweep_keep};
-use wharf::engine::error::Kind;
-use wharf::engine::spec::{At, CgroupSetting, Place};
+use wharf::engine::error::ErrorKind;
+use wharf::engine::spec::{At, CgroupSetting, ConfigPlace};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -80,7 +80,7 @@ fn unique() -> String {
 }
 
 fn setting(file: &str, value: &str) -> At<CgroupSetting> {
-    let place = Place { file: "/c/config".into(), line: 7 };
+    let place = ConfigPlace { file: "/c/config".into(), line: 7 };
     let value = CgroupSetting { file: file.to_owned(), value: value.to_owned() };
     At { value, place: Some(place) }
 }
@@ -121,7 +121,7 @@ fn names_that_lead_elsewhere_are_refused() {
     let Some(Trial { hierarchies, .. }) = &Trial::new() else { return };
     for name in ["", "/", "..", "a/../b", "/abs", "a//b"] {
         let error = Cgroup::create(hierarchies, name).unwrap_err();
-        assert_eq!(error.kind(), Kind::Invalid, "{error}");
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
     }
 }
 
@@ -243,7 +243,7 @@ fn refusals_say_what_and_why() {
     let wrong = [setting("pids.max", "-5")];
     let error = trial.cgroup.apply(&wrong, &wrong).unwrap_err();
     assert!(error.to_string().contains("pids.max at line 7 of /c/config"), "{error}");
-    assert_eq!(error.kind(), Kind::Invalid);
+    assert_eq!(error.kind(), ErrorKind::Invalid);
 }
 
 #[test]

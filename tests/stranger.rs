@@ -16,7 +16,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use wharf::engine::State;
-use wharf::engine::command_socket::wire::{self, Command as Ask, HEAD, Request, Response};
+use wharf::engine::command_socket::wire::{self, HEAD, Request, Response, SocketCommand};
 
 use support::imposter::{Imposter, Lies, Manner, NOBODY};
 use support::screen::Screen;
@@ -350,20 +350,20 @@ fn clients_that_stay_leave_room_for_those_that_act() {
     // Some who connect and say nothing.
     let address = SocketAddr::from_abstract_name(&socket).unwrap();
     let idle: Vec<_> = (0..100).map(|_| UnixStream::connect_addr(&address).unwrap()).collect();
-    assert_eq!(ask(&socket, Ask::GetState as i32, &[]).1, Some(0));
+    assert_eq!(ask(&socket, SocketCommand::GetState as i32, &[]).1, Some(0));
     drop(idle);
     let views: Vec<_> = (0..64)
-        .map(|_| ask(&socket, Ask::ConsoleView as i32, &[]))
+        .map(|_| ask(&socket, SocketCommand::ConsoleView as i32, &[]))
         .inspect(|(_, result)| assert_eq!(*result, Some(0)))
         .collect();
-    let (_, refused) = ask(&socket, Ask::ConsoleView as i32, &[]);
+    let (_, refused) = ask(&socket, SocketCommand::ConsoleView as i32, &[]);
     assert_eq!(refused, Some(-libc::EUSERS));
     let told = lxcpath.refused(&["console", "-t", "0", &name], 1);
     assert!(told.contains("as many clients as it can"), "{told}");
     // Those who wait have the reserve, and use it up.
     let stopped = wire::encode_wanted(&[State::Stopped]);
     let waits: Vec<_> = (0..16)
-        .map(|_| ask(&socket, Ask::AddStateClient as i32, &stopped))
+        .map(|_| ask(&socket, SocketCommand::AddStateClient as i32, &stopped))
         .inspect(|(_, result)| assert_eq!(*result, Some(8)))
         .collect();
     assert_eq!(lxcpath.state(&name), "RUNNING");

@@ -16,7 +16,7 @@ use std::time::Duration;
 use nix::sys::time::TimeValLike as _;
 use nix::time::ClockId;
 use wharf::engine::Engine;
-use wharf::engine::sampler::{Depth, Focus, Sampler};
+use wharf::engine::sampler::{Interest, ReadDepth, Sampler};
 
 const ROUNDS: usize = 20;
 /// Time between samples. Shorter than on the screen, which changes nothing in what is read.
@@ -33,15 +33,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let engine = Engine::open(Some(stage.lxcpath()));
     let mut sampler = Sampler::new(&engine);
     let names = stage.names();
-    let focus = Focus {
+    let interest = Interest {
         visible: names.iter().take(VISIBLE).cloned().collect(),
         detail: names.first().cloned(),
-        ..Focus::default()
+        ..Interest::default()
     };
-    let table = Focus { detail: None, ..focus.clone() };
-    let all = Focus { others: Depth::Row, ..focus.clone() };
+    let table = Interest { detail: None, ..interest.clone() };
+    let all = Interest { others: ReadDepth::Row, ..interest.clone() };
 
-    let first = sampler.sample(&focus);
+    let first = sampler.sample(&interest);
     let seen = first.containers.iter().filter(|it| it.counters.cpu_total.is_some()).count();
     let shown = first.containers.iter().find_map(|it| it.detail.as_ref());
     println!("{containers} containers x {processes} processes");
@@ -51,9 +51,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
 
     let rows = refresh(&mut sampler, &table)?;
-    let open = refresh(&mut sampler, &focus)?;
+    let open = refresh(&mut sampler, &interest)?;
     let sorted = refresh(&mut sampler, &all)?;
-    let closed = refresh(&mut sampler, &Focus::default())?;
+    let closed = refresh(&mut sampler, &Interest::default())?;
     println!("medians of {ROUNDS}, CPU ms a refresh, and of a scan of /proc just after each:");
     for (what, (own, scan)) in [
         ("states and CPU of all, no rows", closed),
@@ -66,14 +66,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Measures refreshes with one focus, interleaved with scans of `/proc`, so that whatever else the
+/// Measures refreshes with one interest, interleaved with scans of `/proc`, so that whatever else the
 /// machine does falls on both alike.
-fn refresh(sampler: &mut Sampler, focus: &Focus) -> Result<(f64, f64), Box<dyn std::error::Error>> {
+fn refresh(
+    sampler: &mut Sampler,
+    interest: &Interest,
+) -> Result<(f64, f64), Box<dyn std::error::Error>> {
     // The first one opens files that the others keep.
-    drop(sampler.sample(focus));
+    drop(sampler.sample(interest));
     let (mut own, mut scan) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        own.push(cpu_ms(|| drop(sampler.sample(focus))));
+        own.push(cpu_ms(|| drop(sampler.sample(interest))));
         scan.push(cpu_ms(scan_proc));
         _ = nix::poll::poll(&mut [], nix::poll::PollTimeout::try_from(BEAT)?);
     }

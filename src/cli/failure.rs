@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::engine::shown::shown;
-use crate::engine::{Error, Kind, Verb};
+use crate::engine::{Error, ErrorKind, Verb};
 
 /// The code of a program that SIGPIPE ended: the reader of our output has gone.
 const BROKEN_PIPE: u8 = 128 + 13;
@@ -44,23 +44,25 @@ impl From<anyhow::Error> for Failure {
 
 fn code_of(refused: &Error) -> u8 {
     match refused.kind {
-        Kind::NotRunning | Kind::NotFound if matches!(refused.verb, Verb::Stop | Verb::Restart) => {
+        ErrorKind::NotRunning | ErrorKind::NotFound
+            if matches!(refused.verb, Verb::Stop | Verb::Restart) =>
+        {
             NOT_RUNNING
         }
         // As a shell has it. In the background, a start is one failure like any other.
-        Kind::NoCommand if refused.verb != Verb::Start => 127,
-        Kind::BadCommand if refused.verb != Verb::Start => 126,
-        Kind::NotFound
-        | Kind::Exists
-        | Kind::NotRunning
-        | Kind::Running
-        | Kind::Busy
-        | Kind::Denied
-        | Kind::Invalid
-        | Kind::TimedOut
-        | Kind::NoCommand
-        | Kind::BadCommand
-        | Kind::Failed => FAILED,
+        ErrorKind::NoCommand if refused.verb != Verb::Start => 127,
+        ErrorKind::BadCommand if refused.verb != Verb::Start => 126,
+        ErrorKind::NotFound
+        | ErrorKind::Exists
+        | ErrorKind::NotRunning
+        | ErrorKind::Running
+        | ErrorKind::Busy
+        | ErrorKind::Denied
+        | ErrorKind::Invalid
+        | ErrorKind::TimedOut
+        | ErrorKind::NoCommand
+        | ErrorKind::BadCommand
+        | ErrorKind::Failed => FAILED,
     }
 }
 
@@ -101,7 +103,8 @@ mod tests {
 
     #[test]
     fn an_engine_error_is_one_safe_line() {
-        let error = Error::new(Verb::Start, "web", Kind::Invalid, "line 3: bad\nkey \u{1b}[2J");
+        let error =
+            Error::new(Verb::Start, "web", ErrorKind::Invalid, "line 3: bad\nkey \u{1b}[2J");
         let failure = failure(error);
         assert_eq!(failure.message, "cannot start `web`: line 3: bad\\x0akey \\x1b[2J");
         assert_eq!(failure.code, 1);
@@ -109,8 +112,14 @@ mod tests {
 
     #[test]
     fn stopping_what_does_not_run_has_its_own_code() {
-        assert_eq!(failure(Error::new(Verb::Stop, "web", Kind::NotRunning, "stopped")).code, 2);
-        assert_eq!(failure(Error::new(Verb::Freeze, "web", Kind::NotRunning, "stopped")).code, 1);
+        assert_eq!(
+            failure(Error::new(Verb::Stop, "web", ErrorKind::NotRunning, "stopped")).code,
+            2
+        );
+        assert_eq!(
+            failure(Error::new(Verb::Freeze, "web", ErrorKind::NotRunning, "stopped")).code,
+            1
+        );
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::command::{self, Verb};
 use crate::engine::id::Id;
 use crate::engine::proxmox::Pct;
 use crate::engine::shown::shown_bytes;
-use crate::engine::{Engine, Error, Kind, Name, State};
+use crate::engine::{Engine, Error, ErrorKind, Name, State};
 
 /// One run of the command line.
 pub(super) struct Session<'a> {
@@ -39,14 +39,14 @@ impl<'a> Session<'a> {
         }
         // Who asked about it saw it run, perhaps, on the word of somebody else.
         if let Some(stranger) = self.engine.stranger(name).filter(|_| state == State::Stopped) {
-            return Err(Error::new(verb, name, Kind::NotRunning, stranger).into());
+            return Err(Error::new(verb, name, ErrorKind::NotRunning, stranger).into());
         }
         let advice = match refusal.first.and_then(command::of) {
             Some(first) => format!("; `wharf {} {name}` first", first.name),
             None => String::new(),
         };
         let reason = refusal.sentence() + &advice;
-        let kind = if state == State::Stopped { Kind::NotRunning } else { Kind::Running };
+        let kind = if state == State::Stopped { ErrorKind::NotRunning } else { ErrorKind::Running };
         Err(Error::new(verb, name, kind, reason).into())
     }
 

@@ -3,7 +3,7 @@
 //! It decides nothing: the key map, the footer, the help and the palette read it.
 
 use super::Verb;
-use crate::engine::process::Order;
+use crate::engine::process::ProcessOrder;
 
 /// Everything a key, the palette or the help screen can ask of the screen. Each kind is carried out
 /// in a place of its own, which names every one of its kind.
@@ -69,7 +69,7 @@ pub enum InDetail {
     Zoom,
     NextContainer,
     PreviousContainer,
-    SortProcesses(Order),
+    SortProcesses(ProcessOrder),
     Fold,
     Unfold,
     Edit,
@@ -279,9 +279,9 @@ pub const SHORTCUTS: &[Shortcut] = {
         row(A::List(InList::Reverse), List, &["O"], "reverse", "Reverses the order of the list."),
         row(A::List(InList::Peek), List, &["p"], "peek", "Shows or hides the processes and graphs of the container under the cursor."),
         row(A::Detail(InDetail::Signal), Processes, &["K"], "signal", "Sends a signal to the process under the cursor."),
-        row(A::Detail(InDetail::SortProcesses(Order::Pid)), Processes, &["o p"], "processes by pid", "Sorts the processes of one parent by pid."),
-        row(A::Detail(InDetail::SortProcesses(Order::Cpu)), Processes, &["o c"], "processes by cpu", "Sorts the processes of one parent by CPU use."),
-        row(A::Detail(InDetail::SortProcesses(Order::Memory)), Processes, &["o m"], "processes by memory", "Sorts the processes of one parent by memory."),
+        row(A::Detail(InDetail::SortProcesses(ProcessOrder::Pid)), Processes, &["o p"], "processes by pid", "Sorts the processes of one parent by pid."),
+        row(A::Detail(InDetail::SortProcesses(ProcessOrder::Cpu)), Processes, &["o c"], "processes by cpu", "Sorts the processes of one parent by CPU use."),
+        row(A::Detail(InDetail::SortProcesses(ProcessOrder::Memory)), Processes, &["o m"], "processes by memory", "Sorts the processes of one parent by memory."),
         row(A::Detail(InDetail::Fold), Processes, &["Left"], "fold", "Hides the children of the process."),
         row(A::Detail(InDetail::Unfold), Processes, &["Right"], "unfold", "Shows the children of the process."),
         row(A::Detail(InDetail::Edit), Cgroup, &["Enter"], "edit", "Edits the value in its row; Enter writes it, z undoes."),

@@ -28,8 +28,8 @@ mod words;
 
 use std::path::{Path, PathBuf};
 
-pub use devices::{Access, DeviceRule, DeviceRules};
-pub use entry::Entry;
+pub use devices::{DeviceAccess, DeviceRule, DeviceRules};
+pub use entry::CgroupFds;
 pub use error::CgroupError;
 pub use hierarchy::{Hierarchies, Hierarchy, Version};
 pub use keep::{Keep, sweep as sweep_keep};

@@ -33,9 +33,9 @@ pub(in crate::engine) use system::used_controllers;
 pub use values::words as command_words;
 
 use crate::engine::terms::name::Name;
-use crate::engine::terms::spec::{Place, Spec};
-use read::Reader;
-use settings::Settings;
+use crate::engine::terms::spec::{ConfigPlace, Spec};
+use read::ConfigReader;
+use settings::ConfigSettings;
 
 /// The configuration that a new container starts from: closed, and opened line by line.
 pub const DEFAULT: &str = include_str!("../../assets/default.conf");
@@ -47,14 +47,14 @@ pub struct Config {
     lxcpath: PathBuf,
     file: PathBuf,
     content: Vec<u8>,
-    settings: Settings,
+    settings: ConfigSettings,
 }
 
 /// A value, and the line that sets it; none: the command line did.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::engine) struct Set<'a> {
     pub(in crate::engine) value: &'a str,
-    pub(in crate::engine) place: Option<&'a Place>,
+    pub(in crate::engine) place: Option<&'a ConfigPlace>,
 }
 
 /// Reads `file`, or `LXCPATH/NAME/config`, and applies `settings` after it.
@@ -67,9 +67,9 @@ pub fn load(
     let file = file.map_or_else(|| lxcpath.join(name.as_str()).join("config"), Path::to_path_buf);
     let (content, identity) =
         include::read(&file).map_err(|reason| ConfigError::of_file(&file, reason, None))?;
-    let mut reader = Reader::new(Some(identity));
+    let mut reader = ConfigReader::new(Some(identity));
     reader.content(&content, &file);
-    finish(reader, Origin { name, lxcpath, file, content }, settings)
+    finish(reader, ConfigSource { name, lxcpath, file, content }, settings)
 }
 
 /// Reads a configuration that is in memory, as if it were the content of `file`.
@@ -80,15 +80,15 @@ pub fn parse(
     file: &Path,
     settings: &[(String, String)],
 ) -> Result<Config, ConfigErrors> {
-    let mut reader = Reader::new(None);
+    let mut reader = ConfigReader::new(None);
     reader.content(content, file);
     let file = file.to_path_buf();
-    let origin = Origin { name, lxcpath, file, content: content.to_vec() };
+    let origin = ConfigSource { name, lxcpath, file, content: content.to_vec() };
     finish(reader, origin, settings)
 }
 
 /// Where a configuration comes from.
-struct Origin<'a> {
+struct ConfigSource<'a> {
     name: &'a Name,
     lxcpath: &'a Path,
     file: PathBuf,
@@ -96,8 +96,8 @@ struct Origin<'a> {
 }
 
 fn finish(
-    mut reader: Reader,
-    origin: Origin<'_>,
+    mut reader: ConfigReader,
+    origin: ConfigSource<'_>,
     settings: &[(String, String)],
 ) -> Result<Config, ConfigErrors> {
     for (key, value) in settings {
@@ -151,7 +151,7 @@ impl Config {
     /// Returns what it writes into which cgroup file, by the whole key, devices aside; the last
     /// line of several counts.
     pub(in crate::engine) fn cgroup_settings(&self) -> BTreeMap<String, Set<'_>> {
-        let of_cgroup = |it: &&settings::Entry| {
+        let of_cgroup = |it: &&settings::Setting| {
             matches!(it.key.name, "lxc.cgroup." | "lxc.cgroup2.")
                 && !it.free.starts_with("devices.")
         };

@@ -7,8 +7,8 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use super::model::create::command_line;
 use super::value;
 use crate::engine::create::Create;
-use crate::engine::limits::{Change, Kept};
-use crate::engine::process::{Order, Process};
+use crate::engine::limits::{Change, KeptLimit};
+use crate::engine::process::{Process, ProcessOrder};
 use crate::engine::proxmox::Pct;
 use crate::engine::start::Start;
 use crate::engine::stop::Stop;
@@ -67,7 +67,7 @@ pub struct Look {
     pub detail: Option<Name>,
     pub files: bool,
     pub all: bool,
-    pub order: Order,
+    pub order: ProcessOrder,
 }
 
 /// What can be done to one container.
@@ -108,7 +108,7 @@ pub enum Outcome {
     Changed(Change),
     /// All that was set anew.
     SetAnew(Vec<Change>),
-    Kept(Kept),
+    Kept(KeptLimit),
 }
 
 impl Act {

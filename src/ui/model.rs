@@ -25,7 +25,7 @@ use crate::command::action::{Anywhere, Do, InDetail};
 use crate::command::{Action, Scope};
 use crate::engine::Name;
 use crate::engine::event::Event;
-use crate::engine::process::Order;
+use crate::engine::process::ProcessOrder;
 use crate::engine::sample::{Container, Sample};
 use crate::engine::state::State;
 
@@ -89,7 +89,7 @@ pub struct Model {
     /// What the sampler was last told to look at.
     pub look: Look,
     /// How processes are ordered, wherever they are shown.
-    pub order: Order,
+    pub order: ProcessOrder,
     /// How a shell calls this program for the same containers: `wharf`, or `wharf -P PATH`.
     pub program: String,
 }
@@ -231,7 +231,7 @@ impl Model {
             access: Access::Full,
             mouse: true,
             look: Look::default(),
-            order: Order::default(),
+            order: ProcessOrder::default(),
             program: "wharf".to_owned(),
         }
     }

@@ -90,7 +90,7 @@ impl Pane {
         tell: impl Fn(Message) -> bool + Send + 'static,
     ) -> io::Result<Self> {
         command.env("TERM", "xterm-256color").env_remove("COLORTERM").env_remove("NO_COLOR");
-        let (master, child) = pty::spawn_on_pty(command, (rows, columns))?;
+        let (master, child) = pty::spawn_on_pty(command, rows, columns)?;
         let master = File::from(master);
         let (ended, alive) = io::pipe()?;
         let (input, keys) = sync_channel(WAITING);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::effect::Look;
 use super::message::Message;
 use crate::engine::Engine;
-use crate::engine::sampler::{Depth, Focus, Sampler};
+use crate::engine::sampler::{Interest, ReadDepth, Sampler};
 
 /// However often it is told to, it rests so long between two samples: rates need time.
 const REST: Duration = Duration::from_millis(50);
@@ -46,11 +46,11 @@ impl Sampling {
 }
 
 fn run(engine: &Engine, sender: &Sender<Message>, inbox: &Receiver<Order>, interval: Duration) {
-    let mut wanted = Wanted { focus: Focus::default(), held: false };
+    let mut wanted = Wanted { interest: Interest::default(), held: false };
     let mut sampler = Sampler::new(engine);
     loop {
         let sampled = Instant::now();
-        let sample = Arc::new(sampler.sample(&wanted.focus));
+        let sample = Arc::new(sampler.sample(&wanted.interest));
         let soonest = sampled + REST.max(sampled.elapsed());
         let told = sender.send(Message::Sampled(sample)).is_ok();
         if !told || !wanted.wait(inbox, sampled + interval, soonest) {
@@ -61,7 +61,7 @@ fn run(engine: &Engine, sender: &Sender<Message>, inbox: &Receiver<Order>, inter
 
 /// What the thread was last told.
 struct Wanted {
-    focus: Focus,
+    interest: Interest,
     held: bool,
 }
 
@@ -92,14 +92,14 @@ impl Wanted {
             }
             Order::Look(look) => {
                 // A row that comes into sight has no figures yet.
-                let seen = |it| self.focus.visible.contains(it);
+                let seen = |it| self.interest.visible.contains(it);
                 let news = !look.visible.iter().all(seen)
-                    || look.files != self.focus.files
-                    || look.detail != self.focus.detail
-                    || look.order != self.focus.order;
+                    || look.files != self.interest.files
+                    || look.detail != self.interest.detail
+                    || look.order != self.interest.order;
                 let Look { visible, detail, files, all, order } = look;
-                let others = if all { Depth::Row } else { Depth::Cpu };
-                self.focus = Focus { visible, detail, files, others, order };
+                let others = if all { ReadDepth::Row } else { ReadDepth::Cpu };
+                self.interest = Interest { visible, detail, files, others, order };
                 news
             }
         }

@@ -2,7 +2,7 @@
 //! and reads them. Knows names of files, opens none.
 
 use super::format;
-use crate::engine::cgroup::knob::{self, Over, Value};
+use crate::engine::cgroup::knob::{self, KnobKind, Over};
 pub use crate::engine::cgroup::value::Whole;
 use crate::engine::cgroup::value::{self, PERIOD_US};
 use crate::engine::limits;
@@ -37,18 +37,18 @@ pub fn shown(file: &str, value: &str) -> String {
     let value = value.trim();
     let knob = knob::of(file_of(file));
     match (knob.value, value.parse::<i128>()) {
-        (Value::Bytes, Ok(it)) if !(0..V1_NO_LIMIT).contains(&it) => "max".to_owned(),
-        (Value::Bytes, Ok(it)) => short_bytes(it.unsigned_abs() as u64),
-        (Value::QuotaUs, Ok(it)) if it < 0 => "max".to_owned(),
+        (KnobKind::Bytes, Ok(it)) if !(0..V1_NO_LIMIT).contains(&it) => "max".to_owned(),
+        (KnobKind::Bytes, Ok(it)) => short_bytes(it.unsigned_abs() as u64),
+        (KnobKind::QuotaUs, Ok(it)) if it < 0 => "max".to_owned(),
         (
-            Value::Bytes
-            | Value::Weight { .. }
-            | Value::Quota
-            | Value::QuotaUs
-            | Value::Count
-            | Value::List
-            | Value::Devices
-            | Value::Other,
+            KnobKind::Bytes
+            | KnobKind::Weight { .. }
+            | KnobKind::Quota
+            | KnobKind::QuotaUs
+            | KnobKind::Count
+            | KnobKind::List
+            | KnobKind::Devices
+            | KnobKind::Other,
             _,
         ) => value.to_owned(),
     }
@@ -122,25 +122,25 @@ pub fn step(file: &str, typed: &str, step: Step) -> Option<String> {
         return Some(format!("{}%", percent.max(PERCENT_STEP)));
     }
     match knob::of(file).value {
-        Value::Bytes => {
+        KnobKind::Bytes => {
             let now: u64 = parse(file, typed, Whole::default()).ok()?.parse().ok()?;
             let eighth = (now.max(1).ilog2()).saturating_sub(3);
             Some(short_bytes(moved(now, 1 << eighth.max(PAGE_BITS), step)))
         }
-        Value::Weight { least, most, .. } => {
+        KnobKind::Weight { least, most, .. } => {
             let now: u64 = typed.parse().ok()?;
             Some(moved(now, tenth(now), step).clamp(least, most).to_string())
         }
-        Value::Quota => {
+        KnobKind::Quota => {
             let (quota, period) = typed.split_once(' ')?;
             let quota = moved(quota.parse().ok()?, PERIOD_US / 20, step);
             Some(format!("{} {period}", quota.max(PERIOD_US / 100)))
         }
-        Value::QuotaUs => {
+        KnobKind::QuotaUs => {
             let quota = moved(typed.parse().ok()?, PERIOD_US / 20, step);
             Some(quota.max(PERIOD_US / 100).to_string())
         }
-        Value::Count | Value::List | Value::Devices | Value::Other => {
+        KnobKind::Count | KnobKind::List | KnobKind::Devices | KnobKind::Other => {
             let now: u64 = typed.parse().ok()?;
             Some(moved(now, tenth(now), step).to_string())
         }

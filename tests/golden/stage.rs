@@ -8,9 +8,10 @@ use wharf::engine::cgroup::Layout;
 use wharf::engine::event::{Event, What};
 use wharf::engine::exit::Exit;
 use wharf::engine::oom::OomKill;
-use wharf::engine::process::{Order, Process, forest};
+use wharf::engine::process::{Process, ProcessOrder, forest};
 use wharf::engine::sample::{
-    CgroupFile, Container, Counters, Detail, Host, Interface, Limit, Origin, Psi, Root, Sample,
+    CgroupFile, Container, Counters, Detail, HostSample, Interface, Limit, Origin, Psi, Root,
+    Sample,
 };
 use wharf::engine::{Name, State};
 use wharf::ui::message::Message;
@@ -81,7 +82,7 @@ pub(crate) fn write(model: &mut Model, text: &str) {
 
 pub(crate) fn sampled(second: u64, containers: Vec<Container>) -> Message {
     let moving = wave(second, 5);
-    let host = Host {
+    let host = HostSample {
         hostname: "harbour".to_owned(),
         layout: Some(Layout::V2),
         cpus: Some(8),
@@ -264,7 +265,7 @@ fn detail(second: u64) -> Detail {
         process(6001 + it, if it == 0 { 5900 } else { 6000 + it }, "sh -c deeper", 'S', 0.0)
     }));
     Detail {
-        processes: forest(processes, Order::Pid),
+        processes: forest(processes, ProcessOrder::Pid),
         files: files(),
         rootfs: Some(Root::Own("/var/lib/lxc/web-01/rootfs".into())),
         namespaces: vec!["mnt", "uts", "ipc", "pid", "net", "cgroup"],

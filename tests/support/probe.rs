@@ -13,7 +13,7 @@ use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::{Path, PathBuf};
 
 use wharf::engine::command_socket::address::name_of;
-use wharf::engine::command_socket::wire::{Command, HEAD, Request, Response};
+use wharf::engine::command_socket::wire::{HEAD, Request, Response, SocketCommand};
 
 /// The test through which a container runs probes; every file of tests that has some has it.
 pub(crate) const ENTRY: &str = "this_binary_is_the_probe_inside_containers";
@@ -188,10 +188,10 @@ fn ask(dir: &Path) {
     let name = dir.file_name().unwrap().to_str().unwrap();
     let address = SocketAddr::from_abstract_name(name_of(dir.parent().unwrap(), name)).unwrap();
     for (word, command) in [
-        ("pid", Command::GetInitPid),
-        ("state", Command::GetState),
-        ("console", Command::GetTtyFd),
-        ("stop", Command::Stop),
+        ("pid", SocketCommand::GetInitPid),
+        ("state", SocketCommand::GetState),
+        ("console", SocketCommand::GetTtyFd),
+        ("stop", SocketCommand::Stop),
     ] {
         let mut stream = UnixStream::connect_addr(&address).unwrap();
         let request = Request { command: command as i32, payload_len: 0, data: 0 };

@@ -10,8 +10,8 @@ use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::session::{Session, named, no_more, only_named, pairs};
 use crate::command::Verb;
-use crate::engine::Kind;
-use crate::engine::create::{Create, Source};
+use crate::engine::ErrorKind;
+use crate::engine::create::{Create, RootfsSource};
 use crate::engine::stop::Stop;
 
 pub(super) const CREATE: Entry = Entry {
@@ -83,7 +83,7 @@ fn create(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Exi
 }
 
 /// Decides where the files come from, and refuses what does not go together.
-fn source(matches: &ArgMatches, args: Vec<String>) -> anyhow::Result<Source> {
+fn source(matches: &ArgMatches, args: Vec<String>) -> anyhow::Result<RootfsSource> {
     let text = |id| matches.get_one::<String>(id).map(String::as_str);
     let bdev = text("bdev");
     if let Some(other) = bdev.filter(|it| !["dir", "none", "best"].contains(it)) {
@@ -97,14 +97,14 @@ fn source(matches: &ArgMatches, args: Vec<String>) -> anyhow::Result<Source> {
         (Some(_), None) if bdev == Some("none") => {
             Err(Usage("-B none leaves no root for -t TEMPLATE to fill".into()).into())
         }
-        (Some(program), None) => Ok(Source::Template { program: program.to_owned(), args }),
+        (Some(program), None) => Ok(RootfsSource::Template { program: program.to_owned(), args }),
         (None, Some(dir)) => {
             no_more(&args)?;
-            Ok(Source::Directory(std::path::absolute(dir)?))
+            Ok(RootfsSource::Directory(std::path::absolute(dir)?))
         }
         (None, None) => {
             no_more(&args)?;
-            Ok(Source::Host)
+            Ok(RootfsSource::Host)
         }
     }
 }
@@ -116,7 +116,7 @@ fn destroy(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Ex
     if ours && matches.get_flag("force") && session.engine.state(&name)?.is_active() {
         match session.engine.stop(&name, Stop::Kill) {
             // It ended by itself meanwhile.
-            Err(error) if error.kind == Kind::NotRunning => (),
+            Err(error) if error.kind == ErrorKind::NotRunning => (),
             other => other?,
         }
     }

@@ -15,7 +15,7 @@ use crate::engine::command_socket::Client;
 use crate::engine::oom::OomKill;
 use crate::engine::sample::{Container, Detail, Interface, Limit, Root};
 use crate::engine::shown::shown;
-use crate::engine::{Error, Kind, Lxcpath, Verb, config};
+use crate::engine::{Error, ErrorKind, Lxcpath, Verb, config};
 
 pub(super) const INFO: Entry = Entry {
     name: "info",
@@ -83,7 +83,7 @@ fn info(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitC
     let container = session.engine.info(&name)?;
     if !container.defined && !container.state.is_active() {
         let missing = "there is no such container; `wharf ls` lists them";
-        return Err(Error::new(Verb::Info, &name, Kind::NotFound, missing).into());
+        return Err(Error::new(Verb::Info, &name, ErrorKind::NotFound, missing).into());
     }
     // A single fact that was asked for is true all the same.
     let asked = wanted.all || matches.get_flag(args::JSON);

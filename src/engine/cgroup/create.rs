@@ -33,7 +33,7 @@ impl Cgroup {
             if !hierarchies.iter().all(|it| free(it, &name)) {
                 continue;
             }
-            let mut made = Made::default();
+            let mut made = CreatedDirs::default();
             match made.all(hierarchies, &name) {
                 Ok(groups) => {
                     made.dirs.clear();
@@ -88,13 +88,13 @@ impl Cgroup {
 
 /// The directories made so far; those still in it when it is dropped are removed again.
 #[derive(Debug, Default)]
-struct Made {
+struct CreatedDirs {
     dirs: Vec<PathBuf>,
     /// Why a hierarchy was left out.
     refusal: Option<io::Error>,
 }
 
-impl Made {
+impl CreatedDirs {
     fn all(&mut self, hierarchies: &Hierarchies, name: &str) -> Result<Vec<Group>, CgroupError> {
         let mut groups = Vec::new();
         for hierarchy in hierarchies.iter() {
@@ -132,7 +132,7 @@ impl Made {
     }
 }
 
-impl Drop for Made {
+impl Drop for CreatedDirs {
     fn drop(&mut self) {
         remove_dirs(std::mem::take(&mut self.dirs));
     }

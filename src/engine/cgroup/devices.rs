@@ -14,9 +14,9 @@ use crate::engine::sys::bpf::{self, Instruction};
 
 /// What a rule is about, as bits of the kernel's `bpf_cgroup_dev_ctx`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Access(pub u8);
+pub struct DeviceAccess(pub u8);
 
-impl Access {
+impl DeviceAccess {
     pub const MKNOD: u8 = 1;
     pub const READ: u8 = 2;
     pub const WRITE: u8 = 4;
@@ -30,12 +30,13 @@ pub struct DeviceRule {
     pub block: Option<bool>,
     pub major: Option<u32>,
     pub minor: Option<u32>,
-    pub access: Access,
+    pub access: DeviceAccess,
 }
 
 impl DeviceRule {
     /// `a`: every device, in every way.
-    const EVERYTHING: Self = Self { block: None, major: None, minor: None, access: Access::ALL };
+    const EVERYTHING: Self =
+        Self { block: None, major: None, minor: None, access: DeviceAccess::ALL };
 }
 
 impl FromStr for DeviceRule {
@@ -126,7 +127,7 @@ fn block(rule: &DeviceRule, allow: bool) -> Vec<Instruction> {
     if let Some(block) = rule.block {
         tests.push(Instruction::jump_unless_equal(2, if block { BLOCK } else { CHARACTER }));
     }
-    if rule.access != Access::ALL {
+    if rule.access != DeviceAccess::ALL {
         // To be allowed, all that is asked for must be listed; to be denied, any of it.
         let listed = i32::from(rule.access.0);
         tests.push(Instruction::copy(1, 3));
@@ -168,13 +169,18 @@ fn parse(text: &str) -> Option<DeviceRule> {
     };
     let (major, minor) = words.next()?.split_once(':')?;
     let access = words.next()?.chars().try_fold(0, |bits, it| match it {
-        'm' => Some(bits | Access::MKNOD),
-        'r' => Some(bits | Access::READ),
-        'w' => Some(bits | Access::WRITE),
+        'm' => Some(bits | DeviceAccess::MKNOD),
+        'r' => Some(bits | DeviceAccess::READ),
+        'w' => Some(bits | DeviceAccess::WRITE),
         _ => None,
     })?;
     let (major, minor) = (number(major).ok()?, number(minor).ok()?);
-    words.next().is_none().then_some(DeviceRule { block, major, minor, access: Access(access) })
+    words.next().is_none().then_some(DeviceRule {
+        block,
+        major,
+        minor,
+        access: DeviceAccess(access),
+    })
 }
 
 /// Reads a number, or `*` as none.

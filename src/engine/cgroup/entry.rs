@@ -22,14 +22,14 @@ const MODE: u32 = 0o755;
 
 /// Open doors into a container's groups, all close-on-exec.
 #[derive(Debug, Default)]
-pub struct Entry {
+pub struct CgroupFds {
     /// v1 `tasks` files; a single-threaded process that writes `0` to each has joined.
     pub tasks: Vec<OwnedFd>,
     /// The v2 group's directory, for `CLONE_INTO_CGROUP`.
     pub unified: Option<OwnedFd>,
 }
 
-impl Entry {
+impl CgroupFds {
     /// Moves the calling process, which must be single-threaded, into the v1 groups; tells whether
     /// it is in all of them.
     pub fn join_v1(self) -> bool {
@@ -40,8 +40,8 @@ impl Entry {
 
 impl Cgroup {
     /// Opens the doors for a child that is about to be cloned.
-    pub fn entry(&self) -> Result<Entry, CgroupError> {
-        let mut entry = Entry { tasks: Vec::new(), unified: None };
+    pub fn entry(&self) -> Result<CgroupFds, CgroupError> {
+        let mut entry = CgroupFds { tasks: Vec::new(), unified: None };
         for group in &self.groups {
             match group.hierarchy.version {
                 Version::V1 => {
@@ -61,7 +61,7 @@ impl Cgroup {
     /// The same for a container whose v2 group has groups below it that take its controllers, as
     /// systemd makes them: such a group takes no process itself, so one beside them is used, which
     /// is made if need be and goes with the container.
-    pub fn entry_beside(&self) -> Result<Entry, CgroupError> {
+    pub fn entry_beside(&self) -> Result<CgroupFds, CgroupError> {
         let mut entry = self.entry()?;
         if let Some(group) = self.unified() {
             let dir = beside(&group.dir)?;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::words;
-use crate::engine::terms::error::Kind;
-use crate::engine::terms::spec::Place;
+use crate::engine::terms::error::ErrorKind;
+use crate::engine::terms::spec::ConfigPlace;
 
 /// A cgroup operation that failed. Each text holds the act, the object and the kernel's reason.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +42,7 @@ pub enum CgroupError {
     #[error("the kernel refused {value:?} for {file}: {reason}")]
     Write { file: String, value: String, reason: String, errno: io::Error },
     #[error("cannot apply {key}{}", at(place.as_ref()))]
-    Setting { key: String, place: Option<Place>, source: Box<Self> },
+    Setting { key: String, place: Option<ConfigPlace>, source: Box<Self> },
     #[error("{rule:?} is not a device rule: expected `a`, or one such as `c 1:3 rwm` or `b 8:* r`")]
     DeviceRule { rule: String },
     #[error("cannot attach the device rules to {}: {}", dir.display(), words::reason(errno))]
@@ -98,22 +98,22 @@ impl CgroupError {
     }
 
     /// Returns what sort of refusal it is.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Setting { source, .. } => source.kind(),
-            Self::NoFile { .. } => Kind::NotFound,
+            Self::NoFile { .. } => ErrorKind::NotFound,
             Self::FileName(_) | Self::Value { .. } | Self::DeviceRule { .. } | Self::Path(_) => {
-                Kind::Invalid
+                ErrorKind::Invalid
             }
-            Self::TimedOut { .. } | Self::Undying { .. } => Kind::TimedOut,
-            Self::Unwritable { .. } => Kind::Denied,
+            Self::TimedOut { .. } | Self::Undying { .. } => ErrorKind::TimedOut,
+            Self::Unwritable { .. } => ErrorKind::Denied,
             Self::NotMounted
             | Self::NoController(_)
             | Self::Taken(_)
             | Self::NoFreezer
-            | Self::NoDevices => Kind::Failed,
+            | Self::NoDevices => ErrorKind::Failed,
             Self::Write { errno, .. } if errno.kind() == io::ErrorKind::InvalidInput => {
-                Kind::Invalid
+                ErrorKind::Invalid
             }
             Self::Read { errno, .. }
             | Self::Create { errno, .. }
@@ -124,15 +124,15 @@ impl CgroupError {
             | Self::Freeze { errno, .. }
             | Self::Remove { errno, .. } => {
                 if errno.kind() == io::ErrorKind::PermissionDenied {
-                    Kind::Denied
+                    ErrorKind::Denied
                 } else {
-                    Kind::Failed
+                    ErrorKind::Failed
                 }
             }
         }
     }
 }
 
-fn at(place: Option<&Place>) -> String {
+fn at(place: Option<&ConfigPlace>) -> String {
     place.map(|it| format!(" at {it}")).unwrap_or_default()
 }

@@ -3,7 +3,7 @@
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Value {
+pub enum KnobKind {
     Bytes,
     /// A number in a range, the last one being the kernel's own.
     Weight {
@@ -52,7 +52,7 @@ pub enum Over {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Knob {
     pub file: &'static str,
-    pub value: Value,
+    pub value: KnobKind,
     pub clear: Clear,
     pub over: Over,
     /// What it is called under the other version.
@@ -65,7 +65,7 @@ pub struct Knob {
 const MAX: Clear = Clear::By("max");
 const MINUS_ONE: Clear = Clear::By("-1");
 
-const fn knob(file: &'static str, value: Value, clear: Clear, meaning: &'static str) -> Knob {
+const fn knob(file: &'static str, value: KnobKind, clear: Clear, meaning: &'static str) -> Knob {
     Knob { file, value, clear, over: Over::Nothing, other: None, meaning, stays: true }
 }
 
@@ -86,113 +86,118 @@ impl Knob {
     pub fn is_v1(&self) -> bool {
         let by_name = self.file.ends_with("_in_bytes") || self.file.starts_with("blkio.");
         by_name
-            || self.value == Value::QuotaUs
+            || self.value == KnobKind::QuotaUs
             || matches!(self.file, "cpu.shares" | "cpu.cfs_period_us")
     }
 
     /// Describes what its value may be.
     pub const fn advice(&self) -> &'static str {
         match self.value {
-            Value::Bytes => "512M, 1.5G, 25% of the host, or max",
-            Value::Weight { most: 10_000, .. } => "1 to 10000, 100 is normal",
-            Value::Weight { most: 262_144, .. } => "2 to 262144, 1024 is normal",
-            Value::Weight { .. } => "10 to 1000, 500 is normal",
-            Value::Quota | Value::QuotaUs => "50% of one processor, 200% for two, or max",
-            Value::Count => "a number, or max",
-            Value::List => "such as 0-3,8; empty for all that the group above has",
-            Value::Devices => "such as 8:0 rbps=1048576; a device's max clears it",
-            Value::Other => "as the kernel takes it",
+            KnobKind::Bytes => "512M, 1.5G, 25% of the host, or max",
+            KnobKind::Weight { most: 10_000, .. } => "1 to 10000, 100 is normal",
+            KnobKind::Weight { most: 262_144, .. } => "2 to 262144, 1024 is normal",
+            KnobKind::Weight { .. } => "10 to 1000, 500 is normal",
+            KnobKind::Quota | KnobKind::QuotaUs => "50% of one processor, 200% for two, or max",
+            KnobKind::Count => "a number, or max",
+            KnobKind::List => "such as 0-3,8; empty for all that the group above has",
+            KnobKind::Devices => "such as 8:0 rbps=1048576; a device's max clears it",
+            KnobKind::Other => "as the kernel takes it",
         }
     }
 }
 
-const WEIGHT: Value = Value::Weight { least: 1, most: 10_000, normal: 100 };
-const SHARES: Value = Value::Weight { least: 2, most: 262_144, normal: 1024 };
-const BLKIO: Value = Value::Weight { least: 10, most: 1000, normal: 500 };
+const WEIGHT: KnobKind = KnobKind::Weight { least: 1, most: 10_000, normal: 100 };
+const SHARES: KnobKind = KnobKind::Weight { least: 2, most: 262_144, normal: 1024 };
+const BLKIO: KnobKind = KnobKind::Weight { least: 10, most: 1000, normal: 500 };
 
 /// Names on v2 first; those that a v1 file has too stand once.
 const KNOBS: &[Knob] = &[
-    knob("memory.max", Value::Bytes, MAX, "most memory it may use")
+    knob("memory.max", KnobKind::Bytes, MAX, "most memory it may use")
         .as_v1("memory.limit_in_bytes")
         .over(Over::Kills),
-    knob("memory.high", Value::Bytes, MAX, "memory above which it is slowed down")
+    knob("memory.high", KnobKind::Bytes, MAX, "memory above which it is slowed down")
         .as_v1("memory.soft_limit_in_bytes")
         .over(Over::Slows),
-    knob("memory.low", Value::Bytes, MAX, "memory that is reclaimed last"),
-    knob("memory.min", Value::Bytes, MAX, "memory that is never reclaimed"),
-    knob("memory.swap.max", Value::Bytes, MAX, "swap").as_v1("memory.memsw.limit_in_bytes"),
-    knob("memory.swap.high", Value::Bytes, MAX, "swap above which it is slowed down"),
-    knob("memory.zswap.max", Value::Bytes, MAX, "compressed swap"),
-    knob("memory.reclaim", Value::Bytes, Clear::Never, "memory to reclaim now").passing(),
-    knob("memory.current", Value::Bytes, Clear::Never, "memory in use")
+    knob("memory.low", KnobKind::Bytes, MAX, "memory that is reclaimed last"),
+    knob("memory.min", KnobKind::Bytes, MAX, "memory that is never reclaimed"),
+    knob("memory.swap.max", KnobKind::Bytes, MAX, "swap").as_v1("memory.memsw.limit_in_bytes"),
+    knob("memory.swap.high", KnobKind::Bytes, MAX, "swap above which it is slowed down"),
+    knob("memory.zswap.max", KnobKind::Bytes, MAX, "compressed swap"),
+    knob("memory.reclaim", KnobKind::Bytes, Clear::Never, "memory to reclaim now").passing(),
+    knob("memory.current", KnobKind::Bytes, Clear::Never, "memory in use")
         .as_v1("memory.usage_in_bytes")
         .passing(),
-    knob("memory.peak", Value::Bytes, Clear::Never, "most memory ever in use")
+    knob("memory.peak", KnobKind::Bytes, Clear::Never, "most memory ever in use")
         .as_v1("memory.max_usage_in_bytes")
         .passing(),
-    knob("memory.swap.current", Value::Bytes, Clear::Never, "swap in use")
+    knob("memory.swap.current", KnobKind::Bytes, Clear::Never, "swap in use")
         .as_v1("memory.memsw.usage_in_bytes")
         .passing(),
-    knob("memory.events", Value::Other, Clear::Never, "how often limits were hit")
+    knob("memory.events", KnobKind::Other, Clear::Never, "how often limits were hit")
         .as_v1("memory.failcnt")
         .passing(),
-    knob("memory.oom.group", Value::Other, Clear::Never, "out of memory kills all or one")
+    knob("memory.oom.group", KnobKind::Other, Clear::Never, "out of memory kills all or one")
         .as_v1("memory.oom_control"),
-    knob("memory.limit_in_bytes", Value::Bytes, MINUS_ONE, "most memory it may use")
+    knob("memory.limit_in_bytes", KnobKind::Bytes, MINUS_ONE, "most memory it may use")
         .over(Over::Refused),
-    knob("memory.soft_limit_in_bytes", Value::Bytes, MINUS_ONE, "memory it may keep"),
-    knob("memory.memsw.limit_in_bytes", Value::Bytes, MINUS_ONE, "memory and swap together"),
-    knob("memory.kmem.limit_in_bytes", Value::Bytes, MINUS_ONE, "memory of the kernel"),
-    knob("memory.kmem.tcp.limit_in_bytes", Value::Bytes, MINUS_ONE, "memory of TCP buffers"),
-    knob("memory.usage_in_bytes", Value::Bytes, Clear::Never, "memory in use").passing(),
-    knob("memory.max_usage_in_bytes", Value::Bytes, Clear::Never, "most memory ever in use")
+    knob("memory.soft_limit_in_bytes", KnobKind::Bytes, MINUS_ONE, "memory it may keep"),
+    knob("memory.memsw.limit_in_bytes", KnobKind::Bytes, MINUS_ONE, "memory and swap together"),
+    knob("memory.kmem.limit_in_bytes", KnobKind::Bytes, MINUS_ONE, "memory of the kernel"),
+    knob("memory.kmem.tcp.limit_in_bytes", KnobKind::Bytes, MINUS_ONE, "memory of TCP buffers"),
+    knob("memory.usage_in_bytes", KnobKind::Bytes, Clear::Never, "memory in use").passing(),
+    knob("memory.max_usage_in_bytes", KnobKind::Bytes, Clear::Never, "most memory ever in use")
         .passing(),
-    knob("memory.swappiness", Value::Other, Clear::Never, "how readily it is swapped"),
-    knob("cpu.max", Value::Quota, MAX, "processor time").as_v1("cpu.cfs_quota_us"),
+    knob("memory.swappiness", KnobKind::Other, Clear::Never, "how readily it is swapped"),
+    knob("cpu.max", KnobKind::Quota, MAX, "processor time").as_v1("cpu.cfs_quota_us"),
     knob("cpu.weight", WEIGHT, Clear::Never, "share of busy processors").as_v1("cpu.shares"),
-    knob("cpu.weight.nice", Value::Other, Clear::Never, "the same as a nice value"),
-    knob("cpu.idle", Value::Other, Clear::Never, "runs only when nothing else does"),
-    knob("cpu.max.burst", Value::Other, Clear::Never, "unused quota that may be used later"),
-    knob("cpu.stat", Value::Other, Clear::Never, "time used").as_v1("cpuacct.usage").passing(),
-    knob("cpu.cfs_quota_us", Value::QuotaUs, MINUS_ONE, "processor time in a period"),
-    knob("cpu.cfs_period_us", Value::Other, Clear::Never, "the period of the quota"),
+    knob("cpu.weight.nice", KnobKind::Other, Clear::Never, "the same as a nice value"),
+    knob("cpu.idle", KnobKind::Other, Clear::Never, "runs only when nothing else does"),
+    knob("cpu.max.burst", KnobKind::Other, Clear::Never, "unused quota that may be used later"),
+    knob("cpu.stat", KnobKind::Other, Clear::Never, "time used").as_v1("cpuacct.usage").passing(),
+    knob("cpu.cfs_quota_us", KnobKind::QuotaUs, MINUS_ONE, "processor time in a period"),
+    knob("cpu.cfs_period_us", KnobKind::Other, Clear::Never, "the period of the quota"),
     knob("cpu.shares", SHARES, Clear::Never, "share of busy processors"),
-    knob("cpuset.cpus", Value::List, Clear::Newline, "processors it may run on"),
-    knob("cpuset.mems", Value::List, Clear::Newline, "memory nodes it may use"),
-    knob("cpuset.cpus.exclusive", Value::List, Clear::Newline, "processors for it alone"),
-    knob("io.max", Value::Devices, Clear::Device, "transfer rates of devices")
+    knob("cpuset.cpus", KnobKind::List, Clear::Newline, "processors it may run on"),
+    knob("cpuset.mems", KnobKind::List, Clear::Newline, "memory nodes it may use"),
+    knob("cpuset.cpus.exclusive", KnobKind::List, Clear::Newline, "processors for it alone"),
+    knob("io.max", KnobKind::Devices, Clear::Device, "transfer rates of devices")
         .as_v1("blkio.throttle.write_bps_device"),
-    knob("io.weight", Value::Other, Clear::Never, "share of busy devices").as_v1("blkio.weight"),
-    knob("io.bfq.weight", Value::Other, Clear::Never, "share of busy devices"),
-    knob("io.latency", Value::Devices, Clear::Device, "latency it is guaranteed"),
-    knob("io.stat", Value::Other, Clear::Never, "transfers")
+    knob("io.weight", KnobKind::Other, Clear::Never, "share of busy devices").as_v1("blkio.weight"),
+    knob("io.bfq.weight", KnobKind::Other, Clear::Never, "share of busy devices"),
+    knob("io.latency", KnobKind::Devices, Clear::Device, "latency it is guaranteed"),
+    knob("io.stat", KnobKind::Other, Clear::Never, "transfers")
         .as_v1("blkio.throttle.io_service_bytes")
         .passing(),
     knob("blkio.weight", BLKIO, Clear::Never, "share of busy devices"),
-    knob("blkio.throttle.read_bps_device", Value::Devices, Clear::Device, "bytes read per second"),
+    knob(
+        "blkio.throttle.read_bps_device",
+        KnobKind::Devices,
+        Clear::Device,
+        "bytes read per second",
+    ),
     knob(
         "blkio.throttle.write_bps_device",
-        Value::Devices,
+        KnobKind::Devices,
         Clear::Device,
         "bytes written per second",
     ),
-    knob("blkio.throttle.read_iops_device", Value::Devices, Clear::Device, "reads per second"),
-    knob("blkio.throttle.write_iops_device", Value::Devices, Clear::Device, "writes per second"),
-    knob("pids.max", Value::Count, MAX, "processes and threads").over(Over::Refuses),
-    knob("cgroup.max.depth", Value::Count, MAX, "depth of groups inside"),
-    knob("cgroup.max.descendants", Value::Count, MAX, "number of groups inside"),
-    knob("cgroup.freeze", Value::Other, Clear::Never, "whether it is frozen")
+    knob("blkio.throttle.read_iops_device", KnobKind::Devices, Clear::Device, "reads per second"),
+    knob("blkio.throttle.write_iops_device", KnobKind::Devices, Clear::Device, "writes per second"),
+    knob("pids.max", KnobKind::Count, MAX, "processes and threads").over(Over::Refuses),
+    knob("cgroup.max.depth", KnobKind::Count, MAX, "depth of groups inside"),
+    knob("cgroup.max.descendants", KnobKind::Count, MAX, "number of groups inside"),
+    knob("cgroup.freeze", KnobKind::Other, Clear::Never, "whether it is frozen")
         .as_v1("freezer.state")
         .passing(),
-    knob("cgroup.threads", Value::Other, Clear::Never, "its threads").as_v1("tasks").passing(),
+    knob("cgroup.threads", KnobKind::Other, Clear::Never, "its threads").as_v1("tasks").passing(),
 ];
 
 /// The limits of huge pages bear the size in their name.
-const HUGE_V2: Knob = knob("hugetlb.SIZE.max", Value::Bytes, MAX, "huge pages of that size");
+const HUGE_V2: Knob = knob("hugetlb.SIZE.max", KnobKind::Bytes, MAX, "huge pages of that size");
 const HUGE_V1: Knob =
-    knob("hugetlb.SIZE.limit_in_bytes", Value::Bytes, MINUS_ONE, "huge pages of that size");
+    knob("hugetlb.SIZE.limit_in_bytes", KnobKind::Bytes, MINUS_ONE, "huge pages of that size");
 /// A file that nothing is known of. It is not watched: it may be a counter.
-const UNKNOWN: Knob = knob("", Value::Other, Clear::Never, "").passing();
+const UNKNOWN: Knob = knob("", KnobKind::Other, Clear::Never, "").passing();
 
 /// Returns what is known of `file`.
 pub fn of(file: &str) -> Knob {

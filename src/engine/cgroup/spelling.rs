@@ -1,7 +1,7 @@
 //! The ways in which a configuration may spell one limit: for cgroup v1 and for v2. Opens no file.
 
 use crate::engine::cgroup::Version;
-use crate::engine::cgroup::knob::{self, Value};
+use crate::engine::cgroup::knob::{self, KnobKind};
 
 /// Returns the key that sets `file` of that version.
 pub(in crate::engine) fn key(version: Version, file: &str) -> String {
@@ -54,35 +54,35 @@ pub(in crate::engine) fn translated(file: &str, value: &str, other: &str) -> Opt
     match (from, to) {
         // Swap alone, and memory and swap together.
         _ if file.contains("swap") || file.contains("memsw") => None,
-        (Value::Bytes, Value::Bytes) if unlimited => {
+        (KnobKind::Bytes, KnobKind::Bytes) if unlimited => {
             Some(if other.ends_with("_in_bytes") { "-1" } else { "max" }.to_owned())
         }
-        (Value::Bytes, Value::Bytes) => Some(value.to_owned()),
-        (Value::Quota, Value::QuotaUs) => match value.split_once(' ') {
+        (KnobKind::Bytes, KnobKind::Bytes) => Some(value.to_owned()),
+        (KnobKind::Quota, KnobKind::QuotaUs) => match value.split_once(' ') {
             Some(("max", _)) => Some("-1".to_owned()),
             // The period has a file of its own there.
             Some((quota, "100000")) => Some(quota.to_owned()),
             Some(_) | None => None,
         },
-        (Value::QuotaUs, Value::Quota) if unlimited => Some("max 100000".to_owned()),
-        (Value::QuotaUs, Value::Quota) => Some(format!("{value} 100000")),
+        (KnobKind::QuotaUs, KnobKind::Quota) if unlimited => Some("max 100000".to_owned()),
+        (KnobKind::QuotaUs, KnobKind::Quota) => Some(format!("{value} 100000")),
         (
-            Value::Weight { least: least1, most: most1, .. },
-            Value::Weight { least: least2, most: most2, .. },
+            KnobKind::Weight { least: least1, most: most1, .. },
+            KnobKind::Weight { least: least2, most: most2, .. },
         ) => {
             // As container managers do: the ends of the ranges are the same share.
             let above = value.parse::<u64>().ok()?.checked_sub(least1)?;
             Some((least2 + above * (most2 - least2) / (most1 - least1)).to_string())
         }
         (
-            Value::Bytes
-            | Value::Weight { .. }
-            | Value::Quota
-            | Value::QuotaUs
-            | Value::Count
-            | Value::List
-            | Value::Devices
-            | Value::Other,
+            KnobKind::Bytes
+            | KnobKind::Weight { .. }
+            | KnobKind::Quota
+            | KnobKind::QuotaUs
+            | KnobKind::Count
+            | KnobKind::List
+            | KnobKind::Devices
+            | KnobKind::Other,
             _,
         ) => None,
     }

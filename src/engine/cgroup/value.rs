@@ -4,7 +4,7 @@
 
 use procfs::Current as _;
 
-use super::knob::{self, Clear, Knob, Value};
+use super::knob::{self, Clear, Knob, KnobKind};
 
 /// The kernel's own period of a CPU quota, in µs, and its bounds.
 pub const PERIOD_US: u64 = 100_000;
@@ -39,17 +39,17 @@ pub fn parse(file: &str, typed: &str, whole: Whole) -> Result<String, String> {
         && let Clear::By(word) = knob.clear
     {
         let period = whole.period.unwrap_or(PERIOD_US);
-        let both = knob.value == Value::Quota;
+        let both = knob.value == KnobKind::Quota;
         return Ok(if both { format!("{word} {period}") } else { word.to_owned() });
     }
     match knob.value {
-        Value::Bytes => bytes(&knob, text, whole.memory).map(|it| it.to_string()),
-        Value::Weight { least, most, .. } => match text.parse::<u64>() {
+        KnobKind::Bytes => bytes(&knob, text, whole.memory).map(|it| it.to_string()),
+        KnobKind::Weight { least, most, .. } => match text.parse::<u64>() {
             Ok(it) if (least..=most).contains(&it) => Ok(it.to_string()),
             Ok(_) | Err(_) => Err(format!("expected a number from {least} to {most}")),
         },
-        Value::Quota => quota(&knob, text, whole.period),
-        Value::QuotaUs => {
+        KnobKind::Quota => quota(&knob, text, whole.period),
+        KnobKind::QuotaUs => {
             let period = whole.period.unwrap_or(PERIOD_US);
             let number = match text.strip_suffix('%') {
                 Some(percent) => share(percent, period)?,
@@ -57,16 +57,16 @@ pub fn parse(file: &str, typed: &str, whole: Whole) -> Result<String, String> {
             };
             at_least(number).map(|it| it.to_string())
         }
-        Value::Count => match text.parse::<u64>() {
+        KnobKind::Count => match text.parse::<u64>() {
             Ok(it) => Ok(it.to_string()),
             Err(_) => Err("expected a number, or max".to_owned()),
         },
-        Value::List => {
+        KnobKind::List => {
             let fits = |it: char| it.is_ascii_digit() || ",-:/ ".contains(it) || it.is_alphabetic();
             let wrong = || format!("expected a list, {}", knob.advice());
             text.chars().all(fits).then(|| text.to_owned()).ok_or_else(wrong)
         }
-        Value::Devices | Value::Other => Ok(text.to_owned()),
+        KnobKind::Devices | KnobKind::Other => Ok(text.to_owned()),
     }
 }
 
@@ -81,16 +81,16 @@ fn empty(knob: &Knob) -> Result<String, String> {
                 .to_owned())
         }
         Clear::Never => match knob.value {
-            Value::Weight { normal, .. } => {
+            KnobKind::Weight { normal, .. } => {
                 Err(format!("an empty value clears nothing here; {normal} is normal"))
             }
-            Value::Bytes
-            | Value::Quota
-            | Value::QuotaUs
-            | Value::Count
-            | Value::List
-            | Value::Devices
-            | Value::Other => Err("an empty value clears nothing here".to_owned()),
+            KnobKind::Bytes
+            | KnobKind::Quota
+            | KnobKind::QuotaUs
+            | KnobKind::Count
+            | KnobKind::List
+            | KnobKind::Devices
+            | KnobKind::Other => Err("an empty value clears nothing here".to_owned()),
         },
     }
 }

@@ -7,13 +7,13 @@ use super::error::{ConfigError, ConfigErrors, Reason};
 use super::get::storage;
 use super::keys::Support;
 use super::meaning::{Auto, AutoGroup, Meaning, NONE};
-use super::settings::{Entry, Settings};
+use super::settings::{ConfigSettings, Setting};
 use super::{Config, include, mounts};
 use crate::engine::host::apparmor;
 use crate::engine::terms::signal;
 use crate::engine::terms::spec::{
-    At, AutoMode, AutoMounts, Capabilities, CgroupSetting, ConsoleSpec, Init, Mount, Network,
-    Place, Signals, Spec,
+    At, AutoMode, AutoMounts, Capabilities, CgroupSetting, ConfigPlace, ConsoleSpec, InitSpec,
+    Mount, Network, SignalSpec, Spec,
 };
 
 /// What init is when nothing says otherwise.
@@ -55,7 +55,7 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
 }
 
 /// Lists what refuses a start, in the order of the lines.
-pub(super) fn unsupported(settings: &Settings) -> impl Iterator<Item = ConfigError> {
+pub(super) fn unsupported(settings: &ConfigSettings) -> impl Iterator<Item = ConfigError> {
     let keys = settings.entries.iter().filter(|it| refuses(it)).map(not_yet);
     let storage = settings
         .entries
@@ -69,7 +69,7 @@ pub(super) fn unsupported(settings: &Settings) -> impl Iterator<Item = ConfigErr
     keys.chain(storage.map(not_yet)).chain(interfaces)
 }
 
-fn refuses(entry: &Entry) -> bool {
+fn refuses(entry: &Setting) -> bool {
     if entry.meaning == Meaning::NotYet {
         return true;
     }
@@ -118,7 +118,7 @@ pub(super) const GENERATED: &str = "generated";
 
 /// Decides what AppArmor confines the container by, as LXC does; but where its default profile is
 /// not loaded, a container whose configuration asks for none starts all the same.
-fn apparmor(settings: &Settings) -> Option<At<String>> {
+fn apparmor(settings: &ConfigSettings) -> Option<At<String>> {
     let entry = settings.last("lxc.apparmor.profile");
     let (value, place) = match entry {
         _ if !apparmor::is_enabled() => return None,
@@ -130,17 +130,17 @@ fn apparmor(settings: &Settings) -> Option<At<String>> {
     changes.then(|| At { value: value.to_owned(), place })
 }
 
-fn not_yet(entry: &Entry) -> ConfigError {
+fn not_yet(entry: &Setting) -> ConfigError {
     let generated = entry.key.support == Support::AppArmor;
     blame(entry, if generated { Reason::Generated } else { Reason::NotYet })
 }
 
-fn blame(entry: &Entry, reason: Reason) -> ConfigError {
+fn blame(entry: &Setting, reason: Reason) -> ConfigError {
     let key = format!("{}{}", entry.key.name, entry.free);
     ConfigError::of(&key, &entry.value, reason, entry.place.as_ref())
 }
 
-fn rootfs(settings: &Settings) -> Result<Option<At<PathBuf>>, ConfigError> {
+fn rootfs(settings: &ConfigSettings) -> Result<Option<At<PathBuf>>, ConfigError> {
     let Some(entry) = settings.last("lxc.rootfs.path") else { return Ok(None) };
     let path = PathBuf::from(storage(&entry.value).1);
     if !path.is_absolute() {
@@ -155,14 +155,17 @@ fn rootfs(settings: &Settings) -> Result<Option<At<PathBuf>>, ConfigError> {
     }
 }
 
-fn mount_table(settings: &Settings, rootfs: Option<&Path>) -> Result<Vec<At<Mount>>, ConfigError> {
+fn mount_table(
+    settings: &ConfigSettings,
+    rootfs: Option<&Path>,
+) -> Result<Vec<At<Mount>>, ConfigError> {
     let mut table = Vec::new();
     if let Some(entry) = settings.last("lxc.mount.fstab") {
         let file = Path::new(&entry.value);
         let (content, _) = include::read(file).map_err(|reason| blame(entry, reason))?;
         let text = String::from_utf8(content).map_err(|_bytes| blame(entry, Reason::NotText))?;
         for (line, text) in mounts::table(&text) {
-            let place = Place { file: file.to_path_buf(), line };
+            let place = ConfigPlace { file: file.to_path_buf(), line };
             let value = mounts::entry(text)
                 .map_err(|reason| ConfigError::of(text, "", reason, Some(&place)))?;
             table.push(At { value, place: Some(place) });
@@ -179,7 +182,7 @@ fn mount_table(settings: &Settings, rootfs: Option<&Path>) -> Result<Vec<At<Moun
     Ok(table)
 }
 
-fn auto_mounts(settings: &Settings) -> AutoMounts {
+fn auto_mounts(settings: &ConfigSettings) -> AutoMounts {
     let mut mounts = AutoMounts::default();
     for entry in settings.all("lxc.mount.auto") {
         let Meaning::Auto(Auto { group, mode, .. }) = entry.meaning else { continue };
@@ -196,7 +199,7 @@ fn auto_mounts(settings: &Settings) -> AutoMounts {
     mounts
 }
 
-fn cgroup(settings: &Settings, prefix: &str) -> Vec<At<CgroupSetting>> {
+fn cgroup(settings: &ConfigSettings, prefix: &str) -> Vec<At<CgroupSetting>> {
     let entries = settings.all(prefix).map(|it| At {
         value: CgroupSetting { file: it.free.clone(), value: it.value.clone() },
         place: it.place.clone(),
@@ -204,8 +207,8 @@ fn cgroup(settings: &Settings, prefix: &str) -> Vec<At<CgroupSetting>> {
     entries.collect()
 }
 
-fn init(settings: &Settings) -> Init {
-    let words = |entry: &Entry| {
+fn init(settings: &ConfigSettings) -> InitSpec {
+    let words = |entry: &Setting| {
         if let Meaning::Command(words) = &entry.meaning { Some(words.clone()) } else { None }
     };
     let (init, execute) = (settings.last("lxc.init.cmd"), settings.last("lxc.execute.cmd"));
@@ -213,7 +216,7 @@ fn init(settings: &Settings) -> Init {
     let tended = execute.filter(|it| init.is_some_and(|init| init.value == it.value));
     let argv = tended.or(init).and_then(words).unwrap_or_else(|| vec![DEFAULT_INIT.to_owned()]);
     let cwd = settings.last("lxc.init.cwd").map_or("/", |it| it.value.as_str());
-    Init {
+    InitSpec {
         argv,
         tended: tended.is_some(),
         cwd: PathBuf::from(cwd),
@@ -223,7 +226,7 @@ fn init(settings: &Settings) -> Init {
 }
 
 /// Takes the one name below `/dev`; LXC would follow a path out of there.
-fn tty_dir(settings: &Settings) -> Result<Option<String>, ConfigError> {
+fn tty_dir(settings: &ConfigSettings) -> Result<Option<String>, ConfigError> {
     let Some(entry) = settings.last("lxc.tty.dir") else { return Ok(None) };
     if entry.value.contains('/')
         || [".", "..", "pts", "shm", "mqueue"].contains(&entry.value.as_str())
@@ -237,7 +240,7 @@ fn tty_dir(settings: &Settings) -> Result<Option<String>, ConfigError> {
 /// container must not fill the host's disk.
 const LOG_BYTES: u64 = 16 * 1024 * 1024;
 
-fn console(settings: &Settings) -> ConsoleSpec {
+fn console(settings: &ConfigSettings) -> ConsoleSpec {
     let sized = settings.last("lxc.console.size").is_some();
     let rotate = settings.last("lxc.console.rotate").map(|it| it.meaning != Meaning::Number(0));
     let path = settings.last("lxc.console.path").map(|it| it.value.as_str());
@@ -252,7 +255,7 @@ fn console(settings: &Settings) -> ConsoleSpec {
 }
 
 /// The host's network is shared only if every interface says so, as in LXC since 1.0.
-fn network(settings: &Settings) -> Network {
+fn network(settings: &ConfigSettings) -> Network {
     let interfaces = &settings.interfaces.by_index;
     if !interfaces.is_empty() && interfaces.values().all(|it| it.kind == Some("none")) {
         Network::Host
@@ -261,7 +264,7 @@ fn network(settings: &Settings) -> Network {
     }
 }
 
-fn capabilities(settings: &Settings) -> Capabilities {
+fn capabilities(settings: &ConfigSettings) -> Capabilities {
     let numbers = |name| -> Vec<u8> {
         // `none`, which keeps no other, is not one.
         let listed = settings.all(name).filter_map(|it| it.meaning.capability());
@@ -275,7 +278,7 @@ fn capabilities(settings: &Settings) -> Capabilities {
 }
 
 /// Of two lines for one variable the last counts, as with LXC.
-fn environment(settings: &Settings) -> Vec<(String, String)> {
+fn environment(settings: &ConfigSettings) -> Vec<(String, String)> {
     let mut variables: Vec<(String, String)> = Vec::new();
     for name in ["lxc.environment", "lxc.environment.runtime"] {
         for entry in settings.all(name) {
@@ -287,7 +290,7 @@ fn environment(settings: &Settings) -> Vec<(String, String)> {
     variables
 }
 
-fn halt_signals(settings: &Settings) -> Result<Signals, ConfigError> {
+fn halt_signals(settings: &ConfigSettings) -> Result<SignalSpec, ConfigError> {
     let signal = |name| -> Result<Option<i32>, ConfigError> {
         let Some(entry) = settings.last(name) else { return Ok(None) };
         let Meaning::Signal(number) = entry.meaning else { return Ok(None) };
@@ -297,7 +300,7 @@ fn halt_signals(settings: &Settings) -> Result<Signals, ConfigError> {
             _ => Err(blame(entry, Reason::Expected("a signal from 1 to 64"))),
         }
     };
-    Ok(Signals {
+    Ok(SignalSpec {
         halt: signal("lxc.signal.halt")?,
         reboot: signal("lxc.signal.reboot")?.unwrap_or(libc::SIGINT),
         stop: signal("lxc.signal.stop")?.unwrap_or(libc::SIGKILL),

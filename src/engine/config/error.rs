@@ -8,7 +8,7 @@ use crate::engine::terms::error::words;
 
 use crate::engine::terms::id::IdError;
 use crate::engine::terms::shown::{shown, shown_bytes};
-use crate::engine::terms::spec::Place;
+use crate::engine::terms::spec::ConfigPlace;
 
 /// A configuration that cannot be used. Prints as
 /// `lxc.rootfs.path /srv/web: No such file or directory (line 3 of /var/lib/lxc/web/config)`.
@@ -18,12 +18,12 @@ pub struct ConfigError {
     pub subject: String,
     pub reason: Reason,
     /// None: it was given on the command line, or the file itself is at fault.
-    pub place: Option<Place>,
+    pub place: Option<ConfigPlace>,
 }
 
 impl ConfigError {
     /// Blames the value of a key.
-    pub(super) fn of(key: &str, value: &str, reason: Reason, place: Option<&Place>) -> Self {
+    pub(super) fn of(key: &str, value: &str, reason: Reason, place: Option<&ConfigPlace>) -> Self {
         let subject = if value.is_empty() {
             shown(key).into_owned()
         } else {
@@ -33,7 +33,7 @@ impl ConfigError {
     }
 
     /// Blames a file.
-    pub(super) fn of_file(path: &Path, reason: Reason, place: Option<&Place>) -> Self {
+    pub(super) fn of_file(path: &Path, reason: Reason, place: Option<&ConfigPlace>) -> Self {
         use std::os::unix::ffi::OsStrExt as _;
         let subject = shown_bytes(path.as_os_str().as_bytes());
         Self { subject, reason, place: place.cloned() }

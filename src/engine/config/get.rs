@@ -1,11 +1,11 @@
 //! Shows a key's value in LXC's own format.
 
-use super::keys::{self, Form, GROUPS, Key};
+use super::keys::{self, GROUPS, Key, ValueKind};
 use super::meaning::NAMESPACES;
-use super::settings::{Entry, Settings};
+use super::settings::{ConfigSettings, Setting};
 
 /// Returns what LXC's `get_config_item` returns; None for a key it does not know.
-pub(super) fn get(settings: &Settings, name: &str) -> Option<String> {
+pub(super) fn get(settings: &ConfigSettings, name: &str) -> Option<String> {
     if let Some(value) = settings.interfaces.get(name) {
         return Some(value);
     }
@@ -13,23 +13,23 @@ pub(super) fn get(settings: &Settings, name: &str) -> Option<String> {
         return Some(group(settings, prefix));
     }
     let (key, free) = keys::find(name)?;
-    let mut entries: Vec<&Entry> =
+    let mut entries: Vec<&Setting> =
         settings.entries.iter().filter(|it| same(key, it) && it.free == free).collect();
     if entries.is_empty() {
         return Some(key.default.to_owned());
     }
-    let form = key.form;
-    Some(if form == Form::Auto {
+    let kind = key.kind;
+    Some(if kind == ValueKind::Auto {
         entries.sort_by_key(|it| it.meaning.auto_group());
         joined(&entries, " ")
-    } else if form == Form::Namespaces {
+    } else if kind == ValueKind::Namespaces {
         let set = |name: &&str| entries.iter().any(|it| it.value == **name);
         NAMESPACES.iter().filter(|it| set(it)).flat_map(|it| [*it, "\n"]).collect()
-    } else if form == Form::Gids {
+    } else if kind == ValueKind::Gids {
         joined(&entries, ",")
-    } else if form == Form::Rootfs {
+    } else if kind == ValueKind::Rootfs {
         storage(&joined(&entries, "")).1.to_owned()
-    } else if form.is_list() {
+    } else if kind.is_list() {
         entries.iter().flat_map(|it| [it.value.as_str(), "\n"]).collect()
     } else {
         joined(&entries, "")
@@ -46,12 +46,12 @@ pub(super) fn storage(value: &str) -> (&str, &str) {
 }
 
 /// LXC keeps what is dropped and what is kept in one list, and shows it for both keys.
-fn same(key: &Key, entry: &Entry) -> bool {
-    let caps = [Form::Capabilities, Form::CapabilitiesKept];
-    entry.key.name == key.name || (caps.contains(&key.form) && caps.contains(&entry.key.form))
+fn same(key: &Key, entry: &Setting) -> bool {
+    let caps = [ValueKind::Capabilities, ValueKind::CapabilitiesKept];
+    entry.key.name == key.name || (caps.contains(&key.kind) && caps.contains(&entry.key.kind))
 }
 
-fn group(settings: &Settings, prefix: &str) -> String {
+fn group(settings: &ConfigSettings, prefix: &str) -> String {
     settings
         .entries
         .iter()
@@ -62,7 +62,7 @@ fn group(settings: &Settings, prefix: &str) -> String {
         .collect()
 }
 
-fn joined(entries: &[&Entry], separator: &str) -> String {
+fn joined(entries: &[&Setting], separator: &str) -> String {
     let values: Vec<&str> = entries.iter().map(|it| it.value.as_str()).collect();
     values.join(separator)
 }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     fn shown(lines: &[(&str, &str)], key: &str) -> Option<String> {
-        let mut settings = Settings::default();
+        let mut settings = ConfigSettings::default();
         for (key, value) in lines {
             settings.set(key, value, None).unwrap();
         }

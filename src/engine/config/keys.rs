@@ -1,4 +1,4 @@
-//! The one table of LXC's keys: every name, old and new, the form of its value, and what wharf
+//! The one table of LXC's keys: every name, old and new, the kind of its value, and what wharf
 //! does with it. Network interfaces have a table of their own in `net`.
 
 use super::nearest::nearest;
@@ -10,7 +10,7 @@ pub(super) struct Key {
     pub(super) name: &'static str,
     /// Names of earlier releases that mean the same.
     pub(super) legacy: &'static [&'static str],
-    pub(super) form: Form,
+    pub(super) kind: ValueKind,
     pub(super) support: Support,
     /// What LXC shows for the key when no line sets it.
     pub(super) default: &'static str,
@@ -18,7 +18,7 @@ pub(super) struct Key {
 
 /// How a value is checked, and whether several lines add up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum ValueKind {
     // One value; the last line wins.
     Text,
     Hostname,
@@ -58,7 +58,7 @@ pub(super) enum Form {
     Include,
 }
 
-impl Form {
+impl ValueKind {
     /// Returns whether several lines add up instead of the last one winning.
     pub(super) const fn is_list(self) -> bool {
         matches!(
@@ -97,17 +97,17 @@ pub(super) enum Support {
     Later,
 }
 
-use Form as F;
 use Support::{Harmless, HostArch, Later, Now, Only};
+use ValueKind as F;
 
 const fn key(
     name: &'static str,
     legacy: &'static [&'static str],
-    form: Form,
+    kind: ValueKind,
     support: Support,
     default: &'static str,
 ) -> Key {
-    Key { name, legacy, form, support, default }
+    Key { name, legacy, kind, support, default }
 }
 
 /// Where LXC mounts the root before it turns into `/`; wharf needs no such place.

@@ -1,7 +1,7 @@
-//! What one value means, and how LXC spells it: each is read once, here, by the form of its key.
+//! What one value means, and how LXC spells it: each is read once, here, by the kind of its key.
 
 use super::error::Reason;
-use super::keys::{Form, Key};
+use super::keys::{Key, ValueKind};
 use super::{caps, mounts, signals, values};
 use crate::engine::terms::id::Id;
 use crate::engine::terms::spec::{AutoMode, Mount};
@@ -86,18 +86,18 @@ pub(super) const NONE: &str = "none";
 
 /// Reads a value that is not empty; returns the items it stands for, as LXC spells them.
 pub(super) fn check(key: &Key, free: &str, value: &str) -> Result<Vec<Item>, Reason> {
-    let form = key.form;
-    if matches!(form, Form::Capabilities | Form::CapabilitiesKept) {
-        return capabilities(form, value);
+    let kind = key.kind;
+    if matches!(kind, ValueKind::Capabilities | ValueKind::CapabilitiesKept) {
+        return capabilities(kind, value);
     }
-    if form == Form::Gids {
+    if kind == ValueKind::Gids {
         return value.split(',').map(|it| values::id(it).map(Item::id)).collect();
     }
-    let word: fn(&str) -> Result<Item, Reason> = if form == Form::Group {
+    let word: fn(&str) -> Result<Item, Reason> = if kind == ValueKind::Group {
         |it| Ok(Item::text(it.to_owned()))
-    } else if form == Form::Auto {
+    } else if kind == ValueKind::Auto {
         auto_word
-    } else if form == Form::Namespaces {
+    } else if kind == ValueKind::Namespaces {
         |it| namespace(it).map(Item::text)
     } else {
         return Ok(vec![single(key, free, value)?]);
@@ -108,40 +108,44 @@ pub(super) fn check(key: &Key, free: &str, value: &str) -> Result<Vec<Item>, Rea
 /// Reads a value that is one item.
 fn single(key: &Key, free: &str, value: &str) -> Result<Item, Reason> {
     let meant = |number: &dyn ToString, meaning| Item { value: number.to_string(), meaning };
-    match key.form {
-        Form::Hostname => hostname(value),
-        Form::Map => map(key, free, value),
-        Form::Path => Ok(values::path(value)),
-        Form::Rootfs => Ok(rootfs(value)),
-        Form::RootfsOptions => rootfs_options(value),
-        Form::Signed => values::signed(value).map(|it| it.to_string()),
-        Form::Arch => arch(value).map(str::to_owned),
-        Form::LogLevel => log_level(value).map(str::to_owned),
-        Form::Facility => facility(value),
-        Form::BootOffset => values::offset(value, " "),
-        Form::Offset => values::offset(value, ""),
-        Form::CgroupDir => values::cgroup_dir(value),
-        Form::Limits => values::limits(value),
-        Form::IdMap => values::id_map(value),
-        Form::Bool => return values::boolean(value).map(|it| Item::number(it.into())),
-        Form::Unsigned => return values::unsigned32(value).map(Item::number),
-        Form::Id => return values::id(value).map(Item::id),
-        Form::Size => return values::size(value).map(|it| meant(&it, Meaning::Bytes(it))),
-        Form::Signal => return signals::number(value).map(|it| meant(&it, Meaning::Signal(it))),
-        Form::Command => return command(value),
-        Form::Words => return values::words(value).map(|it| meant(&value, Meaning::Command(it))),
-        Form::Mount => return mount(value),
-        Form::Environment => return variable(value),
+    match key.kind {
+        ValueKind::Hostname => hostname(value),
+        ValueKind::Map => map(key, free, value),
+        ValueKind::Path => Ok(values::path(value)),
+        ValueKind::Rootfs => Ok(rootfs(value)),
+        ValueKind::RootfsOptions => rootfs_options(value),
+        ValueKind::Signed => values::signed(value).map(|it| it.to_string()),
+        ValueKind::Arch => arch(value).map(str::to_owned),
+        ValueKind::LogLevel => log_level(value).map(str::to_owned),
+        ValueKind::Facility => facility(value),
+        ValueKind::BootOffset => values::offset(value, " "),
+        ValueKind::Offset => values::offset(value, ""),
+        ValueKind::CgroupDir => values::cgroup_dir(value),
+        ValueKind::Limits => values::limits(value),
+        ValueKind::IdMap => values::id_map(value),
+        ValueKind::Bool => return values::boolean(value).map(|it| Item::number(it.into())),
+        ValueKind::Unsigned => return values::unsigned32(value).map(Item::number),
+        ValueKind::Id => return values::id(value).map(Item::id),
+        ValueKind::Size => return values::size(value).map(|it| meant(&it, Meaning::Bytes(it))),
+        ValueKind::Signal => {
+            return signals::number(value).map(|it| meant(&it, Meaning::Signal(it)));
+        }
+        ValueKind::Command => return command(value),
+        ValueKind::Words => {
+            return values::words(value).map(|it| meant(&value, Meaning::Command(it)));
+        }
+        ValueKind::Mount => return mount(value),
+        ValueKind::Environment => return variable(value),
         // These are several items, or taken as they are.
-        Form::Text
-        | Form::List
-        | Form::Include
-        | Form::Group
-        | Form::Capabilities
-        | Form::CapabilitiesKept
-        | Form::Auto
-        | Form::Namespaces
-        | Form::Gids => Ok(value.to_owned()),
+        ValueKind::Text
+        | ValueKind::List
+        | ValueKind::Include
+        | ValueKind::Group
+        | ValueKind::Capabilities
+        | ValueKind::CapabilitiesKept
+        | ValueKind::Auto
+        | ValueKind::Namespaces
+        | ValueKind::Gids => Ok(value.to_owned()),
     }
     .map(Item::text)
 }
@@ -181,8 +185,8 @@ fn command(value: &str) -> Result<Item, Reason> {
     Err(Reason::Expected("an absolute path, then arguments"))
 }
 
-fn capabilities(form: Form, value: &str) -> Result<Vec<Item>, Reason> {
-    if matches!(form, Form::CapabilitiesKept) && value == NONE {
+fn capabilities(kind: ValueKind, value: &str) -> Result<Vec<Item>, Reason> {
+    if matches!(kind, ValueKind::CapabilitiesKept) && value == NONE {
         return Ok(vec![Item::text(NONE.to_owned())]);
     }
     each(value, |it| {

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use libc::c_ulong;
 
 use super::error::Reason;
-use crate::engine::terms::spec::{Create, Mount};
+use crate::engine::terms::spec::{Mount, TargetKind};
 
 /// Options that set or clear flags of mount(2).
 const FLAGS: &[(&str, bool, c_ulong)] = &[
@@ -95,8 +95,8 @@ fn apply(option: &str, mount: &mut Mount) -> Result<(), Reason> {
     match option {
         "optional" => mount.optional = true,
         "relative" => mount.relative = true,
-        "create=dir" => mount.create = Some(Create::Dir),
-        "create=file" => mount.create = Some(Create::File),
+        "create=dir" => mount.create = Some(TargetKind::Dir),
+        "create=file" => mount.create = Some(TargetKind::File),
         _ if option.starts_with("create=") => {
             return Err(Reason::Expected("create=dir or create=file"));
         }
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(mount.propagation, libc::MS_SLAVE | libc::MS_REC);
         assert_eq!(mount.data, "size=4k,mode=755");
         assert_eq!((mount.optional, mount.relative), (true, false));
-        assert_eq!(mount.create, Some(Create::Dir));
+        assert_eq!(mount.create, Some(TargetKind::Dir));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::error::Reason;
 use super::nearest::nearest;
 use super::values;
-use crate::engine::terms::spec::Place;
+use crate::engine::terms::spec::ConfigPlace;
 
 /// Every key as it is looked up for advice.
 pub(super) const NAMES: [&str; 8] = [
@@ -23,7 +23,7 @@ pub(super) const NAMES: [&str; 8] = [
 pub(super) const TYPES: [&str; 7] = ["none", "empty", "veth", "macvlan", "ipvlan", "vlan", "phys"];
 
 /// One part of an interface's configuration.
-struct Part {
+struct InterfaceKey {
     name: &'static str,
     legacy: &'static str,
     /// The type that must have been set before, if only one has the part.
@@ -37,20 +37,20 @@ const fn part(
     of: Option<&'static str>,
     list: bool,
     check: fn(&str) -> Result<String, Reason>,
-) -> Part {
-    Part { name, legacy: name, of, list, check }
+) -> InterfaceKey {
+    InterfaceKey { name, legacy: name, of, list, check }
 }
 
 const fn renamed(
     name: &'static str,
     legacy: &'static str,
     check: fn(&str) -> Result<String, Reason>,
-) -> Part {
-    Part { name, legacy, of: None, list: true, check }
+) -> InterfaceKey {
+    InterfaceKey { name, legacy, of: None, list: true, check }
 }
 
 #[rustfmt::skip]
-const PARTS: &[Part] = &[
+const PARTS: &[InterfaceKey] = &[
     part("type", None, false, kind),
     part("flags", None, false, up),
     part("link", None, false, interface),
@@ -80,16 +80,16 @@ const PARTS: &[Part] = &[
 
 /// One interface: its type and what else is set, in order.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Interface {
+pub(super) struct InterfaceConfig {
     pub(super) kind: Option<&'static str>,
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<ConfigPlace>,
     parts: Vec<(&'static str, String)>,
 }
 
 /// Every interface, by its index.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Interfaces {
-    pub(super) by_index: BTreeMap<u32, Interface>,
+    pub(super) by_index: BTreeMap<u32, InterfaceConfig>,
     /// The one that `lxc.network.*` without an index speaks of.
     current: Option<u32>,
 }
@@ -100,7 +100,7 @@ impl Interfaces {
         &mut self,
         key: &str,
         value: &str,
-        place: Option<&Place>,
+        place: Option<&ConfigPlace>,
     ) -> Option<Result<(), Reason>> {
         let (rest, legacy) = match key.strip_prefix("lxc.network") {
             Some(rest) => (rest, true),
@@ -161,7 +161,12 @@ impl Interfaces {
     }
 
     /// `lxc.network.NAME`: a type opens a new interface, anything else speaks of the last one.
-    fn unnumbered(&mut self, name: &str, value: &str, place: Option<&Place>) -> Result<(), Reason> {
+    fn unnumbered(
+        &mut self,
+        name: &str,
+        value: &str,
+        place: Option<&ConfigPlace>,
+    ) -> Result<(), Reason> {
         if name == "type" && !value.is_empty() {
             let next = self.by_index.keys().next_back().map_or(0, |it| it.saturating_add(1));
             self.current = Some(next);
@@ -175,7 +180,7 @@ impl Interfaces {
         index: u32,
         name: &str,
         value: &str,
-        place: Option<&Place>,
+        place: Option<&ConfigPlace>,
     ) -> Result<(), Reason> {
         let Some(part) = find(name) else {
             return Err(Reason::Unknown {
@@ -187,7 +192,7 @@ impl Interfaces {
         let interface = self.by_index.entry(index).or_default();
         if part.name == "type" {
             // A type line starts the interface anew, whatever was set before.
-            *interface = Interface { place: place.cloned(), ..Interface::default() };
+            *interface = InterfaceConfig { place: place.cloned(), ..InterfaceConfig::default() };
             interface.kind = kind_of(value)?;
             return Ok(());
         }
@@ -216,7 +221,7 @@ fn default_of(part: &str, kind: Option<&str>) -> &'static str {
     }
 }
 
-fn find(name: &str) -> Option<&'static Part> {
+fn find(name: &str) -> Option<&'static InterfaceKey> {
     PARTS.iter().find(|it| it.name == name || it.legacy == name)
 }
 

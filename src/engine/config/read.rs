@@ -5,26 +5,26 @@ use std::path::Path;
 use super::error::{ConfigError, ConfigErrors, Reason};
 use super::include::{self, FileId, MAX_DEPTH};
 use super::lexer::{self, Line, PREFIX};
-use super::settings::Settings;
-use crate::engine::terms::spec::Place;
+use super::settings::ConfigSettings;
+use crate::engine::terms::spec::ConfigPlace;
 
 /// Most lines that are read in all, so that files that include each other have an end.
 const MAX_LINES: usize = 10_000;
 
 /// A configuration being read.
 #[derive(Debug, Default)]
-pub(super) struct Reader {
-    pub(super) settings: Settings,
+pub(super) struct ConfigReader {
+    pub(super) settings: ConfigSettings,
     pub(super) errors: Vec<ConfigError>,
     /// Lines that LXC passes over in silence although they are not comments.
-    pub(super) foreign: Vec<(Place, String)>,
+    pub(super) foreign: Vec<(ConfigPlace, String)>,
     /// The files being read, outermost first.
     open: Vec<FileId>,
     depth: usize,
     lines: usize,
 }
 
-impl Reader {
+impl ConfigReader {
     /// Starts reading a file with this identity.
     pub(super) fn new(file: Option<FileId>) -> Self {
         Self { open: file.into_iter().collect(), ..Self::default() }
@@ -34,7 +34,7 @@ impl Reader {
     pub(super) fn content(&mut self, content: &[u8], file: &Path) {
         for (at, line) in content.split(|it| *it == b'\n').enumerate() {
             self.lines += 1;
-            let place = Place { file: file.to_path_buf(), line: at + 1 };
+            let place = ConfigPlace { file: file.to_path_buf(), line: at + 1 };
             if self.lines > MAX_LINES {
                 let reason = Reason::TooManyLines(MAX_LINES);
                 self.errors.push(ConfigError::of_file(file, reason, None));
@@ -56,7 +56,7 @@ impl Reader {
     }
 
     /// A byte that is not UTF-8 matters only where a key or its value is read.
-    fn not_text(&mut self, line: &[u8], place: Place) {
+    fn not_text(&mut self, line: &[u8], place: ConfigPlace) {
         let text = String::from_utf8_lossy(line);
         match lexer::line(&text) {
             Line::Nothing => (),
@@ -68,7 +68,7 @@ impl Reader {
     }
 
     /// Takes one `key = value`; place None: from the command line.
-    pub(super) fn setting(&mut self, key: &str, value: &str, place: Option<&Place>) {
+    pub(super) fn setting(&mut self, key: &str, value: &str, place: Option<&ConfigPlace>) {
         if !key.starts_with(PREFIX) {
             let reason = Reason::Expected("a key that starts with lxc.");
             self.errors.push(ConfigError::of(key, value, reason, place));
@@ -87,11 +87,11 @@ impl Reader {
     }
 
     /// Returns the settings, or every error.
-    pub(super) fn finish(self) -> Result<Settings, ConfigErrors> {
+    pub(super) fn finish(self) -> Result<ConfigSettings, ConfigErrors> {
         ConfigErrors::of(self.errors).map_or(Ok(self.settings), Err)
     }
 
-    fn include(&mut self, value: &str, place: Option<&Place>) {
+    fn include(&mut self, value: &str, place: Option<&ConfigPlace>) {
         let path = Path::new(value);
         let files =
             self.check_include(path).and_then(|()| include::files(path, value.ends_with('/')));
@@ -119,7 +119,7 @@ impl Reader {
         }
     }
 
-    fn included(&mut self, file: &Path, place: Option<&Place>) {
+    fn included(&mut self, file: &Path, place: Option<&ConfigPlace>) {
         let outcome = include::read(file).and_then(|(content, identity)| {
             if self.open.contains(&identity) { Err(Reason::Cycle) } else { Ok((content, identity)) }
         });
@@ -149,8 +149,8 @@ mod tests {
 
     use super::*;
 
-    fn read(text: &str) -> Reader {
-        let mut reader = Reader::new(None);
+    fn read(text: &str) -> ConfigReader {
+        let mut reader = ConfigReader::new(None);
         reader.content(text.as_bytes(), Path::new("c"));
         reader
     }
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_byte_that_is_not_text_matters_in_a_value_alone() {
-        let mut reader = Reader::new(None);
+        let mut reader = ConfigReader::new(None);
         let content = b"# caf\xe9\nlxc.tty.max = 1\nsome \xff\nlxc.uts.name = caf\xe9\n";
         reader.content(content, Path::new("c"));
         let errors: Vec<String> = reader.errors.iter().map(ToString::to_string).collect();

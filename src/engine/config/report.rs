@@ -4,9 +4,9 @@ use std::fmt;
 use std::path::Path;
 
 use super::build;
-use super::read::Reader;
+use super::read::ConfigReader;
 use crate::engine::terms::shown::shown;
-use crate::engine::terms::spec::Place;
+use crate::engine::terms::spec::ConfigPlace;
 
 /// How grave a remark is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,7 +23,7 @@ pub enum Severity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     pub severity: Severity,
-    pub place: Option<Place>,
+    pub place: Option<ConfigPlace>,
     /// What and why, safe to show, with the place at its end.
     pub text: String,
 }
@@ -36,7 +36,7 @@ impl fmt::Display for Diagnostic {
 
 /// Checks `text` as the content of `file`, and what it includes. Empty: nothing to remark.
 pub fn check(text: &str, file: &Path) -> Vec<Diagnostic> {
-    let mut reader = Reader::new(None);
+    let mut reader = ConfigReader::new(None);
     reader.content(text.as_bytes(), file);
     let errors = reader.errors.iter().map(|it| (Severity::Error, it));
     let unsupported: Vec<_> = build::unsupported(&reader.settings).collect();

@@ -1,37 +1,37 @@
 //! The values that a configuration's lines add up to. Checks each as LXC does; reads no file.
 
 use super::error::Reason;
-use super::keys::{self, Form, GROUPS, Key};
+use super::keys::{self, GROUPS, Key, ValueKind};
 use super::meaning::{Item, Meaning, NONE, check};
 use super::net::Interfaces;
-use crate::engine::terms::spec::Place;
+use crate::engine::terms::spec::ConfigPlace;
 
 /// One value that a key has got.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct Setting {
     pub(super) key: &'static Key,
     /// The free part of the key: `memory.max` of `lxc.cgroup2.memory.max`.
     pub(super) free: String,
     /// The value as LXC spells it.
     pub(super) value: String,
     pub(super) meaning: Meaning,
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<ConfigPlace>,
 }
 
 /// Everything that was set, in order.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Settings {
-    pub(super) entries: Vec<Entry>,
+pub(super) struct ConfigSettings {
+    pub(super) entries: Vec<Setting>,
     pub(super) interfaces: Interfaces,
 }
 
-impl Settings {
+impl ConfigSettings {
     /// Takes one `key = value`.
     pub(super) fn set(
         &mut self,
         name: &str,
         value: &str,
-        place: Option<&Place>,
+        place: Option<&ConfigPlace>,
     ) -> Result<(), Reason> {
         if value.chars().any(|it| it.is_control() && it != '\t') {
             return Err(Reason::ControlCharacter);
@@ -57,12 +57,12 @@ impl Settings {
     }
 
     /// The value a key has: the last one.
-    pub(super) fn last(&self, name: &str) -> Option<&Entry> {
+    pub(super) fn last(&self, name: &str) -> Option<&Setting> {
         self.entries.iter().rev().find(|it| it.key.name == name)
     }
 
     /// Every value of a key, in order.
-    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Entry> {
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Setting> {
         self.entries.iter().filter(move |it| it.key.name == name)
     }
 
@@ -83,7 +83,7 @@ impl Settings {
         key: &'static Key,
         free: &str,
         value: &str,
-        place: Option<&Place>,
+        place: Option<&ConfigPlace>,
     ) -> Result<(), Reason> {
         if value.is_empty() {
             return self.reset(key, free, place);
@@ -97,7 +97,7 @@ impl Settings {
                 );
             }
             let (free, place) = (free.to_owned(), place.cloned());
-            self.entries.push(Entry { key, free, value, meaning, place });
+            self.entries.push(Setting { key, free, value, meaning, place });
         }
         Ok(())
     }
@@ -107,15 +107,15 @@ impl Settings {
         &mut self,
         key: &'static Key,
         free: &str,
-        place: Option<&Place>,
+        place: Option<&ConfigPlace>,
     ) -> Result<(), Reason> {
-        if matches!(key.form, Form::Arch) {
+        if matches!(key.kind, ValueKind::Arch) {
             return Err(Reason::Empty);
         }
-        let caps = [Form::Capabilities, Form::CapabilitiesKept];
+        let caps = [ValueKind::Capabilities, ValueKind::CapabilitiesKept];
         self.entries.retain(|it| {
             let same = it.key.name == key.name && it.free == free;
-            let same_list = caps.contains(&key.form) && caps.contains(&it.key.form);
+            let same_list = caps.contains(&key.kind) && caps.contains(&it.key.kind);
             !same && !same_list
         });
         if key.name == "lxc.autodev" {
@@ -134,8 +134,8 @@ impl Settings {
         {
             return Err(Reason::Conflict(other));
         }
-        let keeps_none = matches!(key.form, Form::CapabilitiesKept) && value == NONE;
-        if !key.form.is_list() || keeps_none {
+        let keeps_none = matches!(key.kind, ValueKind::CapabilitiesKept) && value == NONE;
+        if !key.kind.is_list() || keeps_none {
             self.entries.retain(|it| it.key.name != key.name || it.free != free);
         }
         Ok(())
@@ -150,15 +150,15 @@ const EXCLUSIVE: [[&str; 2]; 2] =
 mod tests {
     use super::*;
 
-    fn read(lines: &[(&str, &str)]) -> Result<Settings, Reason> {
-        let mut settings = Settings::default();
+    fn read(lines: &[(&str, &str)]) -> Result<ConfigSettings, Reason> {
+        let mut settings = ConfigSettings::default();
         for (key, value) in lines {
             settings.set(key, value, None)?;
         }
         Ok(settings)
     }
 
-    fn listed(settings: &Settings, key: &str) -> Vec<String> {
+    fn listed(settings: &ConfigSettings, key: &str) -> Vec<String> {
         settings.all(key).map(|it| it.value.clone()).collect()
     }
 

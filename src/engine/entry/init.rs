@@ -9,7 +9,7 @@ use nix::sys::prctl::set_name;
 use nix::sys::signal::SigSet;
 use nix::unistd::alarm;
 
-use crate::engine::entry::plan::Asked;
+use crate::engine::entry::plan::ShutdownSignals;
 use crate::engine::entry::relay::PASSED_ON;
 use crate::engine::host::Host;
 use crate::engine::sys;
@@ -29,7 +29,7 @@ const REBOOTED: &CStr = c"wharf: rebooted";
 
 /// Why everything ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+enum ShutdownReason {
     /// The command has ended.
     Command,
     Halt,
@@ -39,7 +39,7 @@ enum End {
 /// Forgets what whoever started wharf ignores, and blocks every signal, so that none is lost before
 /// [`run`] waits for them. While it waits the kernel shows none as blocked, so whoever wants to
 /// know what this init hears sees handlers.
-pub(in crate::engine) fn hold_signals(asked: Option<Asked>) -> nix::Result<()> {
+pub(in crate::engine) fn hold_signals(asked: Option<ShutdownSignals>) -> nix::Result<()> {
     sys::reset_signals();
     SigSet::all().thread_block()?;
     let asked = asked.map_or([None; 2], |it| [Some(it.halt), Some(it.reboot)]);
@@ -53,7 +53,7 @@ pub(in crate::engine) fn hold_signals(asked: Option<Asked>) -> nix::Result<()> {
 
 /// Lives until the last process of the container has ended, then ends as `command` did. Where it
 /// can be `asked`, the others end soon after the command, and all of them when it is.
-pub(in crate::engine) fn run(command: i32, asked: Option<Asked>) -> ! {
+pub(in crate::engine) fn run(command: i32, asked: Option<ShutdownSignals>) -> ! {
     sys::close_from(0);
     let (mut code, mut end) = (FAILED, None);
     loop {
@@ -65,12 +65,12 @@ pub(in crate::engine) fn run(command: i32, asked: Option<Asked>) -> ! {
                 if sys::has_no_children() {
                     finish(end, code);
                 }
-                asked.and(ended).map(|_code| End::Command)
+                asked.and(ended).map(|_code| ShutdownReason::Command)
             }
             (libc::SIGALRM, Some(_)) if end.is_some() => finish(end, code),
-            (_, Some(asked)) if signal == asked.halt => Some(End::Halt),
-            (_, Some(asked)) if signal == asked.reboot => Some(End::Reboot),
-            (libc::SIGPWR | libc::SIGTERM, Some(_)) => Some(End::Halt),
+            (_, Some(asked)) if signal == asked.halt => Some(ShutdownReason::Halt),
+            (_, Some(asked)) if signal == asked.reboot => Some(ShutdownReason::Reboot),
+            (libc::SIGPWR | libc::SIGTERM, Some(_)) => Some(ShutdownReason::Halt),
             // What asks a system to go down asks everything in the container to end.
             (libc::SIGPWR | libc::SIGTERM, None) => {
                 send(-1, libc::SIGTERM);
@@ -99,11 +99,11 @@ fn bring_down(command: i32) {
 }
 
 /// Ends, and whatever is left with it.
-fn finish(end: Option<End>, code: i32) -> ! {
+fn finish(end: Option<ShutdownReason>, code: i32) -> ! {
     let (word, code) = match end {
-        None | Some(End::Command) => sys::exit_now(code),
-        Some(End::Halt) => (HALTED, 0),
-        Some(End::Reboot) => (REBOOTED, 0),
+        None | Some(ShutdownReason::Command) => sys::exit_now(code),
+        Some(ShutdownReason::Halt) => (HALTED, 0),
+        Some(ShutdownReason::Reboot) => (REBOOTED, 0),
     };
     // Cannot fail for a name.
     _ = set_name(word);

@@ -11,10 +11,10 @@ use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::engine::cgroup::{Cgroup, Entry};
+use crate::engine::cgroup::{Cgroup, CgroupFds};
 use crate::engine::entry::perform::{Door, Site, perform};
 use crate::engine::entry::plan::Step;
-use crate::engine::entry::report::{self, Word, receive};
+use crate::engine::entry::report::{self, ChildReport, receive};
 use crate::engine::sys::{self, Side};
 use crate::engine::terms::spec::Network;
 pub use enter::{Entered, Visit, enter};
@@ -23,7 +23,7 @@ pub use error::LaunchError;
 const EXIT_SETUP_FAILED: i32 = 125;
 
 /// What to launch.
-pub struct Order<'a> {
+pub struct LaunchRequest<'a> {
     pub steps: &'a [Step],
     pub network: Network,
     pub cgroup: Option<&'a Cgroup>,
@@ -55,15 +55,15 @@ pub struct Launched {
 /// Makes the process and returns when its program runs.
 ///
 /// The caller must be single-threaded: see "Between clone and exec" in ARCHITECTURE.md.
-pub fn launch(order: Order<'_>) -> Result<Launched, LaunchError> {
-    let entry = order.cgroup.map(Cgroup::entry).transpose().map_err(LaunchError::Cgroup)?;
-    let flags = namespaces(order.network);
-    let birth = Birth { steps: order.steps, flags, inherit: order.inherit, door: None };
+pub fn launch(request: LaunchRequest<'_>) -> Result<Launched, LaunchError> {
+    let entry = request.cgroup.map(Cgroup::entry).transpose().map_err(LaunchError::Cgroup)?;
+    let flags = namespaces(request.network);
+    let birth = Birth { steps: request.steps, flags, inherit: request.inherit, door: None };
     let Newborn { pid, pidfd, socket } = bear(&birth, entry.unwrap_or_default())?;
     let clone_flags = flags | libc::CLONE_NEWCGROUP as u64;
     let mut launched =
         Launched { pid, pidfd, console: None, ttys: Vec::new(), devpts: None, clone_flags };
-    match follow(order, socket.as_fd(), &mut launched) {
+    match follow(request, socket.as_fd(), &mut launched) {
         Ok(()) => Ok(launched),
         Err(error) => {
             let end = end(pid, launched.pidfd.as_fd());
@@ -99,9 +99,9 @@ struct Newborn {
     socket: OwnedFd,
 }
 
-fn bear(birth: &Birth<'_>, entry: Entry) -> Result<Newborn, LaunchError> {
+fn bear(birth: &Birth<'_>, entry: CgroupFds) -> Result<Newborn, LaunchError> {
     let (ours, theirs) = report::pair().map_err(LaunchError::Socket)?;
-    let Entry { tasks, unified } = entry;
+    let CgroupFds { tasks, unified } = entry;
     let side = sys::clone3(birth.flags, unified.as_ref().map(OwnedFd::as_fd));
     match side.map_err(LaunchError::Clone)? {
         Side::Child => {
@@ -124,27 +124,27 @@ fn be_born(birth: &Birth<'_>, maker: BorrowedFd<'_>, tasks: Vec<OwnedFd>) -> ! {
 }
 
 fn follow(
-    order: Order<'_>,
+    request: LaunchRequest<'_>,
     socket: BorrowedFd<'_>,
     launched: &mut Launched,
 ) -> Result<(), LaunchError> {
     match receive(socket).map_err(LaunchError::Report)? {
-        Word::Ready(fds) => sort_terminals(order.steps, fds, launched),
-        Word::Failed(failure) => return Err(error::of_step(order.steps, failure)),
-        Word::End => return Err(LaunchError::Died),
-        Word::Born(_) => return Err(LaunchError::Report(Errno::EPROTO)),
+        ChildReport::Ready(fds) => sort_terminals(request.steps, fds, launched),
+        ChildReport::Failed(failure) => return Err(error::of_step(request.steps, failure)),
+        ChildReport::End => return Err(LaunchError::Died),
+        ChildReport::Born(_) => return Err(LaunchError::Report(Errno::EPROTO)),
     }
-    (order.before_exec)().map_err(LaunchError::BeforeExec)?;
+    (request.before_exec)().map_err(LaunchError::BeforeExec)?;
     report::go(socket).map_err(LaunchError::Report)?;
     match receive(socket).map_err(LaunchError::Report)? {
         // A closed socket is an executed program, or a process that was killed on its way there.
         // Our own init never executes one; what became of its command is its exit code.
-        Word::End if !has_own_init(order.steps) && never_executed(launched.pid) => {
+        ChildReport::End if !has_own_init(request.steps) && never_executed(launched.pid) => {
             Err(LaunchError::Died)
         }
-        Word::End => Ok(()),
-        Word::Failed(failure) => Err(error::of_step(order.steps, failure)),
-        Word::Ready(_) | Word::Born(_) => Err(LaunchError::Report(Errno::EPROTO)),
+        ChildReport::End => Ok(()),
+        ChildReport::Failed(failure) => Err(error::of_step(request.steps, failure)),
+        ChildReport::Ready(_) | ChildReport::Born(_) => Err(LaunchError::Report(Errno::EPROTO)),
     }
 }
 
@@ -184,9 +184,9 @@ fn end(pid: i32, pidfd: BorrowedFd<'_>) -> WaitStatus {
     }
 }
 
-impl std::fmt::Debug for Order<'_> {
+impl std::fmt::Debug for LaunchRequest<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Order").field("steps", &self.steps).finish_non_exhaustive()
+        f.debug_struct("LaunchRequest").field("steps", &self.steps).finish_non_exhaustive()
     }
 }
 

@@ -19,8 +19,8 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid};
 
 use crate::engine::entry::init;
-use crate::engine::entry::plan::{Asked, SessionTerminal, Step, WindowSize};
-use crate::engine::entry::report::{self, Failure, Interpreter, Part};
+use crate::engine::entry::plan::{SessionTerminal, ShutdownSignals, Step, WindowSize};
+use crate::engine::entry::report::{self, Interpreter, StepFailure, StepPart};
 use crate::engine::sys;
 
 /// What the process is given at its birth.
@@ -64,11 +64,11 @@ struct Made {
 
 /// An errno and the part of the step it belongs to.
 #[derive(Clone, Copy, Debug)]
-struct Broken(Part, Errno);
+struct Broken(StepPart, Errno);
 
 impl From<Errno> for Broken {
     fn from(errno: Errno) -> Self {
-        Self(Part::Whole, errno)
+        Self(StepPart::Whole, errno)
     }
 }
 
@@ -78,9 +78,9 @@ impl Broken {
     const fn is_absence(self) -> bool {
         matches!(
             self,
-            Self(Part::Source | Part::Target, Errno::ENOENT)
+            Self(StepPart::Source | StepPart::Target, Errno::ENOENT)
                 // A file system that this kernel does not have.
-                | Self(Part::Source, Errno::ENODEV)
+                | Self(StepPart::Source, Errno::ENODEV)
         )
     }
 }
@@ -101,20 +101,20 @@ impl<'a> Site<'a> {
 }
 
 /// Carries out every step; returns only on failure.
-pub(in crate::engine) fn perform(steps: &[Step], site: &mut Site<'_>) -> Failure {
+pub(in crate::engine) fn perform(steps: &[Step], site: &mut Site<'_>) -> StepFailure {
     umask(Mode::empty());
     for (index, step) in steps.iter().enumerate() {
         if let Err(Broken(part, errno)) = perform_one(step, site) {
-            let interpreter = if let (Step::Exec(program), Part::Source) = (step, part) {
+            let interpreter = if let (Step::Exec(program), StepPart::Source) = (step, part) {
                 exec::interpreter(program)
             } else {
                 Interpreter::UNKNOWN
             };
-            return Failure { step: index, part, errno, interpreter };
+            return StepFailure { step: index, part, errno, interpreter };
         }
     }
     let interpreter = Interpreter::UNKNOWN;
-    Failure { step: steps.len(), part: Part::Whole, errno: Errno::ENOEXEC, interpreter }
+    StepFailure { step: steps.len(), part: StepPart::Whole, errno: Errno::ENOEXEC, interpreter }
 }
 
 fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
@@ -140,7 +140,7 @@ fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
             let (ptmx, peer) = made.terminal("console")?;
             // Nobody else is to write there, as a member of its group might.
             nix::sys::stat::fchmod(&peer, Mode::S_IRUSR | Mode::S_IWUSR)?;
-            made.take_console((ptmx, peer), *owner, *size)?;
+            made.take_console(ptmx, peer, *owner, *size)?;
         }
         Step::Ttys { count } => make_ttys(made, *count)?,
         Step::Proc { mode, network } => {
@@ -161,7 +161,10 @@ fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
         Step::ShareMounts => propagate(MsFlags::MS_SHARED)?,
         Step::EnterNamespaces { flags } => visit::enter_namespaces(site.door()?, *flags)?,
         Step::EnterRoot => visit::enter_root(site.door()?)?,
-        Step::Pty { owner, size } => made.take_console(visit::open_pty()?, *owner, *size)?,
+        Step::Pty { owner, size } => {
+            let (ptmx, peer) = visit::open_pty()?;
+            made.take_console(ptmx, peer, *owner, *size)?;
+        }
         Step::HandOver => hand_over(site)?,
         Step::LeaveHost => visit::leave_host(site)?,
         Step::Keyring => make_keyring()?,
@@ -196,7 +199,8 @@ impl Made {
     /// for that.
     fn take_console(
         &mut self,
-        (ptmx, peer): (OwnedFd, OwnedFd),
+        ptmx: OwnedFd,
+        peer: OwnedFd,
         owner: u32,
         size: Option<WindowSize>,
     ) -> nix::Result<()> {
@@ -310,7 +314,11 @@ fn limit_capabilities(mask: u64) -> nix::Result<()> {
 }
 
 /// The parent stays here as pid 1 for good; the child goes on to the command.
-fn become_init(mask: u64, asked: Option<Asked>, label: Option<confine::Label>) -> nix::Result<()> {
+fn become_init(
+    mask: u64,
+    asked: Option<ShutdownSignals>,
+    label: Option<confine::Label>,
+) -> nix::Result<()> {
     init::hold_signals(asked)?;
     match sys::fork()? {
         None => Ok(()),
@@ -387,14 +395,14 @@ mod tests {
 
     #[test]
     fn an_optional_mount_is_passed_over_only_if_there_is_nothing_to_mount_or_to_mount_on() {
-        for part in [Part::Source, Part::Target] {
+        for part in [StepPart::Source, StepPart::Target] {
             assert!(Broken(part, Errno::ENOENT).is_absence());
             for errno in [Errno::ENOMEM, Errno::EPERM, Errno::ELOOP, Errno::ENOTDIR, Errno::EMFILE]
             {
                 assert!(!Broken(part, errno).is_absence(), "{errno}");
             }
         }
-        assert!(Broken(Part::Source, Errno::ENODEV).is_absence());
-        assert!(!Broken(Part::Whole, Errno::ENOENT).is_absence());
+        assert!(Broken(StepPart::Source, Errno::ENODEV).is_absence());
+        assert!(!Broken(StepPart::Whole, Errno::ENOENT).is_absence());
     }
 }

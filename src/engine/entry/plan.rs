@@ -11,11 +11,11 @@ use std::ffi::{CString, NulError};
 use std::os::unix::ffi::OsStrExt as _;
 
 use crate::engine::terms::spec::{
-    At, AutoMode, Capabilities, Mount, Network, Place, Signals, Spec,
+    At, AutoMode, Capabilities, ConfigPlace, Mount, Network, SignalSpec, Spec,
 };
 pub use enter::{Entering, enter};
-pub use mounts::{MountStep, Source};
-pub use step::{Asked, Confinement, NetworkSettings, SessionTerminal, Step, WindowSize};
+pub use mounts::{MountSource, MountStep};
+pub use step::{Confinement, NetworkSettings, SessionTerminal, ShutdownSignals, Step, WindowSize};
 
 /// How many terminals fit into the one message that carries them to the supervisor.
 pub const MAX_TTYS: u32 = 200;
@@ -60,14 +60,18 @@ pub enum PlanError {
 
 /// The terminal that the console will be shown on, as far as it is known before a start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Screen {
+pub struct TerminalInfo {
     /// Its TERM.
     pub term: Option<String>,
     pub size: Option<WindowSize>,
 }
 
 /// Lists the steps that start `spec`, in the order the kernel needs them.
-pub fn start(spec: &Spec, payload: Payload, screen: &Screen) -> Result<Vec<Step>, PlanError> {
+pub fn start(
+    spec: &Spec,
+    payload: Payload,
+    terminal: &TerminalInfo,
+) -> Result<Vec<Step>, PlanError> {
     let mut steps = vec![
         Step::DieWithSupervisor,
         Step::JoinCgroups,
@@ -77,7 +81,7 @@ pub fn start(spec: &Spec, payload: Payload, screen: &Screen) -> Result<Vec<Step>
     if let Some(profile) = &spec.apparmor {
         steps.push(confine(&profile.value, profile.place.clone())?);
     }
-    file_systems(spec, payload, screen, &mut steps)?;
+    file_systems(spec, payload, terminal, &mut steps)?;
     if spec.network == Network::Empty {
         steps.push(Step::Loopback);
     }
@@ -89,14 +93,14 @@ pub fn start(spec: &Spec, payload: Payload, screen: &Screen) -> Result<Vec<Step>
     }
     steps.push(Step::ShareMounts);
     steps.extend([Step::HandOver, Step::Keyring]);
-    become_payload(spec, payload, screen, &mut steps)?;
+    become_payload(spec, payload, terminal, &mut steps)?;
     Ok(steps)
 }
 
 fn file_systems(
     spec: &Spec,
     payload: Payload,
-    screen: &Screen,
+    terminal: &TerminalInfo,
     steps: &mut Vec<Step>,
 ) -> Result<(), PlanError> {
     if spec.tty_max > MAX_TTYS {
@@ -129,7 +133,7 @@ fn file_systems(
         steps.push(Step::TtyDir { name: cstring("lxc.tty.dir", name.as_bytes())? });
     }
     if !spec.console.off {
-        steps.push(Step::Console { owner: spec.init.uid, size: screen.size });
+        steps.push(Step::Console { owner: spec.init.uid, size: terminal.size });
     }
     if spec.tty_max > 0 {
         steps.push(Step::Ttys { count: spec.tty_max });
@@ -187,7 +191,7 @@ fn mount_step(mount: &At<Mount>) -> Result<Step, PlanError> {
 fn become_payload(
     spec: &Spec,
     payload: Payload,
-    screen: &Screen,
+    terminal: &TerminalInfo,
     steps: &mut Vec<Step>,
 ) -> Result<(), PlanError> {
     let mask = kept(&spec.capabilities);
@@ -211,7 +215,7 @@ fn become_payload(
     steps.push(Step::WorkDir {
         dir: cstring("lxc.init.cwd", spec.init.cwd.as_os_str().as_bytes())?,
     });
-    let term = screen.term.as_deref();
+    let term = terminal.term.as_deref();
     let environment = environment(&spec.environment, spec.init.uid, term);
     steps.push(Step::Exec(Program::new(&spec.init.argv, &environment)?));
     Ok(())
@@ -222,9 +226,10 @@ fn has_own_init(spec: &Spec, payload: Payload) -> bool {
 }
 
 /// Returns the signals by which a system that our init tends halts and restarts.
-fn asked(spec: &Spec, payload: Payload) -> Option<Asked> {
-    let Signals { halt, reboot, .. } = spec.signals;
-    (payload == Payload::System).then(|| Asked { halt: halt.unwrap_or(libc::SIGPWR), reboot })
+fn asked(spec: &Spec, payload: Payload) -> Option<ShutdownSignals> {
+    let SignalSpec { halt, reboot, .. } = spec.signals;
+    (payload == Payload::System)
+        .then(|| ShutdownSignals { halt: halt.unwrap_or(libc::SIGPWR), reboot })
 }
 
 /// Returns the capabilities that stay, as a bit mask.
@@ -294,7 +299,7 @@ impl Program {
 
 /// Changes to `profile` when the program is executed. It is asked for while /proc is the host's: the
 /// container's may be anything (CVE-2019-16884).
-fn confine(profile: &str, place: Option<Place>) -> Result<Step, PlanError> {
+fn confine(profile: &str, place: Option<ConfigPlace>) -> Result<Step, PlanError> {
     let ask = |verb| cstring("lxc.apparmor.profile", format!("{verb} {profile}").as_bytes());
     Ok(Step::Confine(Confinement {
         profile: profile.to_owned(),
@@ -317,7 +322,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::engine::terms::spec::{AutoMounts, ConsoleSpec, Init};
+    use crate::engine::terms::spec::{AutoMounts, ConsoleSpec, InitSpec};
 
     fn spec(rootfs: Option<&str>) -> Spec {
         Spec {
@@ -329,7 +334,7 @@ mod tests {
             auto: AutoMounts::default(),
             cgroup_v1: Vec::new(),
             cgroup_v2: Vec::new(),
-            init: Init {
+            init: InitSpec {
                 argv: vec!["true".to_owned()],
                 tended: false,
                 cwd: "/".into(),
@@ -347,12 +352,16 @@ mod tests {
             no_new_privs: true,
             ephemeral: false,
             environment: vec![("PATH".to_owned(), "/bin:/opt".to_owned())],
-            signals: Signals { halt: None, reboot: 2, stop: 9 },
+            signals: SignalSpec { halt: None, reboot: 2, stop: 9 },
         }
     }
 
     fn texts(spec: &Spec, payload: Payload) -> Vec<String> {
-        start(spec, payload, &Screen::default()).unwrap().iter().map(Step::to_string).collect()
+        start(spec, payload, &TerminalInfo::default())
+            .unwrap()
+            .iter()
+            .map(Step::to_string)
+            .collect()
     }
 
     fn position(texts: &[String], text: &str) -> usize {
@@ -383,13 +392,13 @@ mod tests {
         spec.init.tended = true;
         let has = |spec: &Spec, payload, asked| {
             let step = Step::BecomeInit { mask: kept(&spec.capabilities), asked };
-            start(spec, payload, &Screen::default()).unwrap().contains(&step)
+            start(spec, payload, &TerminalInfo::default()).unwrap().contains(&step)
         };
-        let asked = Asked { halt: libc::SIGPWR, reboot: 2 };
+        let asked = ShutdownSignals { halt: libc::SIGPWR, reboot: 2 };
         assert!(has(&spec, Payload::System, Some(asked)));
         assert!(has(&spec, Payload::Application, None));
         spec.signals.halt = Some(10);
-        assert!(has(&spec, Payload::System, Some(Asked { halt: 10, ..asked })));
+        assert!(has(&spec, Payload::System, Some(ShutdownSignals { halt: 10, ..asked })));
     }
 
     #[test]
@@ -429,7 +438,7 @@ mod tests {
 
     #[test]
     fn a_program_is_looked_for_along_the_containers_path() {
-        let steps = start(&spec(None), Payload::System, &Screen::default()).unwrap();
+        let steps = start(&spec(None), Payload::System, &TerminalInfo::default()).unwrap();
         let Some(Step::Exec(program)) = steps.last() else { panic!("no program") };
         assert_eq!(program.paths, [c"/bin/true".to_owned(), c"/opt/true".to_owned()]);
         assert!(program.environment.contains(&c"container=lxc".to_owned()));
@@ -483,7 +492,7 @@ mod tests {
         let mut spec = spec(None);
         spec.init.argv.clear();
         assert!(matches!(
-            start(&spec, Payload::System, &Screen::default()),
+            start(&spec, Payload::System, &TerminalInfo::default()),
             Err(PlanError::NoCommand)
         ));
     }

@@ -18,12 +18,12 @@ const PIECE: usize = 16 * 1024;
 
 /// A terminal in raw mode, which gets its old mode back when this is dropped.
 #[derive(Debug)]
-pub struct Raw {
+pub struct RawMode {
     tty: OwnedFd,
     before: Termios,
 }
 
-impl Raw {
+impl RawMode {
     /// Makes standard input raw; `None` if it is not a terminal.
     pub fn stdin() -> io::Result<Option<Self>> {
         let stdin = io::stdin();
@@ -39,7 +39,7 @@ impl Raw {
     }
 }
 
-impl Drop for Raw {
+impl Drop for RawMode {
     fn drop(&mut self) {
         // A terminal that is gone needs no restoring.
         _ = tcsetattr(&self.tty, SetArg::TCSANOW, &self.before);
@@ -61,9 +61,9 @@ pub const PASSED_ON: [Signal; 8] = [
 
 /// The signals that a relay hears instead of dying of them.
 #[derive(Debug)]
-pub struct Signals(SignalFd);
+pub struct RelaySignals(SignalFd);
 
-impl Signals {
+impl RelaySignals {
     /// Blocks them from now on, for good.
     pub fn block() -> nix::Result<Self> {
         let mut heard = SigSet::empty();
@@ -78,7 +78,7 @@ impl Signals {
 
 /// Why a relay ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum RelayEnd {
     /// The command has ended.
     Command,
     /// This terminal has gone; that of the command goes with it.
@@ -87,10 +87,14 @@ pub enum End {
 
 /// Relays between this terminal and `pty` until the process behind `pidfd` has ended and all it
 /// wrote has been shown, and passes signals on to it. Without a pty it does only the latter.
-pub fn until_end(pty: Option<OwnedFd>, pidfd: BorrowedFd<'_>, signals: Signals) -> io::Result<End> {
-    let raw = if pty.is_some() { Raw::stdin()? } else { None };
+pub fn until_end(
+    pty: Option<OwnedFd>,
+    pidfd: BorrowedFd<'_>,
+    signals: RelaySignals,
+) -> io::Result<RelayEnd> {
+    let raw = if pty.is_some() { RawMode::stdin()? } else { None };
     let typing = raw.is_some();
-    let mut session = Session { pty: pty.map(File::from), pidfd, signals, typing };
+    let mut session = TerminalRelay { pty: pty.map(File::from), pidfd, signals, typing };
     session.fit();
     session.run()
 }
@@ -106,20 +110,20 @@ pub fn window_size() -> Option<WindowSize> {
     known.next().map(|(rows, columns)| WindowSize { rows, columns })
 }
 
-struct Session<'a> {
+struct TerminalRelay<'a> {
     pty: Option<File>,
     pidfd: BorrowedFd<'a>,
-    signals: Signals,
+    signals: RelaySignals,
     /// Standard input is a terminal that still delivers.
     typing: bool,
 }
 
-impl Session<'_> {
-    fn run(&mut self) -> io::Result<End> {
+impl TerminalRelay<'_> {
+    fn run(&mut self) -> io::Result<RelayEnd> {
         loop {
             let [ended, signalled, typed, shown] = self.wait()?;
-            if signalled && self.heed()? == Some(End::HungUp) {
-                return Ok(End::HungUp);
+            if signalled && self.heed()? == Some(RelayEnd::HungUp) {
+                return Ok(RelayEnd::HungUp);
             }
             if typed {
                 self.hear()?;
@@ -128,7 +132,7 @@ impl Session<'_> {
                 self.show()?;
             }
             if ended {
-                return Ok(End::Command);
+                return Ok(RelayEnd::Command);
             }
         }
     }
@@ -159,7 +163,7 @@ impl Session<'_> {
     }
 
     /// Does what the signals say, most of which are the command's.
-    fn heed(&mut self) -> io::Result<Option<End>> {
+    fn heed(&mut self) -> io::Result<Option<RelayEnd>> {
         while let Some(signal) = self.signals.0.read_signal()?.map(|it| it.ssi_signo as i32) {
             if signal == libc::SIGWINCH {
                 self.fit();
@@ -168,7 +172,7 @@ impl Session<'_> {
             // The command may have ended meanwhile.
             _ = sys::pidfd_send_signal(self.pidfd, signal);
             if signal == libc::SIGHUP && self.pty.is_some() {
-                return Ok(Some(End::HungUp));
+                return Ok(Some(RelayEnd::HungUp));
             }
         }
         Ok(None)

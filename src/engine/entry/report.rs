@@ -29,7 +29,7 @@ const HEAD: usize = 12;
 
 /// Which part of a step failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine) enum Part {
+pub(in crate::engine) enum StepPart {
     Whole,
     Source,
     Target,
@@ -37,9 +37,9 @@ pub(in crate::engine) enum Part {
 
 /// The step that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine) struct Failure {
+pub(in crate::engine) struct StepFailure {
     pub(in crate::engine) step: usize,
-    pub(in crate::engine) part: Part,
+    pub(in crate::engine) part: StepPart,
     pub(in crate::engine) errno: Errno,
     /// What a program that is there lacks.
     pub(in crate::engine) interpreter: Interpreter,
@@ -74,11 +74,11 @@ impl Interpreter {
 
 /// What the process told.
 #[derive(Debug)]
-pub(in crate::engine) enum Word {
+pub(in crate::engine) enum ChildReport {
     Ready(Vec<OwnedFd>),
     /// With a pidfd.
     Born(OwnedFd),
-    Failed(Failure),
+    Failed(StepFailure),
     /// The socket is closed: a program was executed, or the process has died.
     End,
 }
@@ -114,12 +114,12 @@ pub(in crate::engine) fn go(socket: BorrowedFd<'_>) -> nix::Result<()> {
 }
 
 /// Reports which step failed; the other side sees a closed socket if this cannot be sent.
-pub(in crate::engine) fn failed(socket: BorrowedFd<'_>, failure: Failure) {
+pub(in crate::engine) fn failed(socket: BorrowedFd<'_>, failure: StepFailure) {
     _ = send(socket.as_raw_fd(), &encode(failure), MsgFlags::MSG_NOSIGNAL);
 }
 
-/// Waits for the next word.
-pub(in crate::engine) fn receive(socket: BorrowedFd<'_>) -> nix::Result<Word> {
+/// Waits for the next report.
+pub(in crate::engine) fn receive(socket: BorrowedFd<'_>) -> nix::Result<ChildReport> {
     let mut bytes = [0_u8; REPORT];
     let mut space = nix::cmsg_space!([RawFd; MAX_TTYS as usize + 2]);
     let (got, mut fds) = loop {
@@ -137,10 +137,10 @@ pub(in crate::engine) fn receive(socket: BorrowedFd<'_>) -> nix::Result<Word> {
         }
     };
     match (got, bytes) {
-        (0, _) => Ok(Word::End),
-        (1, [READY, ..]) => Ok(Word::Ready(fds)),
-        (1, [BORN, ..]) => fds.pop().map(Word::Born).ok_or(Errno::EPROTO),
-        (REPORT, [FAILED, ..]) => Ok(Word::Failed(decode(bytes))),
+        (0, _) => Ok(ChildReport::End),
+        (1, [READY, ..]) => Ok(ChildReport::Ready(fds)),
+        (1, [BORN, ..]) => fds.pop().map(ChildReport::Born).ok_or(Errno::EPROTO),
+        (REPORT, [FAILED, ..]) => Ok(ChildReport::Failed(decode(bytes))),
         _ => Err(Errno::EPROTO),
     }
 }
@@ -150,11 +150,11 @@ fn rights(message: ControlMessageOwned) -> Vec<OwnedFd> {
     fds.into_iter().map(sys::own_fd).collect()
 }
 
-fn encode(failure: Failure) -> [u8; REPORT] {
+fn encode(failure: StepFailure) -> [u8; REPORT] {
     let part = match failure.part {
-        Part::Whole => 0,
-        Part::Source => 1,
-        Part::Target => 2,
+        StepPart::Whole => 0,
+        StepPart::Source => 1,
+        StepPart::Target => 2,
     };
     let [s0, s1, s2, s3] = (failure.step as u32).to_ne_bytes();
     let [e0, e1, e2, e3] = (failure.errno as i32).to_ne_bytes();
@@ -165,14 +165,14 @@ fn encode(failure: Failure) -> [u8; REPORT] {
     report
 }
 
-const fn decode(bytes: [u8; REPORT]) -> Failure {
+const fn decode(bytes: [u8; REPORT]) -> StepFailure {
     let [_, part, _, _, s0, s1, s2, s3, e0, e1, e2, e3, name @ ..] = bytes;
     let part = match part {
-        1 => Part::Source,
-        2 => Part::Target,
-        _ => Part::Whole,
+        1 => StepPart::Source,
+        2 => StepPart::Target,
+        _ => StepPart::Whole,
     };
-    Failure {
+    StepFailure {
         step: u32::from_ne_bytes([s0, s1, s2, s3]) as usize,
         part,
         errno: Errno::from_raw(i32::from_ne_bytes([e0, e1, e2, e3])),
@@ -188,9 +188,9 @@ mod tests {
 
     #[test]
     fn a_report_survives_the_wire() {
-        let failure = Failure {
+        let failure = StepFailure {
             step: 7,
-            part: Part::Target,
+            part: StepPart::Target,
             errno: Errno::ENOENT,
             interpreter: Interpreter([b'x'; NAME]),
         };
@@ -216,6 +216,6 @@ mod tests {
             assert_eq!(receive(ours.as_fd()).unwrap_err(), Errno::EPROTO, "{word:?}");
         }
         drop(theirs);
-        assert!(matches!(receive(ours.as_fd()), Ok(Word::End)));
+        assert!(matches!(receive(ours.as_fd()), Ok(ChildReport::End)));
     }
 }

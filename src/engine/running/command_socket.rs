@@ -23,7 +23,7 @@ pub mod wire;
 pub use client::{Client, ConsoleLog, Init, Tty};
 pub use console_view::ConsoleView;
 pub use error::SocketError;
-pub use find::{Finder, Place};
+pub use find::{Finder, ListenerInodes};
 pub(in crate::engine) use interview::{CONFIGURED, Interview, interview};
 pub use seat::{Seat, SeatError};
 pub use state_client::{StateClient, StateWatch, Wished};

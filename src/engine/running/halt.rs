@@ -59,7 +59,8 @@ impl Asking {
     /// Says it to init, or to the other processes where it does not hear.
     pub(in crate::engine) fn say(
         self,
-        (pid, init): (i32, BorrowedFd<'_>),
+        pid: i32,
+        init: BorrowedFd<'_>,
         cgroup: Option<&Cgroup>,
     ) -> Result<(), Errno> {
         let signal = match self {

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::fs::{File, read_link};
-use std::io::{ErrorKind, Read as _};
+use std::io::{self, Read as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 
@@ -80,7 +80,7 @@ impl Death {
 pub(in crate::engine) struct KernelLog {
     file: Option<File>,
     rooted: bool,
-    story: Story,
+    report: OomReport,
 }
 
 impl KernelLog {
@@ -98,13 +98,13 @@ impl KernelLog {
                 Ok(0) => return Some(deaths),
                 Ok(count) => {
                     let text = String::from_utf8_lossy(record.get(..count)?);
-                    let death = kernels_line(&text).and_then(|it| self.story.hear(it, now_ms));
+                    let death = kernels_line(&text).and_then(|it| self.report.hear(it, now_ms));
                     deaths.extend(death.map(|it| Death { rooted: self.rooted, ..it }));
                 }
                 // What was not read yet was overwritten; it goes on with the oldest there is.
                 Err(error) if error.raw_os_error() == Some(libc::EPIPE) => (),
-                Err(error) if error.kind() == ErrorKind::Interrupted => (),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Some(deaths),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(deaths),
                 Err(_) => return None,
             }
         }
@@ -138,7 +138,7 @@ fn kernels_line(record: &str) -> Option<&str> {
 
 /// What was said so far of a kill. Kills come one after the other: the kernel holds a lock.
 #[derive(Debug, Default)]
-struct Story {
+struct OomReport {
     /// Each file of a limit, with what was used of it and what it allows, in bytes.
     limits: Vec<(&'static str, u64, u64)>,
     chosen: Option<Chosen>,
@@ -154,7 +154,7 @@ struct Chosen {
     all: bool,
 }
 
-impl Story {
+impl OomReport {
     /// Takes one line of the log in; returns a death when it tells of one.
     fn hear(&mut self, line: &str, now_ms: u64) -> Option<Death> {
         if line.contains(" invoked oom-killer: ") {
@@ -228,8 +228,8 @@ mod tests {
     use super::*;
 
     fn tell(lines: &[&str]) -> Vec<Death> {
-        let mut story = Story::default();
-        lines.iter().filter_map(|it| story.hear(it, 7)).collect()
+        let mut report = OomReport::default();
+        lines.iter().filter_map(|it| report.hear(it, 7)).collect()
     }
 
     const V1: [&str; 5] = [

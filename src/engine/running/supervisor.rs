@@ -34,9 +34,9 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use brake::Brake;
 use desk::Desk;
 use ending::Ending;
-use equipment::{Equipment, Opened, Signals};
+use equipment::{BlockedSignals, Equipment, Opened};
 use error::RunError;
-use guard::Guard;
+use guard::LimitGuard;
 use life::Life;
 use monitor::Monitor;
 use oom::Oom;
@@ -47,8 +47,8 @@ use crate::engine::Verb;
 use crate::engine::cgroup::{self, Cgroup, CgroupError, Hierarchies, Keep};
 use crate::engine::config::{self, Config};
 use crate::engine::entry::init;
-use crate::engine::entry::launch::{self, LaunchError, Launched, Order};
-use crate::engine::entry::plan::{self, Payload, Screen};
+use crate::engine::entry::launch::{self, LaunchError, LaunchRequest, Launched};
+use crate::engine::entry::plan::{self, Payload, TerminalInfo};
 use crate::engine::entry::relay;
 use crate::engine::entry::seal;
 use crate::engine::host::identity::Identity;
@@ -90,7 +90,7 @@ pub fn run(run: Run, ready: &mut dyn FnMut(Result<(), &Error>)) -> Result<Exit, 
     let (name, lxcpath, destroy) = (run.name.clone(), run.lxcpath.clone(), run.spec.ephemeral);
     let ended = supervise(run, &mut || ready(Ok(())));
     let ended = ended.map_err(|failure| {
-        let Failure { error, was_ready } = failure;
+        let RunFailure { error, was_ready } = failure;
         let error = Error::new(Verb::Start, &name, error.kind(), error);
         if !was_ready {
             ready(Err(&error));
@@ -105,12 +105,12 @@ pub fn run(run: Run, ready: &mut dyn FnMut(Result<(), &Error>)) -> Result<Exit, 
 }
 
 /// A failure, and whether the start had been reported as a success before.
-struct Failure {
+struct RunFailure {
     error: RunError,
     was_ready: bool,
 }
 
-impl From<RunError> for Failure {
+impl From<RunError> for RunFailure {
     fn from(error: RunError) -> Self {
         Self { error, was_ready: false }
     }
@@ -121,12 +121,12 @@ impl Run {
     fn steps(&self, opened: &Opened) -> Result<Vec<plan::Step>, RunError> {
         let own = if self.foreground { relay::window_size() } else { None };
         let size = opened.window_size().or(own);
-        let screen = Screen { term: std::env::var("TERM").ok(), size };
-        plan::start(&self.spec, self.payload, &screen).map_err(RunError::Plan)
+        let terminal = TerminalInfo { term: std::env::var("TERM").ok(), size };
+        plan::start(&self.spec, self.payload, &terminal).map_err(RunError::Plan)
     }
 }
 
-fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
+fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, RunFailure> {
     settle(&run).map_err(RunError::Settle)?;
     let seat = Seat::take(&run.lxcpath, &run.name).map_err(RunError::Seat)?;
     // It may have been destroyed since its configuration was read.
@@ -141,32 +141,32 @@ fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
     let mut record = Record::begin(&run.lxcpath, &run.name);
     record.squatter = seat.squatter().map(ToString::to_string);
     record.write(run.lxcpath.host()).map_err(RunError::Record)?;
-    let signals = Signals::block().map_err(RunError::Watch)?;
+    let signals = BlockedSignals::block().map_err(RunError::Watch)?;
     let mut life = Life::begin(record, run.lxcpath.clone());
     // Left when this function is, whichever way.
     let mut monitor = None;
     let born = settle_in(&run, &mut life, &mut monitor).and_then(|hierarchies| {
         let (launched, cgroup) = bear(&run, &steps, &hierarchies, &mut life)?;
-        Ok((launched, hierarchies, cgroup))
+        Ok(Born { launched, hierarchies, cgroup })
     });
-    let (mut launched, hierarchies, cgroup) = match born {
+    let mut born = match born {
         Ok(born) => born,
         Err(error) => return Err(abort(life, error)),
     };
     drop(steps);
-    life.record.init = Identity::of(run.lxcpath.host(), launched.pid);
+    life.record.init = Identity::of(run.lxcpath.host(), born.launched.pid);
     life.enter(State::Running);
-    let console = launched.console.take();
+    let console = born.launched.console.take();
     let equipped =
-        life.saved().and_then(|()| Equipment::take(&run, console, (seat, opened), &signals));
+        life.saved().and_then(|()| Equipment::take(&run, console, seat, opened, &signals));
     let equipment = match equipped {
         Ok(equipment) => equipment,
         Err(error) => {
-            _ = sweep(&cgroup);
+            _ = sweep(&born.cgroup);
             return Err(abort(life, error));
         }
     };
-    let mut watch = assemble(&run, launched, (life, hierarchies, cgroup), equipment);
+    let mut watch = assemble(&run, life, born, equipment);
     ready();
     sys::give_back_free_memory();
     let mut brake = Brake::new();
@@ -174,13 +174,13 @@ fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Failure> {
         match watch_to_the_end(&mut watch, &run, &mut brake) {
             Ok(Ended::ForGood(exit)) => return Ok(exit),
             Ok(Ended::ToBeginAgain(exit)) => watch = again::start(&mut run, watch, exit)?,
-            Err(error) => return Err(Failure { error, was_ready: true }),
+            Err(error) => return Err(RunFailure { error, was_ready: true }),
         }
     }
 }
 
 /// Reports that the start has failed; nothing of it is left but the record.
-fn abort(mut life: Life, error: RunError) -> Failure {
+fn abort(mut life: Life, error: RunError) -> RunFailure {
     life.failed(story(&error));
     life.enter(State::Aborting);
     life.enter(State::Stopping);
@@ -224,6 +224,13 @@ fn settle_in(
     Ok(hierarchies)
 }
 
+/// A container that was made, its program running.
+struct Born {
+    launched: Launched,
+    hierarchies: Hierarchies,
+    cgroup: Cgroup,
+}
+
 /// Makes the cgroups and the process. On failure nothing of them is left.
 fn bear(
     run: &Run,
@@ -252,7 +259,7 @@ fn bear(
 fn launch_in(run: &Run, steps: &[plan::Step], cgroup: &Cgroup) -> Result<Launched, RunError> {
     let (v1, v2) = (&run.spec.cgroup_v1, &run.spec.cgroup_v2);
     cgroup.apply(v1, v2).map_err(RunError::Cgroup)?;
-    let order = Order {
+    let request = LaunchRequest {
         steps,
         network: run.spec.network,
         cgroup: Some(cgroup),
@@ -260,7 +267,7 @@ fn launch_in(run: &Run, steps: &[plan::Step], cgroup: &Cgroup) -> Result<Launche
         before_exec: &mut || cgroup.apply_devices(v1, v2).map_err(Into::into),
     };
     let mut oom = cgroup.watch_oom();
-    launch::launch(order).map_err(|error| {
+    launch::launch(request).map_err(|error| {
         let starved = oom.as_mut().is_some_and(|it| it.grown().is_some());
         RunError::Launch(cause(error, cgroup, starved))
     })
@@ -305,15 +312,11 @@ fn sweep(cgroup: &Cgroup) -> bool {
     cgroup.remove().and(killed).is_ok()
 }
 
-fn assemble(
-    run: &Run,
-    mut launched: Launched,
-    (life, hierarchies, cgroup): (Life, Hierarchies, Cgroup),
-    equipment: Equipment,
-) -> Watch {
+fn assemble(run: &Run, life: Life, born: Born, equipment: Equipment) -> Watch {
+    let Born { mut launched, hierarchies, cgroup } = born;
     let Equipment { console, viewer, server, signals } = equipment;
     let oom = Oom::begin(&cgroup);
-    let guard = Guard::begin(&cgroup);
+    let guard = LimitGuard::begin(&cgroup);
     let desk = Desk {
         life,
         config: run.config.clone(),

@@ -41,7 +41,7 @@ impl Process {
 
 /// How siblings are ordered in a forest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Order {
+pub enum ProcessOrder {
     /// The lowest pid first.
     #[default]
     Pid,
@@ -53,14 +53,14 @@ pub enum Order {
 
 /// Puts `processes` in depth-first order and fills in where each hangs. A process whose parent is
 /// not in the list is a root.
-pub fn forest(mut processes: Vec<Process>, order: Order) -> Vec<Process> {
+pub fn forest(mut processes: Vec<Process>, order: ProcessOrder) -> Vec<Process> {
     match order {
-        Order::Pid => processes.sort_by_key(|it| it.pid),
-        Order::Cpu => processes.sort_by(|a, b| {
+        ProcessOrder::Pid => processes.sort_by_key(|it| it.pid),
+        ProcessOrder::Cpu => processes.sort_by(|a, b| {
             let cpu = |it: &Process| it.cpu_percent.unwrap_or(0.0);
             cpu(b).total_cmp(&cpu(a)).then(a.pid.cmp(&b.pid))
         }),
-        Order::Memory => {
+        ProcessOrder::Memory => {
             processes.sort_by(|a, b| b.rss_bytes.cmp(&a.rss_bytes).then(a.pid.cmp(&b.pid)));
         }
     }
@@ -146,7 +146,7 @@ mod tests {
     #[track_caller]
     fn check(list: &[(i32, i32)], expected: &[&str]) {
         let list = list.iter().map(|&(pid, parent)| process(pid, parent)).collect();
-        let drawn: Vec<String> = forest(list, Order::Pid)
+        let drawn: Vec<String> = forest(list, ProcessOrder::Pid)
             .iter()
             .map(|it| {
                 let lines = it.later_siblings.iter().map(|&it| if it { '|' } else { '.' });
@@ -178,14 +178,14 @@ mod tests {
     fn the_busiest_sibling_comes_first() {
         let mut list = vec![process(1, 0), process(2, 1), process(3, 1)];
         list[2].cpu_percent = Some(5.0);
-        let pids: Vec<i32> = forest(list, Order::Cpu).iter().map(|it| it.pid).collect();
+        let pids: Vec<i32> = forest(list, ProcessOrder::Cpu).iter().map(|it| it.pid).collect();
         assert_eq!(pids, [1, 3, 2]);
     }
 
     #[test]
     fn a_deep_line_takes_no_stack() {
         let list = (1..5000).map(|pid| process(pid, pid - 1)).collect();
-        assert_eq!(forest(list, Order::Pid).last().unwrap().depth, 4998);
+        assert_eq!(forest(list, ProcessOrder::Pid).last().unwrap().depth, 4998);
     }
 
     proptest::proptest! {
@@ -194,7 +194,7 @@ mod tests {
             let list: Vec<Process> =
                 parents.iter().zip(1..).map(|(&parent, pid)| process(pid, parent)).collect();
             let mut pids: Vec<i32> =
-                forest(list, Order::Cpu).iter().map(|it| it.pid).collect();
+                forest(list, ProcessOrder::Cpu).iter().map(|it| it.pid).collect();
             pids.sort_unstable();
             proptest::prop_assert_eq!(pids, (1..).take(parents.len()).collect::<Vec<_>>());
         }

@@ -17,7 +17,7 @@ pub struct Sample {
     pub taken: SystemTime,
     /// Time since the sample before, over which the rates are taken.
     pub elapsed: Option<Duration>,
-    pub host: Host,
+    pub host: HostSample,
     /// Sorted by name.
     pub containers: Vec<Container>,
     /// Those beside them that wharf leaves to LXC, sorted by name.
@@ -40,7 +40,7 @@ pub struct Unmanaged {
 
 /// The machine.
 #[derive(Clone, Debug, Default)]
-pub struct Host {
+pub struct HostSample {
     pub hostname: String,
     /// None: no cgroup file system is mounted.
     pub layout: Option<Layout>,

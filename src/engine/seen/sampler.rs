@@ -29,8 +29,8 @@ use std::time::{Duration, Instant, SystemTime};
 use nix::sys::inotify::WatchDescriptor;
 
 use aside::Aside;
-pub use counters::Depth;
-use counters::{Freezing, Group, Limits, Sources};
+pub use counters::ReadDepth;
+use counters::{Freezing, Freshness, GroupCounters, Sources};
 use faults::Faults;
 use files::Files;
 use freezers::Freezers;
@@ -44,8 +44,8 @@ use crate::engine::Engine;
 use crate::engine::cgroup::{Cgroup, Hierarchies};
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::running::record::{self, SetLimit};
-use crate::engine::seen::process::{self, Order};
-use crate::engine::seen::sample::{Container, Counters, Detail, Host, Lack, Sample};
+use crate::engine::seen::process::{self, ProcessOrder};
+use crate::engine::seen::sample::{Container, Counters, Detail, HostSample, Lack, Sample};
 use crate::engine::terms::name::Name;
 use crate::engine::terms::state::State;
 
@@ -60,7 +60,7 @@ const LACKS_STALE: Duration = Duration::from_secs(30);
 
 /// What somebody looks at, and so what is worth reading.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Focus {
+pub struct Interest {
     /// The rows on the screen.
     pub visible: Vec<Name>,
     /// The container whose processes and details are shown.
@@ -68,9 +68,9 @@ pub struct Focus {
     /// Its cgroup files are shown too.
     pub files: bool,
     /// How much is read of the containers that are not visible: the rows may be sorted by it.
-    pub others: Depth,
+    pub others: ReadDepth,
     /// How the processes of one parent are ordered.
-    pub order: Order,
+    pub order: ProcessOrder,
 }
 
 /// Takes samples of one lxcpath. Remembers the sample before, for the rates.
@@ -84,7 +84,7 @@ pub struct Sampler {
     faults: Faults,
     freezers: Freezers,
     members: Members,
-    watched: HashMap<Name, Watched>,
+    watched: HashMap<Name, WatchedGroup>,
     processes: Processes,
     host: HostReader,
     lacks: Option<(Instant, Vec<Lack>)>,
@@ -109,9 +109,9 @@ struct Still {
 
 /// The counters of one running container.
 #[derive(Debug)]
-struct Watched {
+struct WatchedGroup {
     cgroup: String,
-    group: Group,
+    group: GroupCounters,
     before: Option<Reading>,
     /// In which of [`LIMIT_LOOKS`] looks its limits are read again.
     turn: usize,
@@ -122,7 +122,7 @@ struct Watched {
     lost: Option<(Instant, Vec<SetLimit>)>,
 }
 
-impl Watched {
+impl WatchedGroup {
     /// Reads the state of the freezer, and from the second time on has the kernel tell of changes.
     fn look_at_freezer(&mut self, name: &Name, files: &mut Files, freezers: &mut Freezers) {
         match self.group.freezing(files) {
@@ -188,8 +188,8 @@ impl Sampler {
         }
     }
 
-    /// Looks at everything that `focus` asks for.
-    pub fn sample(&mut self, focus: &Focus) -> Sample {
+    /// Looks at everything that `interest` asks for.
+    pub fn sample(&mut self, interest: &Interest) -> Sample {
         let now = Instant::now();
         let elapsed = self.before.replace(now).map(|it| now - it);
         let trouble = self.members.refresh();
@@ -197,7 +197,7 @@ impl Sampler {
         self.looks += 1;
         let host = self.read_host();
         let names: Vec<Name> = self.members.all.keys().cloned().collect();
-        let containers = names.into_iter().filter_map(|it| self.container(it, focus)).collect();
+        let containers = names.into_iter().filter_map(|it| self.container(it, interest)).collect();
         self.members.settle();
         self.forget_ended();
         let unmanaged = self.members.unmanaged.clone();
@@ -227,30 +227,30 @@ impl Sampler {
         states.into_iter().filter(|(name, _)| foreign(name)).collect()
     }
 
-    fn read_host(&mut self) -> Host {
+    fn read_host(&mut self) -> HostSample {
         if self.lacks.as_ref().is_none_or(|(at, _)| at.elapsed() >= LACKS_STALE) {
             let lacks = host::lacks(&self.proc, &self.lxcpath, &self.hierarchies);
             self.lacks = Some((Instant::now(), lacks));
         }
         let lacks = self.lacks.as_ref().map(|(_, it)| it.clone()).unwrap_or_default();
         let host = self.host.read();
-        Host { layout: self.hierarchies.layout(), lacks, ..host }
+        HostSample { layout: self.hierarchies.layout(), lacks, ..host }
     }
 
-    fn container(&mut self, name: Name, focus: &Focus) -> Option<Container> {
-        let detailed = focus.detail.as_ref() == Some(&name);
+    fn container(&mut self, name: Name, interest: &Interest) -> Option<Container> {
+        let detailed = interest.detail.as_ref() == Some(&name);
         let depth = if detailed {
-            Depth::All
-        } else if focus.visible.contains(&name) {
-            focus.others.max(Depth::Row)
+            ReadDepth::All
+        } else if interest.visible.contains(&name) {
+            interest.others.max(ReadDepth::Row)
         } else {
-            focus.others
+            interest.others
         };
         self.look_at_freezer(&name);
         let counters = self.read_counters(&name, depth);
         let member = self.members.all.get(&name)?.clone();
         let (detail, fault) = if detailed {
-            let (detail, fault) = self.detail((&name, &member), counters.pids, focus);
+            let (detail, fault) = self.detail(&name, &member, counters.pids, interest);
             (Some(detail), fault)
         } else {
             let fault = member.defined.then(|| self.faults.of(&self.lxcpath, &name));
@@ -288,9 +288,9 @@ impl Sampler {
         }
         let turn = self.watched.len() % LIMIT_LOOKS;
         let watched = self.watched.entry(name.clone()).or_insert_with(|| {
-            let group = Group::new(&self.sources, &cgroup);
+            let group = GroupCounters::new(&self.sources, &cgroup);
             let (freezer, frozen, lost) = (Looking::Never, None, None);
-            Watched { cgroup, group, before: None, turn, freezer, frozen, lost }
+            WatchedGroup { cgroup, group, before: None, turn, freezer, frozen, lost }
         });
         if !matches!(watched.freezer, Looking::Watched(_)) || self.freezers.take(name) {
             watched.look_at_freezer(name, &mut self.files, &mut self.freezers);
@@ -300,14 +300,14 @@ impl Sampler {
         }
     }
 
-    fn read_counters(&mut self, name: &Name, depth: Depth) -> Counters {
+    fn read_counters(&mut self, name: &Name, depth: ReadDepth) -> Counters {
         let Some(watched) = self.watched.get_mut(name) else { return Counters::default() };
         let news = self.members.take_limit_news(name);
         if news {
             watched.lost = None;
         }
         let turn = self.looks % LIMIT_LOOKS == watched.turn || news;
-        let limits = if turn { Limits::Fresh } else { Limits::Old };
+        let limits = if turn { Freshness::Fresh } else { Freshness::Old };
         let raw = watched.group.read(&mut self.files, depth, limits);
         let now = Reading { raw, at: Instant::now() };
         let before = watched.before.replace(now);
@@ -342,9 +342,10 @@ impl Sampler {
 
     fn detail(
         &mut self,
-        (name, member): (&Name, &Member),
+        name: &Name,
+        member: &Member,
         tasks: Option<u64>,
-        focus: &Focus,
+        interest: &Interest,
     ) -> (Detail, Option<String>) {
         let run = member.run.as_ref();
         let init = run.and_then(|it| it.init_pid);
@@ -352,10 +353,10 @@ impl Sampler {
         if let Some(path) = run.and_then(|it| it.cgroup.as_ref()) {
             let cgroup = Cgroup::open(&self.hierarchies, path);
             let processes = self.processes.read(&cgroup.pids(), tasks);
-            detail.processes = process::forest(processes, focus.order);
+            detail.processes = process::forest(processes, interest.order);
             detail.files.clear();
             detail.limit_cgroup = run.and_then(|it| it.limits.clone()).filter(|it| it != path);
-            if focus.files {
+            if interest.files {
                 let limits = detail.limit_cgroup.as_ref();
                 let limits = limits.map(|it| Cgroup::open(&self.hierarchies, it));
                 detail.files = limits.as_ref().unwrap_or(&cgroup).files();

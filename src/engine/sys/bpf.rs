@@ -77,7 +77,7 @@ impl Instruction {
 
 /// The start of `union bpf_attr` for BPF_PROG_LOAD; what is left out counts as zero.
 #[repr(C)]
-struct Load {
+struct ProgramLoad {
     kind: u32,
     count: u32,
     instructions: u64,
@@ -91,7 +91,7 @@ struct Load {
 
 /// The start of `union bpf_attr` for BPF_PROG_ATTACH.
 #[repr(C)]
-struct Attach {
+struct ProgramAttach {
     target: u32,
     program: u32,
     kind: u32,
@@ -100,7 +100,7 @@ struct Attach {
 
 /// Loads a program that answers requests for devices.
 pub fn load_device_program(program: &[Instruction]) -> io::Result<OwnedFd> {
-    let attributes = Load {
+    let attributes = ProgramLoad {
         kind: BPF_PROG_TYPE_CGROUP_DEVICE,
         count: program.len() as u32,
         instructions: program.as_ptr() as u64,
@@ -119,7 +119,7 @@ pub fn load_device_program(program: &[Instruction]) -> io::Result<OwnedFd> {
 /// Puts `program` in force for the v2 group `cgroup`, until that is removed. What groups above
 /// it forbid stays forbidden.
 pub fn attach_device_program(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
-    let attributes = Attach {
+    let attributes = ProgramAttach {
         target: cgroup.as_raw_fd().cast_unsigned(),
         program: program.as_raw_fd().cast_unsigned(),
         kind: BPF_CGROUP_DEVICE,

@@ -7,7 +7,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg};
 
 /// What came in one piece.
 #[derive(Debug)]
-pub struct Message {
+pub struct Received {
     /// Bytes in the buffer.
     pub count: usize,
     pub fds: Vec<OwnedFd>,
@@ -16,7 +16,7 @@ pub struct Message {
 }
 
 /// Receives up to `buffer` bytes and at most `MAX_FDS` descriptors; more of them are closed.
-pub fn receive_signed(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> nix::Result<Message> {
+pub fn receive_signed(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> nix::Result<Received> {
     /// As many cgroup descriptors as LXC sends in one message.
     const MAX_FDS: usize = 20;
     let mut control = nix::cmsg_space!([RawFd; MAX_FDS], libc::ucred);
@@ -32,7 +32,7 @@ pub fn receive_signed(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> nix::Result<
             sender = Some(credentials);
         }
     }
-    Ok(Message { count: message.bytes, fds, sender })
+    Ok(Received { count: message.bytes, fds, sender })
 }
 
 /// The same from somebody who is known already.

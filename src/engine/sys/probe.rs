@@ -24,7 +24,7 @@ pub struct Trial {
 
 /// What became of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum TrialOutcome {
     /// The number of an error; 0: it succeeded.
     Errno(i32),
     /// The process was killed for it.
@@ -34,13 +34,13 @@ pub enum Answer {
 const ANSWER: usize = size_of::<i32>();
 
 /// Makes each of `trials` in a child. An error: no child could be made.
-pub fn answers(trials: &[Trial]) -> nix::Result<Vec<Answer>> {
+pub fn answers(trials: &[Trial]) -> nix::Result<Vec<TrialOutcome>> {
     let mut answers = Vec::new();
     while let Some(rest) = trials.get(answers.len()..).filter(|it| !it.is_empty()) {
         let before = answers.len();
         let killed = until_killed(rest, &mut answers)?;
         if killed {
-            answers.push(Answer::Killed);
+            answers.push(TrialOutcome::Killed);
         } else if answers.len() == before {
             return Err(Errno::EIO);
         }
@@ -49,7 +49,7 @@ pub fn answers(trials: &[Trial]) -> nix::Result<Vec<Answer>> {
 }
 
 /// Makes trials until one is the child's end; tells whether a signal was that.
-fn until_killed(trials: &[Trial], answers: &mut Vec<Answer>) -> nix::Result<bool> {
+fn until_killed(trials: &[Trial], answers: &mut Vec<TrialOutcome>) -> nix::Result<bool> {
     let (ours, theirs) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
     let Some(child) = fork()? else { make(trials, theirs) };
     drop(theirs);
@@ -63,7 +63,7 @@ fn until_killed(trials: &[Trial], answers: &mut Vec<Answer>) -> nix::Result<bool
     };
     read.map_err(|_error| Errno::EIO)?;
     let (whole, _) = bytes.as_chunks::<ANSWER>();
-    answers.extend(whole.iter().map(|it| Answer::Errno(i32::from_ne_bytes(*it))));
+    answers.extend(whole.iter().map(|it| TrialOutcome::Errno(i32::from_ne_bytes(*it))));
     Ok(matches!(status, WaitStatus::Signaled(..)))
 }
 
@@ -95,7 +95,7 @@ mod tests {
         let dies = Trial { number: libc::SYS_exit, arguments: [0; 5] };
         let answers_of = |trials: &[Trial]| answers(trials);
         assert_eq!(answers_of(&[]), Ok(vec![]));
-        let told = [Answer::Errno(0), Answer::Errno(libc::EBADF)];
+        let told = [TrialOutcome::Errno(0), TrialOutcome::Errno(libc::EBADF)];
         assert_eq!(answers_of(&[succeeds, fails]), Ok(told.to_vec()));
         assert_eq!(answers_of(&[succeeds, dies]), Err(Errno::EIO));
     }

@@ -11,10 +11,7 @@ use nix::pty::{OpenptyResult, Winsize, openpty};
 
 /// Starts `command` on a new pty of `rows` and `columns`, and returns the side of the pty that is
 /// ours, closed on exec. When that side is closed the kernel hangs the program up.
-pub fn spawn_on_pty(
-    mut command: Command,
-    (rows, columns): (u16, u16),
-) -> io::Result<(OwnedFd, Child)> {
+pub fn spawn_on_pty(mut command: Command, rows: u16, columns: u16) -> io::Result<(OwnedFd, Child)> {
     let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     let OpenptyResult { master, slave } = openpty(Some(&size), None)?;
     for fd in [&master, &slave] {
@@ -56,7 +53,7 @@ mod tests {
         let mut command = Command::new("/bin/sh");
         command
             .args(["-c", "stty size; test \"$(ps -o sid= -p $$ | tr -d ' ')\" = $$ && echo leads"]);
-        let (master, mut child) = spawn_on_pty(command, (7, 33)).unwrap();
+        let (master, mut child) = spawn_on_pty(command, 7, 33).unwrap();
         let mut said = Vec::new();
         // A pty whose other side is closed reports an error at its end.
         _ = File::from(master).read_to_end(&mut said);

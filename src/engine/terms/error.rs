@@ -18,7 +18,7 @@ pub(in crate::engine) fn words(error: &io::Error) -> String {
 /// What sort of refusal it is, for exit codes and for the screen's advice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum ErrorKind {
     /// No such container, file or process.
     NotFound,
     /// The container already exists.
@@ -49,7 +49,7 @@ pub struct Error {
     pub verb: Verb,
     /// The container, or what else the verb was for. Already safe to show.
     pub object: String,
-    pub kind: Kind,
+    pub kind: ErrorKind,
     pub source: Box<dyn StdError + Send + Sync>,
 }
 
@@ -58,7 +58,7 @@ impl Error {
     pub fn new(
         verb: Verb,
         object: impl fmt::Display,
-        kind: Kind,
+        kind: ErrorKind,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
         Self { verb, object: object.to_string(), kind, source: source.into() }
@@ -126,7 +126,7 @@ mod tests {
     fn a_cause_is_told_once() {
         let source = || io::Error::from_raw_os_error(libc::ENOENT);
         for cause in [Cause::Told { source: source() }, Cause::Untold { source: source() }] {
-            let error = Error::new(Verb::Start, "web", Kind::Failed, cause);
+            let error = Error::new(Verb::Start, "web", ErrorKind::Failed, cause);
             let told = "cannot start `web`: read a: No such file or directory";
             assert_eq!(format!("{error:#}"), told);
         }
@@ -136,8 +136,8 @@ mod tests {
     fn the_systems_errors_are_told_in_words_alone() {
         let number = io::Error::from_raw_os_error(libc::EACCES);
         for error in [
-            Error::new(Verb::Start, "web", Kind::Failed, number),
-            Error::new(Verb::Start, "web", Kind::Failed, Errno::EACCES),
+            Error::new(Verb::Start, "web", ErrorKind::Failed, number),
+            Error::new(Verb::Start, "web", ErrorKind::Failed, Errno::EACCES),
         ] {
             assert_eq!(format!("{error:#}"), "cannot start `web`: Permission denied");
         }

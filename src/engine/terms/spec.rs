@@ -6,13 +6,13 @@ use crate::engine::terms::name::Name;
 
 /// Where in which file something was configured, for error messages.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
+pub struct ConfigPlace {
     pub file: PathBuf,
     /// Line, counted from 1.
     pub line: usize,
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for ConfigPlace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "line {} of {}", self.line, self.file.display())
     }
@@ -22,7 +22,7 @@ impl std::fmt::Display for Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct At<T> {
     pub value: T,
-    pub place: Option<Place>,
+    pub place: Option<ConfigPlace>,
 }
 
 /// Everything `start` needs to know of a container.
@@ -41,7 +41,7 @@ pub struct Spec {
     pub cgroup_v1: Vec<At<CgroupSetting>>,
     /// `lxc.cgroup2.FILE`, written on the unified hierarchy, in order.
     pub cgroup_v2: Vec<At<CgroupSetting>>,
-    pub init: Init,
+    pub init: InitSpec,
     /// `lxc.tty.max`: number of `/dev/ttyN` ptys.
     pub tty_max: u32,
     /// `lxc.tty.dir`: the directory in `/dev` that holds the console and the ttys; links lead there.
@@ -60,7 +60,7 @@ pub struct Spec {
     pub ephemeral: bool,
     /// Variables given to init, besides `container=lxc`, in order.
     pub environment: Vec<(String, String)>,
-    pub signals: Signals,
+    pub signals: SignalSpec,
 }
 
 /// One line of a mount table.
@@ -80,13 +80,13 @@ pub struct Mount {
     /// If there is nothing to mount, or no place for it, that is no failure.
     pub optional: bool,
     /// Makes the missing target first.
-    pub create: Option<Create>,
+    pub create: Option<TargetKind>,
     /// The source lies below the container's root.
     pub relative: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Create {
+pub enum TargetKind {
     Dir,
     File,
 }
@@ -117,7 +117,7 @@ pub struct CgroupSetting {
 
 /// What becomes the container's first process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Init {
+pub struct InitSpec {
     /// `lxc.init.cmd` split, or the command line's command, or `/sbin/init`.
     pub argv: Vec<String>,
     /// It is not pid 1 but the child of wharf's own init: `lxc.execute.cmd` is the same.
@@ -160,7 +160,7 @@ pub enum Capabilities {
 
 /// `lxc.signal.*`, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Signals {
+pub struct SignalSpec {
     /// None: SIGPWR, or SIGRTMIN+3 if init blocks that one (systemd).
     pub halt: Option<i32>,
     pub reboot: i32,

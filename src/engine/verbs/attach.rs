@@ -13,13 +13,13 @@ use nix::errno::Errno;
 
 use crate::engine::entry::launch::{self, Entered, LaunchError, Visit};
 use crate::engine::entry::plan::{self, Entering, Program};
-use crate::engine::entry::relay::{self, End, Signals};
+use crate::engine::entry::relay::{self, RelayEnd, RelaySignals};
 use crate::engine::entry::seal;
 use crate::engine::sys;
 use crate::engine::terms::id::Id;
 use crate::engine::verbs::privilege;
-use crate::engine::{Engine, Error, Exit, Kind, Name, Verb};
-use target::{Target, TargetError};
+use crate::engine::{Engine, Error, ErrorKind, Exit, Name, Verb};
+use target::{AttachTarget, TargetError};
 
 /// What to run inside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,13 +54,13 @@ enum AttachError {
 }
 
 impl AttachError {
-    fn kind(&self) -> Kind {
+    fn kind(&self) -> ErrorKind {
         match self {
             Self::Target(error) => error.kind(),
             Self::Launch(error) => error.kind(),
-            Self::Frozen(_) => Kind::Busy,
-            Self::Relay(_) | Self::Signals(_) | Self::Wait(_) => Kind::Failed,
-            Self::Plan(_) => Kind::Invalid,
+            Self::Frozen(_) => ErrorKind::Busy,
+            Self::Relay(_) | Self::Signals(_) | Self::Wait(_) => ErrorKind::Failed,
+            Self::Plan(_) => ErrorKind::Invalid,
         }
     }
 }
@@ -70,7 +70,7 @@ impl Engine {
     /// Single-threaded callers: it forks.
     pub fn attach(&self, name: &Name, attach: &Attach) -> Result<Exit, Error> {
         if let Some(why) = privilege::deadly() {
-            return Err(Error::new(Verb::Attach, name, Kind::Denied, why));
+            return Err(Error::new(Verb::Attach, name, ErrorKind::Denied, why));
         }
         seal::reexec();
         self.attach_sealed(name, attach)
@@ -78,7 +78,7 @@ impl Engine {
     }
 
     fn attach_sealed(&self, name: &Name, attach: &Attach) -> Result<Exit, AttachError> {
-        let target = Target::find(&self.lxcpath, name)?;
+        let target = AttachTarget::find(&self.lxcpath, name)?;
         if target.is_frozen() {
             return Err(AttachError::Frozen(name.clone()));
         }
@@ -113,13 +113,13 @@ impl Engine {
             // Not before, so that whoever waits in vain can be ended; and not after, so that
             // none is lost.
             before_exec: &mut || {
-                signals = Some(Signals::block()?);
+                signals = Some(RelaySignals::block()?);
                 Ok(())
             },
         })?;
         // Entered only after they were blocked.
-        let signals = signals.map_or_else(Signals::block, Ok).map_err(AttachError::Signals)?;
-        if relay::until_end(pty, pidfd.as_fd(), signals)? == End::HungUp {
+        let signals = signals.map_or_else(RelaySignals::block, Ok).map_err(AttachError::Signals)?;
+        if relay::until_end(pty, pidfd.as_fd(), signals)? == RelayEnd::HungUp {
             return Ok(Exit::Signal(libc::SIGHUP));
         }
         let status = sys::wait_for(pidfd.as_fd()).map_err(AttachError::Wait)?;

@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 use nix::errno::Errno;
 
 use crate::engine::running::command_socket::{Client, SocketError};
-use crate::engine::{Engine, Error, Kind, Name, Verb};
+use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
 use relay::Remote;
 
 /// Which terminal, and how to leave it.
@@ -26,18 +26,18 @@ enum ConsoleError {
     #[error(transparent)]
     Socket(SocketError),
     #[error("take over the terminal")]
-    Terminal(#[source] Errno),
+    Terminal(#[source] io::Error),
     #[error("relay the terminal")]
     Relay(#[source] Errno),
 }
 
 impl ConsoleError {
-    const fn kind(&self) -> Kind {
+    const fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotRunning => Kind::NotRunning,
-            Self::Socket(SocketError::Silent) => Kind::TimedOut,
-            Self::Socket(SocketError::NoTty(_)) => Kind::Busy,
-            Self::Socket(_) | Self::Terminal(_) | Self::Relay(_) => Kind::Failed,
+            Self::NotRunning => ErrorKind::NotRunning,
+            Self::Socket(SocketError::Silent) => ErrorKind::TimedOut,
+            Self::Socket(SocketError::NoTty(_)) => ErrorKind::Busy,
+            Self::Socket(_) | Self::Terminal(_) | Self::Relay(_) => ErrorKind::Failed,
         }
     }
 }

@@ -18,13 +18,13 @@ use crate::engine::store::{RemoveError, Store, StoreError, draft_name};
 use crate::engine::terms::error::words;
 use crate::engine::terms::shown::{shown, shown_bytes};
 use crate::engine::verbs::destroy::{remove_dir, remove_draft};
-use crate::engine::{Engine, Error, Kind, Name, Verb};
+use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
 use base::Base;
 
 /// What to create.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Create {
-    pub source: Source,
+    pub source: RootfsSource,
     /// A configuration file to start from (`-f`); none: the host's `default.conf`, completed by
     /// `assets/default.conf`.
     pub config: Option<PathBuf>,
@@ -34,7 +34,7 @@ pub struct Create {
 
 /// Where the container's files come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Source {
+pub enum RootfsSource {
     /// Shares the host's files.
     #[default]
     Host,
@@ -120,19 +120,19 @@ enum CreateError {
 }
 
 impl CreateError {
-    fn kind(&self) -> Kind {
+    fn kind(&self) -> ErrorKind {
         match self {
-            Self::Exists(_) => Kind::Exists,
+            Self::Exists(_) => ErrorKind::Exists,
             Self::Make { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                Kind::Denied
+                ErrorKind::Denied
             }
-            Self::Store(StoreError::Busy(_)) => Kind::Busy,
+            Self::Store(StoreError::Busy(_)) => ErrorKind::Busy,
             Self::Config(_) | Self::Document(_) | Self::NotDirectory(_) | Self::NotText(_) => {
-                Kind::Invalid
+                ErrorKind::Invalid
             }
-            Self::Root { .. } => Kind::NotFound,
+            Self::Root { .. } => ErrorKind::NotFound,
             Self::Make { .. } | Self::Store(_) | Self::Remove(_) | Self::Template(_) => {
-                Kind::Failed
+                ErrorKind::Failed
             }
         }
     }
@@ -141,7 +141,7 @@ impl CreateError {
 impl Engine {
     /// Creates the container `name`. Nothing is left behind when it fails.
     pub fn create(&self, name: &Name, create: &Create) -> Result<Created, Error> {
-        let work = Work { store: Store::new(&self.lxcpath), name, create };
+        let work = Creation { store: Store::new(&self.lxcpath), name, create };
         let created =
             work.run().map_err(|error| Error::new(Verb::Create, name, error.kind(), error))?;
         event::publish(&self.lxcpath, name, What::Created);
@@ -150,18 +150,18 @@ impl Engine {
 }
 
 /// One creation.
-struct Work<'a> {
+struct Creation<'a> {
     store: Store,
     name: &'a Name,
     create: &'a Create,
 }
 
-impl Work<'_> {
+impl Creation<'_> {
     fn run(&self) -> Result<Created, CreateError> {
         let root = match &self.create.source {
-            Source::Host => None,
-            Source::Directory(path) => Some(existing_root(path)?),
-            Source::Template { .. } => Some(self.store.spelled(self.name).join("rootfs")),
+            RootfsSource::Host => None,
+            RootfsSource::Directory(path) => Some(existing_root(path)?),
+            RootfsSource::Template { .. } => Some(self.store.spelled(self.name).join("rootfs")),
         };
         let base = self.base()?;
         let content = self.content(&base.config, root.as_deref())?;
@@ -170,8 +170,8 @@ impl Work<'_> {
         self.clear_place()?;
         Engine::over(self.store.lxcpath().clone()).tidy();
         match &self.create.source {
-            Source::Host | Source::Directory(_) => self.put_in_place(&content)?,
-            Source::Template { program, args } => {
+            RootfsSource::Host | RootfsSource::Directory(_) => self.put_in_place(&content)?,
+            RootfsSource::Template { program, args } => {
                 let made = self.fill(&content, program, args);
                 if made.is_err() {
                     // The first error is the one to tell; `partial` marks what may be left.
@@ -314,7 +314,7 @@ mod tests {
         let root = dir.path().join("root");
         fs::create_dir(&root).unwrap();
         let create = Create {
-            source: Source::Directory(root.clone()),
+            source: RootfsSource::Directory(root.clone()),
             settings: vec![("lxc.tty.max".to_owned(), "2".to_owned())],
             ..Create::default()
         };
@@ -328,7 +328,7 @@ mod tests {
         let mode = fs::metadata(lxcpath.join("part-c-create")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, DIR_MODE);
         let error = engine(dir.path()).create(&name(), &create).unwrap_err();
-        assert_eq!(error.kind, Kind::Exists);
+        assert_eq!(error.kind, ErrorKind::Exists);
     }
 
     #[test]
@@ -340,7 +340,7 @@ mod tests {
             let settings = vec![(key.to_owned(), value.to_owned())];
             let create = Create { settings, ..Create::default() };
             let error = engine(dir.path()).create(&name(), &create).unwrap_err();
-            assert_eq!(error.kind, Kind::Invalid, "{error:#}");
+            assert_eq!(error.kind, ErrorKind::Invalid, "{error:#}");
         }
         assert!(!dir.path().join("lxc").exists());
     }
@@ -351,7 +351,7 @@ mod tests {
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         let program = program.to_str().unwrap().to_owned();
         Create {
-            source: Source::Template { program, args: vec!["x y".to_owned()] },
+            source: RootfsSource::Template { program, args: vec!["x y".to_owned()] },
             ..Create::default()
         }
     }

@@ -19,7 +19,7 @@ use crate::engine::store::{
 use crate::engine::terms::error::words;
 use crate::engine::terms::shown::shown;
 use crate::engine::verbs::proxmox::{self, Pct};
-use crate::engine::{Engine, Error, Kind, Lxcpath, Name, State, Verb};
+use crate::engine::{Engine, Error, ErrorKind, Lxcpath, Name, State, Verb};
 
 /// Why a container is still there.
 #[derive(Debug, thiserror::Error)]
@@ -50,18 +50,18 @@ enum DestroyError {
 const GOING: Duration = Duration::from_secs(2);
 
 impl DestroyError {
-    const fn kind(&self) -> Kind {
+    const fn kind(&self) -> ErrorKind {
         match self {
-            Self::Missing(_) => Kind::NotFound,
-            Self::Running(_) => Kind::Running,
-            Self::Unmanaged(_) | Self::Owned { .. } => Kind::Invalid,
-            Self::Store(StoreError::Busy(_)) => Kind::Busy,
+            Self::Missing(_) => ErrorKind::NotFound,
+            Self::Running(_) => ErrorKind::Running,
+            Self::Unmanaged(_) | Self::Owned { .. } => ErrorKind::Invalid,
+            Self::Store(StoreError::Busy(_)) => ErrorKind::Busy,
             Self::Store(_)
             | Self::Hook { .. }
             | Self::Remove(_)
             | Self::Reclaim(_)
             | Self::Seat(_)
-            | Self::Forget(_) => Kind::Failed,
+            | Self::Forget(_) => ErrorKind::Failed,
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::engine::running::command_socket::{Client, SocketError};
 use crate::engine::running::event::{self, What};
 use crate::engine::running::record::Record;
 use crate::engine::terms::state::State;
-use crate::engine::{Engine, Error, Kind, Name, Verb};
+use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
 
 /// How long processes may take to stand still; one in state D may take for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,13 +29,13 @@ enum FreezeError {
 }
 
 impl FreezeError {
-    fn kind(&self) -> Kind {
+    fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotRunning | Self::State(_) => Kind::NotRunning,
-            Self::Socket(SocketError::Silent) => Kind::TimedOut,
+            Self::NotRunning | Self::State(_) => ErrorKind::NotRunning,
+            Self::Socket(SocketError::Silent) => ErrorKind::TimedOut,
             Self::Cgroup(error) => error.kind(),
-            Self::Denied => Kind::Denied,
-            Self::Socket(_) | Self::Lost => Kind::Failed,
+            Self::Denied => ErrorKind::Denied,
+            Self::Socket(_) | Self::Lost => ErrorKind::Failed,
         }
     }
 }
@@ -64,15 +64,15 @@ impl Engine {
         if state == State::Frozen && cgroup.frozen() == Some(true) {
             return Ok(());
         }
-        self.tell(name, &client, (State::Running, State::Freezing));
+        self.tell(name, &client, State::Running, State::Freezing);
         if let Err(error) = cgroup.freeze(PATIENCE) {
             // Half frozen is not a state to be left in.
             _ = cgroup.thaw(PATIENCE);
-            self.tell(name, &client, (State::Freezing, State::Thawed));
-            self.tell(name, &client, (State::Thawed, State::Running));
+            self.tell(name, &client, State::Freezing, State::Thawed);
+            self.tell(name, &client, State::Thawed, State::Running);
             return Err(FreezeError::Cgroup(error));
         }
-        self.tell(name, &client, (State::Freezing, State::Frozen));
+        self.tell(name, &client, State::Freezing, State::Frozen);
         Ok(())
     }
 
@@ -83,13 +83,13 @@ impl Engine {
             return Ok(());
         }
         cgroup.thaw(PATIENCE).map_err(FreezeError::Cgroup)?;
-        self.tell(name, &client, (State::Frozen, State::Thawed));
-        self.tell(name, &client, (State::Thawed, State::Running));
+        self.tell(name, &client, State::Frozen, State::Thawed);
+        self.tell(name, &client, State::Thawed, State::Running);
         Ok(())
     }
 
     /// Lets the supervisor tell the world; for one of LXC's, which keeps no journal of ours, we do.
-    fn tell(&self, name: &Name, client: &Client, (from, to): (State, State)) {
+    fn tell(&self, name: &Name, client: &Client, from: State, to: State) {
         // The freezer has been written, which is what counts.
         _ = client.serve_state(to);
         if !Record::read(&self.lxcpath, name).is_some_and(|it| it.is_live(self.lxcpath.host())) {

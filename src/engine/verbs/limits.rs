@@ -5,7 +5,7 @@ mod keep;
 
 use std::io;
 
-pub use keep::Kept;
+pub use keep::KeptLimit;
 
 pub use crate::engine::cgroup::Change;
 pub use crate::engine::cgroup::spelling::{key_of, of_key};
@@ -14,7 +14,7 @@ use crate::engine::running::command_socket::CONFIGURED;
 use crate::engine::running::command_socket::Client;
 use crate::engine::running::event::{self, What};
 use crate::engine::running::record::Limits;
-use crate::engine::terms::error::Kind;
+use crate::engine::terms::error::ErrorKind;
 use crate::engine::terms::error::words;
 use crate::engine::{Engine, Error, Name, Verb};
 
@@ -36,26 +36,21 @@ impl Engine {
 
     /// Writes `value` to `file` and reads back what the kernel kept.
     pub fn cgroup_set(&self, name: &Name, file: &str, value: &str) -> Result<Change, Error> {
-        self.set(name, &self.cgroup_of(name, Verb::SetCgroup)?, (file, value))
+        self.set(name, &self.cgroup_of(name, Verb::SetCgroup)?, file, value)
     }
 
     /// Sets anew what wharf has set and the kernel no longer has; tells what that was.
     pub fn cgroup_again(&self, name: &Name) -> Result<Vec<Change>, Error> {
         let (client, cgroup) = self.limited(name, Verb::SetCgroup)?;
         let limits = Limits::read(&self.lxcpath, name, &cgroup)
-            .map_err(|why| Error::new(Verb::SetCgroup, name, Kind::Failed, Unread(why)))?;
+            .map_err(|why| Error::new(Verb::SetCgroup, name, ErrorKind::Failed, Unread(why)))?;
         // LXC notes nothing of its containers, but tells what they are configured with.
         let configured = client.config_item(CONFIGURED).ok().flatten().unwrap_or_default();
         let lost = limits.lost(&cgroup).into_iter().chain(limits.vanished(&configured, &cgroup));
-        lost.map(|it| self.set(name, &cgroup, (&it.file, &it.set))).collect()
+        lost.map(|it| self.set(name, &cgroup, &it.file, &it.set)).collect()
     }
 
-    fn set(
-        &self,
-        name: &Name,
-        cgroup: &Cgroup,
-        (file, value): (&str, &str),
-    ) -> Result<Change, Error> {
+    fn set(&self, name: &Name, cgroup: &Cgroup, file: &str, value: &str) -> Result<Change, Error> {
         let mut before = None;
         // Noted before it is done, or its supervisor would miss the value from before. A limit that
         // cannot be written down is set all the same.
@@ -78,7 +73,7 @@ impl Engine {
     /// Asks the container's supervisor, wharf's or LXC's, for its cgroup.
     fn limited(&self, name: &Name, verb: Verb) -> Result<(Client, Cgroup), Error> {
         self.limited_if_running(name, verb)?
-            .ok_or_else(|| Error::new(verb, name, Kind::NotRunning, NOT_RUNNING))
+            .ok_or_else(|| Error::new(verb, name, ErrorKind::NotRunning, NOT_RUNNING))
     }
 
     /// The same; none: it does not run.
@@ -87,13 +82,13 @@ impl Engine {
         name: &Name,
         verb: Verb,
     ) -> Result<Option<(Client, Cgroup)>, Error> {
-        let failed_to_ask = |why| Error::new(verb, name, Kind::Failed, why);
+        let failed_to_ask = |why| Error::new(verb, name, ErrorKind::Failed, why);
         let client = Client::connect(self.lxcpath(), name).map_err(failed_to_ask)?;
         let Some(client) = client else { return Ok(None) };
         let hierarchies =
             Hierarchies::discover(self.lxcpath.host()).map_err(|why| failed(verb, name, why))?;
         let path = client.limit_cgroup().map_err(failed_to_ask)?.ok_or_else(|| {
-            Error::new(verb, name, Kind::Failed, "its supervisor does not report its cgroup")
+            Error::new(verb, name, ErrorKind::Failed, "its supervisor does not report its cgroup")
         })?;
         Ok(Some((client, Cgroup::open(&hierarchies, &path))))
     }

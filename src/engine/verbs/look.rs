@@ -14,9 +14,9 @@ use crate::engine::running::event::{self, What};
 use crate::engine::running::record::last_words;
 use crate::engine::seen::process::Process;
 use crate::engine::seen::sample::{Container, Unmanaged};
-use crate::engine::seen::sampler::{Depth, Focus, Sampler, unmanaged};
+use crate::engine::seen::sampler::{Interest, ReadDepth, Sampler, unmanaged};
 use crate::engine::store::Store;
-use crate::engine::{Engine, Error, Host, Kind, Name, State, Verb, sys};
+use crate::engine::{Engine, Error, ErrorKind, Host, Name, State, Verb, sys};
 
 /// Why a process cannot be signalled.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +36,7 @@ impl Engine {
         let (states, trouble) = Sampler::new(self).states();
         match trouble {
             Some(why) if states.is_empty() => {
-                Err(Error::new(Verb::List, self.lxcpath().display(), Kind::Failed, why))
+                Err(Error::new(Verb::List, self.lxcpath().display(), ErrorKind::Failed, why))
             }
             _ => Ok(states),
         }
@@ -44,10 +44,11 @@ impl Engine {
 
     /// Lists the same containers with their counters, all from one sample.
     pub fn containers(&self) -> Result<Vec<Container>, Error> {
-        let sample = Sampler::new(self).sample(&Focus { others: Depth::All, ..Focus::default() });
+        let sample =
+            Sampler::new(self).sample(&Interest { others: ReadDepth::All, ..Interest::default() });
         match sample.trouble {
             Some(why) if sample.containers.is_empty() => {
-                Err(Error::new(Verb::List, self.lxcpath().display(), Kind::Failed, why))
+                Err(Error::new(Verb::List, self.lxcpath().display(), ErrorKind::Failed, why))
             }
             _ => Ok(sample.containers),
         }
@@ -56,7 +57,7 @@ impl Engine {
     /// Lists the containers that are left to LXC because of their names.
     pub fn unmanaged(&self) -> Result<Vec<Unmanaged>, Error> {
         unmanaged::read(&self.lxcpath)
-            .map_err(|why| Error::new(Verb::List, self.lxcpath().display(), Kind::Failed, why))
+            .map_err(|why| Error::new(Verb::List, self.lxcpath().display(), ErrorKind::Failed, why))
     }
 
     /// Returns the state of `name`; a container that does not exist is STOPPED.
@@ -75,7 +76,7 @@ impl Engine {
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
                 let home = self.lxcpath().join(name.as_str());
                 let why = format!("permission denied: {}; try again as root", home.display());
-                Err(Error::new(Verb::Look, name, Kind::Denied, why))
+                Err(Error::new(Verb::Look, name, ErrorKind::Denied, why))
             }
             Ok(_) | Err(_) => Ok(()),
         }
@@ -96,15 +97,15 @@ impl Engine {
 
     /// Returns all of one container, its counters and details included.
     pub fn info(&self, name: &Name) -> Result<Container, Error> {
-        let focus = Focus { detail: Some(name.clone()), ..Focus::default() };
-        let mut seen = Sampler::of_one(self, name).sample(&focus).containers;
+        let interest = Interest { detail: Some(name.clone()), ..Interest::default() };
+        let mut seen = Sampler::of_one(self, name).sample(&interest).containers;
         seen.pop().map_or_else(|| self.visible(name).and_then(|()| Err(self.nowhere(name))), Ok)
     }
 
     fn nowhere(&self, name: &Name) -> Error {
         let home: PathBuf = self.lxcpath().join(name.as_str());
         let why = format!("there is no {}/config, and it is not running", home.display());
-        Error::new(Verb::Info, name, Kind::NotFound, why)
+        Error::new(Verb::Info, name, ErrorKind::NotFound, why)
     }
 
     /// Lists the processes of a running container as a forest. One look has no rates: the use of
@@ -121,7 +122,7 @@ impl Engine {
             }
             _ => {
                 let why = "the container is not running";
-                Err(Error::new(Verb::Processes, name, Kind::NotRunning, why))
+                Err(Error::new(Verb::Processes, name, ErrorKind::NotRunning, why))
             }
         }
     }
@@ -130,13 +131,13 @@ impl Engine {
     /// runs has it only if it was told to keep it.
     pub fn console_output(&self, name: &Name) -> Result<Vec<u8>, Error> {
         const VERB: Verb = Verb::ReadConsole;
-        let failed = |why| Error::new(VERB, name, Kind::Failed, why);
+        let failed = |why| Error::new(VERB, name, ErrorKind::Failed, why);
         let Some(client) = Client::connect(self.lxcpath(), name).map_err(failed)? else {
             return last_words::read(self.lxcpath(), name).ok_or_else(|| {
                 Error::new(
                     VERB,
                     name,
-                    Kind::NotRunning,
+                    ErrorKind::NotRunning,
                     "it is stopped, and its console printed nothing",
                 )
             });
@@ -147,7 +148,7 @@ impl Engine {
                 Ok(ConsoleLog::Output(bytes)) => Ok(bytes),
                 Ok(ConsoleLog::Off) => {
                     let why = "LXC keeps no console log of it; set lxc.console.buffer.size";
-                    Err(Error::new(VERB, name, Kind::Failed, why))
+                    Err(Error::new(VERB, name, ErrorKind::Failed, why))
                 }
                 Err(error) => Err(failed(error)),
             },
@@ -160,13 +161,18 @@ impl Engine {
         const VERB: Verb = Verb::Signal;
         let container = self.info(name)?;
         let Some(cgroup) = container.detail.and_then(|it| it.cgroup) else {
-            return Err(Error::new(VERB, name, Kind::NotRunning, "the container is not running"));
+            return Err(Error::new(
+                VERB,
+                name,
+                ErrorKind::NotRunning,
+                "the container is not running",
+            ));
         };
         send(self.lxcpath.host(), &cgroup, process, signal).map_err(|error| {
             let kind = match &error {
-                SignalError::Ended(_) | SignalError::Elsewhere(_) => Kind::NotFound,
-                SignalError::Send { source: Errno::EPERM, .. } => Kind::Denied,
-                SignalError::Send { .. } => Kind::Failed,
+                SignalError::Ended(_) | SignalError::Elsewhere(_) => ErrorKind::NotFound,
+                SignalError::Send { source: Errno::EPERM, .. } => ErrorKind::Denied,
+                SignalError::Send { .. } => ErrorKind::Failed,
             };
             Error::new(VERB, name, kind, error)
         })?;

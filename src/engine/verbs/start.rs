@@ -22,7 +22,7 @@ use crate::engine::terms::spec::Spec;
 use crate::engine::terms::state::State;
 use crate::engine::verbs::create::Create;
 use crate::engine::verbs::privilege;
-use crate::engine::{Engine, Error, Exit, Kind, Name, Verb, sys};
+use crate::engine::{Engine, Error, ErrorKind, Exit, Name, Verb, sys};
 
 /// The verb by which this program becomes a supervisor.
 pub const SUPERVISE: &str = "supervise";
@@ -43,7 +43,7 @@ pub struct Start {
 #[serde(rename_all = "snake_case")]
 enum Report {
     Runs,
-    Failed { kind: Kind, reason: String },
+    Failed { kind: ErrorKind, reason: String },
 }
 
 /// Why nothing is known of a start.
@@ -57,7 +57,7 @@ enum StartError {
 
 /// Refuses what this process would not survive.
 fn survive(verb: Verb, name: &Name) -> Result<(), Error> {
-    privilege::deadly().map_or(Ok(()), |why| Err(Error::new(verb, name, Kind::Denied, why)))
+    privilege::deadly().map_or(Ok(()), |why| Err(Error::new(verb, name, ErrorKind::Denied, why)))
 }
 
 const HOST_INIT: &str = "it shares the host's files, and /sbin/init would run the host's own \
@@ -68,7 +68,8 @@ impl Engine {
     /// Safe to call from a process with threads: the supervisor is a program of its own.
     pub fn start(&self, name: &Name, start: &Start) -> Result<(), Error> {
         survive(Verb::Start, name)?;
-        let fail = |source: std::io::Error| Error::new(Verb::Start, name, Kind::Failed, source);
+        let fail =
+            |source: std::io::Error| Error::new(Verb::Start, name, ErrorKind::Failed, source);
         let mut order = start.clone();
         order.config =
             start.config.as_deref().map(std::path::absolute).transpose().map_err(fail)?;
@@ -79,7 +80,7 @@ impl Engine {
         command.arg(self.lxcpath.given());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(|source| {
-            Error::new(Verb::Start, name, Kind::Failed, StartError::Spawn(source))
+            Error::new(Verb::Start, name, ErrorKind::Failed, StartError::Spawn(source))
         })?;
         if let Some(mut input) = child.stdin.take() {
             // One that dies before it has read all tells so by an empty report.
@@ -95,7 +96,9 @@ impl Engine {
             Ok(Report::Failed { kind, reason }) => Err(Error::new(Verb::Start, name, kind, reason)),
             // A word that was lost on its way does not undo a start.
             Err(_) if self.still_runs(name) => Ok(()),
-            Err(_) => Err(Error::new(Verb::Start, name, Kind::Failed, StartError::Silent(end))),
+            Err(_) => {
+                Err(Error::new(Verb::Start, name, ErrorKind::Failed, StartError::Silent(end)))
+            }
         }
     }
 
@@ -103,7 +106,7 @@ impl Engine {
     /// reads its order from the standard input and reports on the standard output it was given,
     /// and returns when the container has ended. Only for the hidden verb [`SUPERVISE`].
     pub fn supervise(&self, name: &Name) -> Result<Exit, Error> {
-        let fail = |source| Error::new(Verb::Start, name, Kind::Failed, source);
+        let fail = |source| Error::new(Verb::Start, name, ErrorKind::Failed, source);
         let start: Start =
             serde_json::from_reader(std::io::stdin()).map_err(|it| fail(it.into()))?;
         let mut report = Some(detach().map_err(|errno| fail(std::io::Error::from(errno)))?);
@@ -149,7 +152,7 @@ impl Engine {
         }
         // Gone already, unless the run failed before it began.
         match self.destroy(name) {
-            Err(left) if left.kind != Kind::NotFound => {
+            Err(left) if left.kind != ErrorKind::NotFound => {
                 let reason = format!("{}; and {left:#}", error.reason());
                 Err(Error::new(Verb::Execute, name, error.kind, reason))
             }
@@ -163,13 +166,14 @@ impl Engine {
         if !start.argv.is_empty() {
             return Ok(start.clone());
         }
-        let failed = |why: &str| Error::new(Verb::Execute, name, Kind::Invalid, why.to_owned());
+        let failed =
+            |why: &str| Error::new(Verb::Execute, name, ErrorKind::Invalid, why.to_owned());
         if undefined {
             return Err(failed("no command given; it goes after `--`"));
         }
         let file = start.config.as_deref();
         let config = config::load(name, &self.lxcpath, file, &start.settings)
-            .map_err(|errors| Error::new(Verb::Execute, name, Kind::Invalid, errors))?;
+            .map_err(|errors| Error::new(Verb::Execute, name, ErrorKind::Invalid, errors))?;
         let command = config.get("lxc.execute.cmd").filter(|it| !it.is_empty());
         let argv = command.and_then(|it| config::command_words(&it).ok());
         let argv = argv.ok_or_else(|| failed(NO_COMMAND))?;
@@ -205,7 +209,7 @@ impl Engine {
         start: &Start,
     ) -> Result<(Config, Spec), Error> {
         if let Some(why) = privilege::missing() {
-            return Err(Error::new(verb, name, Kind::Denied, why));
+            return Err(Error::new(verb, name, ErrorKind::Denied, why));
         }
         let file = start.config.as_deref();
         if file.is_none() && !Store::new(&self.lxcpath).exists(name) {
@@ -213,11 +217,11 @@ impl Engine {
                 "there is no such container in {}; `wharf create {name}` makes one",
                 self.lxcpath.display()
             );
-            return Err(Error::new(verb, name, Kind::NotFound, reason));
+            return Err(Error::new(verb, name, ErrorKind::NotFound, reason));
         }
         Store::new(&self.lxcpath).tidy(name);
         self.clear_drafts();
-        let invalid = |source| Error::new(verb, name, Kind::Invalid, source);
+        let invalid = |source| Error::new(verb, name, ErrorKind::Invalid, source);
         let config = config::load(name, &self.lxcpath, file, &start.settings).map_err(invalid)?;
         let mut spec = config.spec().map_err(invalid)?;
         if !start.argv.is_empty() {
@@ -225,7 +229,7 @@ impl Engine {
             spec.init.tended = false;
         } else if spec.rootfs.is_none() && config.get("lxc.init.cmd").is_none_or(|it| it.is_empty())
         {
-            return Err(Error::new(verb, name, Kind::Invalid, HOST_INIT));
+            return Err(Error::new(verb, name, ErrorKind::Invalid, HOST_INIT));
         }
         Ok((config, spec))
     }

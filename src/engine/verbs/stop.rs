@@ -14,7 +14,7 @@ use crate::engine::running::record::{self, ReclaimError, Reclaimed, Record};
 use crate::engine::store::Store;
 use crate::engine::terms::signal;
 use crate::engine::terms::state::State;
-use crate::engine::{Engine, Error, Kind, Name, Verb, sys};
+use crate::engine::{Engine, Error, ErrorKind, Name, Verb, sys};
 
 /// How long killed processes may take to be gone.
 const DYING: Duration = Duration::from_secs(10);
@@ -66,23 +66,23 @@ enum StopError {
 }
 
 impl StopError {
-    fn kind(&self) -> Kind {
+    fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotRunning | Self::Socket(SocketError::Stranger(_)) => Kind::NotRunning,
+            Self::NotRunning | Self::Socket(SocketError::Stranger(_)) => ErrorKind::NotRunning,
             Self::Alive(_)
             | Self::TimedOut
             | Self::Supervisor
-            | Self::Socket(SocketError::Silent) => Kind::TimedOut,
+            | Self::Socket(SocketError::Silent) => ErrorKind::TimedOut,
             Self::Cgroup(error) => error.kind(),
             Self::Signal(Errno::EPERM)
-            | Self::Socket(SocketError::Refused { source: Errno::EPERM, .. }) => Kind::Denied,
+            | Self::Socket(SocketError::Refused { source: Errno::EPERM, .. }) => ErrorKind::Denied,
             Self::Socket(_)
             | Self::Reclaim(_)
             | Self::Signal(_)
             | Self::Deaf(_)
             | Self::Shell(_)
             | Self::NotBack(_)
-            | Self::Lost => Kind::Failed,
+            | Self::Lost => ErrorKind::Failed,
         }
     }
 }

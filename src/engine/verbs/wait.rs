@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::running::event::{self, Event, Follower, What};
 use crate::engine::seen::sampler::Sampler;
-use crate::engine::{Engine, Error, Kind, Name, State, Verb};
+use crate::engine::{Engine, Error, ErrorKind, Name, State, Verb};
 
 /// How long to wait for the journal before looking around.
 const BEAT: Duration = Duration::from_millis(250);
@@ -72,8 +72,9 @@ impl Engine {
         if !events.iter().skip(older).all(|it| each(Some(it))) {
             return Ok(());
         }
-        let every = regex::Regex::new(".*")
-            .map_err(|it| Error::new(Verb::Monitor, self.lxcpath().display(), Kind::Invalid, it))?;
+        let every = regex::Regex::new(".*").map_err(|it| {
+            Error::new(Verb::Monitor, self.lxcpath().display(), ErrorKind::Invalid, it)
+        })?;
         self.follow(follower, &every, each)
     }
 
@@ -84,8 +85,8 @@ impl Engine {
         each: &mut dyn FnMut(Option<&Event>) -> bool,
     ) -> Result<(), Error> {
         let object = self.lxcpath().display().to_string();
-        let pattern =
-            whole(pattern).map_err(|it| Error::new(Verb::Monitor, &object, Kind::Invalid, it))?;
+        let pattern = whole(pattern)
+            .map_err(|it| Error::new(Verb::Monitor, &object, ErrorKind::Invalid, it))?;
         let mut foreign = Foreign::new(self);
         let mut look = Instant::now() + BEAT;
         loop {
@@ -203,7 +204,7 @@ fn whole(pattern: &regex::Regex) -> Result<regex::Regex, regex::Error> {
 }
 
 fn failed(verb: Verb, object: impl std::fmt::Display, source: std::io::Error) -> Error {
-    Error::new(verb, object, Kind::Failed, source)
+    Error::new(verb, object, ErrorKind::Failed, source)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use crate::engine::create::{Create, Source};
+use crate::engine::create::{Create, RootfsSource};
 use crate::engine::start::Start;
 use crate::engine::stop::Stop;
 use crate::engine::{Engine, Name};
@@ -161,7 +161,7 @@ fn order(role: &Role, script: &Path) -> Create {
         settings.push(("lxc.cgroup.cpu.cfs_quota_us".to_owned(), quota.to_string()));
         settings.push(("lxc.cgroup2.cpu.max".to_owned(), format!("{quota} 100000")));
     }
-    Create { source: Source::Host, config: None, settings }
+    Create { source: RootfsSource::Host, config: None, settings }
 }
 
 /// The error with its causes, for one line.

@@ -1,7 +1,7 @@
 //! The form for a new container: what was typed, and what it would make. Touches no file.
 
 use crate::engine::Name;
-use crate::engine::create::{Create, Source};
+use crate::engine::create::{Create, RootfsSource};
 use crate::ui::value::{self, Whole};
 use crate::widgets::field::Input;
 
@@ -132,12 +132,12 @@ impl CreateForm {
     pub fn create(&self, host_memory: Option<u64>) -> Create {
         let place = self.place.text().trim().to_owned();
         let source = match self.source {
-            Kind::Host => Source::Host,
-            Kind::Directory => Source::Directory(place.into()),
+            Kind::Host => RootfsSource::Host,
+            Kind::Directory => RootfsSource::Directory(place.into()),
             Kind::Template => {
                 let mut words = place.split_whitespace().map(str::to_owned);
                 let program = words.next().unwrap_or_default();
-                Source::Template { program, args: words.collect() }
+                RootfsSource::Template { program, args: words.collect() }
             }
         };
         Create { source, config: None, settings: self.settings(host_memory) }
@@ -221,9 +221,11 @@ pub fn command_words(wharf: &str, name: &str, create: &Create) -> Vec<String> {
     let mut line = vec![format!("{wharf} create {}", quoted(name))];
     let mut rest = Vec::new();
     match &create.source {
-        Source::Host => (),
-        Source::Directory(path) => line.push(format!("--dir {}", quoted(&path.to_string_lossy()))),
-        Source::Template { program, args } => {
+        RootfsSource::Host => (),
+        RootfsSource::Directory(path) => {
+            line.push(format!("--dir {}", quoted(&path.to_string_lossy())));
+        }
+        RootfsSource::Template { program, args } => {
             line.push(format!("-t {}", quoted(program)));
             rest.extend(args.iter().map(|it| quoted(it)));
         }
@@ -304,7 +306,7 @@ mod tests {
     #[test]
     fn the_command_line_can_be_pasted_into_a_shell() {
         let create = Create {
-            source: Source::Template {
+            source: RootfsSource::Template {
                 program: "busybox".to_owned(),
                 args: vec!["a b".to_owned()],
             },

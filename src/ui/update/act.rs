@@ -4,7 +4,7 @@ use crate::command::Action;
 use crate::command::action::Do;
 use crate::engine::Name;
 use crate::engine::Verb;
-use crate::engine::limits::{Change, Kept};
+use crate::engine::limits::{Change, KeptLimit};
 use crate::engine::sample::Container;
 use crate::engine::state::State;
 use crate::ui::effect::{Act, Effect, Outcome};
@@ -162,7 +162,7 @@ pub(super) fn done(model: &mut Model, done: Done) -> Vec<Effect> {
     vec![Effect::SampleNow]
 }
 
-fn kept_words(kept: &Kept) -> String {
+fn kept_words(kept: &KeptLimit) -> String {
     let shown = |it: &Option<String>| match it {
         Some(it) => value::shown(&kept.key, it),
         None => "not set".to_owned(),

@@ -18,7 +18,7 @@ use crate::engine::limits::Change;
 use crate::engine::oom::OomKill;
 use crate::engine::process::Process;
 use crate::engine::sample::{
-    CgroupFile, Container, Counters, Detail, Host, Limit, Origin, Psi, Sample,
+    CgroupFile, Container, Counters, Detail, HostSample, Limit, Origin, Psi, Sample,
 };
 use crate::engine::state::State;
 use crate::ui::effect::{Act, Effect, Outcome};
@@ -95,14 +95,14 @@ pub(in crate::ui) fn with_detail(mut container: Container) -> Container {
 }
 
 pub(in crate::ui) fn sampled(containers: Vec<Container>) -> Message {
-    let host = Host {
+    let host = HostSample {
         hostname: "vm".to_owned(),
         layout: Some(Layout::Hybrid),
         cpus: Some(2),
         cpu_used: Some(1.42),
         memory_bytes: Some(23 << 30),
         memory_used_bytes: Some(3 << 30),
-        ..Host::default()
+        ..HostSample::default()
     };
     let taken = SystemTime::UNIX_EPOCH + START;
     Message::Sampled(Arc::new(Sample {

@@ -4,7 +4,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::engine::create::{Create, Source};
+use crate::engine::create::{Create, RootfsSource};
 use crate::engine::shown::shown;
 use crate::ui::format;
 use crate::ui::layout;
@@ -193,10 +193,10 @@ fn sketched(form: &CreateForm, host_memory: Option<u64>) -> Create {
     let mut create = form.create(host_memory);
     if form.place.text().trim().is_empty() {
         create.source = match create.source {
-            Source::Host => Source::Host,
-            Source::Directory(_) => Source::Directory("DIRECTORY".into()),
-            Source::Template { args, .. } => {
-                Source::Template { program: "TEMPLATE".to_owned(), args }
+            RootfsSource::Host => RootfsSource::Host,
+            RootfsSource::Directory(_) => RootfsSource::Directory("DIRECTORY".into()),
+            RootfsSource::Template { args, .. } => {
+                RootfsSource::Template { program: "TEMPLATE".to_owned(), args }
             }
         };
     }
@@ -207,11 +207,11 @@ fn sketched(form: &CreateForm, host_memory: Option<u64>) -> Create {
 fn lines(name: &str, create: &Create) -> Vec<(String, String)> {
     let mut lines = vec![("lxc.uts.name".to_owned(), name.to_owned())];
     match &create.source {
-        Source::Host => (),
-        Source::Directory(path) => {
+        RootfsSource::Host => (),
+        RootfsSource::Directory(path) => {
             lines.push(("lxc.rootfs.path".to_owned(), path.to_string_lossy().into_owned()));
         }
-        Source::Template { .. } => {
+        RootfsSource::Template { .. } => {
             lines.push(("lxc.rootfs.path".to_owned(), format!("LXCPATH/{name}/rootfs")));
         }
     }

@@ -7,7 +7,7 @@ use ratatui::style::{Modifier, Style};
 use super::words;
 use crate::engine::Name;
 use crate::engine::cgroup::Layout;
-use crate::engine::sample::Host;
+use crate::engine::sample::HostSample;
 use crate::engine::state::State;
 use crate::ui::model::Model;
 use crate::ui::{Access, format};
@@ -130,7 +130,7 @@ fn old(model: &Model, look: &Look) -> Option<Group> {
     Some(Group { old: true, ..Group::new(0, vec![piece]) })
 }
 
-fn host(host: &Host, look: &Look) -> Group {
+fn host(host: &HostSample, look: &Look) -> Group {
     let layout = match host.layout {
         Some(Layout::V1) => "v1",
         Some(Layout::V2) => "v2",
@@ -178,7 +178,7 @@ fn counts(model: &Model, look: &Look, drop: u8) -> Group {
     Group { short: pieces(1), ..Group::new(drop, pieces(0)) }
 }
 
-fn load(host: &Host, look: &Look) -> Group {
+fn load(host: &HostSample, look: &Look) -> Group {
     let unknown = look.glyphs.unknown;
     let used = host.cpu_used.map_or_else(|| unknown.to_owned(), |it| format!("{it:.2}"));
     let cpus = host.cpus.map_or_else(|| unknown.to_owned(), |it| it.to_string());
@@ -201,7 +201,7 @@ fn load(host: &Host, look: &Look) -> Group {
     Group { short, ..Group::new(3, pieces) }
 }
 
-fn pressures(host: &Host, look: &Look) -> Group {
+fn pressures(host: &HostSample, look: &Look) -> Group {
     let mut pieces = vec![("psi".to_owned(), look.dim)];
     for psi in [host.psi.cpu, host.psi.memory, host.psi.io] {
         let (text, style) = words::pressure(psi, look);

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::story::{self, Words};
 use crate::command::Action;
 use crate::command::action::InDetail;
-use crate::engine::process::{Order, Process};
+use crate::engine::process::{Process, ProcessOrder};
 use crate::engine::sample::Container;
 use crate::engine::shown::shown;
 use crate::ui::model::Model;
@@ -58,9 +58,9 @@ pub(super) fn pane(model: &Model, look: &Look, (area, buf): (Rect, &mut Buffer))
     let foot = format!("{}/{}", (place + 1).min(shown.len()), all.len());
     let left = [("Processes", look.accent)];
     let order = match model.order {
-        Order::Pid => " by pid",
-        Order::Cpu => " by cpu",
-        Order::Memory => " by memory",
+        ProcessOrder::Pid => " by pid",
+        ProcessOrder::Cpu => " by cpu",
+        ProcessOrder::Memory => " by memory",
     };
     let signals = allowed::barred(model, Action::Detail(InDetail::Signal)).is_none();
     let frame = Frame {

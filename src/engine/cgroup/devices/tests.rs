@@ -2,8 +2,12 @@
 
 use super::*;
 
-const NULL: (bool, u32, u32) = (false, 1, 3);
-const DISK: (bool, u32, u32) = (true, 8, 0);
+/// Whether it is a block device, its major and its minor number.
+#[derive(Clone, Copy)]
+struct Device(bool, u32, u32);
+
+const NULL: Device = Device(false, 1, 3);
+const DISK: Device = Device(true, 8, 0);
 
 fn rules(lines: &[(&str, &str)]) -> DeviceRules {
     let mut rules = DeviceRules::default();
@@ -14,7 +18,8 @@ fn rules(lines: &[(&str, &str)]) -> DeviceRules {
 }
 
 /// Answers a request as the kernel would.
-fn run(program: &[Instruction], (block, major, minor): (bool, u32, u32), access: u8) -> bool {
+fn run(program: &[Instruction], device: Device, access: u8) -> bool {
+    let Device(block, major, minor) = device;
     let kind = if block { BLOCK } else { CHARACTER };
     let context = [u32::from(access) << 16 | kind.cast_unsigned(), major, minor];
     let mut registers = [0_u32; 11];
@@ -56,44 +61,50 @@ fn the_usual_allow_list_lets_its_devices_through_and_no_others() {
         ("allow", "b 7:0 r"),
     ])
     .program();
-    let all = Access::ALL.0;
+    let all = DeviceAccess::ALL.0;
     assert!(run(&program, NULL, all));
-    assert!(run(&program, (false, 136, 77), all));
-    assert!(run(&program, (false, 1, 1), Access::MKNOD));
-    assert!(!run(&program, (false, 1, 1), Access::MKNOD | Access::READ), "all asked for counts");
-    assert!(!run(&program, (false, 1, 1), Access::READ));
-    assert!(run(&program, (true, 7, 0), Access::READ));
-    assert!(!run(&program, (true, 7, 0), Access::WRITE));
-    assert!(!run(&program, DISK, Access::READ));
-    assert!(!run(&program, (true, 1, 3), Access::READ), "a block device is no character device");
+    assert!(run(&program, Device(false, 136, 77), all));
+    assert!(run(&program, Device(false, 1, 1), DeviceAccess::MKNOD));
+    assert!(
+        !run(&program, Device(false, 1, 1), DeviceAccess::MKNOD | DeviceAccess::READ),
+        "all asked for counts"
+    );
+    assert!(!run(&program, Device(false, 1, 1), DeviceAccess::READ));
+    assert!(run(&program, Device(true, 7, 0), DeviceAccess::READ));
+    assert!(!run(&program, Device(true, 7, 0), DeviceAccess::WRITE));
+    assert!(!run(&program, DISK, DeviceAccess::READ));
+    assert!(
+        !run(&program, Device(true, 1, 3), DeviceAccess::READ),
+        "a block device is no character device"
+    );
 }
 
 #[test]
 fn a_deny_list_stops_any_of_what_it_names() {
     let program = rules(&[("allow", "a"), ("deny", "b 8:* w")]).program();
-    assert!(run(&program, DISK, Access::READ));
-    assert!(!run(&program, DISK, Access::READ | Access::WRITE));
-    assert!(run(&program, NULL, Access::ALL.0));
+    assert!(run(&program, DISK, DeviceAccess::READ));
+    assert!(!run(&program, DISK, DeviceAccess::READ | DeviceAccess::WRITE));
+    assert!(run(&program, NULL, DeviceAccess::ALL.0));
 }
 
 #[test]
 fn everything_forgets_what_came_before() {
     let reset = rules(&[("allow", "c 1:3 rwm"), ("deny", "a *:* rwm")]);
     assert_eq!(reset, rules(&[("deny", "a")]));
-    assert!(!run(&reset.program(), NULL, Access::READ));
-    assert!(run(&rules(&[("deny", "a"), ("allow", "a")]).program(), DISK, Access::WRITE));
+    assert!(!run(&reset.program(), NULL, DeviceAccess::READ));
+    assert!(run(&rules(&[("deny", "a"), ("allow", "a")]).program(), DISK, DeviceAccess::WRITE));
 }
 
 #[test]
 fn the_last_word_on_the_same_devices_counts() {
     let changed = rules(&[("deny", "a"), ("allow", "c 1:3 rwm"), ("deny", "c 1:3 rwm")]);
-    assert!(!run(&changed.program(), NULL, Access::READ));
+    assert!(!run(&changed.program(), NULL, DeviceAccess::READ));
 }
 
 #[test]
 fn without_a_general_rule_the_list_says_what_it_is() {
-    assert!(!run(&rules(&[("allow", "c 1:3 r")]).program(), DISK, Access::READ));
-    assert!(run(&rules(&[("deny", "c 1:3 r")]).program(), DISK, Access::READ));
+    assert!(!run(&rules(&[("allow", "c 1:3 r")]).program(), DISK, DeviceAccess::READ));
+    assert!(run(&rules(&[("deny", "c 1:3 r")]).program(), DISK, DeviceAccess::READ));
 }
 
 #[test]

@@ -14,9 +14,9 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 
 use super::hold::Hold;
-use super::report::{self, Word, receive};
+use super::report::{self, ChildReport, receive};
 use super::{BeforeExec, Birth, LaunchError, Newborn, bear, end, error};
-use crate::engine::cgroup::{Cgroup, Entry};
+use crate::engine::cgroup::{Cgroup, CgroupFds};
 use crate::engine::entry::perform::Door;
 use crate::engine::entry::plan::Step;
 use crate::engine::sys;
@@ -71,7 +71,7 @@ fn enter_once(visit: &mut Visit<'_>, joins: Joins) -> Result<Entered, LaunchErro
         Birth { steps: visit.steps, flags: 0, inherit: visit.inherit, door: Some(visit.door) };
     let first = match (joins, visit.cgroup) {
         (Joins::AtBirth, Some(cgroup)) => in_group(&birth, cgroup)?,
-        (Joins::Late, _) | (_, None) => bear(&birth, Entry::default())?,
+        (Joins::Late, _) | (_, None) => bear(&birth, CgroupFds::default())?,
     };
     let entered = follow(visit, &first, joins);
     // It has ended by itself, unless it waits for a word that will not come.
@@ -93,10 +93,10 @@ fn in_group(birth: &Birth<'_>, cgroup: &Cgroup) -> Result<Newborn, LaunchError> 
 fn follow(visit: &mut Visit<'_>, first: &Newborn, joins: Joins) -> Result<Entered, LaunchError> {
     let socket = first.socket.as_fd();
     let pty = match receive(socket).map_err(LaunchError::Report)? {
-        Word::Ready(fds) => fds.into_iter().next(),
-        Word::Failed(failure) => return Err(error::of_step(visit.steps, failure)),
-        Word::End => return Err(LaunchError::Died),
-        Word::Born(_) => return Err(LaunchError::Report(Errno::EPROTO)),
+        ChildReport::Ready(fds) => fds.into_iter().next(),
+        ChildReport::Failed(failure) => return Err(error::of_step(visit.steps, failure)),
+        ChildReport::End => return Err(LaunchError::Died),
+        ChildReport::Born(_) => return Err(LaunchError::Report(Errno::EPROTO)),
     };
     (visit.before_exec)().map_err(LaunchError::BeforeExec)?;
     match (joins, visit.cgroup) {
@@ -127,16 +127,18 @@ fn until_it_runs(steps: &[Step], socket: BorrowedFd<'_>) -> Result<OwnedFd, Laun
     let mut second: Option<OwnedFd> = None;
     loop {
         match receive(socket).map_err(LaunchError::Report)? {
-            Word::Born(pidfd) if second.is_none() => second = Some(pidfd),
-            Word::End => return second.ok_or(LaunchError::Died),
-            Word::Failed(failure) => {
+            ChildReport::Born(pidfd) if second.is_none() => second = Some(pidfd),
+            ChildReport::End => return second.ok_or(LaunchError::Died),
+            ChildReport::Failed(failure) => {
                 if let Some(pidfd) = second {
                     // It ends by itself; how does not matter any more.
                     _ = sys::wait_for(pidfd.as_fd());
                 }
                 return Err(error::of_step(steps, failure));
             }
-            Word::Born(_) | Word::Ready(_) => return Err(LaunchError::Report(Errno::EPROTO)),
+            ChildReport::Born(_) | ChildReport::Ready(_) => {
+                return Err(LaunchError::Report(Errno::EPROTO));
+            }
         }
     }
 }

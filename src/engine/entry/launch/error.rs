@@ -8,9 +8,9 @@ use nix::sys::wait::WaitStatus;
 
 use super::BeforeExec;
 use crate::engine::cgroup::CgroupError;
-use crate::engine::entry::plan::{Source, Step};
-use crate::engine::entry::report::{Failure, Part};
-use crate::engine::terms::error::Kind;
+use crate::engine::entry::plan::{MountSource, Step};
+use crate::engine::entry::report::{StepFailure, StepPart};
+use crate::engine::terms::error::ErrorKind;
 use crate::engine::terms::shown::shown_bytes;
 use crate::engine::terms::signal;
 
@@ -83,15 +83,15 @@ impl LaunchError {
     }
 
     /// Returns what sort of refusal it is.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Cgroup(error) => error.kind(),
-            Self::Exec { errno: Errno::ENOENT, .. } => Kind::NoCommand,
-            Self::Exec { .. } | Self::NoInterpreter { .. } => Kind::BadCommand,
+            Self::Exec { errno: Errno::ENOENT, .. } => ErrorKind::NoCommand,
+            Self::Exec { .. } | Self::NoInterpreter { .. } => ErrorKind::BadCommand,
             Self::Clone(Errno::EPERM) | Self::Step { errno: Errno::EPERM | Errno::EACCES, .. } => {
-                Kind::Denied
+                ErrorKind::Denied
             }
-            Self::Step { errno: Errno::ENOENT, .. } => Kind::NotFound,
+            Self::Step { errno: Errno::ENOENT, .. } => ErrorKind::NotFound,
             Self::Socket(_)
             | Self::Clone(_)
             | Self::Report(_)
@@ -104,7 +104,7 @@ impl LaunchError {
             | Self::Full
             | Self::NoPty { .. }
             | Self::Hold(_)
-            | Self::BeforeExec(_) => Kind::Failed,
+            | Self::BeforeExec(_) => ErrorKind::Failed,
         }
     }
 }
@@ -162,13 +162,13 @@ impl fmt::Display for NoPty {
 }
 
 /// Names the step that failed.
-pub(super) fn of_step(steps: &[Step], failure: Failure) -> LaunchError {
-    let Failure { step, part, errno, interpreter } = failure;
+pub(super) fn of_step(steps: &[Step], failure: StepFailure) -> LaunchError {
+    let StepFailure { step, part, errno, interpreter } = failure;
     let step = steps.get(step);
     if let Some(Step::Exec(program)) = step {
         let name = program.argv.first().map(|it| shown_bytes(it.to_bytes()));
         let program = name.unwrap_or_default();
-        if part == Part::Source {
+        if part == StepPart::Source {
             return LaunchError::NoInterpreter { program, name: shown_bytes(interpreter.name()) };
         }
         return LaunchError::Exec { program, reason: errno.desc(), errno };
@@ -182,17 +182,17 @@ pub(super) fn of_step(steps: &[Step], failure: Failure) -> LaunchError {
         return LaunchError::NoPty { step: step.to_string(), why: NoPty::look() };
     }
     let place = step.and_then(Step::place).map_or_else(String::new, |it| format!(" ({it})"));
-    if let (Some(Step::Mount(mount)), Part::Source, Errno::ENODEV) = (step, part, errno)
-        && let Source::New { fstype, .. } = &mount.source
+    if let (Some(Step::Mount(mount)), StepPart::Source, Errno::ENODEV) = (step, part, errno)
+        && let MountSource::New { fstype, .. } = &mount.source
     {
         let (step, kind) = (mount.to_string(), shown_bytes(fstype.to_bytes()));
         let advice = advice(&kind);
         return LaunchError::NoFileSystem { step, kind, advice, place };
     }
     let part = match part {
-        Part::Whole => "",
-        Part::Source => ": source",
-        Part::Target => ": target",
+        StepPart::Whole => "",
+        StepPart::Source => ": source",
+        StepPart::Target => ": target",
     };
     let reason = match (step, errno) {
         (Some(Step::Confine(_)), Errno::ENOENT) => {
@@ -245,7 +245,8 @@ mod tests {
         assert!(NoPty::of(0, 0, 0).to_string().contains("kernel.pty.max=4096"));
         let steps = [Step::Console { owner: 0, size: None }];
         let interpreter = Interpreter::UNKNOWN;
-        let failure = Failure { step: 0, part: Part::Whole, errno: Errno::ENOSPC, interpreter };
+        let failure =
+            StepFailure { step: 0, part: StepPart::Whole, errno: Errno::ENOSPC, interpreter };
         let said = of_step(&steps, failure).to_string();
         assert!(said.starts_with("make /dev/console: no pty is left"), "{said}");
     }

@@ -10,7 +10,7 @@ use nix::unistd::symlinkat;
 
 use super::files::{Links, inside, instance, target};
 use crate::engine::sys::{self, Recursive, attr};
-use crate::engine::terms::spec::Create;
+use crate::engine::terms::spec::TargetKind;
 
 /// Name, major and minor number of every device a container gets.
 const DEVICES: [(&CStr, u64, u64); 6] = [
@@ -38,7 +38,7 @@ pub(super) fn make_dev(
     bytes: &CStr,
     inodes: &CStr,
 ) -> nix::Result<OwnedFd> {
-    let place = target(root, c"dev", links, Some(Create::Dir))?;
+    let place = target(root, c"dev", links, Some(TargetKind::Dir))?;
     let options = [(c"mode", c"755"), (c"size", bytes), (c"nr_inodes", inodes)];
     let dev = instance(c"tmpfs", c"none", &options, attr::NOSUID | attr::NOEXEC)?;
     sys::move_mount(dev.as_fd(), place.as_fd())?;

@@ -9,7 +9,7 @@ use nix::unistd::{AccessFlags, access, execve, read};
 
 use super::Broken;
 use crate::engine::entry::plan::Program;
-use crate::engine::entry::report::{Interpreter, Part};
+use crate::engine::entry::report::{Interpreter, StepPart};
 use crate::engine::sys;
 
 /// Executes `program`; returns only on failure, with the error that says most. Where the program
@@ -18,13 +18,13 @@ pub(super) fn exec(program: &Program) -> Broken {
     if let Err(errno) = sys::close_on_exec_from(3) {
         return errno.into();
     }
-    let mut failure = Broken(Part::Whole, Errno::ENOENT);
+    let mut failure = Broken(StepPart::Whole, Errno::ENOENT);
     for path in &program.paths {
         let Err(errno) = execve(path, &program.argv, &program.environment);
         if !matches!(errno, Errno::ENOENT | Errno::ENOTDIR) {
             failure = errno.into();
         } else if is_there(path) {
-            failure = Broken(Part::Source, errno);
+            failure = Broken(StepPart::Source, errno);
         }
     }
     failure

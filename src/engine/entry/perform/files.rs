@@ -10,10 +10,10 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2};
 use nix::sys::stat::{Mode, mkdirat};
 
-use super::{Broken, Part};
-use crate::engine::entry::plan::{MountStep, NetworkSettings, Source};
+use super::{Broken, StepPart};
+use crate::engine::entry::plan::{MountSource, MountStep, NetworkSettings};
 use crate::engine::sys::{self, Recursive, attr};
-use crate::engine::terms::spec::{AutoMode, Create};
+use crate::engine::terms::spec::{AutoMode, TargetKind};
 
 /// Whether symbolic links in a target are followed (inside the root).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub(super) fn target(
     root: BorrowedFd<'_>,
     path: &CStr,
     links: Links,
-    create: Option<Create>,
+    create: Option<TargetKind>,
 ) -> nix::Result<OwnedFd> {
     match inside(root, path, OFlag::O_PATH, links) {
         Err(Errno::ENOENT) => (),
@@ -70,7 +70,7 @@ pub(super) fn target(
         let Component::Normal(part) = part else {
             return Err(Errno::EINVAL);
         };
-        if parts.peek().is_none() && create == Create::File {
+        if parts.peek().is_none() && create == TargetKind::File {
             let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
             openat(&here, part, flags, Mode::from_bits_truncate(0o644)).map(drop)?;
         } else {
@@ -108,7 +108,7 @@ pub(super) fn mount_proc(
     network: NetworkSettings,
 ) -> nix::Result<()> {
     const GUARDED: [&CStr; 2] = [c"sys", c"sysrq-trigger"];
-    let place = target(root, c"proc", links, Some(Create::Dir))?;
+    let place = target(root, c"proc", links, Some(TargetKind::Dir))?;
     let safe = attr::NOSUID | attr::NODEV | attr::NOEXEC;
     let read_only = if mode == AutoMode::ReadOnly { attr::RDONLY } else { 0 };
     let proc = instance(c"proc", c"proc", &[], safe | read_only)?;
@@ -131,7 +131,7 @@ pub(super) fn mount_sys(
     mode: AutoMode,
     network: NetworkSettings,
 ) -> nix::Result<()> {
-    let place = target(root, c"sys", links, Some(Create::Dir))?;
+    let place = target(root, c"sys", links, Some(TargetKind::Dir))?;
     let safe = attr::NOSUID | attr::NODEV | attr::NOEXEC;
     let read_only = if mode == AutoMode::ReadWrite { 0 } else { attr::RDONLY };
     let mounted = instance(c"sysfs", c"sysfs", &[], safe | read_only)?;
@@ -169,27 +169,27 @@ pub(super) fn mount_one(
     mount: &MountStep,
 ) -> Result<(), Broken> {
     let (new, recursive) = match &mount.source {
-        Source::Remount => {
+        MountSource::Remount => {
             let place = target(root, &mount.target, links, None).map_err(at_target)?;
             return change(place.as_fd(), Recursive::No, mount).map_err(at_target);
         }
-        Source::Bind { path, recursive, relative } => {
+        MountSource::Bind { path, recursive, relative } => {
             let opened = if *relative {
                 inside(root, relative_path(path), OFlag::O_PATH, links)
                     .and_then(|it| sys::open_tree(it.as_raw_fd(), c"", *recursive))
             } else {
                 sys::open_tree(nix_cwd(), path, *recursive)
             };
-            (opened.map_err(|errno| Broken(Part::Source, errno))?, *recursive)
+            (opened.map_err(|errno| Broken(StepPart::Source, errno))?, *recursive)
         }
-        Source::New { fstype, device, options } => {
-            let context = sys::fsopen(fstype).map_err(|errno| Broken(Part::Source, errno))?;
+        MountSource::New { fstype, device, options } => {
+            let context = sys::fsopen(fstype).map_err(|errno| Broken(StepPart::Source, errno))?;
             sys::fsconfig(context.as_fd(), c"source", Some(device))?;
             for (key, value) in options {
                 sys::fsconfig(context.as_fd(), key, value.as_deref())?;
             }
             let new = sys::fsmount(context.as_fd(), mount.set)
-                .map_err(|errno| Broken(Part::Source, errno))?;
+                .map_err(|errno| Broken(StepPart::Source, errno))?;
             (new, Recursive::No)
         }
     };
@@ -210,7 +210,7 @@ fn change(mount: BorrowedFd<'_>, recursive: Recursive, step: &MountStep) -> nix:
 }
 
 const fn at_target(errno: Errno) -> Broken {
-    Broken(Part::Target, errno)
+    Broken(StepPart::Target, errno)
 }
 
 fn nix_cwd() -> i32 {

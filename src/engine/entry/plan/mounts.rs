@@ -7,15 +7,15 @@ use std::path::Path;
 
 use super::{PlanError, cstring};
 use crate::engine::sys::{Recursive, attr};
-use crate::engine::terms::spec::{AutoMode, Create, Mount, Place};
+use crate::engine::terms::spec::{AutoMode, ConfigPlace, Mount, TargetKind};
 
 /// A mount below the container's root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountStep {
-    pub source: Source,
+    pub source: MountSource,
     /// Relative to the container's root.
     pub target: CString,
-    pub create: Option<Create>,
+    pub create: Option<TargetKind>,
     pub optional: bool,
     /// Attributes to set, of mount_setattr(2).
     pub set: u64,
@@ -23,12 +23,12 @@ pub struct MountStep {
     pub clear: u64,
     /// Propagation to apply after the mount; 0 for none.
     pub propagation: u64,
-    pub place: Option<Place>,
+    pub place: Option<ConfigPlace>,
 }
 
 /// What is mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum MountSource {
     /// A part of the host's tree, or with `relative` of the container's.
     Bind { path: CString, recursive: Recursive, relative: bool },
     /// A new instance of a file system, with its options.
@@ -55,7 +55,7 @@ pub(super) fn unified(mode: AutoMode) -> Mount {
 }
 
 impl MountStep {
-    pub(super) fn new(mount: &Mount, place: Option<Place>) -> Result<Self, PlanError> {
+    pub(super) fn new(mount: &Mount, place: Option<ConfigPlace>) -> Result<Self, PlanError> {
         let target = cstring("a mount's target", mount.target.as_os_str().as_bytes())?;
         let (set, clear) = attributes(mount.flags);
         Ok(Self {
@@ -71,15 +71,15 @@ impl MountStep {
     }
 }
 
-fn source(mount: &Mount) -> Result<Source, PlanError> {
+fn source(mount: &Mount) -> Result<MountSource, PlanError> {
     if mount.flags & libc::MS_REMOUNT != 0 || only_propagation(mount) {
-        return Ok(Source::Remount);
+        return Ok(MountSource::Remount);
     }
     let device = cstring("a mount's source", mount.source.as_bytes())?;
     if mount.flags & libc::MS_BIND != 0 {
         let recursive =
             if mount.flags & libc::MS_REC != 0 { Recursive::Yes } else { Recursive::No };
-        return Ok(Source::Bind { path: device, recursive, relative: mount.relative });
+        return Ok(MountSource::Bind { path: device, recursive, relative: mount.relative });
     }
     let mut options = Vec::new();
     for option in mount.data.split(',').filter(|it| !it.is_empty()) {
@@ -95,7 +95,7 @@ fn source(mount: &Mount) -> Result<Source, PlanError> {
         }
     }
     let fstype = cstring("a file system type", mount.fstype.as_bytes())?;
-    Ok(Source::New { fstype, device, options })
+    Ok(MountSource::New { fstype, device, options })
 }
 
 /// Returns whether `mount` is sure to put something on `target` if that is there: a file system that
@@ -150,13 +150,13 @@ impl fmt::Display for MountStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let target = self.target.to_string_lossy();
         match &self.source {
-            Source::Bind { path, .. } => {
+            MountSource::Bind { path, .. } => {
                 write!(f, "mount {} on /{target}", path.to_string_lossy())
             }
-            Source::New { fstype, .. } => {
+            MountSource::New { fstype, .. } => {
                 write!(f, "mount a {} on /{target}", fstype.to_string_lossy())
             }
-            Source::Remount => write!(f, "change the mount on /{target}"),
+            MountSource::Remount => write!(f, "change the mount on /{target}"),
         }
     }
 }

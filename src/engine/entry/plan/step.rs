@@ -6,7 +6,7 @@ use std::ffi::CString;
 use std::fmt;
 
 use super::{MountStep, Program};
-use crate::engine::terms::spec::{AutoMode, Place};
+use crate::engine::terms::spec::{AutoMode, ConfigPlace};
 
 /// One thing the new process does to itself before it becomes the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub enum Step {
     Confine(Confinement),
     Root {
         dir: Option<CString>,
-        place: Option<Place>,
+        place: Option<ConfigPlace>,
     },
     Dev {
         bytes: CString,
@@ -75,7 +75,7 @@ pub enum Step {
     BecomeInit {
         mask: u64,
         /// None: signals are the command's, which ends when it likes.
-        asked: Option<Asked>,
+        asked: Option<ShutdownSignals>,
     },
     Session {
         terminal: SessionTerminal,
@@ -104,7 +104,7 @@ pub struct Confinement {
     pub on_exec: CString,
     /// At once.
     pub at_once: CString,
-    pub place: Option<Place>,
+    pub place: Option<ConfigPlace>,
 }
 
 /// The size of a terminal, in characters.
@@ -125,7 +125,7 @@ pub enum SessionTerminal {
 
 /// The signals that ask our init to end everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct ShutdownSignals {
     pub halt: i32,
     pub reboot: i32,
 }
@@ -190,7 +190,7 @@ impl fmt::Display for Step {
 
 impl Step {
     /// Returns where the operator asked for this step, if in a file.
-    pub const fn place(&self) -> Option<&Place> {
+    pub const fn place(&self) -> Option<&ConfigPlace> {
         if let Self::Root { place, .. }
         | Self::Mount(MountStep { place, .. })
         | Self::Confine(Confinement { place, .. }) = self

@@ -16,7 +16,7 @@ use super::client::{refuse, send, speak};
 use super::error::SocketError;
 use super::holder;
 use super::trust::{Judge, Speaker};
-use super::wire::{self, Command, Response};
+use super::wire::{self, Response, SocketCommand};
 use crate::engine::sys;
 
 /// How many connections are open at a time; a process may have 1024 descriptors.
@@ -26,7 +26,7 @@ const MOST: usize = 256;
 #[derive(Clone, Debug)]
 pub(in crate::engine) struct Question {
     pub(in crate::engine) what: &'static str,
-    pub(in crate::engine) command: Command,
+    pub(in crate::engine) command: SocketCommand,
     pub(in crate::engine) payload: Vec<u8>,
 }
 
@@ -44,11 +44,11 @@ pub(super) struct Heard {
     /// Who answered, and the number of the state that he told; or why nobody did.
     pub(super) speaker: Result<(Speaker, u64), SocketError>,
     /// One for each question; none for those that nobody was left to be asked.
-    pub(super) answers: Vec<Option<Told>>,
+    pub(super) answers: Vec<Option<AnswerResult>>,
 }
 
 /// An answer: its head and what followed.
-pub(super) type Told = Result<(Response, Vec<u8>), SocketError>;
+pub(super) type AnswerResult = Result<(Response, Vec<u8>), SocketError>;
 
 /// Asks all of `subjects` and returns what each told until the `deadline`.
 pub(super) fn ask_all(subjects: &[Subject], deadline: Instant) -> Vec<Heard> {
@@ -59,8 +59,8 @@ pub(super) fn ask_all(subjects: &[Subject], deadline: Instant) -> Vec<Heard> {
     let mut chorus = Chorus {
         subjects,
         heard: heard.collect(),
-        pending: (0..subjects.len()).map(|subject| (subject, Part::Introduction)).collect(),
-        lines: Vec::new(),
+        pending: (0..subjects.len()).map(|subject| (subject, Topic::Introduction)).collect(),
+        exchanges: Vec::new(),
     };
     chorus.sing(deadline);
     let mut heard = chorus.heard;
@@ -84,7 +84,7 @@ fn name_strangers(subjects: &[Subject], heard: &mut [Heard]) {
 
 /// What is being asked on one connection.
 #[derive(Clone, Copy, Debug)]
-enum Part {
+enum Topic {
     /// The state, which tells who answers.
     Introduction,
     Question(usize),
@@ -92,9 +92,9 @@ enum Part {
 
 /// One connection.
 #[derive(Debug)]
-struct Line {
+struct Exchange {
     subject: usize,
-    part: Part,
+    topic: Topic,
     stream: UnixStream,
     head: Option<(Response, Option<UnixCredentials>)>,
     payload: Vec<u8>,
@@ -103,30 +103,30 @@ struct Line {
 struct Chorus<'a> {
     subjects: &'a [Subject],
     heard: Vec<Heard>,
-    pending: VecDeque<(usize, Part)>,
-    lines: Vec<Line>,
+    pending: VecDeque<(usize, Topic)>,
+    exchanges: Vec<Exchange>,
 }
 
 impl Chorus<'_> {
     fn sing(&mut self, deadline: Instant) {
         loop {
-            while self.lines.len() < MOST
-                && let Some((subject, part)) = self.pending.pop_front()
+            while self.exchanges.len() < MOST
+                && let Some((subject, topic)) = self.pending.pop_front()
             {
-                self.open(subject, part);
+                self.open(subject, topic);
             }
-            if self.lines.is_empty() || !self.listen(deadline) {
+            if self.exchanges.is_empty() || !self.listen(deadline) {
                 return;
             }
         }
     }
 
     /// Connects and sends one request.
-    fn open(&mut self, subject: usize, part: Part) {
+    fn open(&mut self, subject: usize, topic: Topic) {
         let Some(asked) = self.subjects.get(subject) else { return };
-        let (command, payload) = match part {
-            Part::Introduction => (Command::GetState, &[][..]),
-            Part::Question(index) => match asked.questions.get(index) {
+        let (command, payload) = match topic {
+            Topic::Introduction => (SocketCommand::GetState, &[][..]),
+            Topic::Question(index) => match asked.questions.get(index) {
                 Some(question) => (question.command, question.payload.as_slice()),
                 None => return,
             },
@@ -139,9 +139,15 @@ impl Chorus<'_> {
         });
         match opened {
             Ok(stream) => {
-                self.lines.push(Line { subject, part, stream, head: None, payload: Vec::new() });
+                self.exchanges.push(Exchange {
+                    subject,
+                    topic,
+                    stream,
+                    head: None,
+                    payload: Vec::new(),
+                });
             }
-            Err(error) => self.end(subject, part, Err(error)),
+            Err(error) => self.end(subject, topic, Err(error)),
         }
     }
 
@@ -152,7 +158,7 @@ impl Chorus<'_> {
             return false;
         }
         let left = PollTimeout::try_from(left + Duration::from_millis(1));
-        let fds = self.lines.iter().map(|it| PollFd::new(it.stream.as_fd(), PollFlags::POLLIN));
+        let fds = self.exchanges.iter().map(|it| PollFd::new(it.stream.as_fd(), PollFlags::POLLIN));
         let mut fds: Vec<PollFd<'_>> = fds.collect();
         if poll(&mut fds, left.unwrap_or(PollTimeout::MAX)).is_err_and(|it| it != Errno::EINTR) {
             return false;
@@ -160,37 +166,37 @@ impl Chorus<'_> {
         let ready: Vec<bool> =
             fds.iter().map(|it| it.revents().is_some_and(|it| !it.is_empty())).collect();
         let (mut waiting, mut done) = (Vec::new(), Vec::new());
-        for (mut line, ready) in self.lines.drain(..).zip(ready) {
-            match if ready { line.take() } else { None } {
-                Some(answer) => done.push((line.subject, line.part, answer)),
-                None => waiting.push(line),
+        for (mut exchange, ready) in self.exchanges.drain(..).zip(ready) {
+            match if ready { exchange.take() } else { None } {
+                Some(answer) => done.push((exchange.subject, exchange.topic, answer)),
+                None => waiting.push(exchange),
             }
         }
-        self.lines = waiting;
-        for (subject, part, answer) in done {
-            self.end(subject, part, answer);
+        self.exchanges = waiting;
+        for (subject, topic, answer) in done {
+            self.end(subject, topic, answer);
         }
         true
     }
 
     /// Notes what became of one request, and asks on.
-    fn end(&mut self, subject: usize, part: Part, answer: Result<Answer, SocketError>) {
+    fn end(&mut self, subject: usize, topic: Topic, answer: Result<SignedAnswer, SocketError>) {
         let (Some(asked), Some(heard)) = (self.subjects.get(subject), self.heard.get_mut(subject))
         else {
             return;
         };
-        match part {
-            Part::Introduction => {
+        match topic {
+            Topic::Introduction => {
                 heard.speaker = answer.and_then(|it| {
                     let speaker = asked.judge.identify(it.sender)?;
                     Ok((speaker, refuse("the state", it.head)?.data))
                 });
                 if heard.speaker.is_ok() {
                     let questions = 0..asked.questions.len();
-                    self.pending.extend(questions.map(|it| (subject, Part::Question(it))));
+                    self.pending.extend(questions.map(|it| (subject, Topic::Question(it))));
                 }
             }
-            Part::Question(index) => {
+            Topic::Question(index) => {
                 let what = asked.questions.get(index).map_or("a question", |it| it.what);
                 let speaker = heard.speaker.as_ref().ok().map(|it| it.0);
                 let answer = answer.and_then(|it| {
@@ -205,15 +211,15 @@ impl Chorus<'_> {
     }
 }
 
-struct Answer {
+struct SignedAnswer {
     head: Response,
     payload: Vec<u8>,
     sender: Option<UnixCredentials>,
 }
 
-impl Line {
+impl Exchange {
     /// Reads what is there; the answer once all of it is.
-    fn take(&mut self) -> Option<Result<Answer, SocketError>> {
+    fn take(&mut self) -> Option<Result<SignedAnswer, SocketError>> {
         if self.head.is_none() {
             let mut bytes = [0; wire::HEAD];
             let received = sys::receive_signed(self.stream.as_fd(), &mut bytes);
@@ -239,7 +245,7 @@ impl Line {
         }
     }
 
-    fn finished(&mut self) -> Option<Result<Answer, SocketError>> {
+    fn finished(&mut self) -> Option<Result<SignedAnswer, SocketError>> {
         let (head, sender) = self.head?;
         let wanted = if head.result < 0 { 0 } else { head.payload_len };
         let wanted = usize::try_from(wanted).ok().filter(|it| *it <= wire::MAX_PAYLOAD);
@@ -251,6 +257,6 @@ impl Line {
             self.payload = payload;
             return None;
         }
-        Some(Ok(Answer { head, payload, sender }))
+        Some(Ok(SignedAnswer { head, payload, sender }))
     }
 }

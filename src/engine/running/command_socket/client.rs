@@ -2,7 +2,7 @@
 
 pub(super) mod groups;
 
-use std::io::{ErrorKind, IoSlice, Read as _, Write as _};
+use std::io::{self, IoSlice, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, OnceLock};
@@ -17,7 +17,7 @@ use super::error::SocketError;
 use super::find;
 use super::holder;
 use super::trust::{Judge, Speaker};
-use super::wire::{self, Command, LogRequest, Request, Response};
+use super::wire::{self, LogRequest, Request, Response, SocketCommand};
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::sys;
 use crate::engine::terms::name::Name;
@@ -118,14 +118,14 @@ impl Client {
 
     /// Asks for the state that the supervisor believes the container to be in.
     pub fn state(&self) -> Result<State, SocketError> {
-        let answer = self.ask("the state", Command::GetState, 0, &[])?;
+        let answer = self.ask("the state", SocketCommand::GetState, 0, &[])?;
         State::from_number(answer.head.data).ok_or(SocketError::Nonsense { what: "the state" })
     }
 
     /// Asks for init and takes hold of it. What the supervisor names is taken for init only if it
     /// is a process of the container.
     pub fn init(&self) -> Result<Init, SocketError> {
-        let answer = self.ask("the pid", Command::GetInitPid, 0, &[])?;
+        let answer = self.ask("the pid", SocketCommand::GetInitPid, 0, &[])?;
         let pid = i32::try_from(answer.head.data).ok().filter(|pid| *pid > 0);
         let pid = pid.ok_or(SocketError::Nonsense { what: "the pid" })?;
         let pidfd = match sys::pidfd_open(pid) {
@@ -155,13 +155,13 @@ impl Client {
 
     /// Asks for the `CLONE_NEW*` flags that init was created with.
     pub fn clone_flags(&self) -> Result<u64, SocketError> {
-        Ok(self.ask("the namespaces", Command::GetCloneFlags, 0, &[])?.head.data)
+        Ok(self.ask("the namespaces", SocketCommand::GetCloneFlags, 0, &[])?.head.data)
     }
 
     /// Asks for the value of a configuration key; `None` when it is unknown or has none.
     pub fn config_item(&self, key: &str) -> Result<Option<String>, SocketError> {
         let payload = wire::encode_text(key);
-        match self.ask("the configuration", Command::GetConfigItem, 0, &payload) {
+        match self.ask("the configuration", SocketCommand::GetConfigItem, 0, &payload) {
             Ok(answer) => text("the configuration", &answer.payload).map(Some),
             Err(SocketError::Refused { source: Errno::EPERM, .. }) => Ok(None),
             Err(error) => Err(error),
@@ -170,19 +170,19 @@ impl Client {
 
     /// Asks for the container's name.
     pub fn name(&self) -> Result<Vec<u8>, SocketError> {
-        Ok(before_nul(self.ask("the name", Command::GetName, 0, &[])?.payload))
+        Ok(before_nul(self.ask("the name", SocketCommand::GetName, 0, &[])?.payload))
     }
 
     /// Asks for the lxcpath.
     pub fn lxcpath(&self) -> Result<Vec<u8>, SocketError> {
-        Ok(before_nul(self.ask("the lxcpath", Command::GetLxcpath, 0, &[])?.payload))
+        Ok(before_nul(self.ask("the lxcpath", SocketCommand::GetLxcpath, 0, &[])?.payload))
     }
 
     /// Takes terminal `number`, or the first free one.
     pub fn tty(&self, number: Option<u32>) -> Result<Tty, SocketError> {
         let wanted = number.map_or(-1, |it| i32::try_from(it).unwrap_or(i32::MAX));
         let data = i64::from(wanted) as u64;
-        let answer = match self.ask("a terminal", Command::GetTtyFd, data, &[]) {
+        let answer = match self.ask("a terminal", SocketCommand::GetTtyFd, data, &[]) {
             Err(SocketError::Closed | SocketError::Refused { source: Errno::EBADF, .. }) => {
                 return Err(SocketError::NoTty(wanted));
             }
@@ -197,7 +197,7 @@ impl Client {
     /// Reads, and so consumes, the console output that LXC's buffer holds.
     pub fn console_log(&self) -> Result<ConsoleLog, SocketError> {
         let request = LogRequest { read: true, ..LogRequest::default() };
-        match self.ask("the console's output", Command::ConsoleLog, 0, &request.encode()) {
+        match self.ask("the console's output", SocketCommand::ConsoleLog, 0, &request.encode()) {
             Ok(answer) => Ok(ConsoleLog::Output(answer.payload)),
             Err(SocketError::Refused { source: Errno::ENODATA, .. }) => {
                 Ok(ConsoleLog::Output(Vec::new()))
@@ -210,14 +210,14 @@ impl Client {
     /// Has the supervisor tell everybody that the container is now in `state`, which it learns of
     /// this way: the freezer is written by whoever freezes.
     pub fn serve_state(&self, state: State) -> Result<(), SocketError> {
-        self.ask("to tell the state", Command::ServeStateClients, state as u64, &[]).map(drop)
+        self.ask("to tell the state", SocketCommand::ServeStateClients, state as u64, &[]).map(drop)
     }
 
     /// Sends one request and reads its response, refusals turned into errors.
     pub(super) fn ask(
         &self,
         what: &'static str,
-        command: Command,
+        command: SocketCommand,
         data: u64,
         payload: &[u8],
     ) -> Result<Answer, SocketError> {
@@ -233,7 +233,7 @@ impl Client {
         if let Some(speaker) = self.judge.expected().or_else(|| self.speaker.get().copied()) {
             return Ok(speaker);
         }
-        let answer = self.ask_anyone("the state", Command::GetState, 0, &[])?;
+        let answer = self.ask_anyone("the state", SocketCommand::GetState, 0, &[])?;
         let speaker = self.judge.identify(answer.sender)?;
         Ok(*self.speaker.get_or_init(|| speaker))
     }
@@ -242,7 +242,7 @@ impl Client {
     fn ask_anyone(
         &self,
         what: &'static str,
-        command: Command,
+        command: SocketCommand,
         data: u64,
         payload: &[u8],
     ) -> Result<Answer, SocketError> {
@@ -280,7 +280,7 @@ impl Client {
 fn ask(
     mut stream: UnixStream,
     what: &'static str,
-    command: Command,
+    command: SocketCommand,
     data: u64,
     payload: &[u8],
 ) -> Result<Answer, SocketError> {
@@ -293,7 +293,7 @@ fn ask(
     if head.result < 0 {
         return Ok(Answer { head, payload: Vec::new(), fds, stream, sender });
     }
-    let prints = matches!(command, Command::ConsoleLog | Command::ConsoleView);
+    let prints = matches!(command, SocketCommand::ConsoleLog | SocketCommand::ConsoleView);
     let most = if prints { MAX_OUTPUT } else { wire::MAX_PAYLOAD };
     let len = usize::try_from(head.payload_len).ok().filter(|len| *len <= most);
     let mut payload = vec![0; len.ok_or(SocketError::Nonsense { what })?];
@@ -304,7 +304,7 @@ fn ask(
 /// Sends one request; returns when its answer should be there.
 pub(super) fn send(
     mut stream: &UnixStream,
-    command: Command,
+    command: SocketCommand,
     data: u64,
     payload: &[u8],
 ) -> Result<Instant, SocketError> {
@@ -382,11 +382,11 @@ pub(super) fn readable(stream: &UnixStream, deadline: Instant) -> Result<(), Soc
     }
 }
 
-pub(super) fn speak(error: std::io::Error) -> SocketError {
+pub(super) fn speak(error: io::Error) -> SocketError {
     let kind = error.kind();
-    if kind == ErrorKind::WouldBlock {
+    if kind == io::ErrorKind::WouldBlock {
         SocketError::Silent
-    } else if matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) {
+    } else if matches!(kind, io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) {
         SocketError::Closed
     } else {
         SocketError::Speak(error)

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 
 use super::client::Client;
 use super::error::SocketError;
-use super::wire::{self, Command};
+use super::wire::{self, SocketCommand};
 
 /// A view of a console. `read` and `input` may be called from different threads.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct ConsoleView {
 impl Client {
     /// Opens the console. LXC's supervisors refuse this: see [`SocketError::is_unknown_command`].
     pub fn console_view(&self) -> Result<ConsoleView, SocketError> {
-        let answer = self.ask("a view of the console", Command::ConsoleView, 0, &[])?;
+        let answer = self.ask("a view of the console", SocketCommand::ConsoleView, 0, &[])?;
         Ok(ConsoleView { replay: answer.payload, stream: answer.stream })
     }
 }

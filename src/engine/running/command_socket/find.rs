@@ -19,7 +19,7 @@ use super::address::{
 use super::chorus::{self, Question, Subject};
 use super::error::SocketError;
 use super::trust::Judge;
-use super::wire::Command;
+use super::wire::SocketCommand;
 use crate::engine::host::Host;
 use crate::engine::host::lxcpath::{self, Lxcpath};
 use crate::engine::terms::name::Name;
@@ -31,7 +31,7 @@ const PEACE: Duration = Duration::from_secs(30);
 
 /// Where somebody listens for a container, by inodes that tell one listener from the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct ListenerInodes {
     /// Where only this user can.
     pub private: Option<u64>,
     /// Where anybody can, and under which name.
@@ -54,7 +54,7 @@ impl Finder {
 
     /// Lists the containers somebody listens for, whoever it is. Of hashed names those are found
     /// whose supervisor answers.
-    pub fn listening(&mut self) -> Result<BTreeMap<Name, Place>, SocketError> {
+    pub fn listening(&mut self) -> Result<BTreeMap<Name, ListenerInodes>, SocketError> {
         self.look(&|_| true)
     }
 
@@ -62,8 +62,8 @@ impl Finder {
     fn look(
         &mut self,
         wanted: &dyn Fn(&[u8]) -> bool,
-    ) -> Result<BTreeMap<Name, Place>, SocketError> {
-        let mut places: BTreeMap<Name, Place> = BTreeMap::new();
+    ) -> Result<BTreeMap<Name, ListenerInodes>, SocketError> {
+        let mut places: BTreeMap<Name, ListenerInodes> = BTreeMap::new();
         for (name, inode) in private(&self.lxcpath) {
             places.entry(name).or_default().private = Some(inode);
         }
@@ -100,8 +100,10 @@ impl Finder {
         let unknown: Vec<_> =
             there.into_iter().filter(|(inode, _)| !self.hashed.contains_key(inode)).collect();
         let question = |what, command| Question { what, command, payload: Vec::new() };
-        let questions =
-            [question("the lxcpath", Command::GetLxcpath), question("the name", Command::GetName)];
+        let questions = [
+            question("the lxcpath", SocketCommand::GetLxcpath),
+            question("the name", SocketCommand::GetName),
+        ];
         let subject = |socket: &[u8]| Subject {
             address: Address::Public(socket.to_vec()),
             judge: Judge::nameless(&self.lxcpath, "a container"),

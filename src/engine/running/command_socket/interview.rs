@@ -7,9 +7,9 @@ use super::address::{Address, name_of};
 use super::chorus::{self, Heard, Question, Subject};
 use super::client::groups::ASKED_BY;
 use super::error::SocketError;
-use super::find::{ANSWERING, Place};
+use super::find::{ANSWERING, ListenerInodes};
 use super::trust::Judge;
-use super::wire::{self, Command};
+use super::wire::{self, SocketCommand};
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::state::State;
@@ -33,7 +33,7 @@ pub(in crate::engine) struct Interview {
 /// Asks the supervisors of `containers`, each where it listens.
 pub(in crate::engine) fn interview(
     lxcpath: &Lxcpath,
-    containers: &[(Name, Place)],
+    containers: &[(Name, ListenerInodes)],
 ) -> Vec<Result<Interview, SocketError>> {
     let questions = questions();
     let subjects: Vec<Subject> = containers
@@ -48,7 +48,7 @@ pub(in crate::engine) fn interview(
     heard.into_iter().zip(&subjects).map(|(it, of)| understand(it, &of.judge)).collect()
 }
 
-fn address(lxcpath: &Lxcpath, name: &Name, place: &Place) -> Address {
+fn address(lxcpath: &Lxcpath, name: &Name, place: &ListenerInodes) -> Address {
     match (&place.public, place.private) {
         (Some((_, socket)), _) => Address::Public(socket.clone()),
         (None, Some(_)) => Address::private(lxcpath, name),
@@ -57,17 +57,17 @@ fn address(lxcpath: &Lxcpath, name: &Name, place: &Place) -> Address {
 }
 
 fn questions() -> Vec<Question> {
-    let pid = Question { what: "the pid", command: Command::GetInitPid, payload: Vec::new() };
-    let group = |command: Command, controller: Option<&str>| Question {
+    let pid = Question { what: "the pid", command: SocketCommand::GetInitPid, payload: Vec::new() };
+    let group = |command: SocketCommand, controller: Option<&str>| Question {
         what: "the cgroup",
         command,
         payload: controller.map(wire::encode_text).unwrap_or_default(),
     };
-    let groups = ASKED_BY.into_iter().map(|it| group(Command::GetCgroup, it));
-    let limits = ASKED_BY.into_iter().map(|it| group(Command::GetLimitCgroup, it));
+    let groups = ASKED_BY.into_iter().map(|it| group(SocketCommand::GetCgroup, it));
+    let limits = ASKED_BY.into_iter().map(|it| group(SocketCommand::GetLimitCgroup, it));
     let configured = Question {
         what: "the configuration",
-        command: Command::GetConfigItem,
+        command: SocketCommand::GetConfigItem,
         payload: wire::encode_text(CONFIGURED),
     };
     std::iter::once(pid).chain(groups).chain(limits).chain([configured]).collect()

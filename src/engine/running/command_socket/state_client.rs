@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::client::{Client, readable};
 use super::error::SocketError;
-use super::wire::{self, Command, Wish};
+use super::wire::{self, SocketCommand, Wish};
 use crate::engine::terms::state::State;
 
 /// What a state client is told at once.
@@ -44,7 +44,7 @@ impl Client {
 
     fn watch(&self, wanted: &[u8]) -> Result<StateWatch, SocketError> {
         const WHAT: &str = "to tell of changes";
-        let answer = self.ask(WHAT, Command::AddStateClient, 0, wanted)?;
+        let answer = self.ask(WHAT, SocketCommand::AddStateClient, 0, wanted)?;
         if answer.head.data >= wire::MAX_STATE {
             return Ok(StateWatch::Waiting(StateClient(answer.stream)));
         }
@@ -55,7 +55,8 @@ impl Client {
     /// Says what the end of init is to mean for as long as the answer is kept. LXC's supervisors
     /// know no such thing.
     pub fn wish(&self, wish: Wish) -> Result<Wished, SocketError> {
-        let answer = self.ask("what its end is to mean", Command::Wish, wish.encode(), &[])?;
+        let answer =
+            self.ask("what its end is to mean", SocketCommand::Wish, wish.encode(), &[])?;
         Ok(Wished { _kept: answer.stream })
     }
 }

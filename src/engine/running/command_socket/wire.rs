@@ -17,7 +17,7 @@ pub const MAX_STATE: u64 = 8;
 /// What a supervisor can be asked; LXC's numbers, and from 1000 on wharf's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
-pub enum Command {
+pub enum SocketCommand {
     GetTtyFd = 0,
     Stop = 2,
     GetState = 3,
@@ -83,7 +83,7 @@ impl Wish {
     }
 }
 
-impl Command {
+impl SocketCommand {
     /// Every command that a wharf supervisor serves.
     pub const ALL: [Self; 24] = [
         Self::GetTtyFd,
@@ -191,17 +191,17 @@ const EVENT_NAME: usize = 256;
 
 /// What LXC calls the kinds of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum MonitorMessage {
     State(State),
     /// A wait status.
     Exit(i32),
 }
 
 /// Returns the message that tells of `event` in the container `name`.
-pub fn encode_event(name: &str, event: Event) -> Vec<u8> {
+pub fn encode_event(name: &str, event: MonitorMessage) -> Vec<u8> {
     let (kind, value) = match event {
-        Event::State(state) => (0_i32, i32::from(state as u8)),
-        Event::Exit(status) => (2, status),
+        MonitorMessage::State(state) => (0_i32, i32::from(state as u8)),
+        MonitorMessage::Exit(status) => (2, status),
     };
     let mut bytes = kind.to_ne_bytes().to_vec();
     bytes.extend(name.bytes().take(EVENT_NAME - 1));
@@ -225,7 +225,7 @@ pub fn encode_wanted(states: &[State]) -> Vec<u8> {
 
 /// The states that a client waits for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct WantedStates {
     pub states: Vec<State>,
     /// Those of them that answer it at once if the container is in one already.
     pub at_once: Vec<State>,
@@ -242,7 +242,7 @@ pub fn encode_wanted_anew(states: &[State]) -> Vec<u8> {
 const ANEW: i32 = 2;
 
 /// Reads which states a client waits for; `None` unless the payload has the right length.
-pub fn decode_wanted(payload: &[u8]) -> Option<Wanted> {
+pub fn decode_wanted(payload: &[u8]) -> Option<WantedStates> {
     let (flags, rest) = payload.as_chunks::<4>();
     if !rest.is_empty() || flags.len() != State::ALL.len() {
         return None;
@@ -252,7 +252,7 @@ pub fn decode_wanted(payload: &[u8]) -> Option<Wanted> {
     let having = |is: fn(i32) -> bool| {
         flags.iter().filter(|(_, flag)| is(*flag)).map(|(state, _)| *state).collect()
     };
-    Some(Wanted { states: having(|it| it != 0), at_once: having(|it| it == 1) })
+    Some(WantedStates { states: having(|it| it != 0), at_once: having(|it| it == 1) })
 }
 
 /// What a request for buffered console output asks.
@@ -302,7 +302,7 @@ pub fn encode_text(text: &str) -> Vec<u8> {
 
 /// What a console viewer sends: a byte for the kind, two for the length, then the content.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Frame {
+pub enum ViewerFrame {
     Input(Vec<u8>),
     Resize { rows: u16, columns: u16 },
 }
@@ -335,7 +335,7 @@ pub const fn encode_resize(rows: u16, columns: u16) -> [u8; 7] {
 pub struct BadFrame;
 
 /// Takes the first whole frame off `bytes`; `None` if more must be read first.
-pub fn take_frame(bytes: &mut Vec<u8>) -> Result<Option<Frame>, BadFrame> {
+pub fn take_frame(bytes: &mut Vec<u8>) -> Result<Option<ViewerFrame>, BadFrame> {
     let Some(([kind, high, low], rest)) = bytes.split_first_chunk() else { return Ok(None) };
     let len = usize::from(u16::from_be_bytes([*high, *low]));
     if len > MAX_INPUT {
@@ -343,8 +343,8 @@ pub fn take_frame(bytes: &mut Vec<u8>) -> Result<Option<Frame>, BadFrame> {
     }
     let Some(content) = rest.get(..len) else { return Ok(None) };
     let frame = match (*kind, content) {
-        (INPUT, input) => Frame::Input(input.to_vec()),
-        (RESIZE, [r1, r2, c1, c2]) => Frame::Resize {
+        (INPUT, input) => ViewerFrame::Input(input.to_vec()),
+        (RESIZE, [r1, r2, c1, c2]) => ViewerFrame::Resize {
             rows: u16::from_be_bytes([*r1, *r2]),
             columns: u16::from_be_bytes([*c1, *c2]),
         },

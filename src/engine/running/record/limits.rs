@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{MAX_BYTES, draft, inodes};
 use crate::engine::cgroup::Cgroup;
-use crate::engine::cgroup::knob::{self, Value};
+use crate::engine::cgroup::knob::{self, KnobKind};
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::terms::name::Name;
 
@@ -165,7 +165,7 @@ fn held(cgroup: &Cgroup, limit: &SetLimit) -> Option<String> {
 
 /// Returns the device that a value is about, in files with a line for each.
 fn subject<'a>(file: &str, set: &'a str) -> Option<&'a str> {
-    let by_device = knob::of(file).value == Value::Devices;
+    let by_device = knob::of(file).value == KnobKind::Devices;
     set.split_whitespace().next().filter(|_| by_device)
 }
 
@@ -174,15 +174,15 @@ fn is_normal(file: &str, kept: &str) -> bool {
     let mut words = kept.split_whitespace();
     let first = words.next();
     match knob::of(file).value {
-        Value::Weight { normal, .. } => first == Some(&normal.to_string()),
+        KnobKind::Weight { normal, .. } => first == Some(&normal.to_string()),
         // Behind the device.
-        Value::Devices => words.all(|it| it.ends_with("=max")),
-        Value::Bytes
-        | Value::Quota
-        | Value::QuotaUs
-        | Value::Count
-        | Value::List
-        | Value::Other => {
+        KnobKind::Devices => words.all(|it| it.ends_with("=max")),
+        KnobKind::Bytes
+        | KnobKind::Quota
+        | KnobKind::QuotaUs
+        | KnobKind::Count
+        | KnobKind::List
+        | KnobKind::Other => {
             matches!(first, None | Some("max" | "-1"))
         }
     }

@@ -3,11 +3,11 @@
 
 use super::equipment::Opened;
 use super::error::RunError;
-use super::guard::Guard;
+use super::guard::LimitGuard;
 use super::oom::Oom;
 use super::ttys::Ttys;
 use super::watch::Watch;
-use super::{Failure, Run, abort, bear, sweep};
+use super::{Run, RunFailure, abort, bear, sweep};
 use crate::engine::Verb;
 use crate::engine::entry::plan::Payload;
 use crate::engine::host::identity::Identity;
@@ -27,7 +27,7 @@ pub(super) const fn is_wanted(watch: &Watch, exit: Exit, payload: Payload) -> bo
 
 /// Starts the container again, with its configuration as it is now. On failure nothing of the new
 /// run is left, and the container is stopped.
-pub(super) fn start(run: &mut Run, mut watch: Watch, exit: Exit) -> Result<Watch, Failure> {
+pub(super) fn start(run: &mut Run, mut watch: Watch, exit: Exit) -> Result<Watch, RunFailure> {
     watch.server.begin_again();
     watch.desk.life.begin_again();
     match renew(run, &mut watch) {
@@ -36,7 +36,7 @@ pub(super) fn start(run: &mut Run, mut watch: Watch, exit: Exit) -> Result<Watch
             let mut life = watch.desk.life;
             life.record.exit = Some(exit);
             let failure = abort(life, error);
-            Err(Failure { was_ready: true, ..failure })
+            Err(RunFailure { was_ready: true, ..failure })
         }
     }
 }
@@ -66,7 +66,7 @@ fn renew(run: &mut Run, watch: &mut Watch) -> Result<(), RunError> {
     desk.hierarchies = hierarchies;
     watch.halt = run.spec.signals.halt;
     watch.oom = Oom::begin(&cgroup);
-    watch.guard = Guard::begin(&cgroup);
+    watch.guard = LimitGuard::begin(&cgroup);
     watch.desk.cgroup = cgroup;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! One client's connection: half a request, an answer on its way, or a place it keeps. Never
 //! blocks; who stalls is dropped.
 
-use std::io::{ErrorKind, IoSlice, Write as _};
+use std::io::{self, IoSlice, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -11,10 +11,12 @@ use nix::poll::PollFlags;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
 use super::desk::Desk;
-use super::reply::{Reply, Then};
-use super::terminal::Terminal;
+use super::reply::{FollowUp, Reply};
+use super::terminal::ConsoleTerminal;
 use super::ttys::Holder;
-use crate::engine::running::command_socket::wire::{self, Frame, HEAD, MAX_PAYLOAD, Request, Wish};
+use crate::engine::running::command_socket::wire::{
+    self, HEAD, MAX_PAYLOAD, Request, ViewerFrame, Wish,
+};
 use crate::engine::sys;
 use crate::engine::terms::state::State;
 
@@ -30,15 +32,15 @@ const MAX_FRAMES: usize = 2 * (wire::MAX_INPUT + 3);
 pub(super) struct Connection {
     pub(super) id: Holder,
     pub(super) stream: UnixStream,
-    stage: Stage,
+    stage: ConnectionStage,
     deadline: Option<Instant>,
 }
 
 #[derive(Debug)]
-enum Stage {
+enum ConnectionStage {
     Asking(Vec<u8>),
-    Answering { bytes: Vec<u8>, fds: Vec<OwnedFd>, then: Then },
-    Holding(Then),
+    Answering { bytes: Vec<u8>, fds: Vec<OwnedFd>, then: FollowUp },
+    Holding(FollowUp),
 }
 
 /// Whether a connection goes on.
@@ -52,12 +54,12 @@ impl Connection {
     /// Begins to listen to a client.
     pub(super) fn new(id: Holder, stream: UnixStream) -> Self {
         let deadline = Some(Instant::now() + PATIENCE);
-        Self { id, stream, stage: Stage::Asking(Vec::new()), deadline }
+        Self { id, stream, stage: ConnectionStage::Asking(Vec::new()), deadline }
     }
 
     /// Returns whether it stays: a console, a tty, somebody who waits.
     pub(super) const fn is_kept(&self) -> bool {
-        matches!(self.stage, Stage::Holding(_))
+        matches!(self.stage, ConnectionStage::Holding(_))
     }
 
     /// Returns when the client's patience with us, or ours with it, ends.
@@ -66,20 +68,25 @@ impl Connection {
     }
 
     /// Returns what to wait for on the socket.
-    pub(super) fn interest(&self, console: Option<&Terminal>) -> PollFlags {
+    pub(super) fn interest(&self, console: Option<&ConsoleTerminal>) -> PollFlags {
         let behind = |place: u64| console.is_some_and(|it| it.ring.end() > place);
         match &self.stage {
-            Stage::Answering { .. } => PollFlags::POLLOUT,
-            Stage::Holding(Then::View { place, .. }) if behind(*place) => {
+            ConnectionStage::Answering { .. } => PollFlags::POLLOUT,
+            ConnectionStage::Holding(FollowUp::View { place, .. }) if behind(*place) => {
                 PollFlags::POLLIN | PollFlags::POLLOUT
             }
-            Stage::Asking(_) | Stage::Holding(_) => PollFlags::POLLIN,
+            ConnectionStage::Asking(_) | ConnectionStage::Holding(_) => PollFlags::POLLIN,
         }
     }
 
     /// Returns the pty that a relaying connection also waits on, and for what.
-    pub(super) fn relay(&self, console: Option<&Terminal>) -> Option<(&std::fs::File, PollFlags)> {
-        let Stage::Holding(Then::Relay { pty, place }) = &self.stage else { return None };
+    pub(super) fn relay(
+        &self,
+        console: Option<&ConsoleTerminal>,
+    ) -> Option<(&std::fs::File, PollFlags)> {
+        let ConnectionStage::Holding(FollowUp::Relay { pty, place }) = &self.stage else {
+            return None;
+        };
         let behind = console.is_some_and(|it| it.ring.end() > *place);
         let flags = if behind { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN };
         Some((pty, flags))
@@ -88,42 +95,45 @@ impl Connection {
     /// Goes on with whatever the socket is ready for.
     pub(super) fn advance(&mut self, desk: &mut Desk) -> Fate {
         match &mut self.stage {
-            Stage::Asking(_) => self.hear(desk),
-            Stage::Answering { .. } => self.speak(),
-            Stage::Holding(Then::View { .. }) => self.show(desk),
+            ConnectionStage::Asking(_) => self.hear(desk),
+            ConnectionStage::Answering { .. } => self.speak(),
+            ConnectionStage::Holding(FollowUp::View { .. }) => self.show(desk),
             // Nothing is expected of who holds something: bytes are ignored, the end frees it.
-            Stage::Holding(_) => read_some(&mut self.stream, &mut Vec::new()),
+            ConnectionStage::Holding(_) => read_some(&mut self.stream, &mut Vec::new()),
         }
     }
 
     /// Informs a state client that `state` was entered; it is dropped after that.
     pub(super) fn tell(&mut self, name: &str, state: State) -> Fate {
-        let Stage::Holding(Then::Tell(wanted)) = &self.stage else { return Fate::Keep };
+        let ConnectionStage::Holding(FollowUp::Tell(wanted)) = &self.stage else {
+            return Fate::Keep;
+        };
         if !wanted.contains(&state) {
             return Fate::Keep;
         }
         // One small message into an empty buffer; a client that is gone hears nothing.
-        _ = self.stream.write_all(&wire::encode_event(name, wire::Event::State(state)));
+        _ = self.stream.write_all(&wire::encode_event(name, wire::MonitorMessage::State(state)));
         Fate::Drop
     }
 
     /// Returns what the client wants the end of init to mean.
     pub(super) const fn wish(&self) -> Option<Wish> {
         match self.stage {
-            Stage::Holding(Then::Wish(wish)) | Stage::Answering { then: Then::Wish(wish), .. } => {
-                Some(wish)
-            }
-            Stage::Asking(_) | Stage::Answering { .. } | Stage::Holding(_) => None,
+            ConnectionStage::Holding(FollowUp::Wish(wish))
+            | ConnectionStage::Answering { then: FollowUp::Wish(wish), .. } => Some(wish),
+            ConnectionStage::Asking(_)
+            | ConnectionStage::Answering { .. }
+            | ConnectionStage::Holding(_) => None,
         }
     }
 
     /// Returns whether the client has something of this run alone: a tty, or the wait for its end.
     pub(super) const fn ends_with_the_run(&self) -> bool {
-        matches!(self.stage, Stage::Holding(Then::Hold | Then::Wish(_)))
+        matches!(self.stage, ConnectionStage::Holding(FollowUp::Hold | FollowUp::Wish(_)))
     }
 
     fn hear(&mut self, desk: &mut Desk) -> Fate {
-        let Stage::Asking(bytes) = &mut self.stage else { return Fate::Keep };
+        let ConnectionStage::Asking(bytes) = &mut self.stage else { return Fate::Keep };
         if read_some(&mut self.stream, bytes) == Fate::Drop {
             return Fate::Drop;
         }
@@ -144,13 +154,15 @@ impl Connection {
         let Some(head) = reply.head else { return self.hold(reply.then) };
         let mut bytes = head.encode().to_vec();
         bytes.extend(reply.payload);
-        self.stage = Stage::Answering { bytes, fds: reply.fds, then: reply.then };
+        self.stage = ConnectionStage::Answering { bytes, fds: reply.fds, then: reply.then };
         self.deadline = Some(Instant::now() + PATIENCE);
         self.speak()
     }
 
     fn speak(&mut self) -> Fate {
-        let Stage::Answering { bytes, fds, then } = &mut self.stage else { return Fate::Keep };
+        let ConnectionStage::Answering { bytes, fds, then } = &mut self.stage else {
+            return Fate::Keep;
+        };
         while !bytes.is_empty() {
             let raw: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
             let control = [ControlMessage::ScmRights(&raw)];
@@ -169,22 +181,22 @@ impl Connection {
                 Err(_gone) => return Fate::Drop,
             }
         }
-        let then = std::mem::replace(then, Then::Close);
+        let then = std::mem::replace(then, FollowUp::Close);
         self.hold(then)
     }
 
-    fn hold(&mut self, then: Then) -> Fate {
-        if matches!(then, Then::Close) {
+    fn hold(&mut self, then: FollowUp) -> Fate {
+        if matches!(then, FollowUp::Close) {
             return Fate::Drop;
         }
         self.deadline = None;
-        self.stage = Stage::Holding(then);
+        self.stage = ConnectionStage::Holding(then);
         Fate::Keep
     }
 
     /// Shows a viewer what is new, and does what it sent.
     fn show(&mut self, desk: &mut Desk) -> Fate {
-        let Stage::Holding(Then::View { place, frames }) = &mut self.stage else {
+        let ConnectionStage::Holding(FollowUp::View { place, frames }) = &mut self.stage else {
             return Fate::Keep;
         };
         let Some(console) = &mut desk.console else { return Fate::Drop };
@@ -193,8 +205,8 @@ impl Connection {
         }
         loop {
             match wire::take_frame(frames) {
-                Ok(Some(Frame::Input(bytes))) => console.type_in(&bytes),
-                Ok(Some(Frame::Resize { rows, columns })) => console.resize(rows, columns),
+                Ok(Some(ViewerFrame::Input(bytes))) => console.type_in(&bytes),
+                Ok(Some(ViewerFrame::Resize { rows, columns })) => console.resize(rows, columns),
                 Ok(None) => break,
                 Err(wire::BadFrame) => return Fate::Drop,
             }
@@ -204,7 +216,7 @@ impl Connection {
 
     /// Relays between the console and the pty whose other side the client has.
     pub(super) fn relay_on(&mut self, desk: &mut Desk) -> Fate {
-        let Stage::Holding(Then::Relay { pty, place }) = &mut self.stage else {
+        let ConnectionStage::Holding(FollowUp::Relay { pty, place }) = &mut self.stage else {
             return Fate::Keep;
         };
         let Some(console) = &mut desk.console else { return Fate::Drop };
@@ -222,7 +234,7 @@ impl Connection {
 }
 
 /// Reads what there is, up to one piece; the end and any error drop the connection.
-fn read_some(from: &mut impl std::io::Read, into: &mut Vec<u8>) -> Fate {
+fn read_some(from: &mut impl io::Read, into: &mut Vec<u8>) -> Fate {
     let mut piece = [0; PIECE];
     match from.read(&mut piece) {
         Ok(0) => Fate::Drop,
@@ -230,7 +242,9 @@ fn read_some(from: &mut impl std::io::Read, into: &mut Vec<u8>) -> Fate {
             into.extend_from_slice(piece.get(..count).unwrap_or_default());
             Fate::Keep
         }
-        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) =>
+        {
             Fate::Keep
         }
         Err(_gone) => Fate::Drop,
@@ -238,7 +252,7 @@ fn read_some(from: &mut impl std::io::Read, into: &mut Vec<u8>) -> Fate {
 }
 
 /// Writes what a reader has not seen, as much as it takes.
-fn pour(console: &Terminal, place: &mut u64, to: &mut impl std::io::Write) -> Fate {
+fn pour(console: &ConsoleTerminal, place: &mut u64, to: &mut impl io::Write) -> Fate {
     loop {
         let piece = console.ring.read(place);
         if piece.is_empty() {
@@ -246,8 +260,8 @@ fn pour(console: &Terminal, place: &mut u64, to: &mut impl std::io::Write) -> Fa
         }
         match to.write(piece) {
             Ok(count) => *place += count as u64,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Fate::Keep,
-            Err(error) if error.kind() == ErrorKind::Interrupted => (),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Fate::Keep,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
             Err(_gone) => return Fate::Drop,
         }
     }

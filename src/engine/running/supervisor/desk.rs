@@ -10,14 +10,14 @@ use nix::pty::openpty;
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 
 use super::life::Life;
-use super::reply::{Reply, Then};
-use super::terminal::{Terminal, set_close_on_exec, set_nonblocking};
+use super::reply::{FollowUp, Reply};
+use super::terminal::{ConsoleTerminal, set_close_on_exec, set_nonblocking};
 use super::ttys::{Holder, Ttys};
 use crate::engine::cgroup::{Cgroup, Hierarchies, Layout, Version};
 use crate::engine::config::Config;
 use crate::engine::entry::launch::Launched;
 use crate::engine::running::command_socket::wire::{
-    self, Command, LogRequest, MAX_STATE, Request, Response, Wish,
+    self, LogRequest, MAX_STATE, Request, Response, SocketCommand, Wish,
 };
 use crate::engine::sys;
 use crate::engine::terms::state::State;
@@ -30,10 +30,10 @@ const FREEZING: Duration = Duration::from_millis(500);
 pub(super) struct Desk {
     pub(super) life: Life,
     pub(super) config: Config,
-    pub(super) init: Init,
+    pub(super) init: LaunchedInit,
     pub(super) hierarchies: Hierarchies,
     pub(super) cgroup: Cgroup,
-    pub(super) console: Option<Terminal>,
+    pub(super) console: Option<ConsoleTerminal>,
     pub(super) ttys: Ttys,
     /// `lxc.signal.stop`.
     pub(super) stop_signal: i32,
@@ -43,14 +43,14 @@ pub(super) struct Desk {
 
 /// The container's first process, and what was made for it.
 #[derive(Debug)]
-pub(super) struct Init {
+pub(super) struct LaunchedInit {
     pub(super) pid: i32,
     pub(super) pidfd: OwnedFd,
     pub(super) clone_flags: u64,
     pub(super) devpts: Option<OwnedFd>,
 }
 
-impl From<Launched> for Init {
+impl From<Launched> for LaunchedInit {
     fn from(it: Launched) -> Self {
         Self { pid: it.pid, pidfd: it.pidfd, clone_flags: it.clone_flags, devpts: it.devpts }
     }
@@ -58,62 +58,65 @@ impl From<Launched> for Init {
 
 /// With how many connections that stay a `command` is still served: more than any sane use has,
 /// and a reserve for those that end the container, or wait for its end.
-const fn most_kept(command: Command) -> usize {
+const fn most_kept(command: SocketCommand) -> usize {
     const MOST: usize = 64;
     const RESERVE: usize = 16;
-    if matches!(command, Command::GetTtyFd | Command::ConsoleView) {
+    if matches!(command, SocketCommand::GetTtyFd | SocketCommand::ConsoleView) {
         return MOST;
     }
-    let waits = matches!(command, Command::Stop | Command::AddStateClient | Command::Wish);
+    let waits = matches!(
+        command,
+        SocketCommand::Stop | SocketCommand::AddStateClient | SocketCommand::Wish
+    );
     if waits { MOST + RESERVE } else { usize::MAX }
 }
 
 impl Desk {
     /// Carries out `request` of the connection `holder` and says what to send.
     pub(super) fn answer(&mut self, holder: Holder, request: Request, payload: &[u8]) -> Reply {
-        let Some(command) = Command::from_number(request.command) else {
+        let Some(command) = SocketCommand::from_number(request.command) else {
             return Reply::error(Errno::ENOSYS);
         };
         if self.kept >= most_kept(command) {
             return Reply::error(Errno::EUSERS);
         }
         match command {
-            Command::GetTtyFd => self.tty(holder, request.data as i32),
-            Command::ConsoleView => self.view(),
-            Command::ConsoleLog => self.console_log(payload),
-            Command::Stop => self.stop(),
-            Command::Wish => match Wish::decode(request.data) {
-                Some(wish) => Reply { then: Then::Wish(wish), ..Reply::value(0) },
+            SocketCommand::GetTtyFd => self.tty(holder, request.data as i32),
+            SocketCommand::ConsoleView => self.view(),
+            SocketCommand::ConsoleLog => self.console_log(payload),
+            SocketCommand::Stop => self.stop(),
+            SocketCommand::Wish => match Wish::decode(request.data) {
+                Some(wish) => Reply { then: FollowUp::Wish(wish), ..Reply::value(0) },
                 None => Reply::error(Errno::EINVAL),
             },
-            Command::Freeze => self.freeze(true),
-            Command::Unfreeze => self.freeze(false),
-            Command::ServeStateClients => {
+            SocketCommand::Freeze => self.freeze(true),
+            SocketCommand::Unfreeze => self.freeze(false),
+            SocketCommand::ServeStateClients => {
                 if let Some(state) = State::from_number(request.data) {
                     self.hear_of_freezer(state);
                 }
                 Reply::value(0)
             }
-            Command::AddStateClient => self.add_state_client(payload),
+            SocketCommand::AddStateClient => self.add_state_client(payload),
             // LXC knows THAWED as an event alone.
-            Command::GetState if self.life.state() == State::Thawed => {
+            SocketCommand::GetState if self.life.state() == State::Thawed => {
                 Reply::value(State::Running as u64)
             }
-            Command::GetState => Reply::value(self.life.state() as u64),
-            Command::GetInitPid => Reply::value(self.init.pid as u64),
-            Command::GetCloneFlags => Reply::value(self.init.clone_flags),
-            Command::GetName => Reply::text(self.life.record.name.as_str()),
-            Command::GetLxcpath => Reply::text(&self.life.record.lxcpath.to_string_lossy()),
-            Command::GetConfigItem => self.config_item(payload),
-            Command::GetInitPidfd => Reply::fd(self.init.pidfd.try_clone()),
-            Command::GetDevptsFd => match &self.init.devpts {
+            SocketCommand::GetState => Reply::value(self.life.state() as u64),
+            SocketCommand::GetInitPid => Reply::value(self.init.pid as u64),
+            SocketCommand::GetCloneFlags => Reply::value(self.init.clone_flags),
+            SocketCommand::GetName => Reply::text(self.life.record.name.as_str()),
+            SocketCommand::GetLxcpath => Reply::text(&self.life.record.lxcpath.to_string_lossy()),
+            SocketCommand::GetConfigItem => self.config_item(payload),
+            SocketCommand::GetInitPidfd => Reply::fd(self.init.pidfd.try_clone()),
+            SocketCommand::GetDevptsFd => match &self.init.devpts {
                 Some(devpts) => Reply::fd(devpts.try_clone()),
                 None => Reply::error(Errno::EBADF),
             },
-            Command::GetCgroup | Command::GetLimitCgroup => self.cgroup_path(payload),
-            Command::GetCgroup2Fd | Command::GetLimitCgroup2Fd => self.unified_fd(),
-            Command::GetCgroupFd | Command::GetLimitCgroupFd => self.cgroup_fd(payload),
-            Command::GetCgroupCtx => self.cgroup_ctx(payload),
+            SocketCommand::GetCgroup | SocketCommand::GetLimitCgroup => self.cgroup_path(payload),
+            SocketCommand::GetCgroup2Fd | SocketCommand::GetLimitCgroup2Fd => self.unified_fd(),
+            SocketCommand::GetCgroupFd | SocketCommand::GetLimitCgroupFd => self.cgroup_fd(payload),
+            SocketCommand::GetCgroupCtx => self.cgroup_ctx(payload),
         }
     }
 
@@ -160,7 +163,7 @@ impl Desk {
             return reply;
         }
         let head = Some(Response { data: u64::from(number), ..Response::default() });
-        Reply { head, then: Then::Hold, ..reply }
+        Reply { head, then: FollowUp::Hold, ..reply }
     }
 
     /// Gives away one side of a new pty and relays on the other, as the console itself has many
@@ -179,7 +182,7 @@ impl Desk {
         };
         match pty() {
             Ok(pty) => {
-                let then = Then::Relay { pty: pty.slave.into(), place: console.ring.end() };
+                let then = FollowUp::Relay { pty: pty.slave.into(), place: console.ring.end() };
                 Reply { then, ..Reply::fd(Ok(pty.master)) }
             }
             Err(errno) => Reply::error(errno),
@@ -189,7 +192,7 @@ impl Desk {
     fn view(&self) -> Reply {
         let Some(console) = &self.console else { return Reply::error(Errno::ENODEV) };
         let replay = console.ring.copy(0, usize::MAX);
-        let then = Then::View { place: console.ring.end(), frames: Vec::new() };
+        let then = FollowUp::View { place: console.ring.end(), frames: Vec::new() };
         Reply { then, ..Reply::bytes(replay) }
     }
 
@@ -204,14 +207,14 @@ impl Desk {
     fn stop(&mut self) -> Reply {
         match sys::pidfd_send_signal(self.init.pidfd.as_fd(), self.stop_signal) {
             // It has ended, and is not to begin again.
-            Err(Errno::ESRCH) => return Reply::silence(Then::Wish(Wish::Stop)),
+            Err(Errno::ESRCH) => return Reply::silence(FollowUp::Wish(Wish::Stop)),
             Err(errno) => return Reply::error(errno),
             Ok(()) => (),
         }
         // A frozen process does not die; one that stays frozen is killed by whoever waits.
         self.thaw_all();
         // The connection is closed when the container has stopped.
-        Reply::silence(Then::Hold)
+        Reply::silence(FollowUp::Hold)
     }
 
     /// Lets a frozen container go on, so that it hears a signal or dies of one.
@@ -250,9 +253,9 @@ impl Desk {
         };
         let state = self.life.state();
         let (number, then) = if wanted.at_once.contains(&state) {
-            (state as u64, Then::Close)
+            (state as u64, FollowUp::Close)
         } else {
-            (MAX_STATE, Then::Tell(wanted.states))
+            (MAX_STATE, FollowUp::Tell(wanted.states))
         };
         let head = Response { result: number as i32, payload_len: 0, data: number };
         Reply { head: Some(head), ..Reply::silence(then) }
@@ -267,7 +270,7 @@ impl Desk {
             },
         };
         let found = self.dir_of(controller);
-        found.map_or_else(|| Reply::silence(Then::Close), |_| Reply::text(self.cgroup.path()))
+        found.map_or_else(|| Reply::silence(FollowUp::Close), |_| Reply::text(self.cgroup.path()))
     }
 
     /// Only where there is nothing but v2: with it LXC's tools freeze, and on a hybrid host the

@@ -99,7 +99,7 @@ impl Ending {
     fn say(&mut self, desk: &mut Desk) {
         self.asked_at = Instant::now();
         // What cannot be signalled is killed when the time is over.
-        _ = self.asking.say((desk.init.pid, desk.init.pidfd.as_fd()), Some(&desk.cgroup));
+        _ = self.asking.say(desk.init.pid, desk.init.pidfd.as_fd(), Some(&desk.cgroup));
         // It hears only what it is woken for.
         desk.thaw();
     }

@@ -11,7 +11,7 @@ use super::Run;
 use super::error::RunError;
 use super::logfile::LogFile;
 use super::server::Server;
-use super::terminal::Terminal;
+use super::terminal::ConsoleTerminal;
 use super::viewer::{self, Viewer};
 use crate::engine::entry::plan::WindowSize;
 use crate::engine::entry::relay::PASSED_ON;
@@ -57,16 +57,16 @@ impl Opened {
         self,
         console: Option<OwnedFd>,
         spec: &Spec,
-    ) -> nix::Result<Option<Terminal>> {
+    ) -> nix::Result<Option<ConsoleTerminal>> {
         let buffer = spec.console.buffer_bytes;
-        console.map(|it| Terminal::new(it, self.log, buffer)).transpose()
+        console.map(|it| ConsoleTerminal::new(it, self.log, buffer)).transpose()
     }
 }
 
 /// What serves a running container, all of which can be refused.
 #[derive(Debug)]
 pub(super) struct Equipment {
-    pub(super) console: Option<Terminal>,
+    pub(super) console: Option<ConsoleTerminal>,
     pub(super) viewer: Option<Viewer>,
     pub(super) server: Server,
     pub(super) signals: SignalFd,
@@ -77,8 +77,9 @@ impl Equipment {
     pub(super) fn take(
         run: &Run,
         console: Option<OwnedFd>,
-        (seat, mut opened): (Seat, Opened),
-        signals: &Signals,
+        seat: Seat,
+        mut opened: Opened,
+        signals: &BlockedSignals,
     ) -> Result<Self, RunError> {
         let path = opened.path.take();
         let console = opened.console(console, &run.spec).map_err(RunError::Watch)?;
@@ -96,12 +97,12 @@ impl Equipment {
 
 /// The signals a supervisor hears instead of dying of them; the mask is put back at the end.
 #[derive(Debug)]
-pub(super) struct Signals {
+pub(super) struct BlockedSignals {
     heard: SigSet,
     before: SigSet,
 }
 
-impl Signals {
+impl BlockedSignals {
     /// Blocks them from now on.
     pub(super) fn block() -> nix::Result<Self> {
         let mut heard = SigSet::empty();
@@ -118,7 +119,7 @@ impl Signals {
     }
 }
 
-impl Drop for Signals {
+impl Drop for BlockedSignals {
     fn drop(&mut self) {
         // A valid mask is never refused.
         _ = self.before.thread_set_mask();

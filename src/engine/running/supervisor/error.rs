@@ -10,7 +10,7 @@ use crate::engine::entry::launch::LaunchError;
 use crate::engine::entry::plan::PlanError;
 use crate::engine::running::command_socket::SeatError;
 use crate::engine::running::record::ReclaimError;
-use crate::engine::terms::error::{Error, Kind};
+use crate::engine::terms::error::{Error, ErrorKind};
 
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
@@ -47,12 +47,12 @@ pub(super) enum RunError {
 
 impl RunError {
     /// Returns what sort of refusal it is.
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> ErrorKind {
         match self {
-            Self::Seat(SeatError::Taken) => Kind::Running,
-            Self::Gone(_) => Kind::NotFound,
+            Self::Seat(SeatError::Taken) => ErrorKind::Running,
+            Self::Gone(_) => ErrorKind::NotFound,
             Self::Config(error) => error.kind,
-            Self::Plan(_) => Kind::Invalid,
+            Self::Plan(_) => ErrorKind::Invalid,
             Self::Cgroup(error) => error.kind(),
             Self::Launch(error) => error.kind(),
             Self::Settle(_)
@@ -63,7 +63,7 @@ impl RunError {
             | Self::LogFile { .. }
             | Self::ConsolePath { .. }
             | Self::Terminal(_)
-            | Self::Watch(_) => Kind::Failed,
+            | Self::Watch(_) => ErrorKind::Failed,
         }
     }
 }

@@ -15,12 +15,12 @@ const REST: Duration = Duration::from_secs(1);
 
 /// The watch, and when to look after something was written.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(super) struct LimitGuard {
     inotify: Inotify,
     look_at: Option<Instant>,
 }
 
-impl Guard {
+impl LimitGuard {
     /// Begins to watch; none: the kernel has no room for another watch.
     pub(super) fn begin(cgroup: &Cgroup) -> Option<Self> {
         let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;

@@ -12,7 +12,7 @@ use super::error::RunError;
 use super::oom::Kills;
 use crate::engine::cgroup::{Cgroup, Hierarchies, Keep};
 use crate::engine::host::lxcpath::Lxcpath;
-use crate::engine::running::command_socket::wire::{self, Event};
+use crate::engine::running::command_socket::wire::{self, MonitorMessage};
 use crate::engine::running::event::{self, What};
 use crate::engine::running::oom::Death;
 use crate::engine::running::record::{self, Record, SetLimit, now_ms};
@@ -118,7 +118,7 @@ impl Life {
         self.record.exit = Some(exit);
         self.record.died_of_memory = self.died_of_memory(exit);
         event::publish(&self.lxcpath, &self.record.name, What::Exited { exit });
-        self.tell_monitord(Event::Exit(status));
+        self.tell_monitord(MonitorMessage::Exit(status));
     }
 
     /// Reports that the kernel has killed processes in this run for want of memory.
@@ -232,10 +232,10 @@ impl Life {
     fn publish(&self, from: State) {
         let to = self.record.state;
         event::publish(&self.lxcpath, &self.record.name, What::State { from, to });
-        self.tell_monitord(Event::State(to));
+        self.tell_monitord(MonitorMessage::State(to));
     }
 
-    fn tell_monitord(&self, event: Event) {
+    fn tell_monitord(&self, event: MonitorMessage) {
         let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_CLOEXEC;
         // Without a monitord there is no fifo, or nobody who reads it.
         let Ok(mut file) = File::options().write(true).custom_flags(flags).open(&self.fifo) else {

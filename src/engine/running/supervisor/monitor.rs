@@ -11,7 +11,7 @@ use nix::unistd::{pipe2, read};
 
 use super::error::RunError;
 use super::life::Life;
-use crate::engine::cgroup::{self, Cgroup, Entry, Hierarchies};
+use crate::engine::cgroup::{self, Cgroup, CgroupFds, Hierarchies};
 use crate::engine::host::identity::Identity;
 use crate::engine::running::record;
 use crate::engine::sys::{self, Side};
@@ -58,7 +58,7 @@ impl Monitor {
     }
 
     /// Joins the hierarchies that this process was not `born` into; tells whether it is in all.
-    fn join(&self, entry: Option<Entry>, born: bool) -> bool {
+    fn join(&self, entry: Option<CgroupFds>, born: bool) -> bool {
         match entry {
             Some(entry) if born => entry.join_v1(),
             _ => self.0.join().is_ok(),

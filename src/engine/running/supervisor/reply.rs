@@ -15,12 +15,12 @@ pub(super) struct Reply {
     pub(super) head: Option<Response>,
     pub(super) payload: Vec<u8>,
     pub(super) fds: Vec<OwnedFd>,
-    pub(super) then: Then,
+    pub(super) then: FollowUp,
 }
 
 /// What becomes of a connection that was answered.
 #[derive(Debug)]
-pub(super) enum Then {
+pub(super) enum FollowUp {
     Close,
     /// Keeps a tty, or waits for the end: nothing more is sent.
     Hold,
@@ -41,24 +41,24 @@ pub(super) enum Then {
 }
 
 impl Reply {
-    pub(super) const fn silence(then: Then) -> Self {
+    pub(super) const fn silence(then: FollowUp) -> Self {
         Self { head: None, payload: Vec::new(), fds: Vec::new(), then }
     }
 
     pub(super) fn value(data: u64) -> Self {
         let head = Some(Response { result: 0, payload_len: 0, data });
-        Self { head, ..Self::silence(Then::Close) }
+        Self { head, ..Self::silence(FollowUp::Close) }
     }
 
     /// Refuses with `errno`.
     pub(super) fn error(errno: Errno) -> Self {
         let head = Some(Response { result: -(errno as i32), ..Response::default() });
-        Self { head, ..Self::silence(Then::Close) }
+        Self { head, ..Self::silence(FollowUp::Close) }
     }
 
     pub(super) fn bytes(payload: Vec<u8>) -> Self {
         let head = Some(Response { payload_len: payload.len() as i32, ..Response::default() });
-        Self { head, payload, ..Self::silence(Then::Close) }
+        Self { head, payload, ..Self::silence(FollowUp::Close) }
     }
 
     /// Answers with a string and its NUL.

@@ -1,6 +1,6 @@
 //! The listening socket and everyone connected to it.
 
-use std::io::ErrorKind;
+use std::io;
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
@@ -29,7 +29,7 @@ pub(super) struct Server {
 
 impl Server {
     /// Serves whoever comes to the `seat`.
-    pub(super) fn new(seat: Seat) -> std::io::Result<Self> {
+    pub(super) fn new(seat: Seat) -> io::Result<Self> {
         seat.listeners().iter().try_for_each(|it| it.set_nonblocking(true))?;
         Ok(Self { seat, connections: Vec::new(), next: 0 })
     }
@@ -73,7 +73,7 @@ impl Server {
             loop {
                 match listener.accept() {
                     Ok((stream, _)) => return Some(stream),
-                    Err(error) if error.kind() == ErrorKind::Interrupted => (),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
                     Err(_nobody) => return None,
                 }
             }

@@ -2,7 +2,7 @@
 //! whoever looks or does not.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -24,7 +24,7 @@ const MAX_TYPED: usize = 64 * 1024;
 
 /// The console.
 #[derive(Debug)]
-pub(super) struct Terminal {
+pub(super) struct ConsoleTerminal {
     ptmx: File,
     /// Kept open, so that the console does not hang up when the container closes it.
     _peer: Option<OwnedFd>,
@@ -37,7 +37,7 @@ pub(super) struct Terminal {
     typed: Vec<u8>,
 }
 
-impl Terminal {
+impl ConsoleTerminal {
     /// Takes the supervisor's side of the console.
     pub(super) fn new(ptmx: OwnedFd, log: Option<LogFile>, buffer_bytes: u64) -> nix::Result<Self> {
         set_nonblocking(ptmx.as_fd())?;
@@ -66,7 +66,7 @@ impl Terminal {
             match self.ptmx.read(&mut piece) {
                 Ok(0) => return false,
                 Ok(count) => self.keep(piece.get(..count).unwrap_or_default()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => (),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
                 // Nothing there, or EIO: every process has closed it.
                 Err(_nothing) => return false,
             }
@@ -93,8 +93,8 @@ impl Terminal {
         while !self.typed.is_empty() {
             match self.ptmx.write(&self.typed) {
                 Ok(count) => drop(self.typed.drain(..count)),
-                Err(error) if error.kind() == ErrorKind::Interrupted => (),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(_gone) => self.typed.clear(),
             }
         }
@@ -134,7 +134,7 @@ impl Terminal {
     }
 }
 
-impl AsFd for Terminal {
+impl AsFd for ConsoleTerminal {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.ptmx.as_fd()
     }
@@ -155,9 +155,9 @@ pub(super) fn set_close_on_exec(fd: BorrowedFd<'_>) -> nix::Result<()> {
 mod tests {
     use super::*;
 
-    fn terminal(buffer_bytes: u64) -> (Terminal, File) {
+    fn terminal(buffer_bytes: u64) -> (ConsoleTerminal, File) {
         let pty = nix::pty::openpty(None, None).unwrap();
-        let terminal = Terminal::new(pty.master, None, buffer_bytes).unwrap();
+        let terminal = ConsoleTerminal::new(pty.master, None, buffer_bytes).unwrap();
         (terminal, pty.slave.into())
     }
 

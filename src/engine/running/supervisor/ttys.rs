@@ -7,10 +7,10 @@ pub(super) type Holder = u64;
 
 /// The supervisor's sides of the ttys.
 #[derive(Debug, Default)]
-pub(super) struct Ttys(Vec<Seat>);
+pub(super) struct Ttys(Vec<TtySlot>);
 
 #[derive(Debug)]
-struct Seat {
+struct TtySlot {
     fd: OwnedFd,
     holder: Option<Holder>,
 }
@@ -18,7 +18,7 @@ struct Seat {
 impl Ttys {
     /// Takes the ptys of tty 1 and up, in order.
     pub(super) fn new(fds: Vec<OwnedFd>) -> Self {
-        Self(fds.into_iter().map(|fd| Seat { fd, holder: None }).collect())
+        Self(fds.into_iter().map(|fd| TtySlot { fd, holder: None }).collect())
     }
 
     /// Gives tty `number`, or the first free one, to `holder`; `None` if it is taken or missing.

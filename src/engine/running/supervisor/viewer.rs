@@ -10,7 +10,7 @@ use nix::fcntl::OFlag;
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
 use super::outside::{Last, Outside};
-use super::terminal::Terminal;
+use super::terminal::ConsoleTerminal;
 use crate::engine::sys;
 
 /// Bytes written at a time, so that a stopped terminal holds up little.
@@ -70,13 +70,13 @@ impl Viewer {
     }
 
     /// Returns the terminal to write to, if there is something to write.
-    pub(super) fn output(&self, console: Option<&Terminal>) -> Option<&File> {
+    pub(super) fn output(&self, console: Option<&ConsoleTerminal>) -> Option<&File> {
         let behind = console.is_some_and(|it| it.ring.end() > self.place);
         self.output.as_ref().filter(|_| behind)
     }
 
     /// Types what the operator typed.
-    pub(super) fn hear(&mut self, console: &mut Terminal) {
+    pub(super) fn hear(&mut self, console: &mut ConsoleTerminal) {
         let Some((file, _)) = &mut self.input else { return };
         let mut typed = [0; PIECE];
         match file.read(&mut typed) {
@@ -88,7 +88,7 @@ impl Viewer {
     }
 
     /// Shows one piece of what is new; tells whether it could.
-    pub(super) fn show(&mut self, console: &Terminal) -> bool {
+    pub(super) fn show(&mut self, console: &ConsoleTerminal) -> bool {
         let Some(output) = &mut self.output else { return false };
         let piece = console.ring.read(&mut self.place);
         let piece = piece.get(..piece.len().min(PIECE)).unwrap_or_default();
@@ -106,12 +106,12 @@ impl Viewer {
     }
 
     /// Shows all that is left, as far as it is taken.
-    pub(super) fn finish(&mut self, console: &Terminal) {
+    pub(super) fn finish(&mut self, console: &ConsoleTerminal) {
         while console.ring.end() > self.place && self.show(console) {}
     }
 
     /// Gives the console the size of the operator's terminal.
-    pub(super) fn fit(&self, console: &Terminal) {
+    pub(super) fn fit(&self, console: &ConsoleTerminal) {
         let file = self.input().or(self.output.as_ref());
         if let Some(Ok((rows, columns))) = file.map(|it| sys::window_size(it.as_fd())) {
             console.resize(rows, columns);
@@ -150,9 +150,9 @@ fn raw(terminal: File) -> io::Result<(File, Termios)> {
 mod tests {
     use super::*;
 
-    fn console() -> (Terminal, File) {
+    fn console() -> (ConsoleTerminal, File) {
         let pty = nix::pty::openpty(None, None).unwrap();
-        (Terminal::new(pty.master, None, 0).unwrap(), pty.slave.into())
+        (ConsoleTerminal::new(pty.master, None, 0).unwrap(), pty.slave.into())
     }
 
     #[test]

@@ -9,10 +9,10 @@ use nix::sys::signalfd::SignalFd;
 
 use super::desk::Desk;
 use super::ending::Ending;
-use super::guard::Guard;
+use super::guard::LimitGuard;
 use super::oom::Oom;
 use super::server::{Relay, Server};
-use super::terminal::Terminal;
+use super::terminal::ConsoleTerminal;
 use super::ttys::Holder;
 use super::viewer::Viewer;
 use crate::engine::entry::plan::Payload;
@@ -29,7 +29,7 @@ pub(super) struct Watch {
     pub(super) signals: SignalFd,
     pub(super) oom: Option<Oom>,
     /// Reports limits that are lost.
-    pub(super) guard: Option<Guard>,
+    pub(super) guard: Option<LimitGuard>,
     pub(super) payload: Payload,
     /// `lxc.signal.halt`, sent to init when the supervisor itself is asked to end.
     pub(super) halt: Option<i32>,
@@ -43,7 +43,7 @@ pub(super) struct Watch {
 
 /// Whose descriptor has something.
 #[derive(Clone, Copy, Debug)]
-enum Source {
+enum PollSource {
     Init,
     Signals,
     Memory,
@@ -69,7 +69,7 @@ impl Watch {
             if self.desk.life.look_at_freeze().is_some_and(|it| it <= now) {
                 self.desk.settle_freeze();
             }
-            if ready.iter().any(|(source, _)| matches!(source, Source::Init)) {
+            if ready.iter().any(|(source, _)| matches!(source, PollSource::Init)) {
                 self.finish();
                 return Ok(());
             }
@@ -95,7 +95,7 @@ impl Watch {
     }
 
     /// Waits for something to do, until `end` at most, and does it.
-    fn turn(&mut self, end: Option<Instant>) -> nix::Result<Vec<(Source, PollFlags)>> {
+    fn turn(&mut self, end: Option<Instant>) -> nix::Result<Vec<(PollSource, PollFlags)>> {
         self.server.tell(&mut self.desk);
         let ready = self.wait(end)?;
         // Before they are served, so that nobody is late for our own slowness.
@@ -107,12 +107,12 @@ impl Watch {
         Ok(ready)
     }
 
-    fn wait(&self, end: Option<Instant>) -> nix::Result<Vec<(Source, PollFlags)>> {
+    fn wait(&self, end: Option<Instant>) -> nix::Result<Vec<(PollSource, PollFlags)>> {
         let (sources, mut fds): (Vec<_>, Vec<_>) = self.sources().into_iter().unzip();
         let memory = self.oom.as_ref().and_then(Oom::look_again);
         let freeze = self.desk.life.look_at_freeze();
         let ending = self.ending.as_ref().and_then(Ending::due);
-        let guard = self.guard.as_ref().and_then(Guard::due);
+        let guard = self.guard.as_ref().and_then(LimitGuard::due);
         let due = [end, self.server.next_deadline(), memory, freeze, ending, guard];
         let due = due.into_iter().flatten().min();
         let left = due.map(|it| {
@@ -130,73 +130,73 @@ impl Watch {
         Ok(ready.collect())
     }
 
-    fn sources(&self) -> Vec<(Source, PollFd<'_>)> {
+    fn sources(&self) -> Vec<(PollSource, PollFd<'_>)> {
         let console = self.desk.console.as_ref();
         let mut sources =
-            vec![(Source::Signals, PollFd::new(self.signals.as_fd(), PollFlags::POLLIN))];
+            vec![(PollSource::Signals, PollFd::new(self.signals.as_fd(), PollFlags::POLLIN))];
         // Of a life that is over both would be ready for ever.
         let living = !self.resting;
         if living {
             let init = self.desk.init.pidfd.as_fd();
-            sources.push((Source::Init, PollFd::new(init, PollFlags::POLLIN)));
+            sources.push((PollSource::Init, PollFd::new(init, PollFlags::POLLIN)));
         }
         sources.extend(
             self.server
                 .seat
                 .listeners()
                 .iter()
-                .map(|it| (Source::Listener, PollFd::new(it.as_fd(), PollFlags::POLLIN))),
+                .map(|it| (PollSource::Listener, PollFd::new(it.as_fd(), PollFlags::POLLIN))),
         );
         if let Some(console) = console.filter(|_| living) {
             let both = PollFlags::POLLIN | PollFlags::POLLOUT;
             let flags = if console.has_typed() { both } else { PollFlags::POLLIN };
-            sources.push((Source::Console, PollFd::new(console.as_fd(), flags)));
+            sources.push((PollSource::Console, PollFd::new(console.as_fd(), flags)));
         }
         if let Some(oom) = &self.oom {
-            sources.push((Source::Memory, PollFd::new(oom.as_fd(), oom.interest())));
+            sources.push((PollSource::Memory, PollFd::new(oom.as_fd(), oom.interest())));
         }
-        let guard = self.guard.as_ref().and_then(Guard::source);
-        sources.extend(guard.map(|it| (Source::Limits, PollFd::new(it, PollFlags::POLLIN))));
+        let guard = self.guard.as_ref().and_then(LimitGuard::source);
+        sources.extend(guard.map(|it| (PollSource::Limits, PollFd::new(it, PollFlags::POLLIN))));
         if let Some(viewer) = &self.viewer {
             let input = viewer.input().map(|it| PollFd::new(it.as_fd(), PollFlags::POLLIN));
-            sources.extend(input.map(|it| (Source::Input, it)));
+            sources.extend(input.map(|it| (PollSource::Input, it)));
             let output = viewer.output(console);
             let output = output.map(|it| PollFd::new(it.as_fd(), PollFlags::POLLOUT));
-            sources.extend(output.map(|it| (Source::Output, it)));
+            sources.extend(output.map(|it| (PollSource::Output, it)));
         }
         for it in &self.server.connections {
             let fd = PollFd::new(it.stream.as_fd(), it.interest(console));
-            sources.push((Source::Client(it.id), fd));
+            sources.push((PollSource::Client(it.id), fd));
             let relay = it.relay(console).map(|(pty, flags)| PollFd::new(pty.as_fd(), flags));
-            sources.extend(relay.map(|fd| (Source::Relay(it.id), fd)));
+            sources.extend(relay.map(|fd| (PollSource::Relay(it.id), fd)));
         }
         sources
     }
 
-    fn serve(&mut self, source: Source, flags: PollFlags) {
+    fn serve(&mut self, source: PollSource, flags: PollFlags) {
         match source {
-            Source::Init => (),
-            Source::Signals => self.obey(),
-            Source::Memory => self.oom.iter_mut().for_each(Oom::notice),
-            Source::Limits => self.guard.iter_mut().for_each(Guard::notice),
-            Source::Listener => self.server.accept(),
-            Source::Console => self.relieve(flags),
-            Source::Input => {
+            PollSource::Init => (),
+            PollSource::Signals => self.obey(),
+            PollSource::Memory => self.oom.iter_mut().for_each(Oom::notice),
+            PollSource::Limits => self.guard.iter_mut().for_each(LimitGuard::notice),
+            PollSource::Listener => self.server.accept(),
+            PollSource::Console => self.relieve(flags),
+            PollSource::Input => {
                 if let (Some(viewer), Some(console)) = self.both() {
                     viewer.hear(console);
                 }
             }
-            Source::Output => {
+            PollSource::Output => {
                 if let (Some(viewer), Some(console)) = self.both() {
                     _ = viewer.show(console);
                 }
             }
-            Source::Client(id) => self.server.advance(id, Relay::No, &mut self.desk),
-            Source::Relay(id) => self.server.advance(id, Relay::Yes, &mut self.desk),
+            PollSource::Client(id) => self.server.advance(id, Relay::No, &mut self.desk),
+            PollSource::Relay(id) => self.server.advance(id, Relay::Yes, &mut self.desk),
         }
     }
 
-    const fn both(&mut self) -> (Option<&mut Viewer>, Option<&mut Terminal>) {
+    const fn both(&mut self) -> (Option<&mut Viewer>, Option<&mut ConsoleTerminal>) {
         (self.viewer.as_mut(), self.desk.console.as_mut())
     }
 

@@ -16,8 +16,8 @@ type Work<T> = Box<dyn FnOnce() -> T + Send>;
 
 /// Answers `T` to questions about `K`.
 pub(super) struct Aside<K, T> {
-    idle: Option<Reader<T>>,
-    late: Vec<(K, Reader<T>)>,
+    idle: Option<ReaderThread<T>>,
+    late: Vec<(K, ReaderThread<T>)>,
 }
 
 impl<K: PartialEq, T: Send + 'static> Aside<K, T> {
@@ -48,7 +48,7 @@ impl<K: PartialEq, T: Send + 'static> Aside<K, T> {
         if known.is_some() || asked || self.late.len() >= MOST {
             return known;
         }
-        let reader = self.idle.take().or_else(Reader::spawn)?;
+        let reader = self.idle.take().or_else(ReaderThread::spawn)?;
         reader.work.send(Box::new(work)).ok()?;
         match reader.answers.recv_timeout(PATIENCE) {
             Ok(answer) => {
@@ -71,12 +71,12 @@ impl<K, T> fmt::Debug for Aside<K, T> {
 }
 
 /// A thread that ends when this is dropped and its work is done.
-struct Reader<T> {
+struct ReaderThread<T> {
     work: Sender<Work<T>>,
     answers: Receiver<T>,
 }
 
-impl<T: Send + 'static> Reader<T> {
+impl<T: Send + 'static> ReaderThread<T> {
     fn spawn() -> Option<Self> {
         let (work, orders) = mpsc::channel::<Work<T>>();
         let (sender, answers) = mpsc::channel();

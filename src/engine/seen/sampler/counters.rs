@@ -3,14 +3,14 @@
 
 use std::path::Path;
 
-use super::files::{Files, Kept};
+use super::files::{CachedFile, Files};
 use super::{counters_v1, counters_v2};
 use crate::engine::cgroup::{Hierarchies, Hierarchy};
 use crate::engine::seen::sample::{Limit, Psi};
 
 /// Counters as the kernel holds them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Raw {
+pub(super) struct RawCounters {
     pub(super) cpu_ns: Option<u64>,
     pub(super) cpu_quota_us: Option<Limit>,
     pub(super) cpu_period_us: Option<u64>,
@@ -31,7 +31,7 @@ pub(super) struct Raw {
     pub(super) psi: Psi,
 }
 
-impl Raw {
+impl RawCounters {
     /// Returns only what hardly ever changes.
     fn limits(self) -> Self {
         Self {
@@ -46,11 +46,11 @@ impl Raw {
 
 /// One file and how to read it.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct CounterSource {
     pub(super) controller: &'static str,
     pub(super) file: &'static str,
     pub(super) need: Need,
-    pub(super) read: fn(&str, &mut Raw),
+    pub(super) read: fn(&str, &mut RawCounters),
 }
 
 /// Who needs what a file holds.
@@ -69,7 +69,7 @@ pub(super) enum Need {
 /// The sources of this host, and where each hierarchy is.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
-    counters: Vec<(Hierarchy, &'static Source)>,
+    counters: Vec<(Hierarchy, &'static CounterSource)>,
     freezer: Option<(Hierarchy, &'static str)>,
 }
 
@@ -81,8 +81,9 @@ impl Sources {
         let v1 = |controller: &str| v1(controller).filter(|it| Some(*it) != hierarchies.unified());
         let old = counters_v1::SOURCES.iter();
         let old = old.filter_map(|it| Some((v1(it.controller)?.clone(), it)));
-        let serves =
-            |it: &&Source| !counters_v2::served_by(it.controller).iter().any(|it| v1(it).is_some());
+        let serves = |it: &&CounterSource| {
+            !counters_v2::served_by(it.controller).iter().any(|it| v1(it).is_some())
+        };
         let new = counters_v2::SOURCES.iter().filter(serves);
         let new = new.filter_map(|it| Some((hierarchies.unified()?.clone(), it)));
         let freezer = v1("freezer").map(|it| (it.clone(), "freezer.state"));
@@ -95,16 +96,16 @@ impl Sources {
 
 /// The counter files of one container.
 #[derive(Debug)]
-pub(super) struct Group {
-    counters: Vec<(Kept, &'static Source)>,
-    freezer: Option<Kept>,
+pub(super) struct GroupCounters {
+    counters: Vec<(CachedFile, &'static CounterSource)>,
+    freezer: Option<CachedFile>,
     /// The limits as they were read last; none: never.
-    limits: Option<Raw>,
+    limits: Option<RawCounters>,
 }
 
 /// How much is read of a container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Depth {
+pub enum ReadDepth {
     /// The CPU counter, which every container gets.
     #[default]
     Cpu,
@@ -115,7 +116,7 @@ pub enum Depth {
 
 /// Whether limits are read again, or may be as old as a few looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Limits {
+pub(super) enum Freshness {
     Fresh,
     Old,
 }
@@ -129,31 +130,38 @@ pub(super) enum Freezing {
     Passing,
 }
 
-impl Group {
+impl GroupCounters {
     /// Names the files of the group at `path`, such as `/lxc.payload.web`.
     pub(super) fn new(sources: &Sources, path: &str) -> Self {
         let counters = sources.counters.iter();
-        let kept = counters
-            .filter_map(|(place, it)| Some((Kept::new(place.group(path)?.join(it.file)), *it)));
+        let kept = counters.filter_map(|(place, it)| {
+            Some((CachedFile::new(place.group(path)?.join(it.file)), *it))
+        });
         let freezer = sources.freezer.as_ref();
         let freezer = freezer.and_then(|(place, it)| Some(place.group(path)?.join(it)));
-        Self { counters: kept.collect(), freezer: freezer.map(Kept::new), limits: None }
+        Self { counters: kept.collect(), freezer: freezer.map(CachedFile::new), limits: None }
     }
 
     /// Reads the counters. What cannot be read stays unknown.
-    pub(super) fn read(&mut self, files: &mut Files, depth: Depth, limits: Limits) -> Raw {
-        let old_will_do = depth == Depth::Cpu || depth == Depth::Row && limits == Limits::Old;
+    pub(super) fn read(
+        &mut self,
+        files: &mut Files,
+        depth: ReadDepth,
+        limits: Freshness,
+    ) -> RawCounters {
+        let old_will_do =
+            depth == ReadDepth::Cpu || depth == ReadDepth::Row && limits == Freshness::Old;
         let known = self.limits.filter(|_| old_will_do);
         let wanted = |need: Need| match need {
             Need::Always => true,
-            Need::Row => depth >= Depth::Row,
-            Need::RowLimit => depth >= Depth::Row && known.is_none(),
-            Need::Detail => depth == Depth::All,
+            Need::Row => depth >= ReadDepth::Row,
+            Need::RowLimit => depth >= ReadDepth::Row && known.is_none(),
+            Need::Detail => depth == ReadDepth::All,
         };
         let mut raw = known.unwrap_or_default();
         for (kept, source) in &mut self.counters {
             // Limits of a row are read again soon, and stay open.
-            let soon = source.need == Need::RowLimit && depth >= Depth::Row;
+            let soon = source.need == Need::RowLimit && depth >= ReadDepth::Row;
             if !wanted(source.need) && !soon {
                 files.release(kept);
             } else if wanted(source.need)
@@ -162,7 +170,7 @@ impl Group {
                 (source.read)(text, &mut raw);
             }
         }
-        if depth >= Depth::Row && known.is_none() {
+        if depth >= ReadDepth::Row && known.is_none() {
             self.limits = Some(raw.limits());
         }
         raw
@@ -175,7 +183,7 @@ impl Group {
 
     /// Returns the file that tells of the freezer.
     pub(super) fn freezer(&self) -> Option<&Path> {
-        self.freezer.as_ref().map(Kept::path)
+        self.freezer.as_ref().map(CachedFile::path)
     }
 
     /// Closes every file.

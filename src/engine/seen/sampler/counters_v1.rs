@@ -1,31 +1,31 @@
 //! The counter files of cgroup v1. Pure text to numbers.
 
-use super::counters::{Need, Source, keyed, limit, number};
+use super::counters::{CounterSource, Need, keyed, limit, number};
 use crate::engine::seen::sample::Limit;
 
 /// Limits from here on mean that there is none: the kernel keeps the largest whole number of pages.
 const NO_LIMIT: u64 = 1 << 62;
 
-pub(super) const SOURCES: &[Source] = &[
-    Source {
+pub(super) const SOURCES: &[CounterSource] = &[
+    CounterSource {
         controller: "cpuacct",
         file: "cpuacct.usage",
         need: Need::Always,
         read: |text, raw| raw.cpu_ns = number(text),
     },
-    Source {
+    CounterSource {
         controller: "cpu",
         file: "cpu.cfs_quota_us",
         need: Need::RowLimit,
         read: |text, raw| raw.cpu_quota_us = quota(text),
     },
-    Source {
+    CounterSource {
         controller: "cpu",
         file: "cpu.cfs_period_us",
         need: Need::RowLimit,
         read: |text, raw| raw.cpu_period_us = number(text),
     },
-    Source {
+    CounterSource {
         controller: "cpu",
         file: "cpu.stat",
         need: Need::Detail,
@@ -34,55 +34,55 @@ pub(super) const SOURCES: &[Source] = &[
             raw.throttled_periods = keyed(text, "nr_throttled");
         },
     },
-    Source {
+    CounterSource {
         controller: "memory",
         file: "memory.usage_in_bytes",
         need: Need::Row,
         read: |text, raw| raw.memory_usage_bytes = number(text),
     },
-    Source {
+    CounterSource {
         controller: "memory",
         file: "memory.stat",
         need: Need::Row,
         read: |text, raw| raw.memory_inactive_bytes = keyed(text, "total_inactive_file"),
     },
-    Source {
+    CounterSource {
         controller: "memory",
         file: "memory.limit_in_bytes",
         need: Need::RowLimit,
         read: |text, raw| raw.memory_max_bytes = bytes_limit(text),
     },
-    Source {
+    CounterSource {
         controller: "memory",
         file: "memory.max_usage_in_bytes",
         need: Need::Detail,
         read: |text, raw| raw.memory_peak_bytes = number(text),
     },
-    Source {
+    CounterSource {
         controller: "memory",
         file: "memory.failcnt",
         need: Need::Detail,
         read: |text, raw| raw.memory_hits = number(text),
     },
-    Source {
+    CounterSource {
         controller: "memory",
         file: "memory.oom_control",
         need: Need::Detail,
         read: |text, raw| raw.oom_kills = keyed(text, "oom_kill"),
     },
-    Source {
+    CounterSource {
         controller: "pids",
         file: "pids.current",
         need: Need::Row,
         read: |text, raw| raw.pids = number(text),
     },
-    Source {
+    CounterSource {
         controller: "pids",
         file: "pids.max",
         need: Need::RowLimit,
         read: |text, raw| raw.pids_max = limit(text),
     },
-    Source {
+    CounterSource {
         controller: "blkio",
         file: "blkio.throttle.io_service_bytes_recursive",
         need: Need::Row,

@@ -1,9 +1,9 @@
 //! The counter files of cgroup v2, pressure included. Pure text to numbers.
 
-use super::counters::{Need, Raw, Source, keyed, limit, number};
+use super::counters::{CounterSource, Need, RawCounters, keyed, limit, number};
 
-pub(super) const SOURCES: &[Source] = &[
-    Source {
+pub(super) const SOURCES: &[CounterSource] = &[
+    CounterSource {
         controller: "cpu-usage",
         file: "cpu.stat",
         need: Need::Always,
@@ -13,32 +13,32 @@ pub(super) const SOURCES: &[Source] = &[
             raw.throttled_periods = keyed(text, "nr_throttled");
         },
     },
-    Source { controller: "cpu", file: "cpu.max", need: Need::RowLimit, read: cpu_max },
-    Source {
+    CounterSource { controller: "cpu", file: "cpu.max", need: Need::RowLimit, read: cpu_max },
+    CounterSource {
         controller: "memory",
         file: "memory.current",
         need: Need::Row,
         read: |text, raw| raw.memory_usage_bytes = number(text),
     },
-    Source {
+    CounterSource {
         controller: "memory",
         file: "memory.stat",
         need: Need::Row,
         read: |text, raw| raw.memory_inactive_bytes = keyed(text, "inactive_file"),
     },
-    Source {
+    CounterSource {
         controller: "memory",
         file: "memory.max",
         need: Need::RowLimit,
         read: |text, raw| raw.memory_max_bytes = limit(text),
     },
-    Source {
+    CounterSource {
         controller: "memory",
         file: "memory.peak",
         need: Need::Detail,
         read: |text, raw| raw.memory_peak_bytes = number(text),
     },
-    Source {
+    CounterSource {
         controller: "memory",
         file: "memory.events",
         need: Need::Detail,
@@ -47,19 +47,19 @@ pub(super) const SOURCES: &[Source] = &[
             raw.memory_hits = keyed(text, "high");
         },
     },
-    Source {
+    CounterSource {
         controller: "pids",
         file: "pids.current",
         need: Need::Row,
         read: |text, raw| raw.pids = number(text),
     },
-    Source {
+    CounterSource {
         controller: "pids",
         file: "pids.max",
         need: Need::RowLimit,
         read: |text, raw| raw.pids_max = limit(text),
     },
-    Source {
+    CounterSource {
         controller: "io",
         file: "io.stat",
         need: Need::Row,
@@ -68,19 +68,19 @@ pub(super) const SOURCES: &[Source] = &[
             raw.io_write_bytes = Some(transferred(text, "wbytes="));
         },
     },
-    Source {
+    CounterSource {
         controller: "psi",
         file: "cpu.pressure",
         need: Need::Row,
         read: |text, raw| raw.psi.cpu = some(text),
     },
-    Source {
+    CounterSource {
         controller: "psi",
         file: "memory.pressure",
         need: Need::Row,
         read: |text, raw| raw.psi.memory = some(text),
     },
-    Source {
+    CounterSource {
         controller: "psi",
         file: "io.pressure",
         need: Need::Row,
@@ -101,7 +101,7 @@ pub(super) fn served_by(controller: &str) -> &'static [&'static str] {
 }
 
 /// Reads `max 100000`: the quota and the period.
-fn cpu_max(text: &str, raw: &mut Raw) {
+fn cpu_max(text: &str, raw: &mut RawCounters) {
     if let Some((quota, period)) = text.trim().split_once(' ') {
         raw.cpu_quota_us = limit(quota);
         raw.cpu_period_us = number(period);
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn quota_and_period_share_a_file() {
-        let mut raw = Raw::default();
+        let mut raw = RawCounters::default();
         cpu_max("50000 100000\n", &mut raw);
         assert_eq!((raw.cpu_quota_us, raw.cpu_period_us), (Some(Limit::At(50_000)), Some(100_000)));
         cpu_max("max 100000\n", &mut raw);

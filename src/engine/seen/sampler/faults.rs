@@ -17,12 +17,12 @@ const STALE: Duration = Duration::from_secs(5);
 /// one cannot be used already; the container in detail is read whole.
 #[derive(Debug)]
 pub(super) struct Faults {
-    known: HashMap<Name, Known>,
+    known: HashMap<Name, KnownFault>,
     read: Aside<Name, (Option<Stamp>, Option<String>)>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct KnownFault {
     at: Instant,
     stamp: Option<Stamp>,
     fault: Option<String>,
@@ -49,7 +49,7 @@ impl Faults {
         let Some((stamp, fault)) = self.read.ask(name.clone(), read) else {
             return self.known.get(name).and_then(|it| it.fault.clone());
         };
-        let known = Known { at: Instant::now(), stamp, fault: fault.clone() };
+        let known = KnownFault { at: Instant::now(), stamp, fault: fault.clone() };
         self.known.insert(name.clone(), known);
         fault
     }

@@ -31,7 +31,7 @@ impl Files {
     }
 
     /// Reads the whole file from its beginning; None when it cannot be read.
-    pub(super) fn read(&mut self, kept: &mut Kept) -> Option<&str> {
+    pub(super) fn read(&mut self, kept: &mut CachedFile) -> Option<&str> {
         let count = match &kept.file {
             Some(file) => fill(&mut self.buffer, file),
             None => self.open(kept),
@@ -43,13 +43,13 @@ impl Files {
     }
 
     /// Closes the file until it is read again.
-    pub(super) fn release(&mut self, kept: &mut Kept) {
+    pub(super) fn release(&mut self, kept: &mut CachedFile) {
         if kept.file.take().is_some() {
             self.left += 1;
         }
     }
 
-    fn open(&mut self, kept: &mut Kept) -> Option<usize> {
+    fn open(&mut self, kept: &mut CachedFile) -> Option<usize> {
         let file = File::open(&kept.path).ok()?;
         let count = fill(&mut self.buffer, &file);
         if self.left > 0 {
@@ -62,12 +62,12 @@ impl Files {
 
 /// One file, open or not.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct CachedFile {
     path: PathBuf,
     file: Option<File>,
 }
 
-impl Kept {
+impl CachedFile {
     pub(super) const fn new(path: PathBuf) -> Self {
         Self { path, file: None }
     }
@@ -98,7 +98,8 @@ mod tests {
     fn beyond_the_budget_files_are_opened_anew() {
         let dir = tempfile::tempdir().unwrap();
         let mut files = Files { left: 1, buffer: vec![0; 4] };
-        let mut kept: Vec<Kept> = ["a", "b"].map(|it| Kept::new(dir.path().join(it))).into();
+        let mut kept: Vec<CachedFile> =
+            ["a", "b"].map(|it| CachedFile::new(dir.path().join(it))).into();
         for round in ["1", "22222222222", "3"] {
             for it in &mut kept {
                 std::fs::write(&it.path, round).unwrap();
@@ -110,6 +111,6 @@ mod tests {
             files.release(it);
         }
         assert_eq!(files.left, 1);
-        assert_eq!(files.read(&mut Kept::new(dir.path().join("none"))), None);
+        assert_eq!(files.read(&mut CachedFile::new(dir.path().join("none"))), None);
     }
 }

@@ -9,10 +9,10 @@ use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::aside::Aside;
 use super::counters_v2::some;
-use super::files::{Files, Kept};
+use super::files::{CachedFile, Files};
 use super::rates::per_second;
 use crate::engine::cgroup::Hierarchies;
-use crate::engine::seen::sample::{Ability, Host, Lack, Psi};
+use crate::engine::seen::sample::{Ability, HostSample, Lack, Psi};
 
 /// Reads the host's files below `proc`, which are another program's (lxcfs) where the host is
 /// itself a container.
@@ -20,7 +20,7 @@ use crate::engine::seen::sample::{Ability, Host, Lack, Psi};
 pub(super) struct HostReader {
     hostname: String,
     load: Arc<Mutex<Load>>,
-    read: Aside<(), Host>,
+    read: Aside<(), HostSample>,
 }
 
 impl HostReader {
@@ -32,21 +32,21 @@ impl HostReader {
     }
 
     /// Reads the machine's load; it is unknown as long as that takes too long.
-    pub(super) fn read(&mut self) -> Host {
+    pub(super) fn read(&mut self) -> HostSample {
         let load = Arc::clone(&self.load);
         let read = move || load.lock().unwrap_or_else(PoisonError::into_inner).read();
         let host = self.read.ask((), read).unwrap_or_default();
-        Host { hostname: self.hostname.clone(), ..host }
+        HostSample { hostname: self.hostname.clone(), ..host }
     }
 }
 
 #[derive(Debug)]
 struct Load {
     files: Files,
-    stat: Kept,
-    memory: Kept,
+    stat: CachedFile,
+    memory: CachedFile,
     /// Of processors, memory and devices.
-    pressure: [Kept; 3],
+    pressure: [CachedFile; 3],
     ticks_per_second: u64,
     /// Busy ticks of all processors together, and when they were read.
     before: Option<(u64, Instant)>,
@@ -54,7 +54,7 @@ struct Load {
 
 impl Load {
     fn new(proc: &Path) -> Self {
-        let kept = |name: &str| Kept::new(proc.join(name));
+        let kept = |name: &str| CachedFile::new(proc.join(name));
         Self {
             files: Files::new(),
             stat: kept("stat"),
@@ -65,7 +65,7 @@ impl Load {
         }
     }
 
-    fn read(&mut self) -> Host {
+    fn read(&mut self) -> HostSample {
         let files = &mut self.files;
         let stat = files.read(&mut self.stat).unwrap_or_default();
         let (cpus, busy) = (cpus(stat), busy_ticks(stat));
@@ -73,13 +73,13 @@ impl Load {
         let total = kib(memory, "MemTotal:");
         let available = kib(memory, "MemAvailable:");
         let [cpu, memory, io] = self.pressure.each_mut().map(|it| files.read(it).and_then(some));
-        Host {
+        HostSample {
             cpus,
             cpu_used: self.cpu_used(busy),
             memory_bytes: total,
             memory_used_bytes: total.zip(available).map(|(all, free)| all.saturating_sub(free)),
             psi: Psi { cpu, memory, io },
-            ..Host::default()
+            ..HostSample::default()
         }
     }
 

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::told::{self, Run, Told};
+use super::told::{self, RunInfo, Told};
 use super::unmanaged;
 use crate::engine::host::lxcpath::Lxcpath;
-use crate::engine::running::command_socket::{Finder, Place};
+use crate::engine::running::command_socket::{Finder, ListenerInodes};
 use crate::engine::running::event;
 use crate::engine::running::event::{Event, Follower, What};
 use crate::engine::running::oom::OomKill;
@@ -51,9 +51,9 @@ pub(super) struct Member {
     pub(super) trouble: Option<String>,
     pub(super) lost_limits: Vec<String>,
     /// What runs it; None while nothing does.
-    pub(super) run: Option<Run>,
+    pub(super) run: Option<RunInfo>,
     /// Where somebody listened for it when it was looked at.
-    place: Option<Place>,
+    place: Option<ListenerInodes>,
     /// When to look at its supervisor or record again, if ever.
     look_again: Option<Instant>,
     /// It was seen before, so that a change of its state is one that happened just now.
@@ -89,7 +89,7 @@ impl Members {
         }
         self.follow_journal();
         let now = Instant::now();
-        let changed: Vec<(Name, Option<Place>)> = self
+        let changed: Vec<(Name, Option<ListenerInodes>)> = self
             .all
             .iter()
             .map(|(name, member)| (name, member, listening.remove(name)))

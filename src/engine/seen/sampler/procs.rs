@@ -24,7 +24,7 @@ const CHILDREN_BYTES: u64 = 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Processes {
     proc: PathBuf,
-    known: HashMap<Identity, Known>,
+    known: HashMap<Identity, KnownProcess>,
     /// A process can keep whoever reads its command line waiting, since it lies in its memory.
     lines: Aside<Identity, Vec<u8>>,
     ticks_per_second: u64,
@@ -32,7 +32,7 @@ pub(super) struct Processes {
 }
 
 #[derive(Debug)]
-struct Known {
+struct KnownProcess {
     cpu_ticks: u64,
     at: Instant,
     name: Vec<u8>,
@@ -73,7 +73,7 @@ impl Processes {
         processes
     }
 
-    fn one(&mut self, pid: i32, known: &mut HashMap<Identity, Known>) -> Option<Process> {
+    fn one(&mut self, pid: i32, known: &mut HashMap<Identity, KnownProcess>) -> Option<Process> {
         let dir = self.proc.join(pid.to_string());
         let stat = Stat::parse(&read(&dir.join("stat"), COMMAND_BYTES)?)?;
         let now = Instant::now();
@@ -97,7 +97,10 @@ impl Processes {
             depth: 0,
             later_siblings: Vec::new(),
         };
-        known.insert(stat.identity, Known { cpu_ticks: stat.cpu_ticks, at: now, ..described });
+        known.insert(
+            stat.identity,
+            KnownProcess { cpu_ticks: stat.cpu_ticks, at: now, ..described },
+        );
         Some(process)
     }
 
@@ -113,19 +116,19 @@ impl Processes {
         lists.flat_map(numbers).collect()
     }
 
-    fn cpu_percent(&self, before: &Known, now: &Stat, at: Instant) -> Option<f32> {
+    fn cpu_percent(&self, before: &KnownProcess, now: &Stat, at: Instant) -> Option<f32> {
         let ticks = per_second(before.cpu_ticks, now.cpu_ticks, at - before.at)?;
         Some((ticks * 100.0 / self.ticks_per_second as f64) as f32)
     }
 
-    fn describe(&mut self, dir: &Path, stat: &Stat, now: Instant) -> Known {
+    fn describe(&mut self, dir: &Path, stat: &Stat, now: Instant) -> KnownProcess {
         let file = dir.join("cmdline");
         let line =
             self.lines.ask(stat.identity, move || read(&file, COMMAND_BYTES).unwrap_or_default());
         let status = read(&dir.join("status"), STATUS_BYTES).unwrap_or_default();
         let status = String::from_utf8_lossy(&status);
         let field = |key| status.lines().find_map(|it: &str| it.strip_prefix(key));
-        Known {
+        KnownProcess {
             cpu_ticks: stat.cpu_ticks,
             at: now,
             name: stat.name.clone(),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::counters::Raw;
+use super::counters::RawCounters;
 use crate::engine::seen::sample::{Counters, Limit};
 
 /// Readings closer together say nothing: counters move in steps of a tick.
@@ -11,14 +11,14 @@ const SHORTEST: Duration = Duration::from_millis(5);
 /// Counters, and when they were read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reading {
-    pub(super) raw: Raw,
+    pub(super) raw: RawCounters,
     pub(super) at: Instant,
 }
 
 /// Makes counters out of the newest reading and, for the rates, of the one before.
 pub(super) fn counters(before: Option<&Reading>, now: &Reading) -> Counters {
     let raw = &now.raw;
-    let rate = |counter: fn(&Raw) -> Option<u64>| {
+    let rate = |counter: fn(&RawCounters) -> Option<u64>| {
         let before = before?;
         let elapsed = now.at.checked_duration_since(before.at)?;
         per_second(counter(&before.raw)?, counter(raw)?, elapsed)
@@ -52,13 +52,13 @@ pub(super) fn per_second(before: u64, now: u64, elapsed: Duration) -> Option<f64
 
 /// Returns what is charged less the page cache that the kernel would drop first, as docker and
 /// kubectl count it.
-fn memory_in_use(raw: &Raw) -> Option<u64> {
+fn memory_in_use(raw: &RawCounters) -> Option<u64> {
     let usage = raw.memory_usage_bytes?;
     // The two are read one after the other, and the cache may have grown in between.
     Some(usage.saturating_sub(raw.memory_inactive_bytes.unwrap_or(0)))
 }
 
-fn quota_percent(raw: &Raw) -> Option<f32> {
+fn quota_percent(raw: &RawCounters) -> Option<f32> {
     let period = raw.cpu_period_us.filter(|it| *it > 0)?;
     match raw.cpu_quota_us? {
         Limit::Max => None,
@@ -71,7 +71,8 @@ mod tests {
     use super::*;
 
     fn reading(at: Instant, cpu_ns: u64, io: u64) -> Reading {
-        let raw = Raw { cpu_ns: Some(cpu_ns), io_read_bytes: Some(io), ..Raw::default() };
+        let raw =
+            RawCounters { cpu_ns: Some(cpu_ns), io_read_bytes: Some(io), ..RawCounters::default() };
         Reading { raw, at }
     }
 
@@ -98,7 +99,7 @@ mod tests {
 
     #[test]
     fn memory_in_use_is_without_the_cache_that_would_be_dropped() {
-        let mut raw = Raw { memory_usage_bytes: Some(62 << 20), ..Raw::default() };
+        let mut raw = RawCounters { memory_usage_bytes: Some(62 << 20), ..RawCounters::default() };
         assert_eq!(memory_in_use(&raw), Some(62 << 20));
         raw.memory_inactive_bytes = Some(60 << 20);
         assert_eq!(memory_in_use(&raw), Some(2 << 20));
@@ -110,7 +111,8 @@ mod tests {
 
     #[test]
     fn the_quota_is_a_share_of_its_period() {
-        let mut raw = Raw { cpu_quota_us: Some(Limit::At(150_000)), ..Raw::default() };
+        let mut raw =
+            RawCounters { cpu_quota_us: Some(Limit::At(150_000)), ..RawCounters::default() };
         assert_eq!(quota_percent(&raw), None);
         raw.cpu_period_us = Some(100_000);
         assert_eq!(quota_percent(&raw), Some(150.0));

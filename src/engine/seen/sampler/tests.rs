@@ -31,8 +31,8 @@ fn running(machine: &MadeUp) {
 }
 
 fn look(sampler: &mut Sampler) -> Container {
-    let focus = Focus { detail: Some(name()), ..Focus::default() };
-    let sample = sampler.sample(&focus);
+    let interest = Interest { detail: Some(name()), ..Interest::default() };
+    let sample = sampler.sample(&interest);
     assert_eq!(sample.trouble, None);
     sample.containers.into_iter().next().unwrap()
 }

@@ -7,7 +7,7 @@ use crate::engine::cgroup;
 use crate::engine::host::Host;
 use crate::engine::host::identity::Identity;
 use crate::engine::host::lxcpath::Lxcpath;
-use crate::engine::running::command_socket::{Interview, Place, SocketError, interview};
+use crate::engine::running::command_socket::{Interview, ListenerInodes, SocketError, interview};
 use crate::engine::running::oom::OomKill;
 use crate::engine::running::record::Record;
 use crate::engine::seen::sample::Origin;
@@ -33,13 +33,13 @@ pub(super) struct Told {
     pub(super) last_memory_max_bytes: Option<u64>,
     pub(super) trouble: Option<String>,
     pub(super) lost_limits: Vec<String>,
-    pub(super) run: Option<Run>,
+    pub(super) run: Option<RunInfo>,
     pub(super) retry: Option<Duration>,
 }
 
 /// A container's life between start and stop.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Run {
+pub(super) struct RunInfo {
     /// Where its processes are.
     pub(super) cgroup: Option<String>,
     /// Where its limits and counters are: with LXC, that may be a group above.
@@ -51,7 +51,7 @@ pub(super) struct Run {
     pub(super) configured: String,
 }
 
-impl Run {
+impl RunInfo {
     /// A run of which no more is known than its group.
     pub(super) fn of(cgroup: String) -> Self {
         Self { limits: Some(cgroup.clone()), cgroup: Some(cgroup), ..Self::default() }
@@ -60,14 +60,14 @@ impl Run {
 
 /// Looks the containers up; of each it is known where somebody listens for it. Those that only a
 /// supervisor can tell of are asked all at once.
-pub(super) fn about(lxcpath: &Lxcpath, containers: &[(Name, Option<Place>)]) -> Vec<Told> {
-    let known = |(name, place): &(Name, Option<Place>)| {
+pub(super) fn about(lxcpath: &Lxcpath, containers: &[(Name, Option<ListenerInodes>)]) -> Vec<Told> {
+    let known = |(name, place): &(Name, Option<ListenerInodes>)| {
         let record = Record::read(lxcpath, name);
         (by_itself(lxcpath, name, record.as_ref(), place.as_ref()), record)
     };
     let known: Vec<_> = containers.iter().map(known).collect();
     let asked = containers.iter().zip(&known).filter(|(_, (told, _))| told.is_none());
-    let asked: Vec<(Name, Place)> =
+    let asked: Vec<(Name, ListenerInodes)> =
         asked.map(|((name, place), _)| (name.clone(), place.clone().unwrap_or_default())).collect();
     let mut answers = interview(lxcpath, &asked).into_iter();
     let told = containers.iter().zip(known).map(|((name, _), (told, record))| {
@@ -84,7 +84,7 @@ fn by_itself(
     lxcpath: &Lxcpath,
     name: &Name,
     record: Option<&Record>,
-    place: Option<&Place>,
+    place: Option<&ListenerInodes>,
 ) -> Option<Told> {
     match record {
         Some(record) if record.is_live(lxcpath.host()) => Some(by_record(record)),
@@ -113,7 +113,7 @@ fn by_record(record: &Record) -> Told {
         last_memory_max_bytes: None,
         trouble: trouble(record),
         lost_limits: record.lost_limits.clone(),
-        run: Some(Run {
+        run: Some(RunInfo {
             cgroup: record.cgroup.clone(),
             limits: record.cgroup.clone(),
             init_pid: record.init.map(|it| it.pid),
@@ -169,7 +169,7 @@ fn after(host: &Host, record: &Record) -> Told {
     Told {
         state: State::Running,
         trouble: Some(advice.to_owned()),
-        run: Some(Run {
+        run: Some(RunInfo {
             limits: cgroup.clone(),
             cgroup,
             init_pid: init.map(|it| it.pid),
@@ -201,7 +201,7 @@ fn by_socket(
                 since: init_pid
                     .filter(|_| state == State::Running)
                     .and_then(|it| began(lxcpath.host(), it)),
-                run: Some(Run { cgroup, limits, init_pid, recorded: false, configured }),
+                run: Some(RunInfo { cgroup, limits, init_pid, recorded: false, configured }),
                 retry: retry(state).or(listens),
                 last_exit,
                 ..stopped(Origin::Lxc)
@@ -218,7 +218,7 @@ fn by_socket(
         Err(error) => format!("cannot ask its supervisor: {error}"),
     };
     // It listens, so something runs; where it would be by its name the counters are.
-    let run = Run::of(format!("/{}", cgroup::payload(name)));
+    let run = RunInfo::of(format!("/{}", cgroup::payload(name)));
     Told {
         state: State::Running,
         trouble: Some(trouble),

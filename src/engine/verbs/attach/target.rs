@@ -11,11 +11,11 @@ use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies};
 use crate::engine::entry::perform::Door;
 use crate::engine::host::apparmor;
 use crate::engine::running::command_socket::{Client, Init, SocketError};
-use crate::engine::{Kind, Lxcpath, Name, sys};
+use crate::engine::{ErrorKind, Lxcpath, Name, sys};
 
 /// A running container, held by a pidfd of its init.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(super) struct AttachTarget {
     pid: i32,
     pidfd: OwnedFd,
     cgroup: Option<Cgroup>,
@@ -49,12 +49,12 @@ pub(super) enum TargetError {
 }
 
 impl TargetError {
-    pub(super) const fn kind(&self) -> Kind {
+    pub(super) const fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotRunning => Kind::NotRunning,
-            Self::Socket(SocketError::Hold { source: Errno::EPERM, .. }) => Kind::Denied,
+            Self::NotRunning => ErrorKind::NotRunning,
+            Self::Socket(SocketError::Hold { source: Errno::EPERM, .. }) => ErrorKind::Denied,
             Self::Socket(_) | Self::NotInside { .. } | Self::Proc { .. } | Self::Cgroup(_) => {
-                Kind::Failed
+                ErrorKind::Failed
             }
         }
     }
@@ -71,7 +71,7 @@ const NAMESPACES: [(&str, i32); 7] = [
     ("cgroup", libc::CLONE_NEWCGROUP),
 ];
 
-impl Target {
+impl AttachTarget {
     /// Asks the container's supervisor for its init.
     pub(super) fn find(lxcpath: &Lxcpath, name: &Name) -> Result<Self, TargetError> {
         let client = Client::connect(lxcpath, name)

@@ -1,17 +1,16 @@
 //! The loop between this terminal and a container's. Puts the terminal back as it was, whatever
 //! happens.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
 use super::ConsoleError;
+use crate::engine::entry::relay::RawMode;
 use crate::engine::running::command_socket::{ConsoleView, Tty};
 use crate::engine::sys;
 
@@ -95,8 +94,8 @@ impl Remote {
 
 /// Relays until the escape key and `q`, the end of standard input, or the end of the container.
 pub(super) fn relay(remote: &Remote, escape: Option<u8>) -> Result<(), ConsoleError> {
-    let signals = Signals::open().map_err(ConsoleError::Relay)?;
-    let _raw = Raw::begin().map_err(ConsoleError::Terminal)?;
+    let signals = ConsoleSignals::open().map_err(ConsoleError::Relay)?;
+    let _raw = RawMode::stdin().map_err(ConsoleError::Terminal)?;
     fit(remote);
     let mut keys = Keys { escape, pending: false };
     // A terminal that does not take the replay ends the loop on its next byte.
@@ -137,7 +136,7 @@ fn output(remote: &Remote) -> Next {
     let mut buffer = [0; PIECE];
     match remote.read(&mut buffer) {
         Ok(count) if count > 0 => show(buffer.get(..count).unwrap_or_default()),
-        Err(error) if error.kind() == ErrorKind::Interrupted => Next::Go,
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Next::Go,
         // EIO: nobody in the container holds the terminal open any more.
         Ok(_) | Err(_) => Next::End,
     }
@@ -202,12 +201,12 @@ fn fit(remote: &Remote) {
 }
 
 /// The signals that would leave the terminal raw, or tell of its size.
-struct Signals {
+struct ConsoleSignals {
     fd: SignalFd,
     before: SigSet,
 }
 
-impl Signals {
+impl ConsoleSignals {
     fn open() -> nix::Result<Self> {
         let mut heard = SigSet::empty();
         for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGWINCH] {
@@ -231,37 +230,10 @@ impl Signals {
     }
 }
 
-impl Drop for Signals {
+impl Drop for ConsoleSignals {
     fn drop(&mut self) {
         // A valid mask is never refused.
         _ = self.before.thread_set_mask();
-    }
-}
-
-/// This terminal in raw mode, if it is one; put back when dropped.
-struct Raw(Option<(File, Termios)>);
-
-impl Raw {
-    fn begin() -> nix::Result<Self> {
-        let stdin = io::stdin();
-        if !stdin.is_terminal() {
-            return Ok(Self(None));
-        }
-        let file = stdin.as_fd().try_clone_to_owned().map_err(|_full| Errno::EMFILE)?;
-        let before = tcgetattr(&file)?;
-        let mut raw = before.clone();
-        cfmakeraw(&mut raw);
-        tcsetattr(&file, SetArg::TCSANOW, &raw)?;
-        Ok(Self(Some((file.into(), before))))
-    }
-}
-
-impl Drop for Raw {
-    fn drop(&mut self) {
-        if let Some((file, before)) = &self.0 {
-            // A terminal that is gone needs no restoring.
-            _ = tcsetattr(file, SetArg::TCSANOW, before);
-        }
     }
 }
 

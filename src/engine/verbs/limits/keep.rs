@@ -9,8 +9,8 @@ use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies, Version, check_nam
 use crate::engine::cgroup::{configured, spelling};
 use crate::engine::config::{self, Config, ConfigErrors, Document};
 use crate::engine::store::Store;
-use crate::engine::terms::error::Kind;
-use crate::engine::terms::spec::Place;
+use crate::engine::terms::error::ErrorKind;
+use crate::engine::terms::spec::ConfigPlace;
 use crate::engine::verbs::proxmox;
 use crate::engine::{Engine, Error, Name, Verb};
 
@@ -29,7 +29,7 @@ enum KeepError {
     #[error("its configuration would not be valid: {0}")]
     Invalid(ConfigErrors),
     #[error("{key} is set by {place}, which its configuration includes; remove it there")]
-    Included { key: String, place: Place },
+    Included { key: String, place: ConfigPlace },
     #[error("on this host it is {0}")]
     OtherName(&'static str),
     #[error("no cgroup of this host has a file {0}; name the whole key, such as lxc.cgroup2.{0}")]
@@ -38,7 +38,7 @@ enum KeepError {
 
 /// A limit that was written into a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Kept {
+pub struct KeptLimit {
     /// Such as `lxc.cgroup2.memory.max`.
     pub key: String,
     /// What the key had before; none: it was not set in this file.
@@ -48,7 +48,7 @@ pub struct Kept {
 }
 
 /// A limit in the spelling it was asked for, and the group that has it, if the container runs.
-struct Limit<'a> {
+struct AskedLimit<'a> {
     version: Version,
     file: &'a str,
     cgroup: Option<Cgroup>,
@@ -58,7 +58,12 @@ impl Engine {
     /// Writes `value` for `file` (or for a whole key such as `lxc.cgroup2.memory.max`) into the
     /// container's configuration, for its next starts, in each spelling that is there; without a
     /// value, or with one that clears it, takes it out. All else in the file stays as it is.
-    pub fn cgroup_keep(&self, name: &Name, file: &str, value: Option<&str>) -> Result<Kept, Error> {
+    pub fn cgroup_keep(
+        &self,
+        name: &Name,
+        file: &str,
+        value: Option<&str>,
+    ) -> Result<KeptLimit, Error> {
         let limit = self.limit_to_keep(name, file)?;
         let store = Store::new(&self.lxcpath);
         let _lock = store.lock(name).map_err(|why| not_kept(name, why))?;
@@ -66,13 +71,13 @@ impl Engine {
         let mut document = Document::parse(&text);
         let value = value.filter(|it| limit.cgroup.is_some() || !it.trim().is_empty());
         let wanted = value.map(|it| limit.parse(it, &document)).transpose();
-        let wanted = wanted.map_err(|why| Error::new(VERB, name, Kind::Invalid, why))?;
+        let wanted = wanted.map_err(|why| Error::new(VERB, name, ErrorKind::Invalid, why))?;
         if let Some(owned) = proxmox::owner(self.lxcpath.host(), name) {
             let why = KeepError::Owned {
                 instead: owned.keeps(limit.file, wanted.as_deref().unwrap_or_default().trim()),
                 conf: owned.conf,
             };
-            return Err(Error::new(VERB, name, Kind::Invalid, why));
+            return Err(Error::new(VERB, name, ErrorKind::Invalid, why));
         }
         let key = spelling::key(limit.version, limit.file);
         let old = document.values(&key).last().map(str::to_owned);
@@ -100,7 +105,7 @@ impl Engine {
             None
         };
         store.replace_config(name, &document.to_bytes()).map_err(|why| not_kept(name, why))?;
-        Ok(Kept { key, old, new })
+        Ok(KeptLimit { key, old, new })
     }
 
     /// Returns what `file` (or the file of a whole key) holds, or while the container does not run,
@@ -113,35 +118,35 @@ impl Engine {
             return Ok(Some(value.trim_end().to_owned()));
         }
         let config = config::load(name, &self.lxcpath, None, &[])
-            .map_err(|why| Error::new(Verb::ReadCgroup, name, Kind::Invalid, why))?;
+            .map_err(|why| Error::new(Verb::ReadCgroup, name, ErrorKind::Invalid, why))?;
         let key = spelling::key(limit.version, limit.file);
         let set = config.cgroup_settings().get(&key).map(|it| it.value.to_owned());
         Ok(set)
     }
 
-    fn limit_to_keep<'a>(&self, name: &Name, file: &'a str) -> Result<Limit<'a>, Error> {
+    fn limit_to_keep<'a>(&self, name: &Name, file: &'a str) -> Result<AskedLimit<'a>, Error> {
         let cgroup_error = |why: CgroupError| failed(VERB, name, why);
         let cgroup = self.limited_if_running(name, VERB)?.map(|(_, cgroup)| cgroup);
         if let Some((version, file)) = spelling::of_key(file) {
             check_name(file).map_err(cgroup_error)?;
-            return Ok(Limit { version, file, cgroup });
+            return Ok(AskedLimit { version, file, cgroup });
         }
         if let Some(cgroup) = cgroup {
             let version = cgroup.version_of(file).map_err(cgroup_error)?;
-            return Ok(Limit { version, file, cgroup: Some(cgroup) });
+            return Ok(AskedLimit { version, file, cgroup: Some(cgroup) });
         }
         check_name(file).map_err(cgroup_error)?;
         let hierarchies = Hierarchies::discover(self.lxcpath.host()).map_err(cgroup_error)?;
         let version = configured::version_of(&hierarchies, file)
             .ok_or_else(|| not_kept(name, KeepError::NoVersion(file.to_owned())))?;
         if let Some(here) = configured::name_here(version, file) {
-            return Err(Error::new(VERB, name, Kind::Invalid, KeepError::OtherName(here)));
+            return Err(Error::new(VERB, name, ErrorKind::Invalid, KeepError::OtherName(here)));
         }
-        Ok(Limit { version, file, cgroup: None })
+        Ok(AskedLimit { version, file, cgroup: None })
     }
 }
 
-impl Limit<'_> {
+impl AskedLimit<'_> {
     /// Turns `typed` into what the kernel takes, or says what is wrong.
     fn parse(&self, typed: &str, document: &Document) -> Result<String, String> {
         if let Some(cgroup) = &self.cgroup {
@@ -200,10 +205,10 @@ fn put(
 }
 
 /// Returns the place of the line that sets `key`.
-fn place_of(config: &Config, key: &str) -> Option<Place> {
+fn place_of(config: &Config, key: &str) -> Option<ConfigPlace> {
     config.cgroup_settings().get(key).and_then(|it| it.place.cloned())
 }
 
 fn not_kept(name: &Name, why: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::new(VERB, name, Kind::Failed, why)
+    Error::new(VERB, name, ErrorKind::Failed, why)
 }

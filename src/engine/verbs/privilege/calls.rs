@@ -3,7 +3,7 @@
 
 use nix::errno::Errno;
 
-use crate::engine::sys::probe::{Answer, Trial};
+use crate::engine::sys::probe::{Trial, TrialOutcome};
 
 /// A system call that is tried.
 #[derive(Debug)]
@@ -33,13 +33,13 @@ pub(super) enum Watched {
 impl Call {
     /// Returns whether a filter made this answer. The kernel's own may be for want of a capability,
     /// of which `effective` is the set.
-    pub(super) fn is_filtered(&self, answer: Answer, effective: u64) -> bool {
+    pub(super) fn is_filtered(&self, answer: TrialOutcome, effective: u64) -> bool {
         let lacking = self.capability.is_some_and(|it| effective & (1 << it) == 0);
         match answer {
-            Answer::Killed => true,
-            Answer::Errno(libc::EPERM) if lacking => false,
-            Answer::Errno(_) if self.tolerated => false,
-            Answer::Errno(errno) => errno != self.expected,
+            TrialOutcome::Killed => true,
+            TrialOutcome::Errno(libc::EPERM) if lacking => false,
+            TrialOutcome::Errno(_) if self.tolerated => false,
+            TrialOutcome::Errno(errno) => errno != self.expected,
         }
     }
 }

@@ -9,7 +9,7 @@ use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::calls::{CALLS, Call, FORK, Watched};
 use crate::engine::host::mountinfo;
-use crate::engine::sys::probe::{self, Answer};
+use crate::engine::sys::probe::{self, TrialOutcome};
 
 /// The mode of seccomp(2) in which a program decides about each call.
 const FILTERED: &str = "2";
@@ -21,7 +21,7 @@ pub(super) struct Seen {
     /// The capabilities in effect.
     pub(super) effective: u64,
     /// What a filter refuses.
-    pub(super) refused: Vec<(&'static Call, Answer)>,
+    pub(super) refused: Vec<(&'static Call, TrialOutcome)>,
     /// A cgroup v1 hierarchy decides about devices.
     pub(super) old_devices: bool,
     pub(super) apart: Vec<Apart>,
@@ -95,8 +95,8 @@ impl Seen {
 
     /// Says for which calls a filter kills, if nobody could tell afterwards.
     pub(super) fn deadly(&self) -> Option<String> {
-        let kills = |(call, answer): &&(&Call, Answer)| {
-            *answer == Answer::Killed
+        let kills = |(call, answer): &&(&Call, TrialOutcome)| {
+            *answer == TrialOutcome::Killed
                 && match call.watched {
                     Watched::Yes => false,
                     Watched::No => true,
@@ -108,13 +108,14 @@ impl Seen {
     }
 
     fn answers(&self, errno: Errno) -> bool {
-        self.refused.iter().any(|(_, answer)| *answer == Answer::Errno(errno as i32))
+        self.refused.iter().any(|(_, answer)| *answer == TrialOutcome::Errno(errno as i32))
     }
 
     /// Names what is refused, and what may have set the filter up.
     fn filter(&self) -> Option<String> {
         let names = |killed: bool| {
-            let refused = self.refused.iter().filter(|(_, it)| (*it == Answer::Killed) == killed);
+            let refused =
+                self.refused.iter().filter(|(_, it)| (*it == TrialOutcome::Killed) == killed);
             let names: Vec<&str> = refused.map(|(call, _)| call.name).collect();
             names.join(" ")
         };
@@ -196,7 +197,7 @@ const NEEDED: [(u8, &str); 12] = [
     (27, "CAP_MKNOD"),
 ];
 
-fn refused(effective: u64) -> Vec<(&'static Call, Answer)> {
+fn refused(effective: u64) -> Vec<(&'static Call, TrialOutcome)> {
     let trials: Vec<_> = CALLS.iter().map(|it| it.trial).collect();
     match probe::answers(&trials) {
         Ok(answers) => CALLS
@@ -208,7 +209,7 @@ fn refused(effective: u64) -> Vec<(&'static Call, Answer)> {
         Err(errno @ (Errno::EPERM | Errno::EACCES | Errno::ENOSYS)) => CALLS
             .iter()
             .filter(|it| it.name == FORK)
-            .map(|it| (it, Answer::Errno(errno as i32)))
+            .map(|it| (it, TrialOutcome::Errno(errno as i32)))
             .collect(),
         Err(_) => Vec::new(),
     }
@@ -256,7 +257,7 @@ mod tests {
         Seen { is_root: true, effective: ALL, ..Seen::default() }
     }
 
-    fn filtered(answers: &[(&str, Answer)]) -> Seen {
+    fn filtered(answers: &[(&str, TrialOutcome)]) -> Seen {
         let call = |name: &str| CALLS.iter().find(|it| it.name == name).unwrap();
         Seen { refused: answers.iter().map(|(it, answer)| (call(it), *answer)).collect(), ..root() }
     }
@@ -285,7 +286,7 @@ mod tests {
     #[test]
     fn the_calls_that_a_filter_refuses_are_named_with_what_may_have_set_it() {
         let refusals = [("clone3", Errno::ENOSYS), ("unshare", Errno::EPERM)];
-        let seen = filtered(&refusals.map(|(it, errno)| (it, Answer::Errno(errno as i32))));
+        let seen = filtered(&refusals.map(|(it, errno)| (it, TrialOutcome::Errno(errno as i32))));
         for errno in [Errno::ENOSYS, Errno::EPERM] {
             assert_eq!(
                 said(&seen, errno),
@@ -294,24 +295,24 @@ mod tests {
             );
         }
         // An error number that the filter gives of its own choice.
-        let seen = filtered(&[("mount", Answer::Errno(libc::ENOLINK))]);
+        let seen = filtered(&[("mount", TrialOutcome::Errno(libc::ENOLINK))]);
         assert!(
             said(&seen, Errno::ENOLINK).contains("refuses it mount (a unit's SystemCallFilter=)")
         );
         assert_eq!(seen.behind(Errno::EROFS), None);
         assert_eq!(seen.deadly(), None);
-        let seen = filtered(&[("socket(AF_UNIX)", Answer::Errno(libc::EAFNOSUPPORT))]);
+        let seen = filtered(&[("socket(AF_UNIX)", TrialOutcome::Errno(libc::EAFNOSUPPORT))]);
         assert!(said(&seen, Errno::EAFNOSUPPORT).contains("RestrictAddressFamilies="));
     }
 
     #[test]
     fn a_filter_that_kills_is_told_before_where_nobody_could_tell_it_after() {
         // The new process is watched when it mounts.
-        assert_eq!(filtered(&[("mount", Answer::Killed)]).deadly(), None);
-        let both = [("mount", Answer::Killed), ("open_tree", Answer::Killed)];
+        assert_eq!(filtered(&[("mount", TrialOutcome::Killed)]).deadly(), None);
+        let both = [("mount", TrialOutcome::Killed), ("open_tree", TrialOutcome::Killed)];
         let deadly = filtered(&both).deadly().unwrap();
         assert!(deadly.contains("kills it for mount open_tree (a unit's Sys"), "{deadly}");
-        let bpf = filtered(&[("bpf", Answer::Killed)]);
+        let bpf = filtered(&[("bpf", TrialOutcome::Killed)]);
         assert!(bpf.deadly().is_some());
         assert_eq!(Seen { old_devices: true, ..bpf }.deadly(), None);
     }
@@ -323,11 +324,11 @@ mod tests {
         assert_eq!(seen.behind(Errno::EROFS), None);
         assert_eq!(Seen { is_root: false, ..seen }.behind(Errno::EACCES), None);
         let hostname = CALLS.iter().find(|it| it.name == "sethostname").unwrap();
-        let denied = Answer::Errno(libc::EPERM);
+        let denied = TrialOutcome::Errno(libc::EPERM);
         assert!(hostname.is_filtered(denied, ALL));
         assert!(!hostname.is_filtered(denied, 0));
-        assert!(hostname.is_filtered(Answer::Killed, 0));
-        assert!(!hostname.is_filtered(Answer::Errno(libc::EINVAL), ALL));
+        assert!(hostname.is_filtered(TrialOutcome::Killed, 0));
+        assert!(!hostname.is_filtered(TrialOutcome::Errno(libc::EINVAL), ALL));
     }
 
     #[test]

@@ -184,8 +184,8 @@ impl<'a> Guest<'a> {
     /// Says it, and wakes a frozen guest, so that it hears: the signal comes first, or it would run
     /// for a moment without it.
     fn say(&self, asking: Asking) -> Result<(), StopError> {
-        let init = (self.pid, self.pidfd.as_fd());
-        asking.say(init, self.cgroup.as_ref()).map_err(StopError::Signal)?;
+        let cgroup = self.cgroup.as_ref();
+        asking.say(self.pid, self.pidfd.as_fd(), cgroup).map_err(StopError::Signal)?;
         self.wake();
         Ok(())
     }

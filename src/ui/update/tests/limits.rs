@@ -1,7 +1,7 @@
 //! Limits are changed, taken back, done again, kept, and changed for several containers at once.
 
 use super::*;
-use crate::engine::limits::Kept;
+use crate::engine::limits::KeptLimit;
 use crate::ui::model::overlay::Overlay;
 
 fn set(value: &str) -> Act {
@@ -59,7 +59,7 @@ fn a_changed_limit_can_be_kept_in_the_configuration() {
     };
     assert_eq!(control(&mut model, 's'), act("web", keep(Some("1073741824"))));
     let new = Some("1G".to_owned());
-    let kept = Kept { key: "lxc.cgroup2.memory.max".to_owned(), old: None, new };
+    let kept = KeptLimit { key: "lxc.cgroup2.memory.max".to_owned(), old: None, new };
     let outcome = Ok(Outcome::Kept(kept));
     _ = update(&mut model, done("web", keep(Some("1073741824")), outcome));
     assert_eq!(press(&mut model, "z"), act("web", keep(None)));
@@ -90,7 +90,7 @@ fn limits_of_a_stopped_container_are_changed_in_its_configuration() {
     let effects = press(&mut model, "e Enter 1 2 8 M Enter");
     let set = keep("lxc.cgroup2.memory.max", Some("128M"));
     assert_eq!(effects, act("db", set.clone()));
-    let kept = Kept {
+    let kept = KeptLimit {
         key: "lxc.cgroup2.memory.max".to_owned(),
         old: Some("64M".to_owned()),
         new: Some("128M".to_owned()),

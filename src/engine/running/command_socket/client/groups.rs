@@ -2,7 +2,7 @@
 
 use super::{Client, text};
 use crate::engine::running::command_socket::error::SocketError;
-use crate::engine::running::command_socket::wire::{self, Command};
+use crate::engine::running::command_socket::wire::{self, SocketCommand};
 
 /// What a supervisor is asked for its groups by, the likeliest first; none: the unified hierarchy.
 /// It answers for the controllers that the host has.
@@ -13,13 +13,13 @@ impl Client {
     /// Asks for the group in which the container's processes are, below the hierarchies' roots.
     /// `None`: the supervisor names none.
     pub fn cgroup(&self) -> Result<Option<String>, SocketError> {
-        self.group(Command::GetCgroup)
+        self.group(SocketCommand::GetCgroup)
     }
 
     /// Asks for the group that has the container's limits and counters: with LXC's
     /// `lxc.cgroup.dir.container.inner` it is one above the processes' own.
     pub fn limit_cgroup(&self) -> Result<Option<String>, SocketError> {
-        match self.group(Command::GetLimitCgroup) {
+        match self.group(SocketCommand::GetLimitCgroup) {
             Ok(Some(path)) => Ok(Some(path)),
             // Older than LXC 4.0.5.
             Ok(None) => self.cgroup(),
@@ -30,7 +30,7 @@ impl Client {
 
     /// Asks in every way: LXC answers for a controller that the host has, and to a request that
     /// names none only if there is a unified hierarchy without controllers.
-    fn group(&self, command: Command) -> Result<Option<String>, SocketError> {
+    fn group(&self, command: SocketCommand) -> Result<Option<String>, SocketError> {
         for controller in ASKED_BY {
             let payload = controller.map(wire::encode_text).unwrap_or_default();
             let path = match self.ask("the cgroup", command, 0, &payload) {

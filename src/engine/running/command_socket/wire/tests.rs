@@ -26,11 +26,11 @@ fn a_log_request_has_lxcs_padding() {
 
 #[test]
 fn an_event_names_container_and_state() {
-    let bytes = encode_event("web", Event::State(State::Frozen));
+    let bytes = encode_event("web", MonitorMessage::State(State::Frozen));
     assert_eq!(bytes.len(), EVENT);
     assert_eq!(&bytes[4..8], b"web\0");
     assert_eq!(decode_state_event(&bytes.try_into().unwrap()), Some(State::Frozen));
-    let exit: [u8; EVENT] = encode_event("web", Event::Exit(256)).try_into().unwrap();
+    let exit: [u8; EVENT] = encode_event("web", MonitorMessage::Exit(256)).try_into().unwrap();
     assert_eq!(decode_state_event(&exit), None);
 }
 
@@ -43,7 +43,7 @@ fn wanted_states_survive() {
     assert_eq!((read.states.as_slice(), read.at_once.as_slice()), (&wanted[..], &wanted[..]));
     // What `lxc-stop -r` sends: RUNNING is wanted, and the present one does not count.
     let anew = decode_wanted(&encode_wanted_anew(&[State::Running])).unwrap();
-    assert_eq!(anew, Wanted { states: vec![State::Running], at_once: Vec::new() });
+    assert_eq!(anew, WantedStates { states: vec![State::Running], at_once: Vec::new() });
     assert_eq!(decode_wanted(&bytes[..31]), None);
     assert_eq!(decode_wanted(&[bytes.as_slice(), &[0]].concat()), None);
 }
@@ -58,11 +58,11 @@ fn texts_end_with_their_only_nul() {
 
 #[test]
 fn every_command_has_its_number() {
-    for command in Command::ALL {
-        assert_eq!(Command::from_number(command as i32), Some(command));
+    for command in SocketCommand::ALL {
+        assert_eq!(SocketCommand::from_number(command as i32), Some(command));
     }
-    assert_eq!(Command::from_number(1), None);
-    assert_eq!(Command::from_number(-1), None);
+    assert_eq!(SocketCommand::from_number(1), None);
+    assert_eq!(SocketCommand::from_number(-1), None);
 }
 
 #[test]
@@ -73,8 +73,8 @@ fn frames_come_out_as_they_went_in() {
     let mut input = Vec::new();
     while let Some(frame) = take_frame(&mut stream).unwrap() {
         match frame {
-            Frame::Input(bytes) => input.extend(bytes),
-            Frame::Resize { rows, columns } => assert_eq!((rows, columns), (24, 80)),
+            ViewerFrame::Input(bytes) => input.extend(bytes),
+            ViewerFrame::Resize { rows, columns } => assert_eq!((rows, columns), (24, 80)),
         }
     }
     assert_eq!(input, long);
