@@ -109,8 +109,8 @@ fn what_a_killed_create_has_left_goes_with_the_next_one() {
     let name = lxcpath.name("half");
     let draft = lxcpath.path().join(format!(".{name}.new"));
     let leave = || {
-        fs::create_dir(&draft).unwrap();
-        fs::write(draft.join("config"), "lxc.uts.na").unwrap();
+        fs::create_dir_all(draft.join("draft")).unwrap();
+        fs::write(draft.join("draft/config"), "lxc.uts.na").unwrap();
     };
     leave();
     lxcpath.ok(&["create", &name]);
@@ -118,6 +118,13 @@ fn what_a_killed_create_has_left_goes_with_the_next_one() {
     leave();
     lxcpath.ok(&["destroy", &name]);
     assert_eq!(support::tree(lxcpath.path()), Vec::<std::path::PathBuf>::new());
+    // A container of LXC's whose name looks like it stays.
+    fs::create_dir(&draft).unwrap();
+    fs::write(draft.join("config"), "").unwrap();
+    lxcpath.ok(&["create", &lxcpath.name("other")]);
+    lxcpath.ok(&["destroy", &lxcpath.name("other")]);
+    lxcpath.refused(&["create", &name], 1);
+    assert!(draft.join("config").exists());
 }
 
 #[test]
@@ -253,7 +260,7 @@ fn a_destroy_that_is_killed_leaves_no_name_that_is_taken() {
     lxcpath.ok(&["start", &name, "--", "true"]);
     assert!(!half.exists());
     // What stands under a name that nobody uses again goes as well.
-    fs::create_dir_all(hidden.join("rootfs")).unwrap();
+    fs::create_dir_all(hidden.join("draft/rootfs")).unwrap();
     lxcpath.ok(&["create", &lxcpath.name("other")]);
     assert!(!hidden.exists());
 }

@@ -260,7 +260,8 @@ fn a_container_whose_init_is_systemd_can_be_entered() {
         wait_until("the process that entered", || {
             let processes = machine.lxcpath.ok(&["ps", "--json", &machine.name]);
             let processes: Value = serde_json::from_str(&processes).unwrap();
-            let entered = |it: &&Value| it["command"].to_string().contains("sleep 987");
+            // The attach on its way in has the same words at its end.
+            let entered = |it: &&Value| it["command"] == "/bin/sleep 987";
             found = processes.as_array().unwrap().iter().find(entered).map(|it| it["pid"].clone());
             found.is_some()
         });

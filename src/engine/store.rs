@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use lock::Lock;
-pub use remove::{RemoveError, remove_container, remove_tree};
+pub use remove::{IN_DRAFT, RemoveError, remove_container, remove_tree};
 
 use crate::engine::config::Document;
 use crate::engine::host::HostError;
@@ -166,15 +166,18 @@ pub(super) fn seat_lock_path(lxcpath: &Lxcpath, name: &Name) -> PathBuf {
     lock::path(SEAT_LOCK, lxcpath, name)
 }
 
-/// Returns the name of the directory in which a container is made before it takes its place.
-/// Whoever makes or removes it holds the container's lock.
+/// Returns the name of the directory in which a container is made before it takes its place, and
+/// removed after it has left it. Whoever makes or removes that directory holds the container's lock.
 pub(super) fn draft_name(name: &Name) -> String {
     format!(".{name}.new")
 }
 
-/// Returns whose draft the directory `file` is.
-pub(super) fn drafted(file: &str) -> Option<Name> {
-    file.strip_prefix('.')?.strip_suffix(".new")?.parse().ok()
+/// Returns whose draft the directory `file` of the lxcpath is. A container of LXC's may have such a
+/// name; it has a configuration, which a draft has one level deeper.
+pub(super) fn drafted(lxcpath: &Lxcpath, file: &str) -> Option<Name> {
+    let name = file.strip_prefix('.')?.strip_suffix(".new")?.parse().ok()?;
+    let config = lxcpath.join(file).join("config").symlink_metadata();
+    config.is_err_and(|it| it.kind() == io::ErrorKind::NotFound).then_some(name)
 }
 
 /// Returns the lxcpath to use when none was named.

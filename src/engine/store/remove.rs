@@ -1,18 +1,22 @@
 //! Removes a directory tree by directory descriptors, never through a link, never across a mount,
 //! and at any depth with few descriptors.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, RenameFlags, ResolveFlag, openat2, renameat, renameat2};
-use nix::sys::stat::{Mode, SFlag, fstatat};
+use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::engine::terms::error::words;
+
+/// What a container's directory is called within its draft.
+pub const IN_DRAFT: &CStr = c"draft";
 
 /// Directories deeper than this are moved up and removed from there, so that an image full of
 /// nested directories costs no more descriptors than an honest one.
@@ -45,9 +49,9 @@ pub fn remove_tree(parent: impl AsFd, name: &CStr, shown: &Path) -> Result<(), R
     remove_dir(parent, name, shown)
 }
 
-/// Removes the container's directory `name` in `parent`: it takes the name `hidden` first, so that
-/// one who is killed in the middle leaves nothing under its own. If something resists, the
-/// container is there as before, as long as its configuration is.
+/// Removes the container's directory `name` in `parent`: it goes into the draft `hidden` first, so
+/// that one who is killed in the middle leaves nothing under its own name. If something resists,
+/// the container is there as before, as long as its configuration is.
 pub fn remove_container(
     parent: impl AsFd,
     name: &CStr,
@@ -58,23 +62,45 @@ pub fn remove_container(
     if remove_leaf(parent, name, shown)? {
         return Ok(());
     }
-    let rename = |from: &CStr, to: &CStr| {
-        let renamed = renameat2(parent, from, parent, to, RenameFlags::RENAME_NOREPLACE);
-        // Some file systems cannot promise not to replace, and nobody else makes these names.
-        let renamed = match renamed {
-            Err(Errno::EINVAL) => renameat(parent, from, parent, to),
-            other => other,
-        };
-        renamed.map_err(|error| failed(shown, error))
-    };
-    rename(name, hidden)?;
-    let removed = remove_all_but_config(parent, hidden, shown);
+    mkdirat(parent, hidden, Mode::S_IRWXU).map_err(|error| {
+        failed(&shown.with_file_name(OsStr::from_bytes(hidden.to_bytes())), error)
+    })?;
+    let removed = remove_in_draft(parent, name, hidden, shown);
+    // Where something resisted, the first error is the one to report.
+    let tidied = remove_dir(parent, hidden, shown);
+    removed.and(tidied)
+}
+
+fn remove_in_draft(
+    parent: BorrowedFd<'_>,
+    name: &CStr,
+    hidden: &CStr,
+    shown: &Path,
+) -> Result<(), RemoveError> {
+    let draft = open(parent, hidden, shown)?;
+    let draft = draft.as_fd();
+    rename(parent, name, draft, IN_DRAFT).map_err(|error| failed(shown, error))?;
+    let removed = remove_all_but_config(draft, IN_DRAFT, shown);
     if removed.is_err() {
-        // The first error is the one to tell.
-        _ = rename(hidden, name);
+        // The first error is the one to report.
+        _ = rename(draft, IN_DRAFT, parent, name);
         return removed;
     }
-    remove_tree(parent, hidden, shown)
+    remove_tree(draft, IN_DRAFT, shown)
+}
+
+/// Renames, and replaces nothing. Some file systems cannot promise that; nobody else makes these
+/// names.
+fn rename(
+    from: BorrowedFd<'_>,
+    name: &CStr,
+    to: BorrowedFd<'_>,
+    new_name: &CStr,
+) -> nix::Result<()> {
+    match renameat2(from, name, to, new_name, RenameFlags::RENAME_NOREPLACE) {
+        Err(Errno::EINVAL) => renameat(from, name, to, new_name),
+        other => other,
+    }
 }
 
 fn remove_all_but_config(
@@ -279,7 +305,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut at = OwnedFd::from(fs::File::open(dir.path()).unwrap());
         for _ in 0..DEPTH {
-            nix::sys::stat::mkdirat(&at, "d", Mode::S_IRWXU).unwrap();
+            mkdirat(&at, "d", Mode::S_IRWXU).unwrap();
             at = nix::fcntl::openat(&at, "d", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
                 .unwrap();
         }

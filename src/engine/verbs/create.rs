@@ -4,8 +4,10 @@
 mod base;
 mod template;
 
+use std::ffi::OsStr;
 use std::fs::DirBuilder;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +16,7 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use crate::engine::config::{self, Config, ConfigErrors, Document, DocumentError};
 use crate::engine::running::event::{self, What};
-use crate::engine::store::{RemoveError, Store, StoreError, draft_name};
+use crate::engine::store::{IN_DRAFT, RemoveError, Store, StoreError, draft_name};
 use crate::engine::terms::error::words;
 use crate::engine::terms::shown::{shown, shown_bytes};
 use crate::engine::verbs::destroy::{remove_dir, remove_draft};
@@ -230,15 +232,16 @@ impl Creation<'_> {
     /// Builds the directory under a hidden name and renames it into place.
     fn put_in_place(&self, content: &[u8]) -> Result<(), CreateError> {
         let hidden = draft_name(self.name);
-        let path = self.store.lxcpath().join(&hidden);
+        let draft = self.store.lxcpath().join(&hidden);
+        let path = draft.join(OsStr::from_bytes(IN_DRAFT.to_bytes()));
         let target = self.store.dir(self.name);
-        let made = make_dir(&path, DIR_MODE)
+        make_new_dir(&draft, DIR_MODE)?;
+        let made = make_new_dir(&path, DIR_MODE)
             .and_then(|()| Ok(self.write_config(&path.join("config"), content)?))
             .and_then(|()| rename_new(&path, &target));
-        if made.is_err() {
-            // The first error is the one to tell.
-            _ = remove_dir(self.store.lxcpath(), &hidden);
-        }
+        // It is empty once the container is in its place; otherwise the first error is the one to
+        // report. What resists is found by the next command.
+        _ = remove_dir(self.store.lxcpath(), &hidden);
         made
     }
 

@@ -14,7 +14,7 @@ use crate::engine::running::command_socket::{Seat, SeatError};
 use crate::engine::running::event::{self, What};
 use crate::engine::running::record::{self, ReclaimError, Record};
 use crate::engine::store::{
-    RemoveError, Store, StoreError, draft_name, remove_container, remove_tree,
+    RemoveError, Store, StoreError, draft_name, drafted, remove_container, remove_tree,
 };
 use crate::engine::terms::error::words;
 use crate::engine::terms::shown::shown;
@@ -199,7 +199,7 @@ fn take_away(store: &Store, name: &Name) -> Result<(), RemoveError> {
 /// container's lock. Returns whether there was something.
 pub(in crate::engine) fn remove_draft(store: &Store, name: &Name) -> Result<bool, RemoveError> {
     let draft = draft_name(name);
-    let there = exists(&store.lxcpath().join(&draft));
+    let there = exists(&store.lxcpath().join(&draft)) && drafted(store.lxcpath(), &draft).is_some();
     if there {
         remove_dir(store.lxcpath(), &draft)?;
     }

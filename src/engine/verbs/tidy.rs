@@ -14,7 +14,7 @@ impl Engine {
     /// Looks for leftovers of other containers; what one's own name has left its command clears.
     pub(in crate::engine) fn tidy(&self) {
         let store = Store::new(&self.lxcpath);
-        for name in entries(&self.lxcpath).filter_map(|it| drafted(&it)) {
+        for name in entries(&self.lxcpath).filter_map(|it| drafted(&self.lxcpath, &it)) {
             // Whoever makes or removes it now holds the lock.
             if let Ok(_lock) = store.lock(&name) {
                 // What resists is found the next time.

@@ -7,7 +7,6 @@ use std::os::unix::ffi::OsStrExt as _;
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::running::command_socket;
 use crate::engine::seen::sample::Unmanaged;
-use crate::engine::store::drafted;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::shown::shown_bytes;
 
@@ -32,12 +31,9 @@ pub(in crate::engine) fn read(lxcpath: &Lxcpath) -> io::Result<Vec<Unmanaged>> {
     Ok(found.collect())
 }
 
-/// Says why wharf does not use the name; none: it does, or it is that of a draft of its own.
+/// Says why wharf does not use the name; none: it does.
 fn refusal(name: &OsStr) -> Option<String> {
     let Some(text) = name.to_str() else { return Some("its name is not valid UTF-8".to_owned()) };
-    if drafted(text).is_some() {
-        return None;
-    }
     let refused = text.parse::<Name>().err()?;
     Some(shown_bytes(refused.to_string().as_bytes()))
 }
@@ -65,8 +61,10 @@ mod tests {
             fs::write(lxcpath.join(name).join("config"), "").unwrap();
         }
         fs::create_dir(lxcpath.join("no config")).unwrap();
+        fs::create_dir_all(lxcpath.join(".draft.new/draft")).unwrap();
+        fs::write(lxcpath.join(".draft.new/draft/config"), "").unwrap();
         let names: Vec<String> = read(&lxcpath).unwrap().iter().map(|it| it.name.clone()).collect();
-        assert_eq!(names, ["\\x1b[2J", "-x", "o\\xffd", "two words", &long]);
+        assert_eq!(names, ["\\x1b[2J", "-x", ".web.new", "o\\xffd", "two words", &long]);
         let all = read(&lxcpath).unwrap();
         assert!(
             all.iter().all(|it| it.defined && it.state == State::Stopped && !it.why.is_empty())
