@@ -19,7 +19,7 @@ use wharf::engine::sample::{
 };
 use wharf::ui::message::Message;
 use wharf::ui::model::Model;
-use wharf::ui::theme::{Depth, Theme};
+use wharf::ui::theme::{ColourDepth, Theme};
 use wharf::ui::update::update;
 use wharf::ui::view::{Paint, view};
 use wharf::widgets::look::{Glyphs, Look};
@@ -31,7 +31,7 @@ const PROCESSES: i32 = 40;
 const HISTORY: u64 = 60;
 
 fn look() -> Look {
-    Theme::Dark.look(Depth::True, &Glyphs::UNICODE)
+    Theme::Dark.look(ColourDepth::True, &Glyphs::UNICODE)
 }
 
 /// Returns what the sampler saw `second` seconds after the start.

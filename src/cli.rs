@@ -5,8 +5,8 @@
 
 mod args;
 mod failure;
+mod invocation;
 mod output;
-mod session;
 mod verbs;
 
 use std::ffi::OsString;
@@ -15,10 +15,10 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
-use self::failure::Failure;
-use self::session::Session;
+use self::failure::ErrorReport;
+use self::invocation::Invocation;
 use crate::engine::Error;
-use crate::ui::Access;
+use crate::ui::Rights;
 
 /// Runs the program.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
@@ -34,13 +34,13 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     match run(&matches) {
         Ok(code) => code,
         Err(error) => {
-            let failure = Failure::from(error);
-            if !quiet && !failure.message.is_empty() {
-                let verb = matches.subcommand_name().filter(|_| failure.usage);
+            let report = ErrorReport::from(error);
+            if !quiet && !report.message.is_empty() {
+                let verb = matches.subcommand_name().filter(|_| report.usage);
                 let hint = verb.map(|it| format!("\nTry `wharf help {it}`.")).unwrap_or_default();
-                complain(&format!("{}{hint}", failure.message));
+                complain(&format!("{}{hint}", report.message));
             }
-            ExitCode::from(failure.code)
+            ExitCode::from(report.code)
         }
     }
 }
@@ -55,36 +55,36 @@ fn complain(message: &str) {
 /// Carries out the verb, or opens the screen when there is none.
 fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let mut out = BufWriter::new(io::stdout());
-    let mut session = Session::new(matches, &mut out);
+    let mut invocation = Invocation::new(matches, &mut out);
     let code = match matches.subcommand() {
         Some(_) if matches.get_flag(args::READ_ONLY) => {
             anyhow::bail!("--read-only is for the screen, which opens without a command")
         }
         Some((name, matches)) => {
-            let ended = verbs::run(name, &mut session, matches);
-            ended.map_err(|error| explain(&session, error))?
+            let ended = verbs::run(name, &mut invocation, matches);
+            ended.map_err(|error| explain(&invocation, error))?
         }
-        None if matches.get_flag(args::READ_ONLY) => screen(&mut session, Access::ReadOnly)?,
-        None => screen(&mut session, Access::Full)?,
+        None if matches.get_flag(args::READ_ONLY) => screen(&mut invocation, Rights::ReadOnly)?,
+        None => screen(&mut invocation, Rights::Full)?,
     };
     out.flush()?;
     Ok(code)
 }
 
 /// Adds what around this process may be behind a refusal.
-fn explain(session: &Session<'_>, error: anyhow::Error) -> anyhow::Error {
+fn explain(invocation: &Invocation<'_>, error: anyhow::Error) -> anyhow::Error {
     match error.downcast::<Error>() {
-        Ok(refused) => session.engine.explain(refused).into(),
+        Ok(refused) => invocation.engine.explain(refused).into(),
         Err(error) => error,
     }
 }
 
 /// Opens the screen, or prints the help where there is no terminal for it.
-fn screen(session: &mut Session<'_>, access: Access) -> anyhow::Result<ExitCode> {
+fn screen(invocation: &mut Invocation<'_>, rights: Rights) -> anyhow::Result<ExitCode> {
     if io::stdin().is_terminal() && io::stdout().is_terminal() {
-        crate::ui::run(&session.engine, access)?;
+        crate::ui::run(&invocation.engine, rights)?;
     } else {
-        write!(session.out, "{}", args::command().render_help())?;
+        write!(invocation.out, "{}", args::command().render_help())?;
     }
     Ok(ExitCode::SUCCESS)
 }

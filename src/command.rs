@@ -7,7 +7,7 @@ pub mod action;
 pub mod topics;
 mod when;
 
-pub use action::{Action, Column, Scope};
+pub use action::{Action, Scope, SortKey};
 pub use when::{Refusal, When};
 
 pub use crate::engine::Verb;
@@ -16,18 +16,18 @@ use crate::engine::State;
 
 /// What a command is about; help lists commands under these heads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Group {
+pub enum Category {
     Look,
     Life,
     Inside,
     Follow,
 }
 
-impl Group {
-    /// Every group in the order in which help shows them.
+impl Category {
+    /// Every category in the order in which help shows them.
     pub const ALL: [Self; 4] = [Self::Look, Self::Life, Self::Inside, Self::Follow];
 
-    /// Returns the head of the group.
+    /// Returns the head of the category.
     pub const fn title(self) -> &'static str {
         match self {
             Self::Look => "Look",
@@ -40,13 +40,13 @@ impl Group {
 
 /// One line of the table.
 #[derive(Clone, Copy, Debug)]
-pub struct Command {
+pub struct CommandSpec {
     pub verb: Verb,
     /// The word on the command line and in the palette.
     pub name: &'static str,
     /// Other words for it on the command line and in help.
     pub aliases: &'static [&'static str],
-    pub group: Group,
+    pub category: Category,
     pub when: When,
     /// What is said of a container without a configuration that has no processes; none: it is left
     /// to the engine.
@@ -57,7 +57,7 @@ pub struct Command {
     pub help: &'static str,
 }
 
-impl Command {
+impl CommandSpec {
     /// Returns whether a container in `state` allows it, or why not and what to do first.
     pub const fn allowed(&self, state: State) -> Result<(), Refusal> {
         self.when.allows(state)
@@ -65,192 +65,192 @@ impl Command {
 }
 
 /// Returns the line of `verb`.
-pub fn of(verb: Verb) -> Option<&'static Command> {
+pub fn of(verb: Verb) -> Option<&'static CommandSpec> {
     COMMANDS.iter().find(|it| it.verb == verb)
 }
 
 /// Returns the line whose name or alias is `word`.
-pub fn named(word: &str) -> Option<&'static Command> {
+pub fn named(word: &str) -> Option<&'static CommandSpec> {
     COMMANDS.iter().find(|it| it.name == word || it.aliases.contains(&word))
 }
 
 /// Every command, in the order in which help shows them.
-pub const COMMANDS: &[Command] = &[
-    Command {
+pub const COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
         verb: Verb::List,
         name: "ls",
         aliases: &["list"],
-        group: Group::Look,
+        category: Category::Look,
         when: When::Anytime,
         undefined: None,
         title: "list",
         help: "List containers with their state and usage",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Info,
         name: "info",
         aliases: &[],
-        group: Group::Look,
+        category: Category::Look,
         when: When::Anytime,
         undefined: None,
         title: "info",
         help: "Show the state, init, addresses and usage of a container",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Processes,
         name: "ps",
         aliases: &["processes"],
-        group: Group::Look,
+        category: Category::Look,
         when: When::Active,
         undefined: None,
         title: "processes",
         help: "List the processes of containers as a tree",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Create,
         name: "create",
         aliases: &["new"],
-        group: Group::Life,
+        category: Category::Life,
         when: When::Anytime,
         undefined: None,
         title: "new",
         help: "Create a container",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Start,
         name: "start",
         aliases: &[],
-        group: Group::Life,
+        category: Category::Life,
         when: When::Stopped,
         undefined: Some("has no configuration to start from"),
         title: "start",
         help: "Start a container, with its command as pid 1",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Execute,
         name: "execute",
         aliases: &[],
-        group: Group::Life,
+        category: Category::Life,
         when: When::Stopped,
         undefined: None,
         title: "execute",
         help: "Run one command in a container of its own and return its exit code",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Stop,
         name: "stop",
         aliases: &["shutdown"],
-        group: Group::Life,
+        category: Category::Life,
         when: When::Active,
         undefined: None,
         title: "stop",
         help: "Stop a container: ask, wait, then kill",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Restart,
         name: "restart",
         aliases: &[],
-        group: Group::Life,
+        category: Category::Life,
         when: When::Alive,
         undefined: None,
         title: "restart",
         help: "Ask a container to restart; stop and start it if it does not",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Freeze,
         name: "freeze",
         aliases: &[],
-        group: Group::Life,
+        category: Category::Life,
         when: When::Alive,
         undefined: None,
         title: "freeze",
         help: "Freeze every process of a container",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Unfreeze,
         name: "unfreeze",
         aliases: &["thaw"],
-        group: Group::Life,
+        category: Category::Life,
         when: When::Alive,
         undefined: None,
         title: "thaw",
         help: "Let a frozen container continue",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Destroy,
         name: "destroy",
         aliases: &["delete", "rm"],
-        group: Group::Life,
+        category: Category::Life,
         when: When::Dead,
         undefined: Some("has no files to destroy"),
         title: "destroy",
         help: "Remove a container and its files",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Console,
         name: "console",
         aliases: &[],
-        group: Group::Inside,
+        category: Category::Inside,
         when: When::Alive,
         undefined: None,
         title: "console",
         help: "Connect this terminal to a terminal of a container",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Attach,
         name: "attach",
         aliases: &["exec"],
-        group: Group::Inside,
+        category: Category::Inside,
         when: When::Awake,
         undefined: None,
         title: "exec",
         help: "Run a command inside a running container",
     },
-    Command {
+    CommandSpec {
         verb: Verb::EditCgroup,
         name: "cgroup",
         aliases: &["limits"],
-        group: Group::Inside,
+        category: Category::Inside,
         when: When::Alive,
         undefined: None,
         title: "limits",
         help: "Read or change a cgroup value of a running container",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Signal,
         name: "signal",
         aliases: &[],
-        group: Group::Inside,
+        category: Category::Inside,
         when: When::Alive,
         undefined: None,
         title: "signal",
         help: "Send a signal to a process of a container",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Monitor,
         name: "monitor",
         aliases: &["events"],
-        group: Group::Follow,
+        category: Category::Follow,
         when: When::Anytime,
         undefined: None,
         title: "monitor",
         help: "Print what happens to containers, as it happens",
     },
-    Command {
+    CommandSpec {
         verb: Verb::Wait,
         name: "wait",
         aliases: &[],
-        group: Group::Follow,
+        category: Category::Follow,
         when: When::Anytime,
         undefined: None,
         title: "wait",
         help: "Wait until a container is in one of the given states",
     },
-    Command {
+    CommandSpec {
         verb: Verb::CheckConfig,
         name: "checkconfig",
         aliases: &[],
-        group: Group::Look,
+        category: Category::Look,
         when: When::Anytime,
         undefined: None,
         title: "host check",

@@ -2,6 +2,7 @@
 //! shell around them: threads, one channel, and a draw after each drained batch.
 
 pub mod allowed;
+pub mod diagnosis;
 pub mod effect;
 pub mod format;
 pub mod gallery;
@@ -10,10 +11,9 @@ pub mod layout;
 pub mod message;
 pub mod model;
 pub mod pane;
+pub mod preferences;
 mod sampling;
 pub mod screenshot;
-pub mod settings;
-pub mod story;
 pub mod terminal;
 pub mod texts;
 pub mod theme;
@@ -33,9 +33,9 @@ use crate::widgets::look::{Glyphs, Look};
 use effect::Effect;
 use message::Message;
 use model::Model;
-use settings::Settings;
-use terminal::{Guard, Mouse};
-use theme::Depth;
+use preferences::Preferences;
+use terminal::{MouseCapture, TerminalGuard};
+use theme::ColourDepth;
 use view::Paint;
 use workers::Workers;
 
@@ -49,15 +49,15 @@ const FLOOD: Duration = Duration::from_millis(100);
 /// a little more, so that it is drawn once a second and not twice.
 const TICK: Duration = Duration::from_millis(1100);
 
-/// What the operator wants to do on the screen.
+/// What may be done from the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
+pub enum Rights {
     Full,
     ReadOnly,
 }
 
 /// Shows the screen over `engine` until the operator leaves it. Containers go on.
-pub fn run(engine: &Engine, access: Access) -> anyhow::Result<()> {
+pub fn run(engine: &Engine, rights: Rights) -> anyhow::Result<()> {
     anyhow::ensure!(
         std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
         "the screen needs a terminal; `wharf ls`, `wharf info NAME`, `wharf monitor` and \
@@ -69,15 +69,15 @@ pub fn run(engine: &Engine, access: Access) -> anyhow::Result<()> {
         "the screen cannot be drawn on this terminal (TERM=dumb); `wharf ls`, `wharf info NAME`, \
          `wharf monitor` and `wharf help` write plain lines"
     );
-    let settings = Settings::load(variable)?;
-    let look = look(&settings, variable);
-    let size = Guard::size().context("cannot read the size of the terminal")?;
+    let preferences = Preferences::load(variable)?;
+    let look = look(&preferences, variable);
+    let size = TerminalGuard::size().context("cannot read the size of the terminal")?;
     let (sender, inbox) = mpsc::channel();
-    let refresh = settings.interval();
+    let refresh = preferences.interval();
     let workers = Workers::spawn(engine, &sender, refresh)?;
-    let guard = Guard::take().context("cannot set up the terminal")?;
+    let guard = TerminalGuard::take().context("cannot set up the terminal")?;
     let program = program(engine);
-    let model = Model { refresh, access, program, ..Model::new(size, SystemTime::now()) };
+    let model = Model { refresh, rights, program, ..Model::new(size, SystemTime::now()) };
     let sampled = Instant::now();
     Shell { model, look, guard, workers, sampled, leaving: false }.run(&inbox)
 }
@@ -90,17 +90,17 @@ fn program(engine: &Engine) -> String {
     format!("wharf -P {}", model::create::quoted(&engine.lxcpath().to_string_lossy()))
 }
 
-fn look(settings: &Settings, variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Look {
-    let ascii = settings.ascii.unwrap_or_else(|| !theme::draws_unicode(&variable));
+fn look(preferences: &Preferences, variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Look {
+    let ascii = preferences.ascii.unwrap_or_else(|| !theme::draws_unicode(&variable));
     let glyphs = if ascii { &Glyphs::ASCII } else { &Glyphs::UNICODE };
-    settings.theme.unwrap_or_default().look(Depth::of(&variable), glyphs)
+    preferences.theme.unwrap_or_default().look(ColourDepth::of(&variable), glyphs)
 }
 
 /// What lives as long as the screen does.
 struct Shell {
     model: Model,
     look: Look,
-    guard: Guard,
+    guard: TerminalGuard,
     workers: Workers,
     /// When the newest sample came.
     sampled: Instant,
@@ -167,9 +167,9 @@ impl Shell {
             Effect::Quit => self.leaving = true,
             Effect::Suspend => self.guard.suspend()?,
             Effect::Redraw => self.guard.redraw_all()?,
-            Effect::Copy(text) => Guard::copy(&text)?,
-            Effect::CaptureMouse(true) => self.guard.capture_mouse(Mouse::Captured)?,
-            Effect::CaptureMouse(false) => self.guard.capture_mouse(Mouse::Free)?,
+            Effect::Copy(text) => TerminalGuard::copy(&text)?,
+            Effect::CaptureMouse(true) => self.guard.capture_mouse(MouseCapture::On)?,
+            Effect::CaptureMouse(false) => self.guard.capture_mouse(MouseCapture::Off)?,
             Effect::Act { .. }
             | Effect::ReadLog(_)
             | Effect::ReadLimits { .. }

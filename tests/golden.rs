@@ -25,19 +25,19 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use scenes::{SCENES, Scene};
 use wharf::ui::screenshot::{Window, svg};
-use wharf::ui::theme::{Depth, Theme};
+use wharf::ui::theme::{ColourDepth, Theme};
 use wharf::ui::view::{Paint, view};
 use wharf::widgets::look::{Glyphs, Look};
 
 const SIZES: [(u16, u16); 4] = [(40, 10), (80, 24), (120, 36), (200, 50)];
 
 /// A way to show colours: its word, and what a terminal of that kind gets.
-const MODES: [(&str, Theme, Depth); 5] = [
-    ("true", Theme::Dark, Depth::True),
-    ("256", Theme::Dark, Depth::Deep),
-    ("16", Theme::Dark, Depth::Sixteen),
-    ("none", Theme::Dark, Depth::None),
-    ("light", Theme::Light, Depth::True),
+const MODES: [(&str, Theme, ColourDepth); 5] = [
+    ("true", Theme::Dark, ColourDepth::True),
+    ("256", Theme::Dark, ColourDepth::Deep),
+    ("16", Theme::Dark, ColourDepth::Sixteen),
+    ("none", Theme::Dark, ColourDepth::None),
+    ("light", Theme::Light, ColourDepth::True),
 ];
 
 #[test]

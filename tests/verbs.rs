@@ -6,7 +6,7 @@
 mod support;
 
 use support::{Lxcpath, can_run_containers, text, told};
-use wharf::command::{self, Command, Verb};
+use wharf::command::{self, CommandSpec, Verb};
 use wharf::engine::State;
 
 /// Puts the container, whatever became of it before, into `state`.
@@ -56,7 +56,7 @@ fn line(verb: Verb, name: &str, state: State) -> Option<(Vec<&str>, State)> {
     Some((args.to_vec(), after))
 }
 
-fn check(lxcpath: &Lxcpath, name: &str, command: &Command, state: State) {
+fn check(lxcpath: &Lxcpath, name: &str, command: &CommandSpec, state: State) {
     let Some((args, after)) = line(command.verb, name, state) else { return };
     bring(lxcpath, name, state);
     let what = format!("{} × {state}", command.name);

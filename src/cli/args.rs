@@ -10,7 +10,7 @@ use clap::builder::ValueParser;
 use clap::{Arg, ArgAction};
 
 use super::verbs;
-use crate::command::{COMMANDS, Command, Group};
+use crate::command::{COMMANDS, Category, CommandSpec};
 
 pub(super) const LXCPATH: &str = "lxcpath";
 pub(super) const QUIET: &str = "quiet";
@@ -42,7 +42,7 @@ pub(super) fn command() -> clap::Command {
 }
 
 /// Builds the parser of one verb.
-fn verb(entry: &verbs::Entry) -> clap::Command {
+fn verb(entry: &verbs::Subcommand) -> clap::Command {
     let command = clap::Command::new(entry.name).help_template(VERB_TEMPLATE);
     let command = (entry.arguments)(command).mut_args(|it| {
         // What is told of them stands with the usage.
@@ -61,7 +61,7 @@ fn verb(entry: &verbs::Entry) -> clap::Command {
 }
 
 /// Writes how the command is called, from its arguments, and the other words for it.
-fn usage(line: &Command, command: &clap::Command) -> String {
+fn usage(line: &CommandSpec, command: &clap::Command) -> String {
     let mut usage = format!("wharf {} [OPTIONS]", line.name);
     let mut explained = String::new();
     let required = command.get_opts().filter(|it| it.is_required_set());
@@ -173,10 +173,10 @@ fn overview() -> String {
          Usage: wharf [-P PATH] [--read-only]   open the screen\n       \
          wharf COMMAND [OPTIONS] NAME …  run one command\n",
     );
-    for group in Group::ALL {
+    for category in Category::ALL {
         // Writing to a String cannot fail.
-        _ = writeln!(text, "\n{}:", group.title());
-        for it in COMMANDS.iter().filter(|it| it.group == group && verbs::is_verb(it.name)) {
+        _ = writeln!(text, "\n{}:", category.title());
+        for it in COMMANDS.iter().filter(|it| it.category == category && verbs::is_verb(it.name)) {
             _ = writeln!(text, "  {:<12} {}", it.name, it.help);
         }
     }

@@ -18,14 +18,14 @@ pub(super) struct Usage(pub(super) String);
 
 /// What is left of a failed verb: a safe message (empty: say nothing) and the exit code.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(super) struct ErrorReport {
     pub(super) message: String,
     pub(super) code: u8,
     /// The arguments were at fault; help is worth a hint.
     pub(super) usage: bool,
 }
 
-impl From<anyhow::Error> for Failure {
+impl From<anyhow::Error> for ErrorReport {
     fn from(error: anyhow::Error) -> Self {
         if is_broken_pipe(&error) {
             return Self { message: String::new(), code: BROKEN_PIPE, usage: false };
@@ -97,8 +97,8 @@ pub(super) fn usage(refusal: &clap::Error) -> String {
 mod tests {
     use super::*;
 
-    fn failure(error: impl Into<anyhow::Error>) -> Failure {
-        Failure::from(error.into())
+    fn failure(error: impl Into<anyhow::Error>) -> ErrorReport {
+        ErrorReport::from(error.into())
     }
 
     #[test]
@@ -125,6 +125,6 @@ mod tests {
     #[test]
     fn a_reader_that_left_is_no_error() {
         let error = io::Error::from(io::ErrorKind::BrokenPipe);
-        assert_eq!(failure(error), Failure { message: String::new(), code: 141, usage: false });
+        assert_eq!(failure(error), ErrorReport { message: String::new(), code: 141, usage: false });
     }
 }

@@ -14,19 +14,19 @@ pub(super) const UNKNOWN: &str = "-";
 
 /// On which side of its column a cell stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Align {
+pub(super) enum Justify {
     Left,
     Right,
 }
 
 /// Rows of cells under heads.
 #[derive(Debug)]
-pub(super) struct Table {
-    pub(super) heads: Vec<(String, Align)>,
+pub(super) struct TextTable {
+    pub(super) heads: Vec<(String, Justify)>,
     pub(super) rows: Vec<Vec<String>>,
 }
 
-impl Table {
+impl TextTable {
     /// Lays the table out, one blank between columns and none at the end of a line.
     pub(super) fn layout(&self) -> String {
         let heads: Vec<String> = self.heads.iter().map(|(head, _)| head.clone()).collect();
@@ -47,8 +47,8 @@ impl Table {
         for ((cell, width), (_, align)) in row.iter().zip(widths).zip(&self.heads) {
             let blanks = " ".repeat(width - cell.width());
             let (before, after) = match align {
-                Align::Left => ("", blanks.as_str()),
-                Align::Right => (blanks.as_str(), ""),
+                Justify::Left => ("", blanks.as_str()),
+                Justify::Right => (blanks.as_str(), ""),
             };
             // Writing to a String cannot fail.
             _ = write!(line, "{before}{cell}{after} ");
@@ -156,8 +156,8 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_lines_end_clean() {
-        let table = Table {
-            heads: vec![("NAME".into(), Align::Left), ("PID".into(), Align::Right)],
+        let table = TextTable {
+            heads: vec![("NAME".into(), Justify::Left), ("PID".into(), Justify::Right)],
             rows: vec![vec!["a".into(), "4231".into()], vec!["b\u{1b}".into(), "1".into()]],
         };
         assert_eq!(table.layout(), "NAME   PID\na     4231\nb\\x1b    1\n");

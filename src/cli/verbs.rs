@@ -19,19 +19,19 @@ use clap::{ArgMatches, Command};
 
 pub(super) use run::supervise;
 
-use super::session::Session;
+use super::invocation::Invocation;
 
 /// How one verb reads its arguments and what it does with them.
-pub(super) struct Entry {
+pub(super) struct Subcommand {
     pub(super) name: &'static str,
     pub(super) arguments: fn(Command) -> Command,
-    pub(super) run: fn(&mut Session<'_>, &ArgMatches) -> anyhow::Result<ExitCode>,
+    pub(super) run: fn(&mut Invocation<'_>, &ArgMatches) -> anyhow::Result<ExitCode>,
     /// What `wharf help VERB` says below the options: meaning, exit codes, examples.
     pub(super) notes: &'static str,
 }
 
 /// Returns every verb.
-pub(super) fn all() -> impl Iterator<Item = &'static Entry> {
+pub(super) fn all() -> impl Iterator<Item = &'static Subcommand> {
     [
         &list::LS,
         &info::INFO,
@@ -63,11 +63,11 @@ pub(super) fn is_verb(word: &str) -> bool {
 /// Carries out the verb `name`.
 pub(super) fn run(
     name: &str,
-    session: &mut Session<'_>,
+    invocation: &mut Invocation<'_>,
     matches: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
     match all().find(|it| it.name == name) {
-        Some(entry) => (entry.run)(session, matches),
-        None => tell::help(session, matches),
+        Some(entry) => (entry.run)(invocation, matches),
+        None => tell::help(invocation, matches),
     }
 }

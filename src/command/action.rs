@@ -49,7 +49,7 @@ pub enum InList {
     MarkAll,
     Invert,
     Filter,
-    Sort(Column),
+    Sort(SortKey),
     Reverse,
     Peek,
 }
@@ -100,7 +100,7 @@ pub enum Anywhere {
 
 /// A column of the list that it can be sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Column {
+pub enum SortKey {
     Name,
     State,
     Since,
@@ -268,14 +268,14 @@ pub const SHORTCUTS: &[Shortcut] = {
         row(A::List(InList::MarkAll), List, &["a"], "mark all", "Marks every container that is shown."),
         row(A::List(InList::Invert), List, &["*"], "invert marks", "Marks what is not marked, and unmarks the rest."),
         row(A::List(InList::Filter), List, &["/"], "filter", "Narrows the list: text, ~regex, !not, state:frozen, mem:>80%."),
-        row(A::List(InList::Sort(Column::Name)), List, &["o n"], "sort by name", "Sorts the list by name."),
-        row(A::List(InList::Sort(Column::State)), List, &["o s"], "sort by state", "Sorts the list by state, running first."),
-        row(A::List(InList::Sort(Column::Since)), List, &["o t"], "sort by time", "Sorts the list by the time in this state."),
-        row(A::List(InList::Sort(Column::Cpu)), List, &["o c"], "sort by cpu", "Sorts the list by CPU use."),
-        row(A::List(InList::Sort(Column::Memory)), List, &["o m"], "sort by memory", "Sorts the list by memory in use."),
-        row(A::List(InList::Sort(Column::Share)), List, &["o u"], "sort by use", "Sorts the list by the share of the memory limit in use."),
-        row(A::List(InList::Sort(Column::Psi)), List, &["o i"], "sort by pressure", "Sorts the list by the highest pressure."),
-        row(A::List(InList::Sort(Column::Pids)), List, &["o p"], "sort by pids", "Sorts the list by the number of processes."),
+        row(A::List(InList::Sort(SortKey::Name)), List, &["o n"], "sort by name", "Sorts the list by name."),
+        row(A::List(InList::Sort(SortKey::State)), List, &["o s"], "sort by state", "Sorts the list by state, running first."),
+        row(A::List(InList::Sort(SortKey::Since)), List, &["o t"], "sort by time", "Sorts the list by the time in this state."),
+        row(A::List(InList::Sort(SortKey::Cpu)), List, &["o c"], "sort by cpu", "Sorts the list by CPU use."),
+        row(A::List(InList::Sort(SortKey::Memory)), List, &["o m"], "sort by memory", "Sorts the list by memory in use."),
+        row(A::List(InList::Sort(SortKey::Share)), List, &["o u"], "sort by use", "Sorts the list by the share of the memory limit in use."),
+        row(A::List(InList::Sort(SortKey::Psi)), List, &["o i"], "sort by pressure", "Sorts the list by the highest pressure."),
+        row(A::List(InList::Sort(SortKey::Pids)), List, &["o p"], "sort by pids", "Sorts the list by the number of processes."),
         row(A::List(InList::Reverse), List, &["O"], "reverse", "Reverses the order of the list."),
         row(A::List(InList::Peek), List, &["p"], "peek", "Shows or hides the processes and graphs of the container under the cursor."),
         row(A::Detail(InDetail::Signal), Processes, &["K"], "signal", "Sends a signal to the process under the cursor."),

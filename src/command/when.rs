@@ -82,7 +82,7 @@ const fn refused(why: &'static str, first: Option<Verb>) -> Result<(), Refusal> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::{COMMANDS, Command};
+    use super::super::{COMMANDS, CommandSpec};
     use super::*;
 
     const YES: &str = "yes";
@@ -134,7 +134,7 @@ mod tests {
         }
     }
 
-    fn told(command: &Command, state: State) -> String {
+    fn told(command: &CommandSpec, state: State) -> String {
         match command.allowed(state) {
             Ok(()) => YES.to_owned(),
             Err(Refusal { why, first: None }) => why.to_owned(),

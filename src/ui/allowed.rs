@@ -5,7 +5,7 @@ use crate::command::action::{Do, InDetail};
 use crate::command::{self, Action, Refusal, Verb};
 use crate::engine::sample::{Ability, Container};
 use crate::engine::state::State;
-use crate::ui::Access;
+use crate::ui::Rights;
 use crate::ui::model::Model;
 
 /// Returns why `action` can be done to no container here; none: it can.
@@ -17,7 +17,7 @@ pub fn barred(model: &Model, action: Action) -> Option<String> {
     } else {
         action.verb()?
     };
-    if model.access == Access::ReadOnly {
+    if model.rights == Rights::ReadOnly {
         return changes(verb).then(|| "this screen is read-only (--read-only)".to_owned());
     }
     let lacks = &model.sample.as_ref()?.host.lacks;

@@ -1,7 +1,7 @@
 //! Takes the project's pictures: the real screen over real containers under real load, driven by
 //! the keys an operator would press, drawn into frames instead of a terminal.
 
-mod stage;
+mod fixture;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -16,14 +16,14 @@ use ratatui::layout::Rect;
 use super::message::Message;
 use super::model::{Model, REFRESH};
 use super::screenshot::{Window, svg};
-use super::theme::{Depth, Theme};
+use super::theme::{ColourDepth, Theme};
 use super::update;
 use super::view::{self, Paint};
 use super::workers::Workers;
 use crate::engine::Engine;
 use crate::engine::state::State;
 use crate::widgets::look::{Glyphs, Look};
-use stage::Stage;
+use fixture::Fixture;
 
 /// Goes by before the first picture: a graph of the last minute should be full.
 const HISTORY: Duration = Duration::from_secs(62);
@@ -37,14 +37,14 @@ const USUAL: (u16, u16) = (120, 36);
 /// Starts the containers, takes every picture into `dir`, and removes the containers again.
 pub fn run(dir: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(dir).with_context(|| format!("make {}", dir.display()))?;
-    let stage = Stage::set()?;
-    let mut screen = Screen::open(&stage.engine, dir)?;
+    let fixture = Fixture::set()?;
+    let mut screen = Screen::open(&fixture.engine, dir)?;
     screen.wait("every container started", |it| {
         let all = it.containers();
-        all.len() == stage.names.len()
+        all.len() == fixture.names.len()
             && all.iter().filter(|it| it.state == State::Running).count() >= 6
     })?;
-    stage.act()?;
+    fixture.act()?;
     list(&mut screen)?;
     detail(&mut screen)?;
     layers(&mut screen)?;
@@ -112,14 +112,14 @@ fn layers(screen: &mut Screen<'_>) -> anyhow::Result<()> {
 fn sizes(screen: &mut Screen<'_>) -> anyhow::Result<()> {
     screen.press("Home")?;
     for (name, size, theme, depth, glyphs) in [
-        ("list-wide", (190, 50), Theme::Dark, Depth::True, &Glyphs::UNICODE),
-        ("list-80x24", (80, 24), Theme::Dark, Depth::True, &Glyphs::UNICODE),
-        ("list-60x24", (60, 24), Theme::Dark, Depth::True, &Glyphs::UNICODE),
-        ("list-light", USUAL, Theme::Light, Depth::True, &Glyphs::UNICODE),
-        ("list-contrast", USUAL, Theme::HighContrast, Depth::True, &Glyphs::UNICODE),
-        ("list-colour-blind", USUAL, Theme::ColourBlind, Depth::True, &Glyphs::UNICODE),
-        ("list-16", USUAL, Theme::Dark, Depth::Sixteen, &Glyphs::UNICODE),
-        ("list-mono-ascii", USUAL, Theme::Mono, Depth::None, &Glyphs::ASCII),
+        ("list-wide", (190, 50), Theme::Dark, ColourDepth::True, &Glyphs::UNICODE),
+        ("list-80x24", (80, 24), Theme::Dark, ColourDepth::True, &Glyphs::UNICODE),
+        ("list-60x24", (60, 24), Theme::Dark, ColourDepth::True, &Glyphs::UNICODE),
+        ("list-light", USUAL, Theme::Light, ColourDepth::True, &Glyphs::UNICODE),
+        ("list-contrast", USUAL, Theme::HighContrast, ColourDepth::True, &Glyphs::UNICODE),
+        ("list-colour-blind", USUAL, Theme::ColourBlind, ColourDepth::True, &Glyphs::UNICODE),
+        ("list-16", USUAL, Theme::Dark, ColourDepth::Sixteen, &Glyphs::UNICODE),
+        ("list-mono-ascii", USUAL, Theme::Mono, ColourDepth::None, &Glyphs::ASCII),
     ] {
         screen.look = theme.look(depth, glyphs);
         screen.window = if theme == Theme::Light { Window::LIGHT } else { Window::DARK };
@@ -145,7 +145,7 @@ impl<'d> Screen<'d> {
         let (sender, inbox) = mpsc::channel();
         let workers = Workers::spawn(engine, &sender, REFRESH)?;
         let model = Model::new(USUAL, SystemTime::now());
-        let look = Theme::Dark.look(Depth::True, &Glyphs::UNICODE);
+        let look = Theme::Dark.look(ColourDepth::True, &Glyphs::UNICODE);
         Ok(Self { dir, model, look, window: Window::DARK, workers, inbox })
     }
 

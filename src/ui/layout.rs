@@ -43,7 +43,7 @@ pub struct ListAreas {
 
 /// Header, body, notice and footer, which every screen has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shell {
+pub struct Regions {
     pub header: Rect,
     pub body: Rect,
     pub notice: Rect,
@@ -51,14 +51,14 @@ pub struct Shell {
 }
 
 /// Divides a terminal of `size`. The notice is the first to go, then the header.
-pub fn shell(size: (u16, u16)) -> Shell {
+pub fn regions(size: (u16, u16)) -> Regions {
     let (width, height) = size;
     let footer_height = height.min(1);
     let header_height = u16::from(height >= 4);
     let notice_height = u16::from(height >= 6);
     let body_height = height - footer_height - header_height - notice_height;
     let row = |y, height| Rect::new(0, y, width, height);
-    Shell {
+    Regions {
         header: row(0, header_height),
         body: row(header_height, body_height),
         notice: row(header_height + body_height, notice_height),
@@ -68,13 +68,13 @@ pub fn shell(size: (u16, u16)) -> Shell {
 
 /// Divides the list screen.
 pub fn list(model: &Model) -> ListAreas {
-    let shell = shell(model.size);
+    let regions = regions(model.size);
     let (width, height) = model.size;
-    let mut left = shell.body;
+    let mut left = regions.body;
     let mut areas = ListAreas {
-        header: shell.header,
-        notice: shell.notice,
-        footer: shell.footer,
+        header: regions.header,
+        notice: regions.notice,
+        footer: regions.footer,
         ..ListAreas::default()
     };
     // Nothing to look at leaves no hole where one would look at it.
@@ -82,8 +82,8 @@ pub fn list(model: &Model) -> ListAreas {
     if width >= WIDE && height >= EVENTS_FROM && any {
         let side = (width / 3).max(62);
         left.width = width - side;
-        let half = shell.body.height / 2;
-        let right = Rect { x: left.width, width: side, ..shell.body };
+        let half = regions.body.height / 2;
+        let right = Rect { x: left.width, width: side, ..regions.body };
         areas.peek = Some([
             Rect { y: right.y + half, height: right.height - half, ..right },
             Rect { height: half, ..right },
@@ -141,7 +141,7 @@ pub fn sampled(model: &Model) -> Vec<Rect> {
 /// An open container: one line about it, the tabs, and its panes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DetailAreas {
-    pub shell: Shell,
+    pub regions: Regions,
     pub about: Rect,
     pub tabs: Rect,
     pub panes: Vec<(Tab, Rect)>,
@@ -189,8 +189,8 @@ pub fn runs_here(model: &Model) -> bool {
 
 /// Divides the screen of the open container.
 pub fn detail(model: &Model) -> DetailAreas {
-    let shell = shell(model.size);
-    let body = shell.body;
+    let regions = regions(model.size);
+    let body = regions.body;
     let line =
         |y: u16| Rect { y: body.y + y, height: 1.min(body.height.saturating_sub(y)), ..body };
     let heads = if body.height >= 8 { 2 } else { 1.min(body.height) };
@@ -208,7 +208,7 @@ pub fn detail(model: &Model) -> DetailAreas {
         | Tab::Network
         | Tab::Mounts => vec![(detail.tab, rest)],
     });
-    DetailAreas { shell, about, tabs, panes }
+    DetailAreas { regions, about, tabs, panes }
 }
 
 fn quarters(area: Rect) -> Vec<(Tab, Rect)> {

@@ -12,7 +12,7 @@ use crate::engine::{Name, Verb};
 
 /// Why an act failed, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct ActFailure {
     /// The verb of the engine that failed, such as [`Verb::Start`] when a container was to be created and
     /// started.
     pub verb: Verb,
@@ -29,7 +29,7 @@ pub struct Done {
     pub act: Act,
     /// What is to be said beside the outcome, such as what a new container was made from.
     pub notes: Vec<String>,
-    pub outcome: Result<Outcome, Failure>,
+    pub outcome: Result<Outcome, ActFailure>,
     pub took: Duration,
 }
 

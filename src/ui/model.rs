@@ -20,7 +20,7 @@ use list::ListScreen;
 use overlay::Overlay;
 
 use super::effect::{Act, Look, STOP_GRACE};
-use super::{Access, layout};
+use super::{Rights, layout};
 use crate::command::action::{Anywhere, Do, InDetail};
 use crate::command::{Action, Scope};
 use crate::engine::Name;
@@ -31,7 +31,7 @@ use crate::engine::state::State;
 
 /// How many events and journal lines are kept.
 pub const KEPT: usize = 500;
-/// The time between two samples, unless the settings say otherwise.
+/// The time between two samples, unless the preferences say otherwise.
 pub const REFRESH: Duration = Duration::from_secs(1);
 /// After so many of them without a sample what is shown is old, but never sooner than this.
 const LATE: u32 = 2;
@@ -70,10 +70,10 @@ pub struct Model {
     pub failures: BTreeMap<Name, String>,
     /// Newest last.
     pub events: VecDeque<Event>,
-    pub journal: Vec<Entry>,
+    pub journal: Vec<JournalEntry>,
     /// What takes back what was done, newest last, and what does it again.
-    pub undo: Vec<Step>,
-    pub redo: Vec<Step>,
+    pub undo: Vec<UndoStep>,
+    pub redo: Vec<UndoStep>,
     /// What was begun with one key, on however many containers.
     pub batch: Batch,
     /// The limit changed last: container, file and value.
@@ -83,7 +83,7 @@ pub struct Model {
     /// The log last read, and whose it is.
     pub log: Option<(Name, Result<String, String>)>,
     pub held: bool,
-    pub access: Access,
+    pub rights: Rights,
     /// The mouse is wharf's; else the terminal's.
     pub mouse: bool,
     /// What the sampler was last told to look at.
@@ -106,7 +106,7 @@ pub struct Job {
 
 /// One act that takes another back, or does it again; those of one batch go together.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Step {
+pub struct UndoStep {
     pub batch: u64,
     pub name: Name,
     pub act: Act,
@@ -136,7 +136,7 @@ pub enum Way {
 
 /// One line of what was done.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct JournalEntry {
     pub at: SystemTime,
     pub name: Name,
     pub act: Act,
@@ -173,7 +173,7 @@ pub enum Runs {
 
 /// A program that is to run in the pane.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Program {
+pub struct PaneProgram {
     pub name: Name,
     /// What it is called in the pane's frame.
     pub what: String,
@@ -228,7 +228,7 @@ impl Model {
             pane: None,
             log: None,
             held: false,
-            access: Access::Full,
+            rights: Rights::Full,
             mouse: true,
             look: Look::default(),
             order: ProcessOrder::default(),
@@ -364,7 +364,8 @@ impl Model {
 
     /// Returns what was said last, as long as it stands above the footer.
     pub fn notice_shown(&self) -> Option<&Notice> {
-        let notice = self.notice.as_ref().filter(|_| layout::shell(self.size).notice.height > 0)?;
+        let notice =
+            self.notice.as_ref().filter(|_| layout::regions(self.size).notice.height > 0)?;
         let stays = match notice.tone {
             // What is marked is about to be acted on, and a guest that halts has its time: both
             // stand in that line, too.

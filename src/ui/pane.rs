@@ -49,19 +49,19 @@ pub struct Pane {
 /// What the reader's thread and the screen both hold.
 #[derive(Debug)]
 struct Shared {
-    terminal: Mutex<Terminal>,
+    terminal: Mutex<GuestTerminal>,
     painted: Condvar,
 }
 
 #[derive(Debug)]
-struct Terminal {
+struct GuestTerminal {
     emulator: Emulator,
     /// Bytes taken in since it was last painted.
     unseen: usize,
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Terminal> {
+    fn lock(&self) -> MutexGuard<'_, GuestTerminal> {
         self.terminal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -95,11 +95,11 @@ impl Pane {
         let (ended, alive) = io::pipe()?;
         let (input, keys) = sync_channel(WAITING);
         let emulator = Emulator::new(Size { columns, rows });
-        let terminal = Mutex::new(Terminal { emulator, unseen: 0 });
+        let terminal = Mutex::new(GuestTerminal { emulator, unseen: 0 });
         let shared = Arc::new(Shared { terminal, painted: Condvar::new() });
         let (out, into) = (master.try_clone()?, master.try_clone()?);
         let reader =
-            Reader { out, ended, child, shared: Arc::clone(&shared), answers: input.clone() };
+            OutputReader { out, ended, child, shared: Arc::clone(&shared), answers: input.clone() };
         thread::Builder::new().name("pane-out".into()).spawn(move || reader.run(&tell))?;
         thread::Builder::new().name("pane-in".into()).spawn(move || write_all(into, &keys))?;
         Ok(Self { shared, master, input, _alive: alive })
@@ -180,7 +180,7 @@ impl Pane {
 }
 
 /// Takes in what the program writes.
-struct Reader {
+struct OutputReader {
     out: File,
     ended: PipeReader,
     child: Child,
@@ -188,7 +188,7 @@ struct Reader {
     answers: SyncSender<Vec<u8>>,
 }
 
-impl Reader {
+impl OutputReader {
     fn run(mut self, tell: &impl Fn(Message) -> bool) {
         let mut chunk = vec![0; CHUNK];
         while let Some(bytes) = self.next(&mut chunk) {

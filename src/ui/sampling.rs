@@ -16,7 +16,7 @@ const REST: Duration = Duration::from_millis(50);
 
 /// What the thread may be told.
 #[derive(Debug)]
-pub(super) enum Order {
+pub(super) enum SamplerCommand {
     Look(Look),
     Now,
     Hold(bool),
@@ -24,7 +24,7 @@ pub(super) enum Order {
 
 /// The way to the thread, which ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Sampling(Sender<Order>);
+pub(super) struct Sampling(Sender<SamplerCommand>);
 
 impl Sampling {
     /// Starts the thread; its first sample comes at once.
@@ -33,64 +33,74 @@ impl Sampling {
         sender: Sender<Message>,
         interval: Duration,
     ) -> io::Result<Self> {
-        let (orders, inbox) = mpsc::channel();
+        let (commands, inbox) = mpsc::channel();
         let work = move || run(&engine, &sender, &inbox, interval);
         thread::Builder::new().name("sampler".to_owned()).spawn(work)?;
-        Ok(Self(orders))
+        Ok(Self(commands))
     }
 
-    /// Sends the thread an order. It only ever ends with the screen, so nothing can get lost.
-    pub(super) fn order(&self, order: Order) {
-        _ = self.0.send(order);
+    /// Sends the thread a command. It only ever ends with the screen, so nothing can get lost.
+    pub(super) fn send(&self, command: SamplerCommand) {
+        _ = self.0.send(command);
     }
 }
 
-fn run(engine: &Engine, sender: &Sender<Message>, inbox: &Receiver<Order>, interval: Duration) {
-    let mut wanted = Wanted { interest: Interest::default(), held: false };
+fn run(
+    engine: &Engine,
+    sender: &Sender<Message>,
+    inbox: &Receiver<SamplerCommand>,
+    interval: Duration,
+) {
+    let mut assignment = Assignment { interest: Interest::default(), held: false };
     let mut sampler = Sampler::new(engine);
     loop {
         let sampled = Instant::now();
-        let sample = Arc::new(sampler.sample(&wanted.interest));
+        let sample = Arc::new(sampler.sample(&assignment.interest));
         let soonest = sampled + REST.max(sampled.elapsed());
         let told = sender.send(Message::Sampled(sample)).is_ok();
-        if !told || !wanted.wait(inbox, sampled + interval, soonest) {
+        if !told || !assignment.wait(inbox, sampled + interval, soonest) {
             return;
         }
     }
 }
 
 /// What the thread was last told.
-struct Wanted {
+struct Assignment {
     interest: Interest,
     held: bool,
 }
 
-impl Wanted {
-    /// Waits until `due`, or until an order wants a sample as soon as may be; false at the end.
-    fn wait(&mut self, inbox: &Receiver<Order>, mut due: Instant, soonest: Instant) -> bool {
+impl Assignment {
+    /// Waits until `due`, or until a command wants a sample as soon as may be; false at the end.
+    fn wait(
+        &mut self,
+        inbox: &Receiver<SamplerCommand>,
+        mut due: Instant,
+        soonest: Instant,
+    ) -> bool {
         loop {
-            let order = if self.held {
+            let command = if self.held {
                 inbox.recv().map_err(RecvTimeoutError::from)
             } else {
                 inbox.recv_timeout(due.saturating_duration_since(Instant::now()))
             };
-            match order {
-                Ok(order) => due = if self.takes(order) { due.min(soonest) } else { due },
+            match command {
+                Ok(command) => due = if self.takes(command) { due.min(soonest) } else { due },
                 Err(RecvTimeoutError::Timeout) => return true,
                 Err(RecvTimeoutError::Disconnected) => return false,
             }
         }
     }
 
-    /// Takes an order; tells whether the next sample must not wait for the interval to end.
-    fn takes(&mut self, order: Order) -> bool {
-        match order {
-            Order::Now => true,
-            Order::Hold(held) => {
+    /// Takes a command; tells whether the next sample must not wait for the interval to end.
+    fn takes(&mut self, command: SamplerCommand) -> bool {
+        match command {
+            SamplerCommand::Now => true,
+            SamplerCommand::Hold(held) => {
                 self.held = held;
                 true
             }
-            Order::Look(look) => {
+            SamplerCommand::Look(look) => {
                 // A row that comes into sight has no figures yet.
                 let seen = |it| self.interest.visible.contains(it);
                 let news = !look.visible.iter().all(seen)

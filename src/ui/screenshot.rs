@@ -31,19 +31,19 @@ impl Window {
     pub const DARK: Self = Self { foreground: 0xcd_d6f4, background: 0x11_111b };
     pub const LIGHT: Self = Self { foreground: 0x4c_4f69, background: 0xef_f1f5 };
 
-    fn paint(self, cell: &Cell) -> Paint {
+    fn paint(self, cell: &Cell) -> CellPaint {
         let foreground = colour(cell.fg);
         let background = colour(cell.bg);
         let modifier = cell.modifier - Modifier::REVERSED;
         if cell.modifier.contains(Modifier::REVERSED) {
-            Paint {
+            CellPaint {
                 foreground: background.unwrap_or(self.background),
                 background: Some(foreground.unwrap_or(self.foreground)),
                 modifier,
             }
         } else {
             let foreground = foreground.unwrap_or(self.foreground);
-            Paint { foreground, background, modifier }
+            CellPaint { foreground, background, modifier }
         }
     }
 }
@@ -62,7 +62,7 @@ pub fn svg(buf: &Buffer, window: Window) -> String {
     );
     for (row, cells) in buf.content.chunks(columns.max(1)).enumerate() {
         let top = MARGIN + row * CELL_HEIGHT;
-        let mut painter = Row { out: &mut out, window, top };
+        let mut painter = SvgRow { out: &mut out, window, top };
         painter.backgrounds(cells);
         painter.letters(cells);
     }
@@ -72,7 +72,7 @@ pub fn svg(buf: &Buffer, window: Window) -> String {
 
 /// How a cell is painted, its reversal done.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Paint {
+struct CellPaint {
     foreground: u32,
     /// None: the window's.
     background: Option<u32>,
@@ -80,13 +80,13 @@ struct Paint {
 }
 
 /// One row of the picture.
-struct Row<'o> {
+struct SvgRow<'o> {
     out: &'o mut String,
     window: Window,
     top: usize,
 }
 
-impl Row<'_> {
+impl SvgRow<'_> {
     fn backgrounds(&mut self, cells: &[Cell]) {
         let window = self.window;
         for (start, run) in runs(cells, |it| window.paint(it).background) {
@@ -118,7 +118,7 @@ impl Row<'_> {
         }
     }
 
-    fn shapes(&mut self, start: usize, run: &[Cell], paint: Paint) {
+    fn shapes(&mut self, start: usize, run: &[Cell], paint: CellPaint) {
         let mut path = String::new();
         for (index, cell) in run.iter().enumerate() {
             glyph::draw(cell.symbol(), left(start + index), self.top, &mut path);
@@ -132,7 +132,7 @@ impl Row<'_> {
         }
     }
 
-    fn text(&mut self, start: usize, run: &[Cell], paint: Paint) {
+    fn text(&mut self, start: usize, run: &[Cell], paint: CellPaint) {
         let mut text = String::new();
         let mut skip = 0;
         for cell in run {

@@ -16,7 +16,7 @@ use crossterm::{execute, queue};
 use ratatui::backend::CrosstermBackend;
 use ratatui::{Frame, Terminal};
 
-pub use signals::{Signal, Signals};
+pub use signals::{Signal, SignalQueue};
 
 /// Holds a frame of any screen, so that it goes out in one write.
 const FRAME_BYTES: usize = 64 * 1024;
@@ -55,18 +55,18 @@ impl Write for Out {
 
 /// The terminal while the screen owns it. Dropping it gives it back.
 #[derive(Debug)]
-pub struct Guard {
+pub struct TerminalGuard {
     terminal: Terminal<CrosstermBackend<Out>>,
-    mouse: Mouse,
+    mouse: MouseCapture,
 }
 
-impl Guard {
+impl TerminalGuard {
     /// Takes the terminal, and its mouse. What was taken is given back when a later step fails.
     pub fn take() -> io::Result<Self> {
         HOOK.call_once(restore_on_panic);
         let out = Out(Vec::with_capacity(FRAME_BYTES));
         enable_raw_mode()?;
-        let mouse = Mouse::Captured;
+        let mouse = MouseCapture::On;
         let taken = enter(mouse).and_then(|()| Terminal::new(CrosstermBackend::new(out)));
         match taken {
             Ok(terminal) => Ok(Self { terminal, mouse }),
@@ -98,11 +98,11 @@ impl Guard {
     }
 
     /// Asks for mouse events, or no longer; the terminal's own selection works without.
-    pub fn capture_mouse(&mut self, capture: Mouse) -> io::Result<()> {
+    pub fn capture_mouse(&mut self, capture: MouseCapture) -> io::Result<()> {
         self.mouse = capture;
         match capture {
-            Mouse::Captured => ask_for_mouse(),
-            Mouse::Free => execute!(io::stdout(), DisableMouseCapture),
+            MouseCapture::On => ask_for_mouse(),
+            MouseCapture::Off => execute!(io::stdout(), DisableMouseCapture),
         }
     }
 
@@ -126,7 +126,7 @@ impl Guard {
     }
 }
 
-impl Drop for Guard {
+impl Drop for TerminalGuard {
     fn drop(&mut self) {
         restore();
     }
@@ -134,16 +134,16 @@ impl Drop for Guard {
 
 /// Whether clicks and the wheel reach wharf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mouse {
-    Captured,
-    Free,
+pub enum MouseCapture {
+    On,
+    Off,
 }
 
-fn enter(mouse: Mouse) -> io::Result<()> {
+fn enter(mouse: MouseCapture) -> io::Result<()> {
     execute!(io::stdout(), EnterAlternateScreen, Hide, EnableBracketedPaste)?;
     match mouse {
-        Mouse::Captured => ask_for_mouse(),
-        Mouse::Free => Ok(()),
+        MouseCapture::On => ask_for_mouse(),
+        MouseCapture::Off => Ok(()),
     }
 }
 

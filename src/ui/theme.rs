@@ -3,7 +3,7 @@
 
 mod depth;
 
-pub use depth::{Depth, cannot_draw, draws_unicode};
+pub use depth::{ColourDepth, cannot_draw, draws_unicode};
 
 use ratatui::style::{Color, Modifier, Style};
 use serde::Deserialize;
@@ -45,10 +45,10 @@ impl Theme {
     }
 
     /// Makes the styles of this theme for a terminal of `depth`.
-    pub fn look(self, depth: Depth, glyphs: &'static Glyphs) -> Look {
+    pub fn look(self, depth: ColourDepth, glyphs: &'static Glyphs) -> Look {
         let colours = match (self, depth) {
-            (Self::Mono, _) | (_, Depth::None) => return mono(glyphs),
-            (Self::Sixteen, _) | (_, Depth::Sixteen) => return sixteen(glyphs),
+            (Self::Mono, _) | (_, ColourDepth::None) => return mono(glyphs),
+            (Self::Sixteen, _) | (_, ColourDepth::Sixteen) => return sixteen(glyphs),
             (Self::Dark, _) => &DARK,
             (Self::Light, _) => &LIGHT,
             (Self::HighContrast, _) => &HIGH_CONTRAST,
@@ -161,7 +161,7 @@ const COLOUR_BLIND: Colours = Colours {
 };
 
 impl Colours {
-    fn look(&self, depth: Depth, glyphs: &'static Glyphs) -> Look {
+    fn look(&self, depth: ColourDepth, glyphs: &'static Glyphs) -> Look {
         let fg = |rgb: u32| Style::new().fg(depth.colour(rgb));
         let bg = |rgb: u32| Style::new().bg(depth.colour(rgb));
         Look {
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn without_colour_no_style_has_one() {
         for theme in Theme::ALL {
-            let look = theme.look(Depth::None, &Glyphs::ASCII);
+            let look = theme.look(ColourDepth::None, &Glyphs::ASCII);
             for style in [look.fg, look.accent, look.select, look.bad, look.key, look.hi] {
                 assert_eq!((style.fg, style.bg), (None, None), "{}", theme.word());
             }
@@ -255,16 +255,16 @@ mod tests {
 
     #[test]
     fn sixteen_colours_stay_the_terminals_own() {
-        let look = Theme::Dark.look(Depth::Sixteen, &Glyphs::UNICODE);
+        let look = Theme::Dark.look(ColourDepth::Sixteen, &Glyphs::UNICODE);
         assert_eq!(look.ok.fg, Some(Color::Green));
-        assert_eq!(look, Theme::Sixteen.look(Depth::True, &Glyphs::UNICODE));
+        assert_eq!(look, Theme::Sixteen.look(ColourDepth::True, &Glyphs::UNICODE));
     }
 
     #[test]
     fn deep_colours_are_the_nearest_of_256() {
-        let look = Theme::Dark.look(Depth::Deep, &Glyphs::UNICODE);
+        let look = Theme::Dark.look(ColourDepth::Deep, &Glyphs::UNICODE);
         assert_eq!(look.accent.fg, Some(Color::Indexed(111)));
-        let look = Theme::Dark.look(Depth::True, &Glyphs::UNICODE);
+        let look = Theme::Dark.look(ColourDepth::True, &Glyphs::UNICODE);
         assert_eq!(look.accent.fg, Some(Color::Rgb(0x89, 0xb4, 0xfa)));
     }
 }

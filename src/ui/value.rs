@@ -107,42 +107,42 @@ pub fn warning(
 
 /// Which way a value is stepped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum Direction {
     Up,
     Down,
 }
 
 /// Returns the next larger or smaller value of `file` that is worth a look, as it can be typed;
 /// none where `typed` is not a number.
-pub fn step(file: &str, typed: &str, step: Step) -> Option<String> {
+pub fn step(file: &str, typed: &str, direction: Direction) -> Option<String> {
     let file = file_of(file);
     let typed = typed.trim();
     if let Some(percent) = typed.strip_suffix('%') {
-        let percent = moved(percent.trim().parse().ok()?, PERCENT_STEP, step);
+        let percent = moved(percent.trim().parse().ok()?, PERCENT_STEP, direction);
         return Some(format!("{}%", percent.max(PERCENT_STEP)));
     }
     match knob::of(file).value {
         KnobKind::Bytes => {
             let now: u64 = parse(file, typed, Whole::default()).ok()?.parse().ok()?;
             let eighth = (now.max(1).ilog2()).saturating_sub(3);
-            Some(short_bytes(moved(now, 1 << eighth.max(PAGE_BITS), step)))
+            Some(short_bytes(moved(now, 1 << eighth.max(PAGE_BITS), direction)))
         }
         KnobKind::Weight { least, most, .. } => {
             let now: u64 = typed.parse().ok()?;
-            Some(moved(now, tenth(now), step).clamp(least, most).to_string())
+            Some(moved(now, tenth(now), direction).clamp(least, most).to_string())
         }
         KnobKind::Quota => {
             let (quota, period) = typed.split_once(' ')?;
-            let quota = moved(quota.parse().ok()?, PERIOD_US / 20, step);
+            let quota = moved(quota.parse().ok()?, PERIOD_US / 20, direction);
             Some(format!("{} {period}", quota.max(PERIOD_US / 100)))
         }
         KnobKind::QuotaUs => {
-            let quota = moved(typed.parse().ok()?, PERIOD_US / 20, step);
+            let quota = moved(typed.parse().ok()?, PERIOD_US / 20, direction);
             Some(quota.max(PERIOD_US / 100).to_string())
         }
         KnobKind::Count | KnobKind::List | KnobKind::Devices | KnobKind::Other => {
             let now: u64 = typed.parse().ok()?;
-            Some(moved(now, tenth(now), step).to_string())
+            Some(moved(now, tenth(now), direction).to_string())
         }
     }
 }
@@ -151,10 +151,10 @@ pub fn step(file: &str, typed: &str, step: Step) -> Option<String> {
 const PAGE_BITS: u32 = 12;
 const PERCENT_STEP: u64 = 5;
 
-const fn moved(value: u64, by: u64, step: Step) -> u64 {
-    match step {
-        Step::Up => value.saturating_add(by),
-        Step::Down => value.saturating_sub(by),
+const fn moved(value: u64, by: u64, direction: Direction) -> u64 {
+    match direction {
+        Direction::Up => value.saturating_add(by),
+        Direction::Down => value.saturating_sub(by),
     }
 }
 
@@ -212,15 +212,15 @@ mod tests {
 
     #[test]
     fn steps_go_up_and_down_in_the_unit_of_the_file() {
-        let up = |file, typed| step(file, typed, Step::Up).unwrap();
-        let down = |file, typed| step(file, typed, Step::Down).unwrap();
+        let up = |file, typed| step(file, typed, Direction::Up).unwrap();
+        let down = |file, typed| step(file, typed, Direction::Down).unwrap();
         assert_eq!(up("memory.max", "512M"), "576M");
         assert_eq!(down("memory.max", "64M"), "56M");
         assert_eq!(up("cpu.max", "50000 100000"), "55000 100000");
         assert_eq!(down("cpu.max", "5%"), "5%");
         assert_eq!(up("cpu.weight", "100"), "110");
         assert_eq!(up("pids.max", "4"), "5");
-        assert_eq!(step("memory.max", "max", Step::Up), None);
+        assert_eq!(step("memory.max", "max", Direction::Up), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod cgroup;
 mod create;
 mod detail;
+mod diagnosis;
 mod events;
 mod footer;
 mod graphs;
@@ -12,7 +13,6 @@ mod narrow;
 mod overlay;
 mod processes;
 mod status;
-mod story;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -51,10 +51,10 @@ pub fn view(model: &Model, paint: Paint<'_>, buf: &mut Buffer) {
         detail::full_pane(model, paint, buf);
         return;
     }
-    let shell = layout::shell(model.size);
-    header::render(model, look, shell.header, buf);
+    let regions = layout::regions(model.size);
+    header::render(model, look, regions.header, buf);
     if model.creating {
-        create::render(model, look, shell.body, buf);
+        create::render(model, look, regions.body, buf);
     } else if model.detail.is_some() {
         detail::render(model, paint, buf);
     } else {
@@ -63,8 +63,8 @@ pub fn view(model: &Model, paint: Paint<'_>, buf: &mut Buffer) {
     if model.stale().is_some() {
         fade(model, look, buf);
     }
-    status::render(model, look, shell.notice, buf);
-    footer::render(model, look, shell.footer, buf);
+    status::render(model, look, regions.notice, buf);
+    footer::render(model, look, regions.footer, buf);
     overlay::render(model, look, buf);
     if look.glyphs.ascii {
         spell_signs(buf);

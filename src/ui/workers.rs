@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use crossterm::event::{self, Event};
 
 use super::effect::{self, Act, Effect};
-use super::message::{Done, Failure, Message};
+use super::message::{ActFailure, Done, Message};
 use super::model::KEPT;
 use super::pane::Pane;
-use super::sampling::{Order, Sampling};
-use super::terminal::{Signal, Signals};
+use super::sampling::{SamplerCommand, Sampling};
+use super::terminal::{Signal, SignalQueue};
 use crate::engine::{Engine, Name};
 
 /// So many threads read logs at a time, the one that asks them to counted too: a file system may
@@ -40,7 +40,7 @@ impl Workers {
         sender: &Sender<Message>,
         interval: Duration,
     ) -> io::Result<Self> {
-        let signals = Signals::catch()?;
+        let signals = SignalQueue::catch()?;
         forward_signals(signals, sender.clone())?;
         forward_input(sender.clone())?;
         follow_events(engine.clone(), sender.clone())?;
@@ -68,9 +68,9 @@ impl Workers {
             Effect::Act { name, act } => self.act(name, act),
             Effect::ReadLog(name) => self.read_log(name),
             Effect::ReadLimits { file, names } => self.read_limits(file, names),
-            Effect::Look(look) => self.sampling.order(Order::Look(look)),
-            Effect::SampleNow => self.sampling.order(Order::Now),
-            Effect::Hold(held) => self.sampling.order(Order::Hold(held)),
+            Effect::Look(look) => self.sampling.send(SamplerCommand::Look(look)),
+            Effect::SampleNow => self.sampling.send(SamplerCommand::Now),
+            Effect::Hold(held) => self.sampling.send(SamplerCommand::Hold(held)),
             Effect::OpenPane { args, rows, columns } => self.open_pane(&args, (rows, columns)),
             Effect::TypeInPane(key) => _ = self.pane().map(|it| it.press(key)),
             Effect::PasteInPane(text) => _ = self.pane().map(|it| it.paste(&text)),
@@ -96,7 +96,7 @@ impl Workers {
             let mut notes = Vec::new();
             let outcome = effect::run(&engine, &name, &act, &mut notes).map_err(|it| {
                 let it = engine.explain(it);
-                Failure { verb: it.verb, whole: format!("{it:#}"), reason: it.reason() }
+                ActFailure { verb: it.verb, whole: format!("{it:#}"), reason: it.reason() }
             });
             // The screen may be gone before its last act ends.
             let took = begun.elapsed();
@@ -106,7 +106,7 @@ impl Workers {
             let (name, act) = told;
             let reason = format!("no thread: {error}");
             let whole = format!("{name}: cannot {}: {reason}", act.word());
-            let outcome = Err(Failure { verb: act.verb(), whole, reason });
+            let outcome = Err(ActFailure { verb: act.verb(), whole, reason });
             let (notes, took) = (Vec::new(), begun.elapsed());
             _ = self.sender.send(Message::Done(Done { name, act, notes, outcome, took }));
         }
@@ -158,7 +158,7 @@ impl Workers {
     }
 }
 
-fn forward_signals(signals: Signals, sender: Sender<Message>) -> io::Result<()> {
+fn forward_signals(signals: SignalQueue, sender: Sender<Message>) -> io::Result<()> {
     let send = move |signal| match signal {
         Signal::Quit => sender.send(Message::Quit).is_ok(),
         Signal::Suspend => sender.send(Message::Suspend).is_ok(),

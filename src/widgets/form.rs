@@ -16,7 +16,7 @@ const VALUES: usize = 26;
 
 /// What stands in a row.
 #[derive(Clone, Copy, Debug)]
-pub enum Value<'a> {
+pub enum FieldValue<'a> {
     /// Typed by the operator; the hint is what an empty field means.
     Typed(&'a Input, &'a str),
     /// One of several, changed with the arrow keys.
@@ -27,9 +27,9 @@ pub enum Value<'a> {
 
 /// One row of a form.
 #[derive(Clone, Copy, Debug)]
-pub struct Row<'a> {
+pub struct LabelledRow<'a> {
     pub label: &'a str,
-    pub value: Value<'a>,
+    pub value: FieldValue<'a>,
     /// What the value means, or what is wrong with it.
     pub note: Piece<'a>,
 }
@@ -38,7 +38,7 @@ pub struct Row<'a> {
 #[derive(Clone, Debug)]
 pub struct Form<'a> {
     pub look: &'a Look,
-    pub rows: &'a [Row<'a>],
+    pub rows: &'a [LabelledRow<'a>],
     pub current: usize,
 }
 
@@ -53,7 +53,7 @@ impl Form<'_> {
         }
     }
 
-    fn row(&self, row: &Row<'_>, current: bool, pen: &mut Pen<'_>) {
+    fn row(&self, row: &LabelledRow<'_>, current: bool, pen: &mut Pen<'_>) {
         let look = self.look;
         if current {
             pen.wash(look.select).put(look.glyphs.cursor, look.accent);
@@ -63,7 +63,7 @@ impl Form<'_> {
         pen.to(INDENT).part(labels).put(row.label, look.fg);
         let mut part = pen.part(values);
         match row.value {
-            Value::Typed(input, hint) => {
+            FieldValue::Typed(input, hint) => {
                 let style = look.fg;
                 let (open, close) = if current { ("[", "]") } else { (" ", " ") };
                 part.put(open, look.accent);
@@ -71,12 +71,12 @@ impl Form<'_> {
                 Field { look, input, hint, focused: current, style }.draw(&mut inner);
                 part.put(close, look.accent);
             }
-            Value::Chosen(text) => {
+            FieldValue::Chosen(text) => {
                 let arrows = if current { look.accent } else { look.dim };
                 part.put(look.glyphs.less, arrows).put(" ", look.fg).put(text, look.fg);
                 part.put(" ", look.fg).put(look.glyphs.more, arrows);
             }
-            Value::None => (),
+            FieldValue::None => (),
         }
         let (note, style) = row.note;
         pen.skip(2).clip(note, style, look.glyphs.ellipsis);
@@ -94,8 +94,16 @@ mod tests {
         let mut buf = Buffer::empty(Rect::new(0, 0, 60, 2));
         let input = Input::new("web");
         let rows = [
-            Row { label: "Name", value: Value::Typed(&input, ""), note: ("✓ free", look.ok) },
-            Row { label: "Source", value: Value::Chosen("host"), note: ("", look.dim) },
+            LabelledRow {
+                label: "Name",
+                value: FieldValue::Typed(&input, ""),
+                note: ("✓ free", look.ok),
+            },
+            LabelledRow {
+                label: "Source",
+                value: FieldValue::Chosen("host"),
+                note: ("", look.dim),
+            },
         ];
         Form { look: &look, rows: &rows, current: 0 }.render(buf.area, &mut buf);
         let shown = lines(&buf);

@@ -3,7 +3,7 @@
 //! to the guest alone.
 
 mod emulator;
-mod filter;
+mod sanitizer;
 
 pub use emulator::Emulator;
 
@@ -27,12 +27,12 @@ pub struct Modes {
     /// A full-screen program runs: there is nothing to scroll back to.
     pub alternate_screen: bool,
     /// What it wants to hear of the mouse; none: nothing.
-    pub mouse: Option<Mouse>,
+    pub mouse: Option<MouseMode>,
 }
 
 /// What the guest wants to hear of the mouse beside presses and the wheel, and how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mouse {
+pub struct MouseMode {
     /// Moves with a button held down.
     pub drags: bool,
     /// In the form that has no largest column.

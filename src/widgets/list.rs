@@ -18,7 +18,7 @@ const LEAST_ENTRIES: u16 = 4;
 
 /// One line of a [`List`].
 #[derive(Clone, Copy, Debug)]
-pub struct Entry<'a> {
+pub struct ListItem<'a> {
     pub key: &'a str,
     pub name: &'a str,
     /// What it does, or why it cannot be done now.
@@ -36,7 +36,7 @@ pub struct List<'a> {
     pub sign: &'a str,
     pub input: &'a Input,
     pub hint: &'a str,
-    pub entries: &'a [Entry<'a>],
+    pub entries: &'a [ListItem<'a>],
     pub cursor: usize,
 }
 
@@ -71,7 +71,7 @@ impl List<'_> {
         let (keys, names) = self.columns();
         let beside = usize::from(area.width).saturating_sub(keys + names + 3 * indent);
         let cut = self.entries.iter().any(|it| width(it.help) > beside);
-        let lines = |it: &Entry<'_>| wrap(it.help, room).len();
+        let lines = |it: &ListItem<'_>| wrap(it.help, room).len();
         let height = if cut { self.entries.iter().map(lines).max().unwrap_or(0) + 1 } else { 0 };
         let height = u16::try_from(height).unwrap_or(u16::MAX);
         if height == 0 || area.height < height + LEAST_ENTRIES {
@@ -91,7 +91,7 @@ impl List<'_> {
         (self.widest(|it| it.key).min(MAX_KEYS), self.widest(|it| it.name).min(MAX_NAMES))
     }
 
-    fn entry(&self, entry: &Entry<'_>, pen: &mut Pen<'_>, keys: usize, names: usize) {
+    fn entry(&self, entry: &ListItem<'_>, pen: &mut Pen<'_>, keys: usize, names: usize) {
         let look = self.look;
         let (key, fg) = if entry.enabled { (look.key, look.fg) } else { (look.dim, look.dim) };
         pen.part(keys).right(entry.key, key);
@@ -100,7 +100,7 @@ impl List<'_> {
         pen.skip(2).clip(entry.help, look.dim, look.glyphs.ellipsis);
     }
 
-    fn widest<'s>(&'s self, part: impl Fn(&Entry<'s>) -> &'s str) -> usize {
+    fn widest<'s>(&'s self, part: impl Fn(&ListItem<'s>) -> &'s str) -> usize {
         self.entries.iter().map(|it| width(part(it))).max().unwrap_or(0)
     }
 }
@@ -115,8 +115,14 @@ mod tests {
         let look = plain();
         let mut buf = Buffer::empty(Rect::new(0, 0, 30, 4));
         let entries = [
-            Entry { key: "f", name: "freeze", help: "stop its time", enabled: true, matched: &[0] },
-            Entry { key: "C-s", name: "save", help: "", enabled: false, matched: &[] },
+            ListItem {
+                key: "f",
+                name: "freeze",
+                help: "stop its time",
+                enabled: true,
+                matched: &[0],
+            },
+            ListItem { key: "C-s", name: "save", help: "", enabled: false, matched: &[] },
         ];
         let input = Input::new("f");
         let list =
@@ -134,7 +140,7 @@ mod tests {
         let look = plain();
         let mut buf = Buffer::empty(Rect::new(0, 0, 30, 9));
         let help = "Stops every process of it until it is thawed.";
-        let entries = [Entry { key: "f", name: "freeze", help, enabled: true, matched: &[] }];
+        let entries = [ListItem { key: "f", name: "freeze", help, enabled: true, matched: &[] }];
         let input = Input::new("");
         let list =
             List { look: &look, sign: ":", input: &input, hint: "", entries: &entries, cursor: 0 };

@@ -36,7 +36,7 @@ impl Names<'_> {
 
 /// How names are laid out in a box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rows {
+pub struct NameGrid {
     /// Cells of each name and the gap after it.
     cells: usize,
     /// Names in a row.
@@ -47,7 +47,7 @@ pub struct Rows {
     shown: usize,
 }
 
-impl Rows {
+impl NameGrid {
     /// Lays `names` out in a box with so many `others` lines in `area`.
     pub fn arrange(names: &[&str], others: usize, area: Rect) -> Self {
         let cells = names.iter().map(|it| width(it)).max().unwrap_or(0) + GAP;
@@ -96,7 +96,7 @@ impl Prompt<'_> {
     /// Draws the box in the middle of `area`.
     pub fn render(self, area: Rect, buf: &mut Buffer) {
         let area = area.intersection(buf.area);
-        let rows = Rows::arrange(self.names.all, self.others(), area);
+        let rows = NameGrid::arrange(self.names.all, self.others(), area);
         let place = middle(area, self.cells(rows), self.others() + rows.shown);
         clear(buf, place, self.look.fg);
         let title = [self.title];
@@ -115,14 +115,14 @@ impl Prompt<'_> {
         self.text.len() + field + usize::from(self.complaint.is_some()) + AROUND
     }
 
-    fn cells(&self, rows: Rows) -> usize {
+    fn cells(&self, rows: NameGrid) -> usize {
         let text = self.text.iter().map(|it| pieces_width(it)).max().unwrap_or(0);
         let answers: usize = self.answers.iter().map(|it| width(it) + 6).sum();
         let names = rows.cells * rows.names.min(self.names.all.len());
         text.max(answers).max(width(self.title.0) + 4).max(names) + SIDES
     }
 
-    fn inside(&self, inner: Rect, shape: Rows, buf: &mut Buffer) {
+    fn inside(&self, inner: Rect, shape: NameGrid, buf: &mut Buffer) {
         let mut rows = inner.rows();
         for line in self.text {
             let Some(row) = rows.next() else { return };
@@ -223,7 +223,7 @@ mod tests {
             chosen: 0,
         };
         let area = Rect::new(0, 0, 24, 6);
-        assert_eq!(Rows::arrange(&names, AROUND, area).last_first(), 1);
+        assert_eq!(NameGrid::arrange(&names, AROUND, area).last_first(), 1);
         let mut buf = Buffer::empty(area);
         prompt(0).render(area, &mut buf);
         assert_eq!(lines(&buf)[1], "│  op-1  op-2  op-3    │");

@@ -45,14 +45,14 @@ pub struct Column<'a> {
 
 /// A column that is shown: its index, and its place from the left edge of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ColumnSpan {
     pub column: usize,
     pub x: u16,
     pub width: u16,
 }
 
 /// Decides which columns fit into `available` cells, and where.
-pub fn arrange(columns: &[Column<'_>], available: u16) -> Vec<Place> {
+pub fn arrange(columns: &[Column<'_>], available: u16) -> Vec<ColumnSpan> {
     let mut kept: Vec<usize> = (0..columns.len()).collect();
     let at = |index: usize| columns.get(index).copied().unwrap_or_default();
     let needed = |kept: &[usize]| -> usize {
@@ -75,7 +75,7 @@ pub fn arrange(columns: &[Column<'_>], available: u16) -> Vec<Place> {
         let it = at(column);
         let more = (spare * usize::from(it.grow)).checked_div(shares).unwrap_or(0);
         let width = usize::from(it.width) + more;
-        places.push(Place { column, x: x as u16, width: width as u16 });
+        places.push(ColumnSpan { column, x: x as u16, width: width as u16 });
         x += width + GAP;
     }
     places
@@ -99,7 +99,7 @@ pub struct Table<'a> {
     pub look: &'a Look,
     pub columns: &'a [Column<'a>],
     /// From [`arrange`] for the width it is drawn in.
-    pub places: &'a [Place],
+    pub places: &'a [ColumnSpan],
     pub rows: usize,
     /// The row at the top, from [`scroll`].
     pub first: usize,

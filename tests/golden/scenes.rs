@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use wharf::engine::limits::Change;
 use wharf::engine::sample::{Ability, Lack, Unmanaged};
-use wharf::ui::Access;
+use wharf::ui::Rights;
 use wharf::ui::effect::{Act, Outcome};
-use wharf::ui::message::{Done, Failure, Message};
+use wharf::ui::message::{ActFailure, Done, Message};
 use wharf::ui::model::Model;
 use wharf::widgets::look::Glyphs;
 
@@ -43,7 +43,7 @@ pub(crate) const SCENES: &[Scene] = &[
     scene("list-old", old),
     scene("list-unmanaged", unmanaged),
     scene("list-stranger", stranger),
-    scene("list-read-only", |size| Model { access: Access::ReadOnly, ..keyed(size, "G k k k") }),
+    scene("list-read-only", |size| Model { rights: Rights::ReadOnly, ..keyed(size, "G k k k") }),
     scene("welcome", |size| of(size, |_| Vec::new())),
     scene("looking", |size| Model::new(size, now())),
     scene("container", |size| open(size, "")),
@@ -105,7 +105,7 @@ fn limit(size: (u16, u16)) -> Model {
 
 fn done(model: &mut Model, text: &str, act: Act, outcome: Result<Outcome, &str>, took: u64) {
     let verb = act.verb();
-    let outcome = outcome.map_err(|reason| Failure {
+    let outcome = outcome.map_err(|reason| ActFailure {
         verb,
         whole: format!("{} {text}: {reason}", act.word()),
         reason: reason.to_owned(),

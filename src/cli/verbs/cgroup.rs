@@ -4,16 +4,16 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
-use super::Entry;
+use super::Subcommand;
 use crate::cli::args;
 use crate::cli::failure::Usage;
-use crate::cli::session::{Session, named, no_more};
+use crate::cli::invocation::{Invocation, named, no_more};
 use crate::command::Verb;
 use crate::engine::limits::of_key;
 use crate::engine::shown::shown;
 use crate::engine::{Name, State};
 
-pub(super) const CGROUP: Entry = Entry {
+pub(super) const CGROUP: Subcommand = Subcommand {
     name: "cgroup",
     arguments: |command| {
         command
@@ -43,23 +43,23 @@ Examples:
   wharf cgroup --again web",
 };
 
-fn cgroup(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+fn cgroup(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let (name, rest) = named(matches)?;
     let keep = matches.get_flag("keep");
     if let (true, [file, value]) = (keep, rest.as_slice())
-        && (of_key(file).is_some() || session.engine.state(&name)? == State::Stopped)
+        && (of_key(file).is_some() || invocation.engine.state(&name)? == State::Stopped)
     {
-        return configure(session, (&name, file, value), matches.get_flag(args::JSON));
+        return configure(invocation, (&name, file, value), matches.get_flag(args::JSON));
     }
-    session.permit(Verb::EditCgroup, &name)?;
+    invocation.permit(Verb::EditCgroup, &name)?;
     if matches.get_flag("again") {
         no_more(&rest)?;
-        let changes = session.engine.cgroup_again(&name)?;
+        let changes = invocation.engine.cgroup_again(&name)?;
         if matches.get_flag(args::JSON) {
-            session.json(&serde_json::to_value(&changes)?)?;
+            invocation.json(&serde_json::to_value(&changes)?)?;
         } else {
             for it in changes {
-                writeln!(session.out, "{} = {}", shown(&it.file), shown(&it.new))?;
+                writeln!(invocation.out, "{} = {}", shown(&it.file), shown(&it.new))?;
             }
         }
         return Ok(ExitCode::SUCCESS);
@@ -69,22 +69,22 @@ fn cgroup(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Exi
             return Err(Usage("--keep needs a VALUE".into()).into());
         }
         [file] => {
-            let value = session.engine.cgroup_get(&name, file)?;
+            let value = invocation.engine.cgroup_get(&name, file)?;
             if matches.get_flag(args::JSON) {
-                session.json(&serde_json::json!({ "file": file, "value": value.trim_end() }))?;
+                invocation.json(&serde_json::json!({ "file": file, "value": value.trim_end() }))?;
             } else {
                 for line in value.lines() {
-                    writeln!(session.out, "{}", shown(line))?;
+                    writeln!(invocation.out, "{}", shown(line))?;
                 }
             }
         }
         [file, value] => {
-            let change = session.engine.cgroup_set(&name, file, value)?;
+            let change = invocation.engine.cgroup_set(&name, file, value)?;
             if keep {
-                session.engine.cgroup_keep(&name, file, Some(value))?;
+                invocation.engine.cgroup_keep(&name, file, Some(value))?;
             }
             if matches.get_flag(args::JSON) {
-                session.json(&serde_json::to_value(&change)?)?;
+                invocation.json(&serde_json::to_value(&change)?)?;
             }
         }
         _ => return Err(Usage("expected NAME FILE [VALUE]".into()).into()),
@@ -94,13 +94,13 @@ fn cgroup(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Exi
 
 /// Changes the configuration alone, since there is no cgroup.
 fn configure(
-    session: &mut Session<'_>,
+    invocation: &mut Invocation<'_>,
     (name, file, value): (&Name, &str, &str),
     json: bool,
 ) -> anyhow::Result<ExitCode> {
-    let kept = session.engine.cgroup_keep(name, file, Some(value))?;
+    let kept = invocation.engine.cgroup_keep(name, file, Some(value))?;
     if json {
-        session.json(&serde_json::to_value(&kept)?)?;
+        invocation.json(&serde_json::to_value(&kept)?)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 use serde_json::{Value, json};
 
-use super::Entry;
+use super::Subcommand;
 use crate::cli::args;
-use crate::cli::output::{Align, Table};
-use crate::cli::session::Session;
+use crate::cli::invocation::Invocation;
+use crate::cli::output::{Justify, TextTable};
 use crate::engine::check::{self, Probe, Status};
 
-pub(super) const CHECKCONFIG: Entry = Entry {
+pub(super) const CHECKCONFIG: Subcommand = Subcommand {
     name: "checkconfig",
     arguments: |command| command.arg(args::json()),
     run: check,
@@ -19,17 +19,17 @@ pub(super) const CHECKCONFIG: Entry = Entry {
 Exit code: 0, or 1 if something that every container needs is missing.",
 };
 
-fn check(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let probes = check::probe(session.engine.lxcpath().host());
+fn check(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let probes = check::probe(invocation.engine.lxcpath().host());
     if matches.get_flag(args::JSON) {
-        session.json(&probes.iter().map(object).collect())?;
+        invocation.json(&probes.iter().map(object).collect())?;
     } else {
         let heads = ["FEATURE", "STATUS", "SEEN, OR LOST WITHOUT IT"];
-        let table = Table {
-            heads: heads.map(|it| (it.to_owned(), Align::Left)).into(),
+        let table = TextTable {
+            heads: heads.map(|it| (it.to_owned(), Justify::Left)).into(),
             rows: probes.iter().map(row).collect(),
         };
-        write!(session.out, "{}", table.layout())?;
+        write!(invocation.out, "{}", table.layout())?;
     }
     let unfit = probes.iter().any(|it| it.status == Status::Required);
     Ok(if unfit { ExitCode::FAILURE } else { ExitCode::SUCCESS })

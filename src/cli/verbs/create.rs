@@ -5,16 +5,16 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, value_parser};
 
-use super::Entry;
+use super::Subcommand;
 use crate::cli::args;
 use crate::cli::failure::Usage;
-use crate::cli::session::{Session, named, no_more, only_named, pairs};
+use crate::cli::invocation::{Invocation, named, no_more, only_named, pairs};
 use crate::command::Verb;
 use crate::engine::ErrorKind;
 use crate::engine::create::{Create, RootfsSource};
 use crate::engine::stop::Stop;
 
-pub(super) const CREATE: Entry = Entry {
+pub(super) const CREATE: Subcommand = Subcommand {
     name: "create",
     arguments: |command| {
         command
@@ -52,7 +52,7 @@ Examples:
   wharf create web -s lxc.cgroup2.memory.max=512M",
 };
 
-pub(super) const DESTROY: Entry = Entry {
+pub(super) const DESTROY: Subcommand = Subcommand {
     name: "destroy",
     arguments: |command| {
         command
@@ -66,17 +66,17 @@ Removes LXCPATH/NAME, with the configuration and a root directory in it. A root 
 is kept. Without -f, a running container is refused.",
 };
 
-fn create(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+fn create(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let (name, rest) = named(matches)?;
     let create = Create {
         source: source(matches, rest)?,
         config: matches.get_one::<PathBuf>("config").cloned(),
         settings: pairs(matches, "define")?,
     };
-    let created = session.engine.create(&name, &create)?;
+    let created = invocation.engine.create(&name, &create)?;
     if !matches.get_flag(args::QUIET) {
         for line in created.notes() {
-            writeln!(session.out, "{name}: {line}")?;
+            writeln!(invocation.out, "{name}: {line}")?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -109,20 +109,20 @@ fn source(matches: &ArgMatches, args: Vec<String>) -> anyhow::Result<RootfsSourc
     }
 }
 
-fn destroy(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+fn destroy(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let name = only_named(matches)?;
     // What is not ours to destroy is not stopped first; the destroy below says so.
-    let ours = !session.engine.is_proxmox(&name);
-    if ours && matches.get_flag("force") && session.engine.state(&name)?.is_active() {
-        match session.engine.stop(&name, Stop::Kill) {
+    let ours = !invocation.engine.is_proxmox(&name);
+    if ours && matches.get_flag("force") && invocation.engine.state(&name)?.is_active() {
+        match invocation.engine.stop(&name, Stop::Kill) {
             // It ended by itself meanwhile.
             Err(error) if error.kind == ErrorKind::NotRunning => (),
             other => other?,
         }
     }
     if ours {
-        session.permit(Verb::Destroy, &name)?;
+        invocation.permit(Verb::Destroy, &name)?;
     }
-    session.engine.destroy(&name)?;
+    invocation.engine.destroy(&name)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -11,16 +11,16 @@ use anyhow::Context as _;
 use clap::{Arg, ArgMatches};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::Entry;
+use super::Subcommand;
 use crate::cli::args;
 use crate::cli::failure::Usage;
+use crate::cli::invocation::{Invocation, no_more, number, only_named, operands};
 use crate::cli::output::safe_json;
-use crate::cli::session::{Session, no_more, number, only_named, operands};
 use crate::engine::event::{Event, What};
 use crate::engine::shown::shown;
 use crate::engine::{Exit, State};
 
-pub(super) const MONITOR: Entry = Entry {
+pub(super) const MONITOR: Subcommand = Subcommand {
     name: "monitor",
     arguments: |command| {
         let name: Arg = args::name().value_name("REGEX");
@@ -37,7 +37,7 @@ Example:
   wharf monitor 'web|db'",
 };
 
-pub(super) const WAIT: Entry = Entry {
+pub(super) const WAIT: Subcommand = Subcommand {
     name: "wait",
     arguments: |command| {
         command
@@ -67,7 +67,7 @@ not exist is STOPPED.
 Exit code: 0 once it is in one of the states, 1 if the time ran out or it cannot be watched.",
 };
 
-fn monitor(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+fn monitor(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let mut rest = operands(matches)?;
     let named = matches.get_one::<OsString>(args::NAME);
     let text = match named {
@@ -84,8 +84,8 @@ fn monitor(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Ex
     }
     let json = matches.get_flag(args::JSON);
     let mut written = Ok(());
-    let out = &mut *session.out;
-    session.engine.monitor(&pattern, &mut |event| {
+    let out = &mut *invocation.out;
+    invocation.engine.monitor(&pattern, &mut |event| {
         if let Some(event) = event {
             written = tell(out, event, json);
         }
@@ -133,7 +133,7 @@ fn sentence(what: &What) -> String {
     }
 }
 
-fn wait(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+fn wait(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let name = only_named(matches)?;
     let states = matches
         .get_one::<String>("state")
@@ -145,7 +145,7 @@ fn wait(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitC
     let timeout = number::<i64>(matches, "timeout")?
         .and_then(|it| u64::try_from(it).ok())
         .map(Duration::from_secs);
-    let reached = session.engine.wait(&name, &states, timeout)?;
+    let reached = invocation.engine.wait(&name, &states, timeout)?;
     Ok(if reached { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -7,17 +7,17 @@ use std::time::{Duration, UNIX_EPOCH};
 use clap::{ArgAction, ArgMatches};
 use serde_json::{Value, json};
 
-use super::{Entry, list};
+use super::{Subcommand, list};
 use crate::cli::args;
+use crate::cli::invocation::{Invocation, only_named};
 use crate::cli::output::{age, long_size};
-use crate::cli::session::{Session, only_named};
 use crate::engine::command_socket::Client;
 use crate::engine::oom::OomKill;
 use crate::engine::sample::{Container, Detail, Interface, Limit, Root};
 use crate::engine::shown::shown;
 use crate::engine::{Error, ErrorKind, Lxcpath, Verb, config};
 
-pub(super) const INFO: Entry = Entry {
+pub(super) const INFO: Subcommand = Subcommand {
     name: "info",
     arguments: |command| {
         command
@@ -50,7 +50,7 @@ Examples:
 
 /// What of a container is printed, and how.
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
-struct Wanted {
+struct InfoOptions {
     state: bool,
     pid: bool,
     ips: bool,
@@ -61,7 +61,7 @@ struct Wanted {
     raw: bool,
 }
 
-impl Wanted {
+impl InfoOptions {
     fn new(matches: &ArgMatches) -> Self {
         let [state, pid, ips, stats, raw] =
             ["state", "pid", "ips", "stats", "no-humanize"].map(|it| matches.get_flag(it));
@@ -77,10 +77,10 @@ impl Wanted {
     }
 }
 
-fn info(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+fn info(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let name = only_named(matches)?;
-    let wanted = Wanted::new(matches);
-    let container = session.engine.info(&name)?;
+    let wanted = InfoOptions::new(matches);
+    let container = invocation.engine.info(&name)?;
     if !container.defined && !container.state.is_active() {
         let missing = "there is no such container; `wharf ls` lists them";
         return Err(Error::new(Verb::Info, &name, ErrorKind::NotFound, missing).into());
@@ -89,22 +89,22 @@ fn info(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitC
     let asked = wanted.all || matches.get_flag(args::JSON);
     let usable = if container.faulty && asked { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     if matches.get_flag(args::JSON) {
-        session.json(&object(&container))?;
+        invocation.json(&object(&container))?;
         return Ok(usable);
     }
     let bare = wanted.bare();
     for (label, value) in lines(&container, &wanted) {
         if bare {
-            writeln!(session.out, "{}", shown(&value))?;
+            writeln!(invocation.out, "{}", shown(&value))?;
         } else {
             let label = format!("{label}:");
-            writeln!(session.out, "{label:<15} {}", shown(&value))?;
+            writeln!(invocation.out, "{label:<15} {}", shown(&value))?;
         }
     }
     let mut unknown = Vec::new();
     for key in &wanted.keys {
-        match config_item(session.engine.lxcpath(), &container, key)? {
-            Some(value) => item(session, key, &value, bare)?,
+        match config_item(invocation.engine.lxcpath(), &container, key)? {
+            Some(value) => item(invocation, key, &value, bare)?,
             None => unknown.push(format!("`{key}`")),
         }
     }
@@ -115,16 +115,16 @@ fn info(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitC
 }
 
 /// Prints one key with its value; of a list each item has a line of its own.
-fn item(session: &mut Session<'_>, key: &str, value: &str, bare: bool) -> anyhow::Result<()> {
+fn item(invocation: &mut Invocation<'_>, key: &str, value: &str, bare: bool) -> anyhow::Result<()> {
     let mut lines = value.lines();
     let first = lines.next().unwrap_or_default();
     match (bare, first) {
-        (true, first) => writeln!(session.out, "{}", shown(first))?,
-        (false, "") => writeln!(session.out, "{} =", shown(key))?,
-        (false, first) => writeln!(session.out, "{} = {}", shown(key), shown(first))?,
+        (true, first) => writeln!(invocation.out, "{}", shown(first))?,
+        (false, "") => writeln!(invocation.out, "{} =", shown(key))?,
+        (false, first) => writeln!(invocation.out, "{} = {}", shown(key), shown(first))?,
     }
     for line in lines {
-        writeln!(session.out, "{}", shown(line))?;
+        writeln!(invocation.out, "{}", shown(line))?;
     }
     Ok(())
 }
@@ -145,7 +145,7 @@ fn config_item(
 }
 
 /// Lists the facts that were asked for, in LXC's order and words.
-fn lines(it: &Container, wanted: &Wanted) -> Vec<(&'static str, String)> {
+fn lines(it: &Container, wanted: &InfoOptions) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     let mut put = |label, value: Option<String>| lines.extend(value.map(|it| (label, it)));
     let all = wanted.all;

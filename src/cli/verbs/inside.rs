@@ -4,15 +4,15 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, ArgMatches};
 
-use super::Entry;
+use super::Subcommand;
 use crate::cli::args;
 use crate::cli::failure::Usage;
-use crate::cli::session::{Session, named, number, only_named, pairs, user_or_group};
+use crate::cli::invocation::{Invocation, named, number, only_named, pairs, user_or_group};
 use crate::command::Verb;
 use crate::engine::attach::Attach;
 use crate::engine::console::Console;
 
-pub(super) const CONSOLE: Entry = Entry {
+pub(super) const CONSOLE: Subcommand = Subcommand {
     name: "console",
     arguments: |command| {
         command
@@ -40,7 +40,7 @@ To leave, press the prefix, then q. The prefix pressed twice is sent once. The c
 running.",
 };
 
-pub(super) const ATTACH: Entry = Entry {
+pub(super) const ATTACH: Subcommand = Subcommand {
     name: "attach",
     arguments: |command| {
         command
@@ -67,7 +67,7 @@ Exit code: the command's own; 126 if it cannot be executed, 127 if it does not e
 signal N ended it; 1 if the container could not be entered.",
 };
 
-fn console(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+fn console(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let name = only_named(matches)?;
     let tty = match number::<i32>(matches, "tty")? {
         // LXC's word for the first free one, too.
@@ -82,8 +82,8 @@ fn console(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Ex
     };
     let escape = matches.get_one::<String>("escape").filter(|it| *it != "none");
     let escape = escape.map(|it| control_code(it)).transpose()?;
-    session.permit(Verb::Console, &name)?;
-    session.engine.console(&name, Console { tty, escape })?;
+    invocation.permit(Verb::Console, &name)?;
+    invocation.engine.console(&name, Console { tty, escape })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -96,7 +96,7 @@ fn control_code(text: &str) -> Result<u8, Usage> {
     }
 }
 
-fn attach(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+fn attach(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let (name, argv) = named(matches)?;
     let attach = Attach {
         argv,
@@ -105,8 +105,8 @@ fn attach(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Exi
         environment: pairs(matches, "set-var")?,
         clear_environment: !matches.get_flag("keep-env"),
     };
-    session.permit(Verb::Attach, &name)?;
-    let exit = session.engine.attach(&name, &attach)?;
+    invocation.permit(Verb::Attach, &name)?;
+    let exit = invocation.engine.attach(&name, &attach)?;
     Ok(ExitCode::from(exit.shell_code()))
 }
 

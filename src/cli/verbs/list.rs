@@ -6,15 +6,15 @@ use anyhow::Context as _;
 use clap::ArgMatches;
 use serde_json::{Value, json};
 
-use super::Entry;
+use super::Subcommand;
 use crate::cli::args;
 use crate::cli::failure::Usage;
-use crate::cli::output::{Align, Table, UNKNOWN, age, epoch_ms, or_unknown, size};
-use crate::cli::session::{Session, no_more, operands};
+use crate::cli::invocation::{Invocation, no_more, operands};
+use crate::cli::output::{Justify, TextTable, UNKNOWN, age, epoch_ms, or_unknown, size};
 use crate::engine::sample::{Container, Limit, Origin, Unmanaged};
 use crate::engine::{Name, State};
 
-pub(super) const LS: Entry = Entry {
+pub(super) const LS: Subcommand = Subcommand {
     name: "ls",
     arguments: |command| {
         command
@@ -46,15 +46,15 @@ Examples:
 };
 
 /// What one column shows.
-struct Column {
+struct ListColumn {
     key: &'static str,
-    align: Align,
-    depth: Depth,
-    cell: fn(&Row) -> String,
+    align: Justify,
+    facts: Facts,
+    cell: fn(&Listed) -> String,
 }
 
 /// One container, and what is known of it if anybody asked.
-struct Row {
+struct Listed {
     name: String,
     state: State,
     container: Option<Container>,
@@ -64,7 +64,7 @@ struct Row {
 
 /// How much a column needs to be known.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Depth {
+enum Facts {
     /// Name and state.
     State,
     /// The counters, which one sample of all containers has.
@@ -75,59 +75,62 @@ enum Depth {
 
 const DEFAULT: &str = "name,state,since,pid,cpu,ram,max,pids";
 
-const COLUMNS: &[Column] = &[
-    column("name", Align::Left, Row::title).needs(Depth::State),
-    column("state", Align::Left, |row| row.state.to_string()).needs(Depth::State),
-    column("since", Align::Right, |row| or_unknown(row.get(|it| it.since).map(age))),
-    column("pid", Align::Right, |row| or_unknown(row.get(|it| it.init_pid))),
-    column("cpu", Align::Right, |row| {
+const COLUMNS: &[ListColumn] = &[
+    column("name", Justify::Left, Listed::title).needs(Facts::State),
+    column("state", Justify::Left, |row| row.state.to_string()).needs(Facts::State),
+    column("since", Justify::Right, |row| or_unknown(row.get(|it| it.since).map(age))),
+    column("pid", Justify::Right, |row| or_unknown(row.get(|it| it.init_pid))),
+    column("cpu", Justify::Right, |row| {
         or_unknown(
             row.get(|it| it.counters.cpu_total).map(|it| format!("{:.2}s", it.as_secs_f64())),
         )
     }),
-    column("ram", Align::Right, |row| or_unknown(row.get(|it| it.counters.memory_bytes).map(size))),
-    column("max", Align::Right, |row| {
+    column("ram", Justify::Right, |row| {
+        or_unknown(row.get(|it| it.counters.memory_bytes).map(size))
+    }),
+    column("max", Justify::Right, |row| {
         or_unknown(row.get(|it| it.counters.memory_max_bytes).map(limit))
     }),
-    column("pids", Align::Right, |row| or_unknown(row.get(|it| it.counters.pids))),
-    column("exit", Align::Left, |row| or_unknown(row.get(Container::last_end))),
-    column("rootfs", Align::Left, |row| {
+    column("pids", Justify::Right, |row| or_unknown(row.get(|it| it.counters.pids))),
+    column("exit", Justify::Left, |row| or_unknown(row.get(Container::last_end))),
+    column("rootfs", Justify::Left, |row| {
         or_unknown(
             row.get(|it| Some(it.detail.as_ref()?.rootfs.as_ref()?.path()?.display().to_string())),
         )
     })
-    .needs(Depth::Detail),
-    column("ipv4", Align::Left, |row| addresses(row, |it| !it.contains(':'))).needs(Depth::Detail),
-    column("ipv6", Align::Left, |row| addresses(row, |it| it.contains(':'))).needs(Depth::Detail),
-    column("interface", Align::Left, |row| {
+    .needs(Facts::Detail),
+    column("ipv4", Justify::Left, |row| addresses(row, |it| !it.contains(':')))
+        .needs(Facts::Detail),
+    column("ipv6", Justify::Left, |row| addresses(row, |it| it.contains(':'))).needs(Facts::Detail),
+    column("interface", Justify::Left, |row| {
         or_unknown(row.get(|it| {
             let names: Vec<&str> =
                 it.detail.as_ref()?.network.iter().map(|it| it.name.as_str()).collect();
             (!names.is_empty()).then(|| names.join(", "))
         }))
     })
-    .needs(Depth::Detail),
-    column("origin", Align::Left, |row| {
+    .needs(Facts::Detail),
+    column("origin", Justify::Left, |row| {
         let lxc = row.unmanaged.as_ref().map(|_| origin(Origin::Lxc));
         or_unknown(row.get(|it| Some(origin(it.origin))).or(lxc))
     }),
-    column("trouble", Align::Left, |row| {
-        let why = row.unmanaged.as_ref().map(Row::why);
+    column("trouble", Justify::Left, |row| {
+        let why = row.unmanaged.as_ref().map(Listed::why);
         or_unknown(row.get(|it| it.trouble.clone()).or(why))
     }),
 ];
 
-const fn column(key: &'static str, align: Align, cell: fn(&Row) -> String) -> Column {
-    Column { key, align, depth: Depth::Counters, cell }
+const fn column(key: &'static str, align: Justify, cell: fn(&Listed) -> String) -> ListColumn {
+    ListColumn { key, align, facts: Facts::Counters, cell }
 }
 
-impl Column {
-    const fn needs(self, depth: Depth) -> Self {
-        Self { depth, ..self }
+impl ListColumn {
+    const fn needs(self, facts: Facts) -> Self {
+        Self { facts, ..self }
     }
 }
 
-impl Row {
+impl Listed {
     /// Returns the name, in quotation marks where it is none of ours.
     fn title(&self) -> String {
         if self.unmanaged.is_some() { format!("\"{}\"", self.name) } else { self.name.clone() }
@@ -151,43 +154,43 @@ impl Row {
     }
 }
 
-fn list(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+fn list(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let json = matches.get_flag(args::JSON);
     let bare = matches.get_flag("line") && !matches.get_flag("fancy");
     let columns = columns(matches)?;
-    let shown = columns.iter().map(|it| it.depth).max().filter(|_| !bare && !json);
+    let shown = columns.iter().map(|it| it.facts).max().filter(|_| !bare && !json);
     let defined = matches.get_flag("defined");
-    let least = if json || defined { Depth::Counters } else { Depth::State };
-    session.engine.clear_drafts();
-    let mut rows = rows(session, shown.unwrap_or(least).max(least))?;
-    let choice = Choice::new(matches)?;
-    rows.retain(|it| choice.takes(it));
+    let least = if json || defined { Facts::Counters } else { Facts::State };
+    invocation.engine.clear_drafts();
+    let mut rows = rows(invocation, shown.unwrap_or(least).max(least))?;
+    let selection = Selection::new(matches)?;
+    rows.retain(|it| selection.takes(it));
     if json {
         let rows: Vec<Value> = rows.iter().map(object).collect();
-        session.json(&Value::Array(rows))?;
+        invocation.json(&Value::Array(rows))?;
     } else if bare {
-        rows.iter().try_for_each(|it| writeln!(session.out, "{}", it.name))?;
+        rows.iter().try_for_each(|it| writeln!(invocation.out, "{}", it.name))?;
     } else if !rows.is_empty() {
         // What is wrong with a container is not left out because nobody asked.
         let mut columns = columns;
-        let trouble = |row: &Row| row.get(|it| it.trouble.as_ref().map(|_| ())).is_some();
+        let trouble = |row: &Listed| row.get(|it| it.trouble.as_ref().map(|_| ())).is_some();
         if matches.get_one::<String>("fancy-format").is_none() && rows.iter().any(trouble) {
             columns.extend(COLUMNS.iter().filter(|it| it.key == "trouble"));
         }
-        let table = Table {
+        let table = TextTable {
             heads: columns.iter().map(|it| (it.key.to_uppercase(), it.align)).collect(),
             rows: rows
                 .iter()
                 .map(|row| columns.iter().map(|it| (it.cell)(row)).collect())
                 .collect(),
         };
-        write!(session.out, "{}", table.layout())?;
+        write!(invocation.out, "{}", table.layout())?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Returns the columns that were asked for.
-fn columns(matches: &ArgMatches) -> anyhow::Result<Vec<&'static Column>> {
+fn columns(matches: &ArgMatches) -> anyhow::Result<Vec<&'static ListColumn>> {
     let keys = matches.get_one::<String>("fancy-format").map_or(DEFAULT, String::as_str);
     let find = |key: &str| {
         COLUMNS.iter().find(|it| it.key.eq_ignore_ascii_case(key.trim())).ok_or_else(|| {
@@ -199,40 +202,40 @@ fn columns(matches: &ArgMatches) -> anyhow::Result<Vec<&'static Column>> {
 }
 
 /// Looks at every container, no deeper than it is asked for.
-fn rows(session: &Session<'_>, depth: Depth) -> anyhow::Result<Vec<Row>> {
+fn rows(invocation: &Invocation<'_>, facts: Facts) -> anyhow::Result<Vec<Listed>> {
     // Where the directory cannot be listed, the list itself says so.
-    let others = session.engine.unmanaged().unwrap_or_default();
-    let others = others.into_iter().map(Row::left_to_lxc);
-    if depth == Depth::State {
-        let list = session.engine.list()?.into_iter();
+    let others = invocation.engine.unmanaged().unwrap_or_default();
+    let others = others.into_iter().map(Listed::left_to_lxc);
+    if facts == Facts::State {
+        let list = invocation.engine.list()?.into_iter();
         let row = |(name, state): (Name, State)| {
             let name = name.to_string();
-            Row { name, state, container: None, unmanaged: None }
+            Listed { name, state, container: None, unmanaged: None }
         };
         return Ok(list.map(row).chain(others).collect());
     }
-    let deepen = |it: Container| match depth {
+    let deepen = |it: Container| match facts {
         // A container that went away between two looks is no error of the list.
-        Depth::Detail => session.engine.info(&it.name).unwrap_or(it),
-        Depth::State | Depth::Counters => it,
+        Facts::Detail => invocation.engine.info(&it.name).unwrap_or(it),
+        Facts::State | Facts::Counters => it,
     };
     let row = |it: Container| {
         let (name, state) = (it.name.to_string(), it.state);
-        Row { name, state, container: Some(it), unmanaged: None }
+        Listed { name, state, container: Some(it), unmanaged: None }
     };
-    let managed = session.engine.containers()?.into_iter().map(deepen).map(row);
+    let managed = invocation.engine.containers()?.into_iter().map(deepen).map(row);
     Ok(managed.chain(others).collect())
 }
 
 /// Which containers are listed.
-struct Choice {
+struct Selection {
     pattern: Option<regex::Regex>,
     defined: bool,
     /// Running, stopped, frozen, active; none of them: in any state.
     states: [bool; 4],
 }
 
-impl Choice {
+impl Selection {
     fn new(matches: &ArgMatches) -> anyhow::Result<Self> {
         let mut rest = operands(matches)?;
         let filter = match matches.get_one::<String>("filter") {
@@ -250,7 +253,7 @@ impl Choice {
         })
     }
 
-    fn takes(&self, row: &Row) -> bool {
+    fn takes(&self, row: &Listed) -> bool {
         let [running, stopped, frozen, active] = self.states;
         let state = row.state;
         let stands = matches!(state, State::Frozen | State::Freezing);
@@ -264,7 +267,7 @@ impl Choice {
     }
 }
 
-fn object(row: &Row) -> Value {
+fn object(row: &Listed) -> Value {
     let mut object = json!({ "name": row.name, "state": row.state });
     if let (Some(container), Some(object)) = (&row.container, object.as_object_mut()) {
         object.extend(facts(container));
@@ -272,7 +275,7 @@ fn object(row: &Row) -> Value {
     if let (Some(unmanaged), Some(object)) = (&row.unmanaged, object.as_object_mut()) {
         object.insert("origin".to_owned(), json!(origin(Origin::Lxc)));
         object.insert("defined".to_owned(), json!(unmanaged.defined));
-        object.insert("trouble".to_owned(), json!(Row::why(unmanaged)));
+        object.insert("trouble".to_owned(), json!(Listed::why(unmanaged)));
     }
     object
 }
@@ -329,7 +332,7 @@ const fn origin(origin: Origin) -> &'static str {
     }
 }
 
-fn addresses(row: &Row, wanted: fn(&str) -> bool) -> String {
+fn addresses(row: &Listed, wanted: fn(&str) -> bool) -> String {
     let network = row.container.as_ref().and_then(|it| it.detail.as_ref()).map(|it| &it.network);
     let found: Vec<&str> = network
         .into_iter()

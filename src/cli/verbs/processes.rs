@@ -6,15 +6,15 @@ use std::process::ExitCode;
 use clap::{ArgAction, ArgMatches};
 use serde_json::{Value, json};
 
-use super::Entry;
+use super::Subcommand;
 use crate::cli::args;
-use crate::cli::output::{Align, Table, branch, or_unknown, size};
-use crate::cli::session::{Session, operands};
+use crate::cli::invocation::{Invocation, operands};
+use crate::cli::output::{Justify, TextTable, branch, or_unknown, size};
 use crate::engine::process::Process;
 use crate::engine::shown::shown;
 use crate::engine::{Name, State};
 
-pub(super) const PS: Entry = Entry {
+pub(super) const PS: Subcommand = Subcommand {
     name: "ps",
     arguments: |command| {
         command
@@ -30,30 +30,30 @@ PID is the pid on the host, NSPID the pid inside the container. %CPU is the shar
 processor.",
 };
 
-fn ps(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let names = names(session, matches)?;
+fn ps(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let names = names(invocation, matches)?;
     let mut found = Vec::new();
     for name in names {
-        let processes = session.engine.processes(&name)?;
+        let processes = invocation.engine.processes(&name)?;
         found.push((name, processes));
     }
     if matches.get_flag(args::JSON) {
         let rows = found.iter().flat_map(|(name, list)| list.iter().map(|it| object(name, it)));
         let rows: Vec<Value> = rows.collect();
-        session.json(&Value::Array(rows))?;
+        invocation.json(&Value::Array(rows))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut users = Users::default();
-    let table = Table {
+    let table = TextTable {
         heads: [
-            ("CONTAINER", Align::Left),
-            ("PID", Align::Right),
-            ("NSPID", Align::Right),
-            ("USER", Align::Left),
-            ("%CPU", Align::Right),
-            ("RSS", Align::Right),
-            ("S", Align::Left),
-            ("COMMAND", Align::Left),
+            ("CONTAINER", Justify::Left),
+            ("PID", Justify::Right),
+            ("NSPID", Justify::Right),
+            ("USER", Justify::Left),
+            ("%CPU", Justify::Right),
+            ("RSS", Justify::Right),
+            ("S", Justify::Left),
+            ("COMMAND", Justify::Left),
         ]
         .map(|(head, align)| (head.to_owned(), align))
         .into(),
@@ -63,12 +63,12 @@ fn ps(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCod
             .map(|(name, it)| row(name, it, &mut users))
             .collect(),
     };
-    write!(session.out, "{}", table.layout())?;
+    write!(invocation.out, "{}", table.layout())?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Returns the containers that were named, or every one that has processes.
-fn names(session: &Session<'_>, matches: &ArgMatches) -> anyhow::Result<Vec<Name>> {
+fn names(invocation: &Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<Vec<Name>> {
     let mut words = operands(matches)?;
     for given in matches.get_many::<std::ffi::OsString>(args::NAME).unwrap_or_default() {
         words.extend(given.to_string_lossy().split(',').map(str::to_owned));
@@ -76,7 +76,7 @@ fn names(session: &Session<'_>, matches: &ArgMatches) -> anyhow::Result<Vec<Name
     if !words.is_empty() {
         return Ok(words.iter().map(|it| it.parse()).collect::<Result<_, _>>()?);
     }
-    let list = session.engine.list()?;
+    let list = invocation.engine.list()?;
     let active = |state: &State| state.is_active();
     Ok(list.into_iter().filter(|(_, state)| active(state)).map(|(name, _)| name).collect())
 }

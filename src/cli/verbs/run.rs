@@ -6,15 +6,15 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
-use super::Entry;
+use super::Subcommand;
 use crate::cli::args;
-use crate::cli::session::{Session, named, pairs, user_or_group};
+use crate::cli::invocation::{Invocation, named, pairs, user_or_group};
 use crate::command::Verb;
 use crate::engine::proxmox::Pct;
 use crate::engine::start::{SUPERVISE, Start};
 use crate::engine::{Engine, Host, Lxcpath, Name};
 
-pub(super) const START: Entry = Entry {
+pub(super) const START: Subcommand = Subcommand {
     name: "start",
     arguments: |command| {
         command
@@ -52,7 +52,7 @@ Exit code: 0 once the container runs, 1 if it could not be started. With -F, the
 128+N if signal N ended it.",
 };
 
-pub(super) const EXECUTE: Entry = Entry {
+pub(super) const EXECUTE: Subcommand = Subcommand {
     name: "execute",
     arguments: |command| {
         command
@@ -75,7 +75,7 @@ Example:
   wharf execute build -s lxc.cgroup2.memory.max=2G -- make -j4",
 };
 
-fn start(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+fn start(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let (name, mut start) = order(matches)?;
     for (id, key) in [("console", "lxc.console.path"), ("console-log", "lxc.console.logfile")] {
         if let Some(path) = matches.get_one::<String>(id) {
@@ -84,25 +84,25 @@ fn start(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<Exit
             start.settings.push((key.to_owned(), path.to_string_lossy().into_owned()));
         }
     }
-    session.permit(Verb::Start, &name)?;
-    session.tell_owner(&name, matches, Pct::Start);
+    invocation.permit(Verb::Start, &name)?;
+    invocation.tell_owner(&name, matches, Pct::Start);
     if matches.get_flag("foreground") {
-        let exit = session.engine.start_foreground(&name, &start)?;
+        let exit = invocation.engine.start_foreground(&name, &start)?;
         return Ok(ExitCode::from(exit.shell_code()));
     }
-    session.engine.start(&name, &start)?;
+    invocation.engine.start(&name, &start)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn execute(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+fn execute(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let (name, mut start) = order(matches)?;
     for (id, key) in [("uid", "lxc.init.uid"), ("gid", "lxc.init.gid")] {
         if let Some(number) = user_or_group(matches, id)? {
             start.settings.push((key.to_owned(), number.to_string()));
         }
     }
-    session.permit(Verb::Execute, &name)?;
-    let exit = session.engine.execute(&name, &start)?;
+    invocation.permit(Verb::Execute, &name)?;
+    let exit = invocation.engine.execute(&name, &start)?;
     Ok(ExitCode::from(exit.shell_code()))
 }
 

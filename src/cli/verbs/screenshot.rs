@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, value_parser};
 
-use super::Entry;
+use super::Subcommand;
 use crate::cli::args;
-use crate::cli::session::Session;
+use crate::cli::invocation::Invocation;
 
-pub(super) const SCREENSHOT: Entry = Entry {
+pub(super) const SCREENSHOT: Subcommand = Subcommand {
     name: "screenshot",
     arguments: |command| {
         command.arg(
@@ -24,7 +24,7 @@ Starts containers of its own in a temporary directory, draws the screen over the
 them. SVG always, PNG too where rsvg-convert is installed.",
 };
 
-fn screenshot(_session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+fn screenshot(_session: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     if let Some(dir) = matches.get_one::<PathBuf>("to") {
         crate::ui::gallery::run(dir)?;
     }

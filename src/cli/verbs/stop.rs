@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 
-use super::Entry;
+use super::Subcommand;
 use crate::cli::args;
 use crate::cli::failure::Usage;
-use crate::cli::session::{Session, number, only_named};
+use crate::cli::invocation::{Invocation, number, only_named};
 use crate::command::Verb;
 use crate::engine::stop::Stop;
 
 /// How long `stop` waits for init before it kills, as LXC does.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-pub(super) const STOP: Entry = Entry {
+pub(super) const STOP: Subcommand = Subcommand {
     name: "stop",
     arguments: |command| {
         command
@@ -53,7 +53,7 @@ Exit code: 0 stopped (-W: asked; -r: runs again); 1 failed (-W, --nokill: init w
 signal; --nokill: it did not end in time); 2 it was not running.",
 };
 
-pub(super) const FREEZE: Entry = Entry {
+pub(super) const FREEZE: Subcommand = Subcommand {
     name: "freeze",
     arguments: |command| command.arg(args::name()).arg(args::operands("NAME", "The container")),
     run: freeze,
@@ -62,22 +62,22 @@ Returns once every process is frozen. They keep their memory and open files; `wh
 them continue.",
 };
 
-pub(super) const UNFREEZE: Entry = Entry {
+pub(super) const UNFREEZE: Subcommand = Subcommand {
     name: "unfreeze",
     arguments: |command| command.arg(args::name()).arg(args::operands("NAME", "The container")),
     run: unfreeze,
     notes: "",
 };
 
-fn stop(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+fn stop(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let name = only_named(matches)?;
     let way = way(matches)?;
     if let Stop::AskToReboot | Stop::Reboot { .. } = way {
-        session.permit(Verb::Restart, &name)?;
+        invocation.permit(Verb::Restart, &name)?;
     }
     // Whatever is left of a container can be stopped; the engine says if nothing is.
-    session.tell_owner(&name, matches, way.into());
-    session.engine.stop(&name, way)?;
+    invocation.tell_owner(&name, matches, way.into());
+    invocation.engine.stop(&name, way)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -116,17 +116,17 @@ fn way(matches: &ArgMatches) -> anyhow::Result<Stop> {
     })
 }
 
-fn freeze(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+fn freeze(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let name = only_named(matches)?;
-    session.permit(Verb::Freeze, &name)?;
-    session.engine.freeze(&name)?;
+    invocation.permit(Verb::Freeze, &name)?;
+    invocation.engine.freeze(&name)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn unfreeze(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+fn unfreeze(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let name = only_named(matches)?;
-    session.permit(Verb::Unfreeze, &name)?;
-    session.engine.unfreeze(&name)?;
+    invocation.permit(Verb::Unfreeze, &name)?;
+    invocation.engine.unfreeze(&name)?;
     Ok(ExitCode::SUCCESS)
 }
 

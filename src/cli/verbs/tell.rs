@@ -4,31 +4,34 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, Command};
 
-use super::Entry;
+use super::Subcommand;
 use crate::cli::args;
 use crate::cli::failure::Usage;
-use crate::cli::session::{Session, operands};
+use crate::cli::invocation::{Invocation, operands};
 use crate::command;
 
-pub(super) const VERSION: Entry = Entry {
+pub(super) const VERSION: Subcommand = Subcommand {
     name: "version",
     arguments: |command| command.about("Print the version").arg(args::json()),
     run: version,
     notes: "",
 };
 
-fn version(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+fn version(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let version = env!("CARGO_PKG_VERSION");
     if matches.get_flag(args::JSON) {
-        session.json(&serde_json::json!({ "version": version }))?;
+        invocation.json(&serde_json::json!({ "version": version }))?;
     } else {
-        writeln!(session.out, "wharf {version}")?;
+        writeln!(invocation.out, "wharf {version}")?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Explains the verb that the first operand names, or wharf as a whole.
-pub(super) fn help(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+pub(super) fn help(
+    invocation: &mut Invocation<'_>,
+    matches: &ArgMatches,
+) -> anyhow::Result<ExitCode> {
     let mut root = args::command();
     root.build();
     let operands = operands(matches)?;
@@ -41,6 +44,6 @@ pub(super) fn help(session: &mut Session<'_>, matches: &ArgMatches) -> anyhow::R
                 .render_help()
         }
     };
-    write!(session.out, "{text}")?;
+    write!(invocation.out, "{text}")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,11 +8,11 @@ use crate::widgets::field::Input;
 /// The draft. It is kept when the form is closed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CreateForm {
-    pub row: Row,
+    pub row: FormRow,
     pub name: Input,
     /// The name it gets when none is typed.
     pub offered: String,
-    pub source: Kind,
+    pub source: SourceKind,
     /// The directory or the template, by `source`.
     pub place: Input,
     pub command: Input,
@@ -25,7 +25,7 @@ pub struct CreateForm {
 
 /// The fields, in their order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Row {
+pub enum FormRow {
     #[default]
     Name,
     Source,
@@ -38,7 +38,7 @@ pub enum Row {
 
 /// Where the files come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Kind {
+pub enum SourceKind {
     #[default]
     Host,
     Directory,
@@ -48,16 +48,16 @@ pub enum Kind {
 /// What a field must be told before anything can be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    pub row: Row,
+    pub row: FormRow,
     pub text: String,
 }
 
-impl Row {
+impl FormRow {
     pub const ALL: [Self; 7] =
         [Self::Name, Self::Source, Self::Place, Self::Command, Self::Memory, Self::Cpu, Self::Pids];
 }
 
-impl Kind {
+impl SourceKind {
     pub const ALL: [Self; 3] = [Self::Host, Self::Directory, Self::Template];
 
     /// Returns the words for it.
@@ -72,21 +72,21 @@ impl Kind {
 
 impl CreateForm {
     /// Returns the fields that there are: the host's files need no place.
-    pub fn rows(&self) -> impl DoubleEndedIterator<Item = Row> {
-        let host = self.source == Kind::Host;
-        Row::ALL.into_iter().filter(move |it| !(host && *it == Row::Place))
+    pub fn rows(&self) -> impl DoubleEndedIterator<Item = FormRow> {
+        let host = self.source == SourceKind::Host;
+        FormRow::ALL.into_iter().filter(move |it| !(host && *it == FormRow::Place))
     }
 
     /// Returns the text under edit; a choice has none.
     pub const fn input(&mut self) -> Option<&mut Input> {
         match self.row {
-            Row::Source => None,
-            Row::Name => Some(&mut self.name),
-            Row::Place => Some(&mut self.place),
-            Row::Command => Some(&mut self.command),
-            Row::Memory => Some(&mut self.memory),
-            Row::Cpu => Some(&mut self.cpu),
-            Row::Pids => Some(&mut self.pids),
+            FormRow::Source => None,
+            FormRow::Name => Some(&mut self.name),
+            FormRow::Place => Some(&mut self.place),
+            FormRow::Command => Some(&mut self.command),
+            FormRow::Memory => Some(&mut self.memory),
+            FormRow::Cpu => Some(&mut self.cpu),
+            FormRow::Pids => Some(&mut self.pids),
         }
     }
 
@@ -97,20 +97,20 @@ impl CreateForm {
     }
 
     /// Returns what is wrong with the field `row`; `taken` are the names in use.
-    pub fn fault(&self, row: Row, taken: &[&str], host_memory: Option<u64>) -> Option<Fault> {
+    pub fn fault(&self, row: FormRow, taken: &[&str], host_memory: Option<u64>) -> Option<Fault> {
         let whole = Whole { memory: host_memory, period: None };
         let limit = |file: &str, input: &Input| {
             let text = input.text();
             (!text.trim().is_empty()).then(|| value::parse(file, &text, whole).err())?
         };
         let text = match row {
-            Row::Name => self.name_fault(taken),
-            Row::Source => None,
-            Row::Place => self.place_fault(),
-            Row::Command => self.command_fault(),
-            Row::Memory => limit("memory.max", &self.memory),
-            Row::Cpu => limit("cpu.max", &self.cpu),
-            Row::Pids => limit("pids.max", &self.pids),
+            FormRow::Name => self.name_fault(taken),
+            FormRow::Source => None,
+            FormRow::Place => self.place_fault(),
+            FormRow::Command => self.command_fault(),
+            FormRow::Memory => limit("memory.max", &self.memory),
+            FormRow::Cpu => limit("cpu.max", &self.cpu),
+            FormRow::Pids => limit("pids.max", &self.pids),
         };
         text.map(|text| Fault { row, text })
     }
@@ -122,7 +122,7 @@ impl CreateForm {
         }
         let name = self.chosen_name().parse();
         let name = name.map_err(|error: crate::engine::name::NameError| Fault {
-            row: Row::Name,
+            row: FormRow::Name,
             text: error.to_string(),
         })?;
         Ok((name, self.create(host_memory)))
@@ -132,9 +132,9 @@ impl CreateForm {
     pub fn create(&self, host_memory: Option<u64>) -> Create {
         let place = self.place.text().trim().to_owned();
         let source = match self.source {
-            Kind::Host => RootfsSource::Host,
-            Kind::Directory => RootfsSource::Directory(place.into()),
-            Kind::Template => {
+            SourceKind::Host => RootfsSource::Host,
+            SourceKind::Directory => RootfsSource::Directory(place.into()),
+            SourceKind::Template => {
                 let mut words = place.split_whitespace().map(str::to_owned);
                 let program = words.next().unwrap_or_default();
                 RootfsSource::Template { program, args: words.collect() }
@@ -202,11 +202,13 @@ impl CreateForm {
             return None;
         }
         match self.source {
-            Kind::Directory if !text.starts_with('/') => {
+            SourceKind::Directory if !text.starts_with('/') => {
                 Some("an absolute path, such as /srv/web".to_owned())
             }
-            Kind::Template if text.is_empty() => Some("a template, such as busybox".to_owned()),
-            Kind::Host | Kind::Directory | Kind::Template => None,
+            SourceKind::Template if text.is_empty() => {
+                Some("a template, such as busybox".to_owned())
+            }
+            SourceKind::Host | SourceKind::Directory | SourceKind::Template => None,
         }
     }
 }
@@ -262,7 +264,8 @@ mod tests {
 
     #[test]
     fn names_are_checked_while_they_are_typed() {
-        let fault = |name: &str| form(name, "x").fault(Row::Name, &["web"], None).map(|it| it.text);
+        let fault =
+            |name: &str| form(name, "x").fault(FormRow::Name, &["web"], None).map(|it| it.text);
         assert!(fault("").is_some(), "nothing is offered");
         assert_eq!(fault("web-2"), None);
         assert_eq!(fault("web").as_deref(), Some("already exists"));
@@ -293,14 +296,14 @@ mod tests {
     #[test]
     fn the_first_fault_stops_the_order() {
         let mut form = form("", "");
-        assert_eq!(form.order(&[], None).unwrap_err().row, Row::Name);
+        assert_eq!(form.order(&[], None).unwrap_err().row, FormRow::Name);
         form.offered = "web".to_owned();
         assert_eq!(form.order(&[], None).unwrap().0.as_str(), "web");
         form.command = Input::new("/bin/sh -c 'a b'");
-        assert_eq!(form.order(&[], None).unwrap_err().row, Row::Command);
+        assert_eq!(form.order(&[], None).unwrap_err().row, FormRow::Command);
         form.command = Input::new("");
         form.memory = Input::new("lots");
-        assert_eq!(form.order(&[], None).unwrap_err().row, Row::Memory);
+        assert_eq!(form.order(&[], None).unwrap_err().row, FormRow::Memory);
     }
 
     #[test]

@@ -9,14 +9,14 @@ use regex::Regex;
 use crate::engine::sample::{Container, Limit};
 use crate::engine::state::State;
 
-/// All of its words must fit.
+/// All of its terms must fit.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    words: Vec<Word>,
+    terms: Vec<Term>,
 }
 
 #[derive(Clone, Debug)]
-struct Word {
+struct Term {
     inverse: bool,
     test: Test,
 }
@@ -28,7 +28,7 @@ enum Test {
     Regex(Regex),
     State(String),
     /// A figure, and whether it must be above the bound.
-    Figure(Figure, Order, f64),
+    Figure(Figure, Comparison, f64),
 }
 
 /// How a plain word is found in a name.
@@ -50,7 +50,7 @@ enum Figure {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Order {
+enum Comparison {
     Above,
     Below,
 }
@@ -59,14 +59,14 @@ impl Filter {
     /// Reads `text`: words to find, `~regex`, `!word`, `state:frozen`, `mem:>80%`, `cpu:<5`.
     pub fn parse(text: &str) -> Result<Self, String> {
         text.split_whitespace()
-            .map(Word::parse)
+            .map(Term::parse)
             .collect::<Result<_, _>>()
-            .map(|words| Self { words })
+            .map(|terms| Self { terms })
     }
 
     /// Returns whether `container` passes.
     pub fn admits(&self, container: &Container, closeness: Closeness) -> bool {
-        self.words.iter().all(|it| {
+        self.terms.iter().all(|it| {
             // What is not wanted is meant as it is typed.
             let closeness = if it.inverse { Closeness::Exact } else { closeness };
             it.test.admits(container, closeness) != it.inverse
@@ -85,7 +85,7 @@ impl Filter {
 
     /// Returns the plain words that are wanted.
     fn texts(&self) -> impl Iterator<Item = &str> {
-        self.words.iter().filter_map(|it| match &it.test {
+        self.terms.iter().filter_map(|it| match &it.test {
             Test::Text(text) if !it.inverse => Some(text.as_str()),
             Test::Text(_) | Test::Regex(_) | Test::State(_) | Test::Figure(..) => None,
         })
@@ -93,11 +93,11 @@ impl Filter {
 
     /// Returns whether figures other than CPU are needed of every container.
     pub fn needs_counters(&self) -> bool {
-        self.words.iter().any(|it| matches!(it.test, Test::Figure(..)))
+        self.terms.iter().any(|it| matches!(it.test, Test::Figure(..)))
     }
 }
 
-impl Word {
+impl Term {
     fn parse(text: &str) -> Result<Self, String> {
         let (inverse, text) = text.strip_prefix('!').map_or((false, text), |it| (true, it));
         let test = if let Some(pattern) = text.strip_prefix('~') {
@@ -126,8 +126,8 @@ fn state_word(text: &str) -> Result<String, String> {
 
 fn parse_figure(name: &str, bound: &str) -> Result<Test, String> {
     let (order, number) = match (bound.strip_prefix('>'), bound.strip_prefix('<')) {
-        (Some(number), _) => (Order::Above, number),
-        (_, Some(number)) => (Order::Below, number),
+        (Some(number), _) => (Comparison::Above, number),
+        (_, Some(number)) => (Comparison::Below, number),
         (None, None) => return Err(format!("{name}: needs > or <, as in {name}:>80")),
     };
     let digits = number.trim_end_matches(|it: char| !it.is_ascii_digit());
@@ -160,8 +160,8 @@ impl Test {
             Self::State(start) => container.state.word().starts_with(start.as_str()),
             Self::Figure(figure, order, bound) => {
                 figure.of(container).is_some_and(|it| match order {
-                    Order::Above => it > *bound,
-                    Order::Below => it < *bound,
+                    Comparison::Above => it > *bound,
+                    Comparison::Below => it < *bound,
                 })
             }
         }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use super::filter::{Closeness, Filter, memory_share};
-use crate::command::Column;
+use crate::command::SortKey;
 use crate::engine::Name;
 use crate::engine::sample::Container;
 use crate::engine::state::State;
@@ -22,7 +22,7 @@ pub struct ListScreen {
     /// Indices into the sample's containers, filtered and sorted.
     pub order: Vec<usize>,
     pub marks: BTreeSet<Name>,
-    pub sort: Column,
+    pub sort: SortKey,
     pub reverse: bool,
     pub filter: Filter,
     /// How the names that are shown fit the filter.
@@ -42,7 +42,7 @@ impl Default for ListScreen {
             offset: 0,
             order: Vec::new(),
             marks: BTreeSet::new(),
-            sort: Column::Name,
+            sort: SortKey::Name,
             reverse: false,
             filter: Filter::default(),
             closeness: Closeness::default(),
@@ -107,22 +107,22 @@ impl ListScreen {
 
     /// Returns whether the order or the filter needs every container's counters.
     pub fn needs_all(&self) -> bool {
-        matches!(self.sort, Column::Memory | Column::Share | Column::Psi | Column::Pids)
+        matches!(self.sort, SortKey::Memory | SortKey::Share | SortKey::Psi | SortKey::Pids)
             || self.filter.needs_counters()
     }
 }
 
 /// Large first for figures, small first for names and states.
-fn compare(column: Column, one: &Container, other: &Container) -> Ordering {
+fn compare(column: SortKey, one: &Container, other: &Container) -> Ordering {
     match column {
-        Column::Name => one.name.cmp(&other.name),
-        Column::State => rank(one.state).cmp(&rank(other.state)),
-        Column::Since => other.since.cmp(&one.since),
-        Column::Cpu => figure(one.counters.cpu_percent, other.counters.cpu_percent),
-        Column::Memory => other.counters.memory_bytes.cmp(&one.counters.memory_bytes),
-        Column::Share => figure(memory_share(one), memory_share(other)),
-        Column::Psi => figure(highest_psi(one), highest_psi(other)),
-        Column::Pids => other.counters.pids.cmp(&one.counters.pids),
+        SortKey::Name => one.name.cmp(&other.name),
+        SortKey::State => rank(one.state).cmp(&rank(other.state)),
+        SortKey::Since => other.since.cmp(&one.since),
+        SortKey::Cpu => figure(one.counters.cpu_percent, other.counters.cpu_percent),
+        SortKey::Memory => other.counters.memory_bytes.cmp(&one.counters.memory_bytes),
+        SortKey::Share => figure(memory_share(one), memory_share(other)),
+        SortKey::Psi => figure(highest_psi(one), highest_psi(other)),
+        SortKey::Pids => other.counters.pids.cmp(&one.counters.pids),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::engine::Name;
 use crate::engine::process::Process;
 use crate::ui::effect::Act;
-use crate::ui::model::{Program, Way};
+use crate::ui::model::{PaneProgram, Way};
 use crate::widgets::field::Input;
 
 /// A layer over the screen.
@@ -12,11 +12,11 @@ pub enum Overlay {
     /// Help or palette: the same table, searched.
     Find(Find),
     /// Yes or no to acts that are carried as plain data.
-    Confirm { question: String, asked: Asked, yes: bool },
+    Confirm { question: String, proposal: Proposal, yes: bool },
     /// Yes or no to something else.
     Ask { question: String, ask: Ask, yes: bool },
     /// A word, the container's name, must be typed before the acts run.
-    TypeName { word: String, typed: Input, asked: Asked },
+    TypeName { word: String, typed: Input, proposal: Proposal },
     /// A command to run inside a container.
     Exec { name: Name, line: Input },
     /// Signals for one process.
@@ -35,14 +35,14 @@ pub enum Ask {
     /// Leaving wharf, with a command running in the pane.
     Quit,
     /// Another program in the pane, in place of a command that runs.
-    Open(Program),
+    Open(PaneProgram),
     /// Taking an act back that is not the last one, or doing it again.
     TakeBack(Way),
 }
 
 /// What a question is about.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Asked {
+pub struct Proposal {
     pub acts: Vec<(Name, Act)>,
     /// What is said of each beside its name; none: the names say it.
     pub labels: Vec<String>,
@@ -52,7 +52,7 @@ pub struct Asked {
     pub first: usize,
 }
 
-impl Asked {
+impl Proposal {
     /// Returns the names of the containers, or what is said of each.
     pub fn names(&self) -> Vec<&str> {
         if !self.labels.is_empty() {

@@ -1,12 +1,12 @@
 //! What takes acts back, and what that is called. Does nothing itself.
 
-use super::{Model, Step, Way};
+use super::{Model, UndoStep, Way};
 use crate::ui::effect::{Act, Outcome};
 use crate::ui::value;
 
 impl Model {
     /// Returns the steps that take the last act back, or do it again: those of one batch.
-    pub fn steps(&self, way: Way) -> &[Step] {
+    pub fn steps(&self, way: Way) -> &[UndoStep] {
         let all = match way {
             Way::Back => &self.undo,
             Way::Anew | Way::Again => &self.redo,
@@ -17,7 +17,7 @@ impl Model {
     }
 
     /// Returns what is offered beside the notice on the screen: which way, and the steps.
-    pub fn way_back(&self) -> Option<(Way, &[Step])> {
+    pub fn way_back(&self) -> Option<(Way, &[UndoStep])> {
         let (way, batch) = self.notice_shown()?.offers?;
         let steps = self.steps(way);
         (steps.last()?.batch == batch).then_some((way, steps))
@@ -25,8 +25,8 @@ impl Model {
 }
 
 /// Says what `steps` do: `thaw web`, `memory.max 64M of db`.
-pub fn words(steps: &[Step]) -> String {
-    let Some(Step { act, name, .. }) = steps.first() else { return String::new() };
+pub fn words(steps: &[UndoStep]) -> String {
+    let Some(UndoStep { act, name, .. }) = steps.first() else { return String::new() };
     let whose = match steps.len() {
         1 => name.to_string(),
         many => format!("{many} containers"),
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn steps_are_called_by_what_they_do() {
-        let step = |name: &str, act| Step { batch: 1, name: name.parse().unwrap(), act };
+        let step = |name: &str, act| UndoStep { batch: 1, name: name.parse().unwrap(), act };
         let set = |value: &str| Act::Set { file: "memory.max".into(), value: value.into() };
         assert_eq!(words(&[step("web", Act::Thaw)]), "thaw web");
         assert_eq!(words(&[step("web", Act::Thaw), step("db", Act::Thaw)]), "thaw 2 containers");

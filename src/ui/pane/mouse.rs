@@ -72,7 +72,7 @@ const fn number(button: MouseButton) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::widgets::grid::Mouse;
+    use crate::widgets::grid::MouseMode;
 
     fn sent(kind: MouseEventKind, modifiers: KeyModifiers, modes: Modes) -> Option<String> {
         let event = MouseEvent { kind, column: 4, row: 1, modifiers };
@@ -84,7 +84,7 @@ mod tests {
         let left = MouseButton::Left;
         let (none, control) = (KeyModifiers::NONE, KeyModifiers::CONTROL);
         let modes = |mouse| Modes { mouse: Some(mouse), ..Modes::default() };
-        let (new, old) = (modes(Mouse { drags: true, sgr: true }), modes(Mouse::default()));
+        let (new, old) = (modes(MouseMode { drags: true, sgr: true }), modes(MouseMode::default()));
         for (kind, keys, modes, expected) in [
             (MouseEventKind::Down(left), none, new, Some("\x1b[<0;5;2M")),
             (MouseEventKind::Up(left), none, new, Some("\x1b[<0;5;2m")),

@@ -20,9 +20,9 @@ pub enum Signal {
 
 /// The signals that have arrived, one after the other. Blocks its thread while there is none.
 #[derive(Debug)]
-pub struct Signals(Pending);
+pub struct SignalQueue(Pending);
 
-impl Signals {
+impl SignalQueue {
     /// Catches the signals from now on.
     pub fn catch() -> io::Result<Self> {
         Pending::new([SIGTERM, SIGHUP, SIGINT, SIGTSTP, SIGCONT, SIGWINCH]).map(Self)
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn signals_become_values_and_do_not_kill() {
-        let signals = Signals::catch().unwrap();
+        let signals = SignalQueue::catch().unwrap();
         let handle = signals.handle();
         let (sender, receiver) = mpsc::channel();
         let thread = std::thread::spawn(move || signals.forward(|it| sender.send(it).is_ok()));

@@ -7,7 +7,7 @@ use ratatui::style::Color;
 
 /// How many colours the terminal shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Depth {
+pub enum ColourDepth {
     None,
     Sixteen,
     /// The 256 colours of xterm.
@@ -18,7 +18,7 @@ pub enum Depth {
 /// Terminals that show every colour and do not always say so in COLORTERM (over ssh, for one).
 const TRUE_COLOUR: [&str; 6] = ["alacritty", "foot", "ghostty", "kitty", "wezterm", "direct"];
 
-impl Depth {
+impl ColourDepth {
     /// Decides from NO_COLOR, COLORTERM and TERM.
     pub fn of(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let text = |name: &str| variable(name).unwrap_or_default().to_string_lossy().into_owned();
@@ -99,16 +99,16 @@ mod tests {
     #[test]
     fn the_environment_tells_the_depth() {
         for (pairs, expected) in [
-            (&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")][..], Depth::True),
-            (&[("TERM", "xterm-256color")], Depth::Deep),
-            (&[("TERM", "xterm-kitty")], Depth::True),
-            (&[("TERM", "linux")], Depth::Sixteen),
-            (&[("TERM", "dumb")], Depth::None),
-            (&[("NO_COLOR", "1"), ("COLORTERM", "truecolor")], Depth::None),
-            (&[("NO_COLOR", ""), ("COLORTERM", "truecolor")], Depth::True),
-            (&[], Depth::Sixteen),
+            (&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")][..], ColourDepth::True),
+            (&[("TERM", "xterm-256color")], ColourDepth::Deep),
+            (&[("TERM", "xterm-kitty")], ColourDepth::True),
+            (&[("TERM", "linux")], ColourDepth::Sixteen),
+            (&[("TERM", "dumb")], ColourDepth::None),
+            (&[("NO_COLOR", "1"), ("COLORTERM", "truecolor")], ColourDepth::None),
+            (&[("NO_COLOR", ""), ("COLORTERM", "truecolor")], ColourDepth::True),
+            (&[], ColourDepth::Sixteen),
         ] {
-            assert_eq!(Depth::of(environment(pairs)), expected, "{pairs:?}");
+            assert_eq!(ColourDepth::of(environment(pairs)), expected, "{pairs:?}");
         }
     }
 

@@ -8,9 +8,9 @@ use crate::engine::limits::{Change, KeptLimit};
 use crate::engine::sample::Container;
 use crate::engine::state::State;
 use crate::ui::effect::{Act, Effect, Outcome};
-use crate::ui::message::{Done, Failure};
-use crate::ui::model::overlay::{Ask, Asked, Overlay};
-use crate::ui::model::{Batch, Entry, Job, KEPT, Model, Step, Tone, Way, undo};
+use crate::ui::message::{ActFailure, Done};
+use crate::ui::model::overlay::{Ask, Overlay, Proposal};
+use crate::ui::model::{Batch, Job, JournalEntry, KEPT, Model, Tone, UndoStep, Way, undo};
 use crate::ui::{allowed, format, value};
 use crate::widgets::field::Input;
 
@@ -45,16 +45,16 @@ fn begin_on_targets(model: &mut Model, action: Do) -> Vec<Effect> {
                 [(name, _)] => name.to_string(),
                 [..] => format!("destroy {many}"),
             };
-            let asked = Asked { acts, labels: Vec::new(), hidden, first: 0 };
-            model.overlay = Some(Overlay::TypeName { word, typed: Input::default(), asked });
+            let proposal = Proposal { acts, labels: Vec::new(), hidden, first: 0 };
+            model.overlay = Some(Overlay::TypeName { word, typed: Input::default(), proposal });
             Vec::new()
         }
         // What cannot be seen is not acted on without a word.
         _ if hidden > 0 || many >= MANY && matches!(action, Do::Stop | Do::Restart) => {
             let verb = acts.first().map_or("", |(_, act)| act.word());
             let question = format!("{verb}: {many} containers?");
-            let asked = Asked { acts, labels: Vec::new(), hidden, first: 0 };
-            model.overlay = Some(Overlay::Confirm { question, asked, yes: false });
+            let proposal = Proposal { acts, labels: Vec::new(), hidden, first: 0 };
+            model.overlay = Some(Overlay::Confirm { question, proposal, yes: false });
             Vec::new()
         }
         _ => run_all(model, acts),
@@ -91,7 +91,7 @@ pub(super) fn begin_all(model: &mut Model, acts: Vec<(Name, Act)>, way: Way) -> 
 
 /// Begins `act`, unless other work on the same container is under way.
 fn run(model: &mut Model, name: Name, act: Act, way: Way) -> Option<Effect> {
-    if model.access == crate::ui::Access::ReadOnly {
+    if model.rights == crate::ui::Rights::ReadOnly {
         // Nothing leads here; whatever did would be wrong.
         return None;
     }
@@ -112,7 +112,7 @@ fn run(model: &mut Model, name: Name, act: Act, way: Way) -> Option<Effect> {
     model.failures.remove(&name);
     let batch = model.batch.number;
     model.jobs.insert(name.clone(), Job { act: act.clone(), since: at, way, batch });
-    model.journal.push(Entry { at, name: name.clone(), act: act.clone(), outcome: None });
+    model.journal.push(JournalEntry { at, name: name.clone(), act: act.clone(), outcome: None });
     let excess = model.journal.len().saturating_sub(KEPT);
     model.journal.drain(..excess);
     Some(Effect::Act { name, act })
@@ -137,7 +137,8 @@ pub(super) fn done(model: &mut Model, done: Done) -> Vec<Effect> {
     };
     let noted = |words: String| notes.iter().fold(words, |words, note| words + "; " + note);
     let words = words.map(noted).map_err(noted);
-    let unfinished = |it: &&mut Entry| it.name == name && it.act == act && it.outcome.is_none();
+    let unfinished =
+        |it: &&mut JournalEntry| it.name == name && it.act == act && it.outcome.is_none();
     if let Some(entry) = model.journal.iter_mut().rev().find(unfinished) {
         entry.outcome = Some(words.clone());
     }
@@ -211,7 +212,7 @@ fn note_way_back(
     }
     let Some(back) = undo::inverse(act, outcome) else { return };
     let batch = job.map_or(0, |it| it.batch);
-    let back = Step { batch, name: name.clone(), act: back };
+    let back = UndoStep { batch, name: name.clone(), act: back };
     match job.map_or(Way::Anew, |it| it.way) {
         Way::Back => model.redo.push(back),
         Way::Again => model.undo.push(back),
@@ -242,7 +243,7 @@ fn offer_way_back(model: &mut Model, job: Option<&Job>) {
     }
 }
 
-fn failed(model: &mut Model, name: &Name, act: &Act, failure: &Failure) {
+fn failed(model: &mut Model, name: &Name, act: &Act, failure: &ActFailure) {
     let reason = failure.reason.clone();
     let written = match act {
         Act::Set { file, value } => Some((file, value.as_str())),

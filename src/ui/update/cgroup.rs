@@ -9,10 +9,10 @@ use crate::command::action::Move;
 use crate::engine::Name;
 use crate::engine::state::State;
 use crate::ui::effect::{Act, Effect};
-use crate::ui::model::overlay::{Asked, Overlay};
+use crate::ui::model::overlay::{Overlay, Proposal};
 use crate::ui::model::{Model, Tone};
 use crate::ui::texts::NOT_SET;
-use crate::ui::value::Step;
+use crate::ui::value::Direction;
 use crate::ui::{texts, value};
 use crate::widgets::field::Input;
 
@@ -64,8 +64,8 @@ pub(super) fn edit_value(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
                 screen.cgroup.refused = None;
             }
         }
-        KeyCode::Up => step(model, Step::Up),
-        KeyCode::Down => step(model, Step::Down),
+        KeyCode::Up => step(model, Direction::Up),
+        KeyCode::Down => step(model, Direction::Down),
         _ => {
             if let Some(input) = model.detail.as_mut().and_then(|it| it.cgroup.edit.as_mut()) {
                 typing::edit(input, key);
@@ -83,10 +83,10 @@ pub(super) fn paste(model: &mut Model, text: &str) {
 }
 
 /// Puts the next value up or down in place of the one under edit.
-fn step(model: &mut Model, step: Step) {
+fn step(model: &mut Model, direction: Direction) {
     let Some(screen) = &mut model.detail else { return };
     if let (Some(file), Some(input)) = (&screen.cgroup.cursor, &mut screen.cgroup.edit)
-        && let Some(next) = value::step(file, &input.text(), step)
+        && let Some(next) = value::step(file, &input.text(), direction)
     {
         input.set(&next);
     }
@@ -173,8 +173,8 @@ fn ask(model: &mut Model, write: &Write, acts: Vec<(Name, Act)>) {
     };
     let labels = acts.iter().map(label).collect();
     let question = format!("{} containers: {}?", acts.len(), write.file);
-    let asked = Asked { acts, labels, hidden: 0, first: 0 };
-    model.overlay = Some(Overlay::Confirm { question, asked, yes: false });
+    let proposal = Proposal { acts, labels, hidden: 0, first: 0 };
+    model.overlay = Some(Overlay::Confirm { question, proposal, yes: false });
 }
 
 /// A value that was typed for a file, or for a key of the configuration.

@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{act, typing};
 use crate::ui::effect::{Act, Effect};
-use crate::ui::model::create::{CreateForm, Kind, Row, command_line};
+use crate::ui::model::create::{CreateForm, FormRow, SourceKind, command_line};
 use crate::ui::model::{Model, Tone, Way};
 
 /// Opens the form, with the draft that was left.
@@ -39,7 +39,7 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         KeyCode::Char('t') if control => return submit(model, true),
         KeyCode::Tab | KeyCode::Down => step(form, 1),
         KeyCode::BackTab | KeyCode::Up => step(form, -1),
-        _ if form.row == Row::Source => choose(form, key.code),
+        _ if form.row == FormRow::Source => choose(form, key.code),
         _ => {
             if let Some(input) = form.input() {
                 typing::edit(input, key);
@@ -99,14 +99,14 @@ fn copy(model: &mut Model) -> Vec<Effect> {
 
 /// Goes to the next field or the one before, around the ends.
 fn step(form: &mut CreateForm, by: isize) {
-    let rows: Vec<Row> = form.rows().collect();
+    let rows: Vec<FormRow> = form.rows().collect();
     form.row = next(&rows, form.row, by);
 }
 
 fn choose(form: &mut CreateForm, key: KeyCode) {
     match key {
-        KeyCode::Left => form.source = next(&Kind::ALL, form.source, -1),
-        KeyCode::Right | KeyCode::Char(' ') => form.source = next(&Kind::ALL, form.source, 1),
+        KeyCode::Left => form.source = next(&SourceKind::ALL, form.source, -1),
+        KeyCode::Right | KeyCode::Char(' ') => form.source = next(&SourceKind::ALL, form.source, 1),
         _ => (),
     }
 }
@@ -131,11 +131,11 @@ mod tests {
     fn fields_are_walked_around_and_the_host_has_no_place() {
         let mut model = Model::new((120, 36), SystemTime::UNIX_EPOCH);
         press_all(&mut model, &[KeyCode::Tab, KeyCode::Tab]);
-        assert_eq!(model.draft.row, Row::Command);
+        assert_eq!(model.draft.row, FormRow::Command);
         press_all(&mut model, &[KeyCode::Up, KeyCode::Right, KeyCode::Down]);
-        assert_eq!((model.draft.source, model.draft.row), (Kind::Directory, Row::Place));
+        assert_eq!((model.draft.source, model.draft.row), (SourceKind::Directory, FormRow::Place));
         press_all(&mut model, &[KeyCode::BackTab; 3]);
-        assert_eq!(model.draft.row, Row::Pids);
+        assert_eq!(model.draft.row, FormRow::Pids);
     }
 
     #[test]
@@ -147,7 +147,7 @@ mod tests {
         assert!(press(&mut model, save).is_empty());
         assert!(model.creating && model.notice.is_some());
         model.draft.name.clear();
-        model.draft.row = Row::Command;
+        model.draft.row = FormRow::Command;
         paste(&mut model, "/bin/sh");
         let effects = press(&mut model, save);
         assert!(matches!(effects.as_slice(),
@@ -159,11 +159,11 @@ mod tests {
     fn the_command_line_is_copied_whole_once_nothing_is_missing() {
         let mut model = Model::new((80, 24), SystemTime::UNIX_EPOCH);
         open(&mut model);
-        model.draft.source = Kind::Directory;
+        model.draft.source = SourceKind::Directory;
         let copy = KeyEvent::new(KeyCode::Char('y'), KeyModifiers::CONTROL);
         assert_eq!(press(&mut model, copy), []);
         assert!(model.notice.as_ref().unwrap().text.contains("an absolute path"));
-        assert_eq!(model.draft.row, Row::Place);
+        assert_eq!(model.draft.row, FormRow::Place);
         paste(&mut model, "/srv/web");
         let line = "wharf create web --dir /srv/web".to_owned();
         assert_eq!(press(&mut model, copy), [Effect::Copy(line)]);

@@ -9,7 +9,7 @@ use crate::engine::state::State;
 use crate::ui::effect::Effect;
 use crate::ui::model::Model;
 use crate::ui::model::detail::{DetailScreen, Forest, Tab};
-use crate::ui::{layout, story};
+use crate::ui::{diagnosis, layout};
 
 /// Opens the current container.
 pub(super) fn open_overview(model: &mut Model) -> Vec<Effect> {
@@ -44,7 +44,7 @@ pub(super) fn open_limits(model: &mut Model) -> Vec<Effect> {
         return cgroup::begin(model);
     }
     let raised = model.current().and_then(|it| {
-        let file = story::limit(model, it)?;
+        let file = diagnosis::limit(model, it)?;
         // What does not run has the lines of its configuration there.
         Some(if it.state == State::Stopped { limits::key_of(file) } else { file.to_owned() })
     });

@@ -12,9 +12,9 @@ use crate::ui::effect::{Act, Effect};
 use crate::ui::layout;
 use crate::ui::model::Model;
 use crate::ui::model::filter::fuzzy;
-use crate::ui::model::overlay::{Ask, Asked, Find, FindKind, Overlay, SIGNALS};
+use crate::ui::model::overlay::{Ask, Find, FindKind, Overlay, Proposal, SIGNALS};
 use crate::widgets::field::Input;
-use crate::widgets::prompt::Rows;
+use crate::widgets::prompt::NameGrid;
 
 /// Opens the palette.
 pub(super) fn open_palette(model: &mut Model) {
@@ -99,11 +99,13 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     }
     match overlay {
         Overlay::Find(find) => press_find(model, find, key),
-        Overlay::Confirm { question, asked, yes } => {
-            press_confirm(model, (question, asked, yes), key)
+        Overlay::Confirm { question, proposal, yes } => {
+            press_confirm(model, (question, proposal, yes), key)
         }
         Overlay::Ask { question, ask, yes } => press_ask(model, (question, ask, yes), key),
-        Overlay::TypeName { word, typed, asked } => press_name(model, (word, typed, asked), key),
+        Overlay::TypeName { word, typed, proposal } => {
+            press_name(model, (word, typed, proposal), key)
+        }
         Overlay::Exec { name, mut line } => {
             if key.code == KeyCode::Enter && !line.text().trim().is_empty() {
                 return pane::open_exec(model, name, line.text().trim());
@@ -182,17 +184,17 @@ fn press_find(model: &mut Model, mut find: Find, key: KeyEvent) -> Vec<Effect> {
 /// Applies a key to a question with the answers yes and no; it may show other names first.
 fn press_confirm(
     model: &mut Model,
-    (question, mut asked, yes): (String, Asked, bool),
+    (question, mut proposal, yes): (String, Proposal, bool),
     key: KeyEvent,
 ) -> Vec<Effect> {
     match key.code {
-        KeyCode::Char('y') => return act::run_all(model, asked.acts),
-        KeyCode::Enter if yes => return act::run_all(model, asked.acts),
+        KeyCode::Char('y') => return act::run_all(model, proposal.acts),
+        KeyCode::Enter if yes => return act::run_all(model, proposal.acts),
         KeyCode::Enter | KeyCode::Char('n' | 'q') => return Vec::new(),
-        _ => scroll(model, &mut asked, layout::CONFIRM_LINES, key),
+        _ => scroll(model, &mut proposal, layout::CONFIRM_LINES, key),
     };
     let turned = matches!(key.code, KeyCode::Left | KeyCode::Right | KeyCode::Tab);
-    model.overlay = Some(Overlay::Confirm { question, asked, yes: yes != turned });
+    model.overlay = Some(Overlay::Confirm { question, proposal, yes: yes != turned });
     Vec::new()
 }
 
@@ -222,21 +224,21 @@ fn press_ask(
 
 fn press_name(
     model: &mut Model,
-    (word, mut typed, mut asked): (String, Input, Asked),
+    (word, mut typed, mut proposal): (String, Input, Proposal),
     key: KeyEvent,
 ) -> Vec<Effect> {
     if key.code == KeyCode::Enter && typed.text() == word {
-        return act::run_all(model, asked.acts);
+        return act::run_all(model, proposal.acts);
     }
-    if !scroll(model, &mut asked, layout::TYPE_NAME_LINES, key) {
+    if !scroll(model, &mut proposal, layout::TYPE_NAME_LINES, key) {
         typing::edit(&mut typed, key);
     }
-    model.overlay = Some(Overlay::TypeName { word, typed, asked });
+    model.overlay = Some(Overlay::TypeName { word, typed, proposal });
     Vec::new()
 }
 
 /// Shows other names of those asked about; tells whether `key` does that.
-fn scroll(model: &Model, asked: &mut Asked, others: usize, key: KeyEvent) -> bool {
+fn scroll(model: &Model, proposal: &mut Proposal, others: usize, key: KeyEvent) -> bool {
     let movement = match key.code {
         KeyCode::Up => Move::Up,
         KeyCode::Down => Move::Down,
@@ -245,7 +247,7 @@ fn scroll(model: &Model, asked: &mut Asked, others: usize, key: KeyEvent) -> boo
         _ => return false,
     };
     let (width, height) = model.size;
-    let rows = Rows::arrange(&asked.names(), others, Rect::new(0, 0, width, height));
-    asked.first = row_after(movement, asked.first, rows.last_first() + 1, rows.shown());
+    let rows = NameGrid::arrange(&proposal.names(), others, Rect::new(0, 0, width, height));
+    proposal.first = row_after(movement, proposal.first, rows.last_first() + 1, rows.shown());
     true
 }

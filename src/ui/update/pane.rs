@@ -11,7 +11,7 @@ use crate::ui::effect::Effect;
 use crate::ui::layout;
 use crate::ui::model::detail::Tab;
 use crate::ui::model::overlay::{Ask, Overlay};
-use crate::ui::model::{Model, PaneScreen, Program, Runs, Tone};
+use crate::ui::model::{Model, PaneProgram, PaneScreen, Runs, Tone};
 
 /// The key that gives the next one to wharf: C-].
 const ESCAPE: char = ']';
@@ -20,7 +20,7 @@ const ESCAPE: char = ']';
 pub(super) fn open_console(model: &mut Model) -> Vec<Effect> {
     let Some(name) = model.current_name().cloned() else { return Vec::new() };
     let args = ["console", "-t", "0", "-e", "none", name.as_str()].map(str::to_owned).to_vec();
-    ask_or_open(model, Program { name, what: "console".to_owned(), args, kind: Runs::Console })
+    ask_or_open(model, PaneProgram { name, what: "console".to_owned(), args, kind: Runs::Console })
 }
 
 /// Runs the command `line`, in which quotes keep words together, inside the container `name`.
@@ -31,7 +31,7 @@ pub(super) fn open_exec(model: &mut Model, name: Name, line: &str) -> Vec<Effect
     };
     let mut args = vec!["attach".to_owned(), name.to_string(), "--".to_owned()];
     args.extend(words);
-    ask_or_open(model, Program { name, what: line.to_owned(), args, kind: Runs::Command })
+    ask_or_open(model, PaneProgram { name, what: line.to_owned(), args, kind: Runs::Command })
 }
 
 /// Says which command runs in the pane and would end with it; a console goes on without.
@@ -135,7 +135,7 @@ pub(super) fn ended(model: &mut Model, how: String) -> Vec<Effect> {
 }
 
 /// Opens `program`, after a question when a command runs that would end.
-fn ask_or_open(model: &mut Model, program: Program) -> Vec<Effect> {
+fn ask_or_open(model: &mut Model, program: PaneProgram) -> Vec<Effect> {
     match running_command(model).filter(|_| !runs_already(model, &program)) {
         None => open(model, program),
         Some(command) => {
@@ -147,7 +147,7 @@ fn ask_or_open(model: &mut Model, program: Program) -> Vec<Effect> {
     }
 }
 
-fn runs_already(model: &Model, program: &Program) -> bool {
+fn runs_already(model: &Model, program: &PaneProgram) -> bool {
     model
         .pane
         .as_ref()
@@ -155,7 +155,7 @@ fn runs_already(model: &Model, program: &Program) -> bool {
 }
 
 /// Opens `program` in the pane, or goes back to it.
-pub(super) fn open(model: &mut Model, program: Program) -> Vec<Effect> {
+pub(super) fn open(model: &mut Model, program: PaneProgram) -> Vec<Effect> {
     let wide = model.size.0 >= layout::MIDDLE;
     let tab = if wide { Tab::Overview } else { Tab::Console };
     let stays = model.detail.as_ref().is_some_and(|it| it.tab == Tab::Console || it.tab == tab);
@@ -168,7 +168,7 @@ pub(super) fn open(model: &mut Model, program: Program) -> Vec<Effect> {
     if model.pane.is_some() {
         effects.push(Effect::ClosePane);
     }
-    let Program { name, what, args, kind } = program;
+    let PaneProgram { name, what, args, kind } = program;
     model.pane = Some(PaneScreen {
         name,
         what,

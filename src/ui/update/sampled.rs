@@ -7,10 +7,10 @@ use super::list;
 use crate::engine::event::{Event, What};
 use crate::engine::sample::{Container, Sample};
 use crate::engine::state::State;
+use crate::ui::diagnosis;
 use crate::ui::effect::{Act, Effect};
 use crate::ui::model::detail::Tab;
-use crate::ui::model::{KEPT, Model, Step, Tone};
-use crate::ui::story;
+use crate::ui::model::{KEPT, Model, Tone, UndoStep};
 
 /// Makes `sample` the one that is shown.
 pub(super) fn take(model: &mut Model, sample: Arc<Sample>) -> Vec<Effect> {
@@ -74,7 +74,7 @@ fn end_ways_back(model: &mut Model, event: &Event) {
         return;
     }
     let over =
-        |it: &Step| it.name == event.name && (destroyed || !matches!(it.act, Act::Keep { .. }));
+        |it: &UndoStep| it.name == event.name && (destroyed || !matches!(it.act, Act::Keep { .. }));
     model.undo.retain(|it| !over(it));
     model.redo.retain(|it| !over(it));
     if destroyed && model.changed.as_ref().is_some_and(|(name, ..)| *name == event.name) {
@@ -95,5 +95,5 @@ pub(super) fn read_log(model: &Model) -> Vec<Effect> {
 fn needs_words(model: &Model, container: &Container) -> bool {
     let known = model.log.as_ref().is_some_and(|(name, _)| *name == container.name);
     let over = !container.state.is_active();
-    (!known || !over) && story::of(model, container).is_some_and(|it| it.bad || over)
+    (!known || !over) && diagnosis::of(model, container).is_some_and(|it| it.bad || over)
 }

@@ -22,7 +22,7 @@ use crate::engine::sample::{
 };
 use crate::engine::state::State;
 use crate::ui::effect::{Act, Effect, Outcome};
-use crate::ui::message::{Done, Failure, Message};
+use crate::ui::message::{ActFailure, Done, Message};
 use crate::ui::model::Model;
 
 pub(in crate::ui) const START: Duration = Duration::from_secs(1_790_000_000);
@@ -147,7 +147,7 @@ fn act(of: &str, act: Act) -> Vec<Effect> {
 
 fn done(of: &str, act: Act, outcome: Result<Outcome, String>) -> Message {
     let outcome =
-        outcome.map_err(|reason| Failure { verb: act.verb(), whole: reason.clone(), reason });
+        outcome.map_err(|reason| ActFailure { verb: act.verb(), whole: reason.clone(), reason });
     let (notes, took) = (Vec::new(), Duration::from_millis(84));
     Message::Done(Done { name: name(of), act, notes, outcome, took })
 }
@@ -405,10 +405,10 @@ fn marks_that_the_filter_hides_are_counted_before_an_act() {
     let mut model = three();
     press(&mut model, "a / w e b Enter");
     assert_eq!(press(&mut model, "f"), []);
-    let Some(crate::ui::model::overlay::Overlay::Confirm { asked, .. }) = &model.overlay else {
+    let Some(crate::ui::model::overlay::Overlay::Confirm { proposal, .. }) = &model.overlay else {
         panic!("no question")
     };
-    assert_eq!((asked.acts.len(), asked.hidden), (2, 1));
+    assert_eq!((proposal.acts.len(), proposal.hidden), (2, 1));
     assert_eq!(press(&mut model, "y").len(), 2);
 }
 

@@ -7,7 +7,7 @@ use crate::engine::event::Event;
 use crate::engine::shown::shown;
 use crate::ui::effect::Effect;
 use crate::ui::model::overlay::Overlay;
-use crate::ui::model::{Entry, Model, Tone};
+use crate::ui::model::{JournalEntry, Model, Tone};
 use crate::ui::{format, layout, texts};
 use crate::widgets::text::wrap;
 
@@ -59,7 +59,7 @@ fn copy(model: &mut Model, text: String) -> Vec<Effect> {
     vec![Effect::Copy(text)]
 }
 
-fn entry(model: &Model, entry: &Entry) -> String {
+fn entry(model: &Model, entry: &JournalEntry) -> String {
     let outcome = match &entry.outcome {
         None => "in progress",
         Some(Ok(words) | Err(words)) => words,
@@ -89,7 +89,7 @@ mod tests {
         let why = format!("cannot stop `web`: {}", "so it is ".repeat(60));
         let at = model.now;
         let outcome = Some(Err(why.clone()));
-        model.journal.push(Entry { at, name: name("web"), act: Act::Stop, outcome });
+        model.journal.push(JournalEntry { at, name: name("web"), act: Act::Stop, outcome });
         press(&mut model, "J Enter");
         let Some(Overlay::Whole { text, .. }) = &model.overlay else { panic!("not opened") };
         let text = text.clone();

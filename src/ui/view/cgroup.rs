@@ -45,7 +45,7 @@ const BAR: usize = 8;
 const USE: usize = 22;
 
 /// One line of the pane.
-enum Row<'a> {
+enum PaneRow<'a> {
     Head(&'a str, u8),
     File(&'a CgroupFile),
     /// What goes with the file above: a complaint, or what comes of the value under edit.
@@ -101,17 +101,17 @@ pub(super) fn pane(model: &Model, look: &Look, (area, buf): (Rect, &mut Buffer))
     for ((index, row), line) in rows.iter().enumerate().skip(first).zip(inner.rows()) {
         let mut pen = Pen::line(buf, line);
         match row {
-            Row::Head(group, version) => {
+            PaneRow::Head(group, version) => {
                 pen.skip(1).put(&group.to_uppercase(), look.dim.add_modifier(Modifier::BOLD));
                 if !configured {
                     pen.right(&format!("v{version} "), look.dim);
                 }
             }
-            Row::File(file) => {
+            PaneRow::File(file) => {
                 let current = focused && index == at;
                 one(screen, container, (file, current), (look, &mut pen));
             }
-            Row::Note(pieces) => {
+            PaneRow::Note(pieces) => {
                 pen.skip(INDENT);
                 for (words, style) in pieces {
                     pen.clip(words, *style, look.glyphs.ellipsis);
@@ -126,19 +126,19 @@ fn rows<'a>(
     container: &Container,
     (screen, files, place): (&DetailScreen, &[&'a CgroupFile], usize),
     (room, look): (usize, &Look),
-) -> (Vec<Row<'a>>, usize) {
+) -> (Vec<PaneRow<'a>>, usize) {
     let mut rows = Vec::with_capacity(files.len() + 8);
     let mut group = "";
     let mut at = 0;
     for (index, file) in files.iter().enumerate() {
         if texts::group(file) != group {
             group = texts::group(file);
-            rows.push(Row::Head(group, file.version));
+            rows.push(PaneRow::Head(group, file.version));
         }
         if index == place {
             at = rows.len();
         }
-        rows.push(Row::File(file));
+        rows.push(PaneRow::File(file));
         let refused = screen.cgroup.refused.as_ref().filter(|(name, _)| *name == file.file);
         if index == place
             && let Some(input) = &screen.cgroup.edit
@@ -150,15 +150,15 @@ fn rows<'a>(
             let notes = lines.iter().flat_map(|(text, style)| {
                 wrap(text, room).into_iter().map(|it| (it.to_owned(), *style)).collect::<Vec<_>>()
             });
-            rows.extend(notes.map(|it| Row::Note(vec![it])));
+            rows.extend(notes.map(|it| PaneRow::Note(vec![it])));
         }
         if let Some((_, reason)) = refused {
             // Once is enough for what was wrong while it was typed and still is.
             rows.pop_if(
-                |it| matches!(it, Row::Note(words) if words[..] == [(reason.clone(), look.warn)]),
+                |it| matches!(it, PaneRow::Note(words) if words[..] == [(reason.clone(), look.warn)]),
             );
             let lines = wrap(reason, room).into_iter();
-            rows.extend(lines.map(|it| Row::Note(vec![(it.to_owned(), look.bad)])));
+            rows.extend(lines.map(|it| PaneRow::Note(vec![(it.to_owned(), look.bad)])));
         }
     }
     (rows, at)
@@ -193,19 +193,19 @@ fn preview(
     file: &CgroupFile,
     typed: &str,
     look: &Look,
-) -> Vec<Row<'static>> {
+) -> Vec<PaneRow<'static>> {
     let (name, typed) = (&file.file, typed.trim());
     let old = file.value.as_ref().map(|it| value::shown(name, it));
     let was = old.as_deref().unwrap_or(NOT_SET);
     if old.as_deref().unwrap_or_default() == typed {
         let words = format!("{was} now   {}", value::advice(name));
-        return vec![Row::Note(vec![(words, look.dim)])];
+        return vec![PaneRow::Note(vec![(words, look.dim)])];
     }
     let removes = typed.is_empty() && value::is_key(name);
     let kernel =
         if removes { Ok(String::new()) } else { value::parse(name, typed, texts::whole(model)) };
     match kernel {
-        Err(reason) => vec![Row::Note(vec![(reason, look.warn)])],
+        Err(reason) => vec![PaneRow::Note(vec![(reason, look.warn)])],
         Ok(kernel) => {
             let new = if removes { NOT_SET.to_owned() } else { value::shown(name, &kernel) };
             let mut change = vec![(format!("{was} {} {new}", look.glyphs.arrow), look.fg)];
@@ -218,7 +218,7 @@ fn preview(
                 Act::Set { file: name.clone(), value: typed.to_owned() }
             };
             let command = format!("$ {}", act.command_line(&model.program, &container.name));
-            vec![Row::Note(change), Row::Note(vec![(command, look.dim)])]
+            vec![PaneRow::Note(change), PaneRow::Note(vec![(command, look.dim)])]
         }
     }
 }

@@ -9,8 +9,8 @@ use crate::engine::shown::shown;
 use crate::ui::format;
 use crate::ui::layout;
 use crate::ui::model::Model;
-use crate::ui::model::create::{CreateForm, Kind, Row, command_words};
-use crate::widgets::form::{self, Form, Value};
+use crate::ui::model::create::{CreateForm, FormRow, SourceKind, command_words};
+use crate::widgets::form::{self, FieldValue, Form};
 use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
 use crate::widgets::pen::Pen;
@@ -53,8 +53,8 @@ fn fields(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         inner.height -= 1;
     }
     let form = &model.draft;
-    let notes: Vec<(Row, String, Tone)> = form.rows().map(|row| note(model, row)).collect();
-    let rows: Vec<form::Row<'_>> = notes
+    let notes: Vec<(FormRow, String, Tone)> = form.rows().map(|row| note(model, row)).collect();
+    let rows: Vec<form::LabelledRow<'_>> = notes
         .iter()
         .map(|(row, text, tone)| {
             let (value, style) = (
@@ -66,7 +66,7 @@ fn fields(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
                     Tone::Bad => look.bad,
                 },
             );
-            form::Row { label: label(form, *row), value, note: (text, style) }
+            form::LabelledRow { label: label(form, *row), value, note: (text, style) }
         })
         .collect();
     let current = notes.iter().position(|(row, ..)| *row == form.row).unwrap_or(0);
@@ -83,31 +83,31 @@ enum Tone {
 }
 
 /// What stands beside a field: what is wrong with it, or what it means.
-fn note(model: &Model, row: Row) -> (Row, String, Tone) {
+fn note(model: &Model, row: FormRow) -> (FormRow, String, Tone) {
     let form = &model.draft;
     let taken: Vec<&str> = model.containers().iter().map(|it| it.name.as_str()).collect();
     let memory = host_memory(model);
-    let waits = row == Row::Command && form.command.is_empty() && !form.tried;
+    let waits = row == FormRow::Command && form.command.is_empty() && !form.tried;
     if let Some(fault) = form.fault(row, &taken, memory).filter(|_| !waits) {
         return (row, fault.text, Tone::Bad);
     }
     let (text, tone) = match row {
-        Row::Name if form.name.is_empty() => ("letters, digits, - _ .".to_owned(), Tone::Plain),
-        Row::Name => ("free".to_owned(), Tone::Good),
-        Row::Source => match form.source {
-            Kind::Host => ("shared, read and write".to_owned(), Tone::Warn),
-            Kind::Directory => ("becomes its root".to_owned(), Tone::Plain),
-            Kind::Template => ("fills a root of its own".to_owned(), Tone::Plain),
+        FormRow::Name if form.name.is_empty() => ("letters, digits, - _ .".to_owned(), Tone::Plain),
+        FormRow::Name => ("free".to_owned(), Tone::Good),
+        FormRow::Source => match form.source {
+            SourceKind::Host => ("shared, read and write".to_owned(), Tone::Warn),
+            SourceKind::Directory => ("becomes its root".to_owned(), Tone::Plain),
+            SourceKind::Template => ("fills a root of its own".to_owned(), Tone::Plain),
         },
-        Row::Place if form.place.is_empty() => ("must be given".to_owned(), Tone::Warn),
-        Row::Place => (String::new(), Tone::Plain),
-        Row::Command if form.source == Kind::Host && form.command.is_empty() => {
+        FormRow::Place if form.place.is_empty() => ("must be given".to_owned(), Tone::Warn),
+        FormRow::Place => (String::new(), Tone::Plain),
+        FormRow::Command if form.source == SourceKind::Host && form.command.is_empty() => {
             ("a shell below wharf's own init".to_owned(), Tone::Plain)
         }
-        Row::Command => ("its first process".to_owned(), Tone::Plain),
-        Row::Memory => (memory_note(model), Tone::Plain),
-        Row::Cpu => (cpu_note(model), Tone::Plain),
-        Row::Pids => ("4096 by default".to_owned(), Tone::Plain),
+        FormRow::Command => ("its first process".to_owned(), Tone::Plain),
+        FormRow::Memory => (memory_note(model), Tone::Plain),
+        FormRow::Cpu => (cpu_note(model), Tone::Plain),
+        FormRow::Pids => ("4096 by default".to_owned(), Tone::Plain),
     };
     (row, text, tone)
 }
@@ -123,36 +123,40 @@ fn cpu_note(model: &Model) -> String {
     cpus.map_or_else(String::new, |it| format!("all of it is {}%", it * 100))
 }
 
-const fn label(form: &CreateForm, row: Row) -> &'static str {
+const fn label(form: &CreateForm, row: FormRow) -> &'static str {
     match row {
-        Row::Name => "Name",
-        Row::Source => "Files",
-        Row::Place => match form.source {
-            Kind::Host | Kind::Directory => "Directory",
-            Kind::Template => "Template",
+        FormRow::Name => "Name",
+        FormRow::Source => "Files",
+        FormRow::Place => match form.source {
+            SourceKind::Host | SourceKind::Directory => "Directory",
+            SourceKind::Template => "Template",
         },
-        Row::Command => "Command",
-        Row::Memory => "Memory limit",
-        Row::Cpu => "CPU limit",
-        Row::Pids => "Processes",
+        FormRow::Command => "Command",
+        FormRow::Memory => "Memory limit",
+        FormRow::Cpu => "CPU limit",
+        FormRow::Pids => "Processes",
     }
 }
 
-const fn value(form: &CreateForm, row: Row) -> Value<'_> {
+const fn value(form: &CreateForm, row: FormRow) -> FieldValue<'_> {
     match row {
-        Row::Name => Value::Typed(&form.name, form.offered.as_str()),
-        Row::Source => Value::Chosen(form.source.words()),
-        Row::Place => match form.source {
-            Kind::Host | Kind::Directory => Value::Typed(&form.place, "such as /srv/web"),
-            Kind::Template => Value::Typed(&form.place, "such as busybox"),
+        FormRow::Name => FieldValue::Typed(&form.name, form.offered.as_str()),
+        FormRow::Source => FieldValue::Chosen(form.source.words()),
+        FormRow::Place => match form.source {
+            SourceKind::Host | SourceKind::Directory => {
+                FieldValue::Typed(&form.place, "such as /srv/web")
+            }
+            SourceKind::Template => FieldValue::Typed(&form.place, "such as busybox"),
         },
-        Row::Command => match form.source {
-            Kind::Host => Value::Typed(&form.command, "/bin/sh"),
-            Kind::Directory | Kind::Template => Value::Typed(&form.command, "/sbin/init"),
+        FormRow::Command => match form.source {
+            SourceKind::Host => FieldValue::Typed(&form.command, "/bin/sh"),
+            SourceKind::Directory | SourceKind::Template => {
+                FieldValue::Typed(&form.command, "/sbin/init")
+            }
         },
-        Row::Memory => Value::Typed(&form.memory, "no limit"),
-        Row::Cpu => Value::Typed(&form.cpu, "no limit"),
-        Row::Pids => Value::Typed(&form.pids, "4096"),
+        FormRow::Memory => FieldValue::Typed(&form.memory, "no limit"),
+        FormRow::Cpu => FieldValue::Typed(&form.cpu, "no limit"),
+        FormRow::Pids => FieldValue::Typed(&form.pids, "4096"),
     }
 }
 
@@ -226,31 +230,31 @@ fn help(form: &CreateForm, look: &Look, area: Rect, buf: &mut Buffer) {
     paragraph(words(form.row), look.fg, inner, buf);
 }
 
-const fn words(row: Row) -> &'static str {
+const fn words(row: FormRow) -> &'static str {
     match row {
-        Row::Name => {
+        FormRow::Name => {
             "The name is the container's directory, its host name and the name of its cgroup."
         }
-        Row::Source => {
+        FormRow::Source => {
             "The host's files: nothing is copied, and the container sees and changes what you do. A \
              directory: a tree that is already there. A template: a program makes a new one. ←→"
         }
-        Row::Place => {
+        FormRow::Place => {
             "The directory is used where it is and stays when the container is destroyed. A template \
              is one of LXC's (busybox for lxc-busybox) or the path of a program, with its arguments."
         }
-        Row::Command => {
+        FormRow::Command => {
             "Process 1 of the container, which ends with it. Empty: /sbin/init of the root, or on the \
              host's files a shell, as the child of an init of wharf's own."
         }
-        Row::Memory => {
+        FormRow::Memory => {
             "The kernel reclaims first, then kills, inside this container only. 512M, 1.5G, 25% of \
              the host. Can be changed while it runs: e on the container."
         }
-        Row::Cpu => {
+        FormRow::Cpu => {
             "Processor time in percent of one processor: 50% is half of one, 200% two. More waits."
         }
-        Row::Pids => "How many processes and threads at most: a fork bomb ends here.",
+        FormRow::Pids => "How many processes and threads at most: a fork bomb ends here.",
     }
 }
 

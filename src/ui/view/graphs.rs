@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::{story, words};
+use super::{diagnosis, words};
 use crate::engine::sample::{Container, Limit};
 use crate::ui::format;
 use crate::ui::model::Model;
@@ -73,17 +73,18 @@ fn trouble(
     (inner, buf): (Rect, &mut Buffer),
 ) -> Rect {
     const MOST_LINES: usize = 3;
-    let Some(story) = crate::ui::story::of(model, container) else { return inner };
+    let Some(diagnosis) = crate::ui::diagnosis::of(model, container) else { return inner };
     let area = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
     let mut rows = area.rows();
-    for (line, style) in story::told(&story, look, usize::from(area.width)).iter().take(MOST_LINES)
+    for (line, style) in
+        diagnosis::told(&diagnosis, look, usize::from(area.width)).iter().take(MOST_LINES)
     {
         if let Some(row) = rows.next() {
             Pen::line(buf, row).clip(line, *style, look.glyphs.ellipsis);
         }
     }
     if let Some(row) = rows.next() {
-        story::keys(&story, look, &mut Pen::line(buf, row));
+        diagnosis::keys(&diagnosis, look, &mut Pen::line(buf, row));
     }
     let left = rows.count() as u16;
     Rect { y: inner.bottom() - left, height: left, ..inner }

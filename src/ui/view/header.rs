@@ -10,7 +10,7 @@ use crate::engine::cgroup::Layout;
 use crate::engine::sample::HostSample;
 use crate::engine::state::State;
 use crate::ui::model::Model;
-use crate::ui::{Access, format};
+use crate::ui::{Rights, format};
 use crate::widgets::look::{Glyphs, Look};
 use crate::widgets::pen::{Pen, shortened, width};
 
@@ -18,7 +18,7 @@ use crate::widgets::pen::{Pen, shortened, width};
 const LEAST_NAME: usize = 12;
 
 /// Words in one colour each that stay or go together; the highest number goes first.
-struct Group {
+struct Segment {
     drop: u8,
     pieces: Vec<(String, Style)>,
     /// Stands for the pieces where room is short; empty: nothing does.
@@ -27,7 +27,7 @@ struct Group {
     old: bool,
 }
 
-impl Group {
+impl Segment {
     const fn new(drop: u8, pieces: Vec<(String, Style)>) -> Self {
         Self { drop, pieces, short: Vec::new(), old: false }
     }
@@ -42,29 +42,29 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         left.push((format!(" {} ", look.glyphs.path), look.dim));
         left.push((place.clone(), look.fg.add_modifier(bold)));
     }
-    let groups = groups(model, look);
+    let segments = segments(model, look);
     let room = |left: &[(String, Style)]| {
         let taken: usize = left.iter().map(|(text, _)| width(text)).sum();
         usize::from(area.width).saturating_sub(taken + 3)
     };
     // That what is seen is old goes before the place, which is plain from what is below.
-    let old = groups.iter().filter(|it| it.old).flat_map(|it| &it.pieces);
+    let old = segments.iter().filter(|it| it.old).flat_map(|it| &it.pieces);
     if old.map(|(text, _)| width(text)).sum::<usize>() > room(&left) {
         left.truncate(1);
     }
-    let groups = fitting(groups, room(&left));
+    let segments = fitting(segments, room(&left));
     let mut pen = Pen::line(buf, area);
     pen.wash(look.bar).skip(1);
     for (text, style) in &left {
         pen.put(text, look.bar.patch(*style));
     }
-    let wide = groups_width(&groups);
+    let wide = segments_width(&segments);
     pen.skip(pen.left().saturating_sub(wide + 1));
-    for (index, group) in groups.iter().enumerate() {
+    for (index, segment) in segments.iter().enumerate() {
         if index > 0 {
             pen.skip(1).put(look.glyphs.separator, look.bar.patch(look.line)).skip(1);
         }
-        for (text, style) in &group.pieces {
+        for (text, style) in &segment.pieces {
             pen.put(text, look.bar.patch(*style));
         }
     }
@@ -93,12 +93,12 @@ fn places(model: &Model, glyphs: &Glyphs) -> Vec<String> {
     }
 }
 
-fn groups(model: &Model, look: &Look) -> Vec<Group> {
-    let mut groups = Vec::with_capacity(6);
+fn segments(model: &Model, look: &Look) -> Vec<Segment> {
+    let mut segments = Vec::with_capacity(6);
     let old = old(model, look);
-    let read_only = model.access == Access::ReadOnly;
+    let read_only = model.rights == Rights::ReadOnly;
     if let Some(sample) = &model.sample {
-        groups = vec![
+        segments = vec![
             host(&sample.host, look),
             counts(model, look, u8::from(old.is_some() || read_only)),
             load(&sample.host, look),
@@ -106,19 +106,19 @@ fn groups(model: &Model, look: &Look) -> Vec<Group> {
         ];
     }
     if read_only {
-        groups.push(Group::new(0, vec![("read-only".to_owned(), look.warn)]));
+        segments.push(Segment::new(0, vec![("read-only".to_owned(), look.warn)]));
     }
     if model.stale().is_some() {
-        let pieces = groups.iter_mut().flat_map(|it| it.pieces.iter_mut().chain(&mut it.short));
+        let pieces = segments.iter_mut().flat_map(|it| it.pieces.iter_mut().chain(&mut it.short));
         pieces.for_each(|(_, style)| *style = look.faded());
     }
-    let clock = || Group::new(1, vec![(format::clock(model.now), look.fg)]);
-    groups.push(old.unwrap_or_else(clock));
-    groups
+    let clock = || Segment::new(1, vec![(format::clock(model.now), look.fg)]);
+    segments.push(old.unwrap_or_else(clock));
+    segments
 }
 
 /// Says that what is seen is not of this moment, and why.
-fn old(model: &Model, look: &Look) -> Option<Group> {
+fn old(model: &Model, look: &Look) -> Option<Segment> {
     let banner = Modifier::BOLD | Modifier::REVERSED;
     let piece = match words::stale(model) {
         Some(words) => (words, look.bad.add_modifier(banner)),
@@ -127,10 +127,10 @@ fn old(model: &Model, look: &Look) -> Option<Group> {
         }
         None => return None,
     };
-    Some(Group { old: true, ..Group::new(0, vec![piece]) })
+    Some(Segment { old: true, ..Segment::new(0, vec![piece]) })
 }
 
-fn host(host: &HostSample, look: &Look) -> Group {
+fn host(host: &HostSample, look: &Look) -> Segment {
     let layout = match host.layout {
         Some(Layout::V1) => "v1",
         Some(Layout::V2) => "v2",
@@ -142,12 +142,12 @@ fn host(host: &HostSample, look: &Look) -> Group {
         vec![(format!("{} {layout} ", host.hostname), look.dim), (access.0.to_owned(), access.1)];
     // That nothing can be changed here is worth more than how busy the host is.
     let drop = if host.lacks.is_empty() { 5 } else { 2 };
-    Group { short: vec![(access.0.to_owned(), access.1)], ..Group::new(drop, pieces) }
+    Segment { short: vec![(access.0.to_owned(), access.1)], ..Segment::new(drop, pieces) }
 }
 
 /// How many containers are in which state; where room is short, without those of which there are
 /// none.
-fn counts(model: &Model, look: &Look, drop: u8) -> Group {
+fn counts(model: &Model, look: &Look, drop: u8) -> Segment {
     let (mut running, mut busy, mut frozen, mut stopped, mut failed) =
         (0_usize, 0_usize, 0_usize, 0_usize, 0_usize);
     for container in model.containers() {
@@ -175,10 +175,10 @@ fn counts(model: &Model, look: &Look, drop: u8) -> Group {
         })
         .collect()
     };
-    Group { short: pieces(1), ..Group::new(drop, pieces(0)) }
+    Segment { short: pieces(1), ..Segment::new(drop, pieces(0)) }
 }
 
-fn load(host: &HostSample, look: &Look) -> Group {
+fn load(host: &HostSample, look: &Look) -> Segment {
     let unknown = look.glyphs.unknown;
     let used = host.cpu_used.map_or_else(|| unknown.to_owned(), |it| format!("{it:.2}"));
     let cpus = host.cpus.map_or_else(|| unknown.to_owned(), |it| it.to_string());
@@ -198,34 +198,34 @@ fn load(host: &HostSample, look: &Look) -> Group {
         (" mem ".to_owned(), look.dim),
         (share.map_or_else(|| unknown.to_owned(), |it| it + "%"), look.fg),
     ];
-    Group { short, ..Group::new(3, pieces) }
+    Segment { short, ..Segment::new(3, pieces) }
 }
 
-fn pressures(host: &HostSample, look: &Look) -> Group {
+fn pressures(host: &HostSample, look: &Look) -> Segment {
     let mut pieces = vec![("psi".to_owned(), look.dim)];
     for psi in [host.psi.cpu, host.psi.memory, host.psi.io] {
         let (text, style) = words::pressure(psi, look);
         pieces.push((format!(" {text}"), style));
     }
-    Group::new(4, pieces)
+    Segment::new(4, pieces)
 }
 
-/// Shortens groups, and then drops some, until the rest fits into `room` cells.
-fn fitting(mut groups: Vec<Group>, room: usize) -> Vec<Group> {
-    for at in 0..groups.len() {
-        let fits = groups_width(&groups) <= room;
-        if let Some(group) = groups.get_mut(at).filter(|it| !fits && !it.short.is_empty()) {
-            group.pieces = std::mem::take(&mut group.short);
+/// Shortens segments, and then drops some, until the rest fits into `room` cells.
+fn fitting(mut segments: Vec<Segment>, room: usize) -> Vec<Segment> {
+    for at in 0..segments.len() {
+        let fits = segments_width(&segments) <= room;
+        if let Some(segment) = segments.get_mut(at).filter(|it| !fits && !it.short.is_empty()) {
+            segment.pieces = std::mem::take(&mut segment.short);
         }
     }
-    while groups_width(&groups) > room {
-        let Some(worst) = groups.iter().map(|it| it.drop).max() else { break };
-        groups.retain(|it| it.drop != worst);
+    while segments_width(&segments) > room {
+        let Some(worst) = segments.iter().map(|it| it.drop).max() else { break };
+        segments.retain(|it| it.drop != worst);
     }
-    groups
+    segments
 }
 
-fn groups_width(groups: &[Group]) -> usize {
-    let text: usize = groups.iter().flat_map(|it| &it.pieces).map(|(text, _)| width(text)).sum();
-    text + groups.len().saturating_sub(1) * 3
+fn segments_width(segments: &[Segment]) -> usize {
+    let text: usize = segments.iter().flat_map(|it| &it.pieces).map(|(text, _)| width(text)).sum();
+    text + segments.len().saturating_sub(1) * 3
 }

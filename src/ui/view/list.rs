@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{events, graphs, narrow, processes, story, words};
+use super::{diagnosis, events, graphs, narrow, processes, words};
 use crate::command;
 use crate::engine::sample::{Container, Counters};
 use crate::ui::model::Model;
@@ -38,15 +38,15 @@ pub(super) fn render(model: &Model, look: &Look, buf: &mut Buffer) {
     }
     if let (Some(peek), Some(container)) = (areas.peek, model.current()) {
         let [left, right] = peek;
-        if !container.state.is_active() && crate::ui::story::of(model, container).is_some() {
-            story::peek(model, container, look, (peek, buf));
+        if !container.state.is_active() && crate::ui::diagnosis::of(model, container).is_some() {
+            diagnosis::peek(model, container, look, (peek, buf));
         } else {
             processes::peek(model, container, look, (left, buf));
             graphs::render(model, container, look, (right, buf));
         }
     }
     if let Some(area) = areas.events
-        && (areas.peek.is_some() || !story::strip(model, look, area, buf))
+        && (areas.peek.is_some() || !diagnosis::strip(model, look, area, buf))
     {
         events::strip(model, look, area, buf);
     }
@@ -70,8 +70,8 @@ enum Is {
     Written,
 }
 
-const COLUMNS: [(Is, Column<'_>, Option<command::Column>); 14] = {
-    use command::Column as By;
+const COLUMNS: [(Is, Column<'_>, Option<command::SortKey>); 14] = {
+    use command::SortKey as By;
     const fn column(title: &str, width: u16, align: Align, drop: u8) -> Column<'_> {
         Column { title, width, grow: 0, align, drop, sorted: None }
     }
@@ -98,7 +98,7 @@ const COLUMNS: [(Is, Column<'_>, Option<command::Column>); 14] = {
 
 fn table(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let inner = frame(model, look, area, buf);
-    let names_down = matches!(model.list.sort, command::Column::Name | command::Column::State);
+    let names_down = matches!(model.list.sort, command::SortKey::Name | command::SortKey::State);
     let columns = COLUMNS.map(|(_, column, by)| {
         let sorted = (by == Some(model.list.sort)).then_some(if names_down == model.list.reverse {
             Sorted::Descending

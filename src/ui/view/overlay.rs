@@ -10,8 +10,8 @@ use crate::command::action::Shortcut;
 use crate::engine::event::What;
 use crate::engine::process::Process;
 use crate::engine::shown::shown;
-use crate::ui::model::overlay::{Asked, Find, FindKind, Overlay, SIGNALS};
-use crate::ui::model::{Entry, Model};
+use crate::ui::model::overlay::{Find, FindKind, Overlay, Proposal, SIGNALS};
+use crate::ui::model::{JournalEntry, Model};
 use crate::ui::update::found;
 use crate::ui::{format, keymap, layout};
 use crate::widgets::field::Input;
@@ -37,14 +37,14 @@ pub(super) fn render(model: &Model, look: &Look, buf: &mut Buffer) {
     match &model.overlay {
         None => (),
         Some(Overlay::Find(find)) => finder(model, find, look, buf),
-        Some(Overlay::Confirm { question, asked, yes }) => {
-            let names = asked.names();
-            let hidden = hidden(asked);
+        Some(Overlay::Confirm { question, proposal, yes }) => {
+            let names = proposal.names();
+            let hidden = hidden(proposal);
             Prompt {
                 look,
                 title: ("Really?", look.accent),
                 text: &[&[(question.as_str(), look.fg), (&hidden, look.warn)]],
-                names: Names { all: &names, style: look.mark, first: asked.first },
+                names: Names { all: &names, style: look.mark, first: proposal.first },
                 field: None,
                 complaint: None,
                 answers: &["No", "Yes (y)"],
@@ -53,7 +53,9 @@ pub(super) fn render(model: &Model, look: &Look, buf: &mut Buffer) {
             .render(buf.area, buf);
         }
         Some(Overlay::Ask { question, yes, .. }) => ask(question, *yes, look, buf),
-        Some(Overlay::TypeName { word, typed, asked }) => destroy(word, typed, asked, (look, buf)),
+        Some(Overlay::TypeName { word, typed, proposal }) => {
+            destroy(word, typed, proposal, (look, buf))
+        }
         Some(Overlay::Exec { name, line }) => {
             let title = format!("Run inside {name}");
             Prompt {
@@ -96,9 +98,9 @@ fn finder(model: &Model, find: &Find, look: &Look, buf: &mut Buffer) {
         .into_iter()
         .map(|it| (it.keys.first().copied().unwrap_or_default().to_owned(), refusal(model, it), it))
         .collect();
-    let entries: Vec<list::Entry<'_>> = lines
+    let entries: Vec<list::ListItem<'_>> = lines
         .iter()
-        .map(|(key, refusal, it)| list::Entry {
+        .map(|(key, refusal, it)| list::ListItem {
             key,
             name: it.name,
             help: refusal.as_deref().unwrap_or(it.help),
@@ -141,20 +143,20 @@ fn ask(question: &str, yes: bool, look: &Look, buf: &mut Buffer) {
     .render(buf.area, buf);
 }
 
-fn hidden(asked: &Asked) -> String {
-    match asked.hidden {
+fn hidden(proposal: &Proposal) -> String {
+    match proposal.hidden {
         0 => String::new(),
         hidden => format!("  {hidden} hidden by the filter!"),
     }
 }
 
-fn destroy(word: &str, typed: &Input, asked: &Asked, (look, buf): (&Look, &mut Buffer)) {
-    let names = asked.names();
+fn destroy(word: &str, typed: &Input, proposal: &Proposal, (look, buf): (&Look, &mut Buffer)) {
+    let names = proposal.names();
     let title = match names.len() {
         1 => "Destroy".to_owned(),
         many => format!("Destroy {many} containers"),
     };
-    let (label, hidden) = (format!("type {word}:"), hidden(asked));
+    let (label, hidden) = (format!("type {word}:"), hidden(proposal));
     let [complaint, keeps] = match names.len() {
         1 => ["that is not the name", "Esc keeps it"],
         _ => ["that is not it", "Esc keeps them"],
@@ -167,7 +169,7 @@ fn destroy(word: &str, typed: &Input, asked: &Asked, (look, buf): (&Look, &mut B
             &[("Removes for good, with everything inside;", look.fg)],
             &[("what is shared from elsewhere stays.", look.fg), (&hidden, look.warn)],
         ],
-        names: Names { all: &names, style: look.bad, first: asked.first },
+        names: Names { all: &names, style: look.bad, first: proposal.first },
         field: Some((&label, typed)),
         complaint: wrong.then_some((complaint, look.bad)),
         answers: &[keeps],
@@ -225,7 +227,7 @@ fn in_full(words: &str, look: &Look, (area, buf): (Rect, &mut Buffer)) -> Rect {
     above
 }
 
-fn journal_entry(entry: &Entry, current: bool, look: &Look, pen: &mut Pen<'_>) {
+fn journal_entry(entry: &JournalEntry, current: bool, look: &Look, pen: &mut Pen<'_>) {
     if current {
         pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
     }

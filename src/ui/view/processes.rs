@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::story::{self, Words};
+use super::diagnosis::{self, Words};
 use crate::command::Action;
 use crate::command::action::InDetail;
 use crate::engine::process::{Process, ProcessOrder};
@@ -89,7 +89,7 @@ fn rows_or_words(model: &Model, container: &Container, look: &Look, rows: Rows<'
         if container.state.is_active() {
             Pen::line(buf, inner).skip(1).put("looking …", look.dim);
         } else {
-            story::inside(model, container, look, (Words::Here, inner, buf));
+            diagnosis::inside(model, container, look, (Words::Here, inner, buf));
         }
         return;
     }

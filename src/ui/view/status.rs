@@ -9,7 +9,7 @@ use crate::command::action::{Do, InDetail};
 use crate::ui::effect::Act;
 use crate::ui::model::focus::Focus;
 use crate::ui::model::{Model, Tone, Way, undo};
-use crate::ui::{format, layout, story};
+use crate::ui::{diagnosis, format, layout};
 use crate::widgets::look::Look;
 use crate::widgets::pen::{Pen, Piece, pieces_width, width};
 use crate::widgets::toast::Toast;
@@ -85,8 +85,9 @@ fn current(model: &Model) -> Option<String> {
     });
     // Where there is room, a box of its own tells the rest.
     let alone = model.size.0 < layout::NARROW || layout::list(model).events.is_none();
-    let story = || story::of(model, container).filter(|it| alone && it.bad).map(|it| it.what);
-    let why = why.or_else(story);
+    let diagnosis =
+        || diagnosis::of(model, container).filter(|it| alone && it.bad).map(|it| it.what);
+    let why = why.or_else(diagnosis);
     why.map(|it| format!("{}: {it}", container.name))
 }
 

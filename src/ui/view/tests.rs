@@ -14,14 +14,14 @@ use crate::engine::sample::Container;
 use crate::engine::state::State;
 use crate::ui::effect::Act;
 use crate::ui::message::Message;
-use crate::ui::model::{Model, Step, Tone, Way};
-use crate::ui::theme::{Depth, Theme};
+use crate::ui::model::{Model, Tone, UndoStep, Way};
+use crate::ui::theme::{ColourDepth, Theme};
 use crate::ui::update::tests::{container, model, name, press, with_detail};
 use crate::ui::update::{self, update};
 use crate::widgets::look::Glyphs;
 
 fn lines(model: &Model) -> Vec<String> {
-    let look = Theme::Dark.look(Depth::None, &Glyphs::UNICODE);
+    let look = Theme::Dark.look(ColourDepth::None, &Glyphs::UNICODE);
     let mut buf = Buffer::empty(Rect::new(0, 0, model.size.0, model.size.1));
     view(model, Paint { look: &look, pane: None }, &mut buf);
     let row = |y| (0..model.size.0).map(move |x| (x, y));
@@ -246,7 +246,7 @@ fn the_console_of_a_frozen_container_says_so_and_how_to_thaw_it() {
 #[test]
 fn undo_is_offered_by_name_and_beside_what_it_undoes_alone() {
     let mut model = model((80, 24), all());
-    let step = |batch, act| Step { batch, name: name("api"), act };
+    let step = |batch, act| UndoStep { batch, name: name("api"), act };
     model.undo.push(step(1, Act::Thaw));
     model.say(Tone::Good, "api  frozen");
     model.notice.as_mut().unwrap().offers = Some((Way::Back, 1));
@@ -339,7 +339,7 @@ fn a_filter_that_matches_nothing_leaves_no_hole() {
 #[test]
 fn the_row_under_the_cursor_is_one_colour_where_colours_are_few() {
     use ratatui::style::{Color, Modifier};
-    for depth in [Depth::Sixteen, Depth::None] {
+    for depth in [ColourDepth::Sixteen, ColourDepth::None] {
         for (size, keys) in
             [((120, 36), "G"), ((60, 20), "G"), ((120, 36), "G Enter"), ((80, 24), "?")]
         {

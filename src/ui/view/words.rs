@@ -17,7 +17,7 @@ use crate::engine::state::State;
 use crate::ui::effect::{Act, STOP_GRACE};
 use crate::ui::format;
 use crate::ui::model::Model;
-use crate::ui::{allowed, story, texts};
+use crate::ui::{allowed, diagnosis, texts};
 use crate::widgets::look::Look;
 use crate::widgets::text::paragraph;
 
@@ -103,7 +103,7 @@ pub(super) fn remark(model: &Model, container: &Container, look: &Look) -> Optio
         return Some((trouble, look.warn));
     }
     if container.state.is_active() {
-        let killed = story::recent_kill(model, container)?;
+        let killed = diagnosis::recent_kill(model, container)?;
         return Some((texts::event_words(killed), look.bad));
     }
     if let Some(reason) = model.failures.get(&container.name) {
@@ -123,7 +123,7 @@ pub(super) fn short_remark(
     if container.faulty && container.trouble.as_ref() == Some(&words) {
         return Some(("bad config".to_owned(), style));
     }
-    if let Some(killed) = story::recent_kill(model, container)
+    if let Some(killed) = diagnosis::recent_kill(model, container)
         && trouble(model, container).is_none()
     {
         let who = if let What::OomKill { last: Some(last), .. } = &killed.what {
@@ -174,7 +174,7 @@ pub(super) fn trouble(model: &Model, container: &Container) -> Option<String> {
 /// Returns whether the row of a container that runs needs a mark, since its state looks like any
 /// other; true inside: something died in it.
 pub(super) fn warns(model: &Model, container: &Container) -> Option<bool> {
-    let killed = story::recent_kill(model, container).is_some();
+    let killed = diagnosis::recent_kill(model, container).is_some();
     let warns = killed || container.trouble.is_some() && container.state.is_active();
     warns.then_some(killed)
 }

@@ -15,8 +15,8 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 
 use super::super::pen::Pen;
-use super::filter::Filter;
-use super::{GuestScreen, Modes, Mouse, Size};
+use super::sanitizer::Sanitizer;
+use super::{GuestScreen, Modes, MouseMode, Size};
 
 /// Lines kept after they left the screen.
 const SCROLLBACK: usize = 1000;
@@ -31,7 +31,7 @@ const MAX_SIDE: u16 = 1000;
 pub struct Emulator {
     term: Term<Answers>,
     parser: Processor<Never>,
-    filter: Filter,
+    sanitizer: Sanitizer,
     answers: Answers,
     passed: String,
 }
@@ -48,7 +48,7 @@ impl Emulator {
         Self {
             term: Term::new(config, &Sides::of(size), answers.clone()),
             parser: Processor::new(),
-            filter: Filter::default(),
+            sanitizer: Sanitizer::default(),
             answers,
             passed: String::new(),
         }
@@ -58,7 +58,7 @@ impl Emulator {
 impl GuestScreen for Emulator {
     fn feed(&mut self, bytes: &[u8]) {
         self.passed.clear();
-        self.filter.pass(bytes, &mut self.passed);
+        self.sanitizer.pass(bytes, &mut self.passed);
         self.parser.advance(&mut self.term, self.passed.as_bytes());
     }
 
@@ -76,7 +76,7 @@ impl GuestScreen for Emulator {
             application_cursor: mode.contains(TermMode::APP_CURSOR),
             bracketed_paste: mode.contains(TermMode::BRACKETED_PASTE),
             alternate_screen: mode.contains(TermMode::ALT_SCREEN),
-            mouse: mode.intersects(TermMode::MOUSE_MODE).then(|| Mouse {
+            mouse: mode.intersects(TermMode::MOUSE_MODE).then(|| MouseMode {
                 drags: mode.intersects(TermMode::MOUSE_DRAG | TermMode::MOUSE_MOTION),
                 sgr: mode.contains(TermMode::SGR_MOUSE),
             }),
@@ -298,7 +298,7 @@ mod tests {
             application_cursor: true,
             bracketed_paste: true,
             alternate_screen: true,
-            mouse: Some(Mouse { drags: true, sgr: true }),
+            mouse: Some(MouseMode { drags: true, sgr: true }),
         };
         assert_eq!(guest.modes(), all);
     }

@@ -147,9 +147,9 @@ fn one_edit_changes_all_that_are_marked() {
     let values = vec![(name("api"), Ok(None)), (name("web"), Ok(Some("67108864".to_owned())))];
     _ = update(&mut model, Message::Limits { file: "memory.max".to_owned(), values });
     assert_eq!(press(&mut model, "1 K Enter"), [], "asks first");
-    let Some(Overlay::Confirm { asked, question, .. }) = &model.overlay else { panic!() };
+    let Some(Overlay::Confirm { proposal, question, .. }) = &model.overlay else { panic!() };
     assert_eq!(question, "2 containers: memory.max?");
-    assert_eq!(asked.names(), ["api  not set → 1K", "web  64M → 1K"]);
+    assert_eq!(proposal.names(), ["api  not set → 1K", "web  64M → 1K"]);
     assert_eq!(press(&mut model, "y"), both);
     // Each is told, with the whole reason.
     _ = update(&mut model, done("api", set("1024"), Ok(changed("max\n", "1024\n"))));

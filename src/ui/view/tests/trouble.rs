@@ -7,7 +7,7 @@ fn old_data_is_never_shown_as_live() {
     use ratatui::style::Modifier;
     use std::time::Duration;
     let faded = |model: &Model, word: &str, mono: bool| {
-        let depth = if mono { Depth::None } else { Depth::True };
+        let depth = if mono { ColourDepth::None } else { ColourDepth::True };
         let look = Theme::Dark.look(depth, &Glyphs::UNICODE);
         let mut buf = Buffer::empty(Rect::new(0, 0, model.size.0, model.size.1));
         view(model, Paint { look: &look, pane: None }, &mut buf);
@@ -131,7 +131,7 @@ fn what_may_not_be_done_is_promised_nowhere() {
         }
         model.sample = Some(Arc::new(sample));
         if read_only {
-            model.access = crate::ui::Access::ReadOnly;
+            model.rights = crate::ui::Rights::ReadOnly;
         }
         model
     };

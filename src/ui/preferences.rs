@@ -1,4 +1,4 @@
-//! The operator's settings: `wharf/config.toml` below `$XDG_CONFIG_HOME` or `~/.config`. Every one
+//! The operator's preferences: `wharf/config.toml` below `$XDG_CONFIG_HOME` or `~/.config`. Every one
 //! may be left out; a word that is not known is an error, never ignored.
 
 use std::ffi::OsString;
@@ -17,7 +17,7 @@ const MAX_BYTES: u64 = 64 * 1024;
 /// What may be set. None: decided by wharf.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub struct Preferences {
     pub theme: Option<Theme>,
     /// Draw with ASCII alone.
     pub ascii: Option<bool>,
@@ -30,9 +30,9 @@ const SHORTEST: Duration = Duration::from_millis(100);
 /// A longer one would make a screen that is never true.
 const LONGEST: Duration = Duration::from_hours(1);
 
-/// Settings that could not be used.
+/// Preferences that could not be used.
 #[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
+pub enum PreferencesError {
     #[error("read {path}")]
     Read { path: PathBuf, source: io::Error },
     #[error("{path} is larger than {MAX_BYTES} bytes")]
@@ -41,9 +41,9 @@ pub enum SettingsError {
     Parse { path: PathBuf, source: Box<toml::de::Error> },
 }
 
-impl Settings {
+impl Preferences {
     /// Reads the operator's file; none is not an error.
-    pub fn load(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, SettingsError> {
+    pub fn load(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, PreferencesError> {
         Self::path(variable).map_or_else(|| Ok(Self::default()), |path| Self::read(&path))
     }
 
@@ -60,11 +60,11 @@ impl Settings {
         Some(config.join("wharf/config.toml"))
     }
 
-    fn read(path: &Path) -> Result<Self, SettingsError> {
-        let fault = |source| SettingsError::Read { path: path.to_path_buf(), source };
+    fn read(path: &Path) -> Result<Self, PreferencesError> {
+        let fault = |source| PreferencesError::Read { path: path.to_path_buf(), source };
         match std::fs::metadata(path) {
             Ok(it) if it.len() > MAX_BYTES => {
-                return Err(SettingsError::Large { path: path.to_path_buf() });
+                return Err(PreferencesError::Large { path: path.to_path_buf() });
             }
             // Somebody else's home, after su(1), is as good as none.
             Err(error)
@@ -78,7 +78,7 @@ impl Settings {
             Ok(_) | Err(_) => (),
         }
         let text = std::fs::read_to_string(path).map_err(fault)?;
-        toml::from_str(&text).map_err(|source| SettingsError::Parse {
+        toml::from_str(&text).map_err(|source| PreferencesError::Parse {
             path: path.to_path_buf(),
             source: Box::new(source),
         })
@@ -89,19 +89,19 @@ impl Settings {
 mod tests {
     use super::*;
 
-    fn at(text: &str) -> Result<Settings, SettingsError> {
+    fn at(text: &str) -> Result<Preferences, PreferencesError> {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("wharf")).unwrap();
         std::fs::write(directory.path().join("wharf/config.toml"), text).unwrap();
-        Settings::load(|name| (name == "XDG_CONFIG_HOME").then(|| directory.path().into()))
+        Preferences::load(|name| (name == "XDG_CONFIG_HOME").then(|| directory.path().into()))
     }
 
     #[test]
-    fn settings_are_read() {
-        let settings = at("theme = \"colour-blind\"\nascii = true\nrefresh = 0.5\n").unwrap();
-        assert_eq!(settings.theme, Some(Theme::ColourBlind));
-        assert_eq!((settings.ascii, settings.refresh), (Some(true), Some(0.5)));
-        assert_eq!(at("").unwrap(), Settings::default());
+    fn preferences_are_read() {
+        let preferences = at("theme = \"colour-blind\"\nascii = true\nrefresh = 0.5\n").unwrap();
+        assert_eq!(preferences.theme, Some(Theme::ColourBlind));
+        assert_eq!((preferences.ascii, preferences.refresh), (Some(true), Some(0.5)));
+        assert_eq!(at("").unwrap(), Preferences::default());
     }
 
     #[test]
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_settings_are_refused_with_their_place() {
+    fn unknown_preferences_are_refused_with_their_place() {
         let error = at("colour = \"dark\"\n").unwrap_err();
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert!(cause.contains("colour"), "{cause}");
@@ -120,7 +120,10 @@ mod tests {
 
     #[test]
     fn no_file_and_no_home_are_no_error() {
-        assert_eq!(Settings::load(|_| None).unwrap(), Settings::default());
-        assert_eq!(Settings::load(|_| Some("/nonexistent".into())).unwrap(), Settings::default());
+        assert_eq!(Preferences::load(|_| None).unwrap(), Preferences::default());
+        assert_eq!(
+            Preferences::load(|_| Some("/nonexistent".into())).unwrap(),
+            Preferences::default()
+        );
     }
 }

@@ -20,7 +20,7 @@ const CONFIG: Action = Action::Detail(InDetail::Tab(7));
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Story {
+pub struct Diagnosis {
     /// It is trouble, and no end that somebody asked for.
     pub bad: bool,
     pub at: Option<SystemTime>,
@@ -32,17 +32,17 @@ pub struct Story {
 }
 
 /// Returns what happened to `container`; none: nothing that its row does not say.
-pub fn of(model: &Model, container: &Container) -> Option<Story> {
+pub fn of(model: &Model, container: &Container) -> Option<Diagnosis> {
     if model.jobs.contains_key(&container.name) {
         return None;
     }
-    let story = if container.state.is_active() {
+    let diagnosis = if container.state.is_active() {
         lost(model, container).or_else(|| killed(model, container))
     } else {
         failed(model, container)
     };
-    let story = story.or_else(|| trouble(container)).or_else(|| ended(container));
-    story.map(|it| Story {
+    let diagnosis = diagnosis.or_else(|| trouble(container)).or_else(|| ended(container));
+    diagnosis.map(|it| Diagnosis {
         // What cannot be done is not promised.
         keys: it
             .keys
@@ -67,7 +67,7 @@ pub fn recent_kill<'a>(model: &'a Model, container: &Container) -> Option<&'a Ev
     (killed && of_this_run && age <= RECENT).then_some(event)
 }
 
-/// Returns the file of the limit that is to be raised, if that is what the story calls for.
+/// Returns the file of the limit that is to be raised, if that is what the diagnosis calls for.
 pub fn limit<'a>(model: &'a Model, container: &'a Container) -> Option<&'a str> {
     let event = recent_kill(model, container);
     let last = match event.map(|it| &it.what) {
@@ -78,7 +78,7 @@ pub fn limit<'a>(model: &'a Model, container: &'a Container) -> Option<&'a str> 
     last?.limit_file.as_deref()
 }
 
-fn lost(model: &Model, container: &Container) -> Option<Story> {
+fn lost(model: &Model, container: &Container) -> Option<Diagnosis> {
     let files = &container.lost_limits;
     let (first, others) = files.split_first()?;
     let of_it = |it: &&Event| {
@@ -99,7 +99,7 @@ fn lost(model: &Model, container: &Container) -> Option<Story> {
         ),
         (Action::Detail(InDetail::Limits), "limits".to_owned()),
     ];
-    Some(Story { bad: true, at: told.last().and_then(|it| it.at()), what, more, keys })
+    Some(Diagnosis { bad: true, at: told.last().and_then(|it| it.at()), what, more, keys })
 }
 
 fn now(event: &Event) -> String {
@@ -108,13 +108,13 @@ fn now(event: &Event) -> String {
     format!("{file}: {} was set, the kernel has {} now", shown(was), shown(now))
 }
 
-fn killed(model: &Model, container: &Container) -> Option<Story> {
+fn killed(model: &Model, container: &Container) -> Option<Diagnosis> {
     let event = recent_kill(model, container)?;
     let keys = vec![raise(limit(model, container)), log()];
-    Some(Story { bad: true, at: event.at(), what: event_words(event), more: Vec::new(), keys })
+    Some(Diagnosis { bad: true, at: event.at(), what: event_words(event), more: Vec::new(), keys })
 }
 
-fn failed(model: &Model, container: &Container) -> Option<Story> {
+fn failed(model: &Model, container: &Container) -> Option<Diagnosis> {
     let start = || (Action::Act(Do::Start), "start".to_owned());
     if let Some(reason) = model.failures.get(&container.name) {
         let what = format!("start failed: {reason}");
@@ -122,7 +122,7 @@ fn failed(model: &Model, container: &Container) -> Option<Story> {
             |it: &&Event| it.name == container.name && matches!(it.what, What::Failed { .. });
         let at = model.events.iter().rev().find(of_it).and_then(Event::at);
         let keys = vec![start(), (CONFIG, "configuration".to_owned()), log()];
-        return Some(Story { bad: true, at, what, more: Vec::new(), keys });
+        return Some(Diagnosis { bad: true, at, what, more: Vec::new(), keys });
     }
     if !container.died_of_memory {
         return None;
@@ -137,10 +137,10 @@ fn failed(model: &Model, container: &Container) -> Option<Story> {
     let end = container.last_exit.map(|it| format!("init ended: {it}"));
     let keys = vec![raise(self::limit(model, container)), start(), log()];
     let more = limit.into_iter().chain(end).collect();
-    Some(Story { bad: true, at: container.since, what, more, keys })
+    Some(Diagnosis { bad: true, at: container.since, what, more, keys })
 }
 
-fn trouble(container: &Container) -> Option<Story> {
+fn trouble(container: &Container) -> Option<Diagnosis> {
     let what = container.trouble.clone()?;
     let keys = if container.faulty {
         vec![(CONFIG, "configuration".to_owned())]
@@ -151,10 +151,10 @@ fn trouble(container: &Container) -> Option<Story> {
             log(),
         ]
     };
-    Some(Story { bad: true, at: None, what, more: Vec::new(), keys })
+    Some(Diagnosis { bad: true, at: None, what, more: Vec::new(), keys })
 }
 
-fn ended(container: &Container) -> Option<Story> {
+fn ended(container: &Container) -> Option<Diagnosis> {
     let exit = container.last_exit.filter(|_| !container.state.is_active())?;
     let (bad, what) = match exit {
         Exit::Code(0) => (false, "init ended by itself: exit 0".to_owned()),
@@ -167,7 +167,7 @@ fn ended(container: &Container) -> Option<Story> {
         }
     };
     let keys = vec![(Action::Act(Do::Start), "start".to_owned()), log()];
-    Some(Story { bad, at: container.since, what, more: Vec::new(), keys })
+    Some(Diagnosis { bad, at: container.since, what, more: Vec::new(), keys })
 }
 
 fn raise(file: Option<&str>) -> (Action, String) {

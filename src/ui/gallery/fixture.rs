@@ -20,11 +20,11 @@ struct Role {
     memory: &'static str,
     /// In percent of one processor; 0: no limit.
     cpu: u32,
-    then: Then,
+    condition: Condition,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Then {
+enum Condition {
     Runs,
     Frozen,
     Stopped,
@@ -32,7 +32,7 @@ enum Then {
 }
 
 const fn role(name: &'static str, command: &'static str) -> Role {
-    Role { name, command, memory: "", cpu: 0, then: Then::Runs }
+    Role { name, command, memory: "", cpu: 0, condition: Condition::Runs }
 }
 
 /// Each does honest work with the shell alone, so that any host can take the pictures.
@@ -83,59 +83,59 @@ const ROLES: [Role; 10] = [
     role("redis-cache", "x=$(head -c 6M /dev/zero | tr '\\0' x); while :; do sleep 1; done"),
     Role {
         memory: "96M",
-        then: Then::Frozen,
+        condition: Condition::Frozen,
         ..role("batch-night", "x=$(head -c 24M /dev/zero | tr '\\0' x); while :; do sleep 1; done")
     },
     Role {
         memory: "16M",
         ..role("old-migrate", "sleep 4; x=$(head -c 60M /dev/zero | tr '\\0' x); echo ${#x}")
     },
-    Role { then: Then::Stopped, ..role("grafana", "while :; do sleep 1; done") },
-    Role { then: Then::Never, ..role("sandbox", "sleep 9") },
+    Role { condition: Condition::Stopped, ..role("grafana", "while :; do sleep 1; done") },
+    Role { condition: Condition::Never, ..role("sandbox", "sleep 9") },
 ];
 
 /// The containers while the pictures are taken. Dropping it removes all of them.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(super) struct Fixture {
     pub(super) engine: Engine,
     pub(super) names: Vec<Name>,
     lxcpath: PathBuf,
 }
 
-impl Stage {
+impl Fixture {
     /// Makes the containers and starts them.
     pub(super) fn set() -> anyhow::Result<Self> {
         let lxcpath = std::env::temp_dir().join(format!("wharf-pictures-{}", std::process::id()));
         std::fs::create_dir(&lxcpath).with_context(|| format!("make {}", lxcpath.display()))?;
         let engine = Engine::open(Some(&lxcpath));
-        let mut stage = Self { engine, names: Vec::new(), lxcpath };
+        let mut fixture = Self { engine, names: Vec::new(), lxcpath };
         for role in &ROLES {
             let name: Name = role.name.parse()?;
-            let script = stage.lxcpath.join(format!("{name}.sh"));
+            let script = fixture.lxcpath.join(format!("{name}.sh"));
             std::fs::write(&script, role.command)?;
-            stage.engine.create(&name, &order(role, &script)).map_err(told)?;
-            stage.names.push(name.clone());
-            if role.then != Then::Never {
-                stage.engine.start(&name, &Start::default()).map_err(told)?;
+            fixture.engine.create(&name, &order(role, &script)).map_err(told)?;
+            fixture.names.push(name.clone());
+            if role.condition != Condition::Never {
+                fixture.engine.start(&name, &Start::default()).map_err(told)?;
             }
         }
-        Ok(stage)
+        Ok(fixture)
     }
 
     /// Freezes and stops those that are to be seen so.
     pub(super) fn act(&self) -> anyhow::Result<()> {
         for (role, name) in ROLES.iter().zip(&self.names) {
-            match role.then {
-                Then::Frozen => self.engine.freeze(name).map_err(told)?,
-                Then::Stopped => self.engine.stop(name, Stop::Kill).map_err(told)?,
-                Then::Runs | Then::Never => (),
+            match role.condition {
+                Condition::Frozen => self.engine.freeze(name).map_err(told)?,
+                Condition::Stopped => self.engine.stop(name, Stop::Kill).map_err(told)?,
+                Condition::Runs | Condition::Never => (),
             }
         }
         Ok(())
     }
 }
 
-impl Drop for Stage {
+impl Drop for Fixture {
     fn drop(&mut self) {
         for name in &self.names {
             // One that has stopped by itself refuses, and is removed all the same.

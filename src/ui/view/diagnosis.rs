@@ -6,8 +6,8 @@ use ratatui::style::Style;
 
 use crate::engine::sample::Container;
 use crate::engine::shown::shown;
+use crate::ui::diagnosis::{self, Diagnosis};
 use crate::ui::model::Model;
-use crate::ui::story::{self, Story};
 use crate::ui::{format, keymap, layout, texts};
 use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
@@ -21,7 +21,7 @@ pub(super) enum Words {
     Elsewhere,
 }
 
-/// Paints the story of the container under the cursor, and what it said last, beside each other.
+/// Paints the diagnosis of the container under the cursor, and what it said last, beside each other.
 pub(super) fn peek(
     model: &Model,
     container: &Container,
@@ -52,7 +52,7 @@ pub(super) fn peek(
 /// Paints trouble where the newest events stand else; false: there is none.
 pub(super) fn strip(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) -> bool {
     let Some(container) = model.current() else { return false };
-    if !story::of(model, container).is_some_and(|it| it.bad) {
+    if !diagnosis::of(model, container).is_some_and(|it| it.bad) {
         return false;
     }
     let title = [(container.name.as_str(), look.accent), ("  what happened", look.dim)];
@@ -61,23 +61,23 @@ pub(super) fn strip(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) ->
     true
 }
 
-/// Paints why there is nothing else to see of a container: its story, or that nothing runs.
+/// Paints why there is nothing else to see of a container: its diagnosis, or that nothing runs.
 pub(super) fn inside(
     model: &Model,
     container: &Container,
     look: &Look,
     (words, inner, buf): (Words, Rect, &mut Buffer),
 ) {
-    let Some(story) = story::of(model, container) else {
+    let Some(diagnosis) = diagnosis::of(model, container) else {
         super::words::why_nothing_runs(model, container, look, (inner, buf));
         return;
     };
     let area = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
-    let keys = u16::from(!story.keys.is_empty());
+    let keys = u16::from(!diagnosis.keys.is_empty());
     let room = usize::from(area.height.saturating_sub(keys));
     let said = if words == Words::Here { last_words(model, room) } else { Vec::new() };
-    let mut lines = told(&story, look, usize::from(area.width));
-    // One line that it said is worth more than the end of a long story.
+    let mut lines = told(&diagnosis, look, usize::from(area.width));
+    // One line that it said is worth more than the end of a long diagnosis.
     lines.truncate(room.saturating_sub(said.len().min(1)).max(1));
     let left = room.saturating_sub(lines.len());
     let said = said.get(said.len().saturating_sub(left)..).unwrap_or_default();
@@ -86,25 +86,29 @@ pub(super) fn inside(
         Pen::line(buf, row).clip(line, *style, look.glyphs.ellipsis);
     }
     let used = (lines.len() as u16).min(area.height.saturating_sub(keys));
-    self::keys(&story, look, &mut Pen::line(buf, Rect { y: area.y + used, height: keys, ..area }));
+    self::keys(
+        &diagnosis,
+        look,
+        &mut Pen::line(buf, Rect { y: area.y + used, height: keys, ..area }),
+    );
 }
 
-/// Paints the keys that answer a story.
-pub(super) fn keys(story: &Story, look: &Look, pen: &mut Pen<'_>) {
-    for (action, label) in &story.keys {
+/// Paints the keys that answer a diagnosis.
+pub(super) fn keys(diagnosis: &Diagnosis, look: &Look, pen: &mut Pen<'_>) {
+    for (action, label) in &diagnosis.keys {
         pen.put(keymap::sign(action.key(), look.glyphs), look.key).skip(1);
         pen.clip(label, look.fg, look.glyphs.ellipsis).skip(2);
     }
 }
 
-/// Returns the story in lines of at most `width` cells.
-pub(super) fn told(story: &Story, look: &Look, width: usize) -> Vec<(String, Style)> {
-    let at = story.at.map(|it| format!("{}  ", format::clock(it))).unwrap_or_default();
-    let head = format!("{at}{}", shown(&story.what));
-    let style = if story.bad { look.bad } else { look.fg };
+/// Returns the diagnosis in lines of at most `width` cells.
+pub(super) fn told(diagnosis: &Diagnosis, look: &Look, width: usize) -> Vec<(String, Style)> {
+    let at = diagnosis.at.map(|it| format!("{}  ", format::clock(it))).unwrap_or_default();
+    let head = format!("{at}{}", shown(&diagnosis.what));
+    let style = if diagnosis.bad { look.bad } else { look.fg };
     let mut lines: Vec<(String, Style)> =
         wrap(&head, width).into_iter().map(|it| (it.to_owned(), style)).collect();
-    for more in &story.more {
+    for more in &diagnosis.more {
         lines.extend(wrap(&shown(more), width).into_iter().map(|it| (it.to_owned(), look.fg)));
     }
     lines

@@ -16,12 +16,12 @@ use crate::engine::shown::shown_bytes;
 use crate::engine::{Engine, Error, ErrorKind, Name, State};
 
 /// One run of the command line.
-pub(super) struct Session<'a> {
+pub(super) struct Invocation<'a> {
     pub(super) engine: Engine,
     pub(super) out: &'a mut dyn Write,
 }
 
-impl<'a> Session<'a> {
+impl<'a> Invocation<'a> {
     /// Opens the engine on the lxcpath that was named.
     pub(super) fn new(matches: &ArgMatches, out: &'a mut dyn Write) -> Self {
         let lxcpath = matches.get_one::<PathBuf>(args::LXCPATH);

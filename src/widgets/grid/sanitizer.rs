@@ -11,7 +11,7 @@ const MAX_SEQUENCE: usize = 128;
 
 /// Where in the stream we are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Place {
+enum ParserState {
     #[default]
     Text,
     /// After ESC.
@@ -26,8 +26,8 @@ enum Place {
 
 /// The state between two chunks.
 #[derive(Debug, Default)]
-pub(super) struct Filter {
-    place: Place,
+pub(super) struct Sanitizer {
+    state: ParserState,
     /// The escape sequence so far.
     sequence: String,
     /// An incomplete character at the end of the last chunk.
@@ -38,7 +38,7 @@ pub(super) struct Filter {
     accented: bool,
 }
 
-impl Filter {
+impl Sanitizer {
     /// Appends to `passed` what of `bytes` may be seen.
     pub(super) fn pass(&mut self, bytes: &[u8], passed: &mut String) {
         let mut all = std::mem::take(&mut self.partial);
@@ -59,40 +59,44 @@ impl Filter {
     }
 
     fn step(&mut self, it: char, passed: &mut String) {
-        match (self.place, it) {
+        match (self.state, it) {
             (_, '\u{1b}') => self.start(),
             // CAN and SUB end any sequence.
-            (_, '\u{18}' | '\u{1a}') | (Place::String, '\u{7}') => self.place = Place::Text,
-            (Place::String, _) | (_, '\u{80}'..='\u{9f}') => (),
-            (Place::Text, _) => self.text(it, passed),
-            (_, '\0'..='\u{1f}' | '\u{7f}') => passed.push(it),
-            (Place::Escape, '[') => self.go(Place::Control, it),
-            (Place::Escape, ']' | 'P' | 'X' | '^' | '_') => self.place = Place::String,
-            (Place::Escape, ' '..='/') => self.go(Place::Designation, it),
-            (Place::Designation, ' '..='/') | (Place::Control, ' '..='?') => {
-                self.go(self.place, it);
+            (_, '\u{18}' | '\u{1a}') | (ParserState::String, '\u{7}') => {
+                self.state = ParserState::Text;
             }
-            (Place::Escape | Place::Designation | Place::Control, _) => self.finish(it, passed),
+            (ParserState::String, _) | (_, '\u{80}'..='\u{9f}') => (),
+            (ParserState::Text, _) => self.text(it, passed),
+            (_, '\0'..='\u{1f}' | '\u{7f}') => passed.push(it),
+            (ParserState::Escape, '[') => self.go(ParserState::Control, it),
+            (ParserState::Escape, ']' | 'P' | 'X' | '^' | '_') => self.state = ParserState::String,
+            (ParserState::Escape, ' '..='/') => self.go(ParserState::Designation, it),
+            (ParserState::Designation, ' '..='/') | (ParserState::Control, ' '..='?') => {
+                self.go(self.state, it);
+            }
+            (ParserState::Escape | ParserState::Designation | ParserState::Control, _) => {
+                self.finish(it, passed);
+            }
         }
     }
 
     fn start(&mut self) {
-        self.place = Place::Escape;
+        self.state = ParserState::Escape;
         self.sequence.clear();
         self.sequence.push('\u{1b}');
         self.accents = 0;
     }
 
-    fn go(&mut self, place: Place, it: char) {
-        self.place = place;
+    fn go(&mut self, state: ParserState, it: char) {
+        self.state = state;
         if self.sequence.len() <= MAX_SEQUENCE {
             self.sequence.push(it);
         }
     }
 
     fn finish(&mut self, it: char, passed: &mut String) {
-        let repeat = self.place == Place::Control && it == 'b';
-        self.place = Place::Text;
+        let repeat = self.state == ParserState::Control && it == 'b';
+        self.state = ParserState::Text;
         let sane = it.is_ascii() && self.sequence.len() <= MAX_SEQUENCE;
         if sane && !(repeat && self.accented) {
             passed.push_str(&self.sequence);
@@ -121,10 +125,10 @@ mod tests {
     use super::*;
 
     fn passed(chunks: &[&[u8]]) -> String {
-        let mut filter = Filter::default();
+        let mut sanitizer = Sanitizer::default();
         let mut passed = String::new();
         for chunk in chunks {
-            filter.pass(chunk, &mut passed);
+            sanitizer.pass(chunk, &mut passed);
         }
         passed
     }
