@@ -21,7 +21,7 @@ use wharf::ui::message::Message;
 use wharf::ui::model::Model;
 use wharf::ui::theme::{ColourDepth, Theme};
 use wharf::ui::update::update;
-use wharf::ui::view::{Paint, view};
+use wharf::ui::view::view;
 use wharf::widgets::look::{Glyphs, Look};
 
 const SIZE: (u16, u16) = (200, 50);
@@ -128,12 +128,11 @@ fn watched(keys: &[KeyCode]) -> Model {
 
 fn frames(criterion: &mut Criterion) {
     let look = look();
-    let paint = Paint { look: &look, pane: None };
     for (screen, keys) in [("list", &[][..]), ("container", &[KeyCode::Enter])] {
         let mut model = watched(keys);
         let mut buf = Buffer::empty(Rect::new(0, 0, SIZE.0, SIZE.1));
         criterion.bench_function(&format!("paint the {screen}"), |it| {
-            it.iter(|| view(black_box(&model), paint, &mut buf));
+            it.iter(|| view(black_box(&model), None, &look, &mut buf));
         });
 
         let options = TerminalOptions { viewport: Viewport::Fixed(buf.area) };
@@ -144,7 +143,7 @@ fn frames(criterion: &mut Criterion) {
             let next = || seconds.next().map(sample);
             let draw = |sample: Option<Message>| {
                 _ = sample.map(|it| update(&mut model, it));
-                terminal.draw(|frame| view(&model, paint, frame.buffer_mut())).is_ok()
+                terminal.draw(|frame| view(&model, None, &look, frame.buffer_mut())).is_ok()
             };
             it.iter_batched(next, draw, BatchSize::SmallInput);
         });

@@ -36,7 +36,6 @@ use model::Model;
 use preferences::Preferences;
 use terminal::{MouseCapture, TerminalGuard};
 use theme::ColourDepth;
-use view::Paint;
 use workers::Workers;
 
 /// No more than 60 frames a second: more is not seen.
@@ -138,9 +137,8 @@ impl Shell {
     }
 
     fn draw(&mut self) -> anyhow::Result<()> {
-        let paint = Paint { look: &self.look, pane: self.workers.pane() };
-        let model = &self.model;
-        self.guard.draw(|frame| view::view(model, paint, frame.buffer_mut()))?;
+        let (model, look, pane) = (&self.model, &self.look, self.workers.pane());
+        self.guard.draw(|frame| view::view(model, pane, look, frame.buffer_mut()))?;
         Ok(())
     }
 

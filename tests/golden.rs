@@ -26,7 +26,7 @@ use ratatui::layout::Rect;
 use scenes::{SCENES, Scene};
 use wharf::ui::screenshot::{Window, svg};
 use wharf::ui::theme::{ColourDepth, Theme};
-use wharf::ui::view::{Paint, view};
+use wharf::ui::view::view;
 use wharf::widgets::look::{Glyphs, Look};
 
 const SIZES: [(u16, u16); 4] = [(40, 10), (80, 24), (120, 36), (200, 50)];
@@ -96,7 +96,7 @@ fn draw(scene: &Scene, size: (u16, u16)) -> Frame {
 
 fn paint(scene: &Scene, size: (u16, u16), look: &Look) -> Buffer {
     let mut buf = Buffer::empty(Rect::new(0, 0, size.0, size.1));
-    view(&(scene.model)(size), Paint { look, pane: None }, &mut buf);
+    view(&(scene.model)(size), None, look, &mut buf);
     buf
 }
 

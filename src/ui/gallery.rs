@@ -18,7 +18,7 @@ use super::model::{Model, REFRESH};
 use super::screenshot::{Window, svg};
 use super::theme::{ColourDepth, Theme};
 use super::update;
-use super::view::{self, Paint};
+use super::view::view;
 use super::workers::Workers;
 use crate::engine::Engine;
 use crate::engine::state::State;
@@ -209,8 +209,7 @@ impl<'d> Screen<'d> {
     fn take(&self, name: &str) -> anyhow::Result<()> {
         let (width, height) = self.model.size;
         let mut buf = Buffer::empty(Rect::new(0, 0, width, height));
-        let paint = Paint { look: &self.look, pane: self.workers.pane() };
-        view::view(&self.model, paint, &mut buf);
+        view(&self.model, self.workers.pane(), &self.look, &mut buf);
         let picture = self.dir.join(format!("{name}.svg"));
         std::fs::write(&picture, svg(&buf, self.window))
             .with_context(|| format!("write {}", picture.display()))?;

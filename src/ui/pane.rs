@@ -67,11 +67,11 @@ impl Shared {
 }
 
 impl Pane {
-    /// Runs this executable with `args` over `lxcpath` on a terminal of `size`, rows and columns.
+    /// Runs this executable with `args` over `lxcpath` on a terminal of `size`.
     pub fn open(
         lxcpath: &Path,
         args: &[String],
-        size: (u16, u16),
+        size: Size,
         tell: impl Fn(Message) -> bool + Send + 'static,
     ) -> io::Result<Self> {
         let Some((verb, rest)) = args.split_first() else {
@@ -82,19 +82,19 @@ impl Pane {
         Self::start(command, size, tell)
     }
 
-    /// Starts `command` on a terminal of `rows` and `columns`; `tell` is called from other threads
+    /// Starts `command` on a terminal of `size`; `tell` is called from other threads
     /// until the program has ended or nobody listens (it returns false).
     fn start(
         mut command: Command,
-        (rows, columns): (u16, u16),
+        size: Size,
         tell: impl Fn(Message) -> bool + Send + 'static,
     ) -> io::Result<Self> {
         command.env("TERM", "xterm-256color").env_remove("COLORTERM").env_remove("NO_COLOR");
-        let (master, child) = pty::spawn_on_pty(command, rows, columns)?;
+        let (master, child) = pty::spawn_on_pty(command, size.rows, size.columns)?;
         let master = File::from(master);
         let (ended, alive) = io::pipe()?;
         let (input, keys) = sync_channel(WAITING);
-        let emulator = Emulator::new(Size { columns, rows });
+        let emulator = Emulator::new(size);
         let terminal = Mutex::new(GuestTerminal { emulator, unseen: 0 });
         let shared = Arc::new(Shared { terminal, painted: Condvar::new() });
         let (out, into) = (master.try_clone()?, master.try_clone()?);
@@ -301,7 +301,9 @@ mod tests {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]);
         let (sender, news) = mpsc::channel();
-        let pane = Pane::start(command, (3, 30), move |it| sender.send(it).is_ok()).unwrap();
+        let pane =
+            Pane::start(command, Size { columns: 30, rows: 3 }, move |it| sender.send(it).is_ok())
+                .unwrap();
         (pane, news)
     }
 

@@ -1,5 +1,6 @@
 //! Paints the model. Reads everything, changes nothing.
 
+mod canvas;
 mod cgroup;
 mod create;
 mod detail;
@@ -23,51 +24,39 @@ use ratatui::style::Modifier;
 
 use super::layout;
 use super::model::Model;
+use super::pane::Pane;
 use crate::widgets::look::Look;
 use crate::widgets::pen::clear;
+use canvas::Canvas;
 
 /// Signs in texts, and what stands for each in ASCII.
 const SIGNS: [(&str, &str); 3] = [("→", ">"), ("←", "<"), ("…", "~")];
 
-/// What is painted with, and what besides the model is painted.
-#[derive(Clone, Copy)]
-pub struct Paint<'a> {
-    pub look: &'a Look,
-    /// The terminal of the program in the pane; paints itself into an area.
-    pub pane: Option<&'a super::pane::Pane>,
-}
-
-impl std::fmt::Debug for Paint<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Paint").finish_non_exhaustive()
-    }
-}
-
-/// Paints one frame of `model` into `buf`.
-pub fn view(model: &Model, paint: Paint<'_>, buf: &mut Buffer) {
-    let look = paint.look;
+/// Paints one frame of `model` into `buf`, and what the terminal of the program in the pane shows.
+pub fn view(model: &Model, pane: Option<&Pane>, look: &Look, buf: &mut Buffer) {
     clear(buf, buf.area, look.fg);
+    let mut canvas = Canvas { look, area: buf.area, buf };
     if model.pane.as_ref().is_some_and(|it| it.full) && model.overlay.is_none() {
-        detail::full_pane(model, paint, buf);
+        detail::full_pane(model, pane, canvas);
         return;
     }
     let regions = layout::regions(model.size);
-    header::render(model, look, regions.header, buf);
+    header::render(model, canvas.within(regions.header));
     if model.creating {
-        create::render(model, look, regions.body, buf);
+        create::render(model, canvas.within(regions.body));
     } else if model.detail.is_some() {
-        detail::render(model, paint, buf);
+        detail::render(model, pane, &mut canvas);
     } else {
-        list::render(model, look, buf);
+        list::render(model, &mut canvas);
     }
     if model.stale().is_some() {
-        fade(model, look, buf);
+        fade(model, look, canvas.buf);
     }
-    status::render(model, look, regions.notice, buf);
-    footer::render(model, look, regions.footer, buf);
-    overlay::render(model, look, buf);
+    status::render(model, canvas.within(regions.notice));
+    footer::render(model, canvas.within(regions.footer));
+    overlay::render(model, &mut canvas);
     if look.glyphs.ascii {
-        spell_signs(buf);
+        spell_signs(canvas.buf);
     }
 }
 

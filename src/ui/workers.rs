@@ -16,6 +16,7 @@ use super::pane::Pane;
 use super::sampling::{SamplerCommand, Sampling};
 use super::terminal::{Signal, SignalQueue};
 use crate::engine::{Engine, Name};
+use crate::widgets::grid::Size;
 
 /// So many threads read logs at a time, the one that asks them to counted too: a file system may
 /// not answer.
@@ -71,7 +72,9 @@ impl Workers {
             Effect::Look(look) => self.sampling.send(SamplerCommand::Look(look)),
             Effect::SampleNow => self.sampling.send(SamplerCommand::Now),
             Effect::Hold(held) => self.sampling.send(SamplerCommand::Hold(held)),
-            Effect::OpenPane { args, rows, columns } => self.open_pane(&args, (rows, columns)),
+            Effect::OpenPane { args, rows, columns } => {
+                self.open_pane(&args, Size { columns, rows });
+            }
             Effect::TypeInPane(key) => _ = self.pane().map(|it| it.press(key)),
             Effect::PasteInPane(text) => _ = self.pane().map(|it| it.paste(&text)),
             Effect::MouseInPane(event) => _ = self.pane().map(|it| it.mouse(event)),
@@ -143,7 +146,7 @@ impl Workers {
         _ = thread::Builder::new().name("limits".to_owned()).spawn(work);
     }
 
-    fn open_pane(&mut self, args: &[String], size: (u16, u16)) {
+    fn open_pane(&mut self, args: &[String], size: Size) {
         let sender = self.sender.clone();
         let lxcpath = self.engine.lxcpath();
         let token = Arc::new(());

@@ -75,8 +75,24 @@ impl<'a> Frame<'a> {
             pen.put(" ", self.look.fg);
         }
         let taken = if left > 0 { left + 3 } else { 0 };
-        at_right(self.look, self.right, room.saturating_sub(taken), area.right(), (area.y, buf));
-        at_right(self.look, self.foot, room, area.right(), (area.bottom() - 1, buf));
+        let upper = Rect { height: 1, ..area };
+        self.at_right(self.right, room.saturating_sub(taken), upper, buf);
+        let lower = Rect { y: area.bottom() - 1, ..upper };
+        self.at_right(self.foot, room, lower, buf);
+    }
+
+    /// Sets `pieces` into a line of the box so that they end before its corner; leaves them out when
+    /// they do not fit into `room`.
+    fn at_right(&self, pieces: &[Piece<'_>], room: usize, line: Rect, buf: &mut Buffer) {
+        let width = pieces_width(pieces);
+        if width == 0 || width > room {
+            return;
+        }
+        let width = width as u16 + 2;
+        let place = Rect { x: line.right().saturating_sub(width + 2), width, ..line };
+        clear(buf, place, self.look.fg);
+        let mut pen = Pen::line(buf, place);
+        pen.put(" ", self.look.fg).pieces(pieces).put(" ", self.look.fg);
     }
 
     /// Shortens the longest piece in its middle so that the titles on the left fit; a name, which
@@ -100,25 +116,6 @@ impl<'a> Frame<'a> {
         }
         pieces
     }
-}
-
-/// Sets `pieces` into a line so that they end before `edge`; leaves them out when they do not fit.
-fn at_right(
-    look: &Look,
-    pieces: &[Piece<'_>],
-    room: usize,
-    edge: u16,
-    (y, buf): (u16, &mut Buffer),
-) {
-    let width = pieces_width(pieces);
-    if width == 0 || width > room {
-        return;
-    }
-    let width = width as u16 + 2;
-    let place = Rect::new(edge.saturating_sub(width + 2), y, width, 1);
-    clear(buf, place, look.fg);
-    let mut pen = Pen::line(buf, place);
-    pen.put(" ", look.fg).pieces(pieces).put(" ", look.fg);
 }
 
 #[cfg(test)]

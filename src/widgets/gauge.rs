@@ -10,11 +10,11 @@ const EIGHTHS: usize = 8;
 
 /// A bar in the colour of its share.
 pub fn gauge(pen: &mut Pen<'_>, width: usize, share: f32, look: &Look) {
-    bar(pen, width, share, (look.glyphs, look.share(share)));
+    bar(pen, width, share, look.glyphs, look.share(share));
 }
 
 /// A bar of `width` cells in a colour of the caller's.
-pub fn bar(pen: &mut Pen<'_>, width: usize, share: f32, (glyphs, style): (&Glyphs, Style)) {
+pub fn bar(pen: &mut Pen<'_>, width: usize, share: f32, glyphs: &Glyphs, style: Style) {
     let width = width.min(pen.left());
     let share = if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) };
     #[expect(clippy::cast_sign_loss, reason = "clamped to 0 and more")]

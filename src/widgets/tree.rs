@@ -11,12 +11,7 @@ pub const LEVEL: usize = 3;
 /// Draws the lines of a node. `later` tells for every level below the root, the node's own last,
 /// whether a later sibling follows there; a root has none and gets no lines. The first `hidden`
 /// levels are scrolled out of sight.
-pub fn branches(
-    pen: &mut Pen<'_>,
-    later: &[bool],
-    hidden: usize,
-    (glyphs, style): (&Glyphs, Style),
-) {
+pub fn branches(pen: &mut Pen<'_>, later: &[bool], hidden: usize, glyphs: &Glyphs, style: Style) {
     let Some((own, above)) = later.get(hidden..).and_then(<[bool]>::split_last) else { return };
     for more in above {
         pen.put(if *more { glyphs.pipe } else { "   " }, style);
@@ -38,7 +33,7 @@ mod tests {
         let rows: [&[bool]; 4] = [&[], &[true], &[true, false], &[false]];
         for (later, y) in rows.into_iter().zip(0..) {
             let mut pen = Pen::new(&mut buf, 0, y, 9);
-            branches(&mut pen, later, 0, (&Glyphs::UNICODE, Style::new()));
+            branches(&mut pen, later, 0, &Glyphs::UNICODE, Style::new());
             pen.put("x", Style::new());
         }
         assert_eq!(lines(&buf), ["x        ", "├─ x     ", "│  └─ x  ", "└─ x     "]);
@@ -50,7 +45,7 @@ mod tests {
         let mut buf = Buffer::empty(Rect::new(0, 0, 40, 2));
         for (hidden, y) in [(0, 0), (10, 1)] {
             let mut pen = Pen::new(&mut buf, 0, y, 40);
-            branches(&mut pen, &later, hidden, (&Glyphs::UNICODE, Style::new()));
+            branches(&mut pen, &later, hidden, &Glyphs::UNICODE, Style::new());
             pen.put("x", Style::new());
         }
         let shown = lines(&buf);

@@ -49,7 +49,7 @@ fn cgroup(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resu
     if let (true, [file, value]) = (keep, rest.as_slice())
         && (of_key(file).is_some() || invocation.engine.state(&name)? == State::Stopped)
     {
-        return configure(invocation, (&name, file, value), matches.get_flag(args::JSON));
+        return configure(invocation, &name, file, value, matches.get_flag(args::JSON));
     }
     invocation.permit(Verb::EditCgroup, &name)?;
     if matches.get_flag("again") {
@@ -95,7 +95,9 @@ fn cgroup(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resu
 /// Changes the configuration alone, since there is no cgroup.
 fn configure(
     invocation: &mut Invocation<'_>,
-    (name, file, value): (&Name, &str, &str),
+    name: &Name,
+    file: &str,
+    value: &str,
     json: bool,
 ) -> anyhow::Result<ExitCode> {
     let kept = invocation.engine.cgroup_keep(name, file, Some(value))?;

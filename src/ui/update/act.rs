@@ -149,7 +149,7 @@ pub(super) fn done(model: &mut Model, done: Done) -> Vec<Effect> {
     let why = outcome.as_ref().map_err(|it| it.reason.clone());
     conclude(model, &name, &act, why.and_then(|_| words.clone()));
     match &outcome {
-        Ok(outcome) => note_way_back(model, &name, (&act, outcome), job.as_ref()),
+        Ok(outcome) => note_way_back(model, &name, &act, outcome, job.as_ref()),
         Err(failure) => failed(model, &name, &act, failure),
     }
     if job.as_ref().is_some_and(|it| it.batch == model.batch.number) {
@@ -201,12 +201,7 @@ fn sum_up(model: &mut Model, act: &Act, failure: Option<String>) {
 }
 
 /// Notes what takes a finished act back, and a limit that could be kept.
-fn note_way_back(
-    model: &mut Model,
-    name: &Name,
-    (act, outcome): (&Act, &Outcome),
-    job: Option<&Job>,
-) {
+fn note_way_back(model: &mut Model, name: &Name, act: &Act, outcome: &Outcome, job: Option<&Job>) {
     if let (Act::Set { file, value }, Outcome::Changed(_)) = (act, outcome) {
         model.changed = Some((name.clone(), file.clone(), value.clone()));
     }

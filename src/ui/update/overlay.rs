@@ -100,11 +100,11 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     match overlay {
         Overlay::Find(find) => press_find(model, find, key),
         Overlay::Confirm { question, proposal, yes } => {
-            press_confirm(model, (question, proposal, yes), key)
+            press_confirm(model, question, proposal, yes, key)
         }
-        Overlay::Ask { question, ask, yes } => press_ask(model, (question, ask, yes), key),
+        Overlay::Ask { question, ask, yes } => press_ask(model, question, ask, yes, key),
         Overlay::TypeName { word, typed, proposal } => {
-            press_name(model, (word, typed, proposal), key)
+            press_name(model, word, typed, proposal, key)
         }
         Overlay::Exec { name, mut line } => {
             if key.code == KeyCode::Enter && !line.text().trim().is_empty() {
@@ -184,7 +184,9 @@ fn press_find(model: &mut Model, mut find: Find, key: KeyEvent) -> Vec<Effect> {
 /// Applies a key to a question with the answers yes and no; it may show other names first.
 fn press_confirm(
     model: &mut Model,
-    (question, mut proposal, yes): (String, Proposal, bool),
+    question: String,
+    mut proposal: Proposal,
+    yes: bool,
     key: KeyEvent,
 ) -> Vec<Effect> {
     match key.code {
@@ -201,7 +203,9 @@ fn press_confirm(
 /// Applies a key to a question with the answers yes and no that names no containers.
 fn press_ask(
     model: &mut Model,
-    (question, ask, yes): (String, Ask, bool),
+    question: String,
+    ask: Ask,
+    yes: bool,
     key: KeyEvent,
 ) -> Vec<Effect> {
     let agreed = match key.code {
@@ -224,7 +228,9 @@ fn press_ask(
 
 fn press_name(
     model: &mut Model,
-    (word, mut typed, mut proposal): (String, Input, Proposal),
+    word: String,
+    mut typed: Input,
+    mut proposal: Proposal,
     key: KeyEvent,
 ) -> Vec<Effect> {
     if key.code == KeyCode::Enter && typed.text() == word {

@@ -3,10 +3,9 @@
 
 use std::borrow::Cow;
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
+use super::canvas::Canvas;
 use super::words;
 use crate::command::Action;
 use crate::command::action::InDetail;
@@ -62,7 +61,8 @@ fn promised<'a, 'b>(model: &Model, configured: bool, hints: &'a [Piece<'b>; 4]) 
 }
 
 /// Paints the pane.
-pub(super) fn pane(model: &Model, look: &Look, (area, buf): (Rect, &mut Buffer)) {
+pub(super) fn pane(model: &Model, canvas: Canvas<'_>) {
+    let look = canvas.look;
     let Some(screen) = &model.detail else { return };
     let Some(container) = model.container(&screen.name) else { return };
     let files = texts::cgroup_rows(model, screen);
@@ -84,22 +84,23 @@ pub(super) fn pane(model: &Model, look: &Look, (area, buf): (Rect, &mut Buffer))
         focused,
         ..Frame::titled(look, &left)
     };
-    let inner = frame.render(area, buf);
+    let mut canvas = canvas.framed(frame);
     if files.is_empty() {
         let words = if container.state.is_active() {
             "looking …".to_owned()
         } else {
             texts::nothing_runs(model, container)
         };
-        Pen::line(buf, inner).skip(1).clip(&words, look.dim, look.glyphs.ellipsis);
+        canvas.pen().skip(1).clip(&words, look.dim, look.glyphs.ellipsis);
         return;
     }
     let place = texts::place(&screen.cgroup, &files);
-    let room = usize::from(inner.width).saturating_sub(INDENT);
-    let (rows, at) = rows(model, container, (screen, &files, place), (room, look));
-    let first = scroll(0, at + 1, rows.len(), usize::from(inner.height)).min(at);
-    for ((index, row), line) in rows.iter().enumerate().skip(first).zip(inner.rows()) {
-        let mut pen = Pen::line(buf, line);
+    let room = usize::from(canvas.area.width).saturating_sub(INDENT);
+    let pane = CgroupPane { model, screen, container, look };
+    let (rows, at) = pane.rows(&files, place, room);
+    let first = scroll(0, at + 1, rows.len(), usize::from(canvas.area.height)).min(at);
+    for ((index, row), line) in rows.iter().enumerate().skip(first).zip(canvas.rows()) {
+        let mut pen = canvas.pen_at(line);
         match row {
             PaneRow::Head(group, version) => {
                 pen.skip(1).put(&group.to_uppercase(), look.dim.add_modifier(Modifier::BOLD));
@@ -108,8 +109,7 @@ pub(super) fn pane(model: &Model, look: &Look, (area, buf): (Rect, &mut Buffer))
                 }
             }
             PaneRow::File(file) => {
-                let current = focused && index == at;
-                one(screen, container, (file, current), (look, &mut pen));
+                pane.file(file, focused && index == at, &mut pen);
             }
             PaneRow::Note(pieces) => {
                 pen.skip(INDENT);
@@ -121,174 +121,201 @@ pub(super) fn pane(model: &Model, look: &Look, (area, buf): (Rect, &mut Buffer))
     }
 }
 
-fn rows<'a>(
-    model: &Model,
-    container: &Container,
-    (screen, files, place): (&DetailScreen, &[&'a CgroupFile], usize),
-    (room, look): (usize, &Look),
-) -> (Vec<PaneRow<'a>>, usize) {
-    let mut rows = Vec::with_capacity(files.len() + 8);
-    let mut group = "";
-    let mut at = 0;
-    for (index, file) in files.iter().enumerate() {
-        if texts::group(file) != group {
-            group = texts::group(file);
-            rows.push(PaneRow::Head(group, file.version));
-        }
-        if index == place {
-            at = rows.len();
-        }
-        rows.push(PaneRow::File(file));
-        let refused = screen.cgroup.refused.as_ref().filter(|(name, _)| *name == file.file);
-        if index == place
-            && let Some(input) = &screen.cgroup.edit
-        {
-            rows.extend(preview((model, container), file, &input.text(), look));
-        }
-        if index == place {
-            let lines = together(screen, look);
-            let notes = lines.iter().flat_map(|(text, style)| {
-                wrap(text, room).into_iter().map(|it| (it.to_owned(), *style)).collect::<Vec<_>>()
-            });
-            rows.extend(notes.map(|it| PaneRow::Note(vec![it])));
-        }
-        if let Some((_, reason)) = refused {
-            // Once is enough for what was wrong while it was typed and still is.
-            rows.pop_if(
-                |it| matches!(it, PaneRow::Note(words) if words[..] == [(reason.clone(), look.warn)]),
-            );
-            let lines = wrap(reason, room).into_iter();
-            rows.extend(lines.map(|it| PaneRow::Note(vec![(it.to_owned(), look.bad)])));
-        }
-    }
-    (rows, at)
+/// What the pane is painted from.
+struct CgroupPane<'a> {
+    model: &'a Model,
+    screen: &'a DetailScreen,
+    container: &'a Container,
+    look: &'a Look,
 }
 
-/// What the others have that are changed together, or what came of it for each.
-fn together(screen: &DetailScreen, look: &Look) -> Vec<(String, Style)> {
-    if screen.cgroup.edit.is_none() {
-        let line = |(name, outcome): &(Name, Result<String, String>)| match outcome {
-            Ok(words) => (format!("{} {name}  {words}", look.glyphs.ok), look.ok),
-            Err(why) => (format!("{} {name}  {why}", look.glyphs.bad), look.bad),
-        };
-        return screen.cgroup.results.iter().map(line).collect();
-    }
-    let file = screen.cgroup.cursor.as_deref().unwrap_or_default();
-    let old = |(name, old): &(Name, Result<Option<String>, String>)| match old {
-        Ok(Some(old)) => format!("{name} {}", value::shown(file, old)),
-        Ok(None) => format!("{name} {NOT_SET}"),
-        Err(why) => format!("{name}: {why}"),
-    };
-    let olds: Vec<String> = screen.cgroup.olds.iter().map(old).collect();
-    if olds.is_empty() {
-        return Vec::new();
-    }
-    vec![(shown(&format!("now: {}", olds.join(", "))).into_owned(), look.mark)]
-}
-
-/// What comes of the text typed for `file`: from what to what, what that does at once, and the
-/// command that does the same.
-fn preview(
-    (model, container): (&Model, &Container),
-    file: &CgroupFile,
-    typed: &str,
-    look: &Look,
-) -> Vec<PaneRow<'static>> {
-    let (name, typed) = (&file.file, typed.trim());
-    let old = file.value.as_ref().map(|it| value::shown(name, it));
-    let was = old.as_deref().unwrap_or(NOT_SET);
-    if old.as_deref().unwrap_or_default() == typed {
-        let words = format!("{was} now   {}", value::advice(name));
-        return vec![PaneRow::Note(vec![(words, look.dim)])];
-    }
-    let removes = typed.is_empty() && value::is_key(name);
-    let kernel =
-        if removes { Ok(String::new()) } else { value::parse(name, typed, texts::whole(model)) };
-    match kernel {
-        Err(reason) => vec![PaneRow::Note(vec![(reason, look.warn)])],
-        Ok(kernel) => {
-            let new = if removes { NOT_SET.to_owned() } else { value::shown(name, &kernel) };
-            let mut change = vec![(format!("{was} {} {new}", look.glyphs.arrow), look.fg)];
-            if let Some(warning) = warning(container, file, &kernel) {
-                change.push((format!("   {} {warning}", look.glyphs.warn), look.warn));
+impl<'a> CgroupPane<'a> {
+    /// Returns the lines, and which of them is the file at `place`; notes have so much `room`.
+    fn rows(
+        &self,
+        files: &[&'a CgroupFile],
+        place: usize,
+        room: usize,
+    ) -> (Vec<PaneRow<'a>>, usize) {
+        let (screen, look) = (self.screen, self.look);
+        let mut rows = Vec::with_capacity(files.len() + 8);
+        let mut group = "";
+        let mut at = 0;
+        for (index, file) in files.iter().enumerate() {
+            if texts::group(file) != group {
+                group = texts::group(file);
+                rows.push(PaneRow::Head(group, file.version));
             }
-            let act = if value::is_key(name) {
-                Act::Keep { file: name.clone(), value: Some(typed.to_owned()) }
-            } else {
-                Act::Set { file: name.clone(), value: typed.to_owned() }
+            if index == place {
+                at = rows.len();
+            }
+            rows.push(PaneRow::File(file));
+            let refused = screen.cgroup.refused.as_ref().filter(|(name, _)| *name == file.file);
+            if index == place
+                && let Some(input) = &screen.cgroup.edit
+            {
+                rows.extend(self.preview(file, &input.text()));
+            }
+            if index == place {
+                let lines = self.together();
+                rows.extend(lines.iter().flat_map(|(words, style)| notes(words, *style, room)));
+            }
+            if let Some((_, reason)) = refused {
+                // Once is enough for what was wrong while it was typed and still is.
+                let typed = [(reason.clone(), look.warn)];
+                rows.pop_if(|it| matches!(it, PaneRow::Note(words) if words[..] == typed));
+                rows.extend(notes(reason, look.bad, room));
+            }
+        }
+        (rows, at)
+    }
+
+    /// What the others have that are changed together, or what came of it for each.
+    fn together(&self) -> Vec<(String, Style)> {
+        let (screen, look) = (self.screen, self.look);
+        if screen.cgroup.edit.is_none() {
+            let line = |(name, outcome): &(Name, Result<String, String>)| match outcome {
+                Ok(words) => (format!("{} {name}  {words}", look.glyphs.ok), look.ok),
+                Err(why) => (format!("{} {name}  {why}", look.glyphs.bad), look.bad),
             };
-            let command = format!("$ {}", act.command_line(&model.program, &container.name));
-            vec![PaneRow::Note(change), PaneRow::Note(vec![(command, look.dim)])]
+            return screen.cgroup.results.iter().map(line).collect();
         }
-    }
-}
-
-/// What the value does that may not be wanted.
-fn warning(container: &Container, file: &CgroupFile, kernel: &str) -> Option<String> {
-    let files = container.detail.as_ref().map_or(&[][..], |it| &it.files);
-    let other = |name: &str| {
-        let same =
-            |it: &&CgroupFile| it.version == file.version && value::file_of(&it.file) == name;
-        let other = files.iter().find(same)?;
-        // A configuration has sizes as they were typed.
-        value::parse(name, other.value.as_deref()?, Whole::default()).ok()
-    };
-    (!kernel.is_empty()).then(|| value::warning(&file.file, kernel, &container.counters, &other))?
-}
-
-fn one(
-    screen: &DetailScreen,
-    container: &Container,
-    (file, current): (&CgroupFile, bool),
-    (look, pen): (&Look, &mut Pen<'_>),
-) {
-    if current {
-        pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
-    }
-    let name = if file.writable { look.fg } else { look.dim };
-    let spare = pen.left().saturating_sub(USE + LEAST_VALUE + 3);
-    let names = if value::is_key(&file.file) { KEYS } else { NAMES };
-    let names = names.min(spare.max(pen.left() / 2 - pen.left() / 8));
-    let mut title = Cow::from(&file.file);
-    if value::is_key(&title) && width(&title) > names {
-        // What tells the spellings apart comes first, where the whole key does not fit.
-        title = format!("v{} {}", file.version, value::file_of(&file.file)).into();
-    }
-    pen.skip(2).part(names).clip(&title, name, look.glyphs.ellipsis);
-    pen.skip(1);
-    let edit = screen.cgroup.edit.as_ref().filter(|_| current);
-    // What is used gives way to the value itself, and more so to one under edit.
-    let limited = edit.is_none()
-        && pen.left() >= USE + LEAST_VALUE
-        && used_figure(container, &file.file).0.is_some();
-    let room = if limited {
-        pen.left().saturating_sub(USE).min(VALUES)
-    } else if edit.is_some() {
-        pen.left().min(FIELD)
-    } else {
-        pen.left()
-    };
-    let mut part = pen.part(room);
-    match edit {
-        Some(input) => {
-            part.put("[", look.accent);
-            let mut field = part.part(part.left().saturating_sub(1));
-            let style = look.fg;
-            Field { look, input, hint: "", focused: true, style }.draw(&mut field);
-            part.put("]", look.accent);
+        let file = screen.cgroup.cursor.as_deref().unwrap_or_default();
+        let old = |(name, old): &(Name, Result<Option<String>, String>)| match old {
+            Ok(Some(old)) => format!("{name} {}", value::shown(file, old)),
+            Ok(None) => format!("{name} {NOT_SET}"),
+            Err(why) => format!("{name}: {why}"),
+        };
+        let olds: Vec<String> = screen.cgroup.olds.iter().map(old).collect();
+        if olds.is_empty() {
+            return Vec::new();
         }
-        None => match &file.value {
-            Some(it) => {
-                let text = value::shown(&file.file, it).replace('\n', "  ");
-                part.clip(&shown(&text), name, look.glyphs.ellipsis);
+        vec![(shown(&format!("now: {}", olds.join(", "))).into_owned(), look.mark)]
+    }
+
+    /// What comes of the text typed for `file`: from what to what, what that does at once, and the
+    /// command that does the same.
+    fn preview(&self, file: &CgroupFile, typed: &str) -> Vec<PaneRow<'static>> {
+        let look = self.look;
+        let (name, typed) = (&file.file, typed.trim());
+        let old = file.value.as_ref().map(|it| value::shown(name, it));
+        let was = old.as_deref().unwrap_or(NOT_SET);
+        if old.as_deref().unwrap_or_default() == typed {
+            let words = format!("{was} now   {}", value::advice(name));
+            return vec![PaneRow::Note(vec![(words, look.dim)])];
+        }
+        let removes = typed.is_empty() && value::is_key(name);
+        let kernel = if removes {
+            Ok(String::new())
+        } else {
+            value::parse(name, typed, texts::whole(self.model))
+        };
+        match kernel {
+            Err(reason) => vec![PaneRow::Note(vec![(reason, look.warn)])],
+            Ok(kernel) => {
+                let new = if removes { NOT_SET.to_owned() } else { value::shown(name, &kernel) };
+                let mut change = vec![(format!("{was} {} {new}", look.glyphs.arrow), look.fg)];
+                if let Some(warning) = self.warning(file, &kernel) {
+                    change.push((format!("   {} {warning}", look.glyphs.warn), look.warn));
+                }
+                let act = if value::is_key(name) {
+                    Act::Keep { file: name.clone(), value: Some(typed.to_owned()) }
+                } else {
+                    Act::Set { file: name.clone(), value: typed.to_owned() }
+                };
+                let command =
+                    format!("$ {}", act.command_line(&self.model.program, &self.container.name));
+                vec![PaneRow::Note(change), PaneRow::Note(vec![(command, look.dim)])]
             }
-            None if value::is_key(&file.file) => _ = part.put(NOT_SET, look.dim),
-            None => _ = part.put(look.glyphs.unknown, look.dim),
-        },
+        }
     }
-    if limited {
-        used(container, &file.file, look, pen);
+
+    /// What the value does that may not be wanted.
+    fn warning(&self, file: &CgroupFile, kernel: &str) -> Option<String> {
+        let container = self.container;
+        let files = container.detail.as_ref().map_or(&[][..], |it| &it.files);
+        let other = |name: &str| {
+            let same =
+                |it: &&CgroupFile| it.version == file.version && value::file_of(&it.file) == name;
+            let other = files.iter().find(same)?;
+            // A configuration has sizes as they were typed.
+            value::parse(name, other.value.as_deref()?, Whole::default()).ok()
+        };
+        (!kernel.is_empty())
+            .then(|| value::warning(&file.file, kernel, &container.counters, &other))?
     }
+
+    /// Paints one file: its name, its value or the field for another, and what is used of it.
+    fn file(&self, file: &CgroupFile, current: bool, pen: &mut Pen<'_>) {
+        let look = self.look;
+        if current {
+            pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
+        }
+        let name = if file.writable { look.fg } else { look.dim };
+        let spare = pen.left().saturating_sub(USE + LEAST_VALUE + 3);
+        let names = if value::is_key(&file.file) { KEYS } else { NAMES };
+        let names = names.min(spare.max(pen.left() / 2 - pen.left() / 8));
+        let mut title = Cow::from(&file.file);
+        if value::is_key(&title) && width(&title) > names {
+            // What tells the spellings apart comes first, where the whole key does not fit.
+            title = format!("v{} {}", file.version, value::file_of(&file.file)).into();
+        }
+        pen.skip(2).part(names).clip(&title, name, look.glyphs.ellipsis);
+        pen.skip(1);
+        let edit = self.screen.cgroup.edit.as_ref().filter(|_| current);
+        // What is used gives way to the value itself, and more so to one under edit.
+        let limited = edit.is_none()
+            && pen.left() >= USE + LEAST_VALUE
+            && used_figure(self.container, &file.file).0.is_some();
+        let room = if limited {
+            pen.left().saturating_sub(USE).min(VALUES)
+        } else if edit.is_some() {
+            pen.left().min(FIELD)
+        } else {
+            pen.left()
+        };
+        let mut part = pen.part(room);
+        match edit {
+            Some(input) => {
+                part.put("[", look.accent);
+                let mut field = part.part(part.left().saturating_sub(1));
+                let style = look.fg;
+                Field { look, input, hint: "", focused: true, style }.draw(&mut field);
+                part.put("]", look.accent);
+            }
+            None => match &file.value {
+                Some(it) => {
+                    let text = value::shown(&file.file, it).replace('\n', "  ");
+                    part.clip(&shown(&text), name, look.glyphs.ellipsis);
+                }
+                None if value::is_key(&file.file) => _ = part.put(NOT_SET, look.dim),
+                None => _ = part.put(look.glyphs.unknown, look.dim),
+            },
+        }
+        if limited {
+            self.used(&file.file, pen);
+        }
+    }
+
+    /// Paints what is used of the limit in `file`: the figure, a bar and a percentage.
+    fn used(&self, file: &str, pen: &mut Pen<'_>) {
+        let look = self.look;
+        let (Some(figure), share) = used_figure(self.container, file) else { return };
+        pen.part(8).right(&figure, look.fg);
+        pen.skip(1);
+        if let Some(share) = share {
+            gauge(pen, BAR, share, look);
+            let (text, style) = words::share(share, look);
+            let text = if text.ends_with(' ') { text.replace(' ', "%") } else { text };
+            pen.part(5).right(&text, style);
+        }
+    }
+}
+
+/// Breaks `words` into notes of at most `room` cells.
+fn notes(words: &str, style: Style, room: usize) -> Vec<PaneRow<'static>> {
+    let lines = wrap(words, room).into_iter();
+    lines.map(|it| PaneRow::Note(vec![(it.to_owned(), style)])).collect()
 }
 
 /// What is used of the limit in `file`, as a figure and a share of the limit.
@@ -312,18 +339,5 @@ fn used_figure(container: &Container, file: &str) -> (Option<String>, Option<f32
             (counters.cpu_percent.map(|it| format!("{it:.1}%")), share)
         }
         _ => (None, None),
-    }
-}
-
-/// Paints what is used of the limit in `file`: the figure, a bar and a percentage.
-fn used(container: &Container, file: &str, look: &Look, pen: &mut Pen<'_>) {
-    let (Some(figure), share) = used_figure(container, file) else { return };
-    pen.part(8).right(&figure, look.fg);
-    pen.skip(1);
-    if let Some(share) = share {
-        gauge(pen, BAR, share, look);
-        let (text, style) = words::share(share, look);
-        let text = if text.ends_with(' ') { text.replace(' ', "%") } else { text };
-        pen.part(5).right(&text, style);
     }
 }

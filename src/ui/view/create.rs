@@ -1,19 +1,19 @@
 //! The form for a new container: fields, what they make of the configuration, and the same as a
 //! command.
 
-use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 
+use super::canvas::Canvas;
 use crate::engine::create::{Create, RootfsSource};
 use crate::engine::shown::shown;
 use crate::ui::format;
 use crate::ui::layout;
 use crate::ui::model::Model;
 use crate::ui::model::create::{CreateForm, FormRow, SourceKind, command_words};
-use crate::widgets::form::{self, FieldValue, Form};
+use crate::widgets::form::{FieldValue, Form, LabelledRow};
 use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
-use crate::widgets::pen::Pen;
 use crate::widgets::text::{paragraph, wrap};
 
 /// Lines of the help box: two of text in a frame.
@@ -26,90 +26,77 @@ a network of its own with nothing in it.
 
 The same without the screen:";
 
-/// Paints the form into `area`.
-pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+/// Paints the form.
+pub(super) fn render(model: &Model, mut canvas: Canvas<'_>) {
+    let area = canvas.area;
     let mut body = area;
     if area.height >= 3 * HELP_HEIGHT + 6 {
         body.height -= HELP_HEIGHT;
-        help(&model.draft, look, Rect { y: body.bottom(), height: HELP_HEIGHT, ..area }, buf);
+        let below = Rect { y: body.bottom(), height: HELP_HEIGHT, ..area };
+        help(&model.draft, canvas.within(below));
     }
     if area.width >= layout::MIDDLE {
         let left = area.width * 60 / 100;
-        fields(model, look, Rect { width: left, ..body }, buf);
+        fields(model, canvas.within(Rect { width: left, ..body }));
         let right = Rect { x: body.x + left, width: body.width - left, ..body };
-        preview(model, look, right, buf);
+        preview(model, canvas.within(right));
     } else {
-        fields(model, look, body, buf);
+        fields(model, canvas.within(body));
     }
 }
 
-fn fields(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+fn fields(model: &Model, canvas: Canvas<'_>) {
+    let look = canvas.look;
     let title = [("New container", look.accent)];
     let right = [("Tab next field", look.dim)];
     let frame = Frame { right: &right, focused: true, ..Frame::titled(look, &title) };
-    let mut inner = frame.render(area, buf);
-    if inner.height > 9 {
-        inner.y += 1;
-        inner.height -= 1;
+    let Canvas { mut area, buf, .. } = canvas.framed(frame);
+    if area.height > 9 {
+        area.y += 1;
+        area.height -= 1;
     }
     let form = &model.draft;
-    let notes: Vec<(FormRow, String, Tone)> = form.rows().map(|row| note(model, row)).collect();
-    let rows: Vec<form::LabelledRow<'_>> = notes
-        .iter()
-        .map(|(row, text, tone)| {
-            let (value, style) = (
-                value(form, *row),
-                match tone {
-                    Tone::Good => look.ok,
-                    Tone::Plain => look.dim,
-                    Tone::Warn => look.warn,
-                    Tone::Bad => look.bad,
-                },
-            );
-            form::LabelledRow { label: label(form, *row), value, note: (text, style) }
+    let notes: Vec<(String, Style)> = form.rows().map(|row| note(model, row, look)).collect();
+    let rows: Vec<LabelledRow<'_>> = form
+        .rows()
+        .zip(&notes)
+        .map(|(row, (text, style))| LabelledRow {
+            label: label(form, row),
+            value: value(form, row),
+            note: (text, *style),
         })
         .collect();
-    let current = notes.iter().position(|(row, ..)| *row == form.row).unwrap_or(0);
-    Form { look, rows: &rows, current }.render(inner, buf);
-}
-
-/// How a note is meant.
-#[derive(Clone, Copy)]
-enum Tone {
-    Good,
-    Plain,
-    Warn,
-    Bad,
+    let current = form.rows().position(|row| row == form.row).unwrap_or(0);
+    Form { look, rows: &rows, current }.render(area, buf);
 }
 
 /// What stands beside a field: what is wrong with it, or what it means.
-fn note(model: &Model, row: FormRow) -> (FormRow, String, Tone) {
+fn note(model: &Model, row: FormRow, look: &Look) -> (String, Style) {
     let form = &model.draft;
     let taken: Vec<&str> = model.containers().iter().map(|it| it.name.as_str()).collect();
     let memory = host_memory(model);
     let waits = row == FormRow::Command && form.command.is_empty() && !form.tried;
     if let Some(fault) = form.fault(row, &taken, memory).filter(|_| !waits) {
-        return (row, fault.text, Tone::Bad);
+        return (fault.text, look.bad);
     }
-    let (text, tone) = match row {
-        FormRow::Name if form.name.is_empty() => ("letters, digits, - _ .".to_owned(), Tone::Plain),
-        FormRow::Name => ("free".to_owned(), Tone::Good),
+    match row {
+        FormRow::Name if form.name.is_empty() => ("letters, digits, - _ .".to_owned(), look.dim),
+        FormRow::Name => ("free".to_owned(), look.ok),
         FormRow::Source => match form.source {
-            SourceKind::Host => ("shared, read and write".to_owned(), Tone::Warn),
-            SourceKind::Directory => ("becomes its root".to_owned(), Tone::Plain),
-            SourceKind::Template => ("fills a root of its own".to_owned(), Tone::Plain),
+            SourceKind::Host => ("shared, read and write".to_owned(), look.warn),
+            SourceKind::Directory => ("becomes its root".to_owned(), look.dim),
+            SourceKind::Template => ("fills a root of its own".to_owned(), look.dim),
         },
-        FormRow::Place if form.place.is_empty() => ("must be given".to_owned(), Tone::Warn),
-        FormRow::Place => (String::new(), Tone::Plain),
+        FormRow::Place if form.place.is_empty() => ("must be given".to_owned(), look.warn),
+        FormRow::Place => (String::new(), look.dim),
         FormRow::Command if form.source == SourceKind::Host && form.command.is_empty() => {
-            ("a shell below wharf's own init".to_owned(), Tone::Plain)
+            ("a shell below wharf's own init".to_owned(), look.dim)
         }
-        FormRow::Command => ("its first process".to_owned(), Tone::Plain),
-        FormRow::Memory => (memory_note(model), Tone::Plain),
-        FormRow::Cpu => (cpu_note(model), Tone::Plain),
-        FormRow::Pids => ("4096 by default".to_owned(), Tone::Plain),
-    };
-    (row, text, tone)
+        FormRow::Command => ("its first process".to_owned(), look.dim),
+        FormRow::Memory => (memory_note(model), look.dim),
+        FormRow::Cpu => (cpu_note(model), look.dim),
+        FormRow::Pids => ("4096 by default".to_owned(), look.dim),
+    }
 }
 
 fn memory_note(model: &Model) -> String {
@@ -160,35 +147,36 @@ const fn value(form: &CreateForm, row: FormRow) -> FieldValue<'_> {
     }
 }
 
-fn preview(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+fn preview(model: &Model, canvas: Canvas<'_>) {
+    let look = canvas.look;
     let title = [("Configuration", look.accent)];
     let right = [("live", look.dim)];
     let frame = Frame { right: &right, ..Frame::titled(look, &title) };
-    let inner = frame.render(area, buf);
-    let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+    let mut canvas = canvas.framed(frame).padded();
     let create = sketched(&model.draft, host_memory(model));
     let name = model.draft.chosen_name();
-    let mut rows = inner.rows();
+    let room = usize::from(canvas.area.width);
+    let mut rows = canvas.rows();
     for (key, value) in lines(&name, &create) {
         let Some(row) = rows.next() else { return };
-        let mut pen = Pen::line(buf, row);
+        let mut pen = canvas.pen_at(row);
         pen.put(&key, look.key).put(" = ", look.dim);
         pen.clip(&shown(&value), look.ok, look.glyphs.ellipsis);
     }
-    for text in wrap(DEFAULTS, usize::from(inner.width)) {
+    for text in wrap(DEFAULTS, room) {
         let Some(row) = rows.next() else { return };
-        Pen::line(buf, row).put(text, look.dim);
+        canvas.pen_at(row).put(text, look.dim);
     }
     let words = command_words(&model.program, &name, &create);
     for (index, words) in words.iter().enumerate() {
-        for text in wrap(&shown(words), usize::from(inner.width).saturating_sub(4)) {
+        for text in wrap(&shown(words), room.saturating_sub(4)) {
             let Some(row) = rows.next() else { return };
-            let mut pen = Pen::line(buf, row);
+            let mut pen = canvas.pen_at(row);
             pen.put(if index == 0 { "$ " } else { "    " }, look.dim).put(text, look.fg);
         }
     }
     if let Some(row) = rows.next() {
-        Pen::line(buf, row).put("C-y", look.key).put(" copies it", look.dim);
+        canvas.pen_at(row).put("C-y", look.key).put(" copies it", look.dim);
     }
 }
 
@@ -223,11 +211,11 @@ fn lines(name: &str, create: &Create) -> Vec<(String, String)> {
     lines
 }
 
-fn help(form: &CreateForm, look: &Look, area: Rect, buf: &mut Buffer) {
+fn help(form: &CreateForm, canvas: Canvas<'_>) {
+    let look = canvas.look;
     let title = [("Help for this field", look.accent)];
-    let inner = Frame::titled(look, &title).render(area, buf);
-    let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
-    paragraph(words(form.row), look.fg, inner, buf);
+    let Canvas { area, buf, .. } = canvas.framed(Frame::titled(look, &title)).padded();
+    paragraph(words(form.row), look.fg, area, buf);
 }
 
 const fn words(row: FormRow) -> &'static str {

@@ -1,9 +1,9 @@
 //! The screen of an open container: a line about it, its tabs and the panes of the tab.
 
-use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Paint, cgroup, footer, processes, text, words};
+use super::canvas::Canvas;
+use super::{cgroup, footer, processes, text, words};
 use crate::command::Action;
 use crate::command::action::{Do, InDetail};
 use crate::engine::sample::Container;
@@ -19,21 +19,22 @@ use crate::widgets::pen::Pen;
 const LABELLED: usize = 20;
 
 /// Paints the open container.
-pub(super) fn render(model: &Model, paint: Paint<'_>, buf: &mut Buffer) {
+pub(super) fn render(model: &Model, pane: Option<&Pane>, canvas: &mut Canvas<'_>) {
+    let look = canvas.look;
     let Some(screen) = &model.detail else { return };
     let areas = layout::detail(model);
     if let Some(container) = model.container(&screen.name) {
-        about(model, container, paint.look, &mut Pen::line(buf, areas.about));
+        about(model, container, look, &mut canvas.pen_at(areas.about));
     }
-    tabs(model, screen, paint.look, &mut Pen::line(buf, areas.tabs));
+    tabs(model, screen, look, &mut canvas.pen_at(areas.tabs));
     for (tab, area) in areas.panes {
-        let at = (area, &mut *buf);
+        let canvas = canvas.within(area);
         match tab {
-            Tab::Processes => processes::pane(model, paint.look, at),
-            Tab::Cgroup => cgroup::pane(model, paint.look, at),
-            Tab::Console => console(model, paint, at),
+            Tab::Processes => processes::pane(model, canvas),
+            Tab::Cgroup => cgroup::pane(model, canvas),
+            Tab::Console => console(model, pane, canvas),
             Tab::Log | Tab::Events | Tab::Config | Tab::Network | Tab::Mounts => {
-                text::pane(model, tab, paint.look, at);
+                text::pane(model, tab, canvas);
             }
             Tab::Overview => (),
         }
@@ -41,14 +42,14 @@ pub(super) fn render(model: &Model, paint: Paint<'_>, buf: &mut Buffer) {
 }
 
 /// Paints the program in the pane over the whole screen, with one line that says how to leave.
-pub(super) fn full_pane(model: &Model, paint: Paint<'_>, buf: &mut Buffer) {
+pub(super) fn full_pane(model: &Model, terminal: Option<&Pane>, mut canvas: Canvas<'_>) {
     let (Some(pane), Some(area)) = (&model.pane, layout::pane(model)) else { return };
-    if let Some(terminal) = paint.pane {
-        terminal.render(area, buf, true);
+    if let Some(terminal) = terminal {
+        terminal.render(area, canvas.buf, true);
     }
-    let look = paint.look;
+    let look = canvas.look;
     let foot = Rect { y: area.bottom(), height: 1, ..area };
-    let mut pen = Pen::line(buf, foot);
+    let mut pen = canvas.pen_at(foot);
     pen.wash(look.bar).skip(1);
     if let Some((name, left)) = model.halting().filter(|(name, _)| **name == pane.name) {
         let words = format!("{name} halts; killed in {} s  ", left.as_secs());
@@ -115,8 +116,8 @@ fn tabs(model: &Model, screen: &DetailScreen, look: &Look, pen: &mut Pen<'_>) {
     }
 }
 
-fn console(model: &Model, paint: Paint<'_>, (area, buf): (Rect, &mut Buffer)) {
-    let look = paint.look;
+fn console(model: &Model, terminal: Option<&Pane>, canvas: Canvas<'_>) {
+    let look = canvas.look;
     let Some(screen) = &model.detail else { return };
     let ours = |it: &&PaneScreen| it.name == screen.name;
     let pane = model.pane.as_ref().filter(ours);
@@ -126,7 +127,7 @@ fn console(model: &Model, paint: Paint<'_>, (area, buf): (Rect, &mut Buffer)) {
         |it| format!("{}  {}x{}", it.what, it.size.1, it.size.0),
     );
     let frozen = pane.is_some() && words::is_frozen(model, &screen.name);
-    let back = paint.pane.filter(|_| pane.is_some()).map_or(0, Pane::scrolled);
+    let back = terminal.filter(|_| pane.is_some()).map_or(0, Pane::scrolled);
     let keys = match back {
         0 if pane.is_some_and(|it| it.escaped) => "C-] then c, z, q or C-]".to_owned(),
         0 if typing && pane.is_some_and(|it| it.ended.is_none()) => {
@@ -148,16 +149,16 @@ fn console(model: &Model, paint: Paint<'_>, (area, buf): (Rect, &mut Buffer)) {
         focused: screen.focus == Tab::Console,
         ..Frame::titled(look, &left)
     };
-    let inner = frame.render(area, buf);
-    if let (Some(_), Some(terminal)) = (pane, paint.pane) {
-        terminal.render(inner, buf, typing);
+    let mut canvas = canvas.framed(frame);
+    if let (Some(_), Some(terminal)) = (pane, terminal) {
+        terminal.render(canvas.area, canvas.buf, typing);
         return;
     }
     let alive = model.container(&screen.name).is_some_and(|it| it.state.is_active());
-    let mut rows = inner.rows();
+    let mut rows = canvas.rows();
     let mut line = |pieces: &[(&str, ratatui::style::Style)]| {
         if let Some(row) = rows.next() {
-            Pen::line(buf, row).skip(1).pieces(pieces);
+            canvas.pen_at(row).skip(1).pieces(pieces);
         }
     };
     let offers: &[(Action, &str)] = if alive {

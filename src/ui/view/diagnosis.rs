@@ -1,9 +1,9 @@
 //! What happened to a container, what it said last, and the keys that answer it.
 
-use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use super::canvas::Canvas;
 use crate::engine::sample::Container;
 use crate::engine::shown::shown;
 use crate::ui::diagnosis::{self, Diagnosis};
@@ -25,54 +25,52 @@ pub(super) enum Words {
 pub(super) fn peek(
     model: &Model,
     container: &Container,
-    look: &Look,
-    ([first, second], buf): ([Rect; 2], &mut Buffer),
+    [first, second]: [Rect; 2],
+    canvas: &mut Canvas<'_>,
 ) {
+    let look = canvas.look;
     // Where the two stand one above the other, the second is the upper one.
     let stacked = first.x == second.x;
     let (left, right) = if stacked { (second, first) } else { (first, second) };
     let name = (container.name.as_str(), look.accent);
     let title = [name, ("  what happened", look.dim)];
-    let inner = Frame::titled(look, &title).render(left, buf);
-    inside(model, container, look, (Words::Elsewhere, inner, buf));
+    let told = canvas.within(left).framed(Frame::titled(look, &title));
+    inside(model, container, Words::Elsewhere, told);
     let title = [name, ("  its last words", look.dim)];
     let wide = model.size.0 >= layout::WIDE;
     let hint: &[(&str, Style)] =
         if wide { &[] } else { &[("peek: ", look.dim), ("p", look.key), (" hides", look.dim)] };
-    let inner = Frame { right: hint, ..Frame::titled(look, &title) }.render(right, buf);
-    let lines = last_words(model, usize::from(inner.height));
+    let frame = Frame { right: hint, ..Frame::titled(look, &title) };
+    let mut canvas = canvas.within(right).framed(frame);
+    let lines = last_words(model, usize::from(canvas.area.height));
     if lines.is_empty() {
-        Pen::line(buf, inner).skip(1).put("it has said nothing on its console", look.dim);
+        canvas.pen().skip(1).put("it has said nothing on its console", look.dim);
     }
-    for (line, row) in lines.iter().zip(inner.rows()) {
-        Pen::line(buf, row).skip(1).clip(line, look.fg, look.glyphs.ellipsis);
+    for (line, row) in lines.iter().zip(canvas.rows()) {
+        canvas.pen_at(row).skip(1).clip(line, look.fg, look.glyphs.ellipsis);
     }
 }
 
 /// Paints trouble where the newest events stand else; false: there is none.
-pub(super) fn strip(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) -> bool {
+pub(super) fn strip(model: &Model, canvas: Canvas<'_>) -> bool {
+    let look = canvas.look;
     let Some(container) = model.current() else { return false };
     if !diagnosis::of(model, container).is_some_and(|it| it.bad) {
         return false;
     }
     let title = [(container.name.as_str(), look.accent), ("  what happened", look.dim)];
-    let inner = Frame::titled(look, &title).render(area, buf);
-    inside(model, container, look, (Words::Here, inner, buf));
+    inside(model, container, Words::Here, canvas.framed(Frame::titled(look, &title)));
     true
 }
 
 /// Paints why there is nothing else to see of a container: its diagnosis, or that nothing runs.
-pub(super) fn inside(
-    model: &Model,
-    container: &Container,
-    look: &Look,
-    (words, inner, buf): (Words, Rect, &mut Buffer),
-) {
+pub(super) fn inside(model: &Model, container: &Container, words: Words, canvas: Canvas<'_>) {
     let Some(diagnosis) = diagnosis::of(model, container) else {
-        super::words::why_nothing_runs(model, container, look, (inner, buf));
+        super::words::why_nothing_runs(model, container, canvas);
         return;
     };
-    let area = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+    let mut canvas = canvas.padded();
+    let (look, area) = (canvas.look, canvas.area);
     let keys = u16::from(!diagnosis.keys.is_empty());
     let room = usize::from(area.height.saturating_sub(keys));
     let said = if words == Words::Here { last_words(model, room) } else { Vec::new() };
@@ -83,13 +81,13 @@ pub(super) fn inside(
     let said = said.get(said.len().saturating_sub(left)..).unwrap_or_default();
     lines.extend(said.iter().map(|it| (it.clone(), look.dim)));
     for ((line, style), row) in lines.iter().zip(area.rows()) {
-        Pen::line(buf, row).clip(line, *style, look.glyphs.ellipsis);
+        canvas.pen_at(row).clip(line, *style, look.glyphs.ellipsis);
     }
     let used = (lines.len() as u16).min(area.height.saturating_sub(keys));
     self::keys(
         &diagnosis,
         look,
-        &mut Pen::line(buf, Rect { y: area.y + used, height: keys, ..area }),
+        &mut canvas.pen_at(Rect { y: area.y + used, height: keys, ..area }),
     );
 }
 

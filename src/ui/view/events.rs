@@ -2,10 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use super::canvas::Canvas;
 use super::words;
 use crate::engine::event::{Event, What};
 use crate::engine::shown::shown;
@@ -21,15 +20,16 @@ use crate::widgets::pen::Pen;
 const NAMES: usize = 16;
 
 /// Paints the newest events, newest first.
-pub(super) fn strip(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+pub(super) fn strip(model: &Model, canvas: Canvas<'_>) {
+    let look = canvas.look;
     let title = [("Events", look.accent)];
     let right = [("g m", look.key), (" all of them", look.dim)];
-    let inner = Frame { right: &right, ..Frame::titled(look, &title) }.render(area, buf);
+    let mut canvas = canvas.framed(Frame { right: &right, ..Frame::titled(look, &title) });
     if model.events.is_empty() {
-        Pen::line(buf, inner).skip(1).put("nothing has happened yet", look.dim);
+        canvas.pen().skip(1).put("nothing has happened yet", look.dim);
     }
-    for (event, row) in model.events.iter().rev().filter(|it| !passes(it)).zip(inner.rows()) {
-        line(event, look, &mut Pen::line(buf, row));
+    for (event, row) in model.events.iter().rev().filter(|it| !passes(it)).zip(canvas.rows()) {
+        line(event, look, &mut canvas.pen_at(row));
     }
 }
 

@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
-
+use super::canvas::Canvas;
 use super::words;
 use crate::command::Action;
 use crate::command::action::{Anywhere, Do, InDetail, InList};
@@ -53,8 +51,9 @@ const CONTAINER: &[Action] = &[
 ];
 
 /// Paints the footer.
-pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
-    let mut pen = Pen::line(buf, area);
+pub(super) fn render(model: &Model, mut canvas: Canvas<'_>) {
+    let look = canvas.look;
+    let mut pen = canvas.pen();
     pen.skip(1);
     if let Some(words) = owner(model, look) {
         hints(&words, look, &mut pen);

@@ -1,9 +1,9 @@
 //! The last minute of one container: its counters in words, each above its graph.
 
-use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use super::canvas::Canvas;
 use super::{diagnosis, words};
 use crate::engine::sample::{Container, Limit};
 use crate::ui::format;
@@ -31,63 +31,55 @@ pub(super) fn cpu_scale(container: &Container, history: &History) -> f32 {
 }
 
 /// Paints the pane.
-pub(super) fn render(
-    model: &Model,
-    container: &Container,
-    look: &Look,
-    (area, buf): (Rect, &mut Buffer),
-) {
+pub(super) fn render(model: &Model, container: &Container, canvas: Canvas<'_>) {
+    let look = canvas.look;
     let title = [(container.name.as_str(), look.accent), ("  last 60 s", look.dim)];
     let wide = model.size.0 >= crate::ui::layout::WIDE;
     let hint: &[(&str, Style)] =
         if wide { &[] } else { &[("peek: ", look.dim), ("p", look.key), (" hides", look.dim)] };
-    let inner = Frame { right: hint, ..Frame::titled(look, &title) }.render(area, buf);
+    let canvas = canvas.framed(Frame { right: hint, ..Frame::titled(look, &title) });
     if !container.state.is_active() {
-        words::why_nothing_runs(model, container, look, (inner, buf));
+        words::why_nothing_runs(model, container, canvas);
         return;
     }
-    let inner = trouble(model, container, look, (inner, buf));
+    let mut canvas = trouble(model, container, canvas.padded());
+    let area = canvas.area;
     // Four rows of words; the graphs share what is left.
-    let spare = inner.height.saturating_sub(4);
+    let spare = area.height.saturating_sub(4);
     let cpu_height = spare.div_ceil(2).min(8);
     let memory_height = (spare - cpu_height).min(8);
-    let mut y = inner.y;
+    let mut y = area.y;
     let mut rows = |height: u16| {
-        let row = Rect { x: inner.x + 1, y, width: inner.width.saturating_sub(2), height };
+        let row = Rect { y, height, ..area };
         y += height;
-        row.intersection(inner)
+        row.intersection(area)
     };
-    cpu_words(container, look, &mut Pen::line(buf, rows(1)));
-    cpu_graph(model, container, look, (rows(cpu_height), buf));
-    memory_words(container, look, &mut Pen::line(buf, rows(1)));
-    memory_graph(model, container, look, (rows(memory_height), buf));
-    io_words(container, look, &mut Pen::line(buf, rows(1)));
-    psi_words(container, look, &mut Pen::line(buf, rows(1)));
+    cpu_words(container, look, &mut canvas.pen_at(rows(1)));
+    cpu_graph(model, container, canvas.within(rows(cpu_height)));
+    memory_words(container, look, &mut canvas.pen_at(rows(1)));
+    memory_graph(model, container, canvas.within(rows(memory_height)));
+    io_words(container, look, &mut canvas.pen_at(rows(1)));
+    psi_words(container, look, &mut canvas.pen_at(rows(1)));
 }
 
 /// Paints what happened to a container that lives on above its figures; returns the rest.
-fn trouble(
-    model: &Model,
-    container: &Container,
-    look: &Look,
-    (inner, buf): (Rect, &mut Buffer),
-) -> Rect {
+fn trouble<'a>(model: &Model, container: &Container, mut canvas: Canvas<'a>) -> Canvas<'a> {
     const MOST_LINES: usize = 3;
-    let Some(diagnosis) = crate::ui::diagnosis::of(model, container) else { return inner };
-    let area = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
+    let (look, area) = (canvas.look, canvas.area);
+    let Some(diagnosis) = crate::ui::diagnosis::of(model, container) else { return canvas };
     let mut rows = area.rows();
     for (line, style) in
         diagnosis::told(&diagnosis, look, usize::from(area.width)).iter().take(MOST_LINES)
     {
         if let Some(row) = rows.next() {
-            Pen::line(buf, row).clip(line, *style, look.glyphs.ellipsis);
+            canvas.pen_at(row).clip(line, *style, look.glyphs.ellipsis);
         }
     }
     if let Some(row) = rows.next() {
-        diagnosis::keys(&diagnosis, look, &mut Pen::line(buf, row));
+        diagnosis::keys(&diagnosis, look, &mut canvas.pen_at(row));
     }
     let left = rows.count() as u16;
-    Rect { y: inner.bottom() - left, height: left, ..inner }
+    Canvas { area: Rect { y: area.bottom() - left, height: left, ..area }, ..canvas }
 }
 
 fn cpu_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
@@ -176,22 +168,17 @@ fn psi_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
     pen.put("   % of 10 s in which some waited", look.dim);
 }
 
-fn cpu_graph(model: &Model, container: &Container, look: &Look, (area, buf): (Rect, &mut Buffer)) {
+fn cpu_graph(model: &Model, container: &Container, canvas: Canvas<'_>) {
     let Some(history) = model.histories.get(&container.name) else { return };
     let most = cpu_scale(container, history);
-    let values = history.cpu(model.seen(), usize::from(area.width) * 2);
+    let values = history.cpu(model.seen(), usize::from(canvas.area.width) * 2);
     let shares: Vec<Option<f32>> = values.into_iter().map(|it| it.map(|it| it / most)).collect();
-    Graph { look, values: &shares }.render(area, buf);
+    Graph { look: canvas.look, values: &shares }.render(canvas.area, canvas.buf);
 }
 
-fn memory_graph(
-    model: &Model,
-    container: &Container,
-    look: &Look,
-    (area, buf): (Rect, &mut Buffer),
-) {
+fn memory_graph(model: &Model, container: &Container, canvas: Canvas<'_>) {
     let Some(history) = model.histories.get(&container.name) else { return };
-    let values = history.memory(model.seen(), usize::from(area.width) * 2);
+    let values = history.memory(model.seen(), usize::from(canvas.area.width) * 2);
     let highest = values.iter().flatten().copied().fold(1.0, f32::max);
     // Against the limit if there is one, and the host has that much; else so that growth can be seen.
     let host = model.sample.as_ref().and_then(|it| it.host.memory_bytes).unwrap_or(u64::MAX);
@@ -200,5 +187,5 @@ fn memory_graph(
         Some(Limit::Max) | None => highest * ROOM_TO_GROW,
     };
     let shares: Vec<Option<f32>> = values.into_iter().map(|it| it.map(|it| it / most)).collect();
-    Graph { look, values: &shares }.render(area, buf);
+    Graph { look: canvas.look, values: &shares }.render(canvas.area, canvas.buf);
 }

@@ -1,9 +1,8 @@
 //! The first row: where one is, the host, how many containers in which state, the clock.
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
+use super::canvas::Canvas;
 use super::words;
 use crate::engine::Name;
 use crate::engine::cgroup::Layout;
@@ -12,7 +11,7 @@ use crate::engine::state::State;
 use crate::ui::model::Model;
 use crate::ui::{Rights, format};
 use crate::widgets::look::{Glyphs, Look};
-use crate::widgets::pen::{Pen, shortened, width};
+use crate::widgets::pen::{shortened, width};
 
 /// A name is not made shorter than this, however narrow the screen is.
 const LEAST_NAME: usize = 12;
@@ -33,8 +32,9 @@ impl Segment {
     }
 }
 
-/// Paints the header into `area`.
-pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+/// Paints the header.
+pub(super) fn render(model: &Model, mut canvas: Canvas<'_>) {
+    let (look, area) = (canvas.look, canvas.area);
     let bold = Modifier::BOLD;
     let mut left = vec![("wharf".to_owned(), look.accent.add_modifier(bold))];
     let places = places(model, look.glyphs);
@@ -53,7 +53,7 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         left.truncate(1);
     }
     let segments = fitting(segments, room(&left));
-    let mut pen = Pen::line(buf, area);
+    let mut pen = canvas.pen();
     pen.wash(look.bar).skip(1);
     for (text, style) in &left {
         pen.put(text, look.bar.patch(*style));

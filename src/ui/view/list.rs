@@ -1,8 +1,8 @@
 //! The list screen: the table, what the cursor's container does, and what happened last.
 
-use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::canvas::Canvas;
 use super::{diagnosis, events, graphs, narrow, processes, words};
 use crate::command;
 use crate::engine::sample::{Container, Counters};
@@ -27,28 +27,28 @@ const ROOMY: u16 = 124;
 pub(super) const NOTHING: &str = "nothing matches the filter; Esc clears it";
 
 /// Paints the list screen.
-pub(super) fn render(model: &Model, look: &Look, buf: &mut Buffer) {
+pub(super) fn render(model: &Model, canvas: &mut Canvas<'_>) {
     let areas = layout::list(model);
     if model.containers().is_empty() {
-        super::text::welcome(model, look, areas.table, buf);
+        super::text::welcome(model, canvas.within(areas.table));
     } else if model.size.0 < layout::NARROW {
-        narrow::render(model, look, areas.table, buf);
+        narrow::render(model, canvas.within(areas.table));
     } else {
-        table(model, look, areas.table, buf);
+        table(model, canvas.within(areas.table));
     }
     if let (Some(peek), Some(container)) = (areas.peek, model.current()) {
         let [left, right] = peek;
         if !container.state.is_active() && crate::ui::diagnosis::of(model, container).is_some() {
-            diagnosis::peek(model, container, look, (peek, buf));
+            diagnosis::peek(model, container, peek, canvas);
         } else {
-            processes::peek(model, container, look, (left, buf));
-            graphs::render(model, container, look, (right, buf));
+            processes::peek(model, container, canvas.within(left));
+            graphs::render(model, container, canvas.within(right));
         }
     }
     if let Some(area) = areas.events
-        && (areas.peek.is_some() || !diagnosis::strip(model, look, area, buf))
+        && (areas.peek.is_some() || !diagnosis::strip(model, canvas.within(area)))
     {
-        events::strip(model, look, area, buf);
+        events::strip(model, canvas.within(area));
     }
 }
 
@@ -96,8 +96,9 @@ const COLUMNS: [(Is, Column<'_>, Option<command::SortKey>); 14] = {
     ]
 };
 
-fn table(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
-    let inner = frame(model, look, area, buf);
+fn table(model: &Model, canvas: Canvas<'_>) {
+    let mut canvas = frame(model, canvas);
+    let (look, inner) = (canvas.look, canvas.area);
     let names_down = matches!(model.list.sort, command::SortKey::Name | command::SortKey::State);
     let columns = COLUMNS.map(|(_, column, by)| {
         let sorted = (by == Some(model.list.sort)).then_some(if names_down == model.list.reverse {
@@ -114,7 +115,7 @@ fn table(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     let marked = |row: usize| rows.get(row).is_some_and(|it| model.list.marks.contains(&it.name));
     let cell = |row: usize, column: usize, pen: &mut Pen<'_>| {
         if let (Some(container), Some((is, ..))) = (rows.get(row), COLUMNS.get(column)) {
-            paint(model, container, look, (*is, pen));
+            paint(model, container, look, *is, pen);
         }
     };
     Table {
@@ -127,28 +128,31 @@ fn table(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         marked: &marked,
         cell: &cell,
     }
-    .render(inner, buf);
-    unmanaged(model, look, (inner, rows.len()), buf);
+    .render(inner, canvas.buf);
+    unmanaged(model, rows.len(), &mut canvas);
     if rows.is_empty() {
         let row = Rect { y: inner.y + 2, height: 1.min(inner.height), ..inner };
-        Pen::line(buf, row).skip(4).put(NOTHING, look.dim);
+        canvas.pen_at(row).skip(4).put(NOTHING, look.dim);
     }
 }
 
 /// Names what is left to LXC below the rows, as far as there is room; the status line names it too.
-fn unmanaged(model: &Model, look: &Look, (inner, rows): (Rect, usize), buf: &mut Buffer) {
+fn unmanaged(model: &Model, rows: usize, canvas: &mut Canvas<'_>) {
+    let look = canvas.look;
     let Some(sample) = model.sample.as_deref() else { return };
     // The row of titles, the containers, and one free.
     let below = rows.saturating_sub(model.list.offset) + 2;
-    for (it, row) in sample.unmanaged.iter().zip(inner.rows().skip(below)) {
+    for (it, row) in sample.unmanaged.iter().zip(canvas.rows().skip(below)) {
         let name = format!("\"{}\"", it.name);
         let words = format!("  {}  left to LXC: {}", it.state, it.why);
-        let mut pen = Pen::line(buf, row);
+        let mut pen = canvas.pen_at(row);
         pen.skip(4).put(&name, look.fg).clip(&words, look.dim, look.glyphs.ellipsis);
     }
 }
 
-fn frame(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) -> Rect {
+/// Paints the frame with the filter in its upper line; returns what is inside.
+fn frame<'a>(model: &Model, canvas: Canvas<'a>) -> Canvas<'a> {
+    let (look, area) = (canvas.look, canvas.area);
     let count = model.list.order.len().to_string();
     let filter = model.list.filter_text.text();
     let mut left: Vec<Piece<'_>> =
@@ -180,12 +184,13 @@ fn frame(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) -> Rect {
     }
     let at = (model.list.row + 1).min(model.list.order.len());
     let foot = format!("{} {at}/{}", look.glyphs.updown, model.list.order.len());
-    let inner =
-        Frame { look, left: &left, right: &right, foot: &[(&foot, look.dim)], focused: false }
-            .render(area, buf);
+    let foot = [(foot.as_str(), look.dim)];
+    let frame = Frame { look, left: &left, right: &right, foot: &foot, focused: false };
+    let canvas = canvas.framed(frame);
     if model.list.filtering {
         let x = area.x + 19 + count.len() as u16;
-        let mut pen = Pen::new(buf, x, area.y, area.width.saturating_sub(x - area.x + 2).min(40));
+        let mut pen =
+            Pen::new(canvas.buf, x, area.y, area.width.saturating_sub(x - area.x + 2).min(40));
         let field = Field {
             look,
             input: &model.list.filter_text,
@@ -195,10 +200,10 @@ fn frame(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) -> Rect {
         };
         field.draw(&mut pen);
     }
-    inner
+    canvas
 }
 
-fn paint(model: &Model, container: &Container, look: &Look, (is, pen): (Is, &mut Pen<'_>)) {
+fn paint(model: &Model, container: &Container, look: &Look, is: Is, pen: &mut Pen<'_>) {
     let counters = &container.counters;
     let active = container.state.is_active();
     let state = model.state_shown(container);
@@ -211,7 +216,7 @@ fn paint(model: &Model, container: &Container, look: &Look, (is, pen): (Is, &mut
         Is::State => _ = pen.put(state.word(), style),
         Is::Since => _ = pen.right(&words::since(model, container.since, look), look.fg),
         Is::Graph => graph(model, container, look, pen),
-        _ if !active => idle(model, container, look, (is, pen)),
+        _ if !active => idle(model, container, look, is, pen),
         Is::Cpu => match counters.cpu_percent {
             Some(percent) => _ = pen.right(&format!("{percent:.1}"), look.fg),
             None => _ = pen.right(look.glyphs.unknown, look.dim),
@@ -288,7 +293,7 @@ const fn psi(counters: &Counters, is: Is) -> Option<f32> {
 
 /// A container without processes: dots where there would be figures.
 #[expect(clippy::wildcard_enum_match_arm, reason = "most columns are alike here")]
-fn idle(model: &Model, container: &Container, look: &Look, (is, pen): (Is, &mut Pen<'_>)) {
+fn idle(model: &Model, container: &Container, look: &Look, is: Is, pen: &mut Pen<'_>) {
     match is {
         // Without the graph there is no other place for it.
         Is::Memory if model.size.0 < layout::MIDDLE => {

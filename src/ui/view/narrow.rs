@@ -1,8 +1,8 @@
 //! The list on a screen too narrow for a table: one or two lines for a container, no frame.
 
-use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::canvas::Canvas;
 use super::{list, words};
 use crate::engine::sample::Container;
 use crate::ui::layout;
@@ -16,19 +16,19 @@ use crate::widgets::pen::{Pen, width};
 const BAR: usize = 8;
 
 /// Paints the containers into `area`.
-pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+pub(super) fn render(model: &Model, mut canvas: Canvas<'_>) {
+    let (look, area) = (canvas.look, canvas.area);
     if model.list.order.is_empty() {
-        Pen::line(buf, area).skip(2).clip(list::NOTHING, look.dim, look.glyphs.ellipsis);
+        canvas.pen().skip(2).clip(list::NOTHING, look.dim, look.glyphs.ellipsis);
     }
     let lines = layout::lines_per_row(model.size);
     let shown = model.shown().enumerate().skip(model.list.offset).take(layout::list_rows(model));
     for ((row, container), at) in shown.zip(0..) {
         let line = Rect { y: area.y + at * lines, height: 1, ..area };
         let current = row == model.list.row;
-        let mut pen = Pen::line(buf, line);
-        head(model, container, look, (current, &mut pen));
+        head(model, container, look, current, &mut canvas.pen_at(line));
         if lines == 2 {
-            let mut pen = Pen::line(buf, Rect { y: line.y + 1, ..line });
+            let mut pen = canvas.pen_at(Rect { y: line.y + 1, ..line });
             if current {
                 pen.wash(look.select);
             }
@@ -38,7 +38,7 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     }
 }
 
-fn head(model: &Model, container: &Container, look: &Look, (current, pen): (bool, &mut Pen<'_>)) {
+fn head(model: &Model, container: &Container, look: &Look, current: bool, pen: &mut Pen<'_>) {
     let state = model.state_shown(container);
     let (glyph, style) = words::sign(model, container, look);
     if current {

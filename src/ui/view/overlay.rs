@@ -1,10 +1,10 @@
 //! The layers over the screen: help, palette, questions, signals, journal, and the keys that may
 //! follow a prefix.
 
-use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use super::canvas::Canvas;
 use super::events;
 use crate::command::action::Shortcut;
 use crate::engine::event::What;
@@ -30,13 +30,14 @@ const ROOM_FOR_WORDS: usize = 3;
 const NAMES: usize = 32;
 
 /// Paints the layer, if there is one.
-pub(super) fn render(model: &Model, look: &Look, buf: &mut Buffer) {
+pub(super) fn render(model: &Model, canvas: &mut Canvas<'_>) {
+    let (look, area) = (canvas.look, canvas.area);
     if !model.typed.is_empty() {
-        prefix(model, look, buf);
+        prefix(model, canvas);
     }
     match &model.overlay {
         None => (),
-        Some(Overlay::Find(find)) => finder(model, find, look, buf),
+        Some(Overlay::Find(find)) => finder(model, find, canvas),
         Some(Overlay::Confirm { question, proposal, yes }) => {
             let names = proposal.names();
             let hidden = hidden(proposal);
@@ -50,12 +51,10 @@ pub(super) fn render(model: &Model, look: &Look, buf: &mut Buffer) {
                 answers: &["No", "Yes (y)"],
                 chosen: usize::from(*yes),
             }
-            .render(buf.area, buf);
+            .render(area, canvas.buf);
         }
-        Some(Overlay::Ask { question, yes, .. }) => ask(question, *yes, look, buf),
-        Some(Overlay::TypeName { word, typed, proposal }) => {
-            destroy(word, typed, proposal, (look, buf))
-        }
+        Some(Overlay::Ask { question, yes, .. }) => ask(question, *yes, canvas),
+        Some(Overlay::TypeName { word, typed, proposal }) => destroy(word, typed, proposal, canvas),
         Some(Overlay::Exec { name, line }) => {
             let title = format!("Run inside {name}");
             Prompt {
@@ -68,18 +67,19 @@ pub(super) fn render(model: &Model, look: &Look, buf: &mut Buffer) {
                 answers: &["Run (Enter)"],
                 chosen: 0,
             }
-            .render(buf.area, buf);
+            .render(area, canvas.buf);
         }
-        Some(Overlay::Signal { process, at, .. }) => signals(process, *at, look, buf),
-        Some(Overlay::Journal { at }) => journal(model, *at, look, buf),
-        Some(Overlay::Events { at }) => all_events(model, *at, look, buf),
+        Some(Overlay::Signal { process, at, .. }) => signals(process, *at, canvas),
+        Some(Overlay::Journal { at }) => journal(model, *at, canvas),
+        Some(Overlay::Events { at }) => all_events(model, *at, canvas),
         Some(Overlay::Whole { title, text, first, .. }) => {
-            whole(title, (text, *first), look, (model.size, buf));
+            let lines = wrap(text, layout::whole_room(model.size));
+            whole(title, &lines, *first, layout::whole_rows(model.size), canvas);
         }
     }
 }
 
-fn prefix(model: &Model, look: &Look, buf: &mut Buffer) {
+fn prefix(model: &Model, canvas: &mut Canvas<'_>) {
     let scopes = model.scopes();
     let choices: Vec<Choice<'_>> = keymap::following(&scopes, &model.typed)
         .map(|(key, it)| Choice {
@@ -88,11 +88,12 @@ fn prefix(model: &Model, look: &Look, buf: &mut Buffer) {
             enabled: model.refusal(it.action).is_none(),
         })
         .collect();
-    let area = Rect { height: buf.area.height.saturating_sub(1), ..buf.area };
-    Popup { look, title: &model.typed, choices: &choices }.render(area, buf);
+    let area = Rect { height: canvas.area.height.saturating_sub(1), ..canvas.area };
+    let popup = Popup { look: canvas.look, title: &model.typed, choices: &choices };
+    popup.render(area, canvas.buf);
 }
 
-fn finder(model: &Model, find: &Find, look: &Look, buf: &mut Buffer) {
+fn finder(model: &Model, find: &Find, canvas: &mut Canvas<'_>) {
     let found = found(find);
     let lines: Vec<(String, Option<String>, &Shortcut)> = found
         .into_iter()
@@ -112,10 +113,10 @@ fn finder(model: &Model, find: &Find, look: &Look, buf: &mut Buffer) {
         FindKind::Help => ("Keys", "/", "type to search"),
         FindKind::Palette => ("Everything", ":", "a few letters of what you want"),
     };
-    let height = usize::from(buf.area.height.saturating_sub(4)).min(entries.len().max(8) + 4);
-    let inner = layer(look, (title, &entries.len().to_string()), height, buf);
+    let height = tallest(canvas).min(entries.len().max(8) + 4);
+    let Canvas { look, area, buf } = layer(title, &entries.len().to_string(), height, canvas);
     list::List { look, sign, input: &find.line, hint, entries: &entries, cursor: find.at }
-        .render(inner, buf);
+        .render(area, buf);
 }
 
 /// Only what is bound to a place is refused; a key that belongs elsewhere is just explained.
@@ -126,8 +127,9 @@ fn refusal(model: &Model, shortcut: &Shortcut) -> Option<String> {
     model.refusal(shortcut.action)
 }
 
-fn ask(question: &str, yes: bool, look: &Look, buf: &mut Buffer) {
-    let lines = wrap(question, room_for_text(buf.area));
+fn ask(question: &str, yes: bool, canvas: &mut Canvas<'_>) {
+    let look = canvas.look;
+    let lines = wrap(question, room_for_text(canvas.area));
     let pieces: Vec<[Piece<'_>; 1]> = lines.iter().map(|it| [(&**it, look.fg)]).collect();
     let text: Vec<&[Piece<'_>]> = pieces.iter().map(<[Piece<'_>; 1]>::as_slice).collect();
     Prompt {
@@ -140,7 +142,7 @@ fn ask(question: &str, yes: bool, look: &Look, buf: &mut Buffer) {
         answers: &["No", "Yes (y)"],
         chosen: usize::from(yes),
     }
-    .render(buf.area, buf);
+    .render(canvas.area, canvas.buf);
 }
 
 fn hidden(proposal: &Proposal) -> String {
@@ -150,7 +152,8 @@ fn hidden(proposal: &Proposal) -> String {
     }
 }
 
-fn destroy(word: &str, typed: &Input, proposal: &Proposal, (look, buf): (&Look, &mut Buffer)) {
+fn destroy(word: &str, typed: &Input, proposal: &Proposal, canvas: &mut Canvas<'_>) {
+    let look = canvas.look;
     let names = proposal.names();
     let title = match names.len() {
         1 => "Destroy".to_owned(),
@@ -175,14 +178,15 @@ fn destroy(word: &str, typed: &Input, proposal: &Proposal, (look, buf): (&Look, 
         answers: &[keeps],
         chosen: 0,
     }
-    .render(buf.area, buf);
+    .render(canvas.area, canvas.buf);
 }
 
-fn signals(process: &Process, at: usize, look: &Look, buf: &mut Buffer) {
+fn signals(process: &Process, at: usize, canvas: &mut Canvas<'_>) {
+    let look = canvas.look;
     let title = format!("Signal to {} {}", process.pid, shown(&process.command));
-    let inner = layer(look, (&title, ""), SIGNALS.len() + 2, buf);
-    for ((index, (number, name, help)), row) in SIGNALS.iter().enumerate().zip(inner.rows()) {
-        let mut pen = Pen::line(buf, row);
+    let mut layer = layer(&title, "", SIGNALS.len() + 2, canvas);
+    for ((index, (number, name, help)), row) in SIGNALS.iter().enumerate().zip(layer.rows()) {
+        let mut pen = layer.pen_at(row);
         if index == at {
             pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
         }
@@ -192,39 +196,41 @@ fn signals(process: &Process, at: usize, look: &Look, buf: &mut Buffer) {
     }
 }
 
-fn journal(model: &Model, at: usize, look: &Look, buf: &mut Buffer) {
+fn journal(model: &Model, at: usize, canvas: &mut Canvas<'_>) {
+    let look = canvas.look;
     let wanted = model.journal.len() * 2 + 3 + ROOM_FOR_WORDS;
-    let height = usize::from(buf.area.height.saturating_sub(4)).min(wanted);
-    let inner = layer(look, ("Journal", "what was done, and how to do it by hand"), height, buf);
+    let height = tallest(canvas).min(wanted);
+    let mut layer = layer("Journal", "what was done, and how to do it by hand", height, canvas);
     if model.journal.is_empty() {
-        Pen::line(buf, inner).skip(2).put("nothing has been done yet", look.dim);
+        layer.pen().skip(2).put("nothing has been done yet", look.dim);
     }
     let chosen = model.journal.get(at).and_then(|it| it.outcome.as_ref());
     let whole = match chosen {
         Some(Err(words)) => shown(words).into_owned(),
         Some(Ok(_)) | None => String::new(),
     };
-    let inner = in_full(&whole, look, (inner, buf));
-    let first = scroll(0, at, model.journal.len(), usize::from(inner.height / 2));
-    let mut rows = inner.rows();
+    let mut layer = in_full(&whole, layer);
+    let first = scroll(0, at, model.journal.len(), usize::from(layer.area.height / 2));
+    let mut rows = layer.rows();
     for (index, entry) in model.journal.iter().enumerate().skip(first) {
         let (Some(one), Some(other)) = (rows.next(), rows.next()) else { return };
-        journal_entry(entry, index == at, look, &mut Pen::line(buf, one));
+        journal_entry(entry, index == at, look, &mut layer.pen_at(one));
         let line = format!("$ {}", entry.act.command_line(&model.program, &entry.name));
-        Pen::line(buf, other).skip(13).clip(&line, look.dim, look.glyphs.ellipsis);
+        layer.pen_at(other).skip(13).clip(&line, look.dim, look.glyphs.ellipsis);
     }
 }
 
 /// Paints `words`, if any, whole at the foot of a layer; returns what is left of it above.
-fn in_full(words: &str, look: &Look, (area, buf): (Rect, &mut Buffer)) -> Rect {
+fn in_full<'a>(words: &str, mut layer: Canvas<'a>) -> Canvas<'a> {
+    let (look, area) = (layer.look, layer.area);
     let lines = wrap(words, usize::from(area.width).saturating_sub(2));
     let height = (lines.len() as u16).min(area.height.saturating_sub(2));
     let above = Rect { height: area.height - height, ..area };
     let foot = Rect { y: above.bottom(), height, ..area };
     for (line, row) in lines.iter().zip(foot.rows()) {
-        Pen::line(buf, row).skip(1).put(line, look.bad);
+        layer.pen_at(row).skip(1).put(line, look.bad);
     }
-    above
+    Canvas { area: above, ..layer }
 }
 
 fn journal_entry(entry: &JournalEntry, current: bool, look: &Look, pen: &mut Pen<'_>) {
@@ -243,19 +249,19 @@ fn journal_entry(entry: &JournalEntry, current: bool, look: &Look, pen: &mut Pen
     pen.clip(&words, look.fg, look.glyphs.ellipsis);
 }
 
-fn all_events(model: &Model, at: usize, look: &Look, buf: &mut Buffer) {
+fn all_events(model: &Model, at: usize, canvas: &mut Canvas<'_>) {
+    let look = canvas.look;
     let wanted = model.events.len() + 3 + ROOM_FOR_WORDS;
-    let height = usize::from(buf.area.height.saturating_sub(4)).min(wanted);
     let count = format!("{} kept", model.events.len());
-    let inner = layer(look, ("Events", &count), height, buf);
+    let layer = layer("Events", &count, tallest(canvas).min(wanted), canvas);
     let whole = match model.events.get(at).map(|it| &it.what) {
         Some(What::Failed { reason }) => shown(reason).into_owned(),
         _ => String::new(),
     };
-    let inner = in_full(&whole, look, (inner, buf));
-    let first = scroll(0, at, model.events.len(), usize::from(inner.height));
-    for ((index, event), row) in model.events.iter().enumerate().skip(first).zip(inner.rows()) {
-        let mut pen = Pen::line(buf, row);
+    let mut layer = in_full(&whole, layer);
+    let first = scroll(0, at, model.events.len(), usize::from(layer.area.height));
+    for ((index, event), row) in model.events.iter().enumerate().skip(first).zip(layer.rows()) {
+        let mut pen = layer.pen_at(row);
         if index == at {
             pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
         }
@@ -263,31 +269,31 @@ fn all_events(model: &Model, at: usize, look: &Look, buf: &mut Buffer) {
     }
 }
 
-/// Paints one line of a list in full.
-fn whole(
-    title: &str,
-    (text, first): (&str, usize),
-    look: &Look,
-    (size, buf): ((u16, u16), &mut Buffer),
-) {
-    let lines = wrap(text, layout::whole_room(size));
-    let shown = lines.len().min(layout::whole_rows(size));
+/// Paints one line of a list in full, broken into `lines`, of which so many `rows` are shown.
+fn whole(title: &str, lines: &[&str], first: usize, rows: usize, canvas: &mut Canvas<'_>) {
+    let shown = lines.len().min(rows);
     let right = format!("{}/{}", (first + shown).min(lines.len()), lines.len());
-    let inner = layer(look, (title, &right), shown + 2, buf);
-    for (line, row) in lines.iter().skip(first).zip(inner.rows()) {
-        Pen::line(buf, row).skip(1).put(line, look.fg);
+    let style = canvas.look.fg;
+    let mut layer = layer(title, &right, shown + 2, canvas);
+    for (line, row) in lines.iter().skip(first).zip(layer.rows()) {
+        layer.pen_at(row).skip(1).put(line, style);
     }
 }
 
+/// Returns how tall a layer can be.
+fn tallest(canvas: &Canvas<'_>) -> usize {
+    usize::from(canvas.area.height.saturating_sub(4))
+}
+
 /// A framed layer in the middle of the screen; returns its inside.
-fn layer(look: &Look, (title, right): (&str, &str), height: usize, buf: &mut Buffer) -> Rect {
-    let area = buf.area;
+fn layer<'a>(title: &str, right: &str, height: usize, canvas: &'a mut Canvas<'_>) -> Canvas<'a> {
+    let (look, area) = (canvas.look, canvas.area);
     let width = area.width.saturating_sub(4).min(layout::LAYER);
     let mut place = middle(area, usize::from(width), height);
     place.x = (area.width - width) / 2;
     place.width = width;
-    clear(buf, place, look.fg);
+    clear(canvas.buf, place, look.fg);
     let left = [(title, look.accent)];
     let frame = Frame { right: &[(right, look.dim)], focused: true, ..Frame::titled(look, &left) };
-    frame.render(place, buf)
+    canvas.within(place).framed(frame)
 }

@@ -1,8 +1,6 @@
 //! The forest of processes, in the peek and in its pane.
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
-
+use super::canvas::Canvas;
 use super::diagnosis::{self, Words};
 use crate::command::Action;
 use crate::command::action::InDetail;
@@ -27,28 +25,24 @@ const TREE_FROM: usize = 28;
 const COMMAND: usize = 24;
 
 /// Paints the processes of the container under the list's cursor.
-pub(super) fn peek(
-    model: &Model,
-    container: &Container,
-    look: &Look,
-    (area, buf): (Rect, &mut Buffer),
-) {
+pub(super) fn peek(model: &Model, container: &Container, canvas: Canvas<'_>) {
+    let look = canvas.look;
     let all = container.detail.as_ref().map_or(&[][..], |it| &it.processes);
     let title = [(container.name.as_str(), look.accent), ("  processes", look.dim)];
-    let rows = usize::from(area.height.saturating_sub(3));
+    let rows = usize::from(canvas.area.height.saturating_sub(3));
     let foot = format!("{} of {}  {} opens", all.len().min(rows), all.len(), look.glyphs.enter);
     let frame = Frame {
         right: &[("forest", look.dim)],
         foot: if all.is_empty() { &[] } else { &[(foot.as_str(), look.dim)] },
         ..Frame::titled(look, &title)
     };
-    let inner = frame.render(area, buf);
     let shown: Vec<&Process> = all.iter().collect();
-    rows_or_words(model, container, look, (&shown, None, inner, buf));
+    rows_or_words(model, container, &shown, None, canvas.framed(frame));
 }
 
 /// Paints the pane of the open container.
-pub(super) fn pane(model: &Model, look: &Look, (area, buf): (Rect, &mut Buffer)) {
+pub(super) fn pane(model: &Model, canvas: Canvas<'_>) {
+    let look = canvas.look;
     let Some(screen) = &model.detail else { return };
     let Some(container) = model.container(&screen.name) else { return };
     let all = container.detail.as_ref().map_or(&[][..], |it| &it.processes);
@@ -76,38 +70,43 @@ pub(super) fn pane(model: &Model, look: &Look, (area, buf): (Rect, &mut Buffer))
         focused,
         ..Frame::titled(look, &left)
     };
-    let inner = frame.render(area, buf);
     let cursor = focused.then_some((place, &screen.forest));
-    rows_or_words(model, container, look, (&shown, cursor, inner, buf));
+    rows_or_words(model, container, &shown, cursor, canvas.framed(frame));
 }
 
-type Rows<'a> = (&'a [&'a Process], Option<(usize, &'a Forest)>, Rect, &'a mut Buffer);
-
-fn rows_or_words(model: &Model, container: &Container, look: &Look, rows: Rows<'_>) {
-    let (shown, cursor, inner, buf) = rows;
+/// Paints the processes that are shown, of which one may be under the cursor, or why there are none.
+fn rows_or_words(
+    model: &Model,
+    container: &Container,
+    shown: &[&Process],
+    cursor: Option<(usize, &Forest)>,
+    mut canvas: Canvas<'_>,
+) {
+    let look = canvas.look;
     if shown.is_empty() {
         if container.state.is_active() {
-            Pen::line(buf, inner).skip(1).put("looking …", look.dim);
+            canvas.pen().skip(1).put("looking …", look.dim);
         } else {
-            diagnosis::inside(model, container, look, (Words::Here, inner, buf));
+            diagnosis::inside(model, container, Words::Here, canvas);
         }
         return;
     }
     let at = cursor.map_or(0, |(place, _)| place);
-    let room = usize::from(inner.width).saturating_sub(TREE_FROM);
+    let room = usize::from(canvas.area.width).saturating_sub(TREE_FROM);
     let hidden = shown.get(at).map_or(0, |it| hidden_levels(it, room));
     let head = "   PID   NS   CPU%   RSS S  ";
     let tree = if hidden > 0 { format!("{} TREE", look.glyphs.less) } else { "TREE".to_owned() };
-    Pen::line(buf, inner).put(head, look.dim).put(&tree, look.dim);
-    let body = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
-    let first = scroll(0, at, shown.len(), usize::from(body.height));
-    for ((row, process), line) in shown.iter().enumerate().skip(first).zip(body.rows()) {
-        let mut pen = Pen::line(buf, line);
+    canvas.pen().put(head, look.dim).put(&tree, look.dim);
+    let rows = usize::from(canvas.area.height.saturating_sub(1));
+    let first = scroll(0, at, shown.len(), rows);
+    let body = canvas.rows().skip(1);
+    for ((row, process), line) in shown.iter().enumerate().skip(first).zip(body) {
+        let mut pen = canvas.pen_at(line);
         if cursor.is_some_and(|(place, _)| place == row) {
             pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
         }
         let folded = cursor.is_some_and(|(_, forest)| forest.folded.contains(&process.identity()));
-        one(process, (folded, hidden), look, &mut pen);
+        one(process, folded, hidden, look, &mut pen);
     }
 }
 
@@ -117,7 +116,7 @@ fn hidden_levels(process: &Process, room: usize) -> usize {
     (indent + COMMAND.min(room / 2)).saturating_sub(room).div_ceil(LEVEL)
 }
 
-fn one(process: &Process, (folded, hidden): (bool, usize), look: &Look, pen: &mut Pen<'_>) {
+fn one(process: &Process, folded: bool, hidden: usize, look: &Look, pen: &mut Pen<'_>) {
     let unknown = look.glyphs.unknown;
     pen.part(6).right(&process.pid.to_string(), look.fg);
     let inner = process.inner_pid.map_or_else(|| unknown.to_owned(), |it| it.to_string());
@@ -138,7 +137,7 @@ fn one(process: &Process, (folded, hidden): (bool, usize), look: &Look, pen: &mu
     pen.skip(1).put(process.state.encode_utf8(&mut [0; 4]), style).skip(2);
     // A root's own entry says whether other roots follow; lines begin below it.
     let below = process.later_siblings.get(1..).unwrap_or_default();
-    branches(pen, below, hidden, (look.glyphs, look.line));
+    branches(pen, below, hidden, look.glyphs, look.line);
     if folded {
         pen.put("+ ", look.accent);
     }

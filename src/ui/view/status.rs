@@ -1,8 +1,6 @@
 //! The line above the footer: what is marked, what was just done, what cannot be done here.
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
-
+use super::canvas::Canvas;
 use super::words;
 use crate::command::Action;
 use crate::command::action::{Do, InDetail};
@@ -20,12 +18,14 @@ const UNMARK: &str = "  Esc clear filter ";
 const LEAST_NAMES: usize = 16;
 
 /// Paints the line.
-pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+pub(super) fn render(model: &Model, mut canvas: Canvas<'_>) {
+    let look = canvas.look;
     // Wider screens have it in the list's frame.
     let narrow = model.size.0 < layout::NARROW && model.detail.is_none();
     if let Some(reason) = model.list.filter_error.as_ref().filter(|_| narrow) {
         let glyph = (look.glyphs.bad, look.bad);
-        Toast { look, glyph, text: reason, style: look.fg, hints: &[] }.render(area, buf);
+        Toast { look, glyph, text: reason, style: look.fg, hints: &[] }
+            .render(canvas.area, canvas.buf);
         return;
     }
     if let Some(notice) = model.notice_shown() {
@@ -51,15 +51,16 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         }
         hints.extend([("J", look.key), (count.as_str(), look.dim)]);
         let glyph = (glyph, style);
-        Toast { look, glyph, text: &text, style: look.fg, hints: &hints }.render(area, buf);
+        Toast { look, glyph, text: &text, style: look.fg, hints: &hints }
+            .render(canvas.area, canvas.buf);
         return;
     }
     if model.halting().is_some() {
-        countdown(model, look, area, buf);
+        countdown(model, canvas);
         return;
     }
     if model.detail.is_none() && !model.list.marks.is_empty() {
-        marks(model, look, &mut Pen::line(buf, area));
+        marks(model, look, &mut canvas.pen());
         return;
     }
     let sample = model.sample.as_deref();
@@ -70,7 +71,8 @@ pub(super) fn render(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
     if let Some(trouble) = &trouble {
         let glyph = (look.glyphs.warn, look.warn);
         let trouble = &crate::engine::shown::shown(trouble);
-        Toast { look, glyph, text: trouble, style: look.dim, hints: &[] }.render(area, buf);
+        Toast { look, glyph, text: trouble, style: look.dim, hints: &[] }
+            .render(canvas.area, canvas.buf);
     }
 }
 
@@ -93,7 +95,8 @@ fn current(model: &Model) -> Option<String> {
 
 /// A guest that was asked to halt: how long it has left, also where no column shows it, and the key
 /// that does not wait.
-fn countdown(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
+fn countdown(model: &Model, canvas: Canvas<'_>) {
+    let look = canvas.look;
     let Some((name, left)) = model.halting() else { return };
     let left = left.as_secs();
     let narrow = model.size.0 < layout::NARROW;
@@ -113,11 +116,12 @@ fn countdown(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
         format!(" was asked to halt; what is left is killed in {left} s")
     };
     // The name is what gives way: the key must be seen.
-    let room = usize::from(area.width).saturating_sub(pieces_width(hints) + width(&what) + 6);
+    let room =
+        usize::from(canvas.area.width).saturating_sub(pieces_width(hints) + width(&what) + 6);
     let name = clipped(name.as_str(), room, look.glyphs.ellipsis);
     let words = format!("{name}{what}");
     let glyph = (look.glyphs.stopping, look.busy);
-    Toast { look, glyph, text: &words, style: look.fg, hints }.render(area, buf);
+    Toast { look, glyph, text: &words, style: look.fg, hints }.render(canvas.area, canvas.buf);
 }
 
 /// Names are plain letters, so that each is one cell.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{Paint, view};
+use super::view;
 use crate::engine::sample::Container;
 use crate::engine::state::State;
 use crate::ui::effect::Act;
@@ -23,7 +23,7 @@ use crate::widgets::look::Glyphs;
 fn lines(model: &Model) -> Vec<String> {
     let look = Theme::Dark.look(ColourDepth::None, &Glyphs::UNICODE);
     let mut buf = Buffer::empty(Rect::new(0, 0, model.size.0, model.size.1));
-    view(model, Paint { look: &look, pane: None }, &mut buf);
+    view(model, None, &look, &mut buf);
     let row = |y| (0..model.size.0).map(move |x| (x, y));
     (0..model.size.1)
         .map(|y| row(y).map(|at| buf[at].symbol().to_owned()).collect::<String>())
@@ -347,7 +347,7 @@ fn the_row_under_the_cursor_is_one_colour_where_colours_are_few() {
             let mut model = model(size, all());
             press(&mut model, keys);
             let mut buf = Buffer::empty(Rect::new(0, 0, size.0, size.1));
-            view(&model, Paint { look: &look, pane: None }, &mut buf);
+            view(&model, None, &look, &mut buf);
             let reversed = buf.content.iter().filter(|it| it.modifier.contains(Modifier::REVERSED));
             assert!(reversed.clone().count() > 30, "no cursor: {depth:?} {keys}");
             for cell in reversed {

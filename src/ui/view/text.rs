@@ -5,6 +5,7 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
 use regex::Regex;
 
+use super::canvas::Canvas;
 use super::events;
 use crate::command::Action;
 use crate::command::action::Anywhere;
@@ -19,10 +20,11 @@ use crate::widgets::look::Look;
 use crate::widgets::pen::Pen;
 
 /// Paints the pane `tab`.
-pub(super) fn pane(model: &Model, tab: Tab, look: &Look, (area, buf): (Rect, &mut Buffer)) {
+pub(super) fn pane(model: &Model, tab: Tab, canvas: Canvas<'_>) {
+    let look = canvas.look;
     let Some(screen) = &model.detail else { return };
     let count = texts::line_count(model, tab);
-    let rows = usize::from(area.height.saturating_sub(2));
+    let rows = usize::from(canvas.area.height.saturating_sub(2));
     let first = first(screen, tab, count, rows);
     let foot = format!("{}/{count}", (first + rows).min(count));
     let follows = matches!(tab, Tab::Log | Tab::Events) && screen.follow;
@@ -42,40 +44,40 @@ pub(super) fn pane(model: &Model, tab: Tab, look: &Look, (area, buf): (Rect, &mu
         focused: screen.focus == tab,
         ..Frame::titled(look, &left)
     };
-    let inner = frame.render(area, buf);
+    let mut canvas = canvas.framed(frame);
     if count == 0 {
-        nothing(model, tab, look, &mut Pen::line(buf, inner));
+        nothing(model, tab, look, &mut canvas.pen());
         return;
     }
     let detail = model.current().and_then(|it| it.detail.as_ref());
     match (tab, detail) {
         (Tab::Log, _) => {
             let lines = texts::log_lines(model);
-            for (line, row) in lines.iter().skip(first).zip(inner.rows()) {
-                log_line(line, look, &mut Pen::line(buf, row));
+            for (line, row) in lines.iter().skip(first).zip(canvas.rows()) {
+                log_line(line, look, &mut canvas.pen_at(row));
             }
         }
         (Tab::Events, _) => {
-            for (event, row) in texts::events_of_current(model).skip(first).zip(inner.rows()) {
-                events::line(event, look, &mut Pen::line(buf, row));
+            for (event, row) in texts::events_of_current(model).skip(first).zip(canvas.rows()) {
+                events::line(event, look, &mut canvas.pen_at(row));
             }
         }
         (Tab::Config, Some(detail)) => {
             let text = detail.config.as_deref().unwrap_or_default();
-            for (line, row) in text.lines().skip(first).zip(inner.rows()) {
-                config_line(line, look, &mut Pen::line(buf, row));
+            for (line, row) in text.lines().skip(first).zip(canvas.rows()) {
+                config_line(line, look, &mut canvas.pen_at(row));
             }
         }
-        (Tab::Network, Some(detail)) => network(detail, look, inner, buf),
+        (Tab::Network, Some(detail)) => network(detail, &mut canvas),
         (Tab::Mounts, Some(detail)) => {
-            for (line, row) in detail.mounts.iter().skip(first).zip(inner.rows()) {
-                Pen::line(buf, row).skip(1).clip(&shown(line), look.fg, look.glyphs.ellipsis);
+            for (line, row) in detail.mounts.iter().skip(first).zip(canvas.rows()) {
+                canvas.pen_at(row).skip(1).clip(&shown(line), look.fg, look.glyphs.ellipsis);
             }
         }
         _ => (),
     }
     if let Some(search) = search {
-        show_found(search, first, look, (inner, buf));
+        show_found(search, first, &mut canvas);
     }
 }
 
@@ -90,13 +92,14 @@ fn hits(search: &Search, found: &[usize]) -> String {
 }
 
 /// Makes what was found stand out on the rows that are painted already.
-fn show_found(search: &Search, first: usize, look: &Look, (area, buf): (Rect, &mut Buffer)) {
+fn show_found(search: &Search, first: usize, canvas: &mut Canvas<'_>) {
+    let look = canvas.look;
     let Some(pattern) = &search.pattern else { return };
     let reversed = Modifier::REVERSED;
-    for (row, line) in area.rows().zip(first..) {
+    for (row, line) in canvas.rows().zip(first..) {
         let style = if search.at == Some(line) { look.mark } else { look.accent };
-        for at in found_cells(pattern, row, buf) {
-            if let Some(cell) = buf.cell_mut(at) {
+        for at in found_cells(pattern, row, canvas.buf) {
+            if let Some(cell) = canvas.buf.cell_mut(at) {
                 cell.set_style(style.add_modifier(reversed));
             }
         }
@@ -117,20 +120,21 @@ fn found_cells(pattern: &Regex, row: Rect, buf: &Buffer) -> Vec<Position> {
 }
 
 /// Says what the first screen of an operator without containers must say.
-pub(super) fn welcome(model: &Model, look: &Look, area: Rect, buf: &mut Buffer) {
-    let inner = if model.size.0 < crate::ui::layout::NARROW {
-        area
+pub(super) fn welcome(model: &Model, canvas: Canvas<'_>) {
+    let look = canvas.look;
+    let mut canvas = if model.size.0 < crate::ui::layout::NARROW {
+        canvas
     } else {
-        Frame::titled(look, &[("Containers", look.accent)]).render(area, buf)
+        canvas.framed(Frame::titled(look, &[("Containers", look.accent)]))
     };
     let Some(sample) = &model.sample else {
-        Pen::line(buf, inner).skip(2).put("looking …", look.dim);
+        canvas.pen().skip(2).put("looking …", look.dim);
         return;
     };
-    let mut rows = inner.rows().skip(usize::from(inner.height / 4));
+    let mut rows = canvas.rows().skip(usize::from(canvas.area.height / 4));
     let mut line = |pieces: &[(&str, Style)]| {
         if let Some(row) = rows.next() {
-            Pen::line(buf, row).skip(2).pieces(pieces);
+            canvas.pen_at(row).skip(2).pieces(pieces);
         }
     };
     line(&[("There are no containers yet.", look.fg)]);
@@ -210,20 +214,21 @@ fn config_line(line: &str, look: &Look, pen: &mut Pen<'_>) {
     }
 }
 
-fn network(detail: &Detail, look: &Look, inner: Rect, buf: &mut Buffer) {
-    let mut rows = inner.rows();
+fn network(detail: &Detail, canvas: &mut Canvas<'_>) {
+    let look = canvas.look;
+    let mut rows = canvas.rows();
     let bytes = |it: Option<u64>| it.map_or_else(|| look.glyphs.unknown.to_owned(), format::bytes);
     for interface in &detail.network {
         let mut addresses = interface.addresses.iter();
         let Some(row) = rows.next() else { return };
-        let mut pen = Pen::line(buf, row);
+        let mut pen = canvas.pen_at(row);
         pen.skip(1).part(14).clip(&shown(&interface.name), look.accent, look.glyphs.ellipsis);
         pen.part(42).put(addresses.next().map_or("", String::as_str), look.fg);
         pen.put("rx ", look.dim).put(&bytes(interface.rx_bytes), look.fg);
         pen.put("  tx ", look.dim).put(&bytes(interface.tx_bytes), look.fg);
         for address in addresses {
             let Some(row) = rows.next() else { return };
-            Pen::line(buf, row).skip(15).put(address, look.fg);
+            canvas.pen_at(row).skip(15).put(address, look.fg);
         }
     }
 }

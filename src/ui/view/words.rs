@@ -2,10 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use super::canvas::Canvas;
 use crate::command::Action;
 use crate::command::action::Do;
 use crate::engine::Name;
@@ -146,15 +145,10 @@ pub(super) fn short_remark(
 }
 
 /// Paints why there are no processes to look at, whole, as far as there is room.
-pub(super) fn why_nothing_runs(
-    model: &Model,
-    container: &Container,
-    look: &Look,
-    (area, buf): (Rect, &mut Buffer),
-) {
-    let words = remark(model, container, look)
+pub(super) fn why_nothing_runs(model: &Model, container: &Container, canvas: Canvas<'_>) {
+    let words = remark(model, container, canvas.look)
         .map_or_else(|| texts::nothing_runs(model, container), |(it, _)| it);
-    let area = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
+    let Canvas { look, area, buf } = canvas.padded();
     paragraph(&shown(&words), look.dim, area, buf);
 }
 

@@ -10,7 +10,7 @@ fn old_data_is_never_shown_as_live() {
         let depth = if mono { ColourDepth::None } else { ColourDepth::True };
         let look = Theme::Dark.look(depth, &Glyphs::UNICODE);
         let mut buf = Buffer::empty(Rect::new(0, 0, model.size.0, model.size.1));
-        view(model, Paint { look: &look, pane: None }, &mut buf);
+        view(model, None, &look, &mut buf);
         let rows = buf.content.chunks(usize::from(model.size.0));
         let text = |row: &[ratatui::buffer::Cell]| {
             row.iter().map(|it| it.symbol().to_owned()).collect::<String>()
