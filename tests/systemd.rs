@@ -341,7 +341,7 @@ fn apparmor_confines_a_container_and_whoever_attaches() {
         assert_eq!(executed, label.repeat(2), "{profile}");
     }
     for (profile, words) in
-        [("wharf-nosuch", "no such profile is loaded"), ("generated", "generates no profiles")]
+        [("wharf-nosuch", "no such profile is loaded"), ("generated", "does not generate profiles")]
     {
         with(profile);
         let refused = lxcpath.refused(&["start", &name], 1);

@@ -38,7 +38,7 @@ pub enum StoreError {
     Read { path: PathBuf, source: io::Error },
     #[error("write {path}: {}", words(source))]
     Write { path: PathBuf, source: io::Error },
-    #[error("{} is a link; change the file that it leads to", .0.display())]
+    #[error("{} is a link; change the file that it points to", .0.display())]
     Link(PathBuf),
     #[error(transparent)]
     Host(#[from] HostError),

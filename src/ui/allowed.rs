@@ -65,7 +65,7 @@ pub fn reason(container: &Container, action: Action) -> Option<String> {
     let (name, state) = (&container.name, container.state);
     let command = action.verb().and_then(command::of)?;
     if configures(action, state) {
-        let unknown = || format!("{name} has no configuration to change, and does not run");
+        let unknown = || format!("{name} has no configuration to change, and is not running");
         return (!container.defined).then(unknown);
     }
     if !container.defined && state == State::Stopped {

@@ -333,7 +333,7 @@ impl Model {
         if needs_container(action) && self.current().is_none() {
             let filtered = !self.list.filter_text.is_empty();
             let words = match &self.sample {
-                None => "the containers are not read yet",
+                None => "the containers have not been read yet",
                 Some(_) if filtered => "nothing matches the filter",
                 Some(_) if self.refusal(Action::Shell(Anywhere::New)).is_some() => {
                     "there are no containers"
@@ -345,7 +345,7 @@ impl Model {
         for (needs, there_is_none, words) in [
             (Action::Act(Do::Undo), self.undo.is_empty(), "nothing to undo"),
             (Action::Act(Do::Redo), self.redo.is_empty(), "nothing was undone"),
-            (Action::Act(Do::Keep), self.changed.is_none(), "no limit was changed yet"),
+            (Action::Act(Do::Keep), self.changed.is_none(), "no limit has been changed yet"),
         ] {
             if action == needs && there_is_none {
                 return Some(words.to_owned());

@@ -263,7 +263,7 @@ fn hang_up(child: &Child) {
 fn end(mut child: Child) -> String {
     match child.wait() {
         Ok(status) => words(status),
-        Err(error) => format!("its end is not known: {error}"),
+        Err(error) => format!("its exit status is unknown: {error}"),
     }
 }
 

@@ -99,7 +99,7 @@ pub fn warning(
         }
         Over::Refuses => {
             let used = below(counters.pids)?;
-            Some(format!("below the {used} in use: nothing new starts"))
+            Some(format!("below the {used} in use: no new process can start"))
         }
         Over::Nothing => None,
     }

@@ -107,7 +107,7 @@ impl Workers {
         };
         if let Err(error) = thread::Builder::new().name("act".to_owned()).spawn(work) {
             let (name, act) = told;
-            let reason = format!("no thread: {error}");
+            let reason = format!("cannot create a thread: {error}");
             let whole = format!("{name}: cannot {}: {reason}", act.word());
             let outcome = Err(ActFailure { verb: act.verb(), whole, reason });
             let (notes, took) = (Vec::new(), begun.elapsed());

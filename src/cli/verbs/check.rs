@@ -24,7 +24,7 @@ fn check(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resul
     if matches.get_flag(args::JSON) {
         invocation.json(&probes.iter().map(object).collect())?;
     } else {
-        let heads = ["FEATURE", "STATUS", "SEEN, OR LOST WITHOUT IT"];
+        let heads = ["FEATURE", "STATUS", "FOUND, OR LOST WITHOUT IT"];
         let table = TextTable {
             heads: heads.map(|it| (it.to_owned(), Justify::Left)).into(),
             rows: probes.iter().map(row).collect(),

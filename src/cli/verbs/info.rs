@@ -109,7 +109,7 @@ fn info(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result
         }
     }
     if !unknown.is_empty() {
-        anyhow::bail!("LXC knows no configuration key {}", unknown.join(", "));
+        anyhow::bail!("LXC has no configuration key {}", unknown.join(", "));
     }
     Ok(usable)
 }

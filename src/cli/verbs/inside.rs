@@ -50,7 +50,7 @@ pub(super) const ATTACH: Subcommand = Subcommand {
                 args::value("set-var", Some('v'), "NAME=VALUE", "Variable for the command")
                     .action(ArgAction::Append),
             )
-            .arg(args::flag("clear-env", None, "Pass no variable but TERM (the default)"))
+            .arg(args::flag("clear-env", None, "Pass no variable except TERM (the default)"))
             .arg(
                 args::flag("keep-env", None, "Pass this environment on, as LXC does")
                     .conflicts_with("clear-env"),
@@ -74,10 +74,7 @@ fn console(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Res
         None | Some(-1) => None,
         Some(number) => {
             let number = u32::try_from(number);
-            Some(
-                number
-                    .map_err(|_negative| Usage("the number of a terminal is 0 or more".into()))?,
-            )
+            Some(number.map_err(|_negative| Usage("a terminal number is 0 or more".into()))?)
         }
     };
     let escape = matches.get_one::<String>("escape").filter(|it| *it != "none");

@@ -50,8 +50,8 @@ pub enum CgroupError {
     #[error("this host has no freezer: neither the freezer of cgroup v1 nor cgroup v2")]
     NoFreezer,
     #[error(
-        "neither the v1 devices hierarchy nor a unified one is writable, so nothing would keep \
-         the container from the host's devices; without these lines it starts"
+        "neither the v1 devices hierarchy nor a unified one is writable, so nothing would keep the \
+         container from the host's devices; it starts without these lines"
     )]
     NoDevices,
     #[error("cannot {act} {}: {}", path.display(), words::reason(errno))]

@@ -149,11 +149,8 @@ fn quota(knob: &Knob, text: &str, period: Option<u64>) -> Result<String, String>
 
 fn at_least(quota: u64) -> Result<u64, String> {
     match quota {
-        0 => {
-            Err("a quota of nothing would stop every process; freeze the container instead"
-                .to_owned())
-        }
-        1..LEAST_QUOTA => Err("the least quota is 1000 µs".to_owned()),
+        0 => Err("a quota of 0 would stop every process; freeze the container instead".to_owned()),
+        1..LEAST_QUOTA => Err("the smallest quota is 1000 µs".to_owned()),
         _ => Ok(quota),
     }
 }

@@ -29,8 +29,9 @@ pub(super) fn reason(errno: &io::Error) -> String {
         }
         Some(libc::ENOSPC) => "the kernel has no room for another group".to_owned(),
         Some(libc::EOPNOTSUPP) => {
-            "processes live in the group above it, which hands controllers down, and the kernel \
-             allows only one of these; move them into a group of their own below it"
+            "the group above it contains processes and has controllers enabled for its children, \
+             and the kernel allows only one of these; move the processes into a group of their own \
+             below it"
                 .to_owned()
         }
         Some(number) => nix::errno::Errno::from_raw(number).desc().to_lowercase(),
@@ -75,7 +76,7 @@ pub(super) fn refusal(
         (libc::EINVAL, _) => "this file does not accept it".to_owned(),
         (libc::ERANGE, _) => "it is out of range".to_owned(),
         (libc::EBUSY, "cgroup.subtree_control") => {
-            "processes live in the group itself, and a group has processes or controllers for its \
+            "the group contains processes, and a group can have processes or controllers for its \
              children, not both"
                 .to_owned()
         }
@@ -95,14 +96,17 @@ pub(super) fn not_enabled(dir: &Path, controller: &str) -> Option<String> {
         }
     }
     let above = lacking?;
-    let mut text = format!("; {} does not hand the {controller} controller down", above.display());
+    let mut text = format!(
+        "; {} does not enable the {controller} controller for its children",
+        above.display()
+    );
     let crowded = std::fs::read(above.join("cgroup.procs")).is_ok_and(|it| !it.is_empty());
     let is_root = !above.join("cgroup.type").exists();
     if crowded && !is_root {
         // Writing to a String cannot fail.
         _ = write!(
             text,
-            ", because processes live in it: move them to a group of their own below it, then \
+            ", because it contains processes: move them into a group of their own below it, then \
              write +{controller} to its cgroup.subtree_control"
         );
     }

@@ -162,7 +162,7 @@ pub enum Reason {
     #[error("is not supported yet")]
     NotYet,
     #[error(
-        "wharf generates no profiles; name one that is loaded, such as {}, or `unconfined`",
+        "wharf does not generate profiles; name one that is loaded, such as {}, or `unconfined`",
         crate::engine::host::apparmor::DEFAULT
     )]
     Generated,

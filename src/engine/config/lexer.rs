@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     fn setting(text: &str) -> (&str, &str) {
-        let Line::Setting { key, value } = line(text) else { panic!("{text:?} is no setting") };
+        let Line::Setting { key, value } = line(text) else { panic!("{text:?} is not a setting") };
         (key, value)
     }
 

@@ -431,7 +431,7 @@ mod tests {
     #[test]
     fn a_profile_is_asked_for_while_proc_is_the_hosts() {
         let texts = texts(&spec(Some("/srv/web")), Payload::System);
-        let confined = position(&texts, "confine it by AppArmor's profile lxc");
+        let confined = position(&texts, "confine it with the AppArmor profile lxc");
         assert!(confined < position(&texts, &Step::Pivot.to_string()));
         assert!(confined < position(&texts, "lxc.rootfs.path /srv/web"));
     }

@@ -38,7 +38,7 @@ impl Verb {
             Self::List => "list",
             Self::Processes => "list the processes of",
             Self::Info => "show",
-            Self::Look => "look at",
+            Self::Look => "inspect",
             Self::Create => "create",
             Self::Start => "start",
             Self::Execute => "run a command in",

@@ -136,7 +136,7 @@ fn kernel(host: &Host) -> Vec<Probe> {
             sys::pidfd_open(nix::unistd::getpid().as_raw()).err(),
             "a process that ends may be confused with a new one",
         ),
-        call_probe("openat2", openat2().err(), "links inside roots are refused by slower means"),
+        call_probe("openat2", openat2().err(), "links inside roots are rejected by slower checks"),
         call_probe("mount API", sys::fsopen(c"tmpfs").err(), "no container can be mounted"),
     ]
 }

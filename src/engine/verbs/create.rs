@@ -84,8 +84,8 @@ impl Created {
 /// What a container that shares the host's files runs unless it is told.
 const SHELL: &str = "/bin/sh";
 const SHELL_NOTE: &str = "
-# What runs: a shell, as the child of wharf's own init, which reaps, halts and restarts. That both
-# keys name the same command asks for that init; LXC's lxc-start knows the first key alone.
+# What runs: a shell, as the child of wharf's own init, which reaps, halts and restarts. Setting
+# both keys to one command requests that init; LXC's lxc-start uses only the first key.
 ";
 /// Who may enter: the container's directory, its configuration, and the lxcpath if we make it.
 /// LXC makes the first for the group of whoever creates as well, and whoever writes there decides

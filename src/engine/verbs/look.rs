@@ -147,7 +147,7 @@ impl Engine {
             Err(error) if error.is_unknown_command() => match client.console_log() {
                 Ok(ConsoleLog::Output(bytes)) => Ok(bytes),
                 Ok(ConsoleLog::Off) => {
-                    let why = "LXC keeps no console log of it; set lxc.console.buffer.size";
+                    let why = "LXC keeps no console log for it; set lxc.console.buffer.size";
                     Err(Error::new(VERB, name, ErrorKind::Failed, why))
                 }
                 Err(error) => Err(failed(error)),

@@ -191,7 +191,7 @@ impl CreateForm {
         if !text.starts_with('/') {
             return Some("an absolute path, then arguments".to_owned());
         }
-        let quotes = "quotes keep no words together here; put it into a script";
+        let quotes = "quotes do not group words here; put the command into a script";
         text.contains(['"', '\'']).then(|| quotes.to_owned())
     }
 

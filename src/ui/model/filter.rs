@@ -131,7 +131,7 @@ fn parse_figure(name: &str, bound: &str) -> Result<Test, String> {
         (None, None) => return Err(format!("{name}: needs > or <, as in {name}:>80")),
     };
     let digits = number.trim_end_matches(|it: char| !it.is_ascii_digit());
-    let value: f64 = digits.parse().map_err(|_empty| format!("{bound} has no number"))?;
+    let value: f64 = digits.parse().map_err(|_empty| format!("{bound} needs a number"))?;
     let unit = number.get(digits.len()..).unwrap_or_default().to_ascii_uppercase();
     let (figure, factor) = match (name, unit.as_str()) {
         ("cpu", "" | "%") => (Figure::CpuPercent, 1.0),
@@ -241,7 +241,7 @@ mod tests {
             ("mem:>80", "mem: needs a unit, as in mem:>80% or 80M"),
             ("mem:80%", "mem: needs > or <, as in mem:>80"),
             ("pids:>5%", "pids: takes no %"),
-            ("cpu:>", "> has no number"),
+            ("cpu:>", "> needs a number"),
             ("disk:>5", "there is no disk: filter; use state: cpu: mem: or pids:"),
         ] {
             assert_eq!(Filter::parse(text).unwrap_err(), reason, "{text}");

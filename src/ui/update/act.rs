@@ -301,7 +301,7 @@ fn ask_to_take_back(model: &mut Model, way: Way) -> Vec<Effect> {
     let words = undo::words(steps);
     let question = match way {
         Way::Back => format!("Undo an earlier change: {words}?"),
-        Way::Anew | Way::Again => format!("Do again what was undone: {words}?"),
+        Way::Anew | Way::Again => format!("Redo what was undone: {words}?"),
     };
     model.overlay = Some(Overlay::Ask { question, ask: Ask::TakeBack(way), yes: false });
     Vec::new()
@@ -312,7 +312,7 @@ pub(super) fn take_back(model: &mut Model, way: Way) -> Vec<Effect> {
     let halts = |job: &Job| matches!(job.act, Act::Stop | Act::Kill | Act::Restart);
     let current = model.current_name().and_then(|it| model.jobs.get(it));
     if current.is_some_and(halts) {
-        model.say(Tone::Bad, "a request to halt cannot be taken back");
+        model.say(Tone::Bad, "a request to halt cannot be undone");
         return Vec::new();
     }
     let many = model.steps(way).len();

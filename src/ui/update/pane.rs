@@ -140,7 +140,7 @@ fn ask_or_open(model: &mut Model, program: PaneProgram) -> Vec<Effect> {
         None => open(model, program),
         Some(command) => {
             let question =
-                format!("{command} and ends when {} takes its pane. Go on?", program.what);
+                format!("{command} and ends when {} takes its pane. Continue?", program.what);
             model.overlay = Some(Overlay::Ask { question, ask: Ask::Open(program), yes: false });
             Vec::new()
         }

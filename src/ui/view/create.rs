@@ -22,7 +22,7 @@ const HELP_HEIGHT: u16 = 4;
 /// What stands below the lines of the form.
 const DEFAULTS: &str = "
 and wharf's defaults: few capabilities, no new privileges, six devices, guarded /proc and /sys, \
-a network of its own with nothing in it.
+and only a loopback network.
 
 The same without the screen:";
 
@@ -87,7 +87,7 @@ fn note(model: &Model, row: FormRow, look: &Look) -> (String, Style) {
             SourceKind::Directory => ("becomes its root".to_owned(), look.dim),
             SourceKind::Template => ("fills a root of its own".to_owned(), look.dim),
         },
-        FormRow::Place if form.place.is_empty() => ("must be given".to_owned(), look.warn),
+        FormRow::Place if form.place.is_empty() => ("required".to_owned(), look.warn),
         FormRow::Place => (String::new(), look.dim),
         FormRow::Command if form.source == SourceKind::Host && form.command.is_empty() => {
             ("a shell below wharf's own init".to_owned(), look.dim)
@@ -224,8 +224,9 @@ const fn words(row: FormRow) -> &'static str {
             "The name is the container's directory, its host name and the name of its cgroup."
         }
         FormRow::Source => {
-            "The host's files: nothing is copied, and the container sees and changes what you do. A \
-             directory: a tree that is already there. A template: a program makes a new one. ←→"
+            "The host's files: nothing is copied, and the container sees and changes the same \
+             files as you. A directory: an existing tree. A template: a program creates a new one. \
+             ←→"
         }
         FormRow::Place => {
             "The directory is used where it is and stays when the container is destroyed. A template \
@@ -233,16 +234,17 @@ const fn words(row: FormRow) -> &'static str {
         }
         FormRow::Command => {
             "Process 1 of the container, which ends with it. Empty: /sbin/init of the root, or on the \
-             host's files a shell, as the child of an init of wharf's own."
+             host's files a shell, as the child of wharf's own init."
         }
         FormRow::Memory => {
             "The kernel reclaims first, then kills, inside this container only. 512M, 1.5G, 25% of \
              the host. Can be changed while it runs: e on the container."
         }
         FormRow::Cpu => {
-            "Processor time in percent of one processor: 50% is half of one, 200% two. More waits."
+            "Processor time in percent of one processor: 50% is half of one, 200% two. It waits \
+             when it wants more."
         }
-        FormRow::Pids => "How many processes and threads at most: a fork bomb ends here.",
+        FormRow::Pids => "The most processes and threads it may have, which stops a fork bomb.",
     }
 }
 

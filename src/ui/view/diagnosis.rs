@@ -36,7 +36,7 @@ pub(super) fn peek(
     let title = [name, ("  what happened", look.dim)];
     let told = canvas.within(left).framed(Frame::titled(look, &title));
     inside(model, container, Words::Elsewhere, told);
-    let title = [name, ("  its last words", look.dim)];
+    let title = [name, ("  last output", look.dim)];
     let wide = model.size.0 >= layout::WIDE;
     let hint: &[(&str, Style)] =
         if wide { &[] } else { &[("peek: ", look.dim), ("p", look.key), (" hides", look.dim)] };
@@ -44,7 +44,7 @@ pub(super) fn peek(
     let mut canvas = canvas.within(right).framed(frame);
     let lines = last_words(model, usize::from(canvas.area.height));
     if lines.is_empty() {
-        canvas.pen().skip(1).put("it has said nothing on its console", look.dim);
+        canvas.pen().skip(1).put("it printed nothing on its console", look.dim);
     }
     for (line, row) in lines.iter().zip(canvas.rows()) {
         canvas.pen_at(row).skip(1).clip(line, look.fg, look.glyphs.ellipsis);

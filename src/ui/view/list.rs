@@ -163,7 +163,7 @@ fn frame<'a>(model: &Model, canvas: Canvas<'a>) -> Canvas<'a> {
     if let Some(reason) = &model.list.filter_error {
         left.extend([("  ", look.fg), (reason.as_str(), look.bad)]);
     } else if model.list.closeness == Closeness::Fuzzy && !model.list.order.is_empty() {
-        left.push(("  in no name; these are similar", look.warn));
+        left.push(("  is in no name; these are similar", look.warn));
     }
     let marks = format!("{} marked", model.list.marks.len());
     let close = model

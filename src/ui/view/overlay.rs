@@ -169,8 +169,8 @@ fn destroy(word: &str, typed: &Input, proposal: &Proposal, canvas: &mut Canvas<'
         look,
         title: (&title, look.bad),
         text: &[
-            &[("Removes for good, with everything inside;", look.fg)],
-            &[("what is shared from elsewhere stays.", look.fg), (&hidden, look.warn)],
+            &[("Removed for good, with everything inside;", look.fg)],
+            &[("files shared from elsewhere stay.", look.fg), (&hidden, look.warn)],
         ],
         names: Names { all: &names, style: look.bad, first: proposal.first },
         field: Some((&label, typed)),

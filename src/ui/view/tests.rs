@@ -319,7 +319,7 @@ fn what_is_wrong_with_a_filter_is_told_at_every_size() {
     for size in [(200, 50), (120, 36), (80, 24), (60, 20), (40, 10)] {
         let mut model = model(size, all());
         press(&mut model, "/ m e m : > x");
-        has(&lines(&model), &["has no number"]);
+        has(&lines(&model), &["needs a number"]);
     }
 }
 

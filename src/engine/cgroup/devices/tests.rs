@@ -75,7 +75,7 @@ fn the_usual_allow_list_lets_its_devices_through_and_no_others() {
     assert!(!run(&program, DISK, DeviceAccess::READ));
     assert!(
         !run(&program, Device(true, 1, 3), DeviceAccess::READ),
-        "a block device is no character device"
+        "a block device is not a character device"
     );
 }
 

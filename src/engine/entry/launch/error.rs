@@ -43,7 +43,7 @@ pub enum LaunchError {
          is too low"
     )]
     OutOfMemory { limit: String },
-    #[error("its limit of processes was reached before its command ran: {limit} is too low")]
+    #[error("its process limit was reached before its command ran: {limit} is too low")]
     TooFew { limit: String },
     /// Its groups take no further process.
     #[error(
@@ -53,7 +53,7 @@ pub enum LaunchError {
     Full,
     #[error("{step}: {why}")]
     NoPty { step: String, why: NoPty },
-    #[error("hold a process while it is moved")]
+    #[error("stop a process while it is moved")]
     Hold(#[source] Errno),
     #[error("finish setting up the container")]
     BeforeExec(#[source] BeforeExec),
@@ -148,9 +148,9 @@ impl fmt::Display for NoPty {
         match self {
             Self::Machine { used, max, reserve } => write!(
                 f,
-                "no pty is left for containers on this machine: {used} are in use, of \
-                 kernel.pty.max = {max} the host reserves {reserve}; raise it, as with \
-                 `sysctl kernel.pty.max={}`",
+                "no pty is left for containers on this machine: {used} are in use, and the host \
+                 reserves {reserve} of kernel.pty.max = {max}; raise it, as with `sysctl \
+                 kernel.pty.max={}`",
                 max.saturating_mul(2).max(USUAL)
             ),
             Self::Container => write!(
@@ -216,7 +216,7 @@ fn advice(kind: &str) -> &'static str {
 fn killed(signal: i32) -> String {
     if signal == libc::SIGSYS {
         return "the kernel killed the new process with SIGSYS before its command ran, for a system \
-                call that a filter forbids"
+                call that a filter denies"
             .to_owned();
     }
     format!("the new process was killed by {} before its command ran", signal::name(signal))

@@ -145,7 +145,7 @@ impl fmt::Display for Step {
             Self::JoinCgroups => write!(f, "join the cgroups"),
             Self::OwnCgroupNamespace => write!(f, "make a cgroup namespace"),
             Self::SlaveMounts => write!(f, "keep mounts from the host"),
-            Self::Confine(it) => write!(f, "confine it by AppArmor's profile {}", it.profile),
+            Self::Confine(it) => write!(f, "confine it with the AppArmor profile {}", it.profile),
             Self::Root { dir: None, .. } => write!(f, "share the host's root"),
             Self::Root { dir: Some(dir), .. } => {
                 write!(f, "lxc.rootfs.path {}", dir.to_string_lossy())
@@ -169,7 +169,7 @@ impl fmt::Display for Step {
             Self::EnterRoot => write!(f, "enter the container's root"),
             Self::Pty { .. } => write!(f, "open a pty"),
             Self::HandOver => write!(f, "hand over the terminals"),
-            Self::LeaveHost => write!(f, "let go of the host"),
+            Self::LeaveHost => write!(f, "give up what belongs to the host"),
             Self::Keyring => write!(f, "make a session keyring"),
             Self::Bounding { .. } => write!(f, "drop capabilities"),
             Self::BecomeInit { .. } => write!(f, "become init"),

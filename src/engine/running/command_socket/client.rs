@@ -210,7 +210,8 @@ impl Client {
     /// Has the supervisor tell everybody that the container is now in `state`, which it learns of
     /// this way: the freezer is written by whoever freezes.
     pub fn serve_state(&self, state: State) -> Result<(), SocketError> {
-        self.ask("to tell the state", SocketCommand::ServeStateClients, state as u64, &[]).map(drop)
+        self.ask("a notice of its state", SocketCommand::ServeStateClients, state as u64, &[])
+            .map(drop)
     }
 
     /// Sends one request and reads its response, refusals turned into errors.

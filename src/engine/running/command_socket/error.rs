@@ -34,9 +34,9 @@ pub enum SocketError {
     Stranger(#[from] Stranger),
     #[error("open a pidfd of init {pid}")]
     Hold { pid: i32, source: Errno },
-    #[error("its supervisor names process {pid} as its init, which is not one of its processes")]
+    #[error("its supervisor reports process {pid} as its init, which is not one of its processes")]
     Outside { pid: i32 },
-    #[error("its supervisor names a cgroup that is not its user's: {path}")]
+    #[error("its supervisor reports a cgroup that does not belong to its user: {path}")]
     Group { path: String },
 }
 

@@ -43,7 +43,7 @@ impl Client {
     }
 
     fn watch(&self, wanted: &[u8]) -> Result<StateWatch, SocketError> {
-        const WHAT: &str = "to tell of changes";
+        const WHAT: &str = "its state changes";
         let answer = self.ask(WHAT, SocketCommand::AddStateClient, 0, wanted)?;
         if answer.head.data >= wire::MAX_STATE {
             return Ok(StateWatch::Waiting(StateClient(answer.stream)));
@@ -56,7 +56,7 @@ impl Client {
     /// know no such thing.
     pub fn wish(&self, wish: Wish) -> Result<Wished, SocketError> {
         let answer =
-            self.ask("what its end is to mean", SocketCommand::Wish, wish.encode(), &[])?;
+            self.ask("the handling of init's end", SocketCommand::Wish, wish.encode(), &[])?;
         Ok(Wished { _kept: answer.stream })
     }
 }
@@ -80,7 +80,7 @@ impl StateClient {
         match (&self.0).read_exact(&mut message) {
             Ok(()) => wire::decode_state_event(&message)
                 .map(Some)
-                .ok_or(SocketError::Nonsense { what: "to tell of changes" }),
+                .ok_or(SocketError::Nonsense { what: "its state changes" }),
             Err(_closed) => Ok(Some(State::Stopped)),
         }
     }

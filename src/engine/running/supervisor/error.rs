@@ -27,7 +27,7 @@ pub(super) enum RunError {
     Config(Box<Error>),
     #[error("{0}")]
     Reclaim(#[source] ReclaimError),
-    #[error("write the record of the run; is there room in the runtime directory?")]
+    #[error("write the record of the run (check for space in the runtime directory)")]
     Record(#[source] io::Error),
     #[error("{0}")]
     Plan(#[source] PlanError),

@@ -73,7 +73,8 @@ impl Outside {
                 let link =
                     crate::engine::terms::shown::shown_bytes(link.as_os_str().as_encoded_bytes());
                 return Err(io::Error::other(format!(
-                    "{link} is a link in a directory that others may change; give the path behind it"
+                    "{link} is a link in a directory that others may change; give the path it \
+                     points to"
                 )));
             }
             if target.is_absolute() {

@@ -22,8 +22,8 @@ enum KeepError {
     #[error("Proxmox rewrites its configuration from {} at each start; {instead}", conf.display())]
     Owned { conf: PathBuf, instead: String },
     #[error(
-        "{key} is in its configuration too, and what it must be does not follow from {file}: \
-         change both there"
+        "{key} is also in its configuration, and its value cannot be derived from {file}: change \
+         both there"
     )]
     Untranslatable { key: String, file: String },
     #[error("its configuration would not be valid: {0}")]

@@ -121,10 +121,10 @@ impl Seen {
         };
         let says = match (names(true).as_str(), names(false).as_str()) {
             ("", "") => return None,
-            ("", refused) => format!("a filter of system calls refuses it {refused}"),
-            (killed, "") => format!("a filter of system calls kills it for {killed}"),
+            ("", refused) => format!("a system call filter denies it {refused}"),
+            (killed, "") => format!("a system call filter kills it for {killed}"),
             (killed, refused) => {
-                format!("a filter of system calls kills it for {killed} and refuses it {refused}")
+                format!("a system call filter kills it for {killed} and denies it {refused}")
             }
         };
         let mut settings: Vec<&str> = self.refused.iter().filter_map(|it| it.0.setting).collect();
@@ -141,7 +141,7 @@ impl Seen {
         let places = Some(places.join(" and ")).filter(|it| !it.is_empty())?;
         Some(match why {
             ReadOnly::Mount => format!(
-                "for it {places} can only be read (ProtectSystem=, ProtectControlGroups= or \
+                "it can only read {places} (ProtectSystem=, ProtectControlGroups= or \
                  ReadOnlyPaths= of a unit, or a container)"
             ),
             ReadOnly::FileSystem => format!("the file system at {places} is read-only"),
@@ -160,7 +160,7 @@ impl Seen {
 }
 
 fn restricted(how: &str) -> String {
-    format!("this process is restricted: {how}; run wharf without that")
+    format!("this process is restricted: {how}; run wharf without these restrictions")
 }
 
 impl Apart {
@@ -290,14 +290,15 @@ mod tests {
         for errno in [Errno::ENOSYS, Errno::EPERM] {
             assert_eq!(
                 said(&seen, errno),
-                "this process is restricted: a filter of system calls refuses it clone3 unshare (a \
-                 unit's RestrictNamespaces= or SystemCallFilter=); run wharf without that"
+                "this process is restricted: a system call filter denies it clone3 unshare (a \
+                 unit's RestrictNamespaces= or SystemCallFilter=); run wharf without these \
+                 restrictions"
             );
         }
         // An error number that the filter gives of its own choice.
         let seen = filtered(&[("mount", TrialOutcome::Errno(libc::ENOLINK))]);
         assert!(
-            said(&seen, Errno::ENOLINK).contains("refuses it mount (a unit's SystemCallFilter=)")
+            said(&seen, Errno::ENOLINK).contains("denies it mount (a unit's SystemCallFilter=)")
         );
         assert_eq!(seen.behind(Errno::EROFS), None);
         assert_eq!(seen.deadly(), None);
@@ -342,7 +343,7 @@ mod tests {
         let read_only = vec![("/run".to_owned(), of("/run"))];
         let seen = Seen { read_only, apart: vec![Apart::Devices], ..root() };
         let words = said(&seen, Errno::EROFS);
-        assert!(words.contains("for it /run can only be read (ProtectSystem=,"), "{words}");
+        assert!(words.contains("it can only read /run (ProtectSystem=,"), "{words}");
         assert!(!words.contains("/dev"), "{words}");
         assert!(said(&seen, Errno::ENOENT).contains("PrivateDevices="));
         assert!(has_own_dev(
