@@ -7,7 +7,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 
@@ -58,6 +58,35 @@ pub const PASSED_ON: [Signal; 8] = [
     Signal::SIGTERM,
     Signal::SIGPWR,
 ];
+
+/// Signals that this process hears instead of dying of them; the mask is put back when this is
+/// dropped.
+#[derive(Debug)]
+pub struct BlockedSignals {
+    heard: SigSet,
+    before: SigSet,
+}
+
+impl BlockedSignals {
+    /// Blocks `signals` from now on.
+    pub fn block(signals: impl IntoIterator<Item = Signal>) -> nix::Result<Self> {
+        let heard: SigSet = signals.into_iter().collect();
+        let before = heard.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+        Ok(Self { heard, before })
+    }
+
+    /// Opens what tells of them.
+    pub fn open(&self) -> nix::Result<SignalFd> {
+        SignalFd::with_flags(&self.heard, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+    }
+}
+
+impl Drop for BlockedSignals {
+    fn drop(&mut self) {
+        // A valid mask is never refused.
+        _ = self.before.thread_set_mask();
+    }
+}
 
 /// The signals that a relay hears instead of dying of them.
 #[derive(Debug)]

@@ -28,13 +28,14 @@ mod watch;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use brake::Brake;
 use desk::Desk;
 use ending::Ending;
-use equipment::{BlockedSignals, Equipment, Opened};
+use equipment::{Equipment, Opened};
 use error::RunError;
 use guard::LimitGuard;
 use life::Life;
@@ -141,7 +142,8 @@ fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, RunFailure> 
     let mut record = Record::begin(&run.lxcpath, &run.name);
     record.squatter = seat.squatter().map(ToString::to_string);
     record.write(run.lxcpath.host()).map_err(RunError::Record)?;
-    let signals = BlockedSignals::block().map_err(RunError::Watch)?;
+    let heard = relay::PASSED_ON.into_iter().chain([Signal::SIGWINCH]);
+    let signals = relay::BlockedSignals::block(heard).map_err(RunError::Watch)?;
     let mut life = Life::begin(record, run.lxcpath.clone());
     // Left when this function is, whichever way.
     let mut monitor = None;

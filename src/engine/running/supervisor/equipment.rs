@@ -4,8 +4,7 @@
 use std::fs::File;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use nix::sys::signal::{SigSet, SigmaskHow, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signalfd::SignalFd;
 
 use super::Run;
 use super::error::RunError;
@@ -14,7 +13,7 @@ use super::server::Server;
 use super::terminal::ConsoleTerminal;
 use super::viewer::{self, Viewer};
 use crate::engine::entry::plan::WindowSize;
-use crate::engine::entry::relay::PASSED_ON;
+use crate::engine::entry::relay::BlockedSignals;
 use crate::engine::running::command_socket::Seat;
 use crate::engine::sys;
 use crate::engine::terms::spec::Spec;
@@ -92,36 +91,5 @@ impl Equipment {
         let server = Server::new(seat).map_err(RunError::Listen)?;
         let signals = signals.open().map_err(RunError::Watch)?;
         Ok(Self { console, viewer, server, signals })
-    }
-}
-
-/// The signals a supervisor hears instead of dying of them; the mask is put back at the end.
-#[derive(Debug)]
-pub(super) struct BlockedSignals {
-    heard: SigSet,
-    before: SigSet,
-}
-
-impl BlockedSignals {
-    /// Blocks them from now on.
-    pub(super) fn block() -> nix::Result<Self> {
-        let mut heard = SigSet::empty();
-        for signal in PASSED_ON {
-            heard.add(signal);
-        }
-        heard.add(Signal::SIGWINCH);
-        let before = heard.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
-        Ok(Self { heard, before })
-    }
-
-    fn open(&self) -> nix::Result<SignalFd> {
-        SignalFd::with_flags(&self.heard, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
-    }
-}
-
-impl Drop for BlockedSignals {
-    fn drop(&mut self) {
-        // A valid mask is never refused.
-        _ = self.before.thread_set_mask();
     }
 }

@@ -6,11 +6,11 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signal::Signal;
+use nix::sys::signalfd::SignalFd;
 
 use super::ConsoleError;
-use crate::engine::entry::relay::RawMode;
+use crate::engine::entry::relay::{BlockedSignals, RawMode};
 use crate::engine::running::command_socket::{ConsoleView, Tty};
 use crate::engine::sys;
 
@@ -18,6 +18,8 @@ use crate::engine::sys;
 const PIECE: usize = 4096;
 /// What leaves the console, after the escape key.
 const QUIT: u8 = b'q';
+/// The signals that would leave the terminal raw, or tell of its size.
+const HEARD: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGWINCH];
 
 /// A terminal of the container.
 #[derive(Debug)]
@@ -94,7 +96,8 @@ impl Remote {
 
 /// Relays until the escape key and `q`, the end of standard input, or the end of the container.
 pub(super) fn relay(remote: &Remote, escape: Option<u8>) -> Result<(), ConsoleError> {
-    let signals = ConsoleSignals::open().map_err(ConsoleError::Relay)?;
+    let blocked = BlockedSignals::block(HEARD).map_err(ConsoleError::Relay)?;
+    let signals = blocked.open().map_err(ConsoleError::Relay)?;
     let _raw = RawMode::stdin().map_err(ConsoleError::Terminal)?;
     fit(remote);
     let mut keys = Keys { escape, pending: false };
@@ -105,7 +108,7 @@ pub(super) fn relay(remote: &Remote, escape: Option<u8>) -> Result<(), ConsoleEr
         let mut fds = vec![
             PollFd::new(stdin.as_fd(), PollFlags::POLLIN),
             PollFd::new(remote.fd(), PollFlags::POLLIN),
-            PollFd::new(signals.fd.as_fd(), PollFlags::POLLIN),
+            PollFd::new(signals.as_fd(), PollFlags::POLLIN),
         ];
         fds.extend(remote.keep().map(|it| PollFd::new(it, PollFlags::POLLIN)));
         match poll(&mut fds, PollTimeout::NONE) {
@@ -116,7 +119,7 @@ pub(super) fn relay(remote: &Remote, escape: Option<u8>) -> Result<(), ConsoleEr
         let ready: Vec<bool> = fds.iter().map(|it| it.any().unwrap_or(false)).collect();
         drop(fds);
         let is = |at: usize| ready.get(at).copied().unwrap_or(false);
-        if is(2) && signals.heard(remote) == Next::End {
+        if is(2) && heed(&signals, remote) == Next::End {
             return Ok(());
         }
         if is(1) && output(remote) == Next::End {
@@ -200,41 +203,17 @@ fn fit(remote: &Remote) {
     }
 }
 
-/// The signals that would leave the terminal raw, or tell of its size.
-struct ConsoleSignals {
-    fd: SignalFd,
-    before: SigSet,
-}
-
-impl ConsoleSignals {
-    fn open() -> nix::Result<Self> {
-        let mut heard = SigSet::empty();
-        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGWINCH] {
-            heard.add(signal);
+/// Does what the signals say.
+fn heed(signals: &SignalFd, remote: &Remote) -> Next {
+    let mut next = Next::Go;
+    while let Ok(Some(signal)) = signals.read_signal() {
+        if signal.ssi_signo == Signal::SIGWINCH as u32 {
+            fit(remote);
+        } else {
+            next = Next::End;
         }
-        let before = heard.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
-        let fd = SignalFd::with_flags(&heard, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-        Ok(Self { fd, before })
     }
-
-    fn heard(&self, remote: &Remote) -> Next {
-        let mut next = Next::Go;
-        while let Ok(Some(signal)) = self.fd.read_signal() {
-            if signal.ssi_signo == Signal::SIGWINCH as u32 {
-                fit(remote);
-            } else {
-                next = Next::End;
-            }
-        }
-        next
-    }
-}
-
-impl Drop for ConsoleSignals {
-    fn drop(&mut self) {
-        // A valid mask is never refused.
-        _ = self.before.thread_set_mask();
-    }
+    next
 }
 
 #[cfg(test)]
