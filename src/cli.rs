@@ -1,6 +1,6 @@
 //! The command line: arguments in, one engine call, output and an exit code out.
 //!
-//! It never touches the kernel itself. Output is written once and whole, errors are one line on
+//! It never touches the kernel itself. Output is written once, in one piece; errors are one line on
 //! stderr, and all text that wharf did not write passes through [`crate::engine::shown`].
 
 mod args;
@@ -45,10 +45,10 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Says on stderr what went wrong, in one write(2): what others print there at the same time stays
-/// before or behind it.
+/// Reports on stderr what went wrong, in one write(2), so that the output of other processes cannot
+/// split the line.
 fn complain(message: &str) {
-    // Nothing is left to tell when stderr itself is gone.
+    // Nothing can be reported when stderr itself is gone.
     _ = io::stderr().write_all(format!("wharf: {message}\n").as_bytes());
 }
 
@@ -71,7 +71,7 @@ fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-/// Adds what around this process may be behind a refusal.
+/// Adds which restrictions of this process may be behind a refusal.
 fn explain(invocation: &Invocation<'_>, error: anyhow::Error) -> anyhow::Error {
     match error.downcast::<Error>() {
         Ok(refused) => invocation.engine.explain(refused).into(),
@@ -89,13 +89,13 @@ fn screen(invocation: &mut Invocation<'_>, rights: Rights) -> anyhow::Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints what clap has to say: help on stdout, a refusal on stderr in one line and a hint.
+/// Prints clap's output: help on stdout, a refusal on stderr as one line and a hint.
 fn refuse(refusal: &clap::Error) -> ExitCode {
     if refusal.use_stderr() {
         complain(&failure::usage(refusal));
         return ExitCode::FAILURE;
     }
-    // A reader that has gone away has read enough.
+    // A closed pipe is not an error: its reader has read enough.
     _ = write!(io::stdout(), "{}", refusal.render());
     ExitCode::SUCCESS
 }

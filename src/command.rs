@@ -1,7 +1,7 @@
-//! The table of everything wharf can be told to do: name, key, when it is allowed, help.
+//! The table of everything wharf can do: name, key, when it is allowed, help.
 //!
-//! The command line, the key map, the footer, the help screen and the palette all read it, so
-//! that one word means one thing everywhere. It is data alone, and knows states, not screens.
+//! The command line, the key map, the footer, the help screen and the palette all read it, so that
+//! one word means one thing everywhere. It is only data, and knows states, not screens.
 
 pub mod action;
 pub mod topics;
@@ -48,8 +48,7 @@ pub struct CommandSpec {
     pub aliases: &'static [&'static str],
     pub category: Category,
     pub when: When,
-    /// What is said of a container without a configuration that has no processes; none: it is left
-    /// to the engine.
+    /// The reason for a container without configuration and processes; none: the engine decides.
     pub undefined: Option<&'static str>,
     /// One or two words for the footer.
     pub title: &'static str,

@@ -32,7 +32,7 @@ pub use terms::verb::Verb;
 pub use terms::{error, exit, id, name, shown, spec, state, verb};
 pub use verbs::{attach, check, console, create, limits, proxmox, start, stop};
 
-/// The engine over one lxcpath. Holds no connection and no lock: every call looks afresh.
+/// The engine over one lxcpath. Holds no connection and no lock: every call starts afresh.
 #[derive(Clone, Debug)]
 pub struct Engine {
     lxcpath: Lxcpath,

@@ -1,4 +1,4 @@
-//! The arguments of the command line: what may be given, and its help. No side effects.
+//! The arguments of the command line and their help. No side effects.
 //!
 //! Names and help come from the table in [`crate::command`]; each verb adds its own options.
 
@@ -45,7 +45,7 @@ pub(super) fn command() -> clap::Command {
 fn verb(entry: &verbs::Subcommand) -> clap::Command {
     let command = clap::Command::new(entry.name).help_template(VERB_TEMPLATE);
     let command = (entry.arguments)(command).mut_args(|it| {
-        // What is told of them stands with the usage.
+        // They are described with the usage.
         let hidden = it.is_positional() || it.is_hide_set();
         it.hide(hidden)
     });
@@ -119,14 +119,14 @@ pub(super) fn name() -> Arg {
         .help("The container, instead of the first operand")
 }
 
-/// The operands; options may stand between them, and `--` ends the options. Who is not given the
-/// first says so: it may be given with `-n`.
+/// The operands; options may come between them, and `--` ends the options. A missing first operand
+/// is reported by the verb, since `-n` may replace it.
 pub(super) fn operands(value_name: &'static str, help: &'static str) -> Arg {
     let parser = clap::value_parser!(OsString);
     Arg::new(OPERANDS).value_name(value_name).num_args(1..).value_parser(parser).help(help)
 }
 
-/// Operands of a verb that does without.
+/// Operands of a verb that works without any.
 pub(super) fn optional(value_name: &'static str, help: &'static str) -> Arg {
     operands(value_name, help).num_args(0..)
 }
@@ -142,7 +142,7 @@ pub(super) fn flag(id: &'static str, short: Option<char>, help: &'static str) ->
     short.into_iter().fold(arg, Arg::short)
 }
 
-/// An option with a value, as text; a negative number is a value, which may be refused as such.
+/// An option with a value, as text; a negative number counts as a value, which the verb may refuse.
 pub(super) fn value(
     id: &'static str,
     short: Option<char>,
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn every_command_of_the_table_is_a_verb_by_each_of_its_names() {
         let root = command();
-        // A restart is `stop -r`; a signal is sent on the screen alone.
+        // A restart is `stop -r`; signals are sent only from the screen.
         for line in COMMANDS.iter().filter(|it| !matches!(it.verb, Verb::Restart | Verb::Signal)) {
             for word in line.aliases.iter().chain([&line.name]) {
                 let found = root.find_subcommand(word).map(clap::Command::get_name);

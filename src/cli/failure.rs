@@ -8,15 +8,15 @@ use crate::engine::{Error, ErrorKind, Verb};
 /// The code of a program that SIGPIPE ended: the reader of our output has gone.
 const BROKEN_PIPE: u8 = 128 + 13;
 const FAILED: u8 = 1;
-/// LXC's code for stopping what does not run.
+/// LXC's code for stopping a container that is not running.
 const NOT_RUNNING: u8 = 2;
 
-/// Arguments that clap accepted and the verb does not.
+/// Arguments that clap accepted and the verb refuses.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Usage(pub(super) String);
 
-/// What is left of a failed verb: a safe message (empty: say nothing) and the exit code.
+/// The outcome of a failed verb: a safe message (empty: print nothing) and the exit code.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ErrorReport {
     pub(super) message: String,
@@ -49,7 +49,7 @@ fn code_of(refused: &Error) -> u8 {
         {
             NOT_RUNNING
         }
-        // As a shell has it. In the background, a start is one failure like any other.
+        // As in a shell. In the background, a failed start is like any other failure.
         ErrorKind::NoCommand if refused.verb != Verb::Start => 127,
         ErrorKind::BadCommand if refused.verb != Verb::Start => 126,
         ErrorKind::NotFound
@@ -75,7 +75,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
-/// Says in one line what was wrong with the arguments, and in a second where to read on.
+/// Says in one line what was wrong with the arguments, and in a second one where to find help.
 pub(super) fn usage(refusal: &clap::Error) -> String {
     let text = refusal.render().to_string();
     let mut parts = Vec::new();

@@ -28,8 +28,8 @@ impl<'a> Invocation<'a> {
         Self { engine: Engine::open(lxcpath.map(PathBuf::as_path)), out }
     }
 
-    /// Refuses what the table of verbs refuses for the state that the container is in. One that is
-    /// not defined is left to the engine, which says that there is none.
+    /// Refuses what the table of verbs refuses in the container's state. A container that is not
+    /// defined is left to the engine, which reports that.
     pub(super) fn permit(&self, verb: Verb, name: &Name) -> anyhow::Result<()> {
         let state = self.engine.state(name)?;
         let Some(command) = command::of(verb) else { return Ok(()) };
@@ -37,7 +37,7 @@ impl<'a> Invocation<'a> {
         if state == State::Stopped && !self.engine.is_defined(name) {
             return Ok(());
         }
-        // Who asked about it saw it run, perhaps, on the word of somebody else.
+        // The caller may have seen it run only because a stranger said so.
         if let Some(stranger) = self.engine.stranger(name).filter(|_| state == State::Stopped) {
             return Err(Error::new(verb, name, ErrorKind::NotRunning, stranger).into());
         }
@@ -56,7 +56,7 @@ impl<'a> Invocation<'a> {
             return;
         }
         if let Some(told) = self.engine.proxmox_command(name, does) {
-            // Who hears nothing is not to be kept from what was asked for.
+            // An unreadable state must not prevent what was asked for.
             _ = writeln!(std::io::stderr(), "wharf: {name}: {told}");
         }
     }
@@ -86,7 +86,7 @@ pub(super) fn only_named(matches: &ArgMatches) -> anyhow::Result<Name> {
     Ok(name)
 }
 
-/// Refuses operands that nobody asked for.
+/// Refuses superfluous operands.
 pub(super) fn no_more(rest: &[String]) -> anyhow::Result<()> {
     match rest.first() {
         None => Ok(()),
@@ -117,7 +117,7 @@ pub(super) fn pairs(matches: &ArgMatches, id: &str) -> anyhow::Result<Vec<(Strin
         .collect()
 }
 
-/// Parses an option's value as a number, naming both when it is none.
+/// Parses an option's value as a number; the error names option and value.
 pub(super) fn number<T>(matches: &ArgMatches, id: &str) -> anyhow::Result<Option<T>>
 where
     T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,

@@ -12,7 +12,7 @@ use crate::engine::shown::shown;
 /// Printed where a value is not known or does not apply.
 pub(super) const UNKNOWN: &str = "-";
 
-/// On which side of its column a cell stands.
+/// How a cell is aligned in its column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Justify {
     Left,
@@ -65,7 +65,7 @@ pub(super) fn branch(process: &Process) -> String {
     if process.depth == 0 {
         return String::new();
     }
-    // The first level is the roots': they have no lines of their own.
+    // Roots, the first level, have no lines.
     let skip = above.len().saturating_sub(usize::from(process.depth) - 1);
     let mut lines: String =
         above.iter().skip(skip).map(|more| if *more { "│  " } else { "   " }).collect();

@@ -1,12 +1,12 @@
-//! What the operator can do on the screen: one row per action, with its keys, scope and help.
-//! What an action may do to a container, and when, stands in its verb's row.
-//! It decides nothing: the key map, the footer, the help and the palette read it.
+//! What the operator can do on the screen: one row per action, with its keys, scope and help. What
+//! an action may do to a container, and when, is in its verb's row. It decides nothing: the key
+//! map, the footer, the help and the palette read it.
 
 use super::Verb;
 use crate::engine::process::ProcessOrder;
 
 /// Everything a key, the palette or the help screen can ask of the screen. Each kind is carried out
-/// in a place of its own, which names every one of its kind.
+/// in its own place, by an exhaustive match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     Act(Do),
@@ -24,14 +24,14 @@ pub enum Do {
     Freeze,
     Restart,
     Destroy,
-    /// Sets anew the limits that were lost.
+    /// Restores the limits that were lost.
     Again,
     Undo,
     Redo,
     Keep,
 }
 
-/// What moves the cursor, or a text, of whatever has the keyboard.
+/// What moves the cursor, or a text, in the part that has the keyboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Move {
     Up,
@@ -54,7 +54,7 @@ pub enum InList {
     Peek,
 }
 
-/// What opens one container, or goes about in an open one.
+/// What opens one container, or moves around in an open one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum InDetail {
     Open,
@@ -156,7 +156,7 @@ pub struct Shortcut {
 }
 
 impl Action {
-    /// Returns the verb that the action asks of the engine; none: it only moves about the screen.
+    /// Returns the engine's verb for the action; none: it only affects the screen.
     pub const fn verb(self) -> Option<Verb> {
         match self {
             Self::Act(act) => act.verb(),
@@ -193,12 +193,12 @@ impl Action {
 }
 
 impl Do {
-    /// Returns the verb that is asked of the engine; none: what was done before decides.
+    /// Returns the engine's verb; none: the last act decides.
     pub const fn verb(self) -> Option<Verb> {
         match self {
             Self::Start => Some(Verb::Start),
             Self::Stop => Some(Verb::Stop),
-            // Thaws what is frozen; the state decides which of the two verbs is meant.
+            // Also thaws: the state decides which of the two verbs is meant.
             Self::Freeze => Some(Verb::Freeze),
             Self::Restart => Some(Verb::Restart),
             Self::Destroy => Some(Verb::Destroy),
@@ -209,7 +209,7 @@ impl Do {
 }
 
 impl InDetail {
-    /// Returns the verb that is asked of the engine; none: it only shows what there is.
+    /// Returns the engine's verb; none: it only shows something.
     pub const fn verb(self) -> Option<Verb> {
         match self {
             Self::Console => Some(Verb::Console),

@@ -1,6 +1,6 @@
 //! Words by which help and the palette find an action besides its name: what it is for.
 
-/// Returns the words of the action that is called `name`, parted by blanks.
+/// Returns the words for the action `name`, separated by blanks.
 pub fn topics(name: &str) -> &'static str {
     match name {
         "limits" => "memory cpu pids ram quota oom cgroup configuration swap",
@@ -32,7 +32,7 @@ pub fn topics(name: &str) -> &'static str {
     }
 }
 
-/// Returns whether a word of the action called `name` begins with `needle`, which is in small letters.
+/// Returns whether a word of the action `name` begins with `needle`, which is lower case.
 pub fn is_about(name: &str, needle: &str) -> bool {
     const SHORTEST: usize = 3;
     needle.len() >= SHORTEST && topics(name).split(' ').any(|it| it.starts_with(needle))

@@ -1,5 +1,5 @@
-//! In which states a container can be done something to, and what is said where it cannot. Command
-//! line and screen say the same, and both name the verb that helps.
+//! In which states a command can act on a container, and the reason when it cannot. Command line
+//! and screen give the same reason, and both name the verb that helps.
 
 use super::Verb;
 use crate::engine::State;
@@ -10,28 +10,28 @@ pub enum When {
     Anytime,
     /// No process of the container exists, so that it can be started.
     Stopped,
-    /// The same, so that it can be removed.
+    /// No process of the container exists, so that it can be removed.
     Dead,
-    /// Its processes run and will answer.
+    /// Its processes run and respond.
     Awake,
-    /// It has been started and nobody has begun to stop it. What is frozen or runs already as it is
-    /// asked to stays so, and that is no failure.
+    /// It has been started and is not being stopped. Freezing a frozen container or thawing a
+    /// running one changes nothing, and is not a failure.
     Alive,
     /// There is something left to stop.
     Active,
 }
 
-/// Why a container cannot be done something to.
+/// Why a command cannot act on a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// What follows "it" or the container's name.
     pub why: &'static str,
-    /// What makes it possible.
+    /// The verb that makes it possible.
     pub first: Option<Verb>,
 }
 
 impl Refusal {
-    /// Says it of a container that was named before.
+    /// Words it for a container that was named before.
     pub fn sentence(self) -> String {
         format!("it {}", self.why)
     }
@@ -87,7 +87,7 @@ mod tests {
 
     const YES: &str = "yes";
 
-    /// What becomes of a verb in each state, in the order of `State::ALL`: STOPPED, STARTING,
+    /// Whether a verb is allowed in each state, in the order of `State::ALL`: STOPPED, STARTING,
     /// RUNNING, STOPPING, ABORTING, FREEZING, FROZEN, THAWED.
     fn expected(verb: Verb) -> [&'static str; 8] {
         const SOON: &str = "is starting; wait until it runs";

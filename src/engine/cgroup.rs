@@ -1,8 +1,8 @@
 //! Control groups: where they are mounted, and one container's group in each hierarchy.
 //!
-//! The same calls serve v1, v2 and hybrid hosts. Whoever joins writes itself in, or is
-//! cloned into the group, which is what the kernel does cheaply; by its pid a process is moved only
-//! into a group that may hold no further one.
+//! The same calls serve v1, v2 and hybrid hosts. A process joins by writing itself in, or is cloned
+//! into the group, since both are cheap for the kernel; moving a process by its pid is reserved for
+//! a group that is at its pids limit.
 
 pub(in crate::engine) mod configured;
 mod control;
@@ -70,13 +70,13 @@ pub fn payload(container: &Name) -> String {
     format!("lxc.payload.{container}")
 }
 
-/// Returns the name of its supervisor's own.
+/// Returns the name of its supervisor's own group.
 pub fn monitor(container: &Name) -> String {
     format!("lxc.monitor.{container}")
 }
 
 impl Cgroup {
-    /// Takes the group at `path` in every hierarchy where it exists. Makes nothing.
+    /// Finds the group at `path` in every hierarchy where it exists. Creates nothing.
     pub fn open(hierarchies: &Hierarchies, path: &str) -> Self {
         let below = path.trim_start_matches('/');
         let groups = hierarchies.iter().filter_map(|hierarchy| {
@@ -97,7 +97,7 @@ impl Cgroup {
     }
 
     /// Returns the paths that are written when a limit changes: the groups, for their files, and
-    /// what hands controllers down to the v2 group.
+    /// the groups that enable controllers for the v2 group.
     pub fn limit_places(&self) -> Vec<PathBuf> {
         let above = self.unified().into_iter().flat_map(|it| {
             let within = it.dir.ancestors().skip(1);

@@ -92,7 +92,7 @@ fn cgroup(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
-/// Changes the configuration alone, since there is no cgroup.
+/// Changes only the configuration, since there is no cgroup.
 fn configure(
     invocation: &mut Invocation<'_>,
     name: &Name,

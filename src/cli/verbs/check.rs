@@ -1,4 +1,4 @@
-//! `checkconfig`: what of this host's kernel containers can use.
+//! `checkconfig`: which features of this host's kernel containers can use.
 
 use std::process::ExitCode;
 

@@ -82,7 +82,7 @@ fn create(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
-/// Decides where the files come from, and refuses what does not go together.
+/// Decides where the files come from, and refuses options that exclude each other.
 fn source(matches: &ArgMatches, args: Vec<String>) -> anyhow::Result<RootfsSource> {
     let text = |id| matches.get_one::<String>(id).map(String::as_str);
     let bdev = text("bdev");
@@ -111,7 +111,7 @@ fn source(matches: &ArgMatches, args: Vec<String>) -> anyhow::Result<RootfsSourc
 
 fn destroy(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let name = only_named(matches)?;
-    // What is not ours to destroy is not stopped first; the destroy below says so.
+    // A container that wharf may not destroy is not stopped first; the destroy below reports that.
     let ours = !invocation.engine.is_proxmox(&name);
     if ours && matches.get_flag("force") && invocation.engine.state(&name)?.is_active() {
         match invocation.engine.stop(&name, Stop::Kill) {

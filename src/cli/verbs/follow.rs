@@ -141,7 +141,7 @@ fn wait(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result
         .split('|')
         .map(|it| it.trim().parse())
         .collect::<Result<Vec<State>, _>>()?;
-    // A negative number of seconds is LXC's way to say for ever.
+    // A negative number of seconds means for ever, as with LXC.
     let timeout = number::<i64>(matches, "timeout")?
         .and_then(|it| u64::try_from(it).ok())
         .map(Duration::from_secs);

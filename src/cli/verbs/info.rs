@@ -48,7 +48,7 @@ Examples:
   wharf info -c lxc.rootfs.path web",
 };
 
-/// What of a container is printed, and how.
+/// Which facts of a container are printed, and how.
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 struct InfoOptions {
     state: bool,
@@ -85,7 +85,7 @@ fn info(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result
         let missing = "there is no such container; `wharf ls` lists them";
         return Err(Error::new(Verb::Info, &name, ErrorKind::NotFound, missing).into());
     }
-    // A single fact that was asked for is true all the same.
+    // A single fact that was asked for is still valid.
     let asked = wanted.all || matches.get_flag(args::JSON);
     let usable = if container.faulty && asked { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     if matches.get_flag(args::JSON) {
@@ -114,7 +114,7 @@ fn info(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result
     Ok(usable)
 }
 
-/// Prints one key with its value; of a list each item has a line of its own.
+/// Prints one key with its value; each item of a list is on its own line.
 fn item(invocation: &mut Invocation<'_>, key: &str, value: &str, bare: bool) -> anyhow::Result<()> {
     let mut lines = value.lines();
     let first = lines.next().unwrap_or_default();
@@ -129,8 +129,8 @@ fn item(invocation: &mut Invocation<'_>, key: &str, value: &str, bare: bool) -> 
     Ok(())
 }
 
-/// Returns what `key` is for the container: what its supervisor goes by, or else what its
-/// configuration file says now. `None`: there is no such key.
+/// Returns what `key` is for the container: the value that its supervisor uses, or else the one in
+/// its configuration file. `None`: there is no such key.
 fn config_item(
     lxcpath: &Lxcpath,
     container: &Container,
@@ -179,7 +179,7 @@ fn lines(it: &Container, wanted: &InfoOptions) -> Vec<(&'static str, String)> {
     lines
 }
 
-/// Says where the root is; `None` where no configuration says it.
+/// Returns where the root is; `None` if no configuration sets it.
 fn root(detail: &Detail) -> Option<String> {
     Some(match detail.rootfs.as_ref()? {
         Root::Host => "the host's".to_owned(),
@@ -187,7 +187,7 @@ fn root(detail: &Detail) -> Option<String> {
     })
 }
 
-/// Lists use of CPU and memory; what no controller counts is left out.
+/// Lists CPU and memory usage, except what no controller counts.
 fn stats(it: &Container, raw: bool) -> Vec<(&'static str, String)> {
     let counters = &it.counters;
     let size = |bytes: u64| if raw { bytes.to_string() } else { long_size(bytes) };
@@ -214,7 +214,7 @@ fn stats(it: &Container, raw: bool) -> Vec<(&'static str, String)> {
     .collect()
 }
 
-/// Describes a kill for want of memory.
+/// Describes an OOM kill.
 fn oom(it: &OomKill) -> String {
     let at = UNIX_EPOCH.checked_add(Duration::from_millis(it.at_ms));
     let ago = at.map(|it| format!(", {} ago", age(it))).unwrap_or_default();

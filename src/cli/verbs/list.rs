@@ -53,7 +53,7 @@ struct ListColumn {
     cell: fn(&Listed) -> String,
 }
 
-/// One container, and what is known of it if anybody asked.
+/// One container, with what is known of it if a column needs it.
 struct Listed {
     name: String,
     state: State,
@@ -62,14 +62,14 @@ struct Listed {
     unmanaged: Option<Unmanaged>,
 }
 
-/// How much a column needs to be known.
+/// How much a column needs to know.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Facts {
     /// Name and state.
     State,
     /// The counters, which one sample of all containers has.
     Counters,
-    /// What only a look at each container tells.
+    /// Details, for which each container is inspected.
     Detail,
 }
 
@@ -131,7 +131,7 @@ impl ListColumn {
 }
 
 impl Listed {
-    /// Returns the name, in quotation marks where it is none of ours.
+    /// Returns the name, in quotation marks if wharf does not manage the container.
     fn title(&self) -> String {
         if self.unmanaged.is_some() { format!("\"{}\"", self.name) } else { self.name.clone() }
     }
@@ -171,7 +171,7 @@ fn list(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result
     } else if bare {
         rows.iter().try_for_each(|it| writeln!(invocation.out, "{}", it.name))?;
     } else if !rows.is_empty() {
-        // What is wrong with a container is not left out because nobody asked.
+        // Trouble is shown even if its column was not asked for.
         let mut columns = columns;
         let trouble = |row: &Listed| row.get(|it| it.trouble.as_ref().map(|_| ())).is_some();
         if matches.get_one::<String>("fancy-format").is_none() && rows.iter().any(trouble) {
@@ -201,9 +201,9 @@ fn columns(matches: &ArgMatches) -> anyhow::Result<Vec<&'static ListColumn>> {
     keys.split(',').map(find).collect()
 }
 
-/// Looks at every container, no deeper than it is asked for.
+/// Inspects every container, no deeper than necessary.
 fn rows(invocation: &Invocation<'_>, facts: Facts) -> anyhow::Result<Vec<Listed>> {
-    // Where the directory cannot be listed, the list itself says so.
+    // An unreadable directory is reported by the list itself.
     let others = invocation.engine.unmanaged().unwrap_or_default();
     let others = others.into_iter().map(Listed::left_to_lxc);
     if facts == Facts::State {
@@ -215,7 +215,7 @@ fn rows(invocation: &Invocation<'_>, facts: Facts) -> anyhow::Result<Vec<Listed>
         return Ok(list.map(row).chain(others).collect());
     }
     let deepen = |it: Container| match facts {
-        // A container that went away between two looks is no error of the list.
+        // A container that disappears meanwhile is not an error of the list.
         Facts::Detail => invocation.engine.info(&it.name).unwrap_or(it),
         Facts::State | Facts::Counters => it,
     };
@@ -280,7 +280,7 @@ fn object(row: &Listed) -> Value {
     object
 }
 
-/// Returns what JSON tells of a container besides its name and state.
+/// Returns what JSON contains about a container besides its name and state.
 pub(super) fn facts(it: &Container) -> serde_json::Map<String, Value> {
     let counters = &it.counters;
     let facts = json!({

@@ -1,4 +1,4 @@
-//! `start`, `execute`, and the hidden `supervise` that stays behind a started container.
+//! `start`, `execute`, and the hidden `supervise` that becomes a started container's supervisor.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -79,7 +79,7 @@ fn start(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resul
     let (name, mut start) = order(matches)?;
     for (id, key) in [("console", "lxc.console.path"), ("console-log", "lxc.console.logfile")] {
         if let Some(path) = matches.get_one::<String>(id) {
-            // The supervisor works elsewhere; `none` is not a path.
+            // The supervisor has another working directory; `none` is not a path.
             let path = if path == "none" { path.into() } else { std::path::absolute(path)? };
             start.settings.push((key.to_owned(), path.to_string_lossy().into_owned()));
         }
@@ -117,11 +117,11 @@ pub(in crate::cli) fn supervise(arguments: &[OsString]) -> Option<ExitCode> {
     let name = name.to_str()?.parse().ok()?;
     let lxcpath = Lxcpath::opened(&Host::this(), lxcpath, Path::new(given));
     let ended = Engine::over(lxcpath).supervise(&name);
-    // Whoever asked was told by the report; the code is for nobody.
+    // The report has informed the caller; nobody reads this exit code.
     Some(ended.map_or(ExitCode::FAILURE, |exit| ExitCode::from(exit.shell_code())))
 }
 
-/// Reads what both have in common.
+/// Reads the options that both have in common.
 fn order(matches: &ArgMatches) -> anyhow::Result<(Name, Start)> {
     let (name, argv) = named(matches)?;
     let config = matches.get_one::<PathBuf>("config").cloned();

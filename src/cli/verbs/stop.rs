@@ -75,13 +75,13 @@ fn stop(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result
     if let Stop::AskToReboot | Stop::Reboot { .. } = way {
         invocation.permit(Verb::Restart, &name)?;
     }
-    // Whatever is left of a container can be stopped; the engine says if nothing is.
+    // Whatever is left of a container can be stopped; the engine reports if nothing is.
     invocation.tell_owner(&name, matches, way.into());
     invocation.engine.stop(&name, way)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Turns the options into one way to stop, and refuses what does not go together, as LXC does.
+/// Turns the options into one way to stop, and refuses combinations that LXC refuses.
 fn way(matches: &ArgMatches) -> anyhow::Result<Stop> {
     let [kill, ask, spare, reboot, nolock] =
         ["kill", "nowait", "nokill", "reboot", "nolock"].map(|it| matches.get_flag(it));
@@ -105,7 +105,7 @@ fn way(matches: &ArgMatches) -> anyhow::Result<Stop> {
     }
     let timeout = match seconds {
         None => Some(PATIENCE),
-        // A negative number of seconds is LXC's way to say for ever.
+        // A negative number of seconds means for ever, as with LXC.
         Some(seconds) => u64::try_from(seconds).ok().map(Duration::from_secs),
     };
     let then_kill = !spare;

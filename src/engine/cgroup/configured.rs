@@ -1,4 +1,4 @@
-//! The limits that a configuration sets and those that it could, as rows. Opens no file.
+//! The limits that a configuration sets, and those that it could set, as rows. Opens no file.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::engine::cgroup::knob;
 use crate::engine::cgroup::{CgroupFile, Hierarchies, Version};
 use crate::engine::config::Config;
 
-/// What is offered although it is not set, by its name on v1 and on v2.
+/// Limits that are offered although they are not set, by their names on v1 and on v2.
 const OFFERED: [(&str, &str); 9] = [
     ("cpu.cfs_quota_us", "cpu.max"),
     ("cpu.shares", "cpu.weight"),
@@ -20,8 +20,8 @@ const OFFERED: [(&str, &str); 9] = [
     ("blkio.throttle.write_bps_device", "io.max"),
 ];
 
-/// Lists every limit that `config` sets, in each spelling that is there, and after the spelling
-/// that counts on this host those that it does not set.
+/// Lists every limit that `config` sets, in each spelling that is used, followed, in the spelling
+/// of this host, by those that it does not set.
 pub(in crate::engine) fn rows(config: &Config, hierarchies: &Hierarchies) -> Vec<CgroupFile> {
     let row = |key: &str, value: Option<&str>| {
         let (version, file) = spelling::of_key(key)?;

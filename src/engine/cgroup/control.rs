@@ -1,8 +1,7 @@
-//! The part of the control plane that cgroups-rs carries: filling a cpuset, and clearing away a dead
-//! tree.
+//! The operations for which wharf uses cgroups-rs: filling a cpuset, and removing a dead tree.
 //!
-//! Its controllers are pointed at directories that our own discovery found. Attaching, freezing
-//! and sampling stay ours: the crate moves by pid, does not wait, and opens each file anew.
+//! Its controllers get the directories that our own discovery found. We attach, freeze and sample
+//! ourselves: the crate moves processes by pid, does not wait, and opens each file anew.
 
 use std::io;
 use std::path::Path;
@@ -18,7 +17,7 @@ pub(super) fn fill_cpuset(dir: &Path, mount: &Path) -> io::Result<()> {
     let cpuset = CpuSetController::new(dir.to_path_buf(), mount.to_path_buf(), false);
     // The directory exists; this runs the crate's hook that fills a new group.
     cpuset.create().map_err(plain)?;
-    // The hook only logs its failures, so look.
+    // The hook only logs its failures, so check.
     let empty = ["cpuset.cpus", "cpuset.mems"]
         .into_iter()
         .find(|file| std::fs::read_to_string(dir.join(file)).is_ok_and(|it| it.trim().is_empty()));
@@ -30,7 +29,7 @@ pub(super) fn fill_cpuset(dir: &Path, mount: &Path) -> io::Result<()> {
 
 /// Removes the dead group `dir` and the groups below it, trying again for a tenth of a second.
 pub(super) fn clear(dir: &Path, mount: &Path) -> io::Result<()> {
-    // Any of the crate's controllers would do: removal only looks at directories.
+    // Any of the crate's controllers would do: removal only needs directories.
     SystemdController::new(dir.to_path_buf(), mount.to_path_buf(), false).delete().map_err(plain)
 }
 

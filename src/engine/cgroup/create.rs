@@ -1,4 +1,4 @@
-//! Making and removing a container's groups, in every hierarchy or in none.
+//! Creates and removes a container's groups, in every hierarchy or in none.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -20,10 +20,10 @@ const REAPING: Duration = Duration::from_secs(5);
 const MODE: u32 = 0o755;
 
 impl Cgroup {
-    /// Makes the group `name` (such as `lxc.payload.web`) in every hierarchy, or in none.
+    /// Creates the group `name` (such as `lxc.payload.web`) in every hierarchy, or in none.
     ///
-    /// A dead group of that name is removed first; while a live one has it, `-1` to `-999` is
-    /// added, as LXC does. Hierarchies that this process may not write are left out.
+    /// A dead group of that name is removed first; if a live one has it, `-1` to `-999` is
+    /// appended, as LXC does. Hierarchies that this process may not write are left out.
     pub fn create(hierarchies: &Hierarchies, name: &str) -> Result<Self, CgroupError> {
         let parts = name.split('/');
         if name.is_empty() || parts.clone().any(|it| matches!(it, "" | "." | "..")) {
@@ -39,7 +39,7 @@ impl Cgroup {
                     made.dirs.clear();
                     return Self::made(groups, &name, hierarchies, made.refusal.take());
                 }
-                // Another start took the name between the look and the mkdir.
+                // Another start took the name between the check and the mkdir.
                 Err(CgroupError::Create { errno, .. })
                     if errno.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(other) => return Err(other),
@@ -60,7 +60,7 @@ impl Cgroup {
         hierarchies: &Hierarchies,
         refusal: Option<io::Error>,
     ) -> Result<Self, CgroupError> {
-        // The path as the unified hierarchy or the last v1 one shows it; for root all agree.
+        // The path in the unified hierarchy or the last v1 one; for root they are all the same.
         let Some(last) = groups.last() else {
             let bases = hierarchies.iter().map(|it| it.base.display().to_string());
             let errno = refusal.unwrap_or_else(|| io::Error::from_raw_os_error(libc::EACCES));
@@ -76,7 +76,7 @@ impl Cgroup {
     pub fn remove(&self) -> Result<(), CgroupError> {
         let mut patience = Patience::until(Instant::now() + REAPING);
         let mut first_failure = Ok(());
-        // One that resists must not keep the others.
+        // A group that cannot be removed must not prevent the removal of the others.
         for group in self.groups.iter().rev() {
             let removed = remove_patiently(&group.dir, &mut patience)
                 .map_err(|errno| CgroupError::Remove { dir: group.dir.clone(), errno });
@@ -86,7 +86,7 @@ impl Cgroup {
     }
 }
 
-/// The directories made so far; those still in it when it is dropped are removed again.
+/// The directories created so far; those still in it on drop are removed again.
 #[derive(Debug, Default)]
 struct CreatedDirs {
     dirs: Vec<PathBuf>,
@@ -111,7 +111,7 @@ impl CreatedDirs {
         Ok(groups)
     }
 
-    /// Makes the group and the parents that `name` asks for in one hierarchy.
+    /// Creates the group and the parents that `name` implies in one hierarchy.
     fn one(&mut self, hierarchy: &Hierarchy, name: &str) -> Result<PathBuf, CgroupError> {
         let mut dir = hierarchy.base.clone();
         let mut parts = name.split('/').peekable();
@@ -138,7 +138,7 @@ impl Drop for CreatedDirs {
     }
 }
 
-/// Removes what was just made, the last first.
+/// Removes what was just created, in reverse order.
 fn remove_dirs(dirs: Vec<PathBuf>) {
     for dir in dirs.iter().rev() {
         // Best effort: a group that someone else populated meanwhile stays.
@@ -146,7 +146,7 @@ fn remove_dirs(dirs: Vec<PathBuf>) {
     }
 }
 
-/// Does what a v1 group needs before a process may join it.
+/// Prepares a v1 group so that a process may join it.
 fn prepare(hierarchy: &Hierarchy, dir: &Path) -> Result<(), CgroupError> {
     if hierarchy.version == Version::V2 {
         return Ok(());
@@ -156,8 +156,8 @@ fn prepare(hierarchy: &Hierarchy, dir: &Path) -> Result<(), CgroupError> {
             .map_err(|errno| CgroupError::Create { dir: dir.to_path_buf(), errno })?;
     }
     if hierarchy.controls("memory") {
-        // Groups that a container makes inside count towards its limit. Kernels from 5.11 on
-        // know no other way; older ones want to be told while the group has no children.
+        // Groups that a container creates inside count towards its limit. Kernels from 5.11 on
+        // always do this; older ones need the flag while the group has no children.
         let file = dir.join("memory.use_hierarchy");
         if std::fs::read(&file).is_ok_and(|it| it.starts_with(b"0")) {
             _ = write_once(&file, b"1");
@@ -166,7 +166,7 @@ fn prepare(hierarchy: &Hierarchy, dir: &Path) -> Result<(), CgroupError> {
     Ok(())
 }
 
-/// Returns whether `name` can be made in this hierarchy, after a dead group of it was removed.
+/// Returns whether `name` can be created in this hierarchy, removing a dead group of that name.
 fn free(hierarchy: &Hierarchy, name: &str) -> bool {
     let dir = hierarchy.base.join(name);
     !dir.is_dir()
@@ -174,7 +174,7 @@ fn free(hierarchy: &Hierarchy, name: &str) -> bool {
             && control::clear(&dir, &hierarchy.mount).is_ok()
 }
 
-/// Removes `dir` and all below it, again and again while dying processes keep it busy.
+/// Removes `dir` and all below it, retrying while dying processes keep it busy.
 fn remove_patiently(dir: &Path, patience: &mut Patience) -> io::Result<()> {
     loop {
         match remove_tree(dir) {
@@ -184,7 +184,7 @@ fn remove_patiently(dir: &Path, patience: &mut Patience) -> io::Result<()> {
     }
 }
 
-/// Removes `dir` and the groups below it, deepest first. One that is gone already is fine.
+/// Removes `dir` and the groups below it, deepest first. One that no longer exists is fine.
 fn remove_tree(dir: &Path) -> io::Result<()> {
     let absent = |it: &io::Error| it.kind() == io::ErrorKind::NotFound;
     match std::fs::remove_dir(dir) {

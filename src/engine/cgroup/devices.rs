@@ -1,7 +1,7 @@
-//! Device rules: which device nodes a container may make, read and write.
+//! Device rules: which device nodes a container may create, read and write.
 //!
-//! v1 takes the lines as they are. v2 wants a program, which is put together here and asks
-//! nothing of a compiler or a library.
+//! v1 takes the lines as they are. v2 needs a BPF program, which is assembled here without a
+//! compiler or a library.
 
 use std::fs::File;
 use std::num::ParseIntError;
@@ -12,7 +12,7 @@ use std::str::FromStr;
 use super::CgroupError;
 use crate::engine::sys::bpf::{self, Instruction};
 
-/// What a rule is about, as bits of the kernel's `bpf_cgroup_dev_ctx`.
+/// What a rule applies to, as bits of the kernel's `bpf_cgroup_dev_ctx`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeviceAccess(pub u8);
 
@@ -34,7 +34,7 @@ pub struct DeviceRule {
 }
 
 impl DeviceRule {
-    /// `a`: every device, in every way.
+    /// `a`: every device, with every access.
     const EVERYTHING: Self =
         Self { block: None, major: None, minor: None, access: DeviceAccess::ALL };
 }
@@ -47,8 +47,8 @@ impl FromStr for DeviceRule {
     }
 }
 
-/// The rules of one container, in LXC's sense: the first that matches decides, and `a` forgets
-/// all before it and becomes the answer for what no rule matches.
+/// The rules of one container, as LXC defines them: the first that matches decides, and `a`
+/// discards all rules before it and becomes the answer for what no rule matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeviceRules {
     /// The answer of the last `a`.
@@ -81,7 +81,7 @@ impl DeviceRules {
     }
 
     /// Returns the answer for devices that no rule matches. Without an `a`, a list that allows
-    /// something means to forbid the rest.
+    /// something implies that the rest is denied.
     fn fallback(&self) -> bool {
         self.fallback.unwrap_or_else(|| !self.rules.iter().any(|(_, allow)| *allow))
     }
@@ -95,7 +95,7 @@ impl DeviceRules {
         attach().map_err(|errno| CgroupError::Attach { dir: dir.to_path_buf(), errno })
     }
 
-    /// Assembles the program that answers as the rules do.
+    /// Assembles the program that implements the rules.
     fn program(&self) -> Vec<Instruction> {
         let mut program = Vec::from(PROLOGUE);
         for (rule, allow) in &self.rules {
@@ -128,7 +128,7 @@ fn block(rule: &DeviceRule, allow: bool) -> Vec<Instruction> {
         tests.push(Instruction::jump_unless_equal(2, if block { BLOCK } else { CHARACTER }));
     }
     if rule.access != DeviceAccess::ALL {
-        // To be allowed, all that is asked for must be listed; to be denied, any of it.
+        // A request is allowed if all of its access is listed, and denied if any of it is.
         let listed = i32::from(rule.access.0);
         tests.push(Instruction::copy(1, 3));
         if allow {
@@ -183,7 +183,7 @@ fn parse(text: &str) -> Option<DeviceRule> {
     })
 }
 
-/// Reads a number, or `*` as none.
+/// Reads a number, or `*` as `None`.
 fn number(text: &str) -> Result<Option<u32>, ParseIntError> {
     if text == "*" { Ok(None) } else { text.parse().map(Some) }
 }

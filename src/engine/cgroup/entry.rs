@@ -1,7 +1,7 @@
 //! The cheap way into a group: a process writes itself into v1 groups, and is born in a v2 one.
 //!
-//! Writing somebody's pid to `cgroup.procs` costs 8 ms on an idle machine, since the kernel waits
-//! for every processor; a thread that moves itself through `tasks` costs 40 µs.
+//! Writing another process's pid to `cgroup.procs` costs 8 ms on an idle machine, since the kernel
+//! waits for every processor; a thread that moves itself through `tasks` costs 40 µs.
 
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write as _};
@@ -13,14 +13,14 @@ use super::file::write_once;
 use super::hand_down::home;
 use super::{Cgroup, CgroupError, Group, Version};
 
-/// What the kernel takes for "the one who writes".
+/// What stands for the writing process itself.
 const MYSELF: &[u8] = b"0";
 
-/// The group that LXC makes for whoever enters a container that has groups of its own.
+/// The group that LXC creates for processes that enter a container with groups of its own.
 const BESIDE: &str = ".lxc";
 const MODE: u32 = 0o755;
 
-/// Open doors into a container's groups, all close-on-exec.
+/// Open descriptors for joining a container's groups, all close-on-exec.
 #[derive(Debug, Default)]
 pub struct CgroupFds {
     /// v1 `tasks` files; a single-threaded process that writes `0` to each has joined.
@@ -30,8 +30,8 @@ pub struct CgroupFds {
 }
 
 impl CgroupFds {
-    /// Moves the calling process, which must be single-threaded, into the v1 groups; tells whether
-    /// it is in all of them.
+    /// Moves the calling process, which must be single-threaded, into the v1 groups; returns
+    /// whether it is in all of them.
     pub fn join_v1(self) -> bool {
         let mut doors = self.tasks.into_iter().map(File::from);
         doors.all(|mut it| it.write_all(MYSELF).is_ok())
@@ -39,7 +39,7 @@ impl CgroupFds {
 }
 
 impl Cgroup {
-    /// Opens the doors for a child that is about to be cloned.
+    /// Opens the descriptors for a child that is about to be cloned.
     pub fn entry(&self) -> Result<CgroupFds, CgroupError> {
         let mut entry = CgroupFds { tasks: Vec::new(), unified: None };
         for group in &self.groups {
@@ -58,9 +58,9 @@ impl Cgroup {
         Ok(entry)
     }
 
-    /// The same for a container whose v2 group has groups below it that take its controllers, as
-    /// systemd makes them: such a group takes no process itself, so one beside them is used, which
-    /// is made if need be and goes with the container.
+    /// The same for a container whose v2 group has enabled controllers for groups below it, as
+    /// systemd does: such a group cannot hold a process itself, so a sibling of them is used, which
+    /// is created if necessary and removed with the container.
     pub fn entry_beside(&self) -> Result<CgroupFds, CgroupError> {
         let mut entry = self.entry()?;
         if let Some(group) = self.unified() {
@@ -70,8 +70,8 @@ impl Cgroup {
         Ok(entry)
     }
 
-    /// Moves the process `pid`, which must stand still, into the groups, whatever `pids.max` says:
-    /// it holds only who is born there. Slow, see above.
+    /// Moves the process `pid`, which must be stopped, into the groups, whatever `pids.max` says:
+    /// that limits only processes born there. Slow, see above.
     pub fn admit(&self, pid: i32) -> Result<(), CgroupError> {
         let pid = pid.to_string();
         for group in &self.groups {
@@ -95,24 +95,24 @@ impl Cgroup {
         groups.try_for_each(|it| join(&it.dir, it.hierarchy.version))
     }
 
-    /// Opens the place outside of the v2 group, for `CLONE_INTO_CGROUP`; none without such a group.
+    /// Opens the parent of the v2 group, for `CLONE_INTO_CGROUP`; none without such a group.
     pub fn outside(&self) -> Option<OwnedFd> {
         open_dir(&home(&self.unified()?.hierarchy.base).ok()?).ok()
     }
 
-    /// Moves the calling process, which must be single-threaded, out of the v1 groups alone.
+    /// Moves the calling process, which must be single-threaded, out of the v1 groups only.
     pub fn leave_v1(&self) {
         for it in self.groups.iter().filter(|it| it.hierarchy.version == Version::V1) {
-            // Where it stays, the group resists its removal, which is told there.
+            // If it stays, the removal of the group fails and reports that.
             _ = join(&it.hierarchy.base, Version::V1);
         }
     }
 
-    /// Moves the calling process, which must be single-threaded, out to where wharf makes its
-    /// groups, so that the group can be removed.
+    /// Moves the calling process, which must be single-threaded, to the group in which wharf
+    /// creates its own, so that the group can be removed.
     pub fn leave_to_root(&self) -> Result<(), CgroupError> {
         let mut first_failure = Ok(());
-        // One that cannot be left must not keep the others.
+        // A group that cannot be left must not prevent leaving the others.
         for Group { hierarchy, .. } in &self.groups {
             let base = &hierarchy.base;
             let to = match hierarchy.version {
@@ -142,7 +142,7 @@ fn admit(dir: &Path, pid: &[u8]) -> Result<(), CgroupError> {
         .map_err(|errno| CgroupError::Join { dir: dir.to_path_buf(), errno })
 }
 
-/// Makes the group [`BESIDE`] below the container's, if it is not there.
+/// Creates the group [`BESIDE`] below the container's, if it does not exist.
 fn beside(dir: &Path) -> Result<PathBuf, CgroupError> {
     let dir = dir.join(BESIDE);
     match DirBuilder::new().mode(MODE).create(&dir) {

@@ -8,7 +8,8 @@ use super::words;
 use crate::engine::terms::error::ErrorKind;
 use crate::engine::terms::spec::ConfigPlace;
 
-/// A cgroup operation that failed. Each text holds the act, the object and the kernel's reason.
+/// A cgroup operation that failed. Each text contains the action, the object and the kernel's
+/// reason.
 #[derive(Debug, thiserror::Error)]
 pub enum CgroupError {
     #[error(

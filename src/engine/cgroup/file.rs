@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-/// Where the processes go that lived in the group in which wharf makes its own.
+/// Where processes are moved from the group in which wharf creates its own.
 pub(super) const LEAF: &str = "wharf.leaf";
 
 /// Writes all of `value` with one write(2), as cgroup files want it.
@@ -18,7 +18,7 @@ pub(super) fn event(text: &str, key: &str) -> Option<bool> {
     Some(line.trim() == "1")
 }
 
-/// Reads a file of words parted by blanks; empty if it cannot be read.
+/// Reads a file of words separated by blanks; empty if it cannot be read.
 pub(super) fn words_of(path: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.split_whitespace().map(str::to_owned).collect()

@@ -1,4 +1,4 @@
-//! Freezing and thawing, with the wait until every process stands still or runs again.
+//! Freezes and thaws, and waits until every process is stopped or runs again.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
@@ -25,7 +25,7 @@ enum Freezer {
 }
 
 impl Cgroup {
-    /// Freezes every process and returns once all stand still.
+    /// Freezes every process and returns once all are frozen.
     pub fn freeze(&self, timeout: Duration) -> Result<(), CgroupError> {
         self.change(true, timeout)
     }
@@ -35,7 +35,7 @@ impl Cgroup {
         self.change(false, timeout)
     }
 
-    /// Returns whether every process stands still; none without a freezer.
+    /// Returns whether every process is frozen; none without a freezer.
     pub fn frozen(&self) -> Option<bool> {
         match self.freezer()? {
             Freezer::V1(dir) => {
@@ -48,7 +48,7 @@ impl Cgroup {
         }
     }
 
-    /// Returns whether nobody wants the processes to stand still; none without a freezer.
+    /// Returns whether no freeze is requested; none without a freezer.
     pub fn thawed(&self) -> Option<bool> {
         let (file, thawed) = match self.freezer()? {
             Freezer::V1(dir) => (dir.join("freezer.state"), "THAWED"),
@@ -57,8 +57,8 @@ impl Cgroup {
         Some(std::fs::read_to_string(file).ok()?.trim() == thawed)
     }
 
-    /// Thaws every v1 group below, which somebody inside may have frozen: what such a group holds
-    /// does not die before. A v2 freezer lets a killed process die.
+    /// Thaws every v1 group below, since a process inside may have frozen one, and frozen processes
+    /// do not die. A v2 freezer lets a killed process die.
     pub fn thaw_below(&self) {
         if let Some(freezer) = self.v1("freezer") {
             thaw_below(&freezer.dir);
@@ -87,8 +87,8 @@ impl Cgroup {
     }
 }
 
-/// The v1 freezer tells nobody when it is done, so its state is read again until it is. A
-/// process that was forked or traced meanwhile may need the state written once more.
+/// The v1 freezer gives no notice when it is done, so its state is polled. A process that was
+/// forked or traced meanwhile may need the state written again.
 fn change_v1(dir: &Path, frozen: bool, timeout: Duration) -> io::Result<bool> {
     let file = dir.join("freezer.state");
     let wanted = if frozen { "FROZEN" } else { "THAWED" };
@@ -104,7 +104,7 @@ fn change_v1(dir: &Path, frozen: bool, timeout: Duration) -> io::Result<bool> {
     }
 }
 
-/// From the top down: a group whose parent is frozen stays so. One that vanishes needs nothing.
+/// From the top down: a group whose parent is frozen stays frozen. One that vanishes needs nothing.
 fn thaw_below(dir: &Path) {
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|it| it.is_dir()) {
@@ -131,8 +131,8 @@ fn change_v2(dir: &Path, frozen: bool, timeout: Duration) -> io::Result<bool> {
             return Ok(false);
         }
         let mut fds = [PollFd::new(events.as_fd(), PollFlags::POLLPRI)];
-        // Rounded up, so that the last part of a millisecond is waited for too; a signal only
-        // means to look early.
+        // Rounded up, so that the last fraction of a millisecond is waited for too; a signal only
+        // causes an early check.
         _ = poll(
             &mut fds,
             PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX),

@@ -1,6 +1,6 @@
-//! Handing v2 controllers down to a group's children, which the kernel allows only where no process
-//! lives in the group itself: those that do are moved into a leaf first, as systemd asks of whoever
-//! a group is delegated to.
+//! Enables v2 controllers for a group's children, which the kernel allows only if the group itself
+//! contains no process: processes are moved into a leaf first, as systemd expects of the owner of a
+//! delegated group.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -13,12 +13,12 @@ const MODE: u32 = 0o755;
 /// Processes that are moved may fork meanwhile.
 const ROUNDS: usize = 8;
 
-/// Hands every controller of the v2 group `dir` on to its children, where the kernel lets us.
+/// Enables every controller of the v2 group `dir` for its children, where the kernel allows it.
 ///
 /// A refusal is not fatal: a container without limits runs well, and a limit that then lacks its
 /// file is explained when it is applied.
 pub(super) fn enable(dir: &Path) {
-    // With the controllers that do without, and not the others, its children could have no processes.
+    // With only the threaded controllers enabled, its children could not have processes.
     if is_crowded(dir) && move_to_leaf(dir).is_err() {
         return;
     }
@@ -32,13 +32,13 @@ pub(super) fn enable(dir: &Path) {
     if missing.is_empty() || write_once(&file, missing.join(" ").as_bytes()).is_ok() {
         return;
     }
-    // One controller that cannot be had must not keep the others away.
+    // One controller that cannot be enabled must not prevent the others.
     for it in &missing {
         _ = write_once(&file, it.as_bytes());
     }
 }
 
-/// Returns whether processes live in `dir` itself. In the root of all they may.
+/// Returns whether `dir` itself contains processes, which only the root of the hierarchy may.
 fn is_crowded(dir: &Path) -> bool {
     !is_root(dir) && !members(dir).is_empty()
 }
@@ -48,8 +48,8 @@ fn members(dir: &Path) -> Vec<String> {
     words_of(&dir.join("cgroup.procs"))
 }
 
-/// Returns the group at the v2 group `dir` in which processes may live: the root itself, and else
-/// a leaf, since whoever hands controllers on has no processes.
+/// Returns the group at the v2 group `dir` that may contain processes: the root itself, or else a
+/// leaf, since a group that enables controllers for its children cannot.
 pub(super) fn home(dir: &Path) -> io::Result<PathBuf> {
     if is_root(dir) { Ok(dir.to_path_buf()) } else { leaf(dir) }
 }

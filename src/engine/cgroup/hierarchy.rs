@@ -1,7 +1,7 @@
-//! Where the cgroup hierarchies are mounted, told from mountinfo and the caller's own membership.
+//! Where the cgroup hierarchies are mounted, according to mountinfo and the caller's membership.
 //!
-//! Discovery is ours, since cgroups-rs looks for v2 at one fixed place and knows no named or
-//! co-mounted hierarchies. It reads only; nothing is mounted or made here.
+//! Discovery is our own, since cgroups-rs expects v2 at one fixed place and does not support named
+//! or co-mounted hierarchies. It only reads; nothing is mounted or created here.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::engine::host::mountinfo;
 
 const MEMBERSHIP: &str = "self/cgroup";
 
-/// Which interface a hierarchy speaks.
+/// Which interface a hierarchy has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
     V1,
@@ -32,7 +32,7 @@ pub struct Hierarchy {
     pub controllers: Vec<String>,
     /// Where it is mounted.
     pub mount: PathBuf,
-    /// The directory below which wharf makes its groups: the mount for root, else the caller's
+    /// The directory below which wharf creates its groups: the mount for root, else the caller's
     /// own group.
     pub base: PathBuf,
 }
@@ -60,7 +60,7 @@ impl Hierarchy {
 pub struct Hierarchies(Vec<Hierarchy>);
 
 impl Hierarchies {
-    /// Looks where the cgroups of `host` are mounted, whatever the place.
+    /// Finds where the cgroups of `host` are mounted, at any place.
     pub fn discover(host: &Host) -> Result<Self, CgroupError> {
         let mounts = read(host.proc().join(mountinfo::FILE))?;
         let own = read(host.proc().join(MEMBERSHIP))?;
@@ -86,7 +86,7 @@ impl Hierarchies {
     ) -> Self {
         let mounts: Vec<MountInfo> = mountinfo.split(|it| *it == b'\n').filter_map(mount).collect();
         let membership = String::from_utf8_lossy(membership);
-        // A line that procfs cannot read costs the others nothing: each is parsed alone.
+        // A line that procfs cannot parse does not affect the others: each is parsed alone.
         let groups = membership.lines().filter_map(|line| {
             ProcessCGroups::from_buf_read(line.as_bytes()).ok()?.into_iter().next()
         });
@@ -131,7 +131,7 @@ impl Hierarchies {
         }
     }
 
-    /// Walks the hierarchies, v1 first.
+    /// Iterates over the hierarchies, v1 first.
     pub fn iter(&self) -> impl Iterator<Item = &Hierarchy> {
         self.0.iter()
     }
@@ -155,7 +155,7 @@ fn read(path: PathBuf) -> Result<Vec<u8>, CgroupError> {
     std::fs::read(&path).map_err(|errno| CgroupError::Read { path, errno })
 }
 
-/// Parses one line if it is a cgroup mount; other lines are not worth the work.
+/// Parses one line if it is a cgroup mount; others are skipped for speed.
 fn mount(line: &[u8]) -> Option<MountInfo> {
     let line = str::from_utf8(line).ok().filter(|it| it.contains(" - cgroup"))?;
     MountInfo::from_line(line).ok()
@@ -186,7 +186,7 @@ fn hierarchy(
         point.clone()
     } else {
         let own = Path::new(&group.pathname).strip_prefix(&mount.root).ok()?;
-        // Whoever lived in the group itself was moved aside when the first container came.
+        // Processes in the group itself were moved aside when the first container was created.
         let own = if own.ends_with(LEAF) { own.parent().unwrap_or(own) } else { own };
         if own.as_os_str().is_empty() { point.clone() } else { point.join(own) }
     };
@@ -194,7 +194,7 @@ fn hierarchy(
     Some(Hierarchy { version, controllers: group.controllers.clone(), mount: point, base })
 }
 
-/// Returns whether `point` leads to the file system `majmin` and not to one mounted over it.
+/// Returns whether the file system `majmin` is visible at `point`, and not one mounted over it.
 fn visible(point: &Path, majmin: &str) -> bool {
     let Ok(seen) = std::fs::metadata(point) else { return false };
     let device = seen.dev();

@@ -1,9 +1,9 @@
-//! `wharf.keep`: an empty group beside the containers' that keeps the controllers where they are.
+//! `wharf.keep`: an empty group beside the containers' that keeps the controllers enabled.
 //!
 //! systemd takes a controller out of its root's `cgroup.subtree_control` when none of its own units
-//! uses it (at `daemon-reload`, or when a unit ends), and with it go the limits of every group
-//! there. The kernel refuses that while a child hands the controller on to children of its own, and
-//! a container's group cannot do so, since its processes live in it.
+//! uses it (at `daemon-reload`, or when a unit ends), and the limits of every group there are lost
+//! with it. The kernel refuses that while a child enables the controller for children of its own,
+//! which a container's group cannot do, since it contains processes.
 
 use std::fs::{DirBuilder, File};
 use std::io;
@@ -17,13 +17,13 @@ use super::hand_down::enable;
 use super::patience::Patience;
 
 const NAME: &str = "wharf.keep";
-/// Nobody else is to hold its lock.
+/// No other user may hold its lock.
 const MODE: u32 = 0o700;
-/// How long whoever removes it may hold the lock; a container without it runs all the same.
+/// How long a process that removes it may hold the lock; a container also runs without it.
 const REMOVAL: Duration = Duration::from_secs(1);
 
-/// A hold on the group. The last one that is dropped removes it; one that is killed lets go too,
-/// and [`sweep`] removes what it left.
+/// A hold on the group. Dropping the last one removes the group; a holder that is killed releases
+/// it too, and [`sweep`] removes what it left.
 #[derive(Debug)]
 pub struct Keep {
     dir: PathBuf,
@@ -31,8 +31,7 @@ pub struct Keep {
 }
 
 impl Keep {
-    /// Makes the group, or joins those who hold it; none where there is nothing to keep, or no
-    /// right to.
+    /// Creates the group, or joins its holders; none if there is nothing to keep, or no permission.
     pub fn take(hierarchies: &Hierarchies) -> Option<Self> {
         let base = &hierarchies.unified()?.base;
         if words_of(&base.join("cgroup.controllers")).is_empty() {
@@ -48,7 +47,7 @@ impl Keep {
             if let Some(held) = open(&dir).filter(|it| it.try_lock_shared().is_ok())
                 && is_at(&held, &dir)
             {
-                // What systemd took away since the container's group was made comes back here.
+                // Restores what systemd has disabled since the container's group was created.
                 enable(base);
                 enable(&dir);
                 return Some(Self { dir, held });
@@ -63,13 +62,13 @@ impl Keep {
 
 impl Drop for Keep {
     fn drop(&mut self) {
-        // Of two that let go at once, the later one finds nobody else and removes it.
+        // If two release it at once, the later one finds no other holder and removes it.
         _ = self.held.unlock();
         remove(&self.held, &self.dir);
     }
 }
 
-/// Removes the group if nobody holds it: whoever did was killed.
+/// Removes the group if nobody holds it, because its holders were killed.
 pub fn sweep(hierarchies: &Hierarchies) {
     let Some(unified) = hierarchies.unified() else { return };
     let dir = unified.base.join(NAME);
@@ -80,7 +79,7 @@ pub fn sweep(hierarchies: &Hierarchies) {
 
 fn remove(found: &File, dir: &Path) {
     if found.try_lock().is_ok() && is_at(found, dir) {
-        // It is empty; what somebody else put there stays.
+        // It is empty; groups that others put there stay.
         _ = std::fs::remove_dir(dir);
     }
 }

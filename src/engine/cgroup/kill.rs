@@ -1,4 +1,4 @@
-//! Who is in a container, and the end of all of them.
+//! Lists and kills the processes in a container.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -18,7 +18,7 @@ const BATCH: usize = 128;
 const STANDSTILL: Duration = Duration::from_millis(200);
 
 impl Cgroup {
-    /// Returns the pid of every process, those of groups below included, in ascending order.
+    /// Returns the pid of every process, including those in groups below, in ascending order.
     pub fn pids(&self) -> Vec<i32> {
         let pids = self.primary().and_then(|it| pids_below(&it.dir).ok());
         pids.unwrap_or_default().into_iter().collect()
@@ -47,8 +47,8 @@ impl Cgroup {
         }
     }
 
-    /// Has the kernel kill the unified group at once, which no fork escapes. Returns whether
-    /// any process was left to kill that way.
+    /// Has the kernel kill the unified group at once, so that no fork escapes. Returns whether any
+    /// process was left to kill that way.
     fn kill_unified(&self) -> bool {
         let Some(group) = self.unified() else { return false };
         let events = std::fs::read_to_string(group.dir.join("cgroup.events")).unwrap_or_default();
@@ -56,7 +56,7 @@ impl Cgroup {
         // `cgroup.kill` came with Linux 5.14; before it, the sweep does the work.
         let killed = populated && write_once(&group.dir.join("cgroup.kill"), b"1").is_ok();
         if killed && let Some(freezer) = self.v1("freezer") {
-            // What the v1 freezer holds dies only when it is thawed.
+            // A process in the v1 freezer dies only when it is thawed.
             _ = write_once(&freezer.dir.join("freezer.state"), b"THAWED");
             self.thaw_below();
         }
@@ -88,8 +88,8 @@ impl Cgroup {
         }
     }
 
-    /// Returns the group whose members are taken for the container's: the one that its root
-    /// user is least likely to have got processes out of.
+    /// Returns the group whose members count as the container's: the one from which its root user
+    /// is least likely to have moved processes.
     fn primary(&self) -> Option<&Group> {
         let v1 = || self.v1("freezer").or_else(|| self.v1("pids"));
         self.unified().or_else(v1).or_else(|| self.groups.first())
@@ -117,7 +117,7 @@ fn collect(dir: &Path, pids: &mut BTreeSet<i32>) -> io::Result<()> {
             continue;
         }
         match collect(&entry.path(), pids) {
-            // A group that vanished between the listing and the look has no members.
+            // A group that vanished after it was listed has no members.
             Err(errno) if matches!(errno.raw_os_error(), Some(libc::ENOENT | libc::ENODEV)) => (),
             other => other?,
         }
@@ -126,7 +126,7 @@ fn collect(dir: &Path, pids: &mut BTreeSet<i32>) -> io::Result<()> {
 }
 
 /// Signals what is in `dir` and below. A pid that was reused outside the group is never hit: the
-/// process is held by a descriptor first, and signalled only if its pid is a member still.
+/// process is held by a descriptor first, and signalled only if its pid is still a member.
 fn signal_members(dir: &Path, signal: i32, spared: Option<i32>) -> usize {
     let mut listed: Vec<i32> = pids_below(dir).unwrap_or_default().into_iter().collect();
     listed.retain(|it| Some(*it) != spared);
@@ -136,7 +136,7 @@ fn signal_members(dir: &Path, signal: i32, spared: Option<i32>) -> usize {
         let members = pids_below(dir).unwrap_or_default();
         for (pid, process) in held {
             if members.contains(&pid) {
-                // It may just have died by itself.
+                // It may have just died by itself.
                 _ = sys::pidfd_send_signal(process.as_fd(), signal);
             }
         }

@@ -1,5 +1,5 @@
-//! The one table of cgroup files: what each holds, in which range, its name under the other version,
-//! how the kernel clears it, and what it means. Opens no file.
+//! The table of cgroup files: what each contains, in which range, its name under the other version,
+//! how it is cleared, and what it means. Opens no file.
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub enum KnobKind {
     },
     /// `QUOTA PERIOD`, in microseconds.
     Quota,
-    /// A quota alone.
+    /// Only a quota.
     QuotaUs,
     Count,
     /// Processors or memory nodes, such as `0-3,8`.
@@ -24,20 +24,20 @@ pub enum KnobKind {
     Other,
 }
 
-/// How the kernel is told that there is no limit.
+/// How a limit is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clear {
     /// By this word.
     By(&'static str),
     /// By an empty line.
     Newline,
-    /// For each device by itself.
+    /// For each device separately.
     Device,
-    /// By its normal value alone.
+    /// Only by its normal value.
     Never,
 }
 
-/// What becomes of the container when more is used than the file allows.
+/// What happens when the container uses more than the file allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Over {
     Kills,
@@ -58,7 +58,7 @@ pub struct Knob {
     /// What it is called under the other version.
     pub other: Option<&'static str>,
     pub meaning: &'static str,
-    /// It stays as it was set until somebody sets it again; counters and orders do not.
+    /// Its value stays until it is set again, unlike that of counters and commands.
     pub stays: bool,
 }
 
@@ -110,7 +110,7 @@ const WEIGHT: KnobKind = KnobKind::Weight { least: 1, most: 10_000, normal: 100 
 const SHARES: KnobKind = KnobKind::Weight { least: 2, most: 262_144, normal: 1024 };
 const BLKIO: KnobKind = KnobKind::Weight { least: 10, most: 1000, normal: 500 };
 
-/// Names on v2 first; those that a v1 file has too stand once.
+/// Names on v2 first; names that v1 has too are listed once.
 const KNOBS: &[Knob] = &[
     knob("memory.max", KnobKind::Bytes, MAX, "most memory it may use")
         .as_v1("memory.limit_in_bytes")
@@ -192,11 +192,11 @@ const KNOBS: &[Knob] = &[
     knob("cgroup.threads", KnobKind::Other, Clear::Never, "its threads").as_v1("tasks").passing(),
 ];
 
-/// The limits of huge pages bear the size in their name.
+/// The limits of huge pages have the size in their name.
 const HUGE_V2: Knob = knob("hugetlb.SIZE.max", KnobKind::Bytes, MAX, "huge pages of that size");
 const HUGE_V1: Knob =
     knob("hugetlb.SIZE.limit_in_bytes", KnobKind::Bytes, MINUS_ONE, "huge pages of that size");
-/// A file that nothing is known of. It is not watched: it may be a counter.
+/// An unknown file. It is not watched: it may be a counter.
 const UNKNOWN: Knob = knob("", KnobKind::Other, Clear::Never, "").passing();
 
 /// Returns what is known of `file`.
@@ -211,7 +211,7 @@ pub fn of(file: &str) -> Knob {
     }
 }
 
-/// Returns the other version's name for `file`, if it has another one there.
+/// Returns the other version's name for `file`, if it differs.
 pub fn counterpart(file: &str) -> Option<&'static str> {
     KNOBS.iter().find_map(|it| match it.other {
         Some(other) if it.file == file => Some(other),

@@ -1,5 +1,5 @@
-//! The kernel's word that it killed in a group for want of memory: a count, and a descriptor that
-//! polls when the count may have grown.
+//! The kernel's report of OOM kills in a group: a count, and a descriptor that polls when the count
+//! may have grown.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
@@ -12,13 +12,13 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use super::Cgroup;
 use super::file::write_once;
 
-/// The files that count kills, each in a line `oom_kill N`.
+/// The files that count kills, each in a line `oom_kill N`, by version.
 const V2_COUNTER: &str = "memory.events";
 const V1_COUNTER: &str = "memory.oom_control";
-/// The limits beside them.
+/// The files of the limits, in the same order.
 const V2_LIMIT: &str = "memory.max";
 const V1_LIMIT: &str = "memory.limit_in_bytes";
-/// v1 tells no limit as the most pages that it can count; nobody sets so much.
+/// v1 shows "no limit" as the most pages that it can count; nobody sets so much.
 const NO_LIMIT_FROM: u64 = 1 << 62;
 
 /// A watch over the kills in one group.
@@ -26,13 +26,13 @@ const NO_LIMIT_FROM: u64 = 1 << 62;
 pub struct OomWatch {
     counter: File,
     limit: PathBuf,
-    /// v1 tells through a descriptor of its own, and does so before it kills.
+    /// v1 notifies through a separate descriptor, and does so before it kills.
     notice: Option<EventFd>,
     seen: u64,
 }
 
 impl Cgroup {
-    /// Counts the kills from now on; none where no memory controller tells of them.
+    /// Counts the kills from now on; none if no memory controller reports them.
     pub fn watch_oom(&self) -> Option<OomWatch> {
         let (dir, file) = [V2_COUNTER, V1_COUNTER]
             .into_iter()
@@ -57,10 +57,10 @@ impl OomWatch {
         self.notice.is_some()
     }
 
-    /// Returns how many were killed since the watch began, if it is more than at the last look.
+    /// Returns how many were killed since the watch began, if it is more than at the last call.
     pub fn grown(&mut self) -> Option<u64> {
         if let Some(notice) = &self.notice {
-            // Nothing to take is fine: this may be a look without a notice.
+            // Finding nothing to read is fine: there may have been no notice.
             _ = notice.read();
         }
         let count = self.count().filter(|it| *it > self.seen)?;
@@ -68,7 +68,7 @@ impl OomWatch {
         Some(count)
     }
 
-    /// Returns the limit of the group's memory; none where it has none.
+    /// Returns the group's memory limit, if it has one.
     pub fn limit_bytes(&self) -> Option<u64> {
         let text = std::fs::read_to_string(&self.limit).ok()?;
         text.trim().parse().ok().filter(|it| *it < NO_LIMIT_FROM)

@@ -1,4 +1,4 @@
-//! Waiting for the kernel where it offers nothing to poll: ever longer looks until a deadline.
+//! Waits for the kernel where it offers nothing to poll: ever longer pauses until a deadline.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +6,10 @@ use nix::poll::ppoll;
 
 /// The first wait; most of what is waited for takes less than a millisecond.
 const FIRST: Duration = Duration::from_micros(50);
-/// The longest wait between two looks.
+/// The longest wait between two checks.
 const LONGEST: Duration = Duration::from_millis(5);
 
-/// Decides whether to look again.
+/// Decides whether to check again.
 #[derive(Debug)]
 pub(in crate::engine) struct Patience {
     deadline: Instant,
@@ -27,7 +27,7 @@ impl Patience {
         if left.is_zero() {
             return false;
         }
-        // Being woken early by a signal only means to look earlier.
+        // Being woken early by a signal only causes an earlier check.
         _ = ppoll(&mut [], Some(self.next.min(left).into()), None);
         self.next = (self.next * 2).min(LONGEST);
         true

@@ -4,13 +4,13 @@ use super::file::controller_of;
 use super::{Cgroup, CgroupError, DeviceRules, Version, values};
 use crate::engine::terms::spec::{At, CgroupSetting};
 
-/// Swap and memory together may not be limited below memory alone, so the latter goes first.
+/// The limit of memory and swap may not be below that of memory, so memory is written first.
 const MEMORY: &str = "memory.limit_in_bytes";
 const MEMORY_AND_SWAP: &str = "memory.memsw.limit_in_bytes";
 
 impl Cgroup {
     /// Writes all settings but those of devices: `v1` to the v1 hierarchies, `v2` to the unified
-    /// one. As with LXC, a kind that the host does not mount is passed over.
+    /// one. As with LXC, lines for a version that the host does not mount are ignored.
     pub fn apply(
         &self,
         v1: &[At<CgroupSetting>],
@@ -19,8 +19,8 @@ impl Cgroup {
         self.meant(v1, v2).into_iter().try_for_each(|(it, prefix)| self.put(it, prefix))
     }
 
-    /// Lists the settings that are for this host, in the order in which they are written, and what
-    /// their keys begin with.
+    /// Lists the settings for this host, in the order in which they are written, with the prefix of
+    /// their keys.
     pub fn meant<'a>(
         &self,
         v1: &'a [At<CgroupSetting>],
@@ -37,8 +37,8 @@ impl Cgroup {
         meant
     }
 
-    /// Applies the `devices.*` settings, in order. To be called when the container's own
-    /// `/dev` is made, since they may forbid to make one.
+    /// Applies the `devices.*` settings, in order. Must be called after the container's own `/dev`
+    /// is made, since the rules may forbid that.
     pub fn apply_devices(
         &self,
         v1: &[At<CgroupSetting>],
@@ -49,18 +49,18 @@ impl Cgroup {
         };
         let (v1, v2) = (rules(v1), rules(v2));
         if self.v1("devices").is_some() {
-            // A hybrid host has the controller once; lines for the unified hierarchy alone must
+            // A hybrid host has the controller only once; lines for just the unified hierarchy must
             // not leave a container unguarded.
             let lines = if v1.is_empty() { &v2 } else { &v1 };
             return lines.iter().try_for_each(|it| self.put(it, "lxc.cgroup"));
         }
         let Some(unified) = self.unified() else {
-            // Nothing would keep the container from any device of the host.
+            // The container could access every device of the host.
             let unguarded = v1.iter().chain(&v2).next();
             return unguarded
                 .map_or(Ok(()), |it| Err(failed(it, "lxc.cgroup", CgroupError::NoDevices)));
         };
-        // Nor must lines for v1 alone.
+        // Nor must lines for only v1.
         let (lines, prefix) =
             if v2.is_empty() { (&v1, "lxc.cgroup") } else { (&v2, "lxc.cgroup2") };
         if lines.is_empty() {
@@ -77,7 +77,7 @@ impl Cgroup {
         let CgroupSetting { file, value } = &setting.value;
         values::check_name(file)
             .and_then(|()| {
-                // What the parser does not know is the kernel's to judge, as with LXC.
+                // The kernel judges what the parser does not know, as with LXC.
                 let wanted = self.parse(file, value);
                 self.write(file, wanted.as_ref().unwrap_or(value))
             })
@@ -88,11 +88,11 @@ impl Cgroup {
         self.groups.iter().any(|it| it.hierarchy.version == version)
     }
 
-    /// On a hybrid host, tells whether the controller lives on v1 and the configuration has
-    /// lines for it there: then the line for v2 was meant for other hosts.
+    /// On a hybrid host, returns whether the controller is on v1 and the configuration has lines
+    /// for it there: then the line for v2 was meant for other hosts.
     fn said_on_v1(&self, setting: &At<CgroupSetting>, v1: &[At<CgroupSetting>]) -> bool {
         let controller = controller_of(&setting.value.file);
-        // The block controller changed its name.
+        // The block controller has another name on v2.
         let old = if controller == "io" { "blkio" } else { controller };
         let mut lines = v1.iter();
         self.v1(old).is_some() && lines.any(|it| controller_of(&it.value.file) == old)
@@ -103,7 +103,7 @@ fn is_device(setting: &At<CgroupSetting>) -> bool {
     controller_of(&setting.value.file) == "devices"
 }
 
-/// Returns the settings in order, but the limit of memory before that of memory and swap.
+/// Returns the settings in order, but with the memory limit before that of memory and swap.
 fn ordered(settings: &[At<CgroupSetting>]) -> Vec<&At<CgroupSetting>> {
     let mut plain: Vec<_> = settings.iter().filter(|it| !is_device(it)).collect();
     let place = |file: &str| plain.iter().position(|it| it.value.file == file);

@@ -1,4 +1,4 @@
-//! The ways in which a configuration may spell one limit: for cgroup v1 and for v2. Opens no file.
+//! The keys by which a configuration may set one limit: for cgroup v1 and for v2. Opens no file.
 
 use crate::engine::cgroup::Version;
 use crate::engine::cgroup::knob::{self, KnobKind};
@@ -16,7 +16,7 @@ pub fn key_of(file: &str) -> String {
     key(if knob::of(file).is_v1() { Version::V1 } else { Version::V2 }, file)
 }
 
-/// Returns the version and the file that a whole key such as `lxc.cgroup2.memory.max` speaks of.
+/// Returns the version and the file of a whole key such as `lxc.cgroup2.memory.max`.
 pub fn of_key(key: &str) -> Option<(Version, &str)> {
     let v2 = key.strip_prefix("lxc.cgroup2.").map(|file| (Version::V2, file));
     v2.or_else(|| Some((Version::V1, key.strip_prefix("lxc.cgroup.")?)))
@@ -32,8 +32,8 @@ pub(in crate::engine) fn other(version: Version, file: &str) -> (String, &str) {
     (key(version, other), other)
 }
 
-/// Returns how a configuration holds what was `typed`: as that where the kernel, to which LXC passes
-/// it on, reads it, else as the kernel wants it.
+/// Returns what a configuration contains for what was `typed`: the same text if the kernel, to
+/// which LXC passes it on, accepts it, else the kernel's form.
 pub(in crate::engine) fn written(typed: &str, wanted: &str) -> String {
     let typed = typed.trim();
     let digits = typed.trim_end_matches(['k', 'K', 'm', 'M', 'g', 'G', 't', 'T']);
@@ -43,8 +43,8 @@ pub(in crate::engine) fn written(typed: &str, wanted: &str) -> String {
     if plain { typed.to_owned() } else { wanted.to_owned() }
 }
 
-/// Says `value`, which the kernel takes for `file`, as it takes it for `other` of the other version.
-/// None: they are not the same thing.
+/// Converts `value`, as the kernel accepts it for `file`, to what it accepts for `other` of the
+/// other version. None: they have different meanings.
 pub(in crate::engine) fn translated(file: &str, value: &str, other: &str) -> Option<String> {
     if file == other {
         return Some(value.to_owned());
@@ -70,7 +70,7 @@ pub(in crate::engine) fn translated(file: &str, value: &str, other: &str) -> Opt
             KnobKind::Weight { least: least1, most: most1, .. },
             KnobKind::Weight { least: least2, most: most2, .. },
         ) => {
-            // As container managers do: the ends of the ranges are the same share.
+            // As container managers do: the ends of the ranges correspond.
             let above = value.parse::<u64>().ok()?.checked_sub(least1)?;
             Some((least2 + above * (most2 - least2) / (most1 - least1)).to_string())
         }

@@ -1,4 +1,4 @@
-//! Which processes do not die, and what each of them waits for. Signals nobody.
+//! Which processes do not die, and what each of them waits for. Sends no signal.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::engine::terms::shown::shown;
 /// How many to name; the others are counted.
 const MOST: usize = 3;
 
-/// Names `pids` with the state and the place in the kernel that each waits at.
+/// Names `pids` with their states and the kernel functions that they wait in.
 pub(super) fn told(proc: &Path, pids: &[i32]) -> String {
     let named: Vec<String> =
         pids.iter().filter_map(|pid| one(&proc.join(pid.to_string()), *pid)).collect();
@@ -28,7 +28,7 @@ fn one(dir: &Path, pid: i32) -> Option<String> {
     let field = |key: &str| status.lines().find_map(|it| it.strip_prefix(key)).map(str::trim);
     let state = field("State:").and_then(|it| it.chars().next()).unwrap_or('?');
     let name = shown(field("Name:").unwrap_or_default()).into_owned();
-    // Only the kernel's own user sees more than 0 here.
+    // Only root sees more than 0 here.
     let place = fs::read_to_string(dir.join("wchan")).unwrap_or_default();
     let place = match place.trim() {
         "" | "0" => String::new(),

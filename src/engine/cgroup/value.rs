@@ -11,17 +11,17 @@ pub const PERIOD_US: u64 = 100_000;
 const PERIODS: std::ops::RangeInclusive<u64> = 1000..=1_000_000;
 const LEAST_QUOTA: u64 = 1000;
 
-/// What a share is a share of.
+/// What percentages refer to.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Whole {
     /// The host's memory in bytes.
     pub memory: Option<u64>,
-    /// The period of the container's CPU quota in µs.
+    /// The period of the container's CPU quota, in µs.
     pub period: Option<u64>,
 }
 
 impl Whole {
-    /// Looks at the host for what `typed` is a share of.
+    /// Reads what the percentage in `typed` refers to from the host.
     pub fn of_host(typed: &str) -> Self {
         let memory = || Some(procfs::Meminfo::current().ok()?.mem_total);
         Self { memory: typed.contains('%').then(memory).flatten(), period: None }
@@ -70,7 +70,7 @@ pub fn parse(file: &str, typed: &str, whole: Whole) -> Result<String, String> {
     }
 }
 
-/// What an empty value stands for, where it stands for anything.
+/// The meaning of an empty value, if it has one.
 fn empty(knob: &Knob) -> Result<String, String> {
     match knob.clear {
         Clear::Newline => Ok("\n".to_owned()),

@@ -33,7 +33,7 @@ pub struct CgroupFile {
     pub writable: bool,
 }
 
-/// No cgroup file worth showing is longer.
+/// No cgroup file worth showing is larger.
 const LONGEST: u64 = 1 << 20;
 const WRITABLE: u32 = 0o222;
 const READABLE: u32 = 0o444;
@@ -55,7 +55,7 @@ impl Cgroup {
         let content = || read(&dir.join(file)).map(|it| it.trim_end().to_owned());
         let refused = |why| CgroupError::Value { file: file.into(), value: typed.into(), why };
         let wanted = self.parse(file, typed).map_err(refused)?;
-        // A file that only takes orders, such as cgroup.kill, cannot be read.
+        // A write-only file, such as cgroup.kill, cannot be read.
         let old = content().unwrap_or_default();
         self.write(file, &wanted)?;
         let new = content().unwrap_or_default();
@@ -71,7 +71,7 @@ impl Cgroup {
         value::parse(file, typed, Whole { period, ..Whole::of_host(typed) })
     }
 
-    /// Asks for the controller of `file` again, if it is one that somebody has taken away.
+    /// Enables the controller of `file` again, if it was disabled.
     pub(super) fn bring_back(&self, file: &str) {
         if self.dir_of(file).is_none()
             && let Some(unified) = self.unified()
@@ -95,7 +95,7 @@ impl Cgroup {
         files.sort_by(|a, b| {
             (&a.controller, &a.file, a.version).cmp(&(&b.controller, &b.file, b.version))
         });
-        // Each v1 hierarchy has its own `tasks`, `cgroup.procs` …; one of each says it all.
+        // Each v1 hierarchy has its own `tasks`, `cgroup.procs` …; one of each is enough.
         files.dedup_by(|a, b| (a.version, &a.file) == (b.version, &b.file));
         files
     }
@@ -111,8 +111,8 @@ impl Cgroup {
         })
     }
 
-    /// Explains why there is no `file`: another version's name, a controller that is not handed
-    /// down, or a slip of the finger.
+    /// Explains why there is no `file`: another version's name, a controller that is not enabled,
+    /// or a typing error.
     fn no_file(&self, file: &str) -> CgroupError {
         let names: Vec<String> = self.groups.iter().flat_map(|it| names_in(&it.dir)).collect();
         let here = knob::counterpart(file).filter(|it| names.iter().any(|name| name == it));
@@ -126,7 +126,7 @@ impl Cgroup {
     }
 }
 
-/// Refuses what could lead out of the group's directory.
+/// Refuses a name that could lead out of the group's directory.
 pub(in crate::engine) fn check_name(file: &str) -> Result<(), CgroupError> {
     let plain = !file.is_empty() && !file.starts_with('.') && !file.contains(['/', '\0']);
     if plain { Ok(()) } else { Err(CgroupError::FileName(file.to_owned())) }
@@ -164,7 +164,7 @@ fn read(path: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Returns the length of the CPU quota's period in µs, as either version tells it.
+/// Returns the length of the CPU quota's period in µs, in either version.
 fn period(dir: &Path) -> Option<u64> {
     let v1 = || read(&dir.join("cpu.cfs_period_us")).ok();
     let v2 = || Some(read(&dir.join("cpu.max")).ok()?.split_whitespace().nth(1)?.to_owned());

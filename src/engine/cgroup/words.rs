@@ -1,4 +1,4 @@
-//! The kernel's refusals in words. An errno alone says nothing of what to do.
+//! The kernel's refusals in words. An errno alone does not say what to do.
 
 use std::fmt::Write as _;
 use std::io;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::file::words_of;
 
-/// What to do when nothing may be written. What keeps root from it is not known here.
+/// What to do when nothing may be written. What prevents root from writing is not known here.
 fn delegate() -> &'static str {
     if nix::unistd::geteuid().is_root() {
         ""
@@ -84,10 +84,10 @@ pub(super) fn refusal(
     }
 }
 
-/// Says who does not hand `controller` down to the v2 group `dir`, and why; none if all do.
+/// Says which group does not enable `controller` for the v2 group `dir`, and why; none if all do.
 pub(super) fn not_enabled(dir: &Path, controller: &str) -> Option<String> {
     let mut lacking = None;
-    // The topmost group without it is the one to blame.
+    // The topmost group without it is the cause.
     for above in dir.ancestors().skip(1) {
         let has = |file| words_of(&above.join(file)).iter().any(|it| it == controller);
         if has("cgroup.controllers") && !has("cgroup.subtree_control") {
