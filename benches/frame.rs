@@ -15,7 +15,7 @@ use wharf::engine::State;
 use wharf::engine::cgroup::Layout;
 use wharf::engine::process::{Process, ProcessOrder, forest};
 use wharf::engine::sample::{
-    CgroupFile, Container, Counters, Detail, HostSample, Limit, Origin, Psi, Sample,
+    CgroupFile, Container, Counters, Detail, HostSample, Limit, Network, Origin, Psi, Sample,
 };
 use wharf::ui::message::Message;
 use wharf::ui::model::Model;
@@ -85,6 +85,7 @@ fn container(number: i32, second: u64, taken: SystemTime) -> Option<Container> {
             psi: Psi { cpu: Some(moving as f32 / 10.0), memory: Some(0.0), io: Some(0.0) },
             ..Counters::default()
         },
+        network: Network::Unknown,
         detail: (number == 0).then(|| detail(moving)),
     })
 }

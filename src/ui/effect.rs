@@ -66,6 +66,8 @@ pub struct Look {
     pub visible: Vec<Name>,
     pub detail: Option<Name>,
     pub files: bool,
+    /// The networks of the visible ones are shown.
+    pub networks: bool,
     pub all: bool,
     pub order: ProcessOrder,
 }

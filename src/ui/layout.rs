@@ -27,7 +27,12 @@ const EVENTS_FROM: u16 = 24;
 /// From this height the list has the peek below it.
 const PEEK_FROM: u16 = 30;
 const EVENTS_HEIGHT: u16 = 5;
+const MOST_EVENTS_HEIGHT: u16 = 9;
 const PEEK_HEIGHT: u16 = 10;
+/// On a wide screen a short list leaves at least so much for a peek as wide as the screen.
+const WIDE_PEEK_HEIGHT: u16 = 16;
+/// From this width the table has columns for what is read, written, received and sent.
+pub const ROOMY: u16 = 124;
 
 /// The list screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,8 +83,11 @@ pub fn list(model: &Model) -> ListAreas {
         ..ListAreas::default()
     };
     // Nothing to look at leaves no hole where one would look at it.
-    let any = !model.list.order.is_empty();
-    if width >= WIDE && height >= EVENTS_FROM && any {
+    let peek = model.list.peek && !model.list.order.is_empty();
+    if let Some(table_height) = short_list(model, regions.body).filter(|_| peek) {
+        return below_each_other(areas, regions.body, table_height);
+    }
+    if width >= WIDE && height >= EVENTS_FROM && peek {
         let side = (width / 3).max(62);
         left.width = width - side;
         let half = regions.body.height / 2;
@@ -93,7 +101,7 @@ pub fn list(model: &Model) -> ListAreas {
         left.height -= EVENTS_HEIGHT;
         areas.events = Some(Rect { y: left.bottom(), height: EVENTS_HEIGHT, ..left });
     }
-    if any && model.list.peek && (NARROW..WIDE).contains(&width) && height >= PEEK_FROM {
+    if peek && (NARROW..WIDE).contains(&width) && height >= PEEK_FROM {
         left.height -= PEEK_HEIGHT;
         let peek = Rect { y: left.bottom(), height: PEEK_HEIGHT, ..left };
         let half = width * 46 / 100;
@@ -102,6 +110,40 @@ pub fn list(model: &Model) -> ListAreas {
     }
     areas.table = left;
     areas
+}
+
+/// Returns how high a table of all containers is that leaves room for a wide peek below it. The
+/// filter does not count: nothing should jump while it is typed.
+fn short_list(model: &Model, body: Rect) -> Option<u16> {
+    let unmanaged = model.sample.as_ref().map_or(0, |it| it.unmanaged.len());
+    // The frame, the headings, and a free line before those that are left to LXC.
+    let lines = model.containers().len() + unmanaged + 3 + usize::from(unmanaged > 0);
+    let most = body.height.checked_sub(EVENTS_HEIGHT + WIDE_PEEK_HEIGHT)?;
+    let height = u16::try_from(lines).ok()?;
+    (body.width >= WIDE && height <= most).then_some(height)
+}
+
+/// Puts the peek below the table and the events below that, each as wide as the screen.
+fn below_each_other(areas: ListAreas, body: Rect, table_height: u16) -> ListAreas {
+    let rest = body.height - table_height;
+    let events_height = (rest / 4).clamp(EVENTS_HEIGHT, MOST_EVENTS_HEIGHT);
+    let table = Rect { height: table_height, ..body };
+    let peek = Rect { y: table.bottom(), height: rest - events_height, ..body };
+    let half = peek.width / 2;
+    ListAreas {
+        table,
+        peek: Some([
+            Rect { width: half, ..peek },
+            Rect { x: half, width: peek.width - half, ..peek },
+        ]),
+        events: Some(Rect { y: peek.bottom(), height: events_height, ..body }),
+        ..areas
+    }
+}
+
+/// Returns whether the table has columns for the networks.
+pub fn shows_networks(model: &Model) -> bool {
+    model.detail.is_none() && inside(list(model).table).width >= ROOMY
 }
 
 /// Returns how many lines a container takes in the list.

@@ -410,7 +410,8 @@ impl Model {
             visible.push(name.clone());
         }
         let files = self.detail.as_ref().is_some_and(DetailScreen::needs_files);
-        Look { visible, detail, files, all: self.list.needs_all(), order: self.order }
+        let networks = layout::shows_networks(self);
+        Look { visible, detail, files, networks, all: self.list.needs_all(), order: self.order }
     }
 }
 

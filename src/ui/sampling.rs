@@ -105,11 +105,12 @@ impl Assignment {
                 let seen = |it| self.interest.visible.contains(it);
                 let news = !look.visible.iter().all(seen)
                     || look.files != self.interest.files
+                    || look.networks != self.interest.networks
                     || look.detail != self.interest.detail
                     || look.order != self.interest.order;
-                let Look { visible, detail, files, all, order } = look;
+                let Look { visible, detail, files, networks, all, order } = look;
                 let others = if all { ReadDepth::Row } else { ReadDepth::Cpu };
-                self.interest = Interest { visible, detail, files, others, order };
+                self.interest = Interest { visible, detail, files, networks, others, order };
                 news
             }
         }

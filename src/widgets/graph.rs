@@ -25,6 +25,15 @@ pub struct Graph<'a> {
     pub values: &'a [Option<f32>],
 }
 
+/// Returns how many values a graph of `width` cells shows.
+pub fn slots(width: u16, look: &Look) -> usize {
+    usize::from(width) * per_cell(look)
+}
+
+const fn per_cell(look: &Look) -> usize {
+    if look.glyphs.ascii { 1 } else { 2 }
+}
+
 impl Graph<'_> {
     /// Draws into every cell of `area`.
     pub fn render(self, area: Rect, buf: &mut Buffer) {
@@ -42,7 +51,7 @@ impl Graph<'_> {
 
     /// Draws one row of cells, the row `level` counted from the bottom of `rows`.
     fn row(&self, cells: &mut [Cell], level: usize, rows: usize) {
-        let per_cell = if self.look.glyphs.ascii { 1 } else { 2 };
+        let per_cell = per_cell(self.look);
         let mut newest = self.values.iter().rev();
         for cell in cells.iter_mut().rev() {
             let right = newest.next().copied().flatten();
@@ -112,6 +121,17 @@ mod tests {
         assert_eq!(drawn(&[Some(0.0), Some(0.0), None, None], 2, 1, &look), ["▁ "]);
         assert_eq!(drawn(&[Some(0.01), Some(0.0)], 1, 2, &look), [" ", "▁"]);
         assert_eq!(drawn(&[Some(f32::NAN)], 1, 1, &look).len(), 1);
+    }
+
+    #[test]
+    fn a_graph_shows_as_many_values_as_it_has_slots() {
+        let ascii = Look { glyphs: &Glyphs::ASCII, ..plain() };
+        for look in [plain(), ascii] {
+            let mut values = vec![Some(0.0); slots(3, &look)];
+            values[0] = Some(1.0);
+            let drawn = drawn(&values, 3, 1, &look);
+            assert!(!drawn[0].starts_with(look.glyphs.base), "{drawn:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The made-up host and containers of the scenes: every state, long names, trouble, an hour's load.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -10,8 +11,8 @@ use wharf::engine::exit::Exit;
 use wharf::engine::oom::OomKill;
 use wharf::engine::process::{Process, ProcessOrder, forest};
 use wharf::engine::sample::{
-    CgroupFile, Container, Counters, Detail, HostSample, Interface, Limit, Origin, Psi, Root,
-    Sample,
+    CgroupFile, Container, Counters, Detail, HostSample, Interface, Limit, Network, Origin, Psi,
+    Root, Sample,
 };
 use wharf::engine::{Name, State};
 use wharf::ui::message::Message;
@@ -20,6 +21,10 @@ use wharf::ui::update::update;
 
 /// Seconds that have been watched.
 const WATCHED: u64 = 60;
+/// Seconds that were watched before.
+const EARLIER: u64 = 239;
+/// After so many seconds every load begins anew.
+const PERIOD: u64 = 2300;
 const MIB: u64 = 1 << 20;
 /// The 25th of September 2026, noon in London.
 const START: Duration = Duration::from_hours(497_315);
@@ -42,6 +47,11 @@ pub(crate) fn of(size: (u16, u16), make: impl Fn(u64) -> Vec<Container>) -> Mode
     let mut model = Model::new(size, now());
     for event in events() {
         _ = update(&mut model, Message::Happened(event));
+    }
+    // Wide graphs reach further back, and need no more than a sample now and then.
+    for before in (1..=EARLIER).rev().step_by(4) {
+        let at = START.saturating_sub(Duration::from_secs(before));
+        give(&mut model, sampled_at(at, PERIOD - before, make(PERIOD - before)));
     }
     for second in 0..=WATCHED {
         give(&mut model, sampled(second, make(second)));
@@ -81,6 +91,10 @@ pub(crate) fn write(model: &mut Model, text: &str) {
 }
 
 pub(crate) fn sampled(second: u64, containers: Vec<Container>) -> Message {
+    sampled_at(START + Duration::from_secs(second), second, containers)
+}
+
+fn sampled_at(since_epoch: Duration, second: u64, containers: Vec<Container>) -> Message {
     let moving = wave(second, 5);
     let host = HostSample {
         hostname: "harbour".to_owned(),
@@ -93,7 +107,7 @@ pub(crate) fn sampled(second: u64, containers: Vec<Container>) -> Message {
         lacks: Vec::new(),
     };
     Message::Sampled(Arc::new(Sample {
-        taken: SystemTime::UNIX_EPOCH + START + Duration::from_secs(second),
+        taken: SystemTime::UNIX_EPOCH + since_epoch,
         elapsed: Some(Duration::from_secs(1)),
         host,
         containers,
@@ -208,7 +222,23 @@ pub(crate) fn running(text: &str, seed: u64) -> Container {
             },
             ..Counters::default()
         },
+        network: network(seed),
         detail: None,
+    }
+}
+
+/// Some share the host's, one has an address of the new kind, one none yet.
+fn network(seed: u64) -> Network {
+    let address = match seed {
+        2 | 8 => return Network::OfHost,
+        4 => Some("2001:db8:0:3::4:11".parse().unwrap()),
+        6 => None,
+        _ => Some(IpAddr::from([10, 0, 3, 6 + seed as u8])),
+    };
+    Network::Own {
+        address,
+        received_per_second: Some(seed as f64 * 61_000.0),
+        sent_per_second: Some(if seed == 7 { 0.0 } else { seed as f64 * 9_000.0 }),
     }
 }
 
@@ -227,6 +257,7 @@ pub(crate) fn stopped(text: &str, last_exit: Option<Exit>, since: u64) -> Contai
         init_pid: None,
         last_exit,
         counters: Counters::default(),
+        network: Network::Unknown,
         ..running(text, 0)
     }
 }

@@ -1,5 +1,6 @@
 //! What the sampler saw at one instant: plain immutable data. Unknown is `None`, never 0.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -121,6 +122,7 @@ pub struct Container {
     /// The newest such kill of this run, or of the last one if it does not run.
     pub oom_last: Option<OomKill>,
     pub counters: Counters,
+    pub network: Network,
     /// Filled only for the container that [`crate::engine::seen::sampler::Focus`] names.
     pub detail: Option<Detail>,
 }
@@ -158,6 +160,22 @@ pub struct Counters {
     pub io_read_per_second: Option<f64>,
     pub io_write_per_second: Option<f64>,
     pub psi: Psi,
+}
+
+/// What a container's network looks like from the outside.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Network {
+    /// It does not run, or nobody asked, or it may not be looked at.
+    #[default]
+    Unknown,
+    /// It shares the host's.
+    OfHost,
+    Own {
+        /// Where others reach it, if it has such an address.
+        address: Option<IpAddr>,
+        received_per_second: Option<f64>,
+        sent_per_second: Option<f64>,
+    },
 }
 
 /// A limit that may be absent.

@@ -20,6 +20,7 @@ mod rates;
 #[cfg(test)]
 mod tests;
 mod told;
+mod traffic;
 pub(in crate::engine) mod unmanaged;
 
 use std::collections::HashMap;
@@ -38,6 +39,7 @@ use host::HostReader;
 use members::{Member, Members};
 use procs::Processes;
 use rates::Reading;
+use traffic::Traffic;
 
 use crate::engine;
 use crate::engine::Engine;
@@ -67,6 +69,8 @@ pub struct Interest {
     pub detail: Option<Name>,
     /// Its cgroup files are shown too.
     pub files: bool,
+    /// The networks of these are looked at, too.
+    pub networks: bool,
     /// How much is read of the containers that are not visible: the rows may be sorted by it.
     pub others: ReadDepth,
     /// How the processes of one parent are ordered.
@@ -86,6 +90,7 @@ pub struct Sampler {
     members: Members,
     watched: HashMap<Name, WatchedGroup>,
     processes: Processes,
+    traffic: Traffic,
     host: HostReader,
     lacks: Option<(Instant, Vec<Lack>)>,
     /// What was read last for the container in detail, its processes and files aside.
@@ -178,6 +183,7 @@ impl Sampler {
             members: Members::new(lxcpath, only),
             watched: HashMap::new(),
             processes: Processes::new(&proc),
+            traffic: Traffic::new(&proc),
             host: HostReader::new(&proc),
             lacks: None,
             still: None,
@@ -196,6 +202,7 @@ impl Sampler {
         self.freezers.hear();
         self.looks += 1;
         let host = self.read_host();
+        self.look_at_networks(interest);
         let names: Vec<Name> = self.members.all.keys().cloned().collect();
         let containers = names.into_iter().filter_map(|it| self.container(it, interest)).collect();
         self.members.settle();
@@ -237,6 +244,15 @@ impl Sampler {
         HostSample { layout: self.hierarchies.layout(), lacks, ..host }
     }
 
+    fn look_at_networks(&mut self, interest: &Interest) {
+        let rows = if interest.networks { interest.visible.as_slice() } else { &[] };
+        let detail = interest.detail.iter().filter(|it| !rows.contains(it));
+        let init = |name: &Name| self.members.all.get(name)?.run.as_ref()?.init_pid;
+        let asked = rows.iter().chain(detail);
+        let asked = asked.filter_map(|it| Some((it.clone(), init(it)?))).collect();
+        self.traffic.look(asked);
+    }
+
     fn container(&mut self, name: Name, interest: &Interest) -> Option<Container> {
         let detailed = interest.detail.as_ref() == Some(&name);
         let depth = if detailed {
@@ -258,6 +274,7 @@ impl Sampler {
         };
         let lost: Vec<String> = self.lost_limits(&name).into_iter().map(|it| it.file).collect();
         let trouble = member.trouble.or_else(|| told::lost(&name, &lost)).or_else(|| fault.clone());
+        let network = self.traffic.of(&name);
         let lost_limits = if lost.is_empty() { member.lost_limits } else { lost };
         Some(Container {
             name,
@@ -275,6 +292,7 @@ impl Sampler {
             last_memory_max_bytes: member.last_memory_max_bytes,
             oom_last: member.oom_last,
             counters,
+            network,
             detail,
         })
     }

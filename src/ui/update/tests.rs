@@ -18,7 +18,7 @@ use crate::engine::limits::Change;
 use crate::engine::oom::OomKill;
 use crate::engine::process::Process;
 use crate::engine::sample::{
-    CgroupFile, Container, Counters, Detail, HostSample, Limit, Origin, Psi, Sample,
+    CgroupFile, Container, Counters, Detail, HostSample, Limit, Network, Origin, Psi, Sample,
 };
 use crate::engine::state::State;
 use crate::ui::effect::{Act, Effect, Outcome};
@@ -49,6 +49,7 @@ pub(in crate::ui) fn container(text: &str, state: State) -> Container {
         last_memory_max_bytes: None,
         oom_last: None,
         counters: if active { counters() } else { Counters::default() },
+        network: Network::Unknown,
         detail: None,
     }
 }

@@ -8,7 +8,7 @@ use crate::engine::sample::Container;
 use crate::engine::shown::shown;
 use crate::ui::diagnosis::{self, Diagnosis};
 use crate::ui::model::Model;
-use crate::ui::{format, keymap, layout, texts};
+use crate::ui::{format, keymap, texts};
 use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
 use crate::widgets::pen::Pen;
@@ -37,10 +37,8 @@ pub(super) fn peek(
     let told = canvas.within(left).framed(Frame::titled(look, &title));
     inside(model, container, Words::Elsewhere, told);
     let title = [name, ("  last output", look.dim)];
-    let wide = model.size.0 >= layout::WIDE;
-    let hint: &[(&str, Style)] =
-        if wide { &[] } else { &[("peek: ", look.dim), ("p", look.key), (" hides", look.dim)] };
-    let frame = Frame { right: hint, ..Frame::titled(look, &title) };
+    let hint = [("peek: ", look.dim), ("p", look.key), (" hides", look.dim)];
+    let frame = Frame { right: &hint, ..Frame::titled(look, &title) };
     let mut canvas = canvas.within(right).framed(frame);
     let lines = last_words(model, usize::from(canvas.area.height));
     if lines.is_empty() {

@@ -1,16 +1,15 @@
-//! The last minute of one container: its counters in words, each above its graph.
+//! The last minutes of one container: its counters in words, each above its graph.
 
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 
 use super::canvas::Canvas;
 use super::{diagnosis, words};
-use crate::engine::sample::{Container, Limit};
+use crate::engine::sample::{Container, Limit, Network};
 use crate::ui::format;
 use crate::ui::model::Model;
-use crate::ui::model::history::History;
+use crate::ui::model::history::span;
 use crate::widgets::frame::Frame;
-use crate::widgets::graph::Graph;
+use crate::widgets::graph::{Graph, slots};
 use crate::widgets::look::Look;
 use crate::widgets::pen::{Pen, width};
 
@@ -21,33 +20,39 @@ const LEAST_CPU_SCALE: f32 = 10.0;
 /// never takes the colours of one that is close to its limit.
 const ROOM_TO_GROW: f32 = 2.5;
 
+/// From this height the figures have a row for the network.
+const NETWORK_FROM: u16 = 12;
+/// Rows of one graph at most.
+const HIGHEST: u16 = 10;
+
 /// Returns the CPU use that fills the graph: the quota, else the busiest moment.
-pub(super) fn cpu_scale(container: &Container, history: &History) -> f32 {
-    container
-        .counters
-        .cpu_quota_percent
-        .unwrap_or_else(|| history.cpu_peak().max(LEAST_CPU_SCALE))
-        .max(1.0)
+pub(super) fn cpu_scale(container: &Container, peak: f32) -> f32 {
+    container.counters.cpu_quota_percent.unwrap_or_else(|| peak.max(LEAST_CPU_SCALE)).max(1.0)
 }
 
 /// Paints the pane.
 pub(super) fn render(model: &Model, container: &Container, canvas: Canvas<'_>) {
     let look = canvas.look;
-    let title = [(container.name.as_str(), look.accent), ("  last 60 s", look.dim)];
-    let wide = model.size.0 >= crate::ui::layout::WIDE;
-    let hint: &[(&str, Style)] =
-        if wide { &[] } else { &[("peek: ", look.dim), ("p", look.key), (" hides", look.dim)] };
-    let canvas = canvas.framed(Frame { right: hint, ..Frame::titled(look, &title) });
+    // The frame and a blank at each side.
+    let span = span(slots(canvas.area.width.saturating_sub(4), look));
+    let reach = match span.as_secs() {
+        seconds @ ..=60 => format!("  last {seconds} s"),
+        seconds => format!("  last {} min", seconds / 60),
+    };
+    let title = [(container.name.as_str(), look.accent), (&reach, look.dim)];
+    let hint = [("peek: ", look.dim), ("p", look.key), (" hides", look.dim)];
+    let canvas = canvas.framed(Frame { right: &hint, ..Frame::titled(look, &title) });
     if !container.state.is_active() {
         words::why_nothing_runs(model, container, canvas);
         return;
     }
     let mut canvas = trouble(model, container, canvas.padded());
     let area = canvas.area;
-    // Four rows of words; the graphs share what is left.
-    let spare = area.height.saturating_sub(4);
-    let cpu_height = spare.div_ceil(2).min(8);
-    let memory_height = (spare - cpu_height).min(8);
+    // The words come first; the graphs share what is left.
+    let words = if area.height < NETWORK_FROM { 4 } else { 5 };
+    let spare = area.height.saturating_sub(words);
+    let cpu_height = spare.div_ceil(2).min(HIGHEST);
+    let memory_height = (spare - cpu_height).min(HIGHEST);
     let mut y = area.y;
     let mut rows = |height: u16| {
         let row = Rect { y, height, ..area };
@@ -59,6 +64,9 @@ pub(super) fn render(model: &Model, container: &Container, canvas: Canvas<'_>) {
     memory_words(container, look, &mut canvas.pen_at(rows(1)));
     memory_graph(model, container, canvas.within(rows(memory_height)));
     io_words(container, look, &mut canvas.pen_at(rows(1)));
+    if words == 5 {
+        network_words(container.network, look, &mut canvas.pen_at(rows(1)));
+    }
     psi_words(container, look, &mut canvas.pen_at(rows(1)));
 }
 
@@ -154,6 +162,27 @@ fn io_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
     }
 }
 
+fn network_words(network: Network, look: &Look, pen: &mut Pen<'_>) {
+    pen.put("net  ", look.dim);
+    let Network::Own { address, received_per_second: received, sent_per_second: sent } = network
+    else {
+        let shared = network == Network::OfHost;
+        pen.put(if shared { "the host's" } else { look.glyphs.unknown }, look.dim);
+        return;
+    };
+    for (word, rate) in [("rx ", received), ("  tx ", sent)] {
+        pen.put(word, look.dim);
+        match rate {
+            Some(it) => _ = pen.put(&format!("{}/s", format::rate(it)), look.fg),
+            None => _ = pen.put(look.glyphs.unknown, look.dim),
+        }
+    }
+    match address {
+        Some(it) => _ = pen.put("   at ", look.dim).put(&it.to_string(), look.fg),
+        None => _ = pen.put("   no address", look.dim),
+    }
+}
+
 fn psi_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
     let psi = container.counters.psi;
     pen.put("psi  ", look.dim);
@@ -170,15 +199,18 @@ fn psi_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
 
 fn cpu_graph(model: &Model, container: &Container, canvas: Canvas<'_>) {
     let Some(history) = model.histories.get(&container.name) else { return };
-    let most = cpu_scale(container, history);
-    let values = history.cpu(model.seen(), usize::from(canvas.area.width) * 2);
+    let (now, slots) = (model.seen(), slots(canvas.area.width, canvas.look));
+    let span = span(slots);
+    let most = cpu_scale(container, history.cpu_peak(now, span));
+    let values = history.cpu(now, slots, span);
     let shares: Vec<Option<f32>> = values.into_iter().map(|it| it.map(|it| it / most)).collect();
     Graph { look: canvas.look, values: &shares }.render(canvas.area, canvas.buf);
 }
 
 fn memory_graph(model: &Model, container: &Container, canvas: Canvas<'_>) {
     let Some(history) = model.histories.get(&container.name) else { return };
-    let values = history.memory(model.seen(), usize::from(canvas.area.width) * 2);
+    let slots = slots(canvas.area.width, canvas.look);
+    let values = history.memory(model.seen(), slots, span(slots));
     let highest = values.iter().flatten().copied().fold(1.0, f32::max);
     // Against the limit if there is one, and the host has that much; else so that growth can be seen.
     let host = model.sample.as_ref().and_then(|it| it.host.memory_bytes).unwrap_or(u64::MAX);

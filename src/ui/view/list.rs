@@ -5,23 +5,23 @@ use ratatui::layout::Rect;
 use super::canvas::Canvas;
 use super::{diagnosis, events, graphs, narrow, processes, words};
 use crate::command;
-use crate::engine::sample::{Container, Counters};
+use crate::engine::sample::{Container, Counters, Network};
 use crate::ui::model::Model;
 use crate::ui::model::filter::{Closeness, memory_share};
+use crate::ui::model::history::span;
 use crate::ui::{format, layout};
 use crate::widgets::field::Field;
 use crate::widgets::frame::Frame;
 use crate::widgets::gauge::gauge;
-use crate::widgets::graph::Graph;
+use crate::widgets::graph::{Graph, slots};
 use crate::widgets::look::Look;
 use crate::widgets::pen::{Pen, Piece, ends};
 use crate::widgets::table::{Align, Column, Sorted, Table, arrange};
 
-/// Slots of the small graph: two to a cell, of at most so many cells.
-const SLOTS_PER_CELL: usize = 2;
-
-/// From this width on there is room for what is read and written, the last two columns.
-const ROOMY: u16 = 124;
+/// Columns at the end that only roomy tables have: what is read, written, received and sent.
+const ROOMY_COLUMNS: usize = 5;
+/// How far back the small graph reaches, by minutes.
+const AGES: [&str; 5] = ["60s ago→", "2min ago→", "3min ago→", "4min ago→", "5min ago→"];
 
 /// What stands in an empty list.
 pub(super) const NOTHING: &str = "nothing matches the filter; Esc clears it";
@@ -68,16 +68,19 @@ enum Is {
     Pids,
     Read,
     Written,
+    Received,
+    Sent,
+    Address,
 }
 
-const COLUMNS: [(Is, Column<'_>, Option<command::SortKey>); 14] = {
+const COLUMNS: [(Is, Column<'_>, Option<command::SortKey>); 17] = {
     use command::SortKey as By;
     const fn column(title: &str, width: u16, align: Align, drop: u8) -> Column<'_> {
         Column { title, width, grow: 0, align, drop, sorted: None }
     }
     let name = Column { grow: 3, ..column("  NAME", 16, Align::Left, 0) };
-    let graph = Column { grow: 4, ..column("60s ago→", 10, Align::Left, 5) };
-    let bar = Column { grow: 2, ..column("USED", 8, Align::Left, 3) };
+    let graph = Column { grow: 4, ..column("", 10, Align::Left, 5) };
+    let bar = Column { grow: 3, ..column("USED", 8, Align::Left, 3) };
     [
         (Is::Name, name, Some(By::Name)),
         (Is::State, column("STATE", 8, Align::Left, 0), Some(By::State)),
@@ -93,6 +96,9 @@ const COLUMNS: [(Is, Column<'_>, Option<command::SortKey>); 14] = {
         (Is::Pids, column("PIDS", 5, Align::Right, 1), Some(By::Pids)),
         (Is::Read, column("READ/s", 6, Align::Right, 6), None),
         (Is::Written, column("WRITE", 5, Align::Right, 6), None),
+        (Is::Received, column("RX/s", 5, Align::Right, 7), None),
+        (Is::Sent, column("TX/s", 5, Align::Right, 7), None),
+        (Is::Address, Column { grow: 1, ..column("ADDRESS", 15, Align::Left, 8) }, None),
     ]
 };
 
@@ -100,7 +106,7 @@ fn table(model: &Model, canvas: Canvas<'_>) {
     let mut canvas = frame(model, canvas);
     let (look, inner) = (canvas.look, canvas.area);
     let names_down = matches!(model.list.sort, command::SortKey::Name | command::SortKey::State);
-    let columns = COLUMNS.map(|(_, column, by)| {
+    let mut columns = COLUMNS.map(|(_, column, by)| {
         let sorted = (by == Some(model.list.sort)).then_some(if names_down == model.list.reverse {
             Sorted::Descending
         } else {
@@ -108,9 +114,15 @@ fn table(model: &Model, canvas: Canvas<'_>) {
         });
         Column { sorted, ..column }
     });
-    let most = if inner.width < ROOMY { columns.len() - 2 } else { columns.len() };
-    let columns = columns.get(..most).unwrap_or_default();
-    let places = arrange(columns, inner.width.saturating_sub(1));
+    let roomy = layout::shows_networks(model);
+    let most = if roomy { columns.len() } else { columns.len() - ROOMY_COLUMNS };
+    let places = arrange(columns.get(..most).unwrap_or_default(), inner.width.saturating_sub(1));
+    for place in &places {
+        let is_graph = COLUMNS.get(place.column).is_some_and(|(is, ..)| *is == Is::Graph);
+        if let Some(column) = columns.get_mut(place.column).filter(|_| is_graph) {
+            column.title = age(slots(place.width, look));
+        }
+    }
     let rows: Vec<&Container> = model.shown().collect();
     let marked = |row: usize| rows.get(row).is_some_and(|it| model.list.marks.contains(&it.name));
     let cell = |row: usize, column: usize, pen: &mut Pen<'_>| {
@@ -120,7 +132,7 @@ fn table(model: &Model, canvas: Canvas<'_>) {
     };
     Table {
         look,
-        columns,
+        columns: &columns,
         places: &places,
         rows: rows.len(),
         first: model.list.offset,
@@ -239,10 +251,29 @@ fn paint(model: &Model, container: &Container, look: &Look, is: Is, pen: &mut Pe
         }
         Is::Read => rate(counters.io_read_per_second, look, pen),
         Is::Written => rate(counters.io_write_per_second, look, pen),
+        Is::Received | Is::Sent | Is::Address => network(container.network, look, is, pen),
         Is::Pids => match counters.pids {
             Some(pids) => _ = pen.right(&pids.to_string(), look.fg),
             None => _ = pen.right(look.glyphs.unknown, look.dim),
         },
+    }
+}
+
+/// Of a network that is the host's there are no figures of the container's own.
+fn network(network: Network, look: &Look, is: Is, pen: &mut Pen<'_>) {
+    match network {
+        Network::Own { address, .. } if is == Is::Address => match address {
+            Some(it) => _ = pen.name(&it.to_string(), look.fg, look.glyphs.ellipsis),
+            None => _ = pen.put("none", look.dim),
+        },
+        Network::Own { received_per_second, .. } if is == Is::Received => {
+            rate(received_per_second, look, pen);
+        }
+        Network::Own { sent_per_second, .. } => rate(sent_per_second, look, pen),
+        Network::OfHost if is == Is::Address => _ = pen.put("the host's", look.dim),
+        Network::OfHost => _ = pen.right(look.glyphs.dot, look.dim),
+        Network::Unknown if is == Is::Address => _ = pen.put(look.glyphs.unknown, look.dim),
+        Network::Unknown => _ = pen.right(look.glyphs.unknown, look.dim),
     }
 }
 
@@ -311,9 +342,17 @@ fn idle(model: &Model, container: &Container, look: &Look, is: Is, pen: &mut Pen
             pen.right(words.as_deref().unwrap_or(look.glyphs.dot), look.dim);
         }
         Is::Bar => (),
+        Is::Address => _ = pen.put(look.glyphs.dot, look.dim),
         Is::Share => _ = pen.right(&format!("{} ", look.glyphs.dot), look.dim),
         _ => _ = pen.right(look.glyphs.dot, look.dim),
     }
+}
+
+/// Says how far back a small graph of so many slots reaches.
+fn age(slots: usize) -> &'static str {
+    let minutes = span(slots).as_secs() / 60;
+    let at = usize::try_from(minutes).unwrap_or(1).saturating_sub(1);
+    AGES.get(at).copied().unwrap_or_default()
 }
 
 /// CPU of the last minute, against the quota or the busiest moment; a remark stands in its place.
@@ -327,8 +366,10 @@ fn graph(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
     else {
         return;
     };
-    let values = history.cpu(model.seen(), pen.left() * SLOTS_PER_CELL);
-    let most = graphs::cpu_scale(container, history);
+    let slots = slots(pen.left() as u16, look);
+    let (now, span) = (model.seen(), span(slots));
+    let values = history.cpu(now, slots, span);
+    let most = graphs::cpu_scale(container, history.cpu_peak(now, span));
     let shares: Vec<Option<f32>> = values.into_iter().map(|it| it.map(|it| it / most)).collect();
     Graph { look, values: &shares }.draw(pen);
 }

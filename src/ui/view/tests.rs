@@ -75,7 +75,7 @@ fn the_list_shows_figures_graphs_and_the_forest() {
     let lines = lines(&model);
     has(&lines, &["wharf ▸ Containers", "vm hybrid rw", "●1", "◆1", "○1", "cpu 1.42/2"]);
     has(&lines, &["▸● web", "RUNNING", "42.1", "488M/512M", "95!"]);
-    has(&lines, &["web  processes", "web  last 60 s"]);
+    has(&lines, &["web  processes", "web  last 2 min"]);
     has(&lines, &["4251", "│  └─ nginx: worker"]);
     has(&lines, &["↵ open", ": all", "? help"]);
 }

@@ -75,7 +75,8 @@ pub(super) fn start_of(path: &Path, most: u64) -> Option<String> {
     use std::os::unix::fs::OpenOptionsExt as _;
     // A fifo in the place of a file must not make the sampler wait.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
-    let mut text = Vec::new();
+    // The kernel makes such a file anew for each reading of a part.
+    let mut text = Vec::with_capacity(4096);
     file.take(most).read_to_end(&mut text).ok()?;
     Some(String::from_utf8_lossy(&text).into_owned())
 }

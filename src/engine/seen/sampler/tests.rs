@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::host::made_up::{INIT, MadeUp, SUPERVISOR};
-use crate::engine::seen::sample::Limit;
+use crate::engine::seen::sample::{Limit, Network};
 
 fn name() -> Name {
     "web".parse().unwrap()
@@ -50,6 +50,33 @@ fn a_container_is_read_from_its_record_its_group_and_its_processes() {
     let detail = seen.detail.unwrap();
     assert_eq!(detail.processes.iter().map(|it| it.pid).collect::<Vec<_>>(), [INIT]);
     assert_eq!(detail.cgroup.as_deref(), Some("/lxc.payload.web"));
+}
+
+#[test]
+fn the_network_of_a_row_is_seen_where_it_is_its_own_and_was_asked_for() {
+    let machine = MadeUp::new();
+    running(&machine);
+    machine.write(
+        &format!("proc/{INIT}/net/fib_trie"),
+        "Main:\n     |-- 10.0.3.11\n        /32 host LOCAL\n",
+    );
+    for (process, namespace) in [("self".to_owned(), "net:[1]"), (INIT.to_string(), "net:[2]")] {
+        let link = machine.path(&format!("proc/{process}/ns/net"));
+        std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(namespace, link).unwrap();
+    }
+    let mut sampler = Sampler::of(&machine.lxcpath, None);
+    let mut seen = |networks| {
+        let interest = Interest { visible: vec![name()], networks, ..Interest::default() };
+        sampler.sample(&interest).containers.remove(0).network
+    };
+    assert_eq!(seen(false), Network::Unknown);
+    let address = Some(std::net::IpAddr::from([10, 0, 3, 11]));
+    let of_one_reading = Network::Own { address, received_per_second: None, sent_per_second: None };
+    assert_eq!(seen(true), of_one_reading);
+    std::fs::remove_file(machine.path(&format!("proc/{INIT}/ns/net"))).unwrap();
+    assert_eq!(seen(false), Network::Unknown);
+    assert_eq!(seen(true), Network::Unknown, "whose it is cannot be seen");
 }
 
 #[test]
