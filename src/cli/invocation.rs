@@ -56,7 +56,7 @@ impl<'a> Invocation<'a> {
             return;
         }
         if let Some(told) = self.engine.proxmox_command(name, does) {
-            // An unreadable state must not prevent what was asked for.
+            // A closed stderr must not prevent what was asked for.
             _ = writeln!(std::io::stderr(), "wharf: {name}: {told}");
         }
     }

@@ -1,4 +1,4 @@
-//! LXC configuration files: read into a [`crate::engine::terms::spec::Spec`], written back unharmed.
+//! LXC configuration files: read into a [`crate::engine::terms::spec::Spec`], written back intact.
 //!
 //! Reading goes in two steps. [`load`] checks every line as LXC does and accepts whatever LXC of
 //! any release accepts; [`Config::spec`] then refuses what wharf cannot carry out yet.
@@ -37,7 +37,8 @@ use crate::engine::terms::spec::{ConfigPlace, Spec};
 use read::ConfigReader;
 use settings::ConfigSettings;
 
-/// The configuration that a new container starts from: closed, and opened line by line.
+/// The configuration that a new container starts from: everything denied, then allowed line by
+/// line.
 pub const DEFAULT: &str = include_str!("../../assets/default.conf");
 
 /// A container's configuration, every line of which is known and valid.
@@ -50,7 +51,7 @@ pub struct Config {
     settings: ConfigSettings,
 }
 
-/// A value, and the line that sets it; none: the command line did.
+/// A value, and the line that sets it; none: it was set on the command line.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::engine) struct Set<'a> {
     pub(in crate::engine) value: &'a str,
@@ -113,18 +114,18 @@ fn finish(
 }
 
 impl Config {
-    /// Returns what is to be started, or every line that wharf cannot carry out.
+    /// Returns what is to be started, or every line that wharf does not support.
     pub fn spec(&self) -> Result<Spec, ConfigErrors> {
         build::spec(self)
     }
 
-    /// Lists every line that wharf cannot carry out yet.
+    /// Lists every line that wharf does not support yet.
     pub(in crate::engine) fn unsupported(&self) -> Vec<ConfigError> {
         build::unsupported(&self.settings).collect()
     }
 
-    /// Returns whether any line speaks of what `key` decides: the network, the devices, the
-    /// capabilities as a whole, else the key itself.
+    /// Returns whether any line sets what `key` decides: the network, the devices, the capabilities
+    /// as a whole, else the key itself.
     pub(in crate::engine) fn speaks_of(&self, key: &str) -> bool {
         const WHOLES: [&[&str]; 3] =
             [&["lxc.net"], &["lxc.cgroup.devices.", "lxc.cgroup2.devices."], &["lxc.cap."]];
@@ -143,13 +144,13 @@ impl Config {
     }
 
     /// Returns a key's value in LXC's format, as `lxc-info -c` shows it: lists end every item with
-    /// a newline, what is not set is LXC's default. None: there is no such key.
+    /// a newline, unset keys have LXC's default. None: there is no such key.
     pub fn get(&self, key: &str) -> Option<String> {
         get::get(&self.settings, key)
     }
 
-    /// Returns what it writes into which cgroup file, by the whole key, devices aside; the last
-    /// line of several counts.
+    /// Returns which cgroup files it sets to which values, by the whole key, except devices; the
+    /// last line of several counts.
     pub(in crate::engine) fn cgroup_settings(&self) -> BTreeMap<String, Set<'_>> {
         let of_cgroup = |it: &&settings::Setting| {
             matches!(it.key.name, "lxc.cgroup." | "lxc.cgroup2.")

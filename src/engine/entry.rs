@@ -1,5 +1,5 @@
-//! The one way into a container, for a start and for whoever attaches: a plan of steps, the process
-//! that is made, and the steps that it takes.
+//! The one way into a container, for `start` and `attach`: a plan of steps, the process that is
+//! created, and the steps that it performs.
 
 pub(in crate::engine) mod init;
 pub mod launch;

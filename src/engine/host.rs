@@ -1,5 +1,5 @@
-//! The machine: where it tells of itself, and where wharf keeps what does not outlive its run.
-//! Passed to whoever reads them, so that a test can make up a machine of its own.
+//! The machine: where the kernel describes it, and where wharf keeps files until it shuts down.
+//! Passed to all code that reads them, so that a test can use a machine of its own.
 
 pub(in crate::engine) mod apparmor;
 pub mod identity;
@@ -21,7 +21,7 @@ const PROXMOX: &str = "/etc/pve/lxc";
 /// Only its owner may enter the runtime directory.
 const PRIVATE: u32 = 0o700;
 
-/// Why there is no directory to keep anything in.
+/// Why there is no runtime directory.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     #[error("runtime directory {path}: {}", words(source))]
@@ -59,8 +59,8 @@ impl Host {
         }))
     }
 
-    /// A machine whose files lie below `root`: `proc` and `run`. Where its cgroups are, its
-    /// `proc/self/mountinfo` tells.
+    /// A machine whose files are below `root`: `proc` and `run`. Its `proc/self/mountinfo` says
+    /// where its cgroups are.
     pub fn below(root: &Path) -> Self {
         Self(Arc::new(Roots {
             proc: root.join("proc"),
@@ -71,7 +71,7 @@ impl Host {
         }))
     }
 
-    /// A machine that is this one but for its runtime directory and LXC's configuration, which lie in `dir`.
+    /// This machine, except for its runtime directory and LXC's configuration, which are in `dir`.
     pub fn keeping_in(dir: &Path) -> Self {
         let (runtime, lxc) = (dir.join("wharf"), dir.join("lxc"));
         let lxc_config = dir.join("etc/lxc");
@@ -79,7 +79,7 @@ impl Host {
         Self(Arc::new(Roots { proc, runtime, lxc, lxc_config, proxmox }))
     }
 
-    /// Returns the root of what the kernel tells.
+    /// Returns the path of `/proc`.
     pub fn proc(&self) -> &Path {
         &self.0.proc
     }

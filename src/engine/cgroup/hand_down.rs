@@ -38,7 +38,7 @@ pub(super) fn enable(dir: &Path) {
     }
 }
 
-/// Returns whether `dir` itself contains processes, which only the root of the hierarchy may.
+/// Returns whether `dir`, unless it is the root of the hierarchy, contains processes itself.
 fn is_crowded(dir: &Path) -> bool {
     !is_root(dir) && !members(dir).is_empty()
 }

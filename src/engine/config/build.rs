@@ -1,5 +1,5 @@
-//! Turns valid settings into a [`Spec`], refusing what wharf cannot carry out yet. Reads the file
-//! that `lxc.mount.fstab` names and looks whether the root directory is there; starts nothing.
+//! Turns valid settings into a [`Spec`], refusing what wharf does not support yet. Reads the file
+//! that `lxc.mount.fstab` names and checks that the root directory exists; starts nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use crate::engine::terms::spec::{
     Mount, Network, SignalSpec, Spec,
 };
 
-/// What init is when nothing says otherwise.
+/// The default init.
 const DEFAULT_INIT: &str = "/sbin/init";
 
 /// Builds the description of what `config` asks for.
@@ -54,7 +54,7 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
     })
 }
 
-/// Lists what refuses a start, in the order of the lines.
+/// Lists why a start is refused, in the order of the lines.
 pub(super) fn unsupported(settings: &ConfigSettings) -> impl Iterator<Item = ConfigError> {
     let keys = settings.entries.iter().filter(|it| refuses(it)).map(not_yet);
     let storage = settings
@@ -94,14 +94,14 @@ fn refuses(entry: &Setting) -> bool {
 /// Where cgroups are mounted.
 const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 
-/// Returns whether the host has cgroup v2 alone.
+/// Returns whether the host has only cgroup v2.
 fn has_v2_alone() -> bool {
     let kind = nix::sys::statfs::statfs(CGROUP_ROOT).map(|it| it.filesystem_type());
     kind.is_ok_and(|it| it == nix::sys::statfs::CGROUP2_SUPER_MAGIC)
 }
 
-/// A container has a cgroup namespace of its own, in which LXC mounts no v1 hierarchies unless it
-/// is forced to.
+/// A container has a cgroup namespace of its own, in which LXC mounts no v1 hierarchies unless
+/// forced.
 fn is_not_yet(auto: Auto, word: &str) -> bool {
     match auto.group {
         AutoGroup::Proc | AutoGroup::Sys => false,
@@ -113,11 +113,11 @@ fn is_not_yet(auto: Auto, word: &str) -> bool {
 /// LXC's word for this machine's personality.
 const HOST_PERSONALITY: &str = if cfg!(target_pointer_width = "64") { "x86_64" } else { "i686" };
 
-/// The profile that LXC makes up from the rest of a configuration.
+/// The profile that LXC generates from the rest of a configuration.
 pub(super) const GENERATED: &str = "generated";
 
-/// Decides what AppArmor confines the container by, as LXC does; but where its default profile is
-/// not loaded, a container whose configuration asks for none starts all the same.
+/// Chooses the container's AppArmor profile, as LXC does; but if the default profile is not loaded,
+/// a container whose configuration names none still starts.
 fn apparmor(settings: &ConfigSettings) -> Option<At<String>> {
     let entry = settings.last("lxc.apparmor.profile");
     let (value, place) = match entry {
@@ -149,7 +149,7 @@ fn rootfs(settings: &ConfigSettings) -> Result<Option<At<PathBuf>>, ConfigError>
     match std::fs::metadata(&path) {
         Err(error) => Err(blame(entry, Reason::Io(error))),
         Ok(meta) if !meta.is_dir() => Err(blame(entry, Reason::NotDirectory)),
-        // Sharing the host's root is what no root of one's own means.
+        // Without its own root, a container shares the host's.
         Ok(_) if path == Path::new("/") => Ok(None),
         Ok(_) => Ok(Some(At { value: path, place: entry.place.clone() })),
     }
@@ -189,7 +189,7 @@ fn auto_mounts(settings: &ConfigSettings) -> AutoMounts {
         match group {
             AutoGroup::Proc => mounts.proc = mode,
             AutoGroup::Sys => mounts.sys = mode,
-            // The container's own group, which a system that knows v2 alone wants to find.
+            // The container's own group, which a v2-only system expects to find.
             AutoGroup::Cgroup if has_v2_alone() => {
                 mounts.cgroup = mode.or(Some(AutoMode::ReadWrite));
             }
@@ -212,7 +212,7 @@ fn init(settings: &ConfigSettings) -> InitSpec {
         if let Meaning::Command(words) = &entry.meaning { Some(words.clone()) } else { None }
     };
     let (init, execute) = (settings.last("lxc.init.cmd"), settings.last("lxc.execute.cmd"));
-    // What is to run under an init is said by the one key, what `start` runs by the other.
+    // One key names the command that runs under an init, the other what `start` runs.
     let tended = execute.filter(|it| init.is_some_and(|init| init.value == it.value));
     let argv = tended.or(init).and_then(words).unwrap_or_else(|| vec![DEFAULT_INIT.to_owned()]);
     let cwd = settings.last("lxc.init.cwd").map_or("/", |it| it.value.as_str());
@@ -225,7 +225,7 @@ fn init(settings: &ConfigSettings) -> InitSpec {
     }
 }
 
-/// Takes the one name below `/dev`; LXC would follow a path out of there.
+/// Accepts only one name below `/dev`; LXC would follow a path that leaves it.
 fn tty_dir(settings: &ConfigSettings) -> Result<Option<String>, ConfigError> {
     let Some(entry) = settings.last("lxc.tty.dir") else { return Ok(None) };
     if entry.value.contains('/')
@@ -236,8 +236,7 @@ fn tty_dir(settings: &ConfigSettings) -> Result<Option<String>, ConfigError> {
     Ok(Some(entry.value.clone()))
 }
 
-/// What a console may write into its log before it is rotated, where nobody said how much: a
-/// container must not fill the host's disk.
+/// The default size at which a console's log is rotated: a container must not fill the host's disk.
 const LOG_BYTES: u64 = 16 * 1024 * 1024;
 
 fn console(settings: &ConfigSettings) -> ConsoleSpec {
@@ -266,7 +265,7 @@ fn network(settings: &ConfigSettings) -> Network {
 
 fn capabilities(settings: &ConfigSettings) -> Capabilities {
     let numbers = |name| -> Vec<u8> {
-        // `none`, which keeps no other, is not one.
+        // `none`, which stands for no capability, is not counted.
         let listed = settings.all(name).filter_map(|it| it.meaning.capability());
         listed.collect()
     };
@@ -327,7 +326,7 @@ mod tests {
     fn a_quote_in_the_command_is_a_character_as_with_lxc() {
         let spec = read("lxc.init.cmd = /bin/sh -c  \"a b\" it's\n").unwrap();
         assert_eq!(spec.init.argv, ["/bin/sh", "-c", "\"a", "b\"", "it's"]);
-        // What runs as `execute` runs it has the words of that key.
+        // A command that runs as with `execute` is split as that key is.
         let both = |it| read(&format!("lxc.init.cmd = /bin/a 'b c'\nlxc.execute.cmd = {it}\n"));
         let init = both("/bin/a 'b c'").unwrap().init;
         assert!(init.tended && init.argv == ["/bin/a", "b c"]);

@@ -3,7 +3,7 @@
 use super::keys;
 use super::lexer::{self, Line, PREFIX};
 
-/// The lines of a file. What is not changed is written back byte for byte.
+/// The lines of a file. Unchanged lines are written back byte for byte.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Document {
     /// Each with its line ending, which the last one may lack.
@@ -22,7 +22,7 @@ pub enum DocumentError {
 }
 
 impl Document {
-    /// Takes the content of a file, whatever it holds.
+    /// Takes the content of a file, whatever it contains.
     pub fn parse(content: impl AsRef<[u8]>) -> Self {
         let lines = content.as_ref().split_inclusive(|it| *it == b'\n');
         Self { lines: lines.map(<[u8]>::to_vec).collect() }
@@ -33,8 +33,8 @@ impl Document {
         self.lines.concat()
     }
 
-    /// Makes `value` the key's only value: the last line that sets it is replaced, others go; a
-    /// key that is not set gets a line at the end.
+    /// Makes `value` the key's only value: the last line that sets it is replaced and others are
+    /// removed; an unset key gets a line at the end.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), DocumentError> {
         let line = setting(key, value)?;
         let last = self.lines.iter().rposition(|it| sets(it, key));
@@ -59,13 +59,13 @@ impl Document {
         Ok(())
     }
 
-    /// Adds lines at the end that set nothing.
+    /// Adds lines at the end that set nothing, such as comments.
     pub fn comment(&mut self, lines: &str) {
         self.end_line();
         self.lines.extend(lines.split_inclusive('\n').map(|it| it.as_bytes().to_vec()));
     }
 
-    /// Gives the last line the end that it may lack.
+    /// Adds a missing line ending to the last line.
     fn end_line(&mut self) {
         if let Some(last) = self.lines.last_mut()
             && !last.ends_with(b"\n")
@@ -89,7 +89,7 @@ impl Document {
     }
 }
 
-/// Writes the line, if it reads back as the same key and value.
+/// Returns the line, if it reads back as the same key and value.
 fn setting(key: &str, value: &str) -> Result<String, DocumentError> {
     let strange = |it: char| it.is_control() || it.is_whitespace() || it == '=';
     if !key.starts_with(PREFIX) || key.chars().any(strange) {
@@ -99,7 +99,7 @@ fn setting(key: &str, value: &str) -> Result<String, DocumentError> {
         return Err(DocumentError::Value { key: key.to_owned() });
     }
     let plain = format!("{key} = {value}\n");
-    // Blanks at the ends, or quotes of its own, would be taken off: quotes around keep them.
+    // Blanks or quotes at its ends would be stripped: quotes around the value keep them.
     let reads_back =
         matches!(lexer::line(&plain), Line::Setting { value: read, .. } if read == value);
     Ok(if reads_back { plain } else { format!("{key} = \"{value}\"\n") })
@@ -111,7 +111,7 @@ fn sets(line: &[u8], key: &str) -> bool {
     matches!(lexer::line(line), Line::Setting { key: found, .. } if same_key(found, key))
 }
 
-/// Returns whether two names mean the same key, be one of them an old one.
+/// Returns whether two names mean the same key, even if one is an old name.
 fn same_key(left: &str, right: &str) -> bool {
     left == right
         || match (keys::find(left), keys::find(right)) {

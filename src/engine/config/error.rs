@@ -42,7 +42,7 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A key that nobody knows is the subject and the reason; once is enough.
+        // An unknown key is both the subject and the reason; naming it once is enough.
         if !matches!(&self.reason, Reason::Unknown { what: "key", word, .. } if *word == self.subject)
         {
             write!(f, "{}: ", self.subject)?;
@@ -63,13 +63,13 @@ impl ConfigError {
         self.subject.strip_prefix("lxc.net.")?.split('.').next()?.parse().ok()
     }
 
-    /// Returns whether the line would keep the container apart from the host.
+    /// Returns whether the line would isolate the container from the host.
     pub(in crate::engine) fn isolates(&self) -> bool {
         let keys = ["lxc.idmap", "lxc.seccomp.", "lxc.selinux."];
         keys.iter().any(|it| self.subject.starts_with(it))
     }
 
-    /// Returns whether the line asks for a profile made up from the configuration.
+    /// Returns whether the line asks for a profile generated from the configuration.
     pub(in crate::engine) const fn asks_to_generate(&self) -> bool {
         matches!(self.reason, Reason::Generated)
     }
@@ -78,17 +78,17 @@ impl ConfigError {
         matches!(self.reason, Reason::NotYet)
     }
 
-    /// Returns whether the line is in a file that the operator wrote, not in one that a package
-    /// brought and will bring again.
+    /// Returns whether the line is in a file of the operator's, not in one that a package installed
+    /// and will replace.
     fn is_removable(&self) -> bool {
         self.place.as_ref().is_some_and(|it| !it.file.starts_with(PACKAGED))
     }
 }
 
-/// Below this directory lie the files of packages; see hier(7).
+/// The directory of files from packages; see hier(7).
 const PACKAGED: &str = "/usr";
 
-/// Everything for which a configuration is refused, in the order of its lines; never nothing.
+/// Everything for which a configuration is refused, in the order of its lines; never empty.
 #[derive(Debug, thiserror::Error)]
 pub struct ConfigErrors(Vec<ConfigError>);
 

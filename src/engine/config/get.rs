@@ -36,7 +36,7 @@ pub(super) fn get(settings: &ConfigSettings, name: &str) -> Option<String> {
     })
 }
 
-/// Splits `type:path`; what has no type is a directory. Only a word can be a type, so that a
+/// Splits `type:path`; a value without a type is a directory. Only a word can be a type, so that a
 /// plain path may hold a colon.
 pub(super) fn storage(value: &str) -> (&str, &str) {
     match value.split_once(':') {

@@ -1,4 +1,4 @@
-//! Reads configuration files safely: regular files of bounded length that no stranger may write.
+//! Reads configuration files safely: regular files of bounded length that no other user may write.
 
 use std::fs::{File, OpenOptions};
 use std::io::Read as _;
@@ -33,7 +33,7 @@ pub(super) fn read(path: &Path) -> Result<(Vec<u8>, FileId), Reason> {
     Ok((bytes, identity))
 }
 
-/// Refuses what is not a regular file, and what others could have written.
+/// Refuses a file that is not regular, or that others could have written.
 fn trusted(file: &File) -> Result<FileId, Reason> {
     let meta = file.metadata().map_err(Reason::Io)?;
     if !meta.is_file() {
@@ -53,8 +53,8 @@ fn trusted(file: &File) -> Result<FileId, Reason> {
     Ok((meta.dev(), meta.ino()))
 }
 
-/// Lists the files that an `lxc.include` stands for: the file, or a directory's `*.conf` by name.
-/// A missing directory (its path ends in `/`) is none; a missing file is left to fail on reading.
+/// Lists the files that an `lxc.include` stands for: the file, or a directory's `*.conf` by name. A
+/// missing directory (its path ends in `/`) yields none; a missing file fails when it is read.
 pub(super) fn files(path: &Path, is_directory: bool) -> Result<Vec<PathBuf>, Reason> {
     if !is_directory && !path.is_dir() {
         return Ok(vec![path.to_path_buf()]);

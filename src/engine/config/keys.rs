@@ -1,5 +1,5 @@
-//! The one table of LXC's keys: every name, old and new, the kind of its value, and what wharf
-//! does with it. Network interfaces have a table of their own in `net`.
+//! The table of LXC's keys: every name, old and new, the kind of its value, and what wharf does
+//! with it. Network interfaces have a table of their own in `net`.
 
 use super::nearest::nearest;
 
@@ -8,7 +8,7 @@ use super::nearest::nearest;
 pub(super) struct Key {
     /// Today's name; one that ends in `.` has a free part behind it.
     pub(super) name: &'static str,
-    /// Names of earlier releases that mean the same.
+    /// Names from earlier releases with the same meaning.
     pub(super) legacy: &'static [&'static str],
     pub(super) kind: ValueKind,
     pub(super) support: Support,
@@ -31,9 +31,9 @@ pub(super) enum ValueKind {
     Signed,
     Size,
     Signal,
-    /// Words parted by blanks; a quote is a character like others, as with LXC.
+    /// Words separated by blanks; a quote is an ordinary character, as with LXC.
     Command,
-    /// Words, of which quotes keep some together.
+    /// Words, which quotes can group.
     Words,
     Arch,
     LogLevel,
@@ -78,22 +78,22 @@ impl ValueKind {
     }
 }
 
-/// What `start` does with a key that is set.
+/// How `start` treats a key that is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Support {
-    /// It is carried out.
+    /// It is supported.
     Now,
     /// It changes nothing in a running container, or other verbs read it.
     Harmless,
-    /// These values ask for what happens anyway; others refuse the start.
+    /// These values ask for what happens anyway; for others the start is refused.
     Only(&'static [&'static str]),
     /// It must be the host's architecture.
     HostArch,
-    /// These ask for nothing where the host lacks the security module. A profile of AppArmor that
-    /// LXC would generate refuses the start, and any context of SELinux.
+    /// These have no effect if the host lacks the security module. For an AppArmor profile that LXC
+    /// would generate, and for any SELinux context, the start is refused.
     AppArmor,
     SeLinux,
-    /// It refuses the start.
+    /// The start is refused.
     Later,
 }
 
@@ -110,7 +110,7 @@ const fn key(
     Key { name, legacy, kind, support, default }
 }
 
-/// Where LXC mounts the root before it turns into `/`; wharf needs no such place.
+/// Where LXC mounts the root before it turns into `/`; wharf does not need one.
 const ROOTFS_MOUNT: &str = "/usr/lib/x86_64-linux-gnu/lxc/rootfs";
 
 /// Every key but those of the network. Exact names come before the prefixes they share.
@@ -225,7 +225,7 @@ pub(super) const GROUPS: &[(&str, &str)] = &[
     ("lxc.hook", "lxc.hook."),
 ];
 
-/// Finds the key that `name` is written for, by today's or an earlier name, and its free part.
+/// Finds the key called `name`, by today's or an earlier name, and its free part.
 pub(super) fn find(name: &str) -> Option<(&'static Key, &str)> {
     let whole = !name.ends_with('.');
     let exact = KEYS.iter().find(|it| whole && (it.name == name || it.legacy.contains(&name)));

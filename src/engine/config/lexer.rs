@@ -1,13 +1,13 @@
-//! LXC's line grammar: one `key = value` a line, `#` comments, all else ignored. Knows no key.
+//! LXC's line grammar: one `key = value` per line, `#` comments, all else ignored. Knows no keys.
 
-/// What one line of a configuration says.
+/// One line of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Line<'a> {
     /// Blank, or a comment.
     Nothing,
-    /// Text that does not start with `lxc.`, which LXC passes over in silence.
+    /// Text that does not start with `lxc.`, which LXC silently ignores.
     Foreign(&'a str),
-    /// `key = value`, both trimmed, one pair of quotes around the value taken off.
+    /// `key = value`, both trimmed, with one pair of quotes around the value removed.
     Setting { key: &'a str, value: &'a str },
     /// A line that starts with `lxc.` and has no `=`.
     NoValue(&'a str),
@@ -31,12 +31,12 @@ pub(super) fn line(text: &str) -> Line<'_> {
     }
 }
 
-/// Takes off what isspace(3) calls blank, at both ends.
+/// Trims what isspace(3) calls blank.
 pub(super) fn trim(text: &str) -> &str {
     text.trim_matches(|it: char| it.is_ascii_whitespace() || it == '\u{b}')
 }
 
-/// Takes one pair of equal quotes off a value that is wholly inside them. There are no escapes.
+/// Removes one pair of equal quotes that encloses the whole value. There are no escapes.
 fn unquote(value: &str) -> &str {
     for quote in ['"', '\''] {
         if let Some(inner) = value.strip_prefix(quote).and_then(|it| it.strip_suffix(quote)) {

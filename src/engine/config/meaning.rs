@@ -21,12 +21,12 @@ pub(super) enum Meaning {
         name: String,
         value: String,
     },
-    /// A variable that is to be copied from an environment that does not have it.
+    /// A variable that is to be copied from the environment but is not set there.
     Unset,
     /// A mount whose target is not yet related to the container's root.
     Mount(Box<Mount>),
     Auto(Auto),
-    /// LXC takes the value, and wharf cannot carry it out yet.
+    /// LXC accepts the value, and wharf does not support it yet.
     NotYet,
 }
 
@@ -43,7 +43,7 @@ impl Meaning {
 /// One word of `lxc.mount.auto`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Auto {
-    /// A later word takes the place of one of the same group.
+    /// A later word replaces one of the same group.
     pub(super) group: AutoGroup,
     /// None: it was left open.
     pub(super) mode: Option<AutoMode>,
@@ -167,7 +167,7 @@ fn rootfs(value: &str) -> String {
     values::path(plain)
 }
 
-/// LXC mounts the root by itself: what only makes sense for a line of a mount table is refused.
+/// LXC mounts the root itself: options that only make sense in a mount table are refused.
 fn rootfs_options(value: &str) -> Result<String, Reason> {
     let strange = |it: &str| matches!(it, "optional" | "relative") || it.starts_with("create=");
     if value.split(',').any(strange) {
@@ -307,7 +307,7 @@ fn variable(value: &str) -> Result<Item, Reason> {
         Some(_) => value.to_owned(),
         None => match std::env::var(value) {
             Ok(found) => format!("{value}={found}"),
-            // Only a start needs the value; to look at the container is none of its business.
+            // Only a start needs the value; inspecting the container does not.
             Err(_) => return Ok(Item { value: value.to_owned(), meaning: Meaning::Unset }),
         },
     };

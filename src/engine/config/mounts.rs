@@ -75,7 +75,7 @@ pub(super) fn entry(line: &str) -> Result<Mount, Reason> {
     Ok(mount)
 }
 
-/// Returns the lines of a mount table that say something, with their numbers.
+/// Returns the lines of a mount table that are neither blank nor comments, with their numbers.
 pub(super) fn table(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines()
         .enumerate()
@@ -111,7 +111,7 @@ fn apply(option: &str, mount: &mut Mount) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Refuses a target that climbs.
+/// Refuses a target with `..`.
 fn checked_target(target: String) -> Result<PathBuf, Reason> {
     let target = PathBuf::from(target);
     if target.components().any(|it| it == Component::ParentDir) {

@@ -8,7 +8,7 @@ use super::nearest::nearest;
 use super::values;
 use crate::engine::terms::spec::ConfigPlace;
 
-/// Every key as it is looked up for advice.
+/// Every key, for suggestions.
 pub(super) const NAMES: [&str; 8] = [
     "lxc.net",
     "lxc.net.0.type",
@@ -90,12 +90,12 @@ pub(super) struct InterfaceConfig {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Interfaces {
     pub(super) by_index: BTreeMap<u32, InterfaceConfig>,
-    /// The one that `lxc.network.*` without an index speaks of.
+    /// The interface that `lxc.network.*` without an index refers to.
     current: Option<u32>,
 }
 
 impl Interfaces {
-    /// Takes one line whose key starts with `lxc.net`. None: it is no key of the network.
+    /// Takes one line whose key starts with `lxc.net`. None: it is not a network key.
     pub(super) fn set(
         &mut self,
         key: &str,
@@ -160,7 +160,7 @@ impl Interfaces {
         Ok(())
     }
 
-    /// `lxc.network.NAME`: a type opens a new interface, anything else speaks of the last one.
+    /// `lxc.network.NAME`: a type opens a new interface, anything else refers to the last one.
     fn unnumbered(
         &mut self,
         name: &str,
@@ -191,7 +191,7 @@ impl Interfaces {
         };
         let interface = self.by_index.entry(index).or_default();
         if part.name == "type" {
-            // A type line starts the interface anew, whatever was set before.
+            // A type line discards what was set for the interface before.
             *interface = InterfaceConfig { place: place.cloned(), ..InterfaceConfig::default() };
             interface.kind = kind_of(value)?;
             return Ok(());

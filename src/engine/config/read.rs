@@ -8,7 +8,7 @@ use super::lexer::{self, Line, PREFIX};
 use super::settings::ConfigSettings;
 use crate::engine::terms::spec::ConfigPlace;
 
-/// Most lines that are read in all, so that files that include each other have an end.
+/// The most lines that are read in all, which bounds files that include each other.
 const MAX_LINES: usize = 10_000;
 
 /// A configuration being read.
@@ -16,7 +16,7 @@ const MAX_LINES: usize = 10_000;
 pub(super) struct ConfigReader {
     pub(super) settings: ConfigSettings,
     pub(super) errors: Vec<ConfigError>,
-    /// Lines that LXC passes over in silence although they are not comments.
+    /// Lines that LXC silently ignores although they are not comments.
     pub(super) foreign: Vec<(ConfigPlace, String)>,
     /// The files being read, outermost first.
     open: Vec<FileId>,
@@ -25,7 +25,7 @@ pub(super) struct ConfigReader {
 }
 
 impl ConfigReader {
-    /// Starts reading a file with this identity.
+    /// Starts reading the file with this identity.
     pub(super) fn new(file: Option<FileId>) -> Self {
         Self { open: file.into_iter().collect(), ..Self::default() }
     }
@@ -111,7 +111,7 @@ impl ConfigReader {
         }
         let rootfs = self.settings.last("lxc.rootfs.path").map(|it| Path::new(&it.value));
         match rootfs {
-            // What the container itself can write must not decide how it is confined.
+            // A file that the container itself can write must not decide how it is confined.
             Some(root) if root != Path::new("/") && path.starts_with(root) => {
                 Err(Reason::InsideRootfs)
             }

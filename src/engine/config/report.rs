@@ -8,7 +8,7 @@ use super::read::ConfigReader;
 use crate::engine::terms::shown::shown;
 use crate::engine::terms::spec::ConfigPlace;
 
-/// How grave a remark is.
+/// How serious a remark is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// Worth knowing; nothing fails.
@@ -34,7 +34,7 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// Checks `text` as the content of `file`, and what it includes. Empty: nothing to remark.
+/// Checks `text` as the content of `file`, and what it includes. Empty: there are no remarks.
 pub fn check(text: &str, file: &Path) -> Vec<Diagnostic> {
     let mut reader = ConfigReader::new(None);
     reader.content(text.as_bytes(), file);

@@ -1,4 +1,4 @@
-//! The values that a configuration's lines add up to. Checks each as LXC does; reads no file.
+//! The values that result from a configuration's lines. Checks each as LXC does; reads no file.
 
 use super::error::Reason;
 use super::keys::{self, GROUPS, Key, ValueKind};
@@ -6,7 +6,7 @@ use super::meaning::{Item, Meaning, NONE, check};
 use super::net::Interfaces;
 use crate::engine::terms::spec::ConfigPlace;
 
-/// One value that a key has got.
+/// One value of a key.
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
     pub(super) key: &'static Key,
@@ -124,7 +124,7 @@ impl ConfigSettings {
         Ok(())
     }
 
-    /// Removes what the new value takes the place of, and refuses what it cannot stand beside.
+    /// Removes what the new value replaces, and refuses it if it conflicts with another key.
     fn make_room(&mut self, key: &'static Key, free: &str, value: &str) -> Result<(), Reason> {
         let other = EXCLUSIVE.iter().find_map(|[one, other]| {
             if *one == key.name { Some(*other) } else { (*other == key.name).then_some(*one) }
@@ -142,7 +142,7 @@ impl ConfigSettings {
     }
 }
 
-/// Keys that cannot stand beside each other.
+/// Keys that exclude each other.
 const EXCLUSIVE: [[&str; 2]; 2] =
     [["lxc.cap.keep", "lxc.cap.drop"], ["lxc.namespace.keep", "lxc.namespace.clone"]];
 

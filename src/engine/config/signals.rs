@@ -4,7 +4,7 @@ use super::error::Reason;
 use super::values::unsigned;
 use crate::engine::terms::signal::{MAX, NAMES};
 
-/// Reads a signal. Like LXC, takes any number; whether it is a signal is asked at start.
+/// Reads a signal. Like LXC, accepts any number; whether it is a signal is checked at start.
 pub(super) fn number(text: &str) -> Result<i32, Reason> {
     const EXPECTED: Reason =
         Reason::Expected("a signal number or name, such as SIGTERM or SIGRTMIN+3");

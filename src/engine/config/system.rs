@@ -1,4 +1,4 @@
-//! What LXC is told about the whole host, in `lxc.conf`; see lxc.system.conf(5).
+//! LXC's settings for the whole host, in `lxc.conf`; see lxc.system.conf(5).
 
 use std::path::PathBuf;
 

@@ -6,7 +6,7 @@ use crate::engine::terms::id::Id;
 
 /// `auto` for the console's buffer and log.
 const AUTO_SIZE: u64 = 128 * 1024;
-/// Sizes are whole pages; LXC takes the machine's, which is this one on all that wharf builds on.
+/// Sizes are whole pages; LXC uses the machine's page size, which is this on all targets of wharf.
 const PAGE: u64 = 4096;
 
 /// Reads an unsigned number the way strtoul(3) with base 0 does: `0x10` is 16, `010` is 8.
@@ -49,7 +49,7 @@ pub(super) fn signed(text: &str) -> Result<i32, Reason> {
     i32::try_from(if negative { -size } else { size }).map_err(|_overflow| Reason::TooLarge)
 }
 
-/// Reads `0` or `1`; LXC knows no other words for no and yes.
+/// Reads `0` or `1`; LXC has no other words for no and yes.
 pub(super) fn boolean(text: &str) -> Result<bool, Reason> {
     match unsigned(text) {
         Ok(0) => Ok(false),
@@ -58,8 +58,8 @@ pub(super) fn boolean(text: &str) -> Result<bool, Reason> {
     }
 }
 
-/// Reads a byte size as LXC does for the console: two-letter suffixes multiply, one letter is
-/// passed over, and the result is a power of two of at least a page. 0 stays 0.
+/// Reads a byte size as LXC does for the console: two-letter suffixes multiply, one-letter suffixes
+/// are ignored, and the result is a power of two of at least a page. 0 stays 0.
 pub(super) fn size(text: &str) -> Result<u64, Reason> {
     const EXPECTED: Reason = Reason::Expected("a size such as 64KB, 1MB or auto");
     if text == "auto" {
@@ -83,7 +83,7 @@ pub(super) fn size(text: &str) -> Result<u64, Reason> {
     bytes.max(PAGE).checked_next_power_of_two().ok_or(Reason::TooLarge)
 }
 
-/// Collapses repeated slashes and takes off those at the end, as LXC does with every path.
+/// Collapses repeated slashes and removes those at the end, as LXC does with every path.
 pub(super) fn path(text: &str) -> String {
     let mut simple = String::with_capacity(text.len());
     for it in text.chars() {
@@ -97,8 +97,8 @@ pub(super) fn path(text: &str) -> String {
     simple
 }
 
-/// Splits a command line at blanks, keeping what is inside quotes together. No escapes. Fails for a
-/// quote that is not closed.
+/// Splits a command line at blanks outside of quotes. No escapes. Fails for a quote that is not
+/// closed.
 pub fn words(text: &str) -> Result<Vec<String>, Reason> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -122,7 +122,7 @@ pub fn words(text: &str) -> Result<Vec<String>, Reason> {
 }
 
 /// Reads `soft[:hard]`, each a decimal number or `unlimited`; returns it without blanks, as LXC
-/// does. Nothing before the colon is 0, nothing behind it leaves the hard limit out.
+/// does. An empty soft limit is 0, an empty hard limit is omitted.
 pub(super) fn limits(text: &str) -> Result<String, Reason> {
     const EXPECTED: Reason = Reason::Expected("SOFT or SOFT:HARD, numbers or unlimited");
     let one = |it: &str| match trim(it) {
@@ -180,7 +180,7 @@ pub(super) fn offset(text: &str, gap: &str) -> Result<String, Reason> {
     Ok(format!("{number}{gap}{unit}"))
 }
 
-/// Checks a path below the cgroup root: relative, and never upwards.
+/// Checks a path below the cgroup root: relative, and without `..`.
 pub(super) fn cgroup_dir(text: &str) -> Result<String, Reason> {
     let simple = path(text);
     if simple.starts_with('/') || simple.split('/').any(|it| it == "..") {

@@ -1,5 +1,5 @@
-//! Wharf's own pid 1 of a container: reaps, forwards signals, keeps the command's exit code, and
-//! brings the container down when it is asked to. It holds no descriptor and allocates nothing.
+//! Wharf's own pid 1 of a container: reaps zombies, forwards signals, keeps the command's exit
+//! code, and shuts the container down on request. It has no open descriptor and allocates nothing.
 
 use std::ffi::CStr;
 use std::fs;
@@ -18,16 +18,16 @@ use crate::engine::terms::exit::Exit;
 /// Exit code when init itself could not go on.
 pub(in crate::engine) const FAILED: i32 = 125;
 
-/// How many seconds processes have between SIGTERM and their end: enough to save what they have,
-/// and less than anybody waits who asked for the end.
+/// How many seconds processes have between SIGTERM and SIGKILL: enough to save their data, and less
+/// than callers wait.
 const GRACE: u32 = 5;
 
-/// What the process is called in the end, which its supervisor reads: to say it by reboot(2) takes
-/// a capability that reaches the host, and an exit code would be taken for the command's.
+/// The name that the process takes before it exits, which its supervisor reads: reboot(2) would
+/// need a capability that reaches the host, and an exit code would be mistaken for the command's.
 const HALTED: &CStr = c"wharf: halted";
 const REBOOTED: &CStr = c"wharf: rebooted";
 
-/// Why everything ends.
+/// Why the container ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ShutdownReason {
     /// The command has ended.
@@ -36,9 +36,9 @@ enum ShutdownReason {
     Reboot,
 }
 
-/// Forgets what whoever started wharf ignores, and blocks every signal, so that none is lost before
-/// [`run`] waits for them. While it waits the kernel shows none as blocked, so whoever wants to
-/// know what this init hears sees handlers.
+/// Resets ignored signals, and blocks every signal, so that none is lost before [`run`] waits for
+/// them. While it waits the kernel shows none as blocked, so the handlers show which signals this
+/// init reacts to.
 pub(in crate::engine) fn hold_signals(asked: Option<ShutdownSignals>) -> nix::Result<()> {
     sys::reset_signals();
     SigSet::all().thread_block()?;
@@ -51,8 +51,9 @@ pub(in crate::engine) fn hold_signals(asked: Option<ShutdownSignals>) -> nix::Re
     })
 }
 
-/// Lives until the last process of the container has ended, then ends as `command` did. Where it
-/// can be `asked`, the others end soon after the command, and all of them when it is.
+/// Runs until the last process of the container has ended, then exits as `command` did. If it can
+/// be `asked` to halt, the other processes are ended soon after the command, and all of them when
+/// it is asked.
 pub(in crate::engine) fn run(command: i32, asked: Option<ShutdownSignals>) -> ! {
     sys::close_from(0);
     let (mut code, mut end) = (FAILED, None);
@@ -71,7 +72,7 @@ pub(in crate::engine) fn run(command: i32, asked: Option<ShutdownSignals>) -> ! 
             (_, Some(asked)) if signal == asked.halt => Some(ShutdownReason::Halt),
             (_, Some(asked)) if signal == asked.reboot => Some(ShutdownReason::Reboot),
             (libc::SIGPWR | libc::SIGTERM, Some(_)) => Some(ShutdownReason::Halt),
-            // What asks a system to go down asks everything in the container to end.
+            // A signal that asks a system to halt ends everything in the container.
             (libc::SIGPWR | libc::SIGTERM, None) => {
                 send(-1, libc::SIGTERM);
                 None
@@ -88,17 +89,17 @@ pub(in crate::engine) fn run(command: i32, asked: Option<ShutdownSignals>) -> ! 
     }
 }
 
-/// Asks everything to end, which it has to do before the alarm.
+/// Asks every process to end before the alarm.
 fn bring_down(command: i32) {
     alarm::set(GRACE);
     send(-1, libc::SIGTERM);
-    // A shell that is typed into takes no notice of SIGTERM.
+    // An interactive shell ignores SIGTERM.
     send(command, libc::SIGHUP);
-    // Whatever was stopped hears nothing before it goes on.
+    // A stopped process receives nothing until it continues.
     send(-1, libc::SIGCONT);
 }
 
-/// Ends, and whatever is left with it.
+/// Exits, which kills every remaining process.
 fn finish(end: Option<ShutdownReason>, code: i32) -> ! {
     let (word, code) = match end {
         None | Some(ShutdownReason::Command) => sys::exit_now(code),
@@ -110,7 +111,7 @@ fn finish(end: Option<ShutdownReason>, code: i32) -> ! {
     sys::exit_now(code)
 }
 
-/// Returns what our init `pid` has said of its end, for which nobody has waited yet.
+/// Returns why our init `pid`, which is not reaped yet, has exited.
 pub(in crate::engine) fn last_word(host: &Host, pid: i32) -> Option<Exit> {
     let name = fs::read(host.of_process(pid, "comm")).ok()?;
     match name.trim_ascii_end() {

@@ -1,5 +1,5 @@
-//! Creates the processes that become a container or go into one, and follows each until its
-//! program runs. The only module that makes one; what the process does is in the plan.
+//! Creates the processes that become or enter a container, and follows each until its program runs.
+//! No other module creates one; what the process does is in the plan.
 
 mod enter;
 mod error;
@@ -27,16 +27,16 @@ pub struct LaunchRequest<'a> {
     pub steps: &'a [Step],
     pub network: Network,
     pub cgroup: Option<&'a Cgroup>,
-    /// Which of the descriptors 0, 1 and 2 the payload gets as they are. Never a terminal.
+    /// Which of the descriptors 0, 1 and 2 the payload inherits. Never a terminal.
     pub inherit: [bool; 3],
-    /// Runs in the supervisor when the container stands and its program does not run yet.
+    /// Runs in the supervisor when the container is set up and its program does not run yet.
     pub before_exec: &'a mut dyn FnMut() -> Result<(), BeforeExec>,
 }
 
-/// Why the supervisor stopped a launch in its last moment.
+/// Why the supervisor stopped a launch at the last moment.
 pub type BeforeExec = Box<dyn std::error::Error + Send + Sync>;
 
-/// A container whose program runs.
+/// A container in which the program runs.
 #[derive(Debug)]
 pub struct Launched {
     /// Init, in this process's pid namespace.
@@ -81,13 +81,13 @@ const fn namespaces(network: Network) -> u64 {
     }
 }
 
-/// How a process comes to be.
+/// How a process is created.
 struct Birth<'a> {
     steps: &'a [Step],
     /// Of clone(2).
     flags: u64,
     inherit: [bool; 3],
-    /// What leads into the container that it is for, if that one runs already.
+    /// The handles for entering its container, if that is already running.
     door: Option<Door<'a>>,
 }
 
@@ -95,7 +95,7 @@ struct Birth<'a> {
 struct Newborn {
     pid: i32,
     pidfd: OwnedFd,
-    /// On which it reports.
+    /// The socket on which it reports.
     socket: OwnedFd,
 }
 
@@ -114,8 +114,8 @@ fn bear(birth: &Birth<'_>, entry: CgroupFds) -> Result<Newborn, LaunchError> {
 
 fn be_born(birth: &Birth<'_>, maker: BorrowedFd<'_>, tasks: Vec<OwnedFd>) -> ! {
     sys::die_of_panics(EXIT_SETUP_FAILED);
-    // Until its own program runs, nothing in the container may look into this process
-    // (CVE-2016-9962, CVE-2019-5736). Cannot fail for these arguments.
+    // Until its own program runs, nothing in the container may inspect this process (CVE-2016-9962,
+    // CVE-2019-5736). Cannot fail for these arguments.
     _ = nix::sys::prctl::set_dumpable(false);
     let mut site = Site::new(maker, tasks, birth.inherit, birth.door);
     let failure = perform(birth.steps, &mut site);
@@ -137,8 +137,8 @@ fn follow(
     (request.before_exec)().map_err(LaunchError::BeforeExec)?;
     report::go(socket).map_err(LaunchError::Report)?;
     match receive(socket).map_err(LaunchError::Report)? {
-        // A closed socket is an executed program, or a process that was killed on its way there.
-        // Our own init never executes one; what became of its command is its exit code.
+        // A closed socket means an executed program, or a process that was killed before that. Our
+        // own init never executes one; its exit code is its command's.
         ChildReport::End if !has_own_init(request.steps) && never_executed(launched.pid) => {
             Err(LaunchError::Died)
         }
@@ -153,8 +153,8 @@ fn has_own_init(steps: &[Step]) -> bool {
 }
 
 /// Returns whether the child `pid`, which is not reaped yet, has never executed a program. The
-/// kernel clears the flag before it closes what is close-on-exec, and a zombie keeps it. What
-/// cannot be read counts as executed.
+/// kernel clears the flag before it closes what is close-on-exec, and a zombie keeps it. If it
+/// cannot be read, it counts as executed.
 fn never_executed(pid: i32) -> bool {
     procfs::process::Process::new(pid)
         .and_then(|it| it.stat())
@@ -172,9 +172,9 @@ fn sort_terminals(steps: &[Step], fds: Vec<OwnedFd>, launched: &mut Launched) {
     launched.ttys = fds.collect();
 }
 
-/// Kills and reaps a process that is not to live; returns how it ended.
+/// Kills and reaps a process that must not live on; returns how it ended.
 fn end(pid: i32, pidfd: BorrowedFd<'_>) -> WaitStatus {
-    // It may be dead already; reaping below is what counts.
+    // It may be dead already; what matters is that it is reaped below.
     _ = sys::pidfd_send_signal(pidfd, libc::SIGKILL);
     loop {
         match waitpid(Pid::from_raw(pid), None::<WaitPidFlag>) {

@@ -23,21 +23,21 @@ use crate::engine::entry::plan::{SessionTerminal, ShutdownSignals, Step, WindowS
 use crate::engine::entry::report::{self, Interpreter, StepFailure, StepPart};
 use crate::engine::sys;
 
-/// What the process is given at its birth.
+/// What the process gets when it is created.
 #[derive(Debug)]
 pub(in crate::engine) struct Site<'a> {
-    /// The maker's end is the other one.
+    /// The creator has the other end.
     pub(in crate::engine) supervisor: BorrowedFd<'a>,
     /// The `tasks` files of v1 groups to join.
     pub(in crate::engine) tasks: Vec<OwnedFd>,
-    /// Which of the standard descriptors stay what they are.
+    /// Which of the standard descriptors are inherited.
     pub(in crate::engine) inherit: [bool; 3],
-    /// Where the container is, if it runs already.
+    /// The handles of the container, if it is already running.
     door: Option<Door<'a>>,
     made: Made,
 }
 
-/// What leads into a running container.
+/// The handles for entering a running container.
 #[derive(Clone, Copy, Debug)]
 pub struct Door<'a> {
     /// A pidfd of its init.
@@ -46,7 +46,7 @@ pub struct Door<'a> {
     pub root: BorrowedFd<'a>,
 }
 
-/// What the steps made so far and later ones need.
+/// What earlier steps have made for later ones.
 #[derive(Debug, Default)]
 struct Made {
     root: Option<OwnedFd>,
@@ -62,7 +62,7 @@ struct Made {
     label: Option<confine::Label>,
 }
 
-/// An errno and the part of the step it belongs to.
+/// An errno and the part of the step that failed.
 #[derive(Clone, Copy, Debug)]
 struct Broken(StepPart, Errno);
 
@@ -73,8 +73,8 @@ impl From<Errno> for Broken {
 }
 
 impl Broken {
-    /// Returns whether what was to be mounted, or the place for it, is not there. An optional mount
-    /// is passed over for that alone: it may be one that hides something.
+    /// Returns whether the source or the target of a mount does not exist. An optional mount is
+    /// skipped only for that reason: it may be one that hides something.
     const fn is_absence(self) -> bool {
         matches!(
             self,
@@ -138,7 +138,7 @@ fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
         Step::TtyDir { name } => made.tty_dir = Some(dev::TtyDir::make(made.dev()?, name)?),
         Step::Console { owner, size } => {
             let (ptmx, peer) = made.terminal("console")?;
-            // Nobody else is to write there, as a member of its group might.
+            // Nobody else may write there, as a member of its group could.
             nix::sys::stat::fchmod(&peer, Mode::S_IRUSR | Mode::S_IWUSR)?;
             made.take_console(ptmx, peer, *owner, *size)?;
         }
@@ -157,7 +157,7 @@ fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
         Step::Loopback => sys::loopback_up()?,
         Step::Hostname { name } => nix::unistd::sethostname(name)?,
         Step::Pivot => pivot(made.root()?)?,
-        // Of the host's they stay slaves.
+        // They stay slaves of the host's mounts.
         Step::ShareMounts => propagate(MsFlags::MS_SHARED)?,
         Step::EnterNamespaces { flags } => visit::enter_namespaces(site.door()?, *flags)?,
         Step::EnterRoot => visit::enter_root(site.door()?)?,
@@ -195,8 +195,8 @@ impl Made {
         self.pts.as_ref().map(OwnedFd::as_fd).ok_or(Errno::EBADF)
     }
 
-    /// Keeps both sides of a terminal, which gets its owner, and its size before anybody can ask
-    /// for that.
+    /// Keeps both sides of a terminal, after setting its owner, and its size before anybody can
+    /// read it.
     fn take_console(
         &mut self,
         ptmx: OwnedFd,
@@ -238,7 +238,7 @@ fn join_cgroups(tasks: &mut Vec<OwnedFd>) -> nix::Result<()> {
     Ok(())
 }
 
-/// Changes what becomes of mounts from here on, and of those that are there.
+/// Changes the propagation of present and future mounts.
 fn propagate(how: MsFlags) -> nix::Result<()> {
     let none: Option<&str> = None;
     mount(none, "/", none, how | MsFlags::MS_REC, none)
@@ -255,7 +255,7 @@ fn make_ttys(made: &mut Made, count: u32) -> nix::Result<()> {
 
 fn make_keyring() -> nix::Result<()> {
     match sys::new_session_keyring() {
-        // A kernel without keyrings has none to share.
+        // A kernel without keyrings has none that could be shared.
         Err(Errno::ENOSYS | Errno::EPERM) | Ok(()) => Ok(()),
         Err(errno) => Err(errno),
     }
@@ -269,7 +269,7 @@ fn pivot(root: BorrowedFd<'_>) -> nix::Result<()> {
     nix::unistd::chdir("/")
 }
 
-/// Sends the terminals to the maker and waits for its word to go on.
+/// Sends the terminals to the creator and waits for its message to go on.
 fn hand_over(site: &mut Site<'_>) -> nix::Result<()> {
     let fds: Vec<_> =
         site.made.pts.iter().chain(site.made.terminals.iter()).map(AsRawFd::as_raw_fd).collect();
@@ -278,14 +278,14 @@ fn hand_over(site: &mut Site<'_>) -> nix::Result<()> {
     Ok(())
 }
 
-/// Sets the limit of open files, which whoever started wharf may have changed: what systemd gives
-/// a service, or less where that cannot be had.
+/// Sets the limit of open files, which may have been changed for wharf: to what systemd gives a
+/// service, or less if that is not permitted.
 fn limit_files() -> nix::Result<()> {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     const SOFT: u64 = 1024;
     const HARD: u64 = 512 * 1024;
     match setrlimit(Resource::RLIMIT_NOFILE, SOFT, HARD) {
-        // Only who has CAP_SYS_RESOURCE may raise what was taken.
+        // Only a process with CAP_SYS_RESOURCE may raise the hard limit.
         Err(Errno::EPERM) => (),
         result => return result,
     }
@@ -313,7 +313,7 @@ fn limit_capabilities(mask: u64) -> nix::Result<()> {
     sys::limit_capabilities(mask)
 }
 
-/// The parent stays here as pid 1 for good; the child goes on to the command.
+/// The parent stays here as pid 1; the child goes on to the command.
 fn become_init(
     mask: u64,
     asked: Option<ShutdownSignals>,
@@ -323,7 +323,7 @@ fn become_init(
     match sys::fork()? {
         None => Ok(()),
         Some(command) => {
-            // Init stays, and could be read by whoever may trace it.
+            // Init stays, and its memory could be read by processes that may trace it.
             sys::forget_environment();
             // Init goes on confined and without these capabilities, or not at all.
             let confined = label.is_none_or(|it| it.take_on().is_ok());
@@ -355,7 +355,7 @@ fn open_session(site: &mut Site<'_>, terminal: SessionTerminal) -> nix::Result<(
     Ok(())
 }
 
-/// Puts `stdio` in the place of every standard descriptor that is not inherited.
+/// Replaces every standard descriptor that is not inherited with `stdio`.
 fn place_standard(stdio: &OwnedFd, inherit: [bool; 3]) -> nix::Result<()> {
     let [stdin, stdout, stderr] = inherit;
     if !stdin {
@@ -370,11 +370,11 @@ fn place_standard(stdio: &OwnedFd, inherit: [bool; 3]) -> nix::Result<()> {
     Ok(())
 }
 
-/// Leaves every group and takes the user and group of the payload.
+/// Drops all supplementary groups and takes the user and group of the payload.
 fn take_identity(uid: u32, gid: u32) -> nix::Result<()> {
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     match nix::unistd::setgroups(&[]) {
-        // Without the privilege there are no groups to gain either.
+        // Without the privilege no groups can be gained either.
         Err(Errno::EPERM) if uid == nix::unistd::getuid() => (),
         result => result?,
     }

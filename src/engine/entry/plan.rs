@@ -1,7 +1,7 @@
 //! Turns a [`Spec`] into the ordered list of steps that start it. Pure: it touches no file and
 //! makes no system call, and whatever can fail by configuration fails here.
 //!
-//! Two plans lead into a container: [`start`] makes one, `enter` goes into one that runs.
+//! There are two plans: [`start`] creates a container, `enter` enters a running one.
 
 mod enter;
 mod mounts;
@@ -41,9 +41,9 @@ pub struct Program {
 /// What runs as pid 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Payload {
-    /// The command itself, as `start` has it, or our init where the configuration wants that.
+    /// The command itself, as with `start`, or our init if the configuration asks for it.
     System,
-    /// Our init, with the command as pid 2, as `execute` has it.
+    /// Our init, with the command as pid 2, as with `execute`.
     Application,
 }
 
@@ -58,7 +58,7 @@ pub enum PlanError {
     TooManyTtys(u32),
 }
 
-/// The terminal that the console will be shown on, as far as it is known before a start.
+/// The terminal on which the console will be shown, as far as it is known before a start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TerminalInfo {
     /// Its TERM.
@@ -66,7 +66,7 @@ pub struct TerminalInfo {
     pub size: Option<WindowSize>,
 }
 
-/// Lists the steps that start `spec`, in the order the kernel needs them.
+/// Lists the steps that start `spec`, in the order that the kernel requires.
 pub fn start(
     spec: &Spec,
     payload: Payload,
@@ -117,7 +117,7 @@ fn file_systems(
     let inodes = 64 + 2 * spec.tty_max + spec.mounts.len() as u32;
     let bytes = if spec.dev_bytes == 0 { DEFAULT_DEV_BYTES } else { spec.dev_bytes };
     steps.push(Step::Dev { bytes: number(bytes)?, inodes: number(inodes)? });
-    // Nobody would see them below what the configuration mounts there.
+    // They would be hidden by what the configuration mounts there.
     let configured = |target| spec.mounts.iter().any(|it| mounts::covers(&it.value, target));
     if !configured("dev/shm") {
         steps.push(Step::SharedMemory);
@@ -126,7 +126,7 @@ fn file_systems(
         steps.push(Step::MessageQueues);
     }
     let max = if spec.pty_max == 0 { DEFAULT_PTY_MAX } else { spec.pty_max };
-    // The console and the ttys are ptys of the same devpts and must not use up what was asked for.
+    // The console and the ttys are ptys of the same devpts and must not count towards its limit.
     let max = max.saturating_add(spec.tty_max).saturating_add(1);
     steps.push(Step::Pts { max: number(max)? });
     if let Some(name) = &spec.tty_dir {
@@ -161,8 +161,8 @@ fn network_settings(spec: &Spec) -> NetworkSettings {
     if administers { NetworkSettings::Open } else { NetworkSettings::ReadOnly }
 }
 
-/// The devices of a network of its own are the container's, whatever it may do with them; LXC has
-/// them so.
+/// The devices of its own network belong to the container, whatever it may do with them, as with
+/// LXC.
 fn network_devices(spec: &Spec) -> NetworkSettings {
     match spec.network {
         Network::Host => network_settings(spec),
@@ -170,8 +170,8 @@ fn network_devices(spec: &Spec) -> NetworkSettings {
     }
 }
 
-/// A program that is pid 1 and an init opens sessions for others, which could not take the console
-/// if it were that of its own.
+/// A pid 1 that is an init opens sessions for others, which could not take the console if it were
+/// the terminal of init's own session.
 fn session_terminal(argv: &[String], own_init: bool) -> SessionTerminal {
     let mut names = argv.iter().map(|it| it.rsplit('/').next().unwrap_or(it));
     let name = match names.next() {
@@ -225,7 +225,7 @@ fn has_own_init(spec: &Spec, payload: Payload) -> bool {
     payload == Payload::Application || spec.init.tended
 }
 
-/// Returns the signals by which a system that our init tends halts and restarts.
+/// Returns the signals on which a system under our init halts and restarts.
 fn asked(spec: &Spec, payload: Payload) -> Option<ShutdownSignals> {
     let SignalSpec { halt, reboot, .. } = spec.signals;
     (payload == Payload::System)
@@ -297,8 +297,8 @@ impl Program {
     }
 }
 
-/// Changes to `profile` when the program is executed. It is asked for while /proc is the host's: the
-/// container's may be anything (CVE-2019-16884).
+/// Changes to `profile` when the program is executed. It is requested while /proc is the host's:
+/// the container's may be anything (CVE-2019-16884).
 fn confine(profile: &str, place: Option<ConfigPlace>) -> Result<Step, PlanError> {
     let ask = |verb| cstring("lxc.apparmor.profile", format!("{verb} {profile}").as_bytes());
     Ok(Step::Confine(Confinement {
@@ -415,7 +415,7 @@ mod tests {
         assert!(!with(|_| ()));
         assert!(!with(|it| it.optional = true));
         assert!(!with(|it| it.flags = libc::MS_BIND));
-        // These may leave the place as it is.
+        // These may mount nothing there.
         assert!(with(|it| (it.flags, it.optional) = (libc::MS_BIND, true)));
         assert!(with(|it| it.flags |= libc::MS_REMOUNT));
         assert!(with(|it| it.target = "dev/mqueue".into()));

@@ -1,5 +1,5 @@
-//! This process's terminal joined to a pty until a process ends: raw bytes both ways, the size
-//! followed, signals passed on, the terminal always restored.
+//! Connects this process's terminal to a pty until a process ends: passes on raw bytes both ways,
+//! the size and signals, and always restores the terminal.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
@@ -16,7 +16,7 @@ use crate::engine::sys;
 
 const PIECE: usize = 16 * 1024;
 
-/// A terminal in raw mode, which gets its old mode back when this is dropped.
+/// A terminal in raw mode, whose old mode is restored on drop.
 #[derive(Debug)]
 pub struct RawMode {
     tty: OwnedFd,
@@ -41,13 +41,13 @@ impl RawMode {
 
 impl Drop for RawMode {
     fn drop(&mut self) {
-        // A terminal that is gone needs no restoring.
+        // A terminal that is gone does not need restoring.
         _ = tcsetattr(&self.tty, SetArg::TCSANOW, &self.before);
     }
 }
 
-/// The signals that are not for this process but for the command that it stands for: what a pid 1 is
-/// usually sent.
+/// The signals that are meant not for this process but for the command that it represents: those
+/// that a pid 1 usually gets.
 pub const PASSED_ON: [Signal; 8] = [
     Signal::SIGHUP,
     Signal::SIGINT,
@@ -88,7 +88,7 @@ impl Drop for BlockedSignals {
     }
 }
 
-/// The signals that a relay hears instead of dying of them.
+/// The signals that a relay receives instead of dying of them.
 #[derive(Debug)]
 pub struct RelaySignals(SignalFd);
 
@@ -110,12 +110,12 @@ impl RelaySignals {
 pub enum RelayEnd {
     /// The command has ended.
     Command,
-    /// This terminal has gone; that of the command goes with it.
+    /// This terminal is gone, and the command's is closed with it.
     HungUp,
 }
 
-/// Relays between this terminal and `pty` until the process behind `pidfd` has ended and all it
-/// wrote has been shown, and passes signals on to it. Without a pty it does only the latter.
+/// Relays between this terminal and `pty` until the process behind `pidfd` has ended and all its
+/// output has been shown, and passes signals on to it. Without a pty it only passes on signals.
 pub fn until_end(
     pty: Option<OwnedFd>,
     pidfd: BorrowedFd<'_>,
@@ -128,7 +128,7 @@ pub fn until_end(
     session.run()
 }
 
-/// Returns the size of this process's terminal, if it has one that knows it.
+/// Returns the size of this process's terminal, if it is known.
 pub fn window_size() -> Option<WindowSize> {
     let sizes = [
         sys::window_size(io::stdin().as_fd()),
@@ -143,7 +143,7 @@ struct TerminalRelay<'a> {
     pty: Option<File>,
     pidfd: BorrowedFd<'a>,
     signals: RelaySignals,
-    /// Standard input is a terminal that still delivers.
+    /// Standard input is a terminal and still open.
     typing: bool,
 }
 
@@ -166,7 +166,7 @@ impl TerminalRelay<'_> {
         }
     }
 
-    /// Waits for the end of the command, a signal, something typed, or something to show.
+    /// Waits for the end of the command, a signal, input, or output.
     fn wait(&self) -> nix::Result<[bool; 4]> {
         let stdin = io::stdin();
         let mut fds = vec![
@@ -182,7 +182,8 @@ impl TerminalRelay<'_> {
             Err(Errno::EINTR) => return Ok([false; 4]),
             result => result?,
         };
-        // A pty whose other side is closed hangs up for good: wait for the process then.
+        // A pty whose other side is closed reports a hang-up for ever: then only wait for the
+        // process.
         let ready = |it: &PollFd<'_>| it.revents().is_some_and(|it| it.contains(PollFlags::POLLIN));
         let mut all = [false; 4];
         for (to, from) in all.iter_mut().zip(&fds) {
@@ -191,7 +192,7 @@ impl TerminalRelay<'_> {
         Ok(all)
     }
 
-    /// Does what the signals say, most of which are the command's.
+    /// Handles the signals, most of which are meant for the command.
     fn heed(&mut self) -> io::Result<Option<RelayEnd>> {
         while let Some(signal) = self.signals.0.read_signal()?.map(|it| it.ssi_signo as i32) {
             if signal == libc::SIGWINCH {
@@ -218,7 +219,7 @@ impl TerminalRelay<'_> {
         Ok(())
     }
 
-    /// Writes all of it, showing what comes meanwhile, so that neither side waits for the other.
+    /// Writes all of it, showing output meanwhile, so that neither side waits for the other.
     fn type_in(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let Some(pty) = &mut self.pty else { return Ok(()) };
@@ -244,7 +245,7 @@ impl TerminalRelay<'_> {
         }
     }
 
-    /// Shows all that is there.
+    /// Shows all available output.
     fn show(&mut self) -> io::Result<()> {
         let Some(pty) = &mut self.pty else { return Ok(()) };
         let mut piece = vec![0; PIECE];
@@ -268,7 +269,7 @@ impl TerminalRelay<'_> {
     }
 }
 
-/// Writes what the pty said on a terminal, never into a file or pipe: that takes what the command
+/// Writes the pty's output to a terminal, never into a file or pipe: those get what the command
 /// itself writes there, not what its terminal echoes.
 fn show_piece(bytes: &[u8]) -> io::Result<()> {
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());

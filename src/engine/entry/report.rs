@@ -1,10 +1,9 @@
-//! What a process on its way into a container and the one who made it tell each other.
+//! The messages between a process on its way into a container and its creator.
 //!
 //! The two share a socket pair. The process sends READY with its terminals and waits for GO; one
-//! that goes into a running container then sends BORN with a pidfd of the process that stays
-//! there. In the end a program is executed, which closes the socket, or FAILED names the step.
-//! Whatever arrives may come from a container that took the process over: it is never believed
-//! further than its form.
+//! that enters a running container then sends BORN with a pidfd of the process that stays there. In
+//! the end a program is executed, which closes the socket, or FAILED names the step. Whatever
+//! arrives may come from a container that took the process over: only its form is relied on.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
@@ -41,22 +40,22 @@ pub(in crate::engine) struct StepFailure {
     pub(in crate::engine) step: usize,
     pub(in crate::engine) part: StepPart,
     pub(in crate::engine) errno: Errno,
-    /// What a program that is there lacks.
+    /// What an existing program lacks.
     pub(in crate::engine) interpreter: Interpreter,
 }
 
 /// The longest name of an interpreter that is reported; a longer one is cut.
 pub(in crate::engine) const NAME: usize = 64;
 
-/// The name of an interpreter, filled up with zeros; it travels in a report of fixed size.
+/// The name of an interpreter, padded with zeros for a report of fixed size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct Interpreter(pub(in crate::engine) [u8; NAME]);
 
 impl Interpreter {
-    /// No script, or one that cannot be read.
+    /// Not a script, or one that cannot be read.
     pub(in crate::engine) const UNKNOWN: Self = Self([0; NAME]);
 
-    /// Returns the name without what fills it up.
+    /// Returns the name without its padding.
     pub(in crate::engine) fn name(&self) -> &[u8] {
         self.0.split(|it| *it == 0).next().unwrap_or_default()
     }
@@ -72,7 +71,7 @@ impl Interpreter {
     }
 }
 
-/// What the process told.
+/// What the process reported.
 #[derive(Debug)]
 pub(in crate::engine) enum ChildReport {
     Ready(Vec<OwnedFd>),
@@ -83,12 +82,12 @@ pub(in crate::engine) enum ChildReport {
     End,
 }
 
-/// Makes the two ends: the maker's and the process's.
+/// Makes the two ends: the creator's and the process's.
 pub(in crate::engine) fn pair() -> nix::Result<(OwnedFd, OwnedFd)> {
     socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
 }
 
-/// Says that the container stands, hands `fds` over, and waits for the word to go on.
+/// Reports that the container is set up, sends `fds`, and waits for the message to go on.
 pub(in crate::engine) fn ready(socket: BorrowedFd<'_>, fds: &[RawFd]) -> nix::Result<()> {
     tell(socket, READY, fds)?;
     let mut word = [0_u8];
@@ -96,7 +95,7 @@ pub(in crate::engine) fn ready(socket: BorrowedFd<'_>, fds: &[RawFd]) -> nix::Re
     if got == 1 && word == [GO] { Ok(()) } else { Err(Errno::ECANCELED) }
 }
 
-/// Says which process is the one that stays.
+/// Reports which process is the one that stays.
 pub(in crate::engine) fn born(socket: BorrowedFd<'_>, pidfd: BorrowedFd<'_>) -> nix::Result<()> {
     tell(socket, BORN, &[pidfd.as_raw_fd()])
 }
@@ -108,7 +107,7 @@ fn tell(socket: BorrowedFd<'_>, word: u8, fds: &[RawFd]) -> nix::Result<()> {
     sendmsg::<()>(socket.as_raw_fd(), &payload, control, MsgFlags::MSG_NOSIGNAL, None).map(drop)
 }
 
-/// Lets the process go on.
+/// Lets the process continue.
 pub(in crate::engine) fn go(socket: BorrowedFd<'_>) -> nix::Result<()> {
     send(socket.as_raw_fd(), &[GO], MsgFlags::MSG_NOSIGNAL).map(drop)
 }
@@ -131,7 +130,7 @@ pub(in crate::engine) fn receive(socket: BorrowedFd<'_>) -> nix::Result<ChildRep
                 break (message.bytes, fds);
             }
             Err(Errno::EINTR) => (),
-            // A process that dies with our word unread resets the connection.
+            // A process that dies before it has read our message resets the connection.
             Err(Errno::ECONNRESET) => break (0, Vec::new()),
             Err(errno) => return Err(errno),
         }

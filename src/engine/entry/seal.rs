@@ -18,7 +18,7 @@ pub(in crate::engine) struct Sealed(Option<OwnedFd>);
 
 impl Sealed {
     /// Makes a read-only copy of the mount that this program was executed from, unless it is one
-    /// already or the kernel does not let us.
+    /// already or the kernel does not permit that.
     pub(in crate::engine) fn new() -> Self {
         Self(seal().unwrap_or(None))
     }
@@ -32,13 +32,13 @@ impl Sealed {
     }
 }
 
-/// Replaces this process by itself, run from a sealed copy. Returns if it is sealed already, or
-/// if it cannot be: the container's own defences (a process that cannot be looked into until it
-/// has executed the container's program) stay.
+/// Executes this program again from a sealed copy. Returns if it is sealed already, or if it cannot
+/// be: one defence (the process cannot be inspected until it has executed the container's program)
+/// remains.
 pub(in crate::engine) fn reexec() {
     let sealed = Sealed::new();
     if sealed.0.is_none() {
-        // The old name does no harm.
+        // Keeping the old name does no harm.
         _ = name_process();
         return;
     }
@@ -52,7 +52,7 @@ pub(in crate::engine) fn reexec() {
         })
         .collect();
     if let Ok(path) = CString::new(sealed.path()) {
-        // On failure we go on as we are.
+        // On failure we continue unsealed.
         _ = nix::unistd::execve(&path, &argv, &environment);
     }
 }
@@ -70,7 +70,7 @@ fn seal() -> io::Result<Option<OwnedFd>> {
     }
     let copy = sys::open_tree(own.as_raw_fd(), c"", Recursive::No)?;
     sys::mount_setattr(copy.as_fd(), Recursive::No, attr::RDONLY, 0, 0)?;
-    // Only what is sealed for certain ends the search; a loop of executions is impossible then.
+    // Only a copy that is certainly sealed ends the search, so that executions cannot loop.
     let sealed = fstatvfs(&copy)?.flags().contains(FsFlags::ST_RDONLY);
     Ok(sealed.then_some(copy))
 }

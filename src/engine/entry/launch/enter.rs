@@ -1,13 +1,13 @@
-//! Makes a process that goes into a running container and follows it until its program runs.
+//! Creates a process that enters a running container and follows it until its program runs.
 //!
-//! Two processes are needed: the first enters, gives up all that is the host's, and only then
-//! creates the second, which is the one that the container can see. The second is a child of
-//! whoever called, too.
+//! Two processes are needed: the first enters, gives up all that belongs to the host, and only then
+//! creates the second, which is the one that the container can see. The second is also a child of
+//! the caller.
 //!
-//! The first joins the container's cgroups, so that the second is born there. Where they may hold
-//! no further process (`pids.max`), only a process that is there already can be moved in: then the
-//! second is born outside and held still until it has been moved, lest the container makes use of
-//! a process that no limit holds.
+//! The first joins the container's cgroups, so that the second is born there. If they are full
+//! (`pids.max`), only an existing process can be moved in: then the second is born outside and
+//! stopped until it has been moved, so that the container cannot use a process outside of all
+//! limits.
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
@@ -26,13 +26,13 @@ pub struct Visit<'a> {
     pub steps: &'a [Step],
     pub door: Door<'a>,
     pub cgroup: Option<&'a Cgroup>,
-    /// Which of the descriptors 0, 1 and 2 the program gets as they are. Never a terminal.
+    /// Which of the descriptors 0, 1 and 2 the program inherits. Never a terminal.
     pub inherit: [bool; 3],
-    /// Runs when the first process is inside and the second one is not made yet.
+    /// Runs when the first process is inside and the second one is not created yet.
     pub before_exec: &'a mut dyn FnMut() -> Result<(), BeforeExec>,
 }
 
-/// A program that runs in a container.
+/// A program running in a container.
 #[derive(Debug)]
 pub struct Entered {
     /// A child of this process.
@@ -41,12 +41,12 @@ pub struct Entered {
     pub pty: Option<OwnedFd>,
 }
 
-/// When the process that stays joins the cgroups.
+/// When the second process joins the cgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Joins {
     /// It is born there.
     AtBirth,
-    /// It is moved there, standing still.
+    /// It is moved there while stopped.
     Late,
 }
 
@@ -57,7 +57,7 @@ pub fn enter(mut visit: Visit<'_>) -> Result<Entered, LaunchError> {
     match enter_once(&mut visit, Joins::AtBirth) {
         Err(full) if visit.cgroup.is_some() && full.is_full() => {
             match enter_once(&mut visit, Joins::Late) {
-                // A machine where no process may be held: the first try says what to do.
+                // This machine does not allow ptrace: the error of the first try is more useful.
                 Err(LaunchError::Hold(_)) => Err(full),
                 result => result,
             }
@@ -74,13 +74,13 @@ fn enter_once(visit: &mut Visit<'_>, joins: Joins) -> Result<Entered, LaunchErro
         (Joins::Late, _) | (_, None) => bear(&birth, CgroupFds::default())?,
     };
     let entered = follow(visit, &first, joins);
-    // It has ended by itself, unless it waits for a word that will not come.
+    // It has ended by itself, unless it waits for a message that will not come.
     let end = end(first.pid, first.pidfd.as_fd());
     entered.map_err(|it| it.with_end(end))
 }
 
-/// Creates the process in the container's groups, or in one beside those that init made there:
-/// on v2 no process may be in a group whose controllers are handed on.
+/// Creates the process in the container's groups, or in a sibling of those that init created there:
+/// on v2 a group that enables controllers for its children may not contain a process.
 fn in_group(birth: &Birth<'_>, cgroup: &Cgroup) -> Result<Newborn, LaunchError> {
     match bear(birth, cgroup.entry().map_err(LaunchError::Cgroup)?) {
         Err(LaunchError::Clone(Errno::EBUSY)) => {
@@ -112,10 +112,10 @@ fn follow(visit: &mut Visit<'_>, first: &Newborn, joins: Joins) -> Result<Entere
 
 /// Waits for the second process and moves it into the cgroups before it does anything.
 fn move_in(hold: Hold, cgroup: &Cgroup) -> Result<(), LaunchError> {
-    // Without one, the report will say why.
+    // If there is none, the report will say why.
     let Some(held) = hold.wait().map_err(LaunchError::Hold)? else { return Ok(()) };
     if let Err(error) = cgroup.admit(held.second.as_raw()) {
-        // What is held cannot have been reaped by anybody else.
+        // A stopped process cannot have been reaped by anybody else.
         _ = sys::kill(held.second.as_raw(), libc::SIGKILL);
         return Err(LaunchError::Cgroup(error));
     }
@@ -131,7 +131,7 @@ fn until_it_runs(steps: &[Step], socket: BorrowedFd<'_>) -> Result<OwnedFd, Laun
             ChildReport::End => return second.ok_or(LaunchError::Died),
             ChildReport::Failed(failure) => {
                 if let Some(pidfd) = second {
-                    // It ends by itself; how does not matter any more.
+                    // It ends by itself; its exit status does not matter any more.
                     _ = sys::wait_for(pidfd.as_fd());
                 }
                 return Err(error::of_step(steps, failure));

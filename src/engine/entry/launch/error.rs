@@ -1,4 +1,4 @@
-//! Why a process did not become part of a container, in words.
+//! Why a process could not become part of a container, in words.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use crate::engine::terms::error::ErrorKind;
 use crate::engine::terms::shown::shown_bytes;
 use crate::engine::terms::signal;
 
-/// Why a container did not come to life, or could not be entered.
+/// Why a container could not be started or entered.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
     #[error("open the cgroups")]
@@ -45,7 +45,7 @@ pub enum LaunchError {
     OutOfMemory { limit: String },
     #[error("its process limit was reached before its command ran: {limit} is too low")]
     TooFew { limit: String },
-    /// Its groups take no further process.
+    /// Its groups are at their process limit.
     #[error(
         "it has as many processes as its limit allows; `wharf cgroup NAME pids.max` shows the \
          limit and raises it"
@@ -60,9 +60,9 @@ pub enum LaunchError {
 }
 
 impl LaunchError {
-    /// Adds how the process ended, where that is all that is known.
+    /// Adds how the process ended, if nothing else is known.
     pub(super) fn with_end(self, end: WaitStatus) -> Self {
-        // We kill too.
+        // We also send SIGKILL.
         if let (Self::Died, WaitStatus::Signaled(_, signal, _)) = (&self, end)
             && signal != Signal::SIGKILL
         {
@@ -71,18 +71,18 @@ impl LaunchError {
         self
     }
 
-    /// Returns whether the cgroups took no further process.
+    /// Returns whether the cgroups are at their process limit.
     pub(super) const fn is_full(&self) -> bool {
         matches!(self, Self::Full | Self::Clone(Errno::EAGAIN))
     }
 
-    /// Returns whether the kernel made no further process.
+    /// Returns whether the kernel refused to create another process.
     pub(in crate::engine) const fn lacks_processes(&self) -> bool {
         matches!(self, Self::Full | Self::Clone(Errno::EAGAIN))
             || matches!(self, Self::Step { errno: Errno::EAGAIN, .. })
     }
 
-    /// Returns what sort of refusal it is.
+    /// Returns the kind of refusal.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Cgroup(error) => error.kind(),
@@ -109,12 +109,12 @@ impl LaunchError {
     }
 }
 
-/// Why there is no pty.
+/// Why no pty is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoPty {
-    /// All that containers may have of the machine's are in use.
+    /// All of the machine's ptys that containers may use are taken.
     Machine { used: u32, max: u32, reserve: u32 },
-    /// All of the container's own.
+    /// All of the container's own are taken.
     Container,
 }
 
@@ -131,7 +131,7 @@ impl NoPty {
     }
 
     const fn of(used: u32, max: u32, reserve: u32) -> Self {
-        // Some may have been given back since.
+        // Some may have been released since.
         const MARGIN: u32 = 8;
         if used.saturating_add(MARGIN) >= max.saturating_sub(reserve) {
             Self::Machine { used, max, reserve }
@@ -143,7 +143,7 @@ impl NoPty {
 
 impl fmt::Display for NoPty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// The kernel's own, for where somebody has set next to nothing.
+        /// The kernel's default, in case the setting is almost 0.
         const USUAL: u32 = 4096;
         match self {
             Self::Machine { used, max, reserve } => write!(
@@ -204,7 +204,7 @@ pub(super) fn of_step(steps: &[Step], failure: StepFailure) -> LaunchError {
     LaunchError::Step { step, part, reason, place, errno }
 }
 
-/// What a bind mount is written as, for whoever wrote its option as its type.
+/// Advice on how to write a bind mount, if its option was written as its type.
 fn advice(kind: &str) -> &'static str {
     match kind {
         "bind" => "; a bind mount has type `none` and option `bind`",
@@ -224,7 +224,7 @@ fn killed(signal: i32) -> String {
 
 fn interpreter(name: &str) -> String {
     if name.is_empty() {
-        // The kernel reads its name from the program, which may be any format it knows.
+        // The kernel reads the loader's name from the program, which may have any format.
         return "the loader that it needs".to_owned();
     }
     format!("its interpreter {name}")

@@ -1,5 +1,5 @@
-//! Holds the process that another creates still from its first moment, by ptrace(2), so that it
-//! can be moved before it does anything.
+//! Stops the child of another process at its first instruction, by ptrace(2), so that it can be
+//! moved before it does anything.
 
 use nix::errno::Errno;
 use nix::sys::ptrace::{self, Options};
@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 #[derive(Debug)]
 pub(super) struct Hold(Pid);
 
-/// A process that stands still until it is let go.
+/// A process that is stopped until it is released.
 #[derive(Debug)]
 pub(super) struct Held {
     first: Pid,
@@ -18,10 +18,10 @@ pub(super) struct Held {
 }
 
 impl Hold {
-    /// Watches `pid`. What is held dies if this process does.
+    /// Watches `pid`. A stopped process dies if this process does.
     pub(super) fn on(pid: i32) -> nix::Result<Self> {
         let pid = Pid::from_raw(pid);
-        // Which of the first three it is depends on how the child is made.
+        // Which of the first three it is depends on how the child is created.
         let options = Options::PTRACE_O_TRACECLONE
             | Options::PTRACE_O_TRACEFORK
             | Options::PTRACE_O_TRACEVFORK
@@ -53,7 +53,7 @@ impl Hold {
 }
 
 impl Held {
-    /// Lets both go on.
+    /// Lets both processes continue.
     pub(super) fn release(self) -> nix::Result<()> {
         ptrace::detach(self.second, None)?;
         ptrace::detach(self.first, None)
@@ -64,7 +64,7 @@ const fn makes_a_child(event: i32) -> bool {
     matches!(event, libc::PTRACE_EVENT_CLONE | libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK)
 }
 
-/// Waits for whatever becomes of `pid`, and does not reap it.
+/// Waits for the next event of `pid`, and does not reap it.
 fn wait(pid: Pid) -> nix::Result<WaitStatus> {
     loop {
         match waitpid(pid, Some(WaitPidFlag::__WALL)) {

@@ -1,4 +1,4 @@
-//! AppArmor's confinement of the program to come, asked for through the host's own /proc.
+//! AppArmor's confinement of the next program, requested through the host's own /proc.
 
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
@@ -10,7 +10,7 @@ use nix::unistd::write;
 
 use crate::engine::entry::plan::Confinement;
 
-/// What this process, if it executes nothing, takes on itself.
+/// A profile that this process, which executes nothing, applies to itself.
 #[derive(Debug)]
 pub(super) struct Label {
     current: OwnedFd,

@@ -1,4 +1,4 @@
-//! The container's /dev: always a fresh tmpfs, whatever the root holds at that place.
+//! The container's /dev: always a fresh tmpfs, whatever the root contains there.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -72,13 +72,13 @@ pub(super) fn mount_mqueue(dev: BorrowedFd<'_>) -> nix::Result<()> {
     }
 }
 
-/// Shows a new boot id in the place of the host's, so that a journal inside tells one run of the
-/// container from the next. Where no proc is mounted nobody can ask for one.
+/// Replaces the host's boot id with a new one, so that a journal inside distinguishes the runs of
+/// the container. Without a mounted proc there is no boot id.
 pub(super) fn give_boot_id(root: BorrowedFd<'_>, dev: BorrowedFd<'_>) -> nix::Result<()> {
     const NAME: &CStr = c".lxc-boot-id";
     const PLACE: &CStr = c"proc/sys/kernel/random/boot_id";
     let place = match inside(root, PLACE, OFlag::O_PATH, Links::Refused) {
-        // None of the two, or something else, is a proc.
+        // Neither a missing file nor another file system is a proc.
         Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(()),
         result => result?,
     };
@@ -94,7 +94,7 @@ pub(super) fn give_boot_id(root: BorrowedFd<'_>, dev: BorrowedFd<'_>) -> nix::Re
     let safe = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC;
     sys::mount_setattr(copy.as_fd(), Recursive::No, safe, 0, 0)?;
     match sys::move_mount(copy.as_fd(), place.as_fd()) {
-        // A directory, so it is no proc either.
+        // A directory, so it is not a proc either.
         Err(Errno::ENOTDIR) => Ok(()),
         result => result,
     }
@@ -125,7 +125,7 @@ fn child(dir: BorrowedFd<'_>, name: &CStr) -> nix::Result<OwnedFd> {
     inside(dir, name, OFlag::O_PATH, Links::Refused)
 }
 
-/// Makes a device node, or where that is forbidden shows the host's.
+/// Makes a device node, or bind-mounts the host's if that is forbidden.
 fn make_device(dev: BorrowedFd<'_>, name: &CStr, major: u64, minor: u64) -> nix::Result<()> {
     let mode = Mode::from_bits_truncate(0o666);
     match mknodat(dev, name, SFlag::S_IFCHR, mode, makedev(major, minor)) {
@@ -169,7 +169,7 @@ impl TtyDir {
         Ok(Self { name: name.to_owned(), dir: child(dev, name)? })
     }
 
-    /// Leads from the terminal's usual place to the one in here.
+    /// Links the terminal's usual place to the one in this directory.
     fn link(&self, dev: BorrowedFd<'_>, name: &CStr) -> nix::Result<()> {
         let mut to = self.name.to_bytes().to_vec();
         to.push(b'/');
@@ -180,8 +180,9 @@ impl TtyDir {
 }
 
 /// Makes a pty in the container's devpts, shows its slave as `/dev/NAME`, and returns the
-/// supervisor's side and the container's. With `within` it is shown there, and `/dev/NAME` is a link;
-/// but not everybody follows a link for the console, which is shown in both places.
+/// supervisor's side and the container's. With `within` it is shown there, and `/dev/NAME` is a
+/// link; but some programs do not follow a link for the console, which is therefore shown in both
+/// places.
 pub(super) fn make_terminal(
     dev: BorrowedFd<'_>,
     pts: BorrowedFd<'_>,

@@ -12,8 +12,8 @@ use crate::engine::entry::plan::Program;
 use crate::engine::entry::report::{Interpreter, StepPart};
 use crate::engine::sys;
 
-/// Executes `program`; returns only on failure, with the error that says most. Where the program
-/// is there and what is to interpret it is not, the source is at fault.
+/// Executes `program`; returns only on failure, with the most useful error. If the program exists
+/// and its interpreter does not, the interpreter is reported.
 pub(super) fn exec(program: &Program) -> Broken {
     if let Err(errno) = sys::close_on_exec_from(3) {
         return errno.into();
@@ -30,12 +30,12 @@ pub(super) fn exec(program: &Program) -> Broken {
     failure
 }
 
-/// Finds out what `program`, which is there, is to be interpreted by.
+/// Finds the interpreter of `program`, which exists.
 pub(super) fn interpreter(program: &Program) -> Interpreter {
     let Some(path) = program.paths.iter().find(|it| is_there(it)) else {
         return Interpreter::UNKNOWN;
     };
-    // Its size is the kernel's for the first line of a script.
+    // The kernel reads as much of a script's first line.
     let mut start = [0; 256];
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let count = open(path.as_c_str(), flags, Mode::empty()).and_then(|it| read(&it, &mut start));

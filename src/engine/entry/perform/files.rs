@@ -51,7 +51,7 @@ pub(super) fn inside<P: ?Sized + nix::NixPath>(
     openat2(root, path, how)
 }
 
-/// Opens a mount target, which is made first if `create` asks for it.
+/// Opens a mount target, which is created first if `create` says so.
 pub(super) fn target(
     root: BorrowedFd<'_>,
     path: &CStr,
@@ -100,7 +100,7 @@ pub(super) fn instance(
     sys::fsmount(context.as_fd(), attributes)
 }
 
-/// Mounts a new proc, which only then is opened up as `mode` says.
+/// Mounts a new proc, which is then made writable as `mode` says.
 pub(super) fn mount_proc(
     root: BorrowedFd<'_>,
     links: Links,
@@ -217,7 +217,7 @@ fn nix_cwd() -> i32 {
     AT_FDCWD.as_raw_fd()
 }
 
-/// A source inside the root may be written with a leading slash; the root is where it starts.
+/// A source inside the root may have a leading slash; it starts at the root.
 fn relative_path(path: &CStr) -> &Path {
     let path = Path::new(std::ffi::OsStr::from_bytes(path.to_bytes()));
     path.strip_prefix("/").unwrap_or(path)

@@ -1,5 +1,5 @@
-//! The steps of a process that goes into a running container. It is not seen there until it has
-//! nothing left of the host, see [`crate::engine::entry::plan::enter`].
+//! The steps of a process that enters a running container. It is not visible there until it has
+//! nothing of the host left, see [`crate::engine::entry::plan::enter`].
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
@@ -11,19 +11,19 @@ use super::{Door, Site, place_standard};
 use crate::engine::entry::report;
 use crate::engine::sys::{self, Side};
 
-/// Enters the namespaces; of the pid namespace this makes only the children members.
+/// Enters the namespaces; for the pid namespace this affects only its children.
 pub(super) fn enter_namespaces(door: Door<'_>, flags: i32) -> nix::Result<()> {
     if flags == 0 { Ok(()) } else { sys::setns(door.init, flags) }
 }
 
-/// Makes what init has as its root the root of this process.
+/// Makes init's root the root of this process.
 pub(super) fn enter_root(door: Door<'_>) -> nix::Result<()> {
     nix::unistd::fchdir(door.root)?;
     nix::unistd::chroot(".")
 }
 
-/// Opens a pty in the container's devpts: our side, and the container's. The container may have
-/// put anything at this place: what is opened must be a pty.
+/// Opens a pty in the container's devpts: our side, and the container's. The container may have put
+/// anything there, so this checks that it is a pty.
 pub(super) fn open_pty() -> nix::Result<(OwnedFd, OwnedFd)> {
     let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
     let ptmx = open("/dev/pts/ptmx", flags | OFlag::O_NONBLOCK, Mode::empty())?;
@@ -39,7 +39,7 @@ pub(super) fn open_pty() -> nix::Result<(OwnedFd, OwnedFd)> {
 /// Gives up the session, the terminal, every descriptor and the environment of the host.
 pub(super) fn leave_host(site: &Site<'_>) -> nix::Result<()> {
     sys::reset_signals();
-    // Else /dev/tty would still be the operator's.
+    // Otherwise /dev/tty would still be the operator's.
     nix::unistd::setsid()?;
     match &site.made.console {
         Some(pty) => {
@@ -52,13 +52,13 @@ pub(super) fn leave_host(site: &Site<'_>) -> nix::Result<()> {
     Ok(())
 }
 
-/// Creates the process that stays in the container, which goes on here; this one has done its part.
+/// Creates the process that stays in the container, which continues here; this one is done.
 pub(super) fn appear(maker: BorrowedFd<'_>) -> nix::Result<()> {
     match sys::clone3(libc::CLONE_PARENT as u64, None)? {
         Side::Child => Ok(()),
         Side::Parent { pidfd, .. } => {
             if report::born(maker, pidfd.as_fd()).is_err() {
-                // Nobody would look after it.
+                // Nothing would supervise it.
                 _ = sys::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
             }
             sys::exit_now(0)

@@ -1,19 +1,19 @@
-//! The plan of `attach`: the steps of a process on its way into a container that runs. Pure.
+//! The plan of `attach`: the steps of a process that enters a running container. Pure.
 //!
-//! Everything that takes something away from the process comes before it appears in the
-//! container's pid namespace: from then on a container that keeps `CAP_SYS_PTRACE` can stop it
-//! and do with it as it likes (CVE-2016-9962), so it must not hold more than the container.
+//! Everything that takes something away from the process comes before it appears in the container's
+//! pid namespace: from then on a container that keeps `CAP_SYS_PTRACE` can stop and manipulate it
+//! (CVE-2016-9962), so it must not have more than the container.
 
 use super::{CAPABILITIES, PlanError, Program, SessionTerminal, Step, WindowSize, confine};
 
-/// Who goes in, and what it becomes.
+/// Which process enters, and what it becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entering {
     /// The `CLONE_NEW*` flags of the namespaces to enter.
     pub namespaces: i32,
     /// The capabilities that stay, as a bit mask.
     pub capabilities: u64,
-    /// What AppArmor confines it by.
+    /// Its AppArmor profile.
     pub apparmor: Option<String>,
     pub no_new_privs: bool,
     pub uid: u32,
@@ -25,7 +25,7 @@ pub struct Entering {
     pub program: Program,
 }
 
-/// Lists the steps that lead into a running container, in the order that is safe.
+/// Lists the steps that enter a running container, in a safe order.
 pub fn enter(entering: Entering) -> Result<Vec<Step>, PlanError> {
     let mask = entering.capabilities;
     let mut steps = vec![Step::JoinCgroups];

@@ -1,4 +1,4 @@
-//! One configured mount as a step: flags sorted into what the new mount API wants. Pure.
+//! One configured mount as a step: flags translated to the new mount API. Pure.
 
 use std::ffi::CString;
 use std::fmt;
@@ -29,11 +29,11 @@ pub struct MountStep {
 /// What is mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MountSource {
-    /// A part of the host's tree, or with `relative` of the container's.
+    /// A part of the host's tree, or of the container's with `relative`.
     Bind { path: CString, recursive: Recursive, relative: bool },
     /// A new instance of a file system, with its options.
     New { fstype: CString, device: CString, options: Vec<(CString, Option<CString>)> },
-    /// The mount that is there gets other attributes.
+    /// An existing mount gets other attributes.
     Remount,
 }
 
@@ -98,8 +98,8 @@ fn source(mount: &Mount) -> Result<MountSource, PlanError> {
     Ok(MountSource::New { fstype, device, options })
 }
 
-/// Returns whether `mount` is sure to put something on `target` if that is there: a file system that
-/// is made new, or what has to be there.
+/// Returns whether `mount` certainly mounts something on an existing `target`: a new file system,
+/// or a source that is not optional.
 pub(super) fn covers(mount: &Mount, target: &str) -> bool {
     let changes = mount.flags & libc::MS_REMOUNT != 0 || only_propagation(mount);
     let may_lack = mount.optional && mount.flags & libc::MS_BIND != 0;

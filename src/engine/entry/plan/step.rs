@@ -30,7 +30,7 @@ pub enum Step {
     Pts {
         max: CString,
     },
-    /// The console and the ttys lie in this directory of `/dev`, and links lead to them.
+    /// The console and the ttys are in this directory of `/dev`, with links to them.
     TtyDir {
         name: CString,
     },
@@ -71,10 +71,10 @@ pub enum Step {
     Bounding {
         drop: Vec<u8>,
     },
-    /// The init that is executed by nobody changes to its profile itself.
+    /// Our init is not executed, so it changes to its profile itself.
     BecomeInit {
         mask: u64,
-        /// None: signals are the command's, which ends when it likes.
+        /// None: signals are passed to the command, which decides when it ends.
         asked: Option<ShutdownSignals>,
     },
     Session {
@@ -96,13 +96,13 @@ pub enum Step {
     Exec(Program),
 }
 
-/// A change to an AppArmor profile, as the kernel is asked for it.
+/// How a change to an AppArmor profile is requested from the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confinement {
     pub profile: String,
     /// At the next exec.
     pub on_exec: CString,
-    /// At once.
+    /// Immediately.
     pub at_once: CString,
     pub place: Option<ConfigPlace>,
 }
@@ -114,12 +114,12 @@ pub struct WindowSize {
     pub columns: u16,
 }
 
-/// Whose the console is when the program runs.
+/// Which session has the console when the program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionTerminal {
-    /// The program's own session has it as its controlling terminal.
+    /// It is the controlling terminal of the program's own session.
     Ours,
-    /// It is there, for whoever takes it: an init leaves it to the shells that it starts.
+    /// It is free for any session: an init leaves it to the shells that it starts.
     Free,
 }
 
@@ -130,10 +130,10 @@ pub struct ShutdownSignals {
     pub reboot: i32,
 }
 
-/// What a mount of the mode `mixed` makes of the network's own settings.
+/// How a mount with mode `mixed` treats the network's own settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NetworkSettings {
-    /// They are the container's, or it may administer the host's.
+    /// They are writable: the network is the container's, or it may administer the host's.
     Open,
     ReadOnly,
 }
@@ -189,7 +189,7 @@ impl fmt::Display for Step {
 }
 
 impl Step {
-    /// Returns where the operator asked for this step, if in a file.
+    /// Returns the place in a file where the operator asked for this step, if any.
     pub const fn place(&self) -> Option<&ConfigPlace> {
         if let Self::Root { place, .. }
         | Self::Mount(MountStep { place, .. })
