@@ -59,7 +59,6 @@ fn the_engine_stands_on_its_floors() {
         for name in code(shipped(text)).flat_map(named_of_engine) {
             let allowed = WORDS.contains(&name)
                 || (name == "Engine" && own == "verbs")
-                || (path.starts_with("running/supervisor") && ["Engine", "verbs"].contains(&name))
                 || floor(name).is_some_and(|it| it <= here);
             if !allowed {
                 found.push(format!("{file} names crate::engine::{name}"));

@@ -4,5 +4,7 @@ pub mod command_socket;
 pub mod event;
 pub(in crate::engine) mod halt;
 pub mod oom;
+pub mod order;
 pub mod record;
+pub(in crate::engine) mod removal;
 pub mod supervisor;

@@ -5,12 +5,15 @@
 mod lock;
 mod remove;
 mod replace;
+mod take_away;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 pub use lock::Lock;
-pub use remove::{IN_DRAFT, RemoveError, remove_container, remove_tree};
+pub(in crate::engine) use remove::IN_DRAFT;
+pub use remove::RemoveError;
+pub(in crate::engine) use take_away::{remove_dir, remove_draft, take_away};
 
 use crate::engine::config::Document;
 use crate::engine::host::HostError;

@@ -56,14 +56,16 @@ use crate::engine::host::identity::Identity;
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::running::command_socket::Seat;
 use crate::engine::running::command_socket::wire::Wish;
+use crate::engine::running::order::Start;
 use crate::engine::running::record::{self, Limits, Record};
+use crate::engine::running::removal;
+use crate::engine::store::Store;
 use crate::engine::sys;
 use crate::engine::terms::error::{Error, story};
 use crate::engine::terms::exit::Exit;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::spec::{At, CgroupSetting, Spec};
 use crate::engine::terms::state::State;
-use crate::engine::verbs::start::Start;
 
 /// How long what init left behind may take to die.
 const DYING: Duration = Duration::from_secs(5);
@@ -85,38 +87,6 @@ pub struct Run {
     pub foreground: bool,
 }
 
-/// Runs the container to its end in this process, which must be single-threaded. `ready` is
-/// called once: when the container's program runs, or when it will not.
-pub fn run(run: Run, ready: &mut dyn FnMut(Result<(), &Error>)) -> Result<Exit, Error> {
-    let (name, lxcpath, destroy) = (run.name.clone(), run.lxcpath.clone(), run.spec.ephemeral);
-    let ended = supervise(run, &mut || ready(Ok(())));
-    let ended = ended.map_err(|failure| {
-        let RunFailure { error, was_ready } = failure;
-        let error = Error::new(Verb::Start, &name, error.kind(), error);
-        if !was_ready {
-            ready(Err(&error));
-        }
-        error
-    });
-    if destroy && ended.is_err() {
-        // The run's own outcome matters more than what is left to remove.
-        _ = crate::engine::Engine::over(lxcpath).destroy(&name);
-    }
-    ended
-}
-
-/// A failure, and whether the start had been reported as a success before.
-struct RunFailure {
-    error: RunError,
-    was_ready: bool,
-}
-
-impl From<RunError> for RunFailure {
-    fn from(error: RunError) -> Self {
-        Self { error, was_ready: false }
-    }
-}
-
 impl Run {
     /// Lists the steps that start it, its console as large as the terminal that will show it.
     fn steps(&self, opened: &Opened) -> Result<Vec<plan::Step>, RunError> {
@@ -127,13 +97,20 @@ impl Run {
     }
 }
 
-fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, RunFailure> {
+/// Runs the container to its end in this process, which must be single-threaded. `ready` is
+/// called once the container's program runs.
+pub fn run(run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Error> {
+    let name = run.name.clone();
+    supervise(run, ready).map_err(|it| Error::new(Verb::Start, &name, it.kind(), it))
+}
+
+fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, RunError> {
     settle(&run).map_err(RunError::Settle)?;
     let seat = Seat::take(&run.lxcpath, &run.name).map_err(RunError::Seat)?;
     // It may have been destroyed since its configuration was read.
     let file = run.config.file();
     if file.starts_with(run.lxcpath.join(run.name.as_str())) && !file.exists() {
-        return Err(RunError::Gone(file.to_path_buf()).into());
+        return Err(RunError::Gone(file.to_path_buf()));
     }
     record::clean_up_held(&run.lxcpath, &run.name).map_err(RunError::Reclaim)?;
     // Everything that can fail by configuration fails before anything is made.
@@ -173,22 +150,21 @@ fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, RunFailure> 
     sys::give_back_free_memory();
     let mut brake = Brake::new();
     loop {
-        match watch_to_the_end(&mut watch, &run, &mut brake) {
-            Ok(Ended::ForGood(exit)) => return Ok(exit),
-            Ok(Ended::ToBeginAgain(exit)) => watch = again::start(&mut run, watch, exit)?,
-            Err(error) => return Err(RunFailure { error, was_ready: true }),
+        match watch_to_the_end(&mut watch, &run, &mut brake)? {
+            Ended::ForGood(exit) => return Ok(exit),
+            Ended::ToBeginAgain(exit) => watch = again::start(&mut run, watch, exit)?,
         }
     }
 }
 
 /// Reports that the start has failed; nothing of it is left but the record.
-fn abort(mut life: Life, error: RunError) -> RunFailure {
+fn abort(mut life: Life, error: RunError) -> RunError {
     life.failed(story(&error));
     life.enter(State::Aborting);
     life.enter(State::Stopping);
     life.enter(State::Stopped);
     life.close();
-    error.into()
+    error
 }
 
 /// Makes this process fit to outlive the command that began it.
@@ -358,8 +334,10 @@ fn watch_to_the_end(watch: &mut Watch, run: &Run, brake: &mut Brake) -> Result<E
     desk.life.enter(State::Stopped);
     if run.spec.ephemeral && swept {
         // Whoever waits for the end is told only now, by the end of the connection.
-        let record = &desk.life.record;
-        _ = crate::engine::Engine::over(desk.life.lxcpath.clone()).destroy_held(&record.name);
+        let store = Store::new(&run.lxcpath);
+        if let Ok(_lock) = store.lock(&run.name) {
+            _ = removal::remove(&store, &run.name);
+        }
     }
     desk.life.close();
     watched.map(|()| Ended::ForGood(exit)).map_err(RunError::Watch)

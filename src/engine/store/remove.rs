@@ -16,7 +16,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use crate::engine::terms::error::words;
 
 /// What a container's directory is called within its draft.
-pub const IN_DRAFT: &CStr = c"draft";
+pub(in crate::engine) const IN_DRAFT: &CStr = c"draft";
 
 /// Directories deeper than this are moved up and removed from there, so that an image full of
 /// nested directories costs no more descriptors than an honest one.
@@ -38,7 +38,7 @@ pub enum RemoveError {
 
 /// Removes `name` in the directory `parent`, with all that is below. A link is removed as itself.
 /// `shown` is the path of `name` for messages. A missing `name` is not an error.
-pub fn remove_tree(parent: impl AsFd, name: &CStr, shown: &Path) -> Result<(), RemoveError> {
+pub(super) fn remove_tree(parent: impl AsFd, name: &CStr, shown: &Path) -> Result<(), RemoveError> {
     let parent = parent.as_fd();
     if remove_leaf(parent, name, shown)? {
         return Ok(());
@@ -52,7 +52,7 @@ pub fn remove_tree(parent: impl AsFd, name: &CStr, shown: &Path) -> Result<(), R
 /// Removes the container's directory `name` in `parent`: it goes into the draft `hidden` first, so
 /// that one who is killed in the middle leaves nothing under its own name. If something resists,
 /// the container is there as before, as long as its configuration is.
-pub fn remove_container(
+pub(super) fn remove_container(
     parent: impl AsFd,
     name: &CStr,
     hidden: &CStr,

@@ -16,10 +16,11 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use crate::engine::config::{self, Config, ConfigErrors, Document, DocumentError};
 use crate::engine::running::event::{self, What};
-use crate::engine::store::{IN_DRAFT, RemoveError, Store, StoreError, draft_name};
+use crate::engine::store::{
+    IN_DRAFT, RemoveError, Store, StoreError, draft_name, remove_dir, remove_draft,
+};
 use crate::engine::terms::error::words;
 use crate::engine::terms::shown::{shown, shown_bytes};
-use crate::engine::verbs::destroy::{remove_dir, remove_draft};
 use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
 use base::Base;
 

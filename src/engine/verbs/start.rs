@@ -7,7 +7,6 @@
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +15,7 @@ use crate::engine::config::{self, Config};
 use crate::engine::entry::plan::Payload;
 use crate::engine::entry::seal;
 use crate::engine::running::command_socket::Client;
+pub use crate::engine::running::order::Start;
 use crate::engine::running::supervisor::{self, Run};
 use crate::engine::store::Store;
 use crate::engine::terms::spec::Spec;
@@ -26,17 +26,6 @@ use crate::engine::{Engine, Error, ErrorKind, Exit, Name, Verb, sys};
 
 /// The verb by which this program becomes a supervisor.
 pub const SUPERVISE: &str = "supervise";
-
-/// How to start a container.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Start {
-    /// The command instead of `lxc.init.cmd`; empty: what is configured, else `/sbin/init`.
-    pub argv: Vec<String>,
-    /// A configuration file instead of `LXCPATH/NAME/config` (`-f`).
-    pub config: Option<PathBuf>,
-    /// `key = value` lines applied after the file (`-s`).
-    pub settings: Vec<(String, String)>,
-}
 
 /// What the supervisor in the background says about its start.
 #[derive(Debug, Serialize, Deserialize)]
@@ -59,9 +48,6 @@ enum StartError {
 fn survive(verb: Verb, name: &Name) -> Result<(), Error> {
     privilege::deadly().map_or(Ok(()), |why| Err(Error::new(verb, name, ErrorKind::Denied, why)))
 }
-
-const HOST_INIT: &str = "it shares the host's files, and /sbin/init would run the host's own \
-    services a second time; give a command after `--`, or set lxc.init.cmd";
 
 impl Engine {
     /// Starts the container in the background and returns once it runs (its init was executed).
@@ -114,8 +100,7 @@ impl Engine {
             let payload = Payload::System;
             let (name, lxcpath, foreground) = (name.clone(), self.lxcpath.clone(), false);
             let run = Run { name, lxcpath, config, spec, payload, start, foreground };
-            let mut runs = || tell(&mut report, &Report::Runs);
-            supervisor::run(run, &mut |result| result.map_or((), |()| runs()))
+            self.run(run, &mut || tell(&mut report, &Report::Runs))
         });
         let ended = ended.map_err(|it| self.explain(it));
         if let Err(error) = &ended {
@@ -180,6 +165,14 @@ impl Engine {
         Ok(Start { argv, ..start.clone() })
     }
 
+    /// Reads what `start` orders, if this process may carry it out.
+    fn load(&self, verb: Verb, name: &Name, start: &Start) -> Result<(Config, Spec), Error> {
+        match privilege::missing() {
+            Some(why) => Err(Error::new(verb, name, ErrorKind::Denied, why)),
+            None => start.load(verb, &self.lxcpath, name),
+        }
+    }
+
     fn in_foreground(
         &self,
         verb: Verb,
@@ -191,7 +184,18 @@ impl Engine {
         let (name, lxcpath) = (name.clone(), self.lxcpath.clone());
         let (start, foreground) = (start.clone(), true);
         let run = Run { name, lxcpath, config, spec, payload, start, foreground };
-        supervisor::run(run, &mut |_| ()).map_err(|error| Error { verb, ..error })
+        self.run(run, &mut || ()).map_err(|error| Error { verb, ..error })
+    }
+
+    /// Runs the container to its end in this process. An ephemeral one goes even if that fails.
+    fn run(&self, run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Error> {
+        let (name, destroy) = (run.name.clone(), run.spec.ephemeral);
+        let ended = supervisor::run(run, ready);
+        if destroy && ended.is_err() {
+            // The run's own outcome matters more than what is left to remove.
+            _ = self.destroy(&name);
+        }
+        ended
     }
 
     /// Asks the supervisor. A record that tells of a live one may be of one that was just killed
@@ -199,39 +203,6 @@ impl Engine {
     fn still_runs(&self, name: &Name) -> bool {
         let client = Client::connect(&self.lxcpath, name).ok().flatten();
         client.is_some_and(|it| it.state().is_ok_and(|it| it == State::Running))
-    }
-
-    /// Reads the configuration that `start` orders.
-    pub(in crate::engine) fn load(
-        &self,
-        verb: Verb,
-        name: &Name,
-        start: &Start,
-    ) -> Result<(Config, Spec), Error> {
-        if let Some(why) = privilege::missing() {
-            return Err(Error::new(verb, name, ErrorKind::Denied, why));
-        }
-        let file = start.config.as_deref();
-        if file.is_none() && !Store::new(&self.lxcpath).exists(name) {
-            let reason = format!(
-                "there is no such container in {}; `wharf create {name}` makes one",
-                self.lxcpath.display()
-            );
-            return Err(Error::new(verb, name, ErrorKind::NotFound, reason));
-        }
-        Store::new(&self.lxcpath).tidy(name);
-        self.clear_drafts();
-        let invalid = |source| Error::new(verb, name, ErrorKind::Invalid, source);
-        let config = config::load(name, &self.lxcpath, file, &start.settings).map_err(invalid)?;
-        let mut spec = config.spec().map_err(invalid)?;
-        if !start.argv.is_empty() {
-            spec.init.argv.clone_from(&start.argv);
-            spec.init.tended = false;
-        } else if spec.rootfs.is_none() && config.get("lxc.init.cmd").is_none_or(|it| it.is_empty())
-        {
-            return Err(Error::new(verb, name, ErrorKind::Invalid, HOST_INIT));
-        }
-        Ok((config, spec))
     }
 }
 

@@ -6,8 +6,7 @@ use std::path::Path;
 
 use crate::engine::running::command_socket::address::private_dir;
 use crate::engine::running::record;
-use crate::engine::store::{LOCKS, Store, drafted};
-use crate::engine::verbs::destroy::remove_draft;
+use crate::engine::store::{LOCKS, Store, drafted, remove_draft};
 use crate::engine::{Engine, Name};
 
 impl Engine {

@@ -7,7 +7,7 @@ use super::guard::LimitGuard;
 use super::oom::Oom;
 use super::ttys::Ttys;
 use super::watch::Watch;
-use super::{Run, RunFailure, abort, bear, sweep};
+use super::{Run, abort, bear, sweep};
 use crate::engine::Verb;
 use crate::engine::entry::plan::Payload;
 use crate::engine::host::identity::Identity;
@@ -27,7 +27,7 @@ pub(super) const fn is_wanted(watch: &Watch, exit: Exit, payload: Payload) -> bo
 
 /// Starts the container again, with its configuration as it is now. On failure nothing of the new
 /// run is left, and the container is stopped.
-pub(super) fn start(run: &mut Run, mut watch: Watch, exit: Exit) -> Result<Watch, RunFailure> {
+pub(super) fn start(run: &mut Run, mut watch: Watch, exit: Exit) -> Result<Watch, RunError> {
     watch.server.begin_again();
     watch.desk.life.begin_again();
     match renew(run, &mut watch) {
@@ -35,15 +35,13 @@ pub(super) fn start(run: &mut Run, mut watch: Watch, exit: Exit) -> Result<Watch
         Err(error) => {
             let mut life = watch.desk.life;
             life.record.exit = Some(exit);
-            let failure = abort(life, error);
-            Err(RunFailure { was_ready: true, ..failure })
+            Err(abort(life, error))
         }
     }
 }
 
 fn renew(run: &mut Run, watch: &mut Watch) -> Result<(), RunError> {
-    let engine = crate::engine::Engine::over(run.lxcpath.clone());
-    let again = engine.load(Verb::Start, &run.name, &run.start);
+    let again = run.start.load(Verb::Start, &run.lxcpath, &run.name);
     (run.config, run.spec) = again.map_err(|it| RunError::Config(Box::new(it)))?;
     let opened = Opened::by(&run.spec)?;
     let steps = run.steps(&opened)?;

@@ -1,0 +1,58 @@
+//! What is ordered of a start, and the configuration as it is to be carried out: read for the first
+//! run, and anew whenever the container starts again under its supervisor.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::config::{self, Config};
+use crate::engine::running::record;
+use crate::engine::store::Store;
+use crate::engine::terms::spec::Spec;
+use crate::engine::{Error, ErrorKind, Lxcpath, Name, Verb};
+
+const HOST_INIT: &str = "it shares the host's files, and /sbin/init would run the host's own \
+    services a second time; give a command after `--`, or set lxc.init.cmd";
+
+/// How to start a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// The command instead of `lxc.init.cmd`; empty: what is configured, else `/sbin/init`.
+    pub argv: Vec<String>,
+    /// A configuration file instead of `LXCPATH/NAME/config` (`-f`).
+    pub config: Option<PathBuf>,
+    /// `key = value` lines applied after the file (`-s`).
+    pub settings: Vec<(String, String)>,
+}
+
+impl Start {
+    /// Reads the configuration that it names, and applies what it orders besides.
+    pub(in crate::engine) fn load(
+        &self,
+        verb: Verb,
+        lxcpath: &Lxcpath,
+        name: &Name,
+    ) -> Result<(Config, Spec), Error> {
+        let (file, store) = (self.config.as_deref(), Store::new(lxcpath));
+        if file.is_none() && !store.exists(name) {
+            let reason = format!(
+                "there is no such container in {}; `wharf create {name}` makes one",
+                lxcpath.display()
+            );
+            return Err(Error::new(verb, name, ErrorKind::NotFound, reason));
+        }
+        store.tidy(name);
+        record::remove_drafts(lxcpath);
+        let invalid = |source| Error::new(verb, name, ErrorKind::Invalid, source);
+        let config = config::load(name, lxcpath, file, &self.settings).map_err(invalid)?;
+        let mut spec = config.spec().map_err(invalid)?;
+        if !self.argv.is_empty() {
+            spec.init.argv.clone_from(&self.argv);
+            spec.init.tended = false;
+        } else if spec.rootfs.is_none() && config.get("lxc.init.cmd").is_none_or(|it| it.is_empty())
+        {
+            return Err(Error::new(verb, name, ErrorKind::Invalid, HOST_INIT));
+        }
+        Ok((config, spec))
+    }
+}

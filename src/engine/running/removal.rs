@@ -1,0 +1,85 @@
+//! Removes a container for whoever has its lock and its seat: a command, or the supervisor of an
+//! ephemeral one.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::engine::Name;
+use crate::engine::config;
+use crate::engine::running::event::{self, What};
+use crate::engine::running::record;
+use crate::engine::store::{RemoveError, Store, remove_draft, take_away};
+use crate::engine::terms::error::words;
+use crate::engine::terms::shown::shown;
+
+/// Why it is still there, or a part of it.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::engine) enum RemovalError {
+    #[error("lxc.rootfs.managed = 0 protects its root in {0}; move the root away first")]
+    Unmanaged(PathBuf),
+    #[error("lxc.hook.destroy {hook}: {said}")]
+    Hook { hook: String, said: String },
+    #[error(transparent)]
+    Remove(#[from] RemoveError),
+    #[error("it was removed, but the record of its last run was not")]
+    Forget(#[source] io::Error),
+}
+
+/// Removes `LXCPATH/NAME`, and forgets the container's last run. A root outside is not touched.
+pub(in crate::engine) fn remove(store: &Store, name: &Name) -> Result<(), RemovalError> {
+    check_managed(store, name)?;
+    run_hooks(store, name)?;
+    remove_draft(store, name)?;
+    take_away(store, name)?;
+    let forgotten = record::forget(store.lxcpath(), name);
+    event::publish(store.lxcpath(), name, What::Destroyed);
+    forgotten.map_err(RemovalError::Forget)
+}
+
+/// Refuses if the configuration says that the root inside is not ours to delete. A configuration
+/// that cannot be read protects nothing: a broken container must be removable.
+fn check_managed(store: &Store, name: &Name) -> Result<(), RemovalError> {
+    let Ok(config) = config::load(name, store.lxcpath(), None, &[]) else { return Ok(()) };
+    let root = PathBuf::from(config.get("lxc.rootfs.path").unwrap_or_default());
+    let unmanaged = config.get("lxc.rootfs.managed").as_deref() == Some("0");
+    // The configuration may spell the directory otherwise.
+    let inside = root.canonicalize().unwrap_or_else(|_missing| root.clone());
+    if unmanaged && (inside.starts_with(store.dir(name)) || root.starts_with(store.dir(name))) {
+        return Err(RemovalError::Unmanaged(root));
+    }
+    Ok(())
+}
+
+/// Runs what `lxc.hook.destroy` names, as LXC does: by the shell, with the container's name, `lxc`
+/// and `destroy` behind it. One that fails keeps the container.
+fn run_hooks(store: &Store, name: &Name) -> Result<(), RemovalError> {
+    let Ok(config) = config::load(name, store.lxcpath(), None, &[]) else { return Ok(()) };
+    let item = |key| config.get(key).unwrap_or_default();
+    let by_arguments = item("lxc.hook.version") != "1";
+    for hook in item("lxc.hook.destroy").lines() {
+        let failed = |said: String| RemovalError::Hook { hook: shown(hook).into_owned(), said };
+        let arguments = if by_arguments { format!(" {name} lxc destroy") } else { String::new() };
+        let output = Command::new("/bin/sh")
+            .args(["-c", &format!("exec {hook}{arguments}")])
+            .env("LXC_NAME", name.as_str())
+            .env("LXC_CONFIG_FILE", config.file())
+            .env("LXC_ROOTFS_PATH", item("lxc.rootfs.path"))
+            .env("LXC_HOOK_TYPE", "destroy")
+            .env("LXC_HOOK_SECTION", "lxc")
+            .env("LXC_HOOK_VERSION", item("lxc.hook.version"))
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| failed(words(&error)))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let last =
+                said.lines().last().map_or_else(String::new, |it| format!(": {}", shown(it)));
+            return Err(failed(format!(
+                "{}{last}; the container was not destroyed",
+                output.status
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! Removes directories of the lxcpath: a container's own, and what was made or taken away halfway.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::remove::{RemoveError, remove_container, remove_tree};
+use super::{Store, draft_name, drafted};
+use crate::engine::host::lxcpath::Lxcpath;
+use crate::engine::host::mountinfo;
+use crate::engine::terms::name::Name;
+
+/// Removes the container's directory in one step, as others see it.
+pub(in crate::engine) fn take_away(store: &Store, name: &Name) -> Result<(), RemoveError> {
+    let shown = store.dir(name);
+    // Told before anything is gone, not halfway; the removal itself refuses mounts as well.
+    if let Some(mount) = mount_below(store.lxcpath(), name.as_str()) {
+        return Err(RemoveError::Mount(mount));
+    }
+    let failed = |source| RemoveError::Remove { path: shown.clone(), source };
+    let parent = File::open(store.lxcpath()).map_err(failed)?;
+    let [plain, hidden] = [name.to_string(), draft_name(name)].map(CString::new);
+    let nul = |_nul| failed(io::Error::from_raw_os_error(libc::EINVAL));
+    remove_container(&parent, &plain.map_err(nul)?, &hidden.map_err(nul)?, &shown)
+}
+
+/// Removes what a creation or a removal that was killed has left under its hidden name. The caller holds the
+/// container's lock. Returns whether there was something.
+pub(in crate::engine) fn remove_draft(store: &Store, name: &Name) -> Result<bool, RemoveError> {
+    let draft = draft_name(name);
+    let there = exists(&store.lxcpath().join(&draft)) && drafted(store.lxcpath(), &draft).is_some();
+    if there {
+        remove_dir(store.lxcpath(), &draft)?;
+    }
+    Ok(there)
+}
+
+fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// Removes one directory of the lxcpath with all that is in it.
+pub(in crate::engine) fn remove_dir(lxcpath: &Lxcpath, name: &str) -> Result<(), RemoveError> {
+    let shown = lxcpath.join(name);
+    // Told before anything is gone, not halfway; the removal itself refuses mounts as well.
+    if let Some(mount) = mount_below(lxcpath, name) {
+        return Err(RemoveError::Mount(mount));
+    }
+    let failed = |source| RemoveError::Remove { path: shown.clone(), source };
+    let parent = File::open(lxcpath).map_err(failed)?;
+    let name =
+        CString::new(name).map_err(|_nul| failed(io::Error::from_raw_os_error(libc::EINVAL)))?;
+    remove_tree(&parent, &name, &shown)
+}
+
+/// Finds a mount in the directory, as the kernel lists it.
+fn mount_below(lxcpath: &Lxcpath, name: &str) -> Option<PathBuf> {
+    let dir = lxcpath.canonicalize().ok()?.join(name);
+    let table = std::fs::read(lxcpath.host().proc().join(mountinfo::FILE)).ok()?;
+    mountinfo::points(&table).find(|it| it.starts_with(&dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::host::made_up::MadeUp;
+
+    #[test]
+    fn a_mount_is_found_below_a_path_with_blanks() {
+        let machine = MadeUp::new();
+        machine.write("lx/a b/rootfs/.keep", "");
+        let place = machine.path("lx/a b/rootfs").canonicalize().unwrap();
+        let escaped = place.display().to_string().replace(' ', "\\040");
+        machine.write("proc/self/mountinfo", &format!("30 1 0:2 / {escaped} rw - tmpfs none rw\n"));
+        assert_eq!(mount_below(&machine.lxcpath, "a b"), Some(place));
+        assert_eq!(mount_below(&machine.lxcpath, "a"), None);
+    }
+}
