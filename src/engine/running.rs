@@ -2,6 +2,7 @@
 
 pub mod command_socket;
 pub mod event;
+pub(in crate::engine) mod groups;
 pub(in crate::engine) mod halt;
 pub mod oom;
 pub mod order;

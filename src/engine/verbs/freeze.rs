@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies};
+use crate::engine::cgroup::{Cgroup, CgroupError};
 use crate::engine::running::command_socket::{Client, SocketError};
 use crate::engine::running::event::{self, What};
+use crate::engine::running::groups::{self, GroupError, Holding};
 use crate::engine::running::record::Record;
 use crate::engine::terms::state::State;
 use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
@@ -100,12 +101,13 @@ impl Engine {
     fn reach(&self, name: &Name) -> Result<(Client, Cgroup), FreezeError> {
         let client = Client::connect(&self.lxcpath, name).map_err(FreezeError::Socket)?;
         let client = client.ok_or(FreezeError::NotRunning)?;
-        let hierarchies =
-            Hierarchies::discover(self.lxcpath.host()).map_err(FreezeError::Cgroup)?;
-        let path = self.cgroup_path(name, Some(&client)).ok_or_else(|| {
-            let root = nix::unistd::geteuid().is_root();
-            if root { FreezeError::Lost } else { FreezeError::Denied }
-        })?;
-        Ok((client, Cgroup::open(&hierarchies, &path)))
+        match groups::find(&self.lxcpath, name, Some(&client), Holding::Processes) {
+            Ok(Some(cgroup)) => Ok((client, cgroup)),
+            Err(GroupError::Cgroup(error)) => Err(FreezeError::Cgroup(error)),
+            Ok(None) | Err(GroupError::Socket(_)) if nix::unistd::geteuid().is_root() => {
+                Err(FreezeError::Lost)
+            }
+            Ok(None) | Err(GroupError::Socket(_)) => Err(FreezeError::Denied),
+        }
     }
 }

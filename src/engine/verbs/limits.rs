@@ -9,10 +9,11 @@ pub use keep::KeptLimit;
 
 pub use crate::engine::cgroup::Change;
 pub use crate::engine::cgroup::spelling::{key_of, of_key};
-use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies};
+use crate::engine::cgroup::{Cgroup, CgroupError};
 use crate::engine::running::command_socket::CONFIGURED;
 use crate::engine::running::command_socket::Client;
 use crate::engine::running::event::{self, What};
+use crate::engine::running::groups::{self, Holding};
 use crate::engine::running::record::Limits;
 use crate::engine::terms::error::ErrorKind;
 use crate::engine::terms::error::words;
@@ -82,15 +83,20 @@ impl Engine {
         name: &Name,
         verb: Verb,
     ) -> Result<Option<(Client, Cgroup)>, Error> {
-        let failed_to_ask = |why| Error::new(verb, name, ErrorKind::Failed, why);
-        let client = Client::connect(self.lxcpath(), name).map_err(failed_to_ask)?;
+        let client = Client::connect(self.lxcpath(), name)
+            .map_err(|why| Error::new(verb, name, ErrorKind::Failed, why))?;
         let Some(client) = client else { return Ok(None) };
-        let hierarchies =
-            Hierarchies::discover(self.lxcpath.host()).map_err(|why| failed(verb, name, why))?;
-        let path = client.limit_cgroup().map_err(failed_to_ask)?.ok_or_else(|| {
-            Error::new(verb, name, ErrorKind::Failed, "its supervisor does not report its cgroup")
-        })?;
-        Ok(Some((client, Cgroup::open(&hierarchies, &path))))
+        let cgroup = groups::find(&self.lxcpath, name, Some(&client), Holding::Limits)
+            .map_err(|why| Error::new(verb, name, why.kind(), why))?
+            .ok_or_else(|| {
+                Error::new(
+                    verb,
+                    name,
+                    ErrorKind::Failed,
+                    "its supervisor does not report its cgroup",
+                )
+            })?;
+        Ok(Some((client, cgroup)))
     }
 }
 

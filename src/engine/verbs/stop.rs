@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies, Patience};
+use crate::engine::cgroup::{CgroupError, Patience};
 use crate::engine::running::command_socket::wire::Wish;
 use crate::engine::running::command_socket::{Client, Init, Seat, SocketError, StateWatch};
+use crate::engine::running::groups::{self, GroupError, Holding};
 use crate::engine::running::record::{self, ReclaimError, Reclaimed, Record};
 use crate::engine::store::Store;
 use crate::engine::terms::signal;
@@ -213,14 +214,16 @@ impl Engine {
         }
         let supervisor = client.and_then(|it| it.supervisor().ok());
         let init = self.init_of(name, client);
-        let path = self.cgroup_path(name, client);
-        if path.is_none() && init.is_none() {
+        let cgroup = match groups::find(&self.lxcpath, name, client, Holding::Processes) {
+            Ok(cgroup) => cgroup,
+            // What it does not tell can do without: init's end is that of all.
+            Err(GroupError::Socket(_)) => None,
+            Err(GroupError::Cgroup(error)) => return Err(StopError::Cgroup(error)),
+        };
+        if cgroup.is_none() && init.is_none() {
             return Err(StopError::Lost);
         }
-        if let Some(path) = path {
-            let hierarchies = Hierarchies::discover(self.lxcpath.host());
-            let hierarchies = hierarchies.map_err(StopError::Cgroup)?;
-            let cgroup = Cgroup::open(&hierarchies, &path);
+        if let Some(cgroup) = cgroup {
             cgroup.kill_all(Instant::now() + DYING).map_err(StopError::Cgroup)?;
         }
         if let Some(Init { pid, pidfd }) = init
@@ -277,19 +280,6 @@ impl Engine {
             .and_then(|it| it.init)
             .and_then(|init| Some(Init { pid: init.pid, pidfd: init.hold(host)? }));
         recorded.or_else(|| client?.init().ok())
-    }
-
-    /// Finds the container's cgroup without trusting its supervisor to answer.
-    pub(in crate::engine) fn cgroup_path(
-        &self,
-        name: &Name,
-        client: Option<&Client>,
-    ) -> Option<String> {
-        let record = Record::read(&self.lxcpath, name).filter(|it| it.is_live(self.lxcpath.host()));
-        if let Some(cgroup) = record.and_then(|it| it.cgroup) {
-            return Some(cgroup);
-        }
-        client?.cgroup().ok().flatten()
     }
 }
 

@@ -7,10 +7,11 @@ use std::os::unix::fs::OpenOptionsExt as _;
 
 use nix::errno::Errno;
 
-use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies};
+use crate::engine::cgroup::Cgroup;
 use crate::engine::entry::perform::Door;
 use crate::engine::host::apparmor;
 use crate::engine::running::command_socket::{Client, Init, SocketError};
+use crate::engine::running::groups::{self, GroupError, Holding};
 use crate::engine::{ErrorKind, Lxcpath, Name, sys};
 
 /// A running container, held by a pidfd of its init.
@@ -44,18 +45,17 @@ pub(super) enum TargetError {
     NotInside { pid: i32 },
     #[error("read {path}")]
     Proc { path: String, source: io::Error },
-    #[error("{0}")]
-    Cgroup(#[source] CgroupError),
+    #[error(transparent)]
+    Group(#[from] GroupError),
 }
 
 impl TargetError {
-    pub(super) const fn kind(&self) -> ErrorKind {
+    pub(super) fn kind(&self) -> ErrorKind {
         match self {
             Self::NotRunning => ErrorKind::NotRunning,
             Self::Socket(SocketError::Hold { source: Errno::EPERM, .. }) => ErrorKind::Denied,
-            Self::Socket(_) | Self::NotInside { .. } | Self::Proc { .. } | Self::Cgroup(_) => {
-                ErrorKind::Failed
-            }
+            Self::Group(error) => error.kind(),
+            Self::Socket(_) | Self::NotInside { .. } | Self::Proc { .. } => ErrorKind::Failed,
         }
     }
 }
@@ -78,15 +78,7 @@ impl AttachTarget {
             .map_err(TargetError::Socket)?
             .ok_or(TargetError::NotRunning)?;
         let Init { pid, pidfd } = client.init().map_err(TargetError::Socket)?;
-        let path = client.cgroup().map_err(TargetError::Socket)?;
-        let cgroup = match path {
-            Some(path) => {
-                let hierarchies =
-                    Hierarchies::discover(lxcpath.host()).map_err(TargetError::Cgroup)?;
-                Some(Cgroup::open(&hierarchies, &path))
-            }
-            None => None,
-        };
+        let cgroup = groups::find(lxcpath, name, Some(&client), Holding::Processes)?;
         let status = read(format!("/proc/{pid}/status"))?;
         let namespaces = differing(pid)?;
         let apparmor = apparmor::confining(lxcpath.host(), pid).map_err(|source| {

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use super::StopError;
-use crate::engine::cgroup::{Cgroup, Hierarchies};
+use crate::engine::cgroup::Cgroup;
 use crate::engine::running::command_socket::wire::Wish;
 use crate::engine::running::command_socket::{Client, Init, StateClient, StateWatch};
 use crate::engine::running::event::{self, Follower, What};
+use crate::engine::running::groups::{self, Holding};
 use crate::engine::running::halt::{self, Asking, LOOK_AGAIN, MOMENT};
 use crate::engine::running::record;
 use crate::engine::terms::state::State;
@@ -146,10 +147,8 @@ impl Engine {
 impl<'a> Guest<'a> {
     fn of(engine: &'a Engine, name: &'a Name, client: &'a Client) -> Result<Self, StopError> {
         let Init { pid, pidfd } = client.init().map_err(StopError::Socket)?;
-        let cgroup = engine.cgroup_path(name, Some(client)).and_then(|path| {
-            let hierarchies = Hierarchies::discover(engine.lxcpath.host()).ok()?;
-            Some(Cgroup::open(&hierarchies, &path))
-        });
+        let cgroup = groups::find(&engine.lxcpath, name, Some(client), Holding::Processes);
+        let cgroup = cgroup.ok().flatten();
         Ok(Self { engine, name, client, pid, pidfd, cgroup })
     }
 

@@ -1,0 +1,55 @@
+//! Where a running container's groups are, for whoever reads or writes their files.
+
+use super::command_socket::{Client, SocketError};
+use super::record::Record;
+use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies};
+use crate::engine::{ErrorKind, Lxcpath, Name};
+
+/// Which of a container's groups: LXC's `lxc.cgroup.dir.container.inner` parts the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Holding {
+    Processes,
+    Limits,
+}
+
+/// Why a group is not found.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::engine) enum GroupError {
+    #[error(transparent)]
+    Socket(SocketError),
+    #[error("{0}")]
+    Cgroup(#[source] CgroupError),
+}
+
+impl GroupError {
+    /// Returns what sort of refusal it is.
+    pub(in crate::engine) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Socket(_) => ErrorKind::Failed,
+            Self::Cgroup(error) => error.kind(),
+        }
+    }
+}
+
+/// Opens the group of `name`: where the record of a supervisor of ours says that it is, which need
+/// not answer for that, else where its supervisor says. None: it names none, or nobody can be asked.
+pub(in crate::engine) fn find(
+    lxcpath: &Lxcpath,
+    name: &Name,
+    client: Option<&Client>,
+    holding: Holding,
+) -> Result<Option<Cgroup>, GroupError> {
+    let record = Record::read(lxcpath, name).filter(|it| it.is_live(lxcpath.host()));
+    let path = match (record.and_then(|it| it.cgroup), client) {
+        (Some(path), _) => Some(path),
+        (None, Some(client)) => match holding {
+            Holding::Processes => client.cgroup(),
+            Holding::Limits => client.limit_cgroup(),
+        }
+        .map_err(GroupError::Socket)?,
+        (None, None) => None,
+    };
+    let Some(path) = path else { return Ok(None) };
+    let hierarchies = Hierarchies::discover(lxcpath.host()).map_err(GroupError::Cgroup)?;
+    Ok(Some(Cgroup::open(&hierarchies, &path)))
+}
