@@ -6,8 +6,6 @@
 
 mod aside;
 mod counters;
-mod counters_v1;
-mod counters_v2;
 mod detail;
 mod faults;
 mod files;
@@ -220,7 +218,7 @@ impl Sampler {
             self.look_at_freezer(name);
         }
         self.members.settle();
-        let states = self.members.all.iter().map(|(name, it)| (name.clone(), it.state));
+        let states = self.members.all.iter().map(|(name, it)| (name.clone(), it.told.state));
         (states.collect(), trouble)
     }
 
@@ -228,7 +226,7 @@ impl Sampler {
     pub(in crate::engine) fn foreign(&mut self) -> Vec<(Name, State)> {
         let (states, _trouble) = self.states();
         let foreign = |name: &Name| {
-            let run = self.members.all.get(name).and_then(|it| it.run.as_ref());
+            let run = self.members.all.get(name).and_then(|it| it.told.run.as_ref());
             run.is_some_and(|it| !it.recorded)
         };
         states.into_iter().filter(|(name, _)| foreign(name)).collect()
@@ -247,7 +245,7 @@ impl Sampler {
     fn look_at_networks(&mut self, interest: &Interest) {
         let rows = if interest.networks { interest.visible.as_slice() } else { &[] };
         let detail = interest.detail.iter().filter(|it| !rows.contains(it));
-        let init = |name: &Name| self.members.all.get(name)?.run.as_ref()?.init_pid;
+        let init = |name: &Name| self.members.all.get(name)?.told.run.as_ref()?.init_pid;
         let asked = rows.iter().chain(detail);
         let asked = asked.filter_map(|it| Some((it.clone(), init(it)?))).collect();
         self.traffic.look(asked);
@@ -273,24 +271,25 @@ impl Sampler {
             (None, fault.flatten())
         };
         let lost: Vec<String> = self.lost_limits(&name).into_iter().map(|it| it.file).collect();
-        let trouble = member.trouble.or_else(|| told::lost(&name, &lost)).or_else(|| fault.clone());
+        let Member { defined, told, .. } = member;
+        let trouble = told.trouble.or_else(|| told::lost(&name, &lost)).or_else(|| fault.clone());
+        let lost_limits = if lost.is_empty() { told.lost_limits } else { lost };
         let network = self.traffic.of(&name);
-        let lost_limits = if lost.is_empty() { member.lost_limits } else { lost };
         Some(Container {
             name,
             lxcpath: self.lxcpath.to_path_buf(),
-            origin: member.origin,
-            defined: member.defined,
-            state: member.state,
-            since: member.since,
+            origin: told.origin,
+            defined,
+            state: told.state,
+            since: told.since,
             faulty: fault.is_some(),
             trouble,
             lost_limits,
-            init_pid: member.run.and_then(|it| it.init_pid),
-            last_exit: member.last_exit,
-            died_of_memory: member.died_of_memory,
-            last_memory_max_bytes: member.last_memory_max_bytes,
-            oom_last: member.oom_last,
+            init_pid: told.run.and_then(|it| it.init_pid),
+            last_exit: told.last_exit,
+            died_of_memory: told.died_of_memory,
+            last_memory_max_bytes: told.last_memory_max_bytes,
+            oom_last: told.oom_last,
             counters,
             network,
             detail,
@@ -300,7 +299,9 @@ impl Sampler {
     /// Starts watching the cgroup of a container that runs, and takes its state from there.
     fn look_at_freezer(&mut self, name: &Name) {
         let Some(member) = self.members.all.get_mut(name) else { return };
-        let Some(cgroup) = member.run.as_ref().and_then(|it| it.limits.clone()) else { return };
+        let Some(cgroup) = member.told.run.as_ref().and_then(|it| it.limits.clone()) else {
+            return;
+        };
         if self.watched.get(name).is_some_and(|it| it.cgroup != cgroup) {
             self.forget(name);
         }
@@ -341,7 +342,7 @@ impl Sampler {
     /// Returns which limits of a container of LXC's the kernel has lost, looked up now and then.
     /// Those of wharf's own its supervisor writes down.
     pub(in crate::engine) fn lost_limits(&mut self, name: &Name) -> Vec<SetLimit> {
-        let run = self.members.all.get(name).and_then(|it| it.run.as_ref());
+        let run = self.members.all.get(name).and_then(|it| it.told.run.as_ref());
         let Some(run) = run.filter(|it| !it.configured.is_empty()) else { return Vec::new() };
         let Some(watched) = self.watched.get_mut(name) else { return Vec::new() };
         let fresh = |(at, _): &&(Instant, _)| at.elapsed() < COMPARE;
@@ -365,7 +366,7 @@ impl Sampler {
         tasks: Option<u64>,
         interest: &Interest,
     ) -> (Detail, Option<String>) {
-        let run = member.run.as_ref();
+        let run = member.told.run.as_ref();
         let init = run.and_then(|it| it.init_pid);
         let (mut detail, fault) = self.still(name, init);
         if let Some(path) = run.and_then(|it| it.cgroup.as_ref()) {
@@ -407,7 +408,7 @@ impl Sampler {
 
     /// Closes the files of containers that no longer run.
     fn forget_ended(&mut self) {
-        let runs = |name: &Name| self.members.all.get(name).is_some_and(|it| it.run.is_some());
+        let runs = |name: &Name| self.members.all.get(name).is_some_and(|it| it.told.run.is_some());
         let ended: Vec<Name> = self.watched.keys().filter(|it| !runs(it)).cloned().collect();
         for name in &ended {
             self.forget(name);

@@ -12,8 +12,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::UnixCredentials;
 
 use super::address::{Address, dial};
-use super::client::{refuse, send, speak};
 use super::error::SocketError;
+use super::exchange::{refuse, send, speak};
 use super::holder;
 use super::trust::{Judge, Speaker};
 use super::wire::{self, Response, SocketCommand};

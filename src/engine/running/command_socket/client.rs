@@ -2,32 +2,24 @@
 
 pub(super) mod groups;
 
-use std::io::{self, IoSlice, Read as _, Write as _};
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{ControlMessage, MsgFlags, UnixCredentials, sendmsg};
 
 use super::address::{Address, dial, name_of};
 use super::error::SocketError;
+use super::exchange::{self, Answer, PATIENCE, refuse};
 use super::find;
 use super::holder;
 use super::trust::{Judge, Speaker};
-use super::wire::{self, LogRequest, Request, Response, SocketCommand};
+use super::wire::{self, LogRequest, SocketCommand};
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::sys;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::state::State;
-
-/// How long a supervisor may take: it does nothing slow, so two seconds mean that it hangs.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// The most console output a supervisor may send in answer; LXC's buffers are smaller.
-const MAX_OUTPUT: usize = 64 * 1024 * 1024;
 
 /// One container's supervisor, which may go away at any time. Nobody else is believed.
 #[derive(Debug)]
@@ -64,15 +56,6 @@ pub enum ConsoleLog {
     Output(Vec<u8>),
     /// `lxc.console.buffer.size` is not set.
     Off,
-}
-
-/// One response, with what came along.
-pub(super) struct Answer {
-    pub(super) head: Response,
-    pub(super) payload: Vec<u8>,
-    pub(super) fds: Vec<OwnedFd>,
-    pub(super) stream: UnixStream,
-    sender: Option<UnixCredentials>,
 }
 
 impl Client {
@@ -248,11 +231,11 @@ impl Client {
         payload: &[u8],
     ) -> Result<Answer, SocketError> {
         let fresh = self.fresh.lock().ok().and_then(|mut it| it.take());
-        match fresh.map(|stream| ask(stream, what, command, data, payload)) {
+        match fresh.map(|stream| exchange::ask(stream, what, command, data, payload)) {
             // A supervisor drops who connects and then says nothing for a second, and a machine
             // under load may have kept us silent for so long.
             None | Some(Err(SocketError::Closed)) => {
-                ask(self.dial()?, what, command, data, payload)
+                exchange::ask(self.dial()?, what, command, data, payload)
             }
             Some(answer) => answer,
         }
@@ -275,122 +258,6 @@ impl Client {
             self.judge.admit(stream)?;
         }
         Ok(stream)
-    }
-}
-
-fn ask(
-    mut stream: UnixStream,
-    what: &'static str,
-    command: SocketCommand,
-    data: u64,
-    payload: &[u8],
-) -> Result<Answer, SocketError> {
-    let deadline = match send(&stream, command, data, payload) {
-        // Who may not ask is told so before the question came, and can read it all the same.
-        Err(SocketError::Closed) => Instant::now(),
-        sent => sent?,
-    };
-    let (head, fds, sender) = read_head(&stream, deadline)?;
-    if head.result < 0 {
-        return Ok(Answer { head, payload: Vec::new(), fds, stream, sender });
-    }
-    let prints = matches!(command, SocketCommand::ConsoleLog | SocketCommand::ConsoleView);
-    let most = if prints { MAX_OUTPUT } else { wire::MAX_PAYLOAD };
-    let len = usize::try_from(head.payload_len).ok().filter(|len| *len <= most);
-    let mut payload = vec![0; len.ok_or(SocketError::Nonsense { what })?];
-    read_all(&mut stream, &mut payload, deadline)?;
-    Ok(Answer { head, payload, fds, stream, sender })
-}
-
-/// Sends one request; returns when its answer should be there.
-pub(super) fn send(
-    mut stream: &UnixStream,
-    command: SocketCommand,
-    data: u64,
-    payload: &[u8],
-) -> Result<Instant, SocketError> {
-    let deadline = Instant::now() + PATIENCE;
-    let too_long = |_| SocketError::Nonsense { what: "a request" };
-    let payload_len = i32::try_from(payload.len()).map_err(too_long)?;
-    let head = Request { command: command as i32, payload_len, data };
-    let credentials = UnixCredentials::new();
-    let sent = sendmsg::<()>(
-        stream.as_raw_fd(),
-        &[IoSlice::new(&head.encode())],
-        &[ControlMessage::ScmCredentials(&credentials)],
-        MsgFlags::MSG_NOSIGNAL,
-        None,
-    );
-    sent.map_err(|errno| speak(errno.into()))?;
-    stream.write_all(payload).map_err(speak)?;
-    Ok(deadline)
-}
-
-fn read_head(
-    stream: &UnixStream,
-    deadline: Instant,
-) -> Result<(Response, Vec<OwnedFd>, Option<UnixCredentials>), SocketError> {
-    readable(stream, deadline)?;
-    let mut head = [0; wire::HEAD];
-    match sys::receive_signed(stream.as_fd(), &mut head) {
-        // LXC sends the head in one piece, and descriptors only with it.
-        Ok(it) if it.count == wire::HEAD => Ok((Response::decode(&head), it.fds, it.sender)),
-        Ok(_) | Err(Errno::ECONNRESET) => Err(SocketError::Closed),
-        Err(errno) => Err(speak(errno.into())),
-    }
-}
-
-fn read_all(
-    stream: &mut UnixStream,
-    mut rest: &mut [u8],
-    deadline: Instant,
-) -> Result<(), SocketError> {
-    while !rest.is_empty() {
-        readable(stream, deadline)?;
-        let count = stream.read(rest).map_err(speak)?;
-        if count == 0 {
-            return Err(SocketError::Closed);
-        }
-        rest = rest.get_mut(count..).unwrap_or_default();
-    }
-    Ok(())
-}
-
-pub(super) const fn refuse(what: &'static str, head: Response) -> Result<Response, SocketError> {
-    if head.result < 0 {
-        let source = Errno::from_raw(head.result.saturating_neg());
-        if matches!(source, Errno::EUSERS) {
-            return Err(SocketError::Crowded);
-        }
-        return Err(SocketError::Refused { what, source });
-    }
-    Ok(head)
-}
-
-/// Waits until there is something to read; [`SocketError::Silent`] at the deadline.
-pub(super) fn readable(stream: &UnixStream, deadline: Instant) -> Result<(), SocketError> {
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        // Rounded up, or the last millisecond would be spent in a busy loop.
-        let left = PollTimeout::try_from(left + Duration::from_millis(1));
-        let mut fds = [PollFd::new(stream.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut fds, left.unwrap_or(PollTimeout::MAX)) {
-            Ok(0) if Instant::now() >= deadline => return Err(SocketError::Silent),
-            Ok(0) | Err(Errno::EINTR) => (),
-            Ok(_) => return Ok(()),
-            Err(errno) => return Err(speak(errno.into())),
-        }
-    }
-}
-
-pub(super) fn speak(error: io::Error) -> SocketError {
-    let kind = error.kind();
-    if kind == io::ErrorKind::WouldBlock {
-        SocketError::Silent
-    } else if matches!(kind, io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) {
-        SocketError::Closed
-    } else {
-        SocketError::Speak(error)
     }
 }
 

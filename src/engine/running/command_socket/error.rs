@@ -1,10 +1,9 @@
 //! Why a supervisor could not be asked.
 
+use std::fmt;
 use std::io;
 
 use nix::errno::Errno;
-
-use super::trust::Stranger;
 
 /// A request to a supervisor that failed, named after the act.
 #[derive(Debug, thiserror::Error)]
@@ -62,4 +61,44 @@ fn refusal(what: &str, errno: Errno) -> String {
         return format!("permission denied: only root and the user who runs it may ask for {what}");
     }
     format!("the supervisor refused {what}")
+}
+
+/// Somebody who holds a container's socket without being its supervisor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stranger {
+    /// The container's name.
+    pub of: String,
+    /// None: he is in a pid namespace that cannot be seen from here, or nobody told.
+    pub pid: Option<i32>,
+    pub uid: Option<u32>,
+}
+
+impl fmt::Display for Stranger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a stranger holds the socket of {} (", self.of)?;
+        match self.pid {
+            Some(pid) => write!(f, "pid {pid}")?,
+            None => f.write_str("pid not visible from here")?,
+        }
+        match self.uid {
+            Some(uid) => write!(f, ", user {uid})"),
+            None => f.write_str(", user unknown)"),
+        }
+    }
+}
+
+impl std::error::Error for Stranger {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_is_named() {
+        let of = "web".to_owned();
+        let told = Stranger { of: of.clone(), pid: Some(7), uid: Some(65534) }.to_string();
+        assert_eq!(told, "a stranger holds the socket of web (pid 7, user 65534)");
+        let told = Stranger { of, pid: None, uid: None }.to_string();
+        assert!(told.ends_with("(pid not visible from here, user unknown)"), "{told}");
+    }
 }

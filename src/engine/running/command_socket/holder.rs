@@ -8,8 +8,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::address::{Address, named, read_table};
-use super::error::SocketError;
-use super::trust::{Judge, Stranger};
+use super::error::{SocketError, Stranger};
+use super::trust::Judge;
 use crate::engine::host::Host;
 
 /// Fails if whoever holds `address` may not be the container's supervisor.

@@ -14,8 +14,8 @@ use std::path::PathBuf;
 
 use super::address::{Address, bind_private, bind_public, name_of, private_dir, spellings};
 use super::client::Client;
-use super::error::SocketError;
-use super::trust::{Judge, Stranger};
+use super::error::{SocketError, Stranger};
+use super::trust::Judge;
 use super::{find, holder};
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::store::{Lock, StoreError, seat_lock, seat_lock_path};

@@ -6,8 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use super::client::{Client, readable};
+use super::client::Client;
 use super::error::SocketError;
+use super::exchange::readable;
 use super::wire::{self, SocketCommand, Wish};
 use crate::engine::terms::state::State;
 

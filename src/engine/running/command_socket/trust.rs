@@ -10,7 +10,6 @@
 //! background), and then his pid tells nothing. The one who answers lives: he is identified by a
 //! first answer, and believed when he is still the same after the next.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -21,7 +20,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::socket::{UnixCredentials, getsockopt, sockopt};
 use nix::unistd::geteuid;
 
-use super::error::SocketError;
+use super::error::{SocketError, Stranger};
 use crate::engine::cgroup::{Cgroup, Hierarchies};
 use crate::engine::host::Host;
 use crate::engine::host::identity::Identity;
@@ -33,32 +32,6 @@ use crate::engine::terms::name::Name;
 
 /// The namespaces that whoever is believed shares with us.
 const SHARED: [&str; 2] = ["pid", "user"];
-
-/// Somebody who holds a container's socket without being its supervisor.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stranger {
-    /// The container's name.
-    pub of: String,
-    /// None: he is in a pid namespace that cannot be seen from here, or nobody told.
-    pub pid: Option<i32>,
-    pub uid: Option<u32>,
-}
-
-impl fmt::Display for Stranger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a stranger holds the socket of {} (", self.of)?;
-        match self.pid {
-            Some(pid) => write!(f, "pid {pid}")?,
-            None => f.write_str("pid not visible from here")?,
-        }
-        match self.uid {
-            Some(uid) => write!(f, ", user {uid})"),
-            None => f.write_str(", user unknown)"),
-        }
-    }
-}
-
-impl std::error::Error for Stranger {}
 
 /// Who may speak for a container.
 #[derive(Clone, Debug)]
@@ -267,15 +240,6 @@ mod tests {
         let later = Identity { start_time: identity.start_time + 1, ..identity };
         let speaker = Speaker { identity: later, limited_to: None };
         assert!(matches!(judge().confirm(speaker, Some(me)), Err(SocketError::Closed)));
-    }
-
-    #[test]
-    fn a_stranger_is_named() {
-        let of = "web".to_owned();
-        let told = Stranger { of: of.clone(), pid: Some(7), uid: Some(65534) }.to_string();
-        assert_eq!(told, "a stranger holds the socket of web (pid 7, user 65534)");
-        let told = Stranger { of, pid: None, uid: None }.to_string();
-        assert!(told.ends_with("(pid not visible from here, user unknown)"), "{told}");
     }
 
     #[test]

@@ -9,12 +9,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::error::RunError;
-use super::oom::Kills;
 use crate::engine::cgroup::{Cgroup, Hierarchies, Keep};
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::running::command_socket::wire::{self, MonitorMessage};
 use crate::engine::running::event::{self, What};
-use crate::engine::running::oom::Death;
+use crate::engine::running::oom::{Death, OomKill};
 use crate::engine::running::record::{self, Record, SetLimit, now_ms};
 use crate::engine::store::Store;
 use crate::engine::terms::exit::Exit;
@@ -42,6 +41,17 @@ pub(super) struct Life {
     oom: Option<(Instant, Option<bool>)>,
     /// LXC's lxc-monitord listens here, if it runs.
     fifo: PathBuf,
+}
+
+/// What is known of the kills that are told together.
+#[derive(Debug)]
+pub(super) struct Kills {
+    /// How many there were since the start.
+    pub(super) count: u64,
+    /// The newest of them.
+    pub(super) last: Option<OomKill>,
+    /// Whether init was killed; none where the kernel's log does not name every process.
+    pub(super) init: Option<bool>,
 }
 
 impl Life {

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::life::Life;
+use super::life::{Kills, Life};
 use crate::engine::cgroup::{Cgroup, OomWatch};
-use crate::engine::running::oom::{Death, KernelLog, OomKill};
+use crate::engine::running::oom::{Death, KernelLog};
 use crate::engine::running::record::now_ms;
 
 /// cgroup v1 gives notice before it kills, so the count is looked at again for so long, so often.
@@ -33,17 +33,6 @@ struct Untold {
     count: u64,
     until: Instant,
     deaths: Vec<Death>,
-}
-
-/// What is known of the kills that are told together.
-#[derive(Debug)]
-pub(super) struct Kills {
-    /// How many there were since the start.
-    pub(super) count: u64,
-    /// The newest of them.
-    pub(super) last: Option<OomKill>,
-    /// Whether init was killed; none where the kernel's log does not name every process.
-    pub(super) init: Option<bool>,
 }
 
 impl Oom {

@@ -1,70 +1,17 @@
 //! Which cgroup files hold which counters on this host, and reading them for one container. What
-//! the files say is parsed in [`super::counters_v1`] and [`super::counters_v2`].
+//! the files say is parsed in [`v1`] and [`v2`].
+
+mod source;
+mod v1;
+mod v2;
 
 use std::path::Path;
 
 use super::files::{CachedFile, Files};
-use super::{counters_v1, counters_v2};
 use crate::engine::cgroup::{Hierarchies, Hierarchy};
-use crate::engine::seen::sample::{Limit, Psi};
-
-/// Counters as the kernel holds them.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct RawCounters {
-    pub(super) cpu_ns: Option<u64>,
-    pub(super) cpu_quota_us: Option<Limit>,
-    pub(super) cpu_period_us: Option<u64>,
-    pub(super) periods: Option<u64>,
-    pub(super) throttled_periods: Option<u64>,
-    /// All that is charged, the page cache too.
-    pub(super) memory_usage_bytes: Option<u64>,
-    /// The page cache that the kernel would drop first.
-    pub(super) memory_inactive_bytes: Option<u64>,
-    pub(super) memory_max_bytes: Option<Limit>,
-    pub(super) memory_peak_bytes: Option<u64>,
-    pub(super) oom_kills: Option<u64>,
-    pub(super) memory_hits: Option<u64>,
-    pub(super) pids: Option<u64>,
-    pub(super) pids_max: Option<Limit>,
-    pub(super) io_read_bytes: Option<u64>,
-    pub(super) io_write_bytes: Option<u64>,
-    pub(super) psi: Psi,
-}
-
-impl RawCounters {
-    /// Returns only what hardly ever changes.
-    fn limits(self) -> Self {
-        Self {
-            cpu_quota_us: self.cpu_quota_us,
-            cpu_period_us: self.cpu_period_us,
-            memory_max_bytes: self.memory_max_bytes,
-            pids_max: self.pids_max,
-            ..Self::default()
-        }
-    }
-}
-
-/// One file and how to read it.
-#[derive(Debug)]
-pub(super) struct CounterSource {
-    pub(super) controller: &'static str,
-    pub(super) file: &'static str,
-    pub(super) need: Need,
-    pub(super) read: fn(&str, &mut RawCounters),
-}
-
-/// Who needs what a file holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Need {
-    /// Every container, at every look.
-    Always,
-    /// A row of the list, at every look.
-    Row,
-    /// A row of the list; it is a limit, which hardly ever changes.
-    RowLimit,
-    /// Only what shows all of a container.
-    Detail,
-}
+pub(super) use source::RawCounters;
+use source::{CounterSource, Need, OF_BOTH, keyed};
+pub(super) use v2::some;
 
 /// The sources of this host, and where each hierarchy is.
 #[derive(Debug, Default)]
@@ -77,18 +24,17 @@ impl Sources {
     /// Chooses for each controller the hierarchy that has it; v1 where both could serve, since a
     /// controller that is bound to v1 counts there alone.
     pub(super) fn of(hierarchies: &Hierarchies) -> Self {
-        let v1 = |controller: &str| hierarchies.iter().find(|it| it.controls(controller));
-        let v1 = |controller: &str| v1(controller).filter(|it| Some(*it) != hierarchies.unified());
-        let old = counters_v1::SOURCES.iter();
-        let old = old.filter_map(|it| Some((v1(it.controller)?.clone(), it)));
-        let serves = |it: &&CounterSource| {
-            !counters_v2::served_by(it.controller).iter().any(|it| v1(it).is_some())
-        };
-        let new = counters_v2::SOURCES.iter().filter(serves);
-        let new = new.filter_map(|it| Some((hierarchies.unified()?.clone(), it)));
-        let freezer = v1("freezer").map(|it| (it.clone(), "freezer.state"));
+        let first = |controller: &str| hierarchies.iter().find(|it| it.controls(controller));
+        let old = |it: &str| first(it).filter(|it| Some(*it) != hierarchies.unified());
+        let counts_in_old =
+            |it: &&CounterSource| v2::served_by(it.controller).is_some_and(|it| old(it).is_some());
+        let in_old = v1::SOURCES.iter().chain(OF_BOTH);
+        let in_old = in_old.filter_map(|it| Some((old(it.controller)?.clone(), it)));
+        let in_new = v2::SOURCES.iter().chain(OF_BOTH).filter(|it| !counts_in_old(it));
+        let in_new = in_new.filter_map(|it| Some((hierarchies.unified()?.clone(), it)));
+        let freezer = old("freezer").map(|it| (it.clone(), "freezer.state"));
         Self {
-            counters: old.chain(new).collect(),
+            counters: in_old.chain(in_new).collect(),
             freezer: freezer.or_else(|| Some((hierarchies.unified()?.clone(), "cgroup.events"))),
         }
     }
@@ -201,20 +147,4 @@ fn freezing(text: &str) -> Freezing {
         events if keyed(events, "frozen") == Some(1) => Freezing::Frozen,
         _ => Freezing::Thawed,
     }
-}
-
-/// Returns the number on the line `key number`.
-pub(super) fn keyed(text: &str, key: &str) -> Option<u64> {
-    let mut lines = text.lines().filter_map(|it| it.split_once(' '));
-    lines.find(|(it, _)| *it == key)?.1.trim().parse().ok()
-}
-
-/// Returns the number that a file consists of.
-pub(super) fn number(text: &str) -> Option<u64> {
-    text.trim().parse().ok()
-}
-
-/// Returns a limit, for which the kernel writes `max` when there is none.
-pub(super) fn limit(text: &str) -> Option<Limit> {
-    if text.trim() == "max" { Some(Limit::Max) } else { number(text).map(Limit::At) }
 }

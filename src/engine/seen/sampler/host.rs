@@ -8,7 +8,7 @@ use std::time::Instant;
 use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::aside::Aside;
-use super::counters_v2::some;
+use super::counters::some;
 use super::files::{CachedFile, Files};
 use super::rates::per_second;
 use crate::engine::cgroup::Hierarchies;

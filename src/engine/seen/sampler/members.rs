@@ -5,15 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::told::{self, RunInfo, Told};
+use super::told::{self, Told};
 use super::unmanaged;
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::running::command_socket::{Finder, ListenerInodes};
 use crate::engine::running::event;
 use crate::engine::running::event::{Event, Follower, What};
-use crate::engine::running::oom::OomKill;
 use crate::engine::seen::sample::{Origin, Unmanaged};
-use crate::engine::terms::exit::Exit;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::state::State;
 
@@ -41,17 +39,8 @@ pub(super) struct Members {
 #[derive(Clone, Debug)]
 pub(super) struct Member {
     pub(super) defined: bool,
-    pub(super) origin: Origin,
-    pub(super) state: State,
-    pub(super) since: Option<SystemTime>,
-    pub(super) last_exit: Option<Exit>,
-    pub(super) died_of_memory: bool,
-    pub(super) oom_last: Option<OomKill>,
-    pub(super) last_memory_max_bytes: Option<u64>,
-    pub(super) trouble: Option<String>,
-    pub(super) lost_limits: Vec<String>,
-    /// What runs it; None while nothing does.
-    pub(super) run: Option<RunInfo>,
+    /// What was told of it last, its state as it has been followed since.
+    pub(super) told: Told,
     /// Where somebody listened for it when it was looked at.
     place: Option<ListenerInodes>,
     /// When to look at its supervisor or record again, if ever.
@@ -105,7 +94,7 @@ impl Members {
                 member.learn(told, now);
             }
         }
-        self.all.retain(|_, it| it.defined || it.run.is_some());
+        self.all.retain(|_, it| it.defined || it.told.run.is_some());
         unlisted.or(unheard)
     }
 
@@ -191,16 +180,7 @@ impl Member {
     fn unknown(defined: bool) -> Self {
         Self {
             defined,
-            origin: Origin::Lxc,
-            state: State::Stopped,
-            since: None,
-            last_exit: None,
-            died_of_memory: false,
-            oom_last: None,
-            last_memory_max_bytes: None,
-            trouble: None,
-            lost_limits: Vec::new(),
-            run: None,
+            told: told::stopped(Origin::Lxc),
             place: None,
             look_again: Some(Instant::now()),
             settled: false,
@@ -210,16 +190,13 @@ impl Member {
     fn learn(&mut self, told: Told, now: Instant) {
         self.look_again = told.retry.map(|it| now + it);
         self.note_state(told.state, told.since);
-        let Told { origin, last_exit, died_of_memory, oom_last, trouble, run, .. } = told;
-        self.lost_limits = told.lost_limits;
-        self.last_memory_max_bytes = told.last_memory_max_bytes;
-        (self.origin, self.last_exit, self.died_of_memory) = (origin, last_exit, died_of_memory);
-        (self.trouble, self.run, self.oom_last) = (trouble, run, oom_last);
+        let Told { state, since, .. } = self.told;
+        self.told = Told { state, since, ..told };
     }
 
     /// Takes in what the freezer says, which knows better than a supervisor of LXC's.
     pub(super) fn note_frozen(&mut self, frozen: bool) {
-        match (self.state, frozen) {
+        match (self.told.state, frozen) {
             (State::Running, true) => self.note_state(State::Frozen, None),
             (State::Frozen, false) => self.note_state(State::Running, None),
             _ => (),
@@ -227,13 +204,13 @@ impl Member {
     }
 
     fn note_state(&mut self, state: State, since: Option<SystemTime>) {
-        if self.state != state {
+        if self.told.state != state {
             // Where nobody wrote down when it happened, it was just now, unless this is the
             // first look.
-            self.since = since.or_else(|| self.settled.then(SystemTime::now));
-            self.state = state;
+            self.told.since = since.or_else(|| self.settled.then(SystemTime::now));
+            self.told.state = state;
         } else if since.is_some() {
-            self.since = since;
+            self.told.since = since;
         }
     }
 }

@@ -33,7 +33,9 @@ pub(super) struct Told {
     pub(super) last_memory_max_bytes: Option<u64>,
     pub(super) trouble: Option<String>,
     pub(super) lost_limits: Vec<String>,
+    /// What runs it; none while nothing does.
     pub(super) run: Option<RunInfo>,
+    /// How soon to ask again, if at all.
     pub(super) retry: Option<Duration>,
 }
 
@@ -229,7 +231,7 @@ fn by_socket(
     }
 }
 
-const fn stopped(origin: Origin) -> Told {
+pub(super) const fn stopped(origin: Origin) -> Told {
     Told {
         state: State::Stopped,
         since: None,
