@@ -106,8 +106,9 @@ impl Host {
 
     /// Returns wharf's directory for what does not outlive the machine's run, made on first use.
     ///
-    /// If it is not ours alone, returns a path below which nothing can be made: every use then
-    /// fails, instead of trusting a stranger's files. [`Self::checked_runtime_dir`] says why.
+    /// If other users have access to it, returns a path below which nothing can be created: every
+    /// use then fails, instead of trusting a stranger's files. [`Self::checked_runtime_dir`] says
+    /// why.
     pub fn runtime_dir(&self) -> PathBuf {
         const NOWHERE: &str = "/proc/self/no-runtime-directory";
         self.checked_runtime_dir().unwrap_or_else(|_reason| PathBuf::from(NOWHERE))
@@ -144,7 +145,7 @@ fn runtime_path() -> PathBuf {
     }
 }
 
-/// Makes a directory that only we may enter, or checks that the one there is such.
+/// Makes a directory that only we may enter, or checks that the existing one is private.
 pub(super) fn private_dir(path: &Path) -> Result<(), HostError> {
     let failed = |source| HostError::Runtime { path: path.to_path_buf(), source };
     match DirBuilder::new().mode(PRIVATE).create(path) {

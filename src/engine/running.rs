@@ -1,4 +1,4 @@
-//! What stays with a running container, or tells of it: supervisor, sockets, record, journal.
+//! What belongs to a running container: supervisor, sockets, record, journal.
 
 pub mod command_socket;
 pub mod event;

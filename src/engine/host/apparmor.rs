@@ -1,5 +1,5 @@
-//! AppArmor as far as containers need it: whether this kernel has it, which profiles are loaded, and
-//! what a process is confined by. Loads no profile and changes nobody's.
+//! AppArmor as far as containers need it: whether this kernel has it, which profiles are loaded,
+//! and which one confines a process. Loads and changes no profile.
 
 use std::fs;
 use std::io;
@@ -7,9 +7,9 @@ use std::path::Path;
 
 use crate::engine::host::Host;
 
-/// What LXC confines a container by whose configuration says nothing.
+/// LXC's profile for a container whose configuration names none.
 pub(in crate::engine) const DEFAULT: &str = "lxc-container-default-cgns";
-/// LXC's profile for a container that makes containers itself, or has an init such as systemd.
+/// LXC's profile for a container that runs containers itself, or has an init such as systemd.
 pub(in crate::engine) const NESTING: &str = "lxc-container-default-with-nesting";
 /// The word for no confinement, in a configuration and for the kernel.
 pub(in crate::engine) const UNCONFINED: &str = "unconfined";
@@ -17,7 +17,7 @@ pub(in crate::engine) const UNCONFINED: &str = "unconfined";
 const ENABLED: &str = "/sys/module/apparmor/parameters/enabled";
 const PROFILES: &str = "/sys/kernel/security/apparmor/profiles";
 
-/// Returns whether the kernel confines by profiles.
+/// Returns whether the kernel uses AppArmor profiles.
 pub(in crate::engine) fn is_enabled() -> bool {
     fs::read(ENABLED).is_ok_and(|it| it.starts_with(b"Y"))
 }
@@ -28,7 +28,7 @@ pub(in crate::engine) fn is_loaded(profile: &str) -> bool {
     profiles.lines().any(|it| without_mode(it) == profile)
 }
 
-/// Returns what confines the process `pid`; none: nothing does.
+/// Returns the profile of the process `pid`; none: it is not confined.
 pub(in crate::engine) fn confining(host: &Host, pid: i32) -> io::Result<Option<String>> {
     if !is_enabled() {
         return Ok(None);
@@ -44,7 +44,7 @@ pub(in crate::engine) fn confining(host: &Host, pid: i32) -> io::Result<Option<S
     Ok((label != UNCONFINED).then(|| label.to_owned()))
 }
 
-/// Takes off what the kernel adds to a name: ` (enforce)`.
+/// Removes what the kernel appends to a name: ` (enforce)`.
 fn without_mode(label: &str) -> &str {
     label.rsplit_once(" (").filter(|(_, it)| it.ends_with(')')).map_or(label, |(name, _)| name)
 }

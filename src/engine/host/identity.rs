@@ -1,4 +1,5 @@
-//! Which process is meant, whatever becomes of its pid, and what `/proc/PID/stat` tells of it.
+//! The identity of a process, which survives the reuse of its pid, and what `/proc/PID/stat` says
+//! about it.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::host::Host;
 use crate::engine::sys;
 
-/// One process for ever: a pid alone is given to another process some day.
+/// Identifies one process for ever: a pid alone will be reused some day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Identity {
     pub pid: i32,
@@ -22,10 +23,10 @@ impl Identity {
         Stat::read(host, pid).map(|it| it.identity)
     }
 
-    /// Takes hold of the process, if it still lives.
+    /// Opens a pidfd of the process, if it still exists.
     pub fn hold(self, host: &Host) -> Option<OwnedFd> {
         let pidfd = sys::pidfd_open(self.pid).ok()?;
-        // Looked at after it was held, so that its pid has not passed to another.
+        // Checked after the pidfd was opened, so that the pid cannot have been reused.
         self.lives(host).then_some(pidfd)
     }
 
@@ -38,7 +39,7 @@ impl Identity {
 /// The letter of proc_pid_stat(5) for a process that is dead and not reaped yet.
 pub(in crate::engine) const ZOMBIE: char = 'Z';
 
-/// What `/proc/PID/stat` tells.
+/// The content of `/proc/PID/stat`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stat {
     pub identity: Identity,
@@ -53,7 +54,7 @@ pub struct Stat {
 }
 
 impl Stat {
-    /// Reads what the process that has `pid` now is.
+    /// Reads it for the process that has `pid` now.
     pub(in crate::engine) fn read(host: &Host, pid: i32) -> Option<Self> {
         Self::parse(&fs::read(host.of_process(pid, "stat")).ok()?)
     }

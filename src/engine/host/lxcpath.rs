@@ -1,4 +1,5 @@
-//! The directory that holds the containers, opened once: what it is, and how it was called.
+//! The directory that holds the containers, opened once: which directory it is, and how its path
+//! was written.
 //!
 //! A path has many spellings (a slash at its end, `.`, `..`, a link, a relative one), and a
 //! container must be the same one through all of them. So whatever identifies a container, its
@@ -17,7 +18,7 @@ use crate::engine::host::Host;
 /// As many links in a row as the kernel follows; see `path_resolution(7)`.
 const MOST_LINKS: u8 = 40;
 
-/// One lxcpath on one machine. It need not exist.
+/// An lxcpath on a machine. It need not exist.
 #[derive(Clone, Debug)]
 pub struct Lxcpath {
     host: Host,
@@ -26,15 +27,15 @@ pub struct Lxcpath {
 }
 
 impl Lxcpath {
-    /// Opens the directory that `given` names now. What exists of it is resolved as the kernel
-    /// would, the rest is taken as it is written.
+    /// Opens the directory that `given` names now. Its existing part is resolved as the kernel
+    /// would, the rest is taken as written.
     pub fn open(host: &Host, given: &Path) -> Self {
-        // Without a current directory a relative path names nothing, as every use of it will tell.
+        // Without a current directory a relative path names nothing, and every use of it will fail.
         let full = std::path::absolute(given).unwrap_or_else(|_nowhere| given.to_path_buf());
         Self::opened(host, resolve(&full, MOST_LINKS), given)
     }
 
-    /// Names a directory that was opened before, by this process or the one that began it.
+    /// Names a directory that was opened before, by this process or its parent.
     pub fn opened(host: &Host, dir: impl Into<PathBuf>, given: &Path) -> Self {
         let host = host.clone();
         Self { host, dir: dir.into(), given: without_last_slashes(given).to_path_buf() }
@@ -50,18 +51,18 @@ impl Lxcpath {
         &self.dir
     }
 
-    /// Returns the path as it was given, less the slashes at its end: so LXC's tools spell it.
+    /// Returns the path as it was given, without slashes at its end, as LXC's tools write it.
     pub fn given(&self) -> &Path {
         &self.given
     }
 
     /// Returns the path to write down for LXC and for people: absolute, and through the links it
-    /// was given with, which may be there so that the containers can move.
+    /// was given with, which may exist so that the containers can be moved.
     pub fn spelled(&self) -> PathBuf {
         std::path::absolute(&self.given).unwrap_or_else(|_nowhere| self.dir.clone())
     }
 
-    /// Returns what files outside are named after.
+    /// Returns the name for files about it elsewhere.
     pub fn key(&self) -> String {
         key_of(&self.dir)
     }
@@ -89,7 +90,7 @@ impl PartialEq for Lxcpath {
 
 impl Eq for Lxcpath {}
 
-/// Returns what files about the containers in `dir`, which is resolved, are named after.
+/// Returns the name for files about the containers in `dir`, which is resolved.
 pub fn key_of(dir: &Path) -> String {
     format!("{:016x}", fnv64(dir.as_os_str().as_bytes()))
 }
@@ -101,7 +102,7 @@ pub fn without_last_slashes(path: &Path) -> &Path {
     Path::new(OsStr::from_bytes(bytes.get(..end).unwrap_or_default()))
 }
 
-/// Resolves an absolute path; what does not exist, or may not be looked at, stays as written.
+/// Resolves an absolute path; parts that do not exist, or may not be read, stay as written.
 fn resolve(path: &Path, links: u8) -> PathBuf {
     if let Ok(whole) = path.canonicalize() {
         return whole;
@@ -111,7 +112,7 @@ fn resolve(path: &Path, links: u8) -> PathBuf {
         Some(Component::Normal(name)) => {
             let parent = resolve(components.as_path(), links);
             let here = parent.join(name);
-            // A link to what is not there yet: that is where things will be made.
+            // A dangling link: files will be created at its target.
             match here.read_link() {
                 Ok(target) if links > 0 => resolve(&parent.join(target), links - 1),
                 Ok(_) | Err(_) => here,
@@ -127,8 +128,8 @@ fn resolve(path: &Path, links: u8) -> PathBuf {
     }
 }
 
-/// Returns whether `path`, which somebody else spelled, is `dir` now: by its inode, so that a second
-/// mount of the same directory is the same one too.
+/// Returns whether `path`, as somebody else wrote it, is `dir` now: by its inode, so that a second
+/// mount of the same directory counts too.
 pub fn is_same(path: &Path, dir: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt as _;
     if path == dir {

@@ -53,7 +53,7 @@ impl MadeUp {
         fs::write(path, text).unwrap();
     }
 
-    /// Has the process live.
+    /// Makes the process exist.
     pub(in crate::engine) fn process(&self, pid: i32) {
         let stat = format!("{pid} (it) S 1 7 7 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 {START} 4096 2 0\n");
         self.write(&format!("proc/{pid}/stat"), &stat);

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 
-/// Where the table is, below /proc.
+/// The table's path below /proc.
 pub(in crate::engine) const FILE: &str = "self/mountinfo";
 
 /// Which field of a line is the mount point.

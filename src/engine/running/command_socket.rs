@@ -1,10 +1,10 @@
-//! LXC's command socket: how wharf speaks to supervisors, its own and LXC's alike.
+//! LXC's command socket, by which wharf talks to its own supervisors and LXC's.
 //!
-//! A supervisor listens on an abstract socket named after its container; a client sends one
-//! request and reads one response. Two requests keep the connection for more: a tty is held as
-//! long as it stays open, and a state client is told of one change on it. wharf adds a third, the
-//! console view, under a number that LXC does not know. Its own supervisors also listen where no
-//! other user can, and whoever listens elsewhere is looked at before he is believed.
+//! A supervisor listens on an abstract socket named after its container; a client sends one request
+//! and reads one response. Two requests keep the connection open: a tty is held as long as it stays
+//! open, and a state client gets one change on it. wharf adds a third, the console view, under a
+//! number that LXC does not know. Its own supervisors also listen where no other user can, and any
+//! other listener is checked before it is trusted.
 
 pub mod address;
 mod chorus;

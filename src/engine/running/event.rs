@@ -1,5 +1,5 @@
-//! What happened to containers, as a journal that every wharf process writes and may follow.
-//! It tells, it never decides: no state is read back from it.
+//! What happened to containers, as a journal that every wharf process writes and may follow. It
+//! only informs: no state is read back from it.
 
 pub mod journal;
 
@@ -42,7 +42,7 @@ pub enum What {
     Exited {
         exit: Exit,
     },
-    /// It has restarted itself so often in a row that the next start waits.
+    /// It has restarted itself so often in a row that the next start is delayed.
     Braked {
         restarts: u32,
         wait_ms: u64,
@@ -65,10 +65,10 @@ pub enum What {
         was: String,
         now: String,
     },
-    /// The kernel killed in this container for want of memory: how often since it started.
+    /// The kernel's OOM kills in this container since it started.
     OomKill {
         count: u64,
-        /// The newest one, where the kernel's log tells of it.
+        /// The newest one, if the kernel's log has it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last: Option<OomKill>,
     },
@@ -80,14 +80,14 @@ pub enum What {
 }
 
 impl Event {
-    /// Makes the event that `what` happened just now.
+    /// Makes an event of `what` with the current time.
     pub fn now(lxcpath: &Path, name: &Name, what: What) -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let at_ms = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
         Self { at_ms, lxcpath: lxcpath.to_owned(), name: name.clone(), what }
     }
 
-    /// Returns the state that the container is in since then, if that is what happened.
+    /// Returns the state that the container entered, if that is what happened.
     pub const fn enters(&self) -> Option<State> {
         match self.what {
             What::State { to, .. } => Some(to),
@@ -109,8 +109,8 @@ impl Event {
     }
 }
 
-/// Writes down that `what` happened to `name`. A journal that cannot be written is not a reason for
-/// the act itself to fail, so nothing is returned.
+/// Records that `what` happened to `name`. A journal that cannot be written must not make the act
+/// itself fail, so nothing is returned.
 pub fn publish(lxcpath: &Lxcpath, name: &Name, what: What) {
     _ = Journal::at(lxcpath.host().runtime_dir()).append(&Event::now(lxcpath, name, what));
 }

@@ -1,4 +1,4 @@
-//! How a container's init is asked to end: by which signal, and whether it can hear that one.
+//! How a container's init is asked to end: by which signal, and whether it reacts to that one.
 //! Waits for nothing, and kills nothing.
 
 use std::fs;
@@ -11,35 +11,35 @@ use nix::errno::Errno;
 use crate::engine::cgroup::{Cgroup, Patience};
 use crate::engine::sys;
 
-/// How long the other processes get after SIGTERM, where init can be told nothing.
+/// How long the other processes get after SIGTERM, if init cannot be asked.
 pub(in crate::engine) const MOMENT: Duration = Duration::from_secs(2);
-/// How often to look whether they are gone by now, or init has got a handler.
+/// How often to check whether they are gone, or init has installed a handler.
 pub(in crate::engine) const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// How long a signal must be blocked to count as one that is waited for. A shell's fork takes that
-/// long on a machine that is slow and busy.
+/// How long a signal must be blocked until it counts as waited for. A shell's fork takes that long
+/// on a machine that is slow and busy.
 const TRANSIENT: Duration = Duration::from_millis(100);
-/// How long a process may have all signals blocked because it forks, where many do so at once: when
-/// a host goes down, everything in its containers is told to end.
+/// How long a process may have all signals blocked because it forks, if many do so at once: when a
+/// host shuts down, everything in its containers is asked to end.
 const FORK: Duration = Duration::from_millis(500);
 
 /// Programs that ignore SIGTERM when they have a terminal and nothing else to do.
 const SHELLS: [&str; 9] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "busybox"];
 
-/// What can be said to an init.
+/// How an init can be asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Asking {
-    /// It minds the halt signal.
+    /// It handles the halt signal.
     Halt(i32),
     /// It has no handler for the halt signal, but one for SIGTERM.
     Terminate,
-    /// Nothing that it is sent reaches it but SIGKILL: it is pid 1 of its namespace, and the
-    /// kernel drops signals that such a process has no handler for. This would halt others.
+    /// No signal reaches it except SIGKILL: it is pid 1 of its namespace, and the kernel drops
+    /// signals that such a process has no handler for. This is the signal that halts others.
     Deaf(i32),
 }
 
 impl Asking {
-    /// Looks what the init `pid` can be told; `configured` is `lxc.signal.halt`.
+    /// Finds how the init `pid` can be asked; `configured` is `lxc.signal.halt`.
     pub(in crate::engine) fn of(configured: Option<i32>, pid: i32) -> Self {
         let signal = halt_signal(configured, pid);
         if hears(pid, signal) {
@@ -51,12 +51,12 @@ impl Asking {
         }
     }
 
-    /// Returns whether init cannot be told anything.
+    /// Returns whether init cannot be asked.
     pub(in crate::engine) const fn is_deaf(self) -> bool {
         matches!(self, Self::Deaf(_))
     }
 
-    /// Says it to init, or to the other processes where it does not hear.
+    /// Sends the signal to init, or SIGTERM to the other processes if init would not receive it.
     pub(in crate::engine) fn say(
         self,
         pid: i32,
@@ -67,7 +67,7 @@ impl Asking {
             Self::Halt(signal) => signal,
             Self::Terminate | Self::Deaf(_) => {
                 _ = cgroup.map(|it| it.signal_others(libc::SIGTERM, pid));
-                // Also to one that is deaf: it may have got a handler just now.
+                // Also to an init without a handler: it may have just installed one.
                 libc::SIGTERM
             }
         };
@@ -79,8 +79,8 @@ impl Asking {
     }
 }
 
-/// Returns what to tell the init `pid` once more, if that is a systemd. It loses what it is sent while
-/// it executes itself anew, which it does when a host that goes down sends SIGTERM to everything.
+/// Returns the signal to send to the init `pid` again, if that is a systemd. It loses signals while
+/// it re-executes itself, which it does when a host that shuts down sends SIGTERM to everything.
 pub(in crate::engine) fn asking_again(configured: Option<i32>, pid: i32) -> Option<Asking> {
     let systemd = libc::SIGRTMIN() + 3;
     let ours = configured.is_none_or(|it| it == systemd);
@@ -88,8 +88,8 @@ pub(in crate::engine) fn asking_again(configured: Option<i32>, pid: i32) -> Opti
     (ours && waits()).then_some(Asking::Halt(systemd))
 }
 
-/// Returns the signal that asks the init `pid` to end: the configured one, or what systemd wants
-/// if init has chosen to block or to handle that, or SIGPWR.
+/// Returns the signal that asks the init `pid` to end: the configured one, or systemd's if init
+/// blocks or handles that one, or SIGPWR.
 pub(in crate::engine) fn halt_signal(configured: Option<i32>, pid: i32) -> i32 {
     let systemd = libc::SIGRTMIN() + 3;
     configured.unwrap_or_else(|| {
@@ -98,29 +98,30 @@ pub(in crate::engine) fn halt_signal(configured: Option<i32>, pid: i32) -> i32 {
     })
 }
 
-/// Returns whether `signal` does anything to the process `pid`. What cannot be read hears.
+/// Returns whether `signal` does anything to the process `pid`. A process that cannot be read
+/// counts as reacting.
 pub(in crate::engine) fn hears(pid: i32, signal: i32) -> bool {
     lastingly(|| heeding_below(Path::new("/proc"), pid, signal))
 }
 
-/// Returns whether `signal` has a chance to restart the container of the init `pid`. A shell that is
-/// typed into handles SIGINT as well, but only to drop the line.
+/// Returns whether `signal` has a chance to restart the container of the init `pid`. An interactive
+/// shell handles SIGINT as well, but only to discard its line.
 pub(in crate::engine) fn reboots(pid: i32, signal: i32) -> bool {
     hears(pid, signal) && !(signal == libc::SIGINT && is_bare_shell(&command_line(pid)))
 }
 
-/// What becomes of a signal that a process gets.
+/// What happens to a signal that a process gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Mind {
     /// It is dropped, if the process is pid 1.
     Without,
-    /// It waits, for whoever blocks it takes it in by another way, or for a moment only.
+    /// It is blocked: the process receives it in another way, or blocks it only for a moment.
     Blocks,
     Handles,
 }
 
-/// Returns whether the signal is handled, or blocked at every one of a few looks: a shell blocks all
-/// signals for a moment around each fork, and takes in none of them for it.
+/// Returns whether the signal is handled, or blocked at every one of a few checks: a shell blocks
+/// all signals for a moment around each fork without waiting for any.
 fn lastingly(mut look: impl FnMut() -> Mind) -> bool {
     let mut patience = Patience::until(Instant::now() + TRANSIENT);
     loop {
@@ -138,7 +139,7 @@ fn heeding_below(proc: &Path, pid: i32, signal: i32) -> Mind {
     if whole.is_empty() || !is_init(&whole) { Mind::Handles } else { mind_below(proc, pid, signal) }
 }
 
-/// Looks what any thread of `pid` does with `signal`: which are blocked is each one's own affair.
+/// Finds what any thread of `pid` does with `signal`, since each thread has its own mask.
 fn mind_below(proc: &Path, pid: i32, signal: i32) -> Mind {
     let tasks = fs::read_dir(proc.join(format!("{pid}/task"))).into_iter().flatten().flatten();
     let statuses = tasks.map(|it| fs::read_to_string(it.path().join("status")).unwrap_or_default());
@@ -181,11 +182,11 @@ fn mind(status: &str, signal: i32) -> Mind {
     }
 }
 
-/// Returns whether a process with this `/proc/PID/status` has an eye on just this `signal`. None: all
-/// are blocked, by whoever is about to fork, systemd too, and for good by small inits that pass on
-/// whatever they get.
+/// Returns whether a process with this `/proc/PID/status` waits for just this `signal`. None: all
+/// are blocked, as before a fork, in systemd too, or permanently by small inits that pass on every
+/// signal.
 fn wants(status: &str, signal: i32) -> Option<bool> {
-    /// What nobody can block: SIGKILL, SIGSTOP, and the two that the C library keeps for itself.
+    /// Signals that cannot be blocked: SIGKILL, SIGSTOP, and the two that the C library reserves.
     const NEVER: u64 = 1 << (libc::SIGKILL - 1) | 1 << (libc::SIGSTOP - 1) | 1 << 31 | 1 << 32;
     let blocked = mask(status, "SigBlk:");
     match has(mask(status, "SigCgt:"), signal) {
@@ -195,7 +196,7 @@ fn wants(status: &str, signal: i32) -> Option<bool> {
     }
 }
 
-/// Looks until there is an answer, for as long as a fork may take; then it is no.
+/// Checks until there is an answer, for as long as a fork may take; then the answer is no.
 fn in_the_end(mut look: impl FnMut() -> Option<bool>) -> bool {
     let mut patience = Patience::until(Instant::now() + FORK);
     loop {
@@ -305,7 +306,8 @@ mod tests {
         task(78, "SigBlk:\t0000000020000000\nSigCgt:\t0000000000000000\n");
         assert!(hears(77, libc::SIGPWR));
         assert!(!hears(77, libc::SIGUSR1));
-        // One that is no init dies of what it does not handle; one that is hidden might.
+        // A process that is not an init dies of signals that it does not handle; an unreadable one
+        // might.
         fs::write(proc.path().join("77/status"), SLEEP.replace("\t77\t1", "\t77\t9")).unwrap();
         assert!(hears(77, libc::SIGUSR1));
         assert!(hears(99, libc::SIGUSR1));

@@ -1,5 +1,5 @@
-//! What the kernel's log tells of its kills for want of memory: who, how large, by which limit.
-//! It reads and parses; it kills nothing.
+//! The OOM kills in the kernel's log: which process, how large, by which limit. It reads and
+//! parses; it kills nothing.
 
 use std::fmt;
 use std::fs::{File, read_link};
@@ -18,7 +18,7 @@ const RECORD: usize = 16 * 1024;
 const HOST_PIDS: &str = "pid:[4026531836]";
 const HOST_CGROUPS: &str = "cgroup:[4026531835]";
 
-/// One kill for want of memory, as far as the kernel told it.
+/// One OOM kill, as far as the kernel logged it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OomKill {
     /// Milliseconds since the epoch.
@@ -27,9 +27,9 @@ pub struct OomKill {
     pub pid: i32,
     /// Its name, which it chose itself. Not safe to print as it is.
     pub process: String,
-    /// What it had in memory.
+    /// Its memory in use.
     pub held_bytes: Option<u64>,
-    /// The group that was at its limit; none where the whole host was out of memory.
+    /// The group that was at its limit; none if the whole host was out of memory.
     pub group: Option<String>,
     /// The file of that limit, such as `memory.max`.
     pub limit_file: Option<String>,
@@ -53,14 +53,14 @@ impl fmt::Display for OomKill {
     }
 }
 
-/// A process that the log says was killed for want of memory.
+/// A process that was killed for lack of memory according to the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct Death {
     pub(in crate::engine) kill: OomKill,
-    /// The group that the process was in; the kernel does not say it of every kill when there are
+    /// The group that the process was in; the kernel does not log it for every kill when there are
     /// many.
     group: Option<String>,
-    /// The log may show a part of the path that this process does not see.
+    /// The log may show a part of the path that is not visible to this process.
     rooted: bool,
 }
 
@@ -84,8 +84,8 @@ pub(in crate::engine) struct KernelLog {
 }
 
 impl KernelLog {
-    /// Returns the kills that were logged since the last call, oldest first; none where the log
-    /// cannot be read, or numbers processes otherwise than this process does.
+    /// Returns the kills that were logged since the last call, oldest first; none if the log cannot
+    /// be read, or its pids are of another namespace.
     pub(in crate::engine) fn read(&mut self, now_ms: u64) -> Option<Vec<Death>> {
         if self.file.is_none() {
             self.file = open();
@@ -101,7 +101,7 @@ impl KernelLog {
                     let death = kernels_line(&text).and_then(|it| self.report.hear(it, now_ms));
                     deaths.extend(death.map(|it| Death { rooted: self.rooted, ..it }));
                 }
-                // What was not read yet was overwritten; it goes on with the oldest there is.
+                // Unread messages were overwritten; reading continues with the oldest one left.
                 Err(error) if error.raw_os_error() == Some(libc::EPIPE) => (),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(deaths),
@@ -110,7 +110,7 @@ impl KernelLog {
         }
     }
 
-    /// Returns what polls when more was logged.
+    /// Returns a descriptor that polls when more was logged.
     pub(in crate::engine) fn news(&self) -> Option<BorrowedFd<'_>> {
         self.file.as_ref().map(AsFd::as_fd)
     }
@@ -131,20 +131,21 @@ fn is_in(namespace: &str, link: &str) -> bool {
 /// root may write there too.
 fn kernels_line(record: &str) -> Option<&str> {
     let (head, text) = record.split_once(';')?;
-    // The facility is what is left of the priority; the kernel's is 0.
+    // The facility is the rest of the priority; the kernel's is 0.
     let priority: u32 = head.split(',').next()?.parse().ok()?;
     (priority < 8).then(|| text.lines().next())?
 }
 
-/// What was said so far of a kill. Kills come one after the other: the kernel holds a lock.
+/// What was logged about a kill so far. Kills are logged one after the other: the kernel holds a
+/// lock.
 #[derive(Debug, Default)]
 struct OomReport {
-    /// Each file of a limit, with what was used of it and what it allows, in bytes.
+    /// Each file of a limit, with its usage and limit in bytes.
     limits: Vec<(&'static str, u64, u64)>,
     chosen: Option<Chosen>,
 }
 
-/// The process that the kernel said it would kill.
+/// The process that the kernel announced it would kill.
 #[derive(Debug)]
 struct Chosen {
     pid: i32,
@@ -155,12 +156,12 @@ struct Chosen {
 }
 
 impl OomReport {
-    /// Takes one line of the log in; returns a death when it tells of one.
+    /// Processes one line of the log; returns a kill when it is complete.
     fn hear(&mut self, line: &str, now_ms: u64) -> Option<Death> {
         if line.contains(" invoked oom-killer: ") {
             *self = Self::default();
         } else if let Some(usage) = line.strip_prefix("memory: usage ") {
-            // Which version it is, the next line tells.
+            // The next line shows which version it is.
             self.limits = limit("memory.max", usage).into_iter().collect();
         } else if let Some(usage) = line.strip_prefix("memory+swap: usage ") {
             self.limits.iter_mut().for_each(|it| it.0 = "memory.limit_in_bytes");
@@ -186,7 +187,7 @@ impl OomReport {
         let chosen = self.chosen.as_ref().filter(|it| it.pid == pid || it.all);
         let limited = chosen.and_then(|it| it.limited.clone());
         let limit = self.limits.iter().filter(|_| limited.is_some());
-        // The one with the least left; the plain one if there is as much of both.
+        // The one with the least left; plain memory if both have the same.
         let limit = limit.min_by_key(|(_, used, most)| most.saturating_sub(*used));
         let kill = OomKill {
             at_ms: now_ms,

@@ -1,5 +1,5 @@
-//! What a supervisor intends and knows, written down before it acts, so that the next command can
-//! tell the truth and clean up whatever moment the supervisor is killed at.
+//! What a supervisor intends and knows, written before it acts, so that the next command can report
+//! the truth and clean up at whatever moment the supervisor is killed.
 
 mod draft;
 pub(in crate::engine) mod last_words;
@@ -26,12 +26,12 @@ use crate::engine::terms::exit::Exit;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::state::State;
 
-/// The modes of what only the owner may read.
+/// The modes of files and directories that only the owner may read.
 const DIR_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 /// The extension of a record that is just being written.
 const DRAFT: &str = "new";
-/// The longest record that is read; ours have a few hundred bytes.
+/// The largest record that is read; ours have a few hundred bytes.
 const MAX_BYTES: u64 = 64 * 1024;
 
 /// One run of a container, from the intent to start it on; kept after its end.
@@ -43,10 +43,9 @@ pub struct Record {
     pub lxcpath: PathBuf,
     pub supervisor: Identity,
     pub init: Option<Identity>,
-    /// Below the hierarchies' root, such as `/lxc.payload.web`; none before it is made.
+    /// Below the hierarchies' root, such as `/lxc.payload.web`; none before it is created.
     pub cgroup: Option<String>,
-    /// Its inode in every hierarchy, which tell it from a later one of that name that may be
-    /// somebody else's.
+    /// Its inode in every hierarchy, which distinguishes it from a later group of the same name.
     #[serde(default)]
     pub cgroup_inodes: Vec<u64>,
     /// The supervisor's own group, such as `/lxc.monitor.web`.
@@ -58,21 +57,22 @@ pub struct Record {
     pub since_ms: u64,
     /// When it entered RUNNING.
     pub started_ms: Option<u64>,
-    /// How init ended; none while it runs, or when nobody was there to see.
+    /// How init ended; none while it runs, or if no supervisor saw it.
     pub exit: Option<Exit>,
-    /// How many processes the kernel killed in this run for want of memory.
+    /// How many OOM kills there were in this run.
     #[serde(default)]
     pub oom_kills: u64,
     /// What is known of the last of them.
     #[serde(default)]
     pub oom_last: Option<OomKill>,
-    /// The limit of its memory when the run ended; none while it runs, or if there was none.
+    /// Its memory limit when the run ended; none while it runs, or if there was none.
     #[serde(default)]
     pub memory_max_bytes: Option<u64>,
     /// Such a kill ended the run.
     #[serde(default)]
     pub died_of_memory: bool,
-    /// Who has the name by which LXC's tools look for it, if that is a stranger; as it is told.
+    /// Which process has the name by which LXC's tools look for it, if that is a stranger; in
+    /// words.
     #[serde(default)]
     pub squatter: Option<String>,
     /// The files whose limits the kernel no longer has as wharf set them.
@@ -80,9 +80,9 @@ pub struct Record {
     pub lost_limits: Vec<String>,
 }
 
-/// Returns the present time as records and events tell it.
+/// Returns the present time in the form of records and events.
 pub fn now_ms() -> u64 {
-    // A clock before 1970 is told as 1970.
+    // A clock before 1970 counts as 1970.
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_millis() as u64
 }
@@ -114,7 +114,7 @@ impl Record {
         }
     }
 
-    /// Forgets what is true of one run alone, before the same supervisor makes the next.
+    /// Resets what applies to only one run, before the same supervisor starts the next.
     pub(in crate::engine) fn forget_run(&mut self) {
         self.init = None;
         self.cgroup = None;
@@ -127,7 +127,7 @@ impl Record {
         self.died_of_memory = false;
     }
 
-    /// Reads the record of the present or the last run; `None` when there is none to be read.
+    /// Reads the record of the present or the last run; `None` when there is none that can be read.
     pub fn read(lxcpath: &Lxcpath, name: &Name) -> Option<Self> {
         use std::io::Read as _;
         let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
@@ -143,7 +143,7 @@ impl Record {
         (record.lxcpath == lxcpath.dir() && record.name == *name).then_some(record)
     }
 
-    /// Puts the record in place of the one before, in one step.
+    /// Replaces the record in one step.
     pub fn write(&self, host: &Host) -> io::Result<()> {
         let path = path(host, &self.lxcpath, &self.name);
         draft::replace(&path, &draft_of(&path), &serde_json::to_vec(self)?)
@@ -160,8 +160,8 @@ impl Record {
     }
 }
 
-/// Where a record is written before it takes its place. One name is enough: whoever writes holds
-/// the container's socket, or makes the record of a run that is over.
+/// Where a record is written before it takes its place. One name is enough: a writer holds the
+/// container's socket, or makes the record of a run that is over.
 fn draft_of(path: &Path) -> PathBuf {
     path.with_extension(DRAFT)
 }
@@ -170,7 +170,7 @@ fn make_dir(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)
 }
 
-/// Removes what writers that were killed have left beside the records.
+/// Removes what killed writers have left beside the records.
 pub(in crate::engine) fn remove_drafts(lxcpath: &Lxcpath) {
     let dir = dir(lxcpath);
     for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
@@ -184,13 +184,13 @@ pub(in crate::engine) fn remove_drafts(lxcpath: &Lxcpath) {
     }
 }
 
-/// Forgets the run: the container was destroyed. Fails if what tells of it cannot be removed.
+/// Removes the record: the container was destroyed. Fails if the record cannot be removed.
 pub fn forget(lxcpath: &Lxcpath, name: &Name) -> io::Result<()> {
     let path = path(lxcpath.host(), lxcpath, name);
     remove_drafts(lxcpath);
     for file in [draft_of(&path), last_words::path(&path), limits::path(&path), path] {
         match fs::remove_file(file) {
-            // What is not there is as forgotten as can be.
+            // A missing record counts as removed.
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => (),
         }
@@ -205,7 +205,7 @@ pub(in crate::engine) fn dir(lxcpath: &Lxcpath) -> PathBuf {
     lxcpath.host().runtime_dir().join("run").join(lxcpath.key())
 }
 
-/// Returns the container that `file` in such a directory tells of.
+/// Returns the container that `file` in such a directory belongs to.
 pub(in crate::engine) fn of_file(file: &str) -> Option<Name> {
     if let Some((name, _pid)) = limits::of_draft(file) {
         return name.parse().ok();

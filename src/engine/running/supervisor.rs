@@ -1,5 +1,5 @@
 //! One container's supervisor: starts it, serves its command socket and its terminals until init
-//! ends, and leaves nothing behind. Single-threaded; never waits for a client.
+//! ends, and cleans up. Single-threaded; never waits for a client.
 //!
 //! Having the container's seat (its lock and its sockets) makes a process its supervisor.
 
@@ -67,10 +67,10 @@ use crate::engine::terms::name::Name;
 use crate::engine::terms::spec::{At, CgroupSetting, Spec};
 use crate::engine::terms::state::State;
 
-/// How long what init left behind may take to die.
+/// How long processes that outlive init may take to die.
 const DYING: Duration = Duration::from_secs(5);
 
-/// The first descriptor behind standard input, output and error.
+/// The first descriptor after standard input, output and error.
 const FIRST_OWN: u32 = 3;
 
 /// One run of a container.
@@ -81,9 +81,10 @@ pub struct Run {
     pub config: Config,
     pub spec: Spec,
     pub payload: Payload,
-    /// What was ordered, for when the container is started again.
+    /// The request, for when the container is started again.
     pub start: Start,
-    /// Relays this process's terminal to the console, and hands over 0, 1 and 2 that are none.
+    /// Relays this process's terminal to the console, and passes on those of 0, 1 and 2 that are
+    /// not terminals.
     pub foreground: bool,
 }
 
@@ -122,7 +123,7 @@ fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, RunError> {
     let heard = relay::PASSED_ON.into_iter().chain([Signal::SIGWINCH]);
     let signals = relay::BlockedSignals::block(heard).map_err(RunError::Watch)?;
     let mut life = Life::begin(record, run.lxcpath.clone());
-    // Left when this function is, whichever way.
+    // Left whenever this function returns.
     let mut monitor = None;
     let born = settle_in(&run, &mut life, &mut monitor).and_then(|hierarchies| {
         let (launched, cgroup) = bear(&run, &steps, &hierarchies, &mut life)?;
@@ -157,7 +158,7 @@ fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, RunError> {
     }
 }
 
-/// Reports that the start has failed; nothing of it is left but the record.
+/// Reports that the start has failed; only its record is left.
 fn abort(mut life: Life, error: RunError) -> RunError {
     life.failed(story(&error));
     life.enter(State::Aborting);
@@ -167,7 +168,7 @@ fn abort(mut life: Life, error: RunError) -> RunError {
     error
 }
 
-/// Makes this process fit to outlive the command that began it.
+/// Prepares this process to outlive the command that started it.
 fn settle(run: &Run) -> nix::Result<()> {
     const SCORE: &str = "/proc/self/oom_score_adj";
     umask(Mode::from_bits_truncate(0o077));
@@ -178,13 +179,13 @@ fn settle(run: &Run) -> nix::Result<()> {
     }
     let score = std::fs::read_to_string(SCORE).unwrap_or_default();
     if score.trim().parse().is_ok_and(|it: i32| it > 0) {
-        // Refused without the capability; a supervisor that is killed is cleaned up after.
+        // Refused without the capability; the next command cleans up after a killed supervisor.
         _ = std::fs::write(SCORE, "0");
     }
     nix::unistd::chdir("/")
 }
 
-/// Goes into the background if it is to be there.
+/// Goes into the background if requested.
 fn settle_in(
     run: &Run,
     life: &mut Life,
@@ -195,21 +196,21 @@ fn settle_in(
     if let Some(lacking) = hierarchies.lacking(&used) {
         return Err(RunError::Cgroup(CgroupError::NoController(lacking.to_owned())));
     }
-    // What runs on a terminal ends with it, and need not outlive the login.
+    // A run on a terminal ends with it, and need not outlive the login.
     if !run.foreground {
         *monitor = Monitor::enter(&hierarchies, life)?;
     }
     Ok(hierarchies)
 }
 
-/// A container that was made, its program running.
+/// A container that was created, with its program running.
 struct Born {
     launched: Launched,
     hierarchies: Hierarchies,
     cgroup: Cgroup,
 }
 
-/// Makes the cgroups and the process. On failure nothing of them is left.
+/// Creates the cgroups and the process. On failure nothing of them is left.
 fn bear(
     run: &Run,
     steps: &[plan::Step],
@@ -218,7 +219,7 @@ fn bear(
 ) -> Result<(Launched, Cgroup), RunError> {
     let cgroup =
         Cgroup::create(hierarchies, &cgroup::payload(&run.name)).map_err(RunError::Cgroup)?;
-    // Before any process is in it, so that whoever cleans up after us knows what is ours.
+    // Before any process is in it, so that a clean-up knows what is ours.
     life.record.cgroup = Some(cgroup.path().to_owned());
     life.record.cgroup_inodes = record::inodes(&cgroup);
     life.save();
@@ -251,8 +252,8 @@ fn launch_in(run: &Run, steps: &[plan::Step], cgroup: &Cgroup) -> Result<Launche
     })
 }
 
-/// Returns the limit that was too low for the launch, if that is why it failed. `starved`: the
-/// kernel has killed in the group for want of memory.
+/// Returns the limit that was too low for the launch, if that is why it failed. `starved`: there
+/// was an OOM kill in the group.
 fn cause(error: LaunchError, cgroup: &Cgroup, starved: bool) -> LaunchError {
     let limit = |files: &[&str]| {
         let value = |file: &&str| Some(format!("{file} = {}", cgroup.get(file).ok()?.trim()));
@@ -261,7 +262,7 @@ fn cause(error: LaunchError, cgroup: &Cgroup, starved: bool) -> LaunchError {
     if starved && matches!(error, LaunchError::Died) {
         return LaunchError::OutOfMemory { limit: limit(&["memory.max", "memory.limit_in_bytes"]) };
     }
-    // The kernel counts how often the limit of processes was met.
+    // The kernel counts how often the process limit was hit.
     let met = || cgroup.get("pids.events").is_ok_and(|it| it.trim() != "max 0");
     if error.lacks_processes() && met() {
         return LaunchError::TooFew { limit: limit(&["pids.max"]) };
@@ -269,11 +270,11 @@ fn cause(error: LaunchError, cgroup: &Cgroup, starved: bool) -> LaunchError {
     error
 }
 
-/// Writes down which limits the configuration has set.
+/// Records which limits the configuration has set.
 fn note_limits(run: &Run, cgroup: &Cgroup, life: &mut Life) {
     life.record.lost_limits.clear();
     let given = cgroup.meant(&run.spec.cgroup_v1, &run.spec.cgroup_v2);
-    // Without room they are not watched; the run need not suffer.
+    // Without free space they are not watched, which must not fail the run.
     _ = Limits::change(&run.lxcpath, &run.name, cgroup, |limits| {
         *limits = Limits::of(cgroup);
         for (At { value: CgroupSetting { file, value }, .. }, _) in given {
@@ -283,8 +284,7 @@ fn note_limits(run: &Run, cgroup: &Cgroup, life: &mut Life) {
     });
 }
 
-/// Kills and removes; what resists is left to the next command, which finds it by the record.
-/// Returns whether all is gone.
+/// Kills and removes; the next command finds the rest by the record. Returns whether all is gone.
 fn sweep(cgroup: &Cgroup) -> bool {
     let killed = cgroup.kill_all(Instant::now() + DYING);
     cgroup.remove().and(killed).is_ok()
@@ -333,7 +333,7 @@ fn watch_to_the_end(watch: &mut Watch, run: &Run, brake: &mut Brake) -> Result<E
     let desk = &mut watch.desk;
     desk.life.enter(State::Stopped);
     if run.spec.ephemeral && swept {
-        // Whoever waits for the end is told only now, by the end of the connection.
+        // Clients that wait for the end are informed only now, when their connections close.
         let store = Store::new(&run.lxcpath);
         if let Ok(_lock) = store.lock(&run.name) {
             _ = removal::remove(&store, &run.name);
@@ -343,7 +343,7 @@ fn watch_to_the_end(watch: &mut Watch, run: &Run, brake: &mut Brake) -> Result<E
     watched.map(|()| Ended::ForGood(exit)).map_err(RunError::Watch)
 }
 
-/// Collects how init ended, and what that end is to mean.
+/// Collects how init ended, and how that end is handled.
 fn reap(watch: &mut Watch, run: &Run) -> Exit {
     let pid = nix::unistd::Pid::from_raw(watch.desk.init.pid);
     let word =
@@ -357,7 +357,7 @@ fn reap(watch: &mut Watch, run: &Run) -> Exit {
     let (exit, raw) = match status {
         Ok(WaitStatus::Exited(_, code)) => (Exit::Code(code as u8), code << 8),
         Ok(WaitStatus::Signaled(_, signal, _)) => (Exit::Signal(signal as i32), signal as i32),
-        // A signal without a name, or somebody else's child: dead for sure.
+        // A signal without a name, or another process's child: certainly dead.
         Ok(_) | Err(_) => (Exit::Signal(libc::SIGKILL), libc::SIGKILL),
     };
     watch.wish = watch.ending.as_ref().map(Ending::wish).or_else(|| watch.server.wish());

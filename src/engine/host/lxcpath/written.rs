@@ -1,4 +1,4 @@
-//! A path in JSON: as text, or byte by byte where it is none. For `#[serde(with)]`.
+//! A path in JSON: as text, or byte by byte if it is not valid UTF-8. For `#[serde(with)]`.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};

@@ -23,9 +23,9 @@ use crate::engine::host::lxcpath::{Lxcpath, fnv64, without_last_slashes};
 use crate::engine::store;
 use crate::engine::terms::name::Name;
 
-/// The longest name LXC writes out; a longer one is hashed.
+/// The longest name that LXC uses as it is; a longer one is hashed.
 const LONGEST: usize = 105;
-/// How long sending may take where connecting may not take any time.
+/// How long sending may take if connecting may not wait.
 const LEAST: Duration = Duration::from_secs(2);
 
 /// Returns the name of the abstract socket, without its leading NUL byte, for one spelling of the
@@ -34,7 +34,7 @@ pub fn name_of(lxcpath: &Path, name: &str) -> Vec<u8> {
     name_of_bytes(lxcpath, name.as_bytes())
 }
 
-/// The same for a name that may be none of ours.
+/// The same for a name that wharf may not accept.
 pub(super) fn name_of_bytes(lxcpath: &Path, name: &[u8]) -> Vec<u8> {
     let mut container = without_last_slashes(lxcpath).as_os_str().as_bytes().to_vec();
     container.push(b'/');
@@ -49,14 +49,15 @@ pub(super) fn name_of_bytes(lxcpath: &Path, name: &[u8]) -> Vec<u8> {
 /// Where a supervisor listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Address {
-    /// An abstract name, which whoever comes first can take.
+    /// An abstract name, which any process can bind first.
     Public(Vec<u8>),
     /// A socket file in a directory that only this user can enter.
     Private(PathBuf),
 }
 
 impl Address {
-    /// Returns where wharf's supervisors listen, whoever holds the container's public name.
+    /// Returns where wharf's supervisors listen, whichever process holds the container's public
+    /// name.
     pub(super) fn private(lxcpath: &Lxcpath, name: &Name) -> Self {
         Self::Private(private_dir(lxcpath).join(name.as_str()))
     }
@@ -71,7 +72,7 @@ pub(super) fn bind_public(name: &[u8]) -> io::Result<UnixListener> {
     UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?)
 }
 
-/// Makes a socket file. The one of a supervisor that was killed makes way.
+/// Makes a socket file. One left by a killed supervisor is replaced.
 pub(super) fn bind_private(path: &Path) -> io::Result<UnixListener> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -89,7 +90,7 @@ pub(super) fn bind_private(path: &Path) -> io::Result<UnixListener> {
 /// Returns a path to the same file that is short enough for a socket's address; it holds as long
 /// as the descriptor.
 fn shortened(path: &Path) -> io::Result<(Option<File>, PathBuf)> {
-    /// Of the 108 bytes of an address, less the NUL at its end.
+    /// The 108 bytes of an address, less the NUL at its end.
     const LONGEST: usize = 107;
     let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -102,7 +103,7 @@ fn shortened(path: &Path) -> io::Result<(Option<File>, PathBuf)> {
     Ok((Some(dir), short))
 }
 
-/// Returns the paths by which people and LXC's tools may call the directory: its own, the one that
+/// Returns the paths that people and LXC's tools may use for the directory: its own, the one that
 /// was given, and the default one if that is the same directory.
 pub(super) fn spellings(lxcpath: &Lxcpath) -> Vec<PathBuf> {
     let default = Lxcpath::open(lxcpath.host(), &store::default_lxcpath());
@@ -110,7 +111,7 @@ pub(super) fn spellings(lxcpath: &Lxcpath) -> Vec<PathBuf> {
     if default == *lxcpath {
         all.push(default.given().to_path_buf());
     }
-    // Compared as bytes: `Path` takes `/x/.` and `/x` for one, and a socket's name does not.
+    // Compared as bytes: `Path` treats `/x/.` and `/x` as equal, but socket names differ.
     let mut seen: Vec<PathBuf> = Vec::new();
     for it in all {
         if seen.iter().all(|other| other.as_os_str() != it.as_os_str()) {
@@ -120,8 +121,8 @@ pub(super) fn spellings(lxcpath: &Lxcpath) -> Vec<PathBuf> {
     seen
 }
 
-/// Connects to `address`; `None` when nobody listens. Who takes no connections is given `timeout`.
-/// What comes over the connection tells who sent it.
+/// Connects to `address`; `None` when nobody listens. A listener that does not accept is given
+/// `timeout`. The connection reports who sent its data.
 pub(super) fn dial(
     address: &Address,
     timeout: Duration,
@@ -143,13 +144,13 @@ pub(super) fn dial(
         Err(Errno::EAGAIN | Errno::EINPROGRESS) => return Err(SocketError::Silent),
         Err(errno) => return Err(SocketError::Connect(errno)),
     }
-    // Only now, since the kernel would give the connecting side a name of its own otherwise.
+    // Only now, since otherwise the kernel would bind the connecting side to a name of its own.
     setsockopt(&fd, sockopt::PassCred, &true).map_err(SocketError::Connect)?;
     fcntl(&fd, FcntlArg::F_SETFL(OFlag::empty())).map_err(SocketError::Connect)?;
     Ok(Some(UnixStream::from(fd)))
 }
 
-/// Makes a socket that waits `timeout` while it connects or sends; zero is not at all.
+/// Makes a socket that waits `timeout` while it connects or sends; zero does not wait.
 fn stream_socket(timeout: Duration) -> nix::Result<OwnedFd> {
     let at_once = if timeout.is_zero() { SockFlag::SOCK_NONBLOCK } else { SockFlag::empty() };
     let flags = SockFlag::SOCK_CLOEXEC | at_once;

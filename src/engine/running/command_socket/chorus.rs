@@ -1,5 +1,5 @@
-//! Asks many supervisors at once, all of them under one deadline: those that do not answer cost
-//! the time of one, however many they are.
+//! Asks many supervisors at once, with one deadline: those that do not answer cost the time of one,
+//! however many they are.
 
 use std::collections::VecDeque;
 use std::io::Read as _;
@@ -41,16 +41,16 @@ pub(super) struct Subject {
 /// What came of it.
 #[derive(Debug)]
 pub(super) struct Heard {
-    /// Who answered, and the number of the state that he told; or why nobody did.
+    /// Who answered, and the number of the state in the answer; or why nobody did.
     pub(super) speaker: Result<(Speaker, u64), SocketError>,
-    /// One for each question; none for those that nobody was left to be asked.
+    /// One for each question; none for those that could not be asked any more.
     pub(super) answers: Vec<Option<AnswerResult>>,
 }
 
 /// An answer: its head and what followed.
 pub(super) type AnswerResult = Result<(Response, Vec<u8>), SocketError>;
 
-/// Asks all of `subjects` and returns what each told until the `deadline`.
+/// Asks all of `subjects` and returns their answers up to the `deadline`.
 pub(super) fn ask_all(subjects: &[Subject], deadline: Instant) -> Vec<Heard> {
     let heard = subjects.iter().map(|it| Heard {
         speaker: Err(SocketError::Silent),
@@ -68,12 +68,12 @@ pub(super) fn ask_all(subjects: &[Subject], deadline: Instant) -> Vec<Heard> {
     heard
 }
 
-/// Of those that did not say a word, tells who is a stranger.
+/// Finds the strangers among those that did not answer.
 fn name_strangers(subjects: &[Subject], heard: &mut [Heard]) {
     let silent = |it: &Heard| matches!(it.speaker, Err(SocketError::Silent));
     let asked: Vec<_> = subjects.iter().zip(&*heard).filter(|it| silent(it.1)).collect();
     let asked: Vec<_> = asked.into_iter().map(|(it, _)| (&it.address, &it.judge)).collect();
-    // Where that cannot be found out, they are silent and no more.
+    // If that cannot be found out, they only count as silent.
     let found = holder::strangers(&asked).unwrap_or_default();
     for (heard, found) in heard.iter_mut().filter(|it| silent(it)).zip(found) {
         if let Some(stranger) = found {
@@ -85,7 +85,7 @@ fn name_strangers(subjects: &[Subject], heard: &mut [Heard]) {
 /// What is being asked on one connection.
 #[derive(Clone, Copy, Debug)]
 enum Topic {
-    /// The state, which tells who answers.
+    /// The state, whose answer identifies the sender.
     Introduction,
     Question(usize),
 }
@@ -151,7 +151,7 @@ impl Chorus<'_> {
         }
     }
 
-    /// Waits for answers and takes those that are there; false at the deadline.
+    /// Waits for answers and takes the available ones; false at the deadline.
     fn listen(&mut self, deadline: Instant) -> bool {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -179,7 +179,7 @@ impl Chorus<'_> {
         true
     }
 
-    /// Notes what became of one request, and asks on.
+    /// Records the result of one request, and sends the next.
     fn end(&mut self, subject: usize, topic: Topic, answer: Result<SignedAnswer, SocketError>) {
         let (Some(asked), Some(heard)) = (self.subjects.get(subject), self.heard.get_mut(subject))
         else {
@@ -218,7 +218,7 @@ struct SignedAnswer {
 }
 
 impl Exchange {
-    /// Reads what is there; the answer once all of it is.
+    /// Reads the available bytes; returns the answer once it is complete.
     fn take(&mut self) -> Option<Result<SignedAnswer, SocketError>> {
         if self.head.is_none() {
             let mut bytes = [0; wire::HEAD];

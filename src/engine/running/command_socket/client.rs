@@ -21,18 +21,18 @@ use crate::engine::sys;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::state::State;
 
-/// One container's supervisor, which may go away at any time. Nobody else is believed.
+/// One container's supervisor, which may exit at any time. No other process is trusted.
 #[derive(Debug)]
 pub struct Client {
     address: Address,
     judge: Judge,
-    /// Who answers there, once that is known.
+    /// The process that answers there, once it is known.
     speaker: OnceLock<Speaker>,
-    /// The connection that proved the supervisor's life; the first request uses it.
+    /// The connection that proved that the supervisor is alive; the first request uses it.
     fresh: Mutex<Option<UnixStream>>,
 }
 
-/// The container's first process, held so that its pid cannot pass to another.
+/// The container's first process, held so that its pid cannot be reused.
 #[derive(Debug)]
 pub struct Init {
     pub pid: i32,
@@ -46,7 +46,7 @@ pub struct Tty {
     pub fd: OwnedFd,
     /// 0 is the console.
     pub number: u32,
-    /// The connection that keeps it: at its end the container has stopped.
+    /// The connection that holds it: when it closes the container has stopped.
     pub keep: UnixStream,
 }
 
@@ -59,8 +59,8 @@ pub enum ConsoleLog {
 }
 
 impl Client {
-    /// Reaches the supervisor of `name`; `None` when there is none. One of wharf's is reached where
-    /// no other user can listen, others by the name that LXC gives them.
+    /// Connects to the supervisor of `name`; `None` when there is none. One of wharf's is reached
+    /// where no other user can listen, others by LXC's name for them.
     pub fn connect(lxcpath: &Lxcpath, name: &Name) -> Result<Option<Self>, SocketError> {
         let judge = Judge::about(lxcpath, name);
         if let Some(client) = Self::reach(Address::private(lxcpath, name), &judge)? {
@@ -77,7 +77,7 @@ impl Client {
         }
     }
 
-    /// Connects to `address` if whoever listens there, and answers, is believed.
+    /// Connects to `address` if the process that listens and answers there is trusted.
     pub(super) fn reach(address: Address, judge: &Judge) -> Result<Option<Self>, SocketError> {
         let client = Self {
             address,
@@ -99,14 +99,14 @@ impl Client {
         }
     }
 
-    /// Asks for the state that the supervisor believes the container to be in.
+    /// Asks for the container's state as the supervisor knows it.
     pub fn state(&self) -> Result<State, SocketError> {
         let answer = self.ask("the state", SocketCommand::GetState, 0, &[])?;
         State::from_number(answer.head.data).ok_or(SocketError::Nonsense { what: "the state" })
     }
 
-    /// Asks for init and takes hold of it. What the supervisor names is taken for init only if it
-    /// is a process of the container.
+    /// Asks for init and opens a pidfd of it. The reported process is accepted as init only if it
+    /// belongs to the container.
     pub fn init(&self) -> Result<Init, SocketError> {
         let answer = self.ask("the pid", SocketCommand::GetInitPid, 0, &[])?;
         let pid = i32::try_from(answer.head.data).ok().filter(|pid| *pid > 0);
@@ -123,15 +123,15 @@ impl Client {
         if inside { Ok(Init { pid, pidfd }) } else { Err(SocketError::Outside { pid }) }
     }
 
-    /// Takes hold of the supervisor itself: its end is the container's.
+    /// Opens a pidfd of the supervisor itself: its end is the container's.
     pub fn supervisor(&self) -> Result<OwnedFd, SocketError> {
         let identity = self.speaker()?.identity();
         let pidfd = sys::pidfd_open(identity.pid).map_err(|_gone| SocketError::Closed)?;
         if identity.lives(self.judge.host()) { Ok(pidfd) } else { Err(SocketError::Closed) }
     }
 
-    /// Returns whether the supervisor is another user's, who may have the container do nothing that
-    /// he could not do himself.
+    /// Returns whether the supervisor is another user's, who must not gain any rights through the
+    /// container.
     pub fn is_another_users(&self) -> Result<bool, SocketError> {
         Ok(self.speaker()?.is_limited())
     }
@@ -177,7 +177,7 @@ impl Client {
         Ok(Tty { fd, number, keep: answer.stream })
     }
 
-    /// Reads, and so consumes, the console output that LXC's buffer holds.
+    /// Reads, and thereby consumes, the console output in LXC's buffer.
     pub fn console_log(&self) -> Result<ConsoleLog, SocketError> {
         let request = LogRequest { read: true, ..LogRequest::default() };
         match self.ask("the console's output", SocketCommand::ConsoleLog, 0, &request.encode()) {
@@ -190,8 +190,8 @@ impl Client {
         }
     }
 
-    /// Has the supervisor tell everybody that the container is now in `state`, which it learns of
-    /// this way: the freezer is written by whoever freezes.
+    /// Has the supervisor announce that the container is now in `state`, which it learns only this
+    /// way: the freezer is written by the process that freezes.
     pub fn serve_state(&self, state: State) -> Result<(), SocketError> {
         self.ask("a notice of its state", SocketCommand::ServeStateClients, state as u64, &[])
             .map(drop)
@@ -212,7 +212,7 @@ impl Client {
         Ok(Answer { head, ..answer })
     }
 
-    /// Returns who answers here, which a first answer tells.
+    /// Returns which process answers here, according to a first answer.
     fn speaker(&self) -> Result<Speaker, SocketError> {
         if let Some(speaker) = self.judge.expected().or_else(|| self.speaker.get().copied()) {
             return Ok(speaker);
@@ -222,7 +222,7 @@ impl Client {
         Ok(*self.speaker.get_or_init(|| speaker))
     }
 
-    /// The same, whoever answers, and whatever he says.
+    /// The same, for any sender and any answer.
     fn ask_anyone(
         &self,
         what: &'static str,
@@ -232,8 +232,8 @@ impl Client {
     ) -> Result<Answer, SocketError> {
         let fresh = self.fresh.lock().ok().and_then(|mut it| it.take());
         match fresh.map(|stream| exchange::ask(stream, what, command, data, payload)) {
-            // A supervisor drops who connects and then says nothing for a second, and a machine
-            // under load may have kept us silent for so long.
+            // A supervisor drops clients that send nothing for a second after connecting, and on a
+            // loaded machine we may have been that late.
             None | Some(Err(SocketError::Closed)) => {
                 exchange::ask(self.dial()?, what, command, data, payload)
             }
@@ -247,7 +247,7 @@ impl Client {
 
     fn try_dial(&self) -> Result<Option<UnixStream>, SocketError> {
         let stream = match dial(&self.address, Duration::ZERO) {
-            // Who takes no connections cannot be looked at through one.
+            // A process that does not accept connections cannot be identified by one.
             Err(SocketError::Silent) => {
                 holder::check(&self.address, &self.judge)?;
                 dial(&self.address, PATIENCE)?

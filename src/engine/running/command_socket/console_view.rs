@@ -1,5 +1,5 @@
-//! A console as wharf's own supervisors show it: what was printed lately, then what follows.
-//! Several may look at once, and none of them holds the container up.
+//! A console as wharf's own supervisors show it: the latest output, then what follows. Several
+//! viewers can connect at once, and none of them blocks the container.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
@@ -27,7 +27,7 @@ impl Client {
 }
 
 impl ConsoleView {
-    /// Reads output that follows the replay; waits for some. 0 bytes: the container has stopped.
+    /// Reads output after the replay, waiting for it. 0 bytes: the container has stopped.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match (&self.stream).read(buffer) {
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(0),
@@ -40,14 +40,15 @@ impl ConsoleView {
         (&self.stream).write_all(&wire::encode_input(bytes))
     }
 
-    /// Informs the console of the size of the terminal it is shown on. The last viewer to say wins.
+    /// Informs the console of the size of the terminal it is shown on. The last viewer to set it
+    /// wins.
     pub fn resize(&self, rows: u16, columns: u16) -> io::Result<()> {
         (&self.stream).write_all(&wire::encode_resize(rows, columns))
     }
 
     /// Ends the view, so that a `read` in another thread returns 0.
     pub fn close(&self) {
-        // Closed by the other side already: what was wanted.
+        // Already closed by the other side, which is the goal.
         _ = self.stream.shutdown(Shutdown::Both);
     }
 }

@@ -46,7 +46,7 @@ impl SocketError {
     }
 }
 
-/// A supervisor hangs up on users that may not ask for what they asked.
+/// A supervisor closes the connection of users without permission.
 fn closed() -> &'static str {
     if nix::unistd::geteuid().is_root() {
         "the supervisor closed the connection without an answer"

@@ -1,8 +1,8 @@
-//! Finds the sockets of one directory's containers, however their supervisors spelled it: LXC's
-//! take the path as they were given it, with its links and dots.
+//! Finds the sockets of one directory's containers, however their supervisors wrote its path: LXC's
+//! use the path as given, with its links and dots.
 //!
-//! A path is resolved only for a listener that is root's or our own: a stranger's could lie in a
-//! file system that never answers.
+//! A path is resolved only for listeners of root or our own user: a stranger's could be in a file
+//! system that never answers.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
@@ -26,34 +26,34 @@ use crate::engine::terms::name::Name;
 
 /// How long all supervisors together may take to answer.
 pub(super) const ANSWERING: Duration = Duration::from_secs(1);
-/// One that did not answer is left in peace this long.
+/// One that did not answer is not asked again for this long.
 const PEACE: Duration = Duration::from_secs(30);
 
-/// Where somebody listens for a container, by inodes that tell one listener from the next.
+/// Where processes listen for a container, with inodes that distinguish the listeners.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListenerInodes {
-    /// Where only this user can.
+    /// Where only this user can listen.
     pub private: Option<u64>,
-    /// Where anybody can, and under which name.
+    /// Where anybody can listen, and under which name.
     pub public: Option<(u64, Vec<u8>)>,
 }
 
-/// Finds who listens for the containers of one lxcpath, and remembers whom it has asked.
+/// Finds the listeners for the containers of one lxcpath, and remembers which it has asked.
 #[derive(Debug)]
 pub struct Finder {
     lxcpath: Lxcpath,
-    /// What was told by listeners whose names tell nothing, by their inodes.
+    /// The answers of listeners whose names are hashed, by their inodes.
     hashed: HashMap<u64, (Instant, Option<Name>)>,
 }
 
 impl Finder {
-    /// Knows nobody yet.
+    /// Starts without any listeners.
     pub fn new(lxcpath: &Lxcpath) -> Self {
         Self { lxcpath: lxcpath.clone(), hashed: HashMap::new() }
     }
 
-    /// Lists the containers somebody listens for, whoever it is. Of hashed names those are found
-    /// whose supervisor answers.
+    /// Lists the containers that have a listener, trusted or not. Those with hashed names are found
+    /// if their supervisor answers.
     pub fn listening(&mut self) -> Result<BTreeMap<Name, ListenerInodes>, SocketError> {
         self.look(&|_| true)
     }
@@ -74,7 +74,8 @@ impl Finder {
         for (inode, socket) in abstract_sockets(&table).filter(|it| wanted(it.1)) {
             let found = match parse(socket) {
                 Some(Socket::Plain { dir, name }) => {
-                    // What is not a name is no container of ours, and costs no look at its directory.
+                    // An invalid name is not a container of ours, so its directory need not be
+                    // checked.
                     text(name).filter(|_| directory.is(dir, socket))
                 }
                 Some(Socket::Hashed) => self.hashed.get(&inode).and_then(|it| it.1.clone()),
@@ -126,7 +127,7 @@ impl Finder {
     }
 }
 
-/// Finds the socket of `name` where its likely names are not it.
+/// Finds the socket of `name` if it does not have one of the likely names.
 pub(super) fn elsewhere(lxcpath: &Lxcpath, name: &Name) -> Result<Option<Vec<u8>>, SocketError> {
     let own = name_of(lxcpath.dir(), name.as_str());
     let place = Finder::new(lxcpath).look(&|it| it != own)?.remove(name);
@@ -158,7 +159,7 @@ pub(super) fn text(name: &[u8]) -> Option<Name> {
     std::str::from_utf8(name).ok()?.parse().ok()
 }
 
-/// One directory, and which spellings have turned out to be it.
+/// One directory, and which spellings are known to mean it.
 pub(super) struct Directory<'a> {
     lxcpath: &'a Lxcpath,
     known: HashMap<Vec<u8>, bool>,
@@ -167,13 +168,13 @@ pub(super) struct Directory<'a> {
 impl<'a> Directory<'a> {
     pub(super) fn of(lxcpath: &'a Lxcpath) -> Self {
         let all = spellings(lxcpath).into_iter();
-        // What a relative path means depends on who says it.
+        // What a relative path means depends on the process that uses it.
         let known = all.filter(|it| it.is_absolute());
         let known = known.map(|it| (it.into_os_string().into_encoded_bytes(), true));
         Self { lxcpath, known: known.collect() }
     }
 
-    /// Returns whether `dir`, as the listener on `socket` spells it, is this directory.
+    /// Returns whether `dir`, as the listener on `socket` writes it, is this directory.
     pub(super) fn is(&mut self, dir: &[u8], socket: &[u8]) -> bool {
         if let Some(known) = self.known.get(dir) {
             return *known;
@@ -190,11 +191,11 @@ impl<'a> Directory<'a> {
     }
 
     fn is_at(&self, path: &Path) -> bool {
-        // What is not there is not this one.
+        // A path that does not exist is not this directory.
         lxcpath::is_same(path, self.lxcpath.dir()).unwrap_or(false)
     }
 
-    /// Returns who listens, if he may speak for a container of this directory.
+    /// Returns the listening process, if it may speak for a container of this directory.
     fn believed(&self, socket: &[u8]) -> Option<UnixCredentials> {
         let address = Address::Public(socket.to_vec());
         let stream = dial(&address, Duration::ZERO).ok()??;

@@ -1,6 +1,6 @@
-//! Finds who holds an abstract name where no connection tells: whoever listens takes none, or only
-//! has the name and does not listen. It looks at the descriptors of every process, so it is left
-//! for the cases where nothing else helps.
+//! Finds which process holds an abstract name if no connection can tell: because it accepts none,
+//! or has bound the name without listening. It reads the descriptors of every process, so it is
+//! used only if nothing else helps.
 
 use std::collections::HashSet;
 use std::fs;
@@ -12,13 +12,13 @@ use super::error::{SocketError, Stranger};
 use super::trust::Judge;
 use crate::engine::host::Host;
 
-/// Fails if whoever holds `address` may not be the container's supervisor.
+/// Fails if the process that holds `address` may not be the container's supervisor.
 pub(super) fn check(address: &Address, judge: &Judge) -> Result<(), SocketError> {
     strangers(&[(address, judge)])?.pop().flatten().map_or(Ok(()), |it| Err(it.into()))
 }
 
-/// Returns for each address the stranger who holds it; none where it may be the supervisor. One
-/// look at all processes does for all of them.
+/// Returns for each address the stranger who holds it; none if the holder may be the supervisor.
+/// One pass over all processes serves all addresses.
 pub(super) fn strangers(
     asked: &[(&Address, &Judge)],
 ) -> Result<Vec<Option<Stranger>>, SocketError> {
@@ -37,7 +37,7 @@ pub(super) fn strangers(
     let mut found: Vec<Option<Stranger>> = asked
         .iter()
         .zip(&wanted)
-        // A name that nobody has any more has no holder to be named.
+        // A name that is no longer bound has no holder.
         .map(|((_, judge), inodes)| (!inodes.is_empty()).then(|| judge.stranger(None)))
         .collect();
     for (pid, uid) in processes(first.host()) {

@@ -1,5 +1,4 @@
-//! What the sampler wants to know of containers that keep no record of ours, asked of all their
-//! supervisors side by side.
+//! Asks all supervisors without a record of wharf's, in parallel, for what the sampler needs.
 
 use std::time::Instant;
 
@@ -17,20 +16,20 @@ use crate::engine::terms::state::State;
 /// Asks for all the lines of LXC's that set limits on cgroup v2.
 pub(in crate::engine) const CONFIGURED: &str = "lxc.cgroup2";
 
-/// What a supervisor told that may be believed.
+/// The answers of a trusted supervisor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct Interview {
     pub(in crate::engine) state: State,
-    /// Unknown while it starts, as the group is.
+    /// Unknown while it starts, like the group.
     pub(in crate::engine) init_pid: Option<i32>,
     pub(in crate::engine) cgroup: Option<String>,
-    /// Where its limits and counters are: a group above, if LXC was told to make one.
+    /// Where its limits and counters are: a group above, if LXC was configured to make one.
     pub(in crate::engine) limits: Option<String>,
     /// The limits of its configuration on cgroup v2, a line each.
     pub(in crate::engine) configured: String,
 }
 
-/// Asks the supervisors of `containers`, each where it listens.
+/// Asks the supervisors of `containers` at their addresses.
 pub(in crate::engine) fn interview(
     lxcpath: &Lxcpath,
     containers: &[(Name, ListenerInodes)],
@@ -84,7 +83,7 @@ fn understand(heard: Heard, judge: &Judge) -> Result<Interview, SocketError> {
             let pid = i32::try_from(head.data).ok().filter(|it| *it > 0);
             init_pid = pid.filter(|it| judge.has_child(speaker, *it));
         }
-        // Who identified himself with the first answer and not with the next was not he.
+        // A sender that cannot be identified by its second answer is not the one of the first.
         Some(Some(Err(SocketError::Stranger(it)))) => return Err(it.into()),
         Some(Some(Err(_)) | None) | None => (),
     }
@@ -99,7 +98,7 @@ fn understand(heard: Heard, judge: &Judge) -> Result<Interview, SocketError> {
         Some(if path.starts_with('/') { path } else { format!("/{path}") })
     };
     let cgroup = believed(paths);
-    // LXC before 4.0.5 knows but one group.
+    // LXC before 4.0.5 has only one group.
     let limits = believed(limits).or_else(|| cgroup.clone());
     Ok(Interview { state, init_pid, cgroup, limits, configured })
 }

@@ -1,9 +1,9 @@
-//! The supervisor's seat: who has it is the container's supervisor, and nobody else of ours is.
+//! The supervisor's seat: the process that has it is the container's only supervisor.
 //!
-//! The seat is a lock that no other user can take, with a socket beside it where wharf's own
-//! clients ask first. LXC's names for the container are taken as well: they keep LXC from running
-//! it a second time, and let its tools ask. If a stranger has one of those, the container is run
-//! all the same, and only LXC's tools cannot reach it.
+//! The seat is a lock that no other user can take, with a socket beside it to which wharf's own
+//! clients connect first. LXC's names for the container are bound as well: they keep LXC from
+//! running it a second time, and let its tools connect. If a stranger holds one of those, the
+//! container runs nevertheless, but LXC's tools cannot reach it.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -36,17 +36,17 @@ pub enum SeatError {
     Holder(SocketError),
 }
 
-/// Whoever has a name may leave while it is looked at who that is.
+/// The holder of a name may exit while it is being identified.
 const TRIES: usize = 3;
 
-/// The seat, free again when this is dropped.
+/// The seat, released on drop.
 #[derive(Debug)]
 pub struct Seat {
     listeners: Vec<UnixListener>,
-    /// Who has the name by which LXC's tools look for the container.
+    /// Which process has the name by which LXC's tools look for the container.
     squatter: Option<Stranger>,
     path: PathBuf,
-    // Dropped last: whoever gets it next must find the socket gone.
+    // Dropped last: the next holder must find the socket gone.
     lock: Lock,
 }
 
@@ -67,7 +67,7 @@ impl Seat {
             DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
             bind_private(&path)
         };
-        // Whoever tidies up removes an empty directory.
+        // Another command's clean-up removes an empty directory.
         let private = match make() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => make(),
             other => other,
@@ -83,7 +83,8 @@ impl Seat {
         if find::elsewhere(lxcpath, name).is_ok_and(|it| it.is_some()) {
             return Err(SeatError::Taken);
         }
-        // A relative spelling may be taken by a namesake elsewhere, and identifies nobody.
+        // A relative spelling may belong to a namesake elsewhere, and does not identify the
+        // container.
         let others = spellings(lxcpath).into_iter().skip(1);
         let others = others.filter_map(|it| bind_public(&name_of(&it, name.as_str())).ok());
         seat.listeners.extend(others);
@@ -92,7 +93,7 @@ impl Seat {
         Ok(seat)
     }
 
-    /// Removes what a supervisor that was killed has left of the seat; one that is taken stays.
+    /// Removes the leftovers of a killed supervisor's seat, unless the seat is taken again.
     pub fn tidy(lxcpath: &Lxcpath, name: &Name) {
         let path = private_dir(lxcpath).join(name.as_str());
         let left = [path.clone(), seat_lock_path(lxcpath, name)];
@@ -103,7 +104,7 @@ impl Seat {
         }
     }
 
-    /// Returns where clients come: first wharf's own, then the rest.
+    /// Returns the listeners: first that of wharf's own clients, then the rest.
     pub fn listeners(&self) -> &[UnixListener] {
         &self.listeners
     }
@@ -116,12 +117,12 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        // One that stays is refused by the kernel, and removed by the next who takes the seat.
+        // A leftover socket refuses connections, and is removed by the next supervisor.
         _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// Takes the directory's own name of the container, or tells which stranger has it.
+/// Binds the directory's own name for the container, or returns the stranger who has it.
 fn take_public(
     lxcpath: &Lxcpath,
     name: &Name,
@@ -143,9 +144,10 @@ fn take_public(
         match asked {
             Ok(Some(_state)) => return Err(SeatError::Taken),
             Err(SocketError::Stranger(it)) => return Ok(Err(it)),
-            // It has ended, or it hangs, or it never listened: its descriptors tell who it is.
+            // It has ended, or it hangs, or it never listened: the descriptors show which process
+            // it is.
             Ok(None) | Err(_) => match holder::check(&address, &judge) {
-                // Unless it has left meanwhile.
+                // Unless it has exited meanwhile.
                 Ok(()) => return bind_public(&public).map(Ok).map_err(|_busy| SeatError::Taken),
                 Err(SocketError::Stranger(it)) => squatter = Some(it),
                 Err(error) => return Err(SeatError::Holder(error)),

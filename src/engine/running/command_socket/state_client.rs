@@ -1,5 +1,5 @@
-//! Connections that are kept: one on which a change of state will be told, and one that says what
-//! the end of init is to mean. Never sends anything on its own.
+//! Connections that are kept open: one on which a change of state will be reported, and one that
+//! sets how the end of init is handled. Never sends anything on its own.
 
 use std::io::Read as _;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -12,33 +12,33 @@ use super::exchange::readable;
 use super::wire::{self, SocketCommand, Wish};
 use crate::engine::terms::state::State;
 
-/// What a state client is told at once.
+/// The immediate answer to a state client.
 #[derive(Debug)]
 pub enum StateWatch {
     /// The container is in one of the wanted states.
     Already(State),
-    /// It is not; this will tell.
+    /// It is not yet; this connection will report it.
     Waiting(StateClient),
 }
 
-/// A connection on which one change of state will be told.
+/// A connection on which one change of state will be reported.
 #[derive(Debug)]
 pub struct StateClient(UnixStream);
 
-/// What the end of init is to mean, until this is dropped.
+/// How the end of init is handled, until this is dropped.
 #[derive(Debug)]
 pub struct Wished {
     _kept: UnixStream,
 }
 
 impl Client {
-    /// Asks to be told when the container enters one of `states`.
+    /// Asks to be informed when the container enters one of `states`.
     pub fn add_state_client(&self, states: &[State]) -> Result<StateWatch, SocketError> {
         self.watch(&wire::encode_wanted(states))
     }
 
-    /// Asks to be told when the container enters one of `states` anew: the present one does not
-    /// count.
+    /// Asks to be informed when the container enters one of `states` from now on: the present one
+    /// does not count.
     pub fn add_state_client_anew(&self, states: &[State]) -> Result<StateWatch, SocketError> {
         self.watch(&wire::encode_wanted_anew(states))
     }
@@ -53,8 +53,8 @@ impl Client {
         state.map(StateWatch::Already).ok_or(SocketError::Nonsense { what: WHAT })
     }
 
-    /// Says what the end of init is to mean for as long as the answer is kept. LXC's supervisors
-    /// know no such thing.
+    /// Sets how the end of init is handled for as long as the answer is kept. LXC's supervisors do
+    /// not support this.
     pub fn wish(&self, wish: Wish) -> Result<Wished, SocketError> {
         let answer =
             self.ask("the handling of init's end", SocketCommand::Wish, wish.encode(), &[])?;
@@ -77,7 +77,7 @@ impl StateClient {
                 Err(error) => return Err(error),
             }
         }
-        // The end of the connection is how a supervisor tells of its own end.
+        // The end of the connection means that the supervisor has ended.
         match (&self.0).read_exact(&mut message) {
             Ok(()) => wire::decode_state_event(&message)
                 .map(Some)

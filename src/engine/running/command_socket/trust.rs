@@ -1,14 +1,14 @@
-//! Whose word a client takes.
+//! Which processes a client trusts.
 //!
-//! An abstract socket belongs to whoever binds its name first, any user of the host or of a
-//! container that shares the host's network. So nothing is believed before the kernel has told who
-//! listens and who answers: root or this user, in our own pid and user namespaces, and for a
-//! container of ours the very supervisor that its record names. Where the lxcpath is another
-//! user's, that user is believed too, about processes and groups of his own.
+//! An abstract socket belongs to the first process that binds its name, of any user of the host or
+//! of a container that shares the host's network. So no answer is trusted before the kernel has
+//! shown which process listens and answers: one of root or this user, in our own pid and user
+//! namespaces, and for a container of ours the very supervisor that its record names. If the
+//! lxcpath is another user's, that user is trusted too, about his own processes and groups.
 //!
-//! The one who listens may have ended since (LXC's monitors listen before they go into the
-//! background), and then his pid tells nothing. The one who answers lives: he is identified by a
-//! first answer, and believed when he is still the same after the next.
+//! The process that listened may have ended since (LXC's monitors listen before they go into the
+//! background), and then its pid is useless. The process that answers is alive: it is identified by
+//! a first answer, and trusted if it is still the same after the next.
 
 use std::fs::{self, File};
 use std::io;
@@ -30,30 +30,30 @@ use crate::engine::running::record::Record;
 use crate::engine::sys;
 use crate::engine::terms::name::Name;
 
-/// The namespaces that whoever is believed shares with us.
+/// The namespaces that a trusted process shares with us.
 const SHARED: [&str; 2] = ["pid", "user"];
 
-/// Who may speak for a container.
+/// Which processes may speak for a container.
 #[derive(Clone, Debug)]
 pub(super) struct Judge {
     host: Host,
     of: String,
-    /// For a container of ours that runs: its supervisor.
+    /// For a running container of ours: its supervisor.
     supervisor: Option<Identity>,
-    /// Whose the lxcpath is, if not ours.
+    /// The owner of the lxcpath, if that is another user.
     owner: Option<u32>,
 }
 
-/// Somebody who answered and may speak.
+/// A process that answered and may speak for the container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Speaker {
     identity: Identity,
-    /// Another user, whose word counts for his own processes and groups alone.
+    /// Another user, who is trusted only about his own processes and groups.
     limited_to: Option<u32>,
 }
 
 impl Judge {
-    /// Judges about `name` by its record and the owner of its directory.
+    /// Judges for `name` by its record and the owner of its directory.
     pub(super) fn about(lxcpath: &Lxcpath, name: &Name) -> Self {
         let record = Record::read(lxcpath, name).filter(|it| it.is_live(lxcpath.host()));
         Self {
@@ -62,26 +62,26 @@ impl Judge {
         }
     }
 
-    /// Judges about a socket of which only the directory is known, called `of`.
+    /// Judges for a socket of which only the directory is known, called `of`.
     pub(super) fn nameless(lxcpath: &Lxcpath, of: &str) -> Self {
         let owner = fs::metadata(lxcpath.dir()).map(|it| it.uid()).ok();
         let owner = owner.filter(|it| *it != 0 && geteuid().is_root());
         Self { host: lxcpath.host().clone(), of: of.to_owned(), supervisor: None, owner }
     }
 
-    /// Looks at who listens: whoever is not even the right user need not be asked.
+    /// Checks the listener: a process of the wrong user need not be asked.
     pub(super) fn admit(&self, stream: &UnixStream) -> Result<UnixCredentials, Stranger> {
         let listener = getsockopt(stream, sockopt::PeerCredentials).ok();
         let admitted = listener.filter(|it| it.pid() > 0 && self.may_speak(it.uid()));
         admitted.ok_or_else(|| self.stranger(listener))
     }
 
-    /// Returns whom the record names, who needs no introduction.
+    /// Returns the process that the record names, which needs no further check.
     pub(super) fn expected(&self) -> Option<Speaker> {
         self.supervisor.map(|identity| Speaker { identity, limited_to: None })
     }
 
-    /// Finds out who sent an answer. That it was he is certain once he has answered again.
+    /// Identifies the sender of an answer. That is certain once it has answered again.
     pub(super) fn identify(&self, sender: Option<UnixCredentials>) -> Result<Speaker, SocketError> {
         let Some(it) = sender.filter(|it| it.pid() > 0 && self.may_speak(it.uid())) else {
             return Err(self.stranger(sender).into());
@@ -97,7 +97,7 @@ impl Judge {
         Ok(Speaker { identity, limited_to: (!own).then_some(it.uid()) })
     }
 
-    /// Makes sure that an answer was sent by `speaker`, who was identified before it was.
+    /// Checks that an answer was sent by `speaker`, which was identified before.
     pub(super) fn confirm(
         &self,
         speaker: Speaker,
@@ -112,12 +112,12 @@ impl Judge {
         }
     }
 
-    /// Returns the machine that it judges about.
+    /// Returns the machine.
     pub(super) const fn host(&self) -> &Host {
         &self.host
     }
 
-    /// Returns whether `pid`, who holds the socket, may be the supervisor.
+    /// Returns whether `pid`, which holds the socket, may be the supervisor.
     pub(super) fn may_hold(&self, pid: i32, uid: u32) -> bool {
         self.may_speak(uid) && SHARED.iter().all(|kind| shares(&self.host, pid, kind))
     }
@@ -131,7 +131,7 @@ impl Judge {
         child && speaker.limited_to.is_none_or(owned)
     }
 
-    /// Returns whether `speaker` is believed about the control group `path`.
+    /// Returns whether `speaker` is trusted about the control group `path`.
     pub(super) fn may_name_group(&self, speaker: Speaker, path: &str) -> bool {
         let Some(owner) = speaker.limited_to else { return true };
         let Ok(hierarchies) = Hierarchies::discover(&self.host) else { return false };
@@ -161,7 +161,7 @@ impl Speaker {
         self.identity
     }
 
-    /// Returns whether the speaker is believed only about a user's own processes.
+    /// Returns whether the speaker is trusted only about a user's own processes.
     pub(super) const fn is_limited(self) -> bool {
         self.limited_to.is_some()
     }
@@ -172,8 +172,8 @@ fn shares(host: &Host, pid: i32, kind: &str) -> bool {
     let identity = |path: PathBuf| fs::metadata(path).map(|it| (it.dev(), it.ino()));
     match identity(host.of_process(pid, "ns").join(kind)) {
         Ok(theirs) => identity(host.proc().join("self/ns").join(kind)).ok() == Some(theirs),
-        // Not ours to look into, as root's are not for an ordinary user. How many pids it has is
-        // told to everybody; in a user namespace of its own it would hardly be root to us.
+        // We may not read it, as an ordinary user may not for root's processes. Everybody may read
+        // how many pids it has; in a user namespace of its own it would hardly be root for us.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => has_one_pid(host, pid),
         Err(_) => false,
     }
@@ -185,7 +185,8 @@ fn has_one_pid(host: &Host, pid: i32) -> bool {
     pids.is_some_and(|it| it.split_ascii_whitespace().count() == 1)
 }
 
-/// Returns whether the process is `owner`'s: it runs as him, or in a user namespace that he made.
+/// Returns whether the process is `owner`'s: it runs as that user, or in a user namespace that the
+/// user created.
 fn is_owned(host: &Host, pid: i32, owner: u32) -> io::Result<bool> {
     let identity = |it: &OwnedFd| nix::sys::stat::fstat(it).map(|it| (it.st_dev, it.st_ino));
     let ours: OwnedFd = File::open(host.proc().join("self/ns/user"))?.into();
@@ -236,7 +237,7 @@ mod tests {
         let expected = recorded.expected().unwrap();
         let error = recorded.confirm(expected, Some(me)).unwrap_err();
         assert!(matches!(error, SocketError::Stranger(_)), "{error}");
-        // A process that has our pid and began at another time is not the one that spoke.
+        // A process with our pid and another start time is not the one that answered.
         let later = Identity { start_time: identity.start_time + 1, ..identity };
         let speaker = Speaker { identity: later, limited_to: None };
         assert!(matches!(judge().confirm(speaker, Some(me)), Err(SocketError::Closed)));

@@ -10,8 +10,8 @@ use super::trust::Judge;
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::terms::state::State;
 
-/// Returns the states of the containers named `defined`, and of whatever else of their kind runs in
-/// the directory. Only what such a name says in plain is found without being defined.
+/// Returns the states of the containers named `defined`, and of others of their kind that run in
+/// the directory. One that is not defined is found only if its name is not hashed.
 pub fn unmanaged(
     lxcpath: &Lxcpath,
     defined: &[Vec<u8>],
@@ -41,14 +41,14 @@ pub fn unmanaged(
     Ok(states)
 }
 
-/// Asks who listens; none: a stranger, or nobody any more.
+/// Asks the listener; none: it is a stranger, or gone.
 fn state(lxcpath: &Lxcpath, socket: &[u8]) -> Option<State> {
     let judge = Judge::nameless(lxcpath, "a container");
     let client = Client::reach(Address::Public(socket.to_vec()), &judge);
     match client.and_then(|it| it.map(|it| it.state()).transpose()) {
         Ok(state) => state,
         Err(SocketError::Stranger(_)) => None,
-        // It listens, so something runs.
+        // It has a listener, so something runs.
         Err(_) => Some(State::Running),
     }
 }

@@ -1,6 +1,6 @@
 //! The bytes on the command socket, in both directions. Pure: it reads and writes no socket.
 //!
-//! All numbers are in the machine's own byte order, as LXC's structures are sent as they lie in
+//! All numbers are in the machine's own byte order, as LXC sends its structures as they are in
 //! memory.
 
 use crate::engine::terms::state::State;
@@ -11,7 +11,7 @@ pub const HEAD: usize = 16;
 /// The most bytes that may follow a head; only console output may be longer.
 pub const MAX_PAYLOAD: usize = 8192;
 
-/// The number of states, which a client that must wait is told instead of a state.
+/// The number of states, which a client that must wait gets instead of a state.
 pub const MAX_STATE: u64 = 8;
 
 /// What a supervisor can be asked; LXC's numbers, and from 1000 on wharf's.
@@ -42,16 +42,16 @@ pub enum SocketCommand {
     GetLimitCgroupFd = 25,
     /// wharf: the console's recent output, then what follows, and frames of input.
     ConsoleView = 1000,
-    /// wharf: what the end of init is to mean for as long as the connection lasts; see [`Wish`].
+    /// wharf: how the end of init is handled for as long as the connection lasts; see [`Wish`].
     Wish = 1001,
 }
 
-/// What whoever ends a container wants of its supervisor, kept while the connection is open.
+/// What a client that ends a container wants from its supervisor while the connection is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// The container stays stopped, even if init asks for a restart.
     Stop,
-    /// The same, and init is killed for want of a handler for this halt signal.
+    /// The same, and init is killed because it has no handler for this halt signal.
     Unheard(i32),
     /// The container is started again, however init ends; init is killed if it does not restart on
     /// this signal.
@@ -189,7 +189,7 @@ pub const EVENT: usize = 264;
 /// Room for the container's name in an event, its NUL included.
 const EVENT_NAME: usize = 256;
 
-/// What LXC calls the kinds of events.
+/// LXC's numbers for the kinds of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MonitorMessage {
     State(State),
@@ -197,7 +197,7 @@ pub enum MonitorMessage {
     Exit(i32),
 }
 
-/// Returns the message that tells of `event` in the container `name`.
+/// Returns the message that reports `event` in the container `name`.
 pub fn encode_event(name: &str, event: MonitorMessage) -> Vec<u8> {
     let (kind, value) = match event {
         MonitorMessage::State(state) => (0_i32, i32::from(state as u8)),
@@ -218,7 +218,7 @@ pub fn decode_state_event(bytes: &[u8; EVENT]) -> Option<State> {
     if i32::from_ne_bytes(*kind) == 0 { State::from_number(value) } else { None }
 }
 
-/// Returns the payload that asks to be told of `states`.
+/// Returns the payload that asks for notice of `states`.
 pub fn encode_wanted(states: &[State]) -> Vec<u8> {
     State::ALL.iter().flat_map(|it| i32::from(states.contains(it)).to_ne_bytes()).collect()
 }
@@ -227,11 +227,11 @@ pub fn encode_wanted(states: &[State]) -> Vec<u8> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WantedStates {
     pub states: Vec<State>,
-    /// Those of them that answer it at once if the container is in one already.
+    /// Those of them that are answered at once if the container is already in one.
     pub at_once: Vec<State>,
 }
 
-/// Returns the payload that asks to be told when one of `states` is entered anew, as `lxc-stop -r`
+/// Returns the payload that asks for notice when one of `states` is entered anew, as `lxc-stop -r`
 /// asks: a flag of 2 is not answered by the present state.
 pub fn encode_wanted_anew(states: &[State]) -> Vec<u8> {
     let flag = |it| if states.contains(it) { ANEW } else { 0 };
@@ -255,12 +255,12 @@ pub fn decode_wanted(payload: &[u8]) -> Option<WantedStates> {
     Some(WantedStates { states: having(|it| it != 0), at_once: having(|it| it == 1) })
 }
 
-/// What a request for buffered console output asks.
+/// The content of a request for buffered console output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogRequest {
     pub clear: bool,
     pub read: bool,
-    /// 0: all there is.
+    /// 0: all of it.
     pub read_max: u64,
     pub write_logfile: bool,
 }

@@ -1,9 +1,9 @@
-//! The journal file: one JSON line per event, appended with one write, rotated when it is full.
-//! It trusts no line that it reads: what does not parse is skipped.
+//! The journal file: one JSON line per event, appended with one write, rotated when it is full. It
+//! trusts no line that it reads: lines that do not parse are skipped.
 //!
-//! Writers hold a shared lock on the file while they write, the one that rotates holds it alone.
-//! So nothing is ever appended to a file that was moved away, and a follower that sees a new file
-//! in its place has only to finish the old one.
+//! Writers hold a shared lock on the file while they write, the one that rotates holds it
+//! exclusively. So nothing is ever appended to a file that was moved away, and a follower that sees
+//! a new file in its place only has to finish the old one.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -19,12 +19,12 @@ use super::{Event, What};
 
 /// A full journal is moved to `journal.1`, whose predecessor is dropped.
 const FULL_BYTES: u64 = 1 << 20;
-/// Longer texts in an event (an error with its whole story) are cut, so that a line stays small.
+/// Longer texts in an event (an error with all its causes) are cut, so that a line stays small.
 const TEXT_BYTES: usize = 4096;
 /// A line longer than this was not written by us.
 const LINE_BYTES: usize = 64 * 1024;
-/// How often, a millisecond apart, a writer looks again when another process is rotating, which
-/// takes microseconds. A process stopped in the middle of it must not hold up a container.
+/// How often, a millisecond apart, a writer retries while another process is rotating, which takes
+/// microseconds. A process stopped in the middle of it must not block a container.
 const LOCK_TRIES: u32 = 200;
 
 /// The journal in one directory.
@@ -35,7 +35,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Names the journal in `dir`, which must be private to the caller.
+    /// Returns the journal in `dir`, which must be private to the caller.
     pub const fn at(dir: PathBuf) -> Self {
         Self { dir, full_bytes: FULL_BYTES }
     }
@@ -60,7 +60,7 @@ impl Journal {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
         // The directory, since the file may not exist yet and is replaced when it is full.
         inotify.add_watch(&self.dir, AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_MOVE)?;
-        // Made if it is not there, so that there is always a file whose end is known.
+        // Created if missing, so that there is always a file whose end is known.
         drop(self.open_current()?);
         let mut file = open_if_there(&self.current())?;
         if let Some(file) = &mut file {
@@ -69,15 +69,15 @@ impl Journal {
         Ok(Follower { journal: self.clone(), inotify, file, pending: Vec::new(), queue: [].into() })
     }
 
-    /// Follows the journal from its present end, and returns what it held before, oldest first.
-    /// Nothing is told twice, and nothing happens unseen between the two.
+    /// Follows the journal from its present end, and returns what it held before, oldest first. No
+    /// event is returned twice, and none is missed between the two.
     pub fn follow_with_past(&self) -> io::Result<(Vec<Event>, Follower)> {
         let mut follower = self.follow()?;
         if let Some(file) = &mut follower.file {
             file.seek(SeekFrom::Start(0))?;
         }
         let mut past = Vec::new();
-        // Moved away just now, it is the one that is followed.
+        // If it was moved away just now, it is the one that is followed.
         if !follower.file.as_ref().is_some_and(|it| is_at(it, &self.previous())) {
             let text = self.tail(&self.previous()).unwrap_or_default();
             past.extend(text.split(|&it| it == b'\n').filter_map(parse));
@@ -134,7 +134,7 @@ impl Journal {
         }
     }
 
-    /// Reads the last part of a file; more than a full journal is not ours.
+    /// Reads the last part of a file; a file larger than a full journal is not ours.
     fn tail(&self, path: &Path) -> io::Result<Vec<u8>> {
         let mut text = Vec::new();
         if let Some(mut file) = open_if_there(path)? {
@@ -153,7 +153,7 @@ pub struct Follower {
     inotify: Inotify,
     /// The file being read, at the place where reading goes on.
     file: Option<File>,
-    /// The beginning of a line whose end was not there yet.
+    /// The beginning of a line that was not complete yet.
     pending: Vec<u8>,
     queue: std::collections::VecDeque<Event>,
 }
@@ -184,11 +184,11 @@ impl Follower {
         if self.file.as_ref().is_some_and(|it| is_at(it, &path)) {
             return Ok(());
         }
-        // A new file took the place. The old one gets no more lines, but may have got some since.
+        // A new file took its place. The old one gets no more lines, but may have got some since.
         self.read_on()?;
         let previous = open_if_there(&self.journal.previous())?;
         if self.file.as_ref().is_some_and(|it| !is_at(it, &self.journal.previous())) {
-            // Rotated twice since the last look: the file between would be missed.
+            // Rotated twice since the last read: the file between would be missed.
             self.file = previous;
             self.read_on()?;
         }
@@ -199,7 +199,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Takes in all that the file has.
+    /// Reads the rest of the file.
     fn read_on(&mut self) -> io::Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
         if file.metadata()?.len() < file.stream_position()? {
@@ -227,7 +227,7 @@ impl Follower {
 }
 
 impl AsFd for Follower {
-    /// Lends a descriptor that polls readable when there may be more.
+    /// Returns a descriptor that polls readable when there may be more.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.inotify.as_fd()
     }

@@ -1,6 +1,5 @@
-//! How the files beside a record are replaced in one step, and who removes what a writer that was
-//! killed has left: whoever writes locks what he writes, and the kernel releases that lock when he
-//! dies.
+//! Replaces the files beside a record in one step, and removes what a killed writer has left: a
+//! writer locks its draft, and the kernel releases that lock when the writer dies.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -9,23 +8,23 @@ use std::path::Path;
 
 use super::FILE_MODE;
 
-/// How often a writer begins anew whose draft is taken for a dead one's before it is locked; more
-/// often than commands that tidy up can come within a moment.
+/// How often a writer retries if its draft is removed as a dead one's before it is locked; more
+/// often than clean-ups can happen within a moment.
 const TRIES: usize = 100;
 
-/// Writes `bytes` to `draft`, which takes the place of `path`. Of those who write the same draft
-/// there is one at a time.
+/// Writes `bytes` to `draft`, which then replaces `path`. Only one process at a time writes the
+/// same draft.
 pub(super) fn replace(path: &Path, draft: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut written = write(path, draft, bytes);
     for _ in 1..TRIES {
-        // The draft is gone, or the directory, which the next try makes again.
+        // The draft is gone, or the directory, which the next try creates again.
         if !written.as_ref().is_err_and(|it| it.kind() == io::ErrorKind::NotFound) {
             break;
         }
         written = write(path, draft, bytes);
     }
     if written.is_err() {
-        // What could not be written may not be there to remove either.
+        // A draft that could not be written may not exist.
         _ = fs::remove_file(draft);
     }
     written
@@ -35,16 +34,16 @@ fn write(path: &Path, draft: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(dir) = path.parent() {
         super::make_dir(dir)?;
     }
-    // What a process that was killed in the middle of this has left.
+    // Left by a process that was killed in the middle of this.
     _ = fs::remove_file(draft);
     let mut file = create(draft)?;
-    // Whoever has the lock is about to remove it: then it is not there to be renamed.
+    // The holder of the lock is about to remove it: then it cannot be renamed.
     _ = file.try_lock();
     file.write_all(bytes)?;
     fs::rename(draft, path)
 }
 
-/// Makes a file that only we may read, where there is none.
+/// Creates a file that only we may read, if there is none.
 pub(super) fn create(path: &Path) -> io::Result<File> {
     let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC;
     let mut options = File::options();
@@ -57,7 +56,7 @@ pub(super) fn create(path: &Path) -> io::Result<File> {
 pub(super) fn remove_dead(draft: &Path) {
     let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
     let Ok(file) = File::options().read(true).custom_flags(flags).open(draft) else { return };
-    // While this is held the writer, if he is just beginning, fails and begins anew.
+    // While this lock is held, a writer that has just begun fails and retries.
     if file.try_lock().is_ok() && is_still_there(&file, draft) {
         _ = fs::remove_file(draft);
     }

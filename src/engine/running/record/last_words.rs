@@ -1,5 +1,5 @@
-//! What a container's console said last, kept beside the record of the run for whoever asks after
-//! its end. As private as the record, and gone with it.
+//! The last output of a container's console, kept beside the record of the run for use after its
+//! end. As private as the record, and removed with it.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -10,14 +10,14 @@ use super::draft;
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::terms::name::Name;
 
-/// More than a screen of the longest lines; a memory file system may hold it.
+/// More than a screen of the longest lines, and small enough for a memory file system.
 const MOST: usize = 64 * 1024;
 
-/// Keeps the end of `said` for the container, in place of what it said in an earlier run. Room
-/// that is not there loses it, and no more than that.
+/// Keeps the end of `said` for the container, instead of the output of an earlier run. Without free
+/// space it is lost, which is not an error.
 pub(in crate::engine) fn keep(lxcpath: &Lxcpath, name: &Name, said: &[u8]) -> io::Result<()> {
     let path = path(&super::path(lxcpath.host(), lxcpath, name));
-    // Never the words of one run beside the record of another.
+    // Never the output of one run beside the record of another.
     _ = fs::remove_file(&path);
     if said.is_empty() {
         return Ok(());
@@ -26,7 +26,7 @@ pub(in crate::engine) fn keep(lxcpath: &Lxcpath, name: &Name, said: &[u8]) -> io
     draft::create(&path)?.write_all(end)
 }
 
-/// Returns what the container said at the end of its last run.
+/// Returns the container's output at the end of its last run.
 pub(in crate::engine) fn read(lxcpath: &Lxcpath, name: &Name) -> Option<Vec<u8>> {
     let path = path(&super::path(lxcpath.host(), lxcpath, name));
     let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;

@@ -1,5 +1,5 @@
 //! The limits that wharf has set in a run, from the configuration or by a command, kept beside its
-//! record: whether the kernel still has them can only be told by who knows what they were.
+//! record, so that lost limits can be recognised.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -18,7 +18,7 @@ use crate::engine::terms::name::Name;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::engine) struct SetLimit {
     pub(in crate::engine) file: String,
-    /// As it was asked for.
+    /// The value as requested.
     pub(in crate::engine) set: String,
     /// As the kernel kept it; none: it is just being set.
     pub(in crate::engine) kept: Option<String>,
@@ -27,7 +27,7 @@ pub(in crate::engine) struct SetLimit {
 /// All of one run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::engine) struct Limits {
-    /// They belong to this group and to no later one of its name.
+    /// They belong to this group and not to a later one with its name.
     inodes: Vec<u64>,
     set: Vec<SetLimit>,
 }
@@ -38,7 +38,7 @@ impl Limits {
         Self { inodes: inodes(cgroup), set: Vec::new() }
     }
 
-    /// Reads what was set in `cgroup`. What is not there, or of another version, is nothing.
+    /// Reads what was set in `cgroup`. A missing file, or one of another version, counts as empty.
     pub(in crate::engine) fn read(
         lxcpath: &Lxcpath,
         name: &Name,
@@ -57,8 +57,8 @@ impl Limits {
         Ok(read.filter(|it| it.inodes == none.inodes).unwrap_or(none))
     }
 
-    /// Changes what is written of `cgroup`. Others who do the same wait meanwhile, so that neither
-    /// takes back what the other has noted.
+    /// Changes what is recorded for `cgroup`. Other writers wait meanwhile, so that none overwrites
+    /// what another has recorded.
     pub(in crate::engine) fn change(
         lxcpath: &Lxcpath,
         name: &Name,
@@ -76,14 +76,14 @@ impl Limits {
         if limits == before { Ok(()) } else { limits.write(lxcpath, name) }
     }
 
-    /// Puts it in place of what was written before, in one step.
+    /// Replaces the file in one step.
     fn write(&self, lxcpath: &Lxcpath, name: &Name) -> io::Result<()> {
         let path = path(&super::path(lxcpath.host(), lxcpath, name));
         let draft = path.with_extension(format!("limits.{}", std::process::id()));
         draft::replace(&path, &draft, &serde_json::to_vec(self)?)
     }
 
-    /// Notes that `file` is about to be `set`; returns what was noted of it before.
+    /// Records that `file` is about to be `set`; returns what was recorded for it before.
     pub(in crate::engine) fn begin(&mut self, file: &str, set: &str) -> Option<SetLimit> {
         let before = self.place(file, set).map(|at| self.set.remove(at));
         if knob::of(file).stays {
@@ -93,7 +93,7 @@ impl Limits {
         before
     }
 
-    /// Notes what the kernel made of what was begun. That a limit was lifted is noted as well: the
+    /// Records the value that the kernel kept. A removed limit is recorded as well: the
     /// configuration may still have it.
     pub(in crate::engine) fn finish(&mut self, cgroup: &Cgroup, file: &str, set: &str) {
         if let Some(limit) = self.place(file, set).and_then(|at| self.set.get_mut(at))
@@ -103,7 +103,7 @@ impl Limits {
         }
     }
 
-    /// Notes that what was begun has failed: what was `before` holds.
+    /// Records that setting it has failed: the entry from `before` applies again.
     pub(in crate::engine) fn undo(&mut self, file: &str, set: &str, before: Option<SetLimit>) {
         if let Some(at) = self.place(file, set)
             && self.set.get(at).is_some_and(|it| it.set == set && it.kept.is_none())
@@ -128,8 +128,8 @@ impl Limits {
         self.set.iter().filter(is_lost).cloned().collect()
     }
 
-    /// Returns those of LXC's lines `lxc.cgroup2.FILE = VALUE` of which the kernel has nothing, and
-    /// nobody has said otherwise through wharf. LXC's own tools may have set another value.
+    /// Returns those of LXC's lines `lxc.cgroup2.FILE = VALUE` that the kernel no longer has,
+    /// unless they were changed through wharf. LXC's own tools may have set another value.
     pub(in crate::engine) fn vanished(&self, configured: &str, cgroup: &Cgroup) -> Vec<SetLimit> {
         // Of two lines for one file the last one counts.
         let mut wanted = Self::default();
@@ -148,10 +148,10 @@ impl Limits {
     }
 }
 
-/// How the keys of the limits begin that a controller can be taken from.
+/// The prefix of the keys of limits that can be lost with their controller.
 const CONFIGURED: &str = "lxc.cgroup2.";
 
-/// Returns what the kernel has in the file now, or of it the line of the device.
+/// Returns what the kernel has in the file now, or only the device's line of it.
 fn held(cgroup: &Cgroup, limit: &SetLimit) -> Option<String> {
     let content = cgroup.get(&limit.file).ok()?;
     match subject(&limit.file, &limit.set) {
@@ -169,13 +169,13 @@ fn subject<'a>(file: &str, set: &'a str) -> Option<&'a str> {
     set.split_whitespace().next().filter(|_| by_device)
 }
 
-/// Returns whether it is what a file holds that nobody has written to: no limit, which cannot be lost.
+/// Returns whether it is the default of the file: no limit, which cannot be lost.
 fn is_normal(file: &str, kept: &str) -> bool {
     let mut words = kept.split_whitespace();
     let first = words.next();
     match knob::of(file).value {
         KnobKind::Weight { normal, .. } => first == Some(&normal.to_string()),
-        // Behind the device.
+        // The values after the device.
         KnobKind::Devices => words.all(|it| it.ends_with("=max")),
         KnobKind::Bytes
         | KnobKind::Quota
@@ -193,7 +193,7 @@ pub(super) fn path(record: &Path) -> PathBuf {
     record.with_extension("limits")
 }
 
-/// Splits the name of a draft into the container's and the pid of who writes it.
+/// Splits the name of a draft into the container's and the pid of its writer.
 pub(super) fn of_draft(file: &str) -> Option<(&str, &str)> {
     let (rest, pid) = file.rsplit_once('.')?;
     let is_pid = !pid.is_empty() && pid.bytes().all(|it| it.is_ascii_digit());

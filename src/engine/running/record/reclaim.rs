@@ -1,4 +1,4 @@
-//! Cleans up after a supervisor that was killed. Does nothing while one lives.
+//! Cleans up after a supervisor that was killed. Does nothing while one is alive.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
@@ -25,7 +25,7 @@ const DYING: Duration = Duration::from_secs(2);
 pub enum Reclaimed {
     /// No run was left behind.
     Nothing,
-    /// A dead run was cleaned up and told as STOPPED.
+    /// A dead run was cleaned up and reported as STOPPED.
     DeadRun,
 }
 
@@ -40,12 +40,12 @@ pub enum ReclaimError {
     Cgroup(#[source] CgroupError),
 }
 
-/// Ends what a dead supervisor of `name` left: processes, cgroups, and the state it last told.
+/// Cleans up what a dead supervisor of `name` left: processes, cgroups, and its last state.
 pub fn reclaim(lxcpath: &Lxcpath, name: &Name) -> Result<Reclaimed, ReclaimError> {
     if !Record::read(lxcpath, name).is_some_and(|it| is_unfinished(lxcpath.host(), &it)) {
         return Ok(Reclaimed::Nothing);
     }
-    // Having the seat keeps everybody else from starting the container meanwhile.
+    // Holding the seat prevents another start of the container meanwhile.
     let seat = match Seat::take(lxcpath, name) {
         Ok(seat) => seat,
         Err(SeatError::Taken) => return Ok(Reclaimed::Nothing),
@@ -56,14 +56,14 @@ pub fn reclaim(lxcpath: &Lxcpath, name: &Name) -> Result<Reclaimed, ReclaimError
     found
 }
 
-/// Cleans up after a container that is not defined, and forgets it: nobody can ask for it any
-/// more. Does nothing while it is there.
+/// Cleans up after a container that is not defined, and removes its record, since nobody can ask
+/// for it any more. Does nothing while it exists.
 pub(in crate::engine) fn forget_ended(lxcpath: &Lxcpath, name: &Name) {
     let host = lxcpath.host();
     if Record::read(lxcpath, name).is_some_and(|it| it.supervisor.lives(host)) {
         return;
     }
-    // What resists is found again by whoever comes next.
+    // The next command finds what could not be removed.
     if let Ok(_seat) = Seat::take(lxcpath, name)
         && clean_up_held(lxcpath, name).is_ok()
         && !Record::read(lxcpath, name).is_some_and(|it| is_unfinished(host, &it))
@@ -72,7 +72,7 @@ pub(in crate::engine) fn forget_ended(lxcpath: &Lxcpath, name: &Name) {
     }
 }
 
-/// The same for one who has the container's seat himself.
+/// The same for a caller that holds the container's seat.
 pub(in crate::engine) fn clean_up_held(
     lxcpath: &Lxcpath,
     name: &Name,
@@ -106,8 +106,8 @@ pub(in crate::engine) fn clean_up_held(
         record.since_ms = now_ms();
     }
     if record.write(lxcpath.host()).is_err() {
-        // No room to say that it is over: no record says so as well, and needs none. If it cannot
-        // even be removed, the next look finds it again.
+        // There is no space to record the end: a missing record means the same. If even removal
+        // fails, the next command finds it again.
         _ = super::forget(lxcpath, name);
     }
     if !from.is_active() {
@@ -117,8 +117,8 @@ pub(in crate::engine) fn clean_up_held(
     Ok(Reclaimed::DeadRun)
 }
 
-/// Returns whether a run whose supervisor is gone has left something: it never told its end, or a
-/// group of it resisted.
+/// Returns whether a run whose supervisor is gone has left something: it never reported its end, or
+/// a group could not be removed.
 fn is_unfinished(host: &Host, record: &Record) -> bool {
     if record.state.is_active() {
         return record.is_orphaned(host);
@@ -137,8 +137,8 @@ fn is_unfinished(host: &Host, record: &Record) -> bool {
     })
 }
 
-/// Kills the process and tells whether it has ended within `patience`. Init is ended by its
-/// descriptor, since it may have been moved out of its groups, or they were removed; all else in
+/// Kills the process and returns whether it has ended within `patience`. Init is killed by its
+/// pidfd, since it may have been moved out of its groups, or they were removed; everything else in
 /// its pid namespace ends with it.
 pub(in crate::engine) fn end_process(pidfd: BorrowedFd<'_>, patience: Duration) -> bool {
     // Refused for one that has ended, which is seen below.
@@ -146,7 +146,7 @@ pub(in crate::engine) fn end_process(pidfd: BorrowedFd<'_>, patience: Duration) 
     has_ended(pidfd, patience)
 }
 
-/// Waits until the process has ended, and tells whether it has.
+/// Waits until the process has ended, and returns whether it has.
 pub(in crate::engine) fn has_ended(pidfd: BorrowedFd<'_>, patience: Duration) -> bool {
     let deadline = Instant::now() + patience;
     loop {
@@ -160,7 +160,7 @@ pub(in crate::engine) fn has_ended(pidfd: BorrowedFd<'_>, patience: Duration) ->
     }
 }
 
-/// Ends a group that is still the one that was recorded. One of the same name that was made since
+/// Kills and removes a group that is still the one that was recorded. A newer one of the same name
 /// belongs to a container of that name in another lxcpath.
 fn end(cgroup: &Cgroup, recorded: &[u64]) -> Result<(), CgroupError> {
     if !is_recorded(cgroup, recorded) {
@@ -170,14 +170,14 @@ fn end(cgroup: &Cgroup, recorded: &[u64]) -> Result<(), CgroupError> {
     cgroup.remove()
 }
 
-/// Returns whether anything of the group is there, and all of it was recorded.
+/// Returns whether anything of the group exists, and all of it was recorded.
 fn is_recorded(cgroup: &Cgroup, recorded: &[u64]) -> bool {
     let found = inodes(cgroup);
     !found.is_empty() && found.iter().all(|it| recorded.contains(it))
 }
 
-/// Removes a group that may have been made just before the record could tell of it, under this
-/// name or, while a container of another lxcpath had that, under the next free one.
+/// Removes a group that may have been created just before it could be recorded, under this name or,
+/// if a container of another lxcpath had that, under the next free one.
 fn remove_empty(hierarchies: &Hierarchies, name: &str) -> Result<(), CgroupError> {
     for candidate in Cgroup::names(name) {
         let cgroup = Cgroup::open(hierarchies, &candidate);
@@ -191,7 +191,7 @@ fn remove_empty(hierarchies: &Hierarchies, name: &str) -> Result<(), CgroupError
     Ok(())
 }
 
-/// Returns what tells this group from others that have had its path, for each hierarchy.
+/// Returns what distinguishes this group from others with the same path, for each hierarchy.
 pub(in crate::engine) fn inodes(cgroup: &Cgroup) -> Vec<u64> {
     let found = cgroup.dirs().into_iter().filter_map(|it| std::fs::metadata(it).ok());
     found.map(|it| it.ino()).collect()

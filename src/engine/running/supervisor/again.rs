@@ -1,5 +1,5 @@
 //! The next run under the same supervisor: after a reboot inside, or because a restart was asked
-//! for. Socket, signals and whoever looks at the console stay; all else is made anew.
+//! for. Socket, signals and console viewers stay; everything else is created again.
 
 use super::equipment::Opened;
 use super::error::RunError;

@@ -1,33 +1,33 @@
-//! Slows down a container that does nothing but restart itself. Decides how long the next start
-//! waits; the poll loop waits, and serves whoever asks meanwhile.
+//! Slows down a container that keeps restarting itself. Decides how long the next start is delayed;
+//! the poll loop waits, and serves clients meanwhile.
 
 use std::time::{Duration, Instant};
 
 use super::watch::Watch;
 
-/// A life shorter than this is nothing that anybody wanted.
+/// A run shorter than this counts as quick.
 const QUICK: Duration = Duration::from_secs(10);
-/// How many of them in a row are let pass, as somebody may try something.
+/// How many of them in a row are not delayed, since somebody may be testing.
 const FREE: u32 = 5;
-/// How long the first start waits after that; each further one waits twice as long.
+/// The first delay after that; each further one is twice as long.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
-/// What is known of the lives so far.
+/// The runs so far.
 #[derive(Debug)]
 pub(super) struct Brake {
     born: Instant,
-    /// How many quick lives in a row have ended by a restart.
+    /// How many quick runs in a row have ended by a restart.
     quick: u32,
 }
 
 impl Brake {
-    /// Begins with the first life.
+    /// Begins with the first run.
     pub(super) fn new() -> Self {
         Self { born: Instant::now(), quick: 0 }
     }
 
-    /// Waits if it has to after a life that ended by a restart, and tells whether the next may
+    /// Waits if necessary after a run that ended by a restart, and returns whether the next may
     /// begin: nobody has stopped the container meanwhile.
     pub(super) fn lets_go_on(&mut self, watch: &mut Watch) -> bool {
         // A restart that somebody asked for is not a loop.
@@ -41,7 +41,7 @@ impl Brake {
         goes_on
     }
 
-    /// Counts the end of a life of this length.
+    /// Counts the end of a run of this length.
     fn wait_after(&mut self, lived: Duration) -> Option<Duration> {
         self.quick = if lived < QUICK { self.quick.saturating_add(1) } else { 0 };
         let further = self.quick.checked_sub(FREE)?;

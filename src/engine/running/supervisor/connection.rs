@@ -1,5 +1,5 @@
-//! One client's connection: half a request, an answer on its way, or a place it keeps. Never
-//! blocks; who stalls is dropped.
+//! One client's connection: a partial request, an answer being sent, or a connection kept open.
+//! Never blocks; clients that stall are dropped.
 
 use std::io::{self, IoSlice, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd, OwnedFd, RawFd};
@@ -43,7 +43,7 @@ enum ConnectionStage {
     Holding(FollowUp),
 }
 
-/// Whether a connection goes on.
+/// Whether a connection stays open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Keep,
@@ -51,18 +51,18 @@ pub(super) enum Fate {
 }
 
 impl Connection {
-    /// Begins to listen to a client.
+    /// Begins to serve a client.
     pub(super) fn new(id: Holder, stream: UnixStream) -> Self {
         let deadline = Some(Instant::now() + PATIENCE);
         Self { id, stream, stage: ConnectionStage::Asking(Vec::new()), deadline }
     }
 
-    /// Returns whether it stays: a console, a tty, somebody who waits.
+    /// Returns whether it stays open: a console, a tty, a waiting client.
     pub(super) const fn is_kept(&self) -> bool {
         matches!(self.stage, ConnectionStage::Holding(_))
     }
 
-    /// Returns when the client's patience with us, or ours with it, ends.
+    /// Returns when the connection times out.
     pub(super) const fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
@@ -92,13 +92,13 @@ impl Connection {
         Some((pty, flags))
     }
 
-    /// Goes on with whatever the socket is ready for.
+    /// Continues with whatever the socket is ready for.
     pub(super) fn advance(&mut self, desk: &mut Desk) -> Fate {
         match &mut self.stage {
             ConnectionStage::Asking(_) => self.hear(desk),
             ConnectionStage::Answering { .. } => self.speak(),
             ConnectionStage::Holding(FollowUp::View { .. }) => self.show(desk),
-            // Nothing is expected of who holds something: bytes are ignored, the end frees it.
+            // A client that holds something sends nothing: bytes are ignored, closing frees it.
             ConnectionStage::Holding(_) => read_some(&mut self.stream, &mut Vec::new()),
         }
     }
@@ -111,12 +111,12 @@ impl Connection {
         if !wanted.contains(&state) {
             return Fate::Keep;
         }
-        // One small message into an empty buffer; a client that is gone hears nothing.
+        // One small message into an empty buffer; a client that is gone does not get it.
         _ = self.stream.write_all(&wire::encode_event(name, wire::MonitorMessage::State(state)));
         Fate::Drop
     }
 
-    /// Returns what the client wants the end of init to mean.
+    /// Returns how the client wants the end of init to be handled.
     pub(super) const fn wish(&self) -> Option<Wish> {
         match self.stage {
             ConnectionStage::Holding(FollowUp::Wish(wish))
@@ -127,7 +127,8 @@ impl Connection {
         }
     }
 
-    /// Returns whether the client has something of this run alone: a tty, or the wait for its end.
+    /// Returns whether the client has something that belongs to this run: a tty, or the wait for
+    /// its end.
     pub(super) const fn ends_with_the_run(&self) -> bool {
         matches!(self.stage, ConnectionStage::Holding(FollowUp::Hold | FollowUp::Wish(_)))
     }
@@ -194,7 +195,7 @@ impl Connection {
         Fate::Keep
     }
 
-    /// Shows a viewer what is new, and does what it sent.
+    /// Sends new output to a viewer, and processes its input.
     fn show(&mut self, desk: &mut Desk) -> Fate {
         let ConnectionStage::Holding(FollowUp::View { place, frames }) = &mut self.stage else {
             return Fate::Keep;
@@ -214,7 +215,7 @@ impl Connection {
         pour(console, place, &mut self.stream)
     }
 
-    /// Relays between the console and the pty whose other side the client has.
+    /// Relays between the console and the pty whose other end the client has.
     pub(super) fn relay_on(&mut self, desk: &mut Desk) -> Fate {
         let ConnectionStage::Holding(FollowUp::Relay { pty, place }) = &mut self.stage else {
             return Fate::Keep;
@@ -224,7 +225,7 @@ impl Connection {
         if read_some(pty, &mut typed) == Fate::Drop {
             return Fate::Drop;
         }
-        // LXC's clients tell of a new size by setting it on their side.
+        // LXC's clients change the size by setting it on their end.
         if let (false, Ok((rows, columns))) = (typed.is_empty(), sys::window_size(pty.as_fd())) {
             console.resize(rows, columns);
         }
@@ -233,7 +234,7 @@ impl Connection {
     }
 }
 
-/// Reads what there is, up to one piece; the end and any error drop the connection.
+/// Reads available bytes, up to one piece; end of file and any error drop the connection.
 fn read_some(from: &mut impl io::Read, into: &mut Vec<u8>) -> Fate {
     let mut piece = [0; PIECE];
     match from.read(&mut piece) {
@@ -251,7 +252,7 @@ fn read_some(from: &mut impl io::Read, into: &mut Vec<u8>) -> Fate {
     }
 }
 
-/// Writes what a reader has not seen, as much as it takes.
+/// Writes unseen output to a reader, as much as it accepts.
 fn pour(console: &ConsoleTerminal, place: &mut u64, to: &mut impl io::Write) -> Fate {
     loop {
         let piece = console.ring.read(place);

@@ -1,4 +1,4 @@
-//! Answers requests: looks at the run, acts on it, and says what to send. Reads no socket.
+//! Answers requests: inspects the run, acts on it, and returns what to send. Reads no socket.
 
 use std::fs::File;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -37,11 +37,11 @@ pub(super) struct Desk {
     pub(super) ttys: Ttys,
     /// `lxc.signal.stop`.
     pub(super) stop_signal: i32,
-    /// How many connections stay.
+    /// How many connections stay open.
     pub(super) kept: usize,
 }
 
-/// The container's first process, and what was made for it.
+/// The container's first process, and what was created for it.
 #[derive(Debug)]
 pub(super) struct LaunchedInit {
     pub(super) pid: i32,
@@ -56,8 +56,8 @@ impl From<Launched> for LaunchedInit {
     }
 }
 
-/// With how many connections that stay a `command` is still served: more than any sane use has,
-/// and a reserve for those that end the container, or wait for its end.
+/// How many open connections there may be for a `command` to be served: more than any sane use
+/// needs, with a reserve for those that end the container, or wait for its end.
 const fn most_kept(command: SocketCommand) -> usize {
     const MOST: usize = 64;
     const RESERVE: usize = 16;
@@ -72,7 +72,7 @@ const fn most_kept(command: SocketCommand) -> usize {
 }
 
 impl Desk {
-    /// Carries out `request` of the connection `holder` and says what to send.
+    /// Carries out `request` of the connection `holder` and returns what to send.
     pub(super) fn answer(&mut self, holder: Holder, request: Request, payload: &[u8]) -> Reply {
         let Some(command) = SocketCommand::from_number(request.command) else {
             return Reply::error(Errno::ENOSYS);
@@ -98,7 +98,7 @@ impl Desk {
                 Reply::value(0)
             }
             SocketCommand::AddStateClient => self.add_state_client(payload),
-            // LXC knows THAWED as an event alone.
+            // LXC uses THAWED only as an event.
             SocketCommand::GetState if self.life.state() == State::Thawed => {
                 Reply::value(State::Running as u64)
             }
@@ -122,13 +122,13 @@ impl Desk {
 
     fn hear_of_freezer(&mut self, state: State) {
         self.life.follow_freezer(state);
-        // Whoever thaws says both, and might be killed in between.
+        // A client that thaws sends both, and might be killed in between.
         if state == State::Thawed {
             self.life.follow_freezer(State::Running);
         }
     }
 
-    /// Finds out what became of a freeze whose end nobody told: whoever began it was killed.
+    /// Finds out the result of a freeze that nobody reported, because its client was killed.
     pub(super) fn settle_freeze(&mut self) {
         if self.cgroup.frozen() == Some(true) {
             self.life.follow_freezer(State::Frozen);
@@ -143,7 +143,7 @@ impl Desk {
     fn config_item(&self, payload: &[u8]) -> Reply {
         let value = wire::decode_text(payload).and_then(|key| self.config.get(key));
         let value = value.filter(|it| !it.is_empty() && it.len() < wire::MAX_PAYLOAD);
-        // -1, as LXC says it.
+        // -1, as with LXC.
         value.map_or_else(|| Reply::error(Errno::EPERM), |it| Reply::text(&it))
     }
 
@@ -166,7 +166,7 @@ impl Desk {
         Reply { head, then: FollowUp::Hold, ..reply }
     }
 
-    /// Gives away one side of a new pty and relays on the other, as the console itself has many
+    /// Gives one end of a new pty away and relays on the other, since the console itself has many
     /// readers.
     fn relay(&self) -> Reply {
         let Some(console) = &self.console else { return Reply::error(Errno::EBADF) };
@@ -206,18 +206,18 @@ impl Desk {
 
     fn stop(&mut self) -> Reply {
         match sys::pidfd_send_signal(self.init.pidfd.as_fd(), self.stop_signal) {
-            // It has ended, and is not to begin again.
+            // It has ended, and must not start again.
             Err(Errno::ESRCH) => return Reply::silence(FollowUp::Wish(Wish::Stop)),
             Err(errno) => return Reply::error(errno),
             Ok(()) => (),
         }
-        // A frozen process does not die; one that stays frozen is killed by whoever waits.
+        // A frozen process does not die; if it stays frozen, the waiting client kills it.
         self.thaw_all();
         // The connection is closed when the container has stopped.
         Reply::silence(FollowUp::Hold)
     }
 
-    /// Lets a frozen container go on, so that it hears a signal or dies of one.
+    /// Thaws a frozen container, so that it receives a signal or dies of one.
     pub(super) fn thaw(&mut self) {
         if self.cgroup.thawed() == Some(false) && self.cgroup.thaw(FREEZING).is_ok() {
             self.life.follow_freezer(State::Thawed);
@@ -225,7 +225,7 @@ impl Desk {
         }
     }
 
-    /// The same for groups that were frozen inside, which are the guest's own while it lives.
+    /// The same for groups that were frozen inside, which belong to the guest while it is alive.
     pub(super) fn thaw_all(&self) {
         _ = self.cgroup.thaw(FREEZING);
         self.cgroup.thaw_below();
@@ -273,8 +273,8 @@ impl Desk {
         found.map_or_else(|| Reply::silence(FollowUp::Close), |_| Reply::text(self.cgroup.path()))
     }
 
-    /// Only where there is nothing but v2: with it LXC's tools freeze, and on a hybrid host the
-    /// freezer that everybody looks at is the v1 one.
+    /// Only on a v2-only host: LXC's tools freeze with it, and on a hybrid host everything else
+    /// uses the v1 freezer.
     fn unified_fd(&self) -> Reply {
         let pure = self.hierarchies.layout() == Some(Layout::V2);
         match self.dir_of(None).filter(|_| pure) {

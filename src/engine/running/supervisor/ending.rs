@@ -1,5 +1,5 @@
-//! The end of the container because its supervisor is told to end: by systemd, by a host that
-//! goes down, by the terminal it runs on. Init is asked, waited for, and killed.
+//! Ends the container because its supervisor is asked to end: by systemd, by a host that shuts
+//! down, by the terminal it runs on. Init is asked, waited for, and killed.
 
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
@@ -9,13 +9,13 @@ use crate::engine::running::command_socket::wire::Wish;
 use crate::engine::running::halt::{self, Asking, LOOK_AGAIN, MOMENT};
 use crate::engine::sys;
 
-/// How long init may take. The units in `assets/systemd` wait longer than this, and so does
-/// systemd itself for what is left when a host goes down.
+/// How long init may take. The units in `assets/systemd` wait longer than this, and so does systemd
+/// itself for remaining processes when a host shuts down.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How often a systemd that does not end is asked.
+/// How often a systemd that does not end is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(3);
 
-/// How far it has come.
+/// The progress.
 #[derive(Debug)]
 pub(super) struct Ending {
     asking: Asking,
@@ -35,12 +35,12 @@ impl Ending {
         ending
     }
 
-    /// Waits no longer: it was told twice.
+    /// Stops waiting, since it was asked twice.
     pub(super) fn hurry(&mut self) {
         self.kill_at = Instant::now();
     }
 
-    /// Returns when [`Self::go_on`] has something to do.
+    /// Returns when [`Self::go_on`] must be called.
     pub(super) fn due(&self) -> Option<Instant> {
         let soon = Instant::now() + LOOK_AGAIN;
         match self.asking {
@@ -60,7 +60,7 @@ impl Ending {
         if let Asking::Deaf(_) = self.asking {
             let now = Asking::of(halt, desk.init.pid);
             if now != self.asking && !now.is_deaf() {
-                // It was asked before it had set itself up.
+                // It was asked before it had installed its handlers.
                 self.asking = now;
                 self.ask(desk);
             } else if desk.cgroup.pids().iter().all(|it| *it == desk.init.pid) {
@@ -75,14 +75,14 @@ impl Ending {
             }
         }
         if self.kill_at <= Instant::now() {
-            // Its end takes the others along; one that resists is waited for.
+            // Its end kills the others; processes that do not die at once are waited for.
             _ = sys::pidfd_send_signal(desk.init.pidfd.as_fd(), libc::SIGKILL);
             desk.thaw_all();
             self.killed = true;
         }
     }
 
-    /// Says what the end of init is to mean.
+    /// Returns how the end of init is handled.
     pub(super) const fn wish(&self) -> Wish {
         match self.asking {
             Asking::Deaf(signal) => Wish::Unheard(signal),
@@ -98,9 +98,9 @@ impl Ending {
 
     fn say(&mut self, desk: &mut Desk) {
         self.asked_at = Instant::now();
-        // What cannot be signalled is killed when the time is over.
+        // A process that cannot be signalled is killed when the time is over.
         _ = self.asking.say(desk.init.pid, desk.init.pidfd.as_fd(), Some(&desk.cgroup));
-        // It hears only what it is woken for.
+        // It receives signals only once it is thawed.
         desk.thaw();
     }
 }

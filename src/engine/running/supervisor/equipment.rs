@@ -1,5 +1,5 @@
-//! What a supervisor works with beside the container itself: terminals, files, socket, signals.
-//! Whatever of it can be refused is taken before the start counts as one.
+//! What a supervisor needs beside the container itself: terminals, files, socket, signals.
+//! Everything that can fail is acquired before the start counts as successful.
 
 use std::fs::File;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -39,7 +39,7 @@ impl Opened {
             viewer::open(path, rootfs)
                 .map_err(|source| RunError::ConsolePath { path: path.clone(), source })
         });
-        // A terminal shows the console already, unless that is shown elsewhere.
+        // The terminal already shows the console, unless that is shown elsewhere.
         let twice = |it: &LogFile| path.is_none() && it.is_terminal();
         let log = log.transpose()?.filter(|it| !twice(it));
         Ok(Self { log, path: path.transpose()? })
@@ -62,7 +62,7 @@ impl Opened {
     }
 }
 
-/// What serves a running container, all of which can be refused.
+/// What serves a running container; acquiring each can fail.
 #[derive(Debug)]
 pub(super) struct Equipment {
     pub(super) console: Option<ConsoleTerminal>,

@@ -1,4 +1,4 @@
-//! Why a run failed, by what could not be done.
+//! Why a run failed, named after the action that failed.
 
 use std::io;
 use std::path::PathBuf;
@@ -46,7 +46,7 @@ pub(super) enum RunError {
 }
 
 impl RunError {
-    /// Returns what sort of refusal it is.
+    /// Returns the kind of refusal.
     pub(super) fn kind(&self) -> ErrorKind {
         match self {
             Self::Seat(SeatError::Taken) => ErrorKind::Running,

@@ -1,4 +1,4 @@
-//! The state of the container: which may follow, and who is told the moment it changes. The only
+//! The state of the container: which may follow, and who is informed when it changes. The only
 //! place that publishes states while the supervisor lives.
 
 use std::fs::File;
@@ -19,25 +19,26 @@ use crate::engine::store::Store;
 use crate::engine::terms::exit::Exit;
 use crate::engine::terms::state::State;
 
-/// How long a freeze may go on before its end is looked for.
+/// How long a freeze may take before its result is checked.
 const FREEZE: Duration = Duration::from_secs(1);
-/// An end so soon after a kill for want of memory may come from it.
+/// An end so soon after an OOM kill may be caused by it.
 const AFTER_A_KILL: Duration = Duration::from_secs(1);
 
 /// A run and its state.
 #[derive(Debug)]
 pub(super) struct Life {
     pub(super) record: Record,
-    /// Keeps the controllers of the container's group, from before it is made until it is gone.
+    /// Keeps the controllers of the container's group enabled, from before its creation until its
+    /// removal.
     pub(super) keep: Option<Keep>,
     pub(super) lxcpath: Lxcpath,
     /// Why the record could not be written the last time.
     unsaved: Option<io::Error>,
-    /// When a freeze that nobody ends is looked at.
+    /// When an unfinished freeze is checked.
     look_at_freeze: Option<Instant>,
-    /// States entered and not yet told to the state clients.
+    /// States entered and not yet reported to the state clients.
     untold: Vec<State>,
-    /// When the kernel killed last for want of memory, and whether it killed init, if known.
+    /// The time of the last OOM kill, and whether it killed init, if known.
     oom: Option<(Instant, Option<bool>)>,
     /// LXC's lxc-monitord listens here, if it runs.
     fifo: PathBuf,
@@ -55,7 +56,7 @@ pub(super) struct Kills {
 }
 
 impl Life {
-    /// Continues from `record`, whose state nobody knows yet.
+    /// Continues from `record`, whose state was not reported yet.
     pub(super) fn begin(record: Record, lxcpath: Lxcpath) -> Self {
         let below = lxcpath.dir().as_os_str().as_bytes();
         let below = below.strip_prefix(b"/").unwrap_or(below);
@@ -73,14 +74,14 @@ impl Life {
         self.record.state
     }
 
-    /// Enters `next` and tells everybody. A state that cannot follow is refused.
+    /// Enters `next` and reports it. A state that cannot follow is refused.
     pub(super) fn enter(&mut self, next: State) -> bool {
         let from = self.record.state;
         if !from.may_become(next) {
             return false;
         }
         if next == State::Stopped {
-            // While the record can still tell that there is something to clean up.
+            // While the record can still show that there is something to clean up.
             self.keep = None;
         }
         self.record.state = next;
@@ -96,7 +97,7 @@ impl Life {
     }
 
     /// Goes from the end of one run to the start of the next. The record never says STOPPED: a
-    /// supervisor lives, and nobody else may begin.
+    /// supervisor is alive, and nobody else may start the container.
     pub(super) fn begin_again(&mut self) {
         for next in [State::Stopped, State::Starting] {
             let from = std::mem::replace(&mut self.record.state, next);
@@ -109,14 +110,14 @@ impl Life {
         self.save();
     }
 
-    /// Follows whoever froze or thawed the container to `target`, in legal steps. LXC's commands
-    /// tell some states twice, and go back without a word when they fail.
+    /// Follows a client that froze or thawed the container to `target`, in legal steps. LXC's
+    /// commands report some states twice, and go back without a report when they fail.
     pub(super) fn follow_freezer(&mut self, target: State) {
         const CYCLE: [State; 4] = [State::Freezing, State::Frozen, State::Thawed, State::Running];
         if !CYCLE.contains(&target) {
             return;
         }
-        // A second THAWED comes when we are RUNNING already, from LXC's tools alone.
+        // A second THAWED arrives when we are already RUNNING, only from LXC's tools.
         let steps = steps_between(self.state(), target);
         for state in steps {
             self.enter(state);
@@ -131,7 +132,7 @@ impl Life {
         self.tell_monitord(MonitorMessage::Exit(status));
     }
 
-    /// Reports that the kernel has killed processes in this run for want of memory.
+    /// Reports OOM kills in this run.
     pub(super) fn killed_for_memory(&mut self, kills: Kills) {
         let Kills { count, last, init } = kills;
         self.record.oom_kills = count;
@@ -146,21 +147,21 @@ impl Life {
         self.record.init.is_some_and(|it| it.pid == pid)
     }
 
-    /// Returns whether the process that died was one of the container's.
+    /// Returns whether the dead process was one of the container's.
     pub(super) fn owns(&self, death: &Death) -> bool {
         self.record.cgroup.as_ref().is_some_and(|it| death.was_in(it))
     }
 
-    /// Returns whether a kill for want of memory is what ended init. Somebody may kill a container by
-    /// hand in which the kernel has killed some child long before.
+    /// Returns whether an OOM kill ended init. A container may be killed by hand long after an OOM
+    /// kill of some child.
     fn died_of_memory(&self, exit: Exit) -> bool {
         const KILLED: u8 = 128 + libc::SIGKILL as u8;
         let Some((at, init)) = self.oom else { return false };
         let just_now = at.elapsed() <= AFTER_A_KILL;
         match exit {
-            // Where the kernel's log does not say, only the time speaks for it.
+            // If the kernel's log does not say so, only the time can suggest it.
             Exit::Signal(libc::SIGKILL) => init.unwrap_or(just_now),
-            // What it was waiting for was killed.
+            // The process that init waited for was killed.
             Exit::Code(KILLED) => just_now,
             Exit::Signal(_)
             | Exit::Code(_)
@@ -186,7 +187,7 @@ impl Life {
         }
     }
 
-    /// Reports that the next start waits.
+    /// Reports that the next start is delayed.
     pub(super) fn brakes(&self, restarts: u32, wait: Duration) {
         let wait_ms = wait.as_millis() as u64;
         event::publish(&self.lxcpath, &self.record.name, What::Braked { restarts, wait_ms });
@@ -197,26 +198,26 @@ impl Life {
         event::publish(&self.lxcpath, &self.record.name, What::Failed { reason });
     }
 
-    /// Returns when a freeze that nobody ends must be looked at.
+    /// Returns when an unfinished freeze must be checked.
     pub(super) const fn look_at_freeze(&self) -> Option<Instant> {
         self.look_at_freeze
     }
 
-    /// Has the freeze looked at once more, later.
+    /// Schedules another check of the freeze.
     pub(super) fn wait_again(&mut self) {
         self.look_at_freeze = Some(Instant::now() + FREEZE);
     }
 
-    /// Ends the telling. The record stays for who looks at the container later; one that is not
-    /// defined anywhere can never be looked at again.
+    /// Ends the reports. The record stays for later commands, except for a container that is not
+    /// defined, which nobody can ask for.
     pub(super) fn close(&self) {
         if !Store::new(&self.lxcpath).exists(&self.record.name) && !self.has_groups() {
-            // Whoever tidies up next tries again.
+            // The next clean-up tries again.
             _ = record::forget(&self.lxcpath, &self.record.name);
         }
     }
 
-    /// Returns whether groups of the run are left, which only the record tells of.
+    /// Returns whether groups of the run are left, which only the record knows.
     fn has_groups(&self) -> bool {
         let Some(path) = &self.record.cgroup else { return false };
         let hierarchies = Hierarchies::discover(self.lxcpath.host()).unwrap_or_default();
@@ -228,13 +229,13 @@ impl Life {
         self.unsaved = self.record.write(self.lxcpath.host()).err();
     }
 
-    /// Fails if the record was not written the last time: a start that nobody could clean up
-    /// after must not go on.
+    /// Fails if the record was not written the last time: a start that could not be cleaned up must
+    /// not continue.
     pub(super) fn saved(&mut self) -> Result<(), RunError> {
         self.unsaved.take().map_or(Ok(()), |error| Err(RunError::Record(error)))
     }
 
-    /// Takes the states that the state clients have to be told.
+    /// Takes the states that must be reported to the state clients.
     pub(super) fn take_untold(&mut self) -> Vec<State> {
         std::mem::take(&mut self.untold)
     }
@@ -247,7 +248,7 @@ impl Life {
 
     fn tell_monitord(&self, event: MonitorMessage) {
         let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_CLOEXEC;
-        // Without a monitord there is no fifo, or nobody who reads it.
+        // Without a monitord there is no fifo, or no reader.
         let Ok(mut file) = File::options().write(true).custom_flags(flags).open(&self.fifo) else {
             return;
         };
@@ -270,7 +271,7 @@ fn steps_between(from: State, target: State) -> Vec<State> {
     let mut steps = Vec::new();
     let mut state = from;
     while state != target {
-        // Running and told THAWED: it was thawed before, as far as we are concerned.
+        // THAWED while it is running: as far as we know it was thawed before.
         let Some(step) = next(state).filter(|_| from != State::Running || target != State::Thawed)
         else {
             return Vec::new();

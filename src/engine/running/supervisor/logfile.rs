@@ -1,5 +1,5 @@
-//! `lxc.console.logfile`: the console's output on disk, as it came. Never writes below the
-//! container's root, never fails the container.
+//! `lxc.console.logfile`: the console's raw output on disk. Never writes below the container's
+//! root, and never makes the container fail.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _, Write as _};
@@ -15,11 +15,11 @@ use super::outside::{Last, Outside};
 /// An open log.
 #[derive(Debug)]
 pub(super) struct LogFile {
-    /// None: it is an output of this process.
+    /// None: it is an output stream of this process.
     place: Option<Outside>,
     file: File,
     size: u64,
-    /// Bytes after which it is rotated or emptied; 0 is not a cap.
+    /// Bytes after which it is rotated or emptied; 0 means no cap.
     cap: u64,
     /// Keeps one older file, `PATH.1`.
     rotate: bool,
@@ -42,8 +42,8 @@ impl LogFile {
         Ok(Self { place: Some(place), file, size, cap, rotate })
     }
 
-    /// Takes an output of this process for the log, if `path` names one. It has no cap: it is
-    /// whoever started wharf who keeps what is written there.
+    /// Uses an output stream of this process as the log, if `path` names one. It has no cap: what
+    /// is written there is up to the process that started wharf.
     pub(super) fn output(path: &Path) -> Option<io::Result<Self>> {
         let fd = match path.to_str()? {
             "/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1" => {
@@ -63,11 +63,10 @@ impl LogFile {
         self.file.is_terminal()
     }
 
-    /// Appends `bytes`. A full disk, or a reader that is too slow, loses output, and no more than
-    /// that.
+    /// Appends `bytes`. With a full disk, or a reader that is too slow, only output is lost.
     pub(super) fn append(&mut self, bytes: &[u8]) {
         if self.cap > 0 && self.size + bytes.len() as u64 > self.cap {
-            // On failure it grows beyond its cap, which is better than to lose what it says.
+            // On failure it grows beyond its cap, which is better than losing output.
             _ = self.make_room();
         }
         if self.write(bytes).is_ok() {
@@ -97,8 +96,8 @@ impl LogFile {
     }
 }
 
-/// Opens anew what `fd` is open on, so that nothing waits for its reader and nobody else's
-/// descriptor changes. A socket has no other end to open; it can be written to without waiting.
+/// Opens the file of `fd` again, non-blocking, so that no other process's descriptor changes. A
+/// socket cannot be opened again, but can be written to without waiting.
 fn unblocked(fd: OwnedFd) -> io::Result<File> {
     let file = File::from(fd);
     if file.metadata()?.file_type().is_socket() {

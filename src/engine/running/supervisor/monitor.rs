@@ -1,6 +1,6 @@
-//! The supervisor's own group, `lxc.monitor.NAME`, which takes it out of the operator's login: the
-//! end of that is not the container's. Never moves a process into a v2 group, which makes the
-//! kernel wait for every processor: whoever is to be in one is born there.
+//! The supervisor's own group, `lxc.monitor.NAME`, which takes it out of the operator's login
+//! session, so that its end does not end the container. Never moves a process into a v2 group,
+//! which makes the kernel wait for every processor: processes are born there instead.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
@@ -21,8 +21,8 @@ use crate::engine::sys::{self, Side};
 pub(super) struct Monitor(Cgroup);
 
 impl Monitor {
-    /// Goes on in the background, as a new process in the group. The one that called has ended
-    /// when this returns. None: there is no group, and the supervisor ends with the login.
+    /// Goes on in the background, as a new process in the group. The calling process has ended when
+    /// this returns. None: there is no group, and the supervisor ends with the login.
     pub(super) fn enter(
         hierarchies: &Hierarchies,
         life: &mut Life,
@@ -37,13 +37,13 @@ impl Monitor {
             Err(_) => (false, sys::clone3(0, None)),
         };
         let side = side.map_err(|errno| {
-            // Nobody is in it.
+            // It contains no process.
             _ = group.as_ref().map(Cgroup::remove);
             RunError::Settle(errno)
         })?;
         if matches!(side, Side::Parent { .. }) {
             drop(told);
-            // Until the record names the new process, this one must be there to be named.
+            // Until the record names the new process, it names this one, which must be alive.
             while read(&waits, &mut [0]) == Err(Errno::EINTR) {}
             sys::exit_now(0);
         }
@@ -57,7 +57,7 @@ impl Monitor {
         Ok(monitor.filter(|it| it.join(entry, born)))
     }
 
-    /// Joins the hierarchies that this process was not `born` into; tells whether it is in all.
+    /// Joins the hierarchies that this process was not `born` into; returns whether it is in all.
     fn join(&self, entry: Option<CgroupFds>, born: bool) -> bool {
         match entry {
             Some(entry) if born => entry.join_v1(),
@@ -80,8 +80,8 @@ fn make(hierarchies: &Hierarchies, life: &mut Life) -> Option<Cgroup> {
     Some(group)
 }
 
-/// Leaves the group and has it removed. On v2 a process that is born outside does so once this one
-/// has ended; it holds nothing of ours, and so nobody waits for it.
+/// Leaves the group and has it removed. On v2 a process born outside does so once this one has
+/// ended; it holds nothing of ours, so nobody waits for it.
 fn leave(group: &Cgroup) {
     let this = sys::pidfd_open(std::process::id() as i32);
     if let (Some(outside), Ok(this)) = (group.outside(), this) {
@@ -92,11 +92,11 @@ fn leave(group: &Cgroup) {
                 sys::close_all_but([this.as_fd()]);
                 let mut fds = [PollFd::new(this.as_fd(), PollFlags::POLLIN)];
                 while poll(&mut fds, PollTimeout::NONE) == Err(Errno::EINTR) {}
-                // What resists is empty, and taken over by the next start.
+                // A group that cannot be removed is empty, and the next start reuses it.
                 _ = group.remove();
                 sys::exit_now(0);
             }
-            // The kernel does not let anyone be born there; on with the slow way.
+            // The kernel refuses to create processes there; use the slow way.
             Err(_) => (),
         }
     }

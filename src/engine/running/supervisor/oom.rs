@@ -1,4 +1,4 @@
-//! Reports to everybody when the kernel kills in the container for want of memory. Kills nothing.
+//! Reports OOM kills in the container. Kills nothing.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ use crate::engine::cgroup::{Cgroup, OomWatch};
 use crate::engine::running::oom::{Death, KernelLog};
 use crate::engine::running::record::now_ms;
 
-/// cgroup v1 gives notice before it kills, so the count is looked at again for so long, so often.
+/// cgroup v1 gives notice before it kills, so the count is checked again for this long, this often.
 const LATE: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// The kernel counts a kill before it logs it; so long its words are waited for.
+/// The kernel counts a kill before it logs it; how long to wait for the log.
 const LOGGED: Duration = Duration::from_millis(200);
 
 /// The watch, and until when the kill behind the last notice may be counted; none: no notice.
@@ -22,12 +22,12 @@ pub(super) struct Oom {
     watch: OomWatch,
     look_until: Option<Instant>,
     log: KernelLog,
-    /// The kills that were counted last and are not told yet.
+    /// The kills that were counted last and are not reported yet.
     untold: Option<Untold>,
     told: u64,
 }
 
-/// Kills that were counted, and what the log said of them so far.
+/// Counted kills, and what the log says about them so far.
 #[derive(Debug)]
 struct Untold {
     count: u64,
@@ -36,7 +36,7 @@ struct Untold {
 }
 
 impl Oom {
-    /// Begins to watch; none where the kernel tells nothing.
+    /// Begins to watch; none if the kernel does not report kills.
     pub(super) fn begin(cgroup: &Cgroup) -> Option<Self> {
         let watch = cgroup.watch_oom()?;
         Some(Self { watch, look_until: None, log: KernelLog::default(), untold: None, told: 0 })
@@ -47,19 +47,19 @@ impl Oom {
         self.watch.interest()
     }
 
-    /// Returns when to look again without a notice.
+    /// Returns when to check again without a notice.
     pub(super) fn look_again(&self) -> Option<Instant> {
         let waits = self.look_until.is_some() || self.untold.is_some();
         waits.then(|| Instant::now() + LOOK_AGAIN)
     }
 
-    /// Notes that the descriptor polled, or that this is the last chance to look.
+    /// Notes that the descriptor polled, or that this is the last check.
     pub(super) fn notice(&mut self) {
         let late = if self.watch.tells_early() { LATE } else { Duration::ZERO };
         self.look_until = Some(Instant::now() + late);
     }
 
-    /// After a notice, looks at the count, and tells of new kills once the kernel has logged them.
+    /// After a notice, checks the count, and returns new kills once the kernel has logged them.
     pub(super) fn look(&mut self, life: &mut Life) {
         if let Some(until) = self.look_until {
             if let Some(count) = self.watch.grown() {
@@ -73,7 +73,7 @@ impl Oom {
         self.tell(life);
     }
 
-    /// Looks for the last time, and waits for what the kernel has still to log.
+    /// Checks for the last time, and waits for what the kernel has yet to log.
     pub(super) fn finish(&mut self, life: &mut Life) {
         life.record.memory_max_bytes = self.watch.limit_bytes();
         self.notice();
@@ -81,7 +81,7 @@ impl Oom {
         while self.untold.is_some() {
             if let Some(news) = self.log.news() {
                 let timeout = PollTimeout::try_from(LOOK_AGAIN).unwrap_or(PollTimeout::ZERO);
-                // A signal ends the wait as well as news do.
+                // A signal also ends the wait.
                 _ = poll(&mut [PollFd::new(news, PollFlags::POLLIN)], timeout);
             }
             self.tell(life);
@@ -98,10 +98,10 @@ impl Oom {
         if readable && untold.deaths.len() < expected && Instant::now() < untold.until {
             return;
         }
-        // What is older is of an earlier container with the same name.
+        // Older kills belong to an earlier container with the same name.
         let old = untold.deaths.len().saturating_sub(expected);
         let deaths = untold.deaths.get(old..).unwrap_or_default();
-        // The log may be late, and the kernel leaves out what comes too fast.
+        // The log may be late, and the kernel drops messages that come too fast.
         let whole = readable && deaths.len() >= expected;
         let died = deaths.iter().any(|it| life.is_init(it.kill.pid));
         let init = (whole || died).then_some(died);

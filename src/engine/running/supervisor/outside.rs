@@ -1,6 +1,7 @@
-//! A file of the host that a container's output goes to, by a path from a configuration. Others
-//! may own directories of it, and must not be able to turn root's pen to another file: no link is
-//! followed that they could have made, and nothing is appended to a file with a second name.
+//! A file of the host that a container's output goes to, by a path from a configuration. Other
+//! users may own directories of that path, and must not be able to redirect root's writes to
+//! another file: no link is followed that they could have made, and nothing is appended to a file
+//! with a second name.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -14,23 +15,23 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 
-/// As LXC makes it, less what others might read.
+/// As LXC creates it, but not readable for others.
 const MODE: Mode = Mode::from_bits_truncate(0o600);
 /// As many links as the kernel follows; see `path_resolution(7)`.
 const MOST_LINKS: u8 = 40;
 /// The bits of a mode that let others change a directory.
 const OTHERS_WRITE: u32 = 0o022;
 
-/// What the last component of the path may be.
+/// What kind of file the path may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Last {
     /// A regular file.
     File,
-    /// That, or a device, also by a link that only root or this user can have made.
+    /// A regular file or a device, also by a link that only root or this user can have made.
     FileOrDevice,
 }
 
-/// Where such a file is: its directory, held open, and its name in there.
+/// Where such a file is: its directory, held open, and its name there.
 #[derive(Debug)]
 pub(super) struct Outside {
     dir: OwnedFd,
@@ -53,7 +54,7 @@ impl Outside {
             };
             let is_last = ahead.is_empty();
             let target = match link(&dir, &name)? {
-                // What the file itself may be, its opening finds out.
+                // The file itself is checked when it is opened.
                 None if is_last => return Ok(Self { dir, name, last }),
                 Some(_) if is_last && last == Last::File => {
                     return Err(io::Error::other("it is a link, which is not followed"));
@@ -84,7 +85,7 @@ impl Outside {
         }
     }
 
-    /// Opens the file to append to it, and makes it if it is not there.
+    /// Opens the file to append to it, and creates it if it does not exist.
     pub(super) fn open(&self, access: OFlag) -> io::Result<File> {
         let flags = OFlag::O_APPEND
             | OFlag::O_CREAT
@@ -121,7 +122,7 @@ impl Outside {
     /// Returns whether the file lies in the directory `root` or below.
     pub(super) fn lies_below(&self, root: Option<&Path>) -> io::Result<bool> {
         let Some(root) = root.and_then(|it| it.canonicalize().ok()) else { return Ok(false) };
-        // A container that shares the host's root has nothing inside.
+        // A container that shares the host's root has no files of its own.
         Ok(root != Path::new("/") && place(&self.dir)?.starts_with(root))
     }
 }
@@ -148,7 +149,7 @@ fn enter(dir: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
 fn link(dir: &OwnedFd, name: &OsStr) -> io::Result<Option<PathBuf>> {
     match readlinkat(dir, name) {
         Ok(target) => Ok(Some(PathBuf::from(target))),
-        // It is not a link, or not there.
+        // It is not a link, or does not exist.
         Err(Errno::EINVAL | Errno::ENOENT) => Ok(None),
         Err(errno) => Err(errno.into()),
     }
@@ -164,7 +165,7 @@ fn is_trusted(uid: u32) -> bool {
     uid == 0 || uid == nix::unistd::geteuid().as_raw()
 }
 
-/// Returns the path at which the directory is now.
+/// Returns the current path of the directory.
 fn place(dir: &OwnedFd) -> io::Result<PathBuf> {
     std::fs::read_link(format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd()))
 }

@@ -1,6 +1,6 @@
-//! Who may ask a supervisor: root or the supervisor's own user, and only from its own pid and
-//! user namespaces. A container that shares the host's network can reach the socket; this is what
-//! keeps it out.
+//! Which processes may use a supervisor: those of root or its own user, in its own pid and user
+//! namespaces. A container that shares the host's network can reach the socket; this is what keeps
+//! it out.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -15,7 +15,7 @@ const SHARED: [&str; 2] = ["pid", "user"];
 /// Returns whether the process that connected may ask.
 pub(super) fn may_ask(stream: &UnixStream) -> bool {
     let Ok(peer) = getsockopt(stream, sockopt::PeerCredentials) else { return false };
-    // A pid of 0 belongs to a namespace that we cannot see into.
+    // A pid of 0 belongs to a namespace that is not visible to us.
     let user = peer.uid() == 0 || peer.uid() == geteuid().as_raw();
     user && peer.pid() > 0 && SHARED.iter().all(|kind| shares(peer.pid(), kind))
 }

@@ -1,4 +1,4 @@
-//! What a supervisor says to a request, and what becomes of the connection. Plain data.
+//! A supervisor's answer to a request, and what happens to the connection. Plain data.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use crate::engine::running::command_socket::wire::{self, Response, Wish};
 use crate::engine::terms::state::State;
 
-/// What to send, and what becomes of the connection.
+/// What to send, and what happens to the connection.
 #[derive(Debug)]
 pub(super) struct Reply {
     /// `None` sends nothing: LXC's way to say that there is no such thing.
@@ -18,22 +18,22 @@ pub(super) struct Reply {
     pub(super) then: FollowUp,
 }
 
-/// What becomes of a connection that was answered.
+/// What happens to an answered connection.
 #[derive(Debug)]
 pub(super) enum FollowUp {
     Close,
     /// Keeps a tty, or waits for the end: nothing more is sent.
     Hold,
-    /// Says what the end of init means while the connection lasts.
+    /// Sets how the end of init is handled while the connection lasts.
     Wish(Wish),
     /// Reports the first of these states.
     Tell(Vec<State>),
-    /// Shows the console from this place on, and takes frames of input.
+    /// Shows the console from this position on, and accepts frames of input.
     View {
         place: u64,
         frames: Vec<u8>,
     },
-    /// Relays between the console and this pty, whose other side was given away.
+    /// Relays between the console and this pty, whose other end was given away.
     Relay {
         pty: File,
         place: u64,

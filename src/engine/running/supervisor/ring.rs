@@ -1,5 +1,5 @@
 //! The last output of a console, addressed by how many bytes were ever printed. Each reader keeps
-//! its own place, so that a slow one costs nothing and never holds the container up.
+//! its own position, so that a slow one costs nothing and never blocks the container.
 
 /// A ring of the newest bytes.
 #[derive(Debug)]
@@ -15,17 +15,17 @@ impl Ring {
         Self { bytes: vec![0; capacity.max(1)].into_boxed_slice(), end: 0 }
     }
 
-    /// Returns the place behind the newest byte.
+    /// Returns the position after the newest byte.
     pub(super) const fn end(&self) -> u64 {
         self.end
     }
 
-    /// Returns the place of the oldest byte that is still here.
+    /// Returns the position of the oldest byte that is kept.
     pub(super) const fn start(&self) -> u64 {
         self.end.saturating_sub(self.bytes.len() as u64)
     }
 
-    /// Adds `new`, forgetting the oldest bytes.
+    /// Adds `new`, dropping the oldest bytes.
     pub(super) fn push(&mut self, new: &[u8]) {
         let capacity = self.bytes.len();
         let skipped = new.len().saturating_sub(capacity);
@@ -44,8 +44,8 @@ impl Ring {
         }
     }
 
-    /// Returns the bytes from `place` on, as far as they lie in one piece. A reader that fell
-    /// behind continues with the oldest byte: `place` is moved there.
+    /// Returns the bytes from `place` on, as far as they are contiguous. A reader that fell behind
+    /// continues with the oldest byte: `place` is moved there.
     pub(super) fn read(&self, place: &mut u64) -> &[u8] {
         *place = (*place).max(self.start());
         let left = self.end.saturating_sub(*place) as usize;

@@ -14,27 +14,27 @@ use crate::engine::running::command_socket::wire::Wish;
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 
-/// More clients than any sane use has that ask and go. Who has connected and not asked yet makes
-/// way for the next who comes.
+/// More short-lived clients than any sane use has. Beyond that, a client that has not sent its
+/// request is dropped for the next one.
 const ASKING: usize = 16;
 
 /// The server's side of the command socket.
 #[derive(Debug)]
 pub(super) struct Server {
-    // Given up before the connections are closed: whoever waits for that may start it again.
+    // Released before the connections are closed: a client that waits for that may start it again.
     pub(super) seat: Seat,
     pub(super) connections: Vec<Connection>,
     next: Holder,
 }
 
 impl Server {
-    /// Serves whoever comes to the `seat`.
+    /// Serves the clients of the `seat`.
     pub(super) fn new(seat: Seat) -> io::Result<Self> {
         seat.listeners().iter().try_for_each(|it| it.set_nonblocking(true))?;
         Ok(Self { seat, connections: Vec::new(), next: 0 })
     }
 
-    /// Takes every client that waits. Those who may not ask are told so.
+    /// Accepts every waiting client. Those without permission are refused.
     pub(super) fn accept(&mut self) {
         while let Some(stream) = self.next_client() {
             if stream.set_nonblocking(true).is_err() {
@@ -47,9 +47,10 @@ impl Server {
             if allowed {
                 self.connections.push(connection);
             } else {
-                // The client believes a sender it knows, and may not have asked for him yet.
+                // The client trusts a sender it knows, and may not have asked for the credentials
+                // yet.
                 _ = setsockopt(&connection.stream, sockopt::PassCred, &true);
-                // What it does not read at once, it does not get.
+                // It does not get what it does not read at once.
                 _ = connection.begin(Reply::error(Errno::EPERM));
             }
         }
@@ -67,7 +68,7 @@ impl Server {
         }
     }
 
-    /// Takes one client. None: nobody waits, or there is no descriptor left for them.
+    /// Accepts one client. None: none is waiting, or no descriptor is left.
     fn next_client(&self) -> Option<UnixStream> {
         self.seat.listeners().iter().find_map(|listener| {
             loop {
@@ -80,7 +81,7 @@ impl Server {
         })
     }
 
-    /// Lets the connection `id` go on; its pty, if the event was there.
+    /// Continues the connection `id`, or its pty if the event was there.
     pub(super) fn advance(&mut self, id: Holder, relay: Relay, desk: &mut Desk) {
         desk.kept = self.connections.iter().filter(|it| it.is_kept()).count();
         let Some(at) = self.connections.iter().position(|it| it.id == id) else { return };
@@ -103,7 +104,7 @@ impl Server {
         }
     }
 
-    /// Returns what the end of init is to mean: who wants it stopped prevails.
+    /// Returns how the end of init is handled: a request to stop prevails.
     pub(super) fn wish(&self) -> Option<Wish> {
         let weight = |it: &Wish| match it {
             Wish::Unheard(_) => 2,
@@ -113,12 +114,12 @@ impl Server {
         self.connections.iter().filter_map(Connection::wish).max_by_key(weight)
     }
 
-    /// Lets everybody go who has something of the run that is over.
+    /// Drops all clients that have something of the finished run.
     pub(super) fn begin_again(&mut self) {
         self.connections.retain(|it| !it.ends_with_the_run());
     }
 
-    /// Drops who took too long.
+    /// Drops clients that took too long.
     pub(super) fn expire(&mut self, now: Instant, desk: &mut Desk) {
         self.connections.retain(|it| {
             let in_time = it.deadline().is_none_or(|deadline| deadline > now);
@@ -135,7 +136,7 @@ impl Server {
     }
 }
 
-/// Which of a connection's two descriptors has something.
+/// Which of a connection's two descriptors is ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Relay {
     Yes,

@@ -1,5 +1,5 @@
-//! The console of the container as the supervisor holds it: drained at full speed into a ring,
-//! whoever looks or does not.
+//! The console of the container as the supervisor holds it: drained at full speed into a ring, with
+//! or without viewers.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -13,13 +13,13 @@ use super::ring::Ring;
 use crate::engine::running::command_socket::wire::LogRequest;
 use crate::engine::sys;
 
-/// What is always kept for viewers that come later.
+/// How much is always kept for later viewers.
 const REPLAY: usize = 64 * 1024;
-/// A pty hands out at most a page at a time.
+/// A pty returns at most a page at a time.
 const PIECE: usize = 4096;
 /// Pieces per turn of the poll loop, so that commands are answered during a flood.
 const PIECES: usize = 64;
-/// Typed bytes that wait for a container that reads none.
+/// Typed bytes that are kept for a container that does not read.
 const MAX_TYPED: usize = 64 * 1024;
 
 /// The console.
@@ -54,12 +54,12 @@ impl ConsoleTerminal {
         })
     }
 
-    /// Goes on with the console of the next run; who looks at it sees no break.
+    /// Continues with the console of the next run, without a break for viewers.
     pub(super) fn renew(self, next: Self) -> Self {
         Self { ring: self.ring, log_place: self.log_place, ..next }
     }
 
-    /// Reads what the container printed. Returns whether there may be more.
+    /// Reads the container's output. Returns whether there may be more.
     pub(super) fn drain(&mut self) -> bool {
         let mut piece = [0; PIECE];
         for _ in 0..PIECES {
@@ -81,14 +81,14 @@ impl ConsoleTerminal {
         }
     }
 
-    /// Types `bytes`; what does not fit is lost, as on a real line.
+    /// Types `bytes`; input that does not fit is lost, as on a real line.
     pub(super) fn type_in(&mut self, bytes: &[u8]) {
         let room = MAX_TYPED.saturating_sub(self.typed.len());
         self.typed.extend(bytes.iter().take(room));
         self.flush();
     }
 
-    /// Goes on typing.
+    /// Continues typing.
     pub(super) fn flush(&mut self) {
         while !self.typed.is_empty() {
             match self.ptmx.write(&self.typed) {
@@ -105,11 +105,11 @@ impl ConsoleTerminal {
         !self.typed.is_empty()
     }
 
-    /// Sets the size, and so has the kernel tell the container.
+    /// Sets the size, about which the kernel informs the container.
     pub(super) fn resize(&self, rows: u16, columns: u16) {
         let same = sys::window_size(self.ptmx.as_fd()) == Ok((rows, columns));
         if !same && rows > 0 && columns > 0 {
-            // A pty takes any size; one that is gone needs none.
+            // A pty accepts any size; one that is gone needs none.
             _ = sys::set_window_size(self.ptmx.as_fd(), rows, columns);
         }
     }

@@ -1,8 +1,8 @@
-//! The container's `/dev/tty1` and up: who has which. Never reads or writes one.
+//! The container's `/dev/tty1` and up: which client has which. Never reads or writes one.
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-/// Whom a terminal is given to: a number that no two connections share.
+/// The holder of a terminal: a number that is unique to a connection.
 pub(super) type Holder = u64;
 
 /// The supervisor's sides of the ttys.

@@ -1,5 +1,5 @@
-//! Where the console is shown without a client that asks: the operator's own terminal for
-//! `start -F` and `execute`, or what `lxc.console.path` names. It never holds the container up.
+//! Where the console is shown without a client: the operator's own terminal for `start -F` and
+//! `execute`, or what `lxc.console.path` names. It never blocks the container.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
@@ -19,21 +19,21 @@ const PIECE: usize = 1024;
 /// A terminal or file that shows the console; a terminal is restored when this is dropped.
 #[derive(Debug)]
 pub(super) struct Viewer {
-    /// Raw, with what it was before, if standard input is a terminal.
+    /// In raw mode, with its old mode, if standard input is a terminal.
     input: Option<(File, Termios)>,
     output: Option<File>,
-    /// What of the console has been shown.
+    /// How much of the console has been shown.
     place: u64,
 }
 
-/// Returns which of the descriptors 0, 1 and 2 the payload gets as they are: those that are no
-/// terminal. A terminal is never handed to a container (CVE-2016-10124).
+/// Returns which of the descriptors 0, 1 and 2 the payload inherits: those that are not terminals.
+/// A terminal is never passed to a container (CVE-2016-10124).
 pub(super) fn inherited() -> [bool; 3] {
     [!io::stdin().is_terminal(), !io::stdout().is_terminal(), !io::stderr().is_terminal()]
 }
 
-/// Opens what `lxc.console.path` names: a device of the host, or a file, which is made if it is
-/// not there. Never below the container's root, which the container could have prepared.
+/// Opens what `lxc.console.path` names: a device of the host, or a file, which is created if it
+/// does not exist. Never below the container's root, which the container could have prepared.
 pub(super) fn open(path: &Path, rootfs: Option<&Path>) -> io::Result<File> {
     let place = Outside::find(path, Last::FileOrDevice)?;
     if place.lies_below(rootfs)? {
@@ -43,7 +43,7 @@ pub(super) fn open(path: &Path, rootfs: Option<&Path>) -> io::Result<File> {
 }
 
 impl Viewer {
-    /// Shows the console on `file`, which [`open`] opened, and types what is typed there.
+    /// Shows the console on `file`, which [`open`] opened, and types the input from there.
     pub(super) fn on(file: File) -> io::Result<Self> {
         let input = if file.is_terminal() { Some(raw(file.try_clone()?)?) } else { None };
         Ok(Self { input, output: Some(file), place: 0 })
@@ -64,7 +64,7 @@ impl Viewer {
         Ok(Self { input, output, place: 0 })
     }
 
-    /// Returns the terminal to read what is typed from.
+    /// Returns the terminal to read input from.
     pub(super) fn input(&self) -> Option<&File> {
         self.input.as_ref().map(|(file, _)| file)
     }
@@ -82,12 +82,12 @@ impl Viewer {
         match file.read(&mut typed) {
             Ok(count) if count > 0 => console.type_in(typed.get(..count).unwrap_or_default()),
             Err(error) if is_passing(&error) => (),
-            // The terminal is gone; the hang-up signal says the rest.
+            // The terminal is gone; the hang-up signal follows.
             Ok(_) | Err(_) => self.restore(),
         }
     }
 
-    /// Shows one piece of what is new; tells whether it could.
+    /// Shows one piece of new output; returns whether it could.
     pub(super) fn show(&mut self, console: &ConsoleTerminal) -> bool {
         let Some(output) = &mut self.output else { return false };
         let piece = console.ring.read(&mut self.place);
@@ -96,7 +96,7 @@ impl Viewer {
             Ok(count) => self.place += count as u64,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-            // A full disk loses output, and no more than that.
+            // With a full disk only output is lost.
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
                 self.place += piece.len() as u64;
             }
@@ -105,7 +105,7 @@ impl Viewer {
         true
     }
 
-    /// Shows all that is left, as far as it is taken.
+    /// Shows the rest of the output, as far as it is accepted.
     pub(super) fn finish(&mut self, console: &ConsoleTerminal) {
         while console.ring.end() > self.place && self.show(console) {}
     }
@@ -120,7 +120,7 @@ impl Viewer {
 
     fn restore(&mut self) {
         if let Some((file, before)) = self.input.take() {
-            // A terminal that is gone needs no restoring.
+            // A terminal that is gone does not need restoring.
             _ = tcsetattr(&file, SetArg::TCSANOW, &before);
         }
     }
@@ -132,12 +132,12 @@ impl Drop for Viewer {
     }
 }
 
-/// Returns whether another try may go well.
+/// Returns whether another try may succeed.
 fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
 }
 
-/// Makes `terminal` raw; returns it with what it was before.
+/// Makes `terminal` raw; returns it with its old mode.
 fn raw(terminal: File) -> io::Result<(File, Termios)> {
     let before = tcgetattr(&terminal)?;
     let mut raw = before.clone();

@@ -28,20 +28,20 @@ pub(super) struct Watch {
     pub(super) viewer: Option<Viewer>,
     pub(super) signals: SignalFd,
     pub(super) oom: Option<Oom>,
-    /// Reports limits that are lost.
+    /// Reports lost limits.
     pub(super) guard: Option<LimitGuard>,
     pub(super) payload: Payload,
     /// `lxc.signal.halt`, sent to init when the supervisor itself is asked to end.
     pub(super) halt: Option<i32>,
-    /// The end that the supervisor itself was asked to bring about.
+    /// The end that the supervisor itself was asked for.
     pub(super) ending: Option<Ending>,
-    /// What the end of init was wanted to mean when it came.
+    /// How the end of init was to be handled when it came.
     pub(super) wish: Option<Wish>,
-    /// Init has ended, and the next life waits.
+    /// Init has ended, and the next run is delayed.
     pub(super) resting: bool,
 }
 
-/// Whose descriptor has something.
+/// Whose descriptor is ready.
 #[derive(Clone, Copy, Debug)]
 enum PollSource {
     Init,
@@ -79,7 +79,7 @@ impl Watch {
         }
     }
 
-    /// Serves until `end`, between two lives, and tells whether the next one was called off.
+    /// Serves until `end`, between two runs, and returns whether the next one was cancelled.
     pub(super) fn rest(&mut self, end: Instant) -> nix::Result<bool> {
         self.resting = true;
         (self.oom, self.guard) = (None, None);
@@ -94,11 +94,11 @@ impl Watch {
         Ok(called_off)
     }
 
-    /// Waits for something to do, until `end` at most, and does it.
+    /// Waits for events, until `end` at most, and handles them.
     fn turn(&mut self, end: Option<Instant>) -> nix::Result<Vec<(PollSource, PollFlags)>> {
         self.server.tell(&mut self.desk);
         let ready = self.wait(end)?;
-        // Before they are served, so that nobody is late for our own slowness.
+        // Before they are served, so that no client is dropped because we are slow.
         let now = Instant::now();
         for (source, flags) in &ready {
             self.serve(*source, *flags);
@@ -134,7 +134,7 @@ impl Watch {
         let console = self.desk.console.as_ref();
         let mut sources =
             vec![(PollSource::Signals, PollFd::new(self.signals.as_fd(), PollFlags::POLLIN))];
-        // Of a life that is over both would be ready for ever.
+        // Both would be ready for ever for a run that is over.
         let living = !self.resting;
         if living {
             let init = self.desk.init.pidfd.as_fd();
@@ -200,7 +200,7 @@ impl Watch {
         (self.viewer.as_mut(), self.desk.console.as_mut())
     }
 
-    /// Takes what the container printed, and gives it what was typed.
+    /// Reads the container's output, and writes its input.
     fn relieve(&mut self, flags: PollFlags) {
         let Some(console) = &mut self.desk.console else { return };
         console.flush();
@@ -225,11 +225,11 @@ impl Watch {
         }
     }
 
-    /// Returns whether `signal` asks for the end of the container; others are passed on, to init and
-    /// by our own init to the command that it stands for.
+    /// Returns whether `signal` asks for the end of the container; others are passed on to init,
+    /// and by our own init to its command.
     fn ends_by(&self, signal: i32) -> bool {
         match (self.payload, signal) {
-            // With the terminal goes what runs on it.
+            // A run on a terminal ends with it.
             (Payload::Application, libc::SIGHUP) => {
                 self.viewer.as_ref().is_some_and(|it| it.input().is_some())
             }
@@ -252,7 +252,7 @@ impl Watch {
         }
     }
 
-    /// Takes the container's last words.
+    /// Takes the container's last output.
     fn finish(&mut self) {
         if let Some(oom) = &mut self.oom {
             oom.finish(&mut self.desk.life);

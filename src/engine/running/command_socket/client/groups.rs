@@ -1,17 +1,17 @@
-//! Asks a supervisor where the container's groups are: that of its processes, and that of its limits.
+//! Asks a supervisor for the container's groups: that of its processes, and that of its limits.
 
 use super::{Client, text};
 use crate::engine::running::command_socket::error::SocketError;
 use crate::engine::running::command_socket::wire::{self, SocketCommand};
 
-/// What a supervisor is asked for its groups by, the likeliest first; none: the unified hierarchy.
-/// It answers for the controllers that the host has.
+/// The controllers for which a supervisor is asked, the likeliest first; none: the unified
+/// hierarchy. It answers for those that the host has.
 pub(in crate::engine::running::command_socket) const ASKED_BY: [Option<&str>; 6] =
     [Some("freezer"), None, Some("memory"), Some("pids"), Some("cpu"), Some("cpuacct")];
 
 impl Client {
     /// Asks for the group in which the container's processes are, below the hierarchies' roots.
-    /// `None`: the supervisor names none.
+    /// `None`: the supervisor reports none.
     pub fn cgroup(&self) -> Result<Option<String>, SocketError> {
         self.group(SocketCommand::GetCgroup)
     }
@@ -38,7 +38,7 @@ impl Client {
                 Err(SocketError::Closed) => continue,
                 Err(error) => return Err(error),
             };
-            // The root of all is nobody's own.
+            // The root of the hierarchy belongs to no container.
             if path.trim_matches('/').is_empty() {
                 continue;
             }
