@@ -192,7 +192,7 @@ impl Engine {
         let (name, destroy) = (run.name.clone(), run.spec.ephemeral);
         let ended = supervisor::run(run, ready);
         if destroy && ended.is_err() {
-            // The run's own outcome matters more than what is left to remove.
+            // The run's own outcome matters more than a failed removal.
             _ = self.destroy(&name);
         }
         ended

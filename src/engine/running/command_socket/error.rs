@@ -63,12 +63,12 @@ fn refusal(what: &str, errno: Errno) -> String {
     format!("the supervisor refused {what}")
 }
 
-/// Somebody who holds a container's socket without being its supervisor.
+/// A process that holds a container's socket without being its supervisor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stranger {
     /// The container's name.
     pub of: String,
-    /// None: he is in a pid namespace that cannot be seen from here, or nobody told.
+    /// None: it is in a pid namespace that is not visible from here, or unknown.
     pub pid: Option<i32>,
     pub uid: Option<u32>,
 }

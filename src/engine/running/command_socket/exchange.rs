@@ -13,13 +13,13 @@ use super::error::SocketError;
 use super::wire::{self, Request, Response, SocketCommand};
 use crate::engine::sys;
 
-/// How long a supervisor may take: it does nothing slow, so two seconds mean that it hangs.
+/// How long a supervisor may take: it does nothing slow, so after two seconds it hangs.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The most console output a supervisor may send in answer; LXC's buffers are smaller.
 const MAX_OUTPUT: usize = 64 * 1024 * 1024;
 
-/// One response, with what came along.
+/// One response, with its payload and descriptors.
 pub(super) struct Answer {
     pub(super) head: Response,
     pub(super) payload: Vec<u8>,
@@ -37,7 +37,7 @@ pub(super) fn ask(
     payload: &[u8],
 ) -> Result<Answer, SocketError> {
     let deadline = match send(&stream, command, data, payload) {
-        // Who may not ask is told so before the question came, and can read it all the same.
+        // A client without permission gets the refusal before its question, and can still read it.
         Err(SocketError::Closed) => Instant::now(),
         sent => sent?,
     };
@@ -53,7 +53,7 @@ pub(super) fn ask(
     Ok(Answer { head, payload, fds, stream, sender })
 }
 
-/// Sends one request; returns when its answer should be there.
+/// Sends one request; returns by when its answer should have arrived.
 pub(super) fn send(
     mut stream: &UnixStream,
     command: SocketCommand,

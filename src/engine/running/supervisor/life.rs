@@ -44,14 +44,14 @@ pub(super) struct Life {
     fifo: PathBuf,
 }
 
-/// What is known of the kills that are told together.
+/// What is known about the kills that are reported together.
 #[derive(Debug)]
 pub(super) struct Kills {
-    /// How many there were since the start.
+    /// How many there were since the container's start.
     pub(super) count: u64,
     /// The newest of them.
     pub(super) last: Option<OomKill>,
-    /// Whether init was killed; none where the kernel's log does not name every process.
+    /// Whether init was killed; none if the kernel's log does not name every process.
     pub(super) init: Option<bool>,
 }
 
