@@ -7,6 +7,7 @@ mod args;
 mod failure;
 mod invocation;
 mod output;
+mod parser;
 mod verbs;
 
 use std::ffi::OsString;
@@ -26,7 +27,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     if let Some(code) = verbs::supervise(&args) {
         return code;
     }
-    let matches = match args::command().try_get_matches_from(&args) {
+    let matches = match parser::command().try_get_matches_from(&args) {
         Ok(matches) => matches,
         Err(refusal) => return refuse(&refusal),
     };
@@ -61,7 +62,10 @@ fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
             anyhow::bail!("--read-only is for the screen, which opens without a command")
         }
         Some((name, matches)) => {
-            let ended = verbs::run(name, &mut invocation, matches);
+            let ended = match verbs::named(name) {
+                Some(verb) => (verb.run)(&mut invocation, matches),
+                None => parser::explain(&mut invocation, matches),
+            };
             ended.map_err(|error| explain(&invocation, error))?
         }
         None if matches.get_flag(args::READ_ONLY) => screen(&mut invocation, Rights::ReadOnly)?,
@@ -84,7 +88,7 @@ fn screen(invocation: &mut Invocation<'_>, rights: Rights) -> anyhow::Result<Exi
     if io::stdin().is_terminal() && io::stdout().is_terminal() {
         crate::ui::run(&invocation.engine, rights)?;
     } else {
-        write!(invocation.out, "{}", args::command().render_help())?;
+        write!(invocation.out, "{}", parser::command().render_help())?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -92,7 +96,7 @@ fn screen(invocation: &mut Invocation<'_>, rights: Rights) -> anyhow::Result<Exi
 /// Prints clap's output: help on stdout, a refusal on stderr as one line and a hint.
 fn refuse(refusal: &clap::Error) -> ExitCode {
     if refusal.use_stderr() {
-        complain(&failure::usage(refusal));
+        complain(&parser::complaint(refusal));
         return ExitCode::FAILURE;
     }
     // A closed pipe is not an error: its reader has read enough.

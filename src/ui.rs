@@ -2,14 +2,17 @@
 //! shell around them: threads, one channel, and a draw after each drained batch.
 
 pub mod allowed;
+pub mod command_line;
 pub mod diagnosis;
 pub mod effect;
+pub mod focus;
 pub mod format;
 pub mod gallery;
 pub mod keymap;
 pub mod layout;
 pub mod message;
 pub mod model;
+mod notice;
 pub mod pane;
 pub mod preferences;
 mod sampling;
@@ -86,7 +89,7 @@ fn program(engine: &Engine) -> String {
     if engine.lxcpath() == Engine::open(None).lxcpath() {
         return "wharf".to_owned();
     }
-    format!("wharf -P {}", model::create::quoted(&engine.lxcpath().to_string_lossy()))
+    format!("wharf -P {}", command_line::quoted(&engine.lxcpath().to_string_lossy()))
 }
 
 fn look(preferences: &Preferences, variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Look {

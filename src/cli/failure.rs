@@ -75,24 +75,6 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
-/// Says in one line what was wrong with the arguments, and in a second one where to find help.
-pub(super) fn usage(refusal: &clap::Error) -> String {
-    let text = refusal.render().to_string();
-    let mut parts = Vec::new();
-    let mut verb = None;
-    for line in text.lines().map(str::trim).filter(|it| !it.is_empty()) {
-        if let Some(usage) = line.strip_prefix("Usage: wharf ") {
-            verb = usage.split(' ').next().filter(|it| super::verbs::is_verb(it));
-            break;
-        }
-        let lacking = line.starts_with("--").then_some(line);
-        let line = line.strip_prefix("error: ").or_else(|| line.strip_prefix("tip: ")).or(lacking);
-        parts.extend(line.map(|it| shown(it).into_owned()));
-    }
-    let hint = verb.map_or_else(|| "wharf help".to_owned(), |it| format!("wharf help {it}"));
-    format!("{}\nTry `{hint}`.", parts.join("; ").replace(":; ", ": "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,7 @@ mod processes;
 mod run;
 mod screenshot;
 mod stop;
-mod tell;
+mod version;
 
 use std::process::ExitCode;
 
@@ -50,24 +50,12 @@ pub(super) fn all() -> impl Iterator<Item = &'static Subcommand> {
         &follow::MONITOR,
         &follow::WAIT,
         &screenshot::SCREENSHOT,
-        &tell::VERSION,
+        &version::VERSION,
     ]
     .into_iter()
 }
 
-/// Returns whether `word` is a verb.
-pub(super) fn is_verb(word: &str) -> bool {
-    all().any(|it| it.name == word)
-}
-
-/// Carries out the verb `name`.
-pub(super) fn run(
-    name: &str,
-    invocation: &mut Invocation<'_>,
-    matches: &ArgMatches,
-) -> anyhow::Result<ExitCode> {
-    match all().find(|it| it.name == name) {
-        Some(entry) => (entry.run)(invocation, matches),
-        None => tell::help(invocation, matches),
-    }
+/// Returns the verb `name`.
+pub(super) fn named(name: &str) -> Option<&'static Subcommand> {
+    all().find(|it| it.name == name)
 }

@@ -1,12 +1,82 @@
 //! Why an action cannot be done to a container as it is, in words with advice. The verb's row of
 //! the table decides; this only says it. What this process may not do at all, nobody is offered.
 
-use crate::command::action::{Do, InDetail};
+use crate::command::action::{Anywhere, Do, InDetail};
 use crate::command::{self, Action, Refusal, Verb};
 use crate::engine::sample::{Ability, Container};
 use crate::engine::state::State;
 use crate::ui::Rights;
 use crate::ui::model::Model;
+
+impl Model {
+    /// Returns why `action` cannot be done now; none: it can.
+    pub fn refusal(&self, action: Action) -> Option<String> {
+        if let Some(barred) = barred(self, action) {
+            return Some(barred);
+        }
+        if needs_container(action) && self.current().is_none() {
+            let filtered = !self.list.filter_text.is_empty();
+            let words = match &self.sample {
+                None => "the containers have not been read yet",
+                Some(_) if filtered => "nothing matches the filter",
+                Some(_) if self.refusal(Action::Shell(Anywhere::New)).is_some() => {
+                    "there are no containers"
+                }
+                Some(_) => "n creates a container",
+            };
+            return Some(words.to_owned());
+        }
+        for (needs, there_is_none, words) in [
+            (Action::Act(Do::Undo), self.undo.is_empty(), "nothing to undo"),
+            (Action::Act(Do::Redo), self.redo.is_empty(), "nothing was undone"),
+            (Action::Act(Do::Keep), self.changed.is_none(), "no limit has been changed yet"),
+        ] {
+            if action == needs && there_is_none {
+                return Some(words.to_owned());
+            }
+        }
+        let targets = self.targets();
+        let mut reasons = targets.iter().map(|it| reason(it, action));
+        // An action on several containers is refused only when it fits none of them.
+        if reasons.clone().any(|it| it.is_none()) { None } else { reasons.next().flatten() }
+    }
+}
+
+/// Returns whether `action` is for a container, and means nothing without one.
+const fn needs_container(action: Action) -> bool {
+    match action {
+        Action::Act(Do::Start | Do::Stop | Do::Freeze | Do::Restart | Do::Destroy | Do::Again)
+        | Action::Detail(
+            InDetail::Open
+            | InDetail::Limits
+            | InDetail::Log
+            | InDetail::Console
+            | InDetail::Exec
+            | InDetail::Signal,
+        ) => true,
+        Action::Act(Do::Undo | Do::Redo | Do::Keep)
+        | Action::Detail(
+            InDetail::Tab(_)
+            | InDetail::NextPane
+            | InDetail::PreviousPane
+            | InDetail::Zoom
+            | InDetail::NextContainer
+            | InDetail::PreviousContainer
+            | InDetail::SortProcesses(_)
+            | InDetail::Fold
+            | InDetail::Unfold
+            | InDetail::Edit
+            | InDetail::AllFiles
+            | InDetail::Follow
+            | InDetail::Search
+            | InDetail::NextFound
+            | InDetail::PreviousFound,
+        )
+        | Action::Move(_)
+        | Action::List(_)
+        | Action::Shell(_) => false,
+    }
+}
 
 /// Returns why `action` can be done to no container here; none: it can.
 pub fn barred(model: &Model, action: Action) -> Option<String> {

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use crossterm::event::{KeyEvent, MouseEvent};
 
-use super::model::create::command_line;
-use super::value;
+use super::{command_line, value};
 use crate::engine::create::Create;
 use crate::engine::limits::{Change, KeptLimit};
-use crate::engine::process::{Process, ProcessOrder};
+use crate::engine::process::Process;
 use crate::engine::proxmox::Pct;
+use crate::engine::sampler::Interest;
 use crate::engine::start::Start;
 use crate::engine::stop::Stop;
 use crate::engine::{Engine, Error, Name, Verb};
@@ -33,7 +33,7 @@ pub enum Effect {
         names: Vec<Name>,
     },
     /// What the sampler must look at.
-    Look(Look),
+    Look(Interest),
     /// Sample now, without waiting for the interval to end.
     SampleNow,
     /// Stop or go on sampling.
@@ -58,18 +58,6 @@ pub enum Effect {
     Redraw,
     Suspend,
     Quit,
-}
-
-/// Which containers are on the screen and how closely they are looked at.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Look {
-    pub visible: Vec<Name>,
-    pub detail: Option<Name>,
-    pub files: bool,
-    /// The networks of the visible ones are shown.
-    pub networks: bool,
-    pub all: bool,
-    pub order: ProcessOrder,
 }
 
 /// What can be done to one container.
@@ -173,10 +161,12 @@ impl Act {
             }
             Self::Signal { process, signal } => format!("kill -{signal} {}", process.pid),
             Self::Create { create, start: true } => {
-                let create = command_line(wharf, name.as_str(), create);
+                let create = command_line::create(wharf, name.as_str(), create);
                 format!("{create} && {wharf} start {name}")
             }
-            Self::Create { create, start: false } => command_line(wharf, name.as_str(), create),
+            Self::Create { create, start: false } => {
+                command_line::create(wharf, name.as_str(), create)
+            }
         }
     }
 }

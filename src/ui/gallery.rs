@@ -9,10 +9,10 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::keymap;
 use super::message::Message;
 use super::model::{Model, REFRESH};
 use super::screenshot::{Window, svg};
@@ -181,7 +181,7 @@ impl<'d> Screen<'d> {
     /// Presses keys, named as the key map names them.
     fn press(&mut self, keys: &str) -> anyhow::Result<()> {
         for name in keys.split(' ') {
-            let key = key(name).with_context(|| format!("no key is called {name}"))?;
+            let key = keymap::key(name).with_context(|| format!("no key is called {name}"))?;
             self.give(Message::Key(key));
         }
         Ok(())
@@ -219,27 +219,4 @@ impl<'d> Screen<'d> {
         _ = command.stdin(Stdio::null()).status();
         Ok(())
     }
-}
-
-/// Returns the key that the key map calls `name`.
-fn key(name: &str) -> Option<KeyEvent> {
-    let (name, modifiers) = name
-        .strip_prefix("C-")
-        .map_or((name, KeyModifiers::NONE), |it| (it, KeyModifiers::CONTROL));
-    let code = match name {
-        "Spc" => KeyCode::Char(' '),
-        "Enter" => KeyCode::Enter,
-        "Esc" => KeyCode::Esc,
-        "Tab" => KeyCode::Tab,
-        "Up" => KeyCode::Up,
-        "Down" => KeyCode::Down,
-        "Home" => KeyCode::Home,
-        "End" => KeyCode::End,
-        _ => {
-            let mut chars = name.chars();
-            let (it, None) = (chars.next()?, chars.next()) else { return None };
-            KeyCode::Char(it)
-        }
-    };
-    Some(KeyEvent::new(code, modifiers))
 }

@@ -70,6 +70,28 @@ pub fn name(key: KeyEvent) -> Option<String> {
     })
 }
 
+/// Returns the key that the table calls `name`, if it is one of those that scripts press.
+pub fn key(name: &str) -> Option<KeyEvent> {
+    let control = name.strip_prefix("C-");
+    let code = match control.unwrap_or(name) {
+        "Spc" => KeyCode::Char(' '),
+        "Enter" => KeyCode::Enter,
+        "Esc" => KeyCode::Esc,
+        "Tab" => KeyCode::Tab,
+        "Up" => KeyCode::Up,
+        "Down" => KeyCode::Down,
+        "Home" => KeyCode::Home,
+        "End" => KeyCode::End,
+        plain => {
+            let mut letters = plain.chars();
+            let (letter, None) = (letters.next()?, letters.next()) else { return None };
+            KeyCode::Char(letter)
+        }
+    };
+    let held = if control.is_some() { KeyModifiers::CONTROL } else { KeyModifiers::NONE };
+    Some(KeyEvent::new(code, held))
+}
+
 /// Returns `key` as the footer shows it: Enter as a sign.
 pub const fn sign(key: &'static str, glyphs: &Glyphs) -> &'static str {
     match key.as_bytes() {
@@ -107,5 +129,9 @@ mod tests {
         assert_eq!(press(KeyCode::Char('S'), KeyModifiers::SHIFT), "S");
         assert_eq!(press(KeyCode::BackTab, KeyModifiers::SHIFT), "S-Tab");
         assert_eq!(press(KeyCode::Char(' '), KeyModifiers::NONE), "Spc");
+        for known in ["Spc", "Enter", "Esc", "Tab", "Up", "Down", "Home", "End", "s", "C-l"] {
+            assert_eq!(key(known).and_then(name).as_deref(), Some(known));
+        }
+        assert_eq!(key("two"), None);
     }
 }

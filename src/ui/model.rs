@@ -3,7 +3,6 @@
 pub mod create;
 pub mod detail;
 pub mod filter;
-pub mod focus;
 pub mod history;
 pub mod list;
 pub mod overlay;
@@ -19,14 +18,14 @@ use history::History;
 use list::ListScreen;
 use overlay::Overlay;
 
-use super::effect::{Act, Look, STOP_GRACE};
-use super::{Rights, layout};
-use crate::command::action::{Anywhere, Do, InDetail};
-use crate::command::{Action, Scope};
+use super::Rights;
+use super::effect::{Act, STOP_GRACE};
+use crate::command::Scope;
 use crate::engine::Name;
 use crate::engine::event::Event;
 use crate::engine::process::ProcessOrder;
 use crate::engine::sample::{Container, Sample};
+use crate::engine::sampler::Interest;
 use crate::engine::state::State;
 
 /// How many events and journal lines are kept.
@@ -36,12 +35,6 @@ pub const REFRESH: Duration = Duration::from_secs(1);
 /// After so many of them without a sample what is shown is old, but never sooner than this.
 const LATE: u32 = 2;
 const LATE_FROM: Duration = Duration::from_secs(2);
-/// How long good news stays, in seconds; the journal keeps it.
-const NEWS_SECONDS: u64 = 8;
-/// How long bad news stays, and what can be taken back.
-const LONG_NEWS_SECONDS: u64 = 30;
-/// How long news stays where something else waits for its place.
-const SHORT_NEWS_SECONDS: u64 = 4;
 
 /// The whole state of the screen.
 #[derive(Debug)]
@@ -87,7 +80,7 @@ pub struct Model {
     /// The mouse is wharf's; else the terminal's.
     pub mouse: bool,
     /// What the sampler was last told to look at.
-    pub look: Look,
+    pub interest: Interest,
     /// How processes are ordered, wherever they are shown.
     pub order: ProcessOrder,
     /// How a shell calls this program for the same containers: `wharf`, or `wharf -P PATH`.
@@ -230,7 +223,7 @@ impl Model {
             held: false,
             rights: Rights::Full,
             mouse: true,
-            look: Look::default(),
+            interest: Interest::default(),
             order: ProcessOrder::default(),
             program: "wharf".to_owned(),
         }
@@ -325,58 +318,9 @@ impl Model {
         scopes
     }
 
-    /// Returns why `action` cannot be done now; none: it can.
-    pub fn refusal(&self, action: Action) -> Option<String> {
-        if let Some(barred) = super::allowed::barred(self, action) {
-            return Some(barred);
-        }
-        if needs_container(action) && self.current().is_none() {
-            let filtered = !self.list.filter_text.is_empty();
-            let words = match &self.sample {
-                None => "the containers have not been read yet",
-                Some(_) if filtered => "nothing matches the filter",
-                Some(_) if self.refusal(Action::Shell(Anywhere::New)).is_some() => {
-                    "there are no containers"
-                }
-                Some(_) => "n creates a container",
-            };
-            return Some(words.to_owned());
-        }
-        for (needs, there_is_none, words) in [
-            (Action::Act(Do::Undo), self.undo.is_empty(), "nothing to undo"),
-            (Action::Act(Do::Redo), self.redo.is_empty(), "nothing was undone"),
-            (Action::Act(Do::Keep), self.changed.is_none(), "no limit has been changed yet"),
-        ] {
-            if action == needs && there_is_none {
-                return Some(words.to_owned());
-            }
-        }
-        let targets = self.targets();
-        let mut reasons = targets.iter().map(|it| super::allowed::reason(it, action));
-        // An action on several containers is refused only when it fits none of them.
-        if reasons.clone().any(|it| it.is_none()) { None } else { reasons.next().flatten() }
-    }
-
     /// Says `text` in the line above the footer.
     pub fn say(&mut self, tone: Tone, text: impl Into<String>) {
         self.notice = Some(Notice { text: text.into(), tone, at: self.now, offers: None });
-    }
-
-    /// Returns what was said last, as long as it stands above the footer.
-    pub fn notice_shown(&self) -> Option<&Notice> {
-        let notice =
-            self.notice.as_ref().filter(|_| layout::regions(self.size).notice.height > 0)?;
-        let stays = match notice.tone {
-            // What is marked is about to be acted on, and a guest that halts has its time: both
-            // stand in that line, too.
-            _ if self.halting().is_some() => SHORT_NEWS_SECONDS,
-            _ if self.detail.is_none() && !self.list.marks.is_empty() => SHORT_NEWS_SECONDS,
-            Tone::Bad => LONG_NEWS_SECONDS,
-            Tone::Good | Tone::Plain if notice.offers.is_some() => LONG_NEWS_SECONDS,
-            Tone::Good | Tone::Plain => NEWS_SECONDS,
-        };
-        let age = self.now.duration_since(notice.at).unwrap_or_default();
-        (age.as_secs() < stays).then_some(notice)
     }
 
     /// Returns a guest that was asked to halt, the one under the cursor first, and how long it has
@@ -388,65 +332,5 @@ impl Model {
         let (name, job) = current.or_else(|| all.next())?;
         let passed = self.now.duration_since(job.since).unwrap_or_default();
         Some((name, STOP_GRACE.saturating_sub(passed)))
-    }
-
-    /// Puts cursor and scroll where they belong after any change, and returns what the sampler
-    /// must look at from now on.
-    pub fn settle(&mut self) -> Look {
-        let all = self.sample.as_ref().map_or(&[][..], |it| &it.containers);
-        self.list.settle(all, layout::list_rows(self));
-        let mut visible: Vec<Name> = self
-            .shown()
-            .skip(self.list.offset)
-            .take(layout::list_rows(self))
-            .map(|it| it.name.clone())
-            .collect();
-        let detail = match &self.detail {
-            Some(detail) => Some(detail.name.clone()),
-            None if layout::shows_peek(self) => self.list.cursor.clone(),
-            None => None,
-        };
-        if let Some(name) = detail.as_ref().filter(|it| !visible.contains(it)) {
-            visible.push(name.clone());
-        }
-        let files = self.detail.as_ref().is_some_and(DetailScreen::needs_files);
-        let networks = layout::shows_networks(self);
-        Look { visible, detail, files, networks, all: self.list.needs_all(), order: self.order }
-    }
-}
-
-/// Returns whether `action` is for a container, and means nothing without one.
-const fn needs_container(action: Action) -> bool {
-    match action {
-        Action::Act(Do::Start | Do::Stop | Do::Freeze | Do::Restart | Do::Destroy | Do::Again)
-        | Action::Detail(
-            InDetail::Open
-            | InDetail::Limits
-            | InDetail::Log
-            | InDetail::Console
-            | InDetail::Exec
-            | InDetail::Signal,
-        ) => true,
-        Action::Act(Do::Undo | Do::Redo | Do::Keep)
-        | Action::Detail(
-            InDetail::Tab(_)
-            | InDetail::NextPane
-            | InDetail::PreviousPane
-            | InDetail::Zoom
-            | InDetail::NextContainer
-            | InDetail::PreviousContainer
-            | InDetail::SortProcesses(_)
-            | InDetail::Fold
-            | InDetail::Unfold
-            | InDetail::Edit
-            | InDetail::AllFiles
-            | InDetail::Follow
-            | InDetail::Search
-            | InDetail::NextFound
-            | InDetail::PreviousFound,
-        )
-        | Action::Move(_)
-        | Action::List(_)
-        | Action::Shell(_) => false,
     }
 }

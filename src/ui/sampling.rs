@@ -6,10 +6,9 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::effect::Look;
 use super::message::Message;
 use crate::engine::Engine;
-use crate::engine::sampler::{Interest, ReadDepth, Sampler};
+use crate::engine::sampler::{Interest, Sampler};
 
 /// However often it is told to, it rests so long between two samples: rates need time.
 const REST: Duration = Duration::from_millis(50);
@@ -17,7 +16,7 @@ const REST: Duration = Duration::from_millis(50);
 /// What the thread may be told.
 #[derive(Debug)]
 pub(super) enum SamplerCommand {
-    Look(Look),
+    Look(Interest),
     Now,
     Hold(bool),
 }
@@ -100,18 +99,15 @@ impl Assignment {
                 self.held = held;
                 true
             }
-            SamplerCommand::Look(look) => {
+            SamplerCommand::Look(interest) => {
+                let before = std::mem::replace(&mut self.interest, interest);
+                let now = &self.interest;
                 // A row that comes into sight has no figures yet.
-                let seen = |it| self.interest.visible.contains(it);
-                let news = !look.visible.iter().all(seen)
-                    || look.files != self.interest.files
-                    || look.networks != self.interest.networks
-                    || look.detail != self.interest.detail
-                    || look.order != self.interest.order;
-                let Look { visible, detail, files, networks, all, order } = look;
-                let others = if all { ReadDepth::Row } else { ReadDepth::Cpu };
-                self.interest = Interest { visible, detail, files, networks, others, order };
-                news
+                !now.visible.iter().all(|it| before.visible.contains(it))
+                    || now.files != before.files
+                    || now.networks != before.networks
+                    || now.detail != before.detail
+                    || now.order != before.order
             }
         }
     }

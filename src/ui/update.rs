@@ -17,6 +17,7 @@ mod point;
 mod run;
 mod sampled;
 mod search;
+mod settle;
 #[cfg(test)]
 pub(super) mod tests;
 mod travel;
@@ -68,13 +69,13 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     if model.held != was_held {
         effects.push(Effect::Hold(model.held));
     }
-    let look = model.settle();
+    let interest = settle::settle(model);
     if model.current_name() != was_current.as_ref() {
         effects.extend(sampled::read_log(model));
     }
-    if look != model.look {
-        model.look = look.clone();
-        effects.push(Effect::Look(look));
+    if interest != model.interest {
+        model.interest = interest.clone();
+        effects.push(Effect::Look(interest));
     }
     effects
 }

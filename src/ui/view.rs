@@ -13,6 +13,7 @@ mod list;
 mod narrow;
 mod overlay;
 mod processes;
+mod row;
 mod status;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent};
 use wharf::engine::cgroup::Layout;
 use wharf::engine::event::{Event, What};
 use wharf::engine::exit::Exit;
@@ -15,6 +15,7 @@ use wharf::engine::sample::{
     Root, Sample,
 };
 use wharf::engine::{Name, State};
+use wharf::ui::keymap;
 use wharf::ui::message::Message;
 use wharf::ui::model::Model;
 use wharf::ui::update::update;
@@ -65,28 +66,15 @@ pub(crate) fn give(model: &mut Model, message: Message) {
 
 /// Presses keys as the key map names them, with blanks between.
 pub(crate) fn press(model: &mut Model, keys: &str) {
-    for key in keys.split(' ') {
-        let control = KeyModifiers::CONTROL;
-        let (code, modifiers) = match key {
-            "Enter" => (KeyCode::Enter, KeyModifiers::NONE),
-            "Esc" => (KeyCode::Esc, KeyModifiers::NONE),
-            "Tab" => (KeyCode::Tab, KeyModifiers::NONE),
-            "Up" => (KeyCode::Up, KeyModifiers::NONE),
-            "Down" => (KeyCode::Down, KeyModifiers::NONE),
-            "Home" => (KeyCode::Home, KeyModifiers::NONE),
-            "End" => (KeyCode::End, KeyModifiers::NONE),
-            "Spc" => (KeyCode::Char(' '), KeyModifiers::NONE),
-            one if one.starts_with("C-") => (KeyCode::Char(one.chars().last().unwrap()), control),
-            one => (KeyCode::Char(one.chars().next().unwrap()), KeyModifiers::NONE),
-        };
-        give(model, Message::Key(KeyEvent::new(code, modifiers)));
+    for name in keys.split(' ') {
+        give(model, Message::Key(keymap::key(name).unwrap()));
     }
 }
 
 /// Types `text` into whatever has the keyboard.
 pub(crate) fn write(model: &mut Model, text: &str) {
     for it in text.chars() {
-        give(model, Message::Key(KeyEvent::new(KeyCode::Char(it), KeyModifiers::NONE)));
+        give(model, Message::Key(KeyEvent::from(KeyCode::Char(it))));
     }
 }
 

@@ -136,7 +136,7 @@ mod tests {
 
     fn parsed(options: &[&str]) -> anyhow::Result<Stop> {
         let args = ["wharf", "stop", "web"].iter().chain(options);
-        let matches = args::command().try_get_matches_from(args)?;
+        let matches = crate::cli::parser::command().try_get_matches_from(args)?;
         way(matches.subcommand().unwrap().1)
     }
 

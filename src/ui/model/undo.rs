@@ -15,13 +15,6 @@ impl Model {
         let first = all.iter().rposition(|it| Some(it.batch) != batch).map_or(0, |it| it + 1);
         all.get(first..).unwrap_or_default()
     }
-
-    /// Returns what is offered beside the notice on the screen: which way, and the steps.
-    pub fn way_back(&self) -> Option<(Way, &[UndoStep])> {
-        let (way, batch) = self.notice_shown()?.offers?;
-        let steps = self.steps(way);
-        (steps.last()?.batch == batch).then_some((way, steps))
-    }
 }
 
 /// Says what `steps` do: `thaw web`, `memory.max 64M of db`.

@@ -3,8 +3,9 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{act, typing};
+use crate::ui::command_line;
 use crate::ui::effect::{Act, Effect};
-use crate::ui::model::create::{CreateForm, FormRow, SourceKind, command_line};
+use crate::ui::model::create::{CreateForm, FormRow, SourceKind};
 use crate::ui::model::{Model, Tone, Way};
 
 /// Opens the form, with the draft that was left.
@@ -85,7 +86,7 @@ fn copy(model: &mut Model) -> Vec<Effect> {
     let memory = model.sample.as_ref().and_then(|it| it.host.memory_bytes);
     match model.draft.order(&names, memory) {
         Ok((name, create)) => {
-            let line = command_line(&model.program, name.as_str(), &create);
+            let line = command_line::create(&model.program, name.as_str(), &create);
             model.say(Tone::Good, format!("copied {line}"));
             vec![Effect::Copy(line)]
         }

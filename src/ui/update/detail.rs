@@ -1,7 +1,7 @@
 //! Opens a container and moves about in its tabs.
 
 use super::travel::travel as row_after;
-use super::{cgroup, sampled};
+use super::{cgroup, sampled, settle};
 use crate::command::action::Move;
 use crate::engine::limits;
 use crate::engine::process::Process;
@@ -69,7 +69,7 @@ fn open_limits_tab(model: &mut Model) -> Vec<Effect> {
     }
     if model.list.cursor.as_ref().is_none_or(|it| !together.contains(it)) {
         model.list.cursor = together.first().cloned();
-        model.settle();
+        settle::settle(model);
     }
     let effects = open(model, Tab::Cgroup);
     if let Some(detail) = &mut model.detail {
@@ -225,7 +225,7 @@ fn turn(model: &mut Model, steps: usize) {
 fn neighbour(model: &mut Model, movement: Move) -> Vec<Effect> {
     if let Some(detail) = &model.detail {
         model.list.cursor = Some(detail.name.clone());
-        model.settle();
+        settle::settle(model);
     }
     super::list::travel(model, movement);
     let Some(name) = model.list.cursor.clone() else { return Vec::new() };

@@ -5,9 +5,9 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent,
 use super::{cgroup, create, detail, list, overlay, pane, point, run, search};
 use crate::command::action::Move;
 use crate::ui::effect::Effect;
+use crate::ui::focus::Focus;
 use crate::ui::keymap::{self, Found};
 use crate::ui::model::Model;
-use crate::ui::model::focus::Focus;
 
 /// Rows that one notch of the wheel moves.
 const NOTCH: usize = 3;

@@ -22,6 +22,7 @@ use crate::engine::sample::{
 };
 use crate::engine::state::State;
 use crate::ui::effect::{Act, Effect, Outcome};
+use crate::ui::keymap;
 use crate::ui::message::{ActFailure, Done, Message};
 use crate::ui::model::Model;
 
@@ -123,15 +124,7 @@ pub(in crate::ui) fn model(size: (u16, u16), containers: Vec<Container>) -> Mode
 }
 
 pub(in crate::ui) fn press(model: &mut Model, keys: &str) -> Vec<Effect> {
-    let key = |it: &str| match it {
-        "Enter" => KeyCode::Enter,
-        "Esc" => KeyCode::Esc,
-        "Up" => KeyCode::Up,
-        "Down" => KeyCode::Down,
-        "Spc" => KeyCode::Char(' '),
-        one => KeyCode::Char(one.chars().next().unwrap()),
-    };
-    let keys = keys.split(' ').map(|it| KeyEvent::new(key(it), KeyModifiers::NONE));
+    let keys = keys.split(' ').map(|it| keymap::key(it).unwrap());
     let effects = keys.flat_map(|it| update(model, Message::Key(it))).collect::<Vec<_>>();
     effects.into_iter().filter(|it| !matches!(it, Effect::Look(_) | Effect::ReadLog(_))).collect()
 }

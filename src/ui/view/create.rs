@@ -7,10 +7,11 @@ use ratatui::style::Style;
 use super::canvas::Canvas;
 use crate::engine::create::{Create, RootfsSource};
 use crate::engine::shown::shown;
+use crate::ui::command_line;
 use crate::ui::format;
 use crate::ui::layout;
 use crate::ui::model::Model;
-use crate::ui::model::create::{CreateForm, FormRow, SourceKind, command_words};
+use crate::ui::model::create::{CreateForm, FormRow, SourceKind};
 use crate::widgets::form::{FieldValue, Form, LabelledRow};
 use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
@@ -167,7 +168,7 @@ fn preview(model: &Model, canvas: Canvas<'_>) {
         let Some(row) = rows.next() else { return };
         canvas.pen_at(row).put(text, look.dim);
     }
-    let words = command_words(&model.program, &name, &create);
+    let words = command_line::create_in_parts(&model.program, &name, &create);
     for (index, words) in words.iter().enumerate() {
         for text in wrap(&shown(words), room.saturating_sub(4)) {
             let Some(row) = rows.next() else { return };

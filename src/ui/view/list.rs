@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 
 use super::canvas::Canvas;
-use super::{diagnosis, events, graphs, narrow, processes, words};
+use super::{diagnosis, events, graphs, narrow, processes, row, words};
 use crate::command;
 use crate::engine::sample::{Container, Counters, Network};
 use crate::ui::model::Model;
@@ -15,16 +15,13 @@ use crate::widgets::frame::Frame;
 use crate::widgets::gauge::gauge;
 use crate::widgets::graph::{Graph, slots};
 use crate::widgets::look::Look;
-use crate::widgets::pen::{Pen, Piece, ends};
+use crate::widgets::pen::{Pen, Piece};
 use crate::widgets::table::{Align, Column, Sorted, Table, arrange};
 
 /// Columns at the end that only roomy tables have: what is read, written, received and sent.
 const ROOMY_COLUMNS: usize = 5;
 /// How far back the small graph reaches, by minutes.
 const AGES: [&str; 5] = ["60s ago→", "2min ago→", "3min ago→", "4min ago→", "5min ago→"];
-
-/// What stands in an empty list.
-pub(super) const NOTHING: &str = "nothing matches the filter; Esc clears it";
 
 /// Paints the list screen.
 pub(super) fn render(model: &Model, canvas: &mut Canvas<'_>) {
@@ -144,7 +141,7 @@ fn table(model: &Model, canvas: Canvas<'_>) {
     unmanaged(model, rows.len(), &mut canvas);
     if rows.is_empty() {
         let row = Rect { y: inner.y + 2, height: 1.min(inner.height), ..inner };
-        canvas.pen_at(row).skip(4).put(NOTHING, look.dim);
+        canvas.pen_at(row).skip(4).put(row::NOTHING, look.dim);
     }
 }
 
@@ -223,7 +220,7 @@ fn paint(model: &Model, container: &Container, look: &Look, is: Is, pen: &mut Pe
     match is {
         Is::Name => {
             pen.put(glyph, style).skip(1);
-            name(model, container, look, pen);
+            row::name(model, container, look, pen);
         }
         Is::State => _ = pen.put(state.word(), style),
         Is::Since => _ = pen.right(&words::since(model, container.since, look), look.fg),
@@ -283,33 +280,6 @@ fn rate(per_second: Option<f64>, look: &Look, pen: &mut Pen<'_>) {
         Some(it) if it < 1.0 => _ = pen.right("0", look.dim),
         Some(it) => _ = pen.right(&format::rate(it), look.fg),
         None => _ = pen.right(look.glyphs.unknown, look.dim),
-    }
-}
-
-/// Paints the name into what is left of the pen: marked, with the letters that the filter found,
-/// and with a sign behind it if something is wrong.
-pub(super) fn name(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
-    let list = &model.list;
-    let marked = list.marks.contains(&container.name);
-    let warns = words::warns(model, container);
-    let room = pen.left().saturating_sub(if warns.is_some() { 2 } else { 0 });
-    let name = container.name.as_str();
-    let style = if marked { look.mark } else { look.fg };
-    let mut hits = list.filter.hits(name, list.closeness);
-    if let Some((head, tail)) = ends(name, room) {
-        // What is left out is found where the sign for it stands.
-        let place = |it: u32| match it as usize {
-            at if at < head => at,
-            at if at < tail => head,
-            at => at - tail + head + 1,
-        };
-        for hit in &mut hits {
-            *hit = place(*hit) as u32;
-        }
-    }
-    pen.part(room).name(name, style, look.glyphs.ellipsis).touch(&hits, look.hit());
-    if let Some(warns) = warns.map(|bad| if bad { look.bad } else { look.warn }) {
-        pen.skip(1).put(look.glyphs.warn, warns);
     }
 }
 

@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 
 use super::canvas::Canvas;
-use super::{list, words};
+use super::{row, words};
 use crate::engine::sample::Container;
 use crate::ui::layout;
 use crate::ui::model::Model;
@@ -19,7 +19,7 @@ const BAR: usize = 8;
 pub(super) fn render(model: &Model, mut canvas: Canvas<'_>) {
     let (look, area) = (canvas.look, canvas.area);
     if model.list.order.is_empty() {
-        canvas.pen().skip(2).clip(list::NOTHING, look.dim, look.glyphs.ellipsis);
+        canvas.pen().skip(2).clip(row::NOTHING, look.dim, look.glyphs.ellipsis);
     }
     let lines = layout::lines_per_row(model.size);
     let shown = model.shown().enumerate().skip(model.list.offset).take(layout::list_rows(model));
@@ -57,7 +57,7 @@ fn head(model: &Model, container: &Container, look: &Look, current: bool, pen: &
         format!("{:>6}", words::since(model, container.since, look))
     };
     let room = pen.left().saturating_sub(width(&right) + 11);
-    list::name(model, container, look, &mut pen.part(room));
+    row::name(model, container, look, &mut pen.part(room));
     pen.skip(1).put(&format!("{:<8}", state.word()), style).skip(1);
     pen.put(&right, look.fg);
 }

@@ -5,7 +5,7 @@ use super::words;
 use crate::command::Action;
 use crate::command::action::{Do, InDetail};
 use crate::ui::effect::Act;
-use crate::ui::model::focus::Focus;
+use crate::ui::focus::Focus;
 use crate::ui::model::{Model, Tone, Way, undo};
 use crate::ui::{diagnosis, format, layout};
 use crate::widgets::look::Look;

@@ -3,8 +3,8 @@
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 
 use super::*;
+use crate::ui::focus::Focus;
 use crate::ui::model::detail::Tab;
-use crate::ui::model::focus::Focus;
 use crate::ui::model::overlay::{Ask, Overlay};
 
 fn mouse(model: &mut Model, kind: MouseEventKind, column: u16, row: u16) -> Vec<Effect> {

@@ -1,7 +1,7 @@
 //! Who gets what the operator does. Keys, paste, clicks and the wheel ask here and nowhere else.
 
-use super::Model;
-use crate::ui::layout;
+use super::layout;
+use super::model::Model;
 
 /// Whoever has the keyboard, and with it the mouse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,26 @@
+//! `version`: which wharf this is.
+
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+
+use super::Subcommand;
+use crate::cli::args;
+use crate::cli::invocation::Invocation;
+
+pub(super) const VERSION: Subcommand = Subcommand {
+    name: "version",
+    arguments: |command| command.about("Print the version").arg(args::json()),
+    run: version,
+    notes: "",
+};
+
+fn version(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let version = env!("CARGO_PKG_VERSION");
+    if matches.get_flag(args::JSON) {
+        invocation.json(&serde_json::json!({ "version": version }))?;
+    } else {
+        writeln!(invocation.out, "wharf {version}")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

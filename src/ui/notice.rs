@@ -1,0 +1,37 @@
+//! For how long what was said stands above the footer, and what is offered beside it.
+
+use super::layout;
+use super::model::{Model, Notice, Tone, UndoStep, Way};
+
+/// How long good news stays, in seconds; the journal keeps it.
+const NEWS_SECONDS: u64 = 8;
+/// How long bad news stays, and what can be taken back.
+const LONG_NEWS_SECONDS: u64 = 30;
+/// How long news stays where something else waits for its place.
+const SHORT_NEWS_SECONDS: u64 = 4;
+
+impl Model {
+    /// Returns what was said last, as long as it stands above the footer.
+    pub fn notice_shown(&self) -> Option<&Notice> {
+        let notice =
+            self.notice.as_ref().filter(|_| layout::regions(self.size).notice.height > 0)?;
+        let stays = match notice.tone {
+            // What is marked is about to be acted on, and a guest that halts has its time: both
+            // stand in that line, too.
+            _ if self.halting().is_some() => SHORT_NEWS_SECONDS,
+            _ if self.detail.is_none() && !self.list.marks.is_empty() => SHORT_NEWS_SECONDS,
+            Tone::Bad => LONG_NEWS_SECONDS,
+            Tone::Good | Tone::Plain if notice.offers.is_some() => LONG_NEWS_SECONDS,
+            Tone::Good | Tone::Plain => NEWS_SECONDS,
+        };
+        let age = self.now.duration_since(notice.at).unwrap_or_default();
+        (age.as_secs() < stays).then_some(notice)
+    }
+
+    /// Returns what is offered beside the notice on the screen: which way, and the steps.
+    pub fn way_back(&self) -> Option<(Way, &[UndoStep])> {
+        let (way, batch) = self.notice_shown()?.offers?;
+        let steps = self.steps(way);
+        (steps.last()?.batch == batch).then_some((way, steps))
+    }
+}
