@@ -1,4 +1,4 @@
-//! What is seen of containers and their processes, cheaply and again and again.
+//! Cheap, repeated observation of containers and their processes.
 
 pub mod process;
 pub mod sample;

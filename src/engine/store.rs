@@ -21,7 +21,7 @@ use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::terms::error::words;
 use crate::engine::terms::name::Name;
 
-/// The system's file, which `lxc.lxcpath` of may move the containers.
+/// The system's file, whose `lxc.lxcpath` may move the containers.
 const SYSTEM_CONFIG: &str = "/etc/lxc/lxc.conf";
 const SYSTEM_LXCPATH: &str = "/var/lib/lxc";
 
@@ -30,7 +30,7 @@ const COMMAND_LOCK: &str = "lock";
 const SEAT_LOCK: &str = "seat";
 pub(super) const LOCKS: [&str; 2] = [COMMAND_LOCK, SEAT_LOCK];
 
-/// Why a file of the store could not be had.
+/// Why a file of the store could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("another command is working on container `{0}`; try again when it is done")]
@@ -47,14 +47,14 @@ pub enum StoreError {
     Host(#[from] HostError),
 }
 
-/// The containers of one lxcpath.
+/// The containers in one lxcpath.
 #[derive(Clone, Debug)]
 pub struct Store {
     lxcpath: Lxcpath,
 }
 
 impl Store {
-    /// Speaks of the containers in `lxcpath`, which need not exist.
+    /// Uses the containers in `lxcpath`, which need not exist.
     pub fn new(lxcpath: &Lxcpath) -> Self {
         Self { lxcpath: lxcpath.clone() }
     }
@@ -69,7 +69,7 @@ impl Store {
         self.lxcpath.join(name.as_str())
     }
 
-    /// Returns the same directory as the lxcpath was called, for what is written down.
+    /// Returns the same directory below the lxcpath as it was given, for files.
     pub fn spelled(&self, name: &Name) -> PathBuf {
         self.lxcpath.spelled().join(name.as_str())
     }
@@ -100,7 +100,7 @@ impl Store {
         let mut names = Vec::new();
         for entry in entries {
             let file_name = entry.map_err(failed)?.file_name();
-            // A directory that cannot be a container's name is none of ours.
+            // A directory whose name is not valid for a container is not ours.
             let Some(Ok(name)) = file_name.to_str().map(str::parse::<Name>) else { continue };
             if self.exists(&name) {
                 names.push(name);
@@ -110,7 +110,7 @@ impl Store {
         Ok(names)
     }
 
-    /// Takes the container for one command; dropped, it is free again. Does not wait.
+    /// Locks the container for one command, until the lock is dropped. Does not wait.
     pub fn lock(&self, name: &Name) -> Result<Lock, StoreError> {
         lock::take(COMMAND_LOCK, &self.lxcpath, name)
     }
@@ -122,7 +122,7 @@ impl Store {
         }
     }
 
-    /// Removes what writers of the configuration that were killed have left, unless one is at it.
+    /// Removes what killed writers of the configuration have left, unless one is active.
     pub fn tidy(&self, name: &Name) {
         if let Ok(_lock) = self.lock(name) {
             replace::remove_drafts(&self.config_path(name));
@@ -135,8 +135,8 @@ impl Store {
         std::fs::read(&path).map_err(|source| StoreError::Read { path, source })
     }
 
-    /// Puts `content` in place of the container's configuration in one step; its owner and mode
-    /// stay. A link is not replaced: what it leads to may be others' too.
+    /// Replaces the container's configuration with `content` in one step; its owner and mode stay.
+    /// A link is not replaced: its target may belong to others too.
     pub fn replace_config(&self, name: &Name, content: &[u8]) -> Result<(), StoreError> {
         let path = self.config_path(name);
         let old = match std::fs::symlink_metadata(&path) {
@@ -152,14 +152,14 @@ impl Store {
         clippy::unused_self,
         reason = "it is the store's way of writing, wherever the path is"
     )]
-    /// Puts `bytes` at `path` in one step: a reader sees the old content or the new.
+    /// Writes `bytes` to `path` in one step: a reader sees the old content or the new.
     pub fn write_atomic(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
         replace::write_atomic(path, bytes, mode)
             .map_err(|source| StoreError::Write { path: path.to_path_buf(), source })
     }
 }
 
-/// Takes the place of the container's supervisor. Does not wait.
+/// Takes the lock of the container's supervisor. Does not wait.
 pub(super) fn seat_lock(lxcpath: &Lxcpath, name: &Name) -> Result<Lock, StoreError> {
     lock::take(SEAT_LOCK, lxcpath, name)
 }
@@ -169,21 +169,22 @@ pub(super) fn seat_lock_path(lxcpath: &Lxcpath, name: &Name) -> PathBuf {
     lock::path(SEAT_LOCK, lxcpath, name)
 }
 
-/// Returns the name of the directory in which a container is made before it takes its place, and
-/// removed after it has left it. Whoever makes or removes that directory holds the container's lock.
+/// Returns the name of the draft directory, in which a container is created before it is moved into
+/// place, and removed after it was moved away. The container's lock is held while that directory is
+/// created or removed.
 pub(super) fn draft_name(name: &Name) -> String {
     format!(".{name}.new")
 }
 
-/// Returns whose draft the directory `file` of the lxcpath is. A container of LXC's may have such a
-/// name; it has a configuration, which a draft has one level deeper.
+/// Returns which container's draft the directory `file` of the lxcpath is. A container of LXC's may
+/// have such a name; it has a configuration, which a draft has one level deeper.
 pub(super) fn drafted(lxcpath: &Lxcpath, file: &str) -> Option<Name> {
     let name = file.strip_prefix('.')?.strip_suffix(".new")?.parse().ok()?;
     let config = lxcpath.join(file).join("config").symlink_metadata();
     config.is_err_and(|it| it.kind() == io::ErrorKind::NotFound).then_some(name)
 }
 
-/// Returns the lxcpath to use when none was named.
+/// Returns the lxcpath to use when none was given.
 pub fn default_lxcpath() -> PathBuf {
     let root = nix::unistd::geteuid().is_root();
     let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);

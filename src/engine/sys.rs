@@ -46,8 +46,8 @@ pub enum Side {
 /// Creates a process with `flags` (`CLONE_NEW*`), born in the v2 cgroup `cgroup` if given.
 ///
 /// The child continues here with a copy of everything, as after fork(2): the caller must be
-/// single-threaded, and the child must end in exec or `_exit`. With `CLONE_PARENT` it is a child
-/// of the caller's parent, which is told of its end as of the caller's own.
+/// single-threaded, and the child must end in exec or `_exit`. With `CLONE_PARENT` it is a child of
+/// the caller's parent, which is notified of its end.
 pub fn clone3(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> nix::Result<Side> {
     let mut pidfd: RawFd = -1;
     // SAFETY: clone_args is plain integers, for which all zeroes is the documented default.
@@ -87,14 +87,14 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// From here on a panic ends this process with `code`, at once and without a word: between clone
-/// and exec there is nobody to unwind to, and no terminal that is ours to write on.
+/// From here on a panic ends this process with `code`, at once and silently: between clone and exec
+/// there is no frame to unwind to, and no terminal of ours to write to.
 pub fn die_of_panics(code: i32) {
     std::panic::set_hook(Box::new(move |_| exit_now(code)));
 }
 
-/// Overwrites the environment that this process was started with, which whoever may look into the
-/// process could read. Nothing may ask for a variable afterwards.
+/// Overwrites the environment that this process was started with, which processes that may inspect
+/// it could read. No variable may be read afterwards.
 pub fn forget_environment() {
     unsafe extern "C" {
         static environ: *mut *mut libc::c_char;
@@ -255,7 +255,7 @@ pub fn new_session_keyring() -> nix::Result<()> {
     Errno::result(result).map(drop)
 }
 
-/// Takes `capability` out of the bounding set.
+/// Removes `capability` from the bounding set.
 pub fn drop_bounding(capability: u8) -> nix::Result<()> {
     // SAFETY: integers only.
     let result =
@@ -272,7 +272,7 @@ pub fn clear_ambient() -> nix::Result<()> {
     Errno::result(result).map(drop)
 }
 
-/// Keeps of the permitted and effective sets what is in `mask`, and makes the inheritable empty.
+/// Reduces the permitted and effective sets to `mask`, and empties the inheritable one.
 pub fn limit_capabilities(mask: u64) -> nix::Result<()> {
     const VERSION_3: u32 = 0x2008_0522;
     #[repr(C)]
@@ -385,7 +385,7 @@ pub fn wait_signal() -> i32 {
     unsafe { libc::sigwaitinfo(all.as_ref(), std::ptr::null_mut()) }
 }
 
-/// Takes one ended child without waiting: its pid and wait status.
+/// Reaps one ended child without waiting: its pid and wait status.
 pub fn wait_any() -> nix::Result<Option<(i32, i32)>> {
     let mut status = 0;
     // SAFETY: waitpid writes the status.
@@ -393,7 +393,7 @@ pub fn wait_any() -> nix::Result<Option<(i32, i32)>> {
     Errno::result(pid).map(|pid| (pid > 0).then_some((pid, status)))
 }
 
-/// Waits until the child behind `pidfd` has ended and takes it: its wait status.
+/// Waits until the child behind `pidfd` has ended and reaps it: its wait status.
 pub fn wait_for(pidfd: BorrowedFd<'_>) -> nix::Result<i32> {
     // SAFETY: siginfo_t is plain data, for which all zeroes is valid.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
@@ -429,7 +429,7 @@ pub fn kill(pid: i32, signal: i32) -> nix::Result<()> {
     Errno::result(unsafe { libc::kill(pid, signal) }).map(drop)
 }
 
-/// Takes possession of a descriptor that a system call just made for us.
+/// Takes ownership of a descriptor that a system call just returned.
 pub fn own_fd(fd: RawFd) -> OwnedFd {
     // SAFETY: the callers pass descriptors fresh from the kernel, which nobody else owns.
     unsafe { OwnedFd::from_raw_fd(fd) }

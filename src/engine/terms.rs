@@ -1,4 +1,5 @@
-//! The words that all of the engine shares: names, states, verbs, errors. They need nothing of it.
+//! The types that all of the engine shares: names, states, verbs, errors. They use no other part of
+//! it.
 
 pub mod error;
 pub mod exit;

@@ -59,7 +59,7 @@ pub const PASSED_ON: [Signal; 8] = [
     Signal::SIGPWR,
 ];
 
-/// Signals that this process hears instead of dying of them; the mask is put back when this is
+/// Signals that this process receives instead of dying of them; the mask is restored when this is
 /// dropped.
 #[derive(Debug)]
 pub struct BlockedSignals {

@@ -1,5 +1,5 @@
-//! A process of a container, and the forest that parents make of a list of them. Pure: it parses
-//! what others read.
+//! A process of a container, and the forest that a list of them forms. Pure: it parses what others
+//! read.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ pub struct Process {
     pub inner_pid: Option<i32>,
     /// Clock ticks after boot; with `pid` it identifies the process.
     pub start_time: u64,
-    /// The letter of proc_pid_stat(5): R, S, D, Z, T ….
+    /// The state letter of proc_pid_stat(5): R, S, D, Z, T ….
     pub state: char,
     pub threads: u32,
     pub uid: Option<u32>,
@@ -24,7 +24,7 @@ pub struct Process {
     /// Time on a processor since its start, in clock ticks.
     pub cpu_ticks: u64,
     pub rss_bytes: Option<u64>,
-    /// The command line, or the name in brackets for want of one. Not safe to print as it is.
+    /// The command line, or else the name in brackets. Not safe to print as it is.
     pub command: String,
     /// Depth in the forest, 0 for a root.
     pub depth: u16,
@@ -33,7 +33,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Returns what tells this process from a later one with the same pid.
+    /// Returns what distinguishes this process from a later one with the same pid.
     pub const fn identity(&self) -> Identity {
         Identity { pid: self.pid, start_time: self.start_time }
     }
@@ -47,12 +47,12 @@ pub enum ProcessOrder {
     Pid,
     /// The busiest first, equals by pid.
     Cpu,
-    /// The one that holds most memory first, equals by pid.
+    /// The one with the most memory first, equals by pid.
     Memory,
 }
 
-/// Puts `processes` in depth-first order and fills in where each hangs. A process whose parent is
-/// not in the list is a root.
+/// Puts `processes` in depth-first order and fills in their places in the tree. A process whose
+/// parent is not in the list is a root.
 pub fn forest(mut processes: Vec<Process>, order: ProcessOrder) -> Vec<Process> {
     match order {
         ProcessOrder::Pid => processes.sort_by_key(|it| it.pid),
@@ -78,8 +78,8 @@ pub fn forest(mut processes: Vec<Process>, order: ProcessOrder) -> Vec<Process> 
     flatten(processes, &roots, &children)
 }
 
-/// Makes a root of one member of every loop of parents. The kernel makes no such loop, but a list
-/// that was read piece by piece can hold one when a pid was used again meanwhile.
+/// Makes one member of every loop of parents a root. The kernel creates no such loop, but a list
+/// that was read piece by piece can contain one if a pid was reused meanwhile.
 fn break_loops(roots: &mut Vec<usize>, children: &mut [Vec<usize>]) {
     let mut reached = vec![false; children.len()];
     let mut stack = roots.clone();
@@ -103,7 +103,7 @@ fn break_loops(roots: &mut Vec<usize>, children: &mut [Vec<usize>]) {
 fn flatten(processes: Vec<Process>, roots: &[usize], children: &[Vec<usize>]) -> Vec<Process> {
     let mut slots: Vec<Option<Process>> = processes.into_iter().map(Some).collect();
     let mut flat = Vec::with_capacity(slots.len());
-    // Indexes that are still to come, with the lines to draw; the next one is last.
+    // Remaining indexes, with the lines to draw; the next one is last.
     let mut stack: Vec<(usize, Vec<bool>)> = pending(roots, None);
     while let Some((index, later_siblings)) = stack.pop() {
         let Some(mut process) = slots.get_mut(index).and_then(Option::take) else { continue };
@@ -127,8 +127,8 @@ fn pending(siblings: &[usize], above: Option<&Vec<bool>>) -> Vec<(usize, Vec<boo
 }
 
 impl Process {
-    /// Returns the percent of one processor it used from its start to `now`, in clock ticks since
-    /// boot.
+    /// Returns the percentage of one processor that it used from its start to `now`, in clock ticks
+    /// since boot.
     pub fn mean_cpu_percent(&self, now: u64) -> Option<f32> {
         let lived = now.checked_sub(self.start_time).filter(|it| *it > 0)?;
         Some((self.cpu_ticks as f64 * 100.0 / lived as f64) as f32)

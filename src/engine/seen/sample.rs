@@ -21,7 +21,7 @@ pub struct Sample {
     pub host: HostSample,
     /// Sorted by name.
     pub containers: Vec<Container>,
-    /// Those beside them that wharf leaves to LXC, sorted by name.
+    /// Containers that wharf leaves to LXC, sorted by name.
     pub unmanaged: Vec<Unmanaged>,
     /// Why the list may be incomplete, in words (an unreadable lxcpath).
     pub trouble: Option<String>,
@@ -30,7 +30,7 @@ pub struct Sample {
 /// A container that LXC allows and wharf does not manage, because of its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unmanaged {
-    /// Safe to show, and no more than that.
+    /// Only safe to show.
     pub name: String,
     pub state: State,
     /// It has a configuration.
@@ -51,7 +51,7 @@ pub struct HostSample {
     pub memory_bytes: Option<u64>,
     pub memory_used_bytes: Option<u64>,
     pub psi: Psi,
-    /// What this process may not do here; empty: it may do everything.
+    /// What this process may not do here; empty: it may do anything.
     pub lacks: Vec<Lack>,
 }
 
@@ -59,27 +59,27 @@ pub struct HostSample {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lack {
     pub of: Ability,
-    /// What that is and why it cannot be done, in a sentence.
+    /// What it is and why it is not possible, in a sentence.
     pub why: String,
 }
 
-/// What it takes to do something to containers.
+/// A right that acting on containers requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ability {
     /// To make namespaces and to enter them.
     Enter,
     /// To reach the processes and supervisors of other users.
     Others,
-    /// To look into them.
+    /// To read other users' processes.
     Look,
     Network,
-    /// To make groups and to change their limits.
+    /// To create groups and to change their limits.
     Groups,
     /// To write below the lxcpath.
     Store,
 }
 
-/// Share of the last ten seconds in which some task waited, in percent.
+/// The share of the last ten seconds in which some task waited, in percent.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Psi {
     pub cpu: Option<f32>,
@@ -87,7 +87,7 @@ pub struct Psi {
     pub io: Option<f32>,
 }
 
-/// Who runs a container, or who wrote its configuration.
+/// What runs a container, or wrote its configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     Wharf,
@@ -105,21 +105,21 @@ pub struct Container {
     pub state: State,
     /// When it entered this state, if known.
     pub since: Option<SystemTime>,
-    /// Why the state may not be the whole truth, such as "its supervisor does not answer".
+    /// Why the state may be incomplete, such as "its supervisor does not answer".
     pub trouble: Option<String>,
     /// Its configuration cannot be used.
     pub faulty: bool,
-    /// The files whose limits wharf set and the kernel no longer has.
+    /// The files whose limits were set by wharf and are lost.
     pub lost_limits: Vec<String>,
     /// Pid of init in the host's pid namespace.
     pub init_pid: Option<i32>,
     /// How the last run ended.
     pub last_exit: Option<Exit>,
-    /// A kill for want of memory ended the last run.
+    /// An OOM kill ended the last run.
     pub died_of_memory: bool,
-    /// The limit of its memory when the last run ended, if it does not run and there was one.
+    /// Its memory limit when the last run ended, if it is not running and there was one.
     pub last_memory_max_bytes: Option<u64>,
-    /// The newest such kill of this run, or of the last one if it does not run.
+    /// The newest OOM kill of this run, or of the last one if it is not running.
     pub oom_last: Option<OomKill>,
     pub counters: Counters,
     pub network: Network,
@@ -128,7 +128,7 @@ pub struct Container {
 }
 
 impl Container {
-    /// Says how the last run ended, such as `exit 1` or `signal 9, out of memory`.
+    /// Describes how the last run ended, such as `exit 1` or `signal 9, out of memory`.
     pub fn last_end(&self) -> Option<String> {
         let why = if self.died_of_memory { ", out of memory" } else { "" };
         self.last_exit.map(|it| format!("{it}{why}"))
@@ -145,9 +145,9 @@ pub struct Counters {
     pub cpu_quota_percent: Option<f32>,
     pub periods: Option<u64>,
     pub throttled_periods: Option<u64>,
-    /// In use: without the page cache that the kernel would drop first.
+    /// Memory in use, without the page cache that the kernel would drop first.
     pub memory_bytes: Option<u64>,
-    /// That cache. It counts towards the limit as long as it is there.
+    /// That cache, which counts towards the limit while it exists.
     pub memory_cache_bytes: Option<u64>,
     /// `None` inside: no limit.
     pub memory_max_bytes: Option<Limit>,
@@ -185,13 +185,13 @@ pub enum Limit {
     At(u64),
 }
 
-/// What only the container under the operator's eyes gets.
+/// Details of only the container that is shown in full.
 #[derive(Clone, Debug, Default)]
 pub struct Detail {
     /// Every process of the container, as a forest in depth-first order.
     pub processes: Vec<Process>,
     /// Every file of its cgroups with its value, by controller and name; filled on request. While
-    /// it does not run, the limits of its configuration, by their whole keys.
+    /// it is not running, the limits of its configuration, by their whole keys.
     pub files: Vec<CgroupFile>,
     /// The configured root; `None`: there is no configuration, or it cannot be used.
     pub rootfs: Option<Root>,
@@ -199,7 +199,7 @@ pub struct Detail {
     pub namespaces: Vec<&'static str>,
     /// The container's path below each hierarchy, such as `/lxc.payload.web`.
     pub cgroup: Option<String>,
-    /// The group above that has its limits, if LXC was told to make one.
+    /// The group above with its limits, if LXC was configured to make one.
     pub limit_cgroup: Option<String>,
     /// The text of its configuration file.
     pub config: Option<String>,
@@ -217,7 +217,7 @@ pub enum Root {
 }
 
 impl Root {
-    /// Returns what a value of `lxc.rootfs.path` means.
+    /// Returns the meaning of a value of `lxc.rootfs.path`.
     pub fn of(value: &str) -> Self {
         if matches!(value, "" | "/") { Self::Host } else { Self::Own(value.into()) }
     }

@@ -1,8 +1,9 @@
-//! The sampler: reads counters and turns two readings into a [`Sample`]. It never scans `/proc`
-//! and keeps nothing running: without a call it does nothing.
+//! The sampler: reads counters and turns two readings into a [`Sample`]. It never scans `/proc` and
+//! runs nothing in the background: it works only when called.
 //!
-//! Every container gets its state and its CPU counter, the rows on the screen all counters, and
-//! the one container in detail its processes too. So the cost follows what is looked at.
+//! It reads the state and the CPU counter of every container, all counters of the rows on the
+//! screen, and the processes too of the one container in detail. So the cost depends on what is
+//! shown.
 
 mod aside;
 mod counters;
@@ -51,14 +52,14 @@ use crate::engine::terms::state::State;
 
 /// Mounts, addresses and configuration change seldom, and reading them costs more than all else.
 const STILL_STALE: Duration = Duration::from_secs(2);
-/// The limits of a row are read again every so many looks, some rows at each.
+/// The limits of a row are read again every so many samples, some rows in each.
 const LIMIT_LOOKS: usize = 4;
-/// How often the limits of LXC's containers are compared, which nobody else does.
+/// How often the limits of LXC's containers are compared, since no supervisor does.
 const COMPARE: Duration = Duration::from_secs(5);
-/// What this process may do changes hardly ever.
+/// The rights of this process hardly ever change.
 const LACKS_STALE: Duration = Duration::from_secs(30);
 
-/// What somebody looks at, and so what is worth reading.
+/// What is shown, and therefore worth reading.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interest {
     /// The rows on the screen.
@@ -69,13 +70,13 @@ pub struct Interest {
     pub files: bool,
     /// The networks of these are looked at, too.
     pub networks: bool,
-    /// How much is read of the containers that are not visible: the rows may be sorted by it.
+    /// How much is read of containers that are not visible, since the rows may be sorted by it.
     pub others: ReadDepth,
     /// How the processes of one parent are ordered.
     pub order: ProcessOrder,
 }
 
-/// Takes samples of one lxcpath. Remembers the sample before, for the rates.
+/// Takes samples of one lxcpath. Remembers the previous sample, for the rates.
 #[derive(Debug)]
 pub struct Sampler {
     lxcpath: Lxcpath,
@@ -91,11 +92,11 @@ pub struct Sampler {
     traffic: Traffic,
     host: HostReader,
     lacks: Option<(Instant, Vec<Lack>)>,
-    /// What was read last for the container in detail, its processes and files aside.
+    /// What was last read for the container in detail, except its processes and files.
     still: Option<Still>,
     stills: Aside<Name, (Detail, Option<String>)>,
     before: Option<Instant>,
-    /// How often it has looked.
+    /// How many samples it has taken.
     looks: usize,
 }
 
@@ -116,17 +117,17 @@ struct WatchedGroup {
     cgroup: String,
     group: GroupCounters,
     before: Option<Reading>,
-    /// In which of [`LIMIT_LOOKS`] looks its limits are read again.
+    /// In which of [`LIMIT_LOOKS`] samples its limits are read again.
     turn: usize,
     freezer: Looking,
-    /// What the freezer said last.
+    /// The last state of the freezer.
     frozen: Option<bool>,
-    /// Which of the limits that LXC has set the kernel had lost at that time.
+    /// Which of LXC's limits were lost at that time.
     lost: Option<(Instant, Vec<SetLimit>)>,
 }
 
 impl WatchedGroup {
-    /// Reads the state of the freezer, and from the second time on has the kernel tell of changes.
+    /// Reads the state of the freezer, and from the second time on has the kernel report changes.
     fn look_at_freezer(&mut self, name: &Name, files: &mut Files, freezers: &mut Freezers) {
         match self.group.freezing(files) {
             Some(Freezing::Passing) => freezers.again(name),
@@ -144,15 +145,15 @@ impl WatchedGroup {
     }
 }
 
-/// How the freezer of a container is looked at.
+/// How the freezer of a container is observed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Looking {
     Never,
-    /// A watch would cost more than it saves for who never looks again.
+    /// For a single sample a watch would cost more than it saves.
     Once,
-    /// It is read at every look.
+    /// It is read for every sample.
     Always,
-    /// It is read when the kernel has told of a change.
+    /// It is read when the kernel has reported a change.
     Watched(WatchDescriptor),
 }
 
@@ -162,7 +163,7 @@ impl Sampler {
         Self::of(engine.lxcpath(), None)
     }
 
-    /// Prepares to watch one container alone.
+    /// Prepares to watch only one container.
     pub(in crate::engine) fn of_one(engine: &Engine, name: &Name) -> Self {
         Self::of(engine.lxcpath(), Some(name.clone()))
     }
@@ -192,7 +193,7 @@ impl Sampler {
         }
     }
 
-    /// Looks at everything that `interest` asks for.
+    /// Samples everything that `interest` asks for.
     pub fn sample(&mut self, interest: &Interest) -> Sample {
         let now = Instant::now();
         let elapsed = self.before.replace(now).map(|it| now - it);
@@ -222,7 +223,7 @@ impl Sampler {
         (states.collect(), trouble)
     }
 
-    /// Returns the containers that LXC's own monitor runs, whose changes no journal tells.
+    /// Returns the containers that LXC's own monitors run, whose changes no journal reports.
     pub(in crate::engine) fn foreign(&mut self) -> Vec<(Name, State)> {
         let (states, _trouble) = self.states();
         let foreign = |name: &Name| {
@@ -296,7 +297,7 @@ impl Sampler {
         })
     }
 
-    /// Starts watching the cgroup of a container that runs, and takes its state from there.
+    /// Starts watching the cgroup of a running container, and takes its state from there.
     fn look_at_freezer(&mut self, name: &Name) {
         let Some(member) = self.members.all.get_mut(name) else { return };
         let Some(cgroup) = member.told.run.as_ref().and_then(|it| it.limits.clone()) else {
@@ -332,15 +333,15 @@ impl Sampler {
         let before = watched.before.replace(now);
         let lost = before.is_some_and(|it| it.raw.cpu_ns > raw.cpu_ns);
         if lost {
-            // The group was removed, and perhaps made again by the next run.
+            // The group was removed, and perhaps created again by the next run.
             self.members.doubt(name);
             self.forget(name);
         }
         rates::counters(before.as_ref(), &now)
     }
 
-    /// Returns which limits of a container of LXC's the kernel has lost, looked up now and then.
-    /// Those of wharf's own its supervisor writes down.
+    /// Returns the lost limits of a container of LXC's, checked now and then. A supervisor of
+    /// wharf's records those of its container.
     pub(in crate::engine) fn lost_limits(&mut self, name: &Name) -> Vec<SetLimit> {
         let run = self.members.all.get(name).and_then(|it| it.told.run.as_ref());
         let Some(run) = run.filter(|it| !it.configured.is_empty()) else { return Vec::new() };
@@ -386,7 +387,7 @@ impl Sampler {
     }
 
     fn still(&mut self, name: &Name, init: Option<i32>) -> (Detail, Option<String>) {
-        // The configuration of what does not run may be under edit: it is read each time.
+        // The configuration of a stopped container may be under edit, so it is read each time.
         let same = |it: &&Still| it.name == *name && it.init == init && init.is_some();
         let fresh = |it: &&Still| same(it) && it.at.elapsed() < STILL_STALE;
         if let Some(still) = self.still.as_ref().filter(fresh) {

@@ -12,8 +12,8 @@ use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::host::private_dir;
 use crate::engine::terms::name::Name;
 
-/// A container taken for one command, or by its supervisor. Dropped, it is free and its file is
-/// gone.
+/// A container locked for one command, or by its supervisor. Dropping it releases the lock and
+/// removes its file.
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
@@ -21,8 +21,8 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Holds the lock by a descriptor above `others`, whose owner it protects: a process that ends
-    /// closes its descriptors from the lowest on.
+    /// Moves the lock's descriptor above `others`, which it protects: a process that ends closes
+    /// its descriptors from the lowest on.
     pub fn outlive(&mut self, others: RawFd) -> io::Result<()> {
         let above = nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(others + 1);
         self.file = crate::engine::sys::own_fd(nix::fcntl::fcntl(&self.file, above)?).into();
@@ -32,7 +32,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Whoever waits on the old file notices that it is gone and opens the new one.
+        // A process that waits for the old file notices that it is gone and opens the new one.
         _ = std::fs::remove_file(&self.path);
     }
 }
@@ -63,7 +63,7 @@ pub(super) fn take(kind: &str, lxcpath: &Lxcpath, name: &Name) -> Result<Lock, S
                 continue;
             }
             Err(TryLockError::Error(error)) => {
-                // Nobody holds it; the next command makes its own.
+                // Nobody holds it; the next command creates its own.
                 _ = std::fs::remove_file(&path);
                 return Err(failed(error));
             }

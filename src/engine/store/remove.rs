@@ -15,14 +15,14 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::engine::terms::error::words;
 
-/// What a container's directory is called within its draft.
+/// The name of a container's directory within its draft.
 pub(in crate::engine) const IN_DRAFT: &CStr = c"draft";
 
 /// Directories deeper than this are moved up and removed from there, so that an image full of
-/// nested directories costs no more descriptors than an honest one.
+/// nested directories costs no more descriptors than others.
 const MAX_DEPTH: usize = 64;
 
-/// Why a tree is still there, or part of it.
+/// Why a tree still exists, or part of it.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoveError {
     #[error("{0} is a mount point; unmount it first (umount {0})")]
@@ -36,7 +36,7 @@ pub enum RemoveError {
     Remove { path: PathBuf, source: io::Error },
 }
 
-/// Removes `name` in the directory `parent`, with all that is below. A link is removed as itself.
+/// Removes `name` in the directory `parent`, with everything below. A link is removed as itself.
 /// `shown` is the path of `name` for messages. A missing `name` is not an error.
 pub(super) fn remove_tree(parent: impl AsFd, name: &CStr, shown: &Path) -> Result<(), RemoveError> {
     let parent = parent.as_fd();
@@ -49,9 +49,9 @@ pub(super) fn remove_tree(parent: impl AsFd, name: &CStr, shown: &Path) -> Resul
     remove_dir(parent, name, shown)
 }
 
-/// Removes the container's directory `name` in `parent`: it goes into the draft `hidden` first, so
-/// that one who is killed in the middle leaves nothing under its own name. If something resists,
-/// the container is there as before, as long as its configuration is.
+/// Removes the container's directory `name` in `parent`: it is moved into the draft `hidden` first,
+/// so that a command killed in the middle leaves nothing under its own name. On failure the
+/// container is there as before, as long as its configuration is.
 pub(super) fn remove_container(
     parent: impl AsFd,
     name: &CStr,
@@ -66,7 +66,7 @@ pub(super) fn remove_container(
         failed(&shown.with_file_name(OsStr::from_bytes(hidden.to_bytes())), error)
     })?;
     let removed = remove_in_draft(parent, name, hidden, shown);
-    // Where something resisted, the first error is the one to report.
+    // If something could not be removed, the first error is the one to report.
     let tidied = remove_dir(parent, hidden, shown);
     removed.and(tidied)
 }
@@ -115,7 +115,7 @@ fn remove_all_but_config(
     Ok(())
 }
 
-/// Where directories that are too deep go, under names that nothing else has.
+/// Where directories that are too deep are moved, under unique names.
 struct Moved<'a> {
     top: &'a OwnedFd,
     count: &'a mut u64,

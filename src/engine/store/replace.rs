@@ -7,16 +7,16 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The bits of a mode that say who may what.
+/// The permission bits of a mode.
 const PERMISSIONS: u32 = 0o777;
 
 /// Puts `bytes` at `path`. A link there is replaced, not followed; on failure nothing is left, and
-/// what a writer that was killed has left goes. The caller is the only one who writes this file.
+/// leftovers of killed writers are removed. The caller is the only writer of this file.
 pub(super) fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     put(path, bytes, |file| file.set_permissions(Permissions::from_mode(mode)))
 }
 
-/// The same, with the mode and the owner of the file that was there.
+/// The same, with the mode and the owner of the old file.
 pub(super) fn write_like(path: &Path, bytes: &[u8], old: &Metadata) -> io::Result<()> {
     put(path, bytes, |file| {
         let new = file.metadata()?;
@@ -33,7 +33,7 @@ fn put(path: &Path, bytes: &[u8], dress: impl Fn(&File) -> io::Result<()>) -> io
     remove_drafts(path);
     let done = write(&beside, bytes, dress).and_then(|()| std::fs::rename(&beside, path));
     if done.is_err() {
-        // The first error is the one to tell.
+        // The first error is the one to report.
         _ = std::fs::remove_file(&beside);
         return done;
     }
@@ -41,7 +41,7 @@ fn put(path: &Path, bytes: &[u8], dress: impl Fn(&File) -> io::Result<()>) -> io
     File::open(parent.unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 
-/// Removes what writers of `path` that were killed have left. What cannot be removed is only untidy.
+/// Removes what killed writers of `path` have left. Failures are harmless.
 pub(super) fn remove_drafts(path: &Path) {
     let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return };
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
@@ -51,7 +51,7 @@ pub(super) fn remove_drafts(path: &Path) {
     }
 }
 
-/// Returns whether `file` is a name that [`beside`] makes for `name`.
+/// Returns whether `file` is a name that [`beside`] returns for `name`.
 fn is_draft(file: &OsStr, name: &OsStr) -> bool {
     let numbers = file
         .as_encoded_bytes()

@@ -116,8 +116,8 @@ pub fn load_device_program(program: &[Instruction]) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Puts `program` in force for the v2 group `cgroup`, until that is removed. What groups above
-/// it forbid stays forbidden.
+/// Attaches `program` to the v2 group `cgroup`, until that is removed. What groups above it deny
+/// stays denied.
 pub fn attach_device_program(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
     let attributes = ProgramAttach {
         target: cgroup.as_raw_fd().cast_unsigned(),

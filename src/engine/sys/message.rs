@@ -1,4 +1,4 @@
-//! Receives what comes over a socket beside its bytes: descriptors, and who sent it.
+//! Receives what comes over a socket beside its bytes: descriptors, and the sender's credentials.
 #![allow(unsafe_code, reason = "a descriptor that the kernel installed has no safe form")]
 
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
@@ -11,7 +11,7 @@ pub struct Received {
     /// Bytes in the buffer.
     pub count: usize,
     pub fds: Vec<OwnedFd>,
-    /// Who sent it, as the kernel knows him: on sockets that ask for this (`SO_PASSCRED`).
+    /// The sender according to the kernel, on sockets that request this (`SO_PASSCRED`).
     pub sender: Option<UnixCredentials>,
 }
 
@@ -35,7 +35,7 @@ pub fn receive_signed(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> nix::Result<
     Ok(Received { count: message.bytes, fds, sender })
 }
 
-/// The same from somebody who is known already.
+/// The same from a sender that is already known.
 pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> nix::Result<(usize, Vec<OwnedFd>)> {
     receive_signed(socket, buffer).map(|it| (it.count, it.fds))
 }

@@ -1,4 +1,4 @@
-//! Asks the kernel how user namespaces hang together; see ioctl_ns(2).
+//! Asks the kernel about the hierarchy of user namespaces; see ioctl_ns(2).
 #![allow(unsafe_code, reason = "raw system calls have no safe form")]
 
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
@@ -8,7 +8,7 @@ use nix::errno::Errno;
 const NS_GET_PARENT: libc::Ioctl = 0xb702;
 const NS_GET_OWNER_UID: libc::Ioctl = 0xb704;
 
-/// Opens the namespace that `namespace` was made in. Refused for our own, and for what is above.
+/// Opens the parent of `namespace`. Refused for our own, and for those above.
 pub fn namespace_parent(namespace: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
     // SAFETY: the call takes no argument.
     let fd = Errno::result(unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_PARENT) })?;
@@ -16,7 +16,7 @@ pub fn namespace_parent(namespace: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Returns the user, as we know him, who made the user namespace.
+/// Returns the user, in our own namespace, who created the user namespace.
 pub fn namespace_owner(namespace: BorrowedFd<'_>) -> nix::Result<u32> {
     let mut uid: libc::uid_t = 0;
     // SAFETY: the call writes a uid_t.

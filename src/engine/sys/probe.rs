@@ -1,5 +1,5 @@
-//! Tries system calls in a process of its own, to learn which of them a filter refuses, or kills
-//! for. Nobody can read the filter itself (ptrace(2) hides it from whoever is filtered).
+//! Tries system calls in a process of its own, to learn which of them a filter denies, or kills
+//! for. The filter itself cannot be read (ptrace(2) hides it from filtered processes).
 //!
 //! Sources: seccomp(2), syscall(2).
 #![allow(unsafe_code, reason = "raw system calls have no safe form")]
@@ -22,7 +22,7 @@ pub struct Trial {
     pub arguments: [libc::c_long; 5],
 }
 
-/// What became of a trial.
+/// The result of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrialOutcome {
     /// The number of an error; 0: it succeeded.
@@ -33,7 +33,7 @@ pub enum TrialOutcome {
 
 const ANSWER: usize = size_of::<i32>();
 
-/// Makes each of `trials` in a child. An error: no child could be made.
+/// Makes each of `trials` in a child. An error: no child could be created.
 pub fn answers(trials: &[Trial]) -> nix::Result<Vec<TrialOutcome>> {
     let mut answers = Vec::new();
     while let Some(rest) = trials.get(answers.len()..).filter(|it| !it.is_empty()) {
@@ -48,7 +48,7 @@ pub fn answers(trials: &[Trial]) -> nix::Result<Vec<TrialOutcome>> {
     Ok(answers)
 }
 
-/// Makes trials until one is the child's end; tells whether a signal was that.
+/// Makes trials until one kills the child; returns whether a signal did.
 fn until_killed(trials: &[Trial], answers: &mut Vec<TrialOutcome>) -> nix::Result<bool> {
     let (ours, theirs) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
     let Some(child) = fork()? else { make(trials, theirs) };
@@ -69,7 +69,7 @@ fn until_killed(trials: &[Trial], answers: &mut Vec<TrialOutcome>) -> nix::Resul
 
 /// Only makes system calls, as the process that was copied may have had threads.
 fn make(trials: &[Trial], report: OwnedFd) -> ! {
-    // A core of it would be of no use to anybody.
+    // A core dump of it would be useless.
     _ = nix::sys::prctl::set_dumpable(false);
     for trial in trials {
         let [first, second, third, fourth, fifth] = trial.arguments;
@@ -91,7 +91,7 @@ mod tests {
     fn each_trial_is_answered_and_whoever_is_killed_stops_none_of_the_others() {
         let succeeds = Trial { number: libc::SYS_getpid, arguments: [0; 5] };
         let fails = Trial { number: libc::SYS_close, arguments: [-1, 0, 0, 0, 0] };
-        // Only a child may end so.
+        // Only a child may exit like this.
         let dies = Trial { number: libc::SYS_exit, arguments: [0; 5] };
         let answers_of = |trials: &[Trial]| answers(trials);
         assert_eq!(answers_of(&[]), Ok(vec![]));

@@ -1,5 +1,5 @@
-//! Starts a program on a pty of its own, as its session leader. The one place where a program with
-//! threads creates a process that is not simply executed.
+//! Starts a program on a pty of its own, as its session leader. The only place where a program with
+//! threads runs code of its own between fork and exec.
 #![allow(unsafe_code, reason = "what runs between fork and exec has no safe form")]
 
 use std::io;
@@ -9,8 +9,8 @@ use std::process::{Child, Command, Stdio};
 
 use nix::pty::{OpenptyResult, Winsize, openpty};
 
-/// Starts `command` on a new pty of `rows` and `columns`, and returns the side of the pty that is
-/// ours, closed on exec. When that side is closed the kernel hangs the program up.
+/// Starts `command` on a new pty of `rows` and `columns`, and returns our end of the pty, closed on
+/// exec. When that end is closed the kernel hangs the program up.
 pub fn spawn_on_pty(mut command: Command, rows: u16, columns: u16) -> io::Result<(OwnedFd, Child)> {
     let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     let OpenptyResult { master, slave } = openpty(Some(&size), None)?;
@@ -24,7 +24,7 @@ pub fn spawn_on_pty(mut command: Command, rows: u16, columns: u16) -> io::Result
     // and neither allocates nor takes a lock. Descriptor 0 is the pty by then.
     unsafe {
         command.pre_exec(|| {
-            // Whoever was started to outlive its terminal hands that on to nobody.
+            // Signals that wharf was started to ignore, such as SIGHUP, must not stay ignored.
             super::reset_signals();
             nix::unistd::setsid()?;
             super::take_terminal(io::stdin().as_fd())?;
@@ -55,7 +55,7 @@ mod tests {
             .args(["-c", "stty size; test \"$(ps -o sid= -p $$ | tr -d ' ')\" = $$ && echo leads"]);
         let (master, mut child) = spawn_on_pty(command, 7, 33).unwrap();
         let mut said = Vec::new();
-        // A pty whose other side is closed reports an error at its end.
+        // A pty whose other end is closed reports an error at end of file.
         _ = File::from(master).read_to_end(&mut said);
         child.wait().unwrap();
         let said = String::from_utf8_lossy(&said);

@@ -8,14 +8,14 @@ use nix::errno::Errno;
 
 use crate::engine::terms::verb::Verb;
 
-/// Says an operating system error in words, without Rust's number behind it.
+/// Describes an operating system error in words, without the number that Rust appends.
 pub(in crate::engine) fn words(error: &io::Error) -> String {
     error
         .raw_os_error()
         .map_or_else(|| error.to_string(), |code| Errno::from_raw(code).desc().to_owned())
 }
 
-/// What sort of refusal it is, for exit codes and for the screen's advice.
+/// The kind of refusal, for exit codes and for the screen's advice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
@@ -29,7 +29,7 @@ pub enum ErrorKind {
     Running,
     /// Another command holds the container.
     Busy,
-    /// The kernel or the file system refused for want of privilege.
+    /// The kernel or the file system refused for lack of privilege.
     Denied,
     /// The operator's input is wrong: configuration, name, value.
     Invalid,
@@ -39,15 +39,15 @@ pub enum ErrorKind {
     NoCommand,
     /// The command exists in the container and cannot be executed.
     BadCommand,
-    /// Anything the kernel or the machine refused.
+    /// Anything else that the kernel or the machine refused.
     Failed,
 }
 
-/// A verb that could not be carried out. `{}` prints the act and the object, `{:#}` the causes too.
+/// A verb that failed. `{}` prints the action and the object, `{:#}` the causes too.
 #[derive(Debug)]
 pub struct Error {
     pub verb: Verb,
-    /// The container, or what else the verb was for. Already safe to show.
+    /// The container, or another object of the verb. Already safe to show.
     pub object: String,
     pub kind: ErrorKind,
     pub source: Box<dyn StdError + Send + Sync>,
@@ -64,7 +64,7 @@ impl Error {
         Self { verb, object: object.to_string(), kind, source: source.into() }
     }
 
-    /// Returns the causes in one line, without the act and the object.
+    /// Returns the causes in one line, without the action and the object.
     pub fn reason(&self) -> String {
         story(self.source.as_ref())
     }
@@ -76,7 +76,7 @@ pub(in crate::engine) fn story(error: &(dyn StdError + 'static)) -> String {
     let mut cause = error.source();
     while let Some(it) = cause {
         let told = told(it);
-        // Some errors tell their cause themselves.
+        // Some errors already include their cause.
         if !text.ends_with(&told) {
             text.push_str(": ");
             text.push_str(&told);
@@ -86,7 +86,7 @@ pub(in crate::engine) fn story(error: &(dyn StdError + 'static)) -> String {
     text
 }
 
-/// Says one error in words, an operating system's without its name or number.
+/// Describes one error in words, an operating system's without its name or number.
 fn told(error: &(dyn StdError + 'static)) -> String {
     if let Some(errno) = error.downcast_ref::<Errno>() {
         return errno.desc().to_owned();

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::engine::terms::signal;
 
-/// The end of a process, as wait(2) tells it.
+/// The end of a process, as wait(2) reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exit {
@@ -14,7 +14,7 @@ pub enum Exit {
     Halted,
     /// Init had the kernel restart its container.
     Rebooted,
-    /// A stop killed init, which has no handler for this signal, the one that asks it to halt.
+    /// A stop killed init, which has no handler for this halt signal.
     Unheard(i32),
     /// A restart killed init, which does not restart its container on this signal.
     Unmoved(i32),
@@ -30,10 +30,10 @@ impl Exit {
         }
     }
 
-    /// Says what the end of a pid namespace's init means. Its reboot(2) kills it, and the kernel
-    /// then tells SIGHUP for a restart and SIGINT for everything else. Neither signal can be the
-    /// end of an init in any other way: one that is sent, from inside or outside, is dropped
-    /// unless init has a handler for it, which then decides (`pid_namespaces(7)`).
+    /// Interprets the end of a pid namespace's init. Its reboot(2) kills it, and the kernel then
+    /// reports SIGHUP for a restart and SIGINT for everything else. Neither signal can be the end
+    /// of an init in any other way: one that is sent, from inside or outside, is dropped unless
+    /// init has a handler for it, which then decides (`pid_namespaces(7)`).
     #[must_use]
     pub const fn of_init(self) -> Self {
         match self {
@@ -48,8 +48,8 @@ impl Exit {
         }
     }
 
-    /// Returns the exit code a shell would report: the code, or 128 plus the signal. What ended
-    /// as it was asked to has none to report.
+    /// Returns the exit code a shell would report: the code, or 128 plus the signal. A process that
+    /// ended as it was asked to has none to report.
     pub const fn shell_code(self) -> u8 {
         match self {
             Self::Code(code) => code,

@@ -11,7 +11,7 @@ pub struct Id(u32);
 /// `(uid_t)-1` of setresuid(2).
 const NO_CHANGE: u32 = u32::MAX;
 
-/// Why a number or text is none.
+/// Why a number or text is not an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
     #[error("expected a numeric user or group id")]
@@ -39,7 +39,7 @@ impl FromStr for Id {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        // FromStr of numbers takes a sign.
+        // FromStr of numbers accepts a sign.
         if !text.bytes().all(|it| it.is_ascii_digit()) {
             return Err(IdError::NoNumber);
         }

@@ -8,13 +8,13 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-/// What a terminal acts on, and what hides or reorders text: control characters, line and
-/// paragraph separators, and what Unicode itself calls ignorable or a control of direction. The
-/// three interlinear marks are invisible too, and no property that fits names them.
+/// Characters that a terminal acts on, or that hide or reorder text: control characters, line and
+/// paragraph separators, and those that Unicode calls ignorable or directional controls. The three
+/// interlinear marks are invisible too, and have no fitting property.
 const HOSTILE: &str =
     r"[\p{Cc}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\x{fff9}-\x{fffb}]";
 
-/// Compiled when the first text comes that is not plain ASCII.
+/// Compiled for the first text that is not plain ASCII.
 static HOSTILE_CHARACTER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(HOSTILE).ok());
 
 /// Makes every character that a terminal would act on, or that would hide or reorder text,
@@ -23,7 +23,7 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|it| matches!(it, b' '..=b'~')) {
         return Cow::Borrowed(text);
     }
-    // Without the table, which a test makes sure of, nothing but ASCII would be trusted.
+    // Without the table, whose presence a test checks, only ASCII would be trusted.
     let Some(hostile) = HOSTILE_CHARACTER.as_ref() else {
         return Cow::Owned(text.chars().map(visible).collect());
     };
@@ -44,7 +44,7 @@ fn visible(it: char) -> String {
     }
 }
 
-/// The same for bytes; what is not UTF-8 is shown as `\xNN`.
+/// The same for bytes; invalid UTF-8 is shown as `\xNN`.
 pub fn shown_bytes(bytes: &[u8]) -> String {
     let mut safe = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {

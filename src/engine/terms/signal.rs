@@ -41,7 +41,7 @@ pub(in crate::engine) const NAMES: [(&str, i32); 34] = [
 /// Largest signal number of Linux.
 pub(in crate::engine) const MAX: i32 = 64;
 
-/// Returns the name of signal `number`, or a number that has none.
+/// Returns the name of signal `number`, or the number if it has none.
 pub(in crate::engine) fn name(number: i32) -> String {
     let (first, last) = (libc::SIGRTMIN(), libc::SIGRTMAX());
     if let Some((name, _)) = NAMES.iter().find(|(_, it)| *it == number) {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::engine::terms::name::Name;
 
-/// Where in which file something was configured, for error messages.
+/// The file and line where something was configured, for error messages.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConfigPlace {
     pub file: PathBuf,
@@ -25,7 +25,7 @@ pub struct At<T> {
     pub place: Option<ConfigPlace>,
 }
 
-/// Everything `start` needs to know of a container.
+/// Everything `start` needs to know about a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
     pub name: Name,
@@ -75,9 +75,9 @@ pub struct Mount {
     pub flags: libc::c_ulong,
     /// `MS_SHARED`, `MS_PRIVATE|MS_REC` …, applied after the mount; 0 for none.
     pub propagation: libc::c_ulong,
-    /// What the file system itself is told (`size=4k,mode=755`).
+    /// Options for the file system itself (`size=4k,mode=755`).
     pub data: String,
-    /// If there is nothing to mount, or no place for it, that is no failure.
+    /// A missing source or target is not a failure.
     pub optional: bool,
     /// Makes the missing target first.
     pub create: Option<TargetKind>,
@@ -102,7 +102,7 @@ pub struct AutoMounts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AutoMode {
     ReadOnly,
-    /// Read-only where writing would reach the host.
+    /// Read-only where writing would affect the host.
     Mixed,
     ReadWrite,
 }

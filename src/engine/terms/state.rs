@@ -1,4 +1,4 @@
-//! The states of a container and the one place that says which may follow which.
+//! The states of a container, and the only place that defines which may follow which.
 
 use std::fmt;
 use std::str::FromStr;
@@ -75,7 +75,7 @@ impl fmt::Display for State {
     }
 }
 
-/// A word that names no state.
+/// A word that is not a state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not a state; known: STOPPED STARTING RUNNING STOPPING ABORTING FREEZING FROZEN THAWED"

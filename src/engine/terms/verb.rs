@@ -1,8 +1,8 @@
-//! The verbs of the engine: what a caller can ask of it, and what an error says was asked.
+//! The verbs of the engine: what a caller can request, for use in errors.
 
 use std::fmt;
 
-/// Everything that can be asked for.
+/// Everything that can be requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verb {
     List,

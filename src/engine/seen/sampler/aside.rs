@@ -1,15 +1,15 @@
-//! Reads that may never end, on threads of their own: a container can keep whoever reads its
-//! command line waiting for ever, and a file system that has lost its server anyone. It keeps the
-//! sampler waiting for a moment only, and once.
+//! Reads that may never return, on threads of their own: a container can block the reader of its
+//! command line for ever, and so can a file system that has lost its server. The sampler waits only
+//! briefly, and only once.
 
 use std::fmt;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::thread;
 use std::time::Duration;
 
-/// How long is waited for an answer, which most often takes microseconds.
+/// How long to wait for an answer, which usually takes microseconds.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// So many threads may be waiting; then nothing more is read until one of them is done.
+/// How many threads may be waiting; beyond that nothing is read until one of them is done.
 const MOST: usize = 8;
 
 type Work<T> = Box<dyn FnOnce() -> T + Send>;
@@ -25,8 +25,8 @@ impl<K: PartialEq, T: Send + 'static> Aside<K, T> {
         Self { idle: None, late: Vec::new() }
     }
 
-    /// Does `work`, which tells of `about`. None: it is not done yet. Asked again, it returns what
-    /// came of the work that was late, once that is done.
+    /// Does `work`, whose result is about `about`. None: it is not done yet. A later call returns
+    /// the result of the delayed work, once that is done.
     pub(super) fn ask(&mut self, about: K, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         let mut known = None;
         let mut asked = false;
@@ -41,7 +41,7 @@ impl<K: PartialEq, T: Send + 'static> Aside<K, T> {
                     asked |= is_this;
                     self.late.push((of, reader));
                 }
-                // It cannot go on.
+                // It cannot continue.
                 Err(TryRecvError::Disconnected) => (),
             }
         }

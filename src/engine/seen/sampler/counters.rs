@@ -1,5 +1,5 @@
-//! Which cgroup files hold which counters on this host, and reading them for one container. What
-//! the files say is parsed in [`v1`] and [`v2`].
+//! Which cgroup files hold which counters on this host, and reading them for one container. The
+//! files are parsed in [`v1`] and [`v2`].
 
 mod source;
 mod v1;
@@ -45,7 +45,7 @@ impl Sources {
 pub(super) struct GroupCounters {
     counters: Vec<(CachedFile, &'static CounterSource)>,
     freezer: Option<CachedFile>,
-    /// The limits as they were read last; none: never.
+    /// The limits as last read; none: never.
     limits: Option<RawCounters>,
 }
 
@@ -60,7 +60,7 @@ pub enum ReadDepth {
     All,
 }
 
-/// Whether limits are read again, or may be as old as a few looks.
+/// Whether limits are read again, or may be a few samples old.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Freshness {
     Fresh,
@@ -72,7 +72,7 @@ pub(super) enum Freshness {
 pub(super) enum Freezing {
     Thawed,
     Frozen,
-    /// Some processes do not stand still yet.
+    /// Some processes are not frozen yet.
     Passing,
 }
 
@@ -88,7 +88,7 @@ impl GroupCounters {
         Self { counters: kept.collect(), freezer: freezer.map(CachedFile::new), limits: None }
     }
 
-    /// Reads the counters. What cannot be read stays unknown.
+    /// Reads the counters. Counters that cannot be read stay unknown.
     pub(super) fn read(
         &mut self,
         files: &mut Files,
@@ -106,7 +106,7 @@ impl GroupCounters {
         };
         let mut raw = known.unwrap_or_default();
         for (kept, source) in &mut self.counters {
-            // Limits of a row are read again soon, and stay open.
+            // The files of a row's limits are read again soon, and stay open.
             let soon = source.need == Need::RowLimit && depth >= ReadDepth::Row;
             if !wanted(source.need) && !soon {
                 files.release(kept);
@@ -127,7 +127,7 @@ impl GroupCounters {
         files.read(self.freezer.as_mut()?).map(freezing)
     }
 
-    /// Returns the file that tells of the freezer.
+    /// Returns the file with the freezer's state.
     pub(super) fn freezer(&self) -> Option<&Path> {
         self.freezer.as_ref().map(CachedFile::path)
     }
@@ -139,7 +139,7 @@ impl GroupCounters {
     }
 }
 
-/// Reads both kinds: the word of `freezer.state`, and the line of `cgroup.events`.
+/// Parses both formats: the word of `freezer.state`, and the line of `cgroup.events`.
 fn freezing(text: &str) -> Freezing {
     match text.trim_end() {
         "FROZEN" => Freezing::Frozen,

@@ -1,4 +1,4 @@
-//! What only the container under the operator's eyes gets, besides its processes.
+//! Details of only the container that is shown in full, besides its processes.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -11,15 +11,14 @@ use crate::engine::config;
 use crate::engine::seen::sample::{Detail, Root};
 use crate::engine::terms::name::Name;
 
-/// A container can make as many mounts as it likes.
+/// Bounds the list, since a container can make any number of mounts.
 const MOST_MOUNTS: usize = 200;
 const MOUNTS_BYTES: u64 = 256 * 1024;
 const CONFIG_BYTES: u64 = 256 * 1024;
 const NAMESPACES: [&str; 8] = ["mnt", "pid", "net", "ipc", "uts", "user", "cgroup", "time"];
 
-/// Reads the configuration of `name`, and what `/proc` tells of its init, if it runs, else which
-/// limits it would have. Returns why
-/// the configuration cannot be used, too.
+/// Reads the configuration of `name`, and the details of its init in `/proc` if it is running, else
+/// its future limits. Also returns why the configuration cannot be used.
 pub(super) fn read(
     proc: &Path,
     init: Option<i32>,
@@ -30,7 +29,7 @@ pub(super) fn read(
     let file = lxcpath.join(name.as_str()).join("config");
     let mut detail = Detail { config: start_of(&file, CONFIG_BYTES), ..Detail::default() };
     let mut fault = None;
-    // What runs without a configuration was started from a file elsewhere.
+    // A container running without a configuration was started from a file elsewhere.
     if file.symlink_metadata().is_ok() {
         match config::load(name, lxcpath, None, &[]) {
             Ok(config) => {
@@ -73,7 +72,7 @@ fn mount(line: &str) -> Option<String> {
 
 pub(super) fn start_of(path: &Path, most: u64) -> Option<String> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    // A fifo in the place of a file must not make the sampler wait.
+    // A fifo instead of a file must not block the sampler.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
     // The kernel makes such a file anew for each reading of a part.
     let mut text = Vec::with_capacity(4096);
@@ -89,7 +88,7 @@ mod tests {
         "web".parse().unwrap()
     }
 
-    /// Reads the details of a container that does not run and has this configuration.
+    /// Reads the details of a stopped container with this configuration.
     fn of_config(content: &[u8]) -> (Detail, Option<String>) {
         let lxcpath = tempfile::tempdir().unwrap();
         std::fs::create_dir(lxcpath.path().join("web")).unwrap();

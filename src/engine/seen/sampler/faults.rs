@@ -1,4 +1,4 @@
-//! Whose configuration cannot be used, and why: each is read once, and again when its file has
+//! Which configurations cannot be used, and why: each is read once, and again when its file has
 //! changed.
 
 use std::collections::HashMap;
@@ -10,11 +10,11 @@ use super::aside::Aside;
 use crate::engine::config::{self, ConfigErrors};
 use crate::engine::terms::name::Name;
 
-/// How often a file is looked at for changes.
+/// How often a file is checked for changes.
 const STALE: Duration = Duration::from_secs(5);
 
-/// What was found so far. A change in an included file alone is noticed only where the including
-/// one cannot be used already; the container in detail is read whole.
+/// The results so far. A change in only an included file is noticed only if the configuration was
+/// already unusable; that of the container in detail is always read.
 #[derive(Debug)]
 pub(super) struct Faults {
     known: HashMap<Name, KnownFault>,
@@ -37,7 +37,7 @@ impl Faults {
         Self { known: HashMap::new(), read: Aside::new() }
     }
 
-    /// Says why the configuration of `name` cannot be used; `None`: it can, or that is not known.
+    /// Returns why the configuration of `name` cannot be used; `None`: it can, or that is unknown.
     pub(super) fn of(&mut self, lxcpath: &Path, name: &Name) -> Option<String> {
         let known = self.known.get(name);
         if let Some(known) = known.filter(|it| it.at.elapsed() < STALE) {
@@ -54,13 +54,13 @@ impl Faults {
         fault
     }
 
-    /// Forgets what is not among the names that `keep` knows.
+    /// Drops all names that `keep` rejects.
     pub(super) fn retain(&mut self, keep: impl Fn(&Name) -> bool) {
         self.known.retain(|name, _| keep(name));
     }
 }
 
-/// Reads the configuration, unless it is the one that was good before.
+/// Reads the configuration, unless it is unchanged and was valid before.
 fn look(lxcpath: &Path, name: &Name, good: Option<&Stamp>) -> (Option<Stamp>, Option<String>) {
     let stamp = stamp(&lxcpath.join(name.as_str()).join("config"));
     if stamp.is_some() && stamp.as_ref() == good {

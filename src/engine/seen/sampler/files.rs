@@ -1,5 +1,6 @@
-//! Files that are read again and again. Keeping them open halves the price of a reading, but costs
-//! a descriptor and some kernel memory each, so there is a budget; beyond it they are opened anew.
+//! Files that are read repeatedly. Keeping them open halves the cost of a read, but takes a
+//! descriptor and some kernel memory each, so there is a budget; beyond it they are opened each
+//! time.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -9,13 +10,13 @@ use nix::sys::resource::{Resource, getrlimit};
 
 /// Descriptors left to the rest of the program: terminals, consoles, sockets.
 const RESERVE: u64 = 256;
-/// More than this is not kept, however high the limit: each holds about 5 KiB in the kernel.
+/// No more than this are kept, however high the limit: each takes about 5 KiB in the kernel.
 const MOST: u64 = 8192;
 const BUFFER: usize = 8192;
 /// No counter file is longer; a longer one is cut.
 const LONGEST: usize = 256 * 1024;
 
-/// The budget, and the buffer that all readings share.
+/// The budget, and the buffer that all reads share.
 #[derive(Debug)]
 pub(super) struct Files {
     left: usize,
@@ -23,7 +24,7 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Takes what the limit on open files leaves over.
+    /// Takes what remains of the limit on open files.
     pub(super) fn new() -> Self {
         let soft = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _hard)| soft);
         let left = soft.saturating_sub(RESERVE).min(MOST);
@@ -82,7 +83,7 @@ fn fill(buffer: &mut Vec<u8>, file: &File) -> Option<usize> {
     loop {
         let count = file.read_at(buffer.get_mut(end..)?, end as u64).ok()?;
         end += count;
-        // A short reading is a whole one, for the files of cgroups and of proc.
+        // For files of cgroups and proc, a short read is complete.
         if end < buffer.len() || buffer.len() >= LONGEST {
             return Some(end);
         }

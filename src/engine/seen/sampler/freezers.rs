@@ -1,8 +1,7 @@
-//! Which containers' freezers may have changed since the last look, by inotify(7), so that nobody
-//! has to read the state of every container again and again. Reads no state itself.
+//! Which containers' freezers may have changed since the last look, by inotify(7), so that not
+//! every state has to be read for every sample. Reads no state itself.
 //!
-//! The kernel tells of any write to a v1 `freezer.state`, and of every change of a v2
-//! `cgroup.events`.
+//! The kernel reports any write to a v1 `freezer.state`, and every change of a v2 `cgroup.events`.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -11,7 +10,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 
 use crate::engine::terms::name::Name;
 
-/// The watches. Without inotify, or beyond its limits, everybody is always to be looked at.
+/// The watches. Without inotify, or beyond its limits, every container must always be read.
 #[derive(Debug, Default)]
 pub(super) struct Freezers {
     inotify: Option<Inotify>,
@@ -27,12 +26,12 @@ impl Freezers {
         }
         let watch = self.inotify.as_ref()?.add_watch(file, AddWatchFlags::IN_MODIFY).ok()?;
         self.watched.insert(watch, name.clone());
-        // What changed between the last reading and this moment was not told.
+        // A change between the last read and this moment was not reported.
         self.changed.insert(name.clone());
         Some(watch)
     }
 
-    /// Takes in what the kernel has told.
+    /// Processes what the kernel has reported.
     pub(super) fn hear(&mut self) {
         let Some(inotify) = &self.inotify else { return };
         while let Ok(events) = inotify.read_events() {
@@ -48,17 +47,17 @@ impl Freezers {
         }
     }
 
-    /// Returns whether `name` has to be looked at; it then counts as looked at.
+    /// Returns whether `name` must be read; it then counts as read.
     pub(super) fn take(&mut self, name: &Name) -> bool {
         self.changed.remove(name)
     }
 
-    /// Has `name` looked at the next time, too: its state is one that passes.
+    /// Has `name` read the next time, too, since its state is a transient one.
     pub(super) fn again(&mut self, name: &Name) {
         self.changed.insert(name.clone());
     }
 
-    /// Forgets a watch; its file may be gone.
+    /// Drops a watch; its file may be gone.
     pub(super) fn forget(&mut self, watch: WatchDescriptor) {
         if let (Some(inotify), Some(name)) = (&self.inotify, self.watched.remove(&watch)) {
             _ = inotify.rm_watch(watch);

@@ -1,4 +1,4 @@
-//! The machine: its load, and what this process may not do on it.
+//! The machine: its load, and what this process is not permitted to do on it.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -31,7 +31,7 @@ impl HostReader {
         Self { hostname, load, read: Aside::new() }
     }
 
-    /// Reads the machine's load; it is unknown as long as that takes too long.
+    /// Reads the machine's load, which is unknown while that takes too long.
     pub(super) fn read(&mut self) -> HostSample {
         let load = Arc::clone(&self.load);
         let read = move || load.lock().unwrap_or_else(PoisonError::into_inner).read();
@@ -91,14 +91,14 @@ impl Load {
     }
 }
 
-/// Says what this process may not do here.
+/// Returns what this process may not do here.
 pub(super) fn lacks(proc: &Path, lxcpath: &Path, hierarchies: &Hierarchies) -> Vec<Lack> {
     let mut lacks = Vec::new();
     let mut lack = |of, why: String| lacks.push(Lack { of, why });
     let status = std::fs::read_to_string(proc.join("self/status")).unwrap_or_default();
     let effective = status.lines().find_map(|it| it.strip_prefix("CapEff:"));
     let effective = effective.and_then(|it| u64::from_str_radix(it.trim(), 16).ok());
-    // What is the user's own he reaches without any capability.
+    // Users can act on their own processes without any capability.
     let own = lxcpath.metadata().is_ok_and(|it| it.uid() == geteuid().as_raw());
     for (bit, name, of, loss) in CAPABILITIES {
         let needed = !own || of != Ability::Others;

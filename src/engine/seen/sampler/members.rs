@@ -1,5 +1,5 @@
-//! Which containers there are and what state they are in, kept up to date cheaply: a supervisor is
-//! asked once when it appears, afterwards its record and the cgroup tell.
+//! Which containers exist and in which states, kept up to date cheaply: a supervisor is asked once
+//! when it appears, later its record and the cgroup are enough.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,8 +15,8 @@ use crate::engine::seen::sample::{Origin, Unmanaged};
 use crate::engine::terms::name::Name;
 use crate::engine::terms::state::State;
 
-/// The directory is read again this often even when its time stamp did not change, for file
-/// systems that keep none.
+/// The directory is read again this often even if its time stamp did not change, for file systems
+/// without one.
 const RELIST: Duration = Duration::from_secs(5);
 
 /// The containers under one lxcpath.
@@ -28,24 +28,24 @@ pub(super) struct Members {
     listed: Option<(Instant, Option<SystemTime>)>,
     follower: Option<Follower>,
     finder: Finder,
-    /// Whose limits were changed through wharf since they were last asked for.
+    /// Containers whose limits were changed through wharf since the last query.
     limit_news: BTreeSet<Name>,
     pub(super) all: BTreeMap<Name, Member>,
-    /// As they were when the directory was listed last.
+    /// As of the last listing of the directory.
     pub(super) unmanaged: Vec<Unmanaged>,
 }
 
-/// One container, its counters aside.
+/// One container, without its counters.
 #[derive(Clone, Debug)]
 pub(super) struct Member {
     pub(super) defined: bool,
     /// What was told of it last, its state as it has been followed since.
     pub(super) told: Told,
-    /// Where somebody listened for it when it was looked at.
+    /// Where a process listened for it at the last check.
     place: Option<ListenerInodes>,
-    /// When to look at its supervisor or record again, if ever.
+    /// When to check its supervisor or record again, if ever.
     look_again: Option<Instant>,
-    /// It was seen before, so that a change of its state is one that happened just now.
+    /// It was seen before, so a change of its state happened just now.
     settled: bool,
 }
 
@@ -98,7 +98,7 @@ impl Members {
         unlisted.or(unheard)
     }
 
-    /// Has `name` looked at afresh the next time: its cgroup went away.
+    /// Has `name` checked again the next time, since its cgroup is gone.
     pub(super) fn doubt(&mut self, name: &Name) {
         if let Some(member) = self.all.get_mut(name) {
             member.look_again = Some(Instant::now());
@@ -110,7 +110,7 @@ impl Members {
         self.limit_news.remove(name)
     }
 
-    /// Ends a look: what changes from here on has changed since this look.
+    /// Ends a sample: later changes count for the next one.
     pub(super) fn settle(&mut self) {
         self.all.values_mut().for_each(|it| it.settled = true);
     }
@@ -132,10 +132,10 @@ impl Members {
             }
         };
         if self.only.is_none() {
-            // A directory that can be listed at all was listed just now.
+            // A directory that can be listed was listed just now.
             self.unmanaged = unmanaged::read(&self.lxcpath).unwrap_or_default();
         }
-        // A directory without a config is looked into again soon: the file may be on its way.
+        // A directory without a config is checked again soon: the file may be about to appear.
         let all_defined =
             names.iter().all(|it| self.lxcpath.join(it.as_str()).join("config").exists());
         self.listed = all_defined.then(|| (Instant::now(), changed));
@@ -149,7 +149,7 @@ impl Members {
         None
     }
 
-    /// Notes which containers the journal has news of.
+    /// Notes which containers have new events in the journal.
     fn follow_journal(&mut self) {
         let Some(follower) = &mut self.follower else { return };
         while let Ok(Some(Event { lxcpath, name, what, .. })) = follower.next(Some(Duration::ZERO))
@@ -176,7 +176,7 @@ impl Members {
 }
 
 impl Member {
-    /// A container that nothing is known of but its name: the first refresh looks at it.
+    /// A container of which only the name is known: the first refresh checks it.
     fn unknown(defined: bool) -> Self {
         Self {
             defined,
@@ -194,7 +194,7 @@ impl Member {
         self.told = Told { state, since, ..told };
     }
 
-    /// Takes in what the freezer says, which knows better than a supervisor of LXC's.
+    /// Applies the freezer's state, which is more reliable than that of an LXC supervisor.
     pub(super) fn note_frozen(&mut self, frozen: bool) {
         match (self.told.state, frozen) {
             (State::Running, true) => self.note_state(State::Frozen, None),
@@ -205,8 +205,7 @@ impl Member {
 
     fn note_state(&mut self, state: State, since: Option<SystemTime>) {
         if self.told.state != state {
-            // Where nobody wrote down when it happened, it was just now, unless this is the
-            // first look.
+            // If the time was not recorded, it is now, unless this is the first sample.
             self.told.since = since.or_else(|| self.settled.then(SystemTime::now));
             self.told.state = state;
         } else if since.is_some() {

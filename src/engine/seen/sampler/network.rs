@@ -99,8 +99,8 @@ impl Route {
     }
 }
 
-/// Returns the interface that an own address belongs to, which the kernel's table does not say:
-/// the one that leads to its network.
+/// Returns the interface of one of its own addresses, which the kernel's table does not contain:
+/// the one with a route to its network.
 fn owner(address: Ipv4Addr, routes: &[Route]) -> Option<&str> {
     if address.is_loopback() {
         return Some(LOOPBACK);

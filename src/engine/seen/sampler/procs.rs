@@ -11,21 +11,21 @@ use super::rates::per_second;
 use crate::engine::host::identity::{Identity, Stat, ZOMBIE};
 use crate::engine::seen::process::Process;
 
-/// What changes seldom (command line, user) is read again after this time, or at once when the
-/// name changed, which exec does.
+/// What seldom changes (command line, user) is read again after this time, or at once when the name
+/// changed, as exec does.
 const STALE: Duration = Duration::from_secs(5);
 /// Longer command lines are cut.
 const COMMAND_BYTES: u64 = 4096;
 const STATUS_BYTES: u64 = 16 * 1024;
-/// Some hundred thousand children.
+/// Enough for some hundred thousand children.
 const CHILDREN_BYTES: u64 = 1024 * 1024;
 
-/// The processes seen last, by identity.
+/// The processes of the last sample, by identity.
 #[derive(Debug)]
 pub(super) struct Processes {
     proc: PathBuf,
     known: HashMap<Identity, KnownProcess>,
-    /// A process can keep whoever reads its command line waiting, since it lies in its memory.
+    /// A process can block the reader of its command line, which is in its memory.
     lines: Aside<Identity, Vec<u8>>,
     ticks_per_second: u64,
     page_bytes: u64,
@@ -54,9 +54,9 @@ impl Processes {
         }
     }
 
-    /// Reads `pids`, and forgets all others. A process that ended meanwhile is left out. `tasks` is
-    /// how many threads and zombies there are by the kernel's count: where it counts more than are
-    /// seen, the zombies are looked for, which no cgroup lists.
+    /// Reads `pids`, and drops all others. A process that ended meanwhile is left out. `tasks` is
+    /// the kernel's count of threads and zombies: if it is higher than what was found, zombies are
+    /// searched for, which cgroups do not list.
     pub(super) fn read(&mut self, pids: &[i32], tasks: Option<u64>) -> Vec<Process> {
         let mut known = HashMap::with_capacity(pids.len());
         let mut processes: Vec<Process> =
@@ -134,7 +134,7 @@ impl Processes {
             name: stat.name.clone(),
             described: now,
             command: command(line.as_deref(), &stat.name),
-            // The effective one is second.
+            // The second one is the effective one.
             uid: field("Uid:").and_then(|it| it.split_ascii_whitespace().nth(1)?.parse().ok()),
             inner_pid: field("NSpid:")
                 .and_then(|it| it.split_ascii_whitespace().next_back()?.parse().ok()),
@@ -142,7 +142,7 @@ impl Processes {
     }
 }
 
-/// Makes words of the command line; of one that cannot be read now there is the name alone.
+/// Joins the command line's words; if it cannot be read now, only the name is used.
 fn command(line: Option<&[u8]>, name: &[u8]) -> String {
     let Some(line) = line else { return format!("{} …", String::from_utf8_lossy(name)) };
     let end = line.iter().rposition(|&it| it != 0).map_or(0, |it| it + 1);
@@ -212,10 +212,10 @@ mod tests {
             let seen = processes.read(&[7], tasks);
             seen.iter().map(|it| (it.pid, it.state)).collect::<Vec<_>>()
         };
-        // What lives elsewhere is not the container's, though a child of it.
+        // A child in another cgroup is not the container's.
         assert_eq!(pids(Some(2)), [(7, 'S'), (8, 'Z')]);
         assert_eq!(pids(None), [(7, 'S'), (8, 'Z')]);
-        // Nothing is missing, so nothing is looked for.
+        // Nothing is missing, so nothing is searched for.
         assert_eq!(pids(Some(1)), [(7, 'S')]);
     }
 

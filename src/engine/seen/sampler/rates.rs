@@ -1,11 +1,12 @@
-//! Two readings and the time between them make rates. Pure; no rate is negative or infinite.
+//! Computes rates from two readings and the time between them. Pure; no rate is negative or
+//! infinite.
 
 use std::time::{Duration, Instant};
 
 use super::counters::RawCounters;
 use crate::engine::seen::sample::{Counters, Limit};
 
-/// Readings closer together say nothing: counters move in steps of a tick.
+/// Readings closer together mean nothing: counters move in steps of a tick.
 const SHORTEST: Duration = Duration::from_millis(5);
 
 /// Counters, and when they were read.
@@ -15,7 +16,7 @@ pub(super) struct Reading {
     pub(super) at: Instant,
 }
 
-/// Makes counters out of the newest reading and, for the rates, of the one before.
+/// Makes counters from the newest reading and, for the rates, the previous one.
 pub(super) fn counters(before: Option<&Reading>, now: &Reading) -> Counters {
     let raw = &now.raw;
     let rate = |counter: fn(&RawCounters) -> Option<u64>| {
@@ -43,14 +44,14 @@ pub(super) fn counters(before: Option<&Reading>, now: &Reading) -> Counters {
     }
 }
 
-/// Returns the growth per second; none when the counter went back, which means that it is another
-/// one, or when hardly any time went by.
+/// Returns the growth per second; none if the counter went back, which means that it is another
+/// one, or if hardly any time passed.
 pub(super) fn per_second(before: u64, now: u64, elapsed: Duration) -> Option<f64> {
     let grown = now.checked_sub(before)?;
     (elapsed >= SHORTEST).then(|| grown as f64 / elapsed.as_secs_f64())
 }
 
-/// Returns what is charged less the page cache that the kernel would drop first, as docker and
+/// Returns the charged memory less the page cache that the kernel would drop first, as docker and
 /// kubectl count it.
 fn memory_in_use(raw: &RawCounters) -> Option<u64> {
     let usage = raw.memory_usage_bytes?;

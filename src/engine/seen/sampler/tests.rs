@@ -1,4 +1,4 @@
-//! What is seen on a machine that is made up.
+//! The sampler on a made-up machine.
 
 use super::*;
 use crate::engine::host::made_up::{INIT, MadeUp, SUPERVISOR};
@@ -8,7 +8,7 @@ fn name() -> Name {
     "web".parse().unwrap()
 }
 
-/// A container that runs, with some use.
+/// A running container with some usage.
 fn running(machine: &MadeUp) {
     machine.define(&name());
     machine.process(SUPERVISOR);
@@ -84,7 +84,7 @@ fn what_never_answers_holds_up_nothing_else() {
     use nix::sys::stat::Mode;
     let machine = MadeUp::new();
     running(&machine);
-    // Who opens a fifo waits until another opens it for writing.
+    // Opening a fifo blocks until another process opens it for writing.
     for file in [format!("{INIT}/cmdline"), "meminfo".to_owned()] {
         let file = machine.host.proc().join(file);
         _ = std::fs::remove_file(&file);

@@ -1,4 +1,4 @@
-//! What a container's record and its supervisor tell of it, asked once.
+//! What a container's record and its supervisor report about it, queried once.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,10 +15,11 @@ use crate::engine::terms::exit::Exit;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::state::State;
 
-/// How soon to look again whether lost limits are back.
+/// How soon to check again whether lost limits are back.
 const LOST: Duration = Duration::from_secs(1);
 
-/// A supervisor that did not answer is left in peace this long: each try may take two seconds.
+/// A supervisor that did not answer is not asked again for this long: each try may take two
+/// seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The answers.
@@ -39,29 +40,29 @@ pub(super) struct Told {
     pub(super) retry: Option<Duration>,
 }
 
-/// A container's life between start and stop.
+/// A container's run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct RunInfo {
-    /// Where its processes are.
+    /// The group of its processes.
     pub(super) cgroup: Option<String>,
-    /// Where its limits and counters are: with LXC, that may be a group above.
+    /// The group of its limits and counters, which may be above with LXC.
     pub(super) limits: Option<String>,
     pub(super) init_pid: Option<i32>,
-    /// Its supervisor keeps a record, so that the journal tells of its states.
+    /// Its supervisor keeps a record, so the journal has its states.
     pub(super) recorded: bool,
-    /// The limits that LXC's monitor does not look after.
+    /// The limits that LXC's monitor does not watch.
     pub(super) configured: String,
 }
 
 impl RunInfo {
-    /// A run of which no more is known than its group.
+    /// A run of which only the group is known.
     pub(super) fn of(cgroup: String) -> Self {
         Self { limits: Some(cgroup.clone()), cgroup: Some(cgroup), ..Self::default() }
     }
 }
 
-/// Looks the containers up; of each it is known where somebody listens for it. Those that only a
-/// supervisor can tell of are asked all at once.
+/// Looks up the containers, whose listeners are known. Those that only a supervisor knows are asked
+/// all at once.
 pub(super) fn about(lxcpath: &Lxcpath, containers: &[(Name, Option<ListenerInodes>)]) -> Vec<Told> {
     let known = |(name, place): &(Name, Option<ListenerInodes>)| {
         let record = Record::read(lxcpath, name);
@@ -81,7 +82,7 @@ pub(super) fn about(lxcpath: &Lxcpath, containers: &[(Name, Option<ListenerInode
     told.collect()
 }
 
-/// Describes a container without asking anybody; none if its supervisor must be asked.
+/// Describes a container without a query; none if its supervisor must be asked.
 fn by_itself(
     lxcpath: &Lxcpath,
     name: &Name,
@@ -90,12 +91,12 @@ fn by_itself(
 ) -> Option<Told> {
     match record {
         Some(record) if record.is_live(lxcpath.host()) => Some(by_record(record)),
-        // It is just leaving; what is listened to is its last moment.
+        // It is just ending, and its socket still exists.
         Some(record) if place.is_some() && record.supervisor.lives(lxcpath.host()) => {
             Some(Told { retry: Some(Duration::ZERO), ..after(lxcpath.host(), record) })
         }
-        // Whoever listens in public may be LXC. In private it is what a killed supervisor left,
-        // or one that begins.
+        // A public listener may be LXC. A private one is left by a killed supervisor, or just
+        // starting.
         _ if place.is_some_and(|it| it.public.is_some()) => None,
         Some(record) => Some(after(lxcpath.host(), record)),
         None if place.is_some() => None,
@@ -103,7 +104,7 @@ fn by_itself(
     }
 }
 
-/// A run whose supervisor lives and writes down what happens.
+/// A run whose supervisor is alive and records events.
 fn by_record(record: &Record) -> Told {
     Told {
         state: record.state,
@@ -122,20 +123,20 @@ fn by_record(record: &Record) -> Told {
             recorded: true,
             configured: String::new(),
         }),
-        // The journal tells of the next state; looking again as well costs little and is sure.
-        // Limits that are set anew are told by nobody.
+        // The journal reports the next state; checking again costs little and is safe. Restored
+        // limits are not reported.
         retry: retry(record.state).or_else(|| (!record.lost_limits.is_empty()).then_some(LOST)),
     }
 }
 
-/// What an operator should know of a run that goes on.
+/// What an operator should know about a current run.
 fn trouble(record: &Record) -> Option<String> {
     let squatter =
         || record.squatter.as_ref().map(|it| format!("LXC's tools cannot reach it: {it}"));
     lost(&record.name, &record.lost_limits).or_else(squatter)
 }
 
-/// Says which limits are lost, if some are.
+/// Returns which limits are lost, if any.
 pub(super) fn lost(name: &Name, files: &[String]) -> Option<String> {
     let command = format!("`wharf cgroup --again {name}`");
     match files {
@@ -145,7 +146,7 @@ pub(super) fn lost(name: &Name, files: &[String]) -> Option<String> {
     }
 }
 
-/// A record without a supervisor: of a run that is over, or of one whose supervisor was killed.
+/// A record without a supervisor: of a finished run, or of one whose supervisor was killed.
 fn after(host: &Host, record: &Record) -> Told {
     let over = Told {
         since: time(record.since_ms),
@@ -163,7 +164,7 @@ fn after(host: &Host, record: &Record) -> Told {
     // Init may have been moved out of its groups.
     let init = record.init.filter(|it| it.lives(host));
     if cgroup.is_none() && init.is_none() {
-        // When is not known: nobody was left to write it down.
+        // The time is unknown: no supervisor was left to record it.
         let trouble = Some("its supervisor was killed".to_owned());
         return Told { trouble, since: None, ..over };
     }
@@ -183,7 +184,7 @@ fn after(host: &Host, record: &Record) -> Told {
     }
 }
 
-/// What a supervisor told that keeps no record: LXC's own monitor. The record is of an earlier run.
+/// The answer of a supervisor without a record: LXC's own monitor. The record is of an earlier run.
 fn by_socket(
     lxcpath: &Lxcpath,
     name: &Name,
@@ -219,7 +220,7 @@ fn by_socket(
         Err(error @ SocketError::Silent) => error.to_string(),
         Err(error) => format!("cannot ask its supervisor: {error}"),
     };
-    // It listens, so something runs; where it would be by its name the counters are.
+    // It listens, so something runs; the counters are in the group that its name implies.
     let run = RunInfo::of(format!("/{}", cgroup::payload(name)));
     Told {
         state: State::Running,
@@ -247,7 +248,7 @@ pub(super) const fn stopped(origin: Origin) -> Told {
     }
 }
 
-/// How soon to look at a supervisor again in `state`: what is passing will have passed.
+/// How soon to check a supervisor again in `state`: a transient state will have passed.
 const fn retry(state: State) -> Option<Duration> {
     match state {
         State::Stopped | State::Running | State::Frozen => None,
@@ -257,7 +258,7 @@ const fn retry(state: State) -> Option<Duration> {
     }
 }
 
-/// Returns who wrote the configuration: wharf says so in its first line.
+/// Returns which program wrote the configuration: wharf's first line says so.
 fn author(home: &Path) -> Origin {
     let config = super::detail::start_of(&home.join("config"), 256).unwrap_or_default();
     let first = config.lines().next().unwrap_or_default();

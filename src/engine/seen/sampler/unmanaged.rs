@@ -31,7 +31,7 @@ pub(in crate::engine) fn read(lxcpath: &Lxcpath) -> io::Result<Vec<Unmanaged>> {
     Ok(found.collect())
 }
 
-/// Says why wharf does not use the name; none: it does.
+/// Returns why wharf does not use the name; none: it does.
 fn refusal(name: &OsStr) -> Option<String> {
     let Some(text) = name.to_str() else { return Some("its name is not valid UTF-8".to_owned()) };
     let refused = text.parse::<Name>().err()?;
@@ -105,8 +105,8 @@ mod tests {
         assert_eq!(states, expected);
     }
 
-    /// Answers one client as LXC would, whatever it asks, that the container is frozen. False: it
-    /// came to end this, by saying one byte.
+    /// Answers any request of one client, as LXC would, that the container is frozen. False: it
+    /// sent one byte, which ends the loop.
     fn serve(listener: &UnixListener) -> bool {
         use std::io::{Read as _, Write as _};
         let (mut stream, _) = listener.accept().unwrap();
@@ -114,7 +114,7 @@ mod tests {
         let count = stream.read(&mut request).unwrap();
         let mut answer = [0; 16];
         answer[8] = State::Frozen as u8;
-        // One that only looks who listens has hung up.
+        // A client that only checks the listener has hung up.
         _ = stream.write_all(&answer);
         count != 1
     }

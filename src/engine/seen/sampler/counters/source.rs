@@ -2,7 +2,7 @@
 
 use crate::engine::seen::sample::{Limit, Psi};
 
-/// Counters as the kernel holds them.
+/// Counters as the kernel keeps them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(in crate::engine::seen::sampler) struct RawCounters {
     pub(in crate::engine::seen::sampler) cpu_ns: Option<u64>,
@@ -10,7 +10,7 @@ pub(in crate::engine::seen::sampler) struct RawCounters {
     pub(in crate::engine::seen::sampler) cpu_period_us: Option<u64>,
     pub(in crate::engine::seen::sampler) periods: Option<u64>,
     pub(in crate::engine::seen::sampler) throttled_periods: Option<u64>,
-    /// All that is charged, the page cache too.
+    /// All charged memory, including the page cache.
     pub(in crate::engine::seen::sampler) memory_usage_bytes: Option<u64>,
     /// The page cache that the kernel would drop first.
     pub(in crate::engine::seen::sampler) memory_inactive_bytes: Option<u64>,
@@ -47,16 +47,16 @@ pub(super) struct CounterSource {
     pub(super) read: fn(&str, &mut RawCounters),
 }
 
-/// Who needs what a file holds.
+/// What needs the content of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Need {
-    /// Every container, at every look.
+    /// Every container, in every sample.
     Always,
-    /// A row of the list, at every look.
+    /// A row of the list, in every sample.
     Row,
     /// A row of the list; it is a limit, which hardly ever changes.
     RowLimit,
-    /// Only what shows all of a container.
+    /// Only the container in detail.
     Detail,
 }
 

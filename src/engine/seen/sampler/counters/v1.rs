@@ -3,7 +3,7 @@
 use super::source::{CounterSource, Need, keyed, number};
 use crate::engine::seen::sample::Limit;
 
-/// Limits from here on mean that there is none: the kernel keeps the largest whole number of pages.
+/// Limits from here on mean "no limit": the kernel keeps the largest whole number of pages.
 const NO_LIMIT: u64 = 1 << 62;
 
 pub(super) const SOURCES: &[CounterSource] = &[
