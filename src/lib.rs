@@ -1,8 +1,8 @@
-//! wharf: watch and steer Linux containers from one full-screen terminal.
+//! wharf: watch and control Linux containers from one full-screen terminal.
 //!
-//! `engine` touches the kernel, `ui` decides, `widgets` paint, `cli` speaks to scripts, and
-//! `command` is the one table of verbs that all of them read. Dependencies point one way only:
-//! `cli` → `ui` → `engine`, `ui` → `widgets`; `widgets` know no containers, `engine` no screen.
+//! `engine` uses the kernel, `ui` decides, `widgets` paint, `cli` serves scripts, and `command` is
+//! the table of verbs that all of them read. Dependencies point one way only: `cli` → `ui` →
+//! `engine`, `ui` → `widgets`; `widgets` know no containers, `engine` no screen.
 
 pub mod cli;
 pub mod command;

@@ -1,4 +1,4 @@
-//! What a caller asks for: a file for each verb or family of them, as `impl Engine`.
+//! What a caller can request: a file for each verb or family of verbs, as `impl Engine`.
 
 pub mod attach;
 pub mod check;

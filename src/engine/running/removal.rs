@@ -37,13 +37,13 @@ pub(in crate::engine) fn remove(store: &Store, name: &Name) -> Result<(), Remova
     forgotten.map_err(RemovalError::Forget)
 }
 
-/// Refuses if the configuration says that the root inside is not ours to delete. A configuration
-/// that cannot be read protects nothing: a broken container must be removable.
+/// Refuses if the configuration says that the root inside must not be deleted. A configuration that
+/// cannot be read protects nothing: a broken container must be removable.
 fn check_managed(store: &Store, name: &Name) -> Result<(), RemovalError> {
     let Ok(config) = config::load(name, store.lxcpath(), None, &[]) else { return Ok(()) };
     let root = PathBuf::from(config.get("lxc.rootfs.path").unwrap_or_default());
     let unmanaged = config.get("lxc.rootfs.managed").as_deref() == Some("0");
-    // The configuration may spell the directory otherwise.
+    // The configuration may write the directory's path differently.
     let inside = root.canonicalize().unwrap_or_else(|_missing| root.clone());
     if unmanaged && (inside.starts_with(store.dir(name)) || root.starts_with(store.dir(name))) {
         return Err(RemovalError::Unmanaged(root));
@@ -52,7 +52,7 @@ fn check_managed(store: &Store, name: &Name) -> Result<(), RemovalError> {
 }
 
 /// Runs what `lxc.hook.destroy` names, as LXC does: by the shell, with the container's name, `lxc`
-/// and `destroy` behind it. One that fails keeps the container.
+/// and `destroy` as arguments. If one fails, the container is not destroyed.
 fn run_hooks(store: &Store, name: &Name) -> Result<(), RemovalError> {
     let Ok(config) = config::load(name, store.lxcpath(), None, &[]) else { return Ok(()) };
     let item = |key| config.get(key).unwrap_or_default();

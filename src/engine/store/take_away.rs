@@ -14,7 +14,7 @@ use crate::engine::terms::name::Name;
 /// Removes the container's directory in one step, as others see it.
 pub(in crate::engine) fn take_away(store: &Store, name: &Name) -> Result<(), RemoveError> {
     let shown = store.dir(name);
-    // Told before anything is gone, not halfway; the removal itself refuses mounts as well.
+    // Reported before anything is removed, not halfway; the removal itself refuses mounts as well.
     if let Some(mount) = mount_below(store.lxcpath(), name.as_str()) {
         return Err(RemoveError::Mount(mount));
     }
@@ -25,7 +25,7 @@ pub(in crate::engine) fn take_away(store: &Store, name: &Name) -> Result<(), Rem
     remove_container(&parent, &plain.map_err(nul)?, &hidden.map_err(nul)?, &shown)
 }
 
-/// Removes what a creation or a removal that was killed has left under its hidden name. The caller holds the
+/// Removes what a killed creation or removal has left under its hidden name. The caller holds the
 /// container's lock. Returns whether there was something.
 pub(in crate::engine) fn remove_draft(store: &Store, name: &Name) -> Result<bool, RemoveError> {
     let draft = draft_name(name);
@@ -40,10 +40,10 @@ fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-/// Removes one directory of the lxcpath with all that is in it.
+/// Removes one directory of the lxcpath with everything in it.
 pub(in crate::engine) fn remove_dir(lxcpath: &Lxcpath, name: &str) -> Result<(), RemoveError> {
     let shown = lxcpath.join(name);
-    // Told before anything is gone, not halfway; the removal itself refuses mounts as well.
+    // Reported before anything is removed, not halfway; the removal itself refuses mounts as well.
     if let Some(mount) = mount_below(lxcpath, name) {
         return Err(RemoveError::Mount(mount));
     }

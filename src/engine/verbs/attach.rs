@@ -1,7 +1,7 @@
 //! The verb `attach`: runs a command inside a running container, on a pty of its own.
 //!
-//! The command gets what the container's init has: its cgroups, namespaces, root, capability
-//! bounds, AppArmor profile and no_new_privs. How it gets in is a plan like that of a start.
+//! The command gets the cgroups, namespaces, root, capability bounds, AppArmor profile and
+//! no_new_privs of the container's init. It enters by a plan like that of a start.
 
 mod shell;
 mod target;
@@ -34,7 +34,7 @@ pub struct Attach {
     pub clear_environment: bool,
 }
 
-/// Why nothing could be run inside.
+/// Why the command could not be run inside.
 #[derive(Debug, thiserror::Error)]
 enum AttachError {
     #[error("{0}")]
@@ -66,8 +66,8 @@ impl AttachError {
 }
 
 impl Engine {
-    /// Runs the command and relays this process's terminal (or pipes) to it until it ends.
-    /// Single-threaded callers: it forks.
+    /// Runs the command and relays this process's terminal (or pipes) to it until it ends. The
+    /// caller must be single-threaded, since this forks.
     pub fn attach(&self, name: &Name, attach: &Attach) -> Result<Exit, Error> {
         if let Some(why) = privilege::deadly() {
             return Err(Error::new(Verb::Attach, name, ErrorKind::Denied, why));
@@ -83,7 +83,7 @@ impl Engine {
             return Err(AttachError::Frozen(name.clone()));
         }
         let root = target.root()?;
-        // A terminal of the operator is never handed to a container, a pty takes its place.
+        // A terminal of the operator is never passed to a container; a pty replaces it.
         let inherit =
             [!io::stdin().is_terminal(), !io::stdout().is_terminal(), !io::stderr().is_terminal()];
         let uid = attach.uid.unwrap_or_default().number();
@@ -110,8 +110,8 @@ impl Engine {
             door: target.door(root.as_fd()),
             cgroup: target.cgroup(),
             inherit,
-            // Not before, so that whoever waits in vain can be ended; and not after, so that
-            // none is lost.
+            // Not earlier, so that signals can end a wait for nothing; and not later, so that none
+            // is lost.
             before_exec: &mut || {
                 signals = Some(RelaySignals::block()?);
                 Ok(())
@@ -127,8 +127,8 @@ impl Engine {
     }
 }
 
-/// Returns the variables of the command: what was asked for, over what the container is configured
-/// with, over this process's own if they are to be taken in.
+/// Returns the variables of the command: those requested, then those configured, then this
+/// process's own if they are passed on; the first of a name counts.
 fn variables(attach: &Attach, configured: &[(String, String)], uid: u32) -> Vec<(String, String)> {
     let mut variables: Vec<(String, String)> = Vec::new();
     if !attach.clear_environment {

@@ -1,5 +1,4 @@
-//! The check of this host: what the kernel offers to containers, seen and not guessed. Changes
-//! nothing.
+//! The check of this host: what the kernel offers to containers, by observation. Changes nothing.
 
 use std::fmt;
 use std::fs;
@@ -13,12 +12,12 @@ use crate::engine::{Host, sys};
 /// The file that names the kernel's release, below /proc.
 const RELEASE: &str = "sys/kernel/osrelease";
 
-/// One thing that containers can use.
+/// One feature that containers can use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
     pub feature: &'static str,
     pub status: Status,
-    /// What was looked at and what it said.
+    /// What was checked, and the result.
     pub evidence: String,
     /// What does not work without it.
     pub loss: &'static str,
@@ -27,9 +26,9 @@ pub struct Probe {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     Present,
-    /// Containers run, without what [`Probe::loss`] says.
+    /// Containers run, with the limitation in [`Probe::loss`].
     Missing,
-    /// No container can run.
+    /// No container can run without it.
     Required,
 }
 
@@ -43,7 +42,8 @@ impl fmt::Display for Status {
     }
 }
 
-/// Probes `host`. What only a system call tells is asked of the kernel that this process runs on.
+/// Probes `host`. Features that only a system call can show are those of the kernel that this
+/// process runs on.
 pub fn probe(host: &Host) -> Vec<Probe> {
     let mut probes = namespaces(host);
     probes.extend(controllers(host));
@@ -52,7 +52,7 @@ pub fn probe(host: &Host) -> Vec<Probe> {
     probes
 }
 
-/// Name in self/ns, feature, whether no container runs without it, loss.
+/// Name in self/ns, feature, whether it is required, loss.
 const NAMESPACES: [(&str, &str, bool, &str); 8] = [
     ("mnt", "mount namespace", true, "containers cannot have files of their own"),
     ("pid", "pid namespace", true, "containers cannot have processes of their own"),
@@ -97,7 +97,7 @@ fn controllers(host: &Host) -> Vec<Probe> {
             Version::V1 => it.controls(v1),
             Version::V2 => it.controls(v2),
         });
-        // Version 2 has these two without a controller.
+        // v2 has these two without a controller.
         let found = found.or_else(|| hierarchies.unified().filter(|_| v2.is_empty()));
         probes.push(optional(feature, found.map(seen), loss));
     }
@@ -108,13 +108,13 @@ fn controllers(host: &Host) -> Vec<Probe> {
     probes
 }
 
-/// Finds a cgroup below `mount` that has `file`; the root itself lacks most.
+/// Finds a cgroup below `mount` that has `file`; the root itself lacks most files.
 fn child_with(mount: &Path, file: &str) -> Option<String> {
     let found = fs::read_dir(mount).ok()?.flatten().map(|it| it.path().join(file));
     found.into_iter().find(|it| it.exists()).map(|it| it.display().to_string())
 }
 
-/// Without a cgroup to look into, the release tells: cgroup.kill came with Linux 5.14.
+/// If there is no cgroup to check, the release decides: cgroup.kill came with Linux 5.14.
 fn kernel_kills(host: &Host) -> Option<String> {
     let release = fs::read_to_string(host.proc().join(RELEASE)).ok()?;
     let mut numbers = release.split('.').map_while(|it| it.parse::<u32>().ok());
@@ -141,7 +141,7 @@ fn kernel(host: &Host) -> Vec<Probe> {
     ]
 }
 
-/// Says where the kernel has overlayfs; a module is loaded by the first mount.
+/// Returns where the kernel has overlayfs; a module is loaded by the first mount.
 fn overlay(host: &Host) -> Option<String> {
     let text = |path: &Path| fs::read_to_string(path).unwrap_or_default();
     let known = host.proc().join("filesystems");
@@ -169,7 +169,7 @@ fn openat2() -> nix::Result<()> {
     openat2(AT_FDCWD, "/", how).map(drop)
 }
 
-/// What starting containers takes, with its number.
+/// The capability that starting containers requires, with its number.
 const NEEDED: [(&str, u32); 4] =
     [("chown", 0), ("net_admin", 12), ("sys_chroot", 18), ("sys_admin", 21)];
 
@@ -203,7 +203,7 @@ fn call_probe(feature: &'static str, error: Option<Errno>, loss: &'static str) -
     result(feature, error.is_none(), Status::Missing, evidence.to_owned(), loss)
 }
 
-/// What was `seen` of something that containers can do without.
+/// The result for an optional feature.
 fn optional(
     feature: &'static str,
     seen: impl IntoIterator<Item = String>,

@@ -15,7 +15,7 @@ use relay::Remote;
 pub struct Console {
     /// 0 is `/dev/console`, 1 to N `/dev/ttyN`, none the first free tty (or the console).
     pub tty: Option<u32>,
-    /// The control code before `q`; none: only the end of the terminal leaves.
+    /// The control code before `q`; none: only closing the terminal leaves.
     pub escape: Option<u8>,
 }
 
@@ -58,7 +58,7 @@ impl Engine {
     }
 }
 
-/// Opens what was asked for; without a wish the first free tty, or the console if there is none.
+/// Opens the requested terminal, by default the first free tty, or the console if there is none.
 fn open(client: &Client, tty: Option<u32>) -> Result<Remote, SocketError> {
     match tty {
         Some(0) => open_console(client),
@@ -70,7 +70,7 @@ fn open(client: &Client, tty: Option<u32>) -> Result<Remote, SocketError> {
     }
 }
 
-/// LXC's supervisors know no views: they lend their console to one client at a time.
+/// LXC's supervisors have no views: they give their console to one client at a time.
 fn open_console(client: &Client) -> Result<Remote, SocketError> {
     match client.console_view() {
         Ok(view) => Ok(Remote::View(view)),
@@ -88,6 +88,6 @@ fn greet(number: u32, escape: Option<u8>) {
         )
     });
     let text = format!("\r\nConnected to tty {number}\r\n{}", hint.unwrap_or_default());
-    // A closed standard error is not a reason not to show the console.
+    // A closed standard error must not prevent showing the console.
     _ = io::stderr().write_all(text.as_bytes());
 }

@@ -1,5 +1,5 @@
-//! The verb `create`: writes a container's configuration, and its root if asked. What is half
-//! made never shows as a container, and is removed when it fails.
+//! The verb `create`: writes a container's configuration, and its root if asked. An incomplete
+//! container is never visible, and is removed on failure.
 
 mod base;
 mod template;
@@ -51,7 +51,7 @@ pub enum RootfsSource {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Created {
     basis: Basis,
-    /// What of it wharf does not carry out yet and has left out, each with its line.
+    /// The lines that were left out because wharf does not support them yet.
     left_out: Vec<String>,
 }
 
@@ -61,12 +61,12 @@ enum Basis {
     Wharf,
     /// The host's own `default.conf`, with wharf's defaults for what it does not set.
     Host(PathBuf),
-    /// The file that the operator named.
+    /// The file that the operator gave.
     Named,
 }
 
 impl Created {
-    /// Says what the operator has not asked for in so many words: the base, and what was left out.
+    /// Describes what the operator did not request explicitly: the base, and what was left out.
     pub fn notes(&self) -> Vec<String> {
         let base = match &self.basis {
             Basis::Named => None,
@@ -82,15 +82,15 @@ impl Created {
     }
 }
 
-/// What a container that shares the host's files runs unless it is told.
+/// The default command of a container that shares the host's files.
 const SHELL: &str = "/bin/sh";
 const SHELL_NOTE: &str = "
 # What runs: a shell, as the child of wharf's own init, which reaps, halts and restarts. Setting
 # both keys to one command requests that init; LXC's lxc-start uses only the first key.
 ";
-/// Who may enter: the container's directory, its configuration, and the lxcpath if we make it.
-/// LXC makes the first for the group of whoever creates as well, and whoever writes there decides
-/// what root starts; a group is only needed where the users inside are mapped.
+/// The modes of the container's directory, its configuration, and the lxcpath if we create it. LXC
+/// also gives the creator's group access to the first, but whoever can write there decides what
+/// root starts; a group is only needed if the users inside are mapped.
 const DIR_MODE: u32 = 0o700;
 const CONFIG_MODE: u32 = 0o640;
 const LXCPATH_MODE: u32 = 0o711;
@@ -142,7 +142,7 @@ impl CreateError {
 }
 
 impl Engine {
-    /// Creates the container `name`. Nothing is left behind when it fails.
+    /// Creates the container `name`. A failure leaves nothing behind.
     pub fn create(&self, name: &Name, create: &Create) -> Result<Created, Error> {
         let work = Creation { store: Store::new(&self.lxcpath), name, create };
         let created =
@@ -177,7 +177,7 @@ impl Creation<'_> {
             RootfsSource::Template { program, args } => {
                 let made = self.fill(&content, program, args);
                 if made.is_err() {
-                    // The first error is the one to tell; `partial` marks what may be left.
+                    // The first error is the one to report; `partial` marks what may be left.
                     _ = remove_dir(self.store.lxcpath(), self.name.as_str());
                 }
                 made?;
@@ -220,7 +220,7 @@ impl Creation<'_> {
         Ok(content)
     }
 
-    /// Makes sure that nothing is in the way; what a creation cut short has left goes.
+    /// Checks that nothing is in the way, and removes what an interrupted creation has left.
     fn clear_place(&self) -> Result<(), CreateError> {
         let dir = self.store.dir(self.name);
         remove_draft(&self.store, self.name)?;
@@ -240,13 +240,13 @@ impl Creation<'_> {
         let made = make_new_dir(&path, DIR_MODE)
             .and_then(|()| Ok(self.write_config(&path.join("config"), content)?))
             .and_then(|()| rename_new(&path, &target));
-        // It is empty once the container is in its place; otherwise the first error is the one to
-        // report. What resists is found by the next command.
+        // It is empty once the container is in place; otherwise the first error is the one to
+        // report. The next command finds what could not be removed.
         _ = remove_dir(self.store.lxcpath(), &hidden);
         made
     }
 
-    /// Makes the directory in its final place, as templates want it, and lets one fill it.
+    /// Creates the directory in its final place, as templates expect, and lets one fill it.
     fn fill(&self, content: &[u8], program: &str, args: &[String]) -> Result<(), CreateError> {
         let (dir, partial) = (self.store.dir(self.name), self.store.partial_path(self.name));
         let program = template::find(program)?;
@@ -274,7 +274,7 @@ fn existing_root(path: &Path) -> Result<PathBuf, CreateError> {
     if full.is_dir() { Ok(full) } else { Err(CreateError::NotDirectory(path.to_path_buf())) }
 }
 
-/// Renames a directory to a name that must be free.
+/// Renames a directory to an unused name.
 fn rename_new(from: &Path, to: &Path) -> Result<(), CreateError> {
     let done = renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE);
     done.map_err(|error| {
@@ -303,7 +303,7 @@ mod tests {
     use super::*;
     use crate::engine::{Host, Lxcpath};
 
-    /// An engine over `dir/lxc`, which keeps what it has to tell in `dir` as well.
+    /// An engine over `dir/lxc`, with its runtime files in `dir` as well.
     fn engine(dir: &Path) -> Engine {
         Engine::over(Lxcpath::open(&Host::keeping_in(dir), &dir.join("lxc")))
     }

@@ -11,7 +11,7 @@ use crate::engine::store::{Store, StoreError, remove_draft};
 use crate::engine::verbs::proxmox::{self, Pct};
 use crate::engine::{Engine, Error, ErrorKind, Name, State, Verb};
 
-/// Why a container is still there.
+/// Why a container was not destroyed.
 #[derive(Debug, thiserror::Error)]
 enum DestroyError {
     #[error("it is not defined: {0} is missing")]
@@ -30,7 +30,7 @@ enum DestroyError {
     Removal(#[from] RemovalError),
 }
 
-/// How long a supervisor may take to end after it has told that its container did.
+/// How long a supervisor may take to exit after it has reported its container's end.
 const GOING: Duration = Duration::from_secs(2);
 
 impl DestroyError {
@@ -65,22 +65,22 @@ impl Engine {
         let _lock = store.lock(name)?;
         let had_draft = remove_draft(&store, name).map_err(RemovalError::from)?;
         let had_record = Record::read(&self.lxcpath, name).is_some();
-        // Whoever starts it has to wait for this, and then finds it gone.
+        // A start has to wait for this, and then finds it gone.
         let _seat = self.take_seat(name)?;
         record::clean_up_held(&self.lxcpath, name)?;
         let dir = store.dir(name);
         if dir.symlink_metadata().is_ok() {
             return Ok(removal::remove(&store, name)?);
         }
-        // What a destruction that was killed has left is a record alone.
+        // A destruction that was killed has left only a record.
         if !had_record && !had_draft {
             return Err(DestroyError::Missing(dir));
         }
         Ok(record::forget(&self.lxcpath, name).map_err(RemovalError::Forget)?)
     }
 
-    /// Takes the place of the container's supervisor. One that has told the end of its container
-    /// is gone in a moment.
+    /// Takes the seat of the container's supervisor. One that has reported its container's end will
+    /// exit in a moment.
     fn take_seat(&self, name: &Name) -> Result<Seat, DestroyError> {
         let mut patience = Patience::until(Instant::now() + GOING);
         loop {

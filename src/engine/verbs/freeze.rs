@@ -10,7 +10,7 @@ use crate::engine::running::record::Record;
 use crate::engine::terms::state::State;
 use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
 
-/// How long processes may take to stand still; one in state D may take for ever.
+/// How long freezing may take; a process in state D may take for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +42,7 @@ impl FreezeError {
 }
 
 impl Engine {
-    /// Freezes every process of the container and returns once they stand still.
+    /// Freezes every process of the container and returns once they are frozen.
     pub fn freeze(&self, name: &Name) -> Result<(), Error> {
         self.try_freeze(name).map_err(|error| Error::new(Verb::Freeze, name, error.kind(), error))
     }
@@ -67,7 +67,7 @@ impl Engine {
         }
         self.tell(name, &client, State::Running, State::Freezing);
         if let Err(error) = cgroup.freeze(PATIENCE) {
-            // Half frozen is not a state to be left in.
+            // The container must not stay half frozen.
             _ = cgroup.thaw(PATIENCE);
             self.tell(name, &client, State::Freezing, State::Thawed);
             self.tell(name, &client, State::Thawed, State::Running);
@@ -89,9 +89,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Lets the supervisor tell the world; for one of LXC's, which keeps no journal of ours, we do.
+    /// Lets the supervisor report it; for one of LXC's, which does not write our journal, we do.
     fn tell(&self, name: &Name, client: &Client, from: State, to: State) {
-        // The freezer has been written, which is what counts.
+        // The freezer has been written, which is what matters.
         _ = client.serve_state(to);
         if !Record::read(&self.lxcpath, name).is_some_and(|it| it.is_live(self.lxcpath.host())) {
             event::publish(&self.lxcpath, name, What::State { from, to });

@@ -1,5 +1,5 @@
-//! The verb `cgroup`: reads and changes any cgroup file of a running container, and keeps a limit in
-//! the configuration of any.
+//! The verb `cgroup`: reads and changes any cgroup file of a running container, and saves a limit
+//! in the configuration of any.
 
 mod keep;
 
@@ -22,7 +22,7 @@ use crate::engine::{Engine, Error, Name, Verb};
 const NOT_RUNNING: &str = "it is not running, and only a running container has cgroups; with a \
                            value and --keep, its configuration is changed for the next start";
 
-/// Why nobody knows which limits are lost.
+/// Why it is unknown which limits are lost.
 #[derive(Debug, thiserror::Error)]
 #[error("the record of what was set cannot be read: {}", words(.0))]
 struct Unread(io::Error);
@@ -40,12 +40,12 @@ impl Engine {
         self.set(name, &self.cgroup_of(name, Verb::SetCgroup)?, file, value)
     }
 
-    /// Sets anew what wharf has set and the kernel no longer has; tells what that was.
+    /// Restores limits that wharf has set and the kernel has lost; returns which.
     pub fn cgroup_again(&self, name: &Name) -> Result<Vec<Change>, Error> {
         let (client, cgroup) = self.limited(name, Verb::SetCgroup)?;
         let limits = Limits::read(&self.lxcpath, name, &cgroup)
             .map_err(|why| Error::new(Verb::SetCgroup, name, ErrorKind::Failed, Unread(why)))?;
-        // LXC notes nothing of its containers, but tells what they are configured with.
+        // LXC records nothing about its containers, but reports their configuration.
         let configured = client.config_item(CONFIGURED).ok().flatten().unwrap_or_default();
         let lost = limits.lost(&cgroup).into_iter().chain(limits.vanished(&configured, &cgroup));
         lost.map(|it| self.set(name, &cgroup, &it.file, &it.set)).collect()
@@ -53,8 +53,8 @@ impl Engine {
 
     fn set(&self, name: &Name, cgroup: &Cgroup, file: &str, value: &str) -> Result<Change, Error> {
         let mut before = None;
-        // Noted before it is done, or its supervisor would miss the value from before. A limit that
-        // cannot be written down is set all the same.
+        // Recorded first, or its supervisor would report the old value as lost. A limit that cannot
+        // be recorded is set nevertheless.
         _ = Limits::change(&self.lxcpath, name, cgroup, |it| before = it.begin(file, value));
         let changed = cgroup.set(file, value);
         _ = Limits::change(&self.lxcpath, name, cgroup, |it| match &changed {
@@ -77,7 +77,7 @@ impl Engine {
             .ok_or_else(|| Error::new(verb, name, ErrorKind::NotRunning, NOT_RUNNING))
     }
 
-    /// The same; none: it does not run.
+    /// The same; none: it is not running.
     fn limited_if_running(
         &self,
         name: &Name,

@@ -1,4 +1,4 @@
-//! The verbs that only look: `ls`, `info`, `ps`, and signalling one process that was seen.
+//! The read-only verbs `ls`, `info` and `ps`, and signalling a process from their results.
 
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
@@ -69,7 +69,7 @@ impl Engine {
         }
     }
 
-    /// Refuses to say anything of a container that may be there for others to see.
+    /// Refuses to report on a container that only other users may be able to see.
     fn visible(&self, name: &Name) -> Result<(), Error> {
         let config = Store::new(&self.lxcpath).config_path(name);
         match config.symlink_metadata() {
@@ -95,7 +95,7 @@ impl Engine {
         }
     }
 
-    /// Returns all of one container, its counters and details included.
+    /// Returns everything about one container, including its counters and details.
     pub fn info(&self, name: &Name) -> Result<Container, Error> {
         let interest = Interest { detail: Some(name.clone()), ..Interest::default() };
         let mut seen = Sampler::of_one(self, name).sample(&interest).containers;
@@ -108,8 +108,8 @@ impl Engine {
         Error::new(Verb::Info, name, ErrorKind::NotFound, why)
     }
 
-    /// Lists the processes of a running container as a forest. One look has no rates: the use of
-    /// CPU is the mean since each process's start, as ps(1) tells it.
+    /// Lists the processes of a running container as a forest. A single sample has no rates: CPU
+    /// usage is the mean since each process's start, as in ps(1).
     pub fn processes(&self, name: &Name) -> Result<Vec<Process>, Error> {
         let container = self.info(name)?;
         match container.detail {
@@ -127,8 +127,8 @@ impl Engine {
         }
     }
 
-    /// Returns what the container's console said lately, or at the end of its last run. What LXC
-    /// runs has it only if it was told to keep it.
+    /// Returns the latest output of the container's console, or that at the end of its last run.
+    /// LXC keeps it only if configured to.
     pub fn console_output(&self, name: &Name) -> Result<Vec<u8>, Error> {
         const VERB: Verb = Verb::ReadConsole;
         let failed = |why| Error::new(VERB, name, ErrorKind::Failed, why);
@@ -181,14 +181,14 @@ impl Engine {
     }
 }
 
-/// Returns the time in the unit in which `/proc` tells when a process started.
+/// Returns the time in the unit of process start times in `/proc`.
 fn ticks_since_boot() -> Option<u64> {
     let now = Duration::from(clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?);
     Some((now.as_secs_f64() * procfs::ticks_per_second() as f64) as u64)
 }
 
-/// Holds the process first and looks whether it is the right one after, so that its pid cannot
-/// pass to another in between.
+/// Opens a pidfd first and then checks that it is the right process, so that its pid cannot be
+/// reused in between.
 fn send(host: &Host, cgroup: &str, process: &Process, signal: i32) -> Result<(), SignalError> {
     let pid = process.pid;
     let pidfd = sys::pidfd_open(pid).map_err(|_gone| SignalError::Ended(pid))?;

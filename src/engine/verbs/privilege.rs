@@ -1,4 +1,4 @@
-//! Whether this process may do what starting a container takes, and if not, who took it away. It
+//! Whether this process may do what starting a container requires, and if not, what prevents it. It
 //! changes nothing.
 
 mod calls;
@@ -17,7 +17,7 @@ use seen::Seen;
 
 const SYS_ADMIN: u8 = 21;
 
-/// Says why this process cannot start containers; none if it has what it takes at least.
+/// Returns why this process cannot start containers; none if it has the basic privileges.
 pub(in crate::engine) fn missing() -> Option<String> {
     let seen = Seen::look(&[]);
     if seen.effective & (1 << SYS_ADMIN) != 0 {
@@ -37,16 +37,16 @@ pub(in crate::engine) fn missing() -> Option<String> {
     }
 }
 
-/// Says why this process would be killed, without a word, if it started a container or went into
-/// one; none if it would not.
+/// Returns why this process would be killed silently if it started or entered a container; none if
+/// it would not.
 pub(in crate::engine) fn deadly() -> Option<String> {
     Seen::look(&[]).deadly()
 }
 
 impl Engine {
-    /// Adds to `error` what around this process may be behind it, with the settings of systemd
-    /// that do so; nothing where the process runs as a root usually does, or the kernel refused
-    /// for another reason.
+    /// Adds to `error` the restrictions of this process that may be behind it, with the systemd
+    /// settings that cause them; nothing if the process is an unrestricted root, or the kernel
+    /// refused for another reason.
     pub fn explain(&self, error: Error) -> Error {
         let Some(errno) = errno(error.source.as_ref()) else { return error };
         let Some(behind) = self.seen().behind(errno) else { return error };
@@ -54,7 +54,7 @@ impl Engine {
     }
 
     fn seen(&self) -> Seen {
-        // What is not there yet is made in the nearest directory that is.
+        // A missing path is created in its nearest existing directory.
         let is_there = |it: &&Path| it.exists();
         let places = [self.lxcpath.host().runtime_path(), self.lxcpath.dir()];
         let places: Vec<&Path> =
@@ -63,13 +63,12 @@ impl Engine {
     }
 }
 
-/// Returns the refusal that is at the bottom of `error`, if it is one that a restriction may have
-/// made.
+/// Returns the refusal at the root of `error`, if a restriction may have caused it.
 fn errno(error: &(dyn StdError + 'static)) -> Option<Errno> {
     let mut next = Some(error);
     while let Some(it) = next {
         match it.downcast_ref() {
-            // A file of the host's that is not there.
+            // A file of the host's that does not exist.
             Some(LaunchError::Step { errno, .. }) => return Some(*errno),
             Some(LaunchError::Killed { signal: libc::SIGSYS, .. }) => return Some(Errno::EPERM),
             Some(_) | None => (),
@@ -80,7 +79,7 @@ fn errno(error: &(dyn StdError + 'static)) -> Option<Errno> {
         let number = it.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
         let errno = it.downcast_ref().copied().or_else(|| number.map(Errno::from_raw));
         if let Some(errno) = errno {
-            // What is missing elsewhere is just not there.
+            // Elsewhere, a missing file simply does not exist.
             return (errno != Errno::ENOENT).then_some(errno);
         }
         next = it.source();

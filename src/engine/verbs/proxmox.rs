@@ -1,5 +1,5 @@
-//! Containers whose configuration Proxmox VE owns: it writes `LXCPATH/ID/config` anew from
-//! `/etc/pve/lxc/ID.conf` at each start. Names the `pct` commands that do the same, runs none.
+//! Containers whose configuration Proxmox VE owns: it rewrites `LXCPATH/ID/config` from
+//! `/etc/pve/lxc/ID.conf` at each start. Names the equivalent `pct` commands, runs none.
 
 use std::path::PathBuf;
 
@@ -15,11 +15,11 @@ const MIB: u64 = 1 << 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owned {
     id: String,
-    /// The configuration that counts.
+    /// The configuration that is authoritative.
     pub conf: PathBuf,
 }
 
-/// What `pct` can do to a container, in its own words.
+/// What `pct` can do to a container, in its own terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pct {
     Start,
@@ -65,7 +65,7 @@ impl Engine {
         owner(self.lxcpath.host(), name).is_some()
     }
 
-    /// Names Proxmox's own command where it owns the container: that one looks at its locks, its
+    /// Names Proxmox's own command if it owns the container: that one respects its locks, its
     /// storage and its cluster, too.
     pub fn proxmox_command(&self, name: &Name, does: Pct) -> Option<String> {
         let owned = owner(self.lxcpath.host(), name)?;
@@ -80,7 +80,7 @@ impl Owned {
         format!("pct {} {}", does.word(), self.id)
     }
 
-    /// Says what keeps the limit `value`, which the kernel has in `file`.
+    /// Returns the command that saves the limit `value`, which the kernel has in `file`.
     pub fn keeps(&self, file: &str, value: &str) -> String {
         option(file, value).map_or_else(
             || {
@@ -92,9 +92,9 @@ impl Owned {
     }
 }
 
-/// Returns the option of `pct set` that stands for the value; there is none for most files.
+/// Returns the option of `pct set` for the value; most files have none.
 fn option(file: &str, value: &str) -> Option<String> {
-    // A container has at least so much there, and a value that is not whole cannot be said.
+    // Proxmox requires at least this much, and whole units.
     let mib = |value: &str| {
         let bytes = value.parse::<u64>().ok()?;
         (bytes > 0 && bytes.is_multiple_of(MIB)).then_some(bytes / MIB)

@@ -1,6 +1,6 @@
-//! The verbs `start` and `execute`: who becomes the supervisor, and what it is told.
+//! The verbs `start` and `execute`: which process becomes the supervisor, and with what request.
 //!
-//! In the background, a program of its own supervises (`wharf supervise`), so that a screen with
+//! In the background, a separate program supervises (`wharf supervise`), so that a screen with
 //! threads never forks; it answers on its standard output with one line. In the foreground the
 //! calling process supervises itself.
 
@@ -27,7 +27,7 @@ use crate::engine::{Engine, Error, ErrorKind, Exit, Name, Verb, sys};
 /// The verb by which this program becomes a supervisor.
 pub const SUPERVISE: &str = "supervise";
 
-/// What the supervisor in the background says about its start.
+/// What the supervisor in the background reports about its start.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Report {
@@ -35,7 +35,7 @@ enum Report {
     Failed { kind: ErrorKind, reason: String },
 }
 
-/// Why nothing is known of a start.
+/// Why the result of a start is unknown.
 #[derive(Debug, thiserror::Error)]
 enum StartError {
     #[error("run its supervisor")]
@@ -44,14 +44,14 @@ enum StartError {
     Silent(ExitStatus),
 }
 
-/// Refuses what this process would not survive.
+/// Refuses a start that this process would not survive.
 fn survive(verb: Verb, name: &Name) -> Result<(), Error> {
     privilege::deadly().map_or(Ok(()), |why| Err(Error::new(verb, name, ErrorKind::Denied, why)))
 }
 
 impl Engine {
     /// Starts the container in the background and returns once it runs (its init was executed).
-    /// Safe to call from a process with threads: the supervisor is a program of its own.
+    /// Safe to call from a process with threads: the supervisor is a separate program.
     pub fn start(&self, name: &Name, start: &Start) -> Result<(), Error> {
         survive(Verb::Start, name)?;
         let fail =
@@ -69,7 +69,7 @@ impl Engine {
             Error::new(Verb::Start, name, ErrorKind::Failed, StartError::Spawn(source))
         })?;
         if let Some(mut input) = child.stdin.take() {
-            // One that dies before it has read all tells so by an empty report.
+            // One that dies before it has read all returns an empty report.
             _ = input.write_all(&order);
         }
         let mut line = String::new();
@@ -80,7 +80,7 @@ impl Engine {
         match serde_json::from_str(&line) {
             Ok(Report::Runs) => Ok(()),
             Ok(Report::Failed { kind, reason }) => Err(Error::new(Verb::Start, name, kind, reason)),
-            // A word that was lost on its way does not undo a start.
+            // A lost report does not undo a start.
             Err(_) if self.still_runs(name) => Ok(()),
             Err(_) => {
                 Err(Error::new(Verb::Start, name, ErrorKind::Failed, StartError::Silent(end)))
@@ -88,9 +88,9 @@ impl Engine {
         }
     }
 
-    /// Becomes the supervisor that [`Engine::start`] asked for: leaves the caller's session,
-    /// reads its order from the standard input and reports on the standard output it was given,
-    /// and returns when the container has ended. Only for the hidden verb [`SUPERVISE`].
+    /// Becomes the supervisor that [`Engine::start`] asked for: leaves the caller's session, reads
+    /// its request from the standard input and reports on the standard output it was given, and
+    /// returns when the container has ended. Only for the hidden verb [`SUPERVISE`].
     pub fn supervise(&self, name: &Name) -> Result<Exit, Error> {
         let fail = |source| Error::new(Verb::Start, name, ErrorKind::Failed, source);
         let start: Start =
@@ -126,7 +126,7 @@ impl Engine {
         let undefined = start.config.is_none() && !Store::new(&self.lxcpath).exists(name);
         let start = &self.with_command(name, start, undefined)?;
         if undefined {
-            // So that whoever comes after a killed run knows that it is not to stay.
+            // So that a clean-up after a killed run knows that it is temporary.
             let settings = vec![("lxc.ephemeral".to_owned(), "1".to_owned())];
             self.create(name, &Create { settings, ..Create::default() })?;
         }
@@ -135,7 +135,7 @@ impl Engine {
         if !undefined {
             return Err(error);
         }
-        // Gone already, unless the run failed before it began.
+        // Already gone, unless the run failed before it began.
         match self.destroy(name) {
             Err(left) if left.kind != ErrorKind::NotFound => {
                 let reason = format!("{}; and {left:#}", error.reason());
@@ -145,7 +145,7 @@ impl Engine {
         }
     }
 
-    /// Completes an order without a command by `lxc.execute.cmd`.
+    /// Completes a request without a command by `lxc.execute.cmd`.
     fn with_command(&self, name: &Name, start: &Start, undefined: bool) -> Result<Start, Error> {
         const NO_COMMAND: &str = "no command given, and its configuration has no lxc.execute.cmd";
         if !start.argv.is_empty() {
@@ -198,17 +198,17 @@ impl Engine {
         ended
     }
 
-    /// Asks the supervisor. A record that tells of a live one may be of one that was just killed
-    /// and has not gone yet; who answers has not been.
+    /// Asks the supervisor. The record may name one that was just killed and is still exiting; one
+    /// that answers was not killed.
     fn still_runs(&self, name: &Name) -> bool {
         let client = Client::connect(&self.lxcpath, name).ok().flatten();
         client.is_some_and(|it| it.state().is_ok_and(|it| it == State::Running))
     }
 }
 
-/// Leaves the caller's session, terminal, directory and descriptors; returns the report pipe,
-/// which was the standard output. The supervisor goes into the background later, once it knows
-/// where.
+/// Leaves the caller's session, terminal, directory and descriptors; returns the report pipe, which
+/// was the standard output. The supervisor goes into the background later, once its cgroup is
+/// known.
 fn detach() -> nix::Result<OwnedFd> {
     use nix::fcntl::{OFlag, open};
     use nix::sys::stat::{Mode, umask};
@@ -232,6 +232,6 @@ fn tell(pipe: &mut Option<OwnedFd>, report: &Report) {
     use std::io::Write as _;
     let Some(pipe) = pipe.take() else { return };
     let line = serde_json::to_string(report).unwrap_or_default();
-    // Whoever asked may be gone; the container goes on.
+    // The caller may be gone; the container keeps running.
     _ = std::fs::File::from(pipe).write_all(line.as_bytes());
 }

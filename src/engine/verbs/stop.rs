@@ -1,4 +1,4 @@
-//! The verb `stop`: asks, waits, kills. And what restarts.
+//! The verb `stop`: asks, waits, kills; and restarts.
 
 mod guest;
 
@@ -17,7 +17,7 @@ use crate::engine::terms::signal;
 use crate::engine::terms::state::State;
 use crate::engine::{Engine, Error, ErrorKind, Name, Verb, sys};
 
-/// How long killed processes may take to be gone.
+/// How long killed processes may take to disappear.
 const DYING: Duration = Duration::from_secs(10);
 /// How long the supervisor may take to clean up after the last process.
 const CLEANING: Duration = Duration::from_secs(5);
@@ -29,7 +29,7 @@ pub enum Stop {
     Ask,
     /// Sends the halt signal, waits, and kills what is left (`--nokill`: fails instead).
     Gently { timeout: Option<Duration>, then_kill: bool },
-    /// Sends `lxc.signal.stop` if that is not SIGKILL and init hears it, and soon kills every
+    /// Sends `lxc.signal.stop` if that is not SIGKILL and init handles it, and soon kills every
     /// process (`-k`).
     Kill,
     /// Sends the reboot signal and returns at once (`-r -W`).
@@ -89,7 +89,7 @@ impl StopError {
 }
 
 impl StopError {
-    /// Returns whether it may come of an end that was not waited for.
+    /// Returns whether it may be caused by an end that was not waited for.
     const fn is_of_an_end(&self) -> bool {
         match self {
             Self::Socket(
@@ -97,7 +97,7 @@ impl StopError {
                 | SocketError::Stranger(_)
                 | SocketError::Refused { source: Errno::EPERM, .. },
             )
-            // Who would not die in all that time is not about to.
+            // A process that did not die in all that time is not about to.
             | Self::Cgroup(CgroupError::Undying { .. })
             | Self::Reclaim(
                 ReclaimError::Alive { .. } | ReclaimError::Cgroup(CgroupError::Undying { .. }),
@@ -116,8 +116,8 @@ impl StopError {
     }
 }
 
-/// Returns whether the machine, or this process, has run out of what was needed, which no end of the
-/// container explains.
+/// Returns whether the machine, or this process, lacks a resource, which the container's end does
+/// not explain.
 fn is_for_want(error: &(dyn std::error::Error + 'static)) -> bool {
     let found = error.downcast_ref::<Errno>().copied().or_else(|| {
         let raw = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
@@ -128,7 +128,8 @@ fn is_for_want(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 impl Engine {
-    /// Stops the container; returns once it is STOPPED, or runs again, but for what only asks.
+    /// Stops the container; returns once it is STOPPED, or runs again, except for ways that only
+    /// ask.
     pub fn stop(&self, name: &Name, stop: Stop) -> Result<(), Error> {
         let verb = match stop {
             Stop::Ask | Stop::Gently { .. } | Stop::Kill => Verb::Stop,
@@ -141,22 +142,22 @@ impl Engine {
         let client = match (Client::connect(&self.lxcpath, name), stop) {
             (Ok(Some(client)), _) => client,
             (Ok(None), _) => return self.bury(name),
-            // It does not run, or the one who should listen is dead.
+            // It is not running, or its supervisor is dead.
             (Err(error @ SocketError::Stranger(_)), _) => match self.bury(name) {
                 Err(StopError::NotRunning) => return Err(StopError::Socket(error)),
                 buried => return buried,
             },
-            // Not even a connection: the supervisor hangs, but its processes need not live on.
+            // There is no connection: the supervisor hangs, but its processes can be killed.
             (Err(_), Stop::Kill) => return self.kill(name, None),
             (Err(error), _) => return Err(StopError::Socket(error)),
         };
-        // A stranger to it may not even ask; whatever else failed would be told as something else.
+        // Another user may not even ask; any other failure would be reported differently.
         let state = client.state();
         if let Err(error @ SocketError::Refused { source: Errno::EPERM, .. }) = state {
             return Err(StopError::Socket(error));
         }
-        // However init ends from here on, and if it has ended and is about to begin again, the
-        // container stays stopped. One of LXC's supervisors knows no wishes.
+        // From here on the container stays stopped, however init ends, even if it has ended and is
+        // about to start again. LXC's supervisors do not support wishes.
         let is_end = matches!(stop, Stop::Ask | Stop::Gently { .. } | Stop::Kill);
         let _wished = (is_end && state.is_ok()).then(|| client.wish(Wish::Stop));
         let stopped = match stop {
@@ -164,13 +165,13 @@ impl Engine {
             Stop::Ask => self.ask(name, &client),
             Stop::Gently { timeout, then_kill } => self.gently(name, &client, timeout, then_kill),
             Stop::AskToReboot => self.ask_to_reboot(name, &client),
-            // Its end is not what was asked for.
+            // Its end was not requested.
             Stop::Reboot { timeout, then_kill } => {
                 return self.reboot(name, &client, timeout, then_kill);
             }
         };
         match stopped {
-            // It ran when this began, and ended by itself or by somebody else's stop meanwhile.
+            // It was running when this began, and ended by itself or by another stop meanwhile.
             Err(error) if error.is_of_an_end() && !is_for_want(&error) && self.has_ended(name) => {
                 Ok(())
             }
@@ -178,7 +179,7 @@ impl Engine {
         }
     }
 
-    /// Returns whether the container is stopped; one whose supervisor is on its way out soon is.
+    /// Returns whether the container is stopped, or soon will be because its supervisor is exiting.
     fn has_ended(&self, name: &Name) -> bool {
         let mut patience = Patience::until(Instant::now() + CLEANING);
         loop {
@@ -191,8 +192,8 @@ impl Engine {
         }
     }
 
-    /// Cleans up after a supervisor that died before it could. What outlived it, frozen as it
-    /// was, is stopped by this; a container that died with it was not running any more.
+    /// Cleans up after a supervisor that died before it could. This stops processes that outlived
+    /// it, being frozen; a container that died with it was not running any more.
     fn bury(&self, name: &Name) -> Result<(), StopError> {
         let lived = self.state(name).is_ok_and(State::is_active);
         let reclaimed = record::reclaim(&self.lxcpath, name).map_err(StopError::Reclaim)?;
@@ -235,14 +236,14 @@ impl Engine {
             Some(StateWatch::Already(_)) => Ok(()),
             Some(StateWatch::Waiting(waiter)) => {
                 match waiter.wait(Some(CLEANING)).map_err(StopError::Socket)? {
-                    // A supervisor that was killed ends the connection as well.
+                    // A killed supervisor closes the connection as well.
                     Some(_stopped) => record::reclaim(&self.lxcpath, name)
                         .map(|_reclaimed| ())
                         .map_err(StopError::Reclaim),
                     None => Err(StopError::Supervisor),
                 }
             }
-            // It has too many clients already to tell one more of the end, but its own can be seen.
+            // It has too many clients to inform one more of the end, but its own end is visible.
             None if supervisor.is_some_and(|it| record::has_ended(it.as_fd(), CLEANING)) => {
                 let reclaimed = record::reclaim(&self.lxcpath, name);
                 reclaimed.map(|_| ()).map_err(StopError::Reclaim)
@@ -251,17 +252,17 @@ impl Engine {
         }
     }
 
-    /// Ends a supervisor that does not answer and whose container is dead.
+    /// Kills a supervisor that does not answer and whose container is dead.
     fn end_supervisor(&self, name: &Name) -> Result<(), StopError> {
         let Some(record) = Record::read(&self.lxcpath, name) else {
             return Err(StopError::Supervisor);
         };
-        // Looked at twice, since the pid may have been given to another process in between.
+        // Checked twice, since the pid may have been reused in between.
         let pidfd = sys::pidfd_open(record.supervisor.pid);
         if let (Ok(pidfd), true) = (pidfd, record.supervisor.lives(self.lxcpath.host())) {
             sys::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL).map_err(StopError::Signal)?;
             let mut fds = [nix::poll::PollFd::new(pidfd.as_fd(), nix::poll::PollFlags::POLLIN)];
-            // If it does not die, the socket is still held, and that is told below.
+            // If it does not die, the socket is still held, which is reported below.
             _ = nix::poll::poll(&mut fds, 2000_u16);
         }
         match record::reclaim(&self.lxcpath, name).map_err(StopError::Reclaim)? {
@@ -272,7 +273,7 @@ impl Engine {
         }
     }
 
-    /// Takes hold of init, without needing its supervisor to answer if that is one of ours.
+    /// Opens a pidfd of init, without needing its supervisor to answer if that is one of ours.
     fn init_of(&self, name: &Name, client: Option<&Client>) -> Option<Init> {
         let host = self.lxcpath.host();
         let record = Record::read(&self.lxcpath, name).filter(|it| it.is_live(host));

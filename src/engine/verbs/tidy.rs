@@ -1,5 +1,5 @@
-//! Clears away what commands that were killed have left under names that nobody may ask for again.
-//! Touches nothing that a command is at work on, and fails nobody: it is tried again the next time.
+//! Removes what killed commands have left under names that may never be used again. Touches nothing
+//! that a command is working on, and never fails the caller: the next command tries again.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,36 +10,36 @@ use crate::engine::store::{LOCKS, Store, drafted, remove_draft};
 use crate::engine::{Engine, Name};
 
 impl Engine {
-    /// Looks for leftovers of other containers; what one's own name has left its command clears.
+    /// Looks for leftovers of other containers; each command clears those of its own.
     pub(in crate::engine) fn tidy(&self) {
         let store = Store::new(&self.lxcpath);
         for name in entries(&self.lxcpath).filter_map(|it| drafted(&self.lxcpath, &it)) {
-            // Whoever makes or removes it now holds the lock.
+            // A command that creates or removes it now holds the lock.
             if let Ok(_lock) = store.lock(&name) {
-                // What resists is found the next time.
+                // What cannot be removed is found the next time.
                 _ = remove_draft(&store, &name);
             }
         }
         record::remove_drafts(&self.lxcpath);
         for name in self.kept().iter().filter(|it| store.dir(it).symlink_metadata().is_err()) {
             record::forget_ended(&self.lxcpath, name);
-            // Dropped, its file is gone.
+            // Dropping the lock removes its file.
             _ = store.lock(name);
         }
-        // Of other lxcpaths, whose last file is gone: only an empty directory can be removed.
+        // Directories of other lxcpaths: only empty ones can be removed.
         let runtime = self.lxcpath.host().runtime_dir();
         for kind in ["run", "socket"].map(|it| runtime.join(it)) {
             entries(&kind).for_each(|it| _ = std::fs::remove_dir(kind.join(it)));
         }
     }
 
-    /// Removes what commands and supervisors that were killed were just noting. Costs no more than a
-    /// look into one directory, which is why `ls` can do it.
+    /// Removes drafts of killed commands and supervisors. It only lists one directory, so `ls` can
+    /// do it.
     pub fn clear_drafts(&self) {
         record::remove_drafts(&self.lxcpath);
     }
 
-    /// Returns the containers that something is kept of in the runtime directory.
+    /// Returns the containers that have files in the runtime directory.
     fn kept(&self) -> BTreeSet<Name> {
         let recorded = record::dir(&self.lxcpath);
         let recorded = entries(&recorded).filter_map(|it| record::of_file(&it));

@@ -1,6 +1,6 @@
 //! The verbs `wait` and `monitor`: what containers do, as it happens.
 //!
-//! wharf's supervisors tell the journal. LXC's monitors do not, so what they run is looked at a
+//! wharf's supervisors write the journal. LXC's monitors do not, so their containers are checked a
 //! few times a second.
 
 use std::collections::BTreeMap;
@@ -10,12 +10,12 @@ use crate::engine::running::event::{self, Event, Follower, What};
 use crate::engine::seen::sampler::Sampler;
 use crate::engine::{Engine, Error, ErrorKind, Name, State, Verb};
 
-/// How long to wait for the journal before looking around.
+/// How long to wait for the journal before checking LXC's containers.
 const BEAT: Duration = Duration::from_millis(250);
 
 impl Engine {
-    /// Waits until the container is in one of `states`; false when `timeout` ran out first.
-    /// None waits for ever, zero only looks.
+    /// Waits until the container is in one of `states`; false when `timeout` ran out first. None
+    /// waits for ever, zero only checks.
     pub fn wait(
         &self,
         name: &Name,
@@ -23,7 +23,7 @@ impl Engine {
         timeout: Option<Duration>,
     ) -> Result<bool, Error> {
         let deadline = timeout.and_then(|it| Instant::now().checked_add(it));
-        // Followed before the first look, so that nothing happens unseen in between.
+        // Followed before the first check, so that no event is missed in between.
         let mut follower =
             event::follow(self.lxcpath.host()).map_err(|it| failed(Verb::Wait, name, it))?;
         loop {
@@ -35,7 +35,7 @@ impl Engine {
                 return Ok(false);
             }
             let beat = left.map_or(BEAT, |it| it.min(BEAT));
-            // A state that passes quickly is over at the next look; the journal still tells of it.
+            // A short state is over at the next check; the journal still has it.
             let news = drain(&mut follower, beat).map_err(|it| failed(Verb::Wait, name, it))?;
             let mut entered =
                 news.iter().filter(|it| self.is_about(it, name)).filter_map(Event::enters);
@@ -46,8 +46,8 @@ impl Engine {
     }
 
     /// Follows events of containers whose whole name matches `pattern`, in order, without gaps.
-    /// Calls `each` until it returns false. `each` gets `None` about four times a second, so
-    /// that it can look whether it should go on.
+    /// Calls `each` until it returns false. `each` gets `None` about four times a second, so that
+    /// it can check whether to continue.
     pub fn monitor(
         &self,
         pattern: &regex::Regex,
@@ -112,14 +112,14 @@ impl Engine {
     }
 }
 
-/// The containers that LXC's own monitors run, as they were at the last look.
+/// The containers that LXC's own monitors run, as of the last check.
 #[derive(Debug)]
 struct Foreign {
     sampler: Sampler,
     known: BTreeMap<Name, State>,
-    /// What they had lost of their limits.
+    /// Which limits they had lost.
     lost: BTreeMap<Name, Vec<String>>,
-    /// Seen once: a supervisor of ours listens a moment before its record is there.
+    /// Seen once: a supervisor of ours listens a moment before its record exists.
     fresh: BTreeMap<Name, State>,
 }
 
@@ -130,7 +130,7 @@ impl Foreign {
         Self { sampler, known, lost: BTreeMap::new(), fresh: BTreeMap::new() }
     }
 
-    /// Notes what wharf itself did to them, so that it is told once.
+    /// Notes what wharf itself did to them, so that it is reported only once.
     fn hear(&mut self, events: &[Event]) {
         for event in events {
             if let (Some(to), Some(known)) = (event.enters(), self.known.get_mut(&event.name)) {
@@ -139,7 +139,7 @@ impl Foreign {
         }
     }
 
-    /// Makes events of what changed since the last look.
+    /// Makes events of the changes since the last check.
     fn look(&mut self, engine: &Engine) -> Vec<Event> {
         let mut now: BTreeMap<Name, State> = self.sampler.foreign().into_iter().collect();
         let fresh = std::mem::take(&mut self.fresh);
@@ -166,7 +166,7 @@ impl Foreign {
         events
     }
 
-    /// Makes events of the limits that were lost since the last look.
+    /// Makes events of the limits that were lost since the last check.
     fn losses(&mut self, engine: &Engine) -> Vec<Event> {
         let mut events = Vec::new();
         for name in self.known.keys() {
@@ -186,7 +186,7 @@ impl Foreign {
     }
 }
 
-/// Waits at most `patience` for an event and returns it with all that follow at once.
+/// Waits at most `patience` for an event and returns it with those that follow immediately.
 fn drain(follower: &mut Follower, patience: Duration) -> std::io::Result<Vec<Event>> {
     let mut events = Vec::new();
     let mut next = follower.next(Some(patience))?;

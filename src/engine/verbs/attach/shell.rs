@@ -23,7 +23,7 @@ pub(super) fn of(root: BorrowedFd<'_>, uid: u32) -> String {
     configured.filter(executable).unwrap_or_else(|| SHELL.to_owned())
 }
 
-/// Reads the file, which the container may have made anything, only if it is one.
+/// Reads the path, which the container controls, only if it is a regular file.
 fn passwd(root: BorrowedFd<'_>) -> Option<String> {
     let found = look(root, Path::new("etc/passwd"))?;
     if !found.metadata().ok()?.is_file() {
@@ -36,7 +36,7 @@ fn passwd(root: BorrowedFd<'_>) -> Option<String> {
     Some(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// Finds what is at `path` below `root`, and nowhere else.
+/// Opens `path` below `root`, without leaving it.
 fn look(root: BorrowedFd<'_>, path: &Path) -> Option<File> {
     let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
     let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(resolve);

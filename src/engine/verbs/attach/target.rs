@@ -25,7 +25,7 @@ pub(super) struct AttachTarget {
     /// Init's capability bounding set.
     pub(super) bounding: u64,
     pub(super) no_new_privs: bool,
-    /// What AppArmor confines init by.
+    /// Init's AppArmor profile.
     pub(super) apparmor: Option<String>,
     /// `lxc.environment`.
     pub(super) environment: Vec<(String, String)>,
@@ -86,7 +86,7 @@ impl AttachTarget {
         })?;
         let another = client.is_another_users().map_err(TargetError::Socket)?;
         let needed = if another { libc::CLONE_NEWUSER } else { namespaces };
-        // What was read belongs to init if that still lives.
+        // The values read belong to init if it is still alive.
         if sys::pidfd_send_signal(pidfd.as_fd(), 0) == Err(Errno::ESRCH) {
             return Err(TargetError::NotRunning);
         }
@@ -113,20 +113,20 @@ impl AttachTarget {
         let flags = libc::O_PATH | libc::O_DIRECTORY;
         let root = fs::File::options().read(true).custom_flags(flags).open(&path);
         let root = root.map_err(|source| TargetError::Proc { path, source })?;
-        // Only while init lives its pid is its own, and so was the root that was opened.
+        // The pid, and so the opened root, is init's only if init is still alive.
         match sys::pidfd_send_signal(self.pidfd.as_fd(), 0) {
             Err(Errno::ESRCH) => Err(TargetError::NotRunning),
             Ok(()) | Err(_) => Ok(root.into()),
         }
     }
 
-    /// Returns whether its processes stand still, or are about to.
+    /// Returns whether its processes are frozen, or about to be.
     pub(super) fn is_frozen(&self) -> bool {
         let cgroup = self.cgroup.as_ref();
         cgroup.is_some_and(|it| it.frozen() == Some(true) || it.thawed() == Some(false))
     }
 
-    /// Returns what leads inside.
+    /// Returns the handles for entering it.
     pub(super) fn door<'a>(&'a self, root: BorrowedFd<'a>) -> Door<'a> {
         Door { init: self.pidfd.as_fd(), root }
     }
@@ -137,7 +137,7 @@ impl AttachTarget {
     }
 }
 
-/// Asks for what the container runs with, which its file may not say any more.
+/// Asks for the configuration that the container runs with, since its file may have changed.
 fn environment(client: &Client) -> Result<Vec<(String, String)>, TargetError> {
     let lines = client.config_item("lxc.environment").map_err(TargetError::Socket)?;
     let lines = lines.unwrap_or_default();
@@ -145,12 +145,12 @@ fn environment(client: &Client) -> Result<Vec<(String, String)>, TargetError> {
     Ok(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
 }
 
-/// Returns the flags of the namespaces that differ. One that cannot be looked at is an error: the
+/// Returns the flags of the namespaces that differ. One that cannot be read is an error: the
 /// command would stay in the host's.
 fn differing(pid: i32) -> Result<i32, TargetError> {
     let mut flags = 0;
     for (name, flag) in NAMESPACES {
-        // A kernel that lacks a kind of namespace has none that differs.
+        // A kind of namespace that the kernel lacks cannot differ.
         let Ok(ours) = fs::read_link(format!("/proc/self/ns/{name}")) else { continue };
         let path = format!("/proc/{pid}/ns/{name}");
         let theirs = fs::read_link(&path).map_err(|source| TargetError::Proc { path, source })?;

@@ -1,5 +1,4 @@
-//! The loop between this terminal and a container's. Puts the terminal back as it was, whatever
-//! happens.
+//! The loop between this terminal and a container's. Always restores the terminal.
 
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -18,7 +17,7 @@ use crate::engine::sys;
 const PIECE: usize = 4096;
 /// What leaves the console, after the escape key.
 const QUIT: u8 = b'q';
-/// The signals that would leave the terminal raw, or tell of its size.
+/// The signals that would leave the terminal raw, or report its size.
 const HEARD: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGWINCH];
 
 /// A terminal of the container.
@@ -28,7 +27,7 @@ pub(super) enum Remote {
     Tty(Tty),
 }
 
-/// Whether the relay goes on.
+/// Whether the relay continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     Go,
@@ -58,7 +57,8 @@ impl Remote {
         }
     }
 
-    /// Returns the connection whose end is the container's, if the terminal itself is another.
+    /// Returns the connection that closes when the container ends, if that is not the terminal's
+    /// own.
     fn keep(&self) -> Option<BorrowedFd<'_>> {
         match self {
             Self::View(_) => None,
@@ -101,7 +101,7 @@ pub(super) fn relay(remote: &Remote, escape: Option<u8>) -> Result<(), ConsoleEr
     let _raw = RawMode::stdin().map_err(ConsoleError::Terminal)?;
     fit(remote);
     let mut keys = Keys { escape, pending: false };
-    // A terminal that does not take the replay ends the loop on its next byte.
+    // A terminal that does not accept the replay ends the loop on its next byte.
     _ = show(remote.replay());
     loop {
         let stdin = io::stdin();
@@ -128,7 +128,7 @@ pub(super) fn relay(remote: &Remote, escape: Option<u8>) -> Result<(), ConsoleEr
         if is(0) && typed(remote, &mut keys) == Next::End {
             return Ok(());
         }
-        // Whatever comes on the connection that keeps a tty, it is the end.
+        // Any event on the connection that holds a tty means the end.
         if is(3) && !is(1) {
             return Ok(());
         }
@@ -140,7 +140,7 @@ fn output(remote: &Remote) -> Next {
     match remote.read(&mut buffer) {
         Ok(count) if count > 0 => show(buffer.get(..count).unwrap_or_default()),
         Err(error) if error.kind() == io::ErrorKind::Interrupted => Next::Go,
-        // EIO: nobody in the container holds the terminal open any more.
+        // EIO: no process in the container has the terminal open any more.
         Ok(_) | Err(_) => Next::End,
     }
 }
@@ -168,7 +168,7 @@ fn typed(remote: &Remote, keys: &mut Keys) -> Next {
     next
 }
 
-/// What was typed, less the escape key and what follows it.
+/// The input, less the escape key and what follows it.
 #[derive(Debug)]
 struct Keys {
     escape: Option<u8>,
@@ -177,8 +177,8 @@ struct Keys {
 }
 
 impl Keys {
-    /// Returns what is for the container. Escape and `q` ends; escape and any other key, itself
-    /// included, is that other key alone.
+    /// Returns the input for the container. The escape key and `q` ends; the escape key and any
+    /// other key, itself included, sends only that other key.
     fn take(&mut self, typed: &[u8]) -> (Vec<u8>, Next) {
         let mut through = Vec::new();
         for &byte in typed {

@@ -1,5 +1,5 @@
-//! What the configuration of a new container starts from: the file that was named, or the host's
-//! own `default.conf` with wharf's hardening where that is silent, or wharf's alone.
+//! What the configuration of a new container starts from: the given file, or the host's own
+//! `default.conf` with wharf's hardening for what that does not set, or only wharf's.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::engine::config::{self, Config, ConfigError, ConfigErrors};
 use crate::engine::host::apparmor;
 use crate::engine::host::lxcpath::Lxcpath;
 
-/// What wharf's own configuration is called in errors.
+/// The name of wharf's own configuration in errors.
 const OWN_NAME: &str = "default.conf";
 const PROFILE: &str = "lxc.apparmor.profile";
 const LEFT_OUT: &[u8] = b"# wharf does not carry this out yet: ";
@@ -19,12 +19,12 @@ const LEFT_OUT: &[u8] = b"# wharf does not carry this out yet: ";
 pub(super) struct Base {
     pub(super) config: Config,
     pub(super) basis: Basis,
-    /// What of the host's file was left out, each with its line.
+    /// What was left out of the host's file, each with its line.
     pub(super) left_out: Vec<String>,
 }
 
 impl Base {
-    /// Takes the file that was named, as it is.
+    /// Uses the given file as it is.
     pub(super) fn named(
         name: &Name,
         lxcpath: &Lxcpath,
@@ -35,7 +35,7 @@ impl Base {
         Ok(Self { config, basis: Basis::Named, left_out: Vec::new() })
     }
 
-    /// Takes what every container of this host starts from.
+    /// Uses what every container of this host starts from.
     pub(super) fn of_host(
         name: &Name,
         lxcpath: &Lxcpath,
@@ -49,7 +49,7 @@ impl Base {
             return Ok(Self { config, basis: Basis::Wharf, left_out: Vec::new() });
         }
         let theirs = config::load(name, lxcpath, Some(&file), &[])?;
-        // Whoever asks for isolation must not get a container without it.
+        // A request for isolation must not result in a container without it.
         let replaceable = apparmor::is_loaded(in_place_of_generated(&theirs));
         let isolating = theirs
             .unsupported()
@@ -65,14 +65,14 @@ impl Base {
     }
 }
 
-/// Returns the one of LXC's own profiles that allows what a generated one would.
+/// Returns LXC's own profile that allows what a generated one would.
 fn in_place_of_generated(config: &Config) -> &'static str {
     let nests = config.get("lxc.apparmor.allow_nesting").is_some_and(|it| it == "1");
     if nests { apparmor::NESTING } else { apparmor::DEFAULT }
 }
 
-/// Turns the lines that wharf cannot carry out yet into comments: a container that does not start
-/// helps nobody. An included file that has such lines is left out whole.
+/// Comments out the lines that wharf does not support yet: a container that does not start is of no
+/// use. An included file with such lines is left out completely.
 fn without_what_is_refused(config: &Config) -> (Vec<u8>, Vec<String>) {
     let faults = config.unsupported();
     let generates = faults.iter().filter(|it| it.asks_to_generate());
@@ -104,7 +104,7 @@ fn without_what_is_refused(config: &Config) -> (Vec<u8>, Vec<String>) {
     (kept, left_out)
 }
 
-/// Returns whether a line is of the network interface `index`; without numbers, of any.
+/// Returns whether a line belongs to the network interface `index`; without numbers, to any.
 fn speaks_of(line: &[u8], index: u32) -> bool {
     let Some(key) = key_of(line) else { return false };
     let rest = key.strip_prefix("lxc.network.").or_else(|| key.strip_prefix("lxc.net."));
@@ -119,8 +119,8 @@ fn key_of(line: &[u8]) -> Option<&str> {
     key.starts_with("lxc.").then(|| key.trim())
 }
 
-/// Adds wharf's own defaults for whatever `theirs` says nothing of, with the comments that explain
-/// them. The first paragraph, which says whose they are, comes first.
+/// Adds wharf's own defaults for what `theirs` does not set, with the comments that explain them.
+/// The first paragraph, which introduces them, comes first.
 fn completed(theirs: &Config, file: &Path) -> Vec<u8> {
     let mut paragraphs = config::DEFAULT.split("\n\n");
     let mut content = paragraphs.next().unwrap_or_default().as_bytes().to_vec();
@@ -140,8 +140,8 @@ fn completed(theirs: &Config, file: &Path) -> Vec<u8> {
     content
 }
 
-/// Returns whether the file has a word of its own for what `line` sets. Mounts add up: those of wharf
-/// hide what tells of the host, whatever else is mounted.
+/// Returns whether the file itself sets what `line` sets. Mounts add up: those of wharf hide
+/// information about the host, whatever else is mounted.
 fn says_already(theirs: &Config, line: &str) -> bool {
     key_of(line.as_bytes()).is_some_and(|key| key != "lxc.mount.entry" && theirs.speaks_of(key))
 }
@@ -154,7 +154,7 @@ mod tests {
     use crate::engine::Host;
     use crate::engine::terms::spec::{Capabilities, Network};
 
-    /// Makes the base on a host whose `default.conf` holds `content`.
+    /// Makes the base on a host whose `default.conf` contains `content`.
     fn on_host_with(content: &[u8]) -> Base {
         let dir = tempfile::tempdir().unwrap();
         let host = Host::keeping_in(dir.path());
@@ -213,7 +213,7 @@ mod tests {
         let host = Host::keeping_in(dir.path());
         fs::create_dir_all(config::default_config(&host).parent().unwrap()).unwrap();
         let lxcpath = Lxcpath::open(&host, dir.path());
-        // Isolation that wharf does not have yet is not left out either.
+        // Isolation that wharf does not support yet is not left out either.
         for line in ["lxc.bogus = 1", "lxc.idmap = u 0 1 1", "lxc.seccomp.profile = /x"] {
             fs::write(config::default_config(&host), line).unwrap();
             let base = Base::of_host(&"web".parse().unwrap(), &lxcpath, &[]);

@@ -1,4 +1,4 @@
-//! LXC's template programs: found, and run without a shell.
+//! Finds LXC's template programs, and runs them without a shell.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use crate::engine::terms::shown::shown_bytes;
 
 /// Where LXC installs them, as `lxc-NAME`.
 const DIRECTORY: &str = "/usr/share/lxc/templates";
-/// How many lines of a failed template's complaint are told.
+/// How many lines of a failed template's output are reported.
 const TOLD_LINES: usize = 5;
 
-/// Why a template did not do its work.
+/// Why a template failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TemplateError {
     #[error(
@@ -44,7 +44,7 @@ pub(super) fn find(name: &str) -> Result<PathBuf, TemplateError> {
     }
 }
 
-/// Runs it on `dir`, with the arguments that LXC gives.
+/// Runs it on `dir`, with the arguments that LXC passes.
 pub(super) fn run(
     program: &Path,
     name: &Name,

@@ -1,5 +1,6 @@
-//! Writes a limit into a configuration, whether the container runs or not. Comments, order, includes,
-//! owner and mode of the file stay, and what could not be read again is not written.
+//! Writes a limit into a configuration, whether the container runs or not. Comments, order,
+//! includes, owner and mode of the file stay, and a result that could not be read again is not
+//! written.
 
 use std::path::PathBuf;
 
@@ -16,7 +17,7 @@ use crate::engine::{Engine, Error, Name, Verb};
 
 const VERB: Verb = Verb::KeepLimit;
 
-/// Why a limit is not kept for the next start.
+/// Why a limit was not saved for the next start.
 #[derive(Debug, thiserror::Error)]
 enum KeepError {
     #[error("Proxmox rewrites its configuration from {} at each start; {instead}", conf.display())]
@@ -36,18 +37,18 @@ enum KeepError {
     NoVersion(String),
 }
 
-/// A limit that was written into a configuration.
+/// A limit that was written to a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct KeptLimit {
     /// Such as `lxc.cgroup2.memory.max`.
     pub key: String,
-    /// What the key had before; none: it was not set in this file.
+    /// The key's old value; none: it was not set in this file.
     pub old: Option<String>,
-    /// What it has now; none: it was taken out.
+    /// Its new value; none: it was removed.
     pub new: Option<String>,
 }
 
-/// A limit in the spelling it was asked for, and the group that has it, if the container runs.
+/// A limit in the requested spelling, and its group, if the container is running.
 struct AskedLimit<'a> {
     version: Version,
     file: &'a str,
@@ -56,8 +57,8 @@ struct AskedLimit<'a> {
 
 impl Engine {
     /// Writes `value` for `file` (or for a whole key such as `lxc.cgroup2.memory.max`) into the
-    /// container's configuration, for its next starts, in each spelling that is there; without a
-    /// value, or with one that clears it, takes it out. All else in the file stays as it is.
+    /// container's configuration, for its next starts, in each spelling that is used; without a
+    /// value, or with one that clears it, removes it. Everything else in the file stays as it is.
     pub fn cgroup_keep(
         &self,
         name: &Name,
@@ -108,8 +109,8 @@ impl Engine {
         Ok(KeptLimit { key, old, new })
     }
 
-    /// Returns what `file` (or the file of a whole key) holds, or while the container does not run,
-    /// what its configuration sets for it; none: nothing.
+    /// Returns what `file` (or the file of a whole key) holds, or while the container is not
+    /// running, what its configuration sets for it; none: nothing.
     pub fn limit(&self, name: &Name, file: &str) -> Result<Option<String>, Error> {
         let limit = self.limit_to_keep(name, file)?;
         if let Some(cgroup) = &limit.cgroup {
@@ -147,7 +148,7 @@ impl Engine {
 }
 
 impl AskedLimit<'_> {
-    /// Turns `typed` into what the kernel takes, or says what is wrong.
+    /// Turns `typed` into what the kernel accepts, or returns what is wrong.
     fn parse(&self, typed: &str, document: &Document) -> Result<String, String> {
         if let Some(cgroup) = &self.cgroup {
             return cgroup.parse(self.file, typed);
@@ -163,7 +164,7 @@ impl AskedLimit<'_> {
         value::parse(self.file, typed, Whole { period, ..Whole::of_host(typed) })
     }
 
-    /// Returns the lines that say `value`: in this spelling, and in the other where `document` has
+    /// Returns the lines that set `value`: in this spelling, and in the other if `document` has
     /// that one too.
     fn lines(&self, document: &Document, value: &str) -> Result<Vec<(String, String)>, KeepError> {
         let mut lines = vec![(spelling::key(self.version, self.file), value.to_owned())];
@@ -177,14 +178,14 @@ impl AskedLimit<'_> {
     }
 }
 
-/// Why a line is not put into a document.
+/// Why a line cannot be put into a document.
 enum Unput {
     Line(config::DocumentError),
     Read(Error),
 }
 
-/// Puts each of `lines` into `document`: in its place, or at the end if what is included after that
-/// says otherwise.
+/// Puts each of `lines` into `document`: in its place, or at the end if a later include overrides
+/// it.
 fn put(
     document: &mut Document,
     lines: &[(String, String)],

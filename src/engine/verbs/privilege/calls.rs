@@ -1,5 +1,5 @@
-//! The system calls that containers take and that filters like to refuse, and how each is tried
-//! without doing anything: the kernel refuses these arguments by itself, with a known error.
+//! The system calls that containers need and that filters often deny, and how each is tried without
+//! any effect: the kernel itself refuses these arguments, with a known error.
 
 use nix::errno::Errno;
 
@@ -10,29 +10,29 @@ use crate::engine::sys::probe::{Trial, TrialOutcome};
 pub(super) struct Call {
     pub(super) name: &'static str,
     pub(super) trial: Trial,
-    /// What the kernel itself says to the trial; 0: it succeeds.
+    /// The kernel's own answer to the trial; 0: it succeeds.
     expected: i32,
-    /// The capability without which the kernel says EPERM.
+    /// The capability without which the kernel returns EPERM.
     capability: Option<u8>,
-    /// Whether a refusal is passed over.
+    /// Whether a refusal is ignored.
     tolerated: bool,
     pub(super) watched: Watched,
-    /// What else than `SystemCallFilter=` takes it away, as systemd.exec(5) has it.
+    /// Which setting besides `SystemCallFilter=` denies it, according to systemd.exec(5).
     pub(super) setting: Option<&'static str>,
 }
 
-/// Whether whoever makes a call is watched, so that somebody can tell that a filter killed it.
+/// Whether the process that makes a call is watched, so that a kill by a filter can be reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Watched {
     Yes,
     No,
-    /// It is made only where no v1 hierarchy decides about devices, and is not watched.
+    /// It is made only if no v1 hierarchy decides about devices, and is not watched.
     NotOnV2,
 }
 
 impl Call {
-    /// Returns whether a filter made this answer. The kernel's own may be for want of a capability,
-    /// of which `effective` is the set.
+    /// Returns whether this answer is a filter's. The kernel's own may be caused by a missing
+    /// capability, of which `effective` is the set.
     pub(super) fn is_filtered(&self, answer: TrialOutcome, effective: u64) -> bool {
         let lacking = self.capability.is_some_and(|it| effective & (1 << it) == 0);
         match answer {
@@ -60,7 +60,7 @@ const NO_TYPE: libc::c_long = 0xf;
 const RESTRICT_NAMESPACES: &str = "RestrictNamespaces=";
 const RESTRICT_FAMILIES: &str = "RestrictAddressFamilies=";
 
-/// A call of a process on its way into a container, of which only `SystemCallFilter=` knows.
+/// A call of a process on its way into a container, which only `SystemCallFilter=` denies.
 const fn call(
     name: &'static str,
     number: libc::c_long,
@@ -102,10 +102,10 @@ impl Call {
 
 use Errno::{EBADF, EFAULT, EINVAL, EOPNOTSUPP};
 
-/// The call of which every other process is made.
+/// The call that creates every other process.
 pub(super) const FORK: &str = "clone";
 
-/// Source: the manual page of each, for what it says to arguments like these.
+/// Source: the manual page of each, for its error with such arguments.
 pub(super) const CALLS: &[Call] = &[
     call("clone3", libc::SYS_clone3, [0; 5], EINVAL).watched(Watched::No).also(RESTRICT_NAMESPACES),
     call(FORK, libc::SYS_clone, [libc::CLONE_SIGHAND as _, 0, 0, 0, 0], EINVAL)

@@ -1,5 +1,5 @@
-//! What a process can see of its own restrictions, and what that says about an error. Looking and
-//! judging are apart: the judgement is a pure function.
+//! What a process can see of its own restrictions, and what that says about an error. Observation
+//! and judgement are separate: the judgement is a pure function.
 
 use std::fs::read_to_string;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub(super) struct Seen {
     pub(super) is_root: bool,
     /// The capabilities in effect.
     pub(super) effective: u64,
-    /// What a filter refuses.
+    /// What a filter denies.
     pub(super) refused: Vec<(&'static Call, TrialOutcome)>,
     /// A cgroup v1 hierarchy decides about devices.
     pub(super) old_devices: bool,
@@ -28,14 +28,14 @@ pub(super) struct Seen {
     pub(super) read_only: Vec<(String, ReadOnly)>,
 }
 
-/// What of the host's is hidden from the process.
+/// What is hidden from the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Apart {
     Users,
     Devices,
 }
 
-/// Why nothing can be written below a directory.
+/// Why a directory is read-only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReadOnly {
     /// The mount is read-only; the file system itself is not.
@@ -44,7 +44,7 @@ pub(super) enum ReadOnly {
 }
 
 impl Seen {
-    /// Looks, at `places` too. Tries system calls if there is a filter.
+    /// Observes, including `places`. Tries system calls if there is a filter.
     pub(super) fn look(places: &[&Path]) -> Self {
         let status = read_to_string("/proc/self/status").unwrap_or_default();
         let field = |key: &str| status.lines().find_map(|it| it.strip_prefix(key)).map(str::trim);
@@ -68,7 +68,7 @@ impl Seen {
         }
     }
 
-    /// Says what of this may be behind a refusal with `errno`; none: nothing that is seen.
+    /// Returns which of this may be behind a refusal with `errno`; none: nothing visible.
     pub(super) fn behind(&self, errno: Errno) -> Option<String> {
         let denied = matches!(errno, Errno::EPERM | Errno::EACCES);
         let mut found = Vec::new();
@@ -78,7 +78,7 @@ impl Seen {
         if denied {
             found.extend(self.lacking());
         }
-        // A device of the host's may be missing.
+        // A device of the host's may be hidden.
         if denied || errno == Errno::ENOENT {
             found.extend(self.apart.iter().map(|it| it.words().to_owned()));
         }
@@ -93,7 +93,7 @@ impl Seen {
         (!found.is_empty()).then(|| restricted(&found.join(", ")))
     }
 
-    /// Says for which calls a filter kills, if nobody could tell afterwards.
+    /// Returns for which calls a filter kills, if that could not be reported afterwards.
     pub(super) fn deadly(&self) -> Option<String> {
         let kills = |(call, answer): &&(&Call, TrialOutcome)| {
             *answer == TrialOutcome::Killed
@@ -111,7 +111,7 @@ impl Seen {
         self.refused.iter().any(|(_, answer)| *answer == TrialOutcome::Errno(errno as i32))
     }
 
-    /// Names what is refused, and what may have set the filter up.
+    /// Names the denied calls, and the settings that may cause the filter.
     fn filter(&self) -> Option<String> {
         let names = |killed: bool| {
             let refused =
@@ -181,7 +181,7 @@ impl Apart {
     }
 }
 
-/// Capabilities that root has and containers take, see capabilities(7).
+/// Capabilities that root has and containers require, see capabilities(7).
 const NEEDED: [(u8, &str); 12] = [
     (0, "CAP_CHOWN"),
     (1, "CAP_DAC_OVERRIDE"),
@@ -205,7 +205,7 @@ fn refused(effective: u64) -> Vec<(&'static Call, TrialOutcome)> {
             .zip(answers)
             .filter(|(call, answer)| call.is_filtered(*answer, effective))
             .collect(),
-        // No process can be made to try the others.
+        // No process can be created to try the others.
         Err(errno @ (Errno::EPERM | Errno::EACCES | Errno::ENOSYS)) => CALLS
             .iter()
             .filter(|it| it.name == FORK)
@@ -215,9 +215,9 @@ fn refused(effective: u64) -> Vec<(&'static Call, TrialOutcome)> {
     }
 }
 
-/// Returns whether something else than the kernel's own devices is seen at /dev.
+/// Returns whether /dev shows something other than the kernel's own devices.
 fn has_own_dev(mounts: &str) -> bool {
-    // The last mount on a place is the one that is seen.
+    // The last mount on a path is the visible one.
     let dev = mounts.lines().rfind(|it| it.split(' ').nth(4) == Some("/dev"));
     dev.is_some_and(|it| !it.contains(" - devtmpfs "))
 }
@@ -241,7 +241,7 @@ fn read_only_by(mounts: &str, place: &Path) -> ReadOnly {
         line.split(' ').nth(POINT).map(|it| mountinfo::unescaped(it.as_bytes())).unwrap_or_default()
     };
     let holds = mounts.lines().filter(|it| place.starts_with(point(it)));
-    // Of two on the same place the later one is seen.
+    // Of two on the same path the later one is visible.
     let mount = holds.max_by_key(|it| point(it).components().count());
     let options = mount.and_then(|it| it.rsplit(' ').next()).unwrap_or_default();
     if options.split(',').any(|it| it == "ro") { ReadOnly::FileSystem } else { ReadOnly::Mount }
@@ -295,7 +295,7 @@ mod tests {
                  restrictions"
             );
         }
-        // An error number that the filter gives of its own choice.
+        // An error number that the filter chose.
         let seen = filtered(&[("mount", TrialOutcome::Errno(libc::ENOLINK))]);
         assert!(
             said(&seen, Errno::ENOLINK).contains("denies it mount (a unit's SystemCallFilter=)")

@@ -1,4 +1,4 @@
-//! What a stop and a restart ask of the guest, and how long they wait for it.
+//! How stop and restart ask the guest, and how long they wait for it.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ const STARTING: Duration = Duration::from_secs(30);
 /// How long a container may take to end by `lxc.signal.stop` before it is killed.
 const STOPPING: Duration = Duration::from_secs(5);
 
-/// A running container's init, and what it takes to talk to it.
+/// A running container's init, and what is needed to signal it.
 struct Guest<'a> {
     engine: &'a Engine,
     name: &'a Name,
@@ -34,7 +34,7 @@ struct Guest<'a> {
 }
 
 impl Engine {
-    /// Asks init to halt, without waiting for what becomes of that.
+    /// Asks init to halt, without waiting for the result.
     pub(super) fn ask(&self, name: &Name, client: &Client) -> Result<(), StopError> {
         let guest = Guest::of(self, name, client)?;
         match guest.asking() {
@@ -43,7 +43,7 @@ impl Engine {
         }
     }
 
-    /// Asks init to halt, waits, and kills what is left if it may.
+    /// Asks init to halt, waits, and kills what is left if permitted.
     pub(super) fn gently(
         &self,
         name: &Name,
@@ -51,7 +51,7 @@ impl Engine {
         timeout: Option<Duration>,
         then_kill: bool,
     ) -> Result<(), StopError> {
-        // Before the signal, or its effect could be missed.
+        // Before the signal, so that its effect cannot be missed.
         let watch = client.add_state_client(&[State::Stopped]).map_err(StopError::Socket)?;
         let StateWatch::Waiting(end) = watch else { return Ok(()) };
         let guest = Guest::of(self, name, client)?;
@@ -68,15 +68,15 @@ impl Engine {
             None if !then_kill => Err(StopError::TimedOut),
             None => {
                 let killed = self.kill(name, Some(client));
-                // Until now it was to say what the end of init means.
+                // Until now it determined how the end of init is handled.
                 drop(wished);
                 killed
             }
         }
     }
 
-    /// Sends init `lxc.signal.stop` where that is not SIGKILL, and tells whether the container has
-    /// ended by that. LXC waits for it without an end; whoever kills wants one.
+    /// Sends init `lxc.signal.stop` unless that is SIGKILL, and returns whether the container has
+    /// ended by it. LXC waits for that for ever; a kill must end.
     pub(super) fn ends_by_signal(&self, name: &Name, client: &Client, end: &StateClient) -> bool {
         let Ok(guest) = Guest::of(self, name, client) else { return false };
         let configured = guest.configured("lxc.signal.stop");
@@ -85,7 +85,7 @@ impl Engine {
         heard && matches!(end.wait(Some(STOPPING)), Ok(Some(_stopped)))
     }
 
-    /// Asks init to restart its container, without waiting for what becomes of that.
+    /// Asks init to restart its container, without waiting for the result.
     pub(super) fn ask_to_reboot(&self, name: &Name, client: &Client) -> Result<(), StopError> {
         let guest = Guest::of(self, name, client)?;
         let signal = guest.reboot_signal();
@@ -96,8 +96,8 @@ impl Engine {
         }
     }
 
-    /// Has the guest restart itself; one that cannot hear that, or does not do it in time, is
-    /// stopped and started again.
+    /// Has the guest restart itself; if it would not receive the signal, or does not restart in
+    /// time, it is stopped and started again.
     pub(super) fn reboot(
         &self,
         name: &Name,
@@ -105,7 +105,7 @@ impl Engine {
         timeout: Option<Duration>,
         then_kill: bool,
     ) -> Result<(), StopError> {
-        // What goes wrong with the next start is told there.
+        // A failure of the next start is reported there.
         let mut news = event::follow(self.lxcpath.host()).ok();
         let watch = client.add_state_client_anew(&[State::Running]).map_err(StopError::Socket)?;
         let StateWatch::Waiting(life) = watch else { return Ok(()) };
@@ -152,7 +152,7 @@ impl<'a> Guest<'a> {
         Ok(Self { engine, name, client, pid, pidfd, cgroup })
     }
 
-    /// Says that init cannot be asked, unless it has just ended: the dead hear nothing either.
+    /// Reports that init cannot be asked, unless it has just ended, which looks the same.
     fn is_deaf(&self, signal: i32) -> Result<(), StopError> {
         let ended = record::has_ended(self.pidfd.as_fd(), Duration::ZERO);
         if ended { Ok(()) } else { Err(StopError::Deaf(signal)) }
@@ -166,7 +166,7 @@ impl<'a> Guest<'a> {
         }
     }
 
-    /// Returns the signal that the configuration names.
+    /// Returns the configured signal.
     fn configured(&self, key: &str) -> Option<i32> {
         let value = self.client.config_item(key).ok().flatten()?;
         value.trim().parse().ok().filter(|it| *it > 0)
@@ -180,8 +180,8 @@ impl<'a> Guest<'a> {
         Asking::of(self.configured("lxc.signal.halt"), self.pid)
     }
 
-    /// Says it, and wakes a frozen guest, so that it hears: the signal comes first, or it would run
-    /// for a moment without it.
+    /// Sends it, and thaws a frozen guest so that it receives it: the signal is sent first, or the
+    /// guest would run for a moment without it.
     fn say(&self, asking: Asking) -> Result<(), StopError> {
         let cgroup = self.cgroup.as_ref();
         asking.say(self.pid, self.pidfd.as_fd(), cgroup).map_err(StopError::Signal)?;
@@ -202,13 +202,13 @@ impl<'a> Guest<'a> {
 
     fn wake(&self) {
         if self.cgroup.as_ref().is_some_and(|it| it.thawed() == Some(false)) {
-            // It may have ended by now. One that stays frozen is killed when the time is over.
+            // It may have ended by now. If it stays frozen, it is killed when the time is over.
             _ = self.engine.unfreeze(self.name);
         }
     }
 
-    /// Asks init to halt and waits for one of the states that `told` tells; none: it does not. One
-    /// that cannot hear it is not waited for longer than the other processes take to go.
+    /// Asks init to halt and waits for a state from `told`; none: it did not halt. If init would
+    /// not receive the signal, this waits no longer than the other processes take to end.
     fn halts(
         &self,
         mut asking: Asking,
@@ -226,7 +226,7 @@ impl<'a> Guest<'a> {
             asking = self.asking();
         }
         if deaf {
-            // It was asked before it had set itself up.
+            // It was asked before it had installed its handlers.
             self.say(asking)?;
         }
         told.wait(timeout).map_err(StopError::Socket)
@@ -238,7 +238,7 @@ impl<'a> Guest<'a> {
         !self.cgroup.as_ref().is_some_and(others)
     }
 
-    /// Kills init, and all others with it.
+    /// Kills init, and all other processes with it.
     fn end(&self) -> Result<(), StopError> {
         self.signal(libc::SIGKILL)?;
         if let Some(cgroup) = &self.cgroup {
@@ -248,7 +248,7 @@ impl<'a> Guest<'a> {
     }
 }
 
-/// Returns why the container could not be started again, as its supervisor told it last.
+/// Returns why the container could not be started again, according to its supervisor's last report.
 fn reason(news: &mut Option<Follower>, name: &Name) -> String {
     let mut why = "it ended by itself; `wharf start` starts it".to_owned();
     while let Some(Ok(Some(event))) = news.as_mut().map(|it| it.next(Some(Duration::ZERO))) {
