@@ -44,11 +44,11 @@ use workers::Workers;
 /// No more than 60 frames a second: more is not seen.
 const FRAME: Duration = Duration::from_micros(16_667);
 
-/// Messages that come without a pause are taken in for so long before the screen is drawn.
+/// How long messages that come without a pause are processed before the screen is drawn.
 const FLOOD: Duration = Duration::from_millis(100);
 
-/// Time passes on the screen even when nothing happens: by the usual interval between samples and
-/// a little more, so that it is drawn once a second and not twice.
+/// The screen is redrawn even when nothing happens: after the usual interval between samples and a
+/// little more, so that it is drawn once a second and not twice.
 const TICK: Duration = Duration::from_millis(1100);
 
 /// What may be done from the screen.
@@ -58,7 +58,7 @@ pub enum Rights {
     ReadOnly,
 }
 
-/// Shows the screen over `engine` until the operator leaves it. Containers go on.
+/// Shows the screen over `engine` until the operator quits. Containers keep running.
 pub fn run(engine: &Engine, rights: Rights) -> anyhow::Result<()> {
     anyhow::ensure!(
         std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
@@ -84,7 +84,7 @@ pub fn run(engine: &Engine, rights: Rights) -> anyhow::Result<()> {
     Shell { model, look, guard, workers, sampled, leaving: false }.run(&inbox)
 }
 
-/// Returns how a shell calls this program for the containers of `engine`.
+/// Returns how to call this program in a shell for the containers of `engine`.
 fn program(engine: &Engine) -> String {
     if engine.lxcpath() == Engine::open(None).lxcpath() {
         return "wharf".to_owned();
@@ -98,7 +98,7 @@ fn look(preferences: &Preferences, variable: impl Fn(&str) -> Option<std::ffi::O
     preferences.theme.unwrap_or_default().look(ColourDepth::of(&variable), glyphs)
 }
 
-/// What lives as long as the screen does.
+/// What exists as long as the screen.
 struct Shell {
     model: Model,
     look: Look,
@@ -122,7 +122,7 @@ impl Shell {
             self.tick()?;
             message.map_or(Ok(()), |it| self.take(it))?;
             let begun = Instant::now();
-            // Nor does a flood of messages keep the screen from being drawn.
+            // A flood of messages must not prevent drawing.
             while begun.elapsed() < FLOOD {
                 let left = FRAME.saturating_sub(drawn.elapsed());
                 match inbox.recv_timeout(left) {
@@ -147,7 +147,7 @@ impl Shell {
 
     fn tick(&mut self) -> anyhow::Result<()> {
         if self.model.held {
-            // Nobody samples, because the operator wants it so.
+            // Sampling is paused by the operator.
             self.sampled = Instant::now();
         }
         self.take(Message::Tick { now: SystemTime::now(), quiet: self.sampled.elapsed() })

@@ -1,5 +1,6 @@
-//! Why an action cannot be done to a container as it is, in words with advice. The verb's row of
-//! the table decides; this only says it. What this process may not do at all, nobody is offered.
+//! Why an action is not possible on a container in its state, in words with advice. The verb's row
+//! of the table decides; this only words it. Actions that this process may not do at all are not
+//! offered.
 
 use crate::command::action::{Anywhere, Do, InDetail};
 use crate::command::{self, Action, Refusal, Verb};
@@ -9,7 +10,7 @@ use crate::ui::Rights;
 use crate::ui::model::Model;
 
 impl Model {
-    /// Returns why `action` cannot be done now; none: it can.
+    /// Returns why `action` is not possible now; none: it is.
     pub fn refusal(&self, action: Action) -> Option<String> {
         if let Some(barred) = barred(self, action) {
             return Some(barred);
@@ -37,12 +38,12 @@ impl Model {
         }
         let targets = self.targets();
         let mut reasons = targets.iter().map(|it| reason(it, action));
-        // An action on several containers is refused only when it fits none of them.
+        // An action on several containers is refused only if it is possible on none of them.
         if reasons.clone().any(|it| it.is_none()) { None } else { reasons.next().flatten() }
     }
 }
 
-/// Returns whether `action` is for a container, and means nothing without one.
+/// Returns whether `action` applies to a container, and means nothing without one.
 const fn needs_container(action: Action) -> bool {
     match action {
         Action::Act(Do::Start | Do::Stop | Do::Freeze | Do::Restart | Do::Destroy | Do::Again)
@@ -78,7 +79,7 @@ const fn needs_container(action: Action) -> bool {
     }
 }
 
-/// Returns why `action` can be done to no container here; none: it can.
+/// Returns why `action` is not possible on any container here; none: it is.
 pub fn barred(model: &Model, action: Action) -> Option<String> {
     let verb = if action == Action::Act(Do::Keep) {
         Verb::KeepLimit
@@ -95,12 +96,12 @@ pub fn barred(model: &Model, action: Action) -> Option<String> {
     lack.map(|it| it.why.clone())
 }
 
-/// Returns why `action` cannot be done to `container` here and as it is; none: it can.
+/// Returns why `action` is not possible on `container` here and in its state; none: it is.
 pub fn refused(model: &Model, container: &Container, action: Action) -> Option<String> {
     barred(model, action).or_else(|| reason(container, action))
 }
 
-/// Returns whether the verb changes anything; what is typed into a container may, too.
+/// Returns whether the verb changes anything; input typed into a container may, too.
 const fn changes(verb: Verb) -> bool {
     needs_and_changes(verb).1
 }
@@ -130,7 +131,7 @@ const fn needs_and_changes(verb: Verb) -> (&'static [Ability], bool) {
     }
 }
 
-/// Returns why `action` cannot be done to `container` as it is; none: it can.
+/// Returns why `action` is not possible on `container` in its state; none: it is.
 pub fn reason(container: &Container, action: Action) -> Option<String> {
     let (name, state) = (&container.name, container.state);
     let command = action.verb().and_then(command::of)?;
@@ -157,7 +158,7 @@ pub fn reason(container: &Container, action: Action) -> Option<String> {
     Some(format!("{name} {why}{advice}"))
 }
 
-/// Returns whether `action` goes to the configuration: what does not run has no cgroup.
+/// Returns whether `action` changes the configuration: a stopped container has no cgroup.
 fn configures(action: Action, state: State) -> bool {
     matches!(action, Action::Detail(InDetail::Limits | InDetail::Edit)) && state == State::Stopped
 }

@@ -7,7 +7,7 @@ pub fn create(wharf: &str, name: &str, create: &Create) -> String {
     create_in_parts(wharf, name, create).join(" ")
 }
 
-/// Returns the same in parts: the verb, and each option with its value.
+/// Returns its parts: the verb, and each option with its value.
 pub fn create_in_parts(wharf: &str, name: &str, create: &Create) -> Vec<String> {
     let mut line = vec![format!("{wharf} create {}", quoted(name))];
     let mut rest = Vec::new();
@@ -34,7 +34,7 @@ pub fn create_in_parts(wharf: &str, name: &str, create: &Create) -> Vec<String> 
     line
 }
 
-/// Quotes a word for a shell, if it must be.
+/// Quotes a word for a shell, if necessary.
 pub fn quoted(word: &str) -> String {
     let plain = |it: char| it.is_ascii_alphanumeric() || "-_./=:,+@%".contains(it);
     if !word.is_empty() && word.chars().all(plain) {

@@ -1,5 +1,5 @@
-//! What happened to a container that an operator has to know, in words, and the keys that answer
-//! it. Formats, never paints.
+//! What happened to a container that an operator has to know, in words, and the keys that help.
+//! Formats, never paints.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +13,7 @@ use crate::engine::exit::Exit;
 use crate::engine::oom::OomKill;
 use crate::engine::sample::Container;
 
-/// A kill for want of memory that init outlived is shown in its row for so long.
+/// How long an OOM kill that init survived is shown in its row.
 const RECENT: Duration = Duration::from_mins(1);
 /// The tab of the configuration.
 const CONFIG: Action = Action::Detail(InDetail::Tab(7));
@@ -21,17 +21,17 @@ const CONFIG: Action = Action::Detail(InDetail::Tab(7));
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// It is trouble, and no end that somebody asked for.
+    /// It is trouble, not a requested end.
     pub bad: bool,
     pub at: Option<SystemTime>,
     pub what: String,
-    /// More that is to be known, a line each.
+    /// More details, a line each.
     pub more: Vec<String>,
-    /// The keys that answer it, with what each does.
+    /// The keys that help, with what each does.
     pub keys: Vec<(Action, String)>,
 }
 
-/// Returns what happened to `container`; none: nothing that its row does not say.
+/// Returns what happened to `container`; none: nothing that its row does not show.
 pub fn of(model: &Model, container: &Container) -> Option<Diagnosis> {
     if model.jobs.contains_key(&container.name) {
         return None;
@@ -43,7 +43,7 @@ pub fn of(model: &Model, container: &Container) -> Option<Diagnosis> {
     };
     let diagnosis = diagnosis.or_else(|| trouble(container)).or_else(|| ended(container));
     diagnosis.map(|it| Diagnosis {
-        // What cannot be done is not promised.
+        // Impossible actions are not offered.
         keys: it
             .keys
             .into_iter()
@@ -53,7 +53,7 @@ pub fn of(model: &Model, container: &Container) -> Option<Diagnosis> {
     })
 }
 
-/// Returns the newest kill for want of memory in a container that lives on, if it is not long ago.
+/// Returns the newest OOM kill in a container that is still running, if it is recent.
 pub fn recent_kill<'a>(model: &'a Model, container: &Container) -> Option<&'a Event> {
     if !container.state.is_active() {
         return None;
@@ -67,7 +67,7 @@ pub fn recent_kill<'a>(model: &'a Model, container: &Container) -> Option<&'a Ev
     (killed && of_this_run && age <= RECENT).then_some(event)
 }
 
-/// Returns the file of the limit that is to be raised, if that is what the diagnosis calls for.
+/// Returns the file of the limit that should be raised, if that is the remedy.
 pub fn limit<'a>(model: &'a Model, container: &'a Container) -> Option<&'a str> {
     let event = recent_kill(model, container);
     let last = match event.map(|it| &it.what) {
@@ -159,7 +159,7 @@ fn ended(container: &Container) -> Option<Diagnosis> {
     let (bad, what) = match exit {
         Exit::Code(0) => (false, "init ended by itself: exit 0".to_owned()),
         Exit::Code(_) => (true, format!("init ended by itself: {exit}")),
-        // Nobody can tell whether somebody meant it.
+        // Whether it was intended is unknown.
         Exit::Signal(libc::SIGKILL) => (false, "init was killed: signal 9".to_owned()),
         Exit::Signal(_) => (true, format!("init crashed: {exit}")),
         Exit::Halted | Exit::Rebooted | Exit::Unheard(_) | Exit::Unmoved(_) => {

@@ -1,4 +1,4 @@
-//! What the screen asks of the world, as plain data, and the one place that carries it out.
+//! What the screen requests, as plain data, and the only place that carries it out.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::engine::start::Start;
 use crate::engine::stop::Stop;
 use crate::engine::{Engine, Error, Name, Verb};
 
-/// How long a guest gets to halt before what is left of it is killed.
+/// How long a guest gets to halt before it is killed.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
 
-/// Something to be done outside of the model.
+/// An action outside of the model.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Work on one container, on a thread of its own.
@@ -32,11 +32,11 @@ pub enum Effect {
         file: String,
         names: Vec<Name>,
     },
-    /// What the sampler must look at.
+    /// What the sampler must read.
     Look(Interest),
-    /// Sample now, without waiting for the interval to end.
+    /// Sample now, without waiting for the end of the interval.
     SampleNow,
-    /// Stop or go on sampling.
+    /// Stop or resume sampling.
     Hold(bool),
     /// Runs a program of this executable in the pane: `console NAME`, `attach NAME -- …`.
     OpenPane {
@@ -60,7 +60,7 @@ pub enum Effect {
     Quit,
 }
 
-/// What can be done to one container.
+/// An act on one container.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Act {
     Start,
@@ -74,9 +74,9 @@ pub enum Act {
         file: String,
         value: String,
     },
-    /// Sets anew the limits that the kernel has lost.
+    /// Restores the limits that the kernel has lost.
     Again,
-    /// Writes a limit into the configuration; without a value takes it out.
+    /// Writes a limit to the configuration; without a value removes it.
     Keep {
         file: String,
         value: Option<String>,
@@ -91,18 +91,18 @@ pub enum Act {
     },
 }
 
-/// What an act left behind.
+/// The result of an act.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Done,
     Changed(Change),
-    /// All that was set anew.
+    /// All limits that were restored.
     SetAnew(Vec<Change>),
     Kept(KeptLimit),
 }
 
 impl Act {
-    /// Returns what is asked of the engine.
+    /// Returns the engine's verb.
     pub const fn verb(&self) -> Verb {
         match self {
             Self::Start => Verb::Start,
@@ -136,8 +136,8 @@ impl Act {
         }
     }
 
-    /// Returns the command line that does the same to `name`; `wharf` is how the program is called
-    /// for the same containers.
+    /// Returns the equivalent command line for `name`; `wharf` is how to call the program for the
+    /// same containers.
     pub fn command_line(&self, wharf: &str, name: &Name) -> String {
         let grace = STOP_GRACE.as_secs();
         match self {
@@ -171,7 +171,7 @@ impl Act {
     }
 }
 
-/// Carries out `act` on `name`, and notes what the operator should know besides. Blocks until the
+/// Carries out `act` on `name`, with notes on what else the operator should know. Blocks until the
 /// engine has answered.
 pub fn run(
     engine: &Engine,
@@ -218,7 +218,7 @@ pub fn read_limit(engine: &Engine, name: &Name, file: &str) -> Result<Option<Str
     engine.limit(name, file).map_err(|it| it.reason())
 }
 
-/// Reads what the container's console said lately; why it cannot is told in words.
+/// Reads the latest output of the container's console, or returns in words why it cannot.
 pub fn read_log(engine: &Engine, name: &Name) -> Result<String, String> {
     let bytes = engine.console_output(name).map_err(|it| it.reason())?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())

@@ -1,9 +1,9 @@
-//! Who gets what the operator does. Keys, paste, clicks and the wheel ask here and nowhere else.
+//! Which part gets the operator's input. Keys, paste, clicks and the wheel all ask here.
 
 use super::layout;
 use super::model::Model;
 
-/// Whoever has the keyboard, and with it the mouse.
+/// The part that has the keyboard, and with it the mouse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Focus {
     /// A question, help, the palette, the journal.
@@ -26,7 +26,7 @@ pub enum Focus {
 }
 
 impl Model {
-    /// Returns who gets what the operator does now.
+    /// Returns the part that gets the operator's input now.
     pub fn focus(&self) -> Focus {
         if self.overlay.is_some() {
             return Focus::Overlay;

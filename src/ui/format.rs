@@ -17,7 +17,7 @@ pub fn bytes(bytes: u64) -> String {
     let mut value = bytes as f64;
     for unit in UNITS {
         value /= 1024.0;
-        // 9.95 would be written 10.0; 999.5 would be written 1000.
+        // 9.95 would become 10.0, and 999.5 would become 1000.
         if value < 9.95 {
             return format!("{value:.1}{unit}");
         }
@@ -46,7 +46,7 @@ pub fn whole(percent: f32) -> String {
     format!("{value:.0}")
 }
 
-/// The time something lasts, in at most six cells: `4s`, `2m`, `2h11m`, `3d04h`, `412d`, `3y041d`.
+/// A duration, in at most six cells: `4s`, `2m`, `2h11m`, `3d04h`, `412d`, `3y041d`.
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {

@@ -25,11 +25,11 @@ use crate::engine::state::State;
 use crate::widgets::look::{Glyphs, Look};
 use fixture::Fixture;
 
-/// Goes by before the first picture: a graph of the last minute should be full.
+/// The wait before the first picture, so that the graph of the last minute is full.
 const HISTORY: Duration = Duration::from_secs(62);
 /// Longest wait for anything on the screen.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// Wait for what shows nothing that could be waited for, such as a prompt.
+/// The wait for things without a visible condition, such as a prompt.
 const MOMENT: Duration = Duration::from_secs(2);
 /// The picture's size in the README.
 const USUAL: (u16, u16) = (120, 36);
@@ -155,7 +155,7 @@ impl<'d> Screen<'d> {
         }
     }
 
-    /// Goes on until `done`, or fails after a long time.
+    /// Runs until `done`, or fails after a long time.
     fn wait(&mut self, what: &str, done: impl Fn(&Model) -> bool) -> anyhow::Result<()> {
         let start = Instant::now();
         while !done(&self.model) {
@@ -166,7 +166,7 @@ impl<'d> Screen<'d> {
         Ok(())
     }
 
-    /// Goes on for a while.
+    /// Runs for a while.
     fn pass(&mut self, time: Duration) -> anyhow::Result<()> {
         let start = Instant::now();
         loop {
@@ -205,7 +205,7 @@ impl<'d> Screen<'d> {
         self.press("C-u")
     }
 
-    /// Draws the frame of this moment as SVG, and as PNG where there is a program for it.
+    /// Draws the current frame as SVG, and as PNG if there is a program for it.
     fn take(&self, name: &str) -> anyhow::Result<()> {
         let (width, height) = self.model.size;
         let mut buf = Buffer::empty(Rect::new(0, 0, width, height));
@@ -215,7 +215,7 @@ impl<'d> Screen<'d> {
             .with_context(|| format!("write {}", picture.display()))?;
         let mut command = Command::new("rsvg-convert");
         command.arg("-o").arg(picture.with_extension("png")).arg(&picture);
-        // Without the program there is the SVG alone.
+        // Without the program there is only the SVG.
         _ = command.stdin(Stdio::null()).status();
         Ok(())
     }

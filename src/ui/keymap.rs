@@ -6,7 +6,7 @@ use crate::command::action::{SHORTCUTS, Shortcut};
 use crate::command::{Action, Scope};
 use crate::widgets::look::Glyphs;
 
-/// What the keys typed so far mean.
+/// The meaning of the keys typed so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     Action(Action),

@@ -1,4 +1,4 @@
-//! Where everything stands at a given size of the terminal. Pure geometry, paints nothing.
+//! Where everything is placed at a given terminal size. Pure geometry, paints nothing.
 
 use ratatui::layout::Rect;
 
@@ -6,25 +6,25 @@ use super::model::Model;
 use super::model::detail::Tab;
 use crate::widgets::prompt;
 
-/// From this width the container under the cursor has a place of its own at the right.
+/// From this width on the container under the cursor has a pane at the right.
 pub const WIDE: u16 = 160;
-/// From this width the peek has two columns, and an open container four panes.
+/// From this width on the peek has two columns, and an open container four panes.
 pub const MIDDLE: u16 = 100;
 /// Lines of the question about several acts, beside their names: what is asked, and the box.
 pub const CONFIRM_LINES: usize = 1 + prompt::AROUND;
-/// Lines of the question that wants a name typed: two of text, the field, a complaint, the box.
+/// Lines of the question that requires a typed name: two of text, the field, a complaint, the box.
 pub const TYPE_NAME_LINES: usize = 2 + prompt::FIELD + 1 + prompt::AROUND;
 
-/// Widest layer.
+/// The width of the widest layer.
 pub const LAYER: u16 = 96;
 
 /// Below this width there are no frames, and a container takes two lines.
 pub const NARROW: u16 = 80;
 /// Below this height a container takes one line however narrow the screen is.
 const SHORT: u16 = 14;
-/// From this height the list has events below it.
+/// From this height on the list has events below it.
 const EVENTS_FROM: u16 = 24;
-/// From this height the list has the peek below it.
+/// From this height on the list has the peek below it.
 const PEEK_FROM: u16 = 30;
 const EVENTS_HEIGHT: u16 = 5;
 const MOST_EVENTS_HEIGHT: u16 = 9;
@@ -55,7 +55,7 @@ pub struct Regions {
     pub footer: Rect,
 }
 
-/// Divides a terminal of `size`. The notice is the first to go, then the header.
+/// Divides a terminal of `size`. The notice is dropped first, then the header.
 pub fn regions(size: (u16, u16)) -> Regions {
     let (width, height) = size;
     let footer_height = height.min(1);
@@ -82,7 +82,7 @@ pub fn list(model: &Model) -> ListAreas {
         footer: regions.footer,
         ..ListAreas::default()
     };
-    // Nothing to look at leaves no hole where one would look at it.
+    // Without content, no empty space is reserved.
     let peek = model.list.peek && !model.list.order.is_empty();
     if let Some(table_height) = short_list(model, regions.body).filter(|_| peek) {
         return below_each_other(areas, regions.body, table_height);
@@ -164,7 +164,7 @@ pub fn shows_peek(model: &Model) -> bool {
     model.detail.is_none() && list(model).peek.is_some()
 }
 
-/// Returns the places of what the sampler saw, below the header.
+/// Returns the areas of sampled data, below the header.
 pub fn sampled(model: &Model) -> Vec<Rect> {
     if model.creating {
         return Vec::new();
@@ -174,7 +174,7 @@ pub fn sampled(model: &Model) -> Vec<Rect> {
         return areas.peek.into_iter().flatten().chain([areas.table]).collect();
     }
     let areas = detail(model);
-    // The console is live, and events tell their own time.
+    // The console is live, and events have their own times.
     let panes = areas.panes.into_iter();
     let panes = panes.filter(|(tab, _)| !matches!(tab, Tab::Console | Tab::Events));
     panes.map(|(_, area)| area).chain([areas.about]).collect()
@@ -189,7 +189,7 @@ pub struct DetailAreas {
     pub panes: Vec<(Tab, Rect)>,
 }
 
-/// The title of a tab, and where it stands.
+/// The title of a tab, and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TabTitle {
     pub tab: Tab,
@@ -217,7 +217,7 @@ pub fn tabs(model: &Model) -> Vec<TabTitle> {
         let words = format!("{open}{number}{space}{title}{close}");
         let width = words.len() as u16;
         titles.push(TabTitle { tab, words, area: Rect { x, width, ..line }.intersection(line) });
-        // A program that runs there has a sign.
+        // A program that runs there is marked.
         x += width + if tab == Tab::Console && runs_here(model) { 2 } else { 0 };
     }
     titles
@@ -280,7 +280,7 @@ pub fn pane(model: &Model) -> Option<Rect> {
     Some(inside(area))
 }
 
-/// Returns how wide the text of a line that is open may be.
+/// Returns how wide the text of an opened line may be.
 pub const fn whole_room(size: (u16, u16)) -> usize {
     let width = size.0.saturating_sub(4);
     let width = if width < LAYER { width } else { LAYER };

@@ -1,4 +1,4 @@
-//! What reaches the screen: facts from the terminal, the sampler, the journal and the workers.
+//! The screen's messages: facts from the terminal, the sampler, the journal and the workers.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,12 +13,12 @@ use crate::engine::{Name, Verb};
 /// Why an act failed, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActFailure {
-    /// The verb of the engine that failed, such as [`Verb::Start`] when a container was to be created and
-    /// started.
+    /// The engine's verb that failed, such as [`Verb::Start`] when a container was created and
+    /// should have been started.
     pub verb: Verb,
     /// What failed, on what and why.
     pub whole: String,
-    /// Why alone, where it is plain what failed.
+    /// Only the reason, if it is obvious what failed.
     pub reason: String,
 }
 
@@ -27,13 +27,13 @@ pub struct ActFailure {
 pub struct Done {
     pub name: Name,
     pub act: Act,
-    /// What is to be said beside the outcome, such as what a new container was made from.
+    /// Notes beside the outcome, such as what a new container was made from.
     pub notes: Vec<String>,
     pub outcome: Result<Outcome, ActFailure>,
     pub took: Duration,
 }
 
-/// One fact. The time of a fact comes with it: the model never asks a clock.
+/// One fact, with its time: the model never reads a clock.
 #[derive(Clone, Debug)]
 pub enum Message {
     Key(KeyEvent),
@@ -41,10 +41,10 @@ pub enum Message {
     Mouse(MouseEvent),
     Resized(u16, u16),
     Sampled(Arc<Sample>),
-    /// Time passes. Comes before every other fact, and alone when nothing else comes.
+    /// Time passes. Sent before every other fact, and alone when nothing else happens.
     Tick {
         now: SystemTime,
-        /// How long ago the newest sample came, or the screen was opened.
+        /// How long ago the newest sample arrived, or the screen was opened.
         quiet: Duration,
     },
     Happened(Event),
@@ -54,18 +54,18 @@ pub enum Message {
         name: Name,
         text: Result<String, String>,
     },
-    /// What a limit of several containers is.
+    /// The value of a limit of several containers.
     Limits {
         file: String,
         values: Vec<(Name, Result<Option<String>, String>)>,
     },
-    /// The program in the pane wrote something; its terminal has taken it in.
+    /// The program in the pane wrote something, which its terminal has processed.
     PaneChanged,
     /// The program in the pane ended, in words.
     PaneEnded(String),
     /// `C-z`, or a signal that means it.
     Suspend,
-    /// Someone continued us: what the terminal shows is not ours any more.
+    /// This process was continued: the terminal no longer shows our screen.
     Continued,
     Quit,
 }

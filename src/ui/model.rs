@@ -1,4 +1,4 @@
-//! Everything the screen remembers between two frames. Calls nothing and knows no clock.
+//! Everything the screen remembers between two frames. Calls nothing and reads no clock.
 
 pub mod create;
 pub mod detail;
@@ -32,7 +32,7 @@ use crate::engine::state::State;
 pub const KEPT: usize = 500;
 /// The time between two samples, unless the preferences say otherwise.
 pub const REFRESH: Duration = Duration::from_secs(1);
-/// After so many of them without a sample what is shown is old, but never sooner than this.
+/// After this many intervals without a sample the screen is stale, but never sooner than this.
 const LATE: u32 = 2;
 const LATE_FROM: Duration = Duration::from_secs(2);
 
@@ -42,10 +42,10 @@ pub struct Model {
     /// Columns and rows of the terminal.
     pub size: (u16, u16),
     pub now: SystemTime,
-    /// The time between two samples, and how long ago the newest one came.
+    /// The time between two samples, and the age of the newest one.
     pub refresh: Duration,
     pub quiet: Duration,
-    /// None: the first sample has not come yet.
+    /// None: the first sample has not arrived yet.
     pub sample: Option<Arc<Sample>>,
     pub list: ListScreen,
     /// The open container; none: the list is shown.
@@ -64,30 +64,30 @@ pub struct Model {
     /// Newest last.
     pub events: VecDeque<Event>,
     pub journal: Vec<JournalEntry>,
-    /// What takes back what was done, newest last, and what does it again.
+    /// What undoes past acts, newest last, and what redoes them.
     pub undo: Vec<UndoStep>,
     pub redo: Vec<UndoStep>,
-    /// What was begun with one key, on however many containers.
+    /// Acts begun with one key, on any number of containers.
     pub batch: Batch,
     /// The limit changed last: container, file and value.
     pub changed: Option<(Name, String, String)>,
     pub notice: Option<Notice>,
     pub pane: Option<PaneScreen>,
-    /// The log last read, and whose it is.
+    /// The log last read, and its container.
     pub log: Option<(Name, Result<String, String>)>,
     pub held: bool,
     pub rights: Rights,
     /// The mouse is wharf's; else the terminal's.
     pub mouse: bool,
-    /// What the sampler was last told to look at.
+    /// What the sampler was last told to read.
     pub interest: Interest,
     /// How processes are ordered, wherever they are shown.
     pub order: ProcessOrder,
-    /// How a shell calls this program for the same containers: `wharf`, or `wharf -P PATH`.
+    /// How to call this program in a shell for the same containers: `wharf`, or `wharf -P PATH`.
     pub program: String,
 }
 
-/// Work under way on one container.
+/// Work in progress on one container.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
     pub act: Act,
@@ -97,7 +97,7 @@ pub struct Job {
     pub batch: u64,
 }
 
-/// One act that takes another back, or does it again; those of one batch go together.
+/// One act that undoes or redoes another; those of one batch belong together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UndoStep {
     pub batch: u64,
@@ -116,14 +116,14 @@ pub struct Batch {
     pub failures: usize,
 }
 
-/// Why an act is done.
+/// The origin of an act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// The operator asked for it.
     Anew,
-    /// It takes another act back.
+    /// It undoes another act.
     Back,
-    /// It does again what was taken back.
+    /// It redoes an undone act.
     Again,
 }
 
@@ -133,17 +133,17 @@ pub struct JournalEntry {
     pub at: SystemTime,
     pub name: Name,
     pub act: Act,
-    /// None: still under way. The error is in words.
+    /// None: still in progress. The error is in words.
     pub outcome: Option<Result<String, String>>,
 }
 
-/// What wharf last has to say.
+/// The latest notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     pub text: String,
     pub tone: Tone,
     pub at: SystemTime,
-    /// The batch that can be taken back, or done again, beside this.
+    /// The batch that can be undone or redone from this notice.
     pub offers: Option<(Way, u64)>,
 }
 
@@ -158,19 +158,19 @@ pub enum Tone {
 /// What a program in the pane is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runs {
-    /// It looks at what goes on without it.
+    /// It views something that continues without it.
     Console,
     /// It ends with the pane.
     Command,
 }
 
-/// A program that is to run in the pane.
+/// A program to run in the pane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaneProgram {
     pub name: Name,
-    /// What it is called in the pane's frame.
+    /// Its title in the pane's frame.
     pub what: String,
-    /// How this executable is called for it.
+    /// The arguments of this executable for it.
     pub args: Vec<String>,
     pub kind: Runs,
 }
@@ -194,7 +194,7 @@ pub struct PaneScreen {
 }
 
 impl Model {
-    /// Makes the model of a screen of `size` that has seen nothing yet.
+    /// Makes the model of a screen of `size` without any data yet.
     pub fn new(size: (u16, u16), now: SystemTime) -> Self {
         Self {
             size,
@@ -229,12 +229,12 @@ impl Model {
         }
     }
 
-    /// Returns the time that all figures are of.
+    /// Returns the time of all figures.
     pub fn seen(&self) -> SystemTime {
         self.sample.as_ref().map_or(self.now, |it| it.taken)
     }
 
-    /// Returns for how long there has been no sample, if that is longer than it should be.
+    /// Returns for how long there has been no sample, if that is too long.
     pub fn stale(&self) -> Option<Duration> {
         let late = self.quiet > (self.refresh * LATE).max(LATE_FROM);
         (late && !self.held).then_some(self.quiet)
@@ -257,17 +257,17 @@ impl Model {
         self.list.order.iter().filter_map(|at| all.get(*at))
     }
 
-    /// Returns the name of the container that actions are for when nothing is marked.
+    /// Returns the name of the container that actions apply to when nothing is marked.
     pub fn current_name(&self) -> Option<&Name> {
         self.detail.as_ref().map(|it| &it.name).or(self.list.cursor.as_ref())
     }
 
-    /// Returns the container that actions are for when nothing is marked.
+    /// Returns the container that actions apply to when nothing is marked.
     pub fn current(&self) -> Option<&Container> {
         self.container(self.current_name()?)
     }
 
-    /// Returns the containers that an action goes to: the marked ones on the list, else the
+    /// Returns the containers that an action applies to: the marked ones on the list, else the
     /// current one.
     pub fn targets(&self) -> Vec<&Container> {
         if self.detail.is_none() && !self.list.marks.is_empty() {
@@ -282,7 +282,7 @@ impl Model {
         self.list.marks.len() - shown
     }
 
-    /// Returns the state to show: the one that work under way leads to, else the true one.
+    /// Returns the state to show: the one that work in progress leads to, else the actual one.
     pub fn state_shown(&self, container: &Container) -> State {
         let Some(job) = self.jobs.get(&container.name) else { return container.state };
         match (&job.act, container.state) {
@@ -318,7 +318,7 @@ impl Model {
         scopes
     }
 
-    /// Says `text` in the line above the footer.
+    /// Shows `text` in the line above the footer.
     pub fn say(&mut self, tone: Tone, text: impl Into<String>) {
         self.notice = Some(Notice { text: text.into(), tone, at: self.now, offers: None });
     }

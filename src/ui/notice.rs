@@ -5,19 +5,18 @@ use super::model::{Model, Notice, Tone, UndoStep, Way};
 
 /// How long good news stays, in seconds; the journal keeps it.
 const NEWS_SECONDS: u64 = 8;
-/// How long bad news stays, and what can be taken back.
+/// How long bad news and notices that can be undone stay.
 const LONG_NEWS_SECONDS: u64 = 30;
-/// How long news stays where something else waits for its place.
+/// How long news stays if something else waits for its place.
 const SHORT_NEWS_SECONDS: u64 = 4;
 
 impl Model {
-    /// Returns what was said last, as long as it stands above the footer.
+    /// Returns the latest notice, while it is shown above the footer.
     pub fn notice_shown(&self) -> Option<&Notice> {
         let notice =
             self.notice.as_ref().filter(|_| layout::regions(self.size).notice.height > 0)?;
         let stays = match notice.tone {
-            // What is marked is about to be acted on, and a guest that halts has its time: both
-            // stand in that line, too.
+            // That line also shows the marks and the time left of a halting guest.
             _ if self.halting().is_some() => SHORT_NEWS_SECONDS,
             _ if self.detail.is_none() && !self.list.marks.is_empty() => SHORT_NEWS_SECONDS,
             Tone::Bad => LONG_NEWS_SECONDS,
@@ -28,7 +27,7 @@ impl Model {
         (age.as_secs() < stays).then_some(notice)
     }
 
-    /// Returns what is offered beside the notice on the screen: which way, and the steps.
+    /// Returns what is offered beside the notice on the screen: the direction, and the steps.
     pub fn way_back(&self) -> Option<(Way, &[UndoStep])> {
         let (way, batch) = self.notice_shown()?.offers?;
         let steps = self.steps(way);

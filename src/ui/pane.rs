@@ -28,11 +28,11 @@ use crate::widgets::grid::{Emulator, GuestScreen as _, Size};
 
 /// Read at once from the program.
 const CHUNK: usize = 16 * 1024;
-/// Taken in before the screen must have shown it: what a flood costs per frame.
+/// How much is processed before it must be painted, which bounds a flood's cost per frame.
 const UNSEEN: usize = 16 * CHUNK;
-/// How long an unseen flood is held up: a pane that is not on the screen goes on slowly.
+/// How long an unseen flood is paused: a pane that is not on the screen continues slowly.
 const HOLD: Duration = Duration::from_millis(100);
-/// Keys and answers that wait for a program that does not read; more are dropped.
+/// How many keys and answers wait for a program that does not read; more are dropped.
 const WAITING: usize = 256;
 
 /// The program and its terminal. Dropping it hangs the program up.
@@ -40,13 +40,13 @@ const WAITING: usize = 256;
 pub struct Pane {
     shared: Arc<Shared>,
     master: File,
-    /// To the thread that writes to the program.
+    /// The channel to the thread that writes to the program.
     input: SyncSender<Vec<u8>>,
-    /// Closing it ends the reader, and with that the terminal.
+    /// Closing it ends the reader, and thereby the terminal.
     _alive: io::PipeWriter,
 }
 
-/// What the reader's thread and the screen both hold.
+/// What the reader's thread and the screen share.
 #[derive(Debug)]
 struct Shared {
     terminal: Mutex<GuestTerminal>,
@@ -56,7 +56,7 @@ struct Shared {
 #[derive(Debug)]
 struct GuestTerminal {
     emulator: Emulator,
-    /// Bytes taken in since it was last painted.
+    /// Bytes processed since it was last painted.
     unseen: usize,
 }
 
@@ -82,8 +82,8 @@ impl Pane {
         Self::start(command, size, tell)
     }
 
-    /// Starts `command` on a terminal of `size`; `tell` is called from other threads
-    /// until the program has ended or nobody listens (it returns false).
+    /// Starts `command` on a terminal of `size`; `tell` is called from other threads until the
+    /// program has ended or it returns false.
     fn start(
         mut command: Command,
         size: Size,
@@ -105,7 +105,7 @@ impl Pane {
         Ok(Self { shared, master, input, _alive: alive })
     }
 
-    /// Sends a key to the program. It comes back from the past, if it was looked at.
+    /// Sends a key to the program, and ends any scrolling back.
     pub fn press(&self, key: KeyEvent) {
         let mut terminal = self.shared.lock();
         let past = i32::try_from(terminal.emulator.scrolled()).unwrap_or(i32::MAX);
@@ -120,15 +120,15 @@ impl Pane {
         self.send(keys::paste(text, self.shared.lock().emulator.modes()));
     }
 
-    /// Gives the program's terminal another size, and tells the program.
+    /// Changes the size of the program's terminal, and informs the program.
     pub fn resize(&self, rows: u16, columns: u16) {
         self.shared.lock().emulator.resize(Size { columns, rows });
-        // It only fails for a terminal that is gone, and then the program is gone too.
+        // It only fails if the terminal is gone, and then the program is gone too.
         _ = set_window_size(self.master.as_fd(), rows, columns);
     }
 
-    /// Gives what the mouse did to the program if it asked for it. Else the wheel moves the view into
-    /// the past and back, or what a full-screen program shows.
+    /// Sends a mouse event to the program if it asked for them. Otherwise the wheel scrolls the
+    /// view back and forth, or sends arrow keys to a full-screen program.
     pub fn mouse(&self, event: MouseEvent) {
         let mut terminal = self.shared.lock();
         let modes = terminal.emulator.modes();
@@ -179,7 +179,7 @@ impl Pane {
     }
 }
 
-/// Takes in what the program writes.
+/// Processes the program's output.
 struct OutputReader {
     out: File,
     ended: PipeReader,
@@ -200,7 +200,7 @@ impl OutputReader {
         drop((out, answers));
         hang_up(&child);
         let how = end(child);
-        // Nobody listens any more when the pane was closed.
+        // The receiver is gone once the pane is closed.
         _ = tell(Message::PaneEnded(how));
     }
 
@@ -243,23 +243,23 @@ impl OutputReader {
             return tell(Message::PaneChanged);
         }
         if terminal.unseen > UNSEEN {
-            // Either painted or late: the flood goes on, and the next frame shows where it is.
+            // Either painted or late: the flood continues, and the next frame shows its state.
             drop(self.shared.painted.wait_timeout(terminal, HOLD));
         }
         true
     }
 }
 
-/// Informs the program that its terminal is gone. The kernel does so too, but only when the thread
-/// that writes has let go, which a program that does not read may hold.
+/// Informs the program that its terminal is gone. The kernel does so too, but only when the writing
+/// thread has closed the pty, which a program that does not read can block.
 fn hang_up(child: &Child) {
     if let Ok(pid) = i32::try_from(child.id()) {
-        // It has not been waited for, so the pid is still its own; it may have ended already.
+        // It was not reaped yet, so the pid is still its own; it may have ended already.
         _ = kill(Pid::from_raw(pid), Signal::SIGHUP);
     }
 }
 
-/// Waits for the program, whose terminal is gone, and says how it ended.
+/// Waits for the program, whose terminal is gone, and returns how it ended.
 fn end(mut child: Child) -> String {
     match child.wait() {
         Ok(status) => words(status),
@@ -276,7 +276,7 @@ fn words(status: ExitStatus) -> String {
     }
 }
 
-/// Gives the program its keys, one after the other, until nobody sends any more.
+/// Writes the keys to the program, one after the other, until the channel closes.
 fn write_all(mut into: File, keys: &Receiver<Vec<u8>>) {
     while let Ok(bytes) = keys.recv() {
         if into.write_all(&bytes).is_err() {

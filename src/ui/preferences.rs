@@ -1,5 +1,5 @@
-//! The operator's preferences: `wharf/config.toml` below `$XDG_CONFIG_HOME` or `~/.config`. Every one
-//! may be left out; a word that is not known is an error, never ignored.
+//! The operator's preferences: `wharf/config.toml` below `$XDG_CONFIG_HOME` or `~/.config`. Every
+//! one is optional; an unknown word is an error, never ignored.
 
 use std::ffi::OsString;
 use std::io;
@@ -14,20 +14,20 @@ use super::theme::Theme;
 /// Largest file that is read.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// What may be set. None: decided by wharf.
+/// The settings. None: decided by wharf.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preferences {
     pub theme: Option<Theme>,
-    /// Draw with ASCII alone.
+    /// Draw only with ASCII.
     pub ascii: Option<bool>,
-    /// Seconds between two looks at the containers.
+    /// Seconds between two samples.
     pub refresh: Option<f64>,
 }
 
 /// A shorter interval would measure wharf itself.
 const SHORTEST: Duration = Duration::from_millis(100);
-/// A longer one would make a screen that is never true.
+/// With a longer one the screen would always be stale.
 const LONGEST: Duration = Duration::from_hours(1);
 
 /// Preferences that could not be used.
@@ -47,7 +47,7 @@ impl Preferences {
         Self::path(variable).map_or_else(|| Ok(Self::default()), |path| Self::read(&path))
     }
 
-    /// Returns the time between two looks at the containers.
+    /// Returns the time between two samples.
     pub fn interval(&self) -> Duration {
         let wanted = self.refresh.and_then(|it| Duration::try_from_secs_f64(it).ok());
         wanted.unwrap_or(REFRESH).clamp(SHORTEST, LONGEST)
@@ -66,7 +66,7 @@ impl Preferences {
             Ok(it) if it.len() > MAX_BYTES => {
                 return Err(PreferencesError::Large { path: path.to_path_buf() });
             }
-            // Somebody else's home, after su(1), is as good as none.
+            // Another user's home, after su(1), is ignored.
             Err(error)
                 if matches!(
                     error.kind(),

@@ -10,10 +10,10 @@ use super::message::Message;
 use crate::engine::Engine;
 use crate::engine::sampler::{Interest, Sampler};
 
-/// However often it is told to, it rests so long between two samples: rates need time.
+/// The minimum time between two samples, however often it is told to sample: rates need time.
 const REST: Duration = Duration::from_millis(50);
 
-/// What the thread may be told.
+/// The thread's commands.
 #[derive(Debug)]
 pub(super) enum SamplerCommand {
     Look(Interest),
@@ -21,7 +21,7 @@ pub(super) enum SamplerCommand {
     Hold(bool),
 }
 
-/// The way to the thread, which ends when this is dropped.
+/// The channel to the thread, which ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Sampling(Sender<SamplerCommand>);
 
@@ -38,7 +38,7 @@ impl Sampling {
         Ok(Self(commands))
     }
 
-    /// Sends the thread a command. It only ever ends with the screen, so nothing can get lost.
+    /// Sends the thread a command. It runs as long as the screen, so none can be lost.
     pub(super) fn send(&self, command: SamplerCommand) {
         _ = self.0.send(command);
     }
@@ -63,14 +63,15 @@ fn run(
     }
 }
 
-/// What the thread was last told.
+/// The thread's latest settings.
 struct Assignment {
     interest: Interest,
     held: bool,
 }
 
 impl Assignment {
-    /// Waits until `due`, or until a command wants a sample as soon as may be; false at the end.
+    /// Waits until `due`, or until a command requests a sample as soon as possible; false at the
+    /// end.
     fn wait(
         &mut self,
         inbox: &Receiver<SamplerCommand>,
@@ -91,7 +92,8 @@ impl Assignment {
         }
     }
 
-    /// Takes a command; tells whether the next sample must not wait for the interval to end.
+    /// Processes a command; returns whether the next sample must not wait for the end of the
+    /// interval.
     fn takes(&mut self, command: SamplerCommand) -> bool {
         match command {
             SamplerCommand::Now => true,

@@ -12,15 +12,15 @@ use ratatui::style::{Color, Modifier};
 const CELL_WIDTH: usize = 9;
 const CELL_HEIGHT: usize = 19;
 const FONT_SIZE: usize = 15;
-/// From the top of a cell to the line that letters stand on.
+/// From the top of a cell to the baseline.
 const BASELINE: usize = 14;
 /// Between the window's edge and the first cell.
 const MARGIN: usize = 14;
-/// The roundness of the window's corners.
+/// The radius of the window's corners.
 const CORNER: usize = 10;
 const FONT: &str = "'DejaVu Sans Mono', Menlo, Consolas, monospace";
 
-/// The terminal's own colours: what is painted where the frame names none.
+/// The terminal's own colours, for cells without a colour.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
     pub foreground: u32,
@@ -70,7 +70,7 @@ pub fn svg(buf: &Buffer, window: Window) -> String {
     out
 }
 
-/// How a cell is painted, its reversal done.
+/// How a cell is painted, with reversal applied.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct CellPaint {
     foreground: u32,
@@ -147,7 +147,7 @@ impl SvgRow<'_> {
         if kept.trim_start().is_empty() {
             return;
         }
-        // Blanks at the start are left out: not every viewer keeps them.
+        // Leading blanks are left out: not every viewer keeps them.
         let lead = kept.len() - kept.trim_start().len();
         let tail = text.len() - kept.len();
         let (x, y) = (left(start + lead), self.top + BASELINE);

@@ -1,5 +1,5 @@
-//! The terminal as the screen needs it, and as the operator left it: raw mode, the alternate
-//! screen, bracketed paste and the mouse are taken and given back, also after a panic or a signal.
+//! Sets up the terminal for the screen and restores it: raw mode, the alternate screen, bracketed
+//! paste and the mouse, also after a panic or a signal.
 
 mod signals;
 
@@ -18,21 +18,21 @@ use ratatui::{Frame, Terminal};
 
 pub use signals::{Signal, SignalQueue};
 
-/// Holds a frame of any screen, so that it goes out in one write.
+/// Large enough for a frame of any screen, so that it is sent in one write.
 const FRAME_BYTES: usize = 64 * 1024;
 
 /// Hooks the panic handler once in the life of the process.
 static HOOK: Once = Once::new();
 
-/// Asks for presses, the wheel, and moves with a button held down, in the form without a largest
-/// column. Not for every move, which would wake us for nothing.
+/// Requests presses, the wheel, and moves with a button held down, in the form without a largest
+/// column. Not every move, which would wake us for nothing.
 const MOUSE_ON: &[u8] = b"\x1b[?1000h\x1b[?1002h\x1b[?1006h";
 
-/// What ends a frame on the wire.
+/// The sequence that ends a frame.
 const FRAME_END: &[u8] = b"\x1b[?2026l";
 
 /// Collects a frame and writes it at once. The backend flushes in the middle of a frame (when it
-/// hides the cursor); only a flush after the end of the frame is obeyed.
+/// hides the cursor); only a flush after the end of the frame takes effect.
 #[derive(Debug)]
 struct Out(Vec<u8>);
 
@@ -53,7 +53,7 @@ impl Write for Out {
     }
 }
 
-/// The terminal while the screen owns it. Dropping it gives it back.
+/// The terminal while the screen owns it. Dropping it restores the terminal.
 #[derive(Debug)]
 pub struct TerminalGuard {
     terminal: Terminal<CrosstermBackend<Out>>,
@@ -61,7 +61,7 @@ pub struct TerminalGuard {
 }
 
 impl TerminalGuard {
-    /// Takes the terminal, and its mouse. What was taken is given back when a later step fails.
+    /// Takes the terminal, and its mouse. If a later step fails, all is restored.
     pub fn take() -> io::Result<Self> {
         HOOK.call_once(restore_on_panic);
         let out = Out(Vec::with_capacity(FRAME_BYTES));
@@ -85,9 +85,9 @@ impl TerminalGuard {
         execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
     }
 
-    /// Forgets what is on the terminal: the next frame paints everything.
+    /// Invalidates the terminal's content: the next frame paints everything.
     pub fn redraw_all(&mut self) -> io::Result<()> {
-        // Not `clear`: it asks the terminal for the cursor, and the input thread gets the answer.
+        // Not `clear`: it queries the cursor position, and the input thread gets the answer.
         let size = self.terminal.size()?;
         self.terminal.resize(size.into())
     }
@@ -97,7 +97,7 @@ impl TerminalGuard {
         crossterm::terminal::size()
     }
 
-    /// Asks for mouse events, or no longer; the terminal's own selection works without.
+    /// Turns mouse events on or off; the terminal's own selection works without them.
     pub fn capture_mouse(&mut self, capture: MouseCapture) -> io::Result<()> {
         self.mouse = capture;
         match capture {
@@ -111,8 +111,8 @@ impl TerminalGuard {
         execute!(io::stdout(), crossterm::clipboard::CopyToClipboard::to_clipboard_from(text))
     }
 
-    /// Gives the terminal back, stops this process as `C-z` does, and takes the terminal again
-    /// when the operator continues it.
+    /// Restores the terminal, stops this process as `C-z` does, and takes the terminal again when
+    /// the operator continues it.
     pub fn suspend(&mut self) -> io::Result<()> {
         restore();
         signals::stop_myself()?;
@@ -153,8 +153,8 @@ fn ask_for_mouse() -> io::Result<()> {
     out.flush()
 }
 
-/// Gives the terminal back. May be called at any time and more than once; a terminal that is gone
-/// cannot be mended, so failures are not told.
+/// Restores the terminal. May be called at any time and more than once; failures are ignored, since
+/// nothing can be done about a terminal that is gone.
 pub fn restore() {
     let mut out = io::stdout();
     _ = queue!(
@@ -169,7 +169,7 @@ pub fn restore() {
     _ = disable_raw_mode();
 }
 
-/// A panic's message would be lost on the alternate screen: gives the terminal back first.
+/// A panic's message would be lost on the alternate screen, so the terminal is restored first.
 fn restore_on_panic() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

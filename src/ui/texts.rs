@@ -9,7 +9,7 @@ use crate::ui::model::Model;
 use crate::ui::model::detail::{CgroupRows, DetailScreen, Tab};
 use crate::ui::value::{self, Whole};
 
-/// The limits and counters worth a row before all files are asked for.
+/// The limits and counters that are shown by default.
 const KEYS: &[&str] = &[
     "cpu.max",
     "cpu.weight",
@@ -44,10 +44,10 @@ const KEYS: &[&str] = &[
     "cgroup.freeze",
 ];
 
-/// What stands for the value of a key that a configuration does not set.
+/// The text for the value of a key that a configuration does not set.
 pub const NOT_SET: &str = "not set";
 
-/// Returns the cgroup files to list, grouped by controller in a steady order.
+/// Returns the cgroup files to list, grouped by controller in a stable order.
 pub fn cgroup_rows<'a>(model: &'a Model, screen: &DetailScreen) -> Vec<&'a CgroupFile> {
     let container = model.container(&screen.name);
     let Some(detail) = container.and_then(|it| it.detail.as_ref()) else { return Vec::new() };
@@ -65,7 +65,7 @@ pub fn cgroup_rows<'a>(model: &'a Model, screen: &DetailScreen) -> Vec<&'a Cgrou
     };
     rows.sort_by(|one, other| rank(one).cmp(&rank(other)).then_with(|| one.file.cmp(&other.file)));
     if !screen.cgroup.all {
-        // On a hybrid host a counter may stand in both versions; one is enough.
+        // On a hybrid host a counter may exist in both versions; one is enough.
         rows.dedup_by(|other, one| other.file == one.file);
     }
     rows
@@ -84,7 +84,7 @@ pub fn group(file: &CgroupFile) -> &str {
     })
 }
 
-/// Returns what shares are shares of, for a value of the container that is open.
+/// Returns what percentages refer to, for a value of the open container.
 pub fn whole(model: &Model) -> Whole {
     let memory = model.sample.as_ref().and_then(|it| it.host.memory_bytes);
     let files = model.current().and_then(|it| it.detail.as_ref()).map_or(&[][..], |it| &it.files);
@@ -97,8 +97,8 @@ pub fn whole(model: &Model) -> Whole {
     Whole { memory, period }
 }
 
-/// Returns what stands in each line of the cgroup pane: the row of a file, or nothing where the name
-/// of its group stands.
+/// Returns the content of each line of the cgroup pane: the row of a file, or nothing for the name
+/// of a group.
 pub fn cgroup_lines(files: &[&CgroupFile]) -> Vec<Option<usize>> {
     let mut lines = Vec::with_capacity(files.len() + CONTROLLERS.len());
     let mut before = "";
@@ -165,7 +165,7 @@ pub fn found(model: &Model) -> Vec<usize> {
     hits.map(|(at, _)| at).collect()
 }
 
-/// Leaves out the colours and cursor moves of a terminal, which are not text.
+/// Strips a terminal's colours and cursor moves, which are not text.
 pub fn plain(line: &str) -> String {
     let mut text = String::with_capacity(line.len());
     let mut rest = line.chars();
@@ -203,7 +203,7 @@ pub fn events_of_current(model: &Model) -> impl Iterator<Item = &Event> {
 pub fn event_words(event: &Event) -> String {
     match &event.what {
         What::State { from, to } => format!("{from} → {to}"),
-        // That says so itself.
+        // The reason is clear without it.
         What::Exited { exit: exit @ (Exit::Unheard(_) | Exit::Unmoved(_)) } => exit.to_string(),
         What::Exited { exit } => format!("init ended: {exit}"),
         What::Braked { restarts, wait_ms } => {
@@ -228,7 +228,7 @@ pub fn event_words(event: &Event) -> String {
     }
 }
 
-/// Returns why there is nothing to list about a container that does not run.
+/// Returns why there is nothing to list about a stopped container.
 pub fn nothing_runs(model: &Model, container: &Container) -> String {
     let starts = model.refusal(Action::Act(Do::Start)).is_none();
     let advice = if starts { "; s starts it" } else { "" };

@@ -1,4 +1,4 @@
-//! Themes: what colour each role has, on terminals of every depth. Decides once, at the start;
+//! Themes: the colour of each role, on terminals of every colour depth. Decides once, at the start;
 //! paints nothing.
 
 mod depth;
@@ -18,7 +18,7 @@ pub enum Theme {
     Dark,
     Light,
     HighContrast,
-    /// Told apart by people who do not tell red from green (the palette of Okabe and Ito).
+    /// For people who cannot distinguish red from green (the palette of Okabe and Ito).
     ColourBlind,
     /// The terminal's own sixteen colours.
     #[serde(rename = "16")]
@@ -32,7 +32,7 @@ impl Theme {
     pub const ALL: [Self; 6] =
         [Self::Dark, Self::Light, Self::HighContrast, Self::ColourBlind, Self::Sixteen, Self::Mono];
 
-    /// Returns the word for it in the settings.
+    /// Returns its name in the settings.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Dark => "dark",
@@ -58,7 +58,7 @@ impl Theme {
     }
 }
 
-/// Red, green and blue of each role. No background but of the rows that stand out: the rest is the
+/// Red, green and blue of each role. Only highlighted rows have a background: the rest is the
 /// terminal's own.
 struct Colours {
     fg: u32,
@@ -212,7 +212,7 @@ const fn sixteen(glyphs: &'static Glyphs) -> Look {
     }
 }
 
-/// Distinguishes roles by weight alone; signs and words say the rest.
+/// Distinguishes roles only by weight; signs and words do the rest.
 const fn mono(glyphs: &'static Glyphs) -> Look {
     let plain = Style::new();
     let bold = plain.add_modifier(Modifier::BOLD);

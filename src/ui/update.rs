@@ -1,4 +1,4 @@
-//! The one function that changes the model. Pure: it returns what is to be done as effects.
+//! The only function that changes the model. Pure: it returns effects to be carried out.
 
 #![expect(
     clippy::wildcard_enum_match_arm,

@@ -21,13 +21,13 @@ pub fn is_key(row: &str) -> bool {
     limits::of_key(row).is_some()
 }
 
-/// Describes what the value of `file` may be, for the line under the field.
+/// Describes the possible values of `file`, for the line under the field.
 pub fn advice(file: &str) -> String {
     let advice = knob::of(file_of(file)).advice();
     if is_key(file) { format!("{advice}; empty: not set") } else { advice.to_owned() }
 }
 
-/// Turns what the operator typed into what the kernel takes, or says what is wrong with it.
+/// Turns the operator's input into what the kernel accepts, or returns what is wrong with it.
 pub fn parse(file: &str, typed: &str, whole: Whole) -> Result<String, String> {
     value::parse(file_of(file), typed, whole)
 }
@@ -54,15 +54,15 @@ pub fn shown(file: &str, value: &str) -> String {
     }
 }
 
-/// Says what happens at once when `file` gets the `kernel`'s value while so much is in use. `other`
-/// tells what another file of the same version holds.
+/// Describes the immediate effect of the `kernel`'s value in `file` with the current usage. `other`
+/// returns the content of another file of the same version.
 pub fn warning(
     file: &str,
     kernel: &str,
     counters: &Counters,
     other: &dyn Fn(&str) -> Option<String>,
 ) -> Option<String> {
-    // No limit is written as -1 on v1, and read back as more than there can be.
+    // On v1, "no limit" is written as -1, and read back as more than is possible.
     let most = kernel.parse::<u64>().unwrap_or(u64::MAX);
     let size = |file: &str| other(file)?.trim().parse::<u64>().ok();
     let file = file_of(file);
@@ -105,15 +105,15 @@ pub fn warning(
     }
 }
 
-/// Which way a value is stepped.
+/// The direction of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     Up,
     Down,
 }
 
-/// Returns the next larger or smaller value of `file` that is worth a look, as it can be typed;
-/// none where `typed` is not a number.
+/// Returns the next larger or smaller useful value of `file`, as it can be typed; none if `typed`
+/// is not a number.
 pub fn step(file: &str, typed: &str, direction: Direction) -> Option<String> {
     let file = file_of(file);
     let typed = typed.trim();
@@ -147,7 +147,7 @@ pub fn step(file: &str, typed: &str, direction: Direction) -> Option<String> {
     }
 }
 
-/// The least step of a size is a page, that of a quota 5 percent.
+/// The smallest step of a size is a page, that of a quota 5 percent.
 const PAGE_BITS: u32 = 12;
 const PERCENT_STEP: u64 = 5;
 
@@ -162,7 +162,7 @@ fn tenth(value: u64) -> u64 {
     (value / 10).max(1)
 }
 
-/// Writes bytes with the largest unit that loses nothing.
+/// Formats bytes with the largest exact unit.
 fn short_bytes(bytes: u64) -> String {
     for (shift, unit) in [(40, 'T'), (30, 'G'), (20, 'M'), (10, 'K')] {
         if bytes >= 1 << shift && bytes.trailing_zeros() >= shift {

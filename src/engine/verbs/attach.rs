@@ -128,7 +128,7 @@ impl Engine {
 }
 
 /// Returns the variables of the command: those requested, then those configured, then this
-/// process's own if they are passed on; the first of a name counts.
+/// process's own if they are passed on, in this order of precedence.
 fn variables(attach: &Attach, configured: &[(String, String)], uid: u32) -> Vec<(String, String)> {
     let mut variables: Vec<(String, String)> = Vec::new();
     if !attach.clear_environment {

@@ -94,7 +94,7 @@ impl Owned {
 
 /// Returns the option of `pct set` for the value; most files have none.
 fn option(file: &str, value: &str) -> Option<String> {
-    // Proxmox requires at least this much, and whole units.
+    // Proxmox accepts only whole MiB, and not 0.
     let mib = |value: &str| {
         let bytes = value.parse::<u64>().ok()?;
         (bytes > 0 && bytes.is_multiple_of(MIB)).then_some(bytes / MIB)

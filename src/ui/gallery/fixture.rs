@@ -1,4 +1,4 @@
-//! The containers in the pictures: made in a directory of their own, and removed with it.
+//! The containers in the pictures: created in a directory of their own, and removed with it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::engine::{Engine, Name};
 /// How long a container that is asked to halt gets.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// One container: its name, what it runs, its limits, and what becomes of it.
+/// One container: its name, its script, its limits, and its state.
 struct Role {
     name: &'static str,
     command: &'static str,
@@ -35,7 +35,7 @@ const fn role(name: &'static str, command: &'static str) -> Role {
     Role { name, command, memory: "", cpu: 0, condition: Condition::Runs }
 }
 
-/// Each does honest work with the shell alone, so that any host can take the pictures.
+/// Each does real work with only the shell, so that any host can take the pictures.
 const ROLES: [Role; 10] = [
     Role {
         memory: "96M",
@@ -122,7 +122,7 @@ impl Fixture {
         Ok(fixture)
     }
 
-    /// Freezes and stops those that are to be seen so.
+    /// Freezes and stops those that are shown in that state.
     pub(super) fn act(&self) -> anyhow::Result<()> {
         for (role, name) in ROLES.iter().zip(&self.names) {
             match role.condition {
@@ -138,12 +138,12 @@ impl Fixture {
 impl Drop for Fixture {
     fn drop(&mut self) {
         for name in &self.names {
-            // One that has stopped by itself refuses, and is removed all the same.
+            // One that has stopped by itself refuses, and is still removed.
             _ = self.engine.stop(name, Stop::Gently { timeout: Some(GRACE), then_kill: true });
             _ = self.engine.destroy(name);
             _ = std::fs::remove_file(self.lxcpath.join(format!("{name}.sh")));
         }
-        // Not with what is in it: a container that would not go keeps its directory.
+        // Not recursively: a container that could not be destroyed keeps its directory.
         _ = std::fs::remove_dir(&self.lxcpath);
     }
 }

@@ -1,4 +1,4 @@
-//! The form for a new container: what was typed, and what it would make. Touches no file.
+//! The form for a new container: what was typed, and what it would create. Touches no file.
 
 use crate::engine::Name;
 use crate::engine::create::{Create, RootfsSource};
@@ -10,7 +10,7 @@ use crate::widgets::field::Input;
 pub struct CreateForm {
     pub row: FormRow,
     pub name: Input,
-    /// The name it gets when none is typed.
+    /// The default name.
     pub offered: String,
     pub source: SourceKind,
     /// The directory or the template, by `source`.
@@ -19,7 +19,7 @@ pub struct CreateForm {
     pub memory: Input,
     pub cpu: Input,
     pub pids: Input,
-    /// Whether an attempt was made: from then on empty fields are complained about too.
+    /// Whether an attempt was made: from then on empty fields are reported too.
     pub tried: bool,
 }
 
@@ -45,7 +45,7 @@ pub enum SourceKind {
     Template,
 }
 
-/// What a field must be told before anything can be made.
+/// What is wrong with a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub row: FormRow,
@@ -71,7 +71,7 @@ impl SourceKind {
 }
 
 impl CreateForm {
-    /// Returns the fields that there are: the host's files need no place.
+    /// Returns the visible fields: the host's files need no place.
     pub fn rows(&self) -> impl DoubleEndedIterator<Item = FormRow> {
         let host = self.source == SourceKind::Host;
         FormRow::ALL.into_iter().filter(move |it| !(host && *it == FormRow::Place))
@@ -90,7 +90,7 @@ impl CreateForm {
         }
     }
 
-    /// Returns the name that was typed, or else the one that is offered.
+    /// Returns the typed name, or else the default.
     pub fn chosen_name(&self) -> String {
         let typed = self.name.text();
         if typed.trim().is_empty() { self.offered.clone() } else { typed.trim().to_owned() }
@@ -128,7 +128,7 @@ impl CreateForm {
         Ok((name, self.create(host_memory)))
     }
 
-    /// Returns what the fields that are right would create.
+    /// Returns what the valid fields would create.
     pub fn create(&self, host_memory: Option<u64>) -> Create {
         let place = self.place.text().trim().to_owned();
         let source = match self.source {
@@ -143,8 +143,8 @@ impl CreateForm {
         Create { source, config: None, settings: self.settings(host_memory) }
     }
 
-    /// The lines beyond the default configuration. Limits are said for both versions of cgroups,
-    /// so that the container may move to a host with the other.
+    /// The lines beyond the default configuration. Limits are set for both versions of cgroups, so
+    /// that the container can be moved to a host with the other.
     fn settings(&self, host_memory: Option<u64>) -> Vec<(String, String)> {
         let whole = Whole { memory: host_memory, period: None };
         let mut settings = Vec::new();

@@ -24,7 +24,7 @@ pub enum Tab {
 }
 
 impl Tab {
-    /// Every tab; its key is its place, counted from one.
+    /// Every tab; its key is its position, counted from one.
     pub const ALL: [Self; 9] = [
         Self::Overview,
         Self::Processes,
@@ -40,7 +40,7 @@ impl Tab {
     /// The tabs that the overview shows as panes.
     pub const PANES: [Self; 4] = [Self::Processes, Self::Cgroup, Self::Console, Self::Log];
 
-    /// Returns a word for the tab where room is short.
+    /// Returns a short word for the tab.
     pub const fn short_title(self) -> &'static str {
         match self {
             Self::Overview => "All",
@@ -76,7 +76,7 @@ impl Tab {
 pub struct DetailScreen {
     pub name: Name,
     pub tab: Tab,
-    /// The tab that was shown first; from there the way back leads to the list.
+    /// The tab that was shown first; from it Esc returns to the list.
     pub opened_at: Tab,
     /// The pane that has the keyboard; never the overview itself.
     pub focus: Tab,
@@ -87,7 +87,7 @@ pub struct DetailScreen {
     pub scroll: usize,
     /// The log stays at its end.
     pub follow: bool,
-    /// What is looked for in the texts.
+    /// The search in the texts.
     pub search: Option<Search>,
     /// The marked containers that a limit is changed for; none: only this one.
     pub together: Vec<Name>,
@@ -97,11 +97,11 @@ pub struct DetailScreen {
 #[derive(Debug, Default)]
 pub struct Search {
     pub line: Input,
-    /// The keys go to the line.
+    /// The line has the keyboard.
     pub typing: bool,
-    /// What the line says, once it makes sense. Small letters find large ones, too.
+    /// The line's pattern, once it is valid. Lower case finds upper case, too.
     pub pattern: Option<Regex>,
-    /// The line of the text that was found last.
+    /// The line of the text with the last match.
     pub at: Option<usize>,
 }
 
@@ -122,11 +122,12 @@ pub struct CgroupRows {
     /// Every file, or only limits and counters.
     pub all: bool,
     pub edit: Option<Input>,
-    /// Why the last value was refused, in the row of its file.
+    /// Why the last value was refused, shown in the row of its file.
     pub refused: Option<(String, String)>,
-    /// What the others have that are changed together, while a value is edited; none: not set.
+    /// The values of the containers that are changed together, while a value is edited; none: not
+    /// set.
     pub olds: Vec<(Name, Result<Option<String>, String>)>,
-    /// What came of the last value for each of them.
+    /// The result of the last value for each of them.
     pub results: Vec<(Name, Result<String, String>)>,
 }
 
@@ -183,7 +184,7 @@ impl Forest {
         shown
     }
 
-    /// Returns the row of the cursor: its process's, else the nearest to where that was.
+    /// Returns the row of the cursor: that of its process, else the nearest to it.
     pub fn place(&self, shown: &[&Process]) -> usize {
         let here = shown.iter().position(|it| Some(it.identity()) == self.cursor);
         here.unwrap_or(self.row).min(shown.len().saturating_sub(1))

@@ -1,4 +1,4 @@
-//! The words of the list's filter. Judges containers, holds none.
+//! The terms of the list's filter. Tests containers, stores none.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use regex::Regex;
 use crate::engine::sample::{Container, Limit};
 use crate::engine::state::State;
 
-/// All of its terms must fit.
+/// All of its terms must match.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     terms: Vec<Term>,
@@ -23,7 +23,7 @@ struct Term {
 
 #[derive(Clone, Debug)]
 enum Test {
-    /// In small letters.
+    /// In lower case.
     Text(String),
     Regex(Regex),
     State(String),
@@ -31,13 +31,13 @@ enum Test {
     Figure(Figure, Comparison, f64),
 }
 
-/// How a plain word is found in a name.
+/// How a plain word is matched against a name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Closeness {
-    /// As it is typed, in large letters or small ones.
+    /// As typed, in upper or lower case.
     #[default]
     Exact,
-    /// Its letters in their order, others between them; for when nothing is found otherwise.
+    /// Its letters in order, with others between them; if nothing matches otherwise.
     Fuzzy,
 }
 
@@ -67,13 +67,13 @@ impl Filter {
     /// Returns whether `container` passes.
     pub fn admits(&self, container: &Container, closeness: Closeness) -> bool {
         self.terms.iter().all(|it| {
-            // What is not wanted is meant as it is typed.
+            // An excluded word is taken literally.
             let closeness = if it.inverse { Closeness::Exact } else { closeness };
             it.test.admits(container, closeness) != it.inverse
         })
     }
 
-    /// Returns how well `name` fits what was typed; more is better.
+    /// Returns how well `name` matches what was typed; more is better.
     pub fn fit(&self, name: &str) -> u32 {
         self.texts().map(|it| fit(it, name)).sum()
     }
@@ -83,7 +83,7 @@ impl Filter {
         self.texts().flat_map(|it| hits(it, name, closeness)).collect()
     }
 
-    /// Returns the plain words that are wanted.
+    /// Returns the plain words that must match.
     fn texts(&self) -> impl Iterator<Item = &str> {
         self.terms.iter().filter_map(|it| match &it.test {
             Test::Text(text) if !it.inverse => Some(text.as_str()),
@@ -91,7 +91,7 @@ impl Filter {
         })
     }
 
-    /// Returns whether figures other than CPU are needed of every container.
+    /// Returns whether figures other than CPU are needed for every container.
     pub fn needs_counters(&self) -> bool {
         self.terms.iter().any(|it| matches!(it.test, Test::Figure(..)))
     }
@@ -115,7 +115,7 @@ impl Term {
     }
 }
 
-/// Reads the beginning of a state's name, or the whole of it.
+/// Parses a prefix of a state's name, or the whole name.
 fn state_word(text: &str) -> Result<String, String> {
     let start = text.to_ascii_uppercase();
     if State::ALL.iter().any(|it| it.word().starts_with(&start)) {
@@ -188,13 +188,13 @@ pub fn memory_share(container: &Container) -> Option<f32> {
     }
 }
 
-/// Returns where `text` stands in `name`, counted in characters; `text` is in small letters.
+/// Returns the position of `text` in `name`, counted in characters; `text` is in lower case.
 fn found(text: &str, name: &str) -> Option<Range<usize>> {
     let at = name.to_lowercase().find(text)?;
     Some(at..at + text.len())
 }
 
-/// The whole name is the best, its beginning the next.
+/// The whole name is best, then its beginning.
 fn fit(text: &str, name: &str) -> u32 {
     /// More than any score of scattered letters.
     const FOUND: u32 = 1 << 20;

@@ -22,7 +22,7 @@ struct Point {
     memory_bytes: Option<f32>,
 }
 
-/// What was seen of one container, oldest first.
+/// The values of one container, oldest first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     steps: VecDeque<Point>,
@@ -42,7 +42,7 @@ impl History {
     /// Adds what was seen at `at` and forgets what is older than any graph shows.
     pub fn add(&mut self, at: SystemTime, counters: &Counters) {
         let at_ms = since_epoch_ms(at);
-        // The clock was set back: what was seen before has no place on it any more.
+        // The clock was set back: earlier values no longer fit.
         if self.points.back().is_some_and(|it| it.at_ms > at_ms) {
             *self = Self::default();
         }

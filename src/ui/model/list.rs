@@ -15,7 +15,7 @@ use crate::widgets::field::Input;
 pub struct ListScreen {
     /// The container under the cursor; the cursor stays with it wherever it moves.
     pub cursor: Option<Name>,
-    /// Row of the cursor when its container was last seen, for when that goes away.
+    /// Row of the cursor when its container was last seen, in case that disappears.
     pub row: usize,
     /// The first row on the screen.
     pub offset: usize,
@@ -25,10 +25,10 @@ pub struct ListScreen {
     pub sort: SortKey,
     pub reverse: bool,
     pub filter: Filter,
-    /// How the names that are shown fit the filter.
+    /// How the shown names match the filter.
     pub closeness: Closeness,
     pub filter_text: Input,
-    /// Why the text of the filter could not be read.
+    /// Why the text of the filter is invalid.
     pub filter_error: Option<String>,
     pub filtering: bool,
     pub peek: bool,
@@ -55,8 +55,8 @@ impl Default for ListScreen {
 }
 
 impl ListScreen {
-    /// Filters and sorts anew. Letters scattered in a name count only where no name has them as
-    /// they were typed: whoever acts on what is left means no others.
+    /// Filters and sorts again. Scattered letters count only if no name contains them as typed,
+    /// since an action on the result must not hit others.
     pub fn arrange(&mut self, all: &[Container]) {
         let admitted = |closeness| -> Vec<(usize, &Container)> {
             let all = all.iter().enumerate();
@@ -77,7 +77,7 @@ impl ListScreen {
         self.closeness = closeness;
     }
 
-    /// Puts the cursor on the name that fits the filter best.
+    /// Puts the cursor on the name that matches the filter best.
     pub fn go_to_best(&mut self, all: &[Container]) {
         let fit = |at: usize| all.get(at).map_or(0, |it| self.filter.fit(it.name.as_str()));
         let best = self.order.iter().map(|at| fit(*at)).max();
@@ -85,7 +85,7 @@ impl ListScreen {
         self.go(row.unwrap_or(0), all);
     }
 
-    /// Keeps the cursor on its container, or near where that was, and the row on the screen.
+    /// Keeps the cursor on its container, or near its old place, and the row on the screen.
     pub fn settle(&mut self, all: &[Container], rows: usize) {
         self.marks.retain(|name| all.binary_search_by(|it| it.name.cmp(name)).is_ok());
         let named = |at: &usize| all.get(*at).map(|it| &it.name);
@@ -98,7 +98,7 @@ impl ListScreen {
         self.offset = self.offset.clamp(first_visible.min(row), row).min(last_offset);
     }
 
-    /// Moves the cursor to `row`, as far as there is one.
+    /// Moves the cursor to `row`, or the nearest existing row.
     pub fn go(&mut self, row: usize, all: &[Container]) {
         let row = row.min(self.order.len().saturating_sub(1));
         self.row = row;
@@ -112,7 +112,7 @@ impl ListScreen {
     }
 }
 
-/// Large first for figures, small first for names and states.
+/// Figures in descending order, names and states in ascending order.
 fn compare(column: SortKey, one: &Container, other: &Container) -> Ordering {
     match column {
         SortKey::Name => one.name.cmp(&other.name),

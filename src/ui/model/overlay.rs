@@ -1,4 +1,4 @@
-//! What may lie over the screen and own the keyboard: questions, help, palette, journal.
+//! Layers over the screen that have the keyboard: questions, help, palette, journal.
 
 use crate::engine::Name;
 use crate::engine::process::Process;
@@ -11,7 +11,7 @@ use crate::widgets::field::Input;
 pub enum Overlay {
     /// Help or palette: the same table, searched.
     Find(Find),
-    /// Yes or no to acts that are carried as plain data.
+    /// Yes or no to acts, which are stored as plain data.
     Confirm { question: String, proposal: Proposal, yes: bool },
     /// Yes or no to something else.
     Ask { question: String, ask: Ask, yes: bool },
@@ -25,18 +25,18 @@ pub enum Overlay {
     Journal { at: usize },
     /// What happened to all containers.
     Events { at: usize },
-    /// All that is known of one line of such a list.
+    /// One line of such a list, in full.
     Whole { title: &'static str, text: String, first: usize, back: Box<Self> },
 }
 
 /// What begins when the answer is yes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ask {
-    /// Leaving wharf, with a command running in the pane.
+    /// Quitting wharf with a command running in the pane.
     Quit,
-    /// Another program in the pane, in place of a command that runs.
+    /// Another program in the pane, instead of a running command.
     Open(PaneProgram),
-    /// Taking an act back that is not the last one, or doing it again.
+    /// Undoing or redoing an act that is not the last one.
     TakeBack(Way),
 }
 
@@ -44,7 +44,7 @@ pub enum Ask {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Proposal {
     pub acts: Vec<(Name, Act)>,
-    /// What is said of each beside its name; none: the names say it.
+    /// Text for each beside its name; none: only the names.
     pub labels: Vec<String>,
     /// How many of them the filter hides.
     pub hidden: usize,
@@ -53,7 +53,7 @@ pub struct Proposal {
 }
 
 impl Proposal {
-    /// Returns the names of the containers, or what is said of each.
+    /// Returns the names of the containers, or the text for each.
     pub fn names(&self) -> Vec<&str> {
         if !self.labels.is_empty() {
             return self.labels.iter().map(String::as_str).collect();

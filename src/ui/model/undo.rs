@@ -1,11 +1,11 @@
-//! What takes acts back, and what that is called. Does nothing itself.
+//! What undoes acts, and how that is worded. Does nothing itself.
 
 use super::{Model, UndoStep, Way};
 use crate::ui::effect::{Act, Outcome};
 use crate::ui::value;
 
 impl Model {
-    /// Returns the steps that take the last act back, or do it again: those of one batch.
+    /// Returns the steps that undo or redo the last act: those of one batch.
     pub fn steps(&self, way: Way) -> &[UndoStep] {
         let all = match way {
             Way::Back => &self.undo,
@@ -17,7 +17,7 @@ impl Model {
     }
 }
 
-/// Says what `steps` do: `thaw web`, `memory.max 64M of db`.
+/// Describes what `steps` do: `thaw web`, `memory.max 64M of db`.
 pub fn words(steps: &[UndoStep]) -> String {
     let Some(UndoStep { act, name, .. }) = steps.first() else { return String::new() };
     let whose = match steps.len() {
@@ -50,7 +50,7 @@ pub fn words(steps: &[UndoStep]) -> String {
     }
 }
 
-/// Returns what takes `act` back, now that it is done.
+/// Returns what undoes `act`, now that it is done.
 pub fn inverse(act: &Act, outcome: &Outcome) -> Option<Act> {
     match (act, outcome) {
         (Act::Freeze, _) => Some(Act::Thaw),

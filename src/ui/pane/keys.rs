@@ -1,4 +1,4 @@
-//! Keys as the bytes that a program on an xterm expects. Pure.
+//! Encodes keys as the bytes that a program on an xterm expects. Pure.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -77,7 +77,7 @@ fn plain(alt: bool, code: &[u8], bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(code);
 }
 
-/// The control code of a character, as the keyboard of a VT gives it.
+/// The control code of a character, as on a VT keyboard.
 fn control_code(it: char) -> Option<u8> {
     let byte = u8::try_from(it).ok()?;
     match byte {

@@ -1,4 +1,4 @@
-//! What the mouse does as the bytes that a program on an xterm expects. Pure.
+//! Encodes mouse events as the bytes that a program on an xterm expects. Pure.
 
 use crossterm::event::{KeyCode, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
@@ -39,14 +39,14 @@ pub fn encode(event: MouseEvent, modes: Modes) -> Option<Vec<u8>> {
     let code = if released { RELEASED } else { code };
     let mut bytes = b"\x1b[M".to_vec();
     for number in [code + held, column, row] {
-        // Beyond column 223 the old form has no words.
+        // The old form cannot express columns beyond 223.
         bytes.push(u8::try_from(number + OLD_BASE).ok()?);
     }
     Some(bytes)
 }
 
-/// Returns what the wheel means to a full-screen program that did not ask for the mouse: arrow
-/// keys, since there is nothing to scroll back to.
+/// Returns what the wheel sends to a full-screen program that did not ask for the mouse: arrow
+/// keys, since it has no scrollback.
 pub fn arrows(kind: MouseEventKind, modes: Modes) -> Vec<u8> {
     let code = match kind {
         MouseEventKind::ScrollUp => KeyCode::Up,

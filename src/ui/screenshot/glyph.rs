@@ -51,7 +51,7 @@ pub(super) fn draw(symbol: &str, x: usize, y: usize, out: &mut String) {
 fn block(it: char, x: usize, y: usize, out: &mut String) {
     let eighths = 0x2590_u32.saturating_sub(it as u32).min(8);
     let width = f64::from(eighths) * CELL_WIDTH as f64 / 8.0;
-    // A line of air above and below keeps bars of two rows apart.
+    // A blank line above and below separates the bars of two rows.
     let (y, height) = (y + 1, CELL_HEIGHT - 2);
     // Writing to a String cannot fail.
     _ = write!(out, "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"/>");

@@ -1,4 +1,4 @@
-//! Signals to the screen, as values. Nothing happens in a handler but a note.
+//! Signals to the screen, as values. A handler only records its signal.
 
 use std::io;
 
@@ -8,17 +8,17 @@ use signal_hook::iterator::{Handle, Signals as Pending};
 /// What a signal means to the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// SIGTERM, SIGHUP or SIGINT: leave, the terminal restored.
+    /// SIGTERM, SIGHUP or SIGINT: restore the terminal and quit.
     Quit,
-    /// SIGTSTP: give the terminal back and stop.
+    /// SIGTSTP: restore the terminal and stop.
     Suspend,
-    /// SIGCONT: someone continued us; paint everything.
+    /// SIGCONT: this process was continued; paint everything.
     Continue,
     /// SIGWINCH: the terminal has another size.
     Resize,
 }
 
-/// The signals that have arrived, one after the other. Blocks its thread while there is none.
+/// The received signals, one after the other. Blocks its thread while there is none.
 #[derive(Debug)]
 pub struct SignalQueue(Pending);
 

@@ -1,5 +1,5 @@
-//! How many colours the terminal shows, and whether it shows more than ASCII. Decided from the
-//! environment alone: asking a terminal takes longer than drawing the first frame.
+//! How many colours the terminal shows, and whether it shows more than ASCII. Decided only from the
+//! environment: querying a terminal takes longer than drawing the first frame.
 
 use std::ffi::OsString;
 
@@ -15,7 +15,8 @@ pub enum ColourDepth {
     True,
 }
 
-/// Terminals that show every colour and do not always say so in COLORTERM (over ssh, for one).
+/// Terminals that show every colour and do not always announce it in COLORTERM (over ssh, for
+/// example).
 const TRUE_COLOUR: [&str; 6] = ["alacritty", "foot", "ghostty", "kitty", "wezterm", "direct"];
 
 impl ColourDepth {
@@ -47,12 +48,12 @@ impl ColourDepth {
     }
 }
 
-/// Returns whether the terminal can do no more than print lines, such as that of an editor.
+/// Returns whether the terminal can only print lines, such as that of an editor.
 pub fn cannot_draw(variable: impl Fn(&str) -> Option<OsString>) -> bool {
     variable("TERM").is_some_and(|it| it == "dumb")
 }
 
-/// Returns whether the terminal shows UTF-8: the locale says so, and it is not the kernel's own
+/// Returns whether the terminal shows UTF-8: if the locale says so, and it is not the kernel's own
 /// console, whose fonts lack braille and eighths.
 pub fn draws_unicode(variable: impl Fn(&str) -> Option<OsString>) -> bool {
     let text = |name: &str| variable(name).filter(|it| !it.is_empty());
@@ -65,7 +66,7 @@ pub fn draws_unicode(variable: impl Fn(&str) -> Option<OsString>) -> bool {
 /// The steps of the colour cube of xterm.
 const STEPS: [u8; 6] = [0, 95, 135, 175, 215, 255];
 
-/// Returns the entry of the 256 colours that is nearest: of the cube, or of the greys.
+/// Returns the nearest of the 256 colours: from the cube, or from the greys.
 fn nearest(red: u8, green: u8, blue: u8) -> u8 {
     let step = |value: u8| -> (u8, u8) {
         let best = STEPS.iter().zip(0_u8..).min_by_key(|(it, _)| it.abs_diff(value));

@@ -1,4 +1,4 @@
-//! Acts on containers: what is asked first, what begins, what is said when it ends.
+//! Acts on containers: which question comes first, how they begin, and how their end is reported.
 
 use crate::command::Action;
 use crate::command::action::Do;
@@ -14,10 +14,10 @@ use crate::ui::model::{Batch, Job, JournalEntry, KEPT, Model, Tone, UndoStep, Wa
 use crate::ui::{allowed, format, value};
 use crate::widgets::field::Input;
 
-/// From so many marked containers on, stopping asks first.
+/// From this many marked containers on, stopping asks first.
 const MANY: usize = 4;
 
-/// Begins `action` on the marked containers or the current one, after the question it calls for.
+/// Begins `action` on the marked containers or the current one, after its question, if any.
 pub(super) fn begin(model: &mut Model, action: Do) -> Vec<Effect> {
     match action {
         Do::Undo => ask_to_take_back(model, Way::Back),
@@ -49,7 +49,7 @@ fn begin_on_targets(model: &mut Model, action: Do) -> Vec<Effect> {
             model.overlay = Some(Overlay::TypeName { word, typed: Input::default(), proposal });
             Vec::new()
         }
-        // What cannot be seen is not acted on without a word.
+        // Hidden containers are not acted on without a question.
         _ if hidden > 0 || many >= MANY && matches!(action, Do::Stop | Do::Restart) => {
             let verb = acts.first().map_or("", |(_, act)| act.word());
             let question = format!("{verb}: {many} containers?");
@@ -79,7 +79,7 @@ pub(super) fn run_all(model: &mut Model, acts: Vec<(Name, Act)>) -> Vec<Effect> 
 
 /// Begins each of `acts`, as one batch.
 pub(super) fn begin_all(model: &mut Model, acts: Vec<(Name, Act)>, way: Way) -> Vec<Effect> {
-    // What was said last must not hide what happens now; the journal keeps it.
+    // The last notice must not hide what happens now; the journal keeps it.
     model.notice = None;
     let number = model.batch.number + 1;
     model.batch = Batch { number, ..Batch::default() };
@@ -89,10 +89,10 @@ pub(super) fn begin_all(model: &mut Model, acts: Vec<(Name, Act)>, way: Way) -> 
     begun
 }
 
-/// Begins `act`, unless other work on the same container is under way.
+/// Begins `act`, unless other work on the same container is in progress.
 fn run(model: &mut Model, name: Name, act: Act, way: Way) -> Option<Effect> {
     if model.rights == crate::ui::Rights::ReadOnly {
-        // Nothing leads here; whatever did would be wrong.
+        // Not reachable by keys, but checked here for all callers.
         return None;
     }
     if let Some(job) = model.jobs.get(&name) {
@@ -106,7 +106,7 @@ fn run(model: &mut Model, name: Name, act: Act, way: Way) -> Option<Effect> {
             return None;
         }
     }
-    // Who acts wants to see what comes of it.
+    // Shows the result of the act.
     model.held = false;
     let at = model.now;
     model.failures.remove(&name);
@@ -174,7 +174,7 @@ fn kept_words(kept: &KeptLimit) -> String {
 fn set_anew(changes: &[Change]) -> String {
     let one = |it: &Change| format!("{} = {}", it.file, value::shown(&it.file, &it.new));
     let all: Vec<String> = changes.iter().map(one).collect();
-    // Somebody else was faster.
+    // Another process was faster.
     if all.is_empty() {
         "has all its limits".to_owned()
     } else {
@@ -182,8 +182,8 @@ fn set_anew(changes: &[Change]) -> String {
     }
 }
 
-/// Says of several acts begun together how many went well, as they end; a failure is not to be
-/// hidden by the success of the next.
+/// Reports how many of several acts begun together have succeeded so far; the success of one must
+/// not hide the failure of another.
 fn sum_up(model: &mut Model, act: &Act, failure: Option<String>) {
     let batch = &mut model.batch;
     batch.done += 1;
@@ -200,7 +200,7 @@ fn sum_up(model: &mut Model, act: &Act, failure: Option<String>) {
     }
 }
 
-/// Notes what takes a finished act back, and a limit that could be kept.
+/// Records how to undo a finished act, and a limit that could be saved.
 fn note_way_back(model: &mut Model, name: &Name, act: &Act, outcome: &Outcome, job: Option<&Job>) {
     if let (Act::Set { file, value }, Outcome::Changed(_)) = (act, outcome) {
         model.changed = Some((name.clone(), file.clone(), value.clone()));
@@ -218,7 +218,7 @@ fn note_way_back(model: &mut Model, name: &Name, act: &Act, outcome: &Outcome, j
     }
 }
 
-/// Notes what came of a value for one of those that are changed together.
+/// Records the result of a value for one of those that are changed together.
 fn conclude(model: &mut Model, name: &Name, act: &Act, outcome: Result<String, String>) {
     let Some(screen) = &mut model.detail else { return };
     let is_edit = matches!(act, Act::Set { .. } | Act::Keep { .. });
@@ -228,7 +228,7 @@ fn conclude(model: &mut Model, name: &Name, act: &Act, outcome: Result<String, S
     }
 }
 
-/// Offers to take back what the notice speaks of, if that can be.
+/// Offers to undo what the notice reports, if possible.
 fn offer_way_back(model: &mut Model, job: Option<&Job>) {
     let Some(job) = job else { return };
     let way = if job.way == Way::Back { Way::Again } else { Way::Back };
@@ -242,7 +242,7 @@ fn failed(model: &mut Model, name: &Name, act: &Act, failure: &ActFailure) {
     let reason = failure.reason.clone();
     let written = match act {
         Act::Set { file, value } => Some((file, value.as_str())),
-        // One that is kept beside the live one is not typed in a row.
+        // One that is saved beside the live value is not edited in a row.
         Act::Keep { file, value } if value::is_key(file) => {
             Some((file, value.as_deref().unwrap_or_default()))
         }
@@ -255,7 +255,7 @@ fn failed(model: &mut Model, name: &Name, act: &Act, failure: &ActFailure) {
     {
         detail.cgroup.refused = Some((file.clone(), reason));
         if detail.cgroup.cursor.as_ref() == Some(file) {
-            // To be typed once more, with the refusal below it.
+            // To be edited again, with the refusal below it.
             let typed = value::shown(file, value);
             detail.cgroup.edit.get_or_insert_with(|| Input::offer(&typed));
         }
@@ -290,8 +290,8 @@ fn all_frozen(model: &Model) -> bool {
     model.targets().iter().all(|it| matches!(it.state, State::Frozen | State::Stopped))
 }
 
-/// Takes the last act back, or does again what was taken back last. What does not stand beside the
-/// key on the screen is named first: it may be old, or elsewhere.
+/// Undoes the last act, or redoes the last undone one. If it is not named beside the key on the
+/// screen, a question names it first: it may be old, or elsewhere.
 fn ask_to_take_back(model: &mut Model, way: Way) -> Vec<Effect> {
     let offered = model.way_back().is_some_and(|(it, _)| it == way);
     let steps = model.steps(way);
@@ -307,7 +307,7 @@ fn ask_to_take_back(model: &mut Model, way: Way) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Takes the last act back, or does the one again that was taken back last.
+/// Undoes the last act, or redoes the last undone one.
 pub(super) fn take_back(model: &mut Model, way: Way) -> Vec<Effect> {
     let halts = |job: &Job| matches!(job.act, Act::Stop | Act::Kill | Act::Restart);
     let current = model.current_name().and_then(|it| model.jobs.get(it));
@@ -330,7 +330,7 @@ pub(super) fn take_back(model: &mut Model, way: Way) -> Vec<Effect> {
 /// Writes the limit changed last into the configuration of its container.
 fn keep(model: &mut Model) -> Vec<Effect> {
     let Some((name, file, value)) = model.changed.clone() else { return Vec::new() };
-    // What clears a limit is kept by leaving it out.
+    // A cleared limit is saved by removing it.
     let value = Some(value).filter(|it| !it.trim().is_empty());
     begin_all(model, vec![(name, Act::Keep { file, value })], Way::Anew)
 }

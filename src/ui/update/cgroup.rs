@@ -16,14 +16,14 @@ use crate::ui::value::Direction;
 use crate::ui::{texts, value};
 use crate::widgets::field::Input;
 
-/// Shows every file, or only limits and counters again.
+/// Shows every file, or again only limits and counters.
 pub(super) const fn show_all(model: &mut Model) {
     if let Some(detail) = &mut model.detail {
         detail.cgroup.all = !detail.cgroup.all;
     }
 }
 
-/// Takes in what those have that are changed together.
+/// Takes in the values of those that are changed together.
 pub(super) fn learn(
     model: &mut Model,
     file: &str,
@@ -82,7 +82,7 @@ pub(super) fn paste(model: &mut Model, text: &str) {
     }
 }
 
-/// Puts the next value up or down in place of the one under edit.
+/// Replaces the value under edit with the next one up or down.
 fn step(model: &mut Model, direction: Direction) {
     let Some(screen) = &mut model.detail else { return };
     if let (Some(file), Some(input)) = (&screen.cgroup.cursor, &mut screen.cgroup.edit)
@@ -124,7 +124,7 @@ fn write(model: &mut Model) -> Vec<Effect> {
         return Vec::new();
     };
     let typed = input.text().trim().to_owned();
-    // Of a configuration an empty value is taken out.
+    // In a configuration an empty value removes the key.
     let parsed = if typed.is_empty() && value::is_key(&file) {
         Ok(String::new())
     } else {
@@ -153,7 +153,7 @@ fn write(model: &mut Model) -> Vec<Effect> {
     }
 }
 
-/// Shows what each of several has and gets, before it is changed.
+/// Shows the old and new values of several, before they are changed.
 fn ask(model: &mut Model, write: &Write, acts: Vec<(Name, Act)>) {
     let new = if write.kernel.is_empty() {
         NOT_SET.to_owned()
@@ -185,7 +185,8 @@ struct Write {
 }
 
 impl Write {
-    /// Returns what writes it to a container: to its group while it runs, else to its configuration.
+    /// Returns the act that writes it: to the container's group while it is running, else to its
+    /// configuration.
     fn to(&self, model: &Model, name: Name) -> (Name, Act) {
         let stopped = model.container(&name).is_some_and(|it| it.state == State::Stopped);
         let act = if stopped {

@@ -8,7 +8,7 @@ use crate::ui::effect::{Act, Effect};
 use crate::ui::model::create::{CreateForm, FormRow, SourceKind};
 use crate::ui::model::{Model, Tone, Way};
 
-/// Opens the form, with the draft that was left.
+/// Opens the form, with the saved draft.
 pub(super) fn open(model: &mut Model) {
     model.draft.offered = free_name(&names(model));
     model.creating = true;
@@ -78,7 +78,7 @@ fn submit(model: &mut Model, start: bool) -> Vec<Effect> {
     }
 }
 
-/// Copies the command line that does the same, once it would.
+/// Copies the equivalent command line, once it is valid.
 fn copy(model: &mut Model) -> Vec<Effect> {
     model.draft.tried = true;
     let names = names(model);
@@ -98,7 +98,7 @@ fn copy(model: &mut Model) -> Vec<Effect> {
     }
 }
 
-/// Goes to the next field or the one before, around the ends.
+/// Goes to the next or the previous field, wrapping around.
 fn step(form: &mut CreateForm, by: isize) {
     let rows: Vec<FormRow> = form.rows().collect();
     form.row = next(&rows, form.row, by);

@@ -1,4 +1,4 @@
-//! Opens a container and moves about in its tabs.
+//! Opens a container and moves around in its tabs.
 
 use super::travel::travel as row_after;
 use super::{cgroup, sampled, settle};
@@ -37,15 +37,15 @@ pub(super) fn open(model: &mut Model, tab: Tab) -> Vec<Effect> {
     sampled::read_log(model)
 }
 
-/// Opens the limits of the current container; where they are open already, the one under the cursor
-/// is edited. The limit that killed is the one that is meant.
+/// Opens the limits of the current container; if they are already open, the one under the cursor is
+/// edited. After an OOM kill, the cursor goes to that limit.
 pub(super) fn open_limits(model: &mut Model) -> Vec<Effect> {
     if model.detail.as_ref().is_some_and(|it| it.focus == Tab::Cgroup) {
         return cgroup::begin(model);
     }
     let raised = model.current().and_then(|it| {
         let file = diagnosis::limit(model, it)?;
-        // What does not run has the lines of its configuration there.
+        // A stopped container has the lines of its configuration there.
         Some(if it.state == State::Stopped { limits::key_of(file) } else { file.to_owned() })
     });
     let on_overview = model.detail.as_ref().is_some_and(|it| it.tab == Tab::Overview);
@@ -78,8 +78,8 @@ fn open_limits_tab(model: &mut Model) -> Vec<Effect> {
     effects
 }
 
-/// Hides the children of the process under the cursor; where there is nothing to hide, goes to its
-/// parent.
+/// Hides the children of the process under the cursor, or goes to its parent if there is nothing to
+/// hide.
 pub(super) fn fold(model: &mut Model) {
     if let Some(process) = process_under_cursor(model) {
         fold_or_leave(model, &process);
@@ -93,26 +93,26 @@ pub(super) fn unfold(model: &mut Model) {
     }
 }
 
-/// Stays at the end of the text as it grows, or no longer.
+/// Starts or stops following the end of the text.
 pub(super) const fn follow(model: &mut Model) {
     if let Some(detail) = &mut model.detail {
         detail.follow = !detail.follow;
     }
 }
 
-/// Gives the focused pane the whole screen, or only its part again.
+/// Shows the focused pane on the whole screen, or restores its size.
 pub(super) const fn zoom(model: &mut Model) {
     if let Some(detail) = &mut model.detail {
         detail.zoom = !detail.zoom;
     }
 }
 
-/// Moves the focus of the overview to the pane after the one that has it.
+/// Moves the focus of the overview to the next pane.
 pub(super) fn next_pane(model: &mut Model) {
     turn(model, 1);
 }
 
-/// Moves the focus of the overview to the pane before the one that has it.
+/// Moves the focus of the overview to the previous pane.
 pub(super) fn previous_pane(model: &mut Model) {
     turn(model, Tab::PANES.len() - 1);
 }
@@ -185,7 +185,7 @@ pub(super) fn process_under_cursor(model: &Model) -> Option<Process> {
     shown.get(detail.forest.place(&shown)).map(|it| (*it).clone())
 }
 
-/// Returns what a copy of the thing under the cursor says.
+/// Returns the text to copy for the thing under the cursor.
 pub(super) fn under_cursor(model: &Model) -> Option<String> {
     if let Some(process) = process_under_cursor(model) {
         return Some(format!("{} {}", process.pid, process.command));

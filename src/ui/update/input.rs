@@ -1,4 +1,4 @@
-//! What the operator does, to whom it belongs: keys, pasted text, clicks and the wheel.
+//! Passes the operator's input to the focused part: keys, pasted text, clicks and the wheel.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
 
@@ -31,7 +31,7 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     }
 }
 
-/// Applies pasted text to the line under edit, or gives it to the program in the pane.
+/// Applies pasted text to the line under edit, or passes it to the program in the pane.
 pub(super) fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
     match model.focus() {
         Focus::Overlay => overlay::paste(model, text),
@@ -40,13 +40,13 @@ pub(super) fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
         Focus::Filter => list::paste(model, text),
         Focus::Value => cgroup::paste(model, text),
         Focus::Search => search::paste(model, text),
-        // Text is not keys: a pasted D must not ask for anything.
+        // Pasted text is not keys: a pasted D must not ask anything.
         Focus::Popup | Focus::List | Focus::Detail => (),
     }
     Vec::new()
 }
 
-/// Applies what the mouse did.
+/// Applies a mouse event.
 pub(super) fn mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
     if model.focus() == Focus::Program
         && let Some(effects) = pane::mouse(model, event)
@@ -66,11 +66,11 @@ pub(super) fn mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
     }
 }
 
-/// Applies a press of the left button. What lies below a layer, a form or a line under edit is not
-/// reached.
+/// Applies a press of the left button. It does not reach what is below a layer, a form or a line
+/// under edit.
 fn click(model: &mut Model, column: u16, row: u16) -> Vec<Effect> {
     let action = match model.focus() {
-        // The program goes on and lets go of the keyboard.
+        // The program continues and loses the keyboard.
         Focus::Program if point::leaves_pane(model, column, row) => {
             pane::leave(model);
             point::detail(model, column, row)
@@ -90,7 +90,7 @@ fn click(model: &mut Model, column: u16, row: u16) -> Vec<Effect> {
     action.map_or_else(Vec::new, |action| run::run(model, action))
 }
 
-/// Moves the rows, or the text, of whoever has the keyboard.
+/// Moves the rows, or the text, of the focused part.
 fn wheel(model: &mut Model, movement: Move) -> Vec<Effect> {
     for _ in 0..NOTCH {
         match model.focus() {

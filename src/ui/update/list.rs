@@ -10,7 +10,7 @@ use crate::ui::layout;
 use crate::ui::model::Model;
 use crate::ui::model::filter::Filter;
 
-/// Carries out an action that only the list knows.
+/// Carries out an action that only the list has.
 pub(super) fn act(model: &mut Model, action: InList) {
     match action {
         InList::Mark => mark(model),
@@ -51,10 +51,10 @@ pub(super) fn travel(model: &mut Model, movement: Move) {
     go(model, row);
 }
 
-/// Applies a key to the filter: what is typed narrows the list at once.
+/// Applies a key to the filter, which narrows the list at once.
 pub(super) fn edit_filter(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     match key.code {
-        // What stands there must be what narrows the list.
+        // The visible text must be the filter in force.
         KeyCode::Enter => model.list.filtering = model.list.filter_error.is_some(),
         KeyCode::Esc => {
             model.list.filtering = false;
@@ -78,7 +78,7 @@ pub(super) fn paste(model: &mut Model, text: &str) {
     refilter(model);
 }
 
-/// Reads the text of the filter anew; while it makes no sense the last one that did stays.
+/// Parses the text of the filter; while it is invalid the last valid one stays.
 pub(super) fn refilter(model: &mut Model) {
     match Filter::parse(&model.list.filter_text.text()) {
         Ok(filter) => {
@@ -94,7 +94,7 @@ pub(super) fn refilter(model: &mut Model) {
     }
 }
 
-/// Filters and sorts the list anew.
+/// Filters and sorts the list again.
 pub(super) fn arrange(model: &mut Model) {
     let all = model.sample.clone();
     model.list.arrange(all.as_ref().map_or(&[], |it| &it.containers));

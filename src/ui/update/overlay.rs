@@ -1,4 +1,4 @@
-//! The layers that own the keyboard: questions, help, palette, journal, signals.
+//! The layers that have the keyboard: questions, help, palette, journal, signals.
 
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::Rect;
@@ -31,7 +31,7 @@ pub(super) fn open_journal(model: &mut Model) {
     model.overlay = Some(Overlay::Journal { at: model.journal.len().saturating_sub(1) });
 }
 
-/// Opens what happened to all containers, at the newest.
+/// Opens the events of all containers, at the newest.
 pub(super) fn open_events(model: &mut Model) {
     model.overlay = Some(Overlay::Events { at: model.events.len().saturating_sub(1) });
 }
@@ -77,7 +77,7 @@ pub(super) fn travel(model: &mut Model, movement: Move) {
     _ = press(model, key.into());
 }
 
-/// Returns the action that `key` chooses in help or palette, and closes it.
+/// Returns the action that `key` chooses in help or palette, and closes the layer.
 pub(super) fn chosen(model: &mut Model, key: KeyEvent) -> Option<Action> {
     let Some(Overlay::Find(find)) = &model.overlay else { return None };
     let action = found(find).get(find.at).filter(|_| key.code == KeyCode::Enter)?.action;
@@ -152,7 +152,7 @@ pub fn found(find: &Find) -> Vec<&'static Shortcut> {
         let by_start = || it.name.starts_with(&small).then_some(u32::MAX - 1);
         let by_topic = || topics::is_about(it.name, &small).then_some(u32::MAX - 2);
         let by_name = || fuzzy(needle, it.name).map(|it| it.saturating_mul(2));
-        // In a sentence a few scattered letters are found everywhere; there, only whole words count.
+        // A few scattered letters match in any sentence, so only whole words count there.
         let by_help = || it.help.to_lowercase().contains(&small).then_some(1);
         let best = by_key.or_else(by_start).or_else(by_topic).or_else(by_name);
         Some((best.or_else(by_help)?, it))
@@ -165,7 +165,7 @@ pub fn found(find: &Find) -> Vec<&'static Shortcut> {
 fn press_find(model: &mut Model, mut find: Find, key: KeyEvent) -> Vec<Effect> {
     let list = found(&find);
     match key.code {
-        // What it chose is run already.
+        // The chosen action has already run.
         KeyCode::Enter => (),
         KeyCode::Up => find.at = find.at.saturating_sub(1),
         KeyCode::Down => find.at = (find.at + 1).min(list.len().saturating_sub(1)),
@@ -181,7 +181,7 @@ fn press_find(model: &mut Model, mut find: Find, key: KeyEvent) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Applies a key to a question with the answers yes and no; it may show other names first.
+/// Applies a key to a question with the answers yes and no; or shows other names.
 fn press_confirm(
     model: &mut Model,
     question: String,
@@ -243,7 +243,7 @@ fn press_name(
     Vec::new()
 }
 
-/// Shows other names of those asked about; tells whether `key` does that.
+/// Scrolls the names of a question; returns whether `key` does that.
 fn scroll(model: &Model, proposal: &mut Proposal, others: usize, key: KeyEvent) -> bool {
     let movement = match key.code {
         KeyCode::Up => Move::Up,

@@ -1,5 +1,5 @@
-//! The program in the pane: a console or a command inside a container. Its keys, its mouse and its
-//! end.
+//! The program in the pane: a console or a command inside a container. Handles its keys, its mouse
+//! and its end.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent, MouseEventKind};
 use ratatui::layout::Position;
@@ -13,7 +13,7 @@ use crate::ui::model::detail::Tab;
 use crate::ui::model::overlay::{Ask, Overlay};
 use crate::ui::model::{Model, PaneProgram, PaneScreen, Runs, Tone};
 
-/// The key that gives the next one to wharf: C-].
+/// The key after which wharf gets the next one: C-].
 const ESCAPE: char = ']';
 
 /// Opens the console of the current container, or goes back to the one that is open.
@@ -23,7 +23,7 @@ pub(super) fn open_console(model: &mut Model) -> Vec<Effect> {
     ask_or_open(model, PaneProgram { name, what: "console".to_owned(), args, kind: Runs::Console })
 }
 
-/// Runs the command `line`, in which quotes keep words together, inside the container `name`.
+/// Runs the command `line`, in which quotes group words, inside the container `name`.
 pub(super) fn open_exec(model: &mut Model, name: Name, line: &str) -> Vec<Effect> {
     let Ok(words) = command_words(line) else {
         model.say(Tone::Bad, format!("{line}: a closing quote is missing"));
@@ -34,7 +34,7 @@ pub(super) fn open_exec(model: &mut Model, name: Name, line: &str) -> Vec<Effect
     ask_or_open(model, PaneProgram { name, what: line.to_owned(), args, kind: Runs::Command })
 }
 
-/// Says which command runs in the pane and would end with it; a console goes on without.
+/// Returns which command runs in the pane and would end with it; a console continues without it.
 pub(super) fn running_command(model: &Model) -> Option<String> {
     let pane = model.pane.as_ref().filter(|it| it.kind == Runs::Command && it.ended.is_none())?;
     Some(format!("{} still runs in {}", pane.what, pane.name))
@@ -51,7 +51,7 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
             _ if escape => Vec::new(),
             _ if pane.ended.is_none() => vec![Effect::TypeInPane(key)],
             KeyCode::Enter | KeyCode::Esc => close(model),
-            // What was meant for the program is for nobody, and no key of wharf's.
+            // A key meant for the program is dropped, and is not a key of wharf's.
             _ => Vec::new(),
         };
     }
@@ -77,8 +77,9 @@ pub(super) fn paste(model: &Model, text: &str) -> Vec<Effect> {
     if runs { vec![Effect::PasteInPane(text.to_owned())] } else { Vec::new() }
 }
 
-/// Gives what the mouse did to the program, in places of its own terminal; none: it was done beside
-/// the pane, and a press there is for what stands there. The wheel is always for the pane.
+/// Sends a mouse event to the program, in coordinates of its own terminal; none: it happened
+/// outside of the pane, where a press applies to what is there. The wheel always applies to the
+/// pane.
 pub(super) fn mouse(model: &Model, event: MouseEvent) -> Option<Vec<Effect>> {
     let area = layout::pane(model)?;
     let full = model.pane.as_ref().is_some_and(|it| it.full);
@@ -95,7 +96,7 @@ pub(super) fn mouse(model: &Model, event: MouseEvent) -> Option<Vec<Effect>> {
     })])
 }
 
-/// Takes the keyboard from the program, which goes on.
+/// Takes the keyboard from the program, which continues.
 pub(super) const fn leave(model: &mut Model) {
     if let Some(pane) = &mut model.pane {
         pane.typing = false;
@@ -112,7 +113,7 @@ pub(super) fn enter(model: &mut Model) {
     }
 }
 
-/// Informs the program how large its terminal is now.
+/// Informs the program of its terminal's new size.
 pub(super) fn resize(model: &mut Model) -> Vec<Effect> {
     let Some(area) = layout::pane(model) else { return Vec::new() };
     let Some(pane) = &mut model.pane else { return Vec::new() };
@@ -124,7 +125,7 @@ pub(super) fn resize(model: &mut Model) -> Vec<Effect> {
     vec![Effect::ResizePane { rows: size.0, columns: size.1 }]
 }
 
-/// Notes that the program ended; its last words stay on the screen until a key.
+/// Notes that the program ended; its last output stays on the screen until a key is pressed.
 pub(super) fn ended(model: &mut Model, how: String) -> Vec<Effect> {
     if let Some(pane) = &mut model.pane {
         let said = format!("{} in {}: {how}", pane.what, pane.name);
@@ -134,7 +135,7 @@ pub(super) fn ended(model: &mut Model, how: String) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Opens `program`, after a question when a command runs that would end.
+/// Opens `program`, after a question if a running command would end.
 fn ask_or_open(model: &mut Model, program: PaneProgram) -> Vec<Effect> {
     match running_command(model).filter(|_| !runs_already(model, &program)) {
         None => open(model, program),
@@ -154,7 +155,7 @@ fn runs_already(model: &Model, program: &PaneProgram) -> bool {
         .is_some_and(|it| it.name == program.name && it.what == program.what && it.ended.is_none())
 }
 
-/// Opens `program` in the pane, or goes back to it.
+/// Opens `program` in the pane, or returns to it.
 pub(super) fn open(model: &mut Model, program: PaneProgram) -> Vec<Effect> {
     let wide = model.size.0 >= layout::MIDDLE;
     let tab = if wide { Tab::Overview } else { Tab::Console };

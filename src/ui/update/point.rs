@@ -1,5 +1,5 @@
-//! What stands where the mouse was pressed: a press puts the cursor there, a press on the cursor's
-//! own row opens it.
+//! Applies a press of the mouse: it puts the cursor there, or opens the row if the cursor is
+//! already on it.
 
 use ratatui::layout::{Position, Rect};
 
@@ -11,7 +11,7 @@ use crate::ui::model::detail::Tab;
 use crate::ui::{layout, texts};
 use crate::widgets::table::scroll;
 
-/// Puts the cursor of the list where it was pressed; returns what a press on its own row opens.
+/// Puts the cursor of the list on the pressed row; returns the action if it was already there.
 pub(super) fn list(model: &mut Model, column: u16, row: u16) -> Option<Action> {
     let table = layout::list(model).table;
     let framed = model.size.0 >= layout::NARROW;
@@ -31,14 +31,13 @@ pub(super) fn list(model: &mut Model, column: u16, row: u16) -> Option<Action> {
     None
 }
 
-/// Returns whether a tab or another pane than the program's stands there.
+/// Returns whether there is a tab, or a pane other than the program's.
 pub(super) fn leaves_pane(model: &Model, column: u16, row: u16) -> bool {
     let at = Position::new(column, row);
     tab(model, at).is_some() || pane_at(model, at).is_some_and(|(tab, _)| tab != Tab::Console)
 }
 
-/// Goes to the tab, the pane or the row that was pressed; returns what a press on its own row
-/// opens.
+/// Goes to the pressed tab, pane or row; returns the action if the cursor was already on the row.
 pub(super) fn detail(model: &mut Model, column: u16, row: u16) -> Option<Action> {
     let at = Position::new(column, row);
     if let Some(number) = tab(model, at) {
@@ -61,7 +60,7 @@ pub(super) fn detail(model: &mut Model, column: u16, row: u16) -> Option<Action>
     None
 }
 
-/// The number of the tab whose title stands there.
+/// The number of the tab whose title is there.
 fn tab(model: &Model, at: Position) -> Option<u8> {
     model.detail.as_ref()?;
     let titles = layout::tabs(model);
@@ -91,7 +90,7 @@ fn press_process(model: &mut Model, line: usize, inner: Rect) {
 fn press_limit(model: &mut Model, line: usize, inner: Rect) -> Option<Action> {
     let detail = model.detail.as_ref()?;
     if detail.cgroup.refused.is_some() {
-        // Its words stand between the rows.
+        // Its notes are between the rows.
         return None;
     }
     let files = texts::cgroup_rows(model, detail);

@@ -1,5 +1,5 @@
-//! Carries out an action, or says why it cannot be. Each kind of action has one match that names
-//! every one of its kind.
+//! Carries out an action, or reports why that is not possible. Each kind of action has one
+//! exhaustive match.
 
 use super::{act, cgroup, create, detail, list, overlay, pane, search};
 use crate::command::Action;
@@ -9,7 +9,7 @@ use crate::ui::model::overlay::{Ask, Overlay};
 use crate::ui::model::{Model, Tone};
 use crate::widgets::field::Input;
 
-/// Carries out `action`, or says why it cannot be.
+/// Carries out `action`, or reports why that is not possible.
 pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
     if let Some(reason) = model.refusal(action) {
         let name = action.shortcut().map_or("this", |it| it.name);
@@ -81,7 +81,7 @@ fn anywhere(model: &mut Model, action: Anywhere) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Gives the mouse to the terminal, or takes it back, and says what follows from that.
+/// Gives the mouse to the terminal, or takes it back, and reports the effect.
 fn turn_mouse(model: &mut Model) -> Vec<Effect> {
     model.mouse = !model.mouse;
     let said = if model.mouse {
@@ -93,7 +93,7 @@ fn turn_mouse(model: &mut Model) -> Vec<Effect> {
     vec![Effect::CaptureMouse(model.mouse)]
 }
 
-/// Leaves wharf. A command in the pane would end with it, so that is asked first.
+/// Quits wharf, after a question if a command in the pane would end.
 fn quit(model: &mut Model) -> Vec<Effect> {
     let Some(command) = pane::running_command(model) else { return vec![Effect::Quit] };
     let question = format!("{command} and ends when wharf quits. Quit?");
@@ -102,7 +102,7 @@ fn quit(model: &mut Model) -> Vec<Effect> {
 }
 
 /// Goes back one level: search, zoom, the tab, the open container; on the list the filter, then the
-/// marks, then what was said last. Never leaves wharf.
+/// marks, then the notice. Never quits wharf.
 fn back(model: &mut Model) {
     if let Some(detail) = &mut model.detail {
         if detail.search.is_some() {

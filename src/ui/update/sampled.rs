@@ -1,4 +1,4 @@
-//! Takes in what the sampler saw and what the journal told.
+//! Processes samples and events of the journal.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::ui::effect::{Act, Effect};
 use crate::ui::model::detail::Tab;
 use crate::ui::model::{KEPT, Model, Tone, UndoStep};
 
-/// Makes `sample` the one that is shown.
+/// Makes `sample` the current one.
 pub(super) fn take(model: &mut Model, sample: Arc<Sample>) -> Vec<Effect> {
     if model.held {
         return Vec::new();
@@ -21,7 +21,7 @@ pub(super) fn take(model: &mut Model, sample: Arc<Sample>) -> Vec<Effect> {
     let known = |name: &_| sample.containers.binary_search_by(|it| it.name.cmp(name)).is_ok();
     model.histories.retain(|name, _| known(name));
     if model.sample.is_some() {
-        // Events of the past are told before the first sample shows whose they are.
+        // Past events arrive before the first sample shows which containers they belong to.
         model.failures.retain(|name, _| known(name));
     }
     for container in sample.containers.iter().filter(|it| it.state.is_active()) {
@@ -39,7 +39,7 @@ pub(super) fn take(model: &mut Model, sample: Arc<Sample>) -> Vec<Effect> {
     read_log(model)
 }
 
-/// Takes in an event; the next sample then comes at once.
+/// Processes an event; the next sample is then taken at once.
 pub(super) fn happened(model: &mut Model, event: Event) -> Vec<Effect> {
     match &event.what {
         What::Failed { reason } => {
@@ -56,7 +56,7 @@ pub(super) fn happened(model: &mut Model, event: Event) -> Vec<Effect> {
         | What::OomKill { .. }
         | What::Signal { .. } => (),
     }
-    // What it said before is not all that it said any more.
+    // Its earlier output is not complete any more.
     model.log = model.log.take().filter(|(name, _)| *name != event.name);
     end_ways_back(model, &event);
     model.events.push_back(event);
@@ -66,8 +66,8 @@ pub(super) fn happened(model: &mut Model, event: Event) -> Vec<Effect> {
     vec![Effect::SampleNow]
 }
 
-/// Drops what would take acts back on a run that is over: the next run has limits and a state of
-/// its own. What was written into a configuration outlives the run, but not the container.
+/// Drops undo steps for a run that is over, since the next run has its own limits and state.
+/// Changes of a configuration outlive the run, but not the container.
 fn end_ways_back(model: &mut Model, event: &Event) {
     let destroyed = event.what == What::Destroyed;
     if !destroyed && event.enters() != Some(State::Stopped) {
@@ -82,7 +82,7 @@ fn end_ways_back(model: &mut Model, event: &Event) {
     }
 }
 
-/// Asks for the log when it is on the screen, or the last words of a container in trouble.
+/// Requests the log when it is on the screen, or the last output of a container in trouble.
 pub(super) fn read_log(model: &Model) -> Vec<Effect> {
     let shown = match &model.detail {
         Some(detail) => matches!(detail.tab, Tab::Overview | Tab::Log).then_some(&detail.name),
@@ -91,7 +91,7 @@ pub(super) fn read_log(model: &Model) -> Vec<Effect> {
     shown.map(|it| Effect::ReadLog(it.clone())).into_iter().collect()
 }
 
-/// Returns whether the list shows what the container said last, and does not know it yet.
+/// Returns whether the list shows the container's last output, and does not have it yet.
 fn needs_words(model: &Model, container: &Container) -> bool {
     let known = model.log.as_ref().is_some_and(|(name, _)| *name == container.name);
     let over = !container.state.is_active();

@@ -10,14 +10,14 @@ use crate::ui::model::Model;
 use crate::ui::model::detail::Search;
 use crate::ui::texts;
 
-/// Opens the line, or begins it anew.
+/// Opens the search line, or clears it.
 pub(super) fn open(model: &mut Model) {
     if let Some(detail) = &mut model.detail {
         detail.search = Some(Search { typing: true, ..Search::default() });
     }
 }
 
-/// Applies a key to the line: the newest line that it finds is shown at once.
+/// Applies a key to the search line: the newest match is shown at once.
 pub(super) fn edit(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     let Some(detail) = &mut model.detail else { return Vec::new() };
     let Some(search) = &mut detail.search else { return Vec::new() };
@@ -42,7 +42,7 @@ pub(super) fn paste(model: &mut Model, text: &str) {
     }
 }
 
-/// Goes to the next line that was found.
+/// Goes to the next match.
 pub(super) fn next(model: &mut Model) {
     let found = texts::found(model);
     let next = match at(model) {
@@ -52,7 +52,7 @@ pub(super) fn next(model: &mut Model) {
     go(model, next.copied(), found.is_empty());
 }
 
-/// Goes to the line that was found before.
+/// Goes to the previous match.
 pub(super) fn previous(model: &mut Model) {
     let found = texts::found(model);
     let previous = match at(model) {
@@ -62,7 +62,7 @@ pub(super) fn previous(model: &mut Model) {
     go(model, previous.copied(), found.is_empty());
 }
 
-/// The line that was found last.
+/// The line of the last match.
 fn at(model: &Model) -> Option<usize> {
     model.detail.as_ref()?.search.as_ref()?.at
 }
@@ -97,7 +97,7 @@ fn show(model: &mut Model, line: usize) {
     }
 }
 
-/// Reads what was typed as a regular expression, else as plain text. None: nothing was typed.
+/// Parses the input as a regular expression, else as plain text. None: nothing was typed.
 fn pattern(typed: &str) -> Option<Regex> {
     if typed.is_empty() {
         return None;

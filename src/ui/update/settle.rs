@@ -6,8 +6,7 @@ use crate::ui::layout;
 use crate::ui::model::Model;
 use crate::ui::model::detail::DetailScreen;
 
-/// Puts cursor and scroll where they belong after any change, and returns what the sampler must
-/// look at from now on.
+/// Adjusts cursor and scroll after any change, and returns what the sampler must read from now on.
 pub(super) fn settle(model: &mut Model) -> Interest {
     let rows = layout::list_rows(model);
     let all = model.sample.as_ref().map_or(&[][..], |it| &it.containers);

@@ -389,7 +389,7 @@ fn the_cursor_goes_to_the_best_of_what_the_filter_finds() {
     assert_eq!(model.list.cursor, Some(name("db")));
     press(&mut model, "Esc / w");
     assert_eq!(model.list.cursor, Some(name("web")));
-    // The one that stands is edited.
+    // The current filter is edited.
     press(&mut model, "Enter / e b Enter");
     assert_eq!(model.list.filter_text.text(), "web");
 }

@@ -1,11 +1,11 @@
-//! Where a movement leads in anything that has rows. Pure.
+//! The target of a movement in anything with rows. Pure.
 
 use crossterm::event::{KeyCode, KeyEvent};
 
 use crate::command::action::Move;
 use crate::ui::model::Model;
 
-/// Returns the row that `movement` leads to from `row` among `count`.
+/// Returns the row that `movement` reaches from `row` among `count`.
 pub(super) fn travel(movement: Move, row: usize, count: usize, page: usize) -> usize {
     let last = count.saturating_sub(1);
     let page = page.saturating_sub(1).max(1);

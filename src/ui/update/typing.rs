@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::widgets::field::Input;
 
-/// Applies an editing key to `input` and tells whether it was one.
+/// Applies an editing key to `input` and returns whether it was one.
 pub(in crate::ui) fn edit(input: &mut Input, key: KeyEvent) -> bool {
     let control = key.modifiers.contains(KeyModifiers::CONTROL);
     match key.code {

@@ -1,4 +1,4 @@
-//! One line of the journal or of the events, in full and to be copied.
+//! One line of the journal or of the events, shown in full, which can be copied.
 
 use crossterm::event::{KeyCode, KeyEvent};
 

@@ -1,4 +1,4 @@
-//! What the operator does reaches whoever has the keyboard, and nobody below.
+//! Input reaches the part that has the keyboard, and nothing below it.
 
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 
@@ -139,7 +139,7 @@ fn the_mouse_in_the_pane_is_the_programs() {
     assert_eq!(model.focus(), Focus::Detail);
     assert_eq!(click(&mut model, area.x + 3, area.y + 2), []);
     assert_eq!(model.focus(), Focus::Program);
-    // In full screen there is nothing beside it but the last line.
+    // In full screen only the last line is beside it.
     _ = control(&mut model, ']');
     press(&mut model, "z");
     assert_eq!(click(&mut model, 5, 35), []);
@@ -181,12 +181,12 @@ fn a_command_in_the_pane_is_not_ended_without_a_word() {
     assert_eq!(question, "top still runs in c1 and ends when wharf quits. Quit?");
     assert_eq!(press(&mut model, "Enter"), [], "no is the answer that Enter gives");
     assert_eq!(press(&mut model, "q y"), [Effect::Quit]);
-    // Neither for another program in its place.
+    // Nor does another program in its place ask.
     assert_eq!(press(&mut model, "c"), []);
     assert!(matches!(&model.overlay, Some(Overlay::Ask { ask: Ask::Open(_), .. })));
     let effects = press(&mut model, "y");
     assert!(matches!(effects[..], [Effect::ClosePane, Effect::OpenPane { .. }]), "{effects:?}");
-    // A console goes on without its pane.
+    // A console continues without its pane.
     _ = control(&mut model, ']');
     assert_eq!(press(&mut model, "c q"), [Effect::Quit]);
 }

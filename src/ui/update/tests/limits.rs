@@ -1,4 +1,4 @@
-//! Limits are changed, taken back, done again, kept, and changed for several containers at once.
+//! Limits are changed, undone, redone, saved, and changed for several containers at once.
 
 use super::*;
 use crate::engine::limits::KeptLimit;
@@ -44,7 +44,7 @@ fn what_was_taken_back_can_be_done_again() {
     assert_eq!(press(&mut model, "Z"), act("web", set("1073741824")));
     _ = update(&mut model, done("web", set("1073741824"), Ok(changed("5\n", "1073741824\n"))));
     assert_eq!(press(&mut model, "Z"), [], "nothing is left to do again");
-    // That was said where the way back was offered, so it is asked about.
+    // It is not the change named on the screen, so there is a question.
     assert_eq!(press(&mut model, "z y"), act("web", set("5")));
 }
 
@@ -151,7 +151,7 @@ fn one_edit_changes_all_that_are_marked() {
     assert_eq!(question, "2 containers: memory.max?");
     assert_eq!(proposal.names(), ["api  not set → 1K", "web  64M → 1K"]);
     assert_eq!(press(&mut model, "y"), both);
-    // Each is told, with the whole reason.
+    // Each is reported, with the whole reason.
     _ = update(&mut model, done("api", set("1024"), Ok(changed("max\n", "1024\n"))));
     _ = update(&mut model, done("web", set("1024"), Err("it is in use".to_owned())));
     let results = &model.detail.as_ref().unwrap().cgroup.results;
@@ -179,7 +179,7 @@ fn lost_limits_are_set_anew_with_one_key_where_there_are_some() {
     _ = update(&mut model, done("web", Act::Again, outcome));
     assert!(model.notice.as_ref().unwrap().text.contains("memory.max = 512M again"));
     assert_eq!(model.undo, [], "what was meant to hold is not taken back");
-    // Of several that are marked, it goes to those that have lost some.
+    // With several marked, it applies to those that have lost some.
     let both = vec![container("api", State::Running), lost()];
     _ = update(&mut model, sampled(both));
     assert_eq!(press(&mut model, "a A"), act("web", Act::Again));

@@ -1,4 +1,4 @@
-//! What was done is taken back, and never more than is seen.
+//! Acts are undone, but never one that is not named on the screen.
 
 use super::*;
 use crate::ui::model::overlay::Overlay;
@@ -19,7 +19,7 @@ fn undo_never_reaches_past_what_it_is_offered_beside() {
     let mut model = three();
     press(&mut model, "f");
     _ = update(&mut model, done("api", Act::Freeze, Ok(Outcome::Done)));
-    // Something else is done, which cannot be taken back.
+    // Something else is done, which cannot be undone.
     press(&mut model, "j s");
     _ = update(&mut model, done("db", Act::Start, Ok(Outcome::Done)));
     assert_eq!(model.way_back(), None);
