@@ -6,7 +6,6 @@ pub mod command_line;
 pub mod diagnosis;
 pub mod effect;
 pub mod focus;
-pub mod format;
 pub mod gallery;
 pub mod keymap;
 pub mod layout;

@@ -11,6 +11,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("widgets", &["engine", "ui", "cli", "command"]),
     ("ui", &["cli"]),
     ("command", &["ui", "widgets", "cli"]),
+    ("format", &["engine", "ui", "widgets", "cli", "command"]),
 ];
 
 /// The engine's folders, each of which may use those before it. What `engine.rs` itself has is for

@@ -1,13 +1,14 @@
-//! How the command line writes: aligned columns, tree lines, sizes and times. Pure.
+//! How the command line writes: aligned columns, tree lines, what LXC prints. Pure.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::engine::process::Process;
 use crate::engine::shown::shown;
+use crate::format;
 
 /// Printed where a value is not known or does not apply.
 pub(super) const UNKNOWN: &str = "-";
@@ -91,35 +92,9 @@ pub(super) fn long_size(bytes: u64) -> String {
     format!("{value:.2} {unit}")
 }
 
-/// Prints a size in at most five characters: `512`, `4.0K`, `488M`, `1.4G`.
-pub(super) fn size(bytes: u64) -> String {
-    const UNITS: [char; 5] = ['K', 'M', 'G', 'T', 'P'];
-    let mut value = bytes as f64;
-    let mut unit = None;
-    for next in UNITS {
-        if value < 1000.0 {
-            break;
-        }
-        value /= 1024.0;
-        unit = Some(next);
-    }
-    match unit {
-        None => bytes.to_string(),
-        Some(unit) if value < 9.95 => format!("{value:.1}{unit}"),
-        Some(unit) => format!("{value:.0}{unit}"),
-    }
-}
-
-/// Prints how long ago `since` was: `4s`, `2m10s`, `3h04m`, `41d02h`.
-pub(super) fn age(since: SystemTime) -> String {
-    let seconds = since.elapsed().unwrap_or(Duration::ZERO).as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, _) => format!("{minutes}m{:02}s", seconds % 60),
-        (0, _, _) => format!("{hours}h{minutes:02}m"),
-        (_, _, _) => format!("{days}d{hours:02}h"),
-    }
+/// Prints how long ago `then` was.
+pub(super) fn age(then: SystemTime) -> String {
+    format::since(then, SystemTime::now())
 }
 
 /// Escapes in JSON what a terminal would act on; JSON itself asks only for the ASCII ones.
@@ -164,13 +139,10 @@ mod tests {
     }
 
     #[test]
-    fn sizes_read_like_lxc_and_like_top() {
+    fn sizes_read_like_lxcs() {
         assert_eq!(long_size(1024), "1024 bytes");
         assert_eq!(long_size(1669), "1.63 KiB");
         assert_eq!(long_size(97_202_995), "92.70 MiB");
-        assert_eq!(size(999), "999");
-        assert_eq!(size(4096), "4.0K");
-        assert_eq!(size(511_705_088), "488M");
     }
 
     #[test]

@@ -3,15 +3,16 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::allowed;
 use super::model::Model;
 use super::texts::event_words;
-use super::{allowed, format};
 use crate::command::Action;
 use crate::command::action::{Do, InDetail};
 use crate::engine::event::{Event, What};
 use crate::engine::exit::Exit;
 use crate::engine::oom::OomKill;
 use crate::engine::sample::Container;
+use crate::format;
 
 /// How long an OOM kill that init survived is shown in its row.
 const RECENT: Duration = Duration::from_mins(1);

@@ -1,12 +1,12 @@
 //! Values of cgroup files, and of the keys of a configuration that set them, as an operator writes
 //! and reads them. Knows names of files, opens none.
 
-use super::format;
 use crate::engine::cgroup::knob::{self, KnobKind, Over};
 pub use crate::engine::cgroup::value::Whole;
 use crate::engine::cgroup::value::{self, PERIOD_US};
 use crate::engine::limits;
 use crate::engine::sample::Counters;
+use crate::format;
 
 /// Bytes from this on mean "no limit" in the files of cgroup v1.
 const V1_NO_LIMIT: i128 = 1 << 62;

@@ -10,9 +10,10 @@ use super::Subcommand;
 use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, no_more, operands};
-use crate::cli::output::{Justify, TextTable, UNKNOWN, age, epoch_ms, or_unknown, size};
+use crate::cli::output::{Justify, TextTable, UNKNOWN, age, epoch_ms, or_unknown};
 use crate::engine::sample::{Container, Limit, Origin, Unmanaged};
 use crate::engine::{Name, State};
+use crate::format;
 
 pub(super) const LS: Subcommand = Subcommand {
     name: "ls",
@@ -86,7 +87,7 @@ const COLUMNS: &[ListColumn] = &[
         )
     }),
     column("ram", Justify::Right, |row| {
-        or_unknown(row.get(|it| it.counters.memory_bytes).map(size))
+        or_unknown(row.get(|it| it.counters.memory_bytes).map(format::bytes))
     }),
     column("max", Justify::Right, |row| {
         or_unknown(row.get(|it| it.counters.memory_max_bytes).map(limit))
@@ -321,7 +322,7 @@ fn bound(limit: Limit) -> Value {
 fn limit(limit: Limit) -> String {
     match limit {
         Limit::Max => "max".to_owned(),
-        Limit::At(at) => size(at),
+        Limit::At(at) => format::bytes(at),
     }
 }
 

@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 use super::Subcommand;
 use crate::cli::args;
 use crate::cli::invocation::{Invocation, operands};
-use crate::cli::output::{Justify, TextTable, branch, or_unknown, size};
+use crate::cli::output::{Justify, TextTable, branch, or_unknown};
 use crate::engine::process::Process;
 use crate::engine::shown::shown;
 use crate::engine::{Name, State};
+use crate::format;
 
 pub(super) const PS: Subcommand = Subcommand {
     name: "ps",
@@ -88,7 +89,7 @@ fn row(name: &Name, it: &Process, users: &mut Users) -> Vec<String> {
         or_unknown(it.inner_pid),
         or_unknown(it.uid.map(|uid| users.name(uid))),
         or_unknown(it.cpu_percent.map(|it| format!("{it:.1}"))),
-        or_unknown(it.rss_bytes.map(size)),
+        or_unknown(it.rss_bytes.map(format::bytes)),
         it.state.to_string(),
         format!("{}{}", branch(it), shown(&it.command)),
     ]

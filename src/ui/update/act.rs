@@ -7,11 +7,12 @@ use crate::engine::Verb;
 use crate::engine::limits::{Change, KeptLimit};
 use crate::engine::sample::Container;
 use crate::engine::state::State;
+use crate::format;
 use crate::ui::effect::{Act, Effect, Outcome};
 use crate::ui::message::{ActFailure, Done};
 use crate::ui::model::overlay::{Ask, Overlay, Proposal};
 use crate::ui::model::{Batch, Job, JournalEntry, KEPT, Model, Tone, UndoStep, Way, undo};
-use crate::ui::{allowed, format, value};
+use crate::ui::{allowed, value};
 use crate::widgets::field::Input;
 
 /// From this many marked containers on, stopping asks first.

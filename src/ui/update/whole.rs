@@ -5,10 +5,11 @@ use crossterm::event::{KeyCode, KeyEvent};
 use super::travel::step;
 use crate::engine::event::Event;
 use crate::engine::shown::shown;
+use crate::format;
 use crate::ui::effect::Effect;
 use crate::ui::model::overlay::Overlay;
 use crate::ui::model::{JournalEntry, Model, Tone};
-use crate::ui::{format, layout, texts};
+use crate::ui::{layout, texts};
 use crate::widgets::text::wrap;
 
 /// Opens or copies the line under the cursor of `list`; none: the key does neither, or there is none.

@@ -9,7 +9,7 @@ use super::words;
 use crate::engine::event::{Event, What};
 use crate::engine::shown::shown;
 use crate::engine::state::State;
-use crate::ui::format;
+use crate::format;
 use crate::ui::model::Model;
 use crate::ui::texts;
 use crate::widgets::frame::Frame;

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use super::canvas::Canvas;
 use super::{diagnosis, words};
 use crate::engine::sample::{Container, Limit, Network};
-use crate::ui::format;
+use crate::format;
 use crate::ui::model::Model;
 use crate::ui::model::history::span;
 use crate::widgets::frame::Frame;

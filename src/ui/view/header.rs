@@ -8,8 +8,9 @@ use crate::engine::Name;
 use crate::engine::cgroup::Layout;
 use crate::engine::sample::HostSample;
 use crate::engine::state::State;
+use crate::format;
+use crate::ui::Rights;
 use crate::ui::model::Model;
-use crate::ui::{Rights, format};
 use crate::widgets::look::{Glyphs, Look};
 use crate::widgets::pen::{shortened, width};
 

@@ -51,7 +51,7 @@ fn head(model: &Model, container: &Container, look: &Look, current: bool, pen: &
     let cpu = container.counters.cpu_percent.map(|it| format!("{it:.1}"));
     let one_line = layout::lines_per_row(model.size) == 1;
     let right = if one_line {
-        let memory = container.counters.memory_bytes.map(crate::ui::format::bytes);
+        let memory = container.counters.memory_bytes.map(crate::format::bytes);
         format!("{:>5} {:>5}", cpu.unwrap_or_default(), memory.unwrap_or_default())
     } else {
         format!("{:>6}", words::since(model, container.since, look))

@@ -11,7 +11,7 @@ use crate::command::Action;
 use crate::command::action::Anywhere;
 use crate::engine::sample::Detail;
 use crate::engine::shown::shown;
-use crate::ui::format;
+use crate::format;
 use crate::ui::model::Model;
 use crate::ui::model::detail::{DetailScreen, Search, Tab};
 use crate::ui::texts;
