@@ -48,6 +48,8 @@ pub struct Proposal {
     pub labels: Vec<String>,
     /// How many of them the filter hides.
     pub hidden: usize,
+    /// How many marked containers it does not concern, since they do not allow it now.
+    pub spared: usize,
     /// The first row of names that is shown.
     pub first: usize,
 }

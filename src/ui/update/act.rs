@@ -31,14 +31,15 @@ pub(super) fn begin(model: &mut Model, action: Do) -> Vec<Effect> {
 }
 
 fn begin_on_targets(model: &mut Model, action: Do) -> Vec<Effect> {
-    let acts: Vec<(Name, Act)> = model
-        .targets()
+    let targets = model.targets();
+    let meant = targets.len();
+    let acts: Vec<(Name, Act)> = targets
         .into_iter()
         .filter(|it| allowed::refused(model, it, Action::Act(action)).is_none())
         .filter_map(|it| Some((it.name.clone(), act_for(model, it, action)?)))
         .collect();
     let many = acts.len();
-    let hidden = hidden(model, &acts);
+    let (hidden, spared) = (hidden(model, &acts), meant - many);
     match action {
         Do::Destroy => {
             let word = match acts.as_slice() {
@@ -46,7 +47,7 @@ fn begin_on_targets(model: &mut Model, action: Do) -> Vec<Effect> {
                 [(name, _)] => name.to_string(),
                 [..] => format!("destroy {many}"),
             };
-            let proposal = Proposal { acts, labels: Vec::new(), hidden, first: 0 };
+            let proposal = Proposal { acts, labels: Vec::new(), hidden, spared, first: 0 };
             model.overlay = Some(Overlay::TypeName { word, typed: Input::default(), proposal });
             Vec::new()
         }
@@ -54,7 +55,7 @@ fn begin_on_targets(model: &mut Model, action: Do) -> Vec<Effect> {
         _ if hidden > 0 || many >= MANY && matches!(action, Do::Stop | Do::Restart) => {
             let verb = acts.first().map_or("", |(_, act)| act.word());
             let question = format!("{verb}: {many} containers?");
-            let proposal = Proposal { acts, labels: Vec::new(), hidden, first: 0 };
+            let proposal = Proposal { acts, labels: Vec::new(), hidden, spared, first: 0 };
             model.overlay = Some(Overlay::Confirm { question, proposal, yes: false });
             Vec::new()
         }

@@ -173,7 +173,7 @@ fn ask(model: &mut Model, write: &Write, acts: Vec<(Name, Act)>) {
     };
     let labels = acts.iter().map(label).collect();
     let question = format!("{} containers: {}?", acts.len(), write.file);
-    let proposal = Proposal { acts, labels, hidden: 0, first: 0 };
+    let proposal = Proposal { acts, labels, hidden: 0, spared: 0, first: 0 };
     model.overlay = Some(Overlay::Confirm { question, proposal, yes: false });
 }
 

@@ -153,6 +153,12 @@ fn hidden(proposal: &Proposal) -> String {
     }
 }
 
+/// Says that marked containers are left out, which the list of names does not show.
+fn spared(proposal: &Proposal) -> Option<String> {
+    let count = proposal.spared;
+    (count > 0).then(|| format!("{count} of the marked cannot be destroyed now."))
+}
+
 fn destroy(word: &str, typed: &Input, proposal: &Proposal, canvas: &mut Canvas<'_>) {
     let look = canvas.look;
     let names = proposal.names();
@@ -165,14 +171,17 @@ fn destroy(word: &str, typed: &Input, proposal: &Proposal, canvas: &mut Canvas<'
         1 => ["that is not the name", "Esc keeps it"],
         _ => ["that is not it", "Esc keeps them"],
     };
+    let spared = spared(proposal);
+    let files = [("files shared from elsewhere stay.", look.fg), (&*hidden, look.warn)];
+    let left_out = spared.as_deref().map(|it| [(it, look.warn)]);
+    let removed = [("Removed for good, with everything inside;", look.fg)];
+    let mut text: Vec<&[Piece<'_>]> = vec![&removed, &files];
+    text.extend(left_out.iter().map(<[Piece<'_>; 1]>::as_slice));
     let wrong = !typed.is_empty() && !word.starts_with(&typed.text());
     Prompt {
         look,
         title: (&title, look.bad),
-        text: &[
-            &[("Removed for good, with everything inside;", look.fg)],
-            &[("files shared from elsewhere stay.", look.fg), (&hidden, look.warn)],
-        ],
+        text: &text,
         names: Names { all: &names, style: look.bad, first: proposal.first },
         field: Some((&label, typed)),
         complaint: wrong.then_some((complaint, look.bad)),
