@@ -1,8 +1,8 @@
 //! Paint only: borrowed data in, cells out. Nothing here knows what a container is.
 //!
 //! A widget is a struct of references with public fields and one `render`. All of them write cells
-//! through [`pen::Pen`], which is the only place that turns text into cells, and which never lets a
-//! control character through.
+//! through [`pen::Pen`], the only place that turns text into cells, which never lets a control
+//! character through.
 
 pub mod field;
 pub mod form;

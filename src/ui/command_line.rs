@@ -2,7 +2,7 @@
 
 use crate::engine::create::{Create, RootfsSource};
 
-/// Returns what creates the same container.
+/// Returns the command line that creates the same container.
 pub fn create(wharf: &str, name: &str, create: &Create) -> String {
     create_in_parts(wharf, name, create).join(" ")
 }

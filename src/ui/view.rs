@@ -30,10 +30,10 @@ use crate::widgets::look::Look;
 use crate::widgets::pen::clear;
 use canvas::Canvas;
 
-/// Signs in texts, and what stands for each in ASCII.
+/// Signs in texts, and their replacements in ASCII.
 const SIGNS: [(&str, &str); 3] = [("→", ">"), ("←", "<"), ("…", "~")];
 
-/// Paints one frame of `model` into `buf`, and what the terminal of the program in the pane shows.
+/// Paints one frame of `model` into `buf`, with the terminal of the program in the pane.
 pub fn view(model: &Model, pane: Option<&Pane>, look: &Look, buf: &mut Buffer) {
     clear(buf, buf.area, look.fg);
     let mut canvas = Canvas { look, area: buf.area, buf };
@@ -61,18 +61,18 @@ pub fn view(model: &Model, pane: Option<&Pane>, look: &Look, buf: &mut Buffer) {
     }
 }
 
-/// Makes all that the sampler saw look old. What came another way is left as it is.
+/// Makes all sampled data look stale. Other data is left as it is.
 fn fade(model: &Model, look: &Look, buf: &mut Buffer) {
     for area in layout::sampled(model) {
         for at in area.intersection(buf.area).positions() {
-            // On a reversed row, the cursor's without colours, dim letters cannot be read.
+            // Dim letters are unreadable on a reversed row, such as the cursor's without colours.
             let cell = buf.cell_mut(at).filter(|it| !it.modifier.contains(Modifier::REVERSED));
             cell.map(|it| it.set_style(look.faded()));
         }
     }
 }
 
-/// Replaces the signs that texts have, where only ASCII can be shown.
+/// Replaces the signs in texts if only ASCII can be shown.
 fn spell_signs(buf: &mut Buffer) {
     for cell in &mut buf.content {
         let sign = SIGNS.iter().find(|(sign, _)| *sign == cell.symbol());

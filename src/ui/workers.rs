@@ -1,5 +1,5 @@
-//! The threads beside the screen: input, signals, sampler, events, and one for each act under
-//! way. All they tell comes as messages.
+//! The threads beside the screen: input, signals, sampler, events, and one for each act in
+//! progress. They report only by messages.
 
 use std::io;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use super::terminal::{Signal, SignalQueue};
 use crate::engine::{Engine, Name};
 use crate::widgets::grid::Size;
 
-/// So many threads read logs at a time, the one that asks them to counted too: a file system may
-/// not answer.
+/// How many references the log readers may hold, that of the workers included, which bounds their
+/// threads: a file system may not answer.
 const MOST_READING: usize = 5;
 
 /// The threads, and the program in the pane.
@@ -28,14 +28,14 @@ pub(super) struct Workers {
     engine: Engine,
     sender: Sender<Message>,
     sampling: Sampling,
-    /// With it a token: what a closed pane still had to say is not heard.
+    /// With a token, so that late messages of a closed pane are ignored.
     pane: Option<(Pane, Arc<()>)>,
-    /// Held by each thread that reads a log.
+    /// Referenced by each thread that reads a log.
     reading: Arc<()>,
 }
 
 impl Workers {
-    /// Starts the threads that live as long as the screen does.
+    /// Starts the threads that run as long as the screen.
     pub(super) fn spawn(
         engine: &Engine,
         sender: &Sender<Message>,
@@ -63,7 +63,7 @@ impl Workers {
         }
     }
 
-    /// Carries out an effect; those that only a terminal can carry out do nothing here.
+    /// Carries out an effect; those that require a terminal do nothing here.
     pub(super) fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Act { name, act } => self.act(name, act),
@@ -142,7 +142,7 @@ impl Workers {
             let values = names.into_iter().map(read).collect();
             _ = sender.send(Message::Limits { file, values });
         };
-        // Without a thread the values stay unknown, which is what the question then says.
+        // Without a thread the values stay unknown, which the question then shows.
         _ = thread::Builder::new().name("limits".to_owned()).spawn(work);
     }
 
@@ -166,7 +166,7 @@ fn forward_signals(signals: SignalQueue, sender: Sender<Message>) -> io::Result<
         Signal::Quit => sender.send(Message::Quit).is_ok(),
         Signal::Suspend => sender.send(Message::Suspend).is_ok(),
         Signal::Continue => sender.send(Message::Continued).is_ok(),
-        // The terminal's input tells it too.
+        // The terminal's input reports it too.
         Signal::Resize => true,
     };
     thread::Builder::new().name("signals".to_owned()).spawn(move || signals.forward(send))?;
@@ -187,7 +187,7 @@ fn forward_input(sender: Sender<Message>) -> io::Result<()> {
                 return;
             }
         }
-        // The terminal is gone, and with it everyone who could look.
+        // The terminal is gone, so nothing can be shown.
         _ = sender.send(Message::Quit);
     };
     thread::Builder::new().name("input".to_owned()).spawn(work)?;
@@ -199,7 +199,7 @@ fn follow_events(engine: Engine, sender: Sender<Message>) -> io::Result<()> {
         let mut each = |event: Option<&crate::engine::event::Event>| {
             event.is_none_or(|it| sender.send(Message::Happened(it.clone())).is_ok())
         };
-        // Without events the screen still samples; that they are missing is not something to act on.
+        // Without events the screen still samples; the operator cannot do anything about it.
         _ = engine.monitor_all(KEPT, &mut each);
     };
     thread::Builder::new().name("events".to_owned()).spawn(work)?;

@@ -13,7 +13,7 @@ const MAX_BYTES: usize = 4096;
 pub struct Input {
     before: String,
     after: String,
-    /// The text is an offer: what is typed replaces it, what moves the caret accepts it.
+    /// The text is a suggestion: typing replaces it, moving the caret accepts it.
     offered: bool,
 }
 
@@ -25,7 +25,7 @@ impl Input {
         input
     }
 
-    /// Starts with `text` as an offer.
+    /// Starts with `text` as a suggestion.
     pub fn offer(text: &str) -> Self {
         Self { offered: !text.is_empty(), ..Self::new(text) }
     }
@@ -40,7 +40,7 @@ impl Input {
         (&self.before, &self.after)
     }
 
-    /// Returns whether the text is still the one that was offered.
+    /// Returns whether the text is still the suggestion.
     pub const fn is_offer(&self) -> bool {
         self.offered
     }
@@ -74,7 +74,7 @@ impl Input {
         self.after.clear();
     }
 
-    /// Removes the character before the caret; tells whether there was one.
+    /// Removes the character before the caret; returns whether there was one.
     pub fn backspace(&mut self) -> bool {
         self.offered = false;
         self.before.pop().is_some()
@@ -136,8 +136,8 @@ impl Input {
     }
 }
 
-/// Draws `input` into the cells that `pen` has left; the caret is a reversed cell, and is always in
-/// sight. `hint` stands there dim while nothing is typed.
+/// Draws `input` into the cells that `pen` has left; the caret is a reversed cell, and is always
+/// visible. `hint` is shown dim while nothing is typed.
 #[derive(Clone, Copy, Debug)]
 pub struct Field<'a> {
     pub look: &'a Look,

@@ -7,21 +7,21 @@ use super::field::{Field, Input};
 use super::look::Look;
 use super::pen::{Pen, Piece};
 
-/// Cells before a label: the cursor, and air around it.
+/// Cells before a label: the cursor, with blanks around it.
 const INDENT: usize = 3;
 /// Widest column of labels.
 const LABELS: usize = 14;
 /// Cells of a value; a narrow form gives it less.
 const VALUES: usize = 26;
 
-/// What stands in a row.
+/// The content of a row.
 #[derive(Clone, Copy, Debug)]
 pub enum FieldValue<'a> {
     /// Typed by the operator; the hint is what an empty field means.
     Typed(&'a Input, &'a str),
     /// One of several, changed with the arrow keys.
     Chosen(&'a str),
-    /// Nothing: a heading, or air.
+    /// Nothing: a heading, or a blank row.
     None,
 }
 
@@ -43,7 +43,7 @@ pub struct Form<'a> {
 }
 
 impl Form<'_> {
-    /// Draws a row in each line of `area`, from the one that keeps the current row in sight.
+    /// Draws a row in each line of `area`, scrolled so that the current row is visible.
     pub fn render(self, area: Rect, buf: &mut Buffer) {
         let area = area.intersection(buf.area);
         let height = usize::from(area.height);

@@ -25,7 +25,7 @@ pub struct Frame<'a> {
 
 /// A corner, a line, a space, and the same at the other end.
 const TITLE_MARGIN: usize = 6;
-/// A name is not made shorter than this for the sake of the title on the right.
+/// A name is not shortened below this for the title on the right.
 const LEAST_NAME: usize = 12;
 
 impl<'a> Frame<'a> {
@@ -95,8 +95,8 @@ impl<'a> Frame<'a> {
         pen.put(" ", self.look.fg).pieces(pieces).put(" ", self.look.fg);
     }
 
-    /// Shortens the longest piece in its middle so that the titles on the left fit; a name, which
-    /// has no blanks, so that those on the right do, too.
+    /// Shortens the longest piece in its middle so that the titles on the left fit; if it is a
+    /// name, which has no blanks, so that those on the right fit, too.
     fn fitting(&self, room: usize) -> Vec<(Cow<'a, str>, Style)> {
         let mut pieces: Vec<_> = self.left.iter().map(|it| (Cow::Borrowed(it.0), it.1)).collect();
         let all = pieces_width(self.left);

@@ -13,13 +13,13 @@ pub fn gauge(pen: &mut Pen<'_>, width: usize, share: f32, look: &Look) {
     bar(pen, width, share, look.glyphs, look.share(share));
 }
 
-/// A bar of `width` cells in a colour of the caller's.
+/// A bar of `width` cells in the caller's colour.
 pub fn bar(pen: &mut Pen<'_>, width: usize, share: f32, glyphs: &Glyphs, style: Style) {
     let width = width.min(pen.left());
     let share = if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) };
     #[expect(clippy::cast_sign_loss, reason = "clamped to 0 and more")]
     let steps = (share * (width * EIGHTHS) as f32).round() as usize;
-    // What is not nothing is seen.
+    // A share above 0 is always visible.
     let steps = if share > 0.0 { steps.max(1) } else { 0 };
     let mut part = pen.part(width);
     let [.., full] = glyphs.eighths;

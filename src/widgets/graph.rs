@@ -18,7 +18,7 @@ const RIGHT: [u32; DOTS + 1] = [0, 0x80, 0xa0, 0xb0, 0xb8];
 /// Heights in ASCII.
 const ASCII: [char; DOTS + 1] = [' ', '.', '-', '=', '#'];
 
-/// Shares of the whole, 0 to 1, oldest first; none: not known, nothing is drawn.
+/// Shares of the whole, 0 to 1, oldest first; none: unknown, nothing is drawn.
 #[derive(Clone, Copy, Debug)]
 pub struct Graph<'a> {
     pub look: &'a Look,
@@ -77,8 +77,8 @@ impl Graph<'_> {
     }
 }
 
-/// Returns how many dots of the row `level` a value reaches. One that reaches none is seen by the
-/// line below the graph, which is not a dot.
+/// Returns how many dots of the row `level` a value reaches. A value that reaches none is shown by
+/// the line below the graph, which is not a dot.
 fn height(value: Option<f32>, level: usize, rows: usize) -> usize {
     let Some(share) = value else { return 0 };
     let full = (rows * DOTS) as f32;

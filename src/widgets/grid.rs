@@ -1,6 +1,6 @@
-//! A guest's terminal inside the screen: bytes of a program in, cells out. Nothing the guest sends
-//! reaches the real terminal but characters and colours; what its terminal would answer goes back
-//! to the guest alone.
+//! A guest's terminal inside the screen: bytes of a program in, cells out. Only characters and
+//! colours from the guest reach the real terminal; its terminal's answers go back only to the
+//! guest.
 
 mod emulator;
 mod sanitizer;
@@ -17,7 +17,7 @@ pub struct Size {
     pub rows: u16,
 }
 
-/// What the guest asked its terminal to do with keys.
+/// The guest's settings for keys and the mouse.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Modes {
     /// Arrow keys are sent as `ESC O A`.
@@ -26,11 +26,11 @@ pub struct Modes {
     pub bracketed_paste: bool,
     /// A full-screen program runs: there is nothing to scroll back to.
     pub alternate_screen: bool,
-    /// What it wants to hear of the mouse; none: nothing.
+    /// Which mouse events it wants; none: no events.
     pub mouse: Option<MouseMode>,
 }
 
-/// What the guest wants to hear of the mouse beside presses and the wheel, and how.
+/// Which mouse events the guest wants beside presses and the wheel, and in which form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MouseMode {
     /// Moves with a button held down.
@@ -41,14 +41,14 @@ pub struct MouseMode {
 
 /// A terminal that a guest believes to be real.
 pub trait GuestScreen {
-    /// Takes in what the guest wrote. Any bytes at all are safe.
+    /// Processes the guest's output. Any bytes are safe.
     fn feed(&mut self, bytes: &[u8]);
-    /// Gives the terminal another size, as close to it as it can be.
+    /// Changes the terminal's size, within its bounds.
     fn resize(&mut self, size: Size);
-    /// Takes what the terminal answers to the guest's questions. For the guest's pty alone.
+    /// Takes the terminal's answers to the guest's queries, which are only for the guest's pty.
     fn answers(&mut self) -> Vec<u8>;
     fn modes(&self) -> Modes;
-    /// Moves the view into the past (positive) or back, by lines.
+    /// Scrolls the view back (positive) or forward, by lines.
     fn scroll(&mut self, lines: i32);
     /// Returns by how many lines the view is scrolled back.
     fn scrolled(&self) -> usize;

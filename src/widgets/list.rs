@@ -13,7 +13,7 @@ use super::text::wrap;
 const MAX_KEYS: usize = 12;
 /// Widest column of names.
 const MAX_NAMES: usize = 28;
-/// So many lines to choose from are worth more than a sentence in full.
+/// With fewer lines than this to choose from, sentences are cut.
 const LEAST_ENTRIES: u16 = 4;
 
 /// One line of a [`List`].
@@ -28,11 +28,11 @@ pub struct ListItem<'a> {
     pub matched: &'a [u32],
 }
 
-/// A line to type into and the entries it leaves.
+/// A line to type into and the matching entries.
 #[derive(Clone, Debug)]
 pub struct List<'a> {
     pub look: &'a Look,
-    /// Stands before what is typed: `:` or `/`.
+    /// The prompt: `:` or `/`.
     pub sign: &'a str,
     pub input: &'a Input,
     pub hint: &'a str,
@@ -63,8 +63,8 @@ impl List<'_> {
         }
     }
 
-    /// Where sentences are cut, that of the chosen line stands whole at the foot; returns what is
-    /// left above. The height is the same for all lines, so that nothing jumps.
+    /// If sentences are cut, that of the chosen line is shown whole at the foot; returns the area
+    /// above. The height is the same for all lines, so that nothing jumps.
     fn in_full(&self, area: Rect, buf: &mut Buffer) -> Rect {
         let indent = 2;
         let room = usize::from(area.width).saturating_sub(2 * indent);

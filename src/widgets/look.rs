@@ -1,4 +1,4 @@
-//! What widgets look like: one style for each role, and one set of glyphs. Chooses nothing.
+//! How widgets look: one style for each role, and one set of glyphs. Chooses nothing.
 
 use ratatui::style::{Color, Modifier, Style};
 
@@ -7,7 +7,7 @@ use ratatui::style::{Color, Modifier, Style};
 pub struct Look {
     /// Ordinary text.
     pub fg: Style,
-    /// Units, headings, what matters less.
+    /// Units, headings, less important text.
     pub dim: Style,
     /// The lines of boxes.
     pub line: Style,
@@ -21,7 +21,7 @@ pub struct Look {
     pub mark: Style,
     /// Running, succeeded.
     pub ok: Style,
-    /// On its way from one state to another.
+    /// In a transient state.
     pub busy: Style,
     pub frozen: Style,
     /// Stopped, nothing happens.
@@ -47,15 +47,15 @@ pub const MID_FROM: f32 = 0.5;
 pub const HI_FROM: f32 = 0.8;
 
 impl Look {
-    /// Returns the style of letters that a search has found.
+    /// Returns the style of matching letters.
     pub const fn hit(&self) -> Style {
         self.accent.add_modifier(Modifier::BOLD)
     }
 
-    /// Returns the style of what is old, and may not be true any more.
+    /// Returns the style of stale data.
     pub const fn faded(&self) -> Style {
         let plain = self.dim.remove_modifier(Modifier::BOLD);
-        // Grey is as dark as sixteen colours go: darker than that cannot be read.
+        // Grey is the darkest readable one of sixteen colours.
         if matches!(self.dim.fg, Some(Color::DarkGray)) {
             return plain;
         }
@@ -114,17 +114,17 @@ pub struct Glyphs {
     pub unknown: &'static str,
     pub caret: &'static str,
     pub separator: &'static str,
-    /// The line below a graph: known, and next to nothing.
+    /// The line below a graph: known, and almost 0.
     pub base: &'static str,
     /// Bars by eighths of a cell, thinnest first; the last is a full cell.
     pub eighths: [&'static str; 8],
-    /// Nothing but ASCII is drawn: no braille either, which has two values and four heights to a
-    /// cell.
+    /// Only ASCII is drawn, so no braille, which has two values and four heights to a cell.
     pub ascii: bool,
 }
 
 impl Glyphs {
-    /// For terminals that show UTF-8. No sign is emoji-capable, for those come out two cells wide.
+    /// For terminals that show UTF-8. No sign is emoji-capable, since those are drawn two cells
+    /// wide.
     pub const UNICODE: Self = Self {
         top_left: "╭",
         top_right: "╮",
@@ -165,7 +165,7 @@ impl Glyphs {
         ascii: false,
     };
 
-    /// For terminals that show ASCII alone.
+    /// For terminals that show only ASCII.
     pub const ASCII: Self = Self {
         top_left: "+",
         top_right: "+",

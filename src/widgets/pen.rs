@@ -1,5 +1,5 @@
-//! Writes text into the cells of one row. The only place where text becomes cells: what would act
-//! on a terminal (a control character) never gets in.
+//! Writes text into the cells of one row. The only place where text becomes cells: control
+//! characters, on which a terminal would act, are replaced.
 
 use std::borrow::Cow;
 
@@ -8,20 +8,21 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-/// What stands in a cell for a character that has no picture.
+/// The replacement for a character that cannot be shown.
 const NO_PICTURE: char = '\u{fffd}';
-/// Longest symbol of one cell in bytes; more accents than that are somebody's joke.
+/// Longest symbol of one cell in bytes; no real text has more accents than that.
 const MAX_SYMBOL: usize = 32;
 
 /// Text in one style.
 pub type Piece<'a> = (&'a str, Style);
 
-/// The cells of one row, or a part of it, written from left to right. What does not fit is cut.
+/// The cells of one row, or a part of it, written from left to right. Text that does not fit is
+/// cut.
 #[derive(Debug)]
 pub struct Pen<'b> {
     cells: &'b mut [Cell],
     at: usize,
-    /// The row is reversed as a whole: a colour of a text would be a patch of background.
+    /// The whole row is reversed: a text's colour would become a patch of background.
     level: bool,
 }
 
@@ -74,8 +75,8 @@ impl<'b> Pen<'b> {
         self
     }
 
-    /// Writes `name`, and if it is too long for the cells left, leaves its middle out: names that
-    /// begin alike are told apart by their ends.
+    /// Writes `name`, and if it is too long for the cells left, omits its middle: names with the
+    /// same beginning differ at their ends.
     pub fn name(&mut self, name: &str, style: Style, ellipsis: char) -> &mut Self {
         let name = shortened(name, self.left(), ellipsis);
         self.put(&name, style)
@@ -118,7 +119,7 @@ impl<'b> Pen<'b> {
         self.cells.len().saturating_sub(self.at)
     }
 
-    /// Returns a pen for the next `width` cells alone, and moves past them.
+    /// Returns a pen for the next `width` cells, and moves past them.
     pub fn part(&mut self, width: usize) -> Pen<'_> {
         let start = self.at;
         self.skip(width);
@@ -126,8 +127,8 @@ impl<'b> Pen<'b> {
         Pen { cells, at: 0, level: self.level }
     }
 
-    /// Adds `style` to every cell of the row. After one that reverses, nothing that is written has
-    /// a colour of its own.
+    /// Adds `style` to every cell of the row. After one that reverses, text has no colours of its
+    /// own.
     pub fn wash(&mut self, style: Style) -> &mut Self {
         self.level |= style.add_modifier.contains(Modifier::REVERSED);
         for cell in self.cells.iter_mut() {
@@ -161,7 +162,7 @@ impl<'b> Pen<'b> {
         self.skip(usize::MAX)
     }
 
-    /// On a reversed row there is weight alone, and what is reversed stands out by being plain.
+    /// On a reversed row only weight is kept, and reversed text stands out by being plain.
     const fn levelled(&self, style: Style) -> Style {
         if !self.level {
             return style;
@@ -177,7 +178,7 @@ impl<'b> Pen<'b> {
     }
 }
 
-/// Returns `name` in at most `room` cells: what does not fit is left out of its middle.
+/// Returns `name` in at most `room` cells, with its middle omitted if necessary.
 pub fn shortened(name: &str, room: usize, ellipsis: char) -> Cow<'_, str> {
     let Some((head, tail)) = ends(name, room) else { return Cow::Borrowed(name) };
     let start = name.chars().take(head);

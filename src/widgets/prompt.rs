@@ -20,7 +20,7 @@ const SIDES: usize = 6;
 /// Cells between two names.
 const GAP: usize = 2;
 
-/// What the question is about, all of it: what does not fit is scrolled to.
+/// All names that the question is about; they scroll if they do not fit.
 #[derive(Clone, Copy, Debug)]
 pub struct Names<'a> {
     pub all: &'a [&'a str],
@@ -53,7 +53,7 @@ impl NameGrid {
         let cells = names.iter().map(|it| width(it)).max().unwrap_or(0) + GAP;
         let in_row = ((room_for_text(area) + GAP) / cells).max(1);
         let all = names.len().div_ceil(in_row);
-        // At least one: a question about what nobody sees is none.
+        // At least one: a question must show what it is about.
         let room = usize::from(area.height).saturating_sub(others).max(1);
         Self { cells, names: in_row, all, shown: all.min(room) }
     }
@@ -81,11 +81,11 @@ pub struct Prompt<'a> {
     pub title: Piece<'a>,
     /// Lines of text.
     pub text: &'a [&'a [Piece<'a>]],
-    /// Stand below the text.
+    /// Names below the text.
     pub names: Names<'a>,
     /// A field to type into, with its label.
     pub field: Option<(&'a str, &'a Input)>,
-    /// What is wrong with the field.
+    /// The error of the field.
     pub complaint: Option<Piece<'a>>,
     pub answers: &'a [&'a str],
     /// The answer that Enter gives.

@@ -1,5 +1,5 @@
-//! A table with a heading, a cursor, marks and columns that give way when the screen is narrow.
-//! Cells are painted by the caller, so that no text is made only to be copied.
+//! A table with a heading, a cursor, marks and columns that are dropped when the screen is narrow.
+//! The caller paints the cells, so that no text is allocated only to be copied.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub const GUTTER: usize = 2;
 /// Cells between two columns.
 const GAP: usize = 1;
 
-/// On which side a heading stands.
+/// How a heading is aligned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Align {
     #[default]
@@ -35,10 +35,10 @@ pub struct Column<'a> {
     pub title: &'a str,
     /// The width it needs.
     pub width: u16,
-    /// Its share of the width that is left over; 0: it never grows.
+    /// Its share of the remaining width; 0: it never grows.
     pub grow: u16,
     pub align: Align,
-    /// Columns with the highest number go first when the width is short; 0 stays always.
+    /// Columns with the highest number are dropped first when the width is short; 0 always stays.
     pub drop: u8,
     pub sorted: Option<Sorted>,
 }
@@ -81,7 +81,7 @@ pub fn arrange(columns: &[Column<'_>], available: u16) -> Vec<ColumnSpan> {
     places
 }
 
-/// Returns the first row to show so that `cursor` is in sight, moving `first` as little as it can.
+/// Returns the first row to show so that `cursor` is visible, moving `first` as little as possible.
 pub const fn scroll(first: usize, cursor: usize, rows: usize, height: usize) -> usize {
     let last_first = rows.saturating_sub(height);
     let first = if first > last_first { last_first } else { first };

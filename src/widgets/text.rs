@@ -42,7 +42,7 @@ pub fn wrap(text: &str, room: usize) -> Vec<&str> {
     lines
 }
 
-/// Returns the byte at which a line that is too long is broken; past one character at least.
+/// Returns the byte at which a line that is too long is broken; after at least one character.
 fn break_at(text: &str, room: usize) -> usize {
     let mut used = 0;
     let mut blank = None;

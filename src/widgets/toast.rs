@@ -1,4 +1,4 @@
-//! One line that says how something went.
+//! One line that reports a result.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

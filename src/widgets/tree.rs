@@ -8,9 +8,9 @@ use super::pen::Pen;
 /// Cells of a level.
 pub const LEVEL: usize = 3;
 
-/// Draws the lines of a node. `later` tells for every level below the root, the node's own last,
-/// whether a later sibling follows there; a root has none and gets no lines. The first `hidden`
-/// levels are scrolled out of sight.
+/// Draws the lines of a node. `later` says for every level below the root, the node's own last,
+/// whether a later sibling follows there; a root has no levels and gets no lines. The first
+/// `hidden` levels are scrolled out of sight.
 pub fn branches(pen: &mut Pen<'_>, later: &[bool], hidden: usize, glyphs: &Glyphs, style: Style) {
     let Some((own, above)) = later.get(hidden..).and_then(<[bool]>::split_last) else { return };
     for more in above {

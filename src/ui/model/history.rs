@@ -39,7 +39,7 @@ pub fn span(slots: usize) -> Duration {
 }
 
 impl History {
-    /// Adds what was seen at `at` and forgets what is older than any graph shows.
+    /// Adds the values at `at` and drops those older than any graph shows.
     pub fn add(&mut self, at: SystemTime, counters: &Counters) {
         let at_ms = since_epoch_ms(at);
         // The clock was set back: earlier values no longer fit.

@@ -7,7 +7,7 @@ use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
 use crate::widgets::pen::Pen;
 
-/// A part of the screen, and how things look there.
+/// A part of the screen, with the look to paint in.
 #[derive(Debug)]
 pub(super) struct Canvas<'a> {
     pub(super) look: &'a Look,
@@ -16,7 +16,7 @@ pub(super) struct Canvas<'a> {
 }
 
 impl Canvas<'_> {
-    /// Returns the same screen, of which `area` is painted on.
+    /// Returns a canvas for `area` of the same screen.
     pub(super) const fn within(&mut self, area: Rect) -> Canvas<'_> {
         Canvas { look: self.look, area, buf: self.buf }
     }

@@ -1,5 +1,5 @@
-//! The cgroup pane: limits and counters by controller, each with what is used of it; of a container
-//! that does not run, the limits of its configuration.
+//! The cgroup pane: limits and counters by controller, each with what is used of it; for a stopped
+//! container, the limits of its configuration.
 
 use std::borrow::Cow;
 
@@ -31,32 +31,32 @@ use crate::widgets::text::wrap;
 const NAMES: usize = 32;
 /// The same for a whole key of the configuration.
 const KEYS: usize = 44;
-/// Widest value of a limit, so that what is used of it stands near.
+/// Widest value of a limit, so that its usage is close by.
 const VALUES: usize = 24;
 /// Widest field for a value under edit.
 const FIELD: usize = 40;
-/// Narrowest that a value may become beside what is used of it.
+/// The minimum width of a value beside its usage.
 const LEAST_VALUE: usize = 5;
-/// How far a note stands in from the name of its file.
+/// The indentation of a note relative to the name of its file.
 const INDENT: usize = 4;
 /// Cells of the bar.
 const BAR: usize = 8;
-/// Cells for the use of a limit: the figure, the bar, the percentage.
+/// Cells for the usage of a limit: the figure, the bar, the percentage.
 const USE: usize = 22;
 
 /// One line of the pane.
 enum PaneRow<'a> {
     Head(&'a str, u8),
     File(&'a CgroupFile),
-    /// What goes with the file above: a complaint, or what comes of the value under edit.
+    /// A note on the file above: an error, or the effect of the value under edit.
     Note(Vec<(String, Style)>),
 }
 
-/// Returns those of `hints`, for a key that edits and one for all files, that can be kept.
+/// Returns those of `hints`, for a key that edits and one for all files, that apply here.
 fn promised<'a, 'b>(model: &Model, configured: bool, hints: &'a [Piece<'b>; 4]) -> &'a [Piece<'b>] {
     let (edit, files) = (0, 2);
     let edits = allowed::barred(model, Action::Detail(InDetail::Edit)).is_none();
-    // A configuration has no files to show more or fewer of.
+    // A configuration does not have more files to show.
     let end = if configured { files } else { hints.len() };
     hints.get(if edits { edit } else { files }..end).unwrap_or_default()
 }
@@ -122,7 +122,7 @@ pub(super) fn pane(model: &Model, canvas: Canvas<'_>) {
     }
 }
 
-/// What the pane is painted from.
+/// The data that the pane is painted from.
 struct CgroupPane<'a> {
     model: &'a Model,
     screen: &'a DetailScreen,
@@ -131,7 +131,7 @@ struct CgroupPane<'a> {
 }
 
 impl<'a> CgroupPane<'a> {
-    /// Returns the lines, and which of them is the file at `place`; notes have so much `room`.
+    /// Returns the lines, and which of them is the file at `place`; notes have `room` cells.
     fn rows(
         &self,
         files: &[&'a CgroupFile],
@@ -162,7 +162,7 @@ impl<'a> CgroupPane<'a> {
                 rows.extend(lines.iter().flat_map(|(words, style)| notes(words, *style, room)));
             }
             if let Some((_, reason)) = refused {
-                // Once is enough for what was wrong while it was typed and still is.
+                // An error that was shown while typing is not repeated.
                 let typed = [(reason.clone(), look.warn)];
                 rows.pop_if(|it| matches!(it, PaneRow::Note(words) if words[..] == typed));
                 rows.extend(notes(reason, look.bad, room));
@@ -171,7 +171,7 @@ impl<'a> CgroupPane<'a> {
         (rows, at)
     }
 
-    /// What the others have that are changed together, or what came of it for each.
+    /// The values of the others that are changed together, or the result for each.
     fn together(&self) -> Vec<(String, Style)> {
         let (screen, look) = (self.screen, self.look);
         if screen.cgroup.edit.is_none() {
@@ -194,8 +194,8 @@ impl<'a> CgroupPane<'a> {
         vec![(shown(&format!("now: {}", olds.join(", "))).into_owned(), look.mark)]
     }
 
-    /// What comes of the text typed for `file`: from what to what, what that does at once, and the
-    /// command that does the same.
+    /// The effect of the text typed for `file`: the old and the new value, the immediate effect,
+    /// and the equivalent command.
     fn preview(&self, file: &CgroupFile, typed: &str) -> Vec<PaneRow<'static>> {
         let look = self.look;
         let (name, typed) = (&file.file, typed.trim());
@@ -231,7 +231,7 @@ impl<'a> CgroupPane<'a> {
         }
     }
 
-    /// What the value does that may not be wanted.
+    /// Possibly unwanted effects of the value.
     fn warning(&self, file: &CgroupFile, kernel: &str) -> Option<String> {
         let container = self.container;
         let files = container.detail.as_ref().map_or(&[][..], |it| &it.files);
@@ -239,14 +239,14 @@ impl<'a> CgroupPane<'a> {
             let same =
                 |it: &&CgroupFile| it.version == file.version && value::file_of(&it.file) == name;
             let other = files.iter().find(same)?;
-            // A configuration has sizes as they were typed.
+            // A configuration contains sizes as they were typed.
             value::parse(name, other.value.as_deref()?, Whole::default()).ok()
         };
         (!kernel.is_empty())
             .then(|| value::warning(&file.file, kernel, &container.counters, &other))?
     }
 
-    /// Paints one file: its name, its value or the field for another, and what is used of it.
+    /// Paints one file: its name, its value or the field for another, and its usage.
     fn file(&self, file: &CgroupFile, current: bool, pen: &mut Pen<'_>) {
         let look = self.look;
         if current {
@@ -258,13 +258,13 @@ impl<'a> CgroupPane<'a> {
         let names = names.min(spare.max(pen.left() / 2 - pen.left() / 8));
         let mut title = Cow::from(&file.file);
         if value::is_key(&title) && width(&title) > names {
-            // What tells the spellings apart comes first, where the whole key does not fit.
+            // If the whole key does not fit, the part that distinguishes the spellings comes first.
             title = format!("v{} {}", file.version, value::file_of(&file.file)).into();
         }
         pen.skip(2).part(names).clip(&title, name, look.glyphs.ellipsis);
         pen.skip(1);
         let edit = self.screen.cgroup.edit.as_ref().filter(|_| current);
-        // What is used gives way to the value itself, and more so to one under edit.
+        // The usage gives way to the value itself, and even more to one under edit.
         let limited = edit.is_none()
             && pen.left() >= USE + LEAST_VALUE
             && used_figure(self.container, &file.file).0.is_some();
@@ -298,7 +298,7 @@ impl<'a> CgroupPane<'a> {
         }
     }
 
-    /// Paints what is used of the limit in `file`: the figure, a bar and a percentage.
+    /// Paints the usage of the limit in `file`: the figure, a bar and a percentage.
     fn used(&self, file: &str, pen: &mut Pen<'_>) {
         let look = self.look;
         let (Some(figure), share) = used_figure(self.container, file) else { return };
@@ -319,7 +319,7 @@ fn notes(words: &str, style: Style, room: usize) -> Vec<PaneRow<'static>> {
     lines.map(|it| PaneRow::Note(vec![(it.to_owned(), style)])).collect()
 }
 
-/// What is used of the limit in `file`, as a figure and a share of the limit.
+/// The usage of the limit in `file`, as a figure and a share of the limit.
 fn used_figure(container: &Container, file: &str) -> (Option<String>, Option<f32>) {
     let counters = &container.counters;
     match file {

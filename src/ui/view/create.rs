@@ -1,5 +1,4 @@
-//! The form for a new container: fields, what they make of the configuration, and the same as a
-//! command.
+//! The form for a new container: fields, the resulting configuration, and the equivalent command.
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -20,7 +19,7 @@ use crate::widgets::text::{paragraph, wrap};
 /// Lines of the help box: two of text in a frame.
 const HELP_HEIGHT: u16 = 4;
 
-/// What stands below the lines of the form.
+/// The text below the form's configuration lines.
 const DEFAULTS: &str = "
 and wharf's defaults: few capabilities, no new privileges, six devices, guarded /proc and /sys, \
 and only a loopback network.
@@ -71,7 +70,7 @@ fn fields(model: &Model, canvas: Canvas<'_>) {
     Form { look, rows: &rows, current }.render(area, buf);
 }
 
-/// What stands beside a field: what is wrong with it, or what it means.
+/// The note beside a field: what is wrong with it, or what it means.
 fn note(model: &Model, row: FormRow, look: &Look) -> (String, Style) {
     let form = &model.draft;
     let taken: Vec<&str> = model.containers().iter().map(|it| it.name.as_str()).collect();
@@ -181,7 +180,7 @@ fn preview(model: &Model, canvas: Canvas<'_>) {
     }
 }
 
-/// What the form would create, with a word for a place that is not typed yet.
+/// What the form would create, with a placeholder for a missing place.
 fn sketched(form: &CreateForm, host_memory: Option<u64>) -> Create {
     let mut create = form.create(host_memory);
     if form.place.text().trim().is_empty() {

@@ -15,7 +15,7 @@ use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
 use crate::widgets::pen::Pen;
 
-/// Cells for a label and enough of its value to be worth them.
+/// Cells for a label and a useful part of its value.
 const LABELLED: usize = 20;
 
 /// Paints the open container.
@@ -83,7 +83,7 @@ fn about(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
     if !detail.namespaces.is_empty() {
         pen.put("  ns ", look.dim).put(&detail.namespaces.join(" "), look.fg);
     }
-    // A label without its value says nothing.
+    // A label without its value is useless.
     if pen.left() < LABELLED {
         return;
     }

@@ -1,4 +1,4 @@
-//! What happened to a container, what it said last, and the keys that answer it.
+//! What happened to a container, its last output, and the keys that help.
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -15,14 +15,14 @@ use crate::widgets::look::Look;
 use crate::widgets::pen::Pen;
 use crate::widgets::text::wrap;
 
-/// Whether the last words of the container stand in the same box.
+/// Whether the last output of the container is in the same box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Words {
     Here,
     Elsewhere,
 }
 
-/// Paints the diagnosis of the container under the cursor, and what it said last, beside each other.
+/// Paints the diagnosis of the container under the cursor, and its last output, beside each other.
 pub(super) fn peek(
     model: &Model,
     container: &Container,
@@ -30,7 +30,7 @@ pub(super) fn peek(
     canvas: &mut Canvas<'_>,
 ) {
     let look = canvas.look;
-    // Where the two stand one above the other, the second is the upper one.
+    // If one is above the other, the second is the upper one.
     let stacked = first.x == second.x;
     let (left, right) = if stacked { (second, first) } else { (first, second) };
     let name = (container.name.as_str(), look.accent);
@@ -50,7 +50,7 @@ pub(super) fn peek(
     }
 }
 
-/// Paints trouble where the newest events stand else; false: there is none.
+/// Paints trouble in the place of the newest events; false: there is none.
 pub(super) fn strip(model: &Model, canvas: Canvas<'_>) -> bool {
     let look = canvas.look;
     let Some(container) = model.current() else { return false };
@@ -62,7 +62,7 @@ pub(super) fn strip(model: &Model, canvas: Canvas<'_>) -> bool {
     true
 }
 
-/// Paints why there is nothing else to see of a container: its diagnosis, or that nothing runs.
+/// Paints why a container has nothing else to show: its diagnosis, or that it is not running.
 pub(super) fn inside(model: &Model, container: &Container, words: Words, canvas: Canvas<'_>) {
     let Some(diagnosis) = diagnosis::of(model, container) else {
         super::words::why_nothing_runs(model, container, canvas);
@@ -74,7 +74,7 @@ pub(super) fn inside(model: &Model, container: &Container, words: Words, canvas:
     let room = usize::from(area.height.saturating_sub(keys));
     let said = if words == Words::Here { last_words(model, room) } else { Vec::new() };
     let mut lines = told(&diagnosis, look, usize::from(area.width));
-    // One line that it said is worth more than the end of a long diagnosis.
+    // One line of its output is worth more than the end of a long diagnosis.
     lines.truncate(room.saturating_sub(said.len().min(1)).max(1));
     let left = room.saturating_sub(lines.len());
     let said = said.get(said.len().saturating_sub(left)..).unwrap_or_default();
@@ -90,7 +90,7 @@ pub(super) fn inside(model: &Model, container: &Container, words: Words, canvas:
     );
 }
 
-/// Paints the keys that answer a diagnosis.
+/// Paints the keys that help with a diagnosis.
 pub(super) fn keys(diagnosis: &Diagnosis, look: &Look, pen: &mut Pen<'_>) {
     for (action, label) in &diagnosis.keys {
         pen.put(keymap::sign(action.key(), look.glyphs), look.key).skip(1);
@@ -111,7 +111,7 @@ pub(super) fn told(diagnosis: &Diagnosis, look: &Look, width: usize) -> Vec<(Str
     lines
 }
 
-/// Returns what the current container said last on its console, at most `count` lines.
+/// Returns the last lines of the current container's console, at most `count`.
 fn last_words(model: &Model, count: usize) -> Vec<String> {
     let lines = texts::log_lines(model).into_iter().map(texts::plain);
     let lines: Vec<String> =

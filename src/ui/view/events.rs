@@ -33,8 +33,7 @@ pub(super) fn strip(model: &Model, canvas: Canvas<'_>) {
     }
 }
 
-/// Returns whether an event is of a state on the way to another, of which the few rows of the strip
-/// have no need.
+/// Returns whether an event is a transient state, which the few rows of the strip leave out.
 const fn passes(event: &Event) -> bool {
     matches!(
         event.enters(),

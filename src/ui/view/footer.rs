@@ -1,4 +1,4 @@
-//! The last row: the keys that work here and now. Hints that do not fit go from the right.
+//! The last row: the keys that work here and now. Hints that do not fit are dropped from the right.
 
 use std::borrow::Cow;
 
@@ -59,19 +59,19 @@ pub(super) fn render(model: &Model, mut canvas: Canvas<'_>) {
         hints(&words, look, &mut pen);
         return;
     }
-    // The way out and the way to all else are never dropped.
+    // The hints for quitting and for help are never dropped.
     let tail = [Action::Shell(Anywhere::Back), Action::Shell(Anywhere::Help)];
     let list = &model.list;
-    // Marks say in their own line what Esc does.
+    // The line of the marks says what Esc does.
     let goes_back = model.detail.is_some() || list.marks.is_empty() && !list.filter_text.is_empty();
     let tail = if goes_back { &tail[..] } else { &tail[1..] };
     let reserved: usize = tail.iter().map(|it| hint_width(model, *it, look)).sum();
     let all = actions(model);
     let wide: usize = all.iter().map(|it| hint_width(model, *it, look)).sum();
-    // Where room is short it goes to the keys that do something.
+    // If space is short, it is for the keys that do something.
     let short = wide + reserved > pen.left() + GAP;
     for action in all.into_iter().filter(|it| !short || model.refusal(*it).is_none()) {
-        // Nothing follows the last gap, so it need not fit.
+        // The last gap need not fit, since nothing follows it.
         if hint_width(model, action, look) + reserved > pen.left() + GAP {
             break;
         }
@@ -82,8 +82,8 @@ pub(super) fn render(model: &Model, mut canvas: Canvas<'_>) {
     }
 }
 
-/// Paints hints such as `Esc back  C-u clear`, two cells of space apart: what stands before a bar, or
-/// else the first word, is the keys; one that begins with `=` is words alone.
+/// Paints hints such as `Esc back  C-u clear`, two cells of space apart: the part before a bar, or
+/// else the first word, is the keys; one that begins with `=` is only words.
 pub(super) fn hints(words: &str, look: &Look, pen: &mut Pen<'_>) {
     for hint in words.split("  ") {
         if let Some(words) = hint.strip_prefix('=') {
@@ -98,7 +98,7 @@ pub(super) fn hints(words: &str, look: &Look, pen: &mut Pen<'_>) {
     }
 }
 
-/// Says which keys the pane leaves to wharf, and where all others go.
+/// Shows which keys of the pane are wharf's, and where all others go.
 pub(super) fn program(model: &Model, pane: &PaneScreen, look: &Look) -> String {
     let enter = look.glyphs.enter;
     let size = if pane.full { "smaller" } else { "full screen" };
@@ -118,7 +118,7 @@ pub(super) fn program(model: &Model, pane: &PaneScreen, look: &Look) -> String {
     format!("C-] c| leave  C-] z| {size}  C-] q| close  =other keys go to the container")
 }
 
-/// Whoever owns the keyboard instead of the key map says so itself.
+/// The hints of a part that has the keyboard instead of the key map.
 fn owner(model: &Model, look: &Look) -> Option<String> {
     let Glyphs { enter, updown, leftright, .. } = look.glyphs;
     if let Some(overlay) = &model.overlay {
@@ -160,7 +160,7 @@ fn owner(model: &Model, look: &Look) -> Option<String> {
 }
 
 fn actions(model: &Model) -> Vec<Action> {
-    // Hinted at where there is need of it alone.
+    // Hinted at only where it is needed.
     let again = model.refusal(Action::Act(Do::Again)).is_none().then_some(Action::Act(Do::Again));
     let Some(screen) = &model.detail else {
         let list = if model.containers().is_empty() { EMPTY } else { LIST };

@@ -13,11 +13,11 @@ use crate::widgets::graph::{Graph, slots};
 use crate::widgets::look::Look;
 use crate::widgets::pen::{Pen, width};
 
-/// The least that fills a CPU graph, so that an idle container does not look busy.
+/// The minimum scale of a CPU graph, so that an idle container does not look busy.
 const LEAST_CPU_SCALE: f32 = 10.0;
 
-/// How much above the highest use the graph of a container without a limit ends; so much that it
-/// never takes the colours of one that is close to its limit.
+/// The headroom above the highest use in the graph of a container without a limit: enough that it
+/// never gets the colours of one close to its limit.
 const ROOM_TO_GROW: f32 = 2.5;
 
 /// From this height the figures have a row for the network.
@@ -25,7 +25,7 @@ const NETWORK_FROM: u16 = 12;
 /// Rows of one graph at most.
 const HIGHEST: u16 = 10;
 
-/// Returns the CPU use that fills the graph: the quota, else the busiest moment.
+/// Returns the CPU use at the graph's full height: the quota, else the busiest moment.
 pub(super) fn cpu_scale(container: &Container, peak: f32) -> f32 {
     container.counters.cpu_quota_percent.unwrap_or_else(|| peak.max(LEAST_CPU_SCALE)).max(1.0)
 }
@@ -70,7 +70,7 @@ pub(super) fn render(model: &Model, container: &Container, canvas: Canvas<'_>) {
     psi_words(container, look, &mut canvas.pen_at(rows(1)));
 }
 
-/// Paints what happened to a container that lives on above its figures; returns the rest.
+/// Paints what happened to a running container above its figures; returns the remaining area.
 fn trouble<'a>(model: &Model, container: &Container, mut canvas: Canvas<'a>) -> Canvas<'a> {
     const MOST_LINES: usize = 3;
     let (look, area) = (canvas.look, canvas.area);
@@ -212,7 +212,8 @@ fn memory_graph(model: &Model, container: &Container, canvas: Canvas<'_>) {
     let slots = slots(canvas.area.width, canvas.look);
     let values = history.memory(model.seen(), slots, span(slots));
     let highest = values.iter().flatten().copied().fold(1.0, f32::max);
-    // Against the limit if there is one, and the host has that much; else so that growth can be seen.
+    // Relative to the limit if there is one, and the host has that much; else so that growth is
+    // visible.
     let host = model.sample.as_ref().and_then(|it| it.host.memory_bytes).unwrap_or(u64::MAX);
     let most = match container.counters.memory_max_bytes {
         Some(Limit::At(most)) => most.min(host).max(1) as f32,

@@ -1,4 +1,4 @@
-//! The first row: where one is, the host, how many containers in which state, the clock.
+//! The first row: the place, the host, how many containers in which state, the clock.
 
 use ratatui::style::{Modifier, Style};
 
@@ -14,16 +14,16 @@ use crate::ui::model::Model;
 use crate::widgets::look::{Glyphs, Look};
 use crate::widgets::pen::{shortened, width};
 
-/// A name is not made shorter than this, however narrow the screen is.
+/// Names are not shortened below this, however narrow the screen is.
 const LEAST_NAME: usize = 12;
 
-/// Words in one colour each that stay or go together; the highest number goes first.
+/// Coloured words that are kept or dropped together; the highest number is dropped first.
 struct Segment {
     drop: u8,
     pieces: Vec<(String, Style)>,
-    /// Stands for the pieces where room is short; empty: nothing does.
+    /// Replaces the pieces if space is short; empty: nothing does.
     short: Vec<(String, Style)>,
-    /// It says that what is seen is old.
+    /// It says that the data is stale.
     old: bool,
 }
 
@@ -48,7 +48,7 @@ pub(super) fn render(model: &Model, mut canvas: Canvas<'_>) {
         let taken: usize = left.iter().map(|(text, _)| width(text)).sum();
         usize::from(area.width).saturating_sub(taken + 3)
     };
-    // That what is seen is old goes before the place, which is plain from what is below.
+    // Stale data matters more than the place, which is clear from the rest of the screen.
     let old = segments.iter().filter(|it| it.old).flat_map(|it| &it.pieces);
     if old.map(|(text, _)| width(text)).sum::<usize>() > room(&left) {
         left.truncate(1);
@@ -118,7 +118,7 @@ fn segments(model: &Model, look: &Look) -> Vec<Segment> {
     segments
 }
 
-/// Says that what is seen is not of this moment, and why.
+/// Shows that the data is not current, and why.
 fn old(model: &Model, look: &Look) -> Option<Segment> {
     let banner = Modifier::BOLD | Modifier::REVERSED;
     let piece = match words::stale(model) {
@@ -141,13 +141,12 @@ fn host(host: &HostSample, look: &Look) -> Segment {
     let access = if host.lacks.is_empty() { ("rw", look.ok) } else { ("ro", look.bad) };
     let pieces =
         vec![(format!("{} {layout} ", host.hostname), look.dim), (access.0.to_owned(), access.1)];
-    // That nothing can be changed here is worth more than how busy the host is.
+    // That nothing can be changed here matters more than how busy the host is.
     let drop = if host.lacks.is_empty() { 5 } else { 2 };
     Segment { short: vec![(access.0.to_owned(), access.1)], ..Segment::new(drop, pieces) }
 }
 
-/// How many containers are in which state; where room is short, without those of which there are
-/// none.
+/// How many containers are in which state; without empty states if space is short.
 fn counts(model: &Model, look: &Look, drop: u8) -> Segment {
     let (mut running, mut busy, mut frozen, mut stopped, mut failed) =
         (0_usize, 0_usize, 0_usize, 0_usize, 0_usize);

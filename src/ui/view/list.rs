@@ -1,4 +1,4 @@
-//! The list screen: the table, what the cursor's container does, and what happened last.
+//! The list screen: the table, the container under the cursor, and the latest events.
 
 use ratatui::layout::Rect;
 
@@ -146,7 +146,8 @@ fn table(model: &Model, canvas: Canvas<'_>) {
     }
 }
 
-/// Names what is left to LXC below the rows, as far as there is room; the status line names it too.
+/// Names the containers left to LXC below the rows, as far as there is room; the status line names
+/// them too.
 fn unmanaged(model: &Model, rows: usize, canvas: &mut Canvas<'_>) {
     let look = canvas.look;
     let Some(sample) = model.sample.as_deref() else { return };
@@ -277,7 +278,7 @@ fn network(network: Network, look: &Look, is: Is, pen: &mut Pen<'_>) {
 
 fn rate(per_second: Option<f64>, look: &Look, pen: &mut Pen<'_>) {
     match per_second {
-        // Most write nothing most of the time: what stands out should be what does.
+        // Most write nothing most of the time: those that do should stand out.
         Some(it) if it < 1.0 => _ = pen.right("0", look.dim),
         Some(it) => _ = pen.right(&format::rate(it), look.fg),
         None => _ = pen.right(look.glyphs.unknown, look.dim),
@@ -293,11 +294,11 @@ const fn psi(counters: &Counters, is: Is) -> Option<f32> {
     }
 }
 
-/// A container without processes: dots where there would be figures.
+/// A container without processes: dots instead of figures.
 #[expect(clippy::wildcard_enum_match_arm, reason = "most columns are alike here")]
 fn idle(model: &Model, container: &Container, look: &Look, is: Is, pen: &mut Pen<'_>) {
     match is {
-        // Without the graph there is no other place for it.
+        // Without the graph there is no other place for the remark.
         Is::Memory if model.size.0 < layout::MIDDLE => {
             if let (true, Some(most)) = (container.died_of_memory, container.last_memory_max_bytes)
             {
@@ -307,7 +308,7 @@ fn idle(model: &Model, container: &Container, look: &Look, is: Is, pen: &mut Pen
             }
         }
         Is::Memory => {
-            // Of what it had when it ended.
+            // Of its usage when it ended.
             let most = container.last_memory_max_bytes.map(format::bytes);
             let words = most.map(|it| format!("{}/{it}", look.glyphs.dot));
             pen.right(words.as_deref().unwrap_or(look.glyphs.dot), look.dim);
@@ -326,7 +327,7 @@ fn age(slots: usize) -> &'static str {
     AGES.get(at).copied().unwrap_or_default()
 }
 
-/// CPU of the last minute, against the quota or the busiest moment; a remark stands in its place.
+/// CPU of the last minute, relative to the quota or the busiest moment; a remark replaces it.
 fn graph(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
     if let Some((text, style)) = words::short_remark(model, container, look) {
         pen.clip(&text, style, look.glyphs.ellipsis);

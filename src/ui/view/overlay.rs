@@ -25,7 +25,7 @@ use crate::widgets::prompt::{Names, Prompt, middle, room_for_text};
 use crate::widgets::table::scroll;
 use crate::widgets::text::wrap;
 
-/// Rows for what does not fit into the row of its entry.
+/// Rows for text that does not fit into the row of its entry.
 const ROOM_FOR_WORDS: usize = 3;
 /// Widest name in the journal.
 const NAMES: usize = 32;
@@ -120,7 +120,8 @@ fn finder(model: &Model, find: &Find, canvas: &mut Canvas<'_>) {
         .render(area, buf);
 }
 
-/// Only what is bound to a place is refused; a key that belongs elsewhere is just explained.
+/// Only actions that are bound to a place are refused; a key that belongs elsewhere is just
+/// explained.
 fn refusal(model: &Model, shortcut: &Shortcut) -> Option<String> {
     if !model.scopes().contains(&shortcut.scope) {
         return Some(format!("{} (on the {} screen)", shortcut.help, shortcut.scope.title()));

@@ -17,12 +17,12 @@ use crate::widgets::pen::Pen;
 use crate::widgets::table::scroll;
 use crate::widgets::tree::{LEVEL, branches};
 
-/// From this share of one processor on a process is worth a colour, in percent.
+/// From this share of one processor on a process gets a colour, in percent.
 const BUSY: f32 = 50.0;
 
 /// Cells before the tree.
 const TREE_FROM: usize = 28;
-/// Cells that the command of the process under the cursor gets, however deep it is.
+/// Minimum cells for the command of the process under the cursor, however deep it is.
 const COMMAND: usize = 24;
 
 /// Paints the processes of the container under the list's cursor.
@@ -75,7 +75,7 @@ pub(super) fn pane(model: &Model, canvas: Canvas<'_>) {
     rows_or_words(model, container, &shown, cursor, canvas.framed(frame));
 }
 
-/// Paints the processes that are shown, of which one may be under the cursor, or why there are none.
+/// Paints the visible processes, one of which may be under the cursor, or why there are none.
 fn rows_or_words(
     model: &Model,
     container: &Container,
@@ -111,7 +111,7 @@ fn rows_or_words(
     }
 }
 
-/// Returns how many levels of the tree must be out of sight for `process` to be seen.
+/// Returns how many levels of the tree must be scrolled out for `process` to be visible.
 fn hidden_levels(process: &Process, room: usize) -> usize {
     let indent = process.later_siblings.len().saturating_sub(1) * LEVEL;
     (indent + COMMAND.min(room / 2)).saturating_sub(room).div_ceil(LEVEL)
@@ -136,13 +136,13 @@ fn one(process: &Process, folded: bool, hidden: usize, look: &Look, pen: &mut Pe
         _ => look.dim,
     };
     pen.skip(1).put(process.state.encode_utf8(&mut [0; 4]), style).skip(2);
-    // A root's own entry says whether other roots follow; lines begin below it.
+    // A root's own entry tells whether other roots follow; lines begin below it.
     let below = process.later_siblings.get(1..).unwrap_or_default();
     branches(pen, below, hidden, look.glyphs, look.line);
     if folded {
         pen.put("+ ", look.accent);
     }
-    // What stands left of the levels that are seen is seen in part.
+    // Text to the left of the visible levels is partly visible.
     let cut = hidden.saturating_sub(below.len()) * LEVEL;
     if cut > 0 {
         pen.put(look.glyphs.less, look.dim);

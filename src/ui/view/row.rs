@@ -6,7 +6,7 @@ use crate::ui::model::Model;
 use crate::widgets::look::Look;
 use crate::widgets::pen::{Pen, ends};
 
-/// What stands in an empty list.
+/// The text of an empty list.
 pub(super) const NOTHING: &str = "nothing matches the filter; Esc clears it";
 
 /// Paints the name into what is left of the pen: marked, with the letters that the filter found,
@@ -20,7 +20,7 @@ pub(super) fn name(model: &Model, container: &Container, look: &Look, pen: &mut 
     let style = if marked { look.mark } else { look.fg };
     let mut hits = list.filter.hits(name, list.closeness);
     if let Some((head, tail)) = ends(name, room) {
-        // What is left out is found where the sign for it stands.
+        // A match in the omitted part is shown at the ellipsis.
         let place = |it: u32| match it as usize {
             at if at < head => at,
             at if at < tail => head,

@@ -1,4 +1,4 @@
-//! The line above the footer: what is marked, what was just done, what cannot be done here.
+//! The line above the footer: marks, the latest result, and what is not possible here.
 
 use super::canvas::Canvas;
 use super::words;
@@ -15,7 +15,7 @@ use crate::widgets::toast::Toast;
 
 /// What Esc does to the marks or the filter, at its widest.
 const UNMARK: &str = "  Esc clear filter ";
-/// Cells that the names of the marked keep, whatever else there is to say.
+/// Minimum cells for the names of the marked.
 const LEAST_NAMES: usize = 16;
 
 /// Paints the line.
@@ -77,8 +77,8 @@ pub(super) fn render(model: &Model, mut canvas: Canvas<'_>) {
     }
 }
 
-/// What is wrong with the container under the cursor, whose row has no room for the words; an open
-/// one has them in its first line, if there is room for that.
+/// Trouble of the container under the cursor, for which its row has no room; an open one has it in
+/// its first line, if there is room for that.
 fn current(model: &Model) -> Option<String> {
     let told_above = model.detail.is_some() && layout::detail(model).about.height > 0;
     let container = model.current().filter(|_| !told_above)?;
@@ -86,7 +86,7 @@ fn current(model: &Model) -> Option<String> {
         let stopped = !container.state.is_active();
         model.failures.get(&container.name).filter(|_| stopped).cloned()
     });
-    // Where there is room, a box of its own tells the rest.
+    // If there is room, a separate box shows the rest.
     let alone = model.size.0 < layout::NARROW || layout::list(model).events.is_none();
     let diagnosis =
         || diagnosis::of(model, container).filter(|it| alone && it.bad).map(|it| it.what);
@@ -94,8 +94,8 @@ fn current(model: &Model) -> Option<String> {
     why.map(|it| format!("{}: {it}", container.name))
 }
 
-/// A guest that was asked to halt: how long it has left, also where no column shows it, and the key
-/// that does not wait.
+/// A guest that was asked to halt: its time left, even if no column shows it, and the key that
+/// kills it now.
 fn countdown(model: &Model, canvas: Canvas<'_>) {
     let look = canvas.look;
     let Some((name, left)) = model.halting() else { return };
@@ -103,7 +103,7 @@ fn countdown(model: &Model, canvas: Canvas<'_>) {
     let narrow = model.size.0 < layout::NARROW;
     let in_pane = model.focus() == Focus::Program;
     let hints: &[Piece<'_>] = match model.current_name() {
-        // The key is for the container under the cursor alone, and not for one in a pane.
+        // The key applies only to the container under the cursor, and not to one in a pane.
         Some(current) if current != name => &[],
         _ if in_pane && narrow => &[("C-] c S", look.key), (" kills", look.dim)],
         _ if in_pane => &[("C-] c, then S", look.key), (" kills now", look.dim)],
@@ -116,7 +116,7 @@ fn countdown(model: &Model, canvas: Canvas<'_>) {
     } else {
         format!(" was asked to halt; what is left is killed in {left} s")
     };
-    // The name is what gives way: the key must be seen.
+    // The name gives way: the key must be visible.
     let room =
         usize::from(canvas.area.width).saturating_sub(pieces_width(hints) + width(&what) + 6);
     let name = clipped(name.as_str(), room, look.glyphs.ellipsis);
@@ -133,7 +133,7 @@ fn clipped(name: &str, room: usize, ellipsis: char) -> String {
     }
 }
 
-/// What is marked is seen before the verb is chosen.
+/// Marks are shown before the verb is chosen.
 fn marks(model: &Model, look: &Look, pen: &mut Pen<'_>) {
     let many = model.list.marks.len();
     let hidden = model.hidden_marks();

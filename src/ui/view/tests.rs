@@ -186,7 +186,7 @@ fn a_stop_under_way_counts_down() {
     }
     model.size = (40, 10);
     has(&lines(&model), &["web halts; kill in 10 s", "S kills now"]);
-    // News of others does not hide it for long.
+    // Notices about others do not hide it for long.
     model.say(Tone::Good, "db started");
     has(&lines(&model), &["db started"]);
     model.now += Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! Panes of plain lines: log, events, configuration, network, mounts; and the first run's words.
+//! Panes of plain lines: log, events, configuration, network, mounts; and the first run's text.
 
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::{Position, Rect};
@@ -81,7 +81,7 @@ pub(super) fn pane(model: &Model, tab: Tab, canvas: Canvas<'_>) {
     }
 }
 
-/// Says which of how many lines was found last.
+/// Shows which of how many matches is the current one.
 fn hits(search: &Search, found: &[usize]) -> String {
     let at = search.at.and_then(|line| found.iter().position(|it| *it == line));
     match (at, found.len()) {
@@ -91,7 +91,7 @@ fn hits(search: &Search, found: &[usize]) -> String {
     }
 }
 
-/// Makes what was found stand out on the rows that are painted already.
+/// Highlights the matches on the painted rows.
 fn show_found(search: &Search, first: usize, canvas: &mut Canvas<'_>) {
     let look = canvas.look;
     let Some(pattern) = &search.pattern else { return };
@@ -106,7 +106,7 @@ fn show_found(search: &Search, first: usize, canvas: &mut Canvas<'_>) {
     }
 }
 
-/// Returns the places of the cells of `row` whose text `pattern` finds.
+/// Returns the positions of the cells of `row` that match `pattern`.
 fn found_cells(pattern: &Regex, row: Rect, buf: &Buffer) -> Vec<Position> {
     let mut text = String::new();
     let mut starts = Vec::new();
@@ -119,7 +119,7 @@ fn found_cells(pattern: &Regex, row: Rect, buf: &Buffer) -> Vec<Position> {
     starts.into_iter().filter(|(at, _)| is_found(*at)).map(|(_, position)| position).collect()
 }
 
-/// Says what the first screen of an operator without containers must say.
+/// Paints the first screen of an operator without containers.
 pub(super) fn welcome(model: &Model, canvas: Canvas<'_>) {
     let look = canvas.look;
     let mut canvas = if model.size.0 < crate::ui::layout::NARROW {
@@ -180,7 +180,7 @@ fn nothing(model: &Model, tab: Tab, look: &Look, pen: &mut Pen<'_>) {
     pen.skip(1).clip(&shown(said), look.dim, look.glyphs.ellipsis);
 }
 
-/// Words that make an operator look, the worst first.
+/// Words that deserve attention, the worst first.
 const ALARMING: [&str; 4] = ["panic", "fatal", "error", "warn"];
 
 fn log_line(line: &str, look: &Look, pen: &mut Pen<'_>) {
@@ -189,7 +189,7 @@ fn log_line(line: &str, look: &Look, pen: &mut Pen<'_>) {
     let lower = text.to_ascii_lowercase();
     let found = ALARMING.iter().find_map(|it| Some((lower.find(it)?, *it)));
     pen.skip(1);
-    // The word alone has a colour: a log that is red all over says nothing.
+    // Only the word has a colour: a log that is all red says nothing.
     let Some((at, word)) = found else {
         pen.clip(&text, look.fg, look.glyphs.ellipsis);
         return;

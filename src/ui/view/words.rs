@@ -1,4 +1,4 @@
-//! Figures and states as short text with a style. Decides how things read, not where they stand.
+//! Figures and states as short text with a style. Decides the wording, not the place.
 
 use std::time::{Duration, SystemTime};
 
@@ -22,9 +22,9 @@ use crate::widgets::text::paragraph;
 
 /// From this share of a limit on its percentage is bad news.
 const AT_LIMIT: f32 = 0.95;
-/// Stands for the state of a container that was not looked at lately.
+/// The sign for the state of a container that was not sampled lately.
 const OUTDATED: &str = "?";
-/// From this pressure on it is worth a warning, in percent.
+/// From this pressure on there is a warning, in percent.
 pub(super) const PRESSED: f32 = 10.0;
 
 /// Returns sign and style of a state.
@@ -40,14 +40,14 @@ pub(super) const fn state(state: State, failed: bool, look: &Look) -> (&'static 
     }
 }
 
-/// Returns sign and style of a container's state as the screen tells it.
+/// Returns sign and style of a container's state on the screen.
 pub(super) fn sign(model: &Model, container: &Container, look: &Look) -> (&'static str, Style) {
     let (glyph, style) = state(model.state_shown(container), failed(model, container), look);
-    // Told without colour, too: nobody knows whether it is so still.
+    // Visible without colour, too: the state may have changed.
     (if model.stale().is_some() { OUTDATED } else { glyph }, style)
 }
 
-/// Says for how long nothing was seen, if that is longer than it should be.
+/// Describes for how long there was no sample, if that is too long.
 pub(super) fn stale(model: &Model) -> Option<String> {
     let quiet = model.stale()?;
     let time = if quiet < Duration::from_mins(1) {
@@ -77,7 +77,7 @@ pub(super) fn since(model: &Model, then: Option<SystemTime>, look: &Look) -> Str
     then.map_or_else(|| look.glyphs.dot.to_owned(), |then| format::since(then, model.seen()))
 }
 
-/// Returns what stands in place of the graph: work under way, a failure, the last exit.
+/// Returns the remark that replaces the graph: work in progress, a failure, the last exit.
 pub(super) fn remark(model: &Model, container: &Container, look: &Look) -> Option<(String, Style)> {
     if let Some(job) = model.jobs.get(&container.name) {
         let passed = model.now.duration_since(job.since).unwrap_or_default();
@@ -112,7 +112,7 @@ pub(super) fn remark(model: &Model, container: &Container, look: &Look) -> Optio
     Some((end, if failed(model, container) { look.bad } else { look.dim }))
 }
 
-/// Returns the remark as short as it has to be where the graph was, or a figure.
+/// Returns the remark, shortened to fit in place of the graph, or a figure.
 pub(super) fn short_remark(
     model: &Model,
     container: &Container,
@@ -144,7 +144,7 @@ pub(super) fn short_remark(
     Some((short.to_owned(), style))
 }
 
-/// Paints why there are no processes to look at, whole, as far as there is room.
+/// Paints the whole reason why there are no processes, as far as there is room.
 pub(super) fn why_nothing_runs(model: &Model, container: &Container, canvas: Canvas<'_>) {
     let words = remark(model, container, canvas.look)
         .map_or_else(|| texts::nothing_runs(model, container), |(it, _)| it);
@@ -152,7 +152,7 @@ pub(super) fn why_nothing_runs(model: &Model, container: &Container, canvas: Can
     paragraph(&shown(&words), look.dim, area, buf);
 }
 
-/// Returns what an operator should know of a container beside its state, in the screen's words.
+/// Returns what an operator should know about a container beside its state, in the screen's words.
 pub(super) fn trouble(model: &Model, container: &Container) -> Option<String> {
     let action = Action::Act(Do::Again);
     let again = allowed::barred(model, action).is_none();
@@ -165,15 +165,15 @@ pub(super) fn trouble(model: &Model, container: &Container) -> Option<String> {
     }
 }
 
-/// Returns whether the row of a container that runs needs a mark, since its state looks like any
-/// other; true inside: something died in it.
+/// Returns whether the row of a running container needs a mark, since its state looks normal; true
+/// inside: something died in it.
 pub(super) fn warns(model: &Model, container: &Container) -> Option<bool> {
     let killed = diagnosis::recent_kill(model, container).is_some();
     let warns = killed || container.trouble.is_some() && container.state.is_active();
     warns.then_some(killed)
 }
 
-/// Returns memory in use, of what limit, as `488M/512M`.
+/// Returns memory in use and its limit, as `488M/512M`.
 pub(super) fn memory(container: &Container, look: &Look) -> String {
     let used = container.counters.memory_bytes.map(format::bytes);
     let most = match container.counters.memory_max_bytes {
@@ -205,7 +205,7 @@ pub(super) fn pressure(psi: Option<f32>, look: &Look) -> (String, Style) {
     }
 }
 
-/// Names the containers that are left to LXC, if there are some.
+/// Names the containers that are left to LXC, if any.
 pub(super) fn unmanaged(sample: &Sample) -> Option<String> {
     let named = |it: &Unmanaged| format!("\"{}\" {}", it.name, it.state);
     let all: Vec<String> = sample.unmanaged.iter().map(named).collect();

@@ -1,4 +1,4 @@
-//! The guest's terminal, by alacritty's engine. The only file that knows that engine.
+//! The guest's terminal, using alacritty's engine. The only file that uses that engine.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,9 +18,9 @@ use super::super::pen::Pen;
 use super::sanitizer::Sanitizer;
 use super::{GuestScreen, Modes, MouseMode, Size};
 
-/// Lines kept after they left the screen.
+/// Lines of scrollback.
 const SCROLLBACK: usize = 1000;
-/// Answers kept until they are taken; a guest that asks more gets no answer.
+/// Bytes of answers kept until they are taken; further queries of a guest get no answer.
 const MAX_ANSWERS: usize = 4096;
 /// Smallest terminal: a wide character needs two columns.
 const MIN_COLUMNS: u16 = 2;
@@ -183,7 +183,7 @@ const fn colour(colour: GuestColour) -> Color {
     }
 }
 
-/// Columns and rows as the engine wants to hear them.
+/// Columns and rows in the engine's form.
 struct Sides {
     columns: usize,
     rows: usize,
@@ -212,8 +212,8 @@ impl Dimensions for Sides {
     }
 }
 
-/// What the terminal has to say to the guest. All other events (title, clipboard, colours, bell)
-/// are dropped here: they are wishes about a terminal that is not the guest's.
+/// The terminal's answers to the guest. All other events (title, clipboard, colours, bell) are
+/// dropped here: they are requests to a terminal that is not the guest's.
 #[derive(Clone, Default)]
 struct Answers(Arc<Mutex<Vec<u8>>>);
 
@@ -227,8 +227,8 @@ impl EventListener for Answers {
     }
 }
 
-/// Synchronized updates of a guest are shown as they come: a frame of ours is never half a frame,
-/// and a guest that begins an update and does not end it must not stand still.
+/// Synchronized updates of a guest are shown as they arrive: our own frames are always complete,
+/// and a guest that begins an update and does not end it must not freeze.
 #[derive(Default)]
 struct Never;
 

@@ -1,6 +1,6 @@
-//! Lets through what an emulator may see: text, control characters and control sequences. Strings
-//! (titles, clipboard, hyperlinks, device control) are dropped, since nothing here acts on them and
-//! an emulator would keep them, however long; so are accents without end on one character.
+//! Passes text, control characters and control sequences to the emulator. Strings (titles,
+//! clipboard, hyperlinks, device control) are dropped, since nothing here acts on them and an
+//! emulator would store them at any length; so are excess accents on one character.
 
 use unicode_width::UnicodeWidthChar as _;
 
@@ -39,7 +39,7 @@ pub(super) struct Sanitizer {
 }
 
 impl Sanitizer {
-    /// Appends to `passed` what of `bytes` may be seen.
+    /// Appends the permitted part of `bytes` to `passed`.
     pub(super) fn pass(&mut self, bytes: &[u8], passed: &mut String) {
         let mut all = std::mem::take(&mut self.partial);
         all.extend_from_slice(bytes);

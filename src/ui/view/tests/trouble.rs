@@ -1,4 +1,4 @@
-//! What the screens say when something is wrong, and what they then do not promise.
+//! What the screens show when something is wrong, and which hints they then leave out.
 
 use super::*;
 
@@ -35,7 +35,7 @@ fn old_data_is_never_shown_as_live() {
     }
 }
 
-/// What the container said last.
+/// The last output of the container.
 fn said(model: &mut Model, of: &str, text: &str) {
     let text = Ok(text.to_owned());
     _ = update(model, Message::Log { name: name(of), text });
