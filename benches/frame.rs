@@ -1,5 +1,5 @@
-//! What a frame of 200x50 costs: painting it, and painting it with all that follows until the
-//! bytes for the terminal are there. The containers are made up; nothing runs and nothing is read.
+//! What a frame of 200x50 costs: painting it, and painting it including the encoding for the
+//! terminal. The containers are made up; nothing runs and nothing is read.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ fn look() -> Look {
     Theme::Dark.look(ColourDepth::True, &Glyphs::UNICODE)
 }
 
-/// Returns what the sampler saw `second` seconds after the start.
+/// Returns the sample from `second` seconds after the start.
 fn sample(second: u64) -> Message {
     let taken = SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000 + second);
     let containers = (0..CONTAINERS).filter_map(|it| container(it, second, taken)).collect();

@@ -1,11 +1,11 @@
-//! Keeps the arrows of ARCHITECTURE.md pointing the right way, files small and unsafe code apart.
+//! Checks the dependencies of ARCHITECTURE.md, the size of files and the places of unsafe code.
 
 #![allow(clippy::unwrap_used, clippy::string_slice, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Module, and the modules of ours that it must never name.
+/// Module, and the modules that it must never name.
 const FORBIDDEN: &[(&str, &[&str])] = &[
     ("engine", &["ui", "widgets", "cli", "command"]),
     ("widgets", &["engine", "ui", "cli", "command"]),
@@ -38,11 +38,11 @@ const NO_CIRCLES: &[&str] = &[
 const ENGINE_HOLDERS: &[&str] =
     &["src/ui.rs", "src/ui/gallery", "src/ui/effect.rs", "src/ui/sampling.rs", "src/ui/workers.rs"];
 
-/// Modules that touch no file and make no system call.
+/// Modules that use no file and make no system call.
 const PURE: &[&str] =
     &["src/engine/entry/plan.rs", "src/engine/entry/plan/", "src/engine/seen/sample.rs"];
 
-/// Where unsafe code may stand.
+/// Where unsafe code is allowed.
 const UNSAFE: &[&str] = &["src/engine/entry/launch.rs", "src/engine/sys.rs", "src/engine/sys/"];
 
 const MAX_LINES: usize = 500;
@@ -82,7 +82,7 @@ fn the_engine_stands_on_its_floors() {
     assert!(found.is_empty(), "not below the one who names it: {found:#?}");
 }
 
-/// Returns whether the whole file is part of tests alone.
+/// Returns whether the whole file is only for tests.
 fn is_for_tests(file: &str) -> bool {
     file.ends_with("/tests.rs") || file == "src/engine/host/made_up.rs"
 }
@@ -173,7 +173,7 @@ fn modules_use_each_other_in_no_circle() {
     for folder in NO_CIRCLES {
         let mut left = modules_of(folder);
         assert!(left.len() > 1, "there are no modules in {folder}");
-        // Whoever uses none of those that are left is no part of a circle.
+        // A module that uses none of the remaining ones is not part of a circle.
         while let Some(at) = left.iter().position(|(module, used)| {
             !left.iter().any(|(other, _)| other != module && used.contains(other))
         }) {
@@ -207,7 +207,7 @@ fn modules_of(folder: &str) -> Vec<(String, Vec<String>)> {
     modules
 }
 
-/// Returns what `text` names right behind `head`, alone or in braces.
+/// Returns what `text` names directly after `head`, alone or in braces.
 fn named<'a>(text: &'a str, head: &str) -> Vec<&'a str> {
     let word =
         |it: &'a str| it.split(|it: char| !it.is_alphanumeric() && it != '_').next().unwrap();
@@ -236,7 +236,7 @@ fn code(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter(|it| !it.trim_start().starts_with("//"))
 }
 
-/// Fails if the rules are about a file that is no longer there.
+/// Fails if a rule names a file that no longer exists.
 #[track_caller]
 fn exists(path: &str) {
     assert!(sources().iter().any(|(file, _)| file.starts_with(path)), "there is no {path}");

@@ -1,5 +1,5 @@
-//! Commands that are run in a container from outside, by `attach` and `execute`: what they get,
-//! whose signals they hear, what of them is shown where.
+//! Commands that are run in a container from outside, by `attach` and `execute`: their
+//! surroundings, signals and output.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
@@ -24,7 +24,7 @@ struct Box {
 }
 
 impl Box {
-    /// None: this machine cannot run the test, which is said.
+    /// None: this machine cannot run the test, which is reported.
     fn new(word: &str) -> Option<Self> {
         let root = tempfile::tempdir().unwrap();
         if !can_run_containers() || !rootfs::busybox(root.path()) {
@@ -60,7 +60,7 @@ impl Box {
     }
 }
 
-/// A script that says which signal it got and ends by 9.
+/// A script that prints which signal it got and exits with 9.
 const TELL: &str = "for s in INT QUIT HUP TERM USR1 USR2; do trap \"echo got $s; exit 9\" $s; done
     echo ready; while :; do sleep 0.1; done";
 
@@ -99,10 +99,10 @@ fn the_command_hears_the_signals_that_its_client_gets() {
     for signal in SIGNALS {
         let got = format!("got {}\n", signal.as_str().trim_start_matches("SIG"));
         assert_eq!(signalled(guest.attach(TELL), signal), (got, Some(9)), "attach {signal}");
-        // One that has no handler dies of it, inside, too.
+        // A command without a handler dies of it, inside, too.
         let sleep = ["attach", &guest.name, "--", "/bin/sleep", "1234"];
         let mut client = guest.lxcpath.command(&sleep).spawn().unwrap();
-        // Its process is there before it executes the command, under the client's words.
+        // Its process exists before it executes the command, with the client's command line.
         wait_until("the command", || {
             let shown = guest.lxcpath.ok(&["ps", &guest.name]);
             shown.lines().any(|it| it.contains("1234") && !it.contains("attach"))
@@ -187,7 +187,7 @@ fn nobody_waits_for_a_frozen_container() {
     guest.lxcpath.ok(&["freeze", &guest.name]);
     refused();
     guest.lxcpath.ok(&["unfreeze", &guest.name]);
-    // By somebody whom its supervisor did not hear of.
+    // By a process that its supervisor does not know about.
     let mut groups = leftovers::cgroups(&guest.name);
     groups.retain(|it| it.to_string_lossy().contains("lxc.payload."));
     let write = |file: &str, value: &str| -> bool {
@@ -205,7 +205,7 @@ fn a_container_at_its_limit_of_processes_can_be_entered() {
     guest.start(&["lxc.cgroup.pids.max=1", "lxc.cgroup2.pids.max=1"]);
     let hi = guest.lxcpath.ok(&["attach", &guest.name, "--", "/bin/echo", "hi"]);
     assert_eq!(hi, "hi\n");
-    // The limit holds what is in there.
+    // The limit applies to what is in there.
     let output = finish(guest.attach("/bin/true; echo on"));
     assert!(text(&output.stderr).contains("fork"), "{}", told(&output));
     // Nothing was left outside of the container's groups.
@@ -223,7 +223,7 @@ fn a_container_whose_init_makes_groups_of_its_own_can_be_entered() {
         return;
     }
     let Some(guest) = Box::new("groups") else { return };
-    // As systemd does: itself into a group below, and the controllers handed on.
+    // As systemd does: it moves itself into a group below, and enables the controllers.
     let script = "mount -t cgroup2 none /tmp && mkdir /tmp/a && echo 0 > /tmp/a/cgroup.procs &&
         echo +pids > /tmp/cgroup.subtree_control && echo made > /made; exec sleep 1000";
     let powers = ["lxc.cap.drop=", "lxc.cap.drop=sys_module", "lxc.apparmor.profile=unconfined"];
@@ -234,7 +234,7 @@ fn a_container_whose_init_makes_groups_of_its_own_can_be_entered() {
     for _ in 0..2 {
         assert_eq!(guest.says("cat /proc/self/cgroup"), "0::/.lxc\n");
     }
-    // Full, too.
+    // Also when it is full.
     guest.lxcpath.ok(&["cgroup", &guest.name, "pids.max", "1"]);
     let cat = ["attach", &guest.name, "--", "/bin/cat", "/proc/self/cgroup"];
     assert_eq!(guest.lxcpath.ok(&cat), "0::/.lxc\n");
@@ -246,7 +246,7 @@ fn an_init_of_ours_ignores_no_signal() {
     let status = ["execute", &guest.name, "--", "/bin/cat", "/proc/1/status"];
     let status = guest.lxcpath.ok(&status);
     assert!(status.contains("SigIgn:\t0000000000000000"), "{status}");
-    // Nor does anything of the operator's environment stay in it.
+    // Nothing of the operator's environment stays in it either.
     let mut execute = guest.lxcpath.command(&["execute", &guest.name]);
     execute.args(["-s", "lxc.cap.drop=", "-s", "lxc.cap.drop=sys_module", "--"]);
     execute.args(["/bin/cat", "/proc/1/environ"]).env("SECRET", "of-the-operator");

@@ -17,7 +17,7 @@ use wharf::engine::spec::{At, CgroupSetting, ConfigPlace};
 
 const LONG: Duration = Duration::from_secs(20);
 
-/// A group with a name of its own, which is killed and removed however the test ends.
+/// A group with a unique name, which is killed and removed however the test ends.
 struct Trial {
     hierarchies: Hierarchies,
     cgroup: Cgroup,
@@ -25,7 +25,7 @@ struct Trial {
 }
 
 impl Trial {
-    /// None: this machine cannot run the test, which is said.
+    /// None: this machine cannot run the test, which is reported.
     fn new() -> Option<Self> {
         if !nix::unistd::geteuid().is_root() {
             eprintln!("skipped: needs root");
@@ -94,7 +94,7 @@ fn a_group_is_made_everywhere_and_removed_everywhere() {
     let opened = Cgroup::open(&trial.hierarchies, trial.cgroup.path());
     assert_eq!(opened.dirs(), dirs);
     assert!(!opened.populated());
-    // A group that the container made inside goes too.
+    // A group that the container made inside is removed too.
     for dir in &dirs {
         std::fs::create_dir(dir.join("inner")).unwrap();
     }
@@ -170,7 +170,7 @@ fn the_opened_doors_let_a_process_in() {
     let v1 = trial.hierarchies.iter().count() - usize::from(trial.hierarchies.unified().is_some());
     assert_eq!(entry.tasks.len(), v1);
     assert_eq!(entry.unified.is_some(), trial.hierarchies.unified().is_some());
-    // Through the doors only: the writer is this shell, which inherits them by number.
+    // Only through the descriptors: the writer is this shell, which inherits them by number.
     let mut child =
         Command::new("sh").args(["-c", "read x"]).stdin(Stdio::piped()).spawn().unwrap();
     for tasks in entry.tasks {
@@ -206,7 +206,7 @@ fn limits_are_applied_and_read_back() {
             v2.push(setting(file, value));
         }
     }
-    // On a hybrid host each file is in one of both.
+    // On a hybrid host each file is in one of the two versions.
     if trial.hierarchies.layout() == Some(Layout::Hybrid) {
         v2.clear();
     }
@@ -288,7 +288,7 @@ fn controllers_stay_while_anybody_keeps_them() {
     sweep_keep(&trial.hierarchies);
     assert!(base.join("wharf.keep").is_dir(), "it is swept although somebody holds it");
     drop(second);
-    // Containers of other tests may hold it now, but what nobody holds goes.
+    // Containers of other tests may hold it now, but it is removed once nobody does.
     let deadline = Instant::now() + LONG;
     while base.join("wharf.keep").exists() {
         sweep_keep(&trial.hierarchies);
@@ -310,7 +310,7 @@ fn an_empty_value_clears_or_is_refused() {
     assert_eq!(trial.cgroup.get("cpuset.cpus").unwrap().trim(), "");
     trial.cgroup.set("cpuset.cpus", "0").unwrap();
     trial.spawn("sleep 1000");
-    // v1, and v2 of some kernels, let no group with processes be without processors.
+    // v1, and v2 of some kernels, do not allow a group with processes to have no processors.
     let cleared = trial.cgroup.set("cpuset.cpus", "");
     let holds = trial.cgroup.get("cpuset.cpus").unwrap();
     let expected = if cleared.is_ok() { "" } else { "0" };

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use support::{Lxcpath, finish, text, told, tree};
 
-/// Texts that are not container names, and would leave their place if they were used as one.
+/// Texts that are not container names, and would leave the lxcpath if they were used as one.
 const BAD_NAMES: &[&str] = &[
     "",
     ".",

@@ -131,7 +131,7 @@ fn the_log_may_be_an_output_of_whoever_starts_it() {
             expected,
             "{shown}"
         );
-        // What a service of systemd has: a socket.
+        // As for a systemd service: a socket.
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         let mut command = lxcpath.command(&args);
         let theirs = std::os::fd::OwnedFd::from(theirs);
@@ -176,10 +176,10 @@ fn the_shell_of_a_container_as_create_makes_it_controls_its_jobs() {
             seen.push_str(&String::from_utf8_lossy(piece.get(..count).unwrap()));
         }
     };
-    // Nothing of what is typed, and echoed, is what is waited for.
+    // The awaited text does not occur in the typed, and echoed, text.
     answer("test $$ = 2 && tty > /dev/null && echo on-a-'tty'\r", "on-a-tty");
-    // It starts nothing: a shell whose new process is stopped before it executes anything waits for
-    // that, and is not stopped itself.
+    // It starts no process: a shell whose child is stopped before its exec waits for that, and is
+    // not stopped itself.
     let job = "trap 'echo re''sumed' CONT; echo be''gun; while :; do read line; done";
     answer(&format!("sh -c \"{job}\"\r"), "begun");
     answer("\x1a", "Stopped");

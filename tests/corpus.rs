@@ -1,8 +1,8 @@
-//! Reads the configurations in `fixtures/config` and compares with what LXC 5.0.2 made of them.
+//! Reads the configurations in `fixtures/config` and compares the results with LXC 5.0.2.
 //!
 //! Beside `NAME.conf` lies `NAME.lxc`: `refused`, or a line `KEY<tab>VALUE` for each line that
-//! `lxc-info -c KEY` prints where it differs from what an empty configuration has. Names of keys
-//! from before LXC 2.1 went through `lxc-update-config` first.
+//! `lxc-info -c KEY` prints where it differs from what an empty configuration has. Key names from
+//! before LXC 2.1 were converted by `lxc-update-config` first.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use wharf::engine::config::{self, Config};
 
-/// How many configurations there are at least, so that an empty directory is noticed.
+/// The minimum number of configurations, so that an empty directory is noticed.
 const FEWEST: usize = 30;
 
 fn configurations() -> Vec<PathBuf> {
@@ -30,7 +30,7 @@ fn parsed(content: &[u8], file: &Path) -> Result<Config, String> {
     config::parse(&name, Path::new("/lxc"), content, file, &[]).map_err(|it| it.to_string())
 }
 
-/// What LXC said; none: it refused the file.
+/// LXC's values; none: it refused the file.
 fn verdict(file: &Path) -> Option<BTreeMap<String, Vec<String>>> {
     let text = fs::read_to_string(file.with_extension("lxc")).unwrap();
     if text == "refused\n" {
@@ -73,8 +73,8 @@ fn values_are_what_lxc_understood() {
                 shown.as_deref().map(|it| it.trim_end().split('\n').collect());
             let expected: Vec<&str> = value.iter().map(String::as_str).collect();
             assert_eq!(lines, Some(expected), "{}: {key}", file.display());
-            // LXC's value is not a default, so ours must come from the file as well. An interface that
-            // is not there has no values, and an empty one has defaults.
+            // LXC's value is not a default, so ours must come from the file as well. A missing
+            // interface has no values, and an empty one has defaults.
             compared += usize::from(shown != empty.get(&key));
         }
     }

@@ -1,5 +1,5 @@
-//! Limits that are changed on the screen, where the trouble is seen: in the configuration of a
-//! container that does not run, and of several at once. As root.
+//! Limits that are changed on the screen: in the configuration of a stopped container, and of
+//! several at once. As root.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -14,7 +14,7 @@ use support::{Lxcpath, can_run_containers, rootfs, told, wait_until};
 
 const CONTROL_U: &str = "\x15";
 
-/// The key of the memory limit that counts on this host.
+/// The key of the memory limit that applies on this host.
 fn memory_key() -> &'static str {
     if Path::new("/sys/fs/cgroup/memory").exists() {
         "lxc.cgroup.memory.limit_in_bytes"
@@ -23,7 +23,7 @@ fn memory_key() -> &'static str {
     }
 }
 
-/// A container on a root of its own, which stays stopped, with `lines` in its configuration.
+/// A stopped container with its own root and `lines` in its configuration.
 fn stopped(lxcpath: &Lxcpath, root: &tempfile::TempDir, lines: &str) -> Option<(String, PathBuf)> {
     if !can_run_containers() || !rootfs::busybox(root.path()) {
         return None;
@@ -69,7 +69,7 @@ fn an_oom_loop_is_mended_where_it_is_seen() {
     screen.keys("s");
     wait_until("it runs", || lxcpath.state(&name) == "RUNNING");
     lxcpath.ok(&["stop", "-k", &name]);
-    // What was written is taken back as any other change, after a question: a start came since.
+    // What was written is undone as any other change, after a question, since there was a start.
     screen.keys_until("z", "Undo an earlier change");
     screen.keys("y");
     wait_until("the old line", || text().contains(&format!("{key} = 16M\n")));
@@ -94,12 +94,12 @@ fn a_limit_is_changed_without_harm_to_the_rest_of_the_file() {
     assert!(keep("lxc.cgroup.cpu.shares", "256").status.success());
     assert_eq!(text(), before.replace("shares = 512", "shares = 256"));
     assert_eq!(fs::metadata(&config).unwrap().permissions().mode() & 0o777, 0o600);
-    // What is included must not win over what is written now.
+    // An included value must not override the written one.
     assert!(keep("pids.max", "60").status.success());
     assert!(text().contains(&include) && text().ends_with(".pids.max = 60\n"), "{}", text());
     assert!(keep("pids.max", "").status.success());
     assert_eq!(text(), before.replace("shares = 512", "shares = 256"));
-    // What only the included file sets is not taken out here.
+    // What only the included file sets is not removed here.
     let refused = keep("pids.max", "");
     assert_eq!(refused.status.code(), Some(1), "{}", told(&refused));
     let place = format!("of {}", common.path().display());

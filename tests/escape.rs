@@ -1,5 +1,5 @@
-//! Containers that reach for the host: its program file, its directories, its processes. Whatever
-//! they do, the host stays as it is.
+//! Containers that try to reach the host: its program file, its directories, its processes.
+//! Whatever they do, the host stays unchanged.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
@@ -25,7 +25,7 @@ use support::{
     Lxcpath, can_run_containers, finish, has_program, probe, rootfs, text, told, tree, wait_until,
 };
 
-/// How often something is tried that depends on the moment, and after how long that is enough.
+/// How often a race is tried, and after how long that is enough.
 const MANY: usize = 100;
 const ENOUGH: Duration = Duration::from_secs(5);
 
@@ -40,8 +40,8 @@ fn this_binary_is_the_probe_inside_containers() {
     probe::run_if_asked();
 }
 
-/// A container with a root of its own, in which a probe runs as pid 1, and a copy of wharf that
-/// runs nothing else: what is done to that one hurts nobody.
+/// A container with its own root, in which a probe runs as pid 1, and a separate copy of wharf, so
+/// that attacks on it do not affect other tests.
 struct Lair {
     lxcpath: Lxcpath,
     name: String,
@@ -50,7 +50,7 @@ struct Lair {
 }
 
 impl Lair {
-    /// None: this machine cannot run the test, which is said.
+    /// None: this machine cannot run the test, which is reported.
     fn new() -> Option<Self> {
         let (root, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         if !can_run_containers() || !rootfs::busybox(root.path()) {
@@ -70,7 +70,7 @@ impl Lair {
         self.copy.path().join("wharf")
     }
 
-    /// Starts the probe and waits until it looks around.
+    /// Starts the probe and waits until it is active.
     fn start(&self, word: &str) {
         let probe = probe::command_of(probe::INSIDE, word);
         let mut args = vec!["start", &self.name, "--"];
@@ -131,7 +131,7 @@ fn a_process_on_its_way_in_cannot_be_looked_into() {
 fn a_process_on_its_way_in_holds_nothing_of_the_host() {
     const SECRET: &str = "secret-of-the-operator";
     let Some(lair) = Lair::new() else { return };
-    // A container that may trace whatever it sees.
+    // A container that may trace all processes that it sees.
     let config = lair.lxcpath.path().join(&lair.name).join("config");
     let text = fs::read_to_string(&config).unwrap();
     fs::write(&config, format!("{text}lxc.cap.drop =\nlxc.cap.drop = sys_module\n")).unwrap();
@@ -155,7 +155,7 @@ fn a_process_on_its_way_in_holds_nothing_of_the_host() {
     assert!(!lair.told().contains("host"), "{}", lair.told());
 }
 
-/// Places in a root that a start mounts on, or that come before such a place on the way.
+/// Paths in a root that a start mounts on, or parents of such paths.
 const PLACES: [&str; 15] = [
     "dev",
     "dev/pts",
@@ -174,7 +174,7 @@ const PLACES: [&str; 15] = [
     "tmp",
 ];
 
-/// What the hostile roots are asked to have mounted.
+/// The mounts that are configured for the hostile roots.
 const MOUNTS: [&str; 6] = [
     "tmpfs mnt/sub tmpfs rw,create=dir 0 0",
     "tmpfs mnt/sub/deeper tmpfs rw,create=dir 0 0",
@@ -214,7 +214,7 @@ fn a_root_full_of_links_to_the_host_changes_nothing_there() {
     }
 }
 
-/// Replaces `place` of `root` by a link.
+/// Replaces `place` in `root` by a link.
 fn plant(root: &Path, place: &str, to: &Path) {
     let path = root.join(place);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -226,7 +226,7 @@ fn plant(root: &Path, place: &str, to: &Path) {
     symlink(to, path).unwrap();
 }
 
-/// Runs [`WRITE`] in the root, if it can be started at all, and tells how that went.
+/// Runs [`WRITE`] in the root, if it can be started at all, and returns the result.
 fn run_in(lxcpath: &Lxcpath, root: &Path) -> String {
     let name = lxcpath.name("evil");
     let mut settings = vec![format!("lxc.rootfs.path={}", root.display())];
@@ -249,7 +249,7 @@ impl Racer {
         let stopped = Arc::clone(&stop);
         let race = move || {
             while !stopped.load(Ordering::Relaxed) {
-                // What is exchanged may be gone already.
+                // The paths may already be gone.
                 _ = renameat2(AT_FDCWD, &one, AT_FDCWD, &other, RenameFlags::RENAME_EXCHANGE);
             }
         };
@@ -286,7 +286,7 @@ fn a_mount_target_that_turns_into_a_link_meanwhile_leads_nowhere() {
     args.extend(entries.iter().flat_map(|it| ["-s", it]));
     let write = "echo x > /srv/place/victim; echo x > /srv/place/sub/victim; true";
     args.extend(["--", "/bin/sh", "-c", write]);
-    // It works where nobody races.
+    // It works without a race.
     lxcpath.ok(&args);
     let racer = Racer::between(place, root.path().join("srv/link"));
     let mut starts = 0;
@@ -328,7 +328,7 @@ fn destroy_follows_no_link_that_was_a_directory_a_moment_ago() {
     if !can_run_containers() {
         return;
     }
-    // The moment is short: between a look at an entry and its opening.
+    // The moment is short: between the check of an entry and its opening.
     for _ in tries() {
         let name = lxcpath.name("moving");
         let trapped = trapped(&lxcpath, &name, canary.path());
@@ -359,7 +359,7 @@ fn trapped(lxcpath: &Lxcpath, name: &str, host: &Path) -> PathBuf {
 }
 
 /// In a pid namespace of its own: starts the container, kills its supervisor and with it init,
-/// gives the pids of both to others, and lets wharf stop and destroy what it takes for running.
+/// reuses the pids of both, and lets wharf stop and destroy the container that seems to be running.
 const REUSE: &str = r#"
 wharf() { "$WHARF" -P "$LXCPATH" "$@"; }
 init() { wharf info -p -H "$NAME"; }
@@ -412,7 +412,7 @@ fn stop_never_hits_a_process_that_has_the_pid_of_a_dead_init() {
     assert!(text(&output.stdout).contains("both live"), "{}", told(&output));
 }
 
-/// Names that are none: they lead elsewhere, look like options, or would reach a terminal.
+/// Invalid names: they lead elsewhere, look like options, or would reach a terminal.
 const NAMES: [&[u8]; 19] = [
     b"",
     b".",
@@ -435,7 +435,7 @@ const NAMES: [&[u8]; 19] = [
     "\u{e9}t\u{e9}".as_bytes(),
 ];
 
-/// Verbs that make or remove something, and what comes after the name.
+/// Verbs that create or remove something, and their operands after the name.
 const VERBS: [(&str, &[&str]); 5] = [
     ("create", &[]),
     ("start", &["--", "/bin/true"]),

@@ -1,7 +1,7 @@
-//! Every screen as it was accepted: each scene at four sizes in five colour modes, held in
-//! `tests/golden/*.txt`. `WHARF_GOLDEN=accept` writes them anew; look at the pictures first, which
-//! `WHARF_GOLDEN_PICTURES=DIR` draws into a directory as SVG. `WHARF_GOLDEN_SCENES=WORD` takes only
-//! the scenes whose name has the word.
+//! Every screen as it was accepted: each scene at four sizes in five colour modes, stored in
+//! `tests/golden/*.txt`. `WHARF_GOLDEN=accept` rewrites them; look at the pictures first, which
+//! `WHARF_GOLDEN_PICTURES=DIR` draws into a directory as SVG. `WHARF_GOLDEN_SCENES=WORD` uses only
+//! the scenes whose name contains the word.
 
 #![allow(
     clippy::unwrap_used,
@@ -121,5 +121,5 @@ fn file(scene: &Scene) -> PathBuf {
     directory().join(format!("{}.txt", scene.name))
 }
 
-/// The signs of a scene that has no other wish.
+/// The default signs of a scene.
 const UNICODE: &Glyphs = &Glyphs::UNICODE;

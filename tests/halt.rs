@@ -1,5 +1,5 @@
-//! How a container is asked to end: inits that hear it and inits that cannot, and supervisors that
-//! are told to end themselves. As root.
+//! How a container is asked to end: inits that receive the signal and inits that do not, and
+//! supervisors that are asked to end. As root.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -15,7 +15,7 @@ use support::{Lxcpath, can_run_containers, wait_until};
 
 const DEAF: &str = "ended by stop, init has no handler for SIGPWR";
 
-/// Less than any time that is waited for an init that hears.
+/// Less than the time that wharf waits for an init that receives the signal.
 const SOON: Duration = Duration::from_secs(10);
 
 fn last_exit(lxcpath: &Lxcpath, name: &str) -> String {
@@ -128,7 +128,7 @@ fn a_supervisor_that_is_told_to_end_ends_its_container() {
     let lxcpath = Lxcpath::new();
     let name = lxcpath.name("unit");
     lxcpath.ok(&["create", &name]);
-    // It hears, it cannot hear, and it hears that and does nothing, which a second word ends.
+    // It receives the signal, it does not, and it ignores it, which a second signal ends.
     for (script, words, exit, code) in [
         ("trap 'exit 7' PWR", 1, "exit 7", 7),
         ("trap '' PWR", 1, DEAF, 0),
@@ -138,7 +138,7 @@ fn a_supervisor_that_is_told_to_end_ends_its_container() {
         let begun = Instant::now();
         for _ in 0..words {
             tell(&supervisor, Signal::SIGTERM);
-            // Two of a kind that wait are one.
+            // Two pending signals of a kind are merged.
             wait_until("to be heard", || words == 1 || !is_pending(&supervisor));
         }
         wait_until(&format!("the end of {script}"), || supervisor.try_wait().unwrap().is_some());
@@ -149,7 +149,7 @@ fn a_supervisor_that_is_told_to_end_ends_its_container() {
     }
 }
 
-/// Returns whether a signal waits for `process` to hear it.
+/// Returns whether a signal is pending for `process`.
 fn is_pending(process: &Child) -> bool {
     let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
     let pending = status.lines().find_map(|it| it.strip_prefix("ShdPnd:")).unwrap_or_default();
@@ -175,7 +175,7 @@ fn killed(lxcpath: &Lxcpath, word: &str, script: &str) -> (String, Duration) {
 
 #[test]
 fn a_kill_begins_with_the_stop_signal_if_init_hears_it() {
-    /// Less than a stop signal that is heard is waited for.
+    /// Less than the time that wharf waits after a stop signal that init handles.
     const AT_ONCE: Duration = Duration::from_secs(4);
     if !can_run_containers() {
         return;
@@ -239,7 +239,7 @@ fn a_container_as_create_makes_it_halts_at_once_and_restarts() {
     let lxcpath = Lxcpath::new();
     let name = lxcpath.name("plain");
     lxcpath.ok(&["create", &name]);
-    // The shell is that of a terminal, which takes no notice of SIGTERM.
+    // The shell is interactive and ignores SIGTERM.
     lxcpath.ok(&["start", &name]);
     let begun = Instant::now();
     lxcpath.ok(&["stop", "-t", "600", &name]);
@@ -251,7 +251,7 @@ fn a_container_as_create_makes_it_halts_at_once_and_restarts() {
     lxcpath.ok(&["stop", "-r", "-t", "600", &name]);
     let second = init(&lxcpath, &name);
     assert!(second != first && parent(second) == supervisor);
-    // Nobody but init is asked here.
+    // Only init is asked here.
     kill(Pid::from_raw(second), Signal::SIGINT).unwrap();
     assert_eq!(parent(next_init(&lxcpath, &name, second)), supervisor);
     lxcpath.ok(&["freeze", &name]);
@@ -274,7 +274,7 @@ fn a_supervisor_that_is_told_to_end_halts_a_container_as_create_makes_it() {
     let name = lxcpath.name("unit");
     lxcpath.ok(&["create", &name]);
     let mut start = lxcpath.command(&["start", "-F", &name]);
-    // The shell reads what nobody writes.
+    // The shell waits for input that never comes.
     let mut supervisor = start.stdin(std::process::Stdio::piped()).spawn().unwrap();
     let _input = supervisor.stdin.take();
     wait_until("its start", || lxcpath.state(&name) == "RUNNING");
@@ -298,7 +298,7 @@ fn wharfs_init_reaps_and_ends_as_the_command_does() {
     let name = tended(&lxcpath, "code", &script);
     lxcpath.ok(&["start", &name]);
     let pid = init(&lxcpath, &name);
-    // Whoever is attached leaves an orphan, whose new parent is init.
+    // The attached command leaves an orphan, whose new parent is init.
     let orphan = "sh -c 'sleep 0.1 & echo $!'";
     lxcpath.ok(&["attach", &name, "--", "/bin/sh", "-c", orphan]);
     wait_until("the orphan to go", || {
@@ -347,7 +347,7 @@ fn the_configured_signals_halt_and_restart() {
     next_init(&lxcpath, &name, first);
     lxcpath.ok(&["stop", "-t", "600", &name]);
     assert_eq!(last_exit(&lxcpath, &name), "halted");
-    // One that cannot be handled hinders nobody.
+    // A signal that cannot be handled does no harm.
     lxcpath.ok(&["start", &name, "-s", "lxc.signal.halt=SIGKILL"]);
     lxcpath.ok(&["stop", "-t", "600", &name]);
     assert_eq!(last_exit(&lxcpath, &name), "halted");

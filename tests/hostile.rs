@@ -14,10 +14,11 @@ use support::{Lxcpath, can_run_containers, wait_until};
 /// Sets the title, fills the clipboard, clears the screen; with ESC and with the C1 controls.
 const HOSTILE: &str = "\u{1b}]0;pwned\u{7}\u{1b}]52;c;cHduZWQ=\u{7}\u{1b}[2J\u{9b}2J\u{202e}evil";
 
-/// What of [`HOSTILE`] must never reach a terminal. Sequences that wharf itself writes are not here.
+/// The parts of [`HOSTILE`] that must never reach a terminal. Sequences that wharf itself writes
+/// are not here.
 const NEVER: [&str; 5] = ["\u{1b}]0;pwned", "\u{1b}]52;", "pwned\u{7}", "\u{9b}", "\u{202e}"];
 
-/// The shell that can give a process any name.
+/// A shell that can give a process any name.
 const BASH: &str = "/bin/bash";
 
 fn can_be_hostile() -> bool {
@@ -47,7 +48,7 @@ fn assert_harmless(what: &str, text: &str) {
     }
 }
 
-/// For output that goes to a pipe, and so has no reason for any control at all.
+/// For output to a pipe, which must not contain any control character.
 #[track_caller]
 fn assert_plain(what: &str, text: &str) {
     assert_harmless(what, text);
@@ -101,7 +102,7 @@ fn no_event_prints_what_a_container_wants_printed() {
     command.stdout(out.reopen().unwrap()).stderr(Stdio::null());
     let mut monitor = command.spawn().unwrap();
     let read = || fs::read_to_string(out.path()).unwrap();
-    // The monitor follows once it tells the first thing that happens.
+    // The monitor is following once it reports the first event.
     wait_until("the first event", || {
         lxcpath.ok(&["create", &name]);
         lxcpath.ok(&["destroy", &name]);
@@ -133,7 +134,7 @@ fn nothing_raw_reaches_the_screen() {
         screen.keys(tab);
         screen.wait_for(seen);
     }
-    // The pane is a terminal of its own: it obeys the container, and the operator's does not.
+    // The pane is a separate terminal: it obeys the container, and the operator's does not.
     screen.keys("c");
     screen.wait_for("keys go to the container");
     screen.wait_for("evil");

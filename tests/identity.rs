@@ -1,4 +1,4 @@
-//! One container is one container, however its lxcpath is spelled: real ones, by every spelling.
+//! A container is the same one, however its lxcpath is written: real containers, by every spelling.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "tests tell their reader")]
@@ -14,15 +14,15 @@ use std::process::{Command, Output, Stdio};
 
 use support::{Lxcpath, can_run_containers, finish, rootfs, text, told};
 
-/// Runs wharf in `place` with the lxcpath spelled as `spelling`.
+/// Runs wharf in `place` with `spelling` as the lxcpath.
 fn wharf(place: &Path, spelling: impl AsRef<OsStr>, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
     command.current_dir(place).arg("-P").arg(spelling).args(args).stdin(Stdio::null());
     finish(command)
 }
 
-/// Returns the directory above the lxcpath, the lxcpath's own name, and spellings of it, which
-/// are right in that directory.
+/// Returns the directory above the lxcpath, the lxcpath's own name, and spellings of it, which are
+/// valid in that directory.
 fn spellings(lxcpath: &Lxcpath) -> (PathBuf, Vec<String>) {
     let path = lxcpath.path().to_str().unwrap();
     let parent = lxcpath.path().parent().unwrap();
@@ -67,7 +67,7 @@ impl Drop for Link {
     }
 }
 
-/// Defines a container whose root lies where a destroy would remove it.
+/// Defines a container whose root is where a destroy would remove it.
 fn with_own_root(lxcpath: &Lxcpath, word: &str) -> Option<String> {
     let name = lxcpath.name(word);
     let root = lxcpath.path().join(&name).join("rootfs");
@@ -128,7 +128,7 @@ fn what_one_spelling_starts_another_stops() {
         let started = wharf(&place, it, &["start", &name, "--", "/bin/sleep", "1000"]);
         assert!(started.status.success(), "start -P {it}: {}", told(&started));
         assert_eq!(lxcpath.state(&name), "RUNNING", "started with -P {it}");
-        // LXC's tools look for the path they are given, less the slashes at its end.
+        // LXC's tools look for the given path, without the slashes at its end.
         let listens = sockets(&name);
         let given = format!("{}/{name}/command", it.trim_end_matches('/'));
         let own = format!("{}/{name}/command", lxcpath.path().display());

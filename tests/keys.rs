@@ -1,4 +1,4 @@
-//! Keys of a configuration that are carried out outside of what a start mounts, on real containers.
+//! Configuration keys other than mounts, on real containers.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -26,7 +26,7 @@ fn the_terminals_lie_where_the_configuration_says() {
     lxcpath.ok(&["create", &name, "--dir", root.path().to_str().unwrap()]);
     configure(&lxcpath, &name, "lxc.tty.dir = lxc\nlxc.tty.max = 1");
     lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
-    // Not everybody who opens the console follows a link.
+    // Some programs do not follow a link when they open the console.
     let look = "readlink /dev/console; readlink /dev/tty1; test -c /dev/lxc/console && \
         test -c /dev/lxc/tty1 && stat -c %t:%T:%i /dev/console /dev/lxc/console";
     let said = lxcpath.ok(&["attach", &name, "--", "/bin/sh", "-c", look]);
@@ -61,7 +61,7 @@ fn file_systems_have_the_names_and_sizes_that_lxc_gives_them() {
         ("/proc", "proc proc rw"),
         ("/sys", "sysfs sysfs rw"),
     ] {
-        // What the configuration mounts does not lie above a mount that nobody sees.
+        // A configured mount does not cover a hidden one.
         let all = mounted(&table, target);
         assert!(matches!(all[..], [it] if it.starts_with(start)), "{target}: {all:?}");
     }
@@ -119,7 +119,7 @@ fn execute_without_a_command_runs_the_configured_one() {
         return;
     }
     let name = lxcpath.name("execute");
-    // Where that is said, `create` adds no command of its own.
+    // If it is set, `create` adds no command of its own.
     lxcpath.ok(&["create", &name, "-s", "lxc.init.cmd=/bin/sh"]);
     let said = lxcpath.refused(&["execute", &name], 1);
     assert!(said.contains("lxc.execute.cmd"), "{said}");

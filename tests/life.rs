@@ -89,7 +89,7 @@ fn what_a_container_has_of_its_own_is_not_the_hosts() {
     let name = lxcpath.name("own");
     let dir = root.path().to_str().unwrap();
     lxcpath.ok(&["create", &name, "--dir", dir, "-s", "lxc.uts.name=own-name"]);
-    // Began by one whom the kernel is to kill first for want of memory, a supervisor is not that.
+    // A supervisor started by a process that is the first to be OOM-killed does not inherit that.
     let wharf = lxcpath.command(&["start", &name, "--", "/bin/sleep", "1000"]);
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "echo 500 > /proc/self/oom_score_adj; exec \"$0\" \"$@\""]);
@@ -117,7 +117,7 @@ fn what_a_container_has_of_its_own_is_not_the_hosts() {
     lxcpath.ok(&["stop", "-k", &name]);
 }
 
-/// Sets and reads back the one limit that every layout has.
+/// Sets and reads back a limit that every layout has.
 fn pids_limit(lxcpath: &Lxcpath, name: &str) -> (&'static str, String) {
     let file = "pids.max";
     lxcpath.ok(&["cgroup", name, file, "123"]);
@@ -284,7 +284,7 @@ fn monitor_tells_a_whole_life_once_and_in_order() {
     let mut monitor = command.stdout(file).stderr(Stdio::null()).spawn().unwrap();
     let read = || fs::read_to_string(&journal).unwrap();
 
-    // The monitor follows once it tells the first thing that happens.
+    // The monitor is following once it reports the first event.
     wait_until("the first event", || {
         lxcpath.ok(&["create", &name]);
         lxcpath.ok(&["destroy", &name]);
@@ -324,7 +324,7 @@ fn monitor_tells_a_whole_life_once_and_in_order() {
     fs::remove_file(&journal).unwrap();
 }
 
-/// Returns the state that an event tells of, or its kind.
+/// Returns an event's state, or its kind.
 fn word(line: &str) -> Option<String> {
     let event: Value = serde_json::from_str(line).ok()?;
     let kind = event.get("event")?.as_str()?;

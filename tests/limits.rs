@@ -1,4 +1,4 @@
-//! Limits as the command line sets, keeps and loses them, on real containers.
+//! Limits that the command line sets and saves, and that are lost, on real containers.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "tests tell their reader")]
@@ -47,7 +47,7 @@ fn a_kept_limit_is_changed_in_both_spellings() {
     ] {
         assert!(config().contains(line), "{line} is missing in {}", config());
     }
-    // No limit has another word in each version, and -1 is a value.
+    // "No limit" has another word in each version, and -1 is a value.
     lxcpath.ok(&["cgroup", &name, memory, "-1", "--keep"]);
     assert!(config().contains("memory.limit_in_bytes = -1\n"), "{}", config());
     assert!(config().contains("lxc.cgroup2.memory.max = max\n"), "{}", config());
@@ -64,7 +64,7 @@ fn a_kept_limit_is_changed_in_both_spellings() {
 fn what_proxmox_owns_is_left_to_it() {
     let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
     let Some(name) = sleeper(&lxcpath, &root, "") else { return };
-    // In a mount namespace where Proxmox knows the container.
+    // In a mount namespace where Proxmox manages the container.
     let with_proxmox = |args: &[&str]| {
         let wharf = lxcpath.command(args);
         let mut command = Command::new("unshare");
@@ -94,7 +94,7 @@ fn what_proxmox_owns_is_left_to_it() {
 #[test]
 fn a_limit_that_somebody_took_away_is_told_and_set_anew() {
     let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
-    // The line for the other version is not what was set.
+    // The line for the other version was not set.
     let both = "lxc.cgroup.pids.max = 50\nlxc.cgroup2.pids.max = 60\n";
     let Some(name) = sleeper(&lxcpath, &root, both) else { return };
     let mut groups = leftovers::cgroups(&format!("lxc.payload.{name}"));
@@ -109,7 +109,8 @@ fn a_limit_that_somebody_took_away_is_told_and_set_anew() {
     assert_eq!(lxcpath.ok(&["cgroup", "--again", &name]).trim(), format!("pids.max = {set}"));
     assert_eq!(limit(), set);
     wait_until("it is no longer told", || !trouble());
-    // What is set by a command is known from then on; what is lifted by one is not missed.
+    // A limit set by a command is watched from then on; one removed by a command is not reported as
+    // lost.
     lxcpath.ok(&["cgroup", &name, "pids.max", "40"]);
     fs::write(&file, "max").unwrap();
     wait_until("the loss is told", trouble);
@@ -144,8 +145,8 @@ fn a_limit_is_set_anew_after_its_controller_was_taken_away() {
     wait_until("it is no longer told", || !trouble());
 }
 
-/// A group that the test lives in like a container that docker runs with a cgroup namespace of its
-/// own. Dropped, it goes, with the groups that were made in it.
+/// A group in which the test runs, like a docker container with its own cgroup namespace. Dropping
+/// it removes it, with the groups created in it.
 struct Outer(PathBuf);
 
 impl Drop for Outer {
@@ -187,7 +188,7 @@ fn limits_hold_where_processes_live_in_the_group_itself() {
     });
     assert!(output.status.success(), "{}", told(&output));
     assert_eq!(text(&output.stdout).lines().collect::<Vec<_>>(), ["67108864", "77"]);
-    // The supervisor, too, finds a place outside of its own group, which can go then.
+    // The supervisor also finds a place outside of its own group, which can then be removed.
     wait_until("the groups of wharf to go", || {
         let inner = fs::read_dir(&outer.0).unwrap().flatten().map(|it| it.file_name());
         inner.filter(|it| it.to_str().unwrap().starts_with("lxc.")).count() == 0

@@ -1,7 +1,7 @@
-//! Debian's LXC, 5.0.2 or 6.0.4, and wharf drive each other's containers. Where it is not installed
-//! its packages are unpacked below cargo's directory for tests and laid over /usr and /etc in a
-//! mount namespace of the test's own, so the machine stays as it is. Skipped where they cannot be
-//! had.
+//! Debian's LXC, 5.0.2 or 6.0.4, and wharf control each other's containers. If it is not installed,
+//! its packages are unpacked below cargo's directory for tests and mounted over /usr and /etc in
+//! the test's own mount namespace, so the machine stays unchanged. Skipped if they are not
+//! available.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "tests tell their reader")]
@@ -18,11 +18,11 @@ use support::{Lxcpath, can_run_containers, finish, rootfs, text, told, wait_unti
 
 const PACKAGES: [&str; 4] = ["lxc", "liblxc1", "liblxc-common", "lxc-templates"];
 
-/// Lays the unpacked packages, `$0`, over the machine, and runs the rest of the arguments.
+/// Mounts the unpacked packages, `$0`, over the machine, and runs the rest of the arguments.
 const OVERLAY: &str = "mount -t overlay wharf-test -o lowerdir=$0/usr:/usr /usr && \
     mount -t overlay wharf-test -o lowerdir=$0/etc:/etc /etc && exec \"$@\"";
 
-/// LXC's leader leaves this group behind for good.
+/// LXC's leader never removes this group.
 const PIVOT: &str = "lxc.pivot";
 
 /// An lxcpath, and Debian's LXC that sees it.
@@ -33,7 +33,7 @@ struct Lxc {
 }
 
 impl Lxc {
-    /// Returns `None`, with a word, where LXC cannot be had.
+    /// Returns `None`, with a message, if LXC is not available.
     fn new() -> Option<Self> {
         static UNPACKED: OnceLock<Result<Option<PathBuf>, String>> = OnceLock::new();
         if !can_run_containers() {
@@ -48,7 +48,7 @@ impl Lxc {
         }
     }
 
-    /// Prepares a program in the place where LXC is installed.
+    /// Prepares a program in the environment where LXC is installed.
     fn inside(&self, program: &str, args: &[&str]) -> Command {
         let mut command = self.program(program);
         command.arg("-P").arg(self.lxcpath.path()).args(args);
@@ -94,14 +94,14 @@ fn overlaid(unpacked: &Path) -> Command {
     command
 }
 
-/// Returns whether this machine has an LXC of a kind that these tests are meant for.
+/// Returns whether this machine has a version of LXC that these tests support.
 fn is_installed() -> bool {
     let mut version = Command::new("lxc-start");
     version.arg("--version");
     succeed(version).is_ok_and(|it| it.starts_with("5.") || it.starts_with("6."))
 }
 
-/// Downloads and unpacks LXC once, and sees that it runs.
+/// Downloads and unpacks LXC once, and checks that it runs.
 fn unpack() -> Result<PathBuf, String> {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian-lxc");
     if !dir.join("usr/bin/lxc-start").exists() {
@@ -152,7 +152,7 @@ impl Pivots {
 impl Drop for Pivots {
     fn drop(&mut self) {
         for place in &self.0 {
-            // One that is in use, or was never made, is none of ours.
+            // A group that is in use, or was never created, is not ours.
             _ = fs::remove_dir(place);
         }
     }

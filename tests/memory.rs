@@ -1,4 +1,4 @@
-//! Containers that run out of memory: the operator is told, while they run and when they end.
+//! Containers that run out of memory: the operator is informed, while they run and when they end.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::indexing_slicing, clippy::print_stdout, reason = "a test fails by panicking")]
@@ -14,8 +14,7 @@ use support::{Lxcpath, can_limit_memory, can_run_containers, wait_until};
 /// Fills memory until the kernel kills it.
 const HOG: &str = "x=$(head -c 100000000 /dev/zero | tr '\\0' x)";
 
-/// Starts a container with 16 MiB and no swap that runs `script`; none where nothing limits
-/// memory.
+/// Starts a container with 16 MiB and no swap that runs `script`; none if memory cannot be limited.
 fn start_small(lxcpath: &Lxcpath, word: &str, script: &str) -> Option<String> {
     if !can_run_containers() || !can_limit_memory() {
         return None;
@@ -34,7 +33,7 @@ fn start_small(lxcpath: &Lxcpath, word: &str, script: &str) -> Option<String> {
     Some(name)
 }
 
-/// What an event says of one kill; the kernel's log, where it can be read, tells of what.
+/// An event's description of one kill; details only if the kernel's log can be read.
 fn killed() -> &'static str {
     if File::open("/dev/kmsg").is_ok() {
         "out of memory: killed"
@@ -57,12 +56,12 @@ fn a_container_that_dies_of_memory_says_so() {
     assert!(told.contains("out of memory"), "{told}");
     let mut screen = Screen::spawn(lxcpath.command(&[]), 120, 36);
     screen.wait_for("oom-killed");
-    // Beside its row stands what happened, at which limit, and what answers it.
+    // Beside its row the screen shows what happened, at which limit, and the keys that help.
     screen.wait_for("what happened");
     screen.wait_for("its memory was limited to 16M");
     screen.wait_for("·/16M");
     screen.wait_for("s start");
-    // It was told as it happened, too.
+    // It was also reported as it happened.
     screen.keys("gm");
     screen.wait_for(killed());
 }
@@ -70,7 +69,7 @@ fn a_container_that_dies_of_memory_says_so() {
 #[test]
 fn a_kill_for_memory_is_told_while_the_container_runs() {
     // After the kill init only waits; but while the memory of the dead process is still held, by a
-    // reader in /proc for instance, the kernel kills init, too, for whatever it wants next.
+    // reader in /proc for instance, the kernel also kills init for its next allocation.
     assert!((0..3).any(|_| init_outlives_a_kill()), "the kernel killed init three times");
 }
 
@@ -83,7 +82,7 @@ fn init_outlives_a_kill() -> bool {
     screen.wait_for("RUNNING");
     lxcpath.ok(&["attach", &name, "--", "/bin/sh", "-c", ": > /dev/shm/go"]);
     screen.wait_for(killed());
-    // Its row says so for a while, and beside it stands what answers it.
+    // Its row shows it for a while, with the keys that help beside it.
     screen.wait_until("a mark in its row", |it| {
         it.lines().any(|it| it.contains(&name) && it.contains('▲') && it.contains("oom"))
     });
@@ -96,7 +95,7 @@ fn init_outlives_a_kill() -> bool {
     assert_eq!(info(&lxcpath, &name)["oom_killed"], false);
     assert_eq!(info(&lxcpath, &name)["oom_kills"], 1);
     tells_whole(&lxcpath, &name, &screen.contents());
-    // Who kills it by hand now is the cause, not the kernel's kill of before.
+    // A kill by hand now is the cause, not the earlier OOM kill.
     lxcpath.ok(&["stop", "-k", &name]);
     assert_eq!(info(&lxcpath, &name)["oom_killed"], false);
     let told = lxcpath.ok(&["info", &name]);
@@ -105,7 +104,7 @@ fn init_outlives_a_kill() -> bool {
     true
 }
 
-/// What the kernel's log says of the kill stands in `info`, in JSON and on the screen.
+/// The kernel's log of the kill is shown by `info`, in JSON and on the screen.
 fn tells_whole(lxcpath: &Lxcpath, name: &str, screen: &str) {
     if File::open("/dev/kmsg").is_err() {
         println!("skipped in part: the kernel's log cannot be read");
@@ -132,7 +131,7 @@ fn cache_that_the_kernel_would_drop_is_not_use() {
     let lxcpath = Lxcpath::new();
     let name = lxcpath.name("cache");
     lxcpath.ok(&["create", &name]);
-    // The machine's /tmp may be memory itself, which is nobody's cache.
+    // The machine's /tmp may be in memory, which does not count as cache.
     let disk = tempfile::tempdir_in("/var/tmp").unwrap();
     let file = disk.path().join("file");
     let script = format!(

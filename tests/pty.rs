@@ -18,16 +18,16 @@ const PANE_ESCAPE: &str = "\x1d";
 
 const EMPTY: &str = "There are no containers yet.";
 
-/// After so long without output, the screen has shown what a key does.
+/// After this long without output, the screen has shown the effect of a key.
 const QUIET: Duration = Duration::from_millis(150);
 
 fn open(lxcpath: &Lxcpath, cols: u16, rows: u16) -> Screen {
     Screen::spawn(lxcpath.command(&[]), cols, rows)
 }
 
-/// Waits until the container's row in the list tells `state`.
+/// Waits until the container's row in the list shows `state`.
 fn wait_state(screen: &mut Screen, name: &str, state: &str) {
-    // Events have an arrow and tell of the past.
+    // Events have an arrow and describe the past.
     let row = |it: &str| it.contains(name) && it.contains(state) && !it.contains('→');
     screen.wait_until(&format!("{name} {state}"), |text| text.lines().any(row));
 }
@@ -62,7 +62,7 @@ fn an_operator_does_everything_with_keys() {
 
     screen.keys("S");
     wait_state(&mut screen, &name, "STOPPING");
-    // A shell that is pid 1 hears no signal, so the second press kills it.
+    // A shell that is pid 1 receives no signal, so the second press kills it.
     screen.keys("S");
     wait_state(&mut screen, &name, "STOPPED");
     assert_eq!(lxcpath.state(&name), "STOPPED");
@@ -80,7 +80,7 @@ fn an_operator_does_everything_with_keys() {
     screen.assert_restored();
 }
 
-/// Changes a limit in its row, and takes the change back.
+/// Changes a limit in its row, and undoes the change.
 fn change_limit(screen: &mut Screen, lxcpath: &Lxcpath, name: &str) {
     let file = "pids.max";
     let before = lxcpath.ok(&["cgroup", name, file]);
@@ -93,7 +93,7 @@ fn change_limit(screen: &mut Screen, lxcpath: &Lxcpath, name: &str) {
     screen.wait_for("77");
     let value = |wanted: &str| lxcpath.ok(&["cgroup", name, file]).trim() == wanted;
     wait_until("the written limit", || value("77"));
-    // The way back is offered by its name.
+    // The undo is offered by name.
     screen.wait_for(&format!("z {file} "));
     screen.keys("z");
     wait_until("the old limit", || value(before.trim()));
@@ -104,7 +104,7 @@ fn change_limit(screen: &mut Screen, lxcpath: &Lxcpath, name: &str) {
 fn use_console(screen: &mut Screen, lxcpath: &Lxcpath, name: &str) {
     screen.keys("c");
     screen.wait_for("keys go to the container");
-    // What the shell echoes is not what it says.
+    // The shell's echo differs from its output.
     screen.keys(&["echo sa''id", ENTER].concat());
     screen.wait_for("said");
     screen.keys(&[PANE_ESCAPE, "q"].concat());
@@ -274,7 +274,7 @@ fn a_storm_of_resizes_leaves_a_whole_screen() {
 
 #[test]
 fn the_clock_is_the_operators() {
-    // Each is half an hour off UTC, so that no hour fits by chance.
+    // Each is half an hour off UTC, so that no hour matches by chance.
     let mut zones = vec!["IST-5:30"];
     if std::path::Path::new("/usr/share/zoneinfo/Asia/Kolkata").exists() {
         zones.extend(["Asia/Kolkata", ":Asia/Kolkata", "/usr/share/zoneinfo/Asia/Kolkata"]);
@@ -347,7 +347,7 @@ fn an_operator_points_at_what_is_meant() {
         screen.wait_for(row.get(..row.len().min(30)).unwrap());
     };
     under_cursor(&mut screen, &names[0]);
-    // The first stands below the header, the frame and the titles.
+    // The first is below the header, the frame and the titles.
     screen.keys(&click(10, 4));
     under_cursor(&mut screen, &names[1]);
     screen.keys(WHEEL_DOWN);
@@ -376,7 +376,7 @@ fn a_program_in_the_pane_gets_the_mouse_and_ends_with_a_question() {
     wait_state(&mut screen, &name, "RUNNING");
     screen.keys("x");
     screen.wait_for("Run inside");
-    // The command stands in the pane's frame, so what it says must not stand in it whole.
+    // The command is shown in the pane's frame, so it must not contain its whole output.
     let script =
         r#"/bin/sh -c 'stty -echo raw; printf "\033[?1000h\033[?1006hrea%s" dy; exec cat -v'"#;
     screen.keys(&[CONTROL_U, script, ENTER].concat());
@@ -450,7 +450,7 @@ fn undo_asks_before_it_reaches_back_and_a_frozen_console_says_so() {
 fn a_terminal_that_prints_lines_alone_is_told_which_commands_do() {
     let lxcpath = Lxcpath::new();
     let wharf = lxcpath.command(&[]);
-    // Whoever opens a screen says that it is an xterm; here it is not.
+    // A new screen is an xterm by default; this one is not.
     let mut command = Command::new("env");
     command.arg("TERM=dumb").arg(wharf.get_program()).args(wharf.get_args());
     let mut screen = Screen::spawn(command, 200, 24);

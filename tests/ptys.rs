@@ -1,5 +1,5 @@
-//! A machine without a pty left. Alone in its program, and only in a machine of its own, since it
-//! takes the ptys of every container there. As root.
+//! A machine without a pty left. The only test of its program, and only in a machine of its own,
+//! since it uses up the ptys of all containers there. As root.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "tests tell their reader")]

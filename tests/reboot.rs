@@ -1,4 +1,4 @@
-//! Containers that halt or restart themselves, and what only looks like it. As root.
+//! Containers that halt or restart themselves, and ends that only look like it. As root.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -19,7 +19,7 @@ struct Machine {
 }
 
 impl Machine {
-    /// None: this machine cannot run the test, which is said.
+    /// None: this machine cannot run the test, which is reported.
     fn new() -> Option<Self> {
         let root = tempfile::tempdir().unwrap();
         if !can_run_containers() || !rootfs::busybox(root.path()) {
@@ -42,8 +42,8 @@ impl Machine {
         fs::write(self.config(), text + lines).unwrap();
     }
 
-    /// Starts an init that counts its lives, does `on_usr1` when it is told SIGUSR1, and else
-    /// stays.
+    /// Starts an init that counts its starts, does `on_usr1` on SIGUSR1, and otherwise keeps
+    /// running.
     fn start(&self, on_usr1: &str) {
         let script = format!(
             "trap '{on_usr1}' USR1; echo life >> /lives; echo up; while :; do sleep 0.05; done"
@@ -52,7 +52,7 @@ impl Machine {
         self.has_lived(1);
     }
 
-    /// Waits until init has come to life for the `count`th time.
+    /// Waits until init has started for the `count`th time.
     fn has_lived(&self, count: usize) {
         let lives = || fs::read_to_string(self.root.path().join("lives")).unwrap_or_default();
         wait_until("the next life", || lives().lines().count() == count);
@@ -72,14 +72,14 @@ impl Machine {
     }
 }
 
-/// `wharf monitor`, and what it says.
+/// `wharf monitor`, and its output.
 struct Monitor {
     process: Child,
     file: tempfile::NamedTempFile,
 }
 
 impl Monitor {
-    /// Returns once it follows the container, which runs.
+    /// Returns once it follows the container, which is running.
     fn of(Machine { lxcpath, name, .. }: &Machine) -> Self {
         let file = tempfile::NamedTempFile::new().unwrap();
         let output = file.reopen().unwrap();
@@ -140,13 +140,13 @@ fn a_reboot_inside_starts_it_again_as_it_is_configured_now() {
     assert!(second != first && !exists(first), "{first} and {second}");
     assert_eq!(parent(second), supervisor, "another supervisor");
     assert_eq!(lxcpath.ok(&["cgroup", name, "pids.max"]).trim(), "77");
-    // Whoever looked at its console sees the new life, and it can be entered and stopped.
+    // A viewer of its console sees the new run, and it can be entered and stopped.
     assert_eq!(lxcpath.ok(&["attach", name, "--", "/bin/echo", "in"]).trim(), "in");
     machine.tell(nix::sys::signal::SIGUSR1);
     machine.has_lived(3);
     lxcpath.ok(&["stop", "-k", name]);
     assert_eq!(lxcpath.state(name), "STOPPED");
-    // The supervisor's own group goes when the supervisor has ended.
+    // The supervisor's own group is removed when the supervisor has ended.
     wait_until("its groups gone", || support::leftovers::cgroups(name).is_empty());
 }
 
@@ -156,7 +156,7 @@ fn a_reboot_into_a_broken_configuration_stops_it_with_the_reason() {
     let Machine { lxcpath, name, .. } = &machine;
     machine.start("busybox reboot -f");
     let monitor = Monitor::of(&machine);
-    // Before it is broken, since `info` then tells the pid and fails.
+    // Before it is broken, since `info` would then print the pid and fail.
     let init = nix::unistd::Pid::from_raw(machine.init());
     machine.add("lxc.no.such.key = 1\n");
     nix::sys::signal::kill(init, nix::sys::signal::SIGUSR1).unwrap();
@@ -183,7 +183,7 @@ fn a_signal_from_outside_is_no_reboot() {
     assert_eq!((lxcpath.state(name), machine.init()), ("RUNNING".to_owned(), init));
     lxcpath.ok(&["stop", "-k", name]);
 
-    // One that has a handler ends as that decides.
+    // An init with a handler ends as that decides.
     let script = "trap 'exit 3' HUP; echo life >> /lives; while :; do sleep 0.05; done";
     lxcpath.ok(&["start", name, "--", "/bin/sh", "-c", script]);
     machine.has_lived(1);
@@ -205,7 +205,7 @@ fn stop_r_has_the_guest_restart_itself() {
     machine.has_lived(2);
     assert_ne!(machine.init(), first);
     assert_eq!(parent(machine.init()), supervisor);
-    // A frozen one hears it as well.
+    // A frozen one receives it as well.
     lxcpath.ok(&["freeze", name]);
     lxcpath.ok(&["stop", "-r", "-t", "20", name]);
     machine.has_lived(3);
@@ -217,7 +217,8 @@ fn stop_r_has_the_guest_restart_itself() {
 fn stop_r_starts_again_what_cannot_restart_itself() {
     let Some(machine) = Machine::new() else { return };
     let Machine { lxcpath, name, .. } = &machine;
-    // Deaf, or ending on the signal without a restart, or ignoring it: the order stays the same.
+    // Without a handler, or ending on the signal without a restart, or ignoring it: the command
+    // stays the same.
     for (script, seconds) in [
         ("echo life >> /lives; exec sleep 1000", "60"),
         ("trap 'exit 4' INT; echo life >> /lives; while :; do sleep 0.05; done", "60"),
@@ -226,7 +227,8 @@ fn stop_r_starts_again_what_cannot_restart_itself() {
         lxcpath.ok(&["start", name, "--", "/bin/sh", "-c", script]);
         machine.has_lived(1);
         if script.contains("exec") {
-            // A shell handles SIGINT, and what it takes in while it executes another program is lost.
+            // A shell handles SIGINT, and one that arrives while it executes another program is
+            // lost.
             wait_until("the deaf program", || {
                 let name = fs::read_to_string(format!("/proc/{}/comm", machine.init())).unwrap();
                 name.trim() == "sleep"
@@ -249,7 +251,7 @@ fn stop_r_does_not_wait_for_a_shell_that_is_typed_into() {
     let Machine { lxcpath, name, .. } = &machine;
     lxcpath.ok(&["start", name, "--", "/bin/sh"]);
     let first = machine.init();
-    // It has a handler for SIGINT, and only drops the line that is typed.
+    // It has a handler for SIGINT, and only discards the typed line.
     wait_until("the handler", || {
         let status = fs::read_to_string(format!("/proc/{first}/status")).unwrap();
         let caught = status.lines().find_map(|it| it.strip_prefix("SigCgt:")).unwrap();
@@ -291,7 +293,7 @@ fn a_container_that_does_nothing_but_restart_is_slowed_down_and_can_be_stopped()
     let monitor = Monitor::of(&machine);
     let lives = || fs::read_to_string(root.path().join("lives")).unwrap().lines().count();
     lxcpath.ok(&["stop", name]);
-    // While it waits it can be looked at and ended, in whatever way.
+    // While it waits it can be inspected and ended, in any way.
     for options in [&["-t", "600"][..], &["-k"], &["-W"]] {
         let (before, past) = (lives(), monitor.told().len());
         let script = "echo life >> /lives; exec busybox reboot -f";
@@ -304,7 +306,7 @@ fn a_container_that_does_nothing_but_restart_is_slowed_down_and_can_be_stopped()
         assert_eq!(lxcpath.state(name), "STOPPING");
         lxcpath.ok(&[&["stop"][..], options, &[name]].concat());
         assert_eq!(lxcpath.state(name), "STOPPED", "{options:?}");
-        // Not even one more life was waited for.
+        // It did not even wait for one more run.
         assert_eq!(lives() - before, 8, "{options:?}");
     }
 }

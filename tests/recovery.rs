@@ -1,4 +1,4 @@
-//! Whoever comes after a kill or a full disk finds the truth, and can clean up. As root.
+//! After a kill or a full disk, commands find the true state, and can clean up. As root.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -28,7 +28,7 @@ fn destroy_cleans_up_after_a_killed_supervisor_and_forgets_the_run() {
         return;
     }
     let lxcpath = Lxcpath::new();
-    // What is frozen does not die with its supervisor.
+    // A frozen process does not die with its supervisor.
     let name = lxcpath.start_sleeper("frozen");
     lxcpath.ok(&["freeze", &name]);
     kill_supervisor(&lxcpath, &name);
@@ -45,7 +45,7 @@ fn what_outlived_its_supervisor_is_stopped_or_destroyed_by_force() {
         return;
     }
     let lxcpath = Lxcpath::new();
-    // The freezer of cgroup v1 holds SIGKILL off; that of v2 lets frozen processes die.
+    // The freezer of cgroup v1 delays SIGKILL; that of v2 lets frozen processes die.
     let holds = fs::read_to_string("/proc/self/cgroup").unwrap().contains("freezer");
     for verb in [["stop", "-k"], ["stop", "-t1"], ["destroy", "-f"]] {
         let name = lxcpath.start_sleeper("outlives");
@@ -63,7 +63,7 @@ fn what_outlived_its_supervisor_is_stopped_or_destroyed_by_force() {
     }
 }
 
-/// Makes the record of a run look as it does before the supervisor has told of its groups.
+/// Makes the record of a run look as it does before the supervisor has recorded its groups.
 fn forget_groups(lxcpath: &Lxcpath, name: &str) {
     let records = fs::read_dir("/run/wharf/run").unwrap().flatten();
     let file = records.map(|it| it.path().join(format!("{name}.json"))).find(|it| {
@@ -153,8 +153,8 @@ fn an_ephemeral_container_goes_when_it_stops() {
     wait_until("its end", || !lxcpath.path().join(&name).exists());
 }
 
-/// With room for so many files in the runtime directory, a start is refused and leaves nothing,
-/// or the container can be seen and stopped.
+/// With space for this many files in the runtime directory, a start is refused and leaves nothing,
+/// or the container is visible and can be stopped.
 #[test]
 fn a_full_runtime_directory_makes_no_container_that_cannot_be_stopped() {
     if !can_run_containers() {
@@ -221,7 +221,7 @@ fn a_run_of_what_is_defined_nowhere_leaves_nothing_to_tell() {
     assert_eq!(records(&name), [""; 0]);
     lxcpath.refused(&["start", "-f", file, &name, "--", "/no/such/program"], 1);
     assert_eq!(records(&name), [""; 0]);
-    // One that was killed is tidied up after by the next command that may.
+    // The next command with permission cleans up after a killed one.
     lxcpath.ok(&["start", "-f", file, &name, "--", "/bin/sleep", "1000"]);
     kill_supervisor(&lxcpath, &name);
     let other = lxcpath.name("other");
@@ -259,14 +259,14 @@ fn a_destroy_that_is_killed_leaves_no_name_that_is_taken() {
     fs::write(&half, "half").unwrap();
     lxcpath.ok(&["start", &name, "--", "true"]);
     assert!(!half.exists());
-    // What stands under a name that nobody uses again goes as well.
+    // Files under a name that is never used again are removed as well.
     fs::create_dir_all(hidden.join("draft/rootfs")).unwrap();
     lxcpath.ok(&["create", &lxcpath.name("other")]);
     assert!(!hidden.exists());
 }
 
-/// A command or a supervisor that is killed early leaves the files of its locks, its socket, and
-/// what it was just writing.
+/// A command or a supervisor that is killed early leaves its lock files, its socket, and the file
+/// that it was writing.
 #[test]
 fn what_a_killed_start_has_left_goes_with_the_next_stop_or_destroy() {
     if !can_run_containers() {
@@ -295,14 +295,14 @@ fn what_a_killed_start_has_left_goes_with_the_next_stop_or_destroy() {
     fs::write(&draft, "{").unwrap();
     lxcpath.ok(&["destroy", &name]);
     assert_eq!(records(&name), [""; 0]);
-    // Of one that was removed by other means, the draft alone tells.
+    // If it was removed by other means, only the draft is left.
     fs::create_dir_all(std::path::Path::new(&draft).parent().unwrap()).unwrap();
     fs::write(&draft, "{").unwrap();
     lxcpath.ok(&["create", &lxcpath.name("other")]);
     assert_eq!(records(&name), [""; 0]);
 }
 
-/// What was just being written of a run goes with whoever comes next, but not while it is written.
+/// The next command removes the draft of a record, but not while it is being written.
 #[test]
 fn drafts_go_with_whoever_comes_next_unless_their_writer_lives() {
     if !can_run_containers() {
@@ -316,7 +316,7 @@ fn drafts_go_with_whoever_comes_next_unless_their_writer_lives() {
     let there = || drafts.each_ref().map(|it| fs::exists(it).unwrap());
     let leave = || drafts.iter().for_each(|it| fs::write(it, "{").unwrap());
     leave();
-    // As its writer does while it is written.
+    // As its writer does while writing it.
     let writer = fs::File::open(&drafts[0]).unwrap();
     writer.lock().unwrap();
     lxcpath.ok(&["ls"]);

@@ -1,4 +1,4 @@
-//! What goes wrong must be told, and must leave nothing: kills at any moment, races, bad orders.
+//! Failures must be reported, and must leave nothing: kills at any moment, races, invalid requests.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -49,7 +49,7 @@ fn a_start_whose_command_is_killed_is_told_truly_and_starts_again() {
         thread::park_timeout(STEP * moment);
         start.kill().unwrap();
         start.wait().unwrap();
-        // The start goes on without its caller, or it does not; it is not stuck between.
+        // The start continues without its caller, or it does not; it does not get stuck.
         wait_until("the start has ended", || {
             supervisors(&name).is_empty() || lxcpath.state(&name) == "RUNNING"
         });
@@ -153,7 +153,7 @@ fn what_cannot_start_says_why_and_leaves_nothing() {
     let message = lxcpath.refused(&["start", &name, "--", "/bin/true"], 1);
     assert!(message.contains(&format!("line {}", lines + 1)), "{message}");
 
-    // With the broken line in it, looking at the container is an error as well.
+    // With the broken line in it, inspecting the container is an error as well.
     fs::write(&config, whole).unwrap();
     nothing_is_left(&lxcpath, &name);
     works_again(&lxcpath, &name);
@@ -174,7 +174,8 @@ fn without_permission_nothing_happens_and_it_is_told() {
         if matches!(verb, "start" | "execute") {
             args.extend(["--", "/bin/true"]);
         }
-        // What runs where nobody may look is not known: code 2 says that nothing is seen to run.
+        // What runs in an unreadable directory is unknown: code 2 means that nothing is visibly
+        // running.
         let code = if verb == "stop" { 2 } else { 1 };
         denied(dir.path(), &args, code);
     }
@@ -208,7 +209,7 @@ fn without_permission_a_running_container_is_left_alone_and_it_is_told() {
     assert_eq!(lxcpath.ok(&["info", "-p", "-H", &name]), pid);
 }
 
-/// Copies wharf to where everybody may run it.
+/// Copies wharf to where every user may run it.
 fn copy_for_everybody() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -216,7 +217,7 @@ fn copy_for_everybody() -> tempfile::TempDir {
     dir
 }
 
-/// Runs the wharf in `dir` as nobody, and expects that it fails with `code` and says so.
+/// Runs the wharf in `dir` as nobody, and expects that it fails with `code` and a message.
 fn denied(dir: &Path, args: &[&str], code: i32) {
     let mut command = Command::new("setpriv");
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
@@ -233,7 +234,7 @@ fn start(lxcpath: &Lxcpath, name: &str) -> std::process::Child {
     command.spawn().unwrap()
 }
 
-/// Finds the programs that supervise the container `name`, or are about to.
+/// Finds the processes that supervise the container `name`, or are about to.
 fn supervisors(name: &str) -> Vec<Pid> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
     let pids = entries.filter_map(|it| it.file_name().to_str()?.parse::<i32>().ok());

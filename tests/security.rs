@@ -1,5 +1,5 @@
-//! What a container is given: no descriptor, variable, terminal, key or device of the host, and
-//! of the kernel only what the default configuration says.
+//! What a container gets: no descriptor, variable, terminal, key or device of the host, and from
+//! the kernel only what the default configuration allows.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
@@ -25,7 +25,7 @@ fn this_binary_is_the_probe_inside_containers() {
     probe::run_if_asked();
 }
 
-/// Runs a probe by `execute` and returns what it told.
+/// Runs a probe by `execute` and returns what it printed.
 fn probed(lxcpath: &Lxcpath, name: &str, settings: &[&str], word: &str) -> Vec<String> {
     let probe = probe::command(word);
     let mut args = vec!["execute", name];
@@ -118,9 +118,9 @@ fn what_a_container_types_never_reaches_the_operators_terminal() {
     the_operator_reads_only_himself(&lxcpath, &console, "", "over");
 }
 
-/// Runs wharf in an operator's shell, and checks that the shell then reads what the operator
-/// types and nothing before it. With `awaited` the operator presses Enter until it is seen, and
-/// leaves the console.
+/// Runs wharf in an operator's shell, and checks that the shell then reads what the operator types
+/// and nothing before it. With `awaited` the operator presses Enter until that appears, and leaves
+/// the console.
 fn the_operator_reads_only_himself(
     lxcpath: &Lxcpath,
     args: &[String],
@@ -145,8 +145,8 @@ fn the_operator_reads_only_himself(
     screen.wait_for("read <typed>");
 }
 
-/// What the default configuration leaves, by number: chown, dac_override, fowner, fsetid, kill,
-/// setgid, setuid, setpcap, net_bind_service, sys_chroot, setfcap.
+/// The capabilities that the default configuration leaves, by number: chown, dac_override, fowner,
+/// fsetid, kill, setgid, setuid, setpcap, net_bind_service, sys_chroot, setfcap.
 const CAPABILITIES: [u32; 11] = [0, 1, 3, 4, 5, 6, 7, 8, 10, 18, 31];
 
 #[test]
@@ -205,7 +205,7 @@ fn capabilities_that_an_operator_hands_on_stay_outside() {
     }
 }
 
-/// What tells of the host or steers it, and that the default configuration hides.
+/// Files that reveal or control the host, and that the default configuration hides.
 const MASKED: [&str; 22] = [
     "/proc/acpi",
     "/proc/asound",
@@ -243,14 +243,14 @@ fn what_tells_of_the_host_is_masked() {
         let wanted = if Path::new(path).exists() { "masked" } else { "absent" };
         assert!(found.contains(&format!("{wanted} {path}")), "{path}: {found:?}");
     }
-    // The look is able to see what is not masked.
+    // The probe is able to see what is not masked.
     let bare = ["lxc.mount.entry=", "lxc.mount.auto=proc:rw"];
     let found = probed(&lxcpath, &name, &bare, "masked=/proc/interrupts,/proc/version");
     assert!(found.contains(&"open /proc/interrupts".to_owned()), "{found:?}");
     assert!(found.contains(&"open /proc/version".to_owned()), "{found:?}");
 }
 
-/// Takes masks away, and mounts what they cover a second time.
+/// Removes masks, and mounts what they cover a second time.
 const UNCOVER: &str = "for it in /proc /proc/sys /proc/kallsyms /proc/kcore /sys /sys/firmware; do
     umount -l $it && echo uncovered $it
 done 2> /dev/null
@@ -276,10 +276,10 @@ fn no_mask_can_be_lifted_not_even_in_a_user_namespace() {
 }
 
 /// Runs a script that ends with the word "end" in a container, as root of new namespaces of all
-/// kinds. None: there is no such thing here, which is said.
+/// kinds. None: they are not available here, which is reported.
 fn in_user_namespace(lxcpath: &Lxcpath, name: &str, script: &str) -> Option<String> {
     let wide = ["/usr/bin/env", "unshare", "-UrmnpfC", "/bin/sh", "-c", script];
-    // LXC's profile would not let unshare(1) begin.
+    // LXC's profile would not allow unshare(1).
     let execute = ["execute", name, "-s", "lxc.apparmor.profile=unconfined", "--"];
     let output = lxcpath.wharf(&[&execute[..], &wide].concat());
     let said = text(&output.stdout);
@@ -292,7 +292,7 @@ fn in_user_namespace(lxcpath: &Lxcpath, name: &str, script: &str) -> Option<Stri
 
 /// The settings of a network, which a container that has one of its own may change.
 const NETWORK: &str = "/proc/sys/net/";
-/// Opened for writing by who wants to be told of pressure.
+/// Opened for writing by programs that want pressure notifications.
 const PRESSURE: &str = "/proc/pressure/";
 
 #[test]
@@ -307,7 +307,7 @@ fn no_switch_of_the_hosts_kernel_can_be_opened_for_writing() {
         assert!(found.contains(&"all seen".to_owned()), "{found:?}");
         found.iter().filter_map(|it| it.strip_prefix("writable ").map(str::to_owned)).collect()
     };
-    // A network of its own is steered only by a container that administers it.
+    // Only a container that administers its own network controls it.
     let found = writable(&[]);
     assert!(found.iter().all(|it| it.starts_with(PRESSURE)), "{found:#?}");
     let found = writable(&["lxc.cap.drop=", "lxc.cap.drop=sys_module"]);
@@ -315,14 +315,14 @@ fn no_switch_of_the_hosts_kernel_can_be_opened_for_writing() {
     let beyond: Vec<_> = found.iter().filter(|it| !it.starts_with(NETWORK)).collect();
     assert!(beyond.iter().all(|it| it.starts_with(PRESSURE)), "{beyond:#?}");
 
-    // The settings of a network that is the host's are the host's, too.
+    // The settings of the host's network belong to the host, too.
     let found = writable(&["lxc.net.0.type=none"]);
     assert!(found.iter().all(|it| it.starts_with(PRESSURE)), "{found:#?}");
     let found = writable(&["lxc.net.0.type=none", "lxc.mount.auto=sys:mixed"]);
     assert!(found.iter().all(|it| it.starts_with(PRESSURE)), "{found:#?}");
 }
 
-/// Makes and opens devices that no container may have: memory, the kernel's log, disks, loop
+/// Creates and opens devices that no container may have: memory, the kernel's log, disks, loop
 /// devices, tun, fuse, kvm. Then those that every container has.
 const DEVICES: &str = "cd /dev
 while read -r node; do
@@ -365,8 +365,8 @@ fn devices_are_refused_even_to_a_container_that_may_make_nodes() {
     }
 }
 
-/// Mounts every sort of cgroup file system on /mnt and steers it: a program for the host to run (by
-/// opening the file alone), rights to devices (one that it has), another limit.
+/// Mounts every kind of cgroup file system on /mnt and controls the host with it: a program for the
+/// host to run (by opening the file alone), rights to devices (one that it has), another limit.
 const STEER: &str = r#"
 try() { [ -e "/mnt/$1" ] && ($2 >> "/mnt/$1") 2> /dev/null && echo "steered $1"; }
 for it in "cgroup2 none" "cgroup none -o devices" "cgroup none -o pids" "cgroup none -o memory" \
@@ -392,7 +392,7 @@ fn cgroups_cannot_be_steered_from_inside() {
     let name = lxcpath.name("steer");
     let found = lxcpath.ok(&["execute", &name, "--", "/bin/sh", "-c", STEER]);
     assert_eq!(found, "end\n");
-    // A user namespace of its own gives the power to mount, and none over the host.
+    // A user namespace of its own gives the power to mount, but none over the host.
     let Some(found) = in_user_namespace(&lxcpath, &name, STEER) else { return };
     for steered in ["steered release_agent", "steered devices.allow", "found"] {
         assert!(!found.contains(steered), "{found}");

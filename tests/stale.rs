@@ -1,4 +1,4 @@
-//! What the screen shows when the thread that looks at the containers stands still.
+//! What the screen shows when the sampler's thread hangs.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -12,11 +12,11 @@ use nix::unistd::Pid;
 use support::screen::{ENTER, ESCAPE, Screen};
 use support::{Lxcpath, can_run_containers};
 
-/// A thread that a tracer holds, as a debugger does, until this is dropped.
+/// A thread that is stopped by a tracer, as in a debugger, until this is dropped.
 struct Held(Pid);
 
 impl Held {
-    /// Stops the thread of `process` that is called `name`, and no other.
+    /// Stops only the thread of `process` that is called `name`.
     fn stop(process: i32, name: &str) -> Self {
         let tasks = fs::read_dir(format!("/proc/{process}/task")).unwrap().flatten();
         let is_called =
@@ -56,7 +56,7 @@ fn a_sampler_that_stands_still_is_told_and_keys_work_all_the_same() {
         screen.wait_for("type to search");
         screen.keys(ESCAPE);
         screen.wait_gone("type to search");
-        // Time goes on.
+        // The clock keeps running.
         screen.wait_until("a banner that counts on", |it| {
             let (_, after) = it.split_once("no new data for ").unwrap_or_default();
             after.split(' ').next().unwrap().parse().is_ok_and(|it: u32| it > 4)

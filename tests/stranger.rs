@@ -1,6 +1,6 @@
 //! Strangers on command sockets: other users, and root of a container that shares the host's
-//! network. Nothing is done on their word, nobody waits for them, and they keep nobody from
-//! starting, finding and destroying a container.
+//! network. Their answers are ignored, nothing waits for them, and they cannot prevent starting,
+//! finding and destroying a container.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
@@ -27,8 +27,8 @@ fn this_binary_is_the_probe_inside_containers() {
     probe::run_if_asked();
 }
 
-/// A container that is stopped, whose socket a stranger has, and one that runs, which is what the
-/// stranger names: its init and its group.
+/// A stopped container whose socket a stranger has, and a running one, whose init and group the
+/// stranger reports.
 struct Scene {
     lxcpath: Lxcpath,
     web: String,
@@ -124,7 +124,7 @@ impl Scene {
         assert!(!screen.framed().contains("2 running"), "{}", screen.framed());
     }
 
-    /// Runs the container under the stranger's nose, and checks that every command finds it.
+    /// Runs the container in spite of the stranger, and checks that every command finds it.
     fn it_lives_all_the_same(&self) {
         let web = self.web.as_str();
         self.lxcpath.ok(&["start", web, "--", "/bin/sleep", "1000"]);
@@ -176,7 +176,7 @@ fn a_name_that_is_only_held_keeps_nobody_from_a_start() {
         scene.lxcpath.refused(&["stop", "-k", &scene.web], 2);
         scene.it_lives_all_the_same();
     }
-    // A process that is root's, but not in the host's pid namespace.
+    // A process of root's, but not in the host's pid namespace.
     let _imposter = scene.in_a_container(Manner::Silent);
     scene.it_lives_all_the_same();
     scene.end_the_container();
@@ -185,7 +185,8 @@ fn a_name_that_is_only_held_keeps_nobody_from_a_start() {
 #[test]
 fn a_user_is_believed_about_what_is_his_alone() {
     let Some(scene) = Scene::new() else { return };
-    // The lxcpath is his, and so are its containers: he may listen for them, and name his own.
+    // The lxcpath and its containers are that user's, who may listen for them, and report his own
+    // processes.
     std::os::unix::fs::chown(scene.lxcpath.path(), Some(NOBODY), None).unwrap();
     fs::set_permissions(scene.lxcpath.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .unwrap();
@@ -203,7 +204,7 @@ fn a_user_is_believed_about_what_is_his_alone() {
     assert_eq!(scene.lxcpath.state(&scene.victim), "RUNNING");
 }
 
-/// Binds abstract names as this user, who is believed, and says nothing on them.
+/// Binds abstract names as this user, who is trusted, and does not answer on them.
 fn silent(names: impl Iterator<Item = String>) -> Vec<UnixListener> {
     let bind =
         |it: String| UnixListener::bind_addr(&SocketAddr::from_abstract_name(it).unwrap()).unwrap();
@@ -273,7 +274,7 @@ fn stopping_what_is_just_ending_is_a_success() {
         for stop in stops {
             let output = stop.join().unwrap();
             let code = output.status.code();
-            // One that lives and cannot be asked is not a success either.
+            // One that is alive and does not answer is not a success either.
             let deaf = text(&output.stderr).contains("asking it has no effect");
             assert!(matches!(code, Some(0 | 2)) || deaf, "round {round}: {}", told(&output));
         }
@@ -317,7 +318,7 @@ fn an_init_that_left_its_groups_is_killed() {
     let killed = Command::new("kill").args(["-9", supervisor]).status().unwrap();
     assert!(killed.success());
     wait_until("the supervisor's end", || !fs::exists(format!("/proc/{supervisor}")).unwrap());
-    // It dies with its supervisor, before or after the look of stop.
+    // It dies with its supervisor, before or after the check of stop.
     let output = lxcpath.wharf(&["stop", "-k", &name]);
     assert!(matches!(output.status.code(), Some(0 | 2)), "{}", told_of(&output));
     assert!(!fs::exists(format!("/proc/{init}")).unwrap(), "init lives");
@@ -347,7 +348,7 @@ fn clients_that_stay_leave_room_for_those_that_act() {
     let lxcpath = Lxcpath::new();
     let name = lxcpath.start_sleeper("crowded");
     let socket = format!("{}/{name}/command", lxcpath.path().display());
-    // Some who connect and say nothing.
+    // Some clients that connect and send nothing.
     let address = SocketAddr::from_abstract_name(&socket).unwrap();
     let idle: Vec<_> = (0..100).map(|_| UnixStream::connect_addr(&address).unwrap()).collect();
     assert_eq!(ask(&socket, SocketCommand::GetState as i32, &[]).1, Some(0));
@@ -360,7 +361,7 @@ fn clients_that_stay_leave_room_for_those_that_act() {
     assert_eq!(refused, Some(-libc::EUSERS));
     let told = lxcpath.refused(&["console", "-t", "0", &name], 1);
     assert!(told.contains("as many clients as it can"), "{told}");
-    // Those who wait have the reserve, and use it up.
+    // Waiting clients may use the reserve, and exhaust it.
     let stopped = wire::encode_wanted(&[State::Stopped]);
     let waits: Vec<_> = (0..16)
         .map(|_| ask(&socket, SocketCommand::AddStateClient as i32, &stopped))

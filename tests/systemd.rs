@@ -1,6 +1,6 @@
 //! wharf on an operator's host: systemd as pid 1, pure cgroup v2, Debian's own LXC beside it. Runs
-//! where that is so, as in the layouts bookworm and trixie of `tests/vm`; says elsewhere that it is
-//! skipped. The tests run in an ordinary service to which systemd delegates nothing.
+//! on such a host, as in the layouts bookworm and trixie of `tests/vm`; reports elsewhere that it
+//! is skipped. The tests run in an ordinary service to which systemd delegates nothing.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
@@ -61,7 +61,7 @@ fn one_container_goes_through_every_verb() {
     lxcpath.refused(&["info", name], 1);
 }
 
-/// Sets limits of controllers that a host which has just booted has not enabled, too.
+/// Also sets limits of controllers that a freshly booted host has not enabled.
 fn limits(lxcpath: &Lxcpath, name: &str) {
     for (file, value) in
         [("memory.max", "67108864"), ("pids.max", "99"), ("cpu.max", "50000 100000")]
@@ -116,7 +116,7 @@ fn an_ordinary_user_is_told_what_takes_root() {
     let output = as_user(&wharf, "destroy mine");
     assert!(output.status.success(), "{}", told(&output));
 
-    // What belongs to root cannot be reached, and stays as it is.
+    // Containers of root's cannot be reached, and stay unchanged.
     for verb in ["stop -k", "freeze", "destroy -f"] {
         let args = format!("-P {} {verb} {name}", lxcpath.path().display());
         let output = as_user(&wharf, &args);
@@ -126,7 +126,7 @@ fn an_ordinary_user_is_told_what_takes_root() {
     assert_eq!(lxcpath.state(&name), "RUNNING");
 }
 
-/// Limits of controllers that systemd leaves in place, and of those that it takes away.
+/// Limits of controllers that systemd keeps enabled, and of those that it disables.
 const LIMITS: [(&str, &str); 4] = [
     ("cpu.max", "50000 100000"),
     ("cpuset.cpus", "0"),
@@ -134,7 +134,7 @@ const LIMITS: [(&str, &str); 4] = [
     ("pids.max", "77"),
 ];
 
-/// Where the controllers are kept while a container runs.
+/// Where the controllers are kept enabled while a container runs.
 const KEEP: &str = "/sys/fs/cgroup/wharf.keep";
 
 #[test]
@@ -178,7 +178,7 @@ fn limits_outlive_what_systemd_does() {
     }
     assert!(Path::new(KEEP).is_dir());
     lxcpath.ok(&["stop", "-k", name]);
-    // The last container takes it away.
+    // It is removed with the last container.
     wait_until("the controllers are not kept for nobody", || !Path::new(KEEP).exists());
 }
 
@@ -221,7 +221,7 @@ fn limits_of_an_lxc_container_are_found_where_they_are() {
         let info = lxcpath.ok(&["info", &name]);
         assert!(info.contains(&format!(" /{group}\n")) && !info.contains("lost"), "{info}");
         assert_eq!(info.contains(&format!(" /{group}/ns\n")), dirs, "{info}");
-        // What the kernel has lost is told, and set anew; what is lifted is not missed.
+        // Lost limits are reported and restored; removed ones are not reported.
         let mut monitor = Screen::spawn(lxcpath.command(&["monitor", &name]), 100, 30);
         fs::write(&file, "max").unwrap();
         let info = lxcpath.ok(&["info", &name]);
@@ -237,7 +237,7 @@ fn limits_of_an_lxc_container_are_found_where_they_are() {
         assert!(processes.contains("sleep 1000"), "{word}: {processes}");
         lxc("lxc-stop", &["-k"]);
         fs::remove_dir_all(home).unwrap();
-        // LXC leaves the parents that it made.
+        // LXC leaves the parents that it created.
         for dir in [format!("{name}.monitor"), name.clone()] {
             _ = fs::remove_dir(Path::new("/sys/fs/cgroup").join(dir));
         }
@@ -249,7 +249,7 @@ fn a_container_whose_init_is_systemd_can_be_entered() {
     let Some(machine) = Machine::start() else { return };
     let group = format!("/lxc.payload.{}", machine.name);
     let own = format!("{group}/");
-    // systemd has made groups below its own, which therefore takes no process any more.
+    // systemd has created groups below its own, which therefore accepts no process any more.
     let init = fs::read_to_string(format!("/proc/{}/cgroup", machine.init().trim())).unwrap();
     assert!(init.trim().strip_prefix("0::").is_some_and(|it| it.starts_with(&own)), "{init}");
     for round in 0..3 {
@@ -260,7 +260,7 @@ fn a_container_whose_init_is_systemd_can_be_entered() {
         wait_until("the process that entered", || {
             let processes = machine.lxcpath.ok(&["ps", "--json", &machine.name]);
             let processes: Value = serde_json::from_str(&processes).unwrap();
-            // The attach on its way in has the same words at its end.
+            // The attach on its way in has the same words at the end of its command line.
             let entered = |it: &&Value| it["command"] == "/bin/sleep 987";
             found = processes.as_array().unwrap().iter().find(entered).map(|it| it["pid"].clone());
             found.is_some()

@@ -1,4 +1,4 @@
-//! Containers that crash or do not start: the screen tells what happened beside their row.
+//! Containers that crash or do not start: the screen shows what happened beside their row.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 

@@ -1,6 +1,6 @@
 //! The units of `assets/systemd`, installed on an operator's host: a container as a service, and
-//! what the shutdown of the machine does to those that are none; and units that take from wharf
-//! what it needs. Runs where `systemd` does.
+//! what a shutdown of the machine does to other containers; and units that deny wharf what it
+//! needs. Runs where `systemd` does.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "tests tell their reader")]
@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use support::host::{Machine, host, host_with_systemd};
 use support::{Lxcpath, leftovers, rootfs, text, told, wait_until};
 
-/// The units that are shipped, under a name of this test's, for its wharf and its lxcpath. Gone from
-/// the host when this is dropped.
+/// The shipped units, under a name of this test's, for its wharf and its lxcpath. Removed from the
+/// host on drop.
 struct Units {
     name: String,
 }
@@ -69,7 +69,7 @@ impl Drop for Units {
     }
 }
 
-/// Stops `unit`, which must take less than `seconds`, go well and leave no process in its group.
+/// Stops `unit`, which must take less than `seconds`, succeed and leave no process in its group.
 fn stop(unit: &str, limit: Duration) {
     let begun = Instant::now();
     host("systemctl", &["stop", unit]);
@@ -81,7 +81,7 @@ fn stop(unit: &str, limit: Duration) {
     assert!(leftovers::cgroups(unit).is_empty(), "{:?}", leftovers::cgroups(unit));
 }
 
-/// Less than any time that is waited for an init that hears.
+/// Less than the time that wharf waits for an init that receives the signal.
 const SOON: Duration = Duration::from_secs(15);
 
 #[test]
@@ -89,7 +89,7 @@ fn a_unit_starts_restarts_and_stops_its_container() {
     let Some(_turn) = host_with_systemd() else { return };
     let (lxcpath, files) = (Lxcpath::new(), tempfile::tempdir().unwrap());
     let units = Units::install(&lxcpath);
-    // One that halts when it is asked to, and one that nothing reaches.
+    // One that halts when it is asked to, and one that receives no signal.
     for (word, hears) in [("hears", "trap 'exit 0' PWR"), ("deaf", "trap '' PWR TERM INT HUP")] {
         let (name, up) = (lxcpath.name(word), files.path().join("up"));
         let init = files.path().join(word);
@@ -150,7 +150,7 @@ fn the_shutdown_unit_stops_what_was_started_by_hand() {
     }
 }
 
-/// Runs wharf in a unit of these properties.
+/// Runs wharf in a unit with these properties.
 fn restricted(lxcpath: &Lxcpath, properties: &[&str], args: &[&str]) -> std::process::Output {
     let wharf = lxcpath.command(args);
     let mut command = Command::new("systemd-run");
@@ -212,7 +212,7 @@ fn what_a_unit_takes_away_is_named() {
     }
     assert_eq!(lxcpath.state(&name), "STOPPED");
     assert!(leftovers::cgroups(&name).is_empty(), "{:?}", leftovers::cgroups(&name));
-    // What a unit may well have.
+    // Common settings of a unit.
     for property in ["NoNewPrivileges=yes", "ProtectKernelTunables=yes", "LockPersonality=yes"] {
         let output = restricted(&lxcpath, &[property], &execute);
         assert!(output.status.success(), "{property}: {}", told(&output));

@@ -1,5 +1,5 @@
-//! Every verb of the command line on a container that is stopped, that runs and that is frozen: it
-//! does what the table of verbs says, or refuses in its words. As root.
+//! Every verb of the command line on a stopped, a running and a frozen container: it does what the
+//! table of verbs says, or refuses with its words. As root.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -9,7 +9,7 @@ use support::{Lxcpath, can_run_containers, text, told};
 use wharf::command::{self, CommandSpec, Verb};
 use wharf::engine::State;
 
-/// Puts the container, whatever became of it before, into `state`.
+/// Puts the container, whatever its state, into `state`.
 fn bring(lxcpath: &Lxcpath, name: &str, state: State) {
     lxcpath.wharf(&["stop", "-k", name]);
     if !lxcpath.path().join(name).exists() {
@@ -24,8 +24,8 @@ fn bring(lxcpath: &Lxcpath, name: &str, state: State) {
     assert_eq!(lxcpath.state(name), state.word());
 }
 
-/// Returns a command line of the verb, and what state the container is in after it did its work on
-/// one in `state`.
+/// Returns a command line of the verb, and the state of the container after it succeeds on one in
+/// `state`.
 fn line(verb: Verb, name: &str, state: State) -> Option<(Vec<&str>, State)> {
     let (args, after): (&[&str], State) = match verb {
         Verb::Info => (&["info", name], state),
@@ -40,7 +40,7 @@ fn line(verb: Verb, name: &str, state: State) -> Option<(Vec<&str>, State)> {
         Verb::Attach => (&["attach", name, "--", "/bin/true"], state),
         Verb::EditCgroup => (&["cgroup", name, "pids.max", "99"], state),
         Verb::Wait => (&["wait", name, "-s", "STOPPED|RUNNING|FROZEN", "-t", "0"], state),
-        // They name no container, need a terminal, are the screen's alone or no commands.
+        // They name no container, need a terminal, exist only on the screen or are not commands.
         Verb::List
         | Verb::Look
         | Verb::ReadConsole

@@ -1,4 +1,4 @@
-//! What wharf says when something fails: the cause in the operator's terms, not an errno's.
+//! Error messages: the cause in the operator's terms, not an errno's.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -25,7 +25,7 @@ fn a_missing_interpreter_is_named() {
     let script = script.to_str().unwrap();
     let message = lxcpath.refused(&["start", &name, "--", script], 1);
     assert!(message.contains("its interpreter /no/such/shell does not"), "{message}");
-    // As a shell has it: the command is there and cannot be executed.
+    // As in a shell: the command exists and cannot be executed.
     lxcpath.refused(&["execute", &name, "--", script], 126);
     lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
     let message = lxcpath.refused(&["attach", &name, "--", script], 126);
@@ -122,7 +122,7 @@ fn zombies_are_among_the_processes() {
     }
     let lxcpath = Lxcpath::new();
     let name = create(&lxcpath, "dead");
-    // What is executed last is the parent of processes that it knows nothing of.
+    // The program that is executed last is the parent of processes that it did not start.
     let script = "for i in 1 2 3; do sleep 0 & done; exec sleep 1000";
     lxcpath.ok(&["start", &name, "--", "/bin/sh", "-c", script]);
     support::wait_until("three zombies", || {
@@ -164,13 +164,13 @@ fn who_may_not_look_is_told_so_and_not_that_nothing_runs() {
     let lxcpath = Lxcpath::new();
     let name = create(&lxcpath, "private");
     lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
-    // Where anybody can execute it.
+    // A place where any user can execute it.
     let dir = tempfile::tempdir().unwrap();
     let public = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(dir.path(), public).unwrap();
     let program = dir.path().join("wharf");
     rootfs::copy_program(env!("CARGO_BIN_EXE_wharf"), &program);
-    // That it runs anybody can see, for its socket; no more than that.
+    // Any user can see from its socket that it runs, but no more than that.
     for (args, codes) in [
         (&["info", &name][..], &[0, 1][..]),
         (&["ps", &name], &[0, 1]),

@@ -1,8 +1,8 @@
 //! What a refresh costs: CPU time of one sample of many containers, and of the scan of `/proc`
 //! that other monitors do instead, side by side on the same machine.
 //!
-//! It makes real cgroups and idle processes under a prefix of its own and takes them away again,
-//! also when it fails. Without root it says so and does nothing.
+//! It creates real cgroups and idle processes under a prefix of its own and removes them again,
+//! also on failure. Without root it reports that and does nothing.
 //!
 //! `cargo bench --bench sampler -- [CONTAINERS [PROCESSES]]`
 
@@ -66,8 +66,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Measures refreshes with one interest, interleaved with scans of `/proc`, so that whatever else the
-/// machine does falls on both alike.
+/// Measures refreshes with one interest, interleaved with scans of `/proc`, so that other load on
+/// the machine affects both alike.
 fn refresh(
     sampler: &mut Sampler,
     interest: &Interest,
@@ -83,7 +83,7 @@ fn refresh(
     Ok((median(own), median(scan)))
 }
 
-/// Reads what a process list needs of every process on the machine.
+/// Reads what a process list needs about every process on the machine.
 fn scan_proc() {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let is_pid = |it: &PathBuf| {

@@ -1,5 +1,5 @@
 //! Containers without an engine: cgroups, idle processes, and a thread that answers for their
-//! supervisors. All is taken away when the stage is dropped.
+//! supervisors. Dropping the stage removes everything.
 
 #![expect(clippy::print_stdout, reason = "a bench reports on standard output")]
 
@@ -31,7 +31,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Sets up `containers` of `processes` each; none when this user may not.
+    /// Sets up `containers` of `processes` each; none without permission.
     pub(crate) fn set(containers: usize, processes: usize) -> Result<Option<Self>, Failure> {
         if !nix::unistd::geteuid().is_root() {
             println!("skipped: making cgroups needs root");
@@ -82,7 +82,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Starts a process in the `count` groups made last.
+    /// Starts a process in the last `count` groups.
     fn add_process(&mut self, count: usize) -> Result<u32, Failure> {
         let mut command = Command::new("sleep");
         command.arg("infinity").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -127,14 +127,14 @@ impl Drop for Stage {
     }
 }
 
-/// Copies a value without which v1's cpuset takes no process; elsewhere there is no such file.
+/// Copies a value without which v1's cpuset accepts no process; elsewhere there is no such file.
 fn inherit(base: &Path, dir: &Path, file: &str) {
     if let Ok(value) = std::fs::read(base.join(file)) {
         _ = std::fs::write(dir.join(file), value);
     }
 }
 
-/// What one supervisor says.
+/// The answers of one supervisor.
 #[derive(Debug)]
 struct Answers {
     listener: UnixListener,

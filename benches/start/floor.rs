@@ -1,5 +1,5 @@
-//! The least that the kernel asks for a container: four cgroups with limits made, a process cloned
-//! into namespaces and groups, a program executed, and all taken away.
+//! The minimum cost of a container in the kernel: creating four cgroups with limits, cloning a
+//! process into namespaces and groups, executing a program, and removing everything.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -26,7 +26,7 @@ const LIMITS: [(&str, &str, &str, &str); 4] = [
     ("freezer", "freezer.state", "cgroup.freeze", ""),
 ];
 
-/// Where the groups go, and what runs in them.
+/// Where the groups are created, and what runs in them.
 #[derive(Debug)]
 pub(crate) struct Floor {
     groups: Vec<(PathBuf, Version)>,
@@ -48,7 +48,7 @@ impl Floor {
         Ok(Self { groups, program: CString::new(program.as_os_str().as_bytes())? })
     }
 
-    /// Makes everything, waits for the program's end, and takes everything away.
+    /// Creates everything, waits for the program's end, and removes everything.
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let mut tasks = Vec::new();
         let mut unified: Option<OwnedFd> = None;

@@ -1,8 +1,8 @@
-//! What a container costs: time from start to exit of a program that does nothing, beside the
-//! least the kernel asks for the same and, if it is installed, beside `lxc-execute`; and what a
-//! supervisor weighs.
+//! What a container costs: time from start to exit of a program that does nothing, compared with
+//! the kernel's minimum for the same and, if it is installed, with `lxc-execute`; and the memory of
+//! a supervisor.
 //!
-//! Runs are interleaved and medians are told. Without root it says so and does nothing.
+//! Runs are interleaved and medians are reported. Without root it reports that and does nothing.
 
 #![expect(clippy::print_stdout, reason = "a bench reports on standard output")]
 
@@ -18,7 +18,7 @@ use wharf::engine::{Engine, Name};
 type Failure = Box<dyn std::error::Error>;
 
 const ROUNDS: usize = 31;
-/// How many supervisors are weighed.
+/// How many supervisors are measured.
 const SUPERVISORS: u64 = 10;
 const WHARF: &str = env!("CARGO_BIN_EXE_wharf");
 const LIMITS: &str = "\
@@ -42,7 +42,7 @@ fn main() -> Result<(), Failure> {
     }
     program::write(&rootfs.join("exit"), &program::EXIT)?;
     program::write(&rootfs.join("pause"), &program::PAUSE)?;
-    // LXC's own place for this is not there when it was unpacked rather than installed.
+    // LXC's own place for this does not exist if LXC was unpacked rather than installed.
     std::fs::create_dir(home.path().join("mount"))?;
     let lxcpath = home.path().join("lxc");
     let name: Name = format!("bench-{}", std::process::id()).parse()?;

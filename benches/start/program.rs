@@ -1,4 +1,4 @@
-//! The smallest programs there are, made by hand so that no compiler is needed: an ELF file of one
+//! The smallest possible programs, made by hand so that no compiler is needed: an ELF file of one
 //! segment that makes one system call after another.
 
 use std::io::Write as _;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// `exit(0)`.
 pub(crate) const EXIT: [u8; 9] = [0xb8, 60, 0, 0, 0, 0x31, 0xff, 0x0f, 0x05];
-/// `pause()`, again and again.
+/// `pause()`, in a loop.
 pub(crate) const PAUSE: [u8; 9] = [0xb8, 34, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7];
 
 const BASE: u64 = 0x40_0000;

@@ -18,8 +18,8 @@ use super::terminal::{Signal, SignalQueue};
 use crate::engine::{Engine, Name};
 use crate::widgets::grid::Size;
 
-/// How many references the log readers may hold, that of the workers included, which bounds their
-/// threads: a file system may not answer.
+/// How many threads may read logs at a time, plus one for the workers: a file system may not
+/// answer.
 const MOST_READING: usize = 5;
 
 /// The threads, and the program in the pane.

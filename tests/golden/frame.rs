@@ -1,5 +1,5 @@
-//! One frame as text that can be read and compared: its letters once, below them for each cell
-//! the letter of its style, and what each style is in every colour mode.
+//! One frame as text that can be read and compared: its characters, below them for each cell the
+//! letter of its style, and the definition of each style in every colour mode.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -8,14 +8,14 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::{Color, Modifier};
 use regex::Regex;
 
-/// A time of day, which depends on where the operator is.
+/// A time of day, which depends on the time zone.
 static CLOCK: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\b[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\b").unwrap());
 /// Begins a frame in a file.
 const HEAD: &str = "\n== ";
 /// Begins the part of the styles.
 const STYLES: &str = "-- styles";
-/// Begins what each style is.
+/// Begins the definitions of the styles.
 const LEGEND: &str = "-- legend";
 /// Letters for styles, in the order in which they first appear.
 const LETTERS: &str =
@@ -28,14 +28,14 @@ const SHOWN: usize = 6;
 pub(crate) struct Frame {
     pub(crate) size: (u16, u16),
     rows: Vec<String>,
-    /// For each cell the place of its style in the legend.
+    /// For each cell the index of its style in the legend.
     styles: Vec<Vec<usize>>,
-    /// What each style is, the modes side by side.
+    /// The definition of each style, the modes side by side.
     legend: Vec<String>,
 }
 
 impl Frame {
-    /// Joins what was painted in each of the modes.
+    /// Joins the frames of all modes.
     pub(crate) fn of(size: (u16, u16), modes: &[&str], bufs: &[Buffer]) -> Self {
         let mut frame = Self { size, rows: Vec::new(), styles: Vec::new(), legend: Vec::new() };
         let width = usize::from(size.0);
@@ -109,7 +109,7 @@ impl Frame {
         })
     }
 
-    /// Says where `now` differs: rows whose letters do, then rows whose styles do.
+    /// Describes where `now` differs: rows with other letters, then rows with other styles.
     pub(crate) fn differs(&self, now: &Self, title: &str) -> Option<String> {
         let mut lines = Vec::new();
         for (y, (then, new)) in self.rows.iter().zip(&now.rows).enumerate() {

@@ -1,4 +1,4 @@
-//! The scenes: what an operator has done before each frame.
+//! The scenes: the operator's actions before each frame.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use wharf::widgets::look::Glyphs;
 use super::UNICODE;
 use super::stage::{containers, give, log, name, now, of, press, sampled, watched, write};
 
-/// One screen, at whatever size.
+/// One screen, at any size.
 pub(crate) struct Scene {
     pub(crate) name: &'static str,
     pub(crate) glyphs: &'static Glyphs,
@@ -167,7 +167,7 @@ fn unmanaged(size: (u16, u16)) -> Model {
     model
 }
 
-/// Whoever is not root.
+/// A user other than root.
 fn stranger(size: (u16, u16)) -> Model {
     let mut model = keyed(size, "G k k k");
     let Message::Sampled(sample) = sampled(60, containers(60)) else { return model };

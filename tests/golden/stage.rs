@@ -20,11 +20,11 @@ use wharf::ui::message::Message;
 use wharf::ui::model::Model;
 use wharf::ui::update::update;
 
-/// Seconds that have been watched.
+/// Seconds of history.
 const WATCHED: u64 = 60;
-/// Seconds that were watched before.
+/// Seconds of history before that.
 const EARLIER: u64 = 239;
-/// After so many seconds every load begins anew.
+/// The period of every load, in seconds.
 const PERIOD: u64 = 2300;
 const MIB: u64 = 1 << 20;
 /// The 25th of September 2026, noon in London.
@@ -49,7 +49,7 @@ pub(crate) fn of(size: (u16, u16), make: impl Fn(u64) -> Vec<Container>) -> Mode
     for event in events() {
         _ = update(&mut model, Message::Happened(event));
     }
-    // Wide graphs reach further back, and need no more than a sample now and then.
+    // Wide graphs reach further back, and need only occasional samples.
     for before in (1..=EARLIER).rev().step_by(4) {
         let at = START.saturating_sub(Duration::from_secs(before));
         give(&mut model, sampled_at(at, PERIOD - before, make(PERIOD - before)));
@@ -71,7 +71,7 @@ pub(crate) fn press(model: &mut Model, keys: &str) {
     }
 }
 
-/// Types `text` into whatever has the keyboard.
+/// Types `text` into the part that has the keyboard.
 pub(crate) fn write(model: &mut Model, text: &str) {
     for it in text.chars() {
         give(model, Message::Key(KeyEvent::from(KeyCode::Char(it))));
@@ -215,7 +215,7 @@ pub(crate) fn running(text: &str, seed: u64) -> Container {
     }
 }
 
-/// Some share the host's, one has an address of the new kind, one none yet.
+/// Some share the host's network, one has an IPv6 address, one has none yet.
 fn network(seed: u64) -> Network {
     let address = match seed {
         2 | 8 => return Network::OfHost,

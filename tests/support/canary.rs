@@ -1,10 +1,10 @@
-//! A piece of the host that no container may touch, and a look at whether one did.
+//! A part of the host that no container may touch, and a check whether one did.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-/// A directory with a file, a directory and a link, remembered as it was made.
+/// A directory with a file, a directory and a link, remembered as created.
 pub(crate) struct Canary {
     dir: tempfile::TempDir,
     before: Vec<String>,
@@ -32,7 +32,7 @@ impl Canary {
         self.path().join("victim")
     }
 
-    /// Checks that all is as it was, and that nothing is mounted there.
+    /// Checks that everything is unchanged, and that nothing is mounted there.
     #[track_caller]
     pub(crate) fn assert_untouched(&self, by: &str) {
         assert_eq!(facts(self.path()), self.before, "the host was changed by: {by}");

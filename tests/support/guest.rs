@@ -1,11 +1,11 @@
-//! A container with a root of its own, in which scripts tell what they find. Knows every way in.
+//! A container with its own root, in which scripts report what they find, by every way to run one.
 
 use std::fs;
 use std::process::{Command, Stdio};
 
 use super::{Lxcpath, can_run_containers, finish, rootfs, told, wait_until};
 
-/// A container with a root of its own, in which payloads tell what they find.
+/// A container with its own root, in which payloads report what they find.
 pub(crate) struct Guest {
     pub(crate) lxcpath: Lxcpath,
     pub(crate) name: String,
@@ -13,7 +13,7 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// None: this machine cannot run the test, which is said.
+    /// None: this machine cannot run the test, which is reported.
     pub(crate) fn new() -> Option<Self> {
         let root = tempfile::tempdir().unwrap();
         if !can_run_containers() || !rootfs::busybox(root.path()) {
@@ -25,8 +25,8 @@ impl Guest {
         Some(Self { lxcpath, name, root })
     }
 
-    /// Runs `script` in the container in every way there is, each behind `before`, and returns
-    /// the way and what the script printed.
+    /// Runs `script` in the container in every possible way, each after `before`, and returns the
+    /// way and the script's output.
     pub(crate) fn every_way(&self, before: &str, script: &str) -> Vec<(&'static str, String)> {
         let script = format!("exec > /told 2>&1\n{script}\necho end; exec sleep \"$1\"");
         let run = |verb: &[&str], time: &str| {

@@ -7,11 +7,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Lxcpath, can_run_containers, finish, text, told, wait_until};
 
-/// Held by the test that runs. They look at what is one for the whole machine, and a machine that
-/// is emulated has little time for two at once.
+/// Held by the running test. They check global state of the machine, and an emulated machine is too
+/// slow for two at once.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// Waits for its turn on a host to test. None: this is no such host, which is said.
+/// Waits for its turn on such a host. None: this is not such a host, which is reported.
 pub(crate) fn host_with_systemd() -> Option<MutexGuard<'static, ()>> {
     is_a_host_with_systemd().then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner))
 }
@@ -38,10 +38,10 @@ pub(crate) fn host(program: &str, args: &[&str]) -> String {
     text(&output.stdout)
 }
 
-/// Where the images have a root directory with systemd.
+/// Where the images contain a root directory with systemd.
 const DEBIAN: &str = "/srv/debian";
 
-/// What is written over a lower directory, and the place where both are seen; unmounted at the end.
+/// An overlay's upper directory, and its mount point; unmounted at the end.
 pub(crate) struct Overlay(tempfile::TempDir);
 
 impl Overlay {
@@ -63,7 +63,7 @@ impl Overlay {
 
 impl Drop for Overlay {
     fn drop(&mut self) {
-        // A container that cannot be ended holds it; the test fails for that one.
+        // A container that cannot be ended keeps it busy; the test already fails for that.
         _ = nix::mount::umount2(&self.root(), nix::mount::MntFlags::MNT_DETACH);
     }
 }
@@ -77,7 +77,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// None: this machine cannot run the test, which is said.
+    /// None: this machine cannot run the test, which is reported.
     pub(crate) fn start() -> Option<Self> {
         let machine = Self::create()?;
         machine.lxcpath.ok(&["start", &machine.name]);

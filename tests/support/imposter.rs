@@ -1,5 +1,5 @@
-//! Somebody who listens on a container's command socket without being its supervisor: this test
-//! binary, run again as another user or in a container, and saying whatever it is told to.
+//! A process that listens on a container's command socket without being its supervisor: this test
+//! binary, run again as another user or in a container, with given answers.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -17,25 +17,25 @@ use wharf::engine::command_socket::wire::{self, HEAD, Request, Response};
 
 use super::{probe, rootfs};
 
-/// A user who is nobody's.
+/// An otherwise unused user.
 pub(crate) const NOBODY: u32 = 65534;
 
-/// What an imposter does with those who come.
+/// How an imposter treats its clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
-    /// Answers, and lies.
+    /// Answers with lies.
     Lies,
     /// The same, by another process than the one that listened, which has ended.
     LiesByAChild,
-    /// Listens, and takes nobody.
+    /// Listens, and accepts no connection.
     Silent,
     /// Listens, and its queue is full.
     Full,
-    /// Has the name, and does not listen.
+    /// Has bound the name, and does not listen.
     Deaf,
 }
 
-/// What an imposter says, in one word for its command line.
+/// An imposter's answers, in one word for its command line.
 #[derive(Clone, Debug)]
 pub(crate) struct Lies<'a> {
     /// The abstract name, `LXCPATH/NAME/command`.
@@ -54,7 +54,7 @@ pub(crate) struct Imposter {
 impl Imposter {
     /// Runs one as the user `uid`, and returns once it has the name.
     pub(crate) fn of_user(uid: u32, manner: Manner, lies: &Lies<'_>) -> Self {
-        // Somewhere that user can execute it.
+        // A place where that user can execute it.
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
         let copy = dir.path().join("imposter");
@@ -135,7 +135,7 @@ pub(crate) fn run(operand: &str) {
             let argv = probe::command(&word);
             let mut child = Command::new(&argv[0]);
             child.args(&argv[1..]).stdin(Stdio::from(std::os::fd::OwnedFd::from(listener)));
-            // Nobody waits for it: this process is gone, and that is the point.
+            // It is not reaped: this process must be gone.
             drop(child.spawn().unwrap());
         }
         "Silent" => {
@@ -172,7 +172,7 @@ fn wait_for_ever() -> ! {
     }
 }
 
-/// Answers whoever comes, one after the other, as a supervisor would.
+/// Answers all clients, one after the other, as a supervisor would.
 fn serve(listener: &UnixListener, init: i32, cgroup: &str, socket: &str) -> ! {
     let mut held = Vec::new();
     loop {
@@ -185,7 +185,7 @@ fn serve(listener: &UnixListener, init: i32, cgroup: &str, socket: &str) -> ! {
     }
 }
 
-/// Answers one request; the connection is kept for those who wait for more.
+/// Answers one request; the connection is kept for clients that wait for more.
 fn answer(stream: &mut UnixStream, init: i32, cgroup: &str, socket: &str) -> Option<()> {
     let mut head = [0; HEAD];
     stream.read_exact(&mut head).ok()?;
@@ -203,7 +203,7 @@ fn answer(stream: &mut UnixStream, init: i32, cgroup: &str, socket: &str) -> Opt
         4 => (number(init as u64), false),
         5 => (number(0), false),
         6 | 19 => (said(cgroup), false),
-        // The halt signal, and whatever else is asked.
+        // The halt signal, and any other request.
         7 => (said("9"), false),
         8 => (said(name), false),
         9 => (said(dir), false),

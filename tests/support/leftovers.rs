@@ -1,9 +1,9 @@
-//! Finds what a test left on the machine: cgroups, mounts, processes; and takes it away.
+//! Finds and removes what a test left on the machine: cgroups, mounts, processes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Describes everything left that belongs to `prefix` or lies below `lxcpath`.
+/// Describes everything left that belongs to `prefix` or is below `lxcpath`.
 pub(crate) fn of(prefix: &str, lxcpath: &Path) -> Vec<String> {
     let mut left: Vec<String> = cgroups(&format!("{prefix}-"))
         .iter()

@@ -1,6 +1,6 @@
 //! What the tests share: an lxcpath of their own that cleans up and checks that nothing is left,
 //! the wharf binary with a deadline, small root directories, probes to run inside, a canary of the
-//! host's files, and a terminal with eyes.
+//! host's files, and an emulated terminal.
 //!
 //! Each test binary uses a part of it.
 #![allow(dead_code, reason = "each test binary uses a part")]
@@ -28,10 +28,10 @@ use std::time::{Duration, Instant};
 /// How long any single thing may take before a test gives up; machines under load are slow.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Between two looks at a condition that nothing announces.
+/// The pause between two checks of a condition that is not signalled.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// Returns whether real containers can be made here; if not, says so for the test's reader.
+/// Returns whether real containers can be created here; if not, reports that to the test's reader.
 pub(crate) fn can_run_containers() -> bool {
     if !nix::unistd::geteuid().is_root() {
         println!("skipped: needs root");
@@ -44,7 +44,8 @@ pub(crate) fn can_run_containers() -> bool {
     true
 }
 
-/// Returns whether a container's memory can be limited here; if not, says so for the test's reader.
+/// Returns whether a container's memory can be limited here; if not, reports that to the test's
+/// reader.
 pub(crate) fn can_limit_memory() -> bool {
     let controls = |mount: &PathBuf| {
         let controllers = fs::read_to_string(mount.join("cgroup.controllers")).unwrap_or_default();
@@ -58,7 +59,7 @@ pub(crate) fn can_limit_memory() -> bool {
     can
 }
 
-/// Returns whether a program of the host is there; if not, says so for the test's reader.
+/// Returns whether a program of the host exists; if not, reports that to the test's reader.
 pub(crate) fn has_program(name: &str) -> bool {
     let runs = Command::new(name).arg("--version").output().is_ok();
     if !runs {
@@ -67,8 +68,8 @@ pub(crate) fn has_program(name: &str) -> bool {
     runs
 }
 
-/// An empty lxcpath with container names of its own. Dropped, it ends and removes every container
-/// in it and, unless the test fails already, fails it for anything left on the machine.
+/// An empty lxcpath with container names of its own. Dropping it ends and removes every container
+/// in it and, unless the test is already failing, makes it fail for anything left on the machine.
 pub(crate) struct Lxcpath {
     dir: tempfile::TempDir,
     prefix: String,
@@ -132,7 +133,7 @@ impl Lxcpath {
         name
     }
 
-    /// Ends and removes every container, whatever state it is in.
+    /// Ends and removes every container, in any state.
     fn clear(&self) {
         let entries = fs::read_dir(self.path()).into_iter().flatten().flatten();
         let mut names: Vec<String> =
@@ -169,7 +170,7 @@ impl Drop for Lxcpath {
     }
 }
 
-/// Runs a command to its end and returns what it said; kills it and panics after [`PATIENCE`].
+/// Runs a command to its end and returns its output; kills it and panics after [`PATIENCE`].
 pub(crate) fn finish(mut command: Command) -> Output {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let shown = format!("{command:?}");
@@ -198,7 +199,7 @@ pub(crate) fn finish(mut command: Command) -> Output {
     )
 }
 
-/// Looks at `condition` until it holds; panics with `what` after [`PATIENCE`].
+/// Checks `condition` until it holds; panics with `what` after [`PATIENCE`].
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {

@@ -1,5 +1,5 @@
 //! What a test does from inside a container: this test binary, run again there through the test
-//! named [`ENTRY`]. It prints one fact a line, and never runs unless its word is asked for.
+//! named [`ENTRY`]. It prints one fact per line, and only runs on request.
 
 #![allow(unsafe_code, reason = "terminals and keyrings are reached by raw system calls")]
 
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use wharf::engine::command_socket::address::name_of;
 use wharf::engine::command_socket::wire::{HEAD, Request, Response, SocketCommand};
 
-/// The test through which a container runs probes; every file of tests that has some has it.
+/// The test through which a container runs probes; every test file with probes has it.
 pub(crate) const ENTRY: &str = "this_binary_is_the_probe_inside_containers";
 
 /// Where [`super::rootfs::host_programs`] shows this binary.
@@ -27,7 +27,7 @@ pub(crate) const TYPED: &str = "typed-by-the-container";
 /// A key that a test puts into its session keyring.
 pub(crate) const KEY: &CStr = c"wharf-test-key";
 
-/// Where a probe tells what it sees over time.
+/// Where a probe reports what it sees over time.
 pub(crate) const TOLD: &str = "/told";
 
 const MARK: &str = "probe:";
@@ -97,7 +97,8 @@ fn type_at(terminal: &File) {
     _ = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCLINUX, &PASTE) };
 }
 
-/// Names every file of /proc and /sys that opens for writing; processes excepted. Writes nothing.
+/// Names every file of /proc and /sys that opens for writing, except those of processes. Writes
+/// nothing.
 fn writable() {
     let mut pending = vec![PathBuf::from("/proc"), PathBuf::from("/sys")];
     while let Some(dir) = pending.pop() {
@@ -119,7 +120,7 @@ fn writable() {
     println!("all seen");
 }
 
-/// Opens a file that is one, and is made to be written: root may open others too, in vain.
+/// Opens a regular file with a write permission: root can open others too, to no effect.
 fn opens_for_writing(path: &Path) -> bool {
     const ANYBODY_WRITES: u32 = 0o222;
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_NOFOLLOW;
@@ -129,7 +130,7 @@ fn opens_for_writing(path: &Path) -> bool {
         .is_ok_and(|it| it.is_file() && it.mode() & ANYBODY_WRITES != 0)
 }
 
-/// Returns whether something can be read from the file or directory, or be put there.
+/// Returns whether something can be read from the file or directory, or written there.
 fn masked(path: &str) {
     let Ok(facts) = fs::symlink_metadata(path) else { return println!("absent {path}") };
     let open = if facts.is_dir() {
@@ -183,7 +184,7 @@ pub(crate) fn find_key() -> io::Result<()> {
     Ok(())
 }
 
-/// Asks the supervisor of the container at `dir` for all that would help a container.
+/// Asks the supervisor of the container at `dir` for everything that would help an attacker.
 fn ask(dir: &Path) {
     let name = dir.file_name().unwrap().to_str().unwrap();
     let address = SocketAddr::from_abstract_name(name_of(dir.parent().unwrap(), name)).unwrap();
@@ -195,7 +196,7 @@ fn ask(dir: &Path) {
     ] {
         let mut stream = UnixStream::connect_addr(&address).unwrap();
         let request = Request { command: command as i32, payload_len: 0, data: 0 };
-        // Who is refused at once may have been told so already.
+        // A client that is refused at once may have already got the answer.
         _ = stream.write_all(&request.encode());
         let mut head = [0; HEAD];
         let answered = stream.read_exact(&mut head).is_ok();
@@ -204,7 +205,7 @@ fn ask(dir: &Path) {
     }
 }
 
-/// Writes into the program file `inode`, again and again, through whatever process runs it.
+/// Keeps writing into the program file `inode`, through any process that runs it.
 fn overwrite(inode: u64) {
     const HELD: usize = 32;
     let mut journal = Journal::begin();
@@ -228,7 +229,7 @@ fn overwrite(inode: u64) {
     }
 }
 
-/// Looks into every process that is neither this one nor runs one of `harmless` programs.
+/// Inspects every process that is neither this one nor runs one of the `harmless` programs.
 fn look_in(harmless: &str) {
     let mut journal = Journal::begin();
     let own = fs::read_to_string("/proc/self/comm").unwrap();
@@ -243,7 +244,7 @@ fn look_in(harmless: &str) {
                 continue;
             }
             let opened = File::open(pid.join(part));
-            // A success counts if it still was on its way then.
+            // A success counts if the process was still entering then.
             if opened.is_err() || foreign(&pid) {
                 journal.tell(&format!("{part}: {}", outcome(opened)));
             }
@@ -251,8 +252,8 @@ fn look_in(harmless: &str) {
     }
 }
 
-/// Stops every process that turns up as soon as it is there, and looks whether it holds something
-/// of the host's, `secret` in its environment or memory among it.
+/// Stops every process as soon as it appears, and checks whether it has something of the host's,
+/// including `secret` in its environment or memory.
 fn seize(secret: &str) {
     let mut journal = Journal::begin();
     loop {
@@ -263,7 +264,7 @@ fn seize(secret: &str) {
             if nix::sys::ptrace::seize(pid, options).is_err() {
                 continue;
             }
-            // One that ends meanwhile has nothing left to show.
+            // A process that ends meanwhile has nothing left.
             _ = nix::sys::ptrace::interrupt(pid);
             _ = nix::sys::wait::waitpid(pid, Some(nix::sys::wait::WaitPidFlag::__WALL));
             for what in held_by(&dir, secret) {
@@ -276,7 +277,7 @@ fn seize(secret: &str) {
     }
 }
 
-/// Names what the process has that nobody in this container should have.
+/// Names what the process has that no process in this container should have.
 fn held_by(dir: &Path, secret: &str) -> Vec<String> {
     let mut found = Vec::new();
     let place = |path: &Path| fs::metadata(path).map(|it| (it.dev(), it.ino())).ok();

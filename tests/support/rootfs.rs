@@ -14,7 +14,7 @@ const APPLETS: [&str; 22] = [
     "mount", "umount", "mkdir", "rm", "touch", "stty", "test", "head", "dd", "seq",
 ];
 
-/// Makes a root directory with busybox at `root`; false, with a word, where there is none.
+/// Makes a root directory with busybox at `root`; false, with a message, if there is no busybox.
 pub(crate) fn busybox(root: &Path) -> bool {
     let Some(program) = BUSYBOX.into_iter().find(|it| is_static(it)) else {
         println!("skipped: no statically linked busybox on this machine");
@@ -56,7 +56,7 @@ pub(crate) fn copy_program(from: &str, to: &Path) {
     assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success());
 }
 
-/// Writes a script that can be executed at once, for the reason [`copy_program`] has.
+/// Writes a script that can be executed at once, by the means of [`copy_program`].
 pub(crate) fn write_script(text: &str, to: &Path) {
     let draft = to.with_extension("draft");
     fs::write(&draft, text).unwrap();

@@ -28,7 +28,7 @@ pub(crate) const RIGHT: &str = "\x1b[C";
 pub(crate) const LEFT: &str = "\x1b[D";
 pub(crate) const BACKSPACE: &str = "\x7f";
 
-/// What a program asks with to learn where the cursor is.
+/// The query for the position of the cursor.
 const WHERE_IS_THE_CURSOR: &[u8] = b"\x1b[6n";
 
 /// A program on a terminal of its own.
@@ -64,7 +64,7 @@ impl Screen {
         let (sender, output) = mpsc::channel();
         thread::spawn(move || {
             let mut buffer = vec![0; 64 * 1024];
-            // EIO tells that the last holder of the slave has gone.
+            // EIO means that the slave has no holder any more.
             while let Ok(count @ 1..) = reader.read(&mut buffer)
                 && sender.send(buffer[..count].to_vec()).is_ok()
             {}
@@ -104,7 +104,7 @@ impl Screen {
     /// Moves the cursor down to the row whose first word has `text` in it. Each key waits for what the one before did: on
     /// a slow machine the cursor would go past the row otherwise.
     pub(crate) fn cursor_to(&mut self, text: &str) {
-        // The path in the header has the same mark; values beside a name change by themselves.
+        // The path in the header has the same mark; values beside a name change on their own.
         let row = |it: &str| {
             let (_, row) = it.lines().skip(1).find_map(|it| it.split_once('▸'))?;
             row.split_whitespace().next().map(str::to_owned)
@@ -139,7 +139,7 @@ impl Screen {
         }
     }
 
-    /// Takes in output until nothing comes for `quiet`.
+    /// Processes output until nothing comes for `quiet`.
     pub(crate) fn settle(&mut self, quiet: Duration) {
         while let Ok(bytes) = self.output.recv_timeout(quiet) {
             self.take(&bytes);
@@ -157,7 +157,7 @@ impl Screen {
         self.parser.screen()
     }
 
-    /// Changes the size of the terminal; the kernel tells the program.
+    /// Changes the size of the terminal; the kernel informs the program.
     pub(crate) fn resize(&mut self, cols: u16, rows: u16) {
         let size = winsize(cols, rows);
         // SAFETY: the descriptor is open and `size` outlives the call.
@@ -180,7 +180,7 @@ impl Screen {
         self.child.id().cast_signed()
     }
 
-    /// Waits for the program's end, and takes in what it still writes.
+    /// Waits for the program's end, and processes its remaining output.
     pub(crate) fn exit(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {

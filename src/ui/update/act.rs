@@ -94,7 +94,7 @@ pub(super) fn begin_all(model: &mut Model, acts: Vec<(Name, Act)>, way: Way) -> 
 /// Begins `act`, unless other work on the same container is in progress.
 fn run(model: &mut Model, name: Name, act: Act, way: Way) -> Option<Effect> {
     if model.rights == crate::ui::Rights::ReadOnly {
-        // Not reachable by keys, but checked here for all callers.
+        // The screen refuses such actions earlier; this is the last check.
         return None;
     }
     if let Some(job) = model.jobs.get(&name) {
