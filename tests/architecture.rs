@@ -218,7 +218,7 @@ fn named<'a>(text: &'a str, head: &str) -> Vec<&'a str> {
     lists.flatten().map(|it| word(it.trim())).filter(|it| !it.is_empty()).collect()
 }
 
-/// Returns whether `file` is `src/MODULE.rs` or lies below `src/MODULE/`.
+/// Returns whether `file` is `src/MODULE.rs` or is below `src/MODULE/`.
 fn belongs(file: &str, module: &str) -> bool {
     file == format!("src/{module}.rs") || file.starts_with(&format!("src/{module}/"))
 }

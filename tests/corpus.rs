@@ -1,6 +1,6 @@
 //! Reads the configurations in `fixtures/config` and compares the results with LXC 5.0.2.
 //!
-//! Beside `NAME.conf` lies `NAME.lxc`: `refused`, or a line `KEY<tab>VALUE` for each line that
+//! Beside `NAME.conf` there is `NAME.lxc`: `refused`, or a line `KEY<tab>VALUE` for each line that
 //! `lxc-info -c KEY` prints where it differs from what an empty configuration has. Key names from
 //! before LXC 2.1 were converted by `lxc-update-config` first.
 

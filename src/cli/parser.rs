@@ -1,4 +1,4 @@
-//! The parser of the command line, its help, and what it has to say.
+//! The parser of the command line, with its help and its messages.
 //!
 //! Names and help come from the table in [`crate::command`]; each verb adds its own options.
 

@@ -1,7 +1,7 @@
 //! LXC configuration files: read into a [`crate::engine::terms::spec::Spec`], written back intact.
 //!
 //! Reading goes in two steps. [`load`] checks every line as LXC does and accepts whatever LXC of
-//! any release accepts; [`Config::spec`] then refuses what wharf cannot carry out yet.
+//! any release accepts; [`Config::spec`] then refuses what wharf does not support yet.
 
 mod build;
 mod caps;

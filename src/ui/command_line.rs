@@ -1,4 +1,4 @@
-//! What the screen does, as it is typed in a shell.
+//! The screen's acts as shell commands.
 
 use crate::engine::create::{Create, RootfsSource};
 

@@ -1,4 +1,4 @@
-//! For how long what was said stands above the footer, and what is offered beside it.
+//! How long notices stay above the footer, and what is offered beside them.
 
 use super::layout;
 use super::model::{Model, Notice, Tone, UndoStep, Way};

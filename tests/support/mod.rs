@@ -177,7 +177,7 @@ pub(crate) fn finish(mut command: Command) -> Output {
     let deadline = Instant::now() + PATIENCE;
     let child = loop {
         match command.spawn() {
-            // Whoever tries in vain to write a program keeps it from being executed meanwhile.
+            // A failing attempt to write a program prevents its execution meanwhile.
             Err(error)
                 if error.kind() == std::io::ErrorKind::ExecutableFileBusy
                     && Instant::now() < deadline =>

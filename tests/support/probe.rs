@@ -159,7 +159,7 @@ pub(crate) fn add_key() -> io::Result<()> {
     let joined = unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION, none) };
     nix::errno::Errno::result(joined)?;
     let (kind, value) = (c"user", b"secret");
-    // SAFETY: the strings end in NUL, and the value has the length that is told.
+    // SAFETY: the strings end in NUL, and the value has the given length.
     let added = unsafe {
         libc::syscall(
             libc::SYS_add_key,

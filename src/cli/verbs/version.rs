@@ -1,4 +1,4 @@
-//! `version`: which wharf this is.
+//! `version`: prints the version of wharf.
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! The operations for which wharf uses cgroups-rs: filling a cpuset, and removing a dead tree.
 //!
 //! Its controllers get the directories that our own discovery found. We attach, freeze and sample
-//! ourselves: the crate moves processes by pid, does not wait, and opens each file anew.
+//! ourselves: the crate moves processes by pid, does not wait, and reopens each file.
 
 use std::io;
 use std::path::Path;

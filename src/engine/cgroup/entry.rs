@@ -13,7 +13,7 @@ use super::file::write_once;
 use super::hand_down::home;
 use super::{Cgroup, CgroupError, Group, Version};
 
-/// What stands for the writing process itself.
+/// The pid that means the writing process itself.
 const MYSELF: &[u8] = b"0";
 
 /// The group that LXC creates for processes that enter a container with groups of its own.

@@ -161,7 +161,7 @@ fn mount(line: &[u8]) -> Option<MountInfo> {
     MountInfo::from_line(line).ok()
 }
 
-/// Returns whether `mount` shows the hierarchy that `group` lies in.
+/// Returns whether `mount` shows the hierarchy of `group`.
 fn shows(mount: &MountInfo, group: &ProcessCGroup) -> bool {
     if group.hierarchy == 0 {
         return mount.fs_type == "cgroup2";

@@ -53,7 +53,7 @@ fn trusted(file: &File) -> Result<FileId, Reason> {
     Ok((meta.dev(), meta.ino()))
 }
 
-/// Lists the files that an `lxc.include` stands for: the file, or a directory's `*.conf` by name. A
+/// Lists the files that an `lxc.include` refers to: the file, or a directory's `*.conf` by name. A
 /// missing directory (its path ends in `/`) yields none; a missing file fails when it is read.
 pub(super) fn files(path: &Path, is_directory: bool) -> Result<Vec<PathBuf>, Reason> {
     if !is_directory && !path.is_dir() {

@@ -382,7 +382,7 @@ fn take_identity(uid: u32, gid: u32) -> nix::Result<()> {
     nix::unistd::setresuid(uid, uid, uid)
 }
 
-/// Changes to `dir` and makes sure that it lies below the root (C-02 in CVE-2024-21626's class).
+/// Changes to `dir` and checks that it is below the root (C-02 in CVE-2024-21626's class).
 fn enter(dir: &std::ffi::CStr) -> nix::Result<()> {
     nix::unistd::chdir(dir)?;
     let here = nix::unistd::getcwd()?;

@@ -75,7 +75,7 @@ impl BlockedSignals {
         Ok(Self { heard, before })
     }
 
-    /// Opens what tells of them.
+    /// Opens a descriptor that reports them.
     pub fn open(&self) -> nix::Result<SignalFd> {
         SignalFd::with_flags(&self.heard, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
     }

@@ -1,11 +1,11 @@
-//! Where a running container's groups are, for whoever reads or writes their files.
+//! Finds a running container's groups, for reading and writing their files.
 
 use super::command_socket::{Client, SocketError};
 use super::record::Record;
 use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies};
 use crate::engine::{ErrorKind, Lxcpath, Name};
 
-/// Which of a container's groups: LXC's `lxc.cgroup.dir.container.inner` parts the two.
+/// Which of a container's groups: LXC's `lxc.cgroup.dir.container.inner` separates the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Holding {
     Processes,
@@ -22,7 +22,7 @@ pub(in crate::engine) enum GroupError {
 }
 
 impl GroupError {
-    /// Returns what sort of refusal it is.
+    /// Returns the kind of refusal.
     pub(in crate::engine) fn kind(&self) -> ErrorKind {
         match self {
             Self::Socket(_) => ErrorKind::Failed,
@@ -31,8 +31,8 @@ impl GroupError {
     }
 }
 
-/// Opens the group of `name`: where the record of a supervisor of ours says that it is, which need
-/// not answer for that, else where its supervisor says. None: it names none, or nobody can be asked.
+/// Opens the group of `name`: the one in the record of our supervisor, which need not answer for
+/// that, else the one that its supervisor reports. None: there is none, or no supervisor to ask.
 pub(in crate::engine) fn find(
     lxcpath: &Lxcpath,
     name: &Name,

@@ -1,5 +1,5 @@
-//! What is ordered of a start, and the configuration as it is to be carried out: read for the first
-//! run, and anew whenever the container starts again under its supervisor.
+//! The request for a start, and the resulting configuration, which is read for the first run, and
+//! again whenever the container restarts under its supervisor.
 
 use std::path::PathBuf;
 
@@ -26,7 +26,7 @@ pub struct Start {
 }
 
 impl Start {
-    /// Reads the configuration that it names, and applies what it orders besides.
+    /// Reads the configuration that it names, and applies its settings.
     pub(in crate::engine) fn load(
         &self,
         verb: Verb,

@@ -1,4 +1,4 @@
-//! Removes a container for whoever has its lock and its seat: a command, or the supervisor of an
+//! Removes a container for a caller with its lock and its seat: a command, or the supervisor of an
 //! ephemeral one.
 
 use std::io;
@@ -13,7 +13,7 @@ use crate::engine::store::{RemoveError, Store, remove_draft, take_away};
 use crate::engine::terms::error::words;
 use crate::engine::terms::shown::shown;
 
-/// Why it is still there, or a part of it.
+/// Why it still exists, or a part of it.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::engine) enum RemovalError {
     #[error("lxc.rootfs.managed = 0 protects its root in {0}; move the root away first")]
@@ -26,7 +26,8 @@ pub(in crate::engine) enum RemovalError {
     Forget(#[source] io::Error),
 }
 
-/// Removes `LXCPATH/NAME`, and forgets the container's last run. A root outside is not touched.
+/// Removes `LXCPATH/NAME`, and the record of the container's last run. A root outside is not
+/// touched.
 pub(in crate::engine) fn remove(store: &Store, name: &Name) -> Result<(), RemovalError> {
     check_managed(store, name)?;
     run_hooks(store, name)?;

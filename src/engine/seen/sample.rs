@@ -162,16 +162,16 @@ pub struct Counters {
     pub psi: Psi,
 }
 
-/// What a container's network looks like from the outside.
+/// A container's network, seen from outside.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Network {
-    /// It does not run, or nobody asked, or it may not be looked at.
+    /// It is not running, was not requested, or may not be read.
     #[default]
     Unknown,
     /// It shares the host's.
     OfHost,
     Own {
-        /// Where others reach it, if it has such an address.
+        /// An address that is reachable from outside, if it has one.
         address: Option<IpAddr>,
         received_per_second: Option<f64>,
         sent_per_second: Option<f64>,

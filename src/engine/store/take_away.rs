@@ -1,4 +1,4 @@
-//! Removes directories of the lxcpath: a container's own, and what was made or taken away halfway.
+//! Removes directories of the lxcpath: a container's own, and incomplete creations and removals.
 
 use std::ffi::CString;
 use std::fs::File;

@@ -81,7 +81,7 @@ pub struct Mount {
     pub optional: bool,
     /// Makes the missing target first.
     pub create: Option<TargetKind>,
-    /// The source lies below the container's root.
+    /// The source is below the container's root.
     pub relative: bool,
 }
 

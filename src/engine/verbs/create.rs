@@ -89,7 +89,7 @@ const SHELL_NOTE: &str = "
 # both keys to one command requests that init; LXC's lxc-start uses only the first key.
 ";
 /// The modes of the container's directory, its configuration, and the lxcpath if we create it. LXC
-/// also gives the creator's group access to the first, but whoever can write there decides what
+/// also gives the creator's group access to the first, but a user who can write there decides what
 /// root starts; a group is only needed if the users inside are mapped.
 const DIR_MODE: u32 = 0o700;
 const CONFIG_MODE: u32 = 0o640;

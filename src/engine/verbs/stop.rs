@@ -217,7 +217,8 @@ impl Engine {
         let init = self.init_of(name, client);
         let cgroup = match groups::find(&self.lxcpath, name, client, Holding::Processes) {
             Ok(cgroup) => cgroup,
-            // What it does not tell can do without: init's end is that of all.
+            // Waiting for the processes that it does not report is not necessary: they end with
+            // init.
             Err(GroupError::Socket(_)) => None,
             Err(GroupError::Cgroup(error)) => return Err(StopError::Cgroup(error)),
         };

@@ -1,4 +1,4 @@
-//! What follows from any change: where the cursor stands, and what is worth looking at.
+//! The consequences of any change: the place of the cursor, and what the sampler must read.
 
 use crate::engine::Name;
 use crate::engine::sampler::{Interest, ReadDepth};
@@ -22,7 +22,7 @@ pub(super) fn settle(model: &mut Model) -> Interest {
         visible.push(name.clone());
     }
     let files = model.detail.as_ref().is_some_and(DetailScreen::needs_files);
-    // The list may be sorted by what is read of the rows alone.
+    // The list may be sorted by figures that are read only for visible rows.
     let others = if model.list.needs_all() { ReadDepth::Row } else { ReadDepth::Cpu };
     let networks = layout::shows_networks(model);
     Interest { visible, detail, files, networks, others, order: model.order }

@@ -9,8 +9,8 @@ use crate::widgets::pen::{Pen, ends};
 /// The text of an empty list.
 pub(super) const NOTHING: &str = "nothing matches the filter; Esc clears it";
 
-/// Paints the name into what is left of the pen: marked, with the letters that the filter found,
-/// and with a sign behind it if something is wrong.
+/// Paints the name into the rest of the pen: with its mark, the matching letters highlighted, and a
+/// sign after it if something is wrong.
 pub(super) fn name(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
     let list = &model.list;
     let marked = list.marks.contains(&container.name);

@@ -1,4 +1,4 @@
-//! One request and its response on a connection, whoever is at the other end.
+//! One request and its response on a connection, whatever process answers.
 
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};

@@ -16,7 +16,7 @@ use crate::engine::terms::exit::Exit;
 use crate::engine::terms::state::State;
 
 /// Returns whether a container whose init ended by `exit` is to be started again. A restart of what
-/// `execute` runs would run the command a second time, which nobody asked for.
+/// `execute` runs would run the command a second time, which was not requested.
 pub(super) const fn is_wanted(watch: &Watch, exit: Exit, payload: Payload) -> bool {
     match (watch.wish, payload) {
         (Some(Wish::Stop | Wish::Unheard(_)), _) | (_, Payload::Application) => false,

@@ -119,7 +119,7 @@ impl Outside {
         Ok(renameat(&self.dir, self.name.as_os_str(), &self.dir, older.as_os_str())?)
     }
 
-    /// Returns whether the file lies in the directory `root` or below.
+    /// Returns whether the file is in the directory `root` or below.
     pub(super) fn lies_below(&self, root: Option<&Path>) -> io::Result<bool> {
         let Some(root) = root.and_then(|it| it.canonicalize().ok()) else { return Ok(false) };
         // A container that shares the host's root has no files of its own.
@@ -155,7 +155,7 @@ fn link(dir: &OwnedFd, name: &OsStr) -> io::Result<Option<PathBuf>> {
     }
 }
 
-/// Returns whether nobody but root and this user can change what is in the directory.
+/// Returns whether only root and this user can change the directory's content.
 fn is_ours(dir: &FileStat) -> bool {
     let directory = SFlag::from_bits_truncate(dir.st_mode) & SFlag::S_IFMT == SFlag::S_IFDIR;
     directory && is_trusted(dir.st_uid) && dir.st_mode & OTHERS_WRITE == 0

@@ -56,7 +56,7 @@ impl Server {
         }
     }
 
-    /// Drops the oldest of too many clients who do not keep anything.
+    /// Drops the oldest of too many short-lived clients.
     fn make_room(&mut self) {
         let passing = |it: &Connection| !it.is_kept();
         if self.connections.iter().filter(|it| passing(it)).count() >= ASKING {

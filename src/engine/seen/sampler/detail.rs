@@ -74,7 +74,7 @@ pub(super) fn start_of(path: &Path, most: u64) -> Option<String> {
     use std::os::unix::fs::OpenOptionsExt as _;
     // A fifo instead of a file must not block the sampler.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
-    // The kernel makes such a file anew for each reading of a part.
+    // The kernel generates such a file again for each partial read.
     let mut text = Vec::with_capacity(4096);
     file.take(most).read_to_end(&mut text).ok()?;
     Some(String::from_utf8_lossy(&text).into_owned())

@@ -39,7 +39,7 @@ pub(super) struct Members {
 #[derive(Clone, Debug)]
 pub(super) struct Member {
     pub(super) defined: bool,
-    /// What was told of it last, its state as it has been followed since.
+    /// What was last reported about it, with its state updated since.
     pub(super) told: Told,
     /// Where a process listened for it at the last check.
     place: Option<ListenerInodes>,

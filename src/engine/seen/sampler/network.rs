@@ -140,7 +140,7 @@ mod tests {
     const TRIE: &str = "Local:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 10.0.3.11\n        /32 host LOCAL\n     |-- 10.0.3.255\n        /32 link BROADCAST\n     |-- 127.0.0.1\n        /32 host LOCAL\nMain:\n     |-- 10.0.3.11\n        /32 host LOCAL\n";
     const INET6: &str = "00000000000000000000000000000001 01 80 10 80       lo\nfe800000000000000216e3fffe000001 02 40 20 80     eth0\n";
 
-    /// Has a process whose network is told by these files.
+    /// Makes a process whose network is described by these files.
     fn init(files: &[(&str, &str)]) -> tempfile::TempDir {
         let init = tempfile::tempdir().unwrap();
         std::fs::create_dir(init.path().join("net")).unwrap();
@@ -181,7 +181,7 @@ mod tests {
         let route = route.replace("0003000A 0", "0003A8C0 0");
         let all = [("dev", DEV), ("route", route.as_str()), ("fib_trie", two.as_str())];
         assert_eq!(address(init(&all).path()), Some("192.168.3.11".parse().unwrap()));
-        // An address without a network is reached as well as others.
+        // An address without a network is as reachable as others.
         assert_eq!(address(init(&[("fib_trie", TRIE)]).path()), Some("10.0.3.11".parse().unwrap()));
     }
 

@@ -1,6 +1,6 @@
-//! What goes through the networks of containers that have one of their own, and where others reach
-//! them. It is read from outside, by a thread that is waited for a moment only, and nothing stays
-//! open: that would keep the network of a container that has ended.
+//! The traffic and addresses of containers with a network of their own. They are read from outside,
+//! by a thread that the sampler waits for only briefly, and nothing stays open, since that would
+//! keep the network of an ended container alive.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,15 +13,15 @@ use super::rates::per_second;
 use crate::engine::seen::sample::Network;
 use crate::engine::terms::name::Name;
 
-/// Addresses change seldom, and are dear to find.
+/// Addresses seldom change, and are expensive to find.
 const ADDRESS_STALE: Duration = Duration::from_secs(10);
-/// One that starts has none yet.
+/// A starting container has none yet.
 const ADDRESS_WANTED: Duration = Duration::from_secs(2);
 
-/// A busy machine may keep the thread waiting so long; what was read before that is not shown.
+/// A busy machine may delay the thread this long; older readings are not shown.
 const OUTDATED: Duration = Duration::from_secs(5);
 
-/// The networks that were looked at last.
+/// The networks of the last sample.
 #[derive(Debug)]
 pub(super) struct Traffic {
     proc: PathBuf,
@@ -35,30 +35,30 @@ struct KnownNetwork {
     network: Network,
 }
 
-/// What is asked of one container.
+/// What to read about one container.
 #[derive(Debug)]
 struct NetworkQuestion {
     name: Name,
     init: i32,
-    /// Where it was when that was last looked up, if that will do.
+    /// Its address at the last lookup, if that is recent enough.
     place: Option<NetworkPlace>,
 }
 
-/// What was read of one container.
+/// What was read about one container.
 #[derive(Clone, Copy, Debug)]
 struct NetworkReading {
     init: i32,
     at: Instant,
     place: NetworkPlace,
-    /// Received and sent.
+    /// Bytes received and sent.
     bytes: Option<(u64, u64)>,
 }
 
-/// Whose network a container has.
+/// Which network a container has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct NetworkPlace {
     at: Instant,
-    /// None: that cannot be seen.
+    /// None: it is not visible.
     own: Option<bool>,
     address: Option<IpAddr>,
 }
@@ -68,7 +68,7 @@ impl Traffic {
         Self { proc: proc.to_path_buf(), known: HashMap::new(), readings: Aside::new() }
     }
 
-    /// Looks at the networks of these containers, by their init, and forgets all others.
+    /// Reads the networks of these containers, by their init, and drops all others.
     pub(super) fn look(&mut self, asked: Vec<(Name, i32)>) {
         self.known
             .retain(|name, it| asked.iter().any(|(of, init)| of == name && *init == it.last.init));
@@ -83,7 +83,7 @@ impl Traffic {
         let proc = self.proc.clone();
         let read = move || questions.into_iter().map(|it| it.answer(&proc)).collect();
         let Some(answers) = self.readings.ask((), read) else {
-            // What was true a moment ago may not be any more.
+            // A recent reading may already be outdated.
             for it in self.known.values_mut().filter(|it| it.last.at.elapsed() > OUTDATED) {
                 it.network = Network::Unknown;
             }
@@ -96,7 +96,7 @@ impl Traffic {
         }
     }
 
-    /// Returns what was seen of the network of `name`.
+    /// Returns the last reading of the network of `name`.
     pub(super) fn of(&self, name: &Name) -> Network {
         self.known.get(name).map_or(Network::Unknown, |it| it.network)
     }
@@ -112,7 +112,7 @@ impl NetworkQuestion {
 }
 
 impl NetworkPlace {
-    /// Looks up whose network the process has whose `/proc` directory is `init`.
+    /// Finds which network the process with the `/proc` directory `init` has.
     fn of(proc: &Path, init: &Path) -> Self {
         let namespace = |of: &Path| std::fs::read_link(of.join("ns/net")).ok();
         let own = namespace(init).zip(namespace(&proc.join("self")));
@@ -128,7 +128,7 @@ impl NetworkPlace {
 }
 
 impl NetworkReading {
-    /// Makes rates out of this and the reading before.
+    /// Computes rates from this and the previous reading.
     fn network(&self, before: Option<&Self>) -> Network {
         match self.place.own {
             None => return Network::Unknown,

@@ -1,4 +1,4 @@
-//! Lines are found in the log, and the log stands still while they are looked at.
+//! Lines are found in the log, which does not scroll while they are inspected.
 
 use super::*;
 

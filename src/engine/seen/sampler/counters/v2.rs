@@ -36,7 +36,7 @@ pub(super) const SOURCES: &[CounterSource] = &[
     CounterSource::new("psi", "io.pressure", Need::Row, |text, raw| raw.psi.io = some(text)),
 ];
 
-/// Names the v1 controller that, where it is mounted, counts instead. Pressure is v2's alone.
+/// Names the v1 controller that counts instead if it is mounted. Only v2 has pressure.
 pub(super) fn served_by(controller: &str) -> Option<&'static str> {
     match controller {
         "cpu-usage" => Some("cpuacct"),
