@@ -157,7 +157,7 @@ fn hidden(proposal: &Proposal) -> String {
 /// Says that marked containers are left out, which the list of names does not show.
 fn spared(proposal: &Proposal) -> Option<String> {
     let count = proposal.spared;
-    (count > 0).then(|| format!("{count} of the marked cannot be destroyed now."))
+    (count > 0).then(|| format!("{count} marked cannot be destroyed now"))
 }
 
 fn destroy(word: &str, typed: &Input, proposal: &Proposal, canvas: &mut Canvas<'_>) {
