@@ -374,3 +374,37 @@ fn clients_that_stay_leave_room_for_those_that_act() {
     assert_eq!(lxcpath.state(&name), "STOPPED");
     drop((views, waits));
 }
+
+#[test]
+fn clients_that_come_at_once_are_all_answered() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.start_sleeper("flood");
+    let init = lxcpath.ok(&["info", "-p", "-H", &name]);
+    let status = fs::read_to_string(format!("/proc/{}/status", init.trim())).unwrap();
+    let supervisor = status.lines().find_map(|it| it.strip_prefix("PPid:")).unwrap().trim();
+    let signal = |signal: &str| {
+        assert!(Command::new("kill").args([signal, supervisor]).status().unwrap().success());
+    };
+    let address =
+        SocketAddr::from_abstract_name(format!("{}/{name}/command", lxcpath.path().display()));
+    let address = address.unwrap();
+    let head = Request { command: SocketCommand::GetState as i32, payload_len: 0, data: 0 };
+    // It was busy for a moment, and now all of them are there.
+    signal("-STOP");
+    let ask = || {
+        let mut stream = UnixStream::connect_addr(&address).unwrap();
+        stream.write_all(&head.encode()).unwrap();
+        stream
+    };
+    let clients: Vec<_> = (0..100).map(|_| ask()).collect();
+    signal("-CONT");
+    let answered = clients.into_iter().filter_map(|mut stream| {
+        let mut answer = [0; HEAD];
+        stream.read_exact(&mut answer).ok()
+    });
+    assert_eq!(answered.count(), 100);
+    lxcpath.ok(&["stop", "-k", &name]);
+}

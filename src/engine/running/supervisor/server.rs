@@ -16,7 +16,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 
 /// More short-lived clients than any sane use has. Beyond that, a client that has not sent its
 /// request is dropped for the next one.
-const ASKING: usize = 16;
+const ASKING: usize = 64;
 
 /// The server's side of the command socket.
 #[derive(Debug)]
@@ -35,12 +35,12 @@ impl Server {
     }
 
     /// Accepts every waiting client. Those without permission are refused.
-    pub(super) fn accept(&mut self) {
+    pub(super) fn accept(&mut self, desk: &mut Desk) {
         while let Some(stream) = self.next_client() {
             if stream.set_nonblocking(true).is_err() {
                 continue;
             }
-            self.make_room();
+            self.make_room(desk);
             let allowed = peer::may_ask(&stream);
             let mut connection = Connection::new(self.next, stream);
             self.next += 1;
@@ -56,15 +56,21 @@ impl Server {
         }
     }
 
-    /// Drops the oldest of too many short-lived clients.
-    fn make_room(&mut self) {
-        let passing = |it: &Connection| !it.is_kept();
-        if self.connections.iter().filter(|it| passing(it)).count() >= ASKING {
-            let oldest = self.connections.iter().map(|it| it.id);
-            let oldest =
-                oldest.zip(&self.connections).filter(|it| passing(it.1)).min_by_key(|it| it.0);
-            let oldest = oldest.map(|it| it.0);
-            self.connections.retain(|it| Some(it.id) != oldest);
+    /// Drops the oldest of too many short-lived clients. When many connect at once, its request has
+    /// arrived already and is answered first.
+    fn make_room(&mut self, desk: &mut Desk) {
+        let mut passing: Vec<Holder> =
+            self.connections.iter().filter(|it| !it.is_kept()).map(|it| it.id).collect();
+        if passing.len() < ASKING {
+            return;
+        }
+        passing.sort_unstable();
+        let Some(oldest) = passing.first() else { return };
+        self.advance(*oldest, Relay::No, desk);
+        let at = self.connections.iter().position(|it| it.id == *oldest && !it.is_kept());
+        if let Some(at) = at {
+            self.connections.swap_remove(at);
+            desk.ttys.free(*oldest);
         }
     }
 

@@ -179,7 +179,7 @@ impl Watch {
             PollSource::Signals => self.obey(),
             PollSource::Memory => self.oom.iter_mut().for_each(Oom::notice),
             PollSource::Limits => self.guard.iter_mut().for_each(LimitGuard::notice),
-            PollSource::Listener => self.server.accept(),
+            PollSource::Listener => self.server.accept(&mut self.desk),
             PollSource::Console => self.relieve(flags),
             PollSource::Input => {
                 if let (Some(viewer), Some(console)) = self.both() {
