@@ -58,7 +58,7 @@ struct AskedLimit<'a> {
 impl Engine {
     /// Writes `value` for `file` (or for a whole key such as `lxc.cgroup2.memory.max`) into the
     /// container's configuration, for its next starts, in each spelling that is used; without a
-    /// value, or with one that clears it, removes it. Everything else in the file stays as it is.
+    /// value, or with an empty one, removes it. Everything else in the file stays as it is.
     pub fn cgroup_keep(
         &self,
         name: &Name,
@@ -70,7 +70,7 @@ impl Engine {
         let _lock = store.lock(name).map_err(|why| not_kept(name, why))?;
         let text = store.read_config(name).map_err(|why| not_kept(name, why))?;
         let mut document = Document::parse(&text);
-        let value = value.filter(|it| limit.cgroup.is_some() || !it.trim().is_empty());
+        let value = value.filter(|it| !it.trim().is_empty());
         let wanted = value.map(|it| limit.parse(it, &document)).transpose();
         let wanted = wanted.map_err(|why| Error::new(VERB, name, ErrorKind::Invalid, why))?;
         if let Some(owned) = proxmox::owner(self.lxcpath.host(), name) {
