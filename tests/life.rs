@@ -117,6 +117,30 @@ fn what_a_container_has_of_its_own_is_not_the_hosts() {
     lxcpath.ok(&["stop", "-k", &name]);
 }
 
+#[test]
+fn whoever_ignores_the_end_of_his_children_learns_that_of_a_container() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("careless");
+    lxcpath.ok(&["create", &name]);
+    let run = |args: &[&str]| {
+        let wharf = lxcpath.command(args);
+        let mut env = Command::new("env");
+        env.arg("--ignore-signal=CHLD").arg(wharf.get_program()).args(wharf.get_args());
+        env.stdin(Stdio::null());
+        support::finish(env)
+    };
+    let started = run(&["start", &name, "--", "/bin/sleep", "1000"]);
+    assert!(started.status.success(), "{}", told(&started));
+    for args in [&["attach", &name][..], &["execute", &lxcpath.name("job")]] {
+        let ended = run(&[args, &["--", "/bin/sh", "-c", "exit 7"]].concat());
+        assert_eq!(ended.status.code(), Some(7), "{}", told(&ended));
+    }
+    lxcpath.ok(&["stop", "-k", &name]);
+}
+
 /// Sets and reads back a limit that every layout has.
 fn pids_limit(lxcpath: &Lxcpath, name: &str) -> (&'static str, String) {
     let file = "pids.max";

@@ -338,6 +338,13 @@ pub fn reset_signals() {
     _ = nix::sys::signal::SigSet::empty().thread_set_mask();
 }
 
+/// Has the kernel keep children that ended until they are waited for, whatever whoever started this
+/// process does about his own.
+pub fn keep_ended_children() {
+    // SAFETY: the default action is no function of ours.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
 /// Gives `signal` a handler that does nothing, for a process that blocks it and waits for it.
 pub fn catch(signal: i32) -> nix::Result<()> {
     const extern "C" fn nothing(_: libc::c_int) {}
