@@ -124,8 +124,12 @@ impl Store {
 
     /// Removes what killed writers of the configuration have left, unless one is active.
     pub fn tidy(&self, name: &Name) {
-        if let Ok(_lock) = self.lock(name) {
-            replace::remove_drafts(&self.config_path(name));
+        let config = self.config_path(name);
+        // Whoever wants the lock meanwhile is refused, so it is taken only when there is something.
+        if replace::drafts(&config).next().is_some()
+            && let Ok(_lock) = self.lock(name)
+        {
+            replace::remove_drafts(&config);
         }
     }
 
@@ -230,6 +234,24 @@ mod tests {
                 .unwrap()
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn who_tidies_up_where_nothing_is_left_refuses_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(&Lxcpath::open(&Host::keeping_in(dir.path()), dir.path()));
+        let name: Name = "web".parse().unwrap();
+        fs::create_dir(store.dir(&name)).unwrap();
+        let tidy = || (0..2000).for_each(|_| store.tidy(&name));
+        std::thread::scope(|scope| {
+            let tidying = scope.spawn(tidy);
+            let locks = std::iter::repeat_with(|| store.lock(&name).is_ok());
+            assert!(locks.take_while(|_| !tidying.is_finished()).all(|it| it));
+        });
+        let draft = store.dir(&name).join(".config.4242.0");
+        fs::write(&draft, "half").unwrap();
+        store.tidy(&name);
+        assert!(!draft.exists());
     }
 
     #[test]

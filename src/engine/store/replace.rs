@@ -43,12 +43,15 @@ fn put(path: &Path, bytes: &[u8], dress: impl Fn(&File) -> io::Result<()>) -> io
 
 /// Removes what killed writers of `path` have left. Failures are harmless.
 pub(super) fn remove_drafts(path: &Path) {
-    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return };
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        if is_draft(&entry.file_name(), name) {
-            _ = std::fs::remove_file(entry.path());
-        }
-    }
+    drafts(path).for_each(|it| _ = std::fs::remove_file(it));
+}
+
+/// Lists what writers of `path` have beside it, those at work and those that were killed.
+pub(super) fn drafts(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let dir = path.parent().map(std::fs::read_dir);
+    let entries = dir.into_iter().flatten().flatten().flatten();
+    let is_of = |file: &OsStr| path.file_name().is_some_and(|name| is_draft(file, name));
+    entries.filter(move |it| is_of(&it.file_name())).map(|it| it.path())
 }
 
 /// Returns whether `file` is a name that [`beside`] returns for `name`.
