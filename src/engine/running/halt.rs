@@ -146,10 +146,19 @@ fn mind_below(proc: &Path, pid: i32, signal: i32) -> Mind {
     statuses.map(|it| mind(&it, signal)).max().unwrap_or(Mind::Without)
 }
 
+/// Returns whether the process `pid` is a shell, which may execute a program in its own place.
+pub(in crate::engine) fn is_shell(pid: i32) -> bool {
+    command_line(pid).first().is_some_and(|it| names_shell(it))
+}
+
 /// Returns whether a command is a shell without a script.
 pub(in crate::engine) fn is_bare_shell<T: AsRef<str>>(argv: &[T]) -> bool {
     let [program] = argv else { return false };
-    let program = program.as_ref().trim_start_matches('-');
+    names_shell(program.as_ref())
+}
+
+fn names_shell(program: &str) -> bool {
+    let program = program.trim_start_matches('-');
     SHELLS.contains(&program.rsplit('/').next().unwrap_or(program))
 }
 

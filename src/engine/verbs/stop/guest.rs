@@ -23,6 +23,17 @@ const STARTING: Duration = Duration::from_secs(30);
 /// How long a container may take to end by `lxc.signal.stop` before it is killed.
 const STOPPING: Duration = Duration::from_secs(5);
 
+/// How often to look whether a shell that was asked to restart is still there to do it.
+const LOOK_AT_SHELL: Duration = Duration::from_secs(3);
+
+/// What came of asking init to restart.
+enum Restart {
+    /// The state that was told after that; none: it took too long.
+    Asked(Option<State>),
+    /// It does nothing for that signal.
+    Unheard,
+}
+
 /// A running container's init, and what is needed to signal it.
 struct Guest<'a> {
     engine: &'a Engine,
@@ -113,13 +124,10 @@ impl Engine {
         // A supervisor of ours then starts the container again however init ends.
         let signal = guest.reboot_signal();
         let ours = client.wish(Wish::Restart(signal)).ok();
-        let told = if halt::reboots(guest.pid, signal) {
-            guest.signal(signal)?;
-            life.wait(timeout).map_err(StopError::Socket)?
-        } else if then_kill {
-            guest.halts(guest.asking(), &life, timeout)?
-        } else {
-            return Err(guest.does_not_reboot(signal));
+        let told = match guest.restarts(signal, &life, timeout)? {
+            Restart::Asked(told) => told,
+            Restart::Unheard if then_kill => guest.halts(guest.asking(), &life, timeout)?,
+            Restart::Unheard => return Err(guest.does_not_reboot(signal)),
         };
         let told = match (told, &ours) {
             (None, _) if !then_kill => return Err(StopError::TimedOut),
@@ -230,6 +238,33 @@ impl<'a> Guest<'a> {
             self.say(asking)?;
         }
         told.wait(timeout).map_err(StopError::Socket)
+    }
+
+    /// Asks init to restart and waits for one of the states that `told` tells. A shell that executed a
+    /// program at that moment took the signal along, and the program knows nothing of it.
+    fn restarts(
+        &self,
+        signal: i32,
+        told: &StateClient,
+        timeout: Option<Duration>,
+    ) -> Result<Restart, StopError> {
+        if !halt::reboots(self.pid, signal) {
+            return Ok(Restart::Unheard);
+        }
+        let shell = halt::is_shell(self.pid);
+        self.signal(signal)?;
+        let deadline = timeout.map(|it| Instant::now() + it);
+        loop {
+            let left = deadline.map(|it| it.saturating_duration_since(Instant::now()));
+            let step = left.map_or(LOOK_AT_SHELL, |it| it.min(LOOK_AT_SHELL));
+            let state = told.wait(Some(step)).map_err(StopError::Socket)?;
+            if state.is_some() || left == Some(step) {
+                return Ok(Restart::Asked(state));
+            }
+            if shell && !halt::is_shell(self.pid) && !halt::hears(self.pid, signal) {
+                return Ok(Restart::Unheard);
+            }
+        }
     }
 
     /// Returns whether no process is left but init.
