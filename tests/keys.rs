@@ -68,6 +68,28 @@ fn file_systems_have_the_names_and_sizes_that_lxc_gives_them() {
 }
 
 #[test]
+fn a_container_whose_configuration_does_not_mention_them_has_its_own_shm_and_queues() {
+    let lxcpath = Lxcpath::new();
+    let root = tempfile::tempdir().unwrap();
+    if !can_run_containers() || !rootfs::busybox(root.path()) {
+        return;
+    }
+    let name = lxcpath.name("bare");
+    fs::create_dir(lxcpath.path().join(&name)).unwrap();
+    let config =
+        format!("lxc.rootfs.path = dir:{}\nlxc.mount.auto = proc\n", root.path().display());
+    fs::write(lxcpath.path().join(&name).join("config"), config).unwrap();
+    lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
+    let table = lxcpath.ok(&["attach", &name, "--", "/bin/cat", "/proc/self/mountinfo"]);
+    for (target, start) in
+        [("/dev/shm", "tmpfs tmpfs rw,size=65536k"), ("/dev/mqueue", "mqueue mqueue rw")]
+    {
+        let all = mounted(&table, target);
+        assert!(matches!(all[..], [it] if it.starts_with(start)), "{target}: {all:?}");
+    }
+}
+
+#[test]
 fn every_run_has_a_boot_id_of_its_own() {
     const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
     let lxcpath = Lxcpath::new();

@@ -310,3 +310,50 @@ fn a_container_that_does_nothing_but_restart_is_slowed_down_and_can_be_stopped()
         assert_eq!(lives() - before, 8, "{options:?}");
     }
 }
+
+#[test]
+fn what_waits_to_restart_is_not_taken_for_a_namesake_elsewhere() {
+    let Some(machine) = Machine::new() else { return };
+    let Machine { lxcpath, name, root } = &machine;
+    let lives = || fs::read_to_string(root.path().join("lives")).unwrap_or_default();
+    let script = "echo life >> /lives; exec busybox reboot -f";
+    lxcpath.ok(&["start", name, "--", "/bin/sh", "-c", script]);
+    // The next start waits 32 seconds.
+    wait_until("the tenth life", || lives().lines().count() == 10);
+    wait_until("the wait", || !lxcpath.ok(&["info", name]).contains("PID:"));
+    // Its group's name is free meanwhile.
+    let elsewhere = Lxcpath::new();
+    fs::create_dir(elsewhere.path().join(name)).unwrap();
+    fs::copy(machine.config(), elsewhere.path().join(name).join("config")).unwrap();
+    elsewhere.ok(&["start", name, "--", "/bin/sleep", "1000"]);
+    let group = format!("/lxc.payload.{name}");
+    assert!(elsewhere.ok(&["info", name]).contains(&group), "{}", elsewhere.ok(&["info", name]));
+    let told = lxcpath.ok(&["info", name]) + &lxcpath.ok(&["ps", name]);
+    assert!(!told.contains(&format!("{group}\n")) && !told.contains("sleep"), "{told}");
+    lxcpath.ok(&["stop", "-k", name]);
+    assert_eq!(elsewhere.state(name), "RUNNING");
+    elsewhere.ok(&["stop", "-k", name]);
+}
+
+#[test]
+fn a_restart_that_a_shell_took_along_into_a_program_is_not_waited_for() {
+    let Some(machine) = Machine::new() else { return };
+    let Machine { lxcpath, name, .. } = &machine;
+    let script = "trap 'asked=yes' USR1; echo life >> /lives; \
+        while [ -z \"$asked\" ]; do sleep 0.05; done; exec sleep 10000";
+    machine.add("lxc.signal.reboot = SIGUSR1\n");
+    for options in [&["--nokill"][..], &[]] {
+        lxcpath.ok(&["start", name, "--", "/bin/sh", "-c", script]);
+        let before = Instant::now();
+        let args = [&["stop", "-r", "-t", "3000"][..], options, &[name]].concat();
+        if options.is_empty() {
+            lxcpath.ok(&args);
+            assert_eq!(lxcpath.state(name), "RUNNING");
+        } else {
+            let told = lxcpath.refused(&args, 1);
+            assert!(told.contains("no handler for SIGUSR1"), "{told}");
+        }
+        assert!(before.elapsed() < Duration::from_mins(10), "it was waited for");
+        lxcpath.ok(&["stop", "-k", name]);
+    }
+}

@@ -86,6 +86,11 @@ impl Cgroup {
         Self { path: format!("/{below}"), groups: groups.collect() }
     }
 
+    /// Forgets the group, which is gone: its name may be another container's the next moment.
+    pub fn forget(&mut self) {
+        self.groups.clear();
+    }
+
     /// Returns the path below the hierarchies' root, such as `/lxc.payload.web`.
     pub fn path(&self) -> &str {
         &self.path

@@ -326,6 +326,7 @@ fn watch_to_the_end(watch: &mut Watch, run: &Run, brake: &mut Brake) -> Result<E
     // A frozen or half thawed container ends as well.
     desk.life.enter(State::Stopping);
     let swept = sweep(&desk.cgroup);
+    desk.forget_ended(watched.is_ok(), swept);
     let wanted = watched.is_ok() && again::is_wanted(watch, exit, run.payload);
     if wanted && brake.lets_go_on(watch) {
         return Ok(Ended::ToBeginAgain(exit));

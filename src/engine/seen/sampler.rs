@@ -94,7 +94,7 @@ pub struct Sampler {
     lacks: Option<(Instant, Vec<Lack>)>,
     /// What was last read for the container in detail, except its processes and files.
     still: Option<Still>,
-    stills: Aside<Name, (Detail, Option<String>)>,
+    stills: Aside<(Name, Option<i32>), (Detail, Option<String>)>,
     before: Option<Instant>,
     /// How many samples it has taken.
     looks: usize,
@@ -396,7 +396,7 @@ impl Sampler {
         let (proc, lxcpath, of) = (self.proc.clone(), self.lxcpath.clone(), name.clone());
         let hierarchies = self.hierarchies.clone();
         let read = move || detail::read(&proc, init, &lxcpath, &of, &hierarchies);
-        let Some((detail, fault)) = self.stills.ask(name.clone(), read) else {
+        let Some((detail, fault)) = self.stills.ask((name.clone(), init), read) else {
             let still = self.still.as_ref().filter(|it| it.name == *name && it.init == init);
             let old = || still.map(|it| (it.detail.clone(), it.fault.clone()));
             return old().unwrap_or_default();
@@ -409,7 +409,8 @@ impl Sampler {
 
     /// Closes the files of containers that no longer run.
     fn forget_ended(&mut self) {
-        let runs = |name: &Name| self.members.all.get(name).is_some_and(|it| it.told.run.is_some());
+        let run = |name: &Name| self.members.all.get(name)?.told.run.as_ref();
+        let runs = |name: &Name| run(name).is_some_and(|it| it.limits.is_some());
         let ended: Vec<Name> = self.watched.keys().filter(|it| !runs(it)).cloned().collect();
         for name in &ended {
             self.forget(name);

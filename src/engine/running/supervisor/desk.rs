@@ -103,6 +103,9 @@ impl Desk {
                 Reply::value(State::Running as u64)
             }
             SocketCommand::GetState => Reply::value(self.life.state() as u64),
+            SocketCommand::GetInitPid if self.life.record.init.is_none() => {
+                Reply::error(Errno::ESRCH)
+            }
             SocketCommand::GetInitPid => Reply::value(self.init.pid as u64),
             SocketCommand::GetCloneFlags => Reply::value(self.init.clone_flags),
             SocketCommand::GetName => Reply::text(self.life.record.name.as_str()),
@@ -117,6 +120,18 @@ impl Desk {
             SocketCommand::GetCgroup2Fd | SocketCommand::GetLimitCgroup2Fd => self.unified_fd(),
             SocketCommand::GetCgroupFd | SocketCommand::GetLimitCgroupFd => self.cgroup_fd(payload),
             SocketCommand::GetCgroupCtx => self.cgroup_ctx(payload),
+        }
+    }
+
+    /// Forgets what is gone of the run: another process may have that pid the next moment, and another
+    /// container that group, and nobody may be told that they are this one's.
+    pub(super) fn forget_ended(&mut self, reaped: bool, swept: bool) {
+        let record = &mut self.life.record;
+        record.init = record.init.filter(|_| !reaped);
+        if swept {
+            record.cgroup = None;
+            record.cgroup_inodes = Vec::new();
+            self.cgroup.forget();
         }
     }
 

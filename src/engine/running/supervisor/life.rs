@@ -188,7 +188,8 @@ impl Life {
     }
 
     /// Reports that the next start is delayed.
-    pub(super) fn brakes(&self, restarts: u32, wait: Duration) {
+    pub(super) fn brakes(&mut self, restarts: u32, wait: Duration) {
+        self.save();
         let wait_ms = wait.as_millis() as u64;
         event::publish(&self.lxcpath, &self.record.name, What::Braked { restarts, wait_ms });
     }
