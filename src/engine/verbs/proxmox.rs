@@ -82,11 +82,12 @@ impl Owned {
 
     /// Returns the command that saves the limit `value`, which the kernel has in `file`.
     pub fn keeps(&self, file: &str, value: &str) -> String {
+        let (key, conf) = (if is_v1(file) { "lxc.cgroup" } else { "lxc.cgroup2" }, &self.conf);
+        if value.is_empty() {
+            return format!("remove `{key}.{file}` from {}", conf.display());
+        }
         option(file, value).map_or_else(
-            || {
-                let key = if is_v1(file) { "lxc.cgroup" } else { "lxc.cgroup2" };
-                format!("write `{key}.{file}: {value}` into {}", self.conf.display())
-            },
+            || format!("write `{key}.{file}: {value}` into {}", conf.display()),
             |it| format!("run `pct set {} {it}`", self.id),
         )
     }
@@ -134,6 +135,8 @@ mod tests {
             ("cpu.max", "max 100000", "run `pct set 101 --cpulimit 0`"),
             ("cpu.weight", "50", "run `pct set 101 --cpuunits 50`"),
             ("pids.max", "7", "write `lxc.cgroup2.pids.max: 7` into /etc/pve/lxc/101.conf"),
+            ("pids.max", "", "remove `lxc.cgroup2.pids.max` from /etc/pve/lxc/101.conf"),
+            ("cpu.weight", "", "remove `lxc.cgroup2.cpu.weight` from /etc/pve/lxc/101.conf"),
             ("memory.max", "5", "write `lxc.cgroup2.memory.max: 5` into /etc/pve/lxc/101.conf"),
             (
                 "memory.memsw.limit_in_bytes",
