@@ -37,13 +37,10 @@ pub const ROOMY: u16 = 124;
 /// The list screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ListAreas {
-    pub header: Rect,
     pub table: Rect,
     /// Processes and graphs of the container under the cursor.
     pub peek: Option<[Rect; 2]>,
     pub events: Option<Rect>,
-    pub notice: Rect,
-    pub footer: Rect,
 }
 
 /// Header, body, notice and footer, which every screen has.
@@ -73,25 +70,20 @@ pub fn regions(size: (u16, u16)) -> Regions {
 
 /// Divides the list screen.
 pub fn list(model: &Model) -> ListAreas {
-    let regions = regions(model.size);
+    let body = regions(model.size).body;
     let (width, height) = model.size;
-    let mut left = regions.body;
-    let mut areas = ListAreas {
-        header: regions.header,
-        notice: regions.notice,
-        footer: regions.footer,
-        ..ListAreas::default()
-    };
+    let mut left = body;
+    let mut areas = ListAreas::default();
     // Without content, no empty space is reserved.
     let peek = model.list.peek && !model.list.order.is_empty();
-    if let Some(table_height) = short_list(model, regions.body).filter(|_| peek) {
-        return below_each_other(areas, regions.body, table_height);
+    if let Some(table_height) = short_list(model, body).filter(|_| peek) {
+        return below_each_other(body, table_height);
     }
     if width >= WIDE && height >= EVENTS_FROM && peek {
         let side = (width / 3).max(62);
         left.width = width - side;
-        let half = regions.body.height / 2;
-        let right = Rect { x: left.width, width: side, ..regions.body };
+        let half = body.height / 2;
+        let right = Rect { x: left.width, width: side, ..body };
         areas.peek = Some([
             Rect { y: right.y + half, height: right.height - half, ..right },
             Rect { height: half, ..right },
@@ -124,7 +116,7 @@ fn short_list(model: &Model, body: Rect) -> Option<u16> {
 }
 
 /// Puts the peek below the table and the events below that, each as wide as the screen.
-fn below_each_other(areas: ListAreas, body: Rect, table_height: u16) -> ListAreas {
+fn below_each_other(body: Rect, table_height: u16) -> ListAreas {
     let rest = body.height - table_height;
     let events_height = (rest / 4).clamp(EVENTS_HEIGHT, MOST_EVENTS_HEIGHT);
     let table = Rect { height: table_height, ..body };
@@ -137,7 +129,6 @@ fn below_each_other(areas: ListAreas, body: Rect, table_height: u16) -> ListArea
             Rect { x: half, width: peek.width - half, ..peek },
         ]),
         events: Some(Rect { y: peek.bottom(), height: events_height, ..body }),
-        ..areas
     }
 }
 
@@ -183,7 +174,6 @@ pub fn sampled(model: &Model) -> Vec<Rect> {
 /// An open container: one line about it, the tabs, and its panes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DetailAreas {
-    pub regions: Regions,
     pub about: Rect,
     pub tabs: Rect,
     pub panes: Vec<(Tab, Rect)>,
@@ -231,8 +221,7 @@ pub fn runs_here(model: &Model) -> bool {
 
 /// Divides the screen of the open container.
 pub fn detail(model: &Model) -> DetailAreas {
-    let regions = regions(model.size);
-    let body = regions.body;
+    let body = regions(model.size).body;
     let line =
         |y: u16| Rect { y: body.y + y, height: 1.min(body.height.saturating_sub(y)), ..body };
     let heads = if body.height >= 8 { 2 } else { 1.min(body.height) };
@@ -250,7 +239,7 @@ pub fn detail(model: &Model) -> DetailAreas {
         | Tab::Network
         | Tab::Mounts => vec![(detail.tab, rest)],
     });
-    DetailAreas { regions, about, tabs, panes }
+    DetailAreas { about, tabs, panes }
 }
 
 fn quarters(area: Rect) -> Vec<(Tab, Rect)> {
