@@ -1,7 +1,9 @@
-//! Checks the dependencies of ARCHITECTURE.md, the size of files and the places of unsafe code.
+//! Checks the dependencies of ARCHITECTURE.md, the size of files, the places of unsafe code and the
+//! names of types.
 
 #![allow(clippy::unwrap_used, clippy::string_slice, reason = "a test fails by panicking")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -216,6 +218,49 @@ fn named<'a>(text: &'a str, head: &str) -> Vec<&'a str> {
         None => vec![it],
     });
     lists.flatten().map(|it| word(it.trim())).filter(|it| !it.is_empty()).collect()
+}
+
+#[test]
+fn a_type_name_means_one_thing() {
+    let mut declared: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (file, text) in &sources() {
+        for name in code(text).filter_map(declared_type) {
+            declared.entry(name.to_owned()).or_default().push(file.clone());
+        }
+    }
+    assert!(declared.contains_key("Engine"), "no declarations found");
+    declared.retain(|_, files| files.len() > 1);
+    assert!(declared.is_empty(), "one name for several types, rename all but one: {declared:#?}");
+}
+
+/// Returns the name of the type that `line` begins to declare. An associated type, which is
+/// indented, is named by its trait.
+fn declared_type(line: &str) -> Option<&str> {
+    let mut words = line.split_whitespace().skip_while(|it| {
+        matches!(*it, "pub" | "unsafe") || it.starts_with("pub(") || it.ends_with(')')
+    });
+    let declares = match words.next()? {
+        "struct" | "enum" | "trait" | "union" => true,
+        "type" => !line.starts_with(' '),
+        _ => false,
+    };
+    let rest = words.next().filter(|_| declares)?;
+    let end = rest.find(|it: char| !it.is_alphanumeric() && it != '_').unwrap_or(rest.len());
+    Some(&rest[..end])
+}
+
+#[test]
+fn declarations_of_types_are_read() {
+    for (line, name) in [
+        ("pub struct Name(String);", Some("Name")),
+        ("pub(in crate::engine) enum Part {", Some("Part")),
+        ("    pub(super) struct Row<'a> {", Some("Row")),
+        ("type Work<T> = Box<dyn FnOnce() -> T>;", Some("Work")),
+        ("    type Err = IdError;", None),
+        ("    let structure = 1;", None),
+    ] {
+        assert_eq!(declared_type(line), name, "{line}");
+    }
 }
 
 /// Returns whether `file` is `src/MODULE.rs` or is below `src/MODULE/`.

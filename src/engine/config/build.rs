@@ -13,7 +13,7 @@ use crate::engine::host::apparmor;
 use crate::engine::terms::signal;
 use crate::engine::terms::spec::{
     At, AutoMode, AutoMounts, Capabilities, CgroupSetting, ConfigPlace, ConsoleSpec, InitSpec,
-    Mount, Network, SignalSpec, Spec,
+    Mount, NetworkSpec, SignalSpec, Spec,
 };
 
 /// The default init.
@@ -254,12 +254,12 @@ fn console(settings: &ConfigSettings) -> ConsoleSpec {
 }
 
 /// The host's network is shared only if every interface says so, as in LXC since 1.0.
-fn network(settings: &ConfigSettings) -> Network {
+fn network(settings: &ConfigSettings) -> NetworkSpec {
     let interfaces = &settings.interfaces.by_index;
     if !interfaces.is_empty() && interfaces.values().all(|it| it.kind == Some("none")) {
-        Network::Host
+        NetworkSpec::Host
     } else {
-        Network::Empty
+        NetworkSpec::Empty
     }
 }
 
@@ -338,7 +338,7 @@ mod tests {
     fn the_default_configuration_is_accepted_whole() {
         let spec = read(super::super::DEFAULT).unwrap();
         assert!(spec.no_new_privs);
-        assert_eq!(spec.network, Network::Empty);
+        assert_eq!(spec.network, NetworkSpec::Empty);
         let Capabilities::Drop(dropped) = spec.capabilities else { panic!("some are kept") };
         let left: Vec<&str> = (0_u8..)
             .zip(super::super::caps::NAMES)
@@ -428,10 +428,10 @@ mod tests {
 
     #[test]
     fn the_network_is_shared_only_if_every_interface_says_so() {
-        assert_eq!(read("").unwrap().network, Network::Empty);
-        assert_eq!(read("lxc.network.type = none").unwrap().network, Network::Host);
+        assert_eq!(read("").unwrap().network, NetworkSpec::Empty);
+        assert_eq!(read("lxc.network.type = none").unwrap().network, NetworkSpec::Host);
         let mixed = "lxc.net.0.type = none\nlxc.net.1.type = empty";
-        assert_eq!(read(mixed).unwrap().network, Network::Empty);
+        assert_eq!(read(mixed).unwrap().network, NetworkSpec::Empty);
     }
 
     #[test]

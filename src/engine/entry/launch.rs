@@ -16,7 +16,7 @@ use crate::engine::entry::perform::{Door, Site, perform};
 use crate::engine::entry::plan::Step;
 use crate::engine::entry::report::{self, ChildReport, receive};
 use crate::engine::sys::{self, Side};
-use crate::engine::terms::spec::Network;
+use crate::engine::terms::spec::NetworkSpec;
 pub use enter::{Entered, Visit, enter};
 pub use error::LaunchError;
 
@@ -25,7 +25,7 @@ const EXIT_SETUP_FAILED: i32 = 125;
 /// What to launch.
 pub struct LaunchRequest<'a> {
     pub steps: &'a [Step],
-    pub network: Network,
+    pub network: NetworkSpec,
     pub cgroup: Option<&'a Cgroup>,
     /// Which of the descriptors 0, 1 and 2 the payload inherits. Never a terminal.
     pub inherit: [bool; 3],
@@ -73,11 +73,11 @@ pub fn launch(request: LaunchRequest<'_>) -> Result<Launched, LaunchError> {
 }
 
 /// The new namespaces; the cgroup namespace is made later, inside the container's own groups.
-const fn namespaces(network: Network) -> u64 {
+const fn namespaces(network: NetworkSpec) -> u64 {
     let always = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
     match network {
-        Network::Host => always as u64,
-        Network::Empty => (always | libc::CLONE_NEWNET) as u64,
+        NetworkSpec::Host => always as u64,
+        NetworkSpec::Empty => (always | libc::CLONE_NEWNET) as u64,
     }
 }
 

@@ -11,7 +11,7 @@ use std::ffi::{CString, NulError};
 use std::os::unix::ffi::OsStrExt as _;
 
 use crate::engine::terms::spec::{
-    At, AutoMode, Capabilities, ConfigPlace, Mount, Network, SignalSpec, Spec,
+    At, AutoMode, Capabilities, ConfigPlace, Mount, NetworkSpec, SignalSpec, Spec,
 };
 pub use enter::{Entering, enter};
 pub use mounts::{MountSource, MountStep};
@@ -82,7 +82,7 @@ pub fn start(
         steps.push(confine(&profile.value, profile.place.clone())?);
     }
     file_systems(spec, payload, terminal, &mut steps)?;
-    if spec.network == Network::Empty {
+    if spec.network == NetworkSpec::Empty {
         steps.push(Step::Loopback);
     }
     if let Some(name) = &spec.hostname {
@@ -165,8 +165,8 @@ fn network_settings(spec: &Spec) -> NetworkSettings {
 /// LXC.
 fn network_devices(spec: &Spec) -> NetworkSettings {
     match spec.network {
-        Network::Host => network_settings(spec),
-        Network::Empty => NetworkSettings::Open,
+        NetworkSpec::Host => network_settings(spec),
+        NetworkSpec::Empty => NetworkSettings::Open,
     }
 }
 
@@ -346,7 +346,7 @@ mod tests {
             pty_max: 0,
             dev_bytes: 0,
             console: ConsoleSpec::default(),
-            network: Network::Empty,
+            network: NetworkSpec::Empty,
             capabilities: Capabilities::Keep(vec![0, 1]),
             apparmor: Some(At { value: "lxc".to_owned(), place: None }),
             no_new_privs: true,
@@ -450,10 +450,10 @@ mod tests {
         let open = |network, capabilities| {
             network_settings(&Spec { network, capabilities, ..spec(None) }) == NetworkSettings::Open
         };
-        assert!(open(Network::Empty, Capabilities::Keep(vec![NET_ADMIN])));
-        assert!(!open(Network::Empty, Capabilities::Keep(vec![0])));
-        assert!(open(Network::Host, Capabilities::Keep(vec![NET_ADMIN])));
-        assert!(!open(Network::Host, Capabilities::Drop(vec![NET_ADMIN])));
+        assert!(open(NetworkSpec::Empty, Capabilities::Keep(vec![NET_ADMIN])));
+        assert!(!open(NetworkSpec::Empty, Capabilities::Keep(vec![0])));
+        assert!(open(NetworkSpec::Host, Capabilities::Keep(vec![NET_ADMIN])));
+        assert!(!open(NetworkSpec::Host, Capabilities::Drop(vec![NET_ADMIN])));
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub struct Spec {
     /// `lxc.autodev.tmpfs.size`: bytes of the container's /dev; 0 is LXC's default of 500000.
     pub dev_bytes: u32,
     pub console: ConsoleSpec,
-    pub network: Network,
+    pub network: NetworkSpec,
     pub capabilities: Capabilities,
     /// `lxc.apparmor.profile`: what AppArmor confines it by; none: what wharf is confined by.
     pub apparmor: Option<At<String>>,
@@ -144,7 +144,7 @@ pub struct ConsoleSpec {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Network {
+pub enum NetworkSpec {
     /// Every `lxc.net.N.type` is `none`: the host's stack.
     Host,
     /// No `lxc.net`, or `empty`: a new stack with loopback alone, which is brought up.

@@ -152,7 +152,7 @@ mod tests {
 
     use super::*;
     use crate::engine::Host;
-    use crate::engine::terms::spec::{Capabilities, Network};
+    use crate::engine::terms::spec::{Capabilities, NetworkSpec};
 
     /// Makes the base on a host whose `default.conf` contains `content`.
     fn on_host_with(content: &[u8]) -> Base {
@@ -180,7 +180,7 @@ mod tests {
             ]
         );
         let spec = base.config.spec().unwrap();
-        assert_eq!((spec.network, spec.tty_max), (Network::Empty, 3));
+        assert_eq!((spec.network, spec.tty_max), (NetworkSpec::Empty, 3));
     }
 
     #[test]
@@ -188,7 +188,7 @@ mod tests {
         let base = on_host_with(b"lxc.cap.drop = sys_module\nlxc.net.0.type = none");
         assert!(base.left_out.is_empty());
         let spec = base.config.spec().unwrap();
-        assert_eq!(spec.network, Network::Host);
+        assert_eq!(spec.network, NetworkSpec::Host);
         assert_eq!(spec.capabilities, Capabilities::Drop(vec![16]));
         assert!(spec.no_new_privs);
         assert!(spec.mounts.iter().any(|it| it.value.target == Path::new("proc/kcore")));
