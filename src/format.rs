@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_took_long_is_told_in_seconds() {
+    fn long_times_are_shown_in_seconds() {
         let told = [0, 84, 999, 1000, 9349, 135_000].map(Duration::from_millis).map(took);
         assert_eq!(told, ["0 ms", "84 ms", "999 ms", "1.0 s", "9.3 s", "2m15s"]);
     }

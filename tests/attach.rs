@@ -87,7 +87,7 @@ const SIGNALS: [Signal; 6] = [
 ];
 
 #[test]
-fn the_command_hears_the_signals_that_its_client_gets() {
+fn the_command_receives_the_signals_of_its_client() {
     let Some(guest) = Box::new("signals") else { return };
     for signal in SIGNALS {
         let got = format!("got {}\n", signal.as_str().trim_start_matches("SIG"));

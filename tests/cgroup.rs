@@ -142,7 +142,7 @@ fn processes_join_are_listed_and_die() {
 }
 
 #[test]
-fn a_frozen_group_stands_still_and_can_be_killed() {
+fn a_frozen_group_does_not_run_and_can_be_killed() {
     let Some(mut trial) = Trial::new() else { return };
     trial.spawn("while :; do :; done");
     trial.cgroup.freeze(LONG).unwrap();

@@ -89,7 +89,7 @@ fn a_name_that_is_not_text_is_refused() {
 }
 
 #[test]
-fn wrong_arguments_are_told_in_one_line_with_a_hint() {
+fn wrong_arguments_are_reported_in_one_line_with_a_hint() {
     for (args, part) in [
         (&["strat", "web"][..], "start"),
         (&["start"], "no container name"),

@@ -113,7 +113,7 @@ fn no_link_or_second_name_in_a_directory_of_others_is_written_through() {
 }
 
 #[test]
-fn the_log_may_be_an_output_of_whoever_starts_it() {
+fn the_log_may_be_an_output_of_the_starting_process() {
     if !can_run_containers() {
         return;
     }

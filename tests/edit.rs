@@ -45,7 +45,7 @@ fn edit(screen: &mut Screen, key: &str) {
 }
 
 #[test]
-fn an_oom_loop_is_mended_where_it_is_seen() {
+fn an_oom_loop_can_be_fixed_on_the_screen() {
     let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
     let key = memory_key();
     let mine = "# mine\nlxc.init.cmd = /bin/dd if=/dev/zero of=/dev/null bs=64M\n";

@@ -24,7 +24,7 @@ fn last_exit(lxcpath: &Lxcpath, name: &str) -> String {
 }
 
 #[test]
-fn an_init_that_cannot_hear_is_not_waited_for() {
+fn an_init_without_a_handler_is_not_waited_for() {
     if !can_run_containers() {
         return;
     }
@@ -43,7 +43,7 @@ fn an_init_that_cannot_hear_is_not_waited_for() {
 }
 
 #[test]
-fn the_others_get_a_moment_where_init_cannot_hear() {
+fn the_others_get_a_moment_if_init_has_no_handler() {
     if !can_run_containers() {
         return;
     }
@@ -81,7 +81,7 @@ fn an_init_that_knows_sigterm_alone_gets_that() {
 }
 
 #[test]
-fn a_frozen_container_hears_that_it_is_to_halt() {
+fn a_frozen_container_receives_the_halt_signal() {
     if !can_run_containers() {
         return;
     }
@@ -121,7 +121,7 @@ fn tell(supervisor: &Child, signal: Signal) {
 }
 
 #[test]
-fn a_supervisor_that_is_told_to_end_ends_its_container() {
+fn a_supervisor_that_is_asked_to_end_ends_its_container() {
     if !can_run_containers() {
         return;
     }
@@ -174,7 +174,7 @@ fn killed(lxcpath: &Lxcpath, word: &str, script: &str) -> (String, Duration) {
 }
 
 #[test]
-fn a_kill_begins_with_the_stop_signal_if_init_hears_it() {
+fn a_kill_begins_with_the_stop_signal_if_init_handles_it() {
     /// Less than the time that wharf waits after a stop signal that init handles.
     const AT_ONCE: Duration = Duration::from_secs(4);
     if !can_run_containers() {
@@ -190,7 +190,7 @@ fn a_kill_begins_with_the_stop_signal_if_init_hears_it() {
 }
 
 #[test]
-fn a_frozen_container_hears_the_stop_signal() {
+fn a_frozen_container_receives_the_stop_signal() {
     if !can_run_containers() {
         return;
     }
@@ -266,7 +266,7 @@ fn parent(pid: i32) -> i32 {
 }
 
 #[test]
-fn a_supervisor_that_is_told_to_end_halts_a_container_as_create_makes_it() {
+fn a_supervisor_that_is_asked_to_end_halts_a_default_container() {
     if !can_run_containers() {
         return;
     }
@@ -314,7 +314,7 @@ fn wharfs_init_reaps_and_ends_as_the_command_does() {
 }
 
 #[test]
-fn what_takes_no_notice_of_the_halt_is_not_waited_for_long() {
+fn a_process_that_ignores_the_halt_is_not_waited_for_long() {
     if !can_run_containers() {
         return;
     }

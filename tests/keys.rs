@@ -115,7 +115,7 @@ fn every_run_has_a_boot_id_of_its_own() {
 }
 
 #[test]
-fn a_hook_has_its_say_before_a_container_is_destroyed() {
+fn a_hook_runs_before_a_container_is_destroyed() {
     let lxcpath = Lxcpath::new();
     if !can_run_containers() {
         return;
@@ -152,7 +152,7 @@ fn execute_without_a_command_runs_the_configured_one() {
 }
 
 #[test]
-fn a_log_that_nobody_would_write_is_refused() {
+fn unsupported_log_keys_are_refused() {
     let lxcpath = Lxcpath::new();
     if !can_run_containers() {
         return;

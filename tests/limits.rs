@@ -95,7 +95,7 @@ fn what_proxmox_owns_is_left_to_it() {
 }
 
 #[test]
-fn a_limit_that_somebody_took_away_is_told_and_set_anew() {
+fn a_lost_limit_is_reported_and_restored() {
     let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
     // The line for the other version was not set.
     let both = "lxc.cgroup.pids.max = 50\nlxc.cgroup2.pids.max = 60\n";
@@ -122,7 +122,7 @@ fn a_limit_that_somebody_took_away_is_told_and_set_anew() {
 }
 
 #[test]
-fn a_limit_is_set_anew_after_its_controller_was_taken_away() {
+fn a_limit_is_restored_after_its_controller_was_disabled() {
     let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
     let cgroups = Path::new("/sys/fs/cgroup");
     if !cgroups.join("cgroup.controllers").exists() {

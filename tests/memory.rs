@@ -67,7 +67,7 @@ fn a_container_that_dies_of_memory_says_so() {
 }
 
 #[test]
-fn a_kill_for_memory_is_told_while_the_container_runs() {
+fn an_oom_kill_is_reported_while_the_container_runs() {
     // After the kill init only waits; but while the memory of the dead process is still held, by a
     // reader in /proc for instance, the kernel also kills init for its next allocation.
     assert!((0..3).any(|_| init_outlives_a_kill()), "the kernel killed init three times");

@@ -447,7 +447,7 @@ fn undo_asks_before_it_reaches_back_and_a_frozen_console_says_so() {
 }
 
 #[test]
-fn a_terminal_that_prints_lines_alone_is_told_which_commands_do() {
+fn a_dumb_terminal_gets_the_names_of_the_commands() {
     let lxcpath = Lxcpath::new();
     let wharf = lxcpath.command(&[]);
     // A new screen is an xterm by default; this one is not.

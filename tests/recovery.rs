@@ -204,7 +204,7 @@ fn records(name: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_run_of_what_is_defined_nowhere_leaves_nothing_to_tell() {
+fn a_run_of_an_undefined_container_leaves_no_record() {
     if !can_run_containers() {
         return;
     }
@@ -304,7 +304,7 @@ fn what_a_killed_start_has_left_goes_with_the_next_stop_or_destroy() {
 
 /// The next command removes the draft of a record, but not while it is being written.
 #[test]
-fn drafts_go_with_whoever_comes_next_unless_their_writer_lives() {
+fn drafts_are_removed_unless_their_writer_is_alive() {
     if !can_run_containers() {
         return;
     }

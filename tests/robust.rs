@@ -160,7 +160,7 @@ fn what_cannot_start_says_why_and_leaves_nothing() {
 }
 
 #[test]
-fn without_permission_nothing_happens_and_it_is_told() {
+fn without_permission_nothing_happens_but_a_message() {
     if !can_run_containers() {
         return;
     }
@@ -184,7 +184,7 @@ fn without_permission_nothing_happens_and_it_is_told() {
 }
 
 #[test]
-fn without_permission_a_running_container_is_left_alone_and_it_is_told() {
+fn without_permission_a_running_container_is_left_alone_with_a_message() {
     if !can_run_containers() {
         return;
     }

@@ -232,7 +232,7 @@ const MASKED: [&str; 22] = [
 ];
 
 #[test]
-fn what_tells_of_the_host_is_masked() {
+fn information_about_the_host_is_masked() {
     if !can_run_containers() {
         return;
     }

@@ -38,7 +38,7 @@ impl Drop for Held {
 }
 
 #[test]
-fn a_sampler_that_stands_still_is_told_and_keys_work_all_the_same() {
+fn a_hanging_sampler_is_reported_and_keys_still_work() {
     if !can_run_containers() {
         return;
     }

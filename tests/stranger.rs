@@ -168,7 +168,7 @@ fn nothing_is_done_on_the_word_of_root_in_a_container() {
 }
 
 #[test]
-fn a_name_that_is_only_held_keeps_nobody_from_a_start() {
+fn a_name_that_is_only_bound_does_not_prevent_a_start() {
     let Some(scene) = Scene::new() else { return };
     for manner in [Manner::Silent, Manner::Full, Manner::Deaf] {
         let _imposter = Imposter::of_user(NOBODY, manner, &scene.lies());

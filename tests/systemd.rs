@@ -88,7 +88,7 @@ fn as_user(wharf: &Path, args: &str) -> Output {
 }
 
 #[test]
-fn an_ordinary_user_is_told_what_takes_root() {
+fn an_ordinary_user_learns_what_requires_root() {
     let Some(_turn) = host_with_systemd() else { return };
     if nix::unistd::User::from_name("user").unwrap().is_none() {
         println!("skipped: there is no user named user");
@@ -301,7 +301,7 @@ fn a_container_whose_init_is_systemd_reboots_and_powers_off() {
 }
 
 #[test]
-fn apparmor_confines_a_container_and_whoever_attaches() {
+fn apparmor_confines_a_container_and_what_is_attached() {
     let Some(_turn) = host_with_systemd() else { return };
     let lxcpath = Lxcpath::new();
     let root = tempfile::tempdir().unwrap();

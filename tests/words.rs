@@ -51,7 +51,7 @@ fn a_bind_mount_of_type_bind_is_explained() {
 }
 
 #[test]
-fn a_second_start_hears_that_it_runs() {
+fn a_second_start_is_refused_because_it_runs() {
     if !can_run_containers() {
         return;
     }
@@ -97,7 +97,7 @@ fn a_limit_of_processes_too_low_for_the_command_is_the_cause() {
 }
 
 #[test]
-fn who_is_not_root_hears_first_that_root_is_needed() {
+fn an_ordinary_user_learns_first_that_root_is_needed() {
     if !can_run_containers() || !support::has_program("setpriv") {
         return;
     }
@@ -157,7 +157,7 @@ fn a_configuration_that_cannot_be_used_is_marked_in_the_list() {
 }
 
 #[test]
-fn who_may_not_look_is_told_so_and_not_that_nothing_runs() {
+fn missing_permission_is_reported_and_not_that_nothing_runs() {
     if !can_run_containers() || !support::has_program("setpriv") {
         return;
     }

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_typed_has_an_end() {
+    fn typed_text_is_bounded() {
         let mut input = Input::new(&"x".repeat(MAX_BYTES * 2));
         assert_eq!(input.text().len(), MAX_BYTES);
         input.set("y");

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sentence_that_is_cut_stands_whole_at_the_foot() {
+    fn a_sentence_that_is_cut_is_shown_whole_at_the_foot() {
         let look = plain();
         let mut buf = Buffer::empty(Rect::new(0, 0, 30, 9));
         let help = "Stops every process of it until it is thawed.";

@@ -247,7 +247,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_old_can_still_be_read_in_sixteen_colours() {
+    fn stale_data_is_readable_in_sixteen_colours() {
         let look = Look { dim: Style::new().fg(Color::DarkGray), ..plain() };
         assert!(!look.faded().add_modifier.contains(Modifier::DIM));
         assert!(plain().faded().add_modifier.contains(Modifier::DIM));

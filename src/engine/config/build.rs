@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_told_to_change_a_packaged_file() {
+    fn no_advice_is_to_change_a_packaged_file() {
         let name = "web".parse().unwrap();
         let file = Path::new("/usr/share/lxc/config/common.conf");
         let config =

@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_signal_is_refused() {
+    fn an_unknown_signal_is_refused() {
         for text in ["TERM", "SIG", "SIGRTMIN+99", "SIGRTMIN-1", "SIGRTMAX+1", "-9", "9x"] {
             assert!(number(text).is_err(), "{text} was accepted");
         }

@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tended_system_has_an_init_that_can_be_asked_and_execute_one_that_cannot() {
+    fn create_uses_an_init_that_can_be_asked_and_execute_does_not() {
         let mut spec = spec(None);
         spec.init.tended = true;
         let has = |spec: &Spec, payload, asked| {

@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn an_init_hears_what_any_of_its_threads_minds() {
+    fn an_init_receives_what_any_of_its_threads_handles() {
         let proc = tempfile::tempdir().unwrap();
         let task = |tid: i32, status: &str| {
             let dir = proc.path().join(format!("77/task/{tid}"));

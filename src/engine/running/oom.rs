@@ -244,7 +244,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_kill_is_told_whole() {
+    fn an_oom_kill_is_reported_in_full() {
         let deaths = tell(&V1);
         let [death] = deaths.as_slice() else { panic!("{deaths:?}") };
         let told = "sh (pid 8532) with 15.4 MiB, at memory.limit_in_bytes = 16.0 MiB of \
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_without_memory_is_nobodys_limit() {
+    fn a_host_out_of_memory_is_not_a_limit() {
         let lines = [
             "oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,\
              global_oom,task_memcg=/lxc.payload.web,task=sh,pid=9,uid=0",
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_deceives_nobody() {
+    fn names_cannot_deceive() {
         let lines = [
             "oom-kill:constraint=CONSTRAINT_MEMCG,oom_memcg=/w,task_memcg=/w,task=,pid=1,uid=0,\
              pid=42,uid=0",

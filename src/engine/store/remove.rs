@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_goes_whole() {
+    fn a_container_is_removed_completely() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("web/rootfs/bin")).unwrap();
         fs::write(dir.path().join("web/config"), "").unwrap();

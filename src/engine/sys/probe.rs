@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_trial_is_answered_and_whoever_is_killed_stops_none_of_the_others() {
+    fn each_trial_is_answered_even_after_one_is_killed() {
         let succeeds = Trial { number: libc::SYS_getpid, arguments: [0; 5] };
         let fails = Trial { number: libc::SYS_close, arguments: [-1, 0, 0, 0, 0] };
         // Only a child may exit like this.

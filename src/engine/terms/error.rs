@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_systems_errors_are_told_in_words_alone() {
+    fn system_errors_are_shown_in_words_only() {
         let number = io::Error::from_raw_os_error(libc::EACCES);
         for error in [
             Error::new(Verb::Start, "web", ErrorKind::Failed, number),

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_means_no_change_is_no_user() {
+    fn the_no_change_value_is_not_a_user() {
         assert_eq!("4294967295".parse::<Id>(), Err(IdError::NoChange));
         assert_eq!(Id::try_from(u32::MAX), Err(IdError::NoChange));
         for text in ["-1", "+1", "", "root", "4294967296", "0x10", " 1"] {

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_can_see_is_spelled_out() {
+    fn invisible_characters_are_escaped() {
         assert!(HOSTILE_CHARACTER.is_some());
         let ranges = [
             (0xad, 0xad),
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_write_stays() {
+    fn text_written_by_people_is_kept() {
         for text in
             ["Ünïcode", "日本語", "привет", "שלום", "سلام", "हिन्दी", "e\u{301}", "🚢", "a\u{a0}b"]
         {

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_a_file_there_is_proxmoxs() {
+    fn a_container_with_a_proxmox_file_is_proxmoxs() {
         let dir = tempfile::tempdir().unwrap();
         let host = Host::below(dir.path());
         let name: Name = "101".parse().unwrap();

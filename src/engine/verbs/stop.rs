@@ -217,8 +217,8 @@ impl Engine {
         let init = self.init_of(name, client);
         let cgroup = match groups::find(&self.lxcpath, name, client, Holding::Processes) {
             Ok(cgroup) => cgroup,
-            // Waiting for the processes that it does not report is not necessary: they end with
-            // init.
+            // Without a reported cgroup it is enough to wait for init: all other processes end with
+            // it.
             Err(GroupError::Socket(_)) => None,
             Err(GroupError::Cgroup(error)) => return Err(StopError::Cgroup(error)),
         };
@@ -290,7 +290,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_die_is_told_without_waiting_for_its_end_again() {
+    fn a_process_that_does_not_die_is_reported_without_a_second_wait() {
         let undying = || CgroupError::Undying { who: "pid 7".to_owned(), waited: DYING };
         assert!(!StopError::Cgroup(undying()).is_of_an_end());
         assert!(!StopError::Reclaim(ReclaimError::Cgroup(undying())).is_of_an_end());
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_out_is_told_at_once_and_not_taken_for_an_end() {
+    fn a_missing_resource_is_reported_at_once_and_not_taken_for_an_end() {
         let connect = |errno| StopError::Socket(SocketError::Connect(errno));
         for errno in [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::ENOSPC] {
             assert!(is_for_want(&connect(errno)), "{errno}");

@@ -310,7 +310,7 @@ fn stopping_many_waits_for_consent() {
 }
 
 #[test]
-fn the_end_of_a_run_is_the_end_of_its_ways_back() {
+fn the_end_of_a_run_ends_its_undo_steps() {
     let mut model = three();
     press(&mut model, "f");
     _ = update(&mut model, done("api", Act::Freeze, Ok(Outcome::Done)));
@@ -348,7 +348,7 @@ fn a_limit_is_checked_written_and_taken_back() {
 }
 
 #[test]
-fn what_the_kernel_refused_stands_in_its_row() {
+fn a_refusal_by_the_kernel_is_shown_in_its_row() {
     let mut model = three();
     press(&mut model, "G e 3");
     let set = Act::Set { file: "memory.max".to_owned(), value: "1".to_owned() };
@@ -418,7 +418,7 @@ fn escape_goes_back_one_level_and_never_leaves() {
 }
 
 #[test]
-fn a_held_screen_stands_still() {
+fn a_paused_screen_does_not_change() {
     let mut model = three();
     assert_eq!(press(&mut model, "P"), [Effect::Hold(true)]);
     _ = update(&mut model, sampled(Vec::new()));

@@ -147,7 +147,7 @@ fn a_lost_limit_is_marked_at_every_size_with_the_key_that_sets_it_anew() {
 }
 
 #[test]
-fn why_a_container_does_not_run_is_told_whole() {
+fn why_a_container_does_not_run_is_shown_in_full() {
     let trouble = "its configuration cannot be used: unknown key lxc.bogus (line 106 of \
                    /var/lib/lxc/web/config)";
     let trouble = Some(trouble.to_owned());
@@ -244,7 +244,7 @@ fn the_console_of_a_frozen_container_says_so_and_how_to_thaw_it() {
 }
 
 #[test]
-fn undo_is_offered_by_name_and_beside_what_it_undoes_alone() {
+fn undo_is_offered_by_name_only_beside_what_it_undoes() {
     let mut model = model((80, 24), all());
     let step = |batch, act| UndoStep { batch, name: name("api"), act };
     model.undo.push(step(1, Act::Thaw));
@@ -280,7 +280,7 @@ fn what_escape_does_on_the_list_is_told() {
 }
 
 #[test]
-fn what_is_wrong_with_a_value_is_told_once() {
+fn an_error_in_a_value_is_reported_once() {
     let mut model = model((120, 36), all());
     for keys in ["G e 3 Enter x", "Enter"] {
         press(&mut model, keys);

@@ -108,7 +108,7 @@ fn without_a_general_rule_the_list_says_what_it_is() {
 }
 
 #[test]
-fn what_is_no_rule_is_refused() {
+fn an_invalid_rule_is_refused() {
     for text in ["", "x 1:3 r", "c 1 r", "c 1:3", "c 1:3 x", "c 1:3 r w", "c -1:3 r", "c 1:y r"] {
         assert!(text.parse::<DeviceRule>().is_err(), "{text:?} was accepted");
     }

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_not_the_recorded_supervisor_is_a_stranger() {
+    fn a_process_other_than_the_recorded_supervisor_is_a_stranger() {
         let me = UnixCredentials::new();
         let identity = Identity::of(&Host::this(), me.pid()).unwrap();
         let other = Identity { pid: 1, start_time: identity.start_time };

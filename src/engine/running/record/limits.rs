@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_several_note_at_once_is_all_there() {
+    fn concurrent_entries_are_all_kept() {
         let dir = tempfile::tempdir().unwrap();
         let lxcpath = Lxcpath::open(&crate::engine::Host::keeping_in(dir.path()), dir.path());
         let name: Name = "web".parse().unwrap();
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_fails_leaves_what_was_noted() {
+    fn a_failed_change_keeps_the_old_entry() {
         let mut limits = Limits::default();
         limits.begin("pids.max", "7");
         let before = limits.begin("pids.max", "nonsense");

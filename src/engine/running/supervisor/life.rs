@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_defined_nowhere_is_forgotten_once_nothing_of_it_is_left() {
+    fn an_undefined_container_is_forgotten_once_nothing_is_left() {
         let machine = MadeUp::new();
         let mut life = begun(&machine, "web");
         let name = life.record.name.clone();

@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_in_a_root_is_known_through_links() {
+    fn files_in_a_root_are_recognised_through_links() {
         let (dir, others) = dirs();
         symlink("open", dir.path().join("link")).unwrap();
         let log = Outside::find(&dir.path().join("link/log"), Last::File).unwrap();

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_end_holds_up_nothing_else_and_is_waited_for_once() {
+    fn a_blocked_read_delays_nothing_else_and_is_waited_for_once() {
         let mut aside = Aside::new();
         assert_eq!(aside.ask("a", || 1), Some(1));
         let (end, wait) = mpsc::channel();

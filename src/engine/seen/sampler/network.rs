@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_reach_is_where_the_way_out_is_and_not_a_bridge_inside() {
+    fn the_address_shown_is_the_reachable_one_and_not_a_bridge_inside() {
         let route = format!("{ROUTE}br0 000011AC 00000000 0001 0 0 0 0000FFFF 0 0 0\n");
         let two = TRIE.replace("Main:", "     |-- 172.17.0.1\n        /32 host LOCAL\nMain:");
         let two = two.replace("10.0.3.11\n", "192.168.3.11\n");
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_to_itself_is_no_traffic() {
+    fn loopback_is_not_traffic() {
         let dev = format!("{DEV}  eth1: 30 9 0 0 0 0 0 0 4 8 0 0 0 0 0 0\n");
         assert_eq!(traffic(init(&[("dev", dev.as_str())]).path()), Some((1230, 3404)));
     }

@@ -80,7 +80,7 @@ fn the_network_of_a_row_is_seen_where_it_is_its_own_and_was_asked_for() {
 }
 
 #[test]
-fn what_never_answers_holds_up_nothing_else() {
+fn a_source_that_never_answers_delays_nothing_else() {
     use nix::sys::stat::Mode;
     let machine = MadeUp::new();
     running(&machine);
@@ -117,7 +117,7 @@ fn the_freezer_knows_better_than_the_record() {
 }
 
 #[test]
-fn what_outlives_its_supervisor_is_told_and_what_does_not_is_stopped() {
+fn a_container_that_outlives_its_supervisor_is_reported_and_others_are_stopped() {
     let machine = MadeUp::new();
     running(&machine);
     let gone = machine.path(&format!("proc/{SUPERVISOR}"));

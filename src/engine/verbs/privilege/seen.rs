@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_kills_is_told_before_where_nobody_could_tell_it_after() {
+    fn a_filter_that_kills_is_reported_before_the_kill() {
         // The new process is watched when it mounts.
         assert_eq!(filtered(&[("mount", TrialOutcome::Killed)]).deadly(), None);
         let both = [("mount", TrialOutcome::Killed), ("open_tree", TrialOutcome::Killed)];

@@ -36,7 +36,7 @@ fn arrows_step_the_value() {
 }
 
 #[test]
-fn what_was_taken_back_can_be_done_again() {
+fn undone_acts_can_be_redone() {
     let (mut model, _) = edit("1 G Enter");
     _ = update(&mut model, done("web", set("1073741824"), Ok(changed("5\n", "1073741824\n"))));
     assert_eq!(press(&mut model, "z"), act("web", set("5")));

@@ -36,7 +36,7 @@ fn undo_never_reaches_past_what_it_is_offered_beside() {
 }
 
 #[test]
-fn what_is_no_longer_on_the_screen_is_named_before_it_is_undone() {
+fn an_act_not_named_on_the_screen_is_named_before_it_is_undone() {
     let mut model = three();
     press(&mut model, "f");
     _ = update(&mut model, done("api", Act::Freeze, Ok(Outcome::Done)));

@@ -75,7 +75,7 @@ fn a_death_of_memory_is_told_with_the_limit_the_last_words_and_the_keys() {
 }
 
 #[test]
-fn a_kill_that_init_outlived_stands_in_its_row_for_a_minute() {
+fn a_kill_that_init_survived_is_shown_in_its_row_for_a_minute() {
     use std::time::Duration;
     for size in [(120, 36), (80, 24), (40, 10)] {
         let mut model = model(size, vec![with_detail(container("web", State::Running))]);
@@ -117,7 +117,7 @@ fn a_crash_and_a_failed_start_are_told_with_the_keys_that_answer_them() {
 }
 
 #[test]
-fn what_may_not_be_done_is_promised_nowhere() {
+fn impossible_actions_are_not_offered() {
     const PROMISES: [&str; 4] = ["s starts it", "opens the console", "K signal", "e edit"];
     use crate::engine::sample::{Ability, Lack};
     use std::sync::Arc;

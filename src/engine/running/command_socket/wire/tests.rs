@@ -100,7 +100,7 @@ proptest! {
 }
 
 #[test]
-fn a_wish_survives_and_nonsense_is_none() {
+fn a_wish_survives_and_nonsense_is_refused() {
     for wish in [Wish::Stop, Wish::Unheard(30), Wish::Restart(2)] {
         assert_eq!(Wish::decode(wish.encode()), Some(wish));
     }
