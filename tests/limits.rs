@@ -57,7 +57,7 @@ fn a_kept_limit_is_changed_in_both_spellings() {
         assert_eq!(refused.status.code(), Some(1), "{}", told(&refused));
     }
     assert_eq!(config(), before, "an empty value was kept");
-    // A whole key is about the configuration alone, whether the container runs or not.
+    // A whole key changes only the configuration, whether the container is running or not.
     lxcpath.ok(&["cgroup", &name, "lxc.cgroup2.pids.max", "", "--keep"]);
     assert!(!config().contains("pids.max"), "{}", config());
     assert_eq!(lxcpath.ok(&["cgroup", &name, "pids.max"]).trim(), "40");

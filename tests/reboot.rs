@@ -318,10 +318,10 @@ fn what_waits_to_restart_is_not_taken_for_a_namesake_elsewhere() {
     let lives = || fs::read_to_string(root.path().join("lives")).unwrap_or_default();
     let script = "echo life >> /lives; exec busybox reboot -f";
     lxcpath.ok(&["start", name, "--", "/bin/sh", "-c", script]);
-    // The next start waits 32 seconds.
+    // The next start is delayed by 32 seconds.
     wait_until("the tenth life", || lives().lines().count() == 10);
     wait_until("the wait", || !lxcpath.ok(&["info", name]).contains("PID:"));
-    // Its group's name is free meanwhile.
+    // The name of its group is free meanwhile.
     let elsewhere = Lxcpath::new();
     fs::create_dir(elsewhere.path().join(name)).unwrap();
     fs::copy(machine.config(), elsewhere.path().join(name).join("config")).unwrap();

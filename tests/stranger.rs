@@ -392,7 +392,7 @@ fn clients_that_come_at_once_are_all_answered() {
         SocketAddr::from_abstract_name(format!("{}/{name}/command", lxcpath.path().display()));
     let address = address.unwrap();
     let head = Request { command: SocketCommand::GetState as i32, payload_len: 0, data: 0 };
-    // It was busy for a moment, and now all of them are there.
+    // It was busy for a moment, and now all of them have arrived.
     signal("-STOP");
     let ask = || {
         let mut stream = UnixStream::connect_addr(&address).unwrap();

@@ -86,7 +86,7 @@ impl Cgroup {
         Self { path: format!("/{below}"), groups: groups.collect() }
     }
 
-    /// Forgets the group, which is gone: its name may be another container's the next moment.
+    /// Drops the group, which no longer exists: its name may soon be another container's.
     pub fn forget(&mut self) {
         self.groups.clear();
     }

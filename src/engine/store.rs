@@ -125,7 +125,8 @@ impl Store {
     /// Removes what killed writers of the configuration have left, unless one is active.
     pub fn tidy(&self, name: &Name) {
         let config = self.config_path(name);
-        // Whoever wants the lock meanwhile is refused, so it is taken only when there is something.
+        // Other commands are refused while the lock is held, so it is taken only if there is
+        // something to remove.
         if replace::drafts(&config).next().is_some()
             && let Ok(_lock) = self.lock(name)
         {

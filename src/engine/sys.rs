@@ -338,10 +338,10 @@ pub fn reset_signals() {
     _ = nix::sys::signal::SigSet::empty().thread_set_mask();
 }
 
-/// Has the kernel keep children that ended until they are waited for, whatever whoever started this
-/// process does about his own.
+/// Has the kernel keep ended children until they are reaped, even if SIGCHLD was ignored by the
+/// process that started this one.
 pub fn keep_ended_children() {
-    // SAFETY: the default action is no function of ours.
+    // SAFETY: the default action is not a function of ours.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 

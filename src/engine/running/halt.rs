@@ -146,7 +146,7 @@ fn mind_below(proc: &Path, pid: i32, signal: i32) -> Mind {
     statuses.map(|it| mind(&it, signal)).max().unwrap_or(Mind::Without)
 }
 
-/// Returns whether the process `pid` is a shell, which may execute a program in its own place.
+/// Returns whether the process `pid` is a shell, which may replace itself with a program.
 pub(in crate::engine) fn is_shell(pid: i32) -> bool {
     command_line(pid).first().is_some_and(|it| names_shell(it))
 }

@@ -46,7 +46,7 @@ pub(super) fn remove_drafts(path: &Path) {
     drafts(path).for_each(|it| _ = std::fs::remove_file(it));
 }
 
-/// Lists what writers of `path` have beside it, those at work and those that were killed.
+/// Lists the drafts of `path`, those of active and of killed writers.
 pub(super) fn drafts(path: &Path) -> impl Iterator<Item = PathBuf> {
     let dir = path.parent().map(std::fs::read_dir);
     let entries = dir.into_iter().flatten().flatten().flatten();

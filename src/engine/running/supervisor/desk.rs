@@ -123,8 +123,8 @@ impl Desk {
         }
     }
 
-    /// Forgets what is gone of the run: another process may have that pid the next moment, and another
-    /// container that group, and nobody may be told that they are this one's.
+    /// Drops the pid and the group of a finished run, which may soon belong to another process and
+    /// another container, and must not be reported as this one's.
     pub(super) fn forget_ended(&mut self, reaped: bool, swept: bool) {
         let record = &mut self.life.record;
         record.init = record.init.filter(|_| !reaped);

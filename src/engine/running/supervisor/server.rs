@@ -56,8 +56,8 @@ impl Server {
         }
     }
 
-    /// Drops the oldest of too many short-lived clients. When many connect at once, its request has
-    /// arrived already and is answered first.
+    /// Drops the oldest of too many short-lived clients. If many connect at once, its request has
+    /// already arrived and is answered first.
     fn make_room(&mut self, desk: &mut Desk) {
         let mut passing: Vec<Holder> =
             self.connections.iter().filter(|it| !it.is_kept()).map(|it| it.id).collect();

@@ -23,14 +23,14 @@ const STARTING: Duration = Duration::from_secs(30);
 /// How long a container may take to end by `lxc.signal.stop` before it is killed.
 const STOPPING: Duration = Duration::from_secs(5);
 
-/// How often to look whether a shell that was asked to restart is still there to do it.
+/// How often to check whether a shell that was asked to restart still exists.
 const LOOK_AT_SHELL: Duration = Duration::from_secs(3);
 
-/// What came of asking init to restart.
+/// The result of asking init to restart.
 enum Restart {
-    /// The state that was told after that; none: it took too long.
+    /// The state reported after that; none: it took too long.
     Asked(Option<State>),
-    /// It does nothing for that signal.
+    /// It does not react to that signal.
     Unheard,
 }
 
@@ -240,8 +240,8 @@ impl<'a> Guest<'a> {
         told.wait(timeout).map_err(StopError::Socket)
     }
 
-    /// Asks init to restart and waits for one of the states that `told` tells. A shell that executed a
-    /// program at that moment took the signal along, and the program knows nothing of it.
+    /// Asks init to restart and waits for one of the states that `told` tells. If a shell executes
+    /// a program at that moment, the signal is lost.
     fn restarts(
         &self,
         signal: i32,
