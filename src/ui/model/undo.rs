@@ -58,7 +58,7 @@ pub fn inverse(act: &Act, outcome: &Outcome) -> Option<Act> {
         (Act::Set { file, .. }, Outcome::Changed(change)) if change.old != change.new => {
             Some(Act::Set { file: file.clone(), value: change.old.trim().to_owned() })
         }
-        (Act::Keep { file, .. }, Outcome::Kept(kept)) => {
+        (Act::Keep { file, .. }, Outcome::Kept(kept)) if kept.reversible => {
             Some(Act::Keep { file: file.clone(), value: kept.old.clone() })
         }
         _ => None,

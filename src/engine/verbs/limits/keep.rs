@@ -46,6 +46,10 @@ pub struct KeptLimit {
     pub old: Option<String>,
     /// Its new value; none: it was removed.
     pub new: Option<String>,
+    /// Whether keeping `old` again restores the file: the limit was not set to something else in
+    /// the spelling of the other version, which is changed with it.
+    #[serde(skip)]
+    pub reversible: bool,
 }
 
 /// A limit in the requested spelling, and its group, if the container is running.
@@ -82,6 +86,7 @@ impl Engine {
         }
         let key = spelling::key(limit.version, limit.file);
         let old = document.values(&key).last().map(str::to_owned);
+        let reversible = limit.agrees(&document, old.as_deref());
         let value = value.zip(wanted).filter(|(_, wanted)| !wanted.trim().is_empty());
         let read = |it: &Document| {
             let file = store.spelled(name).join("config");
@@ -106,7 +111,7 @@ impl Engine {
             None
         };
         store.replace_config(name, &document.to_bytes()).map_err(|why| not_kept(name, why))?;
-        Ok(KeptLimit { key, old, new })
+        Ok(KeptLimit { key, old, new, reversible })
     }
 
     /// Returns what `file` (or the file of a whole key) holds, or while the container is not
@@ -148,6 +153,17 @@ impl Engine {
 }
 
 impl AskedLimit<'_> {
+    /// Returns whether the other spelling, if `document` has it, says the same as `value` in this one.
+    fn agrees(&self, document: &Document, value: Option<&str>) -> bool {
+        let (other, other_file) = spelling::other(self.version, self.file);
+        let Some(there) = document.values(&other).last() else { return true };
+        let meaning = |it: &str| value::parse(other_file, it, Whole::of_host(it)).ok();
+        let here = value.and_then(|it| spelling::translated(self.file, it, other_file));
+        here.is_some_and(|it| {
+            it == there || meaning(&it).is_some_and(|it| meaning(there) == Some(it))
+        })
+    }
+
     /// Turns `typed` into what the kernel accepts, or returns what is wrong.
     fn parse(&self, typed: &str, document: &Document) -> Result<String, String> {
         if let Some(cgroup) = &self.cgroup {
@@ -212,4 +228,26 @@ fn place_of(config: &Config, key: &str) -> Option<ConfigPlace> {
 
 fn not_kept(name: &Name, why: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(VERB, name, ErrorKind::Failed, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_can_be_reversed_if_both_spellings_said_the_same() {
+        let limit = AskedLimit { version: Version::V2, file: "memory.max", cgroup: None };
+        for (others, old, reversible) in [
+            ("", None, true),
+            ("", Some("64M"), true),
+            ("lxc.cgroup.memory.limit_in_bytes = 64M\n", Some("64M"), true),
+            ("lxc.cgroup.memory.limit_in_bytes = 67108864\n", Some("64M"), true),
+            ("lxc.cgroup.memory.limit_in_bytes = -1\n", Some("max"), true),
+            ("lxc.cgroup.memory.limit_in_bytes = 1G\n", Some("64M"), false),
+            ("lxc.cgroup.memory.limit_in_bytes = 64M\n", None, false),
+        ] {
+            let document = Document::parse(others.as_bytes());
+            assert_eq!(limit.agrees(&document, old), reversible, "{others} {old:?}");
+        }
+    }
 }

@@ -59,7 +59,8 @@ fn a_changed_limit_can_be_kept_in_the_configuration() {
     };
     assert_eq!(control(&mut model, 's'), act("web", keep(Some("1073741824"))));
     let new = Some("1G".to_owned());
-    let kept = KeptLimit { key: "lxc.cgroup2.memory.max".to_owned(), old: None, new };
+    let kept =
+        KeptLimit { key: "lxc.cgroup2.memory.max".to_owned(), old: None, new, reversible: true };
     let outcome = Ok(Outcome::Kept(kept));
     _ = update(&mut model, done("web", keep(Some("1073741824")), outcome));
     assert_eq!(press(&mut model, "z"), act("web", keep(None)));
@@ -94,7 +95,10 @@ fn limits_of_a_stopped_container_are_changed_in_its_configuration() {
         key: "lxc.cgroup2.memory.max".to_owned(),
         old: Some("64M".to_owned()),
         new: Some("128M".to_owned()),
+        reversible: true,
     };
+    let other = KeptLimit { reversible: false, ..kept.clone() };
+    assert_eq!(crate::ui::model::undo::inverse(&set, &Outcome::Kept(other)), None);
     _ = update(&mut model, done("db", set, Ok(Outcome::Kept(kept))));
     let said = &model.notice.as_ref().unwrap().text;
     assert!(said.contains("lxc.cgroup2.memory.max  64M → 128M, in the configuration"), "{said}");
