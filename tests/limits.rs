@@ -108,17 +108,17 @@ fn a_lost_limit_is_reported_and_restored() {
     let trouble = || lxcpath.ok(&["ls"]).contains("lost its limit: pids.max");
     assert!(!trouble(), "{}", lxcpath.ok(&["ls"]));
     fs::write(&file, "max").unwrap();
-    wait_until("the loss is told", trouble);
+    wait_until("the loss is reported", trouble);
     assert_eq!(lxcpath.ok(&["cgroup", "--again", &name]).trim(), format!("pids.max = {set}"));
     assert_eq!(limit(), set);
-    wait_until("it is no longer told", || !trouble());
+    wait_until("it is no longer reported", || !trouble());
     // A limit set by a command is watched from then on; one removed by a command is not reported as
     // lost.
     lxcpath.ok(&["cgroup", &name, "pids.max", "40"]);
     fs::write(&file, "max").unwrap();
-    wait_until("the loss is told", trouble);
+    wait_until("the loss is reported", trouble);
     lxcpath.ok(&["cgroup", &name, "pids.max", "max"]);
-    wait_until("it is no longer told", || !trouble());
+    wait_until("it is no longer reported", || !trouble());
 }
 
 #[test]
@@ -141,11 +141,11 @@ fn a_limit_is_restored_after_its_controller_was_disabled() {
         fs::read_to_string(&file).unwrap_or_default().trim() != "50000 100000"
     });
     let trouble = || lxcpath.ok(&["ls"]).contains("lost its limit: cpu.max");
-    wait_until("the loss is told", trouble);
+    wait_until("the loss is reported", trouble);
     monitor.wait_for("cpu.max lost its limit [50000 100000]");
     assert!(lxcpath.ok(&["cgroup", "--again", &name]).contains("cpu.max = 50000 100000"));
     assert_eq!(fs::read_to_string(&file).unwrap().trim(), "50000 100000");
-    wait_until("it is no longer told", || !trouble());
+    wait_until("it is no longer reported", || !trouble());
 }
 
 /// A group in which the test runs, like a docker container with its own cgroup namespace. Dropping

@@ -24,7 +24,7 @@ impl Drop for Most {
 #[test]
 fn a_machine_without_a_pty_left_is_told_with_its_knob() {
     if std::env::var_os("WHARF_VM_LAYOUT").is_none() {
-        println!("skipped: this is no machine of tests/vm");
+        println!("skipped: this is not a machine of tests/vm");
         return;
     }
     if !can_run_containers() {

@@ -16,7 +16,7 @@ pub(super) fn told(proc: &Path, pids: &[i32]) -> String {
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let first: Vec<String> = named.into_iter().take(MOST).collect();
     if first.is_empty() {
-        "no process is left to be seen".to_owned()
+        "a process that is no longer visible".to_owned()
     } else {
         first.join(", ") + &more
     }
@@ -55,6 +55,6 @@ mod tests {
         assert_eq!(told(proc.path(), &[7]), seven);
         let others = "process 8 (cat) in state D, process 9 (cat) in state D and 1 more";
         assert_eq!(told(proc.path(), &[7, 8, 9, 10]), format!("{seven}, {others}"));
-        assert_eq!(told(proc.path(), &[99]), "no process is left to be seen");
+        assert_eq!(told(proc.path(), &[99]), "a process that is no longer visible");
     }
 }

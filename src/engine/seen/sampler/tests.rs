@@ -76,7 +76,7 @@ fn the_network_of_a_row_is_seen_where_it_is_its_own_and_was_asked_for() {
     assert_eq!(seen(true), of_one_reading);
     std::fs::remove_file(machine.path(&format!("proc/{INIT}/ns/net"))).unwrap();
     assert_eq!(seen(false), Network::Unknown);
-    assert_eq!(seen(true), Network::Unknown, "whose it is cannot be seen");
+    assert_eq!(seen(true), Network::Unknown, "its owner is not visible");
 }
 
 #[test]

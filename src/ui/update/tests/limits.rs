@@ -182,7 +182,7 @@ fn lost_limits_are_set_anew_with_one_key_where_there_are_some() {
     let outcome = Ok(Outcome::SetAnew(vec![change("536870912")]));
     _ = update(&mut model, done("web", Act::Again, outcome));
     assert!(model.notice.as_ref().unwrap().text.contains("memory.max = 512M again"));
-    assert_eq!(model.undo, [], "what was meant to hold is not taken back");
+    assert_eq!(model.undo, [], "a restored limit is not undone");
     // With several marked, it applies to those that have lost some.
     let both = vec![container("api", State::Running), lost()];
     _ = update(&mut model, sampled(both));
