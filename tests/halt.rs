@@ -156,8 +156,8 @@ fn is_pending(process: &Child) -> bool {
     pending.trim().contains(|it| it != '0')
 }
 
-/// How an init with `script` ends by `stop -k` where `lxc.signal.stop` is SIGTERM, and how long that
-/// takes.
+/// How an init with `script` ends by `stop -k` where `lxc.signal.stop` is SIGTERM, and how long
+/// that takes.
 fn killed(lxcpath: &Lxcpath, word: &str, script: &str) -> (String, Duration) {
     let name = lxcpath.name(word);
     lxcpath.ok(&["create", &name, "-s", "lxc.signal.stop=SIGTERM"]);

@@ -81,8 +81,8 @@ impl<'a> Frame<'a> {
         self.at_right(self.foot, room, lower, buf);
     }
 
-    /// Sets `pieces` into a line of the box so that they end before its corner; leaves them out when
-    /// they do not fit into `room`.
+    /// Sets `pieces` into a line of the box so that they end before its corner; leaves them out
+    /// when they do not fit into `room`.
     fn at_right(&self, pieces: &[Piece<'_>], room: usize, line: Rect, buf: &mut Buffer) {
         let width = pieces_width(pieces);
         if width == 0 || width > room {

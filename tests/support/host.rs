@@ -68,7 +68,8 @@ impl Drop for Overlay {
     }
 }
 
-/// A container whose init is systemd, which LXC's loaded profiles cripple. The fields go in this order: container, root, turn.
+/// A container whose init is systemd, which LXC's loaded profiles cripple. The fields go in this
+/// order: container, root, turn.
 pub(crate) struct Machine {
     pub(crate) lxcpath: Lxcpath,
     pub(crate) name: String,

@@ -101,8 +101,8 @@ impl Screen {
         self.wait_for(text);
     }
 
-    /// Moves the cursor down to the row whose first word has `text` in it. Each key waits for what the one before did: on
-    /// a slow machine the cursor would go past the row otherwise.
+    /// Moves the cursor down to the row whose first word has `text` in it. Each key waits for what
+    /// the one before did: on a slow machine the cursor would go past the row otherwise.
     pub(crate) fn cursor_to(&mut self, text: &str) {
         // The path in the header has the same mark; values beside a name change on their own.
         let row = |it: &str| {

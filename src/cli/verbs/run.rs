@@ -107,8 +107,8 @@ fn execute(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Res
 }
 
 /// Becomes the supervisor of a container: `wharf supervise LXCPATH NAME GIVEN`, which only
-/// [`crate::engine::Engine::start`] runs, with the lxcpath as it opened it. Parses without clap, whose tables would stay in the
-/// memory of every supervisor.
+/// [`crate::engine::Engine::start`] runs, with the lxcpath as it opened it. Parses without clap,
+/// whose tables would stay in the memory of every supervisor.
 pub(in crate::cli) fn supervise(arguments: &[OsString]) -> Option<ExitCode> {
     let [_, verb, lxcpath, name, given] = arguments else { return None };
     if verb != SUPERVISE {

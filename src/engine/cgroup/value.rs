@@ -1,6 +1,6 @@
-//! The one parser of cgroup values: turns what operators write (`512M`, `25%`, `max`, `-1`) into what
-//! the kernel takes, or says what is wrong. The screen, the command line and the configuration share
-//! it. Opens no file of a cgroup.
+//! The one parser of cgroup values: turns what operators write (`512M`, `25%`, `max`, `-1`) into
+//! what the kernel takes, or says what is wrong. The screen, the command line and the configuration
+//! share it. Opens no file of a cgroup.
 
 use procfs::Current as _;
 

@@ -44,7 +44,8 @@ pub struct Spec {
     pub init: InitSpec,
     /// `lxc.tty.max`: number of `/dev/ttyN` ptys.
     pub tty_max: u32,
-    /// `lxc.tty.dir`: the directory in `/dev` that holds the console and the ttys; links lead there.
+    /// `lxc.tty.dir`: the directory in `/dev` that holds the console and the ttys; links lead
+    /// there.
     pub tty_dir: Option<String>,
     /// `lxc.pty.max`: limit of the container's devpts; 0 is LXC's default of 1024.
     pub pty_max: u32,

@@ -12,7 +12,8 @@ use crate::ui::model::{JournalEntry, Model, Tone};
 use crate::ui::{layout, texts};
 use crate::widgets::text::wrap;
 
-/// Opens or copies the line under the cursor of `list`; none: the key does neither, or there is none.
+/// Opens or copies the line under the cursor of `list`; none: the key does neither, or there is
+/// none.
 pub(super) fn open(model: &mut Model, list: &Overlay, key: KeyEvent) -> Option<Vec<Effect>> {
     let (title, text) = match list {
         Overlay::Journal { at } => ("What was done", entry(model, model.journal.get(*at)?)),

@@ -77,7 +77,8 @@ fn understand(heard: Heard, judge: &Judge) -> Result<Interview, SocketError> {
     let state = State::from_number(state).ok_or(SocketError::Nonsense { what: "the state" })?;
     let mut answers = heard.answers.into_iter();
     let mut init_pid = None;
-    // The first question was for the pid, the last for the configuration, the others for the groups.
+    // The first question was for the pid, the last for the configuration, the others for the
+    // groups.
     match answers.next() {
         Some(Some(Ok((head, _)))) => {
             let pid = i32::try_from(head.data).ok().filter(|it| *it > 0);

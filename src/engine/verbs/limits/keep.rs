@@ -46,8 +46,8 @@ pub struct KeptLimit {
     pub old: Option<String>,
     /// Its new value; none: it was removed.
     pub new: Option<String>,
-    /// Whether keeping `old` again restores the file: the limit was not set to something else in
-    /// the spelling of the other version, which is changed with it.
+    /// Whether saving `old` again restores the file: the other version's spelling, which is changed
+    /// with it, did not have another value.
     #[serde(skip)]
     pub reversible: bool,
 }
@@ -153,7 +153,8 @@ impl Engine {
 }
 
 impl AskedLimit<'_> {
-    /// Returns whether the other spelling, if `document` has it, says the same as `value` in this one.
+    /// Returns whether the other spelling, if `document` has it, says the same as `value` in this
+    /// one.
     fn agrees(&self, document: &Document, value: Option<&str>) -> bool {
         let (other, other_file) = spelling::other(self.version, self.file);
         let Some(there) = document.values(&other).last() else { return true };
