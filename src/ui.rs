@@ -7,6 +7,7 @@ pub mod diagnosis;
 pub mod effect;
 pub mod focus;
 pub mod gallery;
+pub mod hints;
 pub mod keymap;
 pub mod layout;
 pub mod message;
@@ -14,6 +15,7 @@ pub mod model;
 mod notice;
 pub mod pane;
 pub mod preferences;
+pub mod prompts;
 mod sampling;
 pub mod screenshot;
 pub mod terminal;
@@ -78,7 +80,8 @@ pub fn run(engine: &Engine, rights: Rights) -> anyhow::Result<()> {
     let workers = Workers::spawn(engine, &sender, refresh)?;
     let guard = TerminalGuard::take().context("cannot set up the terminal")?;
     let program = program(engine);
-    let model = Model { refresh, rights, program, ..Model::new(size, SystemTime::now()) };
+    let glyphs = look.glyphs;
+    let model = Model { refresh, rights, program, glyphs, ..Model::new(size, SystemTime::now()) };
     let sampled = Instant::now();
     Shell { model, look, guard, workers, sampled, leaving: false }.run(&inbox)
 }

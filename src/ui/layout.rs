@@ -171,6 +171,41 @@ pub fn sampled(model: &Model) -> Vec<Rect> {
     panes.map(|(_, area)| area).chain([areas.about]).collect()
 }
 
+/// The form for a new container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FormAreas {
+    /// The fields in their frame.
+    pub fields: Rect,
+    /// A field in each row.
+    pub rows: Rect,
+    pub preview: Option<Rect>,
+    pub help: Option<Rect>,
+}
+
+/// Lines of the form's help box: two of text in a frame.
+const HELP_HEIGHT: u16 = 4;
+/// From this height the first field has a free line above it.
+const AIRY: u16 = 10;
+
+/// Divides the screen of the form.
+pub fn form(size: (u16, u16)) -> FormAreas {
+    let area = regions(size).body;
+    let mut body = area;
+    let mut help = None;
+    if area.height >= 3 * HELP_HEIGHT + 6 {
+        body.height -= HELP_HEIGHT;
+        help = Some(Rect { y: body.bottom(), height: HELP_HEIGHT, ..area });
+    }
+    let wide = area.width >= MIDDLE;
+    let left = if wide { area.width * 60 / 100 } else { area.width };
+    let fields = Rect { width: left, ..body };
+    let preview = Rect { x: body.x + left, width: body.width - left, ..body };
+    let inner = inside(fields);
+    let air = u16::from(inner.height >= AIRY);
+    let rows = Rect { y: inner.y + air, height: inner.height - air, ..inner };
+    FormAreas { fields, rows, preview: wide.then_some(preview), help }
+}
+
 /// An open container: one line about it, the tabs, and its panes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DetailAreas {

@@ -27,6 +27,7 @@ use crate::engine::process::ProcessOrder;
 use crate::engine::sample::{Container, Sample};
 use crate::engine::sampler::Interest;
 use crate::engine::state::State;
+use crate::widgets::look::Glyphs;
 
 /// How many events and journal lines are kept.
 pub const KEPT: usize = 500;
@@ -85,6 +86,8 @@ pub struct Model {
     pub order: ProcessOrder,
     /// How to call this program in a shell for the same containers: `wharf`, or `wharf -P PATH`.
     pub program: String,
+    /// The signs that are drawn: some are as wide as a word.
+    pub glyphs: &'static Glyphs,
 }
 
 /// Work in progress on one container.
@@ -226,6 +229,7 @@ impl Model {
             interest: Interest::default(),
             order: ProcessOrder::default(),
             program: "wharf".to_owned(),
+            glyphs: &Glyphs::UNICODE,
         }
     }
 

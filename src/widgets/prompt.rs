@@ -1,7 +1,7 @@
 //! A question in a box in the middle of the screen.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
 use super::field::{Field, Input};
@@ -17,8 +17,12 @@ pub const AROUND: usize = 4;
 pub const FIELD: usize = 2;
 /// Cells at both sides of the text: the borders, and two blanks each.
 const SIDES: usize = 6;
-/// Cells between two names.
+/// Cells between two names, or two answers.
 const GAP: usize = 2;
+/// Cells before the text.
+const INDENT: usize = 2;
+/// Cells around an answer.
+const BRACKETS: usize = 4;
 
 /// All names that the question is about; they scroll if they do not fit.
 #[derive(Clone, Copy, Debug)]
@@ -96,8 +100,7 @@ impl Prompt<'_> {
     /// Draws the box in the middle of `area`.
     pub fn render(self, area: Rect, buf: &mut Buffer) {
         let area = area.intersection(buf.area);
-        let rows = NameGrid::arrange(self.names.all, self.others(), area);
-        let place = middle(area, self.cells(rows), self.others() + rows.shown);
+        let (rows, place) = self.place(area);
         clear(buf, place, self.look.fg);
         let title = [self.title];
         let last = (self.names.first + rows.shown).min(rows.all);
@@ -107,6 +110,31 @@ impl Prompt<'_> {
         let frame = Frame { focused: true, foot, ..Frame::titled(self.look, &title) };
         let inner = frame.render(place, buf);
         self.inside(inner, rows, buf);
+    }
+
+    /// Returns which answer stands at a position, when the box is drawn in `area`.
+    pub fn answer_at(&self, area: Rect, at: Position) -> Option<usize> {
+        let (rows, place) = self.place(area);
+        // The last but one line, inside of the border.
+        let line = place.y + 1 + (self.others() + rows.shown - AROUND + 1) as u16;
+        if at.y != line || line + 1 >= place.bottom() {
+            return None;
+        }
+        let mut x = usize::from(place.x) + 1 + INDENT;
+        for (index, answer) in self.answers.iter().enumerate() {
+            let end = x + width(answer) + BRACKETS;
+            if (x..end).contains(&usize::from(at.x)) {
+                return Some(index);
+            }
+            x = end + GAP;
+        }
+        None
+    }
+
+    /// Returns how the names are laid out, and where the box is.
+    fn place(&self, area: Rect) -> (NameGrid, Rect) {
+        let rows = NameGrid::arrange(self.names.all, self.others(), area);
+        (rows, middle(area, self.cells(rows), self.others() + rows.shown))
     }
 
     /// Returns how many lines there are beside the names.
@@ -191,7 +219,8 @@ mod tests {
         let look = plain();
         let mut buf = Buffer::empty(Rect::new(0, 0, 34, 8));
         let text: [&[Piece<'_>]; 1] = [&[("Destroys its files too.", look.fg)]];
-        let prompt = Prompt {
+        let area = buf.area;
+        let prompt = || Prompt {
             look: &look,
             title: ("Destroy web?", look.bad),
             text: &text,
@@ -201,11 +230,17 @@ mod tests {
             answers: &["Cancel", "Destroy"],
             chosen: 0,
         };
-        prompt.render(buf.area, &mut buf);
+        prompt().render(area, &mut buf);
         let shown = lines(&buf);
         assert_eq!(shown[1], " ╭─ Destroy web? ──────────────╮  ");
         assert_eq!(shown[2], " │  Destroys its files too.    │  ");
         assert_eq!(shown[4], " │  [ Cancel ]    Destroy      │  ");
+        let answers = |row| (0..34).map(move |x| prompt().answer_at(area, Position::new(x, row)));
+        let hits: Vec<usize> = answers(4).flatten().collect();
+        assert_eq!(hits, [vec![0; 10], vec![1; 11]].concat());
+        assert_eq!(prompt().answer_at(area, Position::new(4, 4)), Some(0));
+        assert_eq!(prompt().answer_at(area, Position::new(16, 4)), Some(1));
+        assert_eq!(answers(3).chain(answers(5)).flatten().count(), 0);
     }
 
     #[test]

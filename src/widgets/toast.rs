@@ -16,6 +16,8 @@ pub struct Toast<'a> {
     pub text: &'a str,
     pub style: Style,
     pub hints: &'a [Piece<'a>],
+    /// So many hints stay, and the text is cut for them.
+    pub kept: usize,
 }
 
 impl Toast<'_> {
@@ -32,12 +34,15 @@ impl Toast<'_> {
             |hints: &[Piece<'_>]| super::pen::width(self.text) + pieces_width(hints) + 3 <= room;
         // Each hint is a key and its word; the first is dropped last.
         let pairs = (1..=self.hints.len() / 2).rev().filter_map(|it| self.hints.get(..2 * it));
-        match pairs.into_iter().find(|it| fits(it)) {
-            Some(hints) => {
-                pen.put(self.text, self.style);
-                pen.skip(pen.left().saturating_sub(pieces_width(hints) + 1)).pieces(hints);
-            }
-            None => _ = pen.clip(self.text, self.style, self.look.glyphs.ellipsis),
+        if let Some(hints) = pairs.into_iter().find(|it| fits(it)) {
+            pen.put(self.text, self.style);
+            pen.skip(pen.left().saturating_sub(pieces_width(hints) + 1)).pieces(hints);
+        } else {
+            let kept = self.hints.get(..2 * self.kept).unwrap_or_default();
+            let gap = if kept.is_empty() { 0 } else { 2 };
+            let text = pen.left().saturating_sub(pieces_width(kept) + gap);
+            pen.part(text).clip(self.text, self.style, self.look.glyphs.ellipsis);
+            pen.skip(gap).pieces(kept);
         }
     }
 }
@@ -50,7 +55,7 @@ mod tests {
     #[test]
     fn hints_give_way_to_the_text() {
         let look = plain();
-        let toast = |width| {
+        let toast = |width, kept| {
             let mut buf = Buffer::empty(Rect::new(0, 0, width, 1));
             let hints =
                 [("z", look.key), (" undo ", look.dim), ("J", look.key), (" all", look.dim)];
@@ -60,13 +65,15 @@ mod tests {
                 text: "web frozen",
                 style: look.fg,
                 hints: &hints,
+                kept,
             };
             toast.render(buf.area, &mut buf);
             lines(&buf).remove(0)
         };
-        assert_eq!(toast(28), " ✓ web frozen  z undo J all ");
-        assert_eq!(toast(24), " ✓ web frozen   z undo  ");
-        assert_eq!(toast(14), " ✓ web frozen ");
-        assert_eq!(toast(10), " ✓ web fr…");
+        assert_eq!(toast(28, 0), " ✓ web frozen  z undo J all ");
+        assert_eq!(toast(24, 1), " ✓ web frozen   z undo  ");
+        assert_eq!(toast(14, 0), " ✓ web frozen ");
+        assert_eq!(toast(10, 0), " ✓ web fr…");
+        assert_eq!(toast(18, 1), " ✓ web f…  z undo ");
     }
 }

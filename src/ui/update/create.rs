@@ -107,9 +107,14 @@ fn step(form: &mut CreateForm, by: isize) {
 fn choose(form: &mut CreateForm, key: KeyCode) {
     match key {
         KeyCode::Left => form.source = next(&SourceKind::ALL, form.source, -1),
-        KeyCode::Right | KeyCode::Char(' ') => form.source = next(&SourceKind::ALL, form.source, 1),
+        KeyCode::Right | KeyCode::Char(' ') => next_source(form),
         _ => (),
     }
+}
+
+/// Chooses the next kind of files, around the end.
+pub(super) fn next_source(form: &mut CreateForm) {
+    form.source = next(&SourceKind::ALL, form.source, 1);
 }
 
 fn next<T: Copy + PartialEq>(all: &[T], now: T, by: isize) -> T {

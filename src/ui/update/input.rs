@@ -2,12 +2,16 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
 
+use ratatui::layout::Position;
+
 use super::{cgroup, create, detail, list, overlay, pane, point, run, search};
 use crate::command::action::Move;
 use crate::ui::effect::Effect;
 use crate::ui::focus::Focus;
+use crate::ui::hints::Click;
 use crate::ui::keymap::{self, Found};
 use crate::ui::model::Model;
+use crate::ui::prompts;
 
 /// Rows that one notch of the wheel moves.
 const NOTCH: usize = 3;
@@ -48,6 +52,11 @@ pub(super) fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
 
 /// Applies a mouse event.
 pub(super) fn mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
+    if event.kind == MouseEventKind::Down(MouseButton::Left)
+        && let Some(click) = point::hint(model, event.column, event.row)
+    {
+        return do_hint(model, click);
+    }
     if model.focus() == Focus::Program
         && let Some(effects) = pane::mouse(model, event)
     {
@@ -66,8 +75,19 @@ pub(super) fn mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
     }
 }
 
-/// Applies a press of the left button. It does not reach what is below a layer, a form or a line
-/// under edit.
+/// Does what a hint in the last row names.
+fn do_hint(model: &mut Model, click: Click) -> Vec<Effect> {
+    match click {
+        Click::Runs(action) => {
+            model.typed.clear();
+            run::run(model, action)
+        }
+        Click::Presses(keys) => keys.into_iter().flat_map(|it| press(model, it)).collect(),
+    }
+}
+
+/// Applies a press of the left button. What lies below a layer, a form or a line under edit is not
+/// reached.
 fn click(model: &mut Model, column: u16, row: u16) -> Vec<Effect> {
     let action = match model.focus() {
         // The program continues and loses the keyboard.
@@ -75,7 +95,15 @@ fn click(model: &mut Model, column: u16, row: u16) -> Vec<Effect> {
             pane::leave(model);
             point::detail(model, column, row)
         }
-        Focus::Overlay | Focus::Program | Focus::Form | Focus::Value | Focus::Search => None,
+        Focus::Overlay => {
+            let key = prompts::answer(model, Position::new(column, row));
+            return key.map_or_else(Vec::new, |it| press(model, it));
+        }
+        Focus::Form => {
+            point::form(model, column, row);
+            None
+        }
+        Focus::Program | Focus::Value | Focus::Search => None,
         Focus::Popup => {
             model.typed.clear();
             None

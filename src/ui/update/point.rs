@@ -3,10 +3,12 @@
 
 use ratatui::layout::{Position, Rect};
 
-use super::{cgroup, detail as container, list as containers, pane};
+use super::{cgroup, create, detail as container, list as containers, pane};
 use crate::command::Action;
 use crate::command::action::InDetail;
+use crate::ui::hints::{self, Click};
 use crate::ui::model::Model;
+use crate::ui::model::create::FormRow;
 use crate::ui::model::detail::Tab;
 use crate::ui::{layout, texts};
 use crate::widgets::table::scroll;
@@ -31,7 +33,35 @@ pub(super) fn list(model: &mut Model, column: u16, row: u16) -> Option<Action> {
     None
 }
 
-/// Returns whether there is a tab, or a pane other than the program's.
+/// Returns what a press on a hint in the last row does; none: it was pressed elsewhere, or a program
+/// has the whole screen.
+pub(super) fn hint(model: &Model, column: u16, row: u16) -> Option<Click> {
+    let footer = layout::regions(model.size).footer;
+    let full = model.pane.as_ref().is_some_and(|it| it.full) && model.overlay.is_none();
+    if full || !footer.contains(Position::new(column, row)) {
+        return None;
+    }
+    hints::clicked(model, usize::from(column))
+}
+
+/// Goes to the field of the form that was pressed; a press on its own row chooses the next of what
+/// there is to choose.
+pub(super) fn form(model: &mut Model, column: u16, row: u16) {
+    let area = layout::form(model.size).rows;
+    if !area.contains(Position::new(column, row)) {
+        return;
+    }
+    let rows: Vec<FormRow> = model.draft.rows().collect();
+    let current = rows.iter().position(|it| *it == model.draft.row).unwrap_or(0);
+    let first = scroll(0, current, rows.len(), usize::from(area.height));
+    let Some(field) = rows.get(first + usize::from(row - area.y)) else { return };
+    if *field == model.draft.row && *field == FormRow::Source {
+        create::next_source(&mut model.draft);
+    }
+    model.draft.row = *field;
+}
+
+/// Returns whether a tab or another pane than the program's stands there.
 pub(super) fn leaves_pane(model: &Model, column: u16, row: u16) -> bool {
     let at = Position::new(column, row);
     tab(model, at).is_some() || pane_at(model, at).is_some_and(|(tab, _)| tab != Tab::Console)

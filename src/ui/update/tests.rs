@@ -1,5 +1,6 @@
 //! The model changes as an operator expects.
 
+mod click;
 mod focus;
 mod limits;
 mod search;

@@ -1,6 +1,5 @@
 //! The form for a new container: fields, the resulting configuration, and the equivalent command.
 
-use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::canvas::Canvas;
@@ -16,9 +15,6 @@ use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
 use crate::widgets::text::{paragraph, wrap};
 
-/// Lines of the help box: two of text in a frame.
-const HELP_HEIGHT: u16 = 4;
-
 /// The text below the form's configuration lines.
 const DEFAULTS: &str = "
 and wharf's defaults: few capabilities, no new privileges, six devices, guarded /proc and /sys, \
@@ -28,20 +24,13 @@ The same without the screen:";
 
 /// Paints the form.
 pub(super) fn render(model: &Model, mut canvas: Canvas<'_>) {
-    let area = canvas.area;
-    let mut body = area;
-    if area.height >= 3 * HELP_HEIGHT + 6 {
-        body.height -= HELP_HEIGHT;
-        let below = Rect { y: body.bottom(), height: HELP_HEIGHT, ..area };
-        help(&model.draft, canvas.within(below));
+    let areas = layout::form(model.size);
+    if let Some(area) = areas.help {
+        help(&model.draft, canvas.within(area));
     }
-    if area.width >= layout::MIDDLE {
-        let left = area.width * 60 / 100;
-        fields(model, canvas.within(Rect { width: left, ..body }));
-        let right = Rect { x: body.x + left, width: body.width - left, ..body };
-        preview(model, canvas.within(right));
-    } else {
-        fields(model, canvas.within(body));
+    fields(model, canvas.within(areas.fields));
+    if let Some(area) = areas.preview {
+        preview(model, canvas.within(area));
     }
 }
 
@@ -50,11 +39,8 @@ fn fields(model: &Model, canvas: Canvas<'_>) {
     let title = [("New container", look.accent)];
     let right = [("Tab next field", look.dim)];
     let frame = Frame { right: &right, focused: true, ..Frame::titled(look, &title) };
-    let Canvas { mut area, buf, .. } = canvas.framed(frame);
-    if area.height > 9 {
-        area.y += 1;
-        area.height -= 1;
-    }
+    let Canvas { buf, .. } = canvas.framed(frame);
+    let area = layout::form(model.size).rows;
     let form = &model.draft;
     let notes: Vec<(String, Style)> = form.rows().map(|row| note(model, row, look)).collect();
     let rows: Vec<LabelledRow<'_>> = form

@@ -7,10 +7,10 @@ use super::{cgroup, footer, processes, text, words};
 use crate::command::Action;
 use crate::command::action::{Do, InDetail};
 use crate::engine::sample::Container;
-use crate::ui::layout;
 use crate::ui::model::detail::{DetailScreen, Tab};
 use crate::ui::model::{Model, PaneScreen};
 use crate::ui::pane::Pane;
+use crate::ui::{hints, layout};
 use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
 use crate::widgets::pen::Pen;
@@ -61,7 +61,8 @@ pub(super) fn full_pane(model: &Model, terminal: Option<&Pane>, mut canvas: Canv
     }
     let on_bar =
         Look { key: look.bar.patch(look.key), dim: look.bar.patch(look.dim), ..look.clone() };
-    footer::hints(&footer::program(model, pane, look), &on_bar, &mut pen);
+    let words = hints::program(model, pane, look.glyphs);
+    footer::paint(&hints::parsed(&words, look.glyphs), &on_bar, &mut pen);
 }
 
 fn about(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {

@@ -11,17 +11,16 @@ use crate::engine::event::What;
 use crate::engine::process::Process;
 use crate::engine::shown::shown;
 use crate::format;
-use crate::ui::model::overlay::{Find, FindKind, Overlay, Proposal, SIGNALS};
+use crate::ui::model::overlay::{Find, FindKind, Overlay, SIGNALS};
 use crate::ui::model::{JournalEntry, Model};
 use crate::ui::update::found;
-use crate::ui::{keymap, layout};
-use crate::widgets::field::Input;
+use crate::ui::{keymap, layout, prompts};
 use crate::widgets::frame::Frame;
 use crate::widgets::list;
 use crate::widgets::look::Look;
-use crate::widgets::pen::{Pen, Piece, clear};
+use crate::widgets::pen::{Pen, clear};
 use crate::widgets::popup::{Choice, Popup};
-use crate::widgets::prompt::{Names, Prompt, middle, room_for_text};
+use crate::widgets::prompt::middle;
 use crate::widgets::table::scroll;
 use crate::widgets::text::wrap;
 
@@ -39,37 +38,12 @@ pub(super) fn render(model: &Model, canvas: &mut Canvas<'_>) {
     match &model.overlay {
         None => (),
         Some(Overlay::Find(find)) => finder(model, find, canvas),
-        Some(Overlay::Confirm { question, proposal, yes }) => {
-            let names = proposal.names();
-            let hidden = hidden(proposal);
-            Prompt {
-                look,
-                title: ("Really?", look.accent),
-                text: &[&[(question.as_str(), look.fg), (&hidden, look.warn)]],
-                names: Names { all: &names, style: look.mark, first: proposal.first },
-                field: None,
-                complaint: None,
-                answers: &["No", "Yes (y)"],
-                chosen: usize::from(*yes),
-            }
-            .render(area, canvas.buf);
-        }
-        Some(Overlay::Ask { question, yes, .. }) => ask(question, *yes, canvas),
-        Some(Overlay::TypeName { word, typed, proposal }) => destroy(word, typed, proposal, canvas),
-        Some(Overlay::Exec { name, line }) => {
-            let title = format!("Run inside {name}");
-            Prompt {
-                look,
-                title: (&title, look.accent),
-                text: &[&[("The command gets a terminal of its own, in a pane.", look.dim)]],
-                names: Names::NONE,
-                field: Some(("$", line)),
-                complaint: None,
-                answers: &["Run (Enter)"],
-                chosen: 0,
-            }
-            .render(area, canvas.buf);
-        }
+        Some(
+            overlay @ (Overlay::Confirm { .. }
+            | Overlay::Ask { .. }
+            | Overlay::TypeName { .. }
+            | Overlay::Exec { .. }),
+        ) => _ = prompts::with(overlay, area, look, |it| it.render(area, canvas.buf)),
         Some(Overlay::Signal { process, at, .. }) => signals(process, *at, canvas),
         Some(Overlay::Journal { at }) => journal(model, *at, canvas),
         Some(Overlay::Events { at }) => all_events(model, *at, canvas),
@@ -127,69 +101,6 @@ fn refusal(model: &Model, shortcut: &Shortcut) -> Option<String> {
         return Some(format!("{} (on the {} screen)", shortcut.help, shortcut.scope.title()));
     }
     model.refusal(shortcut.action)
-}
-
-fn ask(question: &str, yes: bool, canvas: &mut Canvas<'_>) {
-    let look = canvas.look;
-    let lines = wrap(question, room_for_text(canvas.area));
-    let pieces: Vec<[Piece<'_>; 1]> = lines.iter().map(|it| [(&**it, look.fg)]).collect();
-    let text: Vec<&[Piece<'_>]> = pieces.iter().map(<[Piece<'_>; 1]>::as_slice).collect();
-    Prompt {
-        look,
-        title: ("Really?", look.accent),
-        text: &text,
-        names: Names::NONE,
-        field: None,
-        complaint: None,
-        answers: &["No", "Yes (y)"],
-        chosen: usize::from(yes),
-    }
-    .render(canvas.area, canvas.buf);
-}
-
-fn hidden(proposal: &Proposal) -> String {
-    match proposal.hidden {
-        0 => String::new(),
-        hidden => format!("  {hidden} hidden by the filter!"),
-    }
-}
-
-/// Says that marked containers are left out, which the list of names does not show.
-fn spared(proposal: &Proposal) -> Option<String> {
-    let count = proposal.spared;
-    (count > 0).then(|| format!("{count} marked cannot be destroyed now"))
-}
-
-fn destroy(word: &str, typed: &Input, proposal: &Proposal, canvas: &mut Canvas<'_>) {
-    let look = canvas.look;
-    let names = proposal.names();
-    let title = match names.len() {
-        1 => "Destroy".to_owned(),
-        many => format!("Destroy {many} containers"),
-    };
-    let (label, hidden) = (format!("type {word}:"), hidden(proposal));
-    let [complaint, keeps] = match names.len() {
-        1 => ["that is not the name", "Esc keeps it"],
-        _ => ["that is not it", "Esc keeps them"],
-    };
-    let spared = spared(proposal);
-    let files = [("files shared from elsewhere stay.", look.fg), (&*hidden, look.warn)];
-    let left_out = spared.as_deref().map(|it| [(it, look.warn)]);
-    let removed = [("Removed for good, with everything inside;", look.fg)];
-    let mut text: Vec<&[Piece<'_>]> = vec![&removed, &files];
-    text.extend(left_out.iter().map(<[Piece<'_>; 1]>::as_slice));
-    let wrong = !typed.is_empty() && !word.starts_with(&typed.text());
-    Prompt {
-        look,
-        title: (&title, look.bad),
-        text: &text,
-        names: Names { all: &names, style: look.bad, first: proposal.first },
-        field: Some((&label, typed)),
-        complaint: wrong.then_some((complaint, look.bad)),
-        answers: &[keeps],
-        chosen: 0,
-    }
-    .render(canvas.area, canvas.buf);
 }
 
 fn signals(process: &Process, at: usize, canvas: &mut Canvas<'_>) {

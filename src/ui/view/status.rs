@@ -7,7 +7,7 @@ use crate::command::action::{Do, InDetail};
 use crate::format;
 use crate::ui::effect::Act;
 use crate::ui::focus::Focus;
-use crate::ui::model::{Model, Tone, Way, undo};
+use crate::ui::model::{Model, Notice, Tone, Way, undo};
 use crate::ui::{diagnosis, layout};
 use crate::widgets::look::Look;
 use crate::widgets::pen::{Pen, Piece, pieces_width, width};
@@ -25,35 +25,12 @@ pub(super) fn render(model: &Model, mut canvas: Canvas<'_>) {
     let narrow = model.size.0 < layout::NARROW && model.detail.is_none();
     if let Some(reason) = model.list.filter_error.as_ref().filter(|_| narrow) {
         let glyph = (look.glyphs.bad, look.bad);
-        Toast { look, glyph, text: reason, style: look.fg, hints: &[] }
+        Toast { look, glyph, text: reason, style: look.fg, hints: &[], kept: 0 }
             .render(canvas.area, canvas.buf);
         return;
     }
     if let Some(notice) = model.notice_shown() {
-        let (glyph, style) = match notice.tone {
-            Tone::Good => (look.glyphs.ok, look.ok),
-            Tone::Plain => (look.glyphs.dot, look.dim),
-            Tone::Bad => (look.glyphs.bad, look.bad),
-        };
-        let at = format::clock(notice.at);
-        let text = format!("{at}  {}", crate::engine::shown::shown(&notice.text));
-        let count = format!(" journal {}", model.journal.len());
-        let mut hints: Vec<Piece<'_>> = Vec::new();
-        let back = model.way_back().map(|(way, steps)| {
-            let action = if way == Way::Back { Do::Undo } else { Do::Redo };
-            (Action::Act(action).key(), format!(" {}  ", undo::words(steps)))
-        });
-        if let Some((key, words)) = &back {
-            hints.extend([(*key, look.key), (words.as_str(), look.dim)]);
-        }
-        let changed = model.journal.last().is_some_and(|it| matches!(it.act, Act::Set { .. }));
-        if changed && model.changed.is_some() {
-            hints.extend([("C-s", look.key), (" keep in config  ", look.dim)]);
-        }
-        hints.extend([("J", look.key), (count.as_str(), look.dim)]);
-        let glyph = (glyph, style);
-        Toast { look, glyph, text: &text, style: look.fg, hints: &hints }
-            .render(canvas.area, canvas.buf);
+        self::notice(model, notice, canvas);
         return;
     }
     if model.halting().is_some() {
@@ -72,13 +49,51 @@ pub(super) fn render(model: &Model, mut canvas: Canvas<'_>) {
     if let Some(trouble) = &trouble {
         let glyph = (look.glyphs.warn, look.warn);
         let trouble = &crate::engine::shown::shown(trouble);
-        Toast { look, glyph, text: trouble, style: look.dim, hints: &[] }
+        Toast { look, glyph, text: trouble, style: look.dim, hints: &[], kept: 0 }
             .render(canvas.area, canvas.buf);
     }
 }
 
-/// Trouble of the container under the cursor, for which its row has no room; an open one has it in
-/// its first line, if there is room for that.
+/// What was just done or refused, and the keys that go with it.
+fn notice(model: &Model, notice: &Notice, canvas: Canvas<'_>) {
+    let look = canvas.look;
+    let (glyph, style) = match notice.tone {
+        Tone::Good => (look.glyphs.ok, look.ok),
+        Tone::Plain => (look.glyphs.dot, look.dim),
+        Tone::Bad => (look.glyphs.bad, look.bad),
+    };
+    let text = crate::engine::shown::shown(&notice.text);
+    let slim = model.size.0 < layout::NARROW;
+    let text = if slim { text } else { format!("{}  {text}", format::clock(notice.at)).into() };
+    let count = format!(" journal {}", model.journal.len());
+    let mut hints: Vec<Piece<'_>> = Vec::new();
+    let back = model.way_back().map(|(way, steps)| {
+        let back = way == Way::Back;
+        let action = if back { Do::Undo } else { Do::Redo };
+        // The text beside it names the container, if there is no room to do so twice.
+        let words = match (slim, back) {
+            (true, true) => "undo".to_owned(),
+            (true, false) => "redo".to_owned(),
+            (false, _) => undo::words(steps),
+        };
+        (Action::Act(action).key(), format!(" {words}  "))
+    });
+    if let Some((key, words)) = &back {
+        hints.extend([(*key, look.key), (words.as_str(), look.dim)]);
+    }
+    let changed = model.journal.last().is_some_and(|it| matches!(it.act, Act::Set { .. }));
+    if changed && model.changed.is_some() {
+        hints.extend([("C-s", look.key), (" keep in config  ", look.dim)]);
+    }
+    hints.extend([("J", look.key), (count.as_str(), look.dim)]);
+    let glyph = (glyph, style);
+    let kept = usize::from(back.is_some());
+    Toast { look, glyph, text: &text, style: look.fg, hints: &hints, kept }
+        .render(canvas.area, canvas.buf);
+}
+
+/// What is wrong with the container under the cursor, whose row has no room for the words; an open
+/// one has them in its first line, if there is room for that.
 fn current(model: &Model) -> Option<String> {
     let told_above = model.detail.is_some() && layout::detail(model).about.height > 0;
     let container = model.current().filter(|_| !told_above)?;
@@ -122,7 +137,8 @@ fn countdown(model: &Model, canvas: Canvas<'_>) {
     let name = clipped(name.as_str(), room, look.glyphs.ellipsis);
     let words = format!("{name}{what}");
     let glyph = (look.glyphs.stopping, look.busy);
-    Toast { look, glyph, text: &words, style: look.fg, hints }.render(canvas.area, canvas.buf);
+    Toast { look, glyph, text: &words, style: look.fg, hints, kept: 0 }
+        .render(canvas.area, canvas.buf);
 }
 
 /// Names are plain letters, so that each is one cell.

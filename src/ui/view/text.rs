@@ -9,7 +9,7 @@ use super::canvas::Canvas;
 use super::events;
 use crate::command::Action;
 use crate::command::action::Anywhere;
-use crate::engine::sample::Detail;
+use crate::engine::sample::{Detail, Sample};
 use crate::engine::shown::shown;
 use crate::format;
 use crate::ui::model::Model;
@@ -18,6 +18,10 @@ use crate::ui::texts;
 use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
 use crate::widgets::pen::Pen;
+use crate::widgets::text::wrap;
+
+/// Widest line of the greeting.
+const MEASURE: usize = 64;
 
 /// Paints the pane `tab`.
 pub(super) fn pane(model: &Model, tab: Tab, canvas: Canvas<'_>) {
@@ -131,32 +135,60 @@ pub(super) fn welcome(model: &Model, canvas: Canvas<'_>) {
         canvas.pen().skip(2).put("looking …", look.dim);
         return;
     };
-    let mut rows = canvas.rows().skip(usize::from(canvas.area.height / 4));
-    let mut line = |pieces: &[(&str, Style)]| {
-        if let Some(row) = rows.next() {
-            canvas.pen_at(row).skip(2).pieces(pieces);
+    let lines = greeting(model, sample, look, usize::from(canvas.area.width).saturating_sub(4));
+    let spare = usize::from(canvas.area.height).saturating_sub(lines.len());
+    let rows = canvas.rows().skip(spare.min(usize::from(canvas.area.height / 4)));
+    for (line, row) in lines.iter().zip(rows) {
+        let mut pen = canvas.pen_at(row);
+        pen.skip(2);
+        for (text, style) in line {
+            pen.clip(text, *style, look.glyphs.ellipsis);
         }
-    };
-    line(&[("There are no containers yet.", look.fg)]);
-    line(&[]);
-    if let Some(barred) = model.refusal(Action::Shell(Anywhere::New)) {
-        line(&[("None can be created: ", look.dim), (&barred, look.dim)]);
-    } else {
-        line(&[("n", look.key), (" then ", look.dim), (look.glyphs.enter, look.key)]);
-        line(&[("   creates one that works at once: it shares", look.dim)]);
-        line(&[("   this machine's files, and has processes,", look.dim)]);
-        line(&[("   mounts, cgroups and a console of its own.", look.dim)]);
     }
-    line(&[]);
+}
+
+/// A line of the greeting.
+type GreetingLine = Vec<(String, Style)>;
+
+/// Returns the lines of the first screen, each of at most `room` cells.
+fn greeting(model: &Model, sample: &Sample, look: &Look, room: usize) -> Vec<GreetingLine> {
+    const WORKS: &str = "creates one that works at once: it shares this machine's files, and has \
+                         processes, mounts, cgroups and a console of its own.";
+    let said = |sign: &str, style: Style, words: &str, words_style: Style| -> Vec<GreetingLine> {
+        let indent = sign.chars().count();
+        let lines = wrap(words, room.min(MEASURE).saturating_sub(indent)).into_iter().enumerate();
+        let line = |(at, it): (usize, &str)| {
+            let sign = if at == 0 { sign.to_owned() } else { " ".repeat(indent) };
+            vec![(sign, style), (it.to_owned(), words_style)]
+        };
+        lines.map(line).collect()
+    };
+    let mut lines = vec![vec![("There are no containers yet.".to_owned(), look.fg)], Vec::new()];
+    if let Some(barred) = model.refusal(Action::Shell(Anywhere::New)) {
+        lines.extend(said("None can be created: ", look.dim, &barred, look.dim));
+    } else {
+        lines.push(vec![
+            ("n".to_owned(), look.key),
+            (" then ".to_owned(), look.dim),
+            (look.glyphs.enter.to_owned(), look.key),
+        ]);
+        lines.extend(said("   ", look.dim, WORKS, look.dim));
+    }
+    lines.push(Vec::new());
+    let warn = format!("{} ", look.glyphs.warn);
     if let Some(trouble) = &sample.trouble {
-        line(&[(look.glyphs.warn, look.warn), (" ", look.fg), (trouble, look.warn)]);
+        lines.extend(said(&warn, look.warn, &shown(trouble), look.warn));
     }
     if let Some(others) = super::words::unmanaged(sample) {
-        line(&[(look.glyphs.warn, look.warn), (" ", look.fg), (&others, look.fg)]);
+        lines.extend(said(&warn, look.warn, &shown(&others), look.fg));
     }
     for lack in &sample.host.lacks {
-        line(&[(look.glyphs.warn, look.warn), (" ", look.fg), (&lack.why, look.dim)]);
+        lines.extend(said(&warn, look.warn, &shown(&lack.why), look.dim));
     }
+    while lines.last().is_some_and(Vec::is_empty) {
+        lines.pop();
+    }
+    lines
 }
 
 fn first(screen: &DetailScreen, tab: Tab, count: usize, rows: usize) -> usize {

@@ -1,0 +1,259 @@
+//! Which hints stand in the last row, where, and what a click on each does. Paints nothing.
+
+use std::borrow::Cow;
+
+use crossterm::event::KeyEvent;
+
+use super::focus::Focus;
+use super::keymap;
+use super::model::detail::Tab;
+use super::model::overlay::Overlay;
+use super::model::{Model, PaneScreen};
+use crate::command::Action;
+use crate::command::action::{Anywhere, Do, InDetail, InList};
+use crate::engine::state::State;
+use crate::widgets::look::Glyphs;
+use crate::widgets::pen::width;
+
+/// Cells before the first hint.
+pub const INDENT: usize = 1;
+/// Cells between two hints.
+pub const GAP: usize = 2;
+
+const LIST: &[Action] = &[
+    Action::Detail(InDetail::Open),
+    Action::Act(Do::Start),
+    Action::Act(Do::Stop),
+    Action::Act(Do::Freeze),
+    Action::Detail(InDetail::Console),
+    Action::Detail(InDetail::Limits),
+    Action::Shell(Anywhere::New),
+    Action::Act(Do::Restart),
+    Action::Act(Do::Destroy),
+    Action::List(InList::Mark),
+    Action::List(InList::Filter),
+    Action::Shell(Anywhere::Palette),
+];
+const EMPTY: &[Action] = &[
+    Action::Shell(Anywhere::New),
+    Action::Shell(Anywhere::Palette),
+    Action::Shell(Anywhere::GoEvents),
+    Action::Shell(Anywhere::Quit),
+];
+const CONTAINER: &[Action] = &[
+    Action::Act(Do::Start),
+    Action::Act(Do::Stop),
+    Action::Act(Do::Freeze),
+    Action::Detail(InDetail::Exec),
+    Action::Detail(InDetail::Console),
+    Action::Detail(InDetail::Limits),
+    Action::Detail(InDetail::NextPane),
+    Action::Detail(InDetail::NextContainer),
+    Action::Shell(Anywhere::Copy),
+];
+
+/// A key and what it does, or words alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hint {
+    /// Empty: words alone.
+    pub key: String,
+    pub words: String,
+    /// It can be done now.
+    pub alive: bool,
+    pub click: Click,
+}
+
+/// What a click on a hint does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Click {
+    Runs(Action),
+    /// The same as these keys; none: nothing.
+    Presses(Vec<KeyEvent>),
+}
+
+impl Hint {
+    /// Returns how many cells it takes, without the gap behind it.
+    pub fn width(&self) -> usize {
+        width(&self.key) + width(&self.words)
+    }
+
+    /// Returns whether it is of the key map, which is what most hints are of.
+    pub const fn is_usual(&self) -> bool {
+        matches!(self.click, Click::Runs(_))
+    }
+}
+
+/// Returns what a click `at` so many cells from the left of the last row does.
+pub fn clicked(model: &Model, at: usize) -> Option<Click> {
+    let mut x = INDENT;
+    for hint in hints(model, model.glyphs) {
+        let end = x + hint.width();
+        if (x..end).contains(&at) {
+            return Some(hint.click).filter(|_| hint.alive);
+        }
+        x = end + GAP;
+    }
+    None
+}
+
+/// Returns the hints of the last row, from left to right, [`GAP`] cells apart.
+pub fn hints(model: &Model, glyphs: &Glyphs) -> Vec<Hint> {
+    if let Some(words) = owner(model, glyphs) {
+        return parsed(&words, glyphs);
+    }
+    let room = usize::from(model.size.0).saturating_sub(INDENT);
+    // The way out and the way to all else are never dropped.
+    let tail = [Action::Shell(Anywhere::Back), Action::Shell(Anywhere::Help)];
+    let list = &model.list;
+    // Marks say in their own line what Esc does.
+    let goes_back = model.detail.is_some() || list.marks.is_empty() && !list.filter_text.is_empty();
+    let tail = if goes_back { &tail[..] } else { &tail[1..] };
+    let all: Vec<Hint> = actions(model).into_iter().map(|it| of(model, it, glyphs)).collect();
+    let tail: Vec<Hint> = tail.iter().map(|it| of(model, *it, glyphs)).collect();
+    let taken = |hints: &[Hint]| hints.iter().map(|it| it.width() + GAP).sum::<usize>();
+    let reserved = taken(&tail);
+    // Where room is short it goes to the keys that do something.
+    let short = taken(&all) + reserved > room + GAP;
+    let mut shown: Vec<Hint> = Vec::with_capacity(all.len() + tail.len());
+    for hint in all.into_iter().filter(|it| !short || it.alive) {
+        // Nothing follows the last gap, so it need not fit.
+        if taken(&shown) + hint.width() + GAP + reserved > room + GAP {
+            break;
+        }
+        shown.push(hint);
+    }
+    shown.extend(tail);
+    shown
+}
+
+fn of(model: &Model, action: Action, glyphs: &Glyphs) -> Hint {
+    Hint {
+        key: keymap::sign(action.key(), glyphs).to_owned(),
+        words: format!(" {}", name(model, action)),
+        alive: model.refusal(action).is_none(),
+        click: Click::Runs(action),
+    }
+}
+
+/// Reads hints such as `Esc back  C-u clear`, two cells of space apart: what stands before a bar, or
+/// else the first word, is the keys; one that begins with `=` is words alone.
+pub fn parsed(words: &str, glyphs: &Glyphs) -> Vec<Hint> {
+    let one = |hint: &str| {
+        if let Some(words) = hint.strip_prefix('=') {
+            let (key, words) = (String::new(), words.to_owned());
+            return Hint { key, words, alive: true, click: Click::Presses(Vec::new()) };
+        }
+        let first_word = || hint.split_at(hint.find(' ').unwrap_or(hint.len()));
+        let (key, rest) = hint.split_once('|').unwrap_or_else(first_word);
+        let named = |it: &str| keymap::key(if it == glyphs.enter { "Enter" } else { it });
+        let keys: Option<Vec<KeyEvent>> = key.split(' ').map(named).collect();
+        let click = Click::Presses(keys.unwrap_or_default());
+        Hint { key: key.to_owned(), words: rest.to_owned(), alive: true, click }
+    };
+    words.split("  ").map(one).collect()
+}
+
+/// Says which keys the pane leaves to wharf, and where all others go.
+pub fn program(model: &Model, pane: &PaneScreen, glyphs: &Glyphs) -> String {
+    let enter = glyphs.enter;
+    let size = if pane.full { "smaller" } else { "full screen" };
+    if let Some(how) = &pane.ended {
+        if pane.escaped {
+            return "=C-] then  c close  q close".to_owned();
+        }
+        return format!("{enter} close  ={} has ended: {how}", pane.what);
+    }
+    if pane.escaped {
+        return format!("=C-] then  c leave  z {size}  q close  C-]| send C-]");
+    }
+    if model.container(&pane.name).is_some_and(|it| it.state == State::Frozen) {
+        let words = "=frozen, keys wait  C-] c f| thaws it  C-] c| leave  C-] q| close";
+        return words.to_owned();
+    }
+    format!("C-] c| leave  C-] z| {size}  C-] q| close  =other keys go to the container")
+}
+
+/// Whoever owns the keyboard instead of the key map says so itself.
+fn owner(model: &Model, glyphs: &Glyphs) -> Option<String> {
+    let Glyphs { enter, updown, leftright, .. } = glyphs;
+    if let Some(overlay) = &model.overlay {
+        return Some(match overlay {
+            Overlay::Find(_) => format!("{enter} runs it  {updown} choose  Esc back"),
+            Overlay::Confirm { .. } | Overlay::Ask { .. } => {
+                format!("{leftright} choose  {enter} answer  y yes  Esc no")
+            }
+            Overlay::TypeName { .. } => format!("{enter} destroy, once typed  Esc keep"),
+            Overlay::Exec { .. } => format!("{enter} run  Esc back"),
+            Overlay::Signal { .. } => format!("{enter} send  {updown} choose  Esc back"),
+            Overlay::Journal { .. } | Overlay::Events { .. } => {
+                format!("{updown} move  {enter} whole  y copy  Esc back")
+            }
+            Overlay::Whole { .. } => format!("{updown} scroll  y copy  Esc back"),
+        });
+    }
+    if model.creating {
+        return Some(format!(
+            "{enter} create and start  Tab field  C-s create only  C-y copy command  Esc back"
+        ));
+    }
+    if let Some(pane) = model.pane.as_ref().filter(|_| model.focus() == Focus::Program) {
+        return Some(program(model, pane, glyphs));
+    }
+    let Some(detail) = &model.detail else {
+        return model.list.filtering.then(|| {
+            format!(
+                "=text  ~regex  !not  state:frozen  mem:>80%  cpu:>50  pids:>9  {enter} keep  \
+                 Esc clear"
+            )
+        });
+    };
+    if detail.cgroup.edit.is_some() {
+        return Some(format!("{enter} write  {updown} step  Esc keep the old value  C-u clear"));
+    }
+    let searching = detail.search.as_ref().is_some_and(|it| it.typing);
+    searching.then(|| format!("=text or a regular expression  {enter} keep  Esc clear"))
+}
+
+fn actions(model: &Model) -> Vec<Action> {
+    // Hinted at where there is need of it alone.
+    let again = model.refusal(Action::Act(Do::Again)).is_none().then_some(Action::Act(Do::Again));
+    let Some(screen) = &model.detail else {
+        let list = if model.containers().is_empty() { EMPTY } else { LIST };
+        return again.into_iter().chain(list.iter().copied()).collect();
+    };
+    let mut actions: Vec<Action> = again.into_iter().collect();
+    actions.extend(match screen.focus {
+        Tab::Processes => vec![Action::Detail(InDetail::Signal)],
+        Tab::Cgroup => vec![Action::Detail(InDetail::Edit), Action::Detail(InDetail::AllFiles)],
+        Tab::Log | Tab::Events | Tab::Config | Tab::Network | Tab::Mounts => {
+            if screen.search.is_some() {
+                vec![
+                    Action::Detail(InDetail::NextFound),
+                    Action::Detail(InDetail::PreviousFound),
+                    Action::Detail(InDetail::Search),
+                ]
+            } else {
+                vec![Action::Detail(InDetail::Search), Action::Detail(InDetail::Follow)]
+            }
+        }
+        Tab::Overview | Tab::Console => Vec::new(),
+    });
+    actions.extend(CONTAINER);
+    actions
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "few actions have two names")]
+fn name(model: &Model, action: Action) -> Cow<'static, str> {
+    let frozen = || model.targets().iter().all(|it| it.state == State::Frozen);
+    match action {
+        Action::Act(Do::Freeze) if !model.targets().is_empty() && frozen() => "thaw".into(),
+        Action::Act(Do::Stop) => match model.halting() {
+            Some((name, left)) if model.current_name() == Some(name) => {
+                format!("kill ({} s)", left.as_secs()).into()
+            }
+            Some(_) | None => "stop".into(),
+        },
+        Action::Shell(Anywhere::Back) if model.detail.is_none() => "clear filter".into(),
+        other => other.shortcut().map_or("", |it| it.name).into(),
+    }
+}

@@ -1,0 +1,141 @@
+//! What each question says, and what a click on one of its answers does. Asks nothing itself.
+
+use crossterm::event::{KeyCode, KeyEvent};
+use ratatui::layout::{Position, Rect};
+
+use super::model::Model;
+use super::model::overlay::{Overlay, Proposal};
+use super::theme::{ColourDepth, Theme};
+use crate::engine::Name;
+use crate::widgets::field::Input;
+use crate::widgets::look::Look;
+use crate::widgets::pen::Piece;
+use crate::widgets::prompt::{Names, Prompt, room_for_text};
+use crate::widgets::text::wrap;
+
+/// Makes the question of `overlay`, as it stands in `area`, for `then`; none: it asks nothing.
+pub fn with<T>(
+    overlay: &Overlay,
+    area: Rect,
+    look: &Look,
+    then: impl FnOnce(Prompt<'_>) -> T,
+) -> Option<T> {
+    match overlay {
+        Overlay::Confirm { question, proposal, yes } => {
+            let names = proposal.names();
+            let hidden = hidden(proposal);
+            Some(then(Prompt {
+                text: &[&[(question.as_str(), look.fg), (&hidden, look.warn)]],
+                names: Names { all: &names, style: look.mark, first: proposal.first },
+                ..yes_or_no(*yes, look)
+            }))
+        }
+        Overlay::Ask { question, yes, .. } => {
+            let lines = wrap(question, room_for_text(area));
+            let pieces: Vec<[Piece<'_>; 1]> = lines.iter().map(|it| [(&**it, look.fg)]).collect();
+            let text: Vec<&[Piece<'_>]> = pieces.iter().map(<[Piece<'_>; 1]>::as_slice).collect();
+            Some(then(Prompt { text: &text, ..yes_or_no(*yes, look) }))
+        }
+        Overlay::TypeName { word, typed, proposal } => {
+            Some(destroy(word, typed, proposal, look, then))
+        }
+        Overlay::Exec { name, line } => Some(exec(name, line, look, then)),
+        Overlay::Find(_)
+        | Overlay::Signal { .. }
+        | Overlay::Journal { .. }
+        | Overlay::Events { .. }
+        | Overlay::Whole { .. } => None,
+    }
+}
+
+/// Returns the key that does what the answer at `at` says, if one stands there.
+pub fn answer(model: &Model, at: Position) -> Option<KeyEvent> {
+    let overlay = model.overlay.as_ref()?;
+    let area = Rect::new(0, 0, model.size.0, model.size.1);
+    // Colours are of no matter to where something stands.
+    let look = Theme::Mono.look(ColourDepth::None, model.glyphs);
+    let answer = with(overlay, area, &look, |it| it.answer_at(area, at))??;
+    let keys: &[KeyCode] = match overlay {
+        Overlay::Confirm { .. } | Overlay::Ask { .. } => &[KeyCode::Esc, KeyCode::Char('y')],
+        Overlay::TypeName { .. } => &[KeyCode::Esc],
+        Overlay::Exec { .. } => &[KeyCode::Enter],
+        Overlay::Find(_)
+        | Overlay::Signal { .. }
+        | Overlay::Journal { .. }
+        | Overlay::Events { .. }
+        | Overlay::Whole { .. } => &[],
+    };
+    keys.get(answer).copied().map(KeyEvent::from)
+}
+
+fn yes_or_no(yes: bool, look: &Look) -> Prompt<'_> {
+    Prompt {
+        look,
+        title: ("Really?", look.accent),
+        text: &[],
+        names: Names::NONE,
+        field: None,
+        complaint: None,
+        answers: &["No", "Yes (y)"],
+        chosen: usize::from(yes),
+    }
+}
+
+fn hidden(proposal: &Proposal) -> String {
+    match proposal.hidden {
+        0 => String::new(),
+        hidden => format!("  {hidden} hidden by the filter!"),
+    }
+}
+
+/// Says that marked containers are left out, which the list of names does not show.
+fn spared(proposal: &Proposal) -> Option<String> {
+    let count = proposal.spared;
+    (count > 0).then(|| format!("{count} marked cannot be destroyed now"))
+}
+
+fn exec<T>(name: &Name, line: &Input, look: &Look, then: impl FnOnce(Prompt<'_>) -> T) -> T {
+    let title = format!("Run inside {name}");
+    then(Prompt {
+        title: (&title, look.accent),
+        text: &[&[("The command gets a terminal of its own, in a pane.", look.dim)]],
+        field: Some(("$", line)),
+        answers: &["Run (Enter)"],
+        ..yes_or_no(false, look)
+    })
+}
+
+fn destroy<T>(
+    word: &str,
+    typed: &Input,
+    proposal: &Proposal,
+    look: &Look,
+    then: impl FnOnce(Prompt<'_>) -> T,
+) -> T {
+    let names = proposal.names();
+    let title = match names.len() {
+        1 => "Destroy".to_owned(),
+        many => format!("Destroy {many} containers"),
+    };
+    let (label, hidden) = (format!("type {word}:"), hidden(proposal));
+    let [complaint, keeps] = match names.len() {
+        1 => ["that is not the name", "Esc keeps it"],
+        _ => ["that is not it", "Esc keeps them"],
+    };
+    let spared = spared(proposal);
+    let removed = [("Removed for good, with everything inside;", look.fg)];
+    let files = [("files shared from elsewhere stay.", look.fg), (&*hidden, look.warn)];
+    let left_out = spared.as_deref().map(|it| [(it, look.warn)]);
+    let mut text: Vec<&[Piece<'_>]> = vec![&removed, &files];
+    text.extend(left_out.iter().map(<[Piece<'_>; 1]>::as_slice));
+    let wrong = !typed.is_empty() && !word.starts_with(&typed.text());
+    then(Prompt {
+        title: (&title, look.bad),
+        text: &text,
+        names: Names { all: &names, style: look.bad, first: proposal.first },
+        field: Some((&label, typed)),
+        complaint: wrong.then_some((complaint, look.bad)),
+        answers: &[keeps],
+        ..yes_or_no(false, look)
+    })
+}
