@@ -107,6 +107,7 @@ fn detail(moving: u64) -> Detail {
         file: format!("memory.file{it}"),
         value: Some(moving.to_string()),
         writable: true,
+        applies: true,
     };
     Detail {
         processes: forest((1..PROCESSES).map(process).collect(), ProcessOrder::Pid),

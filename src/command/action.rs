@@ -52,6 +52,8 @@ pub enum InList {
     Sort(SortKey),
     Reverse,
     Peek,
+    PeekUp,
+    PeekDown,
 }
 
 /// What opens one container, or moves around in an open one.
@@ -74,6 +76,7 @@ pub enum InDetail {
     Unfold,
     Edit,
     AllFiles,
+    Whole,
     Follow,
     Search,
     NextFound,
@@ -117,6 +120,7 @@ pub enum Scope {
     List,
     Processes,
     Cgroup,
+    Events,
     Text,
     /// Where a search found something.
     Found,
@@ -133,6 +137,7 @@ impl Scope {
             Self::List => "list",
             Self::Processes => "processes",
             Self::Cgroup => "cgroup",
+            Self::Events => "events",
             Self::Text => "log",
             Self::Found => "search",
             Self::Detail => "container",
@@ -228,6 +233,7 @@ impl InDetail {
             | Self::Fold
             | Self::Unfold
             | Self::AllFiles
+            | Self::Whole
             | Self::Follow
             | Self::Search
             | Self::NextFound
@@ -250,7 +256,7 @@ const fn row(
 #[rustfmt::skip]
 pub const SHORTCUTS: &[Shortcut] = {
     use Action as A;
-    use Scope::{Cgroup, Container, Detail, Everywhere, Found, List, Processes, Text};
+    use Scope::{Cgroup, Container, Detail, Events, Everywhere, Found, List, Processes, Text};
     &[
         row(A::Detail(InDetail::Open), List, &["Enter"], "open", "Opens the container: processes, limits, console, log."),
         row(A::Act(Do::Start), Container, &["s"], "start", "Starts the container in the background."),
@@ -278,6 +284,8 @@ pub const SHORTCUTS: &[Shortcut] = {
         row(A::List(InList::Sort(SortKey::Pids)), List, &["o p"], "sort by pids", "Sorts the list by the number of processes."),
         row(A::List(InList::Reverse), List, &["O"], "reverse", "Reverses the order of the list."),
         row(A::List(InList::Peek), List, &["p"], "peek", "Shows or hides the processes and graphs of the container under the cursor."),
+        row(A::List(InList::PeekUp), List, &["{"], "peek up", "Scrolls the processes below or beside the list up."),
+        row(A::List(InList::PeekDown), List, &["}"], "peek down", "Scrolls the processes below or beside the list down."),
         row(A::Detail(InDetail::Signal), Processes, &["K"], "signal", "Sends a signal to the process under the cursor."),
         row(A::Detail(InDetail::SortProcesses(ProcessOrder::Pid)), Processes, &["o p"], "processes by pid", "Sorts the processes of one parent by pid."),
         row(A::Detail(InDetail::SortProcesses(ProcessOrder::Cpu)), Processes, &["o c"], "processes by cpu", "Sorts the processes of one parent by CPU use."),
@@ -286,6 +294,7 @@ pub const SHORTCUTS: &[Shortcut] = {
         row(A::Detail(InDetail::Unfold), Processes, &["Right"], "unfold", "Shows the children of the process."),
         row(A::Detail(InDetail::Edit), Cgroup, &["Enter"], "edit", "Edits the value in its row; Enter writes it, z undoes."),
         row(A::Detail(InDetail::AllFiles), Cgroup, &["a"], "all files", "Shows every file of the cgroup, or only limits and counters."),
+        row(A::Detail(InDetail::Whole), Events, &["Enter"], "whole", "Shows the event under the cursor in full; y copies it."),
         row(A::Detail(InDetail::Follow), Text, &["F"], "follow", "Stays at the end as new lines arrive."),
         row(A::Detail(InDetail::Search), Text, &["/"], "search", "Finds text or a regular expression in the lines."),
         row(A::Detail(InDetail::NextFound), Found, &["n"], "next match", "Goes to the next match."),

@@ -68,6 +68,7 @@ const fn needs_container(action: Action) -> bool {
             | InDetail::Unfold
             | InDetail::Edit
             | InDetail::AllFiles
+            | InDetail::Whole
             | InDetail::Follow
             | InDetail::Search
             | InDetail::NextFound

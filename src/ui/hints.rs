@@ -126,6 +126,14 @@ pub fn hints(model: &Model, glyphs: &Glyphs) -> Vec<Hint> {
     shown
 }
 
+fn has_limits(model: &Model) -> bool {
+    model.current().and_then(|it| it.detail.as_ref()).is_some_and(|it| !it.files.is_empty())
+}
+
+fn has_processes(model: &Model) -> bool {
+    model.current().and_then(|it| it.detail.as_ref()).is_some_and(|it| !it.processes.is_empty())
+}
+
 fn of(model: &Model, action: Action, glyphs: &Glyphs) -> Hint {
     Hint {
         key: keymap::sign(action.key(), glyphs).to_owned(),
@@ -223,7 +231,9 @@ fn actions(model: &Model) -> Vec<Action> {
     };
     let mut actions: Vec<Action> = again.into_iter().collect();
     actions.extend(match screen.focus {
+        Tab::Processes if !has_processes(model) => Vec::new(),
         Tab::Processes => vec![Action::Detail(InDetail::Signal)],
+        Tab::Cgroup if !has_limits(model) => Vec::new(),
         Tab::Cgroup => vec![Action::Detail(InDetail::Edit), Action::Detail(InDetail::AllFiles)],
         Tab::Log | Tab::Events | Tab::Config | Tab::Network | Tab::Mounts => {
             if screen.search.is_some() {
@@ -232,6 +242,8 @@ fn actions(model: &Model) -> Vec<Action> {
                     Action::Detail(InDetail::PreviousFound),
                     Action::Detail(InDetail::Search),
                 ]
+            } else if screen.focus == Tab::Events {
+                vec![Action::Detail(InDetail::Whole), Action::Detail(InDetail::Search)]
             } else {
                 vec![Action::Detail(InDetail::Search), Action::Detail(InDetail::Follow)]
             }

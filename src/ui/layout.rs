@@ -155,7 +155,13 @@ pub fn shows_peek(model: &Model) -> bool {
     model.detail.is_none() && list(model).peek.is_some()
 }
 
-/// Returns the areas of sampled data, below the header.
+/// Returns how many processes the peek shows at once.
+pub fn peek_rows(model: &Model) -> usize {
+    // A frame takes two lines and the headings one.
+    list(model).peek.map_or(0, |[processes, _]| usize::from(processes.height.saturating_sub(3)))
+}
+
+/// Returns the places of what the sampler saw, below the header.
 pub fn sampled(model: &Model) -> Vec<Rect> {
     if model.creating {
         return Vec::new();

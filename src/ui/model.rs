@@ -309,7 +309,11 @@ impl Model {
                 match detail.focus {
                     Tab::Processes => scopes.push(Scope::Processes),
                     Tab::Cgroup => scopes.push(Scope::Cgroup),
-                    Tab::Log | Tab::Events | Tab::Config | Tab::Network | Tab::Mounts => {
+                    Tab::Events => {
+                        scopes.extend(detail.search.as_ref().map(|_| Scope::Found));
+                        scopes.extend([Scope::Events, Scope::Text]);
+                    }
+                    Tab::Log | Tab::Config | Tab::Network | Tab::Mounts => {
                         scopes.extend(detail.search.as_ref().map(|_| Scope::Found));
                         scopes.push(Scope::Text);
                     }

@@ -71,6 +71,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     }
     let interest = settle::settle(model);
     if model.current_name() != was_current.as_ref() {
+        model.list.peek_first = 0;
         effects.extend(sampled::read_log(model));
     }
     if interest != model.interest {

@@ -319,6 +319,7 @@ fn files() -> Vec<CgroupFile> {
         file: file.to_owned(),
         value: Some(value.to_owned()),
         writable,
+        applies: true,
     };
     vec![
         file("cpu", "cpu.max", "200000 100000", true),

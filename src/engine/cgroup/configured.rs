@@ -26,12 +26,15 @@ pub(in crate::engine) fn rows(config: &Config, hierarchies: &Hierarchies) -> Vec
     let row = |key: &str, value: Option<&str>| {
         let (version, file) = spelling::of_key(key)?;
         let controller = file.split_once('.').map_or(file, |(controller, _)| controller);
+        let other = || version_of(hierarchies, knob::counterpart(file)?);
+        let here = version_of(hierarchies, file).or_else(other);
         Some(CgroupFile {
             controller: controller.to_owned(),
             version: if version == Version::V1 { 1 } else { 2 },
             file: key.to_owned(),
             value: value.map(str::to_owned),
             writable: true,
+            applies: here.is_none_or(|it| it == version),
         })
     };
     let mut keys: BTreeMap<String, Option<&str>> =

@@ -31,6 +31,8 @@ pub struct CgroupFile {
     /// Its content without the last newline; None: not readable.
     pub value: Option<String>,
     pub writable: bool,
+    /// It counts on this host: a line of a configuration may be for the other version of cgroups.
+    pub applies: bool,
 }
 
 /// No cgroup file worth showing is larger.
@@ -149,6 +151,7 @@ fn file_of(entry: &DirEntry, version: u8) -> Option<CgroupFile> {
         version,
         value: value.map(|it| it.strip_suffix('\n').unwrap_or(&it).to_owned()),
         writable: mode & WRITABLE != 0,
+        applies: true,
         file,
     })
 }

@@ -163,6 +163,12 @@ impl DetailScreen {
         }
     }
 
+    /// Returns the row of the cursor among `count` events; while it follows them, the newest.
+    pub fn event_row(&self, count: usize) -> usize {
+        let last = count.saturating_sub(1);
+        if self.follow { last } else { self.scroll.min(last) }
+    }
+
     /// Returns whether a pane on the screen shows the files of the cgroup.
     pub const fn needs_files(&self) -> bool {
         matches!(self.tab, Tab::Overview | Tab::Cgroup)

@@ -32,6 +32,8 @@ pub struct ListScreen {
     pub filter_error: Option<String>,
     pub filtering: bool,
     pub peek: bool,
+    /// The first process that the peek shows.
+    pub peek_first: usize,
 }
 
 impl Default for ListScreen {
@@ -50,6 +52,7 @@ impl Default for ListScreen {
             filter_error: None,
             filtering: false,
             peek: true,
+            peek_first: 0,
         }
     }
 }

@@ -25,8 +25,8 @@ pub enum Overlay {
     Journal { at: usize },
     /// What happened to all containers.
     Events { at: usize },
-    /// One line of such a list, in full.
-    Whole { title: &'static str, text: String, first: usize, back: Box<Self> },
+    /// All that is known of one line of such a list, over that list or an open container.
+    Whole { title: &'static str, text: String, first: usize, back: Option<Box<Self>> },
 }
 
 /// What begins when the answer is yes.

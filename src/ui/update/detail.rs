@@ -1,7 +1,7 @@
 //! Opens a container and moves around in its tabs.
 
 use super::travel::travel as row_after;
-use super::{cgroup, sampled, settle};
+use super::{cgroup, sampled, settle, whole};
 use crate::command::action::Move;
 use crate::engine::limits;
 use crate::engine::process::Process;
@@ -159,22 +159,29 @@ pub(super) fn travel(model: &mut Model, movement: Move) {
             detail.forest.go(row, &shown);
         }
         Tab::Cgroup => cgroup::travel(model, movement, rows),
-        Tab::Overview
-        | Tab::Console
-        | Tab::Log
-        | Tab::Events
-        | Tab::Config
-        | Tab::Network
-        | Tab::Mounts => {
+        Tab::Events => {
+            let count = crate::ui::texts::line_count(model, focus);
+            let row = row_after(movement, detail.event_row(count), count, rows);
+            go_to_event(model, row);
+        }
+        Tab::Overview | Tab::Console | Tab::Log | Tab::Config | Tab::Network | Tab::Mounts => {
             let lines = crate::ui::texts::line_count(model, focus);
             let Some(detail) = &mut model.detail else { return };
             let most = lines.saturating_sub(rows);
-            let tail = matches!(focus, Tab::Log | Tab::Events) && detail.follow;
+            let tail = focus == Tab::Log && detail.follow;
             let at = if tail { most } else { detail.scroll.min(most) };
             detail.scroll = row_after(movement, at, most + 1, rows);
             detail.follow = detail.scroll == most;
         }
     }
+}
+
+/// Moves the cursor of the events to `row`; at the newest it stays there as new ones arrive.
+pub(super) fn go_to_event(model: &mut Model, row: usize) {
+    let count = crate::ui::texts::line_count(model, Tab::Events);
+    let Some(detail) = &mut model.detail else { return };
+    detail.scroll = row;
+    detail.follow = row + 1 >= count;
 }
 
 /// Returns the process under the cursor of the forest.
@@ -189,6 +196,9 @@ pub(super) fn process_under_cursor(model: &Model) -> Option<Process> {
 pub(super) fn under_cursor(model: &Model) -> Option<String> {
     if let Some(process) = process_under_cursor(model) {
         return Some(format!("{} {}", process.pid, process.command));
+    }
+    if let Some(event) = whole::event_under_cursor(model) {
+        return Some(event);
     }
     let detail = model.detail.as_ref().filter(|it| it.focus == Tab::Cgroup)?;
     let rows = crate::ui::texts::cgroup_rows(model, detail);

@@ -64,8 +64,8 @@ pub(super) fn mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
     }
     match event.kind {
         MouseEventKind::Down(MouseButton::Left) => click(model, event.column, event.row),
-        MouseEventKind::ScrollUp => wheel(model, Move::Up),
-        MouseEventKind::ScrollDown => wheel(model, Move::Down),
+        MouseEventKind::ScrollUp => wheel(model, Move::Up, event),
+        MouseEventKind::ScrollDown => wheel(model, Move::Down, event),
         MouseEventKind::Down(_)
         | MouseEventKind::Up(_)
         | MouseEventKind::Drag(_)
@@ -118,10 +118,13 @@ fn click(model: &mut Model, column: u16, row: u16) -> Vec<Effect> {
     action.map_or_else(Vec::new, |action| run::run(model, action))
 }
 
-/// Moves the rows, or the text, of the focused part.
-fn wheel(model: &mut Model, movement: Move) -> Vec<Effect> {
+/// Moves the rows, or the text, of whoever has the keyboard; over the peek, its processes.
+fn wheel(model: &mut Model, movement: Move, event: MouseEvent) -> Vec<Effect> {
     for _ in 0..NOTCH {
         match model.focus() {
+            Focus::List if point::on_peek(model, event.column, event.row) => {
+                list::scroll_peek(model, movement);
+            }
             Focus::Overlay => overlay::travel(model, movement),
             Focus::Filter | Focus::List => list::travel(model, movement),
             Focus::Detail | Focus::Search => detail::travel(model, movement),

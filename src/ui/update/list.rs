@@ -41,7 +41,17 @@ pub(super) fn act(model: &mut Model, action: InList) {
             arrange(model);
         }
         InList::Peek => model.list.peek = !model.list.peek,
+        InList::PeekUp => scroll_peek(model, Move::Up),
+        InList::PeekDown => scroll_peek(model, Move::Down),
     }
+}
+
+/// Scrolls the processes of the peek.
+pub(super) fn scroll_peek(model: &mut Model, movement: Move) {
+    let count =
+        model.current().and_then(|it| it.detail.as_ref()).map_or(0, |it| it.processes.len());
+    let most = count.saturating_sub(layout::peek_rows(model));
+    model.list.peek_first = row_after(movement, model.list.peek_first.min(most), most + 1, 1);
 }
 
 /// Moves the cursor.

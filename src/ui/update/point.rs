@@ -61,6 +61,12 @@ pub(super) fn form(model: &mut Model, column: u16, row: u16) {
     model.draft.row = *field;
 }
 
+/// Returns whether the processes of the peek stand there.
+pub(super) fn on_peek(model: &Model, column: u16, row: u16) -> bool {
+    let peek = layout::list(model).peek;
+    peek.is_some_and(|[processes, _]| processes.contains(Position::new(column, row)))
+}
+
 /// Returns whether a tab or another pane than the program's stands there.
 pub(super) fn leaves_pane(model: &Model, column: u16, row: u16) -> bool {
     let at = Position::new(column, row);
@@ -85,7 +91,8 @@ pub(super) fn detail(model: &mut Model, column: u16, row: u16) -> Option<Action>
         Tab::Console => pane::enter(model),
         Tab::Processes => press_process(model, line, inner),
         Tab::Cgroup => return press_limit(model, line, inner).filter(|_| had_focus),
-        Tab::Overview | Tab::Log | Tab::Events | Tab::Config | Tab::Network | Tab::Mounts => (),
+        Tab::Events => return press_event(model, line, inner),
+        Tab::Overview | Tab::Log | Tab::Config | Tab::Network | Tab::Mounts => (),
     }
     None
 }
@@ -115,6 +122,19 @@ fn press_process(model: &mut Model, line: usize, inner: Rect) {
     if let Some(row) = line.checked_sub(1).map(|it| first + it).filter(|it| *it < shown.len()) {
         container::go_to_process(model, row);
     }
+}
+
+fn press_event(model: &mut Model, line: usize, inner: Rect) -> Option<Action> {
+    let count = texts::line_count(model, Tab::Events);
+    let at = model.detail.as_ref()?.event_row(count);
+    let row = scroll(0, at, count, usize::from(inner.height)) + line;
+    if row == at {
+        return Some(Action::Detail(InDetail::Whole));
+    }
+    if row < count {
+        container::go_to_event(model, row);
+    }
+    None
 }
 
 fn press_limit(model: &mut Model, line: usize, inner: Rect) -> Option<Action> {

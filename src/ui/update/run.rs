@@ -1,7 +1,7 @@
 //! Carries out an action, or reports why that is not possible. Each kind of action has one
 //! exhaustive match.
 
-use super::{act, cgroup, create, detail, list, overlay, pane, search};
+use super::{act, cgroup, create, detail, list, overlay, pane, search, whole};
 use crate::command::Action;
 use crate::command::action::{Anywhere, InDetail};
 use crate::ui::effect::Effect;
@@ -48,6 +48,7 @@ fn in_detail(model: &mut Model, action: InDetail) -> Vec<Effect> {
         InDetail::AllFiles => cgroup::show_all(model),
         InDetail::Fold => detail::fold(model),
         InDetail::Unfold => detail::unfold(model),
+        InDetail::Whole => whole::open_event(model),
         InDetail::Follow => detail::follow(model),
         InDetail::Open => return detail::open_overview(model),
         InDetail::Limits => return detail::open_limits(model),
@@ -128,6 +129,7 @@ fn copy(model: &mut Model) -> Vec<Effect> {
     let text = detail::under_cursor(model)
         .or_else(|| model.current_name().map(|it| it.as_str().to_owned()));
     let Some(text) = text else { return Vec::new() };
-    model.say(Tone::Good, format!("copied {text}"));
+    let first = text.lines().next().unwrap_or_default();
+    model.say(Tone::Good, format!("copied {first}"));
     vec![Effect::Copy(text)]
 }

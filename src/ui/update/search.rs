@@ -7,7 +7,7 @@ use super::typing;
 use crate::ui::effect::Effect;
 use crate::ui::layout;
 use crate::ui::model::Model;
-use crate::ui::model::detail::Search;
+use crate::ui::model::detail::{Search, Tab};
 use crate::ui::texts;
 
 /// Opens the search line, or clears it.
@@ -90,7 +90,9 @@ fn show(model: &mut Model, line: usize) {
     let rows = layout::pane_rows(model, focus);
     let most = texts::line_count(model, focus).saturating_sub(rows);
     let Some(detail) = &mut model.detail else { return };
-    detail.scroll = line.saturating_sub(rows / 2).min(most);
+    // The events have a cursor, and scroll with it.
+    let events = focus == Tab::Events;
+    detail.scroll = if events { line } else { line.saturating_sub(rows / 2).min(most) };
     detail.follow = false;
     if let Some(search) = &mut detail.search {
         search.at = Some(line);

@@ -83,6 +83,7 @@ pub(in crate::ui) fn with_detail(mut container: Container) -> Container {
         file: file.to_owned(),
         value: Some(value.to_owned()),
         writable: true,
+        applies: true,
     };
     container.detail = Some(Detail {
         processes: vec![

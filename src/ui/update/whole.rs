@@ -7,6 +7,7 @@ use crate::engine::event::Event;
 use crate::engine::shown::shown;
 use crate::format;
 use crate::ui::effect::Effect;
+use crate::ui::model::detail::Tab;
 use crate::ui::model::overlay::Overlay;
 use crate::ui::model::{JournalEntry, Model, Tone};
 use crate::ui::{layout, texts};
@@ -29,7 +30,7 @@ pub(super) fn open(model: &mut Model, list: &Overlay, key: KeyEvent) -> Option<V
     let back = list.clone();
     match key.code {
         KeyCode::Enter => {
-            let back = Box::new(back);
+            let back = Some(Box::new(back));
             model.overlay = Some(Overlay::Whole { title, text, first: 0, back });
             Some(Vec::new())
         }
@@ -41,11 +42,24 @@ pub(super) fn open(model: &mut Model, list: &Overlay, key: KeyEvent) -> Option<V
     }
 }
 
+/// Opens the event under the cursor of an open container.
+pub(super) fn open_event(model: &mut Model) {
+    let Some(text) = event_under_cursor(model) else { return };
+    model.overlay = Some(Overlay::Whole { title: "What happened", text, first: 0, back: None });
+}
+
+/// Returns all of the event under the cursor of an open container.
+pub(super) fn event_under_cursor(model: &Model) -> Option<String> {
+    let detail = model.detail.as_ref().filter(|it| it.focus == Tab::Events)?;
+    let events: Vec<&Event> = texts::events_of_current(model).collect();
+    events.get(detail.event_row(events.len())).map(|it| event(it))
+}
+
 /// Applies a key to a line that is open.
 pub(super) fn press(model: &mut Model, whole: Overlay, key: KeyEvent) -> Vec<Effect> {
     let Overlay::Whole { title, text, first, back } = whole else { return Vec::new() };
     if matches!(key.code, KeyCode::Esc | KeyCode::Enter | KeyCode::Char('q')) {
-        model.overlay = Some(*back);
+        model.overlay = back.map(|it| *it);
         return Vec::new();
     }
     let lines = wrap(&text, layout::whole_room(model.size)).len();

@@ -252,7 +252,7 @@ impl<'a> CgroupPane<'a> {
         if current {
             pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
         }
-        let name = if file.writable { look.fg } else { look.dim };
+        let name = if file.writable && file.applies { look.fg } else { look.dim };
         let spare = pen.left().saturating_sub(USE + LEAST_VALUE + 3);
         let names = if value::is_key(&file.file) { KEYS } else { NAMES };
         let names = names.min(spare.max(pen.left() / 2 - pen.left() / 8));
@@ -292,6 +292,10 @@ impl<'a> CgroupPane<'a> {
                 None if value::is_key(&file.file) => _ = part.put(NOT_SET, look.dim),
                 None => _ = part.put(look.glyphs.unknown, look.dim),
             },
+        }
+        if edit.is_none() && !file.applies {
+            let here = 3 - file.version;
+            part.skip(2).clip(&format!("unused: v{here} here"), look.dim, look.glyphs.ellipsis);
         }
         if limited {
             self.used(&file.file, pen);

@@ -212,13 +212,35 @@ fn memory_graph(model: &Model, container: &Container, canvas: Canvas<'_>) {
     let slots = slots(canvas.area.width, canvas.look);
     let values = history.memory(model.seen(), slots, span(slots));
     let highest = values.iter().flatten().copied().fold(1.0, f32::max);
-    // Relative to the limit if there is one, and the host has that much; else so that growth is
-    // visible.
-    let host = model.sample.as_ref().and_then(|it| it.host.memory_bytes).unwrap_or(u64::MAX);
-    let most = match container.counters.memory_max_bytes {
-        Some(Limit::At(most)) => most.min(host).max(1) as f32,
-        Some(Limit::Max) | None => highest * ROOM_TO_GROW,
-    };
+    let host = model.sample.as_ref().and_then(|it| it.host.memory_bytes);
+    let most = memory_scale(container.counters.memory_max_bytes, host, highest);
     let shares: Vec<Option<f32>> = values.into_iter().map(|it| it.map(|it| it / most)).collect();
     Graph { look: canvas.look, values: &shares }.render(canvas.area, canvas.buf);
+}
+
+/// Returns the memory that fills the graph: the limit if there is one, and the host has that much;
+/// else so much that growth can be seen.
+fn memory_scale(limit: Option<Limit>, host: Option<u64>, highest: f32) -> f32 {
+    match limit {
+        Some(Limit::At(most)) => most.min(host.unwrap_or(u64::MAX)).max(1) as f32,
+        Some(Limit::Max) | None => highest * ROOM_TO_GROW,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_the_height_of_the_memory_graph() {
+        let scale = |limit, host| memory_scale(limit, host, 100.0);
+        let close = |one: f32, other: f32| (one - other).abs() < 0.1;
+        assert!(close(scale(Some(Limit::At(512)), Some(4096)), 512.0));
+        assert!(close(scale(Some(Limit::At(u64::MAX)), Some(4096)), 4096.0), "more than there is");
+        assert!(close(scale(Some(Limit::At(512)), None), 512.0));
+        assert!(close(scale(Some(Limit::At(0)), None), 1.0));
+        for none in [Some(Limit::Max), None] {
+            assert!(close(scale(none, Some(4096)), 100.0 * ROOM_TO_GROW));
+        }
+    }
 }

@@ -31,14 +31,18 @@ pub(super) fn peek(model: &Model, container: &Container, canvas: Canvas<'_>) {
     let all = container.detail.as_ref().map_or(&[][..], |it| &it.processes);
     let title = [(container.name.as_str(), look.accent), ("  processes", look.dim)];
     let rows = usize::from(canvas.area.height.saturating_sub(3));
-    let foot = format!("{} of {}  {} opens", all.len().min(rows), all.len(), look.glyphs.enter);
+    let first = model.list.peek_first.min(all.len().saturating_sub(rows));
+    let last = (first + rows).min(all.len());
+    let scrolls = if rows < all.len() { "{ } scroll  " } else { "" };
+    let foot = format!("{scrolls}{last} of {}  {} opens", all.len(), look.glyphs.enter);
     let frame = Frame {
         right: &[("forest", look.dim)],
         foot: if all.is_empty() { &[] } else { &[(foot.as_str(), look.dim)] },
         ..Frame::titled(look, &title)
     };
     let shown: Vec<&Process> = all.iter().collect();
-    rows_or_words(model, container, &shown, None, canvas.framed(frame));
+    let shown = shown.get(first..).unwrap_or_default();
+    rows_or_words(model, container, shown, None, canvas.framed(frame));
 }
 
 /// Paints the pane of the open container.
@@ -58,16 +62,23 @@ pub(super) fn pane(model: &Model, canvas: Canvas<'_>) {
         ProcessOrder::Memory => " by memory",
     };
     let signals = allowed::barred(model, Action::Detail(InDetail::Signal)).is_none();
+    let hints = [
+        ("K", look.key),
+        (" signal  ", look.dim),
+        (look.glyphs.leftright, look.key),
+        (" fold  ", look.dim),
+        ("o", look.key),
+        (order, look.dim),
+    ];
+    // Where nothing runs, nothing is sent or folded.
+    let hints = match (shown.is_empty(), signals) {
+        (true, _) => &hints[..0],
+        (false, true) => &hints[..],
+        (false, false) => &hints[2..],
+    };
     let frame = Frame {
-        right: &[
-            if signals { ("K", look.key) } else { ("", look.dim) },
-            if signals { (" signal  ", look.dim) } else { ("", look.dim) },
-            (look.glyphs.leftright, look.key),
-            (" fold  ", look.dim),
-            ("o", look.key),
-            (order, look.dim),
-        ],
-        foot: &[(foot.as_str(), look.dim)],
+        right: hints,
+        foot: if shown.is_empty() { &[] } else { &[(foot.as_str(), look.dim)] },
         focused,
         ..Frame::titled(look, &left)
     };

@@ -1,5 +1,6 @@
 //! The important lines of the screens at the sizes that operators have.
 
+mod places;
 mod trouble;
 
 use ratatui::buffer::Buffer;

@@ -18,6 +18,7 @@ use crate::ui::texts;
 use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
 use crate::widgets::pen::Pen;
+use crate::widgets::table::scroll;
 use crate::widgets::text::wrap;
 
 /// Widest line of the greeting.
@@ -62,9 +63,7 @@ pub(super) fn pane(model: &Model, tab: Tab, canvas: Canvas<'_>) {
             }
         }
         (Tab::Events, _) => {
-            for (event, row) in texts::events_of_current(model).skip(first).zip(canvas.rows()) {
-                events::line(event, look, &mut canvas.pen_at(row));
-            }
+            event_lines(model, screen.event_row(count), first, &mut canvas);
         }
         (Tab::Config, Some(detail)) => {
             let text = detail.config.as_deref().unwrap_or_default();
@@ -85,7 +84,20 @@ pub(super) fn pane(model: &Model, tab: Tab, canvas: Canvas<'_>) {
     }
 }
 
-/// Shows which of how many matches is the current one.
+/// Paints the events from the `first` on, that of row `at` under the cursor.
+fn event_lines(model: &Model, at: usize, first: usize, canvas: &mut Canvas<'_>) {
+    let look = canvas.look;
+    let shown = texts::events_of_current(model).enumerate().skip(first);
+    for ((index, event), row) in shown.zip(canvas.rows()) {
+        let mut pen = canvas.pen_at(row);
+        if index == at {
+            pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
+        }
+        events::line(event, look, &mut pen);
+    }
+}
+
+/// Says which of how many lines was found last.
 fn hits(search: &Search, found: &[usize]) -> String {
     let at = search.at.and_then(|line| found.iter().position(|it| *it == line));
     match (at, found.len()) {
@@ -192,8 +204,11 @@ fn greeting(model: &Model, sample: &Sample, look: &Look, room: usize) -> Vec<Gre
 }
 
 fn first(screen: &DetailScreen, tab: Tab, count: usize, rows: usize) -> usize {
+    if tab == Tab::Events {
+        return scroll(0, screen.event_row(count), count, rows);
+    }
     let most = count.saturating_sub(rows);
-    let tail = matches!(tab, Tab::Log | Tab::Events) && (screen.follow || screen.focus != tab);
+    let tail = tab == Tab::Log && (screen.follow || screen.focus != tab);
     if tail { most } else { screen.scroll.min(most) }
 }
 

@@ -80,6 +80,20 @@ fn the_network_of_a_row_is_seen_where_it_is_its_own_and_was_asked_for() {
 }
 
 #[test]
+fn a_spelling_that_does_not_count_on_this_machine_is_told_from_one_that_does() {
+    let machine = MadeUp::new();
+    let both = "lxc.cgroup.memory.limit_in_bytes = 64M\nlxc.cgroup2.memory.max = 128M\n\
+                lxc.cgroup2.io.max = 8:0 wbps=1\n";
+    machine.define(&name());
+    machine.write(&format!("lx/{}/config", name()), both);
+    let files = look(&mut Sampler::of(&machine.lxcpath, None)).detail.unwrap().files;
+    let applies = |key: &str| files.iter().find(|it| it.file == key).map(|it| it.applies);
+    assert_eq!(applies("lxc.cgroup.memory.limit_in_bytes"), Some(false));
+    assert_eq!(applies("lxc.cgroup2.memory.max"), Some(true));
+    assert_eq!(applies("lxc.cgroup2.io.max"), Some(true), "no version has it here");
+}
+
+#[test]
 fn a_source_that_never_answers_delays_nothing_else() {
     use nix::sys::stat::Mode;
     let machine = MadeUp::new();

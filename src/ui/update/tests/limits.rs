@@ -75,6 +75,7 @@ fn configured() -> Model {
         file: file.to_owned(),
         value: value.map(str::to_owned),
         writable: true,
+        applies: true,
     };
     let files = vec![row("lxc.cgroup2.memory.max", Some("64M")), row("lxc.cgroup2.pids.max", None)];
     db.detail = Some(Detail { files, ..Detail::default() });
