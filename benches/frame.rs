@@ -50,7 +50,6 @@ fn sample(second: u64) -> Message {
     };
     Message::Sampled(Arc::new(Sample {
         taken,
-        elapsed: None,
         host,
         containers,
         unmanaged: Vec::new(),

@@ -34,12 +34,6 @@ pub fn rate(per_second: f64) -> String {
     bytes(per_second as u64)
 }
 
-/// Percent with one decimal below a thousand: `42.1`, `0.0`, `1250`.
-pub fn percent(percent: f32) -> String {
-    let value = if percent.is_finite() { percent.max(0.0) } else { 0.0 };
-    if value < 999.95 { format!("{value:.1}") } else { format!("{value:.0}") }
-}
-
 /// Percent without decimals: `95`.
 pub fn whole(percent: f32) -> String {
     let value = if percent.is_finite() { percent.max(0.0) } else { 0.0 };
@@ -85,18 +79,6 @@ fn local(at: SystemTime) -> Option<jiff::civil::DateTime> {
     Some(jiff::tz::TimeZone::system().to_datetime(at))
 }
 
-/// A count in at most four cells: `312`, `4812`, `14k`, `3.9M`.
-pub fn count(count: u64) -> String {
-    match count {
-        0..10_000 => count.to_string(),
-        10_000..1_000_000 => format!("{}k", count / 1000),
-        1_000_000..10_000_000 => {
-            format!("{}.{}M", count / 1_000_000, count % 1_000_000 / 100_000)
-        }
-        _ => format!("{}M", count / 1_000_000),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,10 +108,8 @@ mod tests {
         assert_eq!(rate(-3.0), "0");
         assert_eq!(rate(f64::NAN), "0");
         assert_eq!(rate(1.3e6), "1.2M");
-        assert_eq!(percent(42.06), "42.1");
-        assert_eq!(percent(1250.4), "1250");
-        assert_eq!(percent(f32::INFINITY), "0.0");
         assert_eq!(whole(94.6), "95");
+        assert_eq!(whole(f32::INFINITY), "0");
     }
 
     #[test]
@@ -152,14 +132,6 @@ mod tests {
     fn long_times_are_shown_in_seconds() {
         let told = [0, 84, 999, 1000, 9349, 135_000].map(Duration::from_millis).map(took);
         assert_eq!(told, ["0 ms", "84 ms", "999 ms", "1.0 s", "9.3 s", "2m15s"]);
-    }
-
-    #[test]
-    fn counts_take_four_cells() {
-        assert_eq!(
-            [count(4812), count(14_200), count(3_900_000), count(41_000_000)],
-            ["4812", "14k", "3.9M", "41M"]
-        );
     }
 
     #[test]

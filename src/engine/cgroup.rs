@@ -28,7 +28,7 @@ mod words;
 
 use std::path::{Path, PathBuf};
 
-pub use devices::{DeviceAccess, DeviceRule, DeviceRules};
+pub use devices::DeviceRules;
 pub use entry::CgroupFds;
 pub use error::CgroupError;
 pub use hierarchy::{Hierarchies, Hierarchy, Version};

@@ -16,7 +16,6 @@ mod mounts;
 mod nearest;
 mod net;
 mod read;
-mod report;
 mod settings;
 mod signals;
 mod system;
@@ -26,8 +25,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use document::{Document, DocumentError};
-pub use error::{ConfigError, ConfigErrors, Reason};
-pub use report::{Diagnostic, Severity, check};
+pub use error::{ConfigError, ConfigErrors};
 pub use system::default_config;
 pub(in crate::engine) use system::used_controllers;
 pub use values::words as command_words;

@@ -61,7 +61,8 @@ impl Host {
 
     /// A machine whose files are below `root`: `proc` and `run`. Its `proc/self/mountinfo` says
     /// where its cgroups are.
-    pub fn below(root: &Path) -> Self {
+    #[cfg(test)]
+    pub(crate) fn below(root: &Path) -> Self {
         Self(Arc::new(Roots {
             proc: root.join("proc"),
             runtime: root.join("run/wharf"),
@@ -72,7 +73,8 @@ impl Host {
     }
 
     /// This machine, except for its runtime directory and LXC's configuration, which are in `dir`.
-    pub fn keeping_in(dir: &Path) -> Self {
+    #[cfg(test)]
+    pub(crate) fn keeping_in(dir: &Path) -> Self {
         let (runtime, lxc) = (dir.join("wharf"), dir.join("lxc"));
         let lxc_config = dir.join("etc/lxc");
         let (proc, proxmox) = (PathBuf::from("/proc"), PathBuf::from(PROXMOX));

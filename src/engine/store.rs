@@ -89,27 +89,6 @@ impl Store {
         self.config_path(name).is_file() && !self.partial_path(name).exists()
     }
 
-    /// Lists the defined containers, sorted. A missing lxcpath holds none.
-    pub fn names(&self) -> Result<Vec<Name>, StoreError> {
-        let failed = |source| StoreError::Read { path: self.lxcpath.to_path_buf(), source };
-        let entries = match std::fs::read_dir(&self.lxcpath) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(failed(error)),
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            let file_name = entry.map_err(failed)?.file_name();
-            // A directory whose name is not valid for a container is not ours.
-            let Some(Ok(name)) = file_name.to_str().map(str::parse::<Name>) else { continue };
-            if self.exists(&name) {
-                names.push(name);
-            }
-        }
-        names.sort();
-        Ok(names)
-    }
-
     /// Locks the container for one command, until the lock is dropped. Does not wait.
     pub fn lock(&self, name: &Name) -> Result<Lock, StoreError> {
         lock::take(COMMAND_LOCK, &self.lxcpath, name)
@@ -227,14 +206,11 @@ mod tests {
         }
         fs::write(dir.path().join("file"), "").unwrap();
         fs::write(dir.path().join("half-made/partial"), "").unwrap();
-        let names: Vec<String> = store.names().unwrap().iter().map(ToString::to_string).collect();
-        assert_eq!(names, ["a.b", "web"]);
-        assert!(
-            Store::new(&Lxcpath::open(&Host::keeping_in(dir.path()), &dir.path().join("none")))
-                .names()
-                .unwrap()
-                .is_empty()
-        );
+        let defined = |name: &str| name.parse().is_ok_and(|it| store.exists(&it));
+        assert!(defined("a.b") && defined("web"));
+        for name in ["-x", ".hidden", "no-config", "ü", "half-made", "file", "none"] {
+            assert!(!defined(name), "{name}");
+        }
     }
 
     #[test]

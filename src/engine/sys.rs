@@ -16,7 +16,7 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 
-pub use message::{Received, receive, receive_signed};
+pub use message::receive_signed;
 pub use namespace::{namespace_owner, namespace_parent};
 pub use tty::{open_pty_peer, set_window_size, take_terminal, unlock_pty, window_size};
 

@@ -21,8 +21,6 @@ pub enum FieldValue<'a> {
     Typed(&'a Input, &'a str),
     /// One of several, changed with the arrow keys.
     Chosen(&'a str),
-    /// Nothing: a heading, or a blank row.
-    None,
 }
 
 /// One row of a form.
@@ -76,7 +74,6 @@ impl Form<'_> {
                 part.put(look.glyphs.less, arrows).put(" ", look.fg).put(text, look.fg);
                 part.put(" ", look.fg).put(look.glyphs.more, arrows);
             }
-            FieldValue::None => (),
         }
         let (note, style) = row.note;
         pen.skip(2).clip(note, style, look.glyphs.ellipsis);

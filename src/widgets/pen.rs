@@ -109,11 +109,6 @@ impl<'b> Pen<'b> {
         self
     }
 
-    /// Returns how many cells have been passed.
-    pub const fn at(&self) -> usize {
-        self.at
-    }
-
     /// Returns how many cells are left.
     pub const fn left(&self) -> usize {
         self.cells.len().saturating_sub(self.at)

@@ -1,29 +1,10 @@
-//! Lines of text that scroll: a log, a configuration file, an error in full.
+//! Text that is broken into lines of the width that there is.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::look::Look;
-use super::pen::{Pen, Piece};
-
-/// Lines, the first one to show, and how far they are moved to the left.
-#[derive(Clone, Copy, Debug)]
-pub struct Text<'a> {
-    pub look: &'a Look,
-    pub lines: &'a [&'a [Piece<'a>]],
-    pub first: usize,
-}
-
-impl Text<'_> {
-    /// Draws as many lines as fit; what is too wide is cut.
-    pub fn render(self, area: Rect, buf: &mut Buffer) {
-        let area = area.intersection(buf.area);
-        for (line, row) in self.lines.iter().skip(self.first).zip(area.rows()) {
-            Pen::line(buf, row).pieces(line);
-        }
-    }
-}
+use super::pen::Pen;
 
 /// Breaks `text` into lines of at most `room` cells, at blanks if there are any.
 pub fn wrap(text: &str, room: usize) -> Vec<&str> {

@@ -96,7 +96,6 @@ fn sampled_at(since_epoch: Duration, second: u64, containers: Vec<Container>) ->
     };
     Message::Sampled(Arc::new(Sample {
         taken: SystemTime::UNIX_EPOCH + since_epoch,
-        elapsed: Some(Duration::from_secs(1)),
         host,
         containers,
         unmanaged: Vec::new(),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use procfs::process::MountInfo;
 use procfs::{FromBufRead as _, ProcessCGroup, ProcessCGroups};
 
-use super::file::{LEAF, controller_of, words_of};
+use super::file::{LEAF, words_of};
 use super::{CgroupError, Layout};
 use crate::engine::config::used_controllers;
 use crate::engine::host::Host;
@@ -139,15 +139,6 @@ impl Hierarchies {
     /// Returns the unified hierarchy, if it is mounted.
     pub fn unified(&self) -> Option<&Hierarchy> {
         self.0.iter().find(|it| it.version == Version::V2)
-    }
-
-    /// Returns the hierarchy that has files such as `file`, by the controller in its name.
-    pub fn of_file(&self, file: &str) -> Option<&Hierarchy> {
-        let controller = controller_of(file);
-        // Every unified group has these, whether or not a controller is enabled.
-        let core = matches!(controller, "cgroup" | "cpu" | "memory" | "io");
-        let owner = self.0.iter().find(|it| it.controls(controller));
-        owner.or_else(|| self.unified().filter(|_| core))
     }
 }
 

@@ -99,7 +99,8 @@ impl ConfigErrors {
     }
 
     /// Walks over the single errors.
-    pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &ConfigError> {
         self.0.iter()
     }
 }

@@ -16,8 +16,6 @@ use crate::engine::terms::state::State;
 #[derive(Clone, Debug)]
 pub struct Sample {
     pub taken: SystemTime,
-    /// Time since the sample before, over which the rates are taken.
-    pub elapsed: Option<Duration>,
     pub host: HostSample,
     /// Sorted by name.
     pub containers: Vec<Container>,

@@ -95,7 +95,6 @@ pub struct Sampler {
     /// What was last read for the container in detail, except its processes and files.
     still: Option<Still>,
     stills: Aside<(Name, Option<i32>), (Detail, Option<String>)>,
-    before: Option<Instant>,
     /// How many samples it has taken.
     looks: usize,
 }
@@ -187,7 +186,6 @@ impl Sampler {
             lacks: None,
             still: None,
             stills: Aside::new(),
-            before: None,
             lxcpath: lxcpath.clone(),
             proc,
         }
@@ -195,8 +193,6 @@ impl Sampler {
 
     /// Samples everything that `interest` asks for.
     pub fn sample(&mut self, interest: &Interest) -> Sample {
-        let now = Instant::now();
-        let elapsed = self.before.replace(now).map(|it| now - it);
         let trouble = self.members.refresh();
         self.freezers.hear();
         self.looks += 1;
@@ -207,7 +203,7 @@ impl Sampler {
         self.members.settle();
         self.forget_ended();
         let unmanaged = self.members.unmanaged.clone();
-        Sample { taken: SystemTime::now(), elapsed, host, containers, unmanaged, trouble }
+        Sample { taken: SystemTime::now(), host, containers, unmanaged, trouble }
     }
 
     /// Returns names and states only, sorted by name.

@@ -34,8 +34,3 @@ pub fn receive_signed(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> nix::Result<
     }
     Ok(Received { count: message.bytes, fds, sender })
 }
-
-/// The same from a sender that is already known.
-pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> nix::Result<(usize, Vec<OwnedFd>)> {
-    receive_signed(socket, buffer).map(|it| (it.count, it.fds))
-}

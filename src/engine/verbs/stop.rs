@@ -234,7 +234,7 @@ impl Engine {
             return Err(StopError::Alive(pid));
         }
         match watch {
-            Some(StateWatch::Already(_)) => Ok(()),
+            Some(StateWatch::Already) => Ok(()),
             Some(StateWatch::Waiting(waiter)) => {
                 match waiter.wait(Some(CLEANING)).map_err(StopError::Socket)? {
                     // A killed supervisor closes the connection as well.

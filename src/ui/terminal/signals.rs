@@ -3,7 +3,7 @@
 use std::io;
 
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH};
-use signal_hook::iterator::{Handle, Signals as Pending};
+use signal_hook::iterator::Signals as Pending;
 
 /// What a signal means to the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,11 +26,6 @@ impl SignalQueue {
     /// Catches the signals from now on.
     pub fn catch() -> io::Result<Self> {
         Pending::new([SIGTERM, SIGHUP, SIGINT, SIGTSTP, SIGCONT, SIGWINCH]).map(Self)
-    }
-
-    /// Returns what ends [`Self::forward`] from another thread.
-    pub fn handle(&self) -> Handle {
-        self.0.handle()
     }
 
     /// Calls `send` for each signal until it returns false or the handle is closed.
@@ -63,7 +58,7 @@ mod tests {
     #[test]
     fn signals_become_values_and_do_not_kill() {
         let signals = SignalQueue::catch().unwrap();
-        let handle = signals.handle();
+        let handle = signals.0.handle();
         let (sender, receiver) = mpsc::channel();
         let thread = std::thread::spawn(move || signals.forward(|it| sender.send(it).is_ok()));
         for (number, expected) in [

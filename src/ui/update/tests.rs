@@ -111,7 +111,6 @@ pub(in crate::ui) fn sampled(containers: Vec<Container>) -> Message {
     let taken = SystemTime::UNIX_EPOCH + START;
     Message::Sampled(Arc::new(Sample {
         taken,
-        elapsed: None,
         host,
         containers,
         unmanaged: Vec::new(),

@@ -1,6 +1,7 @@
 //! Discovery on recorded `mountinfo` and `cgroup` files of every layout.
 
 use super::*;
+use crate::engine::cgroup::file::controller_of;
 
 fn file(layout: &str, name: &str) -> Vec<u8> {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
@@ -12,8 +13,17 @@ fn found(layout: &str, root: bool) -> Hierarchies {
     Hierarchies::parse(&file(layout, "mountinfo"), &file(layout, "cgroup"), root, usable)
 }
 
+/// Returns the hierarchy that has files such as `file`, by the controller in its name.
+fn owner<'a>(found: &'a Hierarchies, file: &str) -> Option<&'a Hierarchy> {
+    let controller = controller_of(file);
+    // Every unified group has these, whether or not a controller is enabled.
+    let core = matches!(controller, "cgroup" | "cpu" | "memory" | "io");
+    let owner = found.iter().find(|it| it.controls(controller));
+    owner.or_else(|| found.unified().filter(|_| core))
+}
+
 fn mount_of<'a>(found: &'a Hierarchies, file: &str) -> Option<&'a str> {
-    found.of_file(file)?.mount.to_str()
+    owner(found, file)?.mount.to_str()
 }
 
 #[test]
@@ -21,7 +31,7 @@ fn v1_has_a_hierarchy_for_each_mount_named_ones_too() {
     let found = found("v1", true);
     assert_eq!(found.layout(), Some(Layout::V1));
     assert_eq!(found.iter().count(), 10);
-    let cpu = found.of_file("cpuacct.usage").unwrap();
+    let cpu = owner(&found, "cpuacct.usage").unwrap();
     assert_eq!(cpu.controllers, ["cpu", "cpuacct"]);
     assert_eq!(mount_of(&found, "cpu.shares"), Some("/sys/fs/cgroup/cpu,cpuacct"));
     assert!(found.iter().any(|it| it.controls("name=systemd")));

@@ -136,11 +136,6 @@ impl Client {
         Ok(self.speaker()?.is_limited())
     }
 
-    /// Asks for the `CLONE_NEW*` flags that init was created with.
-    pub fn clone_flags(&self) -> Result<u64, SocketError> {
-        Ok(self.ask("the namespaces", SocketCommand::GetCloneFlags, 0, &[])?.head.data)
-    }
-
     /// Asks for the value of a configuration key; `None` when it is unknown or has none.
     pub fn config_item(&self, key: &str) -> Result<Option<String>, SocketError> {
         let payload = wire::encode_text(key);
@@ -149,16 +144,6 @@ impl Client {
             Err(SocketError::Refused { source: Errno::EPERM, .. }) => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// Asks for the container's name.
-    pub fn name(&self) -> Result<Vec<u8>, SocketError> {
-        Ok(before_nul(self.ask("the name", SocketCommand::GetName, 0, &[])?.payload))
-    }
-
-    /// Asks for the lxcpath.
-    pub fn lxcpath(&self) -> Result<Vec<u8>, SocketError> {
-        Ok(before_nul(self.ask("the lxcpath", SocketCommand::GetLxcpath, 0, &[])?.payload))
     }
 
     /// Takes terminal `number`, or the first free one.
@@ -264,9 +249,4 @@ impl Client {
 fn text(what: &'static str, payload: &[u8]) -> Result<String, SocketError> {
     let text = wire::decode_text(payload).ok_or(SocketError::Nonsense { what })?;
     Ok(text.to_owned())
-}
-
-fn before_nul(mut payload: Vec<u8>) -> Vec<u8> {
-    payload.truncate(payload.iter().position(|byte| *byte == 0).unwrap_or(payload.len()));
-    payload
 }

@@ -2,7 +2,6 @@
 //! viewers can connect at once, and none of them blocks the container.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
@@ -44,12 +43,6 @@ impl ConsoleView {
     /// wins.
     pub fn resize(&self, rows: u16, columns: u16) -> io::Result<()> {
         (&self.stream).write_all(&wire::encode_resize(rows, columns))
-    }
-
-    /// Ends the view, so that a `read` in another thread returns 0.
-    pub fn close(&self) {
-        // Already closed by the other side, which is the goal.
-        _ = self.stream.shutdown(Shutdown::Both);
     }
 }
 

@@ -16,7 +16,7 @@ use crate::engine::terms::state::State;
 #[derive(Debug)]
 pub enum StateWatch {
     /// The container is in one of the wanted states.
-    Already(State),
+    Already,
     /// It is not yet; this connection will report it.
     Waiting(StateClient),
 }
@@ -50,7 +50,7 @@ impl Client {
             return Ok(StateWatch::Waiting(StateClient(answer.stream)));
         }
         let state = State::from_number(answer.head.data);
-        state.map(StateWatch::Already).ok_or(SocketError::Nonsense { what: WHAT })
+        state.map(|_| StateWatch::Already).ok_or(SocketError::Nonsense { what: WHAT })
     }
 
     /// Sets how the end of init is handled for as long as the answer is kept. LXC's supervisors do
