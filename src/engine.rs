@@ -6,14 +6,14 @@
 
 pub mod cgroup;
 pub mod config;
-pub mod entry;
-pub mod host;
-pub mod running;
-pub mod seen;
-pub mod store;
+mod entry;
+mod host;
+mod running;
+mod seen;
+mod store;
 pub mod sys;
-pub mod terms;
-pub mod verbs;
+mod terms;
+mod verbs;
 
 use std::path::Path;
 

@@ -2,9 +2,9 @@
 //! created, and the steps that it performs.
 
 pub(in crate::engine) mod init;
-pub mod launch;
+pub(in crate::engine) mod launch;
 pub(in crate::engine) mod perform;
-pub mod plan;
-pub mod relay;
+pub(in crate::engine) mod plan;
+pub(in crate::engine) mod relay;
 pub(in crate::engine) mod report;
 pub(in crate::engine) mod seal;

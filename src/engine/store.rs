@@ -10,9 +10,9 @@ mod take_away;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use lock::Lock;
+pub(in crate::engine) use lock::Lock;
 pub(in crate::engine) use remove::IN_DRAFT;
-pub use remove::RemoveError;
+pub(in crate::engine) use remove::RemoveError;
 pub(in crate::engine) use take_away::{remove_dir, remove_draft, take_away};
 
 use crate::engine::config::Document;
@@ -49,33 +49,33 @@ pub enum StoreError {
 
 /// The containers in one lxcpath.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub(in crate::engine) struct Store {
     lxcpath: Lxcpath,
 }
 
 impl Store {
     /// Uses the containers in `lxcpath`, which need not exist.
-    pub fn new(lxcpath: &Lxcpath) -> Self {
+    pub(in crate::engine) fn new(lxcpath: &Lxcpath) -> Self {
         Self { lxcpath: lxcpath.clone() }
     }
 
     /// Returns the directory that holds the containers.
-    pub const fn lxcpath(&self) -> &Lxcpath {
+    pub(in crate::engine) const fn lxcpath(&self) -> &Lxcpath {
         &self.lxcpath
     }
 
     /// Returns the container's own directory.
-    pub fn dir(&self, name: &Name) -> PathBuf {
+    pub(in crate::engine) fn dir(&self, name: &Name) -> PathBuf {
         self.lxcpath.join(name.as_str())
     }
 
     /// Returns the same directory below the lxcpath as it was given, for files.
-    pub fn spelled(&self, name: &Name) -> PathBuf {
+    pub(in crate::engine) fn spelled(&self, name: &Name) -> PathBuf {
         self.lxcpath.spelled().join(name.as_str())
     }
 
     /// Returns the path of the container's configuration.
-    pub fn config_path(&self, name: &Name) -> PathBuf {
+    pub(in crate::engine) fn config_path(&self, name: &Name) -> PathBuf {
         self.dir(name).join("config")
     }
 
@@ -85,24 +85,24 @@ impl Store {
     }
 
     /// Returns whether the container is defined: its configuration exists, and is complete.
-    pub fn exists(&self, name: &Name) -> bool {
+    pub(in crate::engine) fn exists(&self, name: &Name) -> bool {
         self.config_path(name).is_file() && !self.partial_path(name).exists()
     }
 
     /// Locks the container for one command, until the lock is dropped. Does not wait.
-    pub fn lock(&self, name: &Name) -> Result<Lock, StoreError> {
+    pub(in crate::engine) fn lock(&self, name: &Name) -> Result<Lock, StoreError> {
         lock::take(COMMAND_LOCK, &self.lxcpath, name)
     }
 
     /// Removes the lock's file if a command that was killed has left it.
-    pub fn tidy_lock(&self, name: &Name) {
+    pub(in crate::engine) fn tidy_lock(&self, name: &Name) {
         if lock::path(COMMAND_LOCK, &self.lxcpath, name).symlink_metadata().is_ok() {
             _ = self.lock(name);
         }
     }
 
     /// Removes what killed writers of the configuration have left, unless one is active.
-    pub fn tidy(&self, name: &Name) {
+    pub(in crate::engine) fn tidy(&self, name: &Name) {
         let config = self.config_path(name);
         // Other commands are refused while the lock is held, so it is taken only if there is
         // something to remove.
@@ -114,14 +114,18 @@ impl Store {
     }
 
     /// Reads the container's configuration.
-    pub fn read_config(&self, name: &Name) -> Result<Vec<u8>, StoreError> {
+    pub(in crate::engine) fn read_config(&self, name: &Name) -> Result<Vec<u8>, StoreError> {
         let path = self.config_path(name);
         std::fs::read(&path).map_err(|source| StoreError::Read { path, source })
     }
 
     /// Replaces the container's configuration with `content` in one step; its owner and mode stay.
     /// A link is not replaced: its target may belong to others too.
-    pub fn replace_config(&self, name: &Name, content: &[u8]) -> Result<(), StoreError> {
+    pub(in crate::engine) fn replace_config(
+        &self,
+        name: &Name,
+        content: &[u8],
+    ) -> Result<(), StoreError> {
         let path = self.config_path(name);
         let old = match std::fs::symlink_metadata(&path) {
             Ok(meta) if meta.is_symlink() => return Err(StoreError::Link(path)),
@@ -137,7 +141,12 @@ impl Store {
         reason = "it is the store's way of writing, wherever the path is"
     )]
     /// Writes `bytes` to `path` in one step: a reader sees the old content or the new.
-    pub fn write_atomic(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
+    pub(in crate::engine) fn write_atomic(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        mode: u32,
+    ) -> Result<(), StoreError> {
         replace::write_atomic(path, bytes, mode)
             .map_err(|source| StoreError::Write { path: path.to_path_buf(), source })
     }
@@ -169,7 +178,7 @@ pub(super) fn drafted(lxcpath: &Lxcpath, file: &str) -> Option<Name> {
 }
 
 /// Returns the lxcpath to use when none was given.
-pub fn default_lxcpath() -> PathBuf {
+pub(in crate::engine) fn default_lxcpath() -> PathBuf {
     let root = nix::unistd::geteuid().is_root();
     let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
     let (config, fallback) = if root {

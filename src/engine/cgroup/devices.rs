@@ -14,18 +14,18 @@ use crate::engine::sys::bpf::{self, Instruction};
 
 /// What a rule applies to, as bits of the kernel's `bpf_cgroup_dev_ctx`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DeviceAccess(pub u8);
+pub(in crate::engine) struct DeviceAccess(pub(in crate::engine) u8);
 
 impl DeviceAccess {
-    pub const MKNOD: u8 = 1;
-    pub const READ: u8 = 2;
-    pub const WRITE: u8 = 4;
-    pub const ALL: Self = Self(Self::MKNOD | Self::READ | Self::WRITE);
+    pub(in crate::engine) const MKNOD: u8 = 1;
+    pub(in crate::engine) const READ: u8 = 2;
+    pub(in crate::engine) const WRITE: u8 = 4;
+    pub(in crate::engine) const ALL: Self = Self(Self::MKNOD | Self::READ | Self::WRITE);
 }
 
 /// One rule; `None` stands for `*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DeviceRule {
+pub(in crate::engine) struct DeviceRule {
     /// `b` or `c`; none for both.
     pub block: Option<bool>,
     pub major: Option<u32>,

@@ -17,13 +17,13 @@ use crate::engine::entry::plan::Step;
 use crate::engine::entry::report::{self, ChildReport, receive};
 use crate::engine::sys::{self, Side};
 use crate::engine::terms::spec::NetworkSpec;
-pub use enter::{Entered, Visit, enter};
-pub use error::LaunchError;
+pub(in crate::engine) use enter::{Entered, Visit, enter};
+pub(in crate::engine) use error::LaunchError;
 
 const EXIT_SETUP_FAILED: i32 = 125;
 
 /// What to launch.
-pub struct LaunchRequest<'a> {
+pub(in crate::engine) struct LaunchRequest<'a> {
     pub steps: &'a [Step],
     pub network: NetworkSpec,
     pub cgroup: Option<&'a Cgroup>,
@@ -34,11 +34,11 @@ pub struct LaunchRequest<'a> {
 }
 
 /// Why the supervisor stopped a launch at the last moment.
-pub type BeforeExec = Box<dyn std::error::Error + Send + Sync>;
+pub(in crate::engine) type BeforeExec = Box<dyn std::error::Error + Send + Sync>;
 
 /// A container in which the program runs.
 #[derive(Debug)]
-pub struct Launched {
+pub(in crate::engine) struct Launched {
     /// Init, in this process's pid namespace.
     pub pid: i32,
     pub pidfd: OwnedFd,
@@ -55,7 +55,7 @@ pub struct Launched {
 /// Makes the process and returns when its program runs.
 ///
 /// The caller must be single-threaded: see "Between clone and exec" in ARCHITECTURE.md.
-pub fn launch(request: LaunchRequest<'_>) -> Result<Launched, LaunchError> {
+pub(in crate::engine) fn launch(request: LaunchRequest<'_>) -> Result<Launched, LaunchError> {
     let entry = request.cgroup.map(Cgroup::entry).transpose().map_err(LaunchError::Cgroup)?;
     let flags = namespaces(request.network);
     let birth = Birth { steps: request.steps, flags, inherit: request.inherit, door: None };

@@ -39,7 +39,7 @@ pub(in crate::engine) struct Site<'a> {
 
 /// The handles for entering a running container.
 #[derive(Clone, Copy, Debug)]
-pub struct Door<'a> {
+pub(in crate::engine) struct Door<'a> {
     /// A pidfd of its init.
     pub init: BorrowedFd<'a>,
     /// The root directory of its init.

@@ -13,12 +13,14 @@ use std::os::unix::ffi::OsStrExt as _;
 use crate::engine::terms::spec::{
     At, AutoMode, Capabilities, ConfigPlace, Mount, NetworkSpec, SignalSpec, Spec,
 };
-pub use enter::{Entering, enter};
-pub use mounts::{MountSource, MountStep};
-pub use step::{Confinement, NetworkSettings, SessionTerminal, ShutdownSignals, Step, WindowSize};
+pub(in crate::engine) use enter::{Entering, enter};
+pub(in crate::engine) use mounts::{MountSource, MountStep};
+pub(in crate::engine) use step::{
+    Confinement, NetworkSettings, SessionTerminal, ShutdownSignals, Step, WindowSize,
+};
 
 /// How many terminals fit into the one message that carries them to the supervisor.
-pub const MAX_TTYS: u32 = 200;
+pub(in crate::engine) const MAX_TTYS: u32 = 200;
 /// LXC's limit of a container's devpts when none is configured.
 const DEFAULT_PTY_MAX: u32 = 1024;
 /// LXC's size of /dev when none is configured.
@@ -31,7 +33,7 @@ const NET_ADMIN: u8 = 12;
 
 /// A program ready for execve(2).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Program {
+pub(in crate::engine) struct Program {
     /// The paths to try, in order.
     pub paths: Vec<CString>,
     pub argv: Vec<CString>,
@@ -40,7 +42,7 @@ pub struct Program {
 
 /// What runs as pid 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Payload {
+pub(in crate::engine) enum Payload {
     /// The command itself, as with `start`, or our init if the configuration asks for it.
     System,
     /// Our init, with the command as pid 2, as with `execute`.
@@ -49,7 +51,7 @@ pub enum Payload {
 
 /// Why a [`Spec`] cannot be started.
 #[derive(Debug, thiserror::Error)]
-pub enum PlanError {
+pub(in crate::engine) enum PlanError {
     #[error("no command to run")]
     NoCommand,
     #[error("{what} contains a NUL byte")]
@@ -60,14 +62,14 @@ pub enum PlanError {
 
 /// The terminal on which the console will be shown, as far as it is known before a start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TerminalInfo {
+pub(in crate::engine) struct TerminalInfo {
     /// Its TERM.
     pub term: Option<String>,
     pub size: Option<WindowSize>,
 }
 
 /// Lists the steps that start `spec`, in the order that the kernel requires.
-pub fn start(
+pub(in crate::engine) fn start(
     spec: &Spec,
     payload: Payload,
     terminal: &TerminalInfo,
@@ -233,7 +235,7 @@ fn asked(spec: &Spec, payload: Payload) -> Option<ShutdownSignals> {
 }
 
 /// Returns the capabilities that stay, as a bit mask.
-pub fn kept(capabilities: &Capabilities) -> u64 {
+pub(in crate::engine) fn kept(capabilities: &Capabilities) -> u64 {
     let bits = |list: &[u8]| {
         list.iter().fold(0, |mask, it| mask | 1_u64.checked_shl(u32::from(*it)).unwrap_or(0))
     };
@@ -244,7 +246,7 @@ pub fn kept(capabilities: &Capabilities) -> u64 {
 }
 
 /// Returns the variables a process of a container starts with: `configured` over the defaults.
-pub fn environment(
+pub(in crate::engine) fn environment(
     configured: &[(String, String)],
     uid: u32,
     term: Option<&str>,
@@ -271,25 +273,23 @@ pub fn environment(
 
 impl Program {
     /// Prepares `argv`; a name without a slash is looked for along the PATH of `environment`.
-    pub fn new(argv: &[String], environment: &[(String, String)]) -> Result<Self, PlanError> {
+    pub(crate) fn new(argv: &[String], env: &[(String, String)]) -> Result<Self, PlanError> {
         let name = argv.first().filter(|it| !it.is_empty()).ok_or(PlanError::NoCommand)?;
         let paths = if name.contains('/') {
             vec![cstring("the command", name.as_bytes())?]
         } else {
-            let path = environment.iter().find(|(key, _)| key == "PATH");
+            let path = env.iter().find(|(key, _)| key == "PATH");
             path.map_or(DEFAULT_PATH, |(_, value)| value)
                 .split(':')
                 .map(|dir| if dir.is_empty() { "." } else { dir })
                 .map(|dir| cstring("the command", format!("{dir}/{name}").as_bytes()))
                 .collect::<Result<_, _>>()?
         };
+        let word = |it: &String| cstring("the command", it.as_bytes());
         Ok(Self {
             paths,
-            argv: argv
-                .iter()
-                .map(|it| cstring("the command", it.as_bytes()))
-                .collect::<Result<_, _>>()?,
-            environment: environment
+            argv: argv.iter().map(word).collect::<Result<_, _>>()?,
+            environment: env
                 .iter()
                 .map(|(key, value)| cstring(key, format!("{key}={value}").as_bytes()))
                 .collect::<Result<_, _>>()?,

@@ -18,14 +18,14 @@ const PIECE: usize = 16 * 1024;
 
 /// A terminal in raw mode, whose old mode is restored on drop.
 #[derive(Debug)]
-pub struct RawMode {
+pub(in crate::engine) struct RawMode {
     tty: OwnedFd,
     before: Termios,
 }
 
 impl RawMode {
     /// Makes standard input raw; `None` if it is not a terminal.
-    pub fn stdin() -> io::Result<Option<Self>> {
+    pub(in crate::engine) fn stdin() -> io::Result<Option<Self>> {
         let stdin = io::stdin();
         if !stdin.is_terminal() {
             return Ok(None);
@@ -48,7 +48,7 @@ impl Drop for RawMode {
 
 /// The signals that are meant not for this process but for the command that it represents: those
 /// that a pid 1 usually gets.
-pub const PASSED_ON: [Signal; 8] = [
+pub(in crate::engine) const PASSED_ON: [Signal; 8] = [
     Signal::SIGHUP,
     Signal::SIGINT,
     Signal::SIGQUIT,
@@ -62,21 +62,21 @@ pub const PASSED_ON: [Signal; 8] = [
 /// Signals that this process receives instead of dying of them; the mask is restored when this is
 /// dropped.
 #[derive(Debug)]
-pub struct BlockedSignals {
+pub(in crate::engine) struct BlockedSignals {
     heard: SigSet,
     before: SigSet,
 }
 
 impl BlockedSignals {
     /// Blocks `signals` from now on.
-    pub fn block(signals: impl IntoIterator<Item = Signal>) -> nix::Result<Self> {
+    pub(in crate::engine) fn block(signals: impl IntoIterator<Item = Signal>) -> nix::Result<Self> {
         let heard: SigSet = signals.into_iter().collect();
         let before = heard.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
         Ok(Self { heard, before })
     }
 
     /// Opens a descriptor that reports them.
-    pub fn open(&self) -> nix::Result<SignalFd> {
+    pub(in crate::engine) fn open(&self) -> nix::Result<SignalFd> {
         SignalFd::with_flags(&self.heard, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
     }
 }
@@ -90,11 +90,11 @@ impl Drop for BlockedSignals {
 
 /// The signals that a relay receives instead of dying of them.
 #[derive(Debug)]
-pub struct RelaySignals(SignalFd);
+pub(in crate::engine) struct RelaySignals(SignalFd);
 
 impl RelaySignals {
     /// Blocks them from now on, for good.
-    pub fn block() -> nix::Result<Self> {
+    pub(in crate::engine) fn block() -> nix::Result<Self> {
         let mut heard = SigSet::empty();
         for signal in PASSED_ON {
             heard.add(signal);
@@ -107,7 +107,7 @@ impl RelaySignals {
 
 /// Why a relay ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RelayEnd {
+pub(in crate::engine) enum RelayEnd {
     /// The command has ended.
     Command,
     /// This terminal is gone, and the command's is closed with it.
@@ -116,7 +116,7 @@ pub enum RelayEnd {
 
 /// Relays between this terminal and `pty` until the process behind `pidfd` has ended and all its
 /// output has been shown, and passes signals on to it. Without a pty it only passes on signals.
-pub fn until_end(
+pub(in crate::engine) fn until_end(
     pty: Option<OwnedFd>,
     pidfd: BorrowedFd<'_>,
     signals: RelaySignals,
@@ -129,7 +129,7 @@ pub fn until_end(
 }
 
 /// Returns the size of this process's terminal, if it is known.
-pub fn window_size() -> Option<WindowSize> {
+pub(in crate::engine) fn window_size() -> Option<WindowSize> {
     let sizes = [
         sys::window_size(io::stdin().as_fd()),
         sys::window_size(io::stdout().as_fd()),

@@ -15,7 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 pub(in crate::engine) use limits::{Limits, SetLimit};
-pub use reclaim::{ReclaimError, Reclaimed, reclaim};
+pub(in crate::engine) use reclaim::{ReclaimError, Reclaimed, reclaim};
 pub(in crate::engine) use reclaim::{clean_up_held, end_process, forget_ended, has_ended, inodes};
 
 use crate::engine::host::Host;
@@ -36,7 +36,7 @@ const MAX_BYTES: u64 = 64 * 1024;
 
 /// One run of a container, from the intent to start it on; kept after its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub(in crate::engine) struct Record {
     pub name: Name,
     /// The directory itself, by its one path.
     #[serde(with = "lxcpath::written")]
@@ -81,7 +81,7 @@ pub struct Record {
 }
 
 /// Returns the present time in the form of records and events.
-pub fn now_ms() -> u64 {
+pub(in crate::engine) fn now_ms() -> u64 {
     // A clock before 1970 counts as 1970.
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_millis() as u64
@@ -89,7 +89,7 @@ pub fn now_ms() -> u64 {
 
 impl Record {
     /// Begins a record of a run that this process will supervise.
-    pub fn begin(lxcpath: &Lxcpath, name: &Name) -> Self {
+    pub(in crate::engine) fn begin(lxcpath: &Lxcpath, name: &Name) -> Self {
         let pid = std::process::id() as i32;
         Self {
             name: name.clone(),
@@ -128,7 +128,7 @@ impl Record {
     }
 
     /// Reads the record of the present or the last run; `None` when there is none that can be read.
-    pub fn read(lxcpath: &Lxcpath, name: &Name) -> Option<Self> {
+    pub(in crate::engine) fn read(lxcpath: &Lxcpath, name: &Name) -> Option<Self> {
         use std::io::Read as _;
         let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
         let file = File::options()
@@ -144,18 +144,18 @@ impl Record {
     }
 
     /// Replaces the record in one step.
-    pub fn write(&self, host: &Host) -> io::Result<()> {
+    pub(in crate::engine) fn write(&self, host: &Host) -> io::Result<()> {
         let path = path(host, &self.lxcpath, &self.name);
         draft::replace(&path, &draft_of(&path), &serde_json::to_vec(self)?)
     }
 
     /// Returns whether the process that wrote this supervises the container now.
-    pub fn is_live(&self, host: &Host) -> bool {
+    pub(in crate::engine) fn is_live(&self, host: &Host) -> bool {
         self.state.is_active() && self.supervisor.lives(host)
     }
 
     /// Returns whether the process that wrote this has died without finishing it.
-    pub fn is_orphaned(&self, host: &Host) -> bool {
+    pub(in crate::engine) fn is_orphaned(&self, host: &Host) -> bool {
         self.state.is_active() && !self.supervisor.lives(host)
     }
 }
@@ -185,7 +185,7 @@ pub(in crate::engine) fn remove_drafts(lxcpath: &Lxcpath) {
 }
 
 /// Removes the record: the container was destroyed. Fails if the record cannot be removed.
-pub fn forget(lxcpath: &Lxcpath, name: &Name) -> io::Result<()> {
+pub(in crate::engine) fn forget(lxcpath: &Lxcpath, name: &Name) -> io::Result<()> {
     let path = path(lxcpath.host(), lxcpath, name);
     remove_drafts(lxcpath);
     for file in [draft_of(&path), last_words::path(&path), limits::path(&path), path] {

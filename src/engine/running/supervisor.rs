@@ -75,7 +75,7 @@ const FIRST_OWN: u32 = 3;
 
 /// One run of a container.
 #[derive(Debug)]
-pub struct Run {
+pub(in crate::engine) struct Run {
     pub name: Name,
     pub lxcpath: Lxcpath,
     pub config: Config,
@@ -100,7 +100,7 @@ impl Run {
 
 /// Runs the container to its end in this process, which must be single-threaded. `ready` is
 /// called once the container's program runs.
-pub fn run(run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Error> {
+pub(in crate::engine) fn run(run: Run, ready: &mut dyn FnMut()) -> Result<Exit, Error> {
     let name = run.name.clone();
     supervise(run, ready).map_err(|it| Error::new(Verb::Start, &name, it.kind(), it))
 }

@@ -15,7 +15,7 @@ use crate::engine::terms::name::Name;
 /// A container locked for one command, or by its supervisor. Dropping it releases the lock and
 /// removes its file.
 #[derive(Debug)]
-pub struct Lock {
+pub(in crate::engine) struct Lock {
     path: PathBuf,
     file: File,
 }
@@ -23,7 +23,7 @@ pub struct Lock {
 impl Lock {
     /// Moves the lock's descriptor above `others`, which it protects: a process that ends closes
     /// its descriptors from the lowest on.
-    pub fn outlive(&mut self, others: RawFd) -> io::Result<()> {
+    pub(in crate::engine) fn outlive(&mut self, others: RawFd) -> io::Result<()> {
         let above = nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(others + 1);
         self.file = crate::engine::sys::own_fd(nix::fcntl::fcntl(&self.file, above)?).into();
         Ok(())

@@ -24,7 +24,7 @@ const MAX_DEPTH: usize = 64;
 
 /// Why a tree still exists, or part of it.
 #[derive(Debug, thiserror::Error)]
-pub enum RemoveError {
+pub(in crate::engine) enum RemoveError {
     #[error("{0} is a mount point; unmount it first (umount {0})")]
     Mount(PathBuf),
     #[error(

@@ -22,7 +22,7 @@ use crate::engine::entry::plan::Step;
 use crate::engine::sys;
 
 /// What to run in which container.
-pub struct Visit<'a> {
+pub(in crate::engine) struct Visit<'a> {
     pub steps: &'a [Step],
     pub door: Door<'a>,
     pub cgroup: Option<&'a Cgroup>,
@@ -34,7 +34,7 @@ pub struct Visit<'a> {
 
 /// A program running in a container.
 #[derive(Debug)]
-pub struct Entered {
+pub(in crate::engine) struct Entered {
     /// A child of this process.
     pub pidfd: OwnedFd,
     /// The other side of its pty, if it has one.
@@ -53,7 +53,7 @@ enum Joins {
 /// Makes the processes and returns when the program runs.
 ///
 /// The caller must be single-threaded: see "Between clone and exec" in ARCHITECTURE.md.
-pub fn enter(mut visit: Visit<'_>) -> Result<Entered, LaunchError> {
+pub(in crate::engine) fn enter(mut visit: Visit<'_>) -> Result<Entered, LaunchError> {
     match enter_once(&mut visit, Joins::AtBirth) {
         Err(full) if visit.cgroup.is_some() && full.is_full() => {
             match enter_once(&mut visit, Joins::Late) {

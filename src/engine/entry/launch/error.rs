@@ -16,7 +16,7 @@ use crate::engine::terms::signal;
 
 /// Why a container could not be started or entered.
 #[derive(Debug, thiserror::Error)]
-pub enum LaunchError {
+pub(in crate::engine) enum LaunchError {
     #[error("open the cgroups")]
     Cgroup(#[source] CgroupError),
     #[error("create a socket pair")]
@@ -83,7 +83,7 @@ impl LaunchError {
     }
 
     /// Returns the kind of refusal.
-    pub fn kind(&self) -> ErrorKind {
+    pub(in crate::engine) fn kind(&self) -> ErrorKind {
         match self {
             Self::Cgroup(error) => error.kind(),
             Self::Exec { errno: Errno::ENOENT, .. } => ErrorKind::NoCommand,
@@ -111,7 +111,7 @@ impl LaunchError {
 
 /// Why no pty is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoPty {
+pub(in crate::engine) enum NoPty {
     /// All of the machine's ptys that containers may use are taken.
     Machine { used: u32, max: u32, reserve: u32 },
     /// All of the container's own are taken.

@@ -8,7 +8,7 @@ use super::{CAPABILITIES, PlanError, Program, SessionTerminal, Step, WindowSize,
 
 /// Which process enters, and what it becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entering {
+pub(in crate::engine) struct Entering {
     /// The `CLONE_NEW*` flags of the namespaces to enter.
     pub namespaces: i32,
     /// The capabilities that stay, as a bit mask.
@@ -26,7 +26,7 @@ pub struct Entering {
 }
 
 /// Lists the steps that enter a running container, in a safe order.
-pub fn enter(entering: Entering) -> Result<Vec<Step>, PlanError> {
+pub(in crate::engine) fn enter(entering: Entering) -> Result<Vec<Step>, PlanError> {
     let mask = entering.capabilities;
     let mut steps = vec![Step::JoinCgroups];
     if let Some(profile) = &entering.apparmor {

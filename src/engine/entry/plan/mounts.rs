@@ -11,7 +11,7 @@ use crate::engine::terms::spec::{AutoMode, ConfigPlace, Mount, TargetKind};
 
 /// A mount below the container's root.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MountStep {
+pub(in crate::engine) struct MountStep {
     pub source: MountSource,
     /// Relative to the container's root.
     pub target: CString,
@@ -28,7 +28,7 @@ pub struct MountStep {
 
 /// What is mounted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MountSource {
+pub(in crate::engine) enum MountSource {
     /// A part of the host's tree, or of the container's with `relative`.
     Bind { path: CString, recursive: Recursive, relative: bool },
     /// A new instance of a file system, with its options.

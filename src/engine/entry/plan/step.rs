@@ -10,7 +10,7 @@ use crate::engine::terms::spec::{AutoMode, ConfigPlace};
 
 /// One thing the new process does to itself before it becomes the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(in crate::engine) enum Step {
     DieWithSupervisor,
     JoinCgroups,
     OwnCgroupNamespace,
@@ -98,7 +98,7 @@ pub enum Step {
 
 /// How a change to an AppArmor profile is requested from the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Confinement {
+pub(in crate::engine) struct Confinement {
     pub profile: String,
     /// At the next exec.
     pub on_exec: CString,
@@ -109,14 +109,14 @@ pub struct Confinement {
 
 /// The size of a terminal, in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WindowSize {
+pub(in crate::engine) struct WindowSize {
     pub rows: u16,
     pub columns: u16,
 }
 
 /// Which session has the console when the program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SessionTerminal {
+pub(in crate::engine) enum SessionTerminal {
     /// It is the controlling terminal of the program's own session.
     Ours,
     /// It is free for any session: an init leaves it to the shells that it starts.
@@ -125,14 +125,14 @@ pub enum SessionTerminal {
 
 /// The signals that ask our init to end everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShutdownSignals {
+pub(in crate::engine) struct ShutdownSignals {
     pub halt: i32,
     pub reboot: i32,
 }
 
 /// How a mount with mode `mixed` treats the network's own settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NetworkSettings {
+pub(in crate::engine) enum NetworkSettings {
     /// They are writable: the network is the container's, or it may administer the host's.
     Open,
     ReadOnly,
@@ -190,7 +190,7 @@ impl fmt::Display for Step {
 
 impl Step {
     /// Returns the place in a file where the operator asked for this step, if any.
-    pub const fn place(&self) -> Option<&ConfigPlace> {
+    pub(in crate::engine) const fn place(&self) -> Option<&ConfigPlace> {
         if let Self::Root { place, .. }
         | Self::Mount(MountStep { place, .. })
         | Self::Confine(Confinement { place, .. }) = self

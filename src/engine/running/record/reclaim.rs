@@ -22,7 +22,7 @@ const DYING: Duration = Duration::from_secs(2);
 
 /// What was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reclaimed {
+pub(in crate::engine) enum Reclaimed {
     /// No run was left behind.
     Nothing,
     /// A dead run was cleaned up and reported as STOPPED.
@@ -31,7 +31,7 @@ pub enum Reclaimed {
 
 /// Why a dead run could not be cleaned up.
 #[derive(Debug, thiserror::Error)]
-pub enum ReclaimError {
+pub(in crate::engine) enum ReclaimError {
     #[error(transparent)]
     Seat(SeatError),
     #[error("its init (pid {pid}) was killed but has not ended")]
@@ -41,7 +41,10 @@ pub enum ReclaimError {
 }
 
 /// Cleans up what a dead supervisor of `name` left: processes, cgroups, and its last state.
-pub fn reclaim(lxcpath: &Lxcpath, name: &Name) -> Result<Reclaimed, ReclaimError> {
+pub(in crate::engine) fn reclaim(
+    lxcpath: &Lxcpath,
+    name: &Name,
+) -> Result<Reclaimed, ReclaimError> {
     if !Record::read(lxcpath, name).is_some_and(|it| is_unfinished(lxcpath.host(), &it)) {
         return Ok(Reclaimed::Nothing);
     }
