@@ -29,6 +29,20 @@ const NO_CIRCLES: &[&str] = &[
     "src/cli",
     "src/cli/verbs",
     "src/command",
+    "src/engine",
+    "src/engine/cgroup",
+    "src/engine/config",
+    "src/engine/entry",
+    "src/engine/host",
+    "src/engine/running/command_socket",
+    "src/engine/running/record",
+    "src/engine/running/supervisor",
+    "src/engine/seen",
+    "src/engine/seen/sampler",
+    "src/engine/store",
+    "src/engine/sys",
+    "src/engine/terms",
+    "src/engine/verbs",
     "src/ui",
     "src/ui/model",
     "src/ui/update",
@@ -45,7 +59,7 @@ const PURE: &[&str] =
     &["src/engine/entry/plan.rs", "src/engine/entry/plan/", "src/engine/seen/sample.rs"];
 
 /// Where unsafe code is allowed.
-const UNSAFE: &[&str] = &["src/engine/entry/launch.rs", "src/engine/sys.rs", "src/engine/sys/"];
+const UNSAFE: &[&str] = &["src/engine/sys.rs", "src/engine/sys/"];
 
 const MAX_LINES: usize = 500;
 
@@ -193,7 +207,7 @@ fn modules_of(folder: &str) -> Vec<(String, Vec<String>)> {
     for (file, text) in sources() {
         let Some(below) = file.strip_prefix(&format!("{folder}/")) else { continue };
         let below = below.strip_suffix(".rs").unwrap();
-        if below.split('/').any(|it| it == "tests") {
+        if below.split('/').any(|it| it == "tests") || is_for_tests(&file) {
             continue;
         }
         let text = code(shipped(&text)).collect::<Vec<_>>().join("\n");

@@ -1,9 +1,8 @@
 //! Details of only the container that is shown in full, besides its processes.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
+use super::files::start_of;
 use super::{faults, network};
 use crate::engine::cgroup::Hierarchies;
 use crate::engine::cgroup::configured;
@@ -68,16 +67,6 @@ fn mount(line: &str) -> Option<String> {
     let mut kind = kind.split(' ');
     let (fstype, source) = (kind.next()?, kind.next()?);
     Some(format!("{target} {fstype} {source} {options}"))
-}
-
-pub(super) fn start_of(path: &Path, most: u64) -> Option<String> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    // A fifo instead of a file must not block the sampler.
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
-    // The kernel generates such a file again for each partial read.
-    let mut text = Vec::with_capacity(4096);
-    file.take(most).read_to_end(&mut text).ok()?;
-    Some(String::from_utf8_lossy(&text).into_owned())
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! time.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt as _;
+use std::io::Read as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::sys::resource::{Resource, getrlimit};
@@ -89,6 +90,16 @@ fn fill(buffer: &mut Vec<u8>, file: &File) -> Option<usize> {
         }
         buffer.resize(buffer.len() * 2, 0);
     }
+}
+
+/// Reads at most the first `most` bytes of a file, once.
+pub(super) fn start_of(path: &Path, most: u64) -> Option<String> {
+    // A fifo instead of a file must not block the sampler.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
+    // The kernel generates such a file again for each partial read.
+    let mut text = Vec::with_capacity(4096);
+    file.take(most).read_to_end(&mut text).ok()?;
+    Some(String::from_utf8_lossy(&text).into_owned())
 }
 
 #[cfg(test)]

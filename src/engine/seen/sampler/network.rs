@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-use super::detail::start_of;
+use super::files::start_of;
 use crate::engine::seen::sample::Interface;
 
 /// A container can make as many interfaces and routes as it likes.

@@ -260,7 +260,7 @@ const fn retry(state: State) -> Option<Duration> {
 
 /// Returns which program wrote the configuration: wharf's first line says so.
 fn author(home: &Path) -> Origin {
-    let config = super::detail::start_of(&home.join("config"), 256).unwrap_or_default();
+    let config = super::files::start_of(&home.join("config"), 256).unwrap_or_default();
     let first = config.lines().next().unwrap_or_default();
     if first.starts_with('#') && first.contains("wharf") { Origin::Wharf } else { Origin::Lxc }
 }
