@@ -1,4 +1,4 @@
-//! Which hints stand in the last row, where, and what a click on each does. Paints nothing.
+//! The hints of the last row, their places, and the effect of a click on each. Paints nothing.
 
 use std::borrow::Cow;
 
@@ -52,10 +52,10 @@ const CONTAINER: &[Action] = &[
     Action::Shell(Anywhere::Copy),
 ];
 
-/// A key and what it does, or words alone.
+/// A key and what it does, or only words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hint {
-    /// Empty: words alone.
+    /// Empty: only words.
     pub key: String,
     pub words: String,
     /// It can be done now.
@@ -63,7 +63,7 @@ pub struct Hint {
     pub click: Click,
 }
 
-/// What a click on a hint does.
+/// The effect of a click on a hint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Click {
     Runs(Action),
@@ -72,18 +72,18 @@ pub enum Click {
 }
 
 impl Hint {
-    /// Returns how many cells it takes, without the gap behind it.
+    /// Returns how many cells it takes, without the gap after it.
     pub fn width(&self) -> usize {
         width(&self.key) + width(&self.words)
     }
 
-    /// Returns whether it is of the key map, which is what most hints are of.
+    /// Returns whether it is from the key map, as most hints are.
     pub const fn is_usual(&self) -> bool {
         matches!(self.click, Click::Runs(_))
     }
 }
 
-/// Returns what a click `at` so many cells from the left of the last row does.
+/// Returns the effect of a click `at` this many cells from the left of the last row.
 pub fn clicked(model: &Model, at: usize) -> Option<Click> {
     let mut x = INDENT;
     for hint in hints(model, model.glyphs) {
@@ -102,21 +102,21 @@ pub fn hints(model: &Model, glyphs: &Glyphs) -> Vec<Hint> {
         return parsed(&words, glyphs);
     }
     let room = usize::from(model.size.0).saturating_sub(INDENT);
-    // The way out and the way to all else are never dropped.
+    // The hints for quitting and for help are never dropped.
     let tail = [Action::Shell(Anywhere::Back), Action::Shell(Anywhere::Help)];
     let list = &model.list;
-    // Marks say in their own line what Esc does.
+    // The line of the marks says what Esc does.
     let goes_back = model.detail.is_some() || list.marks.is_empty() && !list.filter_text.is_empty();
     let tail = if goes_back { &tail[..] } else { &tail[1..] };
     let all: Vec<Hint> = actions(model).into_iter().map(|it| of(model, it, glyphs)).collect();
     let tail: Vec<Hint> = tail.iter().map(|it| of(model, *it, glyphs)).collect();
     let taken = |hints: &[Hint]| hints.iter().map(|it| it.width() + GAP).sum::<usize>();
     let reserved = taken(&tail);
-    // Where room is short it goes to the keys that do something.
+    // If space is short, it is for the keys that do something.
     let short = taken(&all) + reserved > room + GAP;
     let mut shown: Vec<Hint> = Vec::with_capacity(all.len() + tail.len());
     for hint in all.into_iter().filter(|it| !short || it.alive) {
-        // Nothing follows the last gap, so it need not fit.
+        // The last gap need not fit, since nothing follows it.
         if taken(&shown) + hint.width() + GAP + reserved > room + GAP {
             break;
         }
@@ -143,8 +143,8 @@ fn of(model: &Model, action: Action, glyphs: &Glyphs) -> Hint {
     }
 }
 
-/// Reads hints such as `Esc back  C-u clear`, two cells of space apart: what stands before a bar, or
-/// else the first word, is the keys; one that begins with `=` is words alone.
+/// Reads hints such as `Esc back  C-u clear`, two cells of space apart: the part before a bar, or
+/// else the first word, is the keys; one that begins with `=` is only words.
 pub fn parsed(words: &str, glyphs: &Glyphs) -> Vec<Hint> {
     let one = |hint: &str| {
         if let Some(words) = hint.strip_prefix('=') {
@@ -161,7 +161,7 @@ pub fn parsed(words: &str, glyphs: &Glyphs) -> Vec<Hint> {
     words.split("  ").map(one).collect()
 }
 
-/// Says which keys the pane leaves to wharf, and where all others go.
+/// Shows which keys of the pane are wharf's, and where all others go.
 pub fn program(model: &Model, pane: &PaneScreen, glyphs: &Glyphs) -> String {
     let enter = glyphs.enter;
     let size = if pane.full { "smaller" } else { "full screen" };
@@ -181,7 +181,7 @@ pub fn program(model: &Model, pane: &PaneScreen, glyphs: &Glyphs) -> String {
     format!("C-] c| leave  C-] z| {size}  C-] q| close  =other keys go to the container")
 }
 
-/// Whoever owns the keyboard instead of the key map says so itself.
+/// The hints of a part that has the keyboard instead of the key map.
 fn owner(model: &Model, glyphs: &Glyphs) -> Option<String> {
     let Glyphs { enter, updown, leftright, .. } = glyphs;
     if let Some(overlay) = &model.overlay {
@@ -223,7 +223,7 @@ fn owner(model: &Model, glyphs: &Glyphs) -> Option<String> {
 }
 
 fn actions(model: &Model) -> Vec<Action> {
-    // Hinted at where there is need of it alone.
+    // Hinted at only where it is needed.
     let again = model.refusal(Action::Act(Do::Again)).is_none().then_some(Action::Act(Do::Again));
     let Some(screen) = &model.detail else {
         let list = if model.containers().is_empty() { EMPTY } else { LIST };

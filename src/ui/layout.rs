@@ -161,7 +161,7 @@ pub fn peek_rows(model: &Model) -> usize {
     list(model).peek.map_or(0, |[processes, _]| usize::from(processes.height.saturating_sub(3)))
 }
 
-/// Returns the places of what the sampler saw, below the header.
+/// Returns the areas of sampled data, below the header.
 pub fn sampled(model: &Model) -> Vec<Rect> {
     if model.creating {
         return Vec::new();

@@ -31,7 +31,7 @@ pub struct CgroupFile {
     /// Its content without the last newline; None: not readable.
     pub value: Option<String>,
     pub writable: bool,
-    /// It counts on this host: a line of a configuration may be for the other version of cgroups.
+    /// It applies on this host: a line of a configuration may be for the other version of cgroups.
     pub applies: bool,
 }
 

@@ -86,8 +86,8 @@ fn do_hint(model: &mut Model, click: Click) -> Vec<Effect> {
     }
 }
 
-/// Applies a press of the left button. What lies below a layer, a form or a line under edit is not
-/// reached.
+/// Applies a press of the left button. It does not reach what is below a layer, a form or a line
+/// under edit.
 fn click(model: &mut Model, column: u16, row: u16) -> Vec<Effect> {
     let action = match model.focus() {
         // The program continues and loses the keyboard.

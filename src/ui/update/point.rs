@@ -67,7 +67,7 @@ pub(super) fn on_peek(model: &Model, column: u16, row: u16) -> bool {
     peek.is_some_and(|[processes, _]| processes.contains(Position::new(column, row)))
 }
 
-/// Returns whether a tab or another pane than the program's stands there.
+/// Returns whether there is a tab, or a pane other than the program's.
 pub(super) fn leaves_pane(model: &Model, column: u16, row: u16) -> bool {
     let at = Position::new(column, row);
     tab(model, at).is_some() || pane_at(model, at).is_some_and(|(tab, _)| tab != Tab::Console)

@@ -92,8 +92,8 @@ fn notice(model: &Model, notice: &Notice, canvas: Canvas<'_>) {
         .render(canvas.area, canvas.buf);
 }
 
-/// What is wrong with the container under the cursor, whose row has no room for the words; an open
-/// one has them in its first line, if there is room for that.
+/// Trouble of the container under the cursor, for which its row has no room; an open one has it in
+/// its first line, if there is room for that.
 fn current(model: &Model) -> Option<String> {
     let told_above = model.detail.is_some() && layout::detail(model).about.height > 0;
     let container = model.current().filter(|_| !told_above)?;

@@ -97,7 +97,7 @@ fn event_lines(model: &Model, at: usize, first: usize, canvas: &mut Canvas<'_>) 
     }
 }
 
-/// Says which of how many lines was found last.
+/// Shows which of how many matches is the current one.
 fn hits(search: &Search, found: &[usize]) -> String {
     let at = search.at.and_then(|line| found.iter().position(|it| *it == line));
     match (at, found.len()) {
