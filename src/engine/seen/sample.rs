@@ -121,7 +121,7 @@ pub struct Container {
     pub oom_last: Option<OomKill>,
     pub counters: Counters,
     pub network: Network,
-    /// Filled only for the container that [`crate::engine::seen::sampler::Focus`] names.
+    /// Filled only for the container that [`crate::engine::seen::sampler::Interest`] names.
     pub detail: Option<Detail>,
 }
 
