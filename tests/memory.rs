@@ -5,7 +5,8 @@
 
 mod support;
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::path::Path;
 
 use serde_json::Value;
 use support::screen::Screen;
@@ -16,6 +17,12 @@ const HOG: &str = "x=$(head -c 100000000 /dev/zero | tr '\\0' x)";
 
 /// Starts a container with 16 MiB and no swap that runs `script`; none if memory cannot be limited.
 fn start_small(lxcpath: &Lxcpath, word: &str, script: &str) -> Option<String> {
+    let name = create_small(lxcpath, word)?;
+    lxcpath.ok(&["start", &name, "--", "/bin/sh", "-c", script]);
+    Some(name)
+}
+
+fn create_small(lxcpath: &Lxcpath, word: &str) -> Option<String> {
     if !can_run_containers() || !can_limit_memory() {
         return None;
     }
@@ -29,7 +36,6 @@ fn start_small(lxcpath: &Lxcpath, word: &str, script: &str) -> Option<String> {
         args.extend(["-s", limit]);
     }
     lxcpath.ok(&args);
-    lxcpath.ok(&["start", &name, "--", "/bin/sh", "-c", script]);
     Some(name)
 }
 
@@ -64,6 +70,36 @@ fn a_container_that_dies_of_memory_says_so() {
     // It was also reported as it happened.
     screen.keys("gm");
     screen.wait_for(killed());
+}
+
+#[test]
+fn an_init_that_dies_of_memory_before_its_start_is_reported_dies_of_memory() {
+    let lxcpath = Lxcpath::new();
+    let Some(name) = create_small(&lxcpath, "early") else { return };
+    // Its record shows which directory a start locks to note limits. While that lock is held, the
+    // start does not get on, and init does.
+    lxcpath.ok(&["start", &name, "--", "/bin/true"]);
+    wait_until("the end of the first run", || lxcpath.state(&name) == "STOPPED");
+    let records = fs::read_dir("/run/wharf/run").unwrap().flatten().map(|it| it.path());
+    let dir = records.filter(|it| it.join(format!("{name}.json")).exists()).last().unwrap();
+    let lock = File::open(dir).unwrap();
+    lock.lock().unwrap();
+    let mut start = lxcpath.command(&["start", &name, "--", "/bin/sh", "-c", HOG]).spawn().unwrap();
+    wait_until("the kernel's kill", || {
+        support::leftovers::cgroups(&name).iter().any(|it| was_killed(it))
+    });
+    lock.unlock().unwrap();
+    assert!(start.wait().unwrap().success());
+    wait_until("its end", || lxcpath.state(&name) == "STOPPED");
+    assert_eq!(info(&lxcpath, &name)["oom_killed"], true);
+}
+
+/// Returns whether the kernel counts an OOM kill in this group.
+fn was_killed(group: &Path) -> bool {
+    ["memory.events", "memory.oom_control"].iter().any(|file| {
+        let text = fs::read_to_string(group.join(file)).unwrap_or_default();
+        text.lines().any(|it| it.strip_prefix("oom_kill ").is_some_and(|it| it.trim() != "0"))
+    })
 }
 
 #[test]

@@ -45,7 +45,7 @@ use ttys::Ttys;
 use watch::Watch;
 
 use crate::engine::Verb;
-use crate::engine::cgroup::{self, Cgroup, CgroupError, Hierarchies, Keep};
+use crate::engine::cgroup::{self, Cgroup, CgroupError, Hierarchies, Keep, OomWatch};
 use crate::engine::config::{self, Config};
 use crate::engine::entry::init;
 use crate::engine::entry::launch::{self, LaunchError, LaunchRequest, Launched};
@@ -125,11 +125,9 @@ fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, RunError> {
     let mut life = Life::begin(record, run.lxcpath.clone());
     // Left whenever this function returns.
     let mut monitor = None;
-    let born = settle_in(&run, &mut life, &mut monitor).and_then(|hierarchies| {
-        let (launched, cgroup) = bear(&run, &steps, &hierarchies, &mut life)?;
-        Ok(Born { launched, hierarchies, cgroup })
-    });
-    let mut born = match born {
+    let born = settle_in(&run, &mut life, &mut monitor)
+        .and_then(|hierarchies| Ok((bear(&run, &steps, &hierarchies, &mut life)?, hierarchies)));
+    let (mut born, hierarchies) = match born {
         Ok(born) => born,
         Err(error) => return Err(abort(life, error)),
     };
@@ -146,7 +144,7 @@ fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, RunError> {
             return Err(abort(life, error));
         }
     };
-    let mut watch = assemble(&run, life, born, equipment);
+    let mut watch = assemble(&run, life, born, hierarchies, equipment);
     ready();
     sys::give_back_free_memory();
     let mut brake = Brake::new();
@@ -206,8 +204,9 @@ fn settle_in(
 /// A container that was created, with its program running.
 struct Born {
     launched: Launched,
-    hierarchies: Hierarchies,
     cgroup: Cgroup,
+    /// Watches since before the program ran, which may have died of memory by now.
+    oom: Option<OomWatch>,
 }
 
 /// Creates the cgroups and the process. On failure nothing of them is left.
@@ -216,7 +215,7 @@ fn bear(
     steps: &[plan::Step],
     hierarchies: &Hierarchies,
     life: &mut Life,
-) -> Result<(Launched, Cgroup), RunError> {
+) -> Result<Born, RunError> {
     let cgroup =
         Cgroup::create(hierarchies, &cgroup::payload(&run.name)).map_err(RunError::Cgroup)?;
     // Before any process is in it, so that a clean-up knows what is ours.
@@ -227,7 +226,7 @@ fn bear(
     let launched = life.saved().and_then(|()| launch_in(run, steps, &cgroup));
     note_limits(run, &cgroup, life);
     match launched {
-        Ok(launched) => Ok((launched, cgroup)),
+        Ok((launched, oom)) => Ok(Born { launched, cgroup, oom }),
         Err(error) => {
             _ = sweep(&cgroup);
             Err(error)
@@ -235,7 +234,11 @@ fn bear(
     }
 }
 
-fn launch_in(run: &Run, steps: &[plan::Step], cgroup: &Cgroup) -> Result<Launched, RunError> {
+fn launch_in(
+    run: &Run,
+    steps: &[plan::Step],
+    cgroup: &Cgroup,
+) -> Result<(Launched, Option<OomWatch>), RunError> {
     let (v1, v2) = (&run.spec.cgroup_v1, &run.spec.cgroup_v2);
     cgroup.apply(v1, v2).map_err(RunError::Cgroup)?;
     let request = LaunchRequest {
@@ -246,10 +249,13 @@ fn launch_in(run: &Run, steps: &[plan::Step], cgroup: &Cgroup) -> Result<Launche
         before_exec: &mut || cgroup.apply_devices(v1, v2).map_err(Into::into),
     };
     let mut oom = cgroup.watch_oom();
-    launch::launch(request).map_err(|error| {
-        let starved = oom.as_mut().is_some_and(|it| it.grown().is_some());
-        RunError::Launch(cause(error, cgroup, starved))
-    })
+    match launch::launch(request) {
+        Ok(launched) => Ok((launched, oom)),
+        Err(error) => {
+            let starved = oom.as_mut().is_some_and(|it| it.grown().is_some());
+            Err(RunError::Launch(cause(error, cgroup, starved)))
+        }
+    }
 }
 
 /// Returns the limit that was too low for the launch, if that is why it failed. `starved`: there
@@ -290,10 +296,16 @@ fn sweep(cgroup: &Cgroup) -> bool {
     cgroup.remove().and(killed).is_ok()
 }
 
-fn assemble(run: &Run, life: Life, born: Born, equipment: Equipment) -> Watch {
-    let Born { mut launched, hierarchies, cgroup } = born;
+fn assemble(
+    run: &Run,
+    life: Life,
+    born: Born,
+    hierarchies: Hierarchies,
+    equipment: Equipment,
+) -> Watch {
+    let Born { mut launched, cgroup, oom } = born;
     let Equipment { console, viewer, server, signals } = equipment;
-    let oom = Oom::begin(&cgroup);
+    let oom = oom.map(Oom::begin);
     let guard = LimitGuard::begin(&cgroup);
     let desk = Desk {
         life,

@@ -7,7 +7,7 @@ use super::guard::LimitGuard;
 use super::oom::Oom;
 use super::ttys::Ttys;
 use super::watch::Watch;
-use super::{Run, abort, bear, sweep};
+use super::{Born, Run, abort, bear, sweep};
 use crate::engine::Verb;
 use crate::engine::entry::plan::Payload;
 use crate::engine::host::identity::Identity;
@@ -47,7 +47,7 @@ fn renew(run: &mut Run, watch: &mut Watch) -> Result<(), RunError> {
     let steps = run.steps(&opened)?;
     let desk = &mut watch.desk;
     let hierarchies = std::mem::take(&mut desk.hierarchies);
-    let (mut launched, cgroup) = bear(run, &steps, &hierarchies, &mut desk.life)?;
+    let Born { mut launched, cgroup, oom } = bear(run, &steps, &hierarchies, &mut desk.life)?;
     desk.life.record.init = Identity::of(run.lxcpath.host(), launched.pid);
     desk.life.enter(State::Running);
     let console = opened.console(launched.console.take(), &run.spec);
@@ -63,7 +63,7 @@ fn renew(run: &mut Run, watch: &mut Watch) -> Result<(), RunError> {
     desk.stop_signal = run.spec.signals.stop;
     desk.hierarchies = hierarchies;
     watch.halt = run.spec.signals.halt;
-    watch.oom = Oom::begin(&cgroup);
+    watch.oom = oom.map(Oom::begin);
     watch.guard = LimitGuard::begin(&cgroup);
     watch.desk.cgroup = cgroup;
     Ok(())

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::life::{Kills, Life};
-use crate::engine::cgroup::{Cgroup, OomWatch};
+use crate::engine::cgroup::OomWatch;
 use crate::engine::running::oom::{Death, KernelLog};
 use crate::engine::running::record::now_ms;
 
@@ -36,10 +36,9 @@ struct Untold {
 }
 
 impl Oom {
-    /// Begins to watch; none if the kernel does not report kills.
-    pub(super) fn begin(cgroup: &Cgroup) -> Option<Self> {
-        let watch = cgroup.watch_oom()?;
-        Some(Self { watch, look_until: None, log: KernelLog::default(), untold: None, told: 0 })
+    /// Reports what `watch` has seen since it began.
+    pub(super) fn begin(watch: OomWatch) -> Self {
+        Self { watch, look_until: None, log: KernelLog::default(), untold: None, told: 0 }
     }
 
     /// What to poll the descriptor for.
