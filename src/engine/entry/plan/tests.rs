@@ -1,0 +1,175 @@
+//! Which steps a start has, and in which order.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::engine::terms::spec::{AutoMounts, ConsoleSpec, InitSpec};
+
+fn spec(rootfs: Option<&str>) -> Spec {
+    Spec {
+        name: "web".parse().unwrap(),
+        lxcpath: PathBuf::from("/var/lib/lxc"),
+        hostname: Some("web".to_owned()),
+        rootfs: rootfs.map(|it| At { value: it.into(), place: None }),
+        mounts: Vec::new(),
+        auto: AutoMounts::default(),
+        cgroup_v1: Vec::new(),
+        cgroup_v2: Vec::new(),
+        init: InitSpec {
+            argv: vec!["true".to_owned()],
+            tended: false,
+            cwd: "/".into(),
+            uid: 0,
+            gid: 0,
+        },
+        tty_dir: None,
+        tty_max: 0,
+        pty_max: 0,
+        dev_bytes: 0,
+        console: ConsoleSpec::default(),
+        network: NetworkSpec::Empty,
+        capabilities: Capabilities::Keep(vec![0, 1]),
+        apparmor: Some(At { value: "lxc".to_owned(), place: None }),
+        no_new_privs: true,
+        ephemeral: false,
+        environment: vec![("PATH".to_owned(), "/bin:/opt".to_owned())],
+        signals: SignalSpec { halt: None, reboot: 2, stop: 9 },
+    }
+}
+
+fn texts(spec: &Spec, payload: Payload) -> Vec<String> {
+    start(spec, payload, &TerminalInfo::default()).unwrap().iter().map(Step::to_string).collect()
+}
+
+fn position(texts: &[String], text: &str) -> usize {
+    texts.iter().position(|it| it == text).unwrap_or_else(|| panic!("no step {text:?}"))
+}
+
+#[test]
+fn a_shared_root_is_never_pivoted_away() {
+    assert!(!texts(&spec(None), Payload::System).contains(&Step::Pivot.to_string()));
+    let texts = texts(&spec(Some("/srv/web")), Payload::System);
+    assert!(position(&texts, "lxc.rootfs.path /srv/web") < position(&texts, "make /dev"));
+    assert!(position(&texts, "make /dev") < position(&texts, &Step::Pivot.to_string()));
+}
+
+#[test]
+fn only_execute_brings_an_init_and_proc() {
+    let system = texts(&spec(None), Payload::System);
+    assert!(!system.contains(&"become init".to_owned()));
+    assert!(!system.contains(&"mount proc on /proc".to_owned()));
+    let application = texts(&spec(None), Payload::Application);
+    assert!(position(&application, "become init") < position(&application, "exec true"));
+    position(&application, "mount proc on /proc");
+}
+
+#[test]
+fn create_uses_an_init_that_can_be_asked_and_execute_does_not() {
+    let mut spec = spec(None);
+    spec.init.tended = true;
+    let has = |spec: &Spec, payload, asked| {
+        let step = Step::BecomeInit { mask: kept(&spec.capabilities), asked };
+        start(spec, payload, &TerminalInfo::default()).unwrap().contains(&step)
+    };
+    let asked = ShutdownSignals { halt: libc::SIGPWR, reboot: 2 };
+    assert!(has(&spec, Payload::System, Some(asked)));
+    assert!(has(&spec, Payload::Application, None));
+    spec.signals.halt = Some(10);
+    assert!(has(&spec, Payload::System, Some(ShutdownSignals { halt: 10, ..asked })));
+}
+
+#[test]
+fn what_the_configuration_mounts_is_not_mounted_twice() {
+    let own = Step::SharedMemory.to_string();
+    let with = |change: fn(&mut Mount)| {
+        let mut mount = mounts::unified(AutoMode::ReadWrite);
+        mount.target = "dev/shm".into();
+        change(&mut mount);
+        let mounts = vec![At { value: mount, place: None }];
+        texts(&Spec { mounts, ..spec(None) }, Payload::System).contains(&own)
+    };
+    assert!(texts(&spec(None), Payload::System).contains(&own));
+    assert!(!with(|_| ()));
+    assert!(!with(|it| it.optional = true));
+    assert!(!with(|it| it.flags = libc::MS_BIND));
+    // These may mount nothing there.
+    assert!(with(|it| (it.flags, it.optional) = (libc::MS_BIND, true)));
+    assert!(with(|it| it.flags |= libc::MS_REMOUNT));
+    assert!(with(|it| it.target = "dev/mqueue".into()));
+}
+
+#[test]
+fn privileges_go_before_the_program_and_the_program_comes_last() {
+    let texts = texts(&spec(None), Payload::System);
+    assert!(position(&texts, "drop capabilities") < position(&texts, "become uid 0, gid 0"));
+    assert_eq!(texts.last().unwrap(), "exec true");
+}
+
+#[test]
+fn a_profile_is_asked_for_while_proc_is_the_hosts() {
+    let texts = texts(&spec(Some("/srv/web")), Payload::System);
+    let confined = position(&texts, "confine it with the AppArmor profile lxc");
+    assert!(confined < position(&texts, &Step::Pivot.to_string()));
+    assert!(confined < position(&texts, "lxc.rootfs.path /srv/web"));
+}
+
+#[test]
+fn a_program_is_looked_for_along_the_containers_path() {
+    let steps = start(&spec(None), Payload::System, &TerminalInfo::default()).unwrap();
+    let Some(Step::Exec(program)) = steps.last() else { panic!("no program") };
+    assert_eq!(program.paths, [c"/bin/true".to_owned(), c"/opt/true".to_owned()]);
+    assert!(program.environment.contains(&c"container=lxc".to_owned()));
+    assert!(program.environment.contains(&c"PATH=/bin:/opt".to_owned()));
+}
+
+#[test]
+fn only_who_administers_a_network_may_change_its_settings() {
+    let open = |network, capabilities| {
+        network_settings(&Spec { network, capabilities, ..spec(None) }) == NetworkSettings::Open
+    };
+    assert!(open(NetworkSpec::Empty, Capabilities::Keep(vec![NET_ADMIN])));
+    assert!(!open(NetworkSpec::Empty, Capabilities::Keep(vec![0])));
+    assert!(open(NetworkSpec::Host, Capabilities::Keep(vec![NET_ADMIN])));
+    assert!(!open(NetworkSpec::Host, Capabilities::Drop(vec![NET_ADMIN])));
+}
+
+#[test]
+fn an_init_leaves_the_console_to_its_shells() {
+    let free = |argv: &[&str], own_init| {
+        let argv: Vec<String> = argv.iter().map(|it| (*it).to_owned()).collect();
+        session_terminal(&argv, own_init) == SessionTerminal::Free
+    };
+    for argv in [&["/sbin/init"][..], &["/lib/systemd/systemd"], &["/bin/busybox", "init"]] {
+        assert!(free(argv, false), "{argv:?}");
+        assert!(!free(argv, true), "{argv:?}");
+    }
+    for argv in [&["/bin/sh"][..], &["/bin/busybox", "sh"], &["sleep", "init"], &[]] {
+        assert!(!free(argv, false), "{argv:?}");
+    }
+}
+
+#[test]
+fn of_two_variables_with_one_name_the_last_counts() {
+    let twice = [("A", "1"), ("B", "2"), ("A", "3")];
+    let twice = twice.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let found = environment(&twice, 0, None);
+    let values: Vec<&str> =
+        found.iter().filter(|(key, _)| key == "A").map(|(_, value)| value.as_str()).collect();
+    assert_eq!(values, ["3"]);
+}
+
+#[test]
+fn kept_and_dropped_capabilities_make_masks() {
+    assert_eq!(kept(&Capabilities::Keep(vec![0, 5])), 0b10_0001);
+    assert_eq!(kept(&Capabilities::Drop(vec![0])), !1);
+}
+
+#[test]
+fn an_empty_command_never_reaches_the_kernel() {
+    let mut spec = spec(None);
+    spec.init.argv.clear();
+    assert!(matches!(
+        start(&spec, Payload::System, &TerminalInfo::default()),
+        Err(PlanError::NoCommand)
+    ));
+}
