@@ -67,6 +67,7 @@ fn container(number: i32, second: u64, taken: SystemTime) -> Option<Container> {
         state: State::Running,
         since: taken.checked_sub(Duration::from_secs(100_000)),
         trouble: None,
+        hidden: false,
         faulty: false,
         lost_limits: Vec::new(),
         init_pid: Some(1000 + number),

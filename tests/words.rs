@@ -4,6 +4,7 @@
 
 mod support;
 
+use support::screen::{ENTER, Screen};
 use support::{Lxcpath, can_run_containers, rootfs, told};
 
 /// Creates a container that shares the host's files.
@@ -164,28 +165,88 @@ fn missing_permission_is_reported_and_not_that_nothing_runs() {
     let lxcpath = Lxcpath::new();
     let name = create(&lxcpath, "private");
     lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
-    // A place where any user can execute it.
-    let dir = tempfile::tempdir().unwrap();
-    let public = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(dir.path(), public).unwrap();
-    let program = dir.path().join("wharf");
-    rootfs::copy_program(env!("CARGO_BIN_EXE_wharf"), &program);
+    let program = for_everybody();
+    let program = program.path().join("wharf");
     // Any user can see from its socket that it runs, but no more than that.
-    for (args, codes) in [
-        (&["info", &name][..], &[0, 1][..]),
-        (&["ps", &name], &[0, 1]),
-        (&["wait", "-s", "STOPPED", "-t", "1", &name], &[1]),
-        (&["stop", &name], &[1]),
+    for (args, code) in [
+        (&["ls"][..], 0),
+        (&["info", &name], 0),
+        (&["ps", &name], 1),
+        (&["wait", "-s", "STOPPED", "-t", "1", &name], 1),
+        (&["stop", &name], 1),
     ] {
         let wharf = lxcpath.command(args);
         let mut command = std::process::Command::new("setpriv");
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
         command.arg(&program).args(wharf.get_args());
         let output = support::finish(command);
-        let code = output.status.code().unwrap();
-        assert!(codes.contains(&code), "{args:?}: {}", told(&output));
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", told(&output));
         assert!(!support::text(&output.stdout).contains("STOPPED"), "{args:?}: {}", told(&output));
-        let silent = args[0] == "wait" || args[0] == "ps" && code == 0;
+        let silent = args[0] == "wait";
         assert!(silent || told(&output).contains("permission denied"), "{}", told(&output));
     }
+}
+
+/// Copies wharf to where every user may run it.
+fn for_everybody() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let public = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(dir.path(), public).unwrap();
+    rootfs::copy_program(env!("CARGO_BIN_EXE_wharf"), &dir.path().join("wharf"));
+    dir
+}
+
+#[test]
+fn containers_that_may_not_be_seen_are_not_passed_over_in_silence() {
+    if !support::has_program("setpriv") {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = create(&lxcpath, "stopped");
+    let public = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(lxcpath.path(), public).unwrap();
+    let program = for_everybody();
+    let mut command = std::process::Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+    command.arg(program.path().join("wharf")).args(lxcpath.command(&["ls"]).get_args());
+    let output = support::finish(command);
+    let message = told(&output);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains(&format!("permission denied: {name} in")), "{message}");
+}
+
+#[test]
+fn the_screen_says_that_another_users_container_may_not_be_looked_at() {
+    if !can_run_containers() || !support::has_program("setpriv") {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = create(&lxcpath, "private");
+    lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
+    let program = for_everybody();
+    for (columns, rows) in [(80, 24), (120, 36)] {
+        let mut command = std::process::Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+        command.arg(program.path().join("wharf")).args(lxcpath.command(&[]).get_args());
+        let mut screen = Screen::spawn(command, columns, rows);
+        screen.wait_for(&name);
+        if columns >= 120 {
+            wait_for_pane(&mut screen, "the peek");
+        }
+        screen.keys(ENTER);
+        for tab in ["1", "2", "3", "4", "5", "6", "7", "8", "9"] {
+            screen.keys(tab);
+            screen.wait_for(&format!("[{tab} "));
+            wait_for_pane(&mut screen, tab);
+        }
+        screen.keys("q");
+        assert!(screen.exit().success());
+    }
+}
+
+/// Waits until a pane says why it is empty, and no pane promises more.
+fn wait_for_pane(screen: &mut Screen, what: &str) {
+    screen.wait_until(&format!("the refusal in {what}"), |text| {
+        text.contains("│ permission denied: only root") && !text.contains("looking …")
+    });
 }

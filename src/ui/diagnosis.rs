@@ -34,7 +34,8 @@ pub struct Diagnosis {
 
 /// Returns what happened to `container`; none: nothing that its row does not show.
 pub fn of(model: &Model, container: &Container) -> Option<Diagnosis> {
-    if model.jobs.contains_key(&container.name) {
+    // What nobody may look at, no key of its user's helps with; the panes say so.
+    if container.hidden || model.jobs.contains_key(&container.name) {
         return None;
     }
     let diagnosis = if container.state.is_active() {

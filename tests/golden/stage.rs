@@ -182,6 +182,7 @@ pub(crate) fn running(text: &str, seed: u64) -> Container {
         state: State::Running,
         since: ago(40_000 * (seed + 1)),
         trouble: None,
+        hidden: false,
         faulty: false,
         lost_limits: Vec::new(),
         init_pid: Some(4200 + seed as i32 * 311),

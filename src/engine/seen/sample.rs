@@ -92,7 +92,12 @@ pub enum Origin {
     Lxc,
 }
 
+/// Why a container of another user shows nothing, and what to do.
+pub const HIDDEN: &str = "permission denied: only root and the user who runs it may look at it; try \
+                          again as root";
+
 /// One container.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug)]
 pub struct Container {
     pub name: Name,
@@ -105,6 +110,8 @@ pub struct Container {
     pub since: Option<SystemTime>,
     /// Why the state may be incomplete, such as "its supervisor does not answer".
     pub trouble: Option<String>,
+    /// This user may not look at it; [`HIDDEN`] says so.
+    pub hidden: bool,
     /// Its configuration cannot be used.
     pub faulty: bool,
     /// The files whose limits were set by wharf and are lost.

@@ -281,6 +281,7 @@ impl Sampler {
             since: told.since,
             faulty: fault.is_some(),
             trouble,
+            hidden: told.hidden,
             lost_limits,
             init_pid: told.run.and_then(|it| it.init_pid),
             last_exit: told.last_exit,

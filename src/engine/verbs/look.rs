@@ -13,7 +13,7 @@ use crate::engine::running::command_socket::{Client, ConsoleLog, SocketError, St
 use crate::engine::running::event::{self, What};
 use crate::engine::running::record::last_words;
 use crate::engine::seen::process::Process;
-use crate::engine::seen::sample::{Container, Unmanaged};
+use crate::engine::seen::sample::{Container, HIDDEN, Unmanaged};
 use crate::engine::seen::sampler::{Interest, ReadDepth, Sampler, unmanaged};
 use crate::engine::store::Store;
 use crate::engine::{Engine, Error, ErrorKind, Host, Name, State, Verb, sys};
@@ -113,6 +113,9 @@ impl Engine {
     pub fn processes(&self, name: &Name) -> Result<Vec<Process>, Error> {
         let container = self.info(name)?;
         match container.detail {
+            Some(detail) if container.hidden && detail.processes.is_empty() => {
+                Err(Error::new(Verb::Processes, name, ErrorKind::Denied, HIDDEN))
+            }
             Some(mut detail) if container.state != State::Stopped => {
                 let now = ticks_since_boot();
                 for it in &mut detail.processes {

@@ -75,8 +75,9 @@ impl StopError {
             | Self::Supervisor
             | Self::Socket(SocketError::Silent) => ErrorKind::TimedOut,
             Self::Cgroup(error) => error.kind(),
-            Self::Signal(Errno::EPERM)
-            | Self::Socket(SocketError::Refused { source: Errno::EPERM, .. }) => ErrorKind::Denied,
+            Self::Signal(Errno::EPERM) | Self::Socket(SocketError::Denied { .. }) => {
+                ErrorKind::Denied
+            }
             Self::Socket(_)
             | Self::Reclaim(_)
             | Self::Signal(_)
@@ -95,7 +96,7 @@ impl StopError {
             Self::Socket(
                 SocketError::Silent
                 | SocketError::Stranger(_)
-                | SocketError::Refused { source: Errno::EPERM, .. },
+                | SocketError::Denied { .. },
             )
             // A process that did not die in all that time is not about to.
             | Self::Cgroup(CgroupError::Undying { .. })
@@ -153,7 +154,7 @@ impl Engine {
         };
         // Another user may not even ask; any other failure would be reported differently.
         let state = client.state();
-        if let Err(error @ SocketError::Refused { source: Errno::EPERM, .. }) = state {
+        if let Err(error @ SocketError::Denied { .. }) = state {
             return Err(StopError::Socket(error));
         }
         // From here on the container stays stopped, however init ends, even if it has ended and is

@@ -43,6 +43,7 @@ pub(in crate::ui) fn container(text: &str, state: State) -> Container {
         state,
         since: Some(SystemTime::UNIX_EPOCH + START - Duration::from_hours(2)),
         trouble: None,
+        hidden: false,
         faulty: false,
         lost_limits: Vec::new(),
         init_pid: active.then_some(4231),

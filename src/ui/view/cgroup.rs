@@ -87,12 +87,7 @@ pub(super) fn pane(model: &Model, canvas: Canvas<'_>) {
     };
     let mut canvas = canvas.framed(frame);
     if files.is_empty() {
-        let words = if container.state.is_active() {
-            "looking …".to_owned()
-        } else {
-            texts::nothing_runs(model, container)
-        };
-        canvas.pen().skip(1).clip(&words, look.dim, look.glyphs.ellipsis);
+        nothing(model, container, canvas);
         return;
     }
     let place = texts::place(&screen.cgroup, &files);
@@ -120,6 +115,21 @@ pub(super) fn pane(model: &Model, canvas: Canvas<'_>) {
             }
         }
     }
+}
+
+/// Paints why there are no files.
+fn nothing(model: &Model, container: &Container, mut canvas: Canvas<'_>) {
+    if container.hidden {
+        words::why_hidden(canvas);
+        return;
+    }
+    let words = if container.state.is_active() {
+        "looking …".to_owned()
+    } else {
+        texts::nothing_runs(model, container)
+    };
+    let look = canvas.look;
+    canvas.pen().skip(1).clip(&words, look.dim, look.glyphs.ellipsis);
 }
 
 /// The data that the pane is painted from.

@@ -6,6 +6,7 @@ use super::canvas::Canvas;
 use super::{cgroup, footer, processes, text, words};
 use crate::command::Action;
 use crate::command::action::{Do, InDetail};
+use crate::engine::Name;
 use crate::engine::sample::Container;
 use crate::ui::model::detail::{DetailScreen, Tab};
 use crate::ui::model::{Model, PaneScreen};
@@ -14,6 +15,7 @@ use crate::ui::{hints, layout};
 use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
 use crate::widgets::pen::Pen;
+use crate::widgets::text::wrap;
 
 /// Cells for a label and a useful part of its value.
 const LABELLED: usize = 20;
@@ -150,12 +152,25 @@ fn console(model: &Model, terminal: Option<&Pane>, canvas: Canvas<'_>) {
         focused: screen.focus == Tab::Console,
         ..Frame::titled(look, &left)
     };
-    let mut canvas = canvas.framed(frame);
+    let canvas = canvas.framed(frame);
     if let (Some(_), Some(terminal)) = (pane, terminal) {
         terminal.render(canvas.area, canvas.buf, typing);
         return;
     }
-    let alive = model.container(&screen.name).is_some_and(|it| it.state.is_active());
+    offers(model, &screen.name, canvas);
+}
+
+/// Paints the keys that open a terminal here, or why they do not.
+fn offers(model: &Model, name: &Name, canvas: Canvas<'_>) {
+    let look = canvas.look;
+    let container = model.container(name);
+    if container.is_some_and(|it| it.hidden) {
+        words::why_hidden(canvas);
+        return;
+    }
+    let alive = container.is_some_and(|it| it.state.is_active());
+    let room = usize::from(canvas.area.width.saturating_sub(5));
+    let mut canvas = canvas;
     let mut rows = canvas.rows();
     let mut line = |pieces: &[(&str, ratatui::style::Style)]| {
         if let Some(row) = rows.next() {
@@ -172,9 +187,13 @@ fn console(model: &Model, terminal: Option<&Pane>, canvas: Canvas<'_>) {
         &[(Action::Act(Do::Start), "  starts it")]
     };
     for (action, words) in offers {
-        match model.refusal(*action) {
-            None => line(&[(action.key(), look.key), (words, look.dim)]),
-            Some(why) => line(&[(action.key(), look.faded()), ("  ", look.dim), (&why, look.dim)]),
+        let Some(why) = model.refusal(*action) else {
+            line(&[(action.key(), look.key), (words, look.dim)]);
+            continue;
+        };
+        let keys = std::iter::once(action.key()).chain(std::iter::repeat(" "));
+        for (key, piece) in keys.zip(wrap(&why, room)) {
+            line(&[(key, look.faded()), ("  ", look.dim), (piece, look.dim)]);
         }
     }
 }

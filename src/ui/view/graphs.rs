@@ -187,7 +187,8 @@ fn psi_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
     let psi = container.counters.psi;
     pen.put("psi  ", look.dim);
     if psi.cpu.or(psi.memory).or(psi.io).is_none() {
-        pen.put("not measured for this cgroup", look.dim);
+        let unknown = look.glyphs.unknown;
+        pen.put(if container.hidden { unknown } else { "not measured for this cgroup" }, look.dim);
         return;
     }
     for (word, value) in [("cpu ", psi.cpu), ("  mem ", psi.memory), ("  io ", psi.io)] {

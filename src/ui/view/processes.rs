@@ -2,6 +2,7 @@
 
 use super::canvas::Canvas;
 use super::diagnosis::{self, Words};
+use super::words;
 use crate::command::Action;
 use crate::command::action::InDetail;
 use crate::engine::process::{Process, ProcessOrder};
@@ -96,7 +97,9 @@ fn rows_or_words(
 ) {
     let look = canvas.look;
     if shown.is_empty() {
-        if container.state.is_active() {
+        if container.hidden {
+            words::why_hidden(canvas);
+        } else if container.state.is_active() {
             canvas.pen().skip(1).put("looking …", look.dim);
         } else {
             diagnosis::inside(model, container, Words::Here, canvas);

@@ -9,7 +9,7 @@ use super::canvas::Canvas;
 use super::events;
 use crate::command::Action;
 use crate::command::action::Anywhere;
-use crate::engine::sample::{Detail, Sample};
+use crate::engine::sample::{Detail, HIDDEN, Sample};
 use crate::engine::shown::shown;
 use crate::format;
 use crate::ui::model::Model;
@@ -19,7 +19,7 @@ use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
 use crate::widgets::pen::Pen;
 use crate::widgets::table::scroll;
-use crate::widgets::text::wrap;
+use crate::widgets::text::{paragraph, wrap};
 
 /// Widest line of the greeting.
 const MEASURE: usize = 64;
@@ -51,7 +51,8 @@ pub(super) fn pane(model: &Model, tab: Tab, canvas: Canvas<'_>) {
     };
     let mut canvas = canvas.framed(frame);
     if count == 0 {
-        nothing(model, tab, look, &mut canvas.pen());
+        let Canvas { look, area, buf } = canvas.padded();
+        paragraph(&shown(&nothing(model, tab)), look.dim, area, buf);
         return;
     }
     let detail = model.current().and_then(|it| it.detail.as_ref());
@@ -175,7 +176,11 @@ fn greeting(model: &Model, sample: &Sample, look: &Look, room: usize) -> Vec<Gre
         };
         lines.map(line).collect()
     };
-    let mut lines = vec![vec![("There are no containers yet.".to_owned(), look.fg)], Vec::new()];
+    let head = match &sample.trouble {
+        None => "There are no containers yet.",
+        Some(_) => "No containers can be shown.",
+    };
+    let mut lines = vec![vec![(head.to_owned(), look.fg)], Vec::new()];
     if let Some(barred) = model.refusal(Action::Shell(Anywhere::New)) {
         lines.extend(said("None can be created: ", look.dim, &barred, look.dim));
     } else {
@@ -212,19 +217,30 @@ fn first(screen: &DetailScreen, tab: Tab, count: usize, rows: usize) -> usize {
     if tail { most } else { screen.scroll.min(most) }
 }
 
-fn nothing(model: &Model, tab: Tab, look: &Look, pen: &mut Pen<'_>) {
-    let said = match (tab, &model.log) {
-        (Tab::Log, Some((name, Err(reason)))) if model.current_name() == Some(name) => reason,
+/// Returns why the pane has no lines.
+fn nothing(model: &Model, tab: Tab) -> String {
+    let container = model.current();
+    if container.is_some_and(|it| it.hidden) {
+        return HIDDEN.to_owned();
+    }
+    let unread = || {
+        let defined = container.filter(|it| it.defined)?;
+        Some(defined.trouble.clone().unwrap_or_else(|| "its configuration is empty".to_owned()))
+    };
+    match (tab, &model.log) {
+        (Tab::Log, Some((name, Err(reason)))) if model.current_name() == Some(name) => {
+            return reason.clone();
+        }
         (Tab::Log, _) => "the console has printed nothing yet",
         (Tab::Events, _) => "nothing has happened yet",
-        (Tab::Config, _) => "no configuration file",
+        (Tab::Config, _) => return unread().unwrap_or_else(|| "no configuration file".to_owned()),
         (Tab::Network, _) => {
             "no interfaces of its own: it shares the host's network, or is stopped"
         }
         (Tab::Mounts, _) => "no mounts of its own, or it is stopped",
-        _ => "",
-    };
-    pen.skip(1).clip(&shown(said), look.dim, look.glyphs.ellipsis);
+        (Tab::Overview | Tab::Processes | Tab::Cgroup | Tab::Console, _) => "",
+    }
+    .to_owned()
 }
 
 /// Words that deserve attention, the worst first.

@@ -10,7 +10,7 @@ use crate::command::action::Do;
 use crate::engine::Name;
 use crate::engine::event::What;
 use crate::engine::exit::Exit;
-use crate::engine::sample::{Container, Limit, Sample, Unmanaged};
+use crate::engine::sample::{Container, HIDDEN, Limit, Sample, Unmanaged};
 use crate::engine::shown::shown;
 use crate::engine::state::State;
 use crate::format;
@@ -150,6 +150,12 @@ pub(super) fn why_nothing_runs(model: &Model, container: &Container, canvas: Can
         .map_or_else(|| texts::nothing_runs(model, container), |(it, _)| it);
     let Canvas { look, area, buf } = canvas.padded();
     paragraph(&shown(&words), look.dim, area, buf);
+}
+
+/// Paints why this user sees nothing of a container.
+pub(super) fn why_hidden(canvas: Canvas<'_>) {
+    let Canvas { look, area, buf } = canvas.padded();
+    paragraph(HIDDEN, look.dim, area, buf);
 }
 
 /// Returns what an operator should know about a container beside its state, in the screen's words.

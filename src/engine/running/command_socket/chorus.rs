@@ -134,8 +134,11 @@ impl Chorus<'_> {
         let opened = dial(&asked.address, Duration::ZERO).and_then(|stream| {
             let stream = stream.ok_or(SocketError::Closed)?;
             asked.judge.admit(&stream)?;
-            send(&stream, command, 0, payload)?;
-            Ok(stream)
+            match send(&stream, command, 0, payload) {
+                // A refusal may have been sent before the question, and can still be read.
+                Ok(_) | Err(SocketError::Closed) => Ok(stream),
+                Err(error) => Err(error),
+            }
         });
         match opened {
             Ok(stream) => {

@@ -141,7 +141,7 @@ impl Client {
         let payload = wire::encode_text(key);
         match self.ask("the configuration", SocketCommand::GetConfigItem, 0, &payload) {
             Ok(answer) => text("the configuration", &answer.payload).map(Some),
-            Err(SocketError::Refused { source: Errno::EPERM, .. }) => Ok(None),
+            Err(SocketError::Denied { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -16,7 +16,11 @@ pub enum SocketError {
     Closed,
     #[error("talk to the supervisor")]
     Speak(#[source] io::Error),
-    #[error("{}", refusal(what, *source))]
+    #[error(
+        "permission denied: only root and the user who runs it may ask for {what}; try again as root"
+    )]
+    Denied { what: &'static str },
+    #[error("the supervisor refused {what}")]
     Refused { what: &'static str, source: Errno },
     #[error(
         "its supervisor serves as many clients as it can: close a console of the container, or end \
@@ -44,6 +48,11 @@ impl SocketError {
     pub const fn is_unknown_command(&self) -> bool {
         matches!(self, Self::Refused { source: Errno::ENOSYS, .. })
     }
+
+    /// Returns whether the supervisor answers only root and another user.
+    pub const fn is_denied(&self) -> bool {
+        matches!(self, Self::Denied { .. })
+    }
 }
 
 /// A supervisor closes the connection of users without permission.
@@ -54,13 +63,6 @@ fn closed() -> &'static str {
         "permission denied, or it has just ended: the supervisor closed the connection; only root \
          and the user who runs it may do this"
     }
-}
-
-fn refusal(what: &str, errno: Errno) -> String {
-    if matches!(errno, Errno::EPERM | Errno::EACCES) {
-        return format!("permission denied: only root and the user who runs it may ask for {what}");
-    }
-    format!("the supervisor refused {what}")
 }
 
 /// A process that holds a container's socket without being its supervisor.

@@ -113,6 +113,9 @@ pub(super) const fn refuse(what: &'static str, head: Response) -> Result<Respons
         if matches!(source, Errno::EUSERS) {
             return Err(SocketError::Crowded);
         }
+        if matches!(source, Errno::EPERM | Errno::EACCES) {
+            return Err(SocketError::Denied { what });
+        }
         return Err(SocketError::Refused { what, source });
     }
     Ok(head)

@@ -2,6 +2,7 @@
 //! when it appears, later its record and the cgroup are enough.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -15,6 +16,8 @@ use crate::engine::seen::sample::{Origin, Unmanaged};
 use crate::engine::terms::name::Name;
 use crate::engine::terms::state::State;
 
+/// So many directories are named; of more, only their number is.
+const NAMED: usize = 3;
 /// The directory is read again this often even if its time stamp did not change, for file systems
 /// without one.
 const RELIST: Duration = Duration::from_secs(5);
@@ -30,6 +33,8 @@ pub(super) struct Members {
     finder: Finder,
     /// Containers whose limits were changed through wharf since the last query.
     limit_news: BTreeSet<Name>,
+    /// Directories in which this user may not see whether there is a configuration.
+    unreadable: BTreeSet<Name>,
     pub(super) all: BTreeMap<Name, Member>,
     /// As of the last listing of the directory.
     pub(super) unmanaged: Vec<Unmanaged>,
@@ -59,6 +64,7 @@ impl Members {
             follower,
             finder: Finder::new(lxcpath),
             limit_news: BTreeSet::new(),
+            unreadable: BTreeSet::new(),
             all: BTreeMap::new(),
             unmanaged: Vec::new(),
         }
@@ -95,7 +101,23 @@ impl Members {
             }
         }
         self.all.retain(|_, it| it.defined || it.told.run.is_some());
-        unlisted.or(unheard)
+        unlisted.or(unheard).or_else(|| self.unread())
+    }
+
+    /// Returns which directories may be containers that this user may not see.
+    fn unread(&self) -> Option<String> {
+        let unread = self.unreadable.iter().filter(|it| !self.all.contains_key(*it));
+        let names: Vec<&str> = unread.map(Name::as_str).collect();
+        let names = match names.as_slice() {
+            [] => return None,
+            names if names.len() <= NAMED => names.join(", "),
+            names => format!("{} directories", names.len()),
+        };
+        let dir =
+            crate::engine::terms::shown::shown_bytes(self.lxcpath.as_os_str().as_encoded_bytes());
+        Some(format!(
+            "containers may be missing: permission denied: {names} in {dir}; try again as root"
+        ))
     }
 
     /// Has `name` checked again the next time, since its cgroup is gone.
@@ -123,7 +145,7 @@ impl Members {
         }
         let names = match names(&self.lxcpath, self.only.as_ref()) {
             Ok(names) => names,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeSet::new(),
+            Err(error) if error.kind() == ErrorKind::NotFound => BTreeSet::new(),
             Err(error) => {
                 let dir = crate::engine::terms::shown::shown_bytes(
                     self.lxcpath.as_os_str().as_encoded_bytes(),
@@ -140,9 +162,12 @@ impl Members {
             names.iter().all(|it| self.lxcpath.join(it.as_str()).join("config").exists());
         self.listed = all_defined.then(|| (Instant::now(), changed));
         self.all.values_mut().for_each(|it| it.defined = false);
+        self.unreadable.clear();
         for name in names {
-            let defined = self.lxcpath.join(name.as_str()).join("config").exists();
-            if defined {
+            let config = self.lxcpath.join(name.as_str()).join("config");
+            if config.metadata().is_err_and(|it| it.kind() == ErrorKind::PermissionDenied) {
+                self.unreadable.insert(name);
+            } else if config.exists() {
                 self.all.entry(name).or_insert_with(|| Member::unknown(true)).defined = true;
             }
         }

@@ -10,7 +10,7 @@ use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::running::command_socket::{Interview, ListenerInodes, SocketError, interview};
 use crate::engine::running::oom::OomKill;
 use crate::engine::running::record::Record;
-use crate::engine::seen::sample::Origin;
+use crate::engine::seen::sample::{HIDDEN, Origin};
 use crate::engine::terms::exit::Exit;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::state::State;
@@ -33,6 +33,8 @@ pub(super) struct Told {
     pub(super) oom_last: Option<OomKill>,
     pub(super) last_memory_max_bytes: Option<u64>,
     pub(super) trouble: Option<String>,
+    /// This user may not look at it.
+    pub(super) hidden: bool,
     pub(super) lost_limits: Vec<String>,
     /// What runs it; none while nothing does.
     pub(super) run: Option<RunInfo>,
@@ -115,6 +117,7 @@ fn by_record(record: &Record) -> Told {
         oom_last: record.oom_last.clone(),
         last_memory_max_bytes: None,
         trouble: trouble(record),
+        hidden: false,
         lost_limits: record.lost_limits.clone(),
         run: Some(RunInfo {
             cgroup: record.cgroup.clone(),
@@ -196,6 +199,7 @@ fn by_socket(
         let author = || stopped(author(&lxcpath.join(name.as_str())));
         record.as_ref().map_or_else(author, |it| after(lxcpath.host(), it))
     };
+    let hidden = answer.as_ref().is_err_and(SocketError::is_denied);
     let trouble = match answer {
         Ok(Interview { state, init_pid, cgroup, limits, configured }) => {
             let listens = (state == State::Stopped).then_some(Duration::ZERO);
@@ -217,6 +221,7 @@ fn by_socket(
         }
         // It ended while it was asked.
         Err(SocketError::Closed) => return Told { retry: Some(Duration::ZERO), ..quiet() },
+        Err(_) if hidden => HIDDEN.to_owned(),
         Err(error @ SocketError::Silent) => error.to_string(),
         Err(error) => format!("cannot ask its supervisor: {error}"),
     };
@@ -225,6 +230,7 @@ fn by_socket(
     Told {
         state: State::Running,
         trouble: Some(trouble),
+        hidden,
         run: Some(run),
         retry: Some(PATIENCE),
         last_exit,
@@ -242,6 +248,7 @@ pub(super) const fn stopped(origin: Origin) -> Told {
         oom_last: None,
         last_memory_max_bytes: None,
         trouble: None,
+        hidden: false,
         lost_limits: Vec::new(),
         run: None,
         retry: None,
