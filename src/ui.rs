@@ -18,6 +18,7 @@ pub mod preferences;
 pub mod prompts;
 mod sampling;
 pub mod screenshot;
+pub mod status;
 pub mod terminal;
 pub mod texts;
 pub mod theme;

@@ -95,6 +95,7 @@ pub enum Anywhere {
     Palette,
     Help,
     Journal,
+    WholeMessage,
     GoContainers,
     GoEvents,
     Back,
@@ -176,6 +177,7 @@ impl Action {
                 | Anywhere::Palette
                 | Anywhere::Help
                 | Anywhere::Journal
+                | Anywhere::WholeMessage
                 | Anywhere::GoContainers
                 | Anywhere::GoEvents
                 | Anywhere::Back
@@ -324,7 +326,8 @@ pub const SHORTCUTS: &[Shortcut] = {
         row(A::Act(Do::Undo), Everywhere, &["z"], "undo", "Undoes the last change of a limit, freeze or thaw; asks first if it is not the last thing done."),
         row(A::Act(Do::Redo), Everywhere, &["Z"], "redo", "Redoes what was undone."),
         row(A::Act(Do::Keep), Everywhere, &["C-s"], "keep", "Writes the limit changed last to the configuration, for future starts."),
-        row(A::Shell(Anywhere::Journal), Everywhere, &["J", "g j"], "journal", "Lists what was done, each with the command line that does the same."),
+        row(A::Shell(Anywhere::Journal), Everywhere, &["J", "g j"], "journal", "Lists what was done, each with the command line that does the same, and what was refused."),
+        row(A::Shell(Anywhere::WholeMessage), Everywhere, &["w"], "whole message", "Shows the message above the footer in full; y copies it."),
         row(A::Shell(Anywhere::Copy), Everywhere, &["y"], "copy", "Copies the name, process or value under the cursor to the clipboard."),
         row(A::Shell(Anywhere::Hold), Everywhere, &["P"], "hold", "Stops refreshing the screen, or resumes."),
         row(A::Shell(Anywhere::Mouse), Everywhere, &["m"], "mouse", "Gives the mouse back to the terminal, to select text, or takes it back."),

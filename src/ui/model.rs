@@ -130,14 +130,25 @@ pub enum Way {
     Again,
 }
 
-/// One line of what was done.
+/// One entry of the journal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JournalEntry {
     pub at: SystemTime,
-    pub name: Name,
-    pub act: Act,
-    /// None: still in progress. The error is in words.
-    pub outcome: Option<Result<String, String>>,
+    pub noted: Noted,
+}
+
+/// What the journal keeps.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Noted {
+    /// What was done to a container.
+    Done {
+        name: Name,
+        act: Act,
+        /// None: still in progress. The error is in words.
+        outcome: Option<Result<String, String>>,
+    },
+    /// What wharf refused to begin, and why.
+    Refused(String),
 }
 
 /// The latest notice.
@@ -148,6 +159,8 @@ pub struct Notice {
     pub at: SystemTime,
     /// The batch that can be undone or redone from this notice.
     pub offers: Option<(Way, u64)>,
+    /// Shown whole, in as many rows as it needs, until the next key or click.
+    pub whole: bool,
 }
 
 /// Whether a notice is good, neutral or bad news.
@@ -326,9 +339,33 @@ impl Model {
         scopes
     }
 
-    /// Shows `text` in the line above the footer.
+    /// Shows `text` above the footer.
     pub fn say(&mut self, tone: Tone, text: impl Into<String>) {
-        self.notice = Some(Notice { text: text.into(), tone, at: self.now, offers: None });
+        let (text, at) = (text.into(), self.now);
+        self.notice = Some(Notice { text, tone, at, offers: None, whole: true });
+    }
+
+    /// Shows the latest notice in one row again.
+    pub const fn fold_notice(&mut self) {
+        if let Some(notice) = &mut self.notice {
+            notice.whole = false;
+        }
+    }
+
+    /// Shows above the footer why something is refused, and notes it in the journal.
+    pub fn refuse(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        self.note(Noted::Refused(text.clone()));
+        self.say(Tone::Bad, text);
+    }
+
+    /// Adds to the journal. The same refusal again replaces the one before.
+    pub fn note(&mut self, noted: Noted) {
+        let again = |it: &mut JournalEntry| matches!(noted, Noted::Refused(_)) && it.noted == noted;
+        self.journal.pop_if(again);
+        self.journal.push(JournalEntry { at: self.now, noted });
+        let excess = self.journal.len().saturating_sub(KEPT);
+        self.journal.drain(..excess);
     }
 
     /// Returns a guest that was asked to halt, the one under the cursor first, and how long it has

@@ -16,6 +16,8 @@ impl Model {
         let notice =
             self.notice.as_ref().filter(|_| layout::regions(self.size).notice.height > 0)?;
         let stays = match notice.tone {
+            // It may not have been read yet.
+            Tone::Bad if notice.whole => LONG_NEWS_SECONDS,
             // That line also shows the marks and the time left of a halting guest.
             _ if self.halting().is_some() => SHORT_NEWS_SECONDS,
             _ if self.detail.is_none() && !self.list.marks.is_empty() => SHORT_NEWS_SECONDS,

@@ -4,7 +4,8 @@ use crate::command::Action;
 use crate::command::action::Do;
 use crate::engine::event::{Event, What};
 use crate::engine::exit::Exit;
-use crate::engine::sample::{CgroupFile, Container, Interface};
+use crate::engine::sample::{CgroupFile, Container, Interface, Sample, Unmanaged};
+use crate::ui::allowed;
 use crate::ui::model::Model;
 use crate::ui::model::detail::{CgroupRows, DetailScreen, Tab};
 use crate::ui::value::{self, Whole};
@@ -233,4 +234,25 @@ pub fn nothing_runs(model: &Model, container: &Container) -> String {
     let starts = model.refusal(Action::Act(Do::Start)).is_none();
     let advice = if starts { "; s starts it" } else { "" };
     format!("{} is {}{advice}", container.name, container.state)
+}
+
+/// Returns what an operator should know about a container beside its state, in the screen's words.
+pub fn trouble(model: &Model, container: &Container) -> Option<String> {
+    let action = Action::Act(Do::Again);
+    let again = allowed::barred(model, action).is_none();
+    let advice = |what| again.then(|| format!("; {} restores {what}", action.key()));
+    let advice = |what| advice(what).unwrap_or_default();
+    match container.lost_limits.as_slice() {
+        [] => container.trouble.clone(),
+        [one] => Some(format!("lost its limit: {one}{}", advice("it"))),
+        many => Some(format!("lost its limits: {}{}", many.join(", "), advice("them"))),
+    }
+}
+
+/// Names the containers that are left to LXC, if any.
+pub fn unmanaged(sample: &Sample) -> Option<String> {
+    let named = |it: &Unmanaged| format!("\"{}\" {}", it.name, it.state);
+    let all: Vec<String> = sample.unmanaged.iter().map(named).collect();
+    let words = format!("left to LXC because of their names: {}", all.join(", "));
+    (!all.is_empty()).then_some(words)
 }

@@ -40,6 +40,11 @@ pub(crate) const SCENES: &[Scene] = &[
     scene("list-lost-limit", |size| keyed(size, "G k")),
     scene("list-stopping", stopping),
     scene("list-failed", failed),
+    scene("list-failed-read", |size| {
+        let mut model = failed(size);
+        press(&mut model, "Up Down");
+        model
+    }),
     scene("list-old", old),
     scene("list-unmanaged", unmanaged),
     scene("list-stranger", stranger),

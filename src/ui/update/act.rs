@@ -11,7 +11,7 @@ use crate::format;
 use crate::ui::effect::{Act, Effect, Outcome};
 use crate::ui::message::{ActFailure, Done};
 use crate::ui::model::overlay::{Ask, Overlay, Proposal};
-use crate::ui::model::{Batch, Job, JournalEntry, KEPT, Model, Tone, UndoStep, Way, undo};
+use crate::ui::model::{Batch, Job, Model, Noted, Tone, UndoStep, Way, undo};
 use crate::ui::{allowed, value};
 use crate::widgets::field::Input;
 
@@ -101,10 +101,7 @@ fn run(model: &mut Model, name: Name, act: Act, way: Way) -> Option<Effect> {
         let harder = matches!((&job.act, &act), (Act::Stop | Act::Restart, Act::Kill));
         if !harder {
             let verb = job.act.word();
-            model.say(
-                Tone::Bad,
-                format!("{name}: {verb} is still in progress; wait until it is done"),
-            );
+            model.refuse(format!("{name}: {verb} is still in progress; wait until it is done"));
             return None;
         }
     }
@@ -114,9 +111,7 @@ fn run(model: &mut Model, name: Name, act: Act, way: Way) -> Option<Effect> {
     model.failures.remove(&name);
     let batch = model.batch.number;
     model.jobs.insert(name.clone(), Job { act: act.clone(), since: at, way, batch });
-    model.journal.push(JournalEntry { at, name: name.clone(), act: act.clone(), outcome: None });
-    let excess = model.journal.len().saturating_sub(KEPT);
-    model.journal.drain(..excess);
+    model.note(Noted::Done { name: name.clone(), act: act.clone(), outcome: None });
     Some(Effect::Act { name, act })
 }
 
@@ -139,10 +134,10 @@ pub(super) fn done(model: &mut Model, done: Done) -> Vec<Effect> {
     };
     let noted = |words: String| notes.iter().fold(words, |words, note| words + "; " + note);
     let words = words.map(noted).map_err(noted);
-    let unfinished =
-        |it: &&mut JournalEntry| it.name == name && it.act == act && it.outcome.is_none();
-    if let Some(entry) = model.journal.iter_mut().rev().find(unfinished) {
-        entry.outcome = Some(words.clone());
+    let unfinished = Noted::Done { name: name.clone(), act: act.clone(), outcome: None };
+    if let Some(entry) = model.journal.iter_mut().rev().find(|it| it.noted == unfinished) {
+        let outcome = Some(words.clone());
+        entry.noted = Noted::Done { name: name.clone(), act: act.clone(), outcome };
     }
     match &words {
         Ok(words) => model.say(Tone::Good, format!("{name}  {words}")),
@@ -314,7 +309,7 @@ pub(super) fn take_back(model: &mut Model, way: Way) -> Vec<Effect> {
     let halts = |job: &Job| matches!(job.act, Act::Stop | Act::Kill | Act::Restart);
     let current = model.current_name().and_then(|it| model.jobs.get(it));
     if current.is_some_and(halts) {
-        model.say(Tone::Bad, "a request to halt cannot be undone");
+        model.refuse("a request to halt cannot be undone");
         return Vec::new();
     }
     let many = model.steps(way).len();

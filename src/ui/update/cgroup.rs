@@ -10,7 +10,7 @@ use crate::engine::Name;
 use crate::engine::state::State;
 use crate::ui::effect::{Act, Effect};
 use crate::ui::model::overlay::{Overlay, Proposal};
-use crate::ui::model::{Model, Tone};
+use crate::ui::model::{Model, Noted};
 use crate::ui::texts::NOT_SET;
 use crate::ui::value::Direction;
 use crate::ui::{texts, value};
@@ -99,7 +99,7 @@ pub(super) fn begin(model: &mut Model) -> Vec<Effect> {
     let Some(file) = rows.get(texts::place(&screen.cgroup, &rows)) else { return Vec::new() };
     if !file.writable {
         let said = format!("{} is a counter, which the kernel does not allow writing", file.file);
-        model.say(Tone::Bad, said);
+        model.refuse(said);
         return Vec::new();
     }
     let name = file.file.clone();
@@ -132,7 +132,10 @@ fn write(model: &mut Model) -> Vec<Effect> {
     };
     match parsed {
         Err(reason) => {
+            let noted = Noted::Refused(format!("{file}: {reason}"));
             screen.cgroup.refused = Some((file, reason));
+            // It is shown whole below the value.
+            model.note(noted);
             Vec::new()
         }
         Ok(kernel) => {

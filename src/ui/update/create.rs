@@ -72,7 +72,7 @@ fn submit(model: &mut Model, start: bool) -> Vec<Effect> {
         }
         Err(fault) => {
             model.draft.row = fault.row;
-            model.say(Tone::Bad, format!("not created: {}", fault.text));
+            model.refuse(format!("not created: {}", fault.text));
             Vec::new()
         }
     }
@@ -92,7 +92,7 @@ fn copy(model: &mut Model) -> Vec<Effect> {
         }
         Err(fault) => {
             model.draft.row = fault.row;
-            model.say(Tone::Bad, format!("not copied: {}", fault.text));
+            model.refuse(format!("not copied: {}", fault.text));
             Vec::new()
         }
     }

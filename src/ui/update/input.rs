@@ -21,6 +21,7 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     if key.kind == KeyEventKind::Release {
         return Vec::new();
     }
+    model.fold_notice();
     match model.focus() {
         Focus::Overlay => match overlay::chosen(model, key) {
             Some(action) => run::run(model, action),
@@ -37,6 +38,7 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
 
 /// Applies pasted text to the line under edit, or passes it to the program in the pane.
 pub(super) fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
+    model.fold_notice();
     match model.focus() {
         Focus::Overlay => overlay::paste(model, text),
         Focus::Program => return pane::paste(model, text),
@@ -52,10 +54,19 @@ pub(super) fn paste(model: &mut Model, text: &str) -> Vec<Effect> {
 
 /// Applies a mouse event.
 pub(super) fn mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
-    if event.kind == MouseEventKind::Down(MouseButton::Left)
-        && let Some(click) = point::hint(model, event.column, event.row)
-    {
-        return do_hint(model, click);
+    let pressed = matches!(event.kind, MouseEventKind::Down(_));
+    if pressed || matches!(event.kind, MouseEventKind::ScrollUp | MouseEventKind::ScrollDown) {
+        let hint = point::hint(model, event.column, event.row);
+        let covered = point::on_message(model, event.column, event.row);
+        model.fold_notice();
+        if let Some(click) = hint.filter(|_| event.kind == MouseEventKind::Down(MouseButton::Left))
+        {
+            return do_hint(model, click);
+        }
+        // A message that is shown whole covers something else.
+        if pressed && covered {
+            return Vec::new();
+        }
     }
     if model.focus() == Focus::Program
         && let Some(effects) = pane::mouse(model, event)
@@ -75,7 +86,7 @@ pub(super) fn mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
     }
 }
 
-/// Does what a hint in the last row names.
+/// Does what a hint names.
 fn do_hint(model: &mut Model, click: Click) -> Vec<Effect> {
     match click {
         Click::Runs(action) => {

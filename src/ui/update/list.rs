@@ -65,7 +65,10 @@ pub(super) fn travel(model: &mut Model, movement: Move) {
 pub(super) fn edit_filter(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     match key.code {
         // The visible text must be the filter in force.
-        KeyCode::Enter => model.list.filtering = model.list.filter_error.is_some(),
+        KeyCode::Enter => match model.list.filter_error.clone() {
+            None => model.list.filtering = false,
+            Some(reason) => model.refuse(format!("filter: {reason}")),
+        },
         KeyCode::Esc => {
             model.list.filtering = false;
             model.list.filter_text = crate::widgets::field::Input::default();

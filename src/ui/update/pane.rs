@@ -26,7 +26,7 @@ pub(super) fn open_console(model: &mut Model) -> Vec<Effect> {
 /// Runs the command `line`, in which quotes group words, inside the container `name`.
 pub(super) fn open_exec(model: &mut Model, name: Name, line: &str) -> Vec<Effect> {
     let Ok(words) = command_words(line) else {
-        model.say(Tone::Bad, format!("{line}: a closing quote is missing"));
+        model.refuse(format!("{line}: a closing quote is missing"));
         return Vec::new();
     };
     let mut args = vec!["attach".to_owned(), name.to_string(), "--".to_owned()];

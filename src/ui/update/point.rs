@@ -33,15 +33,26 @@ pub(super) fn list(model: &mut Model, column: u16, row: u16) -> Option<Action> {
     None
 }
 
-/// Returns what a press on a hint in the last row does; none: it was pressed elsewhere, or a program
-/// has the whole screen.
+/// Returns what a press on a hint in the last row, or beside the message above it, does; none: it
+/// was pressed elsewhere, or a program has the whole screen.
 pub(super) fn hint(model: &Model, column: u16, row: u16) -> Option<Click> {
+    let at = Position::new(column, row);
     let footer = layout::regions(model.size).footer;
     let full = model.pane.as_ref().is_some_and(|it| it.full) && model.overlay.is_none();
-    if full || !footer.contains(Position::new(column, row)) {
-        return None;
+    if full {
+        None
+    } else if footer.contains(at) {
+        hints::clicked(model, usize::from(column))
+    } else {
+        // A layer is above the message.
+        model.status_click(at).filter(|_| model.overlay.is_none())
     }
-    hints::clicked(model, usize::from(column))
+}
+
+/// Returns whether the message above the footer is there, and nothing above it.
+pub(super) fn on_message(model: &Model, column: u16, row: u16) -> bool {
+    let area = model.status_area().filter(|_| model.overlay.is_none());
+    area.is_some_and(|it| it.contains(Position::new(column, row)))
 }
 
 /// Goes to the field of the form that was pressed; a press on its own row chooses the next of what

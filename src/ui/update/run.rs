@@ -13,7 +13,7 @@ use crate::widgets::field::Input;
 pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
     if let Some(reason) = model.refusal(action) {
         let name = action.shortcut().map_or("this", |it| it.name);
-        model.say(Tone::Bad, format!("{name}: {reason}"));
+        model.refuse(format!("{name}: {reason}"));
         return Vec::new();
     }
     match action {
@@ -74,6 +74,7 @@ fn anywhere(model: &mut Model, action: Anywhere) -> Vec<Effect> {
         Anywhere::Palette => overlay::open_palette(model),
         Anywhere::Help => overlay::open_help(model),
         Anywhere::Journal => overlay::open_journal(model),
+        Anywhere::WholeMessage => whole::open_message(model),
         Anywhere::GoEvents => overlay::open_events(model),
         Anywhere::GoContainers => model.detail = None,
         Anywhere::Back => back(model),

@@ -70,7 +70,7 @@ fn at(model: &Model) -> Option<usize> {
 fn go(model: &mut Model, line: Option<usize>, nothing: bool) {
     match line {
         Some(line) => show(model, line),
-        None if nothing => model.say(crate::ui::model::Tone::Bad, "nothing found"),
+        None if nothing => model.refuse("nothing found"),
         None => model.say(crate::ui::model::Tone::Plain, "no more in this direction"),
     }
 }

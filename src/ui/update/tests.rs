@@ -3,6 +3,7 @@
 mod click;
 mod focus;
 mod limits;
+mod said;
 mod search;
 mod undo;
 
@@ -25,7 +26,7 @@ use crate::engine::state::State;
 use crate::ui::effect::{Act, Effect, Outcome};
 use crate::ui::keymap;
 use crate::ui::message::{ActFailure, Done, Message};
-use crate::ui::model::Model;
+use crate::ui::model::{Model, Noted};
 
 pub(in crate::ui) const START: Duration = Duration::from_secs(1_790_000_000);
 
@@ -249,13 +250,15 @@ fn what_is_to_be_known_besides_is_said_with_the_outcome() {
     let mut model = three();
     let note = "Proxmox manages it (/etc/pve/lxc/web.conf); its own command is `pct start web`";
     for (outcome, said) in [(Ok(Outcome::Done), "db  started"), (Err("no".to_owned()), "no; Pro")] {
-        press(&mut model, "j s");
+        press(&mut model, "Home j s");
         let Message::Done(done) = done("db", Act::Start, outcome) else { unreachable!() };
         _ = update(&mut model, Message::Done(Done { notes: vec![note.to_owned()], ..done }));
         let text = &model.notice.as_ref().unwrap().text;
         assert!(text.starts_with(said) && text.ends_with(note), "{text}");
-        let kept = model.journal.last().unwrap().outcome.clone().unwrap();
-        assert!(kept.unwrap_or_else(|it| it).ends_with(note));
+        let Noted::Done { outcome: Some(kept), .. } = &model.journal.last().unwrap().noted else {
+            panic!("{:?}", model.journal);
+        };
+        assert!(kept.as_ref().unwrap_or_else(|it| it).ends_with(note));
     }
 }
 

@@ -9,7 +9,8 @@ use crate::format;
 use crate::ui::effect::Effect;
 use crate::ui::model::detail::Tab;
 use crate::ui::model::overlay::Overlay;
-use crate::ui::model::{JournalEntry, Model, Tone};
+use crate::ui::model::{JournalEntry, Model, Noted, Tone};
+use crate::ui::status::StatusLine;
 use crate::ui::{layout, texts};
 use crate::widgets::text::wrap;
 
@@ -17,7 +18,7 @@ use crate::widgets::text::wrap;
 /// none.
 pub(super) fn open(model: &mut Model, list: &Overlay, key: KeyEvent) -> Option<Vec<Effect>> {
     let (title, text) = match list {
-        Overlay::Journal { at } => ("What was done", entry(model, model.journal.get(*at)?)),
+        Overlay::Journal { at } => entry(model, model.journal.get(*at)?),
         Overlay::Events { at } => ("What happened", event(model.events.get(*at)?)),
         Overlay::Find(_)
         | Overlay::Confirm { .. }
@@ -39,6 +40,16 @@ pub(super) fn open(model: &mut Model, list: &Overlay, key: KeyEvent) -> Option<V
             Some(copy(model, text))
         }
         _ => None,
+    }
+}
+
+/// Opens the message above the footer.
+pub(super) fn open_message(model: &mut Model) {
+    match model.status() {
+        Some(StatusLine { text, .. }) => {
+            model.overlay = Some(Overlay::Whole { title: "Message", text, first: 0, back: None });
+        }
+        None => model.say(Tone::Plain, "there is no message"),
     }
 }
 
@@ -71,18 +82,24 @@ pub(super) fn press(model: &mut Model, whole: Overlay, key: KeyEvent) -> Vec<Eff
 }
 
 fn copy(model: &mut Model, text: String) -> Vec<Effect> {
-    model.say(Tone::Good, "copied the whole line");
+    model.say(Tone::Good, "copied all of it");
     vec![Effect::Copy(text)]
 }
 
-fn entry(model: &Model, entry: &JournalEntry) -> String {
-    let outcome = match &entry.outcome {
-        None => "in progress",
-        Some(Ok(words) | Err(words)) => words,
-    };
-    let (at, act) = (format::clock(entry.at), entry.act.word());
-    let line = entry.act.command_line(&model.program, &entry.name);
-    format!("{at}  {}  {act}\n\n{}\n\n$ {}", entry.name, shown(outcome), shown(&line))
+fn entry(model: &Model, entry: &JournalEntry) -> (&'static str, String) {
+    let at = format::clock(entry.at);
+    match &entry.noted {
+        Noted::Done { name, act, outcome } => {
+            let outcome = match outcome {
+                None => "in progress",
+                Some(Ok(words) | Err(words)) => words,
+            };
+            let (word, line) = (act.word(), act.command_line(&model.program, name));
+            let (outcome, line) = (shown(outcome), shown(&line));
+            ("What was done", format!("{at}  {name}  {word}\n\n{outcome}\n\n$ {line}"))
+        }
+        Noted::Refused(why) => ("What was refused", format!("{at}\n\n{}", shown(why))),
+    }
 }
 
 fn event(event: &Event) -> String {
@@ -105,7 +122,8 @@ mod tests {
         let why = format!("cannot stop `web`: {}", "so it is ".repeat(60));
         let at = model.now;
         let outcome = Some(Err(why.clone()));
-        model.journal.push(JournalEntry { at, name: name("web"), act: Act::Stop, outcome });
+        let noted = Noted::Done { name: name("web"), act: Act::Stop, outcome };
+        model.journal.push(JournalEntry { at, noted });
         press(&mut model, "J Enter");
         let Some(Overlay::Whole { text, .. }) = &model.overlay else { panic!("not opened") };
         let text = text.clone();

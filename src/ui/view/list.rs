@@ -169,11 +169,12 @@ fn frame<'a>(model: &Model, canvas: Canvas<'a>) -> Canvas<'a> {
     let mut left: Vec<Piece<'_>> =
         vec![("Containers", look.accent), ("  ", look.fg), (&count, look.fg)];
     if !filter.is_empty() || model.list.filtering {
-        left.extend([("  / ", look.key), (filter.as_str(), look.accent)]);
+        // The line above the footer says why it is invalid.
+        let style = if model.list.filter_error.is_some() { look.bad } else { look.accent };
+        left.extend([("  / ", look.key), (filter.as_str(), style)]);
     }
-    if let Some(reason) = &model.list.filter_error {
-        left.extend([("  ", look.fg), (reason.as_str(), look.bad)]);
-    } else if model.list.closeness == Closeness::Fuzzy && !model.list.order.is_empty() {
+    let fuzzy = model.list.closeness == Closeness::Fuzzy && model.list.filter_error.is_none();
+    if fuzzy && !model.list.order.is_empty() {
         left.push(("  is in no name; these are similar", look.warn));
     }
     let marks = format!("{} marked", model.list.marks.len());
@@ -207,7 +208,7 @@ fn frame<'a>(model: &Model, canvas: Canvas<'a>) -> Canvas<'a> {
             input: &model.list.filter_text,
             hint: "",
             focused: true,
-            style: look.accent,
+            style: if model.list.filter_error.is_some() { look.bad } else { look.accent },
         };
         field.draw(&mut pen);
     }

@@ -1,6 +1,8 @@
 //! The layers over the screen: help, palette, questions, signals, journal, and the keys that may
 //! follow a prefix.
 
+use std::borrow::Cow;
+
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
@@ -12,7 +14,7 @@ use crate::engine::process::Process;
 use crate::engine::shown::shown;
 use crate::format;
 use crate::ui::model::overlay::{Find, FindKind, Overlay, SIGNALS};
-use crate::ui::model::{JournalEntry, Model};
+use crate::ui::model::{JournalEntry, Model, Noted};
 use crate::ui::update::found;
 use crate::ui::{keymap, layout, prompts};
 use crate::widgets::frame::Frame;
@@ -126,19 +128,17 @@ fn journal(model: &Model, at: usize, canvas: &mut Canvas<'_>) {
     if model.journal.is_empty() {
         layer.pen().skip(2).put("nothing has been done yet", look.dim);
     }
-    let chosen = model.journal.get(at).and_then(|it| it.outcome.as_ref());
-    let whole = match chosen {
-        Some(Err(words)) => shown(words).into_owned(),
-        Some(Ok(_)) | None => String::new(),
+    let whole = match model.journal.get(at).map(|it| &it.noted) {
+        Some(Noted::Refused(why) | Noted::Done { outcome: Some(Err(why)), .. }) => shown(why),
+        Some(Noted::Done { outcome: Some(Ok(_)) | None, .. }) | None => "".into(),
     };
     let mut layer = in_full(&whole, layer);
     let first = scroll(0, at, model.journal.len(), usize::from(layer.area.height / 2));
     let mut rows = layer.rows();
     for (index, entry) in model.journal.iter().enumerate().skip(first) {
         let (Some(one), Some(other)) = (rows.next(), rows.next()) else { return };
-        journal_entry(entry, index == at, look, &mut layer.pen_at(one));
-        let line = format!("$ {}", entry.act.command_line(&model.program, &entry.name));
-        layer.pen_at(other).skip(13).clip(&line, look.dim, look.glyphs.ellipsis);
+        let below = journal_entry(model, entry, index == at, look, &mut layer.pen_at(one));
+        layer.pen_at(other).skip(13).clip(&below, look.dim, look.glyphs.ellipsis);
     }
 }
 
@@ -155,20 +155,39 @@ fn in_full<'a>(words: &str, mut layer: Canvas<'a>) -> Canvas<'a> {
     Canvas { area: above, ..layer }
 }
 
-fn journal_entry(entry: &JournalEntry, current: bool, look: &Look, pen: &mut Pen<'_>) {
+/// Paints the first line of an entry and returns the second: the command line that does the same, or
+/// the rest of a refusal.
+fn journal_entry(
+    model: &Model,
+    entry: &JournalEntry,
+    current: bool,
+    look: &Look,
+    pen: &mut Pen<'_>,
+) -> String {
     if current {
         pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
     }
-    let (glyph, style, words): (_, Style, _) = match &entry.outcome {
-        None => (look.glyphs.starting, look.busy, "in progress".to_owned()),
-        Some(Ok(words)) => (look.glyphs.ok, look.ok, words.clone()),
-        Some(Err(words)) => (look.glyphs.bad, look.bad, shown(words).into_owned()),
+    let (glyph, style, words): (_, Style, Cow<'_, str>) = match &entry.noted {
+        Noted::Done { outcome: None, .. } => {
+            (look.glyphs.starting, look.busy, "in progress".into())
+        }
+        Noted::Done { outcome: Some(Ok(words)), .. } => (look.glyphs.ok, look.ok, words.into()),
+        Noted::Done { outcome: Some(Err(why)), .. } | Noted::Refused(why) => {
+            (look.glyphs.bad, look.bad, shown(why))
+        }
     };
     pen.skip(2).put(&format::clock(entry.at), look.dim).skip(1).put(glyph, style).skip(1);
-    let names = (pen.left() / 3).min(NAMES).min(entry.name.as_str().len());
-    pen.part(names).name(entry.name.as_str(), look.fg, look.glyphs.ellipsis);
-    pen.skip(1).put(entry.act.word(), look.accent).skip(2);
+    let Noted::Done { name, act, .. } = &entry.noted else {
+        let lines = wrap(&words, pen.left());
+        let (first, rest) = lines.split_first().map_or(("", &[][..]), |(it, rest)| (*it, rest));
+        pen.put(first, look.fg);
+        return rest.join(" ");
+    };
+    let names = (pen.left() / 3).min(NAMES).min(name.as_str().len());
+    pen.part(names).name(name.as_str(), look.fg, look.glyphs.ellipsis);
+    pen.skip(1).put(act.word(), look.accent).skip(2);
     pen.clip(&words, look.fg, look.glyphs.ellipsis);
+    format!("$ {}", act.command_line(&model.program, name))
 }
 
 fn all_events(model: &Model, at: usize, canvas: &mut Canvas<'_>) {

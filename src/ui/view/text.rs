@@ -196,7 +196,7 @@ fn greeting(model: &Model, sample: &Sample, look: &Look, room: usize) -> Vec<Gre
     if let Some(trouble) = &sample.trouble {
         lines.extend(said(&warn, look.warn, &shown(trouble), look.warn));
     }
-    if let Some(others) = super::words::unmanaged(sample) {
+    if let Some(others) = texts::unmanaged(sample) {
         lines.extend(said(&warn, look.warn, &shown(&others), look.fg));
     }
     for lack in &sample.host.lacks {

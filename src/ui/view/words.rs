@@ -5,18 +5,16 @@ use std::time::{Duration, SystemTime};
 use ratatui::style::Style;
 
 use super::canvas::Canvas;
-use crate::command::Action;
-use crate::command::action::Do;
 use crate::engine::Name;
 use crate::engine::event::What;
 use crate::engine::exit::Exit;
-use crate::engine::sample::{Container, HIDDEN, Limit, Sample, Unmanaged};
+use crate::engine::sample::{Container, HIDDEN, Limit};
 use crate::engine::shown::shown;
 use crate::engine::state::State;
 use crate::format;
 use crate::ui::effect::{Act, STOP_GRACE};
 use crate::ui::model::Model;
-use crate::ui::{allowed, diagnosis, texts};
+use crate::ui::{diagnosis, texts};
 use crate::widgets::look::Look;
 use crate::widgets::text::paragraph;
 
@@ -98,7 +96,7 @@ pub(super) fn remark(model: &Model, container: &Container, look: &Look) -> Optio
             | Act::Signal { .. } => None,
         };
     }
-    if let Some(trouble) = trouble(model, container) {
+    if let Some(trouble) = texts::trouble(model, container) {
         return Some((trouble, look.warn));
     }
     if container.state.is_active() {
@@ -123,7 +121,7 @@ pub(super) fn short_remark(
         return Some(("bad config".to_owned(), style));
     }
     if let Some(killed) = diagnosis::recent_kill(model, container)
-        && trouble(model, container).is_none()
+        && texts::trouble(model, container).is_none()
     {
         let who = if let What::OomKill { last: Some(last), .. } = &killed.what {
             format!("oom: {}", shown(&last.process))
@@ -156,19 +154,6 @@ pub(super) fn why_nothing_runs(model: &Model, container: &Container, canvas: Can
 pub(super) fn why_hidden(canvas: Canvas<'_>) {
     let Canvas { look, area, buf } = canvas.padded();
     paragraph(HIDDEN, look.dim, area, buf);
-}
-
-/// Returns what an operator should know about a container beside its state, in the screen's words.
-pub(super) fn trouble(model: &Model, container: &Container) -> Option<String> {
-    let action = Action::Act(Do::Again);
-    let again = allowed::barred(model, action).is_none();
-    let advice = |what| again.then(|| format!("; {} restores {what}", action.key()));
-    let advice = |what| advice(what).unwrap_or_default();
-    match container.lost_limits.as_slice() {
-        [] => container.trouble.clone(),
-        [one] => Some(format!("lost its limit: {one}{}", advice("it"))),
-        many => Some(format!("lost its limits: {}{}", many.join(", "), advice("them"))),
-    }
 }
 
 /// Returns whether the row of a running container needs a mark, since its state looks normal; true
@@ -209,12 +194,4 @@ pub(super) fn pressure(psi: Option<f32>, look: &Look) -> (String, Style) {
         Some(it) if it >= PRESSED => (format!("{it:.0}"), look.warn),
         Some(it) => (format!("{it:.0}"), look.fg),
     }
-}
-
-/// Names the containers that are left to LXC, if any.
-pub(super) fn unmanaged(sample: &Sample) -> Option<String> {
-    let named = |it: &Unmanaged| format!("\"{}\" {}", it.name, it.state);
-    let all: Vec<String> = sample.unmanaged.iter().map(named).collect();
-    let words = format!("left to LXC because of their names: {}", all.join(", "));
-    (!all.is_empty()).then_some(words)
 }

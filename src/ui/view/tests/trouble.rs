@@ -159,3 +159,19 @@ fn impossible_actions_are_not_offered() {
         }
     }
 }
+
+#[test]
+fn a_refusal_is_on_the_screen_to_its_last_word() {
+    let why = "mount /srv/shop on srv/shop: no such file or directory; make it, or take \
+               lxc.mount.entry out of /var/lib/lxc/db/config";
+    for size in [(200, 50), (120, 36), (80, 24), (40, 10)] {
+        let mut model = model(size, all());
+        model.refuse(why);
+        let plain: String =
+            lines(&model).join(" ").split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(plain.contains(why), "{size:?}\n{}", lines(&model).join("\n"));
+        press(&mut model, "Up J");
+        let plain = lines(&model).join("\n");
+        assert!(plain.contains("mount /srv/shop on"), "{size:?}\n{plain}");
+    }
+}

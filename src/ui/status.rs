@@ -1,0 +1,257 @@
+//! The message above the footer: what it says, the keys beside it, and where it is. Paints nothing.
+
+use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
+
+use super::focus::Focus;
+use super::hints::{Click, Hint, parsed};
+use super::layout;
+use super::model::{Model, Noted, Notice, Tone, Way, undo};
+use super::theme::{ColourDepth, Theme};
+use super::{diagnosis, texts};
+use crate::command::Action;
+use crate::command::action::{Anywhere, Do};
+use crate::engine::shown::shown;
+use crate::format;
+use crate::ui::effect::Act;
+use crate::widgets::look::Look;
+use crate::widgets::pen::{Piece, width};
+use crate::widgets::toast::Toast;
+
+/// What is said above the footer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusLine {
+    pub sign: Sign,
+    pub text: String,
+    pub hints: Vec<Hint>,
+    /// So many of the hints stay, and the text is cut for them.
+    pub kept: usize,
+    /// It takes as many rows as it needs.
+    pub whole: bool,
+}
+
+/// What a message is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    Told(Tone),
+    /// Something is wrong here, as long as it is shown.
+    Trouble,
+    /// A guest was asked to halt.
+    Halting,
+}
+
+impl Model {
+    /// Returns the message above the footer, if there is one. One that does not fit either is
+    /// whole, or names the key that opens it, or ends.
+    pub fn status(&self) -> Option<StatusLine> {
+        if let Some(reason) = &self.list.filter_error {
+            let whole = self.focus() == Focus::Filter;
+            return Some(self.openable(told(Tone::Bad, reason.clone(), whole)));
+        }
+        if let Some(notice) = self.notice_shown() {
+            let status = self.openable(report(self, notice));
+            if status.whole || self.opens_messages() || !self.cuts(&status) {
+                return Some(status);
+            }
+        }
+        if self.halting().is_some() {
+            return countdown(self);
+        }
+        if self.shows_marks() {
+            return None;
+        }
+        let text = shown(&trouble(self)?).into_owned();
+        Some(self.openable(StatusLine { sign: Sign::Trouble, ..told(Tone::Plain, text, false) }))
+    }
+
+    /// Returns whether the marked containers are named above the footer, if nothing else is.
+    pub fn shows_marks(&self) -> bool {
+        self.detail.is_none() && !self.list.marks.is_empty()
+    }
+
+    /// Returns the rows of the message above the footer; none: it is not on the screen.
+    pub fn status_area(&self) -> Option<Rect> {
+        let full = self.pane.as_ref().is_some_and(|it| it.full) && self.overlay.is_none();
+        let status = self.status().filter(|_| !full)?;
+        let one = layout::regions(self.size).notice;
+        let look = colourless(self);
+        let rows = status.toast(&look, |it| it.parts(one.width.into(), self.most(&status)).rows);
+        let rows = (rows as u16).min(one.bottom());
+        Some(Rect { y: one.bottom() - rows, height: rows.min(one.height * rows), ..one })
+    }
+
+    /// Returns the effect of a click on a key beside the message.
+    pub fn status_click(&self, at: Position) -> Option<Click> {
+        let area = self.status_area().filter(|it| it.contains(at) && at.y + 1 == it.bottom())?;
+        let status = self.status()?;
+        let look = colourless(self);
+        let (mut x, pieces) = status.toast(&look, |it| {
+            let parts = it.parts(area.width.into(), area.height.into());
+            (parts.hints_at, parts.hints)
+        });
+        for hint in status.hints.get(..pieces / 2).unwrap_or_default() {
+            let end = x + hint.width();
+            if (x..end).contains(&usize::from(at.x)) {
+                return Some(hint.click.clone());
+            }
+            x = end;
+        }
+        None
+    }
+
+    /// Adds the key that opens the message, if it is cut and that key works now.
+    fn openable(&self, mut status: StatusLine) -> StatusLine {
+        if status.whole || !self.opens_messages() || !self.cuts(&status) {
+            return status;
+        }
+        // On a narrow screen the text needs the room.
+        let words = if self.size.0 < layout::NARROW { " " } else { " whole  " };
+        status.hints.insert(0, hint(Action::Shell(Anywhere::WholeMessage), words.to_owned()));
+        status.kept += 1;
+        status
+    }
+
+    /// Returns whether keys are not typed into something.
+    fn opens_messages(&self) -> bool {
+        matches!(self.focus(), Focus::List | Focus::Detail | Focus::Popup)
+    }
+
+    /// Returns whether the message does not fit into one row.
+    fn cuts(&self, status: &StatusLine) -> bool {
+        status.toast(&colourless(self), |it| it.parts(self.size.0.into(), 1).cut)
+    }
+
+    /// The rows that a message may take: the body, too, if it is shown whole.
+    fn most(&self, status: &StatusLine) -> usize {
+        let regions = layout::regions(self.size);
+        usize::from(regions.notice.height + if status.whole { regions.body.height } else { 0 })
+    }
+}
+
+impl StatusLine {
+    /// Makes the widget for `then`.
+    pub fn toast<T>(&self, look: &Look, then: impl FnOnce(Toast<'_>) -> T) -> T {
+        let glyphs = look.glyphs;
+        let glyph = match self.sign {
+            Sign::Told(Tone::Good) => (glyphs.ok, look.ok),
+            Sign::Told(Tone::Plain) => (glyphs.dot, look.dim),
+            Sign::Told(Tone::Bad) => (glyphs.bad, look.bad),
+            Sign::Trouble => (glyphs.warn, look.warn),
+            Sign::Halting => (glyphs.stopping, look.busy),
+        };
+        let style: Style = if self.sign == Sign::Trouble { look.dim } else { look.fg };
+        let pieces = |it: &'_ Hint| (it.key.clone(), it.words.clone());
+        let words: Vec<(String, String)> = self.hints.iter().map(pieces).collect();
+        let hints: Vec<Piece<'_>> = words
+            .iter()
+            .flat_map(|(key, words)| [(key.as_str(), look.key), (words.as_str(), look.dim)])
+            .collect();
+        then(Toast { look, glyph, text: &self.text, style, hints: &hints, kept: self.kept })
+    }
+}
+
+/// Colours are of no matter to where something is.
+fn colourless(model: &Model) -> Look {
+    Theme::Mono.look(ColourDepth::None, model.glyphs)
+}
+
+const fn told(tone: Tone, text: String, whole: bool) -> StatusLine {
+    StatusLine { sign: Sign::Told(tone), text, hints: Vec::new(), kept: 0, whole }
+}
+
+fn hint(action: Action, words: String) -> Hint {
+    let key = action.key().to_owned();
+    Hint { key, words, alive: true, click: Click::Runs(action) }
+}
+
+/// What was just done or refused, and the keys that go with it.
+fn report(model: &Model, notice: &Notice) -> StatusLine {
+    let text = shown(&notice.text).into_owned();
+    let slim = model.size.0 < layout::NARROW;
+    let text = if slim { text } else { format!("{}  {text}", format::clock(notice.at)) };
+    let mut status = told(notice.tone, text, notice.whole);
+    if let Some((way, steps)) = model.way_back() {
+        let back = way == Way::Back;
+        let action = if back { Do::Undo } else { Do::Redo };
+        // The text beside it names the container, if there is no room to do so twice.
+        let words = match (slim, back) {
+            (true, true) => "undo".to_owned(),
+            (true, false) => "redo".to_owned(),
+            (false, _) => undo::words(steps),
+        };
+        status.hints.push(hint(Action::Act(action), format!(" {words}  ")));
+        status.kept = 1;
+    }
+    let set = |it: &Noted| matches!(it, Noted::Done { act: Act::Set { .. }, .. });
+    if model.journal.last().is_some_and(|it| set(&it.noted)) && model.changed.is_some() {
+        status.hints.push(hint(Action::Act(Do::Keep), " keep in config  ".to_owned()));
+    }
+    let count = format!(" journal {}", model.journal.len());
+    status.hints.push(hint(Action::Shell(Anywhere::Journal), count));
+    status
+}
+
+/// Trouble here: of this host, of the container under the cursor, or of those left to LXC.
+fn trouble(model: &Model) -> Option<String> {
+    let sample = model.sample.as_deref()?;
+    let known = sample.trouble.clone().or_else(|| current(model));
+    let known = known.or_else(|| texts::unmanaged(sample));
+    known.or_else(|| sample.host.lacks.first().map(|it| it.why.clone()))
+}
+
+/// Trouble of the container under the cursor, for which its row has no room; an open one has it in
+/// its first line, if there is room for that.
+fn current(model: &Model) -> Option<String> {
+    let told_above = model.detail.is_some() && layout::detail(model).about.height > 0;
+    let container = model.current().filter(|_| !told_above)?;
+    let why = texts::trouble(model, container).or_else(|| {
+        let stopped = !container.state.is_active();
+        model.failures.get(&container.name).filter(|_| stopped).cloned()
+    });
+    // If there is room, a separate box shows the rest.
+    let alone = model.size.0 < layout::NARROW || layout::list(model).events.is_none();
+    let diagnosis =
+        || diagnosis::of(model, container).filter(|it| alone && it.bad).map(|it| it.what);
+    let why = why.or_else(diagnosis);
+    why.map(|it| format!("{}: {it}", container.name))
+}
+
+/// A guest that was asked to halt: its time left, even if no column shows it, and the key that
+/// kills it now.
+fn countdown(model: &Model) -> Option<StatusLine> {
+    let (name, left) = model.halting()?;
+    let left = left.as_secs();
+    let narrow = model.size.0 < layout::NARROW;
+    let in_pane = model.focus() == Focus::Program;
+    let keys = match model.current_name() {
+        // The key applies only to the container under the cursor, and not to one in a pane.
+        Some(current) if current != name => "",
+        _ if in_pane && narrow => "C-] c S| kills",
+        _ if in_pane => "C-] c S| kills now",
+        _ => "S kills now",
+    };
+    let mut hints = if keys.is_empty() { Vec::new() } else { parsed(keys, model.glyphs) };
+    if let Some(hint) = hints.first_mut().filter(|_| in_pane && !narrow) {
+        "C-] c, then S".clone_into(&mut hint.key);
+    }
+    let what = if narrow && in_pane {
+        format!(" halts, {left} s left")
+    } else if narrow {
+        format!(" halts; kill in {left} s")
+    } else {
+        format!(" was asked to halt; what is left is killed in {left} s")
+    };
+    // The name gives way: the key must be visible.
+    let taken = hints.iter().map(Hint::width).sum::<usize>() + width(&what) + 6;
+    let room = usize::from(model.size.0).saturating_sub(taken);
+    let text = clipped(name.as_str(), room, model.glyphs.ellipsis) + &what;
+    Some(StatusLine { sign: Sign::Halting, hints, ..told(Tone::Plain, text, false) })
+}
+
+/// Names are plain letters, so that each is one cell.
+fn clipped(name: &str, room: usize, ellipsis: char) -> String {
+    match name.get(..room.saturating_sub(1)) {
+        Some(start) if name.len() > room => format!("{start}{ellipsis}"),
+        Some(_) | None => name.to_owned(),
+    }
+}
