@@ -163,3 +163,112 @@ fn unsupported_log_keys_are_refused() {
     let said = lxcpath.refused(&["start", &name], 1);
     assert!(said.contains("lxc.log.file") && said.contains("lxc.log.syslog"), "{said}");
 }
+
+/// Starts a container of busybox's with these lines; none if that is not possible here.
+fn start_with(lxcpath: &Lxcpath, root: &std::path::Path, lines: &str) -> Option<String> {
+    if !can_run_containers() || !rootfs::busybox(root) {
+        return None;
+    }
+    let name = lxcpath.name("keys");
+    lxcpath.ok(&["create", &name, "--dir", root.to_str().unwrap()]);
+    configure(lxcpath, &name, lines);
+    lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
+    Some(name)
+}
+
+#[test]
+fn limits_hold_for_init_and_for_what_is_attached() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let lines = "lxc.prlimit.nofile = 100:200\nlxc.prlimit.core = 7\nlxc.prlimit.sigpending = 50";
+    let Some(name) = start_with(&lxcpath, root.path(), lines) else { return };
+    let words = |text: &str, start: &str| {
+        let line = text.lines().find(|it| it.starts_with(start)).unwrap().to_owned();
+        line.split_whitespace().rev().skip(1).take(2).map(str::to_owned).collect::<Vec<_>>()
+    };
+    for process in ["1", "self"] {
+        let path = format!("/proc/{process}/limits");
+        let text = lxcpath.ok(&["attach", &name, "--", "/bin/cat", &path]);
+        assert_eq!(words(&text, "Max open files"), ["200", "100"], "{text}");
+        assert_eq!(words(&text, "Max core file size"), ["7", "7"], "{text}");
+        assert_eq!(words(&text, "Max pending signals"), ["50", "50"], "{text}");
+    }
+}
+
+#[test]
+fn settings_of_the_kernel_are_the_containers_own() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let own = "/proc/sys/net/ipv4/ip_default_ttl";
+    let before = fs::read_to_string(own).unwrap();
+    let lines = "lxc.mount.auto = proc\nlxc.sysctl.net.ipv4.ip_default_ttl = 77\n\
+                 lxc.sysctl.kernel.shmmni = 99\nlxc.proc.oom_score_adj = 555\n\
+                 lxc.init.groups = 7,8\nlxc.init.groups = 9";
+    let Some(name) = start_with(&lxcpath, root.path(), lines) else { return };
+    let read = |path: &str| lxcpath.ok(&["attach", &name, "--", "/bin/cat", path]);
+    assert_eq!(read(own).trim(), "77");
+    assert_eq!(read("/proc/sys/kernel/shmmni").trim(), "99");
+    assert_eq!(read("/proc/1/oom_score_adj").trim(), "555");
+    let groups = read("/proc/1/status");
+    assert!(groups.lines().any(|it| it.trim_end() == "Groups:\t7 8 9"), "{groups}");
+    assert_eq!(fs::read_to_string(own).unwrap(), before, "the host's changed");
+}
+
+#[test]
+fn a_setting_that_the_kernel_refuses_is_named_with_its_line() {
+    let lxcpath = Lxcpath::new();
+    if !can_run_containers() {
+        return;
+    }
+    for (line, said) in [
+        ("lxc.sysctl.net.ipv4.nosuch = 1", "lxc.sysctl.net.ipv4.nosuch = 1: No such file"),
+        ("lxc.proc.nosuch = 1", "lxc.proc.nosuch = 1: "),
+        ("lxc.prlimit.nosuch = 1", "lxc.prlimit.nosuch 1: expected a limit among"),
+    ] {
+        let name = lxcpath.name("refused");
+        lxcpath.ok(&["create", &name]);
+        configure(&lxcpath, &name, line);
+        let message = lxcpath.refused(&["start", &name, "--", "/bin/sleep", "1000"], 1);
+        assert!(message.contains(said) && message.contains("/config)"), "{message}");
+        lxcpath.ok(&["destroy", &name]);
+    }
+}
+
+#[test]
+fn a_32_bit_container_sees_a_32_bit_machine() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let Some(name) = start_with(&lxcpath, root.path(), "lxc.arch = i686") else { return };
+    let machine = lxcpath.ok(&["attach", &name, "--", "/bin/busybox", "uname", "-m"]);
+    let expected = if cfg!(target_arch = "x86_64") { "i686" } else { "armv8l" };
+    assert_eq!(machine.trim(), expected);
+}
+
+#[test]
+fn a_containers_clocks_can_be_ahead() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    if !std::path::Path::new("/proc/self/ns/time").exists() {
+        println!("skipped: no time namespaces");
+        return;
+    }
+    let lines = "lxc.mount.auto = proc\nlxc.time.offset.boot = 1000h";
+    let Some(name) = start_with(&lxcpath, root.path(), lines) else { return };
+    let uptime = lxcpath.ok(&["attach", &name, "--", "/bin/cat", "/proc/uptime"]);
+    let seconds: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+    let own = fs::read_to_string("/proc/uptime").unwrap();
+    let own: f64 = own.split(' ').next().unwrap().parse().unwrap();
+    assert!((seconds - own - 3_600_000.0).abs() < 100.0, "{seconds} and {own}");
+}
+
+#[test]
+fn a_root_can_be_read_only() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let lines = "lxc.rootfs.options = ro,noatime";
+    let Some(name) = start_with(&lxcpath, root.path(), lines) else { return };
+    let write = lxcpath.wharf(&["attach", &name, "--", "/bin/sh", "-c", ": > /new"]);
+    assert!(
+        !write.status.success() && text(&write.stderr).contains("Read-only"),
+        "{}",
+        told(&write)
+    );
+    assert!(!root.path().join("new").exists());
+    // Its own /dev is not part of it.
+    lxcpath.ok(&["attach", &name, "--", "/bin/sh", "-c", ": > /dev/shm/new"]);
+}

@@ -15,6 +15,7 @@ mod meaning;
 mod mounts;
 mod nearest;
 mod net;
+mod process;
 mod read;
 mod settings;
 mod signals;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 
 pub use document::{Document, DocumentError};
 pub use error::{ConfigError, ConfigErrors};
+pub(in crate::engine) use process::limits;
 pub use system::default_config;
 pub(in crate::engine) use system::used_controllers;
 pub use values::words as command_words;

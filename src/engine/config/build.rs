@@ -7,8 +7,8 @@ use super::error::{ConfigError, ConfigErrors, Reason};
 use super::get::storage;
 use super::keys::Support;
 use super::meaning::{Auto, AutoGroup, Meaning, NONE};
-use super::settings::{ConfigSettings, Setting};
-use super::{Config, include, mounts};
+use super::settings::{ConfigSettings, Setting, blame};
+use super::{Config, include, mounts, process};
 use crate::engine::host::apparmor;
 use crate::engine::terms::signal;
 use crate::engine::terms::spec::{
@@ -51,6 +51,8 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
         ephemeral: settings.number("lxc.ephemeral") != 0,
         environment: environment(settings),
         signals: halt_signals(settings)?,
+        root_flags: root_flags(settings)?,
+        process: process::spec(settings)?,
     })
 }
 
@@ -81,7 +83,6 @@ fn refuses(entry: &Setting) -> bool {
     match entry.key.support {
         Support::Now | Support::Harmless => false,
         Support::Only(values) => !values.contains(&entry.value.as_str()),
-        Support::HostArch => entry.value != HOST_PERSONALITY,
         Support::AppArmor => entry.value == GENERATED && apparmor::is_enabled(),
         Support::SeLinux => {
             !["unconfined", "unchanged"].contains(&entry.value.as_str())
@@ -110,9 +111,6 @@ fn is_not_yet(auto: Auto, word: &str) -> bool {
     }
 }
 
-/// LXC's word for this machine's personality.
-const HOST_PERSONALITY: &str = if cfg!(target_pointer_width = "64") { "x86_64" } else { "i686" };
-
 /// The profile that LXC generates from the rest of a configuration.
 pub(super) const GENERATED: &str = "generated";
 
@@ -135,11 +133,6 @@ fn not_yet(entry: &Setting) -> ConfigError {
     blame(entry, if generated { Reason::Generated } else { Reason::NotYet })
 }
 
-fn blame(entry: &Setting, reason: Reason) -> ConfigError {
-    let key = format!("{}{}", entry.key.name, entry.free);
-    ConfigError::of(&key, &entry.value, reason, entry.place.as_ref())
-}
-
 fn rootfs(settings: &ConfigSettings) -> Result<Option<At<PathBuf>>, ConfigError> {
     let Some(entry) = settings.last("lxc.rootfs.path") else { return Ok(None) };
     let path = PathBuf::from(storage(&entry.value).1);
@@ -153,6 +146,14 @@ fn rootfs(settings: &ConfigSettings) -> Result<Option<At<PathBuf>>, ConfigError>
         Ok(_) if path == Path::new("/") => Ok(None),
         Ok(_) => Ok(Some(At { value: path, place: entry.place.clone() })),
     }
+}
+
+/// Returns the flags for the mount of the root. What else the options say is for the file system,
+/// which is mounted already.
+fn root_flags(settings: &ConfigSettings) -> Result<Option<At<libc::c_ulong>>, ConfigError> {
+    let Some(entry) = settings.last("lxc.rootfs.options") else { return Ok(None) };
+    let flags = mounts::flags(&entry.value).map_err(|reason| blame(entry, reason))?;
+    Ok(Some(At { value: flags, place: entry.place.clone() }))
 }
 
 fn mount_table(
@@ -369,7 +370,7 @@ mod tests {
             "lxc.rootfs.path = overlay:/a:/b",
             "lxc.autodev = 0",
             "lxc.mount.auto = cgroup2",
-            "lxc.prlimit.nofile = 1",
+            "lxc.rootfs.options = idmap=container",
         ] {
             let errors = read(line).unwrap_err();
             assert!(errors.iter().all(|it| matches!(it.reason, Reason::NotYet)), "{line}");

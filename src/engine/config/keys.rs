@@ -87,8 +87,6 @@ pub(super) enum Support {
     Harmless,
     /// These values ask for what happens anyway; for others the start is refused.
     Only(&'static [&'static str]),
-    /// It must be the host's architecture.
-    HostArch,
     /// These have no effect if the host lacks the security module. For an AppArmor profile that LXC
     /// would generate, and for any SELinux context, the start is refused.
     AppArmor,
@@ -97,7 +95,7 @@ pub(super) enum Support {
     Later,
 }
 
-use Support::{Harmless, HostArch, Later, Now, Only};
+use Support::{Harmless, Later, Now, Only};
 use ValueKind as F;
 
 const fn key(
@@ -117,19 +115,19 @@ const ROOTFS_MOUNT: &str = "/usr/lib/x86_64-linux-gnu/lxc/rootfs";
 #[rustfmt::skip]
 pub(super) const KEYS: &[Key] = &[
     key("lxc.include", &[], F::Include, Now, ""),
-    key("lxc.arch", &[], F::Arch, HostArch, ""),
+    key("lxc.arch", &[], F::Arch, Now, ""),
     key("lxc.uts.name", &["lxc.utsname"], F::Hostname, Now, ""),
     key("lxc.ephemeral", &[], F::Bool, Now, "0"),
     key("lxc.no_new_privs", &[], F::Bool, Now, "0"),
     key("lxc.sched.core", &[], F::Bool, Only(&["0"]), "0"),
-    key("lxc.time.offset.boot", &[], F::BootOffset, Later, "0 ns\n"),
-    key("lxc.time.offset.monotonic", &[], F::Offset, Later, "0ns\n"),
-    key("lxc.keyring.session", &[], F::Bool, Only(&["1"]), "0"),
+    key("lxc.time.offset.boot", &[], F::BootOffset, Now, "0 ns\n"),
+    key("lxc.time.offset.monotonic", &[], F::Offset, Now, "0ns\n"),
+    key("lxc.keyring.session", &[], F::Bool, Now, "0"),
 
     key("lxc.rootfs.path", &["lxc.rootfs"], F::Rootfs, Now, ""),
     key("lxc.rootfs.backend", &[], F::Text, Only(&["dir", "best"]), ""),
     key("lxc.rootfs.mount", &[], F::Path, Harmless, ROOTFS_MOUNT),
-    key("lxc.rootfs.options", &[], F::RootfsOptions, Later, ""),
+    key("lxc.rootfs.options", &[], F::RootfsOptions, Now, ""),
     key("lxc.rootfs.managed", &[], F::Bool, Harmless, "1"),
     key("lxc.pivotdir", &[], F::Path, Harmless, ""),
     key("lxc.kmsg", &[], F::Bool, Harmless, ""),
@@ -193,13 +191,13 @@ pub(super) const KEYS: &[Key] = &[
     key("lxc.init.cwd", &[], F::Path, Now, ""),
     key("lxc.init.uid", &["lxc.init_uid"], F::Id, Now, "0"),
     key("lxc.init.gid", &["lxc.init_gid"], F::Id, Now, "0"),
-    key("lxc.init.groups", &[], F::Gids, Later, ""),
+    key("lxc.init.groups", &[], F::Gids, Now, ""),
     key("lxc.signal.halt", &["lxc.haltsignal"], F::Signal, Now, "0"),
     key("lxc.signal.reboot", &["lxc.rebootsignal"], F::Signal, Now, "0"),
     key("lxc.signal.stop", &["lxc.stopsignal"], F::Signal, Now, "0"),
-    key("lxc.prlimit.", &["lxc.limit."], F::Limits, Later, ""),
-    key("lxc.sysctl.", &[], F::Map, Later, ""),
-    key("lxc.proc.", &[], F::Map, Later, ""),
+    key("lxc.prlimit.", &["lxc.limit."], F::Limits, Now, ""),
+    key("lxc.sysctl.", &[], F::Map, Now, ""),
+    key("lxc.proc.", &[], F::Map, Now, ""),
     key("lxc.environment", &[], F::Environment, Now, ""),
     key("lxc.environment.runtime", &[], F::Environment, Now, ""),
     key("lxc.environment.hooks", &[], F::Environment, Harmless, ""),

@@ -4,7 +4,7 @@ use super::error::Reason;
 use super::keys::{Key, ValueKind};
 use super::{caps, mounts, signals, values};
 use crate::engine::terms::id::Id;
-use crate::engine::terms::spec::{AutoMode, Mount};
+use crate::engine::terms::spec::{AutoMode, ClockOffset, Mount};
 
 /// A value as the engine understands it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,7 @@ pub(super) enum Meaning {
         name: String,
         value: String,
     },
+    Offset(ClockOffset),
     /// A variable that is to be copied from the environment but is not set there.
     Unset,
     /// A mount whose target is not yet related to the container's root.
@@ -33,6 +34,10 @@ pub(super) enum Meaning {
 impl Meaning {
     pub(super) const fn capability(&self) -> Option<u8> {
         if let Self::Capability(number) = self { Some(*number) } else { None }
+    }
+
+    pub(super) const fn number(&self) -> Option<u32> {
+        if let Self::Number(number) = self { Some(*number) } else { None }
     }
 
     pub(super) const fn auto_group(&self) -> Option<AutoGroup> {
@@ -118,8 +123,6 @@ fn single(key: &Key, free: &str, value: &str) -> Result<Item, Reason> {
         ValueKind::Arch => arch(value).map(str::to_owned),
         ValueKind::LogLevel => log_level(value).map(str::to_owned),
         ValueKind::Facility => facility(value),
-        ValueKind::BootOffset => values::offset(value, " "),
-        ValueKind::Offset => values::offset(value, ""),
         ValueKind::CgroupDir => values::cgroup_dir(value),
         ValueKind::Limits => values::limits(value),
         ValueKind::IdMap => values::id_map(value),
@@ -134,6 +137,8 @@ fn single(key: &Key, free: &str, value: &str) -> Result<Item, Reason> {
         ValueKind::Words => {
             return values::words(value).map(|it| meant(&value, Meaning::Command(it)));
         }
+        ValueKind::BootOffset => return offset(value, " "),
+        ValueKind::Offset => return offset(value, ""),
         ValueKind::Mount => return mount(value),
         ValueKind::Environment => return variable(value),
         // These are several items, or taken as they are.
@@ -174,6 +179,10 @@ fn rootfs_options(value: &str) -> Result<String, Reason> {
         return Err(Reason::Expected("mount options, without create=, optional and relative"));
     }
     Ok(value.to_owned())
+}
+
+fn offset(value: &str, gap: &str) -> Result<Item, Reason> {
+    values::offset(value, gap).map(|(value, it)| Item { value, meaning: Meaning::Offset(it) })
 }
 
 fn command(value: &str) -> Result<Item, Reason> {

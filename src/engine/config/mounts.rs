@@ -75,6 +75,11 @@ pub(super) fn entry(line: &str) -> Result<Mount, Reason> {
     Ok(mount)
 }
 
+/// Reads options alone, and returns the flags among them.
+pub(super) fn flags(options: &str) -> Result<c_ulong, Reason> {
+    entry(&format!("none / none {options}")).map(|it| it.flags)
+}
+
 /// Returns the lines of a mount table that are neither blank nor comments, with their numbers.
 pub(super) fn table(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines()

@@ -1,6 +1,6 @@
 //! The values that result from a configuration's lines. Checks each as LXC does; reads no file.
 
-use super::error::Reason;
+use super::error::{ConfigError, Reason};
 use super::keys::{self, GROUPS, Key, ValueKind};
 use super::meaning::{Item, Meaning, NONE, check};
 use super::net::Interfaces;
@@ -16,6 +16,12 @@ pub(super) struct Setting {
     pub(super) value: String,
     pub(super) meaning: Meaning,
     pub(super) place: Option<ConfigPlace>,
+}
+
+/// Returns the error that `entry` has for this reason.
+pub(super) fn blame(entry: &Setting, reason: Reason) -> ConfigError {
+    let key = format!("{}{}", entry.key.name, entry.free);
+    ConfigError::of(&key, &entry.value, reason, entry.place.as_ref())
 }
 
 /// Everything that was set, in order.

@@ -3,6 +3,7 @@
 use super::error::Reason;
 use super::lexer::trim;
 use crate::engine::terms::id::Id;
+use crate::engine::terms::spec::ClockOffset;
 
 /// `auto` for the console's buffer and log.
 const AUTO_SIZE: u64 = 128 * 1024;
@@ -157,7 +158,7 @@ pub(super) fn id_map(text: &str) -> Result<String, Reason> {
 
 /// Reads a time offset, a signed number and a unit, which is mandatory; returns it as LXC shows
 /// it: whole seconds or nanoseconds, with `gap` before the unit.
-pub(super) fn offset(text: &str, gap: &str) -> Result<String, Reason> {
+pub(super) fn offset(text: &str, gap: &str) -> Result<(String, ClockOffset), Reason> {
     const EXPECTED: Reason = Reason::Expected("a whole number and one of h, m, s, ms, us, ns");
     let (sign, digits) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),
@@ -176,8 +177,15 @@ pub(super) fn offset(text: &str, gap: &str) -> Result<String, Reason> {
         _ => return Err(EXPECTED),
     };
     let number = number.checked_mul(factor * sign).ok_or(Reason::TooLarge)?;
+    let offset = if unit == "s" {
+        ClockOffset { seconds: number, nanoseconds: 0 }
+    } else {
+        // The kernel wants the nanoseconds within one second, and not negative.
+        let nanoseconds = number.rem_euclid(1_000_000_000) as u32;
+        ClockOffset { seconds: number.div_euclid(1_000_000_000), nanoseconds }
+    };
     let unit = if number == 0 { "ns" } else { unit };
-    Ok(format!("{number}{gap}{unit}"))
+    Ok((format!("{number}{gap}{unit}"), offset))
 }
 
 /// Checks a path below the cgroup root: relative, and without `..`.
@@ -266,9 +274,9 @@ mod tests {
             ("+5us", "5000 ns"),
             ("0s", "0 ns"),
         ] {
-            assert_eq!(offset(text, " ").unwrap(), shown, "{text}");
+            assert_eq!(offset(text, " ").unwrap().0, shown, "{text}");
         }
-        assert_eq!(offset("5 h", "").unwrap(), "18000s");
+        assert_eq!(offset("5 h", "").unwrap().0, "18000s");
         for text in ["5", "5S", "h", "99999999999999999h"] {
             assert!(offset(text, "").is_err(), "{text} was accepted");
         }

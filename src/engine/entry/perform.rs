@@ -5,6 +5,7 @@ mod confine;
 mod dev;
 mod exec;
 mod files;
+mod kernel;
 mod visit;
 
 use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, OwnedFd};
@@ -60,6 +61,8 @@ struct Made {
     /// The supervisor's side of the console, then of each tty.
     terminals: Vec<OwnedFd>,
     label: Option<confine::Label>,
+    /// The host's `/proc/sys`. What it shows depends on the namespaces of who looks.
+    sysctls: Option<OwnedFd>,
 }
 
 /// An errno and the part of the step that failed.
@@ -171,10 +174,10 @@ fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
         Step::Bounding { drop } => drop_bounding(drop)?,
         Step::BecomeInit { mask, asked } => become_init(*mask, *asked, made.label.take())?,
         Step::Session { terminal } => open_session(site, *terminal)?,
-        Step::Identity { uid, gid } => take_identity(*uid, *gid)?,
+        Step::Identity { uid, gid, groups } => take_identity(*uid, *gid, groups)?,
         Step::LimitCapabilities { mask } => limit_capabilities(*mask)?,
         Step::NoNewPrivs => nix::sys::prctl::set_no_new_privs()?,
-        Step::FileLimit => limit_files()?,
+        Step::Kernel(step) => kernel::perform(step, &mut made.sysctls)?,
         Step::Appear => visit::appear(site.supervisor)?,
         Step::WorkDir { dir } => enter(dir)?,
         Step::Exec(program) => return Err(exec::exec(program)),
@@ -278,21 +281,6 @@ fn hand_over(site: &mut Site<'_>) -> nix::Result<()> {
     Ok(())
 }
 
-/// Sets the limit of open files, which may have been changed for wharf: to what systemd gives a
-/// service, or less if that is not permitted.
-fn limit_files() -> nix::Result<()> {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    const SOFT: u64 = 1024;
-    const HARD: u64 = 512 * 1024;
-    match setrlimit(Resource::RLIMIT_NOFILE, SOFT, HARD) {
-        // Only a process with CAP_SYS_RESOURCE may raise the hard limit.
-        Err(Errno::EPERM) => (),
-        result => return result,
-    }
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    setrlimit(Resource::RLIMIT_NOFILE, SOFT.min(hard), HARD.min(hard))
-}
-
 fn drop_bounding(list: &[u8]) -> nix::Result<()> {
     for capability in list {
         match sys::drop_bounding(*capability) {
@@ -370,12 +358,14 @@ fn place_standard(stdio: &OwnedFd, inherit: [bool; 3]) -> nix::Result<()> {
     Ok(())
 }
 
-/// Drops all supplementary groups and takes the user and group of the payload.
-fn take_identity(uid: u32, gid: u32) -> nix::Result<()> {
+/// Replaces all supplementary groups and takes the user and group of the payload.
+fn take_identity(uid: u32, gid: u32, groups: &[u32]) -> nix::Result<()> {
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-    match nix::unistd::setgroups(&[]) {
+    // Made between clone and exec; the memory is this process's own copy.
+    let groups: Vec<Gid> = groups.iter().map(|it| Gid::from_raw(*it)).collect();
+    match nix::unistd::setgroups(&groups) {
         // Without the privilege no groups can be gained either.
-        Err(Errno::EPERM) if uid == nix::unistd::getuid() => (),
+        Err(Errno::EPERM) if groups.is_empty() && uid == nix::unistd::getuid() => (),
         result => result?,
     }
     nix::unistd::setresgid(gid, gid, gid)?;

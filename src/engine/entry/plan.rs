@@ -4,6 +4,7 @@
 //! There are two plans: [`start`] creates a container, `enter` enters a running one.
 
 mod enter;
+mod kernel;
 mod mounts;
 mod step;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use crate::engine::terms::spec::{
     At, AutoMode, Capabilities, ConfigPlace, Mount, NetworkSpec, SignalSpec, Spec,
 };
 pub(in crate::engine) use enter::{Entering, enter};
+pub(in crate::engine) use kernel::{KernelStep, SettingStep};
 pub(in crate::engine) use mounts::{MountSource, MountStep};
 pub(in crate::engine) use step::{
     Confinement, NetworkSettings, SessionTerminal, ShutdownSignals, Step, WindowSize,
@@ -85,6 +87,7 @@ pub(in crate::engine) fn start(
     if let Some(profile) = &spec.apparmor {
         steps.push(confine(&profile.value, profile.place.clone())?);
     }
+    steps.extend(kernel::early(&spec.process)?);
     file_systems(spec, payload, terminal, &mut steps)?;
     if spec.network == NetworkSpec::Empty {
         steps.push(Step::Loopback);
@@ -93,10 +96,16 @@ pub(in crate::engine) fn start(
         steps.push(Step::Hostname { name: name.clone() });
     }
     if spec.rootfs.is_some() {
+        if let Some(flags) = &spec.root_flags {
+            steps.push(Step::Mount(MountStep::of_root(flags)));
+        }
         steps.push(Step::Pivot);
     }
-    steps.push(Step::ShareMounts);
-    steps.extend([Step::HandOver, Step::Keyring]);
+    steps.extend([Step::ShareMounts, Step::HandOver]);
+    steps.extend(kernel::sysctls(&spec.process)?);
+    if !spec.process.callers_keyring {
+        steps.push(Step::Keyring);
+    }
     become_payload(spec, payload, terminal, &mut steps)?;
     Ok(steps)
 }
@@ -204,18 +213,24 @@ fn become_payload(
     if spec.no_new_privs {
         steps.push(Step::NoNewPrivs);
     }
-    steps.push(Step::FileLimit);
+    steps.extend(kernel::limits(&spec.process.limits));
     let own_init = has_own_init(spec, payload);
     if own_init {
         steps.push(Step::BecomeInit { mask, asked: asked(spec, payload) });
     }
     steps.push(Step::Session { terminal: session_terminal(&spec.init.argv, own_init) });
-    steps.push(Step::Identity { uid: spec.init.uid, gid: spec.init.gid });
+    steps.push(Step::Identity {
+        uid: spec.init.uid,
+        gid: spec.init.gid,
+        groups: spec.process.groups.clone(),
+    });
     steps.push(Step::LimitCapabilities { mask });
     if !own_init {
         // Changing identity clears the parent-death signal.
         steps.push(Step::DieWithSupervisor);
     }
+    let personality = spec.process.personality.map(KernelStep::Personality);
+    steps.extend(personality.map(Step::Kernel));
     steps.push(Step::WorkDir {
         dir: cstring("lxc.init.cwd", spec.init.cwd.as_os_str().as_bytes())?,
     });

@@ -34,6 +34,8 @@ pub struct Spec {
     pub hostname: Option<String>,
     /// `lxc.rootfs.path` (type `dir`); none shares the host's root.
     pub rootfs: Option<At<PathBuf>>,
+    /// `lxc.rootfs.options`: the `MS_*` flags for the mount of that root.
+    pub root_flags: Option<At<libc::c_ulong>>,
     /// `lxc.mount.fstab`'s lines, then `lxc.mount.entry`'s, in order.
     pub mounts: Vec<At<Mount>>,
     pub auto: AutoMounts,
@@ -62,6 +64,66 @@ pub struct Spec {
     /// Variables given to init, besides `container=lxc`, in order.
     pub environment: Vec<(String, String)>,
     pub signals: SignalSpec,
+    pub process: ProcessSpec,
+}
+
+/// What the container's processes start with, besides privileges.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessSpec {
+    /// `lxc.arch`: the execution domain of personality(2), which decides what uname(2) shows as the
+    /// machine; none: wharf's own.
+    pub personality: Option<u32>,
+    /// `lxc.prlimit.NAME`, each once.
+    pub limits: Vec<At<ResourceLimit>>,
+    /// `lxc.sysctl.NAME`, in order.
+    pub sysctls: Vec<At<KernelSetting>>,
+    /// `lxc.proc.FILE`, in order.
+    pub proc_files: Vec<At<KernelSetting>>,
+    /// `lxc.init.groups`: init's supplementary groups.
+    pub groups: Vec<u32>,
+    /// `lxc.keyring.session = 0`: it keeps the session keyring of who started it.
+    pub callers_keyring: bool,
+    /// `lxc.time.offset.*`: how far its clocks are ahead; none: it has the host's.
+    pub clocks: Option<ClockOffsets>,
+}
+
+/// A resource limit of setrlimit(2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceLimit {
+    pub resource: nix::sys::resource::Resource,
+    /// Its name after `lxc.prlimit.`, and the value as configured.
+    pub setting: KernelSetting,
+    /// `RLIM_INFINITY`: unlimited.
+    pub soft: u64,
+    pub hard: u64,
+}
+
+/// A value for a file of the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelSetting {
+    /// As configured: `net.ipv4.ip_forward` of `lxc.sysctl.net.ipv4.ip_forward`.
+    pub name: String,
+    pub value: String,
+}
+
+impl std::fmt::Display for KernelSetting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} = {}", self.name, self.value)
+    }
+}
+
+/// How far the clocks of a time namespace are ahead of the host's; see time_namespaces(7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClockOffsets {
+    pub boot: ClockOffset,
+    pub monotonic: ClockOffset,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClockOffset {
+    pub seconds: i64,
+    /// 0 to 999 999 999.
+    pub nanoseconds: u32,
 }
 
 /// One line of a mount table.

@@ -98,6 +98,8 @@ impl Engine {
             capabilities: target.bounding,
             apparmor: target.apparmor.clone(),
             no_new_privs: target.no_new_privs,
+            personality: target.personality,
+            limits: target.limits.clone(),
             uid,
             gid: attach.gid.unwrap_or_default().number(),
             pty: inherit.contains(&false),

@@ -4,7 +4,11 @@
 //! pid namespace: from then on a container that keeps `CAP_SYS_PTRACE` can stop and manipulate it
 //! (CVE-2016-9962), so it must not have more than the container.
 
-use super::{CAPABILITIES, PlanError, Program, SessionTerminal, Step, WindowSize, confine};
+use super::{
+    CAPABILITIES, KernelStep, PlanError, Program, SessionTerminal, Step, WindowSize, confine,
+    kernel,
+};
+use crate::engine::terms::spec::{At, ResourceLimit};
 
 /// Which process enters, and what it becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +20,8 @@ pub(in crate::engine) struct Entering {
     /// Its AppArmor profile.
     pub apparmor: Option<String>,
     pub no_new_privs: bool,
+    pub personality: Option<u32>,
+    pub limits: Vec<At<ResourceLimit>>,
     pub uid: u32,
     pub gid: u32,
     /// It needs a pty of the container.
@@ -42,10 +48,13 @@ pub(in crate::engine) fn enter(entering: Entering) -> Result<Vec<Step>, PlanErro
     if entering.no_new_privs {
         steps.push(Step::NoNewPrivs);
     }
+    steps.extend(kernel::limits(&entering.limits));
     steps.extend([
-        Step::FileLimit,
-        Step::Identity { uid: entering.uid, gid: entering.gid },
+        Step::Identity { uid: entering.uid, gid: entering.gid, groups: Vec::new() },
         Step::LimitCapabilities { mask },
+    ]);
+    steps.extend(entering.personality.map(KernelStep::Personality).map(Step::Kernel));
+    steps.extend([
         Step::WorkDir { dir: c"/".to_owned() },
         Step::Appear,
         Step::Session { terminal: SessionTerminal::Ours },
@@ -64,6 +73,8 @@ mod tests {
             capabilities: 0b101,
             apparmor: Some("lxc".to_owned()),
             no_new_privs: true,
+            personality: Some(8),
+            limits: Vec::new(),
             uid: 7,
             gid: 8,
             pty: true,

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::{PlanError, cstring};
 use crate::engine::sys::{Recursive, attr};
-use crate::engine::terms::spec::{AutoMode, ConfigPlace, Mount, TargetKind};
+use crate::engine::terms::spec::{At, AutoMode, ConfigPlace, Mount, TargetKind};
 
 /// A mount below the container's root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +55,21 @@ pub(super) fn unified(mode: AutoMode) -> Mount {
 }
 
 impl MountStep {
+    /// Changes the mount of the container's root, once all that is made in it is there.
+    pub(super) fn of_root(flags: &At<libc::c_ulong>) -> Self {
+        let (set, clear) = attributes(flags.value);
+        Self {
+            source: MountSource::Remount,
+            target: c".".to_owned(),
+            create: None,
+            optional: false,
+            set,
+            clear,
+            propagation: 0,
+            place: flags.place.clone(),
+        }
+    }
+
     pub(super) fn new(mount: &Mount, place: Option<ConfigPlace>) -> Result<Self, PlanError> {
         let target = cstring("a mount's target", mount.target.as_os_str().as_bytes())?;
         let (set, clear) = attributes(mount.flags);
@@ -155,6 +170,9 @@ impl fmt::Display for MountStep {
             }
             MountSource::New { fstype, .. } => {
                 write!(f, "mount a {} on /{target}", fstype.to_string_lossy())
+            }
+            MountSource::Remount if self.target.as_bytes() == b"." => {
+                write!(f, "lxc.rootfs.options")
             }
             MountSource::Remount => write!(f, "change the mount on /{target}"),
         }

@@ -5,7 +5,7 @@
 use std::ffi::CString;
 use std::fmt;
 
-use super::{MountStep, Program};
+use super::{KernelStep, MountStep, Program};
 use crate::engine::terms::spec::{AutoMode, ConfigPlace};
 
 /// One thing the new process does to itself before it becomes the container.
@@ -83,12 +83,13 @@ pub(in crate::engine) enum Step {
     Identity {
         uid: u32,
         gid: u32,
+        groups: Vec<u32>,
     },
     LimitCapabilities {
         mask: u64,
     },
     NoNewPrivs,
-    FileLimit,
+    Kernel(KernelStep),
     Appear,
     WorkDir {
         dir: CString,
@@ -174,10 +175,10 @@ impl fmt::Display for Step {
             Self::Bounding { .. } => write!(f, "drop capabilities"),
             Self::BecomeInit { .. } => write!(f, "become init"),
             Self::Session { .. } => write!(f, "open a session"),
-            Self::Identity { uid, gid } => write!(f, "become uid {uid}, gid {gid}"),
+            Self::Identity { uid, gid, .. } => write!(f, "become uid {uid}, gid {gid}"),
             Self::LimitCapabilities { .. } => write!(f, "limit capabilities"),
             Self::NoNewPrivs => write!(f, "set no_new_privs"),
-            Self::FileLimit => write!(f, "limit open files"),
+            Self::Kernel(it) => it.fmt(f),
             Self::Appear => write!(f, "create a process in the container"),
             Self::WorkDir { dir } => write!(f, "enter {}", dir.to_string_lossy()),
             Self::Exec(program) => {
@@ -196,6 +197,8 @@ impl Step {
         | Self::Confine(Confinement { place, .. }) = self
         {
             place.as_ref()
+        } else if let Self::Kernel(step) = self {
+            step.place()
         } else {
             None
         }

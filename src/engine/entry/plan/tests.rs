@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 
+use nix::sys::resource::Resource;
+
 use super::*;
-use crate::engine::terms::spec::{AutoMounts, ConsoleSpec, InitSpec};
+use crate::engine::terms::spec::{
+    AutoMounts, ConsoleSpec, InitSpec, KernelSetting, ProcessSpec, ResourceLimit,
+};
 
 fn spec(rootfs: Option<&str>) -> Spec {
     Spec {
@@ -33,6 +37,8 @@ fn spec(rootfs: Option<&str>) -> Spec {
         no_new_privs: true,
         ephemeral: false,
         environment: vec![("PATH".to_owned(), "/bin:/opt".to_owned())],
+        root_flags: None,
+        process: ProcessSpec::default(),
         signals: SignalSpec { halt: None, reboot: 2, stop: 9 },
     }
 }
@@ -172,4 +178,40 @@ fn an_empty_command_never_reaches_the_kernel() {
         start(&spec, Payload::System, &TerminalInfo::default()),
         Err(PlanError::NoCommand)
     ));
+}
+
+#[test]
+fn the_kernels_settings_are_opened_early_and_written_once_the_network_is_there() {
+    let mut spec = spec(Some("/srv/web"));
+    let setting = |name: &str| {
+        let (name, value) = (name.to_owned(), "1".to_owned());
+        At { value: KernelSetting { name, value }, place: None }
+    };
+    spec.process.sysctls.push(setting("net.ipv4.ip_forward"));
+    spec.process.proc_files.push(setting("oom_score_adj"));
+    spec.root_flags = Some(At { value: libc::MS_RDONLY, place: None });
+    let texts = texts(&spec, Payload::System);
+    let root = position(&texts, "lxc.rootfs.path /srv/web");
+    assert!(position(&texts, "open the kernel's settings") < root);
+    assert!(position(&texts, "lxc.proc.oom_score_adj = 1") < root);
+    let written = position(&texts, "lxc.sysctl.net.ipv4.ip_forward = 1");
+    assert!(position(&texts, &Step::HandOver.to_string()) < written);
+    // All that is made in the root is there before it is read-only.
+    let pivot = position(&texts, &Step::Pivot.to_string());
+    assert_eq!(position(&texts, "lxc.rootfs.options") + 1, pivot);
+}
+
+#[test]
+fn a_configured_limit_of_open_files_replaces_the_usual_one() {
+    let with = |resource| {
+        let mut spec = spec(None);
+        let setting = KernelSetting { name: "x".to_owned(), value: "1".to_owned() };
+        let value = ResourceLimit { resource, setting, soft: 1, hard: 1 };
+        spec.process.limits.push(At { value, place: None });
+        let texts = texts(&spec, Payload::System);
+        assert!(position(&texts, "lxc.prlimit.x = 1") < position(&texts, "limit capabilities"));
+        texts.contains(&KernelStep::FileLimit.to_string())
+    };
+    assert!(with(Resource::RLIMIT_CORE));
+    assert!(!with(Resource::RLIMIT_NOFILE));
 }

@@ -12,7 +12,8 @@ use crate::engine::entry::perform::Door;
 use crate::engine::host::apparmor;
 use crate::engine::running::command_socket::{Client, Init, SocketError};
 use crate::engine::running::groups::{self, GroupError, Holding};
-use crate::engine::{ErrorKind, Lxcpath, Name, sys};
+use crate::engine::terms::spec::{At, ResourceLimit};
+use crate::engine::{ErrorKind, Lxcpath, Name, config, sys};
 
 /// A running container, held by a pidfd of its init.
 #[derive(Debug)]
@@ -29,6 +30,10 @@ pub(super) struct AttachTarget {
     pub(super) apparmor: Option<String>,
     /// `lxc.environment`.
     pub(super) environment: Vec<(String, String)>,
+    /// `lxc.prlimit.*`.
+    pub(super) limits: Vec<At<ResourceLimit>>,
+    /// Init's personality; none if the kernel does not show it.
+    pub(super) personality: Option<u32>,
 }
 
 /// Why a container cannot be entered.
@@ -61,7 +66,7 @@ impl TargetError {
 }
 
 /// Namespaces in `/proc/PID/ns`, and their flags for setns(2).
-const NAMESPACES: [(&str, i32); 7] = [
+const NAMESPACES: [(&str, i32); 8] = [
     ("user", libc::CLONE_NEWUSER),
     ("mnt", libc::CLONE_NEWNS),
     ("pid", libc::CLONE_NEWPID),
@@ -69,7 +74,11 @@ const NAMESPACES: [(&str, i32); 7] = [
     ("ipc", libc::CLONE_NEWIPC),
     ("net", libc::CLONE_NEWNET),
     ("cgroup", libc::CLONE_NEWCGROUP),
+    ("time", CLONE_NEWTIME),
 ];
+
+/// A flag that the crates lack, see time_namespaces(7).
+const CLONE_NEWTIME: i32 = 0x80;
 
 impl AttachTarget {
     /// Asks the container's supervisor for its init.
@@ -104,6 +113,8 @@ impl AttachTarget {
             no_new_privs: field(&status, "NoNewPrivs:") == Some("1"),
             apparmor,
             environment: environment(&client)?,
+            limits: limits(&client)?,
+            personality: personality(pid),
         })
     }
 
@@ -143,6 +154,17 @@ fn environment(client: &Client) -> Result<Vec<(String, String)>, TargetError> {
     let lines = lines.unwrap_or_default();
     let pairs = lines.lines().filter_map(|line| line.split_once('='));
     Ok(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+}
+
+/// Asks for the limits that the container was started with; init may have lowered its own since.
+fn limits(client: &Client) -> Result<Vec<At<ResourceLimit>>, TargetError> {
+    let lines = client.config_item("lxc.prlimit").map_err(TargetError::Socket)?;
+    Ok(config::limits(&lines.unwrap_or_default()))
+}
+
+fn personality(pid: i32) -> Option<u32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/personality")).ok()?;
+    u32::from_str_radix(text.trim(), 16).ok()
 }
 
 /// Returns the flags of the namespaces that differ. One that cannot be read is an error: the

@@ -168,7 +168,7 @@ mod tests {
     fn what_is_not_supported_is_left_out_and_listed() {
         let base = on_host_with(
             b"lxc.net.0.type = veth\nlxc.net.0.link = lxcbr0\nlxc.net.0.flags = up\n\
-              lxc.tty.max = 3\nlxc.prlimit.nofile = 9\n",
+              lxc.tty.max = 3\nlxc.hook.start = /x\n",
         );
         assert_eq!(
             base.left_out,
@@ -176,7 +176,7 @@ mod tests {
                 "lxc.net.0.type = veth (line 1)",
                 "lxc.net.0.link = lxcbr0 (line 2)",
                 "lxc.net.0.flags = up (line 3)",
-                "lxc.prlimit.nofile = 9 (line 5)",
+                "lxc.hook.start = /x (line 5)",
             ]
         );
         let spec = base.config.spec().unwrap();

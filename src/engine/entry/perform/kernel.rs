@@ -1,0 +1,79 @@
+//! What a process asks of the kernel for itself and its namespaces: settings, clocks, personality.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::personality::{self, Persona};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::stat::Mode;
+
+use crate::engine::entry::plan::{KernelStep, SettingStep};
+use crate::engine::terms::spec::{At, ClockOffsets};
+
+/// A flag of clone(2) that the crates lack.
+const CLONE_NEWTIME: CloneFlags = CloneFlags::from_bits_retain(0x80);
+
+/// Carries out one step; `sysctls` is the host's `/proc/sys` once it is open.
+pub(super) fn perform(step: &KernelStep, sysctls: &mut Option<OwnedFd>) -> nix::Result<()> {
+    match step {
+        KernelStep::FileLimit => limit_files(),
+        KernelStep::Limit(At { value: it, .. }) => setrlimit(it.resource, it.soft, it.hard),
+        KernelStep::Personality(domain) => set_personality(*domain),
+        KernelStep::Clocks(offsets) => set_clocks(*offsets),
+        KernelStep::ProcFile(it) => write_file(None, it),
+        KernelStep::OpenSysctls => open_sysctls().map(|it| *sysctls = Some(it)),
+        KernelStep::Sysctl(it) => write_file(sysctls.as_ref(), it),
+    }
+}
+
+/// Opens the host's `/proc/sys`.
+fn open_sysctls() -> nix::Result<OwnedFd> {
+    open(c"/proc/sys", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
+}
+
+/// Writes a value into a file below `dir`, in one system call.
+fn write_file(dir: Option<&OwnedFd>, step: &SettingStep) -> nix::Result<()> {
+    let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    let dir = dir.map_or(AT_FDCWD, |it| it.as_fd());
+    let file = openat(dir, step.path.as_c_str(), flags, Mode::empty())?;
+    let value = step.setting.value.value.as_bytes();
+    let written = nix::unistd::write(&file, value)?;
+    if written == value.len() { Ok(()) } else { Err(Errno::EINVAL) }
+}
+
+/// Moves this process to a time namespace of its own; see time_namespaces(7).
+fn set_clocks(offsets: ClockOffsets) -> nix::Result<()> {
+    unshare(CLONE_NEWTIME)?;
+    let file =
+        open(c"/proc/self/timens_offsets", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let ClockOffsets { boot, monotonic } = offsets;
+    let text = format!(
+        "boottime {} {}\nmonotonic {} {}\n",
+        boot.seconds, boot.nanoseconds, monotonic.seconds, monotonic.nanoseconds
+    );
+    nix::unistd::write(&file, text.as_bytes())?;
+    // Only children are in it so far.
+    let namespace = c"/proc/self/ns/time_for_children";
+    setns(open(namespace, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?, CLONE_NEWTIME)
+}
+
+/// Sets the execution domain, which the exec keeps.
+fn set_personality(domain: u32) -> nix::Result<()> {
+    personality::set(Persona::from_bits_retain(domain.cast_signed())).map(drop)
+}
+
+/// Sets the limit of open files, which may have been changed for wharf: to what systemd gives a
+/// service, or less if that is not permitted.
+fn limit_files() -> nix::Result<()> {
+    const SOFT: u64 = 1024;
+    const HARD: u64 = 512 * 1024;
+    match setrlimit(Resource::RLIMIT_NOFILE, SOFT, HARD) {
+        // Only a process with CAP_SYS_RESOURCE may raise the hard limit.
+        Err(Errno::EPERM) => (),
+        result => return result,
+    }
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, SOFT.min(hard), HARD.min(hard))
+}
