@@ -18,7 +18,6 @@ mod keep;
 mod kill;
 pub mod knob;
 mod oom;
-mod patience;
 mod settings;
 pub(in crate::engine) mod spelling;
 mod stuck;
@@ -34,7 +33,6 @@ pub use error::CgroupError;
 pub use hierarchy::{Hierarchies, Hierarchy, Version};
 pub use keep::{Keep, sweep as sweep_keep};
 pub use oom::OomWatch;
-pub(in crate::engine) use patience::Patience;
 pub(in crate::engine) use values::check_name;
 pub use values::{CgroupFile, Change};
 

@@ -9,6 +9,7 @@ mod take_away;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 pub(in crate::engine) use lock::Lock;
 pub(in crate::engine) use remove::IN_DRAFT;
@@ -20,6 +21,7 @@ use crate::engine::host::HostError;
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::terms::error::words;
 use crate::engine::terms::name::Name;
+use crate::engine::terms::patience::Patience;
 
 /// The system's file, whose `lxc.lxcpath` may move the containers.
 const SYSTEM_CONFIG: &str = "/etc/lxc/lxc.conf";
@@ -29,6 +31,9 @@ const SYSTEM_LXCPATH: &str = "/var/lib/lxc";
 const COMMAND_LOCK: &str = "lock";
 const SEAT_LOCK: &str = "seat";
 pub(super) const LOCKS: [&str; 2] = [COMMAND_LOCK, SEAT_LOCK];
+
+/// How long a command waits for another one, which may be only cleaning up.
+const CLEANING: Duration = Duration::from_secs(3);
 
 /// Why a file of the store could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -89,25 +94,37 @@ impl Store {
         self.config_path(name).is_file() && !self.partial_path(name).exists()
     }
 
-    /// Locks the container for one command, until the lock is dropped. Does not wait.
+    /// Locks the container for one command, until the lock is dropped. Waits for one that only
+    /// cleans up, but not until a long command has ended.
     pub(in crate::engine) fn lock(&self, name: &Name) -> Result<Lock, StoreError> {
+        let mut patience = Patience::until(Instant::now() + CLEANING);
+        loop {
+            match self.try_lock(name) {
+                Err(StoreError::Busy(_)) if patience.again() => (),
+                taken => return taken,
+            }
+        }
+    }
+
+    /// The same without a wait, for a clean-up.
+    pub(in crate::engine) fn try_lock(&self, name: &Name) -> Result<Lock, StoreError> {
         lock::take(COMMAND_LOCK, &self.lxcpath, name)
     }
 
     /// Removes the lock's file if a command that was killed has left it.
     pub(in crate::engine) fn tidy_lock(&self, name: &Name) {
         if lock::path(COMMAND_LOCK, &self.lxcpath, name).symlink_metadata().is_ok() {
-            _ = self.lock(name);
+            _ = self.try_lock(name);
         }
     }
 
     /// Removes what killed writers of the configuration have left, unless one is active.
     pub(in crate::engine) fn tidy(&self, name: &Name) {
         let config = self.config_path(name);
-        // Other commands are refused while the lock is held, so it is taken only if there is
-        // something to remove.
+        // Other commands wait while the lock is held, so it is taken only if there is something to
+        // remove.
         if replace::drafts(&config).next().is_some()
-            && let Ok(_lock) = self.lock(name)
+            && let Ok(_lock) = self.try_lock(name)
         {
             replace::remove_drafts(&config);
         }
@@ -231,13 +248,34 @@ mod tests {
         let tidy = || (0..2000).for_each(|_| store.tidy(&name));
         std::thread::scope(|scope| {
             let tidying = scope.spawn(tidy);
-            let locks = std::iter::repeat_with(|| store.lock(&name).is_ok());
+            let locks = std::iter::repeat_with(|| store.try_lock(&name).is_ok());
             assert!(locks.take_while(|_| !tidying.is_finished()).all(|it| it));
         });
         let draft = store.dir(&name).join(".config.4242.0");
         fs::write(&draft, "half").unwrap();
         store.tidy(&name);
         assert!(!draft.exists());
+    }
+
+    #[test]
+    fn a_command_waits_for_one_that_only_cleans_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(&Lxcpath::open(&Host::keeping_in(dir.path()), dir.path()));
+        let name: Name = "web".parse().unwrap();
+        let waits = |tries: &std::sync::mpsc::SyncSender<()>| {
+            tries.send(()).unwrap();
+            store.lock(&name).is_ok()
+        };
+        for _ in 0..100 {
+            let cleaning = store.try_lock(&name).unwrap();
+            let (tries, tried) = std::sync::mpsc::sync_channel(1);
+            std::thread::scope(|scope| {
+                let waiting = scope.spawn(|| waits(&tries));
+                tried.recv().unwrap();
+                drop(cleaning);
+                assert!(waiting.join().unwrap());
+            });
+        }
     }
 
     #[test]

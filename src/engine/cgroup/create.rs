@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use super::file::write_once;
 use super::hand_down::enable;
 use super::kill::pids_below;
-use super::patience::Patience;
 use super::{Cgroup, CgroupError, Group, Hierarchies, Hierarchy, Version, control};
+use crate::engine::terms::patience::Patience;
 
 /// LXC's highest suffix for a name that is taken.
 const LAST_SUFFIX: u16 = 999;

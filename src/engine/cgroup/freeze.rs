@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::file::{event, write_once};
-use super::patience::Patience;
 use super::{Cgroup, CgroupError};
+use crate::engine::terms::patience::Patience;
 
 /// Why a group may stay half frozen, and what the operator can do.
 const STUCK: &str = "a process in an uninterruptible wait (state D) delays it; it will freeze \

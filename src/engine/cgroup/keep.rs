@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::Hierarchies;
 use super::file::words_of;
 use super::hand_down::enable;
-use super::patience::Patience;
+use crate::engine::terms::patience::Patience;
 
 const NAME: &str = "wharf.keep";
 /// No other user may hold its lock.

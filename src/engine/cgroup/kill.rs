@@ -7,10 +7,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::file::{event, write_once};
-use super::patience::Patience;
 use super::stuck;
 use super::{Cgroup, CgroupError, Group};
 use crate::engine::sys;
+use crate::engine::terms::patience::Patience;
 
 /// How many processes to hold a descriptor of at once.
 const BATCH: usize = 128;

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use crate::engine::cgroup::{Cgroup, Patience};
+use crate::engine::cgroup::Cgroup;
 use crate::engine::sys;
+use crate::engine::terms::patience::Patience;
 
 /// How long the other processes get after SIGTERM, if init cannot be asked.
 pub(in crate::engine) const MOMENT: Duration = Duration::from_secs(2);

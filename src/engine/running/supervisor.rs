@@ -107,7 +107,7 @@ pub(in crate::engine) fn run(run: Run, ready: &mut dyn FnMut()) -> Result<Exit, 
 
 fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, RunError> {
     settle(&run).map_err(RunError::Settle)?;
-    let seat = Seat::take(&run.lxcpath, &run.name).map_err(RunError::Seat)?;
+    let seat = Seat::wait(&run.lxcpath, &run.name).map_err(RunError::Seat)?;
     // It may have been destroyed since its configuration was read.
     let file = run.config.file();
     if file.starts_with(run.lxcpath.join(run.name.as_str())) && !file.exists() {

@@ -1,5 +1,5 @@
 //! One command at a time on a container, and one supervisor: flock(2) on a file of the runtime
-//! directory, which the kernel releases when its holder dies. Never waits.
+//! directory, which the kernel releases when its holder dies.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::engine::cgroup::Patience;
 use crate::engine::running::command_socket::{Seat, SeatError};
 use crate::engine::running::record::{self, ReclaimError, Record};
 use crate::engine::running::removal::{self, RemovalError};
 use crate::engine::store::{Store, StoreError, remove_draft};
+use crate::engine::terms::patience::Patience;
 use crate::engine::verbs::proxmox::{self, Pct};
 use crate::engine::{Engine, Error, ErrorKind, Name, State, Verb};
 
@@ -86,7 +86,7 @@ impl Engine {
         loop {
             match Seat::take(&self.lxcpath, name) {
                 Ok(seat) => return Ok(seat),
-                Err(SeatError::Taken) => (),
+                Err(SeatError::Taken | SeatError::Locked) => (),
                 Err(error) => return Err(DestroyError::Seat(error)),
             }
             let state = self.state(name).unwrap_or(State::Stopped);

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use crate::engine::cgroup::{CgroupError, Patience};
+use crate::engine::cgroup::CgroupError;
 use crate::engine::running::command_socket::wire::Wish;
 use crate::engine::running::command_socket::{Client, Init, Seat, SocketError, StateWatch};
 use crate::engine::running::groups::{self, GroupError, Holding};
 use crate::engine::running::record::{self, ReclaimError, Reclaimed, Record};
 use crate::engine::store::Store;
+use crate::engine::terms::patience::Patience;
 use crate::engine::terms::signal;
 use crate::engine::terms::state::State;
 use crate::engine::{Engine, Error, ErrorKind, Name, Verb, sys};

@@ -15,7 +15,7 @@ impl Engine {
         let store = Store::new(&self.lxcpath);
         for name in entries(&self.lxcpath).filter_map(|it| drafted(&self.lxcpath, &it)) {
             // A command that creates or removes it now holds the lock.
-            if let Ok(_lock) = store.lock(&name) {
+            if let Ok(_lock) = store.try_lock(&name) {
                 // What cannot be removed is found the next time.
                 _ = remove_draft(&store, &name);
             }
@@ -24,7 +24,7 @@ impl Engine {
         for name in self.kept().iter().filter(|it| store.dir(it).symlink_metadata().is_err()) {
             record::forget_ended(&self.lxcpath, name);
             // Dropping the lock removes its file.
-            _ = store.lock(name);
+            _ = store.try_lock(name);
         }
         // Directories of other lxcpaths: only empty ones can be removed.
         let runtime = self.lxcpath.host().runtime_dir();

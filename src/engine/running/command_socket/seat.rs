@@ -11,6 +11,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use super::address::{Address, bind_private, bind_public, name_of, private_dir, spellings};
 use super::client::Client;
@@ -18,14 +19,19 @@ use super::error::{SocketError, Stranger};
 use super::trust::Judge;
 use super::{find, holder};
 use crate::engine::host::lxcpath::Lxcpath;
+use crate::engine::running::record::Record;
 use crate::engine::store::{Lock, StoreError, seat_lock, seat_lock_path};
 use crate::engine::terms::name::Name;
+use crate::engine::terms::patience::Patience;
 
 /// Why the seat could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum SeatError {
     #[error("it is already running, starting or stopping")]
     Taken,
+    /// By another process of wharf's: a supervisor, or a command that cleans up.
+    #[error("it is already running, starting or stopping")]
+    Locked,
     #[error(transparent)]
     Lock(StoreError),
     #[error("create the socket {path}")]
@@ -35,6 +41,9 @@ pub enum SeatError {
     #[error(transparent)]
     Holder(SocketError),
 }
+
+/// How long the clean-up of another command, and the exit of a supervisor, may take.
+const CLEANING: Duration = Duration::from_secs(5);
 
 /// The holder of a name may exit while it is being identified.
 const TRIES: usize = 3;
@@ -54,7 +63,7 @@ impl Seat {
     /// Takes the seat of `name`.
     pub fn take(lxcpath: &Lxcpath, name: &Name) -> Result<Self, SeatError> {
         let lock = seat_lock(lxcpath, name).map_err(|error| match error {
-            StoreError::Busy(_) => SeatError::Taken,
+            StoreError::Busy(_) => SeatError::Locked,
             it @ (StoreError::Lock { .. }
             | StoreError::Read { .. }
             | StoreError::Write { .. }
@@ -93,6 +102,18 @@ impl Seat {
         Ok(seat)
     }
 
+    /// The same, after another command that only cleans up, or a supervisor that has reported the
+    /// end of its container.
+    pub fn wait(lxcpath: &Lxcpath, name: &Name) -> Result<Self, SeatError> {
+        let mut patience = Patience::until(Instant::now() + CLEANING);
+        loop {
+            match Self::take(lxcpath, name) {
+                Err(SeatError::Locked) if !is_supervised(lxcpath, name) && patience.again() => (),
+                taken => return taken,
+            }
+        }
+    }
+
     /// Removes the leftovers of a killed supervisor's seat, unless the seat is taken again.
     pub fn tidy(lxcpath: &Lxcpath, name: &Name) {
         let path = private_dir(lxcpath).join(name.as_str());
@@ -120,6 +141,11 @@ impl Drop for Seat {
         // A leftover socket refuses connections, and is removed by the next supervisor.
         _ = std::fs::remove_file(&self.path);
     }
+}
+
+/// Returns whether a supervisor of wharf's has the seat, and a run.
+fn is_supervised(lxcpath: &Lxcpath, name: &Name) -> bool {
+    Record::read(lxcpath, name).is_some_and(|it| it.is_live(lxcpath.host()))
 }
 
 /// Binds the directory's own name for the container, or returns the stranger who has it.
@@ -155,4 +181,35 @@ fn take_public(
         }
     }
     squatter.map_or(Err(SeatError::Taken), |it| Ok(Err(it)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Host;
+
+    #[test]
+    fn a_start_waits_for_a_clean_up_and_for_no_supervisor() {
+        let dir = tempfile::tempdir().unwrap();
+        let lxcpath = Lxcpath::open(&Host::keeping_in(dir.path()), dir.path());
+        let name: Name = "web".parse().unwrap();
+        let waits = |tries: &std::sync::mpsc::SyncSender<()>| {
+            tries.send(()).unwrap();
+            Seat::wait(&lxcpath, &name).is_ok()
+        };
+        for _ in 0..100 {
+            let cleaning = Seat::take(&lxcpath, &name).unwrap();
+            let (tries, tried) = std::sync::mpsc::sync_channel(1);
+            std::thread::scope(|scope| {
+                let waiting = scope.spawn(|| waits(&tries));
+                tried.recv().unwrap();
+                drop(cleaning);
+                assert!(waiting.join().unwrap());
+            });
+        }
+        let _supervised = Seat::take(&lxcpath, &name).unwrap();
+        Record::begin(&lxcpath, &name).write(lxcpath.host()).unwrap();
+        assert!(is_supervised(&lxcpath, &name));
+        assert!(matches!(Seat::wait(&lxcpath, &name), Err(SeatError::Locked)));
+    }
 }

@@ -51,7 +51,7 @@ pub(in crate::engine) fn reclaim(
     // Holding the seat prevents another start of the container meanwhile.
     let seat = match Seat::take(lxcpath, name) {
         Ok(seat) => seat,
-        Err(SeatError::Taken) => return Ok(Reclaimed::Nothing),
+        Err(SeatError::Taken | SeatError::Locked) => return Ok(Reclaimed::Nothing),
         Err(error) => return Err(ReclaimError::Seat(error)),
     };
     let found = clean_up_held(lxcpath, name);

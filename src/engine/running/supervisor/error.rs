@@ -49,7 +49,7 @@ impl RunError {
     /// Returns the kind of refusal.
     pub(super) fn kind(&self) -> ErrorKind {
         match self {
-            Self::Seat(SeatError::Taken) => ErrorKind::Running,
+            Self::Seat(SeatError::Taken | SeatError::Locked) => ErrorKind::Running,
             Self::Gone(_) => ErrorKind::NotFound,
             Self::Config(error) => error.kind,
             Self::Plan(_) => ErrorKind::Invalid,
