@@ -83,8 +83,10 @@ pub struct DetailScreen {
     pub zoom: bool,
     pub forest: Forest,
     pub cgroup: CgroupRows,
-    /// First line of the texts.
+    /// First line of the texts; of the events, the one under the cursor.
     pub scroll: usize,
+    /// The first event on the screen.
+    pub first_event: usize,
     /// The log stays at its end.
     pub follow: bool,
     /// The search in the texts.
@@ -110,6 +112,8 @@ pub struct Search {
 pub struct Forest {
     pub cursor: Option<Identity>,
     pub row: usize,
+    /// The first row on the screen.
+    pub first: usize,
     pub folded: BTreeSet<Identity>,
 }
 
@@ -119,6 +123,8 @@ pub struct CgroupRows {
     /// The file under the cursor.
     pub cursor: Option<String>,
     pub row: usize,
+    /// The first line on the screen, notes not counted.
+    pub first: usize,
     /// Every file, or only limits and counters.
     pub all: bool,
     pub edit: Option<Input>,
@@ -144,6 +150,7 @@ impl DetailScreen {
             forest: Forest::default(),
             cgroup: CgroupRows::default(),
             scroll: 0,
+            first_event: 0,
             follow: true,
             search: None,
             together: Vec::new(),

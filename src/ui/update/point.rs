@@ -100,7 +100,7 @@ pub(super) fn detail(model: &mut Model, column: u16, row: u16) -> Option<Action>
     let line = usize::from(row - inner.y);
     match tab {
         Tab::Console => pane::enter(model),
-        Tab::Processes => press_process(model, line, inner),
+        Tab::Processes => return press_process(model, line, inner).filter(|_| had_focus),
         Tab::Cgroup => return press_limit(model, line, inner).filter(|_| had_focus),
         Tab::Events => return press_event(model, line, inner),
         Tab::Overview | Tab::Log | Tab::Config | Tab::Network | Tab::Mounts => (),
@@ -120,25 +120,33 @@ fn pane_at(model: &Model, at: Position) -> Option<(Tab, Rect)> {
     layout::detail(model).panes.into_iter().find(|(_, area)| area.contains(at))
 }
 
-fn press_process(model: &mut Model, line: usize, inner: Rect) {
-    let Some(processes) = model.current().and_then(|it| it.detail.as_ref()).map(|it| &it.processes)
-    else {
-        return;
-    };
-    let Some(detail) = &model.detail else { return };
-    let shown = detail.forest.shown(processes);
+/// A process that is pressed again hides or shows its children, if it has any.
+fn press_process(model: &mut Model, line: usize, inner: Rect) -> Option<Action> {
+    let processes = &model.current()?.detail.as_ref()?.processes;
+    let forest = &model.detail.as_ref()?.forest;
+    let shown = forest.shown(processes);
     // The first line has the titles.
     let rows = usize::from(inner.height).saturating_sub(1);
-    let first = scroll(0, detail.forest.place(&shown), shown.len(), rows);
-    if let Some(row) = line.checked_sub(1).map(|it| first + it).filter(|it| *it < shown.len()) {
+    let place = forest.place(&shown);
+    let first = scroll(forest.first, place, shown.len(), rows);
+    let row = first + line.checked_sub(1)?;
+    let process = shown.get(row)?;
+    if row != place {
         container::go_to_process(model, row);
+        return None;
     }
+    if forest.folded.contains(&process.identity()) {
+        return Some(Action::Detail(InDetail::Unfold));
+    }
+    let has_children = shown.get(row + 1).is_some_and(|it| it.depth > process.depth);
+    has_children.then_some(Action::Detail(InDetail::Fold))
 }
 
 fn press_event(model: &mut Model, line: usize, inner: Rect) -> Option<Action> {
     let count = texts::line_count(model, Tab::Events);
-    let at = model.detail.as_ref()?.event_row(count);
-    let row = scroll(0, at, count, usize::from(inner.height)) + line;
+    let detail = model.detail.as_ref()?;
+    let at = detail.event_row(count);
+    let row = scroll(detail.first_event, at, count, usize::from(inner.height)) + line;
     if row == at {
         return Some(Action::Detail(InDetail::Whole));
     }
@@ -150,7 +158,7 @@ fn press_event(model: &mut Model, line: usize, inner: Rect) -> Option<Action> {
 
 fn press_limit(model: &mut Model, line: usize, inner: Rect) -> Option<Action> {
     let detail = model.detail.as_ref()?;
-    if detail.cgroup.refused.is_some() {
+    if detail.cgroup.refused.is_some() || !detail.cgroup.results.is_empty() {
         // Its notes are between the rows.
         return None;
     }
@@ -158,7 +166,9 @@ fn press_limit(model: &mut Model, line: usize, inner: Rect) -> Option<Action> {
     let place = texts::place(&detail.cgroup, &files);
     let lines = texts::cgroup_lines(&files);
     let at = lines.iter().position(|it| *it == Some(place))?;
-    let first = scroll(0, at + 1, lines.len(), usize::from(inner.height)).min(at);
+    let height = usize::from(inner.height);
+    let below = (at + 1).min(lines.len().saturating_sub(1));
+    let first = scroll(detail.cgroup.first, below, lines.len(), height).min(at);
     let row = (*lines.get(first + line)?)?;
     if row == place {
         return Some(Action::Detail(InDetail::Edit));

@@ -10,6 +10,7 @@ use crate::engine::state::State;
 use crate::ui::diagnosis;
 use crate::ui::effect::{Act, Effect};
 use crate::ui::model::detail::Tab;
+use crate::ui::model::overlay::Overlay;
 use crate::ui::model::{KEPT, Model, Tone, UndoStep};
 
 /// Makes `sample` the current one.
@@ -61,9 +62,29 @@ pub(super) fn happened(model: &mut Model, event: Event) -> Vec<Effect> {
     end_ways_back(model, &event);
     model.events.push_back(event);
     while model.events.len() > KEPT {
-        model.events.pop_front();
+        forget_oldest(model);
     }
     vec![Effect::SampleNow]
+}
+
+/// Drops the oldest event; the cursors stay on theirs.
+fn forget_oldest(model: &mut Model) {
+    let Some(gone) = model.events.pop_front() else { return };
+    let below = match &mut model.overlay {
+        Some(Overlay::Whole { back: Some(below), .. }) => Some(&mut **below),
+        other => other.as_mut(),
+    };
+    if let Some(Overlay::Events { at }) = below {
+        *at = at.saturating_sub(1);
+    }
+    let detail = model.detail.as_mut().filter(|it| it.focus == Tab::Events && it.name == gone.name);
+    if let Some(detail) = detail {
+        detail.scroll = detail.scroll.saturating_sub(1);
+        detail.first_event = detail.first_event.saturating_sub(1);
+        if let Some(search) = &mut detail.search {
+            search.at = search.at.and_then(|it| it.checked_sub(1));
+        }
+    }
 }
 
 /// Drops undo steps for a run that is over, since the next run has its own limits and state.

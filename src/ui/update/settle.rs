@@ -2,15 +2,17 @@
 
 use crate::engine::Name;
 use crate::engine::sampler::{Interest, ReadDepth};
-use crate::ui::layout;
 use crate::ui::model::Model;
-use crate::ui::model::detail::DetailScreen;
+use crate::ui::model::detail::{DetailScreen, Tab};
+use crate::ui::{layout, texts};
+use crate::widgets::table::scroll;
 
 /// Adjusts cursor and scroll after any change, and returns what the sampler must read from now on.
 pub(super) fn settle(model: &mut Model) -> Interest {
     let rows = layout::list_rows(model);
     let all = model.sample.as_ref().map_or(&[][..], |it| &it.containers);
     model.list.settle(all, rows);
+    settle_panes(model);
     let shown = model.shown().skip(model.list.offset).take(layout::list_rows(model));
     let mut visible: Vec<Name> = shown.map(|it| it.name.clone()).collect();
     let detail = match &model.detail {
@@ -26,4 +28,32 @@ pub(super) fn settle(model: &mut Model) -> Interest {
     let others = if model.list.needs_all() { ReadDepth::Row } else { ReadDepth::Cpu };
     let networks = layout::shows_networks(model);
     Interest { visible, detail, files, networks, others, order: model.order }
+}
+
+/// Scrolls the panes of the open container as little as their cursors need: what a click is aimed at
+/// must not move under it.
+fn settle_panes(model: &mut Model) {
+    let Some(screen) = &model.detail else { return };
+    let rows = |tab| layout::pane_rows(model, tab);
+    let detail = model.current().and_then(|it| it.detail.as_ref());
+    let processes = screen.forest.shown(detail.map_or(&[][..], |it| &it.processes));
+    let place = screen.forest.place(&processes);
+    let process = scroll(screen.forest.first, place, processes.len(), rows(Tab::Processes));
+
+    let files = texts::cgroup_rows(model, screen);
+    let lines = texts::cgroup_lines(&files);
+    let place = texts::place(&screen.cgroup, &files);
+    let at = lines.iter().position(|it| *it == Some(place)).unwrap_or(0);
+    // The name of the group belongs to its first file.
+    let top = at - usize::from(at > 0 && lines.get(at - 1) == Some(&None));
+    let below = (at + 1).min(lines.len().saturating_sub(1));
+    let limit = scroll(screen.cgroup.first, below, lines.len(), rows(Tab::Cgroup)).min(top);
+
+    let count = texts::line_count(model, Tab::Events);
+    let event = scroll(screen.first_event, screen.event_row(count), count, rows(Tab::Events));
+    if let Some(screen) = &mut model.detail {
+        screen.forest.first = process;
+        screen.cgroup.first = limit;
+        screen.first_event = event;
+    }
 }

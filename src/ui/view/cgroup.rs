@@ -94,7 +94,10 @@ pub(super) fn pane(model: &Model, canvas: Canvas<'_>) {
     let room = usize::from(canvas.area.width).saturating_sub(INDENT);
     let pane = CgroupPane { model, screen, container, look };
     let (rows, at) = pane.rows(&files, place, room);
-    let first = scroll(0, at + 1, rows.len(), usize::from(canvas.area.height)).min(at);
+    let height = usize::from(canvas.area.height);
+    // A note below the row is visible, too.
+    let below = (at + 1).min(rows.len().saturating_sub(1));
+    let first = scroll(screen.cgroup.first, below, rows.len(), height).min(at);
     for ((index, row), line) in rows.iter().enumerate().skip(first).zip(canvas.rows()) {
         let mut pen = canvas.pen_at(line);
         match row {

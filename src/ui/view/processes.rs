@@ -43,7 +43,8 @@ pub(super) fn peek(model: &Model, container: &Container, canvas: Canvas<'_>) {
     };
     let shown: Vec<&Process> = all.iter().collect();
     let shown = shown.get(first..).unwrap_or_default();
-    rows_or_words(model, container, shown, None, canvas.framed(frame));
+    let rows = Rows { shown, first: 0, cursor: None, forest: None };
+    rows_or_words(model, container, &rows, canvas.framed(frame));
 }
 
 /// Paints the pane of the open container.
@@ -83,19 +84,28 @@ pub(super) fn pane(model: &Model, canvas: Canvas<'_>) {
         focused,
         ..Frame::titled(look, &left)
     };
-    let cursor = focused.then_some((place, &screen.forest));
-    rows_or_words(model, container, &shown, cursor, canvas.framed(frame));
+    let (forest, cursor) = (Some(&screen.forest), focused.then_some(place));
+    // As many rows as fit below the titles in the frame.
+    let height = usize::from(canvas.area.height.saturating_sub(3));
+    let first = scroll(screen.forest.first, place, shown.len(), height);
+    let rows = Rows { shown: &shown, first, cursor, forest };
+    rows_or_words(model, container, &rows, canvas.framed(frame));
 }
 
-/// Paints the visible processes, one of which may be under the cursor, or why there are none.
-fn rows_or_words(
-    model: &Model,
-    container: &Container,
-    shown: &[&Process],
-    cursor: Option<(usize, &Forest)>,
-    mut canvas: Canvas<'_>,
-) {
+/// Processes to paint.
+struct Rows<'a> {
+    shown: &'a [&'a Process],
+    /// The first one on the screen, and the one under the cursor.
+    first: usize,
+    cursor: Option<usize>,
+    /// Knows which of them hide their children.
+    forest: Option<&'a Forest>,
+}
+
+/// Paints the visible processes, or why there are none.
+fn rows_or_words(model: &Model, container: &Container, rows: &Rows<'_>, mut canvas: Canvas<'_>) {
     let look = canvas.look;
+    let Rows { shown, first, cursor, forest } = *rows;
     if shown.is_empty() {
         if container.hidden {
             words::why_hidden(canvas);
@@ -106,21 +116,19 @@ fn rows_or_words(
         }
         return;
     }
-    let at = cursor.map_or(0, |(place, _)| place);
+    let at = cursor.unwrap_or(0);
     let room = usize::from(canvas.area.width).saturating_sub(TREE_FROM);
     let hidden = shown.get(at).map_or(0, |it| hidden_levels(it, room));
     let head = "   PID   NS   CPU%   RSS S  ";
     let tree = if hidden > 0 { format!("{} TREE", look.glyphs.less) } else { "TREE".to_owned() };
     canvas.pen().put(head, look.dim).put(&tree, look.dim);
-    let rows = usize::from(canvas.area.height.saturating_sub(1));
-    let first = scroll(0, at, shown.len(), rows);
     let body = canvas.rows().skip(1);
     for ((row, process), line) in shown.iter().enumerate().skip(first).zip(body) {
         let mut pen = canvas.pen_at(line);
-        if cursor.is_some_and(|(place, _)| place == row) {
+        if cursor == Some(row) {
             pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
         }
-        let folded = cursor.is_some_and(|(_, forest)| forest.folded.contains(&process.identity()));
+        let folded = forest.is_some_and(|it| it.folded.contains(&process.identity()));
         one(process, folded, hidden, look, &mut pen);
     }
 }

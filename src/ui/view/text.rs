@@ -210,7 +210,7 @@ fn greeting(model: &Model, sample: &Sample, look: &Look, room: usize) -> Vec<Gre
 
 fn first(screen: &DetailScreen, tab: Tab, count: usize, rows: usize) -> usize {
     if tab == Tab::Events {
-        return scroll(0, screen.event_row(count), count, rows);
+        return scroll(screen.first_event, screen.event_row(count), count, rows);
     }
     let most = count.saturating_sub(rows);
     let tail = tab == Tab::Log && (screen.follow || screen.focus != tab);

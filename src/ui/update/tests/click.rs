@@ -1,12 +1,15 @@
 //! Clicks on what names a key: hints, answers, fields of the form.
 
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
-use ratatui::layout::Position;
+use ratatui::layout::{Position, Rect};
 
 use super::*;
+use crate::command::Action;
+use crate::command::action::{Anywhere, Do};
 use crate::ui::hints::{self, hints};
 use crate::ui::layout;
 use crate::ui::model::create::{FormRow, SourceKind};
+use crate::ui::model::detail::Tab;
 use crate::ui::model::overlay::Overlay;
 use crate::ui::prompts;
 
@@ -97,4 +100,184 @@ fn a_click_goes_to_a_field_of_the_form_and_chooses_the_next_kind_of_files() {
         _ = click_hint(&mut model, "field");
         assert_eq!(model.draft.row, FormRow::Source, "{size:?}");
     }
+}
+
+/// A press of the button, or a notch of the wheel, in the middle of `area`.
+fn wheel(model: &mut Model, kind: MouseEventKind, area: Rect) {
+    let (column, row) = (area.x + area.width / 2, area.y + area.height / 2);
+    let event = MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE };
+    _ = update(model, Message::Mouse(event));
+}
+
+#[test]
+fn the_wheel_over_the_peek_moves_its_processes_and_elsewhere_the_list() {
+    for size in [(120, 36), (160, 48), (200, 50)] {
+        let mut web = with_detail(container("web", State::Running));
+        let processes = &mut web.detail.as_mut().unwrap().processes;
+        *processes = (0..80).map(|pid| Process { pid, ..Process::default() }).collect();
+        let others = (1..9).map(|it| container(&format!("x{it}"), State::Running));
+        let mut model = model(size, [web].into_iter().chain(others).collect());
+        let areas = layout::list(&model);
+        let [processes, graphs] = areas.peek.unwrap();
+        wheel(&mut model, MouseEventKind::ScrollDown, processes);
+        assert_eq!((model.list.peek_first, model.list.row), (3, 0), "{size:?}");
+        wheel(&mut model, MouseEventKind::ScrollUp, processes);
+        assert_eq!((model.list.peek_first, model.list.row), (0, 0), "{size:?}");
+        for _ in 0..40 {
+            wheel(&mut model, MouseEventKind::ScrollDown, processes);
+        }
+        assert_eq!(model.list.peek_first, 80 - layout::peek_rows(&model), "{size:?}");
+        wheel(&mut model, MouseEventKind::ScrollDown, graphs);
+        // The processes of another container are shown from their beginning.
+        assert_eq!((model.list.peek_first, model.list.row), (0, 3), "{size:?}");
+        assert_eq!(click(&mut model, processes.x + 3, processes.y + 3), []);
+        assert_eq!((model.list.row, model.detail.is_none()), (3, true), "{size:?}");
+    }
+}
+
+#[test]
+fn a_click_on_an_event_goes_there_and_another_opens_it() {
+    for size in [(120, 36), (80, 24), (40, 10)] {
+        let mut model = model(size, vec![with_detail(container("web", State::Running))]);
+        for at in 0..50 {
+            let what = What::Signal { pid: at, signal: 1 };
+            let at_ms = START.as_millis() as u64;
+            let event = Event { at_ms, lxcpath: "/var/lib/lxc".into(), name: name("web"), what };
+            _ = update(&mut model, Message::Happened(event));
+        }
+        press(&mut model, "Enter 6");
+        let (_, area) = layout::detail(&model).panes[0];
+        let inner = layout::inside(area);
+        let row = |model: &Model| model.detail.as_ref().unwrap().event_row(50);
+        assert_eq!(row(&model), 49);
+        // The newest is in the last row.
+        let first = 50 - usize::from(inner.height);
+        _ = click(&mut model, inner.x + 5, inner.y + 1);
+        assert_eq!((row(&model), model.overlay.is_none()), (first + 1, true), "{size:?}");
+        // Nothing moves under the mouse.
+        _ = click(&mut model, inner.x + 5, inner.y + 1);
+        let Some(Overlay::Whole { text, .. }) = &model.overlay else { panic!("{size:?}") };
+        assert!(text.ends_with(&format!("signal 1 to pid {}", first + 1)), "{text}");
+        press(&mut model, "Esc");
+        // The frame is not a row.
+        _ = click(&mut model, area.x + 5, area.y);
+        assert_eq!((row(&model), model.overlay.is_none()), (first + 1, true), "{size:?}");
+    }
+}
+
+#[test]
+fn rows_that_were_scrolled_stay_under_the_mouse() {
+    let mut web = with_detail(container("web", State::Running));
+    let detail = web.detail.as_mut().unwrap();
+    detail.processes = (0..80).map(|pid| Process { pid, ..Process::default() }).collect();
+    let file = detail.files[0].clone();
+    detail.files =
+        (0..80).map(|at| CgroupFile { file: format!("memory.f{at:02}"), ..file.clone() }).collect();
+    for size in [(120, 36), (80, 24), (40, 10)] {
+        let mut model = model(size, vec![web.clone()]);
+        let inside = |model: &Model, tab| {
+            let panes = layout::detail(model).panes;
+            layout::inside(panes.into_iter().find(|(it, _)| *it == tab).unwrap().1)
+        };
+        press(&mut model, "Enter 2 G");
+        let inner = inside(&model, Tab::Processes);
+        let forest = |model: &Model| model.detail.as_ref().unwrap().forest.row;
+        // The titles are in the first line.
+        let first = 80 - (usize::from(inner.height) - 1);
+        for line in [1, 2, 1] {
+            _ = click(&mut model, inner.x + 5, inner.y + line);
+            assert_eq!(forest(&model), first + usize::from(line) - 1, "{size:?}");
+        }
+        // Without the focus it is the same rows.
+        if size.0 >= layout::MIDDLE {
+            press(&mut model, "1 2 G 1 Tab");
+            let inner = inside(&model, Tab::Processes);
+            _ = click(&mut model, inner.x + 5, inner.y + 1);
+            assert_eq!(forest(&model), 80 - (usize::from(inner.height) - 1), "{size:?}");
+        }
+        press(&mut model, "3 a G");
+        let inner = inside(&model, Tab::Cgroup);
+        let limit = |model: &Model| model.detail.as_ref().unwrap().cgroup.cursor.clone();
+        _ = click(&mut model, inner.x + 5, inner.y);
+        let top = limit(&model);
+        _ = click(&mut model, inner.x + 5, inner.y + 1);
+        assert_ne!(limit(&model), top, "{size:?}");
+        _ = click(&mut model, inner.x + 5, inner.y);
+        assert_eq!(limit(&model), top, "{size:?}");
+        // The name of the group comes back with its first file.
+        press(&mut model, "Home");
+        assert_eq!(model.detail.as_ref().unwrap().cgroup.first, 0);
+    }
+}
+
+#[test]
+fn a_click_on_the_process_under_the_cursor_hides_its_children_or_shows_them() {
+    let mut model = three();
+    press(&mut model, "G Enter 2");
+    let (_, area) = layout::detail(&model).panes[0];
+    let (x, y) = (area.x + 4, area.y + 2);
+    let folded = |model: &Model| model.detail.as_ref().unwrap().forest.folded.len();
+    // The second has a child, the third has none.
+    _ = click(&mut model, x, y + 1);
+    assert_eq!(folded(&model), 0);
+    _ = click(&mut model, x, y + 1);
+    assert_eq!(folded(&model), 1);
+    _ = click(&mut model, x, y + 1);
+    assert_eq!(folded(&model), 0);
+    _ = click(&mut model, x, y + 2);
+    _ = click(&mut model, x, y + 2);
+    let forest = &model.detail.as_ref().unwrap().forest;
+    assert_eq!((forest.folded.len(), forest.row), (0, 2));
+}
+
+#[test]
+fn keys_beside_a_message_can_be_clicked() {
+    for size in [(120, 36), (80, 24), (40, 10)] {
+        let mut model = model(size, three().containers().to_vec());
+        press(&mut model, "f");
+        _ = update(&mut model, done("api", Act::Freeze, Ok(Outcome::Done)));
+        let frozen = vec![container("api", State::Frozen), container("db", State::Stopped)];
+        _ = update(&mut model, sampled(frozen));
+        let row = model.size.1 - 2;
+        let place = |model: &Model, action| {
+            let click = Some(hints::Click::Runs(action));
+            (0..size.0).find(|it| model.status_click(Position::new(*it, row)) == click).unwrap()
+        };
+        // Where space is short, only undo is named.
+        if size.0 >= layout::NARROW {
+            let journal = place(&model, Action::Shell(Anywhere::Journal));
+            _ = click(&mut model, journal, row);
+            assert!(matches!(model.overlay, Some(Overlay::Journal { .. })), "{size:?}");
+            press(&mut model, "Esc");
+        }
+        let undo = place(&model, Action::Act(Do::Undo));
+        assert_eq!(click(&mut model, undo, row), act("api", Act::Thaw), "{size:?}");
+    }
+}
+
+#[test]
+fn the_event_under_the_cursor_stays_there_when_the_oldest_is_forgotten() {
+    let mut model = model((80, 24), vec![with_detail(container("web", State::Running))]);
+    let happens = |model: &mut Model, pid| {
+        let what = What::Signal { pid, signal: 1 };
+        let at_ms = START.as_millis() as u64;
+        let event = Event { at_ms, lxcpath: "/var/lib/lxc".into(), name: name("web"), what };
+        _ = update(model, Message::Happened(event));
+    };
+    (0..500).for_each(|pid| happens(&mut model, pid));
+    let opened = |model: &Model| match &model.overlay {
+        Some(Overlay::Whole { text, .. }) => text.clone(),
+        other => panic!("{other:?}"),
+    };
+    press(&mut model, "g m Up Up");
+    happens(&mut model, 500);
+    press(&mut model, "Enter");
+    assert!(opened(&model).ends_with("pid 497"), "{}", opened(&model));
+    happens(&mut model, 501);
+    press(&mut model, "Esc Enter");
+    assert!(opened(&model).ends_with("pid 497"), "{}", opened(&model));
+    press(&mut model, "Esc Esc Enter 6 Up Up");
+    happens(&mut model, 502);
+    press(&mut model, "Enter");
+    assert!(opened(&model).ends_with("pid 499"), "{}", opened(&model));
 }
