@@ -34,6 +34,7 @@ const NO_CIRCLES: &[&str] = &[
     "src/engine/config",
     "src/engine/entry",
     "src/engine/host",
+    "src/engine/running",
     "src/engine/running/command_socket",
     "src/engine/running/record",
     "src/engine/running/supervisor",

@@ -25,6 +25,7 @@ pub mod value;
 mod values;
 mod words;
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 pub use devices::DeviceRules;
@@ -97,6 +98,13 @@ impl Cgroup {
     /// Returns the group's directories, v1 first.
     pub fn dirs(&self) -> Vec<PathBuf> {
         self.groups.iter().map(|it| it.dir.clone()).collect()
+    }
+
+    /// Returns what distinguishes this group from others with the same path, for each hierarchy in
+    /// which it exists.
+    pub(in crate::engine) fn inodes(&self) -> Vec<u64> {
+        let found = self.groups.iter().filter_map(|it| std::fs::metadata(&it.dir).ok());
+        found.map(|it| it.ino()).collect()
     }
 
     /// Returns the paths that are written when a limit changes: the groups, for their files, and

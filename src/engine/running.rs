@@ -6,6 +6,7 @@ pub(in crate::engine) mod groups;
 pub(in crate::engine) mod halt;
 pub mod oom;
 pub(in crate::engine) mod order;
+pub(in crate::engine) mod reclaim;
 pub(in crate::engine) mod record;
 pub(in crate::engine) mod removal;
 pub(in crate::engine) mod supervisor;

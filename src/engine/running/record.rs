@@ -4,7 +4,6 @@
 mod draft;
 pub(in crate::engine) mod last_words;
 mod limits;
-mod reclaim;
 
 use std::fs::{self, File};
 use std::io;
@@ -15,8 +14,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 pub(in crate::engine) use limits::{Limits, SetLimit};
-pub(in crate::engine) use reclaim::{ReclaimError, Reclaimed, reclaim};
-pub(in crate::engine) use reclaim::{clean_up_held, end_process, forget_ended, has_ended, inodes};
 
 use crate::engine::host::Host;
 use crate::engine::host::identity::Identity;

@@ -57,7 +57,8 @@ use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::running::command_socket::Seat;
 use crate::engine::running::command_socket::wire::Wish;
 use crate::engine::running::order::Start;
-use crate::engine::running::record::{self, Limits, Record};
+use crate::engine::running::reclaim;
+use crate::engine::running::record::{Limits, Record};
 use crate::engine::running::removal;
 use crate::engine::store::Store;
 use crate::engine::sys;
@@ -113,7 +114,7 @@ fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, RunError> {
     if file.starts_with(run.lxcpath.join(run.name.as_str())) && !file.exists() {
         return Err(RunError::Gone(file.to_path_buf()));
     }
-    record::clean_up_held(&run.lxcpath, &run.name).map_err(RunError::Reclaim)?;
+    reclaim::clean_up_held(&run.lxcpath, &run.name).map_err(RunError::Reclaim)?;
     // Everything that can fail by configuration fails before anything is made.
     let opened = Opened::by(&run.spec)?;
     let steps = run.steps(&opened)?;
@@ -220,7 +221,7 @@ fn bear(
         Cgroup::create(hierarchies, &cgroup::payload(&run.name)).map_err(RunError::Cgroup)?;
     // Before any process is in it, so that a clean-up knows what is ours.
     life.record.cgroup = Some(cgroup.path().to_owned());
-    life.record.cgroup_inodes = record::inodes(&cgroup);
+    life.record.cgroup_inodes = cgroup.inodes();
     life.save();
     life.keep = life.keep.take().or_else(|| Keep::take(hierarchies));
     let launched = life.saved().and_then(|()| launch_in(run, steps, &cgroup));

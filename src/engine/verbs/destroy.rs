@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::engine::running::command_socket::{Seat, SeatError};
-use crate::engine::running::record::{self, ReclaimError, Record};
+use crate::engine::running::reclaim::{self, ReclaimError};
+use crate::engine::running::record::{self, Record};
 use crate::engine::running::removal::{self, RemovalError};
 use crate::engine::store::{Store, StoreError, remove_draft};
 use crate::engine::terms::patience::Patience;
@@ -67,7 +68,7 @@ impl Engine {
         let had_record = Record::read(&self.lxcpath, name).is_some();
         // A start has to wait for this, and then finds it gone.
         let _seat = self.take_seat(name)?;
-        record::clean_up_held(&self.lxcpath, name)?;
+        reclaim::clean_up_held(&self.lxcpath, name)?;
         let dir = store.dir(name);
         if dir.symlink_metadata().is_ok() {
             return Ok(removal::remove(&store, name)?);

@@ -11,7 +11,8 @@ use crate::engine::cgroup::CgroupError;
 use crate::engine::running::command_socket::wire::Wish;
 use crate::engine::running::command_socket::{Client, Init, Seat, SocketError, StateWatch};
 use crate::engine::running::groups::{self, GroupError, Holding};
-use crate::engine::running::record::{self, ReclaimError, Reclaimed, Record};
+use crate::engine::running::reclaim::{self, ReclaimError, Reclaimed};
+use crate::engine::running::record::Record;
 use crate::engine::store::Store;
 use crate::engine::terms::patience::Patience;
 use crate::engine::terms::signal;
@@ -198,7 +199,7 @@ impl Engine {
     /// it, being frozen; a container that died with it was not running any more.
     fn bury(&self, name: &Name) -> Result<(), StopError> {
         let lived = self.state(name).is_ok_and(State::is_active);
-        let reclaimed = record::reclaim(&self.lxcpath, name).map_err(StopError::Reclaim)?;
+        let reclaimed = reclaim::reclaim(&self.lxcpath, name).map_err(StopError::Reclaim)?;
         Seat::tidy(&self.lxcpath, name);
         Store::new(&self.lxcpath).tidy_lock(name);
         match reclaimed {
@@ -212,7 +213,7 @@ impl Engine {
         if let (Some(client), Some(StateWatch::Waiting(end))) = (client, &watch)
             && self.ends_by_signal(name, client, end)
         {
-            let reclaimed = record::reclaim(&self.lxcpath, name);
+            let reclaimed = reclaim::reclaim(&self.lxcpath, name);
             return reclaimed.map(|_| ()).map_err(StopError::Reclaim);
         }
         let supervisor = client.and_then(|it| it.supervisor().ok());
@@ -231,7 +232,7 @@ impl Engine {
             cgroup.kill_all(Instant::now() + DYING).map_err(StopError::Cgroup)?;
         }
         if let Some(Init { pid, pidfd }) = init
-            && !record::end_process(pidfd.as_fd(), DYING)
+            && !reclaim::end_process(pidfd.as_fd(), DYING)
         {
             return Err(StopError::Alive(pid));
         }
@@ -240,15 +241,15 @@ impl Engine {
             Some(StateWatch::Waiting(waiter)) => {
                 match waiter.wait(Some(CLEANING)).map_err(StopError::Socket)? {
                     // A killed supervisor closes the connection as well.
-                    Some(_stopped) => record::reclaim(&self.lxcpath, name)
+                    Some(_stopped) => reclaim::reclaim(&self.lxcpath, name)
                         .map(|_reclaimed| ())
                         .map_err(StopError::Reclaim),
                     None => Err(StopError::Supervisor),
                 }
             }
             // It has too many clients to inform one more of the end, but its own end is visible.
-            None if supervisor.is_some_and(|it| record::has_ended(it.as_fd(), CLEANING)) => {
-                let reclaimed = record::reclaim(&self.lxcpath, name);
+            None if supervisor.is_some_and(|it| reclaim::has_ended(it.as_fd(), CLEANING)) => {
+                let reclaimed = reclaim::reclaim(&self.lxcpath, name);
                 reclaimed.map(|_| ()).map_err(StopError::Reclaim)
             }
             None => self.end_supervisor(name),
@@ -268,7 +269,7 @@ impl Engine {
             // If it does not die, the socket is still held, which is reported below.
             _ = nix::poll::poll(&mut fds, 2000_u16);
         }
-        match record::reclaim(&self.lxcpath, name).map_err(StopError::Reclaim)? {
+        match reclaim::reclaim(&self.lxcpath, name).map_err(StopError::Reclaim)? {
             Reclaimed::DeadRun => Ok(()),
             // It cleaned up before it ended.
             Reclaimed::Nothing if self.state(name).is_ok_and(|it| !it.is_active()) => Ok(()),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::engine::running::command_socket::address::private_dir;
-use crate::engine::running::record;
+use crate::engine::running::{reclaim, record};
 use crate::engine::store::{LOCKS, Store, drafted, remove_draft};
 use crate::engine::{Engine, Name};
 
@@ -22,7 +22,7 @@ impl Engine {
         }
         record::remove_drafts(&self.lxcpath);
         for name in self.kept().iter().filter(|it| store.dir(it).symlink_metadata().is_err()) {
-            record::forget_ended(&self.lxcpath, name);
+            reclaim::forget_ended(&self.lxcpath, name);
             // Dropping the lock removes its file.
             _ = store.try_lock(name);
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_BYTES, draft, inodes};
+use super::{MAX_BYTES, draft};
 use crate::engine::cgroup::Cgroup;
 use crate::engine::cgroup::knob::{self, KnobKind};
 use crate::engine::host::lxcpath::Lxcpath;
@@ -35,7 +35,7 @@ pub(in crate::engine) struct Limits {
 impl Limits {
     /// None are set in `cgroup` so far.
     pub(in crate::engine) fn of(cgroup: &Cgroup) -> Self {
-        Self { inodes: inodes(cgroup), set: Vec::new() }
+        Self { inodes: cgroup.inodes(), set: Vec::new() }
     }
 
     /// Reads what was set in `cgroup`. A missing file, or one of another version, counts as empty.

@@ -9,7 +9,7 @@ use crate::engine::cgroup::CgroupError;
 use crate::engine::entry::launch::LaunchError;
 use crate::engine::entry::plan::PlanError;
 use crate::engine::running::command_socket::SeatError;
-use crate::engine::running::record::ReclaimError;
+use crate::engine::running::reclaim::ReclaimError;
 use crate::engine::terms::error::{Error, ErrorKind};
 
 /// Why a run failed.

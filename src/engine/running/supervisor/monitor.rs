@@ -13,7 +13,6 @@ use super::error::RunError;
 use super::life::Life;
 use crate::engine::cgroup::{self, Cgroup, CgroupFds, Hierarchies};
 use crate::engine::host::identity::Identity;
-use crate::engine::running::record;
 use crate::engine::sys::{self, Side};
 
 /// The group that this process is in, left and removed when this is dropped.
@@ -75,7 +74,7 @@ impl Drop for Monitor {
 fn make(hierarchies: &Hierarchies, life: &mut Life) -> Option<Cgroup> {
     let group = Cgroup::create(hierarchies, &cgroup::monitor(&life.record.name)).ok()?;
     life.record.monitor_cgroup = Some(group.path().to_owned());
-    life.record.monitor_inodes = record::inodes(&group);
+    life.record.monitor_inodes = group.inodes();
     life.save();
     Some(group)
 }

@@ -12,7 +12,7 @@ use crate::engine::running::command_socket::{Client, Init, StateClient, StateWat
 use crate::engine::running::event::{self, Follower, What};
 use crate::engine::running::groups::{self, Holding};
 use crate::engine::running::halt::{self, Asking, LOOK_AGAIN, MOMENT};
-use crate::engine::running::record;
+use crate::engine::running::reclaim;
 use crate::engine::terms::state::State;
 use crate::engine::verbs::start::Start;
 use crate::engine::{Engine, Name, sys};
@@ -162,7 +162,7 @@ impl<'a> Guest<'a> {
 
     /// Reports that init cannot be asked, unless it has just ended, which looks the same.
     fn is_deaf(&self, signal: i32) -> Result<(), StopError> {
-        let ended = record::has_ended(self.pidfd.as_fd(), Duration::ZERO);
+        let ended = reclaim::has_ended(self.pidfd.as_fd(), Duration::ZERO);
         if ended { Ok(()) } else { Err(StopError::Deaf(signal)) }
     }
 

@@ -1,18 +1,17 @@
 //! Cleans up after a supervisor that was killed. Does nothing while one is alive.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::{Record, now_ms};
 use crate::engine::cgroup::{self, Cgroup, CgroupError, Hierarchies};
 use crate::engine::host::Host;
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::running::command_socket::{Seat, SeatError};
 use crate::engine::running::event::{self, What};
+use crate::engine::running::record::{self, Record, now_ms};
 use crate::engine::sys;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::state::State;
@@ -71,7 +70,7 @@ pub(in crate::engine) fn forget_ended(lxcpath: &Lxcpath, name: &Name) {
         && clean_up_held(lxcpath, name).is_ok()
         && !Record::read(lxcpath, name).is_some_and(|it| is_unfinished(host, &it))
     {
-        _ = super::forget(lxcpath, name);
+        _ = record::forget(lxcpath, name);
     }
 }
 
@@ -111,7 +110,7 @@ pub(in crate::engine) fn clean_up_held(
     if record.write(lxcpath.host()).is_err() {
         // There is no space to record the end: a missing record means the same. If even removal
         // fails, the next command finds it again.
-        _ = super::forget(lxcpath, name);
+        _ = record::forget(lxcpath, name);
     }
     if !from.is_active() {
         return Ok(Reclaimed::Nothing);
@@ -175,7 +174,7 @@ fn end(cgroup: &Cgroup, recorded: &[u64]) -> Result<(), CgroupError> {
 
 /// Returns whether anything of the group exists, and all of it was recorded.
 fn is_recorded(cgroup: &Cgroup, recorded: &[u64]) -> bool {
-    let found = inodes(cgroup);
+    let found = cgroup.inodes();
     !found.is_empty() && found.iter().all(|it| recorded.contains(it))
 }
 
@@ -184,7 +183,7 @@ fn is_recorded(cgroup: &Cgroup, recorded: &[u64]) -> bool {
 fn remove_empty(hierarchies: &Hierarchies, name: &str) -> Result<(), CgroupError> {
     for candidate in Cgroup::names(name) {
         let cgroup = Cgroup::open(hierarchies, &candidate);
-        if candidate != name && inodes(&cgroup).is_empty() {
+        if candidate != name && cgroup.inodes().is_empty() {
             break;
         }
         if !cgroup.populated() {
@@ -192,10 +191,4 @@ fn remove_empty(hierarchies: &Hierarchies, name: &str) -> Result<(), CgroupError
         }
     }
     Ok(())
-}
-
-/// Returns what distinguishes this group from others with the same path, for each hierarchy.
-pub(in crate::engine) fn inodes(cgroup: &Cgroup) -> Vec<u64> {
-    let found = cgroup.dirs().into_iter().filter_map(|it| std::fs::metadata(it).ok());
-    found.map(|it| it.ino()).collect()
 }
