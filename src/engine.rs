@@ -9,6 +9,7 @@ pub mod config;
 mod entry;
 mod host;
 mod running;
+mod seccomp;
 mod seen;
 mod store;
 pub mod sys;

@@ -7,6 +7,7 @@ mod build;
 mod caps;
 mod document;
 mod error;
+mod filter;
 mod get;
 mod include;
 mod keys;

@@ -5,6 +5,7 @@
 #![allow(unsafe_code, reason = "raw system calls have no safe form")]
 
 pub mod bpf;
+pub mod filter;
 mod message;
 mod namespace;
 pub mod probe;

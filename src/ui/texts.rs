@@ -212,6 +212,7 @@ pub fn event_words(event: &Event) -> String {
             format!("restarted itself {restarts} times in a row; waits {seconds}s for the next")
         }
         What::Failed { reason } => format!("start failed: {reason}"),
+        What::Warned { said } => format!("warning: {said}"),
         What::Created => "created".to_owned(),
         What::Destroyed => "destroyed".to_owned(),
         What::Cgroup { file, old, new } => {

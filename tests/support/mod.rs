@@ -8,6 +8,8 @@
 #![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests tell their reader")]
 
+#[allow(unsafe_code, reason = "its subject are raw system calls")]
+pub(crate) mod calls;
 pub(crate) mod canary;
 pub(crate) mod guest;
 pub(crate) mod host;

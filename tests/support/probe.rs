@@ -61,6 +61,7 @@ pub(crate) fn run_if_asked() {
         "overwrite" => overwrite(operand.parse().unwrap()),
         "look-in" => look_in(operand),
         "seize" => seize(operand),
+        "calls" => super::calls::make(operand),
         other => panic!("no probe {other}"),
     }
 }

@@ -117,6 +117,7 @@ fn sentence(what: &What) -> String {
             wait_ms / 1000
         ),
         What::Failed { reason } => format!("failed: {}", shown(reason)),
+        What::Warned { said } => format!("warning: {}", shown(said)),
         What::Created => "created".to_owned(),
         What::Destroyed => "destroyed".to_owned(),
         What::Cgroup { file, old, new } => {

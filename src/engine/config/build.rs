@@ -8,7 +8,7 @@ use super::get::storage;
 use super::keys::Support;
 use super::meaning::{Auto, AutoGroup, Meaning, NONE};
 use super::settings::{ConfigSettings, Setting, blame};
-use super::{Config, include, mounts, process};
+use super::{Config, filter, include, mounts, process};
 use crate::engine::host::apparmor;
 use crate::engine::terms::signal;
 use crate::engine::terms::spec::{
@@ -29,6 +29,7 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
     }
     let rootfs = rootfs(settings)?;
     let capabilities = capabilities(settings);
+    let (filter, warnings) = filter::of(settings)?;
     Ok(Spec {
         name: config.name.clone(),
         lxcpath: config.lxcpath.clone(),
@@ -48,6 +49,8 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
         capabilities,
         apparmor: apparmor(settings),
         no_new_privs: settings.number("lxc.no_new_privs") != 0,
+        filter,
+        warnings,
         ephemeral: settings.number("lxc.ephemeral") != 0,
         environment: environment(settings),
         signals: halt_signals(settings)?,
@@ -364,7 +367,7 @@ mod tests {
              remove the line to start without it"
         );
         for line in [
-            "lxc.seccomp.profile = /x",
+            "lxc.seccomp.notify.proxy = unix:/x",
             "lxc.hook.start = /x",
             "lxc.net.0.type = veth",
             "lxc.rootfs.path = overlay:/a:/b",

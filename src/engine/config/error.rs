@@ -167,6 +167,10 @@ pub enum Reason {
         crate::engine::host::apparmor::DEFAULT
     )]
     Generated,
+    #[error("{0}")]
+    Profile(String),
+    #[error("this kernel's machine {0:?} is not one for which wharf can compile a profile")]
+    Machine(String),
     #[error("includes are nested deeper than {0}")]
     TooDeep(usize),
     #[error("the file includes itself")]

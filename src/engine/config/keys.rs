@@ -154,8 +154,8 @@ pub(super) const KEYS: &[Key] = &[
     key("lxc.apparmor.raw", &[], F::List, Harmless, ""),
     key("lxc.selinux.context", &["lxc.se_context"], F::Text, Support::SeLinux, ""),
     key("lxc.selinux.context.keyring", &[], F::Text, Support::SeLinux, ""),
-    key("lxc.seccomp.profile", &["lxc.seccomp"], F::Path, Later, ""),
-    key("lxc.seccomp.allow_nesting", &[], F::Bool, Only(&["0"]), "0"),
+    key("lxc.seccomp.profile", &["lxc.seccomp"], F::Path, Now, ""),
+    key("lxc.seccomp.allow_nesting", &[], F::Bool, Now, "0"),
     key("lxc.seccomp.notify.proxy", &[], F::Text, Later, ""),
     key("lxc.seccomp.notify.cookie", &[], F::Text, Later, ""),
 

@@ -139,12 +139,7 @@ fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
         Step::MessageQueues => dev::mount_mqueue(made.dev()?)?,
         Step::Pts { max } => made.pts = Some(dev::mount_pts(made.dev()?, max)?),
         Step::TtyDir { name } => made.tty_dir = Some(dev::TtyDir::make(made.dev()?, name)?),
-        Step::Console { owner, size } => {
-            let (ptmx, peer) = made.terminal("console")?;
-            // Nobody else may write there, as a member of its group could.
-            nix::sys::stat::fchmod(&peer, Mode::S_IRUSR | Mode::S_IWUSR)?;
-            made.take_console(ptmx, peer, *owner, *size)?;
-        }
+        Step::Console { owner, size } => made.make_console(*owner, *size)?,
         Step::Ttys { count } => make_ttys(made, *count)?,
         Step::Proc { mode, network } => {
             files::mount_proc(made.root()?, made.links(), *mode, *network)?;
@@ -178,6 +173,7 @@ fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
         Step::LimitCapabilities { mask } => limit_capabilities(*mask)?,
         Step::NoNewPrivs => nix::sys::prctl::set_no_new_privs()?,
         Step::Kernel(step) => kernel::perform(step, &mut made.sysctls)?,
+        Step::Filter { program, .. } => sys::filter::install_filter(program)?,
         Step::Appear => visit::appear(site.supervisor)?,
         Step::WorkDir { dir } => enter(dir)?,
         Step::Exec(program) => return Err(exec::exec(program)),
@@ -196,6 +192,13 @@ impl Made {
 
     fn pts(&self) -> nix::Result<BorrowedFd<'_>> {
         self.pts.as_ref().map(OwnedFd::as_fd).ok_or(Errno::EBADF)
+    }
+
+    fn make_console(&mut self, owner: u32, size: Option<WindowSize>) -> nix::Result<()> {
+        let (ptmx, peer) = self.terminal("console")?;
+        // Nobody else may write there, as a member of its group could.
+        nix::sys::stat::fchmod(&peer, Mode::S_IRUSR | Mode::S_IWUSR)?;
+        self.take_console(ptmx, peer, owner, size)
     }
 
     /// Keeps both sides of a terminal, after setting its owner, and its size before anybody can
@@ -278,7 +281,8 @@ fn hand_over(site: &mut Site<'_>) -> nix::Result<()> {
         site.made.pts.iter().chain(site.made.terminals.iter()).map(AsRawFd::as_raw_fd).collect();
     report::ready(site.supervisor, &fds)?;
     site.made.terminals.clear();
-    Ok(())
+    // What is open now serves wharf alone, and so does what is opened from here on.
+    sys::close_on_exec_from(3)
 }
 
 fn drop_bounding(list: &[u8]) -> nix::Result<()> {

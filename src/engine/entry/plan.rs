@@ -214,11 +214,23 @@ fn become_payload(
         steps.push(Step::NoNewPrivs);
     }
     steps.extend(kernel::limits(&spec.process.limits));
+    let personality = spec.process.personality.map(KernelStep::Personality);
+    steps.extend(personality.map(Step::Kernel));
     let own_init = has_own_init(spec, payload);
+    let filter = spec.filter.as_ref().map(|At { value, place }| {
+        let (program, place) = (value.clone(), place.clone());
+        Step::Filter { program, place }
+    });
     if own_init {
+        // Init stays, and one who may inspect it could have it make any call.
+        steps.extend(filter.clone());
         steps.push(Step::BecomeInit { mask, asked: asked(spec, payload) });
     }
     steps.push(Step::Session { terminal: session_terminal(&spec.init.argv, own_init) });
+    if !own_init {
+        // As late as the capability to load it allows: few profiles think of our own calls.
+        steps.extend(filter);
+    }
     steps.push(Step::Identity {
         uid: spec.init.uid,
         gid: spec.init.gid,
@@ -229,8 +241,6 @@ fn become_payload(
         // Changing identity clears the parent-death signal.
         steps.push(Step::DieWithSupervisor);
     }
-    let personality = spec.process.personality.map(KernelStep::Personality);
-    steps.extend(personality.map(Step::Kernel));
     steps.push(Step::WorkDir {
         dir: cstring("lxc.init.cwd", spec.init.cwd.as_os_str().as_bytes())?,
     });

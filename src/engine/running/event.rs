@@ -47,6 +47,10 @@ pub enum What {
         restarts: u32,
         wait_ms: u64,
     },
+    /// Its configuration asks for something in vain, in words.
+    Warned {
+        said: String,
+    },
     /// A start that failed, with the reason in words.
     Failed {
         reason: String,
@@ -93,6 +97,7 @@ impl Event {
             What::State { to, .. } => Some(to),
             What::Exited { .. }
             | What::Braked { .. }
+            | What::Warned { .. }
             | What::Failed { .. }
             | What::Created
             | What::Destroyed

@@ -217,6 +217,7 @@ fn bear(
     hierarchies: &Hierarchies,
     life: &mut Life,
 ) -> Result<Born, RunError> {
+    life.warn(&run.spec.warnings);
     let cgroup =
         Cgroup::create(hierarchies, &cgroup::payload(&run.name)).map_err(RunError::Cgroup)?;
     // Before any process is in it, so that a clean-up knows what is ours.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::engine::sys::filter::FilterInstruction;
 use crate::engine::terms::name::Name;
 
 /// The file and line where something was configured, for error messages.
@@ -59,12 +60,17 @@ pub struct Spec {
     /// `lxc.apparmor.profile`: what AppArmor confines it by; none: what wharf is confined by.
     pub apparmor: Option<At<String>>,
     pub no_new_privs: bool,
+    /// `lxc.seccomp.profile`, compiled: the program by which the kernel decides about each system
+    /// call.
+    pub filter: Option<At<Vec<FilterInstruction>>>,
     /// `lxc.ephemeral`: it is destroyed when it stops.
     pub ephemeral: bool,
     /// Variables given to init, besides `container=lxc`, in order.
     pub environment: Vec<(String, String)>,
     pub signals: SignalSpec,
     pub process: ProcessSpec,
+    /// What the configuration asks for in vain, in words.
+    pub warnings: Vec<String>,
 }
 
 /// What the container's processes start with, besides privileges.

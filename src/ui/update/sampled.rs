@@ -52,6 +52,7 @@ pub(super) fn happened(model: &mut Model, event: Event) -> Vec<Effect> {
         What::State { .. }
         | What::Exited { .. }
         | What::Braked { .. }
+        | What::Warned { .. }
         | What::Cgroup { .. }
         | What::LimitLost { .. }
         | What::OomKill { .. }

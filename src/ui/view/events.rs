@@ -55,6 +55,7 @@ pub(super) fn line(event: &Event, look: &Look, pen: &mut Pen<'_>) {
         }
         What::Failed { .. }
         | What::Braked { .. }
+        | What::Warned { .. }
         | What::LimitLost { .. }
         | What::OomKill { .. } => {
             pen.clip(&shown(&texts::event_words(event)), look.bad, look.glyphs.ellipsis);

@@ -181,7 +181,10 @@ pub(super) fn of_step(steps: &[Step], failure: StepFailure) -> LaunchError {
     if let (true, Errno::ENOSPC, Some(step)) = (needs_pty, errno, step) {
         return LaunchError::NoPty { step: step.to_string(), why: NoPty::look() };
     }
+    let filtered = failure.step > filter_at(steps);
     let place = step.and_then(Step::place).map_or_else(String::new, |it| format!(" ({it})"));
+    let place =
+        if filtered { format!("; its seccomp profile may deny that{place}") } else { place };
     if let (Some(Step::Mount(mount)), StepPart::Source, Errno::ENODEV) = (step, part, errno)
         && let MountSource::New { fstype, .. } = &mount.source
     {
@@ -204,6 +207,11 @@ pub(super) fn of_step(steps: &[Step], failure: StepFailure) -> LaunchError {
     LaunchError::Step { step, part, reason, place, errno }
 }
 
+/// Returns at which step a filter of system calls is loaded.
+fn filter_at(steps: &[Step]) -> usize {
+    steps.iter().position(|it| matches!(it, Step::Filter { .. })).unwrap_or(usize::MAX)
+}
+
 /// Advice on how to write a bind mount, if its option was written as its type.
 fn advice(kind: &str) -> &'static str {
     match kind {
@@ -216,7 +224,7 @@ fn advice(kind: &str) -> &'static str {
 fn killed(signal: i32) -> String {
     if signal == libc::SIGSYS {
         return "the kernel killed the new process with SIGSYS before its command ran, for a system \
-                call that a filter denies"
+                call that a filter denies: its own seccomp profile, or one that wharf runs under"
             .to_owned();
     }
     format!("the new process was killed by {} before its command ran", signal::name(signal))

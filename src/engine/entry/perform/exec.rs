@@ -10,14 +10,10 @@ use nix::unistd::{AccessFlags, access, execve, read};
 use super::Broken;
 use crate::engine::entry::plan::Program;
 use crate::engine::entry::report::{Interpreter, StepPart};
-use crate::engine::sys;
 
 /// Executes `program`; returns only on failure, with the most useful error. If the program exists
 /// and its interpreter does not, the interpreter is reported.
 pub(super) fn exec(program: &Program) -> Broken {
-    if let Err(errno) = sys::close_on_exec_from(3) {
-        return errno.into();
-    }
     let mut failure = Broken(StepPart::Whole, Errno::ENOENT);
     for path in &program.paths {
         let Err(errno) = execve(path, &program.argv, &program.environment);

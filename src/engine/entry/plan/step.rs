@@ -6,6 +6,7 @@ use std::ffi::CString;
 use std::fmt;
 
 use super::{KernelStep, MountStep, Program};
+use crate::engine::sys::filter::FilterInstruction;
 use crate::engine::terms::spec::{AutoMode, ConfigPlace};
 
 /// One thing the new process does to itself before it becomes the container.
@@ -90,6 +91,11 @@ pub(in crate::engine) enum Step {
     },
     NoNewPrivs,
     Kernel(KernelStep),
+    /// A filter of system calls, for all that follows.
+    Filter {
+        program: Vec<FilterInstruction>,
+        place: Option<ConfigPlace>,
+    },
     Appear,
     WorkDir {
         dir: CString,
@@ -179,6 +185,7 @@ impl fmt::Display for Step {
             Self::LimitCapabilities { .. } => write!(f, "limit capabilities"),
             Self::NoNewPrivs => write!(f, "set no_new_privs"),
             Self::Kernel(it) => it.fmt(f),
+            Self::Filter { .. } => write!(f, "load the seccomp profile"),
             Self::Appear => write!(f, "create a process in the container"),
             Self::WorkDir { dir } => write!(f, "enter {}", dir.to_string_lossy()),
             Self::Exec(program) => {
@@ -193,6 +200,7 @@ impl Step {
     /// Returns the place in a file where the operator asked for this step, if any.
     pub(in crate::engine) const fn place(&self) -> Option<&ConfigPlace> {
         if let Self::Root { place, .. }
+        | Self::Filter { place, .. }
         | Self::Mount(MountStep { place, .. })
         | Self::Confine(Confinement { place, .. }) = self
         {

@@ -35,10 +35,12 @@ fn spec(rootfs: Option<&str>) -> Spec {
         capabilities: Capabilities::Keep(vec![0, 1]),
         apparmor: Some(At { value: "lxc".to_owned(), place: None }),
         no_new_privs: true,
+        filter: None,
         ephemeral: false,
         environment: vec![("PATH".to_owned(), "/bin:/opt".to_owned())],
         root_flags: None,
         process: ProcessSpec::default(),
+        warnings: Vec::new(),
         signals: SignalSpec { halt: None, reboot: 2, stop: 9 },
     }
 }
@@ -214,4 +216,17 @@ fn a_configured_limit_of_open_files_replaces_the_usual_one() {
     };
     assert!(with(Resource::RLIMIT_CORE));
     assert!(!with(Resource::RLIMIT_NOFILE));
+}
+
+#[test]
+fn a_filter_is_loaded_last_but_before_what_lacks_the_capability_or_parts() {
+    let filter = Some(At { value: Vec::new(), place: None });
+    let spec = Spec { filter, no_new_privs: false, ..spec(None) };
+    let load = "load the seccomp profile";
+    let system = texts(&spec, Payload::System);
+    assert!(position(&system, "open a session") < position(&system, load));
+    assert!(position(&system, load) < position(&system, "become uid 0, gid 0"));
+    let application = texts(&spec, Payload::Application);
+    assert!(position(&application, "limit open files") < position(&application, load));
+    assert!(position(&application, load) < position(&application, "become init"));
 }

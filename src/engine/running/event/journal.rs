@@ -272,7 +272,7 @@ fn wait_readable(fd: BorrowedFd<'_>, left: Option<Duration>) -> io::Result<()> {
 fn shortened(event: &Event) -> Event {
     let mut event = event.clone();
     match &mut event.what {
-        What::Failed { reason } => shorten(reason),
+        What::Failed { reason: text } | What::Warned { said: text } => shorten(text),
         What::OomKill { last: Some(last), .. } => last.group.iter_mut().for_each(shorten),
         What::LimitLost { file, was, now } => [file, was, now].into_iter().for_each(shorten),
         What::Cgroup { file, old, new } => [file, old, new].into_iter().for_each(shorten),
@@ -329,6 +329,7 @@ mod tests {
             What::State { from: State::Stopped, to: State::Starting },
             What::Exited { exit: crate::engine::Exit::Signal(9) },
             What::Braked { restarts: 5, wait_ms: 1000 },
+            What::Warned { said: "unknown".to_owned() },
             What::Failed { reason: "mount: \u{1b}[2J\nno".to_owned() },
             What::Created,
             What::Destroyed,

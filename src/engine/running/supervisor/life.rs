@@ -194,6 +194,15 @@ impl Life {
         event::publish(&self.lxcpath, &self.record.name, What::Braked { restarts, wait_ms });
     }
 
+    /// Reports what its configuration asks for in vain.
+    pub(super) fn warn(&self, warnings: &[String]) {
+        if warnings.is_empty() {
+            return;
+        }
+        let said = warnings.join("; ");
+        event::publish(&self.lxcpath, &self.record.name, What::Warned { said });
+    }
+
     /// Reports why the container could not be started.
     pub(super) fn failed(&self, reason: String) {
         event::publish(&self.lxcpath, &self.record.name, What::Failed { reason });

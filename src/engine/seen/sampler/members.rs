@@ -194,7 +194,7 @@ impl Members {
                     member.for_each(|it| it.look_again = Some(Instant::now()));
                 }
                 What::Cgroup { .. } => _ = self.limit_news.insert(name),
-                What::Destroyed | What::Signal { .. } => (),
+                What::Destroyed | What::Warned { .. } | What::Signal { .. } => (),
             }
         }
     }

@@ -1,0 +1,51 @@
+//! Profiles of system calls, in LXC's language: read, and compiled to the program by which the
+//! kernel decides. Pure: it reads no file and makes no system call.
+//!
+//! Everything is as in LXC, which builds on libseccomp, but for two rules about one call that
+//! overlap: here the line that comes first decides.
+
+mod machine;
+mod profile;
+mod program;
+mod table;
+
+pub(in crate::engine) use machine::Machine;
+use profile::{ProfileError, ProfileFault};
+
+use crate::engine::sys::filter::FilterInstruction;
+use crate::engine::terms::shown::shown;
+use table::CallTable;
+
+/// A profile, ready for the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::engine) struct Compiled {
+    pub program: Vec<FilterInstruction>,
+    /// What the profile asks for in vain, each with its line.
+    pub warnings: Vec<(usize, String)>,
+}
+
+/// Compiles the profile `text` for a kernel on `machine`.
+pub(in crate::engine) fn compile(text: &str, machine: Machine) -> Result<Compiled, ProfileError> {
+    let profile = profile::read(text, machine)?;
+    let mut warnings = Vec::new();
+    let abis = machine.abis().iter().take(if profile.native_only { 1 } else { usize::MAX });
+    let mut tables: Vec<_> = abis.map(|it| (*it, CallTable::default())).collect();
+    for rule in &profile.rules {
+        let mut known = false;
+        for (abi, table) in &mut tables {
+            known |= table.add(*abi, rule, &mut warnings);
+        }
+        if !known {
+            let name = shown(&rule.name).into_owned();
+            warnings.push((rule.line, format!("unknown system call {name}; the rule is ignored")));
+        }
+    }
+    let program = program::of(&tables, profile.default);
+    if program.len() > libc::BPF_MAXINSNS as usize {
+        return Err(ProfileError::whole(ProfileFault::TooLong(program.len())));
+    }
+    Ok(Compiled { program, warnings })
+}
+
+#[cfg(test)]
+mod tests;

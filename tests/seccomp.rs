@@ -1,0 +1,208 @@
+//! Seccomp profiles: what the kernel answers inside, and what becomes of faulty profiles. As root.
+
+#![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "a skipped test says so")]
+
+mod support;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use support::calls::{self, Call};
+use support::{Lxcpath, can_run_containers, probe, text, told, wait_until};
+
+#[test]
+fn this_binary_is_the_probe_inside_containers() {
+    probe::run_if_asked();
+}
+
+/// A container that shares the host's files, with a profile of its own.
+struct Filtered {
+    lxcpath: Lxcpath,
+    name: String,
+    profile: PathBuf,
+    _dir: tempfile::TempDir,
+}
+
+impl Filtered {
+    /// None: this machine cannot run the test, which is reported.
+    fn new(profile: &str) -> Option<Self> {
+        if !can_run_containers() {
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("profile");
+        fs::write(&file, profile).unwrap();
+        let lxcpath = Lxcpath::new();
+        let name = lxcpath.name("filtered");
+        let setting = format!("lxc.seccomp.profile={}", file.display());
+        lxcpath.ok(&["create", &name, "-s", &setting]);
+        Some(Self { lxcpath, name, profile: file, _dir: dir })
+    }
+
+    /// Makes `calls` inside by the verb and options in `way`, and returns the errors.
+    fn answers(&self, way: &[&str], calls: &[Call]) -> Vec<i32> {
+        let probe = probe::command(&calls::word(calls));
+        let mut args = [way, &[&self.name, "--"]].concat();
+        args.extend(probe.iter().map(String::as_str));
+        let output = self.lxcpath.wharf(&args);
+        assert!(output.status.success(), "{way:?}: {}", told(&output));
+        let answers = calls::answers(&text(&output.stdout));
+        assert_eq!(answers.len(), calls.len(), "{way:?}: {}", told(&output));
+        answers
+    }
+}
+
+const DENYING: &str = "\
+2
+denylist
+# umount -f
+reject_force_umount
+[all]
+keyctl errno 123
+personality errno 124 [0,0x7777,==]
+sysinfo errno 125
+";
+const CALLS: [Call; 6] = [
+    Call::Own(libc::SYS_keyctl, 0, 0),
+    Call::Own(libc::SYS_personality, 0x7777, 0),
+    Call::Own(libc::SYS_personality, 0xffff_ffff, 0),
+    Call::Own(libc::SYS_sysinfo, 0, 0),
+    Call::Own(libc::SYS_umount2, 0, libc::MNT_FORCE as u64),
+    Call::Own(libc::SYS_umount2, 0, 0),
+];
+const ANSWERS: [i32; 5] = [123, 124, 0, 125, libc::EACCES];
+
+#[test]
+fn a_denied_call_returns_its_error_in_every_way_to_run_something() {
+    let Some(guest) = Filtered::new(DENYING) else { return };
+    for way in [
+        &["execute"][..],
+        &["start", "-F"],
+        &["start", "-F", "-s", "lxc.no_new_privs=0"],
+        &["start", "-F", "-s", "lxc.no_new_privs=0", "-s", "lxc.init.uid=65534"],
+        &["execute", "-s", "lxc.no_new_privs=0", "-s", "lxc.init.uid=65534"],
+    ] {
+        let answers = guest.answers(way, &CALLS);
+        assert_eq!(answers[..5], ANSWERS, "{way:?}");
+        assert_ne!(answers[5], libc::EACCES, "{way:?}");
+    }
+}
+
+#[test]
+fn programs_of_32_bits_are_filtered_too() {
+    if !cfg!(target_arch = "x86_64") {
+        println!("skipped: 32-bit calls are made on x86-64 alone");
+        return;
+    }
+    // sysinfo, personality, umount2, and keyctl
+    let calls = [
+        Call::Narrow(116, 0, 0),
+        Call::Narrow(136, 0x7777, 0),
+        Call::Narrow(136, 0xffff_ffff, 0),
+        Call::Narrow(52, 0, libc::MNT_FORCE as u32),
+        Call::Narrow(288, 0, 0),
+    ];
+    let Some(guest) = Filtered::new(DENYING) else { return };
+    let probe = probe::command(&calls::word(&calls));
+    let mut args = vec!["execute", &guest.name, "-s", "lxc.seccomp.profile=", "--"];
+    args.extend(probe.iter().map(String::as_str));
+    if !guest.lxcpath.wharf(&args).status.success() {
+        println!("skipped: this kernel runs no 32-bit programs");
+        return;
+    }
+    let answers = guest.answers(&["execute"], &calls);
+    assert_eq!(answers, [125, 124, 0, libc::EACCES, 123]);
+}
+
+#[test]
+fn the_first_version_allows_calls_by_their_number() {
+    let Some(guest) = Filtered::new("") else { return };
+    let all: Vec<String> = (0..470).map(|it| it.to_string()).collect();
+    fs::write(&guest.profile, format!("1\nallowlist\n{}\n", all.join("\n"))).unwrap();
+    assert_eq!(guest.answers(&["execute"], &CALLS[2..3]), [0]);
+}
+
+#[test]
+fn who_makes_a_call_that_kills_dies() {
+    for action in ["kill", "trap"] {
+        let profile = format!("2\ndenylist\nmkdir {action}\nmkdirat {action}\n");
+        let Some(guest) = Filtered::new(&profile) else { return };
+        let made = guest.profile.with_file_name("made");
+        for verb in [&["execute"][..], &["start", "-F"]] {
+            let mut args = verb.to_vec();
+            args.extend([&guest.name, "--", "mkdir", made.to_str().unwrap()]);
+            let output = guest.lxcpath.wharf(&args);
+            assert_eq!(output.status.code(), Some(128 + libc::SIGSYS), "{}", told(&output));
+            assert!(!made.exists());
+        }
+    }
+}
+
+#[test]
+fn wharfs_own_init_is_filtered_like_what_it_runs() {
+    let Some(guest) = Filtered::new(DENYING) else { return };
+    let script = "while read -r it; do case $it in Seccomp:*) echo \"$it\"; esac; done \
+        < /proc/1/status";
+    let found = guest.lxcpath.ok(&["execute", &guest.name, "--", "/bin/sh", "-c", script]);
+    assert_eq!(found.split_whitespace().last(), Some("2"), "{found}");
+}
+
+#[test]
+fn a_faulty_profile_is_refused_with_its_line_and_leaves_nothing() {
+    let Some(guest) = Filtered::new("2\ndenylist\n\n# why\nmount errno EPERM\n") else { return };
+    let refused = |args: &[&str]| {
+        let message = guest.lxcpath.refused(&[args, &[&guest.name, "--", "true"]].concat(), 1);
+        assert_eq!(guest.lxcpath.state(&guest.name), "STOPPED");
+        assert!(support::leftovers::cgroups(&guest.name).is_empty());
+        message
+    };
+    let file = guest.profile.display().to_string();
+    for verb in [&["start"][..], &["start", "-F"], &["execute"]] {
+        let message = refused(verb);
+        let expected = format!(
+            "mount errno EPERM: expected a number up to 4095 after errno (line 5 of {file})"
+        );
+        assert!(message.contains(&expected), "{message}");
+    }
+    fs::remove_file(&guest.profile).unwrap();
+    let message = refused(&["start"]);
+    let line = fs::read_to_string(guest.lxcpath.path().join(&guest.name).join("config")).unwrap();
+    let line = line.lines().position(|it| it.contains("lxc.seccomp.profile")).unwrap() + 1;
+    let start = format!("lxc.seccomp.profile {file}: No such file or directory (line {line} of ");
+    assert!(message.contains(&start), "{message}");
+}
+
+#[test]
+fn what_a_profile_asks_for_in_vain_is_told_with_its_line() {
+    let Some(guest) = Filtered::new("2\ndenylist\nno_such_call errno 1\n") else { return };
+    let seen = guest.profile.with_file_name("events");
+    let mut command = guest.lxcpath.command(&["monitor", &guest.name]);
+    let file = fs::File::create(&seen).unwrap();
+    let mut monitor = command.stdout(file).stderr(Stdio::null()).spawn().unwrap();
+    let expected = format!(
+        "'{}' warning: unknown system call no_such_call; the rule is ignored (line 3 of {})",
+        guest.name,
+        guest.profile.display()
+    );
+    // It may not follow yet when the first one runs.
+    wait_until("the warning", || {
+        guest.lxcpath.ok(&["execute", &guest.name, "--", "true"]);
+        fs::read_to_string(&seen).unwrap().lines().any(|it| it == expected)
+    });
+    monitor.kill().unwrap();
+    monitor.wait().unwrap();
+}
+
+#[test]
+fn a_step_that_the_profile_denies_is_named_with_the_profile() {
+    let Some(guest) = Filtered::new("2\ndenylist\nsetresuid errno 1\n") else { return };
+    let message = guest.lxcpath.refused(&["start", &guest.name, "--", "true"], 1);
+    assert!(message.contains("become uid 0"), "{message}");
+    assert!(message.contains("its seccomp profile may deny that"), "{message}");
+    fs::write(&guest.profile, "2\nallowlist\nread\n").unwrap();
+    let message = guest.lxcpath.refused(&["start", &guest.name, "--", "true"], 1);
+    assert!(message.contains("its own seccomp profile"), "{message}");
+}
