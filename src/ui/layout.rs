@@ -16,7 +16,7 @@ pub const CONFIRM_LINES: usize = 1 + prompt::AROUND;
 pub const TYPE_NAME_LINES: usize = 2 + prompt::FIELD + 1 + prompt::AROUND;
 
 /// The width of the widest layer.
-pub const LAYER: u16 = 96;
+pub const LAYER: u16 = 128;
 
 /// Below this width there are no frames, and a container takes two lines.
 pub const NARROW: u16 = 80;

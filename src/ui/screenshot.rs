@@ -123,12 +123,12 @@ impl SvgRow<'_> {
         for (index, cell) in run.iter().enumerate() {
             glyph::draw(cell.symbol(), left(start + index), self.top, &mut path);
         }
-        let colour = paint.foreground;
+        let (colour, style) = (paint.foreground, style(paint.modifier & Modifier::DIM));
         let lines = run.first().is_some_and(|it| glyph::is_line(it.symbol()));
         if lines {
-            self.line(format_args!("<g fill=\"none\" stroke=\"#{colour:06x}\">{path}</g>"));
+            self.line(format_args!("<g fill=\"none\" stroke=\"#{colour:06x}\"{style}>{path}</g>"));
         } else {
-            self.line(format_args!("<g fill=\"#{colour:06x}\">{path}</g>"));
+            self.line(format_args!("<g fill=\"#{colour:06x}\"{style}>{path}</g>"));
         }
     }
 
@@ -276,6 +276,16 @@ mod tests {
         assert!(svg.contains("fill=\"#cdd6f4\"/>"), "{svg}");
         assert!(svg.contains("font-weight=\"bold\">x</text>"), "{svg}");
         assert!(svg.ends_with("</svg>\n"));
+    }
+
+    #[test]
+    fn dim_lines_are_dim() {
+        let mut buf = Buffer::empty(Rect::new(0, 0, 4, 1));
+        buf.set_string(0, 0, "──", Style::new());
+        buf.set_string(2, 0, "──", Style::new().add_modifier(Modifier::DIM));
+        let svg = svg(&buf, Window::DARK);
+        assert_eq!(svg.matches("stroke=\"#cdd6f4\">").count(), 1, "{svg}");
+        assert_eq!(svg.matches("stroke=\"#cdd6f4\" opacity").count(), 1, "{svg}");
     }
 
     #[test]

@@ -54,6 +54,16 @@ pub fn shown(file: &str, value: &str) -> String {
     }
 }
 
+/// Returns the `value` of a counter as [`shown`], but a size as it is written elsewhere on the
+/// screen: nobody types it again.
+pub fn rounded(file: &str, value: &str) -> String {
+    let size = matches!(knob::of(file_of(file)).value, KnobKind::Bytes);
+    match value.trim().parse::<u64>() {
+        Ok(bytes) if size && bytes < V1_NO_LIMIT as u64 => format::bytes(bytes),
+        Ok(_) | Err(_) => shown(file, value),
+    }
+}
+
 /// Describes the immediate effect of the `kernel`'s value in `file` with the current usage. `other`
 /// returns the content of another file of the same version.
 pub fn warning(
@@ -185,6 +195,15 @@ mod tests {
             _ => None,
         };
         warning(file, kernel, counters, &other)
+    }
+
+    #[test]
+    fn counters_are_rounded_and_limits_are_not() {
+        assert_eq!(shown("memory.max", "322121728"), "314572K");
+        assert_eq!(rounded("memory.peak", "322121728"), "307M");
+        assert_eq!(rounded("memory.current", "0"), "0");
+        assert_eq!(rounded("pids.current", "29"), "29");
+        assert_eq!(rounded("memory.events", "low 0\nhigh 0"), "low 0\nhigh 0");
     }
 
     #[test]

@@ -11,7 +11,9 @@ use wharf::ui::model::Model;
 use wharf::widgets::look::Glyphs;
 
 use super::UNICODE;
-use super::stage::{containers, give, log, name, now, of, press, sampled, watched, write};
+use super::stage::{
+    containers, give, last_words, log, name, now, of, press, sampled, watched, write,
+};
 
 /// One screen, at any size.
 pub(crate) struct Scene {
@@ -34,9 +36,9 @@ pub(crate) const SCENES: &[Scene] = &[
     scene("list-filter-kept", |size| keyed(size, "/ p r o d Enter")),
     scene("list-no-match", |size| keyed(size, "/ q q q")),
     scene("list-bad-filter", |size| keyed(size, "/ m e m : > x")),
-    scene("list-oom", |size| keyed(size, "Home Down Down Down Down Down")),
+    scene("list-oom", oom_killed),
     scene("list-frozen", |size| keyed(size, "Home Down")),
-    scene("list-faulty", |size| keyed(size, "G")),
+    scene("list-faulty", |size| silent(keyed(size, "G"), "worker")),
     scene("list-lost-limit", |size| keyed(size, "G k")),
     scene("list-stopping", stopping),
     scene("list-failed", failed),
@@ -65,7 +67,7 @@ pub(crate) const SCENES: &[Scene] = &[
     scene("container-config", |size| open(size, "7")),
     scene("container-network", |size| open(size, "8")),
     scene("container-mounts", |size| open(size, "9")),
-    scene("container-dead", |size| keyed(size, "Home Down Down Down Down Down Enter")),
+    scene("container-dead", dead),
     scene("container-dead-cgroup", |size| keyed(size, "Home Down Down Down Down Down Enter 3")),
     scene("container-signal", |size| open(size, "2 Down Down Down K")),
     scene("container-exec", |size| open(size, "x")),
@@ -138,13 +140,33 @@ fn stopping(size: (u16, u16)) -> Model {
     model
 }
 
+/// After the log of `text` was read, which is empty.
+fn silent(mut model: Model, text: &str) -> Model {
+    give(&mut model, last_words(text, ""));
+    model
+}
+
+const DEAD: &str = "migrate-2026-09-customers";
+
+fn oom_killed(size: (u16, u16)) -> Model {
+    let mut model = keyed(size, "Home Down Down Down Down Down");
+    give(&mut model, last_words(DEAD, "copying customers\n40000 of 1200000 rows\nKilled\n"));
+    model
+}
+
+fn dead(size: (u16, u16)) -> Model {
+    let mut model = oom_killed(size);
+    press(&mut model, "Enter");
+    model
+}
+
 const REFUSED: &str = "mount /srv/shop on srv/shop: no such file or directory; make it, or take \
                        lxc.mount.entry out of /var/lib/lxc/build-cache/config";
 
 fn failed(size: (u16, u16)) -> Model {
     let mut model = keyed(size, "Home Down Down s");
     done(&mut model, "build-cache", Act::Start, Err(REFUSED), 61);
-    model
+    silent(model, "build-cache")
 }
 
 fn old(size: (u16, u16)) -> Model {
@@ -208,8 +230,10 @@ fn create_directory(size: (u16, u16)) -> Model {
 }
 
 fn together(size: (u16, u16)) -> Model {
-    let mut model = keyed(size, "G k k k Spc Up Spc e");
+    let mut model = keyed(size, "G k k k Spc Spc Up Up e");
     give(&mut model, sampled(60, containers(60)));
+    press(&mut model, "Home Down Down Down Enter C-u");
+    write(&mut model, "256M");
     model
 }
 

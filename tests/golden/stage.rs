@@ -329,15 +329,18 @@ fn files() -> Vec<CgroupFile> {
         file("memory", "memory.high", "max", true),
         file("memory", "memory.low", "0", true),
         file("memory", "memory.swap.max", "max", true),
-        file("memory", "memory.current", "301989888", false),
+        file("memory", "memory.current", "299892736", false),
         file("memory", "memory.peak", "322122547", false),
         file("memory", "memory.events", "low 0\nhigh 0\nmax 5\noom 0\noom_kill 0", false),
+        file("memory", "memory.oom.group", "0", true),
+        file("memory", "memory.swap.current", "4194304", false),
         file("pids", "pids.max", "4096", true),
         file("pids", "pids.current", "29", false),
         file("cpuset", "cpuset.cpus", "0-3", true),
         file("io", "io.max", "", true),
         file("io", "io.weight", "default 100", true),
         file("cgroup", "cgroup.freeze", "0", true),
+        file("cgroup", "cgroup.max.depth", "max", true),
     ]
 }
 
@@ -355,11 +358,11 @@ lxc.mount.entry = /srv/shop srv/shop none bind,ro,create=dir 0 0
 ";
 
 const MOUNTS: [&str; 5] = [
-    "/  ext4  rw,relatime  /dev/vda1",
-    "/proc  proc  rw,nosuid,nodev,noexec,relatime",
-    "/sys  sysfs  ro,nosuid,nodev,noexec,relatime",
-    "/dev  tmpfs  rw,relatime,size=500k,mode=755",
-    "/srv/shop  ext4  ro,relatime  /dev/vda1[/srv/shop]",
+    "/ ext4 /dev/vda1 rw,relatime",
+    "/proc proc proc rw,nosuid,nodev,noexec,relatime",
+    "/sys sysfs sysfs ro,nosuid,nodev,noexec,relatime",
+    "/dev tmpfs none rw,relatime",
+    "/srv/shop ext4 /dev/vda1 ro,relatime",
 ];
 
 /// A log of forty lines, colours and alarms among them.
@@ -376,6 +379,11 @@ pub(crate) fn log() -> Message {
     };
     let text: Vec<String> = (0..40).map(line).collect();
     Message::Log { name: name("web-01"), text: Ok(text.join("\n")) }
+}
+
+/// The last words of the container `text`.
+pub(crate) fn last_words(text: &str, words: &str) -> Message {
+    Message::Log { name: name(text), text: Ok(words.to_owned()) }
 }
 
 fn events() -> Vec<Event> {

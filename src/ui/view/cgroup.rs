@@ -37,12 +37,14 @@ const VALUES: usize = 24;
 const FIELD: usize = 40;
 /// The minimum width of a value beside its usage.
 const LEAST_VALUE: usize = 5;
+/// Cells of a usual quota, which is the longest value of a limit.
+const QUOTA: usize = 13;
 /// The indentation of a note relative to the name of its file.
 const INDENT: usize = 4;
-/// Cells of the bar.
-const BAR: usize = 8;
-/// Cells for the usage of a limit: the figure, the bar, the percentage.
-const USE: usize = 22;
+/// Cells for the usage of a limit beside its bar: the figure and the percentage.
+const FIGURES: usize = 14;
+/// Cells of the narrowest and of the widest bar.
+const BARS: (usize, usize) = (5, 40);
 
 /// One line of the pane.
 enum PaneRow<'a> {
@@ -52,12 +54,11 @@ enum PaneRow<'a> {
     Note(Vec<(String, Style)>),
 }
 
-/// Returns those of `hints`, for a key that edits and one for all files, that apply here.
-fn promised<'a, 'b>(model: &Model, configured: bool, hints: &'a [Piece<'b>; 4]) -> &'a [Piece<'b>] {
+/// Returns those of `hints`, for a key that edits and one for `more` files, that apply here.
+fn promised<'a, 'b>(model: &Model, more: bool, hints: &'a [Piece<'b>; 4]) -> &'a [Piece<'b>] {
     let (edit, files) = (0, 2);
     let edits = allowed::barred(model, Action::Detail(InDetail::Edit)).is_none();
-    // A configuration does not have more files to show.
-    let end = if configured { files } else { hints.len() };
+    let end = if more { hints.len() } else { files };
     hints.get(if edits { edit } else { files }..end).unwrap_or_default()
 }
 
@@ -71,7 +72,9 @@ pub(super) fn pane(model: &Model, canvas: Canvas<'_>) {
     let all = if screen.cgroup.all { " fewer".to_owned() } else { format!(" all {count} files") };
     let configured = files.first().is_some_and(|it| value::is_key(&it.file));
     let hints = [("e", look.key), (" edit  ", look.dim), ("a", look.key), (&all, look.dim)];
-    let hints = promised(model, configured, &hints);
+    // A configuration does not have more files to show.
+    let more = !configured && (screen.cgroup.all || files.len() < count);
+    let hints = promised(model, more, &hints);
     let focused = screen.focus == Tab::Cgroup;
     let together: Vec<&str> = screen.together.iter().map(Name::as_str).collect();
     let together = format!("  for all of {}", together.join(" "));
@@ -266,7 +269,7 @@ impl<'a> CgroupPane<'a> {
             pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
         }
         let name = if file.writable && file.applies { look.fg } else { look.dim };
-        let spare = pen.left().saturating_sub(USE + LEAST_VALUE + 3);
+        let spare = pen.left().saturating_sub(FIGURES + BARS.0 + QUOTA + 3);
         let names = if value::is_key(&file.file) { KEYS } else { NAMES };
         let names = names.min(spare.max(pen.left() / 2 - pen.left() / 8));
         let mut title = Cow::from(&file.file);
@@ -277,12 +280,14 @@ impl<'a> CgroupPane<'a> {
         pen.skip(2).part(names).clip(&title, name, look.glyphs.ellipsis);
         pen.skip(1);
         let edit = self.screen.cgroup.edit.as_ref().filter(|_| current);
+        let bar = (pen.left().saturating_sub(FIGURES) / 4).clamp(BARS.0, BARS.1);
+        let usage = FIGURES + bar;
         // The usage gives way to the value itself, and even more to one under edit.
         let limited = edit.is_none()
-            && pen.left() >= USE + LEAST_VALUE
+            && pen.left() >= usage + LEAST_VALUE
             && used_figure(self.container, &file.file).0.is_some();
         let room = if limited {
-            pen.left().saturating_sub(USE).min(VALUES)
+            pen.left().saturating_sub(usage).min(VALUES)
         } else if edit.is_some() {
             pen.left().min(FIELD)
         } else {
@@ -299,7 +304,12 @@ impl<'a> CgroupPane<'a> {
             }
             None => match &file.value {
                 Some(it) => {
-                    let text = value::shown(&file.file, it).replace('\n', "  ");
+                    let text = if file.writable {
+                        value::shown(&file.file, it)
+                    } else {
+                        value::rounded(&file.file, it)
+                    };
+                    let text = text.replace('\n', "  ");
                     part.clip(&shown(&text), name, look.glyphs.ellipsis);
                 }
                 None if value::is_key(&file.file) => _ = part.put(NOT_SET, look.dim),
@@ -311,18 +321,18 @@ impl<'a> CgroupPane<'a> {
             part.skip(2).clip(&format!("unused: v{here} here"), look.dim, look.glyphs.ellipsis);
         }
         if limited {
-            self.used(&file.file, pen);
+            self.used(&file.file, bar, pen);
         }
     }
 
-    /// Paints the usage of the limit in `file`: the figure, a bar and a percentage.
-    fn used(&self, file: &str, pen: &mut Pen<'_>) {
+    /// Paints the usage of the limit in `file`: the figure, a bar of so many cells, a percentage.
+    fn used(&self, file: &str, bar: usize, pen: &mut Pen<'_>) {
         let look = self.look;
         let (Some(figure), share) = used_figure(self.container, file) else { return };
         pen.part(8).right(&figure, look.fg);
         pen.skip(1);
         if let Some(share) = share {
-            gauge(pen, BAR, share, look);
+            gauge(pen, bar, share, look);
             let (text, style) = words::share(share, look);
             let text = if text.ends_with(' ') { text.replace(' ', "%") } else { text };
             pen.part(5).right(&text, style);

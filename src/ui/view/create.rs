@@ -76,7 +76,7 @@ fn note(model: &Model, row: FormRow, look: &Look) -> (String, Style) {
         FormRow::Place if form.place.is_empty() => ("required".to_owned(), look.warn),
         FormRow::Place => (String::new(), look.dim),
         FormRow::Command if form.source == SourceKind::Host && form.command.is_empty() => {
-            ("a shell below wharf's own init".to_owned(), look.dim)
+            ("a shell below an init".to_owned(), look.dim)
         }
         FormRow::Command => ("its first process".to_owned(), look.dim),
         FormRow::Memory => (memory_note(model), look.dim),

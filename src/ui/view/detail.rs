@@ -14,11 +14,13 @@ use crate::ui::pane::Pane;
 use crate::ui::{hints, layout};
 use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
-use crate::widgets::pen::Pen;
+use crate::widgets::pen::{Pen, width};
 use crate::widgets::text::wrap;
 
 /// Cells for a label and a useful part of its value.
 const LABELLED: usize = 20;
+/// Cells of the label of the root file system.
+const LABEL: usize = 9;
 
 /// Paints the open container.
 pub(super) fn render(model: &Model, pane: Option<&Pane>, canvas: &mut Canvas<'_>) {
@@ -94,10 +96,13 @@ fn about(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
         pen.put("  cgroup ", look.dim).clip(cgroup, look.fg, look.glyphs.ellipsis);
     }
     let path = detail.rootfs.as_ref().and_then(|it| it.path());
-    if let Some(path) = path.filter(|_| pen.left() >= LABELLED) {
+    if let Some(path) = path {
         let path = path.to_string_lossy();
-        pen.put("  rootfs ", look.dim);
-        pen.clip(&crate::engine::shown::shown(&path), look.fg, look.glyphs.ellipsis);
+        let path = crate::engine::shown::shown(&path);
+        // Of a path that is cut, too little would be left; the configuration has the whole of it.
+        if pen.left() >= LABEL + width(&path) {
+            pen.put("  rootfs ", look.dim).put(&path, look.fg);
+        }
     }
 }
 

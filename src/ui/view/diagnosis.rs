@@ -20,9 +20,11 @@ use crate::widgets::text::wrap;
 pub(super) enum Words {
     Here,
     Elsewhere,
+    /// There is none, which is said.
+    Nowhere,
 }
 
-/// Paints the diagnosis of the container under the cursor, and its last output, beside each other.
+/// Paints the diagnosis of the container under the cursor, and its last output, if any, beside it.
 pub(super) fn peek(
     model: &Model,
     container: &Container,
@@ -30,21 +32,24 @@ pub(super) fn peek(
     canvas: &mut Canvas<'_>,
 ) {
     let look = canvas.look;
+    let name = (container.name.as_str(), look.accent);
+    let title = [name, ("  what happened", look.dim)];
+    let hint = [("peek: ", look.dim), ("p", look.key), (" hides", look.dim)];
+    if last_words(model, 1).is_empty() {
+        let frame = Frame { right: &hint, ..Frame::titled(look, &title) };
+        let all = canvas.within(first.union(second)).framed(frame);
+        inside(model, container, Words::Nowhere, all);
+        return;
+    }
     // If one is above the other, the second is the upper one.
     let stacked = first.x == second.x;
     let (left, right) = if stacked { (second, first) } else { (first, second) };
-    let name = (container.name.as_str(), look.accent);
-    let title = [name, ("  what happened", look.dim)];
     let told = canvas.within(left).framed(Frame::titled(look, &title));
     inside(model, container, Words::Elsewhere, told);
     let title = [name, ("  last output", look.dim)];
-    let hint = [("peek: ", look.dim), ("p", look.key), (" hides", look.dim)];
     let frame = Frame { right: &hint, ..Frame::titled(look, &title) };
     let mut canvas = canvas.within(right).framed(frame);
     let lines = last_words(model, usize::from(canvas.area.height));
-    if lines.is_empty() {
-        canvas.pen().skip(1).put("it printed nothing on its console", look.dim);
-    }
     for (line, row) in lines.iter().zip(canvas.rows()) {
         canvas.pen_at(row).skip(1).clip(line, look.fg, look.glyphs.ellipsis);
     }
@@ -72,7 +77,11 @@ pub(super) fn inside(model: &Model, container: &Container, words: Words, canvas:
     let (look, area) = (canvas.look, canvas.area);
     let keys = u16::from(!diagnosis.keys.is_empty());
     let room = usize::from(area.height.saturating_sub(keys));
-    let said = if words == Words::Here { last_words(model, room) } else { Vec::new() };
+    let said = match words {
+        Words::Here => last_words(model, room),
+        Words::Elsewhere => Vec::new(),
+        Words::Nowhere => why_silent(model).into_iter().collect(),
+    };
     let mut lines = told(&diagnosis, look, usize::from(area.width));
     // One line of its output is worth more than the end of a long diagnosis.
     lines.truncate(room.saturating_sub(said.len().min(1)).max(1));
@@ -109,6 +118,17 @@ pub(super) fn told(diagnosis: &Diagnosis, look: &Look, width: usize) -> Vec<(Str
         lines.extend(wrap(&shown(more), width).into_iter().map(|it| (it.to_owned(), look.fg)));
     }
     lines
+}
+
+/// Says why there is no output of the current container; nothing while its log is being read.
+fn why_silent(model: &Model) -> Option<String> {
+    match &model.log {
+        Some((name, log)) if model.current_name() == Some(name) => Some(match log {
+            Ok(_) => "It printed nothing on its console.".to_owned(),
+            Err(why) => shown(why).into_owned(),
+        }),
+        Some(_) | None => None,
+    }
 }
 
 /// Returns the last lines of the current container's console, at most `count`.

@@ -18,6 +18,10 @@ use crate::widgets::pen::Pen;
 
 /// Cells for a name.
 const NAMES: usize = 16;
+/// The same on a line of at least [`ROOMY`] cells.
+const ROOMY_NAMES: usize = 28;
+/// From this width on a line has room for long names and the whole of what happened.
+const ROOMY: usize = 112;
 
 /// Paints the newest events, newest first.
 pub(super) fn strip(model: &Model, canvas: Canvas<'_>) {
@@ -44,8 +48,9 @@ const fn passes(event: &Event) -> bool {
 /// Paints one event.
 pub(super) fn line(event: &Event, look: &Look, pen: &mut Pen<'_>) {
     let at = SystemTime::UNIX_EPOCH + Duration::from_millis(event.at_ms);
+    let names = if pen.left() < ROOMY { NAMES } else { ROOMY_NAMES };
     pen.skip(1).put(&format::clock(at), look.dim).skip(1);
-    pen.part(NAMES).name(event.name.as_str(), look.fg, look.glyphs.ellipsis);
+    pen.part(names).name(event.name.as_str(), look.fg, look.glyphs.ellipsis);
     pen.skip(1);
     match &event.what {
         What::State { from, to } => {

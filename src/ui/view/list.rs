@@ -21,6 +21,10 @@ use crate::widgets::table::{Align, Column, Sorted, Table, arrange};
 
 /// Columns at the end that only roomy tables have: what is read, written, received and sent.
 const ROOMY_COLUMNS: usize = 5;
+/// From this width on names are not cut, up to so many cells.
+const WHOLE_NAMES: (u16, u16) = (160, 40);
+/// Cells around a name: its sign, and a warning at the end.
+const AROUND_NAME: usize = 4;
 /// How far back the small graph reaches, by minutes.
 const AGES: [&str; 5] = ["60s ago→", "2min ago→", "3min ago→", "4min ago→", "5min ago→"];
 
@@ -93,7 +97,7 @@ const COLUMNS: [(Is, Column<'_>, Option<command::SortKey>); 17] = {
         (Is::PsiIo, column("io", 3, Align::Right, 4), None),
         (Is::Pids, column("PIDS", 5, Align::Right, 1), Some(By::Pids)),
         (Is::Read, column("READ/s", 6, Align::Right, 6), None),
-        (Is::Written, column("WRITE", 5, Align::Right, 6), None),
+        (Is::Written, column("WRITE/s", 7, Align::Right, 6), None),
         (Is::Received, column("RX/s", 5, Align::Right, 7), None),
         (Is::Sent, column("TX/s", 5, Align::Right, 7), None),
         (Is::Address, Column { grow: 1, ..column("ADDRESS", 15, Align::Left, 8) }, None),
@@ -112,6 +116,12 @@ fn table(model: &Model, canvas: Canvas<'_>) {
         });
         Column { sorted, ..column }
     });
+    if let Some(column) = columns.first_mut().filter(|_| inner.width >= WHOLE_NAMES.0) {
+        // The filter does not count: nothing should jump while it is typed.
+        let longest = model.containers().iter().map(|it| it.name.as_str().len()).max();
+        let wanted = (longest.unwrap_or(0) + AROUND_NAME).min(usize::from(WHOLE_NAMES.1));
+        column.width = column.width.max(wanted as u16);
+    }
     let roomy = layout::shows_networks(model);
     let most = if roomy { columns.len() } else { columns.len() - ROOMY_COLUMNS };
     let places = arrange(columns.get(..most).unwrap_or_default(), inner.width.saturating_sub(1));
@@ -197,7 +207,8 @@ fn frame<'a>(model: &Model, canvas: Canvas<'a>) -> Canvas<'a> {
     let at = (model.list.row + 1).min(model.list.order.len());
     let foot = format!("{} {at}/{}", look.glyphs.updown, model.list.order.len());
     let foot = [(foot.as_str(), look.dim)];
-    let frame = Frame { look, left: &left, right: &right, foot: &foot, focused: false };
+    let foot = if at == 0 { &[] } else { &foot[..] };
+    let frame = Frame { look, left: &left, right: &right, foot, focused: false };
     let canvas = canvas.framed(frame);
     if model.list.filtering {
         let x = area.x + 19 + count.len() as u16;

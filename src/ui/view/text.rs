@@ -17,7 +17,7 @@ use crate::ui::model::detail::{DetailScreen, Search, Tab};
 use crate::ui::texts;
 use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
-use crate::widgets::pen::Pen;
+use crate::widgets::pen::{Pen, width};
 use crate::widgets::table::scroll;
 use crate::widgets::text::{paragraph, wrap};
 
@@ -73,11 +73,7 @@ pub(super) fn pane(model: &Model, tab: Tab, canvas: Canvas<'_>) {
             }
         }
         (Tab::Network, Some(detail)) => network(detail, &mut canvas),
-        (Tab::Mounts, Some(detail)) => {
-            for (line, row) in detail.mounts.iter().skip(first).zip(canvas.rows()) {
-                canvas.pen_at(row).skip(1).clip(&shown(line), look.fg, look.glyphs.ellipsis);
-            }
-        }
+        (Tab::Mounts, Some(detail)) => mounts(detail, first, &mut canvas),
         _ => (),
     }
     if let Some(search) = search {
@@ -274,6 +270,31 @@ fn config_line(line: &str, look: &Look, pen: &mut Pen<'_>) {
         pen.put(key, look.key).put("=", look.dim).clip(value, look.fg, look.glyphs.ellipsis);
     } else {
         pen.clip(&text, look.fg, look.glyphs.ellipsis);
+    }
+}
+
+/// Paints the mounts from the `first` on: place, type and source in columns, and the options.
+fn mounts(detail: &Detail, first: usize, canvas: &mut Canvas<'_>) {
+    let look = canvas.look;
+    let words =
+        |line: &str| -> Vec<String> { shown(line).splitn(4, ' ').map(str::to_owned).collect() };
+    let lines: Vec<Vec<String>> = detail.mounts.iter().map(|it| words(it)).collect();
+    // The options are cut first: they say least.
+    let most = usize::from(canvas.area.width) / 3;
+    let cells = |column: usize| {
+        let all = lines.iter().filter_map(|it| it.get(column));
+        all.map(|it| width(it)).max().unwrap_or(0).min(most)
+    };
+    let cells = [cells(0), cells(1), cells(2)];
+    for (line, row) in lines.iter().skip(first).zip(canvas.rows()) {
+        let mut pen = canvas.pen_at(row);
+        pen.skip(1);
+        for (words, cells) in line.iter().zip(cells) {
+            pen.part(cells).name(words, look.fg, look.glyphs.ellipsis);
+            pen.skip(2);
+        }
+        let options = line.get(cells.len()).map_or("", String::as_str);
+        pen.clip(options, look.dim, look.glyphs.ellipsis);
     }
 }
 

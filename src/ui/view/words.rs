@@ -120,6 +120,15 @@ pub(super) fn short_remark(
     if container.faulty && container.trouble.as_ref() == Some(&words) {
         return Some(("bad config".to_owned(), style));
     }
+    if texts::trouble(model, container).as_ref() == Some(&words) {
+        // Which limit it is matters more than the key, which is in the footer.
+        let short = match container.lost_limits.as_slice() {
+            [] => words,
+            [one] => format!("lost {one}"),
+            many => format!("lost {} limits", many.len()),
+        };
+        return Some((short, style));
+    }
     if let Some(killed) = diagnosis::recent_kill(model, container)
         && texts::trouble(model, container).is_none()
     {
