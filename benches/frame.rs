@@ -68,6 +68,7 @@ fn container(number: i32, second: u64, taken: SystemTime) -> Option<Container> {
         since: taken.checked_sub(Duration::from_secs(100_000)),
         trouble: None,
         hidden: false,
+        restarts_at: None,
         faulty: false,
         lost_limits: Vec::new(),
         init_pid: Some(1000 + number),

@@ -304,11 +304,36 @@ fn a_container_that_does_nothing_but_restart_is_slowed_down_and_can_be_stopped()
         assert!(told().contains(first), "{}", told());
         assert_eq!(lives() - before, 8);
         assert_eq!(lxcpath.state(name), "STOPPING");
+        let why = lxcpath.refused(&["freeze", name], 1);
+        assert!(why.contains("it keeps restarting itself, and waits"), "{why}");
+        assert!(why.contains(&format!("`wharf stop {name}` ends that")), "{why}");
         lxcpath.ok(&[&["stop"][..], options, &[name]].concat());
         assert_eq!(lxcpath.state(name), "STOPPED", "{options:?}");
         // It did not even wait for one more run.
         assert_eq!(lives() - before, 8, "{options:?}");
     }
+}
+
+#[test]
+fn stop_r_ends_the_wait_for_the_next_start() {
+    let Some(machine) = Machine::new() else { return };
+    let Machine { lxcpath, name, root } = &machine;
+    let lives = || fs::read_to_string(root.path().join("lives")).unwrap_or_default();
+    // The wait after ten lives is 32 seconds; the next life stays.
+    let script = "echo life >> /lives; [ $(busybox wc -l < /lives) -gt 10 ] && exec sleep 1000; \
+        exec busybox reboot -f";
+    lxcpath.ok(&["start", name, "--", "/bin/sh", "-c", script]);
+    wait_until("the tenth life", || lives().lines().count() == 10);
+    wait_until("the wait", || !lxcpath.ok(&["info", name]).contains("PID:"));
+    let info = lxcpath.ok(&["info", name]);
+    assert!(info.contains("it keeps restarting itself"), "{info}");
+    let began = Instant::now();
+    lxcpath.ok(&["stop", "-r", name]);
+    assert!(began.elapsed() < Duration::from_secs(30), "it was not restarted at once");
+    assert_eq!(lxcpath.state(name), "RUNNING");
+    let info = lxcpath.ok(&["info", name]);
+    assert!(!info.contains("it keeps restarting itself"), "{info}");
+    lxcpath.ok(&["stop", "-k", name]);
 }
 
 #[test]

@@ -41,6 +41,17 @@ impl<'a> Invocation<'a> {
         if let Some(stranger) = self.engine.stranger(name).filter(|_| state == State::Stopped) {
             return Err(Error::new(verb, name, ErrorKind::NotRunning, stranger).into());
         }
+        if let Some(wait) = self.engine.restarts_in(name) {
+            if verb == Verb::Restart {
+                return Ok(());
+            }
+            let seconds = wait.as_secs() + 1;
+            let reason = format!(
+                "it keeps restarting itself, and waits {seconds} s for the next start; \
+                 `wharf stop {name}` ends that, `wharf stop -r {name}` starts it now"
+            );
+            return Err(Error::new(verb, name, ErrorKind::Running, reason).into());
+        }
         let advice = match refusal.first.and_then(command::of) {
             Some(first) => format!("; `wharf {} {name}` first", first.name),
             None => String::new(),

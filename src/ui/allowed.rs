@@ -150,6 +150,13 @@ pub fn reason(container: &Container, action: Action) -> Option<String> {
         let nothing_lost = action == Action::Act(Do::Again) && container.lost_limits.is_empty();
         return nothing_lost.then(|| format!("{name} has all the limits that were set"));
     };
+    if let Some(at) = container.restarts_at {
+        let waits = || {
+            let at = crate::format::clock(at);
+            format!("{name} waits until {at} to restart: S stops it, r restarts it now")
+        };
+        return (action != Action::Act(Do::Restart)).then(waits);
+    }
     let advice = match first {
         Some(Verb::Start) => ": start it first (s)",
         Some(Verb::Stop) => ": stop it first (S)",
@@ -183,6 +190,17 @@ mod tests {
                 assert_eq!(told, why, "{action:?} × {state}");
             }
         }
+    }
+
+    #[test]
+    fn what_waits_to_restart_can_be_stopped_and_restarted_at_once() {
+        let at = Some(std::time::UNIX_EPOCH);
+        let waits = Container { restarts_at: at, ..container("web", State::Stopping) };
+        for action in [Do::Stop, Do::Restart].map(Action::Act) {
+            assert_eq!(reason(&waits, action), None);
+        }
+        let why = reason(&waits, Action::Act(Do::Freeze)).unwrap();
+        assert!(why.contains("to restart: S stops it, r restarts it now"), "{why}");
     }
 
     #[test]

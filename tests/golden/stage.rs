@@ -183,6 +183,7 @@ pub(crate) fn running(text: &str, seed: u64) -> Container {
         since: ago(40_000 * (seed + 1)),
         trouble: None,
         hidden: false,
+        restarts_at: None,
         faulty: false,
         lost_limits: Vec::new(),
         init_pid: Some(4200 + seed as i32 * 311),

@@ -54,6 +54,9 @@ pub(in crate::engine) struct Record {
     pub since_ms: u64,
     /// When it entered RUNNING.
     pub started_ms: Option<u64>,
+    /// When it is started again, while it waits for that because it keeps restarting itself.
+    #[serde(default)]
+    pub restart_ms: Option<u64>,
     /// How init ended; none while it runs, or if no supervisor saw it.
     pub exit: Option<Exit>,
     /// How many OOM kills there were in this run.
@@ -101,6 +104,7 @@ impl Record {
             state: State::Starting,
             since_ms: now_ms(),
             started_ms: None,
+            restart_ms: None,
             exit: None,
             oom_kills: 0,
             oom_last: None,
@@ -117,6 +121,7 @@ impl Record {
         self.cgroup = None;
         self.cgroup_inodes = Vec::new();
         self.started_ms = None;
+        self.restart_ms = None;
         self.exit = None;
         self.oom_kills = 0;
         self.oom_last = None;

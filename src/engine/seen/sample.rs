@@ -112,6 +112,8 @@ pub struct Container {
     pub trouble: Option<String>,
     /// This user may not look at it; [`HIDDEN`] says so.
     pub hidden: bool,
+    /// When it is started again, while it waits for that because it keeps restarting itself.
+    pub restarts_at: Option<SystemTime>,
     /// Its configuration cannot be used.
     pub faulty: bool,
     /// The files whose limits were set by wharf and are lost.

@@ -282,6 +282,7 @@ impl Sampler {
             faulty: fault.is_some(),
             trouble,
             hidden: told.hidden,
+            restarts_at: told.restarts_at,
             lost_limits,
             init_pid: told.run.and_then(|it| it.init_pid),
             last_exit: told.last_exit,

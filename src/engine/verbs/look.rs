@@ -11,7 +11,7 @@ use crate::engine::cgroup::{Cgroup, Hierarchies};
 use crate::engine::host::identity::Identity;
 use crate::engine::running::command_socket::{Client, ConsoleLog, SocketError, Stranger};
 use crate::engine::running::event::{self, What};
-use crate::engine::running::record::last_words;
+use crate::engine::running::record::{self, Record, last_words};
 use crate::engine::seen::process::Process;
 use crate::engine::seen::sample::{Container, HIDDEN, Unmanaged};
 use crate::engine::seen::sampler::{Interest, ReadDepth, Sampler, unmanaged};
@@ -80,6 +80,13 @@ impl Engine {
             }
             Ok(_) | Err(_) => Ok(()),
         }
+    }
+
+    /// Returns how long the container will wait for its next start because it keeps restarting
+    /// itself; none: it does not wait.
+    pub fn restarts_in(&self, name: &Name) -> Option<Duration> {
+        let record = Record::read(&self.lxcpath, name).filter(|it| it.is_live(self.lxcpath.host()));
+        Some(Duration::from_millis(record?.restart_ms?.saturating_sub(record::now_ms())))
     }
 
     /// Returns whether the container has a configuration.

@@ -159,6 +159,11 @@ impl Engine {
         if let Err(error @ SocketError::Denied { .. }) = state {
             return Err(StopError::Socket(error));
         }
+        if matches!(stop, Stop::AskToReboot | Stop::Reboot { .. })
+            && self.restarts_in(name).is_some()
+        {
+            return self.restart_now(name, &client, stop);
+        }
         // From here on the container stays stopped, however init ends, even if it has ended and is
         // about to start again. LXC's supervisors do not support wishes.
         let is_end = matches!(stop, Stop::Ask | Stop::Gently { .. } | Stop::Kill);

@@ -45,6 +45,7 @@ pub(in crate::ui) fn container(text: &str, state: State) -> Container {
         since: Some(SystemTime::UNIX_EPOCH + START - Duration::from_hours(2)),
         trouble: None,
         hidden: false,
+        restarts_at: None,
         faulty: false,
         lost_limits: Vec::new(),
         init_pid: active.then_some(4231),

@@ -83,6 +83,7 @@ impl Life {
         if next == State::Stopped {
             // While the record can still show that there is something to clean up.
             self.keep = None;
+            self.record.restart_ms = None;
         }
         self.record.state = next;
         self.record.since_ms = now_ms();
@@ -189,8 +190,9 @@ impl Life {
 
     /// Reports that the next start is delayed.
     pub(super) fn brakes(&mut self, restarts: u32, wait: Duration) {
-        self.save();
         let wait_ms = wait.as_millis() as u64;
+        self.record.restart_ms = Some(now_ms() + wait_ms);
+        self.save();
         event::publish(&self.lxcpath, &self.record.name, What::Braked { restarts, wait_ms });
     }
 

@@ -79,16 +79,18 @@ impl Watch {
         }
     }
 
-    /// Serves until `end`, between two runs, and returns whether the next one was cancelled.
+    /// Serves until `end`, or until a restart is asked for, between two runs, and returns whether
+    /// the next one was cancelled.
     pub(super) fn rest(&mut self, end: Instant) -> nix::Result<bool> {
         self.resting = true;
         (self.oom, self.guard) = (None, None);
-        let mut called_off = false;
-        while !called_off && Instant::now() < end {
+        let (mut called_off, mut hurried) = (false, false);
+        while !called_off && !hurried && Instant::now() < end {
             self.turn(Some(end))?;
             let wish = self.server.wish();
             called_off =
                 self.ending.is_some() || matches!(wish, Some(Wish::Stop | Wish::Unheard(_)));
+            hurried = matches!(wish, Some(Wish::Restart(_)));
         }
         self.resting = false;
         Ok(called_off)

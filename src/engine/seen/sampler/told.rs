@@ -35,6 +35,7 @@ pub(super) struct Told {
     pub(super) trouble: Option<String>,
     /// This user may not look at it.
     pub(super) hidden: bool,
+    pub(super) restarts_at: Option<SystemTime>,
     pub(super) lost_limits: Vec<String>,
     /// What runs it; none while nothing does.
     pub(super) run: Option<RunInfo>,
@@ -118,6 +119,7 @@ fn by_record(record: &Record) -> Told {
         last_memory_max_bytes: None,
         trouble: trouble(record),
         hidden: false,
+        restarts_at: record.restart_ms.and_then(time),
         lost_limits: record.lost_limits.clone(),
         run: Some(RunInfo {
             cgroup: record.cgroup.clone(),
@@ -136,7 +138,8 @@ fn by_record(record: &Record) -> Told {
 fn trouble(record: &Record) -> Option<String> {
     let squatter =
         || record.squatter.as_ref().map(|it| format!("LXC's tools cannot reach it: {it}"));
-    lost(&record.name, &record.lost_limits).or_else(squatter)
+    let waits = || record.restart_ms.map(|_| "it keeps restarting itself".to_owned());
+    lost(&record.name, &record.lost_limits).or_else(waits).or_else(squatter)
 }
 
 /// Returns which limits are lost, if any.
@@ -249,6 +252,7 @@ pub(super) const fn stopped(origin: Origin) -> Told {
         last_memory_max_bytes: None,
         trouble: None,
         hidden: false,
+        restarts_at: None,
         lost_limits: Vec::new(),
         run: None,
         retry: None,

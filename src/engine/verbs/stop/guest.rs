@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use super::StopError;
+use super::{Stop, StopError};
 use crate::engine::cgroup::Cgroup;
 use crate::engine::running::command_socket::wire::Wish;
 use crate::engine::running::command_socket::{Client, Init, StateClient, StateWatch};
@@ -104,6 +104,29 @@ impl Engine {
             guest.signal(signal)
         } else {
             Err(guest.does_not_reboot(signal))
+        }
+    }
+
+    /// Ends the wait of a container that keeps restarting itself, so that it starts at once.
+    pub(super) fn restart_now(
+        &self,
+        name: &Name,
+        client: &Client,
+        stop: Stop,
+    ) -> Result<(), StopError> {
+        let mut news = event::follow(self.lxcpath.host()).ok();
+        let watch = client.add_state_client_anew(&[State::Running]).map_err(StopError::Socket)?;
+        // No signal is sent, since there is no init.
+        let _wished = client.wish(Wish::Restart(0)).map_err(StopError::Socket)?;
+        let StateWatch::Waiting(life) = watch else { return Ok(()) };
+        let runs = || client.state().is_ok_and(|it| it == State::Running);
+        if stop == Stop::AskToReboot || runs() {
+            return Ok(());
+        }
+        match life.wait(Some(STARTING)).map_err(StopError::Socket)? {
+            Some(State::Stopped) => Err(StopError::NotBack(reason(&mut news, name))),
+            Some(_running) => Ok(()),
+            None => Err(StopError::TimedOut),
         }
     }
 
