@@ -272,3 +272,75 @@ fn a_root_can_be_read_only() {
     // Its own /dev is not part of it.
     lxcpath.ok(&["attach", &name, "--", "/bin/sh", "-c", ": > /dev/shm/new"]);
 }
+
+#[test]
+fn a_root_can_bring_its_own_dev() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    if !can_run_containers() || !rootfs::busybox(root.path()) {
+        return;
+    }
+    let dev = root.path().join("dev");
+    make_node(&dev.join("null"), 1, 3);
+    make_node(&dev.join("ptmx"), 5, 2);
+    fs::write(dev.join("mark"), "").unwrap();
+    let name = lxcpath.name("owndev");
+    lxcpath.ok(&["create", &name, "--dir", root.path().to_str().unwrap()]);
+    configure(&lxcpath, &name, "lxc.autodev = 0\nlxc.tty.max = 1");
+    lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
+    let look = "echo x > /dev/null && test -e /dev/mark && test ! -e /dev/zero && \
+                test -c /dev/console && test -c /dev/tty1 && exec 3<> /dev/ptmx && ls /dev/pts";
+    let said = lxcpath.ok(&["attach", &name, "--", "/bin/sh", "-c", look]);
+    // The console, the tty, and the pty that was just opened.
+    assert_eq!(said.split_whitespace().collect::<Vec<_>>(), ["0", "1", "2", "ptmx"]);
+    lxcpath.ok(&["stop", "-k", &name]);
+    let left: Vec<_> = fs::read_dir(dev.join("pts")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+fn make_node(path: &std::path::Path, major: u64, minor: u64) {
+    use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+    mknod(path, SFlag::S_IFCHR, Mode::from_bits_truncate(0o666), makedev(major, minor)).unwrap();
+}
+
+#[test]
+fn a_link_in_the_roots_own_dev_leads_nowhere() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let outside = tempfile::tempdir().unwrap();
+    if !can_run_containers() || !rootfs::busybox(root.path()) {
+        return;
+    }
+    let dev = root.path().join("dev");
+    fs::create_dir(dev.join("pts")).unwrap();
+    for (at, place) in ["dev/console", "dev/tty1", "dev/pts", "dev"].into_iter().enumerate() {
+        let place = root.path().join(place);
+        _ = fs::remove_file(&place).or_else(|_| fs::remove_dir_all(&place));
+        std::os::unix::fs::symlink(outside.path(), &place).unwrap();
+        let name = lxcpath.name(&format!("link{at}"));
+        lxcpath.ok(&["create", &name, "--dir", root.path().to_str().unwrap()]);
+        configure(&lxcpath, &name, "lxc.autodev = 0\nlxc.tty.max = 1");
+        lxcpath.refused(&["start", &name, "--", "/bin/sleep", "1000"], 1);
+        assert!(fs::read_dir(outside.path()).unwrap().next().is_none());
+        fs::remove_file(&place).unwrap();
+    }
+}
+
+#[test]
+fn a_container_on_the_hosts_root_can_use_the_hosts_dev() {
+    let lxcpath = Lxcpath::new();
+    if !can_run_containers() {
+        return;
+    }
+    let names = || -> std::collections::BTreeSet<_> {
+        fs::read_dir("/dev").unwrap().map(|it| it.unwrap().file_name()).collect()
+    };
+    let before = names();
+    let name = lxcpath.name("hostdev");
+    lxcpath.ok(&["create", &name]);
+    configure(&lxcpath, &name, "lxc.autodev = 0");
+    lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
+    let look = "echo x > /dev/null && exec 3<> /dev/ptmx && ls /dev/pts";
+    let said = lxcpath.ok(&["attach", &name, "--", "/bin/sh", "-c", look]);
+    assert_eq!(said.split_whitespace().collect::<Vec<_>>(), ["0", "1", "ptmx"]);
+    lxcpath.ok(&["stop", "-k", &name]);
+    assert_eq!(names(), before);
+}

@@ -43,6 +43,7 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
         tty_max: settings.number("lxc.tty.max"),
         tty_dir: tty_dir(settings)?,
         pty_max: settings.number("lxc.pty.max"),
+        own_dev: settings.last("lxc.autodev").is_some_and(|it| it.meaning == Meaning::Number(0)),
         dev_bytes: settings.number("lxc.autodev.tmpfs.size"),
         console: console(settings),
         network: network(settings),
@@ -371,7 +372,6 @@ mod tests {
             "lxc.hook.start = /x",
             "lxc.net.0.type = veth",
             "lxc.rootfs.path = overlay:/a:/b",
-            "lxc.autodev = 0",
             "lxc.mount.auto = cgroup2",
             "lxc.rootfs.options = idmap=container",
         ] {

@@ -171,7 +171,7 @@ pub(super) const KEYS: &[Key] = &[
     key("lxc.console.buffer.size", &[], F::Size, Now, "0"),
     key("lxc.console.size", &[], F::Size, Now, "0"),
     key("lxc.console.rotate", &[], F::Bool, Now, "0"),
-    key("lxc.autodev", &[], F::Bool, Only(&["1"]), "1"),
+    key("lxc.autodev", &[], F::Bool, Now, "1"),
     key("lxc.autodev.tmpfs.size", &[], F::Unsigned, Now, "0"),
 
     key("lxc.hook.version", &[], F::Bool, Harmless, "0"),

@@ -54,6 +54,7 @@ struct Made {
     /// Symbolic links in mount targets are refused: the root is not the host's.
     foreign_root: bool,
     dev: Option<OwnedFd>,
+    missing: dev::Missing,
     pts: Option<OwnedFd>,
     tty_dir: Option<dev::TtyDir>,
     /// The container's side of the console.
@@ -128,17 +129,11 @@ fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
         Step::OwnCgroupNamespace => unshare(CloneFlags::CLONE_NEWCGROUP)?,
         Step::SlaveMounts => propagate(MsFlags::MS_SLAVE)?,
         Step::Confine(it) => made.label = Some(confine::on_exec(it)?),
-        Step::Root { dir, .. } => {
+        Step::Root { dir, devices, .. } => {
             made.foreign_root = dir.is_some();
-            made.root = Some(files::take_root(dir.as_deref())?);
+            made.root = Some(files::take_root(dir.as_deref(), *devices)?);
         }
-        Step::Dev { bytes, inodes } => {
-            made.dev = Some(dev::make_dev(made.root()?, made.links(), bytes, inodes)?);
-        }
-        Step::SharedMemory => dev::mount_shm(made.dev()?)?,
-        Step::MessageQueues => dev::mount_mqueue(made.dev()?)?,
-        Step::Pts { max } => made.pts = Some(dev::mount_pts(made.dev()?, max)?),
-        Step::TtyDir { name } => made.tty_dir = Some(dev::TtyDir::make(made.dev()?, name)?),
+        Step::Dev(step) => dev::perform(step, made)?,
         Step::Console { owner, size } => made.make_console(*owner, *size)?,
         Step::Ttys { count } => make_ttys(made, *count)?,
         Step::Proc { mode, network } => {
@@ -151,7 +146,6 @@ fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
             Err(broken) if mount.optional && broken.is_absence() => (),
             result => result?,
         },
-        Step::BootId => dev::give_boot_id(made.root()?, made.dev()?)?,
         Step::Loopback => sys::loopback_up()?,
         Step::Hostname { name } => nix::unistd::sethostname(name)?,
         Step::Pivot => pivot(made.root()?)?,
@@ -220,7 +214,7 @@ impl Made {
     }
 
     fn terminal(&self, name: &str) -> nix::Result<(OwnedFd, OwnedFd)> {
-        dev::make_terminal(self.dev()?, self.pts()?, self.tty_dir.as_ref(), name)
+        dev::make_terminal(self.dev()?, self.pts()?, self.tty_dir.as_ref(), name, self.missing)
     }
 
     const fn links(&self) -> files::Links {

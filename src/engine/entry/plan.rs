@@ -3,6 +3,7 @@
 //!
 //! There are two plans: [`start`] creates a container, `enter` enters a running one.
 
+mod dev;
 mod enter;
 mod kernel;
 mod mounts;
@@ -16,6 +17,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use crate::engine::terms::spec::{
     At, AutoMode, Capabilities, ConfigPlace, Mount, NetworkSpec, SignalSpec, Spec,
 };
+pub(in crate::engine) use dev::DevStep;
 pub(in crate::engine) use enter::{Entering, enter};
 pub(in crate::engine) use kernel::{KernelStep, SettingStep};
 pub(in crate::engine) use mounts::{MountSource, MountStep};
@@ -25,10 +27,6 @@ pub(in crate::engine) use step::{
 
 /// How many terminals fit into the one message that carries them to the supervisor.
 pub(in crate::engine) const MAX_TTYS: u32 = 200;
-/// LXC's limit of a container's devpts when none is configured.
-const DEFAULT_PTY_MAX: u32 = 1024;
-/// LXC's size of /dev when none is configured.
-const DEFAULT_DEV_BYTES: u32 = 500_000;
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// More than any kernel has; dropping one that does not exist is not an error.
 const CAPABILITIES: u8 = 64;
@@ -126,31 +124,8 @@ fn file_systems(
             (Some(dir), place.clone())
         }
     };
-    steps.push(Step::Root { dir, place });
-    let inodes = 64 + 2 * spec.tty_max + spec.mounts.len() as u32;
-    let bytes = if spec.dev_bytes == 0 { DEFAULT_DEV_BYTES } else { spec.dev_bytes };
-    steps.push(Step::Dev { bytes: number(bytes)?, inodes: number(inodes)? });
-    // They would be hidden by what the configuration mounts there.
-    let configured = |target| spec.mounts.iter().any(|it| mounts::covers(&it.value, target));
-    if !configured("dev/shm") {
-        steps.push(Step::SharedMemory);
-    }
-    if !configured("dev/mqueue") {
-        steps.push(Step::MessageQueues);
-    }
-    let max = if spec.pty_max == 0 { DEFAULT_PTY_MAX } else { spec.pty_max };
-    // The console and the ttys are ptys of the same devpts and must not count towards its limit.
-    let max = max.saturating_add(spec.tty_max).saturating_add(1);
-    steps.push(Step::Pts { max: number(max)? });
-    if let Some(name) = &spec.tty_dir {
-        steps.push(Step::TtyDir { name: cstring("lxc.tty.dir", name.as_bytes())? });
-    }
-    if !spec.console.off {
-        steps.push(Step::Console { owner: spec.init.uid, size: terminal.size });
-    }
-    if spec.tty_max > 0 {
-        steps.push(Step::Ttys { count: spec.tty_max });
-    }
+    steps.push(Step::Root { dir, devices: spec.own_dev, place });
+    steps.extend(dev::before_mounts(spec, terminal)?);
     let network = network_settings(spec);
     let own_init = has_own_init(spec, payload).then_some(AutoMode::Mixed);
     if let Some(mode) = spec.auto.proc.or(own_init) {
@@ -165,7 +140,7 @@ fn file_systems(
     for mount in &spec.mounts {
         steps.push(mount_step(mount)?);
     }
-    steps.push(Step::BootId);
+    steps.extend(dev::after_mounts(spec, terminal)?);
     Ok(())
 }
 

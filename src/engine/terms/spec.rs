@@ -52,6 +52,8 @@ pub struct Spec {
     pub tty_dir: Option<String>,
     /// `lxc.pty.max`: limit of the container's devpts; 0 is LXC's default of 1024.
     pub pty_max: u32,
+    /// `lxc.autodev = 0`: its /dev is the one in its root.
+    pub own_dev: bool,
     /// `lxc.autodev.tmpfs.size`: bytes of the container's /dev; 0 is LXC's default of 500000.
     pub dev_bytes: u32,
     pub console: ConsoleSpec,

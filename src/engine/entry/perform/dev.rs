@@ -1,4 +1,5 @@
-//! The container's /dev: always a fresh tmpfs, whatever the root contains there.
+//! The container's /dev: a fresh tmpfs, whatever the root contains there, or what it contains if the
+//! configuration says so.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -8,7 +9,9 @@ use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
 use nix::sys::stat::{Mode, SFlag, makedev, mkdirat, mknodat};
 use nix::unistd::symlinkat;
 
+use super::Made;
 use super::files::{Links, inside, instance, target};
+use crate::engine::entry::plan::DevStep;
 use crate::engine::sys::{self, Recursive, attr};
 use crate::engine::terms::spec::TargetKind;
 
@@ -31,8 +34,28 @@ const LINKS: [(&CStr, &CStr); 5] = [
 const SHM_BYTES: &CStr = c"64m";
 const CONSOLE: &CStr = c"console";
 
+/// Carries out one step.
+pub(super) fn perform(step: &DevStep, made: &mut Made) -> nix::Result<()> {
+    match step {
+        DevStep::New { bytes, inodes } => {
+            made.dev = Some(make_dev(made.root()?, made.links(), bytes, inodes)?);
+        }
+        DevStep::Own => {
+            made.dev = Some(take_dev(made.root()?, made.links())?);
+            made.missing = if made.foreign_root { Missing::Made } else { Missing::Skipped };
+        }
+        DevStep::SharedMemory => mount_shm(made.dev()?)?,
+        DevStep::MessageQueues => mount_mqueue(made.dev()?)?,
+        DevStep::Pts { max } => made.pts = Some(mount_pts(made.dev()?, max)?),
+        DevStep::Ptmx => show_ptmx(made.dev()?, made.pts()?)?,
+        DevStep::TtyDir { name } => made.tty_dir = Some(TtyDir::make(made.dev()?, name)?),
+        DevStep::BootId => give_boot_id(made.root()?, made.dev()?)?,
+    }
+    Ok(())
+}
+
 /// Mounts a tmpfs on /dev with the devices, links and directories every program expects.
-pub(super) fn make_dev(
+fn make_dev(
     root: BorrowedFd<'_>,
     links: Links,
     bytes: &CStr,
@@ -54,15 +77,40 @@ pub(super) fn make_dev(
     Ok(dev)
 }
 
+/// Opens the /dev that is in the root, for a devpts and terminals.
+fn take_dev(root: BorrowedFd<'_>, links: Links) -> nix::Result<OwnedFd> {
+    let dev = target(root, c"dev", links, Some(TargetKind::Dir))?;
+    make_dir(dev.as_fd(), c"pts")?;
+    Ok(dev)
+}
+
+/// Shows the multiplexer of the container's devpts as `/dev/ptmx`. A link there is left as it is.
+fn show_ptmx(dev: BorrowedFd<'_>, pts: BorrowedFd<'_>) -> nix::Result<()> {
+    let place = match child(dev, c"ptmx") {
+        Err(Errno::ELOOP) => return Ok(()),
+        Err(Errno::ENOENT) => return symlinkat(c"pts/ptmx", dev, c"ptmx"),
+        result => result?,
+    };
+    let copy = sys::open_tree(pts.as_raw_fd(), c"ptmx", Recursive::No)?;
+    sys::move_mount(copy.as_fd(), place.as_fd())
+}
+
+fn make_dir(dir: BorrowedFd<'_>, name: &CStr) -> nix::Result<()> {
+    match mkdirat(dir, name, Mode::from_bits_truncate(0o755)) {
+        Err(Errno::EEXIST) => Ok(()),
+        result => result,
+    }
+}
+
 /// Mounts shared memory of the container's own on /dev/shm.
-pub(super) fn mount_shm(dev: BorrowedFd<'_>) -> nix::Result<()> {
+fn mount_shm(dev: BorrowedFd<'_>) -> nix::Result<()> {
     let options = [(c"mode", c"1777"), (c"size", SHM_BYTES)];
     let shm = instance(c"tmpfs", c"tmpfs", &options, attr::NOSUID | attr::NODEV)?;
     sys::move_mount(shm.as_fd(), child(dev, c"shm")?.as_fd())
 }
 
 /// Mounts message queues of the container's own on /dev/mqueue.
-pub(super) fn mount_mqueue(dev: BorrowedFd<'_>) -> nix::Result<()> {
+fn mount_mqueue(dev: BorrowedFd<'_>) -> nix::Result<()> {
     let safe = attr::NOSUID | attr::NODEV | attr::NOEXEC;
     match instance(c"mqueue", c"mqueue", &[], safe) {
         Ok(queues) => sys::move_mount(queues.as_fd(), child(dev, c"mqueue")?.as_fd()),
@@ -74,7 +122,7 @@ pub(super) fn mount_mqueue(dev: BorrowedFd<'_>) -> nix::Result<()> {
 
 /// Replaces the host's boot id with a new one, so that a journal inside distinguishes the runs of
 /// the container. Without a mounted proc there is no boot id.
-pub(super) fn give_boot_id(root: BorrowedFd<'_>, dev: BorrowedFd<'_>) -> nix::Result<()> {
+fn give_boot_id(root: BorrowedFd<'_>, dev: BorrowedFd<'_>) -> nix::Result<()> {
     const NAME: &CStr = c".lxc-boot-id";
     const PLACE: &CStr = c"proc/sys/kernel/random/boot_id";
     let place = match inside(root, PLACE, OFlag::O_PATH, Links::Refused) {
@@ -140,20 +188,33 @@ fn make_device(dev: BorrowedFd<'_>, name: &CStr, major: u64, minor: u64) -> nix:
     sys::move_mount(host.as_fd(), place.as_fd())
 }
 
+/// Opens a file to mount something on, which is made unless it is there: in the root's own /dev.
 fn touch(dir: BorrowedFd<'_>, name: &CStr) -> nix::Result<OwnedFd> {
     let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    openat(dir, name, flags, Mode::from_bits_truncate(0o600))?;
+    match openat(dir, name, flags, Mode::from_bits_truncate(0o600)) {
+        Err(Errno::EEXIST) => (),
+        result => drop(result?),
+    }
     child(dir, name)
 }
 
 /// Mounts a devpts of the container's own on /dev/pts.
-pub(super) fn mount_pts(dev: BorrowedFd<'_>, max: &CStr) -> nix::Result<OwnedFd> {
+fn mount_pts(dev: BorrowedFd<'_>, max: &CStr) -> nix::Result<OwnedFd> {
     /// The group `tty`, which has this number everywhere.
     const TTY_GROUP: &CStr = c"5";
     let options = [(c"gid", TTY_GROUP), (c"mode", c"620"), (c"ptmxmode", c"666"), (c"max", max)];
     let pts = instance(c"devpts", c"devpts", &options, attr::NOSUID | attr::NOEXEC)?;
     sys::move_mount(pts.as_fd(), child(dev, c"pts")?.as_fd())?;
     Ok(pts)
+}
+
+/// What happens to a terminal that has no place in `/dev`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Missing {
+    #[default]
+    Made,
+    /// The /dev is the host's, where nothing may be left.
+    Skipped,
 }
 
 /// A directory below `/dev` for the terminals.
@@ -164,8 +225,8 @@ pub(super) struct TtyDir {
 }
 
 impl TtyDir {
-    pub(super) fn make(dev: BorrowedFd<'_>, name: &CStr) -> nix::Result<Self> {
-        mkdirat(dev, name, Mode::from_bits_truncate(0o755))?;
+    fn make(dev: BorrowedFd<'_>, name: &CStr) -> nix::Result<Self> {
+        make_dir(dev, name)?;
         Ok(Self { name: name.to_owned(), dir: child(dev, name)? })
     }
 
@@ -175,7 +236,11 @@ impl TtyDir {
         to.push(b'/');
         to.extend_from_slice(name.to_bytes());
         let to = CString::new(to).map_err(|_nul| Errno::EINVAL)?;
-        symlinkat(to.as_c_str(), dev, name)
+        match symlinkat(to.as_c_str(), dev, name) {
+            // What is in the root's own /dev stays; the console is shown there in any case.
+            Err(Errno::EEXIST) => Ok(()),
+            result => result,
+        }
     }
 }
 
@@ -188,6 +253,7 @@ pub(super) fn make_terminal(
     pts: BorrowedFd<'_>,
     within: Option<&TtyDir>,
     name: &str,
+    missing: Missing,
 ) -> nix::Result<(OwnedFd, OwnedFd)> {
     let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let ptmx = openat(pts, c"ptmx", flags, Mode::empty())?;
@@ -196,8 +262,15 @@ pub(super) fn make_terminal(
     let slave = CString::new(number.to_string()).map_err(|_nul| Errno::EINVAL)?;
     let name = CString::new(name).map_err(|_nul| Errno::EINVAL)?;
     let show = |dir: BorrowedFd<'_>| {
+        let place = match missing {
+            Missing::Made => touch(dir, &name)?,
+            Missing::Skipped => match child(dir, &name) {
+                Err(Errno::ENOENT) => return Ok(()),
+                result => result?,
+            },
+        };
         let copy = sys::open_tree(pts.as_raw_fd(), &slave, Recursive::No)?;
-        sys::move_mount(copy.as_fd(), touch(dir, &name)?.as_fd())
+        sys::move_mount(copy.as_fd(), place.as_fd())
     };
     if let Some(within) = within {
         show(within.dir.as_fd())?;

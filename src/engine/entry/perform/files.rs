@@ -22,16 +22,19 @@ pub(super) enum Links {
     Refused,
 }
 
-/// Opens the container's root: a fresh mount of `dir` on itself, or the host's root.
-pub(super) fn take_root(dir: Option<&CStr>) -> nix::Result<OwnedFd> {
+/// Opens the container's root: a fresh mount of `dir` on itself, or the host's root. `devices`: the
+/// device nodes in it are the container's.
+pub(super) fn take_root(dir: Option<&CStr>, devices: bool) -> nix::Result<OwnedFd> {
     let path = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let Some(dir) = dir else {
         return open(c"/", path, Mode::empty());
     };
     let place = open(dir, path, Mode::empty())?;
     let root = sys::open_tree(place.as_raw_fd(), c"", Recursive::Yes)?;
-    // Its device nodes mean nothing: the container's come from a /dev of our own.
-    sys::mount_setattr(root.as_fd(), Recursive::No, attr::NODEV, 0, 0)?;
+    if !devices {
+        // They mean nothing: the container's come from a /dev of our own.
+        sys::mount_setattr(root.as_fd(), Recursive::No, attr::NODEV, 0, 0)?;
+    }
     sys::move_mount(root.as_fd(), place.as_fd())?;
     Ok(root)
 }

@@ -5,7 +5,7 @@
 use std::ffi::CString;
 use std::fmt;
 
-use super::{KernelStep, MountStep, Program};
+use super::{DevStep, KernelStep, MountStep, Program};
 use crate::engine::sys::filter::FilterInstruction;
 use crate::engine::terms::spec::{AutoMode, ConfigPlace};
 
@@ -20,21 +20,11 @@ pub(in crate::engine) enum Step {
     Confine(Confinement),
     Root {
         dir: Option<CString>,
+        /// Its device nodes can be opened: its /dev is the container's.
+        devices: bool,
         place: Option<ConfigPlace>,
     },
-    Dev {
-        bytes: CString,
-        inodes: CString,
-    },
-    SharedMemory,
-    MessageQueues,
-    Pts {
-        max: CString,
-    },
-    /// The console and the ttys are in this directory of `/dev`, with links to them.
-    TtyDir {
-        name: CString,
-    },
+    Dev(DevStep),
     Console {
         owner: u32,
         size: Option<WindowSize>,
@@ -51,7 +41,6 @@ pub(in crate::engine) enum Step {
         network: NetworkSettings,
     },
     Mount(MountStep),
-    BootId,
     Loopback,
     Hostname {
         name: String,
@@ -157,17 +146,12 @@ impl fmt::Display for Step {
             Self::Root { dir: Some(dir), .. } => {
                 write!(f, "lxc.rootfs.path {}", dir.to_string_lossy())
             }
-            Self::Dev { .. } => write!(f, "make /dev"),
-            Self::SharedMemory => write!(f, "mount a tmpfs on /dev/shm"),
-            Self::MessageQueues => write!(f, "mount an mqueue on /dev/mqueue"),
-            Self::Pts { .. } => write!(f, "mount devpts on /dev/pts"),
-            Self::TtyDir { name } => write!(f, "make /dev/{}", name.to_string_lossy()),
+            Self::Dev(it) => it.fmt(f),
             Self::Console { .. } => write!(f, "make /dev/console"),
             Self::Ttys { count } => write!(f, "make /dev/tty1 to /dev/tty{count}"),
             Self::Proc { .. } => write!(f, "mount proc on /proc"),
             Self::Sys { .. } => write!(f, "mount sysfs on /sys"),
             Self::Mount(mount) => mount.fmt(f),
-            Self::BootId => write!(f, "give it a boot id of its own"),
             Self::Loopback => write!(f, "bring the loopback interface up"),
             Self::Hostname { name } => write!(f, "set the host name to {name}"),
             Self::Pivot => write!(f, "pivot to the container's root"),

@@ -29,6 +29,7 @@ fn spec(rootfs: Option<&str>) -> Spec {
         tty_dir: None,
         tty_max: 0,
         pty_max: 0,
+        own_dev: false,
         dev_bytes: 0,
         console: ConsoleSpec::default(),
         network: NetworkSpec::Empty,
@@ -88,7 +89,7 @@ fn create_uses_an_init_that_can_be_asked_and_execute_does_not() {
 
 #[test]
 fn what_the_configuration_mounts_is_not_mounted_twice() {
-    let own = Step::SharedMemory.to_string();
+    let own = DevStep::SharedMemory.to_string();
     let with = |change: fn(&mut Mount)| {
         let mut mount = mounts::unified(AutoMode::ReadWrite);
         mount.target = "dev/shm".into();
