@@ -1,7 +1,8 @@
 //! Every screen as it was accepted: each scene at four sizes in five colour modes, stored in
 //! `tests/golden/*.txt`. `WHARF_GOLDEN=accept` rewrites them; look at the pictures first, which
 //! `WHARF_GOLDEN_PICTURES=DIR` draws into a directory as SVG. `WHARF_GOLDEN_SCENES=WORD` uses only
-//! the scenes whose name contains the word.
+//! the scenes whose name contains the word. `WHARF_SCREENSHOTS=DIR` draws the pictures of
+//! `screenshots/`.
 
 #![allow(
     clippy::unwrap_used,
@@ -39,6 +40,45 @@ const MODES: [(&str, Theme, ColourDepth); 5] = [
     ("none", Theme::Dark, ColourDepth::None),
     ("light", Theme::Light, ColourDepth::True),
 ];
+
+/// A picture of `screenshots/`: its name, the scene, its size and how colours are shown.
+type Screenshot = (&'static str, &'static str, (u16, u16), Theme, ColourDepth);
+
+const SCREENSHOTS: [Screenshot; 16] = {
+    use ColourDepth::{None, Sixteen, True};
+    const MIDDLE: (u16, u16) = (120, 36);
+    [
+        ("list", "list", MIDDLE, Theme::Dark, True),
+        ("list-wide", "list", (200, 50), Theme::Dark, True),
+        ("list-80x24", "list", (80, 24), Theme::Dark, True),
+        ("list-60x24", "list", (60, 24), Theme::Dark, True),
+        ("list-light", "list", MIDDLE, Theme::Light, True),
+        ("list-contrast", "list", MIDDLE, Theme::HighContrast, True),
+        ("list-colour-blind", "list", MIDDLE, Theme::ColourBlind, True),
+        ("list-16", "list", MIDDLE, Theme::Dark, Sixteen),
+        ("list-mono-ascii", "list-ascii", MIDDLE, Theme::Mono, None),
+        ("container", "container", MIDDLE, Theme::Dark, True),
+        ("limit", "container-limit", MIDDLE, Theme::Dark, True),
+        ("create", "create-filled", MIDDLE, Theme::Dark, True),
+        ("help", "help", MIDDLE, Theme::Dark, True),
+        ("palette", "palette", MIDDLE, Theme::Dark, True),
+        ("keys", "keys-sort", MIDDLE, Theme::Dark, True),
+        ("journal", "journal", MIDDLE, Theme::Dark, True),
+    ]
+};
+
+#[test]
+fn every_picture_is_of_a_scene() {
+    let drawn = std::env::var_os("WHARF_SCREENSHOTS").map(PathBuf::from);
+    for (name, scene, size, theme, depth) in SCREENSHOTS {
+        let scene = SCENES.iter().find(|it| it.name == scene);
+        let scene = scene.unwrap_or_else(|| panic!("no scene for {name}"));
+        if let Some(directory) = &drawn {
+            let buf = paint(scene, size, &theme.look(depth, scene.glyphs));
+            write_svg(&directory.join(format!("{name}.svg")), &buf, theme);
+        }
+    }
+}
 
 #[test]
 fn every_screen_looks_as_it_was_accepted() {
@@ -105,12 +145,15 @@ fn picture(scene: &Scene, directory: &Path) {
     for size in SIZES {
         for (word, theme, depth) in MODES {
             let buf = paint(scene, size, &theme.look(depth, scene.glyphs));
-            let window = if theme == Theme::Light { Window::LIGHT } else { Window::DARK };
             let name = format!("{}-{}x{}-{word}.svg", scene.name, size.0, size.1);
-            let path = directory.join(name);
-            fs::write(&path, svg(&buf, window)).unwrap();
+            write_svg(&directory.join(name), &buf, theme);
         }
     }
+}
+
+fn write_svg(path: &Path, buf: &Buffer, theme: Theme) {
+    let window = if theme == Theme::Light { Window::LIGHT } else { Window::DARK };
+    fs::write(path, svg(buf, window)).unwrap();
 }
 
 fn directory() -> PathBuf {
