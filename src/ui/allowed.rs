@@ -29,7 +29,7 @@ impl Model {
         }
         for (needs, there_is_none, words) in [
             (Action::Act(Do::Undo), self.undo.is_empty(), "nothing to undo"),
-            (Action::Act(Do::Redo), self.redo.is_empty(), "nothing was undone"),
+            (Action::Act(Do::Redo), self.redo.is_empty(), "nothing to redo"),
             (Action::Act(Do::Keep), self.changed.is_none(), "no limit has been changed yet"),
         ] {
             if action == needs && there_is_none {

@@ -34,7 +34,7 @@ pub struct Diagnosis {
 
 /// Returns what happened to `container`; none: nothing that its row does not show.
 pub fn of(model: &Model, container: &Container) -> Option<Diagnosis> {
-    // What nobody may look at, no key of its user's helps with; the panes say so.
+    // No key helps with a container that this user may not look at; the panes say so.
     if container.hidden || model.jobs.contains_key(&container.name) {
         return None;
     }
@@ -97,7 +97,7 @@ fn lost(model: &Model, container: &Container) -> Option<Diagnosis> {
     let keys = vec![
         (
             Action::Act(Do::Again),
-            if others.is_empty() { "restores it" } else { "restores them" }.to_owned(),
+            if others.is_empty() { "restore it" } else { "restore them" }.to_owned(),
         ),
         (Action::Detail(InDetail::Limits), "limits".to_owned()),
     ];

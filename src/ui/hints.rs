@@ -175,7 +175,7 @@ pub fn program(model: &Model, pane: &PaneScreen, glyphs: &Glyphs) -> String {
         return format!("=C-] then  c leave  z {size}  q close  C-]| send C-]");
     }
     if model.container(&pane.name).is_some_and(|it| it.state == State::Frozen) {
-        let words = "=frozen, keys wait  C-] c f| thaws it  C-] c| leave  C-] q| close";
+        let words = "=frozen, keys wait  C-] c f| thaw it  C-] c| leave  C-] q| close";
         return words.to_owned();
     }
     format!("C-] c| leave  C-] z| {size}  C-] q| close  =other keys go to the container")
@@ -186,7 +186,7 @@ fn owner(model: &Model, glyphs: &Glyphs) -> Option<String> {
     let Glyphs { enter, updown, leftright, .. } = glyphs;
     if let Some(overlay) = &model.overlay {
         return Some(match overlay {
-            Overlay::Find(_) => format!("{enter} runs it  {updown} choose  Esc back"),
+            Overlay::Find(_) => format!("{enter} run  {updown} choose  Esc back"),
             Overlay::Confirm { .. } | Overlay::Ask { .. } => {
                 format!("{leftright} choose  {enter} answer  y yes  Esc no")
             }

@@ -52,7 +52,7 @@ pub fn with<T>(
 pub fn answer(model: &Model, at: Position) -> Option<KeyEvent> {
     let overlay = model.overlay.as_ref()?;
     let area = Rect::new(0, 0, model.size.0, model.size.1);
-    // Colours are of no matter to where something stands.
+    // Colours do not change where something is.
     let look = Theme::Mono.look(ColourDepth::None, model.glyphs);
     let answer = with(overlay, area, &look, |it| it.answer_at(area, at))??;
     let keys: &[KeyCode] = match overlay {

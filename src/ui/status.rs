@@ -41,8 +41,8 @@ pub enum Sign {
 }
 
 impl Model {
-    /// Returns the message above the footer, if there is one. One that does not fit either is
-    /// whole, or names the key that opens it, or ends.
+    /// Returns the message above the footer, if there is one. One that does not fit is shown whole,
+    /// names the key that opens it, or makes room for the next.
     pub fn status(&self) -> Option<StatusLine> {
         if let Some(reason) = &self.list.filter_error {
             let whole = self.focus() == Focus::Filter;
@@ -150,7 +150,7 @@ impl StatusLine {
     }
 }
 
-/// Colours are of no matter to where something is.
+/// Colours do not change where something is.
 fn colourless(model: &Model) -> Look {
     Theme::Mono.look(ColourDepth::None, model.glyphs)
 }

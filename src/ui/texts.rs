@@ -209,7 +209,7 @@ pub fn event_words(event: &Event) -> String {
         What::Exited { exit } => format!("init ended: {exit}"),
         What::Braked { restarts, wait_ms } => {
             let seconds = wait_ms / 1000;
-            format!("restarted itself {restarts} times in a row; waits {seconds}s for the next")
+            format!("restarted itself {restarts} times in a row; waits {seconds} s before the next")
         }
         What::Failed { reason } => format!("start failed: {reason}"),
         What::Warned { said } => format!("warning: {said}"),

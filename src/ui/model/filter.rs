@@ -143,7 +143,7 @@ fn parse_figure(name: &str, bound: &str) -> Result<Test, String> {
         ("mem", _) => return Err(format!("mem: needs a unit, as in mem:>{digits}% or {digits}M")),
         ("cpu" | "pids", unit) => return Err(format!("{name}: takes no {unit}")),
         (other, _) => {
-            return Err(format!("there is no {other}: filter; use state: cpu: mem: or pids:"));
+            return Err(format!("{other}: is not a filter; use state:, cpu:, mem: or pids:"));
         }
     };
     Ok(Test::Figure(figure, order, value * factor))
@@ -242,7 +242,7 @@ mod tests {
             ("mem:80%", "mem: needs > or <, as in mem:>80"),
             ("pids:>5%", "pids: takes no %"),
             ("cpu:>", "> needs a number"),
-            ("disk:>5", "there is no disk: filter; use state: cpu: mem: or pids:"),
+            ("disk:>5", "disk: is not a filter; use state:, cpu:, mem: or pids:"),
         ] {
             assert_eq!(Filter::parse(text).unwrap_err(), reason, "{text}");
         }

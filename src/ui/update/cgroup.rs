@@ -98,7 +98,7 @@ pub(super) fn begin(model: &mut Model) -> Vec<Effect> {
     let rows = texts::cgroup_rows(model, screen);
     let Some(file) = rows.get(texts::place(&screen.cgroup, &rows)) else { return Vec::new() };
     if !file.writable {
-        let said = format!("{} is a counter, which the kernel does not allow writing", file.file);
+        let said = format!("{} is a counter and cannot be changed", file.file);
         model.refuse(said);
         return Vec::new();
     }

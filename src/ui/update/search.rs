@@ -71,7 +71,7 @@ fn go(model: &mut Model, line: Option<usize>, nothing: bool) {
     match line {
         Some(line) => show(model, line),
         None if nothing => model.refuse("nothing found"),
-        None => model.say(crate::ui::model::Tone::Plain, "no more in this direction"),
+        None => model.say(crate::ui::model::Tone::Plain, "no more matches in this direction"),
     }
 }
 

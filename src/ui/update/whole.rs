@@ -82,7 +82,7 @@ pub(super) fn press(model: &mut Model, whole: Overlay, key: KeyEvent) -> Vec<Eff
 }
 
 fn copy(model: &mut Model, text: String) -> Vec<Effect> {
-    model.say(Tone::Good, "copied all of it");
+    model.say(Tone::Good, "copied the whole text");
     vec![Effect::Copy(text)]
 }
 

@@ -318,7 +318,7 @@ impl<'a> CgroupPane<'a> {
         }
         if edit.is_none() && !file.applies {
             let here = 3 - file.version;
-            part.skip(2).clip(&format!("unused: v{here} here"), look.dim, look.glyphs.ellipsis);
+            part.skip(2).clip(&format!("not used on v{here}"), look.dim, look.glyphs.ellipsis);
         }
         if limited {
             self.used(&file.file, bar, pen);

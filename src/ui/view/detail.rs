@@ -56,7 +56,7 @@ pub(super) fn full_pane(model: &Model, terminal: Option<&Pane>, mut canvas: Canv
     let mut pen = canvas.pen_at(foot);
     pen.wash(look.bar).skip(1);
     if let Some((name, left)) = model.halting().filter(|(name, _)| **name == pane.name) {
-        let words = format!("{name} halts; killed in {} s  ", left.as_secs());
+        let words = format!("{name} halts; kill in {} s  ", left.as_secs());
         pen.put(&words, look.bar.patch(look.busy));
         pen.put("C-] c S", look.bar.patch(look.key)).put(" kills now  ", look.bar.patch(look.dim));
     }
@@ -139,7 +139,7 @@ fn console(model: &Model, terminal: Option<&Pane>, canvas: Canvas<'_>) {
     let keys = match back {
         0 if pane.is_some_and(|it| it.escaped) => "C-] then c, z, q or C-]".to_owned(),
         0 if typing && pane.is_some_and(|it| it.ended.is_none()) => {
-            "C-] c leaves, C-] C-] sends C-]".to_owned()
+            "C-] c leave  C-] C-] send C-]".to_owned()
         }
         0 => String::new(),
         back => format!("{back} lines back, any key returns"),

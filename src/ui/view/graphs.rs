@@ -94,11 +94,11 @@ fn cpu_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
     let counters = &container.counters;
     pen.put("cpu  ", look.dim);
     match counters.cpu_percent {
-        Some(it) => _ = pen.put(&format!("{it:.1} %"), look.fg),
+        Some(it) => _ = pen.put(&format!("{it:.1}%"), look.fg),
         None => _ = pen.put(look.glyphs.unknown, look.dim),
     }
     if let Some(quota) = counters.cpu_quota_percent {
-        pen.put(&format!("  of quota {quota:.0} %"), look.dim);
+        pen.put(&format!("  of quota {quota:.0}%"), look.dim);
     }
     if let (Some(throttled), Some(periods)) = (counters.throttled_periods, counters.periods)
         && throttled > 0

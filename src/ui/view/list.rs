@@ -185,7 +185,7 @@ fn frame<'a>(model: &Model, canvas: Canvas<'a>) -> Canvas<'a> {
     }
     let fuzzy = model.list.closeness == Closeness::Fuzzy && model.list.filter_error.is_none();
     if fuzzy && !model.list.order.is_empty() {
-        left.push(("  is in no name; these are similar", look.warn));
+        left.push(("  matches no name; these are similar", look.warn));
     }
     let marks = format!("{} marked", model.list.marks.len());
     let close = model
@@ -193,7 +193,7 @@ fn frame<'a>(model: &Model, canvas: Canvas<'a>) -> Canvas<'a> {
         .iter()
         .filter(|it| memory_share(it).is_some_and(|share| share >= 0.9))
         .count();
-    let close_words = format!("{close} over 90 % of limit");
+    let close_words = format!("{close} over 90% of limit");
     let mut right: Vec<Piece<'_>> = Vec::new();
     if !model.list.marks.is_empty() {
         right.push((&marks, look.mark));

@@ -200,7 +200,7 @@ fn a_stop_under_way_counts_down() {
     has(&lines(&model), &["killed in 5 s", "C-] c, then S kills now"]);
     escape(&mut model);
     press(&mut model, "z");
-    has(&lines(&model), &["web halts; killed in 5 s", "C-] c S kills now"]);
+    has(&lines(&model), &["web halts; kill in 5 s", "C-] c S kills now"]);
 }
 
 fn escape(model: &mut Model) {
@@ -233,7 +233,7 @@ fn the_console_of_a_frozen_container_says_so_and_how_to_thaw_it() {
         press(&mut model, "c");
         has(&lines(&model), &["console", "frozen"]);
         has(&lines(&model), &["C-] c, then f thaws it"]);
-        has(&lines(&model), &["frozen, keys wait", "C-] c f thaws it"]);
+        has(&lines(&model), &["frozen, keys wait", "C-] c f thaw it"]);
         escape(&mut model);
         press(&mut model, "c");
         has(&lines(&model), &["f thaws it"]);

@@ -188,7 +188,7 @@ fn rows_that_were_scrolled_stay_under_the_mouse() {
             _ = click(&mut model, inner.x + 5, inner.y + line);
             assert_eq!(forest(&model), first + usize::from(line) - 1, "{size:?}");
         }
-        // Without the focus it is the same rows.
+        // A pane without the focus shows the same rows.
         if size.0 >= layout::MIDDLE {
             press(&mut model, "1 2 G 1 Tab");
             let inner = inside(&model, Tab::Processes);

@@ -100,7 +100,7 @@ fn a_line_that_counts_on_other_hosts_alone_says_so() {
         let mut model = model(size, vec![db.clone()]);
         press(&mut model, "e");
         let lines = lines(&model);
-        has(&lines, &["memory.limit_in_bytes", "64M", "unused: v2 here"]);
+        has(&lines, &["memory.limit_in_bytes", "64M", "not used on v2"]);
         assert!(!lines.iter().any(|it| it.contains("memory.max") && it.contains("unused")));
     }
 }
