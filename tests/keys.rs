@@ -287,7 +287,7 @@ fn a_root_can_bring_its_own_dev() {
     lxcpath.ok(&["create", &name, "--dir", root.path().to_str().unwrap()]);
     configure(&lxcpath, &name, "lxc.autodev = 0\nlxc.tty.max = 1");
     lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
-    let look = "echo x > /dev/null && test -e /dev/mark && test ! -e /dev/zero && \
+    let look = "echo x > /dev/null && test -e /dev/mark && test -L /dev/stdin && test ! -e /dev/zero && \
                 test -c /dev/console && test -c /dev/tty1 && exec 3<> /dev/ptmx && ls /dev/pts";
     let said = lxcpath.ok(&["attach", &name, "--", "/bin/sh", "-c", look]);
     // The console, the tty, and the pty that was just opened.

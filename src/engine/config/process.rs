@@ -57,7 +57,7 @@ pub(super) fn spec(settings: &ConfigSettings) -> Result<ProcessSpec, ConfigError
         sysctls: kernel_settings(settings, "lxc.sysctl."),
         proc_files: kernel_settings(settings, "lxc.proc."),
         groups,
-        callers_keyring: keyring.is_some_and(|it| it.meaning == Meaning::Number(0)),
+        callers_keyring: keyring.is_some_and(|it| it.meaning == Meaning::Number(1)),
         clocks: clocks(settings),
     })
 }
@@ -143,6 +143,14 @@ mod tests {
         let clocks = read(&[("lxc.time.offset.monotonic", "-1500ms")]).unwrap().clocks.unwrap();
         assert_eq!(clocks.monotonic, ClockOffset { seconds: -2, nanoseconds: 500_000_000 });
         assert_eq!(clocks.boot, ClockOffset::default());
+    }
+
+    #[test]
+    fn the_callers_keyring_is_kept_only_if_the_configuration_says_so() {
+        let keeps = |value| read(&[("lxc.keyring.session", value)]).unwrap().callers_keyring;
+        // The name suggests the opposite, and so does LXC's own default of 0.
+        assert!(keeps("1") && !keeps("0"));
+        assert!(!read(&[]).unwrap().callers_keyring);
     }
 
     #[test]

@@ -89,7 +89,7 @@ pub struct ProcessSpec {
     pub proc_files: Vec<At<KernelSetting>>,
     /// `lxc.init.groups`: init's supplementary groups.
     pub groups: Vec<u32>,
-    /// `lxc.keyring.session = 0`: it keeps the session keyring of who started it.
+    /// `lxc.keyring.session = 1`: it keeps the session keyring of who started it.
     pub callers_keyring: bool,
     /// `lxc.time.offset.*`: how far its clocks are ahead; none: it has the host's.
     pub clocks: Option<ClockOffsets>,

@@ -24,12 +24,11 @@ const DEVICES: [(&CStr, u64, u64); 6] = [
     (c"urandom", 1, 9),
     (c"tty", 5, 0),
 ];
-const LINKS: [(&CStr, &CStr); 5] = [
+const STREAMS: [(&CStr, &CStr); 4] = [
     (c"/proc/self/fd", c"fd"),
     (c"/proc/self/fd/0", c"stdin"),
     (c"/proc/self/fd/1", c"stdout"),
     (c"/proc/self/fd/2", c"stderr"),
-    (c"pts/ptmx", c"ptmx"),
 ];
 const SHM_BYTES: &CStr = c"64m";
 const CONSOLE: &CStr = c"console";
@@ -43,6 +42,9 @@ pub(super) fn perform(step: &DevStep, made: &mut Made) -> nix::Result<()> {
         DevStep::Own => {
             made.dev = Some(take_dev(made.root()?, made.links())?);
             made.missing = if made.foreign_root { Missing::Made } else { Missing::Skipped };
+            if made.missing == Missing::Made {
+                link_streams(made.dev()?)?;
+            }
         }
         DevStep::SharedMemory => mount_shm(made.dev()?)?,
         DevStep::MessageQueues => mount_mqueue(made.dev()?)?,
@@ -68,9 +70,8 @@ fn make_dev(
     for (name, major, minor) in DEVICES {
         make_device(dev.as_fd(), name, major, minor)?;
     }
-    for (to, name) in LINKS {
-        symlinkat(to, dev.as_fd(), name)?;
-    }
+    link_streams(dev.as_fd())?;
+    symlinkat(c"pts/ptmx", dev.as_fd(), c"ptmx")?;
     for name in [c"pts", c"shm", c"mqueue"] {
         mkdirat(&dev, name, Mode::from_bits_truncate(0o755))?;
     }
@@ -93,6 +94,17 @@ fn show_ptmx(dev: BorrowedFd<'_>, pts: BorrowedFd<'_>) -> nix::Result<()> {
     };
     let copy = sys::open_tree(pts.as_raw_fd(), c"ptmx", Recursive::No)?;
     sys::move_mount(copy.as_fd(), place.as_fd())
+}
+
+/// Adds the links to the standard streams that the root's own /dev lacks.
+fn link_streams(dev: BorrowedFd<'_>) -> nix::Result<()> {
+    for (to, name) in STREAMS {
+        match symlinkat(to, dev, name) {
+            Err(Errno::EEXIST) | Ok(()) => (),
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
 }
 
 fn make_dir(dir: BorrowedFd<'_>, name: &CStr) -> nix::Result<()> {
