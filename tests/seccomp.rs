@@ -126,6 +126,35 @@ fn the_first_version_allows_calls_by_their_number() {
 }
 
 #[test]
+fn attach_is_filtered_as_init_is_whatever_became_of_the_profile() {
+    let Some(guest) = Filtered::new(DENYING) else { return };
+    let restart = |settings: &[&str]| {
+        guest.lxcpath.wharf(&["stop", "-k", &guest.name]);
+        let args = [&["start", &guest.name], settings, &["--", "/bin/sleep", "1000"]].concat();
+        guest.lxcpath.ok(&args);
+    };
+    restart(&[]);
+    fs::write(&guest.profile, "2\ndenylist\nsysinfo errno 5\n").unwrap();
+    assert_eq!(guest.answers(&["attach"], &CALLS)[..5], ANSWERS);
+    fs::remove_file(&guest.profile).unwrap();
+    assert_eq!(guest.answers(&["attach"], &CALLS)[..5], ANSWERS);
+    fs::write(&guest.profile, "2\ndenylist\nsysinfo errno 5\n").unwrap();
+    restart(&["-s", "lxc.no_new_privs=0"]);
+    assert_eq!(guest.answers(&["attach", "-u", "65534"], &CALLS[3..4]), [5]);
+    restart(&["-s", "lxc.seccomp.profile="]);
+    assert_eq!(guest.answers(&["attach"], &CALLS[3..4]), [libc::EFAULT]);
+    // Longer than what a supervisor answers in one piece, and with calls that attach itself makes.
+    let long: String = (0..100).fold(String::new(), |text, it| {
+        text + &format!("sysinfo errno 5 [0,{},==][1,1,==][2,2,==]\n", it + 7)
+    });
+    let needed = "clone3 errno 38\nclose_range errno 38\n";
+    fs::write(&guest.profile, format!("2\ndenylist\n{needed}{long}sysinfo errno 9 [0,0,==]\n"))
+        .unwrap();
+    restart(&[]);
+    assert_eq!(guest.answers(&["attach"], &CALLS[3..4]), [9]);
+}
+
+#[test]
 fn who_makes_a_call_that_kills_dies() {
     for action in ["kill", "trap"] {
         let profile = format!("2\ndenylist\nmkdir {action}\nmkdirat {action}\n");

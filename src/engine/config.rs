@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 pub use document::{Document, DocumentError};
 pub use error::{ConfigError, ConfigErrors};
+pub(in crate::engine) use filter::of_running as running_filter;
 pub(in crate::engine) use process::limits;
 pub use system::default_config;
 pub(in crate::engine) use system::used_controllers;

@@ -47,17 +47,14 @@ pub enum Side {
 /// Creates a process with `flags` (`CLONE_NEW*`), born in the v2 cgroup `cgroup` if given.
 ///
 /// The child continues here with a copy of everything, as after fork(2): the caller must be
-/// single-threaded, and the child must end in exec or `_exit`. With `CLONE_PARENT` it is a child of
-/// the caller's parent, which is notified of its end.
+/// single-threaded, and the child must end in exec or `_exit`.
 pub fn clone3(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> nix::Result<Side> {
     let mut pidfd: RawFd = -1;
     // SAFETY: clone_args is plain integers, for which all zeroes is the documented default.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     args.flags = flags | libc::CLONE_PIDFD as u64;
     args.pidfd = &raw mut pidfd as u64;
-    if flags & libc::CLONE_PARENT as u64 == 0 {
-        args.exit_signal = libc::SIGCHLD as u64;
-    }
+    args.exit_signal = libc::SIGCHLD as u64;
     if let Some(cgroup) = cgroup {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = cgroup.as_raw_fd() as u64;
@@ -73,6 +70,22 @@ pub fn clone3(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> nix::Result<Side> {
             Ok(Side::Parent { pid: pid as i32, pidfd })
         }
     }
+}
+
+/// Creates a process as [`clone3`] does, but as a child of this one's parent, which is notified of
+/// its end.
+pub fn clone_sibling() -> nix::Result<Side> {
+    let mut pidfd: RawFd = -1;
+    let flags = (libc::CLONE_PARENT | libc::CLONE_PIDFD) as libc::c_ulong;
+    let none = std::ptr::null_mut::<libc::c_void>();
+    // SAFETY: without CLONE_VM and with no stack given this is fork(2); the third argument is where
+    // the kernel stores the pidfd, on this stack.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, none, &raw mut pidfd, none, none) };
+    Ok(match Errno::result(pid)? {
+        0 => Side::Child,
+        // SAFETY: the kernel stored a fresh descriptor that nobody else owns.
+        pid => Side::Parent { pid: pid as i32, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } },
+    })
 }
 
 /// Creates a plain child process. The same duties as for [`clone3`].

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::error::{ConfigError, Reason};
 use super::include;
 use super::settings::{ConfigSettings, blame};
-use crate::engine::seccomp::{self, Machine};
+use crate::engine::seccomp::{self, Compiled, Machine};
 use crate::engine::sys::filter::FilterInstruction;
 use crate::engine::terms::spec::{At, ConfigPlace};
 
@@ -25,21 +25,31 @@ pub(super) fn of(settings: &ConfigSettings) -> Result<ProfileRead, ConfigError> 
         );
         return Ok((None, vec![said]));
     }
-    let (content, _) = include::read(file).map_err(|reason| blame(entry, reason))?;
-    let text = String::from_utf8(content).map_err(|_bytes| blame(entry, Reason::NotText))?;
-    let uname = nix::sys::utsname::uname();
-    let uname = uname.map(|it| it.machine().to_string_lossy().into_owned()).unwrap_or_default();
-    let machine = Machine::of(&uname).ok_or_else(|| blame(entry, Reason::Machine(uname)))?;
-    let compiled = seccomp::compile(&text, machine).map_err(|error| {
-        let fault = Reason::Profile(error.fault.to_string());
-        let Some(line) = error.line else { return blame(entry, fault) };
-        let place = ConfigPlace { file: file.to_path_buf(), line };
-        ConfigError::of(&error.text, "", fault, Some(&place))
-    })?;
+    let compiled = compile(file, &|reason| blame(entry, reason))?;
     let told =
         |(line, said)| format!("{said} ({})", ConfigPlace { file: file.to_path_buf(), line });
     let warnings = compiled.warnings.into_iter().map(told).collect();
     Ok((Some(At { value: compiled.program, place: entry.place.clone() }), warnings))
+}
+
+/// Compiles the profile that a running container of LXC's names.
+pub(in crate::engine) fn of_running(profile: &str) -> Result<Vec<FilterInstruction>, ConfigError> {
+    let blame = |reason| ConfigError::of("lxc.seccomp.profile", profile, reason, None);
+    compile(Path::new(profile), &blame).map(|it| it.program)
+}
+
+fn compile(file: &Path, blame: &dyn Fn(Reason) -> ConfigError) -> Result<Compiled, ConfigError> {
+    let (content, _) = include::read(file).map_err(blame)?;
+    let text = String::from_utf8(content).map_err(|_bytes| blame(Reason::NotText))?;
+    let uname = nix::sys::utsname::uname();
+    let uname = uname.map(|it| it.machine().to_string_lossy().into_owned()).unwrap_or_default();
+    let machine = Machine::of(&uname).ok_or_else(|| blame(Reason::Machine(uname)))?;
+    seccomp::compile(&text, machine).map_err(|error| {
+        let fault = Reason::Profile(error.fault.to_string());
+        let Some(line) = error.line else { return blame(fault) };
+        let place = ConfigPlace { file: file.to_path_buf(), line };
+        ConfigError::of(&error.text, "", fault, Some(&place))
+    })
 }
 
 /// Returns whether this process is under a filter.

@@ -318,6 +318,7 @@ fn assemble(
         ttys: Ttys::new(std::mem::take(&mut launched.ttys)),
         init: launched.into(),
         stop_signal: run.spec.signals.stop,
+        filter: run.spec.filter.as_ref().map(|it| it.value.clone()),
         kept: 0,
     };
     let halt = run.spec.signals.halt;

@@ -1,7 +1,7 @@
 //! The verb `attach`: runs a command inside a running container, on a pty of its own.
 //!
-//! The command gets the cgroups, namespaces, root, capability bounds, AppArmor profile and
-//! no_new_privs of the container's init. It enters by a plan like that of a start.
+//! The command gets the cgroups, namespaces, root, capability bounds, AppArmor and seccomp profiles
+//! and no_new_privs of the container's init. It enters by a plan like that of a start.
 
 mod shell;
 mod target;
@@ -98,6 +98,7 @@ impl Engine {
             capabilities: target.bounding,
             apparmor: target.apparmor.clone(),
             no_new_privs: target.no_new_privs,
+            filter: target.filter.clone(),
             personality: target.personality,
             limits: target.limits.clone(),
             uid,

@@ -8,6 +8,7 @@ use super::{
     CAPABILITIES, KernelStep, PlanError, Program, SessionTerminal, Step, WindowSize, confine,
     kernel,
 };
+use crate::engine::sys::filter::FilterInstruction;
 use crate::engine::terms::spec::{At, ResourceLimit};
 
 /// Which process enters, and what it becomes.
@@ -20,6 +21,8 @@ pub(in crate::engine) struct Entering {
     /// Its AppArmor profile.
     pub apparmor: Option<String>,
     pub no_new_privs: bool,
+    /// The filter of system calls that its init has.
+    pub filter: Option<Vec<FilterInstruction>>,
     pub personality: Option<u32>,
     pub limits: Vec<At<ResourceLimit>>,
     pub uid: u32,
@@ -49,12 +52,12 @@ pub(in crate::engine) fn enter(entering: Entering) -> Result<Vec<Step>, PlanErro
         steps.push(Step::NoNewPrivs);
     }
     steps.extend(kernel::limits(&entering.limits));
+    steps.extend(entering.personality.map(KernelStep::Personality).map(Step::Kernel));
+    // While the process has the capability for it.
+    steps.extend(entering.filter.map(|program| Step::Filter { program, place: None }));
     steps.extend([
         Step::Identity { uid: entering.uid, gid: entering.gid, groups: Vec::new() },
         Step::LimitCapabilities { mask },
-    ]);
-    steps.extend(entering.personality.map(KernelStep::Personality).map(Step::Kernel));
-    steps.extend([
         Step::WorkDir { dir: c"/".to_owned() },
         Step::Appear,
         Step::Session { terminal: SessionTerminal::Ours },
@@ -73,6 +76,7 @@ mod tests {
             capabilities: 0b101,
             apparmor: Some("lxc".to_owned()),
             no_new_privs: true,
+            filter: Some(Vec::new()),
             personality: Some(8),
             limits: Vec::new(),
             uid: 7,
@@ -97,6 +101,7 @@ mod tests {
             position(&|it| matches!(it, Step::LeaveHost)),
             position(&|it| matches!(it, Step::Bounding { .. })),
             position(&|it| matches!(it, Step::NoNewPrivs)),
+            position(&|it| matches!(it, Step::Filter { .. })),
             position(&|it| matches!(it, Step::Identity { .. })),
             position(&|it| matches!(it, Step::LimitCapabilities { .. })),
         ];

@@ -1,5 +1,6 @@
 //! The client side: one method for each request. Waits for no answer longer than two seconds.
 
+mod filter;
 pub(super) mod groups;
 
 use std::os::fd::{AsFd as _, OwnedFd};

@@ -44,6 +44,8 @@ pub enum SocketCommand {
     ConsoleView = 1000,
     /// wharf: how the end of init is handled for as long as the connection lasts; see [`Wish`].
     Wish = 1001,
+    /// wharf: the filter of system calls that init has, in a file.
+    GetFilterFd = 1002,
 }
 
 /// What a client that ends a container wants from its supervisor while the connection is open.
@@ -85,7 +87,7 @@ impl Wish {
 
 impl SocketCommand {
     /// Every command that a wharf supervisor serves.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::GetTtyFd,
         Self::Stop,
         Self::GetState,
@@ -110,6 +112,7 @@ impl SocketCommand {
         Self::GetLimitCgroupFd,
         Self::ConsoleView,
         Self::Wish,
+        Self::GetFilterFd,
     ];
 
     /// Returns the command with this number, if wharf serves it.

@@ -61,6 +61,7 @@ fn renew(run: &mut Run, watch: &mut Watch) -> Result<(), RunError> {
     desk.init = launched.into();
     desk.config = run.config.clone();
     desk.stop_signal = run.spec.signals.stop;
+    desk.filter = run.spec.filter.as_ref().map(|it| it.value.clone());
     desk.hierarchies = hierarchies;
     watch.halt = run.spec.signals.halt;
     watch.oom = oom.map(Oom::begin);

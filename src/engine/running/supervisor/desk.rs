@@ -1,12 +1,14 @@
 //! Answers requests: inspects the run, acts on it, and returns what to send. Reads no socket.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::pty::openpty;
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 
 use super::life::Life;
@@ -19,7 +21,7 @@ use crate::engine::entry::launch::Launched;
 use crate::engine::running::command_socket::wire::{
     self, LogRequest, MAX_STATE, Request, Response, SocketCommand, Wish,
 };
-use crate::engine::sys;
+use crate::engine::sys::{self, filter::FilterInstruction};
 use crate::engine::terms::state::State;
 
 /// How long a v2 freeze asked for by LXC's tools may hold the supervisor.
@@ -37,6 +39,8 @@ pub(super) struct Desk {
     pub(super) ttys: Ttys,
     /// `lxc.signal.stop`.
     pub(super) stop_signal: i32,
+    /// The filter of system calls that init has.
+    pub(super) filter: Option<Vec<FilterInstruction>>,
     /// How many connections stay open.
     pub(super) kept: usize,
 }
@@ -69,6 +73,14 @@ const fn most_kept(command: SocketCommand) -> usize {
         SocketCommand::Stop | SocketCommand::AddStateClient | SocketCommand::Wish
     );
     if waits { MOST + RESERVE } else { usize::MAX }
+}
+
+/// Writes a program into a file in memory: it may be too long for an answer.
+fn in_file(program: &[FilterInstruction]) -> io::Result<OwnedFd> {
+    let file = File::from(memfd_create(c"filter", MFdFlags::MFD_CLOEXEC)?);
+    let bytes: Vec<u8> = program.iter().flat_map(|it| it.to_bytes()).collect();
+    file.write_all_at(&bytes, 0)?;
+    Ok(file.into())
 }
 
 impl Desk {
@@ -112,6 +124,10 @@ impl Desk {
             SocketCommand::GetLxcpath => Reply::text(&self.life.record.lxcpath.to_string_lossy()),
             SocketCommand::GetConfigItem => self.config_item(payload),
             SocketCommand::GetInitPidfd => Reply::fd(self.init.pidfd.try_clone()),
+            SocketCommand::GetFilterFd => match &self.filter {
+                Some(filter) => Reply::fd(in_file(filter)),
+                None => Reply::value(0),
+            },
             SocketCommand::GetDevptsFd => match &self.init.devpts {
                 Some(devpts) => Reply::fd(devpts.try_clone()),
                 None => Reply::error(Errno::EBADF),
@@ -328,7 +344,7 @@ impl Desk {
             return Reply::error(Errno::EINVAL);
         }
         let dirs = self.cgroup.dirs();
-        let fds: std::io::Result<Vec<_>> = dirs.iter().take(MOST).map(|it| open_dir(it)).collect();
+        let fds: io::Result<Vec<_>> = dirs.iter().take(MOST).map(|it| open_dir(it)).collect();
         let Some(fds) = fds.ok().filter(|it| !it.is_empty()) else {
             return Reply::error(Errno::ENOENT);
         };
@@ -363,7 +379,7 @@ impl Desk {
     }
 }
 
-fn open_dir(dir: &std::path::Path) -> std::io::Result<OwnedFd> {
+fn open_dir(dir: &std::path::Path) -> io::Result<OwnedFd> {
     let flags = libc::O_DIRECTORY | libc::O_CLOEXEC | libc::O_NOFOLLOW;
     Ok(File::options().read(true).custom_flags(flags).open(dir)?.into())
 }

@@ -8,12 +8,15 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use nix::errno::Errno;
 
 use crate::engine::cgroup::Cgroup;
+use crate::engine::config::{self, ConfigError};
+
 use crate::engine::entry::perform::Door;
 use crate::engine::host::apparmor;
 use crate::engine::running::command_socket::{Client, Init, SocketError};
 use crate::engine::running::groups::{self, GroupError, Holding};
+use crate::engine::sys::filter::FilterInstruction;
 use crate::engine::terms::spec::{At, ResourceLimit};
-use crate::engine::{ErrorKind, Lxcpath, Name, config, sys};
+use crate::engine::{ErrorKind, Lxcpath, Name, sys};
 
 /// A running container, held by a pidfd of its init.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub(super) struct AttachTarget {
     /// Init's capability bounding set.
     pub(super) bounding: u64,
     pub(super) no_new_privs: bool,
+    /// The filter of system calls that init has loaded.
+    pub(super) filter: Option<Vec<FilterInstruction>>,
     /// Init's AppArmor profile.
     pub(super) apparmor: Option<String>,
     /// `lxc.environment`.
@@ -50,6 +55,8 @@ pub(super) enum TargetError {
     NotInside { pid: i32 },
     #[error("read {path}")]
     Proc { path: String, source: io::Error },
+    #[error("its filter of system calls is not known: {0}")]
+    Filter(#[from] ConfigError),
     #[error(transparent)]
     Group(#[from] GroupError),
 }
@@ -60,7 +67,9 @@ impl TargetError {
             Self::NotRunning => ErrorKind::NotRunning,
             Self::Socket(SocketError::Hold { source: Errno::EPERM, .. }) => ErrorKind::Denied,
             Self::Group(error) => error.kind(),
-            Self::Socket(_) | Self::NotInside { .. } | Self::Proc { .. } => ErrorKind::Failed,
+            Self::Socket(_) | Self::NotInside { .. } | Self::Filter(_) | Self::Proc { .. } => {
+                ErrorKind::Failed
+            }
         }
     }
 }
@@ -111,6 +120,7 @@ impl AttachTarget {
                 .and_then(|it| u64::from_str_radix(it, 16).ok())
                 .unwrap_or(0),
             no_new_privs: field(&status, "NoNewPrivs:") == Some("1"),
+            filter: filter(&client, &status)?,
             apparmor,
             environment: environment(&client)?,
             limits: limits(&client)?,
@@ -165,6 +175,20 @@ fn limits(client: &Client) -> Result<Vec<At<ResourceLimit>>, TargetError> {
 fn personality(pid: i32) -> Option<u32> {
     let text = fs::read_to_string(format!("/proc/{pid}/personality")).ok()?;
     u32::from_str_radix(text.trim(), 16).ok()
+}
+
+/// Asks for the filter. LXC's supervisors only name the profile, which is compiled as it is now.
+fn filter(client: &Client, status: &str) -> Result<Option<Vec<FilterInstruction>>, TargetError> {
+    match client.filter() {
+        Err(error) if error.is_unknown_command() => (),
+        found => return found.map_err(TargetError::Socket),
+    }
+    if field(status, "Seccomp:") == Some("0") {
+        return Ok(None);
+    }
+    let profile = client.config_item("lxc.seccomp.profile").map_err(TargetError::Socket)?;
+    let profile = profile.filter(|it| !it.is_empty());
+    Ok(profile.map(|it| config::running_filter(&it)).transpose()?)
 }
 
 /// Returns the flags of the namespaces that differ. One that cannot be read is an error: the
