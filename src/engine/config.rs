@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 pub use document::{Document, DocumentError};
 pub use error::{ConfigError, ConfigErrors};
 pub(in crate::engine) use filter::of_running as running_filter;
+pub(in crate::engine) use net::fill_lines;
 pub(in crate::engine) use process::limits;
 pub use system::default_config;
 pub(in crate::engine) use system::used_controllers;
@@ -36,6 +37,8 @@ pub use values::words as command_words;
 
 use crate::engine::terms::name::Name;
 use crate::engine::terms::spec::{ConfigPlace, Spec};
+#[cfg(test)]
+use crate::engine::terms::{nic::Nic, spec::At};
 use read::ConfigReader;
 use settings::ConfigSettings;
 
@@ -124,6 +127,17 @@ impl Config {
     /// Lists every line that wharf does not support yet.
     pub(in crate::engine) fn unsupported(&self) -> Vec<ConfigError> {
         build::unsupported(&self.settings).collect()
+    }
+
+    /// Describes the network interfaces that it asks for.
+    #[cfg(test)]
+    pub(in crate::engine) fn nics(&self) -> Result<Vec<At<Nic>>, ConfigError> {
+        net::nics(&self.settings.interfaces)
+    }
+
+    /// Lists every line that names an interface which this host does not have.
+    pub(in crate::engine) fn missing_links(&self) -> Vec<ConfigError> {
+        net::missing(&self.settings.interfaces)
     }
 
     /// Returns whether any line sets what `key` decides: the network, the devices, the capabilities

@@ -3,8 +3,10 @@
 
 pub(in crate::engine) mod apparmor;
 pub mod identity;
+pub(in crate::engine) mod links;
 pub mod lxcpath;
 pub(in crate::engine) mod mountinfo;
+pub(in crate::engine) mod random;
 
 #[cfg(test)]
 pub(in crate::engine) mod made_up;

@@ -5,6 +5,7 @@ pub mod error;
 pub mod exit;
 pub mod id;
 pub mod name;
+pub mod nic;
 pub(in crate::engine) mod patience;
 pub mod shown;
 pub(in crate::engine) mod signal;

@@ -265,12 +265,12 @@ mod tests {
         assert_eq!(create("web"), "made from wharf's defaults");
         std::fs::create_dir_all(crate::engine::config::default_config(&host).parent().unwrap())
             .unwrap();
-        std::fs::write(crate::engine::config::default_config(&host), "lxc.net.0.type = veth\n")
+        std::fs::write(crate::engine::config::default_config(&host), "lxc.hook.start = /x\n")
             .unwrap();
         let said = create("db");
         assert!(said.contains("default.conf, with wharf's defaults for what it"), "{said}");
         assert!(
-            said.ends_with("left out, not supported yet: lxc.net.0.type = veth (line 1)"),
+            said.ends_with("left out, not supported yet: lxc.hook.start = /x (line 1)"),
             "{said}"
         );
     }

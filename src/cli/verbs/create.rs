@@ -42,7 +42,8 @@ pub(super) const CREATE: Subcommand = Subcommand {
 Without a template or a directory, the container shares the host's files, to read and to write,
 and runs a shell below an init of wharf's own.
 Without -f the configuration starts from /etc/lxc/default.conf, if there is one, with wharf's own
-defaults for what it does not set. What wharf does not support yet is left out, and listed.
+defaults for what it does not set. What wharf does not support yet is left out, and listed, and so
+is a network interface whose bridge this host does not have.
 A creation that fails leaves nothing behind.
 
 Examples:

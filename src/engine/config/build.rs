@@ -8,7 +8,7 @@ use super::get::storage;
 use super::keys::Support;
 use super::meaning::{Auto, AutoGroup, Meaning, NONE};
 use super::settings::{ConfigSettings, Setting, blame};
-use super::{Config, filter, include, mounts, process};
+use super::{Config, filter, include, mounts, net, process};
 use crate::engine::host::apparmor;
 use crate::engine::terms::signal;
 use crate::engine::terms::spec::{
@@ -28,6 +28,10 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
         return Err(errors);
     }
     let rootfs = rootfs(settings)?;
+    let nics = net::nics(&settings.interfaces)?;
+    if let Some(errors) = ConfigErrors::of(net::missing(&settings.interfaces)) {
+        return Err(errors);
+    }
     let capabilities = capabilities(settings);
     let (filter, warnings) = filter::of(settings)?;
     Ok(Spec {
@@ -47,6 +51,7 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
         dev_bytes: settings.number("lxc.autodev.tmpfs.size"),
         console: console(settings),
         network: network(settings),
+        nics,
         capabilities,
         apparmor: apparmor(settings),
         no_new_privs: settings.number("lxc.no_new_privs") != 0,
@@ -67,12 +72,7 @@ pub(super) fn unsupported(settings: &ConfigSettings) -> impl Iterator<Item = Con
         .entries
         .iter()
         .filter(|it| it.key.name == "lxc.rootfs.path" && storage(&it.value).0 != "dir");
-    let interfaces = settings.interfaces.by_index.iter().filter_map(|(index, it)| {
-        let kind = it.kind.filter(|it| !["none", "empty"].contains(it))?;
-        let key = format!("lxc.net.{index}.type");
-        Some(ConfigError::of(&key, kind, Reason::NotYet, it.place.as_ref()))
-    });
-    keys.chain(storage.map(not_yet)).chain(interfaces)
+    keys.chain(storage.map(not_yet)).chain(net::refused(&settings.interfaces))
 }
 
 fn refuses(entry: &Setting) -> bool {
@@ -264,7 +264,7 @@ fn network(settings: &ConfigSettings) -> NetworkSpec {
     if !interfaces.is_empty() && interfaces.values().all(|it| it.kind == Some("none")) {
         NetworkSpec::Host
     } else {
-        NetworkSpec::Empty
+        NetworkSpec::Own
     }
 }
 
@@ -343,7 +343,7 @@ mod tests {
     fn the_default_configuration_is_accepted_whole() {
         let spec = read(super::super::DEFAULT).unwrap();
         assert!(spec.no_new_privs);
-        assert_eq!(spec.network, NetworkSpec::Empty);
+        assert_eq!(spec.network, NetworkSpec::Own);
         let Capabilities::Drop(dropped) = spec.capabilities else { panic!("some are kept") };
         let left: Vec<&str> = (0_u8..)
             .zip(super::super::caps::NAMES)
@@ -370,7 +370,7 @@ mod tests {
         for line in [
             "lxc.seccomp.notify.proxy = unix:/x",
             "lxc.hook.start = /x",
-            "lxc.net.0.type = veth",
+            "lxc.net.0.type = phys\nlxc.net.0.link = eth+",
             "lxc.rootfs.path = overlay:/a:/b",
             "lxc.mount.auto = cgroup2",
             "lxc.rootfs.options = idmap=container",
@@ -432,10 +432,10 @@ mod tests {
 
     #[test]
     fn the_network_is_shared_only_if_every_interface_says_so() {
-        assert_eq!(read("").unwrap().network, NetworkSpec::Empty);
+        assert_eq!(read("").unwrap().network, NetworkSpec::Own);
         assert_eq!(read("lxc.network.type = none").unwrap().network, NetworkSpec::Host);
         let mixed = "lxc.net.0.type = none\nlxc.net.1.type = empty";
-        assert_eq!(read(mixed).unwrap().network, NetworkSpec::Empty);
+        assert_eq!(read(mixed).unwrap().network, NetworkSpec::Own);
     }
 
     #[test]

@@ -63,6 +63,12 @@ impl ConfigError {
         self.subject.strip_prefix("lxc.net.")?.split('.').next()?.parse().ok()
     }
 
+    /// Returns the network interface that the host lacks, if that is the reason.
+    pub(in crate::engine) fn missing_link(&self) -> Option<&str> {
+        let lacks = matches!(self.reason, Reason::NoLink(_) | Reason::NotBridge);
+        self.subject.rsplit(' ').next().filter(|_| lacks)
+    }
+
     /// Returns whether the line would isolate the container from the host.
     pub(in crate::engine) fn isolates(&self) -> bool {
         let keys = ["lxc.idmap", "lxc.seccomp.", "lxc.selinux."];
@@ -158,6 +164,12 @@ pub enum Reason {
     NetworkType { index: u32, kind: &'static str },
     #[error("there is no network interface yet: lxc.network.type must come first")]
     NoInterface,
+    #[error("there is no such network interface{0}")]
+    NoLink(String),
+    #[error("it is not a bridge; `ip link add NAME type bridge` makes one")]
+    NotBridge,
+    #[error("it requires {0}")]
+    Requires(String),
     #[error("the variable is not set in wharf's own environment")]
     NotInEnvironment,
     #[error("is not supported yet")]

@@ -1,12 +1,18 @@
-//! Network interfaces: `lxc.net.N.*`, and the older `lxc.network.*` where each `type` opens one.
+//! Subnet interfaces: `lxc.net.N.*`, and the older `lxc.network.*` where each `type` opens one.
+
+mod hwaddr;
+mod nics;
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::error::Reason;
 use super::nearest::nearest;
 use super::values;
+use crate::engine::terms::nic::{NicAddress, Subnet};
 use crate::engine::terms::spec::ConfigPlace;
+pub(in crate::engine) use hwaddr::fill_lines;
+pub(super) use nics::{missing, nics, refused};
 
 /// Every key, for suggestions.
 pub(super) const NAMES: [&str; 8] = [
@@ -55,7 +61,7 @@ const PARTS: &[InterfaceKey] = &[
     part("flags", None, false, up),
     part("link", None, false, interface),
     part("name", None, false, interface),
-    part("hwaddr", None, false, text),
+    part("hwaddr", None, false, hardware),
     part("mtu", None, false, text),
     renamed("ipv4.address", "ipv4", ipv4),
     part("ipv4.gateway", None, false, gateway4),
@@ -83,7 +89,17 @@ const PARTS: &[InterfaceKey] = &[
 pub(super) struct InterfaceConfig {
     pub(super) kind: Option<&'static str>,
     pub(super) place: Option<ConfigPlace>,
-    parts: Vec<(&'static str, String)>,
+    parts: Vec<InterfacePart>,
+}
+
+/// One line of an interface's configuration.
+#[derive(Clone, Debug)]
+struct InterfacePart {
+    name: &'static str,
+    /// As LXC shows it.
+    value: String,
+    given: String,
+    place: Option<ConfigPlace>,
 }
 
 /// Every interface, by its index.
@@ -135,8 +151,7 @@ impl Interfaces {
         if part.name == "type" {
             return Some(interface.kind.unwrap_or_default().to_owned());
         }
-        let values = interface.parts.iter().filter(|(it, _)| *it == part.name);
-        let shown: Vec<&str> = values.map(|(_, value)| value.as_str()).collect();
+        let shown: Vec<&str> = interface.all(part.name).map(|it| it.value.as_str()).collect();
         Some(if shown.is_empty() {
             default_of(part.name, interface.kind).to_owned()
         } else {
@@ -203,10 +218,17 @@ impl Interfaces {
         }
         let checked = if value.is_empty() { None } else { Some((part.check)(value)?) };
         if !part.list || checked.is_none() {
-            interface.parts.retain(|(it, _)| *it != part.name);
+            interface.parts.retain(|it| it.name != part.name);
         }
-        interface.parts.extend(checked.map(|it| (part.name, it)));
+        let (name, given, place) = (part.name, value.to_owned(), place.cloned());
+        interface.parts.extend(checked.map(|value| InterfacePart { name, value, given, place }));
         Ok(())
+    }
+}
+
+impl InterfaceConfig {
+    fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a InterfacePart> {
+        self.parts.iter().filter(move |it| it.name == name)
     }
 }
 
@@ -247,6 +269,11 @@ fn kind(value: &str) -> Result<String, Reason> {
 #[expect(clippy::unnecessary_wraps, reason = "it stands in the table beside those that refuse")]
 fn up(_value: &str) -> Result<String, Reason> {
     Ok("up".to_owned())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it stands in the table beside those that refuse")]
+fn hardware(value: &str) -> Result<String, Reason> {
+    Ok(hwaddr::filled(value))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it stands in the table beside those that refuse")]
@@ -309,8 +336,16 @@ fn ipvlan_isolation(value: &str) -> Result<String, Reason> {
     one_of(value, &["bridge", "private", "vepa"], "bridge, private or vepa")
 }
 
-/// `a.b.c.d[/prefix] [broadcast]`; without a prefix the address's class gives it.
 fn ipv4(value: &str) -> Result<String, Reason> {
+    ipv4_address(value).map(|it| it.network.to_string())
+}
+
+fn ipv6(value: &str) -> Result<String, Reason> {
+    ipv6_address(value).map(|it| it.network.to_string())
+}
+
+/// `a.b.c.d[/prefix] [broadcast]`; without a prefix the address's class gives it.
+fn ipv4_address(value: &str) -> Result<NicAddress, Reason> {
     const EXPECTED: Reason = Reason::Expected("an IPv4 address, such as 10.0.3.2/24");
     const BITS: u8 = 32;
     let mut fields = value.split_ascii_whitespace();
@@ -325,13 +360,16 @@ fn ipv4(value: &str) -> Result<String, Reason> {
             _ => BITS,
         },
     };
-    if fields.next().is_some_and(|it| it.parse::<Ipv4Addr>().is_err()) {
-        return Err(EXPECTED);
-    }
-    Ok(format!("{address}/{prefix}"))
+    let broadcast = match fields.next() {
+        Some(given) => Some(given.parse().map_err(|_no_address| EXPECTED)?),
+        // In a network of two or fewer nobody else can be meant.
+        None if prefix >= BITS - 1 => None,
+        None => Some(Ipv4Addr::from_bits(address.to_bits() | u32::MAX >> prefix)),
+    };
+    Ok(NicAddress { network: Subnet { address: address.into(), prefix }, broadcast })
 }
 
-fn ipv6(value: &str) -> Result<String, Reason> {
+fn ipv6_address(value: &str) -> Result<NicAddress, Reason> {
     const EXPECTED: Reason = Reason::Expected("an IPv6 address, such as 2001:db8::2/64");
     const BITS: u8 = 128;
     let (address, prefix) = split_prefix(value);
@@ -340,7 +378,16 @@ fn ipv6(value: &str) -> Result<String, Reason> {
     if prefix > BITS {
         return Err(EXPECTED);
     }
-    Ok(format!("{address}/{prefix}"))
+    Ok(NicAddress { network: Subnet { address: address.into(), prefix }, broadcast: None })
+}
+
+/// A destination of the host's routes; LXC demands a prefix.
+fn destination(value: &str) -> Result<Subnet, Reason> {
+    const EXPECTED: Reason = Reason::Expected("a network, such as 10.0.4.0/24 or 2001:db8:1::/64");
+    let (address, prefix) = value.split_once('/').ok_or(EXPECTED)?;
+    let address: IpAddr = address.parse().map_err(|_no_address| EXPECTED)?;
+    let prefix = prefix.parse().ok().filter(|it| *it <= Subnet::host(address).prefix);
+    Ok(Subnet { address, prefix: prefix.ok_or(EXPECTED)? })
 }
 
 fn split_prefix(value: &str) -> (&str, Option<&str>) {
@@ -423,6 +470,10 @@ mod tests {
         assert_eq!(ipv4("192.168.0.2").unwrap(), "192.168.0.2/24");
         assert_eq!(ipv6("2001:db8::2").unwrap(), "2001:db8::2/64");
         assert!(ipv4("10.1.2.3/33").is_err());
+        let broadcast = |it| ipv4_address(it).unwrap().broadcast.map(|it| it.to_string());
+        assert_eq!(broadcast("10.1.2.3/24").unwrap(), "10.1.2.255");
+        assert_eq!(broadcast("10.1.2.3/24 10.1.3.255").unwrap(), "10.1.3.255");
+        assert_eq!(broadcast("10.1.2.3/31"), None);
         assert!(ipv6("10.1.2.3").is_err());
     }
 

@@ -29,8 +29,9 @@ pub(in crate::engine) struct LaunchRequest<'a> {
     pub cgroup: Option<&'a Cgroup>,
     /// Which of the descriptors 0, 1 and 2 the payload inherits. Never a terminal.
     pub inherit: [bool; 3],
-    /// Runs in the supervisor when the container is set up and its program does not run yet.
-    pub before_exec: &'a mut dyn FnMut() -> Result<(), BeforeExec>,
+    /// Runs in the supervisor, with the pid of init, when the container is set up and its program
+    /// does not run yet.
+    pub before_exec: &'a mut dyn FnMut(i32) -> Result<(), BeforeExec>,
 }
 
 /// Why the supervisor stopped a launch at the last moment.
@@ -77,7 +78,7 @@ const fn namespaces(network: NetworkSpec) -> u64 {
     let always = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
     match network {
         NetworkSpec::Host => always as u64,
-        NetworkSpec::Empty => (always | libc::CLONE_NEWNET) as u64,
+        NetworkSpec::Own => (always | libc::CLONE_NEWNET) as u64,
     }
 }
 
@@ -134,7 +135,7 @@ fn follow(
         ChildReport::End => return Err(LaunchError::Died),
         ChildReport::Born(_) => return Err(LaunchError::Report(Errno::EPROTO)),
     }
-    (request.before_exec)().map_err(LaunchError::BeforeExec)?;
+    (request.before_exec)(launched.pid).map_err(LaunchError::BeforeExec)?;
     report::go(socket).map_err(LaunchError::Report)?;
     match receive(socket).map_err(LaunchError::Report)? {
         // A closed socket means an executed program, or a process that was killed before that. Our

@@ -87,7 +87,7 @@ pub(in crate::engine) fn start(
     }
     steps.extend(kernel::early(&spec.process)?);
     file_systems(spec, payload, terminal, &mut steps)?;
-    if spec.network == NetworkSpec::Empty {
+    if spec.network == NetworkSpec::Own {
         steps.push(Step::Loopback);
     }
     if let Some(name) = &spec.hostname {
@@ -154,7 +154,7 @@ fn network_settings(spec: &Spec) -> NetworkSettings {
 fn network_devices(spec: &Spec) -> NetworkSettings {
     match spec.network {
         NetworkSpec::Host => network_settings(spec),
-        NetworkSpec::Empty => NetworkSettings::Open,
+        NetworkSpec::Own => NetworkSettings::Open,
     }
 }
 

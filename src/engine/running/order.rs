@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::config::{self, Config};
+use crate::engine::running::reclaim::reclaim;
 use crate::engine::running::record;
 use crate::engine::store::Store;
 use crate::engine::terms::spec::Spec;
@@ -43,6 +44,9 @@ impl Start {
         }
         store.tidy(name);
         record::remove_drafts(lxcpath);
+        // A run that was killed may hold what is needed now; the start itself reports why it could
+        // not be cleaned up.
+        _ = reclaim(lxcpath, name);
         let invalid = |source| Error::new(verb, name, ErrorKind::Invalid, source);
         let config = config::load(name, lxcpath, file, &self.settings).map_err(invalid)?;
         let mut spec = config.spec().map_err(invalid)?;

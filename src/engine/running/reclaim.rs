@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::engine::cgroup::{self, Cgroup, CgroupError, Hierarchies};
+use crate::engine::entry::host_steps::{self, HostStepError};
 use crate::engine::host::Host;
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::running::command_socket::{Seat, SeatError};
@@ -37,6 +38,8 @@ pub(in crate::engine) enum ReclaimError {
     Alive { pid: i32 },
     #[error("clean up after a supervisor that was killed")]
     Cgroup(#[source] CgroupError),
+    #[error("clean up after a supervisor that was killed")]
+    Host(#[source] HostStepError),
 }
 
 /// Cleans up what a dead supervisor of `name` left: processes, cgroups, and its last state.
@@ -102,12 +105,15 @@ pub(in crate::engine) fn clean_up_held(
         return Err(ReclaimError::Alive { pid: init.pid });
     }
     cgroup::sweep_keep(&hierarchies);
+    let undone = host_steps::undo_all(&mut record.host_steps);
     let from = record.state;
     if from.is_active() {
         record.state = State::Stopped;
         record.since_ms = now_ms();
     }
-    if record.write(lxcpath.host()).is_err() {
+    let written = record.write(lxcpath.host());
+    undone.map_err(ReclaimError::Host)?;
+    if written.is_err() {
         // There is no space to record the end: a missing record means the same. If even removal
         // fails, the next command finds it again.
         _ = record::forget(lxcpath, name);
@@ -128,7 +134,7 @@ fn is_unfinished(host: &Host, record: &Record) -> bool {
     if record.supervisor.lives(host) {
         return false;
     }
-    if record.init.is_some_and(|it| it.lives(host)) {
+    if !record.host_steps.is_empty() || record.init.is_some_and(|it| it.lives(host)) {
         return true;
     }
     let Ok(hierarchies) = Hierarchies::discover(host) else { return false };

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub(in crate::engine) use limits::{Limits, SetLimit};
 
+use crate::engine::entry::host_steps::HostStep;
 use crate::engine::host::Host;
 use crate::engine::host::identity::Identity;
 use crate::engine::host::lxcpath::{self, Lxcpath, key_of};
@@ -28,8 +29,10 @@ const DIR_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 /// The extension of a record that is just being written.
 const DRAFT: &str = "new";
-/// The largest record that is read; ours have a few hundred bytes.
-const MAX_BYTES: u64 = 64 * 1024;
+/// The extension of the file on which a container's network is mounted.
+const NETWORK: &str = "network";
+/// The largest record that is read; ours have a few hundred bytes, and more for each interface.
+const MAX_BYTES: u64 = 1024 * 1024;
 
 /// One run of a container, from the intent to start it on; kept after its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +78,9 @@ pub(in crate::engine) struct Record {
     /// words.
     #[serde(default)]
     pub squatter: Option<String>,
+    /// What was done on the host for it and is not undone yet, in order.
+    #[serde(default)]
+    pub host_steps: Vec<HostStep>,
     /// The files whose limits the kernel no longer has as wharf set them.
     #[serde(default)]
     pub lost_limits: Vec<String>,
@@ -111,6 +117,7 @@ impl Record {
             memory_max_bytes: None,
             died_of_memory: false,
             squatter: None,
+            host_steps: Vec::new(),
             lost_limits: Vec::new(),
         }
     }
@@ -207,13 +214,18 @@ pub(in crate::engine) fn dir(lxcpath: &Lxcpath) -> PathBuf {
     lxcpath.host().runtime_dir().join("run").join(lxcpath.key())
 }
 
+/// Returns where the network of a container is kept while it has something of the host's.
+pub(in crate::engine) fn network_file(lxcpath: &Lxcpath, name: &Name) -> PathBuf {
+    path(lxcpath.host(), lxcpath, name).with_extension(NETWORK)
+}
+
 /// Returns the container that `file` in such a directory belongs to.
 pub(in crate::engine) fn of_file(file: &str) -> Option<Name> {
     if let Some((name, _pid)) = limits::of_draft(file) {
         return name.parse().ok();
     }
     let (name, kind) = file.rsplit_once('.')?;
-    matches!(kind, "json" | DRAFT | "console" | "limits").then(|| name.parse().ok())?
+    matches!(kind, "json" | DRAFT | NETWORK | "console" | "limits").then(|| name.parse().ok())?
 }
 
 fn path(host: &Host, lxcpath: &Path, name: &Name) -> PathBuf {

@@ -47,6 +47,7 @@ use watch::Watch;
 use crate::engine::Verb;
 use crate::engine::cgroup::{self, Cgroup, CgroupError, Hierarchies, Keep, OomWatch};
 use crate::engine::config::{self, Config};
+use crate::engine::entry::host_steps::{self, HostStep, Surroundings};
 use crate::engine::entry::init;
 use crate::engine::entry::launch::{self, LaunchError, LaunchRequest, Launched};
 use crate::engine::entry::plan::{self, Payload, TerminalInfo};
@@ -54,11 +55,12 @@ use crate::engine::entry::relay;
 use crate::engine::entry::seal;
 use crate::engine::host::identity::Identity;
 use crate::engine::host::lxcpath::Lxcpath;
+use crate::engine::host::random;
 use crate::engine::running::command_socket::Seat;
 use crate::engine::running::command_socket::wire::Wish;
 use crate::engine::running::order::Start;
 use crate::engine::running::reclaim;
-use crate::engine::running::record::{Limits, Record};
+use crate::engine::running::record::{self, Limits, Record};
 use crate::engine::running::removal;
 use crate::engine::store::Store;
 use crate::engine::sys;
@@ -96,6 +98,14 @@ impl Run {
         let size = opened.window_size().or(own);
         let terminal = TerminalInfo { term: std::env::var("TERM").ok(), size };
         plan::start(&self.spec, self.payload, &terminal).map_err(RunError::Plan)
+    }
+
+    /// Lists what is done for it on the host.
+    fn host_steps(&self) -> Vec<At<HostStep>> {
+        let hold = record::network_file(&self.lxcpath, &self.name);
+        let random = random::digits(self.spec.nics.len() * host_steps::DIGITS_EACH);
+        let around = Surroundings { config: &self.config, hold: &hold, random: &random };
+        host_steps::plan(&self.spec, around)
     }
 }
 
@@ -159,6 +169,7 @@ fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, RunError> {
 
 /// Reports that the start has failed; only its record is left.
 fn abort(mut life: Life, error: RunError) -> RunError {
+    life.undo_host_steps();
     life.failed(story(&error));
     life.enter(State::Aborting);
     life.enter(State::Stopping);
@@ -225,7 +236,7 @@ fn bear(
     life.record.cgroup_inodes = cgroup.inodes();
     life.save();
     life.keep = life.keep.take().or_else(|| Keep::take(hierarchies));
-    let launched = life.saved().and_then(|()| launch_in(run, steps, &cgroup));
+    let launched = life.saved().and_then(|()| launch_in(run, steps, &cgroup, life));
     note_limits(run, &cgroup, life);
     match launched {
         Ok((launched, oom)) => Ok(Born { launched, cgroup, oom }),
@@ -240,6 +251,7 @@ fn launch_in(
     run: &Run,
     steps: &[plan::Step],
     cgroup: &Cgroup,
+    life: &mut Life,
 ) -> Result<(Launched, Option<OomWatch>), RunError> {
     let (v1, v2) = (&run.spec.cgroup_v1, &run.spec.cgroup_v2);
     cgroup.apply(v1, v2).map_err(RunError::Cgroup)?;
@@ -248,7 +260,10 @@ fn launch_in(
         network: run.spec.network,
         cgroup: Some(cgroup),
         inherit: if run.foreground { viewer::inherited() } else { [false; 3] },
-        before_exec: &mut || cgroup.apply_devices(v1, v2).map_err(Into::into),
+        before_exec: &mut |init| {
+            cgroup.apply_devices(v1, v2)?;
+            Ok(life.carry_out(run.host_steps(), init)?)
+        },
     };
     let mut oom = cgroup.watch_oom();
     match launch::launch(request) {
@@ -341,6 +356,7 @@ fn watch_to_the_end(watch: &mut Watch, run: &Run, brake: &mut Brake) -> Result<E
     // A frozen or half thawed container ends as well.
     desk.life.enter(State::Stopping);
     let swept = sweep(&desk.cgroup);
+    desk.life.undo_host_steps();
     desk.forget_ended(watched.is_ok(), swept);
     let wanted = watched.is_ok() && again::is_wanted(watch, exit, run.payload);
     if wanted && brake.lets_go_on(watch) {

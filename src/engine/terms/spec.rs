@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::engine::sys::filter::FilterInstruction;
 use crate::engine::terms::name::Name;
+use crate::engine::terms::nic::Nic;
 
 /// The file and line where something was configured, for error messages.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,6 +59,8 @@ pub struct Spec {
     pub dev_bytes: u32,
     pub console: ConsoleSpec,
     pub network: NetworkSpec,
+    /// What its own network has besides the loopback.
+    pub nics: Vec<At<Nic>>,
     pub capabilities: Capabilities,
     /// `lxc.apparmor.profile`: what AppArmor confines it by; none: what wharf is confined by.
     pub apparmor: Option<At<String>>,
@@ -218,8 +221,8 @@ pub struct ConsoleSpec {
 pub enum NetworkSpec {
     /// Every `lxc.net.N.type` is `none`: the host's stack.
     Host,
-    /// No `lxc.net`, or `empty`: a new stack with loopback alone, which is brought up.
-    Empty,
+    /// A new stack with its loopback, which is brought up, and the [`Spec::nics`].
+    Own,
 }
 
 /// `lxc.cap.*`: which capabilities stay in the bounding set, by number.

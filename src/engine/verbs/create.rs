@@ -51,7 +51,7 @@ pub enum RootfsSource {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Created {
     basis: Basis,
-    /// The lines that were left out because wharf does not support them yet.
+    /// The lines that were left out, each with the reason.
     left_out: Vec<String>,
 }
 
@@ -76,8 +76,7 @@ impl Created {
                 Some(format!("made from {file}, with wharf's defaults for what it does not set"))
             }
         };
-        let left_out =
-            self.left_out.iter().map(|it| format!("left out, not supported yet: {}", shown(it)));
+        let left_out = self.left_out.iter().map(|it| shown(it).into_owned());
         base.into_iter().chain(left_out).collect()
     }
 }
@@ -214,7 +213,8 @@ impl Creation<'_> {
         for (key, value) in &self.create.settings {
             document.append(key, value)?;
         }
-        let content = document.to_bytes();
+        // Digits that are left to chance are chosen once.
+        let content = config::fill_lines(&document.to_bytes());
         let file = self.store.config_path(self.name);
         config::parse(self.name, self.store.lxcpath(), &content, &file, &[])?;
         Ok(content)

@@ -55,7 +55,7 @@ pub(in crate::engine) enum LaunchError {
     NoPty { step: String, why: NoPty },
     #[error("stop a process while it is moved")]
     Hold(#[source] Errno),
-    #[error("finish setting up the container")]
+    #[error("{0}")]
     BeforeExec(#[source] BeforeExec),
 }
 

@@ -32,7 +32,8 @@ fn spec(rootfs: Option<&str>) -> Spec {
         own_dev: false,
         dev_bytes: 0,
         console: ConsoleSpec::default(),
-        network: NetworkSpec::Empty,
+        network: NetworkSpec::Own,
+        nics: Vec::new(),
         capabilities: Capabilities::Keep(vec![0, 1]),
         apparmor: Some(At { value: "lxc".to_owned(), place: None }),
         no_new_privs: true,
@@ -136,8 +137,8 @@ fn only_who_administers_a_network_may_change_its_settings() {
     let open = |network, capabilities| {
         network_settings(&Spec { network, capabilities, ..spec(None) }) == NetworkSettings::Open
     };
-    assert!(open(NetworkSpec::Empty, Capabilities::Keep(vec![NET_ADMIN])));
-    assert!(!open(NetworkSpec::Empty, Capabilities::Keep(vec![0])));
+    assert!(open(NetworkSpec::Own, Capabilities::Keep(vec![NET_ADMIN])));
+    assert!(!open(NetworkSpec::Own, Capabilities::Keep(vec![0])));
     assert!(open(NetworkSpec::Host, Capabilities::Keep(vec![NET_ADMIN])));
     assert!(!open(NetworkSpec::Host, Capabilities::Drop(vec![NET_ADMIN])));
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 
 use crate::engine::cgroup::CgroupError;
+use crate::engine::entry::host_steps::HostStepError;
 use crate::engine::entry::launch::LaunchError;
 use crate::engine::entry::plan::PlanError;
 use crate::engine::running::command_socket::SeatError;
@@ -35,6 +36,10 @@ pub(super) enum RunError {
     Cgroup(#[source] CgroupError),
     #[error("{0}")]
     Launch(#[source] LaunchError),
+    #[error("{0}")]
+    Host(#[source] HostStepError),
+    #[error("reach into the container's network")]
+    Wires(#[source] io::Error),
     #[error("open lxc.console.logfile {path}")]
     LogFile { path: PathBuf, source: io::Error },
     #[error("open lxc.console.path {path}")]
@@ -60,6 +65,8 @@ impl RunError {
             | Self::Listen(_)
             | Self::Reclaim(_)
             | Self::Record(_)
+            | Self::Host(_)
+            | Self::Wires(_)
             | Self::LogFile { .. }
             | Self::ConsolePath { .. }
             | Self::Terminal(_)

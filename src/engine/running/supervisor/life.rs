@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::error::RunError;
 use crate::engine::cgroup::{Cgroup, Hierarchies, Keep};
+use crate::engine::entry::host_steps::{self, HostStep, HostStepError, Wires};
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::running::command_socket::wire::{self, MonitorMessage};
 use crate::engine::running::event::{self, What};
@@ -17,6 +18,7 @@ use crate::engine::running::oom::{Death, OomKill};
 use crate::engine::running::record::{self, Record, SetLimit, now_ms};
 use crate::engine::store::Store;
 use crate::engine::terms::exit::Exit;
+use crate::engine::terms::spec::At;
 use crate::engine::terms::state::State;
 
 /// How long a freeze may take before its result is checked.
@@ -223,7 +225,8 @@ impl Life {
     /// Ends the reports. The record stays for later commands, except for a container that is not
     /// defined, which nobody can ask for.
     pub(super) fn close(&self) {
-        if !Store::new(&self.lxcpath).exists(&self.record.name) && !self.has_groups() {
+        let left = !self.record.host_steps.is_empty() || self.has_groups();
+        if !left && !Store::new(&self.lxcpath).exists(&self.record.name) {
             // The next clean-up tries again.
             _ = record::forget(&self.lxcpath, &self.record.name);
         }
@@ -234,6 +237,43 @@ impl Life {
         let Some(path) = &self.record.cgroup else { return false };
         let hierarchies = Hierarchies::discover(self.lxcpath.host()).unwrap_or_default();
         !Cgroup::open(&hierarchies, path).dirs().is_empty()
+    }
+
+    /// Carries out `steps` for the container whose init is `init`.
+    pub(super) fn carry_out(
+        &mut self,
+        steps: Vec<At<HostStep>>,
+        init: i32,
+    ) -> Result<(), RunError> {
+        if steps.is_empty() {
+            return Ok(());
+        }
+        let wires = Wires::to(self.lxcpath.host(), init).map_err(RunError::Wires)?;
+        steps.into_iter().try_for_each(|it| self.carry_out_one(it, &wires))
+    }
+
+    /// The record knows of the step before it is carried out.
+    fn carry_out_one(&mut self, step: At<HostStep>, wires: &Wires) -> Result<(), RunError> {
+        let At { value: mut step, place } = step;
+        let failed = |error: HostStepError| RunError::Host(error.at(place.as_ref()));
+        if !step.is_recorded() {
+            return step.perform(wires).map_err(failed);
+        }
+        self.record.host_steps.push(step.clone());
+        self.save();
+        self.saved()?;
+        let done = step.perform(wires).map_err(failed);
+        self.record.host_steps.pop();
+        self.record.host_steps.push(step);
+        done
+    }
+
+    /// Undoes what was done on the host. The next command finds in the record what is left.
+    pub(super) fn undo_host_steps(&mut self) {
+        if !self.record.host_steps.is_empty() {
+            _ = host_steps::undo_all(&mut self.record.host_steps);
+            self.save();
+        }
     }
 
     /// Writes the record; a full disk must not end a container that runs.

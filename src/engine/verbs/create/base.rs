@@ -12,14 +12,14 @@ use crate::engine::host::lxcpath::Lxcpath;
 /// The name of wharf's own configuration in errors.
 const OWN_NAME: &str = "default.conf";
 const PROFILE: &str = "lxc.apparmor.profile";
-const LEFT_OUT: &[u8] = b"# wharf does not carry this out yet: ";
+const LEFT_OUT: &str = "wharf does not carry this out yet";
 
 /// A configuration to start from.
 #[derive(Debug)]
 pub(super) struct Base {
     pub(super) config: Config,
     pub(super) basis: Basis,
-    /// What was left out of the host's file, each with its line.
+    /// What was left out of the host's file, each with the reason and its line.
     pub(super) left_out: Vec<String>,
 }
 
@@ -71,10 +71,18 @@ fn in_place_of_generated(config: &Config) -> &'static str {
     if nests { apparmor::NESTING } else { apparmor::DEFAULT }
 }
 
-/// Comments out the lines that wharf does not support yet: a container that does not start is of no
-/// use. An included file with such lines is left out completely.
+/// Comments out the lines that wharf does not support yet, and interfaces for whose link the host
+/// has nothing: a container that does not start is of no use. An included file with such lines is
+/// left out completely.
 fn without_what_is_refused(config: &Config) -> (Vec<u8>, Vec<String>) {
-    let faults = config.unsupported();
+    let missing = config.missing_links();
+    let lacks = |line: &[u8]| {
+        let of_line =
+            |it: &&ConfigError| it.interface().is_some_and(|index| speaks_of(line, index));
+        missing.iter().find(of_line).and_then(ConfigError::missing_link)
+    };
+    let mut faults = config.unsupported();
+    faults.extend(config.missing_links());
     let generates = faults.iter().filter(|it| it.asks_to_generate());
     let generates = generates.filter_map(|it| it.place.clone()).find(|it| it.file == config.file());
     let is_refused = |at: usize, line: &[u8]| {
@@ -90,13 +98,21 @@ fn without_what_is_refused(config: &Config) -> (Vec<u8>, Vec<String>) {
     let mut left_out = Vec::new();
     for (line, at) in config.raw().split_inclusive(|it| *it == b'\n').zip(1..) {
         if is_refused(at, line) {
-            let mut told = format!("{} (line {at})", String::from_utf8_lossy(line).trim());
+            let (comment, reason) = match lacks(line) {
+                Some(link) => {
+                    let lack = format!("this host has no {link}");
+                    (lack.clone(), format!("as {lack}"))
+                }
+                None => (LEFT_OUT.to_owned(), "not supported yet".to_owned()),
+            };
+            let text = String::from_utf8_lossy(line);
+            let mut told = format!("left out, {reason}: {} (line {at})", text.trim());
             if generates.as_ref().is_some_and(|it| it.line == at) {
                 let profile = in_place_of_generated(config);
                 kept.extend_from_slice(format!("{PROFILE} = {profile}\n").as_bytes());
                 told += &[", ", profile, " in its place"].concat();
             }
-            kept.extend_from_slice(LEFT_OUT);
+            kept.extend_from_slice(format!("# {comment}: ").as_bytes());
             left_out.push(told);
         }
         kept.extend_from_slice(line);
@@ -167,20 +183,22 @@ mod tests {
     #[test]
     fn what_is_not_supported_is_left_out_and_listed() {
         let base = on_host_with(
-            b"lxc.net.0.type = veth\nlxc.net.0.link = lxcbr0\nlxc.net.0.flags = up\n\
+            b"lxc.net.0.type = veth\nlxc.net.0.link = nolinkhere\nlxc.net.0.flags = up\n\
               lxc.tty.max = 3\nlxc.hook.start = /x\n",
         );
         assert_eq!(
             base.left_out,
             [
-                "lxc.net.0.type = veth (line 1)",
-                "lxc.net.0.link = lxcbr0 (line 2)",
-                "lxc.net.0.flags = up (line 3)",
-                "lxc.hook.start = /x (line 5)",
+                "left out, as this host has no nolinkhere: lxc.net.0.type = veth (line 1)",
+                "left out, as this host has no nolinkhere: lxc.net.0.link = nolinkhere (line 2)",
+                "left out, as this host has no nolinkhere: lxc.net.0.flags = up (line 3)",
+                "left out, not supported yet: lxc.hook.start = /x (line 5)",
             ]
         );
+        let raw = String::from_utf8_lossy(base.config.raw());
+        assert!(raw.contains("\n# this host has no nolinkhere: lxc.net.0.type = veth\n"), "{raw}");
         let spec = base.config.spec().unwrap();
-        assert_eq!((spec.network, spec.tty_max), (NetworkSpec::Empty, 3));
+        assert_eq!((spec.network, spec.tty_max), (NetworkSpec::Own, 3));
     }
 
     #[test]

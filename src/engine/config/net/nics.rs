@@ -1,0 +1,391 @@
+//! Turns the lines of each interface into a [`Nic`]. Looks on the host only for what the lines
+//! name.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use netlink_packet_route::link::InfoKind;
+
+use super::{InterfaceConfig, InterfacePart, Interfaces, destination, ipv4_address, ipv6_address};
+use crate::engine::config::error::{ConfigError, Reason};
+use crate::engine::host::links::{Link, Netlink};
+use crate::engine::terms::nic::{
+    Family, Gateway, IpvlanIsolation, IpvlanMode, MacvlanMode, Nic, NicAddress, NicKind, Subnet,
+    Veth,
+};
+use crate::engine::terms::spec::At;
+
+/// Lists the lines that wharf does not carry out yet.
+pub(in crate::engine::config) fn refused(
+    interfaces: &Interfaces,
+) -> impl Iterator<Item = ConfigError> {
+    interfaces.by_index.iter().flat_map(|(index, it)| {
+        let parts = it.parts.iter().filter(|part| is_not_yet(it, part));
+        parts.map(|part| blame(*index, part, Reason::NotYet))
+    })
+}
+
+/// A wildcard takes every interface whose name begins so.
+fn is_not_yet(interface: &InterfaceConfig, part: &InterfacePart) -> bool {
+    part.name == "link" && interface.kind == Some("phys") && part.value.ends_with('+')
+}
+
+/// Lists the lines that name an interface which this host does not have, or which is no bridge.
+pub(in crate::engine::config) fn missing(interfaces: &Interfaces) -> Vec<ConfigError> {
+    let linked = interfaces.by_index.iter().filter_map(|(index, it)| {
+        let needs = it.kind.is_some_and(|it| !["none", "empty"].contains(&it));
+        it.all("link").last().filter(|_| needs).map(|link| (*index, it, link))
+    });
+    // Without an answer the start itself reports what is wrong.
+    let Ok(links) = Netlink::here() else { return Vec::new() };
+    let faults = linked.filter_map(|(index, it, link)| {
+        let found = links.find(&link.value).ok()?;
+        fault(it, &link.value, found.as_ref()).map(|reason| blame(index, link, reason))
+    });
+    faults.collect()
+}
+
+fn fault(interface: &InterfaceConfig, name: &str, found: Option<&Link>) -> Option<Reason> {
+    let bridged = interface.kind == Some("veth") && !is_routed(interface);
+    match found {
+        None => Some(Reason::NoLink(advice(name, bridged))),
+        Some(link) if bridged && link.kind != Some(InfoKind::Bridge) => Some(Reason::NotBridge),
+        Some(_) => None,
+    }
+}
+
+/// The bridge that LXC's own service makes.
+const LXC_BRIDGE: &str = "lxcbr0";
+
+fn advice(name: &str, bridged: bool) -> String {
+    if !bridged {
+        return "; `ip link` lists those of this host".to_owned();
+    }
+    let own = format!("`ip link add {name} type bridge` makes it");
+    if name == LXC_BRIDGE && Path::new("/lib/systemd/system/lxc-net.service").exists() {
+        return format!("; `systemctl start lxc-net` or {own}");
+    }
+    format!("; {own}")
+}
+
+/// Describes every interface that has to be made, each with its name.
+pub(in crate::engine::config) fn nics(
+    interfaces: &Interfaces,
+) -> Result<Vec<At<Nic>>, ConfigError> {
+    let mut nics = Vec::new();
+    for (index, it) in &interfaces.by_index {
+        if let Some(kind) = it.kind.filter(|it| *it != "none") {
+            let value = Reader { index: *index, interface: it }.nic(kind)?;
+            nics.push(At { value, place: it.place.clone() });
+        }
+    }
+    name_all(&mut nics);
+    Ok(nics)
+}
+
+/// What LXC writes for the first free `ethN`.
+const ANY_NAME: &str = "eth%d";
+
+/// Gives those without a name the first that is free. One that the host has keeps its own.
+fn name_all(nics: &mut [At<Nic>]) {
+    let mut nics: Vec<&mut Nic> = nics.iter_mut().map(|it| &mut it.value).collect();
+    for nic in nics.iter_mut().filter(|it| it.name.is_empty() && it.kind == NicKind::Phys) {
+        nic.name = nic.link.clone().unwrap_or_default();
+    }
+    let mut taken: BTreeSet<String> = nics.iter().map(|it| it.name.clone()).collect();
+    for nic in nics.iter_mut().filter(|it| it.name.is_empty() || it.name == ANY_NAME) {
+        let mut free = (0..).map(|it| format!("eth{it}")).filter(|it| !taken.contains(it));
+        nic.name = free.next().unwrap_or_default();
+        taken.insert(nic.name.clone());
+    }
+}
+
+/// Reads one interface.
+struct Reader<'a> {
+    index: u32,
+    interface: &'a InterfaceConfig,
+}
+
+impl Reader<'_> {
+    fn nic(&self, kind: &str) -> Result<Nic, ConfigError> {
+        let nic = Nic {
+            index: self.index,
+            kind: self.kind(kind)?,
+            link: self.text("link"),
+            name: self.text("name").unwrap_or_default(),
+            hwaddr: self.read("hwaddr", |it| it.parse().map_err(|_no_mac| MAC))?,
+            mtu: self.read("mtu", |it| it.trim().parse().map_err(|_no_number| MTU))?,
+            up: self.part("flags").is_some(),
+            addresses: self.addresses()?,
+            gateways: self.gateways()?,
+            l2proxy: self.text("l2proxy").is_some_and(|it| it == "1"),
+            script_up: self.text("script.up"),
+            script_down: self.text("script.down"),
+        };
+        self.check(&nic)?;
+        Ok(nic)
+    }
+
+    fn kind(&self, kind: &str) -> Result<NicKind, ConfigError> {
+        Ok(match kind {
+            "veth" => NicKind::Veth(self.veth()?),
+            "macvlan" => NicKind::Macvlan(match self.text("macvlan.mode").as_deref() {
+                Some("vepa") => MacvlanMode::Vepa,
+                Some("bridge") => MacvlanMode::Bridge,
+                Some("passthru") => MacvlanMode::Passthru,
+                _ => MacvlanMode::Private,
+            }),
+            "ipvlan" => {
+                let mode = match self.text("ipvlan.mode").as_deref() {
+                    Some("l2") => IpvlanMode::L2,
+                    Some("l3s") => IpvlanMode::L3s,
+                    _ => IpvlanMode::L3,
+                };
+                NicKind::Ipvlan(
+                    mode,
+                    match self.text("ipvlan.isolation").as_deref() {
+                        Some("private") => IpvlanIsolation::Private,
+                        Some("vepa") => IpvlanIsolation::Vepa,
+                        _ => IpvlanIsolation::Bridge,
+                    },
+                )
+            }
+            "vlan" => {
+                let id = self.number("vlan.id").ok_or_else(|| self.lacks("vlan.id"))?;
+                NicKind::Vlan(id)
+            }
+            "phys" => NicKind::Phys,
+            _ => NicKind::Empty,
+        })
+    }
+
+    fn veth(&self) -> Result<Veth, ConfigError> {
+        let routes = ["veth.ipv4.route", "veth.ipv6.route"].into_iter();
+        let routes = routes.flat_map(|it| self.interface.all(it));
+        let routes: Result<Vec<Subnet>, ConfigError> = routes
+            .map(|it| destination(&it.given).map_err(|reason| blame(self.index, it, reason)))
+            .collect();
+        let vlan = self.text("veth.vlan.id").map(|it| it.parse().unwrap_or_default());
+        let tagged = self.interface.all("veth.vlan.tagged.id");
+        Ok(Veth {
+            pair: self.text("veth.pair"),
+            routed: is_routed(self.interface),
+            routes: routes?,
+            vlan,
+            tagged: tagged.filter_map(|it| it.value.parse().ok()).collect(),
+            rx_queues: self.number("veth.n_rxqueues"),
+            tx_queues: self.number("veth.n_txqueues"),
+        })
+    }
+
+    fn addresses(&self) -> Result<Vec<NicAddress>, ConfigError> {
+        let mut all = Vec::new();
+        for (name, read) in ADDRESSES {
+            for part in self.interface.all(name) {
+                all.push(read(&part.given).map_err(|reason| blame(self.index, part, reason))?);
+            }
+        }
+        Ok(all)
+    }
+
+    fn gateways(&self) -> Result<Vec<Gateway>, ConfigError> {
+        let mut gateways = Vec::new();
+        for (name, family) in [("ipv4.gateway", Family::V4), ("ipv6.gateway", Family::V6)] {
+            let gateway = self.read(name, |it| match it {
+                "auto" => Ok(Gateway::Auto(family)),
+                "dev" => Ok(Gateway::Device(family)),
+                address => address
+                    .parse()
+                    .map(Gateway::Address)
+                    .map_err(|_no_address| Reason::Expected("an address, auto or dev")),
+            })?;
+            gateways.extend(gateway);
+        }
+        Ok(gateways)
+    }
+
+    /// Refuses what cannot work, as LXC does when it starts.
+    fn check(&self, nic: &Nic) -> Result<(), ConfigError> {
+        let needs_link = match &nic.kind {
+            NicKind::Empty => false,
+            NicKind::Veth(veth) => veth.vlan.is_some() || !veth.tagged.is_empty(),
+            NicKind::Macvlan(_) | NicKind::Ipvlan(..) | NicKind::Vlan(_) | NicKind::Phys => true,
+        };
+        let auto = nic.gateways.iter().any(|it| matches!(it, Gateway::Auto(_)));
+        if nic.link.is_none() && (needs_link || auto || nic.l2proxy) {
+            return Err(self.lacks("link"));
+        }
+        for gateway in &nic.gateways {
+            let (key, addresses) = match gateway.family() {
+                Family::V4 => ("ipv4.gateway", "ipv4.address"),
+                Family::V6 => ("ipv6.gateway", "ipv6.address"),
+            };
+            let lacks = |what: &str| {
+                let reason = Reason::Requires(format!("lxc.net.{}.{what}", self.index));
+                self.blame(key, reason)
+            };
+            if !nic.up {
+                return Err(lacks("flags = up"));
+            }
+            if !nic.addresses.iter().any(|it| gateway.family().has(it.network.address)) {
+                return Err(lacks(addresses));
+            }
+        }
+        self.check_kind(nic)
+    }
+
+    fn check_kind(&self, nic: &Nic) -> Result<(), ConfigError> {
+        let own = |what: &str| Reason::Requires(format!("lxc.net.{}.{what}", self.index));
+        let auto = nic.gateways.iter().find(|it| matches!(it, Gateway::Auto(_)));
+        if let (Some(gateway), false) =
+            (auto, matches!(nic.kind, NicKind::Veth(_) | NicKind::Macvlan(_)))
+        {
+            let key = match gateway.family() {
+                Family::V4 => "ipv4.gateway",
+                Family::V6 => "ipv6.gateway",
+            };
+            return Err(self.blame(key, own("type = veth or macvlan")));
+        }
+        match &nic.kind {
+            NicKind::Veth(veth) if veth.routed && veth.vlan.is_some() => {
+                Err(self.blame("veth.vlan.id", own("veth.mode = bridge")))
+            }
+            NicKind::Veth(veth) if veth.routed && !veth.tagged.is_empty() => {
+                Err(self.blame("veth.vlan.tagged.id", own("veth.mode = bridge")))
+            }
+            NicKind::Ipvlan(mode, _) if nic.l2proxy && *mode != IpvlanMode::L3s => {
+                Err(self.blame("l2proxy", own("ipvlan.mode = l3s")))
+            }
+            NicKind::Empty
+            | NicKind::Veth(_)
+            | NicKind::Macvlan(_)
+            | NicKind::Ipvlan(..)
+            | NicKind::Vlan(_)
+            | NicKind::Phys => Ok(()),
+        }
+    }
+
+    fn part(&self, name: &str) -> Option<&InterfacePart> {
+        self.interface.parts.iter().rev().find(|it| it.name == name)
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        self.part(name).map(|it| it.value.clone())
+    }
+
+    /// Reads a number that was checked when its line was read.
+    fn number<N: std::str::FromStr>(&self, name: &str) -> Option<N> {
+        self.part(name).and_then(|it| it.value.parse().ok())
+    }
+
+    fn read<T>(
+        &self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, Reason>,
+    ) -> Result<Option<T>, ConfigError> {
+        let read =
+            |it: &InterfacePart| parse(&it.value).map_err(|reason| blame(self.index, it, reason));
+        self.part(name).map(read).transpose()
+    }
+
+    /// Blames the line of `name`, or that of the type.
+    fn blame(&self, name: &str, reason: Reason) -> ConfigError {
+        match self.part(name) {
+            Some(part) => blame(self.index, part, reason),
+            None => self.of_type(reason),
+        }
+    }
+
+    fn lacks(&self, name: &str) -> ConfigError {
+        self.of_type(Reason::Requires(format!("lxc.net.{}.{name}", self.index)))
+    }
+
+    fn of_type(&self, reason: Reason) -> ConfigError {
+        let key = format!("lxc.net.{}.type", self.index);
+        let kind = self.interface.kind.unwrap_or_default();
+        ConfigError::of(&key, kind, reason, self.interface.place.as_ref())
+    }
+}
+
+const MAC: Reason = Reason::Expected("a hardware address, such as 00:16:3e:xx:xx:xx");
+const MTU: Reason = Reason::Expected("a number of bytes, such as 1500");
+
+type ReadAddress = fn(&str) -> Result<NicAddress, Reason>;
+
+const ADDRESSES: [(&str, ReadAddress); 2] =
+    [("ipv4.address", ipv4_address), ("ipv6.address", ipv6_address)];
+
+fn is_routed(interface: &InterfaceConfig) -> bool {
+    interface.all("veth.mode").last().is_some_and(|it| it.value == "router")
+}
+
+fn blame(index: u32, part: &InterfacePart, reason: Reason) -> ConfigError {
+    let key = format!("lxc.net.{index}.{}", part.name);
+    ConfigError::of(&key, &part.given, reason, part.place.as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &[&str]) -> Result<Vec<At<Nic>>, ConfigError> {
+        let mut interfaces = Interfaces::default();
+        for line in lines {
+            let (key, value) = line.split_once('=').unwrap();
+            interfaces.set(&format!("lxc.{key}"), value, None).unwrap().unwrap();
+        }
+        nics(&interfaces)
+    }
+
+    fn refusal(lines: &[&str]) -> String {
+        read(lines).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_interface_is_what_its_lines_say_in_old_and_new_names() {
+        let old = read(&[
+            "network.type=veth",
+            "network.flags=up",
+            "network.link=br0",
+            "network.ipv4=10.0.3.2/24",
+            "network.ipv4.gateway=10.0.3.1",
+        ]);
+        let new = read(&[
+            "net.0.type=veth",
+            "net.0.flags=up",
+            "net.0.link=br0",
+            "net.0.ipv4.address=10.0.3.2/24",
+            "net.0.ipv4.gateway=10.0.3.1",
+        ]);
+        let nics = new.unwrap();
+        assert_eq!(nics, old.unwrap());
+        let [At { value: nic, .. }] = nics.as_slice() else { panic!("{nics:?}") };
+        assert_eq!((nic.name.as_str(), nic.link.as_deref(), nic.up), ("eth0", Some("br0"), true));
+        assert_eq!(nic.gateways, [Gateway::Address("10.0.3.1".parse().unwrap())]);
+    }
+
+    #[test]
+    fn names_that_are_given_are_not_given_again() {
+        let lines = ["net.0.type=veth", "net.1.type=veth", "net.1.name=eth0", "net.2.type=phys"];
+        let nics = read(&[&lines[..], &["net.2.link=lan", "net.3.type=empty"]].concat()).unwrap();
+        let names: Vec<&str> = nics.iter().take(3).map(|it| it.value.name.as_str()).collect();
+        assert_eq!(names, ["eth1", "eth0", "lan"]);
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_with_what_it_lacks() {
+        assert_eq!(
+            refusal(&["net.0.type=macvlan"]),
+            "lxc.net.0.type macvlan: it requires lxc.net.0.link"
+        );
+        assert!(refusal(&["net.0.type=vlan", "net.0.link=a"]).contains("lxc.net.0.vlan.id"));
+        let gateway = ["net.0.type=veth", "net.0.ipv4.gateway=10.0.0.1"];
+        assert!(refusal(&gateway).contains("requires lxc.net.0.flags = up"));
+        let gateway = [&gateway[..], &["net.0.flags=up"]].concat();
+        assert!(refusal(&gateway).contains("requires lxc.net.0.ipv4.address"));
+        let vlan = ["net.0.type=veth", "net.0.veth.mode=router", "net.0.veth.vlan.id=3"];
+        assert!(refusal(&[&vlan[..], &["net.0.link=b"]].concat()).contains("veth.mode = bridge"));
+        assert!(refusal(&["net.0.type=veth", "net.0.hwaddr=me"]).contains("a hardware address"));
+        assert!(refusal(&["net.0.type=veth", "net.0.veth.ipv4.route=10.0.0.0"]).contains("/24"));
+    }
+}

@@ -1,0 +1,291 @@
+//! The host's side of a start: what a container needs outside of it, as steps.
+//!
+//! A step is in the record before it is carried out. Its undo changes only what the step itself has
+//! made, so it can run at any time, again, and by whoever comes after a supervisor that was killed.
+//! A step prints itself, so that error and test share one text.
+
+mod network;
+mod script;
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub(in crate::engine) use network::Wires;
+use network::{Loan, Pair};
+use script::NetScript;
+
+use crate::engine::config::Config;
+use crate::engine::terms::error::words;
+use crate::engine::terms::nic::{Gateway, Nic, NicKind};
+use crate::engine::terms::spec::{At, ConfigPlace, Spec};
+
+/// One thing that is done on the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::engine) enum HostStep {
+    /// Keeps the container's network, from which what was lent to it can be taken back.
+    Hold { file: PathBuf },
+    /// Moves an interface of the host into the container.
+    Lend(Loan),
+    /// Answers on `link` for addresses of the container.
+    Answer { link: String, addresses: Vec<IpAddr>, by_loopback: bool },
+    /// Makes a pair of interfaces, one of them in the container.
+    Connect(Pair),
+    /// Makes an interface of the container on top of one of the host.
+    Stack(Nic),
+    /// Runs `script.up`, and `script.down` at the end.
+    Script(NetScript),
+    /// Gives an interface in the container its addresses.
+    Configure(Nic),
+}
+
+/// Why a step failed. Prints as the step, the reason and the line that asked for it.
+#[derive(Debug, thiserror::Error)]
+#[error("{step}: {reason}{place}")]
+pub(in crate::engine) struct HostStepError {
+    step: String,
+    reason: String,
+    place: String,
+}
+
+/// What the plan needs to know besides the [`Spec`].
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) struct Surroundings<'a> {
+    pub config: &'a Config,
+    /// Where the container's network can be kept.
+    pub hold: &'a std::path::Path,
+    /// Hexadecimal digits, for the names and addresses that are made up.
+    pub random: &'a str,
+}
+
+/// How many of the digits an interface takes at most.
+pub(in crate::engine) const DIGITS_EACH: usize = 16;
+
+/// Lists the steps for `spec`, in order. Pure.
+pub(in crate::engine) fn plan(spec: &Spec, around: Surroundings<'_>) -> Vec<At<HostStep>> {
+    let mut all = Vec::new();
+    if spec.nics.iter().any(|it| it.value.kind == NicKind::Phys) {
+        all.push(At { value: HostStep::Hold { file: around.hold.to_path_buf() }, place: None });
+    }
+    let mut random = around.random.chars();
+    for At { value: nic, place } in &spec.nics {
+        let (mut steps, mut peer) = (Vec::new(), None);
+        steps.extend(answers(nic));
+        match &nic.kind {
+            NicKind::Empty => (),
+            NicKind::Veth(veth) => {
+                let pair = Pair::new(nic, veth, &mut random);
+                peer = Some(pair.host.clone());
+                steps.push(HostStep::Connect(pair));
+            }
+            NicKind::Phys => steps.push(HostStep::Lend(Loan::new(nic, around.hold))),
+            NicKind::Macvlan(_) | NicKind::Ipvlan(..) | NicKind::Vlan(_) => {
+                steps.push(HostStep::Stack(nic.clone()));
+            }
+        }
+        steps.extend(NetScript::of(nic, peer, spec, around.config).map(HostStep::Script));
+        if nic.kind != NicKind::Empty {
+            steps.push(HostStep::Configure(nic.clone()));
+        }
+        all.extend(steps.into_iter().map(|value| At { value, place: place.clone() }));
+    }
+    all
+}
+
+fn answers(nic: &Nic) -> Option<HostStep> {
+    let link = nic.link.clone().filter(|_| nic.l2proxy)?;
+    let addresses = nic.addresses.iter().map(|it| it.network.address).collect();
+    let by_loopback = matches!(nic.kind, NicKind::Ipvlan(..));
+    Some(HostStep::Answer { link, addresses, by_loopback })
+}
+
+impl HostStep {
+    /// Returns whether it makes something that outlives the container.
+    pub(in crate::engine) const fn is_recorded(&self) -> bool {
+        match self {
+            Self::Hold { .. }
+            | Self::Lend(_)
+            | Self::Answer { .. }
+            | Self::Connect(_)
+            | Self::Script(_) => true,
+            // These are in the container's network and end with it.
+            Self::Stack(_) | Self::Configure(_) => false,
+        }
+    }
+
+    /// Carries it out, and notes what only that shows.
+    pub(in crate::engine) fn perform(&mut self, wires: &Wires) -> Result<(), HostStepError> {
+        let done = match self {
+            Self::Hold { file } => network::hold(file, wires),
+            Self::Lend(loan) => loan.perform(wires),
+            Self::Answer { link, addresses, by_loopback } => {
+                network::answer(wires, link, addresses, *by_loopback)
+            }
+            Self::Connect(pair) => pair.perform(wires),
+            Self::Stack(nic) => network::stack(wires, nic),
+            Self::Script(script) => script.run_up(),
+            Self::Configure(nic) => network::configure(wires, nic),
+        };
+        done.map_err(|error| self.failed(&error))
+    }
+
+    /// Undoes it, however much of it was carried out.
+    pub(in crate::engine) fn undo(&self) -> Result<(), HostStepError> {
+        let done = match self {
+            Self::Hold { file } => network::release(file),
+            Self::Lend(loan) => loan.undo(),
+            Self::Answer { link, addresses, by_loopback } => {
+                network::stop_answering(link, addresses, *by_loopback)
+            }
+            Self::Connect(pair) => pair.undo(),
+            Self::Script(script) => {
+                script.run_down();
+                Ok(())
+            }
+            Self::Stack(_) | Self::Configure(_) => Ok(()),
+        };
+        done.map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &io::Error) -> HostStepError {
+        HostStepError { step: self.to_string(), reason: words(error), place: String::new() }
+    }
+}
+
+impl HostStepError {
+    /// Adds the line that asked for the step.
+    pub(in crate::engine) fn at(self, place: Option<&ConfigPlace>) -> Self {
+        Self { place: place.map_or_else(String::new, |it| format!(" ({it})")), ..self }
+    }
+}
+
+/// Undoes `steps` from the last to the first, as far as that is possible; those left in it are not
+/// undone yet.
+pub(in crate::engine) fn undo_all(steps: &mut Vec<HostStep>) -> Result<(), HostStepError> {
+    while let Some(step) = steps.last() {
+        step.undo()?;
+        steps.pop();
+    }
+    Ok(())
+}
+
+impl fmt::Display for HostStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hold { file } => write!(f, "keep the container's network at {}", file.display()),
+            Self::Lend(Loan { nic, .. }) => {
+                let link = nic.link.as_deref().unwrap_or_default();
+                write!(f, "lend {link} to the container as {}", nic.name)
+            }
+            Self::Answer { link, addresses, .. } => {
+                let all: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                write!(f, "answer for {} on {link}", all.join(", "))
+            }
+            Self::Connect(Pair { nic, host, .. }) => match (&nic.kind, &nic.link) {
+                (NicKind::Veth(veth), _) if veth.routed => {
+                    write!(f, "connect {} to the host's routing by {host}", nic.name)
+                }
+                (_, Some(bridge)) => {
+                    write!(f, "connect {} to the bridge {bridge} by {host}", nic.name)
+                }
+                (_, None) => write!(f, "connect {} to the host by {host}", nic.name),
+            },
+            Self::Stack(nic) => {
+                let (kind, link) = (nic.type_name(), nic.link.as_deref().unwrap_or_default());
+                write!(f, "make {} of type {kind} on {link}", nic.name)
+            }
+            Self::Script(script) => script.fmt(f),
+            Self::Configure(nic) => configuration(f, nic),
+        }
+    }
+}
+
+fn configuration(f: &mut fmt::Formatter<'_>, nic: &Nic) -> fmt::Result {
+    write!(f, "set {} up in the container", nic.name)?;
+    for address in &nic.addresses {
+        write!(f, ", with {}", address.network)?;
+    }
+    for gateway in &nic.gateways {
+        match gateway {
+            Gateway::Address(address) => write!(f, ", by way of {address}")?,
+            Gateway::Auto(_) => write!(f, ", by way of the host")?,
+            Gateway::Device(_) => write!(f, ", by way of itself")?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::engine::config;
+
+    fn planned(lines: &str) -> Vec<HostStep> {
+        let (name, file) = ("web".parse().unwrap(), Path::new("/lxc/web/config"));
+        let config = config::parse(&name, Path::new("/lxc"), lines.as_bytes(), file, &[]).unwrap();
+        let mut spec =
+            config::parse(&name, Path::new("/lxc"), b"", file, &[]).unwrap().spec().unwrap();
+        spec.nics = config.nics().unwrap();
+        let hold = Path::new("/run/web.network");
+        let around = Surroundings { config: &config, hold, random: "0123456789abcdef" };
+        plan(&spec, around).into_iter().map(|it| it.value).collect()
+    }
+
+    fn texts(steps: &[HostStep]) -> Vec<String> {
+        steps.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_plan_says_what_becomes_of_the_host() {
+        let steps = planned(
+            "lxc.net.0.type = veth\nlxc.net.0.link = br0\nlxc.net.0.flags = up\n\
+             lxc.net.0.ipv4.address = 10.0.3.2/24\nlxc.net.0.ipv4.gateway = 10.0.3.1\n\
+             lxc.net.0.script.up = /etc/up\nlxc.net.1.type = phys\nlxc.net.1.link = lan\n\
+             lxc.net.2.type = macvlan\nlxc.net.2.link = wan\n",
+        );
+        assert_eq!(
+            texts(&steps),
+            [
+                "keep the container's network at /run/web.network",
+                "connect eth0 to the bridge br0 by veth012345",
+                "run /etc/up",
+                "set eth0 up in the container, with 10.0.3.2/24, by way of 10.0.3.1",
+                "lend lan to the container as lan",
+                "set lan up in the container",
+                "make eth1 of type macvlan on wan",
+                "set eth1 up in the container",
+            ]
+        );
+        let Some(HostStep::Connect(pair)) = steps.get(1) else { panic!("{steps:?}") };
+        assert!(format!("{pair:?}").contains("Mac([254, 103, 137, 171, 205, 239])"), "{pair:?}");
+    }
+
+    #[test]
+    fn a_record_keeps_all_that_an_undo_needs() {
+        let steps = planned(
+            "lxc.net.0.type = veth\nlxc.net.0.veth.pair = mine\nlxc.net.0.script.down = /etc/down\n\
+             lxc.net.1.type = ipvlan\nlxc.net.1.link = lan\nlxc.net.1.ipvlan.mode = l3s\n\
+             lxc.net.1.l2proxy = 1\nlxc.net.1.ipv4.address = 10.0.3.2\n",
+        );
+        let kept: Vec<HostStep> = steps.into_iter().filter(HostStep::is_recorded).collect();
+        let words = ["connect eth0 to the host by mine", "run /etc/down at the end"];
+        assert_eq!(texts(&kept), [&words[..], &["answer for 10.0.3.2 on lan"]].concat());
+        let text = serde_json::to_string(&kept).unwrap();
+        let read: Vec<HostStep> = serde_json::from_str(&text).unwrap();
+        assert_eq!(texts(&read), texts(&kept));
+    }
+
+    #[test]
+    fn undoing_what_was_never_done_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut steps = planned("lxc.net.0.type = veth\nlxc.net.0.veth.pair = lo\n");
+        steps.insert(0, HostStep::Hold { file: dir.path().join("network") });
+        undo_all(&mut steps).unwrap();
+        assert!(steps.is_empty());
+    }
+}
