@@ -76,14 +76,10 @@ fn a_container_that_dies_of_memory_says_so() {
 fn an_init_that_dies_of_memory_before_its_start_is_reported_dies_of_memory() {
     let lxcpath = Lxcpath::new();
     let Some(name) = create_small(&lxcpath, "early") else { return };
-    // Its record shows which directory a start locks to note limits. While that lock is held, the
-    // start does not get on, and init does.
+    // While the record of limits is locked, the start does not get on, and init does.
     lxcpath.ok(&["start", &name, "--", "/bin/true"]);
     wait_until("the end of the first run", || lxcpath.state(&name) == "STOPPED");
-    let records = fs::read_dir("/run/wharf/run").unwrap().flatten().map(|it| it.path());
-    let dir = records.filter(|it| it.join(format!("{name}.json")).exists()).last().unwrap();
-    let lock = File::open(dir).unwrap();
-    lock.lock().unwrap();
+    let lock = lock_limits(&name);
     let mut start = lxcpath.command(&["start", &name, "--", "/bin/sh", "-c", HOG]).spawn().unwrap();
     wait_until("the kernel's kill", || {
         support::leftovers::cgroups(&name).iter().any(|it| was_killed(it))
@@ -92,6 +88,35 @@ fn an_init_that_dies_of_memory_before_its_start_is_reported_dies_of_memory() {
     assert!(start.wait().unwrap().success());
     wait_until("its end", || lxcpath.state(&name) == "STOPPED");
     assert_eq!(info(&lxcpath, &name)["oom_killed"], true);
+}
+
+#[test]
+fn whoever_locks_the_record_of_limits_without_end_stops_no_start() {
+    let lxcpath = Lxcpath::new();
+    let Some(name) = create_small(&lxcpath, "locked") else { return };
+    lxcpath.ok(&["start", &name, "--", "/bin/true"]);
+    wait_until("the end of the first run", || lxcpath.state(&name) == "STOPPED");
+    let lock = lock_limits(&name);
+    lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
+    let us = format!("is locked by process {}", std::process::id());
+    let trouble = info(&lxcpath, &name)["trouble"].to_string();
+    assert!(trouble.contains("loss of its limits would not be noticed"), "{trouble}");
+    assert!(trouble.contains(&us), "{trouble}");
+    let error = lxcpath.refused(&["cgroup", &name, "pids.max", "99"], 1);
+    assert!(error.contains(&us), "{error}");
+    drop(lock);
+    lxcpath.ok(&["stop", "-k", &name]);
+    lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
+    assert!(info(&lxcpath, &name)["trouble"].is_null());
+}
+
+/// Takes the lock that guards which limits of this container wharf has set; its record shows where.
+fn lock_limits(name: &str) -> File {
+    let records = fs::read_dir("/run/wharf/run").unwrap().flatten().map(|it| it.path());
+    let dir = records.filter(|it| it.join(format!("{name}.json")).exists()).last().unwrap();
+    let lock = File::open(dir).unwrap();
+    lock.lock().unwrap();
+    lock
 }
 
 /// Returns whether the kernel counts an OOM kill in this group.

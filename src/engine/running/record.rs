@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-pub(in crate::engine) use limits::{Limits, SetLimit};
+pub(in crate::engine) use limits::{Limits, NoteError, SetLimit};
 
 use crate::engine::entry::host_steps::HostStep;
 use crate::engine::host::Host;
@@ -84,6 +84,9 @@ pub(in crate::engine) struct Record {
     /// The files whose limits the kernel no longer has as wharf set them.
     #[serde(default)]
     pub lost_limits: Vec<String>,
+    /// Why the loss of its limits would not be noticed, if they could not be recorded.
+    #[serde(default)]
+    pub limits_unwatched: Option<String>,
 }
 
 /// Returns the present time in the form of records and events.
@@ -119,6 +122,7 @@ impl Record {
             squatter: None,
             host_steps: Vec::new(),
             lost_limits: Vec::new(),
+            limits_unwatched: None,
         }
     }
 

@@ -297,14 +297,17 @@ fn cause(error: LaunchError, cgroup: &Cgroup, starved: bool) -> LaunchError {
 fn note_limits(run: &Run, cgroup: &Cgroup, life: &mut Life) {
     life.record.lost_limits.clear();
     let given = cgroup.meant(&run.spec.cgroup_v1, &run.spec.cgroup_v2);
-    // Without free space they are not watched, which must not fail the run.
-    _ = Limits::change(&run.lxcpath, &run.name, cgroup, |limits| {
+    // Without free space, or while another writer hangs, they are not watched, which must not fail
+    // the run.
+    let has_any = !given.is_empty();
+    let noted = Limits::change(&run.lxcpath, &run.name, cgroup, |limits| {
         *limits = Limits::of(cgroup);
         for (At { value: CgroupSetting { file, value }, .. }, _) in given {
             limits.begin(file, value);
             limits.finish(cgroup, file, value);
         }
     });
+    life.record.limits_unwatched = noted.err().filter(|_| has_any).map(|why| why.to_string());
 }
 
 /// Kills and removes; the next command finds the rest by the record. Returns whether all is gone.

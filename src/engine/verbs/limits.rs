@@ -14,7 +14,7 @@ use crate::engine::running::command_socket::CONFIGURED;
 use crate::engine::running::command_socket::Client;
 use crate::engine::running::event::{self, What};
 use crate::engine::running::groups::{self, Holding};
-use crate::engine::running::record::Limits;
+use crate::engine::running::record::{Limits, NoteError};
 use crate::engine::terms::error::ErrorKind;
 use crate::engine::terms::error::words;
 use crate::engine::{Engine, Error, Name, Verb};
@@ -54,8 +54,13 @@ impl Engine {
     fn set(&self, name: &Name, cgroup: &Cgroup, file: &str, value: &str) -> Result<Change, Error> {
         let mut before = None;
         // Recorded first, or its supervisor would report the old value as lost. A limit that cannot
-        // be recorded is set nevertheless.
-        _ = Limits::change(&self.lxcpath, name, cgroup, |it| before = it.begin(file, value));
+        // be recorded for want of space is set nevertheless.
+        match Limits::change(&self.lxcpath, name, cgroup, |it| before = it.begin(file, value)) {
+            Err(why @ NoteError::Held { .. }) => {
+                return Err(Error::new(Verb::SetCgroup, name, ErrorKind::Busy, why));
+            }
+            Ok(()) | Err(NoteError::Io(_)) => (),
+        }
         let changed = cgroup.set(file, value);
         _ = Limits::change(&self.lxcpath, name, cgroup, |it| match &changed {
             Ok(_) => it.finish(cgroup, file, value),

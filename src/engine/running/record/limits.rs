@@ -1,18 +1,34 @@
 //! The limits that wharf has set in a run, from the configuration or by a command, kept beside its
 //! record, so that lost limits can be recognised.
 
-use std::fs::File;
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::{MAX_BYTES, draft};
 use crate::engine::cgroup::Cgroup;
 use crate::engine::cgroup::knob::{self, KnobKind};
+use crate::engine::host::Host;
 use crate::engine::host::lxcpath::Lxcpath;
+use crate::engine::terms::error::words;
 use crate::engine::terms::name::Name;
+use crate::engine::terms::patience::Patience;
+
+/// How long another writer may take: it writes one small file, so after ten seconds it hangs.
+const WRITING: Duration = Duration::from_secs(10);
+
+/// Why nothing was recorded.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::engine) enum NoteError {
+    #[error("the record of limits in {dir} is locked by {holder}; try again when it has ended")]
+    Held { dir: PathBuf, holder: String },
+    #[error("the record of limits cannot be written: {}", words(.0))]
+    Io(#[from] io::Error),
+}
 
 /// One limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,22 +74,20 @@ impl Limits {
     }
 
     /// Changes what is recorded for `cgroup`. Other writers wait meanwhile, so that none overwrites
-    /// what another has recorded.
+    /// what another has recorded, but not for one that hangs.
     pub(in crate::engine) fn change(
         lxcpath: &Lxcpath,
         name: &Name,
         cgroup: &Cgroup,
         change: impl FnOnce(&mut Self),
-    ) -> io::Result<()> {
+    ) -> Result<(), NoteError> {
         let dir = super::dir(lxcpath);
         super::make_dir(&dir)?;
-        // The lock goes with the descriptor.
-        let dir = File::open(dir)?;
-        dir.lock()?;
+        let _lock = lock(lxcpath.host(), &dir, WRITING)?;
         let before = Self::read(lxcpath, name, cgroup)?;
         let mut limits = before.clone();
         change(&mut limits);
-        if limits == before { Ok(()) } else { limits.write(lxcpath, name) }
+        if limits == before { Ok(()) } else { Ok(limits.write(lxcpath, name)?) }
     }
 
     /// Replaces the file in one step.
@@ -148,6 +162,39 @@ impl Limits {
     }
 }
 
+/// Locks the directory, until the file is dropped.
+fn lock(host: &Host, dir: &Path, wait: Duration) -> Result<File, NoteError> {
+    let file = File::open(dir)?;
+    let mut patience = Patience::until(Instant::now() + wait);
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if patience.again() => (),
+            Err(TryLockError::WouldBlock) => {
+                let holder = holder(host, &file).unwrap_or_else(|| "another process".to_owned());
+                return Err(NoteError::Held { dir: dir.to_owned(), holder });
+            }
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => (),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+    }
+}
+
+/// Returns which process has locked the file, if the kernel's list of locks shows it.
+fn holder(host: &Host, file: &File) -> Option<String> {
+    let found = file.metadata().ok()?;
+    let (major, minor) = (libc::major(found.dev()), libc::minor(found.dev()));
+    let place = format!("{major:02x}:{minor:02x}:{}", found.ino());
+    let locks = fs::read_to_string(host.proc().join("locks")).ok()?;
+    let mut held = locks.lines().map(|it| it.split_whitespace().collect::<Vec<_>>());
+    let pid = held.find_map(|words| match words.as_slice() {
+        [_, "FLOCK", _, _, pid, at, ..] if *at == place => pid.parse::<i32>().ok(),
+        _ => None,
+    })?;
+    // Of a process in another pid namespace it shows no pid.
+    (pid > 0).then(|| format!("process {pid}"))
+}
+
 /// The prefix of the keys of limits that can be lost with their controller.
 const CONFIGURED: &str = "lxc.cgroup2.";
 
@@ -212,9 +259,21 @@ mod tests {
     }
 
     #[test]
+    fn a_writer_that_hangs_is_named_and_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = Host::keeping_in(dir.path());
+        let first = lock(&host, dir.path(), Duration::ZERO).unwrap();
+        let error = lock(&host, dir.path(), Duration::from_millis(20)).unwrap_err().to_string();
+        let holder = format!("is locked by process {};", std::process::id());
+        assert!(error.contains(&holder), "{error}");
+        drop(first);
+        lock(&host, dir.path(), Duration::ZERO).unwrap();
+    }
+
+    #[test]
     fn concurrent_entries_are_all_kept() {
         let dir = tempfile::tempdir().unwrap();
-        let lxcpath = Lxcpath::open(&crate::engine::Host::keeping_in(dir.path()), dir.path());
+        let lxcpath = Lxcpath::open(&Host::keeping_in(dir.path()), dir.path());
         let name: Name = "web".parse().unwrap();
         let cgroup = Cgroup::open(&crate::engine::cgroup::Hierarchies::default(), "/web");
         let note = |writer: usize, number: usize| {

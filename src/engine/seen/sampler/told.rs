@@ -139,7 +139,12 @@ fn trouble(record: &Record) -> Option<String> {
     let squatter =
         || record.squatter.as_ref().map(|it| format!("LXC's tools cannot reach it: {it}"));
     let waits = || record.restart_ms.map(|_| "it keeps restarting itself".to_owned());
-    lost(&record.name, &record.lost_limits).or_else(waits).or_else(squatter)
+    let unwatched = || {
+        let why = record.limits_unwatched.as_ref();
+        why.map(|it| format!("the loss of its limits would not be noticed: {it}"))
+    };
+    let lost = lost(&record.name, &record.lost_limits);
+    lost.or_else(waits).or_else(squatter).or_else(unwatched)
 }
 
 /// Returns which limits are lost, if any.
