@@ -58,13 +58,19 @@ fn until_killed(trials: &[Trial], answers: &mut Vec<TrialOutcome>) -> nix::Resul
     let status = loop {
         match waitpid(Pid::from_raw(child), None) {
             Err(Errno::EINTR) => (),
-            status => break status?,
+            status => break status,
         }
     };
     read.map_err(|_error| Errno::EIO)?;
     let (whole, _) = bytes.as_chunks::<ANSWER>();
     answers.extend(whole.iter().map(|it| TrialOutcome::Errno(i32::from_ne_bytes(*it))));
-    Ok(matches!(status, WaitStatus::Signaled(..)))
+    Ok(was_killed(status))
+}
+
+/// Returns whether a signal ended the child. A filter may deny the wait itself: what the child has
+/// reported counts nevertheless, and names that call.
+fn was_killed(status: nix::Result<WaitStatus>) -> bool {
+    matches!(status, Ok(WaitStatus::Signaled(..)))
 }
 
 /// Only makes system calls, as the process that was copied may have had threads.
@@ -86,6 +92,16 @@ fn make(trials: &[Trial], report: OwnedFd) -> ! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_child_that_cannot_be_waited_for_was_not_killed() {
+        use nix::sys::signal::Signal;
+        let child = Pid::from_raw(2);
+        assert!(was_killed(Ok(WaitStatus::Signaled(child, Signal::SIGSYS, false))));
+        for status in [Ok(WaitStatus::Exited(child, 0)), Err(Errno::EPERM), Err(Errno::ENOSYS)] {
+            assert!(!was_killed(status));
+        }
+    }
 
     #[test]
     fn each_trial_is_answered_even_after_one_is_killed() {

@@ -110,6 +110,7 @@ pub(super) const CALLS: &[Call] = &[
     call("clone3", libc::SYS_clone3, [0; 5], EINVAL).watched(Watched::No).also(RESTRICT_NAMESPACES),
     call(FORK, libc::SYS_clone, [libc::CLONE_SIGHAND as _, 0, 0, 0, 0], EINVAL)
         .watched(Watched::No),
+    call("wait4", libc::SYS_wait4, [-1, 0, -1, 0, 0], EINVAL).watched(Watched::No),
     call("unshare", libc::SYS_unshare, [NAMESPACES | INVALID, 0, 0, 0, 0], EINVAL)
         .also(RESTRICT_NAMESPACES),
     call("setns", libc::SYS_setns, [-1, NAMESPACES, 0, 0, 0], EBADF).also(RESTRICT_NAMESPACES),
