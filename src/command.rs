@@ -50,8 +50,6 @@ pub struct CommandSpec {
     pub when: When,
     /// The reason for a container without configuration and processes; none: the engine decides.
     pub undefined: Option<&'static str>,
-    /// One or two words for the footer.
-    pub title: &'static str,
     /// One sentence without a stop.
     pub help: &'static str,
 }
@@ -82,7 +80,6 @@ pub const COMMANDS: &[CommandSpec] = &[
         category: Category::Look,
         when: When::Anytime,
         undefined: None,
-        title: "list",
         help: "List containers with their state and usage",
     },
     CommandSpec {
@@ -92,7 +89,6 @@ pub const COMMANDS: &[CommandSpec] = &[
         category: Category::Look,
         when: When::Anytime,
         undefined: None,
-        title: "info",
         help: "Show the state, init, addresses and usage of a container",
     },
     CommandSpec {
@@ -102,7 +98,6 @@ pub const COMMANDS: &[CommandSpec] = &[
         category: Category::Look,
         when: When::Active,
         undefined: None,
-        title: "processes",
         help: "List the processes of containers as a tree",
     },
     CommandSpec {
@@ -112,7 +107,6 @@ pub const COMMANDS: &[CommandSpec] = &[
         category: Category::Life,
         when: When::Anytime,
         undefined: None,
-        title: "new",
         help: "Create a container",
     },
     CommandSpec {
@@ -122,7 +116,6 @@ pub const COMMANDS: &[CommandSpec] = &[
         category: Category::Life,
         when: When::Stopped,
         undefined: Some("has no configuration to start from"),
-        title: "start",
         help: "Start a container, with its command as pid 1",
     },
     CommandSpec {
@@ -132,7 +125,6 @@ pub const COMMANDS: &[CommandSpec] = &[
         category: Category::Life,
         when: When::Stopped,
         undefined: None,
-        title: "execute",
         help: "Run one command in a container of its own and return its exit code",
     },
     CommandSpec {
@@ -142,7 +134,6 @@ pub const COMMANDS: &[CommandSpec] = &[
         category: Category::Life,
         when: When::Active,
         undefined: None,
-        title: "stop",
         help: "Stop a container: ask, wait, then kill",
     },
     CommandSpec {
@@ -152,7 +143,6 @@ pub const COMMANDS: &[CommandSpec] = &[
         category: Category::Life,
         when: When::Alive,
         undefined: None,
-        title: "restart",
         help: "Ask a container to restart; stop and start it if it does not",
     },
     CommandSpec {
@@ -162,7 +152,6 @@ pub const COMMANDS: &[CommandSpec] = &[
         category: Category::Life,
         when: When::Alive,
         undefined: None,
-        title: "freeze",
         help: "Freeze every process of a container",
     },
     CommandSpec {
@@ -172,7 +161,6 @@ pub const COMMANDS: &[CommandSpec] = &[
         category: Category::Life,
         when: When::Alive,
         undefined: None,
-        title: "thaw",
         help: "Let a frozen container continue",
     },
     CommandSpec {
@@ -182,7 +170,6 @@ pub const COMMANDS: &[CommandSpec] = &[
         category: Category::Life,
         when: When::Dead,
         undefined: Some("has no files to destroy"),
-        title: "destroy",
         help: "Remove a container and its files",
     },
     CommandSpec {
@@ -192,7 +179,6 @@ pub const COMMANDS: &[CommandSpec] = &[
         category: Category::Inside,
         when: When::Alive,
         undefined: None,
-        title: "console",
         help: "Connect this terminal to a terminal of a container",
     },
     CommandSpec {
@@ -202,7 +188,6 @@ pub const COMMANDS: &[CommandSpec] = &[
         category: Category::Inside,
         when: When::Awake,
         undefined: None,
-        title: "exec",
         help: "Run a command inside a running container",
     },
     CommandSpec {
@@ -212,7 +197,6 @@ pub const COMMANDS: &[CommandSpec] = &[
         category: Category::Inside,
         when: When::Alive,
         undefined: None,
-        title: "limits",
         help: "Read or change a cgroup value of a running container",
     },
     CommandSpec {
@@ -222,7 +206,6 @@ pub const COMMANDS: &[CommandSpec] = &[
         category: Category::Inside,
         when: When::Alive,
         undefined: None,
-        title: "signal",
         help: "Send a signal to a process of a container",
     },
     CommandSpec {
@@ -232,7 +215,6 @@ pub const COMMANDS: &[CommandSpec] = &[
         category: Category::Follow,
         when: When::Anytime,
         undefined: None,
-        title: "monitor",
         help: "Print what happens to containers, as it happens",
     },
     CommandSpec {
@@ -242,7 +224,6 @@ pub const COMMANDS: &[CommandSpec] = &[
         category: Category::Follow,
         when: When::Anytime,
         undefined: None,
-        title: "wait",
         help: "Wait until a container is in one of the given states",
     },
     CommandSpec {
@@ -252,7 +233,6 @@ pub const COMMANDS: &[CommandSpec] = &[
         category: Category::Look,
         when: When::Anytime,
         undefined: None,
-        title: "host check",
         help: "Check what this host's kernel offers to containers",
     },
 ];

@@ -69,7 +69,7 @@ fn until_killed(trials: &[Trial], answers: &mut Vec<TrialOutcome>) -> nix::Resul
 
 /// Returns whether a signal ended the child. A filter may deny the wait itself: what the child has
 /// reported counts nevertheless, and names that call.
-fn was_killed(status: nix::Result<WaitStatus>) -> bool {
+const fn was_killed(status: nix::Result<WaitStatus>) -> bool {
     matches!(status, Ok(WaitStatus::Signaled(..)))
 }
 
