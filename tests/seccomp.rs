@@ -235,3 +235,29 @@ fn a_step_that_the_profile_denies_is_named_with_the_profile() {
     let message = guest.lxcpath.refused(&["start", &guest.name, "--", "true"], 1);
     assert!(message.contains("its own seccomp profile"), "{message}");
 }
+
+#[test]
+fn root_in_a_new_container_makes_no_user_namespace_and_sees_no_keyring() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("fresh");
+    lxcpath.ok(&["create", &name]);
+    let profile = lxcpath.path().join(&name).join("seccomp");
+    let guest = Filtered { profile, name, lxcpath, _dir: tempfile::tempdir().unwrap() };
+    let calls = [
+        Call::Own(libc::SYS_unshare, libc::CLONE_NEWUSER as u64, 0),
+        Call::Own(libc::SYS_clone, libc::CLONE_NEWUSER as u64, 0),
+        Call::Own(libc::SYS_clone3, 0, 0),
+        Call::Own(libc::SYS_keyctl, 0, 0),
+    ];
+    let expected = [libc::EPERM, libc::EPERM, libc::ENOSYS, libc::ENOSYS];
+    assert_eq!(guest.answers(&["execute"], &calls), expected);
+    guest.lxcpath.ok(&["start", &guest.name, "--", "/bin/sleep", "1000"]);
+    assert_eq!(guest.answers(&["attach"], &calls), expected);
+    // The file is the container's own.
+    guest.lxcpath.ok(&["stop", "-k", &guest.name]);
+    fs::write(&guest.profile, "2\ndenylist\nkeyctl errno 7\n").unwrap();
+    assert_eq!(guest.answers(&["execute"], &calls[3..]), [7]);
+}

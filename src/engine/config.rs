@@ -46,6 +46,9 @@ use settings::ConfigSettings;
 /// line.
 pub const DEFAULT: &str = include_str!("../../assets/default.conf");
 
+/// The seccomp profile of such a container.
+pub const DEFAULT_PROFILE: &str = include_str!("../../assets/default.seccomp");
+
 /// A container's configuration, every line of which is known and valid.
 #[derive(Clone, Debug)]
 pub struct Config {

@@ -176,6 +176,8 @@ const IPC: [(&str, u32); 10] = [
 ];
 
 impl Abi {
+    pub(super) const ALL: [Self; 5] = [Self::X86, Self::X32, Self::X86_64, Self::Arm, Self::Arm64];
+
     /// Returns the number of the call `name`.
     pub(super) fn number(self, name: &str) -> Option<u32> {
         let number = match self {

@@ -294,3 +294,24 @@ fn the_longest_profile_of_single_calls_fits() {
     let error = compile(&format!("2\ndenylist\n{long}"), Machine::X86_64).unwrap_err();
     assert!(error.line.is_none() && matches!(error.fault, ProfileFault::TooLong(_)), "{error}");
 }
+
+#[test]
+fn wharfs_own_profile_denies_user_namespaces_in_every_way() {
+    let text = crate::engine::config::DEFAULT_PROFILE;
+    for machine in [Machine::X86, Machine::X86_64, Machine::Arm, Machine::Arm64] {
+        assert!(compile(text, machine).unwrap().warnings.is_empty(), "{machine:?}");
+    }
+    let new_user = libc::CLONE_NEWUSER as u64;
+    for abi in ON_X86_64 {
+        for name in ["clone", "unshare"] {
+            for flags in [new_user, new_user | 0x11, new_user | 1 << 40] {
+                assert_eq!(asked(text, abi, name, [flags, 0]), errno(1), "{name} {abi:?}");
+            }
+            for flags in [17, libc::CLONE_NEWNS as u64] {
+                assert_eq!(asked(text, abi, name, [flags, 0]), ALLOW, "{name} {abi:?}");
+            }
+        }
+        assert_eq!(asked(text, abi, "clone3", [0, 0]), errno(38));
+        assert_eq!(asked(text, abi, "keyctl", [0, 0]), errno(38));
+    }
+}

@@ -87,6 +87,13 @@ const SHELL_NOTE: &str = "
 # What runs: a shell, as the child of wharf's own init, which reaps, halts and restarts. Setting
 # both keys to one command requests that init; LXC's lxc-start uses only the first key.
 ";
+/// The file of the seccomp profile, beside the configuration.
+const PROFILE_FILE: &str = "seccomp";
+const PROFILE_KEY: &str = "lxc.seccomp.profile";
+const PROFILE_NOTE: &str = "
+# System calls: what the profile denies, such as making a user namespace. A line that names another
+# profile replaces it; without a value it turns it off.
+";
 /// The modes of the container's directory, its configuration, and the lxcpath if we create it. LXC
 /// also gives the creator's group access to the first, but a user who can write there decides what
 /// root starts; a group is only needed if the users inside are mapped.
@@ -210,6 +217,12 @@ impl Creation<'_> {
             }
             document.set("lxc.init.cmd", SHELL)?;
         }
+        // A configuration cannot name a path that is no text.
+        let profile = self.store.spelled(self.name).join(PROFILE_FILE);
+        if let (true, Some(text)) = (self.brings_profile(base), profile.to_str()) {
+            document.comment(PROFILE_NOTE);
+            document.set(PROFILE_KEY, text)?;
+        }
         for (key, value) in &self.create.settings {
             document.append(key, value)?;
         }
@@ -218,6 +231,12 @@ impl Creation<'_> {
         let file = self.store.config_path(self.name);
         config::parse(self.name, self.store.lxcpath(), &content, &file, &[])?;
         Ok(content)
+    }
+
+    /// Returns whether the container gets wharf's own seccomp profile: unless a file was given, or
+    /// the host's decides.
+    fn brings_profile(&self, base: &Config) -> bool {
+        self.create.config.is_none() && !base.speaks_of(PROFILE_KEY)
     }
 
     /// Checks that nothing is in the way, and removes what an interrupted creation has left.
@@ -238,7 +257,7 @@ impl Creation<'_> {
         let target = self.store.dir(self.name);
         make_new_dir(&draft, DIR_MODE)?;
         let made = make_new_dir(&path, DIR_MODE)
-            .and_then(|()| Ok(self.write_config(&path.join("config"), content)?))
+            .and_then(|()| Ok(self.write_config(&path, content)?))
             .and_then(|()| rename_new(&path, &target));
         // It is empty once the container is in place; otherwise the first error is the one to
         // report. The next command finds what could not be removed.
@@ -253,14 +272,17 @@ impl Creation<'_> {
         make_new_dir(&dir, DIR_MODE)?;
         self.store.write_atomic(&partial, b"", CONFIG_MODE)?;
         make_new_dir(&dir.join("rootfs"), ROOTFS_MODE)?;
-        self.write_config(&self.store.config_path(self.name), content)?;
+        self.write_config(&dir, content)?;
         template::run(&program, self.name, &self.store.spelled(self.name), args)?;
         config::load(self.name, self.store.lxcpath(), None, &[])?;
         std::fs::remove_file(&partial).map_err(|source| CreateError::Make { path: dir, source })
     }
 
-    fn write_config(&self, path: &Path, content: &[u8]) -> Result<(), StoreError> {
-        self.store.write_atomic(path, content, CONFIG_MODE)
+    /// Writes the configuration into `dir`, and the profile that it may name.
+    fn write_config(&self, dir: &Path, content: &[u8]) -> Result<(), StoreError> {
+        let profile = config::DEFAULT_PROFILE.as_bytes();
+        self.store.write_atomic(&dir.join(PROFILE_FILE), profile, CONFIG_MODE)?;
+        self.store.write_atomic(&dir.join("config"), content, CONFIG_MODE)
     }
 }
 
