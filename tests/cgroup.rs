@@ -240,6 +240,16 @@ fn refusals_say_what_and_why() {
     assert!(text("pids.max", "lots").contains("expected a number, or max"));
     let other = if trial.has("memory.max") { "memory.limit_in_bytes" } else { "memory.max" };
     assert!(text(other, "1").contains("on this host it is memory."), "{}", text(other, "1"));
+    // No counter can be written, so the kernel refuses a valid size.
+    let counter = ["memory.current", "memory.usage_in_bytes"].into_iter().find(|it| trial.has(it));
+    let (counter, as_typed) = (counter.unwrap(), "the kernel refused \"16M\" (16777216) for ");
+    assert!(text(counter, "16M").starts_with(as_typed), "{}", text(counter, "16M"));
+    let refused = text(counter, "4096");
+    assert!(refused.starts_with("the kernel refused \"4096\" for "), "{refused}");
+    let line = [setting(counter, "16M")];
+    let error = trial.cgroup.apply(&line, &line).unwrap_err();
+    let why = std::error::Error::source(&error).unwrap().to_string();
+    assert!(why.starts_with(as_typed), "{why}");
     let wrong = [setting("pids.max", "-5")];
     let error = trial.cgroup.apply(&wrong, &wrong).unwrap_err();
     assert!(error.to_string().contains("pids.max at line 7 of /c/config"), "{error}");

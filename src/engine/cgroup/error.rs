@@ -40,8 +40,8 @@ pub enum CgroupError {
     NoFile { file: String, advice: String },
     #[error("{value:?} is not a valid value for {file}: {why}")]
     Value { file: String, value: String, why: String },
-    #[error("the kernel refused {value:?} for {file}: {reason}")]
-    Write { file: String, value: String, reason: String, errno: io::Error },
+    #[error("the kernel refused {typed:?}{} for {file}: {reason}", words::meant(typed, value))]
+    Write { file: String, typed: String, value: String, reason: String, errno: io::Error },
     #[error("cannot apply {key}{}", at(place.as_ref()))]
     Setting { key: String, place: Option<ConfigPlace>, source: Box<Self> },
     #[error("{rule:?} is not a device rule: expected `a`, or one such as `c 1:3 rwm` or `b 8:* r`")]

@@ -79,7 +79,7 @@ impl Cgroup {
             .and_then(|()| {
                 // The kernel judges what the parser does not know, as with LXC.
                 let wanted = self.parse(file, value);
-                self.write(file, wanted.as_ref().unwrap_or(value))
+                self.write(file, value, wanted.as_ref().unwrap_or(value))
             })
             .map_err(|source| failed(setting, prefix, source))
     }

@@ -59,7 +59,7 @@ impl Cgroup {
         let wanted = self.parse(file, typed).map_err(refused)?;
         // A write-only file, such as cgroup.kill, cannot be read.
         let old = content().unwrap_or_default();
-        self.write(file, &wanted)?;
+        self.write(file, typed, &wanted)?;
         let new = content().unwrap_or_default();
         if wanted == "\n" && !new.is_empty() {
             return Err(refused(format!("the kernel did not clear it: it is still {new}")));
@@ -102,11 +102,12 @@ impl Cgroup {
         files
     }
 
-    /// Writes `value` as it is to `file`, whose name is checked.
-    pub(super) fn write(&self, file: &str, value: &str) -> Result<(), CgroupError> {
+    /// Writes `value`, which is what the kernel takes for `typed`, to `file`, whose name is checked.
+    pub(super) fn write(&self, file: &str, typed: &str, value: &str) -> Result<(), CgroupError> {
         let dir = self.dir_of(file).ok_or_else(|| self.no_file(file))?;
         write_once(&dir.join(file), value.as_bytes()).map_err(|errno| CgroupError::Write {
             file: file.to_owned(),
+            typed: typed.trim().to_owned(),
             value: value.trim_end().to_owned(),
             reason: words::refusal(file, &errno, &|it| read(&dir.join(it)).ok()),
             errno,

@@ -39,6 +39,13 @@ pub(super) fn reason(errno: &io::Error) -> String {
     }
 }
 
+/// Shows what `typed` became, for comparison with the kernel's own numbers; nothing if it is the
+/// same.
+pub(super) fn meant(typed: &str, value: &str) -> String {
+    let same = typed.trim() == value.trim();
+    if same { String::new() } else { format!(" ({})", value.trim()) }
+}
+
 /// Says why the kernel refused a write to `file`. `content` reads another file of the group.
 pub(super) fn refusal(
     file: &str,

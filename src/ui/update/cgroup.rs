@@ -197,7 +197,7 @@ impl Write {
             Act::Keep { file: self.file.clone(), value }
         } else {
             let file = value::file_of(&self.file).to_owned();
-            Act::Set { file, value: self.kernel.clone() }
+            Act::Set { file, value: self.typed.clone() }
         };
         (name, act)
     }

@@ -343,13 +343,13 @@ fn a_limit_is_checked_written_and_taken_back() {
         _ = update(&mut model, Message::Key(key));
     }
     let set = |value: &str| Act::Set { file: "memory.max".to_owned(), value: value.to_owned() };
-    assert_eq!(press(&mut model, "Enter"), act("web", set("805306368")));
+    assert_eq!(press(&mut model, "Enter"), act("web", set("768M")));
     let change = Change {
         file: "memory.max".to_owned(),
         old: "536870912\n".to_owned(),
         new: "805306368\n".to_owned(),
     };
-    _ = update(&mut model, done("web", set("805306368"), Ok(Outcome::Changed(change))));
+    _ = update(&mut model, done("web", set("768M"), Ok(Outcome::Changed(change))));
     assert_eq!(press(&mut model, "z"), act("web", set("536870912")));
 }
 

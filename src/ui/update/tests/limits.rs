@@ -26,19 +26,19 @@ fn edit(keys: &str) -> (Model, Vec<Effect>) {
 
 #[test]
 fn typing_replaces_the_offered_value() {
-    assert_eq!(edit("7 6 8 M Enter").1, act("web", set("805306368")));
+    assert_eq!(edit("7 6 8 M Enter").1, act("web", set("768M")));
 }
 
 #[test]
 fn arrows_step_the_value() {
-    assert_eq!(edit("Up Up Enter").1, act("web", set("671088640")));
-    assert_eq!(edit("Down Enter").1, act("web", set("469762048")));
+    assert_eq!(edit("Up Up Enter").1, act("web", set("640M")));
+    assert_eq!(edit("Down Enter").1, act("web", set("448M")));
 }
 
 #[test]
 fn undone_acts_can_be_redone() {
     let (mut model, _) = edit("1 G Enter");
-    _ = update(&mut model, done("web", set("1073741824"), Ok(changed("5\n", "1073741824\n"))));
+    _ = update(&mut model, done("web", set("1G"), Ok(changed("5\n", "1073741824\n"))));
     assert_eq!(press(&mut model, "z"), act("web", set("5")));
     _ = update(&mut model, done("web", set("5"), Ok(changed("1073741824\n", "5\n"))));
     assert_eq!(press(&mut model, "Z"), act("web", set("1073741824")));
@@ -52,17 +52,17 @@ fn undone_acts_can_be_redone() {
 fn a_changed_limit_can_be_kept_in_the_configuration() {
     let (mut model, _) = edit("1 G Enter");
     assert_eq!(control(&mut model, 's'), [], "nothing was changed yet");
-    _ = update(&mut model, done("web", set("1073741824"), Ok(changed("5\n", "1073741824\n"))));
+    _ = update(&mut model, done("web", set("1G"), Ok(changed("5\n", "1073741824\n"))));
     let keep = |value: Option<&str>| Act::Keep {
         file: "memory.max".to_owned(),
         value: value.map(str::to_owned),
     };
-    assert_eq!(control(&mut model, 's'), act("web", keep(Some("1073741824"))));
+    assert_eq!(control(&mut model, 's'), act("web", keep(Some("1G"))));
     let new = Some("1G".to_owned());
     let kept =
         KeptLimit { key: "lxc.cgroup2.memory.max".to_owned(), old: None, new, reversible: true };
     let outcome = Ok(Outcome::Kept(kept));
-    _ = update(&mut model, done("web", keep(Some("1073741824")), outcome));
+    _ = update(&mut model, done("web", keep(Some("1G")), outcome));
     assert_eq!(press(&mut model, "z"), act("web", keep(None)));
 }
 
@@ -148,7 +148,7 @@ fn one_edit_changes_all_that_are_marked() {
     let asked = press(&mut model, "G e Enter");
     let names = vec![name("api"), name("web")];
     assert_eq!(asked, [Effect::ReadLimits { file: "memory.max".to_owned(), names }]);
-    let both = ["api", "web"].map(|it| act(it, set("1024")).remove(0));
+    let both = ["api", "web"].map(|it| act(it, set("1K")).remove(0));
     let values = vec![(name("api"), Ok(None)), (name("web"), Ok(Some("67108864".to_owned())))];
     _ = update(&mut model, Message::Limits { file: "memory.max".to_owned(), values });
     assert_eq!(press(&mut model, "1 K Enter"), [], "asks first");
@@ -157,8 +157,8 @@ fn one_edit_changes_all_that_are_marked() {
     assert_eq!(proposal.names(), ["api  not set → 1K", "web  64M → 1K"]);
     assert_eq!(press(&mut model, "y"), both);
     // Each is reported, with the whole reason.
-    _ = update(&mut model, done("api", set("1024"), Ok(changed("max\n", "1024\n"))));
-    _ = update(&mut model, done("web", set("1024"), Err("it is in use".to_owned())));
+    _ = update(&mut model, done("api", set("1K"), Ok(changed("max\n", "1024\n"))));
+    _ = update(&mut model, done("web", set("1K"), Err("it is in use".to_owned())));
     let results = &model.detail.as_ref().unwrap().cgroup.results;
     assert_eq!(results.len(), 2);
     assert_eq!(results[1], (name("web"), Err("it is in use".to_owned())));
