@@ -62,7 +62,7 @@ impl<'a> Invocation<'a> {
     }
 
     /// Names Proxmox's own command where it owns the container.
-    pub(super) fn tell_owner(&self, name: &Name, matches: &ArgMatches, does: Pct) {
+    pub(super) fn mention_proxmox(&self, name: &Name, matches: &ArgMatches, does: Pct) {
         if matches.get_flag(args::QUIET) {
             return;
         }

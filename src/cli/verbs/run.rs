@@ -85,7 +85,7 @@ fn start(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resul
         }
     }
     invocation.permit(Verb::Start, &name)?;
-    invocation.tell_owner(&name, matches, Pct::Start);
+    invocation.mention_proxmox(&name, matches, Pct::Start);
     if matches.get_flag("foreground") {
         let exit = invocation.engine.start_foreground(&name, &start)?;
         return Ok(ExitCode::from(exit.shell_code()));

@@ -76,7 +76,7 @@ fn stop(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result
         invocation.permit(Verb::Restart, &name)?;
     }
     // Whatever is left of a container can be stopped; the engine reports if nothing is.
-    invocation.tell_owner(&name, matches, way.into());
+    invocation.mention_proxmox(&name, matches, way.into());
     invocation.engine.stop(&name, way)?;
     Ok(ExitCode::SUCCESS)
 }

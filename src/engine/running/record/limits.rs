@@ -99,7 +99,7 @@ impl Limits {
 
     /// Records that `file` is about to be `set`; returns what was recorded for it before.
     pub(in crate::engine) fn begin(&mut self, file: &str, set: &str) -> Option<SetLimit> {
-        let before = self.place(file, set).map(|at| self.set.remove(at));
+        let before = self.position(file, set).map(|at| self.set.remove(at));
         if knob::of(file).stays {
             let (file, set) = (file.to_owned(), set.to_owned());
             self.set.push(SetLimit { file, set, kept: None });
@@ -110,7 +110,7 @@ impl Limits {
     /// Records the value that the kernel kept. A removed limit is recorded as well: the
     /// configuration may still have it.
     pub(in crate::engine) fn finish(&mut self, cgroup: &Cgroup, file: &str, set: &str) {
-        if let Some(limit) = self.place(file, set).and_then(|at| self.set.get_mut(at))
+        if let Some(limit) = self.position(file, set).and_then(|at| self.set.get_mut(at))
             && limit.set == set
         {
             limit.kept = held(cgroup, limit);
@@ -119,7 +119,7 @@ impl Limits {
 
     /// Records that setting it has failed: the entry from `before` applies again.
     pub(in crate::engine) fn undo(&mut self, file: &str, set: &str, before: Option<SetLimit>) {
-        if let Some(at) = self.place(file, set)
+        if let Some(at) = self.position(file, set)
             && self.set.get(at).is_some_and(|it| it.set == set && it.kept.is_none())
         {
             self.set.remove(at);
@@ -128,7 +128,7 @@ impl Limits {
     }
 
     /// Finds the entry that is about the same as `file` set to `set`.
-    fn place(&self, file: &str, set: &str) -> Option<usize> {
+    fn position(&self, file: &str, set: &str) -> Option<usize> {
         let subject = subject(file, set);
         self.set.iter().position(|it| it.file == file && self::subject(file, &it.set) == subject)
     }
@@ -156,7 +156,7 @@ impl Limits {
         wanted.set.retain(|it| {
             let file = it.file.as_str();
             let held = || held(cgroup, it).is_none_or(|held| is_normal(file, &held));
-            !is_normal(file, &it.set) && self.place(file, &it.set).is_none() && held()
+            !is_normal(file, &it.set) && self.position(file, &it.set).is_none() && held()
         });
         wanted.set
     }
