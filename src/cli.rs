@@ -24,7 +24,7 @@ use crate::ui::Rights;
 /// Runs the program.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.collect();
-    crate::engine::sys::keep_ended_children();
+    crate::engine::keep_ended_children();
     if let Some(code) = verbs::supervise(&args) {
         return code;
     }

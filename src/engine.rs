@@ -5,19 +5,22 @@
 //! launch, supervisor, cgroup, sample) is private to the engine where it can be.
 
 pub mod cgroup;
-pub mod config;
+mod config;
 mod entry;
 mod host;
 mod running;
 mod seccomp;
 mod seen;
 mod store;
-pub mod sys;
+mod sys;
 mod terms;
 mod verbs;
 
 use std::path::Path;
 
+pub use config::{
+    Config, command_words, default_config, load as load_config, parse as parse_config,
+};
 pub use host::Host;
 pub use host::lxcpath::Lxcpath;
 pub use host::{identity, lxcpath};
@@ -25,6 +28,7 @@ pub use running::{command_socket, event, oom};
 pub use seen::process;
 pub use seen::sample;
 pub use seen::sampler;
+pub use sys::{Side, clone3, exit_now, keep_ended_children, pty, set_window_size};
 pub use terms::error::{Error, ErrorKind};
 pub use terms::exit::Exit;
 pub use terms::name::Name;

@@ -102,6 +102,13 @@ fn the_engine_stands_on_its_floors() {
     assert!(found.is_empty(), "not below the one who names it: {found:#?}");
 }
 
+#[test]
+fn of_the_engines_folders_only_cgroup_is_open() {
+    let (_, text) = sources().into_iter().find(|(file, _)| file == "src/engine.rs").unwrap();
+    let open: Vec<&str> = code(&text).filter(|it| it.starts_with("pub mod ")).collect();
+    assert_eq!(open, ["pub mod cgroup;"]);
+}
+
 /// Returns whether the whole file is only for tests.
 fn is_for_tests(file: &str) -> bool {
     file.ends_with("/tests.rs") || file == "src/engine/host/made_up.rs"

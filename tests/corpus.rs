@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use wharf::engine::config::{self, Config};
+use wharf::engine::{Config, parse_config};
 
 /// The minimum number of configurations, so that an empty directory is noticed.
 const FEWEST: usize = 30;
@@ -27,7 +27,7 @@ fn configurations() -> Vec<PathBuf> {
 
 fn parsed(content: &[u8], file: &Path) -> Result<Config, String> {
     let name = "corpus".parse().unwrap();
-    config::parse(&name, Path::new("/lxc"), content, file, &[]).map_err(|it| it.to_string())
+    parse_config(&name, Path::new("/lxc"), content, file, &[]).map_err(|it| it.to_string())
 }
 
 /// LXC's values; none: it refused the file.

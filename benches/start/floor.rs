@@ -11,8 +11,8 @@ use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, execv, write};
 use wharf::engine::cgroup::{Hierarchies, Version};
-use wharf::engine::sys::{Side, clone3, exit_now};
 use wharf::engine::{Host, Name};
+use wharf::engine::{Side, clone3, exit_now};
 
 use super::Failure;
 

@@ -33,7 +33,7 @@ pub use entry::CgroupFds;
 pub use error::CgroupError;
 pub use hierarchy::{Hierarchies, Hierarchy, Version};
 pub use keep::{Keep, sweep as sweep_keep};
-pub use oom::OomWatch;
+pub(in crate::engine) use oom::OomWatch;
 pub(in crate::engine) use values::check_name;
 pub use values::{CgroupFile, Change};
 
@@ -65,12 +65,12 @@ struct Group {
 }
 
 /// Returns the name of the group in which the container's processes are.
-pub fn payload(container: &Name) -> String {
+pub(in crate::engine) fn payload(container: &Name) -> String {
     format!("lxc.payload.{container}")
 }
 
 /// Returns the name of its supervisor's own group.
-pub fn monitor(container: &Name) -> String {
+pub(in crate::engine) fn monitor(container: &Name) -> String {
     format!("lxc.monitor.{container}")
 }
 
@@ -86,7 +86,7 @@ impl Cgroup {
     }
 
     /// Drops the group, which no longer exists: its name may soon be another container's.
-    pub fn forget(&mut self) {
+    pub(in crate::engine) fn forget(&mut self) {
         self.groups.clear();
     }
 
@@ -109,7 +109,7 @@ impl Cgroup {
 
     /// Returns the paths that are written when a limit changes: the groups, for their files, and
     /// the groups that enable controllers for the v2 group.
-    pub fn limit_places(&self) -> Vec<PathBuf> {
+    pub(in crate::engine) fn limit_places(&self) -> Vec<PathBuf> {
         let above = self.unified().into_iter().flat_map(|it| {
             let within = it.dir.ancestors().skip(1);
             within.take_while(|dir| dir.starts_with(&it.hierarchy.mount))

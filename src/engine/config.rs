@@ -26,8 +26,8 @@ mod values;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub use document::{Document, DocumentError};
-pub use error::{ConfigError, ConfigErrors};
+pub(in crate::engine) use document::{Document, DocumentError};
+pub(in crate::engine) use error::{ConfigError, ConfigErrors};
 pub(in crate::engine) use filter::of_running as running_filter;
 pub(in crate::engine) use net::fill_lines;
 pub(in crate::engine) use process::limits;
@@ -44,10 +44,10 @@ use settings::ConfigSettings;
 
 /// The configuration that a new container starts from: everything denied, then allowed line by
 /// line.
-pub const DEFAULT: &str = include_str!("../../assets/default.conf");
+pub(in crate::engine) const DEFAULT: &str = include_str!("../../assets/default.conf");
 
 /// The seccomp profile of such a container.
-pub const DEFAULT_PROFILE: &str = include_str!("../../assets/default.seccomp");
+pub(in crate::engine) const DEFAULT_PROFILE: &str = include_str!("../../assets/default.seccomp");
 
 /// A container's configuration, every line of which is known and valid.
 #[derive(Clone, Debug)]
@@ -92,8 +92,8 @@ pub fn parse(
     let mut reader = ConfigReader::new(None);
     reader.content(content, file);
     let file = file.to_path_buf();
-    let origin = ConfigSource { name, lxcpath, file, content: content.to_vec() };
-    finish(reader, origin, settings)
+    let source = ConfigSource { name, lxcpath, file, content: content.to_vec() };
+    finish(reader, source, settings)
 }
 
 /// Where a configuration comes from.
@@ -106,24 +106,24 @@ struct ConfigSource<'a> {
 
 fn finish(
     mut reader: ConfigReader,
-    origin: ConfigSource<'_>,
+    source: ConfigSource<'_>,
     settings: &[(String, String)],
 ) -> Result<Config, ConfigErrors> {
     for (key, value) in settings {
         reader.setting(lexer::trim(key), lexer::trim(value), None);
     }
     Ok(Config {
-        name: origin.name.clone(),
-        lxcpath: origin.lxcpath.to_path_buf(),
-        file: origin.file,
-        content: origin.content,
+        name: source.name.clone(),
+        lxcpath: source.lxcpath.to_path_buf(),
+        file: source.file,
+        content: source.content,
         settings: reader.finish()?,
     })
 }
 
 impl Config {
     /// Returns what is to be started, or every line that wharf does not support.
-    pub fn spec(&self) -> Result<Spec, ConfigErrors> {
+    pub(in crate::engine) fn spec(&self) -> Result<Spec, ConfigErrors> {
         build::spec(self)
     }
 
@@ -184,12 +184,12 @@ impl Config {
     }
 
     /// Returns the content of the file itself, without what it includes.
-    pub fn raw(&self) -> &[u8] {
+    pub(in crate::engine) fn raw(&self) -> &[u8] {
         &self.content
     }
 
     /// Returns the path of the file.
-    pub fn file(&self) -> &Path {
+    pub(in crate::engine) fn file(&self) -> &Path {
         &self.file
     }
 }

@@ -4,11 +4,11 @@
 //! mount_setattr(2), close_range(2), keyctl(2), capset(2), tty_ioctl(4).
 #![allow(unsafe_code, reason = "raw system calls have no safe form")]
 
-pub mod bpf;
-pub mod filter;
+pub(in crate::engine) mod bpf;
+pub(in crate::engine) mod filter;
 mod message;
 mod namespace;
-pub mod probe;
+pub(in crate::engine) mod probe;
 pub mod pty;
 mod tty;
 
@@ -17,21 +17,22 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 
-pub use message::receive_signed;
-pub use namespace::{namespace_owner, namespace_parent};
-pub use tty::{open_pty_peer, set_window_size, take_terminal, unlock_pty, window_size};
+pub(in crate::engine) use message::receive_signed;
+pub(in crate::engine) use namespace::{namespace_owner, namespace_parent};
+pub use tty::set_window_size;
+pub(in crate::engine) use tty::{open_pty_peer, take_terminal, unlock_pty, window_size};
 
 /// Mount attributes of mount_setattr(2).
-pub mod attr {
-    pub const RDONLY: u64 = libc::MOUNT_ATTR_RDONLY;
-    pub const NOSUID: u64 = libc::MOUNT_ATTR_NOSUID;
-    pub const NODEV: u64 = libc::MOUNT_ATTR_NODEV;
-    pub const NOEXEC: u64 = libc::MOUNT_ATTR_NOEXEC;
-    pub const NODIRATIME: u64 = libc::MOUNT_ATTR_NODIRATIME;
+pub(in crate::engine) mod attr {
+    pub(in crate::engine) const RDONLY: u64 = libc::MOUNT_ATTR_RDONLY;
+    pub(in crate::engine) const NOSUID: u64 = libc::MOUNT_ATTR_NOSUID;
+    pub(in crate::engine) const NODEV: u64 = libc::MOUNT_ATTR_NODEV;
+    pub(in crate::engine) const NOEXEC: u64 = libc::MOUNT_ATTR_NOEXEC;
+    pub(in crate::engine) const NODIRATIME: u64 = libc::MOUNT_ATTR_NODIRATIME;
     /// The field that holds the three ways to keep access times.
-    pub const ATIME: u64 = libc::MOUNT_ATTR__ATIME;
-    pub const NOATIME: u64 = libc::MOUNT_ATTR_NOATIME;
-    pub const STRICTATIME: u64 = libc::MOUNT_ATTR_STRICTATIME;
+    pub(in crate::engine) const ATIME: u64 = libc::MOUNT_ATTR__ATIME;
+    pub(in crate::engine) const NOATIME: u64 = libc::MOUNT_ATTR_NOATIME;
+    pub(in crate::engine) const STRICTATIME: u64 = libc::MOUNT_ATTR_STRICTATIME;
 }
 
 /// `CLONE_INTO_CGROUP` of clone(2); the libc crate's constant overflows its type.
@@ -74,7 +75,7 @@ pub fn clone3(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> nix::Result<Side> {
 
 /// Creates a process as [`clone3`] does, but as a child of this one's parent, which is notified of
 /// its end.
-pub fn clone_sibling() -> nix::Result<Side> {
+pub(in crate::engine) fn clone_sibling() -> nix::Result<Side> {
     let mut pidfd: RawFd = -1;
     let flags = (libc::CLONE_PARENT | libc::CLONE_PIDFD) as libc::c_ulong;
     let none = std::ptr::null_mut::<libc::c_void>();
@@ -89,7 +90,7 @@ pub fn clone_sibling() -> nix::Result<Side> {
 }
 
 /// Creates a plain child process. The same duties as for [`clone3`].
-pub fn fork() -> nix::Result<Option<i32>> {
+pub(in crate::engine) fn fork() -> nix::Result<Option<i32>> {
     // SAFETY: callers are single-threaded, see above.
     let pid = unsafe { libc::fork() };
     Errno::result(pid).map(|pid| (pid != 0).then_some(pid))
@@ -103,13 +104,13 @@ pub fn exit_now(code: i32) -> ! {
 
 /// From here on a panic ends this process with `code`, at once and silently: between clone and exec
 /// there is no frame to unwind to, and no terminal of ours to write to.
-pub fn die_of_panics(code: i32) {
+pub(in crate::engine) fn die_of_panics(code: i32) {
     std::panic::set_hook(Box::new(move |_| exit_now(code)));
 }
 
 /// Overwrites the environment that this process was started with, which processes that may inspect
 /// it could read. No variable may be read afterwards.
-pub fn forget_environment() {
+pub(in crate::engine) fn forget_environment() {
     unsafe extern "C" {
         static environ: *mut *mut libc::c_char;
     }
@@ -131,7 +132,7 @@ pub fn forget_environment() {
 }
 
 /// Returns memory that was freed to the kernel, for a process that will need little from now on.
-pub fn give_back_free_memory() {
+pub(in crate::engine) fn give_back_free_memory() {
     // SAFETY: malloc_trim(3) has no preconditions.
     #[cfg(target_env = "gnu")]
     unsafe {
@@ -146,7 +147,11 @@ fn fd_result(result: libc::c_long) -> nix::Result<OwnedFd> {
 }
 
 /// Opens a detached copy of the mount at `path` below `dir`; with `recursive`, all below it too.
-pub fn open_tree(dir: RawFd, path: &CStr, recursive: Recursive) -> nix::Result<OwnedFd> {
+pub(in crate::engine) fn open_tree(
+    dir: RawFd,
+    path: &CStr,
+    recursive: Recursive,
+) -> nix::Result<OwnedFd> {
     let mut flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC;
     if path.is_empty() {
         flags |= libc::AT_EMPTY_PATH as libc::c_uint;
@@ -160,13 +165,13 @@ pub fn open_tree(dir: RawFd, path: &CStr, recursive: Recursive) -> nix::Result<O
 
 /// Whether an operation reaches the mounts below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Recursive {
+pub(in crate::engine) enum Recursive {
     Yes,
     No,
 }
 
 /// Attaches the mount `from` on top of the file or directory `to`.
-pub fn move_mount(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> nix::Result<()> {
+pub(in crate::engine) fn move_mount(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> nix::Result<()> {
     let flags = libc::MOVE_MOUNT_F_EMPTY_PATH | libc::MOVE_MOUNT_T_EMPTY_PATH;
     // SAFETY: both paths are empty NUL-terminated constants.
     let result = unsafe {
@@ -183,13 +188,17 @@ pub fn move_mount(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> nix::Result<()> {
 }
 
 /// Makes a context for a new instance of the file system `fstype`.
-pub fn fsopen(fstype: &CStr) -> nix::Result<OwnedFd> {
+pub(in crate::engine) fn fsopen(fstype: &CStr) -> nix::Result<OwnedFd> {
     // SAFETY: `fstype` is NUL-terminated and outlives the call.
     fd_result(unsafe { libc::syscall(libc::SYS_fsopen, fstype.as_ptr(), libc::FSOPEN_CLOEXEC) })
 }
 
 /// Sets `key` to `value` in a file system context; without a value `key` is a flag.
-pub fn fsconfig(context: BorrowedFd<'_>, key: &CStr, value: Option<&CStr>) -> nix::Result<()> {
+pub(in crate::engine) fn fsconfig(
+    context: BorrowedFd<'_>,
+    key: &CStr,
+    value: Option<&CStr>,
+) -> nix::Result<()> {
     let command = if value.is_some() { libc::FSCONFIG_SET_STRING } else { libc::FSCONFIG_SET_FLAG };
     let value = value.map_or(std::ptr::null(), CStr::as_ptr);
     // SAFETY: the strings are NUL-terminated and outlive the call.
@@ -200,7 +209,7 @@ pub fn fsconfig(context: BorrowedFd<'_>, key: &CStr, value: Option<&CStr>) -> ni
 }
 
 /// Makes the superblock of a configured context and mounts it, detached, with `attributes`.
-pub fn fsmount(context: BorrowedFd<'_>, attributes: u64) -> nix::Result<OwnedFd> {
+pub(in crate::engine) fn fsmount(context: BorrowedFd<'_>, attributes: u64) -> nix::Result<OwnedFd> {
     let null = std::ptr::null::<libc::c_char>();
     // SAFETY: FSCONFIG_CMD_CREATE takes neither key nor value.
     let result = unsafe {
@@ -226,7 +235,7 @@ pub fn fsmount(context: BorrowedFd<'_>, attributes: u64) -> nix::Result<OwnedFd>
 }
 
 /// Changes attributes (`set`, after `clear`) and propagation (0: unchanged) of a mount.
-pub fn mount_setattr(
+pub(in crate::engine) fn mount_setattr(
     mount: BorrowedFd<'_>,
     recursive: Recursive,
     set: u64,
@@ -253,7 +262,7 @@ pub fn mount_setattr(
 }
 
 /// Marks every descriptor from `first` on as close-on-exec.
-pub fn close_on_exec_from(first: u32) -> nix::Result<()> {
+pub(in crate::engine) fn close_on_exec_from(first: u32) -> nix::Result<()> {
     // SAFETY: integers only.
     let result =
         unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
@@ -261,7 +270,7 @@ pub fn close_on_exec_from(first: u32) -> nix::Result<()> {
 }
 
 /// Gives the process an anonymous session keyring of its own.
-pub fn new_session_keyring() -> nix::Result<()> {
+pub(in crate::engine) fn new_session_keyring() -> nix::Result<()> {
     const KEYCTL_JOIN_SESSION_KEYRING: libc::c_int = 1;
     let anonymous = std::ptr::null::<libc::c_char>();
     // SAFETY: a null name is documented as an anonymous keyring.
@@ -270,7 +279,7 @@ pub fn new_session_keyring() -> nix::Result<()> {
 }
 
 /// Removes `capability` from the bounding set.
-pub fn drop_bounding(capability: u8) -> nix::Result<()> {
+pub(in crate::engine) fn drop_bounding(capability: u8) -> nix::Result<()> {
     // SAFETY: integers only.
     let result =
         unsafe { libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(capability), 0, 0, 0) };
@@ -278,7 +287,7 @@ pub fn drop_bounding(capability: u8) -> nix::Result<()> {
 }
 
 /// Empties the ambient set.
-pub fn clear_ambient() -> nix::Result<()> {
+pub(in crate::engine) fn clear_ambient() -> nix::Result<()> {
     // SAFETY: integers only.
     let result = unsafe {
         libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong, 0, 0, 0)
@@ -287,7 +296,7 @@ pub fn clear_ambient() -> nix::Result<()> {
 }
 
 /// Reduces the permitted and effective sets to `mask`, and empties the inheritable one.
-pub fn limit_capabilities(mask: u64) -> nix::Result<()> {
+pub(in crate::engine) fn limit_capabilities(mask: u64) -> nix::Result<()> {
     const VERSION_3: u32 = 0x2008_0522;
     #[repr(C)]
     struct Header {
@@ -318,7 +327,7 @@ pub fn limit_capabilities(mask: u64) -> nix::Result<()> {
 }
 
 /// Brings the loopback interface of this network namespace up.
-pub fn loopback_up() -> nix::Result<()> {
+pub(in crate::engine) fn loopback_up() -> nix::Result<()> {
     // SAFETY: integers only.
     let socket = fd_result(libc::c_long::from(unsafe {
         libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0)
@@ -335,7 +344,7 @@ pub fn loopback_up() -> nix::Result<()> {
 }
 
 /// Sets every signal but SIGKILL and SIGSTOP to its default action and unblocks all.
-pub fn reset_signals() {
+pub(in crate::engine) fn reset_signals() {
     /// Of the kernel, on every architecture: SIG_DFL, no flags, an empty mask.
     const DEFAULT: [u64; 4] = [0; 4];
     const MASK_BYTES: usize = 8;
@@ -360,7 +369,7 @@ pub fn keep_ended_children() {
 }
 
 /// Gives `signal` a handler that does nothing, for a process that blocks it and waits for it.
-pub fn catch(signal: i32) -> nix::Result<()> {
+pub(in crate::engine) fn catch(signal: i32) -> nix::Result<()> {
     const extern "C" fn nothing(_: libc::c_int) {}
     // SAFETY: sigaction is plain data, for which all zeroes is an empty mask and no flags.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
@@ -372,13 +381,13 @@ pub fn catch(signal: i32) -> nix::Result<()> {
 }
 
 /// Opens a pidfd for `pid`.
-pub fn pidfd_open(pid: i32) -> nix::Result<OwnedFd> {
+pub(in crate::engine) fn pidfd_open(pid: i32) -> nix::Result<OwnedFd> {
     // SAFETY: integers only; pidfds are close-on-exec by nature.
     fd_result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
 }
 
 /// Sends `signal` to the process behind `pidfd`.
-pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> nix::Result<()> {
+pub(in crate::engine) fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> nix::Result<()> {
     let info = std::ptr::null::<libc::siginfo_t>();
     // SAFETY: a null siginfo is documented as the one kill(2) would send.
     let result =
@@ -387,27 +396,27 @@ pub fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> nix::Result<()> 
 }
 
 /// Moves this process into the namespaces `flags` of the process behind `pidfd`.
-pub fn setns(pidfd: BorrowedFd<'_>, flags: i32) -> nix::Result<()> {
+pub(in crate::engine) fn setns(pidfd: BorrowedFd<'_>, flags: i32) -> nix::Result<()> {
     // SAFETY: integers only.
     let result = unsafe { libc::setns(pidfd.as_raw_fd(), flags) };
     Errno::result(result).map(drop)
 }
 
 /// Closes every descriptor from `first` on.
-pub fn close_from(first: u32) {
+pub(in crate::engine) fn close_from(first: u32) {
     // SAFETY: integers only. The caller owns none of the descriptors any more.
     unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
 }
 
 /// Waits for any signal that is blocked and takes it.
-pub fn wait_signal() -> i32 {
+pub(in crate::engine) fn wait_signal() -> i32 {
     let all = nix::sys::signal::SigSet::all();
     // SAFETY: the set is initialised; a null siginfo is allowed.
     unsafe { libc::sigwaitinfo(all.as_ref(), std::ptr::null_mut()) }
 }
 
 /// Reaps one ended child without waiting: its pid and wait status.
-pub fn wait_any() -> nix::Result<Option<(i32, i32)>> {
+pub(in crate::engine) fn wait_any() -> nix::Result<Option<(i32, i32)>> {
     let mut status = 0;
     // SAFETY: waitpid writes the status.
     let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
@@ -415,7 +424,7 @@ pub fn wait_any() -> nix::Result<Option<(i32, i32)>> {
 }
 
 /// Waits until the child behind `pidfd` has ended and reaps it: its wait status.
-pub fn wait_for(pidfd: BorrowedFd<'_>) -> nix::Result<i32> {
+pub(in crate::engine) fn wait_for(pidfd: BorrowedFd<'_>) -> nix::Result<i32> {
     // SAFETY: siginfo_t is plain data, for which all zeroes is valid.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     let fd = pidfd.as_raw_fd() as libc::id_t;
@@ -436,7 +445,7 @@ pub fn wait_for(pidfd: BorrowedFd<'_>) -> nix::Result<i32> {
 }
 
 /// Returns whether this process has no child left, ended or not.
-pub fn has_no_children() -> bool {
+pub(in crate::engine) fn has_no_children() -> bool {
     let no_info = std::ptr::null_mut();
     let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
     // SAFETY: a null siginfo is allowed on Linux.
@@ -445,19 +454,19 @@ pub fn has_no_children() -> bool {
 }
 
 /// Sends `signal` to the process `pid`, or to every one this process may signal for -1.
-pub fn kill(pid: i32, signal: i32) -> nix::Result<()> {
+pub(in crate::engine) fn kill(pid: i32, signal: i32) -> nix::Result<()> {
     // SAFETY: integers only.
     Errno::result(unsafe { libc::kill(pid, signal) }).map(drop)
 }
 
 /// Takes ownership of a descriptor that a system call just returned.
-pub fn own_fd(fd: RawFd) -> OwnedFd {
+pub(in crate::engine) fn own_fd(fd: RawFd) -> OwnedFd {
     // SAFETY: the callers pass descriptors fresh from the kernel, which nobody else owns.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
 /// Closes every descriptor but the standard ones and `kept`.
-pub fn close_all_but<const N: usize>(kept: [BorrowedFd<'_>; N]) {
+pub(in crate::engine) fn close_all_but<const N: usize>(kept: [BorrowedFd<'_>; N]) {
     let mut kept = kept.map(|it| it.as_raw_fd() as u32);
     kept.sort_unstable();
     let mut first = 3;

@@ -263,10 +263,8 @@ mod tests {
             notes.join("; ")
         };
         assert_eq!(create("web"), "made from wharf's defaults");
-        std::fs::create_dir_all(crate::engine::config::default_config(&host).parent().unwrap())
-            .unwrap();
-        std::fs::write(crate::engine::config::default_config(&host), "lxc.hook.start = /x\n")
-            .unwrap();
+        std::fs::create_dir_all(crate::engine::default_config(&host).parent().unwrap()).unwrap();
+        std::fs::write(crate::engine::default_config(&host), "lxc.hook.start = /x\n").unwrap();
         let said = create("db");
         assert!(said.contains("default.conf, with wharf's defaults for what it"), "{said}");
         assert!(

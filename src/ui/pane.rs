@@ -23,7 +23,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use super::message::Message;
-use crate::engine::sys::{pty, set_window_size};
+use crate::engine::{pty, set_window_size};
 use crate::widgets::grid::{Emulator, GuestScreen as _, Size};
 
 /// Read at once from the program.

@@ -15,7 +15,7 @@ use crate::engine::command_socket::Client;
 use crate::engine::oom::OomKill;
 use crate::engine::sample::{Container, Detail, Interface, Limit, Root};
 use crate::engine::shown::shown;
-use crate::engine::{Error, ErrorKind, Lxcpath, Verb, config};
+use crate::engine::{Error, ErrorKind, Lxcpath, Verb, load_config};
 
 pub(super) const INFO: Subcommand = Subcommand {
     name: "info",
@@ -141,7 +141,7 @@ fn config_item(
     {
         return Ok(Some(value));
     }
-    Ok(config::load(&container.name, lxcpath, None, &[])?.get(key))
+    Ok(load_config(&container.name, lxcpath, None, &[])?.get(key))
 }
 
 /// Lists the facts that were asked for, in LXC's order and words.

@@ -49,7 +49,7 @@ impl Cgroup {
     }
 
     /// Returns the names that [`Self::create`] tries, in its order.
-    pub fn names(name: &str) -> impl Iterator<Item = String> {
+    pub(in crate::engine) fn names(name: &str) -> impl Iterator<Item = String> {
         let suffixed = (1..=LAST_SUFFIX).map(move |it| format!("{name}-{it}"));
         iter::once(name.to_owned()).chain(suffixed)
     }

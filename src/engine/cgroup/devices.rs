@@ -27,10 +27,10 @@ impl DeviceAccess {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct DeviceRule {
     /// `b` or `c`; none for both.
-    pub block: Option<bool>,
-    pub major: Option<u32>,
-    pub minor: Option<u32>,
-    pub access: DeviceAccess,
+    pub(in crate::engine) block: Option<bool>,
+    pub(in crate::engine) major: Option<u32>,
+    pub(in crate::engine) minor: Option<u32>,
+    pub(in crate::engine) access: DeviceAccess,
 }
 
 impl DeviceRule {

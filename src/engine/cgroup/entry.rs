@@ -32,7 +32,7 @@ pub struct CgroupFds {
 impl CgroupFds {
     /// Moves the calling process, which must be single-threaded, into the v1 groups; returns
     /// whether it is in all of them.
-    pub fn join_v1(self) -> bool {
+    pub(in crate::engine) fn join_v1(self) -> bool {
         let mut doors = self.tasks.into_iter().map(File::from);
         doors.all(|mut it| it.write_all(MYSELF).is_ok())
     }
@@ -61,7 +61,7 @@ impl Cgroup {
     /// The same for a container whose v2 group has enabled controllers for groups below it, as
     /// systemd does: such a group cannot hold a process itself, so a sibling of them is used, which
     /// is created if necessary and removed with the container.
-    pub fn entry_beside(&self) -> Result<CgroupFds, CgroupError> {
+    pub(in crate::engine) fn entry_beside(&self) -> Result<CgroupFds, CgroupError> {
         let mut entry = self.entry()?;
         if let Some(group) = self.unified() {
             let dir = beside(&group.dir)?;
@@ -72,7 +72,7 @@ impl Cgroup {
 
     /// Moves the process `pid`, which must be stopped, into the groups, whatever `pids.max` says:
     /// that limits only processes born there. Slow, see above.
-    pub fn admit(&self, pid: i32) -> Result<(), CgroupError> {
+    pub(in crate::engine) fn admit(&self, pid: i32) -> Result<(), CgroupError> {
         let pid = pid.to_string();
         for group in &self.groups {
             let dir = &group.dir;
@@ -90,18 +90,18 @@ impl Cgroup {
     }
 
     /// Moves the calling process, which must be single-threaded, into the group.
-    pub fn join(&self) -> Result<(), CgroupError> {
+    pub(in crate::engine) fn join(&self) -> Result<(), CgroupError> {
         let mut groups = self.groups.iter();
         groups.try_for_each(|it| join(&it.dir, it.hierarchy.version))
     }
 
     /// Opens the parent of the v2 group, for `CLONE_INTO_CGROUP`; none without such a group.
-    pub fn outside(&self) -> Option<OwnedFd> {
+    pub(in crate::engine) fn outside(&self) -> Option<OwnedFd> {
         open_dir(&home(&self.unified()?.hierarchy.base).ok()?).ok()
     }
 
     /// Moves the calling process, which must be single-threaded, out of the v1 groups only.
-    pub fn leave_v1(&self) {
+    pub(in crate::engine) fn leave_v1(&self) {
         for it in self.groups.iter().filter(|it| it.hierarchy.version == Version::V1) {
             // If it stays, the removal of the group fails and reports that.
             _ = join(&it.hierarchy.base, Version::V1);
@@ -110,7 +110,7 @@ impl Cgroup {
 
     /// Moves the calling process, which must be single-threaded, to the group in which wharf
     /// creates its own, so that the group can be removed.
-    pub fn leave_to_root(&self) -> Result<(), CgroupError> {
+    pub(in crate::engine) fn leave_to_root(&self) -> Result<(), CgroupError> {
         let mut first_failure = Ok(());
         // A group that cannot be left must not prevent leaving the others.
         for Group { hierarchy, .. } in &self.groups {

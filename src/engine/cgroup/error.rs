@@ -71,7 +71,7 @@ pub enum CgroupError {
 
 impl CgroupError {
     /// Returns the kernel's own reason.
-    pub fn errno(&self) -> Option<&io::Error> {
+    pub(in crate::engine) fn errno(&self) -> Option<&io::Error> {
         match self {
             Self::Setting { source, .. } => source.errno(),
             Self::Read { errno, .. }

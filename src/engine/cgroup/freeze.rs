@@ -49,7 +49,7 @@ impl Cgroup {
     }
 
     /// Returns whether no freeze is requested; none without a freezer.
-    pub fn thawed(&self) -> Option<bool> {
+    pub(in crate::engine) fn thawed(&self) -> Option<bool> {
         let (file, thawed) = match self.freezer()? {
             Freezer::V1(dir) => (dir.join("freezer.state"), "THAWED"),
             Freezer::V2(dir) => (dir.join("cgroup.freeze"), "0"),
@@ -59,7 +59,7 @@ impl Cgroup {
 
     /// Thaws every v1 group below, since a process inside may have frozen one, and frozen processes
     /// do not die. A v2 freezer lets a killed process die.
-    pub fn thaw_below(&self) {
+    pub(in crate::engine) fn thaw_below(&self) {
         if let Some(freezer) = self.v1("freezer") {
             thaw_below(&freezer.dir);
         }

@@ -29,9 +29,9 @@ pub enum Version {
 pub struct Hierarchy {
     pub version: Version,
     /// What it controls: `cpu`, `cpuacct` …, or `name=systemd` for a named one.
-    pub controllers: Vec<String>,
+    pub(in crate::engine) controllers: Vec<String>,
     /// Where it is mounted.
-    pub mount: PathBuf,
+    pub(in crate::engine) mount: PathBuf,
     /// The directory below which wharf creates its groups: the mount for root, else the caller's
     /// own group.
     pub base: PathBuf,
@@ -45,7 +45,7 @@ impl Hierarchy {
 
     /// Finds the group at `path`, such as `/lxc.payload.web`: below the root of the hierarchy, or
     /// below an unprivileged caller's own group.
-    pub fn group(&self, path: &str) -> Option<PathBuf> {
+    pub(in crate::engine) fn group(&self, path: &str) -> Option<PathBuf> {
         let below = path.trim_start_matches('/');
         if below.is_empty() || below.split('/').any(|it| it == "..") {
             return None;
@@ -78,7 +78,7 @@ impl Hierarchies {
 
     /// Finds the hierarchies in the text of mountinfo and of `/proc/self/cgroup`. `usable` drops
     /// a mount that is hidden by another; the controllers of v2 are left empty.
-    pub fn parse(
+    pub(in crate::engine) fn parse(
         mountinfo: &[u8],
         membership: &[u8],
         root: bool,
@@ -114,7 +114,7 @@ impl Hierarchies {
 
     /// Returns the first of the controllers `used` that no hierarchy has. On v2 there is always a
     /// freezer, and a program for devices.
-    pub fn lacking<'a>(&self, used: &'a [String]) -> Option<&'a str> {
+    pub(in crate::engine) fn lacking<'a>(&self, used: &'a [String]) -> Option<&'a str> {
         let core = |it: &str| self.unified().is_some() && matches!(it, "devices" | "freezer");
         let mut used = used.iter().map(String::as_str);
         used.find(|name| !core(name) && !self.0.iter().any(|it| it.controls(name)))

@@ -82,7 +82,7 @@ impl Cgroup {
     }
 
     /// Sends `signal` to every process but `spared`.
-    pub fn signal_others(&self, signal: i32, spared: i32) {
+    pub(in crate::engine) fn signal_others(&self, signal: i32, spared: i32) {
         if let Some(group) = self.primary() {
             signal_members(&group.dir, signal, Some(spared));
         }

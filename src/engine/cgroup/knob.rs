@@ -26,7 +26,7 @@ pub enum KnobKind {
 
 /// How a limit is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Clear {
+pub(in crate::engine) enum Clear {
     /// By this word.
     By(&'static str),
     /// By an empty line.
@@ -51,15 +51,15 @@ pub enum Over {
 /// One file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Knob {
-    pub file: &'static str,
+    pub(in crate::engine) file: &'static str,
     pub value: KnobKind,
-    pub clear: Clear,
+    pub(in crate::engine) clear: Clear,
     pub over: Over,
     /// What it is called under the other version.
-    pub other: Option<&'static str>,
-    pub meaning: &'static str,
+    pub(in crate::engine) other: Option<&'static str>,
+    pub(in crate::engine) meaning: &'static str,
     /// Its value stays until it is set again, unlike that of counters and commands.
-    pub stays: bool,
+    pub(in crate::engine) stays: bool,
 }
 
 const MAX: Clear = Clear::By("max");
@@ -83,7 +83,7 @@ impl Knob {
     }
 
     /// Returns whether only cgroup v1 has it.
-    pub fn is_v1(&self) -> bool {
+    pub(in crate::engine) fn is_v1(&self) -> bool {
         let by_name = self.file.ends_with("_in_bytes") || self.file.starts_with("blkio.");
         by_name
             || self.value == KnobKind::QuotaUs

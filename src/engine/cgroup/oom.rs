@@ -23,7 +23,7 @@ const NO_LIMIT_FROM: u64 = 1 << 62;
 
 /// A watch over the kills in one group.
 #[derive(Debug)]
-pub struct OomWatch {
+pub(in crate::engine) struct OomWatch {
     counter: File,
     limit: PathBuf,
     /// v1 notifies through a separate descriptor, and does so before it kills.
@@ -33,7 +33,7 @@ pub struct OomWatch {
 
 impl Cgroup {
     /// Counts the kills from now on; none if no memory controller reports them.
-    pub fn watch_oom(&self) -> Option<OomWatch> {
+    pub(in crate::engine) fn watch_oom(&self) -> Option<OomWatch> {
         let (dir, file) = [V2_COUNTER, V1_COUNTER]
             .into_iter()
             .find_map(|file| Some((self.dir_of(file)?, file)))?;
@@ -48,17 +48,17 @@ impl Cgroup {
 
 impl OomWatch {
     /// What to poll the descriptor for.
-    pub const fn interest(&self) -> PollFlags {
+    pub(in crate::engine) const fn interest(&self) -> PollFlags {
         if self.notice.is_some() { PollFlags::POLLIN } else { PollFlags::POLLPRI }
     }
 
     /// Returns whether the descriptor polls before the count grows.
-    pub const fn tells_early(&self) -> bool {
+    pub(in crate::engine) const fn tells_early(&self) -> bool {
         self.notice.is_some()
     }
 
     /// Returns how many were killed since the watch began, if it is more than at the last call.
-    pub fn grown(&mut self) -> Option<u64> {
+    pub(in crate::engine) fn grown(&mut self) -> Option<u64> {
         if let Some(notice) = &self.notice {
             // Finding nothing to read is fine: there may have been no notice.
             _ = notice.read();
@@ -69,7 +69,7 @@ impl OomWatch {
     }
 
     /// Returns the group's memory limit, if it has one.
-    pub fn limit_bytes(&self) -> Option<u64> {
+    pub(in crate::engine) fn limit_bytes(&self) -> Option<u64> {
         let text = std::fs::read_to_string(&self.limit).ok()?;
         text.trim().parse().ok().filter(|it| *it < NO_LIMIT_FROM)
     }

@@ -21,7 +21,7 @@ impl Cgroup {
 
     /// Lists the settings for this host, in the order in which they are written, with the prefix of
     /// their keys.
-    pub fn meant<'a>(
+    pub(in crate::engine) fn meant<'a>(
         &self,
         v1: &'a [At<CgroupSetting>],
         v2: &'a [At<CgroupSetting>],

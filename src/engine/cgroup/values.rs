@@ -68,7 +68,7 @@ impl Cgroup {
     }
 
     /// Turns `typed` into what the kernel takes for `file`, or says what is wrong.
-    pub fn parse(&self, file: &str, typed: &str) -> Result<String, String> {
+    pub(in crate::engine) fn parse(&self, file: &str, typed: &str) -> Result<String, String> {
         let period = self.dir_of(file).and_then(period);
         value::parse(file, typed, Whole { period, ..Whole::of_host(typed) })
     }
@@ -84,7 +84,7 @@ impl Cgroup {
     }
 
     /// Returns which version of cgroups has `file`.
-    pub fn version_of(&self, file: &str) -> Result<Version, CgroupError> {
+    pub(in crate::engine) fn version_of(&self, file: &str) -> Result<Version, CgroupError> {
         check_name(file)?;
         let dir = self.dir_of(file).ok_or_else(|| self.no_file(file))?;
         let group = self.groups.iter().find(|it| it.dir == dir);

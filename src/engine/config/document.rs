@@ -5,14 +5,14 @@ use super::lexer::{self, Line, PREFIX};
 
 /// The lines of a file. Unchanged lines are written back byte for byte.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Document {
+pub(in crate::engine) struct Document {
     /// Each with its line ending, which the last one may lack.
     lines: Vec<Vec<u8>>,
 }
 
 /// A setting that must not be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DocumentError {
+pub(in crate::engine) enum DocumentError {
     #[error(
         "{0:?} is not a key: keys start with lxc. and contain no blank, = or control character"
     )]
@@ -23,19 +23,19 @@ pub enum DocumentError {
 
 impl Document {
     /// Takes the content of a file, whatever it contains.
-    pub fn parse(content: impl AsRef<[u8]>) -> Self {
+    pub(in crate::engine) fn parse(content: impl AsRef<[u8]>) -> Self {
         let lines = content.as_ref().split_inclusive(|it| *it == b'\n');
         Self { lines: lines.map(<[u8]>::to_vec).collect() }
     }
 
     /// Returns the content to write.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub(in crate::engine) fn to_bytes(&self) -> Vec<u8> {
         self.lines.concat()
     }
 
     /// Makes `value` the key's only value: the last line that sets it is replaced and others are
     /// removed; an unset key gets a line at the end.
-    pub fn set(&mut self, key: &str, value: &str) -> Result<(), DocumentError> {
+    pub(in crate::engine) fn set(&mut self, key: &str, value: &str) -> Result<(), DocumentError> {
         let line = setting(key, value)?;
         let last = self.lines.iter().rposition(|it| sets(it, key));
         match last.and_then(|at| self.lines.get_mut(at)) {
@@ -52,7 +52,11 @@ impl Document {
     }
 
     /// Adds a line at the end, for a key whose lines add up.
-    pub fn append(&mut self, key: &str, value: &str) -> Result<(), DocumentError> {
+    pub(in crate::engine) fn append(
+        &mut self,
+        key: &str,
+        value: &str,
+    ) -> Result<(), DocumentError> {
         let line = setting(key, value)?;
         self.end_line();
         self.lines.push(line.into_bytes());
@@ -60,7 +64,7 @@ impl Document {
     }
 
     /// Adds lines at the end that set nothing, such as comments.
-    pub fn comment(&mut self, lines: &str) {
+    pub(in crate::engine) fn comment(&mut self, lines: &str) {
         self.end_line();
         self.lines.extend(lines.split_inclusive('\n').map(|it| it.as_bytes().to_vec()));
     }
@@ -75,12 +79,12 @@ impl Document {
     }
 
     /// Removes every line that sets the key.
-    pub fn unset(&mut self, key: &str) {
+    pub(in crate::engine) fn unset(&mut self, key: &str) {
         self.lines.retain(|it| !sets(it, key));
     }
 
     /// Returns the values that the lines give the key, in order; `lxc.include` is not followed.
-    pub fn values<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(in crate::engine) fn values<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
         let lines = self.lines.iter().filter_map(|it| str::from_utf8(it).ok());
         lines.filter_map(move |it| match lexer::line(it) {
             Line::Setting { key: found, value } if same_key(found, key) => Some(value),

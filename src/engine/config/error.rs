@@ -15,10 +15,10 @@ use crate::engine::terms::spec::ConfigPlace;
 #[derive(Debug, thiserror::Error)]
 pub struct ConfigError {
     /// The key with its value, or the file. Already safe to show.
-    pub subject: String,
-    pub reason: Reason,
+    pub(in crate::engine) subject: String,
+    pub(in crate::engine) reason: Reason,
     /// None: it was given on the command line, or the file itself is at fault.
-    pub place: Option<ConfigPlace>,
+    pub(in crate::engine) place: Option<ConfigPlace>,
 }
 
 impl ConfigError {

@@ -14,61 +14,62 @@ const BPF_F_ALLOW_MULTI: u32 = 2;
 /// One eBPF instruction, laid out as the kernel reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
-pub struct Instruction {
-    pub code: u8,
+pub(in crate::engine) struct Instruction {
+    pub(in crate::engine) code: u8,
     /// Destination in the low half, source in the high one.
-    pub registers: u8,
-    pub offset: i16,
-    pub immediate: i32,
+    pub(in crate::engine) registers: u8,
+    pub(in crate::engine) offset: i16,
+    pub(in crate::engine) immediate: i32,
 }
 
 impl Instruction {
-    pub const LOAD_WORD: u8 = 0x61;
-    pub const AND: u8 = 0x54;
-    pub const SHIFT_RIGHT: u8 = 0x74;
-    pub const COPY: u8 = 0xbc;
-    pub const SET: u8 = 0xb7;
-    pub const JUMP_IF_EQUAL: u8 = 0x16;
-    pub const JUMP_UNLESS_EQUAL: u8 = 0x56;
-    pub const EXIT: Self = Self { code: 0x95, registers: 0, offset: 0, immediate: 0 };
+    pub(in crate::engine) const LOAD_WORD: u8 = 0x61;
+    pub(in crate::engine) const AND: u8 = 0x54;
+    pub(in crate::engine) const SHIFT_RIGHT: u8 = 0x74;
+    pub(in crate::engine) const COPY: u8 = 0xbc;
+    pub(in crate::engine) const SET: u8 = 0xb7;
+    pub(in crate::engine) const JUMP_IF_EQUAL: u8 = 0x16;
+    pub(in crate::engine) const JUMP_UNLESS_EQUAL: u8 = 0x56;
+    pub(in crate::engine) const EXIT: Self =
+        Self { code: 0x95, registers: 0, offset: 0, immediate: 0 };
 
     const fn with(code: u8, register: u8, immediate: i32) -> Self {
         Self { code, registers: register, offset: 0, immediate }
     }
 
     /// Loads the 32 bits at `offset` from where register `from` points.
-    pub const fn load_word(to: u8, from: u8, offset: i16) -> Self {
+    pub(in crate::engine) const fn load_word(to: u8, from: u8, offset: i16) -> Self {
         Self { code: Self::LOAD_WORD, registers: from << 4 | to, offset, immediate: 0 }
     }
 
-    pub const fn and(register: u8, mask: i32) -> Self {
+    pub(in crate::engine) const fn and(register: u8, mask: i32) -> Self {
         Self::with(Self::AND, register, mask)
     }
 
-    pub const fn shift_right(register: u8, bits: i32) -> Self {
+    pub(in crate::engine) const fn shift_right(register: u8, bits: i32) -> Self {
         Self::with(Self::SHIFT_RIGHT, register, bits)
     }
 
-    pub const fn copy(to: u8, from: u8) -> Self {
+    pub(in crate::engine) const fn copy(to: u8, from: u8) -> Self {
         Self { code: Self::COPY, registers: from << 4 | to, offset: 0, immediate: 0 }
     }
 
-    pub const fn set(register: u8, value: i32) -> Self {
+    pub(in crate::engine) const fn set(register: u8, value: i32) -> Self {
         Self::with(Self::SET, register, value)
     }
 
     /// A jump that [`Self::aim`] still has to give its distance.
-    pub const fn jump_if_equal(register: u8, value: i32) -> Self {
+    pub(in crate::engine) const fn jump_if_equal(register: u8, value: i32) -> Self {
         Self::with(Self::JUMP_IF_EQUAL, register, value)
     }
 
     /// A jump that [`Self::aim`] still has to give its distance.
-    pub const fn jump_unless_equal(register: u8, value: i32) -> Self {
+    pub(in crate::engine) const fn jump_unless_equal(register: u8, value: i32) -> Self {
         Self::with(Self::JUMP_UNLESS_EQUAL, register, value)
     }
 
     /// Sets how many instructions a jump skips; leaves other instructions alone.
-    pub const fn aim(&mut self, distance: i16) {
+    pub(in crate::engine) const fn aim(&mut self, distance: i16) {
         if matches!(self.code, Self::JUMP_IF_EQUAL | Self::JUMP_UNLESS_EQUAL) {
             self.offset = distance;
         }
@@ -99,7 +100,7 @@ struct ProgramAttach {
 }
 
 /// Loads a program that answers requests for devices.
-pub fn load_device_program(program: &[Instruction]) -> io::Result<OwnedFd> {
+pub(in crate::engine) fn load_device_program(program: &[Instruction]) -> io::Result<OwnedFd> {
     let attributes = ProgramLoad {
         kind: BPF_PROG_TYPE_CGROUP_DEVICE,
         count: program.len() as u32,
@@ -118,7 +119,10 @@ pub fn load_device_program(program: &[Instruction]) -> io::Result<OwnedFd> {
 
 /// Attaches `program` to the v2 group `cgroup`, until that is removed. What groups above it deny
 /// stays denied.
-pub fn attach_device_program(cgroup: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+pub(in crate::engine) fn attach_device_program(
+    cgroup: BorrowedFd<'_>,
+    program: BorrowedFd<'_>,
+) -> io::Result<()> {
     let attributes = ProgramAttach {
         target: cgroup.as_raw_fd().cast_unsigned(),
         program: program.as_raw_fd().cast_unsigned(),

@@ -8,39 +8,42 @@ use nix::errno::Errno;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct FilterInstruction {
-    pub code: u16,
+    pub(in crate::engine) code: u16,
     /// How many instructions a test skips if it holds.
-    pub yes: u8,
+    pub(in crate::engine) yes: u8,
     /// How many it skips otherwise.
-    pub no: u8,
-    pub value: u32,
+    pub(in crate::engine) no: u8,
+    pub(in crate::engine) value: u32,
 }
 
 impl FilterInstruction {
-    pub const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
-    pub const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-    pub const IF_GREATER: u16 = (libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K) as u16;
-    pub const IF_AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
-    pub const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
-    pub const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
-    pub const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    pub(in crate::engine) const JUMP: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
+    pub(in crate::engine) const IF_EQUAL: u16 =
+        (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    pub(in crate::engine) const IF_GREATER: u16 =
+        (libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K) as u16;
+    pub(in crate::engine) const IF_AT_LEAST: u16 =
+        (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
+    pub(in crate::engine) const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    pub(in crate::engine) const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
+    pub(in crate::engine) const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 
     /// An instruction that tests nothing.
-    pub const fn plain(code: u16, value: u32) -> Self {
+    pub(in crate::engine) const fn plain(code: u16, value: u32) -> Self {
         Self { code, yes: 0, no: 0, value }
     }
 
     const BYTES: usize = size_of::<Self>();
 
     /// Returns the instruction as it is in memory.
-    pub const fn to_bytes(self) -> [u8; Self::BYTES] {
+    pub(in crate::engine) const fn to_bytes(self) -> [u8; Self::BYTES] {
         let [c0, c1] = self.code.to_ne_bytes();
         let [v0, v1, v2, v3] = self.value.to_ne_bytes();
         [c0, c1, self.yes, self.no, v0, v1, v2, v3]
     }
 
     /// Reads an instruction as it is in memory.
-    pub const fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
+    pub(in crate::engine) const fn from_bytes(bytes: [u8; Self::BYTES]) -> Self {
         let [c0, c1, yes, no, v0, v1, v2, v3] = bytes;
         let (code, value) = (u16::from_ne_bytes([c0, c1]), u32::from_ne_bytes([v0, v1, v2, v3]));
         Self { code, yes, no, value }
@@ -49,7 +52,7 @@ impl FilterInstruction {
 
 /// Has the kernel decide by `program` about every further system call of this process and of those
 /// that it creates. Needs CAP_SYS_ADMIN, or no_new_privs.
-pub fn install_filter(program: &[FilterInstruction]) -> nix::Result<()> {
+pub(in crate::engine) fn install_filter(program: &[FilterInstruction]) -> nix::Result<()> {
     let length = u16::try_from(program.len()).map_err(|_long| Errno::EINVAL)?;
     // The kernel copies the program and does not change it.
     let filter = program.as_ptr().cast::<libc::sock_filter>().cast_mut();

@@ -7,16 +7,19 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg};
 
 /// What came in one piece.
 #[derive(Debug)]
-pub struct Received {
+pub(in crate::engine) struct Received {
     /// Bytes in the buffer.
-    pub count: usize,
-    pub fds: Vec<OwnedFd>,
+    pub(in crate::engine) count: usize,
+    pub(in crate::engine) fds: Vec<OwnedFd>,
     /// The sender according to the kernel, on sockets that request this (`SO_PASSCRED`).
-    pub sender: Option<UnixCredentials>,
+    pub(in crate::engine) sender: Option<UnixCredentials>,
 }
 
 /// Receives up to `buffer` bytes and at most `MAX_FDS` descriptors; more of them are closed.
-pub fn receive_signed(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> nix::Result<Received> {
+pub(in crate::engine) fn receive_signed(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+) -> nix::Result<Received> {
     /// As many cgroup descriptors as LXC sends in one message.
     const MAX_FDS: usize = 20;
     let mut control = nix::cmsg_space!([RawFd; MAX_FDS], libc::ucred);

@@ -9,7 +9,7 @@ const NS_GET_PARENT: libc::Ioctl = 0xb702;
 const NS_GET_OWNER_UID: libc::Ioctl = 0xb704;
 
 /// Opens the parent of `namespace`. Refused for our own, and for those above.
-pub fn namespace_parent(namespace: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
+pub(in crate::engine) fn namespace_parent(namespace: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
     // SAFETY: the call takes no argument.
     let fd = Errno::result(unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_PARENT) })?;
     // SAFETY: the kernel just returned this descriptor to us alone.
@@ -17,7 +17,7 @@ pub fn namespace_parent(namespace: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
 }
 
 /// Returns the user, in our own namespace, who created the user namespace.
-pub fn namespace_owner(namespace: BorrowedFd<'_>) -> nix::Result<u32> {
+pub(in crate::engine) fn namespace_owner(namespace: BorrowedFd<'_>) -> nix::Result<u32> {
     let mut uid: libc::uid_t = 0;
     // SAFETY: the call writes a uid_t.
     let result = unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_OWNER_UID, &raw mut uid) };

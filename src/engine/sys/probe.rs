@@ -17,14 +17,14 @@ use super::{exit_now, fork};
 /// The number of a system call and what to pass to it. The arguments must be such that the kernel
 /// itself changes nothing for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Trial {
-    pub number: libc::c_long,
-    pub arguments: [libc::c_long; 5],
+pub(in crate::engine) struct Trial {
+    pub(in crate::engine) number: libc::c_long,
+    pub(in crate::engine) arguments: [libc::c_long; 5],
 }
 
 /// The result of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TrialOutcome {
+pub(in crate::engine) enum TrialOutcome {
     /// The number of an error; 0: it succeeded.
     Errno(i32),
     /// The process was killed for it.
@@ -34,7 +34,7 @@ pub enum TrialOutcome {
 const ANSWER: usize = size_of::<i32>();
 
 /// Makes each of `trials` in a child. An error: no child could be created.
-pub fn answers(trials: &[Trial]) -> nix::Result<Vec<TrialOutcome>> {
+pub(in crate::engine) fn answers(trials: &[Trial]) -> nix::Result<Vec<TrialOutcome>> {
     let mut answers = Vec::new();
     while let Some(rest) = trials.get(answers.len()..).filter(|it| !it.is_empty()) {
         let before = answers.len();

@@ -8,14 +8,14 @@ use nix::errno::Errno;
 use super::fd_result;
 
 /// Makes `tty` the controlling terminal of this session leader.
-pub fn take_terminal(tty: BorrowedFd<'_>) -> nix::Result<()> {
+pub(in crate::engine) fn take_terminal(tty: BorrowedFd<'_>) -> nix::Result<()> {
     // SAFETY: TIOCSCTTY takes an integer.
     let result = unsafe { libc::ioctl(tty.as_raw_fd(), libc::TIOCSCTTY, 0) };
     Errno::result(result).map(drop)
 }
 
 /// Unlocks the pty behind `ptmx` and returns its number.
-pub fn unlock_pty(ptmx: BorrowedFd<'_>) -> nix::Result<u32> {
+pub(in crate::engine) fn unlock_pty(ptmx: BorrowedFd<'_>) -> nix::Result<u32> {
     let unlock: libc::c_int = 0;
     // SAFETY: TIOCSPTLCK reads an int.
     let result = unsafe { libc::ioctl(ptmx.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlock) };
@@ -27,7 +27,7 @@ pub fn unlock_pty(ptmx: BorrowedFd<'_>) -> nix::Result<u32> {
 }
 
 /// Opens the slave side of `ptmx`, whatever is mounted where.
-pub fn open_pty_peer(ptmx: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
+pub(in crate::engine) fn open_pty_peer(ptmx: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
     let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
     // SAFETY: TIOCGPTPEER takes open flags.
     fd_result(libc::c_long::from(unsafe {
@@ -36,7 +36,7 @@ pub fn open_pty_peer(ptmx: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
 }
 
 /// Returns the size of a terminal as rows and columns.
-pub fn window_size(tty: BorrowedFd<'_>) -> nix::Result<(u16, u16)> {
+pub(in crate::engine) fn window_size(tty: BorrowedFd<'_>) -> nix::Result<(u16, u16)> {
     let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: TIOCGWINSZ writes a winsize.
     let result = unsafe { libc::ioctl(tty.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) };

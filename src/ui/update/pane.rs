@@ -6,7 +6,7 @@ use ratatui::layout::Position;
 
 use super::detail;
 use crate::engine::Name;
-use crate::engine::config::command_words;
+use crate::engine::command_words;
 use crate::ui::effect::Effect;
 use crate::ui::layout;
 use crate::ui::model::detail::Tab;
