@@ -40,6 +40,7 @@ pub enum Effect {
     Hold(bool),
     /// Runs a program of this executable in the pane: `console NAME`, `attach NAME -- …`.
     OpenPane {
+        number: u64,
         args: Vec<String>,
         rows: u16,
         columns: u16,

@@ -130,6 +130,10 @@ fn has_limits(model: &Model) -> bool {
     model.current().and_then(|it| it.detail.as_ref()).is_some_and(|it| !it.files.is_empty())
 }
 
+fn runs(model: &Model) -> bool {
+    model.current().is_some_and(|it| it.state != State::Stopped)
+}
+
 fn has_processes(model: &Model) -> bool {
     model.current().and_then(|it| it.detail.as_ref()).is_some_and(|it| !it.processes.is_empty())
 }
@@ -234,6 +238,8 @@ fn actions(model: &Model) -> Vec<Action> {
         Tab::Processes if !has_processes(model) => Vec::new(),
         Tab::Processes => vec![Action::Detail(InDetail::Signal)],
         Tab::Cgroup if !has_limits(model) => Vec::new(),
+        // A configuration does not have more files to show.
+        Tab::Cgroup if !runs(model) => vec![Action::Detail(InDetail::Edit)],
         Tab::Cgroup => vec![Action::Detail(InDetail::Edit), Action::Detail(InDetail::AllFiles)],
         Tab::Log | Tab::Events | Tab::Config | Tab::Network | Tab::Mounts => {
             if screen.search.is_some() {

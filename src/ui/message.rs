@@ -61,8 +61,11 @@ pub enum Message {
     },
     /// The program in the pane wrote something, which its terminal has processed.
     PaneChanged,
-    /// The program in the pane ended, in words.
-    PaneEnded(String),
+    /// The program that was the `number`th in the pane ended, in words.
+    PaneEnded {
+        number: u64,
+        how: String,
+    },
     /// `C-z`, or a signal that means it.
     Suspend,
     /// This process was continued: the terminal no longer shows our screen.

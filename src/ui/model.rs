@@ -74,6 +74,8 @@ pub struct Model {
     pub changed: Option<(Name, String, String)>,
     pub notice: Option<Notice>,
     pub pane: Option<PaneScreen>,
+    /// How many programs were opened in the pane.
+    pub opened: u64,
     /// The log last read, and its container.
     pub log: Option<(Name, Result<String, String>)>,
     pub held: bool,
@@ -194,6 +196,8 @@ pub struct PaneProgram {
 /// A program on a terminal of its own, inside the screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaneScreen {
+    /// How many programs were opened in the pane up to this one.
+    pub number: u64,
     pub name: Name,
     /// What runs there, such as `console` or the command.
     pub what: String,
@@ -235,6 +239,7 @@ impl Model {
             changed: None,
             notice: None,
             pane: None,
+            opened: 0,
             log: None,
             held: false,
             rights: Rights::Full,

@@ -67,11 +67,13 @@ impl Shared {
 }
 
 impl Pane {
-    /// Runs this executable with `args` over `lxcpath` on a terminal of `size`.
+    /// Runs this executable with `args` over `lxcpath` on a terminal of `size`, as the `number`th
+    /// program in the pane.
     pub fn open(
         lxcpath: &Path,
         args: &[String],
         size: Size,
+        number: u64,
         tell: impl Fn(Message) -> bool + Send + 'static,
     ) -> io::Result<Self> {
         let Some((verb, rest)) = args.split_first() else {
@@ -79,7 +81,7 @@ impl Pane {
         };
         let mut command = Command::new("/proc/self/exe");
         command.arg(verb).arg("-P").arg(lxcpath).args(rest);
-        Self::start(command, size, tell)
+        Self::start(command, size, number, tell)
     }
 
     /// Starts `command` on a terminal of `size`; `tell` is called from other threads until the
@@ -87,6 +89,7 @@ impl Pane {
     fn start(
         mut command: Command,
         size: Size,
+        number: u64,
         tell: impl Fn(Message) -> bool + Send + 'static,
     ) -> io::Result<Self> {
         command.env("TERM", "xterm-256color").env_remove("COLORTERM").env_remove("NO_COLOR");
@@ -98,8 +101,8 @@ impl Pane {
         let terminal = Mutex::new(GuestTerminal { emulator, unseen: 0 });
         let shared = Arc::new(Shared { terminal, painted: Condvar::new() });
         let (out, into) = (master.try_clone()?, master.try_clone()?);
-        let reader =
-            OutputReader { out, ended, child, shared: Arc::clone(&shared), answers: input.clone() };
+        let (shared_too, answers) = (Arc::clone(&shared), input.clone());
+        let reader = OutputReader { number, out, ended, child, shared: shared_too, answers };
         thread::Builder::new().name("pane-out".into()).spawn(move || reader.run(&tell))?;
         thread::Builder::new().name("pane-in".into()).spawn(move || write_all(into, &keys))?;
         Ok(Self { shared, master, input, _alive: alive })
@@ -181,6 +184,7 @@ impl Pane {
 
 /// Processes the program's output.
 struct OutputReader {
+    number: u64,
     out: File,
     ended: PipeReader,
     child: Child,
@@ -196,12 +200,12 @@ impl OutputReader {
                 break;
             }
         }
-        let Self { out, child, answers, shared: _, ended: _ } = self;
+        let Self { number, out, child, answers, shared: _, ended: _ } = self;
         drop((out, answers));
         hang_up(&child);
         let how = end(child);
         // The receiver is gone once the pane is closed.
-        _ = tell(Message::PaneEnded(how));
+        _ = tell(Message::PaneEnded { number, how });
     }
 
     /// Waits for output. None: the program has closed its terminal, or the pane was dropped.
@@ -301,9 +305,8 @@ mod tests {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]);
         let (sender, news) = mpsc::channel();
-        let pane =
-            Pane::start(command, Size { columns: 30, rows: 3 }, move |it| sender.send(it).is_ok())
-                .unwrap();
+        let size = Size { columns: 30, rows: 3 };
+        let pane = Pane::start(command, size, 1, move |it| sender.send(it).is_ok()).unwrap();
         (pane, news)
     }
 
@@ -331,7 +334,7 @@ mod tests {
         pane.press(KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE));
         wait(&pane, &news, "got abc");
         let last = news.iter().last();
-        assert!(matches!(last, Some(Message::PaneEnded(how)) if how == "exit 3"));
+        assert!(matches!(last, Some(Message::PaneEnded { number: 1, how }) if how == "exit 3"));
     }
 
     #[test]
@@ -354,6 +357,6 @@ mod tests {
         }
         pane.press(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL));
         drop(pane);
-        assert!(news.iter().any(|it| matches!(it, Message::PaneEnded(_))));
+        assert!(news.iter().any(|it| matches!(it, Message::PaneEnded { .. })));
     }
 }

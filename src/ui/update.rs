@@ -60,7 +60,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             Vec::new()
         }
         Message::PaneChanged => Vec::new(),
-        Message::PaneEnded(how) => pane::ended(model, how),
+        Message::PaneEnded { number, how } => pane::ended(model, number, how),
         Message::Suspend => vec![Effect::Suspend],
         Message::Continued => vec![Effect::Redraw],
         Message::Quit => vec![Effect::Quit],

@@ -72,8 +72,8 @@ impl Workers {
             Effect::Look(look) => self.sampling.send(SamplerCommand::Look(look)),
             Effect::SampleNow => self.sampling.send(SamplerCommand::Now),
             Effect::Hold(held) => self.sampling.send(SamplerCommand::Hold(held)),
-            Effect::OpenPane { args, rows, columns } => {
-                self.open_pane(&args, Size { columns, rows });
+            Effect::OpenPane { number, args, rows, columns } => {
+                self.open_pane(number, &args, Size { columns, rows });
             }
             Effect::TypeInPane(key) => _ = self.pane().map(|it| it.press(key)),
             Effect::PasteInPane(text) => _ = self.pane().map(|it| it.paste(&text)),
@@ -146,16 +146,17 @@ impl Workers {
         _ = thread::Builder::new().name("limits".to_owned()).spawn(work);
     }
 
-    fn open_pane(&mut self, args: &[String], size: Size) {
+    fn open_pane(&mut self, number: u64, args: &[String], size: Size) {
         let sender = self.sender.clone();
         let lxcpath = self.engine.lxcpath();
         let token = Arc::new(());
         let open = Arc::downgrade(&token);
         let tell = move |message| open.strong_count() > 0 && sender.send(message).is_ok();
-        match Pane::open(lxcpath, args, size, tell) {
+        match Pane::open(lxcpath, args, size, number, tell) {
             Ok(pane) => self.pane = Some((pane, token)),
             Err(error) => {
-                _ = self.sender.send(Message::PaneEnded(format!("cannot open it: {error}")));
+                let how = format!("cannot open it: {error}");
+                _ = self.sender.send(Message::PaneEnded { number, how });
             }
         }
     }

@@ -126,8 +126,9 @@ pub(super) fn resize(model: &mut Model) -> Vec<Effect> {
 }
 
 /// Notes that the program ended; its last output stays on the screen until a key is pressed.
-pub(super) fn ended(model: &mut Model, how: String) -> Vec<Effect> {
-    if let Some(pane) = &mut model.pane {
+/// The end of another that was there before is no news.
+pub(super) fn ended(model: &mut Model, number: u64, how: String) -> Vec<Effect> {
+    if let Some(pane) = model.pane.as_mut().filter(|it| it.number == number) {
         let said = format!("{} in {}: {how}", pane.what, pane.name);
         pane.ended = Some(how);
         model.say(Tone::Plain, said);
@@ -170,7 +171,10 @@ pub(super) fn open(model: &mut Model, program: PaneProgram) -> Vec<Effect> {
         effects.push(Effect::ClosePane);
     }
     let PaneProgram { name, what, args, kind } = program;
+    model.opened += 1;
+    let number = model.opened;
     model.pane = Some(PaneScreen {
+        number,
         name,
         what,
         kind,
@@ -185,7 +189,7 @@ pub(super) fn open(model: &mut Model, program: PaneProgram) -> Vec<Effect> {
     if let Some(pane) = &mut model.pane {
         pane.size = (rows, columns);
     }
-    effects.push(Effect::OpenPane { args, rows, columns });
+    effects.push(Effect::OpenPane { number, args, rows, columns });
     effects
 }
 

@@ -71,9 +71,10 @@ pub(super) fn pane(model: &Model, canvas: Canvas<'_>) {
     let count = container.detail.as_ref().map_or(0, |it| it.files.len());
     let all = if screen.cgroup.all { " fewer".to_owned() } else { format!(" all {count} files") };
     let configured = files.first().is_some_and(|it| value::is_key(&it.file));
-    let hints = [("e", look.key), (" edit  ", look.dim), ("a", look.key), (&all, look.dim)];
     // A configuration does not have more files to show.
     let more = !configured && (screen.cgroup.all || files.len() < count);
+    let edit = if more { " edit  " } else { " edit" };
+    let hints = [("e", look.key), (edit, look.dim), ("a", look.key), (&all, look.dim)];
     let hints = promised(model, more, &hints);
     let focused = screen.focus == Tab::Cgroup;
     let together: Vec<&str> = screen.together.iter().map(Name::as_str).collect();

@@ -126,6 +126,10 @@ fn in_pane() -> Model {
     model
 }
 
+fn ended(number: u64) -> Message {
+    Message::PaneEnded { number, how: "exit 1".to_owned() }
+}
+
 #[test]
 fn the_mouse_in_the_pane_is_the_programs() {
     let mut model = in_pane();
@@ -150,7 +154,7 @@ fn the_mouse_in_the_pane_is_the_programs() {
 fn after_the_end_no_key_of_the_pane_opens_anything() {
     for keys in ["c", "d", "q"] {
         let mut model = in_pane();
-        _ = update(&mut model, Message::PaneEnded("exit 1".to_owned()));
+        _ = update(&mut model, ended(1));
         assert_eq!(press(&mut model, "l s"), []);
         assert_eq!(update(&mut model, Message::Paste("reboot".to_owned())), []);
         assert_eq!(control(&mut model, ']'), []);
@@ -161,9 +165,23 @@ fn after_the_end_no_key_of_the_pane_opens_anything() {
     // It ends between the two keys.
     let mut model = in_pane();
     _ = control(&mut model, ']');
-    _ = update(&mut model, Message::PaneEnded("exit 1".to_owned()));
+    _ = update(&mut model, ended(1));
     assert_eq!(press(&mut model, "c"), [Effect::ClosePane]);
     assert_eq!(model.pane, None);
+}
+
+#[test]
+fn the_end_of_one_program_is_not_that_of_the_next() {
+    let mut model = in_pane();
+    _ = control(&mut model, ']');
+    press(&mut model, "c");
+    press(&mut model, "x t o p Enter");
+    // It comes when the command already has the pane of the console.
+    _ = update(&mut model, ended(1));
+    let pane = model.pane.as_ref().unwrap();
+    assert_eq!((pane.what.as_str(), &pane.ended, &model.notice), ("top", &None, &None));
+    _ = update(&mut model, ended(2));
+    assert_eq!(model.pane.as_ref().unwrap().ended.as_deref(), Some("exit 1"));
 }
 
 #[test]
