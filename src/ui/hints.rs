@@ -250,8 +250,10 @@ fn actions(model: &Model) -> Vec<Action> {
                 ]
             } else if screen.focus == Tab::Events {
                 vec![Action::Detail(InDetail::Whole), Action::Detail(InDetail::Search)]
-            } else {
+            } else if screen.focus == Tab::Log {
                 vec![Action::Detail(InDetail::Search), Action::Detail(InDetail::Follow)]
+            } else {
+                vec![Action::Detail(InDetail::Search)]
             }
         }
         Tab::Overview | Tab::Console => Vec::new(),

@@ -16,7 +16,7 @@ pub const CONFIRM_LINES: usize = 1 + prompt::AROUND;
 pub const TYPE_NAME_LINES: usize = 2 + prompt::FIELD + 1 + prompt::AROUND;
 
 /// The width of the widest layer.
-pub const LAYER: u16 = 128;
+const LAYER: u16 = 128;
 
 /// Below this width there are no frames, and a container takes two lines.
 pub const NARROW: u16 = 80;
@@ -310,16 +310,25 @@ pub fn pane(model: &Model) -> Option<Rect> {
     Some(inside(area))
 }
 
+/// Returns how wide a layer over the screen is.
+pub const fn layer_width(size: (u16, u16)) -> u16 {
+    if size.0 < LAYER + 2 * prompt::BESIDE { size.0 } else { LAYER }
+}
+
+/// Returns how tall a layer over the screen can be. The footer, which names its keys, stays.
+pub const fn layer_height(size: (u16, u16)) -> u16 {
+    let kept = if size.1 < SHORT { 1 } else { 4 };
+    size.1.saturating_sub(kept)
+}
+
 /// Returns how wide the text of an opened line may be.
 pub const fn whole_room(size: (u16, u16)) -> usize {
-    let width = size.0.saturating_sub(4);
-    let width = if width < LAYER { width } else { LAYER };
-    width.saturating_sub(4) as usize
+    layer_width(size).saturating_sub(4) as usize
 }
 
 /// Returns how many rows of it are shown at once.
 pub const fn whole_rows(size: (u16, u16)) -> usize {
-    let rows = size.1.saturating_sub(6);
+    let rows = layer_height(size).saturating_sub(2);
     if rows == 0 { 1 } else { rows as usize }
 }
 

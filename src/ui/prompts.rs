@@ -98,7 +98,7 @@ fn exec<T>(name: &Name, line: &Input, look: &Look, then: impl FnOnce(Prompt<'_>)
     let title = format!("Run inside {name}");
     then(Prompt {
         title: (&title, look.accent),
-        text: &[&[("The command gets a terminal of its own, in a pane.", look.dim)]],
+        text: &[&[("It runs in a terminal of its own.", look.dim)]],
         field: Some(("$", line)),
         answers: &["Run (Enter)"],
         ..yes_or_no(false, look)
@@ -123,7 +123,7 @@ fn destroy<T>(
         _ => ["that is not it", "Esc keeps them"],
     };
     let spared = spared(proposal);
-    let removed = [("Removed for good, with everything inside;", look.fg)];
+    let removed = [("Removed for good with all inside;", look.fg)];
     let files = [("files shared from elsewhere stay.", look.fg), (&*hidden, look.warn)];
     let left_out = spared.as_deref().map(|it| [(it, look.warn)]);
     let mut text: Vec<&[Piece<'_>]> = vec![&removed, &files];

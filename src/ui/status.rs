@@ -15,7 +15,7 @@ use crate::engine::shown::shown;
 use crate::format;
 use crate::ui::effect::Act;
 use crate::widgets::look::Look;
-use crate::widgets::pen::{Piece, width};
+use crate::widgets::pen::{Piece, cut, width};
 use crate::widgets::toast::Toast;
 
 /// What is said above the footer.
@@ -244,14 +244,6 @@ fn countdown(model: &Model) -> Option<StatusLine> {
     // The name gives way: the key must be visible.
     let taken = hints.iter().map(Hint::width).sum::<usize>() + width(&what) + 6;
     let room = usize::from(model.size.0).saturating_sub(taken);
-    let text = clipped(name.as_str(), room, model.glyphs.ellipsis) + &what;
+    let text = cut(name.as_str(), room, model.glyphs.ellipsis).into_owned() + &what;
     Some(StatusLine { sign: Sign::Halting, hints, ..told(Tone::Plain, text, false) })
-}
-
-/// Names are plain letters, so that each is one cell.
-fn clipped(name: &str, room: usize, ellipsis: char) -> String {
-    match name.get(..room.saturating_sub(1)) {
-        Some(start) if name.len() > room => format!("{start}{ellipsis}"),
-        Some(_) | None => name.to_owned(),
-    }
 }

@@ -168,7 +168,7 @@ impl Field<'_> {
         let under = caret.map_or_else(|| " ".to_owned(), String::from);
         pen.put(&under, self.style.add_modifier(Modifier::REVERSED));
         if self.input.is_empty() {
-            pen.put(self.hint, self.look.dim);
+            pen.clip(self.hint, self.look.dim, self.look.glyphs.ellipsis);
         } else {
             pen.put(rest.as_str(), self.style);
         }

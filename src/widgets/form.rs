@@ -11,13 +11,16 @@ use super::pen::{Pen, Piece};
 const INDENT: usize = 3;
 /// Widest column of labels.
 const LABELS: usize = 14;
-/// Cells of a value; a narrow form gives it less.
+/// Cells of a value beside a note.
 const VALUES: usize = 26;
+/// The minimum width of a form with notes beside its values.
+const WITH_NOTES: u16 = 60;
 
 /// The content of a row.
 #[derive(Clone, Copy, Debug)]
 pub enum FieldValue<'a> {
-    /// Typed by the operator; the hint is what an empty field means.
+    /// Typed by the operator; what an empty field means is shown in parentheses, since a reversed
+    /// row has no colour that distinguishes it from what is typed.
     Typed(&'a Input, &'a str),
     /// One of several, changed with the arrow keys.
     Chosen(&'a str),
@@ -40,6 +43,11 @@ pub struct Form<'a> {
     pub current: usize,
 }
 
+/// Returns whether a form of this width has its notes beside the values.
+pub const fn has_notes(width: u16) -> bool {
+    width >= WITH_NOTES
+}
+
 impl Form<'_> {
     /// Draws a row in each line of `area`, scrolled so that the current row is visible.
     pub fn render(self, area: Rect, buf: &mut Buffer) {
@@ -53,11 +61,12 @@ impl Form<'_> {
 
     fn row(&self, row: &LabelledRow<'_>, current: bool, pen: &mut Pen<'_>) {
         let look = self.look;
+        let noted = has_notes(u16::try_from(pen.left()).unwrap_or(u16::MAX));
         if current {
             pen.wash(look.select).put(look.glyphs.cursor, look.accent);
         }
         let labels = LABELS.min(pen.left() / 3);
-        let values = VALUES.min(pen.left().saturating_sub(labels + INDENT) * 2 / 3);
+        let values = if noted { VALUES } else { pen.left().saturating_sub(labels + INDENT) };
         pen.to(INDENT).part(labels).put(row.label, look.fg);
         let mut part = pen.part(values);
         match row.value {
@@ -66,7 +75,8 @@ impl Form<'_> {
                 let (open, close) = if current { ("[", "]") } else { (" ", " ") };
                 part.put(open, look.accent);
                 let mut inner = part.part(part.left().saturating_sub(1));
-                Field { look, input, hint, focused: current, style }.draw(&mut inner);
+                let hint = if hint.is_empty() { String::new() } else { format!("({hint})") };
+                Field { look, input, hint: &hint, focused: current, style }.draw(&mut inner);
                 part.put(close, look.accent);
             }
             FieldValue::Chosen(text) => {
@@ -75,8 +85,10 @@ impl Form<'_> {
                 part.put(" ", look.fg).put(look.glyphs.more, arrows);
             }
         }
-        let (note, style) = row.note;
-        pen.skip(2).clip(note, style, look.glyphs.ellipsis);
+        if noted {
+            let (note, style) = row.note;
+            pen.skip(2).clip(note, style, look.glyphs.ellipsis);
+        }
     }
 }
 
@@ -106,5 +118,22 @@ mod tests {
         let shown = lines(&buf);
         assert_eq!(shown[0], "▸  Name          [web                     ]  ✓ free         ");
         assert_eq!(shown[1].trim_end(), "   Source        ‹ host ›");
+    }
+
+    #[test]
+    fn what_an_empty_field_means_does_not_look_typed() {
+        let look = plain();
+        let empty = Input::default();
+        let value = FieldValue::Typed(&empty, "no limit");
+        let rows = [LabelledRow { label: "Memory", value, note: ("free 14G", look.dim) }; 2];
+        let draw = |width| {
+            let mut buf = Buffer::empty(Rect::new(0, 0, width, 2));
+            Form { look: &look, rows: &rows, current: 0 }.render(buf.area, &mut buf);
+            lines(&buf)
+        };
+        assert_eq!(draw(60)[0], "▸  Memory        [ (no limit)             ]  free 14G       ");
+        assert_eq!(draw(60)[1].trim_end(), "   Memory         (no limit)                 free 14G");
+        // A narrow form has room for the values only.
+        assert_eq!(draw(38)[0], "▸  Memory      [ (no limit)         ] ");
     }
 }

@@ -24,7 +24,7 @@ pub struct Frame<'a> {
 }
 
 /// A corner, a line, a space, and the same at the other end.
-const TITLE_MARGIN: usize = 6;
+pub const TITLE_MARGIN: usize = 6;
 /// A name is not shortened below this for the title on the right.
 const LEAST_NAME: usize = 12;
 

@@ -1,6 +1,6 @@
 //! How widgets look: one style for each role, and one set of glyphs. Chooses nothing.
 
-use ratatui::style::{Color, Modifier, Style};
+use ratatui::style::{Modifier, Style};
 
 /// The styles and glyphs that widgets paint with. The names are the roles of a theme.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,14 +52,9 @@ impl Look {
         self.accent.add_modifier(Modifier::BOLD)
     }
 
-    /// Returns the style of stale data.
+    /// Returns the style of stale data, which must still be readable.
     pub const fn faded(&self) -> Style {
-        let plain = self.dim.remove_modifier(Modifier::BOLD);
-        // Grey is the darkest readable one of sixteen colours.
-        if matches!(self.dim.fg, Some(Color::DarkGray)) {
-            return plain;
-        }
-        plain.add_modifier(Modifier::DIM)
+        self.dim.remove_modifier(Modifier::BOLD)
     }
 
     /// Returns the style of a share of the whole, 0 to 1.
@@ -247,10 +242,10 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn stale_data_is_readable_in_sixteen_colours() {
-        let look = Look { dim: Style::new().fg(Color::DarkGray), ..plain() };
-        assert!(!look.faded().add_modifier.contains(Modifier::DIM));
-        assert!(plain().faded().add_modifier.contains(Modifier::DIM));
+    fn stale_data_is_plain_and_not_too_dark() {
+        let look = Look { dim: Style::new().dark_gray().bold(), ..plain() };
+        let faded = look.faded();
+        assert_eq!((faded.fg, faded.add_modifier), (look.dim.fg, Modifier::empty()));
     }
 
     #[test]

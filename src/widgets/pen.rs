@@ -203,6 +203,20 @@ pub fn ends(name: &str, room: usize) -> Option<(usize, usize)> {
     Some((head, name.chars().count() - tail))
 }
 
+/// Returns `text` in at most `room` cells, with its end omitted if necessary.
+pub fn cut(text: &str, room: usize, ellipsis: char) -> Cow<'_, str> {
+    if text.width() <= room {
+        return Cow::Borrowed(text);
+    }
+    let mut left = room.saturating_sub(1);
+    let fits = |it: &char| {
+        let rest = left.checked_sub(it.width().unwrap_or(1));
+        left = rest.unwrap_or_default();
+        rest.is_some()
+    };
+    Cow::Owned(text.chars().take_while(fits).chain([ellipsis]).collect())
+}
+
 /// Returns how many cells `text` takes.
 pub fn width(text: &str) -> usize {
     text.width()

@@ -11,6 +11,8 @@ use super::pen::{Pen, Piece, clear, pieces_width, width};
 
 /// Widest box.
 const MAX_WIDTH: u16 = 76;
+/// Beside a box so much of the screen is visible, or nothing: a strip would only confuse.
+pub const BESIDE: u16 = 4;
 /// Lines around the text: two borders, and a blank line before the answers.
 pub const AROUND: usize = 4;
 /// Lines of a field to type into: a blank one and itself.
@@ -200,9 +202,11 @@ impl Prompt<'_> {
     }
 }
 
-/// Returns the box of that size in the middle of `area`, as large as it can be.
+/// Returns the box of that size in the middle of `area`, as large as it can be; over all of its
+/// width if next to nothing would be left beside it.
 pub fn middle(area: Rect, width: usize, height: usize) -> Rect {
     let width = u16::try_from(width).unwrap_or(u16::MAX).min(area.width).min(MAX_WIDTH);
+    let width = if area.width - width < 2 * BESIDE { area.width } else { width };
     let height = u16::try_from(height).unwrap_or(u16::MAX).min(area.height);
     let x = area.x + (area.width - width) / 2;
     let y = area.y + (area.height - height) / 2;
@@ -217,7 +221,7 @@ mod tests {
     #[test]
     fn a_question_stands_in_the_middle() {
         let look = plain();
-        let mut buf = Buffer::empty(Rect::new(0, 0, 34, 8));
+        let mut buf = Buffer::empty(Rect::new(0, 0, 40, 8));
         let text: [&[Piece<'_>]; 1] = [&[("Destroys its files too.", look.fg)]];
         let area = buf.area;
         let prompt = || Prompt {
@@ -232,15 +236,19 @@ mod tests {
         };
         prompt().render(area, &mut buf);
         let shown = lines(&buf);
-        assert_eq!(shown[1], " ╭─ Destroy web? ──────────────╮  ");
-        assert_eq!(shown[2], " │  Destroys its files too.    │  ");
-        assert_eq!(shown[4], " │  [ Cancel ]    Destroy      │  ");
-        let answers = |row| (0..34).map(move |x| prompt().answer_at(area, Position::new(x, row)));
+        assert_eq!(shown[1], "    ╭─ Destroy web? ──────────────╮     ");
+        assert_eq!(shown[2], "    │  Destroys its files too.    │     ");
+        assert_eq!(shown[4], "    │  [ Cancel ]    Destroy      │     ");
+        let answers = |row| (0..40).map(move |x| prompt().answer_at(area, Position::new(x, row)));
         let hits: Vec<usize> = answers(4).flatten().collect();
         assert_eq!(hits, [vec![0; 10], vec![1; 11]].concat());
-        assert_eq!(prompt().answer_at(area, Position::new(4, 4)), Some(0));
-        assert_eq!(prompt().answer_at(area, Position::new(16, 4)), Some(1));
+        assert_eq!(prompt().answer_at(area, Position::new(7, 4)), Some(0));
+        assert_eq!(prompt().answer_at(area, Position::new(19, 4)), Some(1));
         assert_eq!(answers(3).chain(answers(5)).flatten().count(), 0);
+        // A strip of the screen beside the box would only confuse.
+        let mut buf = Buffer::empty(Rect::new(0, 0, 34, 8));
+        prompt().render(buf.area, &mut buf);
+        assert_eq!(lines(&buf)[1], "╭─ Destroy web? ─────────────────╮");
     }
 
     #[test]

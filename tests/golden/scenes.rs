@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wharf::engine::limits::Change;
-use wharf::engine::sample::{Ability, Lack, Unmanaged};
+use wharf::engine::sample::{Ability, Lack, Limit, Unmanaged};
 use wharf::ui::Rights;
 use wharf::ui::effect::{Act, Outcome};
 use wharf::ui::message::{ActFailure, Done, Message};
@@ -125,9 +125,20 @@ fn changed(size: (u16, u16)) -> Model {
     let mut model = limit(size);
     press(&mut model, "Enter");
     let file = "memory.max".to_owned();
-    let act = Act::Set { file: file.clone(), value: "256M".to_owned() };
-    let change = Change { file, old: "335544320".to_owned(), new: "268435456".to_owned() };
+    let new = "268435456".to_owned();
+    let act = Act::Set { file: file.clone(), value: new.clone() };
+    let change = Change { file, old: "335544320".to_owned(), new: new.clone() };
     done(&mut model, "web-01", act, Ok(Outcome::Changed(change)), 3);
+    let mut containers = containers(60);
+    for container in containers.iter_mut().filter(|it| it.detail.is_some()) {
+        container.counters.memory_max_bytes = Some(Limit::At(256 << 20));
+        container.counters.memory_bytes = Some(251 << 20);
+        let files = container.detail.iter_mut().flat_map(|it| &mut it.files);
+        for file in files.filter(|it| it.file == "memory.max") {
+            file.value = Some(new.clone());
+        }
+    }
+    give(&mut model, sampled(60, containers));
     model
 }
 
@@ -233,6 +244,9 @@ fn together(size: (u16, u16)) -> Model {
     let mut model = keyed(size, "G k k k Spc Spc Up Up e");
     give(&mut model, sampled(60, containers(60)));
     press(&mut model, "Home Down Down Down Enter C-u");
+    let now = |text: &str, value: &str| (name(text), Ok(Some(value.to_owned())));
+    let values = vec![now("web-01", "335544320"), now("web-02", "536870912")];
+    give(&mut model, Message::Limits { file: "memory.max".to_owned(), values });
     write(&mut model, "256M");
     model
 }

@@ -10,9 +10,10 @@ use crate::ui::command_line;
 use crate::ui::layout;
 use crate::ui::model::Model;
 use crate::ui::model::create::{CreateForm, FormRow, SourceKind};
-use crate::widgets::form::{FieldValue, Form, LabelledRow};
-use crate::widgets::frame::Frame;
+use crate::widgets::form::{FieldValue, Form, LabelledRow, has_notes};
+use crate::widgets::frame::{Frame, TITLE_MARGIN};
 use crate::widgets::look::Look;
+use crate::widgets::pen::{Piece, cut};
 use crate::widgets::text::{paragraph, wrap};
 
 /// The text below the form's configuration lines.
@@ -38,11 +39,17 @@ fn fields(model: &Model, canvas: Canvas<'_>) {
     let look = canvas.look;
     let title = [("New container", look.accent)];
     let right = [("Tab next field", look.dim)];
-    let frame = Frame { right: &right, focused: true, ..Frame::titled(look, &title) };
-    let Canvas { buf, .. } = canvas.framed(frame);
     let area = layout::form(model.size).rows;
     let form = &model.draft;
     let notes: Vec<(String, Style)> = form.rows().map(|row| note(model, row, look)).collect();
+    let current = form.rows().position(|row| row == form.row).unwrap_or(0);
+    // Where there is no room beside the values, the frame shows the note on the current one.
+    let foot = notes.get(current).filter(|_| !has_notes(area.width));
+    let room = usize::from(area.width).saturating_sub(TITLE_MARGIN);
+    let foot = foot.map(|(it, style)| (cut(it, room, look.glyphs.ellipsis), *style));
+    let foot: Vec<Piece<'_>> = foot.iter().map(|(it, style)| (&**it, *style)).collect();
+    let frame = Frame { right: &right, foot: &foot, focused: true, ..Frame::titled(look, &title) };
+    let Canvas { buf, .. } = canvas.framed(frame);
     let rows: Vec<LabelledRow<'_>> = form
         .rows()
         .zip(&notes)
@@ -52,7 +59,6 @@ fn fields(model: &Model, canvas: Canvas<'_>) {
             note: (text, *style),
         })
         .collect();
-    let current = form.rows().position(|row| row == form.row).unwrap_or(0);
     Form { look, rows: &rows, current }.render(area, buf);
 }
 
@@ -201,23 +207,34 @@ fn help(form: &CreateForm, canvas: Canvas<'_>) {
     let look = canvas.look;
     let title = [("Help for this field", look.accent)];
     let Canvas { area, buf, .. } = canvas.framed(Frame::titled(look, &title)).padded();
-    paragraph(words(form.row), look.fg, area, buf);
+    paragraph(words(form), look.fg, area, buf);
 }
 
-const fn words(row: FormRow) -> &'static str {
-    match row {
+const fn words(form: &CreateForm) -> &'static str {
+    match form.row {
         FormRow::Name => {
             "The name is the container's directory, its host name and the name of its cgroup."
         }
-        FormRow::Source => {
-            "The host's files: nothing is copied, and the container sees and changes the same \
-             files as you. A directory: an existing tree. A template: a program creates a new one. \
-             ←→"
-        }
-        FormRow::Place => {
-            "The directory is used where it is and stays when the container is destroyed. A template \
-             is one of LXC's (busybox for lxc-busybox) or the path of a program, with its arguments."
-        }
+        FormRow::Source => match form.source {
+            SourceKind::Host => {
+                "Nothing is copied: the container sees and changes the same files as you. ←→ choose \
+                 a directory or a template instead."
+            }
+            SourceKind::Directory => {
+                "An existing tree of files becomes its root. ←→ choose others."
+            }
+            SourceKind::Template => {
+                "A program fills a new directory, which becomes its root. ←→ choose others."
+            }
+        },
+        FormRow::Place => match form.source {
+            SourceKind::Host | SourceKind::Directory => {
+                "It is used where it is, and stays when the container is destroyed."
+            }
+            SourceKind::Template => {
+                "One of LXC's (busybox for lxc-busybox) or the path of a program, with its arguments."
+            }
+        },
         FormRow::Command => {
             "Process 1 of the container, which ends with it. Empty: /sbin/init of the root, or on the \
              host's files a shell, as the child of wharf's own init."

@@ -16,7 +16,7 @@ use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
 use crate::widgets::pen::Pen;
 
-/// Cells for a name.
+/// Cells for a name, if the event has at least twice as many.
 const NAMES: usize = 16;
 /// The same on a line of at least [`ROOMY`] cells.
 const ROOMY_NAMES: usize = 28;
@@ -33,7 +33,7 @@ pub(super) fn strip(model: &Model, canvas: Canvas<'_>) {
         canvas.pen().skip(1).put("nothing has happened yet", look.dim);
     }
     for (event, row) in model.events.iter().rev().filter(|it| !passes(it)).zip(canvas.rows()) {
-        line(event, look, &mut canvas.pen_at(row));
+        line(event, Named::Here, look, &mut canvas.pen_at(row));
     }
 }
 
@@ -45,32 +45,44 @@ const fn passes(event: &Event) -> bool {
     )
 }
 
+/// Whether an event is shown with the name of its container.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Named {
+    Here,
+    /// All are of one container, which is named above.
+    Above,
+}
+
 /// Paints one event.
-pub(super) fn line(event: &Event, look: &Look, pen: &mut Pen<'_>) {
+pub(super) fn line(event: &Event, named: Named, look: &Look, pen: &mut Pen<'_>) {
     let at = SystemTime::UNIX_EPOCH + Duration::from_millis(event.at_ms);
+    let ellipsis = look.glyphs.ellipsis;
     let names = if pen.left() < ROOMY { NAMES } else { ROOMY_NAMES };
     pen.skip(1).put(&format::clock(at), look.dim).skip(1);
-    pen.part(names).name(event.name.as_str(), look.fg, look.glyphs.ellipsis);
+    if named == Named::Here {
+        let names = names.min(pen.left() / 3);
+        pen.part(names).name(event.name.as_str(), look.fg, ellipsis);
+    }
     pen.skip(1);
     match &event.what {
         What::State { from, to } => {
             pen.put(&format!("{from:<8}"), look.dim);
             pen.skip(1).put(look.glyphs.arrow, look.dim).skip(1);
-            pen.put(to.word(), of(*to, look));
+            pen.clip(to.word(), of(*to, look), ellipsis);
         }
         What::Failed { .. }
         | What::Braked { .. }
         | What::Warned { .. }
         | What::LimitLost { .. }
         | What::OomKill { .. } => {
-            pen.clip(&shown(&texts::event_words(event)), look.bad, look.glyphs.ellipsis);
+            pen.clip(&shown(&texts::event_words(event)), look.bad, ellipsis);
         }
         What::Exited { .. }
         | What::Created
         | What::Destroyed
         | What::Cgroup { .. }
         | What::Signal { .. } => {
-            pen.clip(&shown(&texts::event_words(event)), look.fg, look.glyphs.ellipsis);
+            pen.clip(&shown(&texts::event_words(event)), look.fg, ellipsis);
         }
     }
 }

@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use super::canvas::Canvas;
-use super::events;
+use super::events::{self, Named};
 use crate::command::action::Shortcut;
 use crate::engine::event::What;
 use crate::engine::process::Process;
@@ -109,7 +109,9 @@ fn signals(process: &Process, at: usize, canvas: &mut Canvas<'_>) {
     let look = canvas.look;
     let title = format!("Signal to {} {}", process.pid, shown(&process.command));
     let mut layer = layer(&title, "", SIGNALS.len() + 2, canvas);
-    for ((index, (number, name, help)), row) in SIGNALS.iter().enumerate().zip(layer.rows()) {
+    let first = scroll(0, at, SIGNALS.len(), usize::from(layer.area.height));
+    let signals = SIGNALS.iter().enumerate().skip(first);
+    for ((index, (number, name, help)), row) in signals.zip(layer.rows()) {
         let mut pen = layer.pen_at(row);
         if index == at {
             pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
@@ -206,7 +208,7 @@ fn all_events(model: &Model, at: usize, canvas: &mut Canvas<'_>) {
         if index == at {
             pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
         }
-        events::line(event, look, &mut pen);
+        events::line(event, Named::Here, look, &mut pen);
     }
 }
 
@@ -223,18 +225,24 @@ fn whole(title: &str, lines: &[&str], first: usize, rows: usize, canvas: &mut Ca
 
 /// Returns how tall a layer can be.
 fn tallest(canvas: &Canvas<'_>) -> usize {
-    usize::from(canvas.area.height.saturating_sub(4))
+    usize::from(layout::layer_height(size(canvas)))
 }
 
 /// A framed layer in the middle of the screen; returns its inside.
 fn layer<'a>(title: &str, right: &str, height: usize, canvas: &'a mut Canvas<'_>) -> Canvas<'a> {
     let (look, area) = (canvas.look, canvas.area);
-    let width = area.width.saturating_sub(4).min(layout::LAYER);
-    let mut place = middle(area, usize::from(width), height);
+    let width = layout::layer_width(size(canvas));
+    let above_footer = Rect { height: area.height.saturating_sub(1), ..area };
+    let height = height.min(tallest(canvas));
+    let mut place = middle(above_footer, usize::from(width), height);
     place.x = (area.width - width) / 2;
     place.width = width;
     clear(canvas.buf, place, look.fg);
     let left = [(title, look.accent)];
     let frame = Frame { right: &[(right, look.dim)], focused: true, ..Frame::titled(look, &left) };
     canvas.within(place).framed(frame)
+}
+
+const fn size(canvas: &Canvas<'_>) -> (u16, u16) {
+    (canvas.area.width, canvas.area.height)
 }

@@ -6,7 +6,7 @@ use ratatui::style::{Modifier, Style};
 use regex::Regex;
 
 use super::canvas::Canvas;
-use super::events;
+use super::events::{self, Named};
 use crate::command::Action;
 use crate::command::action::Anywhere;
 use crate::engine::sample::{Detail, HIDDEN, Sample};
@@ -90,7 +90,7 @@ fn event_lines(model: &Model, at: usize, first: usize, canvas: &mut Canvas<'_>) 
         if index == at {
             pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
         }
-        events::line(event, look, &mut pen);
+        events::line(event, Named::Above, look, &mut pen);
     }
 }
 
@@ -108,12 +108,16 @@ fn hits(search: &Search, found: &[usize]) -> String {
 fn show_found(search: &Search, first: usize, canvas: &mut Canvas<'_>) {
     let look = canvas.look;
     let Some(pattern) = &search.pattern else { return };
-    let reversed = Modifier::REVERSED;
     for (row, line) in canvas.rows().zip(first..) {
-        let style = if search.at == Some(line) { look.mark } else { look.accent };
+        // Distinct without colours, too.
+        let style = if search.at == Some(line) {
+            look.mark.add_modifier(Modifier::REVERSED)
+        } else {
+            look.accent.add_modifier(Modifier::UNDERLINED)
+        };
         for at in found_cells(pattern, row, canvas.buf) {
             if let Some(cell) = canvas.buf.cell_mut(at) {
-                cell.set_style(style.add_modifier(reversed));
+                cell.set_style(style);
             }
         }
     }

@@ -4,7 +4,6 @@ use super::*;
 
 #[test]
 fn old_data_is_never_shown_as_live() {
-    use ratatui::style::Modifier;
     use std::time::Duration;
     let faded = |model: &Model, word: &str, mono: bool| {
         let depth = if mono { ColourDepth::None } else { ColourDepth::True };
@@ -17,17 +16,18 @@ fn old_data_is_never_shown_as_live() {
         };
         let row = rows.skip(1).find(|it| text(it).contains(word)).unwrap();
         let at = row.iter().position(|it| word.starts_with(it.symbol())).unwrap();
-        row[at].modifier.contains(Modifier::DIM)
+        let shown = (row[at].fg, row[at].modifier);
+        shown == (look.dim.fg.unwrap_or_default(), look.dim.add_modifier)
     };
     for size in [(200, 50), (160, 48), (120, 36), (80, 24), (60, 20), (40, 10), (40, 6)] {
         let mut model = model(size, all());
         update::tests::pass(&mut model, Duration::from_secs(2));
-        assert!(!faded(&model, "STOPPED", false) && !lines(&model)[0].contains("no new data"));
+        assert!(!faded(&model, "RUNNING", false) && !lines(&model)[0].contains("no new data"));
         has(&lines(&model), &["● web"]);
         update::tests::pass(&mut model, Duration::from_secs(12));
         assert!(lines(&model)[0].contains("no new data for 12 s"), "{size:?}");
         has(&lines(&model), &["? web", "RUNNING"]);
-        assert!(faded(&model, "STOPPED", false) && faded(&model, "STOPPED", true), "{size:?}");
+        assert!(faded(&model, "RUNNING", false) && faded(&model, "RUNNING", true), "{size:?}");
         press(&mut model, "G Enter");
         update::tests::pass(&mut model, Duration::from_secs(135));
         assert!(lines(&model)[0].contains("no new data for 2m15s"), "{size:?}");
