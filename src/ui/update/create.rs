@@ -3,6 +3,8 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{act, typing};
+use crate::engine::Name;
+use crate::engine::create::Create;
 use crate::ui::command_line;
 use crate::ui::effect::{Act, Effect};
 use crate::ui::model::create::{CreateForm, FormRow, SourceKind};
@@ -57,45 +59,36 @@ pub(super) fn paste(model: &mut Model, text: &str) {
     }
 }
 
-fn submit(model: &mut Model, start: bool) -> Vec<Effect> {
+/// Returns what the form orders; a fault is reported as `not_done` and its field entered.
+fn order(model: &mut Model, not_done: &str) -> Option<(Name, Create)> {
     model.draft.tried = true;
     let names = names(model);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let memory = model.sample.as_ref().and_then(|it| it.host.memory_bytes);
     match model.draft.order(&names, memory) {
-        Ok((name, create)) => {
-            model.creating = false;
-            model.draft.name.clear();
-            let act = Act::Create { create, start };
-            let effect = act::begin_all(model, vec![(name, act)], Way::Anew);
-            effect.into_iter().collect()
-        }
+        Ok(order) => Some(order),
         Err(fault) => {
             model.draft.row = fault.row;
-            model.refuse(format!("not created: {}", fault.text));
-            Vec::new()
+            model.refuse(format!("{not_done}: {}", fault.text));
+            None
         }
     }
 }
 
+fn submit(model: &mut Model, start: bool) -> Vec<Effect> {
+    let Some((name, create)) = order(model, "not created") else { return Vec::new() };
+    model.creating = false;
+    model.draft.name.clear();
+    let effect = act::begin_all(model, vec![(name, Act::Create { create, start })], Way::Anew);
+    effect.into_iter().collect()
+}
+
 /// Copies the equivalent command line, once it is valid.
 fn copy(model: &mut Model) -> Vec<Effect> {
-    model.draft.tried = true;
-    let names = names(model);
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let memory = model.sample.as_ref().and_then(|it| it.host.memory_bytes);
-    match model.draft.order(&names, memory) {
-        Ok((name, create)) => {
-            let line = command_line::create(&model.program, name.as_str(), &create);
-            model.say(Tone::Good, format!("copied {line}"));
-            vec![Effect::Copy(line)]
-        }
-        Err(fault) => {
-            model.draft.row = fault.row;
-            model.refuse(format!("not copied: {}", fault.text));
-            Vec::new()
-        }
-    }
+    let Some((name, create)) = order(model, "not copied") else { return Vec::new() };
+    let line = command_line::create(&model.program, name.as_str(), &create);
+    model.say(Tone::Good, format!("copied {line}"));
+    vec![Effect::Copy(line)]
 }
 
 /// Goes to the next or the previous field, wrapping around.
@@ -151,7 +144,8 @@ mod tests {
         let save = KeyEvent::new(KeyCode::Char('s'), KeyModifiers::CONTROL);
         model.draft.name.insert("../x");
         assert!(press(&mut model, save).is_empty());
-        assert!(model.creating && model.notice.is_some());
+        let said = &model.notice.as_ref().unwrap().text;
+        assert!(model.creating && said.starts_with("not created: "), "{said}");
         model.draft.name.clear();
         model.draft.row = FormRow::Command;
         paste(&mut model, "/bin/sh");
@@ -168,7 +162,8 @@ mod tests {
         model.draft.source = SourceKind::Directory;
         let copy = KeyEvent::new(KeyCode::Char('y'), KeyModifiers::CONTROL);
         assert_eq!(press(&mut model, copy), []);
-        assert!(model.notice.as_ref().unwrap().text.contains("an absolute path"));
+        let said = &model.notice.as_ref().unwrap().text;
+        assert!(said.starts_with("not copied: ") && said.contains("an absolute path"), "{said}");
         assert_eq!(model.draft.row, FormRow::Place);
         paste(&mut model, "/srv/web");
         let line = "wharf create web --dir /srv/web".to_owned();
