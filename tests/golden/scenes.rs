@@ -126,7 +126,7 @@ fn changed(size: (u16, u16)) -> Model {
     press(&mut model, "Enter");
     let file = "memory.max".to_owned();
     let new = "268435456".to_owned();
-    let act = Act::Set { file: file.clone(), value: new.clone() };
+    let act = Act::Set { file: file.clone(), value: "256M".to_owned() };
     let change = Change { file, old: "335544320".to_owned(), new: new.clone() };
     done(&mut model, "web-01", act, Ok(Outcome::Changed(change)), 3);
     let mut containers = containers(60);
