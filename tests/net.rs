@@ -74,13 +74,16 @@ impl Net {
         self.lxcpath.ok(&["attach", name, "--", "/bin/sh", "-c", command])
     }
 
+    /// Kills the supervisor, and init, which outlives it under an AppArmor profile.
     fn kill_supervisor(&self, name: &str) {
         let init = self.lxcpath.ok(&["info", "-p", "-H", name]);
         let status = std::fs::read_to_string(format!("/proc/{}/status", init.trim())).unwrap();
         let parent = status.lines().find_map(|it| it.strip_prefix("PPid:")).unwrap();
-        let parent = Pid::from_raw(parent.trim().parse().unwrap());
+        let [parent, init] = [parent, &init].map(|it| Pid::from_raw(it.trim().parse().unwrap()));
         kill(parent, Signal::SIGKILL).unwrap();
-        wait_until("the supervisor's end", || kill(parent, None).is_err());
+        // It may be gone already.
+        _ = kill(init, Signal::SIGKILL);
+        wait_until("the container's end", || self.lxcpath.state(name) == "STOPPED");
     }
 
     #[track_caller]
