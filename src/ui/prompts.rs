@@ -24,8 +24,12 @@ pub fn with<T>(
         Overlay::Confirm { question, proposal, yes } => {
             let names = proposal.names();
             let hidden = hidden(proposal);
+            let lines = wrap(question, room_for_text(area)).into_iter().map(|it| (it, look.fg));
+            let lines = lines.chain(hidden.as_deref().map(|it| (it, look.warn)));
+            let pieces: Vec<[Piece<'_>; 1]> = lines.map(|it| [it]).collect();
+            let text: Vec<&[Piece<'_>]> = pieces.iter().map(<[Piece<'_>; 1]>::as_slice).collect();
             Some(then(Prompt {
-                text: &[&[(question.as_str(), look.fg), (&hidden, look.warn)]],
+                text: &text,
                 names: Names { all: &names, style: look.mark, first: proposal.first },
                 ..yes_or_no(*yes, look)
             }))
@@ -81,11 +85,11 @@ fn yes_or_no(yes: bool, look: &Look) -> Prompt<'_> {
     }
 }
 
-fn hidden(proposal: &Proposal) -> String {
-    match proposal.hidden {
-        0 => String::new(),
-        hidden => format!("  {hidden} hidden by the filter!"),
-    }
+/// Warns that the question is about containers that the list does not show, on a line of its own,
+/// so that no screen is too narrow for it.
+fn hidden(proposal: &Proposal) -> Option<String> {
+    let count = proposal.hidden;
+    (count > 0).then(|| format!("{count} hidden by the filter!"))
 }
 
 /// Says that marked containers are left out, which the list of names does not show.
@@ -124,10 +128,13 @@ fn destroy<T>(
     };
     let spared = spared(proposal);
     let removed = [("Removed for good with all inside;", look.fg)];
-    let files = [("files shared from elsewhere stay.", look.fg), (&*hidden, look.warn)];
-    let left_out = spared.as_deref().map(|it| [(it, look.warn)]);
-    let mut text: Vec<&[Piece<'_>]> = vec![&removed, &files];
-    text.extend(left_out.iter().map(<[Piece<'_>; 1]>::as_slice));
+    let files = [("files shared from elsewhere stay.", look.fg)];
+    let warnings = [hidden, spared].into_iter().flatten().collect::<Vec<_>>();
+    let warnings: Vec<[Piece<'_>; 1]> = warnings.iter().map(|it| [(&**it, look.warn)]).collect();
+    let mut text: Vec<&[Piece<'_>]> = vec![&removed];
+    // A short screen has no room for this as well.
+    text.extend((warnings.len() < 2).then_some(files.as_slice()));
+    text.extend(warnings.iter().map(<[Piece<'_>; 1]>::as_slice));
     let wrong = !typed.is_empty() && !word.starts_with(&typed.text());
     then(Prompt {
         title: (&title, look.bad),

@@ -186,8 +186,10 @@ fn report(model: &Model, notice: &Notice) -> StatusLine {
     if model.journal.last().is_some_and(|it| set(&it.noted)) && model.changed.is_some() {
         status.hints.push(hint(Action::Act(Do::Keep), " keep in config  ".to_owned()));
     }
-    let count = format!(" journal {}", model.journal.len());
-    status.hints.push(hint(Action::Shell(Anywhere::Journal), count));
+    let count = model.journal.len();
+    if count > 0 {
+        status.hints.push(hint(Action::Shell(Anywhere::Journal), format!(" journal {count}")));
+    }
     status
 }
 

@@ -16,9 +16,15 @@ use crate::ui::model::{Model, PaneProgram, PaneScreen, Runs, Tone};
 /// The key after which wharf gets the next one: C-].
 const ESCAPE: char = ']';
 
-/// Opens the console of the current container, or goes back to the one that is open.
+/// Opens the console of the current container, or goes back to the program that runs in its pane: a
+/// command would end with it.
 pub(super) fn open_console(model: &mut Model) -> Vec<Effect> {
     let Some(name) = model.current_name().cloned() else { return Vec::new() };
+    let left = model.pane.as_ref().filter(|it| it.name == name && it.ended.is_none());
+    if let Some(PaneScreen { what, kind, .. }) = left {
+        let (what, kind) = (what.clone(), *kind);
+        return open(model, PaneProgram { name, what, args: Vec::new(), kind });
+    }
     let args = ["console", "-t", "0", "-e", "none", name.as_str()].map(str::to_owned).to_vec();
     ask_or_open(model, PaneProgram { name, what: "console".to_owned(), args, kind: Runs::Console })
 }

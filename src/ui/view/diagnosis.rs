@@ -84,7 +84,13 @@ pub(super) fn inside(model: &Model, container: &Container, words: Words, canvas:
     };
     let mut lines = told(&diagnosis, look, usize::from(area.width));
     // One line of its output is worth more than the end of a long diagnosis.
-    lines.truncate(room.saturating_sub(said.len().min(1)).max(1));
+    let fit = room.saturating_sub(said.len().min(1)).max(1);
+    if lines.len() > fit {
+        lines.truncate(fit);
+        if let Some((last, _)) = lines.last_mut() {
+            *last = format!("{last} {}", look.glyphs.ellipsis);
+        }
+    }
     let left = room.saturating_sub(lines.len());
     let said = said.get(said.len().saturating_sub(left)..).unwrap_or_default();
     lines.extend(said.iter().map(|it| (it.clone(), look.dim)));

@@ -135,7 +135,7 @@ const CAPABILITIES: [(u32, &str, Ability, &str); 4] = [
         Ability::Enter,
         "cannot start containers, attach to them or mount for them",
     ),
-    (5, "CAP_KILL", Ability::Others, "cannot stop or signal containers of other users"),
+    (5, "CAP_KILL", Ability::Others, "cannot control containers of other users"),
     (
         19,
         "CAP_SYS_PTRACE",

@@ -199,14 +199,29 @@ fn a_command_in_the_pane_is_not_ended_without_a_word() {
     assert_eq!(question, "top still runs in c1 and ends when wharf quits. Quit?");
     assert_eq!(press(&mut model, "Enter"), [], "no is the answer that Enter gives");
     assert_eq!(press(&mut model, "q y"), [Effect::Quit]);
-    // Nor does another program in its place ask.
-    assert_eq!(press(&mut model, "c"), []);
+    // Another command in its place asks first.
+    assert_eq!(press(&mut model, "x l s Enter"), []);
     assert!(matches!(&model.overlay, Some(Overlay::Ask { ask: Ask::Open(_), .. })));
     let effects = press(&mut model, "y");
     assert!(matches!(effects[..], [Effect::ClosePane, Effect::OpenPane { .. }]), "{effects:?}");
     // A console continues without its pane.
     _ = control(&mut model, ']');
+    let opened = press(&mut model, "q c");
+    assert!(matches!(opened[..], [Effect::ClosePane, Effect::OpenPane { .. }]), "{opened:?}");
+    _ = control(&mut model, ']');
     assert_eq!(press(&mut model, "c q"), [Effect::Quit]);
+}
+
+#[test]
+fn the_key_of_the_console_leads_back_to_the_command_in_the_pane() {
+    let mut model = nine();
+    press(&mut model, "x t o p Enter");
+    _ = control(&mut model, ']');
+    assert_eq!(press(&mut model, "c"), []);
+    assert!(model.pane.as_ref().is_some_and(|it| !it.typing), "C-] c leaves it");
+    assert_eq!(press(&mut model, "c"), []);
+    assert!(model.pane.as_ref().is_some_and(|it| it.what == "top" && it.typing));
+    assert_eq!(model.overlay, None);
 }
 
 #[test]
