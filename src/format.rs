@@ -55,6 +55,14 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
+/// A duration within a sentence: `12 s`, `2m15s`.
+pub fn told(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..MINUTE => format!("{seconds} s"),
+        _ => duration(time),
+    }
+}
+
 /// How long an act took: `84 ms`, `9.3 s`, `2m15s`.
 pub fn took(took: Duration) -> String {
     match took.as_millis() {
@@ -132,6 +140,12 @@ mod tests {
     fn long_times_are_shown_in_seconds() {
         let told = [0, 84, 999, 1000, 9349, 135_000].map(Duration::from_millis).map(took);
         assert_eq!(told, ["0 ms", "84 ms", "999 ms", "1.0 s", "9.3 s", "2m15s"]);
+    }
+
+    #[test]
+    fn times_in_sentences_have_a_blank_before_their_unit() {
+        let told = [0, 12, 59, 60, 135].map(Duration::from_secs).map(told);
+        assert_eq!(told, ["0 s", "12 s", "59 s", "1m00s", "2m15s"]);
     }
 
     #[test]

@@ -299,8 +299,8 @@ fn a_container_that_does_nothing_but_restart_is_slowed_down_and_can_be_stopped()
         let script = "echo life >> /lives; exec busybox reboot -f";
         lxcpath.ok(&["start", name, "--", "/bin/sh", "-c", script]);
         let told = || monitor.told().split_off(past);
-        wait_until("the fourth wait", || told().contains("waits [8] seconds"));
-        let first = "restarted itself [5] times in a row, waits [1] seconds";
+        wait_until("the fourth wait", || told().contains("waits [8 s]"));
+        let first = "restarted itself [5] times in a row, waits [1 s]";
         assert!(told().contains(first), "{}", told());
         assert_eq!(lives() - before, 8);
         assert_eq!(lxcpath.state(name), "STOPPING");

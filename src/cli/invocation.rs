@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ArgMatches;
@@ -14,6 +15,7 @@ use crate::engine::id::Id;
 use crate::engine::proxmox::Pct;
 use crate::engine::shown::shown_bytes;
 use crate::engine::{Engine, Error, ErrorKind, Name, State};
+use crate::format;
 
 /// One run of the command line.
 pub(super) struct Invocation<'a> {
@@ -45,9 +47,9 @@ impl<'a> Invocation<'a> {
             if verb == Verb::Restart {
                 return Ok(());
             }
-            let seconds = wait.as_secs() + 1;
+            let wait = format::told(wait + Duration::from_secs(1));
             let reason = format!(
-                "it keeps restarting itself, and waits {seconds} s for the next start; \
+                "it keeps restarting itself, and waits {wait} for the next start; \
                  `wharf stop {name}` ends that, `wharf stop -r {name}` starts it now"
             );
             return Err(Error::new(verb, name, ErrorKind::Running, reason).into());

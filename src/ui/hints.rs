@@ -12,6 +12,7 @@ use super::model::{Model, PaneScreen};
 use crate::command::Action;
 use crate::command::action::{Anywhere, Do, InDetail, InList};
 use crate::engine::state::State;
+use crate::format;
 use crate::widgets::look::Glyphs;
 use crate::widgets::pen::width;
 
@@ -269,7 +270,7 @@ fn name(model: &Model, action: Action) -> Cow<'static, str> {
         Action::Act(Do::Freeze) if !model.targets().is_empty() && frozen() => "thaw".into(),
         Action::Act(Do::Stop) => match model.halting() {
             Some((name, left)) if model.current_name() == Some(name) => {
-                format!("kill ({} s)", left.as_secs()).into()
+                format!("kill ({})", format::told(left)).into()
             }
             Some(_) | None => "stop".into(),
         },

@@ -222,7 +222,7 @@ fn current(model: &Model) -> Option<String> {
 /// kills it now.
 fn countdown(model: &Model) -> Option<StatusLine> {
     let (name, left) = model.halting()?;
-    let left = left.as_secs();
+    let left = format::told(left);
     let narrow = model.size.0 < layout::NARROW;
     let in_pane = model.focus() == Focus::Program;
     let keys = match model.current_name() {
@@ -237,11 +237,11 @@ fn countdown(model: &Model) -> Option<StatusLine> {
         "C-] c, then S".clone_into(&mut hint.key);
     }
     let what = if narrow && in_pane {
-        format!(" halts, {left} s left")
+        format!(" halts, {left} left")
     } else if narrow {
-        format!(" halts; kill in {left} s")
+        format!(" halts; kill in {left}")
     } else {
-        format!(" was asked to halt; what is left is killed in {left} s")
+        format!(" was asked to halt; what is left is killed in {left}")
     };
     // The name gives way: the key must be visible.
     let taken = hints.iter().map(Hint::width).sum::<usize>() + width(&what) + 6;

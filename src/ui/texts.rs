@@ -1,10 +1,13 @@
 //! What the panes of an open container list, as rows and lines. Formats, never paints.
 
+use std::time::Duration;
+
 use crate::command::Action;
 use crate::command::action::Do;
 use crate::engine::event::{Event, What};
 use crate::engine::exit::Exit;
 use crate::engine::sample::{CgroupFile, Container, Interface, Sample, Unmanaged};
+use crate::format;
 use crate::ui::allowed;
 use crate::ui::model::Model;
 use crate::ui::model::detail::{CgroupRows, DetailScreen, Tab};
@@ -208,8 +211,8 @@ pub fn event_words(event: &Event) -> String {
         What::Exited { exit: exit @ (Exit::Unheard(_) | Exit::Unmoved(_)) } => exit.to_string(),
         What::Exited { exit } => format!("init ended: {exit}"),
         What::Braked { restarts, wait_ms } => {
-            let seconds = wait_ms / 1000;
-            format!("restarted itself {restarts} times in a row; waits {seconds} s before the next")
+            let wait = format::told(Duration::from_millis(*wait_ms));
+            format!("restarted itself {restarts} times in a row; waits {wait} before the next")
         }
         What::Failed { reason } => format!("start failed: {reason}"),
         What::Warned { said } => format!("warning: {said}"),

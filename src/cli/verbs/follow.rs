@@ -19,6 +19,7 @@ use crate::cli::output::safe_json;
 use crate::engine::event::{Event, What};
 use crate::engine::shown::shown;
 use crate::engine::{Exit, State};
+use crate::format;
 
 pub(super) const MONITOR: Subcommand = Subcommand {
     name: "monitor",
@@ -113,8 +114,8 @@ fn sentence(what: &What) -> String {
         What::Exited { exit: Exit::Signal(signal) } => format!("ended by signal [{signal}]"),
         What::Exited { exit } => exit.to_string(),
         What::Braked { restarts, wait_ms } => format!(
-            "restarted itself [{restarts}] times in a row, waits [{}] seconds for the next start",
-            wait_ms / 1000
+            "restarted itself [{restarts}] times in a row, waits [{}] for the next start",
+            format::told(Duration::from_millis(*wait_ms))
         ),
         What::Failed { reason } => format!("failed: {}", shown(reason)),
         What::Warned { said } => format!("warning: {}", shown(said)),

@@ -179,7 +179,7 @@ fn a_prefix_shows_what_may_follow() {
 fn a_stop_under_way_counts_down() {
     let mut model = model((120, 36), all());
     press(&mut model, "G S");
-    has(&lines(&model), &["web", "STOPPING", "kill in 10s"]);
+    has(&lines(&model), &["web", "STOPPING", "kill in 10 s"]);
     for size in [(120, 36), (80, 24)] {
         model.size = size;
         has(&lines(&model), &["web was asked to halt", "10 s", "S kills now"]);

@@ -1,6 +1,6 @@
 //! Figures and states as short text with a style. Decides the wording, not the place.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use ratatui::style::Style;
 
@@ -48,11 +48,7 @@ pub(super) fn sign(model: &Model, container: &Container, look: &Look) -> (&'stat
 /// Describes for how long there was no sample, if that is too long.
 pub(super) fn stale(model: &Model) -> Option<String> {
     let quiet = model.stale()?;
-    let time = if quiet < Duration::from_mins(1) {
-        format!("{} s", quiet.as_secs())
-    } else {
-        format::duration(quiet)
-    };
+    let time = format::told(quiet);
     let what = if model.sample.is_some() { "no new data" } else { "no data" };
     Some(format!("{what} for {time}"))
 }
@@ -79,10 +75,10 @@ pub(super) fn since(model: &Model, then: Option<SystemTime>, look: &Look) -> Str
 pub(super) fn remark(model: &Model, container: &Container, look: &Look) -> Option<(String, Style)> {
     if let Some(job) = model.jobs.get(&container.name) {
         let passed = model.now.duration_since(job.since).unwrap_or_default();
-        let left = STOP_GRACE.saturating_sub(passed).as_secs();
+        let left = STOP_GRACE.saturating_sub(passed);
         return match job.act {
             Act::Stop | Act::Restart if container.state.is_active() => {
-                Some((format!("halts; kill in {left}s"), look.busy))
+                Some((format!("kill in {}", format::told(left)), look.busy))
             }
             Act::Kill => Some(("killing what is left".to_owned(), look.busy)),
             Act::Start | Act::Stop | Act::Restart | Act::Destroy | Act::Create { .. } => {
