@@ -148,8 +148,8 @@ fn a_container_reaches_the_host_across_a_bridge_and_leaves_nothing() {
     let config = std::fs::read_to_string(net.lxcpath.path().join(&name).join("config")).unwrap();
     let hwaddr = config.lines().find_map(|it| it.strip_prefix("lxc.net.0.hwaddr = ")).unwrap();
     assert!(!hwaddr.contains('x') && link.contains(hwaddr), "{hwaddr}: {link}");
-    let info = net.lxcpath.ok(&["info", &name]);
-    assert!(info.contains("10.77.0.2"), "{info}");
+    // It waits for the container's files only briefly.
+    wait_until("the address", || net.lxcpath.ok(&["info", &name]).contains("10.77.0.2"));
     let said = heard(|port| {
         net.inside(&name, &format!("echo hello | busybox nc {BRIDGE} {port}"));
     });
