@@ -265,7 +265,7 @@ pub const SHORTCUTS: &[Shortcut] = {
         row(A::Act(Do::Stop), Container, &["S"], "stop", "Asks init to halt and kills what is left after 10 s; S again kills at once."),
         row(A::Act(Do::Freeze), Container, &["f"], "freeze", "Freezes every process, or thaws a frozen container."),
         row(A::Act(Do::Restart), Container, &["r"], "restart", "Asks the container to restart; stops and starts it if it does not."),
-        row(A::Detail(InDetail::Console), Container, &["c"], "console", "Opens the container's console, or returns to the pane; C-] c leaves."),
+        row(A::Detail(InDetail::Console), Container, &["c"], "console", "Opens its console, or goes back to the pane."),
         row(A::Detail(InDetail::Exec), Container, &["x"], "exec", "Runs a command inside the container, in a pane."),
         row(A::Detail(InDetail::Limits), Container, &["e"], "limits", "Opens the cgroup tab to change limits, those of all marked containers at once."),
         row(A::Act(Do::Again), Container, &["A"], "restore limits", "Restores the limits that wharf set and the kernel has lost."),

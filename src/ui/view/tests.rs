@@ -270,6 +270,20 @@ fn a_question_counts_the_marked_that_it_leaves_out() {
 }
 
 #[test]
+fn a_question_warns_at_every_size_that_the_filter_hides_what_it_is_about() {
+    for size in [(120, 36), (80, 24), (40, 10)] {
+        let mut model = model(size, all());
+        press(&mut model, "a / w e b Enter D");
+        let lines = lines(&model);
+        for words in ["1 hidden by the filter!", "2 marked cannot be destroyed", "Esc keeps it"] {
+            has(&lines, &[words]);
+        }
+        press(&mut model, "Esc S");
+        has(&self::lines(&model), &["hidden by the filter!"]);
+    }
+}
+
+#[test]
 fn what_escape_does_on_the_list_is_told() {
     let mut model = model((80, 24), all());
     press(&mut model, "/ w e b Enter");
