@@ -93,6 +93,8 @@ impl Oom {
         let readable = logged.is_some();
         let ours = |it: &Death| life.is_init(it.kill.pid) || life.owns(it);
         untold.deaths.extend(logged.into_iter().flatten().filter(ours));
+        // The kernel counts a kill before it logs it, so now every logged one is counted.
+        untold.count = self.watch.grown().unwrap_or(untold.count);
         let expected = usize::try_from(untold.count - self.told).unwrap_or(usize::MAX);
         if readable && untold.deaths.len() < expected && Instant::now() < untold.until {
             return;
