@@ -34,7 +34,7 @@ pub use terms::exit::Exit;
 pub use terms::name::Name;
 pub use terms::state::State;
 pub use terms::verb::Verb;
-pub use terms::{error, exit, id, name, nic, shown, spec, state, verb};
+pub use terms::{error, exit, hook, id, name, nic, shown, spec, state, verb};
 pub use verbs::{attach, check, console, create, limits, proxmox, start, stop};
 
 /// The engine over one lxcpath. Holds no connection and no lock: every call starts afresh.

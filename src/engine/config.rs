@@ -9,6 +9,7 @@ mod document;
 mod error;
 mod filter;
 mod get;
+mod hooks;
 mod include;
 mod keys;
 mod lexer;

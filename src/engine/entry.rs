@@ -8,4 +8,5 @@ pub(in crate::engine) mod perform;
 pub(in crate::engine) mod plan;
 pub(in crate::engine) mod relay;
 pub(in crate::engine) mod report;
+pub(in crate::engine) mod script;
 pub(in crate::engine) mod seal;

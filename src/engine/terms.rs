@@ -3,6 +3,7 @@
 
 pub mod error;
 pub mod exit;
+pub mod hook;
 pub mod id;
 pub mod name;
 pub mod nic;

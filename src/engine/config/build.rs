@@ -8,7 +8,7 @@ use super::get::storage;
 use super::keys::Support;
 use super::meaning::{Auto, AutoGroup, Meaning, NONE};
 use super::settings::{ConfigSettings, Setting, blame};
-use super::{Config, filter, include, mounts, net, process};
+use super::{Config, filter, hooks, include, mounts, net, process};
 use crate::engine::host::apparmor;
 use crate::engine::terms::signal;
 use crate::engine::terms::spec::{
@@ -61,6 +61,7 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
         environment: environment(settings),
         signals: halt_signals(settings)?,
         root_flags: root_flags(settings)?,
+        hooks: hooks::of(config),
         process: process::spec(settings)?,
     })
 }
@@ -369,7 +370,6 @@ mod tests {
         );
         for line in [
             "lxc.seccomp.notify.proxy = unix:/x",
-            "lxc.hook.start = /x",
             "lxc.net.0.type = phys\nlxc.net.0.link = eth+",
             "lxc.rootfs.path = overlay:/a:/b",
             "lxc.mount.auto = cgroup2",
@@ -392,10 +392,10 @@ mod tests {
 
     #[test]
     fn everything_that_is_refused_is_listed_at_once() {
-        let text = "lxc.idmap = u 0 1 1\nlxc.tty.max = 2\nlxc.hook.start = /x\n";
+        let text = "lxc.idmap = u 0 1 1\nlxc.tty.max = 2\nlxc.log.syslog = daemon\n";
         assert_eq!(
             read(text).unwrap_err().to_string(),
-            "not supported yet: lxc.idmap u 0 1 1 (line 1 of /lxc/web/config), lxc.hook.start /x \
+            "not supported yet: lxc.idmap u 0 1 1 (line 1 of /lxc/web/config), lxc.log.syslog daemon \
              (line 3 of /lxc/web/config); remove these lines to start without them"
         );
         let text = "lxc.bogus = 1\nlxc.tty.max = x\n";

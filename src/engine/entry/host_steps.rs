@@ -18,8 +18,9 @@ pub(in crate::engine) use network::Wires;
 use network::{Loan, Pair};
 use script::NetScript;
 
-use crate::engine::config::Config;
+use crate::engine::entry::script::Script;
 use crate::engine::terms::error::words;
+use crate::engine::terms::hook::Moment;
 use crate::engine::terms::nic::{Gateway, Nic, NicKind};
 use crate::engine::terms::spec::{At, ConfigPlace, Spec};
 
@@ -40,6 +41,30 @@ pub(in crate::engine) enum HostStep {
     Script(NetScript),
     /// Gives an interface in the container its addresses.
     Configure(Nic),
+    /// Runs a hook.
+    Hook(Script),
+    /// Runs a hook at the end, with the namespaces of the container.
+    StopHook(Script),
+    /// Runs a hook when nothing is left.
+    PostStopHook(Script),
+}
+
+/// What a step can use.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct HostSite {
+    /// None before the container exists.
+    pub init: Option<i32>,
+    pub wires: Option<Wires>,
+}
+
+/// What the hooks at the end of a run are told.
+#[derive(Clone, Debug, Default)]
+pub(in crate::engine) struct RunEnd {
+    /// It is started again.
+    pub reboots: bool,
+    pub init: Option<i32>,
+    /// The name of each of its namespaces, and where it can still be opened.
+    pub namespaces: Vec<(String, String)>,
 }
 
 /// Why a step failed. Prints as the step, the reason and the line that asked for it.
@@ -54,7 +79,6 @@ pub(in crate::engine) struct HostStepError {
 /// What the plan needs to know besides the [`Spec`].
 #[derive(Clone, Copy, Debug)]
 pub(in crate::engine) struct Surroundings<'a> {
-    pub config: &'a Config,
     /// Where the container's network can be kept.
     pub hold: &'a std::path::Path,
     /// Hexadecimal digits, for the names and addresses that are made up.
@@ -64,7 +88,21 @@ pub(in crate::engine) struct Surroundings<'a> {
 /// How many of the digits an interface takes at most.
 pub(in crate::engine) const DIGITS_EACH: usize = 16;
 
-/// Lists the steps for `spec`, in order. Pure.
+/// Lists the steps before anything of the container exists. Pure.
+pub(in crate::engine) fn early(spec: &Spec) -> Vec<At<HostStep>> {
+    let mut steps = hooks(spec, Moment::PreStart, HostStep::Hook);
+    // They are undone from the last to the first.
+    steps.extend(hooks(spec, Moment::PostStop, HostStep::PostStopHook).into_iter().rev());
+    steps
+}
+
+fn hooks(spec: &Spec, moment: Moment, step: fn(Script) -> HostStep) -> Vec<At<HostStep>> {
+    let all = spec.hooks.all.iter().filter(|it| it.value.moment == moment);
+    let script = |hook| Script::of_hook(hook, spec.name.as_str(), &spec.hooks);
+    all.map(|it| At { value: step(script(&it.value)), place: it.place.clone() }).collect()
+}
+
+/// Lists the steps for the container of `spec`, in order. Pure.
 pub(in crate::engine) fn plan(spec: &Spec, around: Surroundings<'_>) -> Vec<At<HostStep>> {
     let mut all = Vec::new();
     if spec.nics.iter().any(|it| it.value.kind == NicKind::Phys) {
@@ -86,12 +124,14 @@ pub(in crate::engine) fn plan(spec: &Spec, around: Surroundings<'_>) -> Vec<At<H
                 steps.push(HostStep::Stack(nic.clone()));
             }
         }
-        steps.extend(NetScript::of(nic, peer, spec, around.config).map(HostStep::Script));
+        steps.extend(NetScript::of(nic, peer, spec).map(HostStep::Script));
         if nic.kind != NicKind::Empty {
             steps.push(HostStep::Configure(nic.clone()));
         }
         all.extend(steps.into_iter().map(|value| At { value, place: place.clone() }));
     }
+    all.extend(hooks(spec, Moment::StartHost, HostStep::Hook));
+    all.extend(hooks(spec, Moment::Stop, HostStep::StopHook).into_iter().rev());
     all
 }
 
@@ -110,15 +150,34 @@ impl HostStep {
             | Self::Lend(_)
             | Self::Answer { .. }
             | Self::Connect(_)
-            | Self::Script(_) => true,
-            // These are in the container's network and end with it.
-            Self::Stack(_) | Self::Configure(_) => false,
+            | Self::Script(_)
+            | Self::StopHook(_)
+            | Self::PostStopHook(_) => true,
+            // These are in the container's network and end with it, or leave nothing.
+            Self::Stack(_) | Self::Configure(_) | Self::Hook(_) => false,
         }
     }
 
     /// Carries it out, and notes what only that shows.
-    pub(in crate::engine) fn perform(&mut self, wires: &Wires) -> Result<(), HostStepError> {
-        let done = match self {
+    pub(in crate::engine) fn perform(&mut self, site: &HostSite) -> Result<(), HostStepError> {
+        self.perform_at(site).map_err(|error| self.failed(&error))
+    }
+
+    fn perform_at(&mut self, site: &HostSite) -> io::Result<()> {
+        let Some(wires) = &site.wires else {
+            return match self {
+                Self::Hook(script) => told(script, site.init, Vec::new()).run(),
+                Self::StopHook(_) | Self::PostStopHook(_) => Ok(()),
+                Self::Script(script) => script.run_up(site.init),
+                Self::Hold { .. }
+                | Self::Lend(_)
+                | Self::Answer { .. }
+                | Self::Connect(_)
+                | Self::Stack(_)
+                | Self::Configure(_) => Err(io::Error::from(io::ErrorKind::NotConnected)),
+            };
+        };
+        match self {
             Self::Hold { file } => network::hold(file, wires),
             Self::Lend(loan) => loan.perform(wires),
             Self::Answer { link, addresses, by_loopback } => {
@@ -126,14 +185,33 @@ impl HostStep {
             }
             Self::Connect(pair) => pair.perform(wires),
             Self::Stack(nic) => network::stack(wires, nic),
-            Self::Script(script) => script.run_up(),
+            Self::Script(script) => script.run_up(site.init),
             Self::Configure(nic) => network::configure(wires, nic),
-        };
-        done.map_err(|error| self.failed(&error))
+            Self::Hook(script) => told(script, site.init, Vec::new()).run(),
+            Self::StopHook(_) | Self::PostStopHook(_) => Ok(()),
+        }
+    }
+
+    /// Returns whether it needs both sides of the container's network.
+    pub(in crate::engine) const fn needs_wires(&self) -> bool {
+        match self {
+            Self::Hook(_) | Self::StopHook(_) | Self::PostStopHook(_) | Self::Script(_) => false,
+            Self::Hold { .. }
+            | Self::Lend(_)
+            | Self::Answer { .. }
+            | Self::Connect(_)
+            | Self::Stack(_)
+            | Self::Configure(_) => true,
+        }
+    }
+
+    /// Returns whether it runs a hook at the end.
+    pub(in crate::engine) const fn ends_with_hook(&self) -> bool {
+        matches!(self, Self::StopHook(_) | Self::PostStopHook(_))
     }
 
     /// Undoes it, however much of it was carried out.
-    pub(in crate::engine) fn undo(&self) -> Result<(), HostStepError> {
+    pub(in crate::engine) fn undo(&self, end: &RunEnd) -> Result<(), HostStepError> {
         let done = match self {
             Self::Hold { file } => network::release(file),
             Self::Lend(loan) => loan.undo(),
@@ -142,10 +220,20 @@ impl HostStep {
             }
             Self::Connect(pair) => pair.undo(),
             Self::Script(script) => {
-                script.run_down();
+                script.run_down(end.init);
                 Ok(())
             }
-            Self::Stack(_) | Self::Configure(_) => Ok(()),
+            Self::StopHook(script) => {
+                let about = end.namespaces.iter().map(|(name, path)| format!("{name}:{path}"));
+                // The rest is undone whatever it says.
+                _ = end.tell(script, about.collect()).run();
+                Ok(())
+            }
+            Self::PostStopHook(script) => {
+                _ = end.tell(script, Vec::new()).run();
+                Ok(())
+            }
+            Self::Stack(_) | Self::Configure(_) | Self::Hook(_) => Ok(()),
         };
         done.map_err(|error| self.failed(&error))
     }
@@ -164,12 +252,36 @@ impl HostStepError {
 
 /// Undoes `steps` from the last to the first, as far as that is possible; those left in it are not
 /// undone yet.
-pub(in crate::engine) fn undo_all(steps: &mut Vec<HostStep>) -> Result<(), HostStepError> {
+pub(in crate::engine) fn undo_all(
+    steps: &mut Vec<HostStep>,
+    end: &RunEnd,
+) -> Result<(), HostStepError> {
     while let Some(step) = steps.last() {
-        step.undo()?;
+        step.undo(end)?;
         steps.pop();
     }
     Ok(())
+}
+
+/// Adds what is known of a container that exists.
+fn told(script: &Script, init: Option<i32>, about: Vec<String>) -> Script {
+    let mut script = script.clone();
+    script.environment.extend(init.map(|it| ("LXC_PID".to_owned(), it.to_string())));
+    script.about.extend(about);
+    script
+}
+
+impl RunEnd {
+    fn tell(&self, script: &Script, about: Vec<String>) -> Script {
+        let mut script = told(script, self.init, about);
+        let target = if self.reboots { "reboot" } else { "stop" };
+        script.environment.push(("LXC_TARGET".to_owned(), target.to_owned()));
+        let spaces = self.namespaces.iter();
+        let spaces =
+            spaces.map(|(name, path)| (format!("LXC_{}_NS", name.to_uppercase()), path.clone()));
+        script.environment.extend(spaces);
+        script
+    }
 }
 
 impl fmt::Display for HostStep {
@@ -199,6 +311,9 @@ impl fmt::Display for HostStep {
             }
             Self::Script(script) => script.fmt(f),
             Self::Configure(nic) => configuration(f, nic),
+            Self::Hook(script) | Self::StopHook(script) | Self::PostStopHook(script) => {
+                script.fmt(f)
+            }
         }
     }
 }
@@ -232,7 +347,7 @@ mod tests {
             config::parse(&name, Path::new("/lxc"), b"", file, &[]).unwrap().spec().unwrap();
         spec.nics = config.nics().unwrap();
         let hold = Path::new("/run/web.network");
-        let around = Surroundings { config: &config, hold, random: "0123456789abcdef" };
+        let around = Surroundings { hold, random: "0123456789abcdef" };
         plan(&spec, around).into_iter().map(|it| it.value).collect()
     }
 
@@ -285,7 +400,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut steps = planned("lxc.net.0.type = veth\nlxc.net.0.veth.pair = lo\n");
         steps.insert(0, HostStep::Hold { file: dir.path().join("network") });
-        undo_all(&mut steps).unwrap();
+        undo_all(&mut steps, &RunEnd::default()).unwrap();
         assert!(steps.is_empty());
     }
 }

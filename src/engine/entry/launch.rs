@@ -5,6 +5,7 @@ mod enter;
 mod error;
 mod hold;
 
+use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -15,6 +16,7 @@ use crate::engine::cgroup::{Cgroup, CgroupFds};
 use crate::engine::entry::perform::{Door, Site, perform};
 use crate::engine::entry::plan::Step;
 use crate::engine::entry::report::{self, ChildReport, receive};
+use crate::engine::entry::script::ScriptOutput;
 use crate::engine::sys::{self, Side};
 use crate::engine::terms::spec::NetworkSpec;
 pub(in crate::engine) use enter::{Entered, Visit, enter};
@@ -59,7 +61,9 @@ pub(in crate::engine) struct Launched {
 pub(in crate::engine) fn launch(request: LaunchRequest<'_>) -> Result<Launched, LaunchError> {
     let entry = request.cgroup.map(Cgroup::entry).transpose().map_err(LaunchError::Cgroup)?;
     let flags = namespaces(request.network);
-    let birth = Birth { steps: request.steps, flags, inherit: request.inherit, door: None };
+    let said = hook_output(request.steps).map_err(LaunchError::Output)?;
+    let (steps, inherit, output) = (request.steps, request.inherit, said.as_ref());
+    let birth = Birth { steps, flags, inherit, door: None, said: output.map(ScriptOutput::file) };
     let Newborn { pid, pidfd, socket } = bear(&birth, entry.unwrap_or_default())?;
     let clone_flags = flags | libc::CLONE_NEWCGROUP as u64;
     let mut launched =
@@ -68,9 +72,15 @@ pub(in crate::engine) fn launch(request: LaunchRequest<'_>) -> Result<Launched, 
         Ok(()) => Ok(launched),
         Err(error) => {
             let end = end(pid, launched.pidfd.as_fd());
-            Err(error.with_end(end))
+            Err(error.with_end(end).with_output(said.as_ref()))
         }
     }
+}
+
+/// Makes room for what hooks print, if there are any.
+fn hook_output(steps: &[Step]) -> io::Result<Option<ScriptOutput>> {
+    let runs = steps.iter().any(|it| matches!(it, Step::Hook(_)));
+    runs.then(ScriptOutput::new).transpose()
 }
 
 /// The new namespaces; the cgroup namespace is made later, inside the container's own groups.
@@ -90,6 +100,8 @@ struct Birth<'a> {
     inherit: [bool; 3],
     /// The handles for entering its container, if that is already running.
     door: Option<Door<'a>>,
+    /// Where what hooks print goes.
+    said: Option<BorrowedFd<'a>>,
 }
 
 /// A process on its way into a container.
@@ -119,6 +131,7 @@ fn be_born(birth: &Birth<'_>, maker: BorrowedFd<'_>, tasks: Vec<OwnedFd>) -> ! {
     // CVE-2019-5736). Cannot fail for these arguments.
     _ = nix::sys::prctl::set_dumpable(false);
     let mut site = Site::new(maker, tasks, birth.inherit, birth.door);
+    site.said = birth.said;
     let failure = perform(birth.steps, &mut site);
     report::failed(maker, failure);
     sys::exit_now(EXIT_SETUP_FAILED)

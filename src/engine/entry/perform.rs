@@ -5,6 +5,7 @@ mod confine;
 mod dev;
 mod exec;
 mod files;
+mod hook;
 mod kernel;
 mod visit;
 
@@ -35,6 +36,8 @@ pub(in crate::engine) struct Site<'a> {
     pub(in crate::engine) inherit: [bool; 3],
     /// The handles of the container, if it is already running.
     door: Option<Door<'a>>,
+    /// Where what hooks print goes.
+    pub(in crate::engine) said: Option<BorrowedFd<'a>>,
     made: Made,
 }
 
@@ -96,7 +99,7 @@ impl<'a> Site<'a> {
         inherit: [bool; 3],
         door: Option<Door<'a>>,
     ) -> Self {
-        Self { supervisor, tasks, inherit, door, made: Made::default() }
+        Self { supervisor, tasks, inherit, door, said: None, made: Made::default() }
     }
 
     fn door(&self) -> nix::Result<Door<'a>> {
@@ -168,6 +171,7 @@ fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
         Step::NoNewPrivs => nix::sys::prctl::set_no_new_privs()?,
         Step::Kernel(step) => kernel::perform(step, &mut made.sysctls)?,
         Step::Filter { program, .. } => sys::filter::install_filter(program)?,
+        Step::Hook(hook) => hook::run(hook, site.said)?,
         Step::Appear => visit::appear(site.supervisor)?,
         Step::WorkDir { dir } => enter(dir)?,
         Step::Exec(program) => return Err(exec::exec(program)),

@@ -5,6 +5,7 @@
 
 mod dev;
 mod enter;
+mod hook;
 mod kernel;
 mod mounts;
 mod step;
@@ -14,11 +15,13 @@ mod tests;
 use std::ffi::{CString, NulError};
 use std::os::unix::ffi::OsStrExt as _;
 
+use crate::engine::terms::hook::Moment;
 use crate::engine::terms::spec::{
     At, AutoMode, Capabilities, ConfigPlace, Mount, NetworkSpec, SignalSpec, Spec,
 };
 pub(in crate::engine) use dev::DevStep;
 pub(in crate::engine) use enter::{Entering, enter};
+pub(in crate::engine) use hook::HookStep;
 pub(in crate::engine) use kernel::{KernelStep, SettingStep};
 pub(in crate::engine) use mounts::{MountSource, MountStep};
 pub(in crate::engine) use step::{
@@ -82,11 +85,19 @@ pub(in crate::engine) fn start(
         Step::OwnCgroupNamespace,
         Step::SlaveMounts,
     ];
-    if let Some(profile) = &spec.apparmor {
-        steps.push(confine(&profile.value, profile.place.clone())?);
-    }
+    let profile = spec.apparmor.as_ref();
+    let profile = profile.map(|it| confine(&it.value, it.place.clone())).transpose()?;
+    // What the process executes from then on is confined.
+    let (early, late) = if hook::before_pivot(spec) { (None, profile) } else { (profile, None) };
+    steps.extend(early);
     steps.extend(kernel::early(&spec.process)?);
+    steps.extend(hook::at(spec, Moment::PreMount)?);
     file_systems(spec, payload, terminal, &mut steps)?;
+    steps.extend(hook::at(spec, Moment::Mount)?);
+    if !spec.own_dev {
+        steps.extend(hook::at(spec, Moment::Autodev)?);
+    }
+    steps.extend(late);
     if spec.network == NetworkSpec::Own {
         steps.push(Step::Loopback);
     }
@@ -191,6 +202,7 @@ fn become_payload(
     steps.extend(kernel::limits(&spec.process.limits));
     let personality = spec.process.personality.map(KernelStep::Personality);
     steps.extend(personality.map(Step::Kernel));
+    steps.extend(hook::at(spec, Moment::Start)?);
     let own_init = has_own_init(spec, payload);
     let filter = spec.filter.as_ref().map(|At { value, place }| {
         let (program, place) = (value.clone(), place.clone());

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::engine::cgroup::{self, Cgroup, CgroupError, Hierarchies};
-use crate::engine::entry::host_steps::{self, HostStepError};
+use crate::engine::entry::host_steps::{self, HostStepError, RunEnd};
 use crate::engine::host::Host;
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::running::command_socket::{Seat, SeatError};
@@ -105,7 +105,8 @@ pub(in crate::engine) fn clean_up_held(
         return Err(ReclaimError::Alive { pid: init.pid });
     }
     cgroup::sweep_keep(&hierarchies);
-    let undone = host_steps::undo_all(&mut record.host_steps);
+    let end = RunEnd { init: record.init.map(|it| it.pid), ..RunEnd::default() };
+    let undone = host_steps::undo_all(&mut record.host_steps, &end);
     let from = record.state;
     if from.is_active() {
         record.state = State::Stopped;

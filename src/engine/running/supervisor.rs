@@ -104,7 +104,7 @@ impl Run {
     fn host_steps(&self) -> Vec<At<HostStep>> {
         let hold = record::network_file(&self.lxcpath, &self.name);
         let random = random::digits(self.spec.nics.len() * host_steps::DIGITS_EACH);
-        let around = Surroundings { config: &self.config, hold: &hold, random: &random };
+        let around = Surroundings { hold: &hold, random: &random };
         host_steps::plan(&self.spec, around)
     }
 }
@@ -169,7 +169,7 @@ fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, RunError> {
 
 /// Reports that the start has failed; only its record is left.
 fn abort(mut life: Life, error: RunError) -> RunError {
-    life.undo_host_steps();
+    life.undo_host_steps(false);
     life.failed(story(&error));
     life.enter(State::Aborting);
     life.enter(State::Stopping);
@@ -229,6 +229,7 @@ fn bear(
     life: &mut Life,
 ) -> Result<Born, RunError> {
     life.warn(&run.spec.warnings);
+    life.carry_out(host_steps::early(&run.spec), None)?;
     let cgroup =
         Cgroup::create(hierarchies, &cgroup::payload(&run.name)).map_err(RunError::Cgroup)?;
     // Before any process is in it, so that a clean-up knows what is ours.
@@ -262,7 +263,7 @@ fn launch_in(
         inherit: if run.foreground { viewer::inherited() } else { [false; 3] },
         before_exec: &mut |init| {
             cgroup.apply_devices(v1, v2)?;
-            Ok(life.carry_out(run.host_steps(), init)?)
+            Ok(life.carry_out(run.host_steps(), Some(init))?)
         },
     };
     let mut oom = cgroup.watch_oom();
@@ -359,9 +360,10 @@ fn watch_to_the_end(watch: &mut Watch, run: &Run, brake: &mut Brake) -> Result<E
     // A frozen or half thawed container ends as well.
     desk.life.enter(State::Stopping);
     let swept = sweep(&desk.cgroup);
-    desk.life.undo_host_steps();
-    desk.forget_ended(watched.is_ok(), swept);
     let wanted = watched.is_ok() && again::is_wanted(watch, exit, run.payload);
+    let desk = &mut watch.desk;
+    desk.life.undo_host_steps(wanted);
+    desk.forget_ended(watched.is_ok(), swept);
     if wanted && brake.lets_go_on(watch) {
         return Ok(Ended::ToBeginAgain(exit));
     }

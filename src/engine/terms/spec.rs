@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::engine::sys::filter::FilterInstruction;
+use crate::engine::terms::hook::Hook;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::nic::Nic;
 
@@ -73,9 +74,20 @@ pub struct Spec {
     /// Variables given to init, besides `container=lxc`, in order.
     pub environment: Vec<(String, String)>,
     pub signals: SignalSpec,
+    pub hooks: Hooks,
     pub process: ProcessSpec,
     /// What the configuration asks for in vain, in words.
     pub warnings: Vec<String>,
+}
+
+/// All hooks, and what each is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hooks {
+    pub all: Vec<At<Hook>>,
+    /// `lxc.hook.version = 0`: by arguments as well.
+    pub by_arguments: bool,
+    /// Besides the environment of whoever starts the container.
+    pub environment: Vec<(String, String)>,
 }
 
 /// What the container's processes start with, besides privileges.

@@ -67,8 +67,13 @@ pub(in crate::engine) fn enter(mut visit: Visit<'_>) -> Result<Entered, LaunchEr
 }
 
 fn enter_once(visit: &mut Visit<'_>, joins: Joins) -> Result<Entered, LaunchError> {
-    let birth =
-        Birth { steps: visit.steps, flags: 0, inherit: visit.inherit, door: Some(visit.door) };
+    let birth = Birth {
+        steps: visit.steps,
+        flags: 0,
+        inherit: visit.inherit,
+        door: Some(visit.door),
+        said: None,
+    };
     let first = match (joins, visit.cgroup) {
         (Joins::AtBirth, Some(cgroup)) => in_group(&birth, cgroup)?,
         (Joins::Late, _) | (_, None) => bear(&birth, CgroupFds::default())?,

@@ -1,6 +1,7 @@
 //! Why a process could not become part of a container, in words.
 
 use std::fmt;
+use std::io;
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -10,6 +11,7 @@ use super::BeforeExec;
 use crate::engine::cgroup::CgroupError;
 use crate::engine::entry::plan::{MountSource, Step};
 use crate::engine::entry::report::{StepFailure, StepPart};
+use crate::engine::entry::script::ScriptOutput;
 use crate::engine::terms::error::ErrorKind;
 use crate::engine::terms::shown::shown_bytes;
 use crate::engine::terms::signal;
@@ -55,6 +57,11 @@ pub(in crate::engine) enum LaunchError {
     NoPty { step: String, why: NoPty },
     #[error("stop a process while it is moved")]
     Hold(#[source] Errno),
+    #[error("keep what a hook prints")]
+    Output(#[source] io::Error),
+    /// A hook did not succeed.
+    #[error("{hook}: {how}{place}")]
+    Hook { hook: String, how: String, place: String },
     #[error("{0}")]
     BeforeExec(#[source] BeforeExec),
 }
@@ -69,6 +76,16 @@ impl LaunchError {
             return Self::Killed { signal: signal as i32 };
         }
         self
+    }
+
+    /// Adds what a hook that failed has printed.
+    pub(super) fn with_output(self, said: Option<&ScriptOutput>) -> Self {
+        match (self, said) {
+            (Self::Hook { hook, place, .. }, Some(said)) => {
+                Self::Hook { hook, how: said.reason(), place }
+            }
+            (error, _) => error,
+        }
     }
 
     /// Returns whether the cgroups are at their process limit.
@@ -104,6 +121,8 @@ impl LaunchError {
             | Self::Full
             | Self::NoPty { .. }
             | Self::Hold(_)
+            | Self::Output(_)
+            | Self::Hook { .. }
             | Self::BeforeExec(_) => ErrorKind::Failed,
         }
     }
@@ -185,6 +204,9 @@ pub(super) fn of_step(steps: &[Step], failure: StepFailure) -> LaunchError {
     let place = step.and_then(Step::place).map_or_else(String::new, |it| format!(" ({it})"));
     let place =
         if filtered { format!("; its seccomp profile may deny that{place}") } else { place };
+    if let (Some(Step::Hook(hook)), Errno::ECANCELED) = (step, errno) {
+        return LaunchError::Hook { hook: hook.text.clone(), how: String::new(), place };
+    }
     if let (Some(Step::Mount(mount)), StepPart::Source, Errno::ENODEV) = (step, part, errno)
         && let MountSource::New { fstype, .. } = &mount.source
     {

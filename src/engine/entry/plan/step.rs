@@ -5,7 +5,7 @@
 use std::ffi::CString;
 use std::fmt;
 
-use super::{DevStep, KernelStep, MountStep, Program};
+use super::{DevStep, HookStep, KernelStep, MountStep, Program};
 use crate::engine::sys::filter::FilterInstruction;
 use crate::engine::terms::spec::{AutoMode, ConfigPlace};
 
@@ -80,6 +80,7 @@ pub(in crate::engine) enum Step {
     },
     NoNewPrivs,
     Kernel(KernelStep),
+    Hook(HookStep),
     /// A filter of system calls, for all that follows.
     Filter {
         program: Vec<FilterInstruction>,
@@ -169,6 +170,7 @@ impl fmt::Display for Step {
             Self::LimitCapabilities { .. } => write!(f, "limit capabilities"),
             Self::NoNewPrivs => write!(f, "set no_new_privs"),
             Self::Kernel(it) => it.fmt(f),
+            Self::Hook(it) => f.write_str(&it.text),
             Self::Filter { .. } => write!(f, "load the seccomp profile"),
             Self::Appear => write!(f, "create a process in the container"),
             Self::WorkDir { dir } => write!(f, "enter {}", dir.to_string_lossy()),
@@ -186,6 +188,7 @@ impl Step {
         if let Self::Root { place, .. }
         | Self::Filter { place, .. }
         | Self::Mount(MountStep { place, .. })
+        | Self::Hook(HookStep { place, .. })
         | Self::Confine(Confinement { place, .. }) = self
         {
             place.as_ref()

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use nix::sys::resource::Resource;
 
 use super::*;
+use crate::engine::terms::hook::Hook;
 use crate::engine::terms::spec::{
-    AutoMounts, ConsoleSpec, InitSpec, KernelSetting, ProcessSpec, ResourceLimit,
+    AutoMounts, ConsoleSpec, Hooks, InitSpec, KernelSetting, ProcessSpec, ResourceLimit,
 };
 
 fn spec(rootfs: Option<&str>) -> Spec {
@@ -41,6 +42,7 @@ fn spec(rootfs: Option<&str>) -> Spec {
         ephemeral: false,
         environment: vec![("PATH".to_owned(), "/bin:/opt".to_owned())],
         root_flags: None,
+        hooks: Hooks::default(),
         process: ProcessSpec::default(),
         warnings: Vec::new(),
         signals: SignalSpec { halt: None, reboot: 2, stop: 9 },
@@ -231,4 +233,28 @@ fn a_filter_is_loaded_last_but_before_what_lacks_the_capability_or_parts() {
     let application = texts(&spec, Payload::Application);
     assert!(position(&application, "limit open files") < position(&application, load));
     assert!(position(&application, load) < position(&application, "become init"));
+}
+
+#[test]
+fn hooks_run_at_their_moments_and_are_not_confined_while_the_hosts_root_is_there() {
+    let mut spec = spec(Some("/srv/web"));
+    for moment in Moment::ALL {
+        let hook = Hook { moment, command: format!("/{}", moment.word()) };
+        spec.hooks.all.push(At { value: hook, place: None });
+    }
+    let texts = texts(&spec, Payload::System);
+    let at = |it: &str| position(&texts, it);
+    let order = [
+        at("lxc.hook.pre-mount /pre-mount"),
+        at("lxc.rootfs.path /srv/web"),
+        at("lxc.hook.mount /mount"),
+        at("lxc.hook.autodev /autodev"),
+        at("confine it with the AppArmor profile lxc"),
+        at(&Step::Pivot.to_string()),
+        at("lxc.hook.start /start"),
+        at("exec true"),
+    ];
+    assert!(order.is_sorted(), "{texts:?}");
+    // The host's are not the new process's.
+    assert_eq!(texts.iter().filter(|it| it.starts_with("lxc.hook.")).count(), 4);
 }

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
@@ -10,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use super::error::RunError;
 use crate::engine::cgroup::{Cgroup, Hierarchies, Keep};
-use crate::engine::entry::host_steps::{self, HostStep, HostStepError, Wires};
+use crate::engine::entry::host_steps::{self, HostSite, HostStep, HostStepError, RunEnd, Wires};
+use crate::engine::host::Host;
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::running::command_socket::wire::{self, MonitorMessage};
 use crate::engine::running::event::{self, What};
@@ -44,6 +46,8 @@ pub(super) struct Life {
     oom: Option<(Instant, Option<bool>)>,
     /// LXC's lxc-monitord listens here, if it runs.
     fifo: PathBuf,
+    /// Those of the container, if hooks at its end need them.
+    namespaces: Vec<(&'static str, File)>,
 }
 
 /// What is known about the kills that are reported together.
@@ -64,9 +68,10 @@ impl Life {
         let below = below.strip_prefix(b"/").unwrap_or(below);
         let below = lxcpath.host().lxc_runtime().join(std::ffi::OsStr::from_bytes(below));
         let fifo = below.join("monitor-fifo");
-        let (unsaved, untold) = (None, Vec::new());
+        let (unsaved, untold, namespaces) = (None, Vec::new(), Vec::new());
         let (look_at_freeze, oom, keep) = (None, None, None);
-        let life = Self { record, keep, lxcpath, unsaved, look_at_freeze, untold, oom, fifo };
+        let life =
+            Self { record, keep, lxcpath, unsaved, look_at_freeze, untold, oom, fifo, namespaces };
         life.publish(State::Stopped);
         life
     }
@@ -243,37 +248,54 @@ impl Life {
     pub(super) fn carry_out(
         &mut self,
         steps: Vec<At<HostStep>>,
-        init: i32,
+        init: Option<i32>,
     ) -> Result<(), RunError> {
-        if steps.is_empty() {
-            return Ok(());
+        let mut site = HostSite { init, wires: None };
+        if let Some(init) = init {
+            let recorded = self.record.host_steps.iter();
+            if recorded.chain(steps.iter().map(|it| &it.value)).any(HostStep::ends_with_hook) {
+                self.namespaces = open_namespaces(self.lxcpath.host(), init);
+            }
+            if steps.iter().any(|it| it.value.needs_wires()) {
+                let wires = Wires::to(self.lxcpath.host(), init).map_err(RunError::Wires)?;
+                site.wires = Some(wires);
+            }
         }
-        let wires = Wires::to(self.lxcpath.host(), init).map_err(RunError::Wires)?;
-        steps.into_iter().try_for_each(|it| self.carry_out_one(it, &wires))
+        steps.into_iter().try_for_each(|it| self.carry_out_one(it, &site))
     }
 
     /// The record knows of the step before it is carried out.
-    fn carry_out_one(&mut self, step: At<HostStep>, wires: &Wires) -> Result<(), RunError> {
+    fn carry_out_one(&mut self, step: At<HostStep>, site: &HostSite) -> Result<(), RunError> {
         let At { value: mut step, place } = step;
         let failed = |error: HostStepError| RunError::Host(error.at(place.as_ref()));
         if !step.is_recorded() {
-            return step.perform(wires).map_err(failed);
+            return step.perform(site).map_err(failed);
         }
         self.record.host_steps.push(step.clone());
         self.save();
         self.saved()?;
-        let done = step.perform(wires).map_err(failed);
+        let done = step.perform(site).map_err(failed);
         self.record.host_steps.pop();
         self.record.host_steps.push(step);
         done
     }
 
     /// Undoes what was done on the host. The next command finds in the record what is left.
-    pub(super) fn undo_host_steps(&mut self) {
-        if !self.record.host_steps.is_empty() {
-            _ = host_steps::undo_all(&mut self.record.host_steps);
-            self.save();
+    /// `reboots`: the container is started again.
+    pub(super) fn undo_host_steps(&mut self, reboots: bool) {
+        if self.record.host_steps.is_empty() {
+            return;
         }
+        let path = |file: &File| format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+        let namespaces = self.namespaces.iter().map(|(name, it)| ((*name).to_owned(), path(it)));
+        let end = RunEnd {
+            reboots,
+            init: self.record.init.map(|it| it.pid),
+            namespaces: namespaces.collect(),
+        };
+        _ = host_steps::undo_all(&mut self.record.host_steps, &end);
+        self.namespaces.clear();
+        self.save();
     }
 
     /// Writes the record; a full disk must not end a container that runs.
@@ -309,6 +331,18 @@ impl Life {
             _ = file.write_all(&wire::encode_event(self.record.name.as_str(), event));
         }
     }
+}
+
+/// The namespaces of a container, in the order in which LXC lists them.
+const NAMESPACES: [&str; 6] = ["mnt", "pid", "uts", "ipc", "net", "cgroup"];
+
+/// Keeps the namespaces of init for the hooks at its end.
+fn open_namespaces(host: &Host, init: i32) -> Vec<(&'static str, File)> {
+    let open = |name: &'static str| {
+        let file = File::open(host.of_process(init, &format!("ns/{name}")));
+        file.ok().map(|it| (name, it))
+    };
+    NAMESPACES.into_iter().filter_map(open).collect()
 }
 
 /// Returns the shortest way from `from` to `target` within the freezer's cycle.

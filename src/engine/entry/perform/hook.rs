@@ -1,0 +1,64 @@
+//! Runs a hook in a process of its own, with what is set up so far.
+
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsString};
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::ffi::OsStringExt as _;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
+
+use super::exec;
+use crate::engine::entry::plan::{HookStep, Program};
+use crate::engine::entry::script;
+use crate::engine::sys;
+
+/// As the shell says it of a command that cannot be executed.
+const NOT_EXECUTED: i32 = 127;
+
+/// Runs it to its end; `said` gets what it prints, and then how it ended.
+pub(super) fn run(hook: &HookStep, said: Option<BorrowedFd<'_>>) -> nix::Result<()> {
+    let Some(child) = sys::fork()? else { become_hook(hook, said) };
+    let pidfd = sys::pidfd_open(child)?;
+    let broken =
+        |error: std::io::Error| error.raw_os_error().map_or(Errno::ECHILD, Errno::from_raw);
+    let status = script::end_of(pidfd.as_fd()).map_err(broken)?;
+    if status.is_some_and(|it| it.success()) {
+        return Ok(());
+    }
+    if let Some(said) = said {
+        // Without room for it, the reason is missing from the error.
+        _ = nix::unistd::write(said, script::last_words(status).as_bytes());
+    }
+    Err(Errno::ECANCELED)
+}
+
+fn become_hook(hook: &HookStep, said: Option<BorrowedFd<'_>>) -> ! {
+    sys::reset_signals();
+    _ = redirect(said);
+    let mut environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+    for it in &hook.program.environment {
+        if let Some((key, value)) = it.to_string_lossy().split_once('=') {
+            environment.insert(key.into(), value.into());
+        }
+    }
+    let line = |(mut key, value): (OsString, OsString)| {
+        key.push("=");
+        key.push(value);
+        CString::new(key.into_vec()).ok()
+    };
+    let environment = environment.into_iter().filter_map(line).collect();
+    let _failed = exec::exec(&Program { environment, ..hook.program.clone() });
+    sys::exit_now(NOT_EXECUTED)
+}
+
+/// Whoever starts the container has descriptors that a hook must not get, such as a terminal.
+fn redirect(said: Option<BorrowedFd<'_>>) -> nix::Result<()> {
+    let null = open(c"/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?;
+    let out = said.unwrap_or_else(|| null.as_fd());
+    dup2_stdin(null.as_fd())?;
+    dup2_stdout(out)?;
+    dup2_stderr(out)
+}

@@ -1,0 +1,34 @@
+//! Hooks that the new process runs on its way. Pure.
+
+use super::{PlanError, Program, Step};
+use crate::engine::entry::script::{SHELL, Script};
+use crate::engine::terms::hook::{Hook, Moment};
+use crate::engine::terms::spec::{At, ConfigPlace, Spec};
+
+/// A command of the operator's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::engine) struct HookStep {
+    /// Its environment is added to the caller's.
+    pub program: Program,
+    pub text: String,
+    pub place: Option<ConfigPlace>,
+}
+
+/// Returns the hooks of one moment.
+pub(super) fn at(spec: &Spec, moment: Moment) -> Result<Vec<Step>, PlanError> {
+    let all = spec.hooks.all.iter().filter(|it| it.value.moment == moment);
+    let step = |it: &At<Hook>| {
+        let script = Script::of_hook(&it.value, spec.name.as_str(), &spec.hooks);
+        let argv = [SHELL.to_owned(), "-c".to_owned(), script.line()];
+        let program = Program::new(&argv, &script.environment)?;
+        let (text, place) = (script.to_string(), it.place.clone());
+        Ok(Step::Hook(HookStep { program, text, place }))
+    };
+    all.map(step).collect()
+}
+
+/// Returns whether hooks run while the host's root is still there: they are not confined.
+pub(super) fn before_pivot(spec: &Spec) -> bool {
+    let early = [Moment::PreMount, Moment::Mount, Moment::Autodev];
+    spec.hooks.all.iter().any(|it| early.contains(&it.value.moment))
+}

@@ -1,0 +1,194 @@
+//! A script of the operator's: a hook of a container, or one of its network. Run by the shell, with
+//! LXC's arguments and environment, and within bounded time.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _};
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use serde::{Deserialize, Serialize};
+
+use crate::engine::sys;
+use crate::engine::terms::hook::Hook;
+use crate::engine::terms::shown::shown;
+use crate::engine::terms::spec::Hooks;
+
+/// How long a script may run: a start must end.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How much of what it says is read.
+const MOST: u64 = 64 * 1024;
+/// The shell that runs it.
+pub(in crate::engine) const SHELL: &str = "/bin/sh";
+
+/// Which kind of script it is, in LXC's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::engine) enum Section {
+    Container,
+    Network,
+}
+
+impl Section {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Container => "lxc",
+            Self::Network => "net",
+        }
+    }
+}
+
+/// A command, and what it is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::engine) struct Script {
+    /// For the shell.
+    pub(in crate::engine) command: String,
+    container: String,
+    section: Section,
+    moment: String,
+    /// What follows in the arguments, if it gets any.
+    pub(in crate::engine) about: Vec<String>,
+    pub(in crate::engine) environment: Vec<(String, String)>,
+    by_arguments: bool,
+}
+
+impl Script {
+    /// Prepares `command` of the container called `container`.
+    pub(in crate::engine) fn new(
+        (section, moment): (Section, &str),
+        command: &str,
+        container: &str,
+        hooks: &Hooks,
+    ) -> Self {
+        let mut environment = hooks.environment.clone();
+        if !hooks.by_arguments {
+            environment.push(("LXC_HOOK_SECTION".to_owned(), section.word().to_owned()));
+            environment.push(("LXC_HOOK_TYPE".to_owned(), moment.to_owned()));
+        }
+        Self {
+            command: command.to_owned(),
+            container: container.to_owned(),
+            section,
+            moment: moment.to_owned(),
+            about: Vec::new(),
+            environment,
+            by_arguments: hooks.by_arguments,
+        }
+    }
+
+    /// Prepares a hook.
+    pub(in crate::engine) fn of_hook(hook: &Hook, container: &str, hooks: &Hooks) -> Self {
+        Self::new((Section::Container, hook.moment.word()), &hook.command, container, hooks)
+    }
+
+    /// Runs it on the host. On failure the error has its exit and the last line that it printed.
+    pub(in crate::engine) fn run(&self) -> io::Result<()> {
+        let output = ScriptOutput::new()?;
+        let child = Command::new(SHELL)
+            .args(["-c", &self.line()])
+            .envs(self.environment.iter().map(|(key, value)| (key, value)))
+            .stdin(Stdio::null())
+            .stdout(output.0.try_clone()?)
+            .stderr(output.0.try_clone()?)
+            .spawn()?;
+        let pidfd = sys::pidfd_open(child.id() as i32)?;
+        match end_of(pidfd.as_fd())? {
+            Some(status) if status.success() => Ok(()),
+            status => Err(output.error(status)),
+        }
+    }
+
+    /// What the shell executes.
+    pub(in crate::engine) fn line(&self) -> String {
+        let Self { command, container, moment, .. } = self;
+        if !self.by_arguments {
+            return format!("exec {command}");
+        }
+        let mut line = format!("exec {command} {container} {} {moment}", self.section.word());
+        for word in &self.about {
+            line.push(' ');
+            line.push_str(word);
+        }
+        line
+    }
+}
+
+/// Waits for a child of this process, which is killed if it takes too long: none.
+pub(in crate::engine) fn end_of(pidfd: BorrowedFd<'_>) -> io::Result<Option<ExitStatus>> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(pidfd, PollFlags::POLLIN)], left) {
+            Err(Errno::EINTR) => (),
+            Err(errno) => return Err(errno.into()),
+            Ok(0) => {
+                sys::pidfd_send_signal(pidfd, libc::SIGKILL)?;
+                sys::wait_for(pidfd)?;
+                return Ok(None);
+            }
+            Ok(_) => return Ok(Some(ExitStatus::from_raw(sys::wait_for(pidfd)?))),
+        }
+    }
+}
+
+/// Says how a script failed, on a line of its own after its output.
+pub(in crate::engine) fn last_words(status: Option<ExitStatus>) -> String {
+    format!("\n{}\n", how(status))
+}
+
+fn how(status: Option<ExitStatus>) -> String {
+    let late = || format!("did not end within {} s", PATIENCE.as_secs());
+    status.map_or_else(late, |it| it.to_string())
+}
+
+/// What a script printed, in memory.
+#[derive(Debug)]
+pub(in crate::engine) struct ScriptOutput(File);
+
+impl ScriptOutput {
+    pub(in crate::engine) fn new() -> io::Result<Self> {
+        Ok(Self(File::from(memfd_create(c"script", MFdFlags::MFD_CLOEXEC)?)))
+    }
+
+    pub(in crate::engine) fn file(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
+    /// Says how a script failed; no status: it took too long.
+    fn error(&self, status: Option<ExitStatus>) -> io::Error {
+        let last = self.lines().pop().map_or_else(String::new, |it| format!(": {it}"));
+        io::Error::other(format!("{}{last}", how(status)))
+    }
+
+    /// Returns how a script failed, whose output ends with [`last_words`].
+    pub(in crate::engine) fn reason(&self) -> String {
+        let mut lines = self.lines();
+        let how = lines.pop().unwrap_or_default();
+        lines.pop().map_or_else(|| how.clone(), |last| format!("{how}: {last}"))
+    }
+
+    /// Returns what can be read of it, without blank lines.
+    fn lines(&self) -> Vec<String> {
+        let mut text = Vec::new();
+        let mut file = &self.0;
+        _ = file.rewind();
+        _ = file.take(MOST).read_to_end(&mut text);
+        let text = String::from_utf8_lossy(&text);
+        let lines = text.lines().filter(|it| !it.trim().is_empty());
+        lines.map(|it| shown(it).into_owned()).collect()
+    }
+}
+
+impl fmt::Display for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.section {
+            Section::Container => write!(f, "lxc.hook.{} {}", self.moment, shown(&self.command)),
+            Section::Network => write!(f, "run {}", shown(&self.command)),
+        }
+    }
+}
