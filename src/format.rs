@@ -56,7 +56,7 @@ pub fn duration(duration: Duration) -> String {
 }
 
 /// A duration within a sentence: `12 s`, `2m15s`.
-pub fn told(time: Duration) -> String {
+pub fn duration_in_text(time: Duration) -> String {
     match time.as_secs() {
         seconds @ 0..MINUTE => format!("{seconds} s"),
         _ => duration(time),
@@ -138,14 +138,14 @@ mod tests {
 
     #[test]
     fn long_times_are_shown_in_seconds() {
-        let told = [0, 84, 999, 1000, 9349, 135_000].map(Duration::from_millis).map(took);
-        assert_eq!(told, ["0 ms", "84 ms", "999 ms", "1.0 s", "9.3 s", "2m15s"]);
+        let written = [0, 84, 999, 1000, 9349, 135_000].map(Duration::from_millis).map(took);
+        assert_eq!(written, ["0 ms", "84 ms", "999 ms", "1.0 s", "9.3 s", "2m15s"]);
     }
 
     #[test]
     fn times_in_sentences_have_a_blank_before_their_unit() {
-        let told = [0, 12, 59, 60, 135].map(Duration::from_secs).map(told);
-        assert_eq!(told, ["0 s", "12 s", "59 s", "1m00s", "2m15s"]);
+        let written = [0, 12, 59, 60, 135].map(Duration::from_secs).map(duration_in_text);
+        assert_eq!(written, ["0 s", "12 s", "59 s", "1m00s", "2m15s"]);
     }
 
     #[test]

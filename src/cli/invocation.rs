@@ -47,7 +47,7 @@ impl<'a> Invocation<'a> {
             if verb == Verb::Restart {
                 return Ok(());
             }
-            let wait = format::told(wait + Duration::from_secs(1));
+            let wait = format::duration_in_text(wait + Duration::from_secs(1));
             let reason = format!(
                 "it keeps restarting itself, and waits {wait} for the next start; \
                  `wharf stop {name}` ends that, `wharf stop -r {name}` starts it now"

@@ -87,12 +87,12 @@ fn lost(model: &Model, container: &Container) -> Option<Diagnosis> {
         it.name == container.name
             && matches!(&it.what, What::LimitLost { file, .. } if files.contains(file))
     };
-    let told: Vec<&Event> = model.events.iter().filter(of_it).collect();
+    let losses: Vec<&Event> = model.events.iter().filter(of_it).collect();
     let what = match others {
         [] => format!("lost its limit: {first}"),
         [..] => format!("lost its limits: {}", files.join(", ")),
     };
-    let mut more: Vec<String> = told.iter().rev().take(files.len()).map(|it| now(it)).collect();
+    let mut more: Vec<String> = losses.iter().rev().take(files.len()).map(|it| now(it)).collect();
     more.reverse();
     let keys = vec![
         (
@@ -101,7 +101,7 @@ fn lost(model: &Model, container: &Container) -> Option<Diagnosis> {
         ),
         (Action::Detail(InDetail::Limits), "limits".to_owned()),
     ];
-    Some(Diagnosis { bad: true, at: told.last().and_then(|it| it.at()), what, more, keys })
+    Some(Diagnosis { bad: true, at: losses.last().and_then(|it| it.at()), what, more, keys })
 }
 
 fn now(event: &Event) -> String {

@@ -270,7 +270,7 @@ fn name(model: &Model, action: Action) -> Cow<'static, str> {
         Action::Act(Do::Freeze) if !model.targets().is_empty() && frozen() => "thaw".into(),
         Action::Act(Do::Stop) => match model.halting() {
             Some((name, left)) if model.current_name() == Some(name) => {
-                format!("kill ({})", format::told(left)).into()
+                format!("kill ({})", format::duration_in_text(left)).into()
             }
             Some(_) | None => "stop".into(),
         },

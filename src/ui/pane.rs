@@ -74,23 +74,23 @@ impl Pane {
         args: &[String],
         size: Size,
         number: u64,
-        tell: impl Fn(Message) -> bool + Send + 'static,
+        send: impl Fn(Message) -> bool + Send + 'static,
     ) -> io::Result<Self> {
         let Some((verb, rest)) = args.split_first() else {
             return Err(io::Error::from(io::ErrorKind::InvalidInput));
         };
         let mut command = Command::new("/proc/self/exe");
         command.arg(verb).arg("-P").arg(lxcpath).args(rest);
-        Self::start(command, size, number, tell)
+        Self::start(command, size, number, send)
     }
 
-    /// Starts `command` on a terminal of `size`; `tell` is called from other threads until the
+    /// Starts `command` on a terminal of `size`; `send` is called from other threads until the
     /// program has ended or it returns false.
     fn start(
         mut command: Command,
         size: Size,
         number: u64,
-        tell: impl Fn(Message) -> bool + Send + 'static,
+        send: impl Fn(Message) -> bool + Send + 'static,
     ) -> io::Result<Self> {
         command.env("TERM", "xterm-256color").env_remove("COLORTERM").env_remove("NO_COLOR");
         let (master, child) = pty::spawn_on_pty(command, size.rows, size.columns)?;
@@ -103,7 +103,7 @@ impl Pane {
         let (out, into) = (master.try_clone()?, master.try_clone()?);
         let (shared_too, answers) = (Arc::clone(&shared), input.clone());
         let reader = OutputReader { number, out, ended, child, shared: shared_too, answers };
-        thread::Builder::new().name("pane-out".into()).spawn(move || reader.run(&tell))?;
+        thread::Builder::new().name("pane-out".into()).spawn(move || reader.run(&send))?;
         thread::Builder::new().name("pane-in".into()).spawn(move || write_all(into, &keys))?;
         Ok(Self { shared, master, input, _alive: alive })
     }
@@ -193,10 +193,10 @@ struct OutputReader {
 }
 
 impl OutputReader {
-    fn run(mut self, tell: &impl Fn(Message) -> bool) {
+    fn run(mut self, send: &impl Fn(Message) -> bool) {
         let mut chunk = vec![0; CHUNK];
         while let Some(bytes) = self.next(&mut chunk) {
-            if !self.take_in(bytes, tell) {
+            if !self.take_in(bytes, send) {
                 break;
             }
         }
@@ -205,7 +205,7 @@ impl OutputReader {
         hang_up(&child);
         let how = end(child);
         // The receiver is gone once the pane is closed.
-        _ = tell(Message::PaneEnded { number, how });
+        _ = send(Message::PaneEnded { number, how });
     }
 
     /// Waits for output. None: the program has closed its terminal, or the pane was dropped.
@@ -233,7 +233,7 @@ impl OutputReader {
         }
     }
 
-    fn take_in(&self, bytes: &[u8], tell: &impl Fn(Message) -> bool) -> bool {
+    fn take_in(&self, bytes: &[u8], send: &impl Fn(Message) -> bool) -> bool {
         let mut terminal = self.shared.lock();
         terminal.emulator.feed(bytes);
         let answers = terminal.emulator.answers();
@@ -244,7 +244,7 @@ impl OutputReader {
         }
         if news {
             drop(terminal);
-            return tell(Message::PaneChanged);
+            return send(Message::PaneChanged);
         }
         if terminal.unseen > UNSEEN {
             // Either painted or late: the flood continues, and the next frame shows its state.

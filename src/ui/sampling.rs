@@ -56,8 +56,8 @@ fn run(
         let sampled = Instant::now();
         let sample = Arc::new(sampler.sample(&assignment.interest));
         let soonest = sampled + REST.max(sampled.elapsed());
-        let told = sender.send(Message::Sampled(sample)).is_ok();
-        if !told || !assignment.wait(inbox, sampled + interval, soonest) {
+        let sent = sender.send(Message::Sampled(sample)).is_ok();
+        if !sent || !assignment.wait(inbox, sampled + interval, soonest) {
             return;
         }
     }

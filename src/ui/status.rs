@@ -33,7 +33,7 @@ pub struct StatusLine {
 /// What a message is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
-    Told(Tone),
+    Notice(Tone),
     /// Something is wrong here, as long as it is shown.
     Trouble,
     /// A guest was asked to halt.
@@ -46,7 +46,7 @@ impl Model {
     pub fn status(&self) -> Option<StatusLine> {
         if let Some(reason) = &self.list.filter_error {
             let whole = self.focus() == Focus::Filter;
-            return Some(self.openable(told(Tone::Bad, reason.clone(), whole)));
+            return Some(self.openable(line(Tone::Bad, reason.clone(), whole)));
         }
         if let Some(notice) = self.notice_shown() {
             let status = self.openable(report(self, notice));
@@ -61,7 +61,7 @@ impl Model {
             return None;
         }
         let text = shown(&trouble(self)?).into_owned();
-        Some(self.openable(StatusLine { sign: Sign::Trouble, ..told(Tone::Plain, text, false) }))
+        Some(self.openable(StatusLine { sign: Sign::Trouble, ..line(Tone::Plain, text, false) }))
     }
 
     /// Returns whether the marked containers are named above the footer, if nothing else is.
@@ -133,9 +133,9 @@ impl StatusLine {
     pub fn toast<T>(&self, look: &Look, then: impl FnOnce(Toast<'_>) -> T) -> T {
         let glyphs = look.glyphs;
         let glyph = match self.sign {
-            Sign::Told(Tone::Good) => (glyphs.ok, look.ok),
-            Sign::Told(Tone::Plain) => (glyphs.dot, look.dim),
-            Sign::Told(Tone::Bad) => (glyphs.bad, look.bad),
+            Sign::Notice(Tone::Good) => (glyphs.ok, look.ok),
+            Sign::Notice(Tone::Plain) => (glyphs.dot, look.dim),
+            Sign::Notice(Tone::Bad) => (glyphs.bad, look.bad),
             Sign::Trouble => (glyphs.warn, look.warn),
             Sign::Halting => (glyphs.stopping, look.busy),
         };
@@ -155,8 +155,8 @@ fn colourless(model: &Model) -> Look {
     Theme::Mono.look(ColourDepth::None, model.glyphs)
 }
 
-const fn told(tone: Tone, text: String, whole: bool) -> StatusLine {
-    StatusLine { sign: Sign::Told(tone), text, hints: Vec::new(), kept: 0, whole }
+const fn line(tone: Tone, text: String, whole: bool) -> StatusLine {
+    StatusLine { sign: Sign::Notice(tone), text, hints: Vec::new(), kept: 0, whole }
 }
 
 fn hint(action: Action, words: String) -> Hint {
@@ -169,7 +169,7 @@ fn report(model: &Model, notice: &Notice) -> StatusLine {
     let text = shown(&notice.text).into_owned();
     let slim = model.size.0 < layout::NARROW;
     let text = if slim { text } else { format!("{}  {text}", format::clock(notice.at)) };
-    let mut status = told(notice.tone, text, notice.whole);
+    let mut status = line(notice.tone, text, notice.whole);
     if let Some((way, steps)) = model.way_back() {
         let back = way == Way::Back;
         let action = if back { Do::Undo } else { Do::Redo };
@@ -222,7 +222,7 @@ fn current(model: &Model) -> Option<String> {
 /// kills it now.
 fn countdown(model: &Model) -> Option<StatusLine> {
     let (name, left) = model.halting()?;
-    let left = format::told(left);
+    let left = format::duration_in_text(left);
     let narrow = model.size.0 < layout::NARROW;
     let in_pane = model.focus() == Focus::Program;
     let keys = match model.current_name() {
@@ -247,5 +247,5 @@ fn countdown(model: &Model) -> Option<StatusLine> {
     let taken = hints.iter().map(Hint::width).sum::<usize>() + width(&what) + 6;
     let room = usize::from(model.size.0).saturating_sub(taken);
     let text = cut(name.as_str(), room, model.glyphs.ellipsis).into_owned() + &what;
-    Some(StatusLine { sign: Sign::Halting, hints, ..told(Tone::Plain, text, false) })
+    Some(StatusLine { sign: Sign::Halting, hints, ..line(Tone::Plain, text, false) })
 }

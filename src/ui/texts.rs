@@ -211,7 +211,7 @@ pub fn event_words(event: &Event) -> String {
         What::Exited { exit: exit @ (Exit::Unheard(_) | Exit::Unmoved(_)) } => exit.to_string(),
         What::Exited { exit } => format!("init ended: {exit}"),
         What::Braked { restarts, wait_ms } => {
-            let wait = format::told(Duration::from_millis(*wait_ms));
+            let wait = format::duration_in_text(Duration::from_millis(*wait_ms));
             format!("restarted itself {restarts} times in a row; waits {wait} before the next")
         }
         What::Failed { reason } => format!("start failed: {reason}"),

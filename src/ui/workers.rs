@@ -94,7 +94,7 @@ impl Workers {
         let engine = self.engine.clone();
         let sender = self.sender.clone();
         let begun = Instant::now();
-        let told = (name.clone(), act.clone());
+        let copies = (name.clone(), act.clone());
         let work = move || {
             let mut notes = Vec::new();
             let outcome = effect::run(&engine, &name, &act, &mut notes).map_err(|it| {
@@ -106,7 +106,7 @@ impl Workers {
             _ = sender.send(Message::Done(Done { name, act, notes, outcome, took }));
         };
         if let Err(error) = thread::Builder::new().name("act".to_owned()).spawn(work) {
-            let (name, act) = told;
+            let (name, act) = copies;
             let reason = format!("cannot create a thread: {error}");
             let whole = format!("{name}: cannot {}: {reason}", act.word());
             let outcome = Err(ActFailure { verb: act.verb(), whole, reason });
@@ -151,8 +151,8 @@ impl Workers {
         let lxcpath = self.engine.lxcpath();
         let token = Arc::new(());
         let open = Arc::downgrade(&token);
-        let tell = move |message| open.strong_count() > 0 && sender.send(message).is_ok();
-        match Pane::open(lxcpath, args, size, number, tell) {
+        let send = move |message| open.strong_count() > 0 && sender.send(message).is_ok();
+        match Pane::open(lxcpath, args, size, number, send) {
             Ok(pane) => self.pane = Some((pane, token)),
             Err(error) => {
                 let how = format!("cannot open it: {error}");

@@ -88,7 +88,7 @@ fn monitor(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Res
     let out = &mut *invocation.out;
     invocation.engine.monitor(&pattern, &mut |event| {
         if let Some(event) = event {
-            written = tell(out, event, json);
+            written = write_event(out, event, json);
         }
         written.is_ok() && !stop.load(Ordering::Relaxed)
     })?;
@@ -97,7 +97,7 @@ fn monitor(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Res
 }
 
 /// Writes one event as one line, at once.
-fn tell(out: &mut dyn io::Write, event: &Event, json: bool) -> io::Result<()> {
+fn write_event(out: &mut dyn io::Write, event: &Event, json: bool) -> io::Result<()> {
     if json {
         writeln!(out, "{}", safe_json(&serde_json::to_string(event)?))?;
     } else {
@@ -115,7 +115,7 @@ fn sentence(what: &What) -> String {
         What::Exited { exit } => exit.to_string(),
         What::Braked { restarts, wait_ms } => format!(
             "restarted itself [{restarts}] times in a row, waits [{}] for the next start",
-            format::told(Duration::from_millis(*wait_ms))
+            format::duration_in_text(Duration::from_millis(*wait_ms))
         ),
         What::Failed { reason } => format!("failed: {}", shown(reason)),
         What::Warned { said } => format!("warning: {}", shown(said)),

@@ -41,7 +41,7 @@ impl Cgroup {
                 return Ok(());
             }
             if !patience.again() {
-                let who = stuck::told(Path::new("/proc"), &self.pids());
+                let who = stuck::describe(Path::new("/proc"), &self.pids());
                 return Err(CgroupError::Undying { who, waited: begun.elapsed() });
             }
         }

@@ -53,7 +53,7 @@ impl OomWatch {
     }
 
     /// Returns whether the descriptor polls before the count grows.
-    pub(in crate::engine) const fn tells_early(&self) -> bool {
+    pub(in crate::engine) const fn notifies_early(&self) -> bool {
         self.notice.is_some()
     }
 

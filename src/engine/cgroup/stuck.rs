@@ -9,7 +9,7 @@ use crate::engine::terms::shown::shown;
 const MOST: usize = 3;
 
 /// Names `pids` with their states and the kernel functions that they wait in.
-pub(super) fn told(proc: &Path, pids: &[i32]) -> String {
+pub(super) fn describe(proc: &Path, pids: &[i32]) -> String {
     let named: Vec<String> =
         pids.iter().filter_map(|pid| one(&proc.join(pid.to_string()), *pid)).collect();
     let more = named.len().saturating_sub(MOST);
@@ -52,9 +52,9 @@ mod tests {
                 .unwrap();
         }
         let seven = "process 7 (cat) in state D, in rpc_wait_bit_killable";
-        assert_eq!(told(proc.path(), &[7]), seven);
+        assert_eq!(describe(proc.path(), &[7]), seven);
         let others = "process 8 (cat) in state D, process 9 (cat) in state D and 1 more";
-        assert_eq!(told(proc.path(), &[7, 8, 9, 10]), format!("{seven}, {others}"));
-        assert_eq!(told(proc.path(), &[99]), "a process that is no longer visible");
+        assert_eq!(describe(proc.path(), &[7, 8, 9, 10]), format!("{seven}, {others}"));
+        assert_eq!(describe(proc.path(), &[99]), "a process that is no longer visible");
     }
 }

@@ -26,9 +26,9 @@ pub(super) fn of(settings: &ConfigSettings) -> Result<ProfileRead, ConfigError> 
         return Ok((None, vec![said]));
     }
     let compiled = compile(file, &|reason| blame(entry, reason))?;
-    let told =
+    let warning =
         |(line, said)| format!("{said} ({})", ConfigPlace { file: file.to_path_buf(), line });
-    let warnings = compiled.warnings.into_iter().map(told).collect();
+    let warnings = compiled.warnings.into_iter().map(warning).collect();
     Ok((Some(At { value: compiled.program, place: entry.place.clone() }), warnings))
 }
 

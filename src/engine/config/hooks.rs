@@ -1,4 +1,4 @@
-//! `lxc.hook.*`, and what LXC tells its hooks and scripts by their environment.
+//! `lxc.hook.*`, and the environment that LXC gives hooks and scripts.
 
 use super::Config;
 use super::meaning::Meaning;

@@ -57,7 +57,7 @@ pub(in crate::engine) struct HostSite {
     pub wires: Option<Wires>,
 }
 
-/// What the hooks at the end of a run are told.
+/// What the hooks at the end of a run learn about it.
 #[derive(Clone, Debug, Default)]
 pub(in crate::engine) struct RunEnd {
     /// It is started again.
@@ -164,30 +164,19 @@ impl HostStep {
     }
 
     fn perform_at(&mut self, site: &HostSite) -> io::Result<()> {
-        let Some(wires) = &site.wires else {
-            return match self {
-                Self::Hook(script) => told(script, site.init, Vec::new()).run(),
-                Self::StopHook(_) | Self::PostStopHook(_) => Ok(()),
-                Self::Script(script) => script.run_up(site.init),
-                Self::Hold { .. }
-                | Self::Lend(_)
-                | Self::Answer { .. }
-                | Self::Connect(_)
-                | Self::Stack(_)
-                | Self::Configure(_) => Err(io::Error::from(io::ErrorKind::NotConnected)),
-            };
-        };
+        let wires =
+            || site.wires.as_ref().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected));
         match self {
-            Self::Hold { file } => network::hold(file, wires),
-            Self::Lend(loan) => loan.perform(wires),
+            Self::Hold { file } => network::hold(file, wires()?),
+            Self::Lend(loan) => loan.perform(wires()?),
             Self::Answer { link, addresses, by_loopback } => {
-                network::answer(wires, link, addresses, *by_loopback)
+                network::answer(wires()?, link, addresses, *by_loopback)
             }
-            Self::Connect(pair) => pair.perform(wires),
-            Self::Stack(nic) => network::stack(wires, nic),
+            Self::Connect(pair) => pair.perform(wires()?),
+            Self::Stack(nic) => network::stack(wires()?, nic),
             Self::Script(script) => script.run_up(site.init),
-            Self::Configure(nic) => network::configure(wires, nic),
-            Self::Hook(script) => told(script, site.init, Vec::new()).run(),
+            Self::Configure(nic) => network::configure(wires()?, nic),
+            Self::Hook(script) => with_init(script, site.init).run(),
             Self::StopHook(_) | Self::PostStopHook(_) => Ok(()),
         }
     }
@@ -226,11 +215,11 @@ impl HostStep {
             Self::StopHook(script) => {
                 let about = end.namespaces.iter().map(|(name, path)| format!("{name}:{path}"));
                 // The rest is undone whatever it says.
-                _ = end.tell(script, about.collect()).run();
+                _ = end.script(script, about.collect()).run();
                 Ok(())
             }
             Self::PostStopHook(script) => {
-                _ = end.tell(script, Vec::new()).run();
+                _ = end.script(script, Vec::new()).run();
                 Ok(())
             }
             Self::Stack(_) | Self::Configure(_) | Self::Hook(_) => Ok(()),
@@ -263,17 +252,18 @@ pub(in crate::engine) fn undo_all(
     Ok(())
 }
 
-/// Adds what is known of a container that exists.
-fn told(script: &Script, init: Option<i32>, about: Vec<String>) -> Script {
+/// Returns `script` with the pid of init in its environment, if there is one.
+fn with_init(script: &Script, init: Option<i32>) -> Script {
     let mut script = script.clone();
     script.environment.extend(init.map(|it| ("LXC_PID".to_owned(), it.to_string())));
-    script.about.extend(about);
     script
 }
 
 impl RunEnd {
-    fn tell(&self, script: &Script, about: Vec<String>) -> Script {
-        let mut script = told(script, self.init, about);
+    /// Returns `script` with what LXC lets it know about the end of the run.
+    fn script(&self, script: &Script, about: Vec<String>) -> Script {
+        let mut script = with_init(script, self.init);
+        script.about.extend(about);
         let target = if self.reboots { "reboot" } else { "stop" };
         script.environment.push(("LXC_TARGET".to_owned(), target.to_owned()));
         let spaces = self.namespaces.iter();

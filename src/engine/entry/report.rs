@@ -89,7 +89,7 @@ pub(in crate::engine) fn pair() -> nix::Result<(OwnedFd, OwnedFd)> {
 
 /// Reports that the container is set up, sends `fds`, and waits for the message to go on.
 pub(in crate::engine) fn ready(socket: BorrowedFd<'_>, fds: &[RawFd]) -> nix::Result<()> {
-    tell(socket, READY, fds)?;
+    report(socket, READY, fds)?;
     let mut word = [0_u8];
     let got = recv(socket.as_raw_fd(), &mut word, MsgFlags::empty())?;
     if got == 1 && word == [GO] { Ok(()) } else { Err(Errno::ECANCELED) }
@@ -97,10 +97,10 @@ pub(in crate::engine) fn ready(socket: BorrowedFd<'_>, fds: &[RawFd]) -> nix::Re
 
 /// Reports which process is the one that stays.
 pub(in crate::engine) fn born(socket: BorrowedFd<'_>, pidfd: BorrowedFd<'_>) -> nix::Result<()> {
-    tell(socket, BORN, &[pidfd.as_raw_fd()])
+    report(socket, BORN, &[pidfd.as_raw_fd()])
 }
 
-fn tell(socket: BorrowedFd<'_>, word: u8, fds: &[RawFd]) -> nix::Result<()> {
+fn report(socket: BorrowedFd<'_>, word: u8, fds: &[RawFd]) -> nix::Result<()> {
     let rights = [ControlMessage::ScmRights(fds)];
     let control = if fds.is_empty() { &[][..] } else { &rights[..] };
     let payload = [IoSlice::new(std::slice::from_ref(&word))];

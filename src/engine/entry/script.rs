@@ -42,7 +42,7 @@ impl Section {
     }
 }
 
-/// A command, and what it is told.
+/// A command with its arguments and environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::engine) struct Script {
     /// For the shell.
@@ -59,7 +59,8 @@ pub(in crate::engine) struct Script {
 impl Script {
     /// Prepares `command` of the container called `container`.
     pub(in crate::engine) fn new(
-        (section, moment): (Section, &str),
+        section: Section,
+        moment: &str,
         command: &str,
         container: &str,
         hooks: &Hooks,
@@ -82,7 +83,7 @@ impl Script {
 
     /// Prepares a hook.
     pub(in crate::engine) fn of_hook(hook: &Hook, container: &str, hooks: &Hooks) -> Self {
-        Self::new((Section::Container, hook.moment.word()), &hook.command, container, hooks)
+        Self::new(Section::Container, hook.moment.word(), &hook.command, container, hooks)
     }
 
     /// Runs it on the host. On failure the error has its exit and the last line that it printed.

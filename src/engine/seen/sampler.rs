@@ -16,9 +16,9 @@ mod members;
 mod network;
 mod procs;
 mod rates;
+mod status;
 #[cfg(test)]
 mod tests;
-mod told;
 mod traffic;
 pub(in crate::engine) mod unmanaged;
 
@@ -215,7 +215,7 @@ impl Sampler {
             self.look_at_freezer(name);
         }
         self.members.settle();
-        let states = self.members.all.iter().map(|(name, it)| (name.clone(), it.told.state));
+        let states = self.members.all.iter().map(|(name, it)| (name.clone(), it.status.state));
         (states.collect(), trouble)
     }
 
@@ -223,7 +223,7 @@ impl Sampler {
     pub(in crate::engine) fn foreign(&mut self) -> Vec<(Name, State)> {
         let (states, _trouble) = self.states();
         let foreign = |name: &Name| {
-            let run = self.members.all.get(name).and_then(|it| it.told.run.as_ref());
+            let run = self.members.all.get(name).and_then(|it| it.status.run.as_ref());
             run.is_some_and(|it| !it.recorded)
         };
         states.into_iter().filter(|(name, _)| foreign(name)).collect()
@@ -242,7 +242,7 @@ impl Sampler {
     fn look_at_networks(&mut self, interest: &Interest) {
         let rows = if interest.networks { interest.visible.as_slice() } else { &[] };
         let detail = interest.detail.iter().filter(|it| !rows.contains(it));
-        let init = |name: &Name| self.members.all.get(name)?.told.run.as_ref()?.init_pid;
+        let init = |name: &Name| self.members.all.get(name)?.status.run.as_ref()?.init_pid;
         let asked = rows.iter().chain(detail);
         let asked = asked.filter_map(|it| Some((it.clone(), init(it)?))).collect();
         self.traffic.look(asked);
@@ -268,27 +268,28 @@ impl Sampler {
             (None, fault.flatten())
         };
         let lost: Vec<String> = self.lost_limits(&name).into_iter().map(|it| it.file).collect();
-        let Member { defined, told, .. } = member;
-        let trouble = told.trouble.or_else(|| told::lost(&name, &lost)).or_else(|| fault.clone());
-        let lost_limits = if lost.is_empty() { told.lost_limits } else { lost };
+        let Member { defined, status, .. } = member;
+        let trouble =
+            status.trouble.or_else(|| status::lost(&name, &lost)).or_else(|| fault.clone());
+        let lost_limits = if lost.is_empty() { status.lost_limits } else { lost };
         let network = self.traffic.of(&name);
         Some(Container {
             name,
             lxcpath: self.lxcpath.to_path_buf(),
-            origin: told.origin,
+            origin: status.origin,
             defined,
-            state: told.state,
-            since: told.since,
+            state: status.state,
+            since: status.since,
             faulty: fault.is_some(),
             trouble,
-            hidden: told.hidden,
-            restarts_at: told.restarts_at,
+            hidden: status.hidden,
+            restarts_at: status.restarts_at,
             lost_limits,
-            init_pid: told.run.and_then(|it| it.init_pid),
-            last_exit: told.last_exit,
-            died_of_memory: told.died_of_memory,
-            last_memory_max_bytes: told.last_memory_max_bytes,
-            oom_last: told.oom_last,
+            init_pid: status.run.and_then(|it| it.init_pid),
+            last_exit: status.last_exit,
+            died_of_memory: status.died_of_memory,
+            last_memory_max_bytes: status.last_memory_max_bytes,
+            oom_last: status.oom_last,
             counters,
             network,
             detail,
@@ -298,7 +299,7 @@ impl Sampler {
     /// Starts watching the cgroup of a running container, and takes its state from there.
     fn look_at_freezer(&mut self, name: &Name) {
         let Some(member) = self.members.all.get_mut(name) else { return };
-        let Some(cgroup) = member.told.run.as_ref().and_then(|it| it.limits.clone()) else {
+        let Some(cgroup) = member.status.run.as_ref().and_then(|it| it.limits.clone()) else {
             return;
         };
         if self.watched.get(name).is_some_and(|it| it.cgroup != cgroup) {
@@ -341,7 +342,7 @@ impl Sampler {
     /// Returns the lost limits of a container of LXC's, checked now and then. A supervisor of
     /// wharf's records those of its container.
     pub(in crate::engine) fn lost_limits(&mut self, name: &Name) -> Vec<SetLimit> {
-        let run = self.members.all.get(name).and_then(|it| it.told.run.as_ref());
+        let run = self.members.all.get(name).and_then(|it| it.status.run.as_ref());
         let Some(run) = run.filter(|it| !it.configured.is_empty()) else { return Vec::new() };
         let Some(watched) = self.watched.get_mut(name) else { return Vec::new() };
         let fresh = |(at, _): &&(Instant, _)| at.elapsed() < COMPARE;
@@ -365,7 +366,7 @@ impl Sampler {
         tasks: Option<u64>,
         interest: &Interest,
     ) -> (Detail, Option<String>) {
-        let run = member.told.run.as_ref();
+        let run = member.status.run.as_ref();
         let init = run.and_then(|it| it.init_pid);
         let (mut detail, fault) = self.still(name, init);
         if let Some(path) = run.and_then(|it| it.cgroup.as_ref()) {
@@ -407,7 +408,7 @@ impl Sampler {
 
     /// Closes the files of containers that no longer run.
     fn forget_ended(&mut self) {
-        let run = |name: &Name| self.members.all.get(name)?.told.run.as_ref();
+        let run = |name: &Name| self.members.all.get(name)?.status.run.as_ref();
         let runs = |name: &Name| run(name).is_some_and(|it| it.limits.is_some());
         let ended: Vec<Name> = self.watched.keys().filter(|it| !runs(it)).cloned().collect();
         for name in &ended {

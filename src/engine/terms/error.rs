@@ -72,14 +72,14 @@ impl Error {
 
 /// Writes `error` and its causes in one line.
 pub(in crate::engine) fn story(error: &(dyn StdError + 'static)) -> String {
-    let mut text = told(error);
+    let mut text = words_of(error);
     let mut cause = error.source();
     while let Some(it) = cause {
-        let told = told(it);
+        let reason = words_of(it);
         // Some errors already include their cause.
-        if !text.ends_with(&told) {
+        if !text.ends_with(&reason) {
             text.push_str(": ");
-            text.push_str(&told);
+            text.push_str(&reason);
         }
         cause = it.source();
     }
@@ -87,7 +87,7 @@ pub(in crate::engine) fn story(error: &(dyn StdError + 'static)) -> String {
 }
 
 /// Describes one error in words, an operating system's without its name or number.
-fn told(error: &(dyn StdError + 'static)) -> String {
+fn words_of(error: &(dyn StdError + 'static)) -> String {
     if let Some(errno) = error.downcast_ref::<Errno>() {
         return errno.desc().to_owned();
     }
@@ -117,18 +117,18 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     enum Cause {
         #[error("read a: {}", words(source))]
-        Told { source: io::Error },
+        Included { source: io::Error },
         #[error("read a")]
-        Untold { source: io::Error },
+        Apart { source: io::Error },
     }
 
     #[test]
-    fn a_cause_is_told_once() {
+    fn a_cause_is_shown_once() {
         let source = || io::Error::from_raw_os_error(libc::ENOENT);
-        for cause in [Cause::Told { source: source() }, Cause::Untold { source: source() }] {
+        for cause in [Cause::Included { source: source() }, Cause::Apart { source: source() }] {
             let error = Error::new(Verb::Start, "web", ErrorKind::Failed, cause);
-            let told = "cannot start `web`: read a: No such file or directory";
-            assert_eq!(format!("{error:#}"), told);
+            let expected = "cannot start `web`: read a: No such file or directory";
+            assert_eq!(format!("{error:#}"), expected);
         }
     }
 

@@ -80,13 +80,13 @@ pub struct Spec {
     pub warnings: Vec<String>,
 }
 
-/// All hooks, and what each is told.
+/// All hooks, and the environment they get.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hooks {
     pub all: Vec<At<Hook>>,
     /// `lxc.hook.version = 0`: by arguments as well.
     pub by_arguments: bool,
-    /// Besides the environment of whoever starts the container.
+    /// Added to the environment of whoever starts the container.
     pub environment: Vec<(String, String)>,
 }
 

@@ -65,15 +65,15 @@ impl Engine {
         if state == State::Frozen && cgroup.frozen() == Some(true) {
             return Ok(());
         }
-        self.tell(name, &client, State::Running, State::Freezing);
+        self.report(name, &client, State::Running, State::Freezing);
         if let Err(error) = cgroup.freeze(PATIENCE) {
             // The container must not stay half frozen.
             _ = cgroup.thaw(PATIENCE);
-            self.tell(name, &client, State::Freezing, State::Thawed);
-            self.tell(name, &client, State::Thawed, State::Running);
+            self.report(name, &client, State::Freezing, State::Thawed);
+            self.report(name, &client, State::Thawed, State::Running);
             return Err(FreezeError::Cgroup(error));
         }
-        self.tell(name, &client, State::Freezing, State::Frozen);
+        self.report(name, &client, State::Freezing, State::Frozen);
         Ok(())
     }
 
@@ -84,13 +84,13 @@ impl Engine {
             return Ok(());
         }
         cgroup.thaw(PATIENCE).map_err(FreezeError::Cgroup)?;
-        self.tell(name, &client, State::Frozen, State::Thawed);
-        self.tell(name, &client, State::Thawed, State::Running);
+        self.report(name, &client, State::Frozen, State::Thawed);
+        self.report(name, &client, State::Thawed, State::Running);
         Ok(())
     }
 
     /// Lets the supervisor report it; for one of LXC's, which does not write our journal, we do.
-    fn tell(&self, name: &Name, client: &Client, from: State, to: State) {
+    fn report(&self, name: &Name, client: &Client, from: State, to: State) {
         // The freezer has been written, which is what matters.
         _ = client.serve_state(to);
         if !Record::read(&self.lxcpath, name).is_some_and(|it| it.is_live(self.lxcpath.host())) {

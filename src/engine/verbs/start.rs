@@ -100,11 +100,11 @@ impl Engine {
             let payload = Payload::System;
             let (name, lxcpath, foreground) = (name.clone(), self.lxcpath.clone(), false);
             let run = Run { name, lxcpath, config, spec, payload, start, foreground };
-            self.run(run, &mut || tell(&mut report, &Report::Runs))
+            self.run(run, &mut || send_report(&mut report, &Report::Runs))
         });
         let ended = ended.map_err(|it| self.explain(it));
         if let Err(error) = &ended {
-            tell(&mut report, &Report::Failed { kind: error.kind, reason: error.reason() });
+            send_report(&mut report, &Report::Failed { kind: error.kind, reason: error.reason() });
         }
         ended
     }
@@ -228,7 +228,7 @@ fn detach() -> nix::Result<OwnedFd> {
 }
 
 /// Sends the one report and closes the pipe.
-fn tell(pipe: &mut Option<OwnedFd>, report: &Report) {
+fn send_report(pipe: &mut Option<OwnedFd>, report: &Report) {
     use std::io::Write as _;
     let Some(pipe) = pipe.take() else { return };
     let line = serde_json::to_string(report).unwrap_or_default();

@@ -149,17 +149,17 @@ impl Foreign {
         now.retain(|name, _| !self.fresh.contains_key(name));
 
         let mut events = Vec::new();
-        let mut tell = |name: &Name, from: State, to: State| {
+        let mut add = |name: &Name, from: State, to: State| {
             if from != to {
                 let what = What::State { from, to };
                 events.push(Event::now(engine.lxcpath(), name, what));
             }
         };
         for (name, state) in &now {
-            tell(name, self.known.get(name).copied().unwrap_or(State::Stopped), *state);
+            add(name, self.known.get(name).copied().unwrap_or(State::Stopped), *state);
         }
         for (name, state) in self.known.iter().filter(|(it, _)| !now.contains_key(it)) {
-            tell(name, *state, State::Stopped);
+            add(name, *state, State::Stopped);
         }
         self.known = now;
         events.extend(self.losses(engine));

@@ -113,10 +113,10 @@ impl Fixture {
             let name: Name = role.name.parse()?;
             let script = fixture.lxcpath.join(format!("{name}.sh"));
             std::fs::write(&script, role.command)?;
-            fixture.engine.create(&name, &order(role, &script)).map_err(told)?;
+            fixture.engine.create(&name, &order(role, &script)).map_err(with_causes)?;
             fixture.names.push(name.clone());
             if role.condition != Condition::Never {
-                fixture.engine.start(&name, &Start::default()).map_err(told)?;
+                fixture.engine.start(&name, &Start::default()).map_err(with_causes)?;
             }
         }
         Ok(fixture)
@@ -126,8 +126,8 @@ impl Fixture {
     pub(super) fn act(&self) -> anyhow::Result<()> {
         for (role, name) in ROLES.iter().zip(&self.names) {
             match role.condition {
-                Condition::Frozen => self.engine.freeze(name).map_err(told)?,
-                Condition::Stopped => self.engine.stop(name, Stop::Kill).map_err(told)?,
+                Condition::Frozen => self.engine.freeze(name).map_err(with_causes)?,
+                Condition::Stopped => self.engine.stop(name, Stop::Kill).map_err(with_causes)?,
                 Condition::Runs | Condition::Never => (),
             }
         }
@@ -165,6 +165,6 @@ fn order(role: &Role, script: &Path) -> Create {
 }
 
 /// The error with its causes, for one line.
-fn told(error: crate::engine::Error) -> anyhow::Error {
+fn with_causes(error: crate::engine::Error) -> anyhow::Error {
     anyhow::anyhow!("{error:#}")
 }

@@ -57,7 +57,7 @@ pub(super) fn full_pane(model: &Model, terminal: Option<&Pane>, mut canvas: Canv
     let mut pen = canvas.pen_at(foot);
     pen.wash(look.bar).skip(1);
     if let Some((name, left)) = model.halting().filter(|(name, _)| **name == pane.name) {
-        let words = format!("{name} halts; kill in {}  ", format::told(left));
+        let words = format!("{name} halts; kill in {}  ", format::duration_in_text(left));
         pen.put(&words, look.bar.patch(look.busy));
         pen.put("C-] c S", look.bar.patch(look.key)).put(" kills now  ", look.bar.patch(look.dim));
     }

@@ -44,8 +44,8 @@ pub(super) fn peek(
     // If one is above the other, the second is the upper one.
     let stacked = first.x == second.x;
     let (left, right) = if stacked { (second, first) } else { (first, second) };
-    let told = canvas.within(left).framed(Frame::titled(look, &title));
-    inside(model, container, Words::Elsewhere, told);
+    let inner = canvas.within(left).framed(Frame::titled(look, &title));
+    inside(model, container, Words::Elsewhere, inner);
     let title = [name, ("  last output", look.dim)];
     let frame = Frame { right: &hint, ..Frame::titled(look, &title) };
     let mut canvas = canvas.within(right).framed(frame);
@@ -82,7 +82,7 @@ pub(super) fn inside(model: &Model, container: &Container, words: Words, canvas:
         Words::Elsewhere => Vec::new(),
         Words::Nowhere => why_silent(model).into_iter().collect(),
     };
-    let mut lines = told(&diagnosis, look, usize::from(area.width));
+    let mut lines = lines_of(&diagnosis, look, usize::from(area.width));
     // One line of its output is worth more than the end of a long diagnosis.
     let fit = room.saturating_sub(said.len().min(1)).max(1);
     if lines.len() > fit {
@@ -114,7 +114,7 @@ pub(super) fn keys(diagnosis: &Diagnosis, look: &Look, pen: &mut Pen<'_>) {
 }
 
 /// Returns the diagnosis in lines of at most `width` cells.
-pub(super) fn told(diagnosis: &Diagnosis, look: &Look, width: usize) -> Vec<(String, Style)> {
+pub(super) fn lines_of(diagnosis: &Diagnosis, look: &Look, width: usize) -> Vec<(String, Style)> {
     let at = diagnosis.at.map(|it| format!("{}  ", format::clock(it))).unwrap_or_default();
     let head = format!("{at}{}", shown(&diagnosis.what));
     let style = if diagnosis.bad { look.bad } else { look.fg };

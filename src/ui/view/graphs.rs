@@ -77,7 +77,7 @@ fn trouble<'a>(model: &Model, container: &Container, mut canvas: Canvas<'a>) -> 
     let Some(diagnosis) = crate::ui::diagnosis::of(model, container) else { return canvas };
     let mut rows = area.rows();
     for (line, style) in
-        diagnosis::told(&diagnosis, look, usize::from(area.width)).iter().take(MOST_LINES)
+        diagnosis::lines_of(&diagnosis, look, usize::from(area.width)).iter().take(MOST_LINES)
     {
         if let Some(row) = rows.next() {
             canvas.pen_at(row).clip(line, *style, look.glyphs.ellipsis);

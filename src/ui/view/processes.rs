@@ -158,7 +158,7 @@ fn one(process: &Process, folded: bool, hidden: usize, look: &Look, pen: &mut Pe
         _ => look.dim,
     };
     pen.skip(1).put(process.state.encode_utf8(&mut [0; 4]), style).skip(2);
-    // A root's own entry tells whether other roots follow; lines begin below it.
+    // A root's own entry says whether other roots follow; lines begin below it.
     let below = process.later_siblings.get(1..).unwrap_or_default();
     branches(pen, below, hidden, look.glyphs, look.line);
     if folded {

@@ -48,7 +48,7 @@ pub(super) fn sign(model: &Model, container: &Container, look: &Look) -> (&'stat
 /// Describes for how long there was no sample, if that is too long.
 pub(super) fn stale(model: &Model) -> Option<String> {
     let quiet = model.stale()?;
-    let time = format::told(quiet);
+    let time = format::duration_in_text(quiet);
     let what = if model.sample.is_some() { "no new data" } else { "no data" };
     Some(format!("{what} for {time}"))
 }
@@ -78,7 +78,7 @@ pub(super) fn remark(model: &Model, container: &Container, look: &Look) -> Optio
         let left = STOP_GRACE.saturating_sub(passed);
         return match job.act {
             Act::Stop | Act::Restart if container.state.is_active() => {
-                Some((format!("kill in {}", format::told(left)), look.busy))
+                Some((format!("kill in {}", format::duration_in_text(left)), look.busy))
             }
             Act::Kill => Some(("killing what is left".to_owned(), look.busy)),
             Act::Start | Act::Stop | Act::Restart | Act::Destroy | Act::Create { .. } => {

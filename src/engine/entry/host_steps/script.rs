@@ -20,8 +20,8 @@ impl NetScript {
     /// Returns those of `nic`, if it has any; `peer` is the host's end of a pair.
     pub(super) fn of(nic: &Nic, peer: Option<String>, spec: &Spec) -> Option<Self> {
         let script = |moment, command: &String| {
-            let words = (Section::Network, moment);
-            let mut script = Script::new(words, command, spec.name.as_str(), &spec.hooks);
+            let container = spec.name.as_str();
+            let mut script = Script::new(Section::Network, moment, command, container, &spec.hooks);
             let about = [Some(nic.type_name().to_owned()), nic.link.clone(), peer.clone()];
             script.about = about.into_iter().flatten().collect();
             if !spec.hooks.by_arguments {
@@ -35,18 +35,18 @@ impl NetScript {
     }
 
     pub(super) fn run_up(&self, init: Option<i32>) -> io::Result<()> {
-        self.up.as_ref().map_or(Ok(()), |it| super::told(it, init, Vec::new()).run())
+        self.up.as_ref().map_or(Ok(()), |it| super::with_init(it, init).run())
     }
 
     /// What is left must be undone whatever the script says.
     pub(super) fn run_down(&self, init: Option<i32>) {
         if let Some(script) = &self.down {
-            _ = super::told(script, init, Vec::new()).run();
+            _ = super::with_init(script, init).run();
         }
     }
 }
 
-/// What version 1 tells about an interface.
+/// Returns the variables that describe an interface, which scripts of version 1 get.
 fn described(nic: &Nic, peer: Option<String>) -> Vec<(String, String)> {
     let has_parent = matches!(nic.kind, NicKind::Veth(_) | NicKind::Macvlan(_) | NicKind::Phys);
     let parent = has_parent.then(|| nic.link.clone().unwrap_or_default());

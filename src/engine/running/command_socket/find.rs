@@ -95,8 +95,8 @@ impl Finder {
     fn ask(&mut self, table: &[u8], directory: &mut Directory<'_>) {
         let hashed = |socket| matches!(parse(socket), Some(Socket::Hashed));
         let there: Vec<_> = abstract_sockets(table).filter(|(_, it)| hashed(it)).collect();
-        self.hashed.retain(|inode, (asked, told)| {
-            (told.is_some() || asked.elapsed() < PEACE) && there.iter().any(|it| it.0 == *inode)
+        self.hashed.retain(|inode, (asked, name)| {
+            (name.is_some() || asked.elapsed() < PEACE) && there.iter().any(|it| it.0 == *inode)
         });
         let unknown: Vec<_> =
             there.into_iter().filter(|(inode, _)| !self.hashed.contains_key(inode)).collect();
@@ -113,15 +113,15 @@ impl Finder {
         let subjects: Vec<Subject> = unknown.iter().map(|(_, it)| subject(it)).collect();
         let heard = chorus::ask_all(&subjects, Instant::now() + ANSWERING);
         for ((inode, socket), heard) in unknown.into_iter().zip(heard) {
-            let told = |index: usize| {
+            let answer_to = |index: usize| {
                 let answer = heard.answers.get(index)?.as_ref()?.as_ref().ok()?;
                 answer.1.split(|it| *it == 0).next()
             };
-            let of_here = told(0).is_some_and(|it| {
+            let of_here = answer_to(0).is_some_and(|it| {
                 let theirs = lxcpath::without_last_slashes(Path::new(OsStr::from_bytes(it)));
                 directory.is(theirs.as_os_str().as_bytes(), socket)
             });
-            let name = told(1).filter(|_| of_here).and_then(text);
+            let name = answer_to(1).filter(|_| of_here).and_then(text);
             self.hashed.insert(inode, (Instant::now(), name));
         }
     }
@@ -208,9 +208,9 @@ impl<'a> Directory<'a> {
 fn places_of(host: &Host, pid: i32) -> Vec<PathBuf> {
     let here = std::fs::read_link(host.of_process(pid, "cwd")).ok();
     let environment = std::fs::read(host.of_process(pid, "environ")).unwrap_or_default();
-    let told = environment.split(|it| *it == 0).find_map(|it| it.strip_prefix(b"PWD="));
-    let told = told.map(|it| PathBuf::from(OsStr::from_bytes(it)));
-    here.into_iter().chain(told).filter(|it| it.is_absolute()).collect()
+    let started_in = environment.split(|it| *it == 0).find_map(|it| it.strip_prefix(b"PWD="));
+    let started_in = started_in.map(|it| PathBuf::from(OsStr::from_bytes(it)));
+    here.into_iter().chain(started_in).filter(|it| it.is_absolute()).collect()
 }
 
 #[cfg(test)]

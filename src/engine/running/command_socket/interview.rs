@@ -88,8 +88,8 @@ fn understand(heard: Heard, judge: &Judge) -> Result<Interview, SocketError> {
         Some(Some(Err(SocketError::Stranger(it)))) => return Err(it.into()),
         Some(Some(Err(_)) | None) | None => (),
     }
-    let told = answers.map(|it| wire::decode_text(&it?.ok()?.1).map(str::to_owned));
-    let mut paths: Vec<Option<String>> = told.collect();
+    let texts = answers.map(|it| wire::decode_text(&it?.ok()?.1).map(str::to_owned));
+    let mut paths: Vec<Option<String>> = texts.collect();
     let configured = paths.pop().flatten().unwrap_or_default();
     let limits = paths.split_off(paths.len().min(ASKED_BY.len()));
     let believed = |paths: Vec<Option<String>>| {

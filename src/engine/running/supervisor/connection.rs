@@ -39,7 +39,7 @@ pub(super) struct Connection {
 #[derive(Debug)]
 enum ConnectionStage {
     Asking(Vec<u8>),
-    Answering { bytes: Vec<u8>, fds: Vec<OwnedFd>, then: FollowUp },
+    Answering { bytes: Vec<u8>, fds: Vec<OwnedFd>, follow_up: FollowUp },
     Holding(FollowUp),
 }
 
@@ -104,8 +104,8 @@ impl Connection {
     }
 
     /// Informs a state client that `state` was entered; it is dropped after that.
-    pub(super) fn tell(&mut self, name: &str, state: State) -> Fate {
-        let ConnectionStage::Holding(FollowUp::Tell(wanted)) = &self.stage else {
+    pub(super) fn report(&mut self, name: &str, state: State) -> Fate {
+        let ConnectionStage::Holding(FollowUp::AwaitState(wanted)) = &self.stage else {
             return Fate::Keep;
         };
         if !wanted.contains(&state) {
@@ -120,7 +120,7 @@ impl Connection {
     pub(super) const fn wish(&self) -> Option<Wish> {
         match self.stage {
             ConnectionStage::Holding(FollowUp::Wish(wish))
-            | ConnectionStage::Answering { then: FollowUp::Wish(wish), .. } => Some(wish),
+            | ConnectionStage::Answering { follow_up: FollowUp::Wish(wish), .. } => Some(wish),
             ConnectionStage::Asking(_)
             | ConnectionStage::Answering { .. }
             | ConnectionStage::Holding(_) => None,
@@ -152,16 +152,17 @@ impl Connection {
 
     /// Sends `reply`, now or as the client reads.
     pub(super) fn begin(&mut self, reply: Reply) -> Fate {
-        let Some(head) = reply.head else { return self.hold(reply.then) };
+        let Some(head) = reply.head else { return self.hold(reply.follow_up) };
         let mut bytes = head.encode().to_vec();
         bytes.extend(reply.payload);
-        self.stage = ConnectionStage::Answering { bytes, fds: reply.fds, then: reply.then };
+        self.stage =
+            ConnectionStage::Answering { bytes, fds: reply.fds, follow_up: reply.follow_up };
         self.deadline = Some(Instant::now() + PATIENCE);
         self.speak()
     }
 
     fn speak(&mut self) -> Fate {
-        let ConnectionStage::Answering { bytes, fds, then } = &mut self.stage else {
+        let ConnectionStage::Answering { bytes, fds, follow_up } = &mut self.stage else {
             return Fate::Keep;
         };
         while !bytes.is_empty() {
@@ -182,16 +183,16 @@ impl Connection {
                 Err(_gone) => return Fate::Drop,
             }
         }
-        let then = std::mem::replace(then, FollowUp::Close);
-        self.hold(then)
+        let follow_up = std::mem::replace(follow_up, FollowUp::Close);
+        self.hold(follow_up)
     }
 
-    fn hold(&mut self, then: FollowUp) -> Fate {
-        if matches!(then, FollowUp::Close) {
+    fn hold(&mut self, follow_up: FollowUp) -> Fate {
+        if matches!(follow_up, FollowUp::Close) {
             return Fate::Drop;
         }
         self.deadline = None;
-        self.stage = ConnectionStage::Holding(then);
+        self.stage = ConnectionStage::Holding(follow_up);
         Fate::Keep
     }
 

@@ -98,7 +98,7 @@ impl Desk {
             SocketCommand::ConsoleLog => self.console_log(payload),
             SocketCommand::Stop => self.stop(),
             SocketCommand::Wish => match Wish::decode(request.data) {
-                Some(wish) => Reply { then: FollowUp::Wish(wish), ..Reply::value(0) },
+                Some(wish) => Reply { follow_up: FollowUp::Wish(wish), ..Reply::value(0) },
                 None => Reply::error(Errno::EINVAL),
             },
             SocketCommand::Freeze => self.freeze(true),
@@ -194,7 +194,7 @@ impl Desk {
             return reply;
         }
         let head = Some(Response { data: u64::from(number), ..Response::default() });
-        Reply { head, then: FollowUp::Hold, ..reply }
+        Reply { head, follow_up: FollowUp::Hold, ..reply }
     }
 
     /// Gives one end of a new pty away and relays on the other, since the console itself has many
@@ -213,8 +213,9 @@ impl Desk {
         };
         match pty() {
             Ok(pty) => {
-                let then = FollowUp::Relay { pty: pty.slave.into(), place: console.ring.end() };
-                Reply { then, ..Reply::fd(Ok(pty.master)) }
+                let follow_up =
+                    FollowUp::Relay { pty: pty.slave.into(), place: console.ring.end() };
+                Reply { follow_up, ..Reply::fd(Ok(pty.master)) }
             }
             Err(errno) => Reply::error(errno),
         }
@@ -223,8 +224,8 @@ impl Desk {
     fn view(&self) -> Reply {
         let Some(console) = &self.console else { return Reply::error(Errno::ENODEV) };
         let replay = console.ring.copy(0, usize::MAX);
-        let then = FollowUp::View { place: console.ring.end(), frames: Vec::new() };
-        Reply { then, ..Reply::bytes(replay) }
+        let follow_up = FollowUp::View { place: console.ring.end(), frames: Vec::new() };
+        Reply { follow_up, ..Reply::bytes(replay) }
     }
 
     fn console_log(&mut self, payload: &[u8]) -> Reply {
@@ -283,13 +284,13 @@ impl Desk {
             return Reply::error(Errno::EINVAL);
         };
         let state = self.life.state();
-        let (number, then) = if wanted.at_once.contains(&state) {
+        let (number, follow_up) = if wanted.at_once.contains(&state) {
             (state as u64, FollowUp::Close)
         } else {
-            (MAX_STATE, FollowUp::Tell(wanted.states))
+            (MAX_STATE, FollowUp::AwaitState(wanted.states))
         };
         let head = Response { result: number as i32, payload_len: 0, data: number };
-        Reply { head: Some(head), ..Reply::silence(then) }
+        Reply { head: Some(head), ..Reply::silence(follow_up) }
     }
 
     fn cgroup_path(&self, payload: &[u8]) -> Reply {

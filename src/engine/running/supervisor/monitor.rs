@@ -26,7 +26,7 @@ impl Monitor {
         hierarchies: &Hierarchies,
         life: &mut Life,
     ) -> Result<Option<Self>, RunError> {
-        let (waits, told) = pipe2(OFlag::O_CLOEXEC).map_err(RunError::Settle)?;
+        let (waits, recorded) = pipe2(OFlag::O_CLOEXEC).map_err(RunError::Settle)?;
         let group = make(hierarchies, life);
         let entry = group.as_ref().and_then(|it| it.entry().ok());
         let unified = entry.as_ref().and_then(|it| it.unified.as_ref());
@@ -41,7 +41,7 @@ impl Monitor {
             RunError::Settle(errno)
         })?;
         if matches!(side, Side::Parent { .. }) {
-            drop(told);
+            drop(recorded);
             // Until the record names the new process, it names this one, which must be alive.
             while read(&waits, &mut [0]) == Err(Errno::EINTR) {}
             sys::exit_now(0);
@@ -50,7 +50,7 @@ impl Monitor {
         let this = Identity::of(life.lxcpath.host(), std::process::id() as i32);
         life.record.supervisor = this.unwrap_or(life.record.supervisor);
         life.save();
-        drop(told);
+        drop(recorded);
         let monitor = group.map(Self);
         life.saved()?;
         Ok(monitor.filter(|it| it.join(entry, born)))

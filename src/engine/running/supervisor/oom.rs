@@ -23,13 +23,13 @@ pub(super) struct Oom {
     look_until: Option<Instant>,
     log: KernelLog,
     /// The kills that were counted last and are not reported yet.
-    untold: Option<Untold>,
-    told: u64,
+    unreported: Option<Unreported>,
+    reported: u64,
 }
 
 /// Counted kills, and what the log says about them so far.
 #[derive(Debug)]
-struct Untold {
+struct Unreported {
     count: u64,
     until: Instant,
     deaths: Vec<Death>,
@@ -38,7 +38,7 @@ struct Untold {
 impl Oom {
     /// Reports what `watch` has seen since it began.
     pub(super) fn begin(watch: OomWatch) -> Self {
-        Self { watch, look_until: None, log: KernelLog::default(), untold: None, told: 0 }
+        Self { watch, look_until: None, log: KernelLog::default(), unreported: None, reported: 0 }
     }
 
     /// What to poll the descriptor for.
@@ -48,13 +48,13 @@ impl Oom {
 
     /// Returns when to check again without a notice.
     pub(super) fn look_again(&self) -> Option<Instant> {
-        let waits = self.look_until.is_some() || self.untold.is_some();
+        let waits = self.look_until.is_some() || self.unreported.is_some();
         waits.then(|| Instant::now() + LOOK_AGAIN)
     }
 
     /// Notes that the descriptor polled, or that this is the last check.
     pub(super) fn notice(&mut self) {
-        let late = if self.watch.tells_early() { LATE } else { Duration::ZERO };
+        let late = if self.watch.notifies_early() { LATE } else { Duration::ZERO };
         self.look_until = Some(Instant::now() + late);
     }
 
@@ -63,13 +63,14 @@ impl Oom {
         if let Some(until) = self.look_until {
             if let Some(count) = self.watch.grown() {
                 self.look_until = None;
-                let deaths = self.untold.take().map(|it| it.deaths).unwrap_or_default();
-                self.untold = Some(Untold { count, until: Instant::now() + LOGGED, deaths });
+                let deaths = self.unreported.take().map(|it| it.deaths).unwrap_or_default();
+                self.unreported =
+                    Some(Unreported { count, until: Instant::now() + LOGGED, deaths });
             } else if until <= Instant::now() {
                 self.look_until = None;
             }
         }
-        self.tell(life);
+        self.report(life);
     }
 
     /// Checks for the last time, and waits for what the kernel has yet to log.
@@ -77,38 +78,38 @@ impl Oom {
         life.record.memory_max_bytes = self.watch.limit_bytes();
         self.notice();
         self.look(life);
-        while self.untold.is_some() {
+        while self.unreported.is_some() {
             if let Some(news) = self.log.news() {
                 let timeout = PollTimeout::try_from(LOOK_AGAIN).unwrap_or(PollTimeout::ZERO);
                 // A signal also ends the wait.
                 _ = poll(&mut [PollFd::new(news, PollFlags::POLLIN)], timeout);
             }
-            self.tell(life);
+            self.report(life);
         }
     }
 
-    fn tell(&mut self, life: &mut Life) {
-        let Some(untold) = &mut self.untold else { return };
+    fn report(&mut self, life: &mut Life) {
+        let Some(unreported) = &mut self.unreported else { return };
         let logged = self.log.read(now_ms());
         let readable = logged.is_some();
         let ours = |it: &Death| life.is_init(it.kill.pid) || life.owns(it);
-        untold.deaths.extend(logged.into_iter().flatten().filter(ours));
+        unreported.deaths.extend(logged.into_iter().flatten().filter(ours));
         // The kernel counts a kill before it logs it, so now every logged one is counted.
-        untold.count = self.watch.grown().unwrap_or(untold.count);
-        let expected = usize::try_from(untold.count - self.told).unwrap_or(usize::MAX);
-        if readable && untold.deaths.len() < expected && Instant::now() < untold.until {
+        unreported.count = self.watch.grown().unwrap_or(unreported.count);
+        let expected = usize::try_from(unreported.count - self.reported).unwrap_or(usize::MAX);
+        if readable && unreported.deaths.len() < expected && Instant::now() < unreported.until {
             return;
         }
         // Older kills belong to an earlier container with the same name.
-        let old = untold.deaths.len().saturating_sub(expected);
-        let deaths = untold.deaths.get(old..).unwrap_or_default();
+        let old = unreported.deaths.len().saturating_sub(expected);
+        let deaths = unreported.deaths.get(old..).unwrap_or_default();
         // The log may be late, and the kernel drops messages that come too fast.
         let whole = readable && deaths.len() >= expected;
         let died = deaths.iter().any(|it| life.is_init(it.kill.pid));
         let init = (whole || died).then_some(died);
         let last = deaths.last().map(|it| it.kill.clone());
-        let kills = Kills { count: untold.count, last, init };
-        (self.told, self.untold) = (untold.count, None);
+        let kills = Kills { count: unreported.count, last, init };
+        (self.reported, self.unreported) = (unreported.count, None);
         life.killed_for_memory(kills);
     }
 }

@@ -15,7 +15,7 @@ pub(super) struct Reply {
     pub(super) head: Option<Response>,
     pub(super) payload: Vec<u8>,
     pub(super) fds: Vec<OwnedFd>,
-    pub(super) then: FollowUp,
+    pub(super) follow_up: FollowUp,
 }
 
 /// What happens to an answered connection.
@@ -27,7 +27,7 @@ pub(super) enum FollowUp {
     /// Sets how the end of init is handled while the connection lasts.
     Wish(Wish),
     /// Reports the first of these states.
-    Tell(Vec<State>),
+    AwaitState(Vec<State>),
     /// Shows the console from this position on, and accepts frames of input.
     View {
         place: u64,
@@ -41,8 +41,8 @@ pub(super) enum FollowUp {
 }
 
 impl Reply {
-    pub(super) const fn silence(then: FollowUp) -> Self {
-        Self { head: None, payload: Vec::new(), fds: Vec::new(), then }
+    pub(super) const fn silence(follow_up: FollowUp) -> Self {
+        Self { head: None, payload: Vec::new(), fds: Vec::new(), follow_up }
     }
 
     pub(super) fn value(data: u64) -> Self {

@@ -103,10 +103,10 @@ impl Server {
     }
 
     /// Informs the state clients of what changed.
-    pub(super) fn tell(&mut self, desk: &mut Desk) {
+    pub(super) fn report_state(&mut self, desk: &mut Desk) {
         let name = desk.life.record.name.clone();
         for state in desk.life.take_untold() {
-            self.connections.retain_mut(|it| it.tell(name.as_str(), state) == Fate::Keep);
+            self.connections.retain_mut(|it| it.report(name.as_str(), state) == Fate::Keep);
         }
     }
 

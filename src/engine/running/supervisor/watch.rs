@@ -98,7 +98,7 @@ impl Watch {
 
     /// Waits for events, until `end` at most, and handles them.
     fn turn(&mut self, end: Option<Instant>) -> nix::Result<Vec<(PollSource, PollFlags)>> {
-        self.server.tell(&mut self.desk);
+        self.server.report_state(&mut self.desk);
         let ready = self.wait(end)?;
         // Before they are served, so that no client is dropped because we are slow.
         let now = Instant::now();

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::told::{self, Told};
+use super::status::{self, ContainerStatus};
 use super::unmanaged;
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::running::command_socket::{Finder, ListenerInodes};
@@ -45,7 +45,7 @@ pub(super) struct Members {
 pub(super) struct Member {
     pub(super) defined: bool,
     /// What was last reported about it, with its state updated since.
-    pub(super) told: Told,
+    pub(super) status: ContainerStatus,
     /// Where a process listened for it at the last check.
     place: Option<ListenerInodes>,
     /// When to check its supervisor or record again, if ever.
@@ -93,14 +93,14 @@ impl Members {
             })
             .map(|(name, _, place)| (name.clone(), place))
             .collect();
-        let told = told::about(&self.lxcpath, &changed);
-        for ((name, place), told) in changed.into_iter().zip(told) {
+        let statuses = status::about(&self.lxcpath, &changed);
+        for ((name, place), status) in changed.into_iter().zip(statuses) {
             if let Some(member) = self.all.get_mut(&name) {
                 member.place = place;
-                member.learn(told, now);
+                member.learn(status, now);
             }
         }
-        self.all.retain(|_, it| it.defined || it.told.run.is_some());
+        self.all.retain(|_, it| it.defined || it.status.run.is_some());
         unlisted.or(unheard).or_else(|| self.unread())
     }
 
@@ -205,23 +205,23 @@ impl Member {
     fn unknown(defined: bool) -> Self {
         Self {
             defined,
-            told: told::stopped(Origin::Lxc),
+            status: status::stopped(Origin::Lxc),
             place: None,
             look_again: Some(Instant::now()),
             settled: false,
         }
     }
 
-    fn learn(&mut self, told: Told, now: Instant) {
-        self.look_again = told.retry.map(|it| now + it);
-        self.note_state(told.state, told.since);
-        let Told { state, since, .. } = self.told;
-        self.told = Told { state, since, ..told };
+    fn learn(&mut self, status: ContainerStatus, now: Instant) {
+        self.look_again = status.retry.map(|it| now + it);
+        self.note_state(status.state, status.since);
+        let ContainerStatus { state, since, .. } = self.status;
+        self.status = ContainerStatus { state, since, ..status };
     }
 
     /// Applies the freezer's state, which is more reliable than that of an LXC supervisor.
     pub(super) fn note_frozen(&mut self, frozen: bool) {
-        match (self.told.state, frozen) {
+        match (self.status.state, frozen) {
             (State::Running, true) => self.note_state(State::Frozen, None),
             (State::Frozen, false) => self.note_state(State::Running, None),
             _ => (),
@@ -229,12 +229,12 @@ impl Member {
     }
 
     fn note_state(&mut self, state: State, since: Option<SystemTime>) {
-        if self.told.state != state {
+        if self.status.state != state {
             // If the time was not recorded, it is now, unless this is the first sample.
-            self.told.since = since.or_else(|| self.settled.then(SystemTime::now));
-            self.told.state = state;
+            self.status.since = since.or_else(|| self.settled.then(SystemTime::now));
+            self.status.state = state;
         } else if since.is_some() {
-            self.told.since = since;
+            self.status.since = since;
         }
     }
 }

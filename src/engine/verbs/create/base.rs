@@ -106,14 +106,14 @@ fn without_what_is_refused(config: &Config) -> (Vec<u8>, Vec<String>) {
                 None => (LEFT_OUT.to_owned(), "not supported yet".to_owned()),
             };
             let text = String::from_utf8_lossy(line);
-            let mut told = format!("left out, {reason}: {} (line {at})", text.trim());
+            let mut note = format!("left out, {reason}: {} (line {at})", text.trim());
             if generates.as_ref().is_some_and(|it| it.line == at) {
                 let profile = in_place_of_generated(config);
                 kept.extend_from_slice(format!("{PROFILE} = {profile}\n").as_bytes());
-                told += &[", ", profile, " in its place"].concat();
+                note += &[", ", profile, " in its place"].concat();
             }
             kept.extend_from_slice(format!("# {comment}: ").as_bytes());
-            left_out.push(told);
+            left_out.push(note);
         }
         kept.extend_from_slice(line);
     }

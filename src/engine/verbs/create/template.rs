@@ -11,7 +11,7 @@ use crate::engine::terms::shown::shown_bytes;
 /// Where LXC installs them, as `lxc-NAME`.
 const DIRECTORY: &str = "/usr/share/lxc/templates";
 /// How many lines of a failed template's output are reported.
-const TOLD_LINES: usize = 5;
+const LAST_LINES: usize = 5;
 
 /// Why a template failed.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +72,7 @@ pub(super) fn run(
 
 fn last_lines(said: &[u8]) -> String {
     let lines: Vec<&[u8]> = said.split(|it| *it == b'\n').filter(|it| !it.is_empty()).collect();
-    let told = lines.iter().skip(lines.len().saturating_sub(TOLD_LINES));
-    let told: Vec<String> = told.map(|it| shown_bytes(it)).collect();
-    if told.is_empty() { "it printed nothing".to_owned() } else { told.join("; ") }
+    let last = lines.iter().skip(lines.len().saturating_sub(LAST_LINES));
+    let last: Vec<String> = last.map(|it| shown_bytes(it)).collect();
+    if last.is_empty() { "it printed nothing".to_owned() } else { last.join("; ") }
 }

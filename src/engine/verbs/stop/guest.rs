@@ -147,12 +147,12 @@ impl Engine {
         // A supervisor of ours then starts the container again however init ends.
         let signal = guest.reboot_signal();
         let ours = client.wish(Wish::Restart(signal)).ok();
-        let told = match guest.restarts(signal, &life, timeout)? {
-            Restart::Asked(told) => told,
+        let state = match guest.restarts(signal, &life, timeout)? {
+            Restart::Asked(state) => state,
             Restart::Unheard if then_kill => guest.halts(guest.asking(), &life, timeout)?,
             Restart::Unheard => return Err(guest.does_not_reboot(signal)),
         };
-        let told = match (told, &ours) {
+        let state = match (state, &ours) {
             (None, _) if !then_kill => return Err(StopError::TimedOut),
             (None, None) => {
                 self.kill(name, Some(client))?;
@@ -162,9 +162,9 @@ impl Engine {
                 guest.end()?;
                 life.wait(Some(STARTING)).map_err(StopError::Socket)?
             }
-            (told, _) => told,
+            (state, _) => state,
         };
-        match told {
+        match state {
             Some(State::Stopped) if ours.is_none() => {
                 self.start(name, &Start::default()).map_err(|it| StopError::NotBack(it.reason()))
             }
@@ -238,19 +238,19 @@ impl<'a> Guest<'a> {
         }
     }
 
-    /// Asks init to halt and waits for a state from `told`; none: it did not halt. If init would
+    /// Asks init to halt and waits for a state from `states`; none: it did not halt. If init would
     /// not receive the signal, this waits no longer than the other processes take to end.
     fn halts(
         &self,
         mut asking: Asking,
-        told: &StateClient,
+        states: &StateClient,
         timeout: Option<Duration>,
     ) -> Result<Option<State>, StopError> {
         self.say(asking)?;
         let moment = Instant::now() + timeout.map_or(MOMENT, |it| it.min(MOMENT));
         let deaf = asking.is_deaf();
         while asking.is_deaf() {
-            let state = told.wait(Some(LOOK_AGAIN)).map_err(StopError::Socket)?;
+            let state = states.wait(Some(LOOK_AGAIN)).map_err(StopError::Socket)?;
             if state.is_some() || self.is_alone() || Instant::now() >= moment {
                 return Ok(state);
             }
@@ -260,15 +260,15 @@ impl<'a> Guest<'a> {
             // It was asked before it had installed its handlers.
             self.say(asking)?;
         }
-        told.wait(timeout).map_err(StopError::Socket)
+        states.wait(timeout).map_err(StopError::Socket)
     }
 
-    /// Asks init to restart and waits for one of the states that `told` tells. If a shell executes
+    /// Asks init to restart and waits for one of the states that `states` reports. If a shell executes
     /// a program at that moment, the signal is lost.
     fn restarts(
         &self,
         signal: i32,
-        told: &StateClient,
+        states: &StateClient,
         timeout: Option<Duration>,
     ) -> Result<Restart, StopError> {
         if !halt::reboots(self.pid, signal) {
@@ -280,7 +280,7 @@ impl<'a> Guest<'a> {
         loop {
             let left = deadline.map(|it| it.saturating_duration_since(Instant::now()));
             let step = left.map_or(LOOK_AT_SHELL, |it| it.min(LOOK_AT_SHELL));
-            let state = told.wait(Some(step)).map_err(StopError::Socket)?;
+            let state = states.wait(Some(step)).map_err(StopError::Socket)?;
             if state.is_some() || left == Some(step) {
                 return Ok(Restart::Asked(state));
             }

@@ -22,9 +22,9 @@ const LOST: Duration = Duration::from_secs(1);
 /// seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The answers.
+/// What is known of one container.
 #[derive(Clone, Debug)]
-pub(super) struct Told {
+pub(super) struct ContainerStatus {
     pub(super) state: State,
     pub(super) since: Option<SystemTime>,
     pub(super) origin: Origin,
@@ -66,23 +66,26 @@ impl RunInfo {
 
 /// Looks up the containers, whose listeners are known. Those that only a supervisor knows are asked
 /// all at once.
-pub(super) fn about(lxcpath: &Lxcpath, containers: &[(Name, Option<ListenerInodes>)]) -> Vec<Told> {
+pub(super) fn about(
+    lxcpath: &Lxcpath,
+    containers: &[(Name, Option<ListenerInodes>)],
+) -> Vec<ContainerStatus> {
     let known = |(name, place): &(Name, Option<ListenerInodes>)| {
         let record = Record::read(lxcpath, name);
         (by_itself(lxcpath, name, record.as_ref(), place.as_ref()), record)
     };
     let known: Vec<_> = containers.iter().map(known).collect();
-    let asked = containers.iter().zip(&known).filter(|(_, (told, _))| told.is_none());
+    let asked = containers.iter().zip(&known).filter(|(_, (status, _))| status.is_none());
     let asked: Vec<(Name, ListenerInodes)> =
         asked.map(|((name, place), _)| (name.clone(), place.clone().unwrap_or_default())).collect();
     let mut answers = interview(lxcpath, &asked).into_iter();
-    let told = containers.iter().zip(known).map(|((name, _), (told, record))| {
-        told.unwrap_or_else(|| match answers.next() {
+    let statuses = containers.iter().zip(known).map(|((name, _), (status, record))| {
+        status.unwrap_or_else(|| match answers.next() {
             Some(answer) => by_socket(lxcpath, name, record, answer),
             None => stopped(Origin::Lxc),
         })
     });
-    told.collect()
+    statuses.collect()
 }
 
 /// Describes a container without a query; none if its supervisor must be asked.
@@ -91,12 +94,12 @@ fn by_itself(
     name: &Name,
     record: Option<&Record>,
     place: Option<&ListenerInodes>,
-) -> Option<Told> {
+) -> Option<ContainerStatus> {
     match record {
         Some(record) if record.is_live(lxcpath.host()) => Some(by_record(record)),
         // It is just ending, and its socket still exists.
         Some(record) if place.is_some() && record.supervisor.lives(lxcpath.host()) => {
-            Some(Told { retry: Some(Duration::ZERO), ..after(lxcpath.host(), record) })
+            Some(ContainerStatus { retry: Some(Duration::ZERO), ..after(lxcpath.host(), record) })
         }
         // A public listener may be LXC. A private one is left by a killed supervisor, or just
         // starting.
@@ -108,8 +111,8 @@ fn by_itself(
 }
 
 /// A run whose supervisor is alive and records events.
-fn by_record(record: &Record) -> Told {
-    Told {
+fn by_record(record: &Record) -> ContainerStatus {
+    ContainerStatus {
         state: record.state,
         since: time(record.since_ms),
         origin: Origin::Wharf,
@@ -158,8 +161,8 @@ pub(super) fn lost(name: &Name, files: &[String]) -> Option<String> {
 }
 
 /// A record without a supervisor: of a finished run, or of one whose supervisor was killed.
-fn after(host: &Host, record: &Record) -> Told {
-    let over = Told {
+fn after(host: &Host, record: &Record) -> ContainerStatus {
+    let over = ContainerStatus {
         since: time(record.since_ms),
         last_exit: record.exit,
         died_of_memory: record.died_of_memory,
@@ -177,10 +180,10 @@ fn after(host: &Host, record: &Record) -> Told {
     if cgroup.is_none() && init.is_none() {
         // The time is unknown: no supervisor was left to record it.
         let trouble = Some("its supervisor was killed".to_owned());
-        return Told { trouble, since: None, ..over };
+        return ContainerStatus { trouble, since: None, ..over };
     }
     let advice = "its supervisor is gone; `wharf stop` or `wharf destroy -f` cleans up";
-    Told {
+    ContainerStatus {
         state: State::Running,
         trouble: Some(advice.to_owned()),
         run: Some(RunInfo {
@@ -201,7 +204,7 @@ fn by_socket(
     name: &Name,
     record: Option<Record>,
     answer: Result<Interview, SocketError>,
-) -> Told {
+) -> ContainerStatus {
     let last_exit = record.as_ref().and_then(|it| it.exit);
     let quiet = || {
         let author = || stopped(author(&lxcpath.join(name.as_str())));
@@ -211,7 +214,7 @@ fn by_socket(
     let trouble = match answer {
         Ok(Interview { state, init_pid, cgroup, limits, configured }) => {
             let listens = (state == State::Stopped).then_some(Duration::ZERO);
-            return Told {
+            return ContainerStatus {
                 state,
                 since: init_pid
                     .filter(|_| state == State::Running)
@@ -223,19 +226,21 @@ fn by_socket(
             };
         }
         Err(SocketError::Stranger(stranger)) => {
-            let told = quiet();
-            let trouble = told.trouble.clone().unwrap_or_else(|| stranger.to_string());
-            return Told { trouble: Some(trouble), ..told };
+            let status = quiet();
+            let trouble = status.trouble.clone().unwrap_or_else(|| stranger.to_string());
+            return ContainerStatus { trouble: Some(trouble), ..status };
         }
         // It ended while it was asked.
-        Err(SocketError::Closed) => return Told { retry: Some(Duration::ZERO), ..quiet() },
+        Err(SocketError::Closed) => {
+            return ContainerStatus { retry: Some(Duration::ZERO), ..quiet() };
+        }
         Err(_) if hidden => HIDDEN.to_owned(),
         Err(error @ SocketError::Silent) => error.to_string(),
         Err(error) => format!("cannot ask its supervisor: {error}"),
     };
     // It listens, so something runs; the counters are in the group that its name implies.
     let run = RunInfo::of(format!("/{}", cgroup::payload(name)));
-    Told {
+    ContainerStatus {
         state: State::Running,
         trouble: Some(trouble),
         hidden,
@@ -246,8 +251,8 @@ fn by_socket(
     }
 }
 
-pub(super) const fn stopped(origin: Origin) -> Told {
-    Told {
+pub(super) const fn stopped(origin: Origin) -> ContainerStatus {
+    ContainerStatus {
         state: State::Stopped,
         since: None,
         origin,
