@@ -182,6 +182,19 @@ fn lxc_stop_r_comes_back_when_the_container_runs_again() {
 }
 
 #[test]
+fn lxc_names_the_hosts_end_of_a_network() {
+    let Some(lxc) = Lxc::new() else { return };
+    let name = lxc.lxcpath.name("wired");
+    lxc.lxcpath.ok(&["create", &name, "-s", "lxc.net.0.type=veth"]);
+    lxc.lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
+    let said = lxc.ok("lxc-info", &["-n", &name, "-S"]);
+    let link = said.lines().find_map(|it| it.strip_prefix("Link:")).expect(&said).trim();
+    assert!(Path::new("/sys/class/net").join(link).exists(), "{said}");
+    lxc.lxcpath.ok(&["stop", "-k", &name]);
+    assert!(!Path::new("/sys/class/net").join(link).exists());
+}
+
+#[test]
 fn lxc_drives_a_container_of_wharf() {
     let Some(lxc) = Lxc::new() else { return };
     let name = lxc.lxcpath.start_sleeper("ours");

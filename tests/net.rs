@@ -265,6 +265,24 @@ fn an_interface_that_was_lent_comes_back_as_it_was() {
 }
 
 #[test]
+fn a_wildcard_lends_every_interface_whose_name_begins_so() {
+    let Some(net) = Net::with_cable() else { return };
+    ip("link add port2 type veth peer name far2");
+    let settings = ["lxc.net.0.type=phys", "lxc.net.0.link=port+", "lxc.net.0.flags=up"];
+    let Some(name) = net.start("web", &settings) else { return };
+    let inside = net.inside(&name, "busybox ip -o link");
+    assert!(inside.contains(": port@") && inside.contains(": port2@"), "{inside}");
+    assert!(!links().iter().any(|it| it.starts_with("port")));
+    net.lxcpath.ok(&["stop", "-k", &name]);
+    ip("link del port2");
+    net.is_as_before();
+    let settings = ["lxc.net.0.type=phys", "lxc.net.0.link=none+"];
+    let Some(name) = net.create("none", &settings) else { return };
+    let said = net.lxcpath.refused(&["start", &name], 1);
+    assert!(said.contains("lxc.net.0.link none+: there is no such network interface"), "{said}");
+}
+
+#[test]
 fn a_macvlan_and_a_routed_pair_have_their_addresses() {
     let Some(net) = Net::with_cable() else { return };
     let settings = [

@@ -136,7 +136,7 @@ impl Config {
     /// Describes the network interfaces that it asks for.
     #[cfg(test)]
     pub(in crate::engine) fn nics(&self) -> Result<Vec<At<Nic>>, ConfigError> {
-        net::nics(&self.settings.interfaces)
+        net::nics(&self.settings.interfaces, Vec::new)
     }
 
     /// Lists every line that names an interface which this host does not have.

@@ -10,6 +10,7 @@ use super::meaning::{Auto, AutoGroup, Meaning, NONE};
 use super::settings::{ConfigSettings, Setting, blame};
 use super::{Config, filter, hooks, include, mounts, net, process};
 use crate::engine::host::apparmor;
+use crate::engine::host::links::Netlink;
 use crate::engine::terms::signal;
 use crate::engine::terms::spec::{
     At, AutoMode, AutoMounts, Capabilities, CgroupSetting, ConfigPlace, ConsoleSpec, InitSpec,
@@ -28,7 +29,7 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
         return Err(errors);
     }
     let rootfs = rootfs(settings)?;
-    let nics = net::nics(&settings.interfaces)?;
+    let nics = net::nics(&settings.interfaces, host_interfaces)?;
     if let Some(errors) = ConfigErrors::of(net::missing(&settings.interfaces)) {
         return Err(errors);
     }
@@ -66,6 +67,11 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
     })
 }
 
+/// Without an answer the start itself reports what is wrong.
+fn host_interfaces() -> Vec<String> {
+    Netlink::here().and_then(|it| it.names()).unwrap_or_default()
+}
+
 /// Lists why a start is refused, in the order of the lines.
 pub(super) fn unsupported(settings: &ConfigSettings) -> impl Iterator<Item = ConfigError> {
     let keys = settings.entries.iter().filter(|it| refuses(it)).map(not_yet);
@@ -73,7 +79,7 @@ pub(super) fn unsupported(settings: &ConfigSettings) -> impl Iterator<Item = Con
         .entries
         .iter()
         .filter(|it| it.key.name == "lxc.rootfs.path" && storage(&it.value).0 != "dir");
-    keys.chain(storage.map(not_yet)).chain(net::refused(&settings.interfaces))
+    keys.chain(storage.map(not_yet))
 }
 
 fn refuses(entry: &Setting) -> bool {

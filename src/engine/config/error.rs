@@ -170,6 +170,8 @@ pub enum Reason {
     NotBridge,
     #[error("it requires {0}")]
     Requires(String),
+    #[error("it cannot name several interfaces, and {of} matches {found}")]
+    Several { of: &'static str, found: String },
     #[error("the variable is not set in wharf's own environment")]
     NotInEnvironment,
     #[error("is not supported yet")]

@@ -12,7 +12,7 @@ use super::values;
 use crate::engine::terms::nic::{NicAddress, Subnet};
 use crate::engine::terms::spec::ConfigPlace;
 pub(in crate::engine) use hwaddr::fill_lines;
-pub(super) use nics::{missing, nics, refused};
+pub(super) use nics::{missing, nics};
 
 /// Every key, for suggestions.
 pub(super) const NAMES: [&str; 8] = [

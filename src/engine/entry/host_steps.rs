@@ -194,6 +194,23 @@ impl HostStep {
         }
     }
 
+    /// Returns the host's end of the pair that connects the interface `lxc.net.INDEX`.
+    pub(in crate::engine) fn host_end(&self, index: u32) -> Option<&str> {
+        match self {
+            Self::Connect(pair) if pair.nic.index == index => Some(&pair.host),
+            Self::Connect(_)
+            | Self::Hold { .. }
+            | Self::Lend(_)
+            | Self::Answer { .. }
+            | Self::Stack(_)
+            | Self::Script(_)
+            | Self::Configure(_)
+            | Self::Hook(_)
+            | Self::StopHook(_)
+            | Self::PostStopHook(_) => None,
+        }
+    }
+
     /// Returns whether it runs a hook at the end.
     pub(in crate::engine) const fn ends_with_hook(&self) -> bool {
         matches!(self, Self::StopHook(_) | Self::PostStopHook(_))

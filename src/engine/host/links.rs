@@ -63,6 +63,12 @@ impl Netlink {
         opened
     }
 
+    /// Lists the names of all interfaces.
+    pub(in crate::engine) fn names(&self) -> io::Result<Vec<String>> {
+        let all = self.ask(RouteNetlinkMessage::GetLink(LinkMessage::default()), NLM_F_DUMP)?;
+        Ok(all.into_iter().filter_map(name).collect())
+    }
+
     /// Looks an interface up by its name.
     pub(in crate::engine) fn find(&self, name: &str) -> io::Result<Option<Link>> {
         self.look_up(0, vec![LinkAttribute::IfName(name.to_owned())])
@@ -254,6 +260,14 @@ fn take(datagram: &[u8], answers: &mut Vec<RouteNetlinkMessage>) -> io::Result<b
         }
     }
     Ok(false)
+}
+
+fn name(message: RouteNetlinkMessage) -> Option<String> {
+    let RouteNetlinkMessage::NewLink(message) = message else { return None };
+    message
+        .attributes
+        .into_iter()
+        .find_map(|it| if let LinkAttribute::IfName(name) = it { Some(name) } else { None })
 }
 
 fn link(message: RouteNetlinkMessage) -> Option<Link> {

@@ -15,21 +15,6 @@ use crate::engine::terms::nic::{
 };
 use crate::engine::terms::spec::At;
 
-/// Lists the lines that wharf does not carry out yet.
-pub(in crate::engine::config) fn refused(
-    interfaces: &Interfaces,
-) -> impl Iterator<Item = ConfigError> {
-    interfaces.by_index.iter().flat_map(|(index, it)| {
-        let parts = it.parts.iter().filter(|part| is_not_yet(it, part));
-        parts.map(|part| blame(*index, part, Reason::NotYet))
-    })
-}
-
-/// A wildcard takes every interface whose name begins so.
-fn is_not_yet(interface: &InterfaceConfig, part: &InterfacePart) -> bool {
-    part.name == "link" && interface.kind == Some("phys") && part.value.ends_with('+')
-}
-
 /// Lists the lines that name an interface which this host does not have, or which is no bridge.
 pub(in crate::engine::config) fn missing(interfaces: &Interfaces) -> Vec<ConfigError> {
     let linked = interfaces.by_index.iter().filter_map(|(index, it)| {
@@ -39,6 +24,11 @@ pub(in crate::engine::config) fn missing(interfaces: &Interfaces) -> Vec<ConfigE
     // Without an answer the start itself reports what is wrong.
     let Ok(links) = Netlink::here() else { return Vec::new() };
     let faults = linked.filter_map(|(index, it, link)| {
+        if let Some(prefix) = wildcard(it) {
+            let lacks = matching(prefix, &links.names().unwrap_or_default()).is_empty();
+            let advice = advice(&link.value, false);
+            return lacks.then(|| blame(index, link, Reason::NoLink(advice)));
+        }
         let found = links.find(&link.value).ok()?;
         fault(it, &link.value, found.as_ref()).map(|reason| blame(index, link, reason))
     });
@@ -68,19 +58,37 @@ fn advice(name: &str, bridged: bool) -> String {
     format!("; {own}")
 }
 
-/// Describes every interface that has to be made, each with its name.
+/// Describes every interface that has to be made, each with its name. `host` lists those of the
+/// host.
 pub(in crate::engine::config) fn nics(
     interfaces: &Interfaces,
+    host: impl Fn() -> Vec<String>,
 ) -> Result<Vec<At<Nic>>, ConfigError> {
     let mut nics = Vec::new();
     for (index, it) in &interfaces.by_index {
-        if let Some(kind) = it.kind.filter(|it| *it != "none") {
-            let value = Reader { index: *index, interface: it }.nic(kind)?;
-            nics.push(At { value, place: it.place.clone() });
-        }
+        let Some(kind) = it.kind.filter(|it| *it != "none") else { continue };
+        let reader = Reader { index: *index, interface: it };
+        let nic = reader.nic(kind)?;
+        let all = match wildcard(it) {
+            Some(prefix) => reader.each(&nic, &matching(prefix, &host()))?,
+            None => vec![nic],
+        };
+        nics.extend(all.into_iter().map(|value| At { value, place: it.place.clone() }));
     }
     name_all(&mut nics);
     Ok(nics)
+}
+
+/// Returns how the names of the interfaces begin that `link = NAME+` lends to the container.
+fn wildcard(interface: &InterfaceConfig) -> Option<&str> {
+    let link = interface.all("link").last().filter(|_| interface.kind == Some("phys"))?;
+    link.value.strip_suffix('+')
+}
+
+fn matching(prefix: &str, host: &[String]) -> Vec<String> {
+    // Every network namespace has a loopback of its own, which stays.
+    let host = host.iter().map(String::as_str).filter(|it| *it != "lo");
+    host.filter(|it| it.starts_with(prefix)).map(str::to_owned).collect()
 }
 
 /// What LXC writes for the first free `ethN`.
@@ -124,6 +132,16 @@ impl Reader<'_> {
         };
         self.check(&nic)?;
         Ok(nic)
+    }
+
+    /// Repeats `nic` for each of `links`.
+    fn each(&self, nic: &Nic, links: &[String]) -> Result<Vec<Nic>, ConfigError> {
+        if links.len() > 1 && !nic.name.is_empty() {
+            let reason = Reason::Several { of: "link", found: links.join(", ") };
+            return Err(self.blame("name", reason));
+        }
+        let of = |link: &String| Nic { link: Some(link.clone()), ..nic.clone() };
+        Ok(links.iter().map(of).collect())
     }
 
     fn kind(&self, kind: &str) -> Result<NicKind, ConfigError> {
@@ -334,7 +352,7 @@ mod tests {
             let (key, value) = line.split_once('=').unwrap();
             interfaces.set(&format!("lxc.{key}"), value, None).unwrap().unwrap();
         }
-        nics(&interfaces)
+        nics(&interfaces, || ["lo", "lan0", "lan1", "wan"].map(str::to_owned).into())
     }
 
     fn refusal(lines: &[&str]) -> String {
@@ -370,6 +388,24 @@ mod tests {
         let nics = read(&[&lines[..], &["net.2.link=lan", "net.3.type=empty"]].concat()).unwrap();
         let names: Vec<&str> = nics.iter().take(3).map(|it| it.value.name.as_str()).collect();
         assert_eq!(names, ["eth1", "eth0", "lan"]);
+    }
+
+    #[test]
+    fn a_wildcard_lends_each_interface_whose_name_begins_so() {
+        let nics = read(&["net.0.type=phys", "net.0.link=lan+", "net.0.flags=up"]).unwrap();
+        let names: Vec<&str> = nics.iter().map(|it| it.value.name.as_str()).collect();
+        assert_eq!(names, ["lan0", "lan1"]);
+        assert!(
+            nics.iter().all(|it| it.value.up && it.value.link.as_ref() == Some(&it.value.name))
+        );
+        let all = read(&["net.0.type=phys", "net.0.link=+"]).unwrap();
+        assert_eq!(all.len(), 3, "the loopback stays");
+        assert_eq!(
+            refusal(&["net.0.type=phys", "net.0.link=lan+", "net.0.name=inside"]),
+            "lxc.net.0.name inside: it cannot name several interfaces, and link matches lan0, lan1"
+        );
+        let one = read(&["net.0.type=phys", "net.0.link=wa+", "net.0.name=inside"]).unwrap();
+        assert_eq!(one.first().unwrap().value.name, "inside");
     }
 
     #[test]

@@ -172,10 +172,18 @@ impl Desk {
     }
 
     fn config_item(&self, payload: &[u8]) -> Reply {
-        let value = wire::decode_text(payload).and_then(|key| self.config.get(key));
+        let value = wire::decode_text(payload)
+            .and_then(|key| self.host_end(key).or_else(|| self.config.get(key)));
         let value = value.filter(|it| !it.is_empty() && it.len() < wire::MAX_PAYLOAD);
         // -1, as with LXC.
         value.map_or_else(|| Reply::error(Errno::EPERM), |it| Reply::text(&it))
+    }
+
+    /// Returns the name of the host's end that `lxc.net.N.veth.pair` names, which may be made up.
+    fn host_end(&self, key: &str) -> Option<String> {
+        let index = key.strip_prefix("lxc.net.")?.strip_suffix(".veth.pair")?.parse().ok()?;
+        let end = self.life.record.host_steps.iter().find_map(|it| it.host_end(index));
+        end.map(str::to_owned)
     }
 
     fn tty(&mut self, holder: Holder, number: i32) -> Reply {
