@@ -11,18 +11,20 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
+use wharf::engine;
 use wharf::engine::State;
 use wharf::engine::cgroup::Layout;
 use wharf::engine::process::{Process, ProcessOrder, forest};
-use wharf::engine::sample::{
-    CgroupFile, Container, Counters, Detail, HostSample, Limit, Network, Origin, Psi, Sample,
-};
+use wharf::engine::sample::{Container, Counters, Detail, HostSample, Limit, Psi};
 use wharf::ui::message::Message;
 use wharf::ui::model::Model;
 use wharf::ui::theme::{ColourDepth, Theme};
 use wharf::ui::update::update;
 use wharf::ui::view::view;
 use wharf::widgets::look::{Glyphs, Look};
+
+#[path = "../tests/support/made_up.rs"]
+mod made_up;
 
 const SIZE: (u16, u16) = (200, 50);
 const CONTAINERS: i32 = 100;
@@ -48,34 +50,15 @@ fn sample(second: u64) -> Message {
         psi: Psi { cpu: Some((second % 5) as f32), memory: Some(0.0), io: Some(0.0) },
         lacks: Vec::new(),
     };
-    Message::Sampled(Arc::new(Sample {
-        taken,
-        host,
-        containers,
-        unmanaged: Vec::new(),
-        trouble: None,
-    }))
+    Message::Sampled(Arc::new(made_up::sample(taken, host, containers)))
 }
 
 fn container(number: i32, second: u64, taken: SystemTime) -> Option<Container> {
     let moving = (u64::from(number.unsigned_abs()) * 7 + second * 13) % 100;
+    let name = format!("web-{number:03}").parse().ok()?;
     Some(Container {
-        name: format!("web-{number:03}").parse().ok()?,
-        lxcpath: "/var/lib/lxc".into(),
-        origin: Origin::Wharf,
-        defined: true,
-        state: State::Running,
         since: taken.checked_sub(Duration::from_secs(100_000)),
-        trouble: None,
-        hidden: false,
-        restarts_at: None,
-        faulty: false,
-        lost_limits: Vec::new(),
         init_pid: Some(1000 + number),
-        last_exit: None,
-        died_of_memory: false,
-        last_memory_max_bytes: None,
-        oom_last: None,
         counters: Counters {
             cpu_percent: Some(moving as f32),
             cpu_total: Some(Duration::from_secs(second)),
@@ -86,30 +69,21 @@ fn container(number: i32, second: u64, taken: SystemTime) -> Option<Container> {
             psi: Psi { cpu: Some(moving as f32 / 10.0), memory: Some(0.0), io: Some(0.0) },
             ..Counters::default()
         },
-        network: Network::Unknown,
         detail: (number == 0).then(|| detail(moving)),
+        ..made_up::container(name, State::Running)
     })
 }
 
 fn detail(moving: u64) -> Detail {
     let process = |pid: i32| Process {
-        pid,
         parent: pid / 3,
         inner_pid: Some(pid),
-        state: 'S',
         cpu_percent: Some(moving as f32 / 10.0),
         rss_bytes: Some(moving << 20),
-        command: format!("/usr/sbin/worker --number {pid} --with-some-arguments"),
-        ..Process::default()
+        ..made_up::process(pid, &format!("/usr/sbin/worker --number {pid} --with-some-arguments"))
     };
-    let file = |it: i32| CgroupFile {
-        controller: "memory".to_owned(),
-        version: 2,
-        file: format!("memory.file{it}"),
-        value: Some(moving.to_string()),
-        writable: true,
-        applies: true,
-    };
+    let value = moving.to_string();
+    let file = |it: i32| made_up::file("memory", &format!("memory.file{it}"), &value);
     Detail {
         processes: forest((1..PROCESSES).map(process).collect(), ProcessOrder::Pid),
         files: (0..60).map(file).collect(),

@@ -1,4 +1,5 @@
-//! Numbers as people read them, in as few cells as possible. Pure; unknown is left to the caller.
+//! Numbers as people read them, in as few cells as possible, and the lines of a tree. Pure; unknown
+//! is left to the caller.
 
 use std::time::{Duration, SystemTime};
 
@@ -77,6 +78,18 @@ pub fn since(then: SystemTime, now: SystemTime) -> String {
     duration(now.duration_since(then).unwrap_or_default())
 }
 
+/// Cells of a level of a tree.
+pub const LEVEL: usize = 3;
+
+/// The lines in front of a node of a tree, drawn with `[pipe, branch, last]`, each a level wide.
+/// `later` says for every level below the root, the node's own last, whether a later sibling follows
+/// there; a root has no levels and gets no lines.
+pub fn branches(later: &[bool], [pipe, branch, last]: [&str; 3]) -> String {
+    let Some((own, above)) = later.split_last() else { return String::new() };
+    let above = above.iter().map(|more| if *more { pipe } else { "   " });
+    above.chain([if *own { branch } else { last }]).collect()
+}
+
 /// The time of day where the operator is: `16:41:07`.
 pub fn clock(at: SystemTime) -> String {
     local(at).map_or_else(String::new, |it| it.strftime("%H:%M:%S").to_string())
@@ -151,5 +164,13 @@ mod tests {
     #[test]
     fn the_clock_has_a_fixed_width() {
         assert_eq!(clock(SystemTime::now()).len(), 8);
+    }
+
+    #[test]
+    fn lines_join_siblings() {
+        let rows: [&[bool]; 4] = [&[], &[true], &[true, false], &[false]];
+        let drawn = rows.map(|it| branches(it, ["│  ", "├─ ", "└─ "]));
+        assert_eq!(drawn, ["", "├─ ", "│  └─ ", "└─ "]);
+        assert_eq!(branches(&[false; 12], ["|  ", "|- ", "`- "]).len(), 12 * LEVEL);
     }
 }

@@ -18,4 +18,3 @@ pub mod prompt;
 pub mod table;
 pub mod text;
 pub mod toast;
-pub mod tree;

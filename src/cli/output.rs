@@ -1,4 +1,4 @@
-//! How the command line writes: aligned columns, tree lines, what LXC prints. Pure.
+//! How the command line writes: aligned columns, sizes and times, safe JSON. Pure.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -6,7 +6,6 @@ use std::time::SystemTime;
 
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::engine::process::Process;
 use crate::engine::shown::shown;
 use crate::format;
 
@@ -58,20 +57,6 @@ impl TextTable {
         line.push('\n');
         line
     }
-}
-
-/// Returns the tree lines before a process's command.
-pub(super) fn branch(process: &Process) -> String {
-    let Some((last, above)) = process.later_siblings.split_last() else { return String::new() };
-    if process.depth == 0 {
-        return String::new();
-    }
-    // Roots, the first level, have no lines.
-    let skip = above.len().saturating_sub(usize::from(process.depth) - 1);
-    let mut lines: String =
-        above.iter().skip(skip).map(|more| if *more { "│  " } else { "   " }).collect();
-    lines.push_str(if *last { "├─ " } else { "└─ " });
-    lines
 }
 
 /// Prints a size as LXC does: bytes up to a KiB, then two decimals.
@@ -154,16 +139,5 @@ mod tests {
             serde_json::from_str::<serde_json::Value>(&safe).unwrap(),
             serde_json::from_str::<serde_json::Value>(&json).unwrap()
         );
-    }
-
-    #[test]
-    fn tree_lines_follow_the_siblings() {
-        let process = |depth, later: &[bool]| {
-            branch(&Process { depth, later_siblings: later.to_vec(), ..Process::default() })
-        };
-        assert_eq!(process(0, &[false]), "");
-        assert_eq!(process(1, &[false, true]), "├─ ");
-        assert_eq!(process(2, &[false, true, false]), "│  └─ ");
-        assert_eq!(process(1, &[true]), "├─ ");
     }
 }

@@ -5,20 +5,23 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crossterm::event::{KeyCode, KeyEvent};
+use wharf::engine;
 use wharf::engine::cgroup::Layout;
 use wharf::engine::event::{Event, What};
 use wharf::engine::exit::Exit;
 use wharf::engine::oom::OomKill;
 use wharf::engine::process::{Process, ProcessOrder, forest};
 use wharf::engine::sample::{
-    CgroupFile, Container, Counters, Detail, HostSample, Interface, Limit, Network, Origin, Psi,
-    Root, Sample,
+    CgroupFile, Container, Counters, Detail, HostSample, Interface, Limit, Network, Psi, Root,
 };
 use wharf::engine::{Name, State};
 use wharf::ui::keymap;
 use wharf::ui::message::Message;
 use wharf::ui::model::Model;
 use wharf::ui::update::update;
+
+#[path = "../support/made_up.rs"]
+mod made_up;
 
 /// Seconds of history.
 const WATCHED: u64 = 60;
@@ -94,13 +97,8 @@ fn sampled_at(since_epoch: Duration, second: u64, containers: Vec<Container>) ->
         psi: Psi { cpu: Some(4.0), memory: Some(0.0), io: Some(12.0) },
         lacks: Vec::new(),
     };
-    Message::Sampled(Arc::new(Sample {
-        taken: SystemTime::UNIX_EPOCH + since_epoch,
-        host,
-        containers,
-        unmanaged: Vec::new(),
-        trouble: None,
-    }))
+    let taken = SystemTime::UNIX_EPOCH + since_epoch;
+    Message::Sampled(Arc::new(made_up::sample(taken, host, containers)))
 }
 
 /// A load that rises and falls, 0 to 100, the same on every machine.
@@ -143,7 +141,7 @@ pub(crate) fn containers(second: u64) -> Vec<Container> {
         limited(busy("web-02", 7, 0.9), 512),
         Container {
             lost_limits: vec!["memory.max".to_owned()],
-            trouble: Some("lost its limit: memory.max; `wharf cgroup --again web-03` sets it anew".to_owned()),
+            trouble: Some("lost its limit: memory.max; `wharf cgroup --again web-03` restores it".to_owned()),
             ..busy("web-03", 8, 0.4)
         },
         Container {
@@ -175,22 +173,8 @@ fn ago(seconds: u64) -> Option<SystemTime> {
 
 pub(crate) fn running(text: &str, seed: u64) -> Container {
     Container {
-        name: name(text),
-        lxcpath: "/var/lib/lxc".into(),
-        origin: Origin::Wharf,
-        defined: true,
-        state: State::Running,
         since: ago(40_000 * (seed + 1)),
-        trouble: None,
-        hidden: false,
-        restarts_at: None,
-        faulty: false,
-        lost_limits: Vec::new(),
         init_pid: Some(4200 + seed as i32 * 311),
-        last_exit: None,
-        died_of_memory: false,
-        oom_last: None,
-        last_memory_max_bytes: None,
         counters: Counters {
             cpu_percent: Some(1.5),
             cpu_total: Some(Duration::from_secs(7000 * (seed + 1))),
@@ -212,7 +196,7 @@ pub(crate) fn running(text: &str, seed: u64) -> Container {
             ..Counters::default()
         },
         network: network(seed),
-        detail: None,
+        ..made_up::container(name(text), State::Running)
     }
 }
 
@@ -253,7 +237,6 @@ pub(crate) fn stopped(text: &str, last_exit: Option<Exit>, since: u64) -> Contai
 
 fn detail(second: u64) -> Detail {
     let process = |pid: i32, parent: i32, command: &str, state: char, share: f32| Process {
-        pid,
         parent,
         inner_pid: Some(pid - 5754),
         state,
@@ -261,8 +244,7 @@ fn detail(second: u64) -> Detail {
         uid: Some(0),
         cpu_percent: Some(wave(second, 5) * share),
         rss_bytes: Some(pid as u64 % 61 * MIB),
-        command: command.to_owned(),
-        ..Process::default()
+        ..made_up::process(pid, command)
     };
     let mut processes = vec![
         process(5755, 1, "/sbin/init", 'S', 0.0),
@@ -315,12 +297,8 @@ fn detail(second: u64) -> Detail {
 
 fn files() -> Vec<CgroupFile> {
     let file = |controller: &str, file: &str, value: &str, writable| CgroupFile {
-        controller: controller.to_owned(),
-        version: 2,
-        file: file.to_owned(),
-        value: Some(value.to_owned()),
         writable,
-        applies: true,
+        ..made_up::file(controller, file, value)
     };
     vec![
         file("cpu", "cpu.max", "200000 100000", true),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Subcommand;
 use crate::cli::args;
 use crate::cli::invocation::{Invocation, operands};
-use crate::cli::output::{Justify, TextTable, branch, or_unknown};
+use crate::cli::output::{Justify, TextTable, or_unknown};
 use crate::engine::process::Process;
 use crate::engine::shown::shown;
 use crate::engine::{Name, State};
@@ -83,6 +83,9 @@ fn names(invocation: &Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<Ve
 }
 
 fn row(name: &Name, it: &Process, users: &mut Users) -> Vec<String> {
+    // Roots, the first level, have no lines.
+    let below = it.later_siblings.get(1..).unwrap_or_default();
+    let lines = format::branches(below, ["│  ", "├─ ", "└─ "]);
     vec![
         name.to_string(),
         it.pid.to_string(),
@@ -91,7 +94,7 @@ fn row(name: &Name, it: &Process, users: &mut Users) -> Vec<String> {
         or_unknown(it.cpu_percent.map(|it| format!("{it:.1}"))),
         or_unknown(it.rss_bytes.map(format::bytes)),
         it.state.to_string(),
-        format!("{}{}", branch(it), shown(&it.command)),
+        format!("{lines}{}", shown(&it.command)),
     ]
 }
 

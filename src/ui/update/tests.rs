@@ -3,6 +3,8 @@
 mod click;
 mod focus;
 mod limits;
+#[path = "../../../tests/support/made_up.rs"]
+mod made_up;
 mod said;
 mod search;
 mod undo;
@@ -13,16 +15,14 @@ use std::time::{Duration, SystemTime};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::update;
-use crate::engine::Name;
 use crate::engine::cgroup::Layout;
 use crate::engine::event::{Event, What};
 use crate::engine::limits::Change;
 use crate::engine::oom::OomKill;
 use crate::engine::process::Process;
-use crate::engine::sample::{
-    CgroupFile, Container, Counters, Detail, HostSample, Limit, Network, Origin, Psi, Sample,
-};
+use crate::engine::sample::{CgroupFile, Container, Counters, Detail, HostSample, Limit, Psi};
 use crate::engine::state::State;
+use crate::engine::{self, Name};
 use crate::ui::effect::{Act, Effect, Outcome};
 use crate::ui::keymap;
 use crate::ui::message::{ActFailure, Done, Message};
@@ -37,25 +37,10 @@ pub(in crate::ui) fn name(text: &str) -> Name {
 pub(in crate::ui) fn container(text: &str, state: State) -> Container {
     let active = state.is_active();
     Container {
-        name: name(text),
-        lxcpath: "/var/lib/lxc".into(),
-        origin: Origin::Wharf,
-        defined: true,
-        state,
         since: Some(SystemTime::UNIX_EPOCH + START - Duration::from_hours(2)),
-        trouble: None,
-        hidden: false,
-        restarts_at: None,
-        faulty: false,
-        lost_limits: Vec::new(),
         init_pid: active.then_some(4231),
-        last_exit: None,
-        died_of_memory: false,
-        last_memory_max_bytes: None,
-        oom_last: None,
         counters: if active { counters() } else { Counters::default() },
-        network: Network::Unknown,
-        detail: None,
+        ..made_up::container(name(text), state)
     }
 }
 
@@ -73,21 +58,11 @@ fn counters() -> Counters {
 
 pub(in crate::ui) fn with_detail(mut container: Container) -> Container {
     let process = |pid, depth, command: &str, later: &[bool]| Process {
-        pid,
         depth,
-        command: command.to_owned(),
-        state: 'S',
         later_siblings: later.to_vec(),
-        ..Process::default()
+        ..made_up::process(pid, command)
     };
-    let file = |file: &str, value: &str| CgroupFile {
-        controller: "memory".to_owned(),
-        version: 2,
-        file: file.to_owned(),
-        value: Some(value.to_owned()),
-        writable: true,
-        applies: true,
-    };
+    let file = |file: &str, value: &str| made_up::file("memory", file, value);
     container.detail = Some(Detail {
         processes: vec![
             process(4231, 0, "init", &[false]),
@@ -112,13 +87,7 @@ pub(in crate::ui) fn sampled(containers: Vec<Container>) -> Message {
         ..HostSample::default()
     };
     let taken = SystemTime::UNIX_EPOCH + START;
-    Message::Sampled(Arc::new(Sample {
-        taken,
-        host,
-        containers,
-        unmanaged: Vec::new(),
-        trouble: None,
-    }))
+    Message::Sampled(Arc::new(made_up::sample(taken, host, containers)))
 }
 
 pub(in crate::ui) fn model(size: (u16, u16), containers: Vec<Container>) -> Model {

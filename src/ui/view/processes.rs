@@ -13,10 +13,9 @@ use crate::ui::allowed;
 use crate::ui::model::Model;
 use crate::ui::model::detail::{Forest, Tab};
 use crate::widgets::frame::Frame;
-use crate::widgets::look::Look;
+use crate::widgets::look::{Glyphs, Look};
 use crate::widgets::pen::Pen;
 use crate::widgets::table::scroll;
-use crate::widgets::tree::{LEVEL, branches};
 
 /// From this share of one processor on a process gets a colour, in percent.
 const BUSY: f32 = 50.0;
@@ -135,8 +134,8 @@ fn rows_or_words(model: &Model, container: &Container, rows: &Rows<'_>, mut canv
 
 /// Returns how many levels of the tree must be scrolled out for `process` to be visible.
 fn hidden_levels(process: &Process, room: usize) -> usize {
-    let indent = process.later_siblings.len().saturating_sub(1) * LEVEL;
-    (indent + COMMAND.min(room / 2)).saturating_sub(room).div_ceil(LEVEL)
+    let indent = process.later_siblings.len().saturating_sub(1) * format::LEVEL;
+    (indent + COMMAND.min(room / 2)).saturating_sub(room).div_ceil(format::LEVEL)
 }
 
 fn one(process: &Process, folded: bool, hidden: usize, look: &Look, pen: &mut Pen<'_>) {
@@ -160,12 +159,14 @@ fn one(process: &Process, folded: bool, hidden: usize, look: &Look, pen: &mut Pe
     pen.skip(1).put(process.state.encode_utf8(&mut [0; 4]), style).skip(2);
     // A root's own entry says whether other roots follow; lines begin below it.
     let below = process.later_siblings.get(1..).unwrap_or_default();
-    branches(pen, below, hidden, look.glyphs, look.line);
+    let Glyphs { pipe, branch, last, .. } = *look.glyphs;
+    let visible = below.get(hidden..).unwrap_or_default();
+    pen.put(&format::branches(visible, [pipe, branch, last]), look.line);
     if folded {
         pen.put("+ ", look.accent);
     }
     // Text to the left of the visible levels is partly visible.
-    let cut = hidden.saturating_sub(below.len()) * LEVEL;
+    let cut = hidden.saturating_sub(below.len()) * format::LEVEL;
     if cut > 0 {
         pen.put(look.glyphs.less, look.dim);
     }

@@ -47,5 +47,5 @@ fn processes_are_ordered_where_they_are_shown() {
     assert_eq!(effects, []);
     let effects = update(&mut model, Message::Key(KeyCode::Char('m').into()));
     let Some(Effect::Look(look)) = effects.first() else { panic!("{effects:?}") };
-    assert_eq!(look.order, crate::engine::process::ProcessOrder::Memory);
+    assert_eq!(look.order, engine::process::ProcessOrder::Memory);
 }
