@@ -255,6 +255,24 @@ fn an_init_of_ours_ignores_no_signal() {
 }
 
 #[test]
+fn an_init_of_ours_shows_no_path_of_the_host() {
+    let Some(guest) = Box::new("title") else { return };
+    let lxcpath = guest.lxcpath.path().to_str().unwrap();
+    let executed = ["execute", &guest.name, "--", "/bin/cat", "/proc/1/cmdline"];
+    let sleep = ["lxc.execute.cmd=/bin/sleep 1000", "lxc.init.cmd=/bin/sleep 1000"];
+    let shows = |shown: &str| {
+        assert!(!shown.contains(lxcpath) && !shown.contains(&guest.name), "{shown:?}");
+        assert_eq!(shown.trim_end_matches('\0'), "wharf-init");
+    };
+    shows(&guest.lxcpath.ok(&executed));
+    guest.lxcpath.ok(&["start", &guest.name, "-s", sleep[0], "-s", sleep[1]]);
+    shows(&guest.says("cat /proc/1/cmdline"));
+    let tree = guest.lxcpath.ok(&["ps", &guest.name]);
+    assert!(tree.lines().any(|it| it.ends_with(" wharf-init")), "{tree}");
+    assert!(tree.lines().any(|it| it.ends_with("└─ /bin/sleep 1000")), "{tree}");
+}
+
+#[test]
 fn a_container_starts_with_limits_of_its_own_not_with_the_callers() {
     let Some(guest) = Box::new("files") else { return };
     let limits = "ulimit -Sn; ulimit -n";

@@ -8,6 +8,7 @@ pub(in crate::engine) mod bpf;
 pub(in crate::engine) mod filter;
 mod message;
 mod namespace;
+mod origin;
 pub(in crate::engine) mod probe;
 pub mod pty;
 mod tty;
@@ -19,6 +20,7 @@ use nix::errno::Errno;
 
 pub(in crate::engine) use message::receive_signed;
 pub(in crate::engine) use namespace::{namespace_owner, namespace_parent};
+pub(in crate::engine) use origin::forget_origin;
 pub use tty::set_window_size;
 pub(in crate::engine) use tty::{open_pty_peer, take_terminal, unlock_pty, window_size};
 
@@ -106,29 +108,6 @@ pub fn exit_now(code: i32) -> ! {
 /// there is no frame to unwind to, and no terminal of ours to write to.
 pub(in crate::engine) fn die_of_panics(code: i32) {
     std::panic::set_hook(Box::new(move |_| exit_now(code)));
-}
-
-/// Overwrites the environment that this process was started with, which processes that may inspect
-/// it could read. No variable may be read afterwards.
-pub(in crate::engine) fn forget_environment() {
-    unsafe extern "C" {
-        static environ: *mut *mut libc::c_char;
-    }
-    // SAFETY: the caller is single-threaded, so nobody changes the list meanwhile.
-    let mut place = unsafe { environ };
-    while !place.is_null() {
-        // SAFETY: the list ends in a null pointer, which ends the loop.
-        let string = unsafe { place.read() };
-        if string.is_null() {
-            return;
-        }
-        // SAFETY: each string in the list ends in a NUL.
-        let length = unsafe { libc::strlen(string) };
-        // SAFETY: the strings are this process's own to write, see environ(7).
-        unsafe { string.write_bytes(0, length) };
-        // SAFETY: this was not the end of the list.
-        place = unsafe { place.add(1) };
-    }
 }
 
 /// Returns memory that was freed to the kernel, for a process that will need little from now on.

@@ -15,6 +15,9 @@ use crate::engine::host::Host;
 use crate::engine::sys;
 use crate::engine::terms::exit::Exit;
 
+/// What the container and the host see as its command line.
+pub(in crate::engine) const TITLE: &CStr = c"wharf-init";
+
 /// Exit code when init itself could not go on.
 pub(in crate::engine) const FAILED: i32 = 125;
 

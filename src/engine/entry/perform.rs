@@ -313,8 +313,8 @@ fn become_init(
     match sys::fork()? {
         None => Ok(()),
         Some(command) => {
-            // Init stays, and its memory could be read by processes that may trace it.
-            sys::forget_environment();
+            // Init stays, and the container can read how it was started.
+            sys::forget_origin(init::TITLE);
             // Init goes on confined and without these capabilities, or not at all.
             let confined = label.is_none_or(|it| it.take_on().is_ok());
             if !confined || limit_capabilities(mask).is_err() {

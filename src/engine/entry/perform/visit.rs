@@ -1,6 +1,7 @@
 //! The steps of a process that enters a running container. It is not visible there until it has
 //! nothing of the host left, see [`crate::engine::entry::plan::enter`].
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -10,6 +11,9 @@ use nix::sys::stat::Mode;
 use super::{Door, Site, place_standard};
 use crate::engine::entry::report;
 use crate::engine::sys::{self, Side};
+
+/// What the container sees as the command line until the program is executed.
+const TITLE: &CStr = c"wharf-attach";
 
 /// Enters the namespaces; for the pid namespace this affects only its children.
 pub(super) fn enter_namespaces(door: Door<'_>, flags: i32) -> nix::Result<()> {
@@ -36,7 +40,8 @@ pub(super) fn open_pty() -> nix::Result<(OwnedFd, OwnedFd)> {
     Ok((ptmx, peer))
 }
 
-/// Gives up the session, the terminal, every descriptor and the environment of the host.
+/// Gives up the session, the terminal, every descriptor, and the command line and environment of the
+/// host.
 pub(super) fn leave_host(site: &Site<'_>) -> nix::Result<()> {
     sys::reset_signals();
     // Otherwise /dev/tty would still be the operator's.
@@ -48,7 +53,7 @@ pub(super) fn leave_host(site: &Site<'_>) -> nix::Result<()> {
         }
         None => sys::close_all_but([site.supervisor]),
     }
-    sys::forget_environment();
+    sys::forget_origin(TITLE);
     Ok(())
 }
 
