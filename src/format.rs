@@ -95,6 +95,13 @@ pub fn clock(at: SystemTime) -> String {
     local(at).map_or_else(String::new, |it| it.strftime("%H:%M:%S").to_string())
 }
 
+/// How long ago something happened that is not of the last day, whose time of day would be taken
+/// for today's.
+pub fn aged(at: SystemTime, now: SystemTime) -> Option<String> {
+    let age = now.duration_since(at).ok()?;
+    (age.as_secs() >= DAY).then(|| duration(age))
+}
+
 fn local(at: SystemTime) -> Option<jiff::civil::DateTime> {
     let at = jiff::Timestamp::try_from(at).ok()?;
     Some(jiff::tz::TimeZone::system().to_datetime(at))
@@ -172,5 +179,15 @@ mod tests {
         let drawn = rows.map(|it| branches(it, ["│  ", "├─ ", "└─ "]));
         assert_eq!(drawn, ["", "├─ ", "│  └─ ", "└─ "]);
         assert_eq!(branches(&[false; 12], ["|  ", "|- ", "`- "]).len(), 12 * LEVEL);
+    }
+
+    #[test]
+    fn only_what_is_a_day_old_has_an_age() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(10 * DAY);
+        let age = |seconds| aged(now - Duration::from_secs(seconds), now);
+        assert_eq!(age(DAY - 1), None);
+        assert_eq!(age(DAY).as_deref(), Some("1d00h"));
+        assert_eq!(age(9 * DAY + 5 * HOUR).as_deref(), Some("9d05h"));
+        assert_eq!(aged(now + Duration::from_secs(1), now), None, "a clock that was set back");
     }
 }

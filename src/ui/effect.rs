@@ -149,10 +149,12 @@ impl Act {
             Self::Freeze => format!("{wharf} freeze {name}"),
             Self::Thaw => format!("{wharf} unfreeze {name}"),
             Self::Destroy => format!("{wharf} destroy {name}"),
-            Self::Set { file, value } => format!("{wharf} cgroup {name} {file} '{value}'"),
+            Self::Set { file, value } => {
+                format!("{wharf} cgroup {name} {file} {}", command_line::quoted(value))
+            }
             Self::Again => format!("{wharf} cgroup --again {name}"),
             Self::Keep { file, value: Some(value) } => {
-                format!("{wharf} cgroup {name} {file} '{value}' --keep")
+                format!("{wharf} cgroup {name} {file} {} --keep", command_line::quoted(value))
             }
             Self::Keep { file, value: None } if value::is_key(file) => {
                 format!("{wharf} cgroup {name} {file} '' --keep")
@@ -250,6 +252,17 @@ mod tests {
         }
         let refused = run(&engine, &name, &Act::Destroy, &mut Vec::new()).unwrap_err();
         assert!(format!("{refused:#}").contains("`pct destroy 101`"), "{refused:#}");
+    }
+
+    #[test]
+    fn a_value_is_quoted_for_the_shell_if_it_must_be() {
+        let web: Name = "web".parse().unwrap();
+        let set = |value: &str| {
+            let act = Act::Set { file: "cpu.max".to_owned(), value: value.to_owned() };
+            act.command_line("wharf", &web)
+        };
+        assert_eq!(set("50%"), "wharf cgroup web cpu.max 50%");
+        assert_eq!(set("50000 100000"), "wharf cgroup web cpu.max '50000 100000'");
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub const CONFIRM_LINES: usize = 1 + prompt::AROUND;
 /// Lines of the question that requires a typed name: two of text, the field, a complaint, the box.
 pub const TYPE_NAME_LINES: usize = 2 + prompt::FIELD + 1 + prompt::AROUND;
 
-/// The width of the widest layer.
+/// The width of a layer, on a screen that is wider but not so much that the layer may grow.
 const LAYER: u16 = 128;
 
 /// Below this width there are no frames, and a container takes two lines.
@@ -312,7 +312,13 @@ pub fn pane(model: &Model) -> Option<Rect> {
 
 /// Returns how wide a layer over the screen is.
 pub const fn layer_width(size: (u16, u16)) -> u16 {
-    if size.0 < LAYER + 2 * prompt::BESIDE { size.0 } else { LAYER }
+    if size.0 < LAYER + 2 * prompt::BESIDE {
+        size.0
+    } else if size.0 / 4 * 3 < LAYER {
+        LAYER
+    } else {
+        size.0 / 4 * 3
+    }
 }
 
 /// Returns how tall a layer over the screen can be. The footer, which names its keys, stays.

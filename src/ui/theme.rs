@@ -102,21 +102,21 @@ const DARK: Colours = Colours {
 
 const LIGHT: Colours = Colours {
     fg: 0x4c_4f69,
-    dim: 0x7c_7f93,
+    dim: 0x64_6880,
     line: 0xac_b0be,
     bar: 0xe6_e9ef,
-    accent: 0x1e_66f5,
+    accent: 0x1a_5ae0,
     select: 0xcc_d0da,
-    mark: 0xc0_3fa0,
-    ok: 0x2f_8f24,
-    busy: 0xa8_6a00,
-    frozen: 0x1f_7f97,
-    idle: 0x7c_7f93,
-    warn: 0xc9_4f00,
+    mark: 0xa8_3289,
+    ok: 0x27_7a1e,
+    busy: 0x8a_5600,
+    frozen: 0x18_6b80,
+    idle: 0x64_6880,
+    warn: 0xb0_4400,
     bad: 0xd2_0f39,
-    key: 0x04_7fae,
-    lo: 0x17_9299,
-    mid: 0xc6_8a1d,
+    key: 0x03_698f,
+    lo: 0x0e_7c86,
+    mid: 0xa5_6f0f,
     hi: 0xd2_0f39,
 };
 
@@ -187,12 +187,15 @@ impl Colours {
     }
 }
 
+/// Less important text is dim, not bright black: that is hard to read on most terminals, and the
+/// background itself in some palettes.
 const fn sixteen(glyphs: &'static Glyphs) -> Look {
     let plain = Style::new();
     let bold = plain.add_modifier(Modifier::BOLD);
+    let dim = plain.add_modifier(Modifier::DIM);
     Look {
         fg: plain,
-        dim: plain.fg(Color::DarkGray),
+        dim,
         line: plain.fg(Color::DarkGray),
         bar: plain,
         accent: bold.fg(Color::LightBlue),
@@ -201,7 +204,7 @@ const fn sixteen(glyphs: &'static Glyphs) -> Look {
         ok: plain.fg(Color::Green),
         busy: plain.fg(Color::Yellow),
         frozen: plain.fg(Color::Cyan),
-        idle: plain.fg(Color::DarkGray),
+        idle: dim,
         warn: bold.fg(Color::Yellow),
         bad: bold.fg(Color::Red),
         key: bold.fg(Color::Cyan),
@@ -249,6 +252,50 @@ mod tests {
             let look = theme.look(ColourDepth::None, &Glyphs::ASCII);
             for style in [look.fg, look.accent, look.select, look.bad, look.key, look.hi] {
                 assert_eq!((style.fg, style.bg), (None, None), "{}", theme.word());
+            }
+        }
+    }
+
+    /// How well two colours can be told apart, 1 to 21, as the WCAG define it.
+    fn contrast(one: u32, other: u32) -> f64 {
+        let linear = |it: u8| {
+            let it = f64::from(it) / 255.0;
+            if it <= 0.03928 { it / 12.92 } else { ((it + 0.055) / 1.055).powf(2.4) }
+        };
+        let luminance = |rgb: u32| {
+            let [_, red, green, blue] = rgb.to_be_bytes().map(linear);
+            0.2126 * red + 0.7152 * green + 0.0722 * blue
+        };
+        let (one, other) = (luminance(one) + 0.05, luminance(other) + 0.05);
+        (one / other).max(other / one)
+    }
+
+    #[test]
+    fn every_colour_can_be_read() {
+        use crate::ui::screenshot::Window;
+        for (name, it, window) in [
+            ("dark", &DARK, Window::DARK),
+            ("light", &LIGHT, Window::LIGHT),
+            ("high-contrast", &HIGH_CONTRAST, Window::DARK),
+            ("colour-blind", &COLOUR_BLIND, Window::DARK),
+        ] {
+            let letters = [
+                it.fg, it.dim, it.accent, it.mark, it.ok, it.busy, it.frozen, it.idle, it.warn,
+                it.bad, it.key,
+            ];
+            for rgb in letters {
+                assert!(contrast(rgb, window.background) >= 4.5, "{name} {rgb:06x}");
+                assert!(contrast(rgb, it.bar) >= 4.0, "{name} {rgb:06x} in the header");
+                assert!(contrast(rgb, it.select) >= 3.0, "{name} {rgb:06x} under the cursor");
+            }
+            for rgb in [it.lo, it.mid, it.hi] {
+                assert!(contrast(rgb, window.background) >= 3.0, "{name} {rgb:06x} in a graph");
+            }
+        }
+        for depth in [ColourDepth::Sixteen, ColourDepth::None] {
+            let look = Theme::Dark.look(depth, &Glyphs::UNICODE);
+            for style in [look.fg, look.dim, look.idle] {
+                assert_eq!(style.fg, None, "{depth:?}: the terminal's own is never invisible");
             }
         }
     }

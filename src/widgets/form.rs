@@ -13,6 +13,8 @@ const INDENT: usize = 3;
 const LABELS: usize = 14;
 /// Cells of a value beside a note.
 const VALUES: usize = 26;
+/// Of the cells that a form has beyond these, a value gets every other one.
+const USUAL: usize = 78;
 /// The minimum width of a form with notes beside its values.
 const WITH_NOTES: u16 = 60;
 
@@ -66,7 +68,11 @@ impl Form<'_> {
             pen.wash(look.select).put(look.glyphs.cursor, look.accent);
         }
         let labels = LABELS.min(pen.left() / 3);
-        let values = if noted { VALUES } else { pen.left().saturating_sub(labels + INDENT) };
+        let values = if noted {
+            VALUES + pen.left().saturating_sub(USUAL) / 2
+        } else {
+            pen.left().saturating_sub(labels + INDENT)
+        };
         pen.to(INDENT).part(labels).put(row.label, look.fg);
         let mut part = pen.part(values);
         match row.value {
@@ -118,6 +124,26 @@ mod tests {
         let shown = lines(&buf);
         assert_eq!(shown[0], "▸  Name          [web                     ]  ✓ free         ");
         assert_eq!(shown[1].trim_end(), "   Source        ‹ host ›");
+    }
+
+    #[test]
+    fn a_wide_form_shows_more_of_a_value() {
+        let look = plain();
+        let input = Input::new("/usr/bin/python3 -m http.server");
+        let value = FieldValue::Typed(&input, "");
+        let rows =
+            [LabelledRow { label: "Command", value, note: ("its first process", look.dim) }; 2];
+        for (width, expected) in [
+            (70, "   Command        /usr/bin/python3 -m htt…   its first process"),
+            (
+                116,
+                "   Command        /usr/bin/python3 -m http.server               its first process",
+            ),
+        ] {
+            let mut buf = Buffer::empty(Rect::new(0, 0, width, 2));
+            Form { look: &look, rows: &rows, current: 0 }.render(buf.area, &mut buf);
+            assert_eq!(lines(&buf)[1].trim_end(), expected);
+        }
     }
 
     #[test]

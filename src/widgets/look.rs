@@ -53,8 +53,10 @@ impl Look {
     }
 
     /// Returns the style of stale data, which must still be readable.
-    pub const fn faded(&self) -> Style {
-        self.dim.remove_modifier(Modifier::BOLD)
+    pub fn faded(&self) -> Style {
+        let style = self.dim.remove_modifier(Modifier::BOLD);
+        // Also where the dim text has no colour, nothing keeps its own.
+        style.fg(style.fg.unwrap_or_default())
     }
 
     /// Returns the style of a share of the whole, 0 to 1.
@@ -205,6 +207,7 @@ impl Glyphs {
 #[cfg(test)]
 pub(crate) mod tests {
     use ratatui::buffer::{Buffer, Cell};
+    use ratatui::style::Color;
 
     use super::*;
 
@@ -246,6 +249,8 @@ pub(crate) mod tests {
         let look = Look { dim: Style::new().dark_gray().bold(), ..plain() };
         let faded = look.faded();
         assert_eq!((faded.fg, faded.add_modifier), (look.dim.fg, Modifier::empty()));
+        let look = Look { dim: Style::new().dim(), ..plain() };
+        assert_eq!(look.faded().fg, Some(Color::Reset), "no colour of its own is kept");
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use wharf::engine::State;
 use wharf::engine::limits::Change;
-use wharf::engine::sample::{Ability, Lack, Limit, Unmanaged};
+use wharf::engine::sample::{Ability, Detail, Lack, Limit, Unmanaged};
 use wharf::ui::Rights;
 use wharf::ui::effect::{Act, Outcome};
 use wharf::ui::message::{ActFailure, Done, Message};
@@ -12,7 +13,7 @@ use wharf::widgets::look::Glyphs;
 
 use super::UNICODE;
 use super::stage::{
-    containers, give, last_words, log, name, now, of, press, sampled, watched, write,
+    configured, containers, give, last_words, log, name, now, of, press, sampled, watched, write,
 };
 
 /// One screen, at any size.
@@ -68,7 +69,11 @@ pub(crate) const SCENES: &[Scene] = &[
     scene("container-network", |size| open(size, "8")),
     scene("container-mounts", |size| open(size, "9")),
     scene("container-dead", dead),
-    scene("container-dead-cgroup", |size| keyed(size, "Home Down Down Down Down Down Enter 3")),
+    scene("container-dead-cgroup", |size| {
+        let mut model = dead(size);
+        press(&mut model, "3");
+        model
+    }),
     scene("container-signal", |size| open(size, "2 Down Down Down K")),
     scene("container-exec", |size| open(size, "x")),
     scene("create", |size| keyed(size, "n")),
@@ -133,9 +138,12 @@ fn changed(size: (u16, u16)) -> Model {
     for container in containers.iter_mut().filter(|it| it.detail.is_some()) {
         container.counters.memory_max_bytes = Some(Limit::At(256 << 20));
         container.counters.memory_bytes = Some(251 << 20);
-        let files = container.detail.iter_mut().flat_map(|it| &mut it.files);
-        for file in files.filter(|it| it.file == "memory.max") {
-            file.value = Some(new.clone());
+        for file in container.detail.iter_mut().flat_map(|it| &mut it.files) {
+            match file.file.as_str() {
+                "memory.max" => file.value = Some(new.clone()),
+                "memory.current" => file.value = Some((251_u64 << 20).to_string()),
+                _ => (),
+            }
         }
     }
     give(&mut model, sampled(60, containers));
@@ -168,6 +176,11 @@ fn oom_killed(size: (u16, u16)) -> Model {
 fn dead(size: (u16, u16)) -> Model {
     let mut model = oom_killed(size);
     press(&mut model, "Enter");
+    let mut containers = containers(60);
+    for it in containers.iter_mut().filter(|it| it.name == name(DEAD)) {
+        it.detail = Some(Detail { files: configured(), ..Detail::default() });
+    }
+    give(&mut model, sampled(60, containers));
     model
 }
 
@@ -197,7 +210,7 @@ fn unmanaged(size: (u16, u16)) -> Model {
     let mut sample = sample.as_ref().clone();
     sample.unmanaged = vec![Unmanaged {
         name: "two words".to_owned(),
-        state: wharf::engine::State::Running,
+        state: State::Running,
         defined: true,
         why: "wharf's names have no blanks".to_owned(),
     }];
@@ -254,8 +267,14 @@ fn together(size: (u16, u16)) -> Model {
 fn journal(size: (u16, u16)) -> Model {
     let mut model = keyed(size, "G k k k f");
     done(&mut model, "web-01", Act::Freeze, Ok(Outcome::Done), 12);
+    let mut frozen = containers(60);
+    for it in frozen.iter_mut().filter(|it| it.name == name("web-01")) {
+        it.state = State::Frozen;
+    }
+    give(&mut model, sampled(60, frozen));
     press(&mut model, "f");
     done(&mut model, "web-01", Act::Thaw, Ok(Outcome::Done), 9);
+    give(&mut model, sampled(60, containers(60)));
     press(&mut model, "r");
     done(&mut model, "web-01", Act::Restart, Ok(Outcome::Done), 9349);
     press(&mut model, "Home Down Down s");

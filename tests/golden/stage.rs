@@ -323,6 +323,27 @@ fn files() -> Vec<CgroupFile> {
     ]
 }
 
+/// The limits of a configuration that was written for both versions of cgroups.
+pub(crate) fn configured() -> Vec<CgroupFile> {
+    let row = |version, key: &str, value: Option<&str>| CgroupFile {
+        controller: String::new(),
+        version,
+        file: key.to_owned(),
+        value: value.map(str::to_owned),
+        writable: true,
+        applies: version == 2,
+    };
+    let unset =
+        ["cpu.max", "cpu.weight", "cpuset.cpus", "memory.high", "memory.swap.max", "io.max"];
+    let unset = unset.map(|it| row(2, &format!("lxc.cgroup2.{it}"), None));
+    let set = [
+        row(1, "lxc.cgroup.memory.limit_in_bytes", Some("64M")),
+        row(2, "lxc.cgroup2.memory.max", Some("64M")),
+        row(2, "lxc.cgroup2.pids.max", Some("512")),
+    ];
+    set.into_iter().chain(unset).collect()
+}
+
 const CONFIG: &str = "\
 # The web server of the shop, see the run book.
 lxc.uts.name = web-01
@@ -374,6 +395,7 @@ fn events() -> Vec<Event> {
     };
     let state = |from, to| What::State { from, to };
     vec![
+        event(97_000, "old-import", What::Created),
         event(3600, "web-01", What::Created),
         event(3599, "web-01", state(State::Stopped, State::Starting)),
         event(3598, "web-01", state(State::Starting, State::Running)),

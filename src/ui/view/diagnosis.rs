@@ -82,7 +82,7 @@ pub(super) fn inside(model: &Model, container: &Container, words: Words, canvas:
         Words::Elsewhere => Vec::new(),
         Words::Nowhere => why_silent(model).into_iter().collect(),
     };
-    let mut lines = lines_of(&diagnosis, look, usize::from(area.width));
+    let mut lines = lines_of(model, &diagnosis, look, usize::from(area.width));
     // One line of its output is worth more than the end of a long diagnosis.
     let fit = room.saturating_sub(said.len().min(1)).max(1);
     if lines.len() > fit {
@@ -114,8 +114,15 @@ pub(super) fn keys(diagnosis: &Diagnosis, look: &Look, pen: &mut Pen<'_>) {
 }
 
 /// Returns the diagnosis in lines of at most `width` cells.
-pub(super) fn lines_of(diagnosis: &Diagnosis, look: &Look, width: usize) -> Vec<(String, Style)> {
-    let at = diagnosis.at.map(|it| format!("{}  ", format::clock(it))).unwrap_or_default();
+pub(super) fn lines_of(
+    model: &Model,
+    diagnosis: &Diagnosis,
+    look: &Look,
+    width: usize,
+) -> Vec<(String, Style)> {
+    let ago = |at| Some(format!("{} ago", format::aged(at, model.now)?));
+    let at = diagnosis.at.map(|at| ago(at).unwrap_or_else(|| format::clock(at)));
+    let at = at.map(|it| it + "  ").unwrap_or_default();
     let head = format!("{at}{}", shown(&diagnosis.what));
     let style = if diagnosis.bad { look.bad } else { look.fg };
     let mut lines: Vec<(String, Style)> =

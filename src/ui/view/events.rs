@@ -16,6 +16,8 @@ use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
 use crate::widgets::pen::Pen;
 
+/// Cells for a time of day.
+const CLOCK: usize = 8;
 /// Cells for a name, if the event has at least twice as many.
 const NAMES: usize = 16;
 /// The same on a line of at least [`ROOMY`] cells.
@@ -33,7 +35,7 @@ pub(super) fn strip(model: &Model, canvas: Canvas<'_>) {
         canvas.pen().skip(1).put("nothing has happened yet", look.dim);
     }
     for (event, row) in model.events.iter().rev().filter(|it| !passes(it)).zip(canvas.rows()) {
-        line(event, Named::Here, look, &mut canvas.pen_at(row));
+        line(model, event, Named::Here, look, &mut canvas.pen_at(row));
     }
 }
 
@@ -54,11 +56,13 @@ pub(super) enum Named {
 }
 
 /// Paints one event.
-pub(super) fn line(event: &Event, named: Named, look: &Look, pen: &mut Pen<'_>) {
+pub(super) fn line(model: &Model, event: &Event, named: Named, look: &Look, pen: &mut Pen<'_>) {
     let at = SystemTime::UNIX_EPOCH + Duration::from_millis(event.at_ms);
+    let at = format::aged(at, model.now).unwrap_or_else(|| format::clock(at));
     let ellipsis = look.glyphs.ellipsis;
     let names = if pen.left() < ROOMY { NAMES } else { ROOMY_NAMES };
-    pen.skip(1).put(&format::clock(at), look.dim).skip(1);
+    pen.skip(1).part(CLOCK).right(&at, look.dim);
+    pen.skip(1);
     if named == Named::Here {
         let names = names.min(pen.left() / 3);
         pen.part(names).name(event.name.as_str(), look.fg, ellipsis);

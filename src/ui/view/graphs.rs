@@ -16,14 +16,12 @@ use crate::widgets::pen::{Pen, width};
 /// The minimum scale of a CPU graph, so that an idle container does not look busy.
 const LEAST_CPU_SCALE: f32 = 10.0;
 
-/// The headroom above the highest use in the graph of a container without a limit: enough that it
-/// never gets the colours of one close to its limit.
+/// So many times its highest use fill the graph of a container without a limit, which so never gets
+/// the colours of one close to its limit.
 const ROOM_TO_GROW: f32 = 2.5;
 
 /// From this height the figures have a row for the network.
 const NETWORK_FROM: u16 = 12;
-/// Rows of one graph at most.
-const HIGHEST: u16 = 10;
 
 /// Returns the CPU use at the graph's full height: the quota, else the busiest moment.
 pub(super) fn cpu_scale(container: &Container, peak: f32) -> f32 {
@@ -51,8 +49,8 @@ pub(super) fn render(model: &Model, container: &Container, canvas: Canvas<'_>) {
     // The words come first; the graphs share what is left.
     let words = if area.height < NETWORK_FROM { 4 } else { 5 };
     let spare = area.height.saturating_sub(words);
-    let cpu_height = spare.div_ceil(2).min(HIGHEST);
-    let memory_height = (spare - cpu_height).min(HIGHEST);
+    let cpu_height = spare.div_ceil(2);
+    let memory_height = spare - cpu_height;
     let mut y = area.y;
     let mut rows = |height: u16| {
         let row = Rect { y, height, ..area };
@@ -75,13 +73,10 @@ fn trouble<'a>(model: &Model, container: &Container, mut canvas: Canvas<'a>) -> 
     const MOST_LINES: usize = 3;
     let (look, area) = (canvas.look, canvas.area);
     let Some(diagnosis) = crate::ui::diagnosis::of(model, container) else { return canvas };
+    let lines = diagnosis::lines_of(model, &diagnosis, look, usize::from(area.width));
     let mut rows = area.rows();
-    for (line, style) in
-        diagnosis::lines_of(&diagnosis, look, usize::from(area.width)).iter().take(MOST_LINES)
-    {
-        if let Some(row) = rows.next() {
-            canvas.pen_at(row).clip(line, *style, look.glyphs.ellipsis);
-        }
+    for ((line, style), row) in lines.iter().take(MOST_LINES).zip(&mut rows) {
+        canvas.pen_at(row).clip(line, *style, look.glyphs.ellipsis);
     }
     if let Some(row) = rows.next() {
         diagnosis::keys(&diagnosis, look, &mut canvas.pen_at(row));
@@ -90,13 +85,25 @@ fn trouble<'a>(model: &Model, container: &Container, mut canvas: Canvas<'a>) -> 
     Canvas { area: Rect { y: area.bottom() - left, height: left, ..area }, ..canvas }
 }
 
+/// Writes a figure, or the sign for unknown.
+fn figure(figure: Option<String>, look: &Look, pen: &mut Pen<'_>) {
+    match figure {
+        Some(it) => _ = pen.put(&it, look.fg),
+        None => _ = pen.put(look.glyphs.unknown, look.dim),
+    }
+}
+
+/// Writes words that matter least, if all of them fit.
+fn if_it_fits(words: Option<String>, look: &Look, pen: &mut Pen<'_>) {
+    if let Some(words) = words.filter(|it| width(it) <= pen.left()) {
+        pen.put(&words, look.dim);
+    }
+}
+
 fn cpu_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
     let counters = &container.counters;
     pen.put("cpu  ", look.dim);
-    match counters.cpu_percent {
-        Some(it) => _ = pen.put(&format!("{it:.1}%"), look.fg),
-        None => _ = pen.put(look.glyphs.unknown, look.dim),
-    }
+    figure(counters.cpu_percent.map(|it| format!("{it:.1}%")), look, pen);
     if let Some(quota) = counters.cpu_quota_percent {
         pen.put(&format!("  of quota {quota:.0}%"), look.dim);
     }
@@ -107,18 +114,13 @@ fn cpu_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
         pen.put(look.glyphs.warn, look.warn);
     }
     let total = counters.cpu_total.map(|it| format!("  total {}", format::duration(it)));
-    if let Some(total) = total.filter(|it| width(it) <= pen.left()) {
-        pen.put(&total, look.dim);
-    }
+    if_it_fits(total, look, pen);
 }
 
 fn memory_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
     let counters = &container.counters;
     pen.put("mem  ", look.dim);
-    match counters.memory_bytes {
-        Some(it) => _ = pen.put(&format::bytes(it), look.fg),
-        None => _ = pen.put(look.glyphs.unknown, look.dim),
-    }
+    figure(counters.memory_bytes.map(format::bytes), look, pen);
     match counters.memory_max_bytes {
         Some(Limit::At(most)) => _ = pen.put(&format!("  of {}", format::bytes(most)), look.dim),
         Some(Limit::Max) => _ = pen.put("  no limit", look.dim),
@@ -136,24 +138,21 @@ fn memory_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
         }
     }
     let cache = counters.memory_cache_bytes.map(|it| format!("  cache {}", format::bytes(it)));
-    if let Some(cache) = cache.filter(|it| width(it) <= pen.left()) {
-        pen.put(&cache, look.dim);
+    if_it_fits(cache, look, pen);
+}
+
+/// Writes two rates of bytes, each after its word.
+fn rates(words: [&str; 2], rates: [Option<f64>; 2], look: &Look, pen: &mut Pen<'_>) {
+    for (word, rate) in words.into_iter().zip(rates) {
+        pen.put(word, look.dim);
+        figure(rate.map(|it| format!("{}/s", format::rate(it))), look, pen);
     }
 }
 
 fn io_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
     let counters = &container.counters;
-    pen.put("io   ", look.dim);
-    for (word, rate) in
-        [("r ", counters.io_read_per_second), ("  w ", counters.io_write_per_second)]
-    {
-        pen.put(word, look.dim);
-        #[expect(clippy::cast_sign_loss, reason = "rates are not negative")]
-        match rate {
-            Some(rate) => _ = pen.put(&format!("{}/s", format::bytes(rate as u64)), look.fg),
-            None => _ = pen.put(look.glyphs.unknown, look.dim),
-        }
-    }
+    let both = [counters.io_read_per_second, counters.io_write_per_second];
+    rates(["io   r ", "  w "], both, look, pen);
     if let Some(pids) = counters.pids {
         pen.put("   pids ", look.dim).put(&pids.to_string(), look.fg);
         if let Some(Limit::At(most)) = counters.pids_max {
@@ -163,23 +162,16 @@ fn io_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
 }
 
 fn network_words(network: Network, look: &Look, pen: &mut Pen<'_>) {
-    pen.put("net  ", look.dim);
-    let Network::Own { address, received_per_second: received, sent_per_second: sent } = network
-    else {
-        let shared = network == Network::OfHost;
-        pen.put(if shared { "the host's" } else { look.glyphs.unknown }, look.dim);
-        return;
-    };
-    for (word, rate) in [("rx ", received), ("  tx ", sent)] {
-        pen.put(word, look.dim);
-        match rate {
-            Some(it) => _ = pen.put(&format!("{}/s", format::rate(it)), look.fg),
-            None => _ = pen.put(look.glyphs.unknown, look.dim),
+    match network {
+        Network::Unknown => _ = pen.put("net  ", look.dim).put(look.glyphs.unknown, look.dim),
+        Network::OfHost => _ = pen.put("net  the host's", look.dim),
+        Network::Own { address, received_per_second: received, sent_per_second: sent } => {
+            rates(["net  rx ", "  tx "], [received, sent], look, pen);
+            match address {
+                Some(it) => _ = pen.put("   at ", look.dim).put(&it.to_string(), look.fg),
+                None => _ = pen.put("   no address", look.dim),
+            }
         }
-    }
-    match address {
-        Some(it) => _ = pen.put("   at ", look.dim).put(&it.to_string(), look.fg),
-        None => _ = pen.put("   no address", look.dim),
     }
 }
 
@@ -203,9 +195,7 @@ fn cpu_graph(model: &Model, container: &Container, canvas: Canvas<'_>) {
     let (now, slots) = (model.seen(), slots(canvas.area.width, canvas.look));
     let span = span(slots);
     let most = cpu_scale(container, history.cpu_peak(now, span));
-    let values = history.cpu(now, slots, span);
-    let shares: Vec<Option<f32>> = values.into_iter().map(|it| it.map(|it| it / most)).collect();
-    Graph { look: canvas.look, values: &shares }.render(canvas.area, canvas.buf);
+    graph(history.cpu(now, slots, span), most, canvas);
 }
 
 fn memory_graph(model: &Model, container: &Container, canvas: Canvas<'_>) {
@@ -215,12 +205,17 @@ fn memory_graph(model: &Model, container: &Container, canvas: Canvas<'_>) {
     let highest = values.iter().flatten().copied().fold(1.0, f32::max);
     let host = model.sample.as_ref().and_then(|it| it.host.memory_bytes);
     let most = memory_scale(container.counters.memory_max_bytes, host, highest);
+    graph(values, most, canvas);
+}
+
+/// Paints `values`, of which `most` fills the area.
+fn graph(values: Vec<Option<f32>>, most: f32, canvas: Canvas<'_>) {
     let shares: Vec<Option<f32>> = values.into_iter().map(|it| it.map(|it| it / most)).collect();
     Graph { look: canvas.look, values: &shares }.render(canvas.area, canvas.buf);
 }
 
-/// Returns the memory that fills the graph: the limit if there is one, and the host has that much;
-/// else so much that growth can be seen.
+/// Returns the memory that fills the graph: the limit, or all that the host has if that is less;
+/// without a limit, enough that growth can be seen.
 fn memory_scale(limit: Option<Limit>, host: Option<u64>, highest: f32) -> f32 {
     match limit {
         Some(Limit::At(most)) => most.min(host.unwrap_or(u64::MAX)).max(1) as f32,

@@ -208,7 +208,7 @@ fn all_events(model: &Model, at: usize, canvas: &mut Canvas<'_>) {
         if index == at {
             pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
         }
-        events::line(event, Named::Here, look, &mut pen);
+        events::line(model, event, Named::Here, look, &mut pen);
     }
 }
 

@@ -90,7 +90,7 @@ fn event_lines(model: &Model, at: usize, first: usize, canvas: &mut Canvas<'_>) 
         if index == at {
             pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
         }
-        events::line(event, Named::Above, look, &mut pen);
+        events::line(model, event, Named::Above, look, &mut pen);
     }
 }
 
