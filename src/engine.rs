@@ -35,6 +35,8 @@ pub use terms::name::Name;
 pub use terms::state::State;
 pub use terms::verb::Verb;
 pub use terms::{error, exit, hook, id, name, nic, shown, spec, state, verb};
+#[cfg(any(test, fuzzing))]
+pub use verbs::fuzzed;
 pub use verbs::{attach, check, console, create, limits, proxmox, start, stop};
 
 /// The engine over one lxcpath. Holds no connection and no lock: every call starts afresh.

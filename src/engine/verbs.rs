@@ -6,6 +6,8 @@ pub mod console;
 pub mod create;
 pub(in crate::engine) mod destroy;
 pub(in crate::engine) mod freeze;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 pub mod limits;
 pub(in crate::engine) mod look;
 pub(in crate::engine) mod privilege;
