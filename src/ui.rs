@@ -9,6 +9,7 @@ pub mod focus;
 pub mod gallery;
 pub mod hints;
 pub mod keymap;
+pub mod layers;
 pub mod layout;
 pub mod message;
 pub mod model;

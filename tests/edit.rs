@@ -41,7 +41,7 @@ fn edit(screen: &mut Screen, key: &str) {
     screen.wait_for(key);
     screen.cursor_to(key);
     screen.keys(ENTER);
-    screen.wait_for("keep the old value");
+    screen.wait_for("keep old value");
 }
 
 #[test]

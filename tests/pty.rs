@@ -88,7 +88,7 @@ fn change_limit(screen: &mut Screen, lxcpath: &Lxcpath, name: &str) {
     screen.wait_for(file);
     screen.cursor_to(file);
     screen.keys(ENTER);
-    screen.wait_for("keep the old value");
+    screen.wait_for("keep old value");
     screen.keys(&[CONTROL_U, "77", ENTER].concat());
     screen.wait_for("77");
     let value = |wanted: &str| lxcpath.ok(&["cgroup", name, file]).trim() == wanted;

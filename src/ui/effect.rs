@@ -139,7 +139,7 @@ impl Act {
 
     /// Returns the equivalent command line for `name`; `wharf` is how to call the program for the
     /// same containers.
-    pub fn command_line(&self, wharf: &str, name: &Name) -> String {
+    pub fn command_line(&self, wharf: &str, name: &str) -> String {
         let grace = STOP_GRACE.as_secs();
         match self {
             Self::Start => format!("{wharf} start {name}"),
@@ -164,12 +164,10 @@ impl Act {
             }
             Self::Signal { process, signal } => format!("kill -{signal} {}", process.pid),
             Self::Create { create, start: true } => {
-                let create = command_line::create(wharf, name.as_str(), create);
+                let create = command_line::create(wharf, name, create);
                 format!("{create} && {wharf} start {name}")
             }
-            Self::Create { create, start: false } => {
-                command_line::create(wharf, name.as_str(), create)
-            }
+            Self::Create { create, start: false } => command_line::create(wharf, name, create),
         }
     }
 }
@@ -256,10 +254,9 @@ mod tests {
 
     #[test]
     fn a_value_is_quoted_for_the_shell_if_it_must_be() {
-        let web: Name = "web".parse().unwrap();
         let set = |value: &str| {
             let act = Act::Set { file: "cpu.max".to_owned(), value: value.to_owned() };
-            act.command_line("wharf", &web)
+            act.command_line("wharf", "web")
         };
         assert_eq!(set("50%"), "wharf cgroup web cpu.max 50%");
         assert_eq!(set("50000 100000"), "wharf cgroup web cpu.max '50000 100000'");

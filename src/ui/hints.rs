@@ -20,6 +20,8 @@ use crate::widgets::pen::width;
 pub const INDENT: usize = 1;
 /// Cells between two hints.
 pub const GAP: usize = 2;
+/// Words that are cut to fewer cells than this say nothing.
+const LEAST_WORDS: usize = 16;
 
 const LIST: &[Action] = &[
     Action::Detail(InDetail::Open),
@@ -99,10 +101,10 @@ pub fn clicked(model: &Model, at: usize) -> Option<Click> {
 
 /// Returns the hints of the last row, from left to right, [`GAP`] cells apart.
 pub fn hints(model: &Model, glyphs: &Glyphs) -> Vec<Hint> {
-    if let Some(words) = owner(model, glyphs) {
-        return parsed(&words, glyphs);
-    }
     let room = usize::from(model.size.0).saturating_sub(INDENT);
+    if let Some(words) = owner(model, glyphs) {
+        return fitting(parsed(&words, glyphs), room);
+    }
     // The hints for quitting and for help are never dropped.
     let tail = [Action::Shell(Anywhere::Back), Action::Shell(Anywhere::Help)];
     let list = &model.list;
@@ -111,7 +113,6 @@ pub fn hints(model: &Model, glyphs: &Glyphs) -> Vec<Hint> {
     let tail = if goes_back { &tail[..] } else { &tail[1..] };
     let all: Vec<Hint> = actions(model).into_iter().map(|it| of(model, it, glyphs)).collect();
     let tail: Vec<Hint> = tail.iter().map(|it| of(model, *it, glyphs)).collect();
-    let taken = |hints: &[Hint]| hints.iter().map(|it| it.width() + GAP).sum::<usize>();
     let reserved = taken(&tail);
     // If space is short, it is for the keys that do something.
     let short = taken(&all) + reserved > room + GAP;
@@ -125,6 +126,32 @@ pub fn hints(model: &Model, glyphs: &Glyphs) -> Vec<Hint> {
     }
     shown.extend(tail);
     shown
+}
+
+/// Returns those of `hints` that fit into `room` cells. None is cut, and the way back, which Esc
+/// names, is never left out; a last one of words may be cut, since it says what no key does.
+pub fn fitting(hints: Vec<Hint>, room: usize) -> Vec<Hint> {
+    if taken(&hints) <= room + GAP {
+        return hints;
+    }
+    let stays = |it: &Hint| it.key == "Esc";
+    let mut left = (room + GAP).saturating_sub(taken(hints.iter().filter(|it| stays(it))));
+    let last = hints.len().saturating_sub(1);
+    let fits = |(at, hint): &(usize, Hint)| {
+        let wide = if stays(hint) { 0 } else { hint.width() + GAP };
+        let cut = *at == last && hint.key.is_empty() && left >= LEAST_WORDS;
+        let fits = wide <= left;
+        if fits {
+            left -= wide;
+        }
+        fits || cut
+    };
+    hints.into_iter().enumerate().filter(fits).map(|(_, it)| it).collect()
+}
+
+/// Returns how many cells `hints` take, each with the gap after it.
+fn taken<'a, I: IntoIterator<Item = &'a Hint>>(hints: I) -> usize {
+    hints.into_iter().map(|it| it.width() + GAP).sum()
 }
 
 fn has_limits(model: &Model) -> bool {
@@ -221,7 +248,7 @@ fn owner(model: &Model, glyphs: &Glyphs) -> Option<String> {
         });
     };
     if detail.cgroup.edit.is_some() {
-        return Some(format!("{enter} write  {updown} step  Esc keep the old value  C-u clear"));
+        return Some(format!("{enter} write  {updown} step  Esc keep old value  C-u clear"));
     }
     let searching = detail.search.as_ref().is_some_and(|it| it.typing);
     searching.then(|| format!("=text or a regular expression  {enter} keep  Esc clear"))

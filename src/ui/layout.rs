@@ -4,17 +4,13 @@ use ratatui::layout::Rect;
 
 use super::model::Model;
 use super::model::detail::Tab;
+use crate::engine::sample::Container;
 use crate::widgets::prompt;
 
 /// From this width on the container under the cursor has a pane at the right.
 pub const WIDE: u16 = 160;
 /// From this width on the peek has two columns, and an open container four panes.
 pub const MIDDLE: u16 = 100;
-/// Lines of the question about several acts, beside their names: what is asked, and the box.
-pub const CONFIRM_LINES: usize = 1 + prompt::AROUND;
-/// Lines of the question that requires a typed name: two of text, the field, a complaint, the box.
-pub const TYPE_NAME_LINES: usize = 2 + prompt::FIELD + 1 + prompt::AROUND;
-
 /// The width of a layer, on a screen that is wider but not so much that the layer may grow.
 const LAYER: u16 = 128;
 
@@ -148,6 +144,11 @@ pub fn list_rows(model: &Model) -> usize {
     // A frame takes two lines and the headings one.
     let lines = if model.size.0 >= NARROW { table.height.saturating_sub(3) } else { table.height };
     usize::from(lines / lines_per_row(model.size))
+}
+
+/// Returns the containers whose rows are on the screen.
+pub fn list_shown(model: &Model) -> impl Iterator<Item = &Container> {
+    model.shown().skip(model.list.offset).take(list_rows(model))
 }
 
 /// Returns whether the processes of the container under the cursor are on the screen.
@@ -310,6 +311,11 @@ pub fn pane(model: &Model) -> Option<Rect> {
     Some(inside(area))
 }
 
+/// Returns where a question may stand. The footer, which names its keys, stays.
+pub const fn question(size: (u16, u16)) -> Rect {
+    Rect { x: 0, y: 0, width: size.0, height: size.1.saturating_sub(1) }
+}
+
 /// Returns how wide a layer over the screen is.
 pub const fn layer_width(size: (u16, u16)) -> u16 {
     if size.0 < LAYER + 2 * prompt::BESIDE {
@@ -325,6 +331,14 @@ pub const fn layer_width(size: (u16, u16)) -> u16 {
 pub const fn layer_height(size: (u16, u16)) -> u16 {
     let kept = if size.1 < SHORT { 1 } else { 4 };
     size.1.saturating_sub(kept)
+}
+
+/// Returns where a layer stands that wants to be so high.
+pub fn layer(size: (u16, u16), height: usize) -> Rect {
+    let area = question(size);
+    let width = layer_width(size);
+    let place = prompt::middle(area, usize::from(width), height.min(layer_height(size).into()));
+    Rect { x: (size.0 - width) / 2, width, ..place }
 }
 
 /// Returns how wide the text of an opened line may be.

@@ -52,6 +52,8 @@ pub struct Model {
     /// The open container; none: the list is shown.
     pub detail: Option<DetailScreen>,
     pub overlay: Option<Overlay>,
+    /// The first entry that the layer on top shows.
+    pub layer_first: usize,
     /// The form for a new container is on the screen.
     pub creating: bool,
     /// What is typed into it, kept when it is closed.
@@ -225,6 +227,7 @@ impl Model {
             list: ListScreen::default(),
             detail: None,
             overlay: None,
+            layer_first: 0,
             creating: false,
             draft: CreateForm::default(),
             typed: String::new(),

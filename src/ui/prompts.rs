@@ -3,6 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::{Position, Rect};
 
+use super::layout;
 use super::model::Model;
 use super::model::overlay::{Overlay, Proposal};
 use super::theme::{ColourDepth, Theme};
@@ -10,7 +11,7 @@ use crate::engine::Name;
 use crate::widgets::field::Input;
 use crate::widgets::look::Look;
 use crate::widgets::pen::Piece;
-use crate::widgets::prompt::{Names, Prompt, room_for_text};
+use crate::widgets::prompt::{NameGrid, Names, Prompt, room_for_text};
 use crate::widgets::text::wrap;
 
 /// Makes the question of `overlay`, as it stands in `area`, for `then`; none: it asks nothing.
@@ -55,10 +56,8 @@ pub fn with<T>(
 /// Returns the key that does what the answer at `at` says, if one stands there.
 pub fn answer(model: &Model, at: Position) -> Option<KeyEvent> {
     let overlay = model.overlay.as_ref()?;
-    let area = Rect::new(0, 0, model.size.0, model.size.1);
-    // Colours do not change where something is.
-    let look = Theme::Mono.look(ColourDepth::None, model.glyphs);
-    let answer = with(overlay, area, &look, |it| it.answer_at(area, at))??;
+    let area = layout::question(model.size);
+    let answer = with(overlay, area, &colourless(model), |it| it.answer_at(area, at))??;
     let keys: &[KeyCode] = match overlay {
         Overlay::Confirm { .. } | Overlay::Ask { .. } => &[KeyCode::Esc, KeyCode::Char('y')],
         Overlay::TypeName { .. } => &[KeyCode::Esc],
@@ -70,6 +69,17 @@ pub fn answer(model: &Model, at: Position) -> Option<KeyEvent> {
         | Overlay::Whole { .. } => &[],
     };
     keys.get(answer).copied().map(KeyEvent::from)
+}
+
+/// Returns how the names of the question are laid out, if one is asked.
+pub fn names(model: &Model) -> Option<NameGrid> {
+    let area = layout::question(model.size);
+    with(model.overlay.as_ref()?, area, &colourless(model), |it| it.grid(area))
+}
+
+/// Colours do not change where something is.
+fn colourless(model: &Model) -> Look {
+    Theme::Mono.look(ColourDepth::None, model.glyphs)
 }
 
 fn yes_or_no(yes: bool, look: &Look) -> Prompt<'_> {

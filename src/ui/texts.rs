@@ -9,6 +9,7 @@ use crate::engine::exit::Exit;
 use crate::engine::sample::{CgroupFile, Container, Interface, Sample, Unmanaged};
 use crate::format;
 use crate::ui::allowed;
+use crate::ui::layout;
 use crate::ui::model::Model;
 use crate::ui::model::detail::{CgroupRows, DetailScreen, Tab};
 use crate::ui::value::{self, Whole};
@@ -122,6 +123,39 @@ pub fn place(cgroup: &CgroupRows, rows: &[&CgroupFile]) -> usize {
     here.unwrap_or(cgroup.row).min(rows.len().saturating_sub(1))
 }
 
+/// One line of the network pane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkLine<'a> {
+    /// An interface with its figures, and its first address if there is room beside them.
+    Interface(&'a Interface, Option<&'a str>),
+    /// Another address of it.
+    Address(&'a Interface, &'a str),
+}
+
+impl NetworkLine<'_> {
+    /// Returns the line as it is searched.
+    fn searched(&self) -> String {
+        match self {
+            Self::Interface(it, address) => format!("{} {}", it.name, address.unwrap_or_default()),
+            Self::Address(it, address) => format!("{} {address}", it.name),
+        }
+    }
+}
+
+/// Returns the lines of the network pane of the open container.
+pub fn network_lines(model: &Model) -> Vec<NetworkLine<'_>> {
+    let beside = usize::from(model.size.0 >= layout::NARROW);
+    let detail = model.current().and_then(|it| it.detail.as_ref());
+    let mut lines = Vec::new();
+    for it in detail.iter().flat_map(|it| &it.network) {
+        let mut addresses = it.addresses.iter().map(String::as_str);
+        let first = addresses.by_ref().take(beside).next();
+        lines.push(NetworkLine::Interface(it, first));
+        lines.extend(addresses.map(|address| NetworkLine::Address(it, address)));
+    }
+    lines
+}
+
 /// Returns how many lines the pane `tab` has to show.
 pub fn line_count(model: &Model, tab: Tab) -> usize {
     let detail = model.current().and_then(|it| it.detail.as_ref());
@@ -129,9 +163,7 @@ pub fn line_count(model: &Model, tab: Tab) -> usize {
         Tab::Log => log_lines(model).len(),
         Tab::Events => events_of_current(model).count(),
         Tab::Config => detail.and_then(|it| it.config.as_ref()).map_or(0, |it| it.lines().count()),
-        Tab::Network => {
-            detail.map_or(0, |it| it.network.iter().map(|it| it.addresses.len().max(1)).sum())
-        }
+        Tab::Network => network_lines(model).len(),
         Tab::Mounts => detail.map_or(0, |it| it.mounts.len()),
         Tab::Overview | Tab::Processes | Tab::Cgroup | Tab::Console => 0,
     }
@@ -146,14 +178,7 @@ fn lines(model: &Model, tab: Tab) -> Vec<String> {
         Tab::Config => detail
             .and_then(|it| it.config.as_ref())
             .map_or_else(Vec::new, |it| it.lines().map(str::to_owned).collect()),
-        Tab::Network => detail.map_or_else(Vec::new, |it| {
-            let addresses = |it: &Interface| {
-                let mut lines = it.addresses.clone();
-                lines.resize(lines.len().max(1), String::new());
-                lines.into_iter().map(|address| format!("{} {address}", it.name)).collect()
-            };
-            it.network.iter().flat_map(|it| -> Vec<String> { addresses(it) }).collect()
-        }),
+        Tab::Network => network_lines(model).iter().map(NetworkLine::searched).collect(),
         Tab::Mounts => detail.map_or_else(Vec::new, |it| it.mounts.clone()),
         Tab::Overview | Tab::Processes | Tab::Cgroup | Tab::Console => Vec::new(),
     }

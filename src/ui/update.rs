@@ -24,8 +24,6 @@ mod travel;
 mod typing;
 mod whole;
 
-pub use overlay::found;
-
 use super::effect::Effect;
 use super::message::Message;
 use super::model::Model;

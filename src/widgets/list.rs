@@ -1,7 +1,7 @@
 //! Lines to search through and choose from: help and the palette.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 
 use super::field::{Field, Input};
 use super::look::Look;
@@ -13,6 +13,8 @@ use super::text::wrap;
 const MAX_KEYS: usize = 12;
 /// Widest column of names.
 const MAX_NAMES: usize = 28;
+/// Cells before an entry, and between its parts.
+const INDENT: usize = 2;
 /// With fewer lines than this to choose from, sentences are cut.
 const LEAST_ENTRIES: u16 = 4;
 
@@ -37,6 +39,8 @@ pub struct List<'a> {
     pub input: &'a Input,
     pub hint: &'a str,
     pub entries: &'a [ListItem<'a>],
+    /// The one at the top, if the cursor is on the screen then.
+    pub first: usize,
     pub cursor: usize,
 }
 
@@ -50,9 +54,9 @@ impl List<'_> {
         let field =
             Field { look: self.look, input: self.input, hint: self.hint, focused: true, style };
         field.draw(&mut pen);
-        let body = Rect { y: area.y + 2, height: area.height.saturating_sub(2), ..area };
-        let body = self.in_full(body, buf);
-        let first = scroll(0, self.cursor, self.entries.len(), usize::from(body.height));
+        let (body, foot) = self.divide(area);
+        self.in_full(foot, buf);
+        let first = self.first_in(body);
         let (keys, names) = self.columns();
         for ((index, entry), row) in self.entries.iter().enumerate().skip(first).zip(body.rows()) {
             let mut pen = Pen::line(buf, row);
@@ -63,28 +67,47 @@ impl List<'_> {
         }
     }
 
-    /// If sentences are cut, that of the chosen line is shown whole at the foot; returns the area
-    /// above. The height is the same for all lines, so that nothing jumps.
-    fn in_full(&self, area: Rect, buf: &mut Buffer) -> Rect {
-        let indent = 2;
-        let room = usize::from(area.width).saturating_sub(2 * indent);
+    /// Returns which entry stands at a position, when the list is drawn in `area`.
+    pub fn entry_at(&self, area: Rect, at: Position) -> Option<usize> {
+        let (body, _) = self.divide(area);
+        let entry = self.first_in(body) + usize::from(at.y.checked_sub(body.y)?);
+        (body.contains(at) && entry < self.entries.len()).then_some(entry)
+    }
+
+    /// Returns the first entry that is shown, when the list is drawn in `area`.
+    pub fn first_shown(&self, area: Rect) -> usize {
+        self.first_in(self.divide(area).0)
+    }
+
+    fn first_in(&self, body: Rect) -> usize {
+        scroll(self.first, self.cursor, self.entries.len(), usize::from(body.height))
+    }
+
+    /// Divides the area below the search: the entries, and if sentences are cut, a foot for that of
+    /// the chosen line. The height is the same for all lines, so that nothing jumps.
+    fn divide(&self, area: Rect) -> (Rect, Rect) {
+        let area = Rect { y: area.y + 2, height: area.height.saturating_sub(2), ..area };
+        let room = usize::from(area.width).saturating_sub(2 * INDENT);
         let (keys, names) = self.columns();
-        let beside = usize::from(area.width).saturating_sub(keys + names + 3 * indent);
+        let beside = usize::from(area.width).saturating_sub(keys + names + 3 * INDENT);
         let cut = self.entries.iter().any(|it| width(it.help) > beside);
         let lines = |it: &ListItem<'_>| wrap(it.help, room).len();
         let height = if cut { self.entries.iter().map(lines).max().unwrap_or(0) + 1 } else { 0 };
         let height = u16::try_from(height).unwrap_or(u16::MAX);
         if height == 0 || area.height < height + LEAST_ENTRIES {
-            return area;
+            return (area, Rect { height: 0, ..area });
         }
         let above = Rect { height: area.height - height, ..area };
-        let foot = Rect { y: above.bottom() + 1, height: height - 1, ..area };
-        if let Some(entry) = self.entries.get(self.cursor) {
-            for (line, row) in wrap(entry.help, room).iter().zip(foot.rows()) {
-                Pen::line(buf, row).skip(indent).put(line, self.look.fg);
-            }
+        (above, Rect { y: above.bottom() + 1, height: height - 1, ..area })
+    }
+
+    /// Draws the sentence of the chosen line into `foot`.
+    fn in_full(&self, foot: Rect, buf: &mut Buffer) {
+        let room = usize::from(foot.width).saturating_sub(2 * INDENT);
+        let Some(entry) = self.entries.get(self.cursor) else { return };
+        for (line, row) in wrap(entry.help, room).iter().zip(foot.rows()) {
+            Pen::line(buf, row).skip(INDENT).put(line, self.look.fg);
         }
-        above
     }
 
     fn columns(&self) -> (usize, usize) {
@@ -125,8 +148,15 @@ mod tests {
             ListItem { key: "C-s", name: "save", help: "", enabled: false, matched: &[] },
         ];
         let input = Input::new("f");
-        let list =
-            List { look: &look, sign: ":", input: &input, hint: "", entries: &entries, cursor: 1 };
+        let list = List {
+            look: &look,
+            sign: ":",
+            input: &input,
+            hint: "",
+            entries: &entries,
+            first: 0,
+            cursor: 1,
+        };
         list.render(buf.area, &mut buf);
         assert_eq!(
             lines(&buf)[2],
@@ -142,8 +172,15 @@ mod tests {
         let help = "Stops every process of it until it is thawed.";
         let entries = [ListItem { key: "f", name: "freeze", help, enabled: true, matched: &[] }];
         let input = Input::new("");
-        let list =
-            List { look: &look, sign: ":", input: &input, hint: "", entries: &entries, cursor: 0 };
+        let list = List {
+            look: &look,
+            sign: ":",
+            input: &input,
+            hint: "",
+            entries: &entries,
+            first: 0,
+            cursor: 0,
+        };
         list.render(buf.area, &mut buf);
         let lines = lines(&buf);
         assert!(lines[2].contains("Stops every proc…"), "{lines:?}");

@@ -1,7 +1,7 @@
 //! A question in a box in the middle of the screen.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Position, Rect};
+use ratatui::layout::{Margin, Position, Rect, Rows};
 use ratatui::style::Style;
 
 use super::field::{Field, Input};
@@ -13,10 +13,10 @@ use super::pen::{Pen, Piece, clear, pieces_width, width};
 const MAX_WIDTH: u16 = 76;
 /// Beside a box so much of the screen is visible, or nothing: a strip would only confuse.
 pub const BESIDE: u16 = 4;
-/// Lines around the text: two borders, and a blank line before the answers.
-pub const AROUND: usize = 4;
-/// Lines of a field to type into: a blank one and itself.
-pub const FIELD: usize = 2;
+/// Lines around the text and the names: two borders, and the answers.
+const AROUND: usize = 3;
+/// So many rows of names are worth more than the blank lines of the box.
+const LEAST_NAMES: usize = 3;
 /// Cells at both sides of the text: the borders, and two blanks each.
 const SIDES: usize = 6;
 /// Cells between two names, or two answers.
@@ -51,17 +51,23 @@ pub struct NameGrid {
     all: usize,
     /// Rows that are shown at once.
     shown: usize,
+    /// There is room for blank lines before the field and before the answers.
+    airy: bool,
 }
 
 impl NameGrid {
-    /// Lays `names` out in a box with so many `others` lines in `area`.
-    pub fn arrange(names: &[&str], others: usize, area: Rect) -> Self {
+    /// Lays `names` out in a box with so many `others` lines in `area`, and so many `blanks` if
+    /// there is room for them.
+    fn arrange(names: &[&str], others: usize, blanks: usize, area: Rect) -> Self {
         let cells = names.iter().map(|it| width(it)).max().unwrap_or(0) + GAP;
         let in_row = ((room_for_text(area) + GAP) / cells).max(1);
         let all = names.len().div_ceil(in_row);
+        let height = usize::from(area.height);
+        let airy = others + blanks + all.min(LEAST_NAMES) <= height;
+        let others = if airy { others + blanks } else { others };
         // At least one: a question must show what it is about.
-        let room = usize::from(area.height).saturating_sub(others).max(1);
-        Self { cells, names: in_row, all, shown: all.min(room) }
+        let room = height.saturating_sub(others).max(1);
+        Self { cells, names: in_row, all, shown: all.min(room), airy }
     }
 
     /// Returns how many rows are shown at once.
@@ -105,7 +111,7 @@ impl Prompt<'_> {
         let (rows, place) = self.place(area);
         clear(buf, place, self.look.fg);
         let title = [self.title];
-        let last = (self.names.first + rows.shown).min(rows.all);
+        let last = self.names.first.min(rows.last_first()) + rows.shown;
         let foot = format!("{} {last}/{}", self.look.glyphs.updown, rows.all);
         let foot = [(foot.as_str(), self.look.warn)];
         let foot = if rows.last_first() > 0 { &foot[..] } else { &[] };
@@ -117,9 +123,8 @@ impl Prompt<'_> {
     /// Returns which answer stands at a position, when the box is drawn in `area`.
     pub fn answer_at(&self, area: Rect, at: Position) -> Option<usize> {
         let (rows, place) = self.place(area);
-        // The last but one line, inside of the border.
-        let line = place.y + 1 + (self.others() + rows.shown - AROUND + 1) as u16;
-        if at.y != line || line + 1 >= place.bottom() {
+        let inner = place.inner(Margin::new(1, 1));
+        if !self.divide(inner, rows).1.rows().next_back().is_some_and(|it| it.contains(at)) {
             return None;
         }
         let mut x = usize::from(place.x) + 1 + INDENT;
@@ -133,16 +138,29 @@ impl Prompt<'_> {
         None
     }
 
-    /// Returns how the names are laid out, and where the box is.
-    fn place(&self, area: Rect) -> (NameGrid, Rect) {
-        let rows = NameGrid::arrange(self.names.all, self.others(), area);
-        (rows, middle(area, self.cells(rows), self.others() + rows.shown))
+    /// Returns how the names are laid out when the box is drawn in `area`.
+    pub fn grid(&self, area: Rect) -> NameGrid {
+        self.place(area).0
     }
 
-    /// Returns how many lines there are beside the names.
-    fn others(&self) -> usize {
-        let field = usize::from(self.field.is_some()) * FIELD;
-        self.text.len() + field + usize::from(self.complaint.is_some()) + AROUND
+    /// Returns how the names are laid out, and where the box is.
+    fn place(&self, area: Rect) -> (NameGrid, Rect) {
+        let field = usize::from(self.field.is_some());
+        let others = self.text.len() + field + usize::from(self.complaint.is_some()) + AROUND;
+        let rows = NameGrid::arrange(self.names.all, others, field + 1, area);
+        let blanks = if rows.airy { field + 1 } else { 0 };
+        (rows, middle(area, self.cells(rows), others + blanks + rows.shown))
+    }
+
+    /// Divides the inside of the box: text and names give way to what is below them, which is the
+    /// field, a complaint and the answers.
+    fn divide(&self, inner: Rect, rows: NameGrid) -> (Rect, Rect) {
+        let field = usize::from(self.field.is_some());
+        let blanks = if rows.airy { field + 1 } else { 0 };
+        let below = field + usize::from(self.complaint.is_some()) + 1 + blanks;
+        let height = inner.height.min(below as u16);
+        let above = Rect { height: inner.height - height, ..inner };
+        (above, Rect { y: above.bottom(), height, ..inner })
     }
 
     fn cells(&self, rows: NameGrid) -> usize {
@@ -153,14 +171,16 @@ impl Prompt<'_> {
     }
 
     fn inside(&self, inner: Rect, shape: NameGrid, buf: &mut Buffer) {
-        let mut rows = inner.rows();
+        let (above, below) = self.divide(inner, shape);
+        let mut rows = above.rows();
         for line in self.text {
-            let Some(row) = rows.next() else { return };
+            let Some(row) = rows.next() else { break };
             Pen::line(buf, row).skip(2).pieces(line);
         }
         let Names { all, style, first } = self.names;
+        let first = first.min(shape.last_first());
         for line in all.chunks(shape.names).skip(first).take(shape.shown) {
-            let Some(row) = rows.next() else { return };
+            let Some(row) = rows.next() else { break };
             let mut pen = Pen::line(buf, row);
             pen.skip(2);
             for name in line {
@@ -168,9 +188,14 @@ impl Prompt<'_> {
                 pen.part(cells).name(name, style, self.look.glyphs.ellipsis);
             }
         }
+        self.below(below.rows(), shape.airy, buf);
+    }
+
+    /// Draws the field, the complaint and the answers, with blank lines if there is room.
+    fn below(&self, mut rows: Rows, airy: bool, buf: &mut Buffer) {
+        let blank = usize::from(airy);
         if let Some((label, input)) = self.field {
-            rows.next();
-            let Some(row) = rows.next() else { return };
+            let Some(row) = rows.nth(blank) else { return };
             let mut pen = Pen::line(buf, row);
             pen.skip(2).put(label, self.look.dim).put(" ", self.look.fg);
             let mut part = pen.part(pen.left().saturating_sub(2));
@@ -181,8 +206,7 @@ impl Prompt<'_> {
             let Some(row) = rows.next() else { return };
             Pen::line(buf, row).skip(2).clip(text, style, self.look.glyphs.ellipsis);
         }
-        rows.next();
-        if let Some(row) = rows.next() {
+        if let Some(row) = rows.nth(blank) {
             self.answers(row, buf);
         }
     }
@@ -265,13 +289,51 @@ mod tests {
             answers: &["No", "Yes"],
             chosen: 0,
         };
-        let area = Rect::new(0, 0, 24, 6);
-        assert_eq!(NameGrid::arrange(&names, AROUND, area).last_first(), 1);
+        let area = Rect::new(0, 0, 24, 5);
+        assert_eq!(prompt(0).grid(area).last_first(), 1);
         let mut buf = Buffer::empty(area);
         prompt(0).render(area, &mut buf);
         assert_eq!(lines(&buf)[1], "│  op-1  op-2  op-3    │");
         assert_eq!(lines(&buf)[2], "│  op-4  op-5  op-6    │");
         prompt(1).render(area, &mut buf);
         assert_eq!(lines(&buf)[2], "│  op-7                │");
+    }
+
+    #[test]
+    fn blank_lines_give_way_to_the_answers() {
+        let look = plain();
+        let text: [&[Piece<'_>]; 3] = [&[("one", look.fg)], &[("two", look.fg)], &[("3", look.fg)]];
+        let input = Input::new("x");
+        let prompt = || Prompt {
+            look: &look,
+            title: ("Destroy", look.bad),
+            text: &text,
+            names: Names { all: &["web"], style: look.bad, first: 0 },
+            field: Some(("type web:", &input)),
+            complaint: Some(("that is not the name", look.bad)),
+            answers: &["Esc keeps it"],
+            chosen: 0,
+        };
+        for (height, blank) in [(9, false), (10, false), (11, true), (24, true)] {
+            let area = Rect::new(0, 0, 40, height);
+            let mut buf = Buffer::empty(area);
+            prompt().render(area, &mut buf);
+            let shown = lines(&buf);
+            let at = |words: &str| shown.iter().position(|it| it.contains(words)).unwrap();
+            let answer = at("[ Esc keeps it ]");
+            assert_eq!(answer - at("that is not"), 1 + usize::from(blank), "{height}");
+            assert_eq!(at("type web:") - at("│  web "), 1 + usize::from(blank), "{height}");
+            assert!(shown[answer + 1].contains('╰'), "{shown:?}");
+            let hits = (0..height).filter(|y| {
+                (0..40).any(|x| prompt().answer_at(area, Position::new(x, *y)) == Some(0))
+            });
+            assert_eq!(hits.collect::<Vec<_>>(), [answer as u16], "{height}");
+        }
+        // However short it is, the answers stay.
+        let area = Rect::new(0, 0, 40, 6);
+        let mut buf = Buffer::empty(area);
+        prompt().render(area, &mut buf);
+        assert!(lines(&buf)[4].contains("[ Esc keeps it ]"), "{:?}", lines(&buf));
+        assert!(lines(&buf)[1].contains("one"), "{:?}", lines(&buf));
     }
 }

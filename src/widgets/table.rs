@@ -32,6 +32,7 @@ pub enum Sorted {
 /// One column.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Column<'a> {
+    /// A blank at its end is over the signs that figures may have after them.
     pub title: &'a str,
     /// The width it needs.
     pub width: u16,
@@ -134,11 +135,13 @@ impl Table<'_> {
                 Some(Sorted::Ascending) => self.look.glyphs.up,
                 None => "",
             };
-            let wide = super::pen::width(column.title) + usize::from(column.sorted.is_some());
+            // Where figures have a sign after them, so has the heading.
+            let title = if sign.is_empty() { column.title } else { column.title.trim_end() };
+            let wide = super::pen::width(title) + usize::from(column.sorted.is_some());
             if column.align == Align::Right {
                 part.skip(usize::from(place.width).saturating_sub(wide));
             }
-            part.put(column.title, style).put(sign, style);
+            part.put(title, style).put(sign, style);
         }
     }
 

@@ -77,6 +77,22 @@ impl CreateForm {
         FormRow::ALL.into_iter().filter(move |it| !(host && *it == FormRow::Place))
     }
 
+    /// Returns what a field is called.
+    pub const fn label(&self, row: FormRow) -> &'static str {
+        match row {
+            FormRow::Name => "Name",
+            FormRow::Source => "Files",
+            FormRow::Place => match self.source {
+                SourceKind::Host | SourceKind::Directory => "Directory",
+                SourceKind::Template => "Template",
+            },
+            FormRow::Command => "Command",
+            FormRow::Memory => "Memory limit",
+            FormRow::Cpu => "CPU limit",
+            FormRow::Pids => "Processes",
+        }
+    }
+
     /// Returns the text under edit; a choice has none.
     pub const fn input(&mut self) -> Option<&mut Input> {
         match self.row {

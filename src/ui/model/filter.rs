@@ -125,13 +125,19 @@ fn state_word(text: &str) -> Result<String, String> {
 }
 
 fn parse_figure(name: &str, bound: &str) -> Result<Test, String> {
+    let example = match name {
+        "mem" => "80%",
+        "cpu" | "pids" => "5",
+        other => return Err(format!("{other}: is not a filter; use state:, cpu:, mem: or pids:")),
+    };
     let (order, number) = match (bound.strip_prefix('>'), bound.strip_prefix('<')) {
         (Some(number), _) => (Comparison::Above, number),
         (_, Some(number)) => (Comparison::Below, number),
-        (None, None) => return Err(format!("{name}: needs > or <, as in {name}:>80")),
+        (None, None) => return Err(format!("{name}: needs > or <, as in {name}:>{example}")),
     };
     let digits = number.trim_end_matches(|it: char| !it.is_ascii_digit());
-    let value: f64 = digits.parse().map_err(|_empty| format!("{bound} needs a number"))?;
+    let unread = |_| format!("{name}: needs a number, as in {name}:>{example}");
+    let value: f64 = digits.parse().map_err(unread)?;
     let unit = number.get(digits.len()..).unwrap_or_default().to_ascii_uppercase();
     let (figure, factor) = match (name, unit.as_str()) {
         ("cpu", "" | "%") => (Figure::CpuPercent, 1.0),
@@ -141,10 +147,7 @@ fn parse_figure(name: &str, bound: &str) -> Result<Test, String> {
         ("mem", "M") => (Figure::MemoryBytes, 1024.0 * 1024.0),
         ("mem", "G") => (Figure::MemoryBytes, 1024.0 * 1024.0 * 1024.0),
         ("mem", _) => return Err(format!("mem: needs a unit, as in mem:>{digits}% or {digits}M")),
-        ("cpu" | "pids", unit) => return Err(format!("{name}: takes no {unit}")),
-        (other, _) => {
-            return Err(format!("{other}: is not a filter; use state:, cpu:, mem: or pids:"));
-        }
+        (_, unit) => return Err(format!("{name}: takes no {unit}")),
     };
     Ok(Test::Figure(figure, order, value * factor))
 }
@@ -239,9 +242,11 @@ mod tests {
         for (text, reason) in [
             ("state:failed", "failed is not a state; running, stopped and frozen are"),
             ("mem:>80", "mem: needs a unit, as in mem:>80% or 80M"),
-            ("mem:80%", "mem: needs > or <, as in mem:>80"),
+            ("mem:80%", "mem: needs > or <, as in mem:>80%"),
+            ("mem:>x", "mem: needs a number, as in mem:>80%"),
             ("pids:>5%", "pids: takes no %"),
-            ("cpu:>", "> needs a number"),
+            ("cpu:>", "cpu: needs a number, as in cpu:>5"),
+            ("disk:5", "disk: is not a filter; use state:, cpu:, mem: or pids:"),
             ("disk:>5", "disk: is not a filter; use state:, cpu:, mem: or pids:"),
         ] {
             assert_eq!(Filter::parse(text).unwrap_err(), reason, "{text}");

@@ -69,7 +69,8 @@ fn order(model: &mut Model, not_done: &str) -> Option<(Name, Create)> {
         Ok(order) => Some(order),
         Err(fault) => {
             model.draft.row = fault.row;
-            model.refuse(format!("{not_done}: {}", fault.text));
+            let field = model.draft.label(fault.row);
+            model.refuse(format!("{not_done}: {field}: {}", fault.text));
             None
         }
     }

@@ -107,8 +107,11 @@ fn click(model: &mut Model, column: u16, row: u16) -> Vec<Effect> {
             point::detail(model, column, row)
         }
         Focus::Overlay => {
-            let key = prompts::answer(model, Position::new(column, row));
-            return key.map_or_else(Vec::new, |it| press(model, it));
+            let at = Position::new(column, row);
+            if let Some(key) = prompts::answer(model, at) {
+                return press(model, key);
+            }
+            overlay::click(model, at)
         }
         Focus::Form => {
             point::form(model, column, row);

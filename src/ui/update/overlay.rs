@@ -1,20 +1,18 @@
 //! The layers that have the keyboard: questions, help, palette, journal, signals.
 
 use crossterm::event::{KeyCode, KeyEvent};
-use ratatui::layout::Rect;
+use ratatui::layout::Position;
 
 use super::travel::{step, travel as row_after};
 use super::{act, detail, pane, typing, whole};
 use crate::command::Action;
-use crate::command::action::{Move, SHORTCUTS, Shortcut};
-use crate::command::topics;
+use crate::command::action::Move;
 use crate::ui::effect::{Act, Effect};
-use crate::ui::layout;
+use crate::ui::layers::{self, found};
 use crate::ui::model::Model;
-use crate::ui::model::filter::fuzzy;
 use crate::ui::model::overlay::{Ask, Find, FindKind, Overlay, Proposal, SIGNALS};
+use crate::ui::prompts;
 use crate::widgets::field::Input;
-use crate::widgets::prompt::NameGrid;
 
 /// Opens the palette.
 pub(super) fn open_palette(model: &mut Model) {
@@ -77,6 +75,40 @@ pub(super) fn travel(model: &mut Model, movement: Move) {
     _ = press(model, key.into());
 }
 
+/// Applies a click to the layer on top: it goes to the entry there, or opens the one that the
+/// cursor was already on; returns the action that was chosen in help or palette.
+pub(super) fn click(model: &mut Model, at: Position) -> Option<Action> {
+    let entry = layers::entry_at(model, at)?;
+    let row = match &mut model.overlay {
+        Some(Overlay::Find(find)) => &mut find.at,
+        Some(Overlay::Journal { at } | Overlay::Events { at }) => at,
+        Some(Overlay::Signal { at, .. }) => {
+            // No signal is sent by a click that only meant to choose it.
+            *at = entry;
+            return None;
+        }
+        Some(
+            Overlay::Confirm { .. }
+            | Overlay::Ask { .. }
+            | Overlay::TypeName { .. }
+            | Overlay::Exec { .. }
+            | Overlay::Whole { .. },
+        )
+        | None => return None,
+    };
+    if *row != entry {
+        *row = entry;
+        return None;
+    }
+    let enter = KeyCode::Enter.into();
+    let chosen = chosen(model, enter);
+    if chosen.is_none() {
+        // The lines of journal and events open without any work.
+        _ = press(model, enter);
+    }
+    chosen
+}
+
 /// Returns the action that `key` chooses in help or palette, and closes the layer.
 pub(super) fn chosen(model: &mut Model, key: KeyEvent) -> Option<Action> {
     let Some(Overlay::Find(find)) = &model.overlay else { return None };
@@ -87,6 +119,9 @@ pub(super) fn chosen(model: &mut Model, key: KeyEvent) -> Option<Action> {
 
 /// Applies a key to the layer on top.
 pub(super) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    if scroll_names(model, key) {
+        return Vec::new();
+    }
     let Some(overlay) = model.overlay.take() else { return Vec::new() };
     if let Overlay::Whole { .. } = overlay {
         return whole::press(model, overlay, key);
@@ -139,29 +174,6 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     }
 }
 
-/// Returns the actions that the searched text finds, best first; with no text all of them.
-pub fn found(find: &Find) -> Vec<&'static Shortcut> {
-    let needle = find.line.text();
-    let needle = needle.trim();
-    if needle.is_empty() {
-        return SHORTCUTS.iter().collect();
-    }
-    let small = needle.to_lowercase();
-    let score = |it: &'static Shortcut| {
-        let by_key = it.keys.contains(&needle).then_some(u32::MAX);
-        let by_start = || it.name.starts_with(&small).then_some(u32::MAX - 1);
-        let by_topic = || topics::is_about(it.name, &small).then_some(u32::MAX - 2);
-        let by_name = || fuzzy(needle, it.name).map(|it| it.saturating_mul(2));
-        // A few scattered letters match in any sentence, so only whole words count there.
-        let by_help = || it.help.to_lowercase().contains(&small).then_some(1);
-        let best = by_key.or_else(by_start).or_else(by_topic).or_else(by_name);
-        Some((best.or_else(by_help)?, it))
-    };
-    let mut scored: Vec<(u32, &Shortcut)> = SHORTCUTS.iter().filter_map(score).collect();
-    scored.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
-    scored.into_iter().map(|(_, it)| it).collect()
-}
-
 fn press_find(model: &mut Model, mut find: Find, key: KeyEvent) -> Vec<Effect> {
     let list = found(&find);
     match key.code {
@@ -181,11 +193,11 @@ fn press_find(model: &mut Model, mut find: Find, key: KeyEvent) -> Vec<Effect> {
     Vec::new()
 }
 
-/// Applies a key to a question with the answers yes and no; or shows other names.
+/// Applies a key to a question with the answers yes and no.
 fn press_confirm(
     model: &mut Model,
     question: String,
-    mut proposal: Proposal,
+    proposal: Proposal,
     yes: bool,
     key: KeyEvent,
 ) -> Vec<Effect> {
@@ -193,8 +205,8 @@ fn press_confirm(
         KeyCode::Char('y') => return act::run_all(model, proposal.acts),
         KeyCode::Enter if yes => return act::run_all(model, proposal.acts),
         KeyCode::Enter | KeyCode::Char('n' | 'q') => return Vec::new(),
-        _ => scroll(model, &mut proposal, layout::CONFIRM_LINES, key),
-    };
+        _ => (),
+    }
     let turned = matches!(key.code, KeyCode::Left | KeyCode::Right | KeyCode::Tab);
     model.overlay = Some(Overlay::Confirm { question, proposal, yes: yes != turned });
     Vec::new()
@@ -230,21 +242,19 @@ fn press_name(
     model: &mut Model,
     word: String,
     mut typed: Input,
-    mut proposal: Proposal,
+    proposal: Proposal,
     key: KeyEvent,
 ) -> Vec<Effect> {
     if key.code == KeyCode::Enter && typed.text() == word {
         return act::run_all(model, proposal.acts);
     }
-    if !scroll(model, &mut proposal, layout::TYPE_NAME_LINES, key) {
-        typing::edit(&mut typed, key);
-    }
+    typing::edit(&mut typed, key);
     model.overlay = Some(Overlay::TypeName { word, typed, proposal });
     Vec::new()
 }
 
 /// Scrolls the names of a question; returns whether `key` does that.
-fn scroll(model: &Model, proposal: &mut Proposal, others: usize, key: KeyEvent) -> bool {
+fn scroll_names(model: &mut Model, key: KeyEvent) -> bool {
     let movement = match key.code {
         KeyCode::Up => Move::Up,
         KeyCode::Down => Move::Down,
@@ -252,8 +262,12 @@ fn scroll(model: &Model, proposal: &mut Proposal, others: usize, key: KeyEvent) 
         KeyCode::PageDown => Move::PageDown,
         _ => return false,
     };
-    let (width, height) = model.size;
-    let rows = NameGrid::arrange(&proposal.names(), others, Rect::new(0, 0, width, height));
+    let Some(rows) = prompts::names(model) else { return false };
+    let Some(Overlay::Confirm { proposal, .. } | Overlay::TypeName { proposal, .. }) =
+        &mut model.overlay
+    else {
+        return false;
+    };
     proposal.first = row_after(movement, proposal.first, rows.last_first() + 1, rows.shown());
     true
 }

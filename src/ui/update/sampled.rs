@@ -77,6 +77,7 @@ fn forget_oldest(model: &mut Model) {
     };
     if let Some(Overlay::Events { at }) = below {
         *at = at.saturating_sub(1);
+        model.layer_first = model.layer_first.saturating_sub(1);
     }
     let detail = model.detail.as_mut().filter(|it| it.focus == Tab::Events && it.name == gone.name);
     if let Some(detail) = detail {

@@ -4,7 +4,8 @@ use crate::engine::Name;
 use crate::engine::sampler::{Interest, ReadDepth};
 use crate::ui::model::Model;
 use crate::ui::model::detail::{DetailScreen, Tab};
-use crate::ui::{layout, texts};
+use crate::ui::model::overlay::Overlay;
+use crate::ui::{layers, layout, texts};
 use crate::widgets::table::scroll;
 
 /// Adjusts cursor and scroll after any change, and returns what the sampler must read from now on.
@@ -13,7 +14,13 @@ pub(super) fn settle(model: &mut Model) -> Interest {
     let all = model.sample.as_ref().map_or(&[][..], |it| &it.containers);
     model.list.settle(all, rows);
     settle_panes(model);
-    let shown = model.shown().skip(model.list.offset).take(layout::list_rows(model));
+    model.layer_first = match model.overlay {
+        None => 0,
+        // It is over another layer, which comes back as it was.
+        Some(Overlay::Whole { .. }) => model.layer_first,
+        Some(_) => layers::first(model).unwrap_or(0),
+    };
+    let shown = layout::list_shown(model);
     let mut visible: Vec<Name> = shown.map(|it| it.name.clone()).collect();
     let detail = match &model.detail {
         Some(detail) => Some(detail.name.clone()),

@@ -426,7 +426,7 @@ fn help_finds_what_a_thing_is_for() {
         let mut model = three();
         press(&mut model, &format!("? {}", word.split("").collect::<Vec<_>>().join(" ").trim()));
         let Some(crate::ui::model::overlay::Overlay::Find(find)) = &model.overlay else { panic!() };
-        crate::ui::update::found(find).first().map(|it| it.name)
+        crate::ui::layers::found(find).first().map(|it| it.name)
     };
     assert_eq!(first("mem"), Some("limits"));
     assert_eq!(first("shell"), Some("exec"));

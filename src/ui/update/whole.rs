@@ -94,7 +94,7 @@ fn entry(model: &Model, entry: &JournalEntry) -> (&'static str, String) {
                 None => "in progress",
                 Some(Ok(words) | Err(words)) => words,
             };
-            let (word, line) = (act.word(), act.command_line(&model.program, name));
+            let (word, line) = (act.word(), act.command_line(&model.program, name.as_str()));
             let (outcome, line) = (shown(outcome), shown(&line));
             ("What was done", format!("{at}  {name}  {word}\n\n{outcome}\n\n$ {line}"))
         }

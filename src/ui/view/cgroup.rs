@@ -25,7 +25,7 @@ use crate::widgets::gauge::gauge;
 use crate::widgets::look::Look;
 use crate::widgets::pen::{Pen, Piece, width};
 use crate::widgets::table::scroll;
-use crate::widgets::text::wrap;
+use crate::widgets::text::{paragraph, wrap};
 
 /// Cells for the name of a file.
 const NAMES: usize = 32;
@@ -41,6 +41,8 @@ const LEAST_VALUE: usize = 5;
 const QUOTA: usize = 13;
 /// The indentation of a note relative to the name of its file.
 const INDENT: usize = 4;
+/// Cells between a change and the warning beside it.
+const GAP: usize = 3;
 /// Cells for the usage of a limit beside its bar: the figure and the percentage.
 const FIGURES: usize = 14;
 /// Cells of the narrowest and of the widest bar.
@@ -85,7 +87,8 @@ pub(super) fn pane(model: &Model, canvas: Canvas<'_>) {
         left.push((&together, look.mark));
     }
     let frame = Frame {
-        right: if files.is_empty() { &[] } else { hints },
+        // While a value is edited, those keys are letters of it.
+        right: if files.is_empty() || screen.cgroup.edit.is_some() { &[] } else { hints },
         focused,
         ..Frame::titled(look, &left)
     };
@@ -99,8 +102,9 @@ pub(super) fn pane(model: &Model, canvas: Canvas<'_>) {
     let pane = CgroupPane { model, screen, container, look };
     let (rows, at) = pane.rows(&files, place, room);
     let height = usize::from(canvas.area.height);
-    // A note below the row is visible, too.
-    let below = (at + 1).min(rows.len().saturating_sub(1));
+    // The notes below the row are visible, too, as far as there is room.
+    let below = rows.iter().skip(at + 1).take_while(|it| matches!(it, PaneRow::Note(_)));
+    let below = (at + below.count().max(1)).min(rows.len().saturating_sub(1));
     let first = scroll(screen.cgroup.first, below, rows.len(), height).min(at);
     for ((index, row), line) in rows.iter().enumerate().skip(first).zip(canvas.rows()) {
         let mut pen = canvas.pen_at(line);
@@ -125,7 +129,7 @@ pub(super) fn pane(model: &Model, canvas: Canvas<'_>) {
 }
 
 /// Paints why there are no files.
-fn nothing(model: &Model, container: &Container, mut canvas: Canvas<'_>) {
+fn nothing(model: &Model, container: &Container, canvas: Canvas<'_>) {
     if container.hidden {
         words::why_hidden(canvas);
         return;
@@ -135,8 +139,8 @@ fn nothing(model: &Model, container: &Container, mut canvas: Canvas<'_>) {
     } else {
         texts::nothing_runs(model, container)
     };
-    let look = canvas.look;
-    canvas.pen().skip(1).clip(&words, look.dim, look.glyphs.ellipsis);
+    let Canvas { look, area, buf } = canvas.padded();
+    paragraph(&words, look.dim, area, buf);
 }
 
 /// The data that the pane is painted from.
@@ -172,16 +176,13 @@ impl<'a> CgroupPane<'a> {
             if index == place
                 && let Some(input) = &screen.cgroup.edit
             {
-                rows.extend(self.preview(file, &input.text()));
+                rows.extend(self.preview(file, &input.text(), room));
             }
             if index == place {
                 let lines = self.together();
                 rows.extend(lines.iter().flat_map(|(words, style)| notes(words, *style, room)));
             }
             if let Some((_, reason)) = refused {
-                // An error that was shown while typing is not repeated.
-                let typed = [(reason.clone(), look.warn)];
-                rows.pop_if(|it| matches!(it, PaneRow::Note(words) if words[..] == typed));
                 rows.extend(notes(reason, look.bad, room));
             }
         }
@@ -212,15 +213,15 @@ impl<'a> CgroupPane<'a> {
     }
 
     /// The effect of the text typed for `file`: the old and the new value, the immediate effect,
-    /// and the equivalent command.
-    fn preview(&self, file: &CgroupFile, typed: &str) -> Vec<PaneRow<'static>> {
+    /// and the equivalent command, in notes of at most `room` cells.
+    fn preview(&self, file: &CgroupFile, typed: &str, room: usize) -> Vec<PaneRow<'static>> {
         let look = self.look;
         let (name, typed) = (&file.file, typed.trim());
         let old = file.value.as_ref().map(|it| value::shown(name, it));
         let was = old.as_deref().unwrap_or(NOT_SET);
         if old.as_deref().unwrap_or_default() == typed {
             let words = format!("{was} now   {}", value::advice(name));
-            return vec![PaneRow::Note(vec![(words, look.dim)])];
+            return notes(&words, look.dim, room);
         }
         let removes = typed.is_empty() && value::is_key(name);
         let kernel = if removes {
@@ -229,21 +230,55 @@ impl<'a> CgroupPane<'a> {
             value::parse(name, typed, texts::whole(self.model))
         };
         match kernel {
-            Err(reason) => vec![PaneRow::Note(vec![(reason, look.warn)])],
+            // It is already said below that it was refused.
+            Err(reason) if self.screen.cgroup.refused == Some((name.clone(), reason.clone())) => {
+                Vec::new()
+            }
+            Err(reason) => notes(&reason, look.warn, room),
             Ok(kernel) => {
                 let new = if removes { NOT_SET.to_owned() } else { value::shown(name, &kernel) };
-                let mut change = vec![(format!("{was} {} {new}", look.glyphs.arrow), look.fg)];
-                if let Some(warning) = self.warning(file, &kernel) {
-                    change.push((format!("   {} {warning}", look.glyphs.warn), look.warn));
-                }
+                let change = format!("{was} {} {new}", look.glyphs.arrow);
+                let mut rows = self.change(change, self.warning(file, &kernel), room);
                 let act = if value::is_key(name) {
                     Act::Keep { file: name.clone(), value: Some(typed.to_owned()) }
                 } else {
                     Act::Set { file: name.clone(), value: typed.to_owned() }
                 };
-                let command =
-                    format!("$ {}", act.command_line(&self.model.program, &self.container.name));
-                vec![PaneRow::Note(change), PaneRow::Note(vec![(command, look.dim)])]
+                rows.extend(notes(&format!("$ {}", self.command(&act)), look.dim, room));
+                rows
+            }
+        }
+    }
+
+    /// What changes, and what may be unwanted about it: beside it, or below if it does not fit.
+    fn change(
+        &self,
+        change: String,
+        warning: Option<String>,
+        room: usize,
+    ) -> Vec<PaneRow<'static>> {
+        let look = self.look;
+        let Some(warning) = warning.map(|it| format!("{} {it}", look.glyphs.warn)) else {
+            return vec![PaneRow::Note(vec![(change, look.fg)])];
+        };
+        if width(&change) + GAP + width(&warning) <= room {
+            let warning = format!("{:GAP$}{warning}", "");
+            return vec![PaneRow::Note(vec![(change, look.fg), (warning, look.warn)])];
+        }
+        let mut rows = vec![PaneRow::Note(vec![(change, look.fg)])];
+        rows.extend(notes(&warning, look.warn, room));
+        rows
+    }
+
+    /// The command line that does the same, to all that are changed together.
+    fn command(&self, act: &Act) -> String {
+        let wharf = &self.model.program;
+        match self.screen.together.as_slice() {
+            [] => act.command_line(wharf, self.container.name.as_str()),
+            all => {
+                let names: Vec<&str> = all.iter().map(Name::as_str).collect();
+                let line = act.command_line(wharf, "$it");
+                format!("for it in {}; do {line}; done", names.join(" "))
             }
         }
     }

@@ -54,7 +54,7 @@ fn fields(model: &Model, canvas: Canvas<'_>) {
         .rows()
         .zip(&notes)
         .map(|(row, (text, style))| LabelledRow {
-            label: label(form, row),
+            label: form.label(row),
             value: value(form, row),
             note: (text, *style),
         })
@@ -100,21 +100,6 @@ fn memory_note(model: &Model) -> String {
 fn cpu_note(model: &Model) -> String {
     let cpus = model.sample.as_ref().and_then(|it| it.host.cpus);
     cpus.map_or_else(String::new, |it| format!("all of it is {}%", it * 100))
-}
-
-const fn label(form: &CreateForm, row: FormRow) -> &'static str {
-    match row {
-        FormRow::Name => "Name",
-        FormRow::Source => "Files",
-        FormRow::Place => match form.source {
-            SourceKind::Host | SourceKind::Directory => "Directory",
-            SourceKind::Template => "Template",
-        },
-        FormRow::Command => "Command",
-        FormRow::Memory => "Memory limit",
-        FormRow::Cpu => "CPU limit",
-        FormRow::Pids => "Processes",
-    }
 }
 
 const fn value(form: &CreateForm, row: FormRow) -> FieldValue<'_> {

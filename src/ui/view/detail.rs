@@ -67,7 +67,8 @@ pub(super) fn full_pane(model: &Model, terminal: Option<&Pane>, mut canvas: Canv
     let on_bar =
         Look { key: look.bar.patch(look.key), dim: look.bar.patch(look.dim), ..look.clone() };
     let words = hints::program(model, pane, look.glyphs);
-    footer::paint(&hints::parsed(&words, look.glyphs), &on_bar, &mut pen);
+    let hints = hints::fitting(hints::parsed(&words, look.glyphs), pen.left());
+    footer::paint(&hints, &on_bar, &mut pen);
 }
 
 fn about(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
@@ -185,21 +186,21 @@ fn offers(model: &Model, name: &Name, canvas: Canvas<'_>) {
     };
     let offers: &[(Action, &str)] = if alive {
         &[
-            (Action::Detail(InDetail::Console), "  opens the console here; C-] c comes back"),
-            (Action::Detail(InDetail::Exec), "  runs a command inside, such as /bin/sh"),
+            (Action::Detail(InDetail::Console), "opens the console here; C-] c comes back"),
+            (Action::Detail(InDetail::Exec), "runs a command inside, such as /bin/sh"),
         ]
     } else {
-        line(&[("the console opens when the container runs; ", look.dim)]);
-        &[(Action::Act(Do::Start), "  starts it")]
+        for words in wrap("the console opens when the container runs", room) {
+            line(&[(words, look.dim)]);
+        }
+        &[(Action::Act(Do::Start), "starts it")]
     };
     for (action, words) in offers {
-        let Some(why) = model.refusal(*action) else {
-            line(&[(action.key(), look.key), (words, look.dim)]);
-            continue;
-        };
+        let refusal = model.refusal(*action);
+        let style = if refusal.is_some() { look.faded() } else { look.key };
         let keys = std::iter::once(action.key()).chain(std::iter::repeat(" "));
-        for (key, piece) in keys.zip(wrap(&why, room)) {
-            line(&[(key, look.faded()), ("  ", look.dim), (piece, look.dim)]);
+        for (key, piece) in keys.zip(wrap(refusal.as_deref().unwrap_or(words), room)) {
+            line(&[(key, style), ("  ", look.dim), (piece, look.dim)]);
         }
     }
 }

@@ -91,7 +91,7 @@ const COLUMNS: [(Is, Column<'_>, Option<command::SortKey>); 17] = {
         (Is::Graph, graph, None),
         (Is::Memory, column("MEM/MAX", 11, Align::Right, 0), Some(By::Memory)),
         (Is::Bar, bar, None),
-        (Is::Share, column("%", 4, Align::Right, 1), Some(By::Share)),
+        (Is::Share, column("% ", 4, Align::Right, 1), Some(By::Share)),
         (Is::PsiCpu, column("PSIc", 4, Align::Right, 2), Some(By::Psi)),
         (Is::PsiMemory, column("mem", 3, Align::Right, 4), None),
         (Is::PsiIo, column("io", 3, Align::Right, 4), None),
@@ -151,8 +151,10 @@ fn table(model: &Model, canvas: Canvas<'_>) {
     .render(inner, canvas.buf);
     unmanaged(model, rows.len(), &mut canvas);
     if rows.is_empty() {
-        let row = Rect { y: inner.y + 2, height: 1.min(inner.height), ..inner };
-        canvas.pen_at(row).skip(4).put(row::NOTHING, look.dim);
+        // Below the headings and a free line, under the names.
+        let height = inner.height.saturating_sub(2);
+        let area = Rect { x: inner.x + 4, y: inner.y + 2, width: inner.width - 4, height };
+        row::nothing(canvas.within(area));
     }
 }
 

@@ -1,13 +1,18 @@
 //! What the rows of the list have in common, wide or narrow.
 
+use super::canvas::Canvas;
 use super::words;
 use crate::engine::sample::Container;
 use crate::ui::model::Model;
 use crate::widgets::look::Look;
 use crate::widgets::pen::{Pen, ends};
+use crate::widgets::text::paragraph;
 
-/// The text of an empty list.
-pub(super) const NOTHING: &str = "nothing matches the filter; Esc clears it";
+/// Says that nothing matches the filter, and how to get rid of it.
+pub(super) fn nothing(canvas: Canvas<'_>) {
+    let Canvas { look, area, buf } = canvas;
+    paragraph("nothing matches the filter; Esc clears it", look.dim, area, buf);
+}
 
 /// Paints the name into the rest of the pen: with its mark, the matching letters highlighted, and a
 /// sign after it if something is wrong.

@@ -3,13 +3,15 @@
 use super::canvas::Canvas;
 use crate::command::Action;
 use crate::command::action::{Do, InDetail};
+use crate::engine::Name;
+use crate::ui::layout;
 use crate::ui::model::Model;
 use crate::widgets::look::Look;
 use crate::widgets::pen::{Pen, clear, width};
 
 /// What Esc does to the marks or the filter, at its widest.
 const UNMARK: &str = "  Esc clear filter ";
-/// Minimum cells for the names of the marked.
+/// Minimum cells for the names of the marked that are not on the screen.
 const LEAST_NAMES: usize = 16;
 
 /// Paints it; a message that is shown whole covers what is above.
@@ -26,12 +28,15 @@ pub(super) fn render(model: &Model, mut canvas: Canvas<'_>) {
 /// Marks are shown before the verb is chosen.
 fn marks(model: &Model, look: &Look, pen: &mut Pen<'_>) {
     let many = model.list.marks.len();
-    let hidden = model.hidden_marks();
-    let words = match hidden {
-        0 => format!("{many} marked "),
-        hidden => format!("{many} marked, {hidden} hidden "),
+    let hidden = match model.hidden_marks() {
+        0 => String::new(),
+        hidden => format!(", {hidden} hidden"),
     };
-    pen.skip(1).put(&words, look.mark);
+    // The others are marked in their rows.
+    let seen: Vec<&Name> = layout::list_shown(model).map(|it| &it.name).collect();
+    let unseen: Vec<&Name> = model.list.marks.iter().filter(|it| !seen.contains(it)).collect();
+    let elsewhere = if unseen.is_empty() { "" } else { ", out of sight:" };
+    pen.skip(1).put(&format!("{many} marked{hidden}{elsewhere}"), look.mark);
     let all = if many == 2 { "both" } else { "all" };
     let hints: Vec<(Action, String)> = [
         Action::Act(Do::Freeze),
@@ -43,10 +48,14 @@ fn marks(model: &Model, look: &Look, pen: &mut Pen<'_>) {
     .filter_map(|it| Some((it, format!(" {} {all}", it.shortcut()?.name))))
     .collect();
     let wide = |(action, words): &(Action, String)| width(action.key()) + width(words) + 2;
-    let names = pen.left().saturating_sub(hints.iter().map(wide).sum::<usize>() + width(UNMARK));
-    let mut part = pen.part(names.max(LEAST_NAMES));
-    for name in &model.list.marks {
-        part.skip(1).name(name.as_str(), look.fg, look.glyphs.ellipsis);
+    if !unseen.is_empty() {
+        let hints = hints.iter().map(wide).sum::<usize>() + width(UNMARK);
+        let names = unseen.iter().map(|it| it.as_str().len() + 1).sum::<usize>();
+        let room = pen.left().saturating_sub(hints).max(LEAST_NAMES).min(names);
+        let mut part = pen.part(room);
+        for name in unseen {
+            part.skip(1).name(name.as_str(), look.fg, look.glyphs.ellipsis);
+        }
     }
     for hint in hints {
         if wide(&hint) + width(UNMARK) > pen.left() {

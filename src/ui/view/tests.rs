@@ -1,6 +1,7 @@
 //! The important lines of the screens at the sizes that operators have.
 
 mod places;
+mod small;
 mod trouble;
 
 use ratatui::buffer::Buffer;

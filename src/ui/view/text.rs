@@ -12,15 +12,21 @@ use crate::command::action::Anywhere;
 use crate::engine::sample::{Detail, HIDDEN, Sample};
 use crate::engine::shown::shown;
 use crate::format;
+use crate::ui::layout::NARROW;
 use crate::ui::model::Model;
 use crate::ui::model::detail::{DetailScreen, Search, Tab};
-use crate::ui::texts;
+use crate::ui::texts::{self, NetworkLine};
 use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
 use crate::widgets::pen::{Pen, width};
 use crate::widgets::table::scroll;
 use crate::widgets::text::{paragraph, wrap};
 
+/// Cells for the name of an interface, and on a narrow screen.
+const INTERFACES: usize = 14;
+const NARROW_INTERFACES: usize = 8;
+/// Cells for an address.
+const ADDRESSES: usize = 42;
 /// Widest line of the greeting.
 const MEASURE: usize = 64;
 
@@ -72,7 +78,7 @@ pub(super) fn pane(model: &Model, tab: Tab, canvas: Canvas<'_>) {
                 config_line(line, look, &mut canvas.pen_at(row));
             }
         }
-        (Tab::Network, Some(detail)) => network(detail, &mut canvas),
+        (Tab::Network, _) => network(model, first, &mut canvas),
         (Tab::Mounts, Some(detail)) => mounts(detail, first, &mut canvas),
         _ => (),
     }
@@ -139,7 +145,7 @@ fn found_cells(pattern: &Regex, row: Rect, buf: &Buffer) -> Vec<Position> {
 /// Paints the first screen of an operator without containers.
 pub(super) fn welcome(model: &Model, canvas: Canvas<'_>) {
     let look = canvas.look;
-    let mut canvas = if model.size.0 < crate::ui::layout::NARROW {
+    let mut canvas = if model.size.0 < NARROW {
         canvas
     } else {
         canvas.framed(Frame::titled(look, &[("Containers", look.accent)]))
@@ -302,21 +308,25 @@ fn mounts(detail: &Detail, first: usize, canvas: &mut Canvas<'_>) {
     }
 }
 
-fn network(detail: &Detail, canvas: &mut Canvas<'_>) {
+/// Paints the interfaces from line `first` on: name, addresses below each other, and figures.
+fn network(model: &Model, first: usize, canvas: &mut Canvas<'_>) {
     let look = canvas.look;
-    let mut rows = canvas.rows();
+    let names = if model.size.0 < NARROW { NARROW_INTERFACES } else { INTERFACES };
     let bytes = |it: Option<u64>| it.map_or_else(|| look.glyphs.unknown.to_owned(), format::bytes);
-    for interface in &detail.network {
-        let mut addresses = interface.addresses.iter();
-        let Some(row) = rows.next() else { return };
+    for (line, row) in texts::network_lines(model).iter().skip(first).zip(canvas.rows()) {
         let mut pen = canvas.pen_at(row);
-        pen.skip(1).part(14).clip(&shown(&interface.name), look.accent, look.glyphs.ellipsis);
-        pen.part(42).put(addresses.next().map_or("", String::as_str), look.fg);
-        pen.put("rx ", look.dim).put(&bytes(interface.rx_bytes), look.fg);
-        pen.put("  tx ", look.dim).put(&bytes(interface.tx_bytes), look.fg);
-        for address in addresses {
-            let Some(row) = rows.next() else { return };
-            canvas.pen_at(row).skip(15).put(address, look.fg);
+        pen.skip(1);
+        match line {
+            NetworkLine::Interface(it, address) => {
+                let name = shown(&it.name);
+                pen.part(names).clip(&name, look.accent, look.glyphs.ellipsis);
+                if let Some(address) = address {
+                    pen.part(ADDRESSES).put(address, look.fg);
+                }
+                pen.put("rx ", look.dim).put(&bytes(it.rx_bytes), look.fg);
+                pen.put("  tx ", look.dim).put(&bytes(it.tx_bytes), look.fg);
+            }
+            NetworkLine::Address(_, address) => _ = pen.skip(names).put(address, look.fg),
         }
     }
 }

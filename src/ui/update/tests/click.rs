@@ -7,6 +7,7 @@ use super::*;
 use crate::command::Action;
 use crate::command::action::{Anywhere, Do};
 use crate::ui::hints::{self, hints};
+use crate::ui::layers;
 use crate::ui::layout;
 use crate::ui::model::create::{FormRow, SourceKind};
 use crate::ui::model::detail::Tab;
@@ -280,4 +281,116 @@ fn the_event_under_the_cursor_stays_there_when_the_oldest_is_forgotten() {
     happens(&mut model, 502);
     press(&mut model, "Enter");
     assert!(opened(&model).ends_with("pid 499"), "{}", opened(&model));
+}
+
+/// Opens a layer by `keys` in a model with many entries for each.
+fn layered(size: (u16, u16), keys: &str) -> Model {
+    let mut model = model(size, three().containers().to_vec());
+    for at in 0..40 {
+        let what = What::Signal { pid: at, signal: 1 };
+        let at_ms = START.as_millis() as u64;
+        let event = Event { at_ms, lxcpath: "/var/lib/lxc".into(), name: name("web"), what };
+        _ = update(&mut model, Message::Happened(event));
+        model.refuse(format!("refused {at}"));
+    }
+    press(&mut model, keys);
+    model
+}
+
+/// Returns a cell of the first row of the layer that has an entry.
+fn first_row(model: &Model) -> Position {
+    let (width, height) = model.size;
+    let all = (0..height).map(|y| Position::new(width / 2, y));
+    let mut rows = all.filter(|it| layers::entry_at(model, *it).is_some());
+    rows.next().unwrap()
+}
+
+#[test]
+fn a_click_in_a_layer_goes_to_the_entry_and_another_opens_it() {
+    for size in [(200, 50), (120, 36), (80, 24), (40, 10)] {
+        for keys in ["J", "g m"] {
+            let mut model = layered(size, keys);
+            let at = |model: &Model| match &model.overlay {
+                Some(Overlay::Journal { at } | Overlay::Events { at }) => *at,
+                other => panic!("{other:?}"),
+            };
+            let newest = at(&model);
+            let top = first_row(&model);
+            let entry = layers::entry_at(&model, top).unwrap();
+            assert!(entry < newest, "{size:?}");
+            _ = click(&mut model, top.x, top.y);
+            assert_eq!((at(&model), layers::entry_at(&model, top)), (entry, Some(entry)));
+            // Nothing has moved under the mouse.
+            _ = click(&mut model, top.x, top.y);
+            let Some(Overlay::Whole { text, .. }) = &model.overlay else {
+                panic!("{size:?} {keys}")
+            };
+            let number =
+                if keys == "J" { format!("refused {entry}") } else { format!("pid {entry}") };
+            assert!(text.ends_with(&number), "{size:?} {text}");
+            press(&mut model, "Esc");
+            assert_eq!((at(&model), layers::entry_at(&model, top)), (entry, Some(entry)));
+            // The frame and what is beside the layer are no entries.
+            _ = click(&mut model, 0, 0);
+            assert_eq!(at(&model), entry);
+        }
+    }
+}
+
+#[test]
+fn a_click_in_help_or_palette_chooses_and_another_runs_it() {
+    for size in [(200, 50), (120, 36), (80, 24), (40, 10)] {
+        for keys in ["? f r e e z", ": f r e e z"] {
+            let mut model = layered(size, keys);
+            let first = first_row(&model);
+            // The row below, then the one that is wanted.
+            if layers::entry_at(&model, Position::new(first.x, first.y + 1)).is_some() {
+                assert_eq!(click(&mut model, first.x, first.y + 1), []);
+                assert_eq!(click(&mut model, first.x, first.y), []);
+            }
+            assert_eq!(click(&mut model, first.x, first.y), act("api", Act::Freeze), "{size:?}");
+            assert_eq!(model.overlay, None);
+        }
+    }
+}
+
+#[test]
+fn a_click_on_a_signal_only_chooses_it() {
+    let mut model = layered((80, 24), "G Enter 2 K");
+    let first = first_row(&model);
+    for row in [1, 1, 0, 0] {
+        assert_eq!(click(&mut model, first.x, first.y + row), []);
+        let Some(Overlay::Signal { at, .. }) = &model.overlay else { panic!() };
+        assert_eq!(*at, usize::from(row));
+    }
+    assert!(matches!(
+        press(&mut model, "Enter")[..],
+        [Effect::Act { act: Act::Signal { .. }, .. }]
+    ));
+}
+
+#[test]
+fn the_wheel_moves_in_every_layer_and_scrolls_the_names_of_a_question() {
+    for (keys, size) in [("J", (80, 24)), ("g m", (40, 10)), ("?", (120, 36)), (":", (40, 10))] {
+        let mut model = layered(size, keys);
+        let all = Rect::new(0, 0, size.0, size.1);
+        let first = layers::first(&model).unwrap();
+        for _ in 0..20 {
+            wheel(&mut model, MouseEventKind::ScrollUp, all);
+        }
+        assert_eq!(layers::first(&model), Some(0), "{keys}");
+        for _ in 0..20 {
+            wheel(&mut model, MouseEventKind::ScrollDown, all);
+        }
+        assert!(layers::first(&model).unwrap() >= first.max(1), "{keys}");
+    }
+    let many = (10..72).map(|it| container(&format!("op-{it}"), State::Stopped));
+    let mut model = model((40, 10), many.collect());
+    press(&mut model, "a D");
+    for _ in 0..40 {
+        wheel(&mut model, MouseEventKind::ScrollDown, Rect::new(0, 0, 40, 10));
+    }
+    let last = |model: &Model| prompts::names(model).unwrap().last_first();
+    let Some(Overlay::TypeName { proposal, .. }) = &model.overlay else { panic!() };
+    assert_eq!((proposal.first, proposal.first > 5), (last(&model), true));
 }

@@ -103,7 +103,7 @@ fn what_is_refused_is_in_the_journal_once() {
     };
     for (keys, why) in [
         ("s s", "start: api is already running"),
-        ("/ d : 5 Enter", "filter: d: needs > or <, as in d:>80"),
+        ("/ d : 5 Enter", "filter: d: is not a filter"),
         ("n . . / x Enter", "not created: "),
         ("j j Enter 6 / z Enter n", "nothing found"),
         ("j j e Enter C-u x Enter", "memory.max: "),
