@@ -7,6 +7,7 @@
 pub(in crate::engine) mod configured;
 mod control;
 mod create;
+mod delegate;
 mod devices;
 mod entry;
 mod error;

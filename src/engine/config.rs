@@ -10,6 +10,7 @@ mod error;
 mod filter;
 mod get;
 mod hooks;
+mod idmap;
 mod include;
 mod keys;
 mod lexer;

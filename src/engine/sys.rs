@@ -6,6 +6,7 @@
 
 pub(in crate::engine) mod bpf;
 pub(in crate::engine) mod filter;
+mod mapped;
 mod message;
 mod namespace;
 mod origin;
@@ -18,6 +19,7 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 
+pub(in crate::engine) use mapped::{limit_of, map_mount};
 pub(in crate::engine) use message::receive_signed;
 pub(in crate::engine) use namespace::{namespace_owner, namespace_parent};
 pub(in crate::engine) use origin::forget_origin;

@@ -5,6 +5,7 @@ pub mod error;
 pub mod exit;
 pub mod hook;
 pub mod id;
+pub(in crate::engine) mod idmap;
 pub mod name;
 pub mod nic;
 pub(in crate::engine) mod patience;

@@ -65,6 +65,11 @@ pub enum CgroupError {
         waited.as_secs_f64()
     )]
     Undying { who: String, waited: Duration },
+    #[error(
+        "cannot give {} to the container's root: {}",
+        path.display(), words::reason(errno)
+    )]
+    Give { path: PathBuf, errno: io::Error },
     #[error("cannot remove the cgroup {}: {}", dir.display(), words::reason(errno))]
     Remove { dir: PathBuf, errno: io::Error },
 }
@@ -81,6 +86,7 @@ impl CgroupError {
             | Self::Join { errno, .. }
             | Self::Write { errno, .. }
             | Self::Attach { errno, .. }
+            | Self::Give { errno, .. }
             | Self::Freeze { errno, .. }
             | Self::Remove { errno, .. } => Some(errno),
             Self::NotMounted
@@ -122,6 +128,7 @@ impl CgroupError {
             | Self::Join { errno, .. }
             | Self::Write { errno, .. }
             | Self::Attach { errno, .. }
+            | Self::Give { errno, .. }
             | Self::Freeze { errno, .. }
             | Self::Remove { errno, .. } => {
                 if errno.kind() == io::ErrorKind::PermissionDenied {

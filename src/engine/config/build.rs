@@ -8,7 +8,7 @@ use super::get::storage;
 use super::keys::Support;
 use super::meaning::{Auto, AutoGroup, Meaning, NONE};
 use super::settings::{ConfigSettings, Setting, blame};
-use super::{Config, filter, hooks, include, mounts, net, process};
+use super::{Config, filter, hooks, idmap, include, mounts, net, process};
 use crate::engine::host::apparmor;
 use crate::engine::host::links::Netlink;
 use crate::engine::terms::signal;
@@ -62,6 +62,8 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
         environment: environment(settings),
         signals: halt_signals(settings)?,
         root_flags: root_flags(settings)?,
+        root_users: idmap::of_root(settings)?,
+        idmap: idmap::of(settings)?,
         hooks: hooks::of(config),
         process: process::spec(settings)?,
     })
@@ -83,9 +85,6 @@ pub(super) fn unsupported(settings: &ConfigSettings) -> impl Iterator<Item = Con
 }
 
 fn refuses(entry: &Setting) -> bool {
-    if entry.meaning == Meaning::NotYet {
-        return true;
-    }
     if let Meaning::Auto(auto) = entry.meaning
         && is_not_yet(auto, &entry.value)
     {
@@ -179,12 +178,14 @@ fn mount_table(
         for (line, text) in mounts::table(&text) {
             let place = ConfigPlace { file: file.to_path_buf(), line };
             let value = mounts::entry(text)
+                .and_then(|it| idmap::check(it.users.as_ref(), settings).map(|()| it))
                 .map_err(|reason| ConfigError::of(text, "", reason, Some(&place)))?;
             table.push(At { value, place: Some(place) });
         }
     }
     for entry in settings.all("lxc.mount.entry") {
         if let Meaning::Mount(mount) = &entry.meaning {
+            idmap::check(mount.users.as_ref(), settings).map_err(|reason| blame(entry, reason))?;
             table.push(At { value: Mount::clone(mount), place: entry.place.clone() });
         }
     }
@@ -368,18 +369,16 @@ mod tests {
 
     #[test]
     fn what_is_not_supported_names_its_line() {
-        let error = read("# a\nlxc.idmap = u 0 100000 65536\n").unwrap_err().to_string();
+        let error = read("# a\nlxc.seccomp.notify.proxy = unix:/x\n").unwrap_err().to_string();
         assert_eq!(
             error,
-            "lxc.idmap u 0 100000 65536: is not supported yet (line 2 of /lxc/web/config); \
+            "lxc.seccomp.notify.proxy unix:/x: is not supported yet (line 2 of /lxc/web/config); \
              remove the line to start without it"
         );
         for line in [
-            "lxc.seccomp.notify.proxy = unix:/x",
-            "lxc.net.0.type = phys\nlxc.net.0.link = eth+",
+            "lxc.seccomp.notify.cookie = x",
             "lxc.rootfs.path = overlay:/a:/b",
             "lxc.mount.auto = cgroup2",
-            "lxc.rootfs.options = idmap=container",
         ] {
             let errors = read(line).unwrap_err();
             assert!(errors.iter().all(|it| matches!(it.reason, Reason::NotYet)), "{line}");
@@ -398,11 +397,11 @@ mod tests {
 
     #[test]
     fn everything_that_is_refused_is_listed_at_once() {
-        let text = "lxc.idmap = u 0 1 1\nlxc.tty.max = 2\nlxc.log.syslog = daemon\n";
+        let text = "lxc.seccomp.notify.cookie = x\nlxc.tty.max = 2\nlxc.log.syslog = daemon\n";
         assert_eq!(
             read(text).unwrap_err().to_string(),
-            "not supported yet: lxc.idmap u 0 1 1 (line 1 of /lxc/web/config), lxc.log.syslog daemon \
-             (line 3 of /lxc/web/config); remove these lines to start without them"
+            "not supported yet: lxc.seccomp.notify.cookie x (line 1 of /lxc/web/config), \
+             lxc.log.syslog daemon (line 3 of /lxc/web/config); remove these lines to start without them"
         );
         let text = "lxc.bogus = 1\nlxc.tty.max = x\n";
         let said = read(text).unwrap_err().to_string();
@@ -413,8 +412,8 @@ mod tests {
     fn no_advice_is_to_change_a_packaged_file() {
         let name = "web".parse().unwrap();
         let file = Path::new("/usr/share/lxc/config/common.conf");
-        let config =
-            super::super::parse(&name, Path::new("/lxc"), b"lxc.idmap = u 0 1 1", file, &[]);
+        let text = b"lxc.seccomp.notify.cookie = x";
+        let config = super::super::parse(&name, Path::new("/lxc"), text, file, &[]);
         let said = config.unwrap().spec().unwrap_err().to_string();
         assert!(!said.contains("remove"), "{said}");
     }

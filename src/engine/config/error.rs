@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::engine::terms::error::words;
 
 use crate::engine::terms::id::IdError;
+use crate::engine::terms::idmap::IdMapError;
 use crate::engine::terms::shown::{shown, shown_bytes};
 use crate::engine::terms::spec::ConfigPlace;
 
@@ -156,6 +157,10 @@ pub enum Reason {
     TooLarge,
     #[error(transparent)]
     Id(IdError),
+    #[error(transparent)]
+    IdMap(IdMapError),
+    #[error("lxc.idmap does not map {0} {1}")]
+    Unmapped(&'static str, u32),
     #[error("control characters are not allowed in a value")]
     ControlCharacter,
     #[error("it conflicts with {0}, which is also set")]

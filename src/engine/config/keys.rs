@@ -147,7 +147,7 @@ pub(super) const KEYS: &[Key] = &[
 
     key("lxc.cap.drop", &[], F::Capabilities, Now, ""),
     key("lxc.cap.keep", &[], F::CapabilitiesKept, Now, ""),
-    key("lxc.idmap", &["lxc.id_map"], F::IdMap, Later, ""),
+    key("lxc.idmap", &["lxc.id_map"], F::IdMap, Now, ""),
     key("lxc.apparmor.profile", &["lxc.aa_profile"], F::Text, Support::AppArmor, ""),
     key("lxc.apparmor.allow_incomplete", &["lxc.aa_allow_incomplete"], F::Bool, Harmless, "0"),
     key("lxc.apparmor.allow_nesting", &[], F::Bool, Harmless, "0"),

@@ -27,8 +27,6 @@ pub(super) enum Meaning {
     /// A mount whose target is not yet related to the container's root.
     Mount(Box<Mount>),
     Auto(Auto),
-    /// LXC accepts the value, and wharf does not support it yet.
-    NotYet,
 }
 
 impl Meaning {
@@ -205,11 +203,7 @@ fn capabilities(kind: ValueKind, value: &str) -> Result<Vec<Item>, Reason> {
 }
 
 fn mount(value: &str) -> Result<Item, Reason> {
-    let meaning = match mounts::entry(value) {
-        Ok(mount) => Meaning::Mount(Box::new(mount)),
-        Err(Reason::NotYet) => Meaning::NotYet,
-        Err(reason) => return Err(reason),
-    };
+    let meaning = Meaning::Mount(Box::new(mounts::entry(value)?));
     Ok(Item { value: value.to_owned(), meaning })
 }
 

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use libc::c_ulong;
 
 use super::error::Reason;
-use crate::engine::terms::spec::{Mount, TargetKind};
+use crate::engine::terms::spec::{Mount, MountUsers, TargetKind};
 
 /// Options that set or clear flags of mount(2).
 const FLAGS: &[(&str, bool, c_ulong)] = &[
@@ -68,6 +68,7 @@ pub(super) fn entry(line: &str) -> Result<Mount, Reason> {
         optional: false,
         create: None,
         relative: false,
+        users: None,
     };
     for option in options.split(',').filter(|it| !it.is_empty()) {
         apply(option, &mut mount)?;
@@ -77,7 +78,12 @@ pub(super) fn entry(line: &str) -> Result<Mount, Reason> {
 
 /// Reads options alone, and returns the flags among them.
 pub(super) fn flags(options: &str) -> Result<c_ulong, Reason> {
-    entry(&format!("none / none {options}")).map(|it| it.flags)
+    alone(options).map(|it| it.flags)
+}
+
+/// Reads options alone.
+pub(super) fn alone(options: &str) -> Result<Mount, Reason> {
+    entry(&format!("none / none {options}"))
 }
 
 /// Returns the lines of a mount table that are neither blank nor comments, with their numbers.
@@ -105,7 +111,7 @@ fn apply(option: &str, mount: &mut Mount) -> Result<(), Reason> {
         _ if option.starts_with("create=") => {
             return Err(Reason::Expected("create=dir or create=file"));
         }
-        _ if option.starts_with("idmap=") => return Err(Reason::NotYet),
+        _ if option.starts_with("idmap=") => mount.users = Some(users(option)?),
         _ => {
             if !mount.data.is_empty() {
                 mount.data.push(',');
@@ -114,6 +120,17 @@ fn apply(option: &str, mount: &mut Mount) -> Result<(), Reason> {
         }
     }
     Ok(())
+}
+
+/// Reads `idmap=`.
+fn users(option: &str) -> Result<MountUsers, Reason> {
+    match option.strip_prefix("idmap=") {
+        Some("container") => Ok(MountUsers::Container),
+        Some(path) if path.starts_with('/') => Ok(MountUsers::Namespace(path.into())),
+        Some(_) | None => {
+            Err(Reason::Expected("idmap=container or idmap= and the path of a user namespace"))
+        }
+    }
 }
 
 /// Refuses a target with `..`.
@@ -174,6 +191,14 @@ mod tests {
     fn escapes_of_fstab_are_decoded() {
         assert_eq!(read("/a\\040b c none bind").source, "/a b");
         assert!(entry("/a b").is_err());
-        assert!(matches!(entry("/a b none bind,idmap=container"), Err(Reason::NotYet)));
+    }
+
+    #[test]
+    fn the_owners_of_files_are_those_of_a_user_namespace() {
+        let users = |it: &str| entry(&format!("/a b none bind,idmap={it}")).map(|it| it.users);
+        assert_eq!(users("container").unwrap(), Some(MountUsers::Container));
+        let path = MountUsers::Namespace("/proc/7/ns/user".into());
+        assert_eq!(users("/proc/7/ns/user").unwrap(), Some(path));
+        assert!(users("7").is_err() && users("").is_err());
     }
 }

@@ -1,9 +1,11 @@
 //! Creates the processes that become or enter a container, and follows each until its program runs.
 //! No other module creates one; what the process does is in the plan.
 
+mod blocked;
 mod enter;
 mod error;
 mod hold;
+mod outside;
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -14,7 +16,7 @@ use nix::unistd::Pid;
 
 use crate::engine::cgroup::{Cgroup, CgroupFds};
 use crate::engine::entry::perform::{Door, Site, perform};
-use crate::engine::entry::plan::Step;
+use crate::engine::entry::plan::{Step, UserStep};
 use crate::engine::entry::report::{self, ChildReport, receive};
 use crate::engine::entry::script::ScriptOutput;
 use crate::engine::sys::{self, Side};
@@ -60,7 +62,7 @@ pub(in crate::engine) struct Launched {
 /// The caller must be single-threaded: see "Between clone and exec" in ARCHITECTURE.md.
 pub(in crate::engine) fn launch(request: LaunchRequest<'_>) -> Result<Launched, LaunchError> {
     let entry = request.cgroup.map(Cgroup::entry).transpose().map_err(LaunchError::Cgroup)?;
-    let flags = namespaces(request.network);
+    let flags = namespaces(request.network) | users(request.steps);
     let said = hook_output(request.steps).map_err(LaunchError::Output)?;
     let (steps, inherit, output) = (request.steps, request.inherit, said.as_ref());
     let birth = Birth { steps, flags, inherit, door: None, said: output.map(ScriptOutput::file) };
@@ -90,6 +92,12 @@ const fn namespaces(network: NetworkSpec) -> u64 {
         NetworkSpec::Host => always as u64,
         NetworkSpec::Own => (always | libc::CLONE_NEWNET) as u64,
     }
+}
+
+/// The user namespace owns the others, which are created with it.
+fn users(steps: &[Step]) -> u64 {
+    let has_map = steps.iter().any(|it| matches!(it, Step::Users(UserStep::Map(_))));
+    if has_map { libc::CLONE_NEWUSER as u64 } else { 0 }
 }
 
 /// How a process is created.
@@ -142,15 +150,17 @@ fn follow(
     socket: BorrowedFd<'_>,
     launched: &mut Launched,
 ) -> Result<(), LaunchError> {
-    match receive(socket).map_err(LaunchError::Report)? {
+    match hear(request.steps, launched.pid, socket)? {
         ChildReport::Ready(fds) => sort_terminals(request.steps, fds, launched),
         ChildReport::Failed(failure) => return Err(error::of_step(request.steps, failure)),
         ChildReport::End => return Err(LaunchError::Died),
-        ChildReport::Born(_) => return Err(LaunchError::Report(Errno::EPROTO)),
+        ChildReport::Born(_) | ChildReport::Asks(..) => {
+            return Err(LaunchError::Report(Errno::EPROTO));
+        }
     }
     (request.before_exec)(launched.pid).map_err(LaunchError::BeforeExec)?;
     report::go(socket).map_err(LaunchError::Report)?;
-    match receive(socket).map_err(LaunchError::Report)? {
+    match hear(request.steps, launched.pid, socket)? {
         // A closed socket means an executed program, or a process that was killed before that. Our
         // own init never executes one; its exit code is its command's.
         ChildReport::End if !has_own_init(request.steps) && never_executed(launched.pid) => {
@@ -158,7 +168,19 @@ fn follow(
         }
         ChildReport::End => Ok(()),
         ChildReport::Failed(failure) => Err(error::of_step(request.steps, failure)),
-        ChildReport::Ready(_) | ChildReport::Born(_) => Err(LaunchError::Report(Errno::EPROTO)),
+        ChildReport::Ready(_) | ChildReport::Born(_) | ChildReport::Asks(..) => {
+            Err(LaunchError::Report(Errno::EPROTO))
+        }
+    }
+}
+
+/// Waits for a report, and does what the process asks for meanwhile.
+fn hear(steps: &[Step], pid: i32, socket: BorrowedFd<'_>) -> Result<ChildReport, LaunchError> {
+    loop {
+        let report = receive(socket).map_err(LaunchError::Report)?;
+        let ChildReport::Asks(step, fd) = report else { return Ok(report) };
+        let done = outside::perform(steps.get(step), pid, fd.as_ref().map(OwnedFd::as_fd));
+        report::answer(socket, done).map_err(LaunchError::Report)?;
     }
 }
 

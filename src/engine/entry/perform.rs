@@ -7,6 +7,7 @@ mod exec;
 mod files;
 mod hook;
 mod kernel;
+mod users;
 mod visit;
 
 use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, OwnedFd};
@@ -22,8 +23,9 @@ use nix::unistd::{Gid, Uid};
 
 use crate::engine::entry::init;
 use crate::engine::entry::plan::{SessionTerminal, ShutdownSignals, Step, WindowSize};
-use crate::engine::entry::report::{self, Interpreter, StepFailure, StepPart};
+use crate::engine::entry::report::{self, Asker, Interpreter, StepFailure, StepPart};
 use crate::engine::sys;
+pub(in crate::engine) use kernel::limit_files;
 
 /// What the process gets when it is created.
 #[derive(Debug)]
@@ -53,6 +55,8 @@ pub(in crate::engine) struct Door<'a> {
 /// What earlier steps have made for later ones.
 #[derive(Debug, Default)]
 struct Made {
+    /// The directory of the root, if it was opened before.
+    place: Option<OwnedFd>,
     root: Option<OwnedFd>,
     /// Symbolic links in mount targets are refused: the root is not the host's.
     foreign_root: bool,
@@ -111,7 +115,8 @@ impl<'a> Site<'a> {
 pub(in crate::engine) fn perform(steps: &[Step], site: &mut Site<'_>) -> StepFailure {
     umask(Mode::empty());
     for (index, step) in steps.iter().enumerate() {
-        if let Err(Broken(part, errno)) = perform_one(step, site) {
+        let asker = Asker { creator: site.supervisor, step: index };
+        if let Err(Broken(part, errno)) = perform_one(step, site, asker) {
             let interpreter = if let (Step::Exec(program), StepPart::Source) = (step, part) {
                 exec::interpreter(program)
             } else {
@@ -124,17 +129,19 @@ pub(in crate::engine) fn perform(steps: &[Step], site: &mut Site<'_>) -> StepFai
     StepFailure { step: steps.len(), part: StepPart::Whole, errno: Errno::ENOEXEC, interpreter }
 }
 
-fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
+fn perform_one(step: &Step, site: &mut Site<'_>, asker: Asker<'_>) -> Result<(), Broken> {
     let made = &mut site.made;
     match step {
         Step::DieWithSupervisor => die_with(site.supervisor)?,
         Step::JoinCgroups => join_cgroups(&mut site.tasks)?,
+        Step::Users(step) => users::perform(step, made, asker)?,
         Step::OwnCgroupNamespace => unshare(CloneFlags::CLONE_NEWCGROUP)?,
         Step::SlaveMounts => propagate(MsFlags::MS_SLAVE)?,
         Step::Confine(it) => made.label = Some(confine::on_exec(it)?),
-        Step::Root { dir, devices, .. } => {
+        Step::Root { dir, devices, users, .. } => {
             made.foreign_root = dir.is_some();
-            made.root = Some(files::take_root(dir.as_deref(), *devices)?);
+            let (place, asks) = (made.place.take(), users.as_ref().map(|_| asker));
+            made.root = Some(files::take_root(dir.as_deref(), place, *devices, asks)?);
         }
         Step::Dev(step) => dev::perform(step, made)?,
         Step::Console { owner, size } => made.make_console(*owner, *size)?,
@@ -145,7 +152,7 @@ fn perform_one(step: &Step, site: &mut Site<'_>) -> Result<(), Broken> {
         Step::Sys { mode, network } => {
             files::mount_sys(made.root()?, made.links(), *mode, *network)?;
         }
-        Step::Mount(mount) => match files::mount_one(made.root()?, made.links(), mount) {
+        Step::Mount(mount) => match files::mount_one(made.root()?, made.links(), mount, asker) {
             Err(broken) if mount.optional && broken.is_absence() => (),
             result => result?,
         },
@@ -371,7 +378,9 @@ fn take_identity(uid: u32, gid: u32, groups: &[u32]) -> nix::Result<()> {
         result => result?,
     }
     nix::unistd::setresgid(gid, gid, gid)?;
-    nix::unistd::setresuid(uid, uid, uid)
+    nix::unistd::setresuid(uid, uid, uid)?;
+    // The change may have set it, see fs.suid_dumpable in proc(5).
+    nix::sys::prctl::set_dumpable(false)
 }
 
 /// Changes to `dir` and checks that it is below the root (C-02 in CVE-2024-21626's class).

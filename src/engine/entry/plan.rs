@@ -11,11 +11,13 @@ mod mounts;
 mod step;
 #[cfg(test)]
 mod tests;
+mod users;
 
 use std::ffi::{CString, NulError};
 use std::os::unix::ffi::OsStrExt as _;
 
 use crate::engine::terms::hook::Moment;
+use crate::engine::terms::idmap::IdMapError;
 use crate::engine::terms::spec::{
     At, AutoMode, Capabilities, ConfigPlace, Mount, NetworkSpec, SignalSpec, Spec,
 };
@@ -27,6 +29,7 @@ pub(in crate::engine) use mounts::{MountSource, MountStep};
 pub(in crate::engine) use step::{
     Confinement, NetworkSettings, SessionTerminal, ShutdownSignals, Step, WindowSize,
 };
+pub(in crate::engine) use users::{UserStep, setup};
 
 /// How many terminals fit into the one message that carries them to the supervisor.
 pub(in crate::engine) const MAX_TTYS: u32 = 200;
@@ -63,6 +66,8 @@ pub(in crate::engine) enum PlanError {
     Nul { what: String, source: NulError },
     #[error("lxc.tty.max = {0} is more than {MAX_TTYS}")]
     TooManyTtys(u32),
+    #[error("lxc.idmap: {0}")]
+    IdMap(#[source] IdMapError),
 }
 
 /// The terminal on which the console will be shown, as far as it is known before a start.
@@ -79,18 +84,16 @@ pub(in crate::engine) fn start(
     payload: Payload,
     terminal: &TerminalInfo,
 ) -> Result<Vec<Step>, PlanError> {
-    let mut steps = vec![
-        Step::DieWithSupervisor,
-        Step::JoinCgroups,
-        Step::OwnCgroupNamespace,
-        Step::SlaveMounts,
-    ];
+    let mut steps = vec![Step::DieWithSupervisor, Step::JoinCgroups];
+    steps.extend(users::map(spec));
+    steps.extend([Step::OwnCgroupNamespace, Step::SlaveMounts]);
     let profile = spec.apparmor.as_ref();
     let profile = profile.map(|it| confine(&it.value, it.place.clone())).transpose()?;
     // What the process executes from then on is confined.
     let (early, late) = if hook::before_pivot(spec) { (None, profile) } else { (profile, None) };
     steps.extend(early);
-    steps.extend(kernel::early(&spec.process)?);
+    steps.extend(kernel::early(&spec.process)?.into_iter().map(|it| users::outside(spec, it)));
+    steps.extend(users::leave(spec)?);
     steps.extend(hook::at(spec, Moment::PreMount)?);
     file_systems(spec, payload, terminal, &mut steps)?;
     steps.extend(hook::at(spec, Moment::Mount)?);
@@ -135,7 +138,8 @@ fn file_systems(
             (Some(dir), place.clone())
         }
     };
-    steps.push(Step::Root { dir, devices: spec.own_dev, place });
+    let users = spec.root_users.clone();
+    steps.push(Step::Root { dir, devices: spec.own_dev, users, place });
     steps.extend(dev::before_mounts(spec, terminal)?);
     let network = network_settings(spec);
     let own_init = has_own_init(spec, payload).then_some(AutoMode::Mixed);
@@ -199,7 +203,7 @@ fn become_payload(
     if spec.no_new_privs {
         steps.push(Step::NoNewPrivs);
     }
-    steps.extend(kernel::limits(&spec.process.limits));
+    steps.extend(kernel::limits(&spec.process.limits).map(|it| users::outside(spec, it)));
     let personality = spec.process.personality.map(KernelStep::Personality);
     steps.extend(personality.map(Step::Kernel));
     steps.extend(hook::at(spec, Moment::Start)?);

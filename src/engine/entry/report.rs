@@ -2,7 +2,8 @@
 //!
 //! The two share a socket pair. The process sends READY with its terminals and waits for GO; one
 //! that enters a running container then sends BORN with a pidfd of the process that stays there. In
-//! the end a program is executed, which closes the socket, or FAILED names the step. Whatever
+//! the end a program is executed, which closes the socket, or FAILED names the step. Meanwhile it can
+//! ASK for a step that only its creator may carry out, and waits for GO or for the errno. Whatever
 //! arrives may come from a container that took the process over: only its form is relied on.
 
 use std::io::{IoSlice, IoSliceMut};
@@ -21,6 +22,9 @@ const READY: u8 = 1;
 const GO: u8 = 2;
 const FAILED: u8 = 3;
 const BORN: u8 = 4;
+const ASK: u8 = 5;
+/// ASK, three bytes of nothing, and the step's index.
+const QUESTION: usize = 8;
 /// FAILED, the part, two bytes of nothing, the step's index and the errno; then the name of an
 /// interpreter.
 const REPORT: usize = HEAD + NAME;
@@ -78,6 +82,8 @@ pub(in crate::engine) enum ChildReport {
     /// With a pidfd.
     Born(OwnedFd),
     Failed(StepFailure),
+    /// It asks for a step, about what it sends.
+    Asks(usize, Option<OwnedFd>),
     /// The socket is closed: a program was executed, or the process has died.
     End,
 }
@@ -95,15 +101,53 @@ pub(in crate::engine) fn ready(socket: BorrowedFd<'_>, fds: &[RawFd]) -> nix::Re
     if got == 1 && word == [GO] { Ok(()) } else { Err(Errno::ECANCELED) }
 }
 
+/// Asks the creator for what the process may not do itself.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) struct Asker<'a> {
+    pub(in crate::engine) creator: BorrowedFd<'a>,
+    /// The index of the step.
+    pub(in crate::engine) step: usize,
+}
+
+impl Asker<'_> {
+    /// Has the step carried out, about `fd` if given.
+    pub(in crate::engine) fn ask(self, fd: Option<BorrowedFd<'_>>) -> nix::Result<()> {
+        let [s0, s1, s2, s3] = (self.step as u32).to_ne_bytes();
+        let question = [ASK, 0, 0, 0, s0, s1, s2, s3];
+        let fds = fd.map(|it| it.as_raw_fd());
+        send_with(self.creator, &question, fds.as_slice())?;
+        let mut answer = [0_u8; size_of::<i32>()];
+        match recv(self.creator.as_raw_fd(), &mut answer, MsgFlags::empty())? {
+            1 if answer.first() == Some(&GO) => Ok(()),
+            4 => Err(Errno::from_raw(i32::from_ne_bytes(answer))),
+            _ => Err(Errno::ECANCELED),
+        }
+    }
+}
+
+/// Answers a process that has asked.
+pub(in crate::engine) fn answer(
+    socket: BorrowedFd<'_>,
+    outcome: nix::Result<()>,
+) -> nix::Result<()> {
+    let Err(errno) = outcome else { return go(socket) };
+    let errno = (errno as i32).to_ne_bytes();
+    send(socket.as_raw_fd(), &errno, MsgFlags::MSG_NOSIGNAL).map(drop)
+}
+
 /// Reports which process is the one that stays.
 pub(in crate::engine) fn born(socket: BorrowedFd<'_>, pidfd: BorrowedFd<'_>) -> nix::Result<()> {
     report(socket, BORN, &[pidfd.as_raw_fd()])
 }
 
 fn report(socket: BorrowedFd<'_>, word: u8, fds: &[RawFd]) -> nix::Result<()> {
+    send_with(socket, &[word], fds)
+}
+
+fn send_with(socket: BorrowedFd<'_>, message: &[u8], fds: &[RawFd]) -> nix::Result<()> {
     let rights = [ControlMessage::ScmRights(fds)];
     let control = if fds.is_empty() { &[][..] } else { &rights[..] };
-    let payload = [IoSlice::new(std::slice::from_ref(&word))];
+    let payload = [IoSlice::new(message)];
     sendmsg::<()>(socket.as_raw_fd(), &payload, control, MsgFlags::MSG_NOSIGNAL, None).map(drop)
 }
 
@@ -139,6 +183,9 @@ pub(in crate::engine) fn receive(socket: BorrowedFd<'_>) -> nix::Result<ChildRep
         (0, _) => Ok(ChildReport::End),
         (1, [READY, ..]) => Ok(ChildReport::Ready(fds)),
         (1, [BORN, ..]) => fds.pop().map(ChildReport::Born).ok_or(Errno::EPROTO),
+        (QUESTION, [ASK, 0, 0, 0, s0, s1, s2, s3, ..]) => {
+            Ok(ChildReport::Asks(u32::from_ne_bytes([s0, s1, s2, s3]) as usize, fds.pop()))
+        }
         (REPORT, [FAILED, ..]) => Ok(ChildReport::Failed(decode(bytes))),
         _ => Err(Errno::EPROTO),
     }
@@ -216,5 +263,18 @@ mod tests {
         }
         drop(theirs);
         assert!(matches!(receive(ours.as_fd()), Ok(ChildReport::End)));
+    }
+
+    #[test]
+    fn a_question_gets_its_answer() {
+        let (ours, theirs) = pair().unwrap();
+        // They are read in this order, whoever waits.
+        answer(ours.as_fd(), Ok(())).unwrap();
+        answer(ours.as_fd(), Err(Errno::EPERM)).unwrap();
+        let asker = Asker { creator: theirs.as_fd(), step: 300 };
+        assert_eq!(asker.ask(None), Ok(()));
+        assert_eq!(asker.ask(Some(ours.as_fd())), Err(Errno::EPERM));
+        assert!(matches!(receive(ours.as_fd()), Ok(ChildReport::Asks(300, None))));
+        assert!(matches!(receive(ours.as_fd()), Ok(ChildReport::Asks(300, Some(_)))));
     }
 }

@@ -66,6 +66,7 @@ use crate::engine::store::Store;
 use crate::engine::sys;
 use crate::engine::terms::error::{Error, story};
 use crate::engine::terms::exit::Exit;
+use crate::engine::terms::idmap::Owner;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::spec::{At, CgroupSetting, Spec};
 use crate::engine::terms::state::State;
@@ -256,6 +257,9 @@ fn launch_in(
 ) -> Result<(Launched, Option<OomWatch>), RunError> {
     let (v1, v2) = (&run.spec.cgroup_v1, &run.spec.cgroup_v2);
     cgroup.apply(v1, v2).map_err(RunError::Cgroup)?;
+    if let Some(owner) = owner(&run.spec) {
+        cgroup.give_to(owner).map_err(RunError::Cgroup)?;
+    }
     let request = LaunchRequest {
         steps,
         network: run.spec.network,
@@ -274,6 +278,12 @@ fn launch_in(
             Err(RunError::Launch(cause(error, cgroup, starved)))
         }
     }
+}
+
+/// Returns whose the container's groups are, if its users are not the host's.
+fn owner(spec: &Spec) -> Option<Owner> {
+    let map = &spec.idmap.as_ref()?.value;
+    map.owner(plan::setup(map, spec).ok()?)
 }
 
 /// Returns the limit that was too low for the launch, if that is why it failed. `starved`: there

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::engine::sys::filter::FilterInstruction;
 use crate::engine::terms::hook::Hook;
+use crate::engine::terms::idmap::IdMap;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::nic::Nic;
 
@@ -39,6 +40,8 @@ pub struct Spec {
     pub rootfs: Option<At<PathBuf>>,
     /// `lxc.rootfs.options`: the `MS_*` flags for the mount of that root.
     pub root_flags: Option<At<libc::c_ulong>>,
+    /// `lxc.rootfs.options`: `idmap=`.
+    pub root_users: Option<MountUsers>,
     /// `lxc.mount.fstab`'s lines, then `lxc.mount.entry`'s, in order.
     pub mounts: Vec<At<Mount>>,
     pub auto: AutoMounts,
@@ -62,6 +65,8 @@ pub struct Spec {
     pub network: NetworkSpec,
     /// What its own network has besides the loopback.
     pub nics: Vec<At<Nic>>,
+    /// `lxc.idmap`; none: its users are the host's.
+    pub idmap: Option<At<IdMap>>,
     pub capabilities: Capabilities,
     /// `lxc.apparmor.profile`: what AppArmor confines it by; none: what wharf is confined by.
     pub apparmor: Option<At<String>>,
@@ -169,6 +174,16 @@ pub struct Mount {
     pub create: Option<TargetKind>,
     /// The source is below the container's root.
     pub relative: bool,
+    /// Whose the files in it are shown to be; none: whose they are.
+    pub users: Option<MountUsers>,
+}
+
+/// `idmap=`: by which user namespace's map a mount shows the owners of its files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MountUsers {
+    Container,
+    /// A file such as `/proc/PID/ns/user`.
+    Namespace(PathBuf),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

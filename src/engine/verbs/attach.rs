@@ -87,6 +87,7 @@ impl Engine {
         let inherit =
             [!io::stdin().is_terminal(), !io::stdout().is_terminal(), !io::stderr().is_terminal()];
         let uid = attach.uid.unwrap_or_default().number();
+        let gid = attach.gid.unwrap_or_default().number();
         let variables = variables(attach, &target.environment, uid);
         let program = if attach.argv.is_empty() {
             Program::new(&[shell::of(root.as_fd(), uid)], &variables)?
@@ -95,6 +96,7 @@ impl Engine {
         };
         let steps = plan::enter(Entering {
             namespaces: target.namespaces,
+            owner: target.owner(uid, gid),
             capabilities: target.bounding,
             apparmor: target.apparmor.clone(),
             no_new_privs: target.no_new_privs,
@@ -102,7 +104,7 @@ impl Engine {
             personality: target.personality,
             limits: target.limits.clone(),
             uid,
-            gid: attach.gid.unwrap_or_default().number(),
+            gid,
             pty: inherit.contains(&false),
             size: relay::window_size(),
             program,

@@ -101,7 +101,9 @@ fn follow(visit: &mut Visit<'_>, first: &Newborn, joins: Joins) -> Result<Entere
         ChildReport::Ready(fds) => fds.into_iter().next(),
         ChildReport::Failed(failure) => return Err(error::of_step(visit.steps, failure)),
         ChildReport::End => return Err(LaunchError::Died),
-        ChildReport::Born(_) => return Err(LaunchError::Report(Errno::EPROTO)),
+        ChildReport::Born(_) | ChildReport::Asks(..) => {
+            return Err(LaunchError::Report(Errno::EPROTO));
+        }
     };
     (visit.before_exec)().map_err(LaunchError::BeforeExec)?;
     match (joins, visit.cgroup) {
@@ -141,7 +143,7 @@ fn until_it_runs(steps: &[Step], socket: BorrowedFd<'_>) -> Result<OwnedFd, Laun
                 }
                 return Err(error::of_step(steps, failure));
             }
-            ChildReport::Born(_) | ChildReport::Ready(_) => {
+            ChildReport::Born(_) | ChildReport::Ready(_) | ChildReport::Asks(..) => {
                 return Err(LaunchError::Report(Errno::EPROTO));
             }
         }

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::wait::WaitStatus;
 
-use super::BeforeExec;
+use super::{BeforeExec, blocked};
 use crate::engine::cgroup::CgroupError;
 use crate::engine::entry::plan::{MountSource, Step};
 use crate::engine::entry::report::{StepFailure, StepPart};
@@ -204,6 +204,9 @@ pub(super) fn of_step(steps: &[Step], failure: StepFailure) -> LaunchError {
     let place = step.and_then(Step::place).map_or_else(String::new, |it| format!(" ({it})"));
     let place =
         if filtered { format!("; its seccomp profile may deny that{place}") } else { place };
+    let closed = step.filter(|_| matches!(errno, Errno::EACCES | Errno::ECANCELED));
+    let closed = closed.and_then(|it| blocked::hint(steps, it)).unwrap_or_default();
+    let place = format!("{closed}{place}");
     if let (Some(Step::Hook(hook)), Errno::ECANCELED) = (step, errno) {
         return LaunchError::Hook { hook: hook.text.clone(), how: String::new(), place };
     }
@@ -223,6 +226,7 @@ pub(super) fn of_step(steps: &[Step], failure: StepFailure) -> LaunchError {
         (Some(Step::Confine(_)), Errno::ENOENT) => {
             "no such profile is loaded; apparmor_parser loads one from its file"
         }
+        (Some(Step::Identity { .. }), Errno::EINVAL) => "its user namespace does not map that id",
         _ => errno.desc(),
     };
     let step = step.map_or_else(|| "unknown step".to_owned(), Step::to_string);

@@ -48,7 +48,9 @@ pub(super) fn perform(step: &DevStep, made: &mut Made) -> nix::Result<()> {
         }
         DevStep::SharedMemory => mount_shm(made.dev()?)?,
         DevStep::MessageQueues => mount_mqueue(made.dev()?)?,
-        DevStep::Pts { max } => made.pts = Some(mount_pts(made.dev()?, max)?),
+        DevStep::Pts { max, group } => {
+            made.pts = Some(mount_pts(made.dev()?, max, group.as_deref())?);
+        }
         DevStep::Ptmx => show_ptmx(made.dev()?, made.pts()?)?,
         DevStep::TtyDir { name } => made.tty_dir = Some(TtyDir::make(made.dev()?, name)?),
         DevStep::BootId => give_boot_id(made.root()?, made.dev()?)?,
@@ -66,9 +68,14 @@ fn make_dev(
     let place = target(root, c"dev", links, Some(TargetKind::Dir))?;
     let options = [(c"mode", c"755"), (c"size", bytes), (c"nr_inodes", inodes)];
     let dev = instance(c"tmpfs", c"none", &options, attr::NOSUID | attr::NOEXEC)?;
-    sys::move_mount(dev.as_fd(), place.as_fd())?;
+    // The host's are opened first: in a shared root they are hidden by the new /dev.
+    let mut borrowed = Vec::new();
     for (name, major, minor) in DEVICES {
-        make_device(dev.as_fd(), name, major, minor)?;
+        borrowed.extend(make_device(dev.as_fd(), name, major, minor)?.map(|it| (name, it)));
+    }
+    sys::move_mount(dev.as_fd(), place.as_fd())?;
+    for (name, host) in borrowed {
+        sys::move_mount(host.as_fd(), touch(dev.as_fd(), name)?.as_fd())?;
     }
     link_streams(dev.as_fd())?;
     symlinkat(c"pts/ptmx", dev.as_fd(), c"ptmx")?;
@@ -185,19 +192,23 @@ fn child(dir: BorrowedFd<'_>, name: &CStr) -> nix::Result<OwnedFd> {
     inside(dir, name, OFlag::O_PATH, Links::Refused)
 }
 
-/// Makes a device node, or bind-mounts the host's if that is forbidden.
-fn make_device(dev: BorrowedFd<'_>, name: &CStr, major: u64, minor: u64) -> nix::Result<()> {
+/// Makes a device node, or returns the host's to mount if that is forbidden, as it is in a user
+/// namespace.
+fn make_device(
+    dev: BorrowedFd<'_>,
+    name: &CStr,
+    major: u64,
+    minor: u64,
+) -> nix::Result<Option<OwnedFd>> {
     let mode = Mode::from_bits_truncate(0o666);
     match mknodat(dev, name, SFlag::S_IFCHR, mode, makedev(major, minor)) {
         Err(Errno::EPERM) => (),
-        result => return result,
+        result => return result.map(|()| None),
     }
     let mut path = b"/dev/".to_vec();
     path.extend_from_slice(name.to_bytes());
     let path = CString::new(path).map_err(|_nul| Errno::EINVAL)?;
-    let host = sys::open_tree(AT_FDCWD.as_raw_fd(), &path, Recursive::No)?;
-    let place = touch(dev, name)?;
-    sys::move_mount(host.as_fd(), place.as_fd())
+    sys::open_tree(AT_FDCWD.as_raw_fd(), &path, Recursive::No).map(Some)
 }
 
 /// Opens a file to mount something on, which is made unless it is there: in the root's own /dev.
@@ -211,10 +222,9 @@ fn touch(dir: BorrowedFd<'_>, name: &CStr) -> nix::Result<OwnedFd> {
 }
 
 /// Mounts a devpts of the container's own on /dev/pts.
-fn mount_pts(dev: BorrowedFd<'_>, max: &CStr) -> nix::Result<OwnedFd> {
-    /// The group `tty`, which has this number everywhere.
-    const TTY_GROUP: &CStr = c"5";
-    let options = [(c"gid", TTY_GROUP), (c"mode", c"620"), (c"ptmxmode", c"666"), (c"max", max)];
+fn mount_pts(dev: BorrowedFd<'_>, max: &CStr, group: Option<&CStr>) -> nix::Result<OwnedFd> {
+    let mut options = vec![(c"mode", c"620"), (c"ptmxmode", c"666"), (c"max", max)];
+    options.extend(group.map(|it| (c"gid", it)));
     let pts = instance(c"devpts", c"devpts", &options, attr::NOSUID | attr::NOEXEC)?;
     sys::move_mount(pts.as_fd(), child(dev, c"pts")?.as_fd())?;
     Ok(pts)

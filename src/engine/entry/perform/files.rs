@@ -12,6 +12,7 @@ use nix::sys::stat::{Mode, mkdirat};
 
 use super::{Broken, StepPart};
 use crate::engine::entry::plan::{MountSource, MountStep, NetworkSettings};
+use crate::engine::entry::report::Asker;
 use crate::engine::sys::{self, Recursive, attr};
 use crate::engine::terms::spec::{AutoMode, TargetKind};
 
@@ -22,15 +23,24 @@ pub(super) enum Links {
     Refused,
 }
 
-/// Opens the container's root: a fresh mount of `dir` on itself, or the host's root. `devices`: the
-/// device nodes in it are the container's.
-pub(super) fn take_root(dir: Option<&CStr>, devices: bool) -> nix::Result<OwnedFd> {
+/// Opens the container's root: a fresh mount of `dir` on itself, or the host's root. `place`: that
+/// directory, if it is open. `devices`: the device nodes in it are the container's. `users` has its
+/// files shown as another's.
+pub(super) fn take_root(
+    dir: Option<&CStr>,
+    place: Option<OwnedFd>,
+    devices: bool,
+    users: Option<Asker<'_>>,
+) -> nix::Result<OwnedFd> {
     let path = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let Some(dir) = dir else {
         return open(c"/", path, Mode::empty());
     };
-    let place = open(dir, path, Mode::empty())?;
+    let place = place.map_or_else(|| open(dir, path, Mode::empty()), Ok)?;
     let root = sys::open_tree(place.as_raw_fd(), c"", Recursive::Yes)?;
+    if let Some(users) = users {
+        users.ask(Some(root.as_fd()))?;
+    }
     if !devices {
         // They mean nothing: the container's come from a /dev of our own.
         sys::mount_setattr(root.as_fd(), Recursive::No, attr::NODEV, 0, 0)?;
@@ -170,6 +180,7 @@ pub(super) fn mount_one(
     root: BorrowedFd<'_>,
     links: Links,
     mount: &MountStep,
+    asker: Asker<'_>,
 ) -> Result<(), Broken> {
     let (new, recursive) = match &mount.source {
         MountSource::Remount => {
@@ -197,6 +208,9 @@ pub(super) fn mount_one(
         }
     };
     let place = target(root, &mount.target, links, mount.create).map_err(at_target)?;
+    if mount.users.is_some() {
+        asker.ask(Some(new.as_fd())).map_err(|errno| Broken(StepPart::Source, errno))?;
+    }
     change(new.as_fd(), recursive, mount)?;
     sys::move_mount(new.as_fd(), place.as_fd()).map_err(at_target)?;
     if mount.propagation != 0 {

@@ -18,7 +18,9 @@ const CLONE_NEWTIME: CloneFlags = CloneFlags::from_bits_retain(0x80);
 /// Carries out one step; `sysctls` is the host's `/proc/sys` once it is open.
 pub(super) fn perform(step: &KernelStep, sysctls: &mut Option<OwnedFd>) -> nix::Result<()> {
     match step {
-        KernelStep::FileLimit => limit_files(),
+        KernelStep::FileLimit => {
+            limit_files(&|soft, hard| setrlimit(Resource::RLIMIT_NOFILE, soft, hard))
+        }
         KernelStep::Limit(At { value: it, .. }) => setrlimit(it.resource, it.soft, it.hard),
         KernelStep::Personality(domain) => set_personality(*domain),
         KernelStep::Clocks(offsets) => set_clocks(*offsets),
@@ -64,16 +66,16 @@ fn set_personality(domain: u32) -> nix::Result<()> {
     personality::set(Persona::from_bits_retain(domain.cast_signed())).map(drop)
 }
 
-/// Sets the limit of open files, which may have been changed for wharf: to what systemd gives a
-/// service, or less if that is not permitted.
-fn limit_files() -> nix::Result<()> {
+/// Has `set` set the limit of open files, which may have been changed for wharf: to what systemd
+/// gives a service, or less if that is not permitted.
+pub(in crate::engine) fn limit_files(set: &dyn Fn(u64, u64) -> nix::Result<()>) -> nix::Result<()> {
     const SOFT: u64 = 1024;
     const HARD: u64 = 512 * 1024;
-    match setrlimit(Resource::RLIMIT_NOFILE, SOFT, HARD) {
+    match set(SOFT, HARD) {
         // Only a process with CAP_SYS_RESOURCE may raise the hard limit.
         Err(Errno::EPERM) => (),
         result => return result,
     }
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    setrlimit(Resource::RLIMIT_NOFILE, SOFT.min(hard), HARD.min(hard))
+    set(SOFT.min(hard), HARD.min(hard))
 }

@@ -4,12 +4,15 @@ use std::ffi::CString;
 use std::fmt;
 
 use super::{PlanError, Step, TerminalInfo, cstring, mounts, number};
+use crate::engine::terms::idmap::IdKind;
 use crate::engine::terms::spec::Spec;
 
 /// LXC's limit of a container's devpts when none is configured.
 const DEFAULT_PTY_MAX: u32 = 1024;
 /// LXC's size of /dev when none is configured.
 const DEFAULT_BYTES: u32 = 500_000;
+/// The group `tty`, which has this number everywhere.
+const TTY_GROUP: u32 = 5;
 
 /// One thing in the container's /dev.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub(in crate::engine) enum DevStep {
     MessageQueues,
     Pts {
         max: CString,
+        /// Of its ptys; none: that of whoever opens one.
+        group: Option<CString>,
     },
     /// What opens as `/dev/ptmx` in the root's own /dev belongs to the container's devpts.
     Ptmx,
@@ -67,7 +72,10 @@ fn terminals(spec: &Spec, terminal: &TerminalInfo, steps: &mut Vec<Step>) -> Res
     let max = if spec.pty_max == 0 { DEFAULT_PTY_MAX } else { spec.pty_max };
     // The console and the ttys are ptys of the same devpts and must not count towards its limit.
     let max = max.saturating_add(spec.tty_max).saturating_add(1);
-    steps.push(Step::Dev(DevStep::Pts { max: number(max)? }));
+    let map = spec.idmap.as_ref().map(|it| &it.value);
+    let mapped = map.is_none_or(|it| it.outside(IdKind::Group, TTY_GROUP).is_some());
+    let group = mapped.then(|| number(TTY_GROUP)).transpose()?;
+    steps.push(Step::Dev(DevStep::Pts { max: number(max)?, group }));
     if spec.own_dev {
         steps.push(Step::Dev(DevStep::Ptmx));
     }

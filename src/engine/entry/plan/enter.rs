@@ -5,10 +5,11 @@
 //! (CVE-2016-9962), so it must not have more than the container.
 
 use super::{
-    CAPABILITIES, KernelStep, PlanError, Program, SessionTerminal, Step, WindowSize, confine,
-    kernel,
+    CAPABILITIES, KernelStep, PlanError, Program, SessionTerminal, Step, UserStep, WindowSize,
+    confine, kernel,
 };
 use crate::engine::sys::filter::FilterInstruction;
+use crate::engine::terms::idmap::Owner;
 use crate::engine::terms::spec::{At, ResourceLimit};
 
 /// Which process enters, and what it becomes.
@@ -16,6 +17,8 @@ use crate::engine::terms::spec::{At, ResourceLimit};
 pub(in crate::engine) struct Entering {
     /// The `CLONE_NEW*` flags of the namespaces to enter.
     pub namespaces: i32,
+    /// By whom it enters, if its users are not the host's.
+    pub owner: Option<Owner>,
     /// The capabilities that stay, as a bit mask.
     pub capabilities: u64,
     /// Its AppArmor profile.
@@ -41,7 +44,15 @@ pub(in crate::engine) fn enter(entering: Entering) -> Result<Vec<Step>, PlanErro
     if let Some(profile) = &entering.apparmor {
         steps.push(confine(profile, None)?);
     }
-    steps.extend([Step::EnterNamespaces { flags: entering.namespaces }, Step::EnterRoot]);
+    let limits: Vec<Step> = kernel::limits(&entering.limits).collect();
+    // The host's root may raise what the container's may not.
+    let (early, late) =
+        if entering.owner.is_some() { (limits, Vec::new()) } else { (Vec::new(), limits) };
+    steps.extend(early);
+    steps.push(Step::EnterNamespaces { flags: entering.namespaces });
+    let owner = entering.owner.map(|owner| UserStep::Become { owner, root: None });
+    steps.extend(owner.map(Step::Users));
+    steps.push(Step::EnterRoot);
     if entering.pty {
         steps.push(Step::Pty { owner: entering.uid, size: entering.size });
     }
@@ -51,7 +62,7 @@ pub(in crate::engine) fn enter(entering: Entering) -> Result<Vec<Step>, PlanErro
     if entering.no_new_privs {
         steps.push(Step::NoNewPrivs);
     }
-    steps.extend(kernel::limits(&entering.limits));
+    steps.extend(late);
     steps.extend(entering.personality.map(KernelStep::Personality).map(Step::Kernel));
     // While the process has the capability for it.
     steps.extend(entering.filter.map(|program| Step::Filter { program, place: None }));
@@ -73,6 +84,7 @@ mod tests {
     fn entering() -> Entering {
         Entering {
             namespaces: libc::CLONE_NEWNS | libc::CLONE_NEWPID,
+            owner: None,
             capabilities: 0b101,
             apparmor: Some("lxc".to_owned()),
             no_new_privs: true,

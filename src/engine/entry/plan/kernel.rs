@@ -65,6 +65,14 @@ pub(super) fn limits(configured: &[At<ResourceLimit>]) -> impl Iterator<Item = S
 }
 
 impl KernelStep {
+    /// Returns whether it needs privileges over the host, not only over the container's namespaces.
+    pub(super) const fn needs_host(&self) -> bool {
+        match self {
+            Self::FileLimit | Self::Limit(_) | Self::ProcFile(_) => true,
+            Self::Personality(_) | Self::Clocks(_) | Self::OpenSysctls | Self::Sysctl(_) => false,
+        }
+    }
+
     pub(super) const fn place(&self) -> Option<&ConfigPlace> {
         match self {
             Self::Limit(At { place, .. })

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::{PlanError, cstring};
 use crate::engine::sys::{Recursive, attr};
-use crate::engine::terms::spec::{At, AutoMode, ConfigPlace, Mount, TargetKind};
+use crate::engine::terms::spec::{At, AutoMode, ConfigPlace, Mount, MountUsers, TargetKind};
 
 /// A mount below the container's root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub(in crate::engine) struct MountStep {
     pub clear: u64,
     /// Propagation to apply after the mount; 0 for none.
     pub propagation: u64,
+    /// Whose its files are shown to be.
+    pub users: Option<MountUsers>,
     pub place: Option<ConfigPlace>,
 }
 
@@ -51,6 +53,7 @@ pub(super) fn unified(mode: AutoMode) -> Mount {
         optional: false,
         create: None,
         relative: false,
+        users: None,
     }
 }
 
@@ -66,6 +69,7 @@ impl MountStep {
             set,
             clear,
             propagation: 0,
+            users: None,
             place: flags.place.clone(),
         }
     }
@@ -81,6 +85,7 @@ impl MountStep {
             set,
             clear,
             propagation: mount.propagation & !libc::MS_REC,
+            users: mount.users.clone(),
             place,
         })
     }

@@ -5,15 +5,16 @@
 use std::ffi::CString;
 use std::fmt;
 
-use super::{DevStep, HookStep, KernelStep, MountStep, Program};
+use super::{DevStep, HookStep, KernelStep, MountStep, Program, UserStep};
 use crate::engine::sys::filter::FilterInstruction;
-use crate::engine::terms::spec::{AutoMode, ConfigPlace};
+use crate::engine::terms::spec::{AutoMode, ConfigPlace, MountUsers};
 
 /// One thing the new process does to itself before it becomes the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Step {
     DieWithSupervisor,
     JoinCgroups,
+    Users(UserStep),
     OwnCgroupNamespace,
     SlaveMounts,
     /// The kernel changes to an AppArmor profile when the program is executed, here or in a child.
@@ -22,6 +23,8 @@ pub(in crate::engine) enum Step {
         dir: Option<CString>,
         /// Its device nodes can be opened: its /dev is the container's.
         devices: bool,
+        /// Whose its files are shown to be.
+        users: Option<MountUsers>,
         place: Option<ConfigPlace>,
     },
     Dev(DevStep),
@@ -140,6 +143,7 @@ impl fmt::Display for Step {
         match self {
             Self::DieWithSupervisor => write!(f, "tie init's life to the supervisor's"),
             Self::JoinCgroups => write!(f, "join the cgroups"),
+            Self::Users(it) => it.fmt(f),
             Self::OwnCgroupNamespace => write!(f, "make a cgroup namespace"),
             Self::SlaveMounts => write!(f, "keep mounts from the host"),
             Self::Confine(it) => write!(f, "confine it with the AppArmor profile {}", it.profile),
@@ -193,6 +197,8 @@ impl Step {
         {
             place.as_ref()
         } else if let Self::Kernel(step) = self {
+            step.place()
+        } else if let Self::Users(step) = self {
             step.place()
         } else {
             None

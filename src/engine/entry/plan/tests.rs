@@ -42,6 +42,8 @@ fn spec(rootfs: Option<&str>) -> Spec {
         ephemeral: false,
         environment: vec![("PATH".to_owned(), "/bin:/opt".to_owned())],
         root_flags: None,
+        root_users: None,
+        idmap: None,
         hooks: Hooks::default(),
         process: ProcessSpec::default(),
         warnings: Vec::new(),

@@ -15,6 +15,7 @@ use crate::engine::host::apparmor;
 use crate::engine::running::command_socket::{Client, Init, SocketError};
 use crate::engine::running::groups::{self, GroupError, Holding};
 use crate::engine::sys::filter::FilterInstruction;
+use crate::engine::terms::idmap::{IdMap, Owner};
 use crate::engine::terms::spec::{At, ResourceLimit};
 use crate::engine::{ErrorKind, Lxcpath, Name, sys};
 
@@ -26,6 +27,8 @@ pub(super) struct AttachTarget {
     cgroup: Option<Cgroup>,
     /// `CLONE_NEW*` flags of the namespaces that differ from ours.
     pub(super) namespaces: i32,
+    /// The map of its users, if they are not ours.
+    idmap: Option<IdMap>,
     /// Init's capability bounding set.
     pub(super) bounding: u64,
     pub(super) no_new_privs: bool,
@@ -116,6 +119,7 @@ impl AttachTarget {
             pidfd,
             cgroup,
             namespaces,
+            idmap: (namespaces & libc::CLONE_NEWUSER != 0).then(|| idmap(pid)).transpose()?,
             bounding: field(&status, "CapBnd:")
                 .and_then(|it| u64::from_str_radix(it, 16).ok())
                 .unwrap_or(0),
@@ -147,6 +151,13 @@ impl AttachTarget {
         cgroup.is_some_and(|it| it.frozen() == Some(true) || it.thawed() == Some(false))
     }
 
+    /// Returns by whom it is entered, if its users are not ours: its root, or whom the command will
+    /// be where it has none.
+    pub(super) fn owner(&self, uid: u32, gid: u32) -> Option<Owner> {
+        let other = Owner { uid, gid };
+        self.idmap.as_ref().map(|it| it.setup(other).unwrap_or(other))
+    }
+
     /// Returns the handles for entering it.
     pub(super) fn door<'a>(&'a self, root: BorrowedFd<'a>) -> Door<'a> {
         Door { init: self.pidfd.as_fd(), root }
@@ -170,6 +181,11 @@ fn environment(client: &Client) -> Result<Vec<(String, String)>, TargetError> {
 fn limits(client: &Client) -> Result<Vec<At<ResourceLimit>>, TargetError> {
     let lines = client.config_item("lxc.prlimit").map_err(TargetError::Socket)?;
     Ok(config::limits(&lines.unwrap_or_default()))
+}
+
+fn idmap(pid: i32) -> Result<IdMap, TargetError> {
+    let users = read(format!("/proc/{pid}/uid_map"))?;
+    Ok(IdMap::of_kernel(&users, &read(format!("/proc/{pid}/gid_map"))?))
 }
 
 fn personality(pid: i32) -> Option<u32> {

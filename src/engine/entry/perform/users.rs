@@ -1,0 +1,23 @@
+//! The steps into a user namespace.
+
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+
+use super::{Made, take_identity};
+use crate::engine::entry::plan::UserStep;
+use crate::engine::entry::report::Asker;
+
+/// Carries out one step.
+pub(super) fn perform(step: &UserStep, made: &mut Made, asker: Asker<'_>) -> nix::Result<()> {
+    match step {
+        UserStep::Map(_) | UserStep::Outside(_) => asker.ask(None),
+        UserStep::Become { owner, root } => {
+            if let Some(root) = root {
+                let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+                // What fails here fails again where the root is taken, which tells it.
+                made.place = open(root.as_c_str(), flags, Mode::empty()).ok();
+            }
+            take_identity(owner.uid, owner.gid, &[])
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Steps into a user namespace. Pure.
+
+use std::ffi::CString;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
+
+use super::{KernelStep, PlanError, Step, cstring};
+use crate::engine::terms::hook::Moment;
+use crate::engine::terms::idmap::{IdMap, IdMapError, Owner};
+use crate::engine::terms::spec::{At, ConfigPlace, Spec};
+
+/// One thing about the process's users.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum UserStep {
+    /// The supervisor gives the user namespace its map, which the process may not write itself.
+    Map(At<IdMap>),
+    /// Becomes who sets the container up.
+    Become {
+        /// Inside.
+        owner: Owner,
+        /// The container's root. It is opened before, since the host's root may pass directories
+        /// that the container's may not.
+        root: Option<CString>,
+    },
+    /// The supervisor does it, since the process has only the privileges of its user namespace.
+    Outside(KernelStep),
+}
+
+/// Returns the step that makes the user namespace usable.
+pub(super) fn map(spec: &Spec) -> Option<Step> {
+    spec.idmap.clone().map(UserStep::Map).map(Step::Users)
+}
+
+/// Returns the steps by which the process leaves the host's users. They come after what only those
+/// may do.
+pub(super) fn leave(spec: &Spec) -> Result<Vec<Step>, PlanError> {
+    let Some(map) = &spec.idmap else { return Ok(Vec::new()) };
+    let owner = setup(&map.value, spec).map_err(PlanError::IdMap)?;
+    // A hook could mount it only later.
+    let mounts = spec.hooks.all.iter().any(|it| it.value.moment == Moment::PreMount);
+    let root = spec.rootfs.as_ref().filter(|_| !mounts);
+    let root = root.map(|it| cstring("lxc.rootfs.path", it.value.as_os_str().as_bytes()));
+    // The change of identity clears the parent-death signal.
+    let become_owner = UserStep::Become { owner, root: root.transpose()? };
+    Ok(vec![Step::Users(become_owner), Step::DieWithSupervisor])
+}
+
+/// Returns by which ids inside the container is set up.
+pub(in crate::engine) fn setup(map: &IdMap, spec: &Spec) -> Result<Owner, IdMapError> {
+    map.setup(Owner { uid: spec.init.uid, gid: spec.init.gid })
+}
+
+/// Has the supervisor carry out what only the host's root may do.
+pub(super) fn outside(spec: &Spec, step: Step) -> Step {
+    if let Step::Kernel(it) = &step
+        && spec.idmap.is_some()
+        && it.needs_host()
+    {
+        return Step::Users(UserStep::Outside(it.clone()));
+    }
+    step
+}
+
+impl UserStep {
+    pub(super) const fn place(&self) -> Option<&ConfigPlace> {
+        match self {
+            Self::Map(At { place, .. }) => place.as_ref(),
+            Self::Become { .. } => None,
+            Self::Outside(it) => it.place(),
+        }
+    }
+}
+
+impl fmt::Display for UserStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Map(_) => write!(f, "map its users and groups"),
+            Self::Become { owner: Owner { uid, gid }, .. } => {
+                write!(f, "become uid {uid}, gid {gid} of its user namespace")
+            }
+            Self::Outside(it) => it.fmt(f),
+        }
+    }
+}

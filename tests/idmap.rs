@@ -1,0 +1,259 @@
+//! User namespaces: `lxc.idmap` on real containers.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "a skipped test says so")]
+
+mod support;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown};
+use std::path::Path;
+
+use support::{Lxcpath, can_run_containers, rootfs, wait_until};
+
+/// Who is root in the containers here.
+const ROOT: u32 = 100_000;
+const MAP: &str = "lxc.idmap = u 0 100000 65536\nlxc.idmap = g 0 100000 65536\n";
+
+/// Makes a container of busybox's with these lines and a map; none if it could not start.
+fn create(lxcpath: &Lxcpath, root: &Path, lines: &str) -> Option<String> {
+    if !can_run_containers() || !rootfs::busybox(root) {
+        return None;
+    }
+    if !Path::new("/proc/self/ns/user").exists() {
+        println!("skipped: this kernel has no user namespaces");
+        return None;
+    }
+    let name = lxcpath.name("users");
+    lxcpath.ok(&["create", &name, "--dir", root.to_str().unwrap()]);
+    let file = lxcpath.path().join(&name).join("config");
+    let before = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{before}{MAP}{lines}\n")).unwrap();
+    Some(name)
+}
+
+/// Gives the tree to the container's root.
+fn shift(path: &Path) {
+    for path in support::tree(path).iter().map(std::path::PathBuf::as_path).chain([path]) {
+        lchown(path, Some(ROOT), Some(ROOT)).unwrap();
+    }
+}
+
+fn sleep(lxcpath: &Lxcpath, name: &str) -> String {
+    lxcpath.ok(&["start", name, "--", "/bin/sleep", "1000"]);
+    lxcpath.ok(&["info", "-p", "-H", name]).trim().to_owned()
+}
+
+fn inside(lxcpath: &Lxcpath, name: &str, script: &str) -> String {
+    lxcpath.ok(&["attach", name, "--", "/bin/sh", "-c", script])
+}
+
+fn field(pid: &str, key: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|it| it.strip_prefix(key)).unwrap();
+    line.trim().to_owned()
+}
+
+#[test]
+fn root_inside_is_nobody_outside() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let lines = "lxc.tty.max = 1\nlxc.mount.auto = proc:rw\nlxc.sysctl.net.ipv4.ip_forward = 1\n\
+                 lxc.proc.oom_score_adj = 7\nlxc.prlimit.nofile = 100:200";
+    let Some(name) = create(&lxcpath, root.path(), lines) else { return };
+    shift(root.path());
+    let init = sleep(&lxcpath, &name);
+    assert_eq!(field(&init, "Uid:"), "100000\t100000\t100000\t100000");
+    assert_eq!(field(&init, "Groups:"), "");
+    let map = fs::read_to_string(format!("/proc/{init}/uid_map")).unwrap();
+    assert_eq!(map.split_whitespace().collect::<Vec<_>>(), ["0", "100000", "65536"]);
+    let ours = fs::read_link("/proc/self/ns/user").unwrap();
+    assert_ne!(fs::read_link(format!("/proc/{init}/ns/user")).unwrap(), ours);
+    assert_eq!(fs::read_to_string(format!("/proc/{init}/oom_score_adj")).unwrap(), "7\n");
+    let seen = inside(
+        &lxcpath,
+        &name,
+        "id -u; id -g; ulimit -Sn; ulimit -Hn; cat /proc/sys/net/ipv4/ip_forward; \
+         echo x > /made && echo y > /dev/null && ls -ln /dev/console /dev/tty1 /dev/null",
+    );
+    let lines: Vec<&str> = seen.lines().collect();
+    assert_eq!(lines[..5], ["0", "0", "100", "200", "1"], "{seen}");
+    let owners: Vec<&str> =
+        lines[5..].iter().map(|it| it.split_whitespace().nth(2).unwrap()).collect();
+    assert_eq!(owners, ["0", "65534", "0"], "{seen}");
+    let made = fs::metadata(root.path().join("made")).unwrap();
+    assert_eq!((made.uid(), made.gid()), (ROOT, ROOT));
+    // What root inside owns are its own namespaces, not the host.
+    let refused = inside(
+        &lxcpath,
+        &name,
+        "hostname changed && hostname; echo 1 2>/dev/null > /proc/sys/kernel/panic || echo kept",
+    );
+    assert!(refused.ends_with("kept\n"), "{refused}");
+    lxcpath.ok(&["freeze", &name]);
+    lxcpath.ok(&["unfreeze", &name]);
+    lxcpath.ok(&["stop", "-k", &name]);
+    lxcpath.ok(&["destroy", &name]);
+}
+
+#[test]
+fn its_groups_are_those_of_its_root() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let Some(name) = create(&lxcpath, root.path(), "") else { return };
+    shift(root.path());
+    sleep(&lxcpath, &name);
+    let groups = support::leftovers::cgroups(&format!("lxc.payload.{name}"));
+    assert!(!groups.is_empty());
+    for group in groups {
+        let owner = |path: &Path| fs::metadata(path).unwrap().uid();
+        assert_eq!(owner(&group), ROOT, "{}", group.display());
+        assert_eq!(owner(&group.join("cgroup.procs")), ROOT, "{}", group.display());
+        for limit in ["pids.max", "devices.allow", "memory.max", "memory.limit_in_bytes"] {
+            let limit = group.join(limit);
+            assert!(!limit.exists() || owner(&limit) == 0, "{}", limit.display());
+        }
+        // As a manager of services inside would.
+        let below = group.join("made-inside");
+        fs::create_dir(&below).unwrap();
+        lchown(&below, Some(ROOT), Some(ROOT)).unwrap();
+    }
+    lxcpath.ok(&["stop", "-k", &name]);
+    lxcpath.ok(&["destroy", &name]);
+}
+
+#[test]
+fn files_of_the_hosts_root_are_shown_as_the_containers() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let data = lxcpath.path().join(".data");
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("file"), "kept").unwrap();
+    let lines = format!(
+        "lxc.rootfs.options = idmap=container\nlxc.mount.entry = {} srv none \
+         bind,create=dir,idmap=container",
+        data.display()
+    );
+    let Some(name) = create(&lxcpath, root.path(), &lines) else { return };
+    fs::set_permissions(lxcpath.path(), Permissions::from_mode(0o711)).unwrap();
+    let output = lxcpath.wharf(&["start", &name, "--", "/bin/sleep", "1000"]);
+    let said = support::told(&output);
+    if said.contains("Invalid argument") && !maps_mounts(root.path()) {
+        println!("skipped: the file system here cannot be mounted with other owners");
+        return;
+    }
+    assert!(output.status.success(), "{said}");
+    let seen = inside(
+        &lxcpath,
+        &name,
+        "echo x > /made; echo y > /srv/made; cat /srv/file; ls -ln /srv /made",
+    );
+    assert!(seen.starts_with("kept"), "{seen}");
+    assert!(!seen.contains("65534"), "{seen}");
+    for made in [root.path().join("made"), data.join("made")] {
+        assert_eq!(fs::metadata(&made).unwrap().uid(), 0, "{}", made.display());
+    }
+}
+
+/// Returns whether the kernel can show the files of `dir` as another user's.
+fn maps_mounts(dir: &Path) -> bool {
+    let dir = dir.to_str().unwrap();
+    let script = format!("mount --bind -o X-mount.idmap=b:0:100000:1 {dir} {dir} && umount {dir}");
+    let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+    output.status.success()
+}
+
+#[test]
+fn hooks_run_as_the_root_whose_container_it_is() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let log = lxcpath.path().join(".log");
+    fs::write(&log, "").unwrap();
+    fs::set_permissions(&log, Permissions::from_mode(0o666)).unwrap();
+    let line = |moment: &str| {
+        format!(
+            "lxc.hook.{moment} = /bin/sh -c 'echo {moment} $(id -u) $(cut -c1-22 \
+             /proc/self/uid_map) >> {}'\n",
+            log.display()
+        )
+    };
+    let outside = ["pre-start", "start-host"].map(line).join("");
+    let inside = ["pre-mount", "mount", "autodev"].map(line).join("");
+    let Some(name) = create(&lxcpath, root.path(), &format!("{outside}{inside}")) else { return };
+    shift(root.path());
+    for dir in [lxcpath.path(), root.path()] {
+        fs::set_permissions(dir, Permissions::from_mode(0o755)).unwrap();
+    }
+    sleep(&lxcpath, &name);
+    let told = fs::read_to_string(&log).unwrap();
+    let lines: Vec<&str> = told.lines().collect();
+    let expected = ["pre-start 0 0 0", "pre-mount 0 0 100000", "mount 0 0 100000"];
+    assert_eq!(lines[..3], expected, "{told}");
+    assert_eq!(lines[3..], ["autodev 0 0 100000", "start-host 0 0 0"], "{told}");
+}
+
+#[test]
+fn a_command_enters_as_any_user_that_is_mapped() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let Some(name) = create(&lxcpath, root.path(), "lxc.init.uid = 7\nlxc.init.gid = 8") else {
+        return;
+    };
+    shift(root.path());
+    let init = sleep(&lxcpath, &name);
+    assert_eq!(field(&init, "Uid:"), "100007\t100007\t100007\t100007");
+    let seen = lxcpath.ok(&["attach", &name, "-u", "1000", "-g", "33", "--", "/bin/id"]);
+    assert!(seen.starts_with("uid=1000 gid=33"), "{seen}");
+    let said = lxcpath.refused(&["attach", &name, "-u", "70000", "--", "/bin/id"], 1);
+    assert!(said.contains("its user namespace does not map that id"), "{said}");
+}
+
+#[test]
+fn execute_runs_in_a_shared_root_as_well() {
+    let lxcpath = Lxcpath::new();
+    if !can_run_containers() {
+        return;
+    }
+    let name = lxcpath.name("shared");
+    let seen = lxcpath.ok(&[
+        "execute",
+        &name,
+        "-s",
+        "lxc.idmap=u 0 100000 65536",
+        "-s",
+        "lxc.idmap=g 0 100000 65536",
+        "--",
+        "/bin/sh",
+        "-c",
+        "id -u; cat /proc/1/uid_map; echo > /dev/null && test -c /dev/null && echo device",
+    ]);
+    let words: Vec<&str> = seen.split_whitespace().collect();
+    assert_eq!(words, ["0", "0", "100000", "65536", "device"]);
+}
+
+#[test]
+fn a_directory_that_is_closed_to_others_is_named() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let closed = lxcpath.path().join(".closed");
+    fs::create_dir_all(closed.join("data")).unwrap();
+    fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
+    fs::set_permissions(lxcpath.path(), Permissions::from_mode(0o711)).unwrap();
+    let data = closed.join("data");
+    let lines = format!("lxc.mount.entry = {} srv none bind,create=dir", data.display());
+    let Some(name) = create(&lxcpath, root.path(), &lines) else { return };
+    shift(root.path());
+    let said = lxcpath.refused(&["start", &name, "--", "/bin/sleep", "1000"], 1);
+    let hint = format!("the container's root may not pass {}", closed.display());
+    assert!(said.contains(&hint) && said.contains("(line "), "{said}");
+    fs::set_permissions(&closed, Permissions::from_mode(0o711)).unwrap();
+    sleep(&lxcpath, &name);
+    // One of another user's, whom the host's root may pass only by privilege.
+    lxcpath.ok(&["stop", "-k", &name]);
+    lchown(root.path(), Some(ROOT), Some(ROOT)).unwrap();
+    wait_until("the end", || lxcpath.state(&name) == "STOPPED");
+}
+
+#[test]
+fn a_map_that_the_kernel_would_refuse_changes_nothing() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let Some(name) = create(&lxcpath, root.path(), "lxc.idmap = u 65535 7 1") else { return };
+    let said = lxcpath.refused(&["start", &name, "--", "/bin/sleep", "1000"], 1);
+    assert!(said.contains("overlap with those of `u 0 100000 65536` (line "), "{said}");
+    assert!(support::leftovers::cgroups(&name).is_empty());
+}
