@@ -216,7 +216,7 @@ fn a_start_that_fails_leaves_no_interface() {
     settings.extend(["lxc.net.1.type=veth", "lxc.net.1.veth.pair=br0"]);
     let Some(name) = net.create("pair", &settings) else { return };
     let said = net.lxcpath.refused(&["start", &name], 1);
-    assert!(said.contains("there is an interface br0 already (line "), "{said}");
+    assert!(said.contains("an interface called br0 exists already (line "), "{said}");
     net.is_as_before();
 }
 

@@ -1,8 +1,8 @@
 //! Profiles of system calls, in LXC's language: read, and compiled to the program by which the
 //! kernel decides. Pure: it reads no file and makes no system call.
 //!
-//! Everything is as in LXC, which builds on libseccomp, but for two rules about one call that
-//! overlap: here the line that comes first decides.
+//! A profile means what it means to LXC, which uses libseccomp, with one exception: if two rules
+//! about one call overlap, the first of them decides.
 
 mod machine;
 mod profile;
@@ -20,7 +20,7 @@ use table::CallTable;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct Compiled {
     pub program: Vec<FilterInstruction>,
-    /// What the profile asks for in vain, each with its line.
+    /// What has no effect in the profile, each with its line.
     pub warnings: Vec<(usize, String)>,
 }
 
@@ -35,7 +35,7 @@ pub(in crate::engine) fn compile(text: &str, machine: Machine) -> Result<Compile
         for (abi, table) in &mut tables {
             known |= table.add(*abi, rule, &mut warnings);
         }
-        // What another machine has is no mistake.
+        // A call that only other machines have is not a mistake.
         if !known && machine::Abi::ALL.iter().all(|it| it.number(&rule.name).is_none()) {
             let name = shown(&rule.name).into_owned();
             warnings.push((rule.line, format!("unknown system call {name}; the rule is ignored")));

@@ -25,7 +25,7 @@ const PEEK_FROM: u16 = 30;
 const EVENTS_HEIGHT: u16 = 5;
 const MOST_EVENTS_HEIGHT: u16 = 9;
 const PEEK_HEIGHT: u16 = 10;
-/// On a wide screen a short list leaves at least so much for a peek as wide as the screen.
+/// On a wide screen a short list leaves at least this many rows for a peek as wide as the screen.
 const WIDE_PEEK_HEIGHT: u16 = 16;
 /// From this width the table has columns for what is read, written, received and sent.
 pub const ROOMY: u16 = 124;

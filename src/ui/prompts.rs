@@ -53,7 +53,7 @@ pub fn with<T>(
     }
 }
 
-/// Returns the key that does what the answer at `at` says, if one stands there.
+/// Returns the key that does what the answer at `at` says, if there is one.
 pub fn answer(model: &Model, at: Position) -> Option<KeyEvent> {
     let overlay = model.overlay.as_ref()?;
     let area = layout::question(model.size);

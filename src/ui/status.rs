@@ -24,7 +24,7 @@ pub struct StatusLine {
     pub sign: Sign,
     pub text: String,
     pub hints: Vec<Hint>,
-    /// So many of the hints stay, and the text is cut for them.
+    /// This many of the hints always stay; the text is cut to make room.
     pub kept: usize,
     /// It takes as many rows as it needs.
     pub whole: bool,

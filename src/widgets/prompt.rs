@@ -11,7 +11,8 @@ use super::pen::{Pen, Piece, clear, pieces_width, width};
 
 /// Widest box.
 const MAX_WIDTH: u16 = 76;
-/// Beside a box so much of the screen is visible, or nothing: a strip would only confuse.
+/// At least this much of the screen is visible beside a box, or nothing: a strip would only
+/// confuse.
 pub const BESIDE: u16 = 4;
 /// Lines around the text and the names: two borders, and the answers.
 const AROUND: usize = 3;

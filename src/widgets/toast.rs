@@ -22,7 +22,7 @@ pub struct Toast<'a> {
     pub text: &'a str,
     pub style: Style,
     pub hints: &'a [Piece<'a>],
-    /// So many hints stay, and the text is cut for them.
+    /// This many hints always stay; the text is cut to make room.
     pub kept: usize,
 }
 
@@ -31,7 +31,7 @@ pub struct Toast<'a> {
 pub struct Parts<'a> {
     /// The text, a row each; only the last can be longer than its row.
     pub lines: Vec<Cow<'a, str>>,
-    /// So many pieces of the hints are shown, in the last row from this cell on.
+    /// This many pieces of the hints are shown, in the last row from this cell on.
     pub hints: usize,
     pub hints_at: usize,
     pub rows: usize,
@@ -139,7 +139,7 @@ mod tests {
     use super::super::look::tests::{lines, plain};
     use super::*;
 
-    /// Draws a text with two hints into so many cells and rows.
+    /// Draws a text with two hints into this many cells and rows.
     fn toast(text: &str, cells: u16, rows: u16, kept: usize) -> (Vec<String>, bool) {
         let look = plain();
         let hints = [("z", look.key), (" undo ", look.dim), ("J", look.key), (" all", look.dim)];

@@ -74,7 +74,7 @@ fn console(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Res
         None | Some(-1) => None,
         Some(number) => {
             let number = u32::try_from(number);
-            Some(number.map_err(|_negative| Usage("a terminal number is 0 or more".into()))?)
+            Some(number.map_err(|_negative| Usage("a terminal's number is 0 or more".into()))?)
         }
     };
     let escape = matches.get_one::<String>("escape").filter(|it| *it != "none");

@@ -99,9 +99,9 @@ impl Knob {
             KnobKind::Weight { .. } => "10 to 1000, 500 is normal",
             KnobKind::Quota | KnobKind::QuotaUs => "50% of one processor, 200% for two, or max",
             KnobKind::Count => "a number, or max",
-            KnobKind::List => "such as 0-3,8; empty for all that the group above has",
+            KnobKind::List => "such as 0-3,8; empty: all that the group above has",
             KnobKind::Devices => "such as 8:0 rbps=1048576; a device's max clears it",
-            KnobKind::Other => "as the kernel takes it",
+            KnobKind::Other => "what the kernel accepts",
         }
     }
 }

@@ -18,7 +18,7 @@ const V1_COUNTER: &str = "memory.oom_control";
 /// The files of the limits, in the same order.
 const V2_LIMIT: &str = "memory.max";
 const V1_LIMIT: &str = "memory.limit_in_bytes";
-/// v1 shows "no limit" as the most pages that it can count; nobody sets so much.
+/// v1 shows "no limit" as the most pages that it can count; nobody sets that much.
 const NO_LIMIT_FROM: u64 = 1 << 62;
 
 /// A watch over the kills in one group.

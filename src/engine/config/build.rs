@@ -339,7 +339,7 @@ mod tests {
     fn a_quote_in_the_command_is_a_character_as_with_lxc() {
         let spec = read("lxc.init.cmd = /bin/sh -c  \"a b\" it's\n").unwrap();
         assert_eq!(spec.init.argv, ["/bin/sh", "-c", "\"a", "b\"", "it's"]);
-        // A command that runs as with `execute` is split as that key is.
+        // A command that runs as `execute` runs it is split as the value of that key is.
         let both = |it| read(&format!("lxc.init.cmd = /bin/a 'b c'\nlxc.execute.cmd = {it}\n"));
         let init = both("/bin/a 'b c'").unwrap().init;
         assert!(init.tended && init.argv == ["/bin/a", "b c"]);

@@ -9,7 +9,7 @@ use crate::engine::seccomp::{self, Compiled, Machine};
 use crate::engine::sys::filter::FilterInstruction;
 use crate::engine::terms::spec::{At, ConfigPlace};
 
-/// A filter, and what the profile asks for in vain.
+/// A filter, and warnings about what has no effect in the profile.
 type ProfileRead = (Option<At<Vec<FilterInstruction>>>, Vec<String>);
 
 /// Compiles the profile. As with LXC, a process that is already under a filter loads none unless

@@ -362,7 +362,7 @@ fn ipv4_address(value: &str) -> Result<NicAddress, Reason> {
     };
     let broadcast = match fields.next() {
         Some(given) => Some(given.parse().map_err(|_no_address| EXPECTED)?),
-        // In a network of two or fewer nobody else can be meant.
+        // A network of one or two addresses has no broadcast address.
         None if prefix >= BITS - 1 => None,
         None => Some(Ipv4Addr::from_bits(address.to_bits() | u32::MAX >> prefix)),
     };

@@ -33,12 +33,12 @@ const RESOURCES: [(&str, Resource); 16] = [
 const PER_LINUX: u32 = 0;
 const PER_LINUX32: u32 = 8;
 
-/// Reads limits as LXC shows them, in lines such as `lxc.prlimit.nofile = 1024`. What is not one is
-/// skipped.
+/// Reads limits as LXC shows them, in lines such as `lxc.prlimit.nofile = 1024`. Lines that set no
+/// limit are skipped.
 pub(in crate::engine) fn limits(lines: &str) -> Vec<At<ResourceLimit>> {
     let mut settings = ConfigSettings::default();
     for (name, value) in lines.lines().filter_map(|it| it.split_once(" = ")) {
-        // What does not belong here stays out below.
+        // Invalid lines set nothing.
         _ = settings.set(name, value, None);
     }
     settings.all("lxc.prlimit.").filter_map(|it| limit(it).ok()).collect()

@@ -1,4 +1,4 @@
-//! The host's side of a start: what a container needs outside of it, as steps.
+//! The host's side of a start: what a container needs on the host, as steps.
 //!
 //! A step is in the record before it is carried out. Its undo changes only what the step itself has
 //! made, so it can run at any time, again, and by whoever comes after a supervisor that was killed.
@@ -45,7 +45,7 @@ pub(in crate::engine) enum HostStep {
     Hook(Script),
     /// Runs a hook at the end, with the namespaces of the container.
     StopHook(Script),
-    /// Runs a hook when nothing is left.
+    /// Runs a hook when nothing is left of the container.
     PostStopHook(Script),
 }
 
@@ -60,7 +60,7 @@ pub(in crate::engine) struct HostSite {
 /// What the hooks at the end of a run learn about it.
 #[derive(Clone, Debug, Default)]
 pub(in crate::engine) struct RunEnd {
-    /// It is started again.
+    /// The container is started again.
     pub reboots: bool,
     pub init: Option<i32>,
     /// The name of each of its namespaces, and where it can still be opened.
@@ -85,10 +85,10 @@ pub(in crate::engine) struct Surroundings<'a> {
     pub random: &'a str,
 }
 
-/// How many of the digits an interface takes at most.
+/// The most digits that one interface takes.
 pub(in crate::engine) const DIGITS_EACH: usize = 16;
 
-/// Lists the steps before anything of the container exists. Pure.
+/// Lists the steps to take before anything of the container exists. Pure.
 pub(in crate::engine) fn early(spec: &Spec) -> Vec<At<HostStep>> {
     let mut steps = hooks(spec, Moment::PreStart, HostStep::Hook);
     // They are undone from the last to the first.
@@ -158,7 +158,7 @@ impl HostStep {
         }
     }
 
-    /// Carries it out, and notes what only that shows.
+    /// Carries it out, and keeps what is known only then.
     pub(in crate::engine) fn perform(&mut self, site: &HostSite) -> Result<(), HostStepError> {
         self.perform_at(site).map_err(|error| self.failed(&error))
     }
@@ -231,7 +231,7 @@ impl HostStep {
             }
             Self::StopHook(script) => {
                 let about = end.namespaces.iter().map(|(name, path)| format!("{name}:{path}"));
-                // The rest is undone whatever it says.
+                // The rest is undone even if it fails.
                 _ = end.script(script, about.collect()).run();
                 Ok(())
             }
@@ -305,12 +305,12 @@ impl fmt::Display for HostStep {
             }
             Self::Connect(Pair { nic, host, .. }) => match (&nic.kind, &nic.link) {
                 (NicKind::Veth(veth), _) if veth.routed => {
-                    write!(f, "connect {} to the host's routing by {host}", nic.name)
+                    write!(f, "connect {} to the host's routing with {host}", nic.name)
                 }
                 (_, Some(bridge)) => {
-                    write!(f, "connect {} to the bridge {bridge} by {host}", nic.name)
+                    write!(f, "connect {} to the bridge {bridge} with {host}", nic.name)
                 }
-                (_, None) => write!(f, "connect {} to the host by {host}", nic.name),
+                (_, None) => write!(f, "connect {} to the host with {host}", nic.name),
             },
             Self::Stack(nic) => {
                 let (kind, link) = (nic.type_name(), nic.link.as_deref().unwrap_or_default());
@@ -326,15 +326,15 @@ impl fmt::Display for HostStep {
 }
 
 fn configuration(f: &mut fmt::Formatter<'_>, nic: &Nic) -> fmt::Result {
-    write!(f, "set {} up in the container", nic.name)?;
+    write!(f, "set up {} in the container", nic.name)?;
     for address in &nic.addresses {
         write!(f, ", with {}", address.network)?;
     }
     for gateway in &nic.gateways {
         match gateway {
-            Gateway::Address(address) => write!(f, ", by way of {address}")?,
-            Gateway::Auto(_) => write!(f, ", by way of the host")?,
-            Gateway::Device(_) => write!(f, ", by way of itself")?,
+            Gateway::Address(address) => write!(f, ", via {address}")?,
+            Gateway::Auto(_) => write!(f, ", via the host")?,
+            Gateway::Device(_) => write!(f, ", via itself")?,
         }
     }
     Ok(())
@@ -374,13 +374,13 @@ mod tests {
             texts(&steps),
             [
                 "keep the container's network at /run/web.network",
-                "connect eth0 to the bridge br0 by veth012345",
+                "connect eth0 to the bridge br0 with veth012345",
                 "run /etc/up",
-                "set eth0 up in the container, with 10.0.3.2/24, by way of 10.0.3.1",
+                "set up eth0 in the container, with 10.0.3.2/24, via 10.0.3.1",
                 "lend lan to the container as lan",
-                "set lan up in the container",
+                "set up lan in the container",
                 "make eth1 of type macvlan on wan",
-                "set eth1 up in the container",
+                "set up eth1 in the container",
             ]
         );
         let Some(HostStep::Connect(pair)) = steps.get(1) else { panic!("{steps:?}") };
@@ -395,7 +395,7 @@ mod tests {
              lxc.net.1.l2proxy = 1\nlxc.net.1.ipv4.address = 10.0.3.2\n",
         );
         let kept: Vec<HostStep> = steps.into_iter().filter(HostStep::is_recorded).collect();
-        let words = ["connect eth0 to the host by mine", "run /etc/down at the end"];
+        let words = ["connect eth0 to the host with mine", "run /etc/down at the end"];
         assert_eq!(texts(&kept), [&words[..], &["answer for 10.0.3.2 on lan"]].concat());
         let text = serde_json::to_string(&kept).unwrap();
         let read: Vec<HostStep> = serde_json::from_str(&text).unwrap();

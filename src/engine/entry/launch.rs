@@ -79,7 +79,7 @@ pub(in crate::engine) fn launch(request: LaunchRequest<'_>) -> Result<Launched, 
     }
 }
 
-/// Makes room for what hooks print, if there are any.
+/// Makes room for the output of hooks, if there are any.
 fn hook_output(steps: &[Step]) -> io::Result<Option<ScriptOutput>> {
     let runs = steps.iter().any(|it| matches!(it, Step::Hook(_)));
     runs.then(ScriptOutput::new).transpose()
@@ -108,7 +108,7 @@ struct Birth<'a> {
     inherit: [bool; 3],
     /// The handles for entering its container, if that is already running.
     door: Option<Door<'a>>,
-    /// Where what hooks print goes.
+    /// Where the output of hooks goes.
     said: Option<BorrowedFd<'a>>,
 }
 

@@ -38,7 +38,7 @@ pub(in crate::engine) struct Site<'a> {
     pub(in crate::engine) inherit: [bool; 3],
     /// The handles of the container, if it is already running.
     door: Option<Door<'a>>,
-    /// Where what hooks print goes.
+    /// Where the output of hooks goes.
     pub(in crate::engine) said: Option<BorrowedFd<'a>>,
     made: Made,
 }
@@ -69,7 +69,7 @@ struct Made {
     /// The supervisor's side of the console, then of each tty.
     terminals: Vec<OwnedFd>,
     label: Option<confine::Label>,
-    /// The host's `/proc/sys`. What it shows depends on the namespaces of who looks.
+    /// The host's `/proc/sys`. Its content depends on the namespaces of the reader.
     sysctls: Option<OwnedFd>,
 }
 

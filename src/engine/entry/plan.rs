@@ -213,7 +213,7 @@ fn become_payload(
         Step::Filter { program, place }
     });
     if own_init {
-        // Init stays, and one who may inspect it could have it make any call.
+        // Init stays, and a process that may trace it could have it make any call.
         steps.extend(filter.clone());
         steps.push(Step::BecomeInit { mask, asked: asked(spec, payload) });
     }

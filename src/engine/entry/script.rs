@@ -21,7 +21,7 @@ use crate::engine::terms::spec::Hooks;
 
 /// How long a script may run: a start must end.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How much of what it says is read.
+/// How much of its output is read.
 const MOST: u64 = 64 * 1024;
 /// The shell that runs it.
 pub(in crate::engine) const SHELL: &str = "/bin/sh";
@@ -118,7 +118,7 @@ impl Script {
     }
 }
 
-/// Waits for a child of this process, which is killed if it takes too long: none.
+/// Waits for a child of this process; none: it took too long and was killed.
 pub(in crate::engine) fn end_of(pidfd: BorrowedFd<'_>) -> io::Result<Option<ExitStatus>> {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -166,7 +166,7 @@ impl ScriptOutput {
         io::Error::other(format!("{}{last}", how(status)))
     }
 
-    /// Returns how a script failed, whose output ends with [`last_words`].
+    /// Returns how a script failed whose output ends with [`last_words`].
     pub(in crate::engine) fn reason(&self) -> String {
         let mut lines = self.lines();
         let how = lines.pop().unwrap_or_default();

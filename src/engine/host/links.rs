@@ -54,7 +54,8 @@ impl Netlink {
         Ok(Self(socket))
     }
 
-    /// Opens those of `namespace`. The process is there for a moment: it must be single-threaded.
+    /// Opens those of `namespace`. The process enters it for a moment, so it must be
+    /// single-threaded.
     pub(in crate::engine) fn of(namespace: impl AsFd) -> io::Result<Self> {
         let own = File::open(OWN_NAMESPACE)?;
         setns(namespace, CloneFlags::CLONE_NEWNET)?;
@@ -161,7 +162,8 @@ impl Netlink {
         Ok(here.into_iter().find(|it| family.has(*it) && !is_of_one_link(*it)))
     }
 
-    /// Leads packets for `to`, or all that no other route takes, to an interface, there to `via`.
+    /// Routes packets for `to`, or those that no other route matches, through an interface to
+    /// `via`.
     pub(in crate::engine) fn add_route(
         &self,
         index: u32,
@@ -184,7 +186,7 @@ impl Netlink {
         self.make(RouteNetlinkMessage::NewNeighbour(proxy(index, address)))
     }
 
-    /// Ends that.
+    /// Stops answering.
     pub(in crate::engine) fn stop_answering(&self, index: u32, address: IpAddr) -> io::Result<()> {
         self.ask(RouteNetlinkMessage::DelNeighbour(proxy(index, address)), 0).map(drop)
     }

@@ -47,7 +47,7 @@ pub enum What {
         restarts: u32,
         wait_ms: u64,
     },
-    /// Its configuration asks for something in vain, in words.
+    /// What has no effect in its configuration, in words.
     Warned {
         said: String,
     },

@@ -101,7 +101,7 @@ impl Run {
         plan::start(&self.spec, self.payload, &terminal).map_err(RunError::Plan)
     }
 
-    /// Lists what is done for it on the host.
+    /// Lists the steps that are taken for it on the host.
     fn host_steps(&self) -> Vec<At<HostStep>> {
         let hold = record::network_file(&self.lxcpath, &self.name);
         let random = random::digits(self.spec.nics.len() * host_steps::DIGITS_EACH);

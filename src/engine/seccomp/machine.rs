@@ -12,7 +12,7 @@ pub(super) enum Abi {
     Arm64,
 }
 
-/// What the kernel runs on.
+/// A kind of machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Machine {
     X86,
@@ -22,7 +22,7 @@ pub(in crate::engine) enum Machine {
 }
 
 impl Machine {
-    /// Recognises what uname(2) says; none: wharf has no numbers for it.
+    /// Recognises the machine that uname(2) names; none: wharf has no numbers for it.
     pub(in crate::engine) fn of(uname: &str) -> Option<Self> {
         match uname {
             "x86_64" => Some(Self::X86_64),
@@ -83,10 +83,10 @@ const OTHER_SECTIONS: [&str; 14] = [
     "riscv32",
 ];
 
-/// The bit that tells an x32 call from one of x86-64.
+/// The bit that distinguishes a call of x32 from one of x86-64.
 pub(super) const X32_BIT: u32 = 0x4000_0000;
 
-/// What x32 has numbers of its own for, from this number on.
+/// The calls that have other numbers on x32, which begin here.
 const X32_FIRST: u32 = 512;
 const X32_OWN: [&str; 36] = [
     "rt_sigaction",
@@ -126,7 +126,7 @@ const X32_OWN: [&str; 36] = [
     "preadv2",
     "pwritev2",
 ];
-/// What x86-64 has and x32 has not.
+/// The calls that x86-64 has and x32 lacks.
 const X32_WITHOUT: [&str; 12] = [
     "uselib",
     "_sysctl",
@@ -142,7 +142,8 @@ const X32_WITHOUT: [&str; 12] = [
     "uretprobe",
 ];
 
-/// What 32-bit programs on x86 may also do through one of two calls, whose first argument says what.
+/// The calls that 32-bit programs on x86 can also make through socketcall(2) or ipc(2), whose first
+/// argument selects one.
 const SOCKETCALL: [(&str, u32); 17] = [
     ("socket", 1),
     ("bind", 2),
@@ -205,7 +206,8 @@ impl Abi {
             .or_else(|| within(&IPC).map(|it| ("ipc", it)))
     }
 
-    /// Returns the word by which the kernel names it to a filter; x32 shares that of x86-64.
+    /// Returns the number by which a filter recognises it (`AUDIT_ARCH_*`); x32 shares that of
+    /// x86-64.
     pub(super) const fn token(self) -> u32 {
         const LITTLE_ENDIAN: u32 = 0x4000_0000;
         const WIDE: u32 = 0x8000_0000;
@@ -217,7 +219,7 @@ impl Abi {
         }
     }
 
-    /// Returns whether arguments have 64 bits that count.
+    /// Returns whether all 64 bits of an argument count.
     pub(super) const fn is_wide(self) -> bool {
         matches!(self, Self::X86_64 | Self::Arm64)
     }

@@ -1,4 +1,4 @@
-//! Reads a profile: which call is treated how.
+//! Reads a profile, which says how each call is treated.
 
 use std::str::SplitWhitespace;
 
@@ -10,7 +10,7 @@ use crate::engine::terms::shown::shown;
 pub(super) enum CallAction {
     /// The thread that makes it is killed.
     Kill,
-    /// It gets SIGSYS.
+    /// The thread gets SIGSYS.
     Trap,
     /// The call is not made and returns this error.
     Errno(u16),
@@ -20,7 +20,7 @@ pub(super) enum CallAction {
 /// What a profile says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Profile {
-    /// It is of the first version, and programs of other kinds than the machine's own are killed.
+    /// The profile is of version 1, and programs of other kinds than the machine's own are killed.
     pub(super) native_only: bool,
     /// For calls without a rule.
     pub(super) default: CallAction,
@@ -32,14 +32,14 @@ pub(super) struct Profile {
 pub(super) struct Rule {
     pub(super) line: usize,
     pub(super) name: String,
-    /// The call by number instead.
+    /// Version 1 gives the call's number in place of a name.
     pub(super) number: Option<u32>,
     pub(super) action: CallAction,
-    /// What must all be true of the arguments.
+    /// The conditions on the arguments, all of which must hold.
     pub(super) comparisons: Vec<ArgumentTest>,
 }
 
-/// What must be true of one argument.
+/// A condition on one argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ArgumentTest {
     pub(super) argument: u32,
@@ -63,9 +63,9 @@ pub(super) enum Operator {
 #[derive(Debug, thiserror::Error)]
 #[error("{fault}")]
 pub(in crate::engine) struct ProfileError {
-    /// None: the whole is at fault.
+    /// None: it is about the profile as a whole.
     pub line: Option<usize>,
-    /// The line as it stands.
+    /// The text of that line.
     pub text: String,
     pub fault: ProfileFault,
 }
@@ -79,11 +79,11 @@ pub(in crate::engine) enum ProfileFault {
     Policy,
     #[error("the second line of a profile of version 1 must be allowlist")]
     OldPolicy,
-    #[error("`debug` is not supported, neither by LXC")]
+    #[error("`debug` is not supported, nor does LXC support it")]
     Debug,
     #[error("expected the number of a system call")]
     Number,
-    #[error("unknown action {0}; there are kill, allow, trap and errno N")]
+    #[error("unknown action {0}; the actions are kill, allow, trap and errno N")]
     Action(String),
     #[error("expected a number up to 4095 after errno")]
     Errno,
@@ -95,17 +95,17 @@ pub(in crate::engine) enum ProfileFault {
     Architecture,
     #[error("expected [argument,value,operator] or [argument,value,operator,mask]")]
     Comparison,
-    #[error("an argument is a number from 0 to 5")]
+    #[error("the arguments are numbered 0 to 5")]
     Argument,
     #[error("{0} is not a valid number")]
     Value(String),
-    #[error("unknown operator {0}; there are == != < <= > >= and &=")]
+    #[error("unknown operator {0}; the operators are == != < <= > >= and &=")]
     Operator(String),
     #[error("the operator &= needs a mask after it")]
     Mask,
     #[error("one rule compares the same argument twice; write two rules")]
     Twice,
-    #[error("this is what the profile does without the rule; remove it, as LXC refuses it, too")]
+    #[error("the profile does this without the rule, which LXC refuses too; remove the rule")]
     Default,
     #[error("the profile is too long for the kernel: {0} instructions of at most 4096")]
     TooLong(usize),
@@ -117,7 +117,7 @@ impl ProfileError {
     }
 }
 
-/// The names that end with a profile's own meaning of what is listed.
+/// The words that say what a profile lists.
 const ALLOW: [&str; 2] = ["allowlist", "whitelist"];
 const DENY: [&str; 2] = ["denylist", "blacklist"];
 /// `umount2(2)`, its second argument, and the flag in it.
@@ -127,7 +127,7 @@ const FORCED: ArgumentTest = {
     ArgumentTest { argument: 1, operator: Operator::Masked(force), value: force }
 };
 
-/// What stands in a profile, line by line, without blank lines.
+/// The lines of a profile with their numbers, without blank ones.
 struct Lines<'a>(std::iter::Zip<std::ops::RangeFrom<usize>, std::str::Lines<'a>>);
 
 impl<'a> Iterator for Lines<'a> {

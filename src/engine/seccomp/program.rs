@@ -1,7 +1,7 @@
 //! Writes the program by which the kernel decides.
 //!
-//! The numbers are searched for as in a binary tree, whose leaves each return an action. A test can
-//! skip no more than 255 instructions; over more leads a jump.
+//! The program finds the number of a call by binary search, and returns an action. A test can skip
+//! at most 255 instructions; a jump leads over more.
 
 use super::machine::{Abi, X32_BIT};
 use super::profile::{ArgumentTest, CallAction, Operator};
@@ -17,7 +17,7 @@ const ARGUMENTS: u32 = 16;
 const ARGUMENT_BYTES: u32 = 8;
 const HALF_BYTES: u32 = 4;
 
-/// Returns the program; what makes its calls in none of the ways of `tables` is killed.
+/// Returns the program; a process that makes calls in none of the ways of `tables` is killed.
 pub(super) fn of(tables: &[(Abi, CallTable)], default: CallAction) -> Code {
     let wide = |abi| tables.iter().find(|(it, _)| *it == abi).map(|it| search(it, default));
     let mut rest = vec![end(CallAction::Kill)];
@@ -47,7 +47,7 @@ const fn end(action: CallAction) -> Instruction {
     Instruction::plain(Instruction::RETURN, value)
 }
 
-/// Continues with `yes` if the test holds, else with `no`. Both end by themselves.
+/// Continues with `yes` if the test holds, else with `no`. Both return.
 fn branch(test: u16, value: u32, yes: Code, no: Code) -> Code {
     let over = no.len();
     let begin = match u8::try_from(over) {
@@ -60,7 +60,7 @@ fn branch(test: u16, value: u32, yes: Code, no: Code) -> Code {
     [begin, no, yes].concat()
 }
 
-/// Decides by the number, which is loaded.
+/// Decides by the number, which has been loaded.
 fn search((abi, table): &(Abi, CallTable), default: CallAction) -> Code {
     let mut ranges: Vec<(u32, Code)> = Vec::new();
     let mut begin = |first: u32, code: Code| {
@@ -124,7 +124,7 @@ enum To {
     Next,
     /// The comparison is true.
     True,
-    /// It is false: out of the rule.
+    /// It is false: the rule does not apply.
     False,
 }
 
@@ -171,7 +171,8 @@ fn parts(abi: Abi, comparison: &ArgumentTest) -> Vec<Part> {
         let upper = half(low_at + HALF_BYTES, (mask >> 32) as u32, high);
         return if abi.is_wide() { [upper, lower].concat() } else { lower.to_vec() };
     }
-    // What the upper half decides alone; then what the lower half decides if the upper is equal.
+    // First what the upper half decides alone, then what the lower half decides if the upper ones
+    // are equal.
     let (upper, lower) = match operator {
         Operator::Equal | Operator::Masked(_) => (vec![is(high)], is(low)),
         Operator::NotEqual => (

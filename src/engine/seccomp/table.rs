@@ -1,4 +1,4 @@
-//! What a profile's rules amount to for the numbers of one way to make system calls.
+//! The verdicts of a profile on the calls of one [`Abi`], by number.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::profile::{ArgumentTest, CallAction, Operator, Rule};
 #[derive(Debug, Default)]
 pub(super) struct CallTable(pub(super) BTreeMap<u32, Verdict>);
 
-/// What becomes of a call.
+/// How a call is decided.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Always(CallAction),
@@ -38,7 +38,7 @@ impl CallTable {
                 let name = &rule.name;
                 let said = format!(
                     "32-bit programs can make {name} through {through}, where a filter cannot see \
-                     its arguments; the rule does not apply to that"
+                     its arguments; the rule does not apply there"
                 );
                 warnings.push((rule.line, said));
             }

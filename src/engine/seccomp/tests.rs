@@ -284,7 +284,7 @@ fn the_longest_profile_of_single_calls_fits() {
     let Compiled { program, .. } = compiled(&text);
     for abi in ON_X86_64 {
         for (expected, name) in (1..).zip(&names) {
-            // A word of Rust's, whose call no kernel has.
+            // The table's spelling of a call whose name is a keyword of Rust's; no kernel has it.
             let known = abi.number(name).filter(|_| !name.starts_with("r#"));
             let Some(number) = known else { continue };
             assert_eq!(verdict(&program, abi.token(), number, [0; 6]), errno(expected), "{name}");

@@ -63,7 +63,7 @@ pub struct Spec {
     pub dev_bytes: u32,
     pub console: ConsoleSpec,
     pub network: NetworkSpec,
-    /// What its own network has besides the loopback.
+    /// The interfaces of its own network besides the loopback.
     pub nics: Vec<At<Nic>>,
     /// `lxc.idmap`; none: its users are the host's.
     pub idmap: Option<At<IdMap>>,
@@ -81,7 +81,7 @@ pub struct Spec {
     pub signals: SignalSpec,
     pub hooks: Hooks,
     pub process: ProcessSpec,
-    /// What the configuration asks for in vain, in words.
+    /// What has no effect in the configuration, in words.
     pub warnings: Vec<String>,
 }
 
@@ -89,7 +89,7 @@ pub struct Spec {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hooks {
     pub all: Vec<At<Hook>>,
-    /// `lxc.hook.version = 0`: by arguments as well.
+    /// `lxc.hook.version = 0`: they get arguments as well.
     pub by_arguments: bool,
     /// Added to the environment of whoever starts the container.
     pub environment: Vec<(String, String)>,

@@ -226,7 +226,7 @@ impl Creation<'_> {
         for (key, value) in &self.create.settings {
             document.append(key, value)?;
         }
-        // Digits that are left to chance are chosen once.
+        // Random digits of hardware addresses are chosen once.
         let content = config::fill_lines(&document.to_bytes());
         let file = self.store.config_path(self.name);
         config::parse(self.name, self.store.lxcpath(), &content, &file, &[])?;

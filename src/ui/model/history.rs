@@ -10,7 +10,7 @@ pub const LEAST_SPAN: Duration = Duration::from_mins(1);
 /// How far back the widest graph reaches, in minutes.
 const MOST_MINUTES: u64 = 5;
 const MOST_SPAN: Duration = Duration::from_mins(MOST_MINUTES);
-/// What is older than [`LEAST_SPAN`] is kept as the mean of so much time: a graph that shows it has
+/// Values older than [`LEAST_SPAN`] are kept as means over this time: a graph that shows them has
 /// no room for more, and a thousand containers are remembered.
 const STEP_MS: u64 = 5_000;
 
@@ -26,7 +26,7 @@ struct Point {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     steps: VecDeque<Point>,
-    /// How many points the newest step is the mean of.
+    /// Over how many points the newest step is the mean.
     merged: u16,
     points: VecDeque<Point>,
 }

@@ -131,8 +131,8 @@ pub(super) fn resize(model: &mut Model) -> Vec<Effect> {
     vec![Effect::ResizePane { rows: size.0, columns: size.1 }]
 }
 
-/// Notes that the program ended; its last output stays on the screen until a key is pressed.
-/// The end of another that was there before is no news.
+/// Notes that the program ended; its last output stays on the screen until a key is pressed. The
+/// end of an earlier program is ignored.
 pub(super) fn ended(model: &mut Model, number: u64, how: String) -> Vec<Effect> {
     if let Some(pane) = model.pane.as_mut().filter(|it| it.number == number) {
         let said = format!("{} in {}: {how}", pane.what, pane.name);

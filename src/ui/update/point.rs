@@ -55,8 +55,8 @@ pub(super) fn on_message(model: &Model, column: u16, row: u16) -> bool {
     area.is_some_and(|it| it.contains(Position::new(column, row)))
 }
 
-/// Goes to the field of the form that was pressed; a press on its own row chooses the next of what
-/// there is to choose.
+/// Goes to the field of the form that was pressed; a press on the current row chooses its next
+/// value.
 pub(super) fn form(model: &mut Model, column: u16, row: u16) {
     let area = layout::form(model.size).rows;
     if !area.contains(Position::new(column, row)) {

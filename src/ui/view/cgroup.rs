@@ -361,7 +361,7 @@ impl<'a> CgroupPane<'a> {
         }
     }
 
-    /// Paints the usage of the limit in `file`: the figure, a bar of so many cells, a percentage.
+    /// Paints the usage of the limit in `file`: the figure, a bar of this many cells, a percentage.
     fn used(&self, file: &str, bar: usize, pen: &mut Pen<'_>) {
         let look = self.look;
         let (Some(figure), share) = used_figure(self.container, file) else { return };

@@ -21,7 +21,7 @@ use crate::widgets::table::{Align, Column, Sorted, Table, arrange};
 
 /// Columns at the end that only roomy tables have: what is read, written, received and sent.
 const ROOMY_COLUMNS: usize = 5;
-/// From this width on names are not cut, up to so many cells.
+/// From this width on names are not cut, up to this many cells.
 const WHOLE_NAMES: (u16, u16) = (160, 40);
 /// Cells around a name: its sign, and a warning at the end.
 const AROUND_NAME: usize = 4;
@@ -272,7 +272,7 @@ fn paint(model: &Model, container: &Container, look: &Look, is: Is, pen: &mut Pe
     }
 }
 
-/// Of a network that is the host's there are no figures of the container's own.
+/// A container on the host's network has no figures of its own.
 fn network(network: Network, look: &Look, is: Is, pen: &mut Pen<'_>) {
     match network {
         Network::Own { address, .. } if is == Is::Address => match address {
@@ -322,7 +322,7 @@ fn idle(model: &Model, container: &Container, look: &Look, is: Is, pen: &mut Pen
             }
         }
         Is::Memory => {
-            // Of its usage when it ended.
+            // The limit when it ended.
             let most = container.last_memory_max_bytes.map(format::bytes);
             let words = most.map(|it| format!("{}/{it}", look.glyphs.dot));
             pen.right(words.as_deref().unwrap_or(look.glyphs.dot), look.dim);
@@ -334,7 +334,7 @@ fn idle(model: &Model, container: &Container, look: &Look, is: Is, pen: &mut Pen
     }
 }
 
-/// Says how far back a small graph of so many slots reaches.
+/// Says how far back a small graph of this many slots reaches.
 fn age(slots: usize) -> &'static str {
     let minutes = span(slots).as_secs() / 60;
     let at = usize::try_from(minutes).unwrap_or(1).saturating_sub(1);

@@ -175,7 +175,7 @@ fn all_events(model: &Model, at: usize, canvas: &mut Canvas<'_>) {
     }
 }
 
-/// Paints one line of a list in full, broken into `lines`, of which so many `rows` are shown.
+/// Paints one line of a list in full, broken into `lines`, of which `rows` are shown.
 fn whole(title: &str, lines: &[&str], first: usize, rows: usize, canvas: &mut Canvas<'_>) {
     let shown = lines.len().min(rows);
     let right = format!("{}/{}", (first + shown).min(lines.len()), lines.len());

@@ -1,4 +1,4 @@
-//! The digits of a hardware address that are left to chance, written as `x`.
+//! The random digits of a hardware address, written as `x`.
 
 use super::find;
 use crate::engine::host::random;

@@ -15,7 +15,7 @@ use crate::engine::terms::nic::{
 };
 use crate::engine::terms::spec::At;
 
-/// Lists the lines that name an interface which this host does not have, or which is no bridge.
+/// Lists the lines that name an interface which this host does not have, or which is not a bridge.
 pub(in crate::engine::config) fn missing(interfaces: &Interfaces) -> Vec<ConfigError> {
     let linked = interfaces.by_index.iter().filter_map(|(index, it)| {
         let needs = it.kind.is_some_and(|it| !["none", "empty"].contains(&it));
@@ -79,7 +79,7 @@ pub(in crate::engine::config) fn nics(
     Ok(nics)
 }
 
-/// Returns how the names of the interfaces begin that `link = NAME+` lends to the container.
+/// Returns the prefix of the names of the interfaces that `link = NAME+` lends to the container.
 fn wildcard(interface: &InterfaceConfig) -> Option<&str> {
     let link = interface.all("link").last().filter(|_| interface.kind == Some("phys"))?;
     link.value.strip_suffix('+')
@@ -94,7 +94,7 @@ fn matching(prefix: &str, host: &[String]) -> Vec<String> {
 /// What LXC writes for the first free `ethN`.
 const ANY_NAME: &str = "eth%d";
 
-/// Gives those without a name the first that is free. One that the host has keeps its own.
+/// Gives each interface without a name the first free one. One of the host's keeps its name.
 fn name_all(nics: &mut [At<Nic>]) {
     let mut nics: Vec<&mut Nic> = nics.iter_mut().map(|it| &mut it.value).collect();
     for nic in nics.iter_mut().filter(|it| it.name.is_empty() && it.kind == NicKind::Phys) {

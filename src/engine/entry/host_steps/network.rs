@@ -37,7 +37,7 @@ impl Wires {
         Ok(Self { host: Netlink::here()?, inside: Netlink::of(&namespace)?, namespace, path })
     }
 
-    /// In the container, under this name.
+    /// Returns the attributes that put an interface into the container under `name`.
     fn place(&self, name: &str) -> [LinkAttribute; 2] {
         let namespace = LinkAttribute::NetNsFd(self.namespace.as_raw_fd());
         [LinkAttribute::IfName(name.to_owned()), namespace]
@@ -56,7 +56,7 @@ pub(in crate::engine) struct Pair {
 const NAME_DIGITS: usize = 6;
 
 impl Pair {
-    /// Takes what is made up from `random`.
+    /// Takes the digits of made-up names and addresses from `random`.
     pub(super) fn new(nic: &Nic, veth: &Veth, random: &mut impl Iterator<Item = char>) -> Self {
         let mut next = || random.next().filter(char::is_ascii_hexdigit).unwrap_or('0');
         let made_up: String = (0..NAME_DIGITS).map(|_| next()).collect();
@@ -107,7 +107,7 @@ impl Pair {
     }
 
     fn attach(&self, wires: &Wires, veth: &Veth, own: &Link, bridge: &Link) -> io::Result<()> {
-        // The host must not be reachable by an address of the port.
+        // The port must not get an address by which the host can be reached.
         write_if_there(&format!("ipv6/conf/{}/disable_ipv6", self.host), "1")?;
         wires.host.change(own.index, vec![LinkAttribute::Controller(bridge.index)])?;
         if veth.vlan.is_none() && veth.tagged.is_empty() {
@@ -121,7 +121,7 @@ impl Pair {
         join_vlans(&wires.host, veth, own, bridge)
     }
 
-    /// The host is the gateway, and knows the way to every address.
+    /// The host is the gateway, and gets a route to every address.
     fn route(&self, wires: &Wires, own: &Link) -> io::Result<()> {
         for gateway in &self.nic.gateways {
             let Some(address) = resolved(wires, &self.nic, *gateway)? else { continue };
@@ -169,15 +169,15 @@ fn join_vlans(links: &Netlink, veth: &Veth, own: &Link, bridge: &Link) -> io::Re
     veth.tagged.iter().try_for_each(|it| links.join_vlan(own.index, *it, tagged))
 }
 
-/// An interface of the host that the container has until its end.
+/// An interface of the host that is lent to the container until its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::engine) struct Loan {
     pub(super) nic: Nic,
     /// Where the container's network is kept.
     hold: PathBuf,
-    /// As it was on the host.
+    /// Its hardware address and its MTU on the host.
     was: Option<(Option<Mac>, Option<u32>)>,
-    /// Its number in the container, where it can be given another name.
+    /// Its number in the container, which may rename it.
     index: Option<u32>,
 }
 
@@ -203,7 +203,7 @@ impl Loan {
 
     /// Takes it back, if the container has it.
     pub(super) fn undo(&self) -> io::Result<()> {
-        // Without a namespace there it was not lent, or it ended with the machine.
+        // If no namespace is kept there, it was not lent, or the machine has restarted since.
         let Ok(inside) = File::open(&self.hold).and_then(|it| Netlink::of(&it)) else {
             return Ok(());
         };
@@ -218,7 +218,7 @@ impl Loan {
             let place = LinkAttribute::NetNsFd(own.as_raw_fd());
             inside.change(link.index, vec![LinkAttribute::IfName(name.to_owned()), place])
         };
-        // Restored first: there it has its name already.
+        // Restored before the move, after which it may have another name and number.
         if let Some((mac, mtu)) = self.was {
             let changes: Vec<_> = mac
                 .filter(|it| link.mac != Some(*it))
@@ -231,7 +231,7 @@ impl Loan {
             }
         }
         match back(self.link()) {
-            // Another has its name meanwhile.
+            // Another interface has taken its name.
             Err(error) if error.raw_os_error() == Some(libc::EEXIST) => back("eth%d"),
             done => done,
         }
@@ -249,9 +249,9 @@ pub(super) fn hold(file: &Path, wires: &Wires) -> io::Result<()> {
     Ok(mount(Some(&wires.path), file, none, MsFlags::MS_BIND, none)?)
 }
 
-/// Lets it end.
+/// Stops keeping the network.
 pub(super) fn release(file: &Path) -> io::Result<()> {
-    // It is mounted on the file, or was not yet.
+    // This fails if it was not mounted yet.
     _ = umount2(file, MntFlags::MNT_DETACH);
     match fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -319,7 +319,7 @@ pub(super) fn configure(wires: &Wires, nic: &Nic) -> io::Result<()> {
         let led = links.add_route(index, None, via, family);
         match (led, via) {
             (Err(_), Some(via)) => {
-                // It is in another network than the container, but on the same link.
+                // The gateway is in another network than the container, but on the same link.
                 links.add_route(index, Some(Subnet::host(via)), None, family)?;
                 links.add_route(index, None, Some(via), family)?;
             }
@@ -338,7 +338,7 @@ fn resolved(wires: &Wires, nic: &Nic, gateway: Gateway) -> io::Result<Option<IpA
     };
     let name = nic.link.as_deref().unwrap_or_default();
     let address = wires.host.address(wires.host.get(name)?.index, family)?;
-    let lacks = || io::Error::other(format!("{name} has no address to be the gateway"));
+    let lacks = || io::Error::other(format!("{name} has no address that could be the gateway"));
     address.ok_or_else(lacks).map(Some)
 }
 
@@ -369,7 +369,7 @@ pub(super) fn answer(
     Ok(())
 }
 
-/// Ends that.
+/// Stops answering.
 pub(super) fn stop_answering(
     link: &str,
     addresses: &[IpAddr],
@@ -409,12 +409,14 @@ fn explain<'a>(
                 |(links, name): &(&Netlink, &String)| matches!(links.find(name), Ok(Some(_)));
             let taken = names.into_iter().find(taken);
             taken.map_or(error, |(_, name)| {
-                io::Error::other(format!("there is an interface {name} already"))
+                io::Error::other(format!("an interface called {name} exists already"))
             })
         }
         Some(libc::EOPNOTSUPP) => {
             let kind = nic.type_name();
-            io::Error::other(format!("this kernel has no {kind}; `modprobe {kind}` may load it"))
+            io::Error::other(format!(
+                "this kernel does not support {kind}; `modprobe {kind}` may load it"
+            ))
         }
         _ => error,
     }
@@ -451,5 +453,7 @@ fn demand(name: &str) -> io::Result<()> {
     if fs::read_to_string(path).unwrap_or_default().trim() == "1" {
         return Ok(());
     }
-    Err(io::Error::other(format!("the host must have net.{name} = 1; `sysctl -w net.{name}=1`")))
+    Err(io::Error::other(format!(
+        "net.{name} must be 1 on the host; `sysctl -w net.{name}=1` sets it"
+    )))
 }

@@ -38,7 +38,7 @@ impl NetScript {
         self.up.as_ref().map_or(Ok(()), |it| super::with_init(it, init).run())
     }
 
-    /// What is left must be undone whatever the script says.
+    /// The rest is undone even if the script fails.
     pub(super) fn run_down(&self, init: Option<i32>) {
         if let Some(script) = &self.down {
             _ = super::with_init(script, init).run();

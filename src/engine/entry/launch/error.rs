@@ -78,7 +78,7 @@ impl LaunchError {
         self
     }
 
-    /// Adds what a hook that failed has printed.
+    /// Adds the output of the hook that failed.
     pub(super) fn with_output(self, said: Option<&ScriptOutput>) -> Self {
         match (self, said) {
             (Self::Hook { hook, place, .. }, Some(said)) => {

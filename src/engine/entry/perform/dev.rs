@@ -235,7 +235,7 @@ fn mount_pts(dev: BorrowedFd<'_>, max: &CStr, group: Option<&CStr>) -> nix::Resu
 pub(super) enum Missing {
     #[default]
     Made,
-    /// The /dev is the host's, where nothing may be left.
+    /// The /dev is the host's, where nothing may be created.
     Skipped,
 }
 

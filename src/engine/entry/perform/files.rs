@@ -42,7 +42,7 @@ pub(super) fn take_root(
         users.ask(Some(root.as_fd()))?;
     }
     if !devices {
-        // They mean nothing: the container's come from a /dev of our own.
+        // They are not used: the container's devices are in a /dev of its own.
         sys::mount_setattr(root.as_fd(), Recursive::No, attr::NODEV, 0, 0)?;
     }
     sys::move_mount(root.as_fd(), place.as_fd())?;

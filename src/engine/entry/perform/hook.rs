@@ -15,10 +15,10 @@ use crate::engine::entry::plan::{HookStep, Program};
 use crate::engine::entry::script;
 use crate::engine::sys;
 
-/// As the shell says it of a command that cannot be executed.
+/// The shell's exit code for a command that cannot be executed.
 const NOT_EXECUTED: i32 = 127;
 
-/// Runs it to its end; `said` gets what it prints, and then how it ended.
+/// Runs it until it ends; `said` gets its output, and then how it ended.
 pub(super) fn run(hook: &HookStep, said: Option<BorrowedFd<'_>>) -> nix::Result<()> {
     let Some(child) = sys::fork()? else { become_hook(hook, said) };
     let pidfd = sys::pidfd_open(child)?;

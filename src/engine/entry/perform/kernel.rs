@@ -56,7 +56,7 @@ fn set_clocks(offsets: ClockOffsets) -> nix::Result<()> {
         boot.seconds, boot.nanoseconds, monotonic.seconds, monotonic.nanoseconds
     );
     nix::unistd::write(&file, text.as_bytes())?;
-    // Only children are in it so far.
+    // unshare(2) affects only children.
     let namespace = c"/proc/self/ns/time_for_children";
     setns(open(namespace, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?, CLONE_NEWTIME)
 }

@@ -21,7 +21,7 @@ pub(in crate::engine) enum DevStep {
         bytes: CString,
         inodes: CString,
     },
-    /// The one in the root.
+    /// Uses the /dev in the root.
     Own,
     SharedMemory,
     MessageQueues,
@@ -96,7 +96,7 @@ impl fmt::Display for DevStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::New { .. } => write!(f, "make /dev"),
-            Self::Own => write!(f, "take the root's own /dev"),
+            Self::Own => write!(f, "use the root's own /dev"),
             Self::SharedMemory => write!(f, "mount a tmpfs on /dev/shm"),
             Self::MessageQueues => write!(f, "mount an mqueue on /dev/mqueue"),
             Self::Pts { .. } => write!(f, "mount devpts on /dev/pts"),

@@ -58,7 +58,7 @@ pub(super) fn unified(mode: AutoMode) -> Mount {
 }
 
 impl MountStep {
-    /// Changes the mount of the container's root, once all that is made in it is there.
+    /// Changes the mount of the container's root, once everything in it has been made.
     pub(super) fn of_root(flags: &At<libc::c_ulong>) -> Self {
         let (set, clear) = attributes(flags.value);
         Self {

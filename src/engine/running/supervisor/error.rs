@@ -38,7 +38,7 @@ pub(super) enum RunError {
     Launch(#[source] LaunchError),
     #[error("{0}")]
     Host(#[source] HostStepError),
-    #[error("reach into the container's network")]
+    #[error("enter the container's network")]
     Wires(#[source] io::Error),
     #[error("open lxc.console.logfile {path}")]
     LogFile { path: PathBuf, source: io::Error },

@@ -46,7 +46,7 @@ pub(super) struct Life {
     oom: Option<(Instant, Option<bool>)>,
     /// LXC's lxc-monitord listens here, if it runs.
     fifo: PathBuf,
-    /// Those of the container, if hooks at its end need them.
+    /// The namespaces of the container, if hooks at its end need them.
     namespaces: Vec<(&'static str, File)>,
 }
 
@@ -203,7 +203,7 @@ impl Life {
         event::publish(&self.lxcpath, &self.record.name, What::Braked { restarts, wait_ms });
     }
 
-    /// Reports what its configuration asks for in vain.
+    /// Reports what has no effect in its configuration.
     pub(super) fn warn(&self, warnings: &[String]) {
         if warnings.is_empty() {
             return;

@@ -16,7 +16,7 @@ use crate::engine::seen::sample::{Origin, Unmanaged};
 use crate::engine::terms::name::Name;
 use crate::engine::terms::state::State;
 
-/// So many directories are named; of more, only their number is.
+/// The most directories that are named; of more, only the number is reported.
 const NAMED: usize = 3;
 /// The directory is read again this often even if its time stamp did not change, for file systems
 /// without one.

@@ -12,7 +12,7 @@ use crate::engine::host::lxcpath::Lxcpath;
 /// The name of wharf's own configuration in errors.
 const OWN_NAME: &str = "default.conf";
 const PROFILE: &str = "lxc.apparmor.profile";
-const LEFT_OUT: &str = "wharf does not carry this out yet";
+const LEFT_OUT: &str = "wharf does not support this yet";
 
 /// A configuration to start from.
 #[derive(Debug)]

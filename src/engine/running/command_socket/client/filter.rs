@@ -8,7 +8,7 @@ use crate::engine::running::command_socket::error::SocketError;
 use crate::engine::running::command_socket::wire::SocketCommand;
 use crate::engine::sys::filter::FilterInstruction;
 
-/// The kernel loads no longer one.
+/// The kernel loads none that is longer.
 const LONGEST: usize = libc::BPF_MAXINSNS as usize * size_of::<FilterInstruction>();
 
 impl Client {
