@@ -44,7 +44,7 @@ impl ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // An unknown key is both the subject and the reason; naming it once is enough.
-        if !matches!(&self.reason, Reason::Unknown { what: "key", word, .. } if *word == self.subject)
+        if !matches!(&self.reason, Reason::Unknown { what: "key", word, .. } if shown(word) == self.subject)
         {
             write!(f, "{}: ", self.subject)?;
         }
@@ -143,7 +143,7 @@ impl fmt::Display for ConfigErrors {
 /// What is wrong with a value, a line or a file.
 #[derive(Debug, thiserror::Error)]
 pub enum Reason {
-    #[error("unknown {what} {word}{}", suggestion(*nearest))]
+    #[error("unknown {what} {}{}", shown(word), suggestion(*nearest))]
     Unknown { what: &'static str, word: String, nearest: Option<&'static str> },
     #[error("there is no `=` after the key")]
     NoValue,
@@ -175,7 +175,7 @@ pub enum Reason {
     NotBridge,
     #[error("it requires {0}")]
     Requires(String),
-    #[error("it cannot name several interfaces, and {of} matches {found}")]
+    #[error("it cannot name several interfaces, and {of} matches {}", shown(found))]
     Several { of: &'static str, found: String },
     #[error("the variable is not set in wharf's own environment")]
     NotInEnvironment,

@@ -171,6 +171,12 @@ mod tests {
     }
 
     #[test]
+    fn an_unknown_key_cannot_control_the_terminal() {
+        let said = read("lxc.\u{1b}]0;x = 1\n").errors[0].to_string();
+        assert!(said.contains("lxc.\\x1b]0;x") && !said.contains('\u{1b}'), "{said}");
+    }
+
+    #[test]
     fn a_byte_that_is_not_text_matters_in_a_value_alone() {
         let mut reader = ConfigReader::new(None);
         let content = b"# caf\xe9\nlxc.tty.max = 1\nsome \xff\nlxc.uts.name = caf\xe9\n";

@@ -121,7 +121,7 @@ mod tests {
         }
 
         #[test]
-        fn no_configuration_breaks_a_promise(text in "(lxc\\.(net\\.[0-9]\\.)?[a-z.0]{1,12} ?= ?.{0,20}\n){0,5}") {
+        fn no_configuration_breaks_a_promise(text in "(lxc\\.(net\\.[0-9]\\.)?[a-z.0\\x1b]{1,12} ?= ?.{0,20}\n){0,5}") {
             configuration(text.as_bytes());
         }
 

@@ -13,6 +13,7 @@ use crate::engine::terms::nic::{
     Family, Gateway, IpvlanIsolation, IpvlanMode, MacvlanMode, Nic, NicAddress, NicKind, Subnet,
     Veth,
 };
+use crate::engine::terms::shown::shown;
 use crate::engine::terms::spec::At;
 
 /// Lists the lines that name an interface which this host does not have, or which is not a bridge.
@@ -48,6 +49,7 @@ fn fault(interface: &InterfaceConfig, name: &str, found: Option<&Link>) -> Optio
 const LXC_BRIDGE: &str = "lxcbr0";
 
 fn advice(name: &str, bridged: bool) -> String {
+    let name = shown(name);
     if !bridged {
         return "; `ip link` lists those of this host".to_owned();
     }
