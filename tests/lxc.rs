@@ -195,6 +195,33 @@ fn lxc_names_the_hosts_end_of_a_network() {
 }
 
 #[test]
+fn a_container_of_lxc_shares_its_namespaces_with_one_of_wharf() {
+    let Some(lxc) = Lxc::new() else { return };
+    let _pivots = Pivots::note();
+    let root = tempfile::tempdir().unwrap();
+    if !rootfs::busybox(root.path()) {
+        return;
+    }
+    let ours = lxc.lxcpath.name("ours");
+    lxc.lxcpath.ok(&["create", &ours, "--dir", root.path().to_str().unwrap()]);
+    let theirs = lxc.lxcpath.name("theirs");
+    let home = lxc.lxcpath.path().join(&theirs);
+    fs::create_dir(&home).unwrap();
+    let config = format!("lxc.rootfs.path = {}\n", root.path().display());
+    fs::write(home.join("config"), config).unwrap();
+    lxc.ok("lxc-start", &["-n", &theirs, "--", "/bin/sleep", "1000"]);
+    let run = ["--share-net", &theirs, "--", "/bin/sleep", "1000"];
+    lxc.lxcpath.ok(&[&["start", &ours][..], &run].concat());
+    let [one, other] = [&ours, &theirs].map(|it| lxc.lxcpath.ok(&["info", "-p", "-H", it]));
+    let space = |pid: &str, kind| fs::read_link(format!("/proc/{}/ns/{kind}", pid.trim())).unwrap();
+    assert_eq!(space(&one, "net"), space(&other, "net"));
+    assert_ne!(space(&one, "pid"), space(&other, "pid"));
+    lxc.lxcpath.ok(&["stop", "-k", &ours]);
+    lxc.both_say(&theirs, "RUNNING");
+    lxc.ok("lxc-stop", &["-n", &theirs, "-k"]);
+}
+
+#[test]
 fn lxc_drives_a_container_of_wharf() {
     let Some(lxc) = Lxc::new() else { return };
     let name = lxc.lxcpath.start_sleeper("ours");

@@ -16,6 +16,7 @@ mod keys;
 mod lexer;
 mod meaning;
 mod mounts;
+mod namespaces;
 mod nearest;
 mod net;
 mod process;

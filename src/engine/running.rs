@@ -9,4 +9,5 @@ pub(in crate::engine) mod order;
 pub(in crate::engine) mod reclaim;
 pub(in crate::engine) mod record;
 pub(in crate::engine) mod removal;
+mod shares;
 pub(in crate::engine) mod supervisor;

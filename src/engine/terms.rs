@@ -11,6 +11,7 @@ pub mod nic;
 pub(in crate::engine) mod patience;
 pub mod shown;
 pub(in crate::engine) mod signal;
+pub(in crate::engine) mod space;
 pub mod spec;
 pub mod state;
 pub mod verb;

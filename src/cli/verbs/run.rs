@@ -29,6 +29,7 @@ pub(super) const START: Subcommand = Subcommand {
             )
             .arg(args::config())
             .arg(args::define())
+            .args(shared())
             .arg(args::value(
                 "console",
                 Some('c'),
@@ -58,6 +59,7 @@ pub(super) const EXECUTE: Subcommand = Subcommand {
         command
             .arg(args::config())
             .arg(args::define())
+            .args(shared())
             .arg(args::value("uid", Some('u'), "UID", "User that runs the command"))
             .arg(args::value("gid", Some('g'), "GID", "Group that runs the command"))
             .arg(args::name())
@@ -121,9 +123,26 @@ pub(in crate::cli) fn supervise(arguments: &[OsString]) -> Option<ExitCode> {
     Some(ended.map_or(ExitCode::FAILURE, |exit| ExitCode::from(exit.shell_code())))
 }
 
+/// The options that share a namespace: their name, its kind and their help.
+const SHARED: [(&str, &str, &str); 4] = [
+    ("share-net", "net", "Share the network of this container, pid or path"),
+    ("share-ipc", "ipc", "Share its System V and POSIX message queues"),
+    ("share-uts", "uts", "Share its host name"),
+    ("share-pid", "pid", "Share its processes"),
+];
+
+fn shared() -> impl Iterator<Item = clap::Arg> {
+    SHARED.into_iter().map(|(id, _, help)| args::value(id, None, "CONTAINER", help))
+}
+
 /// Reads the options that both have in common.
 fn order(matches: &ArgMatches) -> anyhow::Result<(Name, Start)> {
     let (name, argv) = named(matches)?;
     let config = matches.get_one::<PathBuf>("config").cloned();
-    Ok((name, Start { argv, config, settings: pairs(matches, "define")? }))
+    let mut settings = pairs(matches, "define")?;
+    for (id, kind, _) in SHARED {
+        let from = matches.get_one::<String>(id);
+        settings.extend(from.map(|it| (format!("lxc.namespace.share.{kind}"), it.clone())));
+    }
+    Ok((name, Start { argv, config, settings }))
 }

@@ -8,13 +8,15 @@ use super::get::storage;
 use super::keys::Support;
 use super::meaning::{Auto, AutoGroup, Meaning, NONE};
 use super::settings::{ConfigSettings, Setting, blame};
-use super::{Config, filter, hooks, idmap, include, mounts, net, process};
+use super::{Config, filter, hooks, idmap, include, mounts, namespaces, net, process};
 use crate::engine::host::apparmor;
 use crate::engine::host::links::Netlink;
+use crate::engine::terms::nic::Nic;
 use crate::engine::terms::signal;
+use crate::engine::terms::space::Space;
 use crate::engine::terms::spec::{
     At, AutoMode, AutoMounts, Capabilities, CgroupSetting, ConfigPlace, ConsoleSpec, InitSpec,
-    Mount, NetworkSpec, SignalSpec, Spec,
+    Mount, Namespaces, SignalSpec, Spec,
 };
 
 /// The default init.
@@ -29,12 +31,16 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
         return Err(errors);
     }
     let rootfs = rootfs(settings)?;
-    let nics = net::nics(&settings.interfaces, host_interfaces)?;
-    if let Some(errors) = ConfigErrors::of(net::missing(&settings.interfaces)) {
-        return Err(errors);
-    }
+    let mut process = process::spec(settings)?;
+    let namespaces = namespaces::of(settings, process.clocks);
+    let refused = namespaces::refused(settings, &namespaces, &config.name);
+    ConfigErrors::of(refused).map_or(Ok(()), Err)?;
+    process.clocks = namespaces.has_own(Space::Time).then(|| process.clocks.unwrap_or_default());
+    let idmap = idmap::of(settings)?.filter(|_| namespaces.has_own(Space::User));
+    let nics = nics(settings, &namespaces)?;
     let capabilities = capabilities(settings);
-    let (filter, warnings) = filter::of(settings)?;
+    let (filter, mut warnings) = filter::of(settings)?;
+    warnings.extend(namespaces::warnings(settings, &namespaces));
     Ok(Spec {
         name: config.name.clone(),
         lxcpath: config.lxcpath.clone(),
@@ -51,7 +57,7 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
         own_dev: settings.last("lxc.autodev").is_some_and(|it| it.meaning == Meaning::Number(0)),
         dev_bytes: settings.number("lxc.autodev.tmpfs.size"),
         console: console(settings),
-        network: network(settings),
+        namespaces,
         nics,
         capabilities,
         apparmor: apparmor(settings),
@@ -63,9 +69,9 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
         signals: halt_signals(settings)?,
         root_flags: root_flags(settings)?,
         root_users: idmap::of_root(settings)?,
-        idmap: idmap::of(settings)?,
+        idmap,
         hooks: hooks::of(config),
-        process: process::spec(settings)?,
+        process,
     })
 }
 
@@ -266,14 +272,13 @@ fn console(settings: &ConfigSettings) -> ConsoleSpec {
     }
 }
 
-/// The host's network is shared only if every interface says so, as in LXC since 1.0.
-fn network(settings: &ConfigSettings) -> NetworkSpec {
-    let interfaces = &settings.interfaces.by_index;
-    if !interfaces.is_empty() && interfaces.values().all(|it| it.kind == Some("none")) {
-        NetworkSpec::Host
-    } else {
-        NetworkSpec::Own
+/// A network that is not the container's own gets no interfaces.
+fn nics(settings: &ConfigSettings, namespaces: &Namespaces) -> Result<Vec<At<Nic>>, ConfigErrors> {
+    let nics = net::nics(&settings.interfaces, host_interfaces)?;
+    if !namespaces.has_own(Space::Net) {
+        return Ok(Vec::new());
     }
+    ConfigErrors::of(net::missing(&settings.interfaces)).map_or(Ok(nics), Err)
 }
 
 fn capabilities(settings: &ConfigSettings) -> Capabilities {
@@ -351,7 +356,7 @@ mod tests {
     fn the_default_configuration_is_accepted_whole() {
         let spec = read(super::super::DEFAULT).unwrap();
         assert!(spec.no_new_privs);
-        assert_eq!(spec.network, NetworkSpec::Own);
+        assert_eq!(spec.namespaces, Namespaces::default());
         let Capabilities::Drop(dropped) = spec.capabilities else { panic!("some are kept") };
         let left: Vec<&str> = (0_u8..)
             .zip(super::super::caps::NAMES)
@@ -437,10 +442,10 @@ mod tests {
 
     #[test]
     fn the_network_is_shared_only_if_every_interface_says_so() {
-        assert_eq!(read("").unwrap().network, NetworkSpec::Own);
-        assert_eq!(read("lxc.network.type = none").unwrap().network, NetworkSpec::Host);
-        let mixed = "lxc.net.0.type = none\nlxc.net.1.type = empty";
-        assert_eq!(read(mixed).unwrap().network, NetworkSpec::Own);
+        let own = |text| read(text).unwrap().namespaces.has_own(Space::Net);
+        assert!(own(""));
+        assert!(!own("lxc.network.type = none"));
+        assert!(own("lxc.net.0.type = none\nlxc.net.1.type = empty"));
     }
 
     #[test]

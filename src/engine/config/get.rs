@@ -1,8 +1,8 @@
 //! Shows a key's value in LXC's own format.
 
 use super::keys::{self, GROUPS, Key, ValueKind};
-use super::meaning::NAMESPACES;
 use super::settings::{ConfigSettings, Setting};
+use crate::engine::terms::space::Space;
 
 /// Returns what LXC's `get_config_item` returns; None for a key it does not know.
 pub(super) fn get(settings: &ConfigSettings, name: &str) -> Option<String> {
@@ -24,7 +24,8 @@ pub(super) fn get(settings: &ConfigSettings, name: &str) -> Option<String> {
         joined(&entries, " ")
     } else if kind == ValueKind::Namespaces {
         let set = |name: &&str| entries.iter().any(|it| it.value == **name);
-        NAMESPACES.iter().filter(|it| set(it)).flat_map(|it| [*it, "\n"]).collect()
+        let words = Space::ALL.iter().map(|it| it.word());
+        words.filter(|it| set(it)).flat_map(|it| [it, "\n"]).collect()
     } else if kind == ValueKind::Gids {
         joined(&entries, ",")
     } else if kind == ValueKind::Rootfs {

@@ -159,9 +159,9 @@ pub(super) const KEYS: &[Key] = &[
     key("lxc.seccomp.notify.proxy", &[], F::Text, Later, ""),
     key("lxc.seccomp.notify.cookie", &[], F::Text, Later, ""),
 
-    key("lxc.namespace.clone", &[], F::Namespaces, Later, ""),
-    key("lxc.namespace.keep", &[], F::Namespaces, Later, ""),
-    key("lxc.namespace.share.", &[], F::Map, Later, ""),
+    key("lxc.namespace.clone", &[], F::Namespaces, Now, ""),
+    key("lxc.namespace.keep", &[], F::Namespaces, Now, ""),
+    key("lxc.namespace.share.", &[], F::Map, Now, ""),
 
     key("lxc.tty.max", &["lxc.tty"], F::Unsigned, Now, "0"),
     key("lxc.tty.dir", &["lxc.devttydir"], F::Path, Now, ""),

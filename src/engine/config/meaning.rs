@@ -4,6 +4,7 @@ use super::error::Reason;
 use super::keys::{Key, ValueKind};
 use super::{caps, mounts, signals, values};
 use crate::engine::terms::id::Id;
+use crate::engine::terms::space::Space;
 use crate::engine::terms::spec::{AutoMode, ClockOffset, Mount};
 
 /// A value as the engine understands it.
@@ -281,21 +282,17 @@ fn facility(value: &str) -> Result<String, Reason> {
     Err(Reason::Expected("daemon or local0 to local7"))
 }
 
-/// Namespaces as `lxc.namespace.*` names them, in the order in which LXC shows them.
-pub(super) const NAMESPACES: [&str; 8] =
-    ["user", "mnt", "pid", "uts", "ipc", "net", "cgroup", "time"];
-
 fn namespace(word: &str) -> Result<String, Reason> {
-    let lower = word.to_ascii_lowercase();
-    if NAMESPACES.contains(&lower.as_str()) {
-        return Ok(lower);
-    }
-    Err(Reason::Expected("namespaces among cgroup ipc mnt net pid time user uts"))
+    let known = Space::named(word).map(|it| it.word().to_owned());
+    known.ok_or(Reason::Expected("namespaces among cgroup ipc mnt net pid time user uts"))
 }
 
 fn map(key: &Key, free: &str, value: &str) -> Result<String, Reason> {
     if key.name == "lxc.namespace.share." {
-        namespace(free)?;
+        // Unlike the values of the other two keys, in lower case.
+        namespace(free).and_then(|it| {
+            if it == free { Ok(()) } else { Err(Reason::Expected("a namespace in lower case")) }
+        })?;
     }
     if free.contains("..") || free.contains('/') {
         return Err(Reason::Expected("a name without / and .."));

@@ -1,6 +1,7 @@
 //! Creates the processes that become or enter a container, and follows each until its program runs.
 //! No other module creates one; what the process does is in the plan.
 
+mod away;
 mod blocked;
 mod enter;
 mod error;
@@ -15,12 +16,14 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::engine::cgroup::{Cgroup, CgroupFds};
-use crate::engine::entry::perform::{Door, Site, perform};
-use crate::engine::entry::plan::{Step, UserStep};
+use crate::engine::entry::perform::{Door, SharedSpace, Site, perform};
+use crate::engine::entry::plan::Step;
 use crate::engine::entry::report::{self, ChildReport, receive};
 use crate::engine::entry::script::ScriptOutput;
 use crate::engine::sys::{self, Side};
-use crate::engine::terms::spec::NetworkSpec;
+use crate::engine::terms::space::Space;
+use crate::engine::terms::spec::Namespaces;
+use away::Away;
 pub(in crate::engine) use enter::{Entered, Visit, enter};
 pub(in crate::engine) use error::LaunchError;
 
@@ -29,7 +32,9 @@ const EXIT_SETUP_FAILED: i32 = 125;
 /// What to launch.
 pub(in crate::engine) struct LaunchRequest<'a> {
     pub steps: &'a [Step],
-    pub network: NetworkSpec,
+    pub namespaces: &'a Namespaces,
+    /// Those of others.
+    pub shared: &'a [SharedSpace],
     pub cgroup: Option<&'a Cgroup>,
     /// Which of the descriptors 0, 1 and 2 the payload inherits. Never a terminal.
     pub inherit: [bool; 3],
@@ -62,12 +67,13 @@ pub(in crate::engine) struct Launched {
 /// The caller must be single-threaded: see "Between clone and exec" in ARCHITECTURE.md.
 pub(in crate::engine) fn launch(request: LaunchRequest<'_>) -> Result<Launched, LaunchError> {
     let entry = request.cgroup.map(Cgroup::entry).transpose().map_err(LaunchError::Cgroup)?;
-    let flags = namespaces(request.network) | users(request.steps);
+    let clone_flags = request.namespaces.flags();
     let said = hook_output(request.steps).map_err(LaunchError::Output)?;
     let (steps, inherit, output) = (request.steps, request.inherit, said.as_ref());
-    let birth = Birth { steps, flags, inherit, door: None, said: output.map(ScriptOutput::file) };
+    let (flags, shared) = (clone_flags & !made_later(), request.shared);
+    let said_to = output.map(ScriptOutput::file);
+    let birth = Birth { steps, flags, shared, inherit, door: None, said: said_to };
     let Newborn { pid, pidfd, socket } = bear(&birth, entry.unwrap_or_default())?;
-    let clone_flags = flags | libc::CLONE_NEWCGROUP as u64;
     let mut launched =
         Launched { pid, pidfd, console: None, ttys: Vec::new(), devpts: None, clone_flags };
     match follow(request, socket.as_fd(), &mut launched) {
@@ -85,19 +91,9 @@ fn hook_output(steps: &[Step]) -> io::Result<Option<ScriptOutput>> {
     runs.then(ScriptOutput::new).transpose()
 }
 
-/// The new namespaces; the cgroup namespace is made later, inside the container's own groups.
-const fn namespaces(network: NetworkSpec) -> u64 {
-    let always = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
-    match network {
-        NetworkSpec::Host => always as u64,
-        NetworkSpec::Own => (always | libc::CLONE_NEWNET) as u64,
-    }
-}
-
-/// The user namespace owns the others, which are created with it.
-fn users(steps: &[Step]) -> u64 {
-    let has_map = steps.iter().any(|it| matches!(it, Step::Users(UserStep::Map(_))));
-    if has_map { libc::CLONE_NEWUSER as u64 } else { 0 }
+/// The cgroup namespace is made inside the container's own groups, and that of time by unshare(2).
+const fn made_later() -> u64 {
+    (Space::Cgroup.flag() | Space::Time.flag()) as u64
 }
 
 /// How a process is created.
@@ -105,6 +101,8 @@ struct Birth<'a> {
     steps: &'a [Step],
     /// Of clone(2).
     flags: u64,
+    /// Namespaces of others that it is to be in.
+    shared: &'a [SharedSpace],
     inherit: [bool; 3],
     /// The handles for entering its container, if that is already running.
     door: Option<Door<'a>>,
@@ -123,14 +121,16 @@ struct Newborn {
 fn bear(birth: &Birth<'_>, entry: CgroupFds) -> Result<Newborn, LaunchError> {
     let (ours, theirs) = report::pair().map_err(LaunchError::Socket)?;
     let CgroupFds { tasks, unified } = entry;
+    let away = Away::into(birth.shared)?;
     let side = sys::clone3(birth.flags, unified.as_ref().map(OwnedFd::as_fd));
-    match side.map_err(LaunchError::Clone)? {
-        Side::Child => {
-            drop(ours);
-            be_born(birth, theirs.as_fd(), tasks)
-        }
-        Side::Parent { pid, pidfd } => Ok(Newborn { pid, pidfd, socket: ours }),
+    if matches!(side, Ok(Side::Child)) {
+        drop((ours, away));
+        be_born(birth, theirs.as_fd(), tasks)
     }
+    let back = away.back();
+    let Side::Parent { pid, pidfd } = side.map_err(LaunchError::Clone)? else { sys::exit_now(0) };
+    back.inspect_err(|_| _ = end(pid, pidfd.as_fd()))?;
+    Ok(Newborn { pid, pidfd, socket: ours })
 }
 
 fn be_born(birth: &Birth<'_>, maker: BorrowedFd<'_>, tasks: Vec<OwnedFd>) -> ! {
@@ -139,7 +139,7 @@ fn be_born(birth: &Birth<'_>, maker: BorrowedFd<'_>, tasks: Vec<OwnedFd>) -> ! {
     // CVE-2019-5736). Cannot fail for these arguments.
     _ = nix::sys::prctl::set_dumpable(false);
     let mut site = Site::new(maker, tasks, birth.inherit, birth.door);
-    site.said = birth.said;
+    (site.said, site.shared) = (birth.said, birth.shared);
     let failure = perform(birth.steps, &mut site);
     report::failed(maker, failure);
     sys::exit_now(EXIT_SETUP_FAILED)

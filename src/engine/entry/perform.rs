@@ -25,6 +25,7 @@ use crate::engine::entry::init;
 use crate::engine::entry::plan::{SessionTerminal, ShutdownSignals, Step, WindowSize};
 use crate::engine::entry::report::{self, Asker, Interpreter, StepFailure, StepPart};
 use crate::engine::sys;
+use crate::engine::terms::space::Space;
 pub(in crate::engine) use kernel::limit_files;
 
 /// What the process gets when it is created.
@@ -40,7 +41,16 @@ pub(in crate::engine) struct Site<'a> {
     door: Option<Door<'a>>,
     /// Where the output of hooks goes.
     pub(in crate::engine) said: Option<BorrowedFd<'a>>,
+    /// Namespaces of others.
+    pub(in crate::engine) shared: &'a [SharedSpace],
     made: Made,
+}
+
+/// A namespace of another container, process or path, which is held open.
+#[derive(Debug)]
+pub(in crate::engine) struct SharedSpace {
+    pub space: Space,
+    pub file: OwnedFd,
 }
 
 /// The handles for entering a running container.
@@ -103,7 +113,12 @@ impl<'a> Site<'a> {
         inherit: [bool; 3],
         door: Option<Door<'a>>,
     ) -> Self {
-        Self { supervisor, tasks, inherit, door, said: None, made: Made::default() }
+        Self { supervisor, tasks, inherit, door, said: None, shared: &[], made: Made::default() }
+    }
+
+    fn enter_shared(&self, space: Space) -> nix::Result<()> {
+        let shared = self.shared.iter().find(|it| it.space == space).ok_or(Errno::EBADF)?;
+        sys::setns(shared.file.as_fd(), space.flag())
     }
 
     fn door(&self) -> nix::Result<Door<'a>> {
@@ -178,6 +193,7 @@ fn perform_one(step: &Step, site: &mut Site<'_>, asker: Asker<'_>) -> Result<(),
         Step::NoNewPrivs => nix::sys::prctl::set_no_new_privs()?,
         Step::Kernel(step) => kernel::perform(step, &mut made.sysctls)?,
         Step::Filter { program, .. } => sys::filter::install_filter(program)?,
+        Step::EnterShared { space, .. } => site.enter_shared(*space)?,
         Step::Hook(hook) => hook::run(hook, site.said)?,
         Step::Appear => visit::appear(site.supervisor)?,
         Step::WorkDir { dir } => enter(dir)?,

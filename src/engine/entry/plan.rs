@@ -18,8 +18,9 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use crate::engine::terms::hook::Moment;
 use crate::engine::terms::idmap::IdMapError;
+use crate::engine::terms::space::Space;
 use crate::engine::terms::spec::{
-    At, AutoMode, Capabilities, ConfigPlace, Mount, NetworkSpec, SignalSpec, Spec,
+    At, AutoMode, Capabilities, ConfigPlace, Mount, SignalSpec, Spec,
 };
 pub(in crate::engine) use dev::DevStep;
 pub(in crate::engine) use enter::{Entering, enter};
@@ -84,42 +85,70 @@ pub(in crate::engine) fn start(
     payload: Payload,
     terminal: &TerminalInfo,
 ) -> Result<Vec<Step>, PlanError> {
+    let own = |space| spec.namespaces.has_own(space);
     let mut steps = vec![Step::DieWithSupervisor, Step::JoinCgroups];
     steps.extend(users::map(spec));
-    steps.extend([Step::OwnCgroupNamespace, Step::SlaveMounts]);
+    steps.extend(own(Space::Cgroup).then_some(Step::OwnCgroupNamespace));
+    steps.extend(own(Space::Mnt).then_some(Step::SlaveMounts));
     let profile = spec.apparmor.as_ref();
     let profile = profile.map(|it| confine(&it.value, it.place.clone())).transpose()?;
     // What the process executes from then on is confined.
     let (early, late) = if hook::before_pivot(spec) { (None, profile) } else { (profile, None) };
     steps.extend(early);
     steps.extend(kernel::early(&spec.process)?.into_iter().map(|it| users::outside(spec, it)));
+    let shared = |it: &Space| spec.namespaces.shared().find(|(space, _)| space == it);
+    steps.extend(SHARED_INSIDE.iter().filter_map(shared).map(|(space, from)| Step::EnterShared {
+        space,
+        of: from.value.clone(),
+        place: from.place.clone(),
+    }));
     steps.extend(users::leave(spec)?);
-    steps.extend(hook::at(spec, Moment::PreMount)?);
-    file_systems(spec, payload, terminal, &mut steps)?;
-    steps.extend(hook::at(spec, Moment::Mount)?);
-    if !spec.own_dev {
-        steps.extend(hook::at(spec, Moment::Autodev)?);
+    if own(Space::Mnt) {
+        mount_all(spec, payload, terminal, &mut steps)?;
     }
     steps.extend(late);
-    if spec.network == NetworkSpec::Own {
-        steps.push(Step::Loopback);
-    }
-    if let Some(name) = &spec.hostname {
+    steps.extend(own(Space::Net).then_some(Step::Loopback));
+    if let Some(name) = spec.hostname.as_ref().filter(|_| own(Space::Uts)) {
         steps.push(Step::Hostname { name: name.clone() });
     }
-    if spec.rootfs.is_some() {
-        if let Some(flags) = &spec.root_flags {
-            steps.push(Step::Mount(MountStep::of_root(flags)));
-        }
-        steps.push(Step::Pivot);
+    if own(Space::Mnt) {
+        change_root(spec, &mut steps);
     }
-    steps.extend([Step::ShareMounts, Step::HandOver]);
+    steps.push(Step::HandOver);
     steps.extend(kernel::sysctls(&spec.process)?);
     if !spec.process.callers_keyring {
         steps.push(Step::Keyring);
     }
     become_payload(spec, payload, terminal, &mut steps)?;
     Ok(steps)
+}
+
+/// The namespaces of others that the process enters by itself, the last of which takes the host's
+/// files from it. It is born in the rest.
+const SHARED_INSIDE: [Space; 3] = [Space::Cgroup, Space::Time, Space::Mnt];
+
+fn mount_all(
+    spec: &Spec,
+    payload: Payload,
+    terminal: &TerminalInfo,
+    steps: &mut Vec<Step>,
+) -> Result<(), PlanError> {
+    steps.extend(hook::at(spec, Moment::PreMount)?);
+    file_systems(spec, payload, terminal, steps)?;
+    steps.extend(hook::at(spec, Moment::Mount)?);
+    if !spec.own_dev {
+        steps.extend(hook::at(spec, Moment::Autodev)?);
+    }
+    Ok(())
+}
+
+fn change_root(spec: &Spec, steps: &mut Vec<Step>) {
+    if spec.rootfs.is_some() {
+        let flags = spec.root_flags.as_ref().map(MountStep::of_root);
+        steps.extend(flags.map(Step::Mount));
+        steps.push(Step::Pivot);
+    }
+    steps.push(Step::ShareMounts);
 }
 
 fn file_systems(
@@ -167,10 +196,7 @@ fn network_settings(spec: &Spec) -> NetworkSettings {
 /// The devices of its own network belong to the container, whatever it may do with them, as with
 /// LXC.
 fn network_devices(spec: &Spec) -> NetworkSettings {
-    match spec.network {
-        NetworkSpec::Host => network_settings(spec),
-        NetworkSpec::Own => NetworkSettings::Open,
-    }
+    if spec.namespaces.has_own(Space::Net) { NetworkSettings::Open } else { network_settings(spec) }
 }
 
 /// A pid 1 that is an init opens sessions for others, which could not take the console if it were
@@ -241,8 +267,10 @@ fn become_payload(
     Ok(())
 }
 
+/// One that is not pid 1 of its namespace could not tell the container's processes from others.
 fn has_own_init(spec: &Spec, payload: Payload) -> bool {
-    payload == Payload::Application || spec.init.tended
+    let wanted = payload == Payload::Application || spec.init.tended;
+    wanted && spec.namespaces.has_own(Space::Pid)
 }
 
 /// Returns the signals on which a system under our init halts and restarts.

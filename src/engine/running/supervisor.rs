@@ -50,6 +50,7 @@ use crate::engine::config::{self, Config};
 use crate::engine::entry::host_steps::{self, HostStep, Surroundings};
 use crate::engine::entry::init;
 use crate::engine::entry::launch::{self, LaunchError, LaunchRequest, Launched};
+use crate::engine::entry::perform::SharedSpace;
 use crate::engine::entry::plan::{self, Payload, TerminalInfo};
 use crate::engine::entry::relay;
 use crate::engine::entry::seal;
@@ -62,12 +63,14 @@ use crate::engine::running::order::Start;
 use crate::engine::running::reclaim;
 use crate::engine::running::record::{self, Limits, Record};
 use crate::engine::running::removal;
+use crate::engine::running::shares;
 use crate::engine::store::Store;
 use crate::engine::sys;
 use crate::engine::terms::error::{Error, story};
 use crate::engine::terms::exit::Exit;
 use crate::engine::terms::idmap::Owner;
 use crate::engine::terms::name::Name;
+use crate::engine::terms::space::Space;
 use crate::engine::terms::spec::{At, CgroupSetting, Spec};
 use crate::engine::terms::state::State;
 
@@ -230,6 +233,7 @@ fn bear(
     life: &mut Life,
 ) -> Result<Born, RunError> {
     life.warn(&run.spec.warnings);
+    let shared = shares::open(&run.lxcpath, &run.spec.namespaces).map_err(RunError::Share)?;
     life.carry_out(host_steps::early(&run.spec), None)?;
     let cgroup =
         Cgroup::create(hierarchies, &cgroup::payload(&run.name)).map_err(RunError::Cgroup)?;
@@ -238,7 +242,7 @@ fn bear(
     life.record.cgroup_inodes = cgroup.inodes();
     life.save();
     life.keep = life.keep.take().or_else(|| Keep::take(hierarchies));
-    let launched = life.saved().and_then(|()| launch_in(run, steps, &cgroup, life));
+    let launched = life.saved().and_then(|()| launch_in(run, (steps, &shared), &cgroup, life));
     note_limits(run, &cgroup, life);
     match launched {
         Ok((launched, oom)) => Ok(Born { launched, cgroup, oom }),
@@ -251,7 +255,7 @@ fn bear(
 
 fn launch_in(
     run: &Run,
-    steps: &[plan::Step],
+    (steps, shared): (&[plan::Step], &[SharedSpace]),
     cgroup: &Cgroup,
     life: &mut Life,
 ) -> Result<(Launched, Option<OomWatch>), RunError> {
@@ -262,7 +266,8 @@ fn launch_in(
     }
     let request = LaunchRequest {
         steps,
-        network: run.spec.network,
+        namespaces: &run.spec.namespaces,
+        shared,
         cgroup: Some(cgroup),
         inherit: if run.foreground { viewer::inherited() } else { [false; 3] },
         before_exec: &mut |init| {
@@ -407,8 +412,11 @@ fn reap(watch: &mut Watch, run: &Run) -> Exit {
         // A signal without a name, or another process's child: certainly dead.
         Ok(_) | Err(_) => (Exit::Signal(libc::SIGKILL), libc::SIGKILL),
     };
+    // Elsewhere a signal means nothing but itself.
+    let own = run.spec.namespaces.has_own(Space::Pid);
+    let read = |exit: Exit| if own { exit.of_init() } else { exit };
     watch.wish = watch.ending.as_ref().map(Ending::wish).or_else(|| watch.server.wish());
-    let exit = match (word.unwrap_or_else(|| exit.of_init()), watch.wish) {
+    let exit = match (word.unwrap_or_else(|| read(exit)), watch.wish) {
         (Exit::Signal(libc::SIGKILL), Some(Wish::Unheard(signal))) => Exit::Unheard(signal),
         (Exit::Signal(libc::SIGKILL), Some(Wish::Restart(signal))) => Exit::Unmoved(signal),
         (exit, _) => exit,

@@ -7,6 +7,7 @@ use crate::engine::terms::hook::Hook;
 use crate::engine::terms::idmap::IdMap;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::nic::Nic;
+use crate::engine::terms::space::Space;
 
 /// The file and line where something was configured, for error messages.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,7 +35,7 @@ pub struct At<T> {
 pub struct Spec {
     pub name: Name,
     pub lxcpath: PathBuf,
-    /// `lxc.uts.name`; the UTS namespace is always new, the name is set only if configured.
+    /// `lxc.uts.name`, set only if the UTS namespace is its own.
     pub hostname: Option<String>,
     /// `lxc.rootfs.path` (type `dir`); none shares the host's root.
     pub rootfs: Option<At<PathBuf>>,
@@ -62,7 +63,7 @@ pub struct Spec {
     /// `lxc.autodev.tmpfs.size`: bytes of the container's /dev; 0 is LXC's default of 500000.
     pub dev_bytes: u32,
     pub console: ConsoleSpec,
-    pub network: NetworkSpec,
+    pub namespaces: Namespaces,
     /// The interfaces of its own network besides the loopback.
     pub nics: Vec<At<Nic>>,
     /// `lxc.idmap`; none: its users are the host's.
@@ -244,12 +245,62 @@ pub struct ConsoleSpec {
     pub rotate: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NetworkSpec {
-    /// Every `lxc.net.N.type` is `none`: the host's stack.
-    Host,
-    /// A new stack with its loopback, which is brought up, and the [`Spec::nics`].
+/// Whose namespace of a kind a container is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Belonging {
+    /// A new one.
     Own,
+    /// That of whoever starts it.
+    Kept,
+    /// `lxc.namespace.share.KIND`: that of a process, of another container or at a path, as
+    /// configured.
+    Shared(At<String>),
+}
+
+/// `lxc.namespace.*`, and what follows from the network's types and the offsets of clocks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Namespaces([Belonging; Space::ALL.len()]);
+
+impl Namespaces {
+    /// Decides about each kind.
+    pub fn of(decide: impl FnMut(Space) -> Belonging) -> Self {
+        Self(Space::ALL.map(decide))
+    }
+
+    /// Returns whether the container has one of its own.
+    pub fn has_own(&self, space: Space) -> bool {
+        self.each().any(|(it, belonging)| it == space && *belonging == Belonging::Own)
+    }
+
+    /// Lists those of others, and whose they are.
+    pub fn shared(&self) -> impl Iterator<Item = (Space, &At<String>)> {
+        self.each().filter_map(|(space, it)| match it {
+            Belonging::Shared(from) => Some((space, from)),
+            Belonging::Own | Belonging::Kept => None,
+        })
+    }
+
+    /// Returns the `CLONE_NEW*` flags of its own.
+    pub fn flags(&self) -> u64 {
+        let own = self.each().filter(|(_, it)| **it == Belonging::Own);
+        own.fold(0, |flags, (space, _)| flags | space.flag() as u64)
+    }
+
+    fn each(&self) -> impl Iterator<Item = (Space, &Belonging)> {
+        Space::ALL.into_iter().zip(&self.0)
+    }
+}
+
+impl Default for Namespaces {
+    /// Those that LXC makes if nothing is configured.
+    fn default() -> Self {
+        Self::of(|space| match space {
+            Space::User | Space::Time => Belonging::Kept,
+            Space::Mnt | Space::Pid | Space::Uts | Space::Ipc | Space::Net | Space::Cgroup => {
+                Belonging::Own
+            }
+        })
+    }
 }
 
 /// `lxc.cap.*`: which capabilities stay in the bounding set, by number.

@@ -70,6 +70,7 @@ fn enter_once(visit: &mut Visit<'_>, joins: Joins) -> Result<Entered, LaunchErro
     let birth = Birth {
         steps: visit.steps,
         flags: 0,
+        shared: &[],
         inherit: visit.inherit,
         door: Some(visit.door),
         said: None,

@@ -15,6 +15,7 @@ use crate::engine::entry::script::ScriptOutput;
 use crate::engine::terms::error::ErrorKind;
 use crate::engine::terms::shown::shown_bytes;
 use crate::engine::terms::signal;
+use crate::engine::terms::space::Space;
 
 /// Why a container could not be started or entered.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,10 @@ pub(in crate::engine) enum LaunchError {
     Socket(#[source] Errno),
     #[error("create a process")]
     Clone(#[source] Errno),
+    #[error("enter the {} namespace that it shares", space.word())]
+    Share { space: Space, source: Errno },
+    #[error("come back from the {} namespace that it shares", space.word())]
+    Back { space: Space, source: Errno },
     #[error("read the report of the new process")]
     Report(#[source] Errno),
     #[error("{step}{part}: {reason}{place}")]
@@ -105,12 +110,14 @@ impl LaunchError {
             Self::Cgroup(error) => error.kind(),
             Self::Exec { errno: Errno::ENOENT, .. } => ErrorKind::NoCommand,
             Self::Exec { .. } | Self::NoInterpreter { .. } => ErrorKind::BadCommand,
-            Self::Clone(Errno::EPERM) | Self::Step { errno: Errno::EPERM | Errno::EACCES, .. } => {
-                ErrorKind::Denied
-            }
+            Self::Clone(Errno::EPERM)
+            | Self::Share { source: Errno::EPERM, .. }
+            | Self::Step { errno: Errno::EPERM | Errno::EACCES, .. } => ErrorKind::Denied,
             Self::Step { errno: Errno::ENOENT, .. } => ErrorKind::NotFound,
             Self::Socket(_)
             | Self::Clone(_)
+            | Self::Share { .. }
+            | Self::Back { .. }
             | Self::Report(_)
             | Self::Step { .. }
             | Self::Died

@@ -7,6 +7,7 @@ use std::fmt;
 
 use super::{DevStep, HookStep, KernelStep, MountStep, Program, UserStep};
 use crate::engine::sys::filter::FilterInstruction;
+use crate::engine::terms::space::Space;
 use crate::engine::terms::spec::{AutoMode, ConfigPlace, MountUsers};
 
 /// One thing the new process does to itself before it becomes the container.
@@ -83,6 +84,13 @@ pub(in crate::engine) enum Step {
     },
     NoNewPrivs,
     Kernel(KernelStep),
+    /// A namespace that the supervisor holds open.
+    EnterShared {
+        space: Space,
+        /// Whose it is.
+        of: String,
+        place: Option<ConfigPlace>,
+    },
     Hook(HookStep),
     /// A filter of system calls, for all that follows.
     Filter {
@@ -174,6 +182,9 @@ impl fmt::Display for Step {
             Self::LimitCapabilities { .. } => write!(f, "limit capabilities"),
             Self::NoNewPrivs => write!(f, "set no_new_privs"),
             Self::Kernel(it) => it.fmt(f),
+            Self::EnterShared { space, of, .. } => {
+                write!(f, "enter the {} namespace of {of}", space.word())
+            }
             Self::Hook(it) => f.write_str(&it.text),
             Self::Filter { .. } => write!(f, "load the seccomp profile"),
             Self::Appear => write!(f, "create a process in the container"),
@@ -191,6 +202,7 @@ impl Step {
     pub(in crate::engine) const fn place(&self) -> Option<&ConfigPlace> {
         if let Self::Root { place, .. }
         | Self::Filter { place, .. }
+        | Self::EnterShared { place, .. }
         | Self::Mount(MountStep { place, .. })
         | Self::Hook(HookStep { place, .. })
         | Self::Confine(Confinement { place, .. }) = self

@@ -7,7 +7,8 @@ use nix::sys::resource::Resource;
 use super::*;
 use crate::engine::terms::hook::Hook;
 use crate::engine::terms::spec::{
-    AutoMounts, ConsoleSpec, Hooks, InitSpec, KernelSetting, ProcessSpec, ResourceLimit,
+    AutoMounts, Belonging, ConsoleSpec, Hooks, InitSpec, KernelSetting, Namespaces, ProcessSpec,
+    ResourceLimit,
 };
 
 fn spec(rootfs: Option<&str>) -> Spec {
@@ -33,7 +34,7 @@ fn spec(rootfs: Option<&str>) -> Spec {
         own_dev: false,
         dev_bytes: 0,
         console: ConsoleSpec::default(),
-        network: NetworkSpec::Own,
+        namespaces: Namespaces::default(),
         nics: Vec::new(),
         capabilities: Capabilities::Keep(vec![0, 1]),
         apparmor: Some(At { value: "lxc".to_owned(), place: None }),
@@ -138,13 +139,12 @@ fn a_program_is_looked_for_along_the_containers_path() {
 
 #[test]
 fn only_who_administers_a_network_may_change_its_settings() {
-    let open = |network, capabilities| {
-        network_settings(&Spec { network, capabilities, ..spec(None) }) == NetworkSettings::Open
+    let open = |capabilities| {
+        network_settings(&Spec { capabilities, ..spec(None) }) == NetworkSettings::Open
     };
-    assert!(open(NetworkSpec::Own, Capabilities::Keep(vec![NET_ADMIN])));
-    assert!(!open(NetworkSpec::Own, Capabilities::Keep(vec![0])));
-    assert!(open(NetworkSpec::Host, Capabilities::Keep(vec![NET_ADMIN])));
-    assert!(!open(NetworkSpec::Host, Capabilities::Drop(vec![NET_ADMIN])));
+    assert!(open(Capabilities::Keep(vec![NET_ADMIN])));
+    assert!(!open(Capabilities::Keep(vec![0])));
+    assert!(!open(Capabilities::Drop(vec![NET_ADMIN])));
 }
 
 #[test]
@@ -259,4 +259,47 @@ fn hooks_run_at_their_moments_and_are_not_confined_while_the_hosts_root_is_there
     assert!(order.is_sorted(), "{texts:?}");
     // The host's are not the new process's.
     assert_eq!(texts.iter().filter(|it| it.starts_with("lxc.hook.")).count(), 4);
+}
+
+/// Keeps or shares some namespaces of a container that has no root of its own.
+fn without(of_others: &[Space], shared: Option<Space>) -> Spec {
+    let belonging = |space| match space {
+        _ if shared == Some(space) => Belonging::Shared(At { value: "db".to_owned(), place: None }),
+        Space::User | Space::Time => Belonging::Kept,
+        _ if of_others.contains(&space) => Belonging::Kept,
+        Space::Mnt | Space::Pid | Space::Uts | Space::Ipc | Space::Net | Space::Cgroup => {
+            Belonging::Own
+        }
+    };
+    Spec { namespaces: Namespaces::of(belonging), ..spec(None) }
+}
+
+#[test]
+fn what_is_not_the_containers_own_is_left_alone() {
+    let own = texts(&spec(None), Payload::System);
+    let kept = texts(&without(&[Space::Uts, Space::Net, Space::Cgroup], None), Payload::System);
+    for step in
+        ["set the host name to web", "bring the loopback interface up", "make a cgroup namespace"]
+    {
+        assert!(own.contains(&step.to_owned()) && !kept.contains(&step.to_owned()), "{step}");
+    }
+    let flags = without(&[Space::Uts, Space::Net], Some(Space::Pid)).namespaces.flags();
+    let made = libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWCGROUP;
+    assert_eq!(flags, made as u64);
+}
+
+#[test]
+fn nothing_is_mounted_where_others_would_see_it() {
+    let all = texts(&without(&[], Some(Space::Mnt)), Payload::Application);
+    position(&all, "enter the mnt namespace of db");
+    let about = |it: &&String| ["mount", "/dev", "root"].iter().any(|word| it.contains(word));
+    assert_eq!(all.iter().filter(about).count(), 0, "{all:?}");
+}
+
+#[test]
+fn no_init_of_ours_is_in_a_pid_namespace_of_others() {
+    for spec in [without(&[Space::Pid], None), without(&[], Some(Space::Pid))] {
+        let all = texts(&spec, Payload::Application);
+        assert!(!all.contains(&"become init".to_owned()), "{all:?}");
+    }
 }

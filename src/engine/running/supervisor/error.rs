@@ -11,6 +11,7 @@ use crate::engine::entry::launch::LaunchError;
 use crate::engine::entry::plan::PlanError;
 use crate::engine::running::command_socket::SeatError;
 use crate::engine::running::reclaim::ReclaimError;
+use crate::engine::running::shares::ShareError;
 use crate::engine::terms::error::{Error, ErrorKind};
 
 /// Why a run failed.
@@ -34,6 +35,8 @@ pub(super) enum RunError {
     Plan(#[source] PlanError),
     #[error("{0}")]
     Cgroup(#[source] CgroupError),
+    #[error("{0}")]
+    Share(#[source] ShareError),
     #[error("{0}")]
     Launch(#[source] LaunchError),
     #[error("{0}")]
@@ -59,6 +62,7 @@ impl RunError {
             Self::Config(error) => error.kind,
             Self::Plan(_) => ErrorKind::Invalid,
             Self::Cgroup(error) => error.kind(),
+            Self::Share(error) => error.kind(),
             Self::Launch(error) => error.kind(),
             Self::Settle(_)
             | Self::Seat(_)

@@ -16,6 +16,7 @@ use crate::engine::running::command_socket::{Client, Init, SocketError};
 use crate::engine::running::groups::{self, GroupError, Holding};
 use crate::engine::sys::filter::FilterInstruction;
 use crate::engine::terms::idmap::{IdMap, Owner};
+use crate::engine::terms::space::Space;
 use crate::engine::terms::spec::{At, ResourceLimit};
 use crate::engine::{ErrorKind, Lxcpath, Name, sys};
 
@@ -76,21 +77,6 @@ impl TargetError {
         }
     }
 }
-
-/// Namespaces in `/proc/PID/ns`, and their flags for setns(2).
-const NAMESPACES: [(&str, i32); 8] = [
-    ("user", libc::CLONE_NEWUSER),
-    ("mnt", libc::CLONE_NEWNS),
-    ("pid", libc::CLONE_NEWPID),
-    ("uts", libc::CLONE_NEWUTS),
-    ("ipc", libc::CLONE_NEWIPC),
-    ("net", libc::CLONE_NEWNET),
-    ("cgroup", libc::CLONE_NEWCGROUP),
-    ("time", CLONE_NEWTIME),
-];
-
-/// A flag that the crates lack, see time_namespaces(7).
-const CLONE_NEWTIME: i32 = 0x80;
 
 impl AttachTarget {
     /// Asks the container's supervisor for its init.
@@ -211,13 +197,14 @@ fn filter(client: &Client, status: &str) -> Result<Option<Vec<FilterInstruction>
 /// command would stay in the host's.
 fn differing(pid: i32) -> Result<i32, TargetError> {
     let mut flags = 0;
-    for (name, flag) in NAMESPACES {
+    for space in Space::ALL {
+        let name = space.word();
         // A kind of namespace that the kernel lacks cannot differ.
         let Ok(ours) = fs::read_link(format!("/proc/self/ns/{name}")) else { continue };
         let path = format!("/proc/{pid}/ns/{name}");
         let theirs = fs::read_link(&path).map_err(|source| TargetError::Proc { path, source })?;
         if theirs != ours {
-            flags |= flag;
+            flags |= space.flag();
         }
     }
     Ok(flags)

@@ -168,7 +168,8 @@ mod tests {
 
     use super::*;
     use crate::engine::Host;
-    use crate::engine::terms::spec::{Capabilities, NetworkSpec};
+    use crate::engine::terms::space::Space;
+    use crate::engine::terms::spec::{Capabilities, Namespaces};
 
     /// Makes the base on a host whose `default.conf` contains `content`.
     fn on_host_with(content: &[u8]) -> Base {
@@ -198,7 +199,7 @@ mod tests {
         let raw = String::from_utf8_lossy(base.config.raw());
         assert!(raw.contains("\n# this host has no nolinkhere: lxc.net.0.type = veth\n"), "{raw}");
         let spec = base.config.spec().unwrap();
-        assert_eq!((spec.network, spec.tty_max), (NetworkSpec::Own, 3));
+        assert_eq!((spec.namespaces, spec.tty_max), (Namespaces::default(), 3));
     }
 
     #[test]
@@ -206,7 +207,7 @@ mod tests {
         let base = on_host_with(b"lxc.cap.drop = sys_module\nlxc.net.0.type = none");
         assert!(base.left_out.is_empty());
         let spec = base.config.spec().unwrap();
-        assert_eq!(spec.network, NetworkSpec::Host);
+        assert!(!spec.namespaces.has_own(Space::Net));
         assert_eq!(spec.capabilities, Capabilities::Drop(vec![16]));
         assert!(spec.no_new_privs);
         assert!(spec.mounts.iter().any(|it| it.value.target == Path::new("proc/kcore")));

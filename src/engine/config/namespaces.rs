@@ -1,0 +1,173 @@
+//! `lxc.namespace.*`: which namespaces are made, and what has no effect without one. Opens none.
+
+use std::path::Path;
+
+use super::error::{ConfigError, Reason};
+use super::settings::{ConfigSettings, Setting, blame};
+use crate::engine::terms::name::Name;
+use crate::engine::terms::space::Space;
+use crate::engine::terms::spec::{At, Belonging, ClockOffsets, Namespaces};
+
+const CLONE: &str = "lxc.namespace.clone";
+const KEEP: &str = "lxc.namespace.keep";
+const SHARE: &str = "lxc.namespace.share.";
+
+/// Decides about each kind as LXC does. With `keep` it would also make a user namespace for a
+/// container that maps no ids, in which nothing could run.
+pub(super) fn of(settings: &ConfigSettings, clocks: Option<ClockOffsets>) -> Namespaces {
+    let lists = |key, space: Space| settings.all(key).any(|it| it.value == space.word());
+    let mapped = settings.last("lxc.idmap").is_some();
+    let (keeps, clones) = (settings.last(KEEP).is_some(), settings.last(CLONE).is_some());
+    let own = |space| match space {
+        Space::User if !mapped => false,
+        _ if keeps => !lists(KEEP, space),
+        _ if clones => lists(CLONE, space),
+        Space::Net => !shares_network(settings),
+        Space::Time => clocks.is_some(),
+        Space::User | Space::Mnt | Space::Pid | Space::Uts | Space::Ipc | Space::Cgroup => true,
+    };
+    let shared = |space: Space| settings.all(SHARE).find(|it| it.free == space.word());
+    Namespaces::of(|space| match shared(space) {
+        Some(it) => Belonging::Shared(At { value: it.value.clone(), place: it.place.clone() }),
+        None if own(space) && exists(space) => Belonging::Own,
+        None => Belonging::Kept,
+    })
+}
+
+/// The host's network is shared only if every interface says so, as in LXC since 1.0.
+fn shares_network(settings: &ConfigSettings) -> bool {
+    let interfaces = &settings.interfaces.by_index;
+    !interfaces.is_empty() && interfaces.values().all(|it| it.kind == Some("none"))
+}
+
+/// Returns whether this kernel has the kind. All have most of them, and a start without one of
+/// those fails.
+fn exists(space: Space) -> bool {
+    match space {
+        Space::Cgroup | Space::Time => Path::new("/proc/self/ns").join(space.word()).exists(),
+        Space::User | Space::Mnt | Space::Pid | Space::Uts | Space::Ipc | Space::Net => true,
+    }
+}
+
+/// Lists the lines that cannot be carried out with these namespaces.
+pub(super) fn refused(
+    settings: &ConfigSettings,
+    namespaces: &Namespaces,
+    name: &Name,
+) -> Vec<ConfigError> {
+    let mut errors = Vec::new();
+    if settings.last("lxc.idmap").is_none() {
+        let user = settings.all(CLONE).find(|it| it.value == Space::User.word());
+        errors.extend(user.map(|it| blame(it, Reason::Requires("lxc.idmap".to_owned()))));
+    }
+    for it in settings.all(SHARE) {
+        if it.free == Space::User.word() {
+            errors.push(blame(it, Reason::NotYet));
+        } else if it.value == name.as_str() {
+            errors.push(blame(it, Reason::Expected("another container")));
+        }
+    }
+    let kept = settings.all(KEEP).find(|it| it.value == Space::Time.word());
+    if let Some(kept) = kept.filter(|_| offset(settings).is_some()) {
+        errors.push(blame(kept, Reason::Conflict("lxc.time.offset")));
+    }
+    if !namespaces.has_own(Space::Mnt) {
+        let all = settings.entries.iter().filter(|it| is_about_mounts(it));
+        let own = || Reason::Requires("a mount namespace of the container's own".to_owned());
+        errors.extend(all.map(|it| blame(it, own())));
+    }
+    errors
+}
+
+/// Without a mount namespace of its own, a container cannot have what would be seen by others.
+fn is_about_mounts(entry: &Setting) -> bool {
+    match entry.key.name {
+        "lxc.rootfs.path" => entry.value != "/",
+        "lxc.tty.max" => entry.meaning.number() != Some(0),
+        "lxc.mount.fstab" | "lxc.mount.entry" | "lxc.mount.auto" | "lxc.rootfs.options"
+        | "lxc.hook.pre-mount" | "lxc.hook.mount" | "lxc.hook.autodev" => true,
+        _ => false,
+    }
+}
+
+fn offset(settings: &ConfigSettings) -> Option<&Setting> {
+    let names = ["lxc.time.offset.boot", "lxc.time.offset.monotonic"];
+    names.into_iter().find_map(|it| settings.last(it))
+}
+
+/// Says what has no effect. LXC ignores it, too, but sets the host's own name.
+pub(super) fn warnings(settings: &ConfigSettings, namespaces: &Namespaces) -> Vec<String> {
+    let mut said = Vec::new();
+    let mut tell = |space: Space, what: &str| {
+        if !namespaces.has_own(space) {
+            let word = space.word();
+            said.push(format!("{what} has no effect without a {word} namespace of its own"));
+        }
+    };
+    if settings.last("lxc.uts.name").is_some() {
+        tell(Space::Uts, "lxc.uts.name");
+    }
+    if let Some(entry) = offset(settings) {
+        tell(Space::Time, entry.key.name);
+    }
+    tell(Space::Mnt, "/dev/console");
+    let mut nics = settings.interfaces.by_index.values();
+    if nics.any(|it| it.kind.is_some_and(|it| !["none", "empty"].contains(&it))) {
+        tell(Space::Net, "lxc.net");
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &[(&str, &str)]) -> (Vec<&'static str>, Vec<String>, Vec<String>) {
+        let mut settings = ConfigSettings::default();
+        for (key, value) in lines {
+            settings.set(key, value, None).unwrap();
+        }
+        let clocks = offset(&settings).map(|_| ClockOffsets::default());
+        let namespaces = of(&settings, clocks);
+        let own = Space::ALL.into_iter().filter(|it| namespaces.has_own(*it)).map(Space::word);
+        let errors = refused(&settings, &namespaces, &"web".parse().unwrap());
+        let errors = errors.iter().map(ToString::to_string).collect();
+        (own.collect(), errors, warnings(&settings, &namespaces))
+    }
+
+    #[test]
+    fn what_is_made_is_what_lxc_makes() {
+        let own = |lines: &[(&str, &str)]| read(lines).0;
+        assert_eq!(own(&[]), ["mnt", "pid", "uts", "ipc", "net", "cgroup"]);
+        assert_eq!(own(&[(CLONE, "mnt net"), (CLONE, "PID")]), ["mnt", "pid", "net"]);
+        let kept = own(&[(KEEP, "net uts"), ("lxc.net.0.type", "none")]);
+        assert_eq!(kept, ["mnt", "pid", "ipc", "cgroup", "time"]);
+        assert!(!own(&[("lxc.net.0.type", "none")]).contains(&"net"));
+        assert!(own(&[("lxc.time.offset.boot", "1s")]).contains(&"time"));
+        let shared = own(&[("lxc.namespace.share.pid", "db"), (CLONE, "mnt pid ipc")]);
+        assert_eq!(shared, ["mnt", "ipc"]);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let errors = |lines: &[(&str, &str)]| read(lines).1.join("; ");
+        assert!(errors(&[(CLONE, "user")]).contains("it requires lxc.idmap"));
+        assert!(errors(&[("lxc.namespace.share.net", "web")]).contains("another container"));
+        assert!(errors(&[(KEEP, "time"), ("lxc.time.offset.boot", "1s")]).contains("conflicts"));
+        let mounts = [(KEEP, "mnt"), ("lxc.rootfs.path", "/srv/web"), ("lxc.tty.max", "0")];
+        let said = "lxc.rootfs.path /srv/web: it requires a mount namespace of the container's own";
+        assert_eq!(errors(&mounts), said);
+        assert_eq!(errors(&[(KEEP, "net"), ("lxc.rootfs.path", "/srv/web")]), "");
+    }
+
+    #[test]
+    fn what_has_no_effect_is_told() {
+        let lines = [(KEEP, "uts net"), ("lxc.uts.name", "web"), ("lxc.net.0.type", "veth")];
+        let expected = ["lxc.uts.name", "lxc.net"].map(|what| {
+            let word = if what == "lxc.net" { "net" } else { "uts" };
+            format!("{what} has no effect without a {word} namespace of its own")
+        });
+        assert_eq!(read(&lines).2, expected);
+        assert_eq!(read(&[("lxc.uts.name", "web")]).2, [""; 0]);
+    }
+}

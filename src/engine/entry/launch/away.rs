@@ -1,0 +1,64 @@
+//! Takes this process into namespaces of others while it creates a process, which is born there.
+//!
+//! The pid namespace of a process is decided by its birth. The others are entered in the same way,
+//! since the child may lack the privilege for it.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+
+use super::LaunchError;
+use crate::engine::entry::perform::SharedSpace;
+use crate::engine::sys;
+use crate::engine::terms::space::Space;
+
+/// This process's own namespaces, to come back to.
+#[derive(Debug, Default)]
+pub(super) struct Away(Vec<(Space, OwnedFd)>);
+
+/// Those that the child enters by itself: this process must not lose its clocks, its files or its
+/// right to create a process in the container's groups.
+const fn is_for_the_child(space: Space) -> bool {
+    match space {
+        Space::Cgroup | Space::Time | Space::Mnt => true,
+        Space::User | Space::Pid | Space::Uts | Space::Ipc | Space::Net => false,
+    }
+}
+
+impl Away {
+    /// Enters the namespaces; for that of pids this affects only children. The caller must be
+    /// single-threaded. On failure it is where it was.
+    pub(super) fn into(shared: &[SharedSpace]) -> Result<Self, LaunchError> {
+        let mut away = Self::default();
+        for SharedSpace { space, file } in shared.iter().filter(|it| !is_for_the_child(it.space)) {
+            let entered = own(*space).and_then(|own| {
+                sys::setns(file.as_fd(), space.flag())?;
+                away.0.push((*space, own));
+                Ok(())
+            });
+            if let Err(source) = entered {
+                away.back()?;
+                return Err(LaunchError::Share { space: *space, source });
+            }
+        }
+        Ok(away)
+    }
+
+    /// Comes back.
+    pub(super) fn back(self) -> Result<(), LaunchError> {
+        let mut done = Ok(());
+        for (space, own) in self.0 {
+            let back = sys::setns(own.as_fd(), space.flag());
+            let back = back.map_err(|source| LaunchError::Back { space, source });
+            done = done.and(back);
+        }
+        done
+    }
+}
+
+fn own(space: Space) -> Result<OwnedFd, Errno> {
+    let path = format!("/proc/self/ns/{}", space.word());
+    open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+}

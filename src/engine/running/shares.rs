@@ -1,0 +1,156 @@
+//! Opens the namespaces of others that a container is to be in: those of a running container, of a
+//! process, or at a path. Enters none.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::statfs::{NSFS_MAGIC, fstatfs};
+
+use crate::engine::entry::perform::SharedSpace;
+use crate::engine::host::lxcpath::Lxcpath;
+use crate::engine::running::command_socket::{Client, Init, SocketError};
+use crate::engine::sys;
+use crate::engine::terms::error::{ErrorKind, words};
+use crate::engine::terms::name::Name;
+use crate::engine::terms::shown::shown;
+use crate::engine::terms::space::Space;
+use crate::engine::terms::spec::{At, Namespaces};
+
+/// Why one cannot be shared. Prints as the line, the reason and its place.
+#[derive(Debug, thiserror::Error)]
+#[error("lxc.namespace.share.{} {}: {fault}{place}", space.word(), shown(from))]
+pub(in crate::engine) struct ShareError {
+    space: Space,
+    from: String,
+    fault: ShareFault,
+    place: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ShareFault {
+    #[error("that container is not running; `wharf start {0}` starts it")]
+    NotRunning(Name),
+    #[error("there is no such process")]
+    NoProcess,
+    #[error("expected a container, a pid, or the absolute path of a container or of a namespace")]
+    Meaningless,
+    #[error("the file is not a namespace")]
+    NotNamespace,
+    #[error("{}", words(.0))]
+    Open(#[source] io::Error),
+    #[error("{0}")]
+    Socket(#[source] SocketError),
+}
+
+impl ShareError {
+    /// Returns the kind of refusal.
+    pub(in crate::engine) fn kind(&self) -> ErrorKind {
+        match &self.fault {
+            ShareFault::Meaningless | ShareFault::NotNamespace => ErrorKind::Invalid,
+            ShareFault::Open(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                ErrorKind::Denied
+            }
+            ShareFault::NotRunning(_)
+            | ShareFault::NoProcess
+            | ShareFault::Open(_)
+            | ShareFault::Socket(_) => ErrorKind::Failed,
+        }
+    }
+}
+
+/// Opens each. They exist as long as they are open.
+pub(in crate::engine) fn open(
+    lxcpath: &Lxcpath,
+    namespaces: &Namespaces,
+) -> Result<Vec<SharedSpace>, ShareError> {
+    let each = namespaces.shared().map(|(space, At { value: from, place })| {
+        let opened = open_one(lxcpath, space, from);
+        opened.map(|file| SharedSpace { space, file }).map_err(|fault| ShareError {
+            space,
+            from: from.clone(),
+            fault,
+            place: place.as_ref().map_or_else(String::new, |it| format!(" ({it})")),
+        })
+    });
+    each.collect()
+}
+
+fn open_one(lxcpath: &Lxcpath, space: Space, from: &str) -> Result<OwnedFd, ShareFault> {
+    let path = Path::new(from);
+    if path.is_absolute() && !path.is_dir() {
+        return of_file(path);
+    }
+    let (lxcpath, name) = match (path.is_absolute(), path.parent(), path.file_name()) {
+        (true, Some(dir), Some(name)) => {
+            (Lxcpath::open(lxcpath.host(), dir), name.to_str().unwrap_or_default())
+        }
+        _ => (lxcpath.clone(), from),
+    };
+    let name: Name = name.parse().map_err(|_not_a_name| ShareFault::Meaningless)?;
+    // As with LXC, a pid is what no container is called.
+    match Client::connect(&lxcpath, &name).map_err(ShareFault::Socket)? {
+        Some(client) => {
+            let Init { pid, pidfd } = client.init().map_err(ShareFault::Socket)?;
+            let file = of_process(&lxcpath, space, pid)?;
+            // The file is init's only if init is still alive.
+            match sys::pidfd_send_signal(pidfd.as_fd(), 0) {
+                Err(Errno::ESRCH) => Err(ShareFault::NotRunning(name)),
+                Ok(()) | Err(_) => Ok(file),
+            }
+        }
+        None => match from.parse() {
+            Ok(pid) => of_process(&lxcpath, space, pid),
+            Err(_) => Err(ShareFault::NotRunning(name)),
+        },
+    }
+}
+
+fn of_process(lxcpath: &Lxcpath, space: Space, pid: i32) -> Result<OwnedFd, ShareFault> {
+    let path = lxcpath.host().of_process(pid, &format!("ns/{}", space.word()));
+    match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(ShareFault::NoProcess),
+        opened => opened.map(Into::into).map_err(ShareFault::Open),
+    }
+}
+
+fn of_file(path: &Path) -> Result<OwnedFd, ShareFault> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    // A pipe in its place would make it wait.
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let file = file.map_err(ShareFault::Open)?;
+    let facts = fstatfs(&file).map_err(|errno| ShareFault::Open(errno.into()))?;
+    if facts.filesystem_type() == NSFS_MAGIC {
+        Ok(file.into())
+    } else {
+        Err(ShareFault::NotNamespace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::host::made_up::MadeUp;
+
+    fn refused(from: &str) -> String {
+        let machine = MadeUp::new();
+        open_one(&machine.lxcpath, Space::Net, from).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn whose_namespace_it_cannot_be_is_told() {
+        assert!(refused("web").contains("`wharf start web`"), "{}", refused("web"));
+        assert_eq!(refused("12345"), "there is no such process");
+        assert!(refused("../web").starts_with("expected a container"));
+        assert_eq!(refused("/etc/hostname"), "the file is not a namespace");
+        assert_eq!(refused("/none/of/these"), "No such file or directory");
+    }
+
+    #[test]
+    fn a_file_of_the_kernels_is_a_namespace() {
+        let machine = MadeUp::new();
+        open_one(&machine.lxcpath, Space::Net, "/proc/self/ns/net").unwrap();
+    }
+}

@@ -1,0 +1,173 @@
+//! Namespaces that a container keeps, or shares with others: `lxc.namespace.*` on real containers.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use support::{Lxcpath, can_run_containers, rootfs, wait_until};
+
+const KINDS: [&str; 8] = ["user", "mnt", "pid", "uts", "ipc", "net", "cgroup", "time"];
+
+/// Makes a container of busybox's with `lines` in its configuration; none if it could not start.
+fn create(lxcpath: &Lxcpath, word: &str, root: &Path, lines: &str) -> Option<String> {
+    if !can_run_containers() || !rootfs::busybox(root) {
+        return None;
+    }
+    let name = lxcpath.name(word);
+    lxcpath.ok(&["create", &name, "--dir", root.to_str().unwrap()]);
+    let file = lxcpath.path().join(&name).join("config");
+    let before = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{before}{lines}\n")).unwrap();
+    Some(name)
+}
+
+fn start(lxcpath: &Lxcpath, name: &str, options: &[&str]) -> i32 {
+    let args = [&["start", name], options, &["--", "/bin/sleep", "1000"]].concat();
+    lxcpath.ok(&args);
+    init(lxcpath, name)
+}
+
+fn init(lxcpath: &Lxcpath, name: &str) -> i32 {
+    lxcpath.ok(&["info", "-p", "-H", name]).trim().parse().unwrap()
+}
+
+/// Returns what distinguishes a namespace; none if the kernel has no such kind.
+fn space(pid: i32, kind: &str) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/ns/{kind}")).ok()
+}
+
+fn own_pid() -> i32 {
+    i32::try_from(std::process::id()).unwrap()
+}
+
+/// Lists the kinds in which two processes differ.
+fn differing(one: i32, other: i32) -> Vec<&'static str> {
+    KINDS.into_iter().filter(|it| space(one, it) != space(other, it)).collect()
+}
+
+#[test]
+fn only_what_the_configuration_names_is_kept_or_made() {
+    let lxcpath = Lxcpath::new();
+    let host_name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    for (lines, own) in [
+        ("lxc.namespace.keep = net ipc uts time user", vec!["mnt", "pid", "cgroup"]),
+        ("lxc.namespace.clone = mnt pid net", vec!["mnt", "pid", "net"]),
+        ("lxc.namespace.clone = MNT\nlxc.namespace.clone = uts", vec!["mnt", "uts"]),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        let lines = format!("{lines}\nlxc.uts.name = inside");
+        let Some(name) = create(&lxcpath, "kept", root.path(), &lines) else { return };
+        let init = start(&lxcpath, &name, &[]);
+        assert_eq!(differing(init, own_pid()), own, "{lines}");
+        let shown = lxcpath.ok(&["attach", &name, "--", "/bin/cat", "/proc/sys/kernel/hostname"]);
+        let expected = if own.contains(&"uts") { "inside\n" } else { &host_name };
+        assert_eq!(shown, expected, "{lines}");
+        lxcpath.ok(&["stop", &name]);
+        assert_eq!(lxcpath.state(&name), "STOPPED");
+        lxcpath.ok(&["destroy", &name]);
+    }
+    assert_eq!(fs::read_to_string("/proc/sys/kernel/hostname").unwrap(), host_name);
+}
+
+#[test]
+fn namespaces_are_shared_by_name_path_pid_and_file() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let Some(db) = create(&lxcpath, "db", &root.path().join("db"), "") else { return };
+    let of = start(&lxcpath, &db, &[]);
+    let file = format!("/proc/{of}/ns/net");
+    let path = lxcpath.path().join(&db).to_str().unwrap().to_owned();
+    for (at, from) in [db.clone(), path, of.to_string(), file].iter().enumerate() {
+        let kinds: &[&str] = if from.contains("/ns/") { &["net"] } else { &["net", "ipc", "uts"] };
+        let lines: Vec<String> =
+            kinds.iter().map(|it| format!("lxc.namespace.share.{it} = {from}")).collect();
+        let root = root.path().join(at.to_string());
+        let name = create(&lxcpath, &format!("web{at}"), &root, &lines.join("\n")).unwrap();
+        let init = start(&lxcpath, &name, &[]);
+        let both = differing(init, of);
+        for kind in KINDS.iter().filter(|it| !["user", "time"].contains(it)) {
+            assert_eq!(kinds.contains(kind), !both.contains(kind), "{kind} of {from}: {both:?}");
+        }
+        // The next run takes them again.
+        lxcpath.ok(&["stop", "-r", "-t", "0", &name]);
+        wait_until("the next run", || lxcpath.state(&name) == "RUNNING");
+        assert!(!differing(self::init(&lxcpath, &name), of).contains(&"net"), "{from}");
+        lxcpath.ok(&["stop", "-k", &name]);
+    }
+    assert_eq!(lxcpath.state(&db), "RUNNING");
+}
+
+#[test]
+fn processes_in_anothers_pid_namespace_end_with_their_own_container() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let Some(db) = create(&lxcpath, "db", &root.path().join("db"), "") else { return };
+    let of = start(&lxcpath, &db, &[]);
+    let web = create(&lxcpath, "web", &root.path().join("web"), "").unwrap();
+    let script = "sleep 1234 & exec sleep 1000";
+    lxcpath.ok(&["start", &web, "--share-pid", &db, "--", "/bin/sh", "-c", script]);
+    let init = init(&lxcpath, &web);
+    assert!(!differing(init, of).contains(&"pid"));
+    let listed = lxcpath.ok(&["attach", &db, "--", "/bin/ps"]);
+    assert!(listed.contains("sleep 1234"), "{listed}");
+    // A command in it sees the same.
+    let listed = lxcpath.ok(&["attach", &web, "--", "/bin/ps"]);
+    assert!(listed.contains("sleep 1000"), "{listed}");
+    lxcpath.ok(&["stop", "-k", &web]);
+    let listed = lxcpath.ok(&["attach", &db, "--", "/bin/ps"]);
+    assert!(!listed.contains("sleep 1234"), "{listed}");
+    assert_eq!(lxcpath.state(&db), "RUNNING");
+    // The command is no child of an init of ours, which could end what is not the container's.
+    let output =
+        lxcpath.wharf(&["execute", &web, "--share-pid", &db, "--", "/bin/sh", "-c", "exit 7"]);
+    assert_eq!(output.status.code(), Some(7), "{}", support::told(&output));
+    assert_eq!(lxcpath.state(&db), "RUNNING");
+}
+
+#[test]
+fn a_container_without_mounts_of_its_own_is_where_the_others_are() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let Some(db) = create(&lxcpath, "db", root.path(), "") else { return };
+    let of = start(&lxcpath, &db, &[]);
+    let before = fs::read_to_string(format!("/proc/{of}/mountinfo")).unwrap();
+    for (lines, shares) in [
+        (format!("lxc.namespace.share.mnt = {db}"), of),
+        ("lxc.namespace.keep = mnt user".to_owned(), own_pid()),
+    ] {
+        let name = lxcpath.name("bare");
+        fs::create_dir(lxcpath.path().join(&name)).unwrap();
+        fs::write(lxcpath.path().join(&name).join("config"), format!("{lines}\n")).unwrap();
+        let init = start(&lxcpath, &name, &[]);
+        assert!(!differing(init, shares).contains(&"mnt"), "{lines}");
+        assert!(differing(init, shares).contains(&"pid"), "{lines}");
+        let here = lxcpath.ok(&["attach", &name, "--", "/bin/ls", "-A", "/"]);
+        let inside = fs::read_dir(format!("/proc/{shares}/root")).unwrap().count();
+        assert_eq!(here.lines().count(), inside, "{here}");
+        lxcpath.ok(&["stop", "-k", &name]);
+        lxcpath.ok(&["destroy", &name]);
+    }
+    assert_eq!(fs::read_to_string(format!("/proc/{of}/mountinfo")).unwrap(), before);
+}
+
+#[test]
+fn what_cannot_be_shared_is_told_and_nothing_is_left() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let Some(name) = create(&lxcpath, "web", root.path(), "") else { return };
+    let (file, db) = (root.path().join("file"), lxcpath.name("db"));
+    fs::write(&file, "").unwrap();
+    for (from, said) in [
+        (db.as_str(), format!("`wharf start {db}` starts it")),
+        (file.to_str().unwrap(), "the file is not a namespace".to_owned()),
+        (&name, "expected another container".to_owned()),
+    ] {
+        let told = lxcpath.refused(&["start", &name, "--share-net", from, "--", "/bin/true"], 1);
+        assert!(told.contains(&said) && told.contains("lxc.namespace.share.net"), "{told}");
+        assert_eq!(lxcpath.state(&name), "STOPPED");
+    }
+    // A namespace of another kind.
+    let args = ["start", &name, "--share-net", "/proc/self/ns/uts", "--", "/bin/true"];
+    let told = lxcpath.refused(&args, 1);
+    assert!(told.contains("enter the net namespace that it shares"), "{told}");
+}
