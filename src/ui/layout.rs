@@ -320,10 +320,10 @@ pub const fn question(size: (u16, u16)) -> Rect {
 pub const fn layer_width(size: (u16, u16)) -> u16 {
     if size.0 < LAYER + 2 * prompt::BESIDE {
         size.0
-    } else if size.0 / 4 * 3 < LAYER {
+    } else if size.0 / 5 * 4 < LAYER {
         LAYER
     } else {
-        size.0 / 4 * 3
+        size.0 / 5 * 4
     }
 }
 

@@ -63,15 +63,16 @@ impl Form<'_> {
 
     fn row(&self, row: &LabelledRow<'_>, current: bool, pen: &mut Pen<'_>) {
         let look = self.look;
-        let noted = has_notes(u16::try_from(pen.left()).unwrap_or(u16::MAX));
+        let width = pen.left();
+        let noted = has_notes(u16::try_from(width).unwrap_or(u16::MAX));
         if current {
             pen.wash(look.select).put(look.glyphs.cursor, look.accent);
         }
-        let labels = LABELS.min(pen.left() / 3);
+        let labels = LABELS.min(width / 3);
         let values = if noted {
-            VALUES + pen.left().saturating_sub(USUAL) / 2
+            VALUES + width.saturating_sub(USUAL) / 2
         } else {
-            pen.left().saturating_sub(labels + INDENT)
+            width.saturating_sub(labels + INDENT + 1)
         };
         pen.to(INDENT).part(labels).put(row.label, look.fg);
         let mut part = pen.part(values);
@@ -124,6 +125,25 @@ mod tests {
         let shown = lines(&buf);
         assert_eq!(shown[0], "▸  Name          [web                     ]  ✓ free         ");
         assert_eq!(shown[1].trim_end(), "   Source        ‹ host ›");
+    }
+
+    #[test]
+    fn the_row_of_the_keyboard_has_the_same_columns() {
+        let look = plain();
+        let input = Input::new("web");
+        let value = FieldValue::Typed(&input, "");
+        let rows = [LabelledRow { label: "Name", value, note: ("free", look.ok) }; 2];
+        for width in 20..140 {
+            let mut buf = Buffer::empty(Rect::new(0, 0, width, 2));
+            Form { look: &look, rows: &rows, current: 0 }.render(buf.area, &mut buf);
+            let columns = lines(&buf).into_iter().map(|it| {
+                let at =
+                    |word| it.find(word).map(|at| it.get(..at).unwrap_or_default().chars().count());
+                [at("Name"), at("web"), at("free")]
+            });
+            let columns: Vec<[Option<usize>; 3]> = columns.collect();
+            assert_eq!(columns[0], columns[1], "{width}");
+        }
     }
 
     #[test]

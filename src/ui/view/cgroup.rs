@@ -99,7 +99,8 @@ pub(super) fn pane(model: &Model, canvas: Canvas<'_>) {
     }
     let place = texts::place(&screen.cgroup, &files);
     let room = usize::from(canvas.area.width).saturating_sub(INDENT);
-    let pane = CgroupPane { model, screen, container, look };
+    let widest = files.iter().map(|it| width(&it.file)).max().unwrap_or(0);
+    let pane = CgroupPane { model, screen, container, look, widest };
     let (rows, at) = pane.rows(&files, place, room);
     let height = usize::from(canvas.area.height);
     // The notes below the row are visible, too, as far as there is room.
@@ -149,6 +150,8 @@ struct CgroupPane<'a> {
     screen: &'a DetailScreen,
     container: &'a Container,
     look: &'a Look,
+    /// Cells of the longest name of a file.
+    widest: usize,
 }
 
 impl<'a> CgroupPane<'a> {
@@ -309,8 +312,8 @@ impl<'a> CgroupPane<'a> {
         let names = if value::is_key(&file.file) { KEYS } else { NAMES };
         let names = names.min(spare.max(pen.left() / 2 - pen.left() / 8));
         let mut title = Cow::from(&file.file);
-        if value::is_key(&title) && width(&title) > names {
-            // If the whole key does not fit, the part that distinguishes the spellings comes first.
+        if value::is_key(&title) && self.widest > names {
+            // If not all whole keys fit, the part that distinguishes the spellings comes first.
             title = format!("v{} {}", file.version, value::file_of(&file.file)).into();
         }
         pen.skip(2).part(names).clip(&title, name, look.glyphs.ellipsis);

@@ -15,7 +15,7 @@ use crate::ui::pane::Pane;
 use crate::ui::{hints, layout};
 use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
-use crate::widgets::pen::{Pen, width};
+use crate::widgets::pen::{Pen, pieces_width, width};
 use crate::widgets::text::wrap;
 
 /// Cells for a label and a useful part of its value.
@@ -119,10 +119,10 @@ fn tabs(model: &Model, screen: &DetailScreen, look: &Look, pen: &mut Pen<'_>) {
         }
     }
     if screen.tab == Tab::Overview && !compact {
-        let hint = 22;
-        pen.skip(pen.left().saturating_sub(hint));
-        pen.put("Tab", look.key).put(" next pane  ", look.dim);
-        pen.put("+", look.key).put(if screen.zoom { " back" } else { " zoom" }, look.dim);
+        let zoom = if screen.zoom { " back" } else { " zoom" };
+        let hint =
+            [("Tab", look.key), (" next pane  ", look.dim), ("+", look.key), (zoom, look.dim)];
+        pen.skip(pen.left().saturating_sub(pieces_width(&hint) + 1)).pieces(&hint);
     }
 }
 
@@ -132,19 +132,19 @@ fn console(model: &Model, terminal: Option<&Pane>, canvas: Canvas<'_>) {
     let ours = |it: &&PaneScreen| it.name == screen.name;
     let pane = model.pane.as_ref().filter(ours);
     let typing = pane.is_some_and(|it| it.typing);
+    let pending = pane.is_some_and(|it| it.escaped);
     let title = pane.map_or_else(
         || "Console".to_owned(),
         |it| format!("{}  {}x{}", it.what, it.size.1, it.size.0),
     );
     let frozen = pane.is_some() && words::is_frozen(model, &screen.name);
     let back = terminal.filter(|_| pane.is_some()).map_or(0, Pane::scrolled);
-    let keys = match back {
-        0 if pane.is_some_and(|it| it.escaped) => "C-] then c, z, q or C-]".to_owned(),
-        0 if typing && pane.is_some_and(|it| it.ended.is_none()) => {
-            "C-] c leave  C-] C-] send C-]".to_owned()
-        }
-        0 => String::new(),
-        back => format!("{back} lines back, any key returns"),
+    let keys = match pane {
+        _ if back == 1 => "1 line back, any key returns".to_owned(),
+        _ if back > 1 => format!("{back} lines back, any key returns"),
+        Some(_) if pending => "C-] then c, z, q or C-]".to_owned(),
+        Some(it) if typing && it.ended.is_none() => "C-] c leave  C-] C-] send C-]".to_owned(),
+        Some(_) | None => String::new(),
     };
     let mut left = vec![(title.as_str(), look.accent)];
     if frozen {
@@ -152,7 +152,6 @@ fn console(model: &Model, terminal: Option<&Pane>, canvas: Canvas<'_>) {
     }
     let thaws = if typing { "C-] c, then f thaws it" } else { "f thaws it" };
     let thaws = [(thaws, look.frozen)];
-    let pending = pane.is_some_and(|it| it.escaped);
     let frame = Frame {
         right: &[(&keys, if pending { look.key } else { look.dim })],
         foot: if frozen { &thaws } else { &[] },

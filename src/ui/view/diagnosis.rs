@@ -75,8 +75,8 @@ pub(super) fn inside(model: &Model, container: &Container, words: Words, canvas:
     };
     let mut canvas = canvas.padded();
     let (look, area) = (canvas.look, canvas.area);
-    let keys = u16::from(!diagnosis.keys.is_empty());
-    let room = usize::from(area.height.saturating_sub(keys));
+    let keys_below = usize::from(!diagnosis.keys.is_empty());
+    let room = usize::from(area.height).saturating_sub(keys_below);
     let said = match words {
         Words::Here => last_words(model, room),
         Words::Elsewhere => Vec::new(),
@@ -94,15 +94,13 @@ pub(super) fn inside(model: &Model, container: &Container, words: Words, canvas:
     let left = room.saturating_sub(lines.len());
     let said = said.get(said.len().saturating_sub(left)..).unwrap_or_default();
     lines.extend(said.iter().map(|it| (it.clone(), look.dim)));
-    for ((line, style), row) in lines.iter().zip(area.rows()) {
+    let mut rows = area.rows();
+    for ((line, style), row) in lines.iter().take(room).zip(&mut rows) {
         canvas.pen_at(row).clip(line, *style, look.glyphs.ellipsis);
     }
-    let used = (lines.len() as u16).min(area.height.saturating_sub(keys));
-    self::keys(
-        &diagnosis,
-        look,
-        &mut canvas.pen_at(Rect { y: area.y + used, height: keys, ..area }),
-    );
+    if let Some(row) = rows.next() {
+        keys(&diagnosis, look, &mut canvas.pen_at(row));
+    }
 }
 
 /// Paints the keys that help with a diagnosis.
@@ -144,10 +142,11 @@ fn why_silent(model: &Model) -> Option<String> {
     }
 }
 
-/// Returns the last lines of the current container's console, at most `count`.
+/// Returns the last lines of the current container's console that are not empty, at most `count`.
 fn last_words(model: &Model, count: usize) -> Vec<String> {
-    let lines = texts::log_lines(model).into_iter().map(texts::plain);
-    let lines: Vec<String> =
-        lines.map(|it| shown(&it).into_owned()).filter(|it| !it.trim().is_empty()).collect();
-    lines.get(lines.len().saturating_sub(count)..).unwrap_or_default().to_vec()
+    let lines = texts::log_lines(model).into_iter().rev().map(texts::plain);
+    let lines = lines.map(|it| shown(&it).into_owned()).filter(|it| !it.trim().is_empty());
+    let mut lines: Vec<String> = lines.take(count).collect();
+    lines.reverse();
+    lines
 }

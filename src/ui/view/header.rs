@@ -122,7 +122,7 @@ fn segments(model: &Model, look: &Look) -> Vec<Segment> {
 fn old(model: &Model, look: &Look) -> Option<Segment> {
     let banner = Modifier::BOLD | Modifier::REVERSED;
     let piece = match words::stale(model) {
-        Some(words) => (words, look.bad.add_modifier(banner)),
+        Some(words) => (format!(" {words} "), look.bad.add_modifier(banner)),
         None if model.held => {
             ("held: P resumes".to_owned(), look.warn.add_modifier(Modifier::BOLD))
         }
