@@ -21,6 +21,7 @@ mod nearest;
 mod net;
 mod process;
 mod read;
+mod roots;
 mod settings;
 mod signals;
 mod system;
@@ -39,6 +40,7 @@ pub(in crate::engine) use system::used_controllers;
 pub use values::words as command_words;
 
 use crate::engine::terms::name::Name;
+use crate::engine::terms::rootfs::Storage;
 use crate::engine::terms::spec::{ConfigPlace, Spec};
 #[cfg(test)]
 use crate::engine::terms::{nic::Nic, spec::At};
@@ -184,6 +186,11 @@ impl Config {
             set.insert(key, Set { value: &it.value, place: it.place.as_ref() });
         }
         set
+    }
+
+    /// Returns what its root is kept in, as far as the text says it; none: the host's files.
+    pub(in crate::engine) fn storage(&self) -> Option<Storage> {
+        roots::storage(&self.settings)
     }
 
     /// Returns the content of the file itself, without what it includes.

@@ -10,3 +10,4 @@ pub(in crate::engine) mod relay;
 pub(in crate::engine) mod report;
 pub(in crate::engine) mod script;
 pub(in crate::engine) mod seal;
+pub(in crate::engine) mod superblock;

@@ -6,6 +6,7 @@
 
 pub(in crate::engine) mod bpf;
 pub(in crate::engine) mod filter;
+pub(in crate::engine) mod loop_device;
 mod mapped;
 mod message;
 mod namespace;

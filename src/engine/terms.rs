@@ -9,6 +9,7 @@ pub(in crate::engine) mod idmap;
 pub mod name;
 pub mod nic;
 pub(in crate::engine) mod patience;
+pub(in crate::engine) mod rootfs;
 pub mod shown;
 pub(in crate::engine) mod signal;
 pub(in crate::engine) mod space;

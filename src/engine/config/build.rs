@@ -4,14 +4,14 @@
 use std::path::{Path, PathBuf};
 
 use super::error::{ConfigError, ConfigErrors, Reason};
-use super::get::storage;
 use super::keys::Support;
 use super::meaning::{Auto, AutoGroup, Meaning, NONE};
 use super::settings::{ConfigSettings, Setting, blame};
-use super::{Config, filter, hooks, idmap, include, mounts, namespaces, net, process};
+use super::{Config, filter, hooks, idmap, include, mounts, namespaces, net, process, roots};
 use crate::engine::host::apparmor;
 use crate::engine::host::links::Netlink;
 use crate::engine::terms::nic::Nic;
+use crate::engine::terms::rootfs::Storage;
 use crate::engine::terms::signal;
 use crate::engine::terms::space::Space;
 use crate::engine::terms::spec::{
@@ -30,7 +30,8 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
     if let Some(errors) = ConfigErrors::of(unsupported(settings).chain(unset).collect()) {
         return Err(errors);
     }
-    let rootfs = rootfs(settings)?;
+    let rootfs = roots::rootfs(settings)?;
+    let hooks = hooks::of(config, rootfs.as_ref().map(|it| &it.value));
     let mut process = process::spec(settings)?;
     let namespaces = namespaces::of(settings, process.clocks);
     let refused = namespaces::refused(settings, &namespaces, &config.name);
@@ -45,7 +46,7 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
         name: config.name.clone(),
         lxcpath: config.lxcpath.clone(),
         hostname: settings.last("lxc.uts.name").map(|it| it.value.clone()),
-        mounts: mount_table(settings, rootfs.as_ref().map(|it| it.value.as_path()))?,
+        mounts: mount_table(config, rootfs.as_ref().map(|it| &it.value.storage))?,
         auto: auto_mounts(settings),
         rootfs,
         cgroup_v1: cgroup(settings, "lxc.cgroup."),
@@ -70,7 +71,7 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
         root_flags: root_flags(settings)?,
         root_users: idmap::of_root(settings)?,
         idmap,
-        hooks: hooks::of(config),
+        hooks,
         process,
     })
 }
@@ -83,11 +84,7 @@ fn host_interfaces() -> Vec<String> {
 /// Lists why a start is refused, in the order of the lines.
 pub(super) fn unsupported(settings: &ConfigSettings) -> impl Iterator<Item = ConfigError> {
     let keys = settings.entries.iter().filter(|it| refuses(it)).map(not_yet);
-    let storage = settings
-        .entries
-        .iter()
-        .filter(|it| it.key.name == "lxc.rootfs.path" && storage(&it.value).0 != "dir");
-    keys.chain(storage.map(not_yet))
+    keys.chain(roots::refused(settings))
 }
 
 fn refuses(entry: &Setting) -> bool {
@@ -149,33 +146,15 @@ fn not_yet(entry: &Setting) -> ConfigError {
     blame(entry, if generated { Reason::Generated } else { Reason::NotYet })
 }
 
-fn rootfs(settings: &ConfigSettings) -> Result<Option<At<PathBuf>>, ConfigError> {
-    let Some(entry) = settings.last("lxc.rootfs.path") else { return Ok(None) };
-    let path = PathBuf::from(storage(&entry.value).1);
-    if !path.is_absolute() {
-        return Err(blame(entry, Reason::Expected("an absolute path")));
-    }
-    match std::fs::metadata(&path) {
-        Err(error) => Err(blame(entry, Reason::Io(error))),
-        Ok(meta) if !meta.is_dir() => Err(blame(entry, Reason::NotDirectory)),
-        // Without its own root, a container shares the host's.
-        Ok(_) if path == Path::new("/") => Ok(None),
-        Ok(_) => Ok(Some(At { value: path, place: entry.place.clone() })),
-    }
-}
-
-/// Returns the flags for the mount of the root. What else the options say is for the file system,
-/// which is mounted already.
+/// Returns the flags for the mount of the root.
 fn root_flags(settings: &ConfigSettings) -> Result<Option<At<libc::c_ulong>>, ConfigError> {
     let Some(entry) = settings.last("lxc.rootfs.options") else { return Ok(None) };
-    let flags = mounts::flags(&entry.value).map_err(|reason| blame(entry, reason))?;
-    Ok(Some(At { value: flags, place: entry.place.clone() }))
+    let options = mounts::alone(&entry.value).map_err(|reason| blame(entry, reason))?;
+    Ok(Some(At { value: options.flags, place: entry.place.clone() }))
 }
 
-fn mount_table(
-    settings: &ConfigSettings,
-    rootfs: Option<&Path>,
-) -> Result<Vec<At<Mount>>, ConfigError> {
+fn mount_table(config: &Config, root: Option<&Storage>) -> Result<Vec<At<Mount>>, ConfigError> {
+    let settings = &config.settings;
     let mut table = Vec::new();
     if let Some(entry) = settings.last("lxc.mount.fstab") {
         let file = Path::new(&entry.value);
@@ -195,8 +174,11 @@ fn mount_table(
             table.push(At { value: Mount::clone(mount), place: entry.place.clone() });
         }
     }
+    // Where LXC keeps a root, by which targets name one that is not a directory.
+    let usual = config.lxcpath.join(config.name.as_str()).join("rootfs");
+    let root = root.map(|it| it.directory().unwrap_or(&usual));
     for it in &mut table {
-        it.value.target = mounts::below_root(&it.value.target, rootfs);
+        it.value.target = mounts::below_root(&it.value.target, root);
     }
     Ok(table)
 }
@@ -380,11 +362,7 @@ mod tests {
             "lxc.seccomp.notify.proxy unix:/x: is not supported yet (line 2 of /lxc/web/config); \
              remove the line to start without it"
         );
-        for line in [
-            "lxc.seccomp.notify.cookie = x",
-            "lxc.rootfs.path = overlay:/a:/b",
-            "lxc.mount.auto = cgroup2",
-        ] {
+        for line in ["lxc.seccomp.notify.cookie = x", "lxc.mount.auto = cgroup2"] {
             let errors = read(line).unwrap_err();
             assert!(errors.iter().all(|it| matches!(it.reason, Reason::NotYet)), "{line}");
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::engine::terms::error::words;
 
@@ -188,6 +188,10 @@ pub enum Reason {
     Generated,
     #[error("{0}")]
     Profile(String),
+    #[error("{0}")]
+    Storage(&'static str),
+    #[error("{}: {}", shown_bytes(path.as_os_str().as_encoded_bytes()), words(source))]
+    Missing { path: PathBuf, source: io::Error },
     #[error("this kernel's machine {0:?} is not one for which wharf can compile a profile")]
     Machine(String),
     #[error("includes are nested deeper than {0}")]

@@ -1,6 +1,7 @@
 //! Shows a key's value in LXC's own format.
 
 use super::keys::{self, GROUPS, Key, ValueKind};
+use super::roots;
 use super::settings::{ConfigSettings, Setting};
 use crate::engine::terms::space::Space;
 
@@ -29,21 +30,12 @@ pub(super) fn get(settings: &ConfigSettings, name: &str) -> Option<String> {
     } else if kind == ValueKind::Gids {
         joined(&entries, ",")
     } else if kind == ValueKind::Rootfs {
-        storage(&joined(&entries, "")).1.to_owned()
+        roots::split(&joined(&entries, "")).1.to_owned()
     } else if kind.is_list() {
         entries.iter().flat_map(|it| [it.value.as_str(), "\n"]).collect()
     } else {
         joined(&entries, "")
     })
-}
-
-/// Splits `type:path`; a value without a type is a directory. Only a word can be a type, so that a
-/// plain path may hold a colon.
-pub(super) fn storage(value: &str) -> (&str, &str) {
-    match value.split_once(':') {
-        Some((kind, path)) if !kind.contains('/') => (kind, path),
-        _ => ("dir", value),
-    }
 }
 
 /// LXC keeps what is dropped and what is kept in one list, and shows it for both keys.

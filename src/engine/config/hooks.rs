@@ -1,15 +1,18 @@
 //! `lxc.hook.*`, and the environment that LXC gives hooks and scripts.
 
+use std::path::Path;
+
 use super::Config;
 use super::meaning::Meaning;
 use crate::engine::terms::hook::{Hook, Moment};
-use crate::engine::terms::spec::{At, Hooks};
+use crate::engine::terms::rootfs::Rootfs;
+use crate::engine::terms::spec::{At, Hooks, ROOT_MOUNT};
 
 /// LXC's level when none is configured.
 const LOG_LEVEL: &str = "ERROR";
 
 /// Lists the hooks, in the order of a container's life and of the lines.
-pub(super) fn of(config: &Config) -> Hooks {
+pub(super) fn of(config: &Config, root: Option<&Rootfs>) -> Hooks {
     let settings = &config.settings;
     let mut all = Vec::new();
     for moment in Moment::ALL {
@@ -20,19 +23,23 @@ pub(super) fn of(config: &Config) -> Hooks {
         }));
     }
     let by_arguments = settings.number("lxc.hook.version") == 0;
-    Hooks { all, by_arguments, environment: environment(config, by_arguments) }
+    Hooks { all, by_arguments, environment: environment(config, root, by_arguments) }
 }
 
-fn environment(config: &Config, by_arguments: bool) -> Vec<(String, String)> {
+fn environment(
+    config: &Config,
+    mounted: Option<&Rootfs>,
+    by_arguments: bool,
+) -> Vec<(String, String)> {
     let settings = &config.settings;
     let value = |key| settings.last(key).map(|it| it.value.clone());
-    // The root is mounted where it is.
     let root = config.get("lxc.rootfs.path").filter(|it| !it.is_empty());
-    let mounted = root.clone().unwrap_or_else(|| "/".to_owned());
+    let mounted =
+        mounted.map_or_else(|| Path::new("/"), Rootfs::place).to_string_lossy().into_owned();
     let known = [
         ("LXC_NAME", Some(config.name.as_str().to_owned())),
         ("LXC_CONFIG_FILE", Some(config.file().to_string_lossy().into_owned())),
-        ("LXC_ROOTFS_MOUNT", Some(mounted)),
+        (ROOT_MOUNT, Some(mounted)),
         ("LXC_ROOTFS_PATH", root),
         ("LXC_CONSOLE", value("lxc.console.path")),
         ("LXC_CONSOLE_LOGPATH", value("lxc.console.logfile")),

@@ -125,7 +125,7 @@ pub(super) const KEYS: &[Key] = &[
     key("lxc.keyring.session", &[], F::Bool, Now, "0"),
 
     key("lxc.rootfs.path", &["lxc.rootfs"], F::Rootfs, Now, ""),
-    key("lxc.rootfs.backend", &[], F::Text, Only(&["dir", "best"]), ""),
+    key("lxc.rootfs.backend", &[], F::Text, Now, ""),
     key("lxc.rootfs.mount", &[], F::Path, Harmless, ROOTFS_MOUNT),
     key("lxc.rootfs.options", &[], F::RootfsOptions, Now, ""),
     key("lxc.rootfs.managed", &[], F::Bool, Harmless, "1"),

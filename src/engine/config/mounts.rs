@@ -76,11 +76,6 @@ pub(super) fn entry(line: &str) -> Result<Mount, Reason> {
     Ok(mount)
 }
 
-/// Reads options alone, and returns the flags among them.
-pub(super) fn flags(options: &str) -> Result<c_ulong, Reason> {
-    alone(options).map(|it| it.flags)
-}
-
 /// Reads options alone.
 pub(super) fn alone(options: &str) -> Result<Mount, Reason> {
     entry(&format!("none / none {options}"))

@@ -5,7 +5,9 @@ use std::path::Path;
 use super::error::{ConfigError, ConfigErrors, Reason};
 use super::include::{self, FileId, MAX_DEPTH};
 use super::lexer::{self, Line, PREFIX};
+use super::roots;
 use super::settings::ConfigSettings;
+use crate::engine::terms::rootfs::Storage;
 use crate::engine::terms::spec::ConfigPlace;
 
 /// The most lines that are read in all, which bounds files that include each other.
@@ -109,8 +111,8 @@ impl ConfigReader {
         if self.depth >= MAX_DEPTH {
             return Err(Reason::TooDeep(MAX_DEPTH));
         }
-        let rootfs = self.settings.last("lxc.rootfs.path").map(|it| Path::new(&it.value));
-        match rootfs {
+        let storage = roots::storage(&self.settings);
+        match storage.as_ref().and_then(Storage::changed) {
             // A file that the container itself can write must not decide how it is confined.
             Some(root) if root != Path::new("/") && path.starts_with(root) => {
                 Err(Reason::InsideRootfs)

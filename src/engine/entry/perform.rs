@@ -7,6 +7,7 @@ mod exec;
 mod files;
 mod hook;
 mod kernel;
+mod root;
 mod users;
 mod visit;
 
@@ -22,7 +23,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid};
 
 use crate::engine::entry::init;
-use crate::engine::entry::plan::{SessionTerminal, ShutdownSignals, Step, WindowSize};
+use crate::engine::entry::plan::{RootStep, SessionTerminal, ShutdownSignals, Step, WindowSize};
 use crate::engine::entry::report::{self, Asker, Interpreter, StepFailure, StepPart};
 use crate::engine::sys;
 use crate::engine::terms::space::Space;
@@ -153,10 +154,10 @@ fn perform_one(step: &Step, site: &mut Site<'_>, asker: Asker<'_>) -> Result<(),
         Step::OwnCgroupNamespace => unshare(CloneFlags::CLONE_NEWCGROUP)?,
         Step::SlaveMounts => propagate(MsFlags::MS_SLAVE)?,
         Step::Confine(it) => made.label = Some(confine::on_exec(it)?),
-        Step::Root { dir, devices, users, .. } => {
-            made.foreign_root = dir.is_some();
+        Step::Root { root, devices, users, .. } => {
+            made.foreign_root = *root != RootStep::Host;
             let (place, asks) = (made.place.take(), users.as_ref().map(|_| asker));
-            made.root = Some(files::take_root(dir.as_deref(), place, *devices, asks)?);
+            made.root = Some(root::take(root, place, *devices, asks)?);
         }
         Step::Dev(step) => dev::perform(step, made)?,
         Step::Console { owner, size } => made.make_console(*owner, *size)?,

@@ -8,6 +8,7 @@ mod enter;
 mod hook;
 mod kernel;
 mod mounts;
+mod root;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -26,7 +27,8 @@ pub(in crate::engine) use dev::DevStep;
 pub(in crate::engine) use enter::{Entering, enter};
 pub(in crate::engine) use hook::HookStep;
 pub(in crate::engine) use kernel::{KernelStep, SettingStep};
-pub(in crate::engine) use mounts::{MountSource, MountStep};
+pub(in crate::engine) use mounts::{FsOption, MountSource, MountStep};
+pub(in crate::engine) use root::{RootMount, RootSource, RootStep};
 pub(in crate::engine) use step::{
     Confinement, NetworkSettings, SessionTerminal, ShutdownSignals, Step, WindowSize,
 };
@@ -160,15 +162,11 @@ fn file_systems(
     if spec.tty_max > MAX_TTYS {
         return Err(PlanError::TooManyTtys(spec.tty_max));
     }
-    let (dir, place) = match &spec.rootfs {
-        None => (None, None),
-        Some(At { value, place }) => {
-            let dir = cstring("lxc.rootfs.path", value.as_os_str().as_bytes())?;
-            (Some(dir), place.clone())
-        }
-    };
+    let flags = spec.root_flags.as_ref().map_or(0, |it| it.value);
+    let root = RootStep::new(spec.rootfs.as_ref().map(|it| &it.value), flags)?;
+    let place = spec.rootfs.as_ref().and_then(|it| it.place.clone());
     let users = spec.root_users.clone();
-    steps.push(Step::Root { dir, devices: spec.own_dev, users, place });
+    steps.push(Step::Root { root, devices: spec.own_dev, users, place });
     steps.extend(dev::before_mounts(spec, terminal)?);
     let network = network_settings(spec);
     let own_init = has_own_init(spec, payload).then_some(AutoMode::Mixed);

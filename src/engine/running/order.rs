@@ -50,6 +50,7 @@ impl Start {
         let invalid = |source| Error::new(verb, name, ErrorKind::Invalid, source);
         let config = config::load(name, lxcpath, file, &self.settings).map_err(invalid)?;
         let mut spec = config.spec().map_err(invalid)?;
+        spec.stage_in(lxcpath.host().runtime_path());
         if !self.argv.is_empty() {
             spec.init.argv.clone_from(&self.argv);
             spec.init.tended = false;

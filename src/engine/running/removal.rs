@@ -11,6 +11,7 @@ use crate::engine::running::event::{self, What};
 use crate::engine::running::record;
 use crate::engine::store::{RemoveError, Store, remove_draft, take_away};
 use crate::engine::terms::error::words;
+use crate::engine::terms::rootfs::Storage;
 use crate::engine::terms::shown::shown;
 
 /// Why it still exists, or a part of it.
@@ -42,12 +43,17 @@ pub(in crate::engine) fn remove(store: &Store, name: &Name) -> Result<(), Remova
 /// cannot be read protects nothing: a broken container must be removable.
 fn check_managed(store: &Store, name: &Name) -> Result<(), RemovalError> {
     let Ok(config) = config::load(name, store.lxcpath(), None, &[]) else { return Ok(()) };
-    let root = PathBuf::from(config.get("lxc.rootfs.path").unwrap_or_default());
+    let storage = config.storage();
+    let Some(root) = storage.as_ref().and_then(Storage::changed) else { return Ok(()) };
     let unmanaged = config.get("lxc.rootfs.managed").as_deref() == Some("0");
     // The configuration may write the directory's path differently.
-    let inside = root.canonicalize().unwrap_or_else(|_missing| root.clone());
-    if unmanaged && (inside.starts_with(store.dir(name)) || root.starts_with(store.dir(name))) {
-        return Err(RemovalError::Unmanaged(root));
+    let inside = root.canonicalize().unwrap_or_else(|_missing| root.to_path_buf());
+    let is_there = root.symlink_metadata().is_ok();
+    if unmanaged
+        && is_there
+        && (inside.starts_with(store.dir(name)) || root.starts_with(store.dir(name)))
+    {
+        return Err(RemovalError::Unmanaged(root.to_path_buf()));
     }
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! The typed description of a container that its configuration yields. Plain data, already valid.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::engine::sys::filter::FilterInstruction;
 use crate::engine::terms::hook::Hook;
 use crate::engine::terms::idmap::IdMap;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::nic::Nic;
+use crate::engine::terms::rootfs::{Rootfs, Stage};
 use crate::engine::terms::space::Space;
 
 /// The file and line where something was configured, for error messages.
@@ -37,8 +38,8 @@ pub struct Spec {
     pub lxcpath: PathBuf,
     /// `lxc.uts.name`, set only if the UTS namespace is its own.
     pub hostname: Option<String>,
-    /// `lxc.rootfs.path` (type `dir`); none shares the host's root.
-    pub rootfs: Option<At<PathBuf>>,
+    /// `lxc.rootfs.path`; none shares the host's root.
+    pub rootfs: Option<At<Rootfs>>,
     /// `lxc.rootfs.options`: the `MS_*` flags for the mount of that root.
     pub root_flags: Option<At<libc::c_ulong>>,
     /// `lxc.rootfs.options`: `idmap=`.
@@ -85,6 +86,23 @@ pub struct Spec {
     /// What has no effect in the configuration, in words.
     pub warnings: Vec<String>,
 }
+
+impl Spec {
+    /// Takes the runtime directory, where a root that is not a directory is mounted.
+    pub fn stage_in(&mut self, runtime: &Path) {
+        let stage = self.rootfs.as_mut().map(|it| &mut it.value.stage);
+        let Some(Stage::Ours(place)) = stage else { return };
+        *place = runtime.join(&*place);
+        let told = place.to_string_lossy().into_owned();
+        let mounted = self.hooks.environment.iter_mut().find(|(key, _)| key == ROOT_MOUNT);
+        if let Some((_, value)) = mounted {
+            *value = told;
+        }
+    }
+}
+
+/// The variable that tells a hook where the root is mounted.
+pub const ROOT_MOUNT: &str = "LXC_ROOTFS_MOUNT";
 
 /// All hooks, and the environment they get.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -350,7 +350,8 @@ mod tests {
         assert_eq!(config.get("lxc.uts.name").unwrap(), "part-c-create");
         assert_eq!(config.get("lxc.tty.max").unwrap(), "2");
         let spec = config.spec().unwrap();
-        assert_eq!(spec.rootfs.unwrap().value, root.canonicalize().unwrap());
+        let storage = spec.rootfs.unwrap().value.storage;
+        assert_eq!(storage.directory(), Some(root.canonicalize().unwrap().as_path()));
         let mode = fs::metadata(lxcpath.join("part-c-create")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, DIR_MODE);
         let error = engine(dir.path()).create(&name(), &create).unwrap_err();

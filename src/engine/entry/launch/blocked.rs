@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::engine::entry::plan::{MountSource, MountStep, Step, UserStep};
+use crate::engine::entry::plan::{MountSource, MountStep, RootStep, Step, UserStep};
 use crate::engine::terms::idmap::{IdMap, Owner};
 use crate::engine::terms::shown::shown_bytes;
 
@@ -18,7 +18,8 @@ const PASS: u32 = 0o001;
 pub(super) fn hint(steps: &[Step], step: &Step) -> Option<String> {
     let (map, inside) = users(steps)?;
     let root = steps.iter().find_map(|it| {
-        if let Step::Root { dir, .. } = it { dir.as_deref().map(path) } else { None }
+        let Step::Root { root: RootStep::Directory(dir), .. } = it else { return None };
+        Some(path(dir))
     });
     let host = Owner { uid: 0, gid: 0 };
     let (path, who) = if matches!(step, Step::Root { .. }) {

@@ -1,7 +1,11 @@
 //! Why a process could not become part of a container, in words.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -9,9 +13,10 @@ use nix::sys::wait::WaitStatus;
 
 use super::{BeforeExec, blocked};
 use crate::engine::cgroup::CgroupError;
-use crate::engine::entry::plan::{MountSource, Step};
+use crate::engine::entry::plan::{MountSource, RootMount, RootSource, RootStep, Step};
 use crate::engine::entry::report::{StepFailure, StepPart};
 use crate::engine::entry::script::ScriptOutput;
+use crate::engine::entry::superblock;
 use crate::engine::terms::error::ErrorKind;
 use crate::engine::terms::shown::shown_bytes;
 use crate::engine::terms::signal;
@@ -224,6 +229,10 @@ pub(super) fn of_step(steps: &[Step], failure: StepFailure) -> LaunchError {
         let advice = advice(&kind);
         return LaunchError::NoFileSystem { step, kind, advice, place };
     }
+    if let Some(Step::Root { root: RootStep::Mounted(mount), .. }) = step {
+        let step = step.map_or_else(String::new, Step::to_string);
+        return of_root(step, mount, failure, place);
+    }
     let part = match part {
         StepPart::Whole => "",
         StepPart::Source => ": source",
@@ -239,6 +248,53 @@ pub(super) fn of_step(steps: &[Step], failure: StepFailure) -> LaunchError {
     let step = step.map_or_else(|| "unknown step".to_owned(), Step::to_string);
     LaunchError::Step { step, part, reason, place, errno }
 }
+
+/// Says why a root that is a file system of its own could not be mounted.
+fn of_root(
+    step: String,
+    mount: &RootMount,
+    StepFailure { part, errno, .. }: StepFailure,
+    place: String,
+) -> LaunchError {
+    if (part, errno) == (StepPart::Source, Errno::ENODEV) {
+        let kind = fs_type(&mount.source).unwrap_or_default();
+        return LaunchError::NoFileSystem { step, kind, advice: "", place };
+    }
+    let overlay = matches!(mount.source, RootSource::Overlay { .. });
+    let (part, reason) = match (part, errno, overlay) {
+        (StepPart::Source, Errno::EMEDIUMTYPE, _) => ("", UNRECOGNISED),
+        (StepPart::Source, Errno::EBUSY, _) => ("", "another container has mounted the image"),
+        (StepPart::Whole, Errno::EBUSY, true) => {
+            ("", "another mount uses its upper or its work directory")
+        }
+        (StepPart::Whole, Errno::EINVAL, true) => ("", NO_OVERLAY),
+        (StepPart::Target, _, true) => (": make its upper and its work directory", errno.desc()),
+        (StepPart::Target, Errno::ENOENT | Errno::ENXIO | Errno::ENODEV, false) => {
+            ("", "this kernel has no loop devices; `modprobe loop` may load them")
+        }
+        (StepPart::Target, _, false) => (": make a loop device", errno.desc()),
+        (StepPart::Source | StepPart::Whole, ..) => ("", errno.desc()),
+    };
+    LaunchError::Step { step, part, reason, place, errno }
+}
+
+/// Returns the type of a file system that the kernel lacks; the process that failed looked as well.
+fn fs_type(source: &RootSource) -> Option<String> {
+    let path = match source {
+        RootSource::Overlay { .. } => return Some("overlay".to_owned()),
+        RootSource::Dataset(_) => return Some("zfs".to_owned()),
+        RootSource::Image(path) | RootSource::Device(path) => path,
+    };
+    let file = std::fs::File::open(Path::new(OsStr::from_bytes(path.as_bytes()))).ok()?;
+    let kind = superblock::recognise(|buffer, offset| file.read_at(buffer, offset))?;
+    Some(kind.name.to_string_lossy().into_owned())
+}
+
+const UNRECOGNISED: &str = "it holds no file system that wharf recognises: ext2 to ext4, xfs, \
+    btrfs, f2fs, squashfs, erofs or iso9660";
+const NO_OVERLAY: &str = "the kernel refuses to combine these directories; the upper one must be \
+    on a file system with extended attributes that is not an overlay itself, with the work \
+    directory on the same";
 
 /// Returns at which step a filter of system calls is loaded.
 fn filter_at(steps: &[Step]) -> usize {

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, open, openat, openat2};
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{Mode, mkdirat};
 
 use super::{Broken, StepPart};
@@ -21,32 +21,6 @@ use crate::engine::terms::spec::{AutoMode, TargetKind};
 pub(super) enum Links {
     Followed,
     Refused,
-}
-
-/// Opens the container's root: a fresh mount of `dir` on itself, or the host's root. `place`: that
-/// directory, if it is open. `devices`: the device nodes in it are the container's. `users` has its
-/// files shown as another's.
-pub(super) fn take_root(
-    dir: Option<&CStr>,
-    place: Option<OwnedFd>,
-    devices: bool,
-    users: Option<Asker<'_>>,
-) -> nix::Result<OwnedFd> {
-    let path = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let Some(dir) = dir else {
-        return open(c"/", path, Mode::empty());
-    };
-    let place = place.map_or_else(|| open(dir, path, Mode::empty()), Ok)?;
-    let root = sys::open_tree(place.as_raw_fd(), c"", Recursive::Yes)?;
-    if let Some(users) = users {
-        users.ask(Some(root.as_fd()))?;
-    }
-    if !devices {
-        // They are not used: the container's devices are in a /dev of its own.
-        sys::mount_setattr(root.as_fd(), Recursive::No, attr::NODEV, 0, 0)?;
-    }
-    sys::move_mount(root.as_fd(), place.as_fd())?;
-    Ok(root)
 }
 
 /// Opens `path` below `root` without leaving it.

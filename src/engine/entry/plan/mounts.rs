@@ -9,6 +9,9 @@ use super::{PlanError, cstring};
 use crate::engine::sys::{Recursive, attr};
 use crate::engine::terms::spec::{At, AutoMode, ConfigPlace, Mount, MountUsers, TargetKind};
 
+/// A key, and its value if it has one.
+pub(in crate::engine) type FsOption = (CString, Option<CString>);
+
 /// A mount below the container's root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct MountStep {
@@ -34,7 +37,7 @@ pub(in crate::engine) enum MountSource {
     /// A part of the host's tree, or of the container's with `relative`.
     Bind { path: CString, recursive: Recursive, relative: bool },
     /// A new instance of a file system, with its options.
-    New { fstype: CString, device: CString, options: Vec<(CString, Option<CString>)> },
+    New { fstype: CString, device: CString, options: Vec<FsOption> },
     /// An existing mount gets other attributes.
     Remount,
 }
@@ -101,8 +104,15 @@ fn source(mount: &Mount) -> Result<MountSource, PlanError> {
             if mount.flags & libc::MS_REC != 0 { Recursive::Yes } else { Recursive::No };
         return Ok(MountSource::Bind { path: device, recursive, relative: mount.relative });
     }
+    let options = fs_options(&mount.data, mount.flags)?;
+    let fstype = cstring("a file system type", mount.fstype.as_bytes())?;
+    Ok(MountSource::New { fstype, device, options })
+}
+
+/// Lists the options of a file system: what `data` says, and those among the flags.
+pub(super) fn fs_options(data: &str, flags: libc::c_ulong) -> Result<Vec<FsOption>, PlanError> {
     let mut options = Vec::new();
-    for option in mount.data.split(',').filter(|it| !it.is_empty()) {
+    for option in data.split(',').filter(|it| !it.is_empty()) {
         let (key, value) = match option.split_once('=') {
             Some((key, value)) => (key, Some(cstring("a mount option", value.as_bytes())?)),
             None => (option, None),
@@ -110,12 +120,11 @@ fn source(mount: &Mount) -> Result<MountSource, PlanError> {
         options.push((cstring("a mount option", key.as_bytes())?, value));
     }
     for (flag, key) in SUPERBLOCK_FLAGS {
-        if mount.flags & flag != 0 {
+        if flags & flag != 0 {
             options.push((cstring("a mount option", key.as_bytes())?, None));
         }
     }
-    let fstype = cstring("a file system type", mount.fstype.as_bytes())?;
-    Ok(MountSource::New { fstype, device, options })
+    Ok(options)
 }
 
 /// Returns whether `mount` certainly mounts something on an existing `target`: a new file system,

@@ -5,7 +5,7 @@
 use std::ffi::CString;
 use std::fmt;
 
-use super::{DevStep, HookStep, KernelStep, MountStep, Program, UserStep};
+use super::{DevStep, HookStep, KernelStep, MountStep, Program, RootStep, UserStep};
 use crate::engine::sys::filter::FilterInstruction;
 use crate::engine::terms::space::Space;
 use crate::engine::terms::spec::{AutoMode, ConfigPlace, MountUsers};
@@ -21,7 +21,7 @@ pub(in crate::engine) enum Step {
     /// The kernel changes to an AppArmor profile when the program is executed, here or in a child.
     Confine(Confinement),
     Root {
-        dir: Option<CString>,
+        root: RootStep,
         /// Its device nodes can be opened: its /dev is the container's.
         devices: bool,
         /// Whose its files are shown to be.
@@ -155,10 +155,7 @@ impl fmt::Display for Step {
             Self::OwnCgroupNamespace => write!(f, "make a cgroup namespace"),
             Self::SlaveMounts => write!(f, "keep mounts from the host"),
             Self::Confine(it) => write!(f, "confine it with the AppArmor profile {}", it.profile),
-            Self::Root { dir: None, .. } => write!(f, "share the host's root"),
-            Self::Root { dir: Some(dir), .. } => {
-                write!(f, "lxc.rootfs.path {}", dir.to_string_lossy())
-            }
+            Self::Root { root, .. } => root.fmt(f),
             Self::Dev(it) => it.fmt(f),
             Self::Console { .. } => write!(f, "make /dev/console"),
             Self::Ttys { count } => write!(f, "make /dev/tty1 to /dev/tty{count}"),

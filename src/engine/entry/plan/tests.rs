@@ -6,6 +6,7 @@ use nix::sys::resource::Resource;
 
 use super::*;
 use crate::engine::terms::hook::Hook;
+use crate::engine::terms::rootfs::{Rootfs, Stage, Storage};
 use crate::engine::terms::spec::{
     AutoMounts, Belonging, ConsoleSpec, Hooks, InitSpec, KernelSetting, Namespaces, ProcessSpec,
     ResourceLimit,
@@ -16,7 +17,7 @@ fn spec(rootfs: Option<&str>) -> Spec {
         name: "web".parse().unwrap(),
         lxcpath: PathBuf::from("/var/lib/lxc"),
         hostname: Some("web".to_owned()),
-        rootfs: rootfs.map(|it| At { value: it.into(), place: None }),
+        rootfs: rootfs.map(|it| At { value: Rootfs::directory(it), place: None }),
         mounts: Vec::new(),
         auto: AutoMounts::default(),
         cgroup_v1: Vec::new(),
@@ -302,4 +303,26 @@ fn no_init_of_ours_is_in_a_pid_namespace_of_others() {
         let all = texts(&spec, Payload::Application);
         assert!(!all.contains(&"become init".to_owned()), "{all:?}");
     }
+}
+
+#[test]
+fn a_typed_root_is_mounted_once_at_its_stage() {
+    let mut spec = spec(Some("/srv/web"));
+    let root = &mut spec.rootfs.as_mut().unwrap().value;
+    root.storage = Storage::of_type("overlay", "/a:/b:/c/up").unwrap();
+    root.stage = Stage::Ours("/stage".into());
+    root.data = "metacopy=on".to_owned();
+    spec.root_flags = Some(At { value: libc::MS_RDONLY | libc::MS_NOSUID, place: None });
+    let steps = start(&spec, Payload::System, &TerminalInfo::default()).unwrap();
+    let roots: Vec<_> = steps
+        .iter()
+        .filter_map(|it| if let Step::Root { root, .. } = it { Some(root) } else { None })
+        .collect();
+    let [RootStep::Mounted(mount)] = roots.as_slice() else { panic!("{roots:?}") };
+    let RootSource::Overlay { lower, upper, work } = &mount.source else { panic!("{mount:?}") };
+    assert_eq!(lower.as_slice(), [c"/a", c"/b"]);
+    assert_eq!((upper.as_c_str(), work.as_c_str()), (c"/c/up", c"/c/work"));
+    assert_eq!(mount.options, [(c"metacopy".to_owned(), Some(c"on".to_owned()))]);
+    assert!(mount.read_only && mount.stage_is_ours);
+    assert!(steps.iter().any(|it| it.to_string() == "lxc.rootfs.options"));
 }

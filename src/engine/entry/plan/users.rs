@@ -39,7 +39,8 @@ pub(super) fn leave(spec: &Spec) -> Result<Vec<Step>, PlanError> {
     // A hook could mount it only later.
     let mounts = spec.hooks.all.iter().any(|it| it.value.moment == Moment::PreMount);
     let root = spec.rootfs.as_ref().filter(|_| !mounts);
-    let root = root.map(|it| cstring("lxc.rootfs.path", it.value.as_os_str().as_bytes()));
+    let root = root.and_then(|it| it.value.storage.directory());
+    let root = root.map(|it| cstring("lxc.rootfs.path", it.as_os_str().as_bytes()));
     // The change of identity clears the parent-death signal.
     let become_owner = UserStep::Become { owner, root: root.transpose()? };
     Ok(vec![Step::Users(become_owner), Step::DieWithSupervisor])

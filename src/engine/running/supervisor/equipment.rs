@@ -28,7 +28,7 @@ pub(super) struct Opened {
 impl Opened {
     /// Opens what `spec` names.
     pub(super) fn by(spec: &Spec) -> Result<Self, RunError> {
-        let rootfs = spec.rootfs.as_ref().map(|it| it.value.as_path());
+        let rootfs = spec.rootfs.as_ref().and_then(|it| it.value.storage.changed());
         let console = &spec.console;
         let log = console.logfile.as_ref().map(|path| {
             LogFile::output(path)
