@@ -5,13 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use super::allowed;
 use super::model::Model;
-use super::texts::event_words;
+use super::texts::{event_words, victim};
 use crate::command::Action;
 use crate::command::action::{Do, InDetail};
 use crate::engine::event::{Event, What};
 use crate::engine::exit::Exit;
-use crate::engine::oom::OomKill;
 use crate::engine::sample::Container;
+use crate::engine::state::State;
 use crate::format;
 
 /// How long an OOM kill that init survived is shown in its row.
@@ -44,6 +44,7 @@ pub fn of(model: &Model, container: &Container) -> Option<Diagnosis> {
         failed(model, container)
     };
     let diagnosis = diagnosis.or_else(|| trouble(container)).or_else(|| ended(container));
+    let diagnosis = diagnosis.or_else(|| abandoned(model, container));
     diagnosis.map(|it| Diagnosis {
         // Impossible actions are not offered.
         keys: it
@@ -53,6 +54,13 @@ pub fn of(model: &Model, container: &Container) -> Option<Diagnosis> {
             .collect(),
         ..it
     })
+}
+
+/// Returns whether it takes the place of the newest events where there is not room for both: trouble
+/// does, and so does the end of an init that was killed, as this may not have been intended.
+pub const fn outweighs_events(diagnosis: &Diagnosis, container: &Container) -> bool {
+    let killed = matches!(container.last_exit, Some(Exit::Signal(libc::SIGKILL)));
+    diagnosis.bad || killed && !container.state.is_active()
 }
 
 /// Returns the newest OOM kill in a container that is still running, if it is recent.
@@ -129,7 +137,7 @@ fn failed(model: &Model, container: &Container) -> Option<Diagnosis> {
     if !container.died_of_memory {
         return None;
     }
-    let whom = container.oom_last.as_ref().map(OomKill::to_string);
+    let whom = container.oom_last.as_ref().map(victim);
     let what = whom.map_or_else(
         || "out of memory: the kernel killed it".to_owned(),
         |it| format!("out of memory: killed {it}"),
@@ -170,6 +178,19 @@ fn ended(container: &Container) -> Option<Diagnosis> {
     };
     let keys = vec![(Action::Act(Do::Start), "start".to_owned()), log()];
     Some(Diagnosis { bad, at: container.since, what, more: Vec::new(), keys })
+}
+
+/// A run that ended with its supervisor, which nobody could report then.
+fn abandoned(model: &Model, container: &Container) -> Option<Diagnosis> {
+    if container.state.is_active() || container.last_exit.is_some() {
+        return None;
+    }
+    let ends = |it: &Event| it.enters() == Some(State::Stopped);
+    let newest = model.events.iter().rev().find(|it| it.name == container.name && !ends(it));
+    let killed = newest.filter(|it| it.what == What::SupervisorKilled)?;
+    let keys = vec![(Action::Act(Do::Start), "start".to_owned()), log()];
+    let what = event_words(killed);
+    Some(Diagnosis { bad: true, at: killed.at(), what, more: Vec::new(), keys })
 }
 
 fn raise(file: Option<&str>) -> (Action, String) {

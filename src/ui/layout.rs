@@ -128,9 +128,18 @@ fn below_each_other(body: Rect, table_height: u16) -> ListAreas {
     }
 }
 
-/// Returns whether the table has columns for the networks.
+/// Returns whether the traffic of networks is shown: in columns of the table, or that of the open
+/// container above its interfaces.
 pub fn shows_networks(model: &Model) -> bool {
-    model.detail.is_none() && inside(list(model).table).width >= ROOMY
+    match &model.detail {
+        Some(detail) => detail.tab == Tab::Network,
+        None => shows_network_columns(model),
+    }
+}
+
+/// Returns whether the table has columns for the networks.
+pub fn shows_network_columns(model: &Model) -> bool {
+    inside(list(model).table).width >= ROOMY
 }
 
 /// Returns how many lines a container takes in the list.

@@ -6,6 +6,7 @@ use crate::command::Action;
 use crate::command::action::Do;
 use crate::engine::event::{Event, What};
 use crate::engine::exit::Exit;
+use crate::engine::oom::OomKill;
 use crate::engine::sample::{CgroupFile, Container, Interface, Sample, Unmanaged};
 use crate::format;
 use crate::ui::allowed;
@@ -241,6 +242,9 @@ pub fn event_words(event: &Event) -> String {
         }
         What::Failed { reason } => format!("start failed: {reason}"),
         What::Warned { said } => format!("warning: {said}"),
+        What::SupervisorKilled => {
+            "its supervisor was killed; what it left was cleaned up".to_owned()
+        }
         What::Created => "created".to_owned(),
         What::Destroyed => "destroyed".to_owned(),
         What::Cgroup { file, old, new } => {
@@ -249,12 +253,28 @@ pub fn event_words(event: &Event) -> String {
         What::LimitLost { file, was, .. } => {
             format!("{file} lost its limit {}", value::shown(file, was))
         }
-        What::OomKill { count: 1, last: Some(last) } => format!("out of memory: killed {last}"),
+        What::OomKill { count: 1, last: Some(last) } => {
+            format!("out of memory: killed {}", victim(last))
+        }
         What::OomKill { count, last } => {
-            let last = last.as_ref().map(|it| format!(", last {it}")).unwrap_or_default();
+            let last = last.as_ref().map(|it| format!(", last {}", victim(it))).unwrap_or_default();
             format!("out of memory: {count} killed{last}")
         }
         What::Signal { pid, signal } => format!("signal {signal} to pid {pid}"),
+    }
+}
+
+/// Names the process that the kernel killed for lack of memory, and the limit that it was at, with
+/// sizes as they are written on the screen; commands print them as precisely as LXC's.
+pub fn victim(kill: &OomKill) -> String {
+    let held = kill.held_bytes.map(|it| format!(" with {}", format::bytes(it)));
+    let whom = format!("{} (pid {}){}", kill.process, kill.pid, held.unwrap_or_default());
+    match (&kill.group, &kill.limit_file, kill.limit_bytes) {
+        (Some(group), Some(file), Some(limit)) => {
+            format!("{whom}, at {file} = {} of {group}", format::bytes(limit))
+        }
+        (Some(group), _, _) => format!("{whom}, at the limit of {group}"),
+        (None, _, _) => format!("{whom}, as the host was out of memory"),
     }
 }
 

@@ -27,6 +27,13 @@ pub fn advice(file: &str) -> String {
     if is_key(file) { format!("{advice}; empty: not set") } else { advice.to_owned() }
 }
 
+/// Explains what `row` is, and what it may be if it can be set.
+pub fn explained(row: &str) -> String {
+    let knob = knob::of(file_of(row));
+    let advised = knob.stays && knob.value != KnobKind::Other;
+    if advised { format!("{}: {}", knob.meaning, knob.advice()) } else { knob.meaning.to_owned() }
+}
+
 /// Turns the operator's input into what the kernel accepts, or returns what is wrong with it.
 pub fn parse(file: &str, typed: &str, whole: Whole) -> Result<String, String> {
     value::parse(file_of(file), typed, whole)
@@ -269,6 +276,13 @@ mod tests {
         );
         assert_eq!(said("memory.memsw.limit_in_bytes", 256), None);
         assert_eq!(said("memory.limit_in_bytes", 200), None);
+    }
+
+    #[test]
+    fn what_is_set_is_explained_with_what_it_may_be() {
+        let max = explained("lxc.cgroup2.memory.max");
+        assert_eq!(max, "most memory it may use: 512M, 1.5G, 25% of the host, or max");
+        assert_eq!(explained("memory.current"), "memory in use");
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod header;
 mod list;
 mod narrow;
 mod overlay;
+mod places;
 mod processes;
 mod row;
 mod status;

@@ -119,6 +119,7 @@ fn sentence(what: &What) -> String {
         ),
         What::Failed { reason } => format!("failed: {}", shown(reason)),
         What::Warned { said } => format!("warning: {}", shown(said)),
+        What::SupervisorKilled => "lost its supervisor, which was killed".to_owned(),
         What::Created => "created".to_owned(),
         What::Destroyed => "destroyed".to_owned(),
         What::Cgroup { file, old, new } => {

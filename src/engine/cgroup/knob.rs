@@ -57,9 +57,9 @@ pub struct Knob {
     pub over: Over,
     /// What it is called under the other version.
     pub(in crate::engine) other: Option<&'static str>,
-    pub(in crate::engine) meaning: &'static str,
+    pub meaning: &'static str,
     /// Its value stays until it is set again, unlike that of counters and commands.
-    pub(in crate::engine) stays: bool,
+    pub stays: bool,
 }
 
 const MAX: Clear = Clear::By("max");

@@ -55,6 +55,8 @@ pub enum What {
     Failed {
         reason: String,
     },
+    /// Its supervisor was killed, and what that left was cleaned up, which may be long after.
+    SupervisorKilled,
     Created,
     Destroyed,
     /// A cgroup value was changed through wharf.
@@ -99,6 +101,7 @@ impl Event {
             | What::Braked { .. }
             | What::Warned { .. }
             | What::Failed { .. }
+            | What::SupervisorKilled
             | What::Created
             | What::Destroyed
             | What::Cgroup { .. }

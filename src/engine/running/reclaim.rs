@@ -122,6 +122,7 @@ pub(in crate::engine) fn clean_up_held(
     if !from.is_active() {
         return Ok(Reclaimed::Nothing);
     }
+    event::publish(lxcpath, name, What::SupervisorKilled);
     event::publish(lxcpath, name, What::State { from, to: State::Stopped });
     Ok(Reclaimed::DeadRun)
 }

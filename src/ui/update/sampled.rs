@@ -53,6 +53,7 @@ pub(super) fn happened(model: &mut Model, event: Event) -> Vec<Effect> {
         | What::Exited { .. }
         | What::Braked { .. }
         | What::Warned { .. }
+        | What::SupervisorKilled
         | What::Cgroup { .. }
         | What::LimitLost { .. }
         | What::OomKill { .. }

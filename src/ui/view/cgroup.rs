@@ -48,9 +48,16 @@ const FIGURES: usize = 14;
 /// Cells of the narrowest and of the widest bar.
 const BARS: (usize, usize) = (5, 40);
 
+/// From this width on each file is explained, in at least so many cells.
+const EXPLAINED_FROM: usize = 150;
+const EXPLAINED: usize = 48;
+/// Cells of a file with a bar of the widest.
+const FILE: usize = 2 + NAMES + 1 + VALUES + FIGURES + BARS.1 + 1;
+
 /// One line of the pane.
 enum PaneRow<'a> {
-    Head(&'a str, u8),
+    /// The controller, and the version of its files; a configuration has none.
+    Head(&'a str, Option<u8>),
     File(&'a CgroupFile),
     /// A note on the file above: an error, or the effect of the value under edit.
     Note(Vec<(String, Style)>),
@@ -108,24 +115,7 @@ pub(super) fn pane(model: &Model, canvas: Canvas<'_>) {
     let below = (at + below.count().max(1)).min(rows.len().saturating_sub(1));
     let first = scroll(screen.cgroup.first, below, rows.len(), height).min(at);
     for ((index, row), line) in rows.iter().enumerate().skip(first).zip(canvas.rows()) {
-        let mut pen = canvas.pen_at(line);
-        match row {
-            PaneRow::Head(group, version) => {
-                pen.skip(1).put(&group.to_uppercase(), look.dim.add_modifier(Modifier::BOLD));
-                if !configured {
-                    pen.right(&format!("v{version} "), look.dim);
-                }
-            }
-            PaneRow::File(file) => {
-                pane.file(file, focused && index == at, &mut pen);
-            }
-            PaneRow::Note(pieces) => {
-                pen.skip(INDENT);
-                for (words, style) in pieces {
-                    pen.clip(words, *style, look.glyphs.ellipsis);
-                }
-            }
-        }
+        pane.paint(row, focused && index == at, &mut canvas.pen_at(line));
     }
 }
 
@@ -169,7 +159,8 @@ impl<'a> CgroupPane<'a> {
         for (index, file) in files.iter().enumerate() {
             if texts::group(file) != group {
                 group = texts::group(file);
-                rows.push(PaneRow::Head(group, file.version));
+                let version = (!value::is_key(&file.file)).then_some(file.version);
+                rows.push(PaneRow::Head(group, version));
             }
             if index == place {
                 at = rows.len();
@@ -301,11 +292,40 @@ impl<'a> CgroupPane<'a> {
             .then(|| value::warning(&file.file, kernel, &container.counters, &other))?
     }
 
+    /// Paints one line; where there is room, files are explained beside it.
+    fn paint(&self, row: &PaneRow<'_>, current: bool, pen: &mut Pen<'_>) {
+        let look = self.look;
+        match row {
+            PaneRow::Head(group, version) => {
+                pen.skip(1).put(&group.to_uppercase(), look.dim.add_modifier(Modifier::BOLD));
+                if let Some(version) = version {
+                    pen.right(&format!("v{version} "), look.dim);
+                }
+            }
+            PaneRow::File(file) => {
+                if current {
+                    pen.wash(look.select);
+                }
+                let wide = pen.left();
+                let file_cells =
+                    if wide < EXPLAINED_FROM { wide } else { FILE.min(wide - EXPLAINED) };
+                self.file(file, current, &mut pen.part(file_cells));
+                pen.skip(2).clip(&value::explained(&file.file), look.dim, look.glyphs.ellipsis);
+            }
+            PaneRow::Note(pieces) => {
+                pen.skip(INDENT);
+                for (words, style) in pieces {
+                    pen.clip(words, *style, look.glyphs.ellipsis);
+                }
+            }
+        }
+    }
+
     /// Paints one file: its name, its value or the field for another, and its usage.
     fn file(&self, file: &CgroupFile, current: bool, pen: &mut Pen<'_>) {
         let look = self.look;
         if current {
-            pen.wash(look.select).put(look.glyphs.cursor, look.accent).to(0);
+            pen.put(look.glyphs.cursor, look.accent).to(0);
         }
         let name = if file.writable && file.applies { look.fg } else { look.dim };
         let spare = pen.left().saturating_sub(FIGURES + BARS.0 + QUOTA + 3);
@@ -319,7 +339,8 @@ impl<'a> CgroupPane<'a> {
         pen.skip(2).part(names).clip(&title, name, look.glyphs.ellipsis);
         pen.skip(1);
         let edit = self.screen.cgroup.edit.as_ref().filter(|_| current);
-        let bar = (pen.left().saturating_sub(FIGURES) / 4).clamp(BARS.0, BARS.1);
+        let rest = pen.left().saturating_sub(FIGURES);
+        let bar = (rest / 4).max(rest.saturating_sub(VALUES)).clamp(BARS.0, BARS.1);
         let usage = FIGURES + bar;
         // The usage gives way to the value itself, and even more to one under edit.
         let limited = edit.is_none()

@@ -59,7 +59,8 @@ pub(super) fn peek(
 pub(super) fn strip(model: &Model, canvas: Canvas<'_>) -> bool {
     let look = canvas.look;
     let Some(container) = model.current() else { return false };
-    if !diagnosis::of(model, container).is_some_and(|it| it.bad) {
+    let diagnosis = diagnosis::of(model, container);
+    if !diagnosis.is_some_and(|it| diagnosis::outweighs_events(&it, container)) {
         return false;
     }
     let title = [(container.name.as_str(), look.accent), ("  what happened", look.dim)];

@@ -77,6 +77,7 @@ pub(super) fn line(model: &Model, event: &Event, named: Named, look: &Look, pen:
         What::Failed { .. }
         | What::Braked { .. }
         | What::Warned { .. }
+        | What::SupervisorKilled
         | What::LimitLost { .. }
         | What::OomKill { .. } => {
             pen.clip(&shown(&texts::event_words(event)), look.bad, ellipsis);

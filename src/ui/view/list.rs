@@ -122,7 +122,7 @@ fn table(model: &Model, canvas: Canvas<'_>) {
         let wanted = (longest.unwrap_or(0) + AROUND_NAME).min(usize::from(WHOLE_NAMES.1));
         column.width = column.width.max(wanted as u16);
     }
-    let roomy = layout::shows_networks(model);
+    let roomy = layout::shows_network_columns(model);
     let most = if roomy { columns.len() } else { columns.len() - ROOMY_COLUMNS };
     let places = arrange(columns.get(..most).unwrap_or_default(), inner.width.saturating_sub(1));
     for place in &places {

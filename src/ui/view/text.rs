@@ -7,31 +7,27 @@ use regex::Regex;
 
 use super::canvas::Canvas;
 use super::events::{self, Named};
+use super::places;
 use crate::command::Action;
 use crate::command::action::Anywhere;
-use crate::engine::sample::{Detail, HIDDEN, Sample};
+use crate::engine::sample::{HIDDEN, Sample};
 use crate::engine::shown::shown;
-use crate::format;
 use crate::ui::layout::NARROW;
 use crate::ui::model::Model;
 use crate::ui::model::detail::{DetailScreen, Search, Tab};
-use crate::ui::texts::{self, NetworkLine};
+use crate::ui::texts;
 use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
-use crate::widgets::pen::{Pen, width};
+use crate::widgets::pen::Pen;
 use crate::widgets::table::scroll;
 use crate::widgets::text::{paragraph, wrap};
 
-/// Cells for the name of an interface, and on a narrow screen.
-const INTERFACES: usize = 14;
-const NARROW_INTERFACES: usize = 8;
-/// Cells for an address.
-const ADDRESSES: usize = 42;
 /// Widest line of the greeting.
 const MEASURE: usize = 64;
 
 /// Paints the pane `tab`.
 pub(super) fn pane(model: &Model, tab: Tab, canvas: Canvas<'_>) {
+    let canvas = places::configured(model, tab, canvas);
     let look = canvas.look;
     let Some(screen) = &model.detail else { return };
     let count = texts::line_count(model, tab);
@@ -39,7 +35,11 @@ pub(super) fn pane(model: &Model, tab: Tab, canvas: Canvas<'_>) {
     let first = first(screen, tab, count, rows);
     let foot = format!("{}/{count}", (first + rows).min(count));
     let follows = matches!(tab, Tab::Log | Tab::Events) && screen.follow;
-    let right = if follows { format!("follow {}", look.glyphs.down) } else { String::new() };
+    let right = match (follows, tab) {
+        (true, _) => format!("follow {}", look.glyphs.down),
+        (false, Tab::Network) => places::traffic(model).unwrap_or_default(),
+        (false, _) => String::new(),
+    };
     let search = screen.search.as_ref().filter(|_| screen.focus == tab);
     let line = search.map(|it| it.line.text()).unwrap_or_default();
     let hits = search.map(|it| hits(it, &texts::found(model))).unwrap_or_default();
@@ -75,11 +75,11 @@ pub(super) fn pane(model: &Model, tab: Tab, canvas: Canvas<'_>) {
         (Tab::Config, Some(detail)) => {
             let text = detail.config.as_deref().unwrap_or_default();
             for (line, row) in text.lines().skip(first).zip(canvas.rows()) {
-                config_line(line, look, &mut canvas.pen_at(row));
+                places::config_line(line, look, &mut canvas.pen_at(row));
             }
         }
-        (Tab::Network, _) => network(model, first, &mut canvas),
-        (Tab::Mounts, Some(detail)) => mounts(detail, first, &mut canvas),
+        (Tab::Network, _) => places::network(model, first, &mut canvas),
+        (Tab::Mounts, Some(detail)) => places::mounts(detail, first, &mut canvas),
         _ => (),
     }
     if let Some(search) = search {
@@ -269,64 +269,4 @@ fn log_line(line: &str, look: &Look, pen: &mut Pen<'_>) {
     pen.clip(before, look.fg, look.glyphs.ellipsis);
     pen.clip(word_itself, style, look.glyphs.ellipsis);
     pen.clip(after, look.fg, look.glyphs.ellipsis);
-}
-
-fn config_line(line: &str, look: &Look, pen: &mut Pen<'_>) {
-    pen.skip(1);
-    let text = shown(line);
-    if text.trim_start().starts_with('#') {
-        pen.clip(&text, look.dim, look.glyphs.ellipsis);
-    } else if let Some((key, value)) = text.split_once('=') {
-        pen.put(key, look.key).put("=", look.dim).clip(value, look.fg, look.glyphs.ellipsis);
-    } else {
-        pen.clip(&text, look.fg, look.glyphs.ellipsis);
-    }
-}
-
-/// Paints the mounts from the `first` on: place, type and source in columns, and the options.
-fn mounts(detail: &Detail, first: usize, canvas: &mut Canvas<'_>) {
-    let look = canvas.look;
-    let words =
-        |line: &str| -> Vec<String> { shown(line).splitn(4, ' ').map(str::to_owned).collect() };
-    let lines: Vec<Vec<String>> = detail.mounts.iter().map(|it| words(it)).collect();
-    // The options are cut first: they say least.
-    let most = usize::from(canvas.area.width) / 3;
-    let cells = |column: usize| {
-        let all = lines.iter().filter_map(|it| it.get(column));
-        all.map(|it| width(it)).max().unwrap_or(0).min(most)
-    };
-    let cells = [cells(0), cells(1), cells(2)];
-    for (line, row) in lines.iter().skip(first).zip(canvas.rows()) {
-        let mut pen = canvas.pen_at(row);
-        pen.skip(1);
-        for (words, cells) in line.iter().zip(cells) {
-            pen.part(cells).name(words, look.fg, look.glyphs.ellipsis);
-            pen.skip(2);
-        }
-        let options = line.get(cells.len()).map_or("", String::as_str);
-        pen.clip(options, look.dim, look.glyphs.ellipsis);
-    }
-}
-
-/// Paints the interfaces from line `first` on: name, addresses below each other, and figures.
-fn network(model: &Model, first: usize, canvas: &mut Canvas<'_>) {
-    let look = canvas.look;
-    let names = if model.size.0 < NARROW { NARROW_INTERFACES } else { INTERFACES };
-    let bytes = |it: Option<u64>| it.map_or_else(|| look.glyphs.unknown.to_owned(), format::bytes);
-    for (line, row) in texts::network_lines(model).iter().skip(first).zip(canvas.rows()) {
-        let mut pen = canvas.pen_at(row);
-        pen.skip(1);
-        match line {
-            NetworkLine::Interface(it, address) => {
-                let name = shown(&it.name);
-                pen.part(names).clip(&name, look.accent, look.glyphs.ellipsis);
-                if let Some(address) = address {
-                    pen.part(ADDRESSES).put(address, look.fg);
-                }
-                pen.put("rx ", look.dim).put(&bytes(it.rx_bytes), look.fg);
-                pen.put("  tx ", look.dim).put(&bytes(it.tx_bytes), look.fg);
-            }
-            NetworkLine::Address(_, address) => _ = pen.skip(names).put(address, look.fg),
-        }
-    }
 }

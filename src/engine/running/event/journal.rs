@@ -279,6 +279,7 @@ fn shortened(event: &Event) -> Event {
         What::State { .. }
         | What::Exited { .. }
         | What::Braked { .. }
+        | What::SupervisorKilled
         | What::Created
         | What::Destroyed
         | What::OomKill { last: None, .. }
@@ -331,6 +332,7 @@ mod tests {
             What::Braked { restarts: 5, wait_ms: 1000 },
             What::Warned { said: "unknown".to_owned() },
             What::Failed { reason: "mount: \u{1b}[2J\nno".to_owned() },
+            What::SupervisorKilled,
             What::Created,
             What::Destroyed,
             What::Cgroup { file: "memory.max".into(), old: "max".into(), new: "1".into() },

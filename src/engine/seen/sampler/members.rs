@@ -187,6 +187,7 @@ impl Members {
                 | What::Exited { .. }
                 | What::Braked { .. }
                 | What::Failed { .. }
+                | What::SupervisorKilled
                 | What::Created
                 | What::LimitLost { .. }
                 | What::OomKill { .. } => {

@@ -149,3 +149,21 @@ fn a_share_stands_below_its_heading() {
         assert_eq!(place("MEM/MAX", " %"), place("RUNNING", "95!") - 1, "{keys}");
     }
 }
+
+#[test]
+fn a_wide_screen_explains_limits_and_shows_what_is_configured() {
+    let mut web = with_detail(container("web", State::Running));
+    let detail = web.detail.as_mut().unwrap();
+    detail.config =
+        Some("lxc.net.0.type = veth\nlxc.mount.entry = /srv srv none bind 0 0\n".to_owned());
+    detail.mounts = vec!["/srv ext4 /dev/vda1 rw".to_owned()];
+    let mut model = model((200, 50), vec![web]);
+    press(&mut model, "Enter 3");
+    has(&lines(&model), &["memory.max", "512M", "most memory it may use: 512M, 1.5G"]);
+    press(&mut model, "8");
+    has(&lines(&model), &["In its configuration"]);
+    has(&lines(&model), &["lxc.net.0.type = veth"]);
+    press(&mut model, "9");
+    has(&lines(&model), &["/dev/vda1", "lxc.mount.entry = /srv srv none bind 0 0"]);
+    assert!(!lines(&model).iter().any(|it| it.contains("lxc.net.0.type")));
+}

@@ -67,7 +67,7 @@ fn a_death_of_memory_is_told_with_the_limit_the_last_words_and_the_keys() {
         has(&lines, &["s start", "l log"]);
         has(&lines, &["web", "STOPPED", if size.0 < 100 { "oom/128M" } else { "·/128M" }]);
         if size.0 >= 100 {
-            has(&lines, &["memory.max = 128.0 MiB"]);
+            has(&lines, &["memory.max = 128M of"]);
             has(&lines, &["its memory was limited to 128M"]);
             has(&lines, &["web", "oom-killed"]);
         }
@@ -173,5 +173,38 @@ fn a_refusal_is_on_the_screen_to_its_last_word() {
         press(&mut model, "Up J");
         let plain = lines(&model).join("\n");
         assert!(plain.contains("mount /srv/shop on"), "{size:?}\n{plain}");
+    }
+}
+
+#[test]
+fn an_init_that_was_killed_is_told_at_every_size_with_room_for_it() {
+    use crate::engine::exit::Exit;
+    let web = Container { last_exit: Some(Exit::Signal(9)), ..container("web", State::Stopped) };
+    for size in [(200, 50), (120, 36), (80, 24)] {
+        let model = model(size, vec![web.clone()]);
+        has(&lines(&model), &["web  what happened"]);
+        has(&lines(&model), &["init was killed: signal 9"]);
+        has(&lines(&model), &["s start", "l log"]);
+    }
+    has(&lines(&model((40, 10), vec![web])), &["web", "STOPPED", "signal 9"]);
+}
+
+#[test]
+fn a_killed_supervisor_is_told_until_the_next_start() {
+    use crate::engine::event::{Event, What};
+    for size in [(200, 50), (120, 36), (80, 24), (40, 10)] {
+        let mut model = model(size, vec![container("web", State::Stopped)]);
+        let mut happens = |what| {
+            let (at_ms, lxcpath) = (1000, "/var/lib/lxc".into());
+            let event = Event { at_ms, lxcpath, name: name("web"), what };
+            _ = update(&mut model, Message::Happened(event));
+            lines(&model)
+        };
+        _ = happens(What::SupervisorKilled);
+        let told = happens(What::State { from: State::Running, to: State::Stopped });
+        has(&told, &["its supervisor was killed"]);
+        _ = happens(What::State { from: State::Stopped, to: State::Starting });
+        let told = happens(What::State { from: State::Running, to: State::Stopped });
+        assert!(!told.iter().any(|it| it.contains("what happened")), "{told:?}");
     }
 }
