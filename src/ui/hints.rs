@@ -295,6 +295,11 @@ fn name(model: &Model, action: Action) -> Cow<'static, str> {
     let frozen = || model.targets().iter().all(|it| it.state == State::Frozen);
     match action {
         Action::Act(Do::Freeze) if !model.targets().is_empty() && frozen() => "thaw".into(),
+        Action::Detail(InDetail::AllFiles)
+            if model.detail.as_ref().is_some_and(|it| it.cgroup.all) =>
+        {
+            "fewer files".into()
+        }
         Action::Act(Do::Stop) => match model.halting() {
             Some((name, left)) if model.current_name() == Some(name) => {
                 format!("kill ({})", format::duration_in_text(left)).into()
