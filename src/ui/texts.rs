@@ -242,9 +242,7 @@ pub fn event_words(event: &Event) -> String {
         }
         What::Failed { reason } => format!("start failed: {reason}"),
         What::Warned { said } => format!("warning: {said}"),
-        What::SupervisorKilled => {
-            "its supervisor was killed; what it left was cleaned up".to_owned()
-        }
+        What::SupervisorKilled => "its supervisor was killed; what it left is gone".to_owned(),
         What::Created => "created".to_owned(),
         What::Destroyed => "destroyed".to_owned(),
         What::Cgroup { file, old, new } => {
