@@ -1,0 +1,158 @@
+//! Debian's LXC, 5.0.2 or 6.0.4. If it is not installed, its packages are unpacked below cargo's
+//! directory for tests and mounted over /usr and /etc in the test's own mount namespace, so the
+//! machine stays unchanged. Not available: the tests are skipped.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use super::{Lxcpath, can_run_containers, finish, leftovers, text, told};
+
+const PACKAGES: [&str; 4] = ["lxc", "liblxc1", "liblxc-common", "lxc-templates"];
+
+/// Mounts the unpacked packages, `$0`, over the machine, and runs the rest of the arguments.
+const OVERLAY: &str = "mount -t overlay wharf-test -o lowerdir=$0/usr:/usr /usr && \
+    mount -t overlay wharf-test -o lowerdir=$0/etc:/etc /etc && exec \"$@\"";
+
+/// LXC's leader never removes this group.
+const PIVOT: &str = "lxc.pivot";
+
+/// An lxcpath, and Debian's LXC that sees it.
+pub(crate) struct Lxc {
+    /// None: it is installed.
+    unpacked: Option<PathBuf>,
+    pub(crate) lxcpath: Lxcpath,
+    /// Dropped after the containers have ended.
+    _pivots: Pivots,
+}
+
+impl Lxc {
+    /// Returns `None`, with a message, if LXC is not available.
+    pub(crate) fn new() -> Option<Self> {
+        static UNPACKED: OnceLock<Result<Option<PathBuf>, String>> = OnceLock::new();
+        if !can_run_containers() {
+            return None;
+        }
+        match UNPACKED.get_or_init(|| if is_installed() { Ok(None) } else { unpack().map(Some) }) {
+            Ok(unpacked) => Some(Self {
+                unpacked: unpacked.clone(),
+                lxcpath: Lxcpath::new(),
+                _pivots: Pivots::note(),
+            }),
+            Err(why) => {
+                println!("skipped: no LXC to compare with: {why}");
+                None
+            }
+        }
+    }
+
+    /// Prepares a program in the environment where LXC is installed.
+    pub(crate) fn inside(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = self.program(program);
+        command.arg("-P").arg(self.lxcpath.path()).args(args);
+        command
+    }
+
+    /// The same, without arguments.
+    pub(crate) fn program(&self, name: &str) -> Command {
+        let mut command = self.unpacked.as_deref().map_or_else(
+            || Command::new(name),
+            |unpacked| {
+                let mut command = overlaid(unpacked);
+                command.arg(name);
+                command
+            },
+        );
+        command.stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn run(&self, program: &str, args: &[&str]) -> Output {
+        finish(self.inside(program, args))
+    }
+
+    /// Runs one of LXC's commands, expects success and returns what it printed.
+    pub(crate) fn ok(&self, program: &str, args: &[&str]) -> String {
+        let output = self.run(program, args);
+        assert!(output.status.success(), "{program} {args:?}: {}", told(&output));
+        text(&output.stdout)
+    }
+
+    /// Asks LXC and wharf for the state, which must be the same.
+    pub(crate) fn both_say(&self, name: &str, state: &str) {
+        assert_eq!(self.lxcpath.state(name), state, "says wharf");
+        let said = self.ok("lxc-info", &["-n", name, "-s", "-H"]);
+        assert_eq!(said.trim(), state, "says lxc-info");
+    }
+}
+
+fn overlaid(unpacked: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c", OVERLAY]).arg(unpacked);
+    command
+}
+
+/// Returns whether this machine has a version of LXC that these tests support.
+fn is_installed() -> bool {
+    let mut version = Command::new("lxc-start");
+    version.arg("--version");
+    succeed(version).is_ok_and(|it| it.starts_with("5.") || it.starts_with("6."))
+}
+
+/// Downloads and unpacks LXC once, and checks that it runs.
+fn unpack() -> Result<PathBuf, String> {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian-lxc");
+    if !dir.join("usr/bin/lxc-start").exists() {
+        let scratch =
+            tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).map_err(|it| it.to_string())?;
+        let mut download = Command::new("apt-get");
+        download.args(["-qq", "download"]).args(PACKAGES).current_dir(scratch.path());
+        succeed(download)?;
+        let fresh = scratch.path().join("root");
+        for entry in fs::read_dir(scratch.path()).unwrap().flatten() {
+            let mut extract = Command::new("dpkg");
+            succeed({
+                extract.arg("-x").arg(entry.path()).arg(&fresh);
+                extract
+            })?;
+        }
+        // Another run of the tests may have been faster.
+        if let Err(error) = fs::rename(&fresh, &dir)
+            && !dir.exists()
+        {
+            return Err(error.to_string());
+        }
+    }
+    let mut version = overlaid(&dir);
+    version.args(["lxc-start", "--version"]);
+    let version = succeed(version)?;
+    if version.starts_with("5.") { Ok(dir) } else { Err(format!("version {version}")) }
+}
+
+fn succeed(mut command: Command) -> Result<String, String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    if output.status.success() {
+        return Ok(text(&output.stdout));
+    }
+    Err(format!("{command:?}: {}", told(&output)))
+}
+
+/// Removes the groups that LXC's leaders have left, unless they were there before.
+struct Pivots(Vec<PathBuf>);
+
+impl Pivots {
+    fn note() -> Self {
+        let places = leftovers::cgroup_mounts().into_iter().map(|it| it.join(PIVOT));
+        Self(places.filter(|it| !it.exists()).collect())
+    }
+}
+
+impl Drop for Pivots {
+    fn drop(&mut self) {
+        for place in &self.0 {
+            // A group that is in use, or was never created, is not ours.
+            _ = fs::remove_dir(place);
+        }
+    }
+}
