@@ -3,6 +3,7 @@
 //! Reading goes in two steps. [`load`] checks every line as LXC does and accepts whatever LXC of
 //! any release accepts; [`Config::spec`] then refuses what wharf does not support yet.
 
+mod apparmor;
 mod build;
 mod caps;
 mod document;
@@ -22,6 +23,7 @@ mod net;
 mod process;
 mod read;
 mod roots;
+mod selinux;
 mod settings;
 mod signals;
 mod system;

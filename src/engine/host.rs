@@ -3,10 +3,12 @@
 
 pub(in crate::engine) mod apparmor;
 pub mod identity;
+pub(in crate::engine) mod label;
 pub(in crate::engine) mod links;
 pub mod lxcpath;
 pub(in crate::engine) mod mountinfo;
 pub(in crate::engine) mod random;
+pub(in crate::engine) mod selinux;
 
 #[cfg(test)]
 pub(in crate::engine) mod made_up;

@@ -6,6 +6,7 @@ pub mod exit;
 pub mod hook;
 pub mod id;
 pub(in crate::engine) mod idmap;
+pub(in crate::engine) mod label;
 pub mod name;
 pub mod nic;
 pub(in crate::engine) mod patience;

@@ -81,12 +81,18 @@ impl Machine {
     /// None: this machine cannot run the test, which is reported.
     pub(crate) fn start() -> Option<Self> {
         let machine = Self::create()?;
-        machine.lxcpath.ok(&["start", &machine.name]);
-        machine.wait_until_up();
+        machine.boot();
         Some(machine)
     }
 
-    pub(crate) fn create() -> Option<Self> {
+    /// Starts it and waits for its systemd.
+    pub(crate) fn boot(&self) {
+        self.lxcpath.ok(&["start", &self.name]);
+        self.wait_until_up();
+    }
+
+    /// Without a configuration.
+    fn bare() -> Option<Self> {
         let turn = host_with_systemd()?;
         if !Path::new(DEBIAN).exists() {
             println!("skipped: there is no root with systemd at {DEBIAN}");
@@ -95,17 +101,40 @@ impl Machine {
         let root = Overlay::over(DEBIAN);
         let lxcpath = Lxcpath::new();
         let name = lxcpath.name("box");
+        Some(Self { lxcpath, name, root, _turn: turn })
+    }
+
+    /// With the configuration that LXC's own `lxc-create` gives it, and what is common to LXC's
+    /// containers of every distribution.
+    pub(crate) fn of_lxc() -> Option<Self> {
+        let machine = Self::bare()?;
+        let (path, name) = (machine.lxcpath.path(), machine.name.as_str());
+        host("lxc-create", &["-P", path.to_str().unwrap(), "-n", name, "-t", "none"]);
+        let file = path.join(name).join("config");
+        let config = format!(
+            "{}lxc.include = /usr/share/lxc/config/common.conf\nlxc.arch = amd64\n\
+             lxc.uts.name = {name}\nlxc.rootfs.path = dir:{}\n",
+            fs::read_to_string(&file).unwrap(),
+            machine.root.root().display()
+        );
+        fs::write(file, config).unwrap();
+        Some(machine)
+    }
+
+    pub(crate) fn create() -> Option<Self> {
+        let machine = Self::bare()?;
         let config = format!(
             "lxc.uts.name = box\nlxc.rootfs.path = dir:{}\nlxc.net.0.type = empty\n\
              lxc.tty.max = 0\nlxc.pty.max = 1024\nlxc.cgroup2.pids.max = 500\n\
              lxc.mount.auto = cgroup:mixed proc:mixed sys:mixed\n\
              lxc.cap.drop = mac_admin mac_override sys_time sys_module sys_rawio\n\
              lxc.apparmor.profile = unconfined\n",
-            root.root().display()
+            machine.root.root().display()
         );
-        fs::create_dir(lxcpath.path().join(&name)).unwrap();
-        fs::write(lxcpath.path().join(&name).join("config"), config).unwrap();
-        Some(Self { lxcpath, name, root, _turn: turn })
+        let home = machine.lxcpath.path().join(&machine.name);
+        fs::create_dir(&home).unwrap();
+        fs::write(home.join("config"), config).unwrap();
+        Some(machine)
     }
 
     pub(crate) fn wait_until_up(&self) {

@@ -7,8 +7,10 @@ use super::error::{ConfigError, ConfigErrors, Reason};
 use super::keys::Support;
 use super::meaning::{Auto, AutoGroup, Meaning, NONE};
 use super::settings::{ConfigSettings, Setting, blame};
-use super::{Config, filter, hooks, idmap, include, mounts, namespaces, net, process, roots};
-use crate::engine::host::apparmor;
+use super::{
+    Config, apparmor, filter, hooks, idmap, include, mounts, namespaces, net, process, roots,
+    selinux,
+};
 use crate::engine::host::links::Netlink;
 use crate::engine::terms::nic::Nic;
 use crate::engine::terms::rootfs::Storage;
@@ -42,6 +44,8 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
     let capabilities = capabilities(settings);
     let (filter, mut warnings) = filter::of(settings)?;
     warnings.extend(namespaces::warnings(settings, &namespaces));
+    let confining = apparmor::of(settings, &config.name, &config.lxcpath)?;
+    let (context, keyring_label) = selinux::of(settings);
     Ok(Spec {
         name: config.name.clone(),
         lxcpath: config.lxcpath.clone(),
@@ -61,7 +65,9 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
         namespaces,
         nics,
         capabilities,
-        apparmor: apparmor(settings),
+        label: confining.label.or(context),
+        own_profile: confining.own,
+        keyring_label,
         no_new_privs: settings.number("lxc.no_new_privs") != 0,
         filter,
         warnings,
@@ -96,11 +102,7 @@ fn refuses(entry: &Setting) -> bool {
     match entry.key.support {
         Support::Now | Support::Harmless => false,
         Support::Only(values) => !values.contains(&entry.value.as_str()),
-        Support::AppArmor => entry.value == GENERATED && apparmor::is_enabled(),
-        Support::SeLinux => {
-            !["unconfined", "unchanged"].contains(&entry.value.as_str())
-                && Path::new("/sys/fs/selinux/enforce").exists()
-        }
+        Support::AppArmor => apparmor::lacks_parser(&entry.value),
         Support::Later => true,
     }
 }
@@ -124,26 +126,9 @@ fn is_not_yet(auto: Auto, word: &str) -> bool {
     }
 }
 
-/// The profile that LXC generates from the rest of a configuration.
-pub(super) const GENERATED: &str = "generated";
-
-/// Chooses the container's AppArmor profile, as LXC does; but if the default profile is not loaded,
-/// a container whose configuration names none still starts.
-fn apparmor(settings: &ConfigSettings) -> Option<At<String>> {
-    let entry = settings.last("lxc.apparmor.profile");
-    let (value, place) = match entry {
-        _ if !apparmor::is_enabled() => return None,
-        Some(it) => (it.value.as_str(), it.place.clone()),
-        None if apparmor::is_loaded(apparmor::DEFAULT) => (apparmor::DEFAULT, None),
-        None => return None,
-    };
-    let changes = ![apparmor::UNCONFINED, "unchanged"].contains(&value);
-    changes.then(|| At { value: value.to_owned(), place })
-}
-
 fn not_yet(entry: &Setting) -> ConfigError {
-    let generated = entry.key.support == Support::AppArmor;
-    blame(entry, if generated { Reason::Generated } else { Reason::NotYet })
+    let lacks_parser = entry.key.support == Support::AppArmor;
+    blame(entry, if lacks_parser { Reason::NoParser } else { Reason::NotYet })
 }
 
 /// Returns the flags for the mount of the root.

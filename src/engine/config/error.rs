@@ -72,13 +72,8 @@ impl ConfigError {
 
     /// Returns whether the line would isolate the container from the host.
     pub(in crate::engine) fn isolates(&self) -> bool {
-        let keys = ["lxc.idmap", "lxc.seccomp.", "lxc.selinux."];
+        let keys = ["lxc.idmap", "lxc.seccomp.", "lxc.apparmor."];
         keys.iter().any(|it| self.subject.starts_with(it))
-    }
-
-    /// Returns whether the line asks for a profile generated from the configuration.
-    pub(in crate::engine) const fn asks_to_generate(&self) -> bool {
-        matches!(self.reason, Reason::Generated)
     }
 
     const fn is_not_yet(&self) -> bool {
@@ -181,11 +176,13 @@ pub enum Reason {
     NotInEnvironment,
     #[error("is not supported yet")]
     NotYet,
+    #[error("it requires apparmor_parser, which is not installed; the package is apparmor")]
+    NoParser,
     #[error(
-        "wharf does not generate profiles; name one that is loaded, such as {}, or `unconfined`",
-        crate::engine::host::apparmor::DEFAULT
+        "this kernel's AppArmor does not decide about mounts, so that a container can leave its \
+         profile; lxc.apparmor.allow_incomplete = 1 starts it nevertheless"
     )]
-    Generated,
+    Incomplete,
     #[error("{0}")]
     Profile(String),
     #[error("{0}")]

@@ -87,10 +87,8 @@ pub(super) enum Support {
     Harmless,
     /// These values ask for what happens anyway; for others the start is refused.
     Only(&'static [&'static str]),
-    /// These have no effect if the host lacks the security module. For an AppArmor profile that LXC
-    /// would generate, and for any SELinux context, the start is refused.
+    /// The start is refused if the profile must be made and the host cannot load it.
     AppArmor,
-    SeLinux,
     /// The start is refused.
     Later,
 }
@@ -149,11 +147,11 @@ pub(super) const KEYS: &[Key] = &[
     key("lxc.cap.keep", &[], F::CapabilitiesKept, Now, ""),
     key("lxc.idmap", &["lxc.id_map"], F::IdMap, Now, ""),
     key("lxc.apparmor.profile", &["lxc.aa_profile"], F::Text, Support::AppArmor, ""),
-    key("lxc.apparmor.allow_incomplete", &["lxc.aa_allow_incomplete"], F::Bool, Harmless, "0"),
-    key("lxc.apparmor.allow_nesting", &[], F::Bool, Harmless, "0"),
-    key("lxc.apparmor.raw", &[], F::List, Harmless, ""),
-    key("lxc.selinux.context", &["lxc.se_context"], F::Text, Support::SeLinux, ""),
-    key("lxc.selinux.context.keyring", &[], F::Text, Support::SeLinux, ""),
+    key("lxc.apparmor.allow_incomplete", &["lxc.aa_allow_incomplete"], F::Bool, Now, "0"),
+    key("lxc.apparmor.allow_nesting", &[], F::Bool, Now, "0"),
+    key("lxc.apparmor.raw", &[], F::List, Now, ""),
+    key("lxc.selinux.context", &["lxc.se_context"], F::Text, Now, ""),
+    key("lxc.selinux.context.keyring", &[], F::Text, Now, ""),
     key("lxc.seccomp.profile", &["lxc.seccomp"], F::Path, Now, ""),
     key("lxc.seccomp.allow_nesting", &[], F::Bool, Now, "0"),
     key("lxc.seccomp.notify.proxy", &[], F::Text, Later, ""),

@@ -5,6 +5,7 @@
 //! A step prints itself, so that error and test share one text.
 
 mod network;
+mod profile;
 mod script;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use script::NetScript;
 use crate::engine::entry::script::Script;
 use crate::engine::terms::error::words;
 use crate::engine::terms::hook::Moment;
+use crate::engine::terms::label::OwnProfile;
 use crate::engine::terms::nic::{Gateway, Nic, NicKind};
 use crate::engine::terms::spec::{At, ConfigPlace, Spec};
 
@@ -47,6 +49,8 @@ pub(in crate::engine) enum HostStep {
     StopHook(Script),
     /// Runs a hook when nothing is left of the container.
     PostStopHook(Script),
+    /// Loads the container's own AppArmor profile.
+    Profile(OwnProfile),
 }
 
 /// What a step can use.
@@ -93,6 +97,8 @@ pub(in crate::engine) fn early(spec: &Spec) -> Vec<At<HostStep>> {
     let mut steps = hooks(spec, Moment::PreStart, HostStep::Hook);
     // They are undone from the last to the first.
     steps.extend(hooks(spec, Moment::PostStop, HostStep::PostStopHook).into_iter().rev());
+    let profile = spec.own_profile.clone();
+    steps.extend(profile.map(|At { value, place }| At { value: HostStep::Profile(value), place }));
     steps
 }
 
@@ -152,7 +158,8 @@ impl HostStep {
             | Self::Connect(_)
             | Self::Script(_)
             | Self::StopHook(_)
-            | Self::PostStopHook(_) => true,
+            | Self::PostStopHook(_)
+            | Self::Profile(_) => true,
             // These are in the container's network and end with it, or leave nothing.
             Self::Stack(_) | Self::Configure(_) | Self::Hook(_) => false,
         }
@@ -178,13 +185,18 @@ impl HostStep {
             Self::Configure(nic) => network::configure(wires()?, nic),
             Self::Hook(script) => with_init(script, site.init).run(),
             Self::StopHook(_) | Self::PostStopHook(_) => Ok(()),
+            Self::Profile(it) => profile::load(it),
         }
     }
 
     /// Returns whether it needs both sides of the container's network.
     pub(in crate::engine) const fn needs_wires(&self) -> bool {
         match self {
-            Self::Hook(_) | Self::StopHook(_) | Self::PostStopHook(_) | Self::Script(_) => false,
+            Self::Hook(_)
+            | Self::StopHook(_)
+            | Self::PostStopHook(_)
+            | Self::Script(_)
+            | Self::Profile(_) => false,
             Self::Hold { .. }
             | Self::Lend(_)
             | Self::Answer { .. }
@@ -207,7 +219,8 @@ impl HostStep {
             | Self::Configure(_)
             | Self::Hook(_)
             | Self::StopHook(_)
-            | Self::PostStopHook(_) => None,
+            | Self::PostStopHook(_)
+            | Self::Profile(_) => None,
         }
     }
 
@@ -239,6 +252,7 @@ impl HostStep {
                 _ = end.script(script, Vec::new()).run();
                 Ok(())
             }
+            Self::Profile(it) => profile::unload(it),
             Self::Stack(_) | Self::Configure(_) | Self::Hook(_) => Ok(()),
         };
         done.map_err(|error| self.failed(&error))
@@ -318,6 +332,7 @@ impl fmt::Display for HostStep {
             }
             Self::Script(script) => script.fmt(f),
             Self::Configure(nic) => configuration(f, nic),
+            Self::Profile(it) => write!(f, "load the AppArmor profile {}", it.name),
             Self::Hook(script) | Self::StopHook(script) | Self::PostStopHook(script) => {
                 script.fmt(f)
             }

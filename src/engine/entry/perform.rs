@@ -79,7 +79,7 @@ struct Made {
     console: Option<OwnedFd>,
     /// The supervisor's side of the console, then of each tty.
     terminals: Vec<OwnedFd>,
-    label: Option<confine::Label>,
+    label: Option<confine::LabelFile>,
     /// The host's `/proc/sys`. Its content depends on the namespaces of the reader.
     sysctls: Option<OwnedFd>,
 }
@@ -153,7 +153,7 @@ fn perform_one(step: &Step, site: &mut Site<'_>, asker: Asker<'_>) -> Result<(),
         Step::Users(step) => users::perform(step, made, asker)?,
         Step::OwnCgroupNamespace => unshare(CloneFlags::CLONE_NEWCGROUP)?,
         Step::SlaveMounts => propagate(MsFlags::MS_SLAVE)?,
-        Step::Confine(it) => made.label = Some(confine::on_exec(it)?),
+        Step::Confine(it) => made.label = confine::on_exec(it)?,
         Step::Root { root, devices, users, .. } => {
             made.foreign_root = *root != RootStep::Host;
             let (place, asks) = (made.place.take(), users.as_ref().map(|_| asker));
@@ -331,7 +331,7 @@ fn limit_capabilities(mask: u64) -> nix::Result<()> {
 fn become_init(
     mask: u64,
     asked: Option<ShutdownSignals>,
-    label: Option<confine::Label>,
+    label: Option<confine::LabelFile>,
 ) -> nix::Result<()> {
     init::hold_signals(asked)?;
     match sys::fork()? {

@@ -3,6 +3,7 @@
 //!
 //! There are two plans: [`start`] creates a container, `enter` enters a running one.
 
+mod confine;
 mod dev;
 mod enter;
 mod hook;
@@ -20,9 +21,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use crate::engine::terms::hook::Moment;
 use crate::engine::terms::idmap::IdMapError;
 use crate::engine::terms::space::Space;
-use crate::engine::terms::spec::{
-    At, AutoMode, Capabilities, ConfigPlace, Mount, SignalSpec, Spec,
-};
+use crate::engine::terms::spec::{At, AutoMode, Capabilities, Mount, SignalSpec, Spec};
+pub(in crate::engine) use confine::Confinement;
 pub(in crate::engine) use dev::DevStep;
 pub(in crate::engine) use enter::{Entering, enter};
 pub(in crate::engine) use hook::HookStep;
@@ -30,7 +30,7 @@ pub(in crate::engine) use kernel::{KernelStep, SettingStep};
 pub(in crate::engine) use mounts::{FsOption, MountSource, MountStep};
 pub(in crate::engine) use root::{RootMount, RootSource, RootStep};
 pub(in crate::engine) use step::{
-    Confinement, NetworkSettings, SessionTerminal, ShutdownSignals, Step, WindowSize,
+    NetworkSettings, SessionTerminal, ShutdownSignals, Step, WindowSize,
 };
 pub(in crate::engine) use users::{UserStep, setup};
 
@@ -92,8 +92,7 @@ pub(in crate::engine) fn start(
     steps.extend(users::map(spec));
     steps.extend(own(Space::Cgroup).then_some(Step::OwnCgroupNamespace));
     steps.extend(own(Space::Mnt).then_some(Step::SlaveMounts));
-    let profile = spec.apparmor.as_ref();
-    let profile = profile.map(|it| confine(&it.value, it.place.clone())).transpose()?;
+    let profile = confine::step(spec)?;
     // What the process executes from then on is confined.
     let (early, late) = if hook::before_pivot(spec) { (None, profile) } else { (profile, None) };
     steps.extend(early);
@@ -339,18 +338,6 @@ impl Program {
                 .collect::<Result<_, _>>()?,
         })
     }
-}
-
-/// Changes to `profile` when the program is executed. It is requested while /proc is the host's:
-/// the container's may be anything (CVE-2019-16884).
-fn confine(profile: &str, place: Option<ConfigPlace>) -> Result<Step, PlanError> {
-    let ask = |verb| cstring("lxc.apparmor.profile", format!("{verb} {profile}").as_bytes());
-    Ok(Step::Confine(Confinement {
-        profile: profile.to_owned(),
-        on_exec: ask("exec")?,
-        at_once: ask("changeprofile")?,
-        place,
-    }))
 }
 
 fn number(value: u32) -> Result<CString, PlanError> {

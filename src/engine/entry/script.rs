@@ -161,7 +161,7 @@ impl ScriptOutput {
     }
 
     /// Says how a script failed; no status: it took too long.
-    fn error(&self, status: Option<ExitStatus>) -> io::Error {
+    pub(in crate::engine) fn error(&self, status: Option<ExitStatus>) -> io::Error {
         let last = self.lines().pop().map_or_else(String::new, |it| format!(": {it}"));
         io::Error::other(format!("{}{last}", how(status)))
     }

@@ -1,21 +1,26 @@
 //! AppArmor as far as containers need it: whether this kernel has it, which profiles are loaded,
-//! and which one confines a process. Loads and changes no profile.
+//! and which one confines a process. Changes no profile, and unloads one that a container had for itself.
 
 use std::fs;
-use std::io;
-use std::path::Path;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
 use crate::engine::host::Host;
 
 /// LXC's profile for a container whose configuration names none.
 pub(in crate::engine) const DEFAULT: &str = "lxc-container-default-cgns";
-/// LXC's profile for a container that runs containers itself, or has an init such as systemd.
-pub(in crate::engine) const NESTING: &str = "lxc-container-default-with-nesting";
 /// The word for no confinement, in a configuration and for the kernel.
 pub(in crate::engine) const UNCONFINED: &str = "unconfined";
 
 const ENABLED: &str = "/sys/module/apparmor/parameters/enabled";
-const PROFILES: &str = "/sys/kernel/security/apparmor/profiles";
+const FILES: &str = "/sys/kernel/security/apparmor";
+/// Where the program that loads profiles may be. It is not looked for along the PATH of whoever
+/// starts a container.
+const PROGRAMS: [&str; 5] = ["/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin", "/bin"];
+/// The first version of its rules in which one profile can be stacked on another.
+const STACKING: (u32, u32) = (1, 2);
+/// What `/proc/self/uid_map` says outside of all user namespaces.
+const ALL_USERS: [&str; 3] = ["0", "0", "4294967295"];
 
 /// Returns whether the kernel uses AppArmor profiles.
 pub(in crate::engine) fn is_enabled() -> bool {
@@ -24,8 +29,52 @@ pub(in crate::engine) fn is_enabled() -> bool {
 
 /// Returns whether `profile` is loaded, where that can be seen: inside another container it cannot.
 pub(in crate::engine) fn is_loaded(profile: &str) -> bool {
-    let profiles = fs::read_to_string(PROFILES).unwrap_or_default();
+    let profiles = feature("profiles");
     profiles.lines().any(|it| without_mode(it) == profile)
+}
+
+/// Returns whether it decides about mounts, without which a container can escape from a profile.
+pub(in crate::engine) fn mediates_mounts() -> bool {
+    Path::new(FILES).join("features/mount/mask").exists()
+}
+
+/// Returns whether a container can have profiles of its own, below one of the host's. If wharf's
+/// own profile is such a stack, it cannot.
+pub(in crate::engine) fn can_stack() -> bool {
+    let version = feature("features/domain/version");
+    let version = version.trim().split_once('.');
+    let version = version.and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+    feature("features/domain/stack") == "yes\n"
+        && version.is_some_and(|it: (u32, u32)| it >= STACKING)
+        && feature(".ns_stacked") != "yes\n"
+}
+
+fn feature(name: &str) -> String {
+    fs::read_to_string(Path::new(FILES).join(name)).unwrap_or_default()
+}
+
+/// Returns whether wharf is in a user namespace, whose root is not the host's.
+pub(in crate::engine) fn has_own_users() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    !map.split_whitespace().eq(ALL_USERS)
+}
+
+/// Returns the program that loads profiles, if it is installed.
+pub(in crate::engine) fn parser() -> Option<PathBuf> {
+    PROGRAMS.into_iter().map(|it| Path::new(it).join("apparmor_parser")).find(|it| it.exists())
+}
+
+/// Returns the directory that is the namespace of profiles called `name`.
+pub(in crate::engine) fn namespace(name: &str) -> PathBuf {
+    Path::new(FILES).join("policy/namespaces").join(name)
+}
+
+/// Unloads a profile.
+pub(in crate::engine) fn unload(profile: &str) -> io::Result<()> {
+    fs::File::options()
+        .write(true)
+        .open(Path::new(FILES).join(".remove"))?
+        .write_all(profile.as_bytes())
 }
 
 /// Returns the profile of the process `pid`; none: it is not confined.

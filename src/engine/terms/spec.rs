@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::engine::sys::filter::FilterInstruction;
 use crate::engine::terms::hook::Hook;
 use crate::engine::terms::idmap::IdMap;
+use crate::engine::terms::label::{Label, OwnProfile};
 use crate::engine::terms::name::Name;
 use crate::engine::terms::nic::Nic;
 use crate::engine::terms::rootfs::{Rootfs, Stage};
@@ -70,8 +71,12 @@ pub struct Spec {
     /// `lxc.idmap`; none: its users are the host's.
     pub idmap: Option<At<IdMap>>,
     pub capabilities: Capabilities,
-    /// `lxc.apparmor.profile`: what AppArmor confines it by; none: what wharf is confined by.
-    pub apparmor: Option<At<String>>,
+    /// `lxc.apparmor.profile` or `lxc.selinux.context`: what confines it; none: what confines wharf.
+    pub label: Option<At<Label>>,
+    /// The profile of that name, if it is made for the container alone.
+    pub own_profile: Option<At<OwnProfile>>,
+    /// `lxc.selinux.context.keyring`: the context of its session keyring.
+    pub keyring_label: Option<String>,
     pub no_new_privs: bool,
     /// `lxc.seccomp.profile`, compiled: the program by which the kernel decides about each system
     /// call.

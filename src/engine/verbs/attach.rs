@@ -98,7 +98,7 @@ impl Engine {
             namespaces: target.namespaces,
             owner: target.owner(uid, gid),
             capabilities: target.bounding,
-            apparmor: target.apparmor.clone(),
+            label: target.label.clone(),
             no_new_privs: target.no_new_privs,
             filter: target.filter.clone(),
             personality: target.personality,

@@ -1,6 +1,6 @@
-//! AppArmor's confinement of the next program, requested through the host's own /proc.
+//! The confinement of the next program, requested through the host's own /proc.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
@@ -9,34 +9,49 @@ use nix::sys::stat::Mode;
 use nix::unistd::write;
 
 use crate::engine::entry::plan::Confinement;
+use crate::engine::terms::label::SecurityModule;
 
-/// A profile that this process, which executes nothing, applies to itself.
+/// A label that this process, which executes nothing, applies to itself.
 #[derive(Debug)]
-pub(super) struct Label {
+pub(super) struct LabelFile {
     current: OwnedFd,
     at_once: CString,
 }
 
-impl Label {
-    /// Changes the profile of this process, which must be the one that opened the file.
+impl LabelFile {
+    /// Changes the label of this process, which must be the one that opened the file.
     pub(super) fn take_on(self) -> nix::Result<()> {
         write(&self.current, self.at_once.as_bytes()).map(drop)
     }
 }
 
-/// Has the kernel change the profile at the next exec of this process or of one that it forks.
-pub(super) fn on_exec(confinement: &Confinement) -> nix::Result<Label> {
-    let exec = attribute(c"/proc/self/attr/apparmor/exec", c"/proc/self/attr/exec")?;
-    write(&exec, confinement.on_exec.as_bytes())?;
-    let current = attribute(c"/proc/self/attr/apparmor/current", c"/proc/self/attr/current")?;
-    Ok(Label { current, at_once: confinement.at_once.clone() })
+/// Has the kernel change the label at the next exec of this process or of one that it forks.
+pub(super) fn on_exec(confinement: &Confinement) -> nix::Result<Option<LabelFile>> {
+    if let Some(context) = &confinement.keyring {
+        write(&attribute(c"/proc/self/attr/keycreate")?, context.as_bytes())?;
+    }
+    let Some(change) = &confinement.change else { return Ok(None) };
+    let (exec, current) = match change.label.module {
+        SecurityModule::AppArmor => (
+            either(c"/proc/self/attr/apparmor/exec", c"/proc/self/attr/exec")?,
+            either(c"/proc/self/attr/apparmor/current", c"/proc/self/attr/current")?,
+        ),
+        SecurityModule::SeLinux => {
+            (attribute(c"/proc/self/attr/exec")?, attribute(c"/proc/self/attr/current")?)
+        }
+    };
+    write(&exec, change.on_exec.as_bytes())?;
+    Ok(Some(LabelFile { current, at_once: change.at_once.clone() }))
 }
 
 /// Opens a file of this process; before Linux 5.8 there was one for all security modules.
-fn attribute(own: &std::ffi::CStr, shared: &std::ffi::CStr) -> nix::Result<OwnedFd> {
-    let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
-    match open(own, flags, Mode::empty()) {
-        Err(Errno::ENOENT) => open(shared, flags, Mode::empty()),
+fn either(own: &CStr, shared: &CStr) -> nix::Result<OwnedFd> {
+    match attribute(own) {
+        Err(Errno::ENOENT) => attribute(shared),
         opened => opened,
     }
+}
+
+fn attribute(path: &CStr) -> nix::Result<OwnedFd> {
+    open(path, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
 }

@@ -5,11 +5,12 @@
 //! (CVE-2016-9962), so it must not have more than the container.
 
 use super::{
-    CAPABILITIES, KernelStep, PlanError, Program, SessionTerminal, Step, UserStep, WindowSize,
-    confine, kernel,
+    CAPABILITIES, Confinement, KernelStep, PlanError, Program, SessionTerminal, Step, UserStep,
+    WindowSize, kernel,
 };
 use crate::engine::sys::filter::FilterInstruction;
 use crate::engine::terms::idmap::Owner;
+use crate::engine::terms::label::Label;
 use crate::engine::terms::spec::{At, ResourceLimit};
 
 /// Which process enters, and what it becomes.
@@ -21,8 +22,8 @@ pub(in crate::engine) struct Entering {
     pub owner: Option<Owner>,
     /// The capabilities that stay, as a bit mask.
     pub capabilities: u64,
-    /// Its AppArmor profile.
-    pub apparmor: Option<String>,
+    /// Its AppArmor profile or SELinux context.
+    pub label: Option<Label>,
     pub no_new_privs: bool,
     /// The filter of system calls that its init has.
     pub filter: Option<Vec<FilterInstruction>>,
@@ -41,8 +42,8 @@ pub(in crate::engine) struct Entering {
 pub(in crate::engine) fn enter(entering: Entering) -> Result<Vec<Step>, PlanError> {
     let mask = entering.capabilities;
     let mut steps = vec![Step::JoinCgroups];
-    if let Some(profile) = &entering.apparmor {
-        steps.push(confine(profile, None)?);
+    if let Some(label) = &entering.label {
+        steps.push(Step::Confine(Confinement::new(label, None)?));
     }
     let limits: Vec<Step> = kernel::limits(&entering.limits).collect();
     // The host's root may raise what the container's may not.
@@ -80,13 +81,14 @@ pub(in crate::engine) fn enter(entering: Entering) -> Result<Vec<Step>, PlanErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::terms::label::SecurityModule;
 
     fn entering() -> Entering {
         Entering {
             namespaces: libc::CLONE_NEWNS | libc::CLONE_NEWPID,
             owner: None,
             capabilities: 0b101,
-            apparmor: Some("lxc".to_owned()),
+            label: Some(Label { module: SecurityModule::AppArmor, name: "lxc".to_owned() }),
             no_new_privs: true,
             filter: Some(Vec::new()),
             personality: Some(8),

@@ -5,7 +5,7 @@
 use std::ffi::CString;
 use std::fmt;
 
-use super::{DevStep, HookStep, KernelStep, MountStep, Program, RootStep, UserStep};
+use super::{Confinement, DevStep, HookStep, KernelStep, MountStep, Program, RootStep, UserStep};
 use crate::engine::sys::filter::FilterInstruction;
 use crate::engine::terms::space::Space;
 use crate::engine::terms::spec::{AutoMode, ConfigPlace, MountUsers};
@@ -18,7 +18,7 @@ pub(in crate::engine) enum Step {
     Users(UserStep),
     OwnCgroupNamespace,
     SlaveMounts,
-    /// The kernel changes to an AppArmor profile when the program is executed, here or in a child.
+    /// The kernel changes to a profile or context when the program is executed, here or in a child.
     Confine(Confinement),
     Root {
         root: RootStep,
@@ -104,17 +104,6 @@ pub(in crate::engine) enum Step {
     Exec(Program),
 }
 
-/// How a change to an AppArmor profile is requested from the kernel.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::engine) struct Confinement {
-    pub profile: String,
-    /// At the next exec.
-    pub on_exec: CString,
-    /// Immediately.
-    pub at_once: CString,
-    pub place: Option<ConfigPlace>,
-}
-
 /// The size of a terminal, in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct WindowSize {
@@ -154,7 +143,7 @@ impl fmt::Display for Step {
             Self::Users(it) => it.fmt(f),
             Self::OwnCgroupNamespace => write!(f, "make a cgroup namespace"),
             Self::SlaveMounts => write!(f, "keep mounts from the host"),
-            Self::Confine(it) => write!(f, "confine it with the AppArmor profile {}", it.profile),
+            Self::Confine(it) => it.fmt(f),
             Self::Root { root, .. } => root.fmt(f),
             Self::Dev(it) => it.fmt(f),
             Self::Console { .. } => write!(f, "make /dev/console"),

@@ -6,6 +6,7 @@ use nix::sys::resource::Resource;
 
 use super::*;
 use crate::engine::terms::hook::Hook;
+use crate::engine::terms::label::{Label, SecurityModule};
 use crate::engine::terms::rootfs::{Rootfs, Stage, Storage};
 use crate::engine::terms::spec::{
     AutoMounts, Belonging, ConsoleSpec, Hooks, InitSpec, KernelSetting, Namespaces, ProcessSpec,
@@ -38,7 +39,12 @@ fn spec(rootfs: Option<&str>) -> Spec {
         namespaces: Namespaces::default(),
         nics: Vec::new(),
         capabilities: Capabilities::Keep(vec![0, 1]),
-        apparmor: Some(At { value: "lxc".to_owned(), place: None }),
+        label: Some(At {
+            value: Label { module: SecurityModule::AppArmor, name: "lxc".to_owned() },
+            place: None,
+        }),
+        own_profile: None,
+        keyring_label: None,
         no_new_privs: true,
         filter: None,
         ephemeral: false,

@@ -11,11 +11,12 @@ use crate::engine::cgroup::Cgroup;
 use crate::engine::config::{self, ConfigError};
 
 use crate::engine::entry::perform::Door;
-use crate::engine::host::apparmor;
+use crate::engine::host::label;
 use crate::engine::running::command_socket::{Client, Init, SocketError};
 use crate::engine::running::groups::{self, GroupError, Holding};
 use crate::engine::sys::filter::FilterInstruction;
 use crate::engine::terms::idmap::{IdMap, Owner};
+use crate::engine::terms::label::Label;
 use crate::engine::terms::space::Space;
 use crate::engine::terms::spec::{At, ResourceLimit};
 use crate::engine::{ErrorKind, Lxcpath, Name, sys};
@@ -35,8 +36,8 @@ pub(super) struct AttachTarget {
     pub(super) no_new_privs: bool,
     /// The filter of system calls that init has loaded.
     pub(super) filter: Option<Vec<FilterInstruction>>,
-    /// Init's AppArmor profile.
-    pub(super) apparmor: Option<String>,
+    /// What confines init.
+    pub(super) label: Option<Label>,
     /// `lxc.environment`.
     pub(super) environment: Vec<(String, String)>,
     /// `lxc.prlimit.*`.
@@ -88,8 +89,9 @@ impl AttachTarget {
         let cgroup = groups::find(lxcpath, name, Some(&client), Holding::Processes)?;
         let status = read(format!("/proc/{pid}/status"))?;
         let namespaces = differing(pid)?;
-        let apparmor = apparmor::confining(lxcpath.host(), pid).map_err(|source| {
-            TargetError::Proc { path: format!("/proc/{pid}/attr/apparmor/current"), source }
+        let label = label::confining(lxcpath.host(), pid).map_err(|source| TargetError::Proc {
+            path: format!("/proc/{pid}/attr/current"),
+            source,
         })?;
         let another = client.is_another_users().map_err(TargetError::Socket)?;
         let needed = if another { libc::CLONE_NEWUSER } else { namespaces };
@@ -111,7 +113,7 @@ impl AttachTarget {
                 .unwrap_or(0),
             no_new_privs: field(&status, "NoNewPrivs:") == Some("1"),
             filter: filter(&client, &status)?,
-            apparmor,
+            label,
             environment: environment(&client)?,
             limits: limits(&client)?,
             personality: personality(pid),

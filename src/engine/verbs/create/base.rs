@@ -6,12 +6,10 @@ use std::path::Path;
 use super::Basis;
 use crate::engine::Name;
 use crate::engine::config::{self, Config, ConfigError, ConfigErrors};
-use crate::engine::host::apparmor;
 use crate::engine::host::lxcpath::Lxcpath;
 
 /// The name of wharf's own configuration in errors.
 const OWN_NAME: &str = "default.conf";
-const PROFILE: &str = "lxc.apparmor.profile";
 const LEFT_OUT: &str = "wharf does not support this yet";
 
 /// A configuration to start from.
@@ -50,11 +48,7 @@ impl Base {
         }
         let theirs = config::load(name, lxcpath, Some(&file), &[])?;
         // A request for isolation must not result in a container without it.
-        let replaceable = apparmor::is_loaded(in_place_of_generated(&theirs));
-        let isolating = theirs
-            .unsupported()
-            .into_iter()
-            .filter(|it| it.isolates() || it.asks_to_generate() && !replaceable);
+        let isolating = theirs.unsupported().into_iter().filter(ConfigError::isolates);
         if let Some(errors) = ConfigErrors::of(isolating.collect()) {
             return Err(errors);
         }
@@ -63,12 +57,6 @@ impl Base {
         let config = parse(&completed(&theirs, &file), &file)?;
         Ok(Self { config, basis: Basis::Host(file), left_out })
     }
-}
-
-/// Returns LXC's own profile that allows what a generated one would.
-fn in_place_of_generated(config: &Config) -> &'static str {
-    let nests = config.get("lxc.apparmor.allow_nesting").is_some_and(|it| it == "1");
-    if nests { apparmor::NESTING } else { apparmor::DEFAULT }
 }
 
 /// Comments out the lines that wharf does not support yet, and interfaces for whose link the host
@@ -83,8 +71,6 @@ fn without_what_is_refused(config: &Config) -> (Vec<u8>, Vec<String>) {
     };
     let mut faults = config.unsupported();
     faults.extend(config.missing_links());
-    let generates = faults.iter().filter(|it| it.asks_to_generate());
-    let generates = generates.filter_map(|it| it.place.clone()).find(|it| it.file == config.file());
     let is_refused = |at: usize, line: &[u8]| {
         let mut own =
             faults.iter().filter_map(|it| it.place.as_ref()).filter(|it| it.file == config.file());
@@ -106,14 +92,8 @@ fn without_what_is_refused(config: &Config) -> (Vec<u8>, Vec<String>) {
                 None => (LEFT_OUT.to_owned(), "not supported yet".to_owned()),
             };
             let text = String::from_utf8_lossy(line);
-            let mut note = format!("left out, {reason}: {} (line {at})", text.trim());
-            if generates.as_ref().is_some_and(|it| it.line == at) {
-                let profile = in_place_of_generated(config);
-                kept.extend_from_slice(format!("{PROFILE} = {profile}\n").as_bytes());
-                note += &[", ", profile, " in its place"].concat();
-            }
             kept.extend_from_slice(format!("# {comment}: ").as_bytes());
-            left_out.push(note);
+            left_out.push(format!("left out, {reason}: {} (line {at})", text.trim()));
         }
         kept.extend_from_slice(line);
     }

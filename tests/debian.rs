@@ -1,0 +1,233 @@
+//! Confinement and containers as Debian's own LXC has them: its AppArmor profiles, its default
+//! configuration, its bridge. Runs on a host with systemd and LXC, as in the layouts bookworm and
+//! trixie of `tests/vm`; reports elsewhere that it is skipped.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "tests tell their reader")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use support::host::{Machine, host, host_with_systemd};
+use support::screen::Screen;
+use support::{Lxcpath, rootfs, wait_until};
+
+#[test]
+fn apparmor_confines_a_container_and_what_is_attached() {
+    let Some(_turn) = host_with_systemd() else { return };
+    let lxcpath = Lxcpath::new();
+    let root = tempfile::tempdir().unwrap();
+    if !rootfs::busybox(root.path()) {
+        return;
+    }
+    let loaded = fs::read_to_string("/sys/kernel/security/apparmor/profiles").unwrap();
+    assert!(loaded.contains("lxc-container-default-cgns "), "{loaded}");
+    let name = lxcpath.name("confined");
+    let config = lxcpath.path().join(&name).join("config");
+    let plain = format!(
+        "lxc.rootfs.path = dir:{}\nlxc.mount.auto = proc:mixed\n\
+         lxc.init.cmd = /bin/sleep 1000\n",
+        root.path().display()
+    );
+    fs::create_dir(config.parent().unwrap()).unwrap();
+    let with = |profile: &str| {
+        let line = format!("lxc.apparmor.profile = {profile}\n");
+        fs::write(&config, plain.clone() + if profile.is_empty() { "" } else { &line }).unwrap();
+    };
+    let print = "cat /proc/1/attr/current /proc/self/attr/current";
+    for (profile, label) in [
+        ("", "lxc-container-default-cgns (enforce)\n"),
+        ("unconfined", "unconfined\n"),
+        ("lxc-container-default", "lxc-container-default (enforce)\n"),
+    ] {
+        with(profile);
+        lxcpath.ok(&["start", &name]);
+        let pid = lxcpath.ok(&["info", "-p", "-H", &name]);
+        let init = fs::read_to_string(format!("/proc/{}/attr/current", pid.trim())).unwrap();
+        assert_eq!(init, label, "{profile}");
+        let attached = lxcpath.ok(&["attach", &name, "--", "sh", "-c", print]);
+        assert_eq!(attached, label.repeat(2), "{profile}");
+        lxcpath.ok(&["stop", "-k", &name]);
+        // wharf's own init executes nothing.
+        let executed = lxcpath.ok(&["execute", &name, "--", "sh", "-c", print]);
+        assert_eq!(executed, label.repeat(2), "{profile}");
+    }
+    with("wharf-nosuch");
+    let refused = lxcpath.refused(&["start", &name], 1);
+    assert!(refused.contains("no such profile is loaded"), "{refused}");
+    assert!(refused.contains("line 4 of"), "{refused}");
+}
+
+/// Where the kernel shows the profiles that are loaded.
+const PROFILES: &str = "/sys/kernel/security/apparmor";
+
+/// Returns whether a profile or a namespace of the container is loaded.
+fn has_profile(name: &str) -> bool {
+    let profiles = fs::read_to_string(Path::new(PROFILES).join("profiles")).unwrap();
+    let namespaces = fs::read_dir(Path::new(PROFILES).join("policy/namespaces")).unwrap();
+    let mut namespaces = namespaces.map(|it| it.unwrap().file_name().into_string().unwrap());
+    let own = format!("lxc-{name}_<");
+    profiles.contains(&own) || namespaces.any(|it| it.contains(&own))
+}
+
+#[test]
+fn a_container_has_an_apparmor_profile_made_for_it_alone() {
+    let Some(_turn) = host_with_systemd() else { return };
+    let lxcpath = Lxcpath::new();
+    let root = tempfile::tempdir().unwrap();
+    if !rootfs::busybox(root.path()) {
+        return;
+    }
+    // Debian's default.conf has a profile generated, with nesting.
+    let name = lxcpath.name("own");
+    let name = name.as_str();
+    lxcpath.ok(&["create", name, "--dir", root.path().to_str().unwrap()]);
+    let path = lxcpath.path().to_str().unwrap();
+    let full = format!("lxc-{name}_<{path}>");
+    let label = format!("{full}//&:{}:unconfined (enforce)\n", full.replace('/', "-"));
+    let init = || {
+        let pid = lxcpath.ok(&["info", "-p", "-H", name]);
+        fs::read_to_string(format!("/proc/{}/attr/current", pid.trim())).unwrap()
+    };
+    fs::create_dir_all(root.path().join("mnt")).unwrap();
+    let start = |settings: &[&str]| {
+        let mut args = vec!["start", name];
+        // Nothing else is in the way of what the profile decides.
+        let open = ["lxc.cap.drop=", "lxc.mount.entry=", "lxc.mount.auto=proc:rw"];
+        args.extend(open.iter().chain(settings).flat_map(|it| ["-s", *it]));
+        args.extend(["--", "/bin/sleep", "1000"]);
+        lxcpath.ok(&args);
+        assert_eq!(init(), label);
+    };
+    let may =
+        |script: &str| lxcpath.wharf(&["attach", name, "--", "sh", "-c", script]).status.success();
+    let change = "cd /proc/sys/vm; old=$(cat swappiness) && echo $old > swappiness";
+    start(&[]);
+    assert!(may("mount -t proc proc /mnt && umount /mnt"), "it may mount, as LXC's may");
+    assert!(may(change) && !may("echo > /proc/sysrq-trigger"));
+    lxcpath.ok(&["stop", "-k", name]);
+    assert!(!has_profile(name));
+    // What its own lines say counts; without nesting, so do LXC's rules for mounts.
+    let raw = "lxc.apparmor.raw=deny /secret r,";
+    start(&["lxc.apparmor.allow_nesting=0", raw]);
+    fs::write(root.path().join("secret"), "").unwrap();
+    assert!(!may("cat /secret") && may("cat /etc/passwd"));
+    assert!(!may("mount -t proc proc /mnt") && may("mount -t tmpfs tmpfs /mnt && umount /mnt"));
+    assert!(!may(change) && may("echo x > /proc/sys/kernel/hostname"));
+    // The next command unloads it after a kill.
+    let init = lxcpath.ok(&["info", "-p", "-H", name]);
+    let status = fs::read_to_string(format!("/proc/{}/status", init.trim())).unwrap();
+    let parent = status.lines().find_map(|it| it.strip_prefix("PPid:")).unwrap();
+    for pid in [parent, &init] {
+        host("kill", &["-9", pid.trim()]);
+    }
+    assert!(has_profile(name));
+    wait_until("the container's end", || lxcpath.state(name) == "STOPPED");
+    lxcpath.ok(&["destroy", name]);
+    assert!(!has_profile(name));
+    // A line that means nothing fails the start, and nothing is left.
+    lxcpath.ok(&["create", name, "--dir", root.path().to_str().unwrap()]);
+    let bogus = ["start", name, "-s", "lxc.apparmor.raw=bogus", "--", "/bin/sleep", "1000"];
+    let refused = lxcpath.refused(&bogus, 1);
+    assert!(refused.contains("load the AppArmor profile lxc-"), "{refused}");
+    assert!(!has_profile(name));
+}
+
+/// LXC's bridge and who gives addresses on it; what this has made itself is removed at the end.
+struct Bridge {
+    made: bool,
+    server: Option<Child>,
+    _files: tempfile::TempDir,
+}
+
+impl Bridge {
+    fn of_lxc() -> Self {
+        let files = tempfile::tempdir().unwrap();
+        if Path::new("/sys/class/net/lxcbr0").exists() {
+            return Self { made: false, server: None, _files: files };
+        }
+        host("ip", &["link", "add", "lxcbr0", "type", "bridge"]);
+        host("ip", &["address", "add", "10.0.3.1/24", "dev", "lxcbr0"]);
+        host("ip", &["link", "set", "lxcbr0", "up"]);
+        let [config, leases, pid] = ["config", "leases", "pid"].map(|it| files.path().join(it));
+        fs::write(&leases, "").unwrap();
+        let lines = format!(
+            "start 10.0.3.20\nend 10.0.3.90\ninterface lxcbr0\noption subnet 255.255.255.0\n\
+             option lease 600\nlease_file {}\npidfile {}\n",
+            leases.display(),
+            pid.display()
+        );
+        fs::write(&config, lines).unwrap();
+        let mut server = Command::new("busybox");
+        server.args(["udhcpd", "-f"]).arg(config).stdout(Stdio::null()).stderr(Stdio::null());
+        Self { made: true, server: Some(server.spawn().unwrap()), _files: files }
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        if let Some(server) = &mut self.server {
+            _ = server.kill();
+            _ = server.wait();
+        }
+        if self.made {
+            _ = Command::new("ip").args(["link", "delete", "lxcbr0"]).status();
+        }
+    }
+}
+
+#[test]
+fn a_container_that_lxc_created_lives_under_wharf() {
+    let Some(machine) = Machine::of_lxc() else { return };
+    let _bridge = Bridge::of_lxc();
+    let (lxcpath, name, root) = (&machine.lxcpath, machine.name.as_str(), machine.root.root());
+    let config = fs::read_to_string(lxcpath.path().join(name).join("config")).unwrap();
+    assert!(config.contains("type = veth") && config.contains("profile = generated"), "{config}");
+    // Root logs in without a password, and systemd asks for an address.
+    let shadow = fs::read_to_string(root.join("etc/shadow")).unwrap();
+    let rest = shadow.split_once('\n').unwrap().1;
+    fs::write(root.join("etc/shadow"), format!("root::19000:0:99999:7:::\n{rest}")).unwrap();
+    let network = root.join("etc/systemd/network");
+    fs::create_dir_all(&network).unwrap();
+    let lines = "[Match]\nName=eth0\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\n";
+    fs::write(network.join("eth0.network"), lines).unwrap();
+    let wanted = root.join("etc/systemd/system/multi-user.target.wants");
+    fs::create_dir_all(&wanted).unwrap();
+    let unit = "/usr/lib/systemd/system/systemd-networkd.service";
+    std::os::unix::fs::symlink(unit, wanted.join("systemd-networkd.service")).unwrap();
+
+    machine.boot();
+    let label = fs::read_to_string(format!("/proc/{}/attr/current", machine.init().trim()));
+    assert!(label.as_ref().unwrap().starts_with(&format!("lxc-{name}_<")), "{label:?}");
+    let status = fs::read_to_string(format!("/proc/{}/status", machine.init().trim())).unwrap();
+    assert!(status.contains("Seccomp:\t2\n"), "{status}");
+    let has_address = || lxcpath.ok(&["info", name]).contains("IP:             10.0.3.");
+    wait_until("its address", has_address);
+
+    let console = lxcpath.command(&["console", name, "-t", "0"]);
+    let mut console = Screen::spawn(console, 100, 30);
+    console.keys_until("\r", "login:");
+    console.keys("root\r");
+    console.wait_for("root@");
+    console.keys("stty sane; echo $((6 * 7)) on $(tty)\r");
+    console.wait_for("42 on /dev/console");
+    console.keys("exit\r");
+    console.keys("\x01q");
+    assert!(console.exit().success());
+
+    let before = machine.init();
+    machine.attach("systemctl reboot");
+    let running = || lxcpath.state(name) == "RUNNING";
+    wait_until("another init", || running() && machine.init() != before);
+    machine.wait_until_up();
+    wait_until("its address again", has_address);
+    lxcpath.ok(&["stop", "-t", "28", name]);
+    let info = lxcpath.ok(&["info", name]);
+    assert!(info.contains("halted"), "systemd was killed, not halted: {info}");
+    assert!(!has_profile(name));
+    // LXC's own command still accepts it.
+    host("lxc-info", &["-P", lxcpath.path().to_str().unwrap(), "-n", name]);
+}
