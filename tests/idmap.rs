@@ -97,6 +97,43 @@ fn root_inside_is_nobody_outside() {
 }
 
 #[test]
+fn the_files_of_its_network_are_its_roots() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let lines = "lxc.cap.drop =\nlxc.mount.auto = sys:mixed";
+    let Some(name) = create(&lxcpath, root.path(), lines) else { return };
+    shift(root.path());
+    sleep(&lxcpath, &name);
+    let seen = inside(
+        &lxcpath,
+        &name,
+        "ls -ln /sys/devices/virtual/net/lo/mtu; echo 1400 > /sys/devices/virtual/net/lo/mtu; \
+         cat /sys/class/net/lo/mtu",
+    );
+    let owner = seen.split_whitespace().nth(2);
+    assert_eq!(owner, Some("0"), "{seen}");
+    assert!(seen.ends_with("1400\n"), "{seen}");
+}
+
+#[test]
+fn the_hosts_sysfs_is_shown_where_the_network_is_the_hosts() {
+    let lxcpath = Lxcpath::new();
+    if !can_run_containers() {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let lines = "lxc.net =\nlxc.net.0.type = none\nlxc.mount.auto = sys:mixed";
+    let Some(name) = create(&lxcpath, root.path(), lines) else { return };
+    shift(root.path());
+    sleep(&lxcpath, &name);
+    let seen = inside(&lxcpath, &name, "ls /sys/class/net; mkdir /sys/x 2>/dev/null || echo kept");
+    let host = fs::read_dir("/sys/class/net").unwrap().flatten();
+    for name in host.map(|it| it.file_name().into_string().unwrap()) {
+        assert!(seen.lines().any(|it| it == name), "{name} is not in {seen}");
+    }
+    assert!(seen.ends_with("kept\n"), "{seen}");
+}
+
+#[test]
 fn its_groups_are_those_of_its_root() {
     let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
     let Some(name) = create(&lxcpath, root.path(), "") else { return };

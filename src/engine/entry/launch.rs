@@ -70,10 +70,11 @@ pub(in crate::engine) fn launch(request: LaunchRequest<'_>) -> Result<Launched, 
     let clone_flags = request.namespaces.flags();
     let said = hook_output(request.steps).map_err(LaunchError::Output)?;
     let (steps, inherit, output) = (request.steps, request.inherit, said.as_ref());
-    let (flags, shared) = (clone_flags & !made_later(), request.shared);
+    let (flags, shared) = (clone_flags & !made_later(clone_flags), request.shared);
     let said_to = output.map(ScriptOutput::file);
     let birth = Birth { steps, flags, shared, inherit, door: None, said: said_to };
-    let Newborn { pid, pidfd, socket } = bear(&birth, entry.unwrap_or_default())?;
+    let newborn = bear(&birth, entry.unwrap_or_default());
+    let Newborn { pid, pidfd, socket } = newborn.map_err(|it| it.with_flags(flags))?;
     let mut launched =
         Launched { pid, pidfd, console: None, ttys: Vec::new(), devpts: None, clone_flags };
     match follow(request, socket.as_fd(), &mut launched) {
@@ -91,9 +92,11 @@ fn hook_output(steps: &[Step]) -> io::Result<Option<ScriptOutput>> {
     runs.then(ScriptOutput::new).transpose()
 }
 
-/// The cgroup namespace is made inside the container's own groups, and that of time by unshare(2).
-const fn made_later() -> u64 {
-    (Space::Cgroup.flag() | Space::Time.flag()) as u64
+/// The cgroup namespace is made inside the container's own groups, that of time by unshare(2), and
+/// that of a network when its users are mapped.
+const fn made_later(flags: u64) -> u64 {
+    let network = if flags & Space::User.flag() as u64 == 0 { 0 } else { Space::Net.flag() };
+    (Space::Cgroup.flag() | Space::Time.flag() | network) as u64
 }
 
 /// How a process is created.

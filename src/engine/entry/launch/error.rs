@@ -35,6 +35,13 @@ pub(in crate::engine) enum LaunchError {
     Share { space: Space, source: Errno },
     #[error("come back from the {} namespace that it shares", space.word())]
     Back { space: Space, source: Errno },
+    #[error(
+        "create a process: user.max_user_namespaces, or another limit of namespaces in \
+         /proc/sys/user, is reached; `sysctl -w user.max_user_namespaces=15000` raises it"
+    )]
+    TooManyNamespaces,
+    #[error("create a process: this kernel has no user namespaces (CONFIG_USER_NS)")]
+    NoUserNamespaces,
     #[error("read the report of the new process")]
     Report(#[source] Errno),
     #[error("{step}{part}: {reason}{place}")]
@@ -88,6 +95,19 @@ impl LaunchError {
         self
     }
 
+    /// Explains why no process could be created with these flags.
+    pub(super) fn with_flags(self, flags: u64) -> Self {
+        let users = flags & libc::CLONE_NEWUSER as u64 != 0;
+        let Self::Clone(errno) = self else { return self };
+        if matches!(errno, Errno::ENOSPC | Errno::EUSERS) {
+            Self::TooManyNamespaces
+        } else if users && errno == Errno::EINVAL {
+            Self::NoUserNamespaces
+        } else {
+            self
+        }
+    }
+
     /// Adds the output of the hook that failed.
     pub(super) fn with_output(self, said: Option<&ScriptOutput>) -> Self {
         match (self, said) {
@@ -123,6 +143,8 @@ impl LaunchError {
             | Self::Clone(_)
             | Self::Share { .. }
             | Self::Back { .. }
+            | Self::TooManyNamespaces
+            | Self::NoUserNamespaces
             | Self::Report(_)
             | Self::Step { .. }
             | Self::Died

@@ -17,12 +17,12 @@ use crate::engine::terms::spec::TargetKind;
 
 /// Name, major and minor number of every device a container gets.
 const DEVICES: [(&CStr, u64, u64); 6] = [
-    (c"null", 1, 3),
-    (c"zero", 1, 5),
     (c"full", 1, 7),
+    (c"null", 1, 3),
     (c"random", 1, 8),
-    (c"urandom", 1, 9),
     (c"tty", 5, 0),
+    (c"urandom", 1, 9),
+    (c"zero", 1, 5),
 ];
 const STREAMS: [(&CStr, &CStr); 4] = [
     (c"/proc/self/fd", c"fd"),

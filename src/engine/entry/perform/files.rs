@@ -121,12 +121,23 @@ pub(super) fn mount_sys(
     let place = target(root, c"sys", links, Some(TargetKind::Dir))?;
     let safe = attr::NOSUID | attr::NODEV | attr::NOEXEC;
     let read_only = if mode == AutoMode::ReadWrite { 0 } else { attr::RDONLY };
-    let mounted = instance(c"sysfs", c"sysfs", &[], safe | read_only)?;
+    let mounted = match instance(c"sysfs", c"sysfs", &[], safe | read_only) {
+        Err(Errno::EPERM) => host_sys(safe | read_only)?,
+        result => result?,
+    };
     sys::move_mount(mounted.as_fd(), place.as_fd())?;
     if mode == AutoMode::Mixed && network == NetworkSettings::Open {
         leave_open(mounted.as_fd(), c"devices/virtual/net")?;
     }
     Ok(())
+}
+
+/// Takes the host's sysfs and what is mounted in it: the root of a user namespace may not mount a
+/// new one where the network is the host's.
+fn host_sys(attributes: u64) -> nix::Result<OwnedFd> {
+    let copy = sys::open_tree(AT_FDCWD.as_raw_fd(), c"/sys", Recursive::Yes)?;
+    sys::mount_setattr(copy.as_fd(), Recursive::Yes, attributes, 0, 0)?;
+    Ok(copy)
 }
 
 /// Puts a read-only mount of `path` over itself. Paths that this kernel lacks need no guard.

@@ -1,6 +1,7 @@
 //! The steps into a user namespace.
 
 use nix::fcntl::{OFlag, open};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::Mode;
 
 use super::{Made, take_identity};
@@ -11,6 +12,7 @@ use crate::engine::entry::report::Asker;
 pub(super) fn perform(step: &UserStep, made: &mut Made, asker: Asker<'_>) -> nix::Result<()> {
     match step {
         UserStep::Map(_) | UserStep::Outside(_) => asker.ask(None),
+        UserStep::OwnNetwork => unshare(CloneFlags::CLONE_NEWNET),
         UserStep::Become { owner, root } => {
             if let Some(root) = root {
                 let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;

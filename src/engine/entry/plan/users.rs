@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use super::{KernelStep, PlanError, Step, cstring};
 use crate::engine::terms::hook::Moment;
 use crate::engine::terms::idmap::{IdMap, IdMapError, Owner};
+use crate::engine::terms::space::Space;
 use crate::engine::terms::spec::{At, ConfigPlace, Spec};
 
 /// One thing about the process's users.
@@ -14,6 +15,8 @@ use crate::engine::terms::spec::{At, ConfigPlace, Spec};
 pub(in crate::engine) enum UserStep {
     /// The supervisor gives the user namespace its map, which the process may not write itself.
     Map(At<IdMap>),
+    /// The kernel decides when a network is made whose its files below /sys are, by the map.
+    OwnNetwork,
     /// Becomes who sets the container up.
     Become {
         /// Inside.
@@ -26,9 +29,11 @@ pub(in crate::engine) enum UserStep {
     Outside(KernelStep),
 }
 
-/// Returns the step that makes the user namespace usable.
-pub(super) fn map(spec: &Spec) -> Option<Step> {
-    spec.idmap.clone().map(UserStep::Map).map(Step::Users)
+/// Returns the steps that make the user namespace usable.
+pub(super) fn map(spec: &Spec) -> Vec<Step> {
+    let Some(map) = spec.idmap.clone() else { return Vec::new() };
+    let network = spec.namespaces.has_own(Space::Net).then_some(UserStep::OwnNetwork);
+    [UserStep::Map(map)].into_iter().chain(network).map(Step::Users).collect()
 }
 
 /// Returns the steps by which the process leaves the host's users. They come after what only those
@@ -66,7 +71,7 @@ impl UserStep {
     pub(super) const fn place(&self) -> Option<&ConfigPlace> {
         match self {
             Self::Map(At { place, .. }) => place.as_ref(),
-            Self::Become { .. } => None,
+            Self::OwnNetwork | Self::Become { .. } => None,
             Self::Outside(it) => it.place(),
         }
     }
@@ -76,6 +81,7 @@ impl fmt::Display for UserStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Map(_) => write!(f, "map its users and groups"),
+            Self::OwnNetwork => write!(f, "make a network namespace"),
             Self::Become { owner: Owner { uid, gid }, .. } => {
                 write!(f, "become uid {uid}, gid {gid} of its user namespace")
             }
