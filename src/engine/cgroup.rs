@@ -29,7 +29,7 @@ mod words;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-pub use devices::DeviceRules;
+pub(in crate::engine) use devices::DeviceRules;
 pub use entry::CgroupFds;
 pub use error::CgroupError;
 pub use hierarchy::{Hierarchies, Hierarchy, Version};

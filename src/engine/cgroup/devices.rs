@@ -50,7 +50,7 @@ impl FromStr for DeviceRule {
 /// The rules of one container, as LXC defines them: the first that matches decides, and `a`
 /// discards all rules before it and becomes the answer for what no rule matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DeviceRules {
+pub(in crate::engine) struct DeviceRules {
     /// The answer of the last `a`.
     fallback: Option<bool>,
     rules: Vec<(DeviceRule, bool)>,
@@ -58,7 +58,7 @@ pub struct DeviceRules {
 
 impl DeviceRules {
     /// Adds the line `devices.allow = value` or `devices.deny = value`.
-    pub fn add(&mut self, file: &str, value: &str) -> Result<(), CgroupError> {
+    pub(in crate::engine) fn add(&mut self, file: &str, value: &str) -> Result<(), CgroupError> {
         let allow = match file {
             "devices.allow" => true,
             "devices.deny" => false,

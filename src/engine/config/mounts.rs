@@ -58,18 +58,7 @@ pub(super) fn entry(line: &str) -> Result<Mount, Reason> {
         return Err(FIELDS);
     };
     let options = fields.next().unwrap_or_default();
-    let mut mount = Mount {
-        source,
-        target: checked_target(target)?,
-        fstype,
-        flags: 0,
-        propagation: 0,
-        data: String::new(),
-        optional: false,
-        create: None,
-        relative: false,
-        users: None,
-    };
+    let mut mount = Mount { source, target: checked_target(target)?, fstype, ..Mount::default() };
     for option in options.split(',').filter(|it| !it.is_empty()) {
         apply(option, &mut mount)?;
     }

@@ -7,13 +7,12 @@ use std::io::{self, Read as _, Seek as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
 
+use crate::engine::host::identity;
 use crate::engine::sys;
 use crate::engine::terms::hook::Hook;
 use crate::engine::terms::shown::shown;
@@ -120,21 +119,12 @@ impl Script {
 
 /// Waits for a child of this process; none: it took too long and was killed.
 pub(in crate::engine) fn end_of(pidfd: BorrowedFd<'_>) -> io::Result<Option<ExitStatus>> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        match poll(&mut [PollFd::new(pidfd, PollFlags::POLLIN)], left) {
-            Err(Errno::EINTR) => (),
-            Err(errno) => return Err(errno.into()),
-            Ok(0) => {
-                sys::pidfd_send_signal(pidfd, libc::SIGKILL)?;
-                sys::wait_for(pidfd)?;
-                return Ok(None);
-            }
-            Ok(_) => return Ok(Some(ExitStatus::from_raw(sys::wait_for(pidfd)?))),
-        }
+    let ended = identity::has_ended(pidfd, PATIENCE)?;
+    if !ended {
+        sys::pidfd_send_signal(pidfd, libc::SIGKILL)?;
     }
+    let status = ExitStatus::from_raw(sys::wait_for(pidfd)?);
+    Ok(ended.then_some(status))
 }
 
 /// Says how a script failed, on a line of its own after its output.

@@ -2,8 +2,11 @@
 //! about it.
 
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::host::Host;
@@ -33,6 +36,19 @@ impl Identity {
     /// Returns whether the process still exists and is not a zombie.
     pub fn lives(self, host: &Host) -> bool {
         Stat::read(host, self.pid).is_some_and(|it| it.identity == self && it.state != ZOMBIE)
+    }
+}
+
+/// Waits until the process behind `pidfd` has ended, and returns whether it has within `patience`.
+pub(in crate::engine) fn has_ended(pidfd: BorrowedFd<'_>, patience: Duration) -> nix::Result<bool> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(pidfd, PollFlags::POLLIN)], left) {
+            Err(Errno::EINTR) => (),
+            done => return Ok(done? > 0),
+        }
     }
 }
 

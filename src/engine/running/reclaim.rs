@@ -3,12 +3,10 @@
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-
 use crate::engine::cgroup::{self, Cgroup, CgroupError, Hierarchies};
 use crate::engine::entry::host_steps::{self, HostStepError, RunEnd};
 use crate::engine::host::Host;
+use crate::engine::host::identity;
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::running::command_socket::{Seat, SeatError};
 use crate::engine::running::event::{self, What};
@@ -156,18 +154,9 @@ pub(in crate::engine) fn end_process(pidfd: BorrowedFd<'_>, patience: Duration) 
     has_ended(pidfd, patience)
 }
 
-/// Waits until the process has ended, and returns whether it has.
+/// Waits until the process has ended, and returns whether it is known to have.
 pub(in crate::engine) fn has_ended(pidfd: BorrowedFd<'_>, patience: Duration) -> bool {
-    let deadline = Instant::now() + patience;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        match poll(&mut [PollFd::new(pidfd, PollFlags::POLLIN)], left) {
-            Err(Errno::EINTR) => (),
-            Ok(ready) => return ready > 0,
-            Err(_) => return false,
-        }
-    }
+    identity::has_ended(pidfd, patience).unwrap_or(false)
 }
 
 /// Kills and removes a group that is still the one that was recorded. A newer one of the same name

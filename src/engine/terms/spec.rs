@@ -179,7 +179,7 @@ pub struct ClockOffset {
 }
 
 /// One line of a mount table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mount {
     /// Host path, or the name a file system type wants (`proc`, `tmpfs`, `none`).
     pub source: String,

@@ -51,12 +51,7 @@ pub(super) fn unified(mode: AutoMode) -> Mount {
         target: "sys/fs/cgroup".into(),
         fstype: "cgroup2".to_owned(),
         flags: flags | read_only,
-        propagation: 0,
-        data: String::new(),
-        optional: false,
-        create: None,
-        relative: false,
-        users: None,
+        ..Mount::default()
     }
 }
 
