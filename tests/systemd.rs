@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
-use support::host::{Machine, host, host_with_systemd};
+use support::host::{Machine, debian, host, host_with_systemd};
 use support::screen::Screen;
 use support::{Lxcpath, finish, rootfs, text, told, wait_until};
 
@@ -279,6 +279,53 @@ fn a_container_whose_init_is_systemd_can_be_entered() {
     assert_eq!(machine.lxcpath.state(&machine.name), "STOPPED");
     let info = machine.lxcpath.ok(&["info", &machine.name]);
     assert!(info.contains("halted"), "systemd was killed, not halted: {info}");
+}
+
+#[test]
+fn create_gives_a_root_with_systemd_what_it_needs() {
+    let Some(_turn) = host_with_systemd() else { return };
+    let Some(root) = debian() else { return };
+    let passwd = root.root().join("etc/shadow");
+    let opened = fs::read_to_string(&passwd).unwrap();
+    let opened: Vec<String> = opened
+        .lines()
+        .map(|it| if it.starts_with("root:") { "root::1::::::".to_owned() } else { it.to_owned() })
+        .collect();
+    fs::write(&passwd, opened.join("\n") + "\n").unwrap();
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("deb");
+    let dir = root.root();
+    let said = lxcpath.ok(&["create", &lxcpath.name("app"), "--dir", dir.to_str().unwrap()]);
+    assert!(said.contains("its root boots a system with systemd"), "{said}");
+    // LXC's loaded profiles keep the systemd of Debian 13 from giving its services credentials.
+    let unconfined = ["-s", "lxc.apparmor.profile=unconfined"];
+    let system = ["create", &name, "--system", "--dir", dir.to_str().unwrap()];
+    let said = lxcpath.ok(&[&system[..], &unconfined].concat());
+    assert!(!said.contains("its root boots"), "{said}");
+    lxcpath.ok(&["start", &name]);
+    let mut console = Screen::spawn(lxcpath.command(&["console", &name, "-t", "0"]), 100, 40);
+    console.wait_for("Connected to");
+    console.keys_until("\r", "login:");
+    console.keys_until("root\r", ":~# ");
+    console.keys("sleep 1000\r");
+    wait_until("the sleep", || lxcpath.ok(&["ps", &name]).contains("sleep 1000"));
+    console.keys("\x1a");
+    console.wait_for("Stopped");
+    // The units that fail are those of a machine without the hardware that they are for.
+    let failed = lxcpath.wharf(&["attach", &name, "--", "systemctl", "--failed", "--plain"]);
+    println!("{}", told(&failed));
+    let init = || lxcpath.ok(&["info", "-p", "-H", &name]);
+    let before = init();
+    lxcpath.ok(&["stop", "-r", "-t", "50", &name]);
+    assert_ne!(init(), before);
+    wait_until("the systemd inside is up", || {
+        let asked = lxcpath.wharf(&["attach", &name, "--", "systemctl", "is-system-running"]);
+        ["running", "degraded"].contains(&text(&asked.stdout).trim())
+    });
+    lxcpath.wharf(&["attach", &name, "--", "systemctl", "poweroff"]);
+    wait_until("its end", || lxcpath.state(&name) == "STOPPED");
+    let info = lxcpath.ok(&["info", &name]);
+    assert!(info.contains("halted"), "{info}");
 }
 
 #[test]

@@ -78,9 +78,14 @@ pub(super) fn value(
 
 /// `-f FILE`.
 pub(super) fn config() -> Arg {
-    value("config", Some('f'), "FILE", "Configuration file to use instead of the container's own")
-        .alias("rcfile")
-        .value_parser(clap::value_parser!(PathBuf))
+    value(
+        "config",
+        Some('f'),
+        "FILE",
+        "Configuration to use instead of the container's own, or a template",
+    )
+    .alias("rcfile")
+    .value_parser(clap::value_parser!(PathBuf))
 }
 
 /// `-s KEY=VALUE`.

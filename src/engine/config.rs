@@ -27,6 +27,7 @@ mod selinux;
 mod settings;
 mod signals;
 mod system;
+mod template;
 mod values;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,8 @@ pub(in crate::engine) use net::fill_lines;
 pub(in crate::engine) use process::limits;
 pub use system::default_config;
 pub(in crate::engine) use system::used_controllers;
+pub(in crate::engine) use template::{Given, Place, compose, key_of, of_template};
+pub use template::{Purpose, TEMPLATES, Template};
 pub use values::words as command_words;
 
 use crate::engine::terms::name::Name;
@@ -46,12 +49,9 @@ use crate::engine::terms::rootfs::Storage;
 use crate::engine::terms::spec::{ConfigPlace, Spec};
 #[cfg(test)]
 use crate::engine::terms::{nic::Nic, spec::At};
+use error::Reason;
 use read::ConfigReader;
 use settings::ConfigSettings;
-
-/// The configuration that a new container starts from: everything denied, then allowed line by
-/// line.
-pub(in crate::engine) const DEFAULT: &str = include_str!("../../assets/default.conf");
 
 /// The seccomp profile of such a container.
 pub(in crate::engine) const DEFAULT_PROFILE: &str = include_str!("../../assets/default.seccomp");
@@ -73,16 +73,26 @@ pub(in crate::engine) struct Set<'a> {
     pub(in crate::engine) place: Option<&'a ConfigPlace>,
 }
 
-/// Reads `file`, or `LXCPATH/NAME/config`, and applies `settings` after it.
+/// Reads `file`, or `LXCPATH/NAME/config`, and applies `settings` after it. A word that names one of
+/// wharf's templates stands for that with wharf's defaults.
 pub fn load(
     name: &Name,
     lxcpath: &Path,
     file: Option<&Path>,
     settings: &[(String, String)],
 ) -> Result<Config, ConfigErrors> {
+    if let Some(template) = file.and_then(Template::named) {
+        let place = Place { name, lxcpath, file: Path::new(template.name) };
+        let content = fill_lines(&template::whole(place, template)?);
+        return parse(name, lxcpath, &content, place.file, settings);
+    }
+    let is_word = file.is_some_and(template::is_word);
     let file = file.map_or_else(|| lxcpath.join(name.as_str()).join("config"), Path::to_path_buf);
-    let (content, identity) =
-        include::read(&file).map_err(|reason| ConfigError::of_file(&file, reason, None))?;
+    let (content, identity) = include::read(&file).map_err(|reason| {
+        let is_missing = is_word && reason.is_missing_file();
+        let reason = if is_missing { Reason::NoTemplate(template::list()) } else { reason };
+        ConfigError::of_file(&file, reason, None)
+    })?;
     let mut reader = ConfigReader::new(Some(identity));
     reader.content(&content, &file);
     finish(reader, ConfigSource { name, lxcpath, file, content }, settings)

@@ -1,6 +1,6 @@
 //! The screen's acts as shell commands.
 
-use crate::engine::create::{Create, RootfsSource};
+use crate::engine::create::{Create, Purpose, RootfsSource};
 
 /// Returns the command line that creates the same container.
 pub fn create(wharf: &str, name: &str, create: &Create) -> String {
@@ -20,6 +20,9 @@ pub fn create_in_parts(wharf: &str, name: &str, create: &Create) -> Vec<String> 
             line.push(format!("-t {}", quoted(program)));
             rest.extend(args.iter().map(|it| quoted(it)));
         }
+    }
+    if create.purpose == Purpose::System {
+        line.push("--system".to_owned());
     }
     if let Some(config) = &create.config {
         line.push(format!("-f {}", quoted(&config.to_string_lossy())));
@@ -54,8 +57,8 @@ mod tests {
                 program: "busybox".to_owned(),
                 args: vec!["a b".to_owned()],
             },
-            config: None,
             settings: vec![("lxc.init.cmd".to_owned(), "/bin/sh -c 'x'".to_owned())],
+            ..Create::default()
         };
         assert_eq!(
             super::create("wharf", "web", &create),

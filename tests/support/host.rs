@@ -61,6 +61,16 @@ impl Overlay {
     }
 }
 
+/// A root with systemd that can be changed, over the image's. None: there is none, which is
+/// reported.
+pub(crate) fn debian() -> Option<Overlay> {
+    let there = Path::new(DEBIAN).exists();
+    if !there {
+        println!("skipped: there is no root with systemd at {DEBIAN}");
+    }
+    there.then(|| Overlay::over(DEBIAN))
+}
+
 impl Drop for Overlay {
     fn drop(&mut self) {
         // A container that cannot be ended keeps it busy; the test already fails for that.
@@ -94,11 +104,7 @@ impl Machine {
     /// Without a configuration.
     fn bare() -> Option<Self> {
         let turn = host_with_systemd()?;
-        if !Path::new(DEBIAN).exists() {
-            println!("skipped: there is no root with systemd at {DEBIAN}");
-            return None;
-        }
-        let root = Overlay::over(DEBIAN);
+        let root = debian()?;
         let lxcpath = Lxcpath::new();
         let name = lxcpath.name("box");
         Some(Self { lxcpath, name, root, _turn: turn })

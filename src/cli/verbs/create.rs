@@ -11,7 +11,7 @@ use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, named, no_more, only_named, pairs};
 use crate::command::Verb;
 use crate::engine::ErrorKind;
-use crate::engine::create::{Create, RootfsSource};
+use crate::engine::create::{Create, Purpose, RootfsSource};
 use crate::engine::stop::Stop;
 
 pub(super) const CREATE: Subcommand = Subcommand {
@@ -19,9 +19,15 @@ pub(super) const CREATE: Subcommand = Subcommand {
     arguments: |command| {
         command
             .arg(
-                args::value("config", Some('f'), "FILE", "Configuration to start from")
-                    .value_parser(value_parser!(PathBuf)),
+                args::value(
+                    "config",
+                    Some('f'),
+                    "FILE",
+                    "Configuration to start from, or a template",
+                )
+                .value_parser(value_parser!(PathBuf)),
             )
+            .arg(args::flag("system", None, "Let its root boot a system with an init of its own"))
             .arg(args::value(
                 "template",
                 Some('t'),
@@ -44,9 +50,16 @@ and runs a shell below an init of wharf's own.
 Without -f the configuration starts from /etc/lxc/default.conf, if there is one, with wharf's own
 defaults for what it does not set. What wharf does not support yet is left out, and listed, and so
 is a network interface whose bridge this host does not have.
+-f also takes a template of wharf's, for the network: complex, empty-netns, macvlan, no-netns, phys,
+veth or vlan, with links and addresses to be changed in the copy or by -s. A file of such a name is
+given as ./macvlan.
+--system gives a root with an init, such as systemd or busybox, what that needs: the capabilities of
+LXC's common.conf, its own cgroups, terminals and /run. Root in such a container can do more.
 A creation that fails leaves nothing behind.
 
 Examples:
+  wharf create deb --system --dir /srv/debian  boots the system in /srv/debian
+  wharf create net -f macvlan -s lxc.net.0.link=eno1
   wharf create web                             shares the host's files
   wharf create web --dir /srv/web              uses /srv/web as its root
   wharf create web -t busybox                  runs LXC's template lxc-busybox
@@ -72,6 +85,7 @@ fn create(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resu
     let create = Create {
         source: source(matches, rest)?,
         config: matches.get_one::<PathBuf>("config").cloned(),
+        purpose: if matches.get_flag("system") { Purpose::System } else { Purpose::Application },
         settings: pairs(matches, "define")?,
     };
     let created = invocation.engine.create(&name, &create)?;

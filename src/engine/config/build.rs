@@ -321,7 +321,7 @@ mod tests {
 
     #[test]
     fn the_default_configuration_is_accepted_whole() {
-        let spec = read(super::super::DEFAULT).unwrap();
+        let spec = read(super::super::template::DEFAULT).unwrap();
         assert!(spec.no_new_privs);
         assert_eq!(spec.namespaces, Namespaces::default());
         let Capabilities::Drop(dropped) = spec.capabilities else { panic!("some are kept") };

@@ -211,8 +211,17 @@ pub enum Reason {
     Writable(u32),
     #[error("the file belongs to uid {0}, not to root or to you")]
     Owner(u32),
+    #[error("there is no such file, and no such template; wharf's templates are {0}")]
+    NoTemplate(String),
     #[error("{}", words(.0))]
     Io(#[source] io::Error),
+}
+
+impl Reason {
+    /// Returns whether the file does not exist.
+    pub(super) fn is_missing_file(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
+    }
 }
 
 fn suggestion(nearest: Option<&str>) -> String {

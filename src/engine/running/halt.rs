@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::fd::BorrowedFd;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -143,8 +144,31 @@ fn heeding_below(proc: &Path, pid: i32, signal: i32) -> Mind {
 /// Finds what any thread of `pid` does with `signal`, since each thread has its own mask.
 fn mind_below(proc: &Path, pid: i32, signal: i32) -> Mind {
     let tasks = fs::read_dir(proc.join(format!("{pid}/task"))).into_iter().flatten().flatten();
-    let statuses = tasks.map(|it| fs::read_to_string(it.path().join("status")).unwrap_or_default());
-    statuses.map(|it| mind(&it, signal)).max().unwrap_or(Mind::Without)
+    let minds = tasks.map(|it| {
+        let task = it.path();
+        let status = fs::read_to_string(task.join("status")).unwrap_or_default();
+        let mind = mind(&status, signal);
+        if mind == Mind::Without && awaits(&task, signal) { Mind::Blocks } else { mind }
+    });
+    minds.max().unwrap_or(Mind::Without)
+}
+
+/// Returns whether the thread sleeps in sigtimedwait(2) until it gets `signal`: meanwhile the kernel
+/// does not list the signal as blocked, but delivers it. The init of busybox waits so.
+fn awaits(task: &Path, signal: i32) -> bool {
+    let Ok(call) = fs::read_to_string(task.join("syscall")) else { return false };
+    let mut words = call.split_whitespace();
+    if words.next() != Some(&libc::SYS_rt_sigtimedwait.to_string()) {
+        return false;
+    }
+    let set = words.next().and_then(|it| u64::from_str_radix(it.trim_start_matches("0x"), 16).ok());
+    let read = |at: u64| {
+        let mut bytes = [0; size_of::<u64>()];
+        let memory = fs::File::open(task.join("mem"))?;
+        memory.read_exact_at(&mut bytes, at).map(|()| u64::from_ne_bytes(bytes))
+    };
+    // The signals may be unreadable, yet it waits for some.
+    set.is_none_or(|at| read(at).map_or(true, |it| has(it, signal)))
 }
 
 /// Returns whether the process `pid` is a shell, which may replace itself with a program.

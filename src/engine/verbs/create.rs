@@ -2,6 +2,7 @@
 //! container is never visible, and is removed on failure.
 
 mod base;
+mod root_init;
 mod template;
 
 use std::ffi::OsStr;
@@ -15,6 +16,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use crate::engine::config::{self, Config, ConfigErrors, Document, DocumentError};
+pub use crate::engine::config::{Purpose, TEMPLATES, Template};
 use crate::engine::running::event::{self, What};
 use crate::engine::store::{
     IN_DRAFT, RemoveError, Store, StoreError, draft_name, remove_dir, remove_draft,
@@ -23,14 +25,17 @@ use crate::engine::terms::error::words;
 use crate::engine::terms::shown::{shown, shown_bytes};
 use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
 use base::Base;
+use root_init::RootInit;
 
 /// What to create.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Create {
     pub source: RootfsSource,
     /// A configuration file to start from (`-f`); none: the host's `default.conf`, completed by
-    /// `assets/default.conf`.
+    /// `assets/default.conf`. The name of a template stands for that one.
     pub config: Option<PathBuf>,
+    /// What wharf's defaults are to allow.
+    pub purpose: Purpose,
     /// More `key = value` lines, validated and appended (`-s`).
     pub settings: Vec<(String, String)>,
 }
@@ -53,6 +58,8 @@ pub struct Created {
     basis: Basis,
     /// The lines that were left out, each with the reason.
     left_out: Vec<String>,
+    /// The init that its root has, but that cannot work as the container is confined.
+    hampered: Option<RootInit>,
 }
 
 /// Where a configuration comes from.
@@ -77,7 +84,10 @@ impl Created {
             }
         };
         let left_out = self.left_out.iter().map(|it| shown(it).into_owned());
-        base.into_iter().chain(left_out).collect()
+        let system = self.hampered.map(|init| {
+            format!("its root boots a system with {init}, which requires `wharf create --system`")
+        });
+        base.into_iter().chain(left_out).chain(system).collect()
     }
 }
 
@@ -172,8 +182,9 @@ impl Creation<'_> {
             RootfsSource::Directory(path) => Some(existing_root(path)?),
             RootfsSource::Template { .. } => Some(self.store.spelled(self.name).join("rootfs")),
         };
-        let base = self.base()?;
-        let content = self.content(&base.config, root.as_deref())?;
+        let base = Base::of(self.name, self.store.lxcpath(), self.create)?;
+        let init = init_of(&base.config, root.as_deref());
+        let content = self.content(&base.config, root.as_deref(), init)?;
         let _lock = self.store.lock(self.name)?;
         make_dir(self.store.lxcpath(), LXCPATH_MODE)?;
         self.clear_place()?;
@@ -189,19 +200,18 @@ impl Creation<'_> {
                 made?;
             }
         }
-        Ok(Created { basis: base.basis, left_out: base.left_out })
-    }
-
-    fn base(&self) -> Result<Base, ConfigErrors> {
-        let (lxcpath, settings) = (self.store.lxcpath(), &self.create.settings);
-        match &self.create.config {
-            Some(file) => Base::named(self.name, lxcpath, file, settings),
-            None => Base::of_host(self.name, lxcpath, settings),
-        }
+        let dropped = base.config.get("lxc.cap.drop").unwrap_or_default();
+        let hampered = init.filter(|_| dropped.split_whitespace().any(|it| it == "sys_admin"));
+        Ok(Created { basis: base.basis, left_out: base.left_out, hampered })
     }
 
     /// Composes the configuration, and checks it as a whole.
-    fn content(&self, base: &Config, root: Option<&Path>) -> Result<Vec<u8>, CreateError> {
+    fn content(
+        &self,
+        base: &Config,
+        root: Option<&Path>,
+        init: Option<RootInit>,
+    ) -> Result<Vec<u8>, CreateError> {
         let mut document = Document::parse(base.raw());
         if self.create.config.is_none() || unset(base, "lxc.uts.name") {
             document.set("lxc.uts.name", self.name.as_str())?;
@@ -216,6 +226,11 @@ impl Creation<'_> {
                 document.set("lxc.execute.cmd", SHELL)?;
             }
             document.set("lxc.init.cmd", SHELL)?;
+        }
+        if let Some(init) = init.filter(|_| self.create.purpose == Purpose::System) {
+            for (key, value) in init.signals().iter().filter(|(key, _)| !base.speaks_of(key)) {
+                document.set(key, value)?;
+            }
         }
         // A configuration cannot name a path that is no text.
         let profile = self.store.spelled(self.name).join(PROFILE_FILE);
@@ -236,7 +251,9 @@ impl Creation<'_> {
     /// Returns whether the container gets wharf's own seccomp profile: unless a file was given, or
     /// the host's decides.
     fn brings_profile(&self, base: &Config) -> bool {
-        self.create.config.is_none() && !base.speaks_of(PROFILE_KEY)
+        let given = self.create.config.as_deref();
+        let own = given.is_none_or(|it| Template::named(it).is_some());
+        (own || self.create.purpose == Purpose::System) && !base.speaks_of(PROFILE_KEY)
     }
 
     /// Checks that nothing is in the way, and removes what an interrupted creation has left.
@@ -284,6 +301,15 @@ impl Creation<'_> {
         self.store.write_atomic(&dir.join(PROFILE_FILE), profile, CONFIG_MODE)?;
         self.store.write_atomic(&dir.join("config"), content, CONFIG_MODE)
     }
+}
+
+/// Finds the init that the root directory has and that the container would run.
+fn init_of(base: &Config, root: Option<&Path>) -> Option<RootInit> {
+    if !unset(base, "lxc.init.cmd") {
+        return None;
+    }
+    let configured = base.get("lxc.rootfs.path").map(PathBuf::from);
+    RootInit::of(root.or(configured.as_deref()).filter(|it| it.is_absolute())?)
 }
 
 fn unset(config: &Config, key: &str) -> bool {

@@ -11,7 +11,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::config::{self, Config};
+use crate::engine::config::{self, Config, Template};
 use crate::engine::entry::plan::Payload;
 use crate::engine::entry::seal;
 use crate::engine::running::command_socket::Client;
@@ -57,8 +57,10 @@ impl Engine {
         let fail =
             |source: std::io::Error| Error::new(Verb::Start, name, ErrorKind::Failed, source);
         let mut order = start.clone();
-        order.config =
-            start.config.as_deref().map(std::path::absolute).transpose().map_err(fail)?;
+        // The supervisor has another directory; templates are the same everywhere.
+        let file = start.config.as_deref().filter(|it| Template::named(it).is_none());
+        let file = file.map(std::path::absolute).transpose().map_err(fail)?;
+        order.config = file.or_else(|| start.config.clone());
         let order = serde_json::to_vec(&order).map_err(|it| fail(it.into()))?;
         let sealed = seal::Sealed::new();
         let mut command = Command::new(sealed.path());

@@ -161,7 +161,7 @@ fn order(role: &Role, script: &Path) -> Create {
         settings.push(("lxc.cgroup.cpu.cfs_quota_us".to_owned(), quota.to_string()));
         settings.push(("lxc.cgroup2.cpu.max".to_owned(), format!("{quota} 100000")));
     }
-    Create { source: RootfsSource::Host, config: None, settings }
+    Create { source: RootfsSource::Host, settings, ..Create::default() }
 }
 
 /// The error with its causes, for one line.

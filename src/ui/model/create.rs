@@ -156,7 +156,7 @@ impl CreateForm {
                 RootfsSource::Template { program, args: words.collect() }
             }
         };
-        Create { source, config: None, settings: self.settings(host_memory) }
+        Create { source, settings: self.settings(host_memory), ..Create::default() }
     }
 
     /// The lines beyond the default configuration. Limits are set for both versions of cgroups, so

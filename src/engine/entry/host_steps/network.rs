@@ -263,13 +263,17 @@ pub(super) fn release(file: &Path) -> io::Result<()> {
 pub(super) fn stack(wires: &Wires, nic: &Nic) -> io::Result<()> {
     let link = wires.host.get(nic.link.as_deref().unwrap_or_default())?;
     let Some((kind, data)) = stacked(&nic.kind) else { return Ok(()) };
-    let mut attributes = wires.place(&nic.name).to_vec();
+    // Linux 6.12 refuses a name that the host has too, although the interface is not for it.
+    let draft = format!("wh{}n{}", std::process::id(), nic.index);
+    let mut attributes = wires.place(&draft).to_vec();
     attributes.push(LinkAttribute::Link(link.index));
     attributes.extend(nic.hwaddr.map(address));
     attributes.extend(nic.mtu.map(LinkAttribute::Mtu));
     attributes.push(LinkAttribute::LinkInfo(vec![LinkInfo::Kind(kind), LinkInfo::Data(data)]));
-    let names = [(&wires.inside, &nic.name)];
-    wires.host.create(attributes).map_err(|error| explain(error, nic, names))
+    wires.host.create(attributes).map_err(|error| explain(error, nic, []))?;
+    let index = wires.inside.get(&draft)?.index;
+    let named = wires.inside.change(index, vec![LinkAttribute::IfName(nic.name.clone())]);
+    named.map_err(|error| explain(error, nic, [(&wires.inside, &nic.name)]))
 }
 
 fn stacked(kind: &NicKind) -> Option<(InfoKind, InfoData)> {

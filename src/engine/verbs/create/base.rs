@@ -1,11 +1,13 @@
-//! What the configuration of a new container starts from: the given file, or the host's own
-//! `default.conf` with wharf's hardening for what that does not set, or only wharf's.
+//! What the configuration of a new container starts from: the given file or template, or the host's
+//! own `default.conf` with wharf's hardening for what that does not set, or only wharf's.
 
 use std::path::Path;
 
-use super::Basis;
+use super::{Basis, Create};
 use crate::engine::Name;
-use crate::engine::config::{self, Config, ConfigError, ConfigErrors};
+use crate::engine::config::{
+    self, Config, ConfigError, ConfigErrors, Given, Place, Purpose, Template, key_of,
+};
 use crate::engine::host::lxcpath::Lxcpath;
 
 /// The name of wharf's own configuration in errors.
@@ -22,28 +24,52 @@ pub(super) struct Base {
 }
 
 impl Base {
-    /// Uses the given file as it is.
-    pub(super) fn named(
+    /// Uses what `create` names, or else what every container of this host starts from.
+    pub(super) fn of(
+        name: &Name,
+        lxcpath: &Lxcpath,
+        create: &Create,
+    ) -> Result<Self, ConfigErrors> {
+        match &create.config {
+            None => Self::of_host(name, lxcpath, create),
+            Some(file) => Self::named(name, lxcpath, file, create),
+        }
+    }
+
+    /// Uses the given file as it is, unless it is to boot a system; a template with wharf's
+    /// defaults.
+    fn named(
         name: &Name,
         lxcpath: &Lxcpath,
         file: &Path,
-        settings: &[(String, String)],
+        create: &Create,
     ) -> Result<Self, ConfigErrors> {
-        let config = config::load(name, lxcpath, Some(file), settings)?;
+        let place = Place { name, lxcpath, file };
+        let content = if let Some(template) = Template::named(file) {
+            config::of_template(place, template, create.purpose)?
+        } else {
+            let given = config::load(name, lxcpath, Some(file), &create.settings)?;
+            if create.purpose == Purpose::Application {
+                return Ok(Self { config: given, basis: Basis::Named, left_out: Vec::new() });
+            }
+            let from = file.display().to_string();
+            let theirs = Given { content: given.raw(), from: &from };
+            config::compose(place, Some(theirs), create.purpose)?
+        };
+        let config = config::parse(name, lxcpath, &content, file, &create.settings)?;
         Ok(Self { config, basis: Basis::Named, left_out: Vec::new() })
     }
 
     /// Uses what every container of this host starts from.
-    pub(super) fn of_host(
-        name: &Name,
-        lxcpath: &Lxcpath,
-        settings: &[(String, String)],
-    ) -> Result<Self, ConfigErrors> {
+    fn of_host(name: &Name, lxcpath: &Lxcpath, create: &Create) -> Result<Self, ConfigErrors> {
+        let settings = &create.settings;
         let parse =
             |content: &[u8], file: &Path| config::parse(name, lxcpath, content, file, settings);
         let file = config::default_config(lxcpath.host());
         if !file.exists() {
-            let config = parse(config::DEFAULT.as_bytes(), Path::new(OWN_NAME))?;
+            let file = Path::new(OWN_NAME);
+            let content = config::compose(Place { name, lxcpath, file }, None, create.purpose)?;
+            let config = parse(&content, file)?;
             return Ok(Self { config, basis: Basis::Wharf, left_out: Vec::new() });
         }
         let theirs = config::load(name, lxcpath, Some(&file), &[])?;
@@ -53,8 +79,10 @@ impl Base {
             return Err(errors);
         }
         let (kept, left_out) = without_what_is_refused(&theirs);
-        let theirs = config::parse(name, lxcpath, &kept, &file, &[])?;
-        let config = parse(&completed(&theirs, &file), &file)?;
+        let from = file.display().to_string();
+        let place = Place { name, lxcpath, file: &file };
+        let theirs = Given { content: &kept, from: &from };
+        let config = parse(&config::compose(place, Some(theirs), create.purpose)?, &file)?;
         Ok(Self { config, basis: Basis::Host(file), left_out })
     }
 }
@@ -109,39 +137,6 @@ fn speaks_of(line: &[u8], index: u32) -> bool {
     first.is_some_and(|it| it.parse::<u32>().map_or(any, |it| it == index))
 }
 
-fn key_of(line: &[u8]) -> Option<&str> {
-    let line = str::from_utf8(line).ok()?.trim();
-    let (key, _) = line.split_once('=')?;
-    key.starts_with("lxc.").then(|| key.trim())
-}
-
-/// Adds wharf's own defaults for what `theirs` does not set, with the comments that explain them.
-/// The first paragraph, which introduces them, comes first.
-fn completed(theirs: &Config, file: &Path) -> Vec<u8> {
-    let mut paragraphs = config::DEFAULT.split("\n\n");
-    let mut content = paragraphs.next().unwrap_or_default().as_bytes().to_vec();
-    content.extend_from_slice(format!("\n\n# From {}:\n", file.display()).as_bytes());
-    content.extend_from_slice(theirs.raw());
-    if !content.ends_with(b"\n") {
-        content.push(b'\n');
-    }
-    content.extend_from_slice(b"\n# wharf's own defaults for what that file does not set:\n");
-    for paragraph in paragraphs {
-        let lines: Vec<&str> = paragraph.lines().filter(|it| !says_already(theirs, it)).collect();
-        if lines.iter().any(|it| !it.starts_with('#')) {
-            content.extend_from_slice(b"\n");
-            content.extend(lines.iter().flat_map(|it| [it.as_bytes(), b"\n"].concat()));
-        }
-    }
-    content
-}
-
-/// Returns whether the file itself sets what `line` sets. Mounts add up: those of wharf hide
-/// information about the host, whatever else is mounted.
-fn says_already(theirs: &Config, line: &str) -> bool {
-    key_of(line.as_bytes()).is_some_and(|key| key != "lxc.mount.entry" && theirs.speaks_of(key))
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -158,7 +153,7 @@ mod tests {
         fs::create_dir_all(config::default_config(&host).parent().unwrap()).unwrap();
         fs::write(config::default_config(&host), content).unwrap();
         let lxcpath = Lxcpath::open(&host, dir.path());
-        Base::of_host(&"web".parse().unwrap(), &lxcpath, &[]).unwrap()
+        Base::of(&"web".parse().unwrap(), &lxcpath, &Create::default()).unwrap()
     }
 
     #[test]
@@ -215,7 +210,7 @@ mod tests {
         // Isolation that wharf does not support yet is not left out either.
         for line in ["lxc.bogus = 1", "lxc.seccomp.notify.proxy = unix:/x"] {
             fs::write(config::default_config(&host), line).unwrap();
-            let base = Base::of_host(&"web".parse().unwrap(), &lxcpath, &[]);
+            let base = Base::of(&"web".parse().unwrap(), &lxcpath, &Create::default());
             let said = base.unwrap_err().to_string();
             assert!(said.contains("line 1 of") && said.contains("default.conf"), "{said}");
         }
