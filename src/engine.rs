@@ -8,6 +8,7 @@ pub mod cgroup;
 mod config;
 mod entry;
 mod host;
+mod image;
 mod running;
 mod seccomp;
 mod seen;
@@ -34,7 +35,7 @@ pub use terms::exit::Exit;
 pub use terms::name::Name;
 pub use terms::state::State;
 pub use terms::verb::Verb;
-pub use terms::{error, exit, hook, id, name, nic, shown, spec, state, verb};
+pub use terms::{error, exit, hook, id, name, nic, progress, shown, spec, state, verb};
 #[cfg(any(test, fuzzing))]
 pub use verbs::fuzzed;
 pub use verbs::{attach, check, console, create, limits, proxmox, start, stop};

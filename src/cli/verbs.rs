@@ -12,6 +12,7 @@ mod run;
 mod screenshot;
 mod stop;
 mod version;
+mod watched;
 
 use std::process::ExitCode;
 

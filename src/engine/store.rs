@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 pub(in crate::engine) use lock::Lock;
 pub(in crate::engine) use remove::IN_DRAFT;
-pub(in crate::engine) use remove::RemoveError;
+pub(in crate::engine) use remove::{RemoveError, remove_tree};
 pub(in crate::engine) use take_away::{remove_dir, remove_draft, take_away};
 
 use crate::engine::config::Document;

@@ -14,6 +14,7 @@ mod origin;
 pub(in crate::engine) mod probe;
 pub mod pty;
 mod tty;
+pub(in crate::engine) mod xattr;
 
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};

@@ -10,6 +10,7 @@ pub(in crate::engine) mod label;
 pub mod name;
 pub mod nic;
 pub(in crate::engine) mod patience;
+pub mod progress;
 pub(in crate::engine) mod rootfs;
 pub mod shown;
 pub(in crate::engine) mod signal;

@@ -12,7 +12,7 @@ pub fn create_in_parts(wharf: &str, name: &str, create: &Create) -> Vec<String> 
     let mut line = vec![format!("{wharf} create {}", quoted(name))];
     let mut rest = Vec::new();
     match &create.source {
-        RootfsSource::Host => (),
+        RootfsSource::Host | RootfsSource::Image { .. } => (),
         RootfsSource::Directory(path) => {
             line.push(format!("--dir {}", quoted(&path.to_string_lossy())));
         }
@@ -20,6 +20,10 @@ pub fn create_in_parts(wharf: &str, name: &str, create: &Create) -> Vec<String> 
             line.push(format!("-t {}", quoted(program)));
             rest.extend(args.iter().map(|it| quoted(it)));
         }
+    }
+    if let RootfsSource::Image { from, tag } = &create.source {
+        line.push(format!("--from {}", quoted(from)));
+        line.extend(tag.iter().map(|it| format!("--tag {}", quoted(it))));
     }
     if create.purpose == Purpose::System {
         line.push("--system".to_owned());

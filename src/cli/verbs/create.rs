@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{ArgMatches, value_parser};
 
 use super::Subcommand;
+use super::watched::watched;
 use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, named, no_more, only_named, pairs};
@@ -39,6 +40,13 @@ pub(super) const CREATE: Subcommand = Subcommand {
                 args::value("dir", None, "PATH", "Existing directory to use as the root")
                     .value_parser(value_parser!(PathBuf)),
             )
+            .arg(args::value(
+                "from",
+                None,
+                "IMAGE",
+                "Archive or container image to unpack: a file, a layout, or docker://NAME",
+            ))
+            .arg(args::value("tag", None, "TAG", "Which of the images in IMAGE"))
             .arg(args::define())
             .arg(args::name())
             .arg(args::operands("NAME [-- TEMPLATE-ARGS]", "The container's name"))
@@ -55,10 +63,14 @@ veth or vlan, with links and addresses to be changed in the copy or by -s. A fil
 given as ./macvlan.
 --system gives a root with an init, such as systemd or busybox, what that needs: the capabilities of
 LXC's common.conf, its own cgroups, terminals and /run. Root in such a container can do more.
-A creation that fails leaves nothing behind.
+--from unpacks a root of the container's own: from a tar archive of one (plain, or compressed by
+gzip, xz or zstd), or from a container image, with its command, environment, user and directory: an
+OCI layout in a directory or an archive, what `docker save` writes, or docker://NAME by skopeo.
+A creation that fails or is interrupted leaves nothing behind.
 
 Examples:
   wharf create deb --system --dir /srv/debian  boots the system in /srv/debian
+  wharf create db --from postgres.tar          unpacks what docker save wrote
   wharf create net -f macvlan -s lxc.net.0.link=eno1
   wharf create web                             shares the host's files
   wharf create web --dir /srv/web              uses /srv/web as its root
@@ -88,7 +100,9 @@ fn create(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resu
         purpose: if matches.get_flag("system") { Purpose::System } else { Purpose::Application },
         settings: pairs(matches, "define")?,
     };
-    let created = invocation.engine.create(&name, &create)?;
+    let created = watched(matches.get_flag(args::QUIET), |progress| {
+        Ok(invocation.engine.create_watched(&name, &create, progress)?)
+    })?;
     if !matches.get_flag(args::QUIET) {
         for line in created.notes() {
             writeln!(invocation.out, "{name}: {line}")?;
@@ -105,6 +119,17 @@ fn source(matches: &ArgMatches, args: Vec<String>) -> anyhow::Result<RootfsSourc
         anyhow::bail!("backing store `{other}` is not supported yet; supported: dir, none");
     }
     let program = text("template").filter(|it| *it != "none");
+    let tag = text("tag").map(str::to_owned);
+    if let Some(from) = text("from") {
+        no_more(&args)?;
+        if program.is_some() || matches.get_one::<PathBuf>("dir").is_some() {
+            return Err(Usage("--from cannot be used together with -t or --dir".into()).into());
+        }
+        return Ok(RootfsSource::Image { from: from.to_owned(), tag });
+    }
+    if tag.is_some() {
+        return Err(Usage("--tag chooses among the images of --from".into()).into());
+    }
     match (program, matches.get_one::<PathBuf>("dir")) {
         (Some(_), Some(_)) => {
             Err(Usage("-t TEMPLATE and --dir PATH cannot be used together yet".into()).into())

@@ -38,7 +38,11 @@ pub(in crate::engine) enum RemoveError {
 
 /// Removes `name` in the directory `parent`, with everything below. A link is removed as itself.
 /// `shown` is the path of `name` for messages. A missing `name` is not an error.
-pub(super) fn remove_tree(parent: impl AsFd, name: &CStr, shown: &Path) -> Result<(), RemoveError> {
+pub(in crate::engine) fn remove_tree(
+    parent: impl AsFd,
+    name: &CStr,
+    shown: &Path,
+) -> Result<(), RemoveError> {
     let parent = parent.as_fd();
     if remove_leaf(parent, name, shown)? {
         return Ok(());

@@ -17,11 +17,13 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use crate::engine::config::{self, Config, ConfigErrors, Document, DocumentError};
 pub use crate::engine::config::{Purpose, TEMPLATES, Template};
+use crate::engine::image::{self, Image, ImageError, Unpacked};
 use crate::engine::running::event::{self, What};
 use crate::engine::store::{
     IN_DRAFT, RemoveError, Store, StoreError, draft_name, remove_dir, remove_draft,
 };
 use crate::engine::terms::error::words;
+use crate::engine::terms::progress::Progress;
 use crate::engine::terms::shown::{shown, shown_bytes};
 use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
 use base::Base;
@@ -50,6 +52,9 @@ pub enum RootfsSource {
     Directory(PathBuf),
     /// An LXC template program fills `LXCPATH/NAME/rootfs` and completes the configuration.
     Template { program: String, args: Vec<String> },
+    /// An archive of a root, an OCI layout, what `docker save` wrote, or `docker://…`, unpacked
+    /// into `LXCPATH/NAME/rootfs`.
+    Image { from: String, tag: Option<String> },
 }
 
 /// What a new container was made from.
@@ -60,6 +65,8 @@ pub struct Created {
     left_out: Vec<String>,
     /// The init that its root has, but that cannot work as the container is confined.
     hampered: Option<RootInit>,
+    /// What the image has that the container has not.
+    notes: Vec<String>,
 }
 
 /// Where a configuration comes from.
@@ -87,7 +94,8 @@ impl Created {
         let system = self.hampered.map(|init| {
             format!("its root boots a system with {init}, which requires `wharf create --system`")
         });
-        base.into_iter().chain(left_out).chain(system).collect()
+        let notes = self.notes.iter().map(|it| shown(it).into_owned());
+        base.into_iter().chain(left_out).chain(notes).chain(system).collect()
     }
 }
 
@@ -110,6 +118,11 @@ const PROFILE_NOTE: &str = "
 const DIR_MODE: u32 = 0o700;
 const CONFIG_MODE: u32 = 0o640;
 const LXCPATH_MODE: u32 = 0o711;
+/// The root that is made for a container, and what is needed only meanwhile.
+const ROOTFS: &str = "rootfs";
+const SPARE: &str = "spare";
+/// Images that are in a registry.
+const REGISTRY: &str = "docker://";
 /// The top of a root must be open to the users inside.
 const ROOTFS_MODE: u32 = 0o755;
 
@@ -136,6 +149,8 @@ enum CreateError {
     Remove(#[from] RemoveError),
     #[error(transparent)]
     Template(#[from] template::TemplateError),
+    #[error(transparent)]
+    Image(#[from] ImageError),
 }
 
 impl CreateError {
@@ -150,9 +165,11 @@ impl CreateError {
                 ErrorKind::Invalid
             }
             Self::Root { .. } => ErrorKind::NotFound,
-            Self::Make { .. } | Self::Store(_) | Self::Remove(_) | Self::Template(_) => {
-                ErrorKind::Failed
-            }
+            Self::Make { .. }
+            | Self::Store(_)
+            | Self::Remove(_)
+            | Self::Template(_)
+            | Self::Image(_) => ErrorKind::Failed,
         }
     }
 }
@@ -160,7 +177,17 @@ impl CreateError {
 impl Engine {
     /// Creates the container `name`. A failure leaves nothing behind.
     pub fn create(&self, name: &Name, create: &Create) -> Result<Created, Error> {
-        let work = Creation { store: Store::new(&self.lxcpath), name, create };
+        self.create_watched(name, create, &Progress::default())
+    }
+
+    /// The same, for a caller who shows how far it is, or cancels it.
+    pub fn create_watched(
+        &self,
+        name: &Name,
+        create: &Create,
+        progress: &Progress,
+    ) -> Result<Created, Error> {
+        let work = Creation { store: Store::new(&self.lxcpath), name, create, progress };
         let created =
             work.run().map_err(|error| Error::new(Verb::Create, name, error.kind(), error))?;
         event::publish(&self.lxcpath, name, What::Created);
@@ -173,6 +200,7 @@ struct Creation<'a> {
     store: Store,
     name: &'a Name,
     create: &'a Create,
+    progress: &'a Progress,
 }
 
 impl Creation<'_> {
@@ -180,17 +208,36 @@ impl Creation<'_> {
         let root = match &self.create.source {
             RootfsSource::Host => None,
             RootfsSource::Directory(path) => Some(existing_root(path)?),
-            RootfsSource::Template { .. } => Some(self.store.spelled(self.name).join("rootfs")),
+            RootfsSource::Template { .. } | RootfsSource::Image { .. } => {
+                Some(self.store.spelled(self.name).join(ROOTFS))
+            }
         };
         let base = Base::of(self.name, self.store.lxcpath(), self.create)?;
-        let init = init_of(&base.config, root.as_deref());
-        let content = self.content(&base.config, root.as_deref(), init)?;
+        let mut init = init_of(&base.config, root.as_deref());
+        let mut brought = Unpacked::default();
+        let content = self.content(&base.config, root.as_deref(), init, &[])?;
         let _lock = self.store.lock(self.name)?;
         make_dir(self.store.lxcpath(), LXCPATH_MODE)?;
         self.clear_place()?;
         Engine::over(self.store.lxcpath().clone()).tidy();
         match &self.create.source {
-            RootfsSource::Host | RootfsSource::Directory(_) => self.put_in_place(&content)?,
+            RootfsSource::Host | RootfsSource::Directory(_) => {
+                self.put_in_place(&mut |path| Ok(self.write_config(path, &content)?))?;
+            }
+            RootfsSource::Image { from, tag } => self.put_in_place(&mut |path| {
+                let files = path.join(ROOTFS);
+                make_new_dir(&files, ROOTFS_MODE)?;
+                brought = self.unpack(from, tag.as_deref(), path)?;
+                if self.create.purpose == Purpose::System {
+                    brought.settings.retain(|(key, _)| key == "lxc.environment");
+                }
+                let runs_own = brought.settings.iter().any(|(key, _)| key == "lxc.init.cmd");
+                init = RootInit::of(&files)
+                    .filter(|_| !runs_own && unset(&base.config, "lxc.init.cmd"));
+                let content =
+                    self.content(&base.config, root.as_deref(), init, &brought.settings)?;
+                Ok(self.write_config(path, &content)?)
+            })?,
             RootfsSource::Template { program, args } => {
                 let made = self.fill(&content, program, args);
                 if made.is_err() {
@@ -202,7 +249,8 @@ impl Creation<'_> {
         }
         let dropped = base.config.get("lxc.cap.drop").unwrap_or_default();
         let hampered = init.filter(|_| dropped.split_whitespace().any(|it| it == "sys_admin"));
-        Ok(Created { basis: base.basis, left_out: base.left_out, hampered })
+        let (basis, left_out, notes) = (base.basis, base.left_out, brought.notes);
+        Ok(Created { basis, left_out, hampered, notes })
     }
 
     /// Composes the configuration, and checks it as a whole.
@@ -211,6 +259,7 @@ impl Creation<'_> {
         base: &Config,
         root: Option<&Path>,
         init: Option<RootInit>,
+        image: &[(String, String)],
     ) -> Result<Vec<u8>, CreateError> {
         let mut document = Document::parse(base.raw());
         if self.create.config.is_none() || unset(base, "lxc.uts.name") {
@@ -238,7 +287,7 @@ impl Creation<'_> {
             document.comment(PROFILE_NOTE);
             document.set(PROFILE_KEY, text)?;
         }
-        for (key, value) in &self.create.settings {
+        for (key, value) in image.iter().chain(&self.create.settings) {
             document.append(key, value)?;
         }
         // Random digits of hardware addresses are chosen once.
@@ -267,19 +316,39 @@ impl Creation<'_> {
     }
 
     /// Builds the directory under a hidden name and renames it into place.
-    fn put_in_place(&self, content: &[u8]) -> Result<(), CreateError> {
+    fn put_in_place(
+        &self,
+        fill: &mut dyn FnMut(&Path) -> Result<(), CreateError>,
+    ) -> Result<(), CreateError> {
         let hidden = draft_name(self.name);
         let draft = self.store.lxcpath().join(&hidden);
         let path = draft.join(OsStr::from_bytes(IN_DRAFT.to_bytes()));
         let target = self.store.dir(self.name);
         make_new_dir(&draft, DIR_MODE)?;
         let made = make_new_dir(&path, DIR_MODE)
-            .and_then(|()| Ok(self.write_config(&path, content)?))
+            .and_then(|()| fill(&path))
             .and_then(|()| rename_new(&path, &target));
         // It is empty once the container is in place; otherwise the first error is the one to
         // report. The next command finds what could not be removed.
         _ = remove_dir(self.store.lxcpath(), &hidden);
         made
+    }
+
+    /// Unpacks an image into the root in the draft `path`.
+    fn unpack(&self, from: &str, tag: Option<&str>, path: &Path) -> Result<Unpacked, CreateError> {
+        let spare = path.join(SPARE);
+        make_new_dir(&spare, DIR_MODE)?;
+        let mut source = PathBuf::from(from);
+        if from.starts_with(REGISTRY) {
+            source = spare.join("image");
+            image::fetch(from, &source, self.progress)?;
+        }
+        let image = Image { path: &source, tag, spare: &spare };
+        let done = image::unpack(image, &path.join(ROOTFS), self.progress)?;
+        let shown = spare.clone();
+        let removed = std::fs::remove_dir_all(&spare);
+        removed.map_err(|source| CreateError::Make { path: shown, source })?;
+        Ok(done)
     }
 
     /// Creates the directory in its final place, as templates expect, and lets one fill it.
@@ -288,7 +357,7 @@ impl Creation<'_> {
         let program = template::find(program)?;
         make_new_dir(&dir, DIR_MODE)?;
         self.store.write_atomic(&partial, b"", CONFIG_MODE)?;
-        make_new_dir(&dir.join("rootfs"), ROOTFS_MODE)?;
+        make_new_dir(&dir.join(ROOTFS), ROOTFS_MODE)?;
         self.write_config(&dir, content)?;
         template::run(&program, self.name, &self.store.spelled(self.name), args)?;
         config::load(self.name, self.store.lxcpath(), None, &[])?;
@@ -344,95 +413,4 @@ fn make_new_dir(path: &Path, mode: u32) -> Result<(), CreateError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt as _;
-
-    use super::*;
-    use crate::engine::{Host, Lxcpath};
-
-    /// An engine over `dir/lxc`, with its runtime files in `dir` as well.
-    fn engine(dir: &Path) -> Engine {
-        Engine::over(Lxcpath::open(&Host::keeping_in(dir), &dir.join("lxc")))
-    }
-
-    fn name() -> Name {
-        "part-c-create".parse().unwrap()
-    }
-
-    #[test]
-    fn a_new_container_has_the_closed_configuration_and_its_name() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().join("root");
-        fs::create_dir(&root).unwrap();
-        let create = Create {
-            source: RootfsSource::Directory(root.clone()),
-            settings: vec![("lxc.tty.max".to_owned(), "2".to_owned())],
-            ..Create::default()
-        };
-        engine(dir.path()).create(&name(), &create).unwrap();
-        let lxcpath = dir.path().join("lxc");
-        let config = config::load(&name(), &lxcpath, None, &[]).unwrap();
-        assert_eq!(config.get("lxc.uts.name").unwrap(), "part-c-create");
-        assert_eq!(config.get("lxc.tty.max").unwrap(), "2");
-        let spec = config.spec().unwrap();
-        let storage = spec.rootfs.unwrap().value.storage;
-        assert_eq!(storage.directory(), Some(root.canonicalize().unwrap().as_path()));
-        let mode = fs::metadata(lxcpath.join("part-c-create")).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, DIR_MODE);
-        let error = engine(dir.path()).create(&name(), &create).unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Exists);
-    }
-
-    #[test]
-    fn a_bad_setting_leaves_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        for (key, value) in
-            [("lxc.tty.maxx", "1"), ("lxc.uts.name", "a\nlxc.tty.max = 9"), ("x", "")]
-        {
-            let settings = vec![(key.to_owned(), value.to_owned())];
-            let create = Create { settings, ..Create::default() };
-            let error = engine(dir.path()).create(&name(), &create).unwrap_err();
-            assert_eq!(error.kind, ErrorKind::Invalid, "{error:#}");
-        }
-        assert!(!dir.path().join("lxc").exists());
-    }
-
-    fn template(dir: &Path, script: &str) -> Create {
-        let program = dir.join("lxc-trial");
-        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        let program = program.to_str().unwrap().to_owned();
-        Create {
-            source: RootfsSource::Template { program, args: vec!["x y".to_owned()] },
-            ..Create::default()
-        }
-    }
-
-    #[test]
-    fn a_template_fills_the_root_and_completes_the_configuration() {
-        let dir = tempfile::tempdir().unwrap();
-        let lxcpath = dir.path().join("lxc");
-        let script = "echo \"$4\" > \"${3#--rootfs=}/arg\"\n\
-                      test -e \"${1#--path=}/partial\" || exit 3\n\
-                      echo 'lxc.signal.halt = SIGUSR1' >> \"${1#--path=}/config\"";
-        engine(dir.path()).create(&name(), &template(dir.path(), script)).unwrap();
-        let home = lxcpath.join("part-c-create");
-        assert_eq!(fs::read_to_string(home.join("rootfs/arg")).unwrap(), "x y\n");
-        assert!(!home.join("partial").exists());
-        let config = config::load(&name(), &lxcpath, None, &[]).unwrap();
-        assert_eq!(config.get("lxc.signal.halt").unwrap(), libc::SIGUSR1.to_string());
-    }
-
-    #[test]
-    fn a_template_that_fails_leaves_nothing_and_is_quoted() {
-        let dir = tempfile::tempdir().unwrap();
-        let lxcpath = dir.path().join("lxc");
-        let failing = template(dir.path(), "echo no busybox here >&2; exit 7");
-        let error = engine(dir.path()).create(&name(), &failing).unwrap_err();
-        assert!(format!("{error:#}").contains("no busybox here"), "{error:#}");
-        let spoiling = template(dir.path(), "echo 'lxc.oops = 1' >> \"${1#--path=}/config\"");
-        assert!(engine(dir.path()).create(&name(), &spoiling).is_err());
-        assert_eq!(fs::read_dir(&lxcpath).unwrap().count(), 0);
-    }
-}
+mod tests;

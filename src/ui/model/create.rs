@@ -43,6 +43,7 @@ pub enum SourceKind {
     Host,
     Directory,
     Template,
+    Image,
 }
 
 /// What is wrong with a field.
@@ -58,7 +59,7 @@ impl FormRow {
 }
 
 impl SourceKind {
-    pub const ALL: [Self; 3] = [Self::Host, Self::Directory, Self::Template];
+    pub const ALL: [Self; 4] = [Self::Host, Self::Directory, Self::Template, Self::Image];
 
     /// Returns the words for it.
     pub const fn words(self) -> &'static str {
@@ -66,6 +67,7 @@ impl SourceKind {
             Self::Host => "the host's files",
             Self::Directory => "a directory",
             Self::Template => "a template",
+            Self::Image => "an image",
         }
     }
 }
@@ -85,6 +87,7 @@ impl CreateForm {
             FormRow::Place => match self.source {
                 SourceKind::Host | SourceKind::Directory => "Directory",
                 SourceKind::Template => "Template",
+                SourceKind::Image => "Image",
             },
             FormRow::Command => "Command",
             FormRow::Memory => "Memory limit",
@@ -155,6 +158,7 @@ impl CreateForm {
                 let program = words.next().unwrap_or_default();
                 RootfsSource::Template { program, args: words.collect() }
             }
+            SourceKind::Image => RootfsSource::Image { from: place, tag: None },
         };
         Create { source, settings: self.settings(host_memory), ..Create::default() }
     }
@@ -224,7 +228,15 @@ impl CreateForm {
             SourceKind::Template if text.is_empty() => {
                 Some("a template, such as busybox".to_owned())
             }
-            SourceKind::Host | SourceKind::Directory | SourceKind::Template => None,
+            SourceKind::Image if text.is_empty() => {
+                Some("an archive or an image, such as /srv/web.tar".to_owned())
+            }
+            SourceKind::Image if !text.starts_with('/') && !text.contains("://") => {
+                Some("an absolute path, or docker://NAME".to_owned())
+            }
+            SourceKind::Host | SourceKind::Directory | SourceKind::Template | SourceKind::Image => {
+                None
+            }
         }
     }
 }

@@ -78,6 +78,7 @@ fn note(model: &Model, row: FormRow, look: &Look) -> (String, Style) {
             SourceKind::Host => ("shared, read and write".to_owned(), look.warn),
             SourceKind::Directory => ("becomes its root".to_owned(), look.dim),
             SourceKind::Template => ("fills a root of its own".to_owned(), look.dim),
+            SourceKind::Image => ("unpacked into its root".to_owned(), look.dim),
         },
         FormRow::Place if form.place.is_empty() => ("required".to_owned(), look.warn),
         FormRow::Place => (String::new(), look.dim),
@@ -111,12 +112,14 @@ const fn value(form: &CreateForm, row: FormRow) -> FieldValue<'_> {
                 FieldValue::Typed(&form.place, "such as /srv/web")
             }
             SourceKind::Template => FieldValue::Typed(&form.place, "such as busybox"),
+            SourceKind::Image => FieldValue::Typed(&form.place, "such as /srv/web.tar"),
         },
         FormRow::Command => match form.source {
             SourceKind::Host => FieldValue::Typed(&form.command, "/bin/sh"),
             SourceKind::Directory | SourceKind::Template => {
                 FieldValue::Typed(&form.command, "/sbin/init")
             }
+            SourceKind::Image => FieldValue::Typed(&form.command, "the image's"),
         },
         FormRow::Memory => FieldValue::Typed(&form.memory, "no limit"),
         FormRow::Cpu => FieldValue::Typed(&form.cpu, "no limit"),
@@ -167,6 +170,9 @@ fn sketched(form: &CreateForm, host_memory: Option<u64>) -> Create {
             RootfsSource::Template { args, .. } => {
                 RootfsSource::Template { program: "TEMPLATE".to_owned(), args }
             }
+            RootfsSource::Image { tag, .. } => {
+                RootfsSource::Image { from: "IMAGE".to_owned(), tag }
+            }
         };
     }
     create
@@ -180,7 +186,7 @@ fn lines(name: &str, create: &Create) -> Vec<(String, String)> {
         RootfsSource::Directory(path) => {
             lines.push(("lxc.rootfs.path".to_owned(), path.to_string_lossy().into_owned()));
         }
-        RootfsSource::Template { .. } => {
+        RootfsSource::Template { .. } | RootfsSource::Image { .. } => {
             lines.push(("lxc.rootfs.path".to_owned(), format!("LXCPATH/{name}/rootfs")));
         }
     }
@@ -211,6 +217,10 @@ const fn words(form: &CreateForm) -> &'static str {
             SourceKind::Template => {
                 "A program fills a new directory, which becomes its root. ←→ choose others."
             }
+            SourceKind::Image => {
+                "An archive or a container image is unpacked; the image's command runs. ←→ choose \
+                 others."
+            }
         },
         FormRow::Place => match form.source {
             SourceKind::Host | SourceKind::Directory => {
@@ -218,6 +228,9 @@ const fn words(form: &CreateForm) -> &'static str {
             }
             SourceKind::Template => {
                 "One of LXC's (busybox for lxc-busybox) or the path of a program, with its arguments."
+            }
+            SourceKind::Image => {
+                "A tar archive of a root, an OCI layout, what docker save wrote, or docker://NAME."
             }
         },
         FormRow::Command => {

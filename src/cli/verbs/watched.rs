@@ -1,0 +1,87 @@
+//! Work that may take long: shows on the terminal how far it is, and lets Ctrl-C cancel it.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::engine::progress::{Progress, Reached};
+use crate::format;
+
+/// Work that ends within this time shows nothing.
+const PATIENCE: Duration = Duration::from_millis(500);
+const REFRESH: Duration = Duration::from_millis(200);
+/// Returns to the start of the line and clears it.
+const CLEAR: &str = "\r\x1b[K";
+
+/// Does `work`, and shows its progress on standard error if that is a terminal.
+pub(super) fn watched<T>(
+    quiet: bool,
+    work: impl FnOnce(&Progress) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let progress = Progress::default();
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let (handle, cancels) = (signals.handle(), progress.clone());
+    let catching = thread::spawn(move || signals.forever().for_each(|_| cancels.cancel()));
+    let (done, ended) = channel::<()>();
+    let shown = progress.clone();
+    let shows = !quiet && std::io::stderr().is_terminal();
+    let showing = thread::spawn(move || {
+        if shows {
+            show(&shown, &ended);
+        }
+    });
+    let outcome = work(&progress);
+    drop(done);
+    handle.close();
+    // Neither can panic.
+    _ = showing.join();
+    _ = catching.join();
+    outcome
+}
+
+fn show(progress: &Progress, ended: &Receiver<()>) {
+    let mut pause = PATIENCE;
+    while ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+        pause = REFRESH;
+        let line = line(progress.reached());
+        // A closed terminal must not end the work.
+        _ = write!(std::io::stderr(), "{CLEAR}{line}");
+    }
+    if pause == REFRESH {
+        _ = write!(std::io::stderr(), "{CLEAR}");
+    }
+}
+
+fn line(reached: Reached) -> String {
+    let Reached { stage, done_bytes, whole_bytes } = reached;
+    if stage.is_empty() {
+        return "working".to_owned();
+    }
+    match done_bytes.saturating_mul(100).checked_div(whole_bytes) {
+        None => stage.to_owned(),
+        Some(percent) => {
+            let [done, whole] = [done_bytes, whole_bytes].map(format::bytes);
+            format!("{stage} {}% of {whole} ({done})", percent.min(100))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_is_told_where_the_whole_is_known() {
+        let progress = Progress::default();
+        assert_eq!(line(progress.reached()), "working");
+        progress.begin("fetching", 0);
+        assert_eq!(line(progress.reached()), "fetching");
+        progress.begin("unpacking", 4 << 20);
+        progress.advance(1 << 20);
+        assert_eq!(line(progress.reached()), "unpacking 25% of 4.0M (1.0M)");
+    }
+}

@@ -1,0 +1,56 @@
+//! How far a long piece of work has come, for whoever watches it, and the request to give it up.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// ProgressState by who works and who watches. All copies are one.
+#[derive(Clone, Debug, Default)]
+pub struct Progress(Arc<ProgressState>);
+
+#[derive(Debug, Default)]
+struct ProgressState {
+    stage: Mutex<&'static str>,
+    done: AtomicU64,
+    whole: AtomicU64,
+    cancelled: AtomicBool,
+}
+
+/// How far it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reached {
+    /// What is done now; empty before anything.
+    pub stage: &'static str,
+    pub done_bytes: u64,
+    /// 0: not known.
+    pub whole_bytes: u64,
+}
+
+impl Progress {
+    /// Begins a stage of `whole` bytes.
+    pub fn begin(&self, stage: &'static str, whole: u64) {
+        *self.0.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
+        self.0.done.store(0, Ordering::Relaxed);
+        self.0.whole.store(whole, Ordering::Relaxed);
+    }
+
+    pub fn advance(&self, bytes: u64) {
+        self.0.done.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Asks the work to end without a result. It cleans up first.
+    pub fn cancel(&self) {
+        self.0.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.0.cancelled.load(Ordering::Relaxed)
+    }
+
+    pub fn reached(&self) -> Reached {
+        Reached {
+            stage: *self.0.stage.lock().unwrap_or_else(PoisonError::into_inner),
+            done_bytes: self.0.done.load(Ordering::Relaxed),
+            whole_bytes: self.0.whole.load(Ordering::Relaxed),
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Containers from archives and container images, made here by tar and by hand. As root.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "tests tell their reader")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use support::screen::Screen;
+use support::{Lxcpath, can_run_containers, rootfs, text, tree, wait_until};
+
+/// Runs a program of the host in `dir`, and returns what it printed.
+fn run(dir: &Path, program: &str, args: &[&str]) -> String {
+    let output = Command::new(program).args(args).current_dir(dir).output().unwrap();
+    assert!(output.status.success(), "{program} {args:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+/// Makes a root with busybox in `dir/root`.
+fn root(dir: &Path) -> Option<PathBuf> {
+    let root = dir.join("root");
+    fs::create_dir(&root).unwrap();
+    (can_run_containers() && rootfs::busybox(&root)).then_some(root)
+}
+
+#[test]
+fn an_archive_of_a_root_becomes_one_in_every_compression() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(root) = root(dir.path()) else { return };
+    run(&root, "chown", &["12:34", "etc/group"]);
+    run(&root, "chmod", &["4711", "bin/busybox"]);
+    run(&root, "mknod", &["dev/sda", "b", "8", "0"]);
+    run(dir.path(), "tar", &["-C", "root", "-cf", "plain.tar", "."]);
+    let lxcpath = Lxcpath::new();
+    let programs =
+        [("plain", None), ("gz", Some("gzip")), ("xz", Some("xz")), ("zst", Some("zstd"))];
+    for (word, program) in programs {
+        let archive = dir.path().join(format!("{word}.packed"));
+        if let Some(program) = program {
+            if Command::new(program).arg("--version").output().is_err() {
+                println!("skipped: no {program} on this machine");
+                continue;
+            }
+            // Two streams, one after the other, are one archive.
+            let pack = format!(
+                "(head -c 100000 plain.tar | {program} -c; tail -c +100001 plain.tar | {program} -c) > {}",
+                archive.display()
+            );
+            run(dir.path(), "sh", &["-c", &pack]);
+        } else {
+            fs::copy(dir.path().join("plain.tar"), &archive).unwrap();
+        }
+        let name = lxcpath.name(word);
+        let told = lxcpath.ok(&["create", &name, "--from", archive.to_str().unwrap()]);
+        assert!(told.contains("left out 1 device nodes"), "{told}");
+        let made = lxcpath.path().join(&name).join("rootfs");
+        let stat = run(&made, "stat", &["-c", "%u:%g %a", "etc/group", "bin/busybox"]);
+        assert_eq!(stat, "12:34 644\n0:0 4711\n", "{word}");
+        assert_eq!(tree(&made).len() + 1, tree(&root).len(), "{word}");
+        let said = lxcpath.ok(&["execute", &name, "--", "/bin/sh", "-c", "echo from-$0", word]);
+        assert_eq!(said, format!("from-{word}\n"));
+    }
+}
+
+/// An OCI layout in the making.
+struct Layout {
+    dir: PathBuf,
+}
+
+impl Layout {
+    fn new(dir: &Path) -> Self {
+        let dir = dir.join("layout");
+        fs::create_dir_all(dir.join("blobs/sha256")).unwrap();
+        fs::write(dir.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+        Self { dir }
+    }
+
+    /// Adds a part, and returns its description.
+    fn blob(&self, bytes: &[u8]) -> Value {
+        let draft = self.dir.join("draft");
+        fs::write(&draft, bytes).unwrap();
+        let sum = run(&self.dir, "sha256sum", &["draft"]);
+        let hex = sum.split(' ').next().unwrap();
+        fs::rename(&draft, self.dir.join("blobs/sha256").join(hex)).unwrap();
+        json!({ "mediaType": "x", "digest": format!("sha256:{hex}"), "size": bytes.len() })
+    }
+
+    fn json(&self, value: &Value) -> Value {
+        self.blob(value.to_string().as_bytes())
+    }
+
+    /// Adds an image of the layers, each a directory, and makes it the only one.
+    fn image(&self, layers: &[&Path], config: &Value) {
+        let mut blobs = Vec::new();
+        let mut diffs = Vec::new();
+        for layer in layers {
+            let plain = self.dir.join("layer.tar");
+            run(layer, "tar", &["-cf", plain.to_str().unwrap(), "."]);
+            let sum = run(&self.dir, "sha256sum", &["layer.tar"]);
+            diffs.push(format!("sha256:{}", sum.split(' ').next().unwrap()));
+            run(&self.dir, "gzip", &["-f", "layer.tar"]);
+            blobs.push(self.blob(&fs::read(self.dir.join("layer.tar.gz")).unwrap()));
+            fs::remove_file(self.dir.join("layer.tar.gz")).unwrap();
+        }
+        let whole = json!({ "os": "linux", "config": config, "rootfs": { "diff_ids": diffs } });
+        let manifest = json!({ "config": self.json(&whole), "layers": blobs });
+        let index = json!({ "manifests": [self.json(&manifest)] });
+        fs::write(self.dir.join("index.json"), index.to_string()).unwrap();
+    }
+}
+
+fn config() -> Value {
+    json!({
+        "Env": ["PATH=/bin", "WORD=a 'b' c"],
+        "Entrypoint": ["sh", "-c"],
+        "Cmd": ["echo \"$WORD\"; id -u; pwd; ls /etc > /etc-was; exec sleep 1000"],
+        "User": "web",
+        "WorkingDir": "/srv/web",
+    })
+}
+
+/// Makes an image of two layers, the second of which removes files of the first.
+fn two_layers(dir: &Path) -> Option<Layout> {
+    let base = root(dir)?;
+    fs::write(base.join("etc/passwd"), "root:x:0:0::/:/bin/sh\nweb:x:0:7::/:/bin/sh\n").unwrap();
+    fs::write(base.join("etc/gone"), "").unwrap();
+    fs::create_dir(base.join("etc/cleared")).unwrap();
+    fs::write(base.join("etc/cleared/old"), "").unwrap();
+    symlink("/bin", base.join("usr-bin")).unwrap();
+    let upper = dir.join("upper");
+    fs::create_dir_all(upper.join("etc/cleared")).unwrap();
+    fs::write(upper.join("etc/.wh.gone"), "").unwrap();
+    fs::write(upper.join("etc/cleared/.wh..wh..opq"), "").unwrap();
+    fs::write(upper.join("etc/cleared/new"), "").unwrap();
+    let layout = Layout::new(dir);
+    layout.image(&[&base, &upper], &config());
+    Some(layout)
+}
+
+fn has_what_the_image_says(lxcpath: &Lxcpath, name: &str) {
+    let made = lxcpath.path().join(name).join("rootfs");
+    assert!(!made.join("etc/gone").exists() && !made.join("etc/cleared/old").exists());
+    assert!(made.join("etc/cleared/new").exists() && made.join("srv/web").is_dir());
+    assert!(!tree(&made).iter().any(|it| it.to_string_lossy().contains(".wh.")));
+    assert_eq!(tree(&lxcpath.path().join(name)).len(), tree(&made).len() + 3);
+    lxcpath.ok(&["start", name]);
+    let config = fs::read_to_string(lxcpath.path().join(name).join("config")).unwrap();
+    for line in ["lxc.init.cwd = /srv/web", "lxc.init.gid = 7", "lxc.environment = WORD=a 'b' c"] {
+        assert!(config.contains(line), "{line}: {config}");
+    }
+    wait_until("its command", || lxcpath.ok(&["ps", name]).contains("sleep 1000"));
+    lxcpath.ok(&["stop", "-k", name]);
+}
+
+#[test]
+fn an_image_runs_its_command_as_its_user_whatever_it_comes_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(layout) = two_layers(dir.path()) else { return };
+    let lxcpath = Lxcpath::new();
+    run(dir.path(), "tar", &["-C", "layout", "-cf", "oci.tar", "."]);
+    run(dir.path(), "gzip", &["-k", "oci.tar"]);
+    // What docker save writes: its own list, and layers that are not compressed.
+    let saved = dir.path().join("saved");
+    let index: Value =
+        serde_json::from_slice(&fs::read(layout.dir.join("index.json")).unwrap()).unwrap();
+    let blob = |digest: &Value| {
+        layout.dir.join("blobs/sha256").join(digest.as_str().unwrap().trim_start_matches("sha256:"))
+    };
+    let manifest = fs::read(blob(&index["manifests"][0]["digest"])).unwrap();
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    fs::create_dir(&saved).unwrap();
+    let config = blob(&manifest["config"]["digest"]);
+    let config_name = format!("{}.json", config.file_name().unwrap().to_str().unwrap());
+    fs::copy(&config, saved.join(&config_name)).unwrap();
+    let mut layers = Vec::new();
+    for (at, layer) in manifest["layers"].as_array().unwrap().iter().enumerate() {
+        let name = format!("{at:064x}");
+        fs::create_dir(saved.join(&name)).unwrap();
+        let unpack = format!("gzip -dc {} > {name}/layer.tar", blob(&layer["digest"]).display());
+        run(&saved, "sh", &["-c", &unpack]);
+        layers.push(format!("{name}/layer.tar"));
+    }
+    let list = json!([{ "Config": config_name, "RepoTags": ["web:1"], "Layers": layers }]);
+    fs::write(saved.join("manifest.json"), list.to_string()).unwrap();
+    run(&saved, "sh", &["-c", "tar -cf ../saved.tar *"]);
+    for (word, file) in
+        [("dir", "layout"), ("tar", "oci.tar"), ("packed", "oci.tar.gz"), ("docker", "saved.tar")]
+    {
+        let name = lxcpath.name(word);
+        lxcpath.ok(&["create", &name, "--from", dir.path().join(file).to_str().unwrap()]);
+        has_what_the_image_says(&lxcpath, &name);
+    }
+}
+
+#[test]
+fn a_damaged_image_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(layout) = two_layers(dir.path()) else { return };
+    let lxcpath = Lxcpath::new();
+    let largest = tree(&layout.dir.join("blobs/sha256"));
+    let largest = largest.iter().max_by_key(|it| fs::metadata(it).unwrap().len()).unwrap();
+    let mut bytes = fs::read(largest).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(largest, bytes).unwrap();
+    let from = layout.dir.to_str().unwrap();
+    let refused = lxcpath.refused(&["create", &lxcpath.name("x"), "--from", from], 1);
+    assert!(refused.contains("is damaged: its digest is"), "{refused}");
+    assert_eq!(tree(lxcpath.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_creation_that_is_cancelled_or_killed_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    if !can_run_containers() {
+        return;
+    }
+    fs::create_dir(dir.path().join("bin")).unwrap();
+    // Sparse files are long and yet quickly made.
+    run(dir.path(), "truncate", &["-s", "8G", "bin/long"]);
+    run(dir.path(), "tar", &["--sparse", "-cf", "long.tar", "bin"]);
+    let from = dir.path().join("long.tar");
+    let from = from.to_str().unwrap();
+    let lxcpath = Lxcpath::new();
+    for signal in [Signal::SIGINT, Signal::SIGKILL] {
+        let name = lxcpath.name("long");
+        let mut screen = Screen::spawn(lxcpath.command(&["create", &name, "--from", from]), 80, 24);
+        wait_until("the first file", || {
+            tree(lxcpath.path()).iter().any(|it| it.ends_with("bin/long"))
+        });
+        if signal == Signal::SIGINT {
+            screen.wait_for("unpacking");
+        }
+        screen.signal(signal);
+        assert!(!screen.exit().success());
+        // The next command that changes something cleans up after one that was killed.
+        let other = lxcpath.name("other");
+        lxcpath.ok(&["create", &other]);
+        lxcpath.ok(&["destroy", &other]);
+        assert_eq!(tree(lxcpath.path()), Vec::<PathBuf>::new(), "{signal}");
+    }
+}
