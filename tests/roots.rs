@@ -58,12 +58,13 @@ fn image(dir: &Path, place: &Path, command: &[&str]) -> Option<PathBuf> {
 
 const EXT4: [&str; 8] = ["mke2fs", "-q", "-t", "ext4", "-d", "{dir}", "{image}", "32M"];
 
-/// Returns whether a loop device has `image`.
+/// Returns whether a loop device has `image`. Its file system is mounted elsewhere for the process
+/// that opened it, so that the device may name the file from there.
 fn is_attached(image: &Path) -> bool {
-    let Ok(devices) = fs::read_dir("/sys/block") else { return false };
+    let devices = fs::read_dir("/sys/block").unwrap();
     devices.flatten().any(|it| {
         let file = fs::read_to_string(it.path().join("loop/backing_file"));
-        file.is_ok_and(|it| Path::new(it.trim()) == image)
+        file.is_ok_and(|it| image.ends_with(it.trim().trim_start_matches('/')))
     })
 }
 
@@ -144,7 +145,11 @@ fn an_image_is_mounted_by_a_loop_device_that_goes_with_the_container() {
     let line = inside(&lxcpath, &name, "echo new > /etc/new; cat /proc/mounts");
     assert!(line.lines().any(|it| it.contains(" / ext4 rw,")), "{line}");
     // Without its type, and mounted by nobody else at the same time.
-    let other = create(&lxcpath, "second", image.to_str().unwrap(), &[]);
+    let other = lxcpath.name("second");
+    lxcpath.ok(&["create", &other, "--dir", image.to_str().unwrap()]);
+    // A configuration is not waited for long.
+    let shown = format!("loop:{}", image.display());
+    wait_until("the root in info", || lxcpath.ok(&["info", &name]).contains(&shown));
     let said = lxcpath.refused(&["start", &other, "--", "/bin/true"], 1);
     assert!(said.contains("another container has mounted the image"), "{said}");
     lxcpath.ok(&["stop", "-k", &name]);
@@ -219,6 +224,9 @@ fn an_image_without_a_file_system_is_refused_and_nothing_is_left() {
         "{said}"
     );
     assert!(!is_attached(&image));
+    let other = lxcpath.name("other");
+    let said = lxcpath.refused(&["create", &other, "--dir", image.to_str().unwrap()], 1);
+    assert!(said.contains("neither a directory, nor an image"), "{said}");
 }
 
 #[test]

@@ -205,6 +205,12 @@ impl Config {
         roots::storage(&self.settings)
     }
 
+    /// Returns its root as configured, with the type unless that is a directory; none: the host's
+    /// files.
+    pub(in crate::engine) fn written_root(&self) -> Option<&str> {
+        roots::written(&self.settings)
+    }
+
     /// Returns the content of the file itself, without what it includes.
     pub(in crate::engine) fn raw(&self) -> &[u8] {
         &self.content

@@ -37,7 +37,7 @@ pub(super) const CREATE: Subcommand = Subcommand {
             ))
             .arg(args::value("bdev", Some('B'), "TYPE", "How the root is stored: dir or none"))
             .arg(
-                args::value("dir", None, "PATH", "Existing directory to use as the root")
+                args::value("dir", None, "PATH", "Existing directory or image to use as the root")
                     .value_parser(value_parser!(PathBuf)),
             )
             .arg(args::value(
@@ -74,6 +74,8 @@ Examples:
   wharf create net -f macvlan -s lxc.net.0.link=eno1
   wharf create web                             shares the host's files
   wharf create web --dir /srv/web              uses /srv/web as its root
+  wharf create web -s lxc.rootfs.path=overlay:/srv/base:/srv/web
+                                               keeps its changes to /srv/base in /srv/web
   wharf create web -t busybox                  runs LXC's template lxc-busybox
   wharf create web -s lxc.cgroup2.memory.max=512M",
 };
@@ -88,8 +90,8 @@ pub(super) const DESTROY: Subcommand = Subcommand {
     },
     run: destroy,
     notes: "\
-Removes LXCPATH/NAME, with the configuration and a root directory in it. A root directory elsewhere
-is kept. Without -f, a running container is refused.",
+Removes LXCPATH/NAME, with the configuration and a root in it. A root elsewhere is kept, and so are the
+lower directories of an overlay. Without -f, a running container is refused.",
 };
 
 fn create(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {

@@ -38,6 +38,11 @@ pub(super) fn storage(settings: &ConfigSettings) -> Option<Storage> {
         .ok()
 }
 
+/// Returns the value as people read it.
+pub(super) fn written(settings: &ConfigSettings) -> Option<&str> {
+    settings.last(PATH).map(|it| it.value.as_str())
+}
+
 fn typed(settings: &ConfigSettings, entry: &Setting) -> Option<Result<Storage, StorageError>> {
     let (kind, path) = split(&entry.value);
     let older = settings.last(BACKEND).map(|it| it.value.as_str()).filter(|it| *it != BEST);

@@ -219,7 +219,7 @@ pub struct Detail {
 pub enum Root {
     /// It shares the host's.
     Host,
-    /// As `lxc.rootfs.path` names it, without the kind of storage.
+    /// As `lxc.rootfs.path` names it, with its type unless it is a directory.
     Own(PathBuf),
 }
 
@@ -229,7 +229,7 @@ impl Root {
         if matches!(value, "" | "/") { Self::Host } else { Self::Own(value.into()) }
     }
 
-    /// Returns the path of a root of its own.
+    /// Returns what the root of its own is named by.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Host => None,

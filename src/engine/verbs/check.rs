@@ -129,6 +129,7 @@ fn kernel(host: &Host) -> Vec<Probe> {
     vec![
         path_probe("pressure (PSI)", &proc.join("pressure/cpu"), missing, "no pressure figures"),
         optional("overlayfs", overlay(host), "no overlay roots"),
+        path_probe("loop devices", Path::new(LOOP_CONTROL), missing, "no roots in image files"),
         path_probe("seccomp", &filters, missing, "no system call filters"),
         path_probe("AppArmor", apparmor, missing, "lxc.apparmor.* has no effect"),
         call_probe(
@@ -140,6 +141,9 @@ fn kernel(host: &Host) -> Vec<Probe> {
         call_probe("mount API", sys::fsopen(c"tmpfs").err(), "no container can be mounted"),
     ]
 }
+
+/// Gives out loop devices. Opening it would load the kernel's module.
+const LOOP_CONTROL: &str = "/dev/loop-control";
 
 /// Returns where the kernel has overlayfs; a module is loaded by the first mount.
 fn overlay(host: &Host) -> Option<String> {

@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, FileTypeExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -17,6 +17,7 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use crate::engine::config::{self, Config, ConfigErrors, Document, DocumentError};
 pub use crate::engine::config::{Purpose, TEMPLATES, Template};
+use crate::engine::entry::superblock;
 use crate::engine::image::{self, Image, ImageError, Unpacked};
 use crate::engine::running::event::{self, What};
 use crate::engine::store::{
@@ -48,7 +49,7 @@ pub enum RootfsSource {
     /// Shares the host's files.
     #[default]
     Host,
-    /// An existing directory becomes `lxc.rootfs.path`.
+    /// An existing directory, image or block device becomes `lxc.rootfs.path`.
     Directory(PathBuf),
     /// An LXC template program fills `LXCPATH/NAME/rootfs` and completes the configuration.
     Template { program: String, args: Vec<String> },
@@ -135,8 +136,8 @@ enum CreateError {
     Make { path: PathBuf, source: io::Error },
     #[error("root directory {path}: {}", words(source))]
     Root { path: PathBuf, source: io::Error },
-    #[error("root directory {0}: not a directory")]
-    NotDirectory(PathBuf),
+    #[error("root {0}: neither a directory, nor an image or a block device with a file system")]
+    NotRoot(PathBuf),
     #[error("root directory {0}: its path is not valid UTF-8, as a configuration must be")]
     NotText(PathBuf),
     #[error(transparent)]
@@ -161,7 +162,7 @@ impl CreateError {
                 ErrorKind::Denied
             }
             Self::Store(StoreError::Busy(_)) => ErrorKind::Busy,
-            Self::Config(_) | Self::Document(_) | Self::NotDirectory(_) | Self::NotText(_) => {
+            Self::Config(_) | Self::Document(_) | Self::NotRoot(_) | Self::NotText(_) => {
                 ErrorKind::Invalid
             }
             Self::Root { .. } => ErrorKind::NotFound,
@@ -388,7 +389,17 @@ fn unset(config: &Config, key: &str) -> bool {
 fn existing_root(path: &Path) -> Result<PathBuf, CreateError> {
     let failed = |source| CreateError::Root { path: path.to_path_buf(), source };
     let full = path.canonicalize().map_err(failed)?;
-    if full.is_dir() { Ok(full) } else { Err(CreateError::NotDirectory(path.to_path_buf())) }
+    let holds_one = || {
+        // A fifo would be waited for.
+        let kind = full.metadata()?.file_type();
+        if !kind.is_file() && !kind.is_block_device() {
+            return Ok(false);
+        }
+        let file = std::fs::File::open(&full)?;
+        Ok(superblock::recognise(|buffer, offset| file.read_at(buffer, offset)).is_some())
+    };
+    let can_be = full.is_dir() || holds_one().map_err(failed)?;
+    if can_be { Ok(full) } else { Err(CreateError::NotRoot(path.to_path_buf())) }
 }
 
 /// Renames a directory to an unused name.

@@ -32,8 +32,7 @@ pub(super) fn read(
     if file.symlink_metadata().is_ok() {
         match config::load(name, lxcpath, None, &[]) {
             Ok(config) => {
-                let root = config.get("lxc.rootfs.path").unwrap_or_default();
-                detail.rootfs = Some(Root::of(&root));
+                detail.rootfs = Some(Root::of(config.written_root().unwrap_or_default()));
                 if init.is_none() {
                     detail.files = configured::rows(&config, hierarchies);
                 }
@@ -90,6 +89,8 @@ mod tests {
         let (detail, _) = of_config(b"# x\nlxc.rootfs = /old\nlxc.rootfs.path = dir:/srv/web\n");
         assert_eq!(detail.rootfs, Some(Root::Own("/srv/web".into())));
         assert_eq!(of_config(b"lxc.rootfs.path =\n").0.rootfs, Some(Root::Host));
+        let (overlay, _) = of_config(b"lxc.rootfs.path = overlay:/a:/b\n");
+        assert_eq!(overlay.rootfs, Some(Root::Own("overlay:/a:/b".into())));
     }
 
     #[test]
