@@ -152,16 +152,16 @@ fn execute_without_a_command_runs_the_configured_one() {
 }
 
 #[test]
-fn unsupported_log_keys_are_refused() {
+fn unsupported_keys_are_refused() {
     let lxcpath = Lxcpath::new();
     if !can_run_containers() {
         return;
     }
     let name = lxcpath.name("log");
     lxcpath.ok(&["create", &name]);
-    configure(&lxcpath, &name, "lxc.log.file = /var/log/x\nlxc.log.syslog = daemon");
+    configure(&lxcpath, &name, "lxc.cgroup.dir = x\nlxc.monitor.unshare = 1");
     let said = lxcpath.refused(&["start", &name], 1);
-    assert!(said.contains("lxc.log.file") && said.contains("lxc.log.syslog"), "{said}");
+    assert!(said.contains("lxc.cgroup.dir") && said.contains("lxc.monitor.unshare"), "{said}");
 }
 
 /// Starts a container of busybox's with these lines; none if that is not possible here.

@@ -171,3 +171,158 @@ fn what_cannot_be_shared_is_told_and_nothing_is_left() {
     let told = lxcpath.refused(&args, 1);
     assert!(told.contains("enter the net namespace that it shares"), "{told}");
 }
+
+/// The points below a container's /sys/fs/cgroup at which cgroups are mounted, with their options.
+fn cgroup_mounts(init: i32) -> Vec<(String, String)> {
+    let text = fs::read_to_string(format!("/proc/{init}/mounts")).unwrap();
+    let fields = text.lines().map(|it| it.split(' ').collect::<Vec<_>>());
+    let mounts = fields.filter(|it| it[2].starts_with("cgroup"));
+    mounts.map(|it| (it[1].to_owned(), it[3].to_owned())).collect()
+}
+
+#[test]
+fn cgroups_are_mounted_as_the_configuration_says() {
+    let hosts = support::leftovers::cgroup_mounts();
+    let unified = hosts.iter().any(|it| it.join("cgroup.controllers").exists());
+    let unified_alone = hosts.iter().all(|it| it.join("cgroup.controllers").exists());
+    let lxcpath = Lxcpath::new();
+    let hardened = "lxc.cap.drop =\nlxc.mount.auto =\n";
+    for (words, mounted, read_only) in [
+        ("cgroup:mixed", usize::from(unified_alone), false),
+        ("cgroup:rw:force", hosts.len(), false),
+        ("cgroup-full:ro:force", hosts.len(), true),
+        ("cgroup2:ro:force", 1, true),
+        ("cgroup2", usize::from(unified_alone), false),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        let lines = format!("{hardened}lxc.mount.auto = proc sys {words}");
+        let Some(name) = create(&lxcpath, "groups", root.path(), &lines) else { return };
+        if words == "cgroup2:ro:force" && !unified {
+            let said = lxcpath.refused(&["start", &name, "--", "/bin/sleep", "1000"], 1);
+            assert!(said.contains("has no unified cgroup hierarchy"), "{said}");
+            lxcpath.ok(&["destroy", &name]);
+            continue;
+        }
+        let found = cgroup_mounts(start(&lxcpath, &name, &[]));
+        assert_eq!(found.len(), mounted, "{words}: {found:?}");
+        let wanted = if read_only { "ro" } else { "rw" };
+        for (place, options) in found {
+            assert!(options.split(',').any(|it| it == wanted), "{words}: {place} {options}");
+            // It is the container's own group.
+            let script = format!("cat {place}/cgroup.procs");
+            let pids = lxcpath.ok(&["attach", &name, "--", "/bin/sh", "-c", &script]);
+            assert!(pids.lines().any(|it| it == "1"), "{words}: {place} has {pids:?}");
+        }
+        lxcpath.ok(&["stop", "-k", &name]);
+        lxcpath.ok(&["destroy", &name]);
+    }
+}
+
+/// A directory of the host in which mounts are shared; unmounted when it is dropped.
+struct SharedDir(PathBuf);
+
+impl SharedDir {
+    fn new(dir: PathBuf) -> Self {
+        fs::create_dir_all(&dir).unwrap();
+        let shared = Self(dir);
+        mount(&["--bind", shared.path(), shared.path()]);
+        mount(&["--make-private", shared.path()]);
+        mount(&["--make-shared", shared.path()]);
+        shared
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for SharedDir {
+    fn drop(&mut self) {
+        _ = std::process::Command::new("umount").arg("-R").arg(&self.0).status();
+    }
+}
+
+fn mount(args: &[&str]) {
+    assert!(std::process::Command::new("mount").args(args).status().unwrap().success(), "{args:?}");
+}
+
+#[test]
+fn a_tunnel_brings_mounts_into_a_running_container() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    if !can_run_containers() {
+        return;
+    }
+    let shared = SharedDir::new(root.path().join("shared"));
+    let lines = format!("lxc.mount.auto = shmounts:{}", shared.path());
+    let Some(name) = create(&lxcpath, "web", &root.path().join("web"), &lines) else { return };
+    start(&lxcpath, &name, &[]);
+    let late = shared.0.join("late");
+    fs::create_dir(&late).unwrap();
+    mount(&["-t", "tmpfs", "none", late.to_str().unwrap()]);
+    fs::write(late.join("news"), "seen").unwrap();
+    let inside = ["attach", &name, "--", "/bin/cat", "/dev/.lxc-mounts/late/news"];
+    assert_eq!(lxcpath.ok(&inside), "seen");
+    lxcpath.ok(&["stop", "-k", &name]);
+}
+
+#[test]
+fn init_gets_the_configured_signal_when_its_supervisor_dies() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let lines = "lxc.monitor.signal.pdeath = SIGUSR2\nlxc.sched.core = 0";
+    let Some(name) = create(&lxcpath, "web", root.path(), lines) else { return };
+    let script = "trap 'echo USR2 > /seen; exit' USR2; echo > /ready; while :; do sleep 0.05; done";
+    lxcpath.ok(&["start", &name, "--", "/bin/sh", "-c", script]);
+    wait_until("its trap", || root.path().join("ready").exists());
+    let status = fs::read_to_string(format!("/proc/{}/status", init(&lxcpath, &name))).unwrap();
+    let parent = status.lines().find_map(|it| it.strip_prefix("PPid:")).unwrap().trim();
+    let parent = nix::unistd::Pid::from_raw(parent.parse().unwrap());
+    nix::sys::signal::kill(parent, nix::sys::signal::Signal::SIGKILL).unwrap();
+    let seen = || fs::read_to_string(root.path().join("seen")).unwrap_or_default();
+    wait_until("the signal", || seen() == "USR2\n");
+}
+
+#[test]
+fn a_dry_run_prints_the_whole_start_and_does_nothing() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let lines = "lxc.uts.name = inside\nlxc.net.1.type = veth\nlxc.hook.pre-start = /bin/hook";
+    let Some(name) = create(&lxcpath, "web", root.path(), lines) else { return };
+    let before = support::tree(lxcpath.path());
+    let said = lxcpath.ok(&["start", &name, "--dry-run", "--", "/bin/sleep", "1000"]);
+    let plain = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut rest = plain.as_str();
+    for words in [
+        "On the host:",
+        "/bin/hook",
+        "make the cgroups",
+        "In the new process:",
+        "set the host name to inside",
+        "On the host:",
+        "connect eth1 to the host",
+        "In the new process:",
+        "exec /bin/sleep",
+    ] {
+        let at = rest.find(words).unwrap_or_else(|| panic!("{words} is missing in {said}"));
+        rest = rest.get(at..).unwrap();
+    }
+    assert!(said.lines().count() <= 24 && said.lines().all(|it| it.len() <= 80), "{said}");
+    assert_eq!(support::tree(lxcpath.path()), before);
+    assert_eq!(lxcpath.state(&name), "STOPPED");
+}
+
+#[test]
+fn a_log_gets_what_happens_at_its_level() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let log = root.path().join("log");
+    let lines = format!("lxc.log.file = {}\nlxc.log.level = INFO", log.display());
+    let Some(name) = create(&lxcpath, "web", &root.path().join("web"), &lines) else { return };
+    start(&lxcpath, &name, &[]);
+    let read = || fs::read_to_string(&log).unwrap_or_default();
+    let running = read();
+    assert!(running.contains(&format!("wharf {name} ")), "{running}");
+    assert!(running.contains("INFO     its state is RUNNING"), "{running}");
+    lxcpath.ok(&["stop", "-k", &name]);
+    wait_until("its end", || read().contains("its state is STOPPED"));
+    let hook = ["start", &name, "-s", "lxc.hook.pre-start=/bin/false", "--", "/bin/true"];
+    lxcpath.refused(&hook, 1);
+    assert!(read().contains("ERROR    lxc.hook.pre-start /bin/false"), "{}", read());
+}

@@ -12,6 +12,26 @@ use crate::format;
 /// Printed where a value is not known or does not apply.
 pub(super) const UNKNOWN: &str = "-";
 
+/// The width of running text.
+const COLUMNS: usize = 80;
+const INDENT: &str = "  ";
+
+/// Breaks a text into lines, at blanks. All but the first are indented.
+pub(super) fn filled(text: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.width() + 1 + word.width() <= COLUMNS => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) => lines.push(format!("{INDENT}{word}")),
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines.into_iter().flat_map(|it| [it, "\n".to_owned()]).collect()
+}
+
 /// How a cell is aligned in its column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Justify {

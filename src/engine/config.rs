@@ -15,6 +15,7 @@ mod idmap;
 mod include;
 mod keys;
 mod lexer;
+mod log;
 mod meaning;
 mod mounts;
 mod namespaces;

@@ -13,6 +13,7 @@ mod namespace;
 mod origin;
 pub(in crate::engine) mod probe;
 pub mod pty;
+pub(in crate::engine) mod task;
 mod tty;
 pub(in crate::engine) mod xattr;
 

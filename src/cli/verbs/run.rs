@@ -7,10 +7,12 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 
 use super::Subcommand;
-use crate::cli::args;
 use crate::cli::invocation::{Invocation, named, pairs, user_or_group};
+use crate::cli::{args, output};
 use crate::command::Verb;
+use crate::engine::outline::StartPart;
 use crate::engine::proxmox::Pct;
+use crate::engine::shown::shown;
 use crate::engine::start::{SUPERVISE, Start};
 use crate::engine::{Engine, Host, Lxcpath, Name};
 
@@ -36,6 +38,7 @@ pub(super) const START: Subcommand = Subcommand {
                 "PATH",
                 "Also show the console there: a terminal or a file",
             ))
+            .arg(args::flag("dry-run", None, "Only print what it would do; needs no privilege"))
             .arg(args::value("console-log", Some('L'), "FILE", "Write the console's output there"))
             .arg(args::name())
             .arg(args::operands(
@@ -86,6 +89,11 @@ fn start(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resul
             start.settings.push((key.to_owned(), path.to_string_lossy().into_owned()));
         }
     }
+    if matches.get_flag("dry-run") {
+        let (parts, warnings) = invocation.engine.outline(&name, &start)?;
+        invocation.out.write_all(outline(&parts, &warnings).as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     invocation.permit(Verb::Start, &name)?;
     invocation.mention_proxmox(&name, matches, Pct::Start);
     if matches.get_flag("foreground") {
@@ -94,6 +102,19 @@ fn start(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resul
     }
     invocation.engine.start(&name, &start)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes each part as a paragraph.
+fn outline(parts: &[StartPart], warnings: &[String]) -> String {
+    let paragraph = |place: &str, said: &[String]| {
+        let said: Vec<_> = said.iter().map(|it| shown(it).into_owned()).collect();
+        output::filled(&format!("{place}: {}", said.join("; ")))
+    };
+    let mut text: String = parts.iter().map(|it| paragraph(it.place, &it.steps)).collect();
+    if !warnings.is_empty() {
+        text += &paragraph("In vain", warnings);
+    }
+    text
 }
 
 fn execute(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {

@@ -14,7 +14,10 @@ use super::{CgroupError, Layout};
 use crate::engine::config::used_controllers;
 use crate::engine::host::Host;
 use crate::engine::host::mountinfo;
+use crate::engine::terms::spec::MountedHierarchy;
 
+/// Where the hierarchies usually are.
+const PLACE: &str = "/sys/fs/cgroup";
 const MEMBERSHIP: &str = "self/cgroup";
 
 /// Which interface a hierarchy has.
@@ -41,6 +44,16 @@ impl Hierarchy {
     /// Returns whether `controller` is one of this hierarchy's.
     pub fn controls(&self, controller: &str) -> bool {
         self.controllers.iter().any(|it| it == controller)
+    }
+
+    /// Returns how a container mounts it.
+    pub(in crate::engine) fn as_mounted(&self) -> MountedHierarchy {
+        let below = self.mount.strip_prefix(PLACE).ok();
+        let name = below
+            .or_else(|| self.mount.file_name().map(Path::new))
+            .unwrap_or_else(|| Path::new(""));
+        let v1 = (self.version == Version::V1).then(|| self.controllers.join(","));
+        MountedHierarchy { name: name.to_path_buf(), v1 }
     }
 
     /// Finds the group at `path`, such as `/lxc.payload.web`: below the root of the hierarchy, or

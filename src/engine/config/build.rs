@@ -8,7 +8,7 @@ use super::keys::Support;
 use super::meaning::{Auto, AutoGroup, Meaning, NONE};
 use super::settings::{ConfigSettings, Setting, blame};
 use super::{
-    Config, apparmor, filter, hooks, idmap, include, mounts, namespaces, net, process, roots,
+    Config, apparmor, filter, hooks, idmap, include, log, mounts, namespaces, net, process, roots,
     selinux,
 };
 use crate::engine::host::links::Netlink;
@@ -17,7 +17,7 @@ use crate::engine::terms::rootfs::Storage;
 use crate::engine::terms::signal;
 use crate::engine::terms::space::Space;
 use crate::engine::terms::spec::{
-    At, AutoMode, AutoMounts, Capabilities, CgroupSetting, ConfigPlace, ConsoleSpec, InitSpec,
+    At, AutoCgroup, AutoMounts, Capabilities, CgroupSetting, ConfigPlace, ConsoleSpec, InitSpec,
     Mount, Namespaces, SignalSpec, Spec,
 };
 
@@ -74,6 +74,7 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
         ephemeral: settings.number("lxc.ephemeral") != 0,
         environment: environment(settings),
         signals: halt_signals(settings)?,
+        log: log::of(settings),
         root_flags: root_flags(settings)?,
         root_users: idmap::of_root(settings)?,
         idmap,
@@ -94,35 +95,11 @@ pub(super) fn unsupported(settings: &ConfigSettings) -> impl Iterator<Item = Con
 }
 
 fn refuses(entry: &Setting) -> bool {
-    if let Meaning::Auto(auto) = entry.meaning
-        && is_not_yet(auto, &entry.value)
-    {
-        return true;
-    }
     match entry.key.support {
         Support::Now | Support::Harmless => false,
         Support::Only(values) => !values.contains(&entry.value.as_str()),
         Support::AppArmor => apparmor::lacks_parser(&entry.value),
         Support::Later => true,
-    }
-}
-
-/// Where cgroups are mounted.
-const CGROUP_ROOT: &str = "/sys/fs/cgroup";
-
-/// Returns whether the host has only cgroup v2.
-fn has_v2_alone() -> bool {
-    let kind = nix::sys::statfs::statfs(CGROUP_ROOT).map(|it| it.filesystem_type());
-    kind.is_ok_and(|it| it == nix::sys::statfs::CGROUP2_SUPER_MAGIC)
-}
-
-/// A container has a cgroup namespace of its own, in which LXC mounts no v1 hierarchies unless
-/// forced.
-fn is_not_yet(auto: Auto, word: &str) -> bool {
-    match auto.group {
-        AutoGroup::Proc | AutoGroup::Sys => false,
-        AutoGroup::Cgroup => (auto.force || word.starts_with("cgroup2")) && !has_v2_alone(),
-        AutoGroup::Shmounts => true,
     }
 }
 
@@ -159,6 +136,7 @@ fn mount_table(config: &Config, root: Option<&Storage>) -> Result<Vec<At<Mount>>
             table.push(At { value: Mount::clone(mount), place: entry.place.clone() });
         }
     }
+    table.extend(mount_tunnel(settings)?);
     // Where LXC keeps a root, by which targets name one that is not a directory.
     let usual = config.lxcpath.join(config.name.as_str()).join("rootfs");
     let root = root.map(|it| it.directory().unwrap_or(&usual));
@@ -171,18 +149,35 @@ fn mount_table(config: &Config, root: Option<&Storage>) -> Result<Vec<At<Mount>>
 fn auto_mounts(settings: &ConfigSettings) -> AutoMounts {
     let mut mounts = AutoMounts::default();
     for entry in settings.all("lxc.mount.auto") {
-        let Meaning::Auto(Auto { group, mode, .. }) = entry.meaning else { continue };
+        let Meaning::Auto(Auto { group, mode, force, reach }) = entry.meaning else { continue };
         match group {
             AutoGroup::Proc => mounts.proc = mode,
             AutoGroup::Sys => mounts.sys = mode,
-            // The container's own group, which a v2-only system expects to find.
-            AutoGroup::Cgroup if has_v2_alone() => {
-                mounts.cgroup = mode.or(Some(AutoMode::ReadWrite));
+            AutoGroup::Cgroup => {
+                let value = AutoCgroup { reach, mode, forced: force };
+                mounts.cgroup = Some(At { value, place: entry.place.clone() });
             }
-            AutoGroup::Cgroup | AutoGroup::Shmounts => (),
+            AutoGroup::Shmounts => (),
         }
     }
     mounts
+}
+
+/// `shmounts:HOST[:CONTAINER]`: what is mounted below HOST from then on appears in the container.
+fn mount_tunnel(settings: &ConfigSettings) -> Result<Option<At<Mount>>, ConfigError> {
+    const USUAL: &str = "/dev/.lxc-mounts";
+    let mut all = settings.all("lxc.mount.auto");
+    let Some(entry) = all.find(|it| it.meaning.auto_group() == Some(AutoGroup::Shmounts)) else {
+        return Ok(None);
+    };
+    let paths = entry.value.split_once(':').map_or("", |(_, paths)| paths);
+    let (host, inside) = paths.split_once(':').unwrap_or((paths, USUAL));
+    if !host.starts_with('/') || !inside.starts_with('/') {
+        return Err(blame(entry, Reason::Expected("shmounts:/HOST[:/CONTAINER]")));
+    }
+    let value = mounts::entry(&format!("{host} {inside} none bind,create=dir,rslave 0 0"));
+    let value = value.map_err(|reason| blame(entry, reason))?;
+    Ok(Some(At { value, place: entry.place.clone() }))
 }
 
 fn cgroup(settings: &ConfigSettings, prefix: &str) -> Vec<At<CgroupSetting>> {
@@ -274,6 +269,8 @@ fn environment(settings: &ConfigSettings) -> Vec<(String, String)> {
     variables
 }
 
+const PARENT_DEATH: &str = "lxc.monitor.signal.pdeath";
+
 fn halt_signals(settings: &ConfigSettings) -> Result<SignalSpec, ConfigError> {
     let signal = |name| -> Result<Option<i32>, ConfigError> {
         let Some(entry) = settings.last(name) else { return Ok(None) };
@@ -288,6 +285,10 @@ fn halt_signals(settings: &ConfigSettings) -> Result<SignalSpec, ConfigError> {
         halt: signal("lxc.signal.halt")?,
         reboot: signal("lxc.signal.reboot")?.unwrap_or(libc::SIGINT),
         stop: signal("lxc.signal.stop")?.unwrap_or(libc::SIGKILL),
+        parent_death: match settings.last(PARENT_DEATH) {
+            Some(_) => signal(PARENT_DEATH)?.unwrap_or(0),
+            None => libc::SIGKILL,
+        },
     })
 }
 
@@ -347,7 +348,7 @@ mod tests {
             "lxc.seccomp.notify.proxy unix:/x: is not supported yet (line 2 of /lxc/web/config); \
              remove the line to start without it"
         );
-        for line in ["lxc.seccomp.notify.cookie = x", "lxc.mount.auto = cgroup2"] {
+        for line in ["lxc.seccomp.notify.cookie = x", "lxc.cgroup.dir = x"] {
             let errors = read(line).unwrap_err();
             assert!(errors.iter().all(|it| matches!(it.reason, Reason::NotYet)), "{line}");
         }
@@ -365,11 +366,11 @@ mod tests {
 
     #[test]
     fn everything_that_is_refused_is_listed_at_once() {
-        let text = "lxc.seccomp.notify.cookie = x\nlxc.tty.max = 2\nlxc.log.syslog = daemon\n";
+        let text = "lxc.seccomp.notify.cookie = x\nlxc.tty.max = 2\nlxc.cgroup.dir = x\n";
         assert_eq!(
             read(text).unwrap_err().to_string(),
             "not supported yet: lxc.seccomp.notify.cookie x (line 1 of /lxc/web/config), \
-             lxc.log.syslog daemon (line 3 of /lxc/web/config); remove these lines to start without them"
+             lxc.cgroup.dir x (line 3 of /lxc/web/config); remove these lines to start without them"
         );
         let text = "lxc.bogus = 1\nlxc.tty.max = x\n";
         let said = read(text).unwrap_err().to_string();
@@ -396,6 +397,20 @@ mod tests {
     }
 
     #[test]
+    fn a_tunnel_for_mounts_is_a_mount() {
+        let tunnel = |text: &str| read(&format!("lxc.mount.auto = {text}"));
+        let mount = tunnel("proc shmounts:/srv/shared").unwrap().mounts.remove(0).value;
+        let target = Path::new("dev/.lxc-mounts");
+        assert_eq!((mount.source.as_str(), mount.target.as_path()), ("/srv/shared", target));
+        assert_ne!(mount.propagation & libc::MS_SLAVE, 0);
+        let mount = tunnel("shmounts:/srv/shared:/mnt").unwrap().mounts.remove(0).value;
+        assert_eq!(mount.target, Path::new("mnt"));
+        for text in ["shmounts:", "shmounts:srv", "shmounts:/srv:mnt"] {
+            assert!(tunnel(text).is_err(), "{text} was accepted");
+        }
+    }
+
+    #[test]
     fn a_missing_root_is_told_with_its_line() {
         let error = read("lxc.rootfs.path = /srv/none\n").unwrap_err().to_string();
         let expected =
@@ -416,6 +431,10 @@ mod tests {
         let signals = read("lxc.haltsignal = SIGUSR1").unwrap().signals;
         assert_eq!((signals.halt, signals.reboot), (Some(libc::SIGUSR1), libc::SIGINT));
         assert!(read("lxc.signal.halt = 999").is_err());
+        let parent_death = |text: &str| read(text).unwrap().signals.parent_death;
+        assert_eq!(parent_death(""), libc::SIGKILL);
+        assert_eq!(parent_death("lxc.monitor.signal.pdeath = 0"), 0);
+        assert_eq!(parent_death("lxc.monitor.signal.pdeath = SIGTERM"), libc::SIGTERM);
     }
 
     #[test]

@@ -117,7 +117,7 @@ pub(super) const KEYS: &[Key] = &[
     key("lxc.uts.name", &["lxc.utsname"], F::Hostname, Now, ""),
     key("lxc.ephemeral", &[], F::Bool, Now, "0"),
     key("lxc.no_new_privs", &[], F::Bool, Now, "0"),
-    key("lxc.sched.core", &[], F::Bool, Only(&["0"]), "0"),
+    key("lxc.sched.core", &[], F::Bool, Now, "0"),
     key("lxc.time.offset.boot", &[], F::BootOffset, Now, "0 ns\n"),
     key("lxc.time.offset.monotonic", &[], F::Offset, Now, "0ns\n"),
     key("lxc.keyring.session", &[], F::Bool, Now, "0"),
@@ -204,10 +204,10 @@ pub(super) const KEYS: &[Key] = &[
     key("lxc.start.order", &[], F::Signed, Harmless, "0"),
     key("lxc.group", &[], F::Group, Harmless, ""),
     key("lxc.monitor.unshare", &[], F::Unsigned, Only(&["0"]), "0"),
-    key("lxc.monitor.signal.pdeath", &[], F::Signal, Only(&["9"]), "9"),
-    key("lxc.log.level", &["lxc.loglevel"], F::LogLevel, Harmless, "NOTSET"),
-    key("lxc.log.file", &["lxc.logfile"], F::Path, Later, ""),
-    key("lxc.log.syslog", &["lxc.syslog"], F::Facility, Later, ""),
+    key("lxc.monitor.signal.pdeath", &[], F::Signal, Now, "9"),
+    key("lxc.log.level", &["lxc.loglevel"], F::LogLevel, Now, "NOTSET"),
+    key("lxc.log.file", &["lxc.logfile"], F::Path, Now, ""),
+    key("lxc.log.syslog", &["lxc.syslog"], F::Facility, Now, ""),
 ];
 
 /// Names without a value of their own: an empty one clears all keys that start with it.

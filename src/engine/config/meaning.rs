@@ -5,7 +5,7 @@ use super::keys::{Key, ValueKind};
 use super::{caps, mounts, signals, values};
 use crate::engine::terms::id::Id;
 use crate::engine::terms::space::Space;
-use crate::engine::terms::spec::{AutoMode, ClockOffset, Mount};
+use crate::engine::terms::spec::{AutoMode, CgroupReach, ClockOffset, LogLevel, Mount};
 
 /// A value as the engine understands it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,7 @@ pub(super) struct Auto {
     pub(super) mode: Option<AutoMode>,
     /// `:force`: although the container has a cgroup namespace.
     pub(super) force: bool,
+    pub(super) reach: CgroupReach,
 }
 
 /// What is mounted, in the order in which LXC lists the words.
@@ -238,7 +239,8 @@ pub(super) fn auto_word(word: &str) -> Result<Item, Reason> {
         _ => None,
     };
     let force = group == AutoGroup::Cgroup && rest.ends_with("force");
-    Ok(Item { value: full.to_owned(), meaning: Meaning::Auto(Auto { group, mode, force }) })
+    let reach = if kind == "cgroup2" { CgroupReach::Unified } else { CgroupReach::All };
+    Ok(Item { value: full.to_owned(), meaning: Meaning::Auto(Auto { group, mode, force, reach }) })
 }
 
 fn is_cgroup_mode(mode: &str, modes: &[&str]) -> bool {
@@ -263,14 +265,10 @@ fn arch(value: &str) -> Result<&'static str, Reason> {
 }
 
 fn log_level(value: &str) -> Result<&'static str, Reason> {
-    const LEVELS: [&str; 9] =
-        ["TRACE", "DEBUG", "INFO", "NOTICE", "WARN", "ERROR", "CRIT", "ALERT", "FATAL"];
     let by_number = values::unsigned(value).ok().and_then(|it| usize::try_from(it).ok());
-    LEVELS
-        .iter()
-        .enumerate()
-        .find(|(at, name)| by_number == Some(*at) || name.eq_ignore_ascii_case(value))
-        .map(|(_, name)| *name)
+    let mut all = LogLevel::ALL.iter().map(|it| it.word()).enumerate();
+    all.find(|(at, name)| by_number == Some(*at) || name.eq_ignore_ascii_case(value))
+        .map(|(_, name)| name)
         .ok_or(Reason::Expected("0 to 8, or a level such as DEBUG or ERROR"))
 }
 

@@ -71,6 +71,11 @@ pub(super) fn refused(
     if let Some(kept) = kept.filter(|_| offset(settings).is_some()) {
         errors.push(blame(kept, Reason::Conflict("lxc.time.offset")));
     }
+    let cores = settings.last("lxc.sched.core").filter(|it| it.meaning.number() != Some(0));
+    if let Some(cores) = cores.filter(|_| !namespaces.has_own(Space::Pid)) {
+        let own = "a pid namespace of the container's own".to_owned();
+        errors.push(blame(cores, Reason::Requires(own)));
+    }
     if !namespaces.has_own(Space::Mnt) {
         let all = settings.entries.iter().filter(|it| is_about_mounts(it));
         let own = || Reason::Requires("a mount namespace of the container's own".to_owned());
@@ -157,6 +162,7 @@ mod tests {
         let mounts = [(KEEP, "mnt"), ("lxc.rootfs.path", "/srv/web"), ("lxc.tty.max", "0")];
         let said = "lxc.rootfs.path /srv/web: it requires a mount namespace of the container's own";
         assert_eq!(errors(&mounts), said);
+        assert!(errors(&[(KEEP, "pid"), ("lxc.sched.core", "1")]).contains("a pid namespace"));
         assert_eq!(errors(&[(KEEP, "net"), ("lxc.rootfs.path", "/srv/web")]), "");
     }
 

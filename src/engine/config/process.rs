@@ -57,6 +57,7 @@ pub(super) fn spec(settings: &ConfigSettings) -> Result<ProcessSpec, ConfigError
         sysctls: kernel_settings(settings, "lxc.sysctl."),
         proc_files: kernel_settings(settings, "lxc.proc."),
         groups,
+        own_cores: settings.number("lxc.sched.core") != 0,
         callers_keyring: keyring.is_some_and(|it| it.meaning == Meaning::Number(1)),
         clocks: clocks(settings),
     })

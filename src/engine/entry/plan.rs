@@ -3,6 +3,7 @@
 //!
 //! There are two plans: [`start`] creates a container, `enter` enters a running one.
 
+mod cgroups;
 mod confine;
 mod dev;
 mod enter;
@@ -69,6 +70,12 @@ pub(in crate::engine) enum PlanError {
     Nul { what: String, source: NulError },
     #[error("lxc.tty.max = {0} is more than {MAX_TTYS}")]
     TooManyTtys(u32),
+    #[error(
+        "lxc.mount.auto: cgroups are mounted only in a cgroup namespace of the container's own"
+    )]
+    CgroupNamespace,
+    #[error("lxc.mount.auto cgroup2: this host has no unified cgroup hierarchy")]
+    NoUnified,
     #[error("lxc.idmap: {0}")]
     IdMap(#[source] IdMapError),
 }
@@ -175,12 +182,11 @@ fn file_systems(
     if let Some(mode) = spec.auto.sys {
         steps.push(Step::Sys { mode, network: network_devices(spec) });
     }
-    if let Some(mode) = spec.auto.cgroup {
-        steps.push(mount_step(&At { value: mounts::unified(mode), place: None })?);
-    }
     for mount in &spec.mounts {
         steps.push(mount_step(mount)?);
     }
+    // One of them may have been /sys.
+    steps.extend(cgroups::mounts(spec)?);
     steps.extend(dev::after_mounts(spec, terminal)?);
     Ok(())
 }
@@ -238,6 +244,7 @@ fn become_payload(
     if own_init {
         // Init stays, and a process that may trace it could have it make any call.
         steps.extend(filter.clone());
+        steps.extend(kernel::parent_death(spec.signals.parent_death));
         steps.push(Step::BecomeInit { mask, asked: asked(spec, payload) });
     }
     steps.push(Step::Session { terminal: session_terminal(&spec.init.argv, own_init) });
@@ -254,6 +261,7 @@ fn become_payload(
     if !own_init {
         // Changing identity clears the parent-death signal.
         steps.push(Step::DieWithSupervisor);
+        steps.extend(kernel::parent_death(spec.signals.parent_death));
     }
     steps.push(Step::WorkDir {
         dir: cstring("lxc.init.cwd", spec.init.cwd.as_os_str().as_bytes())?,

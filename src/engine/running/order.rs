@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::cgroup::{Hierarchies, Hierarchy};
 use crate::engine::config::{self, Config};
 use crate::engine::running::reclaim::reclaim;
 use crate::engine::running::record;
@@ -34,23 +35,45 @@ impl Start {
         lxcpath: &Lxcpath,
         name: &Name,
     ) -> Result<(Config, Spec), Error> {
-        let (file, store) = (self.config.as_deref(), Store::new(lxcpath));
-        if file.is_none() && !store.exists(name) {
-            let reason = format!(
-                "there is no such container in {}; `wharf create {name}` makes one",
-                lxcpath.display()
-            );
-            return Err(Error::new(verb, name, ErrorKind::NotFound, reason));
-        }
+        let store = Store::new(lxcpath);
+        self.exists(verb, lxcpath, name)?;
         store.tidy(name);
         record::remove_drafts(lxcpath);
         // A run that was killed may hold what is needed now; the start itself reports why it could
         // not be cleaned up.
         _ = reclaim(lxcpath, name);
+        self.read(verb, lxcpath, name)
+    }
+
+    fn exists(&self, verb: Verb, lxcpath: &Lxcpath, name: &Name) -> Result<(), Error> {
+        if self.config.is_some() || Store::new(lxcpath).exists(name) {
+            return Ok(());
+        }
+        let reason = format!(
+            "there is no such container in {}; `wharf create {name}` makes one",
+            lxcpath.display()
+        );
+        Err(Error::new(verb, name, ErrorKind::NotFound, reason))
+    }
+
+    /// The same, and cleans nothing up first.
+    pub(in crate::engine) fn read(
+        &self,
+        verb: Verb,
+        lxcpath: &Lxcpath,
+        name: &Name,
+    ) -> Result<(Config, Spec), Error> {
+        self.exists(verb, lxcpath, name)?;
+        let file = self.config.as_deref();
         let invalid = |source| Error::new(verb, name, ErrorKind::Invalid, source);
         let config = config::load(name, lxcpath, file, &self.settings).map_err(invalid)?;
         let mut spec = config.spec().map_err(invalid)?;
         spec.stage_in(lxcpath.host().runtime_path());
+        if spec.auto.cgroup.is_some() {
+            // The start itself reports why there are none.
+            let all = Hierarchies::discover(lxcpath.host()).unwrap_or_default();
+            spec.auto.hierarchies = all.iter().map(Hierarchy::as_mounted).collect();
+        }
         if !self.argv.is_empty() {
             spec.init.argv.clone_from(&self.argv);
             spec.init.tended = false;

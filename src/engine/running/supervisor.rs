@@ -12,6 +12,7 @@ mod equipment;
 mod error;
 mod guard;
 mod life;
+mod log;
 mod logfile;
 mod monitor;
 mod oom;
@@ -39,6 +40,7 @@ use equipment::{Equipment, Opened};
 use error::RunError;
 use guard::LimitGuard;
 use life::Life;
+use log::Log;
 use monitor::Monitor;
 use oom::Oom;
 use ttys::Ttys;
@@ -131,13 +133,13 @@ fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, RunError> {
     reclaim::clean_up_held(&run.lxcpath, &run.name).map_err(RunError::Reclaim)?;
     // Everything that can fail by configuration fails before anything is made.
     let opened = Opened::by(&run.spec)?;
-    let steps = run.steps(&opened)?;
+    let (steps, log) = (run.steps(&opened)?, Log::open(&run.spec)?);
     let mut record = Record::begin(&run.lxcpath, &run.name);
     record.squatter = seat.squatter().map(ToString::to_string);
     record.write(run.lxcpath.host()).map_err(RunError::Record)?;
     let heard = relay::PASSED_ON.into_iter().chain([Signal::SIGWINCH]);
     let signals = relay::BlockedSignals::block(heard).map_err(RunError::Watch)?;
-    let mut life = Life::begin(record, run.lxcpath.clone());
+    let mut life = Life::begin(record, run.lxcpath.clone(), log);
     // Left whenever this function returns.
     let mut monitor = None;
     let born = settle_in(&run, &mut life, &mut monitor)

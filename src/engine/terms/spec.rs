@@ -86,6 +86,7 @@ pub struct Spec {
     /// Variables given to init, besides `container=lxc`, in order.
     pub environment: Vec<(String, String)>,
     pub signals: SignalSpec,
+    pub log: LogSpec,
     pub hooks: Hooks,
     pub process: ProcessSpec,
     /// What has no effect in the configuration, in words.
@@ -135,6 +136,8 @@ pub struct ProcessSpec {
     pub groups: Vec<u32>,
     /// `lxc.keyring.session = 1`: it keeps the session keyring of who started it.
     pub callers_keyring: bool,
+    /// `lxc.sched.core`: nothing else runs on a core beside its processes.
+    pub own_cores: bool,
     /// `lxc.time.offset.*`: how far its clocks are ahead; none: it has the host's.
     pub clocks: Option<ClockOffsets>,
 }
@@ -216,12 +219,41 @@ pub enum TargetKind {
     File,
 }
 
-/// `lxc.mount.auto`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// `lxc.mount.auto`, except for `shmounts`, which is one of [`Spec::mounts`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AutoMounts {
     pub proc: Option<AutoMode>,
     pub sys: Option<AutoMode>,
-    pub cgroup: Option<AutoMode>,
+    pub cgroup: Option<At<AutoCgroup>>,
+    /// What there is to mount for the last; filled in by who starts the container.
+    pub hierarchies: Vec<MountedHierarchy>,
+}
+
+/// Which of the host's hierarchies a container gets mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AutoCgroup {
+    pub reach: CgroupReach,
+    /// None: read-write.
+    pub mode: Option<AutoMode>,
+    /// Although it could mount them itself.
+    pub forced: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CgroupReach {
+    /// `cgroup` and `cgroup-full`, which are the same in a cgroup namespace.
+    All,
+    /// `cgroup2`.
+    Unified,
+}
+
+/// A cgroup hierarchy of the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountedHierarchy {
+    /// Its directory below the place where cgroups are mounted.
+    pub name: PathBuf,
+    /// The options of mount(8) that name it; none for the unified one.
+    pub v1: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -340,4 +372,74 @@ pub struct SignalSpec {
     pub halt: Option<i32>,
     pub reboot: i32,
     pub stop: i32,
+    /// `lxc.monitor.signal.pdeath`: what init gets when the supervisor dies; 0: nothing.
+    pub parent_death: i32,
+}
+
+/// `lxc.log.*`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogSpec {
+    /// `lxc.log.file`.
+    pub file: Option<PathBuf>,
+    /// `lxc.log.level`: what is less important is left out.
+    pub level: LogLevel,
+    /// `lxc.log.syslog`, by its number in syslog(3).
+    pub facility: Option<u8>,
+}
+
+/// How important something is, in LXC's order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    Trace,
+    Debug,
+    Info,
+    Notice,
+    Warn,
+    #[default]
+    Error,
+    Crit,
+    Alert,
+    Fatal,
+}
+
+impl LogLevel {
+    pub const ALL: [Self; 9] = [
+        Self::Trace,
+        Self::Debug,
+        Self::Info,
+        Self::Notice,
+        Self::Warn,
+        Self::Error,
+        Self::Crit,
+        Self::Alert,
+        Self::Fatal,
+    ];
+
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Trace => "TRACE",
+            Self::Debug => "DEBUG",
+            Self::Info => "INFO",
+            Self::Notice => "NOTICE",
+            Self::Warn => "WARN",
+            Self::Error => "ERROR",
+            Self::Crit => "CRIT",
+            Self::Alert => "ALERT",
+            Self::Fatal => "FATAL",
+        }
+    }
+
+    /// Returns its number in syslog(3).
+    pub const fn severity(self) -> u8 {
+        match self {
+            Self::Trace | Self::Debug => 7,
+            Self::Info => 6,
+            Self::Notice => 5,
+            Self::Warn => 4,
+            Self::Error => 3,
+            Self::Crit => 2,
+            Self::Alert => 1,
+            Self::Fatal => 0,
+        }
+    }
 }

@@ -95,6 +95,7 @@ impl Engine {
             Program::new(&attach.argv, &variables)?
         };
         let steps = plan::enter(Entering {
+            init: target.pid,
             namespaces: target.namespaces,
             owner: target.owner(uid, gid),
             capabilities: target.bounding,

@@ -58,7 +58,10 @@ fn set(pid: i32, step: &KernelStep) -> nix::Result<()> {
         KernelStep::Personality(_)
         | KernelStep::Clocks(_)
         | KernelStep::OpenSysctls
-        | KernelStep::Sysctl(_) => Err(Errno::EPROTO),
+        | KernelStep::Sysctl(_)
+        | KernelStep::ParentDeath(_)
+        | KernelStep::OwnCores
+        | KernelStep::CoresOf(_) => Err(Errno::EPROTO),
     }
 }
 

@@ -10,6 +10,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::Mode;
 
 use crate::engine::entry::plan::{KernelStep, SettingStep};
+use crate::engine::sys::task;
 use crate::engine::terms::spec::{At, ClockOffsets};
 
 /// A flag of clone(2) that the crates lack.
@@ -25,8 +26,23 @@ pub(super) fn perform(step: &KernelStep, sysctls: &mut Option<OwnedFd>) -> nix::
         KernelStep::Personality(domain) => set_personality(*domain),
         KernelStep::Clocks(offsets) => set_clocks(*offsets),
         KernelStep::ProcFile(it) => write_file(None, it),
+        KernelStep::ParentDeath(signal) => task::set_parent_death(*signal),
+        KernelStep::OwnCores => part_cores(),
+        // Without a core of its own the container has none to share.
+        KernelStep::CoresOf(pid) => task::share_core_of(*pid).or(Ok(())),
         KernelStep::OpenSysctls => open_sysctls().map(|it| *sysctls = Some(it)),
         KernelStep::Sysctl(it) => write_file(sysctls.as_ref(), it),
+    }
+}
+
+/// Parts from the processes that could share a core.
+fn part_cores() -> nix::Result<()> {
+    match task::leave_core() {
+        // A machine whose cores run one process at a time.
+        Err(Errno::ENODEV) | Ok(()) => Ok(()),
+        // This kernel cannot.
+        Err(Errno::EINVAL) => Err(Errno::EOPNOTSUPP),
+        Err(errno) => Err(errno),
     }
 }
 

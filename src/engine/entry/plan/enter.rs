@@ -16,6 +16,8 @@ use crate::engine::terms::spec::{At, ResourceLimit};
 /// Which process enters, and what it becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct Entering {
+    /// Its init.
+    pub init: i32,
     /// The `CLONE_NEW*` flags of the namespaces to enter.
     pub namespaces: i32,
     /// By whom it enters, if its users are not the host's.
@@ -41,7 +43,8 @@ pub(in crate::engine) struct Entering {
 /// Lists the steps that enter a running container, in a safe order.
 pub(in crate::engine) fn enter(entering: Entering) -> Result<Vec<Step>, PlanError> {
     let mask = entering.capabilities;
-    let mut steps = vec![Step::JoinCgroups];
+    let cores = Step::Kernel(KernelStep::CoresOf(entering.init));
+    let mut steps = vec![Step::JoinCgroups, cores];
     if let Some(label) = &entering.label {
         steps.push(Step::Confine(Confinement::new(label, None)?));
     }
@@ -85,6 +88,7 @@ mod tests {
 
     fn entering() -> Entering {
         Entering {
+            init: 1,
             namespaces: libc::CLONE_NEWNS | libc::CLONE_NEWPID,
             owner: None,
             capabilities: 0b101,

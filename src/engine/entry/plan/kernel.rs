@@ -6,6 +6,7 @@ use std::fmt;
 use nix::sys::resource::Resource;
 
 use super::{PlanError, Step, cstring};
+use crate::engine::terms::signal;
 use crate::engine::terms::spec::{
     At, ClockOffsets, ConfigPlace, KernelSetting, ProcessSpec, ResourceLimit,
 };
@@ -25,6 +26,11 @@ pub(in crate::engine) enum KernelStep {
     /// may hide them, so they are opened before.
     OpenSysctls,
     Sysctl(SettingStep),
+    /// What the kernel sends when the supervisor dies; 0: nothing.
+    ParentDeath(i32),
+    OwnCores,
+    /// It runs on the cores of this process.
+    CoresOf(i32),
 }
 
 /// A value to write into a file of the kernel.
@@ -40,9 +46,15 @@ pub(super) fn early(process: &ProcessSpec) -> Result<Vec<Step>, PlanError> {
     let files = process.proc_files.iter();
     let files = files.map(|it| setting(it, &path(&it.value)).map(KernelStep::ProcFile));
     let mut steps = files.collect::<Result<Vec<_>, _>>()?;
+    steps.extend(process.own_cores.then_some(KernelStep::OwnCores));
     steps.extend(process.clocks.map(KernelStep::Clocks));
     steps.extend((!process.sysctls.is_empty()).then_some(KernelStep::OpenSysctls));
     Ok(steps.into_iter().map(Step::Kernel).collect())
+}
+
+/// Returns the step after which another signal than SIGKILL follows the supervisor's death.
+pub(super) fn parent_death(signal: i32) -> Option<Step> {
+    (signal != libc::SIGKILL).then_some(Step::Kernel(KernelStep::ParentDeath(signal)))
 }
 
 /// Returns the steps that need the container's network.
@@ -69,7 +81,13 @@ impl KernelStep {
     pub(super) const fn needs_host(&self) -> bool {
         match self {
             Self::FileLimit | Self::Limit(_) | Self::ProcFile(_) => true,
-            Self::Personality(_) | Self::Clocks(_) | Self::OpenSysctls | Self::Sysctl(_) => false,
+            Self::Personality(_)
+            | Self::Clocks(_)
+            | Self::OpenSysctls
+            | Self::Sysctl(_)
+            | Self::ParentDeath(_)
+            | Self::OwnCores
+            | Self::CoresOf(_) => false,
         }
     }
 
@@ -78,7 +96,13 @@ impl KernelStep {
             Self::Limit(At { place, .. })
             | Self::ProcFile(SettingStep { setting: At { place, .. }, .. })
             | Self::Sysctl(SettingStep { setting: At { place, .. }, .. }) => place.as_ref(),
-            Self::FileLimit | Self::Personality(_) | Self::Clocks(_) | Self::OpenSysctls => None,
+            Self::FileLimit
+            | Self::Personality(_)
+            | Self::Clocks(_)
+            | Self::OpenSysctls
+            | Self::ParentDeath(_)
+            | Self::OwnCores
+            | Self::CoresOf(_) => None,
         }
     }
 }
@@ -91,6 +115,12 @@ impl fmt::Display for KernelStep {
             Self::Personality(domain) => write!(f, "set the personality {domain:#x}"),
             Self::Clocks(_) => write!(f, "set its clocks"),
             Self::ProcFile(it) => write!(f, "lxc.proc.{}", it.setting.value),
+            Self::ParentDeath(0) => write!(f, "let init outlive the supervisor"),
+            Self::ParentDeath(it) => {
+                write!(f, "send init {} when the supervisor dies", signal::name(*it))
+            }
+            Self::OwnCores => write!(f, "share no core with other processes"),
+            Self::CoresOf(_) => write!(f, "share the container's cores"),
             Self::OpenSysctls => write!(f, "open the kernel's settings"),
             Self::Sysctl(it) => write!(f, "lxc.sysctl.{}", it.setting.value),
         }

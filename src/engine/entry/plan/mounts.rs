@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::{PlanError, cstring};
 use crate::engine::sys::{Recursive, attr};
-use crate::engine::terms::spec::{At, AutoMode, ConfigPlace, Mount, MountUsers, TargetKind};
+use crate::engine::terms::spec::{At, ConfigPlace, Mount, MountUsers, TargetKind};
 
 /// A key, and its value if it has one.
 pub(in crate::engine) type FsOption = (CString, Option<CString>);
@@ -40,19 +40,6 @@ pub(in crate::engine) enum MountSource {
     New { fstype: CString, device: CString, options: Vec<FsOption> },
     /// An existing mount gets other attributes.
     Remount,
-}
-
-/// The container's own group of cgroup v2, as the namespace shows it.
-pub(super) fn unified(mode: AutoMode) -> Mount {
-    let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC | libc::MS_RELATIME;
-    let read_only = if mode == AutoMode::ReadOnly { libc::MS_RDONLY } else { 0 };
-    Mount {
-        source: "cgroup2".to_owned(),
-        target: "sys/fs/cgroup".into(),
-        fstype: "cgroup2".to_owned(),
-        flags: flags | read_only,
-        ..Mount::default()
-    }
 }
 
 impl MountStep {

@@ -9,8 +9,8 @@ use crate::engine::terms::hook::Hook;
 use crate::engine::terms::label::{Label, SecurityModule};
 use crate::engine::terms::rootfs::{Rootfs, Stage, Storage};
 use crate::engine::terms::spec::{
-    AutoMounts, Belonging, ConsoleSpec, Hooks, InitSpec, KernelSetting, Namespaces, ProcessSpec,
-    ResourceLimit,
+    AutoCgroup, AutoMounts, Belonging, CgroupReach, ConsoleSpec, Hooks, InitSpec, KernelSetting,
+    LogSpec, MountedHierarchy, Namespaces, ProcessSpec, ResourceLimit,
 };
 
 fn spec(rootfs: Option<&str>) -> Spec {
@@ -55,7 +55,8 @@ fn spec(rootfs: Option<&str>) -> Spec {
         hooks: Hooks::default(),
         process: ProcessSpec::default(),
         warnings: Vec::new(),
-        signals: SignalSpec { halt: None, reboot: 2, stop: 9 },
+        log: LogSpec::default(),
+        signals: SignalSpec { halt: None, reboot: 2, stop: 9, parent_death: 9 },
     }
 }
 
@@ -100,12 +101,55 @@ fn create_uses_an_init_that_can_be_asked_and_execute_does_not() {
     assert!(has(&spec, Payload::System, Some(ShutdownSignals { halt: 10, ..asked })));
 }
 
+fn ramfs(target: &str) -> Mount {
+    Mount {
+        source: "ramfs".to_owned(),
+        target: target.into(),
+        fstype: "ramfs".to_owned(),
+        flags: 0,
+        propagation: 0,
+        data: String::new(),
+        optional: false,
+        create: None,
+        relative: false,
+        users: None,
+    }
+}
+
+#[test]
+fn cgroups_are_mounted_for_who_cannot_do_it() {
+    let able = Capabilities::Drop(Vec::new());
+    let mounted = |forced, reach, capabilities: &Capabilities, v1: &[&str]| {
+        let value = AutoCgroup { reach, mode: None, forced };
+        let of_v1 = v1.iter().map(|it| ((*it).into(), Some((*it).to_owned())));
+        let all = of_v1.chain([(PathBuf::from("unified"), None)]);
+        let hierarchies = all.map(|(name, v1)| MountedHierarchy { name, v1 }).collect();
+        let cgroup = Some(At { value, place: None });
+        let auto = AutoMounts { cgroup, hierarchies, ..AutoMounts::default() };
+        let spec = Spec { auto, capabilities: capabilities.clone(), ..spec(None) };
+        let all = texts(&spec, Payload::System).into_iter();
+        all.filter(|it| it.contains("sys/fs/cgroup")).collect::<Vec<_>>()
+    };
+    let all = [
+        "mount a tmpfs on /sys/fs/cgroup",
+        "mount a cgroup on /sys/fs/cgroup/cpu",
+        "mount a cgroup2 on /sys/fs/cgroup/unified",
+    ];
+    assert_eq!(mounted(false, CgroupReach::All, &able, &["cpu"]), [""; 0]);
+    assert_eq!(mounted(true, CgroupReach::All, &able, &["cpu"]), all);
+    let unable = Capabilities::Keep(Vec::new());
+    assert_eq!(mounted(false, CgroupReach::All, &unable, &["cpu"]), all);
+    let unified = ["mount a cgroup2 on /sys/fs/cgroup"];
+    assert_eq!(mounted(true, CgroupReach::Unified, &able, &["cpu"]), unified);
+    assert_eq!(mounted(false, CgroupReach::Unified, &able, &["cpu"]), [""; 0]);
+    assert_eq!(mounted(false, CgroupReach::All, &able, &[]), unified);
+}
+
 #[test]
 fn what_the_configuration_mounts_is_not_mounted_twice() {
     let own = DevStep::SharedMemory.to_string();
     let with = |change: fn(&mut Mount)| {
-        let mut mount = mounts::unified(AutoMode::ReadWrite);
-        mount.target = "dev/shm".into();
+        let mut mount = ramfs("dev/shm");
         change(&mut mount);
         let mounts = vec![At { value: mount, place: None }];
         texts(&Spec { mounts, ..spec(None) }, Payload::System).contains(&own)

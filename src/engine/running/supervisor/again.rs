@@ -4,6 +4,7 @@
 use super::equipment::Opened;
 use super::error::RunError;
 use super::guard::LimitGuard;
+use super::log::Log;
 use super::oom::Oom;
 use super::ttys::Ttys;
 use super::watch::Watch;
@@ -46,6 +47,7 @@ fn renew(run: &mut Run, watch: &mut Watch) -> Result<(), RunError> {
     let opened = Opened::by(&run.spec)?;
     let steps = run.steps(&opened)?;
     let desk = &mut watch.desk;
+    desk.life.log = Log::open(&run.spec)?;
     let hierarchies = std::mem::take(&mut desk.hierarchies);
     let Born { mut launched, cgroup, oom } = bear(run, &steps, &hierarchies, &mut desk.life)?;
     desk.life.record.init = Identity::of(run.lxcpath.host(), launched.pid);

@@ -45,6 +45,8 @@ pub(super) enum RunError {
     Wires(#[source] io::Error),
     #[error("open lxc.console.logfile {path}")]
     LogFile { path: PathBuf, source: io::Error },
+    #[error("open lxc.log.file {path}")]
+    Log { path: PathBuf, source: io::Error },
     #[error("open lxc.console.path {path}")]
     ConsolePath { path: PathBuf, source: io::Error },
     #[error("take over the terminal")]
@@ -72,6 +74,7 @@ impl RunError {
             | Self::Host(_)
             | Self::Wires(_)
             | Self::LogFile { .. }
+            | Self::Log { .. }
             | Self::ConsolePath { .. }
             | Self::Terminal(_)
             | Self::Watch(_) => ErrorKind::Failed,

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::error::RunError;
+use super::log::Log;
 use crate::engine::cgroup::{Cgroup, Hierarchies, Keep};
 use crate::engine::entry::host_steps::{self, HostSite, HostStep, HostStepError, RunEnd, Wires};
 use crate::engine::host::Host;
@@ -46,6 +47,7 @@ pub(super) struct Life {
     oom: Option<(Instant, Option<bool>)>,
     /// LXC's lxc-monitord listens here, if it runs.
     fifo: PathBuf,
+    pub(super) log: Log,
     /// The namespaces of the container, if hooks at its end need them.
     namespaces: Vec<(&'static str, File)>,
 }
@@ -63,15 +65,25 @@ pub(super) struct Kills {
 
 impl Life {
     /// Continues from `record`, whose state was not reported yet.
-    pub(super) fn begin(record: Record, lxcpath: Lxcpath) -> Self {
+    pub(super) fn begin(record: Record, lxcpath: Lxcpath, log: Log) -> Self {
         let below = lxcpath.dir().as_os_str().as_bytes();
         let below = below.strip_prefix(b"/").unwrap_or(below);
         let below = lxcpath.host().lxc_runtime().join(std::ffi::OsStr::from_bytes(below));
         let fifo = below.join("monitor-fifo");
         let (unsaved, untold, namespaces) = (None, Vec::new(), Vec::new());
         let (look_at_freeze, oom, keep) = (None, None, None);
-        let life =
-            Self { record, keep, lxcpath, unsaved, look_at_freeze, untold, oom, fifo, namespaces };
+        let life = Self {
+            record,
+            keep,
+            lxcpath,
+            unsaved,
+            look_at_freeze,
+            untold,
+            oom,
+            fifo,
+            log,
+            namespaces,
+        };
         life.publish(State::Stopped);
         life
     }
@@ -136,7 +148,7 @@ impl Life {
     pub(super) fn exited(&mut self, exit: Exit, status: i32) {
         self.record.exit = Some(exit);
         self.record.died_of_memory = self.died_of_memory(exit);
-        event::publish(&self.lxcpath, &self.record.name, What::Exited { exit });
+        self.tell(What::Exited { exit });
         self.tell_monitord(MonitorMessage::Exit(status));
     }
 
@@ -147,7 +159,7 @@ impl Life {
         self.record.oom_last.clone_from(&last);
         self.oom = Some((Instant::now(), init));
         self.save();
-        event::publish(&self.lxcpath, &self.record.name, What::OomKill { count, last });
+        self.tell(What::OomKill { count, last });
     }
 
     /// Returns whether `pid` is init.
@@ -191,7 +203,7 @@ impl Life {
         for SetLimit { file, kept, .. } in lost.into_iter().filter(|it| !known.contains(&it.file)) {
             let now = cgroup.get(&file).unwrap_or_default().trim().to_owned();
             let was = kept.unwrap_or_default();
-            event::publish(&self.lxcpath, &self.record.name, What::LimitLost { file, was, now });
+            self.tell(What::LimitLost { file, was, now });
         }
     }
 
@@ -200,7 +212,7 @@ impl Life {
         let wait_ms = wait.as_millis() as u64;
         self.record.restart_ms = Some(now_ms() + wait_ms);
         self.save();
-        event::publish(&self.lxcpath, &self.record.name, What::Braked { restarts, wait_ms });
+        self.tell(What::Braked { restarts, wait_ms });
     }
 
     /// Reports what has no effect in its configuration.
@@ -209,12 +221,12 @@ impl Life {
             return;
         }
         let said = warnings.join("; ");
-        event::publish(&self.lxcpath, &self.record.name, What::Warned { said });
+        self.tell(What::Warned { said });
     }
 
     /// Reports why the container could not be started.
     pub(super) fn failed(&self, reason: String) {
-        event::publish(&self.lxcpath, &self.record.name, What::Failed { reason });
+        self.tell(What::Failed { reason });
     }
 
     /// Returns when an unfinished freeze must be checked.
@@ -316,8 +328,13 @@ impl Life {
 
     fn publish(&self, from: State) {
         let to = self.record.state;
-        event::publish(&self.lxcpath, &self.record.name, What::State { from, to });
+        self.tell(What::State { from, to });
         self.tell_monitord(MonitorMessage::State(to));
+    }
+
+    fn tell(&self, what: What) {
+        self.log.tell(&self.record.name, &what);
+        event::publish(&self.lxcpath, &self.record.name, what);
     }
 
     fn tell_monitord(&self, event: MonitorMessage) {
@@ -405,7 +422,7 @@ mod tests {
     fn begun(machine: &MadeUp, word: &str) -> Life {
         let name: Name = word.parse().unwrap();
         let record = machine.record(&name, State::Starting);
-        Life::begin(record, machine.lxcpath.clone())
+        Life::begin(record, machine.lxcpath.clone(), Log::default())
     }
 
     #[test]

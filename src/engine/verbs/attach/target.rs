@@ -24,7 +24,7 @@ use crate::engine::{ErrorKind, Lxcpath, Name, sys};
 /// A running container, held by a pidfd of its init.
 #[derive(Debug)]
 pub(super) struct AttachTarget {
-    pid: i32,
+    pub(super) pid: i32,
     pidfd: OwnedFd,
     cgroup: Option<Cgroup>,
     /// `CLONE_NEW*` flags of the namespaces that differ from ours.
