@@ -101,7 +101,7 @@ fn namespaces_are_shared_by_name_path_pid_and_file() {
 }
 
 #[test]
-fn processes_in_anothers_pid_namespace_end_with_their_own_container() {
+fn processes_in_a_foreign_pid_namespace_end_with_their_own_container() {
     let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
     let Some(db) = create(&lxcpath, "db", &root.path().join("db"), "") else { return };
     let of = start(&lxcpath, &db, &[]);
