@@ -173,7 +173,7 @@ fn files_of_the_hosts_root_are_shown_as_the_containers() {
     fs::set_permissions(lxcpath.path(), Permissions::from_mode(0o711)).unwrap();
     let output = lxcpath.wharf(&["start", &name, "--", "/bin/sleep", "1000"]);
     let said = support::told(&output);
-    if said.contains("Invalid argument") && !maps_mounts(root.path()) {
+    if said.contains("this kernel cannot show the files of its file system as another user's") {
         println!("skipped: the file system here cannot be mounted with other owners");
         return;
     }
@@ -188,14 +188,6 @@ fn files_of_the_hosts_root_are_shown_as_the_containers() {
     for made in [root.path().join("made"), data.join("made")] {
         assert_eq!(fs::metadata(&made).unwrap().uid(), 0, "{}", made.display());
     }
-}
-
-/// Returns whether the kernel can show the files of `dir` as another user's.
-fn maps_mounts(dir: &Path) -> bool {
-    let dir = dir.to_str().unwrap();
-    let script = format!("mount --bind -o X-mount.idmap=b:0:100000:1 {dir} {dir} && umount {dir}");
-    let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
-    output.status.success()
 }
 
 #[test]

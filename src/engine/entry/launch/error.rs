@@ -13,7 +13,7 @@ use nix::sys::wait::WaitStatus;
 
 use super::{BeforeExec, blocked};
 use crate::engine::cgroup::CgroupError;
-use crate::engine::entry::plan::{MountSource, RootMount, RootSource, RootStep, Step};
+use crate::engine::entry::plan::{MountSource, MountStep, RootMount, RootSource, RootStep, Step};
 use crate::engine::entry::report::{StepFailure, StepPart};
 use crate::engine::entry::script::ScriptOutput;
 use crate::engine::entry::superblock;
@@ -265,11 +265,18 @@ pub(super) fn of_step(steps: &[Step], failure: StepFailure) -> LaunchError {
             "no such profile is loaded; apparmor_parser loads one from its file"
         }
         (Some(Step::Identity { .. }), Errno::EINVAL) => "its user namespace does not map that id",
+        (
+            Some(Step::Root { users: Some(_), .. } | Step::Mount(MountStep { users: Some(_), .. })),
+            Errno::EINVAL,
+        ) => NO_IDMAP,
         _ => errno.desc(),
     };
     let step = step.map_or_else(|| "unknown step".to_owned(), Step::to_string);
     LaunchError::Step { step, part, reason, place, errno }
 }
+
+const NO_IDMAP: &str = "this kernel cannot show the files of its file system as another user's; \
+    remove idmap= from its options and give the files to the container's users";
 
 /// Says why a root that is a file system of its own could not be mounted.
 fn of_root(
