@@ -160,6 +160,8 @@ fn an_image_is_mounted_by_a_loop_device_that_goes_with_the_container() {
     let status = fs::read_to_string(format!("/proc/{}/status", init.trim())).unwrap();
     let parent = status.lines().find_map(|it| it.strip_prefix("PPid:")).unwrap();
     kill(Pid::from_raw(parent.trim().parse().unwrap()), Signal::SIGKILL).unwrap();
+    // It outlives its supervisor under an AppArmor profile.
+    _ = kill(Pid::from_raw(init.trim().parse().unwrap()), Signal::SIGKILL);
     wait_until("the end of the loop device", || !is_attached(&image));
     lxcpath.ok(&["destroy", "-f", &other]);
     lxcpath.ok(&["destroy", &name]);

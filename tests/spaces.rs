@@ -268,7 +268,9 @@ fn a_tunnel_brings_mounts_into_a_running_container() {
 #[test]
 fn init_gets_the_configured_signal_when_its_supervisor_dies() {
     let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
-    let lines = "lxc.monitor.signal.pdeath = SIGUSR2\nlxc.sched.core = 0";
+    // The kernel forgets the signal when a program is executed under another profile.
+    let lines = "lxc.monitor.signal.pdeath = SIGUSR2\nlxc.sched.core = 0\n\
+        lxc.apparmor.profile = unconfined";
     let Some(name) = create(&lxcpath, "web", root.path(), lines) else { return };
     let script = "trap 'echo USR2 > /seen; exit' USR2; echo > /ready; while :; do sleep 0.05; done";
     lxcpath.ok(&["start", &name, "--", "/bin/sh", "-c", script]);
@@ -284,7 +286,8 @@ fn init_gets_the_configured_signal_when_its_supervisor_dies() {
 #[test]
 fn a_dry_run_prints_the_whole_start_and_does_nothing() {
     let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
-    let lines = "lxc.uts.name = inside\nlxc.net.1.type = veth\nlxc.hook.pre-start = /bin/hook";
+    let lines = "lxc.uts.name = inside\nlxc.net.1.type = veth\nlxc.hook.pre-start = /bin/hook\n\
+        lxc.apparmor.profile = unconfined";
     let Some(name) = create(&lxcpath, "web", root.path(), lines) else { return };
     let before = support::tree(lxcpath.path());
     let said = lxcpath.ok(&["start", &name, "--dry-run", "--", "/bin/sleep", "1000"]);

@@ -156,6 +156,10 @@ fn mind_below(proc: &Path, pid: i32, signal: i32) -> Mind {
 /// Returns whether the thread sleeps in sigtimedwait(2) until it gets `signal`: meanwhile the kernel
 /// does not list the signal as blocked, but delivers it. The init of busybox waits so.
 fn awaits(task: &Path, signal: i32) -> bool {
+    // The kernel delivers these to nobody, whatever the set says.
+    if matches!(signal, libc::SIGKILL | libc::SIGSTOP) {
+        return false;
+    }
     let Ok(call) = fs::read_to_string(task.join("syscall")) else { return false };
     let mut words = call.split_whitespace();
     if words.next() != Some(&libc::SYS_rt_sigtimedwait.to_string()) {
