@@ -251,6 +251,28 @@ fn hostile_links_in_an_image_or_a_layer_lead_nowhere() {
 }
 
 #[test]
+fn a_container_whose_files_others_use_is_not_destroyed() {
+    let Some(base) = base() else { return };
+    let lxcpath = Lxcpath::new();
+    let root = format!("dir:{}", base.path().display());
+    let [shared, copy] = ["shared", "copy"].map(|it| create(&lxcpath, it, &root, &[]));
+    let dir = lxcpath.path().join(&shared);
+    // As LXC writes them.
+    let listed = format!("{0}\n{copy}\n{0}\ngone\n", lxcpath.path().display());
+    fs::write(dir.join("lxc_snapshots"), listed).unwrap();
+    fs::create_dir_all(dir.join("snaps/snap0")).unwrap();
+    let said = lxcpath.refused(&["destroy", &shared], 1);
+    let user = lxcpath.path().join(&copy).display().to_string();
+    assert!(said.contains(&format!("others use its files: {user}; destroy them first")), "{said}");
+    lxcpath.ok(&["destroy", &copy]);
+    let said = lxcpath.refused(&["destroy", &shared], 1);
+    assert!(said.contains("it has snapshots in "), "{said}");
+    assert!(dir.join("config").exists());
+    fs::remove_dir(dir.join("snaps/snap0")).unwrap();
+    lxcpath.ok(&["destroy", &shared]);
+}
+
+#[test]
 fn an_unmanaged_upper_directory_is_not_removed_with_its_container() {
     let Some(base) = base() else { return };
     let lxcpath = Lxcpath::new();

@@ -1,8 +1,9 @@
 //! Removes a container for a caller with its lock and its seat: a command, or the supervisor of an
 //! ephemeral one.
 
+use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::engine::Name;
@@ -19,6 +20,10 @@ use crate::engine::terms::shown::shown;
 pub(in crate::engine) enum RemovalError {
     #[error("lxc.rootfs.managed = 0 protects its root in {0}; move the root away first")]
     Unmanaged(PathBuf),
+    #[error("others use its files: {0}; destroy them first")]
+    Copied(String),
+    #[error("it has snapshots in {0}; remove them first")]
+    Snapshots(PathBuf),
     #[error("lxc.hook.destroy {hook}: {said}")]
     Hook { hook: String, said: String },
     #[error(transparent)]
@@ -31,6 +36,7 @@ pub(in crate::engine) enum RemovalError {
 /// touched.
 pub(in crate::engine) fn remove(store: &Store, name: &Name) -> Result<(), RemovalError> {
     check_managed(store, name)?;
+    check_dependents(store, name)?;
     run_hooks(store, name)?;
     remove_draft(store, name)?;
     take_away(store, name)?;
@@ -54,6 +60,31 @@ fn check_managed(store: &Store, name: &Name) -> Result<(), RemovalError> {
         && (inside.starts_with(store.dir(name)) || root.starts_with(store.dir(name)))
     {
         return Err(RemovalError::Unmanaged(root.to_path_buf()));
+    }
+    Ok(())
+}
+
+/// Refuses if LXC has made copies that show this container's files, or snapshots of it, which are in
+/// its directory.
+fn check_dependents(store: &Store, name: &Name) -> Result<(), RemovalError> {
+    let dir = store.dir(name);
+    // Two lines for each: its lxcpath and its name.
+    let listed = fs::read(dir.join("lxc_snapshots")).unwrap_or_default();
+    let listed = String::from_utf8_lossy(&listed);
+    let lines: Vec<&str> = listed.lines().collect();
+    let copies = lines.chunks_exact(2).filter_map(|it| {
+        let [lxcpath, name] = it else { return None };
+        // One that wharf has destroyed is still listed.
+        let there = Path::new(lxcpath).join(name);
+        there.exists().then(|| shown(&there.to_string_lossy()).into_owned())
+    });
+    let copies: Vec<String> = copies.collect();
+    if !copies.is_empty() {
+        return Err(RemovalError::Copied(copies.join(", ")));
+    }
+    let snapshots = dir.join("snaps");
+    if fs::read_dir(&snapshots).is_ok_and(|mut it| it.next().is_some()) {
+        return Err(RemovalError::Snapshots(snapshots));
     }
     Ok(())
 }

@@ -39,7 +39,10 @@ impl DestroyError {
         match self {
             Self::Missing(_) => ErrorKind::NotFound,
             Self::Running(_) => ErrorKind::Running,
-            Self::Removal(RemovalError::Unmanaged(_)) | Self::Owned { .. } => ErrorKind::Invalid,
+            Self::Removal(
+                RemovalError::Unmanaged(_) | RemovalError::Copied(_) | RemovalError::Snapshots(_),
+            )
+            | Self::Owned { .. } => ErrorKind::Invalid,
             Self::Store(StoreError::Busy(_)) => ErrorKind::Busy,
             Self::Store(_) | Self::Removal(_) | Self::Reclaim(_) | Self::Seat(_) => {
                 ErrorKind::Failed
