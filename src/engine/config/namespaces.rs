@@ -10,13 +10,14 @@ use crate::engine::terms::spec::{At, Belonging, ClockOffsets, Namespaces};
 
 const CLONE: &str = "lxc.namespace.clone";
 const KEEP: &str = "lxc.namespace.keep";
+const IDMAP: &str = "lxc.idmap";
 const SHARE: &str = "lxc.namespace.share.";
 
 /// Decides about each kind as LXC does. With `keep` it would also make a user namespace for a
 /// container that maps no ids, in which nothing could run.
 pub(super) fn of(settings: &ConfigSettings, clocks: Option<ClockOffsets>) -> Namespaces {
     let lists = |key, space: Space| settings.all(key).any(|it| it.value == space.word());
-    let mapped = settings.last("lxc.idmap").is_some();
+    let mapped = settings.last(IDMAP).is_some();
     let (keeps, clones) = (settings.last(KEEP).is_some(), settings.last(CLONE).is_some());
     let own = |space| match space {
         Space::User if !mapped => false,
@@ -56,13 +57,21 @@ pub(super) fn refused(
     name: &Name,
 ) -> Vec<ConfigError> {
     let mut errors = Vec::new();
-    if settings.last("lxc.idmap").is_none() {
+    let (map, own_users) = (settings.last(IDMAP), namespaces.has_own(Space::User));
+    if map.is_none() {
         let user = settings.all(CLONE).find(|it| it.value == Space::User.word());
-        errors.extend(user.map(|it| blame(it, Reason::Requires("lxc.idmap".to_owned()))));
+        errors.extend(user.map(|it| blame(it, Reason::Requires(IDMAP.to_owned()))));
+    }
+    if let (Some(map), false, true) = (map, own_users, settings.last(CLONE).is_some()) {
+        // Without the map its root would be the host's.
+        errors.push(blame(map, Reason::Requires(format!("user in {CLONE}"))));
     }
     for it in settings.all(SHARE) {
         if it.free == Space::User.word() {
             errors.push(blame(it, Reason::NotYet));
+        } else if own_users && ["mnt", "cgroup", "time"].contains(&it.free.as_str()) {
+            // The process enters them after it has parted from the host's users.
+            errors.push(blame(it, Reason::Conflict(IDMAP)));
         } else if it.value == name.as_str() {
             errors.push(blame(it, Reason::Expected("another container")));
         }
@@ -109,6 +118,9 @@ pub(super) fn warnings(settings: &ConfigSettings, namespaces: &Namespaces) -> Ve
             said.push(format!("{what} has no effect without a {word} namespace of its own"));
         }
     };
+    if settings.last(IDMAP).is_some() {
+        tell(Space::User, IDMAP);
+    }
     if settings.last("lxc.uts.name").is_some() {
         tell(Space::Uts, "lxc.uts.name");
     }
@@ -138,6 +150,25 @@ mod tests {
         let errors = refused(&settings, &namespaces, &"web".parse().unwrap());
         let errors = errors.iter().map(ToString::to_string).collect();
         (own.collect(), errors, warnings(&settings, &namespaces))
+    }
+
+    #[test]
+    fn a_map_of_ids_is_never_dropped_in_silence() {
+        let map = ("lxc.idmap", "u 0 100000 65536");
+        let refused = |lines: &[(&str, &str)]| read(lines).1;
+        let lacks = "lxc.idmap u 0 100000 65536: it requires user in lxc.namespace.clone";
+        assert_eq!(refused(&[map, (CLONE, "mnt pid net")]), [lacks]);
+        assert!(refused(&[map, (CLONE, "mnt pid net user")]).is_empty());
+        let (own, errors, warnings) = read(&[map, (KEEP, "user")]);
+        assert!(!own.contains(&"user") && errors.is_empty());
+        assert_eq!(
+            warnings,
+            ["lxc.idmap has no effect without a user namespace of its own".to_owned()]
+        );
+        for kind in ["mnt", "cgroup", "time"] {
+            let said = refused(&[map, (&format!("{SHARE}{kind}"), "other")]).concat();
+            assert!(said.contains("it conflicts with lxc.idmap, which is also set"), "{said}");
+        }
     }
 
     #[test]
