@@ -167,3 +167,16 @@ fn a_restart_tells_its_hooks_so() {
         assert!(variables.iter().any(|it| it == "LXC_TARGET=reboot"), "{variables:?}");
     }
 }
+
+#[test]
+fn a_hook_of_the_containers_has_a_session_of_its_own() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let line = "lxc.hook.start = /bin/sh -c 'read -r pid name state parent group session rest < \
+        /proc/self/stat; echo $pid $session > /seen'";
+    let Some(name) = create(&lxcpath, root.path(), line) else { return };
+    // In the foreground the caller's terminal would be within its reach.
+    lxcpath.ok(&["start", "-F", &name, "--", "/bin/true"]);
+    let seen = fs::read_to_string(root.path().join("seen")).unwrap();
+    let (pid, session) = seen.trim().split_once(' ').unwrap();
+    assert_eq!(pid, session);
+}

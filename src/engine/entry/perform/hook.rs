@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
-use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
 use super::exec;
 use crate::engine::entry::plan::{HookStep, Program};
@@ -37,7 +37,11 @@ pub(super) fn run(hook: &HookStep, said: Option<BorrowedFd<'_>>) -> nix::Result<
 
 fn become_hook(hook: &HookStep, said: Option<BorrowedFd<'_>>) -> ! {
     sys::reset_signals();
-    _ = redirect(said);
+    // A hook may be the container's own program: it gets neither the terminal of whoever starts the
+    // container nor what that has open.
+    if setsid().is_err() || redirect(said).is_err() {
+        sys::exit_now(NOT_EXECUTED)
+    }
     let mut environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
     for it in &hook.program.environment {
         if let Some((key, value)) = it.to_string_lossy().split_once('=') {
