@@ -169,14 +169,18 @@ fn a_restart_tells_its_hooks_so() {
 }
 
 #[test]
-fn a_hook_of_the_containers_has_a_session_of_its_own() {
+fn a_hook_of_the_containers_has_its_filter_and_a_session_of_its_own() {
     let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
     let line = "lxc.hook.start = /bin/sh -c 'read -r pid name state parent group session rest < \
-        /proc/self/stat; echo $pid $session > /seen'";
+        /proc/self/stat; echo $pid $session > /seen; /bin/busybox grep -w Seccomp: \
+        /proc/self/status >> /seen'";
     let Some(name) = create(&lxcpath, root.path(), line) else { return };
     // In the foreground the caller's terminal would be within its reach.
     lxcpath.ok(&["start", "-F", &name, "--", "/bin/true"]);
     let seen = fs::read_to_string(root.path().join("seen")).unwrap();
-    let (pid, session) = seen.trim().split_once(' ').unwrap();
+    let (ids, seccomp) = seen.split_once('\n').unwrap();
+    let (pid, session) = ids.split_once(' ').unwrap();
     assert_eq!(pid, session);
+    // SECCOMP_MODE_FILTER, by the profile that create has written.
+    assert_eq!(seccomp.trim(), "Seccomp:\t2");
 }

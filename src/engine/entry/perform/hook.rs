@@ -54,6 +54,11 @@ fn become_hook(hook: &HookStep, said: Option<BorrowedFd<'_>>) -> ! {
         CString::new(key.into_vec()).ok()
     };
     let environment = environment.into_iter().filter_map(line).collect();
+    if let Some(filter) = &hook.filter
+        && sys::filter::install_filter(filter).is_err()
+    {
+        sys::exit_now(NOT_EXECUTED)
+    }
     let _failed = exec::exec(&Program { environment, ..hook.program.clone() });
     sys::exit_now(NOT_EXECUTED)
 }

@@ -2,6 +2,7 @@
 
 use super::{PlanError, Program, Step};
 use crate::engine::entry::script::{SHELL, Script};
+use crate::engine::sys::filter::FilterInstruction;
 use crate::engine::terms::hook::{Hook, Moment};
 use crate::engine::terms::spec::{At, ConfigPlace, Spec};
 
@@ -10,6 +11,8 @@ use crate::engine::terms::spec::{At, ConfigPlace, Spec};
 pub(in crate::engine) struct HookStep {
     /// Its environment is added to the caller's.
     pub program: Program,
+    /// The container's filter, for a hook that is the container's own program.
+    pub filter: Option<Vec<FilterInstruction>>,
     pub text: String,
     pub place: Option<ConfigPlace>,
 }
@@ -22,7 +25,9 @@ pub(super) fn at(spec: &Spec, moment: Moment) -> Result<Vec<Step>, PlanError> {
         let argv = [SHELL.to_owned(), "-c".to_owned(), script.line()];
         let program = Program::new(&argv, &script.environment)?;
         let (text, place) = (script.to_string(), it.place.clone());
-        Ok(Step::Hook(HookStep { program, text, place }))
+        let filter = spec.filter.as_ref().filter(|_| moment == Moment::Start);
+        let filter = filter.map(|it| it.value.clone());
+        Ok(Step::Hook(HookStep { program, filter, text, place }))
     };
     all.map(step).collect()
 }
