@@ -42,6 +42,8 @@ pub(in crate::engine) enum EntryFault {
     Leaves,
     #[error("contains a NUL byte")]
     Nul,
+    #[error("is longer than a path can be")]
+    TooLong,
     #[error("has no name")]
     NoName,
     #[error("is a hard link to nothing")]

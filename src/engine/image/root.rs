@@ -18,6 +18,9 @@ use crate::engine::store::remove_tree;
 /// The modes of a directory that the image has entries in but does not describe.
 const DIR_MODE: Mode = Mode::from_bits_truncate(0o755);
 
+/// No path is longer, as for the kernel; a longer one would only take memory.
+const LONGEST_PATH: usize = libc::PATH_MAX as usize;
+
 /// A path of an image, without leading slashes, `.` and `..`.
 pub(super) type EntryPath = Vec<CString>;
 
@@ -30,6 +33,9 @@ pub(super) struct NewRoot {
 
 /// Takes a path apart. What would lead up is refused, even if it came back.
 pub(super) fn parts(path: &[u8]) -> Result<EntryPath, EntryFault> {
+    if path.len() > LONGEST_PATH {
+        return Err(EntryFault::TooLong);
+    }
     let words = path.split(|it| *it == b'/').filter(|it| !it.is_empty() && *it != b".");
     let part = |it: &[u8]| match it {
         b".." => Err(EntryFault::Leaves),
@@ -66,6 +72,15 @@ impl NewRoot {
     }
 
     fn look_up(&self, parts: &[CString], flags: OFlag) -> nix::Result<OwnedFd> {
+        self.resolve(parts, flags, ResolveFlag::RESOLVE_IN_ROOT)
+    }
+
+    fn resolve(
+        &self,
+        parts: &[CString],
+        flags: OFlag,
+        resolve: ResolveFlag,
+    ) -> nix::Result<OwnedFd> {
         let mut path: Vec<u8> = Vec::new();
         for part in parts {
             path.extend_from_slice(part.to_bytes());
@@ -73,9 +88,7 @@ impl NewRoot {
         }
         path.push(b'.');
         let path = CString::new(path).map_err(|_nul| Errno::EINVAL)?;
-        let resolve = ResolveFlag::RESOLVE_IN_ROOT
-            | ResolveFlag::RESOLVE_NO_MAGICLINKS
-            | ResolveFlag::RESOLVE_NO_XDEV;
+        let resolve = resolve | ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_XDEV;
         let how =
             OpenHow::new().flags(flags | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).resolve(resolve);
         loop {
@@ -89,6 +102,17 @@ impl NewRoot {
     /// Opens the directory `parts`; none: there is no such directory.
     pub(super) fn dir(&self, parts: &[CString]) -> Result<Option<OwnedFd>, ImageError> {
         match self.look_up(parts, OFlag::O_RDONLY) {
+            Ok(dir) => Ok(Some(dir)),
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(None),
+            Err(errno) => Err(self.write_error(parts, errno)),
+        }
+    }
+
+    /// Opens the directory `parts`, unless a link leads there: a layer that has entries below a link
+    /// of the layers below replaces the link, and not what it leads to.
+    fn dir_itself(&self, parts: &[CString]) -> Result<Option<OwnedFd>, ImageError> {
+        let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS;
+        match self.resolve(parts, OFlag::O_RDONLY, resolve) {
             Ok(dir) => Ok(Some(dir)),
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(None),
             Err(errno) => Err(self.write_error(parts, errno)),
@@ -134,7 +158,7 @@ impl NewRoot {
     /// Removes what is at `parts`, with everything below. A link is removed as itself.
     pub(super) fn erase(&self, parts: &[CString]) -> Result<(), ImageError> {
         let Some((name, above)) = parts.split_last() else { return Ok(()) };
-        let Some(parent) = self.dir(above)? else { return Ok(()) };
+        let Some(parent) = self.dir_itself(above)? else { return Ok(()) };
         self.erase_in(&parent, parts, name)
     }
 
@@ -151,7 +175,7 @@ impl NewRoot {
 
     /// Removes everything in the directory `parts`.
     pub(super) fn clear(&self, parts: &[CString]) -> Result<(), ImageError> {
-        let Some(dir) = self.dir(parts)? else { return Ok(()) };
+        let Some(dir) = self.dir_itself(parts)? else { return Ok(()) };
         let failed = |errno| self.write_error(parts, errno);
         let copy = dir.try_clone().map_err(|error| self.write_error(parts, error))?;
         let mut listed = Dir::from_fd(copy).map_err(failed)?;

@@ -96,6 +96,22 @@ fn links_lead_where_they_lead_inside() {
 }
 
 #[test]
+fn a_whiteout_below_a_link_removes_nothing_of_what_the_link_leads_to() {
+    let (_dir, root) = place();
+    fs::create_dir_all(root.join("run/lock")).unwrap();
+    fs::create_dir(root.join("var")).unwrap();
+    for inside in [&b"var/run/.wh..wh..opq"[..], b"var/run/.wh.lock", b"var/run/lock/.wh..wh..opq"]
+    {
+        symlink("/run", root.join("var/run")).unwrap();
+        fs::write(root.join("run/lock/file"), "kept").unwrap();
+        put(&root, &[(DIR, b"var/run", b""), (FILE, inside, b"")], true).unwrap();
+        assert!(root.join("run/lock/file").exists());
+        assert!(fs::symlink_metadata(root.join("var/run")).unwrap().is_dir());
+        fs::remove_dir_all(root.join("var/run")).unwrap();
+    }
+}
+
+#[test]
 fn what_leads_up_is_refused() {
     let (dir, root) = place();
     for path in [&b"../outside/victim"[..], b"a/../../outside/victim", b".."] {
