@@ -32,6 +32,15 @@ fn nine() -> Model {
 }
 
 #[test]
+fn a_digit_opens_its_tab_from_the_list() {
+    // What happened to a container is shown below the list, with 7 for its configuration.
+    let mut model = nine();
+    _ = press(&mut model, "j 7");
+    let detail = model.detail.as_ref().unwrap();
+    assert_eq!((&detail.name, detail.focus), (&name("c2"), Tab::Config));
+}
+
+#[test]
 fn a_click_selects_and_another_opens() {
     let mut model = nine();
     // Below the header, the frame and the titles.
