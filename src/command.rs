@@ -116,7 +116,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         category: Category::Life,
         when: When::Stopped,
         undefined: Some("has no configuration to start from"),
-        help: "Start a container, with its command as pid 1",
+        help: "Start a container in the background, or with -F in the foreground",
     },
     CommandSpec {
         verb: Verb::Execute,
@@ -197,7 +197,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         category: Category::Inside,
         when: When::Alive,
         undefined: None,
-        help: "Read or change a cgroup value of a running container",
+        help: "Read or change a limit or another cgroup value of a container",
     },
     CommandSpec {
         verb: Verb::Signal,

@@ -36,7 +36,9 @@ impl Model {
                 return Some(words.to_owned());
             }
         }
-        let targets = self.targets();
+        // These are about the container under the cursor, whatever is marked.
+        let one = matches!(action, Action::Detail(InDetail::Console | InDetail::Exec));
+        let targets = if one { self.current().into_iter().collect() } else { self.targets() };
         let mut reasons = targets.iter().map(|it| reason(it, action));
         // An action on several containers is refused only if it is possible on none of them.
         if reasons.clone().any(|it| it.is_none()) { None } else { reasons.next().flatten() }

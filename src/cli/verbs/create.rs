@@ -53,7 +53,7 @@ pub(super) const CREATE: Subcommand = Subcommand {
     },
     run: create,
     notes: "\
-Without a template or a directory, the container shares the host's files, to read and to write,
+Without -t, --dir or --from the container shares the host's files, to read and to write,
 and runs a shell below an init of wharf's own.
 Without -f the configuration starts from /etc/lxc/default.conf, if there is one, with wharf's own
 defaults for what it does not set. What wharf does not support yet is left out, and listed, and so

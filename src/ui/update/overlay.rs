@@ -54,7 +54,10 @@ fn find(model: &mut Model, kind: FindKind) {
 /// Gives pasted text to the line of the layer, if it has one.
 pub(super) fn paste(model: &mut Model, text: &str) {
     match &mut model.overlay {
-        Some(Overlay::Find(find)) => find.line.insert(text),
+        Some(Overlay::Find(find)) => {
+            find.line.insert(text);
+            find.at = 0;
+        }
         Some(Overlay::TypeName { typed, .. }) => typed.insert(text),
         Some(Overlay::Exec { line, .. }) => line.insert(text),
         Some(

@@ -3,6 +3,8 @@
 use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 
 use super::*;
+use crate::command::Action;
+use crate::command::action::InDetail;
 use crate::ui::focus::Focus;
 use crate::ui::model::detail::Tab;
 use crate::ui::model::overlay::{Ask, Overlay};
@@ -29,6 +31,33 @@ fn control(model: &mut Model, key: char) -> Vec<Effect> {
 fn nine() -> Model {
     let all = (1..10).map(|it| with_detail(container(&format!("c{it}"), State::Running)));
     model((120, 36), all.collect())
+}
+
+#[test]
+fn the_console_is_that_of_the_cursor_whatever_is_marked() {
+    let both = || {
+        let all = vec![container("c1", State::Running), container("c2", State::Stopped)];
+        model((120, 36), all)
+    };
+    let console = Action::Detail(InDetail::Console);
+    // A mark moves the cursor on.
+    let mut model = both();
+    _ = press(&mut model, "Spc");
+    assert_eq!(model.current_name(), Some(&name("c2")));
+    assert!(model.refusal(console).is_some());
+    let mut model = both();
+    _ = press(&mut model, "j Spc k");
+    assert_eq!(model.current_name(), Some(&name("c1")));
+    assert_eq!(model.refusal(console), None);
+}
+
+#[test]
+fn pasted_words_are_searched_from_the_first_that_is_found() {
+    let mut model = nine();
+    _ = press(&mut model, "? Down Down Down");
+    _ = update(&mut model, Message::Paste("freeze".to_owned()));
+    let Some(Overlay::Find(find)) = &model.overlay else { panic!("{:?}", model.overlay) };
+    assert_eq!(find.at, 0);
 }
 
 #[test]
