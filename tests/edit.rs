@@ -52,7 +52,7 @@ fn an_oom_loop_can_be_fixed_on_the_screen() {
     let lines = format!("{mine}{key} = 16M\n");
     let Some((name, config)) = stopped(&lxcpath, &root, &lines) else { return };
     let mut screen = Screen::spawn(lxcpath.command(&[]), 120, 36);
-    screen.wait_for(&name);
+    screen.wait_for_row(&name);
     screen.keys("s");
     screen.wait_until("its end for want of memory", |it| {
         it.lines().any(|it| it.contains(&name) && it.contains("STOPPED") && it.contains("oom"))

@@ -42,7 +42,7 @@ fn a_failed_start_is_told_with_its_reason_and_the_keys() {
     lxcpath.ok(&["create", &name, "-s", "lxc.init.cmd=/sbin/is-not-there"]);
     for (cols, rows) in [(120, 36), (80, 24)] {
         let mut screen = Screen::spawn(lxcpath.command(&[]), cols, rows);
-        screen.wait_for(&name);
+        screen.wait_for_row(&name);
         screen.keys("s");
         screen.wait_for("start failed: ");
         screen.wait_for("is-not-there");

@@ -229,7 +229,7 @@ fn the_screen_says_that_another_users_container_may_not_be_looked_at() {
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
         command.arg(program.path().join("wharf")).args(lxcpath.command(&[]).get_args());
         let mut screen = Screen::spawn(command, columns, rows);
-        screen.wait_for(&name);
+        screen.wait_for_row(&name);
         if columns >= 120 {
             wait_for_pane(&mut screen, "the peek");
         }

@@ -83,6 +83,13 @@ impl Screen {
         self.wait_until(&format!("{text:?} on the screen"), |it| it.contains(text));
     }
 
+    /// Waits until the list has the container. Its name alone may be that of an event, which is shown
+    /// before the containers have been read.
+    pub(crate) fn wait_for_row(&mut self, name: &str) {
+        let rows = ["●", "○", "◆", "◐", "×"].map(|it| format!("{it} {name}"));
+        self.wait_until(&format!("a row of {name}"), |it| rows.iter().any(|row| it.contains(row)));
+    }
+
     /// Types `keys` again every second until `text` is on the screen: what is typed before the
     /// program inside opens its terminal is thrown away.
     pub(crate) fn keys_until(&mut self, keys: &str, text: &str) {
