@@ -41,6 +41,10 @@ fn base() -> Option<tempfile::TempDir> {
 /// Makes an image of `dir` with `program`, which gets the image and the directory where `{image}`
 /// and `{dir}` are; none, with a message, where it is not installed.
 fn image(dir: &Path, place: &Path, command: &[&str]) -> Option<PathBuf> {
+    if fs::File::open("/dev/loop-control").is_err() {
+        println!("skipped: this kernel has no loop devices");
+        return None;
+    }
     if !has_program(command[0]) {
         return None;
     }
