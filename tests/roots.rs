@@ -1,5 +1,6 @@
 //! Roots that are not a directory: overlays and images, on real containers.
 
+#![allow(clippy::print_stdout, reason = "tests tell their reader")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
