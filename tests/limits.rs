@@ -133,7 +133,7 @@ fn a_limit_is_restored_after_its_controller_was_disabled() {
     }
     let quota = "lxc.cgroup2.cpu.max = 50000 100000\n";
     let Some(name) = sleeper(&lxcpath, &root, quota) else { return };
-    let mut monitor = Screen::spawn(lxcpath.command(&["monitor", &name]), 120, 30);
+    let mut monitor = Screen::monitor(&lxcpath, &name);
     let file = cgroups.join(format!("lxc.payload.{name}/cpu.max"));
     wait_until("the controller is gone", || {
         // Another container's start may bring it back, with a new value.

@@ -6,7 +6,6 @@ mod support;
 
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -31,14 +30,8 @@ fn destroy_cleans_up_after_a_killed_supervisor_and_forgets_the_run() {
     let lxcpath = Lxcpath::new();
     // A frozen process does not die with its supervisor.
     let name = lxcpath.start_sleeper("frozen");
-    let mut monitor = Screen::spawn(lxcpath.command(&["monitor", &name]), 120, 30);
-    // The monitor is following once it reports the first event.
-    wait_until("an event", || {
-        lxcpath.ok(&["unfreeze", &name]);
-        lxcpath.ok(&["freeze", &name]);
-        monitor.settle(Duration::from_millis(100));
-        monitor.contents().contains("FROZEN")
-    });
+    let mut monitor = Screen::monitor(&lxcpath, &name);
+    lxcpath.ok(&["freeze", &name]);
     kill_supervisor(&lxcpath, &name);
     lxcpath.ok(&["destroy", "-f", &name]);
     monitor.wait_for("lost its supervisor, which was killed");

@@ -32,6 +32,14 @@ fn system(root: &Path) -> bool {
     true
 }
 
+/// Makes a container of such a root.
+fn create(lxcpath: &Lxcpath, root: &Path) -> Option<String> {
+    let name = lxcpath.name("box");
+    system(root)
+        .then(|| lxcpath.ok(&["create", &name, "--system", "--dir", root.to_str().unwrap()]))?;
+    Some(name)
+}
+
 /// Logs in as root on the console, which takes keys only once a getty has opened it.
 fn log_in(lxcpath: &Lxcpath, name: &str) -> Screen {
     let mut console = Screen::spawn(lxcpath.command(&["console", name, "-t", "0"]), 100, 40);
@@ -44,13 +52,8 @@ fn log_in(lxcpath: &Lxcpath, name: &str) -> Screen {
 
 #[test]
 fn busybox_boots_to_a_login_with_job_control_and_powers_off() {
-    let root = tempfile::tempdir().unwrap();
-    if !system(root.path()) {
-        return;
-    }
-    let lxcpath = Lxcpath::new();
-    let name = lxcpath.name("box");
-    lxcpath.ok(&["create", &name, "--system", "--dir", root.path().to_str().unwrap()]);
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let Some(name) = create(&lxcpath, root.path()) else { return };
     lxcpath.ok(&["start", &name]);
     let mut console = log_in(&lxcpath, &name);
     // A shell without job control says so, and its programs cannot be stopped.
@@ -70,13 +73,8 @@ fn busybox_boots_to_a_login_with_job_control_and_powers_off() {
 
 #[test]
 fn busybox_is_stopped_and_restarted_by_the_signals_that_it_takes() {
-    let root = tempfile::tempdir().unwrap();
-    if !system(root.path()) {
-        return;
-    }
-    let lxcpath = Lxcpath::new();
-    let name = lxcpath.name("box");
-    lxcpath.ok(&["create", &name, "--system", "--dir", root.path().to_str().unwrap()]);
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let Some(name) = create(&lxcpath, root.path()) else { return };
     let asked = root.path().join("was-asked");
     let init = || lxcpath.ok(&["info", "-p", "-H", &name]);
     for reboot in [true, false] {

@@ -17,7 +17,7 @@ use nix::pty::{Winsize, openpty};
 use nix::sys::signal::Signal;
 use nix::sys::termios::{Termios, tcgetattr};
 
-use super::PATIENCE;
+use super::{Lxcpath, PATIENCE, wait_until};
 
 pub(crate) const ENTER: &str = "\r";
 pub(crate) const ESCAPE: &str = "\x1b";
@@ -71,6 +71,18 @@ impl Screen {
         });
         let parser = vt100::Parser::new(lines(rows), lines(cols), 0);
         Self { child, terminal, output, parser, modes_before, raw: Vec::new() }
+    }
+
+    /// Shows `wharf monitor` of a running container. It is following once it reports an event.
+    pub(crate) fn monitor(lxcpath: &Lxcpath, name: &str) -> Self {
+        let mut monitor = Self::spawn(lxcpath.command(&["monitor", name]), 120, 30);
+        wait_until("an event", || {
+            lxcpath.ok(&["freeze", name]);
+            lxcpath.ok(&["unfreeze", name]);
+            monitor.settle(Duration::from_millis(100));
+            monitor.contents().contains("FROZEN")
+        });
+        monitor
     }
 
     /// Types `keys`.
