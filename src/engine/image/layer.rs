@@ -220,7 +220,7 @@ impl<'a> Writer<'a> {
         parts: &EntryPath,
         entry: &mut FoundEntry<'_>,
     ) -> Result<(), ImageError> {
-        // What cannot be read is told apart from what cannot be written by who fails.
+        // The writer remembers its own failure, which tells it from one of reading.
         let mut writing = Failing { file, progress: &self.progress, failed: false };
         if let Err(source) = io::copy(entry, &mut writing) {
             let failed = writing.failed;
@@ -251,7 +251,7 @@ impl<'a> Writer<'a> {
         parts: &EntryPath,
         entry: &mut FoundEntry<'_>,
     ) -> Result<(), ImageError> {
-        let (uid, gid) = self.owner(entry)?;
+        let (uid, gid) = owner(entry)?;
         let mode = entry.header().mode().map_err(|_bad| malformed(entry))?;
         let failed = |source: io::Error| self.root.write_error(parts, source);
         if self.owns {
@@ -279,9 +279,8 @@ impl<'a> Writer<'a> {
     ) -> Result<(), ImageError> {
         let Some(name) = parts.last() else { return Ok(()) };
         let failed = |errno: Errno| self.root.write_error(parts, errno);
-        let (uid, gid) = self.owner(entry)?;
+        let (uid, gid) = owner(entry)?;
         if self.owns {
-            let [uid, gid] = [uid, gid];
             let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
             fchownat(parent, name.as_c_str(), uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)
                 .map_err(failed)?;
@@ -317,14 +316,13 @@ impl<'a> Writer<'a> {
         }
         linkat(&dir, target.as_c_str(), parent, name.as_c_str(), AtFlags::empty()).map_err(failed)
     }
+}
 
-    #[expect(clippy::unused_self, reason = "the owner is a matter of the writer")]
-    fn owner(&self, entry: &FoundEntry<'_>) -> Result<(u32, u32), ImageError> {
-        let id = |it: io::Result<u64>| it.ok().and_then(|it| u32::try_from(it).ok());
-        let header = entry.header();
-        let ids = id(header.uid()).zip(id(header.gid()));
-        ids.filter(|it| it.0 != u32::MAX && it.1 != u32::MAX).ok_or_else(|| malformed(entry))
-    }
+fn owner(entry: &FoundEntry<'_>) -> Result<(u32, u32), ImageError> {
+    let id = |it: io::Result<u64>| it.ok().and_then(|it| u32::try_from(it).ok());
+    let header = entry.header();
+    let ids = id(header.uid()).zip(id(header.gid()));
+    ids.filter(|it| it.0 != u32::MAX && it.1 != u32::MAX).ok_or_else(|| malformed(entry))
 }
 
 /// A file that remembers that it is the one that failed, and stops if the work was cancelled: the

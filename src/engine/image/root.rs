@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstatat, mkdirat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstatat, mkdirat};
 
 use super::{EntryFault, ImageError};
 use crate::engine::store::remove_tree;
@@ -124,7 +124,7 @@ impl NewRoot {
         match self.look_up(parts, OFlag::O_RDONLY) {
             Ok(dir) => return Ok(dir),
             Err(Errno::ENOENT) => (),
-            Err(Errno::ENOTDIR | Errno::ELOOP) => return Err(self.not_directory(parts)),
+            Err(Errno::ENOTDIR | Errno::ELOOP) => return Err(not_directory(parts)),
             Err(errno) => return Err(self.write_error(parts, errno)),
         }
         let Some((name, above)) = parts.split_last() else {
@@ -134,16 +134,13 @@ impl NewRoot {
         match mkdirat(&parent, name.as_c_str(), DIR_MODE) {
             Ok(()) => (),
             // A link that leads nowhere.
-            Err(Errno::EEXIST) => return Err(self.not_directory(parts)),
+            Err(Errno::EEXIST) => return Err(not_directory(parts)),
             Err(errno) => return Err(self.write_error(parts, errno)),
         }
-        self.look_up(parts, OFlag::O_RDONLY).map_err(|errno| self.write_error(parts, errno))
-    }
-
-    #[expect(clippy::unused_self, reason = "it is an error of this root's")]
-    fn not_directory(&self, parts: &[CString]) -> ImageError {
-        let path: Vec<&[u8]> = parts.iter().map(|it| it.to_bytes()).collect();
-        ImageError::entry(&path.join(&b'/'), EntryFault::NotDirectory)
+        let made = self.look_up(parts, OFlag::O_RDONLY);
+        // Whatever the umask of the caller is.
+        let made = made.and_then(|it| fchmod(&it, DIR_MODE).map(|()| it));
+        made.map_err(|errno| self.write_error(parts, errno))
     }
 
     /// Returns what `name` in `dir` is; none: nothing. A link is not followed.
@@ -215,6 +212,11 @@ impl NewRoot {
             openat2(&self.top, path, how).ok().and_then(|it| File::from(it).metadata().ok());
         found.is_some_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
     }
+}
+
+fn not_directory(parts: &[CString]) -> ImageError {
+    let path: Vec<&[u8]> = parts.iter().map(|it| it.to_bytes()).collect();
+    ImageError::entry(&path.join(&b'/'), EntryFault::NotDirectory)
 }
 
 /// Returns whether it is a directory.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::engine::Name;
-use crate::engine::config;
+use crate::engine::config::{self, Config};
 use crate::engine::running::event::{self, What};
 use crate::engine::running::record;
 use crate::engine::store::{RemoveError, Store, remove_draft, take_away};
@@ -35,9 +35,12 @@ pub(in crate::engine) enum RemovalError {
 /// Removes `LXCPATH/NAME`, and the record of the container's last run. A root outside is not
 /// touched.
 pub(in crate::engine) fn remove(store: &Store, name: &Name) -> Result<(), RemovalError> {
-    check_managed(store, name)?;
     check_dependents(store, name)?;
-    run_hooks(store, name)?;
+    // A configuration that cannot be read protects nothing: a broken container must be removable.
+    if let Ok(config) = config::load(name, store.lxcpath(), None, &[]) {
+        check_managed(&config, &store.dir(name))?;
+        run_hooks(&config, name)?;
+    }
     remove_draft(store, name)?;
     take_away(store, name)?;
     let forgotten = record::forget(store.lxcpath(), name);
@@ -45,20 +48,15 @@ pub(in crate::engine) fn remove(store: &Store, name: &Name) -> Result<(), Remova
     forgotten.map_err(RemovalError::Forget)
 }
 
-/// Refuses if the configuration says that the root inside must not be deleted. A configuration that
-/// cannot be read protects nothing: a broken container must be removable.
-fn check_managed(store: &Store, name: &Name) -> Result<(), RemovalError> {
-    let Ok(config) = config::load(name, store.lxcpath(), None, &[]) else { return Ok(()) };
+/// Refuses if the configuration says that the root inside `dir` must not be deleted.
+fn check_managed(config: &Config, dir: &Path) -> Result<(), RemovalError> {
     let storage = config.storage();
     let Some(root) = storage.as_ref().and_then(Storage::changed) else { return Ok(()) };
     let unmanaged = config.get("lxc.rootfs.managed").as_deref() == Some("0");
     // The configuration may write the directory's path differently.
     let inside = root.canonicalize().unwrap_or_else(|_missing| root.to_path_buf());
     let is_there = root.symlink_metadata().is_ok();
-    if unmanaged
-        && is_there
-        && (inside.starts_with(store.dir(name)) || root.starts_with(store.dir(name)))
-    {
+    if unmanaged && is_there && (inside.starts_with(dir) || root.starts_with(dir)) {
         return Err(RemovalError::Unmanaged(root.to_path_buf()));
     }
     Ok(())
@@ -91,8 +89,7 @@ fn check_dependents(store: &Store, name: &Name) -> Result<(), RemovalError> {
 
 /// Runs what `lxc.hook.destroy` names, as LXC does: by the shell, with the container's name, `lxc`
 /// and `destroy` as arguments. If one fails, the container is not destroyed.
-fn run_hooks(store: &Store, name: &Name) -> Result<(), RemovalError> {
-    let Ok(config) = config::load(name, store.lxcpath(), None, &[]) else { return Ok(()) };
+fn run_hooks(config: &Config, name: &Name) -> Result<(), RemovalError> {
     let item = |key| config.get(key).unwrap_or_default();
     let by_arguments = item("lxc.hook.version") != "1";
     for hook in item("lxc.hook.destroy").lines() {
