@@ -184,3 +184,14 @@ fn a_hook_of_the_containers_has_its_filter_and_a_session_of_its_own() {
     // SECCOMP_MODE_FILTER, by the profile that create has written.
     assert_eq!(seccomp.trim(), "Seccomp:\t2");
 }
+
+#[test]
+fn a_hook_on_the_host_blocks_no_signal() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let seen = lxcpath.path().join(".seen");
+    // What it leaves running must end when it is asked to.
+    let line = format!("lxc.hook.pre-start = grep SigBlk: /proc/self/status > {}", seen.display());
+    let Some(name) = create(&lxcpath, root.path(), &line) else { return };
+    lxcpath.ok(&["start", &name, "-s", "lxc.hook.version=1", "--", "/bin/true"]);
+    assert_eq!(fs::read_to_string(&seen).unwrap().trim(), "SigBlk:\t0000000000000000");
+}

@@ -246,3 +246,20 @@ fn a_creation_that_is_cancelled_or_killed_leaves_nothing() {
         assert_eq!(tree(lxcpath.path()), Vec::<PathBuf>::new(), "{signal}");
     }
 }
+
+#[test]
+fn the_callers_umask_closes_no_directory_of_a_root() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(_) = root(dir.path()) else { return };
+    // Neither the root itself nor the directory of the file is an entry of its own.
+    run(dir.path(), "tar", &["-C", "root", "-cf", "x.tar", "etc/passwd", "bin/busybox"]);
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("open");
+    let create = lxcpath.command(&["create", &name, "--from", "x.tar"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "umask 077; exec \"$0\" \"$@\""]).arg(create.get_program());
+    let output = command.args(create.get_args()).current_dir(dir.path()).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let made = lxcpath.path().join(&name).join("rootfs");
+    assert_eq!(run(&made, "stat", &["-c", "%a", ".", "etc"]), "755\n755\n");
+}

@@ -329,3 +329,17 @@ fn a_log_gets_what_happens_at_its_level() {
     lxcpath.refused(&hook, 1);
     assert!(read().contains("ERROR    lxc.hook.pre-start /bin/false"), "{}", read());
 }
+
+#[test]
+fn a_hook_before_the_start_may_make_what_is_shared() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let link = lxcpath.path().join(".uts");
+    let path = link.display();
+    let lines = format!(
+        "lxc.namespace.share.uts = {path}\nlxc.hook.version = 1\n\
+         lxc.hook.pre-start = ln -s /proc/self/ns/uts {path}"
+    );
+    let Some(name) = create(&lxcpath, "web", root.path(), &lines) else { return };
+    let pid = start(&lxcpath, &name, &[]);
+    assert_eq!(space(pid, "uts"), space(std::process::id() as i32, "uts"));
+}

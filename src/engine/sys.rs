@@ -19,6 +19,8 @@ pub(in crate::engine) mod xattr;
 
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 
 use nix::errno::Errno;
 
@@ -343,6 +345,16 @@ pub(in crate::engine) fn reset_signals() {
         };
     }
     _ = nix::sys::signal::SigSet::empty().thread_set_mask();
+}
+
+/// Has what `command` executes begin as the kernel does: this process may block signals.
+pub(in crate::engine) fn with_default_signals(command: &mut Command) -> &mut Command {
+    let reset = || {
+        reset_signals();
+        Ok(())
+    };
+    // SAFETY: between fork and exec this only makes system calls.
+    unsafe { command.pre_exec(reset) }
 }
 
 /// Has the kernel keep ended children until they are reaped, even if SIGCHLD was ignored by the

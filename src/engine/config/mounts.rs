@@ -67,6 +67,9 @@ pub(super) fn entry(line: &str) -> Result<Mount, Reason> {
 
 /// Reads options alone.
 pub(super) fn alone(options: &str) -> Result<Mount, Reason> {
+    if options.contains(|it: char| it.is_ascii_whitespace()) {
+        return Err(Reason::Expected("options separated by commas, without blanks"));
+    }
     entry(&format!("none / none {options}"))
 }
 
@@ -144,6 +147,12 @@ fn unescape(field: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn options_after_a_blank_are_not_lost() {
+        assert!(matches!(alone("ro, nosuid"), Err(Reason::Expected(_))));
+        assert_eq!(alone("ro,nosuid").unwrap().flags, libc::MS_RDONLY | libc::MS_NOSUID);
+    }
 
     fn read(line: &str) -> Mount {
         entry(line).unwrap()

@@ -271,14 +271,19 @@ impl HostStepError {
 }
 
 /// Undoes `steps` from the last to the first, as far as that is possible; those left in it are not
-/// undone yet.
+/// undone yet. `after_hook` gets what is left after each hook, which must not run again.
 pub(in crate::engine) fn undo_all(
     steps: &mut Vec<HostStep>,
     end: &RunEnd,
+    after_hook: &mut dyn FnMut(&[HostStep]),
 ) -> Result<(), HostStepError> {
     while let Some(step) = steps.last() {
         step.undo(end)?;
+        let was_hook = step.ends_with_hook();
         steps.pop();
+        if was_hook {
+            after_hook(steps);
+        }
     }
     Ok(())
 }
@@ -361,6 +366,8 @@ mod tests {
 
     use super::*;
     use crate::engine::config;
+    use crate::engine::terms::hook::Hook;
+    use crate::engine::terms::spec::Hooks;
 
     fn planned(lines: &str) -> Vec<HostStep> {
         let (name, file) = ("web".parse().unwrap(), Path::new("/lxc/web/config"));
@@ -418,11 +425,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_is_known_after_each_hook() {
+        let hook = Hook { moment: Moment::PostStop, command: "true".to_owned() };
+        let script = || HostStep::PostStopHook(Script::of_hook(&hook, "web", &Hooks::default()));
+        let (mut steps, mut left) = (vec![script(), script()], Vec::new());
+        undo_all(&mut steps, &RunEnd::default(), &mut |it| left.push(it.len())).unwrap();
+        assert_eq!(left, [1, 0]);
+    }
+
+    #[test]
     fn undoing_what_was_never_done_changes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let mut steps = planned("lxc.net.0.type = veth\nlxc.net.0.veth.pair = lo\n");
         steps.insert(0, HostStep::Hold { file: dir.path().join("network") });
-        undo_all(&mut steps, &RunEnd::default()).unwrap();
+        undo_all(&mut steps, &RunEnd::default(), &mut |_| ()).unwrap();
         assert!(steps.is_empty());
     }
 }

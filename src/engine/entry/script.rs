@@ -87,19 +87,10 @@ impl Script {
 
     /// Runs it on the host. On failure the error has its exit and the last line that it printed.
     pub(in crate::engine) fn run(&self) -> io::Result<()> {
-        let output = ScriptOutput::new()?;
-        let child = Command::new(SHELL)
-            .args(["-c", &self.line()])
-            .envs(self.environment.iter().map(|(key, value)| (key, value)))
-            .stdin(Stdio::null())
-            .stdout(output.0.try_clone()?)
-            .stderr(output.0.try_clone()?)
-            .spawn()?;
-        let pidfd = sys::pidfd_open(child.id() as i32)?;
-        match end_of(pidfd.as_fd())? {
-            Some(status) if status.success() => Ok(()),
-            status => Err(output.error(status)),
-        }
+        let environment = self.environment.iter().map(|(key, value)| (key, value));
+        let mut command = Command::new(SHELL);
+        command.args(["-c", &self.line()]).envs(environment).stdin(Stdio::null());
+        run_to_its_end(&mut command)
     }
 
     /// What the shell executes.
@@ -114,6 +105,19 @@ impl Script {
             line.push_str(word);
         }
         line
+    }
+}
+
+/// Runs a program on the host, within bounded time. On failure the error has its exit and the last
+/// line that it printed.
+pub(in crate::engine) fn run_to_its_end(command: &mut Command) -> io::Result<()> {
+    let output = ScriptOutput::new()?;
+    command.stdout(output.0.try_clone()?).stderr(output.0.try_clone()?);
+    let child = sys::with_default_signals(command).spawn()?;
+    let pidfd = sys::pidfd_open(child.id() as i32)?;
+    match end_of(pidfd.as_fd())? {
+        Some(status) if status.success() => Ok(()),
+        status => Err(output.error(status)),
     }
 }
 

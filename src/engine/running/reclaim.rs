@@ -104,7 +104,13 @@ pub(in crate::engine) fn clean_up_held(
     }
     cgroup::sweep_keep(&hierarchies);
     let end = RunEnd { init: record.init.map(|it| it.pid), ..RunEnd::default() };
-    let undone = host_steps::undo_all(&mut record.host_steps, &end);
+    let mut steps = std::mem::take(&mut record.host_steps);
+    let undone = host_steps::undo_all(&mut steps, &end, &mut |left| {
+        record.host_steps = left.to_vec();
+        // Without space the hook may run again.
+        _ = record.write(lxcpath.host());
+    });
+    record.host_steps = steps;
     let from = record.state;
     if from.is_active() {
         record.state = State::Stopped;

@@ -235,8 +235,9 @@ fn bear(
     life: &mut Life,
 ) -> Result<Born, RunError> {
     life.warn(&run.spec.warnings);
-    let shared = shares::open(&run.lxcpath, &run.spec.namespaces).map_err(RunError::Share)?;
     life.carry_out(host_steps::early(&run.spec), None)?;
+    // A pre-start hook may make what is shared.
+    let shared = shares::open(&run.lxcpath, &run.spec.namespaces).map_err(RunError::Share)?;
     let cgroup =
         Cgroup::create(hierarchies, &cgroup::payload(&run.name)).map_err(RunError::Cgroup)?;
     // Before any process is in it, so that a clean-up knows what is ours.

@@ -6,10 +6,10 @@ mod root_init;
 mod template;
 
 use std::ffi::OsStr;
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, FileTypeExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -420,6 +420,8 @@ fn make_dir(path: &Path, mode: u32) -> Result<(), CreateError> {
 
 fn make_new_dir(path: &Path, mode: u32) -> Result<(), CreateError> {
     let made = DirBuilder::new().mode(mode).create(path);
+    // Whatever the umask of the caller is.
+    let made = made.and_then(|()| std::fs::set_permissions(path, Permissions::from_mode(mode)));
     made.map_err(|source| CreateError::Make { path: path.to_path_buf(), source })
 }
 

@@ -3,15 +3,13 @@
 
 use std::fs;
 use std::io::{self, Seek as _, Write as _};
-use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::Command;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-use crate::engine::entry::script::{ScriptOutput, end_of};
+use crate::engine::entry::script::run_to_its_end;
 use crate::engine::host::apparmor;
-use crate::engine::sys;
 use crate::engine::terms::label::OwnProfile;
 
 /// Loads it in place of one that a killed run has left.
@@ -26,18 +24,9 @@ pub(super) fn load(profile: &OwnProfile) -> io::Result<()> {
     let mut text = fs::File::from(memfd_create(c"profile", MFdFlags::MFD_CLOEXEC)?);
     text.write_all(profile.text.as_bytes())?;
     text.rewind()?;
-    let output = ScriptOutput::new()?;
-    let child = Command::new(parser)
-        .args(["--replace", "--skip-cache"])
-        .stdin(text)
-        .stdout(output.file().try_clone_to_owned()?)
-        .stderr(output.file().try_clone_to_owned()?)
-        .spawn()?;
-    let pidfd = sys::pidfd_open(child.id() as i32)?;
-    match end_of(pidfd.as_fd())? {
-        Some(status) if status.success() => Ok(()),
-        status => Err(output.error(status)),
-    }
+    let mut command = Command::new(parser);
+    command.args(["--replace", "--skip-cache"]).stdin(text);
+    run_to_its_end(&mut command)
 }
 
 /// Unloads it, and whatever the container has loaded into its namespace.

@@ -305,7 +305,12 @@ impl Life {
             init: self.record.init.map(|it| it.pid),
             namespaces: namespaces.collect(),
         };
-        _ = host_steps::undo_all(&mut self.record.host_steps, &end);
+        let mut steps = std::mem::take(&mut self.record.host_steps);
+        _ = host_steps::undo_all(&mut steps, &end, &mut |left| {
+            self.record.host_steps = left.to_vec();
+            self.save();
+        });
+        self.record.host_steps = steps;
         self.namespaces.clear();
         self.save();
     }

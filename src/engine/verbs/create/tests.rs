@@ -54,7 +54,7 @@ fn a_bad_setting_leaves_nothing() {
 fn template(dir: &Path, script: &str) -> Create {
     let program = dir.join("lxc-trial");
     fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
     let program = program.to_str().unwrap().to_owned();
     Create {
         source: RootfsSource::Template { program, args: vec!["x y".to_owned()] },
