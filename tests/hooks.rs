@@ -195,3 +195,19 @@ fn a_hook_on_the_host_blocks_no_signal() {
     lxcpath.ok(&["start", &name, "-s", "lxc.hook.version=1", "--", "/bin/true"]);
     assert_eq!(fs::read_to_string(&seen).unwrap().trim(), "SigBlk:\t0000000000000000");
 }
+
+#[test]
+fn a_hook_of_the_containers_learns_nothing_of_the_host() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let lines = "lxc.mount.auto = proc:rw\n\
+        lxc.hook.version = 1\n\
+        lxc.hook.mount = echo said on the host\n\
+        lxc.hook.start = /bin/sh -c 'cat /proc/self/fd/1 > /seen; env >> /seen'";
+    let Some(name) = create(&lxcpath, root.path(), lines) else { return };
+    let mut command = lxcpath.command(&["start", "-F", &name, "--", "/bin/true"]);
+    command.env("WHARF_SECRET", "of the host");
+    assert!(support::finish(command).status.success());
+    let seen = fs::read_to_string(root.path().join("seen")).unwrap();
+    assert!(seen.contains(&format!("LXC_NAME={name}\n")) && seen.contains("\nPATH="), "{seen}");
+    assert!(!seen.contains("of the host") && !seen.contains("on the host"), "{seen}");
+}

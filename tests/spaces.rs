@@ -166,10 +166,9 @@ fn what_cannot_be_shared_is_told_and_nothing_is_left() {
         assert!(told.contains(&said) && told.contains("lxc.namespace.share.net"), "{told}");
         assert_eq!(lxcpath.state(&name), "STOPPED");
     }
-    // A namespace of another kind.
     let args = ["start", &name, "--share-net", "/proc/self/ns/uts", "--", "/bin/true"];
     let told = lxcpath.refused(&args, 1);
-    assert!(told.contains("enter the net namespace that it shares"), "{told}");
+    assert!(told.contains("the file is a namespace of another kind"), "{told}");
 }
 
 /// The points below a container's /sys/fs/cgroup at which cgroups are mounted, with their options.
@@ -342,4 +341,26 @@ fn a_hook_before_the_start_may_make_what_is_shared() {
     let Some(name) = create(&lxcpath, "web", root.path(), &lines) else { return };
     let pid = start(&lxcpath, &name, &[]);
     assert_eq!(space(pid, "uts"), space(std::process::id() as i32, "uts"));
+}
+
+#[test]
+fn a_container_whose_processes_are_shared_cannot_hold_up_a_start() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let privileged = "lxc.cap.drop =";
+    let Some(db) = create(&lxcpath, "db", &root.path().join("db"), privileged) else { return };
+    // It reaches every process beside its init and itself.
+    let script = "trap '' CONT; while :; do kill -STOP -1; done";
+    lxcpath.ok(&["start", &db, "--", "/bin/sh", "-c", &format!("sh -c '{script}' & wait")]);
+    // Long enough to be found.
+    let log = lxcpath.path().join(".log");
+    let lines = format!(
+        "lxc.hook.version = 1\nlxc.hook.pre-mount = sleep 30\nlxc.log.level = WARN\n\
+         lxc.log.file = {}",
+        log.display()
+    );
+    let web = create(&lxcpath, "web", &root.path().join("web"), &lines).unwrap();
+    let said = lxcpath.refused(&["start", &web, "--share-pid", &db, "--", "/bin/true"], 1);
+    assert!(said.contains("another process has stopped init before its command ran"), "{said}");
+    let log = fs::read_to_string(&log).unwrap();
+    assert!(log.contains("may trace processes"), "{log}");
 }

@@ -24,9 +24,9 @@ use std::process::Command;
 
 use nix::errno::Errno;
 
-pub(in crate::engine) use mapped::{limit_of, map_mount};
+pub(in crate::engine) use mapped::{hard_limit_of, limit_of, map_mount};
 pub(in crate::engine) use message::receive_signed;
-pub(in crate::engine) use namespace::{namespace_owner, namespace_parent};
+pub(in crate::engine) use namespace::{namespace_kind, namespace_owner, namespace_parent};
 pub(in crate::engine) use origin::forget_origin;
 pub use tty::set_window_size;
 pub(in crate::engine) use tty::{open_pty_peer, take_terminal, unlock_pty, window_size};

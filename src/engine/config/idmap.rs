@@ -99,7 +99,7 @@ mod tests {
         let said = read(&[users, groups, ("lxc.init.groups", "5,70000")]).unwrap_err();
         assert_eq!(said, "lxc.init.groups 70000: lxc.idmap does not map group 70000");
         let said = read(&[("lxc.idmap", "u 1 2 3"), groups]).unwrap_err();
-        assert!(said.contains("no line maps u 0, root"), "{said}");
+        assert!(said.contains("no line maps u 0 (root)"), "{said}");
         read(&[("lxc.idmap", "u 1 2 3"), groups, ("lxc.init.uid", "2")]).unwrap();
     }
 

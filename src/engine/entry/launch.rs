@@ -12,6 +12,7 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
@@ -28,6 +29,11 @@ pub(in crate::engine) use enter::{Entered, Visit, enter};
 pub(in crate::engine) use error::LaunchError;
 
 const EXIT_SETUP_FAILED: i32 = 125;
+/// How often a process that does not report is looked at.
+const LOOK_MS: u16 = 1000;
+/// How many times in a row it is seen stopped before it is given up: a tracer such as strace stops it
+/// for a moment only.
+const STOPPED_LOOKS: u32 = 3;
 
 /// What to launch.
 pub(in crate::engine) struct LaunchRequest<'a> {
@@ -92,8 +98,9 @@ fn hook_output(steps: &[Step]) -> io::Result<Option<ScriptOutput>> {
     runs.then(ScriptOutput::new).transpose()
 }
 
-/// The cgroup namespace is made inside the container's own groups, that of time by unshare(2), and
-/// that of a network when its users are mapped.
+/// Returns which of the namespaces are not made by clone(2): that of cgroups is made once the process
+/// is in the container's groups, that of time by unshare(2), and that of the network once its users
+/// are mapped.
 const fn made_later(flags: u64) -> u64 {
     let network = if flags & Space::User.flag() as u64 == 0 { 0 } else { Space::Net.flag() };
     (Space::Cgroup.flag() | Space::Time.flag() | network) as u64
@@ -130,16 +137,17 @@ fn bear(birth: &Birth<'_>, entry: CgroupFds) -> Result<Newborn, LaunchError> {
         drop((ours, away));
         be_born(birth, theirs.as_fd(), tasks)
     }
-    let back = away.back();
+    away.back();
     let Side::Parent { pid, pidfd } = side.map_err(LaunchError::Clone)? else { sys::exit_now(0) };
-    back.inspect_err(|_| _ = end(pid, pidfd.as_fd()))?;
     Ok(Newborn { pid, pidfd, socket: ours })
 }
 
 fn be_born(birth: &Birth<'_>, maker: BorrowedFd<'_>, tasks: Vec<OwnedFd>) -> ! {
     sys::die_of_panics(EXIT_SETUP_FAILED);
     // Until its own program runs, nothing in the container may inspect this process (CVE-2016-9962,
-    // CVE-2019-5736). Cannot fail for these arguments.
+    // CVE-2019-5736). This does not keep out who has CAP_SYS_PTRACE over the host's users, as the
+    // root of a container may whose pid namespace is shared: a start warns of that. Cannot fail for
+    // these arguments.
     _ = nix::sys::prctl::set_dumpable(false);
     let mut site = Site::new(maker, tasks, birth.inherit, birth.door);
     (site.said, site.shared) = (birth.said, birth.shared);
@@ -180,11 +188,37 @@ fn follow(
 /// Waits for a report, and does what the process asks for meanwhile.
 fn hear(steps: &[Step], pid: i32, socket: BorrowedFd<'_>) -> Result<ChildReport, LaunchError> {
     loop {
+        wait_for_report(pid, socket)?;
         let report = receive(socket).map_err(LaunchError::Report)?;
         let ChildReport::Asks(step, fd) = report else { return Ok(report) };
         let done = outside::perform(steps.get(step), pid, fd.as_ref().map(OwnedFd::as_fd));
         report::answer(socket, done).map_err(LaunchError::Report)?;
     }
+}
+
+/// Waits for a report from a process that somebody may stop for ever: it is seen by the processes of
+/// the container whose pid namespace it shares. What it does itself may take any time.
+fn wait_for_report(pid: i32, socket: BorrowedFd<'_>) -> Result<(), LaunchError> {
+    let mut stopped = 0;
+    loop {
+        let mut fds = [PollFd::new(socket, PollFlags::POLLIN)];
+        match poll(&mut fds, LOOK_MS) {
+            Ok(0) if is_stopped(pid) => stopped += 1,
+            Ok(0) => stopped = 0,
+            Err(Errno::EINTR) => (),
+            Ok(_) => return Ok(()),
+            Err(errno) => return Err(LaunchError::Report(errno)),
+        }
+        if stopped == STOPPED_LOOKS {
+            return Err(LaunchError::Stopped);
+        }
+    }
+}
+
+/// Returns whether a signal or a tracer keeps the process `pid` from going on.
+fn is_stopped(pid: i32) -> bool {
+    let stat = procfs::process::Process::new(pid).and_then(|it| it.stat());
+    stat.is_ok_and(|it| matches!(it.state, 'T' | 't'))
 }
 
 fn has_own_init(steps: &[Step]) -> bool {

@@ -23,7 +23,9 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid};
 
 use crate::engine::entry::init;
-use crate::engine::entry::plan::{RootStep, SessionTerminal, ShutdownSignals, Step, WindowSize};
+use crate::engine::entry::plan::{
+    MountSource, MountStep, RootStep, SessionTerminal, ShutdownSignals, Step, WindowSize,
+};
 use crate::engine::entry::report::{self, Asker, Interpreter, StepFailure, StepPart};
 use crate::engine::sys;
 use crate::engine::terms::space::Space;
@@ -95,8 +97,15 @@ impl From<Errno> for Broken {
 }
 
 impl Broken {
-    /// Returns whether the source or the target of a mount does not exist. An optional mount is
-    /// skipped only for that reason: it may be one that hides something.
+    /// Returns whether an optional mount is skipped for it: it may be one that hides something, which
+    /// new message queues do not.
+    fn passes_over(self, mount: &MountStep) -> bool {
+        let queues =
+            matches!(&mount.source, MountSource::New { fstype, .. } if *fstype == *c"mqueue");
+        self.is_absence() || queues && matches!(self, Self(StepPart::Source, Errno::EPERM))
+    }
+
+    /// Returns whether the source or the target of a mount does not exist.
     const fn is_absence(self) -> bool {
         matches!(
             self,
@@ -169,7 +178,7 @@ fn perform_one(step: &Step, site: &mut Site<'_>, asker: Asker<'_>) -> Result<(),
             files::mount_sys(made.root()?, made.links(), *mode, *network)?;
         }
         Step::Mount(mount) => match files::mount_one(made.root()?, made.links(), mount, asker) {
-            Err(broken) if mount.optional && broken.is_absence() => (),
+            Err(broken) if mount.optional && broken.passes_over(mount) => (),
             result => result?,
         },
         Step::Loopback => sys::loopback_up()?,

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, ExitStatus, Stdio};
@@ -20,7 +20,7 @@ use crate::engine::terms::spec::Hooks;
 
 /// How long a script may run: a start must end.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How much of its output is read.
+/// How much of its output is read, from its end.
 const MOST: u64 = 64 * 1024;
 /// The shell that runs it.
 pub(in crate::engine) const SHELL: &str = "/bin/sh";
@@ -171,7 +171,8 @@ impl ScriptOutput {
     fn lines(&self) -> Vec<String> {
         let mut text = Vec::new();
         let mut file = &self.0;
-        _ = file.rewind();
+        let size = file.metadata().map_or(0, |it| it.len());
+        _ = file.seek(SeekFrom::Start(size.saturating_sub(MOST)));
         _ = file.take(MOST).read_to_end(&mut text);
         let text = String::from_utf8_lossy(&text);
         let lines = text.lines().filter(|it| !it.trim().is_empty());
@@ -185,5 +186,24 @@ impl fmt::Display for Script {
             Section::Container => write!(f, "lxc.hook.{} {}", self.moment, shown(&self.command)),
             Section::Network => write!(f, "run {}", shown(&self.command)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn of_much_output_the_end_is_told() {
+        let output = ScriptOutput::new().unwrap();
+        let mut file = &output.0;
+        for number in 0..20_000 {
+            writeln!(file, "line {number}").unwrap();
+        }
+        assert!(output.error(None).to_string().ends_with(": line 19999"));
+        file.write_all(last_words(None).as_bytes()).unwrap();
+        assert_eq!(output.reason(), "did not end within 30 s: line 19999");
     }
 }

@@ -39,6 +39,10 @@ enum ShareFault {
     Meaningless,
     #[error("the file is not a namespace")]
     NotNamespace,
+    #[error("the file is a namespace of another kind")]
+    OtherKind,
+    #[error("that container is another user's, who decides what is in it")]
+    AnotherUsers,
     #[error("{}", words(.0))]
     Open(#[source] io::Error),
     #[error("{0}")]
@@ -49,7 +53,10 @@ impl ShareError {
     /// Returns the kind of refusal.
     pub(in crate::engine) fn kind(&self) -> ErrorKind {
         match &self.fault {
-            ShareFault::Meaningless | ShareFault::NotNamespace => ErrorKind::Invalid,
+            ShareFault::Meaningless | ShareFault::NotNamespace | ShareFault::OtherKind => {
+                ErrorKind::Invalid
+            }
+            ShareFault::AnotherUsers => ErrorKind::Denied,
             ShareFault::Open(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 ErrorKind::Denied
             }
@@ -61,27 +68,59 @@ impl ShareError {
     }
 }
 
-/// Opens each. They exist as long as they are open.
+/// The namespaces, which exist as long as they are open.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Shares {
+    pub spaces: Vec<SharedSpace>,
+    /// What the operator should know about them.
+    pub warnings: Vec<String>,
+}
+
+/// Opens each.
 pub(in crate::engine) fn open(
     lxcpath: &Lxcpath,
     namespaces: &Namespaces,
-) -> Result<Vec<SharedSpace>, ShareError> {
-    let each = namespaces.shared().map(|(space, At { value: from, place })| {
-        let opened = open_one(lxcpath, space, from);
-        opened.map(|file| SharedSpace { space, file }).map_err(|fault| ShareError {
+) -> Result<Shares, ShareError> {
+    let mut shares = Shares::default();
+    for (space, At { value: from, place }) in namespaces.shared() {
+        let (file, pid) = open_one(lxcpath, space, from).map_err(|fault| ShareError {
             space,
             from: from.clone(),
             fault,
             place: place.as_ref().map_or_else(String::new, |it| format!(" ({it})")),
-        })
-    });
-    each.collect()
+        })?;
+        if space == Space::Pid && pid.is_some_and(|it| may_trace(lxcpath, it)) {
+            let from = shown(from);
+            shares.warnings.push(format!(
+                "lxc.namespace.share.pid {from}: its root may trace processes, and with them take \
+                 over the host while this container starts; lxc.cap.drop = sys_ptrace there \
+                 prevents that"
+            ));
+        }
+        shares.spaces.push(SharedSpace { space, file });
+    }
+    Ok(shares)
 }
 
-fn open_one(lxcpath: &Lxcpath, space: Space, from: &str) -> Result<OwnedFd, ShareFault> {
+/// Returns whether the process may trace those of the host's users, if its own are the same.
+fn may_trace(lxcpath: &Lxcpath, pid: i32) -> bool {
+    const SYS_PTRACE: u32 = 19;
+    let of = |file: &str| lxcpath.host().of_process(pid, file);
+    let own = std::fs::read_link(lxcpath.host().proc().join("self/ns/user")).ok();
+    let status = std::fs::read_to_string(of("status")).unwrap_or_default();
+    let bounding = status.lines().find_map(|it| it.strip_prefix("CapBnd:"));
+    let bounding = bounding.and_then(|it| u64::from_str_radix(it.trim(), 16).ok());
+    own == std::fs::read_link(of("ns/user")).ok()
+        && bounding.is_some_and(|it| it & (1 << SYS_PTRACE) != 0)
+}
+
+/// An open namespace, and a process in it if that is known.
+type OpenSpace = (OwnedFd, Option<i32>);
+
+fn open_one(lxcpath: &Lxcpath, space: Space, from: &str) -> Result<OpenSpace, ShareFault> {
     let path = Path::new(from);
     if path.is_absolute() && !path.is_dir() {
-        return of_file(path);
+        return of_file(space, path).map(|it| (it, None));
     }
     let (lxcpath, name) = match (path.is_absolute(), path.parent(), path.file_name()) {
         (true, Some(dir), Some(name)) => {
@@ -93,16 +132,19 @@ fn open_one(lxcpath: &Lxcpath, space: Space, from: &str) -> Result<OwnedFd, Shar
     // As with LXC, a pid is what no container is called.
     match Client::connect(&lxcpath, &name).map_err(ShareFault::Socket)? {
         Some(client) => {
+            if space == Space::Mnt && client.is_another_users().map_err(ShareFault::Socket)? {
+                return Err(ShareFault::AnotherUsers);
+            }
             let Init { pid, pidfd } = client.init().map_err(ShareFault::Socket)?;
             let file = of_process(&lxcpath, space, pid)?;
             // The file is init's only if init is still alive.
             match sys::pidfd_send_signal(pidfd.as_fd(), 0) {
                 Err(Errno::ESRCH) => Err(ShareFault::NotRunning(name)),
-                Ok(()) | Err(_) => Ok(file),
+                Ok(()) | Err(_) => Ok((file, Some(pid))),
             }
         }
         None => match from.parse() {
-            Ok(pid) => of_process(&lxcpath, space, pid),
+            Ok(pid) => of_process(&lxcpath, space, pid).map(|it| (it, Some(pid))),
             Err(_) => Err(ShareFault::NotRunning(name)),
         },
     }
@@ -116,17 +158,18 @@ fn of_process(lxcpath: &Lxcpath, space: Space, pid: i32) -> Result<OwnedFd, Shar
     }
 }
 
-fn of_file(path: &Path) -> Result<OwnedFd, ShareFault> {
+fn of_file(space: Space, path: &Path) -> Result<OwnedFd, ShareFault> {
     use std::os::unix::fs::OpenOptionsExt as _;
     // A pipe in its place would make it wait.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
     let file = file.map_err(ShareFault::Open)?;
     let facts = fstatfs(&file).map_err(|errno| ShareFault::Open(errno.into()))?;
-    if facts.filesystem_type() == NSFS_MAGIC {
-        Ok(file.into())
-    } else {
-        Err(ShareFault::NotNamespace)
+    if facts.filesystem_type() != NSFS_MAGIC {
+        return Err(ShareFault::NotNamespace);
     }
+    let kind = sys::namespace_kind(file.as_fd());
+    let kind = kind.map_err(|errno| ShareFault::Open(errno.into()))?;
+    if kind == space.flag() { Ok(file.into()) } else { Err(ShareFault::OtherKind) }
 }
 
 #[cfg(test)]
@@ -152,5 +195,6 @@ mod tests {
     fn a_file_of_the_kernels_is_a_namespace() {
         let machine = MadeUp::new();
         open_one(&machine.lxcpath, Space::Net, "/proc/self/ns/net").unwrap();
+        assert_eq!(refused("/proc/self/ns/uts"), "the file is a namespace of another kind");
     }
 }

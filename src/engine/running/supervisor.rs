@@ -65,7 +65,7 @@ use crate::engine::running::order::Start;
 use crate::engine::running::reclaim;
 use crate::engine::running::record::{self, Limits, Record};
 use crate::engine::running::removal;
-use crate::engine::running::shares;
+use crate::engine::running::shares::{self, Shares};
 use crate::engine::store::Store;
 use crate::engine::sys;
 use crate::engine::terms::error::{Error, story};
@@ -237,7 +237,9 @@ fn bear(
     life.warn(&run.spec.warnings);
     life.carry_out(host_steps::early(&run.spec), None)?;
     // A pre-start hook may make what is shared.
-    let shared = shares::open(&run.lxcpath, &run.spec.namespaces).map_err(RunError::Share)?;
+    let Shares { spaces: shared, warnings } =
+        shares::open(&run.lxcpath, &run.spec.namespaces).map_err(RunError::Share)?;
+    life.warn(&warnings);
     let cgroup =
         Cgroup::create(hierarchies, &cgroup::payload(&run.name)).map_err(RunError::Cgroup)?;
     // Before any process is in it, so that a clean-up knows what is ours.

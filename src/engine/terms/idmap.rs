@@ -51,9 +51,9 @@ pub enum IdMapError {
     TooMany(IdKind),
     #[error("the kernel takes at most {MOST_BYTES} bytes of ranges with `{0}`")]
     TooLong(IdKind),
-    #[error("no line maps {words}; one such as `lxc.idmap = {0} 0 100000 65536` does", words = .0.words())]
+    #[error("no line maps {words}; add one such as `lxc.idmap = {0} 0 100000 65536`", words = .0.words())]
     Missing(IdKind),
-    #[error("no line maps {0} 0, root, or the {0} that lxc.init.{0}id names")]
+    #[error("no line maps {0} 0 (root), or the {0}id that lxc.init.{0}id gives")]
     NoRoot(IdKind),
 }
 
@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(map.owner(other), Some(Owner { uid: 500, gid: 107 }));
         assert_eq!(map.owner(ROOT), None);
         let said = IdMapError::Missing(IdKind::Group).to_string();
-        assert_eq!(said, "no line maps groups; one such as `lxc.idmap = g 0 100000 65536` does");
+        assert_eq!(said, "no line maps groups; add one such as `lxc.idmap = g 0 100000 65536`");
     }
 
     proptest! {

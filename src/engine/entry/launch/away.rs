@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
-use super::LaunchError;
+use super::{EXIT_SETUP_FAILED, LaunchError};
 use crate::engine::entry::perform::SharedSpace;
 use crate::engine::sys;
 use crate::engine::terms::space::Space;
@@ -18,8 +18,8 @@ use crate::engine::terms::space::Space;
 #[derive(Debug, Default)]
 pub(super) struct Away(Vec<(Space, OwnedFd)>);
 
-/// Those that the child enters by itself: this process must not lose its clocks, its files or its
-/// right to create a process in the container's groups.
+/// The child enters these by itself: in them, this process would have other clocks, other files, or
+/// could no longer create a process in the container's groups.
 const fn is_for_the_child(space: Space) -> bool {
     match space {
         Space::Cgroup | Space::Time | Space::Mnt => true,
@@ -29,7 +29,7 @@ const fn is_for_the_child(space: Space) -> bool {
 
 impl Away {
     /// Enters the namespaces; for that of pids this affects only children. The caller must be
-    /// single-threaded. On failure it is where it was.
+    /// single-threaded. On failure it is back where it was.
     pub(super) fn into(shared: &[SharedSpace]) -> Result<Self, LaunchError> {
         let mut away = Self::default();
         for SharedSpace { space, file } in shared.iter().filter(|it| !is_for_the_child(it.space)) {
@@ -39,22 +39,21 @@ impl Away {
                 Ok(())
             });
             if let Err(source) = entered {
-                away.back()?;
+                away.back();
                 return Err(LaunchError::Share { space: *space, source });
             }
         }
         Ok(away)
     }
 
-    /// Comes back.
-    pub(super) fn back(self) -> Result<(), LaunchError> {
-        let mut done = Ok(());
+    /// Comes back, or ends this process: anywhere else, what it does to clean up would change what is
+    /// not the container's. The next command cleans up.
+    pub(super) fn back(self) {
         for (space, own) in self.0 {
-            let back = sys::setns(own.as_fd(), space.flag());
-            let back = back.map_err(|source| LaunchError::Back { space, source });
-            done = done.and(back);
+            if sys::setns(own.as_fd(), space.flag()).is_err() {
+                sys::exit_now(EXIT_SETUP_FAILED);
+            }
         }
-        done
     }
 }
 

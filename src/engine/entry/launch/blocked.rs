@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::engine::entry::plan::{MountSource, MountStep, RootStep, Step, UserStep};
+use crate::engine::terms::hook::Moment;
 use crate::engine::terms::idmap::{IdMap, Owner};
 use crate::engine::terms::shown::shown_bytes;
 
@@ -25,7 +26,7 @@ pub(super) fn hint(steps: &[Step], step: &Step) -> Option<String> {
     let (path, who) = if matches!(step, Step::Root { .. }) {
         // Unless a hook mounts it, it is opened before the process becomes the container's root.
         (root?, host)
-    } else if matches!(step, Step::Hook(_)) {
+    } else if matches!(step, Step::Hook(it) if it.moment != Moment::Start) {
         (root?, map.owner(inside)?)
     } else if let Step::Mount(MountStep { source, .. }) = step
         && let MountSource::Bind { path: source, relative: false, .. } = source
@@ -36,7 +37,7 @@ pub(super) fn hint(steps: &[Step], step: &Step) -> Option<String> {
     };
     let dir = first_closed(path, &|it| passes(it, who))?;
     let dir = shown_bytes(dir.as_os_str().as_bytes());
-    Some(format!("; the container's root may not pass {dir}, which `chmod o+x {dir}` allows"))
+    Some(format!("; the container's root may not pass {dir}; `chmod o+x {dir}` lets it"))
 }
 
 fn users(steps: &[Step]) -> Option<(&IdMap, Owner)> {

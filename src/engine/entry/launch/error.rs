@@ -13,7 +13,9 @@ use nix::sys::wait::WaitStatus;
 
 use super::{BeforeExec, blocked};
 use crate::engine::cgroup::CgroupError;
-use crate::engine::entry::plan::{MountSource, MountStep, RootMount, RootSource, RootStep, Step};
+use crate::engine::entry::plan::{
+    KernelStep, MountSource, MountStep, RootMount, RootSource, RootStep, Step, UserStep,
+};
 use crate::engine::entry::report::{StepFailure, StepPart};
 use crate::engine::entry::script::ScriptOutput;
 use crate::engine::entry::superblock;
@@ -33,8 +35,6 @@ pub(in crate::engine) enum LaunchError {
     Clone(#[source] Errno),
     #[error("enter the {} namespace that it shares", space.word())]
     Share { space: Space, source: Errno },
-    #[error("come back from the {} namespace that it shares", space.word())]
-    Back { space: Space, source: Errno },
     #[error(
         "create a process: user.max_user_namespaces, or another limit of namespaces in \
          /proc/sys/user, is reached; `sysctl -w user.max_user_namespaces=15000` raises it"
@@ -55,6 +55,11 @@ pub(in crate::engine) enum LaunchError {
     NoFileSystem { step: String, kind: String, advice: &'static str, place: String },
     #[error("init died before its command ran")]
     Died,
+    #[error(
+        "another process has stopped init before its command ran, by a signal or by ptrace; a \
+         container whose pid namespace it shares can do that"
+    )]
+    Stopped,
     #[error("{}", killed(*signal))]
     Killed { signal: i32 },
     #[error(
@@ -142,12 +147,12 @@ impl LaunchError {
             Self::Socket(_)
             | Self::Clone(_)
             | Self::Share { .. }
-            | Self::Back { .. }
             | Self::TooManyNamespaces
             | Self::NoUserNamespaces
             | Self::Report(_)
             | Self::Step { .. }
             | Self::Died
+            | Self::Stopped
             | Self::Killed { .. }
             | Self::NoFileSystem { .. }
             | Self::OutOfMemory { .. }
@@ -226,6 +231,9 @@ pub(super) fn of_step(steps: &[Step], failure: StepFailure) -> LaunchError {
         }
         return LaunchError::Exec { program, reason: errno.desc(), errno };
     }
+    if errno == Errno::ENOSPC && step.is_some_and(makes_a_namespace) {
+        return LaunchError::TooManyNamespaces;
+    }
     if matches!(step, Some(Step::Appear)) && errno == Errno::EAGAIN {
         return LaunchError::Full;
     }
@@ -273,6 +281,16 @@ pub(super) fn of_step(steps: &[Step], failure: StepFailure) -> LaunchError {
     };
     let step = step.map_or_else(|| "unknown step".to_owned(), Step::to_string);
     LaunchError::Step { step, part, reason, place, errno }
+}
+
+/// Returns whether the step can meet a limit of /proc/sys/user.
+const fn makes_a_namespace(step: &Step) -> bool {
+    matches!(
+        step,
+        Step::OwnCgroupNamespace
+            | Step::Users(UserStep::OwnNetwork)
+            | Step::Kernel(KernelStep::Clocks(_))
+    )
 }
 
 const NO_IDMAP: &str = "this kernel cannot show the files of its file system as another user's; \
@@ -360,6 +378,23 @@ fn interpreter(name: &str) -> String {
 mod tests {
     use super::*;
     use crate::engine::entry::report::Interpreter;
+    use crate::engine::terms::spec::ClockOffsets;
+
+    #[test]
+    fn a_namespace_too_many_is_told_wherever_it_is_made() {
+        let interpreter = Interpreter::UNKNOWN;
+        let part = StepPart::Whole;
+        let steps = [
+            Step::OwnCgroupNamespace,
+            Step::Users(UserStep::OwnNetwork),
+            Step::Kernel(KernelStep::Clocks(ClockOffsets::default())),
+        ];
+        for step in 0..steps.len() {
+            let failure = StepFailure { step, part, errno: Errno::ENOSPC, interpreter };
+            let error = of_step(&steps, failure);
+            assert!(matches!(error, LaunchError::TooManyNamespaces), "{error}");
+        }
+    }
 
     #[test]
     fn whose_ptys_are_used_up_is_told_with_the_knob() {

@@ -52,9 +52,11 @@ fn set(pid: i32, step: &KernelStep) -> nix::Result<()> {
         KernelStep::Limit(At { value: it, .. }) => {
             sys::limit_of(pid, it.resource as i32, it.soft, it.hard)
         }
-        KernelStep::FileLimit => limit_files(&|soft, hard| {
-            sys::limit_of(pid, Resource::RLIMIT_NOFILE as i32, soft, hard)
-        }),
+        KernelStep::FileLimit => {
+            let files = Resource::RLIMIT_NOFILE as i32;
+            let hard = || sys::hard_limit_of(pid, files);
+            limit_files(&|soft, hard| sys::limit_of(pid, files, soft, hard), &hard)
+        }
         KernelStep::Personality(_)
         | KernelStep::Clocks(_)
         | KernelStep::OpenSysctls

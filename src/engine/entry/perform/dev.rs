@@ -133,8 +133,9 @@ fn mount_mqueue(dev: BorrowedFd<'_>) -> nix::Result<()> {
     let safe = attr::NOSUID | attr::NODEV | attr::NOEXEC;
     match instance(c"mqueue", c"mqueue", &[], safe) {
         Ok(queues) => sys::move_mount(queues.as_fd(), child(dev, c"mqueue")?.as_fd()),
-        // A kernel may be built without message queues.
-        Err(Errno::ENODEV) => Ok(()),
+        // A kernel may be built without message queues, and those of the host's are not for the root
+        // of a user namespace.
+        Err(Errno::ENODEV | Errno::EPERM) => Ok(()),
         Err(errno) => Err(errno),
     }
 }

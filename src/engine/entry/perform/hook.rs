@@ -8,18 +8,24 @@ use std::os::unix::ffi::OsStringExt as _;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
-use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
+use nix::unistd::{Whence, dup2_stderr, dup2_stdin, dup2_stdout, ftruncate, lseek, setsid};
 
 use super::exec;
 use crate::engine::entry::plan::{HookStep, Program};
 use crate::engine::entry::script;
 use crate::engine::sys;
+use crate::engine::terms::hook::Moment;
 
 /// The shell's exit code for a command that cannot be executed.
 const NOT_EXECUTED: i32 = 127;
 
 /// Runs it until it ends; `said` gets its output, and then how it ended.
 pub(super) fn run(hook: &HookStep, said: Option<BorrowedFd<'_>>) -> nix::Result<()> {
+    if let Some(said) = said {
+        // What earlier ones have printed on the host is not for one in the container.
+        ftruncate(said, 0)?;
+        lseek(said, 0, Whence::SeekSet)?;
+    }
     let Some(child) = sys::fork()? else { become_hook(hook, said) };
     let pidfd = sys::pidfd_open(child)?;
     let broken =
@@ -42,7 +48,9 @@ fn become_hook(hook: &HookStep, said: Option<BorrowedFd<'_>>) -> ! {
     if setsid().is_err() || redirect(said).is_err() {
         sys::exit_now(NOT_EXECUTED)
     }
-    let mut environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+    let own = hook.moment == Moment::Start;
+    let mut environment: BTreeMap<OsString, OsString> =
+        if own { BTreeMap::new() } else { std::env::vars_os().collect() };
     for it in &hook.program.environment {
         if let Some((key, value)) = it.to_string_lossy().split_once('=') {
             environment.insert(key.into(), value.into());

@@ -20,7 +20,8 @@ const CLONE_NEWTIME: CloneFlags = CloneFlags::from_bits_retain(0x80);
 pub(super) fn perform(step: &KernelStep, sysctls: &mut Option<OwnedFd>) -> nix::Result<()> {
     match step {
         KernelStep::FileLimit => {
-            limit_files(&|soft, hard| setrlimit(Resource::RLIMIT_NOFILE, soft, hard))
+            let hard = || getrlimit(Resource::RLIMIT_NOFILE).map(|(_, hard)| hard);
+            limit_files(&|soft, hard| setrlimit(Resource::RLIMIT_NOFILE, soft, hard), &hard)
         }
         KernelStep::Limit(At { value: it, .. }) => setrlimit(it.resource, it.soft, it.hard),
         KernelStep::Personality(domain) => set_personality(*domain),
@@ -83,8 +84,11 @@ fn set_personality(domain: u32) -> nix::Result<()> {
 }
 
 /// Has `set` set the limit of open files, which may have been changed for wharf: to what systemd
-/// gives a service, or less if that is not permitted.
-pub(in crate::engine) fn limit_files(set: &dyn Fn(u64, u64) -> nix::Result<()>) -> nix::Result<()> {
+/// gives a service, or to no more than the process's present `hard` limit if that is not permitted.
+pub(in crate::engine) fn limit_files(
+    set: &dyn Fn(u64, u64) -> nix::Result<()>,
+    hard: &dyn Fn() -> nix::Result<u64>,
+) -> nix::Result<()> {
     const SOFT: u64 = 1024;
     const HARD: u64 = 512 * 1024;
     match set(SOFT, HARD) {
@@ -92,6 +96,6 @@ pub(in crate::engine) fn limit_files(set: &dyn Fn(u64, u64) -> nix::Result<()>) 
         Err(Errno::EPERM) => (),
         result => return result,
     }
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let hard = hard()?;
     set(SOFT.min(hard), HARD.min(hard))
 }

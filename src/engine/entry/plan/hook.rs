@@ -1,6 +1,6 @@
 //! Hooks that the new process runs on its way. Pure.
 
-use super::{PlanError, Program, Step};
+use super::{DEFAULT_PATH, PlanError, Program, Step};
 use crate::engine::entry::script::{SHELL, Script};
 use crate::engine::sys::filter::FilterInstruction;
 use crate::engine::terms::hook::{Hook, Moment};
@@ -9,8 +9,9 @@ use crate::engine::terms::spec::{At, ConfigPlace, Spec};
 /// A command of the operator's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct HookStep {
-    /// Its environment is added to the caller's.
+    /// Its environment is added to the caller's, unless it is the container's own program.
     pub program: Program,
+    pub moment: Moment,
     /// The container's filter, for a hook that is the container's own program.
     pub filter: Option<Vec<FilterInstruction>>,
     pub text: String,
@@ -23,11 +24,15 @@ pub(super) fn at(spec: &Spec, moment: Moment) -> Result<Vec<Step>, PlanError> {
     let step = |it: &At<Hook>| {
         let script = Script::of_hook(&it.value, spec.name.as_str(), &spec.hooks);
         let argv = [SHELL.to_owned(), "-c".to_owned(), script.line()];
-        let program = Program::new(&argv, &script.environment)?;
+        let mut environment = script.environment.clone();
+        if moment == Moment::Start {
+            environment.insert(0, ("PATH".to_owned(), DEFAULT_PATH.to_owned()));
+        }
+        let program = Program::new(&argv, &environment)?;
         let (text, place) = (script.to_string(), it.place.clone());
         let filter = spec.filter.as_ref().filter(|_| moment == Moment::Start);
         let filter = filter.map(|it| it.value.clone());
-        Ok(Step::Hook(HookStep { program, filter, text, place }))
+        Ok(Step::Hook(HookStep { program, moment, filter, text, place }))
     };
     all.map(step).collect()
 }

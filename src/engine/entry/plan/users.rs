@@ -15,7 +15,7 @@ use crate::engine::terms::spec::{At, ConfigPlace, Spec};
 pub(in crate::engine) enum UserStep {
     /// The supervisor gives the user namespace its map, which the process may not write itself.
     Map(At<IdMap>),
-    /// The kernel decides when a network is made whose its files below /sys are, by the map.
+    /// Made once the map is there: whose its files below /sys are is decided when it is made.
     OwnNetwork,
     /// Becomes who sets the container up.
     Become {
@@ -36,8 +36,8 @@ pub(super) fn map(spec: &Spec) -> Vec<Step> {
     [UserStep::Map(map)].into_iter().chain(network).map(Step::Users).collect()
 }
 
-/// Returns the steps by which the process leaves the host's users. They come after what only those
-/// may do.
+/// Returns the steps by which the process stops being one of the host's users. What only those may do
+/// comes before.
 pub(super) fn leave(spec: &Spec) -> Result<Vec<Step>, PlanError> {
     let Some(map) = &spec.idmap else { return Ok(Vec::new()) };
     let owner = setup(&map.value, spec).map_err(PlanError::IdMap)?;
