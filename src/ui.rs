@@ -178,6 +178,7 @@ impl Shell {
             Effect::Act { .. }
             | Effect::ReadLog(_)
             | Effect::ReadLimits { .. }
+            | Effect::ReadStart { .. }
             | Effect::Look(_)
             | Effect::SampleNow
             | Effect::Hold(_)

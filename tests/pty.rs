@@ -46,7 +46,7 @@ fn an_operator_does_everything_with_keys() {
     screen.wait_gone(EMPTY);
     screen.keys(&name);
     screen.wait_for(&name);
-    screen.keys(&[TAB, TAB, "/bin/sh", CONTROL_T].concat());
+    screen.keys(&[TAB, TAB, TAB, "/bin/sh", CONTROL_T].concat());
     wait_state(&mut screen, &name, "RUNNING");
     assert_eq!(lxcpath.state(&name), "RUNNING");
 

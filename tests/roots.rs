@@ -233,7 +233,7 @@ fn an_image_without_a_file_system_is_refused_and_nothing_is_left() {
     assert!(!is_attached(&image));
     let other = lxcpath.name("other");
     let said = lxcpath.refused(&["create", &other, "--dir", image.to_str().unwrap()], 1);
-    assert!(said.contains("neither a directory, nor an image"), "{said}");
+    assert!(said.contains("neither a directory, nor a disk image"), "{said}");
 }
 
 #[test]

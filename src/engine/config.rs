@@ -161,6 +161,11 @@ impl Config {
         net::missing(&self.settings.interfaces)
     }
 
+    /// Describes its networks in a few words each.
+    pub(in crate::engine) fn networks(&self) -> Vec<String> {
+        net::words(&self.settings.interfaces)
+    }
+
     /// Returns whether any line sets what `key` decides: the network, the devices, the capabilities
     /// as a whole, else the key itself.
     pub(in crate::engine) fn speaks_of(&self, key: &str) -> bool {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crossterm::event::{KeyEvent, MouseEvent};
 
 use super::{command_line, value};
-use crate::engine::create::Create;
+use crate::engine::create::{Create, StartingPoint};
 use crate::engine::limits::{Change, KeptLimit};
 use crate::engine::process::Process;
 use crate::engine::proxmox::Pct;
@@ -31,6 +31,11 @@ pub enum Effect {
     ReadLimits {
         file: String,
         names: Vec<Name>,
+    },
+    /// Reads what a creation would start from.
+    ReadStart {
+        name: Name,
+        create: Create,
     },
     /// What the sampler must read.
     Look(Interest),
@@ -217,6 +222,11 @@ pub fn run(
 /// Reads `file` of a container, or what its configuration sets for it; none: not set.
 pub fn read_limit(engine: &Engine, name: &Name, file: &str) -> Result<Option<String>, String> {
     engine.limit(name, file).map_err(|it| it.reason())
+}
+
+/// Reads what `create` would start from, or returns in words why it cannot be created.
+pub fn read_start(engine: &Engine, name: &Name, create: &Create) -> Result<StartingPoint, String> {
+    engine.starting_point(name, create).map_err(|it| it.reason())
 }
 
 /// Reads the latest output of the container's console, or returns in words why it cannot.

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use crossterm::event::{KeyEvent, MouseEvent};
 
 use super::effect::{Act, Outcome};
+use crate::engine::create::{Create, StartingPoint};
 use crate::engine::event::Event;
 use crate::engine::sample::Sample;
 use crate::engine::{Name, Verb};
@@ -58,6 +59,11 @@ pub enum Message {
     Limits {
         file: String,
         values: Vec<(Name, Result<Option<String>, String>)>,
+    },
+    /// What `create` would start from, or why it cannot be created.
+    Start {
+        create: Create,
+        start: Result<StartingPoint, String>,
     },
     /// The program in the pane wrote something, which its terminal has processed.
     PaneChanged,

@@ -57,6 +57,10 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             cgroup::learn(model, &file, values);
             Vec::new()
         }
+        Message::Start { create, start } => {
+            create::learn(model, &create, start);
+            Vec::new()
+        }
         Message::PaneChanged => Vec::new(),
         Message::PaneEnded { number, how } => pane::ended(model, number, how),
         Message::Suspend => vec![Effect::Suspend],

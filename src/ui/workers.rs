@@ -15,6 +15,7 @@ use super::model::KEPT;
 use super::pane::Pane;
 use super::sampling::{SamplerCommand, Sampling};
 use super::terminal::{Signal, SignalQueue};
+use crate::engine::create::Create;
 use crate::engine::{Engine, Name};
 use crate::widgets::grid::Size;
 
@@ -69,6 +70,7 @@ impl Workers {
             Effect::Act { name, act } => self.act(name, act),
             Effect::ReadLog(name) => self.read_log(name),
             Effect::ReadLimits { file, names } => self.read_limits(file, names),
+            Effect::ReadStart { name, create } => self.read_start(name, create),
             Effect::Look(look) => self.sampling.send(SamplerCommand::Look(look)),
             Effect::SampleNow => self.sampling.send(SamplerCommand::Now),
             Effect::Hold(held) => self.sampling.send(SamplerCommand::Hold(held)),
@@ -144,6 +146,17 @@ impl Workers {
         };
         // Without a thread the values stay unknown, which the question then shows.
         _ = thread::Builder::new().name("limits".to_owned()).spawn(work);
+    }
+
+    fn read_start(&self, name: Name, create: Create) {
+        let engine = self.engine.clone();
+        let sender = self.sender.clone();
+        let work = move || {
+            let start = effect::read_start(&engine, &name, &create);
+            _ = sender.send(Message::Start { create, start });
+        };
+        // Without a thread the form does not say it.
+        _ = thread::Builder::new().name("start".to_owned()).spawn(work);
     }
 
     fn open_pane(&mut self, number: u64, args: &[String], size: Size) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use wharf::engine::State;
+use wharf::engine::create::StartingPoint;
 use wharf::engine::limits::Change;
 use wharf::engine::sample::{Ability, Detail, Lack, Limit, Unmanaged};
 use wharf::ui::Rights;
@@ -76,9 +77,10 @@ pub(crate) const SCENES: &[Scene] = &[
     }),
     scene("container-signal", |size| open(size, "2 Down Down Down K")),
     scene("container-exec", |size| open(size, "x")),
-    scene("create", |size| keyed(size, "n")),
+    scene("create", creating),
     scene("create-filled", create),
     scene("create-directory", create_directory),
+    scene("create-system", create_system),
     scene("help", |size| keyed(size, "?")),
     scene("help-search", |size| keyed(size, "? l i m i t")),
     scene("palette", |size| keyed(size, ": f r")),
@@ -234,9 +236,25 @@ fn stranger(size: (u16, u16)) -> Model {
     model
 }
 
-fn create(size: (u16, u16)) -> Model {
+fn creating(size: (u16, u16)) -> Model {
     let mut model = keyed(size, "n");
-    for text in ["web-04", "", "/usr/bin/python3 -m http.server", "512M", "50%"] {
+    start_from(&mut model, Some("/etc/lxc/default.conf"), "veth on lxcbr0");
+    model
+}
+
+/// Says what the container in the form would start from.
+fn start_from(model: &mut Model, file: Option<&str>, network: &str) {
+    let start = StartingPoint {
+        file: file.map(Into::into),
+        networks: vec![network.to_owned()],
+        ..StartingPoint::default()
+    };
+    give(model, Message::Start { create: model.draft.base(), start: Ok(start) });
+}
+
+fn create(size: (u16, u16)) -> Model {
+    let mut model = creating(size);
+    for text in ["web-04", "", "", "/usr/bin/python3 -m http.server", "512M", "50%"] {
         write(&mut model, text);
         press(&mut model, "Tab");
     }
@@ -250,6 +268,16 @@ fn create_directory(size: (u16, u16)) -> Model {
         Message::Key(crossterm::event::KeyEvent::from(crossterm::event::KeyCode::Right)),
     );
     press(&mut model, "Tab");
+    start_from(&mut model, None, "only a loopback");
+    model
+}
+
+fn create_system(size: (u16, u16)) -> Model {
+    let mut model = keyed(size, "n Tab Spc Spc Spc Tab");
+    write(&mut model, "docker://debian:12");
+    press(&mut model, "Tab Spc Tab Spc Spc Spc Tab");
+    start_from(&mut model, None, "macvlan on eth0");
+    press(&mut model, "Up Up");
     model
 }
 

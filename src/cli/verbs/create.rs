@@ -37,8 +37,13 @@ pub(super) const CREATE: Subcommand = Subcommand {
             ))
             .arg(args::value("bdev", Some('B'), "TYPE", "How the root is stored: dir or none"))
             .arg(
-                args::value("dir", None, "PATH", "Existing directory or image to use as the root")
-                    .value_parser(value_parser!(PathBuf)),
+                args::value(
+                    "dir",
+                    None,
+                    "PATH",
+                    "Existing directory or disk image to use as the root",
+                )
+                .value_parser(value_parser!(PathBuf)),
             )
             .arg(args::value(
                 "from",

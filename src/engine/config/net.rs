@@ -2,6 +2,7 @@
 
 mod hwaddr;
 mod nics;
+mod words;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -13,6 +14,7 @@ use crate::engine::terms::nic::{NicAddress, Subnet};
 use crate::engine::terms::spec::ConfigPlace;
 pub(in crate::engine) use hwaddr::fill_lines;
 pub(super) use nics::{missing, nics};
+pub(super) use words::words;
 
 /// Every key, for suggestions.
 pub(super) const NAMES: [&str; 8] = [

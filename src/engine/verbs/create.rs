@@ -3,6 +3,7 @@
 
 mod base;
 mod root_init;
+mod start_point;
 mod template;
 
 use std::ffi::OsStr;
@@ -29,6 +30,7 @@ use crate::engine::terms::shown::{shown, shown_bytes};
 use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
 use base::Base;
 use root_init::RootInit;
+pub use start_point::StartingPoint;
 
 /// What to create.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,7 +51,7 @@ pub enum RootfsSource {
     /// Shares the host's files.
     #[default]
     Host,
-    /// An existing directory, image or block device becomes `lxc.rootfs.path`.
+    /// An existing directory, disk image or block device becomes `lxc.rootfs.path`.
     Directory(PathBuf),
     /// An LXC template program fills `LXCPATH/NAME/rootfs` and completes the configuration.
     Template { program: String, args: Vec<String> },
@@ -136,7 +138,7 @@ enum CreateError {
     Make { path: PathBuf, source: io::Error },
     #[error("root directory {path}: {}", words(source))]
     Root { path: PathBuf, source: io::Error },
-    #[error("root {0}: neither a directory, nor an image or a block device with a file system")]
+    #[error("root {0}: neither a directory, nor a disk image or a block device with a file system")]
     NotRoot(PathBuf),
     #[error("root directory {0}: its path is not valid UTF-8, as a configuration must be")]
     NotText(PathBuf),

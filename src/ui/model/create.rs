@@ -1,7 +1,7 @@
 //! The form for a new container: what was typed, and what it would create. Touches no file.
 
 use crate::engine::Name;
-use crate::engine::create::{Create, RootfsSource};
+use crate::engine::create::{Create, Purpose, RootfsSource, StartingPoint, TEMPLATES, Template};
 use crate::ui::value::{self, Whole};
 use crate::widgets::field::Input;
 
@@ -15,12 +15,17 @@ pub struct CreateForm {
     pub source: SourceKind,
     /// The directory or the template, by `source`.
     pub place: Input,
+    pub purpose: Purpose,
+    /// wharf's template for the network; none: what every container starts from.
+    pub network: Option<&'static Template>,
     pub command: Input,
     pub memory: Input,
     pub cpu: Input,
     pub pids: Input,
     /// Whether an attempt was made: from then on empty fields are reported too.
     pub tried: bool,
+    /// What it would start from, once that is read.
+    pub start: Option<Result<StartingPoint, String>>,
 }
 
 /// The fields, in their order.
@@ -30,6 +35,8 @@ pub enum FormRow {
     Name,
     Source,
     Place,
+    Purpose,
+    Network,
     Command,
     Memory,
     Cpu,
@@ -54,8 +61,27 @@ pub struct Fault {
 }
 
 impl FormRow {
-    pub const ALL: [Self; 7] =
-        [Self::Name, Self::Source, Self::Place, Self::Command, Self::Memory, Self::Cpu, Self::Pids];
+    pub const ALL: [Self; 9] = [
+        Self::Name,
+        Self::Source,
+        Self::Place,
+        Self::Purpose,
+        Self::Network,
+        Self::Command,
+        Self::Memory,
+        Self::Cpu,
+        Self::Pids,
+    ];
+
+    /// Returns whether its value is one of several, and not typed.
+    pub const fn is_choice(self) -> bool {
+        match self {
+            Self::Source | Self::Purpose | Self::Network => true,
+            Self::Name | Self::Place | Self::Command | Self::Memory | Self::Cpu | Self::Pids => {
+                false
+            }
+        }
+    }
 }
 
 impl SourceKind {
@@ -67,16 +93,53 @@ impl SourceKind {
             Self::Host => "the host's files",
             Self::Directory => "a directory",
             Self::Template => "a template",
-            Self::Image => "an image",
+            Self::Image => "a container image",
         }
     }
 }
 
 impl CreateForm {
-    /// Returns the visible fields: the host's files need no place.
+    /// Returns the visible fields: the host's files need no place, and no second system runs on
+    /// them.
     pub fn rows(&self) -> impl DoubleEndedIterator<Item = FormRow> {
         let host = self.source == SourceKind::Host;
-        FormRow::ALL.into_iter().filter(move |it| !(host && *it == FormRow::Place))
+        let of_root = |it: FormRow| matches!(it, FormRow::Place | FormRow::Purpose);
+        FormRow::ALL.into_iter().filter(move |it| !(host && of_root(*it)))
+    }
+
+    /// Returns what the container is for.
+    pub const fn purpose(&self) -> Purpose {
+        match self.source {
+            SourceKind::Host => Purpose::Application,
+            SourceKind::Directory | SourceKind::Template | SourceKind::Image => self.purpose,
+        }
+    }
+
+    /// Takes the next of the values of the current field, or the one before.
+    pub fn choose(&mut self, by: isize) {
+        match self.row {
+            FormRow::Source => self.source = next(&SourceKind::ALL, self.source, by),
+            FormRow::Purpose => {
+                let all = [Purpose::Application, Purpose::System];
+                self.purpose = next(&all, self.purpose, by);
+            }
+            FormRow::Network => {
+                let all: Vec<_> = [None].into_iter().chain(TEMPLATES.iter().map(Some)).collect();
+                self.network = next(&all, self.network, by);
+            }
+            FormRow::Name
+            | FormRow::Place
+            | FormRow::Command
+            | FormRow::Memory
+            | FormRow::Cpu
+            | FormRow::Pids => (),
+        }
+    }
+
+    /// Goes to the next field, or the one before.
+    pub fn step(&mut self, by: isize) {
+        let rows: Vec<FormRow> = self.rows().collect();
+        self.row = next(&rows, self.row, by);
     }
 
     /// Returns what a field is called.
@@ -85,10 +148,12 @@ impl CreateForm {
             FormRow::Name => "Name",
             FormRow::Source => "Files",
             FormRow::Place => match self.source {
-                SourceKind::Host | SourceKind::Directory => "Directory",
+                SourceKind::Host | SourceKind::Directory => "Path",
                 SourceKind::Template => "Template",
                 SourceKind::Image => "Image",
             },
+            FormRow::Purpose => "Runs",
+            FormRow::Network => "Network",
             FormRow::Command => "Command",
             FormRow::Memory => "Memory limit",
             FormRow::Cpu => "CPU limit",
@@ -99,7 +164,7 @@ impl CreateForm {
     /// Returns the text under edit; a choice has none.
     pub const fn input(&mut self) -> Option<&mut Input> {
         match self.row {
-            FormRow::Source => None,
+            FormRow::Source | FormRow::Purpose | FormRow::Network => None,
             FormRow::Name => Some(&mut self.name),
             FormRow::Place => Some(&mut self.place),
             FormRow::Command => Some(&mut self.command),
@@ -124,7 +189,7 @@ impl CreateForm {
         };
         let text = match row {
             FormRow::Name => self.name_fault(taken),
-            FormRow::Source => None,
+            FormRow::Source | FormRow::Purpose | FormRow::Network => None,
             FormRow::Place => self.place_fault(),
             FormRow::Command => self.command_fault(),
             FormRow::Memory => limit("memory.max", &self.memory),
@@ -160,7 +225,13 @@ impl CreateForm {
             }
             SourceKind::Image => RootfsSource::Image { from: place, tag: None },
         };
-        Create { source, settings: self.settings(host_memory), ..Create::default() }
+        Create { source, settings: self.settings(host_memory), ..self.base() }
+    }
+
+    /// Returns a creation with what decides about its starting point alone.
+    pub fn base(&self) -> Create {
+        let config = self.network.map(|it| it.name.into());
+        Create { config, purpose: self.purpose(), ..Create::default() }
     }
 
     /// The lines beyond the default configuration. Limits are set for both versions of cgroups, so
@@ -229,7 +300,7 @@ impl CreateForm {
                 Some("a template, such as busybox".to_owned())
             }
             SourceKind::Image if text.is_empty() => {
-                Some("an archive or an image, such as /srv/web.tar".to_owned())
+                Some("an image or an archive, such as /srv/web.tar".to_owned())
             }
             SourceKind::Image if !text.starts_with('/') && !text.contains("://") => {
                 Some("an absolute path, or docker://NAME".to_owned())
@@ -239,6 +310,13 @@ impl CreateForm {
             }
         }
     }
+}
+
+/// Returns the value `by` places further, around the end.
+fn next<T: Copy + PartialEq>(all: &[T], now: T, by: isize) -> T {
+    let at = all.iter().position(|it| *it == now).unwrap_or(0);
+    let to = at.saturating_add(all.len()).saturating_add_signed(by).checked_rem(all.len());
+    to.and_then(|it| all.get(it)).copied().unwrap_or(now)
 }
 
 #[cfg(test)]

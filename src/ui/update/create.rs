@@ -4,16 +4,16 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{act, typing};
 use crate::engine::Name;
-use crate::engine::create::Create;
+use crate::engine::create::{Create, StartingPoint};
 use crate::ui::command_line;
 use crate::ui::effect::{Act, Effect};
-use crate::ui::model::create::{CreateForm, FormRow, SourceKind};
 use crate::ui::model::{Model, Tone, Way};
 
 /// Opens the form, with the saved draft.
-pub(super) fn open(model: &mut Model) {
+pub(super) fn open(model: &mut Model) -> Vec<Effect> {
     model.draft.offered = free_name(&names(model));
     model.creating = true;
+    read_start(model)
 }
 
 fn names(model: &Model) -> Vec<String> {
@@ -40,9 +40,10 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         KeyCode::Char('y') if control => return copy(model),
         KeyCode::Enter => return submit(model, true),
         KeyCode::Char('t') if control => return submit(model, true),
-        KeyCode::Tab | KeyCode::Down => step(form, 1),
-        KeyCode::BackTab | KeyCode::Up => step(form, -1),
-        _ if form.row == FormRow::Source => choose(form, key.code),
+        KeyCode::Tab | KeyCode::Down => form.step(1),
+        KeyCode::BackTab | KeyCode::Up => form.step(-1),
+        KeyCode::Left if form.row.is_choice() => return choose(model, -1),
+        KeyCode::Right | KeyCode::Char(' ') if form.row.is_choice() => return choose(model, 1),
         _ => {
             if let Some(input) = form.input() {
                 typing::edit(input, key);
@@ -92,29 +93,27 @@ fn copy(model: &mut Model) -> Vec<Effect> {
     vec![Effect::Copy(line)]
 }
 
-/// Goes to the next or the previous field, wrapping around.
-fn step(form: &mut CreateForm, by: isize) {
-    let rows: Vec<FormRow> = form.rows().collect();
-    form.row = next(&rows, form.row, by);
+/// Chooses for the current field, and reads what it then starts from.
+pub(super) fn choose(model: &mut Model, by: isize) -> Vec<Effect> {
+    let form = &mut model.draft;
+    let before = form.base();
+    form.choose(by);
+    if form.base() == before { Vec::new() } else { read_start(model) }
 }
 
-fn choose(form: &mut CreateForm, key: KeyCode) {
-    match key {
-        KeyCode::Left => form.source = next(&SourceKind::ALL, form.source, -1),
-        KeyCode::Right | KeyCode::Char(' ') => next_source(form),
-        _ => (),
+/// Asks what the new container would start from.
+fn read_start(model: &mut Model) -> Vec<Effect> {
+    model.draft.start = None;
+    let name = model.draft.offered.parse();
+    let create = model.draft.base();
+    name.map_or_else(|_none_is_free| Vec::new(), |name| vec![Effect::ReadStart { name, create }])
+}
+
+/// Takes in what `create` would start from, if that is still what the form asks for.
+pub(super) fn learn(model: &mut Model, create: &Create, start: Result<StartingPoint, String>) {
+    if *create == model.draft.base() {
+        model.draft.start = Some(start);
     }
-}
-
-/// Chooses the next kind of files, around the end.
-pub(super) fn next_source(form: &mut CreateForm) {
-    form.source = next(&SourceKind::ALL, form.source, 1);
-}
-
-fn next<T: Copy + PartialEq>(all: &[T], now: T, by: isize) -> T {
-    let at = all.iter().position(|it| *it == now).unwrap_or(0);
-    let to = at.saturating_add(all.len()).saturating_add_signed(by).checked_rem(all.len());
-    to.and_then(|it| all.get(it)).copied().unwrap_or(now)
 }
 
 #[cfg(test)]
@@ -122,6 +121,8 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
+    use crate::engine::create::Purpose;
+    use crate::ui::model::create::{FormRow, SourceKind};
 
     fn press_all(model: &mut Model, keys: &[KeyCode]) -> Vec<Effect> {
         keys.iter().flat_map(|it| press(model, KeyEvent::new(*it, KeyModifiers::NONE))).collect()
@@ -131,7 +132,7 @@ mod tests {
     fn fields_are_walked_around_and_the_host_has_no_place() {
         let mut model = Model::new((120, 36), SystemTime::UNIX_EPOCH);
         press_all(&mut model, &[KeyCode::Tab, KeyCode::Tab]);
-        assert_eq!(model.draft.row, FormRow::Command);
+        assert_eq!(model.draft.row, FormRow::Network);
         press_all(&mut model, &[KeyCode::Up, KeyCode::Right, KeyCode::Down]);
         assert_eq!((model.draft.source, model.draft.row), (SourceKind::Directory, FormRow::Place));
         press_all(&mut model, &[KeyCode::BackTab; 3]);
@@ -141,7 +142,7 @@ mod tests {
     #[test]
     fn a_fault_is_said_and_a_good_form_becomes_an_act() {
         let mut model = Model::new((120, 36), SystemTime::UNIX_EPOCH);
-        open(&mut model);
+        _ = open(&mut model);
         let save = KeyEvent::new(KeyCode::Char('s'), KeyModifiers::CONTROL);
         model.draft.name.insert("../x");
         assert!(press(&mut model, save).is_empty());
@@ -157,9 +158,37 @@ mod tests {
     }
 
     #[test]
+    fn a_choice_reads_what_the_container_then_starts_from() {
+        let mut model = Model::new((120, 36), SystemTime::UNIX_EPOCH);
+        let reads = |create: &Create| {
+            [Effect::ReadStart { name: "web".parse().unwrap(), create: create.clone() }]
+        };
+        assert_eq!(open(&mut model), reads(&Create::default()));
+        let start = StartingPoint { networks: vec!["x".to_owned()], ..StartingPoint::default() };
+        learn(&mut model, &Create::default(), Ok(start.clone()));
+        assert_eq!(model.draft.start, Some(Ok(start.clone())));
+        // Where the files come from does not matter.
+        model.draft.row = FormRow::Source;
+        assert_eq!(press_all(&mut model, &[KeyCode::Right]), []);
+        model.draft.row = FormRow::Purpose;
+        let system = Create { purpose: Purpose::System, ..Create::default() };
+        assert_eq!(press_all(&mut model, &[KeyCode::Right]), reads(&system));
+        assert_eq!(model.draft.start, None);
+        model.draft.row = FormRow::Network;
+        let complex = Create { config: Some("complex".into()), ..system.clone() };
+        assert_eq!(press_all(&mut model, &[KeyCode::Right]), reads(&complex));
+        // The answer to the earlier question comes late.
+        learn(&mut model, &system, Ok(start));
+        assert_eq!(model.draft.start, None);
+        model.draft.place.insert("/srv/web");
+        let (_, create) = model.draft.order(&[], None).unwrap();
+        assert_eq!((create.config, create.purpose), (complex.config, Purpose::System));
+    }
+
+    #[test]
     fn the_command_line_is_copied_whole_once_nothing_is_missing() {
         let mut model = Model::new((80, 24), SystemTime::UNIX_EPOCH);
-        open(&mut model);
+        _ = open(&mut model);
         model.draft.source = SourceKind::Directory;
         let copy = KeyEvent::new(KeyCode::Char('y'), KeyModifiers::CONTROL);
         assert_eq!(press(&mut model, copy), []);

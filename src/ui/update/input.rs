@@ -113,10 +113,7 @@ fn click(model: &mut Model, column: u16, row: u16) -> Vec<Effect> {
             }
             overlay::click(model, at)
         }
-        Focus::Form => {
-            point::form(model, column, row);
-            None
-        }
+        Focus::Form => return point::form(model, column, row),
         Focus::Program | Focus::Value | Focus::Search => None,
         Focus::Popup => {
             model.typed.clear();

@@ -6,6 +6,7 @@ use ratatui::layout::{Position, Rect};
 use super::{cgroup, create, detail as container, list as containers, pane};
 use crate::command::Action;
 use crate::command::action::InDetail;
+use crate::ui::effect::Effect;
 use crate::ui::hints::{self, Click};
 use crate::ui::model::Model;
 use crate::ui::model::create::FormRow;
@@ -57,19 +58,20 @@ pub(super) fn on_message(model: &Model, column: u16, row: u16) -> bool {
 
 /// Goes to the field of the form that was pressed; a press on the current row chooses its next
 /// value.
-pub(super) fn form(model: &mut Model, column: u16, row: u16) {
+pub(super) fn form(model: &mut Model, column: u16, row: u16) -> Vec<Effect> {
     let area = layout::form(model.size).rows;
     if !area.contains(Position::new(column, row)) {
-        return;
+        return Vec::new();
     }
     let rows: Vec<FormRow> = model.draft.rows().collect();
     let current = rows.iter().position(|it| *it == model.draft.row).unwrap_or(0);
     let first = scroll(0, current, rows.len(), usize::from(area.height));
-    let Some(field) = rows.get(first + usize::from(row - area.y)) else { return };
-    if *field == model.draft.row && *field == FormRow::Source {
-        create::next_source(&mut model.draft);
+    let Some(field) = rows.get(first + usize::from(row - area.y)) else { return Vec::new() };
+    if *field == model.draft.row {
+        return create::choose(model, 1);
     }
     model.draft.row = *field;
+    Vec::new()
 }
 
 /// Returns whether the processes of the peek stand there.

@@ -65,7 +65,7 @@ fn in_detail(model: &mut Model, action: InDetail) -> Vec<Effect> {
 
 fn anywhere(model: &mut Model, action: Anywhere) -> Vec<Effect> {
     match action {
-        Anywhere::New => create::open(model),
+        Anywhere::New => return create::open(model),
         Anywhere::Copy => return copy(model),
         Anywhere::Hold => model.held = !model.held,
         Anywhere::Mouse => return turn_mouse(model),

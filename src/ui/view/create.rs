@@ -3,7 +3,7 @@
 use ratatui::style::Style;
 
 use super::canvas::Canvas;
-use crate::engine::create::{Create, RootfsSource};
+use crate::engine::create::{Create, Purpose, RootfsSource, StartingPoint};
 use crate::engine::shown::shown;
 use crate::format;
 use crate::ui::command_line;
@@ -15,13 +15,6 @@ use crate::widgets::frame::{Frame, TITLE_MARGIN};
 use crate::widgets::look::Look;
 use crate::widgets::pen::{Piece, cut};
 use crate::widgets::text::{paragraph, wrap};
-
-/// The text below the form's configuration lines.
-const DEFAULTS: &str = "
-and wharf's defaults: few capabilities, no new privileges, six devices, guarded /proc and /sys, \
-and only a loopback network.
-
-The same without the screen:";
 
 /// Paints the form.
 pub(super) fn render(model: &Model, mut canvas: Canvas<'_>) {
@@ -80,6 +73,11 @@ fn note(model: &Model, row: FormRow, look: &Look) -> (String, Style) {
             SourceKind::Template => ("fills a root of its own".to_owned(), look.dim),
             SourceKind::Image => ("unpacked into its root".to_owned(), look.dim),
         },
+        FormRow::Purpose => match form.purpose() {
+            Purpose::Application => ("with few privileges".to_owned(), look.dim),
+            Purpose::System => ("root can do more".to_owned(), look.warn),
+        },
+        FormRow::Network => (network_note(form), look.dim),
         FormRow::Place if form.place.is_empty() => ("required".to_owned(), look.warn),
         FormRow::Place => (String::new(), look.dim),
         FormRow::Command if form.source == SourceKind::Host && form.command.is_empty() => {
@@ -90,6 +88,15 @@ fn note(model: &Model, row: FormRow, look: &Look) -> (String, Style) {
         FormRow::Cpu => (cpu_note(model), look.dim),
         FormRow::Pids => ("4096 by default".to_owned(), look.dim),
     }
+}
+
+/// The networks that it would really have, once that is known.
+fn network_note(form: &CreateForm) -> String {
+    form.start.as_ref().and_then(|it| it.as_ref().ok()).map_or_else(String::new, networks)
+}
+
+fn networks(start: &StartingPoint) -> String {
+    if start.networks.is_empty() { "none set".to_owned() } else { start.networks.join(", ") }
 }
 
 fn memory_note(model: &Model) -> String {
@@ -114,16 +121,27 @@ const fn value(form: &CreateForm, row: FormRow) -> FieldValue<'_> {
             SourceKind::Template => FieldValue::Typed(&form.place, "such as busybox"),
             SourceKind::Image => FieldValue::Typed(&form.place, "such as /srv/web.tar"),
         },
-        FormRow::Command => match form.source {
-            SourceKind::Host => FieldValue::Typed(&form.command, "/bin/sh"),
-            SourceKind::Directory | SourceKind::Template => {
-                FieldValue::Typed(&form.command, "/sbin/init")
-            }
-            SourceKind::Image => FieldValue::Typed(&form.command, "the image's"),
-        },
+        FormRow::Purpose => FieldValue::Chosen(match form.purpose() {
+            Purpose::Application => "one program",
+            Purpose::System => "a whole system",
+        }),
+        FormRow::Network => FieldValue::Chosen(match form.network {
+            Some(template) => template.name,
+            None => "default",
+        }),
+        FormRow::Command => FieldValue::Typed(&form.command, default_command(form)),
         FormRow::Memory => FieldValue::Typed(&form.memory, "no limit"),
         FormRow::Cpu => FieldValue::Typed(&form.cpu, "no limit"),
         FormRow::Pids => FieldValue::Typed(&form.pids, "4096"),
+    }
+}
+
+/// What runs if no command is typed.
+const fn default_command(form: &CreateForm) -> &'static str {
+    match (form.source, form.purpose()) {
+        (SourceKind::Host, _) => "/bin/sh",
+        (SourceKind::Image, Purpose::Application) => "the image's",
+        (SourceKind::Directory | SourceKind::Template | SourceKind::Image, _) => "/sbin/init",
     }
 }
 
@@ -143,10 +161,16 @@ fn preview(model: &Model, canvas: Canvas<'_>) {
         pen.put(&key, look.key).put(" = ", look.dim);
         pen.clip(&shown(&value), look.ok, look.glyphs.ellipsis);
     }
-    for text in wrap(DEFAULTS, room) {
-        let Some(row) = rows.next() else { return };
-        canvas.pen_at(row).put(text, look.dim);
+    _ = rows.next();
+    for (text, style) in beyond(&model.draft, look) {
+        for text in wrap(&shown(&text), room) {
+            let Some(row) = rows.next() else { return };
+            canvas.pen_at(row).put(text, style);
+        }
     }
+    _ = rows.next();
+    let Some(row) = rows.next() else { return };
+    canvas.pen_at(row).put("The same without the screen:", look.dim);
     let words = command_line::create_in_parts(&model.program, &name, &create);
     for (index, words) in words.iter().enumerate() {
         for text in wrap(&shown(words), room.saturating_sub(4)) {
@@ -158,6 +182,33 @@ fn preview(model: &Model, canvas: Canvas<'_>) {
     if let Some(row) = rows.next() {
         canvas.pen_at(row).put("C-y", look.key).put(" copies it", look.dim);
     }
+}
+
+/// What the configuration has beyond the lines of the form.
+fn beyond(form: &CreateForm, look: &Look) -> Vec<(String, Style)> {
+    let start = match &form.start {
+        None => return Vec::new(),
+        Some(Err(reason)) => return vec![(reason.clone(), look.bad)],
+        Some(Ok(start)) => start,
+    };
+    let file = start.file.as_ref().map(|it| it.to_string_lossy().into_owned());
+    let from = file.or_else(|| form.network.map(|it| format!("wharf's template {}", it.name)));
+    let own = match form.purpose() {
+        Purpose::Application => {
+            "few capabilities, no new privileges, harmless devices, guarded /proc and /sys"
+        }
+        Purpose::System => {
+            "what an init needs: most capabilities, terminals, its own cgroups and /run"
+        }
+    };
+    let text = from.map_or_else(
+        || format!("and wharf's defaults: {own}."),
+        |from| format!("and {from}, with wharf's defaults for what that does not set: {own}."),
+    );
+    let network = format!("Network: {}.", networks(start));
+    let mut texts = vec![(text, look.dim), (network, look.dim)];
+    texts.extend(start.left_out.iter().map(|it| (it.clone(), look.warn)));
+    texts
 }
 
 /// What the form would create, with a placeholder for a missing place.
@@ -198,7 +249,9 @@ fn help(form: &CreateForm, canvas: Canvas<'_>) {
     let look = canvas.look;
     let title = [("Help for this field", look.accent)];
     let Canvas { area, buf, .. } = canvas.framed(Frame::titled(look, &title)).padded();
-    paragraph(words(form), look.fg, area, buf);
+    let template = form.network.filter(|_| form.row == FormRow::Network);
+    let about = template.map_or_else(String::new, |it| format!("{}: {}. ", it.name, it.about));
+    paragraph(&(about + words(form)), look.fg, area, buf);
 }
 
 const fn words(form: &CreateForm) -> &'static str {
@@ -206,37 +259,40 @@ const fn words(form: &CreateForm) -> &'static str {
         FormRow::Name => {
             "The name is the container's directory, its host name and the name of its cgroup."
         }
-        FormRow::Source => match form.source {
-            SourceKind::Host => {
-                "Nothing is copied: the container sees and changes the same files as you. ←→ choose \
-                 a directory or a template instead."
+        FormRow::Source => of_source(form.source),
+        FormRow::Place => of_place(form.source),
+        FormRow::Purpose => match form.purpose() {
+            Purpose::Application => {
+                "A program and its children, with few privileges. ←→ choose a system, whose init needs \
+                 more."
             }
-            SourceKind::Directory => {
-                "An existing tree of files becomes its root. ←→ choose others."
-            }
-            SourceKind::Template => {
-                "A program fills a new directory, which becomes its root. ←→ choose others."
-            }
-            SourceKind::Image => {
-                "An archive or a container image is unpacked; the image's command runs. ←→ choose \
-                 others."
+            Purpose::System => {
+                "An init such as systemd, with its services. Root in it can mount, and reach much of \
+                 the kernel. ←→ choose one program."
             }
         },
-        FormRow::Place => match form.source {
-            SourceKind::Host | SourceKind::Directory => {
-                "It is used where it is, and stays when the container is destroyed."
+        FormRow::Network => match form.network {
+            None => {
+                "As /etc/lxc/default.conf says, or else only a loopback. ←→ choose one of wharf's \
+                 templates instead."
             }
-            SourceKind::Template => {
-                "One of LXC's (busybox for lxc-busybox) or the path of a program, with its arguments."
-            }
-            SourceKind::Image => {
-                "A tar archive of a root, an OCI layout, what docker save wrote, or docker://NAME."
+            Some(_) => {
+                "Replaces /etc/lxc/default.conf; its links and addresses are examples to change."
             }
         },
-        FormRow::Command => {
-            "Process 1 of the container, which ends with it. Empty: /sbin/init of the root, or on the \
-             host's files a shell, as the child of wharf's own init."
-        }
+        FormRow::Command => match (form.source, form.purpose()) {
+            (SourceKind::Host, _) => {
+                "Process 1 of the container, which ends with it. Empty: a shell, as the child of \
+                 wharf's own init."
+            }
+            (SourceKind::Image, Purpose::Application) => {
+                "Process 1 of the container, which ends with it. Empty: the image's own command, or \
+                 /sbin/init if there is none."
+            }
+            (SourceKind::Directory | SourceKind::Template | SourceKind::Image, _) => {
+                "Process 1 of the container, which ends with it. Empty: /sbin/init of its root."
+            }
+        },
         FormRow::Memory => {
             "The kernel reclaims first, then kills, inside this container only. 512M, 1.5G, 25% of \
              the host. Can be changed while it runs: e on the container."
@@ -246,6 +302,40 @@ const fn words(form: &CreateForm) -> &'static str {
              when it wants more."
         }
         FormRow::Pids => "The most processes and threads it may have, which stops a fork bomb.",
+    }
+}
+
+const fn of_source(source: SourceKind) -> &'static str {
+    match source {
+        SourceKind::Host => {
+            "Nothing is copied: the container sees and changes the same files as you. ←→ choose \
+             files of its own."
+        }
+        SourceKind::Directory => {
+            "An existing tree of files, or a disk image or block device with a file system, \
+             becomes its root. ←→ choose others."
+        }
+        SourceKind::Template => {
+            "A program fills a new directory, which becomes its root. ←→ choose others."
+        }
+        SourceKind::Image => {
+            "A container image, or an archive of a root, is unpacked into a new directory, which \
+             becomes its root. ←→ choose others."
+        }
+    }
+}
+
+const fn of_place(source: SourceKind) -> &'static str {
+    match source {
+        SourceKind::Host | SourceKind::Directory => {
+            "It is used where it is, and stays when the container is destroyed."
+        }
+        SourceKind::Template => {
+            "One of LXC's (busybox for lxc-busybox) or the path of a program, with its arguments."
+        }
+        SourceKind::Image => {
+            "An OCI layout, what docker save wrote, docker://NAME, or a tar archive of a root."
+        }
     }
 }
 
