@@ -190,6 +190,17 @@ fn no_file_exceeds_500_lines() {
 }
 
 #[test]
+fn every_test_program_is_on_the_page() {
+    let page = fs::read_to_string("ARCHITECTURE.md").unwrap();
+    for it in fs::read_dir("tests").unwrap() {
+        let name = it.unwrap().file_name().into_string().unwrap();
+        if let Some(program) = name.strip_suffix(".rs") {
+            assert!(page.contains(&format!("`{program}`")), "ARCHITECTURE.md lacks {program}");
+        }
+    }
+}
+
+#[test]
 fn every_file_opens_with_what_it_is() {
     for (file, text) in &sources() {
         assert!(text.starts_with("//! "), "{file} does not open with a sentence about itself");

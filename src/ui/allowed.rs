@@ -7,7 +7,8 @@ use crate::command::{self, Action, Refusal, Verb};
 use crate::engine::sample::{Ability, Container};
 use crate::engine::state::State;
 use crate::ui::Rights;
-use crate::ui::model::Model;
+use crate::ui::effect::Act;
+use crate::ui::model::{Job, Model};
 
 impl Model {
     /// Returns why `action` is not possible now; none: it is.
@@ -36,13 +37,32 @@ impl Model {
                 return Some(words.to_owned());
             }
         }
-        // These are about the container under the cursor, whatever is marked.
-        let one = matches!(action, Action::Detail(InDetail::Console | InDetail::Exec));
-        let targets = if one { self.current().into_iter().collect() } else { self.targets() };
+        let all = is_for_all_marked(action);
+        let targets = if all { self.targets() } else { self.current().into_iter().collect() };
         let mut reasons = targets.iter().map(|it| reason(it, action));
         // An action on several containers is refused only if it is possible on none of them.
         if reasons.clone().any(|it| it.is_none()) { None } else { reasons.next().flatten() }
     }
+}
+
+/// Returns whether the key of `action` applies to `container` now, and to nothing else.
+pub fn is_for(model: &Model, container: &Container, action: Action) -> bool {
+    let only = |all: &[&Container]| matches!(all, [it] if it.name == container.name);
+    if is_for_all_marked(action) {
+        only(&model.targets())
+    } else {
+        model.current_name() == Some(&container.name)
+    }
+}
+
+/// Returns whether `action` applies to all marked containers; else it is about the one under the
+/// cursor, whatever is marked.
+pub const fn is_for_all_marked(action: Action) -> bool {
+    matches!(
+        action,
+        Action::Act(Do::Start | Do::Stop | Do::Freeze | Do::Restart | Do::Destroy | Do::Again)
+            | Action::Detail(InDetail::Limits)
+    )
 }
 
 /// Returns whether `action` applies to a container, and means nothing without one.
@@ -166,6 +186,27 @@ pub fn reason(container: &Container, action: Action) -> Option<String> {
         _ => "",
     };
     Some(format!("{name} {why}{advice}"))
+}
+
+/// Returns what `action` does to `container`, one of those that it applies to; none: nothing.
+pub fn act_for(model: &Model, container: &Container, action: Do) -> Option<Act> {
+    let halts = |it: &Job| matches!(it.act, Act::Stop | Act::Restart);
+    match action {
+        Do::Start => Some(Act::Start),
+        Do::Stop if model.jobs.get(&container.name).is_some_and(halts) => Some(Act::Kill),
+        Do::Stop => Some(Act::Stop),
+        Do::Restart => Some(Act::Restart),
+        // Several are frozen together, or thawed if all of them are frozen.
+        Do::Freeze if container.state == State::Frozen => all_frozen(model).then_some(Act::Thaw),
+        Do::Freeze => Some(Act::Freeze),
+        Do::Destroy => Some(Act::Destroy),
+        Do::Again => Some(Act::Again),
+        Do::Undo | Do::Redo | Do::Keep => None,
+    }
+}
+
+fn all_frozen(model: &Model) -> bool {
+    model.targets().iter().all(|it| matches!(it.state, State::Frozen | State::Stopped))
 }
 
 /// Returns whether `action` changes the configuration: a stopped container has no cgroup.

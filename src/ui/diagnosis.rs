@@ -46,10 +46,11 @@ pub fn of(model: &Model, container: &Container) -> Option<Diagnosis> {
     let diagnosis = diagnosis.or_else(|| trouble(container)).or_else(|| ended(container));
     let diagnosis = diagnosis.or_else(|| abandoned(model, container));
     diagnosis.map(|it| Diagnosis {
-        // Impossible actions are not offered.
+        // Impossible actions are not offered, and neither are those that marks give to others.
         keys: it
             .keys
             .into_iter()
+            .filter(|(action, _)| allowed::is_for(model, container, *action))
             .filter(|(action, _)| allowed::refused(model, container, *action).is_none())
             .collect(),
         ..it
@@ -137,7 +138,7 @@ fn failed(model: &Model, container: &Container) -> Option<Diagnosis> {
     if !container.died_of_memory {
         return None;
     }
-    let whom = container.oom_last.as_ref().map(victim);
+    let whom = container.oom_last.as_ref().map(|it| victim(it, &container.name));
     let what = whom.map_or_else(
         || "out of memory: the kernel killed it".to_owned(),
         |it| format!("out of memory: killed {it}"),

@@ -5,14 +5,16 @@ use std::borrow::Cow;
 use crossterm::event::KeyEvent;
 
 use super::focus::Focus;
-use super::keymap;
 use super::model::detail::Tab;
 use super::model::overlay::Overlay;
 use super::model::{Model, PaneScreen};
+use super::{allowed, keymap, texts};
 use crate::command::Action;
 use crate::command::action::{Anywhere, Do, InDetail, InList};
+use crate::engine::sample::Container;
 use crate::engine::state::State;
 use crate::format;
+use crate::ui::effect::Act;
 use crate::widgets::look::Glyphs;
 use crate::widgets::pen::width;
 
@@ -167,12 +169,42 @@ fn has_processes(model: &Model) -> bool {
 }
 
 fn of(model: &Model, action: Action, glyphs: &Glyphs) -> Hint {
+    let name = name(model, action);
+    let words = match marked(model, action) {
+        Some(0) | None => format!(" {name}"),
+        Some(many) => format!(" {name} {many}"),
+    };
     Hint {
         key: keymap::sign(action.key(), glyphs).to_owned(),
-        words: format!(" {}", name(model, action)),
-        alive: model.refusal(action).is_none(),
+        words,
+        alive: model.refusal(action).is_none() && !is_over(model, action),
         click: Click::Runs(action),
     }
+}
+
+/// Counts the marked containers that the key of `action` changes; none: it does not act on marks.
+pub fn marked(model: &Model, action: Action) -> Option<usize> {
+    if model.detail.is_some() || model.list.marks.is_empty() || !allowed::is_for_all_marked(action)
+    {
+        return None;
+    }
+    let changes = |it: &&&Container| match action {
+        Action::Act(act) => allowed::act_for(model, it, act).is_some(),
+        Action::Move(_) | Action::List(_) | Action::Detail(_) | Action::Shell(_) => true,
+    };
+    let possible = |it: &&&Container| allowed::reason(it, action).is_none();
+    Some(model.targets().iter().filter(possible).filter(changes).count())
+}
+
+/// Returns whether a search has no match in the direction of `action`.
+fn is_over(model: &Model, action: Action) -> bool {
+    let Action::Detail(way @ (InDetail::NextFound | InDetail::PreviousFound)) = action else {
+        return false;
+    };
+    let at = model.detail.as_ref().and_then(|it| it.search.as_ref()?.at);
+    let (found, Some(at)) = (texts::found(model), at) else { return false };
+    let end = if way == InDetail::NextFound { found.last() } else { found.first() };
+    end == Some(&at)
 }
 
 /// Reads hints such as `Esc back  C-u clear`, two cells of space apart: the part before a bar, or
@@ -286,22 +318,27 @@ fn actions(model: &Model) -> Vec<Action> {
         }
         Tab::Overview | Tab::Console => Vec::new(),
     });
-    actions.extend(CONTAINER);
+    // The limits are open already.
+    let opens =
+        |it: &&Action| screen.focus != Tab::Cgroup || **it != Action::Detail(InDetail::Limits);
+    actions.extend(CONTAINER.iter().filter(opens));
     actions
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "few actions have two names")]
-fn name(model: &Model, action: Action) -> Cow<'static, str> {
-    let frozen = || model.targets().iter().all(|it| it.state == State::Frozen);
+/// Returns what the key of `action` does now, in one or two words.
+pub fn name(model: &Model, action: Action) -> Cow<'static, str> {
+    let does = |it: &Container, action| allowed::act_for(model, it, action);
+    let thaws = || model.targets().iter().any(|it| does(it, Do::Freeze) == Some(Act::Thaw));
     match action {
-        Action::Act(Do::Freeze) if !model.targets().is_empty() && frozen() => "thaw".into(),
+        Action::Act(Do::Freeze) if thaws() => "thaw".into(),
         Action::Detail(InDetail::AllFiles)
             if model.detail.as_ref().is_some_and(|it| it.cgroup.all) =>
         {
             "fewer files".into()
         }
         Action::Act(Do::Stop) => match model.halting() {
-            Some((name, left)) if model.current_name() == Some(name) => {
+            Some((name, left)) if matches!(model.targets()[..], [it] if it.name == *name) => {
                 format!("kill ({})", format::duration_in_text(left)).into()
             }
             Some(_) | None => "stop".into(),

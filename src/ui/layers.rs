@@ -35,6 +35,8 @@ pub struct Layer {
     /// Lines of an entry.
     pub lines: u16,
     pub count: usize,
+    /// The entry under the cursor.
+    pub at: usize,
     /// The first entry that is shown.
     pub first: usize,
     /// What does not fit into the row under the cursor, and where it stands whole.
@@ -55,11 +57,15 @@ impl Layer {
         let rows = Rect { height: inner.height - height, ..inner };
         let foot = Rect { y: rows.bottom(), height, ..inner };
         let first = scroll(model.layer_first, at, count, usize::from(rows.height / lines));
-        Self { area, rows, lines, count, first, words, foot }
+        Self { area, rows, lines, count, at, first, words, foot }
     }
 
-    /// Returns the entry at a position.
+    /// Returns the entry at a position. The foot is a part of the entry under the cursor: it may
+    /// have taken the row that was clicked to go there, and where a second click opens it.
     fn entry_at(&self, at: Position) -> Option<usize> {
+        if self.foot.contains(at) {
+            return Some(self.at);
+        }
         let row = usize::from(at.y.checked_sub(self.rows.y)? / self.lines);
         let shown = usize::from(self.rows.height / self.lines);
         let there = self.rows.contains(at) && row < shown && self.first + row < self.count;

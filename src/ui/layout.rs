@@ -275,8 +275,13 @@ pub fn detail(model: &Model) -> DetailAreas {
     let body = regions(model.size).body;
     let line =
         |y: u16| Rect { y: body.y + y, height: 1.min(body.height.saturating_sub(y)), ..body };
-    let heads = if body.height >= 8 { 2 } else { 1.min(body.height) };
-    let (about, tabs) = if heads == 2 { (line(0), line(1)) } else { (Rect::ZERO, line(0)) };
+    let edits = model.detail.as_ref().is_some_and(|it| it.cgroup.edit.is_some());
+    let (heads, about, tabs) = match body.height {
+        8.. => (2, line(0), line(1)),
+        // The effect of a value needs the room.
+        ..8 if edits => (0, Rect::ZERO, Rect::ZERO),
+        ..8 => (1.min(body.height), Rect::ZERO, line(0)),
+    };
     let rest = Rect { y: body.y + heads, height: body.height - heads, ..body };
     let panes = model.detail.as_ref().map_or_else(Vec::new, |detail| match detail.tab {
         Tab::Overview if detail.zoom || model.size.0 < MIDDLE => vec![(detail.focus, rest)],

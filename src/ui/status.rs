@@ -8,7 +8,7 @@ use super::hints::{Click, Hint, parsed};
 use super::layout;
 use super::model::{Model, Noted, Notice, Tone, Way, undo};
 use super::theme::{ColourDepth, Theme};
-use super::{diagnosis, texts};
+use super::{allowed, diagnosis, texts};
 use crate::command::Action;
 use crate::command::action::{Anywhere, Do};
 use crate::engine::shown::shown;
@@ -225,12 +225,17 @@ fn countdown(model: &Model) -> Option<StatusLine> {
     let left = format::duration_in_text(left);
     let narrow = model.size.0 < layout::NARROW;
     let in_pane = model.focus() == Focus::Program;
-    let keys = match model.current_name() {
-        // The key applies only to the container under the cursor, and not to one in a pane.
-        Some(current) if current != name => "",
-        _ if in_pane && narrow => "C-] c S| kills",
-        _ if in_pane => "C-] c S| kills now",
-        _ => "S kills now",
+    let stop = Action::Act(Do::Stop);
+    let is_for_it = model.container(name).is_some_and(|it| allowed::is_for(model, it, stop));
+    let keys = if !is_for_it {
+        // The key is for another container, or for marked ones.
+        ""
+    } else if in_pane && narrow {
+        "C-] c S| kills"
+    } else if in_pane {
+        "C-] c S| kills now"
+    } else {
+        "S kills now"
     };
     let mut hints = if keys.is_empty() { Vec::new() } else { parsed(keys, model.glyphs) };
     if let Some(hint) = hints.first_mut().filter(|_| in_pane && !narrow) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::command::Action;
 use crate::command::action::Do;
+use crate::engine::Name;
 use crate::engine::event::{Event, What};
 use crate::engine::exit::Exit;
 use crate::engine::oom::OomKill;
@@ -242,7 +243,7 @@ pub fn event_words(event: &Event) -> String {
         }
         What::Failed { reason } => format!("start failed: {reason}"),
         What::Warned { said } => format!("warning: {said}"),
-        What::SupervisorKilled => "its supervisor was killed; what it left is gone".to_owned(),
+        What::SupervisorKilled => "its supervisor was killed".to_owned(),
         What::Created => "created".to_owned(),
         What::Destroyed => "destroyed".to_owned(),
         What::Cgroup { file, old, new } => {
@@ -252,33 +253,46 @@ pub fn event_words(event: &Event) -> String {
             format!("{file} lost its limit {}", value::shown(file, was))
         }
         What::OomKill { count: 1, last: Some(last) } => {
-            format!("out of memory: killed {}", victim(last))
+            format!("out of memory: killed {}", victim(last, &event.name))
         }
         What::OomKill { count, last } => {
-            let last = last.as_ref().map(|it| format!(", last {}", victim(it))).unwrap_or_default();
-            format!("out of memory: {count} killed{last}")
+            let last = last.as_ref().map(|it| format!(", last {}", victim(it, &event.name)));
+            format!("out of memory: {count} killed{}", last.unwrap_or_default())
         }
         What::Signal { pid, signal } => format!("signal {signal} to pid {pid}"),
     }
 }
 
-/// Names the process that the kernel killed for lack of memory, and the limit that it was at, with
-/// sizes as they are written on the screen; commands print them as precisely as LXC's.
-pub fn victim(kill: &OomKill) -> String {
+/// Names the process that the kernel killed in the container called `name` for lack of memory, and
+/// the limit that it was at, with sizes as they are written on the screen; commands print them as
+/// precisely as LXC's.
+pub fn victim(kill: &OomKill, name: &Name) -> String {
     let held = kill.held_bytes.map(|it| format!(" with {}", format::bytes(it)));
     let whom = format!("{} (pid {}){}", kill.process, kill.pid, held.unwrap_or_default());
-    match (&kill.group, &kill.limit_file, kill.limit_bytes) {
-        (Some(group), Some(file), Some(limit)) => {
-            format!("{whom}, at {file} = {} of {group}", format::bytes(limit))
-        }
-        (Some(group), _, _) => format!("{whom}, at the limit of {group}"),
-        (None, _, _) => format!("{whom}, as the host was out of memory"),
-    }
+    let Some(group) = &kill.group else { return format!("{whom}, as the host was out of memory") };
+    let at = match (&kill.limit_file, kill.limit_bytes) {
+        (Some(file), Some(limit)) => format!("{file} {}", format::bytes(limit)),
+        (_, _) => "the limit".to_owned(),
+    };
+    // Which container it is about is known already.
+    let whose = if is_own(group, name) { String::new() } else { format!(" of {group}") };
+    format!("{whom}, at {at}{whose}")
+}
+
+/// Returns whether `group` is the uppermost of the container called `name`, and not one above it or
+/// inside it.
+fn is_own(group: &str, name: &Name) -> bool {
+    let own = group.rsplit('/').next().and_then(|it| it.strip_prefix("lxc.payload."));
+    let number = own.and_then(|it| it.strip_prefix(name.as_str()));
+    // LXC numbers the group if another has the name.
+    number
+        .is_some_and(|it| it.strip_prefix('-').unwrap_or(it).bytes().all(|it| it.is_ascii_digit()))
 }
 
 /// Returns why there is nothing to list about a stopped container.
 pub fn nothing_runs(model: &Model, container: &Container) -> String {
-    let starts = model.refusal(Action::Act(Do::Start)).is_none();
+    let start = Action::Act(Do::Start);
+    let starts = model.refusal(start).is_none() && allowed::is_for(model, container, start);
     let advice = if starts { "; s starts it" } else { "" };
     format!("{} is {}{advice}", container.name, container.state)
 }
@@ -286,7 +300,8 @@ pub fn nothing_runs(model: &Model, container: &Container) -> String {
 /// Returns what an operator should know about a container beside its state, in the screen's words.
 pub fn trouble(model: &Model, container: &Container) -> Option<String> {
     let action = Action::Act(Do::Again);
-    let again = allowed::barred(model, action).is_none();
+    let again =
+        allowed::barred(model, action).is_none() && allowed::is_for(model, container, action);
     let advice = |what| again.then(|| format!("; {} restores {what}", action.key()));
     let advice = |what| advice(what).unwrap_or_default();
     match container.lost_limits.as_slice() {

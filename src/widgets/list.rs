@@ -15,8 +15,10 @@ const MAX_KEYS: usize = 12;
 const MAX_NAMES: usize = 28;
 /// Cells before an entry, and between its parts.
 const INDENT: usize = 2;
-/// With fewer lines than this to choose from, sentences are cut.
-const LEAST_ENTRIES: u16 = 4;
+/// A sentence gets less room if there were fewer lines than this to choose from.
+const LEAST_ENTRIES: u16 = 3;
+/// Below this height no line is free.
+const AIRY: u16 = 10;
 
 /// One line of a [`List`].
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +47,7 @@ pub struct List<'a> {
 }
 
 impl List<'_> {
-    /// Draws the search in the first row and the entries from the third.
+    /// Draws the search in the first row, and the entries below it.
     pub fn render(self, area: Rect, buf: &mut Buffer) {
         let area = area.intersection(buf.area);
         let mut pen = Pen::line(buf, area);
@@ -86,27 +88,33 @@ impl List<'_> {
     /// Divides the area below the search: the entries, and if sentences are cut, a foot for that of
     /// the chosen line. The height is the same for all lines, so that nothing jumps.
     fn divide(&self, area: Rect) -> (Rect, Rect) {
-        let area = Rect { y: area.y + 2, height: area.height.saturating_sub(2), ..area };
+        let free = u16::from(area.height >= AIRY);
+        let search = 1 + free;
+        let area = Rect { y: area.y + search, height: area.height.saturating_sub(search), ..area };
         let room = usize::from(area.width).saturating_sub(2 * INDENT);
         let (keys, names) = self.columns();
         let beside = usize::from(area.width).saturating_sub(keys + names + 3 * INDENT);
         let cut = self.entries.iter().any(|it| width(it.help) > beside);
         let lines = |it: &ListItem<'_>| wrap(it.help, room).len();
-        let height = if cut { self.entries.iter().map(lines).max().unwrap_or(0) + 1 } else { 0 };
-        let height = u16::try_from(height).unwrap_or(u16::MAX);
-        if height == 0 || area.height < height + LEAST_ENTRIES {
-            return (area, Rect { height: 0, ..area });
-        }
-        let above = Rect { height: area.height - height, ..area };
-        (above, Rect { y: above.bottom() + 1, height: height - 1, ..area })
+        let lines = if cut { self.entries.iter().map(lines).max().unwrap_or(0) } else { 0 };
+        let lines = u16::try_from(lines).unwrap_or(u16::MAX);
+        let foot = lines.min(area.height.saturating_sub(LEAST_ENTRIES + free));
+        let above = area.height - foot - if foot == 0 { 0 } else { free };
+        let above = Rect { height: above, ..area };
+        (above, Rect { y: area.bottom() - foot, height: foot, ..area })
     }
 
     /// Draws the sentence of the chosen line into `foot`.
     fn in_full(&self, foot: Rect, buf: &mut Buffer) {
         let room = usize::from(foot.width).saturating_sub(2 * INDENT);
         let Some(entry) = self.entries.get(self.cursor) else { return };
-        for (line, row) in wrap(entry.help, room).iter().zip(foot.rows()) {
-            Pen::line(buf, row).skip(INDENT).put(line, self.look.fg);
+        let lines = wrap(entry.help, room);
+        let left = lines.len().saturating_sub(usize::from(foot.height));
+        for ((at, line), row) in lines.iter().enumerate().zip(foot.rows()) {
+            let last = at + 1 == usize::from(foot.height);
+            let ellipsis = self.look.glyphs.ellipsis;
+            let end = if last && left > 0 { format!(" {ellipsis}") } else { String::new() };
+            Pen::line(buf, row).skip(INDENT).put(line, self.look.fg).put(&end, self.look.fg);
         }
     }
 
@@ -136,7 +144,7 @@ mod tests {
     #[test]
     fn entries_stand_in_columns() {
         let look = plain();
-        let mut buf = Buffer::empty(Rect::new(0, 0, 30, 4));
+        let mut buf = Buffer::empty(Rect::new(0, 0, 30, 3));
         let entries = [
             ListItem {
                 key: "f",
@@ -159,16 +167,15 @@ mod tests {
         };
         list.render(buf.area, &mut buf);
         assert_eq!(
-            lines(&buf)[2],
+            lines(&buf)[1],
             "    f  freeze  stop its time   ".trim_end_matches(' ').to_owned() + "  "
         );
-        assert_eq!(lines(&buf)[3].trim_end(), "▸ C-s  save");
+        assert_eq!(lines(&buf)[2].trim_end(), "▸ C-s  save");
     }
 
     #[test]
     fn a_sentence_that_is_cut_is_shown_whole_at_the_foot() {
         let look = plain();
-        let mut buf = Buffer::empty(Rect::new(0, 0, 30, 9));
         let help = "Stops every process of it until it is thawed.";
         let entries = [ListItem { key: "f", name: "freeze", help, enabled: true, matched: &[] }];
         let input = Input::new("");
@@ -181,10 +188,18 @@ mod tests {
             first: 0,
             cursor: 0,
         };
-        list.render(buf.area, &mut buf);
-        let lines = lines(&buf);
-        assert!(lines[2].contains("Stops every proc…"), "{lines:?}");
-        assert_eq!(lines[7].trim(), "Stops every process of it");
-        assert_eq!(lines[8].trim(), "until it is thawed.");
+        let drawn = |height| {
+            let mut buf = Buffer::empty(Rect::new(0, 0, 30, height));
+            list.clone().render(buf.area, &mut buf);
+            lines(&buf).iter().map(|it| it.trim().to_owned()).collect::<Vec<_>>()
+        };
+        for (height, first) in [(11, 2), (7, 1), (6, 1)] {
+            let lines = drawn(height);
+            assert!(lines[first].contains("Stops every proc…"), "{lines:?}");
+            let end = ["Stops every process of it", "until it is thawed."];
+            assert_eq!(lines[usize::from(height) - 2..], end, "{lines:?}");
+        }
+        // There is more of it than there is room.
+        assert_eq!(drawn(5)[4], "Stops every process of it …");
     }
 }

@@ -17,7 +17,7 @@ impl Model {
     }
 }
 
-/// Describes what `steps` do: `thaw web`, `memory.max 64M of db`.
+/// Describes what `steps` do: `thaw web`, `set memory.max 64M of db`.
 pub fn words(steps: &[UndoStep]) -> String {
     let Some(UndoStep { act, name, .. }) = steps.first() else { return String::new() };
     let whose = match steps.len() {
@@ -29,10 +29,10 @@ pub fn words(steps: &[UndoStep]) -> String {
             let same = steps.iter().all(|it| it.act == *act);
             let shown = value::shown(file, value);
             let value = if same { format!(" {shown}") } else { String::new() };
-            format!("{file}{value} of {whose}")
+            format!("set {file}{value} of {whose}")
         }
         Act::Keep { file, value: Some(value) } => {
-            format!("{file} {} in the configuration of {whose}", value::shown(file, value))
+            format!("set {file} {} in the configuration of {whose}", value::shown(file, value))
         }
         Act::Keep { file, value: None } => {
             format!("take {file} out of the configuration of {whose}")
@@ -75,8 +75,8 @@ mod tests {
         let set = |value: &str| Act::Set { file: "memory.max".into(), value: value.into() };
         assert_eq!(words(&[step("web", Act::Thaw)]), "thaw web");
         assert_eq!(words(&[step("web", Act::Thaw), step("db", Act::Thaw)]), "thaw 2 containers");
-        assert_eq!(words(&[step("db", set("67108864"))]), "memory.max 64M of db");
+        assert_eq!(words(&[step("db", set("67108864"))]), "set memory.max 64M of db");
         let two = [step("db", set("67108864")), step("web", set("max"))];
-        assert_eq!(words(&two), "memory.max of 2 containers");
+        assert_eq!(words(&two), "set memory.max of 2 containers");
     }
 }

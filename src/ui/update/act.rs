@@ -5,8 +5,6 @@ use crate::command::action::Do;
 use crate::engine::Name;
 use crate::engine::Verb;
 use crate::engine::limits::{Change, KeptLimit};
-use crate::engine::sample::Container;
-use crate::engine::state::State;
 use crate::format;
 use crate::ui::effect::{Act, Effect, Outcome};
 use crate::ui::message::{ActFailure, Done};
@@ -36,7 +34,7 @@ fn begin_on_targets(model: &mut Model, action: Do) -> Vec<Effect> {
     let acts: Vec<(Name, Act)> = targets
         .into_iter()
         .filter(|it| allowed::refused(model, it, Action::Act(action)).is_none())
-        .filter_map(|it| Some((it.name.clone(), act_for(model, it, action)?)))
+        .filter_map(|it| Some((it.name.clone(), allowed::act_for(model, it, action)?)))
         .collect();
     let many = acts.len();
     let (hidden, spared) = (hidden(model, &acts), meant - many);
@@ -262,29 +260,6 @@ fn failed(model: &mut Model, name: &Name, act: &Act, failure: &ActFailure) {
             model.list.cursor = Some(name.clone());
         }
     }
-}
-
-fn act_for(model: &Model, container: &Container, action: Do) -> Option<Act> {
-    let stopping = model
-        .jobs
-        .get(&container.name)
-        .is_some_and(|it| matches!(it.act, Act::Stop | Act::Restart));
-    match action {
-        Do::Start => Some(Act::Start),
-        Do::Stop if stopping => Some(Act::Kill),
-        Do::Stop => Some(Act::Stop),
-        Do::Restart => Some(Act::Restart),
-        // Several are frozen together, or thawed if all of them are frozen.
-        Do::Freeze if container.state == State::Frozen => all_frozen(model).then_some(Act::Thaw),
-        Do::Freeze => Some(Act::Freeze),
-        Do::Destroy => Some(Act::Destroy),
-        Do::Again => Some(Act::Again),
-        Do::Undo | Do::Redo | Do::Keep => None,
-    }
-}
-
-fn all_frozen(model: &Model) -> bool {
-    model.targets().iter().all(|it| matches!(it.state, State::Frozen | State::Stopped))
 }
 
 /// Undoes the last act, or redoes the last undone one. If it is not named beside the key on the

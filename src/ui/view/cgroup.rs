@@ -41,6 +41,8 @@ const LEAST_VALUE: usize = 5;
 const QUOTA: usize = 13;
 /// The indentation of a note relative to the name of its file.
 const INDENT: usize = 4;
+/// With fewer rows the notes on a value are as short as possible.
+const ROOM_FOR_NOTES: usize = 8;
 /// Cells between a change and the warning beside it.
 const GAP: usize = 3;
 /// Cells for the usage of a limit beside its bar: the figure and the percentage.
@@ -83,9 +85,10 @@ pub(super) fn pane(model: &Model, canvas: Canvas<'_>) {
     // A configuration does not have more files to show.
     let more = !configured && (screen.cgroup.all || files.len() < count);
     let edit = if more { " edit  " } else { " edit" };
-    let hints = [("e", look.key), (edit, look.dim), ("a", look.key), (&all, look.dim)];
-    let hints = promised(model, more, &hints);
     let focused = screen.focus == Tab::Cgroup;
+    let key = if focused { look.glyphs.enter } else { "e" };
+    let hints = [(key, look.key), (edit, look.dim), ("a", look.key), (&all, look.dim)];
+    let hints = promised(model, more, &hints);
     let together: Vec<&str> = screen.together.iter().map(Name::as_str).collect();
     let together = format!("  for all of {}", together.join(" "));
     let title = if configured { "Limits for the next start" } else { "Cgroup" };
@@ -107,9 +110,10 @@ pub(super) fn pane(model: &Model, canvas: Canvas<'_>) {
     let place = texts::place(&screen.cgroup, &files);
     let room = usize::from(canvas.area.width).saturating_sub(INDENT);
     let widest = files.iter().map(|it| width(&it.file)).max().unwrap_or(0);
-    let pane = CgroupPane { model, screen, container, look, widest };
-    let (rows, at) = pane.rows(&files, place, room);
     let height = usize::from(canvas.area.height);
+    let short = height < ROOM_FOR_NOTES;
+    let pane = CgroupPane { model, screen, container, look, widest, short };
+    let (rows, at) = pane.rows(&files, place, room);
     // The notes below the row are visible, too, as far as there is room.
     let below = rows.iter().skip(at + 1).take_while(|it| matches!(it, PaneRow::Note(_)));
     let below = (at + below.count().max(1)).min(rows.len().saturating_sub(1));
@@ -142,6 +146,8 @@ struct CgroupPane<'a> {
     look: &'a Look,
     /// Cells of the longest name of a file.
     widest: usize,
+    /// There are few rows: notes take as few as they can.
+    short: bool,
 }
 
 impl<'a> CgroupPane<'a> {
@@ -193,17 +199,26 @@ impl<'a> CgroupPane<'a> {
             };
             return screen.cgroup.results.iter().map(line).collect();
         }
-        let file = screen.cgroup.cursor.as_deref().unwrap_or_default();
+        let olds = self.olds();
+        // A short pane has them in front of the new value.
+        if olds.is_empty() || self.short {
+            return Vec::new();
+        }
+        vec![(format!("now: {olds}"), look.mark)]
+    }
+
+    /// The values now of all that are changed together, if they are; empty: one is, or they are not
+    /// known yet.
+    fn olds(&self) -> String {
+        let cgroup = &self.screen.cgroup;
+        let file = cgroup.cursor.as_deref().unwrap_or_default();
         let old = |(name, old): &(Name, Result<Option<String>, String>)| match old {
             Ok(Some(old)) => format!("{name} {}", value::shown(file, old)),
             Ok(None) => format!("{name} {NOT_SET}"),
             Err(why) => format!("{name}: {why}"),
         };
-        let olds: Vec<String> = screen.cgroup.olds.iter().map(old).collect();
-        if olds.is_empty() {
-            return Vec::new();
-        }
-        vec![(shown(&format!("now: {}", olds.join(", "))).into_owned(), look.mark)]
+        let olds: Vec<String> = cgroup.olds.iter().map(old).collect();
+        shown(&olds.join(", ")).into_owned()
     }
 
     /// The effect of the text typed for `file`: the old and the new value, the immediate effect,
@@ -212,7 +227,9 @@ impl<'a> CgroupPane<'a> {
         let look = self.look;
         let (name, typed) = (&file.file, typed.trim());
         let old = file.value.as_ref().map(|it| value::shown(name, it));
-        let was = old.as_deref().unwrap_or(NOT_SET);
+        let olds = self.olds();
+        let was =
+            if self.short && !olds.is_empty() { &olds } else { old.as_deref().unwrap_or(NOT_SET) };
         if old.as_deref().unwrap_or_default() == typed {
             let words = format!("{was} now   {}", value::advice(name));
             return notes(&words, look.dim, room);
@@ -238,7 +255,12 @@ impl<'a> CgroupPane<'a> {
                 } else {
                     Act::Set { file: name.clone(), value: typed.to_owned() }
                 };
-                rows.extend(notes(&format!("$ {}", self.command(&act)), look.dim, room));
+                let command = format!("$ {}", self.command(&act));
+                if self.short {
+                    rows.push(PaneRow::Note(vec![(command, look.dim)]));
+                } else {
+                    rows.extend(notes(&command, look.dim, room));
+                }
                 rows
             }
         }
@@ -253,13 +275,13 @@ impl<'a> CgroupPane<'a> {
     ) -> Vec<PaneRow<'static>> {
         let look = self.look;
         let Some(warning) = warning.map(|it| format!("{} {it}", look.glyphs.warn)) else {
-            return vec![PaneRow::Note(vec![(change, look.fg)])];
+            return notes(&change, look.fg, room);
         };
         if width(&change) + GAP + width(&warning) <= room {
             let warning = format!("{:GAP$}{warning}", "");
             return vec![PaneRow::Note(vec![(change, look.fg), (warning, look.warn)])];
         }
-        let mut rows = vec![PaneRow::Note(vec![(change, look.fg)])];
+        let mut rows = notes(&change, look.fg, room);
         rows.extend(notes(&warning, look.warn, room));
         rows
     }

@@ -12,7 +12,7 @@ use crate::ui::model::Model;
 use crate::ui::{keymap, texts};
 use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
-use crate::widgets::pen::Pen;
+use crate::widgets::pen::{Pen, Piece};
 use crate::widgets::text::wrap;
 
 /// Whether the last output of the container is in the same box.
@@ -60,11 +60,24 @@ pub(super) fn strip(model: &Model, canvas: Canvas<'_>) -> bool {
     let look = canvas.look;
     let Some(container) = model.current() else { return false };
     let diagnosis = diagnosis::of(model, container);
-    if !diagnosis.is_some_and(|it| diagnosis::outweighs_events(&it, container)) {
-        return false;
-    }
+    let outweighs = |it: &Diagnosis| diagnosis::outweighs_events(it, container);
+    let Some(diagnosis) = diagnosis.filter(outweighs) else { return false };
     let title = [(container.name.as_str(), look.accent), ("  what happened", look.dim)];
-    inside(model, container, Words::Here, canvas.framed(Frame::titled(look, &title)));
+    // The few rows are for what happened.
+    let keys: Vec<Piece<'_>> = diagnosis
+        .keys
+        .iter()
+        .enumerate()
+        .flat_map(|(at, (action, label))| {
+            let gap = if at == 0 { "" } else { "  " };
+            let key = keymap::sign(action.key(), look.glyphs);
+            [(gap, look.dim), (key, look.key), (" ", look.dim), (label.as_str(), look.fg)]
+        })
+        .collect();
+    let frame = Frame { foot: &keys, ..Frame::titled(look, &title) };
+    let mut canvas = canvas.framed(frame).padded();
+    let room = usize::from(canvas.area.height);
+    _ = told(model, &diagnosis, &last_words(model, room), room, &mut canvas);
     true
 }
 
@@ -75,15 +88,30 @@ pub(super) fn inside(model: &Model, container: &Container, words: Words, canvas:
         return;
     };
     let mut canvas = canvas.padded();
-    let (look, area) = (canvas.look, canvas.area);
+    let look = canvas.look;
     let keys_below = usize::from(!diagnosis.keys.is_empty());
-    let room = usize::from(area.height).saturating_sub(keys_below);
+    let room = usize::from(canvas.area.height).saturating_sub(keys_below);
     let said = match words {
         Words::Here => last_words(model, room),
         Words::Elsewhere => Vec::new(),
         Words::Nowhere => why_silent(model).into_iter().collect(),
     };
-    let mut lines = lines_of(model, &diagnosis, look, usize::from(area.width));
+    if let Some(row) = told(model, &diagnosis, &said, room, &mut canvas) {
+        keys(&diagnosis, look, &mut canvas.pen_at(row));
+    }
+}
+
+/// Paints the diagnosis, and below it what the container `said`, in at most `room` rows; returns the
+/// row below.
+fn told(
+    model: &Model,
+    diagnosis: &Diagnosis,
+    said: &[String],
+    room: usize,
+    canvas: &mut Canvas<'_>,
+) -> Option<Rect> {
+    let (look, area) = (canvas.look, canvas.area);
+    let mut lines = lines_of(model, diagnosis, look, usize::from(area.width));
     // One line of its output is worth more than the end of a long diagnosis.
     let fit = room.saturating_sub(said.len().min(1)).max(1);
     if lines.len() > fit {
@@ -99,9 +127,7 @@ pub(super) fn inside(model: &Model, container: &Container, words: Words, canvas:
     for ((line, style), row) in lines.iter().take(room).zip(&mut rows) {
         canvas.pen_at(row).clip(line, *style, look.glyphs.ellipsis);
     }
-    if let Some(row) = rows.next() {
-        keys(&diagnosis, look, &mut canvas.pen_at(row));
-    }
+    rows.next()
 }
 
 /// Paints the keys that help with a diagnosis.

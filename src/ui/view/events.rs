@@ -31,7 +31,8 @@ pub(super) fn strip(model: &Model, canvas: Canvas<'_>) {
     let title = [("Events", look.accent)];
     let right = [("g m", look.key), (" all of them", look.dim)];
     let mut canvas = canvas.framed(Frame { right: &right, ..Frame::titled(look, &title) });
-    if model.events.is_empty() {
+    // Before the first look, nothing is known of it.
+    if model.events.is_empty() && model.sample.is_some() {
         canvas.pen().skip(1).put("nothing has happened yet", look.dim);
     }
     for (event, row) in model.events.iter().rev().filter(|it| !passes(it)).zip(canvas.rows()) {

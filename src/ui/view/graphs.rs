@@ -16,8 +16,8 @@ use crate::widgets::pen::{Pen, width};
 /// The minimum scale of a CPU graph, so that an idle container does not look busy.
 const LEAST_CPU_SCALE: f32 = 10.0;
 
-/// So many times its highest use fill the graph of a container without a limit, which so never gets
-/// the colours of one close to its limit.
+/// So many times the highest use fill the memory graph of a container without a limit, so that it
+/// never gets the colours of one close to its limit.
 const ROOM_TO_GROW: f32 = 2.5;
 
 /// From this height the figures have a row for the network.

@@ -21,15 +21,15 @@ const LEAST_NAME: usize = 12;
 struct Segment {
     drop: u8,
     pieces: Vec<(String, Style)>,
-    /// Replaces the pieces if space is short; empty: nothing does.
-    short: Vec<(String, Style)>,
+    /// Replaces the pieces if space is short.
+    short: Option<Vec<(String, Style)>>,
     /// It says that the data is stale.
     old: bool,
 }
 
 impl Segment {
     const fn new(drop: u8, pieces: Vec<(String, Style)>) -> Self {
-        Self { drop, pieces, short: Vec::new(), old: false }
+        Self { drop, pieces, short: None, old: false }
     }
 }
 
@@ -110,7 +110,9 @@ fn segments(model: &Model, look: &Look) -> Vec<Segment> {
         segments.push(Segment::new(0, vec![("read-only".to_owned(), look.warn)]));
     }
     if model.stale().is_some() {
-        let pieces = segments.iter_mut().flat_map(|it| it.pieces.iter_mut().chain(&mut it.short));
+        let pieces = segments
+            .iter_mut()
+            .flat_map(|it| it.pieces.iter_mut().chain(it.short.iter_mut().flatten()));
         pieces.for_each(|(_, style)| *style = look.faded());
     }
     let clock = || Segment::new(1, vec![(format::clock(model.now), look.fg)]);
@@ -138,12 +140,14 @@ fn host(host: &HostSample, look: &Look) -> Segment {
         Some(Layout::Hybrid) => "hybrid",
         None => "no cgroups",
     };
-    let access = if host.lacks.is_empty() { ("rw", look.ok) } else { ("ro", look.bad) };
-    let pieces =
-        vec![(format!("{} {layout} ", host.hostname), look.dim), (access.0.to_owned(), access.1)];
-    // That nothing can be changed here matters more than how busy the host is.
-    let drop = if host.lacks.is_empty() { 5 } else { 2 };
-    Segment { short: vec![(access.0.to_owned(), access.1)], ..Segment::new(drop, pieces) }
+    let place = (format!("{} {layout}", host.hostname), look.dim);
+    if host.lacks.is_empty() {
+        return Segment { short: Some(Vec::new()), ..Segment::new(5, vec![place]) };
+    }
+    // That not everything can be done here matters more than how busy the host is.
+    let limited = ("limited".to_owned(), look.bad);
+    let pieces = vec![place, (" ".to_owned(), look.dim), limited.clone()];
+    Segment { short: Some(vec![limited]), ..Segment::new(2, pieces) }
 }
 
 /// How many containers are in which state; without empty states if space is short.
@@ -175,7 +179,7 @@ fn counts(model: &Model, look: &Look, drop: u8) -> Segment {
         })
         .collect()
     };
-    Segment { short: pieces(1), ..Segment::new(drop, pieces(0)) }
+    Segment { short: Some(pieces(1)), ..Segment::new(drop, pieces(0)) }
 }
 
 fn load(host: &HostSample, look: &Look) -> Segment {
@@ -198,7 +202,7 @@ fn load(host: &HostSample, look: &Look) -> Segment {
         (" mem ".to_owned(), look.dim),
         (share.map_or_else(|| unknown.to_owned(), |it| it + "%"), look.fg),
     ];
-    Segment { short, ..Segment::new(3, pieces) }
+    Segment { short: Some(short), ..Segment::new(3, pieces) }
 }
 
 fn pressures(host: &HostSample, look: &Look) -> Segment {
@@ -214,10 +218,14 @@ fn pressures(host: &HostSample, look: &Look) -> Segment {
 fn fitting(mut segments: Vec<Segment>, room: usize) -> Vec<Segment> {
     for at in 0..segments.len() {
         let fits = segments_width(&segments) <= room;
-        if let Some(segment) = segments.get_mut(at).filter(|it| !fits && !it.short.is_empty()) {
-            segment.pieces = std::mem::take(&mut segment.short);
+        let segment = segments.get_mut(at).filter(|_| !fits);
+        if let Some((segment, short)) =
+            segment.and_then(|it| it.short.take().map(|short| (it, short)))
+        {
+            segment.pieces = short;
         }
     }
+    segments.retain(|it| !it.pieces.is_empty());
     while segments_width(&segments) > room {
         let Some(worst) = segments.iter().map(|it| it.drop).max() else { break };
         segments.retain(|it| it.drop != worst);
@@ -227,5 +235,6 @@ fn fitting(mut segments: Vec<Segment>, room: usize) -> Vec<Segment> {
 
 fn segments_width(segments: &[Segment]) -> usize {
     let text: usize = segments.iter().flat_map(|it| &it.pieces).map(|(text, _)| width(text)).sum();
-    text + segments.len().saturating_sub(1) * 3
+    let shown = segments.iter().filter(|it| !it.pieces.is_empty()).count();
+    text + shown.saturating_sub(1) * 3
 }

@@ -4,8 +4,8 @@ use super::canvas::Canvas;
 use crate::command::Action;
 use crate::command::action::{Do, InDetail};
 use crate::engine::Name;
-use crate::ui::layout;
 use crate::ui::model::Model;
+use crate::ui::{hints, layout};
 use crate::widgets::look::Look;
 use crate::widgets::pen::{Pen, clear, width};
 
@@ -38,18 +38,22 @@ fn marks(model: &Model, look: &Look, pen: &mut Pen<'_>) {
     let elsewhere = if unseen.is_empty() { "" } else { ", out of sight:" };
     pen.skip(1).put(&format!("{many} marked{hidden}{elsewhere}"), look.mark);
     let all = if many == 2 { "both" } else { "all" };
-    let hints: Vec<(Action, String)> = [
+    let keys: Vec<(Action, String)> = [
         Action::Act(Do::Freeze),
         Action::Act(Do::Stop),
         Action::Act(Do::Restart),
         Action::Detail(InDetail::Limits),
     ]
     .into_iter()
-    .filter_map(|it| Some((it, format!(" {} {all}", it.shortcut()?.name))))
+    .map(|it| {
+        let of_them = hints::marked(model, it).filter(|it| (1..many).contains(it));
+        let whom = of_them.map_or_else(|| all.to_owned(), |it| it.to_string());
+        (it, format!(" {} {whom}", hints::name(model, it)))
+    })
     .collect();
     let wide = |(action, words): &(Action, String)| width(action.key()) + width(words) + 2;
     if !unseen.is_empty() {
-        let hints = hints.iter().map(wide).sum::<usize>() + width(UNMARK);
+        let hints = keys.iter().map(wide).sum::<usize>() + width(UNMARK);
         let names = unseen.iter().map(|it| it.as_str().len() + 1).sum::<usize>();
         let room = pen.left().saturating_sub(hints).max(LEAST_NAMES).min(names);
         let mut part = pen.part(room);
@@ -57,7 +61,7 @@ fn marks(model: &Model, look: &Look, pen: &mut Pen<'_>) {
             part.skip(1).name(name.as_str(), look.fg, look.glyphs.ellipsis);
         }
     }
-    for hint in hints {
+    for hint in keys {
         if wide(&hint) + width(UNMARK) > pen.left() {
             break;
         }

@@ -75,7 +75,7 @@ fn the_list_shows_figures_graphs_and_the_forest() {
     let mut model = model((120, 36), all());
     press(&mut model, "G");
     let lines = lines(&model);
-    has(&lines, &["wharf ▸ Containers", "vm hybrid rw", "●1", "◆1", "○1", "cpu 1.42/2"]);
+    has(&lines, &["wharf ▸ Containers", "vm hybrid │", "●1", "◆1", "○1", "cpu 1.42/2"]);
     has(&lines, &["▸● web", "RUNNING", "42.1", "488M/512M", "95!"]);
     has(&lines, &["web  processes", "web  last 2 min"]);
     has(&lines, &["4251", "│  └─ nginx: worker"]);
@@ -325,7 +325,7 @@ fn names_that_begin_alike_are_told_apart_at_every_size() {
 #[test]
 fn the_header_keeps_load_and_pressure_at_80_columns() {
     let mut model = model((80, 24), all());
-    has(&lines(&model)[..1], &["●1 ◆1 ○1", "cpu 1.4/2 mem 13%", "psi"]);
+    has(&lines(&model)[..1], &["●1 ◆1 ○1", "cpu 1.42/2", "mem 3.0G/23G", "psi"]);
     press(&mut model, "G Enter");
     has(&lines(&model)[..1], &["wharf ▸ web", "cpu 1.42/2", "mem 3.0G/23G", "psi"]);
 }

@@ -394,3 +394,26 @@ fn the_wheel_moves_in_every_layer_and_scrolls_the_names_of_a_question() {
     let Some(Overlay::TypeName { proposal, .. }) = &model.overlay else { panic!() };
     assert_eq!((proposal.first, proposal.first > 5), (last(&model), true));
 }
+
+#[test]
+fn a_second_click_opens_an_entry_whose_foot_has_taken_its_row() {
+    for size in [(120, 36), (80, 24), (40, 10)] {
+        let mut model = three();
+        _ = update(&mut model, Message::Resized(size.0, size.1));
+        let outcome = Some(Ok("done".to_owned()));
+        model.note(Noted::Done { name: name("web"), act: Act::Freeze, outcome });
+        for at in 1..60 {
+            model.refuse(format!("mount /srv/shop{at} on srv/shop: no such file or directory"));
+        }
+        press(&mut model, "J Home");
+        let layer = layers::journal(&model, 0);
+        let shown = layer.rows.height / layer.lines;
+        let last = (layer.rows.x + 5, layer.rows.y + shown * layer.lines - 1);
+        for _ in 0..2 {
+            assert!(matches!(model.overlay, Some(Overlay::Journal { .. })), "{size:?}");
+            _ = click(&mut model, last.0, last.1);
+        }
+        let Some(Overlay::Whole { text, .. }) = &model.overlay else { panic!("{size:?}") };
+        assert!(text.contains(&format!("/srv/shop{} ", shown - 1)), "{size:?}: {text}");
+    }
+}

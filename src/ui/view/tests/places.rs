@@ -102,7 +102,7 @@ fn a_line_that_counts_on_other_hosts_alone_says_so() {
         let lines = lines(&model);
         has(&lines, &["memory.limit_in_bytes", "64M", "not used on v2"]);
         // There are no more files to show, and the title ends with its words.
-        has(&lines, &["e edit ─"]);
+        has(&lines, &["↵ edit ─"]);
         assert!(!lines.iter().any(|it| it.contains("all files")), "{lines:#?}");
         assert!(!lines.iter().any(|it| it.contains("memory.max") && it.contains("unused")));
     }

@@ -167,3 +167,46 @@ fn a_wide_screen_explains_limits_and_shows_what_is_configured() {
     has(&lines(&model), &["/dev/vda1", "lxc.mount.entry = /srv srv none bind 0 0"]);
     assert!(!lines(&model).iter().any(|it| it.contains("lxc.net.0.type")));
 }
+
+#[test]
+fn a_limit_for_several_says_what_each_has_its_effect_and_its_command() {
+    let web = |name| with_detail(container(name, State::Running));
+    let mut model = model(SMALL, vec![web("web-1"), web("web-2")]);
+    press(&mut model, "Spc Spc e Enter");
+    let of = |it: &str| Ok(Some(it.to_owned()));
+    let values = vec![(name("web-1"), of("512M")), (name("web-2"), of("1G"))];
+    _ = update(&mut model, Message::Limits { file: "memory.max".to_owned(), values });
+    reads(&model, "web-1 512M, web-2 1G now");
+    press(&mut model, "C-u 1 M");
+    reads(&model, "web-1 512M, web-2 1G → 1M");
+    reads(&model, "below the 488M in use: reclaims, then kills");
+    reads(&model, "$ for it in web-1 web-2");
+}
+
+#[test]
+fn the_sentence_of_every_key_can_be_read_whole() {
+    for keys in ["?", ":"] {
+        let mut model = model(SMALL, all());
+        press(&mut model, keys);
+        for it in crate::command::action::SHORTCUTS {
+            if model.refusal(it.action).is_none() && model.scopes().contains(&it.scope) {
+                reads(&model, it.help);
+            }
+            press(&mut model, "Down");
+        }
+    }
+}
+
+#[test]
+fn a_search_offers_the_direction_in_which_it_finds_something() {
+    let mut model = model(SMALL, all());
+    press(&mut model, "G l");
+    let text = Ok("one error\nline\nanother error\nmore".to_owned());
+    _ = update(&mut model, Message::Log { name: name("web"), text });
+    press(&mut model, "/ e r r o r Enter");
+    let footer = |model: &Model| lines(model)[9].clone();
+    assert!(footer(&model).contains("N previous match"), "{}", footer(&model));
+    assert!(!footer(&model).contains("n next"), "{}", footer(&model));
+    press(&mut model, "N");
+    assert!(footer(&model).contains("n next match"), "{}", footer(&model));
+}

@@ -67,7 +67,7 @@ fn a_death_of_memory_is_told_with_the_limit_the_last_words_and_the_keys() {
         has(&lines, &["s start", "l log"]);
         has(&lines, &["web", "STOPPED", if size.0 < 100 { "oom/128M" } else { "·/128M" }]);
         if size.0 >= 100 {
-            has(&lines, &["memory.max = 128M of"]);
+            has(&lines, &["memory.max 128M"]);
             has(&lines, &["its memory was limited to 128M"]);
             has(&lines, &["web", "oom-killed"]);
         }
@@ -118,7 +118,8 @@ fn a_crash_and_a_failed_start_are_told_with_the_keys_that_answer_them() {
 
 #[test]
 fn impossible_actions_are_not_offered() {
-    const PROMISES: [&str; 4] = ["s starts it", "opens the console", "K signal", "e edit"];
+    const PROMISES: [&str; 5] =
+        ["s starts it", "opens the console", "K signal", "e edit", "↵ edit"];
     use crate::engine::sample::{Ability, Lack};
     use std::sync::Arc;
     let of_all = |read_only: bool, size, containers: Vec<Container>| {
@@ -207,4 +208,54 @@ fn a_killed_supervisor_is_told_until_the_next_start() {
         let told = happens(What::State { from: State::Running, to: State::Stopped });
         assert!(!told.iter().any(|it| it.contains("what happened")), "{told:?}");
     }
+}
+
+#[test]
+fn the_limit_that_killed_names_its_group_unless_it_is_the_containers_own() {
+    let told = |group: &str| {
+        let group = Some(group.to_owned());
+        let kill = crate::engine::oom::OomKill { group, ..update::tests::oom_kill("java") };
+        crate::ui::texts::victim(&kill, &name("web"))
+    };
+    for own in ["/lxc.payload.web", "/machine.slice/lxc.payload.web-1"] {
+        assert_eq!(told(own), "java (pid 3911) with 131M, at memory.max 128M");
+    }
+    for other in ["/lxc.payload.web/app", "/lxc.payload.web-2a", "/user.slice"] {
+        assert!(told(other).ends_with(&format!("at memory.max 128M of {other}")), "{other}");
+    }
+}
+
+#[test]
+fn keys_are_offered_for_what_they_act_on() {
+    for size in [(200, 50), (120, 36), (80, 24)] {
+        let dead = Container {
+            last_exit: Some(crate::engine::exit::Exit::Code(3)),
+            ..container("db", State::Stopped)
+        };
+        let mut model = model(size, vec![container("api", State::Frozen), dead]);
+        press(&mut model, "j");
+        has(&lines(&model), &["s start", "l log"]);
+        has(&lines(&model)[usize::from(size.1) - 1..], &["s start"]);
+        // The mark is the cursor's container: the key still means it.
+        press(&mut model, "Spc j");
+        has(&lines(&model), &["s start", "l log"]);
+        press(&mut model, "Home Spc j");
+        let told = lines(&model);
+        let (footer, above) = told.split_last().unwrap();
+        assert!(!above.iter().any(|it| it.contains("s start")), "{}", told.join("\n"));
+        has(above, &["l log"]);
+        // Of the two that are marked, one can be started.
+        assert!(footer.contains("s start 1") && footer.contains("f thaw 1"), "{footer}");
+    }
+}
+
+#[test]
+fn the_countdown_offers_the_key_only_if_it_kills_that_container_alone() {
+    let mut model =
+        model((120, 36), vec![container("api", State::Running), container("web", State::Running)]);
+    press(&mut model, "S");
+    has(&lines(&model), &["api was asked to halt", "S kills now"]);
+    press(&mut model, "j Spc k");
+    let told = lines(&model).join("\n");
+    assert!(told.contains("api was asked to halt") && !told.contains("S kills now"), "{told}");
 }
