@@ -7,9 +7,15 @@
 mod support;
 
 use std::fs;
-use std::path::PathBuf;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::thread;
 
+use nix::sys::socket::{
+    AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, accept, bind, listen, recv,
+    send, socket,
+};
 use support::calls::{self, Call};
 use support::{Lxcpath, can_run_containers, probe, text, told, wait_until};
 
@@ -260,4 +266,68 @@ fn root_in_a_new_container_makes_no_user_namespace_and_sees_no_keyring() {
     guest.lxcpath.ok(&["stop", "-k", &guest.name]);
     fs::write(&guest.profile, "2\ndenylist\nkeyctl errno 7\n").unwrap();
     assert_eq!(guest.answers(&["execute"], &calls[3..]), [7]);
+}
+
+/// A socket for who decides about calls.
+fn listening(path: &Path) -> OwnedFd {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let listener = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).unwrap();
+    bind(listener.as_raw_fd(), &UnixAddr::new(path).unwrap()).unwrap();
+    listen(&listener, Backlog::new(8).unwrap()).unwrap();
+    listener
+}
+
+/// Answers each call of one container with `error`, in LXC's form; returns how many there were.
+fn decide(listener: &OwnedFd, error: i32) -> usize {
+    const HEAD: usize = 32;
+    let connection = accept(listener.as_raw_fd()).unwrap();
+    let mut bytes = [0_u8; 4096];
+    let mut count = 0;
+    loop {
+        let got = recv(connection, &mut bytes, MsgFlags::empty()).unwrap();
+        if got == 0 {
+            nix::unistd::close(connection).unwrap();
+            return count;
+        }
+        let size = |at: usize| usize::from(u16::from_ne_bytes([bytes[at], bytes[at + 1]]));
+        let (call, answer) = (size(16), size(18));
+        assert_eq!(&bytes[HEAD + call + answer..got], b"for the test");
+        let at = HEAD + call + 16;
+        bytes[at..at + 4].copy_from_slice(&(-error).to_ne_bytes());
+        send(connection, &bytes[..HEAD + call + answer], MsgFlags::empty()).unwrap();
+        count += 1;
+    }
+}
+
+#[test]
+fn a_proxy_decides_about_calls_and_one_that_is_gone_holds_nothing_up() {
+    // The process makes the second one itself before its program runs.
+    let profile = "2\ndenylist\nsysinfo notify\nsetresuid notify\n";
+    let Some(guest) = Filtered::new(profile) else { return };
+    let path = guest.profile.with_file_name("proxy");
+    let set = format!("lxc.seccomp.notify.proxy=unix:{}", path.display());
+    let way = ["start", "-F", "-s", &set, "-s", "lxc.seccomp.notify.cookie=for the test"];
+    let start = [&way[..], &[&guest.name, "--", "true"]].concat();
+    let refused = guest.lxcpath.refused(&start, 1);
+    assert!(refused.contains("lxc.seccomp.notify.proxy unix:"), "{refused}");
+    let listener = listening(&path);
+    let count = thread::scope(|it| {
+        let proxy = it.spawn(|| decide(&listener, libc::EXDEV));
+        let refused = guest.lxcpath.refused(&start, 1);
+        assert!(refused.contains("become uid 0"), "{refused}");
+        proxy.join().unwrap()
+    });
+    assert_eq!(count, 1);
+    fs::write(&guest.profile, "2\ndenylist\nsysinfo notify\n").unwrap();
+    thread::scope(|it| {
+        it.spawn(|| decide(&listener, libc::EXDEV));
+        assert_eq!(guest.answers(&way, &CALLS[3..4]), [libc::EXDEV]);
+    });
+    thread::scope(|it| {
+        it.spawn(|| {
+            nix::unistd::close(accept(listener.as_raw_fd()).unwrap()).unwrap();
+            drop(listener);
+        });
+        assert_eq!(guest.answers(&way, &CALLS[3..4]), [libc::ENOSYS]);
+    });
 }

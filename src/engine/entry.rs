@@ -4,6 +4,7 @@
 pub(in crate::engine) mod host_steps;
 pub(in crate::engine) mod init;
 pub(in crate::engine) mod launch;
+pub(in crate::engine) mod notifier;
 pub(in crate::engine) mod perform;
 pub(in crate::engine) mod plan;
 pub(in crate::engine) mod relay;

@@ -10,7 +10,7 @@ mod program;
 mod table;
 
 pub(in crate::engine) use machine::Machine;
-use profile::{ProfileError, ProfileFault};
+use profile::{CallAction, ProfileError, ProfileFault};
 
 use crate::engine::sys::filter::FilterInstruction;
 use crate::engine::terms::shown::shown;
@@ -20,6 +20,8 @@ use table::CallTable;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct Compiled {
     pub program: Vec<FilterInstruction>,
+    /// Some calls are decided by who listens.
+    pub notifies: bool,
     /// What has no effect in the profile, each with its line.
     pub warnings: Vec<(usize, String)>,
 }
@@ -45,7 +47,10 @@ pub(in crate::engine) fn compile(text: &str, machine: Machine) -> Result<Compile
     if program.len() > libc::BPF_MAXINSNS as usize {
         return Err(ProfileError::whole(ProfileFault::TooLong(program.len())));
     }
-    Ok(Compiled { program, warnings })
+    let mut actions = profile.rules.iter().map(|it| it.action);
+    let notifies =
+        profile.default == CallAction::Notify || actions.any(|it| it == CallAction::Notify);
+    Ok(Compiled { program, notifies, warnings })
 }
 
 #[cfg(test)]

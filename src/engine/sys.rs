@@ -10,6 +10,7 @@ pub(in crate::engine) mod loop_device;
 mod mapped;
 mod message;
 mod namespace;
+pub(in crate::engine) mod notify;
 mod origin;
 pub(in crate::engine) mod probe;
 pub mod pty;

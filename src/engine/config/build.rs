@@ -4,12 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use super::error::{ConfigError, ConfigErrors, Reason};
+use super::filter::{self, ProfileRead};
 use super::keys::Support;
 use super::meaning::{Auto, AutoGroup, Meaning, NONE};
 use super::settings::{ConfigSettings, Setting, blame};
 use super::{
-    Config, apparmor, filter, hooks, idmap, include, log, mounts, namespaces, net, process, roots,
-    selinux,
+    Config, apparmor, hooks, idmap, include, log, mounts, namespaces, net, process, roots, selinux,
 };
 use crate::engine::host::links::Netlink;
 use crate::engine::terms::nic::Nic;
@@ -42,7 +42,7 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
     let idmap = idmap::of(settings)?.filter(|_| namespaces.has_own(Space::User));
     let nics = nics(settings, &namespaces)?;
     let capabilities = capabilities(settings);
-    let (filter, mut warnings) = filter::of(settings)?;
+    let ProfileRead { filter, notify, mut warnings } = filter::of(settings)?;
     warnings.extend(namespaces::warnings(settings, &namespaces));
     let confining = apparmor::of(settings, &config.name, &config.lxcpath)?;
     let (context, keyring_label) = selinux::of(settings);
@@ -70,6 +70,7 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
         keyring_label,
         no_new_privs: settings.number("lxc.no_new_privs") != 0,
         filter,
+        notify,
         warnings,
         ephemeral: settings.number("lxc.ephemeral") != 0,
         environment: environment(settings),
@@ -342,16 +343,14 @@ mod tests {
 
     #[test]
     fn what_is_not_supported_names_its_line() {
-        let error = read("# a\nlxc.seccomp.notify.proxy = unix:/x\n").unwrap_err().to_string();
+        let error = read("# a\nlxc.cgroup.dir.monitor = x\n").unwrap_err().to_string();
         assert_eq!(
             error,
-            "lxc.seccomp.notify.proxy unix:/x: is not supported yet (line 2 of /lxc/web/config); \
+            "lxc.cgroup.dir.monitor x: is not supported yet (line 2 of /lxc/web/config); \
              remove the line to start without it"
         );
-        for line in ["lxc.seccomp.notify.cookie = x", "lxc.cgroup.dir = x"] {
-            let errors = read(line).unwrap_err();
-            assert!(errors.iter().all(|it| matches!(it.reason, Reason::NotYet)), "{line}");
-        }
+        let errors = read("lxc.cgroup.dir = x").unwrap_err();
+        assert!(errors.iter().all(|it| matches!(it.reason, Reason::NotYet)));
     }
 
     #[test]
@@ -366,10 +365,10 @@ mod tests {
 
     #[test]
     fn everything_that_is_refused_is_listed_at_once() {
-        let text = "lxc.seccomp.notify.cookie = x\nlxc.tty.max = 2\nlxc.cgroup.dir = x\n";
+        let text = "lxc.cgroup.dir.monitor = x\nlxc.tty.max = 2\nlxc.cgroup.dir = x\n";
         assert_eq!(
             read(text).unwrap_err().to_string(),
-            "not supported yet: lxc.seccomp.notify.cookie x (line 1 of /lxc/web/config), \
+            "not supported yet: lxc.cgroup.dir.monitor x (line 1 of /lxc/web/config), \
              lxc.cgroup.dir x (line 3 of /lxc/web/config); remove these lines to start without them"
         );
         let text = "lxc.bogus = 1\nlxc.tty.max = x\n";
@@ -381,7 +380,7 @@ mod tests {
     fn no_advice_is_to_change_a_packaged_file() {
         let name = "web".parse().unwrap();
         let file = Path::new("/usr/share/lxc/config/common.conf");
-        let text = b"lxc.seccomp.notify.cookie = x";
+        let text = b"lxc.cgroup.dir.monitor = x";
         let config = super::super::parse(&name, Path::new("/lxc"), text, file, &[]);
         let said = config.unwrap().spec().unwrap_err().to_string();
         assert!(!said.contains("remove"), "{said}");

@@ -7,15 +7,29 @@ use super::include;
 use super::settings::{ConfigSettings, blame};
 use crate::engine::seccomp::{self, Compiled, Machine};
 use crate::engine::sys::filter::FilterInstruction;
-use crate::engine::terms::spec::{At, ConfigPlace};
+use crate::engine::terms::spec::{At, ConfigPlace, NotifySpec};
 
-/// A filter, and warnings about what has no effect in the profile.
-type ProfileRead = (Option<At<Vec<FilterInstruction>>>, Vec<String>);
+/// What a profile means.
+#[derive(Debug, Default)]
+pub(super) struct ProfileRead {
+    pub(super) filter: Option<At<Vec<FilterInstruction>>>,
+    /// Who decides about some of the calls, if the profile leaves them to others.
+    pub(super) notify: Option<NotifySpec>,
+    /// About what has no effect in it.
+    pub(super) warnings: Vec<String>,
+}
+
+const PROXY: &str = "lxc.seccomp.notify.proxy";
+/// The longest address of a socket.
+const LONGEST: usize = 107;
 
 /// Compiles the profile. As with LXC, a process that is already under a filter loads none unless
 /// `lxc.seccomp.allow_nesting` says so.
 pub(super) fn of(settings: &ConfigSettings) -> Result<ProfileRead, ConfigError> {
-    let Some(entry) = settings.last("lxc.seccomp.profile") else { return Ok((None, Vec::new())) };
+    let proxy = proxy(settings)?;
+    let Some(entry) = settings.last("lxc.seccomp.profile") else {
+        return Ok(ProfileRead::default());
+    };
     let file = Path::new(&entry.value);
     if settings.number("lxc.seccomp.allow_nesting") == 0 && is_filtered() {
         let said = format!(
@@ -23,13 +37,35 @@ pub(super) fn of(settings: &ConfigSettings) -> Result<ProfileRead, ConfigError> 
              lxc.seccomp.allow_nesting = 1 loads it",
             file.display()
         );
-        return Ok((None, vec![said]));
+        return Ok(ProfileRead { warnings: vec![said], ..ProfileRead::default() });
     }
     let compiled = compile(file, &|reason| blame(entry, reason))?;
     let warning =
         |(line, said)| format!("{said} ({})", ConfigPlace { file: file.to_path_buf(), line });
-    let warnings = compiled.warnings.into_iter().map(warning).collect();
-    Ok((Some(At { value: compiled.program, place: entry.place.clone() }), warnings))
+    let mut warnings: Vec<String> = compiled.warnings.into_iter().map(warning).collect();
+    if compiled.notifies && proxy.is_none() {
+        warnings.push(format!(
+            "the calls with the action notify in {} fail with ENOSYS, since {PROXY} is not set",
+            file.display()
+        ));
+    }
+    let notify = compiled.notifies.then(|| {
+        let cookie = settings.last("lxc.seccomp.notify.cookie").map(|it| it.value.clone());
+        NotifySpec { proxy, cookie: cookie.unwrap_or_default() }
+    });
+    let filter = Some(At { value: compiled.program, place: entry.place.clone() });
+    Ok(ProfileRead { filter, notify, warnings })
+}
+
+/// Reads the address of who decides about calls: a path, or `@NAME`.
+fn proxy(settings: &ConfigSettings) -> Result<Option<String>, ConfigError> {
+    let Some(entry) = settings.last(PROXY) else { return Ok(None) };
+    let address = entry
+        .value
+        .strip_prefix("unix:")
+        .filter(|it| it.starts_with(['/', '@']) && it.len() > 1 && it.len() <= LONGEST);
+    let wrong = || blame(entry, Reason::Expected("unix:/PATH or unix:@NAME, of up to 107 bytes"));
+    address.map(|it| Some(it.to_owned())).ok_or_else(wrong)
 }
 
 /// Compiles the profile that a running container of LXC's names.

@@ -154,8 +154,8 @@ pub(super) const KEYS: &[Key] = &[
     key("lxc.selinux.context.keyring", &[], F::Text, Now, ""),
     key("lxc.seccomp.profile", &["lxc.seccomp"], F::Path, Now, ""),
     key("lxc.seccomp.allow_nesting", &[], F::Bool, Now, "0"),
-    key("lxc.seccomp.notify.proxy", &[], F::Text, Later, ""),
-    key("lxc.seccomp.notify.cookie", &[], F::Text, Later, ""),
+    key("lxc.seccomp.notify.proxy", &[], F::Text, Now, ""),
+    key("lxc.seccomp.notify.cookie", &[], F::Text, Now, ""),
 
     key("lxc.namespace.clone", &[], F::Namespaces, Now, ""),
     key("lxc.namespace.keep", &[], F::Namespaces, Now, ""),

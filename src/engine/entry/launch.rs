@@ -17,6 +17,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::engine::cgroup::{Cgroup, CgroupFds};
+use crate::engine::entry::notifier::Notifier;
 use crate::engine::entry::perform::{Door, SharedSpace, Site, perform};
 use crate::engine::entry::plan::Step;
 use crate::engine::entry::report::{self, ChildReport, receive};
@@ -47,6 +48,8 @@ pub(in crate::engine) struct LaunchRequest<'a> {
     /// Runs in the supervisor, with the pid of init, when the container is set up and its program
     /// does not run yet.
     pub before_exec: &'a mut dyn FnMut(i32) -> Result<(), BeforeExec>,
+    /// Decides about system calls; it begins when the filter is loaded.
+    pub notifier: Option<&'a mut Notifier>,
 }
 
 /// Why the supervisor stopped a launch at the last moment.
@@ -157,21 +160,21 @@ fn be_born(birth: &Birth<'_>, maker: BorrowedFd<'_>, tasks: Vec<OwnedFd>) -> ! {
 }
 
 fn follow(
-    request: LaunchRequest<'_>,
+    mut request: LaunchRequest<'_>,
     socket: BorrowedFd<'_>,
     launched: &mut Launched,
 ) -> Result<(), LaunchError> {
-    match hear(request.steps, launched.pid, socket)? {
+    match hear(&mut request, launched.pid, socket)? {
         ChildReport::Ready(fds) => sort_terminals(request.steps, fds, launched),
         ChildReport::Failed(failure) => return Err(error::of_step(request.steps, failure)),
         ChildReport::End => return Err(LaunchError::Died),
-        ChildReport::Born(_) | ChildReport::Asks(..) => {
+        ChildReport::Born(_) | ChildReport::Listens(_) | ChildReport::Asks(..) => {
             return Err(LaunchError::Report(Errno::EPROTO));
         }
     }
     (request.before_exec)(launched.pid).map_err(LaunchError::BeforeExec)?;
     report::go(socket).map_err(LaunchError::Report)?;
-    match hear(request.steps, launched.pid, socket)? {
+    match hear(&mut request, launched.pid, socket)? {
         // A closed socket means an executed program, or a process that was killed before that. Our
         // own init never executes one; its exit code is its command's.
         ChildReport::End if !has_own_init(request.steps) && never_executed(launched.pid) => {
@@ -179,35 +182,57 @@ fn follow(
         }
         ChildReport::End => Ok(()),
         ChildReport::Failed(failure) => Err(error::of_step(request.steps, failure)),
-        ChildReport::Ready(_) | ChildReport::Born(_) | ChildReport::Asks(..) => {
-            Err(LaunchError::Report(Errno::EPROTO))
-        }
+        ChildReport::Ready(_)
+        | ChildReport::Born(_)
+        | ChildReport::Listens(_)
+        | ChildReport::Asks(..) => Err(LaunchError::Report(Errno::EPROTO)),
     }
 }
 
 /// Waits for a report, and does what the process asks for meanwhile.
-fn hear(steps: &[Step], pid: i32, socket: BorrowedFd<'_>) -> Result<ChildReport, LaunchError> {
+fn hear(
+    request: &mut LaunchRequest<'_>,
+    pid: i32,
+    socket: BorrowedFd<'_>,
+) -> Result<ChildReport, LaunchError> {
     loop {
-        wait_for_report(pid, socket)?;
-        let report = receive(socket).map_err(LaunchError::Report)?;
-        let ChildReport::Asks(step, fd) = report else { return Ok(report) };
-        let done = outside::perform(steps.get(step), pid, fd.as_ref().map(OwnedFd::as_fd));
-        report::answer(socket, done).map_err(LaunchError::Report)?;
+        wait_for_report(pid, socket, request.notifier.as_deref_mut())?;
+        match (receive(socket).map_err(LaunchError::Report)?, request.notifier.as_deref_mut()) {
+            (ChildReport::Listens(listener), Some(notifier)) => notifier.begin(listener, pid),
+            (ChildReport::Asks(step, fd), _) => {
+                let step = request.steps.get(step);
+                let done = outside::perform(step, pid, fd.as_ref().map(OwnedFd::as_fd));
+                report::answer(socket, done).map_err(LaunchError::Report)?;
+            }
+            (report, _) => return Ok(report),
+        }
     }
 }
 
 /// Waits for a report from a process that somebody may stop for ever: it is seen by the processes of
-/// the container whose pid namespace it shares. What it does itself may take any time.
-fn wait_for_report(pid: i32, socket: BorrowedFd<'_>) -> Result<(), LaunchError> {
+/// the container whose pid namespace it shares. What it does itself may take any time. Its calls that
+/// others decide about are served meanwhile.
+fn wait_for_report(
+    pid: i32,
+    socket: BorrowedFd<'_>,
+    mut notifier: Option<&mut Notifier>,
+) -> Result<(), LaunchError> {
     let mut stopped = 0;
     loop {
-        let mut fds = [PollFd::new(socket, PollFlags::POLLIN)];
-        match poll(&mut fds, LOOK_MS) {
+        let mut fds = vec![PollFd::new(socket, PollFlags::POLLIN)];
+        let calls = notifier.as_ref().and_then(|it| it.source());
+        fds.extend(calls.map(|it| PollFd::new(it, PollFlags::POLLIN)));
+        let ready = poll(&mut fds, LOOK_MS);
+        let reported = fds.first().and_then(PollFd::any).unwrap_or_default();
+        match ready {
             Ok(0) if is_stopped(pid) => stopped += 1,
             Ok(0) => stopped = 0,
-            Err(Errno::EINTR) => (),
-            Ok(_) => return Ok(()),
+            Ok(_) if reported => return Ok(()),
+            Err(Errno::EINTR) | Ok(_) => (),
             Err(errno) => return Err(LaunchError::Report(errno)),
+        }
+        if let Some(notifier) = &mut notifier {
+            notifier.go_on();
         }
         if stopped == STOPPED_LOOKS {
             return Err(LaunchError::Stopped);

@@ -239,7 +239,7 @@ fn become_payload(
     let own_init = has_own_init(spec, payload);
     let filter = spec.filter.as_ref().map(|At { value, place }| {
         let (program, place) = (value.clone(), place.clone());
-        Step::Filter { program, place }
+        Step::Filter { program, notifies: spec.notify.is_some(), place }
     });
     if own_init {
         // Init stays, and a process that may trace it could have it make any call.

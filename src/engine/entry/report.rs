@@ -3,8 +3,8 @@
 //! The two share a socket pair. The process sends READY with its terminals and waits for GO; one
 //! that enters a running container then sends BORN with a pidfd of the process that stays there. In
 //! the end a program is executed, which closes the socket, or FAILED names the step. Meanwhile it can
-//! ASK for a step that only its creator may carry out, and waits for GO or for the errno. Whatever
-//! arrives may come from a container that took the process over: only its form is relied on.
+//! ASK for a step that only its creator may carry out, and waits for GO or for the errno; LISTENS sends
+//! where some of its system calls are decided. Whatever arrives may come from a container that took the process over: only its form is relied on.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
@@ -23,6 +23,7 @@ const GO: u8 = 2;
 const FAILED: u8 = 3;
 const BORN: u8 = 4;
 const ASK: u8 = 5;
+const LISTENS: u8 = 6;
 /// ASK, three bytes of nothing, and the step's index.
 const QUESTION: usize = 8;
 /// FAILED, the part, two bytes of nothing, the step's index and the errno; then the name of an
@@ -82,6 +83,8 @@ pub(in crate::engine) enum ChildReport {
     /// With a pidfd.
     Born(OwnedFd),
     Failed(StepFailure),
+    /// Where the calls are received that its filter leaves to others.
+    Listens(OwnedFd),
     /// It asks for a step, about what it sends.
     Asks(usize, Option<OwnedFd>),
     /// The socket is closed: a program was executed, or the process has died.
@@ -135,6 +138,11 @@ pub(in crate::engine) fn answer(
     send(socket.as_raw_fd(), &errno, MsgFlags::MSG_NOSIGNAL).map(drop)
 }
 
+/// Sends where the calls are received that the process's filter leaves to others.
+pub(in crate::engine) fn listens(socket: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> nix::Result<()> {
+    report(socket, LISTENS, &[fd.as_raw_fd()])
+}
+
 /// Reports which process is the one that stays.
 pub(in crate::engine) fn born(socket: BorrowedFd<'_>, pidfd: BorrowedFd<'_>) -> nix::Result<()> {
     report(socket, BORN, &[pidfd.as_raw_fd()])
@@ -183,6 +191,7 @@ pub(in crate::engine) fn receive(socket: BorrowedFd<'_>) -> nix::Result<ChildRep
         (0, _) => Ok(ChildReport::End),
         (1, [READY, ..]) => Ok(ChildReport::Ready(fds)),
         (1, [BORN, ..]) => fds.pop().map(ChildReport::Born).ok_or(Errno::EPROTO),
+        (1, [LISTENS, ..]) => fds.pop().map(ChildReport::Listens).ok_or(Errno::EPROTO),
         (QUESTION, [ASK, 0, 0, 0, s0, s1, s2, s3, ..]) => {
             Ok(ChildReport::Asks(u32::from_ne_bytes([s0, s1, s2, s3]) as usize, fds.pop()))
         }
@@ -257,7 +266,7 @@ mod tests {
     #[test]
     fn a_word_of_another_form_is_refused() {
         let (ours, theirs) = pair().unwrap();
-        for word in [&[READY, 0][..], &[BORN], &[FAILED], &[9], &[0; 64]] {
+        for word in [&[READY, 0][..], &[BORN], &[LISTENS], &[FAILED], &[9], &[0; 64]] {
             send(theirs.as_raw_fd(), word, MsgFlags::empty()).unwrap();
             assert_eq!(receive(ours.as_fd()).unwrap_err(), Errno::EPROTO, "{word:?}");
         }

@@ -52,6 +52,7 @@ use crate::engine::config::{self, Config};
 use crate::engine::entry::host_steps::{self, HostStep, Surroundings};
 use crate::engine::entry::init;
 use crate::engine::entry::launch::{self, LaunchError, LaunchRequest, Launched};
+use crate::engine::entry::notifier::Notifier;
 use crate::engine::entry::perform::SharedSpace;
 use crate::engine::entry::plan::{self, Payload, TerminalInfo};
 use crate::engine::entry::relay;
@@ -73,7 +74,7 @@ use crate::engine::terms::exit::Exit;
 use crate::engine::terms::idmap::Owner;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::space::Space;
-use crate::engine::terms::spec::{At, CgroupSetting, Spec};
+use crate::engine::terms::spec::{At, CgroupSetting, NotifySpec, Spec};
 use crate::engine::terms::state::State;
 
 /// How long processes that outlive init may take to die.
@@ -225,6 +226,7 @@ struct Born {
     cgroup: Cgroup,
     /// Watches since before the program ran, which may have died of memory by now.
     oom: Option<OomWatch>,
+    notifier: Option<Notifier>,
 }
 
 /// Creates the cgroups and the process. On failure nothing of them is left.
@@ -240,6 +242,7 @@ fn bear(
     let Shares { spaces: shared, warnings } =
         shares::open(&run.lxcpath, &run.spec.namespaces).map_err(RunError::Share)?;
     life.warn(&warnings);
+    let mut notifier = run.spec.notify.as_ref().map(notifier).transpose()?;
     let cgroup =
         Cgroup::create(hierarchies, &cgroup::payload(&run.name)).map_err(RunError::Cgroup)?;
     // Before any process is in it, so that a clean-up knows what is ours.
@@ -247,10 +250,13 @@ fn bear(
     life.record.cgroup_inodes = cgroup.inodes();
     life.save();
     life.keep = life.keep.take().or_else(|| Keep::take(hierarchies));
-    let launched = life.saved().and_then(|()| launch_in(run, (steps, &shared), &cgroup, life));
+    let launched = life.saved().and_then(|()| {
+        let plan = LaunchPlan { steps, shared: &shared, notifier: notifier.as_mut() };
+        launch_in(run, plan, &cgroup, life)
+    });
     note_limits(run, &cgroup, life);
     match launched {
-        Ok((launched, oom)) => Ok(Born { launched, cgroup, oom }),
+        Ok((launched, oom)) => Ok(Born { launched, cgroup, oom, notifier }),
         Err(error) => {
             _ = sweep(&cgroup);
             Err(error)
@@ -258,9 +264,22 @@ fn bear(
     }
 }
 
+/// Connects to who decides about some of its system calls.
+fn notifier(spec: &NotifySpec) -> Result<Notifier, RunError> {
+    let proxy = || spec.proxy.clone().unwrap_or_default();
+    Notifier::new(spec).map_err(|source| RunError::Proxy { proxy: proxy(), source })
+}
+
+/// What a launch is made of.
+struct LaunchPlan<'a> {
+    steps: &'a [plan::Step],
+    shared: &'a [SharedSpace],
+    notifier: Option<&'a mut Notifier>,
+}
+
 fn launch_in(
     run: &Run,
-    (steps, shared): (&[plan::Step], &[SharedSpace]),
+    plan: LaunchPlan<'_>,
     cgroup: &Cgroup,
     life: &mut Life,
 ) -> Result<(Launched, Option<OomWatch>), RunError> {
@@ -270,15 +289,16 @@ fn launch_in(
         cgroup.give_to(owner).map_err(RunError::Cgroup)?;
     }
     let request = LaunchRequest {
-        steps,
+        steps: plan.steps,
         namespaces: &run.spec.namespaces,
-        shared,
+        shared: plan.shared,
         cgroup: Some(cgroup),
         inherit: if run.foreground { viewer::inherited() } else { [false; 3] },
         before_exec: &mut |init| {
             cgroup.apply_devices(v1, v2)?;
             Ok(life.carry_out(run.host_steps(), Some(init))?)
         },
+        notifier: plan.notifier,
     };
     let mut oom = cgroup.watch_oom();
     match launch::launch(request) {
@@ -344,7 +364,7 @@ fn assemble(
     hierarchies: Hierarchies,
     equipment: Equipment,
 ) -> Watch {
-    let Born { mut launched, cgroup, oom } = born;
+    let Born { mut launched, cgroup, oom, notifier } = born;
     let Equipment { console, viewer, server, signals } = equipment;
     let oom = oom.map(Oom::begin);
     let guard = LimitGuard::begin(&cgroup);
@@ -363,7 +383,20 @@ fn assemble(
     let halt = run.spec.signals.halt;
     let payload = run.payload;
     let (ending, wish, resting) = (None, None, false);
-    Watch { desk, server, viewer, signals, oom, guard, payload, halt, ending, wish, resting }
+    Watch {
+        desk,
+        server,
+        viewer,
+        signals,
+        oom,
+        guard,
+        notifier,
+        payload,
+        halt,
+        ending,
+        wish,
+        resting,
+    }
 }
 
 /// How a run ended, and what comes after it.

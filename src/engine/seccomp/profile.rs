@@ -15,6 +15,8 @@ pub(super) enum CallAction {
     /// The call is not made and returns this error.
     Errno(u16),
     Allow,
+    /// Who listens decides.
+    Notify,
 }
 
 /// What a profile says.
@@ -83,13 +85,11 @@ pub(in crate::engine) enum ProfileFault {
     Debug,
     #[error("expected the number of a system call")]
     Number,
-    #[error("unknown action {0}; the actions are kill, allow, trap and errno N")]
+    #[error("unknown action {0}; the actions are kill, allow, trap, errno N and notify")]
     Action(String),
     #[error("expected a number up to 4095 after errno")]
     Errno,
-    #[error(
-        "the action notify is not supported yet: it needs a program at lxc.seccomp.notify.proxy"
-    )]
+    #[error("sendmsg cannot be notified about: the process hands over by it who is notified")]
     Notify,
     #[error("unknown architecture")]
     Architecture,
@@ -120,6 +120,8 @@ impl ProfileError {
 /// The words that say what a profile lists.
 const ALLOW: [&str; 2] = ["allowlist", "whitelist"];
 const DENY: [&str; 2] = ["denylist", "blacklist"];
+/// The call by which a process sends the descriptor of its notifications.
+const HANDS_OVER: &str = "sendmsg";
 /// `umount2(2)`, its second argument, and the flag in it.
 const UMOUNT: &str = "umount2";
 const FORCED: ArgumentTest = {
@@ -180,8 +182,14 @@ pub(super) fn read(text: &str, machine: Machine) -> Result<Profile, ProfileError
             if rule.action == default {
                 return Err(blame(line, text, ProfileFault::Default));
             }
+            if rule.action == CallAction::Notify && rule.name == HANDS_OVER {
+                return Err(blame(line, text, ProfileFault::Notify));
+            }
             profile.rules.push(rule);
         }
+    }
+    if default == CallAction::Notify && profile.rules.iter().all(|it| it.name != HANDS_OVER) {
+        return Err(faulty(ProfileFault::Notify));
     }
     Ok(profile)
 }
@@ -236,7 +244,7 @@ fn action(mut words: SplitWhitespace<'_>, default: CallAction) -> Result<CallAct
             let number = number.filter(|it| *it <= LARGEST).ok_or(ProfileFault::Errno)?;
             Ok(CallAction::Errno(number))
         }
-        Some("notify") => Err(ProfileFault::Notify),
+        Some("notify") => Ok(CallAction::Notify),
         Some(word) if word.starts_with('#') => Ok(default),
         Some(word) => Err(ProfileFault::Action(shown(word).into_owned())),
     }

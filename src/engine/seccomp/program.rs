@@ -43,6 +43,7 @@ const fn end(action: CallAction) -> Instruction {
         CallAction::Trap => libc::SECCOMP_RET_TRAP,
         CallAction::Errno(number) => libc::SECCOMP_RET_ERRNO | number as u32,
         CallAction::Allow => libc::SECCOMP_RET_ALLOW,
+        CallAction::Notify => libc::SECCOMP_RET_USER_NOTIF,
     };
     Instruction::plain(Instruction::RETURN, value)
 }

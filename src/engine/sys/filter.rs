@@ -53,6 +53,14 @@ impl FilterInstruction {
 /// Has the kernel decide by `program` about every further system call of this process and of those
 /// that it creates. Needs CAP_SYS_ADMIN, or no_new_privs.
 pub(in crate::engine) fn install_filter(program: &[FilterInstruction]) -> nix::Result<()> {
+    with_program(program, 0).map(drop)
+}
+
+/// Makes the call, with `flags` of its own.
+pub(super) fn with_program(
+    program: &[FilterInstruction],
+    flags: libc::c_ulong,
+) -> nix::Result<libc::c_long> {
     let length = u16::try_from(program.len()).map_err(|_long| Errno::EINVAL)?;
     // The kernel copies the program and does not change it.
     let filter = program.as_ptr().cast::<libc::sock_filter>().cast_mut();
@@ -60,7 +68,7 @@ pub(in crate::engine) fn install_filter(program: &[FilterInstruction]) -> nix::R
     // SAFETY: `filter` leads to `length` instructions of the kernel's layout, which our caller
     // borrows through the call.
     let result = unsafe {
-        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program)
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
     };
-    Errno::result(result).map(drop)
+    Errno::result(result)
 }

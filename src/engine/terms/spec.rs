@@ -81,6 +81,8 @@ pub struct Spec {
     /// `lxc.seccomp.profile`, compiled: the program by which the kernel decides about each system
     /// call.
     pub filter: Option<At<Vec<FilterInstruction>>>,
+    /// Who decides about the calls that the filter leaves to others, if it does.
+    pub notify: Option<NotifySpec>,
     /// `lxc.ephemeral`: it is destroyed when it stops.
     pub ephemeral: bool,
     /// Variables given to init, besides `container=lxc`, in order.
@@ -140,6 +142,16 @@ pub struct ProcessSpec {
     pub own_cores: bool,
     /// `lxc.time.offset.*`: how far its clocks are ahead; none: it has the host's.
     pub clocks: Option<ClockOffsets>,
+}
+
+/// `lxc.seccomp.notify.*`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NotifySpec {
+    /// The socket of who decides: a path, or a name without a file behind `@`; none: nobody, and the
+    /// calls fail.
+    pub proxy: Option<String>,
+    /// Sent along with each question.
+    pub cookie: String,
 }
 
 /// A resource limit of setrlimit(2).

@@ -102,7 +102,7 @@ fn follow(visit: &mut Visit<'_>, first: &Newborn, joins: Joins) -> Result<Entere
         ChildReport::Ready(fds) => fds.into_iter().next(),
         ChildReport::Failed(failure) => return Err(error::of_step(visit.steps, failure)),
         ChildReport::End => return Err(LaunchError::Died),
-        ChildReport::Born(_) | ChildReport::Asks(..) => {
+        ChildReport::Born(_) | ChildReport::Listens(_) | ChildReport::Asks(..) => {
             return Err(LaunchError::Report(Errno::EPROTO));
         }
     };
@@ -144,7 +144,10 @@ fn until_it_runs(steps: &[Step], socket: BorrowedFd<'_>) -> Result<OwnedFd, Laun
                 }
                 return Err(error::of_step(steps, failure));
             }
-            ChildReport::Born(_) | ChildReport::Ready(_) | ChildReport::Asks(..) => {
+            ChildReport::Born(_)
+            | ChildReport::Ready(_)
+            | ChildReport::Listens(_)
+            | ChildReport::Asks(..) => {
                 return Err(LaunchError::Report(Errno::EPROTO));
             }
         }

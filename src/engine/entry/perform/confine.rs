@@ -1,7 +1,7 @@
-//! The confinement of the next program, requested through the host's own /proc.
+//! The confinement of the next program, requested through the host's own /proc, and its filter.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -9,6 +9,9 @@ use nix::sys::stat::Mode;
 use nix::unistd::write;
 
 use crate::engine::entry::plan::Confinement;
+use crate::engine::entry::report::{self, Asker};
+use crate::engine::sys::filter::{FilterInstruction, install_filter};
+use crate::engine::sys::notify::install_notifying;
 use crate::engine::terms::label::SecurityModule;
 
 /// A label that this process, which executes nothing, applies to itself.
@@ -42,6 +45,19 @@ pub(super) fn on_exec(confinement: &Confinement) -> nix::Result<Option<LabelFile
     };
     write(&exec, change.on_exec.as_bytes())?;
     Ok(Some(LabelFile { current, at_once: change.at_once.clone() }))
+}
+
+/// Loads the filter; the creator gets where the calls are received that it leaves to others.
+pub(super) fn filter(
+    program: &[FilterInstruction],
+    notifies: bool,
+    asker: Asker<'_>,
+) -> nix::Result<()> {
+    if !notifies {
+        return install_filter(program);
+    }
+    let listener = install_notifying(program)?;
+    report::listens(asker.creator, listener.as_fd())
 }
 
 /// Opens a file of this process; before Linux 5.8 there was one for all security modules.

@@ -69,7 +69,8 @@ pub(in crate::engine) fn enter(entering: Entering) -> Result<Vec<Step>, PlanErro
     steps.extend(late);
     steps.extend(entering.personality.map(KernelStep::Personality).map(Step::Kernel));
     // While the process has the capability for it.
-    steps.extend(entering.filter.map(|program| Step::Filter { program, place: None }));
+    let filter = |program| Step::Filter { program, notifies: false, place: None };
+    steps.extend(entering.filter.map(filter));
     steps.extend([
         Step::Identity { uid: entering.uid, gid: entering.gid, groups: Vec::new() },
         Step::LimitCapabilities { mask },

@@ -95,6 +95,8 @@ pub(in crate::engine) enum Step {
     /// A filter of system calls, for all that follows.
     Filter {
         program: Vec<FilterInstruction>,
+        /// The supervisor is notified of some calls.
+        notifies: bool,
         place: Option<ConfigPlace>,
     },
     Appear,

@@ -47,6 +47,7 @@ fn spec(rootfs: Option<&str>) -> Spec {
         keyring_label: None,
         no_new_privs: true,
         filter: None,
+        notify: None,
         ephemeral: false,
         environment: vec![("PATH".to_owned(), "/bin:/opt".to_owned())],
         root_flags: None,

@@ -49,7 +49,8 @@ fn renew(run: &mut Run, watch: &mut Watch) -> Result<(), RunError> {
     let desk = &mut watch.desk;
     desk.life.log = Log::open(&run.spec)?;
     let hierarchies = std::mem::take(&mut desk.hierarchies);
-    let Born { mut launched, cgroup, oom } = bear(run, &steps, &hierarchies, &mut desk.life)?;
+    let Born { mut launched, cgroup, oom, notifier } =
+        bear(run, &steps, &hierarchies, &mut desk.life)?;
     desk.life.record.init = Identity::of(run.lxcpath.host(), launched.pid);
     desk.life.enter(State::Running);
     let console = opened.console(launched.console.take(), &run.spec);
@@ -67,6 +68,7 @@ fn renew(run: &mut Run, watch: &mut Watch) -> Result<(), RunError> {
     desk.hierarchies = hierarchies;
     watch.halt = run.spec.signals.halt;
     watch.oom = oom.map(Oom::begin);
+    watch.notifier = notifier;
     watch.guard = LimitGuard::begin(&cgroup);
     watch.desk.cgroup = cgroup;
     Ok(())

@@ -37,6 +37,10 @@ pub(super) enum RunError {
     Cgroup(#[source] CgroupError),
     #[error("{0}")]
     Share(#[source] ShareError),
+    #[error(
+        "connect to lxc.seccomp.notify.proxy unix:{proxy}, which must listen before the container starts"
+    )]
+    Proxy { proxy: String, source: Errno },
     #[error("{0}")]
     Launch(#[source] LaunchError),
     #[error("{0}")]
@@ -72,6 +76,7 @@ impl RunError {
             | Self::Reclaim(_)
             | Self::Record(_)
             | Self::Host(_)
+            | Self::Proxy { .. }
             | Self::Wires(_)
             | Self::LogFile { .. }
             | Self::Log { .. }

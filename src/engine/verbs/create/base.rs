@@ -208,7 +208,7 @@ mod tests {
         fs::create_dir_all(config::default_config(&host).parent().unwrap()).unwrap();
         let lxcpath = Lxcpath::open(&host, dir.path());
         // Isolation that wharf does not support yet is not left out either.
-        for line in ["lxc.bogus = 1", "lxc.seccomp.notify.proxy = unix:/x"] {
+        for line in ["lxc.bogus = 1", "lxc.cgroup.dir.monitor = x"] {
             fs::write(config::default_config(&host), line).unwrap();
             let base = Base::of(&"web".parse().unwrap(), &lxcpath, &Create::default());
             let said = base.unwrap_err().to_string();

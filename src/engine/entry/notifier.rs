@@ -1,0 +1,252 @@
+//! Asks who decides about the system calls that a container's filter leaves to others: the program at
+//! `lxc.seccomp.notify.proxy`, in LXC's form. One call at a time, and never waiting: the others wait in
+//! the kernel. What nobody answers fails with ENOSYS.
+
+use std::fs::File;
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, recvmsg,
+    sendmsg, socket,
+};
+
+use crate::engine::sys::notify::{self, NotifySizes};
+use crate::engine::terms::spec::NotifySpec;
+
+/// How long an answer may take, as with LXC.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// What goes before the kernel's structures: nothing, the supervisor's pid, init's, the sizes of the
+/// structures, padding, and the length of the cookie.
+const HEAD: usize = 32;
+/// Where the id and the pid are in the kernel's `struct seccomp_notif`.
+const ID: std::ops::Range<usize> = 0..8;
+const PID: std::ops::Range<usize> = 8..12;
+/// Where the error is in the kernel's `struct seccomp_notif_resp`, behind the id and the value.
+const ERROR: std::ops::Range<usize> = 16..20;
+
+/// The calls of one container.
+#[derive(Debug)]
+pub(in crate::engine) struct Notifier {
+    spec: NotifySpec,
+    sizes: NotifySizes,
+    init: i32,
+    /// None until the filter is loaded.
+    listener: Option<OwnedFd>,
+    proxy: Option<OwnedFd>,
+    /// The call that is being decided.
+    asked: Option<Asked>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    id: u64,
+    due: Instant,
+}
+
+/// Why there can be no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Unanswered;
+
+impl From<Errno> for Unanswered {
+    fn from(_: Errno) -> Self {
+        Self
+    }
+}
+
+impl Notifier {
+    /// Connects to the proxy, if there is one.
+    pub(in crate::engine) fn new(spec: &NotifySpec) -> nix::Result<Self> {
+        let proxy = spec.proxy.as_deref().map(reach).transpose()?;
+        let sizes = notify::notify_sizes()?;
+        Ok(Self { spec: spec.clone(), sizes, init: 0, listener: None, proxy, asked: None })
+    }
+
+    /// Takes where the calls of the container of `init` are received.
+    pub(in crate::engine) fn begin(&mut self, listener: OwnedFd, init: i32) {
+        self.listener = Some(listener);
+        self.init = init;
+    }
+
+    /// Returns what to wait for before [`Self::go_on`]: the next call, or its answer.
+    pub(in crate::engine) fn source(&self) -> Option<BorrowedFd<'_>> {
+        if self.asked.is_some() { self.proxy.as_ref() } else { self.listener.as_ref() }
+            .map(OwnedFd::as_fd)
+    }
+
+    /// Returns when the answer is no longer waited for.
+    pub(in crate::engine) fn due(&self) -> Option<Instant> {
+        self.asked.as_ref().map(|it| it.due)
+    }
+
+    /// Does what can be done without waiting.
+    pub(in crate::engine) fn go_on(&mut self) {
+        let Some(Asked { id, due }) = self.asked else { return self.ask() };
+        match self.answer(id) {
+            Ok(Some(answer)) => self.tell(&answer),
+            Ok(None) if Instant::now() < due => return,
+            Ok(None) | Err(Unanswered) => {
+                // A late answer would be taken for the next one.
+                self.proxy = None;
+                self.tell(&self.no_answer(id));
+            }
+        }
+        self.asked = None;
+    }
+
+    /// Receives the next call and passes it on.
+    fn ask(&mut self) {
+        let Some(listener) = &self.listener else { return };
+        let mut fds = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+        _ = poll(&mut fds, PollTimeout::ZERO);
+        let ready = fds.iter().filter_map(PollFd::revents).fold(PollFlags::empty(), |a, b| a | b);
+        if !ready.contains(PollFlags::POLLIN) {
+            // The last process with the filter has ended.
+            if ready.contains(PollFlags::POLLHUP) {
+                self.listener = None;
+            }
+            return;
+        }
+        // The process may have ended meanwhile.
+        let Ok(received) = notify::receive_call(listener.as_fd(), self.sizes) else { return };
+        let id = received.get(ID).and_then(|it| it.try_into().ok()).map_or(0, u64::from_ne_bytes);
+        match self.pass_on(&received, id) {
+            Ok(()) => self.asked = Some(Asked { id, due: Instant::now() + PATIENCE }),
+            Err(Unanswered) => self.tell(&self.no_answer(id)),
+        }
+    }
+
+    fn pass_on(&mut self, call: &[u8], id: u64) -> Result<(), Unanswered> {
+        let address = self.spec.proxy.clone().ok_or(Unanswered)?;
+        let pid = call.get(PID).and_then(|it| it.try_into().ok()).map(u32::from_ne_bytes);
+        let (process, memory) = process(pid.ok_or(Unanswered)?).map_err(|_gone| Unanswered)?;
+        let listener = self.listener.as_ref().ok_or(Unanswered)?;
+        // Otherwise they may be those of another process.
+        if !notify::is_waiting(listener.as_fd(), id) {
+            return Err(Unanswered);
+        }
+        let fds = [process.as_raw_fd(), memory.as_raw_fd(), listener.as_raw_fd()];
+        let message = self.message(call, id);
+        let send = |proxy: &OwnedFd| {
+            let rights = [ControlMessage::ScmRights(&fds)];
+            let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+            let payload = [IoSlice::new(&message)];
+            sendmsg::<()>(proxy.as_raw_fd(), &payload, &rights, flags, None).map(drop)
+        };
+        if self.proxy.as_ref().is_some_and(|it| send(it).is_ok()) {
+            return Ok(());
+        }
+        // It may have been started again.
+        let proxy = reach(&address)?;
+        send(&proxy)?;
+        self.proxy = Some(proxy);
+        Ok(())
+    }
+
+    /// Returns the message to the proxy: LXC's `struct seccomp_notify_proxy_msg`, the call, an empty
+    /// answer and the cookie.
+    fn message(&self, call: &[u8], id: u64) -> Vec<u8> {
+        let own = std::process::id();
+        let mut message = Vec::from(0_u64.to_ne_bytes());
+        message.extend(own.to_ne_bytes());
+        message.extend(self.init.to_ne_bytes());
+        message.extend(self.sizes.iter().flat_map(|it| it.to_ne_bytes()));
+        message.resize(HEAD - size_of::<u64>(), 0);
+        message.extend((self.spec.cookie.len() as u64).to_ne_bytes());
+        message.extend(call);
+        message.extend(self.blank(id));
+        message.extend(self.spec.cookie.as_bytes());
+        message
+    }
+
+    fn blank(&self, id: u64) -> Vec<u8> {
+        let mut answer = Vec::from(id.to_ne_bytes());
+        answer.resize(usize::from(self.sizes[1]), 0);
+        answer
+    }
+
+    fn no_answer(&self, id: u64) -> Vec<u8> {
+        let mut answer = self.blank(id);
+        let error = (-libc::ENOSYS).to_ne_bytes();
+        answer.iter_mut().skip(ERROR.start).zip(error).for_each(|(to, from)| *to = from);
+        answer
+    }
+
+    /// Reads the proxy's answer; none: it has not come yet.
+    fn answer(&self, id: u64) -> Result<Option<Vec<u8>>, Unanswered> {
+        let proxy = self.proxy.as_ref().ok_or(Unanswered)?;
+        let [call, answer] = [self.sizes[0], self.sizes[1]].map(usize::from);
+        let whole = HEAD + call + answer;
+        let mut bytes = vec![0_u8; whole + self.spec.cookie.len() + 1];
+        let mut payload = [IoSliceMut::new(&mut bytes)];
+        let flags = MsgFlags::MSG_DONTWAIT;
+        let got = match recvmsg::<()>(proxy.as_raw_fd(), &mut payload, None, flags) {
+            Err(Errno::EAGAIN | Errno::EINTR) => return Ok(None),
+            got => got?.bytes,
+        };
+        // LXC's proxies send the cookie back or not.
+        let is_whole = got == whole || got == whole + self.spec.cookie.len();
+        let reserved = bytes.iter().take(size_of::<u64>()).all(|it| *it == 0);
+        let answer = bytes.get(HEAD + call..whole).unwrap_or_default();
+        let is_its = answer.starts_with(&id.to_ne_bytes());
+        if is_whole && reserved && is_its { Ok(Some(answer.to_vec())) } else { Err(Unanswered) }
+    }
+
+    fn tell(&self, answer: &[u8]) {
+        let Some(listener) = &self.listener else { return };
+        let told = notify::answer_call(listener.as_fd(), self.sizes, answer);
+        // The process may be gone. What the kernel does not take as an answer must not make it wait.
+        if told == Err(Errno::EINVAL)
+            && let Some(id) = answer.get(ID).and_then(|it| it.try_into().ok())
+        {
+            let plain = self.no_answer(u64::from_ne_bytes(id));
+            _ = notify::answer_call(listener.as_fd(), self.sizes, &plain);
+        }
+    }
+}
+
+/// Connects to the socket at a path, or to that of a name behind `@`.
+fn reach(address: &str) -> nix::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
+    let address = match address.strip_prefix('@') {
+        Some(name) => UnixAddr::new_abstract(name.as_bytes())?,
+        None => UnixAddr::new(address)?,
+    };
+    connect(fd.as_raw_fd(), &address)?;
+    Ok(fd)
+}
+
+/// Opens the directory of a process in `/proc`, and its memory.
+fn process(pid: u32) -> std::io::Result<(File, File)> {
+    let dir = format!("/proc/{pid}");
+    let memory = File::options().read(true).write(true).open(format!("{dir}/mem"))?;
+    let dir = File::options().read(true).custom_flags(libc::O_DIRECTORY).open(dir)?;
+    Ok((dir, memory))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_has_lxcs_form() {
+        let spec = NotifySpec { proxy: None, cookie: "web".to_owned() };
+        let sizes = [80, 24, 64];
+        let notifier = Notifier { spec, sizes, init: 77, listener: None, proxy: None, asked: None };
+        let message = notifier.message(&[7; 80], 9);
+        assert_eq!(message.len(), HEAD + 80 + 24 + 3);
+        assert_eq!(message[12..16], 77_i32.to_ne_bytes());
+        assert_eq!(message[16..24], [80, 0, 24, 0, 64, 0, 0, 0]);
+        assert_eq!(message[24..32], 3_u64.to_ne_bytes());
+        assert_eq!(message[HEAD + 80..HEAD + 88], 9_u64.to_ne_bytes());
+        assert!(message.ends_with(b"web"));
+        let refused = notifier.no_answer(9);
+        assert_eq!(refused[16..20], (-38_i32).to_ne_bytes());
+        assert_eq!(refused.len(), 24);
+    }
+}
