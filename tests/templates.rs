@@ -70,7 +70,12 @@ fn each_template_gives_the_network_that_it_is_named_for() {
 fn a_vlan_is_made_where_the_kernel_can() {
     let Some(lxcpath) = network() else { return };
     if !ip("link add link eth0 name trial type vlan id 7") {
-        println!("skipped: this kernel makes no VLANs");
+        let run = ["execute", &lxcpath.name("x"), "-f", "vlan", "--", "true"];
+        let refused = lxcpath.refused(&run, 1);
+        assert!(
+            refused.contains("does not support vlan; `modprobe 8021q` may load it"),
+            "{refused}"
+        );
         return;
     }
     let seen = lxcpath.ok(&["execute", &lxcpath.name("x"), "-f", "vlan", "--", "ip", "-o", "addr"]);

@@ -418,8 +418,10 @@ fn explain<'a>(
         }
         Some(libc::EOPNOTSUPP) => {
             let kind = nic.type_name();
+            // Its other modules are called what they make.
+            let module = if kind == "vlan" { "8021q" } else { kind };
             io::Error::other(format!(
-                "this kernel does not support {kind}; `modprobe {kind}` may load it"
+                "this kernel does not support {kind}; `modprobe {module}` may load it"
             ))
         }
         _ => error,
