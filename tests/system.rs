@@ -46,7 +46,9 @@ fn log_in(lxcpath: &Lxcpath, name: &str) -> Screen {
     console.wait_for("Connected to");
     console.keys_until(ENTER, "login:");
     console.keys("root\r");
-    console.wait_for("/root #");
+    // A newer busybox writes `~` for /root.
+    let is_prompt = |row: &str| matches!(row, "/root #" | "~ #");
+    console.wait_until("a prompt", |it| it.lines().any(is_prompt));
     console
 }
 

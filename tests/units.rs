@@ -192,7 +192,6 @@ fn what_a_unit_takes_away_is_named() {
         (&[NAMESPACES], &attach, NO_NAMESPACES),
         (&["RestrictAddressFamilies=AF_INET"], &start, "denies it socket(AF_UNIX) (a unit's Restr"),
         (&["RestrictSUIDSGID=yes"], &start, "denies it openat2 (a unit's RestrictSUIDSGID="),
-        (&["PrivateDevices=yes"], &start, "its /dev is not the host's (a unit's PrivateDevices="),
         (&["PrivateUsers=yes"], &start, "it is in a user namespace (a unit's PrivateUsers="),
         (&["ProtectControlGroups=yes"], &start, "it can only read /sys/fs/cgroup (Prot"),
         (&["ProtectSystem=strict"], &start, "it can only read /run/wharf and /"),
@@ -213,7 +212,12 @@ fn what_a_unit_takes_away_is_named() {
     assert_eq!(lxcpath.state(&name), "STOPPED");
     assert!(leftovers::cgroups(&name).is_empty(), "{:?}", leftovers::cgroups(&name));
     // Common settings of a unit.
-    for property in ["NoNewPrivileges=yes", "ProtectKernelTunables=yes", "LockPersonality=yes"] {
+    for property in [
+        "NoNewPrivileges=yes",
+        "ProtectKernelTunables=yes",
+        "LockPersonality=yes",
+        "PrivateDevices=yes",
+    ] {
         let output = restricted(&lxcpath, &[property], &execute);
         assert!(output.status.success(), "{property}: {}", told(&output));
     }
