@@ -86,6 +86,11 @@ impl Cgroup {
         Self { path: format!("/{below}"), groups: groups.collect() }
     }
 
+    /// A container without any group, as an ordinary user's without delegation.
+    pub(in crate::engine) const fn none() -> Self {
+        Self { path: String::new(), groups: Vec::new() }
+    }
+
     /// Drops the group, which no longer exists: its name may soon be another container's.
     pub(in crate::engine) fn forget(&mut self) {
         self.groups.clear();

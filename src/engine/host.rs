@@ -9,6 +9,7 @@ pub mod lxcpath;
 pub(in crate::engine) mod mountinfo;
 pub(in crate::engine) mod random;
 pub(in crate::engine) mod selinux;
+pub(in crate::engine) mod subids;
 
 #[cfg(test)]
 pub(in crate::engine) mod made_up;

@@ -6,6 +6,7 @@ mod blocked;
 mod enter;
 mod error;
 mod hold;
+mod map;
 mod outside;
 
 use std::io;
@@ -123,6 +124,14 @@ struct Birth<'a> {
     said: Option<BorrowedFd<'a>>,
 }
 
+impl Birth<'_> {
+    /// Returns whether this process must reach the new one through `/proc`, where root needs no
+    /// leave: `newuidmap` checks whose it is, and its namespaces are opened there.
+    fn is_reached(&self) -> bool {
+        self.flags & Space::User.flag() as u64 != 0 && !nix::unistd::geteuid().is_root()
+    }
+}
+
 /// A process on its way into a container.
 struct Newborn {
     pid: i32,
@@ -134,26 +143,27 @@ struct Newborn {
 fn bear(birth: &Birth<'_>, entry: CgroupFds) -> Result<Newborn, LaunchError> {
     let (ours, theirs) = report::pair().map_err(LaunchError::Socket)?;
     let CgroupFds { tasks, unified } = entry;
+    let reached = birth.is_reached();
     let away = Away::into(birth.shared)?;
     let side = sys::clone3(birth.flags, unified.as_ref().map(OwnedFd::as_fd));
     if matches!(side, Ok(Side::Child)) {
         drop((ours, away));
-        be_born(birth, theirs.as_fd(), tasks)
+        be_born(birth, theirs.as_fd(), tasks, reached)
     }
     away.back();
     let Side::Parent { pid, pidfd } = side.map_err(LaunchError::Clone)? else { sys::exit_now(0) };
     Ok(Newborn { pid, pidfd, socket: ours })
 }
 
-fn be_born(birth: &Birth<'_>, maker: BorrowedFd<'_>, tasks: Vec<OwnedFd>) -> ! {
+fn be_born(birth: &Birth<'_>, maker: BorrowedFd<'_>, tasks: Vec<OwnedFd>, reached: bool) -> ! {
     sys::die_of_panics(EXIT_SETUP_FAILED);
     // Until its own program runs, nothing in the container may inspect this process (CVE-2016-9962,
     // CVE-2019-5736). This does not keep out who has CAP_SYS_PTRACE over the host's users, as the
-    // root of a container may whose pid namespace is shared: a start warns of that. Cannot fail for
-    // these arguments.
-    _ = nix::sys::prctl::set_dumpable(false);
+    // root of a container may whose pid namespace is shared: a start warns of that. Before
+    // its users are mapped nothing there can. Cannot fail for these arguments.
+    _ = nix::sys::prctl::set_dumpable(reached);
     let mut site = Site::new(maker, tasks, birth.inherit, birth.door);
-    (site.said, site.shared) = (birth.said, birth.shared);
+    (site.said, site.shared, site.reached) = (birth.said, birth.shared, reached);
     let failure = perform(birth.steps, &mut site);
     report::failed(maker, failure);
     sys::exit_now(EXIT_SETUP_FAILED)
@@ -201,7 +211,11 @@ fn hear(
             (ChildReport::Listens(listener), Some(notifier)) => notifier.begin(listener, pid),
             (ChildReport::Asks(step, fd), _) => {
                 let step = request.steps.get(step);
-                let done = outside::perform(step, pid, fd.as_ref().map(OwnedFd::as_fd));
+                let done = if map::by_ordinary_user(step, pid)? {
+                    Ok(())
+                } else {
+                    outside::perform(step, pid, fd.as_ref().map(OwnedFd::as_fd))
+                };
                 report::answer(socket, done).map_err(LaunchError::Report)?;
             }
             (report, _) => return Ok(report),

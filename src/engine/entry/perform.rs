@@ -47,6 +47,8 @@ pub(in crate::engine) struct Site<'a> {
     /// Namespaces of others.
     pub(in crate::engine) shared: &'a [SharedSpace],
     made: Made,
+    /// Its supervisor, without root, reaches it through `/proc` until its own program runs.
+    pub(in crate::engine) reached: bool,
 }
 
 /// A namespace of another container, process or path, which is held open.
@@ -123,7 +125,8 @@ impl<'a> Site<'a> {
         inherit: [bool; 3],
         door: Option<Door<'a>>,
     ) -> Self {
-        Self { supervisor, tasks, inherit, door, said: None, shared: &[], made: Made::default() }
+        let made = Made::default();
+        Self { supervisor, tasks, inherit, door, said: None, shared: &[], made, reached: false }
     }
 
     fn enter_shared(&self, space: Space) -> nix::Result<()> {
@@ -159,7 +162,7 @@ fn perform_one(step: &Step, site: &mut Site<'_>, asker: Asker<'_>) -> Result<(),
     match step {
         Step::DieWithSupervisor => die_with(site.supervisor)?,
         Step::JoinCgroups => join_cgroups(&mut site.tasks)?,
-        Step::Users(step) => users::perform(step, made, asker)?,
+        Step::Users(step) => users::perform(step, made, asker, site.reached)?,
         Step::OwnCgroupNamespace => unshare(CloneFlags::CLONE_NEWCGROUP)?,
         Step::SlaveMounts => propagate(MsFlags::MS_SLAVE)?,
         Step::Confine(it) => made.label = confine::on_exec(it)?,
@@ -196,7 +199,7 @@ fn perform_one(step: &Step, site: &mut Site<'_>, asker: Asker<'_>) -> Result<(),
         Step::LeaveHost => visit::leave_host(site)?,
         Step::Keyring => make_keyring()?,
         Step::Bounding { drop } => drop_bounding(drop)?,
-        Step::BecomeInit { mask, asked } => become_init(*mask, *asked, made.label.take())?,
+        Step::BecomeInit { mask, asked } => become_init(*mask, *asked, site)?,
         Step::Session { terminal } => open_session(site, *terminal)?,
         Step::Identity { uid, gid, groups } => take_identity(*uid, *gid, groups)?,
         Step::LimitCapabilities { mask } => limit_capabilities(*mask)?,
@@ -312,6 +315,8 @@ fn hand_over(site: &mut Site<'_>) -> nix::Result<()> {
         site.made.pts.iter().chain(site.made.terminals.iter()).map(AsRawFd::as_raw_fd).collect();
     report::ready(site.supervisor, &fds)?;
     site.made.terminals.clear();
+    // What its supervisor had to do is done.
+    nix::sys::prctl::set_dumpable(false)?;
     // What is open now serves wharf alone, and so does what is opened from here on.
     sys::close_on_exec_from(3)
 }
@@ -337,11 +342,7 @@ fn limit_capabilities(mask: u64) -> nix::Result<()> {
 }
 
 /// The parent stays here as pid 1; the child goes on to the command.
-fn become_init(
-    mask: u64,
-    asked: Option<ShutdownSignals>,
-    label: Option<confine::LabelFile>,
-) -> nix::Result<()> {
+fn become_init(mask: u64, asked: Option<ShutdownSignals>, site: &mut Site<'_>) -> nix::Result<()> {
     init::hold_signals(asked)?;
     match sys::fork()? {
         None => Ok(()),
@@ -349,10 +350,13 @@ fn become_init(
             // Init stays, and the container can read how it was started.
             sys::forget_origin(init::TITLE);
             // Init goes on confined and without these capabilities, or not at all.
-            let confined = label.is_none_or(|it| it.take_on().is_ok());
+            let confined = site.made.label.take().is_none_or(|it| it.take_on().is_ok());
             if !confined || limit_capabilities(mask).is_err() {
                 sys::exit_now(init::FAILED);
             }
+            // It executes no program, so without this not even its user could enter the container.
+            // It can do no more than the container's root. Cannot fail.
+            _ = nix::sys::prctl::set_dumpable(site.reached);
             init::run(command, asked)
         }
     }

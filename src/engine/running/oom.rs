@@ -67,7 +67,7 @@ pub(in crate::engine) struct Death {
 impl Death {
     /// Returns whether the process was in the group at `path` or below it.
     pub(in crate::engine) fn was_in(&self, path: &str) -> bool {
-        let Some(group) = &self.group else { return false };
+        let Some(group) = self.group.as_ref().filter(|_| !path.is_empty()) else { return false };
         let mut found = group.match_indices(path).map(|(at, _)| (at, group.get(at + path.len()..)));
         found.any(|(at, rest)| {
             (at == 0 || !self.rooted) && rest.is_some_and(|it| it.is_empty() || it.starts_with('/'))

@@ -10,6 +10,7 @@ mod desk;
 mod ending;
 mod equipment;
 mod error;
+mod groups;
 mod guard;
 mod life;
 mod log;
@@ -243,8 +244,7 @@ fn bear(
         shares::open(&run.lxcpath, &run.spec.namespaces).map_err(RunError::Share)?;
     life.warn(&warnings);
     let mut notifier = run.spec.notify.as_ref().map(notifier).transpose()?;
-    let cgroup =
-        Cgroup::create(hierarchies, &cgroup::payload(&run.name)).map_err(RunError::Cgroup)?;
+    let cgroup = groups::make(run, hierarchies)?;
     // Before any process is in it, so that a clean-up knows what is ours.
     life.record.cgroup = Some(cgroup.path().to_owned());
     life.record.cgroup_inodes = cgroup.inodes();
@@ -285,7 +285,8 @@ fn launch_in(
 ) -> Result<(Launched, Option<OomWatch>), RunError> {
     let (v1, v2) = (&run.spec.cgroup_v1, &run.spec.cgroup_v2);
     cgroup.apply(v1, v2).map_err(RunError::Cgroup)?;
-    if let Some(owner) = owner(&run.spec) {
+    let is_root = nix::unistd::geteuid().is_root();
+    if let Some(owner) = owner(&run.spec).filter(|_| is_root) {
         cgroup.give_to(owner).map_err(RunError::Cgroup)?;
     }
     let request = LaunchRequest {
@@ -295,7 +296,10 @@ fn launch_in(
         cgroup: Some(cgroup),
         inherit: if run.foreground { viewer::inherited() } else { [false; 3] },
         before_exec: &mut |init| {
-            cgroup.apply_devices(v1, v2)?;
+            // Without root no rules are made, nor can the container make a device.
+            if is_root {
+                cgroup.apply_devices(v1, v2)?;
+            }
             Ok(life.carry_out(run.host_steps(), Some(init))?)
         },
         notifier: plan.notifier,

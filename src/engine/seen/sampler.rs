@@ -371,7 +371,11 @@ impl Sampler {
         let (mut detail, fault) = self.still(name, init);
         if let Some(path) = run.and_then(|it| it.cgroup.as_ref()) {
             let cgroup = Cgroup::open(&self.hierarchies, path);
-            let processes = self.processes.read(&cgroup.pids(), tasks);
+            let pids = match init.filter(|_| path.is_empty()) {
+                Some(init) => self.processes.descendants(init),
+                None => cgroup.pids(),
+            };
+            let processes = self.processes.read(&pids, tasks);
             detail.processes = process::forest(processes, interest.order);
             detail.files.clear();
             detail.limit_cgroup = run.and_then(|it| it.limits.clone()).filter(|it| it != path);
@@ -380,7 +384,7 @@ impl Sampler {
                 let limits = limits.map(|it| Cgroup::open(&self.hierarchies, it));
                 detail.files = limits.as_ref().unwrap_or(&cgroup).files();
             }
-            detail.cgroup = Some(path.clone());
+            detail.cgroup = Some(path.clone()).filter(|it| !it.is_empty());
         }
         (detail, fault)
     }

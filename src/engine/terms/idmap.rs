@@ -132,7 +132,8 @@ impl IdMap {
         Some(Owner { uid, gid: self.outside(IdKind::Group, inside.gid)? })
     }
 
-    fn ranges(&self, kind: IdKind) -> &[IdRange] {
+    /// Returns the ranges, in their order.
+    pub fn ranges(&self, kind: IdKind) -> &[IdRange] {
         match kind {
             IdKind::User => &self.users,
             IdKind::Group => &self.groups,
@@ -141,6 +142,14 @@ impl IdMap {
 }
 
 impl IdKind {
+    /// Returns the program that maps them for an ordinary user; see newuidmap(1).
+    pub const fn mapper(self) -> &'static str {
+        match self {
+            Self::User => "newuidmap",
+            Self::Group => "newgidmap",
+        }
+    }
+
     const fn words(self) -> &'static str {
         match self {
             Self::User => "users",

@@ -2,6 +2,7 @@
 //! changes nothing.
 
 mod calls;
+mod ordinary;
 mod seen;
 
 use std::error::Error as StdError;
@@ -11,7 +12,10 @@ use std::path::Path;
 use nix::errno::Errno;
 
 use crate::engine::cgroup::CgroupError;
+use crate::engine::config::Config;
 use crate::engine::entry::launch::LaunchError;
+use crate::engine::host::Host;
+use crate::engine::terms::spec::Spec;
 use crate::engine::{Engine, Error};
 use seen::Seen;
 
@@ -22,19 +26,18 @@ pub(in crate::engine) fn missing() -> Option<String> {
     let seen = Seen::look(&[]);
     if seen.effective & (1 << SYS_ADMIN) != 0 {
         None
-    } else if seen.is_root {
-        Some(
+    } else {
+        seen.is_root.then(|| {
             "root lacks CAP_SYS_ADMIN here, which a container's namespaces and mounts require; a \
              unit's CapabilityBoundingSet=, or the container that wharf runs in, removed it"
-                .to_owned(),
-        )
-    } else {
-        Some(
-            "root is needed for a container's namespaces, mounts and cgroups (an ordinary user's \
-             containers are not supported yet); run wharf as root, as with sudo"
-                .to_owned(),
-        )
+                .to_owned()
+        })
     }
+}
+
+/// Returns why this process, without root, cannot start this container; none if it can, or is root.
+pub(in crate::engine) fn missing_for(host: &Host, config: &Config, spec: &Spec) -> Option<String> {
+    if nix::unistd::geteuid().is_root() { None } else { ordinary::missing(host, config, spec) }
 }
 
 /// Returns why this process would be killed silently if it started or entered a container; none if

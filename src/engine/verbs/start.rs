@@ -169,9 +169,14 @@ impl Engine {
 
     /// Reads what `start` orders, if this process may carry it out.
     fn load(&self, verb: Verb, name: &Name, start: &Start) -> Result<(Config, Spec), Error> {
-        match privilege::missing() {
-            Some(why) => Err(Error::new(verb, name, ErrorKind::Denied, why)),
-            None => start.load(verb, &self.lxcpath, name),
+        let denied = |why| Error::new(verb, name, ErrorKind::Denied, why);
+        let (config, spec) = match privilege::missing() {
+            Some(why) => return Err(denied(why)),
+            None => start.load(verb, &self.lxcpath, name)?,
+        };
+        match privilege::missing_for(self.lxcpath.host(), &config, &spec) {
+            Some(why) => Err(denied(why)),
+            None => Ok((config, spec)),
         }
     }
 

@@ -19,10 +19,11 @@ use crate::engine::entry::plan::{
 use crate::engine::entry::report::{StepFailure, StepPart};
 use crate::engine::entry::script::ScriptOutput;
 use crate::engine::entry::superblock;
-use crate::engine::terms::error::ErrorKind;
+use crate::engine::terms::error::{ErrorKind, words};
 use crate::engine::terms::shown::shown_bytes;
 use crate::engine::terms::signal;
 use crate::engine::terms::space::Space;
+use crate::engine::terms::spec::ConfigPlace;
 
 /// Why a container could not be started or entered.
 #[derive(Debug, thiserror::Error)]
@@ -86,9 +87,15 @@ pub(in crate::engine) enum LaunchError {
     Hook { hook: String, how: String, place: String },
     #[error("{0}")]
     BeforeExec(#[source] BeforeExec),
+    #[error("map its users: {}{place}", words(source))]
+    Map { source: io::Error, place: String },
 }
 
 impl LaunchError {
+    pub(super) fn map(source: io::Error, place: Option<&ConfigPlace>) -> Self {
+        Self::Map { source, place: place.map(|it| format!(" ({it})")).unwrap_or_default() }
+    }
+
     /// Adds how the process ended, if nothing else is known.
     pub(super) fn with_end(self, end: WaitStatus) -> Self {
         // We also send SIGKILL.
@@ -162,6 +169,7 @@ impl LaunchError {
             | Self::Hold(_)
             | Self::Output(_)
             | Self::Hook { .. }
+            | Self::Map { .. }
             | Self::BeforeExec(_) => ErrorKind::Failed,
         }
     }

@@ -9,7 +9,12 @@ use crate::engine::entry::plan::UserStep;
 use crate::engine::entry::report::Asker;
 
 /// Carries out one step.
-pub(super) fn perform(step: &UserStep, made: &mut Made, asker: Asker<'_>) -> nix::Result<()> {
+pub(super) fn perform(
+    step: &UserStep,
+    made: &mut Made,
+    asker: Asker<'_>,
+    reached: bool,
+) -> nix::Result<()> {
     match step {
         UserStep::Map(_) | UserStep::Outside(_) => asker.ask(None),
         UserStep::OwnNetwork => unshare(CloneFlags::CLONE_NEWNET),
@@ -19,7 +24,8 @@ pub(super) fn perform(step: &UserStep, made: &mut Made, asker: Asker<'_>) -> nix
                 // What fails here fails again where the root is taken, which tells it.
                 made.place = open(root.as_c_str(), flags, Mode::empty()).ok();
             }
-            take_identity(owner.uid, owner.gid, &[])
+            take_identity(owner.uid, owner.gid, &[])?;
+            nix::sys::prctl::set_dumpable(reached)
         }
     }
 }

@@ -35,6 +35,17 @@ pub(super) enum RunError {
     Plan(#[source] PlanError),
     #[error("{0}")]
     Cgroup(#[source] CgroupError),
+    #[error(
+        "{0}: no cgroup is delegated to you, so nothing would enforce it: log in where systemd runs a \
+         user manager with cgroup v2 (`loginctl enable-linger` keeps it without a login), or remove \
+         the line"
+    )]
+    NotDelegated(String),
+    #[error(
+        "no cgroup is delegated to you, and without one and a pid namespace of its own nothing would \
+         end its processes"
+    )]
+    NoEnd,
     #[error("{0}")]
     Share(#[source] ShareError),
     #[error(
@@ -67,6 +78,7 @@ impl RunError {
             Self::Gone(_) => ErrorKind::NotFound,
             Self::Config(error) => error.kind,
             Self::Plan(_) => ErrorKind::Invalid,
+            Self::NotDelegated(_) | Self::NoEnd => ErrorKind::Denied,
             Self::Cgroup(error) => error.kind(),
             Self::Share(error) => error.kind(),
             Self::Launch(error) => error.kind(),

@@ -72,11 +72,12 @@ impl Drop for Monitor {
 }
 
 fn make(hierarchies: &Hierarchies, life: &mut Life) -> Option<Cgroup> {
-    let group = Cgroup::create(hierarchies, &cgroup::monitor(&life.record.name)).ok()?;
+    let made = Cgroup::create(hierarchies, &cgroup::monitor(&life.record.name)).ok();
+    let group = made.unwrap_or_else(Cgroup::none);
     life.record.monitor_cgroup = Some(group.path().to_owned());
     life.record.monitor_inodes = group.inodes();
     life.save();
-    Some(group)
+    (!group.dirs().is_empty()).then_some(group)
 }
 
 /// Leaves the group and has it removed. On v2 a process born outside does so once this one has

@@ -64,7 +64,8 @@ impl Processes {
         let seen = processes.iter().map(|it| u64::from(it.threads)).sum();
         if tasks.is_none_or(|it| it > seen) {
             let listed: HashSet<i32> = processes.iter().map(|it| it.pid).collect();
-            let children: Vec<i32> = processes.iter().flat_map(|it| self.children(it)).collect();
+            let children: Vec<i32> =
+                processes.iter().flat_map(|it| self.children(it.pid)).collect();
             let unlisted = children.into_iter().filter(|it| !listed.contains(it));
             let dead = |it: &Process| it.state == ZOMBIE;
             processes.extend(unlisted.filter_map(|it| self.one(it, &mut known)).filter(dead));
@@ -105,8 +106,20 @@ impl Processes {
     }
 
     /// Lists the children of every thread of `parent`, zombies among them.
-    fn children(&self, parent: &Process) -> Vec<i32> {
-        let tasks = self.proc.join(format!("{}/task", parent.pid));
+    /// Returns `init` and its descendants: the processes of a container without groups, except those
+    /// that entered it later.
+    pub(super) fn descendants(&self, init: i32) -> Vec<i32> {
+        let (mut found, mut next) = (vec![init], 0);
+        while let Some(parent) = found.get(next) {
+            let children = self.children(*parent);
+            found.extend(children);
+            next += 1;
+        }
+        found
+    }
+
+    fn children(&self, parent: i32) -> Vec<i32> {
+        let tasks = self.proc.join(format!("{parent}/task"));
         let threads = std::fs::read_dir(tasks).into_iter().flatten().flatten();
         let lists = threads.filter_map(|it| read(&it.path().join("children"), CHILDREN_BYTES));
         let numbers = |list: Vec<u8>| {

@@ -1,0 +1,36 @@
+//! Makes the container's groups. A user to whom none are delegated has containers without, as long
+//! as nothing asks for a limit.
+
+use super::error::RunError;
+use super::{Run, cgroup};
+use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies, Version};
+use crate::engine::terms::space::Space;
+use crate::engine::terms::spec::{At, CgroupSetting, Spec};
+
+/// Creates the groups in every hierarchy where this process may.
+pub(super) fn make(run: &Run, hierarchies: &Hierarchies) -> Result<Cgroup, RunError> {
+    let made = Cgroup::create(hierarchies, &cgroup::payload(&run.name));
+    match made {
+        Err(CgroupError::Unwritable { .. }) if !nix::unistd::geteuid().is_root() => {
+            without(&run.spec, hierarchies)
+        }
+        made => made.map_err(RunError::Cgroup),
+    }
+}
+
+fn without(spec: &Spec, hierarchies: &Hierarchies) -> Result<Cgroup, RunError> {
+    let has = |version| hierarchies.iter().any(|it| it.version == version);
+    let of = |version, settings: &[At<CgroupSetting>]| {
+        let limit = settings.iter().find(|it| !it.value.file.starts_with("devices."));
+        limit.filter(|_| has(version)).cloned()
+    };
+    let v1 = of(Version::V1, &spec.cgroup_v1).map(|it| ("lxc.cgroup", it));
+    let limit = v1.or_else(|| of(Version::V2, &spec.cgroup_v2).map(|it| ("lxc.cgroup2", it)));
+    if let Some((prefix, At { value, place })) = limit {
+        let place = place.map(|it| format!(" ({it})")).unwrap_or_default();
+        let setting = format!("{prefix}.{} = {}{place}", value.file, value.value);
+        return Err(RunError::NotDelegated(setting));
+    }
+    // Its end is what ends the other processes.
+    if spec.namespaces.has_own(Space::Pid) { Ok(Cgroup::none()) } else { Err(RunError::NoEnd) }
+}

@@ -1,0 +1,190 @@
+//! Containers of an ordinary user, without root: on users that the test makes on this machine.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "a skipped test says so")]
+
+mod support;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, chown, lchown};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use support::{can_run_containers, finish, has_program, rootfs, text, told};
+
+/// Who is root in the containers here.
+const ROOT: u32 = 800_000;
+const LAST: u32 = ROOT + 65_535;
+
+/// A user with a home, ids for containers and a copy of wharf, which go with it.
+struct User {
+    name: String,
+    id: u32,
+    home: tempfile::TempDir,
+}
+
+impl User {
+    /// Makes one; none if this machine cannot.
+    fn new() -> Option<Self> {
+        if !can_run_containers() {
+            return None;
+        }
+        if !["/usr/bin/newuidmap", "/usr/bin/newgidmap"].iter().all(|it| Path::new(it).exists()) {
+            println!("skipped: no newuidmap on this machine; install the package uidmap");
+            return None;
+        }
+        if !has_program("useradd") || !Path::new("/proc/self/ns/user").exists() {
+            return None;
+        }
+        let home = tempfile::Builder::new().prefix("wharf-user-").tempdir().unwrap();
+        fs::set_permissions(home.path(), Permissions::from_mode(0o711)).unwrap();
+        let name = format!("wharf{}", std::process::id());
+        for file in ["/etc/subuid", "/etc/subgid"] {
+            fs::File::options().create(true).append(true).open(file).unwrap();
+        }
+        run("useradd", &["-M", "-s", "/bin/sh", "-d", home.path().to_str().unwrap(), &name]);
+        let id = nix::unistd::User::from_name(&name).unwrap().unwrap().uid.as_raw();
+        let user = Self { name, id, home };
+        chown(user.home.path(), Some(id), Some(id)).unwrap();
+        rootfs::copy_program(env!("CARGO_BIN_EXE_wharf"), &user.program());
+        Some(user)
+    }
+
+    /// Gives it ids.
+    fn allot(&self) {
+        let range = format!("{ROOT}-{LAST}");
+        run("usermod", &["--add-subuids", &range, "--add-subgids", &range, &self.name]);
+    }
+
+    /// Takes them, and what `useradd` gave.
+    fn take_ids(&self) {
+        for file in ["/etc/subuid", "/etc/subgid"] {
+            let text = fs::read_to_string(file).unwrap();
+            let kept = text.lines().filter(|it| !it.starts_with(&format!("{}:", self.name)));
+            let kept: Vec<String> = kept.map(|it| format!("{it}\n")).collect();
+            fs::write(file, kept.concat()).unwrap();
+        }
+    }
+
+    fn program(&self) -> PathBuf {
+        self.home.path().join("wharf")
+    }
+
+    fn runtime(&self) -> PathBuf {
+        self.home.path().join("run")
+    }
+
+    fn container(&self, name: &str) -> PathBuf {
+        self.home.path().join(".local/share/lxc").join(name)
+    }
+
+    fn command(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(args).uid(self.id).gid(self.id).stdin(Stdio::null()).current_dir("/");
+        command.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("TERM", "linux");
+        command.env("HOME", self.home.path()).env("USER", &self.name);
+        command.env("XDG_RUNTIME_DIR", self.runtime());
+        command
+    }
+
+    fn wharf(&self, args: &[&str]) -> Output {
+        finish(self.command(self.program().to_str().unwrap(), args))
+    }
+
+    fn ok(&self, args: &[&str]) -> String {
+        let output = self.wharf(args);
+        assert!(output.status.success(), "wharf {args:?}: {}", told(&output));
+        text(&output.stdout)
+    }
+
+    fn refused(&self, args: &[&str]) -> String {
+        let output = self.wharf(args);
+        assert_eq!(output.status.code(), Some(1), "wharf {args:?}: {}", told(&output));
+        text(&output.stderr)
+    }
+
+    /// Writes the configuration of a container, as the user would.
+    fn configure(&self, name: &str, lines: &str) {
+        let dir = self.container(name);
+        let root = self.home.path().join("root");
+        let general = format!(
+            "lxc.uts.name = {name}\nlxc.rootfs.path = {}\nlxc.net.0.type = empty\n\
+             lxc.mount.auto = proc:mixed sys:ro\n",
+            root.display()
+        );
+        self.sh(&format!(
+            "mkdir -p {0}; cat > {0}/config <<'E'\n{general}{lines}\nE",
+            dir.display()
+        ));
+    }
+
+    fn sh(&self, script: &str) -> String {
+        let output = finish(self.command("/bin/sh", &["-ec", script]));
+        assert!(output.status.success(), "{script}: {}", told(&output));
+        text(&output.stdout)
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        for name in text(&self.wharf(&["ls", "-1"]).stdout).lines() {
+            self.wharf(&["stop", "-k", name]);
+        }
+        self.take_ids();
+        // It is the machine's, which must not keep it after a failure either.
+        _ = Command::new("userdel").arg("-f").arg(&self.name).output();
+    }
+}
+
+fn run(program: &str, args: &[&str]) {
+    let output = Command::new(program).args(args).output().unwrap();
+    assert!(output.status.success(), "{program} {args:?}: {}", told(&output));
+}
+
+fn map() -> String {
+    format!("lxc.idmap = u 0 {ROOT} 65536\nlxc.idmap = g 0 {ROOT} 65536\n")
+}
+
+#[test]
+fn an_ordinary_user_has_containers() {
+    let Some(user) = User::new() else { return };
+    let root = user.home.path().join("root");
+    if !rootfs::busybox(&root) {
+        return;
+    }
+    for path in support::tree(&root).iter().chain([&root]) {
+        lchown(path, Some(ROOT), Some(ROOT)).unwrap();
+    }
+    user.sh("mkdir -m 700 ~/run");
+    user.take_ids();
+    user.configure("web", "");
+    let said = user.refused(&["start", "web", "--", "/bin/sleep", "1000"]);
+    assert!(
+        said.contains("needs a user namespace") && said.contains("usermod --add-sub"),
+        "{said}"
+    );
+    user.configure("web", &map());
+    let said = user.refused(&["start", "web", "--", "/bin/sleep", "1000"]);
+    let command = format!("usermod --add-subuids {ROOT}-{LAST} {}", user.name);
+    assert!(said.contains(&command) && said.contains("line 5 of"), "{said}");
+    user.allot();
+    user.ok(&["start", "web", "--", "/bin/sleep", "1000"]);
+    let told = user.ok(&["ls"]);
+    assert!(told.contains("RUNNING"), "{told}");
+    let init = user.ok(&["info", "-p", "-H", "web"]);
+    let status = fs::read_to_string(format!("/proc/{}/status", init.trim())).unwrap();
+    assert!(status.contains(&format!("Uid:\t{ROOT}\t{ROOT}\t{ROOT}\t{ROOT}")), "{status}");
+    let told = user.ok(&["ps", "web"]);
+    assert!(told.contains("/bin/sleep 1000"), "{told}");
+    let seen =
+        user.ok(&["attach", "web", "--", "/bin/sh", "-c", "id -u; hostname; echo x > /made"]);
+    assert_eq!(seen, "0\nweb\n");
+    user.ok(&["stop", "-k", "web"]);
+    assert!(user.ok(&["info", "web"]).contains("STOPPED"));
+    // wharf's own init executes no program.
+    let seen = user.ok(&["execute", "web", "--", "/bin/sh", "-c", "id -u; echo $$"]);
+    assert_eq!(seen, "0\n2\n");
+    user.ok(&["destroy", "web"]);
+    assert!(!user.container("web").exists());
+}
