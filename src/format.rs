@@ -10,6 +10,21 @@ const YEAR: u64 = 365 * DAY;
 /// Powers of 1024, from the first.
 const UNITS: [char; 6] = ['K', 'M', 'G', 'T', 'P', 'E'];
 
+/// How far a long piece of work is: `unpacking 25% of 4.0M (1.0M)`.
+pub fn progress(stage: &str, done_bytes: u64, whole_bytes: u64) -> String {
+    if stage.is_empty() {
+        return "working".to_owned();
+    }
+    match done_bytes.saturating_mul(100).checked_div(whole_bytes) {
+        None if done_bytes == 0 => stage.to_owned(),
+        None => format!("{stage} {}", bytes(done_bytes)),
+        Some(percent) => {
+            let [done, whole] = [done_bytes, whole_bytes].map(bytes);
+            format!("{stage} {}% of {whole} ({done})", percent.min(100))
+        }
+    }
+}
+
 /// Bytes in at most four cells: `0`, `812`, `9.8K`, `488M`, `1.4G`.
 pub fn bytes(bytes: u64) -> String {
     if bytes < 1000 {
@@ -110,6 +125,14 @@ fn local(at: SystemTime) -> Option<jiff::civil::DateTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_share_is_told_where_the_whole_is_known() {
+        assert_eq!(progress("", 0, 0), "working");
+        assert_eq!(progress("fetching", 0, 0), "fetching");
+        assert_eq!(progress("copying", 2 << 20, 0), "copying 2.0M");
+        assert_eq!(progress("unpacking", 1 << 20, 4 << 20), "unpacking 25% of 4.0M (1.0M)");
+    }
 
     #[test]
     fn bytes_take_four_cells() {

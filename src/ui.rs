@@ -154,7 +154,8 @@ impl Shell {
             // Sampling is paused by the operator.
             self.sampled = Instant::now();
         }
-        self.take(Message::Tick { now: SystemTime::now(), quiet: self.sampled.elapsed() })
+        self.take(Message::Tick { now: SystemTime::now(), quiet: self.sampled.elapsed() })?;
+        self.workers.reached().into_iter().try_for_each(|it| self.take(it))
     }
 
     fn take(&mut self, message: Message) -> anyhow::Result<()> {
@@ -176,6 +177,7 @@ impl Shell {
             Effect::CaptureMouse(true) => self.guard.capture_mouse(MouseCapture::On)?,
             Effect::CaptureMouse(false) => self.guard.capture_mouse(MouseCapture::Off)?,
             Effect::Act { .. }
+            | Effect::Cancel(_)
             | Effect::ReadLog(_)
             | Effect::ReadLimits { .. }
             | Effect::ReadStart { .. }

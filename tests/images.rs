@@ -6,13 +6,14 @@
 mod support;
 
 use std::fs;
+use std::io::{BufWriter, Write as _};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use support::screen::Screen;
+use support::screen::{LEFT, Screen, TAB};
 use support::{Lxcpath, can_run_containers, rootfs, text, tree, wait_until};
 
 /// Runs a program of the host in `dir`, and returns what it printed.
@@ -223,8 +224,12 @@ fn a_creation_that_is_cancelled_or_killed_leaves_nothing() {
     }
     fs::create_dir(dir.path().join("bin")).unwrap();
     // Sparse files are long and yet quickly made.
-    run(dir.path(), "truncate", &["-s", "8G", "bin/long"]);
-    run(dir.path(), "tar", &["--sparse", "-cf", "long.tar", "bin"]);
+    let files = ["bin/long", "bin/longer", "bin/longest", "bin/endless"];
+    for file in files {
+        run(dir.path(), "truncate", &["-s", "15G", file]);
+    }
+    let pack = ["--format=gnu", "--sparse", "-cf", "long.tar"];
+    run(dir.path(), "tar", &[&pack[..], &files].concat());
     let from = dir.path().join("long.tar");
     let from = from.to_str().unwrap();
     let lxcpath = Lxcpath::new();
@@ -247,6 +252,56 @@ fn a_creation_that_is_cancelled_or_killed_leaves_nothing() {
     }
 }
 
+/// Writes an archive of empty files, each of which takes a moment.
+fn many_files(path: &Path, count: usize) {
+    let mut archive = tar::Builder::new(BufWriter::new(fs::File::create(path).unwrap()));
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(0);
+    for number in 0..count {
+        let path = format!("srv/{}/{number}", number / 1000);
+        archive.append_data(&mut header, path, std::io::empty()).unwrap();
+    }
+    archive.into_inner().unwrap().flush().unwrap();
+}
+
+#[test]
+fn the_screen_says_how_far_a_creation_is_and_cancels_it() {
+    if !can_run_containers() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("many.tar");
+    many_files(&image, 150_000);
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("many");
+    let mut screen = Screen::spawn(lxcpath.command(&[]), 100, 24);
+    screen.wait_for("There are no containers yet.");
+    screen.keys("n");
+    screen.wait_for("New container");
+    screen.keys(&[name.as_str(), TAB, LEFT, TAB, image.to_str().unwrap()].concat());
+    screen.wait_for("many.tar");
+    screen.keys("\x13");
+    // Of the archive's 73 MiB.
+    screen.wait_for("% of 73M");
+    screen.keys("\x18");
+    screen.wait_for("cancelled; nothing is left");
+    assert_eq!(tree(lxcpath.path()), Vec::<PathBuf>::new());
+    // The form has kept what was typed. Quitting cancels, too, after a question.
+    screen.keys("n");
+    screen.wait_for("New container");
+    screen.keys("\x13");
+    screen.wait_for("C-x cancels");
+    screen.keys("q");
+    screen.wait_for("is being created");
+    screen.keys("y");
+    assert!(screen.exit().success());
+    assert_eq!(tree(lxcpath.path()), Vec::<PathBuf>::new());
+}
+
 #[test]
 fn the_callers_umask_closes_no_directory_of_a_root() {
     let dir = tempfile::tempdir().unwrap();
@@ -262,4 +317,30 @@ fn the_callers_umask_closes_no_directory_of_a_root() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     let made = lxcpath.path().join(&name).join("rootfs");
     assert_eq!(run(&made, "stat", &["-c", "%a", ".", "etc"]), "755\n755\n");
+}
+
+#[test]
+fn holes_and_the_modes_of_pipes_are_kept_and_what_cannot_be_read_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(root) = root(dir.path()) else { return };
+    run(&root, "truncate", &["-s", "1G", "etc/hole"]);
+    run(&root, "sh", &["-c", "echo end >> etc/hole; mkfifo -m 666 etc/pipe"]);
+    let pack = ["-C", "root", "--sparse", "-cf"];
+    run(dir.path(), "tar", &[&pack[..], &["gnu.tar", "--format=gnu", "etc", "bin"]].concat());
+    run(dir.path(), "tar", &[&pack[..], &["pax.tar", "--format=posix", "etc", "bin"]].concat());
+    let [gnu, pax] = ["gnu.tar", "pax.tar"].map(|it| dir.path().join(it).display().to_string());
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("holes");
+    let said = lxcpath.refused(&["create", &name, "--from", &pax], 1);
+    assert!(said.contains("is a sparse file in the format of pax"), "{said}");
+    assert_eq!(tree(lxcpath.path()), Vec::<PathBuf>::new());
+    lxcpath.ok(&["create", &name, "--from", &gnu]);
+    let made = lxcpath.path().join(&name).join("rootfs");
+    let stat = run(&made, "stat", &["-c", "%s %a", "etc/hole", "etc/pipe"]);
+    assert_eq!(stat, "1073741828 644\n0 666\n");
+    let blocks: u64 = run(&made, "stat", &["-c", "%b", "etc/hole"]).trim().parse().unwrap();
+    assert!(blocks < 1000, "the hole was filled: {blocks}");
+    let registry = ["create", "x", "--from", "docker://debian", "--tag", "12"];
+    let said = lxcpath.refused(&registry, 1);
+    assert!(said.contains("follows its name"), "{said}");
 }

@@ -274,7 +274,73 @@ fn a_container_whose_files_others_use_is_not_destroyed() {
     assert!(said.contains("it has snapshots in "), "{said}");
     assert!(dir.join("config").exists());
     fs::remove_dir(dir.join("snaps/snap0")).unwrap();
+    // Of one that was made by hand, only its own configuration speaks.
+    fs::create_dir(dir.join("rootfs")).unwrap();
+    let upper = base.path().join("upper");
+    let root = format!("overlay:{}:{}", dir.join("rootfs").display(), upper.display());
+    let by_hand = create(&lxcpath, "by-hand", &root, &[]);
+    let said = lxcpath.refused(&["destroy", &shared], 1);
+    assert!(said.contains(&format!("others use its files: {by_hand}; destroy them")), "{said}");
+    lxcpath.ok(&["destroy", &by_hand]);
     lxcpath.ok(&["destroy", &shared]);
+}
+
+/// Makes a snapshot of a snapshot, which has what that has changed, and shares the same files.
+fn snapshot_again(lxcpath: &Lxcpath, [web, over, again]: [&str; 3]) {
+    let file = |name: &str, path: &str| fs::read_to_string(lxcpath.path().join(name).join(path));
+    lxcpath.ok(&["create", again, "--from", over, "-B", "overlay"]);
+    let said = "cat /etc/new; ls /etc";
+    let said = lxcpath.ok(&["execute", again, "--", "/bin/sh", "-c", said]);
+    assert!(said.starts_with(&format!("{over}\n")) && !said.contains("group"), "{said}");
+    let at = lxcpath.path().to_str().unwrap();
+    assert_eq!(file(web, "lxc_snapshots").unwrap(), format!("{at}\n{over}\n{at}\n{again}\n"));
+    assert_eq!(file(again, "lxc_rdepends").unwrap(), format!("{at}\n{web}\n{at}\n{over}\n"));
+    let root = format!("overlay:{at}/{web}/rootfs:{at}/{again}/overlay/delta");
+    assert!(file(again, "config").unwrap().contains(&root));
+    let said = lxcpath.refused(&["destroy", web], 1);
+    assert!(said.contains("others use its files"), "{said}");
+    let said = lxcpath.refused(&["create", &lxcpath.name("x"), "--from", over], 1);
+    assert!(said.contains("its root is an overlay; --snapshot"), "{said}");
+}
+
+#[test]
+fn a_copy_has_files_of_its_own_and_a_snapshot_only_its_changes() {
+    let Some(base) = base() else { return };
+    let lxcpath = Lxcpath::new();
+    let [web, full, over, again] = ["web", "full", "over", "again"].map(|it| lxcpath.name(it));
+    let file = |name: &str, path: &str| fs::read_to_string(lxcpath.path().join(name).join(path));
+    fs::write(base.path().join("etc/hostname"), "web\n").unwrap();
+    let archive = base.path().join("root.tar");
+    let (dir, tar) = (base.path().to_str().unwrap(), archive.to_str().unwrap());
+    let packed = Command::new("tar").args(["-C", dir, "-cf", tar, "bin", "etc"]).output().unwrap();
+    assert!(packed.status.success(), "{packed:?}");
+    let address = "00:16:3e:01:02:03";
+    lxcpath.ok(&["create", &web, "--from", tar, "-s", &format!("lxc.net.0.hwaddr={address}")]);
+    start(&lxcpath, &web);
+    let said = lxcpath.refused(&["create", &full, "--from", &web], 1);
+    assert!(said.contains(&format!("{web} is running; stop it first")), "{said}");
+    lxcpath.ok(&["stop", "-k", &web]);
+    let said = lxcpath.ok(&["create", &full, "--from", &web]);
+    assert!(said.contains(&format!("made from the container {web}")), "{said}");
+    lxcpath.ok(&["create", &over, "--from", &web, "--snapshot"]);
+
+    let changes = "cat /etc/hostname; hostname; echo $0 > /etc/new; rm /etc/group";
+    for name in [&full, &over] {
+        let said = lxcpath.ok(&["execute", name, "--", "/bin/sh", "-c", changes, name]);
+        assert_eq!(said, format!("{name}{name}\n"));
+        let config = file(name, "config").unwrap();
+        assert!(!config.contains(address) && config.contains("lxc.net.0.hwaddr"), "{config}");
+        let profile = lxcpath.path().join(name).join("seccomp");
+        assert!(config.contains(profile.to_str().unwrap()) && profile.exists(), "{config}");
+    }
+    assert!(file(&web, "rootfs/etc/new").is_err() && file(&web, "rootfs/etc/group").is_ok());
+    assert_eq!(file(&web, "rootfs/etc/hostname").unwrap(), "web\n");
+    assert_eq!(file(&over, "overlay/delta/etc/new").unwrap(), format!("{over}\n"));
+
+    snapshot_again(&lxcpath, [&web, &over, &again]);
+    for name in [&again, &over, &web, &full] {
+        lxcpath.ok(&["destroy", name]);
+    }
 }
 
 #[test]
@@ -291,6 +357,16 @@ fn an_unmanaged_upper_directory_is_not_removed_with_its_container() {
     assert!(upper.is_dir());
     // As the message advises.
     fs::rename(&upper, lxcpath.path().join(".away")).unwrap();
+    lxcpath.ok(&["destroy", &name]);
+    // Nor is one of a type that wharf does not know.
+    let disk = lxcpath.path().join(&name).join("disk");
+    fs::create_dir(lxcpath.path().join(&name)).unwrap();
+    fs::write(&disk, "").unwrap();
+    let config = format!("lxc.rootfs.path = nbd:{}\nlxc.rootfs.managed = 0\n", disk.display());
+    fs::write(disk.with_file_name("config"), config).unwrap();
+    let said = lxcpath.refused(&["destroy", &name], 1);
+    assert!(said.contains("lxc.rootfs.managed = 0") && disk.exists(), "{said}");
+    fs::remove_file(&disk).unwrap();
     lxcpath.ok(&["destroy", &name]);
 }
 

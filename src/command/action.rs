@@ -87,6 +87,7 @@ pub enum InDetail {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Anywhere {
     New,
+    Cancel,
     Copy,
     Hold,
     Mouse,
@@ -169,7 +170,8 @@ impl Action {
             Self::Detail(action) => action.verb(),
             Self::Shell(Anywhere::New) => Some(Verb::Create),
             Self::Shell(
-                Anywhere::Copy
+                Anywhere::Cancel
+                | Anywhere::Copy
                 | Anywhere::Hold
                 | Anywhere::Mouse
                 | Anywhere::Redraw
@@ -271,6 +273,7 @@ pub const SHORTCUTS: &[Shortcut] = {
         row(A::Act(Do::Again), Container, &["A"], "restore limits", "Restores the limits that wharf set and the kernel has lost."),
         row(A::Detail(InDetail::Log), Container, &["l"], "log", "Shows the container's console log."),
         row(A::Shell(Anywhere::New), Container, &["n"], "new", "Creates a container."),
+        row(A::Shell(Anywhere::Cancel), Everywhere, &["C-x"], "cancel", "Cancels the creation in progress; nothing of it is left."),
         row(A::Act(Do::Destroy), Container, &["D"], "destroy", "Removes a stopped container and its files, after its name is typed."),
         row(A::List(InList::Mark), List, &["Spc"], "mark", "Marks the container; actions then apply to all that are marked."),
         row(A::List(InList::MarkAll), List, &["a"], "mark all", "Marks every container that is shown."),

@@ -2,7 +2,9 @@
 //! Whatever an image contains, nothing outside of that root is touched.
 
 mod command;
+mod copy;
 mod flow;
+pub(in crate::engine) mod hostname;
 mod layer;
 mod oci;
 mod root;
@@ -13,6 +15,7 @@ use std::path::{Path, PathBuf};
 use crate::engine::terms::error::words;
 use crate::engine::terms::progress::Progress;
 use crate::engine::terms::shown::shown_bytes;
+pub(in crate::engine) use copy::copy;
 use oci::ImageLayout;
 use root::NewRoot;
 
@@ -52,6 +55,12 @@ pub(in crate::engine) enum EntryFault {
     NotDirectory,
     #[error("is a sparse file of more than {} GiB", layer::MAX_SPARSE >> 30)]
     TooSparse,
+    #[error("is a sparse file in the format of pax; archive it with tar --format=gnu")]
+    PaxSparse,
+    #[error("is one of too many directories or removals in a layer")]
+    TooMany,
+    #[error("lies too deep")]
+    TooDeep,
     #[error("is malformed")]
     Malformed,
 }

@@ -2,6 +2,7 @@
 //!
 //! Never follows a link where it writes or removes, and never crosses a mount.
 
+pub(in crate::engine) mod dependents;
 mod lock;
 mod remove;
 mod replace;
@@ -15,6 +16,9 @@ pub(in crate::engine) use lock::Lock;
 pub(in crate::engine) use remove::IN_DRAFT;
 pub(in crate::engine) use remove::{RemoveError, remove_tree};
 pub(in crate::engine) use take_away::{remove_dir, remove_draft, take_away};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
 
 use crate::engine::config::Document;
 use crate::engine::host::HostError;
@@ -87,6 +91,24 @@ impl Store {
     /// Returns the path of the file that marks a container as being made (LXC's convention).
     pub(super) fn partial_path(&self, name: &Name) -> PathBuf {
         self.dir(name).join("partial")
+    }
+
+    /// Returns whether LXC's `lxc-create` is making the container: it holds a lock of the file that
+    /// marks it as incomplete. One that was killed has left the file alone.
+    pub(in crate::engine) fn is_being_made(&self, name: &Name) -> bool {
+        let mut options = std::fs::OpenOptions::new();
+        let Ok(file) = options.read(true).write(true).open(self.partial_path(name)) else {
+            return false;
+        };
+        let lock = libc::flock {
+            l_type: libc::F_WRLCK as libc::c_short,
+            l_whence: libc::SEEK_SET as libc::c_short,
+            l_start: 0,
+            l_len: 0,
+            l_pid: 0,
+        };
+        let taken = fcntl(&file, FcntlArg::F_OFD_SETLK(&lock));
+        matches!(taken, Err(Errno::EAGAIN | Errno::EACCES))
     }
 
     /// Returns whether the container is defined: its configuration exists, and is complete.

@@ -5,6 +5,7 @@
 #![allow(unsafe_code, reason = "raw system calls have no safe form")]
 
 pub(in crate::engine) mod bpf;
+pub(in crate::engine) mod copy_range;
 pub(in crate::engine) mod filter;
 pub(in crate::engine) mod loop_device;
 mod mapped;

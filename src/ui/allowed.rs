@@ -37,6 +37,9 @@ impl Model {
                 return Some(words.to_owned());
             }
         }
+        if action == Action::Shell(Anywhere::Cancel) && self.creation().is_none() {
+            return Some("nothing is being created".to_owned());
+        }
         let all = is_for_all_marked(action);
         let targets = if all { self.targets() } else { self.current().into_iter().collect() };
         let mut reasons = targets.iter().map(|it| reason(it, action));

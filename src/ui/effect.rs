@@ -8,6 +8,7 @@ use super::{command_line, value};
 use crate::engine::create::{Create, StartingPoint};
 use crate::engine::limits::{Change, KeptLimit};
 use crate::engine::process::Process;
+use crate::engine::progress::Progress;
 use crate::engine::proxmox::Pct;
 use crate::engine::sampler::Interest;
 use crate::engine::start::Start;
@@ -25,6 +26,8 @@ pub enum Effect {
         name: Name,
         act: Act,
     },
+    /// Asks the creation of a container to end without a result.
+    Cancel(Name),
     /// Reads the log of a container.
     ReadLog(Name),
     /// Reads one limit of several containers.
@@ -178,11 +181,12 @@ impl Act {
 }
 
 /// Carries out `act` on `name`, with notes on what else the operator should know. Blocks until the
-/// engine has answered.
+/// engine has answered; a creation says how far it is and can be cancelled.
 pub fn run(
     engine: &Engine,
     name: &Name,
     act: &Act,
+    progress: &Progress,
     notes: &mut Vec<String>,
 ) -> Result<Outcome, Error> {
     let mut stop = |way: Stop| {
@@ -210,7 +214,7 @@ pub fn run(
         }
         Act::Signal { process, signal } => engine.signal(name, process, *signal)?,
         Act::Create { create, start } => {
-            notes.extend(engine.create(name, create)?.notes());
+            notes.extend(engine.create_watched(name, create, progress)?.notes());
             if *start {
                 engine.start(name, &Start::default())?;
             }
@@ -255,10 +259,14 @@ mod tests {
             (Act::Restart, "pct reboot 101"),
         ] {
             let mut notes = Vec::new();
-            assert!(run(&engine, &name, &act, &mut notes).is_err(), "there is no such container");
+            assert!(
+                run(&engine, &name, &act, &Progress::default(), &mut notes).is_err(),
+                "there is no such container"
+            );
             assert!(notes.concat().contains(&format!("its own command is `{pct}`")), "{notes:?}");
         }
-        let refused = run(&engine, &name, &Act::Destroy, &mut Vec::new()).unwrap_err();
+        let refused = run(&engine, &name, &Act::Destroy, &Progress::default(), &mut Vec::new());
+        let refused = refused.unwrap_err();
         assert!(format!("{refused:#}").contains("`pct destroy 101`"), "{refused:#}");
     }
 
@@ -280,7 +288,7 @@ mod tests {
         let act = Act::Create { create: Create::default(), start: false };
         let create = |name: &str| {
             let mut notes = Vec::new();
-            run(&engine, &name.parse().unwrap(), &act, &mut notes).unwrap();
+            run(&engine, &name.parse().unwrap(), &act, &Progress::default(), &mut notes).unwrap();
             notes.join("; ")
         };
         assert_eq!(create("web"), "made from wharf's defaults");

@@ -8,6 +8,7 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use super::effect::{Act, Outcome};
 use crate::engine::create::{Create, StartingPoint};
 use crate::engine::event::Event;
+use crate::engine::progress::Reached;
 use crate::engine::sample::Sample;
 use crate::engine::{Name, Verb};
 
@@ -64,6 +65,11 @@ pub enum Message {
     Start {
         create: Create,
         start: Result<StartingPoint, String>,
+    },
+    /// How far a creation is.
+    Reached {
+        name: Name,
+        reached: Reached,
     },
     /// The program in the pane wrote something, which its terminal has processed.
     PaneChanged,

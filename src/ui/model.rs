@@ -24,6 +24,7 @@ use crate::command::Scope;
 use crate::engine::Name;
 use crate::engine::event::Event;
 use crate::engine::process::ProcessOrder;
+use crate::engine::progress::Reached;
 use crate::engine::sample::{Container, Sample};
 use crate::engine::sampler::Interest;
 use crate::engine::state::State;
@@ -102,6 +103,10 @@ pub struct Job {
     pub way: Way,
     /// The number of its batch.
     pub batch: u64,
+    /// How far it is, if it says so.
+    pub reached: Option<Reached>,
+    /// The operator wants it to end without a result.
+    pub cancelled: bool,
 }
 
 /// One act that undoes or redoes another; those of one batch belong together.
@@ -374,6 +379,12 @@ impl Model {
         self.journal.push(JournalEntry { at: self.now, noted });
         let excess = self.journal.len().saturating_sub(KEPT);
         self.journal.drain(..excess);
+    }
+
+    /// Returns the container that is being created, the one begun first, and how far that is.
+    pub fn creation(&self) -> Option<(&Name, &Job)> {
+        let creates = self.jobs.iter().filter(|(_, it)| matches!(it.act, Act::Create { .. }));
+        creates.min_by_key(|(_, it)| (it.cancelled, it.since))
     }
 
     /// Returns a guest that was asked to halt, the one under the cursor first, and how long it has

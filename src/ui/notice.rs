@@ -18,8 +18,9 @@ impl Model {
         let stays = match notice.tone {
             // It may not have been read yet.
             Tone::Bad if notice.whole => LONG_NEWS_SECONDS,
-            // That line also shows the marks and the time left of a halting guest.
-            _ if self.halting().is_some() => SHORT_NEWS_SECONDS,
+            // That line also shows the marks, how far a creation is and the time left of a halting
+            // guest.
+            _ if self.halting().is_some() || self.creation().is_some() => SHORT_NEWS_SECONDS,
             _ if self.detail.is_none() && !self.list.marks.is_empty() => SHORT_NEWS_SECONDS,
             Tone::Bad => LONG_NEWS_SECONDS,
             Tone::Good | Tone::Plain if notice.offers.is_some() => LONG_NEWS_SECONDS,

@@ -1,5 +1,7 @@
 //! The message above the footer: what it says, the keys beside it, and where it is. Paints nothing.
 
+use std::time::Duration;
+
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
@@ -11,12 +13,16 @@ use super::theme::{ColourDepth, Theme};
 use super::{allowed, diagnosis, texts};
 use crate::command::Action;
 use crate::command::action::{Anywhere, Do};
+use crate::engine::progress::Reached;
 use crate::engine::shown::shown;
 use crate::format;
 use crate::ui::effect::Act;
 use crate::widgets::look::Look;
 use crate::widgets::pen::{Piece, cut, width};
 use crate::widgets::toast::Toast;
+
+/// A creation that takes longer says how far it is.
+const LONG: Duration = Duration::from_millis(500);
 
 /// What is said above the footer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +44,8 @@ pub enum Sign {
     Trouble,
     /// A guest was asked to halt.
     Halting,
+    /// A container is being created.
+    Creating,
 }
 
 impl Model {
@@ -56,6 +64,9 @@ impl Model {
         }
         if self.halting().is_some() {
             return countdown(self);
+        }
+        if let Some(creation) = creation(self) {
+            return Some(creation);
         }
         if self.shows_marks() {
             return None;
@@ -138,6 +149,7 @@ impl StatusLine {
             Sign::Notice(Tone::Bad) => (glyphs.bad, look.bad),
             Sign::Trouble => (glyphs.warn, look.warn),
             Sign::Halting => (glyphs.stopping, look.busy),
+            Sign::Creating => (glyphs.starting, look.busy),
         };
         let style: Style = if self.sign == Sign::Trouble { look.dim } else { look.fg };
         let pieces = |it: &'_ Hint| (it.key.clone(), it.words.clone());
@@ -216,6 +228,34 @@ fn current(model: &Model) -> Option<String> {
         || diagnosis::of(model, container).filter(|it| alone && it.bad).map(|it| it.what);
     let why = why.or_else(diagnosis);
     why.map(|it| format!("{}: {it}", container.name))
+}
+
+/// How far a creation is that takes long, and the key that cancels it.
+fn creation(model: &Model) -> Option<StatusLine> {
+    let (name, job) = model.creation()?;
+    let taken = model.now.duration_since(job.since).unwrap_or_default();
+    let reached = job.reached.filter(|_| taken >= LONG)?;
+    let Reached { stage, done_bytes, whole_bytes } = reached;
+    let mut far = format::progress(stage, done_bytes, whole_bytes);
+    if job.cancelled {
+        "cancelling".clone_into(&mut far);
+    } else if model.size.0 < layout::NARROW {
+        // The share says enough.
+        far.truncate(far.find(" (").unwrap_or(far.len()));
+    }
+    let in_pane = model.focus() == Focus::Program;
+    let hints = if job.cancelled || in_pane || model.creating {
+        Vec::new()
+    } else {
+        vec![hint(Action::Shell(Anywhere::Cancel), " cancels".to_owned())]
+    };
+    // The name gives way: the key must be visible.
+    let what = format!(": {far}");
+    let taken = hints.iter().map(Hint::width).sum::<usize>() + width(&what) + 6;
+    let room = usize::from(model.size.0).saturating_sub(taken);
+    let text = cut(name.as_str(), room, model.glyphs.ellipsis).into_owned() + &what;
+    let kept = hints.len();
+    Some(StatusLine { sign: Sign::Creating, hints, kept, ..line(Tone::Plain, text, false) })
 }
 
 /// A guest that was asked to halt: its time left, even if no column shows it, and the key that

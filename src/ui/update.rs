@@ -61,6 +61,12 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             create::learn(model, &create, start);
             Vec::new()
         }
+        Message::Reached { name, reached } => {
+            if let Some(job) = model.jobs.get_mut(&name) {
+                job.reached = Some(reached);
+            }
+            Vec::new()
+        }
         Message::PaneChanged => Vec::new(),
         Message::PaneEnded { number, how } => pane::ended(model, number, how),
         Message::Suspend => vec![Effect::Suspend],

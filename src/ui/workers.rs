@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossterm::event::{self, Event};
@@ -16,6 +16,7 @@ use super::pane::Pane;
 use super::sampling::{SamplerCommand, Sampling};
 use super::terminal::{Signal, SignalQueue};
 use crate::engine::create::Create;
+use crate::engine::progress::Progress;
 use crate::engine::{Engine, Name};
 use crate::widgets::grid::Size;
 
@@ -33,6 +34,27 @@ pub(super) struct Workers {
     pane: Option<(Pane, Arc<()>)>,
     /// Referenced by each thread that reads a log.
     reading: Arc<()>,
+    /// The creations in progress, and maybe some that have ended.
+    creations: Vec<CreationThread>,
+}
+
+/// A thread that creates a container.
+#[derive(Debug)]
+struct CreationThread {
+    name: Name,
+    progress: Progress,
+    thread: JoinHandle<()>,
+}
+
+impl Drop for Workers {
+    /// What is being created does not outlive the screen, and neither does any of its files.
+    fn drop(&mut self) {
+        self.creations.iter().for_each(|it| it.progress.cancel());
+        for it in self.creations.drain(..) {
+            // A panic has been reported.
+            _ = it.thread.join();
+        }
+    }
 }
 
 impl Workers {
@@ -53,6 +75,7 @@ impl Workers {
             sampling,
             pane: None,
             reading: Arc::default(),
+            creations: Vec::new(),
         })
     }
 
@@ -68,6 +91,10 @@ impl Workers {
     pub(super) fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Act { name, act } => self.act(name, act),
+            Effect::Cancel(name) => {
+                let all = self.creations.iter().filter(|it| it.name == name);
+                all.for_each(|it| it.progress.cancel());
+            }
             Effect::ReadLog(name) => self.read_log(name),
             Effect::ReadLimits { file, names } => self.read_limits(file, names),
             Effect::ReadStart { name, create } => self.read_start(name, create),
@@ -92,14 +119,25 @@ impl Workers {
         }
     }
 
-    fn act(&self, name: Name, act: Act) {
+    /// Returns how far each creation is.
+    pub(super) fn reached(&mut self) -> Vec<Message> {
+        self.creations.retain(|it| !it.thread.is_finished());
+        let all = self.creations.iter();
+        all.map(|it| Message::Reached { name: it.name.clone(), reached: it.progress.reached() })
+            .collect()
+    }
+
+    fn act(&mut self, name: Name, act: Act) {
         let engine = self.engine.clone();
         let sender = self.sender.clone();
         let begun = Instant::now();
         let copies = (name.clone(), act.clone());
+        let progress = Progress::default();
+        let watched = progress.clone();
         let work = move || {
             let mut notes = Vec::new();
-            let outcome = effect::run(&engine, &name, &act, &mut notes).map_err(|it| {
+            let outcome = effect::run(&engine, &name, &act, &watched, &mut notes);
+            let outcome = outcome.map_err(|it| {
                 let it = engine.explain(it);
                 ActFailure { verb: it.verb, whole: format!("{it:#}"), reason: it.reason() }
             });
@@ -107,13 +145,19 @@ impl Workers {
             let took = begun.elapsed();
             _ = sender.send(Message::Done(Done { name, act, notes, outcome, took }));
         };
-        if let Err(error) = thread::Builder::new().name("act".to_owned()).spawn(work) {
-            let (name, act) = copies;
-            let reason = format!("cannot create a thread: {error}");
-            let whole = format!("{name}: cannot {}: {reason}", act.word());
-            let outcome = Err(ActFailure { verb: act.verb(), whole, reason });
-            let (notes, took) = (Vec::new(), begun.elapsed());
-            _ = self.sender.send(Message::Done(Done { name, act, notes, outcome, took }));
+        let (name, act) = copies;
+        match thread::Builder::new().name("act".to_owned()).spawn(work) {
+            Ok(thread) if matches!(act, Act::Create { .. }) => {
+                self.creations.push(CreationThread { name, progress, thread });
+            }
+            Ok(_) => (),
+            Err(error) => {
+                let reason = format!("cannot create a thread: {error}");
+                let whole = format!("{name}: cannot {}: {reason}", act.word());
+                let outcome = Err(ActFailure { verb: act.verb(), whole, reason });
+                let (notes, took) = (Vec::new(), begun.elapsed());
+                _ = self.sender.send(Message::Done(Done { name, act, notes, outcome, took }));
+            }
         }
     }
 

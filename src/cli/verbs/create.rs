@@ -12,7 +12,8 @@ use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, named, no_more, only_named, pairs};
 use crate::command::Verb;
 use crate::engine::ErrorKind;
-use crate::engine::create::{Create, Purpose, RootfsSource};
+use crate::engine::Name;
+use crate::engine::create::{Copy, Create, Created, Purpose, RootfsSource};
 use crate::engine::stop::Stop;
 
 pub(super) const CREATE: Subcommand = Subcommand {
@@ -35,7 +36,12 @@ pub(super) const CREATE: Subcommand = Subcommand {
                 "TEMPLATE",
                 "Program that fills the root directory, or `none`",
             ))
-            .arg(args::value("bdev", Some('B'), "TYPE", "How the root is stored: dir or none"))
+            .arg(args::value(
+                "bdev",
+                Some('B'),
+                "TYPE",
+                "How the root is stored: dir, best or none; overlay for a copy",
+            ))
             .arg(
                 args::value(
                     "dir",
@@ -49,9 +55,10 @@ pub(super) const CREATE: Subcommand = Subcommand {
                 "from",
                 None,
                 "IMAGE",
-                "Archive or container image to unpack: a file, a layout, or docker://NAME",
+                "Container to copy, or archive or container image to unpack",
             ))
             .arg(args::value("tag", None, "TAG", "Which of the images in IMAGE"))
+            .arg(args::flag("snapshot", Some('S'), "Keep only what it changes of the container"))
             .arg(args::define())
             .arg(args::name())
             .arg(args::operands("NAME [-- TEMPLATE-ARGS]", "The container's name"))
@@ -71,11 +78,15 @@ LXC's common.conf, its own cgroups, terminals and /run. Root in such a container
 --from unpacks a root of the container's own: from a tar archive of one (plain, or compressed by
 gzip, xz or zstd), or from a container image, with its command, environment, user and directory: an
 OCI layout in a directory or an archive, what `docker save` writes, or docker://NAME by skopeo.
+--from NAME of a stopped container copies that: its configuration with hardware addresses and a name
+of its own, and its files; with --snapshot, the root is an overlay over the files of the container,
+which can then be destroyed only after the copy. A file of such a name is given as ./NAME.
 A creation that fails or is interrupted leaves nothing behind.
 
 Examples:
   wharf create deb --system --dir /srv/debian  boots the system in /srv/debian
   wharf create db --from postgres.tar          unpacks what docker save wrote
+  wharf create web2 --from web --snapshot      shares the files of web that it does not change
   wharf create net -f macvlan -s lxc.net.0.link=eno1
   wharf create web                             shares the host's files
   wharf create web --dir /srv/web              uses /srv/web as its root
@@ -101,6 +112,13 @@ lower directories of an overlay. Without -f, a running container is refused.",
 
 fn create(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let (name, rest) = named(matches)?;
+    if let Some(copy) = copy(invocation, matches)? {
+        no_more(&rest)?;
+        let created = watched(matches.get_flag(args::QUIET), |progress| {
+            Ok(invocation.engine.copy(&name, &copy, progress)?)
+        })?;
+        return told(invocation, matches, &name, &created);
+    }
     let create = Create {
         source: source(matches, rest)?,
         config: matches.get_one::<PathBuf>("config").cloned(),
@@ -110,6 +128,16 @@ fn create(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resu
     let created = watched(matches.get_flag(args::QUIET), |progress| {
         Ok(invocation.engine.create_watched(&name, &create, progress)?)
     })?;
+    told(invocation, matches, &name, &created)
+}
+
+/// Prints what the operator did not ask for explicitly.
+fn told(
+    invocation: &mut Invocation<'_>,
+    matches: &ArgMatches,
+    name: &Name,
+    created: &Created,
+) -> anyhow::Result<ExitCode> {
     if !matches.get_flag(args::QUIET) {
         for line in created.notes() {
             writeln!(invocation.out, "{name}: {line}")?;
@@ -118,12 +146,44 @@ fn create(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
+/// Returns what to copy, if `--from` names a container.
+fn copy(invocation: &Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<Option<Copy>> {
+    let snapshot = matches.get_flag("snapshot") || of_overlay(matches);
+    let from = matches.get_one::<String>("from").and_then(|it| it.parse::<Name>().ok());
+    let Some(from) = from.filter(|it| invocation.engine.is_defined(it)) else {
+        if snapshot {
+            let words = "--snapshot and -B overlay need --from with the name of a container";
+            return Err(Usage(words.into()).into());
+        }
+        return Ok(None);
+    };
+    for option in ["config", "template", "dir", "tag"] {
+        if matches.contains_id(option) {
+            let words =
+                format!("--from {from} copies a container, with which --{option} is not used");
+            return Err(Usage(words).into());
+        }
+    }
+    if matches.get_flag("system") {
+        let words = format!("--from {from} copies a container, whose configuration decides that");
+        return Err(Usage(words).into());
+    }
+    Ok(Some(Copy { from, snapshot, settings: pairs(matches, "define")? }))
+}
+
+fn of_overlay(matches: &ArgMatches) -> bool {
+    matches.get_one::<String>("bdev").is_some_and(|it| it == "overlay" || it == "overlayfs")
+}
+
 /// Decides where the files come from, and refuses options that exclude each other.
 fn source(matches: &ArgMatches, args: Vec<String>) -> anyhow::Result<RootfsSource> {
     let text = |id| matches.get_one::<String>(id).map(String::as_str);
     let bdev = text("bdev");
     if let Some(other) = bdev.filter(|it| !["dir", "none", "best"].contains(it)) {
-        anyhow::bail!("backing store `{other}` is not supported yet; supported: dir, none");
+        anyhow::bail!(
+            "backing store `{other}` is not supported; best and dir are, and overlay for a copy; \
+             --dir takes a disk image, a block device or a subvolume that is there"
+        );
     }
     let program = text("template").filter(|it| *it != "none");
     let tag = text("tag").map(str::to_owned);
@@ -131,6 +191,12 @@ fn source(matches: &ArgMatches, args: Vec<String>) -> anyhow::Result<RootfsSourc
         no_more(&args)?;
         if program.is_some() || matches.get_one::<PathBuf>("dir").is_some() {
             return Err(Usage("--from cannot be used together with -t or --dir".into()).into());
+        }
+        if from.starts_with("docker://") && tag.is_some() {
+            return Err(Usage(
+                "the tag of an image in a registry follows its name: NAME:TAG".into(),
+            )
+            .into());
         }
         return Ok(RootfsSource::Image { from: from.to_owned(), tag });
     }

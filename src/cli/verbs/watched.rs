@@ -47,41 +47,12 @@ fn show(progress: &Progress, ended: &Receiver<()>) {
     let mut pause = PATIENCE;
     while ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
         pause = REFRESH;
-        let line = line(progress.reached());
+        let Reached { stage, done_bytes, whole_bytes } = progress.reached();
+        let line = format::progress(stage, done_bytes, whole_bytes);
         // A closed terminal must not end the work.
         _ = write!(std::io::stderr(), "{CLEAR}{line}");
     }
     if pause == REFRESH {
         _ = write!(std::io::stderr(), "{CLEAR}");
-    }
-}
-
-fn line(reached: Reached) -> String {
-    let Reached { stage, done_bytes, whole_bytes } = reached;
-    if stage.is_empty() {
-        return "working".to_owned();
-    }
-    match done_bytes.saturating_mul(100).checked_div(whole_bytes) {
-        None => stage.to_owned(),
-        Some(percent) => {
-            let [done, whole] = [done_bytes, whole_bytes].map(format::bytes);
-            format!("{stage} {}% of {whole} ({done})", percent.min(100))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_share_is_told_where_the_whole_is_known() {
-        let progress = Progress::default();
-        assert_eq!(line(progress.reached()), "working");
-        progress.begin("fetching", 0);
-        assert_eq!(line(progress.reached()), "fetching");
-        progress.begin("unpacking", 4 << 20);
-        progress.advance(1 << 20);
-        assert_eq!(line(progress.reached()), "unpacking 25% of 4.0M (1.0M)");
     }
 }

@@ -68,7 +68,7 @@ pub(super) fn lacks_parser(value: &str) -> bool {
 
 fn own(settings: &ConfigSettings, name: &Name, lxcpath: &Path) -> OwnProfile {
     let name = full_name(name, lxcpath);
-    let namespace = apparmor::can_stack().then(|| name.replace('/', "-"));
+    let namespace = apparmor::can_stack().then(|| namespace_of(&name, lxcpath));
     let rules = Rules {
         name: &name,
         namespace: namespace.as_deref(),
@@ -78,6 +78,16 @@ fn own(settings: &ConfigSettings, name: &Name, lxcpath: &Path) -> OwnProfile {
     };
     let text = rules.text();
     OwnProfile { name, namespace, text }
+}
+
+/// Names the namespace of a profile as LXC does, with other signs for slashes. Where the path has
+/// such signs itself, another one would have the same name, so that a hash tells them apart.
+fn namespace_of(name: &str, lxcpath: &Path) -> String {
+    let path = lxcpath.as_os_str().as_bytes();
+    if path.contains(&b'-') && name.contains('/') {
+        return format!("lxc-{:016x}", fnv64(name.as_bytes()));
+    }
+    name.replace('/', "-")
 }
 
 /// Names the profile as LXC does, by container and lxcpath. One that is too long is a hash; so is
@@ -104,6 +114,17 @@ mod tests {
             let hashed = full_name(&name, Path::new(odd));
             assert!(hashed.len() == 16 && hashed.bytes().all(|it| it.is_ascii_hexdigit()), "{odd}");
         }
+    }
+
+    #[test]
+    fn no_two_profiles_have_one_namespace() {
+        let of = |lxcpath: &str| {
+            let lxcpath = Path::new(lxcpath);
+            namespace_of(&full_name(&"web".parse().unwrap(), lxcpath), lxcpath)
+        };
+        assert_eq!(of("/var/lib/lxc"), "lxc-web_<-var-lib-lxc>");
+        assert_ne!(of("/srv/a/b"), of("/srv/a-b"));
+        assert_ne!(of("/srv/a-b/c"), of("/srv/a/b-c"));
     }
 
     #[test]

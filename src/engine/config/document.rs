@@ -78,6 +78,21 @@ impl Document {
         }
     }
 
+    /// Replaces the values for which `change` returns others.
+    pub(in crate::engine) fn rewrite(
+        &mut self,
+        change: impl Fn(&str, &str) -> Option<String>,
+    ) -> Result<(), DocumentError> {
+        for line in &mut self.lines {
+            let Ok(text) = str::from_utf8(line) else { continue };
+            let Line::Setting { key, value } = lexer::line(text) else { continue };
+            if let Some(new) = change(key, value) {
+                *line = setting(key, &new)?.into_bytes();
+            }
+        }
+        Ok(())
+    }
+
     /// Removes every line that sets the key.
     pub(in crate::engine) fn unset(&mut self, key: &str) {
         self.lines.retain(|it| !sets(it, key));

@@ -54,9 +54,9 @@ pub(super) fn refused(settings: &ConfigSettings) -> Option<ConfigError> {
     let entry = settings.last(PATH)?;
     let reason = match typed(settings, entry)?.err()? {
         StorageError::Type => Reason::Expected(
-            "a path, or one behind dir:, btrfs:, overlay:, overlayfs:, loop:, lvm: or zfs:",
+            "a path, alone or after dir:, btrfs:, overlay:, overlayfs:, loop:, lvm: or zfs:",
         ),
-        StorageError::Absolute => Reason::Expected("an absolute path behind the type"),
+        StorageError::Absolute => Reason::Expected("an absolute path after the type"),
         StorageError::Layers => {
             Reason::Expected("overlay:LOWER:UPPER, or overlay:LOWER:LOWER:UPPER, of absolute paths")
         }

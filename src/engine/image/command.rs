@@ -217,7 +217,13 @@ pub(super) fn fetch(reference: &str, to: &Path, progress: &Progress) -> Result<(
         return Ok(());
     }
     let line = said.split(|it| *it == b'\n').rfind(|it| !it.is_empty()).unwrap_or_default();
-    Err(failed(format!("skopeo failed ({status}): {}", shown_bytes(line))))
+    Err(failed(format!("skopeo failed ({status}): {}", message(&shown_bytes(line)))))
+}
+
+/// Returns the message in a line of skopeo's log: `time="…" level=fatal msg="…"`.
+fn message(line: &str) -> String {
+    let quoted = line.split_once("msg=\"").and_then(|(_, it)| it.strip_suffix('"'));
+    quoted.map_or_else(|| line.to_owned(), |it| it.replace("\\\"", "\""))
 }
 
 #[cfg(test)]
@@ -243,6 +249,13 @@ mod tests {
         for text in ["nobody", "web:nobody", "4294967295", "-1", "99999999999"] {
             assert!(account(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn only_the_message_of_skopeo_is_shown() {
+        let line = r#"time="2026-11-26T23:12:17Z" level=fatal msg="reading \"web\": unknown""#;
+        assert_eq!(message(line), "reading \"web\": unknown");
+        assert_eq!(message("no such image"), "no such image");
     }
 
     proptest! {

@@ -28,6 +28,11 @@ const DICTIONARY: usize = 8 << 20;
 const MAX_DICTIONARY: usize = 256 << 20;
 const BUFFER: usize = 64 << 10;
 
+/// Returns whether what begins so is decompressed by [`plain`].
+pub(super) fn is_compressed(head: &[u8]) -> bool {
+    [GZIP, XZ, ZSTD].iter().any(|it| head.starts_with(it)) || head.get(1..4) == Some(SKIPPED)
+}
+
 /// Decompresses `source`, by its first bytes.
 pub(super) fn plain(mut source: Stream) -> io::Result<Stream> {
     let mut head = Vec::new();

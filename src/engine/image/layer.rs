@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::ffi::CString;
 use std::fs::{File, Permissions};
-use std::io;
+use std::io::{self, Seek as _, SeekFrom};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,9 @@ use std::rc::Rc;
 
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
-use nix::sys::stat::{Mode, SFlag, UtimensatFlags, futimens, mkdirat, mknodat, utimensat};
+use nix::sys::stat::{
+    FchmodatFlags, Mode, SFlag, UtimensatFlags, fchmodat, futimens, mkdirat, mknodat, utimensat,
+};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, fchownat, linkat, symlinkat};
 use tar::{Archive, Entry, EntryType};
@@ -27,6 +29,12 @@ use crate::engine::terms::progress::Progress;
 const MAX_HEADERS: u64 = 1 << 20;
 /// A sparse file takes a few bytes of an image, whatever its length.
 pub(in crate::engine) const MAX_SPARSE: u64 = 16 << 30;
+/// What a hole is read as, in pieces of at most this length.
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+/// What removes files, and which directories are there, is remembered until the end of a layer.
+pub(super) const MOST_REMEMBERED: usize = 64 << 20;
+/// The prefix of how newer archives describe holes.
+const PAX_HOLES: &str = "GNU.sparse.";
 /// The bits of a mode that a file may have.
 const MODE: u32 = 0o7777;
 
@@ -61,6 +69,9 @@ pub(super) fn walk(
     } {
         let mut entry = entry.map_err(failed)?;
         left.set(u64::MAX);
+        if has_pax_holes(&mut entry) {
+            return Err(ImageError::entry(&entry.path_bytes(), EntryFault::PaxSparse));
+        }
         if entry.header().entry_type() == EntryType::GNUSparse && entry.size() > MAX_SPARSE {
             return Err(ImageError::entry(&entry.path_bytes(), EntryFault::TooSparse));
         }
@@ -106,6 +117,8 @@ pub(super) struct Writer<'a> {
     archive: PathBuf,
     /// Their times change with each entry in them, so they are set last.
     dirs: Vec<(EntryPath, i64)>,
+    /// The length of their paths.
+    remembered: usize,
     devices: usize,
     others: usize,
     owns: bool,
@@ -120,6 +133,7 @@ impl<'a> Writer<'a> {
             root,
             archive: archive.to_path_buf(),
             dirs: Vec::new(),
+            remembered: 0,
             devices: 0,
             others: 0,
             owns: nix::unistd::geteuid().is_root(),
@@ -130,6 +144,7 @@ impl<'a> Writer<'a> {
 
     /// Ends a layer.
     pub(super) fn finish_layer(&mut self) -> Result<(), ImageError> {
+        self.remembered = 0;
         for (parts, seconds) in std::mem::take(&mut self.dirs) {
             if let Some(dir) = self.root.dir(&parts)? {
                 let time = TimeSpec::new(seconds, 0);
@@ -202,7 +217,12 @@ impl<'a> Writer<'a> {
             return self.dress_link(&parent, &parts, entry);
         }
         if kind.is_fifo() {
-            mknodat(&parent, name.as_c_str(), SFlag::S_IFIFO, Mode::S_IRUSR, 0).map_err(failed)?;
+            let mode = entry.header().mode().map_err(|_bad| malformed(entry))?;
+            let mode = Mode::from_bits_truncate(mode & MODE);
+            mknodat(&parent, name.as_c_str(), SFlag::S_IFIFO, mode, 0).map_err(failed)?;
+            // Whatever the umask of the caller is. It is no link.
+            let follow = FchmodatFlags::FollowSymlink;
+            fchmodat(&parent, name.as_c_str(), mode, follow).map_err(failed)?;
             return self.dress_link(&parent, &parts, entry);
         }
         let is_file = kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse();
@@ -221,8 +241,10 @@ impl<'a> Writer<'a> {
         entry: &mut FoundEntry<'_>,
     ) -> Result<(), ImageError> {
         // The writer remembers its own failure, which tells it from one of reading.
-        let mut writing = Failing { file, progress: &self.progress, failed: false };
-        if let Err(source) = io::copy(entry, &mut writing) {
+        let mut writing = Failing::new(file, &self.progress);
+        writing.holes = entry.header().entry_type().is_gnu_sparse();
+        let copied = io::copy(entry, &mut writing).and_then(|_| writing.end());
+        if let Err(source) = copied {
             let failed = writing.failed;
             return Err(if failed {
                 self.root.write_error(parts, source)
@@ -240,6 +262,10 @@ impl<'a> Writer<'a> {
     ) -> Result<(), ImageError> {
         let Some(dir) = self.root.dir(parts)? else { return Ok(()) };
         let seconds = i64::try_from(entry.header().mtime().unwrap_or_default()).unwrap_or_default();
+        self.remembered += remembered(&entry.path_bytes());
+        if self.remembered > MOST_REMEMBERED {
+            return Err(ImageError::entry(&entry.path_bytes(), EntryFault::TooMany));
+        }
         self.dirs.push((parts.clone(), seconds));
         self.dress(&File::from(dir), parts, entry)
     }
@@ -327,10 +353,27 @@ fn owner(entry: &FoundEntry<'_>) -> Result<(u32, u32), ImageError> {
 
 /// A file that remembers that it is the one that failed, and stops if the work was cancelled: the
 /// holes of a sparse file are not read.
-struct Failing<'a> {
+pub(super) struct Failing<'a> {
     file: &'a mut File,
     progress: &'a Progress,
-    failed: bool,
+    /// Zeros are left out, as in the file that was archived.
+    holes: bool,
+    length: u64,
+    pub(super) failed: bool,
+}
+
+impl<'a> Failing<'a> {
+    pub(super) const fn new(file: &'a mut File, progress: &'a Progress) -> Self {
+        Self { file, progress, holes: false, length: 0, failed: false }
+    }
+
+    /// Makes the file as long as what was written, whose end may be a hole.
+    fn end(&mut self) -> io::Result<()> {
+        if !self.holes {
+            return Ok(());
+        }
+        self.file.set_len(self.length).inspect_err(|_| self.failed = true)
+    }
 }
 
 impl io::Write for Failing<'_> {
@@ -338,7 +381,16 @@ impl io::Write for Failing<'_> {
         if self.progress.is_cancelled() {
             return Err(io::Error::other("cancelled"));
         }
-        self.file.write(bytes).inspect_err(|_| self.failed = true)
+        let is_hole = self.holes && ZEROS.get(..bytes.len()) == Some(bytes);
+        let written = if is_hole {
+            let by = i64::try_from(bytes.len()).unwrap_or_default();
+            self.file.seek(SeekFrom::Current(by)).map(|_| bytes.len())
+        } else {
+            self.file.write(bytes)
+        };
+        let written = written.inspect_err(|_| self.failed = true)?;
+        self.length += written as u64;
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -353,6 +405,20 @@ fn malformed(entry: &FoundEntry<'_>) -> ImageError {
 fn time_of(entry: &FoundEntry<'_>) -> TimeSpec {
     let seconds = entry.header().mtime().unwrap_or_default();
     TimeSpec::new(i64::try_from(seconds).unwrap_or_default(), 0)
+}
+
+/// Returns about how many bytes a path takes in memory.
+pub(super) const fn remembered(path: &[u8]) -> usize {
+    const AROUND: usize = 64;
+    // Each part is a text of its own, and may have a single letter.
+    AROUND + path.len() * 16
+}
+
+/// Returns whether the entry is a sparse file as newer archives write it: as a list of holes and the
+/// rest, which would be taken for its content.
+fn has_pax_holes(entry: &mut FoundEntry<'_>) -> bool {
+    let Ok(Some(pax)) = entry.pax_extensions() else { return false };
+    pax.flatten().any(|it| it.key().is_ok_and(|it| it.starts_with(PAX_HOLES)))
 }
 
 /// Returns the extended attributes that are kept.

@@ -10,9 +10,9 @@ use serde::Deserialize;
 
 use super::command::{self, ImageConfig};
 use super::flow::{self, Counted, Hashed, Stream};
-use super::layer::{self, Whiteout, Writer, walk};
+use super::layer::{self, Failing, MOST_REMEMBERED, Whiteout, Writer, walk};
 use super::root::{NewRoot, parts};
-use super::{Image, ImageError, Unpacked};
+use super::{EntryFault, Image, ImageError, Unpacked};
 use crate::engine::terms::progress::Progress;
 use crate::engine::terms::shown::shown;
 
@@ -130,10 +130,7 @@ impl ImageLayout {
         if !holds_layout(path, progress)? {
             return Ok(None);
         }
-        if head.starts_with(&[0x1f, 0x8b])
-            || head.starts_with(&[0xfd, b'7'])
-            || head.starts_with(&[0x28, 0xb5])
-        {
+        if flow::is_compressed(&head) {
             file = decompressed(image, progress)?;
         }
         let members = members(&file, path)?;
@@ -204,12 +201,17 @@ impl ImageLayout {
         let (stream, length) = self.part(name)?;
         progress.begin("checking", length);
         let stream = self.plain(Box::new(Counted::new(stream, progress)))?;
-        let mut whiteouts = Vec::new();
+        let (mut whiteouts, mut remembered) = (Vec::new(), 0);
         let found = walk(stream, &self.path, &mut |entry| {
             let path = entry.path_bytes();
             let blame = |fault| ImageError::entry(&path, fault);
             parts(&path).map_err(blame)?;
-            whiteouts.extend(layer::whiteout(&path).map_err(blame)?);
+            let Some(whiteout) = layer::whiteout(&path).map_err(blame)? else { return Ok(()) };
+            remembered += layer::remembered(&path);
+            if remembered > MOST_REMEMBERED {
+                return Err(blame(EntryFault::TooMany));
+            }
+            whiteouts.push(whiteout);
             Ok(())
         })?;
         demand(name, diff, found)?;
@@ -427,7 +429,10 @@ fn decompressed(image: Image<'_>, progress: &Progress) -> Result<File, ImageErro
     let mut options = std::fs::OpenOptions::new();
     options.read(true).write(true).mode(0o600).custom_flags(libc::O_TMPFILE);
     let mut file = options.open(image.spare).map_err(write)?;
-    io::copy(&mut stream, &mut file).map_err(read)?;
+    let mut writing = Failing::new(&mut file, progress);
+    if let Err(source) = io::copy(&mut stream, &mut writing) {
+        return Err(if writing.failed { write(source) } else { read(source) });
+    }
     file.seek(SeekFrom::Start(0)).map_err(write)?;
     Ok(file)
 }

@@ -10,9 +10,9 @@ use crate::engine::Name;
 use crate::engine::config::{self, Config};
 use crate::engine::running::event::{self, What};
 use crate::engine::running::record;
+use crate::engine::store::dependents::{self, Dependent};
 use crate::engine::store::{RemoveError, Store, remove_draft, take_away};
 use crate::engine::terms::error::words;
-use crate::engine::terms::rootfs::Storage;
 use crate::engine::terms::shown::shown;
 
 /// Why it still exists, or a part of it.
@@ -41,8 +41,15 @@ pub(in crate::engine) fn remove(store: &Store, name: &Name) -> Result<(), Remova
         check_managed(&config, &store.dir(name))?;
         run_hooks(&config, name)?;
     }
+    let bases = dependents::bases(&store.dir(name));
     remove_draft(store, name)?;
     take_away(store, name)?;
+    let lxcpath = store.lxcpath().spelled().to_string_lossy().into_owned();
+    let own = Dependent { lxcpath, name: name.to_string() };
+    // Of one that stays listed, the next check sees that it is gone.
+    for it in bases {
+        _ = dependents::remove_copy(&it.dir(), &own);
+    }
     let forgotten = record::forget(store.lxcpath(), name);
     event::publish(store.lxcpath(), name, What::Destroyed);
     forgotten.map_err(RemovalError::Forget)
@@ -50,33 +57,57 @@ pub(in crate::engine) fn remove(store: &Store, name: &Name) -> Result<(), Remova
 
 /// Refuses if the configuration says that the root inside `dir` must not be deleted.
 fn check_managed(config: &Config, dir: &Path) -> Result<(), RemovalError> {
-    let storage = config.storage();
-    let Some(root) = storage.as_ref().and_then(Storage::changed) else { return Ok(()) };
-    let unmanaged = config.get("lxc.rootfs.managed").as_deref() == Some("0");
-    // The configuration may write the directory's path differently.
-    let inside = root.canonicalize().unwrap_or_else(|_missing| root.to_path_buf());
-    let is_there = root.symlink_metadata().is_ok();
-    if unmanaged && is_there && (inside.starts_with(dir) || root.starts_with(dir)) {
-        return Err(RemovalError::Unmanaged(root.to_path_buf()));
+    if config.get("lxc.rootfs.managed").as_deref() != Some("0") {
+        return Ok(());
     }
-    Ok(())
+    match roots(config).into_iter().find(|it| lies_in(it, dir)) {
+        Some(root) => Err(RemovalError::Unmanaged(root)),
+        None => Ok(()),
+    }
+}
+
+/// Lists the paths that the configuration names as its root, of whatever type that is.
+fn roots(config: &Config) -> Vec<PathBuf> {
+    let written = config.written_root().unwrap_or_default();
+    let Some((_, paths)) = written.split_once('/') else { return Vec::new() };
+    paths.split(":/").map(|it| PathBuf::from(format!("/{it}"))).collect()
+}
+
+/// Returns whether there is something at `path`, and that is in `dir`.
+fn lies_in(path: &Path, dir: &Path) -> bool {
+    // The path may be written differently.
+    let real = path.canonicalize().unwrap_or_else(|_missing| path.to_path_buf());
+    path.symlink_metadata().is_ok() && (real.starts_with(dir) || path.starts_with(dir))
+}
+
+/// Lists the other containers of the lxcpath whose root is, in part, in the directory of `name`.
+fn users(store: &Store, name: &Name) -> Vec<String> {
+    let dir = store.dir(name);
+    let listed = fs::read_dir(store.lxcpath()).into_iter().flatten().flatten();
+    let names = listed.filter_map(|it| it.file_name().to_str()?.parse::<Name>().ok());
+    let uses = |other: &Name| {
+        // Most configurations do not speak of it, and need not be understood.
+        let text = store.read_config(other).unwrap_or_default();
+        let mentions = text.windows(name.as_str().len()).any(|it| it == name.as_str().as_bytes());
+        let config = || config::load(other, store.lxcpath(), None, &[]).ok();
+        mentions && config().is_some_and(|it| roots(&it).iter().any(|it| lies_in(it, &dir)))
+    };
+    names.filter(|it| it != name && uses(it)).map(|it| it.to_string()).collect()
 }
 
 /// Refuses if LXC has made copies that show this container's files, or snapshots of it, which are in
 /// its directory.
 fn check_dependents(store: &Store, name: &Name) -> Result<(), RemovalError> {
     let dir = store.dir(name);
-    // Two lines for each: its lxcpath and its name.
-    let listed = fs::read(dir.join("lxc_snapshots")).unwrap_or_default();
-    let listed = String::from_utf8_lossy(&listed);
-    let lines: Vec<&str> = listed.lines().collect();
-    let copies = lines.chunks_exact(2).filter_map(|it| {
-        let [lxcpath, name] = it else { return None };
-        // One that wharf has destroyed is still listed.
-        let there = Path::new(lxcpath).join(name);
+    let copies = dependents::copies(&dir).into_iter().filter_map(|it| {
+        // One that was removed by hand is still listed.
+        let there = it.dir();
         there.exists().then(|| shown(&there.to_string_lossy()).into_owned())
     });
-    let copies: Vec<String> = copies.collect();
+    let mut copies: Vec<String> = copies.collect();
+    if copies.is_empty() {
+        copies = users(store, name);
+    }
     if !copies.is_empty() {
         return Err(RemovalError::Copied(copies.join(", ")));
     }

@@ -2,6 +2,7 @@
 //! container is never visible, and is removed on failure.
 
 mod base;
+mod copy;
 mod root_init;
 mod start_point;
 mod template;
@@ -20,6 +21,7 @@ use crate::engine::config::{self, Config, ConfigErrors, Document, DocumentError}
 pub use crate::engine::config::{Purpose, TEMPLATES, Template};
 use crate::engine::entry::superblock;
 use crate::engine::image::{self, Image, ImageError, Unpacked};
+use crate::engine::running::command_socket::SeatError;
 use crate::engine::running::event::{self, What};
 use crate::engine::store::{
     IN_DRAFT, RemoveError, Store, StoreError, draft_name, remove_dir, remove_draft,
@@ -29,6 +31,7 @@ use crate::engine::terms::progress::Progress;
 use crate::engine::terms::shown::{shown, shown_bytes};
 use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
 use base::Base;
+pub use copy::Copy;
 use root_init::RootInit;
 pub use start_point::StartingPoint;
 
@@ -80,6 +83,8 @@ enum Basis {
     Host(PathBuf),
     /// The file that the operator gave.
     Named,
+    /// The configuration of another container.
+    Copy(Name),
 }
 
 impl Created {
@@ -87,6 +92,7 @@ impl Created {
     pub fn notes(&self) -> Vec<String> {
         let base = match &self.basis {
             Basis::Named => None,
+            Basis::Copy(from) => Some(format!("made from the container {from}")),
             Basis::Wharf => Some("made from wharf's defaults".to_owned()),
             Basis::Host(file) => {
                 let file = shown_bytes(file.as_os_str().as_encoded_bytes());
@@ -142,6 +148,12 @@ enum CreateError {
     NotRoot(PathBuf),
     #[error("root directory {0}: its path is not valid UTF-8, as a configuration must be")]
     NotText(PathBuf),
+    #[error("{0} is running; stop it first")]
+    Running(Name),
+    #[error(transparent)]
+    Seat(SeatError),
+    #[error("{from} cannot be copied: {why}")]
+    NoCopy { from: Name, why: &'static str },
     #[error(transparent)]
     Config(#[from] ConfigErrors),
     #[error(transparent)]
@@ -164,13 +176,17 @@ impl CreateError {
                 ErrorKind::Denied
             }
             Self::Store(StoreError::Busy(_)) => ErrorKind::Busy,
-            Self::Config(_) | Self::Document(_) | Self::NotRoot(_) | Self::NotText(_) => {
-                ErrorKind::Invalid
-            }
+            Self::Running(_) => ErrorKind::Running,
+            Self::NoCopy { .. }
+            | Self::Config(_)
+            | Self::Document(_)
+            | Self::NotRoot(_)
+            | Self::NotText(_) => ErrorKind::Invalid,
             Self::Root { .. } => ErrorKind::NotFound,
             Self::Make { .. }
             | Self::Store(_)
             | Self::Remove(_)
+            | Self::Seat(_)
             | Self::Template(_)
             | Self::Image(_) => ErrorKind::Failed,
         }
@@ -313,6 +329,9 @@ impl Creation<'_> {
         let dir = self.store.dir(self.name);
         remove_draft(&self.store, self.name)?;
         if self.store.partial_path(self.name).exists() {
+            if self.store.is_being_made(self.name) {
+                return Err(CreateError::Store(StoreError::Busy(self.name.clone())));
+            }
             remove_dir(self.store.lxcpath(), self.name.as_str())?;
         }
         if dir.symlink_metadata().is_ok() { Err(CreateError::Exists(dir)) } else { Ok(()) }
@@ -362,7 +381,7 @@ impl Creation<'_> {
         self.store.write_atomic(&partial, b"", CONFIG_MODE)?;
         make_new_dir(&dir.join(ROOTFS), ROOTFS_MODE)?;
         self.write_config(&dir, content)?;
-        template::run(&program, self.name, &self.store.spelled(self.name), args)?;
+        template::run(&program, self.name, &self.store.spelled(self.name), args, self.progress)?;
         config::load(self.name, self.store.lxcpath(), None, &[])?;
         std::fs::remove_file(&partial).map_err(|source| CreateError::Make { path: dir, source })
     }
@@ -407,12 +426,17 @@ fn existing_root(path: &Path) -> Result<PathBuf, CreateError> {
 /// Renames a directory to an unused name.
 fn rename_new(from: &Path, to: &Path) -> Result<(), CreateError> {
     let done = renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE);
-    done.map_err(|error| {
-        if error == Errno::EEXIST {
-            return CreateError::Exists(to.to_path_buf());
+    let failed = |source| CreateError::Make { path: to.to_path_buf(), source };
+    match done {
+        Ok(()) => Ok(()),
+        Err(Errno::EEXIST) => Err(CreateError::Exists(to.to_path_buf())),
+        // Not every file system can promise it; the container's lock keeps wharf's commands away.
+        Err(Errno::EINVAL | Errno::ENOSYS) if to.symlink_metadata().is_ok() => {
+            Err(CreateError::Exists(to.to_path_buf()))
         }
-        CreateError::Make { path: to.to_path_buf(), source: error.into() }
-    })
+        Err(Errno::EINVAL | Errno::ENOSYS) => std::fs::rename(from, to).map_err(failed),
+        Err(errno) => Err(failed(errno.into())),
+    }
 }
 
 fn make_dir(path: &Path, mode: u32) -> Result<(), CreateError> {

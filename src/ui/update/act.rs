@@ -108,7 +108,8 @@ fn run(model: &mut Model, name: Name, act: Act, way: Way) -> Option<Effect> {
     let at = model.now;
     model.failures.remove(&name);
     let batch = model.batch.number;
-    model.jobs.insert(name.clone(), Job { act: act.clone(), since: at, way, batch });
+    let job = Job { act: act.clone(), since: at, way, batch, reached: None, cancelled: false };
+    model.jobs.insert(name.clone(), job);
     model.note(Noted::Done { name: name.clone(), act: act.clone(), outcome: None });
     Some(Effect::Act { name, act })
 }

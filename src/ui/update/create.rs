@@ -101,6 +101,17 @@ pub(super) fn choose(model: &mut Model, by: isize) -> Vec<Effect> {
     if form.base() == before { Vec::new() } else { read_start(model) }
 }
 
+/// Asks the creation in progress to end without a result.
+pub(super) fn cancel(model: &mut Model) -> Vec<Effect> {
+    let Some(name) = model.creation().map(|(name, _)| name.clone()) else { return Vec::new() };
+    if let Some(job) = model.jobs.get_mut(&name) {
+        job.cancelled = true;
+    }
+    // It is said in the place of this.
+    model.notice = None;
+    vec![Effect::Cancel(name)]
+}
+
 /// Asks what the new container would start from.
 fn read_start(model: &mut Model) -> Vec<Effect> {
     model.draft.start = None;
@@ -118,11 +129,14 @@ pub(super) fn learn(model: &mut Model, create: &Create, start: Result<StartingPo
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
+    use std::time::{Duration, SystemTime};
 
     use super::*;
     use crate::engine::create::Purpose;
+    use crate::engine::progress::Reached;
+    use crate::ui::message::Message;
     use crate::ui::model::create::{FormRow, SourceKind};
+    use crate::ui::update::update;
 
     fn press_all(model: &mut Model, keys: &[KeyCode]) -> Vec<Effect> {
         keys.iter().flat_map(|it| press(model, KeyEvent::new(*it, KeyModifiers::NONE))).collect()
@@ -183,6 +197,33 @@ mod tests {
         model.draft.place.insert("/srv/web");
         let (_, create) = model.draft.order(&[], None).unwrap();
         assert_eq!((create.config, create.purpose), (complex.config, Purpose::System));
+    }
+
+    #[test]
+    fn a_creation_says_how_far_it_is_and_is_cancelled_by_a_key() {
+        let mut model = Model::new((80, 24), SystemTime::UNIX_EPOCH);
+        _ = open(&mut model);
+        let save = KeyEvent::new(KeyCode::Char('s'), KeyModifiers::CONTROL);
+        _ = press(&mut model, save);
+        let web: Name = "web".parse().unwrap();
+        let reached = Reached { stage: "unpacking", done_bytes: 1 << 20, whole_bytes: 4 << 20 };
+        let seconds = |it| SystemTime::UNIX_EPOCH + Duration::from_secs(it);
+        for message in [
+            Message::Reached { name: web.clone(), reached },
+            Message::Tick { now: seconds(1), quiet: Duration::ZERO },
+        ] {
+            assert_eq!(update(&mut model, message), []);
+        }
+        let status = model.status().unwrap();
+        assert_eq!(status.text, "web: unpacking 25% of 4.0M (1.0M)");
+        assert_eq!(status.hints.first().unwrap().key, "C-x");
+        for (keys, effects) in [('q', vec![]), ('n', vec![])] {
+            let key = KeyEvent::from(KeyCode::Char(keys));
+            assert_eq!(update(&mut model, Message::Key(key)), effects, "it asks first");
+        }
+        let cancel = KeyEvent::new(KeyCode::Char('x'), KeyModifiers::CONTROL);
+        assert_eq!(update(&mut model, Message::Key(cancel)), [Effect::Cancel(web)]);
+        assert_eq!(model.status().unwrap().text, "web: cancelling");
     }
 
     #[test]

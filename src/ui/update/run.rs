@@ -66,6 +66,7 @@ fn in_detail(model: &mut Model, action: InDetail) -> Vec<Effect> {
 fn anywhere(model: &mut Model, action: Anywhere) -> Vec<Effect> {
     match action {
         Anywhere::New => return create::open(model),
+        Anywhere::Cancel => return create::cancel(model),
         Anywhere::Copy => return copy(model),
         Anywhere::Hold => model.held = !model.held,
         Anywhere::Mouse => return turn_mouse(model),
@@ -95,10 +96,15 @@ fn turn_mouse(model: &mut Model) -> Vec<Effect> {
     vec![Effect::CaptureMouse(model.mouse)]
 }
 
-/// Quits wharf, after a question if a command in the pane would end.
+/// Quits wharf, after a question if a command in the pane would end, or a creation.
 fn quit(model: &mut Model) -> Vec<Effect> {
-    let Some(command) = pane::running_command(model) else { return vec![Effect::Quit] };
-    let question = format!("{command} and ends when wharf quits. Quit?");
+    let command = pane::running_command(model).map(|it| format!("{it} and ends"));
+    let created = || {
+        let (name, _) = model.creation()?;
+        Some(format!("{name} is being created, which is cancelled"))
+    };
+    let Some(what) = command.or_else(created) else { return vec![Effect::Quit] };
+    let question = format!("{what} when wharf quits. Quit?");
     model.overlay = Some(Overlay::Ask { question, ask: Ask::Quit, yes: false });
     Vec::new()
 }

@@ -39,7 +39,7 @@ const MOUNTS: &str = "
   mount options=(ro,nosuid,nodev,noexec,remount,strictatime) -> /sys/fs/cgroup/,
 ";
 
-/// What it may not touch, nor be heard to have tried.
+/// What is denied, without a line in the log for each attempt.
 const DENIED: &str = "
   deny mount options=(ro,remount) -> /,
   deny mount options=(ro,remount,silent) -> /,

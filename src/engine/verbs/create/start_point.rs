@@ -25,7 +25,7 @@ impl Engine {
         let networks = base.config.networks();
         let file = match base.basis {
             Basis::Host(file) => Some(file),
-            Basis::Wharf | Basis::Named => None,
+            Basis::Wharf | Basis::Named | Basis::Copy(_) => None,
         };
         Ok(StartingPoint { file, networks, left_out: base.left_out })
     }

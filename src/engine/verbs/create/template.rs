@@ -1,17 +1,32 @@
 //! Finds LXC's template programs, and runs them without a shell.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use crate::engine::host::identity;
+use crate::engine::sys;
 use crate::engine::terms::error::words;
 use crate::engine::terms::name::Name;
+use crate::engine::terms::progress::Progress;
 use crate::engine::terms::shown::shown_bytes;
 
 /// Where LXC installs them, as `lxc-NAME`.
 const DIRECTORY: &str = "/usr/share/lxc/templates";
 /// How many lines of a failed template's output are reported.
 const LAST_LINES: usize = 5;
+/// How often to check whether it was cancelled.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long a cancelled one has to remove what it has mounted.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Why a template failed.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +41,8 @@ pub(super) enum TemplateError {
     Run { path: PathBuf, source: io::Error },
     #[error("template {path} failed ({status}): {said}")]
     Failed { path: PathBuf, status: ExitStatus, said: String },
+    #[error("cancelled; nothing is left")]
+    Cancelled,
 }
 
 /// Finds the program: an absolute path as it is, else `lxc-NAME` in LXC's directory.
@@ -50,24 +67,61 @@ pub(super) fn run(
     name: &Name,
     dir: &Path,
     args: &[String],
+    progress: &Progress,
 ) -> Result<(), TemplateError> {
-    let output = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .arg(format!("--path={}", dir.display()))
         .arg(format!("--name={name}"))
         .arg(format!("--rootfs={}", dir.join("rootfs").display()))
         .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|source| TemplateError::Run { path: program.to_path_buf(), source })?;
-    if output.status.success() {
+        .stdin(Stdio::null());
+    progress.begin("running the template", 0);
+    let failed = |source| TemplateError::Run { path: program.to_path_buf(), source };
+    let (status, said) = watch(&mut command, progress).map_err(failed)?;
+    if status.success() {
         return Ok(());
     }
-    let said = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
-    Err(TemplateError::Failed {
-        path: program.to_path_buf(),
-        status: output.status,
-        said: last_lines(said),
-    })
+    if progress.is_cancelled() {
+        return Err(TemplateError::Cancelled);
+    }
+    let (path, said) = (program.to_path_buf(), last_lines(&said));
+    Err(TemplateError::Failed { path, status, said })
+}
+
+/// Waits for a program, with everything that it starts, and ends them if that is cancelled. Returns
+/// what it printed, errors rather than output.
+fn watch(command: &mut Command, progress: &Progress) -> io::Result<(ExitStatus, Vec<u8>)> {
+    let file = || io::Result::Ok(File::from(memfd_create(c"template", MFdFlags::MFD_CLOEXEC)?));
+    let [mut output, mut errors] = [file()?, file()?];
+    command.stdout(output.try_clone()?).stderr(errors.try_clone()?).process_group(0);
+    let mut child = command.spawn()?;
+    let status = attend(&mut child, progress);
+    if status.is_err() {
+        // It may have ended meanwhile.
+        _ = child.kill();
+    }
+    let mut said = Vec::new();
+    for file in [&mut errors, &mut output] {
+        if said.is_empty() {
+            file.rewind()?;
+            file.read_to_end(&mut said)?;
+        }
+    }
+    Ok((status?, said))
+}
+
+fn attend(child: &mut Child, progress: &Progress) -> io::Result<ExitStatus> {
+    let pidfd = sys::pidfd_open(child.id() as i32)?;
+    let group = Pid::from_raw(child.id() as i32);
+    while !progress.is_cancelled() && !identity::has_ended(pidfd.as_fd(), LOOK)? {}
+    if progress.is_cancelled() {
+        // Neither matters if nobody is left.
+        _ = killpg(group, Signal::SIGTERM);
+        identity::has_ended(pidfd.as_fd(), GRACE)?;
+        _ = killpg(group, Signal::SIGKILL);
+    }
+    child.wait()
 }
 
 fn last_lines(said: &[u8]) -> String {

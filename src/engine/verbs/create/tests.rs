@@ -88,3 +88,26 @@ fn a_template_that_fails_leaves_nothing_and_is_quoted() {
     assert!(engine(dir.path()).create(&name(), &spoiling).is_err());
     assert_eq!(fs::read_dir(&lxcpath).unwrap().count(), 0);
 }
+
+#[test]
+fn what_lxc_is_making_is_left_alone_until_it_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path());
+    let home = dir.path().join("lxc/part-c-create");
+    fs::create_dir_all(&home).unwrap();
+    let partial = fs::File::create(home.join("partial")).unwrap();
+    let lock = libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    nix::fcntl::fcntl(&partial, nix::fcntl::FcntlArg::F_OFD_SETLK(&lock)).unwrap();
+    let refused = engine.create(&name(), &Create::default()).unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Busy, "{refused:#}");
+    assert!(home.join("partial").exists());
+    drop(partial);
+    engine.create(&name(), &Create::default()).unwrap();
+    assert!(!home.join("partial").exists());
+}
