@@ -13,6 +13,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 pub(in crate::engine) use network::Wires;
@@ -78,6 +79,8 @@ pub(in crate::engine) struct HostStepError {
     step: String,
     reason: String,
     place: String,
+    /// The kernel's refusal, if it was one.
+    pub(in crate::engine) errno: Option<Errno>,
 }
 
 /// What the plan needs to know besides the [`Spec`].
@@ -259,7 +262,12 @@ impl HostStep {
     }
 
     fn failed(&self, error: &io::Error) -> HostStepError {
-        HostStepError { step: self.to_string(), reason: words(error), place: String::new() }
+        HostStepError {
+            step: self.to_string(),
+            reason: words(error),
+            place: String::new(),
+            errno: error.raw_os_error().map(Errno::from_raw),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use nix::errno::Errno;
 
 use crate::engine::cgroup::CgroupError;
 use crate::engine::config::Config;
+use crate::engine::entry::host_steps::HostStepError;
 use crate::engine::entry::launch::LaunchError;
 use crate::engine::host::Host;
 use crate::engine::terms::spec::Spec;
@@ -78,6 +79,9 @@ fn errno(error: &(dyn StdError + 'static)) -> Option<Errno> {
         }
         if let Some(error) = it.downcast_ref::<CgroupError>() {
             return error.errno().and_then(io::Error::raw_os_error).map(Errno::from_raw);
+        }
+        if let Some(error) = it.downcast_ref::<HostStepError>() {
+            return error.errno.filter(|it| *it != Errno::ENOENT);
         }
         let number = it.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
         let errno = it.downcast_ref().copied().or_else(|| number.map(Errno::from_raw));
