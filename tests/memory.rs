@@ -64,7 +64,7 @@ fn a_container_that_dies_of_memory_says_so() {
     screen.wait_for("oom-killed");
     // Beside its row the screen shows what happened, at which limit, and the keys that help.
     screen.wait_for("what happened");
-    screen.wait_for("its memory was limited to 16M");
+    screen.wait_for("out of memory: ");
     screen.wait_for("·/16M");
     screen.wait_for("s start");
     // It was also reported as it happened.

@@ -32,6 +32,14 @@ pub struct Diagnosis {
     pub keys: Vec<(Action, String)>,
 }
 
+impl Diagnosis {
+    /// Returns the same without its details.
+    #[must_use]
+    pub fn without_more(&self) -> Self {
+        Self { more: Vec::new(), ..self.clone() }
+    }
+}
+
 /// Returns what happened to `container`; none: nothing that its row does not show.
 pub fn of(model: &Model, container: &Container) -> Option<Diagnosis> {
     // No key helps with a container that this user may not look at; the panes say so.
@@ -143,7 +151,8 @@ fn failed(model: &Model, container: &Container) -> Option<Diagnosis> {
         || "out of memory: the kernel killed it".to_owned(),
         |it| format!("out of memory: killed {it}"),
     );
-    let limit = container.last_memory_max_bytes.map(format::bytes);
+    let named = container.oom_last.as_ref().and_then(|it| it.limit_bytes);
+    let limit = container.last_memory_max_bytes.filter(|it| named != Some(*it)).map(format::bytes);
     let limit = limit.map(|it| format!("its memory was limited to {it}"));
     let end = container.last_exit.map(|it| format!("init ended: {it}"));
     let keys = vec![raise(self::limit(model, container)), start(), log()];

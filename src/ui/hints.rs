@@ -202,9 +202,9 @@ fn is_over(model: &Model, action: Action) -> bool {
         return false;
     };
     let at = model.detail.as_ref().and_then(|it| it.search.as_ref()?.at);
-    let (found, Some(at)) = (texts::found(model), at) else { return false };
+    let found = texts::found(model);
     let end = if way == InDetail::NextFound { found.last() } else { found.first() };
-    end == Some(&at)
+    end.is_none() || end.copied() == at
 }
 
 /// Reads hints such as `Esc back  C-u clear`, two cells of space apart: the part before a bar, or

@@ -36,6 +36,9 @@ pub struct StatusLine {
     pub whole: bool,
 }
 
+/// Cells around a message and the words for its undoing: the sign, the key and blanks.
+const AROUND_UNDO: usize = 8;
+
 /// What a message is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
@@ -182,15 +185,19 @@ fn report(model: &Model, notice: &Notice) -> StatusLine {
     let slim = model.size.0 < layout::NARROW;
     let text = if slim { text } else { format!("{}  {text}", format::clock(notice.at)) };
     let mut status = line(notice.tone, text, notice.whole);
+    if !model.opens_messages() {
+        // These keys are typed into something.
+        return status;
+    }
     if let Some((way, steps)) = model.way_back() {
-        let back = way == Way::Back;
-        let action = if back { Do::Undo } else { Do::Redo };
-        // The text beside it names the container, if there is no room to do so twice.
-        let words = match (slim, back) {
-            (true, true) => "undo".to_owned(),
-            (true, false) => "redo".to_owned(),
-            (false, _) => undo::words(steps),
+        let (action, short) = match way {
+            Way::Back => (Do::Undo, "undo"),
+            Way::Anew | Way::Again => (Do::Redo, "redo"),
         };
+        let whole = undo::words(steps);
+        let fits = width(&status.text) + width(&whole) + AROUND_UNDO <= usize::from(model.size.0);
+        // The text beside it names the container, if there is no room to do so twice.
+        let words = if slim || !fits { short.to_owned() } else { whole };
         status.hints.push(hint(Action::Act(action), format!(" {words}  ")));
         status.kept = 1;
     }
@@ -218,15 +225,17 @@ fn trouble(model: &Model) -> Option<String> {
 fn current(model: &Model) -> Option<String> {
     let told_above = model.detail.is_some() && layout::detail(model).about.height > 0;
     let container = model.current().filter(|_| !told_above)?;
+    let diagnosis = diagnosis::of(model, container);
+    // If there is room, a separate box says it.
+    let alone = model.size.0 < layout::NARROW || layout::list(model).events.is_none();
+    if !alone && diagnosis.is_some() {
+        return None;
+    }
     let why = texts::trouble(model, container).or_else(|| {
         let stopped = !container.state.is_active();
         model.failures.get(&container.name).filter(|_| stopped).cloned()
     });
-    // If there is room, a separate box shows the rest.
-    let alone = model.size.0 < layout::NARROW || layout::list(model).events.is_none();
-    let diagnosis =
-        || diagnosis::of(model, container).filter(|it| alone && it.bad).map(|it| it.what);
-    let why = why.or_else(diagnosis);
+    let why = why.or_else(|| diagnosis.filter(|it| it.bad).map(|it| it.what));
     why.map(|it| format!("{}: {it}", container.name))
 }
 

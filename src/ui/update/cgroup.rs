@@ -10,7 +10,7 @@ use crate::engine::Name;
 use crate::engine::state::State;
 use crate::ui::effect::{Act, Effect};
 use crate::ui::model::overlay::{Overlay, Proposal};
-use crate::ui::model::{Model, Noted};
+use crate::ui::model::{Model, Noted, Tone};
 use crate::ui::texts::NOT_SET;
 use crate::ui::value::Direction;
 use crate::ui::{texts, value};
@@ -96,7 +96,11 @@ fn step(model: &mut Model, direction: Direction) {
 pub(super) fn begin(model: &mut Model) -> Vec<Effect> {
     let Some(screen) = &model.detail else { return Vec::new() };
     let rows = texts::cgroup_rows(model, screen);
-    let Some(file) = rows.get(texts::place(&screen.cgroup, &rows)) else { return Vec::new() };
+    let Some(file) = rows.get(texts::place(&screen.cgroup, &rows)) else {
+        // What is typed next is not typed into a value.
+        model.say(Tone::Plain, "the limits have not been read yet");
+        return Vec::new();
+    };
     if !file.writable {
         let said = format!("{} is a counter and cannot be changed", file.file);
         model.refuse(said);
@@ -175,7 +179,7 @@ fn ask(model: &mut Model, write: &Write, acts: Vec<(Name, Act)>) {
         format!("{name}  {old} → {new}{whither}")
     };
     let labels = acts.iter().map(label).collect();
-    let question = format!("{} containers: {}?", acts.len(), write.file);
+    let question = format!("set {} of {} containers?", write.file, acts.len());
     let proposal = Proposal { acts, labels, hidden: 0, spared: 0, first: 0 };
     model.overlay = Some(Overlay::Confirm { question, proposal, yes: false });
 }

@@ -115,9 +115,14 @@ pub(super) fn read_log(model: &Model) -> Vec<Effect> {
     shown.map(|it| Effect::ReadLog(it.clone())).into_iter().collect()
 }
 
+/// For so long after the end of a run its output may have been read before all of it was there.
+const SETTLES: Duration = Duration::from_secs(5);
+
 /// Returns whether the list shows the container's last output, and does not have it yet.
 fn needs_words(model: &Model, container: &Container) -> bool {
     let known = model.log.as_ref().is_some_and(|(name, _)| *name == container.name);
     let over = !container.state.is_active();
-    (!known || !over) && diagnosis::of(model, container).is_some_and(|it| it.bad || over)
+    let age = container.since.and_then(|it| model.now.duration_since(it).ok());
+    let settled = over && age.is_none_or(|it| it > SETTLES);
+    (!known || !settled) && diagnosis::of(model, container).is_some_and(|it| it.bad || over)
 }

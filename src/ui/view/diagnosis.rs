@@ -33,7 +33,10 @@ pub(super) fn peek(
 ) {
     let look = canvas.look;
     let name = (container.name.as_str(), look.accent);
-    let title = [name, ("  what happened", look.dim)];
+    let title = match diagnosis::of(model, container) {
+        Some(_) => [name, ("  what happened", look.dim)],
+        None => [name, ("", look.dim)],
+    };
     let hint = [("peek: ", look.dim), ("p", look.key), (" hides", look.dim)];
     if last_words(model, 1).is_empty() {
         let frame = Frame { right: &hint, ..Frame::titled(look, &title) };
@@ -114,12 +117,11 @@ fn told(
     let mut lines = lines_of(model, diagnosis, look, usize::from(area.width));
     // One line of its output is worth more than the end of a long diagnosis.
     let fit = room.saturating_sub(said.len().min(1)).max(1);
-    if lines.len() > fit {
-        lines.truncate(fit);
-        if let Some((last, _)) = lines.last_mut() {
-            *last = format!("{last} {}", look.glyphs.ellipsis);
-        }
+    let sentence = lines_of(model, &diagnosis.without_more(), look, usize::from(area.width)).len();
+    if let Some((last, _)) = lines.get_mut(fit - 1).filter(|_| sentence > fit) {
+        *last = format!("{last} {}", look.glyphs.ellipsis);
     }
+    lines.truncate(fit);
     let left = room.saturating_sub(lines.len());
     let said = said.get(said.len().saturating_sub(left)..).unwrap_or_default();
     lines.extend(said.iter().map(|it| (it.clone(), look.dim)));

@@ -40,7 +40,7 @@ pub(super) fn render(model: &Model, canvas: &mut Canvas<'_>) {
     }
     if let (Some(peek), Some(container)) = (areas.peek, model.current()) {
         let [left, right] = peek;
-        if !container.state.is_active() && crate::ui::diagnosis::of(model, container).is_some() {
+        if !container.state.is_active() && !container.hidden {
             diagnosis::peek(model, container, peek, canvas);
         } else {
             processes::peek(model, container, canvas.within(left));

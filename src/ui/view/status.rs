@@ -9,8 +9,6 @@ use crate::ui::{hints, layout};
 use crate::widgets::look::Look;
 use crate::widgets::pen::{Pen, clear, width};
 
-/// What Esc does to the marks or the filter, at its widest.
-const UNMARK: &str = "  Esc clear filter ";
 /// Minimum cells for the names of the marked that are not on the screen.
 const LEAST_NAMES: usize = 16;
 
@@ -37,6 +35,8 @@ fn marks(model: &Model, look: &Look, pen: &mut Pen<'_>) {
     let unseen: Vec<&Name> = model.list.marks.iter().filter(|it| !seen.contains(it)).collect();
     let elsewhere = if unseen.is_empty() { "" } else { ", out of sight:" };
     pen.skip(1).put(&format!("{many} marked{hidden}{elsewhere}"), look.mark);
+    let back = if model.list.filter_text.is_empty() { " unmark" } else { " clear filter" };
+    let way_back = width("  Esc") + width(back);
     let all = if many == 2 { "both" } else { "all" };
     let keys: Vec<(Action, String)> = [
         Action::Act(Do::Freeze),
@@ -53,7 +53,7 @@ fn marks(model: &Model, look: &Look, pen: &mut Pen<'_>) {
     .collect();
     let wide = |(action, words): &(Action, String)| width(action.key()) + width(words) + 2;
     if !unseen.is_empty() {
-        let hints = keys.iter().map(wide).sum::<usize>() + width(UNMARK);
+        let hints = keys.iter().map(wide).sum::<usize>() + way_back;
         let names = unseen.iter().map(|it| it.as_str().len() + 1).sum::<usize>();
         let room = pen.left().saturating_sub(hints).max(LEAST_NAMES).min(names);
         let mut part = pen.part(room);
@@ -62,7 +62,7 @@ fn marks(model: &Model, look: &Look, pen: &mut Pen<'_>) {
         }
     }
     for hint in keys {
-        if wide(&hint) + width(UNMARK) > pen.left() {
+        if wide(&hint) + way_back > pen.left() {
             break;
         }
         let (action, words) = hint;
@@ -70,6 +70,5 @@ fn marks(model: &Model, look: &Look, pen: &mut Pen<'_>) {
         let (key, text) = if enabled { (look.key, look.fg) } else { (look.dim, look.dim) };
         pen.skip(2).put(action.key(), key).put(&words, text);
     }
-    let back = if model.list.filter_text.is_empty() { " unmark" } else { " clear filter" };
     pen.skip(2).put("Esc", look.key).put(back, look.dim);
 }

@@ -153,7 +153,7 @@ fn one_edit_changes_all_that_are_marked() {
     _ = update(&mut model, Message::Limits { file: "memory.max".to_owned(), values });
     assert_eq!(press(&mut model, "1 K Enter"), [], "asks first");
     let Some(Overlay::Confirm { proposal, question, .. }) = &model.overlay else { panic!() };
-    assert_eq!(question, "2 containers: memory.max?");
+    assert_eq!(question, "set memory.max of 2 containers?");
     assert_eq!(proposal.names(), ["api  not set → 1K", "web  64M → 1K"]);
     assert_eq!(press(&mut model, "y"), both);
     // Each is reported, with the whole reason.
@@ -188,4 +188,12 @@ fn lost_limits_are_set_anew_with_one_key_where_there_are_some() {
     let both = vec![container("api", State::Running), lost()];
     _ = update(&mut model, sampled(both));
     assert_eq!(press(&mut model, "a A"), act("web", Act::Again));
+}
+
+#[test]
+fn a_limit_that_is_not_read_yet_is_not_edited_silently() {
+    let mut model = model((80, 24), vec![container("web", State::Running)]);
+    press(&mut model, "e Enter");
+    let said = model.notice.as_ref().map(|it| it.text.as_str());
+    assert_eq!(said, Some("the limits have not been read yet"));
 }

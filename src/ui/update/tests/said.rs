@@ -121,3 +121,19 @@ fn what_is_refused_is_in_the_journal_once() {
         assert!(text.contains(&all[0]), "{text}");
     }
 }
+
+#[test]
+fn the_last_output_is_read_again_until_all_of_it_must_be_there() {
+    let exit = Some(engine::exit::Exit::Code(3));
+    let dead = Container { last_exit: exit, ..container("web", State::Stopped) };
+    let mut model = model((80, 24), vec![dead.clone()]);
+    let mut reads = |after: u64| {
+        let since = Some(SystemTime::UNIX_EPOCH + START - Duration::from_secs(after));
+        // Nothing of it was there when it was read.
+        _ = update(&mut model, Message::Log { name: name("web"), text: Ok(String::new()) });
+        let effects = update(&mut model, sampled(vec![Container { since, ..dead.clone() }]));
+        effects.contains(&Effect::ReadLog(name("web")))
+    };
+    assert!(reads(1) && reads(5));
+    assert!(!reads(6));
+}

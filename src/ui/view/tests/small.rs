@@ -128,6 +128,9 @@ fn the_line_of_the_marks_names_only_those_out_of_sight() {
     press(&mut model, "Spc");
     let marks = |model: &Model| lines(model)[22].clone();
     assert!(marks(&model).starts_with(" 1 marked  f freeze"), "{}", marks(&model));
+    model.size = SMALL;
+    has(&lines(&model)[8..], &["1 marked", "f freeze all", "Esc unmark"]);
+    model.size = (80, 24);
     press(&mut model, "G");
     assert!(marks(&model).contains("1 marked, out of sight: op-10"), "{}", marks(&model));
     press(&mut model, "Home / 5 9 Enter");
@@ -209,4 +212,6 @@ fn a_search_offers_the_direction_in_which_it_finds_something() {
     assert!(!footer(&model).contains("n next"), "{}", footer(&model));
     press(&mut model, "N");
     assert!(footer(&model).contains("n next match"), "{}", footer(&model));
+    press(&mut model, "Esc / q q q Enter");
+    assert!(!footer(&model).contains("match"), "{}", footer(&model));
 }

@@ -68,7 +68,7 @@ fn a_death_of_memory_is_told_with_the_limit_the_last_words_and_the_keys() {
         has(&lines, &["web", "STOPPED", if size.0 < 100 { "oom/128M" } else { "·/128M" }]);
         if size.0 >= 100 {
             has(&lines, &["memory.max 128M"]);
-            has(&lines, &["its memory was limited to 128M"]);
+            has(&lines, &["init ended: signal 9"]);
             has(&lines, &["web", "oom-killed"]);
         }
     }
@@ -258,4 +258,15 @@ fn the_countdown_offers_the_key_only_if_it_kills_that_container_alone() {
     press(&mut model, "j Spc k");
     let told = lines(&model).join("\n");
     assert!(told.contains("api was asked to halt") && !told.contains("S kills now"), "{told}");
+}
+
+#[test]
+fn a_container_that_does_not_run_says_so_once() {
+    for size in [(200, 50), (160, 48), (120, 36)] {
+        let mut model = model(size, all());
+        press(&mut model, "j");
+        let told = lines(&model).join("\n");
+        assert_eq!(told.matches("db is STOPPED").count(), 1, "{told}");
+        assert!(!told.contains("what happened"), "{told}");
+    }
 }
