@@ -159,9 +159,9 @@ fn unsupported_keys_are_refused() {
     }
     let name = lxcpath.name("log");
     lxcpath.ok(&["create", &name]);
-    configure(&lxcpath, &name, "lxc.cgroup.dir = x\nlxc.monitor.unshare = 1");
+    configure(&lxcpath, &name, "lxc.cgroup.relative = 1\nlxc.monitor.unshare = 1");
     let said = lxcpath.refused(&["start", &name], 1);
-    assert!(said.contains("lxc.cgroup.dir") && said.contains("lxc.monitor.unshare"), "{said}");
+    assert!(said.contains("lxc.cgroup.relative") && said.contains("lxc.monitor.unshare"), "{said}");
 }
 
 /// Starts a container of busybox's with these lines; none if that is not possible here.

@@ -19,6 +19,7 @@ mod keep;
 mod kill;
 pub mod knob;
 mod oom;
+mod planned;
 mod settings;
 pub(in crate::engine) mod spelling;
 mod stuck;
@@ -35,10 +36,9 @@ pub use error::CgroupError;
 pub use hierarchy::{Hierarchies, Hierarchy, Version};
 pub use keep::{Keep, sweep as sweep_keep};
 pub(in crate::engine) use oom::OomWatch;
+pub(in crate::engine) use planned::{PastGroups, PlannedGroups};
 pub(in crate::engine) use values::check_name;
 pub use values::{CgroupFile, Change};
-
-use crate::engine::terms::name::Name;
 
 /// Which cgroup versions the host mounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -63,16 +63,6 @@ pub struct Cgroup {
 struct Group {
     hierarchy: Hierarchy,
     dir: PathBuf,
-}
-
-/// Returns the name of the group in which the container's processes are.
-pub(in crate::engine) fn payload(container: &Name) -> String {
-    format!("lxc.payload.{container}")
-}
-
-/// Returns the name of its supervisor's own group.
-pub(in crate::engine) fn monitor(container: &Name) -> String {
-    format!("lxc.monitor.{container}")
 }
 
 impl Cgroup {

@@ -10,6 +10,7 @@ mod document;
 mod error;
 mod filter;
 mod get;
+mod groups;
 mod hooks;
 mod idmap;
 mod include;

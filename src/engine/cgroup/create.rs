@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::file::write_once;
-use super::hand_down::enable;
+use super::hand_down::{enable, is_crowded};
 use super::kill::pids_below;
 use super::{Cgroup, CgroupError, Group, Hierarchies, Hierarchy, Version, control};
 use crate::engine::terms::patience::Patience;
@@ -18,6 +18,8 @@ const LAST_SUFFIX: u16 = 999;
 /// How long dying processes may keep a group busy before its removal counts as failed.
 const REAPING: Duration = Duration::from_secs(5);
 const MODE: u32 = 0o755;
+/// How often a parent may vanish.
+const ROUNDS: usize = 8;
 
 impl Cgroup {
     /// Creates the group `name` (such as `lxc.payload.web`) in every hierarchy, or in none.
@@ -25,12 +27,21 @@ impl Cgroup {
     /// A dead group of that name is removed first; if a live one has it, `-1` to `-999` is
     /// appended, as LXC does. Hierarchies that this process may not write are left out.
     pub fn create(hierarchies: &Hierarchies, name: &str) -> Result<Self, CgroupError> {
+        Self::create_named(hierarchies, name, Naming::Suffixed)
+    }
+
+    /// The same; a name that is [`Naming::Exact`] must not exist.
+    pub(in crate::engine) fn create_named(
+        hierarchies: &Hierarchies,
+        name: &str,
+        naming: Naming,
+    ) -> Result<Self, CgroupError> {
         let parts = name.split('/');
         if name.is_empty() || parts.clone().any(|it| matches!(it, "" | "." | "..")) {
             return Err(CgroupError::Path(name.to_owned()));
         }
-        for name in Self::names(name) {
-            if !hierarchies.iter().all(|it| free(it, &name)) {
+        for name in Self::names(name, naming) {
+            if !hierarchies.iter().all(|it| free(it, &name, naming)) {
                 continue;
             }
             let mut made = CreatedDirs::default();
@@ -49,9 +60,26 @@ impl Cgroup {
     }
 
     /// Returns the names that [`Self::create`] tries, in its order.
-    pub(in crate::engine) fn names(name: &str) -> impl Iterator<Item = String> {
-        let suffixed = (1..=LAST_SUFFIX).map(move |it| format!("{name}-{it}"));
+    pub(in crate::engine) fn names(name: &str, naming: Naming) -> impl Iterator<Item = String> {
+        let last = if naming == Naming::Exact { 0 } else { LAST_SUFFIX };
+        let suffixed = (1..=last).map(move |it| format!("{name}-{it}"));
         iter::once(name.to_owned()).chain(suffixed)
+    }
+
+    /// Creates the group `name` below it in every hierarchy, for its processes, so that its limits
+    /// are outside of what they see.
+    pub(in crate::engine) fn create_inner(&self, name: &str) -> Result<Self, CgroupError> {
+        let mut groups = Vec::new();
+        for Group { hierarchy, dir } in &self.groups {
+            if hierarchy.version == Version::V2 {
+                enable(dir);
+            }
+            let dir = dir.join(name);
+            make(&dir).map_err(|errno| CgroupError::Create { dir: dir.clone(), errno })?;
+            prepare(hierarchy, &dir)?;
+            groups.push(Group { hierarchy: hierarchy.clone(), dir });
+        }
+        Ok(Self { path: format!("{}/{name}", self.path), groups })
     }
 
     fn made(
@@ -86,6 +114,15 @@ impl Cgroup {
     }
 }
 
+/// What is done about a name that is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Naming {
+    /// A dead group makes room, and a live one has the next name tried.
+    Suffixed,
+    /// The start is refused.
+    Exact,
+}
+
 /// The directories created so far; those still in it on drop are removed again.
 #[derive(Debug, Default)]
 struct CreatedDirs {
@@ -111,17 +148,31 @@ impl CreatedDirs {
         Ok(groups)
     }
 
-    /// Creates the group and the parents that `name` implies in one hierarchy.
+    /// Creates the group and the parents that `name` implies in one hierarchy. Another container
+    /// that ends may remove a parent that both have.
     fn one(&mut self, hierarchy: &Hierarchy, name: &str) -> Result<PathBuf, CgroupError> {
+        for _ in 1..ROUNDS {
+            match self.once(hierarchy, name) {
+                Err(CgroupError::Create { errno, .. })
+                    if errno.kind() == io::ErrorKind::NotFound => {}
+                done => return done,
+            }
+        }
+        self.once(hierarchy, name)
+    }
+
+    fn once(&mut self, hierarchy: &Hierarchy, name: &str) -> Result<PathBuf, CgroupError> {
         let mut dir = hierarchy.base.clone();
         let mut parts = name.split('/').peekable();
         while let Some(part) = parts.next() {
             let is_last = parts.peek().is_none();
-            if hierarchy.version == Version::V2 {
+            // Only where wharf itself lives are processes moved out of the way.
+            let may = dir == hierarchy.base || !is_crowded(&dir);
+            if hierarchy.version == Version::V2 && may {
                 enable(&dir);
             }
             dir.push(part);
-            match DirBuilder::new().mode(MODE).create(&dir) {
+            match make(&dir) {
                 Ok(()) => self.dirs.push(dir.clone()),
                 Err(errno) if errno.kind() == io::ErrorKind::AlreadyExists && !is_last => continue,
                 Err(errno) => return Err(CgroupError::Create { dir, errno }),
@@ -130,6 +181,10 @@ impl CreatedDirs {
         }
         Ok(dir)
     }
+}
+
+fn make(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(MODE).create(dir)
 }
 
 impl Drop for CreatedDirs {
@@ -167,10 +222,11 @@ fn prepare(hierarchy: &Hierarchy, dir: &Path) -> Result<(), CgroupError> {
 }
 
 /// Returns whether `name` can be created in this hierarchy, removing a dead group of that name.
-fn free(hierarchy: &Hierarchy, name: &str) -> bool {
+fn free(hierarchy: &Hierarchy, name: &str, naming: Naming) -> bool {
     let dir = hierarchy.base.join(name);
     !dir.is_dir()
-        || pids_below(&dir).is_ok_and(|it| it.is_empty())
+        || naming == Naming::Suffixed
+            && pids_below(&dir).is_ok_and(|it| it.is_empty())
             && control::clear(&dir, &hierarchy.mount).is_ok()
 }
 

@@ -26,6 +26,13 @@ pub enum CgroupError {
     Unwritable { base: String, errno: io::Error },
     #[error("cgroup names from {0} to {0}-999 are all taken by live groups")]
     Taken(String),
+    #[error("the cgroup {} exists, and wharf did not make it for this container", .0.display())]
+    Foreign(PathBuf),
+    #[error(
+        "the cgroup {} has processes of its own, so no container's groups are made below it",
+        .0.display()
+    )]
+    Crowded(PathBuf),
     #[error(
         "{0:?} is not a valid path for a cgroup: it must not be empty, absolute or contain `..`"
     )]
@@ -92,6 +99,8 @@ impl CgroupError {
             Self::NotMounted
             | Self::NoController(_)
             | Self::Taken(_)
+            | Self::Foreign(_)
+            | Self::Crowded(_)
             | Self::Path(_)
             | Self::FileName(_)
             | Self::NoFile { .. }
@@ -109,9 +118,12 @@ impl CgroupError {
         match self {
             Self::Setting { source, .. } => source.kind(),
             Self::NoFile { .. } => ErrorKind::NotFound,
-            Self::FileName(_) | Self::Value { .. } | Self::DeviceRule { .. } | Self::Path(_) => {
-                ErrorKind::Invalid
-            }
+            Self::FileName(_)
+            | Self::Value { .. }
+            | Self::DeviceRule { .. }
+            | Self::Path(_)
+            | Self::Foreign(_)
+            | Self::Crowded(_) => ErrorKind::Invalid,
             Self::TimedOut { .. } | Self::Undying { .. } => ErrorKind::TimedOut,
             Self::Unwritable { .. } => ErrorKind::Denied,
             Self::NotMounted

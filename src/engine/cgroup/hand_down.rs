@@ -39,11 +39,12 @@ pub(super) fn enable(dir: &Path) {
 }
 
 /// Returns whether `dir`, unless it is the root of the hierarchy, contains processes itself.
-fn is_crowded(dir: &Path) -> bool {
+pub(super) fn is_crowded(dir: &Path) -> bool {
     !is_root(dir) && !members(dir).is_empty()
 }
 
-fn members(dir: &Path) -> Vec<String> {
+/// Lists the processes that are in `dir` itself.
+pub(super) fn members(dir: &Path) -> Vec<String> {
     // A threaded group lists none.
     words_of(&dir.join("cgroup.procs"))
 }

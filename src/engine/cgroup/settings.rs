@@ -73,6 +73,11 @@ impl Cgroup {
         rules.attach(&unified.dir)
     }
 
+    /// Returns whether it has the v1 controller of devices, and needs no program for them.
+    pub(in crate::engine) fn guards_devices_itself(&self) -> bool {
+        self.v1("devices").is_some()
+    }
+
     fn put(&self, setting: &At<CgroupSetting>, prefix: &str) -> Result<(), CgroupError> {
         let CgroupSetting { file, value } = &setting.value;
         values::check_name(file)

@@ -9,7 +9,8 @@ use super::keys::Support;
 use super::meaning::{Auto, AutoGroup, Meaning, NONE};
 use super::settings::{ConfigSettings, Setting, blame};
 use super::{
-    Config, apparmor, hooks, idmap, include, log, mounts, namespaces, net, process, roots, selinux,
+    Config, apparmor, groups, hooks, idmap, include, log, mounts, namespaces, net, process, roots,
+    selinux,
 };
 use crate::engine::host::links::Netlink;
 use crate::engine::terms::nic::Nic;
@@ -53,6 +54,7 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
         mounts: mount_table(config, rootfs.as_ref().map(|it| &it.value.storage))?,
         auto: auto_mounts(settings),
         rootfs,
+        groups: groups::of(settings, &config.name)?,
         cgroup_v1: cgroup(settings, "lxc.cgroup."),
         cgroup_v2: cgroup(settings, "lxc.cgroup2."),
         init: init(settings),
@@ -100,7 +102,6 @@ fn refuses(entry: &Setting) -> bool {
         Support::Now | Support::Harmless => false,
         Support::Only(values) => !values.contains(&entry.value.as_str()),
         Support::AppArmor => apparmor::lacks_parser(&entry.value),
-        Support::Later => true,
     }
 }
 
@@ -343,13 +344,13 @@ mod tests {
 
     #[test]
     fn what_is_not_supported_names_its_line() {
-        let error = read("# a\nlxc.cgroup.dir.monitor = x\n").unwrap_err().to_string();
+        let error = read("# a\nlxc.cgroup.relative = 1\n").unwrap_err().to_string();
         assert_eq!(
             error,
-            "lxc.cgroup.dir.monitor x: is not supported yet (line 2 of /lxc/web/config); \
+            "lxc.cgroup.relative 1: is not supported yet (line 2 of /lxc/web/config); \
              remove the line to start without it"
         );
-        let errors = read("lxc.cgroup.dir = x").unwrap_err();
+        let errors = read("lxc.monitor.unshare = 1").unwrap_err();
         assert!(errors.iter().all(|it| matches!(it.reason, Reason::NotYet)));
     }
 
@@ -365,11 +366,12 @@ mod tests {
 
     #[test]
     fn everything_that_is_refused_is_listed_at_once() {
-        let text = "lxc.cgroup.dir.monitor = x\nlxc.tty.max = 2\nlxc.cgroup.dir = x\n";
+        let text = "lxc.cgroup.relative = 1\nlxc.tty.max = 2\nlxc.monitor.unshare = 1\n";
         assert_eq!(
             read(text).unwrap_err().to_string(),
-            "not supported yet: lxc.cgroup.dir.monitor x (line 1 of /lxc/web/config), \
-             lxc.cgroup.dir x (line 3 of /lxc/web/config); remove these lines to start without them"
+            "not supported yet: lxc.cgroup.relative 1 (line 1 of /lxc/web/config), \
+             lxc.monitor.unshare 1 (line 3 of /lxc/web/config); remove these lines to start without \
+             them"
         );
         let text = "lxc.bogus = 1\nlxc.tty.max = x\n";
         let said = read(text).unwrap_err().to_string();
@@ -380,7 +382,7 @@ mod tests {
     fn no_advice_is_to_change_a_packaged_file() {
         let name = "web".parse().unwrap();
         let file = Path::new("/usr/share/lxc/config/common.conf");
-        let text = b"lxc.cgroup.dir.monitor = x";
+        let text = b"lxc.cgroup.relative = 1";
         let config = super::super::parse(&name, Path::new("/lxc"), text, file, &[]);
         let said = config.unwrap().spec().unwrap_err().to_string();
         assert!(!said.contains("remove"), "{said}");

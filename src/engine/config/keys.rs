@@ -41,6 +41,7 @@ pub(super) enum ValueKind {
     BootOffset,
     Offset,
     CgroupDir,
+    CgroupName,
     // One value for each free part of the key.
     Limits,
     Map,
@@ -89,11 +90,9 @@ pub(super) enum Support {
     Only(&'static [&'static str]),
     /// The start is refused if the profile must be made and the host cannot load it.
     AppArmor,
-    /// The start is refused.
-    Later,
 }
 
-use Support::{Harmless, Later, Now, Only};
+use Support::{Harmless, Now, Only};
 use ValueKind as F;
 
 const fn key(
@@ -134,10 +133,10 @@ pub(super) const KEYS: &[Key] = &[
     key("lxc.mount.entry", &[], F::Mount, Now, ""),
     key("lxc.mount.auto", &[], F::Auto, Now, ""),
 
-    key("lxc.cgroup.dir", &[], F::CgroupDir, Later, ""),
-    key("lxc.cgroup.dir.container", &[], F::CgroupDir, Later, ""),
-    key("lxc.cgroup.dir.container.inner", &[], F::CgroupDir, Later, ""),
-    key("lxc.cgroup.dir.monitor", &[], F::CgroupDir, Later, ""),
+    key("lxc.cgroup.dir", &[], F::CgroupDir, Now, ""),
+    key("lxc.cgroup.dir.container", &[], F::CgroupDir, Now, ""),
+    key("lxc.cgroup.dir.container.inner", &[], F::CgroupName, Now, ""),
+    key("lxc.cgroup.dir.monitor", &[], F::CgroupDir, Now, ""),
     key("lxc.cgroup.dir.monitor.pivot", &[], F::CgroupDir, Harmless, ""),
     key("lxc.cgroup.relative", &[], F::Bool, Only(&["0"]), "0"),
     key("lxc.cgroup.", &[], F::List, Now, ""),

@@ -124,6 +124,7 @@ fn single(key: &Key, free: &str, value: &str) -> Result<Item, Reason> {
         ValueKind::LogLevel => log_level(value).map(str::to_owned),
         ValueKind::Facility => facility(value),
         ValueKind::CgroupDir => values::cgroup_dir(value),
+        ValueKind::CgroupName => values::cgroup_name(value),
         ValueKind::Limits => values::limits(value),
         ValueKind::IdMap => values::id_map(value),
         ValueKind::Bool => return values::boolean(value).map(|it| Item::number(it.into())),

@@ -194,7 +194,18 @@ pub(super) fn cgroup_dir(text: &str) -> Result<String, Reason> {
     if simple.starts_with('/') || simple.split('/').any(|it| it == "..") {
         return Err(Reason::Expected("a relative path without .."));
     }
+    if simple.split('/').all(|it| it == ".") {
+        return Err(Reason::Expected("the path of a group below the root"));
+    }
     Ok(simple)
+}
+
+/// Checks the name of one group.
+pub(super) fn cgroup_name(text: &str) -> Result<String, Reason> {
+    if text.contains('/') || matches!(text, "." | "..") {
+        return Err(Reason::Expected("the name of a single directory"));
+    }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]

@@ -40,7 +40,11 @@ pub(in crate::engine) fn find(
     holding: Holding,
 ) -> Result<Option<Cgroup>, GroupError> {
     let record = Record::read(lxcpath, name).filter(|it| it.is_live(lxcpath.host()));
-    let path = match (record.and_then(|it| it.cgroup), client) {
+    let recorded = record.and_then(|it| match holding {
+        Holding::Processes => it.processes(),
+        Holding::Limits => it.cgroup,
+    });
+    let path = match (recorded, client) {
         (Some(path), _) => Some(path),
         (None, Some(client)) => match holding {
             Holding::Processes => client.cgroup(),

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use crate::engine::cgroup::{self, Cgroup, CgroupError, Hierarchies};
+use crate::engine::cgroup::{self, Cgroup, CgroupError, Hierarchies, PlannedGroups};
 use crate::engine::entry::host_steps::{self, HostStepError, RunEnd};
 use crate::engine::host::Host;
 use crate::engine::host::identity;
@@ -86,16 +86,7 @@ pub(in crate::engine) fn clean_up_held(
         return Ok(Reclaimed::Nothing);
     };
     let hierarchies = Hierarchies::discover(lxcpath.host()).map_err(ReclaimError::Cgroup)?;
-    for (path, inodes, own_name) in [
-        (&record.cgroup, &record.cgroup_inodes, cgroup::payload(name)),
-        (&record.monitor_cgroup, &record.monitor_inodes, cgroup::monitor(name)),
-    ] {
-        match path {
-            Some(path) => end(&Cgroup::open(&hierarchies, path), inodes),
-            None => remove_empty(&hierarchies, &own_name),
-        }
-        .map_err(ReclaimError::Cgroup)?;
-    }
+    end_groups(&record, &hierarchies).map_err(ReclaimError::Cgroup)?;
     if let Some(init) = record.init
         && let Some(pidfd) = init.hold(lxcpath.host())
         && !end_process(pidfd.as_fd(), DYING)
@@ -129,6 +120,23 @@ pub(in crate::engine) fn clean_up_held(
     event::publish(lxcpath, name, What::SupervisorKilled);
     event::publish(lxcpath, name, What::State { from, to: State::Stopped });
     Ok(Reclaimed::DeadRun)
+}
+
+/// Kills what is in the groups of a run, and removes them.
+fn end_groups(record: &Record, hierarchies: &Hierarchies) -> Result<(), CgroupError> {
+    let usual = || PlannedGroups::usual(&record.name);
+    let planned = record.planned.clone().unwrap_or_else(usual);
+    let open = |path: &String| Cgroup::open(hierarchies, path);
+    match &record.cgroup {
+        Some(path) => end(&open(path), &record.cgroup_inodes)?,
+        None => remove_empty(hierarchies, planned.payloads())?,
+    }
+    match &record.monitor_cgroup {
+        Some(path) => end(&open(path), &record.monitor_inodes)?,
+        None => remove_empty(hierarchies, planned.monitors())?,
+    }
+    planned.remove_above();
+    Ok(())
 }
 
 /// Returns whether a run whose supervisor is gone has left something: it never reported its end, or
@@ -181,12 +189,15 @@ fn is_recorded(cgroup: &Cgroup, recorded: &[u64]) -> bool {
     !found.is_empty() && found.iter().all(|it| recorded.contains(it))
 }
 
-/// Removes a group that may have been created just before it could be recorded, under this name or,
-/// if a container of another lxcpath had that, under the next free one.
-fn remove_empty(hierarchies: &Hierarchies, name: &str) -> Result<(), CgroupError> {
-    for candidate in Cgroup::names(name) {
+/// Removes a group that may have been created just before it could be recorded, under its first
+/// name or, if a container of another lxcpath had that, under the next free one.
+fn remove_empty(
+    hierarchies: &Hierarchies,
+    names: impl Iterator<Item = String>,
+) -> Result<(), CgroupError> {
+    for (at, candidate) in names.enumerate() {
         let cgroup = Cgroup::open(hierarchies, &candidate);
-        if candidate != name && cgroup.inodes().is_empty() {
+        if at > 0 && cgroup.inodes().is_empty() {
             break;
         }
         if !cgroup.populated() {

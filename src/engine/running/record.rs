@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub(in crate::engine) use limits::{Limits, NoteError, SetLimit};
 
+use crate::engine::cgroup::PlannedGroups;
 use crate::engine::entry::host_steps::HostStep;
 use crate::engine::host::Host;
 use crate::engine::host::identity::Identity;
@@ -52,6 +53,9 @@ pub(in crate::engine) struct Record {
     pub monitor_cgroup: Option<String>,
     #[serde(default)]
     pub monitor_inodes: Vec<u64>,
+    /// Where both are to be; none: where they usually are.
+    #[serde(default)]
+    pub planned: Option<PlannedGroups>,
     pub state: State,
     /// When it entered `state`, in milliseconds since the epoch.
     pub since_ms: u64,
@@ -110,6 +114,7 @@ impl Record {
             cgroup_inodes: Vec::new(),
             monitor_cgroup: None,
             monitor_inodes: Vec::new(),
+            planned: None,
             state: State::Starting,
             since_ms: now_ms(),
             started_ms: None,
@@ -160,6 +165,13 @@ impl Record {
     pub(in crate::engine) fn write(&self, host: &Host) -> io::Result<()> {
         let path = path(host, &self.lxcpath, &self.name);
         draft::replace(&path, &draft_of(&path), &serde_json::to_vec(self)?)
+    }
+
+    /// Returns the path of the group in which the container's processes are.
+    pub(in crate::engine) fn processes(&self) -> Option<String> {
+        let limits = self.cgroup.as_deref()?;
+        let planned = self.planned.as_ref();
+        Some(planned.map_or_else(|| limits.to_owned(), |it| it.processes(limits)))
     }
 
     /// Returns whether the process that wrote this supervises the container now.

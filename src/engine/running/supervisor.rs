@@ -48,7 +48,9 @@ use ttys::Ttys;
 use watch::Watch;
 
 use crate::engine::Verb;
-use crate::engine::cgroup::{self, Cgroup, CgroupError, Hierarchies, Keep, OomWatch};
+use crate::engine::cgroup::{
+    Cgroup, CgroupError, Hierarchies, Keep, OomWatch, PastGroups, PlannedGroups,
+};
 use crate::engine::config::{self, Config};
 use crate::engine::entry::host_steps::{self, HostStep, Surroundings};
 use crate::engine::entry::init;
@@ -136,7 +138,12 @@ fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, RunError> {
     // Everything that can fail by configuration fails before anything is made.
     let opened = Opened::by(&run.spec)?;
     let (steps, log) = (run.steps(&opened)?, Log::open(&run.spec)?);
+    let hierarchies = Hierarchies::discover(run.lxcpath.host()).map_err(RunError::Cgroup)?;
+    let past = Record::read(&run.lxcpath, &run.name)
+        .map(|it| PastGroups { monitor: it.monitor_inodes, planned: it.planned });
+    let planned = PlannedGroups::of(&run.spec.groups, &hierarchies, &past.unwrap_or_default());
     let mut record = Record::begin(&run.lxcpath, &run.name);
+    record.planned = Some(planned.map_err(RunError::Cgroup)?);
     record.squatter = seat.squatter().map(ToString::to_string);
     record.write(run.lxcpath.host()).map_err(RunError::Record)?;
     let heard = relay::PASSED_ON.into_iter().chain([Signal::SIGWINCH]);
@@ -144,9 +151,9 @@ fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, RunError> {
     let mut life = Life::begin(record, run.lxcpath.clone(), log);
     // Left whenever this function returns.
     let mut monitor = None;
-    let born = settle_in(&run, &mut life, &mut monitor)
-        .and_then(|hierarchies| Ok((bear(&run, &steps, &hierarchies, &mut life)?, hierarchies)));
-    let (mut born, hierarchies) = match born {
+    let born = settle_in(&run, &hierarchies, &mut life, &mut monitor)
+        .and_then(|()| bear(&run, &steps, &hierarchies, &mut life));
+    let mut born = match born {
         Ok(born) => born,
         Err(error) => return Err(abort(life, error)),
     };
@@ -206,25 +213,28 @@ fn settle(run: &Run) -> nix::Result<()> {
 /// Goes into the background if requested.
 fn settle_in(
     run: &Run,
+    hierarchies: &Hierarchies,
     life: &mut Life,
     monitor: &mut Option<Monitor>,
-) -> Result<Hierarchies, RunError> {
-    let hierarchies = Hierarchies::discover(run.lxcpath.host()).map_err(RunError::Cgroup)?;
+) -> Result<(), RunError> {
     let used = config::used_controllers(run.lxcpath.host()).unwrap_or_default();
     if let Some(lacking) = hierarchies.lacking(&used) {
         return Err(RunError::Cgroup(CgroupError::NoController(lacking.to_owned())));
     }
     // A run on a terminal ends with it, and need not outlive the login.
     if !run.foreground {
-        *monitor = Monitor::enter(&hierarchies, life)?;
+        *monitor = Monitor::enter(hierarchies, life)?;
     }
-    Ok(hierarchies)
+    Ok(())
 }
 
 /// A container that was created, with its program running.
 struct Born {
     launched: Launched,
+    /// With its limits.
     cgroup: Cgroup,
+    /// With its processes: the same, or one in it.
+    inner: Cgroup,
     /// Watches since before the program ran, which may have died of memory by now.
     oom: Option<OomWatch>,
     notifier: Option<Notifier>,
@@ -244,7 +254,9 @@ fn bear(
         shares::open(&run.lxcpath, &run.spec.namespaces).map_err(RunError::Share)?;
     life.warn(&warnings);
     let mut notifier = run.spec.notify.as_ref().map(notifier).transpose()?;
-    let cgroup = groups::make(run, hierarchies)?;
+    let planned = life.record.planned.clone();
+    let planned = planned.unwrap_or_else(|| PlannedGroups::usual(&run.name));
+    let cgroup = groups::make(run, &planned, hierarchies)?;
     // Before any process is in it, so that a clean-up knows what is ours.
     life.record.cgroup = Some(cgroup.path().to_owned());
     life.record.cgroup_inodes = cgroup.inodes();
@@ -256,7 +268,7 @@ fn bear(
     });
     note_limits(run, &cgroup, life);
     match launched {
-        Ok((launched, oom)) => Ok(Born { launched, cgroup, oom, notifier }),
+        Ok((launched, inner, oom)) => Ok(Born { launched, cgroup, inner, oom, notifier }),
         Err(error) => {
             _ = sweep(&cgroup);
             Err(error)
@@ -282,22 +294,30 @@ fn launch_in(
     plan: LaunchPlan<'_>,
     cgroup: &Cgroup,
     life: &mut Life,
-) -> Result<(Launched, Option<OomWatch>), RunError> {
+) -> Result<(Launched, Cgroup, Option<OomWatch>), RunError> {
     let (v1, v2) = (&run.spec.cgroup_v1, &run.spec.cgroup_v2);
     cgroup.apply(v1, v2).map_err(RunError::Cgroup)?;
+    // Under v1 a group that has groups below it takes no rules for devices.
+    let guarded = run.spec.groups.inner.is_some() && cgroup.guards_devices_itself();
+    if guarded {
+        cgroup.apply_devices(v1, v2).map_err(RunError::Cgroup)?;
+    }
+    let planned = life.record.planned.as_ref();
+    let inner = planned.map_or_else(|| Ok(cgroup.clone()), |it| it.create_inner(cgroup));
+    let inner = inner.map_err(RunError::Cgroup)?;
     let is_root = nix::unistd::geteuid().is_root();
     if let Some(owner) = owner(&run.spec).filter(|_| is_root) {
-        cgroup.give_to(owner).map_err(RunError::Cgroup)?;
+        inner.give_to(owner).map_err(RunError::Cgroup)?;
     }
     let request = LaunchRequest {
         steps: plan.steps,
         namespaces: &run.spec.namespaces,
         shared: plan.shared,
-        cgroup: Some(cgroup),
+        cgroup: Some(&inner),
         inherit: if run.foreground { viewer::inherited() } else { [false; 3] },
         before_exec: &mut |init| {
             // Without root no rules are made, nor can the container make a device.
-            if is_root {
+            if is_root && !guarded {
                 cgroup.apply_devices(v1, v2)?;
             }
             Ok(life.carry_out(run.host_steps(), Some(init))?)
@@ -306,10 +326,10 @@ fn launch_in(
     };
     let mut oom = cgroup.watch_oom();
     match launch::launch(request) {
-        Ok(launched) => Ok((launched, oom)),
+        Ok(launched) => Ok((launched, inner, oom)),
         Err(error) => {
             let starved = oom.as_mut().is_some_and(|it| it.grown().is_some());
-            Err(RunError::Launch(cause(error, cgroup, starved)))
+            Err(RunError::Launch(cause(error, (cgroup, &inner), starved)))
         }
     }
 }
@@ -322,7 +342,7 @@ fn owner(spec: &Spec) -> Option<Owner> {
 
 /// Returns the limit that was too low for the launch, if that is why it failed. `starved`: there
 /// was an OOM kill in the group.
-fn cause(error: LaunchError, cgroup: &Cgroup, starved: bool) -> LaunchError {
+fn cause(error: LaunchError, (cgroup, inner): (&Cgroup, &Cgroup), starved: bool) -> LaunchError {
     let limit = |files: &[&str]| {
         let value = |file: &&str| Some(format!("{file} = {}", cgroup.get(file).ok()?.trim()));
         files.iter().find_map(value).unwrap_or_else(|| "its limit".to_owned())
@@ -331,7 +351,8 @@ fn cause(error: LaunchError, cgroup: &Cgroup, starved: bool) -> LaunchError {
         return LaunchError::OutOfMemory { limit: limit(&["memory.max", "memory.limit_in_bytes"]) };
     }
     // The kernel counts how often the process limit was hit.
-    let met = || cgroup.get("pids.events").is_ok_and(|it| it.trim() != "max 0");
+    let counts = |it: &Cgroup| it.get("pids.events").is_ok_and(|it| it.trim() != "max 0");
+    let met = || counts(cgroup) || counts(inner);
     if error.lacks_processes() && met() {
         return LaunchError::TooFew { limit: limit(&["pids.max"]) };
     }
@@ -368,7 +389,7 @@ fn assemble(
     hierarchies: Hierarchies,
     equipment: Equipment,
 ) -> Watch {
-    let Born { mut launched, cgroup, oom, notifier } = born;
+    let Born { mut launched, cgroup, inner, oom, notifier } = born;
     let Equipment { console, viewer, server, signals } = equipment;
     let oom = oom.map(Oom::begin);
     let guard = LimitGuard::begin(&cgroup);
@@ -377,6 +398,7 @@ fn assemble(
         config: run.config.clone(),
         hierarchies,
         cgroup,
+        inner,
         console,
         ttys: Ttys::new(std::mem::take(&mut launched.ttys)),
         init: launched.into(),

@@ -48,6 +48,7 @@ pub struct Spec {
     /// `lxc.mount.fstab`'s lines, then `lxc.mount.entry`'s, in order.
     pub mounts: Vec<At<Mount>>,
     pub auto: AutoMounts,
+    pub groups: GroupNames,
     /// `lxc.cgroup.FILE`, written on v1 hierarchies, in order.
     pub cgroup_v1: Vec<At<CgroupSetting>>,
     /// `lxc.cgroup2.FILE`, written on the unified hierarchy, in order.
@@ -368,6 +369,19 @@ impl Default for Namespaces {
             }
         })
     }
+}
+
+/// Where the container's groups are: names below the place where wharf makes groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupNames {
+    /// Of the group with its limits, such as `lxc.payload.web`.
+    pub payload: At<String>,
+    /// Of its supervisor's own, such as `lxc.monitor.web`.
+    pub monitor: At<String>,
+    /// `lxc.cgroup.dir.container.inner`: the group below the first in which its processes are.
+    pub inner: Option<String>,
+    /// Both are configured whole: a name that is taken gets no suffix.
+    pub exact: bool,
 }
 
 /// `lxc.cap.*`: which capabilities stay in the bounding set, by number.

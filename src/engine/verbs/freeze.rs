@@ -101,7 +101,7 @@ impl Engine {
     fn reach(&self, name: &Name) -> Result<(Client, Cgroup), FreezeError> {
         let client = Client::connect(&self.lxcpath, name).map_err(FreezeError::Socket)?;
         let client = client.ok_or(FreezeError::NotRunning)?;
-        match groups::find(&self.lxcpath, name, Some(&client), Holding::Processes) {
+        match groups::find(&self.lxcpath, name, Some(&client), Holding::Limits) {
             Ok(Some(cgroup)) => Ok((client, cgroup)),
             Err(GroupError::Cgroup(error)) => Err(FreezeError::Cgroup(error)),
             Ok(None) | Err(GroupError::Socket(_)) if nix::unistd::geteuid().is_root() => {

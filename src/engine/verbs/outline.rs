@@ -1,7 +1,7 @@
 //! `start --dry-run`: what a start would do, in words. Changes nothing, and needs no privilege.
 
 use crate::engine::cgroup::configured::version_of;
-use crate::engine::cgroup::{self, Hierarchies, Version};
+use crate::engine::cgroup::{Hierarchies, Version};
 use crate::engine::entry::host_steps::{self, HostStep, Surroundings};
 use crate::engine::entry::plan::{self, Payload, Step, TerminalInfo};
 use crate::engine::host::random;
@@ -38,7 +38,7 @@ impl Engine {
         let random = random::digits(spec.nics.len() * host_steps::DIGITS_EACH);
         let around = Surroundings { hold: &hold, random: &random };
         let mut first = on_host(host_steps::early(&spec));
-        first.extend(self.groups(name, &spec));
+        first.extend(self.groups(&spec));
         first.push(process(&spec));
         let then = on_host(host_steps::plan(&spec, around));
         let parts = SIDES.into_iter().zip([first, gathered(before), then, after.to_vec()]);
@@ -46,9 +46,10 @@ impl Engine {
         Ok((parts.map(|(place, steps)| StartPart { place, steps }).collect(), spec.warnings))
     }
 
-    fn groups(&self, name: &Name, spec: &Spec) -> Vec<String> {
+    fn groups(&self, spec: &Spec) -> Vec<String> {
         let hierarchies = Hierarchies::discover(self.lxcpath.host()).unwrap_or_default();
-        let mut said = vec![format!("make the cgroups {}", cgroup::payload(name))];
+        let names = &spec.groups;
+        let mut said = vec![format!("make the cgroups {}", names.payload.value)];
         let of_v1 = spec.cgroup_v1.iter().map(|it| (Version::V1, it));
         let all = of_v1.chain(spec.cgroup_v2.iter().map(|it| (Version::V2, it)));
         let (rules, limits): (Vec<_>, Vec<_>) =
@@ -60,6 +61,7 @@ impl Engine {
         }
         let by_v1 = version_of(&hierarchies, "devices.allow") == Some(Version::V1);
         let devices = rules.iter().filter(|(it, _)| (*it == Version::V1) == by_v1).count();
+        said.extend(names.inner.as_ref().map(|it| format!("make {it} in them, for its processes")));
         said.extend((devices > 0).then(|| format!("limit devices by {devices} rules")));
         said
     }

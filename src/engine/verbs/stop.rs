@@ -223,7 +223,7 @@ impl Engine {
         }
         let supervisor = client.and_then(|it| it.supervisor().ok());
         let init = self.init_of(name, client);
-        let cgroup = match groups::find(&self.lxcpath, name, client, Holding::Processes) {
+        let cgroup = match groups::find(&self.lxcpath, name, client, Holding::Limits) {
             Ok(cgroup) => cgroup,
             // Without a reported cgroup it is enough to wait for init: all other processes end with
             // it.

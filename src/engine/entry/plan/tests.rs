@@ -9,8 +9,8 @@ use crate::engine::terms::hook::Hook;
 use crate::engine::terms::label::{Label, SecurityModule};
 use crate::engine::terms::rootfs::{Rootfs, Stage, Storage};
 use crate::engine::terms::spec::{
-    AutoCgroup, AutoMounts, Belonging, CgroupReach, ConsoleSpec, Hooks, InitSpec, KernelSetting,
-    LogSpec, MountedHierarchy, Namespaces, ProcessSpec, ResourceLimit,
+    AutoCgroup, AutoMounts, Belonging, CgroupReach, ConsoleSpec, GroupNames, Hooks, InitSpec,
+    KernelSetting, LogSpec, MountedHierarchy, Namespaces, ProcessSpec, ResourceLimit,
 };
 
 fn spec(rootfs: Option<&str>) -> Spec {
@@ -21,6 +21,12 @@ fn spec(rootfs: Option<&str>) -> Spec {
         rootfs: rootfs.map(|it| At { value: Rootfs::directory(it), place: None }),
         mounts: Vec::new(),
         auto: AutoMounts::default(),
+        groups: GroupNames {
+            payload: At { value: "lxc.payload.web".to_owned(), place: None },
+            monitor: At { value: "lxc.monitor.web".to_owned(), place: None },
+            inner: None,
+            exact: false,
+        },
         cgroup_v1: Vec::new(),
         cgroup_v2: Vec::new(),
         init: InitSpec {

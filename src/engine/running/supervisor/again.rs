@@ -49,7 +49,10 @@ fn renew(run: &mut Run, watch: &mut Watch) -> Result<(), RunError> {
     let desk = &mut watch.desk;
     desk.life.log = Log::open(&run.spec)?;
     let hierarchies = std::mem::take(&mut desk.hierarchies);
-    let Born { mut launched, cgroup, oom, notifier } =
+    let planned =
+        desk.life.record.planned.take().map(|it| it.again(&run.spec.groups, &hierarchies));
+    desk.life.record.planned = planned.transpose().map_err(RunError::Cgroup)?;
+    let Born { mut launched, cgroup, inner, oom, notifier } =
         bear(run, &steps, &hierarchies, &mut desk.life)?;
     desk.life.record.init = Identity::of(run.lxcpath.host(), launched.pid);
     desk.life.enter(State::Running);
@@ -71,5 +74,6 @@ fn renew(run: &mut Run, watch: &mut Watch) -> Result<(), RunError> {
     watch.notifier = notifier;
     watch.guard = LimitGuard::begin(&cgroup);
     watch.desk.cgroup = cgroup;
+    watch.desk.inner = inner;
     Ok(())
 }

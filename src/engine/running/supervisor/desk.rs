@@ -34,7 +34,10 @@ pub(super) struct Desk {
     pub(super) config: Config,
     pub(super) init: LaunchedInit,
     pub(super) hierarchies: Hierarchies,
+    /// The group with its limits.
     pub(super) cgroup: Cgroup,
+    /// The group with its processes: the same, or one in it.
+    pub(super) inner: Cgroup,
     pub(super) console: Option<ConsoleTerminal>,
     pub(super) ttys: Ttys,
     /// `lxc.signal.stop`.
@@ -132,9 +135,12 @@ impl Desk {
                 Some(devpts) => Reply::fd(devpts.try_clone()),
                 None => Reply::error(Errno::EBADF),
             },
-            SocketCommand::GetCgroup | SocketCommand::GetLimitCgroup => self.cgroup_path(payload),
-            SocketCommand::GetCgroup2Fd | SocketCommand::GetLimitCgroup2Fd => self.unified_fd(),
-            SocketCommand::GetCgroupFd | SocketCommand::GetLimitCgroupFd => self.cgroup_fd(payload),
+            SocketCommand::GetCgroup => self.cgroup_path(&self.inner, payload),
+            SocketCommand::GetLimitCgroup => self.cgroup_path(&self.cgroup, payload),
+            SocketCommand::GetCgroup2Fd => self.unified_fd(&self.inner),
+            SocketCommand::GetLimitCgroup2Fd => self.unified_fd(&self.cgroup),
+            SocketCommand::GetCgroupFd => self.cgroup_fd(&self.inner, payload),
+            SocketCommand::GetLimitCgroupFd => self.cgroup_fd(&self.cgroup, payload),
             SocketCommand::GetCgroupCtx => self.cgroup_ctx(payload),
         }
     }
@@ -148,6 +154,7 @@ impl Desk {
             record.cgroup = None;
             record.cgroup_inodes = Vec::new();
             self.cgroup.forget();
+            self.inner.forget();
         }
     }
 
@@ -301,7 +308,7 @@ impl Desk {
         Reply { head: Some(head), ..Reply::silence(follow_up) }
     }
 
-    fn cgroup_path(&self, payload: &[u8]) -> Reply {
+    fn cgroup_path(&self, cgroup: &Cgroup, payload: &[u8]) -> Reply {
         let controller = match payload {
             [] => None,
             text => match wire::decode_text(text) {
@@ -309,22 +316,22 @@ impl Desk {
                 None => return Reply::error(Errno::EINVAL),
             },
         };
-        let found = self.dir_of(controller);
-        found.map_or_else(|| Reply::silence(FollowUp::Close), |_| Reply::text(self.cgroup.path()))
+        let found = self.dir_of(cgroup, controller);
+        found.map_or_else(|| Reply::silence(FollowUp::Close), |_| Reply::text(cgroup.path()))
     }
 
     /// Only on a v2-only host: LXC's tools freeze with it, and on a hybrid host everything else
     /// uses the v1 freezer.
-    fn unified_fd(&self) -> Reply {
+    fn unified_fd(&self, cgroup: &Cgroup) -> Reply {
         let pure = self.hierarchies.layout() == Some(Layout::V2);
-        match self.dir_of(None).filter(|_| pure) {
+        match self.dir_of(cgroup, None).filter(|_| pure) {
             Some(dir) => Reply::fd(open_dir(&dir)),
             None => Reply::error(Errno::EINVAL),
         }
     }
 
     /// LXC's `struct cgroup_fd`: layout, utilities, type, descriptor, and 64 bytes of a name.
-    fn cgroup_fd(&self, payload: &[u8]) -> Reply {
+    fn cgroup_fd(&self, cgroup: &Cgroup, payload: &[u8]) -> Reply {
         const NAME: std::ops::Range<usize> = 16..80;
         let name = payload.get(NAME).unwrap_or_default();
         let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
@@ -332,8 +339,10 @@ impl Desk {
             return Reply::error(Errno::EINVAL);
         };
         let name = name.to_owned();
-        let Some(dir) = self.dir_of(Some(&name)) else { return Reply::error(Errno::ENOENT) };
-        let unified = self.dir_of(None).as_ref() == Some(&dir);
+        let Some(dir) = self.dir_of(cgroup, Some(&name)) else {
+            return Reply::error(Errno::ENOENT);
+        };
+        let unified = self.dir_of(cgroup, None).as_ref() == Some(&dir);
         let magic = if unified { libc::CGROUP2_SUPER_MAGIC } else { libc::CGROUP_SUPER_MAGIC };
         let mut answer = self.layout().to_ne_bytes().to_vec();
         answer.extend(0_u32.to_ne_bytes());
@@ -352,7 +361,7 @@ impl Desk {
         if payload.len() != LEN {
             return Reply::error(Errno::EINVAL);
         }
-        let dirs = self.cgroup.dirs();
+        let dirs = self.inner.dirs();
         let fds: io::Result<Vec<_>> = dirs.iter().take(MOST).map(|it| open_dir(it)).collect();
         let Some(fds) = fds.ok().filter(|it| !it.is_empty()) else {
             return Reply::error(Errno::ENOENT);
@@ -374,9 +383,9 @@ impl Desk {
         }
     }
 
-    /// Returns the container's group in the hierarchy of `controller`, or in the unified one.
-    fn dir_of(&self, controller: Option<&str>) -> Option<std::path::PathBuf> {
-        let dirs = self.cgroup.dirs();
+    /// Returns the directory of `cgroup` in the hierarchy of `controller`, or in the unified one.
+    fn dir_of(&self, cgroup: &Cgroup, controller: Option<&str>) -> Option<std::path::PathBuf> {
+        let dirs = cgroup.dirs();
         let hierarchy = self.hierarchies.iter().find(|it| match controller {
             Some(controller) => it.controls(controller),
             None => it.version == Version::V2,

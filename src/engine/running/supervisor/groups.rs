@@ -1,15 +1,19 @@
 //! Makes the container's groups. A user to whom none are delegated has containers without, as long
 //! as nothing asks for a limit.
 
+use super::Run;
 use super::error::RunError;
-use super::{Run, cgroup};
-use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies, Version};
+use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies, PlannedGroups, Version};
 use crate::engine::terms::space::Space;
 use crate::engine::terms::spec::{At, CgroupSetting, Spec};
 
 /// Creates the groups in every hierarchy where this process may.
-pub(super) fn make(run: &Run, hierarchies: &Hierarchies) -> Result<Cgroup, RunError> {
-    let made = Cgroup::create(hierarchies, &cgroup::payload(&run.name));
+pub(super) fn make(
+    run: &Run,
+    planned: &PlannedGroups,
+    hierarchies: &Hierarchies,
+) -> Result<Cgroup, RunError> {
+    let made = planned.create_payload(&run.spec.groups, hierarchies);
     match made {
         Err(CgroupError::Unwritable { .. }) if !nix::unistd::geteuid().is_root() => {
             without(&run.spec, hierarchies)

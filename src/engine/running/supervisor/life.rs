@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::error::RunError;
 use super::log::Log;
-use crate::engine::cgroup::{Cgroup, Hierarchies, Keep};
+use crate::engine::cgroup::{Cgroup, Hierarchies, Keep, PlannedGroups};
 use crate::engine::entry::host_steps::{self, HostSite, HostStep, HostStepError, RunEnd, Wires};
 use crate::engine::host::Host;
 use crate::engine::host::lxcpath::Lxcpath;
@@ -242,6 +242,7 @@ impl Life {
     /// Ends the reports. The record stays for later commands, except for a container that is not
     /// defined, which nobody can ask for.
     pub(super) fn close(&self) {
+        self.record.planned.as_ref().map(PlannedGroups::remove_above);
         let left = !self.record.host_steps.is_empty() || self.has_groups();
         if !left && !Store::new(&self.lxcpath).exists(&self.record.name) {
             // The next clean-up tries again.

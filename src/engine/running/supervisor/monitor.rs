@@ -11,13 +11,13 @@ use nix::unistd::{pipe2, read};
 
 use super::error::RunError;
 use super::life::Life;
-use crate::engine::cgroup::{self, Cgroup, CgroupFds, Hierarchies};
+use crate::engine::cgroup::{Cgroup, CgroupFds, Hierarchies, PlannedGroups};
 use crate::engine::host::identity::Identity;
 use crate::engine::sys::{self, Side};
 
 /// The group that this process is in, left and removed when this is dropped.
 #[derive(Debug)]
-pub(super) struct Monitor(Cgroup);
+pub(super) struct Monitor(Cgroup, PlannedGroups);
 
 impl Monitor {
     /// Goes on in the background, as a new process in the group. The calling process has ended when
@@ -51,7 +51,7 @@ impl Monitor {
         life.record.supervisor = this.unwrap_or(life.record.supervisor);
         life.save();
         drop(recorded);
-        let monitor = group.map(Self);
+        let monitor = group.zip(life.record.planned.clone()).map(|(it, plan)| Self(it, plan));
         life.saved()?;
         Ok(monitor.filter(|it| it.join(entry, born)))
     }
@@ -67,13 +67,13 @@ impl Monitor {
 
 impl Drop for Monitor {
     fn drop(&mut self) {
-        leave(&self.0);
+        leave(&self.0, &self.1);
     }
 }
 
 fn make(hierarchies: &Hierarchies, life: &mut Life) -> Option<Cgroup> {
-    let made = Cgroup::create(hierarchies, &cgroup::monitor(&life.record.name)).ok();
-    let group = made.unwrap_or_else(Cgroup::none);
+    let made = life.record.planned.as_ref().map(|it| it.create_monitor(hierarchies));
+    let group = made.and_then(Result::ok).unwrap_or_else(Cgroup::none);
     life.record.monitor_cgroup = Some(group.path().to_owned());
     life.record.monitor_inodes = group.inodes();
     life.save();
@@ -82,7 +82,7 @@ fn make(hierarchies: &Hierarchies, life: &mut Life) -> Option<Cgroup> {
 
 /// Leaves the group and has it removed. On v2 a process born outside does so once this one has
 /// ended; it holds nothing of ours, so nobody waits for it.
-fn leave(group: &Cgroup) {
+fn leave(group: &Cgroup, planned: &PlannedGroups) {
     let this = sys::pidfd_open(std::process::id() as i32);
     if let (Some(outside), Ok(this)) = (group.outside(), this) {
         group.leave_v1();
@@ -94,6 +94,7 @@ fn leave(group: &Cgroup) {
                 while poll(&mut fds, PollTimeout::NONE) == Err(Errno::EINTR) {}
                 // A group that cannot be removed is empty, and the next start reuses it.
                 _ = group.remove();
+                planned.remove_above();
                 sys::exit_now(0);
             }
             // The kernel refuses to create processes there; use the slow way.
@@ -102,4 +103,5 @@ fn leave(group: &Cgroup) {
     }
     _ = group.leave_to_root();
     _ = group.remove();
+    planned.remove_above();
 }

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::engine::cgroup;
 use crate::engine::host::Host;
 use crate::engine::host::identity::Identity;
 use crate::engine::host::lxcpath::Lxcpath;
@@ -12,6 +11,7 @@ use crate::engine::running::oom::OomKill;
 use crate::engine::running::record::Record;
 use crate::engine::seen::sample::{HIDDEN, Origin};
 use crate::engine::terms::exit::Exit;
+use crate::engine::terms::groups;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::state::State;
 
@@ -125,7 +125,7 @@ fn by_record(record: &Record) -> ContainerStatus {
         restarts_at: record.restart_ms.and_then(time),
         lost_limits: record.lost_limits.clone(),
         run: Some(RunInfo {
-            cgroup: record.cgroup.clone(),
+            cgroup: record.processes(),
             limits: record.cgroup.clone(),
             init_pid: record.init.map(|it| it.pid),
             recorded: true,
@@ -239,7 +239,7 @@ fn by_socket(
         Err(error) => format!("cannot ask its supervisor: {error}"),
     };
     // It listens, so something runs; the counters are in the group that its name implies.
-    let run = RunInfo::of(format!("/{}", cgroup::payload(name)));
+    let run = RunInfo::of(format!("/{}", groups::payload(name)));
     ContainerStatus {
         state: State::Running,
         trouble: Some(trouble),

@@ -178,7 +178,7 @@ impl Engine {
 impl<'a> Guest<'a> {
     fn of(engine: &'a Engine, name: &'a Name, client: &'a Client) -> Result<Self, StopError> {
         let Init { pid, pidfd } = client.init().map_err(StopError::Socket)?;
-        let cgroup = groups::find(&engine.lxcpath, name, Some(client), Holding::Processes);
+        let cgroup = groups::find(&engine.lxcpath, name, Some(client), Holding::Limits);
         let cgroup = cgroup.ok().flatten();
         Ok(Self { engine, name, client, pid, pidfd, cgroup })
     }
