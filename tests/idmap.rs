@@ -9,6 +9,7 @@ mod support;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown};
 use std::path::Path;
+use std::process::Command;
 
 use support::{Lxcpath, can_run_containers, rootfs, wait_until};
 
@@ -285,4 +286,116 @@ fn a_map_that_the_kernel_would_refuse_changes_nothing() {
     let said = lxcpath.refused(&["start", &name, "--", "/bin/sleep", "1000"], 1);
     assert!(said.contains("overlap with those of `u 0 100000 65536` (line "), "{said}");
     assert!(support::leftovers::cgroups(&name).is_empty());
+}
+
+/// Makes an image of the tree with ext4; none, with a message, if it could not be mounted here.
+fn image(dir: &Path, image: &Path) -> Option<()> {
+    if fs::File::open("/dev/loop-control").is_err() {
+        println!("skipped: this kernel has no loop devices");
+        return None;
+    }
+    if !support::has_program("mke2fs") {
+        return None;
+    }
+    let mut command = Command::new("mke2fs");
+    command.args(["-q", "-t", "ext4", "-d"]).args([dir, image]).arg("32M");
+    let made = support::finish(command);
+    assert!(made.status.success(), "{}", support::told(&made));
+    Some(())
+}
+
+#[test]
+fn overlays_and_images_are_roots_of_containers_with_users_of_their_own() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let Some(name) = create(&lxcpath, root.path(), "") else { return };
+    let config = lxcpath.path().join(&name).join("config");
+    let before = fs::read_to_string(&config).unwrap();
+    let file = lxcpath.path().join(".image");
+    // Its files are the host's root's, and are shown as the container's.
+    if image(root.path(), &file).is_some() {
+        let lines = format!(
+            "{before}lxc.rootfs.path = loop:{}\nlxc.rootfs.options = idmap=container,nosuid\n",
+            file.display()
+        );
+        fs::write(&config, lines).unwrap();
+        sleep(&lxcpath, &name);
+        let seen = inside(&lxcpath, &name, "echo x > /made; ls -ln /made; cat /proc/mounts");
+        assert_eq!(seen.split_whitespace().nth(2), Some("0"), "{seen}");
+        assert!(seen.lines().any(|it| it.contains(" / ext4 rw,nosuid,nodev")), "{seen}");
+        lxcpath.ok(&["stop", "-k", &name]);
+    }
+    shift(root.path());
+    let upper = lxcpath.path().join(".changed/upper");
+    let lines = format!(
+        "{before}lxc.rootfs.path = overlay:{}:{}\nlxc.hook.version = 1\n\
+         lxc.hook.mount = sh -c \"echo > $LXC_ROOTFS_MOUNT/hooked\"\n",
+        root.path().display(),
+        upper.display()
+    );
+    fs::write(&config, lines).unwrap();
+    sleep(&lxcpath, &name);
+    let seen = inside(&lxcpath, &name, "echo x > /made; ls -ln /made; cat /proc/mounts");
+    assert_eq!(seen.split_whitespace().nth(2), Some("0"), "{seen}");
+    assert!(seen.lines().any(|it| it.contains(" / overlay rw,")), "{seen}");
+    let made = fs::metadata(upper.join("made")).unwrap();
+    assert_eq!((made.uid(), made.gid()), (ROOT, ROOT));
+    assert!(upper.join("hooked").exists());
+    let host = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!host.contains(upper.to_str().unwrap()), "{host}");
+    lxcpath.ok(&["stop", "-k", &name]);
+    // Named with its line, as what the process mounts itself is.
+    fs::write(&config, format!("{before}lxc.rootfs.path = overlay:/proc:/proc/upper\n")).unwrap();
+    let said = lxcpath.refused(&["start", &name, "--", "/bin/true"], 1);
+    assert!(said.contains("make its upper and its work directory: No such file"), "{said}");
+    assert!(said.contains("(line "), "{said}");
+}
+
+#[test]
+fn a_root_is_shown_by_the_map_of_another_namespace() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let Some(name) = create(&lxcpath, &root.path().join("one"), "") else { return };
+    shift(&root.path().join("one"));
+    fs::set_permissions(root.path(), Permissions::from_mode(0o711)).unwrap();
+    let init = sleep(&lxcpath, &name);
+    let other = lxcpath.name("shown");
+    assert!(rootfs::busybox(&root.path().join("two")));
+    let (dir, shown) = (root.path().join("two"), format!("idmap=/proc/{init}/ns/user"));
+    lxcpath.ok(&["create", &other, "--dir", dir.to_str().unwrap()]);
+    let options = format!("lxc.rootfs.options={shown}");
+    let output = lxcpath.wharf(&["start", &other, "-s", &options, "--", "/bin/sleep", "1000"]);
+    let said = support::told(&output);
+    if said.contains("this kernel cannot show the files of its file system as another user's") {
+        println!("skipped: the file system here cannot be mounted with other owners");
+        return;
+    }
+    assert!(output.status.success(), "{said}");
+    let seen = inside(&lxcpath, &other, "ls -ldn /etc");
+    assert_eq!(seen.split_whitespace().nth(2), Some("100000"), "{seen}");
+}
+
+#[test]
+fn what_runs_inside_during_the_start_reaches_nothing_of_the_hosts() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    // The process that sets the container up waits for its hook, and has all its descriptors.
+    let script = "cat /proc/1/status; for it in environ mem maps io; do cat /proc/1/$it; done; \
+                  for it in fd root/ cwd/ fdinfo task/1/fd map_files; do ls -l /proc/1/$it; done; \
+                  cat /proc/1/fd/3; kill -STOP 1; \
+                  for it in /proc/self/fd/*; do test $it -ef /seen || ls -l $it; done; true";
+    let lines = format!(
+        "lxc.cap.drop =\nlxc.mount.auto = proc:rw\nlxc.hook.version = 1\n\
+         lxc.hook.start = /bin/sh -c '{{ {script}; }} > /seen 2>&1'"
+    );
+    let Some(name) = create(&lxcpath, root.path(), &lines) else { return };
+    shift(root.path());
+    let mut command = lxcpath.command(&["start", &name, "--", "/bin/sleep", "1000"]);
+    command.env("WHARF_SECRET", "of the host");
+    assert!(support::finish(command).status.success());
+    let seen = fs::read_to_string(root.path().join("seen")).unwrap();
+    assert!(seen.starts_with("Name:"), "{seen}");
+    let denied = seen.lines().filter(|it| it.ends_with(": Permission denied")).count();
+    // All of them but the state of the process.
+    assert!(denied >= 11, "{denied}: {seen}");
+    for secret in ["of the host", "socket:", "/run/wharf", "pidfd"] {
+        assert!(!seen.contains(secret), "{secret} in {seen}");
+    }
 }

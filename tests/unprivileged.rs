@@ -185,6 +185,10 @@ fn an_ordinary_user_has_containers() {
     // wharf's own init executes no program.
     let seen = user.ok(&["execute", "web", "--", "/bin/sh", "-c", "id -u; echo $$"]);
     assert_eq!(seen, "0\n2\n");
+    let line = format!("lxc.rootfs.path = overlay:{0}:{0}.changed", root.display());
+    user.configure("web", &format!("{}{line}", map()));
+    let said = user.refused(&["start", "web", "--", "/bin/true"]);
+    assert!(said.contains("an ordinary user's root must be a directory (line "), "{said}");
     user.ok(&["destroy", "web"]);
     assert!(!user.container("web").exists());
 }

@@ -25,6 +25,9 @@ use crate::engine::terms::error::words;
 const PROXMOX: &str = "/etc/pve/lxc";
 /// Only its owner may enter the runtime directory.
 const PRIVATE: u32 = 0o700;
+/// The runtime directory of root.
+const RUNTIME: &str = "/run/wharf";
+const STAGE: &str = "/run/wharf-root";
 
 /// Why there is no runtime directory.
 #[derive(Debug, thiserror::Error)]
@@ -131,6 +134,16 @@ impl Host {
     pub fn runtime_path(&self) -> &Path {
         &self.0.runtime
     }
+
+    /// Returns the directory on which roots are mounted, each where only its container sees it. The
+    /// hooks of one with users of its own must be able to pass it.
+    pub fn stage_path(&self) -> PathBuf {
+        if self.0.runtime == Path::new(RUNTIME) {
+            PathBuf::from(STAGE)
+        } else {
+            self.0.runtime.join("root")
+        }
+    }
 }
 
 /// Where LXC looks for its own configuration; see lxc.system.conf(5).
@@ -144,7 +157,7 @@ fn lxc_config_path() -> PathBuf {
 fn runtime_path() -> PathBuf {
     let uid = nix::unistd::geteuid();
     if uid.is_root() {
-        return PathBuf::from("/run/wharf");
+        return PathBuf::from(RUNTIME);
     }
     match std::env::var_os("XDG_RUNTIME_DIR") {
         Some(dir) if Path::new(&dir).is_absolute() => Path::new(&dir).join("wharf"),

@@ -18,9 +18,6 @@ const BEST: &str = "best";
 /// Where a root is mounted until it becomes `/`, below the runtime directory.
 const STAGE: &str = "root";
 
-const WITH_USERS: &str = "with lxc.idmap a root must be a directory; wharf cannot yet mount another \
-                          for a container with users of its own";
-
 /// Splits `type:path`; none: there is no type. Only a word can be a type, so that a plain path may
 /// hold a colon.
 pub(super) fn split(value: &str) -> (Option<&str>, &str) {
@@ -70,9 +67,6 @@ pub(super) fn refused(settings: &ConfigSettings) -> Option<ConfigError> {
 pub(super) fn rootfs(settings: &ConfigSettings) -> Result<Option<At<Rootfs>>, ConfigError> {
     let Some(entry) = settings.last(PATH) else { return Ok(None) };
     let Some(storage) = found(settings, entry)? else { return Ok(None) };
-    if storage.directory().is_none() && settings.last("lxc.idmap").is_some() {
-        return Err(blame(entry, Reason::Storage(WITH_USERS)));
-    }
     let stage = match (&storage, settings.last("lxc.rootfs.mount")) {
         (Storage::Directory(_), _) => Stage::Itself,
         (_, Some(configured)) if Path::new(&configured.value).is_dir() => {
@@ -236,14 +230,6 @@ mod tests {
         assert!(read("rbd:pool/a").unwrap_err().contains("`rbd map"));
         assert!(read("aufs:/a:/b").unwrap_err().contains("overlay:"));
         assert!(read("overlay:/a").unwrap_err().contains("LOWER:UPPER"));
-    }
-
-    #[test]
-    fn a_container_with_users_of_its_own_needs_a_directory() {
-        let map = ("lxc.idmap", "u 0 100000 65536");
-        let said = rootfs(&settings(&[(PATH, "zfs:tank/web"), map])).unwrap_err().to_string();
-        assert!(said.contains("with lxc.idmap a root must be a directory"), "{said}");
-        rootfs(&settings(&[(PATH, "/tmp"), map])).unwrap();
     }
 
     #[test]

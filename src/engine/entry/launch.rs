@@ -212,7 +212,7 @@ fn hear(
             (ChildReport::Asks(step, fd), _) => {
                 let step = request.steps.get(step);
                 let done = if map::by_ordinary_user(step, pid)? {
-                    Ok(())
+                    Ok(None)
                 } else {
                     outside::perform(step, pid, fd.as_ref().map(OwnedFd::as_fd))
                 };

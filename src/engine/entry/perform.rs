@@ -30,6 +30,7 @@ use crate::engine::entry::report::{self, Asker, Interpreter, StepFailure, StepPa
 use crate::engine::sys;
 use crate::engine::terms::space::Space;
 pub(in crate::engine) use kernel::limit_files;
+pub(in crate::engine) use root::make as make_root;
 
 /// What the process gets when it is created.
 #[derive(Debug)]
@@ -90,7 +91,7 @@ struct Made {
 
 /// An errno and the part of the step that failed.
 #[derive(Clone, Copy, Debug)]
-struct Broken(StepPart, Errno);
+pub(in crate::engine) struct Broken(pub(in crate::engine) StepPart, pub(in crate::engine) Errno);
 
 impl From<Errno> for Broken {
     fn from(errno: Errno) -> Self {
@@ -168,8 +169,8 @@ fn perform_one(step: &Step, site: &mut Site<'_>, asker: Asker<'_>) -> Result<(),
         Step::Confine(it) => made.label = confine::on_exec(it)?,
         Step::Root { root, devices, users, .. } => {
             made.foreign_root = *root != RootStep::Host;
-            let (place, asks) = (made.place.take(), users.as_ref().map(|_| asker));
-            made.root = Some(root::take(root, place, *devices, asks)?);
+            let place = made.place.take();
+            made.root = Some(root::take(root, place, *devices, (users.is_some(), asker))?);
         }
         Step::Dev(step) => dev::perform(step, made)?,
         Step::Console { owner, size } => made.make_console(*owner, *size)?,

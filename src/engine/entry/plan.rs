@@ -29,7 +29,7 @@ pub(in crate::engine) use enter::{Entering, enter};
 pub(in crate::engine) use hook::HookStep;
 pub(in crate::engine) use kernel::{KernelStep, SettingStep};
 pub(in crate::engine) use mounts::{FsOption, MountSource, MountStep};
-pub(in crate::engine) use root::{RootMount, RootSource, RootStep};
+pub(in crate::engine) use root::{RootMaker, RootMount, RootSource, RootStep};
 pub(in crate::engine) use step::{
     NetworkSettings, SessionTerminal, ShutdownSignals, Step, WindowSize,
 };
@@ -168,8 +168,7 @@ fn file_systems(
     if spec.tty_max > MAX_TTYS {
         return Err(PlanError::TooManyTtys(spec.tty_max));
     }
-    let flags = spec.root_flags.as_ref().map_or(0, |it| it.value);
-    let root = RootStep::new(spec.rootfs.as_ref().map(|it| &it.value), flags)?;
+    let root = RootStep::new(spec)?;
     let place = spec.rootfs.as_ref().and_then(|it| it.place.clone());
     let users = spec.root_users.clone();
     steps.push(Step::Root { root, devices: spec.own_dev, users, place });

@@ -24,6 +24,8 @@ const FAILED: u8 = 3;
 const BORN: u8 = 4;
 const ASK: u8 = 5;
 const LISTENS: u8 = 6;
+/// The errno, and the part of the step.
+const REFUSAL: usize = 5;
 /// ASK, three bytes of nothing, and the step's index.
 const QUESTION: usize = 8;
 /// FAILED, the part, two bytes of nothing, the step's index and the errno; then the name of an
@@ -115,27 +117,70 @@ pub(in crate::engine) struct Asker<'a> {
 impl Asker<'_> {
     /// Has the step carried out, about `fd` if given.
     pub(in crate::engine) fn ask(self, fd: Option<BorrowedFd<'_>>) -> nix::Result<()> {
+        self.request(fd).map(drop).map_err(|(_, errno)| errno)
+    }
+
+    /// Has the step carried out, and returns what is made by it.
+    pub(in crate::engine) fn fetch(self) -> Result<OwnedFd, (StepPart, Errno)> {
+        self.request(None)?.ok_or((StepPart::Whole, Errno::EPROTO))
+    }
+
+    fn request(self, fd: Option<BorrowedFd<'_>>) -> Result<Option<OwnedFd>, (StepPart, Errno)> {
+        let whole = |errno| (StepPart::Whole, errno);
         let [s0, s1, s2, s3] = (self.step as u32).to_ne_bytes();
         let question = [ASK, 0, 0, 0, s0, s1, s2, s3];
         let fds = fd.map(|it| it.as_raw_fd());
-        send_with(self.creator, &question, fds.as_slice())?;
-        let mut answer = [0_u8; size_of::<i32>()];
-        match recv(self.creator.as_raw_fd(), &mut answer, MsgFlags::empty())? {
-            1 if answer.first() == Some(&GO) => Ok(()),
-            4 => Err(Errno::from_raw(i32::from_ne_bytes(answer))),
-            _ => Err(Errno::ECANCELED),
-        }
+        send_with(self.creator, &question, fds.as_slice()).map_err(whole)?;
+        answered(self.creator)
     }
 }
 
 /// Answers a process that has asked.
 pub(in crate::engine) fn answer(
     socket: BorrowedFd<'_>,
-    outcome: nix::Result<()>,
+    outcome: Result<Option<OwnedFd>, (StepPart, Errno)>,
 ) -> nix::Result<()> {
-    let Err(errno) = outcome else { return go(socket) };
-    let errno = (errno as i32).to_ne_bytes();
-    send(socket.as_raw_fd(), &errno, MsgFlags::MSG_NOSIGNAL).map(drop)
+    match outcome {
+        Ok(None) => go(socket),
+        Ok(Some(fd)) => report(socket, GO, &[fd.as_raw_fd()]),
+        Err((part, errno)) => {
+            let [e0, e1, e2, e3] = (errno as i32).to_ne_bytes();
+            send_with(socket, &[e0, e1, e2, e3, number_of(part)], &[])
+        }
+    }
+}
+
+/// Waits for an answer.
+pub(in crate::engine) fn answered(
+    socket: BorrowedFd<'_>,
+) -> Result<Option<OwnedFd>, (StepPart, Errno)> {
+    let whole = |errno| (StepPart::Whole, errno);
+    let mut answer = [0_u8; REFUSAL];
+    let mut received = sys::receive_signed(socket, &mut answer).map_err(whole)?;
+    match (received.count, answer) {
+        (1, [GO, ..]) => Ok(received.fds.pop()),
+        (REFUSAL, [e0, e1, e2, e3, part]) => {
+            let errno = Errno::from_raw(i32::from_ne_bytes([e0, e1, e2, e3]));
+            Err((part_of(part), errno))
+        }
+        _ => Err(whole(Errno::ECANCELED)),
+    }
+}
+
+const fn number_of(part: StepPart) -> u8 {
+    match part {
+        StepPart::Whole => 0,
+        StepPart::Source => 1,
+        StepPart::Target => 2,
+    }
+}
+
+const fn part_of(number: u8) -> StepPart {
+    match number {
+        1 => StepPart::Source,
+        2 => StepPart::Target,
+        _ => StepPart::Whole,
+    }
 }
 
 /// Sends where the calls are received that the process's filter leaves to others.
@@ -206,11 +251,7 @@ fn rights(message: ControlMessageOwned) -> Vec<OwnedFd> {
 }
 
 fn encode(failure: StepFailure) -> [u8; REPORT] {
-    let part = match failure.part {
-        StepPart::Whole => 0,
-        StepPart::Source => 1,
-        StepPart::Target => 2,
-    };
+    let part = number_of(failure.part);
     let [s0, s1, s2, s3] = (failure.step as u32).to_ne_bytes();
     let [e0, e1, e2, e3] = (failure.errno as i32).to_ne_bytes();
     let head: [u8; HEAD] = [FAILED, part, 0, 0, s0, s1, s2, s3, e0, e1, e2, e3];
@@ -222,14 +263,9 @@ fn encode(failure: StepFailure) -> [u8; REPORT] {
 
 const fn decode(bytes: [u8; REPORT]) -> StepFailure {
     let [_, part, _, _, s0, s1, s2, s3, e0, e1, e2, e3, name @ ..] = bytes;
-    let part = match part {
-        1 => StepPart::Source,
-        2 => StepPart::Target,
-        _ => StepPart::Whole,
-    };
     StepFailure {
         step: u32::from_ne_bytes([s0, s1, s2, s3]) as usize,
-        part,
+        part: part_of(part),
         errno: Errno::from_raw(i32::from_ne_bytes([e0, e1, e2, e3])),
         interpreter: Interpreter(name),
     }
@@ -278,11 +314,15 @@ mod tests {
     fn a_question_gets_its_answer() {
         let (ours, theirs) = pair().unwrap();
         // They are read in this order, whoever waits.
-        answer(ours.as_fd(), Ok(())).unwrap();
-        answer(ours.as_fd(), Err(Errno::EPERM)).unwrap();
+        answer(ours.as_fd(), Ok(None)).unwrap();
+        answer(ours.as_fd(), Err((StepPart::Source, Errno::EPERM))).unwrap();
+        answer(ours.as_fd(), Err((StepPart::Source, Errno::EPERM))).unwrap();
+        answer(ours.as_fd(), Ok(Some(theirs.try_clone().unwrap()))).unwrap();
         let asker = Asker { creator: theirs.as_fd(), step: 300 };
         assert_eq!(asker.ask(None), Ok(()));
         assert_eq!(asker.ask(Some(ours.as_fd())), Err(Errno::EPERM));
+        assert_eq!(asker.fetch().unwrap_err(), (StepPart::Source, Errno::EPERM));
+        asker.fetch().unwrap();
         assert!(matches!(receive(ours.as_fd()), Ok(ChildReport::Asks(300, None))));
         assert!(matches!(receive(ours.as_fd()), Ok(ChildReport::Asks(300, Some(_)))));
     }

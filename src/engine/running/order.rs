@@ -68,7 +68,7 @@ impl Start {
         let invalid = |source| Error::new(verb, name, ErrorKind::Invalid, source);
         let config = config::load(name, lxcpath, file, &self.settings).map_err(invalid)?;
         let mut spec = config.spec().map_err(invalid)?;
-        spec.stage_in(lxcpath.host().runtime_path());
+        spec.stage_at(lxcpath.host().stage_path());
         if spec.auto.cgroup.is_some() {
             // The start itself reports why there are none.
             let all = Hierarchies::discover(lxcpath.host()).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! The typed description of a container that its configuration yields. Plain data, already valid.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::engine::sys::filter::FilterInstruction;
 use crate::engine::terms::hook::Hook;
@@ -97,12 +97,12 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Takes the runtime directory, where a root that is not a directory is mounted.
-    pub fn stage_in(&mut self, runtime: &Path) {
+    /// Takes the directory on which a root is mounted that is not a directory.
+    pub fn stage_at(&mut self, path: PathBuf) {
         let stage = self.rootfs.as_mut().map(|it| &mut it.value.stage);
         let Some(Stage::Ours(place)) = stage else { return };
-        *place = runtime.join(&*place);
-        let told = place.to_string_lossy().into_owned();
+        let told = path.to_string_lossy().into_owned();
+        *place = path;
         let mounted = self.hooks.environment.iter_mut().find(|(key, _)| key == ROOT_MOUNT);
         if let Some((_, value)) = mounted {
             *value = told;

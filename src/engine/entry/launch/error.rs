@@ -14,7 +14,7 @@ use nix::sys::wait::WaitStatus;
 use super::{BeforeExec, blocked};
 use crate::engine::cgroup::CgroupError;
 use crate::engine::entry::plan::{
-    KernelStep, MountSource, MountStep, RootMount, RootSource, RootStep, Step, UserStep,
+    KernelStep, MountSource, MountStep, RootMaker, RootMount, RootSource, RootStep, Step, UserStep,
 };
 use crate::engine::entry::report::{StepFailure, StepPart};
 use crate::engine::entry::script::ScriptOutput;
@@ -315,6 +315,10 @@ fn of_root(
         let kind = fs_type(&mount.source).unwrap_or_default();
         return LaunchError::NoFileSystem { step, kind, advice: "", place };
     }
+    let by_other = mount.maker == RootMaker::Supervisor && !nix::unistd::geteuid().is_root();
+    if by_other && matches!(errno, Errno::EPERM | Errno::EACCES) {
+        return LaunchError::Step { step, part: "", reason: NOT_ROOT, place, errno };
+    }
     let overlay = matches!(mount.source, RootSource::Overlay { .. });
     let (part, reason) = match (part, errno, overlay) {
         (StepPart::Source, Errno::EMEDIUMTYPE, _) => ("", UNRECOGNISED),
@@ -345,6 +349,8 @@ fn fs_type(source: &RootSource) -> Option<String> {
     Some(kind.name.to_string_lossy().into_owned())
 }
 
+const NOT_ROOT: &str = "only root mounts that for a container with users of its own; an ordinary \
+    user's root must be a directory";
 const UNRECOGNISED: &str = "it holds no file system that wharf recognises: ext2 to ext4, xfs, \
     btrfs, f2fs, squashfs, erofs or iso9660";
 const NO_OVERLAY: &str = "the kernel refuses to combine these directories; the upper one must be \

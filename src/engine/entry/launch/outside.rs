@@ -3,25 +3,78 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use nix::errno::Errno;
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::Resource;
+use nix::sys::signal::Signal;
+use nix::sys::stat::{Mode, umask};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
 
-use crate::engine::entry::perform::limit_files;
-use crate::engine::entry::plan::{KernelStep, MountSource, MountStep, Step, UserStep};
+use super::EXIT_SETUP_FAILED;
+use crate::engine::entry::perform::{Broken, limit_files, make_root};
+use crate::engine::entry::plan::{
+    KernelStep, MountSource, MountStep, RootMaker, RootMount, RootStep, Step, UserStep,
+};
+use crate::engine::entry::report::{self, StepPart};
 use crate::engine::sys::{self, Recursive};
 use crate::engine::terms::idmap::{IdKind, IdMap};
+use crate::engine::terms::space::Space;
 use crate::engine::terms::spec::{At, MountUsers};
 
 /// Carries out the step for the process `pid`, a child of this one that is not reaped yet. `mount`
-/// is what it has made, if the step is about that.
+/// is what it has made, if the step is about that. Returns what is made for it.
 pub(super) fn perform(
     step: Option<&Step>,
     pid: i32,
     mount: Option<BorrowedFd<'_>>,
-) -> nix::Result<()> {
+) -> Result<Option<OwnedFd>, (StepPart, Errno)> {
+    if let Some(Step::Root { root: RootStep::Mounted(root), devices, users, .. }) = step
+        && root.maker == RootMaker::Supervisor
+    {
+        return mount_root(pid, root, *devices, users.as_ref()).map(Some);
+    }
+    change(step, pid, mount).map(|()| None).map_err(|errno| (StepPart::Whole, errno))
+}
+
+/// Mounts the root in the process's mount namespace, by a process that enters it: hooks may have
+/// mounted what it is made of.
+fn mount_root(
+    pid: i32,
+    root: &RootMount,
+    devices: bool,
+    users: Option<&MountUsers>,
+) -> Result<OwnedFd, (StepPart, Errno)> {
+    let whole = |errno| (StepPart::Whole, errno);
+    let space = File::open(of(pid, "ns/mnt")).map_err(|it| whole(errno(it)))?;
+    let users = users.map(|it| open_users(pid, it)).transpose().map_err(whole)?;
+    let (ours, theirs) = report::pair().map_err(whole)?;
+    let Some(helper) = sys::fork().map_err(whole)? else {
+        sys::die_of_panics(EXIT_SETUP_FAILED);
+        _ = set_pdeathsig(Signal::SIGKILL);
+        umask(Mode::empty());
+        let made = sys::setns(space.as_fd(), Space::Mnt.flag()).map_err(whole).and_then(|()| {
+            let shift = |new: BorrowedFd<'_>| match &users {
+                Some(users) => sys::map_mount(new, Recursive::Yes, users.as_fd()),
+                None => Ok(()),
+            };
+            make_root(root, devices, &shift).map_err(|Broken(part, errno)| (part, errno))
+        });
+        // Without an answer it has failed.
+        _ = report::answer(theirs.as_fd(), made.map(Some));
+        sys::exit_now(0)
+    };
+    drop(theirs);
+    let made = report::answered(ours.as_fd());
+    let ended = waitpid(Pid::from_raw(helper), None);
+    ended.map_err(whole)?;
+    made?.ok_or((StepPart::Whole, Errno::EPROTO))
+}
+
+fn change(step: Option<&Step>, pid: i32, mount: Option<BorrowedFd<'_>>) -> nix::Result<()> {
     match (step, mount) {
         (Some(Step::Users(UserStep::Map(At { value, .. }))), None) => write_map(pid, value),
         (Some(Step::Users(UserStep::Outside(it))), None) => set(pid, it),
@@ -79,12 +132,15 @@ fn map_mount(
     recursive: Recursive,
     users: &MountUsers,
 ) -> nix::Result<()> {
+    sys::map_mount(mount, recursive, open_users(pid, users)?.as_fd())
+}
+
+fn open_users(pid: i32, users: &MountUsers) -> nix::Result<File> {
     let path = match users {
         MountUsers::Container => of(pid, "ns/user"),
         MountUsers::Namespace(path) => path.clone(),
     };
-    let users = File::open(path).map_err(errno)?;
-    sys::map_mount(mount, recursive, users.as_fd())
+    File::open(path).map_err(errno)
 }
 
 fn of(pid: i32, file: &str) -> PathBuf {

@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString, OsStr};
 use std::fs::{DirBuilder, File, TryLockError};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, FileTypeExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -12,7 +12,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
 use super::{Broken, StepPart};
-use crate::engine::entry::plan::{FsOption, RootMount, RootSource, RootStep};
+use crate::engine::entry::plan::{FsOption, RootMaker, RootMount, RootSource, RootStep};
 use crate::engine::entry::report::Asker;
 use crate::engine::entry::superblock::{self, FsKind};
 use crate::engine::sys::{self, Recursive, attr, loop_device};
@@ -22,15 +22,16 @@ const PLACE: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOE
 const LONGEST_VALUE: usize = 255;
 /// The modes of the directories that an overlay needs, as LXC makes them, and of the stage.
 const LAYER_MODE: u32 = 0o755;
-const STAGE_MODE: u32 = 0o700;
+const STAGE_MODE: u32 = 0o711;
 
 /// Opens the container's root, mounted and not yet `/`. `place`: its directory, if that is open.
-/// `devices`: the device nodes in it are the container's. `users` has its files shown as another's.
+/// `devices`: the device nodes in it are the container's. The supervisor `shifts` it, if its files are
+/// shown as another's.
 pub(super) fn take(
     root: &RootStep,
     place: Option<OwnedFd>,
     devices: bool,
-    users: Option<Asker<'_>>,
+    (shifts, supervisor): (bool, Asker<'_>),
 ) -> Result<OwnedFd, Broken> {
     let (new, place) = match root {
         RootStep::Host => return Ok(open(c"/", PLACE, Mode::empty())?),
@@ -39,16 +40,39 @@ pub(super) fn take(
             let place = place.map_or_else(open, Ok)?;
             (sys::open_tree(place.as_raw_fd(), c"", Recursive::Yes)?, place)
         }
-        RootStep::Mounted(mount) => (make(mount)?, stage(mount)?),
+        RootStep::Mounted(RootMount { maker: RootMaker::Supervisor, .. }) => {
+            return supervisor.fetch().map_err(|(part, errno)| Broken(part, errno));
+        }
+        RootStep::Mounted(mount) => {
+            let shift = |new: BorrowedFd<'_>| {
+                if shifts { supervisor.ask(Some(new)) } else { Ok(()) }
+            };
+            return make(mount, devices, &shift);
+        }
     };
-    if let Some(users) = users {
-        users.ask(Some(new.as_fd()))?;
+    if shifts {
+        supervisor.ask(Some(new.as_fd()))?;
     }
+    attach(new, place.as_fd(), devices)
+}
+
+/// Mounts a root that is a file system of its own; `shift` has its files shown as another's.
+pub(in crate::engine) fn make(
+    mount: &RootMount,
+    devices: bool,
+    shift: &dyn Fn(BorrowedFd<'_>) -> nix::Result<()>,
+) -> Result<OwnedFd, Broken> {
+    let (new, place) = (detached(mount)?, stage(mount)?);
+    shift(new.as_fd())?;
+    attach(new, place.as_fd(), devices)
+}
+
+fn attach(new: OwnedFd, place: BorrowedFd<'_>, devices: bool) -> Result<OwnedFd, Broken> {
     if !devices {
         // They are not used: the container's devices are in a /dev of its own.
         sys::mount_setattr(new.as_fd(), Recursive::No, attr::NODEV, 0, 0)?;
     }
-    sys::move_mount(new.as_fd(), place.as_fd())?;
+    sys::move_mount(new.as_fd(), place)?;
     Ok(new)
 }
 
@@ -64,7 +88,7 @@ fn stage(mount: &RootMount) -> Result<OwnedFd, Broken> {
 }
 
 /// Makes the mount, which is not attached anywhere yet.
-fn make(mount: &RootMount) -> Result<OwnedFd, Broken> {
+fn detached(mount: &RootMount) -> Result<OwnedFd, Broken> {
     match &mount.source {
         RootSource::Overlay { lower, upper, work } => overlay(&mount.options, lower, [upper, work]),
         RootSource::Image(path) => image(mount, path),
@@ -96,9 +120,8 @@ fn overlay(
     changed: [&CString; 2],
 ) -> Result<OwnedFd, Broken> {
     for dir in changed {
-        let path = Path::new(OsStr::from_bytes(dir.to_bytes()));
-        let made = DirBuilder::new().recursive(true).mode(LAYER_MODE).create(path);
-        made.map_err(|error| at_target(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)))?;
+        make_layer(dir, lower.first())
+            .map_err(|error| at_target(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)))?;
     }
     let lowers: Vec<&[u8]> = lower.iter().map(|it| it.to_bytes()).collect();
     let joined = joined(&lowers)?;
@@ -121,6 +144,19 @@ fn overlay(
         sys::fsconfig(context.as_fd(), key, Some(&dir))?;
     }
     finish(context.as_fd(), options)
+}
+
+/// Makes a directory of an overlay that is missing. As the root of the whole it belongs to who owns
+/// that of the layer below.
+fn make_layer(dir: &CStr, below: Option<&CString>) -> std::io::Result<()> {
+    let path = |it: &CStr| Path::new(OsStr::from_bytes(it.to_bytes())).to_path_buf();
+    let dir = path(dir);
+    if dir.exists() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(LAYER_MODE).create(&dir)?;
+    let Some(below) = below.and_then(|it| path(it).metadata().ok()) else { return Ok(()) };
+    std::os::unix::fs::chown(&dir, Some(below.uid()), Some(below.gid()))
 }
 
 fn joined(paths: &[&[u8]]) -> nix::Result<CString> {

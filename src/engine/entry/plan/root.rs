@@ -7,7 +7,8 @@ use std::path::Path;
 
 use super::mounts::{FsOption, fs_options};
 use super::{PlanError, cstring};
-use crate::engine::terms::rootfs::{Rootfs, Stage, Storage};
+use crate::engine::terms::rootfs::{Stage, Storage};
+use crate::engine::terms::spec::{At, Spec};
 
 /// Where the root comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +29,17 @@ pub(in crate::engine) struct RootMount {
     pub stage: CString,
     /// The stage is made if it is missing.
     pub stage_is_ours: bool,
+    pub maker: RootMaker,
     /// As configured.
     pub written: String,
+}
+
+/// Who mounts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum RootMaker {
+    Itself,
+    /// The supervisor, where the process is: the root of a user namespace may not.
+    Supervisor,
 }
 
 /// What is mounted.
@@ -47,9 +57,11 @@ pub(in crate::engine) enum RootSource {
 }
 
 impl RootStep {
-    /// Translates the root; `flags` are those of `lxc.rootfs.options`.
-    pub(super) fn new(root: Option<&Rootfs>, flags: libc::c_ulong) -> Result<Self, PlanError> {
-        let Some(root) = root else { return Ok(Self::Host) };
+    /// Translates the root.
+    pub(super) fn new(spec: &Spec) -> Result<Self, PlanError> {
+        let Some(At { value: root, .. }) = &spec.rootfs else { return Ok(Self::Host) };
+        let flags = spec.root_flags.as_ref().map_or(0, |it| it.value);
+        let maker = if spec.idmap.is_some() { RootMaker::Supervisor } else { RootMaker::Itself };
         let source = match &root.storage {
             Storage::Directory(dir) => return Ok(Self::Directory(path(dir)?)),
             Storage::Overlay(layers) => RootSource::Overlay {
@@ -67,6 +79,7 @@ impl RootStep {
             options: fs_options(&root.data, flags & !libc::MS_RDONLY)?,
             stage: path(root.place())?,
             stage_is_ours: matches!(root.stage, Stage::Ours(_)),
+            maker,
             written: root.written.clone(),
         }))
     }
