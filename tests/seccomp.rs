@@ -14,8 +14,9 @@ use std::thread;
 
 use nix::sys::socket::{
     AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, accept, bind, listen, recv,
-    send, socket,
+    send, setsockopt, socket, sockopt::ReceiveTimeout,
 };
+use nix::sys::time::{TimeVal, TimeValLike as _};
 use support::calls::{self, Call};
 use support::{Lxcpath, can_run_containers, probe, text, told, wait_until};
 
@@ -274,6 +275,9 @@ fn listening(path: &Path) -> OwnedFd {
     let listener = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).unwrap();
     bind(listener.as_raw_fd(), &UnixAddr::new(path).unwrap()).unwrap();
     listen(&listener, Backlog::new(8).unwrap()).unwrap();
+    // A start that fails before it connects must not keep the test waiting.
+    let patience = TimeVal::seconds(support::PATIENCE.as_secs() as i64);
+    setsockopt(&listener, ReceiveTimeout, &patience).unwrap();
     listener
 }
 
