@@ -105,7 +105,6 @@ impl Processes {
         Some(process)
     }
 
-    /// Lists the children of every thread of `parent`, zombies among them.
     /// Returns `init` and its descendants: the processes of a container without groups, except those
     /// that entered it later.
     pub(super) fn descendants(&self, init: i32) -> Vec<i32> {
@@ -118,6 +117,7 @@ impl Processes {
         found
     }
 
+    /// Lists the children of every thread of `parent`, zombies among them.
     fn children(&self, parent: i32) -> Vec<i32> {
         let tasks = self.proc.join(format!("{parent}/task"));
         let threads = std::fs::read_dir(tasks).into_iter().flatten().flatten();
