@@ -94,7 +94,7 @@ fn change_limit(screen: &mut Screen, lxcpath: &Lxcpath, name: &str) {
     let value = |wanted: &str| lxcpath.ok(&["cgroup", name, file]).trim() == wanted;
     wait_until("the written limit", || value("77"));
     // The undo is offered by name.
-    screen.wait_for(&format!("z {file} "));
+    screen.wait_for(&format!("z set {file} "));
     screen.keys("z");
     wait_until("the old limit", || value(before.trim()));
     back_to_list(screen);
