@@ -93,7 +93,7 @@ fn differences(word: &str, settings: &[&str], prepare: impl Fn(&Path)) -> Option
         lxc.lxcpath.ok(&["stop", "-k", &name]);
         facts
     };
-    let theirs = seen(&|| _ = lxc.ok("lxc-start", &["-n", &name]));
+    let theirs = seen(&|| lxc.start(&name));
     let ours = seen(&|| _ = lxc.lxcpath.ok(&["start", &name]));
     let meant = |it: &&String| !MEANT.iter().any(|(start, _)| it.starts_with(start));
     let lacks = theirs.difference(&ours).filter(meant).map(|it| format!("- {it}"));

@@ -15,6 +15,11 @@ const PACKAGES: [&str; 4] = ["lxc", "liblxc1", "liblxc-common", "lxc-templates"]
 const OVERLAY: &str = "mount -t overlay wharf-test -o lowerdir=$0/usr:/usr /usr && \
     mount -t overlay wharf-test -o lowerdir=$0/etc:/etc /etc && exec \"$@\"";
 
+/// Allots root the ids in the file `$0`, and runs the rest of the arguments. LXC maps users by
+/// `newuidmap` if that is installed, also for root.
+const ALLOTTED: &str = "for it in /etc/subuid /etc/subgid; do \
+    test ! -e $it || mount --bind $0 $it || exit; done; exec \"$@\"";
+
 /// LXC's leader never removes this group.
 const PIVOT: &str = "lxc.pivot";
 
@@ -79,6 +84,17 @@ impl Lxc {
         text(&output.stdout)
     }
 
+    /// Has LXC start a container, which may map users.
+    pub(crate) fn start(&self, name: &str) {
+        let ids = tempfile::NamedTempFile::new().unwrap();
+        fs::write(ids.path(), "root:100000:65536\n").unwrap();
+        let mut command = self.unpacked.as_deref().map_or_else(apart, overlaid);
+        command.args(["sh", "-c", ALLOTTED]).arg(ids.path());
+        command.args(["lxc-start", "-n", name, "-P"]).arg(self.lxcpath.path());
+        let output = finish(command);
+        assert!(output.status.success(), "lxc-start {name}: {}", told(&output));
+    }
+
     /// Asks LXC and wharf for the state, which must be the same.
     pub(crate) fn both_say(&self, name: &str, state: &str) {
         assert_eq!(self.lxcpath.state(name), state, "says wharf");
@@ -87,9 +103,16 @@ impl Lxc {
     }
 }
 
-fn overlaid(unpacked: &Path) -> Command {
+/// Runs a command in a mount namespace of its own.
+fn apart() -> Command {
     let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation", "private", "sh", "-c", OVERLAY]).arg(unpacked);
+    command.args(["--mount", "--propagation", "private"]).stdin(Stdio::null());
+    command
+}
+
+fn overlaid(unpacked: &Path) -> Command {
+    let mut command = apart();
+    command.args(["sh", "-c", OVERLAY]).arg(unpacked);
     command
 }
 
