@@ -140,7 +140,7 @@ fn one_edit_of_several_says_what_each_has_and_what_came_of_it() {
     edit(&mut screen, "pids.max");
     screen.wait_for("now: ");
     screen.keys(&[CONTROL_U, "80", ENTER].concat());
-    screen.wait_for("2 containers: ");
+    screen.wait_for("of 2 containers?");
     screen.wait_for(&format!("{running}  70 → 80"));
     screen.wait_for(&format!("{resting}  4096 → 80 in its configuration"));
     screen.keys("y");
