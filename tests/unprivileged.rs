@@ -11,7 +11,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use support::{can_run_containers, finish, has_program, rootfs, text, told};
+use support::{can_run_containers, finish, has_program, rootfs, text, told, wait_until};
 
 /// Who is root in the containers here.
 const ROOT: u32 = 800_000;
@@ -71,8 +71,23 @@ impl User {
         self.home.path().join("wharf")
     }
 
+    /// Where systemd runs, it keeps a manager and a directory for the user.
     fn runtime(&self) -> PathBuf {
-        self.home.path().join("run")
+        if has_systemd() {
+            PathBuf::from(format!("/run/user/{}", self.id))
+        } else {
+            self.home.path().join("run")
+        }
+    }
+
+    fn log_in(&self) {
+        if has_systemd() {
+            run("loginctl", &["enable-linger", &self.name]);
+            let socket = self.runtime().join("systemd/private");
+            wait_until("the user's systemd runs", || socket.exists());
+        } else {
+            self.sh("mkdir -m 700 ~/run");
+        }
     }
 
     fn container(&self, name: &str) -> PathBuf {
@@ -132,6 +147,11 @@ impl Drop for User {
             self.wharf(&["stop", "-k", name]);
         }
         self.take_ids();
+        if has_systemd() {
+            run("loginctl", &["disable-linger", &self.name]);
+            _ = Command::new("loginctl").args(["terminate-user", &self.name]).output();
+            wait_until("the user's systemd is gone", || !self.runtime().exists());
+        }
         // It is the machine's, which must not keep it after a failure either.
         _ = Command::new("userdel").arg("-f").arg(&self.name).output();
     }
@@ -140,6 +160,10 @@ impl Drop for User {
 fn run(program: &str, args: &[&str]) {
     let output = Command::new(program).args(args).output().unwrap();
     assert!(output.status.success(), "{program} {args:?}: {}", told(&output));
+}
+
+fn has_systemd() -> bool {
+    Path::new("/run/systemd/system").exists()
 }
 
 fn map() -> String {
@@ -156,7 +180,7 @@ fn an_ordinary_user_has_containers() {
     for path in support::tree(&root).iter().chain([&root]) {
         lchown(path, Some(ROOT), Some(ROOT)).unwrap();
     }
-    user.sh("mkdir -m 700 ~/run");
+    user.log_in();
     user.take_ids();
     user.configure("web", "");
     let said = user.refused(&["start", "web", "--", "/bin/sleep", "1000"]);
@@ -191,4 +215,31 @@ fn an_ordinary_user_has_containers() {
     assert!(said.contains("an ordinary user's root must be a directory (line "), "{said}");
     user.ok(&["destroy", "web"]);
     assert!(!user.container("web").exists());
+    limited(&user);
+    let file = user.home.path().join("root.tar");
+    fs::write(&file, "").unwrap();
+    let said = user.refused(&["create", "new", "--from", file.to_str().unwrap()]);
+    assert!(said.contains("only root can give the files"), "{said}");
+}
+
+/// A limit holds where a cgroup is delegated, and is not passed over where none is.
+fn limited(user: &User) {
+    // What `create` writes limits processes.
+    user.ok(&["create", "lim", "-s", "lxc.cgroup2.pids.max=77"]);
+    let config = fs::read_to_string(user.container("lim").join("config")).unwrap();
+    assert!(config.contains(&format!("lxc.idmap = u 0 {ROOT} 65536")), "{config}");
+    if has_systemd() {
+        user.ok(&["start", "lim", "--", "/bin/sleep", "1000"]);
+        assert_eq!(user.ok(&["cgroup", "lim", "pids.max"]).trim(), "77");
+        user.ok(&["cgroup", "lim", "pids.max", "88"]);
+        let seen = user.ok(&["attach", "lim", "--", "/bin/cat", "/proc/self/cgroup"]);
+        assert_eq!(seen.trim(), "0::/");
+        user.ok(&["freeze", "lim"]);
+        user.ok(&["unfreeze", "lim"]);
+        user.ok(&["stop", "-k", "lim"]);
+    } else {
+        let said = user.refused(&["start", "lim", "--", "/bin/sleep", "1000"]);
+        assert!(said.contains("pids.max = ") && said.contains("no cgroup is delegated"), "{said}");
+    }
+    user.ok(&["destroy", "lim"]);
 }

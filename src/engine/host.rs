@@ -10,6 +10,7 @@ pub(in crate::engine) mod mountinfo;
 pub(in crate::engine) mod random;
 pub(in crate::engine) mod selinux;
 pub(in crate::engine) mod subids;
+pub(in crate::engine) mod user_manager;
 
 #[cfg(test)]
 pub(in crate::engine) mod made_up;

@@ -1,6 +1,7 @@
 //! What belongs to a running container: supervisor, sockets, record, journal.
 
 pub mod command_socket;
+pub(in crate::engine) mod delegation;
 pub mod event;
 pub(in crate::engine) mod groups;
 pub(in crate::engine) mod halt;

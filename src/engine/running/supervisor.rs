@@ -65,6 +65,7 @@ use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::host::random;
 use crate::engine::running::command_socket::Seat;
 use crate::engine::running::command_socket::wire::Wish;
+use crate::engine::running::delegation;
 use crate::engine::running::order::Start;
 use crate::engine::running::reclaim;
 use crate::engine::running::record::{self, Limits, Record};
@@ -138,6 +139,7 @@ fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, RunError> {
     // Everything that can fail by configuration fails before anything is made.
     let opened = Opened::by(&run.spec)?;
     let (steps, log) = (run.steps(&opened)?, Log::open(&run.spec)?);
+    delegation::seek(run.lxcpath.host(), &format!("wharf: container {}", run.name));
     let hierarchies = Hierarchies::discover(run.lxcpath.host()).map_err(RunError::Cgroup)?;
     let past = Record::read(&run.lxcpath, &run.name)
         .map(|it| PastGroups { monitor: it.monitor_inodes, planned: it.planned });

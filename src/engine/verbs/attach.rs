@@ -15,6 +15,7 @@ use crate::engine::entry::launch::{self, Entered, LaunchError, Visit};
 use crate::engine::entry::plan::{self, Entering, Program};
 use crate::engine::entry::relay::{self, RelayEnd, RelaySignals};
 use crate::engine::entry::seal;
+use crate::engine::running::delegation;
 use crate::engine::sys;
 use crate::engine::terms::id::Id;
 use crate::engine::verbs::privilege;
@@ -110,6 +111,9 @@ impl Engine {
             size: relay::window_size(),
             program,
         })?;
+        if target.cgroup().is_some_and(|it| !it.dirs().is_empty()) {
+            delegation::seek(self.lxcpath.host(), &format!("wharf: attach to {name}"));
+        }
         let mut signals = None;
         let Entered { pidfd, pty } = launch::enter(Visit {
             steps: &steps,

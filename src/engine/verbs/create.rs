@@ -20,6 +20,7 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use crate::engine::config::{self, Config, ConfigErrors, Document, DocumentError};
 pub use crate::engine::config::{Purpose, TEMPLATES, Template};
 use crate::engine::entry::superblock;
+use crate::engine::host::subids::SubIds;
 use crate::engine::image::{self, Image, ImageError, Unpacked};
 use crate::engine::running::command_socket::SeatError;
 use crate::engine::running::event::{self, What};
@@ -154,6 +155,13 @@ enum CreateError {
     Seat(SeatError),
     #[error("{from} cannot be copied: {why}")]
     NoCopy { from: Name, why: &'static str },
+    #[error("without root a container needs a user namespace: {0}")]
+    NoIds(String),
+    #[error(
+        "only root can give the files of a new root to the container's users; unpack it as root, and \
+         name it with --dir"
+    )]
+    NotMapped,
     #[error(transparent)]
     Config(#[from] ConfigErrors),
     #[error(transparent)]
@@ -175,6 +183,7 @@ impl CreateError {
             Self::Make { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 ErrorKind::Denied
             }
+            Self::NoIds(_) | Self::NotMapped => ErrorKind::Denied,
             Self::Store(StoreError::Busy(_)) => ErrorKind::Busy,
             Self::Running(_) => ErrorKind::Running,
             Self::NoCopy { .. }
@@ -214,6 +223,10 @@ impl Engine {
     }
 }
 
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
 /// One creation.
 struct Creation<'a> {
     store: Store,
@@ -227,6 +240,9 @@ impl Creation<'_> {
         let root = match &self.create.source {
             RootfsSource::Host => None,
             RootfsSource::Directory(path) => Some(existing_root(path)?),
+            RootfsSource::Template { .. } | RootfsSource::Image { .. } if !is_root() => {
+                return Err(CreateError::NotMapped);
+            }
             RootfsSource::Template { .. } | RootfsSource::Image { .. } => {
                 Some(self.store.spelled(self.name).join(ROOTFS))
             }
@@ -298,6 +314,11 @@ impl Creation<'_> {
         if let Some(init) = init.filter(|_| self.create.purpose == Purpose::System) {
             for (key, value) in init.signals().iter().filter(|(key, _)| !base.speaks_of(key)) {
                 document.set(key, value)?;
+            }
+        }
+        if !is_root() && unset(base, "lxc.idmap") {
+            for (key, value) in SubIds::ours().lines().map_err(CreateError::NoIds)? {
+                document.append(&key, &value)?;
             }
         }
         // A configuration cannot name a path that is no text.

@@ -1,0 +1,18 @@
+//! A cgroup for what an ordinary user starts: one that is delegated, in which the kernel lets the
+//! user make groups and move processes.
+
+use nix::unistd::{AccessFlags, access, geteuid};
+
+use crate::engine::cgroup::Hierarchies;
+use crate::engine::host::{Host, user_manager};
+
+/// Has the user's systemd move this process, which must be single-threaded, to such a group, unless
+/// it is root or has one. Without such a manager it stays where it is.
+pub(in crate::engine) fn seek(host: &Host, what: &str) {
+    let hierarchies = Hierarchies::discover(host).unwrap_or_default();
+    let Some(unified) = hierarchies.unified().filter(|_| !geteuid().is_root()) else { return };
+    if access(&unified.base.join("cgroup.procs"), AccessFlags::W_OK).is_err() {
+        // Whoever needs the group reports that there is none.
+        _ = user_manager::enter_scope(what);
+    }
+}
