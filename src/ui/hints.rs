@@ -263,6 +263,9 @@ fn owner(model: &Model, glyphs: &Glyphs) -> Option<String> {
             Overlay::Whole { .. } => format!("{updown} scroll  y copy  Esc back"),
         });
     }
+    if !model.typed.is_empty() {
+        return Some("Esc back".to_owned());
+    }
     if model.creating {
         return Some(format!(
             "{enter} create and start  Tab field  C-s create only  C-y copy command  Esc back"

@@ -343,7 +343,7 @@ pub const fn layer_width(size: (u16, u16)) -> u16 {
 
 /// Returns how tall a layer over the screen can be. The footer, which names its keys, stays.
 pub const fn layer_height(size: (u16, u16)) -> u16 {
-    let kept = if size.1 < SHORT { 1 } else { 4 };
+    let kept = if size.1 < SHORT { 1 } else { 3 };
     size.1.saturating_sub(kept)
 }
 

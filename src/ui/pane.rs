@@ -274,9 +274,9 @@ fn end(mut child: Child) -> String {
 fn words(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt as _;
     match (status.code(), status.signal()) {
-        (Some(code), _) if code != 0 => format!("exit {code}"),
+        (Some(code), _) => format!("exit {code}"),
         (None, Some(signal)) => format!("signal {signal}"),
-        (Some(_) | None, _) => "ended".to_owned(),
+        (None, None) => "its exit status is unknown".to_owned(),
     }
 }
 

@@ -25,8 +25,10 @@ pub fn with<T>(
         Overlay::Confirm { question, proposal, yes } => {
             let names = proposal.names();
             let hidden = hidden(proposal);
+            let spared = spared(proposal, "left out");
             let lines = wrap(question, room_for_text(area)).into_iter().map(|it| (it, look.fg));
             let lines = lines.chain(hidden.as_deref().map(|it| (it, look.warn)));
+            let lines = lines.chain(spared.as_deref().map(|it| (it, look.fg)));
             let pieces: Vec<[Piece<'_>; 1]> = lines.map(|it| [it]).collect();
             let text: Vec<&[Piece<'_>]> = pieces.iter().map(<[Piece<'_>; 1]>::as_slice).collect();
             Some(then(Prompt {
@@ -103,9 +105,9 @@ fn hidden(proposal: &Proposal) -> Option<String> {
 }
 
 /// Says that marked containers are left out, which the list of names does not show.
-fn spared(proposal: &Proposal) -> Option<String> {
+fn spared(proposal: &Proposal, why: &str) -> Option<String> {
     let count = proposal.spared;
-    (count > 0).then(|| format!("{count} marked cannot be destroyed now"))
+    (count > 0).then(|| format!("{count} marked {why}"))
 }
 
 fn exec<T>(name: &Name, line: &Input, look: &Look, then: impl FnOnce(Prompt<'_>) -> T) -> T {
@@ -131,13 +133,13 @@ fn destroy<T>(
         1 => "Destroy".to_owned(),
         many => format!("Destroy {many} containers"),
     };
-    let (label, hidden) = (format!("type {word}:"), hidden(proposal));
+    let (label, hidden) = (format!("type \"{word}\":"), hidden(proposal));
     let [complaint, keeps] = match names.len() {
         1 => ["that is not the name", "Esc keeps it"],
         _ => ["that is not it", "Esc keeps them"],
     };
-    let spared = spared(proposal);
-    let removed = [("Removed for good with all inside;", look.fg)];
+    let spared = spared(proposal, "cannot be destroyed now");
+    let removed = [("Removed for good, files included;", look.fg)];
     let files = [("files shared from elsewhere stay.", look.fg)];
     let warnings = [hidden, spared].into_iter().flatten().collect::<Vec<_>>();
     let warnings: Vec<[Piece<'_>; 1]> = warnings.iter().map(|it| [(&**it, look.warn)]).collect();

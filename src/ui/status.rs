@@ -80,7 +80,7 @@ impl Model {
 
     /// Returns whether the marked containers are named above the footer, if nothing else is.
     pub fn shows_marks(&self) -> bool {
-        self.detail.is_none() && !self.list.marks.is_empty()
+        self.detail.is_none() && self.overlay.is_none() && !self.list.marks.is_empty()
     }
 
     /// Returns the rows of the message above the footer; none: it is not on the screen.
@@ -217,7 +217,9 @@ fn trouble(model: &Model) -> Option<String> {
     let sample = model.sample.as_deref()?;
     let known = sample.trouble.clone().or_else(|| current(model));
     let known = known.or_else(|| texts::unmanaged(sample));
-    known.or_else(|| sample.host.lacks.first().map(|it| it.why.clone()))
+    let lacks =
+        || sample.host.lacks.iter().map(|it| it.why.as_str()).collect::<Vec<_>>().join("; ");
+    known.or_else(|| Some(lacks()).filter(|it| !it.is_empty()))
 }
 
 /// Trouble of the container under the cursor, for which its row has no room; an open one has it in

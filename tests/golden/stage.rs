@@ -131,6 +131,7 @@ pub(crate) fn containers(second: u64) -> Vec<Container> {
         Container {
             died_of_memory: true,
             oom_last: Some(oom()),
+            last_memory_max_bytes: Some(64 << 20),
             ..stopped("migrate-2026-09-customers", Some(Exit::Signal(9)), 200)
         },
         stopped("old-import", None, 0),

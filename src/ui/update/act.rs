@@ -52,7 +52,7 @@ fn begin_on_targets(model: &mut Model, action: Do) -> Vec<Effect> {
         // Hidden containers are not acted on without a question.
         _ if hidden > 0 || many >= MANY && matches!(action, Do::Stop | Do::Restart) => {
             let verb = acts.first().map_or("", |(_, act)| act.word());
-            let question = format!("{verb}: {many} containers?");
+            let question = format!("{verb} {many} containers?");
             let proposal = Proposal { acts, labels: Vec::new(), hidden, spared, first: 0 };
             model.overlay = Some(Overlay::Confirm { question, proposal, yes: false });
             Vec::new()

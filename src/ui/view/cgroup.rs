@@ -228,9 +228,13 @@ impl<'a> CgroupPane<'a> {
         let (name, typed) = (&file.file, typed.trim());
         let old = file.value.as_ref().map(|it| value::shown(name, it));
         let olds = self.olds();
-        let was =
-            if self.short && !olds.is_empty() { &olds } else { old.as_deref().unwrap_or(NOT_SET) };
-        if old.as_deref().unwrap_or_default() == typed {
+        // Where there is room, the values of several stand on a line of their own.
+        let was = match (olds.is_empty(), self.short) {
+            (true, _) => old.as_deref().unwrap_or(NOT_SET),
+            (false, true) => &olds,
+            (false, false) => "all",
+        };
+        if (olds.is_empty() || self.short) && old.as_deref().unwrap_or_default() == typed {
             let words = format!("{was} now   {}", value::advice(name));
             return notes(&words, look.dim, room);
         }
@@ -249,7 +253,7 @@ impl<'a> CgroupPane<'a> {
             Ok(kernel) => {
                 let new = if removes { NOT_SET.to_owned() } else { value::shown(name, &kernel) };
                 let change = format!("{was} {} {new}", look.glyphs.arrow);
-                let mut rows = self.change(change, self.warning(file, &kernel), room);
+                let mut rows = self.change(change, self.warnings(file, &kernel), room);
                 let act = if value::is_key(name) {
                     Act::Keep { file: name.clone(), value: Some(typed.to_owned()) }
                 } else {
@@ -299,9 +303,29 @@ impl<'a> CgroupPane<'a> {
         }
     }
 
-    /// Possibly unwanted effects of the value.
-    fn warning(&self, file: &CgroupFile, kernel: &str) -> Option<String> {
-        let container = self.container;
+    /// Possibly unwanted effects of the value, on each that it is written to.
+    fn warnings(&self, file: &CgroupFile, kernel: &str) -> Option<String> {
+        if self.screen.together.is_empty() {
+            return self.warning(self.container, file, kernel);
+        }
+        let all = self.screen.together.iter().filter_map(|it| self.model.container(it));
+        let one = |it: &Container| Some((it.name.clone(), self.warning(it, file, kernel)?));
+        let all: Vec<(Name, String)> = all.filter_map(one).collect();
+        match all.as_slice() {
+            [] => None,
+            // A short pane needs its rows for the command, too.
+            [(name, words), rest @ ..] if self.short && !rest.is_empty() => {
+                Some(format!("{name} and {} more: {words}", rest.len()))
+            }
+            all => {
+                let all: Vec<String> =
+                    all.iter().map(|(it, words)| format!("{it}: {words}")).collect();
+                Some(all.join("; "))
+            }
+        }
+    }
+
+    fn warning(&self, container: &Container, file: &CgroupFile, kernel: &str) -> Option<String> {
         let files = container.detail.as_ref().map_or(&[][..], |it| &it.files);
         let other = |name: &str| {
             let same =
@@ -385,6 +409,7 @@ impl<'a> CgroupPane<'a> {
                 part.put("]", look.accent);
             }
             None => match &file.value {
+                Some(it) if it.is_empty() => _ = part.put(NOT_SET, look.dim),
                 Some(it) => {
                     let text = if file.writable {
                         value::shown(&file.file, it)

@@ -102,12 +102,12 @@ fn networks(start: &StartingPoint) -> String {
 fn memory_note(model: &Model) -> String {
     let host = model.sample.as_ref().map(|it| &it.host);
     let free = host.and_then(|it| it.memory_bytes?.checked_sub(it.memory_used_bytes?));
-    free.map_or_else(String::new, |it| format!("free on host {}", format::bytes(it)))
+    free.map_or_else(String::new, |it| format!("{} free on the host", format::bytes(it)))
 }
 
 fn cpu_note(model: &Model) -> String {
     let cpus = model.sample.as_ref().and_then(|it| it.host.cpus);
-    cpus.map_or_else(String::new, |it| format!("all of it is {}%", it * 100))
+    cpus.map_or_else(String::new, |it| format!("all {it} CPUs are {}%", it * 100))
 }
 
 const fn value(form: &CreateForm, row: FormRow) -> FieldValue<'_> {
@@ -203,7 +203,7 @@ fn beyond(form: &CreateForm, look: &Look) -> Vec<(String, Style)> {
     };
     let text = from.map_or_else(
         || format!("and wharf's defaults: {own}."),
-        |from| format!("and {from}, with wharf's defaults for what that does not set: {own}."),
+        |from| format!("and {from}; what that does not set has wharf's defaults: {own}."),
     );
     let network = format!("Network: {}.", networks(start));
     let mut texts = vec![(text, look.dim), (network, look.dim)];
@@ -263,12 +263,12 @@ const fn words(form: &CreateForm) -> &'static str {
         FormRow::Place => of_place(form.source),
         FormRow::Purpose => match form.purpose() {
             Purpose::Application => {
-                "A program and its children, with few privileges. ←→ choose a system, whose init needs \
-                 more."
+                "A program and its children, with few privileges. ←→ switches to a system, whose \
+                 init needs more."
             }
             Purpose::System => {
                 "An init such as systemd, with its services. Root in it can mount, and reach much of \
-                 the kernel. ←→ choose one program."
+                 the kernel. ←→ switches to one program."
             }
         },
         FormRow::Network => match form.network {

@@ -75,7 +75,7 @@ fn about(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
     let state = model.state_shown(container);
     let (glyph, style) = words::sign(model, container, look);
     pen.skip(1).put(glyph, style).skip(1).put(state.word(), style).skip(1);
-    pen.put(&words::since(model, container.since, look), look.fg);
+    pen.put(&words::since(model, container, look), look.fg);
     if let Some((remark, style)) = words::remark(model, container, look) {
         pen.skip(2).clip(&crate::engine::shown::shown(&remark), style, look.glyphs.ellipsis);
     }

@@ -84,6 +84,11 @@ pub(super) fn strip(model: &Model, canvas: Canvas<'_>) -> bool {
     true
 }
 
+/// Returns whether there is something to say about why it does not run.
+pub(super) fn is_explained(model: &Model, container: &Container) -> bool {
+    diagnosis::of(model, container).is_some()
+}
+
 /// Paints why a container has nothing else to show: its diagnosis, or that it is not running.
 pub(super) fn inside(model: &Model, container: &Container, words: Words, canvas: Canvas<'_>) {
     let Some(diagnosis) = diagnosis::of(model, container) else {
@@ -94,7 +99,10 @@ pub(super) fn inside(model: &Model, container: &Container, words: Words, canvas:
     let look = canvas.look;
     let keys_below = usize::from(!diagnosis.keys.is_empty());
     let room = usize::from(canvas.area.height).saturating_sub(keys_below);
+    // What never ran had nothing to print.
+    let ran = container.trouble.is_none() && !model.failures.contains_key(&container.name);
     let said = match words {
+        Words::Nowhere if !ran => Vec::new(),
         Words::Here => last_words(model, room),
         Words::Elsewhere => Vec::new(),
         Words::Nowhere => why_silent(model).into_iter().collect(),

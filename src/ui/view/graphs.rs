@@ -100,6 +100,9 @@ fn if_it_fits(words: Option<String>, look: &Look, pen: &mut Pen<'_>) {
     }
 }
 
+/// A container that is throttled in one of so many periods is slowed down noticeably.
+const OFTEN: u64 = 20;
+
 fn cpu_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
     let counters = &container.counters;
     pen.put("cpu  ", look.dim);
@@ -111,7 +114,9 @@ fn cpu_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
         && throttled > 0
     {
         pen.put(&format!("  throttled {throttled}/{periods} periods "), look.dim);
-        pen.put(look.glyphs.warn, look.warn);
+        if throttled.saturating_mul(OFTEN) >= periods {
+            pen.put(look.glyphs.warn, look.warn);
+        }
     }
     let total = counters.cpu_total.map(|it| format!("  total {}", format::duration(it)));
     if_it_fits(total, look, pen);

@@ -189,6 +189,9 @@ fn frame<'a>(model: &Model, canvas: Canvas<'a>) -> Canvas<'a> {
     if fuzzy && !model.list.order.is_empty() {
         left.push(("  matches no name; these are similar", look.warn));
     }
+    if model.list.filter_error.is_some() {
+        left.push(("  the last valid filter stays", look.warn));
+    }
     let marks = format!("{} marked", model.list.marks.len());
     let close = model
         .containers()
@@ -239,7 +242,7 @@ fn paint(model: &Model, container: &Container, look: &Look, is: Is, pen: &mut Pe
             row::name(model, container, look, pen);
         }
         Is::State => _ = pen.put(state.word(), style),
-        Is::Since => _ = pen.right(&words::since(model, container.since, look), look.fg),
+        Is::Since => _ = pen.right(&words::since(model, container, look), look.fg),
         Is::Graph => graph(model, container, look, pen),
         _ if !active => idle(model, container, look, is, pen),
         Is::Cpu => match counters.cpu_percent {

@@ -64,7 +64,7 @@ fn head(model: &Model, container: &Container, look: &Look, current: bool, pen: &
     pen.skip(1);
     let mut part = pen.part(right);
     if !one_line {
-        part.right(&words::since(model, container.since, look), look.fg);
+        part.right(&words::since(model, container, look), look.fg);
     } else if container.state.is_active() {
         let known = |it: Option<String>| it.unwrap_or_else(|| look.glyphs.unknown.to_owned());
         let cpu = known(container.counters.cpu_percent.map(|it| format!("{it:.1}")));

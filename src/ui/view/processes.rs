@@ -1,7 +1,7 @@
 //! The forest of processes, in the peek and in its pane.
 
 use super::canvas::Canvas;
-use super::diagnosis::{self, Words};
+use super::diagnosis::{self, Words, is_explained};
 use super::words;
 use crate::command::Action;
 use crate::command::action::InDetail;
@@ -56,7 +56,8 @@ pub(super) fn pane(model: &Model, canvas: Canvas<'_>) {
     let focused = screen.focus == Tab::Processes;
     let place = screen.forest.place(&shown);
     let foot = format!("{}/{}", (place + 1).min(shown.len()), all.len());
-    let left = [("Processes", look.accent)];
+    let dead = !container.state.is_active() && is_explained(model, container);
+    let left = [(if dead { "What happened" } else { "Processes" }, look.accent)];
     let order = match model.order {
         ProcessOrder::Pid => " by pid",
         ProcessOrder::Cpu => " by cpu",

@@ -274,11 +274,22 @@ fn undo_is_offered_by_name_only_beside_what_it_undoes() {
 fn a_question_counts_the_marked_that_it_leaves_out() {
     let mut model = model((80, 24), all());
     press(&mut model, "a D");
-    for words in ["type db:", "2 marked cannot be destroyed now"] {
+    for words in ["type \"db\":", "2 marked cannot be destroyed now"] {
         has(&lines(&model), &[words]);
     }
     press(&mut model, "Esc Esc g g j D");
     assert!(!lines(&model).iter().any(|it| it.contains("marked cannot")));
+}
+
+#[test]
+fn a_key_that_waits_for_another_offers_nothing_but_the_way_back() {
+    let mut model = model((80, 24), all());
+    for key in ["o", "g"] {
+        press(&mut model, key);
+        let hints = crate::ui::hints::hints(&model, model.glyphs);
+        assert_eq!(hints.iter().map(|it| it.key.as_str()).collect::<Vec<_>>(), ["Esc"], "{key}");
+        press(&mut model, "Esc");
+    }
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! Figures and states as short text with a style. Decides the wording, not the place.
 
-use std::time::SystemTime;
-
 use ratatui::style::Style;
 
 use super::canvas::Canvas;
@@ -67,8 +65,15 @@ pub(super) fn is_frozen(model: &Model, name: &Name) -> bool {
 }
 
 /// Returns how long something has lasted, or a sign for unknown.
-pub(super) fn since(model: &Model, then: Option<SystemTime>, look: &Look) -> String {
-    then.map_or_else(|| look.glyphs.dot.to_owned(), |then| format::since(then, model.seen()))
+pub(super) fn since(model: &Model, container: &Container, look: &Look) -> String {
+    // A state that work in progress leads to began with it.
+    if let Some(job) = model.jobs.get(&container.name)
+        && model.state_shown(container) != container.state
+    {
+        return format::duration(model.now.duration_since(job.since).unwrap_or_default());
+    }
+    let since = |then| format::since(then, model.seen());
+    container.since.map_or_else(|| look.glyphs.dot.to_owned(), since)
 }
 
 /// Returns the remark that replaces the graph: work in progress, a failure, the last exit.

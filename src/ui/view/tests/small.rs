@@ -37,7 +37,7 @@ fn hints_are_shown_whole_or_not_at_all_and_the_way_back_always() {
 fn a_wrong_word_in_a_question_pushes_neither_the_answer_nor_the_footer_away() {
     let mut model = model(SMALL, all());
     press(&mut model, "j D x");
-    reads(&model, "type db: x");
+    reads(&model, "type \"db\": x");
     reads(&model, "that is not the name");
     reads(&model, "[ Esc keeps it ]");
     assert!(lines(&model)[9].contains("Esc keep"), "{:?}", lines(&model));
@@ -182,8 +182,11 @@ fn a_limit_for_several_says_what_each_has_its_effect_and_its_command() {
     reads(&model, "web-1 512M, web-2 1G now");
     press(&mut model, "C-u 1 M");
     reads(&model, "web-1 512M, web-2 1G → 1M");
-    reads(&model, "below the 488M in use: reclaims, then kills");
+    reads(&model, "web-1 and 1 more: below the 488M");
+    reads(&model, "in use: reclaims, then kills");
     reads(&model, "$ for it in web-1 web-2");
+    _ = update(&mut model, Message::Resized(160, 50));
+    reads(&model, "web-1: below the 488M in use: reclaims, then kills; web-2: below");
 }
 
 #[test]
