@@ -10,6 +10,7 @@ mod oci;
 mod root;
 
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::engine::terms::error::words;
@@ -22,13 +23,13 @@ use root::NewRoot;
 /// Why an image was not unpacked.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::engine) enum ImageError {
-    #[error("{path}: {}", words(source))]
+    #[error("{}: {}", shown_path(path), words(source))]
     Read { path: PathBuf, source: io::Error },
-    #[error("write {path}: {}", words(source))]
+    #[error("write {}: {}", shown_path(path), words(source))]
     Write { path: PathBuf, source: io::Error },
     #[error("{entry} in the image {fault}")]
     Entry { entry: String, fault: EntryFault },
-    #[error("{path}: {fault}")]
+    #[error("{}: {fault}", shown_path(path))]
     Layout { path: PathBuf, fault: String },
     #[error("{name} is damaged: its digest is {found}")]
     Digest { name: String, found: String },
@@ -63,6 +64,11 @@ pub(in crate::engine) enum EntryFault {
     TooDeep,
     #[error("is malformed")]
     Malformed,
+}
+
+/// An image chooses the names of its parts.
+fn shown_path(path: &Path) -> String {
+    shown_bytes(path.as_os_str().as_bytes())
 }
 
 impl ImageError {
