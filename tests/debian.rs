@@ -8,10 +8,11 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use support::host::{Machine, host, host_with_systemd};
+use support::host::{MAPPED, Machine, host, host_with_systemd};
 use support::screen::Screen;
 use support::{Lxcpath, rootfs, wait_until};
 
@@ -179,31 +180,52 @@ impl Drop for Bridge {
     }
 }
 
-#[test]
-fn a_container_that_lxc_created_lives_under_wharf() {
-    let Some(machine) = Machine::of_lxc() else { return };
-    let _bridge = Bridge::of_lxc();
-    let (lxcpath, name, root) = (&machine.lxcpath, machine.name.as_str(), machine.root.root());
-    let config = fs::read_to_string(lxcpath.path().join(name).join("config")).unwrap();
-    assert!(config.contains("type = veth") && config.contains("profile = generated"), "{config}");
-    // Root logs in without a password, and systemd asks for an address.
+/// Root logs in without a password, and systemd asks for an address. Each file has its owner inside.
+fn log_in_and_ask_for_an_address(root: &Path) {
+    let owner = fs::metadata(root).unwrap().uid();
+    let write = |file: &str, text: &str| {
+        fs::write(root.join(file), text).unwrap();
+        std::os::unix::fs::chown(root.join(file), Some(owner), Some(owner)).unwrap();
+    };
     let shadow = fs::read_to_string(root.join("etc/shadow")).unwrap();
     let rest = shadow.split_once('\n').unwrap().1;
-    fs::write(root.join("etc/shadow"), format!("root::19000:0:99999:7:::\n{rest}")).unwrap();
-    let network = root.join("etc/systemd/network");
-    fs::create_dir_all(&network).unwrap();
+    write("etc/shadow", &format!("root::19000:0:99999:7:::\n{rest}"));
+    fs::create_dir_all(root.join("etc/systemd/network")).unwrap();
     let lines = "[Match]\nName=eth0\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\n";
-    fs::write(network.join("eth0.network"), lines).unwrap();
+    write("etc/systemd/network/eth0.network", lines);
     let wanted = root.join("etc/systemd/system/multi-user.target.wants");
     fs::create_dir_all(&wanted).unwrap();
     let unit = "/usr/lib/systemd/system/systemd-networkd.service";
     std::os::unix::fs::symlink(unit, wanted.join("systemd-networkd.service")).unwrap();
+}
+
+#[test]
+fn a_container_that_lxc_created_lives_under_wharf() {
+    let Some(machine) = Machine::of_lxc() else { return };
+    lives(&machine, "0 0 4294967295");
+}
+
+#[test]
+fn an_unprivileged_container_that_lxc_created_lives_under_wharf() {
+    let Some(machine) = Machine::of_lxc_with_map() else { return };
+    lives(&machine, &format!("0 {MAPPED} 65536"));
+}
+
+/// Boots it, logs in, and reboots from inside; `map` is that of its users.
+fn lives(machine: &Machine, map: &str) {
+    let _bridge = Bridge::of_lxc();
+    let (lxcpath, name, root) = (&machine.lxcpath, machine.name.as_str(), machine.root.root());
+    let config = fs::read_to_string(lxcpath.path().join(name).join("config")).unwrap();
+    assert!(config.contains("type = veth") && config.contains("profile = generated"), "{config}");
+    log_in_and_ask_for_an_address(&root);
 
     machine.boot();
-    let label = fs::read_to_string(format!("/proc/{}/attr/current", machine.init().trim()));
-    assert!(label.as_ref().unwrap().starts_with(&format!("lxc-{name}_<")), "{label:?}");
-    let status = fs::read_to_string(format!("/proc/{}/status", machine.init().trim())).unwrap();
-    assert!(status.contains("Seccomp:\t2\n"), "{status}");
+    let of_init =
+        |file: &str| fs::read_to_string(format!("/proc/{}/{file}", machine.init().trim())).unwrap();
+    let label = of_init("attr/current");
+    assert!(label.starts_with(&format!("lxc-{name}_<")), "{label:?}");
+    assert!(of_init("status").contains("Seccomp:\t2\n"), "{}", of_init("status"));
+    assert_eq!(of_init("uid_map").split_whitespace().collect::<Vec<_>>().join(" "), map);
     let has_address = || lxcpath.ok(&["info", name]).contains("IP:             10.0.3.");
     wait_until("its address", has_address);
 

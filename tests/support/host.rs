@@ -1,11 +1,12 @@
 //! A host with systemd as pid 1 and pure cgroup v2, and a container there whose init is systemd.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Lxcpath, can_run_containers, finish, text, told, wait_until};
+use super::{Lxcpath, can_run_containers, finish, text, told, tree, wait_until};
 
 /// Held by the running test. They check global state of the machine, and an emulated machine is too
 /// slow for two at once.
@@ -41,6 +42,9 @@ pub(crate) fn host(program: &str, args: &[&str]) -> String {
 /// Where the images contain a root directory with systemd.
 const DEBIAN: &str = "/srv/debian";
 
+/// Who is root in a container with a map of ids.
+pub(crate) const MAPPED: u32 = 100_000;
+
 /// An overlay's upper directory, and its mount point; unmounted at the end.
 pub(crate) struct Overlay(tempfile::TempDir);
 
@@ -51,13 +55,30 @@ impl Overlay {
         for part in ["upper", "work", "root"] {
             fs::create_dir(dir.path().join(part)).unwrap();
         }
-        let options = format!("lowerdir={lower},upperdir={path}/upper,workdir={path}/work");
+        // A file whose owner changes is not copied as a whole.
+        let options =
+            format!("lowerdir={lower},upperdir={path}/upper,workdir={path}/work,metacopy=on");
         host("mount", &["-t", "overlay", "wharf-test", "-o", &options, &format!("{path}/root")]);
         Self(dir)
     }
 
     pub(crate) fn root(&self) -> PathBuf {
         self.0.path().join("root")
+    }
+
+    /// Gives every file to the owner that a container with this first id outside sees as it is now.
+    fn shift(&self, first: u32) {
+        let root = self.root();
+        for path in tree(&root).iter().chain([&root]) {
+            let is = fs::symlink_metadata(path).unwrap();
+            lchown(path, Some(first + is.uid()), Some(first + is.gid())).unwrap();
+            // The kernel takes away what would now be another's privilege.
+            if is.mode() & 0o6000 != 0 && !is.is_symlink() {
+                fs::set_permissions(path, is.permissions()).unwrap();
+            }
+        }
+        // The container's root comes as far as to its own files.
+        fs::set_permissions(self.0.path(), fs::Permissions::from_mode(0o755)).unwrap();
     }
 }
 
@@ -114,17 +135,41 @@ impl Machine {
     /// containers of every distribution.
     pub(crate) fn of_lxc() -> Option<Self> {
         let machine = Self::bare()?;
-        let (path, name) = (machine.lxcpath.path(), machine.name.as_str());
-        host("lxc-create", &["-P", path.to_str().unwrap(), "-n", name, "-t", "none"]);
+        machine.create_by_lxc(&[], "lxc.include = /usr/share/lxc/config/common.conf\n");
+        Some(machine)
+    }
+
+    /// The same with a map of ids, and what undoes for it what only real root may do.
+    pub(crate) fn of_lxc_with_map() -> Option<Self> {
+        let machine = Self::bare()?;
+        let file = machine.lxcpath.path().join("mapped.conf");
+        let config = format!(
+            "{}lxc.idmap = u 0 {MAPPED} 65536\nlxc.idmap = g 0 {MAPPED} 65536\n",
+            fs::read_to_string("/etc/lxc/default.conf").unwrap()
+        );
+        fs::write(&file, config).unwrap();
+        let includes = ["common", "userns"]
+            .map(|it| format!("lxc.include = /usr/share/lxc/config/{it}.conf\n"))
+            .concat();
+        machine.create_by_lxc(&["-f", file.to_str().unwrap()], &includes);
+        fs::remove_file(file).unwrap();
+        machine.root.shift(MAPPED);
+        Some(machine)
+    }
+
+    fn create_by_lxc(&self, arguments: &[&str], includes: &str) {
+        let (path, name) = (self.lxcpath.path(), self.name.as_str());
+        let create = ["-P", path.to_str().unwrap(), "-n", name, "-t", "none"];
+        host("lxc-create", &[&create[..], arguments].concat());
         let file = path.join(name).join("config");
         let config = format!(
-            "{}lxc.include = /usr/share/lxc/config/common.conf\nlxc.arch = amd64\n\
-             lxc.uts.name = {name}\nlxc.rootfs.path = dir:{}\n",
+            "{}{includes}lxc.arch = amd64\nlxc.uts.name = {name}\nlxc.rootfs.path = dir:{}\n",
             fs::read_to_string(&file).unwrap(),
-            machine.root.root().display()
+            self.root.root().display()
         );
         fs::write(file, config).unwrap();
-        Some(machine)
+        // Its root passes through here to its files.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     pub(crate) fn create() -> Option<Self> {
@@ -134,7 +179,7 @@ impl Machine {
              lxc.tty.max = 0\nlxc.pty.max = 1024\nlxc.cgroup2.pids.max = 500\n\
              lxc.mount.auto = cgroup:mixed proc:mixed sys:mixed\n\
              lxc.cap.drop = mac_admin mac_override sys_time sys_module sys_rawio\n\
-             lxc.apparmor.profile = unconfined\n",
+             lxc.apparmor.profile = generated\nlxc.apparmor.allow_nesting = 1\n",
             machine.root.root().display()
         );
         let home = machine.lxcpath.path().join(&machine.name);
