@@ -306,10 +306,10 @@ impl<'a> CgroupPane<'a> {
     /// Possibly unwanted effects of the value, on each that it is written to.
     fn warnings(&self, file: &CgroupFile, kernel: &str) -> Option<String> {
         if self.screen.together.is_empty() {
-            return self.warning(self.container, file, kernel);
+            return Self::warning(self.container, file, kernel);
         }
         let all = self.screen.together.iter().filter_map(|it| self.model.container(it));
-        let one = |it: &Container| Some((it.name.clone(), self.warning(it, file, kernel)?));
+        let one = |it: &Container| Some((it.name.clone(), Self::warning(it, file, kernel)?));
         let all: Vec<(Name, String)> = all.filter_map(one).collect();
         match all.as_slice() {
             [] => None,
@@ -325,7 +325,7 @@ impl<'a> CgroupPane<'a> {
         }
     }
 
-    fn warning(&self, container: &Container, file: &CgroupFile, kernel: &str) -> Option<String> {
+    fn warning(container: &Container, file: &CgroupFile, kernel: &str) -> Option<String> {
         let files = container.detail.as_ref().map_or(&[][..], |it| &it.files);
         let other = |name: &str| {
             let same =
