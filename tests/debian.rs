@@ -7,6 +7,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -68,10 +69,13 @@ const PROFILES: &str = "/sys/kernel/security/apparmor";
 /// Returns whether a profile or a namespace of the container is loaded.
 fn has_profile(name: &str) -> bool {
     let profiles = fs::read_to_string(Path::new(PROFILES).join("profiles")).unwrap();
-    let namespaces = fs::read_dir(Path::new(PROFILES).join("policy/namespaces")).unwrap();
-    let mut namespaces = namespaces.map(|it| it.unwrap().file_name().into_string().unwrap());
     let own = format!("lxc-{name}_<");
-    profiles.contains(&own) || namespaces.any(|it| it.contains(&own))
+    profiles.contains(&own) || namespaces().iter().any(|it| it.contains(&own))
+}
+
+fn namespaces() -> BTreeSet<String> {
+    let namespaces = fs::read_dir(Path::new(PROFILES).join("policy/namespaces")).unwrap();
+    namespaces.map(|it| it.unwrap().file_name().into_string().unwrap()).collect()
 }
 
 #[test]
@@ -83,12 +87,11 @@ fn a_container_has_an_apparmor_profile_made_for_it_alone() {
         return;
     }
     // Debian's default.conf has a profile generated, with nesting.
-    let name = lxcpath.name("own");
-    let name = name.as_str();
+    let name = &lxcpath.name("own");
     lxcpath.ok(&["create", name, "--dir", root.path().to_str().unwrap()]);
     let path = lxcpath.path().to_str().unwrap();
     let full = format!("lxc-{name}_<{path}>");
-    let label = format!("{full}//&:{}:unconfined (enforce)\n", full.replace('/', "-"));
+    let before = namespaces();
     let init = || {
         let pid = lxcpath.ok(&["info", "-p", "-H", name]);
         fs::read_to_string(format!("/proc/{}/attr/current", pid.trim())).unwrap()
@@ -101,7 +104,11 @@ fn a_container_has_an_apparmor_profile_made_for_it_alone() {
         args.extend(open.iter().chain(settings).flat_map(|it| ["-s", *it]));
         args.extend(["--", "/bin/sleep", "1000"]);
         lxcpath.ok(&args);
-        assert_eq!(init(), label);
+        let label = init();
+        let namespace = label
+            .strip_prefix(&format!("{full}//&:"))
+            .and_then(|it| it.strip_suffix(":unconfined (enforce)\n"));
+        assert!(namespace.is_some_and(|it| namespaces().contains(it)), "{label}");
     };
     let may =
         |script: &str| lxcpath.wharf(&["attach", name, "--", "sh", "-c", script]).status.success();
@@ -111,6 +118,7 @@ fn a_container_has_an_apparmor_profile_made_for_it_alone() {
     assert!(may(change) && !may("echo > /proc/sysrq-trigger"));
     lxcpath.ok(&["stop", "-k", name]);
     assert!(!has_profile(name));
+    assert_eq!(namespaces(), before);
     // What its own lines say counts; without nesting, so do LXC's rules for mounts.
     let raw = "lxc.apparmor.raw=deny /secret r,";
     start(&["lxc.apparmor.allow_nesting=0", raw]);
@@ -129,12 +137,14 @@ fn a_container_has_an_apparmor_profile_made_for_it_alone() {
     wait_until("the container's end", || lxcpath.state(name) == "STOPPED");
     lxcpath.ok(&["destroy", name]);
     assert!(!has_profile(name));
+    assert_eq!(namespaces(), before);
     // A line that means nothing fails the start, and nothing is left.
     lxcpath.ok(&["create", name, "--dir", root.path().to_str().unwrap()]);
     let bogus = ["start", name, "-s", "lxc.apparmor.raw=bogus", "--", "/bin/sleep", "1000"];
     let refused = lxcpath.refused(&bogus, 1);
     assert!(refused.contains("load the AppArmor profile lxc-"), "{refused}");
     assert!(!has_profile(name));
+    assert_eq!(namespaces(), before);
 }
 
 /// LXC's bridge and who gives addresses on it; what this has made itself is removed at the end.

@@ -73,7 +73,8 @@ fn all_start(files: &[PathBuf], lines: fn(&Path) -> String, root: &Path, init: &
         fs::remove_dir_all(home).unwrap();
     }
     assert!(failed.is_empty(), "{} of {}: {}", failed.len(), files.len(), failed.join("\n"));
-    assert!(files.len() > 10, "{files:?}");
+    // Newer versions of the package have those of all distributions alone.
+    assert!(!files.is_empty(), "nothing in {SHIPPED}");
     println!("{} started", files.len());
 }
 

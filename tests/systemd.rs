@@ -88,7 +88,7 @@ fn as_user(wharf: &Path, args: &str) -> Output {
 }
 
 #[test]
-fn an_ordinary_user_learns_what_requires_root() {
+fn an_ordinary_user_does_not_reach_roots_containers() {
     let Some(_turn) = host_with_systemd() else { return };
     if nix::unistd::User::from_name("user").unwrap().is_none() {
         println!("skipped: there is no user named user");
@@ -106,13 +106,6 @@ fn an_ordinary_user_learns_what_requires_root() {
     assert_eq!(text(&output.stdout).trim(), "[]", "{}", told(&output));
     let output = as_user(&wharf, "create mine");
     assert!(output.status.success(), "{}", told(&output));
-    for args in ["start mine -- /bin/true", "execute mine -- /bin/true"] {
-        let output = as_user(&wharf, args);
-        let message = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{args}: {}", told(&output));
-        assert!(message.starts_with("wharf: ") && message.contains("root"), "{args}: {message}");
-        assert_eq!(message.lines().count(), 1, "{args}: {message}");
-    }
     let output = as_user(&wharf, "destroy mine");
     assert!(output.status.success(), "{}", told(&output));
 
