@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::terms::error::words;
 use crate::engine::terms::progress::Progress;
-use crate::engine::terms::shown::shown_bytes;
+use crate::engine::terms::shown::{shown, shown_bytes};
 pub(in crate::engine) use copy::copy;
 use oci::ImageLayout;
 use root::NewRoot;
@@ -23,13 +23,13 @@ use root::NewRoot;
 /// Why an image was not unpacked.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::engine) enum ImageError {
-    #[error("{}: {}", shown_path(path), words(source))]
+    #[error("{}: {}", shown_path(path), shown(&words(source)))]
     Read { path: PathBuf, source: io::Error },
-    #[error("write {}: {}", shown_path(path), words(source))]
+    #[error("write {}: {}", shown_path(path), shown(&words(source)))]
     Write { path: PathBuf, source: io::Error },
     #[error("{entry} in the image {fault}")]
     Entry { entry: String, fault: EntryFault },
-    #[error("{}: {fault}", shown_path(path))]
+    #[error("{}: {}", shown_path(path), shown(fault))]
     Layout { path: PathBuf, fault: String },
     #[error("{name} is damaged: its digest is {found}")]
     Digest { name: String, found: String },
@@ -66,7 +66,7 @@ pub(in crate::engine) enum EntryFault {
     Malformed,
 }
 
-/// An image chooses the names of its parts.
+/// An image chooses the names of its parts, as what is quoted from it.
 fn shown_path(path: &Path) -> String {
     shown_bytes(path.as_os_str().as_bytes())
 }

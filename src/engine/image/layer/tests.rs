@@ -191,6 +191,15 @@ fn a_header_of_any_length_is_refused() {
     assert!(error.to_string().contains("too long"), "{error}");
 }
 
+#[test]
+fn what_is_quoted_from_a_header_can_be_shown() {
+    let mut bytes = archive(&[(FILE, b"a\x1b[2J", b"image")]);
+    bytes[148..156].fill(b'\r'); // Its checksum.
+    let error = walk(Box::new(io::Cursor::new(bytes)), Path::new("x\x1b"), &mut |_| Ok(()));
+    let error = error.unwrap_err().to_string();
+    assert!(!error.chars().any(char::is_control), "{error:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
