@@ -14,7 +14,7 @@ use crate::engine::running::record::now_ms;
 const LATE: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// The kernel counts a kill before it logs it; how long to wait for the log.
-const LOGGED: Duration = Duration::from_millis(200);
+const LOGGED: Duration = Duration::from_secs(1);
 
 /// The watch, and until when the kill behind the last notice may be counted; none: no notice.
 #[derive(Debug)]
