@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, recvmsg,
-    sendmsg, socket,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, connect, getsockopt,
+    recvmsg, sendmsg, socket, sockopt,
 };
+use nix::unistd::geteuid;
 
 use crate::engine::sys::notify::{self, NotifySizes};
 use crate::engine::terms::spec::NotifySpec;
@@ -218,7 +219,19 @@ fn reach(address: &str) -> nix::Result<OwnedFd> {
         None => UnixAddr::new(address)?,
     };
     connect(fd.as_raw_fd(), &address)?;
+    // Whoever comes first has an abstract name, and would get the memory of processes inside; a path
+    // is guarded by its directory.
+    let is_abstract = address.as_abstract().is_some();
+    let listener = getsockopt(&fd, sockopt::PeerCredentials)?.uid();
+    if is_abstract && !may_decide(listener, geteuid().as_raw()) {
+        return Err(Errno::EPERM);
+    }
     Ok(fd)
+}
+
+/// Returns whether a program of this user may decide for a supervisor of user `own`.
+const fn may_decide(user: u32, own: u32) -> bool {
+    user == 0 || user == own
 }
 
 /// Opens the directory of a process in `/proc`, and its memory.
@@ -232,6 +245,12 @@ fn process(pid: u32) -> std::io::Result<(File, File)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_root_and_the_same_user_decide_behind_an_abstract_name() {
+        assert!(may_decide(0, 1000) && may_decide(1000, 1000));
+        assert!(!may_decide(1000, 0) && !may_decide(1001, 1000));
+    }
 
     #[test]
     fn a_message_has_lxcs_form() {

@@ -170,7 +170,8 @@ impl Record {
     /// Returns the path of the group in which the container's processes are.
     pub(in crate::engine) fn processes(&self) -> Option<String> {
         let limits = self.cgroup.as_deref()?;
-        let planned = self.planned.as_ref();
+        // Without groups there is none below one.
+        let planned = self.planned.as_ref().filter(|_| !limits.is_empty());
         Some(planned.map_or_else(|| limits.to_owned(), |it| it.processes(limits)))
     }
 

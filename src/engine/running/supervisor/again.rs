@@ -50,7 +50,7 @@ fn renew(run: &mut Run, watch: &mut Watch) -> Result<(), RunError> {
     desk.life.log = Log::open(&run.spec)?;
     let hierarchies = std::mem::take(&mut desk.hierarchies);
     let planned =
-        desk.life.record.planned.take().map(|it| it.again(&run.spec.groups, &hierarchies));
+        desk.life.record.planned.clone().map(|it| it.again(&run.spec.groups, &hierarchies));
     desk.life.record.planned = planned.transpose().map_err(RunError::Cgroup)?;
     let Born { mut launched, cgroup, inner, oom, notifier } =
         bear(run, &steps, &hierarchies, &mut desk.life)?;
