@@ -5,7 +5,7 @@
 mod support;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
@@ -120,7 +120,7 @@ fn what_a_killed_create_has_left_goes_with_the_next_one() {
     assert!(!draft.exists());
     leave();
     lxcpath.ok(&["destroy", &name]);
-    assert_eq!(support::tree(lxcpath.path()), Vec::<std::path::PathBuf>::new());
+    assert_eq!(support::tree(lxcpath.path()), Vec::<PathBuf>::new());
     // A container of LXC's whose name looks like it stays.
     fs::create_dir(&draft).unwrap();
     fs::write(draft.join("config"), "").unwrap();
@@ -139,7 +139,7 @@ fn execute_that_cannot_begin_leaves_no_container() {
     let name = lxcpath.name("never");
     for setting in ["lxc.no.such.key=1", "lxc.rootfs.path=/no/such/root", "lxc.idmap=u 0 1 2"] {
         lxcpath.refused(&["execute", &name, "-s", setting, "--", "/bin/true"], 1);
-        assert_eq!(support::tree(lxcpath.path()), Vec::<std::path::PathBuf>::new(), "{setting}");
+        assert_eq!(support::tree(lxcpath.path()), Vec::<PathBuf>::new(), "{setting}");
     }
 }
 
@@ -201,7 +201,7 @@ fn what_a_dead_container_said_last_can_be_read() {
 
 /// Lists what is kept of the container and its runs.
 fn records(name: &str) -> Vec<String> {
-    let all = support::tree(std::path::Path::new("/run/wharf"));
+    let all = support::tree(Path::new("/run/wharf"));
     let files = all.iter().map(|it| it.to_string_lossy().into_owned());
     files.filter(|it| it.contains(name)).collect()
 }
@@ -298,7 +298,7 @@ fn what_a_killed_start_has_left_goes_with_the_next_stop_or_destroy() {
     wait_until("the end of the supervisor", || !fs::exists(&seat).unwrap());
     let lock = seat.replace("/seat/", "/lock/");
     for it in [&socket, &seat, &lock] {
-        fs::create_dir_all(std::path::Path::new(it).parent().unwrap()).unwrap();
+        fs::create_dir_all(Path::new(it).parent().unwrap()).unwrap();
         fs::write(it, "").unwrap();
     }
     lxcpath.refused(&["stop", "-k", &name], 2);
@@ -311,7 +311,7 @@ fn what_a_killed_start_has_left_goes_with_the_next_stop_or_destroy() {
     lxcpath.ok(&["destroy", &name]);
     assert_eq!(records(&name), [""; 0]);
     // If it was removed by other means, only the draft is left.
-    fs::create_dir_all(std::path::Path::new(&draft).parent().unwrap()).unwrap();
+    fs::create_dir_all(Path::new(&draft).parent().unwrap()).unwrap();
     fs::write(&draft, "{").unwrap();
     lxcpath.ok(&["create", &lxcpath.name("other")]);
     assert_eq!(records(&name), [""; 0]);
