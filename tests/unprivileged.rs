@@ -11,6 +11,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use support::screen::{ENTER, Screen};
 use support::{can_run_containers, finish, has_program, rootfs, text, told, wait_until};
 
 /// Who is root in the containers here.
@@ -216,10 +217,46 @@ fn an_ordinary_user_has_containers() {
     user.ok(&["destroy", "web"]);
     assert!(!user.container("web").exists());
     limited(&user);
+    on_the_screen(&user);
     let file = user.home.path().join("root.tar");
     fs::write(&file, "").unwrap();
     let said = user.refused(&["create", "new", "--from", file.to_str().unwrap()]);
     assert!(said.contains("only root can give the files"), "{said}");
+}
+
+/// The screen offers what this user can do, and refuses what needs more with the reason.
+fn on_the_screen(user: &User) {
+    user.configure("tui", &format!("{}lxc.init.cmd = /bin/sleep 1000\n", map()));
+    let program = user.program();
+    let mut screen = Screen::spawn(user.command(program.to_str().unwrap(), &[]), 120, 36);
+    screen.wait_for_row("tui");
+    let in_state = |state: &'static str| {
+        // Events have an arrow.
+        let row = move |it: &str| it.contains("tui") && it.contains(state) && !it.contains("→");
+        move |it: &str| it.lines().any(row)
+    };
+    screen.keys("s");
+    // While an act is in progress, no other begins.
+    screen.wait_for("started in");
+    screen.wait_until("it runs", in_state("RUNNING "));
+    screen.keys("f");
+    if has_systemd() {
+        screen.wait_for("frozen in");
+        screen.wait_until("it is frozen", in_state("FROZEN "));
+        assert!(user.ok(&["info", "tui"]).contains("FROZEN"));
+        screen.keys("f");
+        screen.wait_for("thawed in");
+        screen.wait_until("it is thawed", in_state("RUNNING "));
+    } else {
+        screen.wait_for("cannot limit or freeze containers: no cgroup is delegated");
+    }
+    screen.keys(&["x", "\x15", "id -u", ENTER].concat());
+    screen.wait_for("id -u has ended: exit 0");
+    screen.keys(&[ENTER, "S"].concat());
+    wait_until("it is stopped", || user.ok(&["info", "tui"]).contains("STOPPED"));
+    screen.keys("q");
+    assert!(screen.exit().success());
+    user.ok(&["destroy", "tui"]);
 }
 
 /// A limit holds where a cgroup is delegated, and is not passed over where none is.

@@ -107,7 +107,8 @@ const fn needs_container(action: Action) -> bool {
 
 /// Returns why `action` is not possible on any container here; none: it is.
 pub fn barred(model: &Model, action: Action) -> Option<String> {
-    let verb = if action == Action::Act(Do::Keep) {
+    let configures = || model.current().is_some_and(|it| configures(action, it.state));
+    let verb = if action == Action::Act(Do::Keep) || configures() {
         Verb::KeepLimit
     } else if matches!(action, Action::Act(Do::Undo | Do::Redo)) {
         Verb::SetCgroup
@@ -153,7 +154,9 @@ const fn needs_and_changes(verb: Verb) -> (&'static [Ability], bool) {
         Verb::Restart => (&[A::Enter, A::Groups, A::Others], true),
         Verb::Attach => (&[A::Enter], true),
         Verb::Stop | Verb::Signal | Verb::Console => (&[A::Others], true),
-        Verb::Freeze | Verb::Unfreeze | Verb::EditCgroup | Verb::SetCgroup => (&[A::Groups], true),
+        Verb::Freeze | Verb::Unfreeze | Verb::EditCgroup | Verb::SetCgroup => {
+            (&[A::Groups, A::Limits], true)
+        }
     }
 }
 

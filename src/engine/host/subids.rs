@@ -120,6 +120,21 @@ impl SubIds {
     }
 }
 
+/// Returns what keeps an ordinary user of this host from containers with users of their own, and what
+/// root does about it; none: nothing.
+pub(in crate::engine) fn barred(proc: &Path) -> Option<String> {
+    if let Some(command) = forbidden(proc) {
+        return Some(format!(
+            "this host does not let ordinary users make user namespaces; as root: {command}"
+        ));
+    }
+    let mappers = [IdKind::User, IdKind::Group].map(IdKind::mapper);
+    let lacking = mappers.into_iter().find(|it| lacks_program(it))?;
+    Some(format!(
+        "{lacking} is not installed, without which only root maps users; install the package uidmap"
+    ))
+}
+
 /// Returns whether the user's PATH does not lead to it.
 pub(in crate::engine) fn lacks_program(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -40,6 +40,11 @@ pub(in crate::engine) fn enter_scope(description: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// Returns whether such a manager runs.
+pub(in crate::engine) fn is_there() -> bool {
+    socket().exists()
+}
+
 fn socket() -> PathBuf {
     let dir = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let dir = dir.filter(|it| it.join("systemd/private").exists());

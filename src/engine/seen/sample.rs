@@ -71,8 +71,10 @@ pub enum Ability {
     /// To read other users' processes.
     Look,
     Network,
-    /// To create groups and to change their limits.
+    /// To create groups, without which root starts nothing.
     Groups,
+    /// To freeze groups and to change their limits.
+    Limits,
     /// To write below the lxcpath.
     Store,
 }

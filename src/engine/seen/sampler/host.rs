@@ -11,7 +11,9 @@ use super::aside::Aside;
 use super::counters::some;
 use super::files::{CachedFile, Files};
 use super::rates::per_second;
-use crate::engine::cgroup::Hierarchies;
+use crate::engine::cgroup::{Hierarchies, Layout};
+use crate::engine::host::subids::{self, SubIds};
+use crate::engine::host::user_manager;
 use crate::engine::seen::sample::{Ability, HostSample, Lack, Psi};
 
 /// Reads the host's files below `proc`, which are another program's (lxcfs) where the host is
@@ -98,33 +100,54 @@ pub(super) fn lacks(proc: &Path, lxcpath: &Path, hierarchies: &Hierarchies) -> V
     let status = std::fs::read_to_string(proc.join("self/status")).unwrap_or_default();
     let effective = status.lines().find_map(|it| it.strip_prefix("CapEff:"));
     let effective = effective.and_then(|it| u64::from_str_radix(it.trim(), 16).ok());
-    // Users can act on their own processes without any capability.
-    let own = lxcpath.metadata().is_ok_and(|it| it.uid() == geteuid().as_raw());
+    let existing = lxcpath.ancestors().find(|it| it.exists());
+    let same_user =
+        existing.and_then(|it| it.metadata().ok()).is_some_and(|it| it.uid() == geteuid().as_raw());
+    // Users can act on their own containers without any capability.
+    let own = same_user && !geteuid().is_root();
     for (bit, name, of, loss) in CAPABILITIES {
-        let needed = !own || of != Ability::Others;
+        let needed = !(own || same_user && of == Ability::Others);
         if needed && effective.is_some_and(|it| it & (1 << bit) == 0) {
             lack(of, format!("{loss}: this process has no {name}"));
         }
     }
+    if let Some(why) = Some(()).filter(|()| own).and_then(|()| without_users(proc)) {
+        lack(Ability::Enter, format!("cannot start containers or attach to them: {why}"));
+    }
+    let writes = || hierarchies.iter().any(|it| writable(&it.base));
     if hierarchies.iter().next().is_none() {
         lack(
-            Ability::Groups,
+            if own { Ability::Limits } else { Ability::Groups },
             "cannot limit or measure containers: no cgroup file system is mounted".into(),
         );
-    } else if !hierarchies.iter().any(|it| writable(&it.base)) {
+    } else if own && !writes() && !manages(hierarchies) {
+        // Those without limits start in the group of this process.
+        lack(Ability::Limits, UNDELEGATED.into());
+    } else if !own && !writes() {
         lack(
             Ability::Groups,
             "cannot start containers or change their limits: no cgroup is writable for this user"
                 .into(),
         );
     }
-    if let Some(existing) = lxcpath.ancestors().find(|it| it.exists())
-        && !writable(existing)
-    {
+    if let Some(existing) = existing.filter(|it| !writable(it)) {
         let dir = crate::engine::terms::shown::shown_bytes(existing.as_os_str().as_encoded_bytes());
         lack(Ability::Store, format!("cannot create or destroy containers: {dir} is not writable"));
     }
     lacks
+}
+
+const UNDELEGATED: &str = "cannot limit or freeze containers: no cgroup is delegated to this user, \
+                           as the user's systemd does on a host with cgroup v2 alone";
+
+/// Returns why this ordinary user cannot give a container users of its own.
+fn without_users(proc: &Path) -> Option<String> {
+    subids::barred(proc).or_else(|| SubIds::ours().lines().err())
+}
+
+/// Returns whether the user's systemd delegates a group to what starts a container.
+fn manages(hierarchies: &Hierarchies) -> bool {
+    hierarchies.layout() == Some(Layout::V2) && user_manager::is_there()
 }
 
 /// Number, name, and what is lost without it.

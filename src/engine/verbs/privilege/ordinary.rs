@@ -3,7 +3,6 @@
 use crate::engine::config::Config;
 use crate::engine::host::Host;
 use crate::engine::host::subids::{self, SubIds};
-use crate::engine::terms::idmap::IdKind;
 use crate::engine::terms::nic::NicKind;
 use crate::engine::terms::spec::{ConfigPlace, Spec};
 
@@ -23,17 +22,8 @@ pub(super) fn missing(host: &Host, config: &Config, spec: &Spec) -> Option<Strin
             Err(why) => format!("without root a container needs a user namespace: {why}"),
         });
     };
-    if let Some(command) = subids::forbidden(host.proc()) {
-        return Some(format!(
-            "this host does not let ordinary users make user namespaces; as root: {command}"
-        ));
-    }
-    let mappers = [IdKind::User, IdKind::Group].map(IdKind::mapper);
-    if let Some(lacking) = mappers.into_iter().find(|it| subids::lacks_program(it)) {
-        return Some(format!(
-            "{lacking} is not installed, without which only root maps users; install the package \
-             uidmap"
-        ));
+    if let Some(why) = subids::barred(host.proc()) {
+        return Some(why);
     }
     let at = |why: String, place: Option<&ConfigPlace>| {
         place.map_or_else(|| why.clone(), |place| format!("{why} ({place})"))
