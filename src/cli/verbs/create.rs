@@ -55,10 +55,10 @@ pub(super) const CREATE: Subcommand = Subcommand {
                 "from",
                 None,
                 "IMAGE",
-                "Container to copy, or archive or container image to unpack",
+                "Container to copy, or image or archive to unpack",
             ))
             .arg(args::value("tag", None, "TAG", "Which of the images in IMAGE"))
-            .arg(args::flag("snapshot", Some('S'), "Keep only what it changes of the container"))
+            .arg(args::flag("snapshot", Some('S'), "Keep only what differs from that container"))
             .arg(args::define())
             .arg(args::name())
             .arg(args::operands("NAME [-- TEMPLATE-ARGS]", "The container's name"))
@@ -160,7 +160,7 @@ fn copy(invocation: &Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<Opt
     for option in ["config", "template", "dir", "tag"] {
         if matches.contains_id(option) {
             let words =
-                format!("--from {from} copies a container, with which --{option} is not used");
+                format!("--from {from} copies a container; --{option} cannot be used with it");
             return Err(Usage(words).into());
         }
     }

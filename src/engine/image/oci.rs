@@ -156,7 +156,7 @@ impl ImageLayout {
             return Err(self.fault(&format!("is an image for {}", shown(&whole.os))));
         }
         if whole.rootfs.diff_ids.len() != chosen.layers.len() {
-            return Err(self.fault("has other layers than its configuration lists"));
+            return Err(self.fault("does not have the layers that its configuration lists"));
         }
         let mut removed = Vec::new();
         for (layer, diff) in chosen.layers.iter().zip(&whole.rootfs.diff_ids) {
@@ -279,7 +279,7 @@ impl ImageLayout {
         match (fitting.next(), fitting.next()) {
             (Some(one), None) => Ok(one),
             (Some(_), Some(_)) => Err(self.fault(&format!(
-                "contains several images, name one by --tag: {}",
+                "contains several images; choose one with --tag: {}",
                 names.join(", ")
             ))),
             (None, _) if tag.is_some() => Err(self.fault(&format!(
@@ -305,7 +305,7 @@ impl ImageLayout {
         };
         let mut fitting = saved.into_iter().filter(is_tagged);
         let (Some(saved), None) = (fitting.next(), fitting.next()) else {
-            return Err(self.fault(&format!("name one image by --tag: {}", names.join(", "))));
+            return Err(self.fault(&format!("choose an image with --tag: {}", names.join(", "))));
         };
         let config = self.small(&saved.config)?;
         let name = saved.config.rsplit('/').next().unwrap_or_default();
@@ -326,7 +326,7 @@ impl ImageLayout {
     fn blob_path(&self, digest: &str) -> Result<String, ImageError> {
         match digest.split_once(':') {
             Some(("sha256", hex)) if is_hex(hex) => Ok(format!("blobs/sha256/{hex}")),
-            _ => Err(self.fault(&format!("{} is not a digest of sha256", shown(digest)))),
+            _ => Err(self.fault(&format!("{} is not a SHA-256 digest", shown(digest)))),
         }
     }
 

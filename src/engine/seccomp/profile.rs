@@ -89,7 +89,9 @@ pub(in crate::engine) enum ProfileFault {
     Action(String),
     #[error("expected a number up to 4095 after errno")]
     Errno,
-    #[error("sendmsg cannot be notified about: the process hands over by it who is notified")]
+    #[error(
+        "sendmsg cannot have the action notify: the process sends the descriptor for that action by it"
+    )]
     Notify,
     #[error("unknown architecture")]
     Architecture,

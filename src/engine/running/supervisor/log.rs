@@ -76,9 +76,10 @@ fn words(what: &What) -> (LogLevel, String) {
         What::LimitLost { file, was, now } => {
             (LogLevel::Warn, format!("{file} is no longer {was} but {now}"))
         }
-        What::OomKill { count, .. } => {
-            (LogLevel::Error, format!("the kernel has killed for memory, {count} times so far"))
-        }
+        What::OomKill { count, .. } => (
+            LogLevel::Error,
+            format!("the kernel has killed a process for lack of memory, {count} so far"),
+        ),
         What::SupervisorKilled => (LogLevel::Error, "its supervisor was killed".to_owned()),
         What::Created => (LogLevel::Info, "created".to_owned()),
         What::Destroyed => (LogLevel::Info, "destroyed".to_owned()),
