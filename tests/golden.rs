@@ -20,15 +20,25 @@ mod stage;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use frame::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use scenes::{SCENES, Scene};
+use wharf::ui::message::Message;
+use wharf::ui::model::Model;
+use wharf::ui::pane::Pane;
 use wharf::ui::screenshot::{Window, svg};
 use wharf::ui::theme::{ColourDepth, Theme};
 use wharf::ui::view::view;
+use wharf::widgets::grid::Size;
 use wharf::widgets::look::{Glyphs, Look};
+
+/// Longest wait for the end of a program.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const SIZES: [(u16, u16); 4] = [(40, 10), (80, 24), (120, 36), (200, 50)];
 
@@ -136,8 +146,23 @@ fn draw(scene: &Scene, size: (u16, u16)) -> Frame {
 
 fn paint(scene: &Scene, size: (u16, u16), look: &Look) -> Buffer {
     let mut buf = Buffer::empty(Rect::new(0, 0, size.0, size.1));
-    view(&(scene.model)(size), None, look, &mut buf);
+    let model = (scene.model)(size);
+    let pane = scene.output.map(|it| pane_with(&model, it));
+    view(&model, pane.as_ref(), look, &mut buf);
     buf
+}
+
+/// The pane of `model` after a program has written there what `script` writes, and has ended.
+fn pane_with(model: &Model, script: &str) -> Pane {
+    let (rows, columns) = model.pane.as_ref().unwrap().size;
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", script]);
+    let (sender, inbox) = mpsc::channel();
+    let pane = Pane::start(command, Size { columns, rows }, 1, move |it| sender.send(it).is_ok());
+    let pane = pane.unwrap();
+    let mut messages = std::iter::from_fn(|| inbox.recv_timeout(PATIENCE).ok());
+    assert!(messages.any(|it| matches!(it, Message::PaneEnded { .. })), "{script} does not end");
+    pane
 }
 
 fn picture(scene: &Scene, directory: &Path) {

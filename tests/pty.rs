@@ -354,7 +354,7 @@ fn an_operator_points_at_what_is_meant() {
     under_cursor(&mut screen, &names[4]);
     // Not below the form.
     screen.keys("n");
-    screen.wait_for("Tab next field");
+    screen.wait_for("Help for this field");
     screen.keys(&[&*click(10, 4), &*click(10, 4), WHEEL_DOWN].concat());
     screen.keys(ESCAPE);
     screen.wait_for("↵ open");

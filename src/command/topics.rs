@@ -16,7 +16,7 @@ pub fn topics(name: &str) -> &'static str {
         "freeze" => "pause thaw suspend",
         "log" | "log tab" => "output messages",
         "journal" => "history done refused commands",
-        "whole message" => "error status reason read",
+        "full message" => "error status reason read",
         "go to events" | "events" => "history oom crash",
         "network" => "address ip interface host",
         "config" => "configuration file host settings",

@@ -71,9 +71,9 @@ pub fn list(model: &Model) -> ListAreas {
     let mut left = body;
     let mut areas = ListAreas::default();
     // Without content, no empty space is reserved.
-    let peek = model.list.peek && !model.list.order.is_empty();
+    let peek = model.list.peek && !model.containers().is_empty();
     if let Some(table_height) = short_list(model, body).filter(|_| peek) {
-        return below_each_other(body, table_height);
+        return matched(model, below_each_other(body, table_height));
     }
     if width >= WIDE && height >= EVENTS_FROM && peek {
         let side = (width / 3).max(62);
@@ -97,7 +97,24 @@ pub fn list(model: &Model) -> ListAreas {
             Some([Rect { width: half, ..peek }, Rect { x: half, width: width - half, ..peek }]);
     }
     areas.table = left;
-    areas
+    matched(model, areas)
+}
+
+/// If nothing matches the filter, there is nothing to peek at: the events have that room, too, so that
+/// the table keeps its place while the filter is typed.
+fn matched(model: &Model, areas: ListAreas) -> ListAreas {
+    let Some([one, other]) = areas.peek.filter(|_| model.list.order.is_empty()) else {
+        return areas;
+    };
+    let peek = one.union(other);
+    match areas.events {
+        // Beside the table; the events below that go there.
+        Some(events) if peek.x > events.x => {
+            ListAreas { table: areas.table.union(events), peek: None, events: Some(peek) }
+        }
+        Some(events) => ListAreas { peek: None, events: Some(events.union(peek)), ..areas },
+        None => ListAreas { peek: None, ..areas },
+    }
 }
 
 /// Returns how high a table of all containers is that leaves room for a wide peek below it. The
@@ -153,6 +170,13 @@ pub fn list_rows(model: &Model) -> usize {
     // A frame takes two lines and the headings one.
     let lines = if model.size.0 >= NARROW { table.height.saturating_sub(3) } else { table.height };
     usize::from(lines / lines_per_row(model.size))
+}
+
+/// Returns how many of those left to LXC the list can name below its containers, after a free row.
+pub fn unmanaged_rows(model: &Model) -> usize {
+    let framed = model.size.0 >= NARROW && !model.containers().is_empty();
+    let shown = model.list.order.len().saturating_sub(model.list.offset);
+    if framed { list_rows(model).saturating_sub(shown + 1) } else { 0 }
 }
 
 /// Returns the containers whose rows are on the screen.

@@ -86,7 +86,7 @@ impl Pane {
 
     /// Starts `command` on a terminal of `size`; `send` is called from other threads until the
     /// program has ended or it returns false.
-    fn start(
+    pub fn start(
         mut command: Command,
         size: Size,
         number: u64,

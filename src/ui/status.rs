@@ -8,6 +8,7 @@ use ratatui::style::Style;
 use super::focus::Focus;
 use super::hints::{Click, Hint, parsed};
 use super::layout;
+use super::model::detail::Tab;
 use super::model::{Model, Noted, Notice, Tone, Way, undo};
 use super::theme::{ColourDepth, Theme};
 use super::{allowed, diagnosis, texts};
@@ -119,7 +120,7 @@ impl Model {
             return status;
         }
         // On a narrow screen the text needs the room.
-        let words = if self.size.0 < layout::NARROW { " " } else { " whole  " };
+        let words = if self.size.0 < layout::NARROW { " " } else { " full text  " };
         status.hints.insert(0, hint(Action::Shell(Anywhere::WholeMessage), words.to_owned()));
         status.kept += 1;
         status
@@ -184,7 +185,8 @@ fn report(model: &Model, notice: &Notice) -> StatusLine {
     let text = shown(&notice.text).into_owned();
     let slim = model.size.0 < layout::NARROW;
     let text = if slim { text } else { format!("{}  {text}", format::clock(notice.at)) };
-    let mut status = line(notice.tone, text, notice.whole);
+    let whole = notice.whole && !is_explained(model, &notice.text);
+    let mut status = line(notice.tone, text, whole);
     if !model.opens_messages() {
         // These keys are typed into something.
         return status;
@@ -212,11 +214,37 @@ fn report(model: &Model, notice: &Notice) -> StatusLine {
     status
 }
 
+/// Returns whether a box on the screen says what `text` does: why the container under the cursor could
+/// not be started.
+fn is_explained(model: &Model, text: &str) -> bool {
+    let container = model.current().filter(|_| model.overlay.is_none());
+    let failure = container.and_then(|it| model.failures.get(&it.name));
+    failure.is_some_and(|it| text.contains(it.as_str())) && has_box(model)
+}
+
+/// Returns whether a box on the screen is for what happened to the container under the cursor.
+fn has_box(model: &Model) -> bool {
+    model.size.0 >= layout::NARROW
+        && if model.detail.is_some() {
+            layout::detail(model).panes.iter().any(|(tab, _)| *tab == Tab::Processes)
+        } else {
+            layout::list(model).events.is_some()
+        }
+}
+
 /// Trouble here: of this host, of the container under the cursor, or of those left to LXC.
 fn trouble(model: &Model) -> Option<String> {
     let sample = model.sample.as_deref()?;
+    // Without containers, the list has the room to say it.
+    let welcomes = model.containers().is_empty() && model.detail.is_none() && !model.creating;
+    if welcomes && model.size.0 >= layout::NARROW && layout::list(model).events.is_some() {
+        return None;
+    }
     let known = sample.trouble.clone().or_else(|| current(model));
-    let known = known.or_else(|| texts::unmanaged(sample));
+    // The list names them, if there is room below the containers.
+    let elsewhere =
+        model.detail.is_some() || layout::unmanaged_rows(model) < sample.unmanaged.len();
+    let known = known.or_else(|| texts::unmanaged(sample).filter(|_| elsewhere));
     let lacks =
         || sample.host.lacks.iter().map(|it| it.why.as_str()).collect::<Vec<_>>().join("; ");
     known.or_else(|| Some(lacks()).filter(|it| !it.is_empty()))
@@ -229,8 +257,7 @@ fn current(model: &Model) -> Option<String> {
     let container = model.current().filter(|_| !told_above)?;
     let diagnosis = diagnosis::of(model, container);
     // If there is room, a separate box says it.
-    let alone = model.size.0 < layout::NARROW || layout::list(model).events.is_none();
-    if !alone && diagnosis.is_some() {
+    if model.detail.is_none() && has_box(model) && diagnosis.is_some() {
         return None;
     }
     let why = texts::trouble(model, container).or_else(|| {

@@ -186,6 +186,17 @@ fn lines(model: &Model, tab: Tab) -> Vec<String> {
     }
 }
 
+/// Returns the line of its configuration, counted from 0, that keeps the current container from
+/// starting, if one is to blame.
+pub fn blamed_line(model: &Model) -> Option<usize> {
+    let container = model.current()?;
+    let why = model.failures.get(&container.name).or(container.trouble.as_ref())?;
+    let (_, place) = why.rsplit_once("(line ")?;
+    let (number, file) = place.split_once(" of ")?;
+    let own = format!("/{}/config)", container.name);
+    file.ends_with(&own).then(|| number.parse::<usize>().ok()?.checked_sub(1))?
+}
+
 /// Returns the numbers of the lines that the search finds.
 pub fn found(model: &Model) -> Vec<usize> {
     let Some(detail) = &model.detail else { return Vec::new() };

@@ -32,19 +32,19 @@ pub struct Look {
     pub bad: Style,
     /// The letters of keys.
     pub key: Style,
-    /// Graphs and bars below one half.
+    /// Graphs and bars below [`MID_FROM`].
     pub lo: Style,
-    /// Graphs and bars from one half to four fifths.
+    /// Graphs and bars from there to [`HI_FROM`].
     pub mid: Style,
-    /// Graphs and bars above four fifths.
+    /// Graphs and bars from there on.
     pub hi: Style,
     pub glyphs: &'static Glyphs,
 }
 
-/// From this share of the whole a graph takes the colour `mid`.
-pub const MID_FROM: f32 = 0.5;
-/// From this share of the whole a graph takes the colour `hi`.
-pub const HI_FROM: f32 = 0.8;
+/// From this share of the whole graphs and bars take the colour `mid`, and figures that of a warning.
+pub const MID_FROM: f32 = 0.7;
+/// From this share of the whole graphs and bars take the colour `hi`, and figures that of bad news.
+pub const HI_FROM: f32 = 0.9;
 
 impl Look {
     /// Returns the style of matching letters.
@@ -256,8 +256,9 @@ pub(crate) mod tests {
     #[test]
     fn shares_have_three_colours() {
         let look = Look { hi: Style::new().bold(), mid: Style::new().dim(), ..plain() };
-        assert_eq!(look.share(0.49), look.lo);
-        assert_eq!(look.share(0.5), look.mid);
+        assert_eq!(look.share(MID_FROM - 0.01), look.lo);
+        assert_eq!(look.share(MID_FROM), look.mid);
+        assert_eq!(look.share(HI_FROM), look.hi);
         assert_eq!(look.share(7.0), look.hi);
     }
 }

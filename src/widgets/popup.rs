@@ -24,6 +24,11 @@ pub struct Popup<'a> {
 }
 
 impl Popup<'_> {
+    /// Returns how many rows the box takes.
+    pub fn height(&self) -> u16 {
+        u16::try_from(self.choices.len() + 2).unwrap_or(u16::MAX)
+    }
+
     /// Draws the box into the lower right corner of `area`.
     pub fn render(self, area: Rect, buf: &mut Buffer) {
         let area = area.intersection(buf.area);
@@ -31,7 +36,7 @@ impl Popup<'_> {
         let labels = self.choices.iter().map(|it| width(it.label)).max().unwrap_or(0);
         let wide = (keys + labels + 6).max(width(self.title) + 6);
         let wide = u16::try_from(wide).unwrap_or(u16::MAX).min(area.width);
-        let high = u16::try_from(self.choices.len() + 2).unwrap_or(u16::MAX).min(area.height);
+        let high = self.height().min(area.height);
         let place = Rect::new(area.right() - wide, area.bottom() - high, wide, high);
         clear(buf, place, self.look.fg);
         let title = [(self.title, self.look.accent)];

@@ -22,10 +22,12 @@ pub(crate) struct Scene {
     pub(crate) name: &'static str,
     pub(crate) glyphs: &'static Glyphs,
     pub(crate) model: fn((u16, u16)) -> Model,
+    /// What a program in the pane has written, as a script of the shell.
+    pub(crate) output: Option<&'static str>,
 }
 
 const fn scene(name: &'static str, model: fn((u16, u16)) -> Model) -> Scene {
-    Scene { name, glyphs: UNICODE, model }
+    Scene { name, glyphs: UNICODE, model, output: None }
 }
 
 pub(crate) const SCENES: &[Scene] = &[
@@ -77,6 +79,12 @@ pub(crate) const SCENES: &[Scene] = &[
     }),
     scene("container-signal", |size| open(size, "2 Down Down Down K")),
     scene("container-exec", |size| open(size, "x")),
+    Scene {
+        output: Some(
+            "printf 'running 3 tests\\n\\033[32mok\\033[0m cart\\n\\033[31mFAILED\\033[0m login\\n'",
+        ),
+        ..scene("container-exec-ended", exec_ended)
+    },
     scene("create", creating),
     scene("create-filled", create),
     scene("create-directory", create_directory),
@@ -233,6 +241,14 @@ fn stranger(size: (u16, u16)) -> Model {
         lack(Ability::Store, "cannot write below /var/lib/lxc: permission denied"),
     ];
     give(&mut model, Message::Sampled(sample.into()));
+    model
+}
+
+fn exec_ended(size: (u16, u16)) -> Model {
+    let mut model = open(size, "x C-u");
+    write(&mut model, "make -C /srv/app test");
+    press(&mut model, "Enter");
+    give(&mut model, Message::PaneEnded { number: 1, how: "exit 2".to_owned() });
     model
 }
 

@@ -43,7 +43,7 @@ impl Tab {
     /// Returns a short word for the tab.
     pub const fn short_title(self) -> &'static str {
         match self {
-            Self::Overview => "All",
+            Self::Overview => "Overview",
             Self::Processes => "Proc",
             Self::Cgroup => "Cgrp",
             Self::Console => "Cons",

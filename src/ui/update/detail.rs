@@ -9,7 +9,10 @@ use crate::engine::state::State;
 use crate::ui::effect::Effect;
 use crate::ui::model::Model;
 use crate::ui::model::detail::{DetailScreen, Forest, Tab};
-use crate::ui::{diagnosis, layout};
+use crate::ui::{diagnosis, layout, texts};
+
+/// So many lines of a configuration are shown before the one that is to blame.
+const LINES_BEFORE: usize = 2;
 
 /// Opens the current container.
 pub(super) fn open_overview(model: &mut Model) -> Vec<Effect> {
@@ -33,6 +36,10 @@ pub(super) fn open(model: &mut Model, tab: Tab) -> Vec<Effect> {
         detail.go(tab);
     } else if let Some(name) = model.list.cursor.clone() {
         model.detail = Some(DetailScreen::new(name, tab));
+    }
+    let blamed = texts::blamed_line(model).filter(|_| tab == Tab::Config);
+    if let (Some(line), Some(detail)) = (blamed, &mut model.detail) {
+        detail.scroll = line.saturating_sub(LINES_BEFORE);
     }
     sampled::read_log(model)
 }
@@ -160,12 +167,12 @@ pub(super) fn travel(model: &mut Model, movement: Move) {
         }
         Tab::Cgroup => cgroup::travel(model, movement, rows),
         Tab::Events => {
-            let count = crate::ui::texts::line_count(model, focus);
+            let count = texts::line_count(model, focus);
             let row = row_after(movement, detail.event_row(count), count, rows);
             go_to_event(model, row);
         }
         Tab::Overview | Tab::Console | Tab::Log | Tab::Config | Tab::Network | Tab::Mounts => {
-            let lines = crate::ui::texts::line_count(model, focus);
+            let lines = texts::line_count(model, focus);
             let Some(detail) = &mut model.detail else { return };
             let most = lines.saturating_sub(rows);
             let tail = focus == Tab::Log && detail.follow;
@@ -178,7 +185,7 @@ pub(super) fn travel(model: &mut Model, movement: Move) {
 
 /// Moves the cursor of the events to `row`; at the newest it stays there as new ones arrive.
 pub(super) fn go_to_event(model: &mut Model, row: usize) {
-    let count = crate::ui::texts::line_count(model, Tab::Events);
+    let count = texts::line_count(model, Tab::Events);
     let Some(detail) = &mut model.detail else { return };
     detail.scroll = row;
     detail.follow = row + 1 >= count;
@@ -201,8 +208,8 @@ pub(super) fn under_cursor(model: &Model) -> Option<String> {
         return Some(event);
     }
     let detail = model.detail.as_ref().filter(|it| it.focus == Tab::Cgroup)?;
-    let rows = crate::ui::texts::cgroup_rows(model, detail);
-    let file = rows.get(crate::ui::texts::place(&detail.cgroup, &rows))?;
+    let rows = texts::cgroup_rows(model, detail);
+    let file = rows.get(texts::place(&detail.cgroup, &rows))?;
     Some(format!("{} {}", file.file, file.value.as_deref().unwrap_or("?")))
 }
 

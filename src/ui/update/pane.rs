@@ -8,6 +8,7 @@ use super::detail;
 use crate::engine::Name;
 use crate::engine::command_words;
 use crate::ui::effect::Effect;
+use crate::ui::focus::Focus;
 use crate::ui::layout;
 use crate::ui::model::detail::Tab;
 use crate::ui::model::overlay::{Ask, Overlay};
@@ -137,7 +138,10 @@ pub(super) fn ended(model: &mut Model, number: u64, how: String) -> Vec<Effect> 
     if let Some(pane) = model.pane.as_mut().filter(|it| it.number == number) {
         let said = format!("{} in {}: {how}", pane.what, pane.name);
         pane.ended = Some(how);
-        model.say(Tone::Plain, said);
+        // The footer says it beside the pane.
+        if model.focus() != Focus::Program {
+            model.say(Tone::Plain, said);
+        }
     }
     Vec::new()
 }

@@ -7,7 +7,8 @@ use super::{cgroup, create, detail as container, list as containers, pane};
 use crate::command::Action;
 use crate::command::action::InDetail;
 use crate::ui::effect::Effect;
-use crate::ui::hints::{self, Click};
+use crate::ui::footer;
+use crate::ui::hints::Click;
 use crate::ui::model::Model;
 use crate::ui::model::create::FormRow;
 use crate::ui::model::detail::Tab;
@@ -38,15 +39,16 @@ pub(super) fn list(model: &mut Model, column: u16, row: u16) -> Option<Action> {
 /// was pressed elsewhere, or a program has the whole screen.
 pub(super) fn hint(model: &Model, column: u16, row: u16) -> Option<Click> {
     let at = Position::new(column, row);
-    let footer = layout::regions(model.size).footer;
+    let last = layout::regions(model.size).footer;
     let full = model.pane.as_ref().is_some_and(|it| it.full) && model.overlay.is_none();
     if full {
         None
-    } else if footer.contains(at) {
-        hints::clicked(model, usize::from(column))
+    } else if last.contains(at) {
+        footer::clicked(model, usize::from(column))
     } else {
         // A layer is above the message.
-        model.status_click(at).filter(|_| model.overlay.is_none())
+        let click = || model.status_click(at).or_else(|| model.mark_click(at));
+        if model.overlay.is_none() { click() } else { None }
     }
 }
 

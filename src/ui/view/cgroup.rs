@@ -46,7 +46,7 @@ const ROOM_FOR_NOTES: usize = 8;
 /// Cells between a change and the warning beside it.
 const GAP: usize = 3;
 /// Cells for the usage of a limit beside its bar: the figure and the percentage.
-const FIGURES: usize = 14;
+const FIGURES: usize = 16;
 /// Cells of the narrowest and of the widest bar.
 const BARS: (usize, usize) = (5, 40);
 
@@ -90,13 +90,17 @@ pub(super) fn pane(model: &Model, canvas: Canvas<'_>) {
     let hints = [(key, look.key), (edit, look.dim), ("a", look.key), (&all, look.dim)];
     let hints = promised(model, more, &hints);
     let together: Vec<&str> = screen.together.iter().map(Name::as_str).collect();
-    let together = format!("  for all of {}", together.join(" "));
+    let together = format!("  for {}", together.join(", "));
     let title = if configured { "Limits for the next start" } else { "Cgroup" };
     let mut left = vec![(title, look.accent)];
     if !screen.together.is_empty() {
         left.push((&together, look.mark));
     }
+    let at = texts::place(&screen.cgroup, &files) + 1;
+    let foot = format!("{at}/{}", files.len());
+    let long = files.len() + 2 > usize::from(canvas.area.height);
     let frame = Frame {
+        foot: if long { &[(&foot, look.dim)] } else { &[] },
         // While a value is edited, those keys are letters of it.
         right: if files.is_empty() || screen.cgroup.edit.is_some() { &[] } else { hints },
         focused,
@@ -129,10 +133,13 @@ fn nothing(model: &Model, container: &Container, canvas: Canvas<'_>) {
         words::why_hidden(canvas);
         return;
     }
-    let words = if container.state.is_active() {
-        "looking …".to_owned()
-    } else {
+    let looked = container.detail.as_ref().is_some_and(|it| it.cgroup.is_none());
+    let words = if !container.state.is_active() {
         texts::nothing_runs(model, container)
+    } else if looked {
+        "it has no cgroup of its own, and so no limits".to_owned()
+    } else {
+        "looking …".to_owned()
     };
     let Canvas { look, area, buf } = canvas.padded();
     paragraph(&words, look.dim, area, buf);
@@ -376,7 +383,7 @@ impl<'a> CgroupPane<'a> {
         let name = if file.writable && file.applies { look.fg } else { look.dim };
         let spare = pen.left().saturating_sub(FIGURES + BARS.0 + QUOTA + 3);
         let names = if value::is_key(&file.file) { KEYS } else { NAMES };
-        let names = names.min(spare.max(pen.left() / 2 - pen.left() / 8));
+        let names = names.min(spare.max(pen.left() / 2 - pen.left() / 7));
         let mut title = Cow::from(&file.file);
         if value::is_key(&title) && self.widest > names {
             // If not all whole keys fit, the part that distinguishes the spellings comes first.
@@ -436,13 +443,14 @@ impl<'a> CgroupPane<'a> {
     fn used(&self, file: &str, bar: usize, pen: &mut Pen<'_>) {
         let look = self.look;
         let (Some(figure), share) = used_figure(self.container, file) else { return };
-        pen.part(8).right(&figure, look.fg);
+        pen.part(9).right(&figure, look.fg);
         pen.skip(1);
         if let Some(share) = share {
             gauge(pen, bar, share, look);
             let (text, style) = words::share(share, look);
-            let text = if text.ends_with(' ') { text.replace(' ', "%") } else { text };
-            pen.part(5).right(&text, style);
+            // The percent sign comes before the sign of one close to its limit, or the blank for it.
+            let text = text.replace(['!', ' '], "") + if text.ends_with('!') { "%!" } else { "% " };
+            pen.part(6).right(&text, style);
         }
     }
 }
@@ -459,7 +467,7 @@ fn used_figure(container: &Container, file: &str) -> (Option<String>, Option<f32
     match file {
         "memory.max" | "memory.limit_in_bytes" => {
             let share = crate::ui::model::filter::memory_share(container);
-            (counters.memory_bytes.map(format::bytes), share)
+            (counters.memory_bytes.map(|it| format!("{} used", format::bytes(it))), share)
         }
         "pids.max" => {
             let share = match (counters.pids, counters.pids_max) {
@@ -471,7 +479,7 @@ fn used_figure(container: &Container, file: &str) -> (Option<String>, Option<f32
         "cpu.max" | "cpu.cfs_quota_us" => {
             let share = counters.cpu_quota_percent.zip(counters.cpu_percent);
             let share = share.map(|(most, used)| used / most.max(1.0));
-            (counters.cpu_percent.map(|it| format!("{it:.1}%")), share)
+            (counters.cpu_percent.map(|it| format!("{}% used", format::whole(it))), share)
         }
         _ => (None, None),
     }

@@ -20,7 +20,7 @@ use crate::widgets::text::{paragraph, wrap};
 pub(super) fn render(model: &Model, mut canvas: Canvas<'_>) {
     let areas = layout::form(model.size);
     if let Some(area) = areas.help {
-        help(&model.draft, canvas.within(area));
+        help(model, canvas.within(area));
     }
     fields(model, canvas.within(areas.fields));
     if let Some(area) = areas.preview {
@@ -31,7 +31,6 @@ pub(super) fn render(model: &Model, mut canvas: Canvas<'_>) {
 fn fields(model: &Model, canvas: Canvas<'_>) {
     let look = canvas.look;
     let title = [("New container", look.accent)];
-    let right = [("Tab next field", look.dim)];
     let area = layout::form(model.size).rows;
     let form = &model.draft;
     let notes: Vec<(String, Style)> = form.rows().map(|row| note(model, row, look)).collect();
@@ -41,7 +40,7 @@ fn fields(model: &Model, canvas: Canvas<'_>) {
     let room = usize::from(area.width).saturating_sub(TITLE_MARGIN);
     let foot = foot.map(|(it, style)| (cut(it, room, look.glyphs.ellipsis), *style));
     let foot: Vec<Piece<'_>> = foot.iter().map(|(it, style)| (&**it, *style)).collect();
-    let frame = Frame { right: &right, foot: &foot, focused: true, ..Frame::titled(look, &title) };
+    let frame = Frame { foot: &foot, focused: true, ..Frame::titled(look, &title) };
     let Canvas { buf, .. } = canvas.framed(frame);
     let rows: Vec<LabelledRow<'_>> = form
         .rows()
@@ -58,11 +57,8 @@ fn fields(model: &Model, canvas: Canvas<'_>) {
 /// The note beside a field: what is wrong with it, or what it means.
 fn note(model: &Model, row: FormRow, look: &Look) -> (String, Style) {
     let form = &model.draft;
-    let taken: Vec<&str> = model.containers().iter().map(|it| it.name.as_str()).collect();
-    let memory = host_memory(model);
-    let waits = row == FormRow::Command && form.command.is_empty() && !form.tried;
-    if let Some(fault) = form.fault(row, &taken, memory).filter(|_| !waits) {
-        return (fault.text, look.bad);
+    if let Some(fault) = fault(model, row) {
+        return (fault, look.bad);
     }
     match row {
         FormRow::Name if form.name.is_empty() => ("letters, digits, - _ .".to_owned(), look.dim),
@@ -86,8 +82,17 @@ fn note(model: &Model, row: FormRow, look: &Look) -> (String, Style) {
         FormRow::Command => ("its first process".to_owned(), look.dim),
         FormRow::Memory => (memory_note(model), look.dim),
         FormRow::Cpu => (cpu_note(model), look.dim),
-        FormRow::Pids => ("4096 by default".to_owned(), look.dim),
+        FormRow::Pids => ("and threads, at most".to_owned(), look.dim),
     }
+}
+
+/// What is wrong with a field; none: nothing, or it has not been filled in yet.
+fn fault(model: &Model, row: FormRow) -> Option<String> {
+    let form = &model.draft;
+    let taken: Vec<&str> = model.containers().iter().map(|it| it.name.as_str()).collect();
+    let waits = row == FormRow::Command && form.command.is_empty() && !form.tried;
+    let fault = form.fault(row, &taken, host_memory(model)).filter(|_| !waits);
+    fault.map(|it| it.text)
 }
 
 /// The networks that it would really have, once that is known.
@@ -245,8 +250,16 @@ fn lines(name: &str, create: &Create) -> Vec<(String, String)> {
     lines
 }
 
-fn help(form: &CreateForm, canvas: Canvas<'_>) {
+fn help(model: &Model, canvas: Canvas<'_>) {
     let look = canvas.look;
+    let form = &model.draft;
+    if let Some(fault) = fault(model, form.row) {
+        // Beside the field there may be too little room for it.
+        let title = [("Wrong in this field", look.bad)];
+        let Canvas { area, buf, .. } = canvas.framed(Frame::titled(look, &title)).padded();
+        paragraph(&fault, look.fg, area, buf);
+        return;
+    }
     let title = [("Help for this field", look.accent)];
     let Canvas { area, buf, .. } = canvas.framed(Frame::titled(look, &title)).padded();
     let template = form.network.filter(|_| form.row == FormRow::Network);

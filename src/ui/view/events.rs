@@ -25,7 +25,7 @@ const ROOMY_NAMES: usize = 28;
 /// From this width on a line has room for long names and the whole of what happened.
 const ROOMY: usize = 112;
 
-/// Paints the newest events, newest first.
+/// Paints the newest events, the newest last, as in the other lists of them.
 pub(super) fn strip(model: &Model, canvas: Canvas<'_>) {
     let look = canvas.look;
     let title = [("Events", look.accent)];
@@ -35,7 +35,9 @@ pub(super) fn strip(model: &Model, canvas: Canvas<'_>) {
     if model.events.is_empty() && model.sample.is_some() {
         canvas.pen().skip(1).put("nothing has happened yet", look.dim);
     }
-    for (event, row) in model.events.iter().rev().filter(|it| !passes(it)).zip(canvas.rows()) {
+    let newest = model.events.iter().rev().filter(|it| !passes(it));
+    let newest: Vec<&Event> = newest.take(canvas.area.height.into()).collect();
+    for (event, row) in newest.into_iter().rev().zip(canvas.rows()) {
         line(model, event, Named::Here, look, &mut canvas.pen_at(row));
     }
 }

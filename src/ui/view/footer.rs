@@ -1,7 +1,8 @@
 //! The last row: the keys that work here and now, from [`crate::ui::hints`].
 
 use super::canvas::Canvas;
-use crate::ui::hints::{GAP, Hint, INDENT, hints};
+use crate::ui::footer::hints;
+use crate::ui::hints::{GAP, Hint, INDENT};
 use crate::ui::model::Model;
 use crate::widgets::look::Look;
 use crate::widgets::pen::Pen;

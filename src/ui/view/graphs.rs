@@ -134,13 +134,17 @@ fn memory_words(container: &Container, look: &Look, pen: &mut Pen<'_>) {
     if let Some(peak) = counters.memory_peak_bytes {
         pen.put(&format!("  peak {}", format::bytes(peak)), look.dim);
     }
-    for (word, count, style) in
-        [("oom", counters.oom_kills, look.bad), ("hits", counters.memory_hits, look.warn)]
-    {
-        if let Some(count) = count {
-            let style = if count > 0 { style } else { look.dim };
-            pen.put(&format!("  {word} {count}"), style);
-        }
+    if let Some(kills) = counters.oom_kills {
+        pen.put(&format!("  oom {kills}"), if kills > 0 { look.bad } else { look.dim });
+    }
+    if let Some(hits) = counters.memory_hits {
+        // Counted since the start, as the word says.
+        let words = match hits {
+            0 => "  limit never hit".to_owned(),
+            1 => "  limit hit once".to_owned(),
+            hits => format!("  limit hit {hits} times"),
+        };
+        pen.put(&words, if hits > 0 { look.warn } else { look.dim });
     }
     let cache = counters.memory_cache_bytes.map(|it| format!("  cache {}", format::bytes(it)));
     if_it_fits(cache, look, pen);

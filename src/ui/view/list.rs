@@ -15,7 +15,7 @@ use crate::widgets::field::Field;
 use crate::widgets::frame::Frame;
 use crate::widgets::gauge::gauge;
 use crate::widgets::graph::{Graph, slots};
-use crate::widgets::look::Look;
+use crate::widgets::look::{HI_FROM, Look};
 use crate::widgets::pen::{Pen, Piece};
 use crate::widgets::table::{Align, Column, Sorted, Table, arrange};
 
@@ -196,9 +196,9 @@ fn frame<'a>(model: &Model, canvas: Canvas<'a>) -> Canvas<'a> {
     let close = model
         .containers()
         .iter()
-        .filter(|it| memory_share(it).is_some_and(|share| share >= 0.9))
+        .filter(|it| memory_share(it).is_some_and(|share| share >= HI_FROM))
         .count();
-    let close_words = format!("{close} over 90% of limit");
+    let close_words = format!("{close} over {:.0}% of limit", HI_FROM * 100.0);
     let mut right: Vec<Piece<'_>> = Vec::new();
     if !model.list.marks.is_empty() {
         right.push((&marks, look.mark));

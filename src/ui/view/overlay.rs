@@ -61,9 +61,11 @@ fn prefix(model: &Model, canvas: &mut Canvas<'_>) {
             enabled: model.refusal(it.action).is_none(),
         })
         .collect();
-    let area = Rect { height: canvas.area.height.saturating_sub(1), ..canvas.area };
     let popup = Popup { look: canvas.look, title: &model.typed, choices: &choices };
-    popup.render(area, canvas.buf);
+    // On a short screen the box covers the end of the footer, which says only how to get back.
+    let above = canvas.area.height.saturating_sub(1);
+    let height = if popup.height() > above { canvas.area.height } else { above };
+    popup.render(Rect { height, ..canvas.area }, canvas.buf);
 }
 
 fn finder(model: &Model, find: &Find, canvas: &mut Canvas<'_>) {
@@ -72,8 +74,8 @@ fn finder(model: &Model, find: &Find, canvas: &mut Canvas<'_>) {
         FindKind::Palette => "Everything",
     };
     layers::with_found(model, find, canvas.look, |list, area| {
-        let count = list.entries.len().to_string();
-        let Canvas { area, buf, .. } = framed(title, &count, area, canvas);
+        let foot = at_of(list.look, list.cursor, list.entries.len());
+        let Canvas { area, buf, .. } = framed(title, "", &foot, area, canvas);
         list.render(area, buf);
     });
 }
@@ -82,7 +84,7 @@ fn signals(model: &Model, process: &Process, at: usize, canvas: &mut Canvas<'_>)
     let look = canvas.look;
     let title = format!("Signal to {} {}", process.pid, shown(&process.command));
     let layer = layers::signals(model, at);
-    let mut canvas = framed(&title, "", layer.area, canvas);
+    let mut canvas = framed(&title, "", &position(&layer, look), layer.area, canvas);
     let signals = SIGNALS.iter().enumerate().skip(layer.first);
     for ((index, (number, name, help)), row) in signals.zip(layer.rows.rows()) {
         let mut pen = canvas.pen_at(row);
@@ -99,7 +101,7 @@ fn journal(model: &Model, at: usize, canvas: &mut Canvas<'_>) {
     let look = canvas.look;
     let layer = layers::journal(model, at);
     let what = "what was done, and how to do it by hand";
-    let mut canvas = framed("Journal", what, layer.area, canvas);
+    let mut canvas = framed("Journal", what, &position(&layer, look), layer.area, canvas);
     if model.journal.is_empty() {
         canvas.pen().skip(2).put("nothing has been done yet", look.dim);
     }
@@ -162,8 +164,7 @@ fn journal_entry(
 fn all_events(model: &Model, at: usize, canvas: &mut Canvas<'_>) {
     let look = canvas.look;
     let layer = layers::events(model, at);
-    let count = format!("{} kept", model.events.len());
-    let mut canvas = framed("Events", &count, layer.area, canvas);
+    let mut canvas = framed("Events", "", &position(&layer, look), layer.area, canvas);
     foot(&layer, &mut canvas);
     let events = model.events.iter().enumerate().skip(layer.first);
     for ((index, event), row) in events.zip(layer.rows.rows()) {
@@ -178,22 +179,46 @@ fn all_events(model: &Model, at: usize, canvas: &mut Canvas<'_>) {
 /// Paints one line of a list in full, broken into `lines`, of which `rows` are shown.
 fn whole(title: &str, lines: &[&str], first: usize, rows: usize, canvas: &mut Canvas<'_>) {
     let shown = lines.len().min(rows);
-    let right = format!("{}/{}", (first + shown).min(lines.len()), lines.len());
+    let foot = if shown < lines.len() {
+        at_of(canvas.look, first + shown - 1, lines.len())
+    } else {
+        String::new()
+    };
     let style = canvas.look.fg;
     let area = layout::layer(size(canvas), shown + 2);
-    let mut layer = framed(title, &right, area, canvas);
+    let mut layer = framed(title, "", &foot, area, canvas);
     for (line, row) in lines.iter().skip(first).zip(layer.rows()) {
         layer.pen_at(row).skip(1).put(line, style);
     }
 }
 
 /// Paints the frame of a layer over what is below; returns its inside.
-fn framed<'a>(title: &str, right: &str, area: Rect, canvas: &'a mut Canvas<'_>) -> Canvas<'a> {
+fn framed<'a>(
+    title: &str,
+    right: &str,
+    foot: &str,
+    area: Rect,
+    canvas: &'a mut Canvas<'_>,
+) -> Canvas<'a> {
     let look = canvas.look;
     clear(canvas.buf, area, look.fg);
     let left = [(title, look.accent)];
-    let frame = Frame { right: &[(right, look.dim)], focused: true, ..Frame::titled(look, &left) };
+    let (right, foot) = ([(right, look.dim)], [(foot, look.dim)]);
+    let frame = Frame { right: &right, foot: &foot, focused: true, ..Frame::titled(look, &left) };
     canvas.within(area).framed(frame)
+}
+
+/// Says which entry is under the cursor, of how many.
+fn position(layer: &Layer, look: &Look) -> String {
+    at_of(look, layer.at, layer.count)
+}
+
+fn at_of(look: &Look, at: usize, count: usize) -> String {
+    if count == 0 {
+        String::new()
+    } else {
+        format!("{} {}/{count}", look.glyphs.updown, (at + 1).min(count))
+    }
 }
 
 const fn size(canvas: &Canvas<'_>) -> (u16, u16) {

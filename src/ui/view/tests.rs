@@ -91,7 +91,7 @@ fn an_open_container_has_four_panes() {
     has(&lines, &["[1 Overview]", "9 Mounts"]);
     has(&lines, &["Processes", "Cgroup"]);
     has(&lines, &["Console", "Log"]);
-    has(&lines, &["memory.max", "512M", "488M", "95!"]);
+    has(&lines, &["memory.max", "512M", "488M used", "95%!"]);
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn a_key_that_waits_for_another_offers_nothing_but_the_way_back() {
     let mut model = model((80, 24), all());
     for key in ["o", "g"] {
         press(&mut model, key);
-        let hints = crate::ui::hints::hints(&model, model.glyphs);
+        let hints = crate::ui::footer::hints(&model, model.glyphs);
         assert_eq!(hints.iter().map(|it| it.key.as_str()).collect::<Vec<_>>(), ["Esc"], "{key}");
         press(&mut model, "Esc");
     }

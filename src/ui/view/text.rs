@@ -10,7 +10,7 @@ use super::events::{self, Named};
 use super::places;
 use crate::command::Action;
 use crate::command::action::Anywhere;
-use crate::engine::sample::{HIDDEN, Sample};
+use crate::engine::sample::{Detail, HIDDEN, Sample};
 use crate::engine::shown::shown;
 use crate::ui::layout::NARROW;
 use crate::ui::model::Model;
@@ -72,18 +72,27 @@ pub(super) fn pane(model: &Model, tab: Tab, canvas: Canvas<'_>) {
         (Tab::Events, _) => {
             event_lines(model, screen.event_row(count), first, &mut canvas);
         }
-        (Tab::Config, Some(detail)) => {
-            let text = detail.config.as_deref().unwrap_or_default();
-            for (line, row) in text.lines().skip(first).zip(canvas.rows()) {
-                places::config_line(line, look, &mut canvas.pen_at(row));
-            }
-        }
+        (Tab::Config, Some(detail)) => config_lines(model, detail, first, &mut canvas),
         (Tab::Network, _) => places::network(model, first, &mut canvas),
         (Tab::Mounts, Some(detail)) => places::mounts(detail, first, &mut canvas),
         _ => (),
     }
     if let Some(search) = search {
         show_found(search, first, &mut canvas);
+    }
+}
+
+/// Paints the configuration from the `first` line on; the one that is to blame has a sign.
+fn config_lines(model: &Model, detail: &Detail, first: usize, canvas: &mut Canvas<'_>) {
+    let look = canvas.look;
+    let blamed = texts::blamed_line(model);
+    let text = detail.config.as_deref().unwrap_or_default();
+    for ((at, line), row) in text.lines().enumerate().skip(first).zip(canvas.rows()) {
+        let mut pen = canvas.pen_at(row);
+        if blamed == Some(at) {
+            pen.put(look.glyphs.bad, look.bad).to(0);
+        }
+        places::config_line(line, look, &mut pen);
     }
 }
 

@@ -13,11 +13,9 @@ use crate::format;
 use crate::ui::effect::{Act, STOP_GRACE};
 use crate::ui::model::Model;
 use crate::ui::{diagnosis, texts};
-use crate::widgets::look::Look;
+use crate::widgets::look::{HI_FROM, Look, MID_FROM};
 use crate::widgets::text::paragraph;
 
-/// From this share of a limit on its percentage is bad news.
-const AT_LIMIT: f32 = 0.95;
 /// The sign for the state of a container that was not sampled lately.
 const OUTDATED: &str = "?";
 /// From this pressure on there is a warning, in percent.
@@ -188,9 +186,9 @@ pub(super) fn memory(container: &Container, look: &Look) -> String {
 /// Returns a share of a limit as `59`, with a sign when it is close to the limit.
 pub(super) fn share(share: f32, look: &Look) -> (String, Style) {
     let percent = (share * 100.0).round();
-    if share >= AT_LIMIT {
+    if share >= HI_FROM {
         (format!("{percent}!"), look.bad)
-    } else if share >= crate::widgets::look::HI_FROM {
+    } else if share >= MID_FROM {
         (format!("{percent} "), look.warn)
     } else {
         (format!("{percent} "), look.fg)

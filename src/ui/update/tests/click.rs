@@ -6,7 +6,8 @@ use ratatui::layout::{Position, Rect};
 use super::*;
 use crate::command::Action;
 use crate::command::action::{Anywhere, Do};
-use crate::ui::hints::{self, hints};
+use crate::ui::footer::hints;
+use crate::ui::hints::{self, Click};
 use crate::ui::layers;
 use crate::ui::layout;
 use crate::ui::model::create::{FormRow, SourceKind};
@@ -58,6 +59,24 @@ fn a_click_on_a_hint_does_what_it_names_and_a_dead_one_nothing() {
     assert!(!model.list.filtering && model.list.filter_text.is_empty());
     // Beside them there is nothing to press.
     assert_eq!(click(&mut model, 119, 35), []);
+}
+
+#[test]
+fn the_keys_of_the_marks_are_in_one_row_and_can_be_clicked() {
+    let mut model = three();
+    press(&mut model, "Home Spc G Spc");
+    let line = model.mark_line().unwrap();
+    assert!(line.actions().any(|it| it == Action::Act(Do::Freeze)), "{line:?}");
+    let twice = |it: &hints::Hint| matches!(it.click, Click::Runs(action) if line.actions().any(|it| it == action));
+    assert!(!hints(&model, model.glyphs).iter().any(twice));
+    let freeze = Some(Click::Runs(Action::Act(Do::Freeze)));
+    let row = model.size.1 - 2;
+    let clicks = |x: &u16| model.mark_click(Position::new(*x, row)) == freeze;
+    let x = (0..model.size.0).find(clicks).unwrap();
+    let effects = click(&mut model, x, row);
+    assert_eq!(effects, [act("api", Act::Freeze), act("web", Act::Freeze)].concat());
+    // What was marked is not any more.
+    assert_eq!((model.mark_line(), model.mark_click(Position::new(x, row))), (None, None));
 }
 
 #[test]
@@ -241,7 +260,7 @@ fn keys_beside_a_message_can_be_clicked() {
         _ = update(&mut model, sampled(frozen));
         let row = model.size.1 - 2;
         let place = |model: &Model, action| {
-            let click = Some(hints::Click::Runs(action));
+            let click = Some(Click::Runs(action));
             (0..size.0).find(|it| model.status_click(Position::new(*it, row)) == click).unwrap()
         };
         // Where space is short, only undo is named.

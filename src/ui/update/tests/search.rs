@@ -1,6 +1,7 @@
 //! Lines are found in the log, which does not scroll while they are inspected.
 
 use super::*;
+use crate::ui::texts;
 
 fn with_log() -> Model {
     let mut model = three();
@@ -48,4 +49,21 @@ fn processes_are_ordered_where_they_are_shown() {
     let effects = update(&mut model, Message::Key(KeyCode::Char('m').into()));
     let Some(Effect::Look(look)) = effects.first() else { panic!("{effects:?}") };
     assert_eq!(look.order, engine::process::ProcessOrder::Memory);
+}
+
+#[test]
+fn the_configuration_opens_at_the_line_that_is_to_blame() {
+    let mut model = three();
+    press(&mut model, "j s");
+    let why = "mount /a on /b: No such file or directory (line 40 of /var/lib/lxc/db/config)";
+    _ = update(&mut model, done("db", Act::Start, Err(why.to_owned())));
+    assert_eq!(texts::blamed_line(&model), Some(39));
+    press(&mut model, "7");
+    assert_eq!(model.detail.as_ref().unwrap().scroll, 37);
+    press(&mut model, "Esc j");
+    assert_eq!(texts::blamed_line(&model), None, "another container's");
+    let elsewhere = "cannot be read (line 4 of /usr/share/lxc/config/common.conf)";
+    press(&mut model, "k s");
+    _ = update(&mut model, done("db", Act::Start, Err(elsewhere.to_owned())));
+    assert_eq!(texts::blamed_line(&model), None);
 }

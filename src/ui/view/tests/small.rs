@@ -3,7 +3,8 @@
 use super::*;
 use crate::engine::exit::Exit;
 use crate::engine::sample::Interface;
-use crate::ui::hints::{GAP, INDENT, hints};
+use crate::ui::footer::hints;
+use crate::ui::hints::{GAP, INDENT};
 
 const SMALL: (u16, u16) = (40, 10);
 
