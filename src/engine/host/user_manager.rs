@@ -1,5 +1,7 @@
 //! Asks the user's systemd for a cgroup that is delegated to this process: a scope of its own. The
-//! manager's private socket needs no bus; one call of D-Bus is all that is spoken here.
+//! manager's private socket needs no bus. `zbus` writes the one call that is made here, but its
+//! connections are not used: they start threads that never end (its executor's, and that of
+//! `async-io`), and this process clones and moves to other namespaces afterwards.
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -8,6 +10,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::unistd::geteuid;
+use zbus::message::Message;
+use zbus::zvariant::serialized::{Context, Data};
+use zbus::zvariant::{Endian, Value};
 
 use super::random;
 use crate::engine::terms::patience::Patience;
@@ -28,7 +33,7 @@ pub(in crate::engine) fn enter_scope(description: &str) -> io::Result<()> {
     authenticate(&mut manager)?;
     let pid = std::process::id();
     let unit = format!("wharf-{pid}-{}.scope", random::digits(DIGITS));
-    manager.write_all(&start_scope(&unit, description, pid))?;
+    manager.write_all(start_scope(&unit, description, pid)?.data())?;
     answer(&mut manager)?;
     // The answer only says that it will be done.
     let mut patience = Patience::until(Instant::now() + LONGEST);
@@ -78,9 +83,9 @@ fn answer(manager: &mut UnixStream) -> io::Result<()> {
         match kind {
             METHOD_RETURN => return Ok(()),
             ERROR => {
-                // A text with its length before it and a zero after it.
-                let text = bytes.get(fields + 4..bytes.len().saturating_sub(1));
-                let text = String::from_utf8_lossy(text.unwrap_or_default()).into_owned();
+                let body = bytes.get(fields..).unwrap_or_default();
+                let body = Data::new(body, Context::new_dbus(Endian::Little, 0));
+                let (text, _) = body.deserialize::<String>().map_err(io::Error::other)?;
                 return Err(io::Error::other(text));
             }
             // A signal.
@@ -89,116 +94,54 @@ fn answer(manager: &mut UnixStream) -> io::Result<()> {
     }
 }
 
-/// A message of D-Bus, little-endian, as far as it is written; see its specification.
-#[derive(Debug, Default)]
-struct Wire(Vec<u8>);
-
-impl Wire {
-    fn align(&mut self, to: usize) {
-        self.0.resize(self.0.len().next_multiple_of(to), 0);
-    }
-
-    fn number(&mut self, value: u32) {
-        self.align(4);
-        self.0.extend(value.to_le_bytes());
-    }
-
-    fn text(&mut self, text: &str) {
-        self.number(text.len() as u32);
-        self.0.extend(text.as_bytes());
-        self.0.push(0);
-    }
-
-    fn signature(&mut self, text: &str) {
-        self.0.push(text.len() as u8);
-        self.0.extend(text.as_bytes());
-        self.0.push(0);
-    }
-
-    /// An array of structures.
-    fn array(&mut self, fill: impl FnOnce(&mut Self)) {
-        self.number(0);
-        let length = self.0.len() - 4;
-        self.align(8);
-        let begin = self.0.len();
-        fill(self);
-        let bytes = (self.0.len() - begin) as u32;
-        if let Some(place) = self.0.get_mut(length..length + 4) {
-            place.copy_from_slice(&bytes.to_le_bytes());
-        }
-    }
-
-    /// A name and the signature of its value, which follows.
-    fn property(&mut self, name: &str, signature: &str) {
-        self.align(8);
-        self.text(name);
-        self.signature(signature);
-    }
-
-    /// A field of the header.
-    fn field(&mut self, code: u8, signature: &str, value: &str) {
-        self.align(8);
-        self.0.push(code);
-        self.signature(signature);
-        if signature == "g" { self.signature(value) } else { self.text(value) }
-    }
-}
-
-/// The call of `StartTransientUnit`; see org.freedesktop.systemd1(5).
-fn start_scope(unit: &str, description: &str, pid: u32) -> Vec<u8> {
-    let mut body = Wire::default();
-    body.text(unit);
-    body.text("fail");
-    body.array(|it| {
-        it.property("Description", "s");
-        it.text(description);
-        it.property("Delegate", "b");
-        it.number(1);
-        it.property("CollectMode", "s");
-        it.text("inactive-or-failed");
-        it.property("PIDs", "au");
-        it.number(4);
-        it.number(pid);
-    });
-    body.array(|_none| ());
-    // Little-endian, a method call, no flags, version 1; the length of the body, the serial number.
-    let mut call = Wire(vec![b'l', 1, 0, 1]);
-    call.number(body.0.len() as u32);
-    call.number(1);
-    call.array(|it| {
-        it.field(1, "o", "/org/freedesktop/systemd1");
-        it.field(2, "s", "org.freedesktop.systemd1.Manager");
-        it.field(3, "s", "StartTransientUnit");
-        it.field(6, "s", "org.freedesktop.systemd1");
-        it.field(8, "g", "ssa(sv)a(sa(sv))");
-    });
-    call.align(8);
-    call.0.extend(body.0);
-    call.0
+/// Returns the call of `StartTransientUnit`; see org.freedesktop.systemd1(5).
+fn start_scope(unit: &str, description: &str, pid: u32) -> io::Result<Message> {
+    let properties = [
+        ("Description", Value::from(description)),
+        ("Delegate", true.into()),
+        ("CollectMode", "inactive-or-failed".into()),
+        ("PIDs", vec![pid].into()),
+    ];
+    let no_others: [(&str, Vec<(&str, Value<'_>)>); 0] = [];
+    let call = Message::method_call("/org/freedesktop/systemd1", "StartTransientUnit")
+        .and_then(|it| it.destination("org.freedesktop.systemd1"))
+        .and_then(|it| it.interface("org.freedesktop.systemd1.Manager"))
+        .and_then(|it| {
+            it.endian(Endian::Little).build(&(unit, "fail", &properties[..], &no_others[..]))
+        });
+    call.map_err(io::Error::other)
 }
 
 #[cfg(test)]
-#[allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
+    type Properties<'a> = Vec<(String, Value<'a>)>;
+    type Body<'a> = (String, String, Properties<'a>, Vec<(String, Properties<'a>)>);
+
     #[test]
-    fn what_is_written_is_aligned_and_counted() {
-        let call = start_scope("a.scope", "b", 7);
-        let number = |at: usize| u32::from_le_bytes(call[at..at + 4].try_into().unwrap()) as usize;
-        let (body, fields) = (number(4), number(12));
-        assert_eq!(call.len(), 16 + fields.next_multiple_of(8) + body);
-        let begin = call.len() - body;
-        assert_eq!(number(begin), "a.scope".len());
-        assert_eq!(call.get(begin + 4..begin + 12), Some(&b"a.scope\0"[..]));
-        // The properties end with the pid; the list of other units is empty, and aligned all the same.
-        let mut end = Wire::default();
-        end.property("PIDs", "au");
-        for it in [4, 7, 0] {
-            end.number(it);
-        }
-        end.align(8);
-        let end = &end.0[..end.0.len() - 4];
-        assert!(call.windows(end.len()).any(|it| it == end));
+    fn the_call_has_the_signature_that_systemd_expects() {
+        let call = start_scope("a.scope", "b", 7).unwrap();
+        assert_eq!(call.body().signature().to_string_no_parens(), "ssa(sv)a(sa(sv))");
+        assert_eq!(call.data().first(), Some(&b'l'));
+        let body = call.body();
+        let (unit, mode, properties, others): Body<'_> = body.deserialize().unwrap();
+        assert_eq!((unit.as_str(), mode.as_str(), others.len()), ("a.scope", "fail", 0));
+        assert!(properties.contains(&("PIDs".to_owned(), vec![7_u32].into())));
+    }
+
+    #[test]
+    fn an_error_is_reported_in_the_words_of_the_manager() {
+        let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+        let call = start_scope("a.scope", "b", 7).unwrap();
+        let signal = Message::signal("/a", "a.b", "C").unwrap().build(&()).unwrap();
+        let error = Message::error(&call.header(), "a.b.Bad").unwrap();
+        let error = error.endian(Endian::Little).build(&"Not so.").unwrap();
+        theirs.write_all(signal.data()).unwrap();
+        theirs.write_all(error.data()).unwrap();
+        assert_eq!(answer(&mut ours).unwrap_err().to_string(), "Not so.");
+        let done = Message::method_return(&call.header()).unwrap().build(&()).unwrap();
+        theirs.write_all(done.data()).unwrap();
+        answer(&mut ours).unwrap();
     }
 }
