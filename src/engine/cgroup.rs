@@ -18,6 +18,7 @@ mod hierarchy;
 mod keep;
 mod kill;
 pub mod knob;
+mod mark;
 mod oom;
 mod planned;
 mod settings;

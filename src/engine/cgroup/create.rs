@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::file::write_once;
 use super::hand_down::{enable, is_crowded};
 use super::kill::pids_below;
-use super::{Cgroup, CgroupError, Group, Hierarchies, Hierarchy, Version, control};
+use super::{Cgroup, CgroupError, Group, Hierarchies, Hierarchy, Version, control, mark};
 use crate::engine::terms::patience::Patience;
 
 /// LXC's highest suffix for a name that is taken.
@@ -56,7 +56,10 @@ impl Cgroup {
                 Err(other) => return Err(other),
             }
         }
-        Err(CgroupError::Taken(name.to_owned()))
+        Err(match naming {
+            Naming::Suffixed => CgroupError::Taken(name.to_owned()),
+            Naming::Exact => CgroupError::Foreign(place(hierarchies, name)),
+        })
     }
 
     /// Returns the names that [`Self::create`] tries, in its order.
@@ -177,10 +180,20 @@ impl CreatedDirs {
                 Err(errno) if errno.kind() == io::ErrorKind::AlreadyExists && !is_last => continue,
                 Err(errno) => return Err(CgroupError::Create { dir, errno }),
             }
+            if !is_last {
+                mark::set(&dir);
+            }
             prepare(hierarchy, &dir)?;
         }
         Ok(dir)
     }
+}
+
+/// Returns where the group `name` exists, or else where it would be first.
+fn place(hierarchies: &Hierarchies, name: &str) -> PathBuf {
+    let places: Vec<PathBuf> = hierarchies.iter().map(|it| it.base.join(name)).collect();
+    let found = places.iter().find(|it| it.exists()).or_else(|| places.first());
+    found.cloned().unwrap_or_default()
 }
 
 fn make(dir: &Path) -> io::Result<()> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::create::Naming;
 use super::hand_down::members;
-use super::{Cgroup, CgroupError, Hierarchies};
+use super::{Cgroup, CgroupError, Hierarchies, mark};
 use crate::engine::terms::groups::{monitor, payload};
 use crate::engine::terms::name::Name;
 use crate::engine::terms::patience::Patience;
@@ -25,7 +25,7 @@ pub(in crate::engine) struct PlannedGroups {
     monitor: String,
     inner: Option<String>,
     exact: bool,
-    /// The directories above them that are made for them, outermost first.
+    /// The directories above them that wharf has made or will make, outermost first.
     above: Vec<PathBuf>,
 }
 
@@ -109,7 +109,7 @@ impl PlannedGroups {
         if !members(dir).is_empty() {
             return Err(CgroupError::Crowded(dir.to_path_buf()));
         }
-        let made = !dir.exists() || past.made(dir);
+        let made = !dir.exists() || past.made(dir) || mark::has(dir);
         if made && !self.above.iter().any(|it| it == dir) {
             self.above.push(dir.to_path_buf());
         }
@@ -154,7 +154,7 @@ impl PlannedGroups {
         Cgroup::names(&self.monitor, self.naming())
     }
 
-    /// Removes the directories above that were made, unless somebody uses them by now.
+    /// Removes the directories above that wharf made, unless somebody else uses them.
     pub(in crate::engine) fn remove_above(&self) {
         for dir in self.above.iter().rev() {
             _ = std::fs::remove_dir(dir);
