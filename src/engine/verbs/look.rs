@@ -13,7 +13,7 @@ use crate::engine::running::command_socket::{Client, ConsoleLog, SocketError, St
 use crate::engine::running::event::{self, What};
 use crate::engine::running::record::{self, Record, last_words};
 use crate::engine::seen::process::Process;
-use crate::engine::seen::sample::{Container, HIDDEN, Unmanaged};
+use crate::engine::seen::sample::{Container, Detail, HIDDEN, Unmanaged};
 use crate::engine::seen::sampler::{Interest, ReadDepth, Sampler, unmanaged};
 use crate::engine::store::Store;
 use crate::engine::{Engine, Error, ErrorKind, Host, Name, State, Verb, sys};
@@ -170,7 +170,7 @@ impl Engine {
     pub fn signal(&self, name: &Name, process: &Process, signal: i32) -> Result<(), Error> {
         const VERB: Verb = Verb::Signal;
         let container = self.info(name)?;
-        let Some(cgroup) = container.detail.and_then(|it| it.cgroup) else {
+        let Some(detail) = container.detail.filter(|_| container.state != State::Stopped) else {
             return Err(Error::new(
                 VERB,
                 name,
@@ -178,7 +178,7 @@ impl Engine {
                 "the container is not running",
             ));
         };
-        send(self.lxcpath.host(), &cgroup, process, signal).map_err(|error| {
+        send(self.lxcpath.host(), &detail, process, signal).map_err(|error| {
             let kind = match &error {
                 SignalError::Ended(_) | SignalError::Elsewhere(_) => ErrorKind::NotFound,
                 SignalError::Send { source: Errno::EPERM, .. } => ErrorKind::Denied,
@@ -199,14 +199,19 @@ fn ticks_since_boot() -> Option<u64> {
 
 /// Opens a pidfd first and then checks that it is the right process, so that its pid cannot be
 /// reused in between.
-fn send(host: &Host, cgroup: &str, process: &Process, signal: i32) -> Result<(), SignalError> {
+fn send(host: &Host, seen: &Detail, process: &Process, signal: i32) -> Result<(), SignalError> {
     let pid = process.pid;
     let pidfd = sys::pidfd_open(pid).map_err(|_gone| SignalError::Ended(pid))?;
     if Identity::of(host, pid) != Some(process.identity()) {
         return Err(SignalError::Ended(pid));
     }
     let hierarchies = Hierarchies::discover(host).unwrap_or_default();
-    if !Cgroup::open(&hierarchies, cgroup).pids().contains(&pid) {
+    let is_inside = match &seen.cgroup {
+        Some(cgroup) => Cgroup::open(&hierarchies, cgroup).pids().contains(&pid),
+        // Without a group, what descends from its init: no process ceases to.
+        None => seen.processes.iter().any(|it| it.identity() == process.identity()),
+    };
+    if !is_inside {
         return Err(SignalError::Elsewhere(pid));
     }
     sys::pidfd_send_signal(pidfd.as_fd(), signal).map_err(|source| SignalError::Send {
