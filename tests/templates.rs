@@ -10,6 +10,7 @@ use std::fs;
 use std::process::Command;
 
 use nix::sched::{CloneFlags, unshare};
+use support::screen::Screen;
 use support::{Lxcpath, can_run_containers, has_program};
 
 /// Makes this thread's own network with a bridge and two more interfaces. None: this machine cannot
@@ -103,4 +104,19 @@ fn a_word_that_is_neither_file_nor_template_lists_the_templates() {
     assert!(refused.contains("wharf's templates are complex, empty-netns, macvlan,"), "{refused}");
     let refused = lxcpath.refused(&["create", &lxcpath.name("x"), "-f", "./macvlan"], 1);
     assert!(!refused.contains("templates are"), "{refused}");
+}
+
+#[test]
+fn a_template_that_asks_on_the_terminal_is_not_waited_for() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let (name, dir) = (lxcpath.name("asks"), tempfile::tempdir().unwrap());
+    let program = dir.path().join("template");
+    support::rootfs::write_script("#!/bin/sh\nread answer < /dev/tty\n", &program);
+    let program = program.to_str().unwrap();
+    let mut screen = Screen::spawn(lxcpath.command(&["create", &name, "-t", program]), 200, 10);
+    screen.wait_for("asks a question on the terminal");
+    assert!(!lxcpath.path().join(&name).exists());
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
 use crate::engine::host::identity;
@@ -41,8 +42,20 @@ pub(super) enum TemplateError {
     Run { path: PathBuf, source: io::Error },
     #[error("template {path} failed ({status}): {said}")]
     Failed { path: PathBuf, status: ExitStatus, said: String },
+    #[error(
+        "template {0} asks a question on the terminal, where nobody can answer it; pass what it asks \
+         for as its arguments, after --"
+    )]
+    Asks(PathBuf),
     #[error("cancelled; nothing is left")]
     Cancelled,
+}
+
+/// How a template ended.
+enum TemplateEnd {
+    Exited(ExitStatus),
+    /// It was stopped, being in the background, when it used the terminal.
+    Asked,
 }
 
 /// Finds the program: an absolute path as it is, else `lxc-NAME` in LXC's directory.
@@ -78,10 +91,12 @@ pub(super) fn run(
         .stdin(Stdio::null());
     progress.begin("running the template", 0);
     let failed = |source| TemplateError::Run { path: program.to_path_buf(), source };
-    let (status, said) = watch(&mut command, progress).map_err(failed)?;
-    if status.success() {
-        return Ok(());
-    }
+    let (end, said) = watch(&mut command, progress).map_err(failed)?;
+    let status = match end {
+        TemplateEnd::Exited(status) if status.success() => return Ok(()),
+        TemplateEnd::Exited(status) => status,
+        TemplateEnd::Asked => return Err(TemplateError::Asks(program.to_path_buf())),
+    };
     if progress.is_cancelled() {
         return Err(TemplateError::Cancelled);
     }
@@ -91,13 +106,13 @@ pub(super) fn run(
 
 /// Waits for a program, with everything that it starts, and ends them if that is cancelled. Returns
 /// what it printed, errors rather than output.
-fn watch(command: &mut Command, progress: &Progress) -> io::Result<(ExitStatus, Vec<u8>)> {
+fn watch(command: &mut Command, progress: &Progress) -> io::Result<(TemplateEnd, Vec<u8>)> {
     let file = || io::Result::Ok(File::from(memfd_create(c"template", MFdFlags::MFD_CLOEXEC)?));
     let [mut output, mut errors] = [file()?, file()?];
     command.stdout(output.try_clone()?).stderr(errors.try_clone()?).process_group(0);
     let mut child = command.spawn()?;
-    let status = attend(&mut child, progress);
-    if status.is_err() {
+    let end = attend(&mut child, progress);
+    if end.is_err() {
         // It may have ended meanwhile.
         _ = child.kill();
     }
@@ -108,20 +123,32 @@ fn watch(command: &mut Command, progress: &Progress) -> io::Result<(ExitStatus, 
             file.read_to_end(&mut said)?;
         }
     }
-    Ok((status?, said))
+    Ok((end?, said))
 }
 
-fn attend(child: &mut Child, progress: &Progress) -> io::Result<ExitStatus> {
+fn attend(child: &mut Child, progress: &Progress) -> io::Result<TemplateEnd> {
     let pidfd = sys::pidfd_open(child.id() as i32)?;
     let group = Pid::from_raw(child.id() as i32);
-    while !progress.is_cancelled() && !identity::has_ended(pidfd.as_fd(), LOOK)? {}
-    if progress.is_cancelled() {
-        // Neither matters if nobody is left.
+    let mut asks = false;
+    while !progress.is_cancelled() && !asks && !identity::has_ended(pidfd.as_fd(), LOOK)? {
+        asks = is_stopped_by_terminal(group);
+    }
+    if progress.is_cancelled() || asks {
+        // None matters if nobody is left.
         _ = killpg(group, Signal::SIGTERM);
+        _ = killpg(group, Signal::SIGCONT);
         identity::has_ended(pidfd.as_fd(), GRACE)?;
         _ = killpg(group, Signal::SIGKILL);
     }
-    child.wait()
+    let status = child.wait()?;
+    Ok(if asks { TemplateEnd::Asked } else { TemplateEnd::Exited(status) })
+}
+
+/// Returns whether a child that is not the terminal's foreground is stopped because it has used that.
+fn is_stopped_by_terminal(child: Pid) -> bool {
+    let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    let stopped = waitid(Id::Pid(child), flags);
+    matches!(stopped, Ok(WaitStatus::Stopped(_, Signal::SIGTTIN | Signal::SIGTTOU)))
 }
 
 fn last_lines(said: &[u8]) -> String {
