@@ -70,10 +70,9 @@ impl ConfigError {
         self.subject.rsplit(' ').next().filter(|_| lacks)
     }
 
-    /// Returns whether the line would isolate the container from the host.
-    pub(in crate::engine) fn isolates(&self) -> bool {
-        let keys = ["lxc.idmap", "lxc.seccomp.", "lxc.apparmor."];
-        keys.iter().any(|it| self.subject.starts_with(it))
+    /// Returns whether a profile of its own would confine the container, if the host could load one.
+    pub(in crate::engine) const fn confines(&self) -> bool {
+        matches!(self.reason, Reason::NoParser)
     }
 
     const fn is_not_yet(&self) -> bool {

@@ -74,8 +74,8 @@ impl Base {
         }
         let theirs = config::load(name, lxcpath, Some(&file), &[])?;
         // A request for isolation must not result in a container without it.
-        let isolating = theirs.unsupported().into_iter().filter(ConfigError::isolates);
-        if let Some(errors) = ConfigErrors::of(isolating.collect()) {
+        let confining = theirs.unsupported().into_iter().filter(ConfigError::confines);
+        if let Some(errors) = ConfigErrors::of(confining.collect()) {
             return Err(errors);
         }
         let (kept, left_out) = without_what_is_refused(&theirs);
