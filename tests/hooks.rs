@@ -211,3 +211,28 @@ fn a_hook_of_the_containers_learns_nothing_of_the_host() {
     assert!(seen.contains(&format!("LXC_NAME={name}\n")) && seen.contains("\nPATH="), "{seen}");
     assert!(!seen.contains("of the host") && !seen.contains("on the host"), "{seen}");
 }
+
+#[test]
+fn no_program_of_the_hosts_gets_what_an_image_may_have_set() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let seen = |moment: &str| lxcpath.path().join(format!(".{moment}"));
+    let moments = ["pre-start", "mount", "start-host", "post-stop"];
+    let hooks = moments.map(|it| {
+        format!("lxc.hook.{it} = /bin/sh -c 'env > {}.new; mv {0}.new {0}'", seen(it).display())
+    });
+    let lines = format!(
+        "{}\nlxc.environment = WHARF_WORD=x\nlxc.environment.runtime = WHARF_RUN=y",
+        hooks.join("\n")
+    );
+    let Some(name) = create(&lxcpath, root.path(), &lines) else { return };
+    lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
+    let inside = lxcpath.ok(&["attach", &name, "--", "/bin/env"]);
+    assert!(inside.contains("WHARF_WORD=x\n") && inside.contains("WHARF_RUN=y\n"), "{inside}");
+    lxcpath.ok(&["stop", "-k", &name]);
+    wait_until("the last hook", || seen("post-stop").exists());
+    for moment in moments {
+        let text = fs::read_to_string(seen(moment)).unwrap();
+        assert_eq!(text.contains("WHARF_WORD"), moment == "mount", "{moment}: {text}");
+        assert!(text.contains("LXC_NAME=") && !text.contains("WHARF_RUN"), "{moment}: {text}");
+    }
+}

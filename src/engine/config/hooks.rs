@@ -23,7 +23,13 @@ pub(super) fn of(config: &Config, root: Option<&Rootfs>) -> Hooks {
         }));
     }
     let by_arguments = settings.number("lxc.hook.version") == 0;
-    Hooks { all, by_arguments, environment: environment(config, root, by_arguments) }
+    let own = settings.all("lxc.environment").chain(settings.all("lxc.environment.hooks"));
+    let own = own.filter_map(|it| {
+        let Meaning::Variable { name, value } = &it.meaning else { return None };
+        Some((name.clone(), value.clone()))
+    });
+    let own = own.collect();
+    Hooks { all, by_arguments, environment: environment(config, root, by_arguments), own }
 }
 
 fn environment(
@@ -47,11 +53,5 @@ fn environment(
         ("LXC_LOG_LEVEL", Some(value("lxc.log.level").unwrap_or_else(|| LOG_LEVEL.to_owned()))),
         ("LXC_HOOK_VERSION", Some(if by_arguments { "0" } else { "1" }.to_owned())),
     ];
-    let known = known.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
-    let own = settings.all("lxc.environment").chain(settings.all("lxc.environment.hooks"));
-    let own = own.filter_map(|it| {
-        let Meaning::Variable { name, value } = &it.meaning else { return None };
-        Some((name.clone(), value.clone()))
-    });
-    own.chain(known).collect()
+    known.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
 }

@@ -43,7 +43,7 @@ pub(super) fn settings(
     for variable in config.env.iter().flatten() {
         let is_variable = variable.split_once('=').is_some_and(|(name, _)| !name.is_empty());
         if is_variable && is_line(variable) {
-            set("lxc.environment", variable.clone());
+            set(key_of(variable), variable.clone());
         } else {
             notes.push(format!("left out a variable of the image: {}", shown(variable)));
         }
@@ -76,6 +76,20 @@ pub(super) fn settings(
         }
     }
     Ok(settings)
+}
+
+/// Chooses the key for a variable of the image's. Hooks run programs of the host with
+/// `lxc.environment`, so that only what cannot change those goes there; LXC before 7.0 has no other.
+fn key_of(variable: &str) -> &'static str {
+    let is_word = |it: &str| it.chars().all(|it| it.is_ascii_alphanumeric() || "_-.@".contains(it));
+    let is_harmless = match variable.split_once('=') {
+        Some(("PATH", path)) => {
+            path.split(':').all(|it| DEFAULT_PATH.split(':').any(|own| own == it))
+        }
+        Some(("LANG", word)) => is_word(word),
+        Some(_) | None => false,
+    };
+    if is_harmless { "lxc.environment" } else { "lxc.environment.runtime" }
 }
 
 /// Writes a command so that it is read as the same words; none: there is none, or it cannot be.
@@ -248,6 +262,17 @@ mod tests {
         assert_eq!(account("7:8").unwrap(), (7, 8, vec![]));
         for text in ["nobody", "web:nobody", "4294967295", "-1", "99999999999"] {
             assert!(account(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_could_change_a_program_of_the_host_is_not_for_hooks() {
+        for harmless in ["PATH=/usr/bin:/bin", "LANG=C.UTF-8"] {
+            assert_eq!(key_of(harmless), "lxc.environment", "{harmless}");
+        }
+        for other in ["PATH=/usr/bin:/app", "PATH=", "LD_PRELOAD=/x.so", "LANG=../x", "BASH_ENV=x"]
+        {
+            assert_eq!(key_of(other), "lxc.environment.runtime", "{other}");
         }
     }
 

@@ -121,6 +121,9 @@ pub struct Hooks {
     pub by_arguments: bool,
     /// Added to the environment of whoever starts the container.
     pub environment: Vec<(String, String)>,
+    /// `lxc.environment`: added for hooks that the new process runs, as with LXC. An image may have
+    /// brought it, so no program of the supervisor's gets it.
+    pub own: Vec<(String, String)>,
 }
 
 /// What the container's processes start with, besides privileges.

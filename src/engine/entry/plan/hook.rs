@@ -24,7 +24,8 @@ pub(super) fn at(spec: &Spec, moment: Moment) -> Result<Vec<Step>, PlanError> {
     let step = |it: &At<Hook>| {
         let script = Script::of_hook(&it.value, spec.name.as_str(), &spec.hooks);
         let argv = [SHELL.to_owned(), "-c".to_owned(), script.line()];
-        let mut environment = script.environment.clone();
+        let mut environment = spec.hooks.own.clone();
+        environment.extend(script.environment.iter().cloned());
         if moment == Moment::Start {
             environment.insert(0, ("PATH".to_owned(), DEFAULT_PATH.to_owned()));
         }

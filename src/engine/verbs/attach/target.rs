@@ -38,7 +38,7 @@ pub(super) struct AttachTarget {
     pub(super) filter: Option<Vec<FilterInstruction>>,
     /// What confines init.
     pub(super) label: Option<Label>,
-    /// `lxc.environment`.
+    /// `lxc.environment` and `lxc.environment.runtime`.
     pub(super) environment: Vec<(String, String)>,
     /// `lxc.prlimit.*`.
     pub(super) limits: Vec<At<ResourceLimit>>,
@@ -159,10 +159,14 @@ impl AttachTarget {
 
 /// Asks for the configuration that the container runs with, since its file may have changed.
 fn environment(client: &Client) -> Result<Vec<(String, String)>, TargetError> {
-    let lines = client.config_item("lxc.environment").map_err(TargetError::Socket)?;
-    let lines = lines.unwrap_or_default();
-    let pairs = lines.lines().filter_map(|line| line.split_once('='));
-    Ok(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+    let mut pairs = Vec::new();
+    // LXC before 7.0 does not know the second.
+    for key in ["lxc.environment", "lxc.environment.runtime"] {
+        let lines = client.config_item(key).map_err(TargetError::Socket)?.unwrap_or_default();
+        let found = lines.lines().filter_map(|line| line.split_once('='));
+        pairs.extend(found.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    }
+    Ok(pairs)
 }
 
 /// Asks for the limits that the container was started with; init may have lowered its own since.
