@@ -152,7 +152,9 @@ fn has_what_the_image_says(lxcpath: &Lxcpath, name: &str) {
     assert_eq!(tree(&lxcpath.path().join(name)).len(), tree(&made).len() + 3);
     lxcpath.ok(&["start", name]);
     let config = fs::read_to_string(lxcpath.path().join(name).join("config")).unwrap();
-    for line in ["lxc.init.cwd = /srv/web", "lxc.init.gid = 7", "lxc.environment = WORD=a 'b' c"] {
+    for line in
+        ["lxc.init.cwd = /srv/web", "lxc.init.gid = 7", "lxc.environment.runtime = WORD=a 'b' c"]
+    {
         assert!(config.contains(line), "{line}: {config}");
     }
     wait_until("its command", || lxcpath.ok(&["ps", name]).contains("sleep 1000"));
@@ -343,4 +345,30 @@ fn holes_and_the_modes_of_pipes_are_kept_and_what_cannot_be_read_is_refused() {
     let registry = ["create", "x", "--from", "docker://debian", "--tag", "12"];
     let said = lxcpath.refused(&registry, 1);
     assert!(said.contains("follows its name"), "{said}");
+}
+
+#[test]
+fn a_layout_of_very_many_files_is_refused_before_it_fills_the_memory() {
+    const FILES: usize = 50_000;
+    let dir = tempfile::tempdir().unwrap();
+    if !can_run_containers() {
+        return;
+    }
+    let file = dir.path().join("many.tar");
+    let mut archive = tar::Builder::new(BufWriter::new(fs::File::create(&file).unwrap()));
+    let mut put = |name: &str| {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(0);
+        archive.append_data(&mut header, name, std::io::empty()).unwrap();
+    };
+    put("index.json");
+    for number in 0..FILES {
+        put(&format!("{number:0>99}"));
+    }
+    archive.into_inner().unwrap().flush().unwrap();
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("many");
+    let said = lxcpath.refused(&["create", &name, "--from", file.to_str().unwrap()], 1);
+    assert!(said.contains("too many files of a layout"), "{said}");
+    assert!(!lxcpath.path().join(&name).exists());
 }

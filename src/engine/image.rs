@@ -58,7 +58,9 @@ pub(in crate::engine) enum EntryFault {
     TooSparse,
     #[error("is a sparse file in the format of pax; archive it with tar --format=gnu")]
     PaxSparse,
-    #[error("is one of too many directories or removals in a layer")]
+    #[error(
+        "is one of too many directories or removals in a layer, or of too many files of a layout"
+    )]
     TooMany,
     #[error("lies too deep")]
     TooDeep,

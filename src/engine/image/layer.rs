@@ -32,7 +32,7 @@ pub(in crate::engine) const MAX_SPARSE: u64 = 16 << 30;
 /// What a hole is read as, in pieces of at most this length.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 /// What removes files, and which directories are there, is remembered until the end of a layer.
-pub(super) const MOST_REMEMBERED: usize = 64 << 20;
+const MOST_REMEMBERED: usize = 64 << 20;
 /// The prefix of how newer archives describe holes.
 const PAX_HOLES: &str = "GNU.sparse.";
 /// The bits of a mode that a file may have.
@@ -262,10 +262,7 @@ impl<'a> Writer<'a> {
     ) -> Result<(), ImageError> {
         let Some(dir) = self.root.dir(parts)? else { return Ok(()) };
         let seconds = i64::try_from(entry.header().mtime().unwrap_or_default()).unwrap_or_default();
-        self.remembered += remembered(&entry.path_bytes());
-        if self.remembered > MOST_REMEMBERED {
-            return Err(ImageError::entry(&entry.path_bytes(), EntryFault::TooMany));
-        }
+        remember(&mut self.remembered, &entry.path_bytes())?;
         self.dirs.push((parts.clone(), seconds));
         self.dress(&File::from(dir), parts, entry)
     }
@@ -407,11 +404,15 @@ fn time_of(entry: &FoundEntry<'_>) -> TimeSpec {
     TimeSpec::new(i64::try_from(seconds).unwrap_or_default(), 0)
 }
 
-/// Returns about how many bytes a path takes in memory.
-pub(super) const fn remembered(path: &[u8]) -> usize {
+/// Counts about how many bytes a path takes in memory, and refuses one too many.
+pub(super) fn remember(remembered: &mut usize, path: &[u8]) -> Result<(), ImageError> {
     const AROUND: usize = 64;
     // Each part is a text of its own, and may have a single letter.
-    AROUND + path.len() * 16
+    *remembered += AROUND + path.len() * 16;
+    if *remembered > MOST_REMEMBERED {
+        return Err(ImageError::entry(path, EntryFault::TooMany));
+    }
+    Ok(())
 }
 
 /// Returns whether the entry is a sparse file as newer archives write it: as a list of holes and the

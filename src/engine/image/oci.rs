@@ -10,9 +10,9 @@ use serde::Deserialize;
 
 use super::command::{self, ImageConfig};
 use super::flow::{self, Counted, Hashed, Stream};
-use super::layer::{self, Failing, MOST_REMEMBERED, Whiteout, Writer, walk};
+use super::layer::{self, Failing, Whiteout, Writer, walk};
 use super::root::{NewRoot, parts};
-use super::{EntryFault, Image, ImageError, Unpacked};
+use super::{Image, ImageError, Unpacked};
 use crate::engine::terms::progress::Progress;
 use crate::engine::terms::shown::shown;
 
@@ -164,12 +164,15 @@ impl ImageLayout {
         }
         let mut writer = Writer::new(root, &self.path, progress);
         writer.layered = true;
-        for ((name, _), whiteouts) in chosen.layers.iter().zip(&removed) {
+        let checked = chosen.layers.iter().zip(&whole.rootfs.diff_ids).zip(&removed);
+        for (((name, _), diff), whiteouts) in checked {
             layer::remove(root, whiteouts)?;
             let (stream, length) = self.part(name)?;
             progress.begin("unpacking", length);
             let stream = self.plain(Box::new(Counted::new(stream, progress)))?;
-            walk(stream, &self.path, &mut |entry| writer.put(entry))?;
+            let found = walk(stream, &self.path, &mut |entry| writer.put(entry))?;
+            // Another user may own the files, and have changed them since they were checked.
+            demand(name, diff, found)?;
             writer.finish_layer()?;
         }
         let mut notes = writer.finish()?;
@@ -207,10 +210,7 @@ impl ImageLayout {
             let blame = |fault| ImageError::entry(&path, fault);
             parts(&path).map_err(blame)?;
             let Some(whiteout) = layer::whiteout(&path).map_err(blame)? else { return Ok(()) };
-            remembered += layer::remembered(&path);
-            if remembered > MOST_REMEMBERED {
-                return Err(blame(EntryFault::TooMany));
-            }
+            layer::remember(&mut remembered, &path)?;
             whiteouts.push(whiteout);
             Ok(())
         })?;
@@ -442,9 +442,10 @@ fn members(file: &File, path: &Path) -> Result<BTreeMap<String, ArchiveMember>, 
     let failed = |source| ImageError::Read { path: path.to_path_buf(), source };
     let stream: Stream =
         Box::new(Slice { file: file.try_clone().map_err(failed)?, at: 0, left: u64::MAX });
-    let mut members = BTreeMap::new();
+    let (mut members, mut remembered) = (BTreeMap::new(), 0);
     walk(stream, path, &mut |entry| {
         let path = entry.path_bytes().into_owned();
+        layer::remember(&mut remembered, &path)?;
         let parts = parts(&path).map_err(|fault| ImageError::entry(&path, fault))?;
         let name = joined(&parts);
         let kind = entry.header().entry_type();
