@@ -102,10 +102,20 @@ impl Script {
         let mut line = format!("exec {command} {container} {} {moment}", self.section.word());
         for word in &self.about {
             line.push(' ');
-            line.push_str(word);
+            line.push_str(&quoted(word));
         }
         line
     }
+}
+
+/// Returns `word` as one of the shell's. Root in a container names the interfaces that it has, and
+/// an interface comes back with its name where nobody is left to restore that.
+fn quoted(word: &str) -> String {
+    let is_plain = |it: char| it.is_ascii_alphanumeric() || "_-.:/@+,=%".contains(it);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// Runs a program on the host, within bounded time. On failure the error has its exit and the last
@@ -194,6 +204,17 @@ mod tests {
     use std::io::Write as _;
 
     use super::*;
+
+    #[test]
+    fn what_a_script_is_about_is_data() {
+        let hooks = Hooks { by_arguments: true, ..Hooks::default() };
+        let mut script = Script::new(Section::Network, "up", "/etc/up \"$X\"", "web", &hooks);
+        script.about = ["phys", "eth$(reboot)", "a'b;c", ""].map(str::to_owned).to_vec();
+        assert_eq!(
+            script.line(),
+            r#"exec /etc/up "$X" web net up phys 'eth$(reboot)' 'a'\''b;c' ''"#
+        );
+    }
 
     #[test]
     fn of_much_output_the_end_is_told() {
