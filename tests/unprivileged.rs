@@ -11,6 +11,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use nix::sched::{CloneFlags, unshare};
 use support::screen::{ENTER, Screen};
 use support::{can_run_containers, finish, has_program, rootfs, text, told, wait_until};
 
@@ -207,17 +208,13 @@ fn an_ordinary_user_has_containers() {
     assert_eq!(seen, "0\nweb\n");
     user.ok(&["stop", "-k", "web"]);
     assert!(user.ok(&["info", "web"]).contains("STOPPED"));
-    // wharf's own init executes no program.
-    let seen = user.ok(&["execute", "web", "--", "/bin/sh", "-c", "id -u; echo $$"]);
-    assert_eq!(seen, "0\n2\n");
-    let line = format!("lxc.rootfs.path = overlay:{0}:{0}.changed", root.display());
-    user.configure("web", &format!("{}{line}", map()));
-    let said = user.refused(&["start", "web", "--", "/bin/true"]);
-    assert!(said.contains("an ordinary user's root must be a directory (line "), "{said}");
+    executed(&user);
+    copied(&user);
     user.ok(&["destroy", "web"]);
     assert!(!user.container("web").exists());
     limited(&user);
     on_the_screen(&user);
+    wired(&user);
     let file = user.home.path().join("root.tar");
     fs::write(&file, "").unwrap();
     let said = user.refused(&["create", "new", "--from", file.to_str().unwrap()]);
@@ -259,6 +256,30 @@ fn on_the_screen(user: &User) {
     user.ok(&["destroy", "tui"]);
 }
 
+fn executed(user: &User) {
+    // wharf's own init executes no program.
+    let seen = user.ok(&["execute", "web", "--", "/bin/sh", "-c", "id -u; echo $$"]);
+    assert_eq!(seen, "0\n2\n");
+    user.configure("web", &format!("{}lxc.init.groups = 5,6", map()));
+    let seen = user.ok(&["execute", "web", "--", "/bin/sh", "-c", "id -G"]);
+    assert!(seen.contains('5') && seen.contains('6'), "{seen}");
+    user.configure("web", &map());
+}
+
+fn copied(user: &User) {
+    let root = user.home.path().join("root");
+    let line = format!("lxc.rootfs.path = overlay:{0}:{0}.changed", root.display());
+    user.configure("web", &format!("{}{line}", map()));
+    let said = user.refused(&["start", "web", "--", "/bin/true"]);
+    assert!(said.contains("an ordinary user's root must be a directory (line "), "{said}");
+    user.configure("web", &map());
+    for option in [&["--snapshot"][..], &[]] {
+        let said = user.refused(&[&["create", "copy", "--from", "web"], option].concat());
+        assert!(said.contains("only root can give the files"), "{said}");
+        assert!(!user.container("copy").exists());
+    }
+}
+
 /// A limit holds where a cgroup is delegated, and is not passed over where none is.
 fn limited(user: &User) {
     // What `create` writes limits processes.
@@ -279,4 +300,61 @@ fn limited(user: &User) {
         assert!(said.contains("pids.max = ") && said.contains("no cgroup is delegated"), "{said}");
     }
     user.ok(&["destroy", "lim"]);
+}
+
+const ALLOWED: &str = "/etc/lxc/lxc-usernet";
+
+/// An interface on a bridge is given by LXC's program to those whom root names.
+fn wired(user: &User) {
+    // The program looks for bridges below /sys, which shows the network that it was mounted in.
+    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).unwrap();
+    run("mount", &["--make-rslave", "/"]);
+    let sys = tempfile::tempdir().unwrap();
+    run("mount", &["-t", "sysfs", "sysfs", sys.path().to_str().unwrap()]);
+    for part in ["class/net", "devices/virtual/net"] {
+        let shown = sys.path().join(part);
+        run("mount", &["--bind", shown.to_str().unwrap(), &format!("/sys/{part}")]);
+    }
+    run("umount", &["-l", sys.path().to_str().unwrap()]);
+    let bridge = Command::new("ip").args(["link", "add", "wharfbr0", "type", "bridge"]).status();
+    if !bridge.is_ok_and(|it| it.success()) {
+        println!("skipped: no bridge can be made here");
+        return;
+    }
+    run("ip", &["link", "set", "wharfbr0", "up"]);
+    let veth = "lxc.net.0.type = veth\nlxc.net.0.link = wharfbr0\nlxc.net.0.flags = up\n\
+                lxc.net.0.name = net7\nlxc.net.0.hwaddr = 02:00:00:00:00:07\n\
+                lxc.net.0.ipv4.address = 10.9.8.7/24";
+    user.configure("net", &format!("{}lxc.net =\n{veth}", map()));
+    let start = ["start", "net", "--", "/bin/sleep", "1000"];
+    let said = user.refused(&start);
+    let program = ["/usr/libexec/lxc", "/usr/lib/x86_64-linux-gnu/lxc"];
+    if !program.iter().any(|it| Path::new(it).join("lxc-user-nic").exists()) {
+        assert!(said.contains("lxc-user-nic, which is not installed; install"), "{said}");
+        println!("skipped: no lxc-user-nic on this machine; install the package lxc");
+        user.ok(&["destroy", "net"]);
+        return;
+    }
+    let line = format!("{} veth wharfbr0 10", user.name);
+    assert!(said.contains(&format!("echo '{line}' >> {ALLOWED}")), "{said}");
+    let was = fs::read_to_string(ALLOWED).ok();
+    fs::write(ALLOWED, format!("{}{line}\n", was.clone().unwrap_or_default())).unwrap();
+    let started = user.wharf(&start);
+    let seen =
+        user.wharf(&["attach", "net", "--", "/bin/busybox", "ip", "addr", "show", "dev", "net7"]);
+    let ports = Command::new("ip").args(["-o", "link", "show", "master", "wharfbr0"]).output();
+    user.wharf(&["stop", "-k", "net"]);
+    match was {
+        Some(text) => fs::write(ALLOWED, text).unwrap(),
+        None => fs::remove_file(ALLOWED).unwrap(),
+    }
+    assert!(started.status.success(), "{}", told(&started));
+    let seen = text(&seen.stdout);
+    assert!(seen.contains("10.9.8.7/24") && seen.contains("02:00:00:00:00:07"), "{seen}");
+    assert_eq!(text(&ports.unwrap().stdout).lines().count(), 1);
+    wait_until("its port gone", || {
+        let left = Command::new("ip").args(["-o", "link", "show", "master", "wharfbr0"]).output();
+        left.unwrap().stdout.is_empty()
+    });
+    user.ok(&["destroy", "net"]);
 }

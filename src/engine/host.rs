@@ -11,6 +11,7 @@ pub(in crate::engine) mod random;
 pub(in crate::engine) mod selinux;
 pub(in crate::engine) mod subids;
 pub(in crate::engine) mod user_manager;
+pub(in crate::engine) mod usernet;
 
 #[cfg(test)]
 pub(in crate::engine) mod made_up;

@@ -5,6 +5,7 @@
 //! A step prints itself, so that error and test share one text.
 
 mod network;
+mod ordinary;
 mod profile;
 mod script;
 
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub(in crate::engine) use network::Wires;
 use network::{Loan, Pair};
+use ordinary::GrantedPair;
 use script::NetScript;
 
 use crate::engine::entry::script::Script;
@@ -38,6 +40,8 @@ pub(in crate::engine) enum HostStep {
     Answer { link: String, addresses: Vec<IpAddr>, by_loopback: bool },
     /// Makes a pair of interfaces, one of them in the container.
     Connect(Pair),
+    /// Has LXC's program make such a pair for an ordinary user.
+    Obtain(GrantedPair),
     /// Makes an interface of the container on top of one of the host.
     Stack(Nic),
     /// Runs `script.up`, and `script.down` at the end.
@@ -90,6 +94,8 @@ pub(in crate::engine) struct Surroundings<'a> {
     pub hold: &'a std::path::Path,
     /// Hexadecimal digits, for the names and addresses that are made up.
     pub random: &'a str,
+    /// The lxcpath of an ordinary user.
+    pub ordinary: Option<&'a std::path::Path>,
 }
 
 /// The most digits that one interface takes.
@@ -121,15 +127,19 @@ pub(in crate::engine) fn plan(spec: &Spec, around: Surroundings<'_>) -> Vec<At<H
     for At { value: nic, place } in &spec.nics {
         let (mut steps, mut peer) = (Vec::new(), None);
         steps.extend(answers(nic));
-        match &nic.kind {
-            NicKind::Empty => (),
-            NicKind::Veth(veth) => {
+        match (&nic.kind, around.ordinary) {
+            (NicKind::Empty, _) => (),
+            (NicKind::Veth(_), Some(lxcpath)) => {
+                let pair = GrantedPair::new(nic, lxcpath, spec.name.as_str());
+                steps.push(HostStep::Obtain(pair));
+            }
+            (NicKind::Veth(veth), None) => {
                 let pair = Pair::new(nic, veth, &mut random);
                 peer = Some(pair.host.clone());
                 steps.push(HostStep::Connect(pair));
             }
-            NicKind::Phys => steps.push(HostStep::Lend(Loan::new(nic, around.hold))),
-            NicKind::Macvlan(_) | NicKind::Ipvlan(..) | NicKind::Vlan(_) => {
+            (NicKind::Phys, _) => steps.push(HostStep::Lend(Loan::new(nic, around.hold))),
+            (NicKind::Macvlan(_) | NicKind::Ipvlan(..) | NicKind::Vlan(_), _) => {
                 steps.push(HostStep::Stack(nic.clone()));
             }
         }
@@ -164,7 +174,7 @@ impl HostStep {
             | Self::PostStopHook(_)
             | Self::Profile(_) => true,
             // These are in the container's network and end with it, or leave nothing.
-            Self::Stack(_) | Self::Configure(_) | Self::Hook(_) => false,
+            Self::Obtain(_) | Self::Stack(_) | Self::Configure(_) | Self::Hook(_) => false,
         }
     }
 
@@ -183,6 +193,7 @@ impl HostStep {
                 network::answer(wires()?, link, addresses, *by_loopback)
             }
             Self::Connect(pair) => pair.perform(wires()?),
+            Self::Obtain(pair) => pair.perform(site.init, wires()?),
             Self::Stack(nic) => network::stack(wires()?, nic),
             Self::Script(script) => script.run_up(site.init),
             Self::Configure(nic) => network::configure(wires()?, nic),
@@ -204,6 +215,7 @@ impl HostStep {
             | Self::Lend(_)
             | Self::Answer { .. }
             | Self::Connect(_)
+            | Self::Obtain(_)
             | Self::Stack(_)
             | Self::Configure(_) => true,
         }
@@ -214,6 +226,7 @@ impl HostStep {
         match self {
             Self::Connect(pair) if pair.nic.index == index => Some(&pair.host),
             Self::Connect(_)
+            | Self::Obtain(_)
             | Self::Hold { .. }
             | Self::Lend(_)
             | Self::Answer { .. }
@@ -256,7 +269,7 @@ impl HostStep {
                 Ok(())
             }
             Self::Profile(it) => profile::unload(it),
-            Self::Stack(_) | Self::Configure(_) | Self::Hook(_) => Ok(()),
+            Self::Obtain(_) | Self::Stack(_) | Self::Configure(_) | Self::Hook(_) => Ok(()),
         };
         done.map_err(|error| self.failed(&error))
     }
@@ -339,6 +352,10 @@ impl fmt::Display for HostStep {
                 }
                 (_, None) => write!(f, "connect {} to the host with {host}", nic.name),
             },
+            Self::Obtain(GrantedPair { nic, .. }) => {
+                let bridge = nic.link.as_deref().unwrap_or_default();
+                write!(f, "have lxc-user-nic connect {} to the bridge {bridge}", nic.name)
+            }
             Self::Stack(nic) => {
                 let (kind, link) = (nic.type_name(), nic.link.as_deref().unwrap_or_default());
                 write!(f, "make {} of type {kind} on {link}", nic.name)
@@ -384,7 +401,7 @@ mod tests {
             config::parse(&name, Path::new("/lxc"), b"", file, &[]).unwrap().spec().unwrap();
         spec.nics = config.nics().unwrap();
         let hold = Path::new("/run/web.network");
-        let around = Surroundings { hold, random: "0123456789abcdef" };
+        let around = Surroundings { hold, random: "0123456789abcdef", ordinary: None };
         plan(&spec, around).into_iter().map(|it| it.value).collect()
     }
 

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, IntoRawFd as _, OwnedFd};
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
@@ -25,6 +25,7 @@ use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
 use nix::sched::{CloneFlags, setns};
 
+use crate::engine::sys;
 use crate::engine::terms::nic::{Family, Mac, NicAddress, Subnet};
 
 /// The network namespace of this process.
@@ -62,6 +63,16 @@ impl Netlink {
         let opened = Self::here();
         setns(own, CloneFlags::CLONE_NEWNET)?;
         opened
+    }
+
+    /// Takes a socket that another process has opened in its namespace.
+    pub(in crate::engine) fn passed(fd: OwnedFd) -> Self {
+        Self(sys::netlink(fd))
+    }
+
+    /// Gives up the socket, for another process.
+    pub(in crate::engine) fn pass(self) -> OwnedFd {
+        sys::own_fd(self.0.into_raw_fd())
     }
 
     /// Lists the names of all interfaces.

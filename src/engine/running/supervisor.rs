@@ -33,6 +33,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::geteuid;
 
 use brake::Brake;
 use desk::Desk;
@@ -115,7 +116,8 @@ impl Run {
     fn host_steps(&self) -> Vec<At<HostStep>> {
         let hold = record::network_file(&self.lxcpath, &self.name);
         let random = random::digits(self.spec.nics.len() * host_steps::DIGITS_EACH);
-        let around = Surroundings { hold: &hold, random: &random };
+        let ordinary = (!geteuid().is_root()).then(|| self.lxcpath.spelled());
+        let around = Surroundings { hold: &hold, random: &random, ordinary: ordinary.as_deref() };
         host_steps::plan(&self.spec, around)
     }
 }
@@ -307,7 +309,7 @@ fn launch_in(
     let planned = life.record.planned.as_ref();
     let inner = planned.map_or_else(|| Ok(cgroup.clone()), |it| it.create_inner(cgroup));
     let inner = inner.map_err(RunError::Cgroup)?;
-    let is_root = nix::unistd::geteuid().is_root();
+    let is_root = geteuid().is_root();
     if let Some(owner) = owner(&run.spec).filter(|_| is_root) {
         inner.give_to(owner).map_err(RunError::Cgroup)?;
     }

@@ -158,7 +158,7 @@ enum CreateError {
     #[error("without root a container needs a user namespace: {0}")]
     NoIds(String),
     #[error(
-        "only root can give the files of a new root to the container's users; unpack it as root, and \
+        "only root can give the files of a new root to the container's users; make it as root, and \
          name it with --dir"
     )]
     NotMapped,
@@ -264,7 +264,7 @@ impl Creation<'_> {
                 make_new_dir(&files, ROOTFS_MODE)?;
                 brought = self.unpack(from, tag.as_deref(), path)?;
                 if self.create.purpose == Purpose::System {
-                    brought.settings.retain(|(key, _)| key == "lxc.environment");
+                    brought.settings.retain(|(key, _)| key.starts_with("lxc.environment"));
                 }
                 let runs_own = brought.settings.iter().any(|(key, _)| key == "lxc.init.cmd");
                 init = RootInit::of(&files)

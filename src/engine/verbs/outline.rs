@@ -1,5 +1,7 @@
 //! `start --dry-run`: what a start would do, in words. Changes nothing, and needs no privilege.
 
+use nix::unistd::geteuid;
+
 use crate::engine::cgroup::configured::version_of;
 use crate::engine::cgroup::{Hierarchies, Version};
 use crate::engine::entry::host_steps::{self, HostStep, Surroundings};
@@ -36,7 +38,8 @@ impl Engine {
         let (before, after) = inside.split_at(set_up);
         let hold = record::network_file(&self.lxcpath, name);
         let random = random::digits(spec.nics.len() * host_steps::DIGITS_EACH);
-        let around = Surroundings { hold: &hold, random: &random };
+        let ordinary = (!geteuid().is_root()).then(|| self.lxcpath.spelled());
+        let around = Surroundings { hold: &hold, random: &random, ordinary: ordinary.as_deref() };
         let mut first = on_host(host_steps::early(&spec));
         first.extend(self.groups(&spec));
         first.push(process(&spec));

@@ -11,6 +11,7 @@ use netlink_packet_route::link::{
     IpVlanFlags, IpVlanMode, LinkAttribute, LinkInfo, LinkMessage, MacVlanMode,
 };
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::host::Host;
@@ -23,7 +24,7 @@ use crate::engine::terms::nic::{
 #[derive(Debug)]
 pub(in crate::engine) struct Wires {
     host: Netlink,
-    inside: Netlink,
+    pub(super) inside: Netlink,
     /// The container's namespace.
     namespace: File,
     path: PathBuf,
@@ -34,7 +35,12 @@ impl Wires {
     pub(in crate::engine) fn to(host: &Host, pid: i32) -> io::Result<Self> {
         let path = host.of_process(pid, "ns/net");
         let namespace = File::open(&path)?;
-        Ok(Self { host: Netlink::here()?, inside: Netlink::of(&namespace)?, namespace, path })
+        let inside = if geteuid().is_root() {
+            Netlink::of(&namespace)?
+        } else {
+            super::ordinary::inside(host, pid)?
+        };
+        Ok(Self { host: Netlink::here()?, inside, namespace, path })
     }
 
     /// Returns the attributes that put an interface into the container under `name`.
@@ -128,7 +134,7 @@ impl Pair {
             match family_of(address) {
                 Family::V4 => write(&format!("ipv4/conf/{}/forwarding", self.host), "1")?,
                 Family::V6 => {
-                    demand("ipv6.conf.all.forwarding")?;
+                    demand("ipv6/conf/all/forwarding")?;
                     write(&format!("ipv6/conf/{}/forwarding", self.host), "1")?;
                     write(&format!("ipv6/conf/{}/proxy_ndp", self.host), "1")?;
                 }
@@ -355,10 +361,10 @@ pub(super) fn answer(
 ) -> io::Result<()> {
     for address in addresses {
         match family_of(*address) {
-            Family::V4 => demand(&format!("ipv4.conf.{link}.forwarding"))?,
+            Family::V4 => demand(&format!("ipv4/conf/{link}/forwarding"))?,
             Family::V6 => {
-                demand(&format!("ipv6.conf.{link}.proxy_ndp"))?;
-                demand(&format!("ipv6.conf.{link}.forwarding"))?;
+                demand(&format!("ipv6/conf/{link}/proxy_ndp"))?;
+                demand(&format!("ipv6/conf/{link}/forwarding"))?;
             }
         }
     }
@@ -428,7 +434,7 @@ fn explain<'a>(
     }
 }
 
-fn address(mac: Mac) -> LinkAttribute {
+pub(super) fn address(mac: Mac) -> LinkAttribute {
     LinkAttribute::Address(mac.0.to_vec())
 }
 
@@ -453,13 +459,34 @@ fn write_if_there(setting: &str, value: &str) -> io::Result<()> {
     }
 }
 
-/// Fails unless the host's `net.NAME` is 1.
-fn demand(name: &str) -> io::Result<()> {
-    let path = format!("{SETTINGS}/{}", name.replace('.', "/"));
-    if fs::read_to_string(path).unwrap_or_default().trim() == "1" {
+/// Fails unless the setting of the host is 1.
+fn demand(setting: &str) -> io::Result<()> {
+    let value = fs::read_to_string(format!("{SETTINGS}/{setting}")).unwrap_or_default();
+    if value.trim() == "1" {
         return Ok(());
     }
+    let name = sysctl_name(setting);
     Err(io::Error::other(format!(
         "net.{name} must be 1 on the host; `sysctl -w net.{name}=1` sets it"
     )))
+}
+
+/// Spells a path as sysctl(8) does, where a dot in the name of an interface is a slash.
+fn sysctl_name(path: &str) -> String {
+    let turned = |it| match it {
+        '/' => '.',
+        '.' => '/',
+        it => it,
+    };
+    path.chars().map(turned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dot_in_an_interface_is_no_separator() {
+        assert_eq!(sysctl_name("ipv4/conf/eth0.5/forwarding"), "ipv4.conf.eth0/5.forwarding");
+    }
 }

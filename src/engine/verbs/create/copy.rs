@@ -78,6 +78,9 @@ impl Creation<'_> {
         })?;
         let config = config::load(from, self.store.lxcpath(), None, &[])?;
         let root = copied_root(&config, copy)?;
+        if !matches!(root, CopiedRoot::None) && !super::is_root() {
+            return Err(CreateError::NotMapped);
+        }
         let content = self.copied_config(&config, copy, &root)?;
         let bases = match &root {
             CopiedRoot::None | CopiedRoot::Files(_) => Vec::new(),

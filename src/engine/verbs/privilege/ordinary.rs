@@ -3,7 +3,8 @@
 use crate::engine::config::Config;
 use crate::engine::host::Host;
 use crate::engine::host::subids::{self, SubIds};
-use crate::engine::terms::nic::NicKind;
+use crate::engine::host::usernet;
+use crate::engine::terms::nic::{Nic, NicKind};
 use crate::engine::terms::spec::{ConfigPlace, Spec};
 
 /// Returns what is missing; none: nothing.
@@ -31,11 +32,39 @@ pub(super) fn missing(host: &Host, config: &Config, spec: &Spec) -> Option<Strin
     if let Some(why) = SubIds::ours().refusal(&map.value) {
         return Some(at(format!("lxc.idmap {why}"), map.place.as_ref()));
     }
-    let nic = spec.nics.iter().find(|it| it.value.kind != NicKind::Empty)?;
-    let why = format!(
-        "lxc.net.{}.type = {} needs root; an ordinary user has `empty` and `none`",
-        nic.value.index,
-        nic.value.type_name()
-    );
-    Some(at(why, nic.place.as_ref()))
+    spec.nics.iter().find_map(|it| {
+        let index = it.value.index;
+        let (what, why) = lack(&it.value)?;
+        Some(at(format!("lxc.net.{index}.{what} {why}"), it.place.as_ref()))
+    })
+}
+
+/// Returns which key of an interface only root can have, and why.
+fn lack(nic: &Nic) -> Option<(String, String)> {
+    let of_type = || format!("type = {}", nic.type_name());
+    let needs_root = |what: String, has: &str| Some((what, format!("needs root; {has}")));
+    let veth = match &nic.kind {
+        NicKind::Empty => return None,
+        NicKind::Veth(veth) => veth,
+        NicKind::Macvlan(_) | NicKind::Ipvlan(..) | NicKind::Vlan(_) | NicKind::Phys => {
+            let has = "an ordinary user has `empty`, `none` and `veth`";
+            return needs_root(of_type(), has);
+        }
+    };
+    let has = "an ordinary user's veth is a port of a bridge, and no more";
+    let only_roots = [
+        (veth.routed, "veth.mode"),
+        (!veth.routes.is_empty(), "veth.ipv4.route or veth.ipv6.route"),
+        (veth.vlan.is_some(), "veth.vlan.id"),
+        (!veth.tagged.is_empty(), "veth.vlan.tagged.id"),
+        (veth.rx_queues.or(veth.tx_queues).is_some(), "veth.n_rxqueues or veth.n_txqueues"),
+        (nic.l2proxy, "l2proxy"),
+    ];
+    if let Some((_, key)) = only_roots.into_iter().find(|it| it.0) {
+        return needs_root(key.to_owned(), has);
+    }
+    let Some(bridge) = &nic.link else {
+        return needs_root(format!("{} without a link", of_type()), has);
+    };
+    usernet::refusal(bridge).map(|why| (format!("{} on {bridge}:", of_type()), why))
 }
