@@ -40,6 +40,9 @@ pub struct StatusLine {
 /// Cells around a message and the words for its undoing: the sign, the key and blanks.
 const AROUND_UNDO: usize = 8;
 
+/// Stands for a reason that a box on the screen gives.
+const ABOVE: &str = "the reason is above";
+
 /// What a message is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
@@ -77,6 +80,13 @@ impl Model {
         }
         let text = shown(&trouble(self)?).into_owned();
         Some(self.openable(StatusLine { sign: Sign::Trouble, ..line(Tone::Plain, text, false) }))
+    }
+
+    /// Returns the whole text of the message, which a box on the screen may say in its place.
+    pub fn message(&self) -> Option<String> {
+        let status = self.status()?;
+        let notice = self.notice_shown().filter(|_| self.list.filter_error.is_none());
+        Some(notice.map_or(status.text, |it| said(self, it, &it.text)))
     }
 
     /// Returns whether the marked containers are named above the footer, if nothing else is.
@@ -182,14 +192,18 @@ fn hint(action: Action, words: String) -> Hint {
 
 /// What was just done or refused, and the keys that go with it.
 fn report(model: &Model, notice: &Notice) -> StatusLine {
-    let text = shown(&notice.text).into_owned();
-    let slim = model.size.0 < layout::NARROW;
-    let text = if slim { text } else { format!("{}  {text}", format::clock(notice.at)) };
-    let whole = notice.whole && !is_explained(model, &notice.text);
-    let mut status = line(notice.tone, text, whole);
+    let mut status = match explained(model, &notice.text) {
+        Some(act) => line(notice.tone, said(model, notice, &format!("{act}{ABOVE}")), false),
+        None => line(notice.tone, said(model, notice, &notice.text), notice.whole),
+    };
     if !model.opens_messages() {
         // These keys are typed into something.
         return status;
+    }
+    if explained(model, &notice.text).is_some() {
+        // The box may be too small for all of it.
+        let words = " full text  ".to_owned();
+        status.hints.push(hint(Action::Shell(Anywhere::WholeMessage), words));
     }
     if let Some((way, steps)) = model.way_back() {
         let (action, short) = match way {
@@ -199,7 +213,7 @@ fn report(model: &Model, notice: &Notice) -> StatusLine {
         let whole = undo::words(steps);
         let fits = width(&status.text) + width(&whole) + AROUND_UNDO <= usize::from(model.size.0);
         // The text beside it names the container, if there is no room to do so twice.
-        let words = if slim || !fits { short.to_owned() } else { whole };
+        let words = if model.size.0 < layout::NARROW || !fits { short.to_owned() } else { whole };
         status.hints.push(hint(Action::Act(action), format!(" {words}  ")));
         status.kept = 1;
     }
@@ -214,12 +228,19 @@ fn report(model: &Model, notice: &Notice) -> StatusLine {
     status
 }
 
-/// Returns whether a box on the screen says what `text` does: why the container under the cursor could
-/// not be started.
-fn is_explained(model: &Model, text: &str) -> bool {
-    let container = model.current().filter(|_| model.overlay.is_none());
-    let failure = container.and_then(|it| model.failures.get(&it.name));
-    failure.is_some_and(|it| text.contains(it.as_str())) && has_box(model)
+/// Returns the time of `notice` and its `text`, if there is room for both.
+fn said(model: &Model, notice: &Notice, text: &str) -> String {
+    let text = shown(text);
+    let slim = model.size.0 < layout::NARROW;
+    if slim { text.into_owned() } else { format!("{}  {text}", format::clock(notice.at)) }
+}
+
+/// Returns what `text` says before the reason why the container under the cursor could not be
+/// started, if a box on the screen gives that reason.
+fn explained<'a>(model: &Model, text: &'a str) -> Option<&'a str> {
+    let container = model.current().filter(|_| model.overlay.is_none() && has_box(model))?;
+    let (act, _) = text.split_once(model.failures.get(&container.name)?.as_str())?;
+    Some(act)
 }
 
 /// Returns whether a box on the screen is for what happened to the container under the cursor.

@@ -10,7 +10,6 @@ use crate::ui::effect::Effect;
 use crate::ui::model::detail::Tab;
 use crate::ui::model::overlay::Overlay;
 use crate::ui::model::{JournalEntry, Model, Noted, Tone};
-use crate::ui::status::StatusLine;
 use crate::ui::{layout, texts};
 use crate::widgets::text::wrap;
 
@@ -45,8 +44,8 @@ pub(super) fn open(model: &mut Model, list: &Overlay, key: KeyEvent) -> Option<V
 
 /// Opens the message above the footer.
 pub(super) fn open_message(model: &mut Model) {
-    match model.status() {
-        Some(StatusLine { text, .. }) => {
+    match model.message() {
+        Some(text) => {
             model.overlay = Some(Overlay::Whole { title: "Message", text, first: 0, back: None });
         }
         None => model.say(Tone::Plain, "there is no message"),
