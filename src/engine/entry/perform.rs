@@ -345,8 +345,15 @@ fn limit_capabilities(mask: u64) -> nix::Result<()> {
 /// The parent stays here as pid 1; the child goes on to the command.
 fn become_init(mask: u64, asked: Option<ShutdownSignals>, site: &mut Site<'_>) -> nix::Result<()> {
     init::hold_signals(asked)?;
+    // A container with fewer descriptors than that does without.
+    let gate = nix::unistd::pipe2(OFlag::O_CLOEXEC).ok();
     match sys::fork()? {
-        None => Ok(()),
+        None => gate.map_or(Ok(()), |(gate, opener)| {
+            drop(opener);
+            // The command finds init as confined as itself.
+            let is_open = nix::unistd::read(&gate, &mut [0]) == Ok(1);
+            if is_open { Ok(()) } else { Err(Errno::ECANCELED) }
+        }),
         Some(command) => {
             // Init stays, and the container can read how it was started.
             sys::forget_origin(init::TITLE);
@@ -358,6 +365,8 @@ fn become_init(mask: u64, asked: Option<ShutdownSignals>, site: &mut Site<'_>) -
             // It executes no program, so without this not even its user could enter the container.
             // It can do no more than the container's root. Cannot fail.
             _ = nix::sys::prctl::set_dumpable(site.reached);
+            // Whoever waits for it has ended if that fails.
+            _ = gate.map(|(_, opener)| nix::unistd::write(&opener, &[0]));
             init::run(command, asked)
         }
     }
