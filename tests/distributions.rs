@@ -1,5 +1,6 @@
-//! What Debian's package `lxc` ships for the containers of each distribution: one that includes it,
-//! as `lxc-create` writes it, starts. Skipped without that package. As root.
+//! What Debian's packages `lxc` and `lxc-templates` ship for the containers of each distribution: one
+//! that includes it, as `lxc-create` writes it, starts. Skipped without the first; the second is
+//! downloaded, if it is not installed. As root.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "tests tell their reader")]
@@ -10,9 +11,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 
+use support::lxc::{self, CONFIGURATIONS};
 use support::{Lxcpath, can_run_containers, rootfs, told};
-
-const SHIPPED: &str = "/usr/share/lxc/config";
 
 /// Who is root in the containers with a map of ids.
 const ROOT: u32 = 100_000;
@@ -24,7 +24,13 @@ const MAPPED_INIT: &str = "read -r _ root _ < /proc/self/uid_map; [ \"$root\" = 
 /// The configurations of distributions and of all of them: those for privileged containers, or
 /// what makes these unprivileged. None: the test is skipped.
 fn shipped(unprivileged: bool) -> Option<Vec<PathBuf>> {
-    let Ok(entries) = fs::read_dir(SHIPPED) else {
+    if !can_run_containers() {
+        return None;
+    }
+    if let Err(why) = lxc::show_distributions() {
+        println!("skipped in part: no package lxc-templates: {why}");
+    }
+    let Ok(entries) = fs::read_dir(CONFIGURATIONS) else {
         println!("skipped: LXC's package is not installed");
         return None;
     };
@@ -34,7 +40,7 @@ fn shipped(unprivileged: bool) -> Option<Vec<PathBuf>> {
     };
     let mut files: Vec<_> = entries.map(|it| it.unwrap().path()).filter(wanted).collect();
     files.sort();
-    can_run_containers().then_some(files)
+    Some(files)
 }
 
 fn include(file: &Path) -> String {
@@ -74,7 +80,7 @@ fn all_start(files: &[PathBuf], lines: fn(&Path) -> String, root: &Path, init: &
     }
     assert!(failed.is_empty(), "{} of {}: {}", failed.len(), files.len(), failed.join("\n"));
     // Newer versions of the package have those of all distributions alone.
-    assert!(!files.is_empty(), "nothing in {SHIPPED}");
+    assert!(!files.is_empty(), "nothing in {CONFIGURATIONS}");
     println!("{} started", files.len());
 }
 

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+
 use super::{Lxcpath, can_run_containers, finish, leftovers, text, told};
 
 const PACKAGES: [&str; 4] = ["lxc", "liblxc1", "liblxc-common", "lxc-templates"];
@@ -19,6 +22,9 @@ const OVERLAY: &str = "mount -t overlay wharf-test -o lowerdir=$0/usr:/usr /usr 
 /// `newuidmap` if that is installed, also for root.
 const ALLOTTED: &str = "for it in /etc/subuid /etc/subgid; do \
     test ! -e $it || mount --bind $0 $it || exit; done; exec \"$@\"";
+
+/// Where LXC's packages have what containers include.
+pub(crate) const CONFIGURATIONS: &str = "/usr/share/lxc/config";
 
 /// LXC's leader never removes this group.
 const PIVOT: &str = "lxc.pivot";
@@ -125,12 +131,21 @@ fn is_installed() -> bool {
 
 /// Downloads and unpacks LXC once, and checks that it runs.
 fn unpack() -> Result<PathBuf, String> {
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian-lxc");
-    if !dir.join("usr/bin/lxc-start").exists() {
+    let dir = fetch("debian-lxc", &PACKAGES)?;
+    let mut version = overlaid(&dir);
+    version.args(["lxc-start", "--version"]);
+    let version = succeed(version)?;
+    if version.starts_with("5.") { Ok(dir) } else { Err(format!("version {version}")) }
+}
+
+/// Downloads and unpacks `packages` once, into a directory of cargo's for tests.
+fn fetch(name: &str, packages: &[&str]) -> Result<PathBuf, String> {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if !dir.join("usr").exists() {
         let scratch =
             tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).map_err(|it| it.to_string())?;
         let mut download = Command::new("apt-get");
-        download.args(["-qq", "download"]).args(PACKAGES).current_dir(scratch.path());
+        download.args(["-qq", "download"]).args(packages).current_dir(scratch.path());
         succeed(download)?;
         let fresh = scratch.path().join("root");
         for entry in fs::read_dir(scratch.path()).unwrap().flatten() {
@@ -147,10 +162,23 @@ fn unpack() -> Result<PathBuf, String> {
             return Err(error.to_string());
         }
     }
-    let mut version = overlaid(&dir);
-    version.args(["lxc-start", "--version"]);
-    let version = succeed(version)?;
-    if version.starts_with("5.") { Ok(dir) } else { Err(format!("version {version}")) }
+    Ok(dir)
+}
+
+/// Shows what Debian's package `lxc-templates` has for each distribution at its place, to this thread
+/// and what it starts. LXC itself must be installed.
+pub(crate) fn show_distributions() -> Result<(), String> {
+    if Path::new(CONFIGURATIONS).join("debian.common.conf").exists() {
+        return Ok(());
+    }
+    let dir = fetch("debian-lxc-templates", &["lxc-templates"])?;
+    let failed = |errno: nix::Error| errno.desc().to_owned();
+    unshare(CloneFlags::CLONE_NEWNS).map_err(failed)?;
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).map_err(failed)?;
+    let both = format!("lowerdir={}{CONFIGURATIONS}:{CONFIGURATIONS}", dir.display());
+    let overlay = Some("overlay");
+    mount(overlay, CONFIGURATIONS, overlay, MsFlags::empty(), Some(both.as_str())).map_err(failed)
 }
 
 fn succeed(mut command: Command) -> Result<String, String> {
