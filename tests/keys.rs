@@ -297,6 +297,23 @@ fn a_root_can_bring_its_own_dev() {
     assert!(left.is_empty(), "{left:?}");
 }
 
+#[test]
+fn a_root_without_any_device_starts_too() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    if !can_run_containers() || !rootfs::busybox(root.path()) {
+        return;
+    }
+    // As Waydroid's, whose init fills /dev.
+    let name = lxcpath.name("nodev");
+    lxcpath.ok(&["create", &name, "--dir", root.path().to_str().unwrap()]);
+    configure(&lxcpath, &name, "lxc.autodev = 0\nlxc.console.path = none\nlxc.tty.max = 0");
+    let init = "read -r line; echo \"read $?\" > /tmp/told; exec sleep 1000";
+    lxcpath.ok(&["start", &name, "--", "/bin/sh", "-c", init]);
+    let told = || fs::read_to_string(root.path().join("tmp/told")).unwrap_or_default();
+    support::wait_until("the end of its input", || told() == "read 1\n");
+    lxcpath.ok(&["stop", "-k", &name]);
+}
+
 fn make_node(path: &std::path::Path, major: u64, minor: u64) {
     use nix::sys::stat::{Mode, SFlag, makedev, mknod};
     mknod(path, SFlag::S_IFCHR, Mode::from_bits_truncate(0o666), makedev(major, minor)).unwrap();

@@ -14,10 +14,11 @@ mod visit;
 use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl, open};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid};
@@ -372,6 +373,14 @@ fn become_init(mask: u64, asked: Option<ShutdownSignals>, site: &mut Site<'_>) -
     }
 }
 
+/// Makes a file that is empty and stays so. The host's /dev/null would be in reach of a container that
+/// has it open.
+fn nothing() -> nix::Result<OwnedFd> {
+    let file = memfd_create(c"null", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::all()))?;
+    Ok(file)
+}
+
 fn open_session(site: &mut Site<'_>, terminal: SessionTerminal) -> nix::Result<()> {
     sys::reset_signals();
     nix::unistd::setsid()?;
@@ -384,7 +393,11 @@ fn open_session(site: &mut Site<'_>, terminal: SessionTerminal) -> nix::Result<(
         }
         None if site.inherit == [true; 3] => (),
         None => {
-            let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?;
+            let null = match open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()) {
+                // A root with a /dev of its own, which init may fill.
+                Err(Errno::ENOENT) => nothing()?,
+                opened => opened?,
+            };
             place_standard(&null, site.inherit)?;
         }
     }
