@@ -1,4 +1,4 @@
-//! `checkconfig`: which features of this host's kernel containers can use.
+//! `checkconfig`: which features of this host containers can use.
 
 use std::process::ExitCode;
 
@@ -16,18 +16,20 @@ pub(super) const CHECKCONFIG: Subcommand = Subcommand {
     arguments: |command| command.arg(args::json()),
     run: check,
     notes: "\
-Exit code: 0, or 1 if something that every container needs is missing.",
+Each feature is used for a moment, by a process of its own, and nothing of it stays. As by any first \
+use, the kernel may load a module. For an ordinary user it says what that user's containers have.\n\n\
+Exit code: 0, or 1 if something that every container of this user needs is missing.",
 };
 
 fn check(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let probes = check::probe(invocation.engine.lxcpath().host());
+    let probes = check::probe(invocation.engine.lxcpath());
     if matches.get_flag(args::JSON) {
         invocation.json(&probes.iter().map(object).collect())?;
     } else {
-        let heads = ["FEATURE", "STATUS", "FOUND, OR LOST WITHOUT IT"];
+        let heads = ["FEATURE", "STATUS", "TRIED"];
         let table = TextTable {
             heads: heads.map(|it| (it.to_owned(), Justify::Left)).into(),
-            rows: probes.iter().map(row).collect(),
+            rows: probes.iter().flat_map(rows).collect(),
         };
         write!(invocation.out, "{}", table.layout())?;
     }
@@ -35,17 +37,22 @@ fn check(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resul
     Ok(if unfit { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn row(it: &Probe) -> Vec<String> {
-    let last = match it.status {
-        Status::Present => it.evidence.clone(),
-        Status::Missing | Status::Required => it.loss.to_owned(),
-    };
-    vec![it.feature.to_owned(), it.status.to_string(), last]
+/// One line; below that of a feature that is missing, what is lost and how to get it.
+fn rows(it: &Probe) -> Vec<Vec<String>> {
+    let line = |cells: [String; 3]| cells.to_vec();
+    let mut rows =
+        vec![line([it.feature.name.to_owned(), it.status.to_string(), it.evidence.clone()])];
+    if matches!(it.status, Status::Missing | Status::Required) {
+        let below = |text: String| line([String::new(), String::new(), text]);
+        rows.push(below(format!("  lost: {}", it.feature.loss)));
+        rows.push(below(format!("  to get it: {}", it.feature.remedy)));
+    }
+    rows
 }
 
 fn object(it: &Probe) -> Value {
     json!({
-        "feature": it.feature, "status": it.status.to_string(),
-        "evidence": it.evidence, "loss": it.loss,
+        "feature": it.feature.name, "status": it.status.to_string(), "evidence": it.evidence,
+        "loss": it.feature.loss, "remedy": it.feature.remedy,
     })
 }

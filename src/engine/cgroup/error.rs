@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::words;
 use crate::engine::terms::error::ErrorKind;
+use crate::engine::terms::feature;
 use crate::engine::terms::spec::ConfigPlace;
 
 /// A cgroup operation that failed. Each text contains the action, the object and the kernel's
@@ -55,7 +56,7 @@ pub enum CgroupError {
     DeviceRule { rule: String },
     #[error("cannot attach the device rules to {}: {}", dir.display(), words::reason(errno))]
     Attach { dir: PathBuf, errno: io::Error },
-    #[error("this host has no freezer: neither the freezer of cgroup v1 nor cgroup v2")]
+    #[error("{}", feature::FREEZER.refusal())]
     NoFreezer,
     #[error(
         "neither the v1 devices hierarchy nor a unified one is writable, so nothing would keep the \

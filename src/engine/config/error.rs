@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::engine::terms::error::words;
+use crate::engine::terms::feature;
 
 use crate::engine::terms::id::IdError;
 use crate::engine::terms::idmap::IdMapError;
@@ -175,7 +176,7 @@ pub enum Reason {
     NotInEnvironment,
     #[error("is not supported yet")]
     NotYet,
-    #[error("it requires apparmor_parser, which is not installed; the package is apparmor")]
+    #[error("{}", feature::PROFILE_LOADER.refusal())]
     NoParser,
     #[error(
         "this kernel's AppArmor does not decide about mounts, so that a container can leave its \

@@ -6,7 +6,7 @@
 
 mod network;
 mod ordinary;
-mod profile;
+pub(in crate::engine) mod profile;
 mod script;
 
 use std::fmt;

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use nix::unistd::{User, getegid, geteuid};
 
 use super::apparmor::UNCONFINED;
+use crate::engine::terms::feature;
 use crate::engine::terms::idmap::{IdKind, IdMap, IdRange};
 use crate::engine::terms::shown::shown;
 
@@ -180,15 +181,10 @@ impl SubIds {
 /// root does about it; none: nothing.
 pub(in crate::engine) fn barred(proc: &Path) -> Option<String> {
     if let Some(command) = forbidden(proc) {
-        return Some(format!(
-            "this host does not let ordinary users make user namespaces; as root: {command}"
-        ));
+        return Some(format!("{}; as root: {command}", feature::USERS_FOR_ALL.lack));
     }
-    let mappers = [IdKind::User, IdKind::Group].map(IdKind::mapper);
-    let lacking = mappers.into_iter().find(|it| lacks_program(it))?;
-    Some(format!(
-        "{lacking} is not installed, without which only root maps users; install the package uidmap"
-    ))
+    let mappers = [feature::MAP_USERS, feature::MAP_GROUPS];
+    mappers.into_iter().find(|it| lacks_program(it.name)).map(|it| it.refusal())
 }
 
 /// Returns whether the user's PATH does not lead to it.

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Group, User, getegid, geteuid, getgroups};
 
+use crate::engine::terms::feature;
+
 /// What it is called.
 pub(in crate::engine) const PROGRAM: &str = "lxc-user-nic";
 /// Where packages put it.
@@ -31,9 +33,7 @@ pub(in crate::engine) fn program() -> Option<PathBuf> {
 /// missing.
 pub(in crate::engine) fn refusal(bridge: &str) -> Option<String> {
     if program().is_none() {
-        return Some(format!(
-            "an ordinary user gets it by {PROGRAM}, which is not installed; install the package lxc"
-        ));
+        return Some(feature::USER_NIC.refusal());
     }
     let user = User::from_uid(geteuid()).ok().flatten().map(|it| it.name)?;
     let ids = getgroups().unwrap_or_default().into_iter().chain([getegid()]);

@@ -11,13 +11,12 @@ use serde::Deserialize;
 
 use super::ImageError;
 use super::root::{NewRoot, parts};
+use crate::engine::terms::feature;
 use crate::engine::terms::progress::Progress;
 use crate::engine::terms::shown::{shown, shown_bytes};
 
 /// Longest /etc/passwd and /etc/group that are read.
 const MAX_ACCOUNTS: u64 = 1 << 20;
-const NO_SKOPEO: &str = "images of a registry are fetched by skopeo, which is not installed; install \
-    it, or give a file that another machine has fetched";
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The part of an image's configuration that says what runs.
@@ -200,7 +199,11 @@ pub(super) fn fetch(reference: &str, to: &Path, progress: &Progress) -> Result<(
     let failed = |reason: String| ImageError::Skopeo(reason);
     let mut child = skopeo.spawn().map_err(|error| {
         let is_missing = error.kind() == io::ErrorKind::NotFound;
-        failed(if is_missing { NO_SKOPEO.to_owned() } else { format!("run skopeo: {error}") })
+        failed(if is_missing {
+            feature::REGISTRIES.refusal()
+        } else {
+            format!("run skopeo: {error}")
+        })
     })?;
     let mut said = Vec::new();
     if let Some(mut output) = child.stderr.take() {

@@ -14,6 +14,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstatat, mkdirat};
 
 use super::{EntryFault, ImageError};
 use crate::engine::store::remove_tree;
+use crate::engine::terms::feature;
 
 /// The modes of a directory that the image has entries in but does not describe.
 const DIR_MODE: Mode = Mode::from_bits_truncate(0o755);
@@ -50,9 +51,9 @@ impl NewRoot {
         let top = File::open(path).map_err(failed)?;
         let root = Self { top: top.into(), shown: path.to_path_buf() };
         root.look_up(&[], OFlag::O_PATH).map_err(|errno| {
-            let reason = "this kernel lacks openat2, without which no image is unpacked";
             let lacks = errno == Errno::ENOSYS;
-            failed(if lacks { io::Error::other(reason) } else { errno.into() })
+            let reason = || io::Error::other(feature::SAFE_PATHS.refusal());
+            failed(if lacks { reason() } else { errno.into() })
         })?;
         Ok(root)
     }

@@ -1,18 +1,23 @@
-//! Tries system calls in a process of its own, to learn which of them a filter denies, or kills
-//! for. The filter itself cannot be read (ptrace(2) hides it from filtered processes).
+//! Tries things in a process of its own: system calls, to learn which of them a filter denies, or
+//! kills for (the filter itself cannot be read, as ptrace(2) hides it from filtered processes); and
+//! what changes the process that tries it.
 //!
 //! Sources: seccomp(2), syscall(2).
 #![allow(unsafe_code, reason = "raw system calls have no safe form")]
 
 use std::fs::File;
 use std::io::Read as _;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use super::{exit_now, fork};
+use super::{die_of_panics, exit_now, fork, kill};
 
 /// The number of a system call and what to pass to it. The arguments must be such that the kernel
 /// itself changes nothing for them.
@@ -32,6 +37,56 @@ pub(in crate::engine) enum TrialOutcome {
 }
 
 const ANSWER: usize = size_of::<i32>();
+
+/// Has `work` done by a child and returns its answer. What takes longer than `longest` is killed,
+/// which is the error ETIMEDOUT; EIO: it died without an answer.
+///
+/// `work` may use nothing that another thread of this process may hold.
+pub(in crate::engine) fn in_child(
+    longest: Duration,
+    work: impl FnOnce() -> Vec<u8>,
+) -> nix::Result<Vec<u8>> {
+    let (ours, theirs) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    let Some(child) = fork()? else {
+        die_of_panics(1);
+        _ = set_pdeathsig(Signal::SIGKILL);
+        let answer = work();
+        let mut rest = answer.as_slice();
+        while let Ok(written) = nix::unistd::write(&theirs, rest) {
+            rest = rest.get(written..).unwrap_or_default();
+            if rest.is_empty() {
+                break;
+            }
+        }
+        exit_now(0)
+    };
+    drop(theirs);
+    let answer = read_until(ours, Instant::now() + longest);
+    // It has answered, or has had its time; not reaped yet, it still has its number.
+    _ = kill(child, libc::SIGKILL);
+    while waitpid(Pid::from_raw(child), None) == Err(Errno::EINTR) {}
+    let answer = answer?;
+    if answer.is_empty() { Err(Errno::EIO) } else { Ok(answer) }
+}
+
+/// Reads all that is written.
+fn read_until(pipe: OwnedFd, deadline: Instant) -> nix::Result<Vec<u8>> {
+    let mut answer = Vec::new();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)], timeout) {
+            Ok(0) => return Err(Errno::ETIMEDOUT),
+            Err(Errno::EINTR) => continue,
+            ready => ready?,
+        };
+        let mut some = [0; 4096];
+        match nix::unistd::read(&pipe, &mut some)? {
+            0 => return Ok(answer),
+            count => answer.extend(some.get(..count).unwrap_or_default()),
+        }
+    }
+}
 
 /// Makes each of `trials` in a child. An error: no child could be created.
 pub(in crate::engine) fn answers(trials: &[Trial]) -> nix::Result<Vec<TrialOutcome>> {
@@ -101,6 +156,17 @@ mod tests {
         for status in [Ok(WaitStatus::Exited(child, 0)), Err(Errno::EPERM), Err(Errno::ENOSYS)] {
             assert!(!was_killed(status));
         }
+    }
+
+    #[test]
+    fn a_child_answers_or_is_ended_in_time() {
+        let long = Duration::from_mins(1);
+        assert_eq!(in_child(long, || vec![7; 100_000]), Ok(vec![7; 100_000]));
+        assert_eq!(in_child(long, Vec::new), Err(Errno::EIO));
+        let hangs = || loop {
+            nix::unistd::pause();
+        };
+        assert_eq!(in_child(Duration::from_millis(10), hangs), Err(Errno::ETIMEDOUT));
     }
 
     #[test]

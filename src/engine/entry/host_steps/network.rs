@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::host::Host;
 use crate::engine::host::links::{Link, Netlink, OWN_NAMESPACE};
+use crate::engine::terms::feature;
 use crate::engine::terms::nic::{
     Family, Gateway, IpvlanIsolation, IpvlanMode, Mac, MacvlanMode, Nic, NicKind, Subnet, Veth,
 };
@@ -423,12 +424,8 @@ fn explain<'a>(
             })
         }
         Some(libc::EOPNOTSUPP) => {
-            let kind = nic.type_name();
-            // Its other modules are called what they make.
-            let module = if kind == "vlan" { "8021q" } else { kind };
-            io::Error::other(format!(
-                "this kernel does not support {kind}; `modprobe {module}` may load it"
-            ))
+            let lacking = feature::of_interface(nic.type_name());
+            lacking.map_or(error, |it| io::Error::other(it.refusal()))
         }
         _ => error,
     }

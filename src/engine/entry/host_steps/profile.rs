@@ -13,7 +13,7 @@ use crate::engine::host::apparmor;
 use crate::engine::terms::label::OwnProfile;
 
 /// Loads it in place of one that a killed run has left.
-pub(super) fn load(profile: &OwnProfile) -> io::Result<()> {
+pub(in crate::engine) fn load(profile: &OwnProfile) -> io::Result<()> {
     if let Some(namespace) = namespace(profile) {
         match fs::create_dir(namespace) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -30,7 +30,7 @@ pub(super) fn load(profile: &OwnProfile) -> io::Result<()> {
 }
 
 /// Unloads it, and whatever the container has loaded into its namespace.
-pub(super) fn unload(profile: &OwnProfile) -> io::Result<()> {
+pub(in crate::engine) fn unload(profile: &OwnProfile) -> io::Result<()> {
     let removed = namespace(profile).map_or(Ok(()), fs::remove_dir);
     absent_is_fine(removed)?;
     absent_is_fine(apparmor::unload(&profile.name))

@@ -1,5 +1,6 @@
 //! Why a process could not become part of a container, in words.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
@@ -20,6 +21,7 @@ use crate::engine::entry::report::{StepFailure, StepPart};
 use crate::engine::entry::script::ScriptOutput;
 use crate::engine::entry::superblock;
 use crate::engine::terms::error::{ErrorKind, words};
+use crate::engine::terms::feature;
 use crate::engine::terms::shown::shown_bytes;
 use crate::engine::terms::signal;
 use crate::engine::terms::space::Space;
@@ -41,19 +43,25 @@ pub(in crate::engine) enum LaunchError {
          /proc/sys/user, is reached; `sysctl -w user.max_user_namespaces=15000` raises it"
     )]
     TooManyNamespaces,
-    #[error("create a process: this kernel has no user namespaces (CONFIG_USER_NS)")]
+    #[error("create a process: {}", feature::USERS.refusal())]
     NoUserNamespaces,
     #[error("read the report of the new process")]
     Report(#[source] Errno),
     #[error("{step}{part}: {reason}{place}")]
-    Step { step: String, part: &'static str, reason: &'static str, place: String, errno: Errno },
+    Step {
+        step: String,
+        part: &'static str,
+        reason: Cow<'static, str>,
+        place: String,
+        errno: Errno,
+    },
     /// The program itself could not be executed.
     #[error("{program}: {reason}")]
     Exec { program: String, reason: &'static str, errno: Errno },
     #[error("{program} exists, but {} does not", interpreter(name))]
     NoInterpreter { program: String, name: String },
-    #[error("{step}: this kernel has no file system type `{kind}`{advice}{place}")]
-    NoFileSystem { step: String, kind: String, advice: &'static str, place: String },
+    #[error("{step}: {}{place}", no_file_system(kind))]
+    NoFileSystem { step: String, kind: String, place: String },
     #[error("init died before its command ran")]
     Died,
     #[error(
@@ -264,8 +272,7 @@ pub(super) fn of_step(steps: &[Step], failure: StepFailure) -> LaunchError {
         && let MountSource::New { fstype, .. } = &mount.source
     {
         let (step, kind) = (mount.to_string(), shown_bytes(fstype.to_bytes()));
-        let advice = advice(&kind);
-        return LaunchError::NoFileSystem { step, kind, advice, place };
+        return LaunchError::NoFileSystem { step, kind, place };
     }
     if let Some(Step::Root { root: RootStep::Mounted(mount), .. }) = step {
         let step = step.map_or_else(String::new, Step::to_string);
@@ -276,19 +283,32 @@ pub(super) fn of_step(steps: &[Step], failure: StepFailure) -> LaunchError {
         StepPart::Source => ": source",
         StepPart::Target => ": target",
     };
-    let reason = match (step, errno) {
+    let reason = reason(step, errno);
+    let step = step.map_or_else(|| "unknown step".to_owned(), Step::to_string);
+    LaunchError::Step { step, part, reason, place, errno }
+}
+
+fn reason(step: Option<&Step>, errno: Errno) -> Cow<'static, str> {
+    let lacking = match (step, errno) {
         (Some(Step::Confine(_)), Errno::ENOENT) => {
-            "no such profile is loaded; apparmor_parser loads one from its file"
+            return "no such profile is loaded; apparmor_parser loads one from its file".into();
         }
-        (Some(Step::Identity { .. }), Errno::EINVAL) => "its user namespace does not map that id",
+        (Some(Step::Identity { .. }), Errno::EINVAL) => {
+            return "its user namespace does not map that id".into();
+        }
         (
             Some(Step::Root { users: Some(_), .. } | Step::Mount(MountStep { users: Some(_), .. })),
             Errno::EINVAL,
-        ) => NO_IDMAP,
-        _ => errno.desc(),
+        ) => feature::MAPPED_FILES,
+        (Some(Step::Kernel(KernelStep::Clocks(_))), Errno::EINVAL) => feature::CLOCKS,
+        (Some(Step::Kernel(KernelStep::OwnCores)), Errno::EOPNOTSUPP) => feature::CORES,
+        (Some(Step::Filter { .. }), Errno::ENOSYS) => feature::FILTERS,
+        (Some(Step::Filter { notifies: true, .. }), Errno::EINVAL | Errno::EBUSY) => {
+            feature::NOTIFYING_FILTERS
+        }
+        _ => return errno.desc().into(),
     };
-    let step = step.map_or_else(|| "unknown step".to_owned(), Step::to_string);
-    LaunchError::Step { step, part, reason, place, errno }
+    lacking.refusal().into()
 }
 
 /// Returns whether the step can meet a limit of /proc/sys/user.
@@ -301,9 +321,6 @@ const fn makes_a_namespace(step: &Step) -> bool {
     )
 }
 
-const NO_IDMAP: &str = "this kernel cannot show the files of its file system as another user's; \
-    remove idmap= from its options and give the files to the container's users";
-
 /// Says why a root that is a file system of its own could not be mounted.
 fn of_root(
     step: String,
@@ -313,26 +330,29 @@ fn of_root(
 ) -> LaunchError {
     if (part, errno) == (StepPart::Source, Errno::ENODEV) {
         let kind = fs_type(&mount.source).unwrap_or_default();
-        return LaunchError::NoFileSystem { step, kind, advice: "", place };
+        return LaunchError::NoFileSystem { step, kind, place };
     }
     let by_other = mount.maker == RootMaker::Supervisor && !nix::unistd::geteuid().is_root();
     if by_other && matches!(errno, Errno::EPERM | Errno::EACCES) {
-        return LaunchError::Step { step, part: "", reason: NOT_ROOT, place, errno };
+        return LaunchError::Step { step, part: "", reason: NOT_ROOT.into(), place, errno };
     }
     let overlay = matches!(mount.source, RootSource::Overlay { .. });
-    let (part, reason) = match (part, errno, overlay) {
-        (StepPart::Source, Errno::EMEDIUMTYPE, _) => ("", UNRECOGNISED),
-        (StepPart::Source, Errno::EBUSY, _) => ("", "another container has mounted the image"),
+    let known = |reason: &'static str| ("", reason.into());
+    let (part, reason): (_, Cow<'_, str>) = match (part, errno, overlay) {
+        (StepPart::Source, Errno::EMEDIUMTYPE, _) => known(UNRECOGNISED),
+        (StepPart::Source, Errno::EBUSY, _) => known("another container has mounted the image"),
         (StepPart::Whole, Errno::EBUSY, true) => {
-            ("", "another mount uses its upper or its work directory")
+            known("another mount uses its upper or its work directory")
         }
-        (StepPart::Whole, Errno::EINVAL, true) => ("", NO_OVERLAY),
-        (StepPart::Target, _, true) => (": make its upper and its work directory", errno.desc()),
+        (StepPart::Whole, Errno::EINVAL, true) => known(NO_OVERLAY),
+        (StepPart::Target, _, true) => {
+            (": make its upper and its work directory", errno.desc().into())
+        }
         (StepPart::Target, Errno::ENOENT | Errno::ENXIO | Errno::ENODEV, false) => {
-            ("", "this kernel has no loop devices; `modprobe loop` may load them")
+            ("", feature::LOOP.refusal().into())
         }
-        (StepPart::Target, _, false) => (": make a loop device", errno.desc()),
-        (StepPart::Source | StepPart::Whole, ..) => ("", errno.desc()),
+        (StepPart::Target, _, false) => (": make a loop device", errno.desc().into()),
+        (StepPart::Source | StepPart::Whole, ..) => known(errno.desc()),
     };
     LaunchError::Step { step, part, reason, place, errno }
 }
@@ -362,13 +382,17 @@ fn filter_at(steps: &[Step]) -> usize {
     steps.iter().position(|it| matches!(it, Step::Filter { .. })).unwrap_or(usize::MAX)
 }
 
-/// Advice on how to write a bind mount, if its option was written as its type.
-fn advice(kind: &str) -> &'static str {
-    match kind {
+/// Says which type is missing, or how to write a bind mount, if its option was written as its type.
+fn no_file_system(kind: &str) -> String {
+    if let Some(feature) = feature::of_file_system(kind) {
+        return feature.refusal();
+    }
+    let advice = match kind {
         "bind" => "; a bind mount has type `none` and option `bind`",
         "rbind" => "; a bind mount has type `none` and option `rbind`",
         _ => "",
-    }
+    };
+    format!("this kernel has no file system type `{kind}`{advice}")
 }
 
 fn killed(signal: i32) -> String {

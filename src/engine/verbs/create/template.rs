@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 use crate::engine::host::identity;
 use crate::engine::sys;
 use crate::engine::terms::error::words;
+use crate::engine::terms::feature;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::progress::Progress;
 use crate::engine::terms::shown::shown_bytes;
@@ -33,7 +34,8 @@ const GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TemplateError {
     #[error(
-        "there is no template {name}: {path} does not exist; give a path, or install LXC's templates"
+        "there is no template {name}: {path} does not exist; give a path, or {}",
+        feature::TEMPLATES.remedy
     )]
     Missing { name: String, path: PathBuf },
     #[error("{0:?} is not a template: give an absolute path, or a name without /")]

@@ -1,0 +1,38 @@
+//! One trial in a process of its own, so that nothing of it stays.
+
+use std::io;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::engine::sys::probe;
+use crate::engine::terms::error::words;
+
+/// What was found besides that it works, or why it does not.
+pub(super) type Tried = Result<String, String>;
+
+/// None takes longer unless it hangs, as a file of a FUSE daemon may.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Has a child try it.
+pub(super) fn alone(work: impl FnOnce() -> io::Result<()>) -> Tried {
+    in_child(|| told(work().map(|()| String::new()))).and_then(|it: Tried| it)
+}
+
+/// Has a child answer.
+pub(super) fn in_child<T: Serialize + DeserializeOwned>(
+    work: impl FnOnce() -> T,
+) -> Result<T, String> {
+    let answer = probe::in_child(LONGEST, || serde_json::to_vec(&work()).unwrap_or_default());
+    let answer = answer.map_err(|errno| {
+        if errno == Errno::EIO { "the process that tried it was killed" } else { errno.desc() }
+    })?;
+    serde_json::from_slice(&answer).map_err(|error| error.to_string())
+}
+
+/// Puts an error into words.
+pub(super) fn told(tried: io::Result<String>) -> Tried {
+    tried.map_err(|error| words(&error))
+}
