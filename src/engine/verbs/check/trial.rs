@@ -13,8 +13,9 @@ use crate::engine::terms::error::words;
 /// What was found besides that it works, or why it does not.
 pub(super) type Tried = Result<String, String>;
 
-/// None takes longer unless it hangs, as a file of a FUSE daemon may.
-const LONGEST: Duration = Duration::from_secs(5);
+/// None takes longer unless it hangs, as a file of a FUSE daemon may. A large module takes seconds to
+/// load on a slow machine.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// Has a child try it.
 pub(super) fn alone(work: impl FnOnce() -> io::Result<()>) -> Tried {
@@ -27,7 +28,13 @@ pub(super) fn in_child<T: Serialize + DeserializeOwned>(
 ) -> Result<T, String> {
     let answer = probe::in_child(LONGEST, || serde_json::to_vec(&work()).unwrap_or_default());
     let answer = answer.map_err(|errno| {
-        if errno == Errno::EIO { "the process that tried it was killed" } else { errno.desc() }
+        if errno == Errno::EIO {
+            "the process that tried it was killed".to_owned()
+        } else if errno == Errno::ETIMEDOUT {
+            format!("no answer within {} s", LONGEST.as_secs())
+        } else {
+            errno.desc().to_owned()
+        }
     })?;
     serde_json::from_slice(&answer).map_err(|error| error.to_string())
 }
