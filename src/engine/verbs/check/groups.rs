@@ -194,7 +194,7 @@ pub(super) fn devices(group: &ProbeGroup) -> io::Result<String> {
 
 pub(super) fn freeze(group: &ProbeGroup) -> io::Result<String> {
     let old = group.find(Version::V1, "freezer");
-    let process = Member::in_group(group)?;
+    let process = Sleeper::in_group(group)?;
     if let Some((_, dir)) = &old {
         write(&dir.join("cgroup.procs"), &process.pid.to_string())?;
     }
@@ -206,7 +206,7 @@ pub(super) fn freeze(group: &ProbeGroup) -> io::Result<String> {
 
 pub(super) fn kill(group: &ProbeGroup) -> io::Result<String> {
     let dir = group.unified()?;
-    let process = Member::in_group(group)?;
+    let process = Sleeper::in_group(group)?;
     write(&dir.join("cgroup.kill"), "1")?;
     sys::wait_for(process.pidfd.as_fd())?;
     Ok(String::new())
@@ -221,12 +221,12 @@ pub(super) fn born(group: &ProbeGroup) -> io::Result<String> {
 }
 
 /// A process that sleeps in the v2 group, if there is one, until this is dropped.
-struct Member {
+struct Sleeper {
     pid: i32,
     pidfd: OwnedFd,
 }
 
-impl Member {
+impl Sleeper {
     fn in_group(group: &ProbeGroup) -> io::Result<Self> {
         let dir = group.unified().ok().map(open_dir).transpose()?;
         match sys::clone3(0, dir.as_ref().map(OwnedFd::as_fd))? {
@@ -236,7 +236,7 @@ impl Member {
     }
 }
 
-impl Drop for Member {
+impl Drop for Sleeper {
     fn drop(&mut self) {
         _ = sys::pidfd_send_signal(self.pidfd.as_fd(), libc::SIGKILL);
         // Only one that is reaped leaves the group.
