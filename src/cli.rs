@@ -25,7 +25,7 @@ use crate::ui::Rights;
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.collect();
     crate::engine::keep_ended_children();
-    if let Some(code) = verbs::supervise(&args) {
+    if let Some(code) = verbs::supervise(&args).or_else(|| verbs::mapped(&args)) {
         return code;
     }
     let matches = match parser::command().try_get_matches_from(&args) {

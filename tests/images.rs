@@ -1,6 +1,7 @@
 //! Containers from archives and container images, made here by tar and by hand. As root.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "tests tell their reader")]
 
 mod support;
@@ -370,5 +371,45 @@ fn a_layout_of_very_many_files_is_refused_before_it_fills_the_memory() {
     let name = lxcpath.name("many");
     let said = lxcpath.refused(&["create", &name, "--from", file.to_str().unwrap()], 1);
     assert!(said.contains("too many files of a layout"), "{said}");
+    assert!(!lxcpath.path().join(&name).exists());
+}
+
+#[test]
+fn a_layer_that_is_changed_once_it_was_checked_is_refused() {
+    const BIG: usize = 24 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    if !can_run_containers() {
+        return;
+    }
+    let [base, upper] = ["base", "upper"].map(|it| dir.path().join(it));
+    fs::create_dir(&base).unwrap();
+    fs::create_dir(&upper).unwrap();
+    fs::write(base.join("big"), vec![0; BIG]).unwrap();
+    fs::write(upper.join("file"), "checked").unwrap();
+    let layout = Layout::new(dir.path());
+    layout.image(&[&base, &upper], &json!({}));
+    // The small one that is compressed.
+    let blobs = tree(&layout.dir.join("blobs/sha256")).into_iter();
+    let mut layers: Vec<PathBuf> =
+        blobs.filter(|it| fs::read(it).unwrap().starts_with(&[0x1f, 0x8b])).collect();
+    layers.sort_by_key(|it| fs::metadata(it).unwrap().len());
+    let changed = dir.path().join("changed.tar.gz");
+    fs::write(upper.join("file"), "changed").unwrap();
+    run(&upper, "tar", &["-czf", changed.to_str().unwrap(), "."]);
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("changed");
+    let mut command = lxcpath.command(&["create", &name, "--from", layout.dir.to_str().unwrap()]);
+    let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
+    let big = lxcpath.path().join(format!(".{name}.new/draft/rootfs/big"));
+    // Everything was checked once the first file is there.
+    wait_until("the first layer", || big.exists());
+    nix::sys::signal::kill(pid, Signal::SIGSTOP).unwrap();
+    assert!(fs::metadata(&big).unwrap().len() < BIG as u64, "it was too fast for this test");
+    fs::rename(&changed, &layers[0]).unwrap();
+    nix::sys::signal::kill(pid, Signal::SIGCONT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = text(&output.stderr);
+    assert!(!output.status.success() && said.contains("is damaged: its digest is"), "{said}");
     assert!(!lxcpath.path().join(&name).exists());
 }

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, Command};
 
-pub(super) use run::supervise;
+pub(super) use run::{mapped, supervise};
 
 use super::invocation::Invocation;
 

@@ -46,6 +46,7 @@ pub(in crate::engine) use template::{Given, Place, compose, key_of, of_template}
 pub use template::{Purpose, TEMPLATES, Template};
 pub use values::words as command_words;
 
+use crate::engine::terms::idmap::IdMap;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::rootfs::Storage;
 use crate::engine::terms::spec::{ConfigPlace, Spec};
@@ -144,6 +145,11 @@ impl Config {
     /// Returns what is to be started, or every line that wharf does not support.
     pub(in crate::engine) fn spec(&self) -> Result<Spec, ConfigErrors> {
         build::spec(self)
+    }
+
+    /// Returns the map of its users; none: they are the host's.
+    pub(in crate::engine) fn idmap(&self) -> Result<Option<IdMap>, ConfigError> {
+        Ok(idmap::of(&self.settings)?.map(|it| it.value))
     }
 
     /// Lists every line that wharf does not support yet.

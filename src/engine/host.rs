@@ -6,6 +6,7 @@ pub mod identity;
 pub(in crate::engine) mod label;
 pub(in crate::engine) mod links;
 pub mod lxcpath;
+pub(in crate::engine) mod mapped;
 pub(in crate::engine) mod mountinfo;
 pub(in crate::engine) mod random;
 pub(in crate::engine) mod selinux;

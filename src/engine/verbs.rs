@@ -10,6 +10,7 @@ pub(in crate::engine) mod freeze;
 pub mod fuzzed;
 pub mod limits;
 pub(in crate::engine) mod look;
+pub mod mapped;
 pub mod outline;
 pub(in crate::engine) mod privilege;
 pub mod proxmox;

@@ -14,7 +14,7 @@ use crate::engine::outline::StartPart;
 use crate::engine::proxmox::Pct;
 use crate::engine::shown::shown;
 use crate::engine::start::{SUPERVISE, Start};
-use crate::engine::{Engine, Host, Lxcpath, Name};
+use crate::engine::{Engine, Host, Lxcpath, MAPPED, Name};
 
 pub(super) const START: Subcommand = Subcommand {
     name: "start",
@@ -142,6 +142,16 @@ pub(in crate::cli) fn supervise(arguments: &[OsString]) -> Option<ExitCode> {
     let ended = Engine::over(lxcpath).supervise(&name);
     // The report has informed the caller; nobody reads this exit code.
     Some(ended.map_or(ExitCode::FAILURE, |exit| ExitCode::from(exit.shell_code())))
+}
+
+/// Does what an ordinary user's command has asked for: `wharf mapped`, which only that runs.
+pub(in crate::cli) fn mapped(arguments: &[OsString]) -> Option<ExitCode> {
+    let [_, verb] = arguments else { return None };
+    if verb != MAPPED {
+        return None;
+    }
+    crate::engine::mapped::serve(&Host::this());
+    Some(ExitCode::SUCCESS)
 }
 
 /// The options that share a namespace: their name, its kind and their help.

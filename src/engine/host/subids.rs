@@ -148,6 +148,31 @@ impl SubIds {
         })
     }
 
+    /// Returns a map of everything that the user has.
+    pub(in crate::engine) fn whole(&self) -> IdMap {
+        let mut map = IdMap::default();
+        for kind in [IdKind::User, IdKind::Group] {
+            let mut inside = 0;
+            for it in self.of(kind) {
+                // Ranges that overlap are mapped once.
+                let range = IdRange { inside, outside: it.first, count: it.count };
+                inside += map.add(kind, range).map_or(0, |()| it.count);
+            }
+        }
+        map
+    }
+
+    /// Adds the user to a map, after all others.
+    pub(in crate::engine) fn with_user(&self, mut map: IdMap) -> IdMap {
+        for (kind, outside) in [(IdKind::User, self.uid), (IdKind::Group, self.gid)] {
+            let ends = map.ranges(kind).iter().map(|it| it.inside.saturating_add(it.count));
+            let inside = ends.max().unwrap_or_default();
+            // If it is there, it cannot be added.
+            _ = map.add(kind, IdRange { inside, outside, count: 1 });
+        }
+        map
+    }
+
     fn covers(&self, kind: IdKind, range: IdRange) -> bool {
         let own = match kind {
             IdKind::User => self.uid,
@@ -302,6 +327,15 @@ mod tests {
         assert_eq!(lines, ["u 0 300000 65536", "g 0 300000 65536"]);
         let said = SubIds::parse("web", (1001, 1001), USERS, "").lines().unwrap_err();
         assert!(said.contains("usermod --add-subuids 100000-165535 --add-subgids"), "{said}");
+    }
+
+    #[test]
+    fn a_map_for_ones_own_files_has_the_user_last() {
+        let text = "web:200000:1000\nweb:300000:10\n";
+        let ids = SubIds::parse("web", (1001, 1002), text, text);
+        let map = ids.with_user(ids.whole());
+        assert_eq!(map.text(IdKind::User), "0 200000 1000\n1000 300000 10\n1010 1001 1");
+        assert_eq!(map.outside(IdKind::Group, 1010), Some(1002));
     }
 
     #[test]

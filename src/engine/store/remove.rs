@@ -34,6 +34,9 @@ pub(in crate::engine) enum RemoveError {
     Immutable(PathBuf),
     #[error("remove {path}: {}", words(source))]
     Remove { path: PathBuf, source: io::Error },
+    /// By another process.
+    #[error("{0}")]
+    Elsewhere(String),
 }
 
 /// Removes `name` in the directory `parent`, with everything below. A link is removed as itself.

@@ -5,11 +5,15 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::geteuid;
+
 use super::remove::{RemoveError, remove_container, remove_tree};
 use super::{Store, draft_name, drafted};
 use crate::engine::host::lxcpath::Lxcpath;
+use crate::engine::host::mapped::{self, MappedJob, Removes};
 use crate::engine::host::mountinfo;
 use crate::engine::terms::name::Name;
+use crate::engine::terms::progress::Progress;
 
 /// Removes the container's directory in one step, as others see it.
 pub(in crate::engine) fn take_away(store: &Store, name: &Name) -> Result<(), RemoveError> {
@@ -22,7 +26,28 @@ pub(in crate::engine) fn take_away(store: &Store, name: &Name) -> Result<(), Rem
     let parent = File::open(store.lxcpath()).map_err(failed)?;
     let [plain, hidden] = [name.to_string(), draft_name(name)].map(CString::new);
     let nul = |_nul| failed(io::Error::from_raw_os_error(libc::EINVAL));
-    remove_container(&parent, &plain.map_err(nul)?, &hidden.map_err(nul)?, &shown)
+    let done = remove_container(&parent, &plain.map_err(nul)?, &hidden.map_err(nul)?, &shown);
+    or_as_its_users(done, store.lxcpath(), name.as_str(), Removes::Container)
+}
+
+/// Removes for an ordinary user what belongs to the users of his containers.
+fn or_as_its_users(
+    done: Result<(), RemoveError>,
+    lxcpath: &Lxcpath,
+    name: &str,
+    removes: Removes,
+) -> Result<(), RemoveError> {
+    match done {
+        Err(RemoveError::Remove { source, .. })
+            if source.kind() == io::ErrorKind::PermissionDenied && !geteuid().is_root() =>
+        {
+            let (lxcpath, name) = (lxcpath.dir().to_path_buf(), name.to_owned());
+            let job = MappedJob::Remove { lxcpath, name, removes };
+            let removed = mapped::run(None, &job, &Progress::default());
+            removed.map(drop).map_err(RemoveError::Elsewhere)
+        }
+        done => done,
+    }
 }
 
 /// Removes what a killed creation or removal has left under its hidden name. The caller holds the
@@ -49,9 +74,9 @@ pub(in crate::engine) fn remove_dir(lxcpath: &Lxcpath, name: &str) -> Result<(),
     }
     let failed = |source| RemoveError::Remove { path: shown.clone(), source };
     let parent = File::open(lxcpath).map_err(failed)?;
-    let name =
+    let plain =
         CString::new(name).map_err(|_nul| failed(io::Error::from_raw_os_error(libc::EINVAL)))?;
-    remove_tree(&parent, &name, &shown)
+    or_as_its_users(remove_tree(&parent, &plain, &shown), lxcpath, name, Removes::Draft)
 }
 
 /// Finds a mount in the directory, as the kernel lists it.

@@ -1,6 +1,7 @@
 //! The verb `create`: writes a container's configuration, and its root if asked. An incomplete
 //! container is never visible, and is removed on failure.
 
+mod as_users;
 mod base;
 mod copy;
 mod root_init;
@@ -162,6 +163,8 @@ enum CreateError {
          name it with --dir"
     )]
     NotMapped,
+    #[error("as root of the container's users: {0}")]
+    AsUsers(String),
     #[error(transparent)]
     Config(#[from] ConfigErrors),
     #[error(transparent)]
@@ -193,6 +196,7 @@ impl CreateError {
             | Self::NotText(_) => ErrorKind::Invalid,
             Self::Root { .. } => ErrorKind::NotFound,
             Self::Make { .. }
+            | Self::AsUsers(_)
             | Self::Store(_)
             | Self::Remove(_)
             | Self::Seat(_)
@@ -240,9 +244,7 @@ impl Creation<'_> {
         let root = match &self.create.source {
             RootfsSource::Host => None,
             RootfsSource::Directory(path) => Some(existing_root(path)?),
-            RootfsSource::Template { .. } | RootfsSource::Image { .. } if !is_root() => {
-                return Err(CreateError::NotMapped);
-            }
+            RootfsSource::Template { .. } if !is_root() => return Err(CreateError::NotMapped),
             RootfsSource::Template { .. } | RootfsSource::Image { .. } => {
                 Some(self.store.spelled(self.name).join(ROOTFS))
             }
@@ -262,7 +264,7 @@ impl Creation<'_> {
             RootfsSource::Image { from, tag } => self.put_in_place(&mut |path| {
                 let files = path.join(ROOTFS);
                 make_new_dir(&files, ROOTFS_MODE)?;
-                brought = self.unpack(from, tag.as_deref(), path)?;
+                brought = self.unpack(from, tag.as_deref(), path, &content)?;
                 if self.create.purpose == Purpose::System {
                     brought.settings.retain(|(key, _)| key.starts_with("lxc.environment"));
                 }
@@ -378,7 +380,13 @@ impl Creation<'_> {
     }
 
     /// Unpacks an image into the root in the draft `path`.
-    fn unpack(&self, from: &str, tag: Option<&str>, path: &Path) -> Result<Unpacked, CreateError> {
+    fn unpack(
+        &self,
+        from: &str,
+        tag: Option<&str>,
+        path: &Path,
+        content: &[u8],
+    ) -> Result<Unpacked, CreateError> {
         let spare = path.join(SPARE);
         make_new_dir(&spare, DIR_MODE)?;
         let mut source = PathBuf::from(from);
@@ -387,7 +395,12 @@ impl Creation<'_> {
             image::fetch(from, &source, self.progress)?;
         }
         let image = Image { path: &source, tag, spare: &spare };
-        let done = image::unpack(image, &path.join(ROOTFS), self.progress)?;
+        let files = path.join(ROOTFS);
+        let done = if is_root() {
+            image::unpack(image, &files, self.progress)?
+        } else {
+            self.unpack_as_users(&image, &files, content)?
+        };
         let shown = spare.clone();
         let removed = std::fs::remove_dir_all(&spare);
         removed.map_err(|source| CreateError::Make { path: shown, source })?;

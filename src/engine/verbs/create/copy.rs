@@ -78,7 +78,7 @@ impl Creation<'_> {
         })?;
         let config = config::load(from, self.store.lxcpath(), None, &[])?;
         let root = copied_root(&config, copy)?;
-        if !matches!(root, CopiedRoot::None) && !super::is_root() {
+        if matches!(root, CopiedRoot::Over { .. }) && !super::is_root() {
             return Err(CreateError::NotMapped);
         }
         let content = self.copied_config(&config, copy, &root)?;
@@ -89,7 +89,7 @@ impl Creation<'_> {
         let own = self.dependent(self.name);
         let made = self.put_in_place(&mut |path| {
             self.copy_files(from, path)?;
-            self.fill_root(&root, path)?;
+            self.fill_root(&root, path, &content)?;
             self.store.write_atomic(&path.join("config"), &content, super::CONFIG_MODE)?;
             let failed = |source| CreateError::Make { path: path.to_path_buf(), source };
             if !bases.is_empty() {
@@ -188,7 +188,7 @@ impl Creation<'_> {
         like(&dir, to).map_err(failed)
     }
 
-    fn fill_root(&self, root: &CopiedRoot, path: &Path) -> Result<(), CreateError> {
+    fn fill_root(&self, root: &CopiedRoot, path: &Path, content: &[u8]) -> Result<(), CreateError> {
         let rename = |done: io::Result<()>, path: &Path| {
             done.map_err(|source| CreateError::Make { path: path.join("etc/hostname"), source })
         };
@@ -197,6 +197,9 @@ impl Creation<'_> {
             CopiedRoot::None => Ok(()),
             CopiedRoot::Files(from) => {
                 make_new_dir(&files, ROOTFS_MODE)?;
+                if !super::is_root() {
+                    return self.copy_as_users(from, &files, content);
+                }
                 image::copy(from, &files, self.progress)?;
                 rename(hostname::rename(&files, self.name.as_str()).map(drop), &files)
             }

@@ -1,0 +1,136 @@
+//! Work on the files of a container's users for an ordinary user: another process of this program
+//! becomes root of a user namespace in which those users are, and the user as well, as LXC's
+//! lxc-usernsexec does. It can change nothing that belongs to others.
+
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use serde::{Deserialize, Serialize};
+
+use super::subids::SubIds;
+use crate::engine::terms::error::words;
+use crate::engine::terms::idmap::{IdKind, IdMap};
+use crate::engine::terms::progress::Progress;
+
+/// The hidden verb by which this program is run for it.
+pub const MAPPED: &str = "mapped";
+/// How often to check whether it was cancelled.
+const LOOK_MS: u16 = 100;
+const READY: &str = "ready\n";
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::engine) enum MappedJob {
+    /// Removes a directory of an lxcpath.
+    Remove { lxcpath: PathBuf, name: String, removes: Removes },
+    /// Unpacks an image into the empty directory `root`.
+    Unpack { from: PathBuf, tag: Option<String>, root: PathBuf, spare: PathBuf },
+    /// Copies a root, and gives it the host name `name`.
+    Copy { from: PathBuf, to: PathBuf, name: String },
+}
+
+/// What a directory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::engine) enum Removes {
+    Container,
+    Draft,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::engine) struct MappedDone {
+    pub(in crate::engine) settings: Vec<(String, String)>,
+    pub(in crate::engine) notes: Vec<String>,
+}
+
+/// Has `job` done as root of `map`, or of everything that the user has; says why it was not.
+pub(in crate::engine) fn run(
+    map: Option<IdMap>,
+    job: &MappedJob,
+    progress: &Progress,
+) -> Result<MappedDone, String> {
+    let ours = SubIds::ours();
+    let map = ours.with_user(map.unwrap_or_else(|| ours.whole()));
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("wharf").arg(MAPPED);
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut child = child.map_err(|error| words(&error))?;
+    let answer = converse(&mut child, &map, job, progress);
+    if answer.is_err() {
+        // It may have ended.
+        _ = child.kill();
+    }
+    child.wait().map_err(|error| words(&error))?;
+    answer.map_err(|error| words(&error))?
+}
+
+fn converse(
+    child: &mut Child,
+    map: &IdMap,
+    job: &MappedJob,
+    progress: &Progress,
+) -> io::Result<Result<MappedDone, String>> {
+    let (Some(mut orders), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
+        return Err(io::ErrorKind::BrokenPipe.into());
+    };
+    let mut answers = BufReader::new(answers);
+    if line(&mut answers, progress)? != READY {
+        return Err(io::Error::other("this host does not let ordinary users make user namespaces"));
+    }
+    for kind in [IdKind::User, IdKind::Group] {
+        let mut mapper = Command::new(kind.mapper());
+        mapper.arg(child.id().to_string()).args(map.text(kind).split_whitespace());
+        let output = mapper.stdin(Stdio::null()).output()?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(io::Error::other(format!("{}: {said}", kind.mapper())));
+        }
+    }
+    orders.write_all(format!("{}\n", serde_json::to_string(job)?).as_bytes())?;
+    Ok(serde_json::from_str(&line(&mut answers, progress)?)?)
+}
+
+fn line(from: &mut BufReader<ChildStdout>, progress: &Progress) -> io::Result<String> {
+    while from.buffer().is_empty()
+        && poll(&mut [PollFd::new(from.get_ref().as_fd(), PollFlags::POLLIN)], LOOK_MS)? == 0
+    {
+        if progress.is_cancelled() {
+            return Err(io::Error::other("cancelled; nothing is left"));
+        }
+    }
+    let mut line = String::new();
+    from.read_line(&mut line)?;
+    Ok(line)
+}
+
+/// Becomes that root, and returns what to do. The process must be single-threaded.
+pub(in crate::engine) fn enter() -> io::Result<MappedJob> {
+    unshare(CloneFlags::CLONE_NEWUSER)?;
+    io::stdout().write_all(READY.as_bytes())?;
+    io::stdout().flush()?;
+    let mut order = String::new();
+    io::stdin().read_line(&mut order)?;
+    let job = serde_json::from_str(&order)?;
+    setgroups(&[])?;
+    let (root, group) = (Uid::from_raw(0), Gid::from_raw(0));
+    setresgid(group, group, group)?;
+    setresuid(root, root, root)?;
+    // Whoever asked for it may be killed.
+    set_pdeathsig(Signal::SIGKILL)?;
+    umask(Mode::from_bits_truncate(0o022));
+    Ok(job)
+}
+
+/// Answers.
+pub(in crate::engine) fn answer(answer: &Result<MappedDone, String>) -> io::Result<()> {
+    io::stdout().write_all(format!("{}\n", serde_json::to_string(answer)?).as_bytes())
+}

@@ -1,0 +1,48 @@
+//! The root of an ordinary user's new container, whose files belong to the container's users.
+
+use std::path::Path;
+
+use super::{CreateError, Creation};
+use crate::engine::config;
+use crate::engine::host::mapped::{self, MappedJob};
+use crate::engine::image::{Image, Unpacked};
+
+impl Creation<'_> {
+    /// Unpacks an image as root of the users that the configuration `content` maps.
+    pub(super) fn unpack_as_users(
+        &self,
+        image: &Image<'_>,
+        root: &Path,
+        content: &[u8],
+    ) -> Result<Unpacked, CreateError> {
+        let job = MappedJob::Unpack {
+            from: image.path.to_path_buf(),
+            tag: image.tag.map(str::to_owned),
+            root: root.to_path_buf(),
+            spare: image.spare.to_path_buf(),
+        };
+        self.progress.begin("unpacking", 0);
+        let done = self.as_users(&job, content)?;
+        Ok(Unpacked { settings: done.settings, notes: done.notes })
+    }
+
+    /// Copies a root as root of those users.
+    pub(super) fn copy_as_users(
+        &self,
+        from: &Path,
+        to: &Path,
+        content: &[u8],
+    ) -> Result<(), CreateError> {
+        let (from, to) = (from.to_path_buf(), to.to_path_buf());
+        self.progress.begin("copying", 0);
+        let job = MappedJob::Copy { from, to, name: self.name.to_string() };
+        self.as_users(&job, content).map(drop)
+    }
+
+    fn as_users(&self, job: &MappedJob, content: &[u8]) -> Result<mapped::MappedDone, CreateError> {
+        let file = self.store.config_path(self.name);
+        let config = config::parse(self.name, self.store.lxcpath(), content, &file, &[])?;
+        let map = config.idmap().map_err(config::ConfigErrors::from)?;
+        mapped::run(map, job, self.progress).map_err(CreateError::AsUsers)
+    }
+}
