@@ -236,3 +236,60 @@ fn no_program_of_the_hosts_gets_what_an_image_may_have_set() {
         assert!(text.contains("LXC_NAME=") && !text.contains("WHARF_RUN"), "{moment}: {text}");
     }
 }
+
+/// How a hook that hangs is told.
+const LATE: &str = "did not end within 30 s";
+
+/// Makes a container whose hook of this moment hangs, and does what runs it.
+fn hang(moment: &str) {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let (log, left) = (lxcpath.path().join(".log"), lxcpath.path().join(".left"));
+    // What the shell has started must go, too.
+    let hook = format!("sh -c 'sleep 4242 & echo $! > {}; wait' x", left.display());
+    let line = format!("lxc.hook.{moment} = {hook}\nlxc.log.file = {}\n", log.display());
+    let line = format!("{line}lxc.log.level = WARN");
+    let Some(name) = create(&lxcpath, root.path(), &line) else { return };
+    let start = ["start", &name, "--", "/bin/sleep", "1000"];
+    let copy = lxcpath.name("copy");
+    let said = match moment {
+        "stop" | "post-stop" => {
+            lxcpath.ok(&start);
+            lxcpath.ok(&["stop", "-k", &name]);
+            wait_until("the hook's end", || {
+                fs::read_to_string(&log).is_ok_and(|it| it.contains(LATE))
+            });
+            fs::read_to_string(&log).unwrap()
+        }
+        "destroy" => lxcpath.refused(&["destroy", &name], 1),
+        "clone" => lxcpath.refused(&["create", &copy, "--from", &name], 1),
+        _ => lxcpath.refused(&start, 1),
+    };
+    assert!(said.contains(&format!("lxc.hook.{moment} sh -c")) && said.contains(LATE), "{said}");
+    assert_eq!(lxcpath.state(&name), "STOPPED");
+    assert!(!lxcpath.path().join(copy).exists());
+    // Inside the container, `left` is no path of the host's.
+    if let Ok(pid) = fs::read_to_string(&left)
+        && !["pre-mount", "mount", "autodev"].contains(&moment)
+    {
+        let line = format!("/proc/{}/cmdline", pid.trim());
+        let runs = || fs::read(&line).is_ok_and(|it| it.starts_with(b"sleep\x004242"));
+        wait_until("what it started ends", || !runs());
+    }
+    let config = lxcpath.path().join(&name).join("config");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{text}lxc.hook.{moment} =\n")).unwrap();
+    lxcpath.ok(&["destroy", &name]);
+}
+
+#[test]
+fn a_hook_that_hangs_ends_and_is_named_whenever_it_runs() {
+    if !can_run_containers() {
+        return;
+    }
+    let all = [&OUTSIDE[..], &["start", "destroy", "clone"]].concat();
+    std::thread::scope(|scope| {
+        for moment in all {
+            scope.spawn(move || hang(moment));
+        }
+    });
+}

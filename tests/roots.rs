@@ -130,6 +130,25 @@ fn an_overlay_has_several_lower_directories_with_any_names() {
 }
 
 #[test]
+fn overlays_beside_one_another_share_nothing() {
+    let Some(base) = base() else { return };
+    let (lxcpath, top) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let mut seen = Vec::new();
+    for word in ["one", "two"] {
+        let upper = top.path().join(word);
+        let root = format!("overlay:{}:{}", base.path().display(), upper.display());
+        let name = create(&lxcpath, word, &root, &[]);
+        start(&lxcpath, &name);
+        let mounts = inside(&lxcpath, &name, "echo $0 > /new; cat /proc/mounts");
+        let line = mounts.lines().find(|it| it.contains(" / ")).unwrap();
+        let work = line.split("workdir=").nth(1).unwrap().split([',', ' ']).next().unwrap();
+        seen.push(work.to_owned());
+        assert!(upper.join("new").exists());
+    }
+    assert_ne!(seen[0], seen[1]);
+}
+
+#[test]
 fn what_an_overlay_lacks_is_told_with_its_line() {
     let Some(base) = base() else { return };
     let lxcpath = Lxcpath::new();

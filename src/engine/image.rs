@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use crate::engine::terms::error::words;
 use crate::engine::terms::progress::Progress;
 use crate::engine::terms::shown::{shown, shown_bytes};
-pub(in crate::engine) use copy::copy;
+pub(in crate::engine) use copy::{copy, copy_file};
 use oci::ImageLayout;
 use root::NewRoot;
 

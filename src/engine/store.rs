@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 pub(in crate::engine) use lock::Lock;
 pub(in crate::engine) use remove::IN_DRAFT;
 pub(in crate::engine) use remove::{RemoveError, remove_tree};
-pub(in crate::engine) use take_away::{remove_dir, remove_draft, take_away};
+pub(in crate::engine) use take_away::{remove_below, remove_dir, remove_draft, take_away};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -140,15 +140,22 @@ impl Store {
         }
     }
 
-    /// Removes what killed writers of the configuration have left, unless one is active.
+    /// Removes what killed writers of its files have left, unless one is active.
     pub(in crate::engine) fn tidy(&self, name: &Name) {
-        let config = self.config_path(name);
+        let dir = self.dir(name);
+        let [bases, copies] = dependents::FILES.map(|it| dir.join(it));
+        let files = [self.config_path(name), bases, copies];
+        let written = || files.iter().any(|it| replace::drafts(it).next().is_some());
         // Other commands wait while the lock is held, so it is taken only if there is something to
         // remove.
-        if replace::drafts(&config).next().is_some()
+        if (written() || dependents::lists_what_is_gone(&dir, &self.lxcpath))
             && let Ok(_lock) = self.try_lock(name)
         {
-            replace::remove_drafts(&config);
+            for it in &files {
+                replace::remove_drafts(it);
+            }
+            // What stays listed is found the next time.
+            _ = dependents::forget_what_is_gone(&dir, &self.lxcpath);
         }
     }
 

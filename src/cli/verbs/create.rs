@@ -13,7 +13,7 @@ use crate::cli::invocation::{Invocation, named, no_more, only_named, pairs};
 use crate::command::Verb;
 use crate::engine::ErrorKind;
 use crate::engine::Name;
-use crate::engine::create::{Copy, Create, Created, Purpose, RootfsSource};
+use crate::engine::create::{Copy, Create, Created, NewImage, Purpose, RootfsSource};
 use crate::engine::stop::Stop;
 
 pub(super) const CREATE: Subcommand = Subcommand {
@@ -40,7 +40,19 @@ pub(super) const CREATE: Subcommand = Subcommand {
                 "bdev",
                 Some('B'),
                 "TYPE",
-                "How the root is stored: dir, best or none; overlay for a copy",
+                "How the root is stored: dir, loop, best or none; overlay for a copy",
+            ))
+            .arg(args::value(
+                "fssize",
+                None,
+                "SIZE",
+                "Size of the disk image of -B loop [default: 1G]",
+            ))
+            .arg(args::value(
+                "fstype",
+                None,
+                "TYPE",
+                "Its file system: ext2, ext3 or ext4 [default: ext4]",
             ))
             .arg(
                 args::value(
@@ -80,7 +92,10 @@ gzip, xz or zstd), or from a container image, with its command, environment, use
 OCI layout in a directory or an archive, what `docker save` writes, or docker://NAME by skopeo.
 --from NAME of a stopped container copies that: its configuration with hardware addresses and a name
 of its own, and its files; with --snapshot, the root is an overlay over the files of the container,
-which can then be destroyed only after the copy. A file of such a name is given as ./NAME.
+which can then be destroyed only after the copy. A file of such a name is given as ./NAME. A disk
+image is copied whole. Its lxc.hook.clone completes the copy before anybody sees that.
+-B loop keeps the files of -t, or of --from, in a disk image of their own, LXCPATH/NAME/rootdev, which
+mkfs.ext4 makes (512M and 2G are sizes; without a unit it counts MiB).
 A creation that fails or is interrupted leaves nothing behind.
 
 Examples:
@@ -124,6 +139,7 @@ fn create(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resu
         config: matches.get_one::<PathBuf>("config").cloned(),
         purpose: if matches.get_flag("system") { Purpose::System } else { Purpose::Application },
         settings: pairs(matches, "define")?,
+        image: image(matches)?,
     };
     let created = watched(matches.get_flag(args::QUIET), |progress| {
         Ok(invocation.engine.create_watched(&name, &create, progress)?)
@@ -168,7 +184,38 @@ fn copy(invocation: &Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<Opt
         let words = format!("--from {from} copies a container, whose configuration decides that");
         return Err(Usage(words).into());
     }
-    Ok(Some(Copy { from, snapshot, settings: pairs(matches, "define")? }))
+    let image = image(matches)?;
+    if snapshot && image.is_some() {
+        return Err(Usage("--snapshot keeps an overlay, and -B loop a disk image".into()).into());
+    }
+    backing(matches, &["dir", "best", "loop", "overlay", "overlayfs"])?;
+    Ok(Some(Copy { from, snapshot, image, settings: pairs(matches, "define")? }))
+}
+
+/// Returns the disk image that is to keep the root.
+fn image(matches: &ArgMatches) -> anyhow::Result<Option<NewImage>> {
+    let text = |id| matches.get_one::<String>(id).map(String::as_str);
+    let (fstype, size) = (text("fstype"), text("fssize"));
+    if text("bdev") != Some("loop") {
+        let mut given = [("--fstype", fstype), ("--fssize", size)].into_iter();
+        return match given.find(|it| it.1.is_some()) {
+            Some((option, _)) => Err(Usage(format!("{option} needs -B loop")).into()),
+            None => Ok(None),
+        };
+    }
+    NewImage::of(fstype, size).map(Some).map_err(|why| Usage(why).into())
+}
+
+/// Refuses what wharf cannot keep a root in.
+fn backing(matches: &ArgMatches, known: &[&str]) -> anyhow::Result<()> {
+    let bdev = matches.get_one::<String>("bdev").map(String::as_str);
+    if let Some(other) = bdev.filter(|it| !known.contains(it)) {
+        anyhow::bail!(
+            "backing store `{other}` is not supported; best, dir and loop are, and overlay for a \
+             copy; --dir takes a disk image, a block device or a subvolume that is there"
+        );
+    }
+    Ok(())
 }
 
 fn of_overlay(matches: &ArgMatches) -> bool {
@@ -179,12 +226,7 @@ fn of_overlay(matches: &ArgMatches) -> bool {
 fn source(matches: &ArgMatches, args: Vec<String>) -> anyhow::Result<RootfsSource> {
     let text = |id| matches.get_one::<String>(id).map(String::as_str);
     let bdev = text("bdev");
-    if let Some(other) = bdev.filter(|it| !["dir", "none", "best"].contains(it)) {
-        anyhow::bail!(
-            "backing store `{other}` is not supported; best and dir are, and overlay for a copy; \
-             --dir takes a disk image, a block device or a subvolume that is there"
-        );
-    }
+    backing(matches, &["dir", "none", "best", "loop"])?;
     let program = text("template").filter(|it| *it != "none");
     let tag = text("tag").map(str::to_owned);
     if let Some(from) = text("from") {
@@ -202,6 +244,14 @@ fn source(matches: &ArgMatches, args: Vec<String>) -> anyhow::Result<RootfsSourc
     }
     if tag.is_some() {
         return Err(Usage("--tag chooses among the images of --from".into()).into());
+    }
+    if bdev == Some("loop") && program.is_none() {
+        return Err(Usage(
+            "-B loop needs files for the image: -t TEMPLATE or --from; an image that is there is \
+             given by --dir"
+                .into(),
+        )
+        .into());
     }
     match (program, matches.get_one::<PathBuf>("dir")) {
         (Some(_), Some(_)) => {

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use signal_hook::{SigId, flag, low_level};
 
 use crate::engine::progress::{Progress, Reached};
 use crate::format;
@@ -23,9 +23,10 @@ pub(super) fn watched<T>(
     work: impl FnOnce(&Progress) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let progress = Progress::default();
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-    let (handle, cancels) = (signals.handle(), progress.clone());
-    let catching = thread::spawn(move || signals.forever().for_each(|_| cancels.cancel()));
+    // A flag needs neither a thread nor a pipe, which could fail when the work is done.
+    let catch = |signal| flag::register(signal, progress.cancelling());
+    let caught: Vec<SigId> =
+        [SIGINT, SIGTERM, SIGHUP].into_iter().map(catch).collect::<Result<_, _>>()?;
     let (done, ended) = channel::<()>();
     let shown = progress.clone();
     let shows = !quiet && std::io::stderr().is_terminal();
@@ -36,10 +37,11 @@ pub(super) fn watched<T>(
     });
     let outcome = work(&progress);
     drop(done);
-    handle.close();
-    // Neither can panic.
+    // It cannot panic.
     _ = showing.join();
-    _ = catching.join();
+    for it in caught {
+        low_level::unregister(it);
+    }
     outcome
 }
 

@@ -245,6 +245,11 @@ impl HostStep {
         matches!(self, Self::StopHook(_) | Self::PostStopHook(_))
     }
 
+    /// Returns whether its undo runs a program of the operator's.
+    pub(in crate::engine) const fn ends_with_script(&self) -> bool {
+        self.ends_with_hook() || matches!(self, Self::Script(_))
+    }
+
     /// Undoes it, however much of it was carried out.
     pub(in crate::engine) fn undo(&self, end: &RunEnd) -> Result<(), HostStepError> {
         let done = match self {
@@ -254,20 +259,12 @@ impl HostStep {
                 network::stop_answering(link, addresses, *by_loopback)
             }
             Self::Connect(pair) => pair.undo(),
-            Self::Script(script) => {
-                script.run_down(end.init);
-                Ok(())
-            }
+            Self::Script(script) => script.run_down(end.init),
             Self::StopHook(script) => {
                 let about = end.namespaces.iter().map(|(name, path)| format!("{name}:{path}"));
-                // The rest is undone even if it fails.
-                _ = end.script(script, about.collect()).run();
-                Ok(())
+                end.script(script, about.collect()).run()
             }
-            Self::PostStopHook(script) => {
-                _ = end.script(script, Vec::new()).run();
-                Ok(())
-            }
+            Self::PostStopHook(script) => end.script(script, Vec::new()).run(),
             Self::Profile(it) => profile::unload(it),
             Self::Obtain(_) | Self::Stack(_) | Self::Configure(_) | Self::Hook(_) => Ok(()),
         };
@@ -292,18 +289,21 @@ impl HostStepError {
 }
 
 /// Undoes `steps` from the last to the first, as far as that is possible; those left in it are not
-/// undone yet. `after_hook` gets what is left after each hook, which must not run again.
+/// undone yet. `after_script` gets what is left after each hook and each script, which must not run
+/// again, and how it failed; the rest is undone even then.
 pub(in crate::engine) fn undo_all(
     steps: &mut Vec<HostStep>,
     end: &RunEnd,
-    after_hook: &mut dyn FnMut(&[HostStep]),
+    after_script: &mut dyn FnMut(&[HostStep], Option<HostStepError>),
 ) -> Result<(), HostStepError> {
     while let Some(step) = steps.last() {
-        step.undo(end)?;
-        let was_hook = step.ends_with_hook();
-        steps.pop();
-        if was_hook {
-            after_hook(steps);
+        let undone = step.undo(end);
+        if step.ends_with_script() {
+            steps.pop();
+            after_script(steps, undone.err());
+        } else {
+            undone?;
+            steps.pop();
         }
     }
     Ok(())
@@ -451,11 +451,17 @@ mod tests {
 
     #[test]
     fn what_is_left_is_known_after_each_hook() {
-        let hook = Hook { moment: Moment::PostStop, command: "true".to_owned() };
-        let script = || HostStep::PostStopHook(Script::of_hook(&hook, "web", &Hooks::default()));
-        let (mut steps, mut left) = (vec![script(), script()], Vec::new());
-        undo_all(&mut steps, &RunEnd::default(), &mut |it| left.push(it.len())).unwrap();
-        assert_eq!(left, [1, 0]);
+        let script = |command: &str| {
+            let hook = Hook { moment: Moment::PostStop, command: command.to_owned() };
+            HostStep::PostStopHook(Script::of_hook(&hook, "web", &Hooks::default()))
+        };
+        let (mut steps, mut left) = (vec![script("true"), script("sh -c 'exit 3'")], Vec::new());
+        undo_all(&mut steps, &RunEnd::default(), &mut |it, failed| {
+            left.push((it.len(), failed.map(|it| it.to_string())));
+        })
+        .unwrap();
+        let failed = "lxc.hook.post-stop sh -c 'exit 3': exit status: 3".to_owned();
+        assert_eq!(left, [(1, Some(failed)), (0, None)]);
     }
 
     #[test]
@@ -463,7 +469,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut steps = planned("lxc.net.0.type = veth\nlxc.net.0.veth.pair = lo\n");
         steps.insert(0, HostStep::Hold { file: dir.path().join("network") });
-        undo_all(&mut steps, &RunEnd::default(), &mut |_| ()).unwrap();
+        undo_all(&mut steps, &RunEnd::default(), &mut |_, _| ()).unwrap();
         assert!(steps.is_empty());
     }
 }

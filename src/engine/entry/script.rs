@@ -5,11 +5,13 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::host::identity;
@@ -19,7 +21,7 @@ use crate::engine::terms::shown::shown;
 use crate::engine::terms::spec::Hooks;
 
 /// How long a script may run: a start must end.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(in crate::engine) const PATIENCE: Duration = Duration::from_secs(30);
 /// How much of its output is read, from its end.
 const MOST: u64 = 64 * 1024;
 /// The shell that runs it.
@@ -123,18 +125,25 @@ fn quoted(word: &str) -> String {
 pub(in crate::engine) fn run_to_its_end(command: &mut Command) -> io::Result<()> {
     let output = ScriptOutput::new()?;
     command.stdout(output.0.try_clone()?).stderr(output.0.try_clone()?);
-    let child = sys::with_default_signals(command).spawn()?;
-    let pidfd = sys::pidfd_open(child.id() as i32)?;
-    match end_of(pidfd.as_fd())? {
+    let child = sys::with_default_signals(command).process_group(0).spawn()?;
+    let child = child.id() as i32;
+    let pidfd = sys::pidfd_open(child)?;
+    match end_of(child, pidfd.as_fd())? {
         Some(status) if status.success() => Ok(()),
         status => Err(output.error(status)),
     }
 }
 
-/// Waits for a child of this process; none: it took too long and was killed.
-pub(in crate::engine) fn end_of(pidfd: BorrowedFd<'_>) -> io::Result<Option<ExitStatus>> {
+/// Waits for a child of this process; none: it took too long and was killed, with all that it has
+/// started in its process group.
+pub(in crate::engine) fn end_of(
+    child: i32,
+    pidfd: BorrowedFd<'_>,
+) -> io::Result<Option<ExitStatus>> {
     let ended = identity::has_ended(pidfd, PATIENCE)?;
     if !ended {
+        // It is not reaped yet, so that the group is still its own.
+        _ = killpg(Pid::from_raw(child), Signal::SIGKILL);
         sys::pidfd_send_signal(pidfd, libc::SIGKILL)?;
     }
     let status = ExitStatus::from_raw(sys::wait_for(pidfd)?);

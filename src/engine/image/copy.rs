@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
-use std::fs::{File, Permissions};
+use std::fs::{File, Permissions, TryLockError};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::fs::{FileExt as _, PermissionsExt as _, fchown};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use nix::dir::Dir;
@@ -30,6 +30,7 @@ const DEEPEST: usize = 400;
 const PIECE: u64 = 8 << 20;
 const BUFFER: usize = 128 * 1024;
 const MODE: u32 = 0o7777;
+const OWN_MODE: u32 = 0o600;
 
 /// Copies everything in the directory `from` into the empty directory `to`, and makes that like
 /// `from` itself.
@@ -49,6 +50,29 @@ pub(in crate::engine) fn copy(
     copier.dir(&source, &target, 0)
 }
 
+/// Copies one file that is not in use, with its holes, to the new file `to`, which only its owner
+/// can read.
+pub(in crate::engine) fn copy_file(
+    from: &Path,
+    to: &Path,
+    progress: &Progress,
+) -> Result<(), ImageError> {
+    let read = |source| ImageError::Read { path: from.to_path_buf(), source };
+    let write = |source| ImageError::Write { path: to.to_path_buf(), source };
+    let source = File::open(from).map_err(read)?;
+    if matches!(source.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+        return Err(read(io::Error::from(Errno::EBUSY)));
+    }
+    let mut options = File::options();
+    let options = options.write(true).create_new(true).mode(OWN_MODE);
+    let target = options.open(to).map_err(write)?;
+    let length = source.metadata().map_err(read)?.len();
+    progress.begin("copying", length);
+    let top = OwnedFd::from(target.try_clone().map_err(write)?);
+    let (here, links) = (PathBuf::new(), HashMap::new());
+    Copier { from, to, top: &top, here, links, progress }.contents(&source, &target, length)
+}
+
 /// A copy in progress.
 struct Copier<'a> {
     from: &'a Path,
@@ -63,11 +87,15 @@ struct Copier<'a> {
 
 impl Copier<'_> {
     fn read_error(&self, source: impl Into<io::Error>) -> ImageError {
-        ImageError::Read { path: self.from.join(&self.here), source: source.into() }
+        ImageError::Read { path: self.at(self.from), source: source.into() }
     }
 
     fn write_error(&self, source: impl Into<io::Error>) -> ImageError {
-        ImageError::Write { path: self.to.join(&self.here), source: source.into() }
+        ImageError::Write { path: self.at(self.to), source: source.into() }
+    }
+
+    fn at(&self, top: &Path) -> PathBuf {
+        if self.here.as_os_str().is_empty() { top.to_path_buf() } else { top.join(&self.here) }
     }
 
     fn dir(&mut self, from: &OwnedFd, to: &OwnedFd, depth: usize) -> Result<(), ImageError> {
@@ -150,13 +178,17 @@ impl Copier<'_> {
             .map_err(|it| self.write_error(it))?;
         let [source_file, target] = [File::from(source), File::from(target)];
         let length = u64::try_from(stat.st_size).unwrap_or_default();
+        self.contents(&source_file, &target, length)?;
+        self.dress(&target, &OwnedFd::from(source_file), stat)
+    }
+
+    fn contents(&self, source: &File, target: &File, length: u64) -> Result<(), ImageError> {
         let mut at = 0;
-        while let Some(data) = next_data(&source_file, at, length) {
-            self.data(&source_file, &target, data)?;
+        while let Some(data) = next_data(source, at, length) {
+            self.data(source, target, data)?;
             at = data.1;
         }
-        target.set_len(length).map_err(|it| self.write_error(it))?;
-        self.dress(&target, &OwnedFd::from(source_file), stat)
+        target.set_len(length).map_err(|it| self.write_error(it))
     }
 
     /// Copies the bytes from the first to the second place, by the kernel if it can.

@@ -47,7 +47,7 @@ pub enum What {
         restarts: u32,
         wait_ms: u64,
     },
-    /// What has no effect in its configuration, in words.
+    /// What has no effect in its configuration, or failed at its end, in words.
     Warned {
         said: String,
     },

@@ -96,10 +96,13 @@ pub(in crate::engine) fn clean_up_held(
     cgroup::sweep_keep(&hierarchies);
     let end = RunEnd { init: record.init.map(|it| it.pid), ..RunEnd::default() };
     let mut steps = std::mem::take(&mut record.host_steps);
-    let undone = host_steps::undo_all(&mut steps, &end, &mut |left| {
+    let undone = host_steps::undo_all(&mut steps, &end, &mut |left, failed| {
         record.host_steps = left.to_vec();
         // Without space the hook may run again.
         _ = record.write(lxcpath.host());
+        if let Some(error) = failed {
+            event::publish(lxcpath, name, What::Warned { said: error.to_string() });
+        }
     });
     record.host_steps = steps;
     let from = record.state;

@@ -4,16 +4,16 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use crate::engine::Name;
 use crate::engine::config::{self, Config};
+use crate::engine::entry::script::{Script, Section};
 use crate::engine::running::event::{self, What};
 use crate::engine::running::record;
 use crate::engine::store::dependents::{self, Dependent};
 use crate::engine::store::{RemoveError, Store, remove_draft, take_away};
-use crate::engine::terms::error::words;
 use crate::engine::terms::shown::shown;
+use crate::engine::terms::spec::Hooks;
 
 /// Why it still exists, or a part of it.
 #[derive(Debug, thiserror::Error)]
@@ -24,8 +24,8 @@ pub(in crate::engine) enum RemovalError {
     Copied(String),
     #[error("it has snapshots in {0}; remove them first")]
     Snapshots(PathBuf),
-    #[error("lxc.hook.destroy {hook}: {said}")]
-    Hook { hook: String, said: String },
+    #[error("{hook}: {error}; the container was not destroyed")]
+    Hook { hook: String, error: io::Error },
     #[error(transparent)]
     Remove(#[from] RemoveError),
     #[error("it was removed, but the record of its last run was not")]
@@ -122,30 +122,19 @@ fn check_dependents(store: &Store, name: &Name) -> Result<(), RemovalError> {
 /// and `destroy` as arguments. If one fails, the container is not destroyed.
 fn run_hooks(config: &Config, name: &Name) -> Result<(), RemovalError> {
     let item = |key| config.get(key).unwrap_or_default();
+    let file = config.file().to_string_lossy().into_owned();
+    let environment = [
+        ("LXC_NAME", name.to_string()),
+        ("LXC_CONFIG_FILE", file),
+        ("LXC_ROOTFS_PATH", item("lxc.rootfs.path")),
+        ("LXC_HOOK_VERSION", item("lxc.hook.version")),
+    ];
+    let environment = environment.map(|(key, value)| (key.to_owned(), value)).to_vec();
     let by_arguments = item("lxc.hook.version") != "1";
-    for hook in item("lxc.hook.destroy").lines() {
-        let failed = |said: String| RemovalError::Hook { hook: shown(hook).into_owned(), said };
-        let arguments = if by_arguments { format!(" {name} lxc destroy") } else { String::new() };
-        let output = Command::new("/bin/sh")
-            .args(["-c", &format!("exec {hook}{arguments}")])
-            .env("LXC_NAME", name.as_str())
-            .env("LXC_CONFIG_FILE", config.file())
-            .env("LXC_ROOTFS_PATH", item("lxc.rootfs.path"))
-            .env("LXC_HOOK_TYPE", "destroy")
-            .env("LXC_HOOK_SECTION", "lxc")
-            .env("LXC_HOOK_VERSION", item("lxc.hook.version"))
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| failed(words(&error)))?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let last =
-                said.lines().last().map_or_else(String::new, |it| format!(": {}", shown(it)));
-            return Err(failed(format!(
-                "{}{last}; the container was not destroyed",
-                output.status
-            )));
-        }
+    let hooks = Hooks { by_arguments, environment, ..Hooks::default() };
+    for command in item("lxc.hook.destroy").lines() {
+        let hook = Script::new(Section::Container, "destroy", command, name.as_str(), &hooks);
+        hook.run().map_err(|error| RemovalError::Hook { hook: hook.to_string(), error })?;
     }
     Ok(())
 }

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use super::replace;
+use crate::engine::host::lxcpath::Lxcpath;
 
 /// The files, and their mode.
 const BASES: &str = "lxc_rdepends";
 const COPIES: &str = "lxc_snapshots";
+pub(super) const FILES: [&str; 2] = [BASES, COPIES];
 const MODE: u32 = 0o644;
 
 /// A container in a lxcpath.
@@ -60,6 +62,23 @@ pub(in crate::engine) fn remove_copy(dir: &Path, copy: &Dependent) -> io::Result
     }
 }
 
+/// Returns whether the container in `dir` lists copies in `lxcpath` that were never finished, by a
+/// command that was killed, or are gone. In other lxcpaths they may be on a disk that is not mounted.
+pub(super) fn lists_what_is_gone(dir: &Path, lxcpath: &Lxcpath) -> bool {
+    copies(dir).iter().any(|it| is_gone(it, lxcpath))
+}
+
+/// Takes those from the list. The caller holds the container's lock, as whoever copies it does.
+pub(super) fn forget_what_is_gone(dir: &Path, lxcpath: &Lxcpath) -> io::Result<()> {
+    let gone = copies(dir).into_iter().filter(|it| is_gone(it, lxcpath));
+    gone.into_iter().try_for_each(|it| remove_copy(dir, &it))
+}
+
+fn is_gone(copy: &Dependent, lxcpath: &Lxcpath) -> bool {
+    Path::new(&copy.lxcpath) == lxcpath.spelled()
+        && copy.dir().symlink_metadata().is_err_and(|it| it.kind() == io::ErrorKind::NotFound)
+}
+
 /// Two lines for each.
 fn read(path: &Path) -> Vec<Dependent> {
     let text = fs::read(path).unwrap_or_default();
@@ -96,5 +115,27 @@ mod tests {
         assert_eq!(copies(dir.path()), [copy("b")]);
         remove_copy(dir.path(), &copy("b")).unwrap();
         assert!(!file.exists());
+    }
+
+    #[test]
+    fn a_copy_that_is_gone_is_forgotten_where_it_must_have_been() {
+        let dir = tempfile::tempdir().unwrap();
+        let lxcpath = Lxcpath::open(&crate::engine::Host::keeping_in(dir.path()), dir.path());
+        let here = dir.path().to_str().unwrap();
+        let copy = |lxcpath: &str, name: &str| Dependent {
+            lxcpath: lxcpath.to_owned(),
+            name: name.to_owned(),
+        };
+        let base = dir.path().join("base");
+        fs::create_dir_all(&base).unwrap();
+        fs::create_dir(dir.path().join("there")).unwrap();
+        let [there, away] = [copy(here, "there"), copy("/no/such", "away")];
+        for it in [&there, &copy(here, "gone"), &away] {
+            add_copy(&base, it).unwrap();
+        }
+        assert!(lists_what_is_gone(&base, &lxcpath));
+        forget_what_is_gone(&base, &lxcpath).unwrap();
+        assert_eq!(copies(&base), [there, away]);
+        assert!(!lists_what_is_gone(&base, &lxcpath));
     }
 }

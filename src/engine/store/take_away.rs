@@ -79,6 +79,16 @@ pub(in crate::engine) fn remove_dir(lxcpath: &Lxcpath, name: &str) -> Result<(),
     or_as_its_users(remove_tree(&parent, &plain, &shown), lxcpath, name, Removes::Draft)
 }
 
+/// Removes the directory `name` of a container in the making, with everything in it.
+pub(in crate::engine) fn remove_below(dir: &Path, name: &str) -> Result<(), RemoveError> {
+    let shown = dir.join(name);
+    let failed = |source| RemoveError::Remove { path: shown.clone(), source };
+    let parent = File::open(dir).map_err(failed)?;
+    let name =
+        CString::new(name).map_err(|_nul| failed(io::Error::from_raw_os_error(libc::EINVAL)))?;
+    remove_tree(&parent, &name, &shown)
+}
+
 /// Finds a mount in the directory, as the kernel lists it.
 fn mount_below(lxcpath: &Lxcpath, name: &str) -> Option<PathBuf> {
     let dir = lxcpath.canonicalize().ok()?.join(name);

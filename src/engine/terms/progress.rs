@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// ProgressState by who works and who watches. All copies are one.
+/// Shared by who works and who watches: all copies are one.
 #[derive(Clone, Debug, Default)]
 pub struct Progress(Arc<ProgressState>);
 
@@ -12,7 +12,7 @@ struct ProgressState {
     stage: Mutex<&'static str>,
     done: AtomicU64,
     whole: AtomicU64,
-    cancelled: AtomicBool,
+    cancelled: Arc<AtomicBool>,
 }
 
 /// How far it is.
@@ -40,6 +40,11 @@ impl Progress {
     /// Asks the work to end without a result. It cleans up first.
     pub fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns what a handler of signals sets to cancel it.
+    pub fn cancelling(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0.cancelled)
     }
 
     pub fn is_cancelled(&self) -> bool {

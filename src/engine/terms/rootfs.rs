@@ -101,10 +101,14 @@ impl Storage {
 }
 
 impl Layers {
-    /// Returns the directory in which the kernel prepares changes: beside the upper one, where LXC
-    /// puts it.
+    /// Returns the directory in which the kernel prepares changes: beside the upper one. Where LXC
+    /// makes both, it has the name that LXC gives it; elsewhere there may be several upper ones in
+    /// one directory, which must not share it.
     pub fn work(&self) -> PathBuf {
-        self.upper.with_file_name("work")
+        let upper = self.upper.file_name().unwrap_or_default();
+        let mut name = upper.to_os_string();
+        name.push(".work");
+        self.upper.with_file_name(if upper == "delta" { "work".into() } else { name })
     }
 }
 
@@ -160,7 +164,7 @@ mod tests {
         assert_eq!(one.work(), Path::new("/var/lib/lxc/web/overlay/work"));
         let many = read("/a:/b c:/d:e:/up/");
         assert_eq!(many.lower, ["/a", "/b c", "/d:e"].map(Path::new));
-        assert_eq!(many.work(), Path::new("/work"));
+        assert_eq!(many.work(), Path::new("/up.work"));
         for wrong in ["", "/a", "/a:b", "a:/b", ":/b", "/a:/"] {
             let read = Storage::of_type("overlayfs", wrong);
             assert_eq!(read, Err(StorageError::Layers), "{wrong}");

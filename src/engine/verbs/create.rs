@@ -3,7 +3,10 @@
 
 mod as_users;
 mod base;
+mod clone_hook;
 mod copy;
+mod created;
+mod packed;
 mod root_init;
 mod start_point;
 mod template;
@@ -30,10 +33,13 @@ use crate::engine::store::{
 };
 use crate::engine::terms::error::words;
 use crate::engine::terms::progress::Progress;
-use crate::engine::terms::shown::{shown, shown_bytes};
 use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
 use base::Base;
 pub use copy::Copy;
+use created::Basis;
+pub use created::Created;
+use packed::IMAGE;
+pub use packed::NewImage;
 use root_init::RootInit;
 pub use start_point::StartingPoint;
 
@@ -48,6 +54,9 @@ pub struct Create {
     pub purpose: Purpose,
     /// More `key = value` lines, validated and appended (`-s`).
     pub settings: Vec<(String, String)>,
+    /// The disk image that keeps a root which a template or an image fills (`-B loop`); none: a
+    /// directory does.
+    pub image: Option<NewImage>,
 }
 
 /// Where the container's files come from.
@@ -63,51 +72,6 @@ pub enum RootfsSource {
     /// An archive of a root, an OCI layout, what `docker save` wrote, or `docker://…`, unpacked
     /// into `LXCPATH/NAME/rootfs`.
     Image { from: String, tag: Option<String> },
-}
-
-/// What a new container was made from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Created {
-    basis: Basis,
-    /// The lines that were left out, each with the reason.
-    left_out: Vec<String>,
-    /// The init that its root has, but that cannot work as the container is confined.
-    hampered: Option<RootInit>,
-    /// What the image has that the container has not.
-    notes: Vec<String>,
-}
-
-/// Where a configuration comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Basis {
-    Wharf,
-    /// The host's own `default.conf`, with wharf's defaults for what it does not set.
-    Host(PathBuf),
-    /// The file that the operator gave.
-    Named,
-    /// The configuration of another container.
-    Copy(Name),
-}
-
-impl Created {
-    /// Describes what the operator did not request explicitly: the base, and what was left out.
-    pub fn notes(&self) -> Vec<String> {
-        let base = match &self.basis {
-            Basis::Named => None,
-            Basis::Copy(from) => Some(format!("made from the container {from}")),
-            Basis::Wharf => Some("made from wharf's defaults".to_owned()),
-            Basis::Host(file) => {
-                let file = shown_bytes(file.as_os_str().as_encoded_bytes());
-                Some(format!("made from {file}, with wharf's defaults for what it does not set"))
-            }
-        };
-        let left_out = self.left_out.iter().map(|it| shown(it).into_owned());
-        let system = self.hampered.map(|init| {
-            format!("its root boots a system with {init}, which requires `wharf create --system`")
-        });
-        let notes = self.notes.iter().map(|it| shown(it).into_owned());
-        base.into_iter().chain(left_out).chain(notes).chain(system).collect()
-    }
 }
 
 /// The default command of a container that shares the host's files.
@@ -177,6 +141,10 @@ enum CreateError {
     Template(#[from] template::TemplateError),
     #[error(transparent)]
     Image(#[from] ImageError),
+    #[error(transparent)]
+    Pack(#[from] packed::PackError),
+    #[error("{hook}: {source}; nothing was created")]
+    Hook { hook: String, source: io::Error },
 }
 
 impl CreateError {
@@ -201,7 +169,9 @@ impl CreateError {
             | Self::Remove(_)
             | Self::Seat(_)
             | Self::Template(_)
-            | Self::Image(_) => ErrorKind::Failed,
+            | Self::Image(_)
+            | Self::Pack(_)
+            | Self::Hook { .. } => ErrorKind::Failed,
         }
     }
 }
@@ -249,6 +219,7 @@ impl Creation<'_> {
                 Some(self.store.spelled(self.name).join(ROOTFS))
             }
         };
+        self.create.image.as_ref().map(NewImage::program).transpose()?;
         let base = Base::of(self.name, self.store.lxcpath(), self.create)?;
         let mut init = init_of(&base.config, root.as_deref());
         let mut brought = Unpacked::default();
@@ -271,6 +242,7 @@ impl Creation<'_> {
                 let runs_own = brought.settings.iter().any(|(key, _)| key == "lxc.init.cmd");
                 init = RootInit::of(&files)
                     .filter(|_| !runs_own && unset(&base.config, "lxc.init.cmd"));
+                self.pack(path)?;
                 let content =
                     self.content(&base.config, root.as_deref(), init, &brought.settings)?;
                 Ok(self.write_config(path, &content)?)
@@ -303,8 +275,7 @@ impl Creation<'_> {
             document.set("lxc.uts.name", self.name.as_str())?;
         }
         if let Some(root) = root {
-            let text = root.to_str().ok_or_else(|| CreateError::NotText(root.to_path_buf()))?;
-            document.set("lxc.rootfs.path", text)?;
+            document.set("lxc.rootfs.path", &self.root_value(root)?)?;
         } else if unset(base, "lxc.rootfs.path") && unset(base, "lxc.init.cmd") {
             // The host's own init must not run a second time on the host's files.
             if unset(base, "lxc.execute.cmd") {
@@ -337,6 +308,19 @@ impl Creation<'_> {
         let file = self.store.config_path(self.name);
         config::parse(self.name, self.store.lxcpath(), &content, &file, &[])?;
         Ok(content)
+    }
+
+    /// Returns what names `root` in the configuration.
+    fn root_value(&self, root: &Path) -> Result<String, CreateError> {
+        let image = self.create.image.as_ref().map(|_| self.store.spelled(self.name).join(IMAGE));
+        let path = image.as_deref().unwrap_or(root);
+        let text = path.to_str().ok_or_else(|| CreateError::NotText(path.to_path_buf()))?;
+        Ok(if image.is_some() { format!("loop:{text}") } else { text.to_owned() })
+    }
+
+    /// Packs the root that was made in `dir`, if that is wanted.
+    fn pack(&self, dir: &Path) -> Result<(), CreateError> {
+        self.create.image.as_ref().map_or(Ok(()), |it| it.pack(dir, self.progress))
     }
 
     /// Returns whether the container gets wharf's own seccomp profile: unless a file was given, or
@@ -416,6 +400,7 @@ impl Creation<'_> {
         make_new_dir(&dir.join(ROOTFS), ROOTFS_MODE)?;
         self.write_config(&dir, content)?;
         template::run(&program, self.name, &self.store.spelled(self.name), args, self.progress)?;
+        self.pack(&dir)?;
         config::load(self.name, self.store.lxcpath(), None, &[])?;
         std::fs::remove_file(&partial).map_err(|source| CreateError::Make { path: dir, source })
     }
@@ -481,7 +466,8 @@ fn make_dir(path: &Path, mode: u32) -> Result<(), CreateError> {
 fn make_new_dir(path: &Path, mode: u32) -> Result<(), CreateError> {
     let made = DirBuilder::new().mode(mode).create(path);
     // Whatever the umask of the caller is.
-    let made = made.and_then(|()| std::fs::set_permissions(path, Permissions::from_mode(mode)));
+    let open = || std::fs::set_permissions(path, Permissions::from_mode(mode));
+    let made = made.and_then(|()| open().inspect_err(|_| _ = std::fs::remove_dir(path)));
     made.map_err(|source| CreateError::Make { path: path.to_path_buf(), source })
 }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use crate::engine::cgroup::CgroupError;
+use crate::engine::entry::script;
 use crate::engine::running::command_socket::wire::Wish;
 use crate::engine::running::command_socket::{Client, Init, Seat, SocketError, StateWatch};
 use crate::engine::running::groups::{self, GroupError, Holding};
@@ -244,7 +245,7 @@ impl Engine {
         match watch {
             Some(StateWatch::Already) => Ok(()),
             Some(StateWatch::Waiting(waiter)) => {
-                match waiter.wait(Some(CLEANING)).map_err(StopError::Socket)? {
+                match waiter.wait(Some(self.cleaning(name))).map_err(StopError::Socket)? {
                     // A killed supervisor closes the connection as well.
                     Some(_stopped) => reclaim::reclaim(&self.lxcpath, name)
                         .map(|_reclaimed| ())
@@ -253,12 +254,22 @@ impl Engine {
                 }
             }
             // It has too many clients to inform one more of the end, but its own end is visible.
-            None if supervisor.is_some_and(|it| reclaim::has_ended(it.as_fd(), CLEANING)) => {
+            None if supervisor
+                .is_some_and(|it| reclaim::has_ended(it.as_fd(), self.cleaning(name))) =>
+            {
                 let reclaimed = reclaim::reclaim(&self.lxcpath, name);
                 reclaimed.map(|_| ()).map_err(StopError::Reclaim)
             }
             None => self.end_supervisor(name),
         }
+    }
+
+    /// Returns how long a supervisor may take to clean up, with the hooks that it runs at the end.
+    fn cleaning(&self, name: &Name) -> Duration {
+        let record = Record::read(&self.lxcpath, name);
+        let hooks =
+            record.map_or(0, |it| it.host_steps.iter().filter(|it| it.ends_with_script()).count());
+        CLEANING + script::PATIENCE * u32::try_from(hooks).unwrap_or(u32::MAX)
     }
 
     /// Kills a supervisor that does not answer and whose container is dead.

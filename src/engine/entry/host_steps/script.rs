@@ -38,11 +38,8 @@ impl NetScript {
         self.up.as_ref().map_or(Ok(()), |it| super::with_init(it, init).run())
     }
 
-    /// The rest is undone even if the script fails.
-    pub(super) fn run_down(&self, init: Option<i32>) {
-        if let Some(script) = &self.down {
-            _ = super::with_init(script, init).run();
-        }
+    pub(super) fn run_down(&self, init: Option<i32>) -> io::Result<()> {
+        self.down.as_ref().map_or(Ok(()), |it| super::with_init(it, init).run())
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn run(hook: &HookStep, said: Option<BorrowedFd<'_>>) -> nix::Result<
     let pidfd = sys::pidfd_open(child)?;
     let broken =
         |error: std::io::Error| error.raw_os_error().map_or(Errno::ECHILD, Errno::from_raw);
-    let status = script::end_of(pidfd.as_fd()).map_err(broken)?;
+    let status = script::end_of(child, pidfd.as_fd()).map_err(broken)?;
     if status.is_some_and(|it| it.success()) {
         return Ok(());
     }

@@ -67,6 +67,21 @@ pub(in crate::engine) fn make(
     attach(new, place.as_fd(), devices)
 }
 
+/// Mounts a root for whoever completes it, at no place: it is reached by this descriptor, and gone
+/// when nobody holds that any more.
+pub(in crate::engine) fn mount_aside(source: RootSource) -> nix::Result<OwnedFd> {
+    let mount = RootMount {
+        source,
+        read_only: false,
+        options: Vec::new(),
+        stage: CString::default(),
+        stage_is_ours: false,
+        maker: RootMaker::Itself,
+        written: String::new(),
+    };
+    detached(&mount).map_err(|Broken(_part, errno)| errno)
+}
+
 fn attach(new: OwnedFd, place: BorrowedFd<'_>, devices: bool) -> Result<OwnedFd, Broken> {
     if !devices {
         // They are not used: the container's devices are in a /dev of its own.

@@ -378,7 +378,7 @@ fn a_typed_root_is_mounted_once_at_its_stage() {
     let [RootStep::Mounted(mount)] = roots.as_slice() else { panic!("{roots:?}") };
     let RootSource::Overlay { lower, upper, work } = &mount.source else { panic!("{mount:?}") };
     assert_eq!(lower.as_slice(), [c"/a", c"/b"]);
-    assert_eq!((upper.as_c_str(), work.as_c_str()), (c"/c/up", c"/c/work"));
+    assert_eq!((upper.as_c_str(), work.as_c_str()), (c"/c/up", c"/c/up.work"));
     assert_eq!(mount.options, [(c"metacopy".to_owned(), Some(c"on".to_owned()))]);
     assert!(mount.read_only && mount.stage_is_ours);
     assert!(steps.iter().any(|it| it.to_string() == "lxc.rootfs.options"));

@@ -79,12 +79,13 @@ pub(super) fn bind_private(path: &Path) -> io::Result<UnixListener> {
         Ok(()) | Err(_) => (),
     }
     let (_dir, short) = shortened(path)?;
-    let listener = UnixListener::bind(short)?;
-    if let Err(error) = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)) {
+    let close = || std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600));
+    let made = UnixListener::bind(short).and_then(|it| close().map(|()| it));
+    if made.is_err() {
+        // It may be bound and not listen.
         _ = std::fs::remove_file(path);
-        return Err(error);
     }
-    Ok(listener)
+    made
 }
 
 /// Returns a path to the same file that is short enough for a socket's address; it holds as long

@@ -215,7 +215,7 @@ impl Life {
         self.tell(What::Braked { restarts, wait_ms });
     }
 
-    /// Reports what has no effect in its configuration.
+    /// Reports what has no effect in its configuration, or failed at its end.
     pub(super) fn warn(&self, warnings: &[String]) {
         if warnings.is_empty() {
             return;
@@ -307,9 +307,11 @@ impl Life {
             namespaces: namespaces.collect(),
         };
         let mut steps = std::mem::take(&mut self.record.host_steps);
-        _ = host_steps::undo_all(&mut steps, &end, &mut |left| {
+        _ = host_steps::undo_all(&mut steps, &end, &mut |left, failed| {
             self.record.host_steps = left.to_vec();
             self.save();
+            let said: Vec<String> = failed.iter().map(ToString::to_string).collect();
+            self.warn(&said);
         });
         self.record.host_steps = steps;
         self.namespaces.clear();

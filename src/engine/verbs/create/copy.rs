@@ -2,9 +2,10 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
+use super::packed::{IMAGE, NewImage};
 use super::{
     Basis, Create, CreateError, Created, Creation, DIR_MODE, ROOTFS, ROOTFS_MODE, make_new_dir,
 };
@@ -19,9 +20,9 @@ use crate::engine::terms::rootfs::{Layers, Storage};
 use crate::engine::{Engine, Error, Name, Verb};
 
 /// Where LXC puts the directories of a copy's overlay.
-const OVERLAY: &str = "overlay";
-const DELTA: &str = "delta";
-const WORK: &str = "work";
+pub(super) const OVERLAY: &str = "overlay";
+pub(super) const DELTA: &str = "delta";
+pub(super) const WORK: &str = "work";
 /// The prefix of LXC's hardware addresses, and the digits that are chosen.
 const NEW_ADDRESS: &str = "10:66:6a:xx:xx:xx";
 
@@ -31,15 +32,19 @@ pub struct Copy {
     pub from: Name,
     /// Only what the copy changes is kept; the rest are the files of the container.
     pub snapshot: bool,
+    /// The disk image that keeps the files of the copy; none: what keeps those of the container.
+    pub image: Option<NewImage>,
     /// More `key = value` lines.
     pub settings: Vec<(String, String)>,
 }
 
 /// How the root of a copy is made.
-enum CopiedRoot {
+pub(super) enum CopiedRoot {
     /// The container has none of its own, and neither has the copy.
     None,
     Files(PathBuf),
+    /// A disk image, copied as a file.
+    Image(PathBuf),
     /// An overlay over these, with a copy of what the container itself has changed.
     Over {
         lower: Vec<PathBuf>,
@@ -50,7 +55,7 @@ enum CopiedRoot {
 impl Engine {
     /// Creates the container `name` as a copy. A failure leaves nothing behind.
     pub fn copy(&self, name: &Name, copy: &Copy, progress: &Progress) -> Result<Created, Error> {
-        let create = &Create::default();
+        let create = &Create { image: copy.image.clone(), ..Create::default() };
         let work = Creation { store: Store::new(&self.lxcpath), name, create, progress };
         let created =
             work.copy(copy).map_err(|error| Error::new(Verb::Create, name, error.kind(), error))?;
@@ -65,9 +70,11 @@ impl Creation<'_> {
         if from == self.name {
             return Err(CreateError::Exists(self.store.dir(self.name)));
         }
+        copy.image.as_ref().map(NewImage::program).transpose()?;
         let _lock = self.store.lock(self.name)?;
         let _lock_of_source = self.store.lock(from)?;
         self.clear_place()?;
+        Engine::over(self.store.lxcpath().clone()).tidy();
         // It can neither run nor start meanwhile.
         let _seat = Seat::take(self.store.lxcpath(), from).map_err(|error| match error {
             SeatError::Taken | SeatError::Locked => CreateError::Running(from.clone()),
@@ -83,14 +90,17 @@ impl Creation<'_> {
         }
         let content = self.copied_config(&config, copy, &root)?;
         let bases = match &root {
-            CopiedRoot::None | CopiedRoot::Files(_) => Vec::new(),
+            CopiedRoot::None | CopiedRoot::Files(_) | CopiedRoot::Image(_) => Vec::new(),
             CopiedRoot::Over { .. } => self.bases(from),
         };
         let own = self.dependent(self.name);
+        let mut notes = Vec::new();
         let made = self.put_in_place(&mut |path| {
             self.copy_files(from, path)?;
             self.fill_root(&root, path, &content)?;
             self.store.write_atomic(&path.join("config"), &content, super::CONFIG_MODE)?;
+            notes = self.complete(&config, copy, &root, path)?;
+            self.pack(path)?;
             let failed = |source| CreateError::Make { path: path.to_path_buf(), source };
             if !bases.is_empty() {
                 dependents::set_bases(path, &bases).map_err(failed)?;
@@ -106,7 +116,7 @@ impl Creation<'_> {
         }
         made?;
         let basis = Basis::Copy(from.clone());
-        Ok(Created { basis, left_out: Vec::new(), hampered: None, notes: Vec::new() })
+        Ok(Created { basis, left_out: Vec::new(), hampered: None, notes })
     }
 
     fn dependent(&self, name: &Name) -> Dependent {
@@ -152,7 +162,12 @@ impl Creation<'_> {
         };
         match root {
             CopiedRoot::None => (),
-            CopiedRoot::Files(_) => document.set("lxc.rootfs.path", &text(&home.join(ROOTFS))?)?,
+            CopiedRoot::Files(_) => {
+                document.set("lxc.rootfs.path", &self.root_value(&home.join(ROOTFS))?)?;
+            }
+            CopiedRoot::Image(_) => {
+                document.set("lxc.rootfs.path", &format!("loop:{}", text(&home.join(IMAGE))?))?;
+            }
             CopiedRoot::Over { lower, .. } => {
                 let lower: Result<Vec<String>, _> = lower.iter().map(|it| text(it)).collect();
                 let upper = text(&home.join(OVERLAY).join(DELTA))?;
@@ -179,6 +194,7 @@ impl Creation<'_> {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name();
             let left = name.to_str().is_none_or(|it| it.starts_with('.') || LEFT.contains(&it));
+            let left = left || name == IMAGE;
             let is_log = Path::new(&name).extension().is_some_and(|it| it == "log");
             if !left && !is_log && entry.file_type().map_err(failed)?.is_file() {
                 fs::copy(entry.path(), to.join(&name)).map_err(failed)?;
@@ -203,6 +219,10 @@ impl Creation<'_> {
                 image::copy(from, &files, self.progress)?;
                 rename(hostname::rename(&files, self.name.as_str()).map(drop), &files)
             }
+            CopiedRoot::Image(from) => {
+                make_new_dir(&files, ROOTFS_MODE)?;
+                Ok(image::copy_file(from, &path.join(IMAGE), self.progress)?)
+            }
             CopiedRoot::Over { lower, upper } => {
                 // LXC's tools look for it.
                 make_new_dir(&files, ROOTFS_MODE)?;
@@ -225,32 +245,56 @@ impl Creation<'_> {
 }
 
 fn copied_root(config: &Config, copy: &Copy) -> Result<CopiedRoot, CreateError> {
-    let refused = |why| CreateError::NoCopy { from: copy.from.clone(), why };
-    let is_there = |path: &Path| {
+    let refused = |why| Err(CreateError::NoCopy { from: copy.from.clone(), why });
+    let kind = |path: &Path| {
         let failed = |source| CreateError::Root { path: path.to_path_buf(), source };
-        fs::metadata(path).map(drop).map_err(failed)
+        Ok::<_, CreateError>(fs::metadata(path).map_err(failed)?.file_type())
     };
-    match (config.storage(), copy.snapshot) {
-        (None, _) => Ok(CopiedRoot::None),
-        (Some(Storage::Directory(path)), snapshot) => {
-            is_there(&path)?;
-            Ok(if snapshot {
-                CopiedRoot::Over { lower: vec![path], upper: None }
-            } else {
-                CopiedRoot::Files(path)
-            })
+    let storage = match config.storage() {
+        // Without a type, it is what it leads to.
+        Some(Storage::Directory(path)) if kind(&path)?.is_file() => Some(Storage::Image(path)),
+        Some(Storage::Directory(path)) if kind(&path)?.is_block_device() => {
+            Some(Storage::Device(path))
+        }
+        other => other,
+    };
+    let root = match (storage, copy.snapshot) {
+        (None, _) => CopiedRoot::None,
+        (Some(Storage::Directory(path)), false) => CopiedRoot::Files(path),
+        (Some(Storage::Directory(path)), true) => {
+            CopiedRoot::Over { lower: vec![path], upper: None }
         }
         (Some(Storage::Overlay(Layers { lower, upper })), true) => {
-            is_there(&upper)?;
-            Ok(CopiedRoot::Over { lower, upper: Some(upper) })
+            kind(&upper)?;
+            CopiedRoot::Over { lower, upper: Some(upper) }
         }
         (Some(Storage::Overlay(_)), false) => {
-            Err(refused("its root is an overlay; --snapshot copies what it has changed"))
+            return refused("its root is an overlay; --snapshot copies what it has changed");
         }
-        (Some(Storage::Image(_) | Storage::Device(_) | Storage::Dataset(_)), _) => {
-            Err(refused("its root is a disk image, a block device or a dataset"))
+        (Some(Storage::Image(path)), false) => {
+            kind(&path)?;
+            CopiedRoot::Image(path)
         }
+        (Some(Storage::Image(_)), true) => {
+            return refused("its root is a disk image, which is copied whole, without --snapshot");
+        }
+        (Some(Storage::Device(_)), _) => {
+            return refused(
+                "its root is a block device; copy that by lvcreate or dd, and name the copy with \
+                 --dir",
+            );
+        }
+        (Some(Storage::Dataset(_)), _) => {
+            return refused(
+                "its root is a dataset of ZFS; copy that by zfs snapshot and zfs clone, and name \
+                 the copy with -s lxc.rootfs.path=zfs:DATASET",
+            );
+        }
+    };
+    if copy.image.is_some() && !matches!(root, CopiedRoot::Files(_)) {
+        return refused("-B loop packs only a root that is a directory");
     }
+    Ok(root)
 }
 
 /// Gives `to` the owner and mode of `from`.

@@ -54,7 +54,7 @@ pub(super) enum TemplateError {
 }
 
 /// How a template ended.
-enum TemplateEnd {
+pub(super) enum TemplateEnd {
     Exited(ExitStatus),
     /// It was stopped, being in the background, when it used the terminal.
     Asked,
@@ -108,7 +108,10 @@ pub(super) fn run(
 
 /// Waits for a program, with everything that it starts, and ends them if that is cancelled. Returns
 /// what it printed, errors rather than output.
-fn watch(command: &mut Command, progress: &Progress) -> io::Result<(TemplateEnd, Vec<u8>)> {
+pub(super) fn watch(
+    command: &mut Command,
+    progress: &Progress,
+) -> io::Result<(TemplateEnd, Vec<u8>)> {
     let file = || io::Result::Ok(File::from(memfd_create(c"template", MFdFlags::MFD_CLOEXEC)?));
     let [mut output, mut errors] = [file()?, file()?];
     command.stdout(output.try_clone()?).stderr(errors.try_clone()?).process_group(0);
@@ -153,7 +156,7 @@ fn is_stopped_by_terminal(child: Pid) -> bool {
     matches!(stopped, Ok(WaitStatus::Stopped(_, Signal::SIGTTIN | Signal::SIGTTOU)))
 }
 
-fn last_lines(said: &[u8]) -> String {
+pub(super) fn last_lines(said: &[u8]) -> String {
     let lines: Vec<&[u8]> = said.split(|it| *it == b'\n').filter(|it| !it.is_empty()).collect();
     let last = lines.iter().skip(lines.len().saturating_sub(LAST_LINES));
     let last: Vec<String> = last.map(|it| shown_bytes(it)).collect();
