@@ -81,7 +81,7 @@ fn unique() -> String {
 
 fn setting(file: &str, value: &str) -> At<CgroupSetting> {
     let place = ConfigPlace { file: "/c/config".into(), line: 7 };
-    let value = CgroupSetting { file: file.to_owned(), value: value.to_owned() };
+    let value = CgroupSetting { file: file.to_owned(), value: value.to_owned(), given: None };
     At { value, place: Some(place) }
 }
 

@@ -63,6 +63,96 @@ fn a_kept_limit_is_changed_in_both_spellings() {
     assert_eq!(lxcpath.ok(&["cgroup", &name, "pids.max"]).trim(), "40");
 }
 
+/// Limits by their keys for cgroup v1 and for v2, and what the kernel then has in which file.
+const OLD: &str = "lxc.cgroup.memory.memsw.limit_in_bytes = 96M\n\
+    lxc.cgroup.memory.limit_in_bytes = 64M\nlxc.cgroup.cpu.shares = 512\n\
+    lxc.cgroup.cpu.cfs_period_us = 20000\nlxc.cgroup.cpu.cfs_quota_us = 10000\n\
+    lxc.cgroup.pids.max = 44\nlxc.cgroup.cpuset.cpus = 0\n\
+    lxc.cgroup.memory.swappiness = 10\nlxc.cgroup.net_cls.classid = 1\n";
+const NEW: &str = "lxc.cgroup2.memory.swap.max = 32M\nlxc.cgroup2.memory.max = 64M\n\
+    lxc.cgroup2.cpu.weight = 50\nlxc.cgroup2.cpu.max = 10000 20000\n\
+    lxc.cgroup2.pids.max = 44\nlxc.cgroup2.cpuset.cpus = 0\n\
+    lxc.cgroup2.memory.high = 60M\n";
+const HELD_ON_V1: [(&str, &str); 7] = [
+    ("memory.limit_in_bytes", "67108864"),
+    ("memory.memsw.limit_in_bytes", "100663296"),
+    ("cpu.shares", "512"),
+    ("cpu.cfs_period_us", "20000"),
+    ("cpu.cfs_quota_us", "10000"),
+    ("pids.max", "44"),
+    ("cpuset.cpus", "0"),
+];
+const HELD_ON_V2: [(&str, &str); 6] = [
+    ("memory.max", "67108864"),
+    ("memory.swap.max", "33554432"),
+    ("cpu.weight", "50"),
+    ("cpu.max", "10000 20000"),
+    ("pids.max", "44"),
+    ("cpuset.cpus", "0"),
+];
+
+/// Starts a container with `lines`, and returns its name and what its log says.
+fn logged(lxcpath: &Lxcpath, root: &tempfile::TempDir, lines: &str) -> Option<(String, String)> {
+    let log = lxcpath.path().join("log");
+    // What `create` writes has limits in both spellings.
+    let none = "lxc.cgroup.pids.max =\nlxc.cgroup2.pids.max =\n";
+    let lines = format!("{none}{lines}lxc.log.level = WARN\nlxc.log.file = {}\n", log.display());
+    let name = sleeper(lxcpath, root, &lines)?;
+    Some((name, fs::read_to_string(log).unwrap()))
+}
+
+#[test]
+fn a_limit_for_the_other_version_of_cgroups_is_translated_or_told() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+    let (lines, held, lost) = if unified {
+        (OLD, &HELD_ON_V2[..], &["memory.swappiness 10", "net_cls.classid 1"][..])
+    } else {
+        (NEW, &HELD_ON_V1[..], &["memory.high 60M"][..])
+    };
+    let Some((name, said)) = logged(&lxcpath, &root, lines) else { return };
+    let mut checked = 0;
+    for (file, value) in held {
+        // A kernel may not count swap, and a controller may be absent.
+        let read = lxcpath.wharf(&["cgroup", &name, file]);
+        let applied = said.contains(&format!(" is applied as {file} "));
+        if read.status.success() {
+            assert_eq!(text(&read.stdout).trim(), *value, "{file}: {said}");
+            assert!(applied, "{file}: {said}");
+            checked += 1;
+        } else {
+            assert!(!applied && said.contains(&format!("as {file}")), "{file}: {said}");
+        }
+    }
+    assert!(checked > 2, "{said}");
+    for what in lost {
+        let line = said.split(';').find(|it| it.contains(what)).unwrap_or_default();
+        assert!(line.contains(" has no effect: "), "{what}: {said}");
+    }
+    let places = lines.lines().filter(|it| said.contains(it.split(' ').next().unwrap()));
+    assert!(places.count() >= checked && said.contains("/config)"), "{said}");
+}
+
+#[test]
+fn where_both_spellings_are_there_the_hosts_own_counts() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let both = "lxc.cgroup.pids.max = 51\nlxc.cgroup2.pids.max = 52\n\
+                lxc.cgroup.memory.limit_in_bytes = 51M\nlxc.cgroup.memory.swappiness = 1\n\
+                lxc.cgroup2.memory.max = 52M\nlxc.cgroup2.memory.high = 52M\n";
+    let old = ["pids", "memory"].map(|it| {
+        let controllers = fs::read_to_string("/proc/self/cgroup").unwrap();
+        let mut lines = controllers.lines().filter_map(|it| it.split(':').nth(1));
+        lines.any(|list| list.split(',').any(|controller| controller == it))
+    });
+    let Some((name, said)) = logged(&lxcpath, &root, both) else { return };
+    let expected = if old[0] { "51" } else { "52" };
+    assert_eq!(lxcpath.ok(&["cgroup", &name, "pids.max"]).trim(), expected);
+    let (file, expected) =
+        if old[1] { ("memory.limit_in_bytes", 51 << 20) } else { ("memory.max", 52 << 20) };
+    assert_eq!(lxcpath.ok(&["cgroup", &name, file]).trim(), expected.to_string());
+    assert!(!said.contains("lxc.cgroup"), "{said}");
+}
+
 #[test]
 fn what_proxmox_owns_is_left_to_it() {
     let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());

@@ -1,5 +1,7 @@
 //! Applying the `lxc.cgroup.*` and `lxc.cgroup2.*` lines of a configuration to fresh groups.
 
+use std::error::Error as _;
+
 use super::file::controller_of;
 use super::{Cgroup, CgroupError, DeviceRules, Version, values};
 use crate::engine::terms::spec::{At, CgroupSetting};
@@ -10,13 +12,25 @@ const MEMORY_AND_SWAP: &str = "memory.memsw.limit_in_bytes";
 
 impl Cgroup {
     /// Writes all settings but those of devices: `v1` to the v1 hierarchies, `v2` to the unified
-    /// one. As with LXC, lines for a version that the host does not mount are ignored.
+    /// one. As with LXC, lines for a version that the host does not mount are ignored. Returns what
+    /// became of those that were translated, which never prevent a start.
     pub fn apply(
         &self,
         v1: &[At<CgroupSetting>],
         v2: &[At<CgroupSetting>],
-    ) -> Result<(), CgroupError> {
-        self.meant(v1, v2).into_iter().try_for_each(|(it, prefix)| self.put(it, prefix))
+    ) -> Result<Vec<String>, CgroupError> {
+        let mut said = Vec::new();
+        for (setting, prefix) in self.meant(v1, v2) {
+            match (&setting.value.given, self.put(setting, prefix)) {
+                (None, done) => done?,
+                (Some(key), Ok(())) => said.push(became(key, setting, "is applied")),
+                (Some(key), Err(why)) => {
+                    let why = why.source().map_or_else(|| why.to_string(), ToString::to_string);
+                    said.push(became(key, setting, "cannot be applied") + ": " + &why);
+                }
+            }
+        }
+        Ok(said)
     }
 
     /// Lists the settings for this host, in the order in which they are written, with the prefix of
@@ -31,19 +45,19 @@ impl Cgroup {
             meant.extend(ordered(v1).into_iter().map(|it| (it, "lxc.cgroup")));
         }
         if self.has(Version::V2) {
-            let unified = v2.iter().filter(|it| !is_device(it) && !self.said_on_v1(it, v1));
+            let unified = v2.iter().filter(|it| !is_device(it));
             meant.extend(unified.map(|it| (it, "lxc.cgroup2")));
         }
         meant
     }
 
     /// Applies the `devices.*` settings, in order. Must be called after the container's own `/dev`
-    /// is made, since the rules may forbid that.
+    /// is made, since the rules may forbid that. Says so if they are the other version's.
     pub fn apply_devices(
         &self,
         v1: &[At<CgroupSetting>],
         v2: &[At<CgroupSetting>],
-    ) -> Result<(), CgroupError> {
+    ) -> Result<Option<String>, CgroupError> {
         let rules = |settings: &[At<CgroupSetting>]| -> Vec<At<CgroupSetting>> {
             settings.iter().filter(|it| is_device(it)).cloned().collect()
         };
@@ -51,26 +65,28 @@ impl Cgroup {
         if self.v1("devices").is_some() {
             // A hybrid host has the controller only once; lines for just the unified hierarchy must
             // not leave a container unguarded.
-            let lines = if v1.is_empty() { &v2 } else { &v1 };
-            return lines.iter().try_for_each(|it| self.put(it, "lxc.cgroup"));
+            let (lines, foreign) = if v1.is_empty() { (&v2, true) } else { (&v1, false) };
+            lines.iter().try_for_each(|it| self.put(it, "lxc.cgroup"))?;
+            let first = lines.first().filter(|_| foreign);
+            return Ok(first.map(|it| of_devices("lxc.cgroup2", it, "v1")));
         }
         let Some(unified) = self.unified() else {
             // The container could access every device of the host.
             let unguarded = v1.iter().chain(&v2).next();
             return unguarded
-                .map_or(Ok(()), |it| Err(failed(it, "lxc.cgroup", CgroupError::NoDevices)));
+                .map_or(Ok(None), |it| Err(failed(it, "lxc.cgroup", CgroupError::NoDevices)));
         };
         // Nor must lines for only v1.
         let (lines, prefix) =
             if v2.is_empty() { (&v1, "lxc.cgroup") } else { (&v2, "lxc.cgroup2") };
-        if lines.is_empty() {
-            return Ok(());
-        }
+        let Some(first) = lines.first() else { return Ok(None) };
         let mut rules = DeviceRules::default();
         for it in lines {
             rules.add(&it.value.file, &it.value.value).map_err(|why| failed(it, prefix, why))?;
         }
-        rules.attach(&unified.dir)
+        rules.attach(&unified.dir)?;
+        let foreign = v2.is_empty();
+        Ok(foreign.then(|| of_devices("lxc.cgroup", first, "v2")))
     }
 
     /// Returns whether it has the v1 controller of devices, and needs no program for them.
@@ -79,7 +95,7 @@ impl Cgroup {
     }
 
     fn put(&self, setting: &At<CgroupSetting>, prefix: &str) -> Result<(), CgroupError> {
-        let CgroupSetting { file, value } = &setting.value;
+        let CgroupSetting { file, value, .. } = &setting.value;
         values::check_name(file)
             .and_then(|()| {
                 // The kernel judges what the parser does not know, as with LXC.
@@ -91,16 +107,6 @@ impl Cgroup {
 
     fn has(&self, version: Version) -> bool {
         self.groups.iter().any(|it| it.hierarchy.version == version)
-    }
-
-    /// On a hybrid host, returns whether the controller is on v1 and the configuration has lines
-    /// for it there: then the line for v2 was meant for other hosts.
-    fn said_on_v1(&self, setting: &At<CgroupSetting>, v1: &[At<CgroupSetting>]) -> bool {
-        let controller = controller_of(&setting.value.file);
-        // The block controller has another name on v2.
-        let old = if controller == "io" { "blkio" } else { controller };
-        let mut lines = v1.iter();
-        self.v1(old).is_some() && lines.any(|it| controller_of(&it.value.file) == old)
     }
 }
 
@@ -120,6 +126,19 @@ fn ordered(settings: &[At<CgroupSetting>]) -> Vec<&At<CgroupSetting>> {
     plain
 }
 
+/// Says what became of a translated line.
+fn became(key: &str, setting: &At<CgroupSetting>, what: &str) -> String {
+    let CgroupSetting { file, value, .. } = &setting.value;
+    let place = setting.place.as_ref().map_or_else(String::new, |it| format!(" ({it})"));
+    format!("{key}{place} {what} as {file} {}", value.trim())
+}
+
+/// Says that the rules for devices, of which `first` is the first, are the other version's.
+fn of_devices(prefix: &str, first: &At<CgroupSetting>, version: &str) -> String {
+    let place = first.place.as_ref().map_or_else(String::new, |it| format!(" ({it})"));
+    format!("the rules of {prefix}.devices{place} are applied on cgroup {version}")
+}
+
 fn failed(setting: &At<CgroupSetting>, prefix: &str, source: CgroupError) -> CgroupError {
     CgroupError::Setting {
         key: format!("{prefix}.{}", setting.value.file),
@@ -133,7 +152,7 @@ mod tests {
     use super::*;
 
     fn setting(file: &str) -> At<CgroupSetting> {
-        let value = CgroupSetting { file: file.to_owned(), value: "1".to_owned() };
+        let value = CgroupSetting { file: file.to_owned(), value: "1".to_owned(), given: None };
         At { value, place: None }
     }
 

@@ -1,7 +1,8 @@
 //! The keys by which a configuration may set one limit: for cgroup v1 and for v2. Opens no file.
 
 use crate::engine::cgroup::Version;
-use crate::engine::cgroup::knob::{self, KnobKind};
+use crate::engine::cgroup::exact::exact;
+use crate::engine::cgroup::knob;
 
 /// Returns the key that sets `file` of that version.
 pub(in crate::engine) fn key(version: Version, file: &str) -> String {
@@ -49,43 +50,9 @@ pub(in crate::engine) fn translated(file: &str, value: &str, other: &str) -> Opt
     if file == other {
         return Some(value.to_owned());
     }
-    let (from, to) = (knob::of(file).value, knob::of(other).value);
-    let unlimited = matches!(value, "max" | "-1");
-    match (from, to) {
-        // Swap alone, and memory and swap together.
-        _ if file.contains("swap") || file.contains("memsw") => None,
-        (KnobKind::Bytes, KnobKind::Bytes) if unlimited => {
-            Some(if other.ends_with("_in_bytes") { "-1" } else { "max" }.to_owned())
-        }
-        (KnobKind::Bytes, KnobKind::Bytes) => Some(value.to_owned()),
-        (KnobKind::Quota, KnobKind::QuotaUs) => match value.split_once(' ') {
-            Some(("max", _)) => Some("-1".to_owned()),
-            // The period has a file of its own there.
-            Some((quota, "100000")) => Some(quota.to_owned()),
-            Some(_) | None => None,
-        },
-        (KnobKind::QuotaUs, KnobKind::Quota) if unlimited => Some("max 100000".to_owned()),
-        (KnobKind::QuotaUs, KnobKind::Quota) => Some(format!("{value} 100000")),
-        (
-            KnobKind::Weight { least: least1, most: most1, .. },
-            KnobKind::Weight { least: least2, most: most2, .. },
-        ) => {
-            // As container managers do: the ends of the ranges correspond.
-            let above = value.parse::<u64>().ok()?.checked_sub(least1)?;
-            Some((least2 + above * (most2 - least2) / (most1 - least1)).to_string())
-        }
-        (
-            KnobKind::Bytes
-            | KnobKind::Weight { .. }
-            | KnobKind::Quota
-            | KnobKind::QuotaUs
-            | KnobKind::Count
-            | KnobKind::List
-            | KnobKind::Devices
-            | KnobKind::Other,
-            _,
-        ) => None,
-    }
+    // Swap alone, and memory and swap together, depend on another limit.
+    let mut all = exact(file, value, &|_| None).ok()?;
+    all.pop().filter(|it| all.is_empty() && it.0 == other).map(|it| it.1)
 }
 
 #[cfg(test)]
@@ -122,8 +89,8 @@ mod tests {
             ("cpu.max", "50000 50000", "cpu.cfs_quota_us", None),
             ("cpu.cfs_quota_us", "50000", "cpu.max", Some("50000 100000")),
             ("cpu.shares", "2", "cpu.weight", Some("1")),
-            ("cpu.shares", "1024", "cpu.weight", Some("39")),
-            ("cpu.weight", "10000", "cpu.shares", Some("262144")),
+            ("cpu.shares", "1024", "cpu.weight", Some("100")),
+            ("cpu.weight", "10000", "cpu.shares", Some("102400")),
             ("pids.max", "max", "pids.max", Some("max")),
             ("memory.swap.max", "0", "memory.memsw.limit_in_bytes", None),
             ("io.max", "8:0 rbps=1", "blkio.throttle.write_bps_device", None),

@@ -184,7 +184,7 @@ fn mount_tunnel(settings: &ConfigSettings) -> Result<Option<At<Mount>>, ConfigEr
 
 fn cgroup(settings: &ConfigSettings, prefix: &str) -> Vec<At<CgroupSetting>> {
     let entries = settings.all(prefix).map(|it| At {
-        value: CgroupSetting { file: it.free.clone(), value: it.value.clone() },
+        value: CgroupSetting { file: it.free.clone(), value: it.value.clone(), given: None },
         place: it.place.clone(),
     });
     entries.collect()

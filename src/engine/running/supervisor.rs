@@ -145,6 +145,7 @@ fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, RunError> {
     let hierarchies = Hierarchies::discover(run.lxcpath.host()).map_err(RunError::Cgroup)?;
     let past = Record::read(&run.lxcpath, &run.name)
         .map(|it| PastGroups { monitor: it.monitor_inodes, planned: it.planned });
+    groups::fit(&mut run.spec, &hierarchies);
     let planned = PlannedGroups::of(&run.spec.groups, &hierarchies, &past.unwrap_or_default());
     let mut record = Record::begin(&run.lxcpath, &run.name);
     record.planned = Some(planned.map_err(RunError::Cgroup)?);
@@ -300,11 +301,12 @@ fn launch_in(
     life: &mut Life,
 ) -> Result<(Launched, Cgroup, Option<OomWatch>), RunError> {
     let (v1, v2) = (&run.spec.cgroup_v1, &run.spec.cgroup_v2);
-    cgroup.apply(v1, v2).map_err(RunError::Cgroup)?;
+    life.warn(&cgroup.apply(v1, v2).map_err(RunError::Cgroup)?);
     // Under v1 a group that has groups below it takes no rules for devices.
     let guarded = run.spec.groups.inner.is_some() && cgroup.guards_devices_itself();
     if guarded {
-        cgroup.apply_devices(v1, v2).map_err(RunError::Cgroup)?;
+        let said = cgroup.apply_devices(v1, v2).map_err(RunError::Cgroup)?;
+        life.warn(said.as_slice());
     }
     let planned = life.record.planned.as_ref();
     let inner = planned.map_or_else(|| Ok(cgroup.clone()), |it| it.create_inner(cgroup));
@@ -322,7 +324,7 @@ fn launch_in(
         before_exec: &mut |init| {
             // Without root no rules are made, nor can the container make a device.
             if is_root && !guarded {
-                cgroup.apply_devices(v1, v2)?;
+                life.warn(cgroup.apply_devices(v1, v2)?.as_slice());
             }
             Ok(life.carry_out(run.host_steps(), Some(init))?)
         },
@@ -372,7 +374,7 @@ fn note_limits(run: &Run, cgroup: &Cgroup, life: &mut Life) {
     let has_any = !given.is_empty();
     let noted = Limits::change(&run.lxcpath, &run.name, cgroup, |limits| {
         *limits = Limits::of(cgroup);
-        for (At { value: CgroupSetting { file, value }, .. }, _) in given {
+        for (At { value: CgroupSetting { file, value, .. }, .. }, _) in given {
             limits.begin(file, value);
             limits.finish(cgroup, file, value);
         }

@@ -286,6 +286,8 @@ pub struct CgroupSetting {
     /// File name, such as `memory.max`.
     pub file: String,
     pub value: String,
+    /// The key that sets it, if that is for the other version of cgroups than the file.
+    pub given: Option<String>,
 }
 
 /// What becomes the container's first process.

@@ -3,7 +3,7 @@
 use nix::unistd::geteuid;
 
 use crate::engine::cgroup::configured::version_of;
-use crate::engine::cgroup::{Hierarchies, Version};
+use crate::engine::cgroup::{Fitted, Hierarchies, Version, fit};
 use crate::engine::entry::host_steps::{self, HostStep, Surroundings};
 use crate::engine::entry::plan::{self, Payload, Step, TerminalInfo};
 use crate::engine::host::random;
@@ -30,7 +30,7 @@ impl Engine {
         name: &Name,
         start: &Start,
     ) -> Result<(Vec<StartPart>, Vec<String>), Error> {
-        let (_, spec) = start.read(Verb::Start, &self.lxcpath, name)?;
+        let (_, mut spec) = start.read(Verb::Start, &self.lxcpath, name)?;
         let steps = plan::start(&spec, Payload::System, &TerminalInfo::default())
             .map_err(|error| Error::new(Verb::Start, name, ErrorKind::Invalid, error))?;
         let inside: Vec<String> = steps.iter().map(Step::to_string).collect();
@@ -41,7 +41,7 @@ impl Engine {
         let ordinary = (!geteuid().is_root()).then(|| self.lxcpath.spelled());
         let around = Surroundings { hold: &hold, random: &random, ordinary: ordinary.as_deref() };
         let mut first = on_host(host_steps::early(&spec));
-        first.extend(self.groups(&spec));
+        first.extend(self.groups(&mut spec));
         first.push(process(&spec));
         let then = on_host(host_steps::plan(&spec, around));
         let parts = SIDES.into_iter().zip([first, gathered(before), then, after.to_vec()]);
@@ -49,17 +49,21 @@ impl Engine {
         Ok((parts.map(|(place, steps)| StartPart { place, steps }).collect(), spec.warnings))
     }
 
-    fn groups(&self, spec: &Spec) -> Vec<String> {
+    fn groups(&self, spec: &mut Spec) -> Vec<String> {
         let hierarchies = Hierarchies::discover(self.lxcpath.host()).unwrap_or_default();
+        let Fitted { v1, v2, lost } = fit(&hierarchies, &spec.cgroup_v1, &spec.cgroup_v2);
+        (spec.cgroup_v1, spec.cgroup_v2) = (v1, v2);
+        spec.warnings.extend(lost);
         let names = &spec.groups;
         let mut said = vec![format!("make the cgroups {}", names.payload.value)];
         let of_v1 = spec.cgroup_v1.iter().map(|it| (Version::V1, it));
         let all = of_v1.chain(spec.cgroup_v2.iter().map(|it| (Version::V2, it)));
         let (rules, limits): (Vec<_>, Vec<_>) =
             all.partition(|(_, it)| it.value.file.starts_with("devices."));
-        for (version, At { value: CgroupSetting { file, value }, .. }) in limits {
+        for (version, At { value: CgroupSetting { file, value, given }, .. }) in limits {
             if version_of(&hierarchies, file) == Some(version) {
-                said.push(format!("set {file} to {value}"));
+                let given = given.as_ref().map(|it| format!(", for {it}")).unwrap_or_default();
+                said.push(format!("set {file} to {value}{given}"));
             }
         }
         let by_v1 = version_of(&hierarchies, "devices.allow") == Some(Version::V1);

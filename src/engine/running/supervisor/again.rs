@@ -3,6 +3,7 @@
 
 use super::equipment::Opened;
 use super::error::RunError;
+use super::groups;
 use super::guard::LimitGuard;
 use super::log::Log;
 use super::oom::Oom;
@@ -49,6 +50,7 @@ fn renew(run: &mut Run, watch: &mut Watch) -> Result<(), RunError> {
     let desk = &mut watch.desk;
     desk.life.log = Log::open(&run.spec)?;
     let hierarchies = std::mem::take(&mut desk.hierarchies);
+    groups::fit(&mut run.spec, &hierarchies);
     let planned =
         desk.life.record.planned.clone().map(|it| it.again(&run.spec.groups, &hierarchies));
     desk.life.record.planned = planned.transpose().map_err(RunError::Cgroup)?;

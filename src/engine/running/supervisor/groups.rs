@@ -3,9 +3,18 @@
 
 use super::Run;
 use super::error::RunError;
-use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies, PlannedGroups, Version};
+use crate::engine::cgroup::{
+    self, Cgroup, CgroupError, Fitted, Hierarchies, PlannedGroups, Version,
+};
 use crate::engine::terms::space::Space;
 use crate::engine::terms::spec::{At, CgroupSetting, Spec};
+
+/// Turns the limits into those of this host's version of cgroups.
+pub(super) fn fit(spec: &mut Spec, hierarchies: &Hierarchies) {
+    let Fitted { v1, v2, lost } = cgroup::fit(hierarchies, &spec.cgroup_v1, &spec.cgroup_v2);
+    (spec.cgroup_v1, spec.cgroup_v2) = (v1, v2);
+    spec.warnings.extend(lost);
+}
 
 /// Creates the groups in every hierarchy where this process may.
 pub(super) fn make(
@@ -25,7 +34,9 @@ pub(super) fn make(
 fn without(spec: &Spec, hierarchies: &Hierarchies) -> Result<Cgroup, RunError> {
     let has = |version| hierarchies.iter().any(|it| it.version == version);
     let of = |version, settings: &[At<CgroupSetting>]| {
-        let limit = settings.iter().find(|it| !it.value.file.starts_with("devices."));
+        // What is for the other version never prevents a start.
+        let native = settings.iter().filter(|it| it.value.given.is_none());
+        let limit = native.into_iter().find(|it| !it.value.file.starts_with("devices."));
         limit.filter(|_| has(version)).cloned()
     };
     let v1 = of(Version::V1, &spec.cgroup_v1).map(|it| ("lxc.cgroup", it));
