@@ -235,6 +235,15 @@ pub const COMMANDS: &[CommandSpec] = &[
         undefined: None,
         help: "Check what this host's kernel offers to containers",
     },
+    CommandSpec {
+        verb: Verb::ExplainKeys,
+        name: "config",
+        aliases: &[],
+        category: Category::Look,
+        when: When::Anytime,
+        undefined: None,
+        help: "Explain the keys of a configuration, and which of them work on this host",
+    },
 ];
 
 #[cfg(test)]

@@ -159,9 +159,28 @@ fn unsupported_keys_are_refused() {
     }
     let name = lxcpath.name("log");
     lxcpath.ok(&["create", &name]);
-    configure(&lxcpath, &name, "lxc.cgroup.relative = 1\nlxc.monitor.unshare = 1");
+    configure(&lxcpath, &name, "lxc.cgroup.relative = 1\nlxc.namespace.share.user = db");
     let said = lxcpath.refused(&["start", &name], 1);
-    assert!(said.contains("lxc.cgroup.relative") && said.contains("lxc.monitor.unshare"), "{said}");
+    let both = ["lxc.cgroup.relative", "lxc.namespace.share.user"];
+    assert!(both.iter().all(|it| said.contains(it)), "{said}");
+}
+
+#[test]
+fn what_a_hook_mounts_can_be_the_supervisors_alone() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let (dir, path) = (dir.path(), dir.path().to_str().unwrap());
+    fs::write(dir.join("below"), "").unwrap();
+    let lines = format!(
+        "lxc.monitor.unshare = 1\nlxc.mount.entry = {path} mnt none bind,create=dir 0 0\n\
+         lxc.hook.pre-start = /bin/sh -c 'mount -t tmpfs none {path} && : > {path}/above'"
+    );
+    let Some(name) = start_with(&lxcpath, root.path(), &lines) else { return };
+    assert_eq!(lxcpath.ok(&["attach", &name, "--", "/bin/ls", "/mnt"]).trim(), "above");
+    let seen = || fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!seen().contains(path) && dir.join("below").exists(), "{}", seen());
+    lxcpath.ok(&["stop", "-k", &name]);
+    assert!(!seen().contains(path) && !dir.join("above").exists(), "{}", seen());
 }
 
 /// Starts a container of busybox's with these lines; none if that is not possible here.

@@ -91,6 +91,22 @@ const HELD_ON_V2: [(&str, &str); 6] = [
     ("cpuset.cpus", "0"),
 ];
 
+#[test]
+fn a_stop_leaves_no_record_of_limits() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let Some(name) = sleeper(&lxcpath, &root, "") else { return };
+    let recorded = || {
+        let dirs = fs::read_dir("/run/wharf/run").into_iter().flatten().flatten();
+        let mut files = dirs.map(|it| it.path().join(format!("{name}.limits")));
+        files.any(|it| it.exists())
+    };
+    assert!(recorded());
+    lxcpath.ok(&["stop", "-k", &name]);
+    wait_until("the record of its limits to go", || !recorded());
+    lxcpath.refused(&["start", &name, "--", "/none"], 1);
+    assert!(!recorded(), "a failed start leaves one");
+}
+
 /// Starts a container with `lines`, and returns its name and what its log says.
 fn logged(lxcpath: &Lxcpath, root: &tempfile::TempDir, lines: &str) -> Option<(String, String)> {
     let log = lxcpath.path().join("log");

@@ -50,6 +50,7 @@ fn line(verb: Verb, name: &str, state: State) -> Option<(Vec<&str>, State)> {
         | Verb::Create
         | Verb::Monitor
         | Verb::CheckConfig
+        | Verb::ExplainKeys
         | Verb::Console
         | Verb::Signal => return None,
     };

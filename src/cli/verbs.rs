@@ -2,6 +2,7 @@
 
 mod cgroup;
 mod check;
+mod config;
 mod create;
 mod follow;
 mod info;
@@ -38,6 +39,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Subcommand> {
         &info::INFO,
         &processes::PS,
         &check::CHECKCONFIG,
+        &config::CONFIG,
         &create::CREATE,
         &run::START,
         &run::EXECUTE,

@@ -106,7 +106,8 @@ mod tests {
             | Verb::Create
             | Verb::Monitor
             | Verb::Wait
-            | Verb::CheckConfig => [YES; 8],
+            | Verb::CheckConfig
+            | Verb::ExplainKeys => [YES; 8],
             Verb::Start | Verb::Execute => {
                 [YES, "is already starting", RUNS, OVER, FAILED, STANDS, STANDS, RUNS]
             }

@@ -8,6 +8,7 @@ pub(in crate::engine) mod destroy;
 pub(in crate::engine) mod freeze;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzed;
+pub mod keys;
 pub mod limits;
 pub(in crate::engine) mod look;
 pub mod mapped;

@@ -146,6 +146,7 @@ const fn needs_and_changes(verb: Verb) -> (&'static [Ability], bool) {
         | Verb::Monitor
         | Verb::Wait
         | Verb::CheckConfig
+        | Verb::ExplainKeys
         | Verb::Look
         | Verb::ReadConsole
         | Verb::ReadCgroup => (&[], false),

@@ -87,7 +87,7 @@ impl Knob {
         let by_name = self.file.ends_with("_in_bytes") || self.file.starts_with("blkio.");
         by_name
             || self.value == KnobKind::QuotaUs
-            || matches!(self.file, "cpu.shares" | "cpu.cfs_period_us")
+            || matches!(self.file, "cpu.shares" | "cpu.cfs_period_us" | "memory.swappiness")
     }
 
     /// Describes what its value may be.

@@ -13,7 +13,7 @@ use super::{
     selinux,
 };
 use crate::engine::host::links::Netlink;
-use crate::engine::terms::nic::Nic;
+use crate::engine::terms::nic::{Nic, NicKind};
 use crate::engine::terms::rootfs::Storage;
 use crate::engine::terms::signal;
 use crate::engine::terms::space::Space;
@@ -86,6 +86,8 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
     })
 }
 
+const SHARE: &str = "lxc.namespace.share.";
+
 /// Without an answer the start itself reports what is wrong.
 fn host_interfaces() -> Vec<String> {
     Netlink::here().and_then(|it| it.names()).unwrap_or_default()
@@ -99,7 +101,8 @@ pub(super) fn unsupported(settings: &ConfigSettings) -> impl Iterator<Item = Con
 
 fn refuses(entry: &Setting) -> bool {
     match entry.key.support {
-        Support::Now | Support::Harmless => false,
+        Support::Now if entry.key.name == SHARE => entry.free == Space::User.word(),
+        Support::Now | Support::Ignored(_) => false,
         Support::Only(values) => !values.contains(&entry.value.as_str()),
         Support::AppArmor => apparmor::lacks_parser(&entry.value),
     }
@@ -242,7 +245,14 @@ fn nics(settings: &ConfigSettings, namespaces: &Namespaces) -> Result<Vec<At<Nic
     if !namespaces.has_own(Space::Net) {
         return Ok(Vec::new());
     }
-    ConfigErrors::of(net::missing(&settings.interfaces)).map_or(Ok(nics), Err)
+    ConfigErrors::of(net::missing(&settings.interfaces)).map_or(Ok(()), Err)?;
+    // After a kill nobody could give the interface back: its network would be held in a mount
+    // namespace that is gone.
+    let lent = nics.iter().any(|it| it.value.kind == NicKind::Phys);
+    match settings.last("lxc.monitor.unshare").filter(|it| lent && it.meaning.number() != Some(0)) {
+        Some(entry) => Err(blame(entry, Reason::Conflict("lxc.net.N.type = phys")).into()),
+        None => Ok(nics),
+    }
 }
 
 fn capabilities(settings: &ConfigSettings) -> Capabilities {
@@ -350,7 +360,7 @@ mod tests {
             "lxc.cgroup.relative 1: is not supported yet (line 2 of /lxc/web/config); \
              remove the line to start without it"
         );
-        let errors = read("lxc.monitor.unshare = 1").unwrap_err();
+        let errors = read("lxc.namespace.share.user = db").unwrap_err();
         assert!(errors.iter().all(|it| matches!(it.reason, Reason::NotYet)));
     }
 
@@ -366,12 +376,12 @@ mod tests {
 
     #[test]
     fn everything_that_is_refused_is_listed_at_once() {
-        let text = "lxc.cgroup.relative = 1\nlxc.tty.max = 2\nlxc.monitor.unshare = 1\n";
+        let text = "lxc.cgroup.relative = 1\nlxc.tty.max = 2\nlxc.namespace.share.user = db\n";
         assert_eq!(
             read(text).unwrap_err().to_string(),
             "not supported yet: lxc.cgroup.relative 1 (line 1 of /lxc/web/config), \
-             lxc.monitor.unshare 1 (line 3 of /lxc/web/config); remove these lines to start without \
-             them"
+             lxc.namespace.share.user db (line 3 of /lxc/web/config); remove these lines to start \
+             without them"
         );
         let text = "lxc.bogus = 1\nlxc.tty.max = x\n";
         let said = read(text).unwrap_err().to_string();

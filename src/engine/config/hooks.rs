@@ -29,7 +29,9 @@ pub(super) fn of(config: &Config, root: Option<&Rootfs>) -> Hooks {
         Some((name.clone(), value.clone()))
     });
     let own = own.collect();
-    Hooks { all, by_arguments, environment: environment(config, root, by_arguments), own }
+    let environment = environment(config, root, by_arguments);
+    let mount_apart = settings.number("lxc.monitor.unshare") != 0;
+    Hooks { all, by_arguments, mount_apart, environment, own }
 }
 
 fn environment(

@@ -14,6 +14,20 @@ pub(super) struct Key {
     pub(super) support: Support,
     /// What LXC shows for the key when no line sets it.
     pub(super) default: &'static str,
+    /// What it decides, in a few words.
+    pub(super) meaning: &'static str,
+    /// What the host must have for it: a feature that `checkconfig` lists; empty: nothing special.
+    pub(super) needs: &'static str,
+}
+
+impl Key {
+    const fn means(self, meaning: &'static str) -> Self {
+        Self { meaning, ..self }
+    }
+
+    const fn needs(self, needs: &'static str) -> Self {
+        Self { needs, ..self }
+    }
 }
 
 /// How a value is checked, and whether several lines add up.
@@ -84,15 +98,15 @@ impl ValueKind {
 pub(super) enum Support {
     /// It is supported.
     Now,
-    /// It changes nothing in a running container, or other verbs read it.
-    Harmless,
+    /// It changes nothing, for this reason.
+    Ignored(&'static str),
     /// These values ask for what happens anyway; for others the start is refused.
     Only(&'static [&'static str]),
     /// The start is refused if the profile must be made and the host cannot load it.
     AppArmor,
 }
 
-use Support::{Harmless, Now, Only};
+use Support::{Ignored, Now, Only};
 use ValueKind as F;
 
 const fn key(
@@ -102,8 +116,11 @@ const fn key(
     support: Support,
     default: &'static str,
 ) -> Key {
-    Key { name, legacy, kind, support, default }
+    Key { name, legacy, kind, support, default, meaning: "", needs: "" }
 }
+
+const GONE: &str = "LXC has no such key since 2.1";
+const NO_AUTOSTART: &str = "wharf starts nothing by itself; `lxc-autostart` reads it";
 
 /// Where LXC mounts the root before it turns into `/`; wharf does not need one.
 const ROOTFS_MOUNT: &str = "/usr/lib/x86_64-linux-gnu/lxc/rootfs";
@@ -111,102 +128,190 @@ const ROOTFS_MOUNT: &str = "/usr/lib/x86_64-linux-gnu/lxc/rootfs";
 /// Every key but those of the network. Exact names come before the prefixes they share.
 #[rustfmt::skip]
 pub(super) const KEYS: &[Key] = &[
-    key("lxc.include", &[], F::Include, Now, ""),
-    key("lxc.arch", &[], F::Arch, Now, ""),
-    key("lxc.uts.name", &["lxc.utsname"], F::Hostname, Now, ""),
-    key("lxc.ephemeral", &[], F::Bool, Now, "0"),
-    key("lxc.no_new_privs", &[], F::Bool, Now, "0"),
-    key("lxc.sched.core", &[], F::Bool, Now, "0"),
-    key("lxc.time.offset.boot", &[], F::BootOffset, Now, "0 ns\n"),
-    key("lxc.time.offset.monotonic", &[], F::Offset, Now, "0ns\n"),
-    key("lxc.keyring.session", &[], F::Bool, Now, "0"),
+    key("lxc.include", &[], F::Include, Now, "")
+        .means("another file, or the *.conf of a directory, in its place"),
+    key("lxc.arch", &[], F::Arch, Now, "")
+        .means("the machine that its programs see"),
+    key("lxc.uts.name", &["lxc.utsname"], F::Hostname, Now, "")
+        .means("its host name"),
+    key("lxc.ephemeral", &[], F::Bool, Now, "0")
+        .means("1: it is destroyed when it stops"),
+    key("lxc.no_new_privs", &[], F::Bool, Now, "0")
+        .means("1: no program in it gains privileges"),
+    key("lxc.sched.core", &[], F::Bool, Now, "0")
+        .means("1: no other process shares a core with its own"),
+    key("lxc.time.offset.boot", &[], F::BootOffset, Now, "0 ns\n")
+        .means("how far its clock since boot is ahead").needs("time namespaces"),
+    key("lxc.time.offset.monotonic", &[], F::Offset, Now, "0ns\n")
+        .means("how far its monotonic clock is ahead").needs("time namespaces"),
+    key("lxc.keyring.session", &[], F::Bool, Now, "0")
+        .means("1: it keeps the session keyring of who starts it"),
 
-    key("lxc.rootfs.path", &["lxc.rootfs"], F::Rootfs, Now, ""),
-    key("lxc.rootfs.backend", &[], F::Text, Now, ""),
-    key("lxc.rootfs.mount", &[], F::Path, Harmless, ROOTFS_MOUNT),
-    key("lxc.rootfs.options", &[], F::RootfsOptions, Now, ""),
-    key("lxc.rootfs.managed", &[], F::Bool, Harmless, "1"),
-    key("lxc.pivotdir", &[], F::Path, Harmless, ""),
-    key("lxc.kmsg", &[], F::Bool, Harmless, ""),
+    key("lxc.rootfs.path", &["lxc.rootfs"], F::Rootfs, Now, "")
+        .means("its root: a directory, overlay, image, device or dataset"),
+    key("lxc.rootfs.backend", &[], F::Text, Now, "")
+        .means("the type of its root, as LXC 2.0 wrote it"),
+    key("lxc.rootfs.mount", &[], F::Path, Now, ROOTFS_MOUNT)
+        .means("where a root that is not a directory is mounted"),
+    key("lxc.rootfs.options", &[], F::RootfsOptions, Now, "")
+        .means("mount options of its root"),
+    key("lxc.rootfs.managed", &[], F::Bool, Now, "1")
+        .means("0: destroy leaves its files"),
+    key("lxc.pivotdir", &[], F::Path, Ignored(GONE), "")
+        .means("where LXC 2.0 put the host's root aside"),
+    key("lxc.kmsg", &[], F::Bool, Ignored(GONE), "")
+        .means("the link /dev/kmsg of LXC 2.0"),
 
-    key("lxc.mount.fstab", &["lxc.mount"], F::Path, Now, ""),
-    key("lxc.mount.entry", &[], F::Mount, Now, ""),
-    key("lxc.mount.auto", &[], F::Auto, Now, ""),
+    key("lxc.mount.fstab", &["lxc.mount"], F::Path, Now, "")
+        .means("a file with a table of mounts"),
+    key("lxc.mount.entry", &[], F::Mount, Now, "")
+        .means("a mount, as a line of fstab(5)"),
+    key("lxc.mount.auto", &[], F::Auto, Now, "")
+        .means("proc, sys, cgroups and a tunnel for mounts"),
 
-    key("lxc.cgroup.dir", &[], F::CgroupDir, Now, ""),
-    key("lxc.cgroup.dir.container", &[], F::CgroupDir, Now, ""),
-    key("lxc.cgroup.dir.container.inner", &[], F::CgroupName, Now, ""),
-    key("lxc.cgroup.dir.monitor", &[], F::CgroupDir, Now, ""),
-    key("lxc.cgroup.dir.monitor.pivot", &[], F::CgroupDir, Harmless, ""),
-    key("lxc.cgroup.relative", &[], F::Bool, Only(&["0"]), "0"),
-    key("lxc.cgroup.", &[], F::List, Now, ""),
-    key("lxc.cgroup2.", &[], F::List, Now, ""),
+    key("lxc.cgroup.dir", &[], F::CgroupDir, Now, "")
+        .means("the cgroup below which its own are"),
+    key("lxc.cgroup.dir.container", &[], F::CgroupDir, Now, "")
+        .means("the cgroup of its limits and processes"),
+    key("lxc.cgroup.dir.container.inner", &[], F::CgroupName, Now, "")
+        .means("a cgroup in it, for its processes alone"),
+    key("lxc.cgroup.dir.monitor", &[], F::CgroupDir, Now, "")
+        .means("the cgroup of its supervisor"),
+    key("lxc.cgroup.dir.monitor.pivot", &[], F::CgroupDir, Ignored("its supervisor leaves its own cgroup before it ends"), "")
+        .means("where LXC's supervisor ends"),
+    key("lxc.cgroup.relative", &[], F::Bool, Only(&["0"]), "0")
+        .means("1: its cgroups are below those of who starts it"),
+    key("lxc.cgroup.", &[], F::List, Now, "")
+        .means("a file of cgroup v1, or its counterpart on v2").needs("cgroups"),
+    key("lxc.cgroup2.", &[], F::List, Now, "")
+        .means("a file of cgroup v2, or its counterpart on v1").needs("cgroups"),
 
-    key("lxc.cap.drop", &[], F::Capabilities, Now, ""),
-    key("lxc.cap.keep", &[], F::CapabilitiesKept, Now, ""),
-    key("lxc.idmap", &["lxc.id_map"], F::IdMap, Now, ""),
-    key("lxc.apparmor.profile", &["lxc.aa_profile"], F::Text, Support::AppArmor, ""),
-    key("lxc.apparmor.allow_incomplete", &["lxc.aa_allow_incomplete"], F::Bool, Now, "0"),
-    key("lxc.apparmor.allow_nesting", &[], F::Bool, Now, "0"),
-    key("lxc.apparmor.raw", &[], F::List, Now, ""),
-    key("lxc.selinux.context", &["lxc.se_context"], F::Text, Now, ""),
-    key("lxc.selinux.context.keyring", &[], F::Text, Now, ""),
-    key("lxc.seccomp.profile", &["lxc.seccomp"], F::Path, Now, ""),
-    key("lxc.seccomp.allow_nesting", &[], F::Bool, Now, "0"),
-    key("lxc.seccomp.notify.proxy", &[], F::Text, Now, ""),
-    key("lxc.seccomp.notify.cookie", &[], F::Text, Now, ""),
+    key("lxc.cap.drop", &[], F::Capabilities, Now, "")
+        .means("capabilities that it does not have"),
+    key("lxc.cap.keep", &[], F::CapabilitiesKept, Now, "")
+        .means("the only capabilities that it has"),
+    key("lxc.idmap", &["lxc.id_map"], F::IdMap, Now, "")
+        .means("which of the host's users and groups are its own").needs("user namespaces"),
+    key("lxc.apparmor.profile", &["lxc.aa_profile"], F::Text, Support::AppArmor, "")
+        .means("the AppArmor profile that confines it").needs("AppArmor"),
+    key("lxc.apparmor.allow_incomplete", &["lxc.aa_allow_incomplete"], F::Bool, Now, "0")
+        .means("1: start although the kernel's AppArmor decides about no mounts").needs("AppArmor"),
+    key("lxc.apparmor.allow_nesting", &[], F::Bool, Now, "0")
+        .means("1: a generated profile allows containers inside").needs("AppArmor"),
+    key("lxc.apparmor.raw", &[], F::List, Now, "")
+        .means("a rule of a generated profile").needs("AppArmor"),
+    key("lxc.selinux.context", &["lxc.se_context"], F::Text, Now, "")
+        .means("the SELinux context of its processes").needs("SELinux"),
+    key("lxc.selinux.context.keyring", &[], F::Text, Now, "")
+        .means("the SELinux context of its keyring").needs("SELinux"),
+    key("lxc.seccomp.profile", &["lxc.seccomp"], F::Path, Now, "")
+        .means("a file that says which system calls it may make").needs("seccomp"),
+    key("lxc.seccomp.allow_nesting", &[], F::Bool, Now, "0")
+        .means("1: load the profile although wharf itself has a filter").needs("seccomp"),
+    key("lxc.seccomp.notify.proxy", &[], F::Text, Now, "")
+        .means("the socket of the program that decides about calls").needs("seccomp"),
+    key("lxc.seccomp.notify.cookie", &[], F::Text, Now, "")
+        .means("what that program is told about the container").needs("seccomp"),
 
-    key("lxc.namespace.clone", &[], F::Namespaces, Now, ""),
-    key("lxc.namespace.keep", &[], F::Namespaces, Now, ""),
-    key("lxc.namespace.share.", &[], F::Map, Now, ""),
+    key("lxc.namespace.clone", &[], F::Namespaces, Now, "")
+        .means("the namespaces of its own, and no others"),
+    key("lxc.namespace.keep", &[], F::Namespaces, Now, "")
+        .means("the namespaces that it shares with who starts it"),
+    key("lxc.namespace.share.", &[], F::Map, Now, "")
+        .means("a namespace of another container, process or path"),
 
-    key("lxc.tty.max", &["lxc.tty"], F::Unsigned, Now, "0"),
-    key("lxc.tty.dir", &["lxc.devttydir"], F::Path, Now, ""),
-    key("lxc.pty.max", &["lxc.pts"], F::Unsigned, Now, "0"),
-    key("lxc.console.path", &["lxc.console"], F::Path, Now, ""),
-    key("lxc.console.logfile", &[], F::Path, Now, ""),
-    key("lxc.console.buffer.size", &[], F::Size, Now, "0"),
-    key("lxc.console.size", &[], F::Size, Now, "0"),
-    key("lxc.console.rotate", &[], F::Bool, Now, "0"),
-    key("lxc.autodev", &[], F::Bool, Now, "1"),
-    key("lxc.autodev.tmpfs.size", &[], F::Unsigned, Now, "0"),
+    key("lxc.tty.max", &["lxc.tty"], F::Unsigned, Now, "0")
+        .means("how many terminals it has besides the console"),
+    key("lxc.tty.dir", &["lxc.devttydir"], F::Path, Now, "")
+        .means("the directory in /dev of its terminals"),
+    key("lxc.pty.max", &["lxc.pts"], F::Unsigned, Now, "0")
+        .means("how many pseudo-terminals it can open"),
+    key("lxc.console.path", &["lxc.console"], F::Path, Now, "")
+        .means("where its console is shown as well; none: it has none"),
+    key("lxc.console.logfile", &[], F::Path, Now, "")
+        .means("the file of its console's output"),
+    key("lxc.console.buffer.size", &[], F::Size, Now, "0")
+        .means("how much of that output is kept in memory"),
+    key("lxc.console.size", &[], F::Size, Now, "0")
+        .means("how large the file of the output grows"),
+    key("lxc.console.rotate", &[], F::Bool, Now, "0")
+        .means("1: a full file is renamed"),
+    key("lxc.autodev", &[], F::Bool, Now, "1")
+        .means("0: its /dev is the one in its root"),
+    key("lxc.autodev.tmpfs.size", &[], F::Unsigned, Now, "0")
+        .means("the size of its /dev, in bytes"),
 
-    key("lxc.hook.version", &[], F::Bool, Harmless, "0"),
-    key("lxc.hook.pre-start", &[], F::List, Now, ""),
-    key("lxc.hook.pre-mount", &[], F::List, Now, ""),
-    key("lxc.hook.mount", &[], F::List, Now, ""),
-    key("lxc.hook.autodev", &[], F::List, Now, ""),
-    key("lxc.hook.start-host", &[], F::List, Now, ""),
-    key("lxc.hook.start", &[], F::List, Now, ""),
-    key("lxc.hook.stop", &[], F::List, Now, ""),
-    key("lxc.hook.post-stop", &[], F::List, Now, ""),
-    key("lxc.hook.clone", &[], F::List, Harmless, ""),
-    key("lxc.hook.destroy", &[], F::List, Harmless, ""),
+    key("lxc.hook.version", &[], F::Bool, Now, "0")
+        .means("1: hooks are told by variables alone"),
+    key("lxc.hook.pre-start", &[], F::List, Now, "")
+        .means("a program to run on the host before anything is made"),
+    key("lxc.hook.pre-mount", &[], F::List, Now, "")
+        .means("a program to run before its root is mounted"),
+    key("lxc.hook.mount", &[], F::List, Now, "")
+        .means("a program to run after its root is mounted"),
+    key("lxc.hook.autodev", &[], F::List, Now, "")
+        .means("a program to run after its /dev is made"),
+    key("lxc.hook.start-host", &[], F::List, Now, "")
+        .means("a program to run on the host before its init"),
+    key("lxc.hook.start", &[], F::List, Now, "")
+        .means("a program to run in it before its init"),
+    key("lxc.hook.stop", &[], F::List, Now, "")
+        .means("a program to run on the host when its init has ended"),
+    key("lxc.hook.post-stop", &[], F::List, Now, "")
+        .means("a program to run on the host at the end"),
+    key("lxc.hook.clone", &[], F::List, Ignored("copies that wharf makes run no hook"), "")
+        .means("a program to run for a copy"),
+    key("lxc.hook.destroy", &[], F::List, Now, "")
+        .means("a program to run before it is destroyed"),
 
-    key("lxc.init.cmd", &["lxc.init_cmd"], F::Command, Now, ""),
-    key("lxc.execute.cmd", &[], F::Words, Now, ""),
-    key("lxc.init.cwd", &[], F::Path, Now, ""),
-    key("lxc.init.uid", &["lxc.init_uid"], F::Id, Now, "0"),
-    key("lxc.init.gid", &["lxc.init_gid"], F::Id, Now, "0"),
-    key("lxc.init.groups", &[], F::Gids, Now, ""),
-    key("lxc.signal.halt", &["lxc.haltsignal"], F::Signal, Now, "0"),
-    key("lxc.signal.reboot", &["lxc.rebootsignal"], F::Signal, Now, "0"),
-    key("lxc.signal.stop", &["lxc.stopsignal"], F::Signal, Now, "0"),
-    key("lxc.prlimit.", &["lxc.limit."], F::Limits, Now, ""),
-    key("lxc.sysctl.", &[], F::Map, Now, ""),
-    key("lxc.proc.", &[], F::Map, Now, ""),
-    key("lxc.environment", &[], F::Environment, Now, ""),
-    key("lxc.environment.runtime", &[], F::Environment, Now, ""),
-    key("lxc.environment.hooks", &[], F::Environment, Harmless, ""),
-    key("lxc.start.auto", &[], F::Bool, Harmless, "0"),
-    key("lxc.start.delay", &[], F::Unsigned, Harmless, "0"),
-    key("lxc.start.order", &[], F::Signed, Harmless, "0"),
-    key("lxc.group", &[], F::Group, Harmless, ""),
-    key("lxc.monitor.unshare", &[], F::Unsigned, Only(&["0"]), "0"),
-    key("lxc.monitor.signal.pdeath", &[], F::Signal, Now, "9"),
-    key("lxc.log.level", &["lxc.loglevel"], F::LogLevel, Now, "NOTSET"),
-    key("lxc.log.file", &["lxc.logfile"], F::Path, Now, ""),
-    key("lxc.log.syslog", &["lxc.syslog"], F::Facility, Now, ""),
+    key("lxc.init.cmd", &["lxc.init_cmd"], F::Command, Now, "")
+        .means("its first process"),
+    key("lxc.execute.cmd", &[], F::Words, Now, "")
+        .means("what `execute` runs without a command"),
+    key("lxc.init.cwd", &[], F::Path, Now, "")
+        .means("the directory in which its first process begins"),
+    key("lxc.init.uid", &["lxc.init_uid"], F::Id, Now, "0")
+        .means("the user of its first process"),
+    key("lxc.init.gid", &["lxc.init_gid"], F::Id, Now, "0")
+        .means("the group of its first process"),
+    key("lxc.init.groups", &[], F::Gids, Now, "")
+        .means("further groups of its first process"),
+    key("lxc.signal.halt", &["lxc.haltsignal"], F::Signal, Now, "0")
+        .means("the signal that asks it to stop"),
+    key("lxc.signal.reboot", &["lxc.rebootsignal"], F::Signal, Now, "0")
+        .means("the signal that asks it to restart"),
+    key("lxc.signal.stop", &["lxc.stopsignal"], F::Signal, Now, "0")
+        .means("the signal that ends it"),
+    key("lxc.prlimit.", &["lxc.limit."], F::Limits, Now, "")
+        .means("a resource limit of its processes; see setrlimit(2)"),
+    key("lxc.sysctl.", &[], F::Map, Now, "")
+        .means("a setting of the kernel, in its namespaces"),
+    key("lxc.proc.", &[], F::Map, Now, "")
+        .means("a file below /proc of its first process"),
+    key("lxc.environment", &[], F::Environment, Now, "")
+        .means("a variable of its first process and of hooks"),
+    key("lxc.environment.runtime", &[], F::Environment, Now, "")
+        .means("a variable of its first process alone"),
+    key("lxc.environment.hooks", &[], F::Environment, Now, "")
+        .means("a variable of hooks alone"),
+    key("lxc.start.auto", &[], F::Bool, Ignored(NO_AUTOSTART), "0")
+        .means("1: it is started with the host"),
+    key("lxc.start.delay", &[], F::Unsigned, Ignored(NO_AUTOSTART), "0")
+        .means("how long the next one waits for it, in seconds"),
+    key("lxc.start.order", &[], F::Signed, Ignored(NO_AUTOSTART), "0")
+        .means("its place in the order of starts"),
+    key("lxc.group", &[], F::Group, Ignored(NO_AUTOSTART), "")
+        .means("groups of containers that are started together"),
+    key("lxc.monitor.unshare", &[], F::Unsigned, Now, "0")
+        .means("1: its supervisor and hooks have mounts of their own"),
+    key("lxc.monitor.signal.pdeath", &[], F::Signal, Now, "9")
+        .means("the signal it gets when its supervisor dies"),
+    key("lxc.log.level", &["lxc.loglevel"], F::LogLevel, Now, "NOTSET")
+        .means("how important an entry of its log must be"),
+    key("lxc.log.file", &["lxc.logfile"], F::Path, Now, "")
+        .means("the file of its log"),
+    key("lxc.log.syslog", &["lxc.syslog"], F::Facility, Now, "")
+        .means("the facility by which its log goes to syslog"),
 ];
 
 /// Names without a value of their own: an empty one clears all keys that start with it.

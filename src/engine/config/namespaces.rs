@@ -67,9 +67,7 @@ pub(super) fn refused(
         errors.push(blame(map, Reason::Requires(format!("user in {CLONE}"))));
     }
     for it in settings.all(SHARE) {
-        if it.free == Space::User.word() {
-            errors.push(blame(it, Reason::NotYet));
-        } else if own_users && ["mnt", "cgroup", "time"].contains(&it.free.as_str()) {
+        if own_users && ["mnt", "cgroup", "time"].contains(&it.free.as_str()) {
             // The process enters them after it has parted from the host's users.
             errors.push(blame(it, Reason::Conflict(IDMAP)));
         } else if it.value == name.as_str() {

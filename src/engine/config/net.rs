@@ -38,6 +38,7 @@ struct InterfaceKey {
     of: Option<&'static str>,
     list: bool,
     check: fn(&str) -> Result<String, Reason>,
+    meaning: &'static str,
 }
 
 const fn part(
@@ -45,45 +46,47 @@ const fn part(
     of: Option<&'static str>,
     list: bool,
     check: fn(&str) -> Result<String, Reason>,
+    meaning: &'static str,
 ) -> InterfaceKey {
-    InterfaceKey { name, legacy: name, of, list, check }
+    InterfaceKey { name, legacy: name, of, list, check, meaning }
 }
 
 const fn renamed(
     name: &'static str,
     legacy: &'static str,
     check: fn(&str) -> Result<String, Reason>,
+    meaning: &'static str,
 ) -> InterfaceKey {
-    InterfaceKey { name, legacy, of: None, list: true, check }
+    InterfaceKey { name, legacy, of: None, list: true, check, meaning }
 }
 
 #[rustfmt::skip]
 const PARTS: &[InterfaceKey] = &[
-    part("type", None, false, kind),
-    part("flags", None, false, up),
-    part("link", None, false, interface),
-    part("name", None, false, interface),
-    part("hwaddr", None, false, hardware),
-    part("mtu", None, false, text),
-    renamed("ipv4.address", "ipv4", ipv4),
-    part("ipv4.gateway", None, false, gateway4),
-    renamed("ipv6.address", "ipv6", ipv6),
-    part("ipv6.gateway", None, false, gateway6),
-    part("script.up", None, false, text),
-    part("script.down", None, false, text),
-    part("l2proxy", None, false, flag),
-    part("veth.pair", Some("veth"), false, interface),
-    part("veth.mode", Some("veth"), false, veth_mode),
-    part("veth.ipv4.route", Some("veth"), true, text),
-    part("veth.ipv6.route", Some("veth"), true, text),
-    part("veth.vlan.id", Some("veth"), false, veth_vlan),
-    part("veth.vlan.tagged.id", Some("veth"), true, vlan),
-    part("veth.n_rxqueues", Some("veth"), false, positive),
-    part("veth.n_txqueues", Some("veth"), false, positive),
-    part("macvlan.mode", Some("macvlan"), false, macvlan_mode),
-    part("ipvlan.mode", Some("ipvlan"), false, ipvlan_mode),
-    part("ipvlan.isolation", Some("ipvlan"), false, ipvlan_isolation),
-    part("vlan.id", Some("vlan"), false, vlan16),
+    part("type", None, false, kind, "what kind of interface it is"),
+    part("flags", None, false, up, "up: it is switched on"),
+    part("link", None, false, interface, "the host's interface or bridge that it uses"),
+    part("name", None, false, interface, "its name in the container"),
+    part("hwaddr", None, false, hardware, "its hardware address; each x is random"),
+    part("mtu", None, false, text, "the largest packet, in bytes"),
+    renamed("ipv4.address", "ipv4", ipv4, "an IPv4 address"),
+    part("ipv4.gateway", None, false, gateway4, "the IPv4 gateway; auto: the link's address"),
+    renamed("ipv6.address", "ipv6", ipv6, "an IPv6 address"),
+    part("ipv6.gateway", None, false, gateway6, "the IPv6 gateway; auto: the link's address"),
+    part("script.up", None, false, text, "a program to run when it is made"),
+    part("script.down", None, false, text, "a program to run when it goes"),
+    part("l2proxy", None, false, flag, "1: the host answers for its addresses"),
+    part("veth.pair", Some("veth"), false, interface, "the name of its end on the host"),
+    part("veth.mode", Some("veth"), false, veth_mode, "bridge, or router: the host routes to it"),
+    part("veth.ipv4.route", Some("veth"), true, text, "a network that the host reaches through it"),
+    part("veth.ipv6.route", Some("veth"), true, text, "a network that the host reaches through it"),
+    part("veth.vlan.id", Some("veth"), false, veth_vlan, "the bridge's VLAN of its untagged packets"),
+    part("veth.vlan.tagged.id", Some("veth"), true, vlan, "a VLAN of the bridge that it may tag"),
+    part("veth.n_rxqueues", Some("veth"), false, positive, "how many queues receive"),
+    part("veth.n_txqueues", Some("veth"), false, positive, "how many queues send"),
+    part("macvlan.mode", Some("macvlan"), false, macvlan_mode, "what reaches the others on the link"),
+    part("ipvlan.mode", Some("ipvlan"), false, ipvlan_mode, "on which layer it is separated"),
+    part("ipvlan.isolation", Some("ipvlan"), false, ipvlan_isolation, "what reaches the others on the link"),
+    part("vlan.id", Some("vlan"), false, vlan16, "its VLAN on the link"),
 ];
 
 /// One interface: its type and what else is set, in order.
@@ -243,6 +246,11 @@ fn default_of(part: &str, kind: Option<&str>) -> &'static str {
         ("name", Some("empty")) => "lo",
         _ => "",
     }
+}
+
+/// Lists the name, the earlier name and the meaning of each part.
+pub(super) fn parts() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    PARTS.iter().map(|it| (it.name, it.legacy, it.meaning))
 }
 
 fn find(name: &str) -> Option<&'static InterfaceKey> {

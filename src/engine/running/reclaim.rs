@@ -87,6 +87,7 @@ pub(in crate::engine) fn clean_up_held(
     };
     let hierarchies = Hierarchies::discover(lxcpath.host()).map_err(ReclaimError::Cgroup)?;
     end_groups(&record, &hierarchies).map_err(ReclaimError::Cgroup)?;
+    record::forget_limits(lxcpath, name);
     if let Some(init) = record.init
         && let Some(pidfd) = init.hold(lxcpath.host())
         && !end_process(pidfd.as_fd(), DYING)

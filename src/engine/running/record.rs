@@ -226,6 +226,12 @@ pub(in crate::engine) fn forget(lxcpath: &Lxcpath, name: &Name) -> io::Result<()
     Ok(())
 }
 
+/// Removes what was recorded of the limits of a run: its groups are gone.
+pub(in crate::engine) fn forget_limits(lxcpath: &Lxcpath, name: &Name) {
+    // One that stays names groups that do not exist, and is ignored.
+    _ = fs::remove_file(limits::path(&path(lxcpath.host(), lxcpath, name)));
+}
+
 /// Returns the directory of the records of one lxcpath.
 pub(in crate::engine) fn dir(lxcpath: &Lxcpath) -> PathBuf {
     lxcpath.host().runtime_dir().join("run").join(lxcpath.key())

@@ -4,6 +4,7 @@
 //! Having the container's seat (its lock and its sockets) makes a process its supervisor.
 
 mod again;
+mod apart;
 mod brake;
 mod connection;
 mod desk;
@@ -203,6 +204,7 @@ fn settle(run: &Run) -> nix::Result<()> {
     const SCORE: &str = "/proc/self/oom_score_adj";
     umask(Mode::from_bits_truncate(0o077));
     seal::name_process()?;
+    apart::settle(&run.spec)?;
     sys::close_on_exec_from(FIRST_OWN)?;
     if run.foreground {
         return Ok(());

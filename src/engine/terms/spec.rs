@@ -119,6 +119,8 @@ pub struct Hooks {
     pub all: Vec<At<Hook>>,
     /// `lxc.hook.version = 0`: they get arguments as well.
     pub by_arguments: bool,
+    /// `lxc.monitor.unshare`: what the supervisor and those on the host mount is theirs alone.
+    pub mount_apart: bool,
     /// Added to the environment of whoever starts the container.
     pub environment: Vec<(String, String)>,
     /// `lxc.environment`: added for hooks that the new process runs, as with LXC. An image may have

@@ -29,6 +29,7 @@ pub enum Verb {
     Destroy,
     Signal,
     CheckConfig,
+    ExplainKeys,
 }
 
 impl Verb {
@@ -58,6 +59,7 @@ impl Verb {
             Self::Destroy => "destroy",
             Self::Signal => "signal a process of",
             Self::CheckConfig => "check",
+            Self::ExplainKeys => "explain the keys of",
         }
     }
 }

@@ -55,10 +55,25 @@ impl fmt::Display for Status {
 
 /// Tries every feature for containers below `lxcpath`, for the user of this process.
 pub fn probe(lxcpath: &Lxcpath) -> Vec<Probe> {
+    probe_those(lxcpath, |_| true)
+}
+
+/// Returns whether a feature of this name is tried.
+#[cfg(test)]
+pub(in crate::engine) fn is_tried(name: &str) -> bool {
+    TABLE.iter().any(|it| it.feature.name == name)
+}
+
+/// Tries the features that are `wanted`.
+pub(in crate::engine) fn probe_those(
+    lxcpath: &Lxcpath,
+    wanted: impl Fn(&Feature) -> bool,
+) -> Vec<Probe> {
     let root = geteuid().is_root();
-    let mut groups = Trials::of(lxcpath.host(), TABLE.iter().filter_map(Row::in_group));
     let is_of_use = |it: &&Row| !(root && matches!(it.trial, Attempt::OfOthers(_)));
-    TABLE.iter().filter(is_of_use).map(|row| row.probe(lxcpath, root, &mut groups)).collect()
+    let rows: Vec<&Row> = TABLE.iter().filter(|it| wanted(&it.feature)).filter(is_of_use).collect();
+    let mut groups = Trials::of(lxcpath.host(), rows.iter().filter_map(|it| it.in_group()));
+    rows.iter().map(|row| row.probe(lxcpath, root, &mut groups)).collect()
 }
 
 impl Row {

@@ -243,7 +243,11 @@ impl Life {
     /// defined, which nobody can ask for.
     pub(super) fn close(&self) {
         self.record.planned.as_ref().map(PlannedGroups::remove_above);
-        let left = !self.record.host_steps.is_empty() || self.has_groups();
+        let has_groups = self.has_groups();
+        if !has_groups {
+            record::forget_limits(&self.lxcpath, &self.record.name);
+        }
+        let left = !self.record.host_steps.is_empty() || has_groups;
         if !left && !Store::new(&self.lxcpath).exists(&self.record.name) {
             // The next clean-up tries again.
             _ = record::forget(&self.lxcpath, &self.record.name);
