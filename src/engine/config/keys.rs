@@ -289,11 +289,11 @@ pub(super) const KEYS: &[Key] = &[
     key("lxc.proc.", &[], F::Map, Now, "")
         .means("a file below /proc of its first process"),
     key("lxc.environment", &[], F::Environment, Now, "")
-        .means("a variable of its first process and of hooks"),
+        .means("a variable of its first process and of hooks in it"),
     key("lxc.environment.runtime", &[], F::Environment, Now, "")
         .means("a variable of its first process alone"),
     key("lxc.environment.hooks", &[], F::Environment, Now, "")
-        .means("a variable of hooks alone"),
+        .means("a variable of hooks in it alone"),
     key("lxc.start.auto", &[], F::Bool, Ignored(NO_AUTOSTART), "0")
         .means("1: it is started with the host"),
     key("lxc.start.delay", &[], F::Unsigned, Ignored(NO_AUTOSTART), "0")
