@@ -8,9 +8,9 @@ use std::path::Path;
 
 use super::FILE_MODE;
 
-/// How often a writer retries if its draft is removed as a dead one's before it is locked; more
+/// How often a writer retries if its draft is removed as a dead one's before it is locked; far more
 /// often than clean-ups can happen within a moment.
-const TRIES: usize = 100;
+const TRIES: usize = 10_000;
 
 /// Writes `bytes` to `draft`, which then replaces `path`. Only one process at a time writes the
 /// same draft.
