@@ -39,7 +39,9 @@ pub use terms::verb::Verb;
 pub use terms::{error, exit, hook, id, name, nic, progress, shown, spec, state, verb};
 #[cfg(any(test, fuzzing))]
 pub use verbs::fuzzed;
-pub use verbs::{attach, check, console, create, keys, limits, mapped, outline, proxmox, start, stop};
+pub use verbs::{
+    attach, check, console, create, keys, limits, mapped, outline, proxmox, start, stop,
+};
 
 /// The engine over one lxcpath. Holds no connection and no lock: every call starts afresh.
 #[derive(Clone, Debug)]
