@@ -122,7 +122,7 @@ const CASES: &[Case] = &[
     case("lxc.hook.start", "/bin/true", Applied),
     case("lxc.hook.stop", "/bin/true", Applied),
     case("lxc.hook.post-stop", "/bin/true", Applied),
-    case("lxc.hook.clone", "/bin/true", Ignored),
+    case("lxc.hook.clone", "/bin/true", ReadBy("create --from")),
     case("lxc.hook.destroy", "/bin/true", ReadBy("destroy")),
     case("lxc.init.cmd", "/bin/sh", Applied),
     case("lxc.execute.cmd", "/bin/sh", Applied).after("lxc.init.cmd = /bin/sh"),

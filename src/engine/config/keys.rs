@@ -259,8 +259,8 @@ pub(super) const KEYS: &[Key] = &[
         .means("a program to run on the host when its init has ended"),
     key("lxc.hook.post-stop", &[], F::List, Now, "")
         .means("a program to run on the host at the end"),
-    key("lxc.hook.clone", &[], F::List, Ignored("copies that wharf makes run no hook"), "")
-        .means("a program to run for a copy"),
+    key("lxc.hook.clone", &[], F::List, Now, "")
+        .means("a program to run on the host to complete a copy"),
     key("lxc.hook.destroy", &[], F::List, Now, "")
         .means("a program to run before it is destroyed"),
 
