@@ -11,6 +11,7 @@ use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, operands};
 use crate::cli::output::{Justify, TextTable};
 use crate::engine::keys::{self, KeyUse, KnownKey};
+use crate::engine::shown::shown;
 
 pub(super) const CONFIG: Subcommand = Subcommand {
     name: "config",
@@ -46,6 +47,8 @@ fn config(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resu
     known.retain(|it| has(&it.key) || it.earlier.iter().any(has));
     if matches.get_flag(args::JSON) {
         invocation.json(&known.iter().map(object).collect())?;
+    } else if known.is_empty() {
+        anyhow::bail!("no configuration key contains `{}`", shown(word));
     } else {
         let heads = ["KEY", "HERE", "MEANING"];
         let table = TextTable {

@@ -139,13 +139,13 @@ pub(super) const KEYS: &[Key] = &[
     key("lxc.no_new_privs", &[], F::Bool, Now, "0")
         .means("1: no program in it gains privileges"),
     key("lxc.sched.core", &[], F::Bool, Now, "0")
-        .means("1: no other process shares a core with its own"),
+        .means("1: no other process shares a core with its own").needs("core scheduling"),
     key("lxc.time.offset.boot", &[], F::BootOffset, Now, "0 ns\n")
         .means("how far its clock since boot is ahead").needs("time namespaces"),
     key("lxc.time.offset.monotonic", &[], F::Offset, Now, "0ns\n")
         .means("how far its monotonic clock is ahead").needs("time namespaces"),
     key("lxc.keyring.session", &[], F::Bool, Now, "0")
-        .means("1: it keeps the session keyring of who starts it"),
+        .means("1: it keeps the session keyring of who starts it").needs("keyrings"),
 
     key("lxc.rootfs.path", &["lxc.rootfs"], F::Rootfs, Now, "")
         .means("its root: a directory, overlay, image, device or dataset"),
