@@ -1,5 +1,5 @@
 //! What the process does that an ordinary user's command has become root of his containers' users:
-//! see [`crate::engine::host::mapped`].
+//! see `engine::host::mapped`.
 
 use std::os::unix::fs::chown;
 use std::path::Path;
