@@ -250,7 +250,6 @@ fn hang(moment: &str) {
     let line = format!("{line}lxc.log.level = WARN");
     let Some(name) = create(&lxcpath, root.path(), &line) else { return };
     let start = ["start", &name, "--", "/bin/sleep", "1000"];
-    let copy = lxcpath.name("copy");
     let said = match moment {
         "stop" | "post-stop" => {
             lxcpath.ok(&start);
@@ -260,13 +259,10 @@ fn hang(moment: &str) {
             });
             fs::read_to_string(&log).unwrap()
         }
-        "destroy" => lxcpath.refused(&["destroy", &name], 1),
-        "clone" => lxcpath.refused(&["create", &copy, "--from", &name], 1),
         _ => lxcpath.refused(&start, 1),
     };
     assert!(said.contains(&format!("lxc.hook.{moment} sh -c")) && said.contains(LATE), "{said}");
     assert_eq!(lxcpath.state(&name), "STOPPED");
-    assert!(!lxcpath.path().join(copy).exists());
     // Inside the container, `left` is no path of the host's.
     if let Ok(pid) = fs::read_to_string(&left)
         && !["pre-mount", "mount", "autodev"].contains(&moment)
@@ -282,11 +278,11 @@ fn hang(moment: &str) {
 }
 
 #[test]
-fn a_hook_that_hangs_ends_and_is_named_whenever_it_runs() {
+fn a_hook_of_a_run_that_hangs_ends_and_is_named() {
     if !can_run_containers() {
         return;
     }
-    let all = [&OUTSIDE[..], &["start", "destroy", "clone"]].concat();
+    let all = [&OUTSIDE[..], &["start"]].concat();
     std::thread::scope(|scope| {
         for moment in all {
             scope.spawn(move || hang(moment));

@@ -22,6 +22,8 @@ use crate::engine::terms::spec::Hooks;
 
 /// How long a script may run: a start must end.
 pub(in crate::engine) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long one may run that works on all files of a container: it may pack or send them.
+pub(in crate::engine) const HOUR: Duration = Duration::from_hours(1);
 /// How much of its output is read, from its end.
 const MOST: u64 = 64 * 1024;
 /// The shell that runs it.
@@ -89,10 +91,15 @@ impl Script {
 
     /// Runs it on the host. On failure the error has its exit and the last line that it printed.
     pub(in crate::engine) fn run(&self) -> io::Result<()> {
+        self.run_within(PATIENCE)
+    }
+
+    /// Runs it as [`Self::run`] does, for so long at most.
+    pub(in crate::engine) fn run_within(&self, patience: Duration) -> io::Result<()> {
         let environment = self.environment.iter().map(|(key, value)| (key, value));
         let mut command = Command::new(SHELL);
         command.args(["-c", &self.line()]).envs(environment).stdin(Stdio::null());
-        run_to_its_end(&mut command)
+        run_for(&mut command, patience)
     }
 
     /// What the shell executes.
@@ -123,14 +130,18 @@ fn quoted(word: &str) -> String {
 /// Runs a program on the host, within bounded time. On failure the error has its exit and the last
 /// line that it printed.
 pub(in crate::engine) fn run_to_its_end(command: &mut Command) -> io::Result<()> {
+    run_for(command, PATIENCE)
+}
+
+fn run_for(command: &mut Command, patience: Duration) -> io::Result<()> {
     let output = ScriptOutput::new()?;
     command.stdout(output.0.try_clone()?).stderr(output.0.try_clone()?);
     let child = sys::with_default_signals(command).process_group(0).spawn()?;
     let child = child.id() as i32;
     let pidfd = sys::pidfd_open(child)?;
-    match end_of(child, pidfd.as_fd())? {
+    match end_within(child, pidfd.as_fd(), patience)? {
         Some(status) if status.success() => Ok(()),
-        status => Err(output.error(status)),
+        status => Err(output.error(status, patience)),
     }
 }
 
@@ -140,7 +151,15 @@ pub(in crate::engine) fn end_of(
     child: i32,
     pidfd: BorrowedFd<'_>,
 ) -> io::Result<Option<ExitStatus>> {
-    let ended = identity::has_ended(pidfd, PATIENCE)?;
+    end_within(child, pidfd, PATIENCE)
+}
+
+fn end_within(
+    child: i32,
+    pidfd: BorrowedFd<'_>,
+    patience: Duration,
+) -> io::Result<Option<ExitStatus>> {
+    let ended = identity::has_ended(pidfd, patience)?;
     if !ended {
         // It is not reaped yet, so that the group is still its own.
         _ = killpg(Pid::from_raw(child), Signal::SIGKILL);
@@ -152,11 +171,11 @@ pub(in crate::engine) fn end_of(
 
 /// Says how a script failed, on a line of its own after its output.
 pub(in crate::engine) fn last_words(status: Option<ExitStatus>) -> String {
-    format!("\n{}\n", how(status))
+    format!("\n{}\n", how(status, PATIENCE))
 }
 
-fn how(status: Option<ExitStatus>) -> String {
-    let late = || format!("did not end within {} s", PATIENCE.as_secs());
+fn how(status: Option<ExitStatus>, patience: Duration) -> String {
+    let late = || format!("did not end within {} s", patience.as_secs());
     status.map_or_else(late, |it| it.to_string())
 }
 
@@ -174,9 +193,9 @@ impl ScriptOutput {
     }
 
     /// Says how a script failed; no status: it took too long.
-    pub(in crate::engine) fn error(&self, status: Option<ExitStatus>) -> io::Error {
+    fn error(&self, status: Option<ExitStatus>, patience: Duration) -> io::Error {
         let last = self.lines().pop().map_or_else(String::new, |it| format!(": {it}"));
-        io::Error::other(format!("{}{last}", how(status)))
+        io::Error::other(format!("{}{last}", how(status, patience)))
     }
 
     /// Returns how a script failed whose output ends with [`last_words`].
@@ -232,7 +251,7 @@ mod tests {
         for number in 0..20_000 {
             writeln!(file, "line {number}").unwrap();
         }
-        assert!(output.error(None).to_string().ends_with(": line 19999"));
+        assert!(output.error(None, PATIENCE).to_string().ends_with(": line 19999"));
         file.write_all(last_words(None).as_bytes()).unwrap();
         assert_eq!(output.reason(), "did not end within 30 s: line 19999");
     }

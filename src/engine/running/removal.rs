@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::engine::Name;
 use crate::engine::config::{self, Config};
-use crate::engine::entry::script::{Script, Section};
+use crate::engine::entry::script::{self, Script, Section};
 use crate::engine::running::event::{self, What};
 use crate::engine::running::record;
 use crate::engine::store::dependents::{self, Dependent};
@@ -134,7 +134,8 @@ fn run_hooks(config: &Config, name: &Name) -> Result<(), RemovalError> {
     let hooks = Hooks { by_arguments, environment, ..Hooks::default() };
     for command in item("lxc.hook.destroy").lines() {
         let hook = Script::new(Section::Container, "destroy", command, name.as_str(), &hooks);
-        hook.run().map_err(|error| RemovalError::Hook { hook: hook.to_string(), error })?;
+        hook.run_within(script::HOUR)
+            .map_err(|error| RemovalError::Hook { hook: hook.to_string(), error })?;
     }
     Ok(())
 }

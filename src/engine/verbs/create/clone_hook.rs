@@ -1,11 +1,15 @@
 //! What completes a copy before anybody can see it: `lxc.hook.clone`, and the host name in an image.
 
 use std::ffi::CString;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::stat::Mode;
 
 use super::copy::{CopiedRoot, Copy, DELTA, OVERLAY, WORK};
 use super::packed::IMAGE;
@@ -13,15 +17,15 @@ use super::{CreateError, Creation, ROOTFS, is_root};
 use crate::engine::config::{self, Config};
 use crate::engine::entry::perform::mount_aside;
 use crate::engine::entry::plan::RootSource;
-use crate::engine::entry::script::{Script, Section};
+use crate::engine::entry::script::{self, Script, Section};
 use crate::engine::image::hostname;
+use crate::engine::sys;
 use crate::engine::terms::spec::{Hooks, ROOT_MOUNT};
 
-/// Where the files of a copy are while it is completed.
+/// Where the files of a copy are while it is completed, and what must be mounted there for it.
 struct ShownRoot {
-    /// For others than this process, as long as it holds the mount.
     path: PathBuf,
-    _mount: Option<OwnedFd>,
+    mount: Option<OwnedFd>,
 }
 
 impl Creation<'_> {
@@ -39,22 +43,34 @@ impl Creation<'_> {
         if commands.is_empty() && !renames {
             return Ok(Vec::new());
         }
-        let Some(shown) = shown(root, dir)? else {
-            return Ok(vec!["lxc.hook.clone was not run: it has no root of its own".to_owned()]);
+        let shown = match shown(root, dir) {
+            Ok(Some(shown)) => shown,
+            Ok(None) => {
+                return Ok(vec![
+                    "lxc.hook.clone was not run: it has no root of its own".to_owned(),
+                ]);
+            }
+            Err(error) if commands.is_empty() => {
+                return Ok(vec![format!("the host name in its image was not changed: {error}")]);
+            }
+            Err(error) => return Err(error),
         };
-        if !commands.is_empty() {
-            let hooks = self.hooks(config, copy, &shown.path, dir);
+        let ShownRoot { path, mount } = shown;
+        let hooks = self.hooks(config, copy, &path, dir);
+        let work = || {
             for command in commands.lines() {
                 let name = self.name.as_str();
                 let hook = Script::new(Section::Container, "clone", command, name, &hooks);
-                hook.run()
+                hook.run_within(script::HOUR)
                     .map_err(|source| CreateError::Hook { hook: hook.to_string(), source })?;
             }
-            self.check_again(dir)?;
+            if renames { rename(&path, self.name.as_str()) } else { Ok(()) }
+        };
+        match mount {
+            Some(mount) => apart(mount, &path, work)?,
+            None => work()?,
         }
-        if renames {
-            rename(&shown.path, self.name.as_str())?;
-        }
+        self.check_again(dir)?;
         Ok(Vec::new())
     }
 
@@ -96,7 +112,7 @@ fn shown(root: &CopiedRoot, dir: &Path) -> Result<Option<ShownRoot>, CreateError
     let (source, path) = match root {
         CopiedRoot::None => return Ok(None),
         CopiedRoot::Files(_) => {
-            return Ok(Some(ShownRoot { path: dir.join(ROOTFS), _mount: None }));
+            return Ok(Some(ShownRoot { path: dir.join(ROOTFS), mount: None }));
         }
         CopiedRoot::Image(_) => {
             let path = dir.join(IMAGE);
@@ -111,8 +127,35 @@ fn shown(root: &CopiedRoot, dir: &Path) -> Result<Option<ShownRoot>, CreateError
     };
     let failed = |errno: Errno| CreateError::Make { path, source: errno.into() };
     let mount = mount_aside(source).map_err(failed)?;
-    let path = format!("/proc/{}/fd/{}", std::process::id(), mount.as_raw_fd()).into();
-    Ok(Some(ShownRoot { path, _mount: Some(mount) }))
+    Ok(Some(ShownRoot { path: dir.join(ROOTFS), mount: Some(mount) }))
+}
+
+/// Does `work` where `mount` is at `place` for it and for what it runs alone: in a mount namespace
+/// that ends with them, so that a kill leaves no mount. A hook needs a place with a real name: a
+/// mount that is nowhere is `/` for whoever asks what its path is.
+fn apart(
+    mount: OwnedFd,
+    place: &Path,
+    work: impl FnOnce() -> Result<(), CreateError> + Send,
+) -> Result<(), CreateError> {
+    let failed = |errno: Errno| CreateError::Make { path: place.into(), source: errno.into() };
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            attach(mount, place).map_err(failed)?;
+            work()
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Gives this thread a mount namespace, with `new` at `place` in it.
+fn attach(new: OwnedFd, place: &Path) -> nix::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    let none = None::<&Path>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none)?;
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let place = open(place, flags, Mode::empty())?;
+    sys::move_mount(new.as_fd(), place.as_fd())
 }
 
 fn text(path: &Path) -> Result<CString, CreateError> {
