@@ -374,17 +374,14 @@ fn a_layout_of_very_many_files_is_refused_before_it_fills_the_memory() {
     assert!(!lxcpath.path().join(&name).exists());
 }
 
-#[test]
-fn a_layer_that_is_changed_once_it_was_checked_is_refused() {
-    const BIG: usize = 24 << 20;
+/// Changes a layer while a create unpacks the one before it, of so many bytes; returns what it said.
+/// None: it was too fast, and is over.
+fn changed_meanwhile(lxcpath: &Lxcpath, name: &str, bytes: usize) -> Option<String> {
     let dir = tempfile::tempdir().unwrap();
-    if !can_run_containers() {
-        return;
-    }
     let [base, upper] = ["base", "upper"].map(|it| dir.path().join(it));
     fs::create_dir(&base).unwrap();
     fs::create_dir(&upper).unwrap();
-    fs::write(base.join("big"), vec![0; BIG]).unwrap();
+    fs::write(base.join("big"), vec![0; bytes]).unwrap();
     fs::write(upper.join("file"), "checked").unwrap();
     let layout = Layout::new(dir.path());
     layout.image(&[&base, &upper], &json!({}));
@@ -396,20 +393,40 @@ fn a_layer_that_is_changed_once_it_was_checked_is_refused() {
     let changed = dir.path().join("changed.tar.gz");
     fs::write(upper.join("file"), "changed").unwrap();
     run(&upper, "tar", &["-czf", changed.to_str().unwrap(), "."]);
-    let lxcpath = Lxcpath::new();
-    let name = lxcpath.name("changed");
-    let mut command = lxcpath.command(&["create", &name, "--from", layout.dir.to_str().unwrap()]);
-    let child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut command = lxcpath.command(&["create", name, "--from", layout.dir.to_str().unwrap()]);
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
     let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
     let big = lxcpath.path().join(format!(".{name}.new/draft/rootfs/big"));
     // Everything was checked once the first file is there.
-    wait_until("the first layer", || big.exists());
-    nix::sys::signal::kill(pid, Signal::SIGSTOP).unwrap();
-    assert!(fs::metadata(&big).unwrap().len() < BIG as u64, "it was too fast for this test");
-    fs::rename(&changed, &layers[0]).unwrap();
-    nix::sys::signal::kill(pid, Signal::SIGCONT).unwrap();
+    wait_until("the first layer", || big.exists() || child.try_wait().unwrap().is_some());
+    if child.try_wait().unwrap().is_none() {
+        nix::sys::signal::kill(pid, Signal::SIGSTOP).unwrap();
+    }
+    let in_time = fs::metadata(&big).is_ok_and(|it| it.len() < bytes as u64);
+    if in_time {
+        fs::rename(&changed, &layers[0]).unwrap();
+    }
+    if child.try_wait().unwrap().is_none() {
+        nix::sys::signal::kill(pid, Signal::SIGCONT).unwrap();
+    }
     let output = child.wait_with_output().unwrap();
-    let said = text(&output.stderr);
-    assert!(!output.status.success() && said.contains("is damaged: its digest is"), "{said}");
+    if in_time {
+        assert!(!output.status.success(), "{}", text(&output.stderr));
+        return Some(text(&output.stderr));
+    }
+    lxcpath.ok(&["destroy", name]);
+    None
+}
+
+#[test]
+fn a_layer_that_is_changed_once_it_was_checked_is_refused() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("changed");
+    let said = [24, 96, 384].iter().find_map(|it| changed_meanwhile(&lxcpath, &name, it << 20));
+    let said = said.expect("it was always too fast for this test");
+    assert!(said.contains("is damaged: its digest is"), "{said}");
     assert!(!lxcpath.path().join(&name).exists());
 }
