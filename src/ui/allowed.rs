@@ -107,7 +107,14 @@ const fn needs_container(action: Action) -> bool {
 
 /// Returns why `action` is not possible on any container here; none: it is.
 pub fn barred(model: &Model, action: Action) -> Option<String> {
-    let configures = || model.current().is_some_and(|it| configures(action, it.state));
+    let configures = || {
+        let of = if is_for_all_marked(action) {
+            model.targets()
+        } else {
+            model.current().into_iter().collect()
+        };
+        of.iter().any(|it| configures(action, it.state))
+    };
     let verb = if action == Action::Act(Do::Keep) || configures() {
         Verb::KeepLimit
     } else if matches!(action, Action::Act(Do::Undo | Do::Redo)) {

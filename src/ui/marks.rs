@@ -65,7 +65,7 @@ impl Model {
         let mut left = usize::from(one.width).saturating_sub(INDENT + width(&words));
         let all = unseen.iter().map(|it| it.as_str().len() + 1).sum::<usize>();
         let beside = left.saturating_sub(taken(&keys) + taken(&back));
-        let names = beside.max(LEAST_NAMES).min(all).min(left);
+        let names = beside.max(LEAST_NAMES).min(all).min(left.saturating_sub(taken(&back)));
         left -= names;
         let mut hints = Vec::with_capacity(keys.len() + 1);
         for key in keys {

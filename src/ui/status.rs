@@ -238,7 +238,12 @@ fn said(model: &Model, notice: &Notice, text: &str) -> String {
 /// Returns what `text` says before the reason why the container under the cursor could not be
 /// started, if a box on the screen gives that reason.
 fn explained<'a>(model: &Model, text: &'a str) -> Option<&'a str> {
-    let container = model.current().filter(|_| model.overlay.is_none() && has_box(model))?;
+    // The box of one that runs is for its processes, and a form covers all of them.
+    let is_free = !model.creating && model.overlay.is_none();
+    let container = model.current().filter(|it| is_free && !it.state.is_active())?;
+    if !has_box(model) {
+        return None;
+    }
     let (act, _) = text.split_once(model.failures.get(&container.name)?.as_str())?;
     Some(act)
 }

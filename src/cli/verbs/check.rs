@@ -16,8 +16,9 @@ pub(super) const CHECKCONFIG: Subcommand = Subcommand {
     arguments: |command| command.arg(args::json()),
     run: check,
     notes: "\
-Each feature is used for a moment, by a process of its own, and nothing of it stays. As by any first \
-use, the kernel may load a module. For an ordinary user it says what that user's containers have.\n\n\
+Each feature is tried for a moment, in a process of its own, and nothing of it stays; as with any \
+first use, the kernel may load a module. For an ordinary user it reports what that user's \
+containers have.\n\n\
 Exit code: 0, or 1 if something that every container of this user needs is missing.",
 };
 

@@ -93,9 +93,9 @@ OCI layout in a directory or an archive, what `docker save` writes, or docker://
 --from NAME of a stopped container copies that: its configuration with hardware addresses and a name
 of its own, and its files; with --snapshot, the root is an overlay over the files of the container,
 which can then be destroyed only after the copy. A file of such a name is given as ./NAME. A disk
-image is copied whole. Its lxc.hook.clone completes the copy before anybody sees that.
--B loop keeps the files of -t, or of --from, in a disk image of their own, LXCPATH/NAME/rootdev, which
-mkfs.ext4 makes (512M and 2G are sizes; without a unit it counts MiB).
+image is copied whole. The container's lxc.hook.clone completes the copy before it becomes visible.
+-B loop puts the files of -t or --from into a disk image of their own, LXCPATH/NAME/rootdev, made by
+mkfs.ext4; --fssize takes 512M or 2G, and MiB without a unit.
 A creation that fails or is interrupted leaves nothing behind.
 
 Examples:
@@ -186,7 +186,11 @@ fn copy(invocation: &Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<Opt
     }
     let image = image(matches)?;
     if snapshot && image.is_some() {
-        return Err(Usage("--snapshot keeps an overlay, and -B loop a disk image".into()).into());
+        return Err(Usage(
+            "--snapshot makes the root an overlay, -B loop a disk image; only one can be used"
+                .into(),
+        )
+        .into());
     }
     backing(matches, &["dir", "best", "loop", "overlay", "overlayfs"])?;
     Ok(Some(Copy { from, snapshot, image, settings: pairs(matches, "define")? }))

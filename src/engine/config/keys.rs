@@ -211,14 +211,14 @@ pub(super) const KEYS: &[Key] = &[
     key("lxc.seccomp.notify.proxy", &[], F::Text, Now, "")
         .means("the socket of the program that decides about calls").needs("seccomp"),
     key("lxc.seccomp.notify.cookie", &[], F::Text, Now, "")
-        .means("what that program is told about the container").needs("seccomp"),
+        .means("a text that is passed to that program").needs("seccomp"),
 
     key("lxc.namespace.clone", &[], F::Namespaces, Now, "")
         .means("the namespaces of its own, and no others"),
     key("lxc.namespace.keep", &[], F::Namespaces, Now, "")
         .means("the namespaces that it shares with who starts it"),
     key("lxc.namespace.share.", &[], F::Map, Now, "")
-        .means("a namespace of another container, process or path"),
+        .means("a namespace of another container, process or path (not user)"),
 
     key("lxc.tty.max", &["lxc.tty"], F::Unsigned, Now, "0")
         .means("how many terminals it has besides the console"),
@@ -242,7 +242,7 @@ pub(super) const KEYS: &[Key] = &[
         .means("the size of its /dev, in bytes"),
 
     key("lxc.hook.version", &[], F::Bool, Now, "0")
-        .means("1: hooks are told by variables alone"),
+        .means("1: hooks get their information in variables only"),
     key("lxc.hook.pre-start", &[], F::List, Now, "")
         .means("a program to run on the host before anything is made"),
     key("lxc.hook.pre-mount", &[], F::List, Now, "")

@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
@@ -62,6 +63,8 @@ pub(in crate::engine) fn run(
     let map = ours.with_user(map.unwrap_or_else(|| ours.whole()));
     let mut command = Command::new("/proc/self/exe");
     command.arg0("wharf").arg(MAPPED);
+    // A terminal's interrupt is for the command that waits for it, and says what became of it.
+    command.process_group(0);
     let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut child = child.map_err(|error| words(&error))?;
     let answer = converse(&mut child, &map, job, progress);
@@ -100,9 +103,15 @@ fn converse(
 }
 
 fn line(from: &mut BufReader<ChildStdout>, progress: &Progress) -> io::Result<String> {
-    while from.buffer().is_empty()
-        && poll(&mut [PollFd::new(from.get_ref().as_fd(), PollFlags::POLLIN)], LOOK_MS)? == 0
-    {
+    // What is there, or the end.
+    let arrives = |from: &BufReader<ChildStdout>| {
+        let mut polled = [PollFd::new(from.get_ref().as_fd(), PollFlags::POLLIN)];
+        match poll(&mut polled, LOOK_MS) {
+            Err(Errno::EINTR) => Ok(false),
+            polled => polled.map(|count| count > 0),
+        }
+    };
+    while from.buffer().is_empty() && !arrives(from)? {
         if progress.is_cancelled() {
             return Err(io::Error::other("cancelled; nothing is left"));
         }

@@ -30,6 +30,10 @@ pub(super) struct ImageConfig {
     working_dir: Option<String>,
 }
 
+/// The key for what hooks have as well, and that for the container's own programs.
+const EVERYWHERE: &str = "lxc.environment";
+const RUNTIME: &str = "lxc.environment.runtime";
+
 /// Returns the settings that run what the image runs.
 pub(super) fn settings(
     config: &ImageConfig,
@@ -38,14 +42,20 @@ pub(super) fn settings(
 ) -> Result<Vec<(String, String)>, String> {
     let mut settings = Vec::new();
     let mut set = |key: &str, value: String| settings.push((key.to_owned(), value));
+    let mut is_for_lxc = true;
     let is_line = |it: &str| !it.chars().any(char::is_control);
     for variable in config.env.iter().flatten() {
         let is_variable = variable.split_once('=').is_some_and(|(name, _)| !name.is_empty());
         if is_variable && is_line(variable) {
-            set(key_of(variable), variable.clone());
+            let key = key_of(variable);
+            is_for_lxc &= key == EVERYWHERE;
+            set(key, variable.clone());
         } else {
             notes.push(format!("left out a variable of the image: {}", shown(variable)));
         }
+    }
+    if !is_for_lxc {
+        notes.push(format!("LXC before 7.0 cannot start it: it does not know {RUNTIME}"));
     }
     let mut argv: Vec<String> = config.entrypoint.iter().flatten().cloned().collect();
     argv.extend(config.cmd.iter().flatten().cloned());
@@ -88,7 +98,7 @@ fn key_of(variable: &str) -> &'static str {
         Some(("LANG", word)) => is_word(word),
         Some(_) | None => false,
     };
-    if is_harmless { "lxc.environment" } else { "lxc.environment.runtime" }
+    if is_harmless { EVERYWHERE } else { RUNTIME }
 }
 
 /// Writes a command so that it is read as the same words; none: there is none, or it cannot be.

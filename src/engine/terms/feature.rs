@@ -41,25 +41,25 @@ pub(in crate::engine) const MOUNTS: Feature = feature(
 pub(in crate::engine) const PROCESSES: Feature = feature(
     "pid namespaces",
     "this process cannot make pid namespaces",
-    "no container starts, but with lxc.namespace.keep = pid",
+    "no container starts, except with lxc.namespace.keep = pid",
     NOT_CONFINED,
 );
 pub(in crate::engine) const HOST_NAMES: Feature = feature(
     "uts namespaces",
     "this process cannot make uts namespaces",
-    "no container starts, but with lxc.namespace.keep = uts",
+    "no container starts, except with lxc.namespace.keep = uts",
     NOT_CONFINED,
 );
 pub(in crate::engine) const QUEUES: Feature = feature(
     "ipc namespaces",
     "this process cannot make ipc namespaces",
-    "no container starts, but with lxc.namespace.keep = ipc",
+    "no container starts, except with lxc.namespace.keep = ipc",
     NOT_CONFINED,
 );
 pub(in crate::engine) const NETWORKS: Feature = feature(
     "network namespaces",
     "this process cannot make network namespaces",
-    "no container starts, but with lxc.net.0.type = none",
+    "no container starts, except with lxc.net.0.type = none",
     NOT_CONFINED,
 );
 pub(in crate::engine) const GROUP_VIEWS: Feature = feature(
@@ -84,7 +84,7 @@ pub(in crate::engine) const PRIVILEGES: Feature = feature(
     "root's capabilities",
     "root lacks capabilities here",
     "no container starts",
-    "a unit's CapabilityBoundingSet=, or a container that wharf runs in, removed them",
+    "remove CapabilityBoundingSet= from the unit, or run wharf outside of the container that removed them",
 );
 
 /// For containers of ordinary users.
@@ -117,7 +117,7 @@ pub(in crate::engine) const OWN_IDS: Feature = feature(
 
 pub(in crate::engine) const USER_NIC: Feature = feature(
     "lxc-user-nic",
-    "an ordinary user gets it by lxc-user-nic, which is not installed",
+    "an ordinary user's veth needs lxc-user-nic, which is not installed",
     "no lxc.net.N.type = veth for ordinary users",
     "install the package lxc",
 );
@@ -272,7 +272,7 @@ pub(in crate::engine) const KEYRINGS: Feature = feature(
 );
 pub(in crate::engine) const CORES: Feature = feature(
     "core scheduling",
-    "this kernel cannot keep others off a core",
+    "this kernel cannot keep other processes off a core",
     "no lxc.sched.core",
     "Linux 5.14 or later has it, with CONFIG_SCHED_CORE",
 );
@@ -342,13 +342,13 @@ pub(in crate::engine) const FREEZER: Feature = feature(
 );
 pub(in crate::engine) const KILL: Feature = feature(
     "cgroup.kill",
-    "this kernel kills no group at once",
+    "this kernel cannot kill a cgroup at once",
     "processes are killed one by one",
     "Linux 5.14 or later has it, with cgroup v2",
 );
 pub(in crate::engine) const BORN_IN: Feature = feature(
     "clone into a cgroup",
-    "this kernel creates no process in a group",
+    "this kernel cannot create a process in a cgroup",
     "no container starts in cgroups of v2",
     "Linux 5.7 or later has it, with cgroup v2",
 );

@@ -127,6 +127,8 @@ enum CreateError {
          name it with --dir"
     )]
     NotMapped,
+    #[error("-B loop needs root: the root of an ordinary user's container must be a directory")]
+    ImageOfRoot,
     #[error("as root of the container's users: {0}")]
     AsUsers(String),
     #[error(transparent)]
@@ -154,7 +156,7 @@ impl CreateError {
             Self::Make { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 ErrorKind::Denied
             }
-            Self::NoIds(_) | Self::NotMapped => ErrorKind::Denied,
+            Self::NoIds(_) | Self::NotMapped | Self::ImageOfRoot => ErrorKind::Denied,
             Self::Store(StoreError::Busy(_)) => ErrorKind::Busy,
             Self::Running(_) => ErrorKind::Running,
             Self::NoCopy { .. }
@@ -219,6 +221,9 @@ impl Creation<'_> {
                 Some(self.store.spelled(self.name).join(ROOTFS))
             }
         };
+        if self.create.image.is_some() && !is_root() {
+            return Err(CreateError::ImageOfRoot);
+        }
         self.create.image.as_ref().map(NewImage::program).transpose()?;
         let base = Base::of(self.name, self.store.lxcpath(), self.create)?;
         let mut init = init_of(&base.config, root.as_deref());

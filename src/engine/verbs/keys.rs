@@ -51,7 +51,9 @@ pub fn known(lxcpath: &Lxcpath) -> Vec<KnownKey> {
 fn known_key(it: CatalogueKey, probes: &[Probe]) -> KnownKey {
     let (here, why) = match it.treatment {
         Treatment::Ignored(why) => (KeyUse::Ignored, why.to_owned()),
-        Treatment::Refused(but) => (KeyUse::Refused, format!("unless it is {}", but.join(" or "))),
+        Treatment::Refused(but) => {
+            (KeyUse::Refused, format!("only {} is accepted", but.join(" or ")))
+        }
         Treatment::Applied => match it.needs.and_then(|feature| lacking(probes, feature)) {
             Some(lack) => (KeyUse::Needs, lack.refusal()),
             None => (KeyUse::Works, String::new()),

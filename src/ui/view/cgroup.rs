@@ -98,7 +98,10 @@ pub(super) fn pane(model: &Model, canvas: Canvas<'_>) {
     }
     let at = texts::place(&screen.cgroup, &files) + 1;
     let foot = format!("{at}/{}", files.len());
-    let long = files.len() + 2 > usize::from(canvas.area.height);
+    // Each group of files has a heading.
+    let mut heads: Vec<&str> = files.iter().map(|it| texts::group(it)).collect();
+    heads.dedup();
+    let long = files.len() + heads.len() + 2 > usize::from(canvas.area.height);
     let frame = Frame {
         foot: if long { &[(&foot, look.dim)] } else { &[] },
         // While a value is edited, those keys are letters of it.

@@ -82,7 +82,7 @@ fn note(model: &Model, row: FormRow, look: &Look) -> (String, Style) {
         FormRow::Command => ("its first process".to_owned(), look.dim),
         FormRow::Memory => (memory_note(model), look.dim),
         FormRow::Cpu => (cpu_note(model), look.dim),
-        FormRow::Pids => ("and threads, at most".to_owned(), look.dim),
+        FormRow::Pids => ("at most, with threads".to_owned(), look.dim),
     }
 }
 
@@ -255,7 +255,7 @@ fn help(model: &Model, canvas: Canvas<'_>) {
     let form = &model.draft;
     if let Some(fault) = fault(model, form.row) {
         // Beside the field there may be too little room for it.
-        let title = [("Wrong in this field", look.bad)];
+        let title = [("Error in this field", look.bad)];
         let Canvas { area, buf, .. } = canvas.framed(Frame::titled(look, &title)).padded();
         paragraph(&fault, look.fg, area, buf);
         return;

@@ -96,7 +96,7 @@ pub(super) fn remark(model: &Model, container: &Container, look: &Look) -> Optio
         };
     }
     if let Some(trouble) = texts::trouble(model, container) {
-        return Some((trouble, look.warn));
+        return Some((trouble, if container.faulty { look.bad } else { look.warn }));
     }
     if container.state.is_active() {
         let killed = diagnosis::recent_kill(model, container)?;

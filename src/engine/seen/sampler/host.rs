@@ -137,8 +137,8 @@ pub(super) fn lacks(proc: &Path, lxcpath: &Path, hierarchies: &Hierarchies) -> V
     lacks
 }
 
-const UNDELEGATED: &str = "cannot limit or freeze containers: no cgroup is delegated to this user, \
-                           as the user's systemd does on a host with cgroup v2 alone";
+const UNDELEGATED: &str = "cannot limit or freeze containers: no cgroup is delegated to this user; \
+                           the user's systemd delegates one on a host with cgroup v2 alone";
 
 /// Returns why this ordinary user cannot give a container users of its own.
 fn without_users(proc: &Path) -> Option<String> {

@@ -70,6 +70,9 @@ impl Creation<'_> {
         if from == self.name {
             return Err(CreateError::Exists(self.store.dir(self.name)));
         }
+        if copy.image.is_some() && !super::is_root() {
+            return Err(CreateError::ImageOfRoot);
+        }
         copy.image.as_ref().map(NewImage::program).transpose()?;
         let _lock = self.store.lock(self.name)?;
         let _lock_of_source = self.store.lock(from)?;
