@@ -84,7 +84,7 @@ fn groups_are_below_the_configured_directory_until_nobody_uses_it() {
     lxcpath.ok(&["stop", "-k", &db]);
     wait_until("the other's groups gone", || leftovers::cgroups(&db).is_empty());
     // Who made those above them had to leave them to the other.
-    assert_eq!(leftovers::cgroups(&dir), Vec::<PathBuf>::new());
+    wait_until("those above gone", || leftovers::cgroups(&dir).is_empty());
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn a_container_is_where_it_is_told_and_a_kill_leaves_nothing() {
     wait_until("its death", || fs::read_to_string(&stat).map_or(true, |it| it.contains(") Z ")));
     assert!(!leftovers::cgroups(&dir).is_empty());
     lxcpath.ok(&["destroy", "-f", &name]);
-    assert_eq!(leftovers::cgroups(&dir), Vec::<PathBuf>::new());
+    wait_until("the groups gone", || leftovers::cgroups(&dir).is_empty());
 }
 
 #[test]
