@@ -76,7 +76,10 @@ impl ProbeGroup {
         for it in made.hierarchies.iter() {
             let dir = it.base.join(&made.name);
             match fs::create_dir(&dir) {
-                Ok(()) => made.dirs.push((it.clone(), dir)),
+                Ok(()) => {
+                    admit(it, &dir);
+                    made.dirs.push((it.clone(), dir));
+                }
                 Err(error) => refused = error,
             }
         }
@@ -95,6 +98,16 @@ impl ProbeGroup {
     fn unified(&self) -> io::Result<&Path> {
         let found = self.find(Version::V2, "").map(|(_, dir)| dir);
         found.ok_or_else(|| io::Error::other("cgroup v2 is not mounted"))
+    }
+}
+
+/// Lets processes into a new group of v1: with cpuset, none may enter one without processors and
+/// memory nodes.
+fn admit(hierarchy: &Hierarchy, dir: &Path) {
+    if hierarchy.version == Version::V1 && hierarchy.controls("cpuset") {
+        for file in ["cpuset.cpus", "cpuset.mems"] {
+            _ = fs::read(hierarchy.base.join(file)).and_then(|it| fs::write(dir.join(file), it));
+        }
     }
 }
 
