@@ -155,3 +155,22 @@ fn one_edit_of_several_says_what_each_has_and_what_came_of_it() {
         it.contains(&format!("✓ {resting}")) && it.contains("4096 → 80, in the configuration")
     });
 }
+
+#[test]
+fn a_line_for_the_other_version_that_counts_is_not_called_unused() {
+    let (lxcpath, root) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let [here, other] = ["lxc.cgroup.memory.limit_in_bytes", "lxc.cgroup2.memory.max"];
+    let other = if memory_key() == here { other } else { here };
+    let unused = |it: &str| it.lines().any(|it| it.contains(other) && it.contains("not used on"));
+    let line = format!("{other} = 64M\n");
+    let Some((name, config)) = stopped(&lxcpath, &root, &line) else { return };
+    let mut screen = Screen::spawn(lxcpath.command(&[]), 120, 36);
+    screen.wait_for_row(&name);
+    screen.keys("e");
+    screen.wait_for(other);
+    assert!(!unused(&screen.contents()), "{}", screen.contents());
+    // Beside one for this host it does not count.
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{text}{} = 32M\n", memory_key())).unwrap();
+    screen.wait_until("its note", unused);
+}

@@ -43,7 +43,7 @@ fn left() -> Vec<String> {
     let links = fs::read_dir("/sys/class/net").unwrap();
     let links = links.map(|it| it.unwrap().file_name().into_string().unwrap());
     let profiles = fs::read_to_string("/sys/kernel/security/apparmor/profiles").unwrap_or_default();
-    let profiles = profiles.lines().filter(|it| it.starts_with("wharf-probe-"));
+    let profiles = profiles.lines().filter(|it| it.starts_with("wharf-probe "));
     let made = groups
         .chain(links)
         .filter(|it| it.starts_with("wharf.probe.") || ["first", "second"].contains(&it.as_str()));

@@ -407,7 +407,7 @@ fn keys_for_a_program_that_has_ended_open_nothing() {
     screen.keys("x");
     screen.wait_for("Run inside");
     screen.keys(&[CONTROL_U, "/bin/true", ENTER].concat());
-    screen.wait_for("has ended");
+    screen.wait_for("ended: ");
     screen.keys(PANE_ESCAPE);
     screen.wait_for("C-] then");
     screen.keys("c");

@@ -285,7 +285,7 @@ fn on_the_screen(user: &User) {
         screen.wait_for("cannot limit or freeze containers: no cgroup is delegated");
     }
     screen.keys(&["x", "\x15", "id -u", ENTER].concat());
-    screen.wait_for("id -u has ended: exit 0");
+    screen.wait_for("ended: exit 0");
     screen.keys(&[ENTER, "S"].concat());
     wait_until("it is stopped", || user.ok(&["info", "tui"]).contains("STOPPED"));
     screen.keys("q");

@@ -145,7 +145,7 @@ pub fn program(model: &Model, pane: &PaneScreen, glyphs: &Glyphs) -> String {
         if pane.escaped {
             return "=C-] then  c close  q close".to_owned();
         }
-        return format!("{enter} close  ={} has ended: {how}", pane.what);
+        return format!("{enter} close  =ended: {how}");
     }
     if pane.escaped {
         return format!("=C-] then  c leave  z {size}  q close  C-]| send C-]");

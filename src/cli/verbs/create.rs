@@ -1,6 +1,6 @@
 //! `create` and `destroy`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{ArgMatches, value_parser};
@@ -166,6 +166,13 @@ fn told(
 fn copy(invocation: &Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<Option<Copy>> {
     let snapshot = matches.get_flag("snapshot") || of_overlay(matches);
     let from = matches.get_one::<String>("from").and_then(|it| it.parse::<Name>().ok());
+    let is_file = |it: &Name| Path::new(it.as_str()).exists();
+    let lxcpath = invocation.engine.lxcpath();
+    if let Some(from) = from.as_ref().filter(|it| !invocation.engine.is_defined(it) && !is_file(it))
+    {
+        let lxcpath = lxcpath.spelled();
+        anyhow::bail!("--from {from} is neither a container in {} nor a file", lxcpath.display());
+    }
     let Some(from) = from.filter(|it| invocation.engine.is_defined(it)) else {
         if snapshot {
             let words = "--snapshot and -B overlay need --from with the name of a container";

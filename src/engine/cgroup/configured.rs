@@ -1,11 +1,13 @@
 //! The limits that a configuration sets, and those that it could set, as rows. Opens no file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::spelling;
+use super::translation::fit;
 use crate::engine::cgroup::knob;
 use crate::engine::cgroup::{CgroupFile, Hierarchies, Version};
 use crate::engine::config::Config;
+use crate::engine::terms::spec::{At, CgroupSetting};
 
 /// Limits that are offered although they are not set, by their names on v1 and on v2.
 const OFFERED: [(&str, &str); 9] = [
@@ -23,6 +25,7 @@ const OFFERED: [(&str, &str); 9] = [
 /// Lists every limit that `config` sets, in each spelling that is used, followed, in the spelling
 /// of this host, by those that it does not set.
 pub(in crate::engine) fn rows(config: &Config, hierarchies: &Hierarchies) -> Vec<CgroupFile> {
+    let translated = translated(config, hierarchies);
     let row = |key: &str, value: Option<&str>| {
         let (version, file) = spelling::of_key(key)?;
         let controller = file.split_once('.').map_or(file, |(controller, _)| controller);
@@ -34,7 +37,7 @@ pub(in crate::engine) fn rows(config: &Config, hierarchies: &Hierarchies) -> Vec
             file: key.to_owned(),
             value: value.map(str::to_owned),
             writable: true,
-            applies: here.is_none_or(|it| it == version),
+            applies: here.is_none_or(|it| it == version) || translated.contains(key),
         })
     };
     let mut keys: BTreeMap<String, Option<&str>> =
@@ -46,6 +49,22 @@ pub(in crate::engine) fn rows(config: &Config, hierarchies: &Hierarchies) -> Vec
         }
     }
     keys.iter().filter_map(|(key, value)| row(key, *value)).collect()
+}
+
+/// Returns the keys of which a start sets the counterpart.
+fn translated(config: &Config, hierarchies: &Hierarchies) -> BTreeSet<String> {
+    let set = config.cgroup_settings();
+    let lines = |version| {
+        let lines = set.iter().filter_map(|(key, it)| {
+            let (of, file) = spelling::of_key(key)?;
+            let (file, value) = (file.to_owned(), it.value.to_owned());
+            let value = CgroupSetting { file, value, given: None };
+            (of == version).then_some(At { value, place: None })
+        });
+        lines.collect::<Vec<_>>()
+    };
+    let fitted = fit(hierarchies, &lines(Version::V1), &lines(Version::V2));
+    fitted.v1.into_iter().chain(fitted.v2).filter_map(|it| it.value.given).collect()
 }
 
 /// Returns which version has `file` on this host, by the controller in its name.

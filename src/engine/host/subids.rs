@@ -4,16 +4,22 @@
 
 use std::fmt;
 use std::fs;
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use nix::unistd::{User, getegid, geteuid};
 
 use super::apparmor::UNCONFINED;
+use super::identity;
+use crate::engine::sys;
 use crate::engine::terms::feature;
 use crate::engine::terms::idmap::{IdKind, IdMap, IdRange};
 use crate::engine::terms::shown::shown;
 
+/// How long another source may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How many ids a container needs by convention.
 const WHOLE: u32 = 65536;
 /// Where `useradd` begins.
@@ -241,7 +247,16 @@ fn ask(user: &str, kind: IdKind) -> Option<String> {
         IdKind::Group => &["-g"],
     };
     let mut command = Command::new(ASKED);
-    let output = command.args(options).arg(user).stdin(Stdio::null()).output().ok()?;
+    command.args(options).arg(user).stdin(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.stdout(Stdio::piped()).spawn().ok()?;
+    let pidfd = sys::pidfd_open(child.id().cast_signed()).ok();
+    if !pidfd.is_some_and(|it| identity::has_ended(it.as_fd(), PATIENCE) == Ok(true)) {
+        // Its source may be a server that does not answer.
+        _ = child.kill();
+        _ = child.wait();
+        return None;
+    }
+    let output = child.wait_with_output().ok()?;
     output.status.success().then(|| listed(&String::from_utf8_lossy(&output.stdout)))
 }
 

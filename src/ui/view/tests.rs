@@ -222,7 +222,7 @@ fn the_pane_says_whose_the_next_key_is() {
     has(&lines(&model), &["C-] then", "c leave", "z smaller", "q close"]);
     press(&mut model, "z");
     _ = update(&mut model, Message::PaneEnded { number: 1, how: "exit 1".to_owned() });
-    has(&lines(&model), &["console has ended: exit 1"]);
+    has(&lines(&model), &["ended: exit 1"]);
     escape(&mut model);
     has(&lines(&model), &["C-] then", "c close"]);
 }

@@ -128,6 +128,8 @@ fn sweep(hierarchies: &Hierarchies) {
         let name = place.file_name().into_string().unwrap_or_default();
         let pid = name.strip_prefix(PREFIX).and_then(|it| it.parse::<u32>().ok());
         if pid.is_some_and(|it| !Path::new("/proc").join(it.to_string()).exists()) {
+            // A process that is frozen on v1 cannot die.
+            _ = write(&place.path().join("freezer.state"), "THAWED");
             remove(&place.path());
         }
     }

@@ -69,7 +69,8 @@ pub(super) fn load_profile(_: &Lxcpath) -> io::Result<()> {
     if !apparmor::is_enabled() {
         return Err(io::Error::other("AppArmor is not enabled"));
     }
-    let name = format!("wharf-probe-{}", std::process::id());
+    // Of one name, so that what a trial leaves that is killed goes with the next.
+    let name = "wharf-probe".to_owned();
     let text = format!("profile \"{name}\" {{ }}\n");
     let profile = OwnProfile { name, namespace: None, text };
     profile::load(&profile)?;

@@ -99,7 +99,7 @@ impl Creation<'_> {
         let own = self.dependent(self.name);
         let mut notes = Vec::new();
         let made = self.put_in_place(&mut |path| {
-            self.copy_files(from, path)?;
+            self.copy_files(from, &root, path)?;
             self.fill_root(&root, path, &content)?;
             self.store.write_atomic(&path.join("config"), &content, super::CONFIG_MODE)?;
             notes = self.complete(&config, copy, &root, path)?;
@@ -189,7 +189,7 @@ impl Creation<'_> {
 
     /// Copies the files beside the configuration, such as hooks and profiles, but not those that
     /// only say something about the container. The directory gets its owner and mode.
-    fn copy_files(&self, from: &Name, to: &Path) -> Result<(), CreateError> {
+    fn copy_files(&self, from: &Name, root: &CopiedRoot, to: &Path) -> Result<(), CreateError> {
         const LEFT: [&str; 5] = ["config", "partial", "lxc_snapshots", "lxc_rdepends", "ts"];
         let dir = self.store.dir(from);
         let failed = |source| CreateError::Make { path: to.to_path_buf(), source };
@@ -197,7 +197,10 @@ impl Creation<'_> {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name();
             let left = name.to_str().is_none_or(|it| it.starts_with('.') || LEFT.contains(&it));
-            let left = left || name == IMAGE;
+            // An image that is the root becomes that of the copy.
+            let real = |path: &Path| fs::canonicalize(path).ok();
+            let is_root = matches!(root, CopiedRoot::Image(it) if real(it) == real(&entry.path()));
+            let left = left || is_root || name == IMAGE;
             let is_log = Path::new(&name).extension().is_some_and(|it| it == "log");
             if !left && !is_log && entry.file_type().map_err(failed)?.is_file() {
                 fs::copy(entry.path(), to.join(&name)).map_err(failed)?;
