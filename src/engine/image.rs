@@ -3,6 +3,7 @@
 
 mod command;
 mod copy;
+mod environment;
 mod flow;
 pub(in crate::engine) mod hostname;
 mod layer;

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 
 use super::ImageError;
+use super::environment::{self, RUNTIME};
 use super::root::{NewRoot, parts};
 use crate::engine::terms::feature;
 use crate::engine::terms::progress::Progress;
@@ -30,10 +31,6 @@ pub(super) struct ImageConfig {
     working_dir: Option<String>,
 }
 
-/// The key for what hooks have as well, and that for the container's own programs.
-const EVERYWHERE: &str = "lxc.environment";
-const RUNTIME: &str = "lxc.environment.runtime";
-
 /// Returns the settings that run what the image runs.
 pub(super) fn settings(
     config: &ImageConfig,
@@ -42,20 +39,27 @@ pub(super) fn settings(
 ) -> Result<Vec<(String, String)>, String> {
     let mut settings = Vec::new();
     let mut set = |key: &str, value: String| settings.push((key.to_owned(), value));
-    let mut is_for_lxc = true;
+    let mut unread = Vec::new();
     let is_line = |it: &str| !it.chars().any(char::is_control);
     for variable in config.env.iter().flatten() {
-        let is_variable = variable.split_once('=').is_some_and(|(name, _)| !name.is_empty());
-        if is_variable && is_line(variable) {
-            let key = key_of(variable);
-            is_for_lxc &= key == EVERYWHERE;
-            set(key, variable.clone());
-        } else {
+        let parts = variable.split_once('=').filter(|(name, _)| !name.is_empty());
+        let Some((name, value)) = parts.filter(|_| is_line(variable)) else {
             notes.push(format!("left out a variable of the image: {}", shown(variable)));
+            continue;
+        };
+        let key = environment::key_of(name, value);
+        if key == RUNTIME {
+            unread.push(shown(name));
         }
+        set(key, variable.clone());
     }
-    if !is_for_lxc {
-        notes.push(format!("LXC before 7.0 cannot start it: it does not know {RUNTIME}"));
+    if !unread.is_empty() {
+        notes.push(format!(
+            "LXC before 7.0 cannot start it: {} could change what hooks run as the host's root, and \
+             so is in {RUNTIME}, which it does not know; for that LXC remove the line, or write \
+             lxc.environment in it if no hook of the container runs a program of the host",
+            unread.join(", ")
+        ));
     }
     let mut argv: Vec<String> = config.entrypoint.iter().flatten().cloned().collect();
     argv.extend(config.cmd.iter().flatten().cloned());
@@ -85,20 +89,6 @@ pub(super) fn settings(
         }
     }
     Ok(settings)
-}
-
-/// Chooses the key for a variable of the image's. Hooks run programs of the host with
-/// `lxc.environment`, so that only what cannot change those goes there; LXC before 7.0 has no other.
-fn key_of(variable: &str) -> &'static str {
-    let is_word = |it: &str| it.chars().all(|it| it.is_ascii_alphanumeric() || "_-.@".contains(it));
-    let is_harmless = match variable.split_once('=') {
-        Some(("PATH", path)) => {
-            path.split(':').all(|it| DEFAULT_PATH.split(':').any(|own| own == it))
-        }
-        Some(("LANG", word)) => is_word(word),
-        Some(_) | None => false,
-    };
-    if is_harmless { EVERYWHERE } else { RUNTIME }
 }
 
 /// Writes a command so that it is read as the same words; none: there is none, or it cannot be.
@@ -275,17 +265,6 @@ mod tests {
         assert_eq!(account("7:8").unwrap(), (7, 8, vec![]));
         for text in ["nobody", "web:nobody", "4294967295", "-1", "99999999999"] {
             assert!(account(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_variable_that_could_change_a_program_of_the_host_is_not_for_hooks() {
-        for harmless in ["PATH=/usr/bin:/bin", "LANG=C.UTF-8"] {
-            assert_eq!(key_of(harmless), "lxc.environment", "{harmless}");
-        }
-        for other in ["PATH=/usr/bin:/app", "PATH=", "LD_PRELOAD=/x.so", "LANG=../x", "BASH_ENV=x"]
-        {
-            assert_eq!(key_of(other), "lxc.environment.runtime", "{other}");
         }
     }
 

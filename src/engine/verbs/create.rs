@@ -4,6 +4,7 @@
 mod as_users;
 mod base;
 mod clone_hook;
+mod content;
 mod copy;
 mod created;
 mod packed;
@@ -21,10 +22,9 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
-use crate::engine::config::{self, Config, ConfigErrors, Document, DocumentError};
+use crate::engine::config::{self, Config, ConfigErrors, DocumentError};
 pub use crate::engine::config::{Purpose, TEMPLATES, Template};
 use crate::engine::entry::superblock;
-use crate::engine::host::subids::SubIds;
 use crate::engine::image::{self, Image, ImageError, Unpacked};
 use crate::engine::running::command_socket::SeatError;
 use crate::engine::running::event::{self, What};
@@ -38,7 +38,6 @@ use base::Base;
 pub use copy::Copy;
 use created::Basis;
 pub use created::Created;
-use packed::IMAGE;
 pub use packed::NewImage;
 use root_init::RootInit;
 pub use start_point::StartingPoint;
@@ -74,19 +73,8 @@ pub enum RootfsSource {
     Image { from: String, tag: Option<String> },
 }
 
-/// The default command of a container that shares the host's files.
-const SHELL: &str = "/bin/sh";
-const SHELL_NOTE: &str = "
-# What runs: a shell, as the child of wharf's own init, which reaps, halts and restarts. Setting
-# both keys to one command requests that init; LXC's lxc-start uses only the first key.
-";
 /// The file of the seccomp profile, beside the configuration.
 const PROFILE_FILE: &str = "seccomp";
-const PROFILE_KEY: &str = "lxc.seccomp.profile";
-const PROFILE_NOTE: &str = "
-# System calls: what the profile denies, such as making a user namespace. A line that names another
-# profile replaces it; without a value it turns it off.
-";
 /// The modes of the container's directory, its configuration, and the lxcpath if we create it. LXC
 /// also gives the creator's group access to the first, but a user who can write there decides what
 /// root starts; a group is only needed if the users inside are mapped.
@@ -267,73 +255,9 @@ impl Creation<'_> {
         Ok(Created { basis, left_out, hampered, notes })
     }
 
-    /// Composes the configuration, and checks it as a whole.
-    fn content(
-        &self,
-        base: &Config,
-        root: Option<&Path>,
-        init: Option<RootInit>,
-        image: &[(String, String)],
-    ) -> Result<Vec<u8>, CreateError> {
-        let mut document = Document::parse(base.raw());
-        if self.create.config.is_none() || unset(base, "lxc.uts.name") {
-            document.set("lxc.uts.name", self.name.as_str())?;
-        }
-        if let Some(root) = root {
-            document.set("lxc.rootfs.path", &self.root_value(root)?)?;
-        } else if unset(base, "lxc.rootfs.path") && unset(base, "lxc.init.cmd") {
-            // The host's own init must not run a second time on the host's files.
-            if unset(base, "lxc.execute.cmd") {
-                document.comment(SHELL_NOTE);
-                document.set("lxc.execute.cmd", SHELL)?;
-            }
-            document.set("lxc.init.cmd", SHELL)?;
-        }
-        if let Some(init) = init.filter(|_| self.create.purpose == Purpose::System) {
-            for (key, value) in init.signals().iter().filter(|(key, _)| !base.speaks_of(key)) {
-                document.set(key, value)?;
-            }
-        }
-        if !is_root() && unset(base, "lxc.idmap") {
-            for (key, value) in SubIds::ours().lines().map_err(CreateError::NoIds)? {
-                document.append(&key, &value)?;
-            }
-        }
-        // A configuration cannot name a path that is no text.
-        let profile = self.store.spelled(self.name).join(PROFILE_FILE);
-        if let (true, Some(text)) = (self.brings_profile(base), profile.to_str()) {
-            document.comment(PROFILE_NOTE);
-            document.set(PROFILE_KEY, text)?;
-        }
-        for (key, value) in image.iter().chain(&self.create.settings) {
-            document.append(key, value)?;
-        }
-        // Random digits of hardware addresses are chosen once.
-        let content = config::fill_lines(&document.to_bytes());
-        let file = self.store.config_path(self.name);
-        config::parse(self.name, self.store.lxcpath(), &content, &file, &[])?;
-        Ok(content)
-    }
-
-    /// Returns what names `root` in the configuration.
-    fn root_value(&self, root: &Path) -> Result<String, CreateError> {
-        let image = self.create.image.as_ref().map(|_| self.store.spelled(self.name).join(IMAGE));
-        let path = image.as_deref().unwrap_or(root);
-        let text = path.to_str().ok_or_else(|| CreateError::NotText(path.to_path_buf()))?;
-        Ok(if image.is_some() { format!("loop:{text}") } else { text.to_owned() })
-    }
-
     /// Packs the root that was made in `dir`, if that is wanted.
     fn pack(&self, dir: &Path) -> Result<(), CreateError> {
         self.create.image.as_ref().map_or(Ok(()), |it| it.pack(dir, self.progress))
-    }
-
-    /// Returns whether the container gets wharf's own seccomp profile: unless a file was given, or
-    /// the host's decides.
-    fn brings_profile(&self, base: &Config) -> bool {
-        let given = self.create.config.as_deref();
-        let own = given.is_none_or(|it| Template::named(it).is_some());
-        (own || self.create.purpose == Purpose::System) && !base.speaks_of(PROFILE_KEY)
     }
 
     /// Checks that nothing is in the way, and removes what an interrupted creation has left.
