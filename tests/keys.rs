@@ -159,9 +159,9 @@ fn unsupported_keys_are_refused() {
     }
     let name = lxcpath.name("log");
     lxcpath.ok(&["create", &name]);
-    configure(&lxcpath, &name, "lxc.cgroup.relative = 1\nlxc.namespace.share.user = db");
+    configure(&lxcpath, &name, "lxc.cgroup.relative = 1\nlxc.rootfs.path = nbd:/a");
     let said = lxcpath.refused(&["start", &name], 1);
-    let both = ["lxc.cgroup.relative", "lxc.namespace.share.user"];
+    let both = ["lxc.cgroup.relative", "lxc.rootfs.path"];
     assert!(both.iter().all(|it| said.contains(it)), "{said}");
 }
 

@@ -87,10 +87,10 @@ pub fn clone3(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> nix::Result<Side> {
 }
 
 /// Creates a process as [`clone3`] does, but as a child of this one's parent, which is notified of
-/// its end.
-pub(in crate::engine) fn clone_sibling() -> nix::Result<Side> {
+/// its end. `namespaces`: `CLONE_NEW*`, without that of time, for which clone(2) has no room.
+pub(in crate::engine) fn clone_sibling(namespaces: i32) -> nix::Result<Side> {
     let mut pidfd: RawFd = -1;
-    let flags = (libc::CLONE_PARENT | libc::CLONE_PIDFD) as libc::c_ulong;
+    let flags = (libc::CLONE_PARENT | libc::CLONE_PIDFD | namespaces) as libc::c_ulong;
     let none = std::ptr::null_mut::<libc::c_void>();
     // SAFETY: without CLONE_VM and with no stack given this is fork(2); the third argument is where
     // the kernel stores the pidfd, on this stack.

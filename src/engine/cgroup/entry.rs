@@ -23,7 +23,7 @@ const MODE: u32 = 0o755;
 /// Open descriptors for joining a container's groups, all close-on-exec.
 #[derive(Debug, Default)]
 pub struct CgroupFds {
-    /// v1 `tasks` files; a single-threaded process that writes `0` to each has joined.
+    /// v1 `tasks` files, and v2 ones of a process that is not born there; a single-threaded process that writes `0` to each has joined.
     pub tasks: Vec<OwnedFd>,
     /// The v2 group's directory, for `CLONE_INTO_CGROUP`.
     pub unified: Option<OwnedFd>,
@@ -45,7 +45,7 @@ impl Cgroup {
         for group in &self.groups {
             match group.hierarchy.version {
                 Version::V1 => {
-                    let tasks = group.dir.join("tasks");
+                    let tasks = group.dir.join(door(Version::V1));
                     let opened = File::options().write(true).open(&tasks);
                     entry.tasks.push(opened.map_err(|errno| open(tasks, errno))?.into());
                 }
@@ -56,6 +56,17 @@ impl Cgroup {
             }
         }
         Ok(entry)
+    }
+
+    /// The same for a child that will join the v2 group as it joins the v1 ones, since it cannot be
+    /// born there.
+    pub(in crate::engine) fn entry_by_joining(&self) -> Result<CgroupFds, CgroupError> {
+        let doors = self.groups.iter().map(|it| {
+            let door = it.dir.join(door(it.hierarchy.version));
+            let opened = File::options().write(true).open(&door);
+            opened.map(OwnedFd::from).map_err(|errno| open(door, errno))
+        });
+        Ok(CgroupFds { tasks: doors.collect::<Result<_, _>>()?, unified: None })
     }
 
     /// The same for a container whose v2 group has enabled controllers for groups below it, as
@@ -128,12 +139,16 @@ impl Cgroup {
     }
 }
 
-fn join(dir: &Path, version: Version) -> Result<(), CgroupError> {
-    let file = match version {
+/// Returns the file by which a process joins a group itself.
+const fn door(version: Version) -> &'static str {
+    match version {
         Version::V1 => "tasks",
         Version::V2 => "cgroup.procs",
-    };
-    write_once(&dir.join(file), MYSELF)
+    }
+}
+
+fn join(dir: &Path, version: Version) -> Result<(), CgroupError> {
+    write_once(&dir.join(door(version)), MYSELF)
         .map_err(|errno| CgroupError::Join { dir: dir.to_path_buf(), errno })
 }
 

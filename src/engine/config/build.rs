@@ -40,7 +40,7 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
     let refused = namespaces::refused(settings, &namespaces, &config.name);
     ConfigErrors::of(refused).map_or(Ok(()), Err)?;
     process.clocks = namespaces.has_own(Space::Time).then(|| process.clocks.unwrap_or_default());
-    let idmap = idmap::of(settings)?.filter(|_| namespaces.has_own(Space::User));
+    let idmap = idmap::of(settings)?.filter(|_| !namespaces.keeps(Space::User));
     let nics = nics(settings, &namespaces)?;
     let capabilities = capabilities(settings);
     let ProfileRead { filter, notify, mut warnings } = filter::of(settings)?;
@@ -86,8 +86,6 @@ pub(super) fn spec(config: &Config) -> Result<Spec, ConfigErrors> {
     })
 }
 
-const SHARE: &str = "lxc.namespace.share.";
-
 /// Without an answer the start itself reports what is wrong.
 fn host_interfaces() -> Vec<String> {
     Netlink::here().and_then(|it| it.names()).unwrap_or_default()
@@ -101,7 +99,6 @@ pub(super) fn unsupported(settings: &ConfigSettings) -> impl Iterator<Item = Con
 
 fn refuses(entry: &Setting) -> bool {
     match entry.key.support {
-        Support::Now if entry.key.name == SHARE => entry.free == Space::User.word(),
         Support::Now | Support::Ignored(_) => false,
         Support::Only(values) => !values.contains(&entry.value.as_str()),
         Support::AppArmor => apparmor::lacks_parser(&entry.value),
@@ -360,8 +357,6 @@ mod tests {
             "lxc.cgroup.relative 1: is not supported yet (line 2 of /lxc/web/config); \
              remove the line to start without it"
         );
-        let errors = read("lxc.namespace.share.user = db").unwrap_err();
-        assert!(errors.iter().all(|it| matches!(it.reason, Reason::NotYet)));
     }
 
     #[test]
@@ -376,13 +371,6 @@ mod tests {
 
     #[test]
     fn everything_that_is_refused_is_listed_at_once() {
-        let text = "lxc.cgroup.relative = 1\nlxc.tty.max = 2\nlxc.namespace.share.user = db\n";
-        assert_eq!(
-            read(text).unwrap_err().to_string(),
-            "not supported yet: lxc.cgroup.relative 1 (line 1 of /lxc/web/config), \
-             lxc.namespace.share.user db (line 3 of /lxc/web/config); remove these lines to start \
-             without them"
-        );
         let text = "lxc.bogus = 1\nlxc.tty.max = x\n";
         let said = read(text).unwrap_err().to_string();
         assert!(said.contains("line 1 of") && said.contains("line 2 of"), "{said}");

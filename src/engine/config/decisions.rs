@@ -102,7 +102,10 @@ const CASES: &[Case] = &[
     case("lxc.namespace.clone", "mnt pid", Applied),
     case("lxc.namespace.keep", "net", Applied),
     case("lxc.namespace.share.", "other", Applied).free("net"),
-    case("lxc.namespace.share.", "other", Refused("not supported yet")).free("user"),
+    case("lxc.namespace.share.", "other", Applied)
+        .free("user")
+        .after("lxc.idmap = u 0 100000 65536\nlxc.idmap = g 0 100000 65536"),
+    case("lxc.namespace.share.", "other", Refused("it requires lxc.idmap")).free("user"),
     case("lxc.tty.max", "4", Applied),
     case("lxc.tty.dir", "lxc", Applied),
     case("lxc.pty.max", "16", Applied),

@@ -99,12 +99,6 @@ impl ConfigErrors {
     pub(in crate::engine) fn of(errors: Vec<ConfigError>) -> Option<Self> {
         (!errors.is_empty()).then_some(Self(errors))
     }
-
-    /// Walks over the single errors.
-    #[cfg(test)]
-    pub(super) fn iter(&self) -> impl Iterator<Item = &ConfigError> {
-        self.0.iter()
-    }
 }
 
 impl From<ConfigError> for ConfigErrors {

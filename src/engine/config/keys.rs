@@ -218,7 +218,7 @@ pub(super) const KEYS: &[Key] = &[
     key("lxc.namespace.keep", &[], F::Namespaces, Now, "")
         .means("the namespaces that it shares with who starts it"),
     key("lxc.namespace.share.", &[], F::Map, Now, "")
-        .means("a namespace of another container, process or path (not user)"),
+        .means("a namespace of another container, process or path"),
 
     key("lxc.tty.max", &["lxc.tty"], F::Unsigned, Now, "0")
         .means("how many terminals it has besides the console"),

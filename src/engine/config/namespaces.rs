@@ -58,11 +58,13 @@ pub(super) fn refused(
 ) -> Vec<ConfigError> {
     let mut errors = Vec::new();
     let (map, own_users) = (settings.last(IDMAP), namespaces.has_own(Space::User));
+    let shares_users = namespaces.shares(Space::User);
     if map.is_none() {
         let user = settings.all(CLONE).find(|it| it.value == Space::User.word());
         errors.extend(user.map(|it| blame(it, Reason::Requires(IDMAP.to_owned()))));
     }
-    if let (Some(map), false, true) = (map, own_users, settings.last(CLONE).is_some()) {
+    let has_users = own_users || shares_users;
+    if let (Some(map), false, true) = (map, has_users, settings.last(CLONE).is_some()) {
         // Without the map its root would be the host's.
         errors.push(blame(map, Reason::Requires(format!("user in {CLONE}"))));
     }
@@ -70,6 +72,9 @@ pub(super) fn refused(
         if own_users && ["mnt", "cgroup", "time"].contains(&it.free.as_str()) {
             // The process enters them after it has parted from the host's users.
             errors.push(blame(it, Reason::Conflict(IDMAP)));
+        } else if map.is_none() && it.free == Space::User.word() {
+            // Nothing else says who is root there.
+            errors.push(blame(it, Reason::Requires(IDMAP.to_owned())));
         } else if it.value == name.as_str() {
             errors.push(blame(it, Reason::Expected("another container")));
         }
@@ -116,7 +121,7 @@ pub(super) fn warnings(settings: &ConfigSettings, namespaces: &Namespaces) -> Ve
             said.push(format!("{what} has no effect without a {word} namespace of its own"));
         }
     };
-    if settings.last(IDMAP).is_some() {
+    if settings.last(IDMAP).is_some() && !namespaces.shares(Space::User) {
         tell(Space::User, IDMAP);
     }
     if settings.last("lxc.uts.name").is_some() {
@@ -166,6 +171,9 @@ mod tests {
         for kind in ["mnt", "cgroup", "time"] {
             let said = refused(&[map, (&format!("{SHARE}{kind}"), "other")]).concat();
             assert!(said.contains("it conflicts with lxc.idmap, which is also set"), "{said}");
+            let users = (&*format!("{SHARE}user"), "other");
+            let others = (&*format!("{SHARE}{kind}"), "other");
+            assert_eq!(refused(&[map, users, others]), [""; 0]);
         }
     }
 

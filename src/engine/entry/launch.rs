@@ -8,6 +8,7 @@ mod error;
 mod hold;
 mod map;
 mod outside;
+mod successor;
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -76,21 +77,27 @@ pub(in crate::engine) struct Launched {
 ///
 /// The caller must be single-threaded: see "Between clone and exec" in ARCHITECTURE.md.
 pub(in crate::engine) fn launch(request: LaunchRequest<'_>) -> Result<Launched, LaunchError> {
-    let entry = request.cgroup.map(Cgroup::entry).transpose().map_err(LaunchError::Cgroup)?;
     let clone_flags = request.namespaces.flags();
+    let succeeded = successor::is_planned(request.steps);
+    // A successor is born with its namespaces, and joins the groups, of which the first is none.
+    let flags = if succeeded { 0 } else { request.namespaces.at_birth() };
+    let open = |it: &Cgroup| if succeeded { it.entry_by_joining() } else { it.entry() };
+    let entry = request.cgroup.map(open).transpose().map_err(LaunchError::Cgroup)?;
     let said = hook_output(request.steps).map_err(LaunchError::Output)?;
     let (steps, inherit, output) = (request.steps, request.inherit, said.as_ref());
-    let (flags, shared) = (clone_flags & !made_later(clone_flags), request.shared);
+    let (shared, reached) = (request.shared, is_reached(request.namespaces));
     let said_to = output.map(ScriptOutput::file);
-    let birth = Birth { steps, flags, shared, inherit, door: None, said: said_to };
+    let birth = Birth { steps, flags, shared, inherit, door: None, said: said_to, reached };
     let newborn = bear(&birth, entry.unwrap_or_default());
     let Newborn { pid, pidfd, socket } = newborn.map_err(|it| it.with_flags(flags))?;
     let mut launched =
         Launched { pid, pidfd, console: None, ttys: Vec::new(), devpts: None, clone_flags };
-    match follow(request, socket.as_fd(), &mut launched) {
+    let successor = succeeded.then(|| successor::take(steps, socket.as_fd(), &mut launched));
+    let born = successor.unwrap_or(Ok(()));
+    match born.and_then(|()| follow(request, socket.as_fd(), &mut launched)) {
         Ok(()) => Ok(launched),
         Err(error) => {
-            let end = end(pid, launched.pidfd.as_fd());
+            let end = end(launched.pid, launched.pidfd.as_fd());
             Err(error.with_end(end).with_output(said.as_ref()))
         }
     }
@@ -100,14 +107,6 @@ pub(in crate::engine) fn launch(request: LaunchRequest<'_>) -> Result<Launched, 
 fn hook_output(steps: &[Step]) -> io::Result<Option<ScriptOutput>> {
     let runs = steps.iter().any(|it| matches!(it, Step::Hook(_)));
     runs.then(ScriptOutput::new).transpose()
-}
-
-/// Returns which of the namespaces are not made by clone(2): that of cgroups is made once the process
-/// is in the container's groups, that of time by unshare(2), and that of the network once its users
-/// are mapped.
-const fn made_later(flags: u64) -> u64 {
-    let network = if flags & Space::User.flag() as u64 == 0 { 0 } else { Space::Net.flag() };
-    (Space::Cgroup.flag() | Space::Time.flag() | network) as u64
 }
 
 /// How a process is created.
@@ -122,14 +121,16 @@ struct Birth<'a> {
     door: Option<Door<'a>>,
     /// Where the output of hooks goes.
     said: Option<BorrowedFd<'a>>,
+    /// This process must reach the new one through `/proc`.
+    reached: bool,
 }
 
-impl Birth<'_> {
-    /// Returns whether this process must reach the new one through `/proc`, where root needs no
-    /// leave: `newuidmap` checks whose it is, and its namespaces are opened there.
-    fn is_reached(&self) -> bool {
-        self.flags & Space::User.flag() as u64 != 0 && !nix::unistd::geteuid().is_root()
-    }
+/// Returns whether a supervisor must reach a container's process through `/proc`, where root needs no
+/// leave: `newuidmap` checks whose it is, and its namespaces are opened there. Not where root of the
+/// users that it shares can see it, and so could take it over.
+fn is_reached(namespaces: &Namespaces) -> bool {
+    let shares = namespaces.shares(Space::User) && !namespaces.shares(Space::Pid);
+    (namespaces.has_own(Space::User) || shares) && !nix::unistd::geteuid().is_root()
 }
 
 /// A process on its way into a container.
@@ -143,19 +144,19 @@ struct Newborn {
 fn bear(birth: &Birth<'_>, entry: CgroupFds) -> Result<Newborn, LaunchError> {
     let (ours, theirs) = report::pair().map_err(LaunchError::Socket)?;
     let CgroupFds { tasks, unified } = entry;
-    let reached = birth.is_reached();
     let away = Away::into(birth.shared)?;
     let side = sys::clone3(birth.flags, unified.as_ref().map(OwnedFd::as_fd));
     if matches!(side, Ok(Side::Child)) {
         drop((ours, away));
-        be_born(birth, theirs.as_fd(), tasks, reached)
+        be_born(birth, theirs.as_fd(), tasks)
     }
     away.back();
     let Side::Parent { pid, pidfd } = side.map_err(LaunchError::Clone)? else { sys::exit_now(0) };
     Ok(Newborn { pid, pidfd, socket: ours })
 }
 
-fn be_born(birth: &Birth<'_>, maker: BorrowedFd<'_>, tasks: Vec<OwnedFd>, reached: bool) -> ! {
+fn be_born(birth: &Birth<'_>, maker: BorrowedFd<'_>, tasks: Vec<OwnedFd>) -> ! {
+    let reached = birth.reached;
     sys::die_of_panics(EXIT_SETUP_FAILED);
     // Until its own program runs, nothing in the container may inspect this process (CVE-2016-9962,
     // CVE-2019-5736). This does not keep out who has CAP_SYS_PTRACE over the host's users, as the

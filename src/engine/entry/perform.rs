@@ -210,7 +210,7 @@ fn perform_one(step: &Step, site: &mut Site<'_>, asker: Asker<'_>) -> Result<(),
         Step::Filter { program, notifies, .. } => confine::filter(program, *notifies, asker)?,
         Step::EnterShared { space, .. } => site.enter_shared(*space)?,
         Step::Hook(hook) => hook::run(hook, site.said)?,
-        Step::Appear => visit::appear(site.supervisor)?,
+        Step::Appear { namespaces } => visit::appear(site.supervisor, *namespaces)?,
         Step::WorkDir { dir } => enter(dir)?,
         Step::Exec(program) => return Err(exec::exec(program)),
     }

@@ -95,7 +95,9 @@ pub(in crate::engine) fn start(
     terminal: &TerminalInfo,
 ) -> Result<Vec<Step>, PlanError> {
     let own = |space| spec.namespaces.has_own(space);
-    let mut steps = vec![Step::DieWithSupervisor, Step::JoinCgroups];
+    let mut steps = vec![Step::DieWithSupervisor];
+    steps.extend(users::enter(spec));
+    steps.push(Step::JoinCgroups);
     steps.extend(users::map(spec));
     steps.extend(own(Space::Cgroup).then_some(Step::OwnCgroupNamespace));
     steps.extend(own(Space::Mnt).then_some(Step::SlaveMounts));
@@ -104,12 +106,7 @@ pub(in crate::engine) fn start(
     let (early, late) = if hook::before_pivot(spec) { (None, profile) } else { (profile, None) };
     steps.extend(early);
     steps.extend(kernel::early(&spec.process)?.into_iter().map(|it| users::outside(spec, it)));
-    let shared = |it: &Space| spec.namespaces.shared().find(|(space, _)| space == it);
-    steps.extend(SHARED_INSIDE.iter().filter_map(shared).map(|(space, from)| Step::EnterShared {
-        space,
-        of: from.value.clone(),
-        place: from.place.clone(),
-    }));
+    steps.extend(enter_shared(spec, |it| SHARED_INSIDE.contains(&it)));
     steps.extend(users::leave(spec)?);
     if own(Space::Mnt) {
         mount_all(spec, payload, terminal, &mut steps)?;
@@ -134,6 +131,16 @@ pub(in crate::engine) fn start(
 /// The namespaces of others that the process enters by itself, the last of which takes the host's
 /// files from it. It is born in the rest.
 const SHARED_INSIDE: [Space; 3] = [Space::Cgroup, Space::Time, Space::Mnt];
+
+/// Returns the steps into those that the process enters by itself.
+fn enter_shared(spec: &Spec, wanted: impl Fn(Space) -> bool) -> impl Iterator<Item = Step> {
+    let shared = spec.namespaces.shared().filter(move |(space, _)| wanted(*space));
+    shared.map(|(space, from)| Step::EnterShared {
+        space,
+        of: from.value.clone(),
+        place: from.place.clone(),
+    })
+}
 
 fn mount_all(
     spec: &Spec,

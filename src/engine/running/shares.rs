@@ -14,10 +14,11 @@ use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::running::command_socket::{Client, Init, SocketError};
 use crate::engine::sys;
 use crate::engine::terms::error::{ErrorKind, words};
+use crate::engine::terms::idmap::IdMap;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::shown::shown;
 use crate::engine::terms::space::Space;
-use crate::engine::terms::spec::{At, Namespaces};
+use crate::engine::terms::spec::{At, Namespaces, Spec};
 
 /// Why one cannot be shared. Prints as the line, the reason and its place.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +103,22 @@ pub(in crate::engine) fn open(
     Ok(shares)
 }
 
+/// Says that a container's process `pid` has other users than its configuration maps, which are those
+/// of the namespace that it shares: as with LXC, those count.
+pub(in crate::engine) fn other_users(lxcpath: &Lxcpath, spec: &Spec, pid: i32) -> Option<String> {
+    let (_, from) = spec.namespaces.shared().find(|(space, _)| *space == Space::User)?;
+    let At { value: wanted, place } = spec.idmap.as_ref()?;
+    let read = |file| std::fs::read_to_string(lxcpath.host().of_process(pid, file)).ok();
+    let found = IdMap::of_kernel(&read("uid_map")?, &read("gid_map")?);
+    let place = place.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();
+    (!found.is_same(wanted)).then(|| {
+        format!(
+            "lxc.idmap{place} is not the map of the user namespace of {}, whose own counts",
+            shown(&from.value)
+        )
+    })
+}
+
 /// Returns whether the process may trace those of the host's users, if its own are the same.
 fn may_trace(lxcpath: &Lxcpath, pid: i32) -> bool {
     const SYS_PTRACE: u32 = 19;
@@ -132,7 +149,9 @@ fn open_one(lxcpath: &Lxcpath, space: Space, from: &str) -> Result<OpenSpace, Sh
     // As with LXC, a pid is what no container is called.
     match Client::connect(&lxcpath, &name).map_err(ShareFault::Socket)? {
         Some(client) => {
-            if space == Space::Mnt && client.is_another_users().map_err(ShareFault::Socket)? {
+            if matches!(space, Space::Mnt | Space::User)
+                && client.is_another_users().map_err(ShareFault::Socket)?
+            {
                 return Err(ShareFault::AnotherUsers);
             }
             let Init { pid, pidfd } = client.init().map_err(ShareFault::Socket)?;

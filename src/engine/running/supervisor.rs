@@ -328,6 +328,7 @@ fn launch_in(
             if is_root && !guarded {
                 life.warn(cgroup.apply_devices(v1, v2)?.as_slice());
             }
+            life.warn(shares::other_users(&run.lxcpath, &run.spec, init).as_slice());
             Ok(life.carry_out(run.host_steps(), Some(init))?)
         },
         notifier: plan.notifier,

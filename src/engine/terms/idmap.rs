@@ -132,6 +132,16 @@ impl IdMap {
         Some(Owner { uid, gid: self.outside(IdKind::Group, inside.gid)? })
     }
 
+    /// Returns whether another maps the same ids, in whichever order.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let sorted = |map: &Self, kind| {
+            let mut ranges = map.ranges(kind).to_vec();
+            ranges.sort_by_key(|it| it.inside);
+            ranges
+        };
+        [IdKind::User, IdKind::Group].into_iter().all(|it| sorted(self, it) == sorted(other, it))
+    }
+
     /// Returns the ranges, in their order.
     pub fn ranges(&self, kind: IdKind) -> &[IdRange] {
         match kind {
@@ -189,6 +199,15 @@ mod tests {
 
     fn range(inside: u32, outside: u32, count: u32) -> IdRange {
         IdRange { inside, outside, count }
+    }
+
+    #[test]
+    fn the_order_of_ranges_makes_no_other_map() {
+        let of = IdMap::of_kernel;
+        let map = of("0 100000 5\n5 7 1", "0 1 1");
+        assert!(map.is_same(&of("5 7 1\n0 100000 5", "0 1 1")));
+        assert!(!map.is_same(&of("0 100000 5", "0 1 1")));
+        assert!(!map.is_same(&of("0 100000 5\n5 7 1", "0 2 1")));
     }
 
     fn users(ranges: &[IdRange]) -> Result<IdMap, IdMapError> {

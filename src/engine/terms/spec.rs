@@ -347,6 +347,16 @@ impl Namespaces {
         self.each().any(|(it, belonging)| it == space && *belonging == Belonging::Own)
     }
 
+    /// Returns whether the container has that of who starts it.
+    pub fn keeps(&self, space: Space) -> bool {
+        self.each().any(|(it, belonging)| it == space && *belonging == Belonging::Kept)
+    }
+
+    /// Returns whether it is in one of another.
+    pub fn shares(&self, space: Space) -> bool {
+        self.shared().any(|(it, _)| it == space)
+    }
+
     /// Lists those of others, and whose they are.
     pub fn shared(&self) -> impl Iterator<Item = (Space, &At<String>)> {
         self.each().filter_map(|(space, it)| match it {
@@ -359,6 +369,14 @@ impl Namespaces {
     pub fn flags(&self) -> u64 {
         let own = self.each().filter(|(_, it)| **it == Belonging::Own);
         own.fold(0, |flags, (space, _)| flags | space.flag() as u64)
+    }
+
+    /// Returns the flags of those that a process is born with. That of cgroups is made once it is in
+    /// the container's groups, that of time by unshare(2), and that of the network once users of its
+    /// own are mapped.
+    pub fn at_birth(&self) -> u64 {
+        let network = if self.has_own(Space::User) { Space::Net.flag() } else { 0 };
+        self.flags() & !((Space::Cgroup.flag() | Space::Time.flag() | network) as u64)
     }
 
     fn each(&self) -> impl Iterator<Item = (Space, &Belonging)> {

@@ -99,6 +99,10 @@ fn on_host(steps: Vec<At<HostStep>>) -> Vec<String> {
 }
 
 fn process(spec: &Spec) -> String {
+    if spec.namespaces.shares(Space::User) {
+        // It enters them first, as its steps say, and its namespaces are made then.
+        return "make a process".to_owned();
+    }
     let own = Space::ALL.into_iter().filter(|it| spec.namespaces.has_own(*it));
     let own: Vec<&str> = own.map(Space::word).collect();
     let shared = spec.namespaces.shared();

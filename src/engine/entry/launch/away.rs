@@ -1,7 +1,8 @@
 //! Takes this process into namespaces of others while it creates a process, which is born there.
 //!
 //! The pid namespace of a process is decided by its birth. The others are entered in the same way,
-//! since the child may lack the privilege for it.
+//! since the child may lack the privilege for it. From the users of another there is no way back:
+//! the child enters those, and all the others then.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
@@ -22,8 +23,8 @@ pub(super) struct Away(Vec<(Space, OwnedFd)>);
 /// could no longer create a process in the container's groups.
 const fn is_for_the_child(space: Space) -> bool {
     match space {
-        Space::Cgroup | Space::Time | Space::Mnt => true,
-        Space::User | Space::Pid | Space::Uts | Space::Ipc | Space::Net => false,
+        Space::User | Space::Cgroup | Space::Time | Space::Mnt => true,
+        Space::Pid | Space::Uts | Space::Ipc | Space::Net => false,
     }
 }
 
@@ -32,6 +33,9 @@ impl Away {
     /// single-threaded. On failure it is back where it was.
     pub(super) fn into(shared: &[SharedSpace]) -> Result<Self, LaunchError> {
         let mut away = Self::default();
+        if shared.iter().any(|it| it.space == Space::User) {
+            return Ok(away);
+        }
         for SharedSpace { space, file } in shared.iter().filter(|it| !is_for_the_child(it.space)) {
             let entered = own(*space).and_then(|own| {
                 sys::setns(file.as_fd(), space.flag())?;

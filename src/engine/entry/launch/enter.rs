@@ -74,6 +74,7 @@ fn enter_once(visit: &mut Visit<'_>, joins: Joins) -> Result<Entered, LaunchErro
         inherit: visit.inherit,
         door: Some(visit.door),
         said: None,
+        reached: false,
     };
     let first = match (joins, visit.cgroup) {
         (Joins::AtBirth, Some(cgroup)) => in_group(&birth, cgroup)?,

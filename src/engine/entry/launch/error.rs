@@ -250,7 +250,7 @@ pub(super) fn of_step(steps: &[Step], failure: StepFailure) -> LaunchError {
     if errno == Errno::ENOSPC && step.is_some_and(makes_a_namespace) {
         return LaunchError::TooManyNamespaces;
     }
-    if matches!(step, Some(Step::Appear)) && errno == Errno::EAGAIN {
+    if matches!(step, Some(Step::Appear { .. })) && errno == Errno::EAGAIN {
         return LaunchError::Full;
     }
     let needs_pty =
@@ -293,7 +293,10 @@ fn reason(step: Option<&Step>, errno: Errno) -> Cow<'static, str> {
         (Some(Step::Confine(_)), Errno::ENOENT) => {
             return "no such profile is loaded; apparmor_parser loads one from its file".into();
         }
-        (Some(Step::Identity { .. }), Errno::EINVAL) => {
+        (Some(Step::EnterShared { space: Space::User, .. }), Errno::EINVAL) => {
+            return "wharf is in it itself; remove the line to have the host's users".into();
+        }
+        (Some(Step::Identity { .. } | Step::Users(UserStep::Become { .. })), Errno::EINVAL) => {
             return "its user namespace does not map that id".into();
         }
         (
@@ -317,6 +320,7 @@ const fn makes_a_namespace(step: &Step) -> bool {
         step,
         Step::OwnCgroupNamespace
             | Step::Users(UserStep::OwnNetwork)
+            | Step::Appear { .. }
             | Step::Kernel(KernelStep::Clocks(_))
     )
 }

@@ -75,7 +75,7 @@ pub(in crate::engine) fn enter(entering: Entering) -> Result<Vec<Step>, PlanErro
         Step::Identity { uid: entering.uid, gid: entering.gid, groups: Vec::new() },
         Step::LimitCapabilities { mask },
         Step::WorkDir { dir: c"/".to_owned() },
-        Step::Appear,
+        Step::Appear { namespaces: 0 },
         Step::Session { terminal: SessionTerminal::Ours },
         Step::Exec(entering.program),
     ]);
@@ -110,7 +110,7 @@ mod tests {
     fn nothing_of_the_host_is_left_when_the_process_appears() {
         let steps = enter(entering()).unwrap();
         let position = |wanted: &dyn Fn(&Step) -> bool| steps.iter().position(wanted).unwrap();
-        let appears = position(&|it| matches!(it, Step::Appear));
+        let appears = position(&|it| matches!(it, Step::Appear { .. }));
         let taken = [
             position(&|it| matches!(it, Step::JoinCgroups)),
             position(&|it| matches!(it, Step::Confine(_))),

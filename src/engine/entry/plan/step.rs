@@ -99,7 +99,11 @@ pub(in crate::engine) enum Step {
         notifies: bool,
         place: Option<ConfigPlace>,
     },
-    Appear,
+    /// Another process continues here.
+    Appear {
+        /// The `CLONE_NEW*` flags of those that it is born with.
+        namespaces: i32,
+    },
     WorkDir {
         dir: CString,
     },
@@ -175,7 +179,12 @@ impl fmt::Display for Step {
             }
             Self::Hook(it) => f.write_str(&it.text),
             Self::Filter { .. } => write!(f, "load the seccomp profile"),
-            Self::Appear => write!(f, "create a process in the container"),
+            Self::Appear { namespaces: 0 } => write!(f, "create a process in the container"),
+            Self::Appear { namespaces } => {
+                let own = Space::ALL.into_iter().filter(|it| namespaces & it.flag() != 0);
+                let own: Vec<&str> = own.map(Space::word).collect();
+                write!(f, "create a process there with namespaces of its own ({})", own.join(", "))
+            }
             Self::WorkDir { dir } => write!(f, "enter {}", dir.to_string_lossy()),
             Self::Exec(program) => {
                 let name = program.argv.first().map(|it| it.to_string_lossy());

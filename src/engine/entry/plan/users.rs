@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 
-use super::{KernelStep, PlanError, Step, cstring};
+use super::{KernelStep, PlanError, SHARED_INSIDE, Step, cstring, enter_shared};
 use crate::engine::terms::hook::Moment;
 use crate::engine::terms::idmap::{IdMap, IdMapError, Owner};
 use crate::engine::terms::space::Space;
@@ -29,9 +29,24 @@ pub(in crate::engine) enum UserStep {
     Outside(KernelStep),
 }
 
-/// Returns the steps that make the user namespace usable.
+/// Returns the steps by which a process enters the users of another and creates the one that stays,
+/// which is born there: only then are its own namespaces theirs. None comes back from there, so
+/// this is not done by the supervisor.
+pub(super) fn enter(spec: &Spec) -> Vec<Step> {
+    if !spec.namespaces.shares(Space::User) {
+        return Vec::new();
+    }
+    // In the order of `Space`: the others may belong to these users.
+    let mut steps: Vec<Step> = enter_shared(spec, |it| !SHARED_INSIDE.contains(&it)).collect();
+    let namespaces = spec.namespaces.at_birth() as i32;
+    steps.extend([Step::Appear { namespaces }, Step::DieWithSupervisor]);
+    steps
+}
+
+/// Returns the steps that make a user namespace of its own usable.
 pub(super) fn map(spec: &Spec) -> Vec<Step> {
-    let Some(map) = spec.idmap.clone() else { return Vec::new() };
+    let own = spec.namespaces.has_own(Space::User);
+    let Some(map) = spec.idmap.clone().filter(|_| own) else { return Vec::new() };
     let network = spec.namespaces.has_own(Space::Net).then_some(UserStep::OwnNetwork);
     [UserStep::Map(map)].into_iter().chain(network).map(Step::Users).collect()
 }
