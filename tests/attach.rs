@@ -8,6 +8,7 @@ mod support;
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use nix::pty::openpty;
@@ -129,6 +130,30 @@ fn a_window_has_its_size_when_the_command_starts() {
     check(&["start", "-F"]);
     guest.start(&[]);
     check(&["attach"]);
+}
+
+#[test]
+fn without_a_console_the_command_is_seen_all_the_same() {
+    let Some(guest) = Box::new("none") else { return };
+    let script = "tty; ls /dev/console; stty size; read word; echo got-$word; sleep 1000";
+    let set = "lxc.console.path=none";
+    for verb in [&["execute"][..], &["start", "-F"]] {
+        let rest = [&guest.name, "-s", set, "--", "/bin/sh", "-c", script];
+        let command = guest.lxcpath.command(&[verb, &rest].concat());
+        let mut screen = Screen::spawn(command, 99, 33);
+        screen.wait_for("33 99");
+        // A terminal of the container's, never the operator's.
+        assert!(screen.contents().contains("/dev/pts/0"), "{}", screen.contents());
+        assert!(screen.contents().contains("/dev/console: No such file"), "{}", screen.contents());
+        screen.keys_until("this\r", "got-this");
+        guest.lxcpath.ok(&["stop", "-k", &guest.name]);
+        screen.exit();
+    }
+    // In the background there is nobody to see it.
+    guest.start(&[set]);
+    let init = guest.lxcpath.ok(&["info", "-pH", &guest.name]);
+    let input = fs::read_link(format!("/proc/{}/fd/0", init.trim())).unwrap();
+    assert_eq!(input, Path::new("/dev/null"));
 }
 
 #[test]

@@ -37,6 +37,11 @@ const FLAGS: &[(&str, bool, c_ulong)] = &[
     ("sync", true, libc::MS_SYNCHRONOUS),
 ];
 
+/// Options of fstab(5) that tell mount(8) when to mount something and who may, and that no file
+/// system knows.
+const FOR_MOUNT_ALONE: &[&str] =
+    &["_netdev", "auto", "group", "noauto", "nofail", "nouser", "owner", "user", "users"];
+
 /// Options that change how mount events spread.
 const PROPAGATION: &[(&str, c_ulong)] = &[
     ("private", libc::MS_PRIVATE),
@@ -99,6 +104,7 @@ fn apply(option: &str, mount: &mut Mount) -> Result<(), Reason> {
             return Err(Reason::Expected("create=dir or create=file"));
         }
         _ if option.starts_with("idmap=") => mount.users = Some(users(option)?),
+        _ if FOR_MOUNT_ALONE.contains(&option) || option.starts_with("x-") => (),
         _ => {
             if !mount.data.is_empty() {
                 mount.data.push(',');
@@ -178,6 +184,12 @@ mod tests {
         assert_eq!(mount.data, "size=4k,mode=755");
         assert_eq!((mount.optional, mount.relative), (true, false));
         assert_eq!(mount.create, Some(TargetKind::Dir));
+    }
+
+    #[test]
+    fn what_is_for_mount_alone_reaches_no_file_system() {
+        let mount = read("sysfs /sys sysfs noauto,nofail,x-systemd.automount,user,ro 0 0");
+        assert_eq!((mount.data.as_str(), mount.flags), ("", libc::MS_RDONLY));
     }
 
     #[test]

@@ -174,7 +174,7 @@ fn perform_one(step: &Step, site: &mut Site<'_>, asker: Asker<'_>) -> Result<(),
             made.root = Some(root::take(root, place, *devices, (users.is_some(), asker))?);
         }
         Step::Dev(step) => dev::perform(step, made)?,
-        Step::Console { owner, size } => made.make_console(*owner, *size)?,
+        Step::Console { owner, size, shown } => made.make_console(*owner, *size, *shown)?,
         Step::Ttys { count } => make_ttys(made, *count)?,
         Step::Proc { mode, network } => {
             files::mount_proc(made.root()?, made.links(), *mode, *network)?;
@@ -230,8 +230,18 @@ impl Made {
         self.pts.as_ref().map(OwnedFd::as_fd).ok_or(Errno::EBADF)
     }
 
-    fn make_console(&mut self, owner: u32, size: Option<WindowSize>) -> nix::Result<()> {
-        let (ptmx, peer) = self.terminal("console")?;
+    fn make_console(
+        &mut self,
+        owner: u32,
+        size: Option<WindowSize>,
+        shown: bool,
+    ) -> nix::Result<()> {
+        let (ptmx, peer) = if shown {
+            self.terminal("console")?
+        } else {
+            let (ptmx, peer, _) = dev::open_terminal(self.pts()?)?;
+            (ptmx, peer)
+        };
         // Nobody else may write there, as a member of its group could.
         nix::sys::stat::fchmod(&peer, Mode::S_IRUSR | Mode::S_IWUSR)?;
         self.take_console(ptmx, peer, owner, size)

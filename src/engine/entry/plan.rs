@@ -86,6 +86,8 @@ pub(in crate::engine) struct TerminalInfo {
     /// Its TERM.
     pub term: Option<String>,
     pub size: Option<WindowSize>,
+    /// It is that of whoever starts the container, who waits for its end.
+    pub attended: bool,
 }
 
 /// Lists the steps that start `spec`, in the order that the kernel requires.

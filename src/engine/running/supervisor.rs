@@ -109,7 +109,8 @@ impl Run {
     fn steps(&self, opened: &Opened) -> Result<Vec<plan::Step>, RunError> {
         let own = if self.foreground { relay::window_size() } else { None };
         let size = opened.window_size().or(own);
-        let terminal = TerminalInfo { term: std::env::var("TERM").ok(), size };
+        let attended = self.foreground && viewer::inherited().contains(&false);
+        let terminal = TerminalInfo { term: std::env::var("TERM").ok(), size, attended };
         plan::start(&self.spec, self.payload, &terminal).map_err(RunError::Plan)
     }
 

@@ -446,7 +446,7 @@ mod tests {
         assert!(said.contains("3072 are in use") && said.contains("kernel.pty.max=8192"), "{said}");
         assert_eq!(NoPty::of(7, 4096, 1024), NoPty::Container);
         assert!(NoPty::of(0, 0, 0).to_string().contains("kernel.pty.max=4096"));
-        let steps = [Step::Console { owner: 0, size: None }];
+        let steps = [Step::Console { owner: 0, size: None, shown: true }];
         let interpreter = Interpreter::UNKNOWN;
         let failure =
             StepFailure { step: 0, part: StepPart::Whole, errno: Errno::ENOSPC, interpreter };

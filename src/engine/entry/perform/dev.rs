@@ -267,6 +267,17 @@ impl TtyDir {
     }
 }
 
+/// Makes a pty in the container's devpts; returns the supervisor's side, the container's, and the
+/// name of that in the devpts.
+pub(super) fn open_terminal(pts: BorrowedFd<'_>) -> nix::Result<(OwnedFd, OwnedFd, CString)> {
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let ptmx = openat(pts, c"ptmx", flags, Mode::empty())?;
+    let number = sys::unlock_pty(ptmx.as_fd())?;
+    let peer = sys::open_pty_peer(ptmx.as_fd())?;
+    let slave = CString::new(number.to_string()).map_err(|_nul| Errno::EINVAL)?;
+    Ok((ptmx, peer, slave))
+}
+
 /// Makes a pty in the container's devpts, shows its slave as `/dev/NAME`, and returns the
 /// supervisor's side and the container's. With `within` it is shown there, and `/dev/NAME` is a
 /// link; but some programs do not follow a link for the console, which is therefore shown in both
@@ -278,11 +289,7 @@ pub(super) fn make_terminal(
     name: &str,
     missing: Missing,
 ) -> nix::Result<(OwnedFd, OwnedFd)> {
-    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let ptmx = openat(pts, c"ptmx", flags, Mode::empty())?;
-    let number = sys::unlock_pty(ptmx.as_fd())?;
-    let peer = sys::open_pty_peer(ptmx.as_fd())?;
-    let slave = CString::new(number.to_string()).map_err(|_nul| Errno::EINVAL)?;
+    let (ptmx, peer, slave) = open_terminal(pts)?;
     let name = CString::new(name).map_err(|_nul| Errno::EINVAL)?;
     let show = |dir: BorrowedFd<'_>| {
         let place = match missing {

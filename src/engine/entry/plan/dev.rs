@@ -83,8 +83,10 @@ fn terminals(spec: &Spec, terminal: &TerminalInfo, steps: &mut Vec<Step>) -> Res
         let name = cstring("lxc.tty.dir", name.as_bytes())?;
         steps.push(Step::Dev(DevStep::TtyDir { name }));
     }
-    if !spec.console.off {
-        steps.push(Step::Console { owner: spec.init.uid, size: terminal.size });
+    // The operator's own terminal is never passed to a container, not even without a console.
+    if !spec.console.off || terminal.attended {
+        let shown = !spec.console.off;
+        steps.push(Step::Console { owner: spec.init.uid, size: terminal.size, shown });
     }
     if spec.tty_max > 0 {
         steps.push(Step::Ttys { count: spec.tty_max });

@@ -32,6 +32,8 @@ pub(in crate::engine) enum Step {
     Console {
         owner: u32,
         size: Option<WindowSize>,
+        /// As `/dev/console`; otherwise only init and what it starts have it.
+        shown: bool,
     },
     Ttys {
         count: u32,
@@ -152,7 +154,8 @@ impl fmt::Display for Step {
             Self::Confine(it) => it.fmt(f),
             Self::Root { root, .. } => root.fmt(f),
             Self::Dev(it) => it.fmt(f),
-            Self::Console { .. } => write!(f, "make /dev/console"),
+            Self::Console { shown: true, .. } => write!(f, "make /dev/console"),
+            Self::Console { shown: false, .. } => write!(f, "make a terminal for init"),
             Self::Ttys { count } => write!(f, "make /dev/tty1 to /dev/tty{count}"),
             Self::Proc { .. } => write!(f, "mount proc on /proc"),
             Self::Sys { .. } => write!(f, "mount sysfs on /sys"),

@@ -76,6 +76,19 @@ fn position(texts: &[String], text: &str) -> usize {
 }
 
 #[test]
+fn init_has_a_terminal_of_its_own_where_the_console_is_off_but_somebody_watches() {
+    let console = ConsoleSpec { off: true, ..ConsoleSpec::default() };
+    let spec = Spec { console, ..spec(None) };
+    let terminals = |attended| {
+        let terminal = TerminalInfo { attended, ..TerminalInfo::default() };
+        let steps = start(&spec, Payload::System, &terminal).unwrap().into_iter();
+        steps.filter(|it| matches!(it, Step::Console { .. })).collect::<Vec<_>>()
+    };
+    assert_eq!(terminals(false), []);
+    assert_eq!(terminals(true), [Step::Console { owner: 0, size: None, shown: false }]);
+}
+
+#[test]
 fn a_shared_root_is_never_pivoted_away() {
     assert!(!texts(&spec(None), Payload::System).contains(&Step::Pivot.to_string()));
     let texts = texts(&spec(Some("/srv/web")), Payload::System);
