@@ -8,12 +8,13 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Lxcpath, can_run_containers, has_program, rootfs, wait_until};
+use support::rootfs::{EXT4, image};
+use support::{Lxcpath, can_run_containers, rootfs, wait_until};
 
 /// Creates a container with this root; it runs nothing yet.
 fn create(lxcpath: &Lxcpath, word: &str, root: &str, more: &[&str]) -> String {
@@ -38,30 +39,6 @@ fn base() -> Option<tempfile::TempDir> {
     let base = tempfile::tempdir().unwrap();
     (can_run_containers() && rootfs::busybox(base.path())).then_some(base)
 }
-
-/// Makes an image of `dir` with `program`, which gets the image and the directory where `{image}`
-/// and `{dir}` are; none, with a message, where it is not installed.
-fn image(dir: &Path, place: &Path, command: &[&str]) -> Option<PathBuf> {
-    if fs::File::open("/dev/loop-control").is_err() {
-        println!("skipped: this kernel has no loop devices");
-        return None;
-    }
-    if !has_program(command[0]) {
-        return None;
-    }
-    let image = place.join(format!("{}.img", command[0]));
-    let words = command.iter().map(|it| match *it {
-        "{image}" => image.to_str().unwrap(),
-        "{dir}" => dir.to_str().unwrap(),
-        word => word,
-    });
-    let words: Vec<&str> = words.collect();
-    let made = Command::new(words[0]).args(&words[1..]).output().unwrap();
-    assert!(made.status.success(), "{words:?}: {made:?}");
-    Some(image)
-}
-
-const EXT4: [&str; 8] = ["mke2fs", "-q", "-t", "ext4", "-d", "{dir}", "{image}", "32M"];
 
 /// Returns whether a loop device has `image`. Its file system is mounted elsewhere for the process
 /// that opened it, so that the device may name the file from there.

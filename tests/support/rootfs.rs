@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Where a statically linked busybox usually is.
@@ -70,4 +70,29 @@ fn is_static(program: &str) -> bool {
     // The dynamic linker names the libraries of a dynamic program, and fails on a static one.
     let listed = Command::new("ldd").arg(program).output();
     Path::new(program).exists() && listed.map_or(true, |it| !it.status.success())
+}
+
+/// What [`image`] makes ext4 with.
+pub(crate) const EXT4: [&str; 8] = ["mke2fs", "-q", "-t", "ext4", "-d", "{dir}", "{image}", "32M"];
+
+/// Makes an image of `dir` with `program`, which gets the image and the directory where `{image}`
+/// and `{dir}` are; none, with a message, where it is not installed.
+pub(crate) fn image(dir: &Path, place: &Path, command: &[&str]) -> Option<PathBuf> {
+    if fs::File::open("/dev/loop-control").is_err() {
+        println!("skipped: this kernel has no loop devices");
+        return None;
+    }
+    if !super::has_program(command[0]) {
+        return None;
+    }
+    let image = place.join(format!("{}.img", command[0]));
+    let words = command.iter().map(|it| match *it {
+        "{image}" => image.to_str().unwrap(),
+        "{dir}" => dir.to_str().unwrap(),
+        word => word,
+    });
+    let words: Vec<&str> = words.collect();
+    let made = Command::new(words[0]).args(&words[1..]).output().unwrap();
+    assert!(made.status.success(), "{words:?}: {made:?}");
+    Some(image)
 }
