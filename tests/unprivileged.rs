@@ -182,6 +182,9 @@ fn an_ordinary_user_has_containers() {
     for path in support::tree(&root).iter().chain([&root]) {
         lchown(path, Some(ROOT), Some(ROOT)).unwrap();
     }
+    user.take_ids();
+    user.allot();
+    undelegated(&user);
     user.log_in();
     user.take_ids();
     user.configure("web", "");
@@ -315,10 +318,41 @@ fn copied(user: &User) {
     assert!(!user.container("copy").exists());
 }
 
+/// What `create` writes by itself never prevents a start, of a user whom nobody has logged in.
+fn undelegated(user: &User) {
+    user.sh("mkdir -m 700 ~/bare");
+    let run = |args: &[&str]| {
+        let mut command = user.command(user.program().to_str().unwrap(), args);
+        command.env("XDG_RUNTIME_DIR", user.home.path().join("bare"));
+        command
+    };
+    let root = user.home.path().join("root");
+    let what = ["-s", "lxc.init.cmd=/bin/sleep 1000", "--dir", root.to_str().unwrap()];
+    let create = run(&[&["create", "bare"][..], &what].concat());
+    let mut terminal = Screen::spawn(create, 500, 36);
+    terminal.wait_for("no cgroup is delegated to you and nothing would enforce them: lxc.cgroup");
+    assert!(terminal.exit().success());
+    let config = fs::read_to_string(user.container("bare").join("config")).unwrap();
+    assert!(config.contains("\n# lxc.cgroup2.pids.max = 4096\n"), "{config}");
+    let mut screen = Screen::spawn(run(&[]), 120, 36);
+    screen.wait_for_row("bare");
+    screen.keys("s");
+    screen.wait_for("started in");
+    screen.keys("q");
+    assert!(screen.exit().success());
+    for args in [["stop", "-k", "bare"], ["destroy", "-q", "bare"]] {
+        let output = finish(run(&args));
+        assert!(output.status.success(), "{args:?}: {}", told(&output));
+    }
+    // The test of who gives what begins without.
+    user.sh("rm -r ~/bare");
+}
+
 /// A limit holds where a cgroup is delegated, and is not passed over where none is.
 fn limited(user: &User) {
     // What `create` writes limits processes.
-    user.ok(&["create", "lim", "-s", "lxc.cgroup2.pids.max=77"]);
+    let both = ["-s", "lxc.cgroup.pids.max=77", "-s", "lxc.cgroup2.pids.max=77"];
+    user.ok(&[&["create", "lim"][..], &both].concat());
     let config = fs::read_to_string(user.container("lim").join("config")).unwrap();
     assert!(config.contains(&format!("lxc.idmap = u 0 {ROOT} 65536")), "{config}");
     if has_systemd() {
@@ -332,7 +366,10 @@ fn limited(user: &User) {
         user.ok(&["stop", "-k", "lim"]);
     } else {
         let said = user.refused(&["start", "lim", "--", "/bin/sleep", "1000"]);
-        assert!(said.contains("pids.max = ") && said.contains("no cgroup is delegated"), "{said}");
+        assert!(
+            said.contains("pids.max = 77") && said.contains("no cgroup is delegated"),
+            "{said}"
+        );
     }
     user.ok(&["destroy", "lim"]);
 }

@@ -3,7 +3,7 @@
 
 use nix::unistd::{AccessFlags, access, geteuid};
 
-use crate::engine::cgroup::Hierarchies;
+use crate::engine::cgroup::{Hierarchies, Layout};
 use crate::engine::host::{Host, user_manager};
 
 /// Has the user's systemd move this process, which must be single-threaded, to such a group, unless
@@ -15,4 +15,11 @@ pub(in crate::engine) fn seek(host: &Host, what: &str) {
         // Whoever needs the group reports that there is none.
         _ = user_manager::enter_scope(what);
     }
+}
+
+/// Returns whether a group in which limits hold is to be had: this process may write where groups are
+/// made, or the user's systemd delegates one to what starts a container.
+pub(in crate::engine) fn is_to_be_had(hierarchies: &Hierarchies) -> bool {
+    hierarchies.iter().any(|it| access(&it.base, AccessFlags::W_OK).is_ok())
+        || hierarchies.layout() == Some(Layout::V2) && user_manager::is_there()
 }

@@ -11,9 +11,9 @@ use super::aside::Aside;
 use super::counters::some;
 use super::files::{CachedFile, Files};
 use super::rates::per_second;
-use crate::engine::cgroup::{Hierarchies, Layout};
+use crate::engine::cgroup::Hierarchies;
 use crate::engine::host::subids::{self, SubIds};
-use crate::engine::host::user_manager;
+use crate::engine::running::delegation;
 use crate::engine::seen::sample::{Ability, HostSample, Lack, Psi};
 
 /// Reads the host's files below `proc`, which are another program's (lxcfs) where the host is
@@ -114,16 +114,15 @@ pub(super) fn lacks(proc: &Path, lxcpath: &Path, hierarchies: &Hierarchies) -> V
     if let Some(why) = Some(()).filter(|()| own).and_then(|()| without_users(proc)) {
         lack(Ability::Enter, format!("cannot start containers or attach to them: {why}"));
     }
-    let writes = || hierarchies.iter().any(|it| writable(&it.base));
     if hierarchies.iter().next().is_none() {
         lack(
             if own { Ability::Limits } else { Ability::Groups },
             "cannot limit or measure containers: no cgroup file system is mounted".into(),
         );
-    } else if own && !writes() && !manages(hierarchies) {
+    } else if own && !delegation::is_to_be_had(hierarchies) {
         // Those without limits start in the group of this process.
         lack(Ability::Limits, UNDELEGATED.into());
-    } else if !own && !writes() {
+    } else if !own && !hierarchies.iter().any(|it| writable(&it.base)) {
         lack(
             Ability::Groups,
             "cannot start containers or change their limits: no cgroup is writable for this user"
@@ -143,11 +142,6 @@ const UNDELEGATED: &str = "cannot limit or freeze containers: no cgroup is deleg
 /// Returns why this ordinary user cannot give a container users of its own.
 fn without_users(proc: &Path) -> Option<String> {
     subids::barred(proc).or_else(|| SubIds::ours().lines().err())
-}
-
-/// Returns whether the user's systemd delegates a group to what starts a container.
-fn manages(hierarchies: &Hierarchies) -> bool {
-    hierarchies.layout() == Some(Layout::V2) && user_manager::is_there()
 }
 
 /// Number, name, and what is lost without it.

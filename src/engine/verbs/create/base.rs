@@ -3,16 +3,21 @@
 
 use std::path::Path;
 
+use nix::unistd::geteuid;
+
 use super::{Basis, Create};
 use crate::engine::Name;
+use crate::engine::cgroup::Hierarchies;
 use crate::engine::config::{
     self, Config, ConfigError, ConfigErrors, Given, Place, Purpose, Template, key_of,
 };
 use crate::engine::host::lxcpath::Lxcpath;
+use crate::engine::running::delegation;
 
 /// The name of wharf's own configuration in errors.
 const OWN_NAME: &str = "default.conf";
 const LEFT_OUT: &str = "wharf does not support this yet";
+const UNDELEGATED: &str = "no cgroup is delegated to you";
 
 /// A configuration to start from.
 #[derive(Debug)]
@@ -45,19 +50,21 @@ impl Base {
         create: &Create,
     ) -> Result<Self, ConfigErrors> {
         let place = Place { name, lxcpath, file };
+        let mut given = None;
         let content = if let Some(template) = Template::named(file) {
             config::of_template(place, template, create.purpose)?
         } else {
-            let given = config::load(name, lxcpath, Some(file), &create.settings)?;
+            let config = config::load(name, lxcpath, Some(file), &create.settings)?;
             if create.purpose == Purpose::Application {
-                return Ok(Self { config: given, basis: Basis::Named, left_out: Vec::new() });
+                return Ok(Self { config, basis: Basis::Named, left_out: Vec::new() });
             }
             let from = file.display().to_string();
-            let theirs = Given { content: given.raw(), from: &from };
+            let theirs = Given { content: given.insert(config).raw(), from: &from };
             config::compose(place, Some(theirs), create.purpose)?
         };
+        let (content, left_out) = what_can_hold(lxcpath, content, given.as_ref());
         let config = config::parse(name, lxcpath, &content, file, &create.settings)?;
-        Ok(Self { config, basis: Basis::Named, left_out: Vec::new() })
+        Ok(Self { config, basis: Basis::Named, left_out: left_out.into_iter().collect() })
     }
 
     /// Uses what every container of this host starts from.
@@ -69,8 +76,9 @@ impl Base {
         if !file.exists() {
             let file = Path::new(OWN_NAME);
             let content = config::compose(Place { name, lxcpath, file }, None, create.purpose)?;
-            let config = parse(&content, file)?;
-            return Ok(Self { config, basis: Basis::Wharf, left_out: Vec::new() });
+            let (content, left_out) = what_can_hold(lxcpath, content, None);
+            let left_out = left_out.into_iter().collect();
+            return Ok(Self { config: parse(&content, file)?, basis: Basis::Wharf, left_out });
         }
         let theirs = config::load(name, lxcpath, Some(&file), &[])?;
         // A request for isolation must not result in a container without it.
@@ -78,12 +86,14 @@ impl Base {
         if let Some(errors) = ConfigErrors::of(confining.collect()) {
             return Err(errors);
         }
-        let (kept, left_out) = without_what_is_refused(&theirs);
+        let (kept, mut left_out) = without_what_is_refused(&theirs);
         let from = file.display().to_string();
         let place = Place { name, lxcpath, file: &file };
         let theirs = Given { content: &kept, from: &from };
-        let config = parse(&config::compose(place, Some(theirs), create.purpose)?, &file)?;
-        Ok(Self { config, basis: Basis::Host(file), left_out })
+        let content = config::compose(place, Some(theirs), create.purpose)?;
+        let (content, limits) = what_can_hold(lxcpath, content, None);
+        left_out.extend(limits);
+        Ok(Self { config: parse(&content, &file)?, basis: Basis::Host(file), left_out })
     }
 }
 
@@ -126,6 +136,56 @@ fn without_what_is_refused(config: &Config) -> (Vec<u8>, Vec<String>) {
         kept.extend_from_slice(line);
     }
     (kept, left_out)
+}
+
+/// Comments out the limits that nothing would enforce, for an ordinary user to whom no group is
+/// delegated: with them the container would not start. Those of the `given` file were asked for.
+/// Returns what to tell that user as well.
+fn what_can_hold(
+    lxcpath: &Lxcpath,
+    content: Vec<u8>,
+    given: Option<&Config>,
+) -> (Vec<u8>, Option<String>) {
+    let hierarchies = || Hierarchies::discover(lxcpath.host()).unwrap_or_default();
+    if geteuid().is_root() || delegation::is_to_be_had(&hierarchies()) {
+        return (content, None);
+    }
+    without_limits(&content, |key| given.is_some_and(|it| it.speaks_of(key)))
+}
+
+fn without_limits(content: &[u8], stays: impl Fn(&str) -> bool) -> (Vec<u8>, Option<String>) {
+    let mut kept = Vec::new();
+    let mut keys: Vec<&str> = Vec::new();
+    let mut is_said = false;
+    for line in content.split_inclusive(|it| *it == b'\n') {
+        let limit = key_of(line).filter(|it| is_limit(it) && !stays(it));
+        if let Some(key) = limit {
+            if !is_said {
+                kept.extend_from_slice(format!("# As {UNDELEGATED}, not:\n").as_bytes());
+            }
+            kept.extend_from_slice(b"# ");
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        is_said = limit.is_some();
+        kept.extend_from_slice(line);
+    }
+    let told = (!keys.is_empty()).then(|| {
+        format!(
+            "left out, as {UNDELEGATED} and nothing would enforce them: {}; to have them, log in \
+             where systemd runs a user manager with cgroup v2 (`loginctl enable-linger` keeps it \
+             without a login), and uncomment their lines in its configuration",
+            keys.join(", ")
+        )
+    });
+    (kept, told)
+}
+
+/// Returns whether a key asks for a limit: rules for devices never prevent a start.
+fn is_limit(key: &str) -> bool {
+    let file = ["lxc.cgroup.", "lxc.cgroup2."].iter().find_map(|it| key.strip_prefix(it));
+    file.is_some_and(|it| !it.starts_with("devices.") && !it.starts_with("dir") && it != "relative")
 }
 
 /// Returns whether a line belongs to the network interface `index`; without numbers, to any.
@@ -199,6 +259,25 @@ mod tests {
         };
         assert_eq!(devices(&base), 1);
         assert!(devices(&on_host_with(b"")) > 10);
+    }
+
+    #[test]
+    fn limits_that_nothing_would_enforce_become_comments() {
+        let text = b"# Few:\nlxc.cgroup2.pids.max = 9\nlxc.cgroup2.memory.max = 9\n\
+                     lxc.cgroup2.devices.deny = a\nlxc.cgroup.dir = x\nlxc.cgroup.pids.max=9\nlxc.prlimit.nofile = 9";
+        let (kept, told) = without_limits(text, |_| false);
+        let kept = String::from_utf8(kept).unwrap();
+        assert_eq!(
+            kept,
+            "# Few:\n# As no cgroup is delegated to you, not:\n# lxc.cgroup2.pids.max = 9\n\
+             # lxc.cgroup2.memory.max = 9\nlxc.cgroup2.devices.deny = a\nlxc.cgroup.dir = x\n\
+             # As no cgroup is delegated to you, not:\n# lxc.cgroup.pids.max=9\n\
+             lxc.prlimit.nofile = 9"
+        );
+        let told = told.unwrap();
+        assert!(told.contains(", lxc.cgroup2.memory.max, lxc.cgroup.pids.max; to have"), "{told}");
+        let (kept, told) = without_limits(text, |_| true);
+        assert_eq!((kept.as_slice(), told), (text.as_slice(), None));
     }
 
     #[test]
