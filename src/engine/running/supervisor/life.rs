@@ -26,8 +26,9 @@ use crate::engine::terms::state::State;
 
 /// How long a freeze may take before its result is checked.
 const FREEZE: Duration = Duration::from_secs(1);
-/// An end so soon after an OOM kill may be caused by it.
-const AFTER_A_KILL: Duration = Duration::from_secs(1);
+/// An end so soon after an OOM kill may be caused by it: at its limit of memory a shell may take
+/// seconds to notice that its child was killed, as its own pages are read anew.
+const AFTER_A_KILL: Duration = Duration::from_secs(5);
 
 /// A run and its state.
 #[derive(Debug)]
@@ -160,6 +161,12 @@ impl Life {
         self.oom = Some((Instant::now(), init));
         self.save();
         self.tell(What::OomKill { count, last });
+    }
+
+    /// Notes that init is among the killed, which the log did not say when they were reported.
+    pub(super) fn memory_ended_init(&mut self, kill: OomKill) {
+        self.record.oom_last = Some(kill);
+        self.oom = Some((Instant::now(), Some(true)));
     }
 
     /// Returns whether `pid` is init.

@@ -86,6 +86,20 @@ impl Oom {
             }
             self.report(life);
         }
+        self.catch_up(life);
+    }
+
+    /// Finds init among the kills that were logged only after they had been reported. Whoever logs
+    /// a kill may lose the processor, and init may die much later: it waits for every process in
+    /// its namespace, the logging one included.
+    fn catch_up(&mut self, life: &mut Life) {
+        if self.log.news().is_none() {
+            return;
+        }
+        let mut late = self.log.read(now_ms()).into_iter().flatten();
+        if let Some(death) = late.find(|it| life.is_init(it.kill.pid)) {
+            life.memory_ended_init(death.kill);
+        }
     }
 
     fn report(&mut self, life: &mut Life) {
