@@ -106,12 +106,12 @@ fn a_group_is_made_everywhere_and_removed_everywhere() {
 #[test]
 fn a_dead_name_is_reused_and_a_live_one_is_left_alone() {
     let Some(mut trial) = Trial::new() else { return };
-    let name = trial.cgroup.path().trim_start_matches('/').to_owned();
+    let name = trial.cgroup.path().to_string().trim_start_matches('/').to_owned();
     let again = Cgroup::create(&trial.hierarchies, &name).unwrap();
     assert_eq!(again.path(), trial.cgroup.path());
     trial.spawn("exec sleep 1000");
     let other = Cgroup::create(&trial.hierarchies, &name).unwrap();
-    assert_eq!(other.path(), format!("/{name}-1"));
+    assert_eq!(other.path().to_string(), format!("/{name}-1"));
     other.remove().unwrap();
     assert_eq!(trial.cgroup.pids().len(), 1);
 }

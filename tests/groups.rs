@@ -171,3 +171,101 @@ fn what_is_somebody_elses_is_refused_by_its_line() {
     fs::remove_dir(place).unwrap();
     lxcpath.ok(&["stop", "-k", &other]);
 }
+
+/// A group in each hierarchy, called differently in each; removed when it is dropped.
+struct Elsewhere(Vec<PathBuf>);
+
+impl Elsewhere {
+    fn new(word: &str) -> Self {
+        let mounts = leftovers::cgroup_mounts();
+        let dirs = mounts.iter().enumerate().map(|(at, it)| it.join(format!("{word}-{at}")));
+        let elsewhere = Self(dirs.collect());
+        for (dir, mount) in elsewhere.0.iter().zip(&mounts) {
+            fs::create_dir(dir).unwrap();
+            for file in ["cpuset.cpus", "cpuset.mems"] {
+                // Without them a group of v1 takes no process.
+                let whole = fs::read(mount.join(file)).unwrap_or_default();
+                _ = fs::write(dir.join(file), whole);
+            }
+        }
+        elsewhere
+    }
+
+    /// Runs wharf in these groups; it must succeed.
+    fn ok(&self, lxcpath: &Lxcpath, args: &[&str]) {
+        let script = "for it in $GROUPS_TO_JOIN; do \
+            if [ -d $it/wharf.leaf ]; then it=$it/wharf.leaf; fi; \
+            echo $$ > $it/cgroup.procs || exit 9; done; \
+            unset GROUPS_TO_JOIN; exec \"$@\"";
+        let listed: Vec<&str> = self.0.iter().map(|it| it.to_str().unwrap()).collect();
+        let wharf = lxcpath.command(args);
+        let mut command = std::process::Command::new("/bin/sh");
+        command.args(["-c", script, "sh"]).arg(wharf.get_program()).args(wharf.get_args());
+        command.env("GROUPS_TO_JOIN", listed.join(" "));
+        let output = support::finish(command);
+        assert!(output.status.success(), "{args:?}: {}", support::told(&output));
+    }
+
+    /// Checks that the process is in the group `below` of each.
+    fn hold(&self, pid: i32, below: &str) {
+        for it in &self.0 {
+            let procs = fs::read_to_string(it.join(below).join("cgroup.procs")).unwrap();
+            assert!(procs.lines().any(|it| it == pid.to_string()), "{} in {}", pid, it.display());
+        }
+    }
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        for it in &self.0 {
+            _ = fs::remove_dir(it.join("wharf.leaf"));
+            _ = fs::remove_dir(it);
+        }
+    }
+}
+
+#[test]
+fn relative_groups_are_below_those_of_who_starts_it_in_each_hierarchy() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let lines = "lxc.cgroup.relative = 1\nlxc.cgroup.pids.max = 77\nlxc.cgroup2.pids.max = 77";
+    let web = create(&lxcpath, "web", lines);
+    let elsewhere = Elsewhere::new(&lxcpath.name("base"));
+    let said = lxcpath.ok(&["start", &web, "--dry-run", "--", "/bin/true"]);
+    assert!(said.contains("below those of"), "{said}");
+    elsewhere.ok(&lxcpath, &["start", &web, "--", "/bin/sleep", "1000"]);
+    let pid = init(&lxcpath, &web);
+    let payload = format!("lxc.payload.{web}");
+    elsewhere.hold(pid, &payload);
+    elsewhere.hold(parent_of(pid), &format!("lxc.monitor.{web}"));
+    assert_eq!(lxcpath.ok(&["cgroup", &web, "pids.max"]).trim(), "77");
+    lxcpath.ok(&["cgroup", &web, "pids.max", "78"]);
+    let limits = elsewhere.0.iter().map(|it| it.join(&payload).join("pids.max"));
+    let limits: Vec<String> = limits.filter_map(|it| fs::read_to_string(it).ok()).collect();
+    assert_eq!(limits, ["78\n"]);
+    assert!(lxcpath.ok(&["ls", "--json"]).contains("\"pids_max\": 78"));
+    assert!(lxcpath.ok(&["ps", &web]).contains("sleep 1000"));
+    lxcpath.ok(&["freeze", &web]);
+    assert_eq!(lxcpath.state(&web), "FROZEN");
+    lxcpath.ok(&["unfreeze", &web]);
+    let seen = lxcpath.ok(&["attach", &web, "--", "/bin/cat", "/proc/self/cgroup"]);
+    assert!(seen.lines().all(|it| it.ends_with(":/")), "{seen}");
+    lxcpath.ok(&["stop", "-r", "-t", "0", &web]);
+    wait_until("the next run", || lxcpath.state(&web) == "RUNNING");
+    elsewhere.hold(init(&lxcpath, &web), &payload);
+    lxcpath.ok(&["stop", "-k", &web]);
+    wait_until("its groups gone", || leftovers::cgroups(&web).is_empty());
+    // A kill leaves nothing that the next command does not find.
+    elsewhere.ok(&lxcpath, &["start", &web, "--", "/bin/sleep", "1000"]);
+    let supervisor = parent_of(init(&lxcpath, &web));
+    kill(Pid::from_raw(supervisor), Signal::SIGKILL).unwrap();
+    let stat = format!("/proc/{supervisor}/stat");
+    wait_until("its death", || fs::read_to_string(&stat).map_or(true, |it| it.contains(") Z ")));
+    assert!(!leftovers::cgroups(&web).is_empty());
+    lxcpath.ok(&["destroy", "-f", &web]);
+    wait_until("the groups gone", || leftovers::cgroups(&web).is_empty());
+    let left = |it: &PathBuf| it.join("wharf.keep").exists();
+    assert!(!elsewhere.0.iter().any(left), "{:?}", elsewhere.0);
+}

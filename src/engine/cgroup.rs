@@ -44,6 +44,8 @@ pub(in crate::engine) use translation::{Fitted, fit};
 pub(in crate::engine) use values::check_name;
 pub use values::{CgroupFile, Change};
 
+pub use crate::engine::terms::group_path::GroupPath;
+
 /// Which cgroup versions the host mounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -57,7 +59,7 @@ pub enum Layout {
 #[derive(Clone, Debug)]
 pub struct Cgroup {
     /// Relative to the root of the hierarchies, such as `/lxc.payload.web`.
-    path: String,
+    path: GroupPath,
     /// v1 first, as in [`Hierarchies`].
     groups: Vec<Group>,
 }
@@ -71,18 +73,17 @@ struct Group {
 
 impl Cgroup {
     /// Finds the group at `path` in every hierarchy where it exists. Creates nothing.
-    pub fn open(hierarchies: &Hierarchies, path: &str) -> Self {
-        let below = path.trim_start_matches('/');
+    pub fn open(hierarchies: &Hierarchies, path: &GroupPath) -> Self {
         let groups = hierarchies.iter().filter_map(|hierarchy| {
-            let dir = hierarchy.group(below)?;
+            let dir = hierarchy.group(path)?;
             Some(Group { hierarchy: hierarchy.clone(), dir })
         });
-        Self { path: format!("/{below}"), groups: groups.collect() }
+        Self { path: path.clone(), groups: groups.collect() }
     }
 
     /// A container without any group, as an ordinary user's without delegation.
     pub(in crate::engine) const fn none() -> Self {
-        Self { path: String::new(), groups: Vec::new() }
+        Self { path: GroupPath::NONE, groups: Vec::new() }
     }
 
     /// Drops the group, which no longer exists: its name may soon be another container's.
@@ -91,7 +92,7 @@ impl Cgroup {
     }
 
     /// Returns the path below the hierarchies' root, such as `/lxc.payload.web`.
-    pub fn path(&self) -> &str {
+    pub const fn path(&self) -> &GroupPath {
         &self.path
     }
 

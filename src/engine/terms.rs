@@ -4,6 +4,7 @@
 pub mod error;
 pub mod exit;
 pub(in crate::engine) mod feature;
+pub(in crate::engine) mod group_path;
 pub(in crate::engine) mod groups;
 pub mod hook;
 pub mod id;

@@ -293,11 +293,11 @@ mod tests {
         };
         assert_eq!(create("web"), "made from wharf's defaults");
         std::fs::create_dir_all(crate::engine::default_config(&host).parent().unwrap()).unwrap();
-        std::fs::write(crate::engine::default_config(&host), "lxc.cgroup.relative = 1\n").unwrap();
+        std::fs::write(crate::engine::default_config(&host), "lxc.rootfs.path = nbd:/a\n").unwrap();
         let said = create("db");
         assert!(said.contains("default.conf, with wharf's defaults for what it"), "{said}");
         assert!(
-            said.ends_with("left out, not supported yet: lxc.cgroup.relative = 1 (line 1)"),
+            said.ends_with("left out, not supported yet: lxc.rootfs.path = nbd:/a (line 1)"),
             "{said}"
         );
     }

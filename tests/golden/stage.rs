@@ -272,7 +272,7 @@ fn detail(second: u64) -> Detail {
         files: files(),
         rootfs: Some(Root::Own("/var/lib/lxc/web-01/rootfs".into())),
         namespaces: vec!["mnt", "uts", "ipc", "pid", "net", "cgroup"],
-        cgroup: Some("/lxc.payload.web-01".to_owned()),
+        cgroup: Some("/lxc.payload.web-01".into()),
         limit_cgroup: None,
         config: Some(CONFIG.to_owned()),
         mounts: MOUNTS.map(str::to_owned).to_vec(),

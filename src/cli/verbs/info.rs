@@ -173,8 +173,10 @@ fn lines(it: &Container, wanted: &InfoOptions) -> Vec<(&'static str, String)> {
     if all {
         let detail = it.detail.as_ref();
         lines.extend(detail.and_then(root).map(|it| ("Root", it)));
-        lines.extend(detail.and_then(|it| it.cgroup.clone()).map(|it| ("Cgroup", it)));
-        lines.extend(detail.and_then(|it| it.limit_cgroup.clone()).map(|it| ("Limits in", it)));
+        lines.extend(detail.and_then(|it| it.cgroup.as_ref()).map(|it| ("Cgroup", it.to_string())));
+        lines.extend(
+            detail.and_then(|it| it.limit_cgroup.as_ref()).map(|it| ("Limits in", it.to_string())),
+        );
     }
     lines
 }
@@ -243,8 +245,11 @@ fn object(it: &Container) -> Value {
             "rootfs".into(),
             json!(detail.rootfs.as_ref().and_then(Root::path).map(Path::to_string_lossy)),
         );
-        object.insert("cgroup".into(), json!(detail.cgroup));
-        object.insert("limit_cgroup".into(), json!(detail.limit_cgroup));
+        object.insert("cgroup".into(), json!(detail.cgroup.as_ref().map(ToString::to_string)));
+        object.insert(
+            "limit_cgroup".into(),
+            json!(detail.limit_cgroup.as_ref().map(ToString::to_string)),
+        );
         object.insert("namespaces".into(), json!(detail.namespaces));
         object.insert("mounts".into(), json!(detail.mounts));
         let network: Vec<Value> = detail

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use super::file::write_once;
 use super::hand_down::{enable, is_crowded};
 use super::kill::pids_below;
-use super::{Cgroup, CgroupError, Group, Hierarchies, Hierarchy, Version, control, mark};
+use super::{
+    Cgroup, CgroupError, Group, GroupPath, Hierarchies, Hierarchy, Version, control, mark,
+};
 use crate::engine::terms::patience::Patience;
 
 /// LXC's highest suffix for a name that is taken.
@@ -48,7 +50,7 @@ impl Cgroup {
             match made.all(hierarchies, &name) {
                 Ok(groups) => {
                     made.dirs.clear();
-                    return Self::made(groups, &name, hierarchies, made.refusal.take());
+                    return Self::made(groups, hierarchies, made.refusal.take());
                 }
                 // Another start took the name between the check and the mkdir.
                 Err(CgroupError::Create { errno, .. })
@@ -82,25 +84,22 @@ impl Cgroup {
             prepare(hierarchy, &dir)?;
             groups.push(Group { hierarchy: hierarchy.clone(), dir });
         }
-        Ok(Self { path: format!("{}/{name}", self.path), groups })
+        Ok(Self { path: self.path.join(name), groups })
     }
 
     fn made(
         groups: Vec<Group>,
-        name: &str,
         hierarchies: &Hierarchies,
         refusal: Option<io::Error>,
     ) -> Result<Self, CgroupError> {
-        // The path in the unified hierarchy or the last v1 one; for root they are all the same.
-        let Some(last) = groups.last() else {
+        if groups.is_empty() {
             let bases = hierarchies.iter().map(|it| it.base.display().to_string());
             let errno = refusal.unwrap_or_else(|| io::Error::from_raw_os_error(libc::EACCES));
             let base = bases.collect::<Vec<_>>().join(", ");
             return Err(CgroupError::Unwritable { base, errno });
-        };
-        let below = last.dir.strip_prefix(&last.hierarchy.mount);
-        let path = below.map_or_else(|_| format!("/{name}"), |it| format!("/{}", it.display()));
-        Ok(Self { path, groups })
+        }
+        let each = groups.iter().map(|it| (it.hierarchy.key(), it.hierarchy.path_of(&it.dir)));
+        Ok(Self { path: GroupPath::of(each), groups })
     }
 
     /// Removes the groups and all groups below them. Their processes must be dead or dying.

@@ -10,7 +10,7 @@ use procfs::process::MountInfo;
 use procfs::{FromBufRead as _, ProcessCGroup, ProcessCGroups};
 
 use super::file::{LEAF, words_of};
-use super::{CgroupError, Layout};
+use super::{CgroupError, GroupPath, Layout};
 use crate::engine::config::used_controllers;
 use crate::engine::host::Host;
 use crate::engine::host::mountinfo;
@@ -56,10 +56,24 @@ impl Hierarchy {
         MountedHierarchy { name: name.to_path_buf(), v1 }
     }
 
+    /// Returns what it controls, by which a [`GroupPath`] names it.
+    pub(in crate::engine) fn key(&self) -> String {
+        match self.version {
+            Version::V1 => self.controllers.join(","),
+            Version::V2 => String::new(),
+        }
+    }
+
+    /// Returns the path of `dir` below its root.
+    pub(in crate::engine) fn path_of(&self, dir: &Path) -> String {
+        let below = dir.strip_prefix(&self.mount).unwrap_or(dir);
+        format!("/{}", below.display())
+    }
+
     /// Finds the group at `path`, such as `/lxc.payload.web`: below the root of the hierarchy, or
     /// below an unprivileged caller's own group.
-    pub(in crate::engine) fn group(&self, path: &str) -> Option<PathBuf> {
-        let below = path.trim_start_matches('/');
+    pub(in crate::engine) fn group(&self, path: &GroupPath) -> Option<PathBuf> {
+        let below = path.within(&self.key())?.trim_start_matches('/');
         if below.is_empty() || below.split('/').any(|it| it == "..") {
             return None;
         }
@@ -75,9 +89,18 @@ pub struct Hierarchies(Vec<Hierarchy>);
 impl Hierarchies {
     /// Finds where the cgroups of `host` are mounted, at any place.
     pub fn discover(host: &Host) -> Result<Self, CgroupError> {
+        Self::seen_by(host, nix::unistd::geteuid().is_root())
+    }
+
+    /// The same; groups are made below those of this process, whoever it is.
+    pub(in crate::engine) fn below_own(host: &Host) -> Result<Self, CgroupError> {
+        Self::seen_by(host, false)
+    }
+
+    fn seen_by(host: &Host, root: bool) -> Result<Self, CgroupError> {
         let mounts = read(host.proc().join(mountinfo::FILE))?;
         let own = read(host.proc().join(MEMBERSHIP))?;
-        let mut found = Self::parse(&mounts, &own, nix::unistd::geteuid().is_root(), visible);
+        let mut found = Self::parse(&mounts, &own, root, visible);
         for it in &mut found.0 {
             if it.version == Version::V2 {
                 it.controllers = words_of(&it.base.join("cgroup.controllers"));
@@ -131,6 +154,21 @@ impl Hierarchies {
         let core = |it: &str| self.unified().is_some() && matches!(it, "devices" | "freezer");
         let mut used = used.iter().map(String::as_str);
         used.find(|name| !core(name) && !self.0.iter().any(|it| it.controls(name)))
+    }
+
+    /// Returns where groups are made.
+    pub(in crate::engine) fn bases(&self) -> GroupPath {
+        GroupPath::of(self.0.iter().map(|it| (it.key(), it.path_of(&it.base))))
+    }
+
+    /// Returns those below whose groups `bases` groups are made.
+    pub(in crate::engine) fn at(&self, bases: &GroupPath) -> Self {
+        let based = self.0.iter().filter_map(|it| {
+            let below = bases.within(&it.key())?.trim_start_matches('/');
+            let base = if below.is_empty() { it.mount.clone() } else { it.mount.join(below) };
+            Some(Hierarchy { base, ..it.clone() })
+        });
+        Self(based.collect())
     }
 
     /// Returns which versions are mounted; none without any.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::create::Naming;
 use super::hand_down::members;
-use super::{Cgroup, CgroupError, Hierarchies, mark};
+use super::{Cgroup, CgroupError, GroupPath, Hierarchies, mark};
 use crate::engine::terms::groups::{monitor, payload};
 use crate::engine::terms::name::Name;
 use crate::engine::terms::patience::Patience;
@@ -25,6 +25,9 @@ pub(in crate::engine) struct PlannedGroups {
     monitor: String,
     inner: Option<String>,
     exact: bool,
+    /// The groups below which they are made.
+    #[serde(default)]
+    bases: GroupPath,
     /// The directories above them that wharf has made or will make, outermost first.
     above: Vec<PathBuf>,
 }
@@ -47,7 +50,8 @@ impl PlannedGroups {
     /// Returns LXC's names.
     pub(in crate::engine) fn usual(container: &Name) -> Self {
         let (payload, monitor) = (payload(container), monitor(container));
-        Self { payload, monitor, inner: None, exact: false, above: Vec::new() }
+        let (bases, above) = (GroupPath::NONE, Vec::new());
+        Self { payload, monitor, inner: None, exact: false, bases, above }
     }
 
     /// Decides where the groups are, unless somebody else is there.
@@ -61,6 +65,7 @@ impl PlannedGroups {
             monitor: names.monitor.value.clone(),
             inner: names.inner.clone(),
             exact: names.exact,
+            bases: hierarchies.bases(),
             above: Vec::new(),
         };
         planned.look(names, &names.payload, (hierarchies, past))?;
@@ -140,18 +145,23 @@ impl PlannedGroups {
     }
 
     /// Returns the path of the processes' group, where `limits` is that of the limits.
-    pub(in crate::engine) fn processes(&self, limits: &str) -> String {
-        self.inner.as_ref().map_or_else(|| limits.to_owned(), |it| format!("{limits}/{it}"))
+    pub(in crate::engine) fn processes(&self, limits: &GroupPath) -> GroupPath {
+        self.inner.as_ref().map_or_else(|| limits.clone(), |it| limits.join(it))
     }
 
-    /// Lists the names that the groups may have been given.
-    pub(in crate::engine) fn payloads(&self) -> impl Iterator<Item = String> {
-        Cgroup::names(&self.payload, self.naming())
+    /// Returns the groups below which they are made.
+    pub(in crate::engine) const fn bases(&self) -> &GroupPath {
+        &self.bases
+    }
+
+    /// Lists where the groups may have been made.
+    pub(in crate::engine) fn payloads(&self) -> impl Iterator<Item = GroupPath> {
+        Cgroup::names(&self.payload, self.naming()).map(|it| self.bases.join(&it))
     }
 
     /// The same for the supervisor's.
-    pub(in crate::engine) fn monitors(&self) -> impl Iterator<Item = String> {
-        Cgroup::names(&self.monitor, self.naming())
+    pub(in crate::engine) fn monitors(&self) -> impl Iterator<Item = GroupPath> {
+        Cgroup::names(&self.monitor, self.naming()).map(|it| self.bases.join(&it))
     }
 
     /// Removes the directories above that wharf made, unless somebody else uses them.

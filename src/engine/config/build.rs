@@ -93,21 +93,10 @@ fn host_interfaces() -> Vec<String> {
 
 /// Lists why a start is refused, in the order of the lines.
 pub(super) fn unsupported(settings: &ConfigSettings) -> impl Iterator<Item = ConfigError> {
-    let keys = settings.entries.iter().filter(|it| refuses(it)).map(not_yet);
-    keys.chain(roots::refused(settings))
-}
-
-fn refuses(entry: &Setting) -> bool {
-    match entry.key.support {
-        Support::Now | Support::Ignored(_) => false,
-        Support::Only(values) => !values.contains(&entry.value.as_str()),
-        Support::AppArmor => apparmor::lacks_parser(&entry.value),
-    }
-}
-
-fn not_yet(entry: &Setting) -> ConfigError {
-    let lacks_parser = entry.key.support == Support::AppArmor;
-    blame(entry, if lacks_parser { Reason::NoParser } else { Reason::NotYet })
+    let unloadable =
+        |it: &&Setting| it.key.support == Support::AppArmor && apparmor::lacks_parser(&it.value);
+    let profiles = settings.entries.iter().filter(unloadable);
+    profiles.map(|it| blame(it, Reason::NoParser)).chain(roots::refused(settings))
 }
 
 /// Returns the flags for the mount of the root.
@@ -350,16 +339,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_supported_names_its_line() {
-        let error = read("# a\nlxc.cgroup.relative = 1\n").unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "lxc.cgroup.relative 1: is not supported yet (line 2 of /lxc/web/config); \
-             remove the line to start without it"
-        );
-    }
-
-    #[test]
     fn a_variable_that_is_not_set_stops_a_start_alone() {
         let text = b"lxc.environment = WHARF_TEST_VARIABLE_THAT_IS_UNSET";
         let name = "web".parse().unwrap();
@@ -374,16 +353,6 @@ mod tests {
         let text = "lxc.bogus = 1\nlxc.tty.max = x\n";
         let said = read(text).unwrap_err().to_string();
         assert!(said.contains("line 1 of") && said.contains("line 2 of"), "{said}");
-    }
-
-    #[test]
-    fn no_advice_is_to_change_a_packaged_file() {
-        let name = "web".parse().unwrap();
-        let file = Path::new("/usr/share/lxc/config/common.conf");
-        let text = b"lxc.cgroup.relative = 1";
-        let config = super::super::parse(&name, Path::new("/lxc"), text, file, &[]);
-        let said = config.unwrap().spec().unwrap_err().to_string();
-        assert!(!said.contains("remove"), "{said}");
     }
 
     #[test]

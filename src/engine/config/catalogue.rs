@@ -22,8 +22,6 @@ pub(in crate::engine) enum Treatment {
     Applied,
     /// It changes nothing, for this reason.
     Ignored(&'static str),
-    /// It is refused unless it has one of these values.
-    Refused(&'static [&'static str]),
 }
 
 /// Lists them in the order of the manual, the network's last.
@@ -36,7 +34,6 @@ pub(in crate::engine) fn catalogue() -> Vec<CatalogueKey> {
         treatment: match key.support {
             Support::Now | Support::AppArmor => Treatment::Applied,
             Support::Ignored(why) => Treatment::Ignored(why),
-            Support::Only(values) => Treatment::Refused(values),
         },
         needs: Some(key.needs).filter(|it| !it.is_empty()),
     });

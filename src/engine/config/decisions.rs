@@ -79,7 +79,7 @@ const CASES: &[Case] = &[
         .after("lxc.cgroup.dir.container = a\nlxc.cgroup.dir.monitor = b"),
     case("lxc.cgroup.dir.monitor", "b", Applied).after("lxc.cgroup.dir.container = a"),
     case("lxc.cgroup.dir.monitor.pivot", "c", Ignored),
-    case("lxc.cgroup.relative", "1", Refused("not supported yet")),
+    case("lxc.cgroup.relative", "1", Applied),
     case("lxc.cgroup.", "9", Applied).free("pids.max"),
     case("lxc.cgroup2.", "9", Applied).free("pids.max"),
     case("lxc.cap.drop", "sys_time 5", Applied),

@@ -55,11 +55,6 @@ impl fmt::Display for ConfigError {
 }
 
 impl ConfigError {
-    fn place_and_subject(&self) -> String {
-        let place = self.place.as_ref().map_or_else(String::new, |it| format!(" ({it})"));
-        format!("{}{place}", self.subject)
-    }
-
     /// Returns the number of the network interface that is refused, if it is one.
     pub(in crate::engine) fn interface(&self) -> Option<u32> {
         self.subject.strip_prefix("lxc.net.")?.split('.').next()?.parse().ok()
@@ -75,20 +70,7 @@ impl ConfigError {
     pub(in crate::engine) const fn confines(&self) -> bool {
         matches!(self.reason, Reason::NoParser)
     }
-
-    const fn is_not_yet(&self) -> bool {
-        matches!(self.reason, Reason::NotYet)
-    }
-
-    /// Returns whether the line is in a file of the operator's, not in one that a package installed
-    /// and will replace.
-    fn is_removable(&self) -> bool {
-        self.place.as_ref().is_some_and(|it| !it.file.starts_with(PACKAGED))
-    }
 }
-
-/// The directory of files from packages; see hier(7).
-const PACKAGED: &str = "/usr";
 
 /// Everything for which a configuration is refused, in the order of its lines; never empty.
 #[derive(Debug, thiserror::Error)]
@@ -109,22 +91,7 @@ impl From<ConfigError> for ConfigErrors {
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (later, wrong): (Vec<_>, Vec<_>) = self.0.iter().partition(|it| it.is_not_yet());
-        let mut said: Vec<String> = wrong.into_iter().map(ToString::to_string).collect();
-        let removable = later.iter().all(|it| it.is_removable());
-        let advice = match later.as_slice() {
-            [] => "",
-            [one] => {
-                said.push(one.to_string());
-                "remove the line to start without it"
-            }
-            many => {
-                let listed: Vec<String> = many.iter().map(|it| it.place_and_subject()).collect();
-                said.push(format!("not supported yet: {}", listed.join(", ")));
-                "remove these lines to start without them"
-            }
-        };
-        said.extend((removable && !advice.is_empty()).then(|| advice.to_owned()));
+        let said: Vec<String> = self.0.iter().map(ToString::to_string).collect();
         f.write_str(&said.join("; "))
     }
 }
@@ -168,8 +135,6 @@ pub enum Reason {
     Several { of: &'static str, found: String },
     #[error("the variable is not set in wharf's own environment")]
     NotInEnvironment,
-    #[error("is not supported yet")]
-    NotYet,
     #[error("{}", feature::PROFILE_LOADER.refusal())]
     NoParser,
     #[error(

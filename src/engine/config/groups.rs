@@ -6,6 +6,7 @@ use crate::engine::terms::groups::{monitor, payload};
 use crate::engine::terms::name::Name;
 use crate::engine::terms::spec::{At, GroupNames};
 
+const RELATIVE: &str = "lxc.cgroup.relative";
 const DIR: &str = "lxc.cgroup.dir";
 const CONTAINER: &str = "lxc.cgroup.dir.container";
 const MONITOR: &str = "lxc.cgroup.dir.monitor";
@@ -15,8 +16,9 @@ const INNER: &str = "lxc.cgroup.dir.container.inner";
 pub(super) fn of(settings: &ConfigSettings, name: &Name) -> Result<GroupNames, ConfigError> {
     let [dir, container, monitor, inner] =
         [DIR, CONTAINER, MONITOR, INNER].map(|key| settings.last(key));
+    let relative = settings.number(RELATIVE) != 0;
     let Some(first) = container.or(monitor).or(inner) else {
-        return Ok(usual(name, dir.map(at).as_ref()));
+        return Ok(GroupNames { relative, ..usual(name, dir.map(at).as_ref()) });
     };
     if let Some(dir) = dir {
         return Err(blame(dir, Reason::Conflict(first.key.name)));
@@ -33,6 +35,7 @@ pub(super) fn of(settings: &ConfigSettings, name: &Name) -> Result<GroupNames, C
         monitor: at(monitor),
         inner: inner.map(|it| it.value.clone()),
         exact: true,
+        relative,
     })
 }
 
@@ -43,7 +46,7 @@ fn usual(name: &Name, dir: Option<&At<String>>) -> GroupNames {
         None => At { value: last, place: None },
     };
     let (payload, monitor) = (below(payload(name)), below(monitor(name)));
-    GroupNames { payload, monitor, inner: None, exact: false }
+    GroupNames { payload, monitor, inner: None, exact: false, relative: false }
 }
 
 /// Returns the path below the root of the hierarchies, in its one spelling.

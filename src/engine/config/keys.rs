@@ -100,13 +100,11 @@ pub(super) enum Support {
     Now,
     /// It changes nothing, for this reason.
     Ignored(&'static str),
-    /// These values ask for what happens anyway; for others the start is refused.
-    Only(&'static [&'static str]),
     /// The start is refused if the profile must be made and the host cannot load it.
     AppArmor,
 }
 
-use Support::{Ignored, Now, Only};
+use Support::{Ignored, Now};
 use ValueKind as F;
 
 const fn key(
@@ -179,7 +177,7 @@ pub(super) const KEYS: &[Key] = &[
         .means("the cgroup of its supervisor"),
     key("lxc.cgroup.dir.monitor.pivot", &[], F::CgroupDir, Ignored("its supervisor leaves its own cgroup before it ends"), "")
         .means("where LXC's supervisor ends"),
-    key("lxc.cgroup.relative", &[], F::Bool, Only(&["0"]), "0")
+    key("lxc.cgroup.relative", &[], F::Bool, Now, "0")
         .means("1: its cgroups are below those of who starts it"),
     key("lxc.cgroup.", &[], F::List, Now, "")
         .means("a file of cgroup v1, or its counterpart on v2").needs("cgroups"),

@@ -78,7 +78,7 @@ impl MadeUp {
         let mut record = Record::begin(&self.lxcpath, name);
         record.supervisor = Identity { pid: SUPERVISOR, start_time: START };
         record.init = Some(Identity { pid: INIT, start_time: START });
-        record.cgroup = Some(format!("/lxc.payload.{name}"));
+        record.cgroup = Some(format!("/lxc.payload.{name}").as_str().into());
         record.state = state;
         record
     }

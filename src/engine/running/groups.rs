@@ -2,7 +2,7 @@
 
 use super::command_socket::{Client, SocketError};
 use super::record::Record;
-use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies};
+use crate::engine::cgroup::{Cgroup, CgroupError, GroupPath, Hierarchies};
 use crate::engine::{ErrorKind, Lxcpath, Name};
 
 /// Which of a container's groups: LXC's `lxc.cgroup.dir.container.inner` separates the two.
@@ -50,7 +50,8 @@ pub(in crate::engine) fn find(
             Holding::Processes => client.cgroup(),
             Holding::Limits => client.limit_cgroup(),
         }
-        .map_err(GroupError::Socket)?,
+        .map_err(GroupError::Socket)?
+        .map(GroupPath::Same),
         (None, None) => None,
     };
     let Some(path) = path else { return Ok(None) };

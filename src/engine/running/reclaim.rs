@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use crate::engine::cgroup::{self, Cgroup, CgroupError, Hierarchies, PlannedGroups};
+use crate::engine::cgroup::{self, Cgroup, CgroupError, GroupPath, Hierarchies, PlannedGroups};
 use crate::engine::entry::host_steps::{self, HostStepError, RunEnd};
 use crate::engine::host::Host;
 use crate::engine::host::identity;
@@ -95,6 +95,9 @@ pub(in crate::engine) fn clean_up_held(
         return Err(ReclaimError::Alive { pid: init.pid });
     }
     cgroup::sweep_keep(&hierarchies);
+    if let Some(planned) = &record.planned {
+        cgroup::sweep_keep(&hierarchies.at(planned.bases()));
+    }
     let end = RunEnd { init: record.init.map(|it| it.pid), ..RunEnd::default() };
     let mut steps = std::mem::take(&mut record.host_steps);
     let undone = host_steps::undo_all(&mut steps, &end, &mut |left, failed| {
@@ -130,7 +133,7 @@ pub(in crate::engine) fn clean_up_held(
 fn end_groups(record: &Record, hierarchies: &Hierarchies) -> Result<(), CgroupError> {
     let usual = || PlannedGroups::usual(&record.name);
     let planned = record.planned.clone().unwrap_or_else(usual);
-    let open = |path: &String| Cgroup::open(hierarchies, path);
+    let open = |path: &GroupPath| Cgroup::open(hierarchies, path);
     match &record.cgroup {
         Some(path) => end(&open(path), &record.cgroup_inodes)?,
         None => remove_empty(hierarchies, planned.payloads())?,
@@ -197,7 +200,7 @@ fn is_recorded(cgroup: &Cgroup, recorded: &[u64]) -> bool {
 /// name or, if a container of another lxcpath had that, under the next free one.
 fn remove_empty(
     hierarchies: &Hierarchies,
-    names: impl Iterator<Item = String>,
+    names: impl Iterator<Item = GroupPath>,
 ) -> Result<(), CgroupError> {
     for (at, candidate) in names.enumerate() {
         let cgroup = Cgroup::open(hierarchies, &candidate);

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub(in crate::engine) use limits::{Limits, NoteError, SetLimit};
 
-use crate::engine::cgroup::PlannedGroups;
+use crate::engine::cgroup::{GroupPath, PlannedGroups};
 use crate::engine::entry::host_steps::HostStep;
 use crate::engine::host::Host;
 use crate::engine::host::identity::Identity;
@@ -45,12 +45,12 @@ pub(in crate::engine) struct Record {
     pub supervisor: Identity,
     pub init: Option<Identity>,
     /// Below the hierarchies' root, such as `/lxc.payload.web`; none before it is created.
-    pub cgroup: Option<String>,
+    pub cgroup: Option<GroupPath>,
     /// Its inode in every hierarchy, which distinguishes it from a later group of the same name.
     #[serde(default)]
     pub cgroup_inodes: Vec<u64>,
     /// The supervisor's own group, such as `/lxc.monitor.web`.
-    pub monitor_cgroup: Option<String>,
+    pub monitor_cgroup: Option<GroupPath>,
     #[serde(default)]
     pub monitor_inodes: Vec<u64>,
     /// Where both are to be; none: where they usually are.
@@ -168,11 +168,11 @@ impl Record {
     }
 
     /// Returns the path of the group in which the container's processes are.
-    pub(in crate::engine) fn processes(&self) -> Option<String> {
-        let limits = self.cgroup.as_deref()?;
+    pub(in crate::engine) fn processes(&self) -> Option<GroupPath> {
+        let limits = self.cgroup.as_ref()?;
         // Without groups there is none below one.
         let planned = self.planned.as_ref().filter(|_| !limits.is_empty());
-        Some(planned.map_or_else(|| limits.to_owned(), |it| it.processes(limits)))
+        Some(planned.map_or_else(|| limits.clone(), |it| it.processes(limits)))
     }
 
     /// Returns whether the process that wrote this supervises the container now.

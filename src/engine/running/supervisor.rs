@@ -144,7 +144,7 @@ fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, RunError> {
     let opened = Opened::by(&run.spec)?;
     let (steps, log) = (run.steps(&opened)?, Log::open(&run.spec)?);
     delegation::seek(run.lxcpath.host(), &format!("wharf: container {}", run.name));
-    let hierarchies = Hierarchies::discover(run.lxcpath.host()).map_err(RunError::Cgroup)?;
+    let hierarchies = groups::find(&run).map_err(RunError::Cgroup)?;
     let past = Record::read(&run.lxcpath, &run.name)
         .map(|it| PastGroups { monitor: it.monitor_inodes, planned: it.planned });
     groups::fit(&mut run.spec, &hierarchies);
@@ -266,7 +266,7 @@ fn bear(
     let planned = planned.unwrap_or_else(|| PlannedGroups::usual(&run.name));
     let cgroup = groups::make(run, &planned, hierarchies)?;
     // Before any process is in it, so that a clean-up knows what is ours.
-    life.record.cgroup = Some(cgroup.path().to_owned());
+    life.record.cgroup = Some(cgroup.path().clone());
     life.record.cgroup_inodes = cgroup.inodes();
     life.save();
     life.keep = life.keep.take().or_else(|| Keep::take(hierarchies));

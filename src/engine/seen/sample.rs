@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-pub use crate::engine::cgroup::CgroupFile;
 use crate::engine::cgroup::Layout;
+pub use crate::engine::cgroup::{CgroupFile, GroupPath};
 use crate::engine::running::oom::OomKill;
 use crate::engine::seen::process::Process;
 use crate::engine::terms::exit::Exit;
@@ -207,9 +207,9 @@ pub struct Detail {
     /// Namespaces that differ from the host's: `mnt`, `pid` ….
     pub namespaces: Vec<&'static str>,
     /// The container's path below each hierarchy, such as `/lxc.payload.web`.
-    pub cgroup: Option<String>,
+    pub cgroup: Option<GroupPath>,
     /// The group above with its limits, if LXC was configured to make one.
-    pub limit_cgroup: Option<String>,
+    pub limit_cgroup: Option<GroupPath>,
     /// The text of its configuration file.
     pub config: Option<String>,
     pub mounts: Vec<String>,

@@ -42,7 +42,7 @@ use traffic::Traffic;
 
 use crate::engine;
 use crate::engine::Engine;
-use crate::engine::cgroup::{Cgroup, Hierarchies};
+use crate::engine::cgroup::{Cgroup, GroupPath, Hierarchies};
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::running::record::{self, SetLimit};
 use crate::engine::seen::process::{self, ProcessOrder};
@@ -113,7 +113,7 @@ struct Still {
 /// The counters of one running container.
 #[derive(Debug)]
 struct WatchedGroup {
-    cgroup: String,
+    cgroup: GroupPath,
     group: GroupCounters,
     before: Option<Reading>,
     /// In which of [`LIMIT_LOOKS`] samples its limits are read again.
@@ -432,6 +432,6 @@ impl Sampler {
 }
 
 /// Returns whether any process lives in the cgroup at `path`.
-fn populated(host: &engine::Host, path: &str) -> bool {
+fn populated(host: &engine::Host, path: &GroupPath) -> bool {
     Hierarchies::discover(host).is_ok_and(|it| Cgroup::open(&it, path).populated())
 }

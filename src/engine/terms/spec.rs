@@ -407,6 +407,8 @@ pub struct GroupNames {
     pub inner: Option<String>,
     /// Both are configured whole: a name that is taken gets no suffix.
     pub exact: bool,
+    /// `lxc.cgroup.relative`: they are below those of who starts the container, not at the root.
+    pub relative: bool,
 }
 
 /// `lxc.cap.*`: which capabilities stay in the bounding set, by number.

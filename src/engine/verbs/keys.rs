@@ -26,7 +26,6 @@ pub enum KeyUse {
     /// The host lacks what it needs.
     Needs,
     Ignored,
-    Refused,
 }
 
 impl fmt::Display for KeyUse {
@@ -35,7 +34,6 @@ impl fmt::Display for KeyUse {
             Self::Works => "works",
             Self::Needs => "needs",
             Self::Ignored => "ignored",
-            Self::Refused => "refused",
         })
     }
 }
@@ -51,9 +49,6 @@ pub fn known(lxcpath: &Lxcpath) -> Vec<KnownKey> {
 fn known_key(it: CatalogueKey, probes: &[Probe]) -> KnownKey {
     let (here, why) = match it.treatment {
         Treatment::Ignored(why) => (KeyUse::Ignored, why.to_owned()),
-        Treatment::Refused(but) => {
-            (KeyUse::Refused, format!("only {} is accepted", but.join(" or ")))
-        }
         Treatment::Applied => match it.needs.and_then(|feature| lacking(probes, feature)) {
             Some(lack) => (KeyUse::Needs, lack.refusal()),
             None => (KeyUse::Works, String::new()),

@@ -50,12 +50,15 @@ impl Engine {
     }
 
     fn groups(&self, spec: &mut Spec) -> Vec<String> {
-        let hierarchies = Hierarchies::discover(self.lxcpath.host()).unwrap_or_default();
+        let (host, relative) = (self.lxcpath.host(), spec.groups.relative);
+        let find = if relative { Hierarchies::below_own } else { Hierarchies::discover };
+        let hierarchies = find(host).unwrap_or_default();
         let Fitted { v1, v2, lost } = fit(&hierarchies, &spec.cgroup_v1, &spec.cgroup_v2);
         (spec.cgroup_v1, spec.cgroup_v2) = (v1, v2);
         spec.warnings.extend(lost);
         let names = &spec.groups;
-        let mut said = vec![format!("make the cgroups {}", names.payload.value)];
+        let place = if relative { " below those of who starts it" } else { "" };
+        let mut said = vec![format!("make the cgroups {}{place}", names.payload.value)];
         let of_v1 = spec.cgroup_v1.iter().map(|it| (Version::V1, it));
         let all = of_v1.chain(spec.cgroup_v2.iter().map(|it| (Version::V2, it)));
         let (rules, limits): (Vec<_>, Vec<_>) =

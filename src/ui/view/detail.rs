@@ -95,7 +95,7 @@ fn about(model: &Model, container: &Container, look: &Look, pen: &mut Pen<'_>) {
         return;
     }
     if let Some(cgroup) = &detail.cgroup {
-        pen.put("  cgroup ", look.dim).clip(cgroup, look.fg, look.glyphs.ellipsis);
+        pen.put("  cgroup ", look.dim).clip(&cgroup.to_string(), look.fg, look.glyphs.ellipsis);
     }
     let path = detail.rootfs.as_ref().and_then(|it| it.path());
     if let Some(path) = path {

@@ -26,6 +26,7 @@ fn spec(rootfs: Option<&str>) -> Spec {
             monitor: At { value: "lxc.monitor.web".to_owned(), place: None },
             inner: None,
             exact: false,
+            relative: false,
         },
         cgroup_v1: Vec::new(),
         cgroup_v2: Vec::new(),

@@ -135,7 +135,7 @@ impl Judge {
     pub(super) fn may_name_group(&self, speaker: Speaker, path: &str) -> bool {
         let Some(owner) = speaker.limited_to else { return true };
         let Ok(hierarchies) = Hierarchies::discover(&self.host) else { return false };
-        let dirs = Cgroup::open(&hierarchies, path).dirs();
+        let dirs = Cgroup::open(&hierarchies, &path.into()).dirs();
         let owned = |dir: Option<&Path>| {
             dir.and_then(|it| fs::metadata(it).ok()).is_some_and(|it| it.uid() == owner)
         };

@@ -275,7 +275,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let lxcpath = Lxcpath::open(&Host::keeping_in(dir.path()), dir.path());
         let name: Name = "web".parse().unwrap();
-        let cgroup = Cgroup::open(&crate::engine::cgroup::Hierarchies::default(), "/web");
+        let cgroup = Cgroup::open(&crate::engine::cgroup::Hierarchies::default(), &"/web".into());
         let note = |writer: usize, number: usize| {
             let set = format!("{writer}:{number} rbps=1");
             Limits::change(&lxcpath, &name, &cgroup, |it| _ = it.begin("io.max", &set)).unwrap();
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn what_lxc_has_set_and_the_kernel_has_not_is_lost_unless_wharf_lifted_it() {
-        let cgroup = Cgroup::open(&crate::engine::cgroup::Hierarchies::default(), "/web");
+        let cgroup = Cgroup::open(&crate::engine::cgroup::Hierarchies::default(), &"/web".into());
         let configured = "lxc.cgroup2.memory.max = 64M\nlxc.cgroup2.memory.max = 65M\n\
                           lxc.cgroup2.devices.deny = a\nlxc.cgroup2.cpu.weight = 100\n\
                           lxc.cgroup2.pids.max = 7\nlxc.cgroup2.pids.max = max\n\

@@ -316,8 +316,8 @@ impl Desk {
                 None => return Reply::error(Errno::EINVAL),
             },
         };
-        let found = self.dir_of(cgroup, controller);
-        found.map_or_else(|| Reply::silence(FollowUp::Close), |_| Reply::text(cgroup.path()))
+        let found = self.dir_of(cgroup, controller).and_then(|it| self.path_of(&it));
+        found.map_or_else(|| Reply::silence(FollowUp::Close), |it| Reply::text(&it))
     }
 
     /// Only on a v2-only host: LXC's tools freeze with it, and on a hybrid host everything else
@@ -381,6 +381,12 @@ impl Desk {
             Some(Layout::Hybrid) => 1,
             Some(Layout::V2) => 2,
         }
+    }
+
+    /// Returns the path of a group below the root of its hierarchy.
+    fn path_of(&self, dir: &std::path::Path) -> Option<String> {
+        let mut all = self.hierarchies.iter();
+        all.find(|it| dir.starts_with(&it.mount)).map(|it| it.path_of(dir))
     }
 
     /// Returns the directory of `cgroup` in the hierarchy of `controller`, or in the unified one.

@@ -9,6 +9,17 @@ use crate::engine::cgroup::{
 use crate::engine::terms::space::Space;
 use crate::engine::terms::spec::{At, CgroupSetting, Spec};
 
+/// Finds the hierarchies in which the groups are made: at their roots, or below those of who starts the
+/// container.
+pub(super) fn find(run: &Run) -> Result<Hierarchies, CgroupError> {
+    let host = run.lxcpath.host();
+    if run.spec.groups.relative {
+        Hierarchies::below_own(host)
+    } else {
+        Hierarchies::discover(host)
+    }
+}
+
 /// Turns the limits into those of this host's version of cgroups.
 pub(super) fn fit(spec: &mut Spec, hierarchies: &Hierarchies) {
     let Fitted { v1, v2, lost } = cgroup::fit(hierarchies, &spec.cgroup_v1, &spec.cgroup_v2);

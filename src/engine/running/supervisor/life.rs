@@ -176,7 +176,10 @@ impl Life {
 
     /// Returns whether the dead process was one of the container's.
     pub(super) fn owns(&self, death: &Death) -> bool {
-        self.record.cgroup.as_ref().is_some_and(|it| death.was_in(it))
+        self.record
+            .cgroup
+            .as_ref()
+            .is_some_and(|it| it.paths().into_iter().any(|it| death.was_in(it)))
     }
 
     /// Returns whether an OOM kill ended init. A container may be killed by hand long after an OOM

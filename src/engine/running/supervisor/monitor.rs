@@ -74,7 +74,7 @@ impl Drop for Monitor {
 fn make(hierarchies: &Hierarchies, life: &mut Life) -> Option<Cgroup> {
     let made = life.record.planned.as_ref().map(|it| it.create_monitor(hierarchies));
     let group = made.and_then(Result::ok).unwrap_or_else(Cgroup::none);
-    life.record.monitor_cgroup = Some(group.path().to_owned());
+    life.record.monitor_cgroup = Some(group.path().clone());
     life.record.monitor_inodes = group.inodes();
     life.save();
     (!group.dirs().is_empty()).then_some(group)

@@ -8,7 +8,7 @@ mod v2;
 use std::path::Path;
 
 use super::files::{CachedFile, Files};
-use crate::engine::cgroup::{Hierarchies, Hierarchy};
+use crate::engine::cgroup::{GroupPath, Hierarchies, Hierarchy};
 pub(super) use source::RawCounters;
 use source::{CounterSource, Need, OF_BOTH, keyed};
 pub(super) use v2::some;
@@ -78,7 +78,7 @@ pub(super) enum Freezing {
 
 impl GroupCounters {
     /// Names the files of the group at `path`, such as `/lxc.payload.web`.
-    pub(super) fn new(sources: &Sources, path: &str) -> Self {
+    pub(super) fn new(sources: &Sources, path: &GroupPath) -> Self {
         let counters = sources.counters.iter();
         let kept = counters.filter_map(|(place, it)| {
             Some((CachedFile::new(place.group(path)?.join(it.file)), *it))

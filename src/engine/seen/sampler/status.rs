@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::engine::cgroup::GroupPath;
 use crate::engine::host::Host;
 use crate::engine::host::identity::Identity;
 use crate::engine::host::lxcpath::Lxcpath;
@@ -47,9 +48,9 @@ pub(super) struct ContainerStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct RunInfo {
     /// The group of its processes.
-    pub(super) cgroup: Option<String>,
+    pub(super) cgroup: Option<GroupPath>,
     /// The group of its limits and counters, which may be above with LXC.
-    pub(super) limits: Option<String>,
+    pub(super) limits: Option<GroupPath>,
     pub(super) init_pid: Option<i32>,
     /// Its supervisor keeps a record, so the journal has its states.
     pub(super) recorded: bool,
@@ -59,7 +60,7 @@ pub(super) struct RunInfo {
 
 impl RunInfo {
     /// A run of which only the group is known.
-    pub(super) fn of(cgroup: String) -> Self {
+    pub(super) fn of(cgroup: GroupPath) -> Self {
         Self { limits: Some(cgroup.clone()), cgroup: Some(cgroup), ..Self::default() }
     }
 }
@@ -173,7 +174,7 @@ fn after(host: &Host, record: &Record) -> ContainerStatus {
     if !record.state.is_active() {
         return over;
     }
-    let populated = |it: &String| super::populated(host, it);
+    let populated = |it: &GroupPath| super::populated(host, it);
     let cgroup = record.cgroup.clone().filter(populated);
     // Init may have been moved out of its groups.
     let init = record.init.filter(|it| it.lives(host));
@@ -213,6 +214,7 @@ fn by_socket(
     let hidden = answer.as_ref().is_err_and(SocketError::is_denied);
     let trouble = match answer {
         Ok(Interview { state, init_pid, cgroup, limits, configured }) => {
+            let (cgroup, limits) = (cgroup.map(GroupPath::Same), limits.map(GroupPath::Same));
             let listens = (state == State::Stopped).then_some(Duration::ZERO);
             return ContainerStatus {
                 state,
@@ -239,7 +241,7 @@ fn by_socket(
         Err(error) => format!("cannot ask its supervisor: {error}"),
     };
     // It listens, so something runs; the counters are in the group that its name implies.
-    let run = RunInfo::of(format!("/{}", groups::payload(name)));
+    let run = RunInfo::of(GroupPath::Same(format!("/{}", groups::payload(name))));
     ContainerStatus {
         state: State::Running,
         trouble: Some(trouble),

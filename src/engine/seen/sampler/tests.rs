@@ -49,7 +49,7 @@ fn a_container_is_read_from_its_record_its_group_and_its_processes() {
     assert_eq!((seen.counters.pids, seen.counters.pids_max), (Some(3), Some(Limit::At(10))));
     let detail = seen.detail.unwrap();
     assert_eq!(detail.processes.iter().map(|it| it.pid).collect::<Vec<_>>(), [INIT]);
-    assert_eq!(detail.cgroup.as_deref(), Some("/lxc.payload.web"));
+    assert_eq!(detail.cgroup, Some("/lxc.payload.web".into()));
 }
 
 #[test]

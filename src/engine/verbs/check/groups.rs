@@ -213,7 +213,7 @@ pub(super) fn freeze(group: &ProbeGroup) -> io::Result<String> {
     if let Some((_, dir)) = &old {
         write(&dir.join("cgroup.procs"), &process.pid.to_string())?;
     }
-    let cgroup = Cgroup::open(&group.hierarchies, &group.name);
+    let cgroup = Cgroup::open(&group.hierarchies, &group.name.as_str().into());
     cgroup.freeze(FREEZING).map_err(io::Error::other)?;
     cgroup.thaw(FREEZING).map_err(io::Error::other)?;
     Ok(old.or_else(|| group.find(Version::V2, "")).map(|(place, _)| place).unwrap_or_default())

@@ -220,7 +220,7 @@ mod tests {
     fn what_is_not_supported_is_left_out_and_listed() {
         let base = on_host_with(
             b"lxc.net.0.type = veth\nlxc.net.0.link = nolinkhere\nlxc.net.0.flags = up\n\
-              lxc.tty.max = 3\nlxc.cgroup.relative = 1\n",
+              lxc.tty.max = 3\nlxc.rootfs.path = nbd:/a\n",
         );
         assert_eq!(
             base.left_out,
@@ -228,7 +228,7 @@ mod tests {
                 "left out, as this host has no nolinkhere: lxc.net.0.type = veth (line 1)",
                 "left out, as this host has no nolinkhere: lxc.net.0.link = nolinkhere (line 2)",
                 "left out, as this host has no nolinkhere: lxc.net.0.flags = up (line 3)",
-                "left out, not supported yet: lxc.cgroup.relative = 1 (line 5)",
+                "left out, not supported yet: lxc.rootfs.path = nbd:/a (line 5)",
             ]
         );
         let raw = String::from_utf8_lossy(base.config.raw());
