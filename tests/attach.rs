@@ -157,6 +157,23 @@ fn without_a_console_the_command_is_seen_all_the_same() {
 }
 
 #[test]
+fn what_a_command_leaves_in_the_background_outlives_it() {
+    let Some(guest) = Box::new("daemon") else { return };
+    let args =
+        ["execute", &guest.name, "--", "/bin/sh", "-c", "(sleep 0.5; echo on > /on) & exit 3"];
+    let check = |code| {
+        assert_eq!(code, 3);
+        let file = guest.root.path().join("on");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "on\n");
+        fs::remove_file(file).unwrap();
+    };
+    let output = guest.lxcpath.command(&args).stdin(Stdio::null()).output().unwrap();
+    check(output.status.code().unwrap());
+    let mut screen = Screen::spawn(guest.lxcpath.command(&args), 80, 24);
+    check(screen.exit().code().unwrap());
+}
+
+#[test]
 fn what_a_terminal_echoes_is_not_what_a_command_says() {
     let Some(guest) = Box::new("echo") else { return };
     guest.start(&[]);

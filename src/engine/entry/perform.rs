@@ -121,6 +121,11 @@ impl Broken {
 }
 
 impl<'a> Site<'a> {
+    /// Returns the container's side of the console, if it is the standard input.
+    fn typed_console(&self) -> Option<BorrowedFd<'_>> {
+        self.made.console.as_ref().filter(|_| !self.inherit[0]).map(OwnedFd::as_fd)
+    }
+
     pub(in crate::engine) fn new(
         supervisor: BorrowedFd<'a>,
         tasks: Vec<OwnedFd>,
@@ -358,13 +363,25 @@ fn become_init(mask: u64, asked: Option<ShutdownSignals>, site: &mut Site<'_>) -
     init::hold_signals(asked)?;
     // A container with fewer descriptors than that does without.
     let gate = nix::unistd::pipe2(OFlag::O_CLOEXEC).ok();
+    if let Some(console) = site.typed_console() {
+        nix::unistd::setsid()?;
+        sys::take_terminal(console)?;
+    }
     match sys::fork()? {
-        None => gate.map_or(Ok(()), |(gate, opener)| {
-            drop(opener);
-            // The command finds init as confined as itself.
-            let is_open = nix::unistd::read(&gate, &mut [0]) == Ok(1);
-            if is_open { Ok(()) } else { Err(Errno::ECANCELED) }
-        }),
+        None => {
+            if let Some(console) = site.typed_console() {
+                let own = nix::unistd::getpid();
+                nix::unistd::setpgid(own, own)?;
+                // The signal for who does this in the background is blocked.
+                nix::unistd::tcsetpgrp(console, own)?;
+            }
+            gate.map_or(Ok(()), |(gate, opener)| {
+                drop(opener);
+                // The command finds init as confined as itself.
+                let is_open = nix::unistd::read(&gate, &mut [0]) == Ok(1);
+                if is_open { Ok(()) } else { Err(Errno::ECANCELED) }
+            })
+        }
         Some(command) => {
             // Init stays, and the container can read how it was started.
             sys::forget_origin(init::TITLE);
@@ -393,7 +410,9 @@ fn nothing() -> nix::Result<OwnedFd> {
 
 fn open_session(site: &mut Site<'_>, terminal: SessionTerminal) -> nix::Result<()> {
     sys::reset_signals();
-    nix::unistd::setsid()?;
+    if terminal != SessionTerminal::Inits || site.typed_console().is_none() {
+        nix::unistd::setsid()?;
+    }
     match site.made.console.take() {
         Some(console) => {
             if terminal == SessionTerminal::Ours {

@@ -221,7 +221,11 @@ fn session_terminal(argv: &[String], own_init: bool) -> SessionTerminal {
     let is_init = name.is_some_and(|it| {
         it.ends_with("init") || matches!(it, "systemd" | "runit" | "s6-svscan" | "linuxrc")
     });
-    if is_init && !own_init { SessionTerminal::Free } else { SessionTerminal::Ours }
+    match (own_init, is_init) {
+        (true, _) => SessionTerminal::Inits,
+        (false, true) => SessionTerminal::Free,
+        (false, false) => SessionTerminal::Ours,
+    }
 }
 
 fn mount_step(mount: &At<Mount>) -> Result<Step, PlanError> {

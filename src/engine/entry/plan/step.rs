@@ -124,6 +124,9 @@ pub(in crate::engine) struct WindowSize {
 pub(in crate::engine) enum SessionTerminal {
     /// It is the controlling terminal of the program's own session.
     Ours,
+    /// It is that of our init's session, where the program has the foreground: the end of a session's
+    /// leader hangs up what it has put into the background but not yet into a session of its own.
+    Inits,
     /// It is free for any session: an init leaves it to the shells that it starts.
     Free,
 }
