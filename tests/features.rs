@@ -15,11 +15,21 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::geteuid;
 use serde_json::Value;
+use support::screen::Screen;
 use support::{Lxcpath, can_run_containers, finish, leftovers, rootfs, told, wait_until};
+
+/// Who looks for what a check leaves must be the only one that checks.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Who has no rights.
 const NOBODY: &str = "65534";
@@ -52,6 +62,7 @@ fn left() -> Vec<String> {
 
 #[test]
 fn each_feature_has_its_words_and_nothing_is_left() {
+    let _alone = alone();
     let lxcpath = Lxcpath::new();
     let output = lxcpath.wharf(&["checkconfig", "--json"]);
     let rows = rows(&output);
@@ -83,6 +94,7 @@ fn each_feature_has_its_words_and_nothing_is_left() {
 
 #[test]
 fn an_ordinary_user_is_told_what_only_root_can() {
+    let _alone = alone();
     if !can_run_containers() {
         return;
     }
@@ -110,6 +122,7 @@ fn an_ordinary_user_is_told_what_only_root_can() {
 
 #[test]
 fn a_start_has_what_was_found_and_is_refused_in_the_same_words_otherwise() {
+    let _alone = alone();
     if !can_run_containers() {
         return;
     }
@@ -150,4 +163,32 @@ fn a_start_has_what_was_found_and_is_refused_in_the_same_words_otherwise() {
         let refused = lxcpath.refused(&run, 1);
         assert!(refused.contains(rows["time namespaces"]["remedy"].as_str().unwrap()), "{refused}");
     }
+}
+
+/// A terminal's interrupt goes to every process of the command, also to the one that has the groups.
+#[test]
+fn an_interrupt_leaves_no_group() {
+    const TRIES: usize = 30;
+    let _alone = alone();
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let of_groups = || left().into_iter().any(|it| it.starts_with("wharf.probe."));
+    let mut hits = 0;
+    for _ in 0..TRIES {
+        let mut screen = Screen::spawn(lxcpath.command(&["checkconfig"]), 200, 50);
+        let deadline = Instant::now() + support::PATIENCE;
+        while !of_groups() && !screen.contents().contains("FEATURE") && Instant::now() < deadline {
+            screen.settle(Duration::ZERO);
+        }
+        hits += usize::from(of_groups());
+        screen.keys("\x03");
+        screen.exit();
+        assert_eq!(left(), Vec::<String>::new());
+        if hits == 3 {
+            return;
+        }
+    }
+    println!("skipped: no group was seen in time");
 }

@@ -219,8 +219,7 @@ fn an_ordinary_user_has_containers() {
     on_the_screen(&user);
     wired(&user);
     unpacked(&user);
-    let said = user.refused(&["create", "new", "-t", "busybox"]);
-    assert!(said.contains("only root can give the files"), "{said}");
+    templated(&user);
 }
 
 /// The files of an image and of a copy belong to the container's users, and go with it.
@@ -259,6 +258,38 @@ fn unpacked(user: &User) {
     }
     let left = fs::read_dir(user.container("tarred").parent().unwrap()).unwrap().count();
     assert_eq!(left, 0);
+}
+
+/// A template and a clone hook run as root of the container's users, as with LXC.
+fn templated(user: &User) {
+    use std::os::unix::fs::MetadataExt as _;
+    let program = user.home.path().join("template");
+    let program = program.to_str().unwrap();
+    user.sh(&format!(
+        "cat > {program} <<'E'\n#!/bin/sh -e\nfor it do case $it in --rootfs=*) root=${{it#*=}} ;; \
+         --fail) exit 3 ;; esac; done\necho \"$*\" > $root/args\nid -u > $root/who\nE\nchmod 755 {program}"
+    ));
+    let said = user.refused(&["create", "bad", "-t", program, "--", "--fail"]);
+    assert!(said.contains("failed (exit status: 3)"), "{said}");
+    assert!(!user.container("bad").exists());
+    user.ok(&["create", "made", "-t", program, "--", "--word"]);
+    let files = user.container("made").join("rootfs");
+    let read = |file: &Path| fs::read_to_string(file).unwrap();
+    let args = read(&files.join("args"));
+    assert!(args.contains(" --word --mapped-uid 65536 --mapped-gid 65536"), "{args}");
+    assert_eq!(read(&files.join("who")), "0\n");
+    let config = user.container("made").join("config");
+    let hook = "lxc.hook.clone = /bin/sh -c 'id -u > $LXC_ROOTFS_MOUNT/hooked'";
+    user.sh(&format!("echo \"{}\" >> {}", hook.replace('$', "\\$"), config.display()));
+    user.ok(&["create", "again", "--from", "made"]);
+    let hooked = user.container("again").join("rootfs/hooked");
+    assert_eq!(read(&hooked), "0\n");
+    for path in [&hooked, &files, &files.join("who")] {
+        assert_eq!(fs::metadata(path).unwrap().uid(), ROOT, "{}", path.display());
+    }
+    for name in ["made", "again"] {
+        user.ok(&["destroy", name]);
+    }
 }
 
 /// The screen offers what this user can do, and refuses what needs more with the reason.

@@ -7,7 +7,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, killpg};
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::host::identity;
 use crate::engine::sys;
 use crate::engine::terms::hook::Hook;
+use crate::engine::terms::progress::Progress;
 use crate::engine::terms::shown::shown;
 use crate::engine::terms::spec::Hooks;
 
@@ -24,6 +25,8 @@ use crate::engine::terms::spec::Hooks;
 pub(in crate::engine) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long one may run that works on all files of a container: it may pack or send them.
 pub(in crate::engine) const HOUR: Duration = Duration::from_hours(1);
+/// How often to check whether one was cancelled.
+const LOOK: Duration = Duration::from_millis(100);
 /// How much of its output is read, from its end.
 const MOST: u64 = 64 * 1024;
 /// The shell that runs it.
@@ -96,10 +99,7 @@ impl Script {
 
     /// Runs it as [`Self::run`] does, for so long at most.
     pub(in crate::engine) fn run_within(&self, patience: Duration) -> io::Result<()> {
-        let environment = self.environment.iter().map(|(key, value)| (key, value));
-        let mut command = Command::new(SHELL);
-        command.args(["-c", &self.line()]).envs(environment).stdin(Stdio::null());
-        run_for(&mut command, patience)
+        run_line(&self.line(), &self.environment, patience, &Progress::default())
     }
 
     /// What the shell executes.
@@ -127,19 +127,32 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
+/// Has the shell run a line of a script, with these variables, until that ends or is cancelled.
+pub(in crate::engine) fn run_line(
+    line: &str,
+    environment: &[(String, String)],
+    patience: Duration,
+    progress: &Progress,
+) -> io::Result<()> {
+    let environment = environment.iter().map(|(key, value)| (key, value));
+    let mut command = Command::new(SHELL);
+    command.args(["-c", line]).envs(environment).stdin(Stdio::null());
+    run_for(&mut command, patience, progress)
+}
+
 /// Runs a program on the host, within bounded time. On failure the error has its exit and the last
 /// line that it printed.
 pub(in crate::engine) fn run_to_its_end(command: &mut Command) -> io::Result<()> {
-    run_for(command, PATIENCE)
+    run_for(command, PATIENCE, &Progress::default())
 }
 
-fn run_for(command: &mut Command, patience: Duration) -> io::Result<()> {
+fn run_for(command: &mut Command, patience: Duration, progress: &Progress) -> io::Result<()> {
     let output = ScriptOutput::new()?;
     command.stdout(output.0.try_clone()?).stderr(output.0.try_clone()?);
     let child = sys::with_default_signals(command).process_group(0).spawn()?;
     let child = child.id() as i32;
     let pidfd = sys::pidfd_open(child)?;
-    match end_within(child, pidfd.as_fd(), patience)? {
+    match end_within(child, pidfd.as_fd(), patience, progress)? {
         Some(status) if status.success() => Ok(()),
         status => Err(output.error(status, patience)),
     }
@@ -151,15 +164,21 @@ pub(in crate::engine) fn end_of(
     child: i32,
     pidfd: BorrowedFd<'_>,
 ) -> io::Result<Option<ExitStatus>> {
-    end_within(child, pidfd, PATIENCE)
+    end_within(child, pidfd, PATIENCE, &Progress::default())
 }
 
 fn end_within(
     child: i32,
     pidfd: BorrowedFd<'_>,
     patience: Duration,
+    progress: &Progress,
 ) -> io::Result<Option<ExitStatus>> {
-    let ended = identity::has_ended(pidfd, patience)?;
+    let deadline = Instant::now() + patience;
+    let left = || deadline.saturating_duration_since(Instant::now());
+    let mut ended = identity::has_ended(pidfd, LOOK.min(left()))?;
+    while !ended && !left().is_zero() && !progress.is_cancelled() {
+        ended = identity::has_ended(pidfd, LOOK.min(left()))?;
+    }
     if !ended {
         // It is not reaped yet, so that the group is still its own.
         _ = killpg(Pid::from_raw(child), Signal::SIGKILL);

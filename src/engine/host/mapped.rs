@@ -7,6 +7,7 @@ use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
@@ -14,10 +15,12 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Uid, getegid, geteuid, setgroups, setresgid, setresuid};
 use serde::{Deserialize, Serialize};
 
+use super::identity;
 use super::subids::SubIds;
+use crate::engine::sys;
 use crate::engine::terms::error::words;
 use crate::engine::terms::idmap::{IdKind, IdMap};
 use crate::engine::terms::progress::Progress;
@@ -27,6 +30,8 @@ pub const MAPPED: &str = "mapped";
 /// How often to check whether it was cancelled.
 const LOOK_MS: u16 = 100;
 const READY: &str = "ready\n";
+/// How long it may take to end what it runs.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +42,26 @@ pub(in crate::engine) enum MappedJob {
     Unpack { from: PathBuf, tag: Option<String>, root: PathBuf, spare: PathBuf },
     /// Copies a root, and gives it the host name `name`.
     Copy { from: PathBuf, to: PathBuf, name: String },
+    /// Has an LXC template fill the directory of a container.
+    Fill { program: PathBuf, dir: PathBuf, name: String, args: Vec<String> },
+    /// Runs a line of the shell for so many seconds at most.
+    Run { line: String, environment: Vec<(String, String)>, seconds: u64 },
+}
+
+impl MappedJob {
+    const fn runs_programs(&self) -> bool {
+        match self {
+            Self::Fill { .. } | Self::Run { .. } => true,
+            Self::Remove { .. } | Self::Unpack { .. } | Self::Copy { .. } => false,
+        }
+    }
+}
+
+/// Who does it: the numbers that the user of the command has among the container's users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) struct MappedUser {
+    pub(in crate::engine) uid: u32,
+    pub(in crate::engine) gid: u32,
 }
 
 /// What a directory is.
@@ -69,7 +94,9 @@ pub(in crate::engine) fn run(
     let mut child = child.map_err(|error| words(&error))?;
     let answer = converse(&mut child, &map, job, progress);
     if answer.is_err() {
-        // It may have ended.
+        // Its orders have ended, at which it ends what it runs. It may have ended itself, too.
+        let pidfd = sys::pidfd_open(child.id() as i32).ok().filter(|_| job.runs_programs());
+        _ = pidfd.map(|it| identity::has_ended(it.as_fd(), GRACE));
         _ = child.kill();
     }
     child.wait().map_err(|error| words(&error))?;
@@ -121,22 +148,35 @@ fn line(from: &mut BufReader<ChildStdout>, progress: &Progress) -> io::Result<St
     Ok(line)
 }
 
-/// Becomes that root, and returns what to do. The process must be single-threaded.
-pub(in crate::engine) fn enter() -> io::Result<MappedJob> {
+/// Becomes that root, and returns what to do, and for whom. The process must be single-threaded.
+pub(in crate::engine) fn enter() -> io::Result<(MappedJob, MappedUser)> {
     unshare(CloneFlags::CLONE_NEWUSER)?;
     io::stdout().write_all(READY.as_bytes())?;
     io::stdout().flush()?;
     let mut order = String::new();
     io::stdin().read_line(&mut order)?;
-    let job = serde_json::from_str(&order)?;
+    let job: MappedJob = serde_json::from_str(&order)?;
+    let user = MappedUser { uid: geteuid().as_raw(), gid: getegid().as_raw() };
     setgroups(&[])?;
     let (root, group) = (Uid::from_raw(0), Gid::from_raw(0));
     setresgid(group, group, group)?;
     setresuid(root, root, root)?;
-    // Whoever asked for it may be killed.
-    set_pdeathsig(Signal::SIGKILL)?;
+    // Whoever asked for it may be killed; what runs programs ends them first.
+    if !job.runs_programs() {
+        set_pdeathsig(Signal::SIGKILL)?;
+    }
     umask(Mode::from_bits_truncate(0o022));
-    Ok(job)
+    Ok((job, user))
+}
+
+/// Cancels `progress` when nobody waits for the answer any more.
+pub(in crate::engine) fn heed_cancellation(progress: &Progress) {
+    let progress = progress.clone();
+    std::thread::spawn(move || {
+        // Nothing follows the order.
+        _ = io::stdin().read_line(&mut String::new());
+        progress.cancel();
+    });
 }
 
 /// Answers.

@@ -10,7 +10,7 @@ mod created;
 mod packed;
 mod root_init;
 mod start_point;
-mod template;
+pub(super) mod template;
 
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, Permissions};
@@ -82,7 +82,7 @@ const DIR_MODE: u32 = 0o700;
 const CONFIG_MODE: u32 = 0o640;
 const LXCPATH_MODE: u32 = 0o711;
 /// The root that is made for a container, and what is needed only meanwhile.
-const ROOTFS: &str = "rootfs";
+pub(super) const ROOTFS: &str = "rootfs";
 const SPARE: &str = "spare";
 /// Images that are in a registry.
 const REGISTRY: &str = "docker://";
@@ -204,7 +204,6 @@ impl Creation<'_> {
         let root = match &self.create.source {
             RootfsSource::Host => None,
             RootfsSource::Directory(path) => Some(existing_root(path)?),
-            RootfsSource::Template { .. } if !is_root() => return Err(CreateError::NotMapped),
             RootfsSource::Template { .. } | RootfsSource::Image { .. } => {
                 Some(self.store.spelled(self.name).join(ROOTFS))
             }
@@ -328,7 +327,12 @@ impl Creation<'_> {
         self.store.write_atomic(&partial, b"", CONFIG_MODE)?;
         make_new_dir(&dir.join(ROOTFS), ROOTFS_MODE)?;
         self.write_config(&dir, content)?;
-        template::run(&program, self.name, &self.store.spelled(self.name), args, self.progress)?;
+        if is_root() {
+            let dir = self.store.spelled(self.name);
+            template::run(&program, self.name, &dir, args, self.progress)?;
+        } else {
+            self.fill_as_users(&program, args, content)?;
+        }
         self.pack(&dir)?;
         config::load(self.name, self.store.lxcpath(), None, &[])?;
         std::fs::remove_file(&partial).map_err(|source| CreateError::Make { path: dir, source })

@@ -3,10 +3,13 @@
 
 use std::os::unix::fs::chown;
 use std::path::Path;
+use std::time::Duration;
 
+use super::create::{ROOTFS, template};
+use crate::engine::entry::script;
 use crate::engine::host::Host;
 use crate::engine::host::lxcpath::Lxcpath;
-use crate::engine::host::mapped::{self, MappedDone, MappedJob, Removes};
+use crate::engine::host::mapped::{self, MappedDone, MappedJob, MappedUser, Removes};
 use crate::engine::image::{self, Image, ImageError, hostname};
 use crate::engine::store::{Store, remove_dir, take_away};
 use crate::engine::terms::error::words;
@@ -15,12 +18,13 @@ use crate::engine::terms::progress::Progress;
 
 /// Does it and answers, as the hidden verb [`mapped::MAPPED`].
 pub fn serve(host: &Host) {
-    let done = mapped::enter().map_err(|error| words(&error)).and_then(|it| perform(host, it));
+    let entered = mapped::enter().map_err(|error| words(&error));
+    let done = entered.and_then(|(job, user)| perform(host, job, user));
     // Whoever asked sees that there is no answer.
     _ = mapped::answer(&done);
 }
 
-fn perform(host: &Host, job: MappedJob) -> Result<MappedDone, String> {
+fn perform(host: &Host, job: MappedJob, user: MappedUser) -> Result<MappedDone, String> {
     let progress = Progress::default();
     match job {
         MappedJob::Remove { lxcpath, name, removes } => {
@@ -46,6 +50,22 @@ fn perform(host: &Host, job: MappedJob) -> Result<MappedDone, String> {
             image::copy(&from, &to, &progress).map_err(|error| told(&error))?;
             let renamed = hostname::rename(&to, &name);
             renamed.map(|_| MappedDone::default()).map_err(|error| words(&error))
+        }
+        MappedJob::Fill { program, dir, name, mut args } => {
+            owned_by_root(&dir.join(ROOTFS))?;
+            let name: Name = name.parse().map_err(|_bad| "not a name of a container".to_owned())?;
+            // By which templates give the user what is beside the root, as LXC tells them.
+            let numbers = [("--mapped-uid", user.uid), ("--mapped-gid", user.gid)];
+            args.extend(numbers.iter().flat_map(|(word, it)| [(*word).to_owned(), it.to_string()]));
+            mapped::heed_cancellation(&progress);
+            let filled = template::run(&program, &name, &dir, &args, &progress);
+            filled.map(|()| MappedDone::default()).map_err(|error| error.to_string())
+        }
+        MappedJob::Run { line, environment, seconds } => {
+            mapped::heed_cancellation(&progress);
+            let patience = Duration::from_secs(seconds);
+            let ran = script::run_line(&line, &environment, patience, &progress);
+            ran.map(|()| MappedDone::default()).map_err(|error| words(&error))
         }
     }
 }

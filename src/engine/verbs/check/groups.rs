@@ -45,10 +45,12 @@ impl Trials {
             Ok(group) => trials.iter().map(|it| Some(trial::told(it(&group)))).collect(),
             Err(error) => without(words(&error)),
         };
-        let tried: Vec<Option<Tried>> = trial::in_child(all).unwrap_or_else(|why| {
-            // Killed for taking too long, it could not remove its group.
-            sweep(&Hierarchies::discover(host).unwrap_or_default());
-            without(why)
+        let tried: Vec<Option<Tried>> = trial::undisturbed(|| {
+            trial::in_child(all).unwrap_or_else(|why| {
+                // Killed for taking too long, it could not remove its group.
+                sweep(&Hierarchies::discover(host).unwrap_or_default());
+                without(why)
+            })
         });
         Self(tried.into_iter())
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -37,6 +38,20 @@ pub(super) fn in_child<T: Serialize + DeserializeOwned>(
         }
     })?;
     serde_json::from_slice(&answer).map_err(|error| error.to_string())
+}
+
+/// Does `work` before a signal that ends this process, or a terminal's interrupt, which goes to its
+/// children as well: what those have made must be removed first.
+pub(super) fn undisturbed<T>(work: impl FnOnce() -> T) -> T {
+    let ends: SigSet =
+        [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT].into_iter().collect();
+    let before = ends.thread_swap_mask(SigmaskHow::SIG_BLOCK);
+    let done = work();
+    if let Ok(before) = before {
+        // It was in use until now.
+        _ = before.thread_set_mask();
+    }
+    done
 }
 
 /// Puts an error into words.

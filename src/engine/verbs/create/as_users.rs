@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{CreateError, Creation};
 use crate::engine::config;
+use crate::engine::entry::script::{HOUR, Script};
 use crate::engine::host::mapped::{self, MappedJob};
 use crate::engine::image::{Image, Unpacked};
 
@@ -36,6 +37,27 @@ impl Creation<'_> {
         let (from, to) = (from.to_path_buf(), to.to_path_buf());
         self.progress.begin("copying", 0);
         let job = MappedJob::Copy { from, to, name: self.name.to_string() };
+        self.as_users(&job, content).map(drop)
+    }
+
+    /// Has a template fill the container's directory as root of those users.
+    pub(super) fn fill_as_users(
+        &self,
+        program: &Path,
+        args: &[String],
+        content: &[u8],
+    ) -> Result<(), CreateError> {
+        let (program, args) = (program.to_path_buf(), args.to_vec());
+        let (dir, name) = (self.store.spelled(self.name), self.name.to_string());
+        self.progress.begin("running the template", 0);
+        let job = MappedJob::Fill { program, dir, name, args };
+        self.as_users(&job, content).map(drop)
+    }
+
+    /// Runs a hook as root of those users, as LXC does.
+    pub(super) fn run_as_users(&self, hook: &Script, content: &[u8]) -> Result<(), CreateError> {
+        let (line, environment) = (hook.line(), hook.environment.clone());
+        let job = MappedJob::Run { line, environment, seconds: HOUR.as_secs() };
         self.as_users(&job, content).map(drop)
     }
 

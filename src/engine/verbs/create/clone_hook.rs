@@ -1,6 +1,7 @@
 //! What completes a copy before anybody can see it: `lxc.hook.clone`, and the host name in an image.
 
 use std::ffi::CString;
+use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -61,8 +62,7 @@ impl Creation<'_> {
             for command in commands.lines() {
                 let name = self.name.as_str();
                 let hook = Script::new(Section::Container, "clone", command, name, &hooks);
-                hook.run_within(script::HOUR)
-                    .map_err(|source| CreateError::Hook { hook: hook.to_string(), source })?;
+                self.run_hook(&hook, config)?;
             }
             if renames { rename(&path, self.name.as_str()) } else { Ok(()) }
         };
@@ -72,6 +72,16 @@ impl Creation<'_> {
         }
         self.check_again(dir)?;
         Ok(Vec::new())
+    }
+
+    fn run_hook(&self, hook: &Script, config: &Config) -> Result<(), CreateError> {
+        let ran = if is_root() {
+            hook.run_within(script::HOUR)
+        } else {
+            let ran = self.run_as_users(hook, config.raw());
+            ran.map_err(|error| io::Error::other(error.to_string()))
+        };
+        ran.map_err(|source| CreateError::Hook { hook: hook.to_string(), source })
     }
 
     /// What LXC tells them. Version 1 takes it from the environment alone.

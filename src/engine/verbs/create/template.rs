@@ -32,7 +32,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Why a template failed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum TemplateError {
+pub(in crate::engine::verbs) enum TemplateError {
     #[error(
         "there is no template {name}: {path} does not exist; give a path, or {}",
         feature::TEMPLATES.remedy
@@ -77,7 +77,7 @@ pub(super) fn find(name: &str) -> Result<PathBuf, TemplateError> {
 }
 
 /// Runs it on `dir`, with the arguments that LXC passes.
-pub(super) fn run(
+pub(in crate::engine::verbs) fn run(
     program: &Path,
     name: &Name,
     dir: &Path,
