@@ -12,3 +12,4 @@ pub(in crate::engine) mod record;
 pub(in crate::engine) mod removal;
 mod shares;
 pub(in crate::engine) mod supervisor;
+pub(in crate::engine) mod upper;
