@@ -6,6 +6,7 @@
 mod args;
 mod failure;
 mod invocation;
+mod lxc;
 mod output;
 mod parser;
 mod verbs;
@@ -25,6 +26,9 @@ use crate::ui::Rights;
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.collect();
     crate::engine::keep_ended_children();
+    if let Some(code) = lxc::main(&args) {
+        return code;
+    }
     if let Some(code) = verbs::supervise(&args).or_else(|| verbs::mapped(&args)) {
         return code;
     }

@@ -244,6 +244,15 @@ pub const COMMANDS: &[CommandSpec] = &[
         undefined: None,
         help: "Explain the keys of a configuration, and which of them work on this host",
     },
+    CommandSpec {
+        verb: Verb::LinkNames,
+        name: "link",
+        aliases: &[],
+        category: Category::Look,
+        when: When::Anytime,
+        undefined: None,
+        help: "Make LXC's command names, such as lxc-start, call wharf",
+    },
 ];
 
 #[cfg(test)]

@@ -51,6 +51,7 @@ fn line(verb: Verb, name: &str, state: State) -> Option<(Vec<&str>, State)> {
         | Verb::Monitor
         | Verb::CheckConfig
         | Verb::ExplainKeys
+        | Verb::LinkNames
         | Verb::Console
         | Verb::Signal => return None,
     };

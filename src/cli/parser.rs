@@ -89,7 +89,8 @@ fn overview() -> String {
     let mut text = String::from(
         "wharf: a live full-screen manager for Linux containers\n\n\
          Usage: wharf [-P PATH] [--read-only]   open the screen\n       \
-         wharf COMMAND [OPTIONS] NAME …  run one command\n",
+         wharf COMMAND [OPTIONS] NAME …  run one command\n       \
+         wharf lxc NAME [OPTIONS] …      run lxc-NAME as LXC has it\n",
     );
     for category in Category::ALL {
         // Writing to a String cannot fail.

@@ -7,6 +7,7 @@ mod create;
 mod follow;
 mod info;
 mod inside;
+mod link;
 mod list;
 mod processes;
 mod run;
@@ -52,6 +53,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Subcommand> {
         &cgroup::CGROUP,
         &follow::MONITOR,
         &follow::WAIT,
+        &link::LINK,
         &screenshot::SCREENSHOT,
         &version::VERSION,
     ]

@@ -107,7 +107,8 @@ mod tests {
             | Verb::Monitor
             | Verb::Wait
             | Verb::CheckConfig
-            | Verb::ExplainKeys => [YES; 8],
+            | Verb::ExplainKeys
+            | Verb::LinkNames => [YES; 8],
             Verb::Start | Verb::Execute => {
                 [YES, "is already starting", RUNS, OVER, FAILED, STANDS, STANDS, RUNS]
             }

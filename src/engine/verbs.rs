@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod check;
+pub mod configured;
 pub mod console;
 pub mod create;
 pub(in crate::engine) mod destroy;

@@ -154,6 +154,7 @@ const fn needs_and_changes(verb: Verb) -> (&'static [Ability], bool) {
         | Verb::Wait
         | Verb::CheckConfig
         | Verb::ExplainKeys
+        | Verb::LinkNames
         | Verb::Look
         | Verb::ReadConsole
         | Verb::ReadCgroup => (&[], false),

@@ -11,11 +11,10 @@ use super::{Subcommand, list};
 use crate::cli::args;
 use crate::cli::invocation::{Invocation, only_named};
 use crate::cli::output::{age, long_size};
-use crate::engine::command_socket::Client;
 use crate::engine::oom::OomKill;
 use crate::engine::sample::{Container, Detail, Interface, Limit, Root};
 use crate::engine::shown::shown;
-use crate::engine::{Error, ErrorKind, Lxcpath, Verb, load_config};
+use crate::engine::{Error, ErrorKind, Verb};
 
 pub(super) const INFO: Subcommand = Subcommand {
     name: "info",
@@ -103,7 +102,7 @@ fn info(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result
     }
     let mut unknown = Vec::new();
     for key in &wanted.keys {
-        match config_item(invocation.engine.lxcpath(), &container, key)? {
+        match invocation.engine.config_item(&name, key)? {
             Some(value) => item(invocation, key, &value, bare)?,
             None => unknown.push(format!("`{key}`")),
         }
@@ -127,21 +126,6 @@ fn item(invocation: &mut Invocation<'_>, key: &str, value: &str, bare: bool) -> 
         writeln!(invocation.out, "{}", shown(line))?;
     }
     Ok(())
-}
-
-/// Returns what `key` is for the container: the value that its supervisor uses, or else the one in
-/// its configuration file. `None`: there is no such key.
-fn config_item(
-    lxcpath: &Lxcpath,
-    container: &Container,
-    key: &str,
-) -> anyhow::Result<Option<String>> {
-    if let Ok(Some(supervisor)) = Client::connect(lxcpath, &container.name)
-        && let Ok(Some(value)) = supervisor.config_item(key)
-    {
-        return Ok(Some(value));
-    }
-    Ok(load_config(&container.name, lxcpath, None, &[])?.get(key))
 }
 
 /// Lists the facts that were asked for, in LXC's order and words.

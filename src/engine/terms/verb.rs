@@ -30,6 +30,7 @@ pub enum Verb {
     Signal,
     CheckConfig,
     ExplainKeys,
+    LinkNames,
 }
 
 impl Verb {
@@ -60,6 +61,7 @@ impl Verb {
             Self::Signal => "signal a process of",
             Self::CheckConfig => "check",
             Self::ExplainKeys => "explain the keys of",
+            Self::LinkNames => "link LXC's command names in",
         }
     }
 }

@@ -1,0 +1,221 @@
+//! LXC's own command names: `lxc-start` and the others, called by a link of that name or as
+//! `wharf lxc NAME`. They take LXC's options and give LXC's output and exit codes; what they do is
+//! done by the same calls of the engine as wharf's own verbs.
+
+mod call;
+mod cgroup;
+mod console;
+mod create;
+mod follow;
+mod getopt;
+mod info;
+mod inside;
+mod life;
+mod list;
+mod older;
+mod processes;
+mod state;
+
+use std::ffi::OsString;
+use std::io::{self, BufWriter, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use self::call::{LxcCall, LxcCommand, LxcRefusal};
+use self::getopt::GivenWords;
+use super::failure::ErrorReport;
+use crate::engine::shown::shown;
+use crate::engine::{Error, ErrorKind, Verb};
+
+/// The version of LXC whose options, output and exit codes these are.
+const VERSION: &str = "5.0.2";
+
+/// What a link's name begins with.
+pub(super) const PREFIX: &str = "lxc-";
+/// The word for `wharf lxc NAME`.
+const WORD: &str = "lxc";
+
+/// Every command, by name.
+const COMMANDS: &[&LxcCommand] = &[
+    &inside::ATTACH,
+    &cgroup::CGROUP,
+    &console::CONSOLE,
+    &create::CREATE,
+    &life::DESTROY,
+    &life::EXECUTE,
+    &state::FREEZE,
+    &info::INFO,
+    &older::KILL,
+    &list::LS,
+    &follow::MONITOR,
+    &cgroup::PRIORITY,
+    &processes::PS,
+    &older::RESTART,
+    &older::SHUTDOWN,
+    &life::START,
+    &life::STOP,
+    &state::UNFREEZE,
+    &older::VERSION,
+    &state::WAIT,
+];
+
+/// Returns the names of all commands, without `lxc-`.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    COMMANDS.iter().map(|it| it.name)
+}
+
+/// Runs the command if the arguments call one by LXC's name.
+pub(super) fn main(arguments: &[OsString]) -> Option<ExitCode> {
+    let (called, rest) = arguments.split_first()?;
+    let base = Path::new(called).file_name()?.to_str()?;
+    if let Some(name) = base.strip_prefix(PREFIX) {
+        return Some(named(name, &called.to_string_lossy(), rest));
+    }
+    let (word, rest) = rest.split_first()?;
+    if word != WORD {
+        return None;
+    }
+    let Some((name, rest)) = rest.split_first() else {
+        say(&format!("Usage: wharf lxc COMMAND [OPTIONS]\n\n{}", known()));
+        return Some(ExitCode::FAILURE);
+    };
+    let name = name.to_string_lossy();
+    let name = name.strip_prefix(PREFIX).unwrap_or(&name);
+    Some(named(name, &format!("{PREFIX}{name}"), rest))
+}
+
+fn named(name: &str, program: &str, rest: &[OsString]) -> ExitCode {
+    let Some(command) = COMMANDS.iter().find(|it| it.name == name) else {
+        say(&format!("Unsupported command '{}'\n{}", shown(name), known()));
+        return ExitCode::FAILURE;
+    };
+    run(command, program, rest)
+}
+
+fn known() -> String {
+    names().fold("Known commands:\n".to_owned(), |text, it| text + "- " + it + "\n")
+}
+
+/// Writes to standard error in one piece.
+fn say(text: &str) {
+    // Nothing can be reported when stderr itself is gone.
+    _ = io::stderr().write_all(text.as_bytes());
+}
+
+fn run(command: &'static LxcCommand, program: &str, rest: &[OsString]) -> ExitCode {
+    let words = rest.iter().map(|it| it.to_str().map(str::to_owned));
+    let Some(words) = words.collect::<Option<Vec<String>>>() else {
+        say(&format!("{}: the arguments are not valid UTF-8\n", shown(program)));
+        return ExitCode::FAILURE;
+    };
+    let parts = command.parts.and_then(|it| it(&words));
+    let own = parts.as_ref().map_or(&words, |it| &it.own);
+    let mut given = GivenWords::default();
+    let parsed = getopt::parse(&command.all_options(), own, false, &mut given);
+    if let Some(code) = answer(command, &given) {
+        return code;
+    }
+    if let Err(message) = parsed {
+        say(&format!("{}: {}\n{}", shown(program), shown(&message), command.help()));
+        return ExitCode::FAILURE;
+    }
+    let mut out = BufWriter::new(io::stdout());
+    let quiet = given.has("quiet");
+    let mut call = match LxcCall::new(command, given, &mut out) {
+        Ok(call) => call,
+        Err(message) => {
+            if !quiet {
+                say(&format!("{message}\n"));
+            }
+            return ExitCode::FAILURE;
+        }
+    };
+    call.others = parts.map(|it| it.others);
+    let ended = (command.run)(&mut call).and_then(|code| {
+        call.out.flush()?;
+        Ok(code)
+    });
+    ended.unwrap_or_else(|error| fail(&mut call, error))
+}
+
+/// Answers what is asked of the command itself.
+fn answer(command: &LxcCommand, given: &GivenWords) -> Option<ExitCode> {
+    let asked = given.options.iter().find(|it| matches!(it.0, "help" | "usage" | "version"))?;
+    match asked.0 {
+        "help" => say(&command.help()),
+        "usage" => say(&command.short_usage()),
+        _ => _ = writeln!(io::stdout(), "{VERSION}"),
+    }
+    let refused = asked.1.is_some();
+    Some(if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Reports a failure, and returns LXC's exit code for it.
+fn fail(call: &mut LxcCall<'_>, error: anyhow::Error) -> ExitCode {
+    // What was found before it failed is still valid.
+    _ = call.out.flush();
+    if let Some(refusal) = error.downcast_ref::<LxcRefusal>() {
+        let (text, code) = (refusal.text.clone(), refusal.code);
+        if !text.is_empty() {
+            call.complain(&text);
+        }
+        return ExitCode::from(code);
+    }
+    let error = match error.downcast::<Error>() {
+        Ok(refused) => {
+            let refused = call.engine.explain(refused);
+            call.complain(&refused.reason());
+            return ExitCode::from(code_of(&refused));
+        }
+        Err(error) => error,
+    };
+    let report = ErrorReport::from(error);
+    if !report.message.is_empty() {
+        call.complain(&report.message);
+    }
+    ExitCode::from(report.code)
+}
+
+/// LXC cannot run a command in a new container: that is its own failure; in a running one it is the
+/// command's, as in a shell.
+const fn code_of(refused: &Error) -> u8 {
+    const NEVER_RAN: u8 = 255;
+    match (refused.verb, refused.kind) {
+        (Verb::Execute, ErrorKind::NoCommand | ErrorKind::BadCommand) => NEVER_RAN,
+        (Verb::Attach, ErrorKind::NoCommand) => 127,
+        (Verb::Attach, ErrorKind::BadCommand) => 126,
+        (Verb::Stop | Verb::Restart, ErrorKind::NotRunning | ErrorKind::NotFound) => 2,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_and_every_option_is_there_once() {
+        let names: Vec<&str> = names().collect();
+        assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+        for command in COMMANDS {
+            let mut short: Vec<char> =
+                command.all_options().iter().filter_map(|it| it.short).collect();
+            let all = short.len();
+            short.sort_unstable();
+            short.dedup();
+            assert_eq!(short.len(), all, "lxc-{}", command.name);
+        }
+    }
+
+    #[test]
+    fn help_has_the_layout_that_completion_reads() {
+        let help = life::STOP.help();
+        assert!(help.starts_with("Usage: lxc-stop --name=NAME\n\nlxc-stop "), "{help}");
+        assert!(help.contains("\n  -k, --kill "), "{help}");
+        assert!(help.contains("\nCommon options :\n"), "{help}");
+        let usage = life::STOP.short_usage();
+        let first =
+            "Usage: lxc-stop [-r|--reboot] [-W|--nowait] [-t|--timeout=TIMEOUT] [-k|--kill] \n\t";
+        assert!(usage.starts_with(first), "{usage}");
+    }
+}

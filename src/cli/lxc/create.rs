@@ -1,0 +1,61 @@
+//! `lxc-create`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::call::{LxcCall, LxcCommand, NameFrom, refused};
+use super::getopt::value;
+use crate::engine::create::{Create, NewImage, RootfsSource};
+use crate::engine::default_config;
+
+pub(super) const CREATE: LxcCommand = LxcCommand {
+    name: "create",
+    usage: "--name=NAME --template=TEMPLATE [OPTION...] [-- template-options]",
+    about: "creates the container NAME",
+    options: &[
+        value("config", Some('f'), "CONFIG", "Configuration to start from"),
+        value("template", Some('t'), "TEMPLATE", "Program that fills its root, or none"),
+        value("bdev", Some('B'), "BDEV", "How the root is stored: dir, loop, best or none"),
+        value("dir", None, "DIR", "Directory to use as its root; only with -t none"),
+        value("fstype", None, "TYPE", "File system of -B loop (default: ext4)"),
+        value("fssize", None, "SIZE[U]", "Its size, in M without a unit (default: 1G)"),
+    ],
+    named: NameFrom::Needed,
+    parts: None,
+    run: create,
+};
+
+fn create(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
+    let Some(template) = call.value("template").map(str::to_owned) else {
+        call.complain("A template must be specified.");
+        return Err(refused("Use \"none\" if you really want a container without a rootfs."));
+    };
+    let name = call.name()?;
+    if call.engine.is_defined(&name) {
+        return Err(refused("Container already exists"));
+    }
+    // LXC compares only as much of the word as was given.
+    let none = !template.is_empty() && "none".starts_with(&template);
+    let args = call.given.operands.clone();
+    let source = match (none, call.value("dir")) {
+        (true, None) => RootfsSource::Host,
+        (true, Some(dir)) => RootfsSource::Directory(std::path::absolute(dir)?),
+        (false, None) => RootfsSource::Template { program: template, args },
+        (false, Some(_)) => return Err(refused("--dir needs -t none")),
+    };
+    let bdev = call.value("bdev").unwrap_or("dir");
+    let image = match bdev {
+        "dir" | "best" | "none" => None,
+        "loop" => Some(NewImage::of(call.value("fstype"), call.value("fssize")).map_err(refused)?),
+        other => return Err(refused(format!("backing store {other} is not supported"))),
+    };
+    if image.is_none() && (call.has("fstype") || call.has("fssize")) {
+        return Err(refused("--fstype and --fssize need -B loop"));
+    }
+    // LXC adds nothing of its own to the host's configuration.
+    let config = call.value("config").map(PathBuf::from);
+    let config = config.unwrap_or_else(|| default_config(call.engine.lxcpath().host()));
+    let config = Some(config).filter(|it| call.has("config") || it.exists());
+    call.engine.create(&name, &Create { source, config, image, ..Create::default() })?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,85 @@
+//! `lxc-freeze`, `lxc-unfreeze` and `lxc-wait`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::call::{LxcCall, LxcCommand, NameFrom, bad_arguments, refused};
+use super::getopt::value;
+use crate::engine::State;
+
+pub(super) const FREEZE: LxcCommand = LxcCommand {
+    name: "freeze",
+    usage: "--name=NAME",
+    about: "freezes every process of the container NAME",
+    options: &[],
+    named: NameFrom::Needed,
+    parts: None,
+    run: freeze,
+};
+
+pub(super) const UNFREEZE: LxcCommand = LxcCommand {
+    name: "unfreeze",
+    usage: "--name=NAME",
+    about: "lets the frozen container NAME continue",
+    options: &[],
+    named: NameFrom::Needed,
+    parts: None,
+    run: unfreeze,
+};
+
+pub(super) const WAIT: LxcCommand = LxcCommand {
+    name: "wait",
+    usage: "--name=NAME --state=STATE",
+    about: "waits until the container NAME is in STATE",
+    options: &[
+        value(
+            "state",
+            Some('s'),
+            "STATE",
+            "States to wait for, joined by |: STOPPED, STARTING, RUNNING, STOPPING, ABORTING, FREEZING, FROZEN, THAWED",
+        ),
+        value("timeout", Some('t'), "TMO", "Seconds to wait; 0 checks once"),
+    ],
+    named: NameFrom::Needed,
+    parts: None,
+    run: wait,
+};
+
+fn freeze(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
+    let name = call.name()?;
+    if let Err(error) = call.engine.freeze(&name) {
+        let error = call.engine.explain(error);
+        call.complain(&error.reason());
+        return Err(refused(format!("Failed to freeze {}", call.place())));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn unfreeze(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
+    let (name, state) = call.container()?;
+    // LXC finds nothing to do there.
+    if !state.is_active() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Err(error) = call.engine.unfreeze(&name) {
+        let error = call.engine.explain(error);
+        call.complain(&error.reason());
+        return Err(refused(format!("Failed to unfreeze {}", call.place())));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn wait(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
+    let states = call.value("state").ok_or_else(bad_arguments)?;
+    let read = |it: &str| {
+        let known = State::ALL.into_iter().find(|state| state.word() == it);
+        known.ok_or_else(|| refused(format!("invalid state '{it}'")))
+    };
+    let states = states.split('|').map(read).collect::<anyhow::Result<Vec<State>>>()?;
+    let seconds = call.value("timeout").map(str::parse::<i64>).transpose();
+    let seconds = seconds.map_err(|_other| bad_arguments())?;
+    // A negative number of seconds means for ever.
+    let timeout = seconds.and_then(|it| u64::try_from(it).ok()).map(Duration::from_secs);
+    let reached = call.engine.wait(&call.name()?, &states, timeout)?;
+    Ok(if reached { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
