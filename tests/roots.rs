@@ -89,26 +89,6 @@ fn changes_of_an_overlay_are_kept_in_its_upper_directory() {
 }
 
 #[test]
-fn an_upper_directory_is_one_running_containers_alone() {
-    let Some(base) = base() else { return };
-    let (lxcpath, dir) = (Lxcpath::new(), tempfile::tempdir().unwrap());
-    let upper = dir.path().join("the upper");
-    let root = format!("overlay:{}:{}", base.path().display(), upper.display());
-    let (one, other) = (create(&lxcpath, "one", &root, &[]), create(&lxcpath, "other", &root, &[]));
-    start(&lxcpath, &one);
-    let said = lxcpath.refused(&["start", &other, "--", "/bin/sleep", "1000"], 1);
-    let who = format!("the container {one} runs on {} as well", upper.display());
-    assert!(said.contains(&who) && said.contains("config)"), "{said}");
-    assert_eq!(lxcpath.state(&other), "STOPPED");
-    // Its own next run is none beside it.
-    lxcpath.ok(&["stop", "-r", "-t", "0", &one]);
-    wait_until("the next run", || lxcpath.state(&one) == "RUNNING");
-    lxcpath.ok(&["stop", "-k", &one]);
-    start(&lxcpath, &other);
-    lxcpath.ok(&["stop", "-k", &other]);
-}
-
-#[test]
 fn an_overlay_has_several_lower_directories_with_any_names() {
     let Some(base) = base() else { return };
     let (lxcpath, top) = (Lxcpath::new(), tempfile::tempdir().unwrap());

@@ -12,4 +12,3 @@ pub(in crate::engine) mod record;
 pub(in crate::engine) mod removal;
 mod shares;
 pub(in crate::engine) mod supervisor;
-pub(in crate::engine) mod upper;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The table's path below /proc.
 pub(in crate::engine) const FILE: &str = "self/mountinfo";
@@ -15,22 +15,6 @@ pub(in crate::engine) fn points(text: &[u8]) -> impl Iterator<Item = PathBuf> {
     let fields =
         text.split(|it| *it == b'\n').filter_map(|it| it.split(|it| *it == b' ').nth(POINT));
     fields.map(unescaped)
-}
-
-/// Returns the options of each file system of type `kind` that is mounted at `point`.
-pub(in crate::engine) fn mounted_at<'a>(
-    text: &'a [u8],
-    point: &'a Path,
-    kind: &'a [u8],
-) -> impl Iterator<Item = &'a [u8]> {
-    text.split(|it| *it == b'\n').filter_map(move |line| {
-        let mut fields = line.split(|it| *it == b' ');
-        let at = fields.nth(POINT).map(unescaped)?;
-        // The optional fields end here; the type, the source and the options follow.
-        let mut rest = fields.skip_while(|it| *it != b"-").skip(1);
-        let is_kind = rest.next()? == kind;
-        (at == point && is_kind).then(|| rest.nth(1))?
-    })
 }
 
 /// Undoes mountinfo's `\040` for blank, tab, newline and backslash.

@@ -141,7 +141,7 @@ fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, RunError> {
     }
     reclaim::clean_up_held(&run.lxcpath, &run.name).map_err(RunError::Reclaim)?;
     // Everything that can fail by configuration fails before anything is made.
-    let opened = Opened::by(&run)?;
+    let opened = Opened::by(&run.spec)?;
     let (steps, log) = (run.steps(&opened)?, Log::open(&run.spec)?);
     delegation::seek(run.lxcpath.host(), &format!("wharf: container {}", run.name));
     let hierarchies = groups::find(&run).map_err(RunError::Cgroup)?;

@@ -45,7 +45,7 @@ pub(super) fn start(run: &mut Run, mut watch: Watch, exit: Exit) -> Result<Watch
 fn renew(run: &mut Run, watch: &mut Watch) -> Result<(), RunError> {
     let again = run.start.load(Verb::Start, &run.lxcpath, &run.name);
     (run.config, run.spec) = again.map_err(|it| RunError::Config(Box::new(it)))?;
-    let opened = Opened::by(run)?;
+    let opened = Opened::by(&run.spec)?;
     let steps = run.steps(&opened)?;
     let desk = &mut watch.desk;
     desk.life.log = Log::open(&run.spec)?;

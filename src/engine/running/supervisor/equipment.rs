@@ -15,10 +15,8 @@ use super::viewer::{self, Viewer};
 use crate::engine::entry::plan::WindowSize;
 use crate::engine::entry::relay::BlockedSignals;
 use crate::engine::running::command_socket::Seat;
-use crate::engine::running::upper;
 use crate::engine::sys;
-use crate::engine::terms::rootfs::{Layers, Storage};
-use crate::engine::terms::spec::{At, Spec};
+use crate::engine::terms::spec::Spec;
 
 /// The host's files that the console is copied to.
 #[derive(Debug)]
@@ -28,10 +26,8 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// Opens what the run's description names.
-    pub(super) fn by(run: &Run) -> Result<Self, RunError> {
-        let spec = &run.spec;
-        check_root(run)?;
+    /// Opens what `spec` names.
+    pub(super) fn by(spec: &Spec) -> Result<Self, RunError> {
         let rootfs = spec.rootfs.as_ref().and_then(|it| it.value.storage.changed());
         let console = &spec.console;
         let log = console.logfile.as_ref().map(|path| {
@@ -64,16 +60,6 @@ impl Opened {
         let buffer = spec.console.buffer_bytes;
         console.map(|it| ConsoleTerminal::new(it, self.log, buffer)).transpose()
     }
-}
-
-/// Refuses an upper directory on which another runs. Images have locks, but what is mounted of an
-/// overlay keeps no file open.
-fn check_root(run: &Run) -> Result<(), RunError> {
-    let Some(At { value: root, place }) = &run.spec.rootfs else { return Ok(()) };
-    let Storage::Overlay(Layers { upper, .. }) = &root.storage else { return Ok(()) };
-    let Some(holder) = upper::holder(run.lxcpath.host(), upper) else { return Ok(()) };
-    let place = place.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();
-    Err(RunError::SharedUpper { path: upper.clone(), holder, place })
 }
 
 /// What serves a running container; acquiring each can fail.

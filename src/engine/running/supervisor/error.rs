@@ -62,11 +62,6 @@ pub(super) enum RunError {
     LogFile { path: PathBuf, source: io::Error },
     #[error("open lxc.log.file {path}")]
     Log { path: PathBuf, source: io::Error },
-    #[error(
-        "lxc.rootfs.path: {holder} runs on {path} as well, and each would lose what the other changes; \
-         stop it, or give this one an upper directory of its own{place}"
-    )]
-    SharedUpper { path: PathBuf, holder: String, place: String },
     #[error("open lxc.console.path {path}")]
     ConsolePath { path: PathBuf, source: io::Error },
     #[error("take over the terminal")]
@@ -98,7 +93,6 @@ impl RunError {
             | Self::LogFile { .. }
             | Self::Log { .. }
             | Self::ConsolePath { .. }
-            | Self::SharedUpper { .. }
             | Self::Terminal(_)
             | Self::Watch(_) => ErrorKind::Failed,
         }
