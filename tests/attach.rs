@@ -174,6 +174,33 @@ fn what_a_command_leaves_in_the_background_outlives_it() {
 }
 
 #[test]
+fn a_key_that_stops_leaves_no_terminal_without_an_answer() {
+    let Some(guest) = Box::new("stopped") else { return };
+    let script = "trap 'exit 7' INT; echo ready; while :; do sleep 0.1; done";
+    let args = ["execute", &guest.name, "--", "/bin/sh", "-c", script];
+    let mut screen = Screen::spawn(guest.lxcpath.command(&args), 80, 24);
+    screen.wait_for("ready");
+    screen.keys("\x1a");
+    screen.wait_for("^Z");
+    screen.keys("\x03");
+    assert_eq!(screen.exit().code(), Some(7));
+}
+
+#[test]
+fn a_command_has_its_terminal_where_its_input_is_a_pipe() {
+    let Some(guest) = Box::new("piped") else { return };
+    let script = "read it; echo \"$it\" > /dev/tty";
+    let args = ["execute", &guest.name, "--", "/bin/sh", "-c", script];
+    let wharf = guest.lxcpath.command(&args);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "echo pip''ed | \"$@\"", "sh"]);
+    shell.arg(wharf.get_program()).args(wharf.get_args());
+    let mut screen = Screen::spawn(shell, 80, 24);
+    screen.wait_for("piped");
+    assert_eq!(screen.exit().code(), Some(0));
+}
+
+#[test]
 fn what_a_terminal_echoes_is_not_what_a_command_says() {
     let Some(guest) = Box::new("echo") else { return };
     guest.start(&[]);

@@ -217,9 +217,13 @@ impl Elsewhere {
 
 impl Drop for Elsewhere {
     fn drop(&mut self) {
+        // A process on its way out of them may take a moment.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
         for it in &self.0 {
-            _ = fs::remove_dir(it.join("wharf.leaf"));
-            _ = fs::remove_dir(it);
+            while it.exists() && std::time::Instant::now() < deadline {
+                _ = fs::remove_dir(it.join("wharf.leaf"));
+                _ = fs::remove_dir(it);
+            }
         }
     }
 }

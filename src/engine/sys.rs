@@ -415,11 +415,12 @@ pub(in crate::engine) fn wait_signal() -> i32 {
     unsafe { libc::sigwaitinfo(all.as_ref(), std::ptr::null_mut()) }
 }
 
-/// Reaps one ended child without waiting: its pid and wait status.
+/// Reports one child that has ended, which is reaped, or stopped, without waiting: its pid and wait
+/// status.
 pub(in crate::engine) fn wait_any() -> nix::Result<Option<(i32, i32)>> {
     let mut status = 0;
     // SAFETY: waitpid writes the status.
-    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG | libc::WUNTRACED) };
     Errno::result(pid).map(|pid| (pid > 0).then_some((pid, status)))
 }
 

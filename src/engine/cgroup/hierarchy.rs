@@ -77,7 +77,9 @@ impl Hierarchy {
         if below.is_empty() || below.split('/').any(|it| it == "..") {
             return None;
         }
-        let own = Path::new(below).file_name().map(|it| self.base.join(it));
+        // Where that is the root, the group of this name is another one.
+        let own = Path::new(below).file_name().filter(|_| self.base != self.mount);
+        let own = own.map(|it| self.base.join(it));
         [Some(self.mount.join(below)), own].into_iter().flatten().find(|it| it.is_dir())
     }
 }

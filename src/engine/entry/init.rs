@@ -129,12 +129,22 @@ fn reap_all(command: i32) -> Option<i32> {
     let mut code = None;
     loop {
         match sys::wait_any() {
+            Ok(Some((_, status))) if libc::WIFSTOPPED(status) => go_on(command, status),
             Ok(Some((pid, status))) if pid == command => {
                 code = Some(i32::from(Exit::from_wait_status(status).shell_code()));
             }
             Ok(Some(_)) | Err(Errno::EINTR) => (),
             Ok(None) | Err(_) => return code,
         }
+    }
+}
+
+/// Lets the command continue that a key of its terminal has stopped: no shell is here to do that. It
+/// would not have stopped in a session of its own, whose groups the kernel takes for orphaned.
+fn go_on(command: i32, status: i32) {
+    if [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU].contains(&libc::WSTOPSIG(status)) {
+        // It may have ended meanwhile.
+        _ = sys::kill(-command, libc::SIGCONT);
     }
 }
 

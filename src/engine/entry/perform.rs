@@ -121,9 +121,9 @@ impl Broken {
 }
 
 impl<'a> Site<'a> {
-    /// Returns the container's side of the console, if it is the standard input.
-    fn typed_console(&self) -> Option<BorrowedFd<'_>> {
-        self.made.console.as_ref().filter(|_| !self.inherit[0]).map(OwnedFd::as_fd)
+    /// Returns the container's side of the console, if it has one.
+    fn console(&self) -> Option<BorrowedFd<'_>> {
+        self.made.console.as_ref().map(OwnedFd::as_fd)
     }
 
     pub(in crate::engine) fn new(
@@ -215,7 +215,9 @@ fn perform_one(step: &Step, site: &mut Site<'_>, asker: Asker<'_>) -> Result<(),
         Step::Filter { program, notifies, .. } => confine::filter(program, *notifies, asker)?,
         Step::EnterShared { space, .. } => site.enter_shared(*space)?,
         Step::Hook(hook) => hook::run(hook, site.said)?,
-        Step::Appear { namespaces } => visit::appear(site.supervisor, *namespaces)?,
+        Step::Appear { namespaces, awaited } => {
+            visit::appear(site.supervisor, *namespaces, *awaited)?;
+        }
         Step::WorkDir { dir } => enter(dir)?,
         Step::Exec(program) => return Err(exec::exec(program)),
     }
@@ -363,13 +365,13 @@ fn become_init(mask: u64, asked: Option<ShutdownSignals>, site: &mut Site<'_>) -
     init::hold_signals(asked)?;
     // A container with fewer descriptors than that does without.
     let gate = nix::unistd::pipe2(OFlag::O_CLOEXEC).ok();
-    if let Some(console) = site.typed_console() {
+    if let Some(console) = site.console() {
         nix::unistd::setsid()?;
         sys::take_terminal(console)?;
     }
     match sys::fork()? {
         None => {
-            if let Some(console) = site.typed_console() {
+            if let Some(console) = site.console() {
                 let own = nix::unistd::getpid();
                 nix::unistd::setpgid(own, own)?;
                 // The signal for who does this in the background is blocked.
@@ -410,7 +412,7 @@ fn nothing() -> nix::Result<OwnedFd> {
 
 fn open_session(site: &mut Site<'_>, terminal: SessionTerminal) -> nix::Result<()> {
     sys::reset_signals();
-    if terminal != SessionTerminal::Inits || site.typed_console().is_none() {
+    if terminal != SessionTerminal::Inits || site.console().is_none() {
         nix::unistd::setsid()?;
     }
     match site.made.console.take() {

@@ -70,7 +70,9 @@ fn leads_to_the_host(value: &str) -> bool {
 const OPEN: [&str; 9] = ["dev", "home", "media", "mnt", "proc", "run", "srv", "sys", "tmp"];
 /// Below one of these is what an image brings: LXC's directory and its place for a mounted root, the
 /// root of every container that is made from an image, and what its copies change.
-const OF_CONTAINERS: [&str; 6] = ["lxc", "overlay", "rootfs", "tmp", ".", ".."];
+/// Others write to some directories at any depth.
+const OF_CONTAINERS: [&str; 9] =
+    ["lxc", "overlay", "rootfs", "tmp", "run", "lock", "crash", ".", ".."];
 
 fn is_beside_containers(path: &str) -> bool {
     let mut parts = path.split('/').filter(|it| !it.is_empty()).peekable();
@@ -108,8 +110,8 @@ const BEGINNINGS: [&str; 6] = [
     "CREDENTIALS DBUS DISPLAY DOCKER GIO_ GTK G_ LISTEN_ LXC NOTIFY_ NVIDIA QT_ SYSTEMD UDEV \
      WATCHDOG WHARF XDG_",
     "LESS MAN NCURSES TERM TMUX VIM",
-    "APT BLKID BTRFS BZIP CURL DEB DM_ DPKG E2FS GIT GNUPG GREP_ GZIP IPTABLES KRB5 LIB LOOPDEV LVM \
-     MKE2FS MKFS MODPROBE OPENSSL RSYNC SSH SSL SUDO TAR_ WGET XTABLES XZ_ ZFS ZPOOL",
+    "APT BLKID BTRFS BZIP CURL DEB DM_ DPKG E2FS GIT GNUPG GREP_ GZIP IPROUTE IPTABLES KRB5 LIB \
+     LOOPDEV LVM MKE2FS MKFS MODPROBE OPENSSL RSYNC SSH SSL SUDO TAR_ TC_ WGET XTABLES XZ_ ZFS ZPOOL",
 ];
 
 /// Ends of names by which programs are told what to load, run or ask.
@@ -199,6 +201,9 @@ mod tests {
             "WORD=x,/tmp/y",
             "WORD=/proc/self/cwd",
             "WORD=../x",
+            "WORD=/var/run/user/1000/x",
+            "WORD=/var/lock/x",
+            "TC_LIB_DIR=/usr/lib/tc",
             "WORD=é",
         ];
         for variable in others {

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::statfs::{NSFS_MAGIC, fstatfs};
+use nix::unistd::geteuid;
 
 use crate::engine::entry::perform::SharedSpace;
 use crate::engine::host::lxcpath::Lxcpath;
@@ -44,6 +45,11 @@ enum ShareFault {
     OtherKind,
     #[error("that container is another user's, who decides what is in it")]
     AnotherUsers,
+    #[error(
+        "its root may see this process, and could take it over and with it your account; share that \
+         of a container with a pid namespace of its own"
+    )]
+    Exposed,
     #[error("{}", words(.0))]
     Open(#[source] io::Error),
     #[error("{0}")]
@@ -57,7 +63,7 @@ impl ShareError {
             ShareFault::Meaningless | ShareFault::NotNamespace | ShareFault::OtherKind => {
                 ErrorKind::Invalid
             }
-            ShareFault::AnotherUsers => ErrorKind::Denied,
+            ShareFault::AnotherUsers | ShareFault::Exposed => ErrorKind::Denied,
             ShareFault::Open(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 ErrorKind::Denied
             }
@@ -84,7 +90,11 @@ pub(in crate::engine) fn open(
 ) -> Result<Shares, ShareError> {
     let mut shares = Shares::default();
     for (space, At { value: from, place }) in namespaces.shared() {
-        let (file, pid) = open_one(lxcpath, space, from).map_err(|fault| ShareError {
+        let opened = open_one(lxcpath, space, from).and_then(|(file, pid)| {
+            let exposed = space == Space::User && !geteuid().is_root() && sees_us(lxcpath, pid);
+            if exposed { Err(ShareFault::Exposed) } else { Ok((file, pid)) }
+        });
+        let (file, pid) = opened.map_err(|fault| ShareError {
             space,
             from: from.clone(),
             fault,
@@ -117,6 +127,14 @@ pub(in crate::engine) fn other_users(lxcpath: &Lxcpath, spec: &Spec, pid: i32) -
             shown(&from.value)
         )
     })
+}
+
+/// Returns whether the process may be in the pid namespace of this one.
+fn sees_us(lxcpath: &Lxcpath, pid: Option<i32>) -> bool {
+    let of = |path: std::path::PathBuf| std::fs::read_link(path).ok();
+    let own = of(lxcpath.host().proc().join("self/ns/pid"));
+    let its = pid.and_then(|it| of(lxcpath.host().of_process(it, "ns/pid")));
+    own.is_none() || its.is_none() || own == its
 }
 
 /// Returns whether the process may trace those of the host's users, if its own are the same.

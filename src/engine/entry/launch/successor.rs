@@ -9,7 +9,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 
 use super::{LaunchError, Launched, end, error, wait_for_report};
 use crate::engine::entry::plan::Step;
-use crate::engine::entry::report::{ChildReport, receive};
+use crate::engine::entry::report::{ChildReport, go, receive};
 
 /// Returns whether the plan has one.
 pub(super) fn is_planned(steps: &[Step]) -> bool {
@@ -35,7 +35,7 @@ pub(super) fn take(
     // It has ended by itself, or has nothing left to do.
     end(launched.pid, launched.pidfd.as_fd());
     (launched.pid, launched.pidfd) = (pid, pidfd);
-    Ok(())
+    go(socket).map_err(LaunchError::Report)
 }
 
 /// Returns the pid of the process, which must be a child of this one: it is not reaped, and so nobody

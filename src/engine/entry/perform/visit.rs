@@ -59,8 +59,10 @@ pub(super) fn leave_host(site: &Site<'_>) -> nix::Result<()> {
 
 /// Creates the process that stays in the container, which continues here; this one is done. By
 /// clone(2), as many filters deny clone3(2), whose flags they cannot see.
-pub(super) fn appear(maker: BorrowedFd<'_>, namespaces: i32) -> nix::Result<()> {
+/// If it is `awaited`, it waits until its maker knows it: both report on one socket.
+pub(super) fn appear(maker: BorrowedFd<'_>, namespaces: i32, awaited: bool) -> nix::Result<()> {
     match sys::clone_sibling(namespaces)? {
+        Side::Child if awaited => report::answered(maker).map(drop).map_err(|(_, errno)| errno),
         Side::Child => Ok(()),
         Side::Parent { pidfd, .. } => {
             if report::born(maker, pidfd.as_fd()).is_err() {

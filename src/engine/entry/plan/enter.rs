@@ -75,7 +75,7 @@ pub(in crate::engine) fn enter(entering: Entering) -> Result<Vec<Step>, PlanErro
         Step::Identity { uid: entering.uid, gid: entering.gid, groups: Vec::new() },
         Step::LimitCapabilities { mask },
         Step::WorkDir { dir: c"/".to_owned() },
-        Step::Appear { namespaces: 0 },
+        Step::Appear { namespaces: 0, awaited: false },
         Step::Session { terminal: SessionTerminal::Ours },
         Step::Exec(entering.program),
     ]);

@@ -105,6 +105,8 @@ pub(in crate::engine) enum Step {
     Appear {
         /// The `CLONE_NEW*` flags of those that it is born with.
         namespaces: i32,
+        /// It does nothing before its maker knows it.
+        awaited: bool,
     },
     WorkDir {
         dir: CString,
@@ -185,8 +187,8 @@ impl fmt::Display for Step {
             }
             Self::Hook(it) => f.write_str(&it.text),
             Self::Filter { .. } => write!(f, "load the seccomp profile"),
-            Self::Appear { namespaces: 0 } => write!(f, "create a process in the container"),
-            Self::Appear { namespaces } => {
+            Self::Appear { namespaces: 0, .. } => write!(f, "create a process in the container"),
+            Self::Appear { namespaces, .. } => {
                 let own = Space::ALL.into_iter().filter(|it| namespaces & it.flag() != 0);
                 let own: Vec<&str> = own.map(Space::word).collect();
                 write!(f, "create a process there with namespaces of its own ({})", own.join(", "))

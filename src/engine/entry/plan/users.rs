@@ -39,7 +39,7 @@ pub(super) fn enter(spec: &Spec) -> Vec<Step> {
     // In the order of `Space`: the others may belong to these users.
     let mut steps: Vec<Step> = enter_shared(spec, |it| !SHARED_INSIDE.contains(&it)).collect();
     let namespaces = spec.namespaces.at_birth() as i32;
-    steps.extend([Step::Appear { namespaces }, Step::DieWithSupervisor]);
+    steps.extend([Step::Appear { namespaces, awaited: true }, Step::DieWithSupervisor]);
     steps
 }
 

@@ -96,18 +96,20 @@ fn what_lxc_is_making_is_left_alone_until_it_has_ended() {
     let home = dir.path().join("lxc/part-c-create");
     fs::create_dir_all(&home).unwrap();
     let partial = fs::File::create(home.join("partial")).unwrap();
-    let lock = libc::flock {
-        l_type: libc::F_WRLCK as libc::c_short,
+    let lock = |how: libc::c_int| libc::flock {
+        l_type: how as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
         l_start: 0,
         l_len: 0,
         l_pid: 0,
     };
-    nix::fcntl::fcntl(&partial, nix::fcntl::FcntlArg::F_OFD_SETLK(&lock)).unwrap();
+    let set = |it| nix::fcntl::fcntl(&partial, nix::fcntl::FcntlArg::F_OFD_SETLK(&it)).unwrap();
+    set(lock(libc::F_WRLCK));
     let refused = engine.create(&name(), &Create::default()).unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Busy, "{refused:#}");
     assert!(home.join("partial").exists());
-    drop(partial);
+    // Closed it would stay locked by a process that another test is just creating.
+    set(lock(libc::F_UNLCK));
     engine.create(&name(), &Create::default()).unwrap();
     assert!(!home.join("partial").exists());
 }
