@@ -59,7 +59,9 @@ enum StopError {
     TimedOut,
     #[error("its init has no handler for {}, so asking it has no effect; stop it without -W or --nokill, or kill it with -k", signal::name(*.0))]
     Deaf(i32),
-    #[error("its init is a shell, which does not restart on {}; without -W or --nokill, wharf stops it and starts it again", signal::name(*.0))]
+    #[error("its init has no handler for {}, so asking it to restart has no effect; stop it and start it again instead", signal::name(*.0))]
+    DeafToReboot(i32),
+    #[error("its init is a shell, which does not restart on {}; stop it and start it again instead", signal::name(*.0))]
     Shell(i32),
     #[error("it stopped and did not start again: {0}")]
     NotBack(String),
@@ -85,6 +87,7 @@ impl StopError {
             | Self::Reclaim(_)
             | Self::Signal(_)
             | Self::Deaf(_)
+            | Self::DeafToReboot(_)
             | Self::Shell(_)
             | Self::NotBack(_)
             | Self::Lost => ErrorKind::Failed,
@@ -110,6 +113,7 @@ impl StopError {
             | Self::Alive(_)
             | Self::TimedOut
             | Self::Deaf(_)
+            | Self::DeafToReboot(_)
             | Self::Shell(_)
             | Self::NotBack(_)
             | Self::Supervisor => false,

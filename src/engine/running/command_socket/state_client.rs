@@ -65,7 +65,8 @@ impl Client {
 impl StateClient {
     /// Waits for the change; `None` when `timeout` ran out. Without one it waits for ever.
     pub fn wait(&self, timeout: Option<Duration>) -> Result<Option<State>, SocketError> {
-        let deadline = timeout.map(|it| Instant::now() + it);
+        // A time beyond the clock's end means for ever.
+        let deadline = timeout.and_then(|it| Instant::now().checked_add(it));
         let mut message = [0; wire::EVENT];
         loop {
             let now = Instant::now();

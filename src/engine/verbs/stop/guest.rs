@@ -193,7 +193,7 @@ impl<'a> Guest<'a> {
         if halt::hears(self.pid, signal) {
             StopError::Shell(signal)
         } else {
-            StopError::Deaf(signal)
+            StopError::DeafToReboot(signal)
         }
     }
 
@@ -276,7 +276,8 @@ impl<'a> Guest<'a> {
         }
         let shell = halt::is_shell(self.pid);
         self.signal(signal)?;
-        let deadline = timeout.map(|it| Instant::now() + it);
+        // A time beyond the clock's end means for ever.
+        let deadline = timeout.and_then(|it| Instant::now().checked_add(it));
         loop {
             let left = deadline.map(|it| it.saturating_duration_since(Instant::now()));
             let step = left.map_or(LOOK_AT_SHELL, |it| it.min(LOOK_AT_SHELL));
