@@ -27,7 +27,8 @@ pub(super) const LINK: Subcommand = Subcommand {
     notes: "\
 Makes DIR/lxc-start, DIR/lxc-ls and so on, each a symbolic link to this program, which then takes
 LXC's options and gives LXC's output and exit codes. `wharf lxc NAME …` does the same without a
-link. What is in DIR and is not such a link is left alone: then none is made.
+link. What is in DIR and is not such a link is left alone: then none is made, and --remove removes
+the others and exits with 1. Any link to a program of this program's file name counts as such.
 
 Examples:
   wharf link ~/bin             links there, before LXC's own in PATH
@@ -86,12 +87,17 @@ fn link(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result
         let did = if remove { "removed" } else { "made" };
         writeln!(invocation.out, "{changed} links {did} in {}", shown_path(&dir))?;
     }
+    if remove && !foreign.is_empty() {
+        invocation.out.flush()?;
+        anyhow::bail!("{} left alone: no link to wharf", foreign.join(", "));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 fn look(place: &Path, program: &Path) -> std::io::Result<AtPlace> {
     match fs::read_link(place) {
-        Ok(target) if target == program => Ok(AtPlace::Ours),
+        // A program that was moved still is this one.
+        Ok(target) if target.file_name() == program.file_name() => Ok(AtPlace::Ours),
         Ok(_) => Ok(AtPlace::Foreign),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(AtPlace::Nothing),
         // It is no link.
