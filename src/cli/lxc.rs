@@ -75,10 +75,15 @@ pub(super) fn main(arguments: &[OsString]) -> Option<ExitCode> {
     if word != WORD {
         return None;
     }
+    let usage = || format!("Usage: wharf lxc COMMAND [OPTIONS]\n\n{}", known());
     let Some((name, rest)) = rest.split_first() else {
-        say(&format!("Usage: wharf lxc COMMAND [OPTIONS]\n\n{}", known()));
+        say(&usage());
         return Some(ExitCode::FAILURE);
     };
+    if name == "--help" || name == "-h" {
+        let written = io::stdout().write_all(usage().as_bytes());
+        return Some(if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     let name = name.to_string_lossy();
     let name = name.strip_prefix(PREFIX).unwrap_or(&name);
     Some(named(name, &format!("{PREFIX}{name}"), rest))

@@ -88,6 +88,12 @@ impl<'a> LxcCall<'a> {
         if given.values("lxcpath").count() > 1 && !many {
             return Err("This command only accepts 1 -P,--lxcpath arguments".to_owned());
         }
+        if given.has("rcfile") && !matches!(command.name, "start" | "execute") {
+            return Err(format!(
+                "{program}: wharf uses the container's own configuration here; only lxc-start and \
+                 lxc-execute take another file (--rcfile)"
+            ));
+        }
         let mut name = given.value("name").map(str::to_owned);
         if command.named == NameFrom::Needed && name.is_none() {
             if given.operands.is_empty() {
@@ -115,6 +121,12 @@ impl<'a> LxcCall<'a> {
         let name = self.name()?;
         let state = self.engine.state(&name)?;
         Ok((name, state))
+    }
+
+    /// Returns the same; none: its name is one that wharf leaves to LXC, so that to wharf there is
+    /// no such container.
+    pub(super) fn container_if_managed(&self) -> anyhow::Result<Option<(Name, State)>> {
+        self.name().map_or(Ok(None), |_managed| self.container().map(Some))
     }
 
     pub(super) fn has(&self, option: &str) -> bool {
@@ -157,13 +169,6 @@ impl<'a> LxcCall<'a> {
         }
     }
 
-    /// Writes a pid to the file that was given for it.
-    pub(super) fn write_pid(&self, pid: u32) -> anyhow::Result<()> {
-        let Some(file) = self.value("pidfile") else { return Ok(()) };
-        std::fs::write(file, format!("{pid}\n"))
-            .map_err(|why| refused(format!("Failed to write pidfile '{file}': {why}")))
-    }
-
     /// Returns the settings by which a container's own log goes where the call's log goes.
     pub(super) fn log_settings(&self) -> anyhow::Result<Vec<(String, String)>> {
         let mut settings = Vec::new();
@@ -188,7 +193,12 @@ pub(super) const COMMON: &[Opt] = &[
     super::getopt::value("logfile", Some('o'), "FILE", "Write messages to FILE, too"),
     super::getopt::value("logpriority", Some('l'), "LEVEL", "Least important message of that log"),
     super::getopt::value("lxcpath", Some('P'), "PATH", "Directory that holds the containers"),
-    super::getopt::value("rcfile", None, "FILE", "Configuration file to use"),
+    super::getopt::value(
+        "rcfile",
+        None,
+        "FILE",
+        "Configuration file to use; only for lxc-start and lxc-execute",
+    ),
 ];
 
 impl LxcCommand {

@@ -21,7 +21,10 @@ pub(super) const CONSOLE: LxcCommand = LxcCommand {
 
 fn console(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
     let tty = match call.value("tty").map(str::parse::<i64>).transpose() {
-        Ok(Some(number)) if number >= 0 => Some(u32::try_from(number)?),
+        Ok(Some(number)) if number >= 0 => {
+            let number = u32::try_from(number);
+            Some(number.map_err(|_too_big| refused("there is no terminal with such a number"))?)
+        }
         Ok(_) => None,
         Err(_) => return Err(bad_arguments()),
     };

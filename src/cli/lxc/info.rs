@@ -54,11 +54,11 @@ impl LxcFacts<'_, '_> {
 }
 
 fn info(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
-    let name = call.name()?;
+    let Ok(name) = call.name() else { return Ok(missing(call)) };
     let container = match call.engine.info(&name) {
         Ok(container) if container.defined || container.state.is_active() => container,
         Err(error) if error.kind != ErrorKind::NotFound => return Err(error.into()),
-        Ok(_) | Err(_) => return Ok(missing(call, &name)),
+        Ok(_) | Err(_) => return Ok(missing(call)),
     };
     let keys: Vec<String> = call.given.values("config").map(str::to_owned).collect();
     let [state, pid, ips, stats, raw] =
@@ -91,8 +91,9 @@ fn info(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
 }
 
 /// LXC's words, which have no name of the program before them.
-fn missing(call: &LxcCall<'_>, name: &Name) -> ExitCode {
+fn missing(call: &LxcCall<'_>) -> ExitCode {
     if !call.has("quiet") {
+        let name = shown(call.name.as_deref().unwrap_or_default());
         super::say(&format!("{name} doesn't exist\n"));
     }
     ExitCode::FAILURE

@@ -22,12 +22,17 @@ pub(super) const ATTACH: LxcCommand = LxcCommand {
         value("arch", Some('a'), "ARCH", "Not supported: another architecture"),
         value("namespaces", Some('s'), "FLAGS", "Not supported: only these namespaces"),
         flag("remount-sys-proc", Some('R'), "Not supported: mount /proc and /sys anew"),
-        flag("clear-env", None, "Pass no variable except TERM"),
+        flag("clear-env", None, "Pass no variable; PATH is the default one"),
         flag("keep-env", None, "Pass this environment on (default)"),
         value("keep-var", None, "NAME", "With --clear-env: pass this variable all the same"),
-        value("set-var", Some('v'), "NAME=VALUE", "Set this variable"),
+        value(
+            "set-var",
+            Some('v'),
+            "NAME=VALUE",
+            "Set this variable; without =VALUE: do not pass it",
+        ),
         value("pty-log", Some('L'), "FILE", "Not supported: write the output there, too"),
-        value("rcfile", Some('f'), "FILE", "Accepted; the container runs with its own"),
+        value("rcfile", Some('f'), "FILE", "Not supported: the container runs with its own"),
         value("uid", Some('u'), "UID", "User that runs COMMAND"),
         value("gid", Some('g'), "GID", "Group that runs COMMAND"),
         value("context", Some('c'), "CONTEXT", "Not supported: an SELinux context"),
@@ -55,13 +60,18 @@ fn attach(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
     };
     let last = call.given.options.iter().rfind(|it| matches!(it.0, "clear-env" | "keep-env"));
     let clear_environment = last.is_some_and(|it| it.0 == "clear-env");
-    let mut environment = Vec::new();
+    let (mut environment, mut without) = (Vec::new(), Vec::new());
     for it in call.given.values("keep-var").filter(|_| clear_environment) {
         environment.extend(std::env::var(it).ok().map(|value| (it.to_owned(), value)));
     }
     for it in call.given.values("set-var") {
-        let (key, value) = it.split_once('=').ok_or_else(bad_arguments)?;
-        environment.push((key.to_owned(), value.to_owned()));
+        // LXC sets it by putenv(3), which removes a variable that is given without a value.
+        let (key, value) = it.split_once('=').map_or((it, None), |(key, it)| (key, Some(it)));
+        environment.retain(|(other, _): &(String, String)| other != key);
+        match value {
+            Some(value) => environment.push((key.to_owned(), value.to_owned())),
+            None => without.push(key.to_owned()),
+        }
     }
     let attach = Attach {
         argv: call.given.operands.clone(),
@@ -69,6 +79,10 @@ fn attach(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
         gid: id("gid")?,
         environment,
         clear_environment,
+        without,
+        bare: clear_environment,
+        // One that was removed has no name to look for.
+        cwd: std::env::current_dir().ok(),
     };
     let exit = call.engine.attach(&name, &attach)?;
     Ok(ExitCode::from(exit.shell_code()))

@@ -1,5 +1,6 @@
 //! `lxc-start`, `lxc-execute`, `lxc-stop` and `lxc-destroy`.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -35,7 +36,12 @@ pub(super) const START: LxcCommand = LxcCommand {
         value("console", Some('c'), "FILE", "Show the console there as well"),
         value("console-log", Some('L'), "FILE", "Write the output of the console there"),
         flag("close-all-fds", Some('C'), "Close inherited files (always so)"),
-        value("pidfile", Some('p'), "FILE", "Write the pid of its supervisor there"),
+        value(
+            "pidfile",
+            Some('p'),
+            "FILE",
+            "Write the pid of its supervisor there; stays after -d, goes after -F",
+        ),
         SHARE_NET,
         SHARE_IPC,
         SHARE_UTS,
@@ -73,7 +79,12 @@ pub(super) const STOP: LxcCommand = LxcCommand {
     options: &[
         flag("reboot", Some('r'), "Restart it instead"),
         flag("nowait", Some('W'), "Ask it, and return at once"),
-        value("timeout", Some('t'), "T", "Wait T seconds before it is killed; -1 is for ever"),
+        value(
+            "timeout",
+            Some('t'),
+            "T",
+            "Wait T seconds before it is killed, or -r fails; -1 is for ever",
+        ),
         flag("kill", Some('k'), "Kill it at once"),
         flag("nokill", None, "Never kill it; fail when the time is up"),
         flag("nolock", None, "Take no locks; only with -k"),
@@ -89,7 +100,7 @@ pub(super) const DESTROY: LxcCommand = LxcCommand {
     about: "removes the container NAME",
     options: &[
         flag("force", Some('f'), "Kill it first if it is running"),
-        flag("snapshots", Some('s'), "Remove its snapshots, too"),
+        flag("snapshots", Some('s'), "Not supported: refused if it has snapshots"),
     ],
     named: NameFrom::Needed,
     parts: None,
@@ -107,17 +118,26 @@ fn start(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
         return Err(refused("No container config specified"));
     }
     let last = call.given.options.iter().rfind(|it| matches!(it.0, "daemon" | "foreground"));
-    let started = if last.is_some_and(|it| it.0 == "foreground") {
-        call.write_pid(std::process::id())?;
+    let foreground = last.is_some_and(|it| it.0 == "foreground");
+    let file = call.value("pidfile").map(PidFile::create).transpose()?;
+    let started = if foreground {
+        file.as_ref().map_or(Ok(()), |it| it.write(std::process::id()))?;
         call.engine.start_foreground(&name, &start).map(drop)
     } else {
         call.engine.start(&name, &start)
     };
+    // If another command was faster, the file may be that one's.
+    let over = started.as_ref().map_or_else(|it| it.kind != ErrorKind::Running, |()| foreground);
+    if let Some(file) = file.as_ref().filter(|_| over) {
+        file.remove();
+    }
     if let Err(error) = started {
         return Err(did_not_start(call, error));
     }
-    if let Some(supervisor) = call.engine.supervisor_pid(&name) {
-        call.write_pid(supervisor.cast_unsigned())?;
+    if let (Some(file), false) = (&file, foreground)
+        && let Some(supervisor) = call.engine.supervisor_pid(&name)
+    {
+        file.write(supervisor.cast_unsigned())?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -145,28 +165,15 @@ fn execute(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
     if state.is_active() {
         return Err(refused(format!("Container is already running: {state}")));
     }
+    if start.config.is_none() && !call.engine.is_defined(&name) {
+        return Err(refused("Executing a container with no configuration file may crash the host"));
+    }
     if call.has("daemon") {
-        return background(call, &name, start);
+        call.engine.execute_in_background(&name, &start)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let exit = call.engine.execute(&name, &start)?;
     Ok(ExitCode::from(exit.shell_code()))
-}
-
-/// Runs the command below an init of wharf's own, in the background.
-fn background(call: &mut LxcCall<'_>, name: &Name, mut start: Start) -> anyhow::Result<ExitCode> {
-    if start.config.is_none() && !call.engine.is_defined(name) {
-        return Err(refused("Executing a container with no configuration file may crash the host"));
-    }
-    // An init command that is also the one of an application is run below wharf's init.
-    let words = std::mem::take(&mut start.argv);
-    let quoted: Vec<String> = words.iter().map(|it| format!("\"{it}\"")).collect();
-    for key in ["lxc.init.cmd", "lxc.execute.cmd"] {
-        if !quoted.is_empty() {
-            start.settings.push((key.to_owned(), quoted.join(" ")));
-        }
-    }
-    call.engine.start(name, &start)?;
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Reads what both have in common.
@@ -187,18 +194,21 @@ fn order(call: &LxcCall<'_>) -> anyhow::Result<Start> {
         let from = call.value(option).map(str::to_owned);
         settings.extend(from.map(|it| (format!("lxc.namespace.share.{kind}"), it)));
     }
-    Ok(Start { argv: call.given.operands.clone(), config: call.rcfile(), settings })
+    let argv = call.given.operands.clone();
+    Ok(Start { argv, config: call.rcfile(), settings, tended: false })
 }
 
 fn stop(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
     let way = way(call)?;
-    let (name, state) = call.container()?;
+    let Some((name, state)) = call.container_if_managed()? else {
+        return Err(not_running(call.name.as_deref().unwrap_or_default()));
+    };
     if !state.is_active() && call.engine.restarts_in(&name).is_none() {
-        return Err(not_running(&name));
+        return Err(not_running(name.as_str()));
     }
     match call.engine.stop(&name, way) {
         Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(error) if error.kind == ErrorKind::NotRunning => Err(not_running(&name)),
+        Err(error) if error.kind == ErrorKind::NotRunning => Err(not_running(name.as_str())),
         // It was asked, which is all that LXC reports.
         Err(error) if matches!(way, Stop::Ask | Stop::AskToReboot) => {
             call.complain(&error.reason());
@@ -208,7 +218,7 @@ fn stop(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn not_running(name: &Name) -> anyhow::Error {
+fn not_running(name: &str) -> anyhow::Error {
     LxcRefusal { text: format!("{name} is not running"), code: NOT_RUNNING }.into()
 }
 
@@ -241,7 +251,8 @@ fn way(call: &LxcCall<'_>) -> anyhow::Result<Stop> {
         (true, ..) => Stop::Kill,
         (false, true, 0) => Stop::AskToReboot,
         (false, false, 0) => Stop::Ask,
-        (false, true, _) => Stop::Reboot { timeout, then_kill },
+        // LXC never kills for it.
+        (false, true, _) => Stop::Reboot { timeout, then_kill: false },
         (false, false, _) => Stop::Gently { timeout, then_kill },
     })
 }
@@ -250,6 +261,9 @@ fn destroy(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
     let (name, state) = call.container()?;
     if !call.engine.is_defined(&name) && state == State::Stopped {
         return Err(refused("Container is not defined"));
+    }
+    if call.has("snapshots") {
+        check_snapshots(call, &name)?;
     }
     if state.is_active() {
         if !call.has("force") {
@@ -266,4 +280,50 @@ fn destroy(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
     }
     call.engine.destroy(&name)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses while there are snapshots: before anything is stopped for a removal that will fail.
+fn check_snapshots(call: &LxcCall<'_>, name: &Name) -> anyhow::Result<()> {
+    let dir = call.engine.lxcpath().dir().join(name.as_str()).join("snaps");
+    if std::fs::read_dir(&dir).is_ok_and(|mut it| it.next().is_some()) {
+        return Err(refused(format!(
+            "it has snapshots in {}, which wharf does not remove; remove that directory, and \
+             destroy it then",
+            dir.display()
+        )));
+    }
+    Ok(())
+}
+
+/// The file for the pid of a supervisor.
+struct PidFile {
+    path: PathBuf,
+}
+
+impl PidFile {
+    /// Creates or opens it, so that nothing is started if it cannot be written.
+    fn create(file: &str) -> anyhow::Result<Self> {
+        // A supervisor in the foreground changes to another directory.
+        let path = std::path::absolute(file).map_err(|why| Self::failed(Path::new(file), &why))?;
+        let mut options = std::fs::OpenOptions::new();
+        let opened = options.write(true).create(true).truncate(false).open(&path);
+        opened.map_err(|why| Self::failed(&path, &why))?;
+        Ok(Self { path })
+    }
+
+    fn write(&self, pid: u32) -> anyhow::Result<()> {
+        std::fs::write(&self.path, pid.to_string()).map_err(|why| Self::failed(&self.path, &why))
+    }
+
+    fn remove(&self) {
+        // A device or a link was not made here.
+        if self.path.symlink_metadata().is_ok_and(|it| it.is_file()) {
+            // Somebody else may have removed it.
+            _ = std::fs::remove_file(&self.path);
+        }
+    }
+
+    fn failed(path: &Path, why: &std::io::Error) -> anyhow::Error {
+        refused(format!("Failed to write pidfile '{}': {why}", path.display()))
+    }
 }

@@ -32,7 +32,7 @@ pub(super) const LS: LxcCommand = LxcCommand {
             long: "nesting",
             short: None,
             takes: OptTakes::Optional("NUM"),
-            help: "Accepted; containers inside containers are not listed",
+            help: "Not supported: list containers inside containers, too",
         },
         value("filter", None, "REGEX", "Only names in which REGEX is found"),
         value("groups", Some('g'), "GROUPS", "Only containers that are in all of these groups"),
@@ -90,7 +90,13 @@ impl LxcRow {
 }
 
 fn list(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
+    if call.has("nesting") {
+        return Err(refused(
+            "wharf does not list containers inside containers; leave out --nesting",
+        ));
+    }
     call.engine.clear_drafts();
+    mention_unmanaged(call);
     if let Some(options) = call.others.clone() {
         return by_ls(call, &options);
     }
@@ -125,6 +131,16 @@ fn list(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
     let text = table(call, &columns, &rows);
     write!(call.out, "{text}")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says which containers are left out.
+fn mention_unmanaged(call: &mut LxcCall<'_>) {
+    let left = call.engine.unmanaged().unwrap_or_default();
+    if left.is_empty() {
+        return;
+    }
+    let names: Vec<String> = left.iter().map(|it| format!("`{}`", it.name)).collect();
+    call.complain(&format!("left out, as wharf does not manage such names: {}", names.join(", ")));
 }
 
 /// Returns the containers that were asked for, by name.

@@ -32,12 +32,14 @@ fn for_ps(words: &[String]) -> Option<WordParts> {
             "-n" | "--name" | "-P" | "--lxcpath" => {
                 parts.own.extend([word.clone()].into_iter().chain(words.next().cloned()));
             }
-            "--lxc" | "--help" | "--usage" | "--version" => parts.own.push(word.clone()),
+            "--lxc" | "-q" | "--quiet" | "--help" | "--usage" | "--version" => {
+                parts.own.push(word.clone());
+            }
             "--" => {
                 parts.others.extend(words.cloned());
                 break;
             }
-            it if it.starts_with("--name=") || it.starts_with("--lxcpath=") => {
+            it if ["-n", "-P", "--name=", "--lxcpath="].iter().any(|own| it.starts_with(own)) => {
                 parts.own.push(word.clone());
             }
             _ => parts.others.push(word.clone()),
@@ -87,19 +89,43 @@ fn names(call: &LxcCall<'_>) -> anyhow::Result<Vec<Name>> {
     Ok(names)
 }
 
-/// Puts the container before each row, if a column of the table is the pid.
+/// Puts the container before each row, and leaves out what is of no container: some options of ps(1)
+/// list the whole host.
 fn prefixed(table: &str, containers: &HashMap<i32, Name>) -> String {
-    let mut lines = table.lines();
-    let Some(head) = lines.next() else { return String::new() };
-    let column = head.split_whitespace().position(|it| it == "PID");
-    let mut text = format!("{:<10} {}\n", "CONTAINER", shown(head));
-    for line in lines {
-        let pid = column.and_then(|it| line.split_whitespace().nth(it)?.parse::<i32>().ok());
-        let name = pid.and_then(|it| containers.get(&it)).map_or("", Name::as_str);
+    let head = table.lines().next().unwrap_or_default();
+    // Numbers end where their title ends.
+    let end = words(head).find(|it| it.1 == "PID").map(|it| it.0);
+    let mut text = String::new();
+    for (index, line) in table.lines().enumerate() {
+        let name = match (pid(line, end), containers) {
+            (Some(pid), all) => all.get(&pid),
+            (None, all) => words(line).find_map(|it| all.get(&it.1.parse().ok()?)),
+        };
+        let name = match name {
+            Some(name) => name.as_str(),
+            None if index == 0 => "CONTAINER",
+            None => continue,
+        };
         // Writing to a String cannot fail.
         _ = writeln!(text, "{name:<10} {}", shown(line));
     }
     text
+}
+
+/// Returns the number that ends at `end`, if there is one.
+fn pid(line: &str, end: Option<usize>) -> Option<i32> {
+    words(line).find(|it| Some(it.0) == end)?.1.parse().ok()
+}
+
+/// Returns the words of a line, each with the count of characters before its end.
+fn words(line: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut end = 0;
+    line.split(' ').filter_map(move |word| {
+        end += word.chars().count();
+        let found = (end, word);
+        end += 1;
+        (!word.is_empty()).then_some(found)
+    })
 }
 
 #[cfg(test)]
@@ -111,6 +137,8 @@ mod tests {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         let parts = for_ps(&words("-n foo --forest")).unwrap();
         assert_eq!((parts.own, parts.others), (words("-n foo"), words("--forest")));
+        let parts = for_ps(&words("-nfoo -P/x -q aux")).unwrap();
+        assert_eq!((parts.own, parts.others), (words("-nfoo -P/x -q"), words("aux")));
         let parts = for_ps(&words("--lxc -- --forest -n")).unwrap();
         assert_eq!((parts.own, parts.others), (words("--lxc"), words("--forest -n")));
     }
@@ -121,5 +149,17 @@ mod tests {
         let table = "  PID TTY CMD\n    7 ?   init\n";
         let expected = "CONTAINER    PID TTY CMD\nweb            7 ?   init\n";
         assert_eq!(prefixed(table, &containers), expected);
+    }
+
+    #[test]
+    fn rows_of_the_host_are_left_out() {
+        let containers = HashMap::from([(7, "web".parse().unwrap())]);
+        // One title may stand over two words, and the numbers of another process may include 7.
+        let table =
+            "STARTED     RSS   PID CMD\nNov 27        9     7 a b\nNov  7        7     8 c\n";
+        let expected =
+            "CONTAINER  STARTED     RSS   PID CMD\nweb        Nov 27        9     7 a b\n";
+        assert_eq!(prefixed(table, &containers), expected);
+        assert_eq!(prefixed("7\n8\n", &containers), "web        7\n");
     }
 }

@@ -56,11 +56,10 @@ fn freeze(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
 }
 
 fn unfreeze(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
-    let (name, state) = call.container()?;
-    // LXC finds nothing to do there.
-    if !state.is_active() {
+    // LXC finds nothing to do where nothing runs.
+    let Some((name, _)) = call.container_if_managed()?.filter(|it| it.1.is_active()) else {
         return Ok(ExitCode::SUCCESS);
-    }
+    };
     if let Err(error) = call.engine.unfreeze(&name) {
         let error = call.engine.explain(error);
         call.complain(&error.reason());
@@ -75,11 +74,24 @@ fn wait(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
         let known = State::ALL.into_iter().find(|state| state.word() == it);
         known.ok_or_else(|| refused(format!("invalid state '{it}'")))
     };
-    let states = states.split('|').map(read).collect::<anyhow::Result<Vec<State>>>()?;
+    // As with strtok(3), nothing between two bars is not a state.
+    let states = states
+        .split('|')
+        .filter(|it| !it.is_empty())
+        .map(read)
+        .collect::<anyhow::Result<Vec<State>>>()?;
+    if states.is_empty() {
+        return Err(refused("no state to wait for was given"));
+    }
     let seconds = call.value("timeout").map(str::parse::<i64>).transpose();
     let seconds = seconds.map_err(|_other| bad_arguments())?;
     // A negative number of seconds means for ever.
     let timeout = seconds.and_then(|it| u64::try_from(it).ok()).map(Duration::from_secs);
-    let reached = call.engine.wait(&call.name()?, &states, timeout)?;
+    let name = match call.name() {
+        // It is none of wharf's containers, and so does not run.
+        Err(_) if states.contains(&State::Stopped) => return Ok(ExitCode::SUCCESS),
+        name => name?,
+    };
+    let reached = call.engine.wait(&name, &states, timeout)?;
     Ok(if reached { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -101,6 +101,7 @@ fn attach(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resu
         gid: user_or_group(matches, "gid")?,
         environment: pairs(matches, "set-var")?,
         clear_environment: !matches.get_flag("keep-env"),
+        ..Attach::default()
     };
     invocation.permit(Verb::Attach, &name)?;
     let exit = invocation.engine.attach(&name, &attach)?;

@@ -175,5 +175,5 @@ fn order(matches: &ArgMatches) -> anyhow::Result<(Name, Start)> {
         let from = matches.get_one::<String>(id);
         settings.extend(from.map(|it| (format!("lxc.namespace.share.{kind}"), it.clone())));
     }
-    Ok((name, Start { argv, config, settings }))
+    Ok((name, Start { argv, config, settings, tended: false }))
 }

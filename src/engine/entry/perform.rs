@@ -218,7 +218,7 @@ fn perform_one(step: &Step, site: &mut Site<'_>, asker: Asker<'_>) -> Result<(),
         Step::Appear { namespaces, awaited } => {
             visit::appear(site.supervisor, *namespaces, *awaited)?;
         }
-        Step::WorkDir { dir } => enter(dir)?,
+        Step::WorkDir { dir, or_root } => enter(dir, *or_root)?,
         Step::Exec(program) => return Err(exec::exec(program)),
     }
     Ok(())
@@ -468,8 +468,11 @@ fn take_identity(uid: u32, gid: u32, groups: &[u32]) -> nix::Result<()> {
 }
 
 /// Changes to `dir` and checks that it is below the root (C-02 in CVE-2024-21626's class).
-fn enter(dir: &std::ffi::CStr) -> nix::Result<()> {
-    nix::unistd::chdir(dir)?;
+fn enter(dir: &std::ffi::CStr, or_root: bool) -> nix::Result<()> {
+    match nix::unistd::chdir(dir) {
+        Err(_) if or_root => nix::unistd::chdir("/")?,
+        entered => entered?,
+    }
     let here = nix::unistd::getcwd()?;
     if here.is_absolute() { Ok(()) } else { Err(Errno::EXDEV) }
 }

@@ -276,6 +276,7 @@ fn become_payload(
         steps.extend(kernel::parent_death(spec.signals.parent_death));
     }
     steps.push(Step::WorkDir {
+        or_root: false,
         dir: cstring("lxc.init.cwd", spec.init.cwd.as_os_str().as_bytes())?,
     });
     let term = terminal.term.as_deref();

@@ -25,6 +25,9 @@ pub struct Start {
     pub config: Option<PathBuf>,
     /// `key = value` lines applied after the file (`-s`).
     pub settings: Vec<(String, String)>,
+    /// The command is not pid 1 but the child of wharf's own init, as with `execute`.
+    #[serde(default)]
+    pub tended: bool,
 }
 
 impl Start {
@@ -76,7 +79,7 @@ impl Start {
         }
         if !self.argv.is_empty() {
             spec.init.argv.clone_from(&self.argv);
-            spec.init.tended = false;
+            spec.init.tended = self.tended;
         } else if spec.rootfs.is_none() && config.get("lxc.init.cmd").is_none_or(|it| it.is_empty())
         {
             return Err(Error::new(verb, name, ErrorKind::Invalid, HOST_INIT));

@@ -8,6 +8,7 @@ mod target;
 
 use std::io::{self, IsTerminal as _};
 use std::os::fd::AsFd as _;
+use std::path::PathBuf;
 
 use nix::errno::Errno;
 
@@ -33,6 +34,12 @@ pub struct Attach {
     pub environment: Vec<(String, String)>,
     /// `--clear-env`.
     pub clear_environment: bool,
+    /// Variables that are not passed on.
+    pub without: Vec<String>,
+    /// No HOME and no TERM but those passed on, configured or requested.
+    pub bare: bool,
+    /// Where to run it, if that can be entered; else, and without, in the root directory.
+    pub cwd: Option<PathBuf>,
 }
 
 /// Why the command could not be run inside.
@@ -109,6 +116,7 @@ impl Engine {
             gid,
             pty: inherit.contains(&false),
             size: relay::window_size(),
+            cwd: attach.cwd.clone(),
             program,
         })?;
         if target.cgroup().is_some_and(|it| !it.dirs().is_empty()) {
@@ -147,11 +155,16 @@ fn variables(attach: &Attach, configured: &[(String, String)], uid: u32) -> Vec<
                 Some((key.into_string().ok()?, value.into_string().ok()?))
             }),
         );
-        variables.retain(|(key, _)| key != "container");
+        variables.retain(|(key, _)| key != "container" && !attach.without.contains(key));
     }
     for (key, value) in configured.iter().chain(&attach.environment) {
         variables.retain(|(other, _)| other != key);
         variables.push((key.clone(), value.clone()));
     }
-    plan::environment(&variables, uid, std::env::var("TERM").ok().as_deref())
+    let mut all = plan::environment(&variables, uid, std::env::var("TERM").ok().as_deref());
+    if attach.bare {
+        let given = |key: &String| variables.iter().any(|(other, _)| other == key);
+        all.retain(|(key, _)| !matches!(key.as_str(), "HOME" | "TERM") || given(key));
+    }
+    all
 }

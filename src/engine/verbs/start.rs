@@ -147,6 +147,15 @@ impl Engine {
         }
     }
 
+    /// Runs a command under wharf's own init in the background, and returns once that runs. The
+    /// container must be defined, or the request name a configuration file. Safe to call from a
+    /// process with threads.
+    pub fn execute_in_background(&self, name: &Name, start: &Start) -> Result<(), Error> {
+        let start = self.with_command(name, start, false)?;
+        let started = self.start(name, &Start { tended: true, ..start });
+        started.map_err(|error| Error { verb: Verb::Execute, ..error })
+    }
+
     /// Completes a request without a command by `lxc.execute.cmd`.
     fn with_command(&self, name: &Name, start: &Start, undefined: bool) -> Result<Start, Error> {
         const NO_COMMAND: &str = "no command given, and its configuration has no lxc.execute.cmd";

@@ -4,9 +4,12 @@
 //! pid namespace: from then on a container that keeps `CAP_SYS_PTRACE` can stop and manipulate it
 //! (CVE-2016-9962), so it must not have more than the container.
 
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+
 use super::{
     CAPABILITIES, Confinement, KernelStep, PlanError, Program, SessionTerminal, Step, UserStep,
-    WindowSize, kernel,
+    WindowSize, cstring, kernel,
 };
 use crate::engine::sys::filter::FilterInstruction;
 use crate::engine::terms::idmap::Owner;
@@ -37,12 +40,15 @@ pub(in crate::engine) struct Entering {
     pub pty: bool,
     /// The size of the pty, if it is known.
     pub size: Option<WindowSize>,
+    /// Where it begins, if it can be entered, else in the root directory.
+    pub cwd: Option<PathBuf>,
     pub program: Program,
 }
 
 /// Lists the steps that enter a running container, in a safe order.
 pub(in crate::engine) fn enter(entering: Entering) -> Result<Vec<Step>, PlanError> {
     let mask = entering.capabilities;
+    let cwd = entering.cwd.unwrap_or_else(|| PathBuf::from("/"));
     let cores = Step::Kernel(KernelStep::CoresOf(entering.init));
     let mut steps = vec![Step::JoinCgroups, cores];
     if let Some(label) = &entering.label {
@@ -74,7 +80,10 @@ pub(in crate::engine) fn enter(entering: Entering) -> Result<Vec<Step>, PlanErro
     steps.extend([
         Step::Identity { uid: entering.uid, gid: entering.gid, groups: Vec::new() },
         Step::LimitCapabilities { mask },
-        Step::WorkDir { dir: c"/".to_owned() },
+        Step::WorkDir {
+            dir: cstring("the working directory", cwd.as_os_str().as_bytes())?,
+            or_root: true,
+        },
         Step::Appear { namespaces: 0, awaited: false },
         Step::Session { terminal: SessionTerminal::Ours },
         Step::Exec(entering.program),
@@ -102,6 +111,7 @@ mod tests {
             gid: 8,
             pty: true,
             size: None,
+            cwd: None,
             program: Program { paths: Vec::new(), argv: Vec::new(), environment: Vec::new() },
         }
     }

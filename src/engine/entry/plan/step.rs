@@ -109,6 +109,8 @@ pub(in crate::engine) enum Step {
         awaited: bool,
     },
     WorkDir {
+        /// The root directory instead, if it cannot be entered.
+        or_root: bool,
         dir: CString,
     },
     Exec(Program),
@@ -193,7 +195,7 @@ impl fmt::Display for Step {
                 let own: Vec<&str> = own.map(Space::word).collect();
                 write!(f, "create a process there with namespaces of its own ({})", own.join(", "))
             }
-            Self::WorkDir { dir } => write!(f, "enter {}", dir.to_string_lossy()),
+            Self::WorkDir { dir, .. } => write!(f, "enter {}", dir.to_string_lossy()),
             Self::Exec(program) => {
                 let name = program.argv.first().map(|it| it.to_string_lossy());
                 write!(f, "exec {}", name.unwrap_or_default())
