@@ -72,6 +72,7 @@ fn a_dry_run_says_what_a_start_does() {
     let more = [
         "lxc.uts.name=inside",
         "lxc.cgroup.pids.max=77",
+        "lxc.cgroup2.pids.max=77",
         "lxc.tty.max=2",
         "lxc.init.uid=1000",
         "lxc.init.gid=1001",
