@@ -256,7 +256,7 @@ fn lives(machine: &Machine, map: &str) {
     wait_until("another init", || running() && machine.init() != before);
     machine.wait_until_up();
     wait_until("its address again", has_address);
-    lxcpath.ok(&["stop", "-t", "28", name]);
+    lxcpath.ok(&["stop", "-t", "50", name]);
     let info = lxcpath.ok(&["info", name]);
     assert!(info.contains("halted"), "systemd was killed, not halted: {info}");
     assert!(!has_profile(name));

@@ -48,7 +48,7 @@ fn one_container_goes_through_every_verb() {
     let output = lxcpath.wharf(&["attach", name, "--", "sh", "-c", "exit 7"]);
     assert_eq!(output.status.code(), Some(7), "{}", told(&output));
     console(&lxcpath, name);
-    lxcpath.ok(&["stop", "-t", "25", name]);
+    lxcpath.ok(&["stop", "-t", "50", name]);
     assert_eq!(lxcpath.state(name), "STOPPED");
     let output = lxcpath.wharf(&["start", "-F", name, "--", "sh", "-c", "exit 5"]);
     assert_eq!(output.status.code(), Some(5), "{}", told(&output));
@@ -268,7 +268,7 @@ fn a_container_whose_init_is_systemd_can_be_entered() {
     machine.lxcpath.ok(&["freeze", &machine.name]);
     assert_eq!(machine.lxcpath.state(&machine.name), "FROZEN");
     machine.lxcpath.ok(&["unfreeze", &machine.name]);
-    machine.lxcpath.ok(&["stop", "-t", "28", &machine.name]);
+    machine.lxcpath.ok(&["stop", "-t", "50", &machine.name]);
     assert_eq!(machine.lxcpath.state(&machine.name), "STOPPED");
     let info = machine.lxcpath.ok(&["info", &machine.name]);
     assert!(info.contains("halted"), "systemd was killed, not halted: {info}");
