@@ -30,7 +30,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long any single thing may take before a test gives up; machines under load are slow.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The pause between two checks of a condition that is not signalled.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
