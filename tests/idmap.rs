@@ -11,49 +11,11 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown};
 use std::path::Path;
 use std::process::Command;
 
+use support::mapped::{self, ROOT, field, inside, shift, sleep};
 use support::{Lxcpath, can_run_containers, rootfs, wait_until};
 
-/// Who is root in the containers here.
-const ROOT: u32 = 100_000;
-const MAP: &str = "lxc.idmap = u 0 100000 65536\nlxc.idmap = g 0 100000 65536\n";
-
-/// Makes a container of busybox's with these lines and a map; none if it could not start.
 fn create(lxcpath: &Lxcpath, root: &Path, lines: &str) -> Option<String> {
-    if !can_run_containers() || !rootfs::busybox(root) {
-        return None;
-    }
-    if !Path::new("/proc/self/ns/user").exists() {
-        println!("skipped: this kernel has no user namespaces");
-        return None;
-    }
-    let name = lxcpath.name("users");
-    lxcpath.ok(&["create", &name, "--dir", root.to_str().unwrap()]);
-    let file = lxcpath.path().join(&name).join("config");
-    let before = fs::read_to_string(&file).unwrap();
-    fs::write(&file, format!("{before}{MAP}{lines}\n")).unwrap();
-    Some(name)
-}
-
-/// Gives the tree to the container's root.
-fn shift(path: &Path) {
-    for path in support::tree(path).iter().map(std::path::PathBuf::as_path).chain([path]) {
-        lchown(path, Some(ROOT), Some(ROOT)).unwrap();
-    }
-}
-
-fn sleep(lxcpath: &Lxcpath, name: &str) -> String {
-    lxcpath.ok(&["start", name, "--", "/bin/sleep", "1000"]);
-    lxcpath.ok(&["info", "-p", "-H", name]).trim().to_owned()
-}
-
-fn inside(lxcpath: &Lxcpath, name: &str, script: &str) -> String {
-    lxcpath.ok(&["attach", name, "--", "/bin/sh", "-c", script])
-}
-
-fn field(pid: &str, key: &str) -> String {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|it| it.strip_prefix(key)).unwrap();
-    line.trim().to_owned()
+    mapped::create(lxcpath, "users", root, lines)
 }
 
 #[test]

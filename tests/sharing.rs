@@ -7,52 +7,17 @@
 mod support;
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use support::{Lxcpath, can_run_containers, rootfs};
+use support::Lxcpath;
+use support::mapped::{self, MAP, ROOT, field, inside, sleep};
 
-/// Who is root in the containers here.
-const ROOT: u32 = 100_000;
-const MAP: &str = "lxc.idmap = u 0 100000 65536\nlxc.idmap = g 0 100000 65536\n";
-
-/// Makes a container whose users others can share; none if it could not start.
-fn create(lxcpath: &Lxcpath, root: &Path) -> Option<String> {
-    if !can_run_containers() || !rootfs::busybox(root) {
-        return None;
-    }
-    if !Path::new("/proc/self/ns/user").exists() {
-        println!("skipped: this kernel has no user namespaces");
-        return None;
-    }
-    Some(configured(lxcpath, "db", root, ""))
-}
-
-fn configured(lxcpath: &Lxcpath, word: &str, root: &Path, lines: &str) -> String {
-    let name = lxcpath.name(word);
-    lxcpath.ok(&["create", &name, "--dir", root.to_str().unwrap()]);
-    let file = lxcpath.path().join(&name).join("config");
-    let before = fs::read_to_string(&file).unwrap();
-    fs::write(&file, format!("{before}{MAP}{lines}\n")).unwrap();
-    for path in support::tree(root).iter().map(std::path::PathBuf::as_path).chain([root]) {
-        lchown(path, Some(ROOT), Some(ROOT)).unwrap();
-    }
-    name
-}
-
-fn sleep(lxcpath: &Lxcpath, name: &str) -> String {
-    lxcpath.ok(&["start", name, "--", "/bin/sleep", "1000"]);
-    lxcpath.ok(&["info", "-p", "-H", name]).trim().to_owned()
-}
-
-fn inside(lxcpath: &Lxcpath, name: &str, script: &str) -> String {
-    lxcpath.ok(&["attach", name, "--", "/bin/sh", "-c", script])
-}
-
-fn field(pid: &str, key: &str) -> String {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|it| it.strip_prefix(key)).unwrap();
-    line.trim().to_owned()
+/// Makes a container whose files are its root's; none if it could not start.
+fn create(lxcpath: &Lxcpath, word: &str, root: &Path, lines: &str) -> Option<String> {
+    let name = mapped::create(lxcpath, word, root, lines)?;
+    mapped::shift(root);
+    Some(name)
 }
 
 fn space(pid: &str, kind: &str) -> std::path::PathBuf {
@@ -61,9 +26,8 @@ fn space(pid: &str, kind: &str) -> std::path::PathBuf {
 
 /// Makes another container whose users are those of `from`.
 fn sharing(lxcpath: &Lxcpath, (word, root): (&str, &Path), from: &str, lines: &str) -> String {
-    assert!(rootfs::busybox(root));
     let lines = format!("lxc.namespace.share.user = {from}\n{lines}");
-    configured(lxcpath, word, root, &lines)
+    create(lxcpath, word, root, &lines).unwrap()
 }
 
 /// Checks that a process has the users of another, and all else of its own.
@@ -81,7 +45,7 @@ fn users_are_shared_by_name_path_pid_and_file() {
     let (lxcpath, dir) = (Lxcpath::new(), tempfile::tempdir().unwrap());
     fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
     let root = dir.path().join("db");
-    let Some(db) = create(&lxcpath, &root) else { return };
+    let Some(db) = create(&lxcpath, "db", &root, "") else { return };
     let of = sleep(&lxcpath, &db);
     let path = lxcpath.path().join(&db).to_str().unwrap().to_owned();
     let forms = [db.clone(), path, of.clone(), format!("/proc/{of}/ns/user")];
@@ -116,7 +80,7 @@ fn with_the_users_of_another_its_other_namespaces_can_be_shared() {
     let (lxcpath, dir) = (Lxcpath::new(), tempfile::tempdir().unwrap());
     fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
     let root = dir.path().join("db");
-    let Some(db) = create(&lxcpath, &root) else { return };
+    let Some(db) = create(&lxcpath, "db", &root, "") else { return };
     let of = sleep(&lxcpath, &db);
     let kinds = ["net", "ipc", "uts", "pid"];
     let lines: Vec<String> =
@@ -146,7 +110,7 @@ fn users_that_cannot_be_shared_are_told_and_nothing_is_left() {
     let (lxcpath, dir) = (Lxcpath::new(), tempfile::tempdir().unwrap());
     fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
     let root = dir.path().join("db");
-    let Some(db) = create(&lxcpath, &root) else { return };
+    let Some(db) = create(&lxcpath, "db", &root, "") else { return };
     let log = dir.path().join("log");
     let lines = format!("lxc.log.file = {}\nlxc.log.level = WARN", log.display());
     let web = sharing(&lxcpath, ("web", &dir.path().join("web")), &db, &lines);
@@ -173,4 +137,10 @@ fn users_that_cannot_be_shared_are_told_and_nothing_is_left() {
     assert!(said.contains("is not the map of the user namespace of"), "{said}");
     let init = lxcpath.ok(&["info", "-p", "-H", &web]).trim().to_owned();
     assert_eq!(field(&init, "Uid:"), "100000\t100000\t100000\t100000");
+    // Its groups are those users', too, and nobody else's.
+    let groups = support::leftovers::cgroups(&format!("lxc.payload.{web}"));
+    assert!(!groups.is_empty());
+    for group in groups {
+        assert_eq!(fs::metadata(&group).unwrap().uid(), ROOT, "{}", group.display());
+    }
 }

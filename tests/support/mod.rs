@@ -16,6 +16,7 @@ pub(crate) mod host;
 pub(crate) mod imposter;
 pub(crate) mod leftovers;
 pub(crate) mod lxc;
+pub(crate) mod mapped;
 pub(crate) mod oci;
 pub(crate) mod probe;
 pub(crate) mod rootfs;

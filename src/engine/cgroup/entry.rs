@@ -23,7 +23,8 @@ const MODE: u32 = 0o755;
 /// Open descriptors for joining a container's groups, all close-on-exec.
 #[derive(Debug, Default)]
 pub struct CgroupFds {
-    /// v1 `tasks` files, and v2 ones of a process that is not born there; a single-threaded process that writes `0` to each has joined.
+    /// v1 `tasks` files, and `cgroup.procs` of v2 for a process that is not born there; a
+    /// single-threaded process that writes `0` to each has joined.
     pub tasks: Vec<OwnedFd>,
     /// The v2 group's directory, for `CLONE_INTO_CGROUP`.
     pub unified: Option<OwnedFd>,

@@ -66,19 +66,18 @@ fn leads_to_the_host(value: &str) -> bool {
     words.filter(|it| it.contains('/')).all(is_beside_containers)
 }
 
-/// Where other users can write, and what leads elsewhere.
+/// Where other users can write, or what leads elsewhere: at the beginning of a path, and anywhere.
 const OPEN: [&str; 9] = ["dev", "home", "media", "mnt", "proc", "run", "srv", "sys", "tmp"];
+const OPEN_ANYWHERE: [&str; 6] = ["crash", "lock", "run", "tmp", ".", ".."];
 /// Below one of these is what an image brings: LXC's directory and its place for a mounted root, the
 /// root of every container that is made from an image, and what its copies change.
-/// Others write to some directories at any depth.
-const OF_CONTAINERS: [&str; 9] =
-    ["lxc", "overlay", "rootfs", "tmp", "run", "lock", "crash", ".", ".."];
+const OF_CONTAINERS: [&str; 3] = ["lxc", "overlay", "rootfs"];
 
 fn is_beside_containers(path: &str) -> bool {
     let mut parts = path.split('/').filter(|it| !it.is_empty()).peekable();
     // A relative path begins anywhere, mostly at `/`.
     let is_open = parts.peek().is_some_and(|it| OPEN.contains(it));
-    !is_open && parts.all(|it| !OF_CONTAINERS.contains(&it))
+    !is_open && parts.all(|it| !OPEN_ANYWHERE.contains(&it) && !OF_CONTAINERS.contains(&it))
 }
 
 /// Returns whether the usual programs of a host read a variable of this name.

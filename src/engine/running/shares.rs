@@ -113,13 +113,17 @@ pub(in crate::engine) fn open(
     Ok(shares)
 }
 
-/// Says that a container's process `pid` has other users than its configuration maps, which are those
-/// of the namespace that it shares: as with LXC, those count.
-pub(in crate::engine) fn other_users(lxcpath: &Lxcpath, spec: &Spec, pid: i32) -> Option<String> {
+/// Returns how the users of the process are mapped.
+pub(in crate::engine) fn users_of(lxcpath: &Lxcpath, pid: i32) -> Option<IdMap> {
+    let read = |file| std::fs::read_to_string(lxcpath.host().of_process(pid, file)).ok();
+    Some(IdMap::of_kernel(&read("uid_map")?, &read("gid_map")?))
+}
+
+/// Says that a container has other users than its configuration maps: those of the namespace that it
+/// shares, which count, as with LXC.
+pub(in crate::engine) fn other_users(spec: &Spec, found: &IdMap) -> Option<String> {
     let (_, from) = spec.namespaces.shared().find(|(space, _)| *space == Space::User)?;
     let At { value: wanted, place } = spec.idmap.as_ref()?;
-    let read = |file| std::fs::read_to_string(lxcpath.host().of_process(pid, file)).ok();
-    let found = IdMap::of_kernel(&read("uid_map")?, &read("gid_map")?);
     let place = place.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();
     (!found.is_same(wanted)).then(|| {
         format!(

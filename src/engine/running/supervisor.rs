@@ -77,7 +77,6 @@ use crate::engine::store::Store;
 use crate::engine::sys;
 use crate::engine::terms::error::{Error, story};
 use crate::engine::terms::exit::Exit;
-use crate::engine::terms::idmap::Owner;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::space::Space;
 use crate::engine::terms::spec::{At, CgroupSetting, NotifySpec, Spec};
@@ -315,7 +314,9 @@ fn launch_in(
     let inner = planned.map_or_else(|| Ok(cgroup.clone()), |it| it.create_inner(cgroup));
     let inner = inner.map_err(RunError::Cgroup)?;
     let is_root = geteuid().is_root();
-    if let Some(owner) = owner(&run.spec).filter(|_| is_root) {
+    let shares_users = run.spec.namespaces.shares(Space::User);
+    let own = run.spec.idmap.as_ref().filter(|_| is_root && !shares_users);
+    if let Some(owner) = own.and_then(|it| groups::owner(&run.spec, &it.value)) {
         inner.give_to(owner).map_err(RunError::Cgroup)?;
     }
     let request = LaunchRequest {
@@ -329,7 +330,12 @@ fn launch_in(
             if is_root && !guarded {
                 life.warn(cgroup.apply_devices(v1, v2)?.as_slice());
             }
-            life.warn(shares::other_users(&run.lxcpath, &run.spec, init).as_slice());
+            if let Some(users) = shares::users_of(&run.lxcpath, init).filter(|_| shares_users) {
+                life.warn(shares::other_users(&run.spec, &users).as_slice());
+                if let Some(owner) = groups::owner(&run.spec, &users).filter(|_| is_root) {
+                    inner.give_to(owner)?;
+                }
+            }
             Ok(life.carry_out(run.host_steps(), Some(init))?)
         },
         notifier: plan.notifier,
@@ -342,12 +348,6 @@ fn launch_in(
             Err(RunError::Launch(cause(error, (cgroup, &inner), starved)))
         }
     }
-}
-
-/// Returns whose the container's groups are, if its users are not the host's.
-fn owner(spec: &Spec) -> Option<Owner> {
-    let map = &spec.idmap.as_ref()?.value;
-    map.owner(plan::setup(map, spec).ok()?)
 }
 
 /// Returns the limit that was too low for the launch, if that is why it failed. `starved`: there

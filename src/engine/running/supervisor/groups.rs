@@ -6,6 +6,8 @@ use super::error::RunError;
 use crate::engine::cgroup::{
     self, Cgroup, CgroupError, Fitted, Hierarchies, PlannedGroups, Version,
 };
+use crate::engine::entry::plan;
+use crate::engine::terms::idmap::{IdMap, Owner};
 use crate::engine::terms::space::Space;
 use crate::engine::terms::spec::{At, CgroupSetting, Spec};
 
@@ -59,4 +61,9 @@ fn without(spec: &Spec, hierarchies: &Hierarchies) -> Result<Cgroup, RunError> {
     }
     // Its end is what ends the other processes.
     if spec.namespaces.has_own(Space::Pid) { Ok(Cgroup::none()) } else { Err(RunError::NoEnd) }
+}
+
+/// Returns whose the groups of a container are whose users are mapped so.
+pub(super) fn owner(spec: &Spec, users: &IdMap) -> Option<Owner> {
+    users.owner(plan::setup(users, spec).ok()?)
 }
