@@ -4,6 +4,7 @@
 //! stderr, and all text that wharf did not write passes through [`crate::engine::shown`].
 
 mod args;
+mod chosen;
 mod failure;
 mod invocation;
 mod lxc;

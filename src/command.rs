@@ -101,6 +101,15 @@ pub const COMMANDS: &[CommandSpec] = &[
         help: "List the processes of containers as a tree",
     },
     CommandSpec {
+        verb: Verb::Top,
+        name: "top",
+        aliases: &[],
+        category: Category::Look,
+        when: When::Anytime,
+        undefined: None,
+        help: "Print what containers use, again and again",
+    },
+    CommandSpec {
         verb: Verb::Create,
         name: "create",
         aliases: &["new"],
@@ -207,6 +216,15 @@ pub const COMMANDS: &[CommandSpec] = &[
         when: When::Alive,
         undefined: None,
         help: "Send a signal to a process of a container",
+    },
+    CommandSpec {
+        verb: Verb::ReadConsole,
+        name: "logs",
+        aliases: &[],
+        category: Category::Follow,
+        when: When::Anytime,
+        undefined: None,
+        help: "Print what a container's console has printed",
     },
     CommandSpec {
         verb: Verb::Monitor,

@@ -21,6 +21,7 @@ use std::path::Path;
 
 pub use config::{
     Config, command_words, default_config, load as load_config, parse as parse_config,
+    signal_number,
 };
 pub use host::Host;
 pub use host::lxcpath::Lxcpath;

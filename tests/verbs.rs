@@ -33,14 +33,15 @@ fn line(verb: Verb, name: &str, state: State) -> Option<(Vec<&str>, State)> {
         Verb::Start => (&["start", name, "--", "/bin/sleep", "1000"], State::Running),
         Verb::Execute => (&["execute", name, "--", "/bin/true"], State::Stopped),
         Verb::Stop => (&["stop", "-t", "20", name], State::Stopped),
-        Verb::Restart => (&["stop", "-r", "-t", "20", name], State::Running),
+        Verb::Restart => (&["restart", "-t", "20", name], State::Running),
         Verb::Freeze => (&["freeze", name], State::Frozen),
         Verb::Unfreeze => (&["unfreeze", name], State::Running),
         Verb::Destroy => (&["destroy", name], State::Stopped),
         Verb::Attach => (&["attach", name, "--", "/bin/true"], state),
         Verb::EditCgroup => (&["cgroup", name, "pids.max", "99"], state),
         Verb::Wait => (&["wait", name, "-s", "STOPPED|RUNNING|FROZEN", "-t", "0"], state),
-        // They name no container, need a terminal, exist only on the screen or are not commands.
+        Verb::Signal => (&["signal", name, "CONT"], state),
+        // They name no container, need a terminal or are not commands.
         Verb::List
         | Verb::Look
         | Verb::ReadConsole
@@ -52,8 +53,8 @@ fn line(verb: Verb, name: &str, state: State) -> Option<(Vec<&str>, State)> {
         | Verb::CheckConfig
         | Verb::ExplainKeys
         | Verb::LinkNames
-        | Verb::Console
-        | Verb::Signal => return None,
+        | Verb::Top
+        | Verb::Console => return None,
     };
     Some((args.to_vec(), after))
 }
@@ -71,7 +72,7 @@ fn check(lxcpath: &Lxcpath, name: &str, command: &CommandSpec, state: State) {
             assert!(destroyed || lxcpath.state(name) == after.word(), "{what}");
         }
         Err(refusal) => {
-            let code = if matches!(args.first(), Some(&"stop")) { 2 } else { 1 };
+            let code = if matches!(args.first(), Some(&"stop" | &"restart")) { 2 } else { 1 };
             assert_eq!(output.status.code(), Some(code), "{what}: {}", told(&output));
             let said = text(&output.stderr);
             assert!(said.contains(refusal.why), "{what}: {said}");

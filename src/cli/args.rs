@@ -11,6 +11,8 @@ pub(super) const QUIET: &str = "quiet";
 pub(super) const READ_ONLY: &str = "read-only";
 pub(super) const NAME: &str = "name";
 pub(super) const OPERANDS: &str = "operands";
+pub(super) const COMMAND: &str = "command";
+pub(super) const FORMAT: &str = "format";
 pub(super) const JSON: &str = "json";
 
 /// The options that every verb takes.
@@ -54,9 +56,22 @@ pub(super) fn optional(value_name: &'static str, help: &'static str) -> Arg {
     operands(value_name, help).num_args(0..)
 }
 
+/// The words after `--`, where more than one name may come before it.
+pub(super) fn command(help: &'static str) -> Arg {
+    let parser = clap::value_parser!(OsString);
+    let arg = Arg::new(COMMAND).value_name("-- COMMAND").num_args(0..).last(true);
+    arg.value_parser(parser).help(help)
+}
+
 /// `--json`.
 pub(super) fn json() -> Arg {
     flag(JSON, None, "Print JSON")
+}
+
+/// `--format TEMPLATE`.
+pub(super) fn format() -> Arg {
+    value(FORMAT, None, "TEMPLATE", "Print a line for each, such as '{name} {state}'")
+        .conflicts_with(JSON)
 }
 
 /// An option without a value.

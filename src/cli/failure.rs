@@ -11,6 +11,18 @@ const FAILED: u8 = 1;
 /// LXC's code for stopping a container that is not running.
 const NOT_RUNNING: u8 = 2;
 
+/// What each exit code means. Scripts rely on it, so a code never changes its meaning.
+pub(super) const EXIT_CODES: &[(&str, &str)] = &[
+    ("0", "done; of `wait`: each container was in one of the states"),
+    ("1", "failed, refused or not in time, or the arguments are wrong; nothing more was done"),
+    ("2", "stop, restart: the container was not running"),
+    ("N", "execute, attach, start -F: the exit code of the command"),
+    ("126", "execute, attach, start -F: the command cannot be executed"),
+    ("127", "execute, attach, start -F: the command does not exist"),
+    ("128+N", "execute, attach, start -F: signal N ended the command"),
+    ("141", "the reader of the output has gone, as after `| head`"),
+];
+
 /// Arguments that clap accepted and the verb refuses.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]

@@ -33,45 +33,7 @@ impl<'a> Invocation<'a> {
     /// Refuses what the table of verbs refuses in the container's state. A container that is not
     /// defined is left to the engine, which reports that.
     pub(super) fn permit(&self, verb: Verb, name: &Name) -> anyhow::Result<()> {
-        let state = self.engine.state(name)?;
-        let Some(command) = command::of(verb) else { return Ok(()) };
-        let Err(refusal) = command.allowed(state) else { return Ok(()) };
-        if state == State::Stopped && !self.engine.is_defined(name) {
-            return Ok(());
-        }
-        // The caller may have seen it run only because a stranger said so.
-        if let Some(stranger) = self.engine.stranger(name).filter(|_| state == State::Stopped) {
-            return Err(Error::new(verb, name, ErrorKind::NotRunning, stranger).into());
-        }
-        if let Some(wait) = self.engine.restarts_in(name) {
-            if verb == Verb::Restart {
-                return Ok(());
-            }
-            let wait = format::duration_in_text(wait + Duration::from_secs(1));
-            let reason = format!(
-                "it keeps restarting itself, and waits {wait} for the next start; \
-                 `wharf stop {name}` ends that, `wharf stop -r {name}` starts it now"
-            );
-            return Err(Error::new(verb, name, ErrorKind::Running, reason).into());
-        }
-        let advice = match refusal.first.and_then(command::of) {
-            Some(first) => format!("; `wharf {} {name}` first", first.name),
-            None => String::new(),
-        };
-        let reason = refusal.sentence() + &advice;
-        let kind = if state == State::Stopped { ErrorKind::NotRunning } else { ErrorKind::Running };
-        Err(Error::new(verb, name, kind, reason).into())
-    }
-
-    /// Names Proxmox's own command where it owns the container.
-    pub(super) fn mention_proxmox(&self, name: &Name, matches: &ArgMatches, does: Pct) {
-        if matches.get_flag(args::QUIET) {
-            return;
-        }
-        if let Some(told) = self.engine.proxmox_command(name, does) {
-            // A closed stderr must not prevent what was asked for.
-            _ = writeln!(std::io::stderr(), "wharf: {name}: {told}");
-        }
+        permit(&self.engine, verb, name)
     }
 
     /// Prints `value` as JSON and a newline.
@@ -81,11 +43,55 @@ impl<'a> Invocation<'a> {
     }
 }
 
+/// Refuses what the table of verbs refuses in the container's state. A container that is not
+/// defined is left to the engine, which reports that.
+pub(super) fn permit(engine: &Engine, verb: Verb, name: &Name) -> anyhow::Result<()> {
+    let state = engine.state(name)?;
+    let Some(command) = command::of(verb) else { return Ok(()) };
+    let Err(refusal) = command.allowed(state) else { return Ok(()) };
+    if state == State::Stopped && !engine.is_defined(name) {
+        return Ok(());
+    }
+    // The caller may have seen it run only because a stranger said so.
+    if let Some(stranger) = engine.stranger(name).filter(|_| state == State::Stopped) {
+        return Err(Error::new(verb, name, ErrorKind::NotRunning, stranger).into());
+    }
+    if let Some(wait) = engine.restarts_in(name) {
+        if verb == Verb::Restart {
+            return Ok(());
+        }
+        let wait = format::duration_in_text(wait + Duration::from_secs(1));
+        let reason = format!(
+            "it keeps restarting itself, and waits {wait} for the next start; \
+             `wharf stop {name}` ends that, `wharf stop -r {name}` starts it now"
+        );
+        return Err(Error::new(verb, name, ErrorKind::Running, reason).into());
+    }
+    let advice = match refusal.first.and_then(command::of) {
+        Some(first) => format!("; `wharf {} {name}` first", first.name),
+        None => String::new(),
+    };
+    let reason = refusal.sentence() + &advice;
+    let kind = if state == State::Stopped { ErrorKind::NotRunning } else { ErrorKind::Running };
+    Err(Error::new(verb, name, kind, reason).into())
+}
+
+/// Names Proxmox's own command where it owns the container.
+pub(super) fn mention_proxmox(engine: &Engine, name: &Name, matches: &ArgMatches, does: Pct) {
+    if matches.get_flag(args::QUIET) {
+        return;
+    }
+    if let Some(told) = engine.proxmox_command(name, does) {
+        // A closed stderr must not prevent what was asked for.
+        _ = writeln!(std::io::stderr(), "wharf: {name}: {told}");
+    }
+}
+
 /// Returns the container's name, from `-n` or else the first operand, and the operands left.
 pub(super) fn named(matches: &ArgMatches) -> anyhow::Result<(Name, Vec<String>)> {
     let mut rest = operands(matches)?;
     let name = match matches.get_one::<OsString>(args::NAME) {
-        Some(name) => name.to_str().map(str::to_owned).ok_or_else(|| not_text(name))?,
+        Some(name) => text(name)?,
         None if rest.is_empty() => return Err(Usage("no container name given".into()).into()),
         None => rest.remove(0),
     };
@@ -109,11 +115,7 @@ pub(super) fn no_more(rest: &[String]) -> anyhow::Result<()> {
 
 /// Returns every operand as text.
 pub(super) fn operands(matches: &ArgMatches) -> anyhow::Result<Vec<String>> {
-    matches
-        .get_many::<OsString>(args::OPERANDS)
-        .unwrap_or_default()
-        .map(|it| it.to_str().map(str::to_owned).ok_or_else(|| not_text(it).into()))
-        .collect()
+    matches.get_many::<OsString>(args::OPERANDS).unwrap_or_default().map(|it| text(it)).collect()
 }
 
 /// Splits `KEY=VALUE` options (`-s`, `-v`).
@@ -149,7 +151,10 @@ pub(super) fn user_or_group(matches: &ArgMatches, option: &str) -> anyhow::Resul
         .transpose()
 }
 
-fn not_text(operand: &OsStr) -> Usage {
-    let bytes = std::os::unix::ffi::OsStrExt::as_bytes(operand);
-    Usage(format!("`{}` is not valid UTF-8", shown_bytes(bytes)))
+/// Returns an operand as text.
+pub(super) fn text(operand: &OsStr) -> anyhow::Result<String> {
+    operand.to_str().map(str::to_owned).ok_or_else(|| {
+        let bytes = std::os::unix::ffi::OsStrExt::as_bytes(operand);
+        Usage(format!("`{}` is not valid UTF-8", shown_bytes(bytes))).into()
+    })
 }

@@ -1,11 +1,14 @@
 //! How the command line writes: aligned columns, sizes and times, safe JSON. Pure.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::SystemTime;
 
+use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
 
+use super::failure::Usage;
 use crate::engine::shown::shown;
 use crate::format;
 
@@ -120,6 +123,93 @@ pub(super) fn safe_json(json: &str) -> String {
     safe
 }
 
+/// Writes a line for each object: `{field}` stands for what JSON has under that name, `{a.b}` for
+/// what is inside, `\\t` and `\\n` for a tab and a new line, `{{` for a brace.
+pub(super) fn formatted(
+    template: &str,
+    objects: impl Iterator<Item = Value>,
+) -> Result<String, Usage> {
+    let pieces = pieces(template)?;
+    let objects: Vec<Value> = objects.collect();
+    let mut text = String::new();
+    for object in &objects {
+        for piece in &pieces {
+            match piece {
+                Piece::Text(it) => text += it,
+                Piece::Field(path) => match field(object, path) {
+                    Some(value) => text += &plain(value),
+                    // Not every object has every field.
+                    None if objects.iter().any(|it| field(it, path).is_some()) => text += UNKNOWN,
+                    None => return Err(no_field(path, &objects)),
+                },
+            }
+        }
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+fn no_field(path: &str, objects: &[Value]) -> Usage {
+    let fields = objects.iter().filter_map(Value::as_object).flat_map(serde_json::Map::keys);
+    let known: BTreeSet<&str> = fields.map(String::as_str).collect();
+    let known: Vec<&str> = known.into_iter().collect();
+    Usage(format!("there is no field `{path}`; known: {}", known.join(" ")))
+}
+
+/// A part of a template.
+enum Piece {
+    Text(String),
+    Field(String),
+}
+
+fn pieces(template: &str) -> Result<Vec<Piece>, Usage> {
+    let mut pieces = Vec::new();
+    let mut text = String::new();
+    let mut rest = template.chars();
+    while let Some(it) = rest.next() {
+        match (it, rest.as_str().chars().next()) {
+            ('{', Some('{')) | ('}', Some('}')) => {
+                text.push(it);
+                rest.next();
+            }
+            ('{', _) => {
+                let name = rest.as_str().split_once('}').map(|(name, _)| name.to_owned());
+                let name = name.ok_or_else(|| Usage(format!("`{template}`: a `}}` is missing")))?;
+                rest.by_ref().take(name.chars().count() + 1).for_each(drop);
+                pieces.push(Piece::Text(std::mem::take(&mut text)));
+                pieces.push(Piece::Field(name.trim().to_owned()));
+            }
+            ('\\', Some(letter @ ('t' | 'n' | '\\'))) => {
+                text.push(match letter {
+                    't' => '\t',
+                    'n' => '\n',
+                    other => other,
+                });
+                rest.next();
+            }
+            (other, _) => text.push(other),
+        }
+    }
+    pieces.push(Piece::Text(text));
+    Ok(pieces)
+}
+
+/// Returns the value at `path`; what is not known has no parts either, and is null.
+fn field<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(object, |it, name| if it.is_null() { Some(it) } else { it.get(name) })
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => UNKNOWN.to_owned(),
+        Value::String(text) => shown(text).into_owned(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(","),
+        other @ (Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
+            safe_json(&other.to_string())
+        }
+    }
+}
+
 /// Returns milliseconds since the epoch, for JSON.
 pub(super) fn epoch_ms(time: SystemTime) -> Option<u64> {
     time.duration_since(SystemTime::UNIX_EPOCH).ok().map(|it| it.as_millis() as u64)
@@ -151,13 +241,30 @@ mod tests {
     }
 
     #[test]
+    fn a_template_is_filled_from_the_fields() {
+        let object = || {
+            serde_json::json!({ "name": "a\u{1b}", "pid": 7, "none": null,
+            "ips": ["1", "2"], "in": { "x": true } })
+        };
+        let filled = |template| formatted(template, [object()].into_iter()).map_err(|it| it.0);
+        assert_eq!(
+            filled("{name}\\t{pid} {{}} {none} {ips} {in.x}").unwrap(),
+            "a\\x1b\t7 {} - 1,2 true\n"
+        );
+        assert_eq!(filled("{none.pid}é").unwrap(), "-é\n");
+        assert!(filled("{nam}").unwrap_err().contains("known: in ips name none pid"));
+        assert!(filled("{name").is_err() && filled("{pid.x}").is_err());
+        assert_eq!(formatted("x", std::iter::empty()).map_err(|it| it.0).unwrap(), "");
+    }
+
+    #[test]
     fn json_holds_nothing_a_terminal_acts_on() {
         let json = serde_json::json!({ "a": "\u{1b}x\u{9b}\u{202e}\u{e0001}é" }).to_string();
         let safe = safe_json(&json);
         assert_eq!(safe, r#"{"a":"\u001bx\u009b\u202e\udb40\udc01é"}"#);
         assert_eq!(
-            serde_json::from_str::<serde_json::Value>(&safe).unwrap(),
-            serde_json::from_str::<serde_json::Value>(&json).unwrap()
+            serde_json::from_str::<Value>(&safe).unwrap(),
+            serde_json::from_str::<Value>(&json).unwrap()
         );
     }
 }

@@ -7,11 +7,14 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
-use super::failure::Usage;
+use super::failure::{EXIT_CODES, Usage};
 use super::invocation::{self, Invocation};
 use super::{args, verbs};
 use crate::command::{self as table, COMMANDS, Category, CommandSpec};
 use crate::engine::shown::shown;
+
+/// The operand of `help` that is not a command.
+const EXIT_CODES_TOPIC: &str = "exit-codes";
 
 const VERB_TEMPLATE: &str = "\
 {about}
@@ -67,7 +70,8 @@ fn usage(line: &CommandSpec, command: &clap::Command) -> String {
         // Writing to a String cannot fail.
         _ = write!(usage, "{short} {value}");
         if let (true, Some(help)) = (it.is_positional(), it.get_help()) {
-            _ = write!(explained, "\n\nArguments:\n  {value}  {help}");
+            let head = if explained.is_empty() { "\n\nArguments:" } else { "" };
+            _ = write!(explained, "{head}\n  {value}  {help}");
         }
     }
     if !line.aliases.is_empty() {
@@ -107,7 +111,8 @@ fn overview() -> String {
          -q, --quiet         print no messages, only set the exit code\n  \
          -h, --help          explain the command\n\n\
          The screen reads ~/.config/wharf/config.toml, if there is one: theme, ascii, refresh.\n\
-         `wharf help COMMAND` explains a command, `wharf version` prints the version.\n",
+         `wharf help COMMAND` explains a command, `wharf help exit-codes` the exit codes, and\n\
+         `wharf version` prints the version.\n",
     );
     text
 }
@@ -122,6 +127,10 @@ pub(super) fn explain(
     let operands = invocation::operands(matches)?;
     let text = match operands.first() {
         None => root.render_help(),
+        Some(word) if word == EXIT_CODES_TOPIC => {
+            write!(invocation.out, "{}", exit_codes())?;
+            return Ok(ExitCode::SUCCESS);
+        }
         Some(word) => {
             let name = table::named(word).map_or(word.as_str(), |it| it.name);
             let verb: Option<&mut clap::Command> = root.find_subcommand_mut(name);
@@ -131,6 +140,16 @@ pub(super) fn explain(
     };
     write!(invocation.out, "{text}")?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn exit_codes() -> String {
+    let mut text = String::from("Exit codes:\n");
+    for (code, meaning) in EXIT_CODES {
+        // Writing to a String cannot fail.
+        _ = writeln!(text, "  {code:<6} {meaning}");
+    }
+    text + "\nOf several containers: the code of those that failed, or 1 if they differ. Called by LXC's\n\
+            names, such as lxc-start, wharf returns LXC's codes.\n"
 }
 
 /// Says in one line what was wrong with the arguments, and in a second one where to find help.
@@ -157,7 +176,6 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::command::Verb;
 
     #[test]
     fn the_parser_is_sound() {
@@ -167,8 +185,7 @@ mod tests {
     #[test]
     fn every_command_of_the_table_is_a_verb_by_each_of_its_names() {
         let root = command();
-        // A restart is `stop -r`; signals are sent only from the screen.
-        for line in COMMANDS.iter().filter(|it| !matches!(it.verb, Verb::Restart | Verb::Signal)) {
+        for line in COMMANDS {
             for word in line.aliases.iter().chain([&line.name]) {
                 let found = root.find_subcommand(word).map(clap::Command::get_name);
                 assert_eq!(found, Some(line.name), "{word}");
@@ -179,7 +196,7 @@ mod tests {
     #[test]
     fn usage_is_made_of_the_arguments() {
         for (name, expected) in [
-            ("wait", "[OPTIONS] -s STATES NAME\n\nArguments:\n  NAME  The container"),
+            ("wait", "[OPTIONS] -s STATES NAME...\n\nArguments:\n  NAME...  The containers"),
             ("ls", "[OPTIONS] [REGEX]\n\nAlso called: list\n\nArguments:\n  [REGEX]  Only"),
             ("checkconfig", "[OPTIONS]"),
         ] {
@@ -190,12 +207,11 @@ mod tests {
 
     #[test]
     fn options_may_follow_operands_until_two_dashes() {
-        let args = ["wharf", "start", "web", "-P", "/x", "--", "ls", "-F"];
+        let args = ["wharf", "execute", "web", "-P", "/x", "--", "ls", "-F"];
         let matches = command().try_get_matches_from(args).unwrap();
-        let (_, start) = matches.subcommand().unwrap();
-        let operands: Vec<&OsString> = start.get_many(args::OPERANDS).unwrap().collect();
+        let (_, execute) = matches.subcommand().unwrap();
+        let operands: Vec<&OsString> = execute.get_many(args::OPERANDS).unwrap().collect();
         assert_eq!(operands, ["web", "ls", "-F"]);
-        assert!(!start.get_flag("foreground"));
         assert_eq!(matches.get_one::<PathBuf>(args::LXCPATH), Some(&PathBuf::from("/x")));
     }
 }

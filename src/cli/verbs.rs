@@ -9,10 +9,13 @@ mod info;
 mod inside;
 mod link;
 mod list;
+mod logs;
 mod processes;
 mod run;
 mod screenshot;
+mod signal;
 mod stop;
+mod top;
 mod version;
 mod watched;
 
@@ -39,18 +42,22 @@ pub(super) fn all() -> impl Iterator<Item = &'static Subcommand> {
         &list::LS,
         &info::INFO,
         &processes::PS,
+        &top::TOP,
         &check::CHECKCONFIG,
         &config::CONFIG,
         &create::CREATE,
         &run::START,
         &run::EXECUTE,
         &stop::STOP,
+        &stop::RESTART,
         &stop::FREEZE,
         &stop::UNFREEZE,
         &create::DESTROY,
         &inside::CONSOLE,
         &inside::ATTACH,
         &cgroup::CGROUP,
+        &signal::SIGNAL,
+        &logs::LOGS,
         &follow::MONITOR,
         &follow::WAIT,
         &link::LINK,

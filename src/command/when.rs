@@ -108,7 +108,8 @@ mod tests {
             | Verb::Wait
             | Verb::CheckConfig
             | Verb::ExplainKeys
-            | Verb::LinkNames => [YES; 8],
+            | Verb::LinkNames
+            | Verb::Top => [YES; 8],
             Verb::Start | Verb::Execute => {
                 [YES, "is already starting", RUNS, OVER, FAILED, STANDS, STANDS, RUNS]
             }

@@ -44,6 +44,7 @@ pub(in crate::engine) use error::{ConfigError, ConfigErrors};
 pub(in crate::engine) use filter::of_running as running_filter;
 pub(in crate::engine) use net::fill_lines;
 pub(in crate::engine) use process::limits;
+pub use signals::of_word as signal_number;
 pub use system::default_config;
 pub(in crate::engine) use system::used_controllers;
 pub(in crate::engine) use template::{Given, Place, compose, key_of, of_template};

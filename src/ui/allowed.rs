@@ -155,6 +155,7 @@ const fn needs_and_changes(verb: Verb) -> (&'static [Ability], bool) {
         | Verb::CheckConfig
         | Verb::ExplainKeys
         | Verb::LinkNames
+        | Verb::Top
         | Verb::Look
         | Verb::ReadConsole
         | Verb::ReadCgroup => (&[], false),

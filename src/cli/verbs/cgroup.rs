@@ -3,13 +3,17 @@
 use std::process::ExitCode;
 
 use clap::ArgMatches;
+use serde_json::json;
 
 use super::Subcommand;
 use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, named, no_more};
+use crate::cli::output::{Justify, TextTable, UNKNOWN, formatted};
 use crate::command::Verb;
+use crate::engine::cgroup::knob;
 use crate::engine::limits::of_key;
+use crate::engine::sample::CgroupFile;
 use crate::engine::shown::shown;
 use crate::engine::{Name, State};
 
@@ -18,19 +22,20 @@ pub(super) const CGROUP: Subcommand = Subcommand {
     arguments: |command| {
         command
             .arg(args::json())
+            .arg(args::format())
             .arg(args::flag("keep", None, "Write the value to the configuration, too"))
             .arg(args::flag("again", None, "Restore the limits that the kernel has lost"))
             .arg(args::name())
             // -1 is a value.
             .arg(
-                args::operands("NAME FILE [VALUE]", "The container, the file and its new value")
+                args::operands("NAME [FILE [VALUE]]", "The container, the file and its new value")
                     .allow_negative_numbers(true),
             )
     },
     run: cgroup,
     notes: "\
 FILE is any file of any controller, by its name: memory.max, cpu.shares, pids.max ….
-Without VALUE it is read. A change lasts until the container stops; with --keep it is also
+Without FILE all are listed, with their values and what they mean. Without VALUE it is read. A change lasts until the container stops; with --keep it is also
 written to the configuration, as lxc.cgroup2.FILE (or lxc.cgroup.FILE), or as both if both are
 there. An empty VALUE clears a list, such as cpuset.cpus.
 
@@ -38,6 +43,7 @@ With --keep on a container that is stopped, or with a whole key such as lxc.cgro
 FILE, only the configuration is changed; an empty VALUE takes the limit out of it.
 
 Examples:
+  wharf cgroup web
   wharf cgroup web memory.max
   wharf cgroup web memory.max 768M --keep
   wharf cgroup --again web",
@@ -65,13 +71,14 @@ fn cgroup(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resu
         return Ok(ExitCode::SUCCESS);
     }
     match rest.as_slice() {
+        [] => list(invocation, matches, &name)?,
         [_] if keep => {
             return Err(Usage("--keep needs a VALUE".into()).into());
         }
         [file] => {
             let value = invocation.engine.cgroup_get(&name, file)?;
             if matches.get_flag(args::JSON) {
-                invocation.json(&serde_json::json!({ "file": file, "value": value.trim_end() }))?;
+                invocation.json(&json!({ "file": file, "value": value.trim_end() }))?;
             } else {
                 for line in value.lines() {
                     writeln!(invocation.out, "{}", shown(line))?;
@@ -87,9 +94,53 @@ fn cgroup(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resu
                 invocation.json(&serde_json::to_value(&change)?)?;
             }
         }
-        _ => return Err(Usage("expected NAME FILE [VALUE]".into()).into()),
+        _ => return Err(Usage("expected NAME [FILE [VALUE]]".into()).into()),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Lists every file with its value and its meaning.
+fn list(invocation: &mut Invocation<'_>, matches: &ArgMatches, name: &Name) -> anyhow::Result<()> {
+    let files = invocation.engine.cgroup_files(name)?;
+    let object = |it: &CgroupFile| {
+        json!({
+            "file": it.file, "controller": it.controller, "version": it.version,
+            "value": it.value, "writable": it.writable, "meaning": meaning(it),
+        })
+    };
+    if let Some(template) = matches.get_one::<String>(args::FORMAT) {
+        write!(invocation.out, "{}", formatted(template, files.iter().map(object))?)?;
+        return Ok(());
+    }
+    if matches.get_flag(args::JSON) {
+        return invocation.json(&files.iter().map(object).collect());
+    }
+    let heads = ["FILE", "VALUE", "MEANING"];
+    let table = TextTable {
+        heads: heads.map(|it| (it.to_owned(), Justify::Left)).into(),
+        rows: files
+            .iter()
+            .map(|it| vec![it.file.clone(), short(it), meaning(it).unwrap_or_default().to_owned()])
+            .collect(),
+    };
+    write!(invocation.out, "{}", table.layout())?;
+    Ok(())
+}
+
+/// Returns what a file means, if that is known.
+fn meaning(it: &CgroupFile) -> Option<&'static str> {
+    Some(knob::of(&it.file).meaning).filter(|it| !it.is_empty())
+}
+
+/// Returns the first line of a value and how many follow.
+fn short(it: &CgroupFile) -> String {
+    const LONGEST: usize = 28;
+    let Some(value) = &it.value else { return UNKNOWN.to_owned() };
+    let first = value.lines().next().unwrap_or_default();
+    let more = value.lines().count().saturating_sub(1);
+    let cut: String = first.chars().take(LONGEST).collect();
+    let cut = if cut.len() < first.len() { cut + "…" } else { cut };
+    if more == 0 { cut } else { format!("{cut} (+{more})") }
 }
 
 /// Changes only the configuration, since there is no cgroup.

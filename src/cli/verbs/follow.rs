@@ -5,7 +5,7 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::{Arg, ArgMatches};
@@ -13,9 +13,11 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::Subcommand;
 use crate::cli::args;
+use crate::cli::chosen::{self, ChosenContainers};
 use crate::cli::failure::Usage;
-use crate::cli::invocation::{Invocation, no_more, number, only_named, operands};
+use crate::cli::invocation::{Invocation, no_more, number, operands};
 use crate::cli::output::safe_json;
+use crate::command::Verb;
 use crate::engine::event::{Event, What};
 use crate::engine::shown::shown;
 use crate::engine::{Exit, State};
@@ -41,7 +43,7 @@ Example:
 pub(super) const WAIT: Subcommand = Subcommand {
     name: "wait",
     arguments: |command| {
-        command
+        let command = command
             .arg(
                 args::value(
                     "state",
@@ -56,16 +58,19 @@ pub(super) const WAIT: Subcommand = Subcommand {
                 Some('t'),
                 "SECONDS",
                 "How long to wait; 0 checks once [default: -1, forever]",
-            ))
-            .arg(args::name())
-            .arg(args::operands("NAME", "The container"))
+            ));
+        chosen::arguments(command)
     },
     run: wait,
     notes: "\
 States: STOPPED STARTING RUNNING STOPPING ABORTING FREEZING FROZEN THAWED. A container that does
-not exist is STOPPED.
+not exist is STOPPED. Of several, each has been in one of the states before the command ends.
 
-Exit code: 0 once it is in one of the states, 1 if the time ran out or it cannot be watched.",
+Exit code: 0 once it is in one of the states, 1 if the time ran out or it cannot be watched.
+
+Examples:
+  wharf wait -s RUNNING web
+  wharf wait -s STOPPED -t 60 'web*'",
 };
 
 fn monitor(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
@@ -137,7 +142,6 @@ fn sentence(what: &What) -> String {
 }
 
 fn wait(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let name = only_named(matches)?;
     let states = matches
         .get_one::<String>("state")
         .map_or("", String::as_str)
@@ -148,8 +152,14 @@ fn wait(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result
     let timeout = number::<i64>(matches, "timeout")?
         .and_then(|it| u64::try_from(it).ok())
         .map(Duration::from_secs);
-    let reached = invocation.engine.wait(&name, &states, timeout)?;
-    Ok(if reached { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let chosen = ChosenContainers::read(invocation, matches, Verb::Wait)?;
+    let begun = Instant::now();
+    chosen.each(invocation, matches, Verb::Wait, &|engine, name| {
+        // The time is that of all of them.
+        let left = timeout.map(|it| it.saturating_sub(begun.elapsed()));
+        let reached = engine.wait(name, &states, left)?;
+        Ok(u8::from(!reached))
+    })
 }
 
 #[cfg(test)]

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use super::{Subcommand, list};
 use crate::cli::args;
-use crate::cli::invocation::{Invocation, only_named};
-use crate::cli::output::{age, long_size};
+use crate::cli::chosen::{self, ChosenContainers};
+use crate::cli::invocation::Invocation;
+use crate::cli::output::{age, formatted, long_size};
 use crate::engine::oom::OomKill;
 use crate::engine::sample::{Container, Detail, Interface, Limit, Root};
 use crate::engine::shown::shown;
@@ -19,7 +20,7 @@ use crate::engine::{Error, ErrorKind, Verb};
 pub(super) const INFO: Subcommand = Subcommand {
     name: "info",
     arguments: |command| {
-        command
+        let command = command
             .arg(args::flag("state", Some('s'), "Only the state"))
             .arg(args::flag("pid", Some('p'), "Only the pid of init"))
             .arg(args::flag("ips", Some('i'), "Only the addresses"))
@@ -34,8 +35,8 @@ pub(super) const INFO: Subcommand = Subcommand {
                 "Plain numbers, and a single fact without its label",
             ))
             .arg(args::json())
-            .arg(args::name())
-            .arg(args::operands("NAME", "The container"))
+            .arg(args::format());
+        chosen::arguments(command)
     },
     run: info,
     notes: "\
@@ -44,7 +45,8 @@ Exit code: 0, or 1 if there is no such container or its configuration cannot be 
 Examples:
   wharf info web
   wharf info -p -H web              prints only the pid
-  wharf info -c lxc.rootfs.path web",
+  wharf info -c lxc.rootfs.path web
+  wharf info --format '{name} {memory_bytes}' 'web*'",
 };
 
 /// Which facts of a container are printed, and how.
@@ -77,22 +79,49 @@ impl InfoOptions {
 }
 
 fn info(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let name = only_named(matches)?;
+    let chosen = ChosenContainers::read(invocation, matches, Verb::Info)?;
     let wanted = InfoOptions::new(matches);
-    let container = invocation.engine.info(&name)?;
-    if !container.defined && !container.state.is_active() {
-        let missing = "there is no such container; `wharf ls` lists them";
-        return Err(Error::new(Verb::Info, &name, ErrorKind::NotFound, missing).into());
+    let mut found = Vec::new();
+    for name in &chosen.names {
+        let container = invocation.engine.info(name)?;
+        if !container.defined && !container.state.is_active() {
+            let missing = "there is no such container; `wharf ls` lists them";
+            return Err(Error::new(Verb::Info, name, ErrorKind::NotFound, missing).into());
+        }
+        found.push(container);
     }
     // A single fact that was asked for is still valid.
-    let asked = wanted.all || matches.get_flag(args::JSON);
-    let usable = if container.faulty && asked { ExitCode::FAILURE } else { ExitCode::SUCCESS };
-    if matches.get_flag(args::JSON) {
-        invocation.json(&object(&container))?;
+    let (json, template) = (matches.get_flag(args::JSON), matches.get_one::<String>(args::FORMAT));
+    let asked = wanted.all || json || template.is_some();
+    let faulty = asked && found.iter().any(|it| it.faulty);
+    let usable = if faulty { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+    if let Some(template) = template {
+        write!(invocation.out, "{}", formatted(template, found.iter().map(object))?)?;
         return Ok(usable);
     }
+    match found.as_slice() {
+        [one] if json && !chosen.by_pattern => invocation.json(&object(one))?,
+        all if json => invocation.json(&all.iter().map(object).collect())?,
+        all => {
+            for (index, container) in all.iter().enumerate() {
+                if index > 0 && !wanted.bare() {
+                    writeln!(invocation.out)?;
+                }
+                show(invocation, container, &wanted)?;
+            }
+        }
+    }
+    Ok(usable)
+}
+
+/// Prints what is wanted of one container.
+fn show(
+    invocation: &mut Invocation<'_>,
+    container: &Container,
+    wanted: &InfoOptions,
+) -> anyhow::Result<()> {
     let bare = wanted.bare();
-    for (label, value) in lines(&container, &wanted) {
+    for (label, value) in lines(container, wanted) {
         if bare {
             writeln!(invocation.out, "{}", shown(&value))?;
         } else {
@@ -102,7 +131,7 @@ fn info(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result
     }
     let mut unknown = Vec::new();
     for key in &wanted.keys {
-        match invocation.engine.config_item(&name, key)? {
+        match invocation.engine.config_item(&container.name, key)? {
             Some(value) => item(invocation, key, &value, bare)?,
             None => unknown.push(format!("`{key}`")),
         }
@@ -110,7 +139,7 @@ fn info(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result
     if !unknown.is_empty() {
         anyhow::bail!("LXC has no configuration key {}", unknown.join(", "));
     }
-    Ok(usable)
+    Ok(())
 }
 
 /// Prints one key with its value; each item of a list is on its own line.

@@ -10,7 +10,7 @@ use super::Subcommand;
 use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, no_more, operands};
-use crate::cli::output::{Justify, TextTable, UNKNOWN, age, epoch_ms, or_unknown};
+use crate::cli::output::{Justify, TextTable, UNKNOWN, age, epoch_ms, formatted, or_unknown};
 use crate::engine::sample::{Container, Limit, Origin, Unmanaged};
 use crate::engine::{Name, State};
 use crate::format;
@@ -34,16 +34,20 @@ pub(super) const LS: Subcommand = Subcommand {
             .arg(args::flag("defined", None, "Only containers that have a configuration"))
             .arg(args::value("filter", None, "REGEX", "Only names that match"))
             .arg(args::json())
+            .arg(args::format())
             .arg(args::optional("REGEX", "Only names that match"))
     },
     run: list,
     notes: "\
 Columns: name state since pid cpu ram max pids exit rootfs ipv4 ipv6 interface origin trouble.
 
+--format takes the names of the fields that --json prints: `\\t` is a tab, `{{` a brace.
+
 Examples:
   wharf ls
   wharf ls -1 --running '^web'
-  wharf ls -F name,state,ram,max",
+  wharf ls -F name,state,ram,max
+  wharf ls --running --format '{name} {init_pid}'",
 };
 
 /// What one column shows.
@@ -156,7 +160,8 @@ impl Listed {
 }
 
 fn list(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let json = matches.get_flag(args::JSON);
+    let template = matches.get_one::<String>(args::FORMAT);
+    let json = matches.get_flag(args::JSON) || template.is_some();
     let bare = matches.get_flag("line") && !matches.get_flag("fancy");
     let columns = columns(matches)?;
     let shown = columns.iter().map(|it| it.facts).max().filter(|_| !bare && !json);
@@ -166,7 +171,9 @@ fn list(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result
     let mut rows = rows(invocation, shown.unwrap_or(least).max(least))?;
     let selection = Selection::new(matches)?;
     rows.retain(|it| selection.takes(it));
-    if json {
+    if let Some(template) = template {
+        write!(invocation.out, "{}", formatted(template, rows.iter().map(object))?)?;
+    } else if json {
         let rows: Vec<Value> = rows.iter().map(object).collect();
         invocation.json(&Value::Array(rows))?;
     } else if bare {

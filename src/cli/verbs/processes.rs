@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Subcommand;
 use crate::cli::args;
 use crate::cli::invocation::{Invocation, operands};
-use crate::cli::output::{Justify, TextTable, or_unknown};
+use crate::cli::output::{Justify, TextTable, formatted, or_unknown};
 use crate::engine::process::Process;
 use crate::engine::shown::shown;
 use crate::engine::{Name, State};
@@ -22,6 +22,7 @@ pub(super) const PS: Subcommand = Subcommand {
             .arg(args::flag("forest", None, "Draw the tree (the default)"))
             .arg(args::flag("lxc", None, "Only processes in containers (always so)").hide(true))
             .arg(args::json())
+            .arg(args::format())
             .arg(args::name().action(ArgAction::Append))
             .arg(args::optional("NAME...", "Containers [default: all that have processes]"))
     },
@@ -42,6 +43,11 @@ fn ps(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<E
         let rows = found.iter().flat_map(|(name, list)| list.iter().map(|it| object(name, it)));
         let rows: Vec<Value> = rows.collect();
         invocation.json(&Value::Array(rows))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(template) = matches.get_one::<String>(args::FORMAT) {
+        let rows = found.iter().flat_map(|(name, list)| list.iter().map(|it| object(name, it)));
+        write!(invocation.out, "{}", formatted(template, rows)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut users = Users::default();

@@ -7,19 +7,23 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 
 use super::Subcommand;
-use crate::cli::invocation::{Invocation, named, pairs, user_or_group};
+use crate::cli::chosen::{self, ChosenContainers};
+use crate::cli::failure::Usage;
+use crate::cli::invocation::{
+    Invocation, mention_proxmox, named, pairs, permit, text, user_or_group,
+};
 use crate::cli::{args, output};
 use crate::command::Verb;
 use crate::engine::outline::StartPart;
 use crate::engine::proxmox::Pct;
 use crate::engine::shown::shown;
 use crate::engine::start::{SUPERVISE, Start};
-use crate::engine::{Engine, Host, Lxcpath, MAPPED, Name};
+use crate::engine::{Engine, Host, Lxcpath, MAPPED};
 
 pub(super) const START: Subcommand = Subcommand {
     name: "start",
     arguments: |command| {
-        command
+        let command = command
             .arg(args::flag(
                 "foreground",
                 Some('F'),
@@ -38,19 +42,21 @@ pub(super) const START: Subcommand = Subcommand {
                 "PATH",
                 "Also show the console there: a terminal or a file",
             ))
-            .arg(args::flag("dry-run", None, "Only print what it would do; needs no privilege"))
-            .arg(args::value("console-log", Some('L'), "FILE", "Write the console's output there"))
-            .arg(args::name())
-            .arg(args::operands(
-                "NAME [-- COMMAND]",
-                "The container, and the command to run as its pid 1",
-            ))
+            .arg(args::value("console-log", Some('L'), "FILE", "Write the console's output there"));
+        chosen::changed(command)
+            .mut_arg("dry-run", |it| it.help("Only print what it would do; needs no privilege"))
+            .arg(args::command("The command to run as its pid 1"))
     },
     run: start,
     notes: "\
-Without COMMAND, pid 1 is `lxc.init.cmd` of the configuration, or /sbin/init. If `lxc.execute.cmd`
+Several containers are started at the same time. Without COMMAND, pid 1 is `lxc.init.cmd` of the configuration, or /sbin/init. If `lxc.execute.cmd`
 is the same, as in what `create` makes of the host's files, the command is pid 2, and pid 1 is an
 init of wharf's own, which reaps, halts and restarts.
+
+Examples:
+  wharf start web db
+  wharf start 'web*'
+  wharf start web -- /bin/sh -c 'exec sleep 1000'
 
 Exit code: 0 once the container runs, 1 if it could not be started. With -F, the command's own, or
 128+N if signal N ended it.",
@@ -81,7 +87,9 @@ Example:
 };
 
 fn start(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let (name, mut start) = order(matches)?;
+    let chosen = ChosenContainers::read(invocation, matches, Verb::Start)?;
+    let argv = matches.get_many::<OsString>(args::COMMAND).unwrap_or_default();
+    let mut start = order(matches, argv.map(|it| text(it)).collect::<Result<_, _>>()?)?;
     for (id, key) in [("console", "lxc.console.path"), ("console-log", "lxc.console.logfile")] {
         if let Some(path) = matches.get_one::<String>(id) {
             // The supervisor has another working directory; `none` is not a path.
@@ -90,17 +98,40 @@ fn start(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resul
         }
     }
     if matches.get_flag("dry-run") {
-        let (parts, warnings) = invocation.engine.outline(&name, &start)?;
-        invocation.out.write_all(outline(&parts, &warnings).as_bytes())?;
-        return Ok(ExitCode::SUCCESS);
+        return outlines(invocation, &chosen, &start);
     }
-    invocation.permit(Verb::Start, &name)?;
-    invocation.mention_proxmox(&name, matches, Pct::Start);
     if matches.get_flag("foreground") {
-        let exit = invocation.engine.start_foreground(&name, &start)?;
+        let [name] = chosen.names.as_slice() else {
+            let why = "-F shows one container on this terminal, but several are named; a command \
+                       follows `--`";
+            return Err(Usage(why.into()).into());
+        };
+        invocation.permit(Verb::Start, name)?;
+        mention_proxmox(&invocation.engine, name, matches, Pct::Start);
+        let exit = invocation.engine.start_foreground(name, &start)?;
         return Ok(ExitCode::from(exit.shell_code()));
     }
-    invocation.engine.start(&name, &start)?;
+    chosen.each(invocation, matches, Verb::Start, &|engine, name| {
+        permit(engine, Verb::Start, name)?;
+        mention_proxmox(engine, name, matches, Pct::Start);
+        engine.start(name, &start)?;
+        Ok(0)
+    })
+}
+
+/// Prints what a start of each would do; of several, each under its name.
+fn outlines(
+    invocation: &mut Invocation<'_>,
+    chosen: &ChosenContainers,
+    start: &Start,
+) -> anyhow::Result<ExitCode> {
+    for name in &chosen.names {
+        let (parts, warnings) = invocation.engine.outline(name, start)?;
+        if chosen.names.len() > 1 {
+            writeln!(invocation.out, "{name}:")?;
+        }
+        invocation.out.write_all(outline(&parts, &warnings).as_bytes())?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -118,7 +149,8 @@ fn outline(parts: &[StartPart], warnings: &[String]) -> String {
 }
 
 fn execute(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let (name, mut start) = order(matches)?;
+    let (name, argv) = named(matches)?;
+    let mut start = order(matches, argv)?;
     for (id, key) in [("uid", "lxc.init.uid"), ("gid", "lxc.init.gid")] {
         if let Some(number) = user_or_group(matches, id)? {
             start.settings.push((key.to_owned(), number.to_string()));
@@ -167,13 +199,12 @@ fn shared() -> impl Iterator<Item = clap::Arg> {
 }
 
 /// Reads the options that both have in common.
-fn order(matches: &ArgMatches) -> anyhow::Result<(Name, Start)> {
-    let (name, argv) = named(matches)?;
+fn order(matches: &ArgMatches, argv: Vec<String>) -> anyhow::Result<Start> {
     let config = matches.get_one::<PathBuf>("config").cloned();
     let mut settings = pairs(matches, "define")?;
     for (id, kind, _) in SHARED {
         let from = matches.get_one::<String>(id);
         settings.extend(from.map(|it| (format!("lxc.namespace.share.{kind}"), it.clone())));
     }
-    Ok((name, Start { argv, config, settings, tended: false }))
+    Ok(Start { argv, config, settings, tended: false })
 }

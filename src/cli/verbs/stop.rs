@@ -1,4 +1,4 @@
-//! `stop`, `freeze` and `unfreeze`.
+//! `stop`, `restart`, `freeze` and `unfreeze`.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -7,8 +7,9 @@ use clap::ArgMatches;
 
 use super::Subcommand;
 use crate::cli::args;
+use crate::cli::chosen::{self, ChosenContainers};
 use crate::cli::failure::Usage;
-use crate::cli::invocation::{Invocation, number, only_named};
+use crate::cli::invocation::{Invocation, mention_proxmox, number, permit};
 use crate::command::Verb;
 use crate::engine::stop::Stop;
 
@@ -18,24 +19,18 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(super) const STOP: Subcommand = Subcommand {
     name: "stop",
     arguments: |command| {
-        command
+        let command = command
             .arg(args::flag("kill", Some('k'), "Kill every process, without asking init to halt"))
             .arg(args::flag("nowait", Some('W'), "Ask init to halt, and return at once"))
-            .arg(args::value(
-                "timeout",
-                Some('t'),
-                "SECONDS",
-                "How long to wait before the kill [default: 60; -1 waits forever]",
-            ))
+            .arg(timeout("How long to wait before the kill [default: 60; -1 waits forever]"))
             .arg(args::flag("nokill", None, "Fail when the time is up, instead of killing"))
             .arg(args::flag("nolock", None, "Accepted with -k, as LXC does").hide(true))
-            .arg(args::flag("reboot", Some('r'), "Ask it to restart, and wait until it runs again"))
-            .arg(args::name())
-            .arg(args::operands("NAME", "The container"))
+            .arg(args::flag("reboot", Some('r'), "Ask it to restart, and wait until it runs again"));
+        chosen::changed(command)
     },
     run: stop,
     notes: "\
-Sends init the signal that asks it to halt (`lxc.signal.halt`), waits, and kills what is left. A
+Several containers are stopped at the same time. Sends init the signal that asks it to halt (`lxc.signal.halt`), waits, and kills what is left. A
 frozen container is thawed first. The kernel never delivers to pid 1 a signal that it has no handler
 for. If init has none for the halt signal, it gets SIGTERM if it handles that; otherwise the other
 processes get SIGTERM, and init is killed two seconds later, or as soon as they are gone.
@@ -50,35 +45,73 @@ With -r init is asked to restart (`lxc.signal.reboot`). If it has no handler for
 restart in time, the container is stopped and started again, as it was started before.
 
 Exit code: 0 stopped (-W: asked; -r: runs again); 1 failed (-W, --nokill: init would not receive the
-signal; --nokill: it did not end in time); 2 it was not running.",
+signal; --nokill: it did not end in time); 2 it was not running.
+
+Examples:
+  wharf stop web db
+  wharf stop 'web*' -t 10",
+};
+
+pub(super) const RESTART: Subcommand = Subcommand {
+    name: "restart",
+    arguments: |command| {
+        let command = command
+            .arg(args::flag("nowait", Some('W'), "Ask it to restart, and return at once"))
+            .arg(timeout("How long to wait before the kill [default: 60; -1 waits forever]"))
+            .arg(args::flag("nokill", None, "Fail when the time is up, instead of killing"));
+        chosen::changed(command)
+    },
+    run: restart,
+    notes: "\
+As `wharf stop -r`: asks init to restart (`lxc.signal.reboot`). If it has no handler for that, or
+does not restart in time, the container is stopped and started again, as it was started before.
+
+Exit code: 0 once it runs again (-W: asked), 1 if not, 2 if it was not running.",
 };
 
 pub(super) const FREEZE: Subcommand = Subcommand {
     name: "freeze",
-    arguments: |command| command.arg(args::name()).arg(args::operands("NAME", "The container")),
+    arguments: chosen::changed,
     run: freeze,
     notes: "\
 Returns once every process is frozen. They keep their memory and open files; `wharf unfreeze` lets
 them continue.",
 };
 
-pub(super) const UNFREEZE: Subcommand = Subcommand {
-    name: "unfreeze",
-    arguments: |command| command.arg(args::name()).arg(args::operands("NAME", "The container")),
-    run: unfreeze,
-    notes: "",
-};
+pub(super) const UNFREEZE: Subcommand =
+    Subcommand { name: "unfreeze", arguments: chosen::changed, run: unfreeze, notes: "" };
+
+fn timeout(help: &'static str) -> clap::Arg {
+    args::value("timeout", Some('t'), "SECONDS", help)
+}
 
 fn stop(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let name = only_named(matches)?;
-    let way = way(matches)?;
-    if let Stop::AskToReboot | Stop::Reboot { .. } = way {
-        invocation.permit(Verb::Restart, &name)?;
-    }
-    // Whatever is left of a container can be stopped; the engine reports if nothing is.
-    invocation.mention_proxmox(&name, matches, way.into());
-    invocation.engine.stop(&name, way)?;
-    Ok(ExitCode::SUCCESS)
+    end(invocation, matches, way(matches)?)
+}
+
+fn restart(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let way = if matches.get_flag("nowait") {
+        Stop::AskToReboot
+    } else {
+        let timeout = patience(number(matches, "timeout")?);
+        Stop::Reboot { timeout, then_kill: !matches.get_flag("nokill") }
+    };
+    end(invocation, matches, way)
+}
+
+fn end(invocation: &Invocation<'_>, matches: &ArgMatches, way: Stop) -> anyhow::Result<ExitCode> {
+    let restarts = matches!(way, Stop::AskToReboot | Stop::Reboot { .. });
+    let verb = if restarts { Verb::Restart } else { Verb::Stop };
+    let chosen = ChosenContainers::read(invocation, matches, verb)?;
+    chosen.each(invocation, matches, verb, &|engine, name| {
+        // Whatever is left of a container can be stopped; the engine reports if nothing is.
+        if restarts {
+            permit(engine, verb, name)?;
+        }
+        mention_proxmox(engine, name, matches, way.into());
+        engine.stop(name, way)?;
+        Ok(0)
+    })
 }
 
 /// Turns the options into one way to stop, and refuses combinations that LXC refuses.
@@ -103,11 +136,7 @@ fn way(matches: &ArgMatches) -> anyhow::Result<Stop> {
     if ask {
         return Ok(if reboot { Stop::AskToReboot } else { Stop::Ask });
     }
-    let timeout = match seconds {
-        None => Some(PATIENCE),
-        // A negative number of seconds means for ever, as with LXC.
-        Some(seconds) => u64::try_from(seconds).ok().map(Duration::from_secs),
-    };
+    let timeout = patience(seconds);
     let then_kill = !spare;
     Ok(if reboot {
         Stop::Reboot { timeout, then_kill }
@@ -116,18 +145,30 @@ fn way(matches: &ArgMatches) -> anyhow::Result<Stop> {
     })
 }
 
+/// Returns how long to wait; none: for ever, which a negative number of seconds means, as with LXC.
+fn patience(seconds: Option<i64>) -> Option<Duration> {
+    match seconds {
+        None => Some(PATIENCE),
+        Some(seconds) => u64::try_from(seconds).ok().map(Duration::from_secs),
+    }
+}
+
 fn freeze(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let name = only_named(matches)?;
-    invocation.permit(Verb::Freeze, &name)?;
-    invocation.engine.freeze(&name)?;
-    Ok(ExitCode::SUCCESS)
+    let chosen = ChosenContainers::read(invocation, matches, Verb::Freeze)?;
+    chosen.each(invocation, matches, Verb::Freeze, &|engine, name| {
+        permit(engine, Verb::Freeze, name)?;
+        engine.freeze(name)?;
+        Ok(0)
+    })
 }
 
 fn unfreeze(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let name = only_named(matches)?;
-    invocation.permit(Verb::Unfreeze, &name)?;
-    invocation.engine.unfreeze(&name)?;
-    Ok(ExitCode::SUCCESS)
+    let chosen = ChosenContainers::read(invocation, matches, Verb::Unfreeze)?;
+    chosen.each(invocation, matches, Verb::Unfreeze, &|engine, name| {
+        permit(engine, Verb::Unfreeze, name)?;
+        engine.unfreeze(name)?;
+        Ok(0)
+    })
 }
 
 #[cfg(test)]

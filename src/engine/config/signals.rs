@@ -26,6 +26,11 @@ pub(super) fn number(text: &str) -> Result<i32, Reason> {
     found.filter(|it| (first..=last).contains(it)).ok_or(EXPECTED)
 }
 
+/// Reads a signal that can be sent.
+pub fn of_word(text: &str) -> Option<i32> {
+    number(text).ok().filter(|it| (1..=MAX).contains(it))
+}
+
 /// Reads the distance from the first or last real-time signal; no larger one makes sense.
 fn distance(text: &str) -> Option<i32> {
     text.parse().ok().filter(|it| (0..=MAX).contains(it))

@@ -31,6 +31,8 @@ pub enum Verb {
     CheckConfig,
     ExplainKeys,
     LinkNames,
+    /// Counters of several, again and again.
+    Top,
 }
 
 impl Verb {
@@ -61,6 +63,7 @@ impl Verb {
             Self::Signal => "signal a process of",
             Self::CheckConfig => "check",
             Self::ExplainKeys => "explain the keys of",
+            Self::Top => "follow the use of",
             Self::LinkNames => "link LXC's command names in",
         }
     }

@@ -9,7 +9,7 @@ pub use keep::KeptLimit;
 
 pub use crate::engine::cgroup::Change;
 pub use crate::engine::cgroup::spelling::{key_of, of_key};
-use crate::engine::cgroup::{Cgroup, CgroupError};
+use crate::engine::cgroup::{Cgroup, CgroupError, CgroupFile};
 use crate::engine::running::command_socket::CONFIGURED;
 use crate::engine::running::command_socket::Client;
 use crate::engine::running::event::{self, What};
@@ -33,6 +33,11 @@ impl Engine {
         self.cgroup_of(name, Verb::ReadCgroup)?
             .get(file)
             .map_err(|why| failed(Verb::ReadCgroup, name, why))
+    }
+
+    /// Lists every file of the container's cgroups with its value, by controller and name.
+    pub fn cgroup_files(&self, name: &Name) -> Result<Vec<CgroupFile>, Error> {
+        Ok(self.cgroup_of(name, Verb::ReadCgroup)?.files())
     }
 
     /// Writes `value` to `file` and reads back what the kernel kept.

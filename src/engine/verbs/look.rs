@@ -166,6 +166,39 @@ impl Engine {
         }
     }
 
+    /// Passes on what the container's console has printed lately, and then what it prints, until it
+    /// stops or `each` returns false.
+    pub fn follow_console(
+        &self,
+        name: &Name,
+        each: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<(), Error> {
+        const VERB: Verb = Verb::ReadConsole;
+        let failed = |why| Error::new(VERB, name, ErrorKind::Failed, why);
+        let Some(client) = Client::connect(self.lxcpath(), name).map_err(failed)? else {
+            let why = "it is not running; without -f the output of its last run is printed";
+            return Err(Error::new(VERB, name, ErrorKind::NotRunning, why));
+        };
+        let view = client.console_view().map_err(|error| {
+            if error.is_unknown_command() {
+                let why = "LXC runs it, and its supervisor does not let anybody follow; \
+                           `wharf console -t 0` shows what comes";
+                return Error::new(VERB, name, ErrorKind::Failed, why);
+            }
+            failed(error)
+        })?;
+        let mut buffer = [0; 4096];
+        let mut goes_on = each(&view.replay);
+        while goes_on {
+            let count = view.read(&mut buffer).map_err(|why| {
+                Error::new(VERB, name, ErrorKind::Failed, format!("read its output: {why}"))
+            })?;
+            let read = buffer.get(..count).unwrap_or_default();
+            goes_on = !read.is_empty() && each(read);
+        }
+        Ok(())
+    }
+
     /// Sends `signal` to `process` if it is still the same process and still in the container.
     pub fn signal(&self, name: &Name, process: &Process, signal: i32) -> Result<(), Error> {
         const VERB: Verb = Verb::Signal;

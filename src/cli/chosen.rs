@@ -1,0 +1,212 @@
+//! Which containers a command acts on, named one by one or by a pattern, and acting on all of them
+//! at the same time.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::sync::Mutex;
+
+use anyhow::Context as _;
+use clap::{ArgMatches, Command};
+
+use super::failure::{ErrorReport, Usage};
+use super::invocation::{self, Invocation};
+use super::{args, complain};
+use crate::command::{self, Verb};
+use crate::engine::{Engine, Error, ErrorKind, Name, State};
+
+const FILTER: &str = "filter";
+const DRY_RUN: &str = "dry-run";
+/// The characters that make a word a pattern. No name has one.
+const WILD: [char; 3] = ['*', '?', '['];
+/// How many containers are acted on at the same time.
+const AT_A_TIME: usize = 32;
+
+/// Adds the names, the patterns and `--filter`.
+pub(super) fn arguments(command: Command) -> Command {
+    command
+        .arg(args::value(FILTER, None, "REGEX", "Also those whose names match"))
+        .arg(args::name())
+        .arg(
+            args::operands("NAME...", "The containers, or patterns such as 'web*'")
+                // `--filter` may stand alone.
+                .required(false),
+        )
+}
+
+/// Adds the same, and `--dry-run`, to a command that changes what it finds.
+pub(super) fn changed(command: Command) -> Command {
+    let help = "Only print what it would act on";
+    arguments(command.arg(args::flag(DRY_RUN, None, help)))
+}
+
+/// The containers that a command was called for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct ChosenContainers {
+    /// Each once, in the order in which they were named; those of a pattern by name.
+    pub(super) names: Vec<Name>,
+    /// The operator did not write each of the names.
+    pub(super) by_pattern: bool,
+}
+
+impl ChosenContainers {
+    /// Reads the arguments. A pattern stands for the containers that `verb` can act on; names that
+    /// do not exist are refused before anything is done, unless there is only one, about which
+    /// the engine knows more to say.
+    pub(super) fn read(
+        invocation: &Invocation<'_>,
+        matches: &ArgMatches,
+        verb: Verb,
+    ) -> anyhow::Result<Self> {
+        let filter = matches.get_one::<String>(FILTER);
+        let first = matches.get_one::<OsString>(args::NAME);
+        let first = first.map(|it| invocation::text(it)).transpose()?;
+        let (patterns, plain): (Vec<String>, Vec<String>) =
+            invocation::operands(matches)?.into_iter().partition(|it| it.contains(WILD));
+        let plain: Vec<String> = first.into_iter().chain(plain).collect();
+        if plain.is_empty() && patterns.is_empty() && filter.is_none() {
+            return Err(Usage("no container name given".into()).into());
+        }
+        let mut names: Vec<Name> = plain.iter().map(|it| it.parse()).collect::<Result<_, _>>()?;
+        let by_pattern = filter.is_some() || !patterns.is_empty();
+        // One that does not exist can be waited for.
+        if (names.len() > 1 || by_pattern) && verb != Verb::Wait {
+            all_exist(&invocation.engine, &names, verb)?;
+        }
+        if by_pattern {
+            let there = invocation.engine.list()?;
+            for it in &patterns {
+                let pattern = glob::Pattern::new(it)
+                    .with_context(|| format!("`{it}` is not a valid pattern"))?;
+                let found = |name: &str| pattern.matches(name);
+                names.extend(fitting(&there, it, verb, found, matches)?);
+            }
+            if let Some(it) = filter {
+                let regex = regex::Regex::new(it)
+                    .with_context(|| format!("`{it}` is not a regular expression"))?;
+                let found = |name: &str| regex.is_match(name);
+                names.extend(fitting(&there, it, verb, found, matches)?);
+            }
+        }
+        let mut seen = BTreeSet::new();
+        names.retain(|it| seen.insert(it.clone()));
+        Ok(Self { names, by_pattern })
+    }
+
+    /// Acts on each, on many at the same time, and returns the exit code: that of the failures, or
+    /// 1 if they differ. With a single container a failure is the command's own; with several each
+    /// is reported at once and ends nothing else.
+    pub(super) fn each(
+        &self,
+        invocation: &Invocation<'_>,
+        matches: &ArgMatches,
+        verb: Verb,
+        act: &(dyn Fn(&Engine, &Name) -> anyhow::Result<u8> + Sync),
+    ) -> anyhow::Result<std::process::ExitCode> {
+        let engine = &invocation.engine;
+        if matches.try_contains_id(DRY_RUN).is_ok() && matches.get_flag(DRY_RUN) {
+            return self.rehearse(invocation, matches, verb);
+        }
+        if let ([name], false) = (self.names.as_slice(), self.by_pattern) {
+            return act(engine, name).map(Into::into);
+        }
+        let quiet = matches.get_flag(args::QUIET);
+        let left = Mutex::new(self.names.iter());
+        let codes = Mutex::new(BTreeSet::new());
+        let work = || {
+            // The lock is held only to take the next one.
+            while let Some(name) = { lock(&left).next() } {
+                let code = act(engine, name).unwrap_or_else(|error| report(engine, error, quiet));
+                lock(&codes).insert(code);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..self.names.len().min(AT_A_TIME) {
+                scope.spawn(work);
+            }
+            work();
+        });
+        let mut codes = lock(&codes).iter().copied().filter(|it| *it != 0).collect::<Vec<u8>>();
+        let first = codes.pop().unwrap_or(0);
+        Ok(if codes.is_empty() { first } else { 1 }.into())
+    }
+
+    /// Prints what would be done, and what would be refused.
+    fn rehearse(
+        &self,
+        invocation: &Invocation<'_>,
+        matches: &ArgMatches,
+        verb: Verb,
+    ) -> anyhow::Result<std::process::ExitCode> {
+        let mut code = 0;
+        let mut would = Vec::new();
+        for name in &self.names {
+            match all_exist(&invocation.engine, std::slice::from_ref(name), verb)
+                .and_then(|()| invocation.permit(verb, name))
+            {
+                Ok(()) => would.push(format!("would {} {name}\n", verb.act())),
+                Err(error) => {
+                    code = report(&invocation.engine, error, matches.get_flag(args::QUIET));
+                }
+            }
+        }
+        std::io::stdout().write_all(would.concat().as_bytes())?;
+        Ok(code.into())
+    }
+}
+
+/// Refuses names of containers that do not exist.
+fn all_exist(engine: &Engine, names: &[Name], verb: Verb) -> anyhow::Result<()> {
+    for name in names {
+        if !engine.is_defined(name) && !engine.state(name)?.is_active() {
+            let why = "there is no such container, and nothing was done; `wharf ls` lists them";
+            return Err(Error::new(verb, name, ErrorKind::NotFound, why).into());
+        }
+    }
+    Ok(())
+}
+
+/// Returns the containers of a pattern that `verb` can act on. A pattern of which nothing is left
+/// is reported; one that fits no name at all is refused.
+fn fitting(
+    there: &[(Name, State)],
+    pattern: &str,
+    verb: Verb,
+    found: impl Fn(&str) -> bool,
+    matches: &ArgMatches,
+) -> anyhow::Result<Vec<Name>> {
+    let named: Vec<_> = there.iter().filter(|(name, _)| found(name.as_str())).collect();
+    if named.is_empty() {
+        let why = "no container has such a name; `wharf ls` lists them";
+        return Err(Error::new(verb, pattern, ErrorKind::Invalid, why).into());
+    }
+    let allowed = |state| command::of(verb).is_none_or(|it| it.allowed(state).is_ok());
+    let fitting: Vec<Name> =
+        named.iter().filter(|(_, state)| allowed(*state)).map(|(name, _)| name.clone()).collect();
+    if let ([], Some((name, state))) = (fitting.as_slice(), named.first())
+        && !matches.get_flag(args::QUIET)
+    {
+        let more = if named.len() > 1 { ", and so on" } else { "" };
+        let state = state.to_string().to_lowercase();
+        complain(&format!("`{pattern}`: nothing to {}: {name} is {state}{more}", verb.act()));
+    }
+    Ok(fitting)
+}
+
+/// Reports one failure among several and returns its exit code.
+fn report(engine: &Engine, error: anyhow::Error, quiet: bool) -> u8 {
+    let error = match error.downcast::<Error>() {
+        Ok(refused) => engine.explain(refused).into(),
+        Err(error) => error,
+    };
+    let report = ErrorReport::from(error);
+    if !quiet && !report.message.is_empty() {
+        complain(&report.message);
+    }
+    report.code
+}
+
+/// A thread that panicked has left nothing half done in these.
+fn lock<T>(it: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    it.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
