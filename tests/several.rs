@@ -96,8 +96,8 @@ fn what_scripts_read_comes_in_their_own_form() {
     let pid = lxcpath.ok(&["info", "-p", "-H", &name]);
     assert_eq!(lxcpath.ok(&["info", &name, "--format", "{init_pid}"]), pid);
     assert!(lxcpath.ok(&["ps", "--format", "{pid}"]).lines().any(|it| it == pid.trim()));
-    let said = lxcpath.refused(&["ls", "--format", "{nam}"], 1);
-    assert!(said.contains("`nam`") && said.contains("name"), "{said}");
+    let said = lxcpath.refused(&["ls", "--format", "{label}"], 1);
+    assert!(said.contains("`label`") && said.contains("name"), "{said}");
 
     let all: Value = serde_json::from_str(&lxcpath.ok(&["info", "--json", "*"])).unwrap();
     assert_eq!(all.as_array().map(Vec::len), Some(1), "a pattern gives a list");

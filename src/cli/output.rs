@@ -135,8 +135,8 @@ pub(super) fn formatted(
     for object in &objects {
         for piece in &pieces {
             match piece {
-                Piece::Text(it) => text += it,
-                Piece::Field(path) => match field(object, path) {
+                TemplatePart::Text(it) => text += it,
+                TemplatePart::Field(path) => match field(object, path) {
                     Some(value) => text += &plain(value),
                     // Not every object has every field.
                     None if objects.iter().any(|it| field(it, path).is_some()) => text += UNKNOWN,
@@ -157,12 +157,12 @@ fn no_field(path: &str, objects: &[Value]) -> Usage {
 }
 
 /// A part of a template.
-enum Piece {
+enum TemplatePart {
     Text(String),
     Field(String),
 }
 
-fn pieces(template: &str) -> Result<Vec<Piece>, Usage> {
+fn pieces(template: &str) -> Result<Vec<TemplatePart>, Usage> {
     let mut pieces = Vec::new();
     let mut text = String::new();
     let mut rest = template.chars();
@@ -176,8 +176,8 @@ fn pieces(template: &str) -> Result<Vec<Piece>, Usage> {
                 let name = rest.as_str().split_once('}').map(|(name, _)| name.to_owned());
                 let name = name.ok_or_else(|| Usage(format!("`{template}`: a `}}` is missing")))?;
                 rest.by_ref().take(name.chars().count() + 1).for_each(drop);
-                pieces.push(Piece::Text(std::mem::take(&mut text)));
-                pieces.push(Piece::Field(name.trim().to_owned()));
+                pieces.push(TemplatePart::Text(std::mem::take(&mut text)));
+                pieces.push(TemplatePart::Field(name.trim().to_owned()));
             }
             ('\\', Some(letter @ ('t' | 'n' | '\\'))) => {
                 text.push(match letter {
@@ -190,7 +190,7 @@ fn pieces(template: &str) -> Result<Vec<Piece>, Usage> {
             (other, _) => text.push(other),
         }
     }
-    pieces.push(Piece::Text(text));
+    pieces.push(TemplatePart::Text(text));
     Ok(pieces)
 }
 
@@ -252,7 +252,7 @@ mod tests {
             "a\\x1b\t7 {} - 1,2 true\n"
         );
         assert_eq!(filled("{none.pid}é").unwrap(), "-é\n");
-        assert!(filled("{nam}").unwrap_err().contains("known: in ips name none pid"));
+        assert!(filled("{label}").unwrap_err().contains("known: in ips name none pid"));
         assert!(filled("{name").is_err() && filled("{pid.x}").is_err());
         assert_eq!(formatted("x", std::iter::empty()).map_err(|it| it.0).unwrap(), "");
     }

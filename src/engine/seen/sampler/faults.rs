@@ -98,7 +98,10 @@ mod tests {
         };
         assert_eq!(faults.of(lxcpath.path(), &name), None);
         std::fs::write(&file, "lxc.tty.max = 1\nlxc.bogus = 1\n").unwrap();
+        // However slow this machine is.
+        faults.known.get_mut(&name).unwrap().at += STALE * 60;
         assert_eq!(faults.of(lxcpath.path(), &name), None, "looked at too soon");
+        faults.known.get_mut(&name).unwrap().at -= STALE * 60;
         later(&mut faults);
         let fault = faults.of(lxcpath.path(), &name).unwrap();
         assert!(fault.contains("lxc.bogus (line 2 of"), "{fault}");
