@@ -66,6 +66,27 @@ fn what_outlived_its_supervisor_is_stopped_or_destroyed_by_force() {
     }
 }
 
+#[test]
+fn destroying_by_force_kills_nothing_that_it_will_not_remove() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.start_sleeper("copied");
+    fs::create_dir_all(lxcpath.path().join(&name).join("snaps/snap0")).unwrap();
+    let said = lxcpath.refused(&["destroy", "-f", &name], 1);
+    assert!(said.contains("it has snapshots in"), "{said}");
+    assert_eq!(lxcpath.state(&name), "RUNNING");
+    fs::remove_dir_all(lxcpath.path().join(&name)).unwrap();
+    // Of one that runs without being defined nothing is left once it is killed.
+    let ended = lxcpath.wharf(&["destroy", "-f", &name]);
+    assert!(ended.status.success(), "{}", told(&ended));
+    assert!(told(&ended).contains("it is not defined"), "{}", told(&ended));
+    wait_until("its groups gone", || support::leftovers::cgroups(&name).is_empty());
+    let said = lxcpath.refused(&["destroy", "-f", &name], 1);
+    assert!(said.contains("it is not defined"), "{said}");
+}
+
 /// Makes the record of a run look as it does before the supervisor has recorded its groups.
 fn forget_groups(lxcpath: &Lxcpath, name: &str) {
     let records = fs::read_dir("/run/wharf/run").unwrap().flatten();

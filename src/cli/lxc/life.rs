@@ -269,6 +269,8 @@ fn destroy(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
         if !call.has("force") {
             return Err(refused(format!("{name} is running")));
         }
+        // Nothing is killed for a removal that will be refused.
+        call.engine.check_destroy(&name)?;
         match call.engine.stop(&name, Stop::Kill) {
             // It ended by itself meanwhile.
             Err(error) if error.kind == ErrorKind::NotRunning => (),

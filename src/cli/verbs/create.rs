@@ -1,5 +1,6 @@
 //! `create` and `destroy`.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -285,18 +286,29 @@ fn source(matches: &ArgMatches, args: Vec<String>) -> anyhow::Result<RootfsSourc
 
 fn destroy(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let name = only_named(matches)?;
-    // A container that wharf may not destroy is not stopped first; the destroy below reports that.
-    let ours = !invocation.engine.is_proxmox(&name);
-    if ours && matches.get_flag("force") && invocation.engine.state(&name)?.is_active() {
-        match invocation.engine.stop(&name, Stop::Kill) {
+    let mut killed = false;
+    if matches.get_flag("force") && invocation.engine.state(&name)?.is_active() {
+        // Nothing is killed for a removal that will be refused.
+        invocation.engine.check_destroy(&name)?;
+        killed = match invocation.engine.stop(&name, Stop::Kill) {
             // It ended by itself meanwhile.
-            Err(error) if error.kind == ErrorKind::NotRunning => (),
-            other => other?,
-        }
+            Err(error) if error.kind == ErrorKind::NotRunning => false,
+            other => other.map(|()| true)?,
+        };
     }
-    if ours {
+    if !invocation.engine.is_proxmox(&name) {
         invocation.permit(Verb::Destroy, &name)?;
     }
-    invocation.engine.destroy(&name)?;
+    match invocation.engine.destroy(&name) {
+        // It ran without being defined: all that there was of it is gone.
+        Err(error) if killed && error.kind == ErrorKind::NotFound => {
+            if !matches.get_flag(args::QUIET) {
+                let said = "was killed; it is not defined, so that there were no files to remove";
+                // A closed stderr must not make a failure of it.
+                _ = writeln!(std::io::stderr(), "wharf: {name} {said}");
+            }
+        }
+        other => other?,
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -35,10 +35,7 @@ pub(in crate::engine) enum RemovalError {
 /// Removes `LXCPATH/NAME`, and the record of the container's last run. A root outside is not
 /// touched.
 pub(in crate::engine) fn remove(store: &Store, name: &Name) -> Result<(), RemovalError> {
-    check_dependents(store, name)?;
-    // A configuration that cannot be read protects nothing: a broken container must be removable.
-    if let Ok(config) = config::load(name, store.lxcpath(), None, &[]) {
-        check_managed(&config, &store.dir(name))?;
+    if let Some(config) = check(store, name)? {
         run_hooks(&config, name)?;
     }
     let bases = dependents::bases(&store.dir(name));
@@ -53,6 +50,15 @@ pub(in crate::engine) fn remove(store: &Store, name: &Name) -> Result<(), Remova
     let forgotten = record::forget(store.lxcpath(), name);
     event::publish(store.lxcpath(), name, What::Destroyed);
     forgotten.map_err(RemovalError::Forget)
+}
+
+/// Refuses what must not be removed, running or not; returns the configuration.
+pub(in crate::engine) fn check(store: &Store, name: &Name) -> Result<Option<Config>, RemovalError> {
+    check_dependents(store, name)?;
+    // A configuration that cannot be read protects nothing: a broken container must be removable.
+    let Ok(config) = config::load(name, store.lxcpath(), None, &[]) else { return Ok(None) };
+    check_managed(&config, &store.dir(name))?;
+    Ok(Some(config))
 }
 
 /// Refuses if the configuration says that the root inside `dir` must not be deleted.

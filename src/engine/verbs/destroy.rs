@@ -60,11 +60,17 @@ impl Engine {
         destroyed.map_err(|error| Error::new(Verb::Destroy, name, error.kind(), error))
     }
 
+    /// Returns why [`Self::destroy`] would refuse the container even if it did not run: whoever kills
+    /// it first asks before.
+    pub fn check_destroy(&self, name: &Name) -> Result<(), Error> {
+        let refused = |it: DestroyError| Error::new(Verb::Destroy, name, it.kind(), it);
+        check_owner(self, name).map_err(refused)?;
+        let checked = removal::check(&Store::new(&self.lxcpath), name);
+        checked.map(drop).map_err(|error| refused(error.into()))
+    }
+
     fn try_destroy(&self, name: &Name) -> Result<(), DestroyError> {
-        if let Some(owned) = proxmox::owner(self.lxcpath.host(), name) {
-            let instead = owned.pct(Pct::Destroy);
-            return Err(DestroyError::Owned { conf: owned.conf, instead });
-        }
+        check_owner(self, name)?;
         let store = Store::new(&self.lxcpath);
         let _lock = store.lock(name)?;
         let had_draft = remove_draft(&store, name).map_err(RemovalError::from)?;
@@ -99,4 +105,10 @@ impl Engine {
             }
         }
     }
+}
+
+fn check_owner(engine: &Engine, name: &Name) -> Result<(), DestroyError> {
+    let Some(owned) = proxmox::owner(engine.lxcpath.host(), name) else { return Ok(()) };
+    let instead = owned.pct(Pct::Destroy);
+    Err(DestroyError::Owned { conf: owned.conf, instead })
 }
