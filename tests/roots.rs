@@ -89,6 +89,38 @@ fn changes_of_an_overlay_are_kept_in_its_upper_directory() {
 }
 
 #[test]
+fn an_upper_directory_is_one_running_containers_alone() {
+    let Some(base) = base() else { return };
+    let (lxcpath, dir) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let (upper, link) = (dir.path().join("the upper"), dir.path().join("link"));
+    symlink(&upper, &link).unwrap();
+    let root = |upper: &Path| format!("overlay:{}:{}", base.path().display(), upper.display());
+    let one = create(&lxcpath, "one", &root(&upper), &[]);
+    let other = create(&lxcpath, "other", &root(&link), &[]);
+    start(&lxcpath, &one);
+    let refused = || {
+        let said = lxcpath.refused(&["start", &other, "--", "/bin/sleep", "1000"], 1);
+        let who = format!("container `{one}` runs on {} as well", link.display());
+        assert!(said.contains(&who) && said.contains("config)"), "{said}");
+        assert_eq!(lxcpath.state(&other), "STOPPED");
+    };
+    refused();
+    // Its own next run is none beside it.
+    lxcpath.ok(&["stop", "-r", "-t", "0", &one]);
+    wait_until("the next run", || lxcpath.state(&one) == "RUNNING");
+    refused();
+    lxcpath.ok(&["stop", "-k", &one]);
+    start(&lxcpath, &other);
+    lxcpath.ok(&["stop", "-k", &other]);
+    let claims = fs::read_dir("/run/wharf/upper").unwrap().flatten();
+    let ours = |it: &fs::DirEntry| {
+        let text = fs::read_to_string(it.path()).unwrap_or_default();
+        text.contains(lxcpath.path().to_str().unwrap())
+    };
+    assert_eq!(claims.filter(ours).count(), 0, "a claim is left");
+}
+
+#[test]
 fn an_overlay_has_several_lower_directories_with_any_names() {
     let Some(base) = base() else { return };
     let (lxcpath, top) = (Lxcpath::new(), tempfile::tempdir().unwrap());

@@ -7,6 +7,7 @@ mod lock;
 mod remove;
 mod replace;
 mod take_away;
+mod upper;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ pub(in crate::engine) use lock::Lock;
 pub(in crate::engine) use remove::IN_DRAFT;
 pub(in crate::engine) use remove::{RemoveError, remove_tree};
 pub(in crate::engine) use take_away::{remove_below, remove_dir, remove_draft, take_away};
+pub(in crate::engine) use upper::{UpperClaim, claim_upper, tidy_uppers};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};

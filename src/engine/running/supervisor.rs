@@ -6,6 +6,7 @@
 mod again;
 mod apart;
 mod brake;
+mod claims;
 mod connection;
 mod desk;
 mod ending;
@@ -51,7 +52,7 @@ use watch::Watch;
 
 use crate::engine::Verb;
 use crate::engine::cgroup::{
-    Cgroup, CgroupError, Hierarchies, Keep, OomWatch, PastGroups, PlannedGroups,
+    Cgroup, CgroupError, Hierarchies, OomWatch, PastGroups, PlannedGroups,
 };
 use crate::engine::config::{self, Config};
 use crate::engine::entry::host_steps::{self, HostStep, Surroundings};
@@ -268,11 +269,9 @@ fn bear(
     life.record.cgroup = Some(cgroup.path().clone());
     life.record.cgroup_inodes = cgroup.inodes();
     life.save();
-    life.keep = life.keep.take().or_else(|| Keep::take(hierarchies));
-    let launched = life.saved().and_then(|()| {
-        let plan = LaunchPlan { steps, shared: &shared, notifier: notifier.as_mut() };
-        launch_in(run, plan, &cgroup, life)
-    });
+    let claimed = life.saved().and_then(|()| life.claims.take(run, hierarchies));
+    let plan = LaunchPlan { steps, shared: &shared, notifier: notifier.as_mut() };
+    let launched = claimed.and_then(|()| launch_in(run, plan, &cgroup, life));
     note_limits(run, &cgroup, life);
     match launched {
         Ok((launched, inner, oom)) => Ok(Born { launched, cgroup, inner, oom, notifier }),

@@ -45,8 +45,13 @@ pub(super) fn path(kind: &str, lxcpath: &Lxcpath, name: &Name) -> PathBuf {
 /// Takes the lock of one `kind` of `name` in `lxcpath`.
 pub(super) fn take(kind: &str, lxcpath: &Lxcpath, name: &Name) -> Result<Lock, StoreError> {
     private_dir(&lxcpath.host().checked_runtime_dir()?.join(kind))?;
-    let path = path(kind, lxcpath, name);
-    let failed = |source| StoreError::Lock { path: path.clone(), source };
+    let lock = lock(&path(kind, lxcpath, name))?;
+    lock.ok_or_else(|| StoreError::Busy(name.clone()))
+}
+
+/// Locks the file `path` of the runtime directory; none if another process has locked it.
+pub(super) fn lock(path: &Path) -> Result<Option<Lock>, StoreError> {
+    let failed = |source| StoreError::Lock { path: path.to_path_buf(), source };
     loop {
         let file = OpenOptions::new()
             .write(true)
@@ -54,22 +59,22 @@ pub(super) fn take(kind: &str, lxcpath: &Lxcpath, name: &Name) -> Result<Lock, S
             .truncate(false)
             .mode(0o600)
             .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC)
-            .open(&path)
+            .open(path)
             .map_err(failed)?;
         match file.try_lock() {
             Ok(()) => (),
-            Err(TryLockError::WouldBlock) => return Err(StoreError::Busy(name.clone())),
+            Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => {
                 continue;
             }
             Err(TryLockError::Error(error)) => {
                 // Nobody holds it; the next command creates its own.
-                _ = std::fs::remove_file(&path);
+                _ = std::fs::remove_file(path);
                 return Err(failed(error));
             }
         }
-        if still_there(&file, &path).map_err(failed)? {
-            return Ok(Lock { path, file });
+        if still_there(&file, path).map_err(failed)? {
+            return Ok(Some(Lock { path: path.to_path_buf(), file }));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::engine::running::command_socket::address::private_dir;
 use crate::engine::running::{reclaim, record};
-use crate::engine::store::{LOCKS, Store, drafted, remove_draft};
+use crate::engine::store::{LOCKS, Store, drafted, remove_draft, tidy_uppers};
 use crate::engine::{Engine, Name};
 
 impl Engine {
@@ -26,6 +26,7 @@ impl Engine {
             // Dropping the lock removes its file.
             _ = store.try_lock(name);
         }
+        tidy_uppers(self.lxcpath.host());
         // Directories of other lxcpaths: only empty ones can be removed.
         let runtime = self.lxcpath.host().runtime_dir();
         for kind in ["run", "socket"].map(|it| runtime.join(it)) {

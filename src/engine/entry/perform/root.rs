@@ -5,7 +5,7 @@ use std::fs::{DirBuilder, File, TryLockError};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, FileTypeExt as _, MetadataExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -134,8 +134,9 @@ fn overlay(
     lower: &[CString],
     changed: [&CString; 2],
 ) -> Result<OwnedFd, Broken> {
+    let path = |it: &CString| PathBuf::from(OsStr::from_bytes(it.to_bytes()));
     for dir in changed {
-        make_layer(dir, lower.first())
+        make_layer(&path(dir), lower.first().map(path).as_deref())
             .map_err(|error| at_target(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)))?;
     }
     let lowers: Vec<&[u8]> = lower.iter().map(|it| it.to_bytes()).collect();
@@ -163,15 +164,13 @@ fn overlay(
 
 /// Makes a directory of an overlay that is missing. As the root of the whole it belongs to who owns
 /// that of the layer below.
-fn make_layer(dir: &CStr, below: Option<&CString>) -> std::io::Result<()> {
-    let path = |it: &CStr| Path::new(OsStr::from_bytes(it.to_bytes())).to_path_buf();
-    let dir = path(dir);
+pub(in crate::engine) fn make_layer(dir: &Path, below: Option<&Path>) -> std::io::Result<()> {
     if dir.exists() {
         return Ok(());
     }
-    DirBuilder::new().recursive(true).mode(LAYER_MODE).create(&dir)?;
-    let Some(below) = below.and_then(|it| path(it).metadata().ok()) else { return Ok(()) };
-    std::os::unix::fs::chown(&dir, Some(below.uid()), Some(below.gid()))
+    DirBuilder::new().recursive(true).mode(LAYER_MODE).create(dir)?;
+    let Some(below) = below.and_then(|it| it.metadata().ok()) else { return Ok(()) };
+    std::os::unix::fs::chown(dir, Some(below.uid()), Some(below.gid()))
 }
 
 fn joined(paths: &[&[u8]]) -> nix::Result<CString> {

@@ -12,6 +12,7 @@ use crate::engine::entry::plan::PlanError;
 use crate::engine::running::command_socket::SeatError;
 use crate::engine::running::reclaim::ReclaimError;
 use crate::engine::running::shares::ShareError;
+use crate::engine::store::StoreError;
 use crate::engine::terms::error::{Error, ErrorKind};
 
 /// Why a run failed.
@@ -58,6 +59,13 @@ pub(super) enum RunError {
     Host(#[source] HostStepError),
     #[error("enter the container's network")]
     Wires(#[source] io::Error),
+    #[error(
+        "lxc.rootfs.path: {holder} runs on {path} as well, and what the two do to it is undefined; stop \
+         that one, or give this one an upper directory of its own{place}"
+    )]
+    SharedUpper { path: PathBuf, holder: String, place: String },
+    #[error("{0}")]
+    Claim(#[source] StoreError),
     #[error("open lxc.console.logfile {path}")]
     LogFile { path: PathBuf, source: io::Error },
     #[error("open lxc.log.file {path}")]
@@ -90,6 +98,8 @@ impl RunError {
             | Self::Host(_)
             | Self::Proxy { .. }
             | Self::Wires(_)
+            | Self::SharedUpper { .. }
+            | Self::Claim(_)
             | Self::LogFile { .. }
             | Self::Log { .. }
             | Self::ConsolePath { .. }

@@ -9,9 +9,10 @@ use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::claims::Claims;
 use super::error::RunError;
 use super::log::Log;
-use crate::engine::cgroup::{Cgroup, Hierarchies, Keep, PlannedGroups};
+use crate::engine::cgroup::{Cgroup, Hierarchies, PlannedGroups};
 use crate::engine::entry::host_steps::{self, HostSite, HostStep, HostStepError, RunEnd, Wires};
 use crate::engine::host::Host;
 use crate::engine::host::lxcpath::Lxcpath;
@@ -34,9 +35,7 @@ const AFTER_A_KILL: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Life {
     pub(super) record: Record,
-    /// Keeps the controllers of the container's group enabled, from before its creation until its
-    /// removal.
-    pub(super) keep: Option<Keep>,
+    pub(super) claims: Claims,
     pub(super) lxcpath: Lxcpath,
     /// Why the record could not be written the last time.
     unsaved: Option<io::Error>,
@@ -72,10 +71,10 @@ impl Life {
         let below = lxcpath.host().lxc_runtime().join(std::ffi::OsStr::from_bytes(below));
         let fifo = below.join("monitor-fifo");
         let (unsaved, untold, namespaces) = (None, Vec::new(), Vec::new());
-        let (look_at_freeze, oom, keep) = (None, None, None);
+        let (look_at_freeze, oom, claims) = (None, None, Claims::default());
         let life = Self {
             record,
-            keep,
+            claims,
             lxcpath,
             unsaved,
             look_at_freeze,
@@ -102,7 +101,7 @@ impl Life {
         }
         if next == State::Stopped {
             // While the record can still show that there is something to clean up.
-            self.keep = None;
+            self.claims = Claims::default();
             self.record.restart_ms = None;
         }
         self.record.state = next;
