@@ -38,7 +38,7 @@ mod values;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub(in crate::engine) use catalogue::{CatalogueKey, Treatment, catalogue};
+pub(in crate::engine) use catalogue::{CatalogueKey, INTERFACE, Treatment, catalogue};
 pub(in crate::engine) use document::{Document, DocumentError};
 pub(in crate::engine) use error::{ConfigError, ConfigErrors};
 pub(in crate::engine) use filter::of_running as running_filter;

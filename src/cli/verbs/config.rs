@@ -10,7 +10,7 @@ use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, operands};
 use crate::cli::output::{Justify, TextTable};
-use crate::engine::keys::{self, KeyUse, KnownKey};
+use crate::engine::keys::{self, KnownKey};
 use crate::engine::shown::shown;
 
 pub(super) const CONFIG: Subcommand = Subcommand {
@@ -62,7 +62,7 @@ fn config(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resu
 
 fn row(it: &KnownKey) -> Vec<String> {
     let earlier = it.earlier.first().map(|it| format!(" (earlier {it})")).unwrap_or_default();
-    let why = if it.here == KeyUse::Works { String::new() } else { format!("; {}", it.why) };
+    let why = if it.why.is_empty() { String::new() } else { format!("; {}", it.why) };
     vec![it.key.clone(), it.here.to_string(), format!("{}{earlier}{why}", it.meaning)]
 }
 

@@ -1,7 +1,11 @@
 //! Every key of LXC's, with what it decides and what a start does with it. Reads no configuration.
 
 use super::keys::{KEYS, Support};
-use super::net;
+use super::net::{self, InterfaceKey};
+use crate::engine::terms::feature;
+
+/// How the keys of interfaces begin.
+pub(in crate::engine) const INTERFACE: &str = "lxc.net.N.";
 
 /// One key.
 #[derive(Clone, Debug)]
@@ -37,12 +41,12 @@ pub(in crate::engine) fn catalogue() -> Vec<CatalogueKey> {
         },
         needs: Some(key.needs).filter(|it| !it.is_empty()),
     });
-    let parts = net::parts().map(|(name, legacy, meaning)| CatalogueKey {
-        name: format!("lxc.net.N.{name}"),
+    let parts = net::parts().map(|InterfaceKey { name, legacy, meaning, of, .. }| CatalogueKey {
+        name: format!("{INTERFACE}{name}"),
         earlier: vec![format!("lxc.network.{legacy}"), format!("lxc.network.N.{legacy}")],
         meaning,
         treatment: Treatment::Applied,
-        needs: None,
+        needs: Some(of.and_then(feature::of_interface).unwrap_or(feature::NETWORKS).name),
     });
     keys.chain(parts).collect()
 }

@@ -275,8 +275,8 @@ fn every_key_is_applied_or_ignored_or_refused_in_every_spelling() {
 #[test]
 fn every_part_of_an_interface_is_applied_or_refused_in_every_spelling() {
     let dir = files();
-    for (name, legacy, _) in net::parts() {
-        let cases: Vec<&Case> = PARTS.iter().filter(|it| it.key == name).collect();
+    for net::InterfaceKey { name, legacy, .. } in net::parts() {
+        let cases: Vec<&Case> = PARTS.iter().filter(|it| it.key == *name).collect();
         assert!(!cases.is_empty(), "nothing is decided about lxc.net.N.{name}");
         for case in cases {
             let (key, place) = (format!("lxc.net.0.{name}"), (case.before, dir.path()));
@@ -286,7 +286,7 @@ fn every_part_of_an_interface_is_applied_or_refused_in_every_spelling() {
                 case.check(&key, place, spec);
             }
         }
-        for case in PARTS.iter().filter(|it| it.key == name && it.decision == Applied) {
+        for case in PARTS.iter().filter(|it| it.key == *name && it.decision == Applied) {
             for prefix in ["lxc.network.", "lxc.network.0."] {
                 let before = case.before.replace("lxc.net.0.", prefix);
                 case.check(&format!("{prefix}{legacy}"), (&before, dir.path()), nics);

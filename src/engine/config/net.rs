@@ -31,14 +31,14 @@ pub(super) const NAMES: [&str; 8] = [
 pub(super) const TYPES: [&str; 7] = ["none", "empty", "veth", "macvlan", "ipvlan", "vlan", "phys"];
 
 /// One part of an interface's configuration.
-struct InterfaceKey {
-    name: &'static str,
-    legacy: &'static str,
+pub(super) struct InterfaceKey {
+    pub(super) name: &'static str,
+    pub(super) legacy: &'static str,
     /// The type that must have been set before, if only one has the part.
-    of: Option<&'static str>,
+    pub(super) of: Option<&'static str>,
     list: bool,
     check: fn(&str) -> Result<String, Reason>,
-    meaning: &'static str,
+    pub(super) meaning: &'static str,
 }
 
 const fn part(
@@ -248,9 +248,9 @@ fn default_of(part: &str, kind: Option<&str>) -> &'static str {
     }
 }
 
-/// Lists the name, the earlier name and the meaning of each part.
-pub(super) fn parts() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    PARTS.iter().map(|it| (it.name, it.legacy, it.meaning))
+/// Lists the parts.
+pub(super) fn parts() -> std::slice::Iter<'static, InterfaceKey> {
+    PARTS.iter()
 }
 
 fn find(name: &str) -> Option<&'static InterfaceKey> {

@@ -21,7 +21,8 @@ const DIRECTORIES: [&str; 6] = [
     "/usr/lib/lxc",
 ];
 const ALLOWED: &str = "/etc/lxc/lxc-usernet";
-/// How many the advice gives.
+/// Where and how many the advice gives.
+const USUAL_BRIDGE: &str = "lxcbr0";
 const SOME: u32 = 10;
 
 /// Returns the program, if it is installed.
@@ -29,9 +30,9 @@ pub(in crate::engine) fn program() -> Option<PathBuf> {
     DIRECTORIES.into_iter().map(|it| Path::new(it).join(PROGRAM)).find(|it| it.is_file())
 }
 
-/// Returns why the user of this process gets no interface on `bridge`; none: nothing is known to be
-/// missing.
-pub(in crate::engine) fn refusal(bridge: &str) -> Option<String> {
+/// Returns why the user of this process gets no interface on `bridge`, or on any at all; none: nothing
+/// is known to be missing.
+pub(in crate::engine) fn refusal(bridge: Option<&str>) -> Option<String> {
     if program().is_none() {
         return Some(feature::USER_NIC.refusal());
     }
@@ -45,15 +46,16 @@ pub(in crate::engine) fn refusal(bridge: &str) -> Option<String> {
         text => text.unwrap_or_default(),
     };
     (!allows(&text, (&user, &groups), bridge)).then(|| {
+        let on = bridge.map(|it| format!(" on {it}")).unwrap_or_default();
+        let bridge = bridge.unwrap_or(USUAL_BRIDGE);
         format!(
-            "{ALLOWED} allows {user} no veth on {bridge}; as root: echo '{user} veth {bridge} {SOME}' \
-             >> {ALLOWED}"
+            "{ALLOWED} allows {user} no veth{on}; as root: echo '{user} veth {bridge} {SOME}' >> {ALLOWED}"
         )
     })
 }
 
 /// Returns whether a line such as `USER veth BRIDGE COUNT`, or with `@GROUP`, is for this user.
-fn allows(text: &str, (user, groups): (&str, &[String]), bridge: &str) -> bool {
+fn allows(text: &str, (user, groups): (&str, &[String]), bridge: Option<&str>) -> bool {
     text.lines().any(|line| {
         let mut words = line.split_whitespace();
         let (Some(who), Some("veth"), Some(link), Some(count)) =
@@ -63,7 +65,7 @@ fn allows(text: &str, (user, groups): (&str, &[String]), bridge: &str) -> bool {
         };
         let ours =
             who.strip_prefix('@').map_or(who == user, |it| groups.iter().any(|own| own == it));
-        ours && link == bridge && count.parse::<u32>().is_ok_and(|it| it > 0)
+        ours && bridge.is_none_or(|it| it == link) && count.parse::<u32>().is_ok_and(|it| it > 0)
     })
 }
 
@@ -76,8 +78,9 @@ mod tests {
         let text = "# veths\nweb veth lxcbr0 2\n@ops veth br1 10\nweb veth br2 0\nweb\n";
         let groups = ["web".to_owned(), "ops".to_owned()];
         for (bridge, allowed) in [("lxcbr0", true), ("br1", true), ("br2", false), ("br3", false)] {
-            assert_eq!(allows(text, ("web", &groups), bridge), allowed, "{bridge}");
+            assert_eq!(allows(text, ("web", &groups), Some(bridge)), allowed, "{bridge}");
         }
-        assert!(!allows(text, ("db", &[]), "lxcbr0"));
+        assert!(allows(text, ("web", &[]), None));
+        assert!(!allows(text, ("db", &[]), Some("lxcbr0")) && !allows(text, ("db", &[]), None));
     }
 }

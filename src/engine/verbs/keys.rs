@@ -2,9 +2,13 @@
 
 use std::fmt;
 
+use nix::unistd::geteuid;
+
 use crate::engine::Lxcpath;
-use crate::engine::config::{CatalogueKey, Treatment, catalogue};
+use crate::engine::config::{CatalogueKey, INTERFACE, Treatment, catalogue};
+use crate::engine::terms::feature;
 use crate::engine::verbs::check::{self, Feature, Probe, Status};
+use crate::engine::verbs::privilege;
 
 /// One key of lxc.container.conf(5).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +19,7 @@ pub struct KnownKey {
     pub earlier: Vec<String>,
     pub meaning: &'static str,
     pub here: KeyUse,
-    /// Why it does not work; empty if it does.
+    /// Why it does not work, or which of its values do not; empty if all do.
     pub why: String,
 }
 
@@ -41,20 +45,41 @@ impl fmt::Display for KeyUse {
 /// Lists every key, for containers below `lxcpath`.
 pub fn known(lxcpath: &Lxcpath) -> Vec<KnownKey> {
     let all = catalogue();
-    let is_needed = |feature: &Feature| all.iter().any(|it| it.needs == Some(feature.name));
-    let probes = check::probe_those(lxcpath, is_needed);
-    all.into_iter().map(|it| known_key(it, &probes)).collect()
+    let needed = all.iter().filter_map(|it| it.needs).chain(TYPES);
+    let needed: Vec<&str> = needed.collect();
+    let probes = check::probe_those(lxcpath, |feature| needed.contains(&feature.name));
+    let ordinary = !geteuid().is_root();
+    all.into_iter().map(|it| known_key(it, &probes, ordinary)).collect()
 }
 
-fn known_key(it: CatalogueKey, probes: &[Probe]) -> KnownKey {
-    let (here, why) = match it.treatment {
-        Treatment::Ignored(why) => (KeyUse::Ignored, why.to_owned()),
-        Treatment::Applied => match it.needs.and_then(|feature| lacking(probes, feature)) {
-            Some(lack) => (KeyUse::Needs, lack.refusal()),
-            None => (KeyUse::Works, String::new()),
-        },
+fn known_key(it: CatalogueKey, probes: &[Probe], ordinary: bool) -> KnownKey {
+    let part = it.name.strip_prefix(INTERFACE);
+    let barred = part.filter(|_| ordinary).and_then(privilege::barred_part);
+    let lack = it.needs.and_then(|feature| lacking(probes, feature)).map(Feature::refusal);
+    let (here, why) = match (it.treatment, barred.or(lack)) {
+        (Treatment::Ignored(why), _) => (KeyUse::Ignored, why.to_owned()),
+        (Treatment::Applied, Some(why)) => (KeyUse::Needs, why),
+        (Treatment::Applied, None) if part == Some("type") => {
+            (KeyUse::Works, if ordinary { privilege::barred_types() } else { lacked(probes) })
+        }
+        (Treatment::Applied, None) => (KeyUse::Works, String::new()),
     };
     KnownKey { key: it.name, earlier: it.earlier, meaning: it.meaning, here, why }
+}
+
+/// The types of interfaces, and what veth connects to, that a host may lack.
+const TYPES: [&str; 5] = [
+    feature::VETH.name,
+    feature::BRIDGE.name,
+    feature::MACVLAN.name,
+    feature::IPVLAN.name,
+    feature::VLAN.name,
+];
+
+/// Says which of them this host was found to lack.
+fn lacked(probes: &[Probe]) -> String {
+    let all = TYPES.into_iter().filter_map(|it| lacking(probes, it));
+    all.map(|it| format!("no {}: {}", it.name, it.refusal())).collect::<Vec<_>>().join("; ")
 }
 
 /// Returns the feature of this name if the host was found to lack it.
@@ -69,7 +94,6 @@ fn lacking<'a>(probes: &'a [Probe], feature: &str) -> Option<&'a Feature> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::terms::feature;
 
     #[test]
     fn what_a_key_needs_is_a_feature_that_is_tried() {
@@ -78,17 +102,36 @@ mod tests {
         }
     }
 
+    fn seen(key: &str, feature: Feature, status: Status, ordinary: bool) -> KnownKey {
+        let probes = [Probe { feature, status, evidence: String::new() }];
+        let key = catalogue().into_iter().find(|it| it.name == key).unwrap();
+        known_key(key, &probes, ordinary)
+    }
+
     #[test]
     fn a_host_that_lacks_a_feature_says_so_for_its_keys() {
-        let idmap = |status| {
-            let probes = [Probe { feature: feature::USERS, status, evidence: String::new() }];
-            let key = catalogue().into_iter().find(|it| it.name == "lxc.idmap").unwrap();
-            known_key(key, &probes)
-        };
+        let idmap = |status| seen("lxc.idmap", feature::USERS, status, false);
         let lacks = idmap(Status::Missing);
         assert_eq!(lacks.here, KeyUse::Needs);
         assert!(lacks.why.starts_with("this kernel has no user namespaces; "), "{}", lacks.why);
         assert_eq!(idmap(Status::Present).here, KeyUse::Works);
         assert_eq!(idmap(Status::ForRoot).here, KeyUse::Works);
+    }
+
+    #[test]
+    fn keys_of_interfaces_say_which_kinds_this_host_lacks() {
+        let seen = |part: &str, ordinary| {
+            seen(&format!("{INTERFACE}{part}"), feature::VLAN, Status::Missing, ordinary)
+        };
+        let (id, kind) = (seen("vlan.id", false), seen("type", false));
+        assert_eq!(id.here, KeyUse::Needs);
+        assert!(id.why.starts_with("this kernel does not support vlan; "), "{}", id.why);
+        assert_eq!(kind.here, KeyUse::Works);
+        assert!(kind.why.starts_with("no vlan: this kernel does not "), "{}", kind.why);
+        assert_eq!(seen("macvlan.mode", false).here, KeyUse::Works);
+        assert!(seen("macvlan.mode", true).why.starts_with("needs root; "));
+        assert!(seen("l2proxy", true).why.starts_with("needs root; "));
+        assert!(seen("type", true).why.starts_with("the others need root; "));
+        assert_eq!(seen("link", true).here, KeyUse::Works);
     }
 }

@@ -18,6 +18,7 @@ use crate::engine::entry::launch::LaunchError;
 use crate::engine::host::Host;
 use crate::engine::terms::spec::Spec;
 use crate::engine::{Engine, Error};
+pub(super) use ordinary::{barred_part, barred_types};
 use seen::Seen;
 
 const SYS_ADMIN: u8 = 21;

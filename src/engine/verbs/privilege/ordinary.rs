@@ -39,6 +39,28 @@ pub(super) fn missing(host: &Host, config: &Config, spec: &Spec) -> Option<Strin
     })
 }
 
+/// What interfaces such a user has.
+const OWN_TYPES: &str = "an ordinary user has `empty`, `none` and `veth`";
+const OWN_VETH: &str = "an ordinary user's veth is a port of a bridge, and no more";
+
+/// Returns why an ordinary user cannot use the key `lxc.net.N.PART`.
+pub(in crate::engine) fn barred_part(part: &str) -> Option<String> {
+    let has = match part {
+        "veth.pair" => return usernet::refusal(None),
+        "l2proxy" => OWN_VETH,
+        _ if part.starts_with("veth.") => OWN_VETH,
+        _ if ["macvlan.", "ipvlan.", "vlan."].iter().any(|it| part.starts_with(it)) => OWN_TYPES,
+        _ => return None,
+    };
+    Some(format!("needs root; {has}"))
+}
+
+/// Returns which values of `lxc.net.N.type` such a user cannot use, and why.
+pub(in crate::engine) fn barred_types() -> String {
+    let veth = usernet::refusal(None).map(|why| format!("; no veth: {why}")).unwrap_or_default();
+    format!("the others need root; {OWN_TYPES}{veth}")
+}
+
 /// Returns which key of an interface only root can have, and why.
 fn lack(nic: &Nic) -> Option<(String, String)> {
     let of_type = || format!("type = {}", nic.type_name());
@@ -47,11 +69,9 @@ fn lack(nic: &Nic) -> Option<(String, String)> {
         NicKind::Empty => return None,
         NicKind::Veth(veth) => veth,
         NicKind::Macvlan(_) | NicKind::Ipvlan(..) | NicKind::Vlan(_) | NicKind::Phys => {
-            let has = "an ordinary user has `empty`, `none` and `veth`";
-            return needs_root(of_type(), has);
+            return needs_root(of_type(), OWN_TYPES);
         }
     };
-    let has = "an ordinary user's veth is a port of a bridge, and no more";
     let only_roots = [
         (veth.routed, "veth.mode"),
         (!veth.routes.is_empty(), "veth.ipv4.route or veth.ipv6.route"),
@@ -61,10 +81,10 @@ fn lack(nic: &Nic) -> Option<(String, String)> {
         (nic.l2proxy, "l2proxy"),
     ];
     if let Some((_, key)) = only_roots.into_iter().find(|it| it.0) {
-        return needs_root(key.to_owned(), has);
+        return needs_root(key.to_owned(), OWN_VETH);
     }
     let Some(bridge) = &nic.link else {
-        return needs_root(format!("{} without a link", of_type()), has);
+        return needs_root(format!("{} without a link", of_type()), OWN_VETH);
     };
-    usernet::refusal(bridge).map(|why| (format!("{} on {bridge}:", of_type()), why))
+    usernet::refusal(Some(bridge)).map(|why| (format!("{} on {bridge}:", of_type()), why))
 }
