@@ -213,6 +213,7 @@ fn an_ordinary_user_has_containers() {
     assert!(user.ok(&["info", "web"]).contains("STOPPED"));
     executed(&user);
     copied(&user);
+    shared(&user);
     user.ok(&["destroy", "web"]);
     assert!(!user.container("web").exists());
     limited(&user);
@@ -220,6 +221,32 @@ fn an_ordinary_user_has_containers() {
     wired(&user);
     unpacked(&user);
     templated(&user);
+}
+
+/// A container can have the users of another one.
+fn shared(user: &User) {
+    user.configure("two", &format!("{}lxc.namespace.share.user = web", map()));
+    let init = |name: &str| {
+        user.ok(&["start", name, "--", "/bin/sleep", "1000"]);
+        user.ok(&["info", "-p", "-H", name]).trim().to_owned()
+    };
+    let inits = ["web", "two"].map(init);
+    let spaces = |kind: &str| {
+        inits.each_ref().map(|it| fs::read_link(format!("/proc/{it}/ns/{kind}")).unwrap())
+    };
+    let [users, others] = spaces("user");
+    assert_eq!(users, others);
+    for kind in ["mnt", "pid", "net", "uts"] {
+        let [own, others] = spaces(kind);
+        assert_ne!(own, others, "{kind}");
+    }
+    let seen = user.ok(&["attach", "two", "--", "/bin/sh", "-c", "id -u; hostname"]);
+    assert_eq!(seen, "0\ntwo\n");
+    for name in ["web", "two"] {
+        user.ok(&["stop", "-k", name]);
+        assert!(user.ok(&["info", name]).contains("STOPPED"));
+    }
+    user.ok(&["destroy", "two"]);
 }
 
 /// The files of an image and of a copy belong to the container's users, and go with it.
@@ -427,8 +454,14 @@ fn wired(user: &User) {
     run("ip", &["link", "set", "wharfbr0", "up"]);
     let veth = "lxc.net.0.type = veth\nlxc.net.0.link = wharfbr0\nlxc.net.0.flags = up\n\
                 lxc.net.0.name = net7\nlxc.net.0.hwaddr = 02:00:00:00:00:07\n\
-                lxc.net.0.ipv4.address = 10.9.8.7/24";
-    user.configure("net", &format!("{}lxc.net =\n{veth}", map()));
+                lxc.net.0.ipv4.address = 10.9.8.7/24\nlxc.hook.version = 1";
+    let told_ends = user.home.path().join("ends");
+    let script = |moment| {
+        let ends = told_ends.display();
+        format!("lxc.net.0.script.{moment} = sh -c 'echo {moment} $LXC_NET_PEER >> {ends}'\n")
+    };
+    let scripts = [script("up"), script("down")].concat();
+    user.configure("net", &format!("{}lxc.net =\n{veth}\n{scripts}", map()));
     let start = ["start", "net", "--", "/bin/sleep", "1000"];
     let said = user.refused(&start);
     let program = ["/usr/libexec/lxc", "/usr/lib/x86_64-linux-gnu/lxc"];
@@ -454,7 +487,11 @@ fn wired(user: &User) {
     assert!(started.status.success(), "{}", told(&started));
     let seen = text(&seen.stdout);
     assert!(seen.contains("10.9.8.7/24") && seen.contains("02:00:00:00:00:07"), "{seen}");
-    assert_eq!(text(&ports.unwrap().stdout).lines().count(), 1);
+    let ports = text(&ports.unwrap().stdout);
+    assert_eq!(ports.lines().count(), 1);
+    let port = ports.split([':', '@']).nth(1).unwrap().trim();
+    let ends = fs::read_to_string(&told_ends).unwrap();
+    assert_eq!(ends, format!("up {port}\ndown {port}\n"), "of {ports}");
     wait_until("its port gone", || {
         let left = Command::new("ip").args(["-o", "link", "show", "master", "wharfbr0"]).output();
         left.unwrap().stdout.is_empty()

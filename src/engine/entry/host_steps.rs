@@ -195,7 +195,7 @@ impl HostStep {
             Self::Connect(pair) => pair.perform(wires()?),
             Self::Obtain(pair) => pair.perform(site.init, wires()?),
             Self::Stack(nic) => network::stack(wires()?, nic),
-            Self::Script(script) => script.run_up(site.init),
+            Self::Script(script) => script.run_up(site),
             Self::Configure(nic) => network::configure(wires()?, nic),
             Self::Hook(script) => with_init(script, site.init).run(),
             Self::StopHook(_) | Self::PostStopHook(_) => Ok(()),

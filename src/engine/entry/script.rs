@@ -59,7 +59,7 @@ pub(in crate::engine) struct Script {
     /// What follows in the arguments, if it gets any.
     pub(in crate::engine) about: Vec<String>,
     pub(in crate::engine) environment: Vec<(String, String)>,
-    by_arguments: bool,
+    pub(in crate::engine) by_arguments: bool,
 }
 
 impl Script {

@@ -45,6 +45,8 @@ pub(in crate::engine) struct Link {
     pub(in crate::engine) default_vlan: u16,
     pub(in crate::engine) mac: Option<Mac>,
     pub(in crate::engine) mtu: Option<u32>,
+    /// The number of the interface that it lies on, or of the other end of a pair, where that is.
+    pub(in crate::engine) other: Option<u32>,
 }
 
 impl Netlink {
@@ -89,6 +91,14 @@ impl Netlink {
     /// Looks an interface up by its number.
     pub(in crate::engine) fn at(&self, index: u32) -> io::Result<Option<Link>> {
         self.look_up(index, Vec::new())
+    }
+
+    /// Returns the name of the interface with this number.
+    pub(in crate::engine) fn name_of(&self, index: u32) -> io::Result<Option<String>> {
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        let answers = self.ask(RouteNetlinkMessage::GetLink(message), 0)?;
+        Ok(answers.into_iter().find_map(name))
     }
 
     /// Looks up an interface that must exist.
@@ -309,7 +319,11 @@ fn link(message: RouteNetlinkMessage) -> Option<Link> {
         .iter()
         .find_map(|it| if let InfoBridge::VlanDefaultPvid(id) = it { Some(*id) } else { None });
     let default_vlan = default_vlan.unwrap_or_default();
-    Some(Link { index: message.header.index, kind, mac, mtu, filters_vlans, default_vlan })
+    let other = attributes
+        .iter()
+        .find_map(|it| if let LinkAttribute::Link(index) = it { Some(*index) } else { None });
+    let index = message.header.index;
+    Some(Link { index, kind, filters_vlans, default_vlan, mac, mtu, other })
 }
 
 fn port(index: u32, vid: u16, flags: BridgeVlanInfoFlags) -> LinkMessage {

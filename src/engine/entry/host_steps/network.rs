@@ -44,6 +44,13 @@ impl Wires {
         Ok(Self { host: Netlink::here()?, inside, namespace, path })
     }
 
+    /// Returns the name of the host's end of the pair whose other end is `name` in the container.
+    pub(super) fn host_end(&self, name: &str) -> io::Result<String> {
+        let other = self.inside.get(name)?.other;
+        let found = other.map(|it| self.host.name_of(it)).transpose()?.flatten();
+        found.ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))
+    }
+
     /// Returns the attributes that put an interface into the container under `name`.
     fn place(&self, name: &str) -> [LinkAttribute; 2] {
         let namespace = LinkAttribute::NetNsFd(self.namespace.as_raw_fd());

@@ -5,19 +5,26 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use super::HostSite;
 use crate::engine::entry::script::{Script, Section};
 use crate::engine::terms::nic::{Nic, NicKind};
 use crate::engine::terms::spec::Spec;
+
+/// The variable that names the host's end of a pair.
+const PEER: &str = "LXC_NET_PEER";
 
 /// The scripts of one interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::engine) struct NetScript {
     up: Option<Script>,
     down: Option<Script>,
+    /// The end in the container of a pair whose other end gets its name only when it is made.
+    #[serde(default)]
+    pair: Option<String>,
 }
 
 impl NetScript {
-    /// Returns those of `nic`, if it has any; `peer` is the host's end of a pair.
+    /// Returns those of `nic`, if it has any; `peer` is the host's end of a pair, if that is known.
     pub(super) fn of(nic: &Nic, peer: Option<String>, spec: &Spec) -> Option<Self> {
         let script = |moment, command: &String| {
             let container = spec.name.as_str();
@@ -31,11 +38,22 @@ impl NetScript {
         };
         let up = nic.script_up.as_ref().map(|it| script("up", it));
         let down = nic.script_down.as_ref().map(|it| script("down", it));
-        (up.is_some() || down.is_some()).then_some(Self { up, down })
+        let is_pair = matches!(nic.kind, NicKind::Veth(_));
+        let pair = (is_pair && peer.is_none()).then(|| nic.name.clone());
+        (up.is_some() || down.is_some()).then_some(Self { up, down, pair })
     }
 
-    pub(super) fn run_up(&self, init: Option<i32>) -> io::Result<()> {
-        self.up.as_ref().map_or(Ok(()), |it| super::with_init(it, init).run())
+    /// Runs the first, and lets both know the host's end of a pair.
+    pub(super) fn run_up(&mut self, site: &HostSite) -> io::Result<()> {
+        if let (Some(pair), Some(wires)) = (self.pair.take(), &site.wires) {
+            let peer = wires.host_end(&pair)?;
+            for script in [&mut self.up, &mut self.down].into_iter().flatten() {
+                script.about.push(peer.clone());
+                let told = (!script.by_arguments).then(|| (PEER.to_owned(), peer.clone()));
+                script.environment.extend(told);
+            }
+        }
+        self.up.as_ref().map_or(Ok(()), |it| super::with_init(it, site.init).run())
     }
 
     pub(super) fn run_down(&self, init: Option<i32>) -> io::Result<()> {
@@ -50,7 +68,7 @@ fn described(nic: &Nic, peer: Option<String>) -> Vec<(String, String)> {
     let all = [
         ("LXC_NET_TYPE", Some(nic.type_name().to_owned())),
         ("LXC_NET_PARENT", parent),
-        ("LXC_NET_PEER", peer),
+        (PEER, peer),
     ];
     all.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
 }
