@@ -261,6 +261,8 @@ fn relative_groups_are_below_those_of_who_starts_it_in_each_hierarchy() {
     elsewhere.hold(init(&lxcpath, &web), &payload);
     lxcpath.ok(&["stop", "-k", &web]);
     wait_until("its groups gone", || leftovers::cgroups(&web).is_empty());
+    let restored = || elsewhere.0.iter().all(|it| !it.join("wharf.leaf").exists());
+    wait_until("the groups as they were", restored);
     // A kill leaves nothing that the next command does not find.
     elsewhere.ok(&lxcpath, &["start", &web, "--", "/bin/sleep", "1000"]);
     let supervisor = parent_of(init(&lxcpath, &web));
@@ -272,4 +274,5 @@ fn relative_groups_are_below_those_of_who_starts_it_in_each_hierarchy() {
     wait_until("the groups gone", || leftovers::cgroups(&web).is_empty());
     let left = |it: &PathBuf| it.join("wharf.keep").exists();
     assert!(!elsewhere.0.iter().any(left), "{:?}", elsewhere.0);
+    wait_until("the groups as they were again", restored);
 }

@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::file::write_once;
-use super::hand_down::home;
+use super::hand_down::{home, restore};
 use super::{Cgroup, CgroupError, Group, Version};
 
 /// The pid that means the writing process itself.
@@ -110,6 +110,13 @@ impl Cgroup {
     /// Opens the parent of the v2 group, for `CLONE_INTO_CGROUP`; none without such a group.
     pub(in crate::engine) fn outside(&self) -> Option<OwnedFd> {
         open_dir(&home(&self.unified()?.hierarchy.base).ok()?).ok()
+    }
+
+    /// Gives the parent of the v2 group its processes back, once nothing else is left in it.
+    pub(in crate::engine) fn restore_parent(&self) {
+        if let Some(it) = self.unified() {
+            restore(&it.hierarchy.base);
+        }
     }
 
     /// Moves the calling process, which must be single-threaded, out of the v1 groups only.

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use super::file::{LEAF, words_of, write_once};
 
+/// What a v2 group enables for its children.
+const ENABLED: &str = "cgroup.subtree_control";
 const MODE: u32 = 0o755;
 /// Processes that are moved may fork meanwhile.
 const ROUNDS: usize = 8;
@@ -18,13 +20,17 @@ const ROUNDS: usize = 8;
 /// A refusal is not fatal: a container without limits runs well, and a limit that then lacks its
 /// file is explained when it is applied.
 pub(super) fn enable(dir: &Path) {
+    let controllers = words_of(&dir.join("cgroup.controllers"));
+    if controllers.is_empty() {
+        return;
+    }
     // With only the threaded controllers enabled, its children could not have processes.
     if is_crowded(dir) && move_to_leaf(dir).is_err() {
         return;
     }
-    let file = dir.join("cgroup.subtree_control");
+    let file = dir.join(ENABLED);
     let enabled = words_of(&file);
-    let missing: Vec<String> = words_of(&dir.join("cgroup.controllers"))
+    let missing: Vec<String> = controllers
         .into_iter()
         .filter(|it| !enabled.contains(it))
         .map(|it| format!("+{it}"))
@@ -49,10 +55,29 @@ pub(super) fn members(dir: &Path) -> Vec<String> {
     words_of(&dir.join("cgroup.procs"))
 }
 
-/// Returns the group at the v2 group `dir` that may contain processes: the root itself, or else a
-/// leaf, since a group that enables controllers for its children cannot.
+/// Returns the group at the v2 group `dir` that may contain processes: itself, or else a leaf, since
+/// one that enables controllers for its children cannot, unless it is the root.
 pub(super) fn home(dir: &Path) -> io::Result<PathBuf> {
-    if is_root(dir) { Ok(dir.to_path_buf()) } else { leaf(dir) }
+    let own = is_root(dir) || words_of(&dir.join(ENABLED)).is_empty();
+    if own { Ok(dir.to_path_buf()) } else { leaf(dir) }
+}
+
+/// Gives the v2 group `dir` its processes back, and removes the leaf, if nothing else is left in it.
+/// Does what it can: the next one to end tries again.
+pub(super) fn restore(dir: &Path) {
+    let leaf = dir.join(LEAF);
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut groups = entries.filter(|it| it.file_type().is_ok_and(|it| it.is_dir()));
+    if !leaf.is_dir() || groups.any(|it| it.file_name() != LEAF) {
+        return;
+    }
+    let file = dir.join(ENABLED);
+    let off: Vec<String> = words_of(&file).iter().map(|it| format!("-{it}")).collect();
+    if (off.is_empty() || write_once(&file, off.join(" ").as_bytes()).is_ok())
+        && move_all(&leaf, dir).is_ok()
+    {
+        _ = std::fs::remove_dir(leaf);
+    }
 }
 
 fn is_root(dir: &Path) -> bool {
@@ -68,9 +93,13 @@ fn leaf(dir: &Path) -> io::Result<PathBuf> {
 }
 
 fn move_to_leaf(dir: &Path) -> io::Result<()> {
-    let door = leaf(dir)?.join("cgroup.procs");
+    move_all(dir, &leaf(dir)?)
+}
+
+fn move_all(from: &Path, to: &Path) -> io::Result<()> {
+    let door = to.join("cgroup.procs");
     for _ in 0..ROUNDS {
-        let pids = members(dir);
+        let pids = members(from);
         if pids.is_empty() {
             return Ok(());
         }

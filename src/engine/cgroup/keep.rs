@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::Hierarchies;
 use super::file::words_of;
-use super::hand_down::enable;
+use super::hand_down::{enable, restore};
 use crate::engine::terms::patience::Patience;
 
 const NAME: &str = "wharf.keep";
@@ -81,6 +81,9 @@ fn remove(found: &File, dir: &Path) {
     if found.try_lock().is_ok() && is_at(found, dir) {
         // It is empty; groups that others put there stay.
         _ = std::fs::remove_dir(dir);
+        if let Some(base) = dir.parent() {
+            restore(base);
+        }
     }
 }
 

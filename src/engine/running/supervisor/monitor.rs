@@ -95,6 +95,7 @@ fn leave(group: &Cgroup, planned: &PlannedGroups) {
                 // A group that cannot be removed is empty, and the next start reuses it.
                 _ = group.remove();
                 planned.remove_above();
+                group.restore_parent();
                 sys::exit_now(0);
             }
             // The kernel refuses to create processes there; use the slow way.
@@ -104,4 +105,5 @@ fn leave(group: &Cgroup, planned: &PlannedGroups) {
     _ = group.leave_to_root();
     _ = group.remove();
     planned.remove_above();
+    group.restore_parent();
 }
