@@ -55,6 +55,17 @@ impl Units {
         format!("{}@{container}.service", self.name)
     }
 
+    /// Leaves the groups below that of a container's unit to wharf, or does not say so.
+    fn delegate(&self, container: &str, delegated: bool) {
+        let dir = Path::new(Self::INSTALLED).join(format!("{}.d", self.of(container)));
+        _ = fs::remove_dir_all(&dir);
+        if delegated {
+            fs::create_dir(&dir).unwrap();
+            fs::write(dir.join("delegate.conf"), "[Service]\nDelegate=yes\n").unwrap();
+        }
+        host("systemctl", &["daemon-reload"]);
+    }
+
     fn shutdown(&self) -> String {
         format!("{}-shutdown.service", self.name)
     }
@@ -109,6 +120,41 @@ fn a_unit_starts_restarts_and_stops_its_container() {
             assert!(status.contains("active (running)"), "{status}");
         }
         assert_ne!(inits[0], inits[1]);
+        stop(&unit, SOON);
+        assert_eq!(lxcpath.state(&name), "STOPPED");
+        assert!(leftovers::cgroups(&name).is_empty(), "{:?}", leftovers::cgroups(&name));
+    }
+}
+
+#[test]
+fn relative_groups_are_those_of_the_unit_and_go_with_it() {
+    let Some(_turn) = host_with_systemd() else { return };
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("relative");
+    let lines =
+        ["lxc.cgroup.relative=1", "lxc.cgroup2.pids.max=77", "lxc.init.cmd=/bin/sleep 1000"];
+    let settings: Vec<&str> = lines.iter().flat_map(|it| ["-s", it]).collect();
+    lxcpath.ok(&[&["create", &name][..], &settings].concat());
+    let units = Units::install(&lxcpath);
+    let unit = units.of(&name);
+    for delegated in [true, false] {
+        units.delegate(&name, delegated);
+        for verb in ["start", "restart"] {
+            host("systemctl", &[verb, &unit]);
+            wait_until("RUNNING", || lxcpath.state(&name) == "RUNNING");
+            // systemd looks after the groups of its units then.
+            host("systemctl", &["daemon-reload"]);
+            let own = host("systemctl", &["show", "-P", "ControlGroup", &unit]);
+            let group = format!("{}/lxc.payload.{name}", own.trim());
+            let init = lxcpath.ok(&["info", "-p", "-H", &name]);
+            let seen = fs::read_to_string(format!("/proc/{}/cgroup", init.trim())).unwrap();
+            assert!(seen.lines().any(|it| it.ends_with(&group)), "{seen} is not in {group}");
+            assert_eq!(lxcpath.ok(&["cgroup", &name, "pids.max"]).trim(), "77");
+            lxcpath.ok(&["cgroup", &name, "pids.max", "78"]);
+            lxcpath.ok(&["freeze", &name]);
+            lxcpath.ok(&["unfreeze", &name]);
+            lxcpath.ok(&["attach", &name, "--", "/bin/true"]);
+        }
         stop(&unit, SOON);
         assert_eq!(lxcpath.state(&name), "STOPPED");
         assert!(leftovers::cgroups(&name).is_empty(), "{:?}", leftovers::cgroups(&name));
