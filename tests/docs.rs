@@ -40,6 +40,12 @@ fn help(verb: &str) -> Option<String> {
     output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
 }
 
+/// Returns whether a command's help has a line for `option`.
+fn lists(help: &str, option: &str) -> bool {
+    let mut lines = help.lines().map(str::trim_start).filter(|it| it.starts_with('-'));
+    lines.any(|it| it.split([' ', ',', '=']).any(|it| it == option))
+}
+
 #[test]
 fn every_command_in_the_guide_exists() {
     let mut helps: HashMap<String, Option<String>> = HashMap::new();
@@ -56,12 +62,7 @@ fn every_command_in_the_guide_exists() {
             let Some(known) = known else { panic!("{}: {line}", page.display()) };
             for option in words.iter().filter(|it| it.starts_with('-')) {
                 let option = option.trim_end_matches(['…', ']']);
-                let options = known.lines().map(str::trim_start).filter(|it| it.starts_with('-'));
-                let listed = options.clone().any(|it| {
-                    let mut names = it.split([' ', ',', '=']);
-                    names.any(|it| it == option)
-                });
-                assert!(listed, "{}: {line}: {verb} has no {option}", page.display());
+                assert!(lists(known, option), "{}: {line}: {verb} has no {option}", page.display());
             }
             seen += 1;
         }
