@@ -41,7 +41,8 @@ pub use terms::{error, exit, hook, id, name, nic, progress, shown, spec, state, 
 #[cfg(any(test, fuzzing))]
 pub use verbs::fuzzed;
 pub use verbs::{
-    attach, check, configured, console, create, keys, limits, mapped, outline, proxmox, start, stop,
+    attach, check, configured, console, create, keys, limits, mapped, outline, proxmox, snapshot,
+    start, stop,
 };
 
 /// The engine over one lxcpath. Holds no connection and no lock: every call starts afresh.

@@ -41,7 +41,8 @@ fn line(verb: Verb, name: &str, state: State) -> Option<(Vec<&str>, State)> {
         Verb::EditCgroup => (&["cgroup", name, "pids.max", "99"], state),
         Verb::Wait => (&["wait", name, "-s", "STOPPED|RUNNING|FROZEN", "-t", "0"], state),
         Verb::Signal => (&["signal", name, "CONT"], state),
-        // They name no container, need a terminal or are not commands.
+        Verb::Snapshot => (&["snapshot", name], state),
+        // They name no container or two, need a terminal or are not commands.
         Verb::List
         | Verb::Look
         | Verb::ReadConsole
@@ -49,6 +50,8 @@ fn line(verb: Verb, name: &str, state: State) -> Option<(Vec<&str>, State)> {
         | Verb::SetCgroup
         | Verb::KeepLimit
         | Verb::Create
+        | Verb::Clone
+        | Verb::Rename
         | Verb::Monitor
         | Verb::CheckConfig
         | Verb::ExplainKeys

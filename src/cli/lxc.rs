@@ -5,6 +5,7 @@
 mod call;
 mod cgroup;
 mod console;
+mod copy;
 mod create;
 mod follow;
 mod getopt;
@@ -14,6 +15,7 @@ mod life;
 mod list;
 mod older;
 mod processes;
+mod snapshot;
 mod state;
 
 use std::ffi::OsString;
@@ -39,7 +41,9 @@ const WORD: &str = "lxc";
 const COMMANDS: &[&LxcCommand] = &[
     &inside::ATTACH,
     &cgroup::CGROUP,
+    &copy::CLONE,
     &console::CONSOLE,
+    &copy::COPY,
     &create::CREATE,
     &life::DESTROY,
     &life::EXECUTE,
@@ -52,6 +56,7 @@ const COMMANDS: &[&LxcCommand] = &[
     &processes::PS,
     &older::RESTART,
     &older::SHUTDOWN,
+    &snapshot::SNAPSHOT,
     &life::START,
     &life::STOP,
     &state::UNFREEZE,

@@ -2,6 +2,7 @@
 
 mod cgroup;
 mod check;
+mod clone;
 mod config;
 mod create;
 mod follow;
@@ -14,6 +15,7 @@ mod processes;
 mod run;
 mod screenshot;
 mod signal;
+mod snapshot;
 mod stop;
 mod top;
 mod version;
@@ -53,6 +55,9 @@ pub(super) fn all() -> impl Iterator<Item = &'static Subcommand> {
         &stop::FREEZE,
         &stop::UNFREEZE,
         &create::DESTROY,
+        &clone::CLONE,
+        &clone::RENAME,
+        &snapshot::SNAPSHOT,
         &inside::CONSOLE,
         &inside::ATTACH,
         &cgroup::CGROUP,

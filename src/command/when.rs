@@ -113,7 +113,7 @@ mod tests {
             Verb::Start | Verb::Execute => {
                 [YES, "is already starting", RUNS, OVER, FAILED, STANDS, STANDS, RUNS]
             }
-            Verb::Destroy => [
+            Verb::Destroy | Verb::Clone | Verb::Rename | Verb::Snapshot => [
                 YES,
                 SOON,
                 "is running, first stop",

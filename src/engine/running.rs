@@ -10,5 +10,6 @@ pub(in crate::engine) mod order;
 pub(in crate::engine) mod reclaim;
 pub(in crate::engine) mod record;
 pub(in crate::engine) mod removal;
+pub(in crate::engine) mod renaming;
 mod shares;
 pub(in crate::engine) mod supervisor;

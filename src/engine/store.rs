@@ -6,6 +6,8 @@ pub(in crate::engine) mod dependents;
 mod lock;
 mod remove;
 mod replace;
+pub(in crate::engine) mod size;
+pub(in crate::engine) mod snaps;
 mod take_away;
 mod upper;
 
@@ -16,7 +18,9 @@ use std::time::{Duration, Instant};
 pub(in crate::engine) use lock::Lock;
 pub(in crate::engine) use remove::IN_DRAFT;
 pub(in crate::engine) use remove::{RemoveError, remove_tree};
-pub(in crate::engine) use take_away::{remove_below, remove_dir, remove_draft, take_away};
+pub(in crate::engine) use take_away::{
+    remove_below, remove_dir, remove_draft, remove_drafts, take_away,
+};
 pub(in crate::engine) use upper::{UpperClaim, claim_upper, tidy_uppers};
 
 use nix::errno::Errno;

@@ -16,6 +16,8 @@ pub mod mapped;
 pub mod outline;
 pub(in crate::engine) mod privilege;
 pub mod proxmox;
+pub(in crate::engine) mod rename;
+pub mod snapshot;
 pub mod start;
 pub mod stop;
 pub(in crate::engine) mod tidy;

@@ -159,7 +159,12 @@ const fn needs_and_changes(verb: Verb) -> (&'static [Ability], bool) {
         | Verb::Look
         | Verb::ReadConsole
         | Verb::ReadCgroup => (&[], false),
-        Verb::Create | Verb::Destroy | Verb::KeepLimit => (&[A::Store], true),
+        Verb::Create
+        | Verb::Clone
+        | Verb::Rename
+        | Verb::Snapshot
+        | Verb::Destroy
+        | Verb::KeepLimit => (&[A::Store], true),
         Verb::Start | Verb::Execute => (&[A::Enter, A::Groups], true),
         Verb::Restart => (&[A::Enter, A::Groups, A::Others], true),
         Verb::Attach => (&[A::Enter], true),

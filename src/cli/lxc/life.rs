@@ -8,7 +8,7 @@ use super::call::{LxcCall, LxcCommand, LxcRefusal, NameFrom, bad_arguments, refu
 use super::getopt::{Opt, flag, value};
 use crate::engine::start::Start;
 use crate::engine::stop::Stop;
-use crate::engine::{Error, ErrorKind, Name, State};
+use crate::engine::{Error, ErrorKind, State};
 
 /// How long a stop waits before it kills.
 const PATIENCE_SECONDS: i64 = 60;
@@ -100,7 +100,7 @@ pub(super) const DESTROY: LxcCommand = LxcCommand {
     about: "removes the container NAME",
     options: &[
         flag("force", Some('f'), "Kill it first if it is running"),
-        flag("snapshots", Some('s'), "Not supported: refused if it has snapshots"),
+        flag("snapshots", Some('s'), "Remove its snapshots, too"),
     ],
     named: NameFrom::Needed,
     parts: None,
@@ -262,11 +262,9 @@ fn destroy(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
     if !call.engine.is_defined(&name) && state == State::Stopped {
         return Err(refused("Container is not defined"));
     }
-    if call.has("snapshots") {
-        check_snapshots(call, &name)?;
-    }
     if state.is_active() {
-        if !call.has("force") {
+        // LXC removes no snapshots of one that runs, even if it is to be killed.
+        if !call.has("force") || call.has("snapshots") {
             return Err(refused(format!("{name} is running")));
         }
         // Nothing is killed for a removal that will be refused.
@@ -280,21 +278,12 @@ fn destroy(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
     }
-    call.engine.destroy(&name)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Refuses while there are snapshots: before anything is stopped for a removal that will fail.
-fn check_snapshots(call: &LxcCall<'_>, name: &Name) -> anyhow::Result<()> {
-    let dir = call.engine.lxcpath().dir().join(name.as_str()).join("snaps");
-    if std::fs::read_dir(&dir).is_ok_and(|mut it| it.next().is_some()) {
-        return Err(refused(format!(
-            "it has snapshots in {}, which wharf does not remove; remove that directory, and \
-             destroy it then",
-            dir.display()
-        )));
+    if call.has("snapshots") {
+        call.engine.destroy_with_snapshots(&name)?;
+    } else {
+        call.engine.destroy(&name)?;
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The file for the pid of a supervisor.

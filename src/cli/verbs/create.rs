@@ -14,7 +14,7 @@ use crate::cli::invocation::{Invocation, named, no_more, only_named, pairs};
 use crate::command::Verb;
 use crate::engine::ErrorKind;
 use crate::engine::Name;
-use crate::engine::create::{Copy, Create, Created, NewImage, Purpose, RootfsSource};
+use crate::engine::create::{Copy, CopyKind, Create, Created, NewImage, Purpose, RootfsSource};
 use crate::engine::stop::Stop;
 
 pub(super) const CREATE: Subcommand = Subcommand {
@@ -149,7 +149,7 @@ fn create(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resu
 }
 
 /// Prints what the operator did not ask for explicitly.
-fn told(
+pub(super) fn told(
     invocation: &mut Invocation<'_>,
     matches: &ArgMatches,
     name: &Name,
@@ -201,11 +201,12 @@ fn copy(invocation: &Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<Opt
         .into());
     }
     backing(matches, &["dir", "best", "loop", "overlay", "overlayfs"])?;
-    Ok(Some(Copy { from, snapshot, image, settings: pairs(matches, "define")? }))
+    let kind = if snapshot { CopyKind::Overlay } else { CopyKind::Full };
+    Ok(Some(Copy { kind, image, settings: pairs(matches, "define")?, ..Copy::of(from) }))
 }
 
 /// Returns the disk image that is to keep the root.
-fn image(matches: &ArgMatches) -> anyhow::Result<Option<NewImage>> {
+pub(super) fn image(matches: &ArgMatches) -> anyhow::Result<Option<NewImage>> {
     let text = |id| matches.get_one::<String>(id).map(String::as_str);
     let (fstype, size) = (text("fstype"), text("fssize"));
     if text("bdev") != Some("loop") {
@@ -219,7 +220,7 @@ fn image(matches: &ArgMatches) -> anyhow::Result<Option<NewImage>> {
 }
 
 /// Refuses what wharf cannot keep a root in.
-fn backing(matches: &ArgMatches, known: &[&str]) -> anyhow::Result<()> {
+pub(super) fn backing(matches: &ArgMatches, known: &[&str]) -> anyhow::Result<()> {
     let bdev = matches.get_one::<String>("bdev").map(String::as_str);
     if let Some(other) = bdev.filter(|it| !known.contains(it)) {
         anyhow::bail!(
@@ -230,7 +231,7 @@ fn backing(matches: &ArgMatches, known: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn of_overlay(matches: &ArgMatches) -> bool {
+pub(super) fn of_overlay(matches: &ArgMatches) -> bool {
     matches.get_one::<String>("bdev").is_some_and(|it| it == "overlay" || it == "overlayfs")
 }
 

@@ -41,7 +41,9 @@ pub(in crate::engine) enum MappedJob {
     /// Unpacks an image into the empty directory `root`.
     Unpack { from: PathBuf, tag: Option<String>, root: PathBuf, spare: PathBuf },
     /// Copies a root, and gives it the host name `name`.
-    Copy { from: PathBuf, to: PathBuf, name: String },
+    Copy { from: PathBuf, to: PathBuf, name: Option<String> },
+    /// Gives a root the host name `name`.
+    Hostname { root: PathBuf, name: String },
     /// Has an LXC template fill the directory of a container.
     Fill { program: PathBuf, dir: PathBuf, name: String, args: Vec<String> },
     /// Runs a line of the shell for so many seconds at most.
@@ -52,7 +54,10 @@ impl MappedJob {
     const fn runs_programs(&self) -> bool {
         match self {
             Self::Fill { .. } | Self::Run { .. } => true,
-            Self::Remove { .. } | Self::Unpack { .. } | Self::Copy { .. } => false,
+            Self::Remove { .. }
+            | Self::Unpack { .. }
+            | Self::Copy { .. }
+            | Self::Hostname { .. } => false,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::engine::entry::script::{self, Script, Section};
 use crate::engine::running::event::{self, What};
 use crate::engine::running::record;
 use crate::engine::store::dependents::{self, Dependent};
-use crate::engine::store::{RemoveError, Store, remove_draft, take_away};
+use crate::engine::store::{RemoveError, Store, remove_draft, remove_drafts, snaps, take_away};
 use crate::engine::terms::shown::shown;
 use crate::engine::terms::spec::Hooks;
 
@@ -41,8 +41,7 @@ pub(in crate::engine) fn remove(store: &Store, name: &Name) -> Result<(), Remova
     let bases = dependents::bases(&store.dir(name));
     remove_draft(store, name)?;
     take_away(store, name)?;
-    let lxcpath = store.lxcpath().spelled().to_string_lossy().into_owned();
-    let own = Dependent { lxcpath, name: name.to_string() };
+    let own = Dependent::of(store, name);
     // Of one that stays listed, the next check sees that it is gone.
     for it in bases {
         _ = dependents::remove_copy(&it.dir(), &own);
@@ -59,6 +58,16 @@ pub(in crate::engine) fn check(store: &Store, name: &Name) -> Result<Option<Conf
     let Ok(config) = config::load(name, store.lxcpath(), None, &[]) else { return Ok(None) };
     check_managed(&config, &store.dir(name))?;
     Ok(Some(config))
+}
+
+/// Refuses if the files in the container's directory must not be replaced: others use them, or the
+/// configuration says so.
+pub(in crate::engine) fn check_replaceable(store: &Store, name: &Name) -> Result<(), RemovalError> {
+    check_copies(store, name)?;
+    match config::load(name, store.lxcpath(), None, &[]) {
+        Ok(config) => check_managed(&config, &store.dir(name)),
+        Err(_broken) => Ok(()),
+    }
 }
 
 /// Refuses if the configuration says that the root inside `dir` must not be deleted.
@@ -101,11 +110,24 @@ fn users(store: &Store, name: &Name) -> Vec<String> {
     names.filter(|it| it != name && uses(it)).map(|it| it.to_string()).collect()
 }
 
-/// Refuses if LXC has made copies that show this container's files, or snapshots of it, which are in
-/// its directory.
-fn check_dependents(store: &Store, name: &Name) -> Result<(), RemovalError> {
-    let dir = store.dir(name);
-    let copies = dependents::copies(&dir).into_iter().filter_map(|it| {
+/// Refuses if others show this container's files, or it has snapshots.
+pub(in crate::engine) fn check_dependents(store: &Store, name: &Name) -> Result<(), RemovalError> {
+    check_copies(store, name)?;
+    let kept = snaps::store_of(store, name);
+    remove_drafts(&kept);
+    if !snaps::names(&kept).is_empty() {
+        return Err(RemovalError::Snapshots(kept.lxcpath().spelled()));
+    }
+    // What somebody else keeps there goes only with somebody's consent.
+    let dir = store.dir(name).join(snaps::SNAPS);
+    let gone = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+    let stays = fs::remove_dir(&dir).is_err_and(|it| !gone.contains(&it.kind()));
+    if stays { Err(RemovalError::Snapshots(dir)) } else { Ok(()) }
+}
+
+/// Refuses if there are copies that show this container's files.
+fn check_copies(store: &Store, name: &Name) -> Result<(), RemovalError> {
+    let copies = dependents::copies(&store.dir(name)).into_iter().filter_map(|it| {
         // One that was removed by hand is still listed.
         let there = it.dir();
         there.exists().then(|| shown(&there.to_string_lossy()).into_owned())
@@ -114,14 +136,7 @@ fn check_dependents(store: &Store, name: &Name) -> Result<(), RemovalError> {
     if copies.is_empty() {
         copies = users(store, name);
     }
-    if !copies.is_empty() {
-        return Err(RemovalError::Copied(copies.join(", ")));
-    }
-    let snapshots = dir.join("snaps");
-    if fs::read_dir(&snapshots).is_ok_and(|mut it| it.next().is_some()) {
-        return Err(RemovalError::Snapshots(snapshots));
-    }
-    Ok(())
+    if copies.is_empty() { Ok(()) } else { Err(RemovalError::Copied(copies.join(", "))) }
 }
 
 /// Runs what `lxc.hook.destroy` names, as LXC does: by the shell, with the container's name, `lxc`

@@ -4,8 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use super::replace;
+use super::{Store, replace};
 use crate::engine::host::lxcpath::Lxcpath;
+use crate::engine::terms::name::Name;
 
 /// The files, and their mode.
 const BASES: &str = "lxc_rdepends";
@@ -21,6 +22,12 @@ pub(in crate::engine) struct Dependent {
 }
 
 impl Dependent {
+    /// Describes the container `name` of `store`.
+    pub(in crate::engine) fn of(store: &Store, name: &Name) -> Self {
+        let lxcpath = store.lxcpath().spelled().to_string_lossy().into_owned();
+        Self { lxcpath, name: name.to_string() }
+    }
+
     pub(in crate::engine) fn dir(&self) -> PathBuf {
         Path::new(&self.lxcpath).join(&self.name)
     }
@@ -43,6 +50,7 @@ pub(in crate::engine) fn set_bases(dir: &Path, bases: &[Dependent]) -> io::Resul
 
 /// Records that `copy` shows the files of the container in `dir`.
 pub(in crate::engine) fn add_copy(dir: &Path, copy: &Dependent) -> io::Result<()> {
+    let _one_by_one = hold(dir)?;
     let mut all = copies(dir);
     if !all.contains(copy) {
         all.push(copy.clone());
@@ -52,6 +60,7 @@ pub(in crate::engine) fn add_copy(dir: &Path, copy: &Dependent) -> io::Result<()
 
 /// Removes that record; the file with the last one.
 pub(in crate::engine) fn remove_copy(dir: &Path, copy: &Dependent) -> io::Result<()> {
+    let _one_by_one = hold(dir)?;
     let path = dir.join(COPIES);
     let all = copies(dir);
     let left: Vec<Dependent> = all.iter().filter(|it| *it != copy).cloned().collect();
@@ -75,8 +84,17 @@ pub(super) fn forget_what_is_gone(dir: &Path, lxcpath: &Lxcpath) -> io::Result<(
 }
 
 fn is_gone(copy: &Dependent, lxcpath: &Lxcpath) -> bool {
-    Path::new(&copy.lxcpath) == lxcpath.spelled()
+    // Snapshots are in a directory of their container.
+    Path::new(&copy.lxcpath).starts_with(lxcpath.spelled())
         && copy.dir().symlink_metadata().is_err_and(|it| it.kind() == io::ErrorKind::NotFound)
+}
+
+/// Keeps others from changing the list meanwhile: they may not hold the lock of the container, but
+/// that of one of its copies.
+fn hold(dir: &Path) -> io::Result<fs::File> {
+    let dir = fs::File::open(dir)?;
+    dir.lock()?;
+    Ok(dir)
 }
 
 /// Two lines for each.

@@ -1,13 +1,15 @@
 //! Removes directories of the lxcpath: a container's own, and incomplete creations and removals.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 
-use super::remove::{RemoveError, remove_container, remove_tree};
+use super::remove::{IN_DRAFT, RemoveError, remove_container, remove_tree};
+use super::snaps::SNAPS;
 use super::{Store, draft_name, drafted};
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::host::mapped::{self, MappedJob, Removes};
@@ -56,9 +58,34 @@ pub(in crate::engine) fn remove_draft(store: &Store, name: &Name) -> Result<bool
     let draft = draft_name(name);
     let there = exists(&store.lxcpath().join(&draft)) && drafted(store.lxcpath(), &draft).is_some();
     if there {
+        give_back_snapshots(store, name, &draft)?;
         remove_dir(store.lxcpath(), &draft)?;
     }
     Ok(there)
+}
+
+/// Removes all of them in a store but those on which a command is working.
+pub(in crate::engine) fn remove_drafts(store: &Store) {
+    let entries = std::fs::read_dir(store.lxcpath()).into_iter().flatten().flatten();
+    let names = entries.filter_map(|it| it.file_name().into_string().ok());
+    for name in names.filter_map(|it| drafted(store.lxcpath(), &it)) {
+        // A command that creates or removes it now holds the lock.
+        if let Ok(_lock) = store.try_lock(&name) {
+            // What cannot be removed is found the next time.
+            _ = remove_draft(store, &name);
+        }
+    }
+}
+
+/// Gives a container its snapshots back that were in the draft of its successor, when a restore was
+/// killed.
+fn give_back_snapshots(store: &Store, name: &Name, draft: &str) -> Result<(), RemoveError> {
+    let successor = store.lxcpath().join(draft).join(OsStr::from_bytes(IN_DRAFT.to_bytes()));
+    let [from, to] = [successor, store.dir(name)].map(|it| it.join(SNAPS));
+    if !exists(&from) || !exists(&store.dir(name)) || exists(&to) {
+        return Ok(());
+    }
+    std::fs::rename(&from, &to).map_err(|source| RemoveError::Remove { path: from, source })
 }
 
 fn exists(path: &Path) -> bool {

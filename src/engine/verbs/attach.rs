@@ -73,6 +73,12 @@ impl AttachError {
     }
 }
 
+/// Executes this program anew from a copy that no container can change, unless it has been already.
+/// Whoever does other things before it attaches calls this first: they would be done twice.
+pub fn seal() {
+    seal::reexec();
+}
+
 impl Engine {
     /// Runs the command and relays this process's terminal (or pipes) to it until it ends. The
     /// caller must be single-threaded, since this forks.

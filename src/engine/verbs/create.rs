@@ -5,6 +5,8 @@ mod as_users;
 mod base;
 mod clone_hook;
 mod content;
+mod copied_config;
+mod copied_root;
 mod copy;
 mod created;
 mod packed;
@@ -35,7 +37,8 @@ use crate::engine::terms::error::words;
 use crate::engine::terms::progress::Progress;
 use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
 use base::Base;
-pub use copy::Copy;
+pub(super) use copy::Original;
+pub use copy::{Copy, CopyKind};
 use created::Basis;
 pub use created::Created;
 pub use packed::NewImage;
@@ -79,7 +82,7 @@ const PROFILE_FILE: &str = "seccomp";
 /// also gives the creator's group access to the first, but a user who can write there decides what
 /// root starts; a group is only needed if the users inside are mapped.
 const DIR_MODE: u32 = 0o700;
-const CONFIG_MODE: u32 = 0o640;
+pub(super) const CONFIG_MODE: u32 = 0o640;
 const LXCPATH_MODE: u32 = 0o711;
 /// The root that is made for a container, and what is needed only meanwhile.
 pub(super) const ROOTFS: &str = "rootfs";
@@ -91,7 +94,7 @@ const ROOTFS_MODE: u32 = 0o755;
 
 /// Why a container was not created.
 #[derive(Debug, thiserror::Error)]
-enum CreateError {
+pub(super) enum CreateError {
     #[error("{0} already exists; choose another name or destroy it first")]
     Exists(PathBuf),
     #[error("make {path}: {}", words(source))]
@@ -104,6 +107,11 @@ enum CreateError {
     NotText(PathBuf),
     #[error("{0} is running; stop it first")]
     Running(Name),
+    #[error(
+        "the file system of {0} cannot exchange two directories in one step; restore the snapshot \
+         under another name"
+    )]
+    NoExchange(PathBuf),
     #[error(transparent)]
     Seat(SeatError),
     #[error("{from} cannot be copied: {why}")]
@@ -138,7 +146,7 @@ enum CreateError {
 }
 
 impl CreateError {
-    fn kind(&self) -> ErrorKind {
+    pub(super) fn kind(&self) -> ErrorKind {
         match self {
             Self::Exists(_) => ErrorKind::Exists,
             Self::Make { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
@@ -148,6 +156,7 @@ impl CreateError {
             Self::Store(StoreError::Busy(_)) => ErrorKind::Busy,
             Self::Running(_) => ErrorKind::Running,
             Self::NoCopy { .. }
+            | Self::NoExchange(_)
             | Self::Config(_)
             | Self::Document(_)
             | Self::NotRoot(_)
@@ -192,11 +201,11 @@ fn is_root() -> bool {
 }
 
 /// One creation.
-struct Creation<'a> {
-    store: Store,
-    name: &'a Name,
-    create: &'a Create,
-    progress: &'a Progress,
+pub(super) struct Creation<'a> {
+    pub(super) store: Store,
+    pub(super) name: &'a Name,
+    pub(super) create: &'a Create,
+    pub(super) progress: &'a Progress,
 }
 
 impl Creation<'_> {
@@ -222,23 +231,25 @@ impl Creation<'_> {
         Engine::over(self.store.lxcpath().clone()).tidy();
         match &self.create.source {
             RootfsSource::Host | RootfsSource::Directory(_) => {
-                self.put_in_place(&mut |path| Ok(self.write_config(path, &content)?))?;
+                let mut fill = |path: &Path| Ok(self.write_config(path, &content)?);
+                self.put_in_place(&mut fill, &rename_new)?;
             }
-            RootfsSource::Image { from, tag } => self.put_in_place(&mut |path| {
-                let files = path.join(ROOTFS);
-                make_new_dir(&files, ROOTFS_MODE)?;
-                brought = self.unpack(from, tag.as_deref(), path, &content)?;
-                if self.create.purpose == Purpose::System {
-                    brought.settings.retain(|(key, _)| key.starts_with("lxc.environment"));
-                }
-                let runs_own = brought.settings.iter().any(|(key, _)| key == "lxc.init.cmd");
-                init = RootInit::of(&files)
-                    .filter(|_| !runs_own && unset(&base.config, "lxc.init.cmd"));
-                self.pack(path)?;
-                let content =
-                    self.content(&base.config, root.as_deref(), init, &brought.settings)?;
-                Ok(self.write_config(path, &content)?)
-            })?,
+            RootfsSource::Image { from, tag } => {
+                let mut fill = |path: &Path| {
+                    let files = path.join(ROOTFS);
+                    make_new_dir(&files, ROOTFS_MODE)?;
+                    brought = self.unpack(from, tag.as_deref(), path, &content)?;
+                    brought.settings.retain(|(key, _)| self.wants(key));
+                    let runs_own = brought.settings.iter().any(|(key, _)| key == "lxc.init.cmd");
+                    init = RootInit::of(&files)
+                        .filter(|_| !runs_own && unset(&base.config, "lxc.init.cmd"));
+                    self.pack(path)?;
+                    let content =
+                        self.content(&base.config, root.as_deref(), init, &brought.settings)?;
+                    Ok(self.write_config(path, &content)?)
+                };
+                self.put_in_place(&mut fill, &rename_new)?;
+            }
             RootfsSource::Template { program, args } => {
                 let made = self.fill(&content, program, args);
                 if made.is_err() {
@@ -254,15 +265,20 @@ impl Creation<'_> {
         Ok(Created { basis, left_out, hampered, notes })
     }
 
+    /// Returns whether what an image sets is of use: a system has an init that decides the rest.
+    fn wants(&self, key: &str) -> bool {
+        self.create.purpose != Purpose::System || key.starts_with("lxc.environment")
+    }
+
     /// Packs the root that was made in `dir`, if that is wanted.
     fn pack(&self, dir: &Path) -> Result<(), CreateError> {
         self.create.image.as_ref().map_or(Ok(()), |it| it.pack(dir, self.progress))
     }
 
     /// Checks that nothing is in the way, and removes what an interrupted creation has left.
-    fn clear_place(&self) -> Result<(), CreateError> {
+    pub(super) fn clear_place(&self) -> Result<(), CreateError> {
         let dir = self.store.dir(self.name);
-        remove_draft(&self.store, self.name)?;
+        self.clear_draft()?;
         if self.store.partial_path(self.name).exists() {
             if self.store.is_being_made(self.name) {
                 return Err(CreateError::Store(StoreError::Busy(self.name.clone())));
@@ -272,10 +288,16 @@ impl Creation<'_> {
         if dir.symlink_metadata().is_ok() { Err(CreateError::Exists(dir)) } else { Ok(()) }
     }
 
-    /// Builds the directory under a hidden name and renames it into place.
+    /// Removes what an interrupted creation has left under the hidden name.
+    pub(super) fn clear_draft(&self) -> Result<(), CreateError> {
+        Ok(remove_draft(&self.store, self.name).map(drop)?)
+    }
+
+    /// Builds the directory under a hidden name, and has it put in place.
     fn put_in_place(
         &self,
         fill: &mut dyn FnMut(&Path) -> Result<(), CreateError>,
+        put: copy::PutInPlace<'_>,
     ) -> Result<(), CreateError> {
         let hidden = draft_name(self.name);
         let draft = self.store.lxcpath().join(&hidden);
@@ -284,7 +306,7 @@ impl Creation<'_> {
         make_new_dir(&draft, DIR_MODE)?;
         let made = make_new_dir(&path, DIR_MODE)
             .and_then(|()| fill(&path))
-            .and_then(|()| rename_new(&path, &target));
+            .and_then(|()| put(&path, &target));
         // It is empty once the container is in place; otherwise the first error is the one to
         // report. The next command finds what could not be removed.
         _ = remove_dir(self.store.lxcpath(), &hidden);
@@ -376,7 +398,7 @@ fn existing_root(path: &Path) -> Result<PathBuf, CreateError> {
 }
 
 /// Renames a directory to an unused name.
-fn rename_new(from: &Path, to: &Path) -> Result<(), CreateError> {
+pub(super) fn rename_new(from: &Path, to: &Path) -> Result<(), CreateError> {
     let done = renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE);
     let failed = |source| CreateError::Make { path: to.to_path_buf(), source };
     match done {
@@ -391,7 +413,7 @@ fn rename_new(from: &Path, to: &Path) -> Result<(), CreateError> {
     }
 }
 
-fn make_dir(path: &Path, mode: u32) -> Result<(), CreateError> {
+pub(super) fn make_dir(path: &Path, mode: u32) -> Result<(), CreateError> {
     let made = DirBuilder::new().recursive(true).mode(mode).create(path);
     made.map_err(|source| CreateError::Make { path: path.to_path_buf(), source })
 }

@@ -7,6 +7,7 @@ use crate::engine::running::command_socket::{Seat, SeatError};
 use crate::engine::running::reclaim::{self, ReclaimError};
 use crate::engine::running::record::{self, Record};
 use crate::engine::running::removal::{self, RemovalError};
+use crate::engine::running::renaming;
 use crate::engine::store::{Store, StoreError, remove_draft};
 use crate::engine::terms::patience::Patience;
 use crate::engine::verbs::proxmox::{self, Pct};
@@ -69,10 +70,23 @@ impl Engine {
         checked.map(drop).map_err(|error| refused(error.into()))
     }
 
+    /// Removes the snapshots of `name` first. One whose files others use keeps its snapshots.
+    pub fn destroy_with_snapshots(&self, name: &Name) -> Result<(), Error> {
+        removal::check_replaceable(&Store::new(&self.lxcpath), name).map_err(|error| {
+            let error = DestroyError::Removal(error);
+            Error::new(Verb::Destroy, name, error.kind(), error)
+        })?;
+        match self.delete_snapshots(name) {
+            Err(error) if error.kind != ErrorKind::NotFound => Err(error),
+            Ok(_) | Err(_) => self.destroy(name),
+        }
+    }
+
     fn try_destroy(&self, name: &Name) -> Result<(), DestroyError> {
         check_owner(self, name)?;
         let store = Store::new(&self.lxcpath);
         let _lock = store.lock(name)?;
+        renaming::settle(&store, name);
         let had_draft = remove_draft(&store, name).map_err(RemovalError::from)?;
         let had_record = Record::read(&self.lxcpath, name).is_some();
         // A start has to wait for this, and then finds it gone.

@@ -48,7 +48,11 @@ fn perform(host: &Host, job: MappedJob, user: MappedUser) -> Result<MappedDone, 
         MappedJob::Copy { from, to, name } => {
             owned_by_root(&to)?;
             image::copy(&from, &to, &progress).map_err(|error| told(&error))?;
-            let renamed = hostname::rename(&to, &name);
+            let renamed = name.map_or(Ok(false), |it| hostname::rename(&to, &it));
+            renamed.map(|_| MappedDone::default()).map_err(|error| words(&error))
+        }
+        MappedJob::Hostname { root, name } => {
+            let renamed = hostname::rename(&root, &name);
             renamed.map(|_| MappedDone::default()).map_err(|error| words(&error))
         }
         MappedJob::Fill { program, dir, name, mut args } => {

@@ -5,19 +5,21 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::engine::running::command_socket::address::private_dir;
-use crate::engine::running::{reclaim, record};
-use crate::engine::store::{LOCKS, Store, drafted, remove_draft, tidy_uppers};
+use crate::engine::running::{reclaim, record, renaming};
+use crate::engine::store::{LOCKS, Store, remove_drafts, snaps, tidy_uppers};
 use crate::engine::{Engine, Name};
 
 impl Engine {
     /// Looks for leftovers of other containers; each command clears those of its own.
     pub(in crate::engine) fn tidy(&self) {
         let store = Store::new(&self.lxcpath);
-        for name in entries(&self.lxcpath).filter_map(|it| drafted(&self.lxcpath, &it)) {
-            // A command that creates or removes it now holds the lock.
-            if let Ok(_lock) = store.try_lock(&name) {
-                // What cannot be removed is found the next time.
-                _ = remove_draft(&store, &name);
+        remove_drafts(&store);
+        for entry in entries(&self.lxcpath) {
+            if let Some(name) = renaming::renamed(&entry) {
+                renaming::settle_if_free(&store, &name);
+            } else if let Ok(name) = entry.parse::<Name>() {
+                // Snapshots that were not finished.
+                remove_drafts(&snaps::store_of(&store, &name));
             }
         }
         record::remove_drafts(&self.lxcpath);

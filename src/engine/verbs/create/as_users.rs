@@ -27,16 +27,17 @@ impl Creation<'_> {
         Ok(Unpacked { settings: done.settings, notes: done.notes })
     }
 
-    /// Copies a root as root of those users.
+    /// Copies a root as root of those users, and gives it the host name `name`.
     pub(super) fn copy_as_users(
         &self,
         from: &Path,
         to: &Path,
+        name: Option<&str>,
         content: &[u8],
     ) -> Result<(), CreateError> {
         let (from, to) = (from.to_path_buf(), to.to_path_buf());
         self.progress.begin("copying", 0);
-        let job = MappedJob::Copy { from, to, name: self.name.to_string() };
+        let job = MappedJob::Copy { from, to, name: name.map(str::to_owned) };
         self.as_users(&job, content).map(drop)
     }
 

@@ -12,7 +12,8 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::Mode;
 
-use super::copy::{CopiedRoot, Copy, DELTA, OVERLAY, WORK};
+use super::copied_root::{CopiedRoot, DELTA, OVERLAY, WORK};
+use super::copy::Copy;
 use super::packed::IMAGE;
 use super::{CreateError, Creation, ROOTFS, is_root};
 use crate::engine::config::{self, Config};
@@ -40,7 +41,7 @@ impl Creation<'_> {
         dir: &Path,
     ) -> Result<Vec<String>, CreateError> {
         let commands = config.get("lxc.hook.clone").unwrap_or_default();
-        let renames = matches!(root, CopiedRoot::Image(_)) && is_root();
+        let renames = matches!(root, CopiedRoot::Image(_)) && is_root() && !copy.keeps_name;
         if commands.is_empty() && !renames {
             return Ok(Vec::new());
         }

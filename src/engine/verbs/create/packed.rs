@@ -36,7 +36,7 @@ const LEAST: u64 = 1 << 20;
 
 /// Why the root was not packed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum PackError {
+pub(in crate::engine::verbs) enum PackError {
     #[error(
         "{name} is not installed, which makes the file system of a root with -B loop (Debian's \
          package e2fsprogs)"

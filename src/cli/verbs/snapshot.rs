@@ -1,0 +1,191 @@
+//! `snapshot`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+use serde_json::json;
+
+use super::Subcommand;
+use super::watched::watched;
+use crate::cli::args;
+use crate::cli::failure::Usage;
+use crate::cli::invocation::{Invocation, named, no_more};
+use crate::command::Verb;
+use crate::engine::Name;
+use crate::engine::shown::shown;
+use crate::engine::snapshot::{Restored, Snapshot};
+use crate::format;
+
+pub(super) const SNAPSHOT: Subcommand = Subcommand {
+    name: "snapshot",
+    arguments: |command| {
+        command
+            .arg(args::value(
+                "comment",
+                Some('c'),
+                "TEXT",
+                "What to remember with it: a text, or a file that contains it",
+            ))
+            .arg(args::json())
+            .arg(args::name())
+            .arg(args::operands(
+                "NAME",
+                "The container, then nothing, `list`, `restore SNAP [NEWNAME]` or `delete SNAP`",
+            ))
+    },
+    run: snapshot,
+    notes: "\
+Keeps the state of a stopped container: its files, its configuration and what is beside it. Snapshots are
+numbered, and LXC's lxc-snapshot knows them as well. Of an overlay only what the container has changed is
+kept; on file systems that can share blocks (btrfs, XFS) a snapshot takes no space until something
+changes.
+
+  wharf snapshot NAME                 takes one, and prints what it is called
+  wharf snapshot NAME list            lists them: name, time, size, comment
+  wharf snapshot NAME restore SNAP    replaces the files and the configuration by those of SNAP
+  wharf snapshot NAME restore SNAP NEW
+                                      makes the container NEW of it, with addresses of its own
+  wharf snapshot NAME delete SNAP     removes SNAP; `all` removes every one
+
+Until a restored container is whole, the old one stays; then both are exchanged in one step, and the old
+one is removed. A root outside of the container's directory stays where it is, unused.",
+};
+
+fn snapshot(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let (name, rest) = named(matches)?;
+    let words: Vec<&str> = rest.iter().map(String::as_str).collect();
+    let does = words.first().copied();
+    if does.is_some() && matches.contains_id("comment") {
+        return Err(Usage("--comment goes with a snapshot that is taken".into()).into());
+    }
+    if does != Some("list") && matches.get_flag(args::JSON) {
+        return Err(Usage("--json goes with `list`".into()).into());
+    }
+    match words.as_slice() {
+        [] => take(invocation, matches, &name),
+        ["list"] => list(invocation, matches, &name),
+        ["restore", snap] => restore(invocation, matches, &name, snap, Restored::Same),
+        ["restore", snap, new] => {
+            restore(invocation, matches, &name, snap, Restored::As(&new.parse()?))
+        }
+        ["delete", "all"] => {
+            let deleted = invocation.engine.delete_snapshots(&name)?;
+            if !matches.get_flag(args::QUIET) {
+                writeln!(invocation.out, "{name}: removed {}", counted(deleted.len()))?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        ["delete", snap] => {
+            invocation.engine.delete_snapshot(&name, snap)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ["restore" | "delete"] => {
+            Err(Usage("which snapshot? `wharf snapshot NAME list` lists them".into()).into())
+        }
+        ["list" | "restore" | "delete", ..] => {
+            no_more(rest.get(if does == Some("restore") { 3 } else { 1 }..).unwrap_or_default())?;
+            Err(Usage("too many operands".into()).into())
+        }
+        [other, ..] => {
+            let words = format!("`{other}` is not one of list, restore and delete");
+            Err(Usage(words).into())
+        }
+    }
+}
+
+fn take(
+    invocation: &mut Invocation<'_>,
+    matches: &ArgMatches,
+    name: &Name,
+) -> anyhow::Result<ExitCode> {
+    let comment = matches.get_one::<String>("comment").map(|it| comment(it)).transpose()?;
+    invocation.permit(Verb::Snapshot, name)?;
+    let quiet = matches.get_flag(args::QUIET);
+    let taken = watched(quiet, |progress| {
+        Ok(invocation.engine.take_snapshot(name, comment.as_deref(), progress)?)
+    })?;
+    if !quiet {
+        writeln!(invocation.out, "{taken}")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the content of the file that is named, or else the text.
+fn comment(given: &str) -> anyhow::Result<Vec<u8>> {
+    if !Path::new(given).is_file() {
+        return Ok(format!("{given}\n").into_bytes());
+    }
+    std::fs::read(given).map_err(|error| anyhow::anyhow!("read {given}: {error}"))
+}
+
+fn restore(
+    invocation: &mut Invocation<'_>,
+    matches: &ArgMatches,
+    name: &Name,
+    snap: &str,
+    restored: Restored<'_>,
+) -> anyhow::Result<ExitCode> {
+    if restored == Restored::Same {
+        invocation.permit(Verb::Snapshot, name)?;
+    }
+    watched(matches.get_flag(args::QUIET), |progress| {
+        Ok(invocation.engine.restore_snapshot(name, snap, restored, progress)?)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(
+    invocation: &mut Invocation<'_>,
+    matches: &ArgMatches,
+    name: &Name,
+) -> anyhow::Result<ExitCode> {
+    let snapshots = invocation.engine.snapshots(name)?;
+    if matches.get_flag(args::JSON) {
+        let rows: Vec<_> = snapshots.all.iter().map(in_json).collect();
+        invocation.json(&json!(rows))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows: Vec<[String; 4]> = snapshots.all.iter().map(row).collect();
+    let heads = ["NAME", "TAKEN", "SIZE", "COMMENT"].map(str::to_owned);
+    let rows = if rows.is_empty() { rows } else { [vec![heads], rows].concat() };
+    let width = |at: usize| rows.iter().filter_map(|it| it.get(at)).map(String::len).max();
+    let [names, times, sizes] = [0, 1, 2].map(|it| width(it).unwrap_or_default());
+    for [name, taken, size, comment] in &rows {
+        let line = format!("{name:<names$}  {taken:<times$}  {size:>sizes$}  {comment}");
+        writeln!(invocation.out, "{}", line.trim_end())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn row(it: &Snapshot) -> [String; 4] {
+    let unknown = || "-".to_owned();
+    let comment = it.comment.as_deref().unwrap_or_default();
+    [
+        it.name.to_string(),
+        it.taken.as_deref().map_or_else(unknown, |it| shown(&readable(it)).into_owned()),
+        it.bytes.map_or_else(unknown, format::bytes),
+        shown(comment.lines().next().unwrap_or_default()).into_owned(),
+    ]
+}
+
+fn in_json(it: &Snapshot) -> serde_json::Value {
+    json!({
+        "name": it.name.as_str(),
+        "taken": it.taken.as_deref().map(readable),
+        "comment": it.comment,
+        "bytes": it.bytes,
+    })
+}
+
+/// LXC writes colons between the parts of the date, too.
+fn readable(taken: &str) -> String {
+    match taken.split_once(' ') {
+        Some((date, time)) => format!("{} {time}", date.replace(':', "-")),
+        None => taken.to_owned(),
+    }
+}
+
+fn counted(count: usize) -> String {
+    if count == 1 { "1 snapshot".to_owned() } else { format!("{count} snapshots") }
+}

@@ -1,0 +1,216 @@
+//! Gives a container another name. A file in the lxcpath tells what is under way until all of it is
+//! done, so that the command that comes after a kill completes it, or finds that nothing was
+//! changed: which of the two, the name of the container's directory decides.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::geteuid;
+
+use crate::engine::config::{self, Config, ConfigErrors, Document, DocumentError};
+use crate::engine::host::mapped::{self, MappedJob};
+use crate::engine::image::hostname;
+use crate::engine::running::event::{self, What};
+use crate::engine::running::record;
+use crate::engine::store::dependents::{self, Dependent};
+use crate::engine::store::{Store, StoreError};
+use crate::engine::terms::error::words;
+use crate::engine::terms::progress::Progress;
+use crate::engine::terms::rootfs::{Layers, Storage};
+use crate::engine::{Lxcpath, Name};
+
+/// What the name of that file begins and ends with, around the new name; it contains the old one.
+const BEFORE: &str = ".";
+const AFTER: &str = ".renamed";
+const MODE: u32 = 0o600;
+
+/// Why a container has not got its new name, or something of it still has the old one.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::engine) enum RenamingError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    #[error("its configuration is not text in UTF-8")]
+    NotText,
+    #[error("{path}: {}", words(source))]
+    File { path: PathBuf, source: io::Error },
+}
+
+/// One change of a name.
+#[derive(Debug)]
+pub(in crate::engine) struct Renaming<'a> {
+    pub(in crate::engine) store: &'a Store,
+    pub(in crate::engine) old: &'a Name,
+    pub(in crate::engine) new: &'a Name,
+}
+
+impl Renaming<'_> {
+    /// Checks that the container can be used under its new name. Changes nothing.
+    pub(in crate::engine) fn check(&self) -> Result<(), RenamingError> {
+        let content = self.renamed_config(&self.store.read_config(self.old)?)?;
+        let file = self.store.config_path(self.new);
+        config::parse(self.new, self.store.lxcpath(), &content, &file, &[])?;
+        Ok(())
+    }
+
+    /// Records that the container is about to get its new name.
+    pub(in crate::engine) fn announce(&self) -> Result<(), RenamingError> {
+        let file = file_of(self.store.lxcpath(), self.new);
+        Ok(self.store.write_atomic(&file, self.old.as_str().as_bytes(), MODE)?)
+    }
+
+    /// Removes that record.
+    pub(in crate::engine) fn forget(&self) -> Result<(), RenamingError> {
+        let path = file_of(self.store.lxcpath(), self.new);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            done => done.map_err(|source| RenamingError::File { path, source }),
+        }
+    }
+
+    /// Gives everything the new name once the directory has it. Returns what could not be changed.
+    /// Doing it again changes nothing more.
+    pub(in crate::engine) fn complete(&self) -> Result<Vec<String>, RenamingError> {
+        let old = self.store.read_config(self.new)?;
+        let content = self.renamed_config(&old)?;
+        if content != old {
+            self.store.replace_config(self.new, &content)?;
+        }
+        let file = self.store.config_path(self.new);
+        let config = config::parse(self.new, self.store.lxcpath(), &content, &file, &[])?;
+        let notes = match rename_host(&config, self.new.as_str()) {
+            Ok(()) => Vec::new(),
+            Err(why) => vec![format!("/etc/hostname in its root was not changed: {why}")],
+        };
+        for base in dependents::bases(&self.store.dir(self.new)) {
+            let dir = base.dir();
+            let [added, removed] = [self.new, self.old].map(|it| Dependent::of(self.store, it));
+            let listed = dependents::add_copy(&dir, &added)
+                .and_then(|()| dependents::remove_copy(&dir, &removed));
+            listed.map_err(|source| RenamingError::File { path: dir, source })?;
+        }
+        // A record that stays is removed by whoever finds no such container.
+        _ = record::forget(self.store.lxcpath(), self.old);
+        self.forget()?;
+        event::publish(self.store.lxcpath(), self.old, What::Destroyed);
+        event::publish(self.store.lxcpath(), self.new, What::Created);
+        Ok(notes)
+    }
+
+    /// Replaces the paths of the container's directory, and the host name.
+    fn renamed_config(&self, content: &[u8]) -> Result<Vec<u8>, RenamingError> {
+        let [old, new] = [self.old, self.new].map(|it| self.store.spelled(it));
+        let real = self.store.dir(self.old);
+        let (Some(old), Some(real), Some(new)) = (old.to_str(), real.to_str(), new.to_str()) else {
+            return Err(RenamingError::NotText);
+        };
+        let mut document = Document::parse(content);
+        document.rewrite(|_, value| {
+            let moved = moved(&moved(value, old, new), real, new);
+            (moved != value).then_some(moved)
+        })?;
+        document.set("lxc.uts.name", self.new.as_str())?;
+        Ok(document.to_bytes())
+    }
+}
+
+/// Completes a renaming to `new` that was killed, or forgets one that had changed nothing. The caller
+/// holds the container's lock.
+pub(in crate::engine) fn settle(store: &Store, new: &Name) {
+    let Ok(old) = fs::read_to_string(file_of(store.lxcpath(), new)) else { return };
+    let Ok(old) = old.parse::<Name>() else { return };
+    let renaming = Renaming { store, old: &old, new };
+    // What cannot be done now is found the next time.
+    if store.dir(new).symlink_metadata().is_ok() {
+        _ = renaming.complete();
+    } else {
+        _ = renaming.forget();
+    }
+}
+
+/// Does so if nobody is working on the container.
+pub(in crate::engine) fn settle_if_free(store: &Store, new: &Name) {
+    let there = file_of(store.lxcpath(), new).symlink_metadata().is_ok();
+    if there && let Ok(_lock) = store.try_lock(new) {
+        settle(store, new);
+    }
+}
+
+/// Returns which container is to get its name by the file `file` of the lxcpath.
+pub(in crate::engine) fn renamed(file: &str) -> Option<Name> {
+    file.strip_prefix(BEFORE)?.strip_suffix(AFTER)?.parse().ok()
+}
+
+fn file_of(lxcpath: &Lxcpath, new: &Name) -> PathBuf {
+    lxcpath.join(format!("{BEFORE}{new}{AFTER}"))
+}
+
+/// Replaces the directory `old` in a value wherever it is a path, or begins one.
+fn moved(value: &str, old: &str, new: &str) -> String {
+    let begins = |it: Option<char>| it.is_none_or(|it| matches!(it, ' ' | '\t' | ':' | '=' | ','));
+    let ends = |it: Option<char>| it == Some('/') || begins(it);
+    let mut text = String::new();
+    let mut rest = value;
+    while let Some((before, after)) = rest.split_once(old) {
+        text += before;
+        let whole = begins(text.chars().next_back()) && ends(after.chars().next());
+        text += if whole { new } else { old };
+        rest = after;
+    }
+    text + rest
+}
+
+/// Writes the host name into the container's root.
+fn rename_host(config: &Config, name: &str) -> Result<(), String> {
+    let told = |error: io::Error| words(&error);
+    match config.storage() {
+        Some(Storage::Directory(root)) if root.is_dir() && root != Path::new("/") => {
+            if geteuid().is_root() {
+                return hostname::rename(&root, name).map(drop).map_err(told);
+            }
+            let map = config.idmap().map_err(|error| error.to_string())?;
+            let job = MappedJob::Hostname { root, name: name.to_owned() };
+            mapped::run(map, &job, &Progress::default()).map(drop)
+        }
+        Some(Storage::Overlay(Layers { lower, upper })) => match lower.first() {
+            Some(top) => hostname::rename_above(top, &upper, name).map_err(told),
+            None => Ok(()),
+        },
+        Some(Storage::Directory(path)) if path == Path::new("/") => Ok(()),
+        Some(
+            Storage::Directory(_) | Storage::Image(_) | Storage::Device(_) | Storage::Dataset(_),
+        ) => Err("its root is not a directory; change it inside".to_owned()),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_replaced_whole_and_no_other() {
+        for (value, expected) in [
+            ("/l/web", "/l/db"),
+            ("/l/web/rootfs", "/l/db/rootfs"),
+            ("overlay:/l/base:/l/web/overlay/delta", "overlay:/l/base:/l/db/overlay/delta"),
+            ("/l/web/a /l/web b none bind,x=/l/web,y", "/l/db/a /l/db b none bind,x=/l/db,y"),
+            ("/l/web2 /l/web-x/l/web.d /x/l/web", "/l/web2 /l/web-x/l/web.d /x/l/web"),
+        ] {
+            assert_eq!(moved(value, "/l/web", "/l/db"), expected);
+            assert_eq!(moved(expected, "/l/web", "/l/db"), expected);
+        }
+    }
+
+    #[test]
+    fn the_file_of_a_renaming_has_the_new_name() {
+        assert_eq!(renamed(".a.b.renamed").unwrap().as_str(), "a.b");
+        for other in [".renamed", "a.renamed", ".a.new", "..a.renamed"] {
+            assert_eq!(renamed(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The verb `rename`: gives a stopped container another name. Killed in the middle, the next command
+//! completes it.
+
+use std::path::PathBuf;
+
+use super::create::{CreateError, Original, rename_new};
+use crate::engine::running::reclaim::{self, ReclaimError};
+use crate::engine::running::removal::{self, RemovalError};
+use crate::engine::running::renaming::{self, Renaming, RenamingError};
+use crate::engine::store::{RemoveError, Store, StoreError, remove_draft};
+use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
+
+/// Why the container has its old name.
+#[derive(Debug, thiserror::Error)]
+enum RenameError {
+    #[error("it is not defined: {0} is missing")]
+    Missing(PathBuf),
+    #[error("{0} already exists; choose another name or destroy it first")]
+    Exists(PathBuf),
+    #[error("Proxmox manages it, and knows it by this name")]
+    Owned,
+    #[error("{0}; it keeps its name")]
+    Bound(RemovalError),
+    #[error(transparent)]
+    Create(#[from] CreateError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Remove(#[from] RemoveError),
+    #[error(transparent)]
+    Reclaim(#[from] ReclaimError),
+    #[error(transparent)]
+    Renaming(#[from] RenamingError),
+}
+
+impl RenameError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Missing(_) => ErrorKind::NotFound,
+            Self::Exists(_) => ErrorKind::Exists,
+            Self::Create(error) => error.kind(),
+            Self::Store(StoreError::Busy(_)) => ErrorKind::Busy,
+            Self::Owned
+            | Self::Bound(_)
+            | Self::Renaming(RenamingError::Config(_) | RenamingError::NotText) => {
+                ErrorKind::Invalid
+            }
+            Self::Store(_) | Self::Remove(_) | Self::Reclaim(_) | Self::Renaming(_) => {
+                ErrorKind::Failed
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Gives the stopped container `old` the name `new`: its directory, the paths of that in its
+    /// configuration, and its host name. A failure changes nothing. Returns what still has the old
+    /// name.
+    pub fn rename(&self, old: &Name, new: &Name) -> Result<Vec<String>, Error> {
+        let renamed = self.try_rename(old, new);
+        self.tidy();
+        renamed.map_err(|error| Error::new(Verb::Rename, old, error.kind(), error))
+    }
+
+    fn try_rename(&self, old: &Name, new: &Name) -> Result<Vec<String>, RenameError> {
+        let store = &Store::new(&self.lxcpath);
+        let [from, to] = [old, new].map(|it| store.dir(it));
+        if old == new {
+            return Err(RenameError::Exists(to));
+        }
+        if [old, new].into_iter().any(|it| self.is_proxmox(it)) {
+            return Err(RenameError::Owned);
+        }
+        let _locks = [store.lock(old)?, store.lock(new)?];
+        renaming::settle(store, old);
+        renaming::settle(store, new);
+        remove_draft(store, new)?;
+        if !store.exists(old) {
+            return Err(RenameError::Missing(store.config_path(old)));
+        }
+        if to.symlink_metadata().is_ok() {
+            return Err(RenameError::Exists(to));
+        }
+        let _seat = Original { store, name: old }.hold_still()?;
+        reclaim::clean_up_held(&self.lxcpath, old)?;
+        // A link leads to a file that others may use, too.
+        if store.config_path(old).is_symlink() {
+            return Err(StoreError::Link(store.config_path(old)).into());
+        }
+        removal::check_dependents(store, old).map_err(RenameError::Bound)?;
+        let renaming = Renaming { store, old, new };
+        renaming.check()?;
+        renaming.announce()?;
+        if let Err(error) = rename_new(&from, &to) {
+            // The next command removes it as well.
+            _ = renaming.forget();
+            return Err(error.into());
+        }
+        renaming.complete().map_err(|error| undone(&renaming, error))
+    }
+}
+
+/// Gives the container its old name back.
+fn undone(renaming: &Renaming<'_>, error: RenamingError) -> RenameError {
+    let Renaming { store, old, new } = renaming;
+    if rename_new(&store.dir(new), &store.dir(old)).is_ok() {
+        let back = Renaming { store, old: new, new: old };
+        // The first error is the one to report; the same failure may prevent this.
+        _ = back.complete();
+        _ = renaming.forget();
+    }
+    error.into()
+}
