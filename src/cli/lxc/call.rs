@@ -204,7 +204,7 @@ pub(super) const COMMON: &[Opt] = &[
 impl LxcCommand {
     /// Returns every option, its own first.
     pub(super) fn all_options(&self) -> Vec<Opt> {
-        let common = COMMON.iter().filter(|it| !self.options.iter().any(|own| own.long == it.long));
+        let common = COMMON.iter().filter(|it| !self.options.iter().any(|own| replaces(own, it)));
         self.options.iter().chain(common).copied().collect()
     }
 
@@ -213,7 +213,7 @@ impl LxcCommand {
         let own = COMMON.iter().filter(|it| it.long == "name" && self.named == NameFrom::Needed);
         let own: Vec<Opt> = own.chain(self.options).copied().collect();
         let has =
-            |it: &&Opt| !matches!(it.long, "name") && !own.iter().any(|own| own.long == it.long);
+            |it: &&Opt| !matches!(it.long, "name") && !own.iter().any(|own| replaces(own, it));
         let common: Vec<Opt> = COMMON.iter().filter(has).copied().collect();
         format!(
             "Usage: lxc-{0} {1}\n\nlxc-{0} {2}\n\nOptions :\n{3}\nCommon options :\n{4}\n\
@@ -247,6 +247,11 @@ impl LxcCommand {
         }
         text + "\n"
     }
+}
+
+/// Returns whether a command's own option takes the place of a common one.
+fn replaces(own: &Opt, common: &Opt) -> bool {
+    own.long == common.long || own.short.is_some() && own.short == common.short
 }
 
 fn table(options: &[Opt]) -> String {
