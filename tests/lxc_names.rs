@@ -72,11 +72,14 @@ fn links_are_made_once_and_taken_away() {
 fn what_is_not_there_is_said() {
     let lxcpath = Lxcpath::new();
     let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
-    command.args(["lxc", "copy", "-n", "x"]).current_dir(lxcpath.path());
+    command.args(["lxc", "nosuch", "-n", "x"]).current_dir(lxcpath.path());
     let output = finish(command);
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
-    assert!(said.starts_with("Unsupported command 'copy'\nKnown commands:\n- attach\n"), "{said}");
+    assert!(
+        said.starts_with("Unsupported command 'nosuch'\nKnown commands:\n- attach\n"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -54,7 +54,7 @@ enum SnapshotError {
     Store(#[from] StoreError),
     #[error("snapshot {snap}: {error}")]
     Removal { snap: Name, error: RemovalError },
-    #[error("its files: {0}; nothing was changed")]
+    #[error("{0}; nothing was changed")]
     Replaced(RemovalError),
 }
 
