@@ -54,7 +54,7 @@ fn names_and_patterns_are_acted_on_together() {
     assert_eq!(states(&lxcpath, &names), ["STOPPED"; 3]);
     let nothing = lxcpath.wharf(&["stop", &pattern]);
     assert!(nothing.status.success(), "{}", told(&nothing));
-    assert!(text(&nothing.stderr).contains("nothing to stop"), "{}", told(&nothing));
+    assert!(text(&nothing.stderr).contains("none to stop"), "{}", told(&nothing));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::process::ExitCode;
 use std::sync::Mutex;
 
 use anyhow::Context as _;
@@ -102,7 +103,7 @@ impl ChosenContainers {
         matches: &ArgMatches,
         verb: Verb,
         act: &(dyn Fn(&Engine, &Name) -> anyhow::Result<u8> + Sync),
-    ) -> anyhow::Result<std::process::ExitCode> {
+    ) -> anyhow::Result<ExitCode> {
         let engine = &invocation.engine;
         if matches.try_contains_id(DRY_RUN).is_ok() && matches.get_flag(DRY_RUN) {
             return self.rehearse(invocation, matches, verb);
@@ -112,23 +113,24 @@ impl ChosenContainers {
         }
         let quiet = matches.get_flag(args::QUIET);
         let left = Mutex::new(self.names.iter());
-        let codes = Mutex::new(BTreeSet::new());
+        let codes = Mutex::new(ExitCodes::default());
         let work = || {
             // The lock is held only to take the next one.
             while let Some(name) = { lock(&left).next() } {
                 let code = act(engine, name).unwrap_or_else(|error| report(engine, error, quiet));
-                lock(&codes).insert(code);
+                lock(&codes).add(code);
             }
         };
+        // One that does not end must not keep another from being asked to.
+        let asks = matches!(verb, Verb::Stop | Verb::Restart);
+        let threads = self.names.len().min(if asks { usize::MAX } else { AT_A_TIME });
         std::thread::scope(|scope| {
-            for _ in 1..self.names.len().min(AT_A_TIME) {
+            for _ in 1..threads {
                 scope.spawn(work);
             }
             work();
         });
-        let mut codes = lock(&codes).iter().copied().filter(|it| *it != 0).collect::<Vec<u8>>();
-        let first = codes.pop().unwrap_or(0);
-        Ok(if codes.is_empty() { first } else { 1 }.into())
+        Ok(lock(&codes).of_all())
     }
 
     /// Prints what would be done, and what would be refused.
@@ -137,21 +139,40 @@ impl ChosenContainers {
         invocation: &Invocation<'_>,
         matches: &ArgMatches,
         verb: Verb,
-    ) -> anyhow::Result<std::process::ExitCode> {
-        let mut code = 0;
+    ) -> anyhow::Result<ExitCode> {
+        let quiet = matches.get_flag(args::QUIET);
+        let mut codes = ExitCodes::default();
         let mut would = Vec::new();
         for name in &self.names {
-            match all_exist(&invocation.engine, std::slice::from_ref(name), verb)
-                .and_then(|()| invocation.permit(verb, name))
-            {
+            let allowed = all_exist(&invocation.engine, std::slice::from_ref(name), verb)
+                .and_then(|()| invocation.permit(verb, name));
+            match allowed {
                 Ok(()) => would.push(format!("would {} {name}\n", verb.act())),
-                Err(error) => {
-                    code = report(&invocation.engine, error, matches.get_flag(args::QUIET));
-                }
+                Err(error) => codes.add(report(&invocation.engine, error, quiet)),
             }
         }
         std::io::stdout().write_all(would.concat().as_bytes())?;
-        Ok(code.into())
+        Ok(codes.of_all())
+    }
+}
+
+/// The exit codes of what was done to several containers.
+#[derive(Debug, Default)]
+pub(super) struct ExitCodes(BTreeSet<u8>);
+
+impl ExitCodes {
+    pub(super) fn add(&mut self, code: u8) {
+        self.0.insert(code);
+    }
+
+    /// Returns the code of the failures, or 1 if they differ.
+    pub(super) fn of_all(&self) -> ExitCode {
+        let mut failures = self.0.iter().filter(|it| **it != 0);
+        match (failures.next(), failures.next()) {
+            (None, _) => ExitCode::SUCCESS,
+            (Some(only), None) => ExitCode::from(*only),
+            (Some(_), Some(_)) => ExitCode::FAILURE,
+        }
     }
 }
 
@@ -188,13 +209,18 @@ fn fitting(
     {
         let more = if named.len() > 1 { ", and so on" } else { "" };
         let state = state.to_string().to_lowercase();
-        complain(&format!("`{pattern}`: nothing to {}: {name} is {state}{more}", verb.act()));
+        let count = named.len();
+        let said = format!(
+            "`{pattern}` fits {count}, but none to {}: {name} is {state}{more}",
+            verb.act()
+        );
+        complain(&said);
     }
     Ok(fitting)
 }
 
 /// Reports one failure among several and returns its exit code.
-fn report(engine: &Engine, error: anyhow::Error, quiet: bool) -> u8 {
+pub(super) fn report(engine: &Engine, error: anyhow::Error, quiet: bool) -> u8 {
     let error = match error.downcast::<Error>() {
         Ok(refused) => engine.explain(refused).into(),
         Err(error) => error,

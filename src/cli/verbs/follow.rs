@@ -5,7 +5,7 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Arg, ArgMatches};
@@ -153,13 +153,8 @@ fn wait(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result
         .and_then(|it| u64::try_from(it).ok())
         .map(Duration::from_secs);
     let chosen = ChosenContainers::read(invocation, matches, Verb::Wait)?;
-    let begun = Instant::now();
-    chosen.each(invocation, matches, Verb::Wait, &|engine, name| {
-        // The time is that of all of them.
-        let left = timeout.map(|it| it.saturating_sub(begun.elapsed()));
-        let reached = engine.wait(name, &states, left)?;
-        Ok(u8::from(!reached))
-    })
+    let reached = invocation.engine.wait_for_all(&chosen.names, &states, timeout)?;
+    Ok(if reached { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 #[cfg(test)]

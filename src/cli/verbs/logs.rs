@@ -36,6 +36,9 @@ Examples:
 static COLOURS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?-u)\x1b\[[0-9;:]*m|\x1b\[K|\x0f|\r+$").ok());
 
+/// Bytes of a line; the rest of a longer one is printed as the next.
+const LONGEST_LINE: usize = 64 << 10;
+
 fn logs(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let name = only_named(matches)?;
     let last = number::<usize>(matches, "lines")?;
@@ -87,10 +90,13 @@ impl LogWriter<'_> {
             self.out.write_all(bytes)?;
             return self.out.flush();
         }
-        self.begun.extend_from_slice(bytes);
-        while let Some(end) = self.begun.iter().position(|it| *it == b'\n') {
-            let line: Vec<u8> = self.begun.drain(..=end).collect();
-            self.line(line.strip_suffix(b"\n").unwrap_or(&line))?;
+        for piece in bytes.split_inclusive(|it| *it == b'\n') {
+            self.begun.extend_from_slice(piece);
+            // A program that never ends its line must not fill the memory.
+            if piece.ends_with(b"\n") || self.begun.len() > LONGEST_LINE {
+                let line = std::mem::take(&mut self.begun);
+                self.line(line.strip_suffix(b"\n").unwrap_or(&line))?;
+            }
         }
         self.out.flush()
     }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 
 use super::Subcommand;
-use crate::cli::chosen::{self, ChosenContainers};
+use crate::cli::chosen::{self, ChosenContainers, ExitCodes, report};
 use crate::cli::failure::Usage;
 use crate::cli::invocation::{
     Invocation, mention_proxmox, named, pairs, permit, text, user_or_group,
@@ -98,7 +98,7 @@ fn start(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resul
         }
     }
     if matches.get_flag("dry-run") {
-        return outlines(invocation, &chosen, &start);
+        return outlines(invocation, &chosen, &start, matches.get_flag(args::QUIET));
     }
     if matches.get_flag("foreground") {
         let [name] = chosen.names.as_slice() else {
@@ -124,15 +124,24 @@ fn outlines(
     invocation: &mut Invocation<'_>,
     chosen: &ChosenContainers,
     start: &Start,
+    quiet: bool,
 ) -> anyhow::Result<ExitCode> {
-    for name in &chosen.names {
+    if let [name] = chosen.names.as_slice() {
         let (parts, warnings) = invocation.engine.outline(name, start)?;
-        if chosen.names.len() > 1 {
-            writeln!(invocation.out, "{name}:")?;
-        }
         invocation.out.write_all(outline(&parts, &warnings).as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
     }
-    Ok(ExitCode::SUCCESS)
+    let mut codes = ExitCodes::default();
+    for name in &chosen.names {
+        match invocation.engine.outline(name, start) {
+            Ok((parts, warnings)) => {
+                let text = outline(&parts, &warnings);
+                write!(invocation.out, "{name}:\n{text}")?;
+            }
+            Err(error) => codes.add(report(&invocation.engine, error.into(), quiet)),
+        }
+    }
+    Ok(codes.of_all())
 }
 
 /// Writes each part as a paragraph.

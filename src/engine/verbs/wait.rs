@@ -22,27 +22,52 @@ impl Engine {
         states: &[State],
         timeout: Option<Duration>,
     ) -> Result<bool, Error> {
+        self.wait_for_all(std::slice::from_ref(name), states, timeout)
+    }
+
+    /// The same for several, each of which has to be in one of the states once.
+    pub fn wait_for_all(
+        &self,
+        names: &[Name],
+        states: &[State],
+        timeout: Option<Duration>,
+    ) -> Result<bool, Error> {
         let deadline = timeout.and_then(|it| Instant::now().checked_add(it));
+        let Some(mut name) = names.first() else { return Ok(true) };
         // Followed before the first check, so that no event is missed in between.
         let mut follower =
             event::follow(self.lxcpath.host()).map_err(|it| failed(Verb::Wait, name, it))?;
+        let mut left: Vec<&Name> = names.iter().collect();
         loop {
-            if states.contains(&self.state(name)?) {
-                return Ok(true);
+            let now = self.states_of(&left)?;
+            left.retain(|it| !now.get(it).is_some_and(|it| states.contains(it)));
+            match left.first() {
+                Some(first) => name = first,
+                None => return Ok(true),
             }
-            let left = deadline.map(|it| it.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) {
+            let time = deadline.map(|it| it.saturating_duration_since(Instant::now()));
+            if time == Some(Duration::ZERO) {
                 return Ok(false);
             }
-            let beat = left.map_or(BEAT, |it| it.min(BEAT));
+            let beat = time.map_or(BEAT, |it| it.min(BEAT));
             // A short state is over at the next check; the journal still has it.
             let news = drain(&mut follower, beat).map_err(|it| failed(Verb::Wait, name, it))?;
-            let mut entered =
-                news.iter().filter(|it| self.is_about(it, name)).filter_map(Event::enters);
-            if entered.any(|it| states.contains(&it)) {
-                return Ok(true);
-            }
+            let entered = |name: &Name| {
+                let about = news.iter().filter(|it| self.is_about(it, name));
+                about.filter_map(Event::enters).any(|it| states.contains(&it))
+            };
+            left.retain(|it| !entered(it));
         }
+    }
+
+    /// Returns the state of each; a container that does not exist is STOPPED.
+    fn states_of<'a>(&self, names: &[&'a Name]) -> Result<BTreeMap<&'a Name, State>, Error> {
+        if let [name] = names {
+            return Ok([(*name, self.state(name)?)].into());
+        }
+        let all: BTreeMap<Name, State> = self.list()?.into_iter().collect();
+        let state = |name: &Name| all.get(name).copied().unwrap_or(State::Stopped);
+        Ok(names.iter().map(|it| (*it, state(it))).collect())
     }
 
     /// Follows events of containers whose whole name matches `pattern`, in order, without gaps.
