@@ -7,11 +7,12 @@
 mod support;
 
 use std::fs;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use nix::sched::{CloneFlags, unshare};
 use support::screen::Screen;
-use support::{Lxcpath, can_run_containers, has_program};
+use support::{Lxcpath, can_run_containers, finish, has_program, told, wait_until};
 
 /// Makes this thread's own network with a bridge and two more interfaces. None: this machine cannot
 /// run the test, which is reported.
@@ -95,6 +96,72 @@ fn a_template_serves_one_command_without_a_container() {
     lxcpath.ok(&["start", &name, "-f", "veth", "--", "/bin/sleep", "1000"]);
     let seen = lxcpath.ok(&["attach", &name, "--", "ip", "-o", "addr"]);
     assert!(seen.contains("eth0    inet 10.2.3.5/24"), "{seen}");
+}
+
+/// The tree of lxc(7)'s example in `root`, with keys for one login, which are in `keys`.
+fn sshd_tree(root: &Path, keys: &Path) {
+    let script = "set -e
+        mkdir -p $ROOT/bin $ROOT/dev/pts $ROOT/dev/shm $ROOT/etc/ssh $ROOT/lib $ROOT/proc $ROOT/sbin
+        mkdir -p $ROOT/sys $ROOT/usr $ROOT/var/empty/sshd $ROOT/run/sshd $ROOT/tmp
+        mkdir -m 700 $ROOT/root $ROOT/root/.ssh
+        echo root:x:0:0:root:/root:/bin/sh > $ROOT/etc/passwd
+        echo sshd:x:100:65534::/run/sshd:/usr/sbin/nologin >> $ROOT/etc/passwd
+        printf 'root:x:0:\nnogroup:x:65534:\n' > $ROOT/etc/group
+        ssh-keygen -q -t ed25519 -N '' -f $ROOT/etc/ssh/ssh_host_ed25519_key
+        ssh-keygen -q -t ed25519 -N '' -f $KEYS/key
+        cp $KEYS/key.pub $ROOT/root/.ssh/authorized_keys
+        echo 10.2.3.4 $(cut -d' ' -f1-2 $ROOT/etc/ssh/ssh_host_ed25519_key.pub) > $KEYS/known
+        echo 'UsePAM no' > $ROOT/etc/ssh/sshd_config
+        for it in lib lib64 bin usr sbin; do
+            [ ! -d /$it ] || { mkdir -p $ROOT/$it; echo /$it $ROOT/$it none ro,bind 0 0; }
+        done > $KEYS/fstab";
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", script]).env("ROOT", root).env("KEYS", keys);
+    let output = finish(command);
+    assert!(output.status.success(), "{}", told(&output));
+}
+
+#[test]
+fn sshd_answers_on_a_macvlan_as_in_lxcs_manual() {
+    let Some(lxcpath) = network() else { return };
+    let sshd = "/usr/sbin/sshd";
+    if !Path::new(sshd).exists() || !has_program("ssh") {
+        println!("skipped: no sshd and ssh on this machine; install the package ssh");
+        return;
+    }
+    assert!(ip("addr add 10.2.3.1/24 dev far0"));
+    let (root, keys) = (lxcpath.path().join(".sshd"), tempfile::tempdir().unwrap());
+    sshd_tree(&root, keys.path());
+    let (name, file) = (lxcpath.name("sshd"), keys.path().join("config"));
+    let template = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/templates/macvlan.conf");
+    let own = format!(
+        "lxc.uts.name = sshd\nlxc.rootfs.path = {}\nlxc.mount.fstab = {}\nlxc.mount.auto = proc sys\n",
+        root.display(),
+        keys.path().join("fstab").display()
+    );
+    fs::write(&file, fs::read_to_string(template).unwrap() + &own).unwrap();
+    let file = file.to_str().unwrap();
+    let mut served = Command::new(env!("CARGO_BIN_EXE_wharf"));
+    served.args(["lxc", "execute", "-P"]).arg(lxcpath.path());
+    served.args(["-n", &name, "-f", file, "--", sshd, "-D", "-e"]).stdin(Stdio::null());
+    let mut served = served.spawn().unwrap();
+    let login = |command: &str| {
+        let mut ssh = Command::new("ssh");
+        let [key, known] = ["key", "known"].map(|it| keys.path().join(it).display().to_string());
+        ssh.args(["-F", "none", "-i", &key, "-o", "BatchMode=yes", "-o", "ConnectTimeout=5"]);
+        ssh.args(["-o", &format!("UserKnownHostsFile={known}"), "root@10.2.3.4", command]);
+        finish(ssh)
+    };
+    let mut said = String::new();
+    wait_until("a login", || {
+        let output = login("hostname; echo $SSH_CONNECTION");
+        said = told(&output);
+        output.status.success() || served.try_wait().unwrap().is_some()
+    });
+    assert!(said.contains("sshd\n10.2.3.1 ") && said.contains(" 10.2.3.4 22"), "{said}");
+    lxcpath.ok(&["stop", "-k", &name]);
+    served.wait().unwrap();
+    assert!(!login("true").status.success());
 }
 
 #[test]
