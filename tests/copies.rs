@@ -80,6 +80,7 @@ fn a_copy_is_completed_by_its_hook_whatever_keeps_its_files() {
     let (lxcpath, tar) = (Lxcpath::new(), archive.to_str().unwrap());
     // Its path has a real name, at which it is: no hook shall reach the host's files by it.
     let hook = "sh -c 'test -d $LXC_ROOTFS_MOUNT/bin && \
+                test -e $(echo $LXC_ROOTFS_PATH | sed s/.*://) && \
                 test $(readlink -f $LXC_ROOTFS_MOUNT) = $LXC_ROOTFS_MOUNT && echo $LXC_SRC_NAME $* $LXC_ROOTFS_PATH > \
                 $LXC_ROOTFS_MOUNT/etc/told && echo lxc.tty.max = 3 >> $LXC_CONFIG_FILE' x";
     let hook = format!("lxc.hook.clone={hook}");

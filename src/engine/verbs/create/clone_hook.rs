@@ -91,6 +91,9 @@ impl Creation<'_> {
         let file = dir.join("config");
         let root = config::load(self.name, self.store.lxcpath(), Some(&file), &[]);
         let root = root.ok().and_then(|it| it.written_root().map(typed)).unwrap_or_default();
+        // With LXC it is already where it will be. Here it is not, and only what is there can be used.
+        let within = |it: &Path| format!("{}/", text(it));
+        let root = root.replace(&within(&self.store.spelled(self.name)), &within(dir));
         let environment = [
             ("LXC_SRC_NAME", copy.from.to_string()),
             ("LXC_NAME", self.name.to_string()),
