@@ -170,6 +170,9 @@ fn a_renaming_that_was_killed_is_completed_or_was_never_begun() {
     let other = lxcpath.name("other");
     lxcpath.ok(&["create", &other]);
     assert!(!file.exists());
+    fs::write(&file, "").unwrap();
+    lxcpath.ok(&["destroy", &other]);
+    assert!(!file.exists());
     assert_eq!(inside(&lxcpath, &web, "hostname"), format!("{web}\n"));
     fs::write(&file, &web).unwrap();
     fs::rename(lxcpath.path().join(&web), lxcpath.path().join(&new)).unwrap();
@@ -213,7 +216,11 @@ fn a_snapshot_is_kept_listed_restored_and_deleted() {
 /// Gives the container back what it was, and makes another one of the second snapshot.
 fn restore_and_delete(lxcpath: &Lxcpath, web: &str) {
     let new = lxcpath.name("new");
+    // What no snapshot keeps stays.
+    fs::create_dir(at(lxcpath, web, "share")).unwrap();
+    fs::write(at(lxcpath, web, "share/file"), "shared").unwrap();
     lxcpath.ok(&["snapshot", web, "restore", "snap0"]);
+    assert_eq!(read(at(lxcpath, web, "share/file")), "shared");
     assert_eq!(inside(lxcpath, web, "cat /state /etc/hostname"), "firstweb\n");
     assert!(!read(at(lxcpath, web, "config")).contains("LATER"));
     assert_eq!(value(lxcpath, web, "lxc.net.0.hwaddr"), "00:16:3e:aa:bb:cc");

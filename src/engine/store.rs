@@ -19,7 +19,7 @@ pub(in crate::engine) use lock::Lock;
 pub(in crate::engine) use remove::IN_DRAFT;
 pub(in crate::engine) use remove::{RemoveError, remove_tree};
 pub(in crate::engine) use take_away::{
-    remove_below, remove_dir, remove_draft, remove_drafts, take_away,
+    mount_below, move_along, remove_below, remove_dir, remove_draft, remove_drafts, take_away,
 };
 pub(in crate::engine) use upper::{UpperClaim, claim_upper, tidy_uppers};
 

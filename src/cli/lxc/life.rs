@@ -264,7 +264,9 @@ fn destroy(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
     }
     if state.is_active() {
         // LXC removes no snapshots of one that runs, even if it is to be killed.
-        if !call.has("force") || call.has("snapshots") {
+        let kept = call.has("snapshots")
+            && call.engine.snapshots(&name).is_ok_and(|it| !it.all.is_empty());
+        if kept || !call.has("force") {
             return Err(refused(format!("{name} is running")));
         }
         // Nothing is killed for a removal that will be refused.

@@ -49,7 +49,8 @@ changes.
   wharf snapshot NAME delete SNAP     removes SNAP; `all` removes every one
 
 Until a restored container is whole, the old one stays; then both are exchanged in one step, and the old
-one is removed. A root outside of the container's directory stays where it is, unused.",
+one is removed. A root outside of the container's directory stays where it is, unused. Directories
+beside the root are in no snapshot, and stay as they are.",
 };
 
 fn snapshot(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {

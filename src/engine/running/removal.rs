@@ -11,7 +11,9 @@ use crate::engine::entry::script::{self, Script, Section};
 use crate::engine::running::event::{self, What};
 use crate::engine::running::record;
 use crate::engine::store::dependents::{self, Dependent};
-use crate::engine::store::{RemoveError, Store, remove_draft, remove_drafts, snaps, take_away};
+use crate::engine::store::{
+    RemoveError, Store, mount_below, remove_draft, remove_drafts, snaps, take_away,
+};
 use crate::engine::terms::shown::shown;
 use crate::engine::terms::spec::Hooks;
 
@@ -64,6 +66,9 @@ pub(in crate::engine) fn check(store: &Store, name: &Name) -> Result<Option<Conf
 /// configuration says so.
 pub(in crate::engine) fn check_replaceable(store: &Store, name: &Name) -> Result<(), RemovalError> {
     check_copies(store, name)?;
+    if let Some(mount) = mount_below(store.lxcpath(), name.as_str()) {
+        return Err(RemoveError::Mount(mount).into());
+    }
     match config::load(name, store.lxcpath(), None, &[]) {
         Ok(config) => check_managed(&config, &store.dir(name)),
         Err(_broken) => Ok(()),

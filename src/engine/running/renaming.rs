@@ -2,8 +2,9 @@
 //! done, so that the command that comes after a kill completes it, or finds that nothing was
 //! changed: which of the two, the name of the container's directory decides.
 
-use std::fs;
-use std::io;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
@@ -57,10 +58,21 @@ impl Renaming<'_> {
         Ok(())
     }
 
-    /// Records that the container is about to get its new name.
+    /// Records that the container is about to get its new name. A record that is killed before it is
+    /// whole tells of nothing, since nothing has been changed then.
     pub(in crate::engine) fn announce(&self) -> Result<(), RenamingError> {
-        let file = file_of(self.store.lxcpath(), self.new);
-        Ok(self.store.write_atomic(&file, self.old.as_str().as_bytes(), MODE)?)
+        let path = file_of(self.store.lxcpath(), self.new);
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(MODE).custom_flags(libc::O_NOFOLLOW);
+        let written = options.open(&path).and_then(|mut file| {
+            file.write_all(self.old.as_str().as_bytes())?;
+            file.sync_all()
+        });
+        written.map_err(|source| {
+            // The first error is the one to report.
+            _ = fs::remove_file(&path);
+            RenamingError::File { path, source }
+        })
     }
 
     /// Removes that record.
@@ -121,8 +133,13 @@ impl Renaming<'_> {
 /// Completes a renaming to `new` that was killed, or forgets one that had changed nothing. The caller
 /// holds the container's lock.
 pub(in crate::engine) fn settle(store: &Store, new: &Name) {
-    let Ok(old) = fs::read_to_string(file_of(store.lxcpath(), new)) else { return };
-    let Ok(old) = old.parse::<Name>() else { return };
+    let file = file_of(store.lxcpath(), new);
+    let Ok(old) = fs::read_to_string(&file) else { return };
+    let Ok(old) = old.parse::<Name>() else {
+        // Killed before anything was changed.
+        _ = fs::remove_file(file);
+        return;
+    };
     let renaming = Renaming { store, old: &old, new };
     // What cannot be done now is found the next time.
     if store.dir(new).symlink_metadata().is_ok() {

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use super::{Store, replace};
+use super::{Store, draft_name, replace};
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::terms::name::Name;
 
@@ -84,9 +84,16 @@ pub(super) fn forget_what_is_gone(dir: &Path, lxcpath: &Lxcpath) -> io::Result<(
 }
 
 fn is_gone(copy: &Dependent, lxcpath: &Lxcpath) -> bool {
-    // Snapshots are in a directory of their container.
-    Path::new(&copy.lxcpath).starts_with(lxcpath.spelled())
-        && copy.dir().symlink_metadata().is_err_and(|it| it.kind() == io::ErrorKind::NotFound)
+    let missing = |path: PathBuf| {
+        path.symlink_metadata().is_err_and(|it| it.kind() == io::ErrorKind::NotFound)
+    };
+    let Ok(name) = copy.name.parse::<Name>() else { return false };
+    let place = Path::new(&copy.lxcpath);
+    // Snapshots are in a directory of their container. One that is being made is in its draft, and
+    // is moved from there: that is looked for first.
+    place.starts_with(lxcpath.spelled())
+        && missing(place.join(draft_name(&name)))
+        && missing(copy.dir())
 }
 
 /// Keeps others from changing the list meanwhile: they may not hold the lock of the container, but
@@ -151,6 +158,10 @@ mod tests {
         for it in [&there, &copy(here, "gone"), &away] {
             add_copy(&base, it).unwrap();
         }
+        let draft = dir.path().join(".gone.new");
+        fs::create_dir(&draft).unwrap();
+        assert!(!lists_what_is_gone(&base, &lxcpath), "it is being made");
+        fs::remove_dir(&draft).unwrap();
         assert!(lists_what_is_gone(&base, &lxcpath));
         forget_what_is_gone(&base, &lxcpath).unwrap();
         assert_eq!(copies(&base), [there, away]);

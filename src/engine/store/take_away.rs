@@ -9,13 +9,16 @@ use std::path::{Path, PathBuf};
 use nix::unistd::geteuid;
 
 use super::remove::{IN_DRAFT, RemoveError, remove_container, remove_tree};
-use super::snaps::SNAPS;
 use super::{Store, draft_name, drafted};
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::host::mapped::{self, MappedJob, Removes};
 use crate::engine::host::mountinfo;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::progress::Progress;
+
+/// The directories in a container's that a copy has of its own, and one that is there while an image
+/// is unpacked.
+const ROOT_PARTS: [&str; 3] = ["rootfs", "overlay", "spare"];
 
 /// Removes the container's directory in one step, as others see it.
 pub(in crate::engine) fn take_away(store: &Store, name: &Name) -> Result<(), RemoveError> {
@@ -58,7 +61,7 @@ pub(in crate::engine) fn remove_draft(store: &Store, name: &Name) -> Result<bool
     let draft = draft_name(name);
     let there = exists(&store.lxcpath().join(&draft)) && drafted(store.lxcpath(), &draft).is_some();
     if there {
-        give_back_snapshots(store, name, &draft)?;
+        give_back(store, name, &draft)?;
         remove_dir(store.lxcpath(), &draft)?;
     }
     Ok(there)
@@ -77,15 +80,29 @@ pub(in crate::engine) fn remove_drafts(store: &Store) {
     }
 }
 
-/// Gives a container its snapshots back that were in the draft of its successor, when a restore was
+/// Gives a container back what was moved along to the draft of its successor, when a restore was
 /// killed.
-fn give_back_snapshots(store: &Store, name: &Name, draft: &str) -> Result<(), RemoveError> {
+fn give_back(store: &Store, name: &Name, draft: &str) -> Result<(), RemoveError> {
     let successor = store.lxcpath().join(draft).join(OsStr::from_bytes(IN_DRAFT.to_bytes()));
-    let [from, to] = [successor, store.dir(name)].map(|it| it.join(SNAPS));
-    if !exists(&from) || !exists(&store.dir(name)) || exists(&to) {
+    if !exists(&successor) || !exists(&store.dir(name)) {
         return Ok(());
     }
-    std::fs::rename(&from, &to).map_err(|source| RemoveError::Remove { path: from, source })
+    move_along(&successor, &store.dir(name))
+        .map_err(|source| RemoveError::Remove { path: successor, source })
+}
+
+/// Moves the directories that are no part of a root, such as that of the snapshots, from the directory
+/// of a container to that of its successor, or back. What has a namesake there stays.
+pub(in crate::engine) fn move_along(from: &Path, to: &Path) -> io::Result<()> {
+    let entries: Vec<_> = std::fs::read_dir(from)?.collect::<io::Result<_>>()?;
+    for entry in entries {
+        let name = entry.file_name();
+        let goes = entry.file_type()?.is_dir() && !ROOT_PARTS.iter().any(|it| name == *it);
+        if goes && !exists(&to.join(&name)) {
+            std::fs::rename(entry.path(), to.join(name))?;
+        }
+    }
+    Ok(())
 }
 
 fn exists(path: &Path) -> bool {
@@ -117,7 +134,7 @@ pub(in crate::engine) fn remove_below(dir: &Path, name: &str) -> Result<(), Remo
 }
 
 /// Finds a mount in the directory, as the kernel lists it.
-fn mount_below(lxcpath: &Lxcpath, name: &str) -> Option<PathBuf> {
+pub(in crate::engine) fn mount_below(lxcpath: &Lxcpath, name: &str) -> Option<PathBuf> {
     let dir = lxcpath.canonicalize().ok()?.join(name);
     let table = std::fs::read(lxcpath.host().proc().join(mountinfo::FILE)).ok()?;
     mountinfo::points(&table).find(|it| it.starts_with(&dir))

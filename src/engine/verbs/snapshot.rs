@@ -12,6 +12,7 @@ pub use restore::Restored;
 use super::create::{
     CONFIG_MODE, Copy, CopyKind, Create, CreateError, Creation, Original, make_dir, rename_new,
 };
+use crate::engine::running::reclaim::{self, ReclaimError};
 use crate::engine::running::removal::{self, RemovalError};
 use crate::engine::store::{Store, StoreError, size, snaps};
 use crate::engine::terms::progress::Progress;
@@ -52,6 +53,8 @@ enum SnapshotError {
     Create(#[from] CreateError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Reclaim(#[from] ReclaimError),
     #[error("snapshot {snap}: {error}")]
     Removal { snap: Name, error: RemovalError },
     #[error("{0}; nothing was changed")]
@@ -84,7 +87,9 @@ impl SnapshotError {
             | Self::Replaced(RemovalError::Copied(_) | RemovalError::Unmanaged(_)) => {
                 ErrorKind::Invalid
             }
-            Self::Store(_) | Self::Removal { .. } | Self::Replaced(_) => ErrorKind::Failed,
+            Self::Store(_) | Self::Reclaim(_) | Self::Removal { .. } | Self::Replaced(_) => {
+                ErrorKind::Failed
+            }
         }
     }
 }
@@ -163,6 +168,7 @@ impl Engine {
             return Err(SnapshotError::Missing(store.config_path(name)));
         }
         let _seat = original.hold_still()?;
+        reclaim::clean_up_held(&self.lxcpath, name)?;
         let kept = snaps::store_of(&store, name);
         let place = kept.lxcpath().clone();
         make_dir(&place, DIR_MODE)?;

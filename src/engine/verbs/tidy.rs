@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::engine::running::command_socket::address::private_dir;
 use crate::engine::running::{reclaim, record, renaming};
+use crate::engine::store::dependents;
 use crate::engine::store::{LOCKS, Store, remove_drafts, snaps, tidy_uppers};
 use crate::engine::{Engine, Name};
 
@@ -18,8 +19,8 @@ impl Engine {
             if let Some(name) = renaming::renamed(&entry) {
                 renaming::settle_if_free(&store, &name);
             } else if let Ok(name) = entry.parse::<Name>() {
-                // Snapshots that were not finished.
-                remove_drafts(&snaps::store_of(&store, &name));
+                clear_snapshots(&store, &name);
+                forget_copies(&store, &name);
             }
         }
         record::remove_drafts(&self.lxcpath);
@@ -53,6 +54,25 @@ impl Engine {
         let of_here = format!("{}-", self.lxcpath.key());
         let locked = locks.filter_map(|it| it.strip_prefix(&of_here)?.parse().ok());
         recorded.chain(sockets).chain(locked).collect()
+    }
+}
+
+/// Removes snapshots that were not finished, and their directory if there is no other.
+fn clear_snapshots(store: &Store, name: &Name) {
+    let kept = snaps::store_of(store, name);
+    remove_drafts(&kept);
+    let is_empty =
+        std::fs::read_dir(kept.lxcpath()).is_ok_and(|mut entries| entries.next().is_none());
+    // Whoever takes one now holds the lock.
+    if is_empty && let Ok(_lock) = store.try_lock(name) {
+        _ = std::fs::remove_dir(kept.lxcpath());
+    }
+}
+
+/// Forgets copies that are listed, but were never finished.
+fn forget_copies(store: &Store, name: &Name) {
+    if !dependents::copies(&store.dir(name)).is_empty() {
+        store.tidy(name);
     }
 }
 

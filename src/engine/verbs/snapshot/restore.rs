@@ -8,9 +8,9 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use super::{SnapshotError, alike, find};
 use crate::engine::running::event::{self, What};
-use crate::engine::running::removal;
+use crate::engine::running::{reclaim, removal};
 use crate::engine::store::dependents::{self, Dependent};
-use crate::engine::store::{Store, snaps};
+use crate::engine::store::{Store, move_along, snaps};
 use crate::engine::terms::progress::Progress;
 use crate::engine::verbs::create::{Copy, Create, CreateError, Creation, Original, rename_new};
 use crate::engine::{Engine, Error, Name, Verb};
@@ -85,6 +85,7 @@ fn replace(work: &Creation<'_>, original: Original<'_>, copy: &Copy) -> Result<(
         return Ok(());
     }
     let _seat = container.hold_still()?;
+    reclaim::clean_up_held(store.lxcpath(), name)?;
     removal::check_replaceable(store, name).map_err(SnapshotError::Replaced)?;
     work.clear_draft()?;
     let before = dependents::bases(&store.dir(name));
@@ -97,19 +98,17 @@ fn replace(work: &Creation<'_>, original: Original<'_>, copy: &Copy) -> Result<(
     Ok(())
 }
 
-/// Exchanges the container at `place` and its successor in one step. The snapshots in its directory
-/// go along to the new one before: whoever finds them in a draft puts them back.
+/// Exchanges the container at `place` and its successor in one step. The snapshots in its directory,
+/// and what else no snapshot keeps, go along to the new one before: whoever finds them in a draft puts
+/// them back.
 fn exchange(draft: &Path, place: &Path) -> Result<(), CreateError> {
     let failed = |source: io::Error| CreateError::Make { path: place.to_path_buf(), source };
-    let [old, new] = [place, draft].map(|it| it.join(snaps::SNAPS));
-    let moved = match std::fs::rename(&old, &new) {
-        Ok(()) => true,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-        Err(error) => return Err(failed(error)),
+    let done = match move_along(place, draft) {
+        Ok(()) => renameat2(AT_FDCWD, draft, AT_FDCWD, place, RenameFlags::RENAME_EXCHANGE),
+        Err(error) => Err(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))),
     };
-    let done = renameat2(AT_FDCWD, draft, AT_FDCWD, place, RenameFlags::RENAME_EXCHANGE);
-    if done.is_err() && moved {
-        std::fs::rename(&new, &old).map_err(failed)?;
+    if done.is_err() {
+        move_along(draft, place).map_err(failed)?;
     }
     match done {
         Err(Errno::EINVAL | Errno::ENOSYS) => Err(CreateError::NoExchange(place.to_path_buf())),
