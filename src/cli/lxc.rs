@@ -7,6 +7,7 @@ mod cgroup;
 mod console;
 mod copy;
 mod create;
+mod device;
 mod follow;
 mod getopt;
 mod info;
@@ -46,6 +47,7 @@ const COMMANDS: &[&LxcCommand] = &[
     &copy::COPY,
     &create::CREATE,
     &life::DESTROY,
+    &device::DEVICE,
     &life::EXECUTE,
     &state::FREEZE,
     &info::INFO,

@@ -133,6 +133,8 @@ mod tests {
             | Verb::ReadCgroup
             | Verb::SetCgroup
             | Verb::KeepLimit
+            | Verb::AddDevice
+            | Verb::RemoveDevice
             | Verb::Signal => [NOT, SOON, YES, OVER, FAILED, YES, YES, YES],
         }
     }

@@ -33,13 +33,14 @@ mod words;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-pub(in crate::engine) use devices::DeviceRules;
+pub(in crate::engine) use devices::{DeviceRules, LoadedDevices};
 pub use entry::CgroupFds;
 pub use error::CgroupError;
 pub use hierarchy::{Hierarchies, Hierarchy, Version};
 pub use keep::{Keep, sweep as sweep_keep};
 pub(in crate::engine) use oom::OomWatch;
 pub(in crate::engine) use planned::{PastGroups, PlannedGroups};
+pub use settings::AppliedDevices;
 pub(in crate::engine) use translation::{Fitted, fit};
 pub(in crate::engine) use values::check_name;
 pub use values::{CgroupFile, Change};

@@ -6,6 +6,7 @@ pub mod configured;
 pub mod console;
 pub mod create;
 pub(in crate::engine) mod destroy;
+pub(in crate::engine) mod device;
 pub(in crate::engine) mod freeze;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzed;

@@ -167,7 +167,7 @@ const fn needs_and_changes(verb: Verb) -> (&'static [Ability], bool) {
         | Verb::KeepLimit => (&[A::Store], true),
         Verb::Start | Verb::Execute => (&[A::Enter, A::Groups], true),
         Verb::Restart => (&[A::Enter, A::Groups, A::Others], true),
-        Verb::Attach => (&[A::Enter], true),
+        Verb::Attach | Verb::AddDevice | Verb::RemoveDevice => (&[A::Enter], true),
         Verb::Stop | Verb::Signal | Verb::Console => (&[A::Others], true),
         Verb::Freeze | Verb::Unfreeze | Verb::EditCgroup | Verb::SetCgroup => {
             (&[A::Groups, A::Limits], true)

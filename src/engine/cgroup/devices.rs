@@ -5,8 +5,8 @@
 
 use std::fs::File;
 use std::num::ParseIntError;
-use std::os::fd::AsFd as _;
-use std::path::Path;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::CgroupError;
@@ -59,6 +59,16 @@ pub(in crate::engine) struct DeviceRules {
 impl DeviceRules {
     /// Adds the line `devices.allow = value` or `devices.deny = value`.
     pub(in crate::engine) fn add(&mut self, file: &str, value: &str) -> Result<(), CgroupError> {
+        let end = self.rules.len();
+        self.insert(end, file, value)
+    }
+
+    /// Adds a line before all others, which decides before them.
+    fn add_first(&mut self, file: &str, value: &str) -> Result<(), CgroupError> {
+        self.insert(0, file, value)
+    }
+
+    fn insert(&mut self, at: usize, file: &str, value: &str) -> Result<(), CgroupError> {
         let allow = match file {
             "devices.allow" => true,
             "devices.deny" => false,
@@ -75,7 +85,7 @@ impl DeviceRules {
         } else if let Some((_, answer)) = self.rules.iter_mut().find(|it| it.0 == rule) {
             *answer = allow;
         } else {
-            self.rules.push((rule, allow));
+            self.rules.insert(at, (rule, allow));
         }
         Ok(())
     }
@@ -86,11 +96,14 @@ impl DeviceRules {
         self.fallback.unwrap_or_else(|| !self.rules.iter().any(|(_, allow)| *allow))
     }
 
-    /// Loads the rules into the kernel for the v2 group `dir`.
-    pub(super) fn attach(&self, dir: &Path) -> Result<(), CgroupError> {
+    /// Loads the rules into the kernel for the v2 group `dir`, in place of a program that is attached
+    /// there.
+    fn attach(&self, dir: &Path, before: Option<&OwnedFd>) -> Result<OwnedFd, CgroupError> {
         let attach = || {
             let program = bpf::load_device_program(&self.program())?;
-            bpf::attach_device_program(File::open(dir)?.as_fd(), program.as_fd())
+            let replaced = before.map(OwnedFd::as_fd);
+            bpf::attach_device_program(File::open(dir)?.as_fd(), program.as_fd(), replaced)?;
+            Ok(program)
         };
         attach().map_err(|errno| CgroupError::Attach { dir: dir.to_path_buf(), errno })
     }
@@ -103,6 +116,41 @@ impl DeviceRules {
         }
         program.extend(answer(self.fallback()));
         program
+    }
+}
+
+/// The rules by which the kernel decides for a v2 group, which can change while it exists.
+#[derive(Debug)]
+pub(in crate::engine) struct LoadedDevices {
+    rules: DeviceRules,
+    dir: PathBuf,
+    /// None: there are no rules yet.
+    program: Option<OwnedFd>,
+}
+
+impl LoadedDevices {
+    /// A group without rules, which may use every device.
+    pub(in crate::engine) fn open(dir: PathBuf) -> Self {
+        let rules = DeviceRules { fallback: Some(true), rules: Vec::new() };
+        Self { rules, dir, program: None }
+    }
+
+    /// Loads `rules` for the group `dir`.
+    pub(super) fn load(rules: DeviceRules, dir: PathBuf) -> Result<Self, CgroupError> {
+        let program = Some(rules.attach(&dir, None)?);
+        Ok(Self { rules, dir, program })
+    }
+
+    /// Adds the line `devices.allow = value` or `devices.deny = value`, which decides before those
+    /// that are there. On failure nothing changes.
+    pub(in crate::engine) fn change(&mut self, file: &str, value: &str) -> Result<(), CgroupError> {
+        let mut rules = self.rules.clone();
+        rules.add_first(file, value)?;
+        if rules != self.rules {
+            self.program = Some(rules.attach(&self.dir, self.program.as_ref())?);
+            self.rules = rules;
+        }
+        Ok(())
     }
 }
 

@@ -3,12 +3,21 @@
 use std::error::Error as _;
 
 use super::file::controller_of;
-use super::{Cgroup, CgroupError, DeviceRules, Version, values};
+use super::{Cgroup, CgroupError, DeviceRules, LoadedDevices, Version, values};
 use crate::engine::terms::spec::{At, CgroupSetting};
 
 /// The limit of memory and swap may not be below that of memory, so memory is written first.
 const MEMORY: &str = "memory.limit_in_bytes";
 const MEMORY_AND_SWAP: &str = "memory.memsw.limit_in_bytes";
+
+/// What became of the rules for devices.
+#[derive(Debug, Default)]
+pub struct AppliedDevices {
+    /// What is to be said about them.
+    pub said: Option<String>,
+    /// What can be changed later on: only on v2, where no file has them.
+    pub(in crate::engine) loaded: Option<LoadedDevices>,
+}
 
 impl Cgroup {
     /// Writes all settings but those of devices: `v1` to the v1 hierarchies, `v2` to the unified
@@ -57,7 +66,7 @@ impl Cgroup {
         &self,
         v1: &[At<CgroupSetting>],
         v2: &[At<CgroupSetting>],
-    ) -> Result<Option<String>, CgroupError> {
+    ) -> Result<AppliedDevices, CgroupError> {
         let rules = |settings: &[At<CgroupSetting>]| -> Vec<At<CgroupSetting>> {
             settings.iter().filter(|it| is_device(it)).cloned().collect()
         };
@@ -68,25 +77,30 @@ impl Cgroup {
             let (lines, foreign) = if v1.is_empty() { (&v2, true) } else { (&v1, false) };
             lines.iter().try_for_each(|it| self.put(it, "lxc.cgroup"))?;
             let first = lines.first().filter(|_| foreign);
-            return Ok(first.map(|it| of_devices("lxc.cgroup2", it, "v1")));
+            let said = first.map(|it| of_devices("lxc.cgroup2", it, "v1"));
+            return Ok(AppliedDevices { said, loaded: None });
         }
         let Some(unified) = self.unified() else {
             // The container could access every device of the host.
             let unguarded = v1.iter().chain(&v2).next();
-            return unguarded
-                .map_or(Ok(None), |it| Err(failed(it, "lxc.cgroup", CgroupError::NoDevices)));
+            let fail = |it| Err(failed(it, "lxc.cgroup", CgroupError::NoDevices));
+            return unguarded.map_or_else(|| Ok(AppliedDevices::default()), fail);
         };
         // Nor must lines for only v1.
         let (lines, prefix) =
             if v2.is_empty() { (&v1, "lxc.cgroup") } else { (&v2, "lxc.cgroup2") };
-        let Some(first) = lines.first() else { return Ok(None) };
+        let Some(first) = lines.first() else {
+            let loaded = Some(LoadedDevices::open(unified.dir.clone()));
+            return Ok(AppliedDevices { said: None, loaded });
+        };
         let mut rules = DeviceRules::default();
         for it in lines {
             rules.add(&it.value.file, &it.value.value).map_err(|why| failed(it, prefix, why))?;
         }
-        rules.attach(&unified.dir)?;
+        let loaded = Some(LoadedDevices::load(rules, unified.dir.clone())?);
         let foreign = v2.is_empty();
-        Ok(foreign.then(|| of_devices("lxc.cgroup", first, "v2")))
+        let said = foreign.then(|| of_devices("lxc.cgroup", first, "v2"));
+        Ok(AppliedDevices { said, loaded })
     }
 
     /// Returns whether it has the v1 controller of devices, and needs no program for them.

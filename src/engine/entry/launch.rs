@@ -235,7 +235,7 @@ fn wait_for_report(
     let mut stopped = 0;
     loop {
         let mut fds = vec![PollFd::new(socket, PollFlags::POLLIN)];
-        let calls = notifier.as_ref().and_then(|it| it.source());
+        let calls = notifier.iter().flat_map(|it| it.sources());
         fds.extend(calls.map(|it| PollFd::new(it, PollFlags::POLLIN)));
         let ready = poll(&mut fds, LOOK_MS);
         let reported = fds.first().and_then(PollFd::any).unwrap_or_default();

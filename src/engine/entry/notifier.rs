@@ -36,8 +36,10 @@ pub(in crate::engine) struct Notifier {
     spec: NotifySpec,
     sizes: NotifySizes,
     init: i32,
-    /// None until the filter is loaded.
-    listener: Option<OwnedFd>,
+    /// One for each filter: the container's own, and those of what is attached to it.
+    listeners: Vec<OwnedFd>,
+    /// Somebody else receives the calls.
+    given_away: bool,
     proxy: Option<OwnedFd>,
     /// The call that is being decided.
     asked: Option<Asked>,
@@ -46,6 +48,8 @@ pub(in crate::engine) struct Notifier {
 #[derive(Debug)]
 struct Asked {
     id: u64,
+    /// Which listener it came from.
+    at: usize,
     due: Instant,
 }
 
@@ -64,19 +68,49 @@ impl Notifier {
     pub(in crate::engine) fn new(spec: &NotifySpec) -> nix::Result<Self> {
         let proxy = spec.proxy.as_deref().map(reach).transpose()?;
         let sizes = notify::notify_sizes()?;
-        Ok(Self { spec: spec.clone(), sizes, init: 0, listener: None, proxy, asked: None })
+        let (listeners, given_away) = (Vec::new(), false);
+        let spec = spec.clone();
+        Ok(Self { spec, sizes, init: 0, listeners, given_away, proxy, asked: None })
     }
 
     /// Takes where the calls of the container of `init` are received.
     pub(in crate::engine) fn begin(&mut self, listener: OwnedFd, init: i32) {
-        self.listener = Some(listener);
+        self.listeners.push(listener);
         self.init = init;
     }
 
+    /// Takes where the calls of another filter are received, as LXC does for what it attaches: only if
+    /// there is a proxy to decide.
+    pub(in crate::engine) fn add(&mut self, listener: OwnedFd) -> nix::Result<()> {
+        /// More than any sane use has; one lasts as long as what was attached with it.
+        const MOST: usize = 64;
+        if self.spec.proxy.is_none() {
+            return Err(Errno::EINVAL);
+        }
+        if self.listeners.len() >= MOST {
+            return Err(Errno::EUSERS);
+        }
+        self.listeners.push(listener);
+        Ok(())
+    }
+
+    /// Gives away where the container's calls are received. Without a proxy the one who has it decides
+    /// from now on.
+    pub(in crate::engine) fn give_away(&mut self) -> nix::Result<OwnedFd> {
+        let own = self.listeners.first().ok_or(Errno::EBADF)?.as_fd().try_clone_to_owned();
+        let own = own.map_err(|_none_left| Errno::EMFILE)?;
+        self.given_away = self.spec.proxy.is_none();
+        Ok(own)
+    }
+
     /// Returns what to wait for before [`Self::go_on`]: the next call, or its answer.
-    pub(in crate::engine) fn source(&self) -> Option<BorrowedFd<'_>> {
-        if self.asked.is_some() { self.proxy.as_ref() } else { self.listener.as_ref() }
-            .map(OwnedFd::as_fd)
+    pub(in crate::engine) fn sources(&self) -> Vec<BorrowedFd<'_>> {
+        let sources: Vec<&OwnedFd> = match self.asked {
+            Some(_) => self.proxy.iter().collect(),
+            None if self.given_away => Vec::new(),
+            None => self.listeners.iter().collect(),
+        };
+        sources.into_iter().map(OwnedFd::as_fd).collect()
     }
 
     /// Returns when the answer is no longer waited for.
@@ -86,14 +120,14 @@ impl Notifier {
 
     /// Does what can be done without waiting.
     pub(in crate::engine) fn go_on(&mut self) {
-        let Some(Asked { id, due }) = self.asked else { return self.ask() };
+        let Some(Asked { id, at, due }) = self.asked else { return self.ask() };
         match self.answer(id) {
-            Ok(Some(answer)) => self.tell(&answer),
+            Ok(Some(answer)) => self.tell(at, &answer),
             Ok(None) if Instant::now() < due => return,
             Ok(None) | Err(Unanswered) => {
                 // A late answer would be taken for the next one.
                 self.proxy = None;
-                self.tell(&self.no_answer(id));
+                self.tell(at, &self.no_answer(id));
             }
         }
         self.asked = None;
@@ -101,31 +135,31 @@ impl Notifier {
 
     /// Receives the next call and passes it on.
     fn ask(&mut self) {
-        let Some(listener) = &self.listener else { return };
-        let mut fds = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
-        _ = poll(&mut fds, PollTimeout::ZERO);
-        let ready = fds.iter().filter_map(PollFd::revents).fold(PollFlags::empty(), |a, b| a | b);
-        if !ready.contains(PollFlags::POLLIN) {
-            // The last process with the filter has ended.
-            if ready.contains(PollFlags::POLLHUP) {
-                self.listener = None;
-            }
+        if self.given_away {
             return;
         }
+        // The last process with the filter has ended.
+        self.listeners.retain(|it| {
+            let ready = readiness(it);
+            ready.contains(PollFlags::POLLIN) || !ready.contains(PollFlags::POLLHUP)
+        });
+        let ready = |it: &OwnedFd| readiness(it).contains(PollFlags::POLLIN);
+        let Some(at) = self.listeners.iter().position(ready) else { return };
+        let Some(listener) = self.listeners.get(at) else { return };
         // The process may have ended meanwhile.
         let Ok(received) = notify::receive_call(listener.as_fd(), self.sizes) else { return };
         let id = received.get(ID).and_then(|it| it.try_into().ok()).map_or(0, u64::from_ne_bytes);
-        match self.pass_on(&received, id) {
-            Ok(()) => self.asked = Some(Asked { id, due: Instant::now() + PATIENCE }),
-            Err(Unanswered) => self.tell(&self.no_answer(id)),
+        match self.pass_on(&received, id, at) {
+            Ok(()) => self.asked = Some(Asked { id, at, due: Instant::now() + PATIENCE }),
+            Err(Unanswered) => self.tell(at, &self.no_answer(id)),
         }
     }
 
-    fn pass_on(&mut self, call: &[u8], id: u64) -> Result<(), Unanswered> {
+    fn pass_on(&mut self, call: &[u8], id: u64, at: usize) -> Result<(), Unanswered> {
         let address = self.spec.proxy.clone().ok_or(Unanswered)?;
         let pid = call.get(PID).and_then(|it| it.try_into().ok()).map(u32::from_ne_bytes);
         let (process, memory) = process(pid.ok_or(Unanswered)?).map_err(|_gone| Unanswered)?;
-        let listener = self.listener.as_ref().ok_or(Unanswered)?;
+        let listener = self.listeners.get(at).ok_or(Unanswered)?;
         // Otherwise they may be those of another process.
         if !notify::is_waiting(listener.as_fd(), id) {
             return Err(Unanswered);
@@ -197,8 +231,8 @@ impl Notifier {
         if is_whole && reserved && is_its { Ok(Some(answer.to_vec())) } else { Err(Unanswered) }
     }
 
-    fn tell(&self, answer: &[u8]) {
-        let Some(listener) = &self.listener else { return };
+    fn tell(&self, at: usize, answer: &[u8]) {
+        let Some(listener) = self.listeners.get(at) else { return };
         let told = notify::answer_call(listener.as_fd(), self.sizes, answer);
         // The process may be gone. What the kernel does not take as an answer must not make it wait.
         if told == Err(Errno::EINVAL)
@@ -208,6 +242,13 @@ impl Notifier {
             _ = notify::answer_call(listener.as_fd(), self.sizes, &plain);
         }
     }
+}
+
+/// Returns whether a call waits, or the last process with the filter is gone.
+fn readiness(listener: &OwnedFd) -> PollFlags {
+    let mut fds = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+    _ = poll(&mut fds, PollTimeout::ZERO);
+    fds.iter().filter_map(PollFd::revents).fold(PollFlags::empty(), |a, b| a | b)
 }
 
 /// Connects to the socket at a path, or to that of a name behind `@`.
@@ -256,7 +297,16 @@ mod tests {
     fn a_message_has_lxcs_form() {
         let spec = NotifySpec { proxy: None, cookie: "web".to_owned() };
         let sizes = [80, 24, 64];
-        let notifier = Notifier { spec, sizes, init: 77, listener: None, proxy: None, asked: None };
+        let mut notifier = Notifier {
+            spec,
+            sizes,
+            init: 77,
+            listeners: Vec::new(),
+            given_away: false,
+            proxy: None,
+            asked: None,
+        };
+        assert_eq!(notifier.give_away().unwrap_err(), Errno::EBADF, "it has no filter yet");
         let message = notifier.message(&[7; 80], 9);
         assert_eq!(message.len(), HEAD + 80 + 24 + 3);
         assert_eq!(message[12..16], 77_i32.to_ne_bytes());

@@ -5,6 +5,7 @@
 
 mod again;
 mod apart;
+mod birth;
 mod brake;
 mod claims;
 mod connection;
@@ -37,6 +38,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::geteuid;
 
+use birth::{Born, bear};
 use brake::Brake;
 use desk::Desk;
 use ending::Ending;
@@ -51,15 +53,10 @@ use ttys::Ttys;
 use watch::Watch;
 
 use crate::engine::Verb;
-use crate::engine::cgroup::{
-    Cgroup, CgroupError, Hierarchies, OomWatch, PastGroups, PlannedGroups,
-};
+use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies, PastGroups, PlannedGroups};
 use crate::engine::config::{self, Config};
 use crate::engine::entry::host_steps::{self, HostStep, Surroundings};
 use crate::engine::entry::init;
-use crate::engine::entry::launch::{self, LaunchError, LaunchRequest, Launched};
-use crate::engine::entry::notifier::Notifier;
-use crate::engine::entry::perform::SharedSpace;
 use crate::engine::entry::plan::{self, Payload, TerminalInfo};
 use crate::engine::entry::relay;
 use crate::engine::entry::seal;
@@ -71,16 +68,15 @@ use crate::engine::running::command_socket::wire::Wish;
 use crate::engine::running::delegation;
 use crate::engine::running::order::Start;
 use crate::engine::running::reclaim;
-use crate::engine::running::record::{self, Limits, Record};
+use crate::engine::running::record::{self, Record};
 use crate::engine::running::removal;
-use crate::engine::running::shares::{self, Shares};
 use crate::engine::store::Store;
 use crate::engine::sys;
 use crate::engine::terms::error::{Error, story};
 use crate::engine::terms::exit::Exit;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::space::Space;
-use crate::engine::terms::spec::{At, CgroupSetting, NotifySpec, Spec};
+use crate::engine::terms::spec::{At, Spec};
 use crate::engine::terms::state::State;
 
 /// How long processes that outlive init may take to die.
@@ -236,155 +232,6 @@ fn settle_in(
     Ok(())
 }
 
-/// A container that was created, with its program running.
-struct Born {
-    launched: Launched,
-    /// With its limits.
-    cgroup: Cgroup,
-    /// With its processes: the same, or one in it.
-    inner: Cgroup,
-    /// Watches since before the program ran, which may have died of memory by now.
-    oom: Option<OomWatch>,
-    notifier: Option<Notifier>,
-}
-
-/// Creates the cgroups and the process. On failure nothing of them is left.
-fn bear(
-    run: &Run,
-    steps: &[plan::Step],
-    hierarchies: &Hierarchies,
-    life: &mut Life,
-) -> Result<Born, RunError> {
-    life.warn(&run.spec.warnings);
-    life.carry_out(host_steps::early(&run.spec), None)?;
-    // A pre-start hook may make what is shared.
-    let Shares { spaces: shared, warnings } =
-        shares::open(&run.lxcpath, &run.spec.namespaces).map_err(RunError::Share)?;
-    life.warn(&warnings);
-    let mut notifier = run.spec.notify.as_ref().map(notifier).transpose()?;
-    let planned = life.record.planned.clone();
-    let planned = planned.unwrap_or_else(|| PlannedGroups::usual(&run.name));
-    let cgroup = groups::make(run, &planned, hierarchies)?;
-    // Before any process is in it, so that a clean-up knows what is ours.
-    life.record.cgroup = Some(cgroup.path().clone());
-    life.record.cgroup_inodes = cgroup.inodes();
-    life.save();
-    let claimed = life.saved().and_then(|()| life.claims.take(run, hierarchies));
-    let plan = LaunchPlan { steps, shared: &shared, notifier: notifier.as_mut() };
-    let launched = claimed.and_then(|()| launch_in(run, plan, &cgroup, life));
-    note_limits(run, &cgroup, life);
-    match launched {
-        Ok((launched, inner, oom)) => Ok(Born { launched, cgroup, inner, oom, notifier }),
-        Err(error) => {
-            _ = sweep(&cgroup);
-            Err(error)
-        }
-    }
-}
-
-/// Connects to who decides about some of its system calls.
-fn notifier(spec: &NotifySpec) -> Result<Notifier, RunError> {
-    let proxy = || spec.proxy.clone().unwrap_or_default();
-    Notifier::new(spec).map_err(|source| RunError::Proxy { proxy: proxy(), source })
-}
-
-/// What a launch is made of.
-struct LaunchPlan<'a> {
-    steps: &'a [plan::Step],
-    shared: &'a [SharedSpace],
-    notifier: Option<&'a mut Notifier>,
-}
-
-fn launch_in(
-    run: &Run,
-    plan: LaunchPlan<'_>,
-    cgroup: &Cgroup,
-    life: &mut Life,
-) -> Result<(Launched, Cgroup, Option<OomWatch>), RunError> {
-    let (v1, v2) = (&run.spec.cgroup_v1, &run.spec.cgroup_v2);
-    life.warn(&cgroup.apply(v1, v2).map_err(RunError::Cgroup)?);
-    // Under v1 a group that has groups below it takes no rules for devices.
-    let guarded = run.spec.groups.inner.is_some() && cgroup.guards_devices_itself();
-    if guarded {
-        let said = cgroup.apply_devices(v1, v2).map_err(RunError::Cgroup)?;
-        life.warn(said.as_slice());
-    }
-    let planned = life.record.planned.as_ref();
-    let inner = planned.map_or_else(|| Ok(cgroup.clone()), |it| it.create_inner(cgroup));
-    let inner = inner.map_err(RunError::Cgroup)?;
-    let is_root = geteuid().is_root();
-    let shares_users = run.spec.namespaces.shares(Space::User);
-    let own = run.spec.idmap.as_ref().filter(|_| is_root && !shares_users);
-    if let Some(owner) = own.and_then(|it| groups::owner(&run.spec, &it.value)) {
-        inner.give_to(owner).map_err(RunError::Cgroup)?;
-    }
-    let request = LaunchRequest {
-        steps: plan.steps,
-        namespaces: &run.spec.namespaces,
-        shared: plan.shared,
-        cgroup: Some(&inner),
-        inherit: if run.foreground { viewer::inherited() } else { [false; 3] },
-        before_exec: &mut |init| {
-            // Without root no rules are made, nor can the container make a device.
-            if is_root && !guarded {
-                life.warn(cgroup.apply_devices(v1, v2)?.as_slice());
-            }
-            if let Some(users) = shares::users_of(&run.lxcpath, init).filter(|_| shares_users) {
-                life.warn(shares::other_users(&run.spec, &users).as_slice());
-                if let Some(owner) = groups::owner(&run.spec, &users).filter(|_| is_root) {
-                    inner.give_to(owner)?;
-                }
-            }
-            Ok(life.carry_out(run.host_steps(), Some(init))?)
-        },
-        notifier: plan.notifier,
-    };
-    let mut oom = cgroup.watch_oom();
-    match launch::launch(request) {
-        Ok(launched) => Ok((launched, inner, oom)),
-        Err(error) => {
-            let starved = oom.as_mut().is_some_and(|it| it.grown().is_some());
-            Err(RunError::Launch(cause(error, (cgroup, &inner), starved)))
-        }
-    }
-}
-
-/// Returns the limit that was too low for the launch, if that is why it failed. `starved`: there
-/// was an OOM kill in the group.
-fn cause(error: LaunchError, (cgroup, inner): (&Cgroup, &Cgroup), starved: bool) -> LaunchError {
-    let limit = |files: &[&str]| {
-        let value = |file: &&str| Some(format!("{file} = {}", cgroup.get(file).ok()?.trim()));
-        files.iter().find_map(value).unwrap_or_else(|| "its limit".to_owned())
-    };
-    if starved && matches!(error, LaunchError::Died) {
-        return LaunchError::OutOfMemory { limit: limit(&["memory.max", "memory.limit_in_bytes"]) };
-    }
-    // The kernel counts how often the process limit was hit.
-    let counts = |it: &Cgroup| it.get("pids.events").is_ok_and(|it| it.trim() != "max 0");
-    let met = || counts(cgroup) || counts(inner);
-    if error.lacks_processes() && met() {
-        return LaunchError::TooFew { limit: limit(&["pids.max"]) };
-    }
-    error
-}
-
-/// Records which limits the configuration has set.
-fn note_limits(run: &Run, cgroup: &Cgroup, life: &mut Life) {
-    life.record.lost_limits.clear();
-    let given = cgroup.meant(&run.spec.cgroup_v1, &run.spec.cgroup_v2);
-    // Without free space, or while another writer hangs, they are not watched, which must not fail
-    // the run.
-    let has_any = !given.is_empty();
-    let noted = Limits::change(&run.lxcpath, &run.name, cgroup, |limits| {
-        *limits = Limits::of(cgroup);
-        for (At { value: CgroupSetting { file, value, .. }, .. }, _) in given {
-            limits.begin(file, value);
-            limits.finish(cgroup, file, value);
-        }
-    });
-    life.record.limits_unwatched = noted.err().filter(|_| has_any).map(|why| why.to_string());
-}
-
 /// Kills and removes; the next command finds the rest by the record. Returns whether all is gone.
 fn sweep(cgroup: &Cgroup) -> bool {
     let killed = cgroup.kill_all(Instant::now() + DYING);
@@ -398,7 +245,7 @@ fn assemble(
     hierarchies: Hierarchies,
     equipment: Equipment,
 ) -> Watch {
-    let Born { mut launched, cgroup, inner, oom, notifier } = born;
+    let Born { mut launched, cgroup, inner, oom, notifier, devices } = born;
     let Equipment { console, viewer, server, signals } = equipment;
     let oom = oom.map(Oom::begin);
     let guard = LimitGuard::begin(&cgroup);
@@ -413,25 +260,14 @@ fn assemble(
         init: launched.into(),
         stop_signal: run.spec.signals.stop,
         filter: run.spec.filter.as_ref().map(|it| it.value.clone()),
+        devices,
+        notifier,
         kept: 0,
     };
     let halt = run.spec.signals.halt;
     let payload = run.payload;
     let (ending, wish, resting) = (None, None, false);
-    Watch {
-        desk,
-        server,
-        viewer,
-        signals,
-        oom,
-        guard,
-        notifier,
-        payload,
-        halt,
-        ending,
-        wish,
-        resting,
-    }
+    Watch { desk, server, viewer, signals, oom, guard, payload, halt, ending, wish, resting }
 }
 
 /// How a run ended, and what comes after it.

@@ -10,6 +10,7 @@ const BPF_PROG_ATTACH: libc::c_int = 8;
 const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
 const BPF_CGROUP_DEVICE: u32 = 6;
 const BPF_F_ALLOW_MULTI: u32 = 2;
+const BPF_F_REPLACE: u32 = 4;
 
 /// One eBPF instruction, laid out as the kernel reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +98,7 @@ struct ProgramAttach {
     program: u32,
     kind: u32,
     flags: u32,
+    replaced: u32,
 }
 
 /// Loads a program that answers requests for devices.
@@ -118,16 +120,18 @@ pub(in crate::engine) fn load_device_program(program: &[Instruction]) -> io::Res
 }
 
 /// Attaches `program` to the v2 group `cgroup`, until that is removed. What groups above it deny
-/// stays denied.
+/// stays denied. `replaced` was attached there before, and no longer is (since Linux 5.6).
 pub(in crate::engine) fn attach_device_program(
     cgroup: BorrowedFd<'_>,
     program: BorrowedFd<'_>,
+    replaced: Option<BorrowedFd<'_>>,
 ) -> io::Result<()> {
     let attributes = ProgramAttach {
         target: cgroup.as_raw_fd().cast_unsigned(),
         program: program.as_raw_fd().cast_unsigned(),
         kind: BPF_CGROUP_DEVICE,
-        flags: BPF_F_ALLOW_MULTI,
+        flags: replaced.map_or(BPF_F_ALLOW_MULTI, |_| BPF_F_ALLOW_MULTI | BPF_F_REPLACE),
+        replaced: replaced.map_or(0, |it| it.as_raw_fd().cast_unsigned()),
     };
     bpf(BPF_PROG_ATTACH, &attributes).map(drop)
 }

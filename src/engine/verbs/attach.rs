@@ -21,7 +21,7 @@ use crate::engine::sys;
 use crate::engine::terms::id::Id;
 use crate::engine::verbs::privilege;
 use crate::engine::{Engine, Error, ErrorKind, Exit, Name, Verb};
-use target::{AttachTarget, TargetError};
+pub(super) use target::{AttachTarget, TargetError};
 
 /// What to run inside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -10,8 +10,8 @@ pub use keep::KeptLimit;
 pub use crate::engine::cgroup::Change;
 pub use crate::engine::cgroup::spelling::{key_of, of_key};
 use crate::engine::cgroup::{Cgroup, CgroupError, CgroupFile};
-use crate::engine::running::command_socket::CONFIGURED;
-use crate::engine::running::command_socket::Client;
+use crate::engine::running::command_socket::wire::encode_device;
+use crate::engine::running::command_socket::{CONFIGURED, Client};
 use crate::engine::running::event::{self, What};
 use crate::engine::running::groups::{self, Holding};
 use crate::engine::running::record::{Limits, NoteError};
@@ -42,7 +42,24 @@ impl Engine {
 
     /// Writes `value` to `file` and reads back what the kernel kept.
     pub fn cgroup_set(&self, name: &Name, file: &str, value: &str) -> Result<Change, Error> {
-        self.set(name, &self.cgroup_of(name, Verb::SetCgroup)?, file, value)
+        let (client, cgroup) = self.limited(name, Verb::SetCgroup)?;
+        if let Some(rule) = encode_device(file, value).filter(|_| !cgroup.guards_devices_itself()) {
+            let done = client.change_device(&rule);
+            done.map_err(|why| Error::new(Verb::SetCgroup, name, ErrorKind::Failed, why))?;
+            let (file, old, new) = (file.to_owned(), String::new(), value.to_owned());
+            return Ok(Change { file, old, new });
+        }
+        self.set(name, &cgroup, file, value)
+    }
+
+    /// Adds a line `devices.allow` or `devices.deny` to the rules of the running container.
+    pub(in crate::engine) fn change_device_rule(
+        &self,
+        name: &Name,
+        file: &str,
+        rule: &str,
+    ) -> Result<(), Error> {
+        self.cgroup_set(name, file, rule).map(drop)
     }
 
     /// Restores limits that wharf has set and the kernel has lost; returns which.

@@ -176,6 +176,11 @@ impl Client {
         }
     }
 
+    /// Has the supervisor add a rule for devices, from [`wire::encode_device`]: on v2 no file has them.
+    pub fn change_device(&self, rule: &[u8]) -> Result<(), SocketError> {
+        self.ask("a rule for devices", SocketCommand::AddBpfDeviceCgroup, 0, rule).map(drop)
+    }
+
     /// Has the supervisor announce that the container is now in `state`, which it learns only this
     /// way: the freezer is written by the process that freezes.
     pub fn serve_state(&self, state: State) -> Result<(), SocketError> {

@@ -19,6 +19,8 @@ pub const MAX_STATE: u64 = 8;
 #[repr(i32)]
 pub enum SocketCommand {
     GetTtyFd = 0,
+    /// LXC keeps its number, and closes the connection.
+    TerminalWinch = 1,
     Stop = 2,
     GetState = 3,
     GetInitPid = 4,
@@ -30,6 +32,8 @@ pub enum SocketCommand {
     AddStateClient = 10,
     ConsoleLog = 11,
     ServeStateClients = 12,
+    SeccompNotifyAddListener = 13,
+    AddBpfDeviceCgroup = 14,
     Freeze = 15,
     Unfreeze = 16,
     GetCgroup2Fd = 17,
@@ -37,9 +41,11 @@ pub enum SocketCommand {
     GetLimitCgroup = 19,
     GetLimitCgroup2Fd = 20,
     GetDevptsFd = 21,
+    GetSeccompNotifyFd = 22,
     GetCgroupCtx = 23,
     GetCgroupFd = 24,
     GetLimitCgroupFd = 25,
+    GetSystemdScope = 26,
     /// wharf: the console's recent output, then what follows, and frames of input.
     ConsoleView = 1000,
     /// wharf: how the end of init is handled for as long as the connection lasts; see [`Wish`].
@@ -87,8 +93,9 @@ impl Wish {
 
 impl SocketCommand {
     /// Every command that a wharf supervisor serves.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 30] = [
         Self::GetTtyFd,
+        Self::TerminalWinch,
         Self::Stop,
         Self::GetState,
         Self::GetInitPid,
@@ -100,6 +107,8 @@ impl SocketCommand {
         Self::AddStateClient,
         Self::ConsoleLog,
         Self::ServeStateClients,
+        Self::SeccompNotifyAddListener,
+        Self::AddBpfDeviceCgroup,
         Self::Freeze,
         Self::Unfreeze,
         Self::GetCgroup2Fd,
@@ -107,9 +116,11 @@ impl SocketCommand {
         Self::GetLimitCgroup,
         Self::GetLimitCgroup2Fd,
         Self::GetDevptsFd,
+        Self::GetSeccompNotifyFd,
         Self::GetCgroupCtx,
         Self::GetCgroupFd,
         Self::GetLimitCgroupFd,
+        Self::GetSystemdScope,
         Self::ConsoleView,
         Self::Wish,
         Self::GetFilterFd,
@@ -120,6 +131,10 @@ impl SocketCommand {
         Self::ALL.into_iter().find(|it| *it as i32 == number)
     }
 }
+
+mod device;
+
+pub use device::{decode_device, encode_device};
 
 /// The head of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

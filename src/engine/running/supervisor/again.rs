@@ -1,6 +1,7 @@
 //! The next run under the same supervisor: after a reboot inside, or because a restart was asked
 //! for. Socket, signals and console viewers stay; everything else is created again.
 
+use super::birth::{Born, bear};
 use super::equipment::Opened;
 use super::error::RunError;
 use super::groups;
@@ -9,7 +10,7 @@ use super::log::Log;
 use super::oom::Oom;
 use super::ttys::Ttys;
 use super::watch::Watch;
-use super::{Born, Run, abort, bear, sweep};
+use super::{Run, abort, sweep};
 use crate::engine::Verb;
 use crate::engine::entry::plan::Payload;
 use crate::engine::host::identity::Identity;
@@ -54,7 +55,7 @@ fn renew(run: &mut Run, watch: &mut Watch) -> Result<(), RunError> {
     let planned =
         desk.life.record.planned.clone().map(|it| it.again(&run.spec.groups, &hierarchies));
     desk.life.record.planned = planned.transpose().map_err(RunError::Cgroup)?;
-    let Born { mut launched, cgroup, inner, oom, notifier } =
+    let Born { mut launched, cgroup, inner, oom, notifier, devices } =
         bear(run, &steps, &hierarchies, &mut desk.life)?;
     desk.life.record.init = Identity::of(run.lxcpath.host(), launched.pid);
     desk.life.enter(State::Running);
@@ -71,9 +72,10 @@ fn renew(run: &mut Run, watch: &mut Watch) -> Result<(), RunError> {
     desk.stop_signal = run.spec.signals.stop;
     desk.filter = run.spec.filter.as_ref().map(|it| it.value.clone());
     desk.hierarchies = hierarchies;
+    desk.devices = devices;
+    desk.notifier = notifier;
     watch.halt = run.spec.signals.halt;
     watch.oom = oom.map(Oom::begin);
-    watch.notifier = notifier;
     watch.guard = LimitGuard::begin(&cgroup);
     watch.desk.cgroup = cgroup;
     watch.desk.inner = inner;

@@ -15,7 +15,7 @@ use super::reply::{FollowUp, Reply};
 use super::terminal::ConsoleTerminal;
 use super::ttys::Holder;
 use crate::engine::running::command_socket::wire::{
-    self, HEAD, MAX_PAYLOAD, Request, ViewerFrame, Wish,
+    self, HEAD, MAX_PAYLOAD, Request, SocketCommand, ViewerFrame, Wish,
 };
 use crate::engine::sys;
 use crate::engine::terms::state::State;
@@ -38,8 +38,16 @@ pub(super) struct Connection {
 
 #[derive(Debug)]
 enum ConnectionStage {
-    Asking(Vec<u8>),
-    Answering { bytes: Vec<u8>, fds: Vec<OwnedFd>, follow_up: FollowUp },
+    /// With the descriptor that came with the request.
+    Asking {
+        bytes: Vec<u8>,
+        fds: Vec<OwnedFd>,
+    },
+    Answering {
+        bytes: Vec<u8>,
+        fds: Vec<OwnedFd>,
+        follow_up: FollowUp,
+    },
     Holding(FollowUp),
 }
 
@@ -54,7 +62,8 @@ impl Connection {
     /// Begins to serve a client.
     pub(super) fn new(id: Holder, stream: UnixStream) -> Self {
         let deadline = Some(Instant::now() + PATIENCE);
-        Self { id, stream, stage: ConnectionStage::Asking(Vec::new()), deadline }
+        let stage = ConnectionStage::Asking { bytes: Vec::new(), fds: Vec::new() };
+        Self { id, stream, stage, deadline }
     }
 
     /// Returns whether it stays open: a console, a tty, a waiting client.
@@ -75,7 +84,7 @@ impl Connection {
             ConnectionStage::Holding(FollowUp::View { place, .. }) if behind(*place) => {
                 PollFlags::POLLIN | PollFlags::POLLOUT
             }
-            ConnectionStage::Asking(_) | ConnectionStage::Holding(_) => PollFlags::POLLIN,
+            ConnectionStage::Asking { .. } | ConnectionStage::Holding(_) => PollFlags::POLLIN,
         }
     }
 
@@ -95,7 +104,7 @@ impl Connection {
     /// Continues with whatever the socket is ready for.
     pub(super) fn advance(&mut self, desk: &mut Desk) -> Fate {
         match &mut self.stage {
-            ConnectionStage::Asking(_) => self.hear(desk),
+            ConnectionStage::Asking { .. } => self.hear(desk),
             ConnectionStage::Answering { .. } => self.speak(),
             ConnectionStage::Holding(FollowUp::View { .. }) => self.show(desk),
             // A client that holds something sends nothing: bytes are ignored, closing frees it.
@@ -121,7 +130,7 @@ impl Connection {
         match self.stage {
             ConnectionStage::Holding(FollowUp::Wish(wish))
             | ConnectionStage::Answering { follow_up: FollowUp::Wish(wish), .. } => Some(wish),
-            ConnectionStage::Asking(_)
+            ConnectionStage::Asking { .. }
             | ConnectionStage::Answering { .. }
             | ConnectionStage::Holding(_) => None,
         }
@@ -134,8 +143,8 @@ impl Connection {
     }
 
     fn hear(&mut self, desk: &mut Desk) -> Fate {
-        let ConnectionStage::Asking(bytes) = &mut self.stage else { return Fate::Keep };
-        if read_some(&mut self.stream, bytes) == Fate::Drop {
+        let ConnectionStage::Asking { bytes, fds } = &mut self.stage else { return Fate::Keep };
+        if receive_some(&self.stream, bytes, fds) == Fate::Drop {
             return Fate::Drop;
         }
         let Some((head, payload)) = bytes.split_first_chunk::<HEAD>() else { return Fate::Keep };
@@ -145,8 +154,13 @@ impl Connection {
             return Fate::Drop;
         }
         let Some(payload) = payload.get(..len) else { return Fate::Keep };
-        let payload = payload.to_vec();
-        let reply = desk.answer(self.id, request, &payload);
+        // LXC sends it behind the head, with a byte of its own.
+        let comes = request.command == SocketCommand::SeccompNotifyAddListener as i32;
+        if comes && fds.is_empty() && bytes.len() == HEAD {
+            return Fate::Keep;
+        }
+        let (payload, fds) = (payload.to_vec(), std::mem::take(fds));
+        let reply = desk.answer(self.id, request, &payload, fds);
         self.begin(reply)
     }
 
@@ -232,6 +246,21 @@ impl Connection {
         }
         console.type_in(&typed);
         pour(console, place, pty)
+    }
+}
+
+/// The same from a client that may send a descriptor; more than one of them are closed.
+fn receive_some(stream: &UnixStream, bytes: &mut Vec<u8>, fds: &mut Vec<OwnedFd>) -> Fate {
+    let mut piece = [0; PIECE];
+    match sys::receive_signed(stream.as_fd(), &mut piece) {
+        Ok(received) if received.count > 0 => {
+            bytes.extend_from_slice(piece.get(..received.count).unwrap_or_default());
+            fds.extend(received.fds);
+            fds.truncate(1);
+            Fate::Keep
+        }
+        Err(Errno::EAGAIN | Errno::EINTR) => Fate::Keep,
+        Ok(_) | Err(_) => Fate::Drop,
     }
 }
 

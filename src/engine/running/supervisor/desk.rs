@@ -1,9 +1,11 @@
 //! Answers requests: inspects the run, acts on it, and returns what to send. Reads no socket.
 
+mod groups;
+
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -15,9 +17,10 @@ use super::life::Life;
 use super::reply::{FollowUp, Reply};
 use super::terminal::{ConsoleTerminal, set_close_on_exec, set_nonblocking};
 use super::ttys::{Holder, Ttys};
-use crate::engine::cgroup::{Cgroup, Hierarchies, Layout, Version};
+use crate::engine::cgroup::{Cgroup, Hierarchies, Layout, LoadedDevices};
 use crate::engine::config::Config;
 use crate::engine::entry::launch::Launched;
+use crate::engine::entry::notifier::Notifier;
 use crate::engine::running::command_socket::wire::{
     self, LogRequest, MAX_STATE, Request, Response, SocketCommand, Wish,
 };
@@ -44,6 +47,10 @@ pub(super) struct Desk {
     pub(super) stop_signal: i32,
     /// The filter of system calls that init has.
     pub(super) filter: Option<Vec<FilterInstruction>>,
+    /// The rules for its devices, if they are no files.
+    pub(super) devices: Option<LoadedDevices>,
+    /// Asks who decides about the calls that the container's filter leaves to others.
+    pub(super) notifier: Option<Notifier>,
     /// How many connections stay open.
     pub(super) kept: usize,
 }
@@ -87,8 +94,15 @@ fn in_file(program: &[FilterInstruction]) -> io::Result<OwnedFd> {
 }
 
 impl Desk {
-    /// Carries out `request` of the connection `holder` and returns what to send.
-    pub(super) fn answer(&mut self, holder: Holder, request: Request, payload: &[u8]) -> Reply {
+    /// Carries out `request` of the connection `holder`, which came with `fds`, and returns what to
+    /// send.
+    pub(super) fn answer(
+        &mut self,
+        holder: Holder,
+        request: Request,
+        payload: &[u8],
+        fds: Vec<OwnedFd>,
+    ) -> Reply {
         let Some(command) = SocketCommand::from_number(request.command) else {
             return Reply::error(Errno::ENOSYS);
         };
@@ -97,6 +111,7 @@ impl Desk {
         }
         match command {
             SocketCommand::GetTtyFd => self.tty(holder, request.data as i32),
+            SocketCommand::TerminalWinch => Reply::silence(FollowUp::Close),
             SocketCommand::ConsoleView => self.view(),
             SocketCommand::ConsoleLog => self.console_log(payload),
             SocketCommand::Stop => self.stop(),
@@ -135,6 +150,14 @@ impl Desk {
                 Some(devpts) => Reply::fd(devpts.try_clone()),
                 None => Reply::error(Errno::EBADF),
             },
+            SocketCommand::SeccompNotifyAddListener => self.add_listener(fds),
+            SocketCommand::GetSeccompNotifyFd => {
+                let own = self.notifier.as_mut().map_or(Err(Errno::EBADF), Notifier::give_away);
+                own.map_or_else(Reply::error, |it| Reply::fd(Ok(it)))
+            }
+            SocketCommand::AddBpfDeviceCgroup => self.change_devices(payload),
+            // Its groups are never those that systemd makes for a scope.
+            SocketCommand::GetSystemdScope => Reply::error(Errno::EINVAL),
             SocketCommand::GetCgroup => self.cgroup_path(&self.inner, payload),
             SocketCommand::GetLimitCgroup => self.cgroup_path(&self.cgroup, payload),
             SocketCommand::GetCgroup2Fd => self.unified_fd(&self.inner),
@@ -191,6 +214,26 @@ impl Desk {
         let index = key.strip_prefix("lxc.net.")?.strip_suffix(".veth.pair")?.parse().ok()?;
         let end = self.life.record.host_steps.iter().find_map(|it| it.host_end(index));
         end.map(str::to_owned)
+    }
+
+    /// Receives the calls of the filter of what was attached, as well.
+    fn add_listener(&mut self, fds: Vec<OwnedFd>) -> Reply {
+        let listener = fds.into_iter().next().ok_or(Errno::EINVAL);
+        let notifier = self.notifier.as_mut().ok_or(Errno::EINVAL);
+        Reply::done(listener.and_then(|it| notifier.and_then(|to| to.add(it))))
+    }
+
+    /// Changes a rule for devices where they are no files.
+    fn change_devices(&mut self, payload: &[u8]) -> Reply {
+        let Some((file, value)) = wire::decode_device(payload) else {
+            return Reply::error(Errno::EINVAL);
+        };
+        // LXC answers -1 to whatever fails.
+        let devices = self.devices.as_mut().ok_or(Errno::EPERM);
+        let pure = self.hierarchies.layout() == Some(Layout::V2);
+        let devices = devices.and_then(|it| if pure { Ok(it) } else { Err(Errno::EPERM) });
+        let changed = devices.and_then(|it| it.change(file, &value).map_err(|_why| Errno::EPERM));
+        Reply::done(changed)
     }
 
     fn tty(&mut self, holder: Holder, number: i32) -> Reply {
@@ -307,103 +350,4 @@ impl Desk {
         let head = Response { result: number as i32, payload_len: 0, data: number };
         Reply { head: Some(head), ..Reply::silence(follow_up) }
     }
-
-    fn cgroup_path(&self, cgroup: &Cgroup, payload: &[u8]) -> Reply {
-        let controller = match payload {
-            [] => None,
-            text => match wire::decode_text(text) {
-                Some(text) => Some(text),
-                None => return Reply::error(Errno::EINVAL),
-            },
-        };
-        let found = self.dir_of(cgroup, controller).and_then(|it| self.path_of(&it));
-        found.map_or_else(|| Reply::silence(FollowUp::Close), |it| Reply::text(&it))
-    }
-
-    /// Only on a v2-only host: LXC's tools freeze with it, and on a hybrid host everything else
-    /// uses the v1 freezer.
-    fn unified_fd(&self, cgroup: &Cgroup) -> Reply {
-        let pure = self.hierarchies.layout() == Some(Layout::V2);
-        match self.dir_of(cgroup, None).filter(|_| pure) {
-            Some(dir) => Reply::fd(open_dir(&dir)),
-            None => Reply::error(Errno::EINVAL),
-        }
-    }
-
-    /// LXC's `struct cgroup_fd`: layout, utilities, type, descriptor, and 64 bytes of a name.
-    fn cgroup_fd(&self, cgroup: &Cgroup, payload: &[u8]) -> Reply {
-        const NAME: std::ops::Range<usize> = 16..80;
-        let name = payload.get(NAME).unwrap_or_default();
-        let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-        let Some(name) = std::str::from_utf8(name).ok().filter(|it| !it.is_empty()) else {
-            return Reply::error(Errno::EINVAL);
-        };
-        let name = name.to_owned();
-        let Some(dir) = self.dir_of(cgroup, Some(&name)) else {
-            return Reply::error(Errno::ENOENT);
-        };
-        let unified = self.dir_of(cgroup, None).as_ref() == Some(&dir);
-        let magic = if unified { libc::CGROUP2_SUPER_MAGIC } else { libc::CGROUP_SUPER_MAGIC };
-        let mut answer = self.layout().to_ne_bytes().to_vec();
-        answer.extend(0_u32.to_ne_bytes());
-        answer.extend((magic as i32).to_ne_bytes());
-        answer.extend((-1_i32).to_ne_bytes());
-        answer.extend_from_slice(payload.get(NAME).unwrap_or_default());
-        let reply = Reply::fd(open_dir(&dir));
-        if reply.fds.is_empty() { reply } else { Reply { fds: reply.fds, ..Reply::bytes(answer) } }
-    }
-
-    /// LXC's `struct cgroup_ctx`: layout, utilities, and the number of descriptors, which lie in
-    /// the message itself; the array for them is filled by the client.
-    fn cgroup_ctx(&self, payload: &[u8]) -> Reply {
-        const LEN: usize = 96;
-        const MOST: usize = 20;
-        if payload.len() != LEN {
-            return Reply::error(Errno::EINVAL);
-        }
-        let dirs = self.inner.dirs();
-        let fds: io::Result<Vec<_>> = dirs.iter().take(MOST).map(|it| open_dir(it)).collect();
-        let Some(fds) = fds.ok().filter(|it| !it.is_empty()) else {
-            return Reply::error(Errno::ENOENT);
-        };
-        let mut answer = self.layout().to_ne_bytes().to_vec();
-        answer.extend(0_u32.to_ne_bytes());
-        answer.extend((fds.len() as u32).to_ne_bytes());
-        answer.resize(LEN, 0);
-        Reply { fds, ..Reply::bytes(answer) }
-    }
-
-    /// LXC's number for the host's layout.
-    fn layout(&self) -> i32 {
-        match self.hierarchies.layout() {
-            None => -1,
-            Some(Layout::V1) => 0,
-            Some(Layout::Hybrid) => 1,
-            Some(Layout::V2) => 2,
-        }
-    }
-
-    /// Returns the path of a group below the root of its hierarchy.
-    fn path_of(&self, dir: &std::path::Path) -> Option<String> {
-        let mut all = self.hierarchies.iter();
-        all.find(|it| dir.starts_with(&it.mount)).map(|it| it.path_of(dir))
-    }
-
-    /// Returns the directory of `cgroup` in the hierarchy of `controller`, or in the unified one.
-    fn dir_of(&self, cgroup: &Cgroup, controller: Option<&str>) -> Option<std::path::PathBuf> {
-        let dirs = cgroup.dirs();
-        let hierarchy = self.hierarchies.iter().find(|it| match controller {
-            Some(controller) => it.controls(controller),
-            None => it.version == Version::V2,
-        });
-        // v2 freezes and filters devices without a controller of that name.
-        let implied = matches!(controller, Some("freezer" | "devices" | "unified"));
-        let hierarchy = hierarchy.or_else(|| self.hierarchies.unified().filter(|_| implied))?;
-        dirs.into_iter().find(|it| it.starts_with(&hierarchy.mount))
-    }
-}
-
-fn open_dir(dir: &std::path::Path) -> io::Result<OwnedFd> {
-    let flags = libc::O_DIRECTORY | libc::O_CLOEXEC | libc::O_NOFOLLOW;
-    Ok(File::options().read(true).custom_flags(flags).open(dir)?.into())
 }

@@ -31,8 +31,6 @@ pub(super) struct Watch {
     pub(super) oom: Option<Oom>,
     /// Reports lost limits.
     pub(super) guard: Option<LimitGuard>,
-    /// Asks who decides about the calls that the container's filter leaves to others.
-    pub(super) notifier: Option<Notifier>,
     pub(super) payload: Payload,
     /// `lxc.signal.halt`, sent to init when the supervisor itself is asked to end.
     pub(super) halt: Option<i32>,
@@ -68,7 +66,7 @@ impl Watch {
             let now = Instant::now();
             self.look_at_memory();
             if let Some(notifier) =
-                self.notifier.as_mut().filter(|it| it.due().is_some_and(|due| due <= now))
+                self.desk.notifier.as_mut().filter(|it| it.due().is_some_and(|due| due <= now))
             {
                 notifier.go_on();
             }
@@ -92,7 +90,7 @@ impl Watch {
     /// the next one was cancelled.
     pub(super) fn rest(&mut self, end: Instant) -> nix::Result<bool> {
         self.resting = true;
-        (self.oom, self.guard, self.notifier) = (None, None, None);
+        (self.oom, self.guard, self.desk.notifier) = (None, None, None);
         let (mut called_off, mut hurried) = (false, false);
         while !called_off && !hurried && Instant::now() < end {
             self.turn(Some(end))?;
@@ -124,7 +122,7 @@ impl Watch {
         let freeze = self.desk.life.look_at_freeze();
         let ending = self.ending.as_ref().and_then(Ending::due);
         let guard = self.guard.as_ref().and_then(LimitGuard::due);
-        let calls = self.notifier.as_ref().and_then(Notifier::due);
+        let calls = self.desk.notifier.as_ref().and_then(Notifier::due);
         let due = [end, self.server.next_deadline(), memory, freeze, ending, guard, calls];
         let due = due.into_iter().flatten().min();
         let left = due.map(|it| {
@@ -169,7 +167,7 @@ impl Watch {
         }
         let guard = self.guard.as_ref().and_then(LimitGuard::source);
         sources.extend(guard.map(|it| (PollSource::Limits, PollFd::new(it, PollFlags::POLLIN))));
-        let calls = self.notifier.as_ref().and_then(Notifier::source);
+        let calls = self.desk.notifier.iter().flat_map(Notifier::sources);
         sources.extend(calls.map(|it| (PollSource::Calls, PollFd::new(it, PollFlags::POLLIN))));
         if let Some(viewer) = &self.viewer {
             let input = viewer.input().map(|it| PollFd::new(it.as_fd(), PollFlags::POLLIN));
@@ -193,7 +191,7 @@ impl Watch {
             PollSource::Signals => self.obey(),
             PollSource::Memory => self.oom.iter_mut().for_each(Oom::notice),
             PollSource::Limits => self.guard.iter_mut().for_each(LimitGuard::notice),
-            PollSource::Calls => self.notifier.iter_mut().for_each(Notifier::go_on),
+            PollSource::Calls => self.desk.notifier.iter_mut().for_each(Notifier::go_on),
             PollSource::Listener => self.server.accept(&mut self.desk),
             PollSource::Console => self.relieve(flags),
             PollSource::Input => {

@@ -23,7 +23,7 @@ use crate::engine::{ErrorKind, Lxcpath, Name, sys};
 
 /// A running container, held by a pidfd of its init.
 #[derive(Debug)]
-pub(super) struct AttachTarget {
+pub(in crate::engine::verbs) struct AttachTarget {
     pub(super) pid: i32,
     pidfd: OwnedFd,
     cgroup: Option<Cgroup>,
@@ -48,7 +48,7 @@ pub(super) struct AttachTarget {
 
 /// Why a container cannot be entered.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum TargetError {
+pub(in crate::engine::verbs) enum TargetError {
     #[error("it is not running")]
     NotRunning,
     #[error(transparent)]
@@ -67,7 +67,7 @@ pub(super) enum TargetError {
 }
 
 impl TargetError {
-    pub(super) fn kind(&self) -> ErrorKind {
+    pub(in crate::engine::verbs) fn kind(&self) -> ErrorKind {
         match self {
             Self::NotRunning => ErrorKind::NotRunning,
             Self::Socket(SocketError::Hold { source: Errno::EPERM, .. }) => ErrorKind::Denied,
@@ -81,7 +81,10 @@ impl TargetError {
 
 impl AttachTarget {
     /// Asks the container's supervisor for its init.
-    pub(super) fn find(lxcpath: &Lxcpath, name: &Name) -> Result<Self, TargetError> {
+    pub(in crate::engine::verbs) fn find(
+        lxcpath: &Lxcpath,
+        name: &Name,
+    ) -> Result<Self, TargetError> {
         let client = Client::connect(lxcpath, name)
             .map_err(TargetError::Socket)?
             .ok_or(TargetError::NotRunning)?;
@@ -121,7 +124,7 @@ impl AttachTarget {
     }
 
     /// Opens the root directory of init.
-    pub(super) fn root(&self) -> Result<OwnedFd, TargetError> {
+    pub(in crate::engine::verbs) fn root(&self) -> Result<OwnedFd, TargetError> {
         let path = format!("/proc/{}/root", self.pid);
         let flags = libc::O_PATH | libc::O_DIRECTORY;
         let root = fs::File::options().read(true).custom_flags(flags).open(&path);
@@ -130,6 +133,16 @@ impl AttachTarget {
         match sys::pidfd_send_signal(self.pidfd.as_fd(), 0) {
             Err(Errno::ESRCH) => Err(TargetError::NotRunning),
             Ok(()) | Err(_) => Ok(root.into()),
+        }
+    }
+
+    /// Opens a namespace of init.
+    pub(in crate::engine::verbs) fn namespace(&self, kind: &str) -> Result<fs::File, TargetError> {
+        let path = format!("/proc/{}/ns/{kind}", self.pid);
+        let space = fs::File::open(&path).map_err(|source| TargetError::Proc { path, source })?;
+        match sys::pidfd_send_signal(self.pidfd.as_fd(), 0) {
+            Err(Errno::ESRCH) => Err(TargetError::NotRunning),
+            Ok(()) | Err(_) => Ok(space),
         }
     }
 

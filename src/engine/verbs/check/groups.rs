@@ -205,7 +205,7 @@ pub(super) fn devices(group: &ProbeGroup) -> io::Result<String> {
     }
     let dir = File::open(group.unified()?)?;
     let program = bpf::load_device_program(&[Instruction::set(0, 1), Instruction::EXIT])?;
-    bpf::attach_device_program(dir.as_fd(), program.as_fd())?;
+    bpf::attach_device_program(dir.as_fd(), program.as_fd(), None)?;
     Ok("by BPF".to_owned())
 }
 
