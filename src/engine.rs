@@ -37,11 +37,13 @@ pub use terms::exit::Exit;
 pub use terms::name::Name;
 pub use terms::state::State;
 pub use terms::verb::Verb;
-pub use terms::{error, exit, hook, id, name, nic, progress, shown, spec, state, verb};
+pub use terms::{
+    error, exit, hook, id, idmap, name, nic, progress, shown, space, spec, state, verb,
+};
 #[cfg(any(test, fuzzing))]
 pub use verbs::fuzzed;
 pub use verbs::{
-    attach, check, configured, console, create, keys, limits, mapped, outline, proxmox, snapshot,
+    apart, attach, check, configured, console, create, keys, limits, mapped, outline, proxmox, snapshot,
     start, stop,
 };
 

@@ -242,7 +242,11 @@ fn inside_is_as_lxc_makes_it() {
         assert_eq!(text(&output.stdout), format!("{inside}\n"), "{}", told(&output));
     }
     if has_program("ps") {
-        for options in [&[] as &[&str], &["--", "aux"], &["--", "-o", "lstart,ppid,pid"]] {
+        for options in [
+            &["--lxc"] as &[&str],
+            &["--lxc", "--", "aux"],
+            &["-n", n, "--", "-o", "lstart,ppid,pid"],
+        ] {
             let output = links.run("lxc-ps", options);
             let said = text(&output.stdout);
             let mut rows = said.lines();
@@ -250,6 +254,10 @@ fn inside_is_as_lxc_makes_it() {
             let rows: Vec<&str> = rows.collect();
             assert!(rows.len() == 1 && rows.iter().all(|it| it.starts_with(n)), "{said}");
         }
+        // Without a filter the host's processes are there, too.
+        let said = text(&links.run("lxc-ps", &[]).stdout);
+        let ours = said.lines().filter(|it| it.starts_with(n)).count();
+        assert!(ours == 1 && said.lines().any(|it| it.starts_with("           ")), "{said}");
     }
 }
 

@@ -53,23 +53,23 @@ fn hear(stream: &mut UnixStream) -> Said {
     let flags = MsgFlags::MSG_CMSG_CLOEXEC;
     let got = recvmsg::<()>(stream.as_raw_fd(), &mut slices, Some(&mut room), flags);
     let (count, fds) = got.map_or((0, 0), |it| {
-        let fds = it.cmsgs().unwrap().map(|it| match it {
-            ControlMessageOwned::ScmRights(fds) => {
-                fds.iter().for_each(|it| _ = nix::unistd::close(*it));
-                fds.len()
+        let fds = it.cmsgs().unwrap().map(|it| {
+            let ControlMessageOwned::ScmRights(fds) = it else { return 0 };
+            for fd in &fds {
+                nix::unistd::close(*fd).unwrap();
             }
-            _ => 0,
+            fds.len()
         });
         (it.bytes, fds.sum())
     });
     if count != 16 {
         return Said { result: None, data: 0, payload: Vec::new(), fds, closes: true };
     }
-    let number = |at: usize| i32::from_ne_bytes(head[at..at + 4].try_into().unwrap());
+    let number = |at: usize| i32::from_ne_bytes(head.get(at..at + 4).unwrap().try_into().unwrap());
     let mut payload = vec![0; number(4).max(0) as usize];
     stream.read_exact(&mut payload).unwrap();
     let closes = stream.read(&mut [0]).is_ok_and(|it| it == 0);
-    let data = u64::from_ne_bytes(head[8..16].try_into().unwrap());
+    let data = u64::from_ne_bytes(head.get(8..16).unwrap().try_into().unwrap());
     Said { result: Some(number(0)), data, payload, fds, closes }
 }
 

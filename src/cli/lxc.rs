@@ -2,6 +2,7 @@
 //! `wharf lxc NAME`. They take LXC's options and give LXC's output and exit codes; what they do is
 //! done by the same calls of the engine as wharf's own verbs.
 
+mod apart;
 mod call;
 mod cgroup;
 mod console;
@@ -51,9 +52,11 @@ const COMMANDS: &[&LxcCommand] = &[
     &life::EXECUTE,
     &state::FREEZE,
     &info::INFO,
+    &apart::INIT,
     &older::KILL,
     &list::LS,
     &follow::MONITOR,
+    &apart::NETSTAT,
     &cgroup::PRIORITY,
     &processes::PS,
     &older::RESTART,
@@ -62,6 +65,8 @@ const COMMANDS: &[&LxcCommand] = &[
     &life::START,
     &life::STOP,
     &state::UNFREEZE,
+    &apart::UNSHARE,
+    &apart::USERNSEXEC,
     &older::VERSION,
     &state::WAIT,
 ];

@@ -1,5 +1,6 @@
 //! What a caller can request: a file for each verb or family of verbs, as `impl Engine`.
 
+pub mod apart;
 pub mod attach;
 pub mod check;
 pub mod configured;

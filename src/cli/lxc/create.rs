@@ -10,11 +10,11 @@ use crate::engine::default_config;
 
 pub(super) const CREATE: LxcCommand = LxcCommand {
     name: "create",
-    usage: "--name=NAME --template=TEMPLATE [OPTION...] [-- template-options]",
+    usage: "--name=NAME [--template=TEMPLATE] [OPTION...] [-- template-options]",
     about: "creates the container NAME",
     options: &[
         value("config", Some('f'), "CONFIG", "Configuration to start from"),
-        value("template", Some('t'), "TEMPLATE", "Program that fills its root, or none"),
+        value("template", Some('t'), "TEMPLATE", "Program that fills its root; none: the host's"),
         value("bdev", Some('B'), "BDEV", "How the root is stored: dir, loop, best or none"),
         value("dir", None, "DIR", "Directory to use as its root; only with -t none"),
         value("fstype", None, "TYPE", "File system of -B loop (default: ext4)"),
@@ -26,14 +26,14 @@ pub(super) const CREATE: LxcCommand = LxcCommand {
 };
 
 fn create(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
-    let Some(template) = call.value("template").map(str::to_owned) else {
-        call.complain("A template must be specified.");
-        return Err(refused("Use \"none\" if you really want a container without a rootfs."));
-    };
     let name = call.name()?;
     if call.engine.is_defined(&name) {
         return Err(refused("Container already exists"));
     }
+    // Without a template, which LXC has needed since 0.8, it shares the host's files.
+    let template = call.value("template").map(str::to_owned);
+    let bare = template.is_none();
+    let template = template.unwrap_or_else(|| "none".to_owned());
     // LXC compares only as much of the word as was given.
     let none = !template.is_empty() && "none".starts_with(&template);
     let args = call.given.operands.clone();
@@ -55,7 +55,7 @@ fn create(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
     // LXC adds nothing of its own to the host's configuration.
     let config = call.value("config").map(PathBuf::from);
     let config = config.unwrap_or_else(|| default_config(call.engine.lxcpath().host()));
-    let config = Some(config).filter(|it| call.has("config") || it.exists());
+    let config = Some(config).filter(|it| call.has("config") || !bare && it.exists());
     call.engine.create(&name, &Create { source, config, image, ..Create::default() })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -12,10 +12,10 @@ use crate::engine::{ErrorKind, Name};
 pub(super) const PS: LxcCommand = LxcCommand {
     name: "ps",
     usage: "[-n NAME[,NAME...]] [--lxc] [--] [ps options]",
-    about: "lists the processes of containers by ps(1)",
+    about: "lists processes by ps(1), with their containers: of some, of all, or of the whole host",
     options: &[
         value("name", Some('n'), "NAMES", "Only of these containers, separated by commas"),
-        flag("lxc", None, "Only of containers, of all of them (default)"),
+        flag("lxc", None, "Only of containers, of all of them"),
     ],
     named: NameFrom::Free,
     parts: Some(for_ps),
@@ -58,17 +58,24 @@ fn ps(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
             Err(error) => return Err(error.into()),
         }
     }
-    if containers.is_empty() {
+    // Without a filter it lists the processes of the host, too.
+    let all = !call.has("lxc") && !call.has("name");
+    if containers.is_empty() && !all {
         return Ok(ExitCode::SUCCESS);
     }
-    let mut pids: Vec<i32> = containers.keys().copied().collect();
-    pids.sort_unstable();
-    let pids: Vec<String> = pids.iter().map(i32::to_string).collect();
     let mut ps = Command::new("ps");
-    ps.args(call.others.iter().flatten()).arg("-p").arg(pids.join(","));
+    ps.args(call.others.iter().flatten());
+    if all {
+        ps.arg("-e");
+    } else {
+        let mut pids: Vec<i32> = containers.keys().copied().collect();
+        pids.sort_unstable();
+        let pids: Vec<String> = pids.iter().map(i32::to_string).collect();
+        ps.arg("-p").arg(pids.join(","));
+    }
     let output = ps.stderr(std::process::Stdio::inherit()).output();
     let output = output.map_err(|why| refused(format!("cannot run ps: {why}")))?;
-    write!(call.out, "{}", prefixed(&String::from_utf8_lossy(&output.stdout), &containers))?;
+    write!(call.out, "{}", prefixed(&String::from_utf8_lossy(&output.stdout), &containers, all))?;
     Ok(if output.status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -89,9 +96,9 @@ fn names(call: &LxcCall<'_>) -> anyhow::Result<Vec<Name>> {
     Ok(names)
 }
 
-/// Puts the container before each row, and leaves out what is of no container: some options of ps(1)
-/// list the whole host.
-fn prefixed(table: &str, containers: &HashMap<i32, Name>) -> String {
+/// Puts the container before each row. Unless `all` are asked for, what is of no container is left out:
+/// some options of ps(1) list the whole host.
+fn prefixed(table: &str, containers: &HashMap<i32, Name>, all: bool) -> String {
     let head = table.lines().next().unwrap_or_default();
     // Numbers end where their title ends.
     let end = words(head).find(|it| it.1 == "PID").map(|it| it.0);
@@ -104,6 +111,7 @@ fn prefixed(table: &str, containers: &HashMap<i32, Name>) -> String {
         let name = match name {
             Some(name) => name.as_str(),
             None if index == 0 => "CONTAINER",
+            None if all => "",
             None => continue,
         };
         // Writing to a String cannot fail.
@@ -148,7 +156,7 @@ mod tests {
         let containers = HashMap::from([(7, "web".parse().unwrap())]);
         let table = "  PID TTY CMD\n    7 ?   init\n";
         let expected = "CONTAINER    PID TTY CMD\nweb            7 ?   init\n";
-        assert_eq!(prefixed(table, &containers), expected);
+        assert_eq!(prefixed(table, &containers, false), expected);
     }
 
     #[test]
@@ -159,7 +167,8 @@ mod tests {
             "STARTED     RSS   PID CMD\nNov 27        9     7 a b\nNov  7        7     8 c\n";
         let expected =
             "CONTAINER  STARTED     RSS   PID CMD\nweb        Nov 27        9     7 a b\n";
-        assert_eq!(prefixed(table, &containers), expected);
-        assert_eq!(prefixed("7\n8\n", &containers), "web        7\n");
+        assert_eq!(prefixed(table, &containers, false), expected);
+        assert!(prefixed(table, &containers, true).contains("\n           Nov  7 "));
+        assert_eq!(prefixed("7\n8\n", &containers, false), "web        7\n");
     }
 }

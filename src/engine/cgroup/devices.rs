@@ -130,7 +130,7 @@ pub(in crate::engine) struct LoadedDevices {
 
 impl LoadedDevices {
     /// A group without rules, which may use every device.
-    pub(in crate::engine) fn open(dir: PathBuf) -> Self {
+    pub(in crate::engine) const fn open(dir: PathBuf) -> Self {
         let rules = DeviceRules { fallback: Some(true), rules: Vec::new() };
         Self { rules, dir, program: None }
     }

@@ -7,6 +7,8 @@ mod enter;
 mod error;
 mod hold;
 mod map;
+
+pub(in crate::engine) use map::map_users;
 mod outside;
 mod successor;
 

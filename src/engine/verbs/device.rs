@@ -46,11 +46,16 @@ impl DeviceError {
         match self {
             Self::NotRoot => ErrorKind::Denied,
             Self::Target(error) => error.kind(),
-            Self::Host { source, .. } | Self::Link { source, .. } => match source.kind() {
-                io::ErrorKind::NotFound => ErrorKind::NotFound,
-                io::ErrorKind::PermissionDenied => ErrorKind::Denied,
-                _other => ErrorKind::Failed,
-            },
+            Self::Host { source, .. } | Self::Link { source, .. } => {
+                let is = |kind| source.kind() == kind;
+                if is(io::ErrorKind::NotFound) {
+                    ErrorKind::NotFound
+                } else if is(io::ErrorKind::PermissionDenied) {
+                    ErrorKind::Denied
+                } else {
+                    ErrorKind::Failed
+                }
+            }
             Self::NotADevice(_) | Self::BadPath(_) => ErrorKind::Invalid,
             Self::Inside { .. } => ErrorKind::Failed,
             Self::Rule(error) => error.kind,

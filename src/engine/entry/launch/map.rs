@@ -21,6 +21,15 @@ pub(super) fn by_ordinary_user(step: Option<&Step>, pid: i32) -> Result<bool, La
     Ok(true)
 }
 
+/// Maps the users of a child of this process: itself if it is root, else by the host's programs.
+pub(in crate::engine) fn map_users(pid: i32, map: &IdMap) -> io::Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        return write(pid, map);
+    }
+    std::fs::write(format!("/proc/{pid}/uid_map"), map.text(IdKind::User))?;
+    std::fs::write(format!("/proc/{pid}/gid_map"), map.text(IdKind::Group))
+}
+
 fn write(pid: i32, map: &IdMap) -> io::Result<()> {
     for kind in [IdKind::User, IdKind::Group] {
         let program = kind.mapper();

@@ -151,10 +151,7 @@ impl Desk {
                 None => Reply::error(Errno::EBADF),
             },
             SocketCommand::SeccompNotifyAddListener => self.add_listener(fds),
-            SocketCommand::GetSeccompNotifyFd => {
-                let own = self.notifier.as_mut().map_or(Err(Errno::EBADF), Notifier::give_away);
-                own.map_or_else(Reply::error, |it| Reply::fd(Ok(it)))
-            }
+            SocketCommand::GetSeccompNotifyFd => self.listener(),
             SocketCommand::AddBpfDeviceCgroup => self.change_devices(payload),
             // Its groups are never those that systemd makes for a scope.
             SocketCommand::GetSystemdScope => Reply::error(Errno::EINVAL),
@@ -221,6 +218,12 @@ impl Desk {
         let listener = fds.into_iter().next().ok_or(Errno::EINVAL);
         let notifier = self.notifier.as_mut().ok_or(Errno::EINVAL);
         Reply::done(listener.and_then(|it| notifier.and_then(|to| to.add(it))))
+    }
+
+    /// Gives away where the calls of the container's filter are received.
+    fn listener(&mut self) -> Reply {
+        let own = self.notifier.as_mut().map_or(Err(Errno::EBADF), Notifier::give_away);
+        own.map_or_else(Reply::error, |it| Reply::fd(Ok(it)))
     }
 
     /// Changes a rule for devices where they are no files.
