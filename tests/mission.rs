@@ -166,24 +166,35 @@ fn information() {
 #[test]
 fn monitoring() {
     let Some(page) = Page::new() else { return };
-    let mut watches = ["lxc-monitor -n \"foo|bar\"", "lxc-monitor -n \".*\""]
-        .map(|line| Screen::spawn(page.command(&format!("exec {line}")), 80, 24));
+    let watch = |line: &str, file: &str| {
+        let file = page.dir.path().join(file);
+        let mut command = page.command(&format!("exec {line}"));
+        let child = command.stdout(fs::File::create(&file).unwrap()).spawn().unwrap();
+        (child, file)
+    };
+    let mut two = watch("lxc-monitor -n \"foo|bar\"", "two");
+    let mut all = watch("lxc-monitor -n \".*\"", "all");
+    let seen = |file: &Path, what: &str| fs::read_to_string(file).unwrap().contains(what);
     for it in ["bar", "foo", "other"] {
         page.ok(&format!("lxc-create -n {it}"));
-    }
-    for it in ["bar", "foo", "other"] {
         // A watch that has not begun yet does not see the first life.
         wait_until("what they print", || {
             page.ok(&format!("lxc-execute -n {it} -- true"));
-            let seen = |watch: &mut Screen| watch.contents().contains(&format!("'{it}'"));
-            seen(&mut watches[1]) && (it == "other" || seen(&mut watches[0]))
+            let stopped = format!("'{it}' changed state to [STOPPED]");
+            seen(&all.1, &stopped) && (it == "other" || seen(&two.1, &stopped))
         });
     }
-    assert!(!watches[0].contents().contains("other"), "{}", watches[0].contents());
-    watches[1].wait_for("'other' changed state to [STOPPED]");
-    for watch in &mut watches {
-        watch.keys("\x03");
-        watch.exit();
+    assert!(!seen(&two.1, "other"));
+    assert!(seen(
+        &all.1,
+        "'other' changed state to [STARTING]\n'other' changed state to [RUNNING]\n"
+    ));
+    for child in [&mut two.0, &mut all.0] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    for it in ["bar", "foo", "other"] {
+        page.ok(&format!("lxc-destroy -n {it}"));
     }
 }
 
