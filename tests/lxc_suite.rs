@@ -1,6 +1,7 @@
 //! LXC's own shell tests, with wharf's links first in PATH: each passes wherever it passes with LXC on
 //! the same machine. They come with Debian's package `lxc-tests`; without it they are skipped. They use
-//! LXC's own directory, so they run one after another, and only where it holds no container.
+//! LXC's own directory, so they run one after another, and only where it holds no container. Where the
+//! host has no bridge for LXC, both run with a `default.conf` that wants none.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "tests tell their reader")]
@@ -19,6 +20,10 @@ use support::can_run_containers;
 const LXCPATH: &str = "/var/lib/lxc";
 /// How long one may take; they wait for minutes for what does not come.
 const PATIENCE: Duration = Duration::from_secs(180);
+/// Shows the file `$0` as LXC's configuration of new containers, if the host lacks what that one
+/// needs, and runs the rest of the arguments.
+const WITHOUT_BRIDGE: &str = "test -e /sys/class/net/lxcbr0 || \
+    mount --bind \"$0\" /etc/lxc/default.conf || exit 1; exec \"$@\"";
 /// They have one directory in common.
 static ONE: Mutex<()> = Mutex::new(());
 
@@ -35,7 +40,10 @@ fn run(program: &Path, links: Option<&Path>) -> Ended {
     let path = links.map_or_else(|| path.clone(), |it| format!("{}:{path}", it.display()));
     let to = || Stdio::from(output.reopen().unwrap());
     let scratch = tempfile::tempdir().unwrap();
-    let mut command = Command::new(program);
+    let plain = tempfile::NamedTempFile::new().unwrap();
+    fs::write(plain.path(), "lxc.net.0.type = empty\n").unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", WITHOUT_BRIDGE]).arg(plain.path()).arg(program);
     command.env("PATH", path).current_dir(scratch.path()).stdin(File::open("/dev/null").unwrap());
     let mut child = command.stdout(to()).stderr(to()).spawn().unwrap();
     let end = Instant::now() + PATIENCE;
