@@ -43,8 +43,8 @@ pub use terms::{
 #[cfg(any(test, fuzzing))]
 pub use verbs::fuzzed;
 pub use verbs::{
-    apart, attach, check, configured, console, create, keys, limits, mapped, outline, proxmox, snapshot,
-    start, stop,
+    apart, attach, check, configured, console, create, keys, limits, mapped, outline, proxmox,
+    snapshot, start, stop,
 };
 
 /// The engine over one lxcpath. Holds no connection and no lock: every call starts afresh.

@@ -35,7 +35,7 @@ fn ask(lxcpath: &Lxcpath, name: &str, number: i32, data: u64, payload: &[u8]) ->
     let socket = format!("{}/{name}/command", lxcpath.path().display());
     let address = SocketAddr::from_abstract_name(&socket).unwrap();
     let mut stream = UnixStream::connect_addr(&address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
     let mut request = number.to_ne_bytes().to_vec();
     request.extend((payload.len() as i32).to_ne_bytes());
     request.extend(data.to_ne_bytes());
@@ -52,6 +52,7 @@ fn hear(stream: &mut UnixStream) -> Said {
     let mut slices = [IoSliceMut::new(&mut head)];
     let flags = MsgFlags::MSG_CMSG_CLOEXEC;
     let got = recvmsg::<()>(stream.as_raw_fd(), &mut slices, Some(&mut room), flags);
+    assert_ne!(got.as_ref().err(), Some(&nix::errno::Errno::EAGAIN), "no answer and no end");
     let (count, fds) = got.map_or((0, 0), |it| {
         let fds = it.cmsgs().unwrap().map(|it| {
             let ControlMessageOwned::ScmRights(fds) = it else { return 0 };
@@ -161,7 +162,8 @@ fn every_number_is_answered_as_lxc_answers_it() {
         let (mine, its) = (hear(&ours), hear(&theirs));
         // Where bytes follow, LXC sends the address at which it has them.
         let data = mine.data == its.data || !mine.payload.is_empty();
-        let alike = data && (mine.result, mine.fds) == (its.result, its.fds);
+        let alike = (mine.result, mine.fds, mine.closes) == (its.result, its.fds, its.closes);
+        let alike = alike && data;
         // The client fills in the numbers of descriptors, and LXC sends its own.
         let same = alike && (matches!(number, 23..=25) || mine.payload == its.payload);
         if !same || mine.payload.len() != its.payload.len() {

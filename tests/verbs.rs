@@ -49,6 +49,8 @@ fn line(verb: Verb, name: &str, state: State) -> Option<(Vec<&str>, State)> {
         | Verb::ReadCgroup
         | Verb::SetCgroup
         | Verb::KeepLimit
+        | Verb::AddDevice
+        | Verb::RemoveDevice
         | Verb::Create
         | Verb::Clone
         | Verb::Rename

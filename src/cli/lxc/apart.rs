@@ -10,6 +10,7 @@ use super::call::{LxcCall, LxcCommand, NameFrom, WordParts, bad_arguments, refus
 use super::getopt::{flag, value};
 use crate::engine::apart::{self, Unshared};
 use crate::engine::idmap::{IdKind, IdMap, IdRange};
+use crate::engine::shown::shown;
 use crate::engine::space::Space;
 
 pub(super) const UNSHARE: LxcCommand = LxcCommand {
@@ -223,7 +224,9 @@ fn netstat(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
         return Err(refused(format!("'{name}' is not running")));
     }
     let args = call.others.take().unwrap_or_default();
-    let exit = call.engine.in_network(&name, "netstat", &args)?;
+    let out = &mut *call.out;
+    let print = &mut |line: &str| writeln!(out, "{}", shown(line)).and_then(|()| out.flush());
+    let exit = call.engine.in_network(&name, ("netstat", &args), print)?;
     Ok(ExitCode::from(exit.shell_code()))
 }
 

@@ -63,9 +63,11 @@ impl DeviceRules {
         self.insert(end, file, value)
     }
 
-    /// Adds a line before all others, which decides before them.
-    fn add_first(&mut self, file: &str, value: &str) -> Result<(), CgroupError> {
-        self.insert(0, file, value)
+    /// Returns them with a line before all others, which decides before them.
+    fn with(&self, file: &str, value: &str) -> Result<Self, CgroupError> {
+        let mut rules = self.clone();
+        rules.insert(0, file, value)?;
+        Ok(rules)
     }
 
     fn insert(&mut self, at: usize, file: &str, value: &str) -> Result<(), CgroupError> {
@@ -137,6 +139,8 @@ impl LoadedDevices {
 
     /// Loads `rules` for the group `dir`.
     pub(super) fn load(rules: DeviceRules, dir: PathBuf) -> Result<Self, CgroupError> {
+        // A later line changes the answer for its own device alone.
+        let rules = DeviceRules { fallback: Some(rules.fallback()), ..rules };
         let program = Some(rules.attach(&dir, None)?);
         Ok(Self { rules, dir, program })
     }
@@ -144,8 +148,7 @@ impl LoadedDevices {
     /// Adds the line `devices.allow = value` or `devices.deny = value`, which decides before those
     /// that are there. On failure nothing changes.
     pub(in crate::engine) fn change(&mut self, file: &str, value: &str) -> Result<(), CgroupError> {
-        let mut rules = self.rules.clone();
-        rules.add_first(file, value)?;
+        let rules = self.rules.with(file, value)?;
         if rules != self.rules {
             self.program = Some(rules.attach(&self.dir, self.program.as_ref())?);
             self.rules = rules;

@@ -84,7 +84,7 @@ impl Notifier {
     pub(in crate::engine) fn add(&mut self, listener: OwnedFd) -> nix::Result<()> {
         /// More than any sane use has; one lasts as long as what was attached with it.
         const MOST: usize = 64;
-        if self.spec.proxy.is_none() {
+        if self.spec.proxy.is_none() || !notify::is_listener(listener.as_fd()) {
             return Err(Errno::EINVAL);
         }
         if self.listeners.len() >= MOST {
@@ -94,12 +94,16 @@ impl Notifier {
         Ok(())
     }
 
-    /// Gives away where the container's calls are received. Without a proxy the one who has it decides
-    /// from now on.
+    /// Gives away where the container's calls are received: the one who has it decides from now on, as
+    /// with LXC. Refused if there is a proxy, which gets it with each call: of two who receive, one may
+    /// wait for ever for a call that the other has taken.
     pub(in crate::engine) fn give_away(&mut self) -> nix::Result<OwnedFd> {
+        if self.spec.proxy.is_some() {
+            return Err(Errno::EBADF);
+        }
         let own = self.listeners.first().ok_or(Errno::EBADF)?.as_fd().try_clone_to_owned();
         let own = own.map_err(|_none_left| Errno::EMFILE)?;
-        self.given_away = self.spec.proxy.is_none();
+        self.given_away = true;
         Ok(own)
     }
 
@@ -145,9 +149,14 @@ impl Notifier {
         });
         let ready = |it: &OwnedFd| readiness(it).contains(PollFlags::POLLIN);
         let Some(at) = self.listeners.iter().position(ready) else { return };
-        let Some(listener) = self.listeners.get(at) else { return };
-        // The process may have ended meanwhile.
-        let Ok(received) = notify::receive_call(listener.as_fd(), self.sizes) else { return };
+        // Each has its turn.
+        let listener = self.listeners.remove(at);
+        let received = notify::receive_call(listener.as_fd(), self.sizes);
+        // The process may have ended meanwhile. What fails otherwise would be ready for ever.
+        if matches!(received, Ok(_) | Err(Errno::ENOENT | Errno::EINTR)) {
+            self.listeners.push(listener);
+        }
+        let (Ok(received), at) = (received, self.listeners.len().saturating_sub(1)) else { return };
         let id = received.get(ID).and_then(|it| it.try_into().ok()).map_or(0, u64::from_ne_bytes);
         match self.pass_on(&received, id, at) {
             Ok(()) => self.asked = Some(Asked { id, at, due: Instant::now() + PATIENCE }),

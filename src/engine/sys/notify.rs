@@ -57,6 +57,11 @@ pub(in crate::engine) fn answer_call(
     ask(listener, libc::SECCOMP_IOCTL_NOTIF_SEND, &mut whole)
 }
 
+/// Returns whether calls are received there: anything else does not know the question.
+pub(in crate::engine) fn is_listener(fd: BorrowedFd<'_>) -> bool {
+    ask(fd, libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &mut 0_u64.to_ne_bytes()) == Err(Errno::ENOENT)
+}
+
 /// Returns whether the call `id` still waits for its answer.
 pub(in crate::engine) fn is_waiting(listener: BorrowedFd<'_>, id: u64) -> bool {
     ask(listener, libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &mut id.to_ne_bytes()).is_ok()

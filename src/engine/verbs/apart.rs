@@ -2,10 +2,10 @@
 //! network of a container that runs. Nothing of it is recorded or supervised.
 
 use std::ffi::{CString, OsString};
-use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::process::Command;
+use std::process::{Command, ExitStatus, Stdio};
 
 use netlink_packet_route::link::LinkAttribute;
 use nix::errno::Errno;
@@ -233,23 +233,44 @@ pub fn tend(argv: &[OsString]) -> Result<std::convert::Infallible, ApartError> {
 }
 
 impl Engine {
-    /// Runs a program of the host in the network of a running container, by its name and arguments.
-    /// The caller must be single-threaded.
-    pub fn in_network(&self, name: &Name, program: &str, args: &[String]) -> Result<Exit, Error> {
+    /// Runs a program of the host in the network of a running container, by its name and arguments, and
+    /// gives each line that it prints to `print`, since the container may have chosen what is in it. The
+    /// caller must be single-threaded.
+    pub fn in_network(
+        &self,
+        name: &Name,
+        (program, args): (&str, &[String]),
+        print: &mut dyn FnMut(&str) -> io::Result<()>,
+    ) -> Result<Exit, Error> {
         let failed = |kind, why: String| Error::new(Verb::Attach, name, kind, why);
         let target = AttachTarget::find(self.lxcpath(), name)
             .map_err(|why| failed(why.kind(), why.to_string()))?;
         let network = target.namespace("net").map_err(|why| failed(why.kind(), why.to_string()))?;
         setns(&network, CloneFlags::CLONE_NEWNET)
             .map_err(|errno| failed(ErrorKind::Denied, format!("enter its network: {errno}")))?;
-        let status = Command::new(program).args(args).status();
-        let status = status.map_err(|why| {
+        let status = run_printing(Command::new(program).args(args), print).map_err(|why| {
             let missing = why.kind() == io::ErrorKind::NotFound;
             let kind = if missing { ErrorKind::NoCommand } else { ErrorKind::Failed };
             failed(kind, format!("{program}: {why}"))
         })?;
         Ok(Exit::from_wait_status(std::os::unix::process::ExitStatusExt::into_raw(status)))
     }
+}
+
+/// Runs a command to its end, and gives each line that it prints to `print`; a failure of that ends it.
+fn run_printing(
+    command: &mut Command,
+    print: &mut dyn FnMut(&str) -> io::Result<()>,
+) -> io::Result<ExitStatus> {
+    let mut child = command.stdout(Stdio::piped()).spawn()?;
+    let output = child.stdout.take().map(BufReader::new);
+    let mut lines = output.into_iter().flat_map(|it| it.split(b'\n'));
+    let printed = lines.try_for_each(|line| print(&String::from_utf8_lossy(&line?)));
+    if printed.is_err() {
+        child.kill()?;
+    }
+    let status = child.wait()?;
+    printed.map(|()| status)
 }
 
 fn words(argv: &[OsString]) -> Result<Vec<CString>, ApartError> {

@@ -115,3 +115,21 @@ fn an_invalid_rule_is_refused() {
     let error = DeviceRules::default().add("devices.list", "a").unwrap_err();
     assert!(error.to_string().contains("devices.allow"), "{error}");
 }
+
+#[test]
+fn a_later_line_changes_the_answer_for_its_own_device_alone() {
+    let kept = |lines: &[(&str, &str)]| {
+        let rules = rules(lines);
+        DeviceRules { fallback: Some(rules.fallback()), ..rules }
+    };
+    // The last line that allowed something: the rest stays denied.
+    let allowing = kept(&[("allow", "c 1:3 rwm")]).with("devices.deny", "c 1:3 rwm").unwrap();
+    let program = allowing.program();
+    assert!(!run(&program, NULL, DeviceAccess::READ));
+    assert!(!run(&program, DISK, DeviceAccess::READ));
+    // The first line that allows something: the rest stays allowed.
+    let denying = kept(&[("deny", "b 8:0 rwm")]).with("devices.allow", "c 10:229 rwm").unwrap();
+    let program = denying.program();
+    assert!(run(&program, NULL, DeviceAccess::READ));
+    assert!(!run(&program, DISK, DeviceAccess::READ));
+}
