@@ -5,6 +5,7 @@
 
 mod args;
 mod chosen;
+mod diff;
 mod failure;
 mod invocation;
 mod lxc;

@@ -281,13 +281,13 @@ pub const COMMANDS: &[CommandSpec] = &[
         help: "Check what this host's kernel offers to containers",
     },
     CommandSpec {
-        verb: Verb::ExplainKeys,
+        verb: Verb::Configure,
         name: "config",
         aliases: &[],
         category: Category::Look,
         when: When::Anytime,
         undefined: None,
-        help: "Explain the keys of a configuration, and which of them work on this host",
+        help: "Show, change, check or modernise a configuration, or explain its keys",
     },
     CommandSpec {
         verb: Verb::LinkNames,

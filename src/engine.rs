@@ -43,7 +43,7 @@ pub use terms::{
 #[cfg(any(test, fuzzing))]
 pub use verbs::fuzzed;
 pub use verbs::{
-    apart, attach, check, configured, console, create, keys, limits, mapped, outline, proxmox,
+    apart, attach, check, configure, configured, console, create, keys, limits, mapped, outline, proxmox,
     snapshot, start, stop,
 };
 

@@ -56,7 +56,8 @@ fn line(verb: Verb, name: &str, state: State) -> Option<(Vec<&str>, State)> {
         | Verb::Rename
         | Verb::Monitor
         | Verb::CheckConfig
-        | Verb::ExplainKeys
+        | Verb::ReadConfig
+        | Verb::Configure
         | Verb::LinkNames
         | Verb::Top
         | Verb::Console => return None,

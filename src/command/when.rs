@@ -107,7 +107,8 @@ mod tests {
             | Verb::Monitor
             | Verb::Wait
             | Verb::CheckConfig
-            | Verb::ExplainKeys
+            | Verb::ReadConfig
+            | Verb::Configure
             | Verb::LinkNames
             | Verb::Top => [YES; 8],
             Verb::Start | Verb::Execute => {

@@ -171,14 +171,18 @@ impl Store {
         std::fs::read(&path).map_err(|source| StoreError::Read { path, source })
     }
 
-    /// Replaces the container's configuration with `content` in one step; its owner and mode stay.
-    /// A link is not replaced: its target may belong to others too.
-    pub(in crate::engine) fn replace_config(
+    #[expect(
+        clippy::unused_self,
+        reason = "it is the store's way of writing, wherever the path is"
+    )]
+    /// Replaces a configuration with `content` in one step; its owner and mode stay. A link is not
+    /// replaced: its target may belong to others too.
+    pub(in crate::engine) fn replace_file(
         &self,
-        name: &Name,
+        path: &Path,
         content: &[u8],
     ) -> Result<(), StoreError> {
-        let path = self.config_path(name);
+        let path = path.to_path_buf();
         let old = match std::fs::symlink_metadata(&path) {
             Ok(meta) if meta.is_symlink() => return Err(StoreError::Link(path)),
             Ok(meta) => meta,
@@ -186,6 +190,23 @@ impl Store {
         };
         replace::write_like(&path, content, &old)
             .map_err(|source| StoreError::Write { path, source })
+    }
+
+    #[expect(
+        clippy::unused_self,
+        reason = "it is the store's way of writing, wherever the path is"
+    )]
+    /// Writes `content` to `to`, with the owner and the mode of the file at `path`.
+    pub(in crate::engine) fn copy_like(
+        &self,
+        path: &Path,
+        to: &Path,
+        content: &[u8],
+    ) -> Result<(), StoreError> {
+        let old = std::fs::metadata(path);
+        let old = old.map_err(|source| StoreError::Read { path: path.to_path_buf(), source })?;
+        replace::write_like(to, content, &old)
+            .map_err(|source| StoreError::Write { path: to.to_path_buf(), source })
     }
 
     #[expect(

@@ -3,11 +3,13 @@
 pub mod apart;
 pub mod attach;
 pub mod check;
+pub mod configure;
 pub mod configured;
 pub mod console;
 pub mod create;
 pub(in crate::engine) mod destroy;
 pub(in crate::engine) mod device;
+mod draft;
 pub(in crate::engine) mod freeze;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzed;

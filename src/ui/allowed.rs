@@ -153,7 +153,8 @@ const fn needs_and_changes(verb: Verb) -> (&'static [Ability], bool) {
         | Verb::Monitor
         | Verb::Wait
         | Verb::CheckConfig
-        | Verb::ExplainKeys
+        | Verb::ReadConfig
+        | Verb::Configure
         | Verb::LinkNames
         | Verb::Top
         | Verb::Look

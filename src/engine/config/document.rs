@@ -93,6 +93,73 @@ impl Document {
         Ok(())
     }
 
+    /// Gives the key on line `number`, counted from 1, another value; its spelling and the blanks
+    /// around it stay.
+    pub(in crate::engine) fn put_value(
+        &mut self,
+        number: usize,
+        value: &str,
+    ) -> Result<(), DocumentError> {
+        let Some((text, line)) = self.setting_at(number) else { return Ok(()) };
+        let Some((key, rest)) = text.split_once('=') else { return Ok(()) };
+        let blanks = rest.len() - rest.trim_start_matches([' ', '\t']).len();
+        let blanks = rest.get(..blanks).unwrap_or_default();
+        let ending = text.len() - text.trim_end_matches(['\r', '\n']).len();
+        let ending = text.get(text.len() - ending..).unwrap_or_default();
+        let plain = setting(lexer::trim(key), value)?;
+        let (_, written) = plain.trim_end_matches('\n').split_once("= ").unwrap_or_default();
+        *line = format!("{key}={blanks}{written}{ending}").into_bytes();
+        Ok(())
+    }
+
+    /// Spells the key on line `number` as `key`; all else stays.
+    pub(in crate::engine) fn put_key(&mut self, number: usize, key: &str) {
+        let Some((text, line)) = self.setting_at(number) else { return };
+        let Some((old, rest)) = text.split_once('=') else { return };
+        *line = format!("{}={rest}", old.replace(lexer::trim(old), key)).into_bytes();
+    }
+
+    fn setting_at(&mut self, number: usize) -> Option<(String, &mut Vec<u8>)> {
+        let line = self.lines.get_mut(number.checked_sub(1)?)?;
+        let text = str::from_utf8(line).ok()?.to_owned();
+        matches!(lexer::line(&text), Line::Setting { .. }).then_some((text, line))
+    }
+
+    /// Removes the lines with these numbers, counted from 1.
+    pub(in crate::engine) fn remove(&mut self, numbers: &[usize]) {
+        let mut number = 0;
+        self.lines.retain(|_| {
+            number += 1;
+            !numbers.contains(&number)
+        });
+    }
+
+    /// Adds a line below line `number`.
+    pub(in crate::engine) fn insert_below(
+        &mut self,
+        number: usize,
+        key: &str,
+        value: &str,
+    ) -> Result<(), DocumentError> {
+        if number >= self.lines.len() {
+            return self.append(key, value);
+        }
+        self.lines.insert(number, setting(key, value)?.into_bytes());
+        Ok(())
+    }
+
+    /// Spells keys in comments that are settings behind `#` as `today` says.
+    pub(in crate::engine) fn rewrite_comments(&mut self, today: impl Fn(&str) -> Option<String>) {
+        for line in &mut self.lines {
+            let Ok(text) = str::from_utf8(line) else { continue };
+            let bare = text.trim_start_matches([' ', '\t', '#']);
+            let Line::Setting { key, .. } = lexer::line(bare) else { continue };
+            if let (true, Some(new)) = (bare.len() < text.len(), today(key)) {
+                *line = text.replacen(key, &new, 1).into_bytes();
+            }
+        }
+    }
+
     /// Removes every line that sets the key.
     pub(in crate::engine) fn unset(&mut self, key: &str) {
         self.lines.retain(|it| !sets(it, key));
@@ -164,6 +231,21 @@ mod tests {
         );
         document.unset("lxc.tty");
         assert_eq!(document.values("lxc.tty.max").count(), 0);
+    }
+
+    #[test]
+    fn a_value_is_put_where_the_old_one_was() {
+        let mut document = Document::parse("# a\n \tlxc.utsname\t=web \r\nlxc.tty  =   1");
+        document.put_value(2, "db").unwrap();
+        document.put_value(3, " 2 ").unwrap();
+        document.put_value(1, "x").unwrap();
+        document.put_key(3, "lxc.tty.max");
+        let changed = "# a\n \tlxc.utsname\t=db\r\nlxc.tty.max  =   \" 2 \"";
+        assert_eq!(text(&document), changed);
+        assert!(document.put_value(2, "a\nb").is_err());
+        document.insert_below(2, "lxc.group", "g").unwrap();
+        document.remove(&[1, 4]);
+        assert_eq!(text(&document), " \tlxc.utsname\t=db\r\nlxc.group = g\n");
     }
 
     #[test]

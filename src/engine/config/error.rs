@@ -44,17 +44,22 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // An unknown key is both the subject and the reason; naming it once is enough.
-        if !matches!(&self.reason, Reason::Unknown { what: "key", word, .. } if shown(word) == self.subject)
-        {
-            write!(f, "{}: ", self.subject)?;
-        }
-        write!(f, "{}", self.reason)?;
+        f.write_str(&self.without_place())?;
         self.place.as_ref().map_or(Ok(()), |it| write!(f, " ({it})"))
     }
 }
 
 impl ConfigError {
+    /// Says what is wrong, but not where.
+    pub(in crate::engine) fn without_place(&self) -> String {
+        // An unknown key is both the subject and the reason; naming it once is enough.
+        if matches!(&self.reason, Reason::Unknown { what: "key", word, .. } if shown(word) == self.subject)
+        {
+            return self.reason.to_string();
+        }
+        format!("{}: {}", self.subject, self.reason)
+    }
+
     /// Returns the number of the network interface that is refused, if it is one.
     pub(in crate::engine) fn interface(&self) -> Option<u32> {
         self.subject.strip_prefix("lxc.net.")?.split('.').next()?.parse().ok()
@@ -80,6 +85,11 @@ impl ConfigErrors {
     /// Gathers what was found; `None` for nothing.
     pub(in crate::engine) fn of(errors: Vec<ConfigError>) -> Option<Self> {
         (!errors.is_empty()).then_some(Self(errors))
+    }
+
+    /// Returns each of them.
+    pub(in crate::engine) fn into_each(self) -> Vec<ConfigError> {
+        self.0
     }
 }
 

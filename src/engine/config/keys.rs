@@ -117,7 +117,8 @@ const fn key(
     Key { name, legacy, kind, support, default, meaning: "", needs: "" }
 }
 
-const GONE: &str = "LXC has no such key since 2.1";
+/// Why a key of LXC's past changes nothing.
+pub(super) const GONE: &str = "LXC has no such key since 2.1";
 const NO_AUTOSTART: &str = "wharf starts nothing by itself; `lxc-autostart` reads it";
 
 /// Where LXC mounts the root before it turns into `/`; wharf does not need one.

@@ -2,6 +2,7 @@
 
 mod hwaddr;
 mod nics;
+mod today;
 mod words;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use crate::engine::terms::nic::{NicAddress, Subnet};
 use crate::engine::terms::spec::ConfigPlace;
 pub(in crate::engine) use hwaddr::fill_lines;
 pub(super) use nics::{missing, nics};
+pub(super) use today::is_list;
 pub(super) use words::words;
 
 /// Every key, for suggestions.
@@ -187,12 +189,17 @@ impl Interfaces {
         value: &str,
         place: Option<&ConfigPlace>,
     ) -> Result<(), Reason> {
-        if name == "type" && !value.is_empty() {
-            let next = self.by_index.keys().next_back().map_or(0, |it| it.saturating_add(1));
-            self.current = Some(next);
-        }
+        self.current = self.unnumbered_index(name, value);
         let index = self.current.ok_or(Reason::NoInterface)?;
         self.part(index, name, value, place)
+    }
+
+    fn unnumbered_index(&self, name: &str, value: &str) -> Option<u32> {
+        if name == "type" && !value.is_empty() {
+            let last = self.by_index.keys().next_back();
+            return Some(last.map_or(0, |it| it.saturating_add(1)));
+        }
+        self.current
     }
 
     fn part(

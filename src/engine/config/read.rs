@@ -13,6 +13,18 @@ use crate::engine::terms::spec::ConfigPlace;
 /// The most lines that are read in all, which bounds files that include each other.
 const MAX_LINES: usize = 10_000;
 
+/// A line that sets a key, as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::engine) struct ReadLine {
+    /// None: it is not in a file.
+    pub(in crate::engine) place: Option<ConfigPlace>,
+    /// As it is spelled.
+    pub(in crate::engine) key: String,
+    /// Today's name; none: it is no key.
+    pub(in crate::engine) today: Option<String>,
+    pub(in crate::engine) value: String,
+}
+
 /// A configuration being read.
 #[derive(Debug, Default)]
 pub(super) struct ConfigReader {
@@ -20,6 +32,8 @@ pub(super) struct ConfigReader {
     pub(super) errors: Vec<ConfigError>,
     /// Lines that LXC silently ignores although they are not comments.
     pub(super) foreign: Vec<(ConfigPlace, String)>,
+    /// Every line that sets a key, or tries to; none are kept unless they are asked for.
+    pub(super) kept: Option<Vec<ReadLine>>,
     /// The files being read, outermost first.
     open: Vec<FileId>,
     depth: usize,
@@ -75,6 +89,11 @@ impl ConfigReader {
             let reason = Reason::Expected("a key that starts with lxc.");
             self.errors.push(ConfigError::of(key, value, reason, place));
             return;
+        }
+        if let Some(kept) = &mut self.kept {
+            let today = self.settings.today(key, value);
+            let (key, value, place) = (key.to_owned(), value.to_owned(), place.cloned());
+            kept.push(ReadLine { place, key, today, value });
         }
         match self.settings.set(key, value, place) {
             Err(reason) => {

@@ -10,11 +10,11 @@ use crate::engine::terms::hook::Moment;
 use crate::engine::terms::rootfs::{Rootfs, Stage, Storage, StorageError};
 use crate::engine::terms::spec::At;
 
-const PATH: &str = "lxc.rootfs.path";
+pub(super) const PATH: &str = "lxc.rootfs.path";
 /// The type by its earlier key.
-const BACKEND: &str = "lxc.rootfs.backend";
+pub(super) const BACKEND: &str = "lxc.rootfs.backend";
 /// A value of that key which leaves the choice to LXC.
-const BEST: &str = "best";
+pub(super) const BEST: &str = "best";
 /// Where a root is mounted until it becomes `/`, below the runtime directory.
 const STAGE: &str = "root";
 

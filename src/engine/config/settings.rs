@@ -62,6 +62,18 @@ impl ConfigSettings {
         self.store(key, free, value, place)
     }
 
+    /// Returns today's name of `name`, which the next line sets to `value`; none: it is no key, or
+    /// one of an interface that is not named.
+    pub(super) fn today(&self, name: &str, value: &str) -> Option<String> {
+        if name.starts_with("lxc.net") {
+            return self.interfaces.today(name, value);
+        }
+        if let Some((_, prefix)) = GROUPS.iter().find(|(it, _)| *it == name) {
+            return Some(prefix.trim_end_matches('.').to_owned());
+        }
+        keys::find(name).map(|(key, free)| format!("{}{free}", key.name))
+    }
+
     /// The value a key has: the last one.
     pub(super) fn last(&self, name: &str) -> Option<&Setting> {
         self.entries.iter().rev().find(|it| it.key.name == name)

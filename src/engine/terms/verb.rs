@@ -34,7 +34,8 @@ pub enum Verb {
     Snapshot,
     Signal,
     CheckConfig,
-    ExplainKeys,
+    ReadConfig,
+    Configure,
     LinkNames,
     /// Counters of several, again and again.
     Top,
@@ -72,8 +73,9 @@ impl Verb {
             Self::Snapshot => "snapshot",
             Self::Signal => "signal a process of",
             Self::CheckConfig => "check",
-            Self::ExplainKeys => "explain the keys of",
             Self::Top => "follow the use of",
+            Self::ReadConfig => "read the configuration of",
+            Self::Configure => "change the configuration of",
             Self::LinkNames => "link LXC's command names in",
         }
     }

@@ -9,9 +9,9 @@ use crate::engine::cgroup::value::{self, Whole};
 use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies, Version, check_name};
 use crate::engine::cgroup::{configured, spelling};
 use crate::engine::config::{self, Config, ConfigErrors, Document};
-use crate::engine::store::Store;
 use crate::engine::terms::error::ErrorKind;
 use crate::engine::terms::spec::ConfigPlace;
+use crate::engine::verbs::draft::{ConfigFile, Draft};
 use crate::engine::verbs::proxmox;
 use crate::engine::{Engine, Error, Name, Verb};
 
@@ -29,6 +29,8 @@ enum KeepError {
     Untranslatable { key: String, file: String },
     #[error("its configuration would not be valid: {0}")]
     Invalid(ConfigErrors),
+    #[error(transparent)]
+    Line(config::DocumentError),
     #[error("{key} is set by {place}, which its configuration includes; remove it there")]
     Included { key: String, place: ConfigPlace },
     #[error("on this host it is {0}")]
@@ -69,13 +71,23 @@ impl Engine {
         file: &str,
         value: Option<&str>,
     ) -> Result<KeptLimit, Error> {
+        let mut draft = Draft::open(self, VERB, ConfigFile::Of(name))?;
+        let kept = self.change_limit(&mut draft, name, file, value)?;
+        draft.write()?;
+        Ok(kept)
+    }
+
+    /// Does so in a draft.
+    pub(in crate::engine::verbs) fn change_limit(
+        &self,
+        draft: &mut Draft,
+        name: &Name,
+        file: &str,
+        value: Option<&str>,
+    ) -> Result<KeptLimit, Error> {
         let limit = self.limit_to_keep(name, file)?;
-        let store = Store::new(&self.lxcpath);
-        let _lock = store.lock(name).map_err(|why| not_kept(name, why))?;
-        let text = store.read_config(name).map_err(|why| not_kept(name, why))?;
-        let mut document = Document::parse(&text);
         let value = value.filter(|it| !it.trim().is_empty());
-        let wanted = value.map(|it| limit.parse(it, &document)).transpose();
+        let wanted = value.map(|it| limit.parse(it, &draft.document)).transpose();
         let wanted = wanted.map_err(|why| Error::new(VERB, name, ErrorKind::Invalid, why))?;
         if let Some(owned) = proxmox::owner(self.lxcpath.host(), name) {
             let why = KeepError::Owned {
@@ -85,32 +97,23 @@ impl Engine {
             return Err(Error::new(VERB, name, ErrorKind::Invalid, why));
         }
         let key = spelling::key(limit.version, limit.file);
-        let old = document.values(&key).last().map(str::to_owned);
-        let reversible = limit.agrees(&document, old.as_deref());
+        let old = draft.document.values(&key).last().map(str::to_owned);
+        let reversible = limit.agrees(&draft.document, old.as_deref());
         let value = value.zip(wanted).filter(|(_, wanted)| !wanted.trim().is_empty());
-        let read = |it: &Document| {
-            let file = store.spelled(name).join("config");
-            config::parse(name, &self.lxcpath, &it.to_bytes(), &file, &[])
-                .map_err(|why| not_kept(name, KeepError::Invalid(why)))
-        };
         let new = if let Some((typed, wanted)) = value {
             let new = spelling::written(typed, &wanted);
-            let lines = limit.lines(&document, &new).map_err(|why| not_kept(name, why))?;
-            put(&mut document, &lines, &read).map_err(|why| match why {
-                Unput::Read(why) => why,
-                Unput::Line(why) => not_kept(name, why),
-            })?;
+            let lines = limit.lines(&draft.document, &new).map_err(|why| not_kept(name, why))?;
+            put(draft, &lines).map_err(|why| not_kept(name, why))?;
             Some(new)
         } else {
-            document.unset(&key);
-            document.unset(&spelling::other(limit.version, limit.file).0);
-            let config = read(&document)?;
+            draft.document.unset(&key);
+            draft.document.unset(&spelling::other(limit.version, limit.file).0);
+            let config = draft.config().map_err(|why| not_kept(name, KeepError::Invalid(why)))?;
             if let (None, Some(place)) = (&old, place_of(&config, &key)) {
                 return Err(not_kept(name, KeepError::Included { key, place }));
             }
             None
         };
-        store.replace_config(name, &document.to_bytes()).map_err(|why| not_kept(name, why))?;
         Ok(KeptLimit { key, old, new, reversible })
     }
 
@@ -195,28 +198,18 @@ impl AskedLimit<'_> {
     }
 }
 
-/// Why a line cannot be put into a document.
-enum Unput {
-    Line(config::DocumentError),
-    Read(Error),
-}
-
-/// Puts each of `lines` into `document`: in its place, or at the end if a later include overrides
+/// Puts each of `lines` into the draft: in its place, or at the end if a later include overrides
 /// it.
-fn put(
-    document: &mut Document,
-    lines: &[(String, String)],
-    read: &dyn Fn(&Document) -> Result<Config, Error>,
-) -> Result<(), Unput> {
+fn put(draft: &mut Draft, lines: &[(String, String)]) -> Result<(), KeepError> {
     for (key, value) in lines {
-        document.set(key, value).map_err(Unput::Line)?;
+        draft.document.set(key, value).map_err(KeepError::Line)?;
     }
-    let config = read(document).map_err(Unput::Read)?;
+    let config = draft.config().map_err(KeepError::Invalid)?;
     let set = config.cgroup_settings();
     for (key, value) in lines {
         if set.get(key).is_none_or(|it| it.value != value) {
-            document.unset(key);
-            document.append(key, value).map_err(Unput::Line)?;
+            draft.document.unset(key);
+            draft.document.append(key, value).map_err(KeepError::Line)?;
         }
     }
     Ok(())
