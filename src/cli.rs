@@ -4,6 +4,7 @@
 //! stderr, and all text that wharf did not write passes through [`crate::engine::shown`].
 
 mod args;
+mod autostart;
 mod chosen;
 mod diff;
 mod failure;

@@ -128,6 +128,15 @@ pub const COMMANDS: &[CommandSpec] = &[
         help: "Start a container in the background, or with -F in the foreground",
     },
     CommandSpec {
+        verb: Verb::Autostart,
+        name: "autostart",
+        aliases: &[],
+        category: Category::Life,
+        when: When::Anytime,
+        undefined: None,
+        help: "Start the containers that belong to the machine's start, in their order",
+    },
+    CommandSpec {
         verb: Verb::Execute,
         name: "execute",
         aliases: &[],

@@ -21,7 +21,7 @@ use std::path::Path;
 
 pub use config::{
     Config, command_words, default_config, load as load_config, parse as parse_config,
-    signal_number,
+    signal_number, system_settings,
 };
 pub use host::Host;
 pub use host::lxcpath::Lxcpath;
@@ -43,8 +43,8 @@ pub use terms::{
 #[cfg(any(test, fuzzing))]
 pub use verbs::fuzzed;
 pub use verbs::{
-    apart, attach, check, configure, configured, console, create, keys, limits, mapped, outline, proxmox,
-    snapshot, start, stop,
+    apart, attach, autostart, check, configure, configured, console, create, keys, limits, mapped,
+    outline, proxmox, snapshot, start, stop,
 };
 
 /// The engine over one lxcpath. Holds no connection and no lock: every call starts afresh.

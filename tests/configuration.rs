@@ -297,3 +297,77 @@ fn a_limit_is_set_in_each_spelling_that_is_used() {
     it.ok("set", &["--add", "lxc.cgroup2.devices.allow", "c 1:3 rwm"]);
     assert_eq!(it.ok("get", &["lxc.cgroup2.devices.allow"]), "c 1:3 rwm\n");
 }
+
+/// Runs a command by LXC's name.
+fn lxc(args: &[&str], kernel: Option<&std::path::Path>) -> std::process::Output {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_wharf"));
+    command.arg("lxc").args(args);
+    if let Some(kernel) = kernel {
+        command.env("CONFIG", kernel);
+    }
+    support::finish(command)
+}
+
+#[test]
+fn lxc_config_answers_as_lxcs() {
+    let all = "lxc.default_config\nlxc.lxcpath\nlxc.bdev.lvm.vg\nlxc.bdev.lvm.thin_pool\n\
+               lxc.bdev.zfs.root\nlxc.cgroup.use\nlxc.cgroup.pattern\n";
+    assert_eq!(text(&lxc(&["config", "-l"], None).stdout), all);
+    let unknown = lxc(&["config", "lxc.bogus"], None);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert_eq!(text(&unknown.stdout), "Unknown configuration item: lxc.bogus\n");
+    // The beginning of a name is enough, and no name is a question for the usage.
+    assert_eq!(
+        lxc(&["config", "l"], None).stdout,
+        lxc(&["config", all.lines().next().unwrap()], None).stdout
+    );
+    let usage = lxc(&["config"], None);
+    assert!(usage.status.success() && text(&usage.stderr).starts_with("Usage: lxc-config -l: "));
+    assert!(text(&lxc(&["config", "lxc.lxcpath"], None).stdout).starts_with('/'));
+}
+
+#[test]
+fn lxc_update_config_spells_comments_too_and_keeps_the_old_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("c");
+    let old = "# lxc.tty = 3\n#lxc.rootfs = /x\nlxc.utsname = web\nlxc.rootfs = /srv/web\n\
+               lxc.pivotdir = a\nlxc.network.type = veth\nlxc.network.ipv4 = 10.0.3.2/24\n\n\
+               lxc.network.type = empty\n#lxc.network.hwaddr = a\nlxc.mount = /x\n";
+    // What LXC 5.0.2 makes of it.
+    let new = "# lxc.tty.max = 3\n#lxc.rootfs.path = dir:/x\nlxc.uts.name = web\n\
+               lxc.rootfs.path = dir:/srv/web\nlxc.net.0.type = veth\n\
+               lxc.net.0.ipv4.address = 10.0.3.2/24\n\nlxc.net.1.type = empty\n\
+               #lxc.net.1.hwaddr = a\nlxc.mount.fstab = /x\n";
+    fs::write(&file, old).unwrap();
+    for backup in [old, new] {
+        let output = lxc(&["update-config", "-c", file.to_str().unwrap()], None);
+        assert!(output.status.success() && output.stdout.is_empty(), "{}", told(&output));
+        assert_eq!(fs::read_to_string(&file).unwrap(), new);
+        assert_eq!(fs::read_to_string(dir.path().join("c.backup")).unwrap(), backup);
+    }
+    assert!(lxc(&["update-config"], None).status.success());
+    assert_eq!(lxc(&["update-config", "-c", "/nowhere/c"], None).status.code(), Some(1));
+}
+
+#[test]
+fn lxc_checkconfig_reads_the_configuration_of_a_kernel() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("kernel");
+    let config = "# Linux/x86 6.1.0 Kernel Configuration\nCONFIG_NAMESPACES=y\nCONFIG_UTS_NS=y\n\
+                  CONFIG_IPC_NS=y\nCONFIG_NET_NS=y\nCONFIG_CGROUPS=y\nCONFIG_MACVLAN=m\n";
+    fs::write(&file, config).unwrap();
+    let output = lxc(&["checkconfig"], Some(&file));
+    assert!(output.status.success(), "{}", told(&output));
+    let said = text(&output.stdout);
+    assert!(
+        said.starts_with("LXC version 5.0.2\n\n--- Namespaces ---\nNamespaces: enabled\n"),
+        "{said}"
+    );
+    for line in ["Pid namespace: required", "User namespace: missing", "Cgroup device: missing"] {
+        assert!(said.lines().any(|it| it == line), "{said}");
+    }
+    assert!(said.contains("\nMacvlan: enabled"), "{said}");
+    let heads: Vec<&str> = said.lines().filter(|it| it.starts_with("---")).collect();
+    let four = ["Namespaces", "Control groups", "Misc", "Checkpoint/Restore"];
+    assert_eq!(heads, four.map(|it| format!("--- {it} ---")));
+}

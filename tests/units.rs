@@ -31,7 +31,7 @@ impl Units {
         for (file, installed) in units.files() {
             let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/systemd").join(file);
             let mut text = fs::read_to_string(shipped).unwrap();
-            for verb in ["start ", "ls ", "stop "] {
+            for verb in ["start ", "ls ", "stop ", "autostart "] {
                 text = text.replace(&format!("wharf {verb}"), &format!("{wharf}{verb}"));
             }
             text = text.replace("/var/lib/lxc/", &format!("{}/", lxcpath.path().display()));
@@ -42,12 +42,13 @@ impl Units {
         units
     }
 
-    fn files(&self) -> [(&'static str, PathBuf); 2] {
+    fn files(&self) -> [(&'static str, PathBuf); 3] {
         let installed = |name: &str| Path::new(Self::INSTALLED).join(name);
         let service = format!("{}@.service", self.name);
         [
             ("wharf@.service", installed(&service)),
             ("wharf-shutdown.service", installed(&self.shutdown())),
+            ("wharf.service", installed(&self.all())),
         ]
     }
 
@@ -64,6 +65,10 @@ impl Units {
             fs::write(dir.join("delegate.conf"), "[Service]\nDelegate=yes\n").unwrap();
         }
         host("systemctl", &["daemon-reload"]);
+    }
+
+    fn all(&self) -> String {
+        format!("{}.service", self.name)
     }
 
     fn shutdown(&self) -> String {
@@ -194,6 +199,46 @@ fn the_shutdown_unit_stops_what_was_started_by_hand() {
         let exit = lxcpath.ok(&["info", &name]);
         assert!(exit.contains("ended by stop"), "{exit}");
     }
+}
+
+#[test]
+fn the_unit_of_all_starts_them_in_order_and_stops_them_in_the_reverse_one() {
+    let Some(_turn) = host_with_systemd() else { return };
+    let (lxcpath, files) = (Lxcpath::new(), tempfile::tempdir().unwrap());
+    let units = Units::install(&lxcpath);
+    let notes = files.path().join("notes");
+    let mut names = Vec::new();
+    for (word, order) in [("second", "2"), ("first", "1")] {
+        let (name, init) = (lxcpath.name(word), files.path().join(word));
+        let script = format!(
+            "#!/bin/sh\ntrap 'echo {word} >> {}; exit 0' PWR\nwhile :; do sleep 0.1; done\n",
+            notes.display()
+        );
+        rootfs::write_script(&script, &init);
+        let init = format!("lxc.init.cmd={}", init.display());
+        let order = format!("lxc.start.order={order}");
+        lxcpath.ok(&["create", &name, "-s", &init, "-s", "lxc.start.auto=1", "-s", &order]);
+        names.push(name);
+    }
+    // One that cannot start fails neither the others nor the unit.
+    let bad = lxcpath.name("bad");
+    lxcpath.ok(&["create", &bad, "-s", "lxc.start.auto=1", "-s", "lxc.init.cmd=/nosuch"]);
+    host("systemctl", &["start", &units.all()]);
+    let begun = |name: &str| {
+        let pid = lxcpath.ok(&["info", "-p", "-H", name]);
+        let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap();
+        stat.rsplit(')').next().unwrap().split(' ').nth(20).unwrap().parse::<u64>().unwrap()
+    };
+    assert!(begun(&names[1]) <= begun(&names[0]), "the second was started first");
+    // The supervisors are not in the unit's group, and a restart of systemd leaves them alone.
+    assert!(leftovers::cgroups(&units.all()).is_empty());
+    host("systemctl", &["daemon-reexec"]);
+    let by_hand = lxcpath.start_sleeper("hand");
+    host("systemctl", &["stop", &units.all()]);
+    for name in names.iter().chain([&by_hand]) {
+        assert_eq!(lxcpath.state(name), "STOPPED", "{name}");
+    }
+    assert_eq!(fs::read_to_string(notes).unwrap(), "second\nfirst\n");
 }
 
 /// Runs wharf in a unit with these properties.

@@ -57,6 +57,7 @@ fn line(verb: Verb, name: &str, state: State) -> Option<(Vec<&str>, State)> {
         | Verb::Monitor
         | Verb::CheckConfig
         | Verb::ReadConfig
+        | Verb::Autostart
         | Verb::Configure
         | Verb::LinkNames
         | Verb::Top

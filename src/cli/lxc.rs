@@ -3,8 +3,11 @@
 //! done by the same calls of the engine as wharf's own verbs.
 
 mod apart;
+mod autostart;
 mod call;
 mod cgroup;
+mod checkconfig;
+mod config;
 mod console;
 mod copy;
 mod create;
@@ -20,6 +23,7 @@ mod processes;
 mod snapshot;
 mod state;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
@@ -42,6 +46,7 @@ const WORD: &str = "lxc";
 /// Every command, by name.
 const COMMANDS: &[&LxcCommand] = &[
     &inside::ATTACH,
+    &autostart::AUTOSTART,
     &cgroup::CGROUP,
     &copy::CLONE,
     &console::CONSOLE,
@@ -71,9 +76,20 @@ const COMMANDS: &[&LxcCommand] = &[
     &state::WAIT,
 ];
 
+/// Those whose arguments have no common form, by name.
+const APART: &[(&str, RunApart)] = &[
+    ("checkconfig", checkconfig::run),
+    ("config", config::config),
+    ("update-config", config::update_config),
+];
+
+/// Runs a command, called so, with these words.
+type RunApart = fn(&str, &[OsString]) -> ExitCode;
+
 /// Returns the names of all commands, without `lxc-`.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    COMMANDS.iter().map(|it| it.name)
+    let all = COMMANDS.iter().map(|it| it.name).chain(APART.iter().map(|it| it.0));
+    all.collect::<BTreeSet<_>>().into_iter()
 }
 
 /// Runs the command if the arguments call one by LXC's name.
@@ -102,6 +118,9 @@ pub(super) fn main(arguments: &[OsString]) -> Option<ExitCode> {
 }
 
 fn named(name: &str, program: &str, rest: &[OsString]) -> ExitCode {
+    if let Some((_, run)) = APART.iter().find(|it| it.0 == name) {
+        return run(program, rest);
+    }
     let Some(command) = COMMANDS.iter().find(|it| it.name == name) else {
         say(&format!("Unsupported command '{}'\n{}", shown(name), known()));
         return ExitCode::FAILURE;

@@ -1,5 +1,6 @@
 //! The verbs of the command line: one entry each, and the way from a word to it.
 
+mod autostart;
 mod cgroup;
 mod check;
 mod clone;
@@ -47,6 +48,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Subcommand> {
         &top::TOP,
         &check::CHECKCONFIG,
         &config::CONFIG,
+        &autostart::AUTOSTART,
         &create::CREATE,
         &run::START,
         &run::EXECUTE,

@@ -108,6 +108,7 @@ mod tests {
             | Verb::Wait
             | Verb::CheckConfig
             | Verb::ReadConfig
+            | Verb::Autostart
             | Verb::Configure
             | Verb::LinkNames
             | Verb::Top => [YES; 8],

@@ -171,6 +171,15 @@ impl Store {
         std::fs::read(&path).map_err(|source| StoreError::Read { path, source })
     }
 
+    /// Replaces the container's configuration with `content`.
+    pub(in crate::engine) fn replace_config(
+        &self,
+        name: &Name,
+        content: &[u8],
+    ) -> Result<(), StoreError> {
+        self.replace_file(&self.config_path(name), content)
+    }
+
     #[expect(
         clippy::unused_self,
         reason = "it is the store's way of writing, wherever the path is"

@@ -2,6 +2,7 @@
 
 pub mod apart;
 pub mod attach;
+pub mod autostart;
 pub mod check;
 pub mod configure;
 pub mod configured;

@@ -154,6 +154,7 @@ const fn needs_and_changes(verb: Verb) -> (&'static [Ability], bool) {
         | Verb::Wait
         | Verb::CheckConfig
         | Verb::ReadConfig
+        | Verb::Autostart
         | Verb::Configure
         | Verb::LinkNames
         | Verb::Top

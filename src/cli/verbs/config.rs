@@ -15,7 +15,7 @@ use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, operands};
 use crate::cli::{args, diff};
 use crate::engine::Name;
-use crate::engine::configure::{ConfigChange, ConfigFile, Fate, Scope, SetHow};
+use crate::engine::configure::{ChangeFate, ConfigChange, ConfigFile, MigrationScope, SetHow};
 use crate::engine::shown::shown;
 
 pub(super) const CONFIG: Subcommand = Subcommand {
@@ -168,8 +168,8 @@ fn config(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
-fn fate(matches: &ArgMatches) -> Fate {
-    if matches.get_flag("dry-run") { Fate::Shown } else { Fate::Written }
+fn fate(matches: &ArgMatches) -> ChangeFate {
+    if matches.get_flag("dry-run") { ChangeFate::Shown } else { ChangeFate::Written }
 }
 
 /// Prints what would change.
@@ -177,9 +177,9 @@ fn told(
     invocation: &mut Invocation<'_>,
     call: &ConfigCall,
     change: &ConfigChange,
-    fate: Fate,
+    fate: ChangeFate,
 ) -> anyhow::Result<()> {
-    if fate == Fate::Shown {
+    if fate == ChangeFate::Shown {
         write!(invocation.out, "{}", difference(invocation, call, change))?;
     }
     Ok(())
@@ -215,7 +215,7 @@ fn migrate(
     matches: &ArgMatches,
     call: &ConfigCall,
 ) -> anyhow::Result<()> {
-    let change = invocation.engine.config_migration(call.file(), Scope::Settings)?;
+    let change = invocation.engine.config_migration(call.file(), MigrationScope::Settings)?;
     if change.before == change.after {
         return Ok(writeln!(invocation.out, "It is spelled as today.")?);
     }

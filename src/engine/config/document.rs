@@ -148,16 +148,28 @@ impl Document {
         Ok(())
     }
 
-    /// Spells keys in comments that are settings behind `#` as `today` says.
-    pub(in crate::engine) fn rewrite_comments(&mut self, today: impl Fn(&str) -> Option<String>) {
-        for line in &mut self.lines {
-            let Ok(text) = str::from_utf8(line) else { continue };
-            let bare = text.trim_start_matches([' ', '\t', '#']);
-            let Line::Setting { key, .. } = lexer::line(bare) else { continue };
-            if let (true, Some(new)) = (bare.len() < text.len(), today(key)) {
-                *line = text.replacen(key, &new, 1).into_bytes();
-            }
-        }
+    /// Lists the comments that are settings behind `#`: their numbers, keys and values.
+    pub(in crate::engine) fn commented(&self) -> Vec<(usize, String, String)> {
+        let texts = self.lines.iter().map(|it| str::from_utf8(it).unwrap_or_default());
+        let found = (1..).zip(texts).filter_map(|(number, text)| {
+            let bare = bare(text)?;
+            let Line::Setting { key, value } = lexer::line(bare) else { return None };
+            Some((number, key.to_owned(), value.to_owned()))
+        });
+        found.collect()
+    }
+
+    /// Puts another key and value into such a comment; what is around them stays.
+    pub(in crate::engine) fn put_commented(&mut self, number: usize, new: (&str, &str)) {
+        let Some(line) = number.checked_sub(1).and_then(|it| self.lines.get_mut(it)) else {
+            return;
+        };
+        let Ok(text) = str::from_utf8(line) else { return };
+        let Some((before, after)) = text.split_once('=') else { return };
+        let (key, value) =
+            (lexer::trim(before.trim_start_matches([' ', '\t', '#'])), lexer::trim(after));
+        *line = format!("{}={}", before.replacen(key, new.0, 1), after.replacen(value, new.1, 1))
+            .into();
     }
 
     /// Removes every line that sets the key.
@@ -173,6 +185,12 @@ impl Document {
             Line::Setting { .. } | Line::Nothing | Line::Foreign(_) | Line::NoValue(_) => None,
         })
     }
+}
+
+/// Returns the text behind the `#` of a comment.
+fn bare(text: &str) -> Option<&str> {
+    let bare = text.trim_start_matches([' ', '\t', '#']);
+    text.trim_start().starts_with('#').then_some(bare)
 }
 
 /// Returns the line, if it reads back as the same key and value.

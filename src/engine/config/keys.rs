@@ -119,7 +119,6 @@ const fn key(
 
 /// Why a key of LXC's past changes nothing.
 pub(super) const GONE: &str = "LXC has no such key since 2.1";
-const NO_AUTOSTART: &str = "wharf starts nothing by itself; `lxc-autostart` reads it";
 
 /// Where LXC mounts the root before it turns into `/`; wharf does not need one.
 const ROOTFS_MOUNT: &str = "/usr/lib/x86_64-linux-gnu/lxc/rootfs";
@@ -293,13 +292,13 @@ pub(super) const KEYS: &[Key] = &[
         .means("a variable of its first process alone"),
     key("lxc.environment.hooks", &[], F::Environment, Now, "")
         .means("a variable of hooks in it alone"),
-    key("lxc.start.auto", &[], F::Bool, Ignored(NO_AUTOSTART), "0")
+    key("lxc.start.auto", &[], F::Bool, Now, "0")
         .means("1: it is started with the host"),
-    key("lxc.start.delay", &[], F::Unsigned, Ignored(NO_AUTOSTART), "0")
+    key("lxc.start.delay", &[], F::Unsigned, Now, "0")
         .means("how long the next one waits for it, in seconds"),
-    key("lxc.start.order", &[], F::Signed, Ignored(NO_AUTOSTART), "0")
+    key("lxc.start.order", &[], F::Signed, Now, "0")
         .means("its place in the order of starts"),
-    key("lxc.group", &[], F::Group, Ignored(NO_AUTOSTART), "")
+    key("lxc.group", &[], F::Group, Now, "")
         .means("groups of containers that are started together"),
     key("lxc.monitor.unshare", &[], F::Unsigned, Now, "0")
         .means("1: its supervisor and hooks have mounts of their own"),

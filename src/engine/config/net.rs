@@ -194,14 +194,6 @@ impl Interfaces {
         self.part(index, name, value, place)
     }
 
-    fn unnumbered_index(&self, name: &str, value: &str) -> Option<u32> {
-        if name == "type" && !value.is_empty() {
-            let last = self.by_index.keys().next_back();
-            return Some(last.map_or(0, |it| it.saturating_add(1)));
-        }
-        self.current
-    }
-
     fn part(
         &mut self,
         index: u32,

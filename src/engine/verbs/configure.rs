@@ -5,7 +5,7 @@ mod findings;
 mod migrate;
 
 pub use findings::{Finding, FindingKind};
-pub use migrate::Scope;
+pub use migrate::MigrationScope;
 
 use crate::engine::cgroup::spelling::of_key;
 pub use crate::engine::config::ConfigLine;
@@ -28,7 +28,7 @@ pub struct ConfigChange {
 
 /// What becomes of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum ChangeFate {
     /// The file is replaced.
     Written,
     /// It is only shown.
@@ -94,13 +94,18 @@ impl Engine {
         Ok(value.lines().map(str::to_owned).collect())
     }
 
+    /// Returns one of LXC's settings for the whole host; none: it is not set.
+    pub fn system_setting(&self, key: &str) -> Option<String> {
+        config::system_setting(self.lxcpath.host(), key, self.lxcpath.given())
+    }
+
     /// Sets a key, in the spelling in which the file has it.
     pub fn config_set(
         &self,
         file: ConfigFile<'_>,
         (key, value): (&str, &str),
         how: SetHow,
-        fate: Fate,
+        fate: ChangeFate,
     ) -> Result<ConfigChange, Error> {
         self.change(file, fate, &|draft| match (file, of_key(key)) {
             // A limit may stand there for the other version of cgroups as well.
@@ -119,7 +124,7 @@ impl Engine {
         file: ConfigFile<'_>,
         key: &str,
         value: Option<&str>,
-        fate: Fate,
+        fate: ChangeFate,
     ) -> Result<ConfigChange, Error> {
         self.change(file, fate, &|draft| {
             self.is_ours(draft, file).and_then(|()| unset(draft, key, value))
@@ -130,12 +135,12 @@ impl Engine {
     fn change(
         &self,
         file: ConfigFile<'_>,
-        fate: Fate,
+        fate: ChangeFate,
         change: &dyn Fn(&mut Draft) -> Result<(), Error>,
     ) -> Result<ConfigChange, Error> {
         let mut draft = match fate {
-            Fate::Written => Draft::open(self, CHANGE, file)?,
-            Fate::Shown => Draft::read(self, CHANGE, file)?,
+            ChangeFate::Written => Draft::open(self, CHANGE, file)?,
+            ChangeFate::Shown => Draft::read(self, CHANGE, file)?,
         };
         let refused = refusals(&draft.survey());
         change(&mut draft)?;
@@ -153,7 +158,7 @@ impl Engine {
         }
         let change =
             ConfigChange { before: draft.before().to_vec(), after: draft.document.to_bytes() };
-        if fate == Fate::Written {
+        if fate == ChangeFate::Written {
             draft.write()?;
         }
         Ok(change)

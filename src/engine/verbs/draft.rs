@@ -1,5 +1,5 @@
-//! A configuration under edit: locked, changed as text, read again, and replaced in one step. It is
-//! the only way in which wharf changes a configuration that exists.
+//! A configuration under edit: locked, changed as text, read again, and replaced in one step. Every
+//! command that edits one does it so.
 
 use std::error::Error as StdError;
 use std::path::{Path, PathBuf};

@@ -25,6 +25,15 @@ impl Interfaces {
         Some(format!("lxc.net.{index}.{}", find(name)?.name))
     }
 
+    /// Returns the interface that a line without an index is about.
+    pub(super) fn unnumbered_index(&self, name: &str, value: &str) -> Option<u32> {
+        if name == "type" && !value.is_empty() {
+            let last = self.by_index.keys().next_back();
+            return Some(last.map_or(0, |it| it.saturating_add(1)));
+        }
+        self.current
+    }
+
     /// Lists what is set, by today's names.
     pub(in crate::engine::config) fn lines(
         &self,

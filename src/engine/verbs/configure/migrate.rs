@@ -9,7 +9,7 @@ use crate::engine::{Engine, Error, ErrorKind};
 
 /// What is spelled anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum MigrationScope {
     /// Settings alone.
     Settings,
     /// Settings, and comments that are settings behind `#`, as LXC's own program does.
@@ -24,7 +24,7 @@ impl Engine {
     pub fn config_migration(
         &self,
         file: ConfigFile<'_>,
-        scope: Scope,
+        scope: MigrationScope,
     ) -> Result<ConfigChange, Error> {
         let mut draft = Draft::read(self, CHANGE, file)?;
         migrate(&mut draft, scope)?;
@@ -68,7 +68,7 @@ fn free_name(draft: &Draft) -> Option<PathBuf> {
     all.into_iter().find(|it| it.symlink_metadata().is_err())
 }
 
-fn migrate(draft: &mut Draft, scope: Scope) -> Result<(), Error> {
+fn migrate(draft: &mut Draft, scope: MigrationScope) -> Result<(), Error> {
     let old = draft.survey();
     let backend = old.backend().map(str::to_owned);
     let mut gone = Vec::new();
@@ -89,14 +89,40 @@ fn migrate(draft: &mut Draft, scope: Scope) -> Result<(), Error> {
             typed.map_err(|why| draft.failed(ErrorKind::Invalid, ConfigureError::Line(why)))?;
         }
     }
-    draft.document.remove(&gone);
-    if scope == Scope::Comments {
-        // An interface without a number is that of no line.
-        draft.document.rewrite_comments(|key| Survey::today(key).filter(|it| it != key));
+    if scope == MigrationScope::Comments {
+        migrate_comments(draft, &old);
     }
+    draft.document.remove(&gone);
     let new = draft.survey();
     if old.errors.len() != new.errors.len() || !old.means_the_same(&new) {
         return Err(draft.failed(ErrorKind::Invalid, ConfigureError::Unlike(UNLIKE)));
     }
     Ok(())
+}
+
+fn migrate_comments(draft: &mut Draft, old: &Survey) {
+    for (number, key, value) in draft.document.commented() {
+        let Some(today) = commented_key(draft, old, number, &key).filter(|it| *it != key) else {
+            continue;
+        };
+        let typed = format!("dir:{value}");
+        let untyped = key == "lxc.rootfs" && !value.is_empty() && !Survey::has_type(&value);
+        draft.document.put_commented(number, (&today, if untyped { &typed } else { &value }));
+    }
+}
+
+/// Returns today's name of the key of a comment: of an interface without a number, the one that the
+/// lines above it describe.
+fn commented_key(draft: &Draft, old: &Survey, number: usize, key: &str) -> Option<String> {
+    let Some(part) = key.strip_prefix("lxc.network.") else { return Survey::today(key) };
+    if Survey::today(key).is_some() {
+        return Survey::today(key);
+    }
+    let above = old
+        .lines
+        .iter()
+        .filter(|it| it.place.as_ref().is_some_and(|it| it.file == draft.file && it.line < number));
+    let mut nets = above.filter_map(|it| it.today.as_deref()?.strip_prefix("lxc.net."));
+    let (index, _) = nets.next_back()?.split_once('.')?;
+    Survey::today(&format!("lxc.network.{index}.{part}"))
 }
