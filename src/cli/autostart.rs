@@ -67,6 +67,9 @@ pub(super) struct Tally {
     pub(super) failed: usize,
 }
 
+/// The longest turn, so that no clock overflows.
+const LONGEST: Duration = Duration::from_hours(24 * 365);
+
 /// Gives each its turn, at most `patience` long, and hands failures to `report`.
 pub(super) fn run(
     engine: &Engine,
@@ -102,6 +105,7 @@ fn together(
 ) -> Vec<Error> {
     let begin = |it: &&Autostart| begin(engine, &it.name, turn, patience);
     let turns: Vec<_> = part.iter().map(begin).collect();
+    let patience = patience.min(LONGEST);
     let limit = Instant::now() + patience + KILLING;
     let results = part.iter().zip(turns);
     results.filter_map(|(it, result)| ended(&result, limit, &it.name, turn).err()).collect()

@@ -11,7 +11,9 @@ pub(in crate::engine) mod snaps;
 mod take_away;
 mod upper;
 
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -102,7 +104,7 @@ impl Store {
     /// Returns whether LXC's `lxc-create` is making the container: it holds a lock of the file that
     /// marks it as incomplete. One that was killed has left the file alone.
     pub(in crate::engine) fn is_being_made(&self, name: &Name) -> bool {
-        let mut options = std::fs::OpenOptions::new();
+        let mut options = OpenOptions::new();
         let Ok(file) = options.read(true).write(true).open(self.partial_path(name)) else {
             return false;
         };
@@ -168,7 +170,7 @@ impl Store {
     /// Reads the container's configuration.
     pub(in crate::engine) fn read_config(&self, name: &Name) -> Result<Vec<u8>, StoreError> {
         let path = self.config_path(name);
-        std::fs::read(&path).map_err(|source| StoreError::Read { path, source })
+        read_regular(&path).map_err(|source| StoreError::Read { path, source })
     }
 
     /// Replaces the container's configuration with `content`.
@@ -276,6 +278,23 @@ fn configured_lxcpath(config: &Path) -> Option<PathBuf> {
     let document = Document::parse(&text);
     let last = document.values("lxc.lxcpath").last()?;
     last.starts_with('/').then(|| PathBuf::from(last))
+}
+
+/// Reads a whole file of moderate size. A pipe or device does not block: it is refused unread.
+pub(in crate::engine) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    const MAX_BYTES: u64 = 1 << 20;
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    if meta.len() > MAX_BYTES {
+        return Err(io::Error::other("it is larger than 1 MiB"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]

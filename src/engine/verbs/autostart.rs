@@ -73,7 +73,7 @@ impl Engine {
         let mut all = Vec::new();
         for (name, state) in self.list()? {
             // Whoever removes it meanwhile wins. What is refused in it, its start reports.
-            let Ok(text) = std::fs::read(store.config_path(&name)) else { continue };
+            let Ok(text) = store.read_config(&name) else { continue };
             all.push(described(
                 name.clone(),
                 state,
@@ -97,7 +97,8 @@ fn described(name: Name, state: State, survey: &Survey) -> Autostart {
     Autostart {
         is_auto: number("lxc.start.auto") == 1,
         order: number("lxc.start.order"),
-        delay: Duration::from_secs(u64::try_from(number("lxc.start.delay")).unwrap_or(0)),
+        // Nobody waits for longer than a day, and a clock must not overflow.
+        delay: Duration::from_secs(number("lxc.start.delay").clamp(0, 86_400).unsigned_abs()),
         groups: values("lxc.group").into_iter().map(str::to_owned).collect(),
         needs,
         name,
