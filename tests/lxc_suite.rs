@@ -12,14 +12,13 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
 use support::can_run_containers;
 
 /// Where all of them keep their containers.
 const LXCPATH: &str = "/var/lib/lxc";
-/// How long one may take; they wait for minutes for what does not come.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// Seconds that one may take; they wait for minutes for what does not come.
+const PATIENCE: &str = "180";
 /// Shows the file `$0` as LXC's configuration of new containers, if the host lacks what that one
 /// needs, and runs the rest of the arguments.
 const WITHOUT_BRIDGE: &str = "test -e /sys/class/net/lxcbr0 || \
@@ -42,27 +41,16 @@ fn run(program: &Path, links: Option<&Path>) -> Ended {
     let scratch = tempfile::tempdir().unwrap();
     let plain = tempfile::NamedTempFile::new().unwrap();
     fs::write(plain.path(), "lxc.net.0.type = empty\n").unwrap();
-    let mut command = Command::new("unshare");
-    command.args(["-m", "sh", "-c", WITHOUT_BRIDGE]).arg(plain.path()).arg(program);
+    let mut command = Command::new("timeout");
+    command.args(["-k", "5", PATIENCE, "unshare", "-m", "sh", "-c", WITHOUT_BRIDGE]);
+    command.arg(plain.path()).arg(program);
     command.env("PATH", path).current_dir(scratch.path()).stdin(File::open("/dev/null").unwrap());
-    let mut child = command.stdout(to()).stderr(to()).spawn().unwrap();
-    let end = Instant::now() + PATIENCE;
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break Some(status);
-        }
-        if Instant::now() > end {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            break None;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    };
+    let status = command.stdout(to()).stderr(to()).status().unwrap();
     let said = fs::read_to_string(output.path()).unwrap_or_default();
     let lines: Vec<&str> = said.lines().collect();
     let last = lines.len().saturating_sub(25);
     let said = lines.get(last..).unwrap_or_default().join("\n");
-    Ended { passed: status.is_some_and(|it| it.success()), said }
+    Ended { passed: status.success(), said }
 }
 
 /// Ends and removes what a test has left, by LXC's own commands.
