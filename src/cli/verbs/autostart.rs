@@ -48,9 +48,9 @@ pub(super) const AUTOSTART: Subcommand = Subcommand {
     },
     run: autostart,
     notes: "\
-Starts each container with `lxc.start.auto = 1` that does not run. Without -g or -a only those that
-are in no group (`lxc.group`); -g names groups, separated by commas, and an empty entry stands for
-the containers in no group: `-g onboot,` starts the group onboot, and then those.
+Starts each container with `lxc.start.auto = 1` that does not run. Without -g or -a only those
+that are in no group (`lxc.group`); -g names groups, separated by commas, and an empty entry
+stands for the containers in no group: `-g onboot,` starts the group onboot, and then those.
 
 Lower values of `lxc.start.order` come first. Containers with the same one are started at the same
 time, except that `lxc.start.delay` holds up what comes after, and that a container which shares a

@@ -34,10 +34,11 @@ pub(super) const CGROUP: Subcommand = Subcommand {
     },
     run: cgroup,
     notes: "\
-FILE is any file of any controller, by its name: memory.max, cpu.shares, pids.max ….
-Without FILE all are listed, with their values and what they mean. Without VALUE it is read. A change lasts until the container stops; with --keep it is also
-written to the configuration, as lxc.cgroup2.FILE (or lxc.cgroup.FILE), or as both if both are
-there. An empty VALUE clears a list, such as cpuset.cpus.
+FILE is any file of any controller, by its name: memory.max, cpu.shares, pids.max …. Without FILE
+all are listed, with their values and what they mean. Without VALUE it is read. A change lasts
+until the container stops; with --keep it is also written to the configuration, as
+lxc.cgroup2.FILE (or lxc.cgroup.FILE), or as both if both are there. An empty VALUE clears a list,
+such as cpuset.cpus.
 
 With --keep on a container that is stopped, or with a whole key such as lxc.cgroup2.memory.max for
 FILE, only the configuration is changed; an empty VALUE takes the limit out of it.

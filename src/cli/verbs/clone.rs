@@ -51,14 +51,15 @@ pub(super) const CLONE: Subcommand = Subcommand {
     },
     run: clone,
     notes: "\
-Copies a stopped container with its files, configuration and hooks. The copy gets its own host name and
-hardware addresses, and the paths of files beside the configuration become its own. On file systems that
-can share blocks (btrfs, XFS) the copy takes no space until one of both changes. With -S the copy is an
-overlay over the container's files, which must stay: the container cannot be destroyed while it has such
-copies. Hooks of `lxc.hook.clone` run on the copy; if one fails, nothing is left.
+Copies a stopped container with its files, configuration and hooks. The copy gets its own host
+name and hardware addresses, and the paths of files beside the configuration become its own. On
+file systems that can share blocks (btrfs, XFS) the copy takes no space until one of both changes.
+With -S the copy is an overlay over the container's files, which must stay: the container cannot
+be destroyed while it has such copies. Hooks of `lxc.hook.clone` run on the copy; if one fails,
+nothing is left.
 
-With -a a running container is copied as its files are at that moment; programs inside may find in the
-copy what they find after a power failure.
+With -a a running container is copied as its files are at that moment; programs inside may find in
+the copy what they find after a power failure.
 
 Examples:
   wharf clone web web2                         copies all files
@@ -73,9 +74,9 @@ pub(super) const RENAME: Subcommand = Subcommand {
     },
     run: rename,
     notes: "\
-Gives a stopped container another name: its directory, the paths of that in its configuration, and its
-host name, also in /etc/hostname. No file is copied. One with snapshots, or on whose files others are
-based, is refused. If the command is killed in the middle, the next one completes it.",
+Gives a stopped container another name: its directory, the paths of that in its configuration, and
+its host name, also in /etc/hostname. No file is copied. One with snapshots, or on whose files
+others are based, is refused. If the command is killed in the middle, the next one completes it.",
 };
 
 fn clone(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {

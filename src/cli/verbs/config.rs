@@ -53,8 +53,9 @@ Actions:
                          difference, asks, and keeps the old one as config.backup
   keys [WORD]            explain the keys, or those whose names contain WORD
 
-A change is checked as a start reads it, with all includes, and then made in one step; the file keeps
-its owner and mode. A file that is a link is not changed. An empty VALUE clears what was included.
+A change is checked as a start reads it, with all includes, and then made in one step; the file
+keeps its owner and mode. A file that is a link is not changed. An empty VALUE clears what was
+included.
 
 Each key of `keys` has its meaning and what this host makes of it:
   works    it has its effect
@@ -62,7 +63,8 @@ Each key of `keys` has its meaning and what this host makes of it:
   ignored  it is accepted and changes nothing
 `*` stands for the free part of a key, N for the number of an interface.
 
-Exit code: 0; 1 if it failed, `check` found a line that is refused, or `get` a key that is not set.
+Exit code: 0; 1 if it failed, `check` found a line that is refused, or `get` a key that is not
+set.
 
 Examples:
   wharf config set web lxc.start.auto 1

@@ -83,9 +83,9 @@ and runs a shell below an init of wharf's own.
 Without -f the configuration starts from /etc/lxc/default.conf, if there is one, with wharf's own
 defaults for what it does not set. What wharf does not support yet is left out, and listed, and so
 is a network interface whose bridge this host does not have.
--f also takes a template of wharf's, for the network: complex, empty-netns, macvlan, no-netns, phys,
-veth or vlan, with links and addresses to be changed in the copy or by -s. A file of such a name is
-given as ./macvlan.
+-f also takes a template of wharf's, for the network: complex, empty-netns, macvlan, no-netns,
+phys, veth or vlan, with links and addresses to be changed in the copy or by -s. A file of such a
+name is given as ./macvlan.
 --system gives a root with an init, such as systemd or busybox, what that needs: the capabilities of
 LXC's common.conf, its own cgroups, terminals and /run. Root in such a container can do more.
 --from unpacks a root of the container's own: from a tar archive of one (plain, or compressed by
@@ -122,8 +122,8 @@ pub(super) const DESTROY: Subcommand = Subcommand {
     },
     run: destroy,
     notes: "\
-Removes LXCPATH/NAME, with the configuration and a root in it. A root elsewhere is kept, and so are the
-lower directories of an overlay. Without -f, a running container is refused.",
+Removes LXCPATH/NAME, with the configuration and a root in it. A root elsewhere is kept, and so
+are the lower directories of an overlay. Without -f, a running container is refused.",
 };
 
 fn create(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {

@@ -24,8 +24,9 @@ pub(super) const LOGS: Subcommand = Subcommand {
     },
     run: logs,
     notes: "\
-Prints the latest output of the console, which is that of the last run if the container is stopped.
-Without --raw colours are left out, and what else a terminal would act on is shown as text.
+Prints the latest output of the console, which is that of the last run if the container is
+stopped. Without --raw colours are left out, and what else a terminal would act on is shown as
+text.
 
 Examples:
   wharf logs web

@@ -49,9 +49,10 @@ pub(super) const START: Subcommand = Subcommand {
     },
     run: start,
     notes: "\
-Several containers are started at the same time. Without COMMAND, pid 1 is `lxc.init.cmd` of the configuration, or /sbin/init. If `lxc.execute.cmd`
-is the same, as in what `create` makes of the host's files, the command is pid 2, and pid 1 is an
-init of wharf's own, which reaps, halts and restarts.
+Several containers are started at the same time. Without COMMAND, pid 1 is `lxc.init.cmd` of the
+configuration, or /sbin/init. If `lxc.execute.cmd` is the same, as in what `create` makes of the
+host's files, the command is pid 2, and pid 1 is an init of wharf's own, which reaps, halts and
+restarts.
 
 Examples:
   wharf start web db

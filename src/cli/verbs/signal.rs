@@ -26,9 +26,9 @@ pub(super) const SIGNAL: Subcommand = Subcommand {
     },
     run: signal,
     notes: "\
-SIGNAL is a name, with or without SIG, or a number. PID is the pid on the host, as in `wharf ps`; one
-that is not in the container is refused. The kernel never delivers to pid 1 a signal that it has
-no handler for.
+SIGNAL is a name, with or without SIG, or a number. PID is the pid on the host, as in `wharf ps`;
+one that is not in the container is refused. The kernel never delivers to pid 1 a signal that it
+has no handler for.
 
 Examples:
   wharf signal web HUP

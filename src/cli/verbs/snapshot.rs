@@ -36,10 +36,10 @@ pub(super) const SNAPSHOT: Subcommand = Subcommand {
     },
     run: snapshot,
     notes: "\
-Keeps the state of a stopped container: its files, its configuration and what is beside it. Snapshots are
-numbered, and LXC's lxc-snapshot knows them as well. Of an overlay only what the container has changed is
-kept; on file systems that can share blocks (btrfs, XFS) a snapshot takes no space until something
-changes.
+Keeps the state of a stopped container: its files, its configuration and what is beside it.
+Snapshots are numbered, and LXC's lxc-snapshot knows them as well. Of an overlay only what the
+container has changed is kept; on file systems that can share blocks (btrfs, XFS) a snapshot takes
+no space until something changes.
 
   wharf snapshot NAME                 takes one, and prints what it is called
   wharf snapshot NAME list            lists them: name, time, size, comment
@@ -48,9 +48,9 @@ changes.
                                       makes the container NEW of it, with addresses of its own
   wharf snapshot NAME delete SNAP     removes SNAP; `all` removes every one
 
-Until a restored container is whole, the old one stays; then both are exchanged in one step, and the old
-one is removed. A root outside of the container's directory stays where it is, unused. Directories
-beside the root are in no snapshot, and stay as they are.",
+Until a restored container is whole, the old one stays; then both are exchanged in one step, and
+the old one is removed. A root outside of the container's directory stays where it is, unused.
+Directories beside the root are in no snapshot, and stay as they are.",
 };
 
 fn snapshot(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {

@@ -30,10 +30,11 @@ pub(super) const STOP: Subcommand = Subcommand {
     },
     run: stop,
     notes: "\
-Several containers are stopped at the same time. Sends init the signal that asks it to halt (`lxc.signal.halt`), waits, and kills what is left. A
-frozen container is thawed first. The kernel never delivers to pid 1 a signal that it has no handler
-for. If init has none for the halt signal, it gets SIGTERM if it handles that; otherwise the other
-processes get SIGTERM, and init is killed two seconds later, or as soon as they are gone.
+Several containers are stopped at the same time. Sends init the signal that asks it to halt
+(`lxc.signal.halt`), waits, and kills what is left. A frozen container is thawed first. The kernel
+never delivers to pid 1 a signal that it has no handler for. If init has none for the halt signal,
+it gets SIGTERM if it handles that; otherwise the other processes get SIGTERM, and init is killed
+two seconds later, or as soon as they are gone.
 
 With -W or --nokill nothing is killed. If init would receive neither signal, none is sent, and the
 command fails.
@@ -44,8 +45,8 @@ With -k init gets `lxc.signal.stop` if that is not SIGKILL and init handles it; 
 With -r init is asked to restart (`lxc.signal.reboot`). If it has no handler for that, or does not
 restart in time, the container is stopped and started again, as it was started before.
 
-Exit code: 0 stopped (-W: asked; -r: runs again); 1 failed (-W, --nokill: init would not receive the
-signal; --nokill: it did not end in time); 2 it was not running.
+Exit code: 0 stopped (-W: asked; -r: runs again); 1 failed (-W, --nokill: init would not receive
+the signal; --nokill: it did not end in time); 2 it was not running.
 
 Examples:
   wharf stop web db

@@ -36,8 +36,8 @@ pub(super) const TOP: Subcommand = Subcommand {
     run: top,
     notes: "\
 Prints a table of the running containers at once and then in each interval; rates are those of the
-interval, and the first table has none. %CPU is the share of one processor. With --json, prints one
-object per line for each table. `wharf` without a command shows the same live.
+interval, and the first table has none. %CPU is the share of one processor. With --json, prints
+one object per line for each table. `wharf` without a command shows the same live.
 
 Examples:
   wharf top -d 10 -c 6
