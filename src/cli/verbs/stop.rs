@@ -25,7 +25,11 @@ pub(super) const STOP: Subcommand = Subcommand {
             .arg(timeout("How long to wait before the kill [default: 60; -1 waits forever]"))
             .arg(args::flag("nokill", None, "Fail when the time is up, instead of killing"))
             .arg(args::flag("nolock", None, "Accepted with -k, as LXC does").hide(true))
-            .arg(args::flag("reboot", Some('r'), "Ask it to restart, and wait until it runs again"));
+            .arg(args::flag(
+                "reboot",
+                Some('r'),
+                "Ask it to restart, and wait until it runs again",
+            ));
         chosen::changed(command)
     },
     run: stop,
