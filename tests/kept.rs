@@ -219,8 +219,12 @@ fn restore_and_delete(lxcpath: &Lxcpath, web: &str) {
     // What no snapshot keeps stays.
     fs::create_dir(at(lxcpath, web, "share")).unwrap();
     fs::write(at(lxcpath, web, "share/file"), "shared").unwrap();
+    fs::write(at(lxcpath, web, ".secret"), "hidden").unwrap();
+    fs::write(at(lxcpath, web, "web.log"), "lines").unwrap();
     lxcpath.ok(&["snapshot", web, "restore", "snap0"]);
     assert_eq!(read(at(lxcpath, web, "share/file")), "shared");
+    assert_eq!(read(at(lxcpath, web, ".secret")), "hidden");
+    assert_eq!(read(at(lxcpath, web, "web.log")), "lines");
     assert_eq!(inside(lxcpath, web, "cat /state /etc/hostname"), "firstweb\n");
     assert!(!read(at(lxcpath, web, "config")).contains("LATER"));
     assert_eq!(value(lxcpath, web, "lxc.net.0.hwaddr"), "00:16:3e:aa:bb:cc");
@@ -278,6 +282,66 @@ fn snapshots_come_back_after_a_restore_that_was_killed() {
     fs::create_dir_all(snaps.join(".snap1.new/draft/rootfs")).unwrap();
     lxcpath.ok(&["create", &lxcpath.name("third")]);
     assert_eq!(fs::read_dir(&snaps).unwrap().count(), 1);
+}
+
+/// A restore that was killed just after the exchange has left the old container in the draft.
+fn kill_restore(lxcpath: &Lxcpath, name: &str) {
+    let draft = lxcpath.path().join(format!(".{name}.new"));
+    let old = lxcpath.path().join(name);
+    fs::create_dir(&draft).unwrap();
+    fs::rename(&old, draft.join("draft")).unwrap();
+    fs::create_dir_all(old.join("rootfs")).unwrap();
+    fs::copy(draft.join("draft/config"), old.join("config")).unwrap();
+    fs::write(old.join(".wharf-replaces"), "").unwrap();
+}
+
+/// The same before there was a mark: the snapshots alone had been moved.
+fn kill_moves(lxcpath: &Lxcpath, name: &str) {
+    let draft = lxcpath.path().join(format!(".{name}.new/draft"));
+    fs::create_dir_all(draft.join("rootfs")).unwrap();
+    for it in ["snaps", "share"] {
+        fs::rename(at(lxcpath, name, it), draft.join(it)).unwrap();
+    }
+}
+
+#[test]
+fn every_command_gives_back_first_what_a_killed_restore_has_left() {
+    let lxcpath = Lxcpath::new();
+    let Some(web) = web(&lxcpath) else { return };
+    let copy = lxcpath.name("copy");
+    fs::create_dir(at(&lxcpath, &web, "share")).unwrap();
+    fs::write(at(&lxcpath, &web, "share/file"), "shared").unwrap();
+    lxcpath.ok(&["snapshot", &web]);
+    let check = |args: &[&str], code, said: &str| {
+        kill_restore(&lxcpath, &web);
+        let output = lxcpath.wharf(args);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", told(&output));
+        assert!(told(&output).contains(said), "{args:?}: {}", told(&output));
+        assert_eq!(read(at(&lxcpath, &web, "share/file")), "shared", "{args:?}");
+        assert!(at(&lxcpath, &web, "snaps/snap0/config").exists(), "{args:?}");
+        assert!(!lxcpath.path().join(format!(".{web}.new")).exists(), "{args:?}");
+    };
+    check(&["snapshot", &web, "list"], 0, "snap0");
+    check(&["snapshot", &web], 0, "snap1\n");
+    check(&["snapshot", &web, "delete", "snap1"], 0, "");
+    check(&["snapshot", &web, "restore", "snap0"], 0, "");
+    check(&["rename", &web, &copy], 1, "it has snapshots in");
+    check(&["destroy", &web], 1, "it has snapshots in");
+    check(&["clone", &web, &copy], 0, "");
+    kill_moves(&lxcpath, &web);
+    let said = lxcpath.refused(&["rename", &web, "other"], 1);
+    assert!(said.contains("it has snapshots in"), "{said}");
+    kill_moves(&lxcpath, &web);
+    assert_eq!(lxcpath.ok(&["snapshot", &web]), "snap1\n");
+    // What is in the way of one is not lost for it.
+    kill_restore(&lxcpath, &web);
+    fs::create_dir_all(at(&lxcpath, &web, "snaps/snap0")).unwrap();
+    for args in [&["snapshot", &web][..], &["rename", &web, "x"], &["destroy", "-f", &web]] {
+        let said = lxcpath.refused(args, 1);
+        assert!(said.contains("cannot be moved back to"), "{args:?}: {said}");
+    }
+    fs::remove_dir(at(&lxcpath, &web, "snaps/snap0")).unwrap();
+    assert_eq!(lxcpath.ok(&["snapshot", &web]), "snap2\n");
 }
 
 #[test]

@@ -7,6 +7,7 @@ pub(in crate::engine) mod groups;
 pub(in crate::engine) mod halt;
 pub mod oom;
 pub(in crate::engine) mod order;
+pub(in crate::engine) mod pending;
 pub(in crate::engine) mod reclaim;
 pub(in crate::engine) mod record;
 pub(in crate::engine) mod removal;

@@ -3,6 +3,7 @@
 //! Never follows a link where it writes or removes, and never crosses a mount.
 
 pub(in crate::engine) mod dependents;
+mod give_back;
 mod lock;
 mod remove;
 mod replace;
@@ -17,11 +18,12 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub(in crate::engine) use give_back::mark_successor;
 pub(in crate::engine) use lock::Lock;
 pub(in crate::engine) use remove::IN_DRAFT;
 pub(in crate::engine) use remove::{RemoveError, remove_tree};
 pub(in crate::engine) use take_away::{
-    mount_below, move_along, remove_below, remove_dir, remove_draft, remove_drafts, take_away,
+    has_draft, mount_below, remove_below, remove_dir, remove_draft, remove_drafts, take_away,
 };
 pub(in crate::engine) use upper::{UpperClaim, claim_upper, tidy_uppers};
 

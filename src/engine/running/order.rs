@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::cgroup::{Hierarchies, Hierarchy};
 use crate::engine::config::{self, Config};
 use crate::engine::running::reclaim::reclaim;
-use crate::engine::running::{record, renaming};
+use crate::engine::running::{pending, record};
 use crate::engine::store::Store;
 use crate::engine::terms::spec::Spec;
 use crate::engine::{Error, ErrorKind, Lxcpath, Name, Verb};
@@ -40,7 +40,8 @@ impl Start {
     ) -> Result<(Config, Spec), Error> {
         let store = Store::new(lxcpath);
         self.exists(verb, lxcpath, name)?;
-        renaming::settle_if_free(&store, name);
+        pending::settle_if_free(&store, name)
+            .map_err(|source| Error::new(verb, name, ErrorKind::Failed, source))?;
         store.tidy(name);
         record::remove_drafts(lxcpath);
         // A run that was killed may hold what is needed now; the start itself reports why it could

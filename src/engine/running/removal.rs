@@ -37,11 +37,12 @@ pub(in crate::engine) enum RemovalError {
 /// Removes `LXCPATH/NAME`, and the record of the container's last run. A root outside is not
 /// touched.
 pub(in crate::engine) fn remove(store: &Store, name: &Name) -> Result<(), RemovalError> {
+    // It may hold snapshots of the container.
+    remove_draft(store, name)?;
     if let Some(config) = check(store, name)? {
         run_hooks(&config, name)?;
     }
     let bases = dependents::bases(&store.dir(name));
-    remove_draft(store, name)?;
     take_away(store, name)?;
     let own = Dependent::of(store, name);
     // Of one that stays listed, the next check sees that it is gone.

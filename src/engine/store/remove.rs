@@ -34,6 +34,11 @@ pub(in crate::engine) enum RemoveError {
     Immutable(PathBuf),
     #[error("remove {path}: {}", words(source))]
     Remove { path: PathBuf, source: io::Error },
+    #[error(
+        "{} belongs to the container and cannot be moved back to {}: {}; move it there, or where \
+         nothing is in its way", from.display(), to.display(), words(source)
+    )]
+    GiveBack { from: PathBuf, to: PathBuf, source: io::Error },
     /// By another process.
     #[error("{0}")]
     Elsewhere(String),

@@ -1,24 +1,20 @@
 //! Removes directories of the lxcpath: a container's own, and incomplete creations and removals.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 
-use super::remove::{IN_DRAFT, RemoveError, remove_container, remove_tree};
+use super::give_back::give_back;
+use super::remove::{RemoveError, remove_container, remove_tree};
 use super::{Store, draft_name, drafted};
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::host::mapped::{self, MappedJob, Removes};
 use crate::engine::host::mountinfo;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::progress::Progress;
-
-/// The directories in a container's that a copy has of its own, and one that is there while an image
-/// is unpacked.
-const ROOT_PARTS: [&str; 3] = ["rootfs", "overlay", "spare"];
 
 /// Removes the container's directory in one step, as others see it.
 pub(in crate::engine) fn take_away(store: &Store, name: &Name) -> Result<(), RemoveError> {
@@ -55,16 +51,21 @@ fn or_as_its_users(
     }
 }
 
-/// Removes what a killed creation or removal has left under its hidden name. The caller holds the
-/// container's lock. Returns whether there was something.
+/// Removes what a killed creation or removal has left under its hidden name, once the container has
+/// back what is its own in there: without that, nothing is removed. The caller holds its lock. Returns whether there was something.
 pub(in crate::engine) fn remove_draft(store: &Store, name: &Name) -> Result<bool, RemoveError> {
-    let draft = draft_name(name);
-    let there = exists(&store.lxcpath().join(&draft)) && drafted(store.lxcpath(), &draft).is_some();
+    let there = has_draft(store, name);
     if there {
-        give_back(store, name, &draft)?;
-        remove_dir(store.lxcpath(), &draft)?;
+        give_back(store, name)?;
+        remove_dir(store.lxcpath(), &draft_name(name))?;
     }
     Ok(there)
+}
+
+/// Returns whether there is such a directory.
+pub(in crate::engine) fn has_draft(store: &Store, name: &Name) -> bool {
+    let draft = draft_name(name);
+    exists(&store.lxcpath().join(&draft)) && drafted(store.lxcpath(), &draft).is_some()
 }
 
 /// Removes all of them in a store but those on which a command is working.
@@ -78,31 +79,6 @@ pub(in crate::engine) fn remove_drafts(store: &Store) {
             _ = remove_draft(store, &name);
         }
     }
-}
-
-/// Gives a container back what was moved along to the draft of its successor, when a restore was
-/// killed.
-fn give_back(store: &Store, name: &Name, draft: &str) -> Result<(), RemoveError> {
-    let successor = store.lxcpath().join(draft).join(OsStr::from_bytes(IN_DRAFT.to_bytes()));
-    if !exists(&successor) || !exists(&store.dir(name)) {
-        return Ok(());
-    }
-    move_along(&successor, &store.dir(name))
-        .map_err(|source| RemoveError::Remove { path: successor, source })
-}
-
-/// Moves the directories that are no part of a root, such as that of the snapshots, from the directory
-/// of a container to that of its successor, or back. What has a namesake there stays.
-pub(in crate::engine) fn move_along(from: &Path, to: &Path) -> io::Result<()> {
-    let entries: Vec<_> = std::fs::read_dir(from)?.collect::<io::Result<_>>()?;
-    for entry in entries {
-        let name = entry.file_name();
-        let goes = entry.file_type()?.is_dir() && !ROOT_PARTS.iter().any(|it| name == *it);
-        if goes && !exists(&to.join(&name)) {
-            std::fs::rename(entry.path(), to.join(name))?;
-        }
-    }
-    Ok(())
 }
 
 fn exists(path: &Path) -> bool {

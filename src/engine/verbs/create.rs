@@ -30,6 +30,7 @@ use crate::engine::entry::superblock;
 use crate::engine::image::{self, Image, ImageError, Unpacked};
 use crate::engine::running::command_socket::SeatError;
 use crate::engine::running::event::{self, What};
+use crate::engine::running::pending;
 use crate::engine::store::{
     IN_DRAFT, RemoveError, Store, StoreError, draft_name, remove_dir, remove_draft,
 };
@@ -278,7 +279,7 @@ impl Creation<'_> {
     /// Checks that nothing is in the way, and removes what an interrupted creation has left.
     pub(super) fn clear_place(&self) -> Result<(), CreateError> {
         let dir = self.store.dir(self.name);
-        self.clear_draft()?;
+        pending::settle(&self.store, self.name)?;
         if self.store.partial_path(self.name).exists() {
             if self.store.is_being_made(self.name) {
                 return Err(CreateError::Store(StoreError::Busy(self.name.clone())));
@@ -286,11 +287,6 @@ impl Creation<'_> {
             remove_dir(self.store.lxcpath(), self.name.as_str())?;
         }
         if dir.symlink_metadata().is_ok() { Err(CreateError::Exists(dir)) } else { Ok(()) }
-    }
-
-    /// Removes what an interrupted creation has left under the hidden name.
-    pub(super) fn clear_draft(&self) -> Result<(), CreateError> {
-        Ok(remove_draft(&self.store, self.name).map(drop)?)
     }
 
     /// Builds the directory under a hidden name, and has it put in place.
@@ -307,9 +303,9 @@ impl Creation<'_> {
         let made = make_new_dir(&path, DIR_MODE)
             .and_then(|()| fill(&path))
             .and_then(|()| put(&path, &target));
-        // It is empty once the container is in place; otherwise the first error is the one to
-        // report. The next command finds what could not be removed.
-        _ = remove_dir(self.store.lxcpath(), &hidden);
+        // It is empty once the container is in place, or holds what it replaced; otherwise the first
+        // error is the one to report. The next command finds what could not be removed.
+        _ = remove_draft(&self.store, self.name);
         made
     }
 

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::engine::running::command_socket::{Seat, SeatError};
+use crate::engine::running::pending;
 use crate::engine::running::reclaim::{self, ReclaimError};
 use crate::engine::running::record::{self, Record};
 use crate::engine::running::removal::{self, RemovalError};
-use crate::engine::running::renaming;
-use crate::engine::store::{Store, StoreError, remove_draft};
+use crate::engine::store::{Store, StoreError};
 use crate::engine::terms::patience::Patience;
 use crate::engine::verbs::proxmox::{self, Pct};
 use crate::engine::{Engine, Error, ErrorKind, Name, State, Verb};
@@ -86,8 +86,7 @@ impl Engine {
         check_owner(self, name)?;
         let store = Store::new(&self.lxcpath);
         let _lock = store.lock(name)?;
-        renaming::settle(&store, name);
-        let had_draft = remove_draft(&store, name).map_err(RemovalError::from)?;
+        let had_draft = pending::settle(&store, name).map_err(RemovalError::from)?;
         let had_record = Record::read(&self.lxcpath, name).is_some();
         // A start has to wait for this, and then finds it gone.
         let _seat = self.take_seat(name)?;

@@ -4,10 +4,11 @@
 use std::path::PathBuf;
 
 use super::create::{CreateError, Original, rename_new};
+use crate::engine::running::pending;
 use crate::engine::running::reclaim::{self, ReclaimError};
 use crate::engine::running::removal::{self, RemovalError};
-use crate::engine::running::renaming::{self, Renaming, RenamingError};
-use crate::engine::store::{RemoveError, Store, StoreError, remove_draft};
+use crate::engine::running::renaming::{Renaming, RenamingError};
+use crate::engine::store::{RemoveError, Store, StoreError};
 use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
 
 /// Why the container has its old name.
@@ -72,9 +73,9 @@ impl Engine {
             return Err(RenameError::Owned);
         }
         let _locks = [store.lock(old)?, store.lock(new)?];
-        renaming::settle(store, old);
-        renaming::settle(store, new);
-        remove_draft(store, new)?;
+        for it in [old, new] {
+            pending::settle(store, it)?;
+        }
         if !store.exists(old) {
             return Err(RenameError::Missing(store.config_path(old)));
         }

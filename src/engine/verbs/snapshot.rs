@@ -12,9 +12,10 @@ pub use restore::Restored;
 use super::create::{
     CONFIG_MODE, Copy, CopyKind, Create, CreateError, Creation, Original, make_dir, rename_new,
 };
+use crate::engine::running::pending;
 use crate::engine::running::reclaim::{self, ReclaimError};
 use crate::engine::running::removal::{self, RemovalError};
-use crate::engine::store::{Store, StoreError, size, snaps};
+use crate::engine::store::{RemoveError, Store, StoreError, size, snaps};
 use crate::engine::terms::progress::Progress;
 use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
 
@@ -55,6 +56,8 @@ enum SnapshotError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Reclaim(#[from] ReclaimError),
+    #[error(transparent)]
+    Pending(#[from] RemoveError),
     #[error("snapshot {snap}: {error}")]
     Removal { snap: Name, error: RemovalError },
     #[error("{0}; nothing was changed")]
@@ -87,9 +90,11 @@ impl SnapshotError {
             | Self::Replaced(RemovalError::Copied(_) | RemovalError::Unmanaged(_)) => {
                 ErrorKind::Invalid
             }
-            Self::Store(_) | Self::Reclaim(_) | Self::Removal { .. } | Self::Replaced(_) => {
-                ErrorKind::Failed
-            }
+            Self::Store(_)
+            | Self::Reclaim(_)
+            | Self::Pending(_)
+            | Self::Removal { .. }
+            | Self::Replaced(_) => ErrorKind::Failed,
         }
     }
 }
@@ -98,6 +103,8 @@ impl Engine {
     /// Lists the snapshots of `name`, the oldest number first.
     pub fn snapshots(&self, name: &Name) -> Result<Snapshots, Error> {
         let store = Store::new(&self.lxcpath);
+        pending::settle_if_free(&store, name)
+            .map_err(|error| Error::new(Verb::Snapshot, name, ErrorKind::Failed, error))?;
         let kept = snaps::store_of(&store, name);
         let dir = kept.lxcpath().spelled();
         if !store.exists(name) && !kept.lxcpath().exists() {
@@ -125,6 +132,7 @@ impl Engine {
         let deleted = (|| {
             let store = Store::new(&self.lxcpath);
             let _lock = store.lock(name)?;
+            pending::settle(&store, name)?;
             let kept = snaps::store_of(&store, name);
             let snap = find(&kept, snap)?;
             delete(&kept, &snap)
@@ -138,6 +146,7 @@ impl Engine {
         let deleted = (|| {
             let store = Store::new(&self.lxcpath);
             let _lock = store.lock(name)?;
+            pending::settle(&store, name)?;
             let kept = snaps::store_of(&store, name);
             let names = snaps::names(&kept);
             if names.is_empty() {
@@ -164,6 +173,7 @@ impl Engine {
         let store = Store::new(&self.lxcpath);
         let original = Original { store: &store, name };
         let _lock = store.lock(name)?;
+        pending::settle(&store, name)?;
         if !store.exists(name) {
             return Err(SnapshotError::Missing(store.config_path(name)));
         }

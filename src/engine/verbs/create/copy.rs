@@ -8,6 +8,7 @@ use super::{Basis, Create, CreateError, Created, Creation, is_root, rename_new};
 use crate::engine::config;
 use crate::engine::running::command_socket::{Seat, SeatError};
 use crate::engine::running::event::{self, What};
+use crate::engine::running::pending;
 use crate::engine::store::Store;
 use crate::engine::store::dependents::{self, Dependent};
 use crate::engine::terms::progress::Progress;
@@ -98,6 +99,7 @@ impl Creation<'_> {
         copy.image.as_ref().map(NewImage::program).transpose()?;
         let _lock = self.store.lock(self.name)?;
         let _lock_of_source = source.lock(&copy.from)?;
+        pending::settle(source, &copy.from)?;
         self.clear_place()?;
         Engine::over(self.store.lxcpath().clone()).tidy();
         // It can neither run nor start meanwhile.

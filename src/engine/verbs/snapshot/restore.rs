@@ -8,9 +8,9 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use super::{SnapshotError, alike, find};
 use crate::engine::running::event::{self, What};
-use crate::engine::running::{reclaim, removal};
+use crate::engine::running::{pending, reclaim, removal};
 use crate::engine::store::dependents::{self, Dependent};
-use crate::engine::store::{Store, move_along, snaps};
+use crate::engine::store::{RemoveError, Store, mark_successor, snaps};
 use crate::engine::terms::progress::Progress;
 use crate::engine::verbs::create::{Copy, Create, CreateError, Creation, Original, rename_new};
 use crate::engine::{Engine, Error, Name, Verb};
@@ -49,8 +49,9 @@ impl Engine {
     ) -> Result<(), SnapshotError> {
         let store = Store::new(&self.lxcpath);
         let kept = snaps::store_of(&store, name);
-        let snap = find(&kept, snap)?;
         let _lock = store.lock(name)?;
+        pending::settle(&store, name)?;
+        let snap = find(&kept, snap)?;
         let original = Original { store: &kept, name: &snap };
         let create = Create::default();
         let mut copy = alike(&snap);
@@ -87,7 +88,6 @@ fn replace(work: &Creation<'_>, original: Original<'_>, copy: &Copy) -> Result<(
     let _seat = container.hold_still()?;
     reclaim::clean_up_held(store.lxcpath(), name)?;
     removal::check_replaceable(store, name).map_err(SnapshotError::Replaced)?;
-    work.clear_draft()?;
     let before = dependents::bases(&store.dir(name));
     work.make_copy(original, copy, &exchange)?;
     let after = dependents::bases(&store.dir(name));
@@ -95,22 +95,20 @@ fn replace(work: &Creation<'_>, original: Original<'_>, copy: &Copy) -> Result<(
         // What stays listed binds nothing that is there.
         _ = dependents::remove_copy(&it.dir(), &Dependent::of(store, name));
     }
-    Ok(())
+    // The next command removes the rest of the old one.
+    match pending::settle(store, name) {
+        Err(error @ RemoveError::GiveBack { .. }) => Err(error.into()),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
-/// Exchanges the container at `place` and its successor in one step. The snapshots in its directory,
-/// and what else no snapshot keeps, go along to the new one before: whoever finds them in a draft puts
-/// them back.
+/// Exchanges the container at `place` and its successor in one step. What no snapshot keeps, such as the
+/// snapshots themselves, goes along afterwards: it is never in a directory that is not the container's,
+/// or marked as such.
 fn exchange(draft: &Path, place: &Path) -> Result<(), CreateError> {
     let failed = |source: io::Error| CreateError::Make { path: place.to_path_buf(), source };
-    let done = match move_along(place, draft) {
-        Ok(()) => renameat2(AT_FDCWD, draft, AT_FDCWD, place, RenameFlags::RENAME_EXCHANGE),
-        Err(error) => Err(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))),
-    };
-    if done.is_err() {
-        move_along(draft, place).map_err(failed)?;
-    }
-    match done {
+    mark_successor(draft).map_err(failed)?;
+    match renameat2(AT_FDCWD, draft, AT_FDCWD, place, RenameFlags::RENAME_EXCHANGE) {
         Err(Errno::EINVAL | Errno::ENOSYS) => Err(CreateError::NoExchange(place.to_path_buf())),
         done => done.map_err(|errno| failed(errno.into())),
     }
