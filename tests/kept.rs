@@ -5,10 +5,13 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::UNIX_EPOCH;
 
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use support::{Lxcpath, can_run_containers, rootfs, told, tree};
 
 /// Makes a container whose root has a busybox, a host name and a file; none: it cannot be here.
@@ -159,6 +162,13 @@ fn a_renamed_container_is_the_same_under_its_new_name() {
     }
 }
 
+/// What the file of a renaming says of the container.
+fn announced(lxcpath: &Lxcpath, name: &str) -> String {
+    let meta = fs::metadata(lxcpath.path().join(name)).unwrap();
+    let made = meta.created().ok().and_then(|it| it.duration_since(UNIX_EPOCH).ok());
+    format!("{name} {} {}", meta.ino(), made.unwrap_or_default().as_nanos())
+}
+
 /// What is found of a renaming that was killed before and after the directory got its new name.
 #[test]
 fn a_renaming_that_was_killed_is_completed_or_was_never_begun() {
@@ -166,7 +176,7 @@ fn a_renaming_that_was_killed_is_completed_or_was_never_begun() {
     let Some(web) = web(&lxcpath) else { return };
     let new = lxcpath.name("new");
     let file = lxcpath.path().join(format!(".{new}.renamed"));
-    fs::write(&file, &web).unwrap();
+    fs::write(&file, announced(&lxcpath, &web)).unwrap();
     let other = lxcpath.name("other");
     lxcpath.ok(&["create", &other]);
     assert!(!file.exists());
@@ -174,10 +184,52 @@ fn a_renaming_that_was_killed_is_completed_or_was_never_begun() {
     lxcpath.ok(&["destroy", &other]);
     assert!(!file.exists());
     assert_eq!(inside(&lxcpath, &web, "hostname"), format!("{web}\n"));
-    fs::write(&file, &web).unwrap();
+    fs::write(&file, announced(&lxcpath, &web)).unwrap();
     fs::rename(lxcpath.path().join(&web), lxcpath.path().join(&new)).unwrap();
     assert_eq!(inside(&lxcpath, &new, "hostname; cat /etc/hostname"), format!("{new}\n{new}"));
     assert!(!file.exists());
+}
+
+#[test]
+fn a_killed_renaming_changes_no_other_container_that_got_the_name() {
+    let lxcpath = Lxcpath::new();
+    let Some(web) = web(&lxcpath) else { return };
+    let [db, other] = ["db", "other"].map(|it| lxcpath.name(it));
+    let file = lxcpath.path().join(format!(".{db}.renamed"));
+    lxcpath.ok(&["start", &web, "--", "/bin/sleep", "1000"]);
+    fs::write(&file, announced(&lxcpath, &web)).unwrap();
+    lxcpath.ok(&["create", &db]);
+    assert!(!file.exists());
+    // As if LXC had made it.
+    fs::write(&file, announced(&lxcpath, &web)).unwrap();
+    let entry = format!("lxc.mount.entry = {} mnt none bind\n", root(&lxcpath, &web).display());
+    set(&lxcpath, &db, &entry);
+    let before = read(at(&lxcpath, &db, "config"));
+    lxcpath.ok(&["create", &other]);
+    assert!(!file.exists());
+    assert_eq!(read(at(&lxcpath, &db, "config")), before);
+    assert!(lxcpath.ok(&["info", &web]).contains("Since"), "its record is gone");
+}
+
+/// The base's list is locked by another program.
+#[test]
+fn a_renaming_that_fails_late_changes_nothing_and_waits_for_nobody() {
+    let lxcpath = Lxcpath::new();
+    let Some(web) = web(&lxcpath) else { return };
+    let [over, new] = ["over", "new"].map(|it| lxcpath.name(it));
+    lxcpath.ok(&["clone", &web, &over, "-S"]);
+    set(&lxcpath, &over, "lxc.uts.name = mail.example.org\n");
+    let before = tree(lxcpath.path());
+    let lock = fs::File::open(lxcpath.path().join(&web)).unwrap();
+    lock.lock().unwrap();
+    for args in [&["rename", &over, &new][..], &["clone", &over, &new, "-S"]] {
+        let said = lxcpath.refused(args, 1);
+        assert!(said.contains("another program has locked it"), "{args:?}: {said}");
+        assert_eq!(tree(lxcpath.path()), before, "{args:?}");
+        assert!(read(at(&lxcpath, &over, "config")).contains("mail.example.org"));
+    }
+    drop(lock);
+    lxcpath.ok(&["rename", &over, &new]);
 }
 
 #[test]
@@ -369,6 +421,15 @@ fn lxc_snapshot_prints_and_returns_what_lxc_does() {
     };
     said(&["-L"], 0, &(line("snap0") + &line("snap1")));
     said(&["-L", "-C"], 0, &(line("snap0") + &line("snap1") + "no line end"));
+    // A pipe is not waited for, and a link leads nowhere.
+    let ts = read(snaps.join("snap0/ts"));
+    fs::remove_file(snaps.join("snap0/ts")).unwrap();
+    mkfifo(&snaps.join("snap0/ts"), Mode::S_IRUSR).unwrap();
+    symlink("/etc/hostname", snaps.join("snap0/comment")).unwrap();
+    let none = format!("snap0 ({}) (null)\n", snaps.display());
+    said(&["-L", "-C"], 0, &(none + &line("snap1") + "no line end"));
+    fs::remove_file(snaps.join("snap0/ts")).unwrap();
+    fs::write(snaps.join("snap0/ts"), ts).unwrap();
     said(&["-r", "snap9"], 1, "");
     said(&["-r", "snap0", "a", "b"], 1, "");
     said(&["-r", "snap0", "-N", &new], 0, "");

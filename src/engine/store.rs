@@ -8,13 +8,12 @@ mod lock;
 mod remove;
 mod replace;
 pub(in crate::engine) mod size;
+mod small;
 pub(in crate::engine) mod snaps;
 mod take_away;
 mod upper;
 
-use std::fs::OpenOptions;
-use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -22,6 +21,7 @@ pub(in crate::engine) use give_back::mark_successor;
 pub(in crate::engine) use lock::Lock;
 pub(in crate::engine) use remove::IN_DRAFT;
 pub(in crate::engine) use remove::{RemoveError, remove_tree};
+pub(in crate::engine) use small::{regular_file, small_file};
 pub(in crate::engine) use take_away::{
     has_draft, mount_below, remove_below, remove_dir, remove_draft, remove_drafts, take_away,
 };
@@ -106,7 +106,7 @@ impl Store {
     /// Returns whether LXC's `lxc-create` is making the container: it holds a lock of the file that
     /// marks it as incomplete. One that was killed has left the file alone.
     pub(in crate::engine) fn is_being_made(&self, name: &Name) -> bool {
-        let mut options = OpenOptions::new();
+        let mut options = std::fs::OpenOptions::new();
         let Ok(file) = options.read(true).write(true).open(self.partial_path(name)) else {
             return false;
         };
@@ -172,7 +172,7 @@ impl Store {
     /// Reads the container's configuration.
     pub(in crate::engine) fn read_config(&self, name: &Name) -> Result<Vec<u8>, StoreError> {
         let path = self.config_path(name);
-        read_regular(&path).map_err(|source| StoreError::Read { path, source })
+        regular_file(&path).map_err(|source| StoreError::Read { path, source })
     }
 
     /// Replaces the container's configuration with `content`.
@@ -280,23 +280,6 @@ fn configured_lxcpath(config: &Path) -> Option<PathBuf> {
     let document = Document::parse(&text);
     let last = document.values("lxc.lxcpath").last()?;
     last.starts_with('/').then(|| PathBuf::from(last))
-}
-
-/// Reads a whole file of moderate size. A pipe or device does not block: it is refused unread.
-pub(in crate::engine) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
-    const MAX_BYTES: u64 = 1 << 20;
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    let meta = file.metadata()?;
-    if !meta.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    if meta.len() > MAX_BYTES {
-        return Err(io::Error::other("it is larger than 1 MiB"));
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub(super) const SNAPSHOT: Subcommand = Subcommand {
     },
     run: snapshot,
     notes: "\
-Keeps the state of a stopped container: its files, its configuration and what is beside it.
+Keeps the state of a stopped container: its files, its configuration and the files beside it.
 Snapshots are numbered, and LXC's lxc-snapshot knows them as well. Of an overlay only what the
 container has changed is kept; on file systems that can share blocks (btrfs, XFS) a snapshot takes
 no space until something changes.
@@ -50,7 +50,8 @@ no space until something changes.
 
 Until a restored container is whole, the old one stays; then both are exchanged in one step, and
 the old one is removed. A root outside of the container's directory stays where it is, unused.
-Directories beside the root are in no snapshot, and stay as they are.",
+Directories, logs and hidden files beside the configuration are in no snapshot, and stay as they
+are.",
 };
 
 fn snapshot(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
@@ -143,11 +144,13 @@ fn list(
 ) -> anyhow::Result<ExitCode> {
     let snapshots = invocation.engine.snapshots(name)?;
     if matches.get_flag(args::JSON) {
-        let rows: Vec<_> = snapshots.all.iter().map(in_json).collect();
+        let rows: Vec<_> =
+            snapshots.all.iter().map(|it| in_json(it, snapshots.bytes(it))).collect();
         invocation.json(&json!(rows))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let rows: Vec<[String; 4]> = snapshots.all.iter().map(row).collect();
+    let rows: Vec<[String; 4]> =
+        snapshots.all.iter().map(|it| row(it, snapshots.bytes(it))).collect();
     let heads = ["NAME", "TAKEN", "SIZE", "COMMENT"].map(str::to_owned);
     let rows = if rows.is_empty() { rows } else { [vec![heads], rows].concat() };
     let width = |at: usize| rows.iter().filter_map(|it| it.get(at)).map(String::len).max();
@@ -159,23 +162,23 @@ fn list(
     Ok(ExitCode::SUCCESS)
 }
 
-fn row(it: &Snapshot) -> [String; 4] {
+fn row(it: &Snapshot, bytes: Option<u64>) -> [String; 4] {
     let unknown = || "-".to_owned();
     let comment = it.comment.as_deref().unwrap_or_default();
     [
         it.name.to_string(),
         it.taken.as_deref().map_or_else(unknown, |it| shown(&readable(it)).into_owned()),
-        it.bytes.map_or_else(unknown, format::bytes),
+        bytes.map_or_else(unknown, format::bytes),
         shown(comment.lines().next().unwrap_or_default()).into_owned(),
     ]
 }
 
-fn in_json(it: &Snapshot) -> serde_json::Value {
+fn in_json(it: &Snapshot, bytes: Option<u64>) -> serde_json::Value {
     json!({
         "name": it.name.as_str(),
         "taken": it.taken.as_deref().map(readable),
         "comment": it.comment,
-        "bytes": it.bytes,
+        "bytes": bytes,
     })
 }
 

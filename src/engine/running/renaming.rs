@@ -4,8 +4,9 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use nix::unistd::geteuid;
 
@@ -13,7 +14,6 @@ use crate::engine::config::{self, Config, ConfigErrors, Document, DocumentError}
 use crate::engine::host::mapped::{self, MappedJob};
 use crate::engine::image::hostname;
 use crate::engine::running::event::{self, What};
-use crate::engine::running::record;
 use crate::engine::store::dependents::{self, Dependent};
 use crate::engine::store::{Store, StoreError};
 use crate::engine::terms::error::words;
@@ -50,12 +50,14 @@ pub(in crate::engine) struct Renaming<'a> {
 }
 
 impl Renaming<'_> {
-    /// Checks that the container can be used under its new name. Changes nothing.
-    pub(in crate::engine) fn check(&self) -> Result<(), RenamingError> {
-        let content = self.renamed_config(&self.store.read_config(self.old)?)?;
+    /// Checks that the container can be used under its new name. Changes nothing, and returns its
+    /// configuration.
+    pub(in crate::engine) fn check(&self) -> Result<Vec<u8>, RenamingError> {
+        let before = self.store.read_config(self.old)?;
+        let content = self.renamed_config(&before)?;
         let file = self.store.config_path(self.new);
         config::parse(self.new, self.store.lxcpath(), &content, &file, &[])?;
-        Ok(())
+        Ok(before)
     }
 
     /// Records that the container is about to get its new name. A record that is killed before it is
@@ -65,7 +67,8 @@ impl Renaming<'_> {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(MODE).custom_flags(libc::O_NOFOLLOW);
         let written = options.open(&path).and_then(|mut file| {
-            file.write_all(self.old.as_str().as_bytes())?;
+            let identity = identity(&self.store.dir(self.old))?;
+            file.write_all(format!("{} {identity}", self.old).as_bytes())?;
             file.sync_all()
         });
         written.map_err(|source| {
@@ -94,23 +97,42 @@ impl Renaming<'_> {
         }
         let file = self.store.config_path(self.new);
         let config = config::parse(self.new, self.store.lxcpath(), &content, &file, &[])?;
+        self.list(self.old, self.new)?;
+        // The last, since it is not undone.
         let notes = match rename_host(&config, self.new.as_str()) {
             Ok(()) => Vec::new(),
             Err(why) => vec![format!("/etc/hostname in its root was not changed: {why}")],
         };
-        for base in dependents::bases(&self.store.dir(self.new)) {
-            let dir = base.dir();
-            let [added, removed] = [self.new, self.old].map(|it| Dependent::of(self.store, it));
-            let listed = dependents::add_copy(&dir, &added)
-                .and_then(|()| dependents::remove_copy(&dir, &removed));
-            listed.map_err(|source| RenamingError::File { path: dir, source })?;
-        }
-        // A record that stays is removed by whoever finds no such container.
-        _ = record::forget(self.store.lxcpath(), self.old);
         self.forget()?;
         event::publish(self.store.lxcpath(), self.old, What::Destroyed);
         event::publish(self.store.lxcpath(), self.new, What::Created);
         Ok(notes)
+    }
+
+    /// Puts back what [`Self::complete`] has changed before it failed, while the directory has its new
+    /// name. `before` is what the configuration was.
+    pub(in crate::engine) fn undo(&self, before: &[u8]) -> Result<(), RenamingError> {
+        self.list(self.new, self.old)?;
+        if self.store.read_config(self.new)? != before {
+            self.store.replace_config(self.new, before)?;
+        }
+        Ok(())
+    }
+
+    /// Has the containers whose files it shows list it under another name.
+    fn list(&self, from: &Name, to: &Name) -> Result<(), RenamingError> {
+        let [added, removed] = [to, from].map(|it| Dependent::of(self.store, it));
+        for base in dependents::bases(&self.store.dir(self.new)) {
+            let dir = base.dir();
+            let listed = dependents::copies(&dir);
+            if listed.contains(&added) && !listed.contains(&removed) {
+                continue;
+            }
+            dependents::add_copy(&dir, &added)
+                .and_then(|()| dependents::remove_copy(&dir, &removed))
+                .map_err(|source| RenamingError::File { path: dir, source })?;
+        }
+        Ok(())
     }
 
     /// Replaces the paths of the container's directory, and the host name.
@@ -134,19 +156,29 @@ impl Renaming<'_> {
 /// holds the container's lock.
 pub(in crate::engine) fn settle(store: &Store, new: &Name) {
     let file = file_of(store.lxcpath(), new);
-    let Ok(old) = fs::read_to_string(&file) else { return };
-    let Ok(old) = old.parse::<Name>() else {
+    let Ok(text) = fs::read_to_string(&file) else { return };
+    let announced =
+        text.split_once(' ').and_then(|(old, it)| Some((old.parse::<Name>().ok()?, it)));
+    let Some((old, announced)) = announced else {
         // Killed before anything was changed.
         _ = fs::remove_file(file);
         return;
     };
     let renaming = Renaming { store, old: &old, new };
-    // What cannot be done now is found the next time.
-    if store.dir(new).symlink_metadata().is_ok() {
+    // Another container may have got the name since. What cannot be done now is found the next time.
+    if identity(&store.dir(new)).is_ok_and(|it| it == announced) {
         _ = renaming.complete();
     } else {
         _ = renaming.forget();
     }
+}
+
+/// What a directory keeps whatever its name is, and when another disk is found first: its inode and,
+/// where the file system knows it, the time at which it was made.
+fn identity(dir: &Path) -> io::Result<String> {
+    let meta = fs::symlink_metadata(dir)?;
+    let made = meta.created().ok().and_then(|it| it.duration_since(UNIX_EPOCH).ok());
+    Ok(format!("{} {}", meta.ino(), made.unwrap_or_default().as_nanos()))
 }
 
 /// Does so if nobody is working on the container.

@@ -1,18 +1,25 @@
 //! Which containers use another one's files, as LXC records it: `lxc_rdepends` of a copy names each
 //! container whose files it shows, and `lxc_snapshots` of that one names the copy.
 
+use std::fs::TryLockError;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use std::{fs, io};
 
+use super::small::small_file;
 use super::{Store, draft_name, replace};
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::terms::name::Name;
+use crate::engine::terms::patience::Patience;
 
 /// The files, and their mode.
 const BASES: &str = "lxc_rdepends";
 const COPIES: &str = "lxc_snapshots";
 pub(super) const FILES: [&str; 2] = [BASES, COPIES];
 const MODE: u32 = 0o644;
+/// How long a change waits for another one, which takes a moment.
+const HELD: Duration = Duration::from_secs(3);
 
 /// A container in a lxcpath.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,16 +104,28 @@ fn is_gone(copy: &Dependent, lxcpath: &Lxcpath) -> bool {
 }
 
 /// Keeps others from changing the list meanwhile: they may not hold the lock of the container, but
-/// that of one of its copies.
+/// that of one of its copies. Whoever can open the directory can lock it, and is not waited for long.
 fn hold(dir: &Path) -> io::Result<fs::File> {
-    let dir = fs::File::open(dir)?;
-    dir.lock()?;
-    Ok(dir)
+    let mut options = fs::OpenOptions::new();
+    let dir = options.read(true).custom_flags(libc::O_DIRECTORY).open(dir)?;
+    let mut patience = Patience::until(Instant::now() + HELD);
+    loop {
+        match dir.try_lock() {
+            Ok(()) => return Ok(dir),
+            Err(TryLockError::WouldBlock) if patience.again() => (),
+            Err(TryLockError::WouldBlock) => {
+                let why = "another program has locked it (flock)";
+                return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+            }
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => (),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
 }
 
 /// Two lines for each.
 fn read(path: &Path) -> Vec<Dependent> {
-    let text = fs::read(path).unwrap_or_default();
+    let text = small_file(path).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();
     let pairs = lines.chunks_exact(2).filter_map(|it| {

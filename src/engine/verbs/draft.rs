@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 
 use crate::engine::config::{self, Config, ConfigErrors, Document, Survey};
-use crate::engine::store::{Lock, Store, StoreError, read_regular};
+use crate::engine::store::{Lock, Store, StoreError, regular_file};
 use crate::engine::terms::name::NameError;
 use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
 
@@ -62,7 +62,7 @@ impl Draft {
                 (name, path.to_path_buf(), path.to_path_buf())
             }
         };
-        let before = read_regular(&path).map_err(|source| {
+        let before = regular_file(&path).map_err(|source| {
             let kind = kind_of(&source);
             let path = path.clone();
             failed(kind, StoreError::Read { path, source }.into())
@@ -122,7 +122,7 @@ impl Draft {
             return Ok(());
         }
         // Other programs do not know of the lock.
-        if read_regular(&self.path).is_ok_and(|it| it != self.before) {
+        if regular_file(&self.path).is_ok_and(|it| it != self.before) {
             const MEANWHILE: &str = "another program has changed it meanwhile; try again";
             return Err(self.failed(ErrorKind::Busy, MEANWHILE));
         }

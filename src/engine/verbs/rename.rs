@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::create::{CreateError, Original, rename_new};
 use crate::engine::running::pending;
 use crate::engine::running::reclaim::{self, ReclaimError};
+use crate::engine::running::record;
 use crate::engine::running::removal::{self, RemovalError};
 use crate::engine::running::renaming::{Renaming, RenamingError};
 use crate::engine::store::{RemoveError, Store, StoreError};
@@ -90,25 +91,32 @@ impl Engine {
         }
         removal::check_dependents(store, old).map_err(RenameError::Bound)?;
         let renaming = Renaming { store, old, new };
-        renaming.check()?;
+        let before = renaming.check()?;
         renaming.announce()?;
         if let Err(error) = rename_new(&from, &to) {
             // The next command removes it as well.
             _ = renaming.forget();
             return Err(error.into());
         }
-        renaming.complete().map_err(|error| undone(&renaming, error))
+        match renaming.complete() {
+            Ok(notes) => {
+                // One that stays is removed by whoever finds no such container.
+                _ = record::forget(&self.lxcpath, old);
+                Ok(notes)
+            }
+            Err(error) => {
+                undo(&renaming, &before);
+                Err(error.into())
+            }
+        }
     }
 }
 
-/// Gives the container its old name back.
-fn undone(renaming: &Renaming<'_>, error: RenamingError) -> RenameError {
+/// Gives the container its old name back. What cannot be put back is completed by the next command.
+fn undo(renaming: &Renaming<'_>, before: &[u8]) {
     let Renaming { store, old, new } = renaming;
-    if rename_new(&store.dir(new), &store.dir(old)).is_ok() {
-        let back = Renaming { store, old: new, new: old };
-        // The first error is the one to report; the same failure may prevent this.
-        _ = back.complete();
+    if renaming.undo(before).is_ok() && rename_new(&store.dir(new), &store.dir(old)).is_ok() {
+        // The next command removes it as well.
         _ = renaming.forget();
     }
-    error.into()
 }

@@ -15,7 +15,7 @@ use super::create::{
 use crate::engine::running::pending;
 use crate::engine::running::reclaim::{self, ReclaimError};
 use crate::engine::running::removal::{self, RemovalError};
-use crate::engine::store::{RemoveError, Store, StoreError, size, snaps};
+use crate::engine::store::{RemoveError, Store, StoreError, size, small_file, snaps};
 use crate::engine::terms::progress::Progress;
 use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
 
@@ -27,9 +27,6 @@ pub struct Snapshot {
     pub taken: Option<String>,
     /// As it was given, with its line ends.
     pub comment: Option<String>,
-    /// The space that its files take; none: they cannot be read. Files that the file system shares
-    /// with the container count in full.
-    pub bytes: Option<u64>,
 }
 
 /// The snapshots of a container.
@@ -39,6 +36,14 @@ pub struct Snapshots {
     pub dir: PathBuf,
     pub has_dir: bool,
     pub all: Vec<Snapshot>,
+}
+
+impl Snapshots {
+    /// Returns the space that the files of one of them take; none: they cannot be read. Files that the
+    /// file system shares with the container count in full. It looks at every file.
+    pub fn bytes(&self, snapshot: &Snapshot) -> Option<u64> {
+        size::of(&self.dir.join(snapshot.name.as_str()))
+    }
 }
 
 /// Why it was not done.
@@ -244,8 +249,8 @@ fn delete(kept: &Store, snap: &Name) -> Result<(), SnapshotError> {
 
 fn described(kept: &Store, name: Name) -> Snapshot {
     let dir = kept.dir(&name);
-    let read = |file| std::fs::read(dir.join(file)).ok();
+    let read = |file| small_file(&dir.join(file)).ok();
     let text = |file| read(file).map(|it| String::from_utf8_lossy(&it).into_owned());
     let taken = text(snaps::TIME).map(|it| it.trim_end().to_owned());
-    Snapshot { taken, comment: text(snaps::COMMENT), bytes: size::of(&dir), name }
+    Snapshot { taken, comment: text(snaps::COMMENT), name }
 }
