@@ -7,8 +7,10 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use support::{Lxcpath, can_run_containers, rootfs, tree};
 
 /// Makes an archive of a root that has a host name; none: images cannot be made or mounted here.
@@ -110,4 +112,66 @@ fn a_copy_is_completed_by_its_hook_whatever_keeps_its_files() {
     let said = lxcpath.refused(&["create", &x, "--from", &dir, "-S"], 1);
     assert!(said.contains("exit status: 4: not today; nothing was created"), "{said}");
     assert!(!lxcpath.path().join(&x).exists());
+}
+
+/// Makes a container with a root of its own in which nothing can run.
+fn hollow(lxcpath: &Lxcpath, more: &str) -> String {
+    let name = lxcpath.name("hollow");
+    lxcpath.ok(&["create", &name]);
+    let dir = lxcpath.path().join(&name);
+    fs::create_dir(dir.join("rootfs")).unwrap();
+    let text = fs::read_to_string(dir.join("config")).unwrap();
+    let root = format!("lxc.rootfs.path = dir:{}/rootfs\n", dir.display());
+    fs::write(dir.join("config"), text + &root + more).unwrap();
+    name
+}
+
+#[test]
+fn a_hook_that_is_cancelled_leaves_no_copy() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let mark = lxcpath.path().join("mark");
+    let hook = format!("lxc.hook.clone = sh -c 'touch {}; sleep 1000'\n", mark.display());
+    let name = hollow(&lxcpath, &hook);
+    let copy = lxcpath.name("copy");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
+    command.arg("-P").arg(lxcpath.path()).args(["clone", &name, &copy]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    support::wait_until("the hook", || mark.exists());
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = support::told(&output);
+    assert!(!output.status.success() && said.contains("cancelled; nothing is left"), "{said}");
+    assert!(!lxcpath.path().join(&copy).exists());
+    assert!(!lxcpath.path().join(format!(".{copy}.new")).exists());
+}
+
+#[test]
+fn a_destruction_that_is_refused_keeps_the_snapshots() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = hollow(&lxcpath, "");
+    lxcpath.ok(&["snapshot", &name]);
+    let dir = lxcpath.path().join(&name);
+    let text = fs::read_to_string(dir.join("config")).unwrap();
+    let destroy = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
+        command.args(["lxc", "destroy", "-s", "-n", &name, "-P"]).arg(lxcpath.path());
+        support::finish(command)
+    };
+    let hook = "lxc.hook.destroy = sh -c 'echo not today; exit 4'\n";
+    fs::write(dir.join("config"), format!("{text}{hook}")).unwrap();
+    let before = tree(lxcpath.path());
+    let output = destroy();
+    assert_eq!(output.status.code(), Some(1), "{}", support::told(&output));
+    assert_eq!(tree(lxcpath.path()), before);
+    fs::write(dir.join("config"), text).unwrap();
+    let output = destroy();
+    assert!(output.status.success(), "{}", support::told(&output));
+    assert!(!dir.exists());
 }

@@ -351,9 +351,7 @@ fn kill_restore(lxcpath: &Lxcpath, name: &str) {
 fn kill_moves(lxcpath: &Lxcpath, name: &str) {
     let draft = lxcpath.path().join(format!(".{name}.new/draft"));
     fs::create_dir_all(draft.join("rootfs")).unwrap();
-    for it in ["snaps", "share"] {
-        fs::rename(at(lxcpath, name, it), draft.join(it)).unwrap();
-    }
+    fs::rename(at(lxcpath, name, "snaps"), draft.join("snaps")).unwrap();
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The host name that a copied root has in `/etc/hostname`. Follows no link.
 
-use std::fs::{File, Permissions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
@@ -15,10 +16,11 @@ const FILE: &str = "etc/hostname";
 /// Writes `name` into the file of the root in `root`, if it has one, and returns whether it has.
 pub(in crate::engine) fn rename(root: &Path, name: &str) -> io::Result<bool> {
     let root = File::open(root)?;
-    let Some(mut file) = open(&root, FILE, OFlag::O_WRONLY | OFlag::O_NONBLOCK)? else {
-        return Ok(false);
-    };
-    if file.metadata()?.is_file() {
+    // To open what the container has put there may be an act: only a file is.
+    let Some(found) = open(&root, FILE, OFlag::O_PATH)? else { return Ok(false) };
+    if found.metadata()?.is_file() {
+        let path = format!("/proc/self/fd/{}", found.as_raw_fd());
+        let mut file = OpenOptions::new().write(true).open(path)?;
         file.set_len(0)?;
         file.write_all(name.as_bytes())?;
     }
@@ -107,5 +109,23 @@ mod tests {
         symlink(&outside, lower.join("etc/hostname")).unwrap();
         assert!(!rename(&lower, "web").unwrap());
         assert_eq!(fs::read_to_string(&outside).unwrap(), "mine");
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_even_opened() {
+        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+        use std::os::fd::AsFd as _;
+        use std::os::unix::fs::OpenOptionsExt as _;
+
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("etc")).unwrap();
+        let pipe = dir.path().join("etc/hostname");
+        nix::unistd::mkfifo(&pipe, Mode::S_IRWXU).unwrap();
+        let mut options = OpenOptions::new();
+        let reader = options.read(true).custom_flags(libc::O_NONBLOCK).open(&pipe).unwrap();
+        rename(dir.path(), "web").unwrap();
+        // It would see that a writer has come and gone.
+        let mut seen = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];
+        assert_eq!(poll(&mut seen, PollTimeout::ZERO).unwrap(), 0);
     }
 }

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use crate::engine::Name;
 use crate::engine::config::{self, Config};
 use crate::engine::entry::script::{self, Script, Section};
+use crate::engine::running::command_socket::{Seat, SeatError};
 use crate::engine::running::event::{self, What};
 use crate::engine::running::record;
 use crate::engine::store::dependents::{self, Dependent};
 use crate::engine::store::{
-    RemoveError, Store, mount_below, remove_draft, remove_drafts, snaps, take_away,
+    RemoveError, Store, StoreError, mount_below, remove_draft, remove_drafts, snaps, take_away,
 };
 use crate::engine::terms::shown::shown;
 use crate::engine::terms::spec::Hooks;
@@ -30,6 +31,10 @@ pub(in crate::engine) enum RemovalError {
     Hook { hook: String, error: io::Error },
     #[error(transparent)]
     Remove(#[from] RemoveError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("a snapshot of it is in use: {0}")]
+    Seat(#[from] SeatError),
     #[error("it was removed, but the record of its last run was not")]
     Forget(#[source] io::Error),
 }
@@ -42,6 +47,36 @@ pub(in crate::engine) fn remove(store: &Store, name: &Name) -> Result<(), Remova
     if let Some(config) = check(store, name)? {
         run_hooks(&config, name)?;
     }
+    remove_checked(store, name)
+}
+
+/// Removes its snapshots first, once nothing else keeps it.
+pub(in crate::engine) fn remove_with_snapshots(
+    store: &Store,
+    name: &Name,
+) -> Result<(), RemovalError> {
+    remove_draft(store, name)?;
+    check_replaceable(store, name)?;
+    let kept = snaps::store_of(store, name);
+    let names = snaps::names(&kept);
+    let mut held = Vec::new();
+    for it in &names {
+        held.push((kept.lock(it)?, Seat::take(kept.lxcpath(), it)?));
+        check(&kept, it)?;
+    }
+    if let Ok(config) = config::load(name, store.lxcpath(), None, &[]) {
+        run_hooks(&config, name)?;
+    }
+    for it in &names {
+        remove(&kept, it)?;
+    }
+    drop(held);
+    // What is there without being a snapshot is not for it to remove.
+    check_dependents(store, name)?;
+    remove_checked(store, name)
+}
+
+fn remove_checked(store: &Store, name: &Name) -> Result<(), RemovalError> {
     let bases = dependents::bases(&store.dir(name));
     take_away(store, name)?;
     let own = Dependent::of(store, name);

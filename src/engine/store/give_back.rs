@@ -81,7 +81,7 @@ fn give(from: &Path, to: &Path) -> Result<(), RemoveError> {
         if !is_dir {
             return Ok(());
         }
-        return Err(failed(from, to, io::ErrorKind::AlreadyExists.into()));
+        return Err(failed(from, to, io::Error::from_raw_os_error(libc::EEXIST)));
     }
     fs::rename(from, to).map_err(|source| failed(from, to, source))
 }
@@ -92,8 +92,8 @@ fn entries(dir: &Path) -> Result<Vec<PathBuf>, RemoveError> {
     Ok(all.into_iter().map(|it| PathBuf::from(it.file_name())).collect())
 }
 
-fn failed(from: &Path, to: &Path, source: io::Error) -> RemoveError {
-    RemoveError::GiveBack { from: from.to_path_buf(), to: to.to_path_buf(), source }
+fn failed(from: &Path, to: &Path, error: io::Error) -> RemoveError {
+    RemoveError::GiveBack { from: from.to_path_buf(), to: to.to_path_buf(), error }
 }
 
 fn exists(path: &Path) -> bool {

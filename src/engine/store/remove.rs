@@ -35,10 +35,10 @@ pub(in crate::engine) enum RemoveError {
     #[error("remove {path}: {}", words(source))]
     Remove { path: PathBuf, source: io::Error },
     #[error(
-        "{} belongs to the container and cannot be moved back to {}: {}; move it there, or where \
-         nothing is in its way", from.display(), to.display(), words(source)
+        "{} belongs to the container and cannot be moved back to {}: {}; move it there, or what is in \
+         its way elsewhere", from.display(), to.display(), words(error)
     )]
-    GiveBack { from: PathBuf, to: PathBuf, source: io::Error },
+    GiveBack { from: PathBuf, to: PathBuf, error: io::Error },
     /// By another process.
     #[error("{0}")]
     Elsewhere(String),

@@ -32,6 +32,9 @@ enum DestroyError {
     Removal(#[from] RemovalError),
 }
 
+/// What removes it.
+type Remove = fn(&Store, &Name) -> Result<(), RemovalError>;
+
 /// How long a supervisor may take to exit after it has reported its container's end.
 const GOING: Duration = Duration::from_secs(2);
 
@@ -56,7 +59,7 @@ impl Engine {
     /// Removes `LXCPATH/NAME` and what a dead supervisor left. Refuses a running container. A root
     /// outside of `LXCPATH/NAME` is not touched.
     pub fn destroy(&self, name: &Name) -> Result<(), Error> {
-        let destroyed = self.try_destroy(name);
+        let destroyed = self.try_destroy(name, removal::remove);
         self.tidy();
         destroyed.map_err(|error| Error::new(Verb::Destroy, name, error.kind(), error))
     }
@@ -70,19 +73,14 @@ impl Engine {
         checked.map(drop).map_err(|error| refused(error.into()))
     }
 
-    /// Removes the snapshots of `name` first. One whose files others use keeps its snapshots.
+    /// Removes its snapshots with it. If something else keeps it, the snapshots stay as well.
     pub fn destroy_with_snapshots(&self, name: &Name) -> Result<(), Error> {
-        removal::check_replaceable(&Store::new(&self.lxcpath), name).map_err(|error| {
-            let error = DestroyError::Removal(error);
-            Error::new(Verb::Destroy, name, error.kind(), error)
-        })?;
-        match self.delete_snapshots(name) {
-            Err(error) if error.kind != ErrorKind::NotFound => Err(error),
-            Ok(_) | Err(_) => self.destroy(name),
-        }
+        let destroyed = self.try_destroy(name, removal::remove_with_snapshots);
+        self.tidy();
+        destroyed.map_err(|error| Error::new(Verb::Destroy, name, error.kind(), error))
     }
 
-    fn try_destroy(&self, name: &Name) -> Result<(), DestroyError> {
+    fn try_destroy(&self, name: &Name, remove: Remove) -> Result<(), DestroyError> {
         check_owner(self, name)?;
         let store = Store::new(&self.lxcpath);
         let _lock = store.lock(name)?;
@@ -93,7 +91,7 @@ impl Engine {
         reclaim::clean_up_held(&self.lxcpath, name)?;
         let dir = store.dir(name);
         if dir.symlink_metadata().is_ok() {
-            return Ok(removal::remove(&store, name)?);
+            return Ok(remove(&store, name)?);
         }
         // A destruction that was killed has left only a record.
         if !had_record && !had_draft {

@@ -20,7 +20,7 @@ use crate::engine::config::{self, Config};
 use crate::engine::entry::perform::mount_aside;
 use crate::engine::entry::plan::RootSource;
 use crate::engine::entry::script::{self, Script, Section};
-use crate::engine::image::hostname;
+use crate::engine::image::{ImageError, hostname};
 use crate::engine::sys;
 use crate::engine::terms::spec::{Hooks, ROOT_MOUNT};
 
@@ -77,11 +77,15 @@ impl Creation<'_> {
 
     fn run_hook(&self, hook: &Script, config: &Config) -> Result<(), CreateError> {
         let ran = if is_root() {
-            hook.run_within(script::HOUR)
+            script::run_line(&hook.line(), &hook.environment, script::HOUR, self.progress)
         } else {
             let ran = self.run_as_users(hook, config.raw());
             ran.map_err(|error| io::Error::other(error.to_string()))
         };
+        // It was killed, or has ended just before: nobody wants the copy any more.
+        if self.progress.is_cancelled() {
+            return Err(CreateError::Image(ImageError::Cancelled));
+        }
         ran.map_err(|source| CreateError::Hook { hook: hook.to_string(), source })
     }
 

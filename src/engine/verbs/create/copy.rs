@@ -1,6 +1,9 @@
 //! Copies of containers: with files of their own, or as an overlay over those of the container.
 
+use std::fs;
 use std::path::{Path, PathBuf};
+
+use nix::unistd::syncfs;
 
 use super::copied_root::{CopiedRoot, copied_root};
 use super::packed::NewImage;
@@ -139,6 +142,8 @@ impl Creation<'_> {
                 notes = self.complete(&config, copy, &root, path)?;
                 self.pack(path)?;
                 let failed = |source| CreateError::Make { path: path.to_path_buf(), source };
+                // What it replaces, or is kept for, may be gone a moment later.
+                fs::File::open(path).and_then(|it| Ok(syncfs(&it)?)).map_err(failed)?;
                 if !bases.is_empty() {
                     dependents::set_bases(path, &bases).map_err(failed)?;
                 }
