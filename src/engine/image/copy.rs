@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::fs::{File, Permissions, TryLockError};
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
@@ -13,8 +13,8 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{
-    FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmodat, fstat, fstatat, futimens,
-    mkdirat, mknodat, utimensat,
+    FchmodatFlags, FileStat, Mode, SFlag, UtimensatFlags, fchmodat, fstat, futimens, mkdirat,
+    mknodat, utimensat,
 };
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, Whence, fchownat, linkat, lseek, symlinkat};
@@ -33,7 +33,7 @@ const MODE: u32 = 0o7777;
 const OWN_MODE: u32 = 0o600;
 
 /// Copies everything in the directory `from` into the empty directory `to`, and makes that like
-/// `from` itself.
+/// `from` itself. What is removed meanwhile is left out.
 pub(in crate::engine) fn copy(
     from: &Path,
     to: &Path,
@@ -132,12 +132,23 @@ impl Copier<'_> {
         if self.progress.is_cancelled() {
             return Err(ImageError::Cancelled);
         }
-        let stat = fstatat(from, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW)
-            .map_err(|it| self.read_error(it))?;
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let found = match openat(from, name.as_c_str(), flags, Mode::empty()) {
+            Ok(found) => found,
+            // Whoever uses the root removed it meanwhile.
+            Err(Errno::ENOENT) => return Ok(()),
+            Err(errno) => return Err(self.read_error(errno)),
+        };
+        let stat = fstat(&found).map_err(|it| self.read_error(it))?;
         let kind = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
         if kind == SFlag::S_IFDIR {
+            let source = match open(&found, c".", OFlag::O_DIRECTORY) {
+                Ok(source) => source,
+                Err(Errno::ENOENT) => return Ok(()),
+                Err(errno) => return Err(self.read_error(errno)),
+            };
+            drop(found);
             mkdirat(to, name.as_c_str(), Mode::S_IRWXU).map_err(|it| self.write_error(it))?;
-            let source = open(from, name, OFlag::O_DIRECTORY).map_err(|it| self.read_error(it))?;
             let target = open(to, name, OFlag::O_DIRECTORY).map_err(|it| self.write_error(it))?;
             return self.dir(&source, &target, depth + 1);
         }
@@ -151,10 +162,10 @@ impl Copier<'_> {
             self.links.insert(identity, self.here.clone());
         }
         if kind == SFlag::S_IFREG {
-            return self.file([from, to], name, &stat);
+            return self.file(&found, to, name, &stat);
         }
         if kind == SFlag::S_IFLNK {
-            let target = readlinkat(from, name.as_c_str()).map_err(|it| self.read_error(it))?;
+            let target = readlinkat(&found, c"").map_err(|it| self.read_error(it))?;
             symlinkat(target.as_os_str(), to, name.as_c_str())
                 .map_err(|it| self.write_error(it))?;
         } else {
@@ -166,12 +177,14 @@ impl Copier<'_> {
 
     fn file(
         &self,
-        [from, to]: [&OwnedFd; 2],
+        found: &OwnedFd,
+        to: &OwnedFd,
         name: &CString,
         stat: &FileStat,
     ) -> Result<(), ImageError> {
-        let source = open(from, name, OFlag::O_NONBLOCK | OFlag::O_NOCTTY)
-            .map_err(|it| self.read_error(it))?;
+        // The very file that was looked at: another of its name may be a disk of the host.
+        let source = File::open(format!("/proc/self/fd/{}", found.as_raw_fd()));
+        let source = OwnedFd::from(source.map_err(|it| self.read_error(it))?);
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW;
         let mode = Mode::S_IRUSR | Mode::S_IWUSR;
         let target = openat(to, name.as_c_str(), flags | OFlag::O_CLOEXEC, mode)
@@ -283,9 +296,9 @@ fn next_data(file: &File, at: u64, length: u64) -> Option<(u64, u64)> {
     (start < end).then_some((start, end))
 }
 
-fn open(dir: &OwnedFd, name: &CString, flags: OFlag) -> nix::Result<OwnedFd> {
+fn open(dir: &OwnedFd, name: &CStr, flags: OFlag) -> nix::Result<OwnedFd> {
     let flags = flags | OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    openat(dir, name.as_c_str(), flags, Mode::empty())
+    openat(dir, name, flags, Mode::empty())
 }
 
 const fn times(stat: &FileStat) -> [TimeSpec; 2] {
@@ -333,5 +346,41 @@ mod tests {
         let again = dir.path().join("again");
         fs::create_dir(&again).unwrap();
         assert!(matches!(copy(&from, &again, &progress), Err(ImageError::Cancelled)));
+    }
+
+    #[test]
+    fn what_is_removed_meanwhile_is_left_out() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+
+        let dir = tempfile::tempdir().unwrap();
+        let from = dir.path().join("from");
+        fs::create_dir_all(from.join("churn")).unwrap();
+        fs::write(from.join("stays"), "there").unwrap();
+        let ends = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ends.load(Ordering::Relaxed) {
+                    for it in 0..50 {
+                        fs::write(from.join(format!("churn/f{it}")), "x").unwrap();
+                        fs::create_dir(from.join(format!("churn/d{it}"))).unwrap();
+                    }
+                    for it in 0..50 {
+                        fs::remove_file(from.join(format!("churn/f{it}"))).unwrap();
+                        fs::remove_dir(from.join(format!("churn/d{it}"))).unwrap();
+                    }
+                }
+            });
+            let copied: Vec<_> = (0..20)
+                .map(|it| {
+                    let to = dir.path().join(format!("to{it}"));
+                    fs::create_dir(&to).unwrap();
+                    copy(&from, &to, &Progress::default()).map(|()| fs::read(to.join("stays")))
+                })
+                .collect();
+            ends.store(true, Ordering::Relaxed);
+            for it in copied {
+                assert_eq!(it.unwrap().unwrap(), b"there");
+            }
+        });
     }
 }

@@ -18,7 +18,11 @@ pub(in crate::engine) fn rename(root: &Path, name: &str) -> io::Result<bool> {
     let root = File::open(root)?;
     // To open what the container has put there may be an act: only a file is.
     let Some(found) = open(&root, FILE, OFlag::O_PATH)? else { return Ok(false) };
-    if found.metadata()?.is_file() {
+    let meta = found.metadata()?;
+    if meta.is_symlink() {
+        return Ok(false);
+    }
+    if meta.is_file() {
         let path = format!("/proc/self/fd/{}", found.as_raw_fd());
         let mut file = OpenOptions::new().write(true).open(path)?;
         file.set_len(0)?;
