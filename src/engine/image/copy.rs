@@ -357,19 +357,24 @@ mod tests {
         fs::create_dir_all(from.join("churn")).unwrap();
         fs::write(from.join("stays"), "there").unwrap();
         let ends = AtomicBool::new(false);
+        let come_and_go = || {
+            let names = |it| [from.join(format!("churn/f{it}")), from.join(format!("churn/d{it}"))];
+            for [file, directory] in (0..50).map(names) {
+                fs::write(file, "x").unwrap();
+                fs::create_dir(directory).unwrap();
+            }
+            for [file, directory] in (0..50).map(names) {
+                fs::remove_file(file).unwrap();
+                fs::remove_dir(directory).unwrap();
+            }
+        };
+        let churn = || {
+            while !ends.load(Ordering::Relaxed) {
+                come_and_go();
+            }
+        };
         std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while !ends.load(Ordering::Relaxed) {
-                    for it in 0..50 {
-                        fs::write(from.join(format!("churn/f{it}")), "x").unwrap();
-                        fs::create_dir(from.join(format!("churn/d{it}"))).unwrap();
-                    }
-                    for it in 0..50 {
-                        fs::remove_file(from.join(format!("churn/f{it}"))).unwrap();
-                        fs::remove_dir(from.join(format!("churn/d{it}"))).unwrap();
-                    }
-                }
-            });
+            scope.spawn(churn);
             let copied: Vec<_> = (0..20)
                 .map(|it| {
                     let to = dir.path().join(format!("to{it}"));
