@@ -183,7 +183,8 @@ fn the_shell_of_a_container_as_create_makes_it_controls_its_jobs() {
     let job = "trap 'echo re''sumed' CONT; echo be''gun; while :; do read line; done";
     answer(&format!("sh -c \"{job}\"\r"), "begun");
     answer("\x1a", "Stopped");
-    answer("fg\r", "resumed");
+    // The second line ends a read that began after the signal, which would otherwise wait.
+    answer("fg\r\r", "resumed");
     // The prompt says that the job has ended: until then it may read a part of what is typed next.
     answer("\x03", "^C\r\n# ");
     answer("echo af''ter-$?\r", "after-130");
