@@ -118,19 +118,8 @@ fn lxc_drives_a_container_of_wharf() {
 #[test]
 fn wharf_drives_a_container_of_lxc() {
     let Some(lxc) = Lxc::new() else { return };
-    let name = lxc.lxcpath.name("theirs");
+    let Some(name) = lxc.plain("theirs") else { return };
     let name = name.as_str();
-    let dir = lxc.lxcpath.path().join(name);
-    if !rootfs::busybox(&dir.join("rootfs")) {
-        return;
-    }
-    let config = format!(
-        "lxc.uts.name = {name}\nlxc.rootfs.path = dir:{}\nlxc.net.0.type = empty\n\
-         lxc.apparmor.profile = unconfined\nlxc.mount.auto = proc:mixed sys:ro\n\
-         lxc.tty.max = 2\nlxc.pty.max = 16\n",
-        dir.join("rootfs").display()
-    );
-    fs::write(dir.join("config"), config).unwrap();
     lxc.both_say(name, "STOPPED");
     let mut monitor = Screen::spawn(lxc.lxcpath.command(&["monitor", name]), 100, 30);
     let start = ["-n", name, "--", "/bin/sh", "-c", "trap : PWR; cat /dev/tty1 & sleep 1000"];

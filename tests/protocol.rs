@@ -19,7 +19,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use wharf::engine::State;
 
 use support::lxc::Lxc;
-use support::{Lxcpath, can_run_containers, finish, rootfs, told};
+use support::{Lxcpath, can_run_containers, finish, told};
 
 /// What a supervisor sent: nothing, or a head, bytes behind it, and how many descriptors.
 #[derive(Debug, PartialEq, Eq)]
@@ -132,28 +132,10 @@ fn requests() -> Vec<(&'static str, i32, u64, Vec<u8>)> {
     ]
 }
 
-/// Makes a container that waits, by its configuration alone.
-fn make(lxcpath: &Lxcpath, word: &str) -> Option<String> {
-    let name = lxcpath.name(word);
-    let dir = lxcpath.path().join(&name);
-    if !rootfs::busybox(&dir.join("rootfs")) {
-        return None;
-    }
-    let config = format!(
-        "lxc.uts.name = {name}\nlxc.rootfs.path = dir:{}\nlxc.net.0.type = empty\n\
-         lxc.apparmor.profile = unconfined\nlxc.mount.auto = proc:mixed sys:ro\n\
-         lxc.tty.max = 2\nlxc.pty.max = 16\n",
-        dir.join("rootfs").display()
-    );
-    fs::write(dir.join("config"), config).unwrap();
-    Some(name)
-}
-
 #[test]
 fn every_number_is_answered_as_lxc_answers_it() {
     let Some(lxc) = Lxc::new() else { return };
-    let (Some(ours), Some(theirs)) = (make(&lxc.lxcpath, "ours"), make(&lxc.lxcpath, "lxcs"))
-    else {
+    let (Some(ours), Some(theirs)) = (lxc.plain("ours"), lxc.plain("lxcs")) else {
         return;
     };
     lxc.lxcpath.ok(&["start", &ours, "--", "/bin/sleep", "1000"]);
@@ -183,7 +165,7 @@ fn every_number_is_answered_as_lxc_answers_it() {
 #[test]
 fn a_device_is_added_and_taken_away_by_lxc() {
     let Some(lxc) = Lxc::new() else { return };
-    let Some(name) = make(&lxc.lxcpath, "device") else { return };
+    let Some(name) = lxc.plain("device") else { return };
     let n = name.as_str();
     let rules = "lxc.cgroup.devices.deny = a\nlxc.cgroup.devices.allow = c 1:3 rwm\n\
                  lxc.cgroup2.devices.deny = a\nlxc.cgroup2.devices.allow = c 1:3 rwm\n";

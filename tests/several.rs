@@ -67,13 +67,17 @@ fn a_wrong_name_among_several_changes_nothing() {
     let [one, two, _] = &names;
     // Without `--` a command would be taken for another container.
     let said = lxcpath.refused(&["start", one, "sleep", "1000"], 1);
-    assert!(said.contains("`sleep`") && said.contains("nothing was done"), "{said}");
+    assert!(said.contains("`sleep`") && said.contains("no such container"), "{said}");
     assert_eq!(states(&lxcpath, &names), ["STOPPED"; 3]);
     let said = lxcpath.refused(&["stop", "none*"], 1);
     assert!(said.contains("no container has such a name"), "{said}");
     lxcpath.refused(&["stop", "--filter", "("], 1);
     lxcpath.refused(&["start", "-F", one, two], 1);
     lxcpath.refused(&["start"], 1);
+    for args in [&["clone", "none", "new"][..], &["rename", "none", "new"], &["logs", "none"]] {
+        let said = lxcpath.refused(args, 1);
+        assert!(said.contains("`none`: there is no such container"), "{said}");
+    }
 
     // One that fails does not keep the others from it, and decides the exit code.
     lxcpath.ok(&["start", one, "--", "/bin/sleep", "1000"]);

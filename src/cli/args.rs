@@ -91,6 +91,13 @@ pub(super) fn value(
     short.into_iter().fold(arg, Arg::short)
 }
 
+/// What `-B loop` makes.
+pub(super) fn disk_image() -> [Arg; 2] {
+    let size = "Size of the disk image of -B loop [default: 1G]";
+    let kind = "Its file system: ext2, ext3 or ext4 [default: ext4]";
+    [value("fssize", None, "SIZE", size), value("fstype", None, "TYPE", kind)]
+}
+
 /// `-f FILE`.
 pub(super) fn config() -> Arg {
     value(

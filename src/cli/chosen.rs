@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use clap::{ArgMatches, Command};
 
 use super::failure::{ErrorReport, Usage};
-use super::invocation::{self, Invocation};
+use super::invocation::{self, Invocation, exists};
 use super::{args, complain};
 use crate::command::{self, Verb};
 use crate::engine::{Engine, Error, ErrorKind, Name, State};
@@ -72,7 +72,7 @@ impl ChosenContainers {
         let by_pattern = filter.is_some() || !patterns.is_empty();
         // One that does not exist can be waited for.
         if (names.len() > 1 || by_pattern) && verb != Verb::Wait {
-            all_exist(&invocation.engine, &names, verb)?;
+            names.iter().try_for_each(|it| exists(&invocation.engine, verb, it))?;
         }
         if by_pattern {
             let there = invocation.engine.list()?;
@@ -144,8 +144,8 @@ impl ChosenContainers {
         let mut codes = ExitCodes::default();
         let mut would = Vec::new();
         for name in &self.names {
-            let allowed = all_exist(&invocation.engine, std::slice::from_ref(name), verb)
-                .and_then(|()| invocation.permit(verb, name));
+            let allowed =
+                exists(&invocation.engine, verb, name).and_then(|()| invocation.permit(verb, name));
             match allowed {
                 Ok(()) => would.push(format!("would {} {name}\n", verb.act())),
                 Err(error) => codes.add(report(&invocation.engine, error, quiet)),
@@ -174,17 +174,6 @@ impl ExitCodes {
             (Some(_), Some(_)) => ExitCode::FAILURE,
         }
     }
-}
-
-/// Refuses names of containers that do not exist.
-fn all_exist(engine: &Engine, names: &[Name], verb: Verb) -> anyhow::Result<()> {
-    for name in names {
-        if !engine.is_defined(name) && !engine.state(name)?.is_active() {
-            let why = "there is no such container, and nothing was done; `wharf ls` lists them";
-            return Err(Error::new(verb, name, ErrorKind::NotFound, why).into());
-        }
-    }
-    Ok(())
 }
 
 /// Returns the containers of a pattern that `verb` can act on. A pattern of which nothing is left

@@ -76,6 +76,15 @@ pub(super) fn permit(engine: &Engine, verb: Verb, name: &Name) -> anyhow::Result
     Err(Error::new(verb, name, kind, reason).into())
 }
 
+/// Refuses a container that is neither defined nor running.
+pub(super) fn exists(engine: &Engine, verb: Verb, name: &Name) -> anyhow::Result<()> {
+    if engine.is_defined(name) || engine.state(name)?.is_active() {
+        return Ok(());
+    }
+    let why = "there is no such container; `wharf ls` lists them";
+    Err(Error::new(verb, name, ErrorKind::NotFound, why).into())
+}
+
 /// Names Proxmox's own command where it owns the container.
 pub(super) fn mention_proxmox(engine: &Engine, name: &Name, matches: &ArgMatches, does: Pct) {
     if matches.get_flag(args::QUIET) {

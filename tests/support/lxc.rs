@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 
-use super::{Lxcpath, can_run_containers, finish, leftovers, text, told};
+use super::{Lxcpath, can_run_containers, finish, leftovers, rootfs, text, told};
 
 const PACKAGES: [&str; 4] = ["lxc", "liblxc1", "liblxc-common", "lxc-templates"];
 
@@ -56,6 +56,24 @@ impl Lxc {
                 None
             }
         }
+    }
+
+    /// Makes a container with a root and two terminals, by its configuration alone, and returns its
+    /// name; none, with a message, if there is nothing to make the root of.
+    pub(crate) fn plain(&self, word: &str) -> Option<String> {
+        let name = self.lxcpath.name(word);
+        let dir = self.lxcpath.path().join(&name);
+        if !rootfs::busybox(&dir.join("rootfs")) {
+            return None;
+        }
+        let config = format!(
+            "lxc.uts.name = {name}\nlxc.rootfs.path = dir:{}\nlxc.net.0.type = empty\n\
+             lxc.apparmor.profile = unconfined\nlxc.mount.auto = proc:mixed sys:ro\n\
+             lxc.tty.max = 2\nlxc.pty.max = 16\n",
+            dir.join("rootfs").display()
+        );
+        fs::write(dir.join("config"), config).unwrap();
+        Some(name)
     }
 
     /// Prepares a program in the environment where LXC is installed.

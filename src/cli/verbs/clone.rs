@@ -10,7 +10,7 @@ use super::create::{backing, image, of_overlay, told};
 use super::watched::watched;
 use crate::cli::args;
 use crate::cli::failure::Usage;
-use crate::cli::invocation::{Invocation, named, no_more, pairs};
+use crate::cli::invocation::{Invocation, exists, named, no_more, pairs};
 use crate::command::Verb;
 use crate::engine::Name;
 use crate::engine::create::{Copy, CopyKind};
@@ -26,18 +26,7 @@ pub(super) const CLONE: Subcommand = Subcommand {
                 "TYPE",
                 "How the root is stored: dir, loop, overlay or best",
             ))
-            .arg(args::value(
-                "fssize",
-                None,
-                "SIZE",
-                "Size of the disk image of -B loop [default: 1G]",
-            ))
-            .arg(args::value(
-                "fstype",
-                None,
-                "TYPE",
-                "Its file system: ext2, ext3 or ext4 [default: ext4]",
-            ))
+            .args(args::disk_image())
             .arg(args::flag("keepname", Some('K'), "Keep the host name of that container"))
             .arg(args::flag("keepmac", Some('M'), "Keep its hardware addresses"))
             .arg(args::flag("allowrunning", Some('a'), "Copy it even while it runs"))
@@ -100,6 +89,7 @@ fn clone(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resul
         into,
         ..Copy::of(from.clone())
     };
+    exists(&invocation.engine, Verb::Clone, &from)?;
     if !copy.while_running {
         invocation.permit(Verb::Clone, &from)?;
     }
@@ -111,6 +101,7 @@ fn clone(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resul
 
 fn rename(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let (old, new) = two_names(matches)?;
+    exists(&invocation.engine, Verb::Rename, &old)?;
     invocation.permit(Verb::Rename, &old)?;
     let notes = invocation.engine.rename(&old, &new)?;
     if !matches.get_flag(args::QUIET) {

@@ -43,18 +43,7 @@ pub(super) const CREATE: Subcommand = Subcommand {
                 "TYPE",
                 "How the root is stored: dir, loop, best or none; overlay for a copy",
             ))
-            .arg(args::value(
-                "fssize",
-                None,
-                "SIZE",
-                "Size of the disk image of -B loop [default: 1G]",
-            ))
-            .arg(args::value(
-                "fstype",
-                None,
-                "TYPE",
-                "Its file system: ext2, ext3 or ext4 [default: ext4]",
-            ))
+            .args(args::disk_image())
             .arg(
                 args::value(
                     "dir",

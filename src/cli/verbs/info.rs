@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use super::{Subcommand, list};
 use crate::cli::args;
 use crate::cli::chosen::{self, ChosenContainers};
-use crate::cli::invocation::Invocation;
+use crate::cli::invocation::{Invocation, exists};
 use crate::cli::output::{age, formatted, long_size};
+use crate::engine::Verb;
 use crate::engine::oom::OomKill;
 use crate::engine::sample::{Container, Detail, Interface, Limit, Root};
 use crate::engine::shown::shown;
-use crate::engine::{Error, ErrorKind, Verb};
 
 pub(super) const INFO: Subcommand = Subcommand {
     name: "info",
@@ -85,8 +85,7 @@ fn info(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result
     for name in &chosen.names {
         let container = invocation.engine.info(name)?;
         if !container.defined && !container.state.is_active() {
-            let missing = "there is no such container; `wharf ls` lists them";
-            return Err(Error::new(Verb::Info, name, ErrorKind::NotFound, missing).into());
+            exists(&invocation.engine, Verb::Info, name)?;
         }
         found.push(container);
     }

@@ -9,7 +9,8 @@ use regex::bytes::Regex;
 
 use super::Subcommand;
 use crate::cli::args;
-use crate::cli::invocation::{Invocation, number, only_named};
+use crate::cli::invocation::{Invocation, exists, number, only_named};
+use crate::command::Verb;
 use crate::engine::shown::shown_bytes;
 
 pub(super) const LOGS: Subcommand = Subcommand {
@@ -55,7 +56,11 @@ fn logs(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result
             written.is_ok()
         })?;
     } else {
-        let bytes = invocation.engine.console_output(&name)?;
+        let output = invocation.engine.console_output(&name);
+        if output.is_err() {
+            exists(&invocation.engine, Verb::ReadConsole, &name)?;
+        }
+        let bytes = output?;
         written = log.put(tail(&bytes, last));
     }
     written?;
