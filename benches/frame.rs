@@ -23,7 +23,7 @@ use wharf::ui::update::update;
 use wharf::ui::view::view;
 use wharf::widgets::look::{Glyphs, Look};
 
-#[path = "../tests/support/made_up.rs"]
+#[path = "../tests/golden/made_up.rs"]
 mod made_up;
 
 const SIZE: (u16, u16) = (200, 50);

@@ -20,7 +20,6 @@ use wharf::ui::message::Message;
 use wharf::ui::model::Model;
 use wharf::ui::update::update;
 
-#[path = "../support/made_up.rs"]
 mod made_up;
 
 /// Seconds of history.

@@ -3,7 +3,7 @@
 mod click;
 mod focus;
 mod limits;
-#[path = "../../../tests/support/made_up.rs"]
+#[path = "../../../tests/golden/made_up.rs"]
 mod made_up;
 mod said;
 mod search;

@@ -1,0 +1,71 @@
+//! What users see: the real binary with real containers, through its command line and a pty. Most
+//! of it needs root; a test that this machine cannot run says so in a line that begins with
+//! "skipped".
+//!
+//! One program for all subjects, since each program links the whole of wharf. `cargo test --test
+//! containers limits::` runs those of one subject.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test fails by panicking"
+)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tests tell their reader")]
+
+mod support;
+
+mod attach;
+mod autostart;
+mod cli;
+mod configuration;
+mod console;
+mod copies;
+mod debian;
+mod differential;
+mod distributions;
+mod edit;
+mod environment;
+mod escape;
+mod features;
+mod groups;
+mod halt;
+mod hooks;
+mod hostile;
+mod identity;
+mod idmap;
+mod images;
+mod kept;
+mod keys;
+mod life;
+mod limits;
+mod lxc;
+mod lxc_names;
+mod lxc_suite;
+mod memory;
+mod mission;
+mod net;
+mod outline;
+mod protocol;
+mod pty;
+mod ptys;
+mod reboot;
+mod recovery;
+mod robust;
+mod roots;
+mod seccomp;
+mod security;
+mod several;
+mod sharing;
+mod spaces;
+mod stale;
+mod stranger;
+mod system;
+mod systemd;
+mod templates;
+mod trouble;
+mod units;
+mod unprivileged;
+mod verbs;
+mod words;
