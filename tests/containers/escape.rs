@@ -31,11 +31,6 @@ fn tries() -> impl Iterator<Item = usize> {
     (0..MANY).take_while(move |_| begun.elapsed() < ENOUGH)
 }
 
-#[test]
-fn this_binary_is_the_probe_inside_containers() {
-    probe::run_if_asked();
-}
-
 /// A container with its own root, in which a probe runs as pid 1, and a separate copy of wharf, so
 /// that attacks on it do not affect other tests.
 struct Lair {

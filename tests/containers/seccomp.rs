@@ -14,11 +14,6 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike as _};
 
-#[test]
-fn this_binary_is_the_probe_inside_containers() {
-    probe::run_if_asked();
-}
-
 /// A container that shares the host's files, with a profile of its own.
 struct Filtered {
     lxcpath: Lxcpath,

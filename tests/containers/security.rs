@@ -15,11 +15,6 @@ use crate::support::{
 
 const SECRET: &str = "secret-of-the-host";
 
-#[test]
-fn this_binary_is_the_probe_inside_containers() {
-    probe::run_if_asked();
-}
-
 /// Runs a probe by `execute` and returns what it printed.
 fn probed(lxcpath: &Lxcpath, name: &str, settings: &[&str], word: &str) -> Vec<String> {
     let probe = probe::command(word);

@@ -14,12 +14,7 @@ use wharf::engine::command_socket::wire::{self, HEAD, Request, Response, SocketC
 
 use crate::support::imposter::{Imposter, Lies, Manner, NOBODY};
 use crate::support::screen::Screen;
-use crate::support::{self, Lxcpath, can_run_containers, finish, probe, text, told, wait_until};
-
-#[test]
-fn this_binary_is_the_probe_inside_containers() {
-    probe::run_if_asked();
-}
+use crate::support::{self, Lxcpath, can_run_containers, finish, text, told, wait_until};
 
 /// A stopped container whose socket a stranger has, and a running one, whose init and group the
 /// stranger reports.

@@ -15,8 +15,13 @@ use std::path::{Path, PathBuf};
 use wharf::engine::command_socket::address::name_of;
 use wharf::engine::command_socket::wire::{HEAD, Request, Response, SocketCommand};
 
-/// The test through which a container runs probes; every test file with probes has it.
-pub(crate) const ENTRY: &str = "this_binary_is_the_probe_inside_containers";
+/// The test through which a container runs probes, by its full name.
+const ENTRY: &str = "support::probe::this_binary_is_the_probe_inside_containers";
+
+#[test]
+fn this_binary_is_the_probe_inside_containers() {
+    run_if_asked();
+}
 
 /// Where [`super::rootfs::host_programs`] shows this binary.
 pub(crate) const INSIDE: &str = "/probe";
@@ -45,7 +50,7 @@ pub(crate) fn command_of(path: &str, word: &str) -> Vec<String> {
 }
 
 /// Runs the probe that the command line names, if it does.
-pub(crate) fn run_if_asked() {
+fn run_if_asked() {
     let asked = std::env::args().find_map(|it| it.strip_prefix(MARK).map(str::to_owned));
     let Some(asked) = asked else { return };
     // The test harness has begun a line.
