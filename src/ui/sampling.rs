@@ -56,7 +56,9 @@ fn run(
         let sampled = Instant::now();
         let sample = Arc::new(sampler.sample(&assignment.interest));
         let soonest = sampled + REST.max(sampled.elapsed());
-        let sent = sender.send(Message::Sampled(sample)).is_ok();
+        let events = sampler.foreign_events().into_iter().map(Message::Happened);
+        let mut news = events.chain([Message::Sampled(sample)]);
+        let sent = news.all(|it| sender.send(it).is_ok());
         if !sent || !assignment.wait(inbox, sampled + interval, soonest) {
             return;
         }

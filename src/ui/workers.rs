@@ -254,11 +254,11 @@ fn forward_input(sender: Sender<Message>) -> io::Result<()> {
 
 fn follow_events(engine: Engine, sender: Sender<Message>) -> io::Result<()> {
     let work = move || {
-        let mut each = |event: Option<&crate::engine::event::Event>| {
-            event.is_none_or(|it| sender.send(Message::Happened(it.clone())).is_ok())
+        let mut each = |event: &crate::engine::event::Event| {
+            sender.send(Message::Happened(event.clone())).is_ok()
         };
         // Without events the screen still samples; the operator cannot do anything about it.
-        _ = engine.monitor_all(KEPT, &mut each);
+        _ = engine.follow_journal(KEPT, &mut each);
     };
     thread::Builder::new().name("events".to_owned()).spawn(work)?;
     Ok(())

@@ -1,5 +1,6 @@
 //! `lxc-ls`, with the options of ls(1) where those are asked for.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
 use std::process::{Command, ExitCode};
@@ -124,9 +125,13 @@ fn list(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
         };
         columns.push(column);
     }
+    let names = rows.iter().map(|it| it.name.clone()).collect();
+    let found = call.engine.described(names).unwrap_or_default();
+    let mut found: BTreeMap<Name, Container> =
+        found.into_iter().map(|it| (it.name.clone(), it)).collect();
     for row in &mut rows {
         // A container that disappears meanwhile is not an error of the list.
-        row.container = call.engine.info(&row.name).ok();
+        row.container = found.remove(&row.name);
     }
     let text = table(call, &columns, &rows);
     write!(call.out, "{text}")?;

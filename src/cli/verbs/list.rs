@@ -12,6 +12,7 @@ use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, no_more, operands};
 use crate::cli::output::{Justify, TextTable, UNKNOWN, age, epoch_ms, formatted, or_unknown};
 use crate::engine::sample::{Container, Limit, Origin, Unmanaged};
+use crate::engine::sampler::ReadDepth;
 use crate::engine::{Name, State};
 use crate::format;
 
@@ -72,9 +73,11 @@ struct Listed {
 enum Facts {
     /// Name and state.
     State,
-    /// The counters, which one sample of all containers has.
+    /// The counters of a row on the screen.
+    Row,
+    /// All counters.
     Counters,
-    /// Details, for which each container is inspected.
+    /// Details, too.
     Detail,
 }
 
@@ -126,7 +129,7 @@ const COLUMNS: &[ListColumn] = &[
 ];
 
 const fn column(key: &'static str, align: Justify, cell: fn(&Listed) -> String) -> ListColumn {
-    ListColumn { key, align, facts: Facts::Counters, cell }
+    ListColumn { key, align, facts: Facts::Row, cell }
 }
 
 impl ListColumn {
@@ -166,7 +169,11 @@ fn list(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result
     let columns = columns(matches)?;
     let shown = columns.iter().map(|it| it.facts).max().filter(|_| !bare && !json);
     let defined = matches.get_flag("defined");
-    let least = if json || defined { Facts::Counters } else { Facts::State };
+    let least = match (json, defined) {
+        (true, _) => Facts::Counters,
+        (false, true) => Facts::Row,
+        (false, false) => Facts::State,
+    };
     invocation.engine.clear_drafts();
     let mut rows = rows(invocation, shown.unwrap_or(least).max(least))?;
     let selection = Selection::new(matches)?;
@@ -222,17 +229,19 @@ fn rows(invocation: &Invocation<'_>, facts: Facts) -> anyhow::Result<Vec<Listed>
         };
         return Ok(list.map(row).chain(others).collect());
     }
-    let deepen = |it: Container| match facts {
-        // A container that disappears meanwhile is not an error of the list.
-        Facts::Detail => invocation.engine.info(&it.name).unwrap_or(it),
-        Facts::State | Facts::Counters => it,
-    };
     let row = |it: Container| {
         let (name, state) = (it.name.to_string(), it.state);
         Listed { name, state, container: Some(it), unmanaged: None }
     };
-    let managed = invocation.engine.containers()?.into_iter().map(deepen).map(row);
-    Ok(managed.chain(others).collect())
+    let engine = &invocation.engine;
+    let managed = match facts {
+        Facts::Detail => {
+            engine.described(engine.list()?.into_iter().map(|(name, _)| name).collect())?
+        }
+        Facts::Counters => engine.containers(ReadDepth::All)?,
+        Facts::Row | Facts::State => engine.containers(ReadDepth::Row)?,
+    };
+    Ok(managed.into_iter().map(row).chain(others).collect())
 }
 
 /// Which containers are listed.

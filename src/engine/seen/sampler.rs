@@ -10,6 +10,7 @@ mod counters;
 mod detail;
 mod faults;
 mod files;
+mod foreign;
 mod freezers;
 mod host;
 mod members;
@@ -22,7 +23,7 @@ mod tests;
 mod traffic;
 pub(in crate::engine) mod unmanaged;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -33,6 +34,7 @@ pub use counters::ReadDepth;
 use counters::{Freezing, Freshness, GroupCounters, Sources};
 use faults::Faults;
 use files::Files;
+use foreign::ForeignContainers;
 use freezers::Freezers;
 use host::HostReader;
 use members::{Member, Members};
@@ -44,6 +46,7 @@ use crate::engine;
 use crate::engine::Engine;
 use crate::engine::cgroup::{Cgroup, GroupPath, Hierarchies};
 use crate::engine::host::lxcpath::Lxcpath;
+use crate::engine::running::event::Event;
 use crate::engine::running::record::{self, SetLimit};
 use crate::engine::seen::process::{self, ProcessOrder};
 use crate::engine::seen::sample::{Container, Counters, Detail, HostSample, Lack, Sample};
@@ -68,6 +71,8 @@ pub struct Interest {
     pub detail: Option<Name>,
     /// Its cgroup files are shown too.
     pub files: bool,
+    /// The details of these are shown too, except their processes and files.
+    pub described: BTreeSet<Name>,
     /// The networks of these are looked at, too.
     pub networks: bool,
     /// How much is read of containers that are not visible, since the rows may be sorted by it.
@@ -86,6 +91,7 @@ pub struct Sampler {
     files: Files,
     faults: Faults,
     freezers: Freezers,
+    foreign: ForeignContainers,
     members: Members,
     watched: HashMap<Name, WatchedGroup>,
     processes: Processes,
@@ -159,15 +165,15 @@ enum Looking {
 impl Sampler {
     /// Prepares to watch all containers of the engine's lxcpath. The first sample has no rates.
     pub fn new(engine: &Engine) -> Self {
-        Self::of(engine.lxcpath(), None)
+        Self::of(engine.lxcpath(), Members::new(engine.lxcpath()))
     }
 
-    /// Prepares to watch only one container.
-    pub(in crate::engine) fn of_one(engine: &Engine, name: &Name) -> Self {
-        Self::of(engine.lxcpath(), Some(name.clone()))
+    /// Prepares for a single sample, of all containers or `only` one.
+    pub(in crate::engine) fn once(engine: &Engine, only: Option<&Name>) -> Self {
+        Self::of(engine.lxcpath(), Members::once(engine.lxcpath(), only))
     }
 
-    fn of(lxcpath: &Lxcpath, only: Option<Name>) -> Self {
+    fn of(lxcpath: &Lxcpath, members: Members) -> Self {
         // A host without cgroups still has containers to list.
         let hierarchies = Hierarchies::discover(lxcpath.host()).unwrap_or_default();
         let proc = lxcpath.host().proc().to_path_buf();
@@ -178,7 +184,8 @@ impl Sampler {
             faults: Faults::new(),
             freezers: Freezers::default(),
             looks: 0,
-            members: Members::new(lxcpath, only),
+            foreign: ForeignContainers::default(),
+            members,
             watched: HashMap::new(),
             processes: Processes::new(&proc),
             traffic: Traffic::new(&proc),
@@ -219,14 +226,26 @@ impl Sampler {
         (states.collect(), trouble)
     }
 
-    /// Returns the containers that LXC's own monitors run, whose changes no journal reports.
-    pub(in crate::engine) fn foreign(&mut self) -> Vec<(Name, State)> {
-        let (states, _trouble) = self.states();
-        let foreign = |name: &Name| {
-            let run = self.members.all.get(name).and_then(|it| it.status.run.as_ref());
-            run.is_some_and(|it| !it.recorded)
-        };
-        states.into_iter().filter(|(name, _)| foreign(name)).collect()
+    /// Returns what has happened to the containers of LXC's own monitors between the last sample
+    /// and the one before, since no journal reports it. `states` counts as a sample.
+    pub fn foreign_events(&mut self) -> Vec<Event> {
+        for (name, state) in self.members.take_entered() {
+            self.foreign.hear(&name, state);
+        }
+        let is_foreign = |it: &Member| it.status.run.as_ref().is_some_and(|it| !it.recorded);
+        let all = self.members.all.iter().filter(|(_, it)| is_foreign(it));
+        let now = all.map(|(name, it)| (name.clone(), it.status.state)).collect();
+        let mut events = self.foreign.compare(&self.lxcpath, now);
+        for name in self.foreign.names() {
+            let lost = self.lost_limits(&name);
+            let Some(watched) = self.watched.get(&name) else { continue };
+            let value = |file: &str| {
+                let cgroup = Cgroup::open(&self.hierarchies, &watched.cgroup);
+                cgroup.get(file).unwrap_or_default().trim().to_owned()
+            };
+            events.append(&mut self.foreign.compare_limits(&self.lxcpath, &name, lost, &value));
+        }
+        events
     }
 
     fn read_host(&mut self) -> HostSample {
@@ -250,7 +269,8 @@ impl Sampler {
 
     fn container(&mut self, name: Name, interest: &Interest) -> Option<Container> {
         let detailed = interest.detail.as_ref() == Some(&name);
-        let depth = if detailed {
+        let described = interest.described.contains(&name);
+        let depth = if detailed || described {
             ReadDepth::All
         } else if interest.visible.contains(&name) {
             interest.others.max(ReadDepth::Row)
@@ -262,6 +282,10 @@ impl Sampler {
         let member = self.members.all.get(&name)?.clone();
         let (detail, fault) = if detailed {
             let (detail, fault) = self.detail(&name, &member, counters.pids, interest);
+            (Some(detail), fault)
+        } else if described {
+            let init = member.status.run.as_ref().and_then(|it| it.init_pid);
+            let (detail, fault) = self.read_still(&name, init).unwrap_or_default();
             (Some(detail), fault)
         } else {
             let fault = member.defined.then(|| self.faults.of(&self.lxcpath, &name));
@@ -341,7 +365,7 @@ impl Sampler {
 
     /// Returns the lost limits of a container of LXC's, checked now and then. A supervisor of
     /// wharf's records those of its container.
-    pub(in crate::engine) fn lost_limits(&mut self, name: &Name) -> Vec<SetLimit> {
+    fn lost_limits(&mut self, name: &Name) -> Vec<SetLimit> {
         let run = self.members.all.get(name).and_then(|it| it.status.run.as_ref());
         let Some(run) = run.filter(|it| !it.configured.is_empty()) else { return Vec::new() };
         let Some(watched) = self.watched.get_mut(name) else { return Vec::new() };
@@ -396,10 +420,7 @@ impl Sampler {
         if let Some(still) = self.still.as_ref().filter(fresh) {
             return (still.detail.clone(), still.fault.clone());
         }
-        let (proc, lxcpath, of) = (self.proc.clone(), self.lxcpath.clone(), name.clone());
-        let hierarchies = self.hierarchies.clone();
-        let read = move || detail::read(&proc, init, &lxcpath, &of, &hierarchies);
-        let Some((detail, fault)) = self.stills.ask((name.clone(), init), read) else {
+        let Some((detail, fault)) = self.read_still(name, init) else {
             let still = self.still.as_ref().filter(|it| it.name == *name && it.init == init);
             let old = || still.map(|it| (it.detail.clone(), it.fault.clone()));
             return old().unwrap_or_default();
@@ -408,6 +429,14 @@ impl Sampler {
         let (name, at) = (name.clone(), Instant::now());
         self.still = Some(Still { name, init, at, detail, fault });
         still
+    }
+
+    /// Reads what changes seldom; none: a file system does not answer in time.
+    fn read_still(&mut self, name: &Name, init: Option<i32>) -> Option<(Detail, Option<String>)> {
+        let (proc, lxcpath, of) = (self.proc.clone(), self.lxcpath.clone(), name.clone());
+        let hierarchies = self.hierarchies.clone();
+        let read = move || detail::read(&proc, init, &lxcpath, &of, &hierarchies);
+        self.stills.ask((name.clone(), init), read)
     }
 
     /// Closes the files of containers that no longer run.

@@ -1,5 +1,6 @@
 //! The read-only verbs `ls`, `info` and `ps`, and signalling a process from their results.
 
+use std::collections::BTreeSet;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,7 +34,7 @@ impl Engine {
     /// Lists every container that is defined or runs under the lxcpath, with its state, sorted by
     /// name. Cheap: no counters.
     pub fn list(&self) -> Result<Vec<(Name, State)>, Error> {
-        let (states, trouble) = Sampler::new(self).states();
+        let (states, trouble) = Sampler::once(self, None).states();
         match trouble {
             Some(why) if states.is_empty() => {
                 Err(Error::new(Verb::List, self.lxcpath().display(), ErrorKind::Failed, why))
@@ -42,10 +43,23 @@ impl Engine {
         }
     }
 
-    /// Lists the same containers with their counters, all from one sample.
-    pub fn containers(&self) -> Result<Vec<Container>, Error> {
-        let sample =
-            Sampler::new(self).sample(&Interest { others: ReadDepth::All, ..Interest::default() });
+    /// Lists the same containers with those of their counters that `depth` includes, all from one
+    /// sample.
+    pub fn containers(&self, depth: ReadDepth) -> Result<Vec<Container>, Error> {
+        self.sampled(&Interest { others: depth, ..Interest::default() })
+    }
+
+    /// Lists those of `names` that exist, with all counters and details but their processes and
+    /// files, all from one sample.
+    pub fn described(&self, names: BTreeSet<Name>) -> Result<Vec<Container>, Error> {
+        let interest = Interest { described: names, ..Interest::default() };
+        let mut containers = self.sampled(&interest)?;
+        containers.retain(|it| interest.described.contains(&it.name));
+        Ok(containers)
+    }
+
+    fn sampled(&self, interest: &Interest) -> Result<Vec<Container>, Error> {
+        let sample = Sampler::once(self, None).sample(interest);
         match sample.trouble {
             Some(why) if sample.containers.is_empty() => {
                 Err(Error::new(Verb::List, self.lxcpath().display(), ErrorKind::Failed, why))
@@ -62,7 +76,7 @@ impl Engine {
 
     /// Returns the state of `name`; a container that does not exist is STOPPED.
     pub fn state(&self, name: &Name) -> Result<State, Error> {
-        let (states, _) = Sampler::of_one(self, name).states();
+        let (states, _) = Sampler::once(self, Some(name)).states();
         match states.first() {
             Some((_, state)) => Ok(*state),
             None => self.visible(name).map(|()| State::Stopped),
@@ -105,7 +119,7 @@ impl Engine {
     /// Returns everything about one container, including its counters and details.
     pub fn info(&self, name: &Name) -> Result<Container, Error> {
         let interest = Interest { detail: Some(name.clone()), ..Interest::default() };
-        let mut seen = Sampler::of_one(self, name).sample(&interest).containers;
+        let mut seen = Sampler::once(self, Some(name)).sample(&interest).containers;
         seen.pop().map_or_else(|| self.visible(name).and_then(|()| Err(self.nowhere(name))), Ok)
     }
 

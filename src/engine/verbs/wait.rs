@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::engine::running::event::{self, Event, Follower, What};
+use crate::engine::running::event::{self, Event, Follower};
 use crate::engine::seen::sampler::Sampler;
 use crate::engine::{Engine, Error, ErrorKind, Name, State, Verb};
 
@@ -33,14 +33,17 @@ impl Engine {
         timeout: Option<Duration>,
     ) -> Result<bool, Error> {
         let deadline = timeout.and_then(|it| Instant::now().checked_add(it));
-        let Some(mut name) = names.first() else { return Ok(true) };
-        // Followed before the first check, so that no event is missed in between.
+        let mut left: Vec<&Name> = names.iter().collect();
+        self.leave_out(&mut left, states)?;
+        let Some(mut name) = left.first().copied() else { return Ok(true) };
+        if timeout == Some(Duration::ZERO) {
+            return Ok(false);
+        }
         let mut follower =
             event::follow(self.lxcpath.host()).map_err(|it| failed(Verb::Wait, name, it))?;
-        let mut left: Vec<&Name> = names.iter().collect();
         loop {
-            let now = self.states_of(&left)?;
-            left.retain(|it| !now.get(it).is_some_and(|it| states.contains(it)));
+            // Also before the first wait: nothing was followed while they were checked first.
+            self.leave_out(&mut left, states)?;
             match left.first() {
                 Some(first) => name = first,
                 None => return Ok(true),
@@ -58,6 +61,13 @@ impl Engine {
             };
             left.retain(|it| !entered(it));
         }
+    }
+
+    /// Leaves out those that are in one of the states now.
+    fn leave_out(&self, names: &mut Vec<&Name>, states: &[State]) -> Result<(), Error> {
+        let now = self.states_of(names)?;
+        names.retain(|it| !now.get(it).is_some_and(|it| states.contains(it)));
+        Ok(())
     }
 
     /// Returns the state of each; a container that does not exist is STOPPED.
@@ -84,23 +94,25 @@ impl Engine {
         self.follow(follower, pattern, each)
     }
 
-    /// The same for all containers, after the newest `past` events.
-    pub fn monitor_all(
+    /// Passes on the newest `past` events of all containers and then what wharf's supervisors and
+    /// commands report, until `each` returns false. What happens to LXC's containers is known to
+    /// whoever samples them: [`Sampler::foreign_events`].
+    pub fn follow_journal(
         &self,
         past: usize,
-        each: &mut dyn FnMut(Option<&Event>) -> bool,
+        each: &mut dyn FnMut(&Event) -> bool,
     ) -> Result<(), Error> {
         let fail = |it: std::io::Error| failed(Verb::Monitor, self.lxcpath().display(), it);
-        let (mut events, follower) = event::follow_with_past(self.lxcpath.host()).map_err(fail)?;
+        let (mut events, mut follower) =
+            event::follow_with_past(self.lxcpath.host()).map_err(fail)?;
         events.retain(|it| it.lxcpath == self.lxcpath().dir());
         let older = events.len().saturating_sub(past);
-        if !events.iter().skip(older).all(|it| each(Some(it))) {
-            return Ok(());
+        let mut chosen = events.split_off(older);
+        while chosen.iter().all(&mut *each) {
+            let next = follower.next(None).map_err(fail)?;
+            chosen = next.into_iter().filter(|it| it.lxcpath == self.lxcpath().dir()).collect();
         }
-        let every = regex::Regex::new(".*").map_err(|it| {
-            Error::new(Verb::Monitor, self.lxcpath().display(), ErrorKind::Invalid, it)
-        })?;
-        self.follow(follower, &every, each)
+        Ok(())
     }
 
     fn follow(
@@ -112,17 +124,17 @@ impl Engine {
         let object = self.lxcpath().display().to_string();
         let pattern = whole(pattern)
             .map_err(|it| Error::new(Verb::Monitor, &object, ErrorKind::Invalid, it))?;
-        let mut foreign = Foreign::new(self);
-        let mut look = Instant::now() + BEAT;
+        let mut sampler = Sampler::new(self);
+        let mut look = Instant::now();
         loop {
             let left = look.saturating_duration_since(Instant::now());
             let mut events =
                 drain(&mut follower, left).map_err(|it| failed(Verb::Monitor, &object, it))?;
             events.retain(|it| it.lxcpath == self.lxcpath().dir());
-            foreign.hear(&events);
             let beat = Instant::now() >= look;
             if beat {
-                events.append(&mut foreign.look(self));
+                sampler.states();
+                events.append(&mut sampler.foreign_events());
                 look = Instant::now() + BEAT;
             }
             let mut chosen = events.iter().filter(|it| pattern.is_match(it.name.as_str()));
@@ -134,80 +146,6 @@ impl Engine {
 
     fn is_about(&self, event: &Event, name: &Name) -> bool {
         event.name == *name && event.lxcpath == self.lxcpath().dir()
-    }
-}
-
-/// The containers that LXC's own monitors run, as of the last check.
-#[derive(Debug)]
-struct Foreign {
-    sampler: Sampler,
-    known: BTreeMap<Name, State>,
-    /// Which limits they had lost.
-    lost: BTreeMap<Name, Vec<String>>,
-    /// Seen once: a supervisor of ours listens a moment before its record exists.
-    fresh: BTreeMap<Name, State>,
-}
-
-impl Foreign {
-    fn new(engine: &Engine) -> Self {
-        let mut sampler = Sampler::new(engine);
-        let known = sampler.foreign().into_iter().collect();
-        Self { sampler, known, lost: BTreeMap::new(), fresh: BTreeMap::new() }
-    }
-
-    /// Notes what wharf itself did to them, so that it is reported only once.
-    fn hear(&mut self, events: &[Event]) {
-        for event in events {
-            if let (Some(to), Some(known)) = (event.enters(), self.known.get_mut(&event.name)) {
-                *known = to;
-            }
-        }
-    }
-
-    /// Makes events of the changes since the last check.
-    fn look(&mut self, engine: &Engine) -> Vec<Event> {
-        let mut now: BTreeMap<Name, State> = self.sampler.foreign().into_iter().collect();
-        let fresh = std::mem::take(&mut self.fresh);
-        let is_new = |name: &Name| !self.known.contains_key(name) && !fresh.contains_key(name);
-        self.fresh =
-            now.iter().filter(|(it, _)| is_new(it)).map(|(k, v)| (k.clone(), *v)).collect();
-        now.retain(|name, _| !self.fresh.contains_key(name));
-
-        let mut events = Vec::new();
-        let mut add = |name: &Name, from: State, to: State| {
-            if from != to {
-                let what = What::State { from, to };
-                events.push(Event::now(engine.lxcpath(), name, what));
-            }
-        };
-        for (name, state) in &now {
-            add(name, self.known.get(name).copied().unwrap_or(State::Stopped), *state);
-        }
-        for (name, state) in self.known.iter().filter(|(it, _)| !now.contains_key(it)) {
-            add(name, *state, State::Stopped);
-        }
-        self.known = now;
-        events.extend(self.losses(engine));
-        events
-    }
-
-    /// Makes events of the limits that were lost since the last check.
-    fn losses(&mut self, engine: &Engine) -> Vec<Event> {
-        let mut events = Vec::new();
-        for name in self.known.keys() {
-            let lost = self.sampler.lost_limits(name);
-            let files = lost.iter().map(|it| it.file.clone()).collect();
-            let before = self.lost.insert(name.clone(), files).unwrap_or_default();
-            for it in lost.into_iter().filter(|it| !before.contains(&it.file)) {
-                let now = engine.cgroup_get(name, &it.file).unwrap_or_default().trim().to_owned();
-                let was = it.kept.unwrap_or(it.set);
-                let what = What::LimitLost { file: it.file, was, now };
-                events.push(Event::now(engine.lxcpath(), name, what));
-            }
-        }
-        let known = &self.known;
-        self.lost.retain(|name, _| known.contains_key(name));
-        events
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) fn settle(model: &mut Model) -> Interest {
     // The list may be sorted by figures that are read only for visible rows.
     let others = if model.list.needs_all() { ReadDepth::Row } else { ReadDepth::Cpu };
     let networks = layout::shows_networks(model);
-    Interest { visible, detail, files, networks, others, order: model.order }
+    Interest { visible, detail, files, networks, others, order: model.order, ..Interest::default() }
 }
 
 /// Scrolls the panes of the open container as little as their cursors need: what a click is aimed at

@@ -33,6 +33,8 @@ pub(super) struct Members {
     finder: Finder,
     /// Containers whose limits were changed through wharf since the last query.
     limit_news: BTreeSet<Name>,
+    /// States that the journal reported since the last query, oldest first.
+    entered: Vec<(Name, State)>,
     /// Directories in which this user may not see whether there is a configuration.
     unreadable: BTreeSet<Name>,
     pub(super) all: BTreeMap<Name, Member>,
@@ -55,15 +57,22 @@ pub(super) struct Member {
 }
 
 impl Members {
-    pub(super) fn new(lxcpath: &Lxcpath, only: Option<Name>) -> Self {
-        let follower = event::follow(lxcpath.host()).ok();
+    /// Prepares to be brought up to date again and again.
+    pub(super) fn new(lxcpath: &Lxcpath) -> Self {
+        Self { follower: event::follow(lxcpath.host()).ok(), ..Self::once(lxcpath, None) }
+    }
+
+    /// Prepares for one look. It follows no journal: closing an inotify(7) instance takes the kernel
+    /// up to 20 ms.
+    pub(super) fn once(lxcpath: &Lxcpath, only: Option<&Name>) -> Self {
         Self {
             lxcpath: lxcpath.clone(),
-            only,
+            only: only.cloned(),
             listed: None,
-            follower,
+            follower: None,
             finder: Finder::new(lxcpath),
             limit_news: BTreeSet::new(),
+            entered: Vec::new(),
             unreadable: BTreeSet::new(),
             all: BTreeMap::new(),
             unmanaged: Vec::new(),
@@ -132,6 +141,11 @@ impl Members {
         self.limit_news.remove(name)
     }
 
+    /// Returns the states that the journal has reported since this was last asked, oldest first.
+    pub(super) fn take_entered(&mut self) -> Vec<(Name, State)> {
+        std::mem::take(&mut self.entered)
+    }
+
     /// Ends a sample: later changes count for the next one.
     pub(super) fn settle(&mut self) {
         self.all.values_mut().for_each(|it| it.settled = true);
@@ -177,11 +191,13 @@ impl Members {
     /// Notes which containers have new events in the journal.
     fn follow_journal(&mut self) {
         let Some(follower) = &mut self.follower else { return };
-        while let Ok(Some(Event { lxcpath, name, what, .. })) = follower.next(Some(Duration::ZERO))
-        {
-            if lxcpath != self.lxcpath.dir() {
+        while let Ok(Some(event)) = follower.next(Some(Duration::ZERO)) {
+            if event.lxcpath != self.lxcpath.dir() {
                 continue;
             }
+            let entered = event.enters();
+            let Event { name, what, .. } = event;
+            self.entered.extend(entered.map(|it| (name.clone(), it)));
             match what {
                 What::State { .. }
                 | What::Exited { .. }

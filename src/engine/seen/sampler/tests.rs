@@ -30,6 +30,10 @@ fn running(machine: &MadeUp) {
     machine.record(&name(), State::Running).write(&machine.host).unwrap();
 }
 
+fn watching(machine: &MadeUp) -> Sampler {
+    Sampler::of(&machine.lxcpath, Members::new(&machine.lxcpath))
+}
+
 fn look(sampler: &mut Sampler) -> Container {
     let interest = Interest { detail: Some(name()), ..Interest::default() };
     let sample = sampler.sample(&interest);
@@ -41,7 +45,7 @@ fn look(sampler: &mut Sampler) -> Container {
 fn a_container_is_read_from_its_record_its_group_and_its_processes() {
     let machine = MadeUp::new();
     running(&machine);
-    let seen = look(&mut Sampler::of(&machine.lxcpath, None));
+    let seen = look(&mut watching(&machine));
     assert_eq!((seen.state, seen.init_pid), (State::Running, Some(INIT)));
     assert_eq!(seen.counters.cpu_total, Some(Duration::from_secs(5)));
     assert_eq!(seen.counters.memory_bytes, Some(1_048_576 - 4096));
@@ -65,7 +69,7 @@ fn the_network_of_a_row_is_seen_where_it_is_its_own_and_was_asked_for() {
         std::fs::create_dir_all(link.parent().unwrap()).unwrap();
         std::os::unix::fs::symlink(namespace, link).unwrap();
     }
-    let mut sampler = Sampler::of(&machine.lxcpath, None);
+    let mut sampler = watching(&machine);
     let mut seen = |networks| {
         let interest = Interest { visible: vec![name()], networks, ..Interest::default() };
         sampler.sample(&interest).containers.remove(0).network
@@ -86,7 +90,7 @@ fn a_spelling_that_does_not_count_on_this_machine_is_told_from_one_that_does() {
                 lxc.cgroup2.io.max = 8:0 wbps=1\n";
     machine.define(&name());
     machine.write(&format!("lx/{}/config", name()), both);
-    let files = look(&mut Sampler::of(&machine.lxcpath, None)).detail.unwrap().files;
+    let files = look(&mut watching(&machine)).detail.unwrap().files;
     let applies = |key: &str| files.iter().find(|it| it.file == key).map(|it| it.applies);
     assert_eq!(applies("lxc.cgroup.memory.limit_in_bytes"), Some(false));
     assert_eq!(applies("lxc.cgroup2.memory.max"), Some(true));
@@ -104,7 +108,7 @@ fn a_source_that_never_answers_delays_nothing_else() {
         _ = std::fs::remove_file(&file);
         nix::unistd::mkfifo(&file, Mode::S_IRWXU).unwrap();
     }
-    let mut sampler = Sampler::of(&machine.lxcpath, None);
+    let mut sampler = watching(&machine);
     let begun = Instant::now();
     for _ in 0..20 {
         let seen = look(&mut sampler);
@@ -120,7 +124,7 @@ fn a_source_that_never_answers_delays_nothing_else() {
 fn the_freezer_knows_better_than_the_record() {
     let machine = MadeUp::new();
     running(&machine);
-    let mut sampler = Sampler::of(&machine.lxcpath, None);
+    let mut sampler = watching(&machine);
     assert_eq!(look(&mut sampler).state, State::Running);
     machine
         .group(&name(), &[("cgroup.freeze", "1\n"), ("cgroup.events", "populated 1\nfrozen 1\n")]);
@@ -136,7 +140,7 @@ fn a_container_that_outlives_its_supervisor_is_reported_and_others_are_stopped()
     running(&machine);
     let gone = machine.path(&format!("proc/{SUPERVISOR}"));
     std::fs::remove_dir_all(&gone).unwrap();
-    let seen = look(&mut Sampler::of(&machine.lxcpath, None));
+    let seen = look(&mut watching(&machine));
     assert_eq!(seen.state, State::Running);
     assert!(seen.trouble.unwrap().contains("its supervisor is gone"));
 
@@ -147,7 +151,7 @@ fn a_container_that_outlives_its_supervisor_is_reported_and_others_are_stopped()
     );
     std::fs::remove_dir_all(machine.path(&format!("proc/{INIT}"))).unwrap();
     machine.group(&name(), &[("cgroup.events", "populated 0\nfrozen 0\n"), ("cgroup.procs", "")]);
-    let seen = look(&mut Sampler::of(&machine.lxcpath, None));
+    let seen = look(&mut watching(&machine));
     assert_eq!(seen.state, State::Stopped);
     assert!(seen.trouble.unwrap().contains("its supervisor was killed"));
 }
@@ -157,7 +161,7 @@ fn a_machine_without_cgroups_still_has_containers() {
     let machine = MadeUp::new();
     machine.define(&name());
     machine.write("proc/self/mountinfo", "");
-    let seen = look(&mut Sampler::of(&machine.lxcpath, None));
+    let seen = look(&mut watching(&machine));
     assert_eq!((seen.state, seen.defined), (State::Stopped, true));
     assert_eq!(seen.counters.memory_bytes, None);
 }
