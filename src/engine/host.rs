@@ -10,6 +10,7 @@ pub(in crate::engine) mod mapped;
 pub(in crate::engine) mod mountinfo;
 pub(in crate::engine) mod random;
 pub(in crate::engine) mod selinux;
+pub(in crate::engine) mod short;
 pub(in crate::engine) mod subids;
 pub(in crate::engine) mod user_manager;
 pub(in crate::engine) mod usernet;

@@ -1,9 +1,10 @@
 //! Reads configuration files safely: regular files of bounded length that no other user may write.
 
 use std::fs::{File, OpenOptions};
-use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use crate::engine::host::short::read_short;
 
 use super::error::Reason;
 
@@ -25,8 +26,7 @@ pub(super) fn read(path: &Path) -> Result<(Vec<u8>, FileId), Reason> {
         .open(path)
         .map_err(Reason::Io)?;
     let identity = trusted(&file)?;
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(Reason::Io)?;
+    let bytes = read_short(file, MAX_BYTES + 1).map_err(Reason::Io)?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Reason::TooLong(MAX_BYTES));
     }

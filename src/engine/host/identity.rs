@@ -1,7 +1,7 @@
 //! The identity of a process, which survives the reuse of its pid, and what `/proc/PID/stat` says
 //! about it.
 
-use std::fs;
+use std::fs::File;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::host::Host;
+use crate::engine::host::short::read_short;
 use crate::engine::sys;
 
 /// Identifies one process for ever: a pid alone will be reused some day.
@@ -69,10 +70,14 @@ pub struct Stat {
     pub rss_pages: u64,
 }
 
+/// The longest `/proc/PID/stat` that is read.
+const STAT_BYTES: u64 = 4096;
+
 impl Stat {
     /// Reads it for the process that has `pid` now.
     pub(in crate::engine) fn read(host: &Host, pid: i32) -> Option<Self> {
-        Self::parse(&fs::read(host.of_process(pid, "stat")).ok()?)
+        let file = File::open(host.of_process(pid, "stat")).ok()?;
+        Self::parse(&read_short(file, STAT_BYTES).ok()?)
     }
 
     /// Parses the content of `/proc/PID/stat`. The name in it may hold any bytes, brackets and

@@ -20,6 +20,7 @@ use crate::engine::entry::host_steps::HostStep;
 use crate::engine::host::Host;
 use crate::engine::host::identity::Identity;
 use crate::engine::host::lxcpath::{self, Lxcpath, key_of};
+use crate::engine::host::short::read_short;
 use crate::engine::running::oom::OomKill;
 use crate::engine::terms::exit::Exit;
 use crate::engine::terms::name::Name;
@@ -147,16 +148,13 @@ impl Record {
 
     /// Reads the record of the present or the last run; `None` when there is none that can be read.
     pub(in crate::engine) fn read(lxcpath: &Lxcpath, name: &Name) -> Option<Self> {
-        use std::io::Read as _;
         let flags = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK;
         let file = File::options()
             .read(true)
             .custom_flags(flags)
             .open(path(lxcpath.host(), lxcpath, name))
             .ok()?;
-        let mut bytes = Vec::new();
-        file.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
-        let record: Self = serde_json::from_slice(&bytes).ok()?;
+        let record: Self = serde_json::from_slice(&read_short(file, MAX_BYTES).ok()?).ok()?;
         // The directory is a hash of the lxcpath: two could share it.
         (record.lxcpath == lxcpath.dir() && record.name == *name).then_some(record)
     }

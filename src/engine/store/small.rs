@@ -1,9 +1,11 @@
 //! Reads configurations, and the small files beside them.
 
 use std::fs::OpenOptions;
-use std::io::{self, Read as _};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+
+use crate::engine::host::short::read_short;
 
 /// The longest one.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -24,8 +26,7 @@ fn read(path: &Path, more: libc::c_int) -> io::Result<Vec<u8>> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    let bytes = read_short(file, MAX_BYTES + 1)?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(io::ErrorKind::FileTooLarge.into());
     }

@@ -2,7 +2,7 @@
 //! record, so that lost limits can be recognised.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read as _};
+use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use crate::engine::cgroup::Cgroup;
 use crate::engine::cgroup::knob::{self, KnobKind};
 use crate::engine::host::Host;
 use crate::engine::host::lxcpath::Lxcpath;
+use crate::engine::host::short::read_short;
 use crate::engine::terms::error::words;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::patience::Patience;
@@ -67,8 +68,7 @@ impl Limits {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(none),
             opened => opened?,
         };
-        let mut bytes = Vec::new();
-        file.take(MAX_BYTES).read_to_end(&mut bytes)?;
+        let bytes = read_short(file, MAX_BYTES)?;
         let read = serde_json::from_slice::<Self>(&bytes).ok();
         Ok(read.filter(|it| it.inodes == none.inodes).unwrap_or(none))
     }

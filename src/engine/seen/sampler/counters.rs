@@ -5,7 +5,7 @@ mod source;
 mod v1;
 mod v2;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::files::{CachedFile, Files};
 use crate::engine::cgroup::{GroupPath, Hierarchies, Hierarchy};
@@ -79,13 +79,24 @@ pub(super) enum Freezing {
 impl GroupCounters {
     /// Names the files of the group at `path`, such as `/lxc.payload.web`.
     pub(super) fn new(sources: &Sources, path: &GroupPath) -> Self {
+        let all = sources.counters.iter().map(|(it, _)| it);
+        let all = all.chain(sources.freezer.as_ref().map(|(it, _)| it));
+        // The kernel is asked once for each hierarchy, not for each file.
+        let mut groups: Vec<(&Hierarchy, Option<PathBuf>)> = Vec::new();
+        for place in all {
+            if !groups.iter().any(|(it, _)| *it == place) {
+                groups.push((place, place.group(path)));
+            }
+        }
+        let file = |place: &Hierarchy, file: &str| {
+            let (_, group) = groups.iter().find(|(it, _)| *it == place)?;
+            Some(CachedFile::new(group.as_ref()?.join(file)))
+        };
         let counters = sources.counters.iter();
-        let kept = counters.filter_map(|(place, it)| {
-            Some((CachedFile::new(place.group(path)?.join(it.file)), *it))
-        });
-        let freezer = sources.freezer.as_ref();
-        let freezer = freezer.and_then(|(place, it)| Some(place.group(path)?.join(it)));
-        Self { counters: kept.collect(), freezer: freezer.map(CachedFile::new), limits: None }
+        let counters = counters.filter_map(|(place, it)| Some((file(place, it.file)?, *it)));
+        let counters = counters.collect();
+        let freezer = sources.freezer.as_ref().and_then(|(place, it)| file(place, it));
+        Self { counters, freezer, limits: None }
     }
 
     /// Reads the counters. Counters that cannot be read stay unknown.

@@ -3,9 +3,10 @@
 //! time.
 
 use std::fs::File;
-use std::io::Read as _;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use crate::engine::host::short::read_short;
 
 use nix::sys::resource::{Resource, getrlimit};
 
@@ -96,10 +97,7 @@ fn fill(buffer: &mut Vec<u8>, file: &File) -> Option<usize> {
 pub(super) fn start_of(path: &Path, most: u64) -> Option<String> {
     // A fifo instead of a file must not block the sampler.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
-    // The kernel generates such a file again for each partial read.
-    let mut text = Vec::with_capacity(4096);
-    file.take(most).read_to_end(&mut text).ok()?;
-    Some(String::from_utf8_lossy(&text).into_owned())
+    Some(String::from_utf8_lossy(&read_short(file, most).ok()?).into_owned())
 }
 
 #[cfg(test)]

@@ -171,20 +171,23 @@ impl Members {
             // A directory that can be listed was listed just now.
             self.unmanaged = unmanaged::read(&self.lxcpath).unwrap_or_default();
         }
-        // A directory without a config is checked again soon: the file may be about to appear.
-        let all_defined =
-            names.iter().all(|it| self.lxcpath.join(it.as_str()).join("config").exists());
-        self.listed = all_defined.then(|| (Instant::now(), changed));
         self.all.values_mut().for_each(|it| it.defined = false);
         self.unreadable.clear();
+        let mut all_defined = true;
         for name in names {
-            let config = self.lxcpath.join(name.as_str()).join("config");
-            if config.metadata().is_err_and(|it| it.kind() == ErrorKind::PermissionDenied) {
-                self.unreadable.insert(name);
-            } else if config.exists() {
-                self.all.entry(name).or_insert_with(|| Member::unknown(true)).defined = true;
+            match self.lxcpath.join(name.as_str()).join("config").metadata() {
+                Ok(_) => {
+                    self.all.entry(name).or_insert_with(|| Member::unknown(true)).defined = true;
+                }
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    all_defined = false;
+                    self.unreadable.insert(name);
+                }
+                Err(_) => all_defined = false,
             }
         }
+        // A directory without a config is checked again soon: the file may be about to appear.
+        self.listed = all_defined.then(|| (Instant::now(), changed));
         None
     }
 

@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::aside::Aside;
 use super::rates::per_second;
 use crate::engine::host::identity::{Identity, Stat, ZOMBIE};
+use crate::engine::host::short::read_short;
 use crate::engine::seen::process::Process;
 
 /// What seldom changes (command line, user) is read again after this time, or at once when the name
@@ -167,9 +167,7 @@ fn command(line: Option<&[u8]>, name: &[u8]) -> String {
 }
 
 fn read(path: &Path, most: u64) -> Option<Vec<u8>> {
-    let mut text = Vec::new();
-    File::open(path).ok()?.take(most).read_to_end(&mut text).ok()?;
-    Some(text)
+    read_short(File::open(path).ok()?, most).ok()
 }
 
 #[cfg(test)]
