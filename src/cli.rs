@@ -6,10 +6,12 @@
 mod args;
 mod autostart;
 mod chosen;
+mod completing;
 mod diff;
 mod failure;
 mod invocation;
 mod lxc;
+mod manual;
 mod output;
 mod parser;
 mod verbs;
@@ -29,6 +31,9 @@ use crate::ui::Rights;
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.collect();
     crate::engine::keep_ended_children();
+    if let Some(code) = completing::main(&args) {
+        return code;
+    }
     if let Some(code) = lxc::main(&args) {
         return code;
     }
@@ -64,7 +69,7 @@ fn complain(message: &str) {
 /// Carries out the verb, or opens the screen when there is none.
 fn run(matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let mut out = BufWriter::new(io::stdout());
-    let mut invocation = Invocation::new(matches, &mut out);
+    let mut invocation = Invocation::new(parser::command, matches, &mut out);
     let code = match matches.subcommand() {
         Some(_) if matches.get_flag(args::READ_ONLY) => {
             anyhow::bail!("--read-only is for the screen, which opens without a command")

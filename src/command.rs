@@ -307,6 +307,24 @@ pub const COMMANDS: &[CommandSpec] = &[
         undefined: None,
         help: "Make LXC's command names, such as lxc-start, call wharf",
     },
+    CommandSpec {
+        verb: Verb::Complete,
+        name: "completion",
+        aliases: &[],
+        category: Category::Look,
+        when: When::Anytime,
+        undefined: None,
+        help: "Print what makes a shell complete command lines of wharf",
+    },
+    CommandSpec {
+        verb: Verb::WriteManual,
+        name: "man",
+        aliases: &["manual"],
+        category: Category::Look,
+        when: When::Anytime,
+        undefined: None,
+        help: "Write the manual pages of all commands into a directory",
+    },
 ];
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use std::path::Path;
 
 pub use config::{
     Config, command_words, default_config, load as load_config, parse as parse_config,
-    signal_number, system_settings,
+    signal_names, signal_number, system_settings,
 };
 pub use host::Host;
 pub use host::lxcpath::Lxcpath;

@@ -21,13 +21,19 @@ use crate::format;
 pub(super) struct Invocation<'a> {
     pub(super) engine: Engine,
     pub(super) out: &'a mut dyn Write,
+    /// Builds the parser of the whole command line, for what explains it.
+    pub(super) parser: fn() -> clap::Command,
 }
 
 impl<'a> Invocation<'a> {
     /// Opens the engine on the lxcpath that was named.
-    pub(super) fn new(matches: &ArgMatches, out: &'a mut dyn Write) -> Self {
+    pub(super) fn new(
+        parser: fn() -> clap::Command,
+        matches: &ArgMatches,
+        out: &'a mut dyn Write,
+    ) -> Self {
         let lxcpath = matches.get_one::<PathBuf>(args::LXCPATH);
-        Self { engine: Engine::open(lxcpath.map(PathBuf::as_path)), out }
+        Self { engine: Engine::open(lxcpath.map(PathBuf::as_path)), out, parser }
     }
 
     /// Refuses what the table of verbs refuses in the container's state. A container that is not

@@ -7,6 +7,7 @@ mod autostart;
 mod call;
 mod cgroup;
 mod checkconfig;
+mod completed;
 mod config;
 mod console;
 mod copy;
@@ -30,6 +31,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use self::call::{LxcCall, LxcCommand, LxcRefusal};
+pub(super) use self::completed::{LxcWords, read_words};
 use self::getopt::GivenWords;
 use super::failure::ErrorReport;
 use crate::engine::shown::shown;

@@ -4,6 +4,7 @@ mod autostart;
 mod cgroup;
 mod check;
 mod clone;
+mod completion;
 mod config;
 mod create;
 mod follow;
@@ -12,6 +13,7 @@ mod inside;
 mod link;
 mod list;
 mod logs;
+mod man;
 mod processes;
 mod run;
 mod screenshot;
@@ -26,7 +28,11 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, Command};
 
+pub(super) use completion::VARIABLE as COMPLETING;
+pub(super) use config::ACTIONS as CONFIG_ACTIONS;
+pub(super) use list::column_names;
 pub(super) use run::{mapped, supervise};
+pub(super) use snapshot::ACTIONS as SNAPSHOT_ACTIONS;
 
 use super::invocation::Invocation;
 
@@ -68,6 +74,8 @@ pub(super) fn all() -> impl Iterator<Item = &'static Subcommand> {
         &follow::MONITOR,
         &follow::WAIT,
         &link::LINK,
+        &completion::COMPLETION,
+        &man::MAN,
         &screenshot::SCREENSHOT,
         &version::VERSION,
     ]

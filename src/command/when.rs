@@ -111,6 +111,8 @@ mod tests {
             | Verb::Autostart
             | Verb::Configure
             | Verb::LinkNames
+            | Verb::Complete
+            | Verb::WriteManual
             | Verb::Top => [YES; 8],
             Verb::Start | Verb::Execute => {
                 [YES, "is already starting", RUNS, OVER, FAILED, STANDS, STANDS, RUNS]

@@ -46,7 +46,7 @@ pub(in crate::engine) use filter::of_running as running_filter;
 pub(in crate::engine) use net::fill_lines;
 pub(in crate::engine) use process::limits;
 pub(in crate::engine) use read::ReadLine;
-pub use signals::of_word as signal_number;
+pub use signals::{names as signal_names, of_word as signal_number};
 pub use survey::ConfigLine;
 pub(in crate::engine) use survey::{Survey, is_list, survey};
 pub(in crate::engine) use system::system_setting;

@@ -157,6 +157,8 @@ const fn needs_and_changes(verb: Verb) -> (&'static [Ability], bool) {
         | Verb::Autostart
         | Verb::Configure
         | Verb::LinkNames
+        | Verb::Complete
+        | Verb::WriteManual
         | Verb::Top
         | Verb::Look
         | Verb::ReadConsole

@@ -56,6 +56,8 @@ fn line(verb: Verb, name: &str, state: State) -> Option<(Vec<&str>, State)> {
         | Verb::Autostart
         | Verb::Configure
         | Verb::LinkNames
+        | Verb::Complete
+        | Verb::WriteManual
         | Verb::Top
         | Verb::Console => return None,
     };

@@ -36,7 +36,7 @@ pub(super) const CLONE: Subcommand = Subcommand {
             )
             .arg(args::define())
             .arg(args::name())
-            .arg(args::operands("NAME", "The container, and the name of the copy"))
+            .arg(args::operands("NAME NEWNAME", "The container, and the name of the copy"))
     },
     run: clone,
     notes: "\
@@ -59,7 +59,9 @@ Examples:
 pub(super) const RENAME: Subcommand = Subcommand {
     name: "rename",
     arguments: |command| {
-        command.arg(args::name()).arg(args::operands("NAME", "The container, and its new name"))
+        command
+            .arg(args::name())
+            .arg(args::operands("NAME NEWNAME", "The container, and its new name"))
     },
     run: rename,
     notes: "\

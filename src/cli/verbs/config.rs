@@ -73,6 +73,10 @@ Examples:
   wharf config keys cgroup",
 };
 
+/// What can be done with a configuration.
+pub(in crate::cli) const ACTIONS: [&str; 7] =
+    ["show", "get", "set", "unset", "check", "migrate", "keys"];
+
 /// One call: the file that is meant, and the operands after it.
 struct ConfigCall {
     name: Option<Name>,
@@ -127,8 +131,8 @@ fn config(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resu
         "check" => return check(invocation, matches, &rest),
         "show" | "get" | "set" | "unset" | "migrate" => (),
         other => {
-            let all = "show, get, set, unset, check, migrate or keys";
-            return Err(Usage(format!("`{other}` is no action; expected {all}")).into());
+            let all = ACTIONS.join(", ");
+            return Err(Usage(format!("`{other}` is no action; expected one of {all}")).into());
         }
     }
     let call = ConfigCall::of(matches, rest)?;

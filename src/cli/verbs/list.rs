@@ -128,6 +128,11 @@ const COLUMNS: &[ListColumn] = &[
     }),
 ];
 
+/// Returns what `-F` takes.
+pub(in crate::cli) fn column_names() -> impl Iterator<Item = &'static str> {
+    COLUMNS.iter().map(|it| it.key)
+}
+
 const fn column(key: &'static str, align: Justify, cell: fn(&Listed) -> String) -> ListColumn {
     ListColumn { key, align, facts: Facts::Row, cell }
 }

@@ -30,7 +30,7 @@ pub(super) const SNAPSHOT: Subcommand = Subcommand {
             .arg(args::json())
             .arg(args::name())
             .arg(args::operands(
-                "NAME",
+                "NAME [ACTION] [SNAP] [NEWNAME]",
                 "The container, then nothing, `list`, `restore SNAP [NEWNAME]` or `delete SNAP`",
             ))
     },
@@ -53,6 +53,9 @@ the old one is removed. A root outside of the container's directory stays where 
 Directories, logs and hidden files beside the configuration are in no snapshot, and stay as they
 are.",
 };
+
+/// What can be done to a container's snapshots besides taking one.
+pub(in crate::cli) const ACTIONS: [&str; 3] = ["list", "restore", "delete"];
 
 fn snapshot(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let (name, rest) = named(matches)?;
@@ -89,10 +92,7 @@ fn snapshot(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Re
             no_more(rest.get(if does == Some("restore") { 3 } else { 1 }..).unwrap_or_default())?;
             Err(Usage("too many operands".into()).into())
         }
-        [other, ..] => {
-            let words = format!("`{other}` is not one of list, restore and delete");
-            Err(Usage(words).into())
-        }
+        [other, ..] => Err(Usage(format!("`{other}` is not one of {}", ACTIONS.join(", "))).into()),
     }
 }
 

@@ -27,11 +27,11 @@ pub(super) const TOP: Subcommand = Subcommand {
         command
             .arg(args::value("delay", Some('d'), "SECONDS", "Between two tables [default: 3]"))
             .arg(args::value("count", Some('c'), "COUNT", "Tables to print [default: no end]"))
-            .arg(args::value("sort", Some('s'), "KEY", "cpu, memory, io, pids or name"))
+            .arg(args::value("sort", Some('s'), "ORDER", "cpu, memory, io, pids or name"))
             .arg(args::flag("batch", Some('b'), "Accepted, since it always prints so").hide(true))
             .arg(args::json())
             .arg(args::format())
-            .arg(args::optional("[REGEX]", "Only names that match").value_name("REGEX"))
+            .arg(args::optional("REGEX", "Only names that match"))
     },
     run: top,
     notes: "\

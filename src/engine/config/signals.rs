@@ -26,6 +26,11 @@ pub(super) fn number(text: &str) -> Result<i32, Reason> {
     found.filter(|it| (first..=last).contains(it)).ok_or(EXPECTED)
 }
 
+/// Lists the names of signals, but for real-time ones.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().map(|it| it.0)
+}
+
 /// Reads a signal that can be sent.
 pub fn of_word(text: &str) -> Option<i32> {
     number(text).ok().filter(|it| (1..=MAX).contains(it))

@@ -38,6 +38,8 @@ pub enum Verb {
     ReadConfig,
     Configure,
     LinkNames,
+    Complete,
+    WriteManual,
     /// Counters of several, again and again.
     Top,
 }
@@ -79,6 +81,8 @@ impl Verb {
             Self::ReadConfig => "read the configuration of",
             Self::Configure => "change the configuration of",
             Self::LinkNames => "link LXC's command names in",
+            Self::Complete => "complete the name of",
+            Self::WriteManual => "write the manual of",
         }
     }
 }

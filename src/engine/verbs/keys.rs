@@ -42,6 +42,32 @@ impl fmt::Display for KeyUse {
     }
 }
 
+/// One key as the manual has it, on whatever host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatalogueLine {
+    /// As in [`KnownKey`].
+    pub key: String,
+    /// Its names in earlier releases.
+    pub earlier: Vec<String>,
+    pub meaning: &'static str,
+    /// Why it changes nothing anywhere; none: it has its effect.
+    pub ignored: Option<&'static str>,
+}
+
+/// Lists every key without asking this host about any.
+pub fn catalogue_lines() -> Vec<CatalogueLine> {
+    let line = |it: CatalogueKey| CatalogueLine {
+        key: it.name,
+        earlier: it.earlier,
+        meaning: it.meaning,
+        ignored: match it.treatment {
+            Treatment::Applied => None,
+            Treatment::Ignored(why) => Some(why),
+        },
+    };
+    catalogue().into_iter().map(line).collect()
+}
+
 /// Lists every key, for containers below `lxcpath`.
 pub fn known(lxcpath: &Lxcpath) -> Vec<KnownKey> {
     let all = catalogue();
