@@ -26,7 +26,7 @@ pub use config::{
 pub use host::Host;
 pub use host::lxcpath::Lxcpath;
 pub use host::mapped::MAPPED;
-pub use host::{identity, lxcpath};
+pub use host::{accounts, identity, lxcpath};
 pub use running::{command_socket, event, oom};
 pub use seen::process;
 pub use seen::sample;

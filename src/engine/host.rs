@@ -1,7 +1,9 @@
 //! The machine: where the kernel describes it, and where wharf keeps files until it shuts down.
 //! Passed to all code that reads them, so that a test can use a machine of its own.
 
+pub mod accounts;
 pub(in crate::engine) mod apparmor;
+mod asked;
 pub mod identity;
 pub(in crate::engine) mod label;
 pub(in crate::engine) mod links;

@@ -4,10 +4,9 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use nix::unistd::User;
-
 use super::call::{LxcCall, LxcCommand, NameFrom, WordParts, bad_arguments, refused};
 use super::getopt::{flag, value};
+use crate::engine::accounts;
 use crate::engine::apart::{self, Unshared};
 use crate::engine::idmap::{IdKind, IdMap, IdRange};
 use crate::engine::shown::shown;
@@ -124,8 +123,7 @@ fn user(text: &str) -> anyhow::Result<u32> {
     if let Ok(uid) = text.parse() {
         return Ok(uid);
     }
-    let found = User::from_name(text).ok().flatten();
-    found.map(|it| it.uid.as_raw()).ok_or_else(|| refused(format!("Invalid username \"{text}\"")))
+    accounts::user_id(text).ok_or_else(|| refused(format!("Invalid username \"{text}\"")))
 }
 
 fn usernsexec(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {

@@ -10,6 +10,7 @@ use super::Subcommand;
 use crate::cli::args;
 use crate::cli::invocation::{Invocation, operands};
 use crate::cli::output::{Justify, TextTable, formatted, or_unknown};
+use crate::engine::accounts;
 use crate::engine::process::Process;
 use crate::engine::shown::shown;
 use crate::engine::{Name, State};
@@ -119,10 +120,7 @@ struct Users(HashMap<u32, String>);
 
 impl Users {
     fn name(&mut self, uid: u32) -> String {
-        let look_up = || {
-            let user = nix::unistd::User::from_uid(uid.into()).ok().flatten();
-            user.map_or_else(|| uid.to_string(), |it| it.name)
-        };
+        let look_up = || accounts::user_name(uid).unwrap_or_else(|| uid.to_string());
         self.0.entry(uid).or_insert_with(look_up).clone()
     }
 }

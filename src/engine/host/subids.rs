@@ -4,22 +4,16 @@
 
 use std::fmt;
 use std::fs;
-use std::os::fd::AsFd as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use nix::unistd::{User, getegid, geteuid};
+use nix::unistd::{getegid, geteuid};
 
 use super::apparmor::UNCONFINED;
-use super::identity;
-use crate::engine::sys;
+use super::{accounts, asked};
 use crate::engine::terms::feature;
 use crate::engine::terms::idmap::{IdKind, IdMap, IdRange};
 use crate::engine::terms::shown::shown;
 
-/// How long another source may take to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// How many ids a container needs by convention.
 const WHOLE: u32 = 65536;
 /// Where `useradd` begins.
@@ -61,7 +55,7 @@ impl SubIds {
     /// Reads what the user of this process has.
     pub(in crate::engine) fn ours() -> Self {
         let (uid, gid) = (geteuid(), getegid().as_raw());
-        let user = User::from_uid(uid).ok().flatten().map(|it| it.name);
+        let user = accounts::user_name(uid.as_raw());
         let user = user.unwrap_or_else(|| uid.to_string());
         let ids = (uid.as_raw(), gid);
         let Some(module) = module(&fs::read_to_string(SWITCH).unwrap_or_default()) else {
@@ -246,18 +240,7 @@ fn ask(user: &str, kind: IdKind) -> Option<String> {
         IdKind::User => &[],
         IdKind::Group => &["-g"],
     };
-    let mut command = Command::new(ASKED);
-    command.args(options).arg(user).stdin(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.stdout(Stdio::piped()).spawn().ok()?;
-    let pidfd = sys::pidfd_open(child.id().cast_signed()).ok();
-    if !pidfd.is_some_and(|it| identity::has_ended(it.as_fd(), PATIENCE) == Ok(true)) {
-        // Its source may be a server that does not answer.
-        _ = child.kill();
-        _ = child.wait();
-        return None;
-    }
-    let output = child.wait_with_output().ok()?;
-    output.status.success().then(|| listed(&String::from_utf8_lossy(&output.stdout)))
+    asked::answer(ASKED, &[options, &[user]].concat()).map(|it| listed(&it))
 }
 
 /// Turns lines such as `0: web 100000 65536` into those of the files.

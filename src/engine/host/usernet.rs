@@ -5,7 +5,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Group, User, getegid, geteuid, getgroups};
+use nix::unistd::{getegid, geteuid, getgroups};
+
+use super::accounts;
 
 use crate::engine::terms::feature;
 
@@ -36,10 +38,9 @@ pub(in crate::engine) fn refusal(bridge: Option<&str>) -> Option<String> {
     if program().is_none() {
         return Some(feature::USER_NIC.refusal());
     }
-    let user = User::from_uid(geteuid()).ok().flatten().map(|it| it.name)?;
+    let user = accounts::user_name(geteuid().as_raw())?;
     let ids = getgroups().unwrap_or_default().into_iter().chain([getegid()]);
-    let groups: Vec<String> =
-        ids.filter_map(|it| Group::from_gid(it).ok().flatten()).map(|it| it.name).collect();
+    let groups: Vec<String> = ids.filter_map(|it| accounts::group_name(it.as_raw())).collect();
     // Whoever cannot read it leaves it to the program.
     let text = match fs::read_to_string(ALLOWED) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return None,
