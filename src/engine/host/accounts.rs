@@ -17,7 +17,7 @@ pub fn user_name(uid: u32) -> Option<String> {
 
 /// Returns the number of a user; none: there is no such one, or nobody answers.
 pub fn user_id(name: &str) -> Option<u32> {
-    let by_name = |it: &Account<'_>| it.name == name;
+    let by_name = |it: &AccountLine<'_>| it.name == name;
     find(&PASSWD, by_name, name, |it| it.id)
 }
 
@@ -37,21 +37,21 @@ const GROUP: Accounts = Accounts { file: "/etc/group", database: "group" };
 
 /// What a line of passwd(5) and one of group(5) have in common.
 #[derive(Debug, PartialEq, Eq)]
-struct Account<'a> {
+struct AccountLine<'a> {
     name: &'a str,
     id: u32,
 }
 
 fn name(accounts: &Accounts, id: u32) -> Option<String> {
-    let by_id = |it: &Account<'_>| it.id == id;
+    let by_id = |it: &AccountLine<'_>| it.id == id;
     find(accounts, by_id, &id.to_string(), |it| it.name.to_owned())
 }
 
 fn find<T>(
     accounts: &Accounts,
-    fits: impl Fn(&Account<'_>) -> bool,
+    fits: impl Fn(&AccountLine<'_>) -> bool,
     key: &str,
-    take: impl Fn(Account<'_>) -> T,
+    take: impl Fn(AccountLine<'_>) -> T,
 ) -> Option<T> {
     let among = |text: &str| text.lines().filter_map(account).find(&fits).map(&take);
     if let Some(found) = fs::read_to_string(accounts.file).ok().and_then(|it| among(&it)) {
@@ -65,10 +65,10 @@ fn find<T>(
 }
 
 /// Reads a line such as `web:x:1000:1000::/home/web:/bin/sh`.
-fn account(line: &str) -> Option<Account<'_>> {
+fn account(line: &str) -> Option<AccountLine<'_>> {
     let mut words = line.split(':');
     let name = words.next().filter(|it| !it.is_empty())?;
-    Some(Account { name, id: words.nth(1)?.parse().ok()? })
+    Some(AccountLine { name, id: words.nth(1)?.parse().ok()? })
 }
 
 /// Returns whether the text of nsswitch.conf(5) names other sources than the files.
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn lines_of_both_files_are_read() {
-        let web = Account { name: "web", id: 1000 };
+        let web = AccountLine { name: "web", id: 1000 };
         assert_eq!(account("web:x:1000:100:Web,,,:/home/web:/bin/sh").unwrap(), web);
         assert_eq!(account("web:x:1000:").unwrap(), web);
         for line in ["", "web", "web:x", "web:x:many:1", "+::::::", ":x:0:0"] {
