@@ -7,6 +7,7 @@ mod args;
 mod autostart;
 mod chosen;
 mod completing;
+mod confirm;
 mod diff;
 mod failure;
 mod invocation;

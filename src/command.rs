@@ -188,7 +188,16 @@ pub const COMMANDS: &[CommandSpec] = &[
         category: Category::Life,
         when: When::Dead,
         undefined: Some("has no files to destroy"),
-        help: "Remove a container and its files",
+        help: "Move a container to the trash, or remove it for good",
+    },
+    CommandSpec {
+        verb: Verb::RestoreTrashed,
+        name: "trash",
+        aliases: &[],
+        category: Category::Life,
+        when: When::Anytime,
+        undefined: None,
+        help: "List what was destroyed, give it back, or empty the trash",
     },
     CommandSpec {
         verb: Verb::Clone,

@@ -110,6 +110,11 @@ pub fn clock(at: SystemTime) -> String {
     local(at).map_or_else(String::new, |it| it.strftime("%H:%M:%S").to_string())
 }
 
+/// A day and a time of it where the operator is: `2026-11-27 16:41:07`.
+pub fn moment(at: SystemTime) -> String {
+    local(at).map_or_else(String::new, |it| it.strftime("%Y-%m-%d %H:%M:%S").to_string())
+}
+
 /// How long ago something happened that is not of the last day, whose time of day would be taken
 /// for today's.
 pub fn aged(at: SystemTime, now: SystemTime) -> Option<String> {

@@ -18,6 +18,8 @@ use crate::engine::{Engine, Error, ErrorKind, Name, State};
 
 const FILTER: &str = "filter";
 const DRY_RUN: &str = "dry-run";
+/// What acts on a container in any state has this option.
+pub(super) const FORCE: &str = "force";
 /// The characters that make a word a pattern. No name has one.
 const WILD: [char; 3] = ['*', '?', '['];
 /// How many containers are acted on at the same time.
@@ -25,20 +27,31 @@ const AT_A_TIME: usize = 32;
 
 /// Adds the names, the patterns and `--filter`.
 pub(super) fn arguments(command: Command) -> Command {
-    command
-        .arg(args::value(FILTER, None, "REGEX", "Also those whose names match"))
-        .arg(args::name())
-        .arg(
-            args::operands("NAME...", "The containers, or patterns such as 'web*'")
-                // `--filter` may stand alone.
-                .required(false),
-        )
+    command.arg(filter()).arg(args::name()).arg(
+        args::operands("NAME...", "The containers, or patterns such as 'web*'")
+            // `--filter` may stand alone.
+            .required(false),
+    )
+}
+
+/// Adds `--filter` alone.
+pub(super) fn filter() -> clap::Arg {
+    args::value(FILTER, None, "REGEX", "Also those whose names match")
+}
+
+/// Returns whether `--filter` was given.
+pub(super) fn filters(matches: &ArgMatches) -> bool {
+    matches.contains_id(FILTER)
 }
 
 /// Adds the same, and `--dry-run`, to a command that changes what it finds.
 pub(super) fn changed(command: Command) -> Command {
-    let help = "Only print what it would act on";
-    arguments(command.arg(args::flag(DRY_RUN, None, help)))
+    arguments(command.arg(dry_run()))
+}
+
+/// `--dry-run`.
+pub(super) fn dry_run() -> clap::Arg {
+    args::flag(DRY_RUN, None, "Only print what it would act on")
 }
 
 /// The containers that a command was called for.
@@ -59,12 +72,22 @@ impl ChosenContainers {
         matches: &ArgMatches,
         verb: Verb,
     ) -> anyhow::Result<Self> {
-        let filter = matches.get_one::<String>(FILTER);
         let first = matches.get_one::<OsString>(args::NAME);
         let first = first.map(|it| invocation::text(it)).transpose()?;
+        let words = first.into_iter().chain(invocation::operands(matches)?).collect();
+        Self::of(invocation, matches, verb, words)
+    }
+
+    /// The same, for `words` instead of the operands.
+    pub(super) fn of(
+        invocation: &Invocation<'_>,
+        matches: &ArgMatches,
+        verb: Verb,
+        words: Vec<String>,
+    ) -> anyhow::Result<Self> {
+        let filter = matches.get_one::<String>(FILTER);
         let (patterns, plain): (Vec<String>, Vec<String>) =
-            invocation::operands(matches)?.into_iter().partition(|it| it.contains(WILD));
-        let plain: Vec<String> = first.into_iter().chain(plain).collect();
+            words.into_iter().partition(|it| it.contains(WILD));
         if plain.is_empty() && patterns.is_empty() && filter.is_none() {
             return Err(Usage("no container name given".into()).into());
         }
@@ -105,8 +128,12 @@ impl ChosenContainers {
         act: &(dyn Fn(&Engine, &Name) -> anyhow::Result<u8> + Sync),
     ) -> anyhow::Result<ExitCode> {
         let engine = &invocation.engine;
-        if matches.try_contains_id(DRY_RUN).is_ok() && matches.get_flag(DRY_RUN) {
-            return self.rehearse(invocation, matches, verb);
+        if rehearses(matches) {
+            return self.rehearse(invocation, matches, &|engine, name| {
+                exists(engine, verb, name)?;
+                invocation::permit(engine, verb, name)?;
+                Ok(format!("would {} {name}\n", verb.act()))
+            });
         }
         if let ([name], false) = (self.names.as_slice(), self.by_pattern) {
             return act(engine, name).map(Into::into);
@@ -133,27 +160,34 @@ impl ChosenContainers {
         Ok(lock(&codes).of_all())
     }
 
-    /// Prints what would be done, and what would be refused.
-    fn rehearse(
+    /// Prints what would be done, as `would` says of each, and what would be refused.
+    pub(super) fn rehearse(
         &self,
         invocation: &Invocation<'_>,
         matches: &ArgMatches,
-        verb: Verb,
+        would: &dyn Fn(&Engine, &Name) -> anyhow::Result<String>,
     ) -> anyhow::Result<ExitCode> {
         let quiet = matches.get_flag(args::QUIET);
         let mut codes = ExitCodes::default();
-        let mut would = Vec::new();
+        let mut said = Vec::new();
         for name in &self.names {
-            let allowed =
-                exists(&invocation.engine, verb, name).and_then(|()| invocation.permit(verb, name));
-            match allowed {
-                Ok(()) => would.push(format!("would {} {name}\n", verb.act())),
+            match would(&invocation.engine, name) {
+                Ok(would) => said.push(would),
                 Err(error) => codes.add(report(&invocation.engine, error, quiet)),
             }
         }
-        std::io::stdout().write_all(would.concat().as_bytes())?;
+        std::io::stdout().write_all(said.concat().as_bytes())?;
         Ok(codes.of_all())
     }
+}
+
+/// Returns whether nothing is to be done.
+pub(super) fn rehearses(matches: &ArgMatches) -> bool {
+    has(matches, DRY_RUN)
+}
+
+fn has(matches: &ArgMatches, flag: &str) -> bool {
+    matches.try_contains_id(flag).is_ok() && matches.get_flag(flag)
 }
 
 /// The exit codes of what was done to several containers.
@@ -190,7 +224,8 @@ fn fitting(
         let why = "no container has such a name; `wharf ls` lists them";
         return Err(Error::new(verb, pattern, ErrorKind::Invalid, why).into());
     }
-    let allowed = |state| command::of(verb).is_none_or(|it| it.allowed(state).is_ok());
+    let allowed =
+        |state| has(matches, FORCE) || command::of(verb).is_none_or(|it| it.allowed(state).is_ok());
     let fitting: Vec<Name> =
         named.iter().filter(|(_, state)| allowed(*state)).map(|(name, _)| name.clone()).collect();
     if let ([], Some((name, state))) = (fitting.as_slice(), named.first())

@@ -7,6 +7,7 @@ mod clone;
 mod completion;
 mod config;
 mod create;
+mod destroy;
 mod follow;
 mod info;
 mod inside;
@@ -21,6 +22,7 @@ mod signal;
 mod snapshot;
 mod stop;
 mod top;
+mod trash;
 mod version;
 mod watched;
 
@@ -62,7 +64,8 @@ pub(super) fn all() -> impl Iterator<Item = &'static Subcommand> {
         &stop::RESTART,
         &stop::FREEZE,
         &stop::UNFREEZE,
-        &create::DESTROY,
+        &destroy::DESTROY,
+        &trash::TRASH,
         &clone::CLONE,
         &clone::RENAME,
         &snapshot::SNAPSHOT,

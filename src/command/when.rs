@@ -113,6 +113,8 @@ mod tests {
             | Verb::LinkNames
             | Verb::Complete
             | Verb::WriteManual
+            | Verb::RestoreTrashed
+            | Verb::EmptyTrash
             | Verb::Top => [YES; 8],
             Verb::Start | Verb::Execute => {
                 [YES, "is already starting", RUNS, OVER, FAILED, STANDS, STANDS, RUNS]

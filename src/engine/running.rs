@@ -14,3 +14,4 @@ pub(in crate::engine) mod removal;
 pub(in crate::engine) mod renaming;
 mod shares;
 pub(in crate::engine) mod supervisor;
+pub(in crate::engine) mod trashing;

@@ -11,6 +11,7 @@ pub(in crate::engine) mod size;
 mod small;
 pub(in crate::engine) mod snaps;
 mod take_away;
+pub(in crate::engine) mod trash;
 mod upper;
 
 use std::io;

@@ -26,4 +26,5 @@ pub mod snapshot;
 pub mod start;
 pub mod stop;
 pub(in crate::engine) mod tidy;
+pub mod trash;
 pub(in crate::engine) mod wait;

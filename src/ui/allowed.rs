@@ -168,6 +168,8 @@ const fn needs_and_changes(verb: Verb) -> (&'static [Ability], bool) {
         | Verb::Rename
         | Verb::Snapshot
         | Verb::Destroy
+        | Verb::RestoreTrashed
+        | Verb::EmptyTrash
         | Verb::KeepLimit => (&[A::Store], true),
         Verb::Start | Verb::Execute => (&[A::Enter, A::Groups], true),
         Verb::Restart => (&[A::Enter, A::Groups, A::Others], true),

@@ -139,7 +139,7 @@ fn other_words_for_a_verb_do_what_it_does_and_help_names_them() {
     let name = lxcpath.name("words");
     lxcpath.ok(&["new", &name]);
     assert!(lxcpath.ok(&["list"]).contains(&name));
-    lxcpath.ok(&["rm", &name]);
+    lxcpath.ok(&["rm", "--now", &name]);
     assert!(tree(lxcpath.path()).is_empty());
     let help = text(&wharf(&["help", "rm"]).stdout);
     assert!(help.contains("wharf destroy ") && help.contains("delete, rm"), "{help}");

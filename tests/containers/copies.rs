@@ -66,7 +66,7 @@ fn a_root_is_packed_into_an_image_which_is_copied_as_a_file() {
     let left = tree(lxcpath.path());
     assert!(!left.iter().any(|it| it.to_str().unwrap().contains(&x)), "{left:?}");
     for name in [packed, copy, plain, other] {
-        lxcpath.ok(&["destroy", &name]);
+        lxcpath.ok(&["destroy", "--now", &name]);
     }
 }
 

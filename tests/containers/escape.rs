@@ -302,12 +302,12 @@ fn destroy_goes_through_no_link_no_mount_and_no_hard_link() {
     fs::create_dir(&bind).unwrap();
     let none: Option<&str> = None;
     mount(Some(canary.path()), &bind, none, MsFlags::MS_BIND, none).unwrap();
-    let message = lxcpath.refused(&["destroy", &name], 1);
+    let message = lxcpath.refused(&["destroy", "--now", &name], 1);
     umount2(&bind, MntFlags::MNT_DETACH).unwrap();
     assert!(message.contains(bind.to_str().unwrap()) && message.contains("mount"), "{message}");
     assert!(trapped.join("link").symlink_metadata().is_ok(), "half of it is gone: {message}");
     canary.assert_untouched("a destroy that a mount is in the way of");
-    lxcpath.ok(&["destroy", &name]);
+    lxcpath.ok(&["destroy", "--now", &name]);
     assert!(!lxcpath.path().join(&name).exists());
     canary.assert_untouched("destroy");
 }
@@ -324,11 +324,11 @@ fn destroy_follows_no_link_that_was_a_directory_a_moment_ago() {
         let name = lxcpath.name("moving");
         let trapped = trapped(&lxcpath, &name, canary.path());
         let racer = Racer::between(trapped.join("full"), trapped.join("link"));
-        let output = lxcpath.wharf(&["destroy", &name]);
+        let output = lxcpath.wharf(&["destroy", "--now", &name]);
         drop(racer);
         if !output.status.success() {
             assert!(text(&output.stderr).starts_with("wharf: cannot destroy"), "{}", told(&output));
-            lxcpath.ok(&["destroy", &name]);
+            lxcpath.ok(&["destroy", "--now", &name]);
         }
         canary.assert_untouched("destroy");
     }

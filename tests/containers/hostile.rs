@@ -100,7 +100,7 @@ fn no_event_prints_what_a_container_wants_printed() {
     // The monitor is following once it reports the first event.
     wait_until("the first event", || {
         lxcpath.ok(&["create", &name]);
-        lxcpath.ok(&["destroy", &name]);
+        lxcpath.ok(&["destroy", "--now", &name]);
         !read().is_empty()
     });
     lxcpath.ok(&["create", &name]);

@@ -184,7 +184,7 @@ fn a_creation_that_is_cancelled_or_killed_leaves_nothing() {
         // The next command that changes something cleans up after one that was killed.
         let other = lxcpath.name("other");
         lxcpath.ok(&["create", &other]);
-        lxcpath.ok(&["destroy", &other]);
+        lxcpath.ok(&["destroy", "--now", &other]);
         assert_eq!(tree(lxcpath.path()), Vec::<PathBuf>::new(), "{signal}");
     }
 }
@@ -348,7 +348,7 @@ fn changed_meanwhile(lxcpath: &Lxcpath, name: &str, bytes: usize) -> Option<Stri
         assert!(!output.status.success(), "{}", text(&output.stderr));
         return Some(text(&output.stderr));
     }
-    lxcpath.ok(&["destroy", name]);
+    lxcpath.ok(&["destroy", "--now", name]);
     None
 }
 

@@ -100,13 +100,13 @@ fn a_clone_has_its_own_name_and_address_and_a_base_cannot_go() {
     let listed = read(at(&lxcpath, &web, "lxc_snapshots"));
     assert_eq!(listed.lines().skip(1).step_by(2).collect::<Vec<_>>(), [&over, &again]);
     for base in [&web, &over] {
-        let said = lxcpath.refused(&["destroy", base], 1);
+        let said = lxcpath.refused(&["destroy", "--now", base], 1);
         assert!(said.contains("others use its files") && said.contains(&again), "{said}");
         let said = lxcpath.refused(&["rename", base, "other"], 1);
         assert!(said.contains("it keeps its name"), "{said}");
     }
     for name in [&again, &over, &web] {
-        lxcpath.ok(&["destroy", name]);
+        lxcpath.ok(&["destroy", "--now", name]);
     }
     let said = lxcpath.refused(&["clone", &web, "x"], 1);
     assert!(said.contains(&web), "{said}");
@@ -177,7 +177,7 @@ fn a_renaming_that_was_killed_is_completed_or_was_never_begun() {
     lxcpath.ok(&["create", &other]);
     assert!(!file.exists());
     fs::write(&file, "").unwrap();
-    lxcpath.ok(&["destroy", &other]);
+    lxcpath.ok(&["destroy", "--now", &other]);
     assert!(!file.exists());
     assert_eq!(inside(&lxcpath, &web, "hostname"), format!("{web}\n"));
     fs::write(&file, announced(&lxcpath, &web)).unwrap();
@@ -254,7 +254,7 @@ fn a_snapshot_is_kept_listed_restored_and_deleted() {
     let before = tree(lxcpath.path());
     let said = lxcpath.refused(&["snapshot", &web, "restore", "snap9"], 1);
     assert!(said.contains("no snapshot snap9; it has snap0, snap1"), "{said}");
-    let said = lxcpath.refused(&["destroy", &web], 1);
+    let said = lxcpath.refused(&["destroy", "--now", &web], 1);
     assert!(said.contains("it has snapshots in"), "{said}");
     assert_eq!(tree(lxcpath.path()), before);
     restore_and_delete(&lxcpath, &web);
@@ -310,7 +310,7 @@ fn a_snapshot_of_an_overlay_keeps_what_it_changed_and_its_base() {
     assert!(said.starts_with("second") && !said.contains("hostname"), "{said}");
     assert_eq!(read(at(&lxcpath, &web, "lxc_snapshots")), listed);
     lxcpath.ok(&["snapshot", &over, "delete", "snap0"]);
-    lxcpath.ok(&["destroy", &over]);
+    lxcpath.ok(&["destroy", "--now", &over]);
     assert!(!at(&lxcpath, &web, "lxc_snapshots").exists());
 }
 
@@ -372,7 +372,7 @@ fn every_command_gives_back_first_what_a_killed_restore_has_left() {
     check(&["snapshot", &web, "delete", "snap1"], 0, "");
     check(&["snapshot", &web, "restore", "snap0"], 0, "");
     check(&["rename", &web, &copy], 1, "it has snapshots in");
-    check(&["destroy", &web], 1, "it has snapshots in");
+    check(&["destroy", "--now", &web], 1, "it has snapshots in");
     check(&["clone", &web, &copy], 0, "");
     kill_moves(&lxcpath, &web);
     let said = lxcpath.refused(&["rename", &web, "other"], 1);

@@ -66,6 +66,7 @@ mod stranger;
 mod system;
 mod systemd;
 mod templates;
+mod trash;
 mod trouble;
 mod units;
 mod unprivileged;

@@ -58,7 +58,7 @@ fn what_outlived_its_supervisor_is_stopped_or_destroyed_by_force() {
         wait_until("its groups gone", || support::leftovers::cgroups(&name).is_empty());
         let told = lxcpath.wharf(&["stop", "-k", &name]);
         assert_eq!(told.status.code(), Some(2), "{verb:?}");
-        _ = lxcpath.wharf(&["destroy", &name]);
+        _ = lxcpath.wharf(&["destroy", "--now", &name]);
     }
 }
 
@@ -115,7 +115,7 @@ fn groups_that_no_record_tells_of_are_removed_beside_those_of_a_namesake() {
     forget_groups(&second, &name);
     let suffixed = format!("{name}-1");
     assert!(!support::leftovers::cgroups(&suffixed).is_empty());
-    second.ok(&["destroy", &name]);
+    second.ok(&["destroy", "--now", &name]);
     assert!(support::leftovers::cgroups(&suffixed).is_empty());
     assert_eq!(first.state(&name), "RUNNING");
 }
@@ -136,13 +136,13 @@ fn what_a_killed_create_has_left_goes_with_the_next_one() {
     lxcpath.ok(&["create", &name]);
     assert!(!draft.exists());
     leave();
-    lxcpath.ok(&["destroy", &name]);
+    lxcpath.ok(&["destroy", "--now", &name]);
     assert_eq!(support::tree(lxcpath.path()), Vec::<PathBuf>::new());
     // A container of LXC's whose name looks like it stays.
     fs::create_dir(&draft).unwrap();
     fs::write(draft.join("config"), "").unwrap();
     lxcpath.ok(&["create", &lxcpath.name("other")]);
-    lxcpath.ok(&["destroy", &lxcpath.name("other")]);
+    lxcpath.ok(&["destroy", "--now", &lxcpath.name("other")]);
     lxcpath.refused(&["create", &name], 1);
     assert!(draft.join("config").exists());
 }
@@ -261,7 +261,7 @@ fn killed_while_it_destroys(lxcpath: &Lxcpath, name: &str) -> PathBuf {
         for number in 0..files {
             fs::File::create(root.join(number.to_string())).unwrap();
         }
-        let mut destroy = lxcpath.command(&["destroy", name]).spawn().unwrap();
+        let mut destroy = lxcpath.command(&["destroy", "--now", name]).spawn().unwrap();
         wait_until("the removal or its end", || {
             hidden.exists() || destroy.try_wait().unwrap().is_some()
         });
@@ -325,7 +325,7 @@ fn what_a_killed_start_has_left_goes_with_the_next_stop_or_destroy() {
     assert!(!fs::exists(&draft).unwrap());
     lxcpath.ok(&["stop", "-k", &name]);
     fs::write(&draft, "{").unwrap();
-    lxcpath.ok(&["destroy", &name]);
+    lxcpath.ok(&["destroy", "--now", &name]);
     assert_eq!(records(&name), [""; 0]);
     // If it was removed by other means, only the draft is left.
     fs::create_dir_all(Path::new(&draft).parent().unwrap()).unwrap();
@@ -358,14 +358,16 @@ fn drafts_are_removed_unless_their_writer_is_alive() {
     assert_eq!(there(), [false, false]);
     lxcpath.ok(&["stop", "-k", &name]);
     let other = lxcpath.name("other");
-    for args in
-        [&["create", &other][..], &["start", "-F", &other, "--", "/bin/true"], &["destroy", &other]]
-    {
+    for args in [
+        &["create", &other][..],
+        &["start", "-F", &other, "--", "/bin/true"],
+        &["destroy", "--now", &other],
+    ] {
         leave();
         lxcpath.ok(args);
         assert_eq!(there(), [false, false], "{args:?}");
     }
     leave();
-    lxcpath.ok(&["destroy", &name]);
+    lxcpath.ok(&["destroy", "--now", &name]);
     assert_eq!(records(&name), [""; 0]);
 }

@@ -191,7 +191,7 @@ fn an_image_is_mounted_by_a_loop_device_that_goes_with_the_container() {
     _ = kill(Pid::from_raw(init.trim().parse().unwrap()), Signal::SIGKILL);
     wait_until("the end of the loop device", || !is_attached(&image));
     lxcpath.ok(&["destroy", "-f", &other]);
-    lxcpath.ok(&["destroy", &name]);
+    lxcpath.ok(&["destroy", "--now", &name]);
     assert!(image.exists(), "it is outside of the container's directory");
 }
 
@@ -288,11 +288,11 @@ fn a_container_whose_files_others_use_is_not_destroyed() {
     let listed = format!("{0}\n{copy}\n{0}\ngone\n", lxcpath.path().display());
     fs::write(dir.join("lxc_snapshots"), listed).unwrap();
     fs::create_dir_all(dir.join("snaps/snap0")).unwrap();
-    let said = lxcpath.refused(&["destroy", &shared], 1);
+    let said = lxcpath.refused(&["destroy", "--now", &shared], 1);
     let user = lxcpath.path().join(&copy).display().to_string();
     assert!(said.contains(&format!("others use its files: {user}; destroy them first")), "{said}");
-    lxcpath.ok(&["destroy", &copy]);
-    let said = lxcpath.refused(&["destroy", &shared], 1);
+    lxcpath.ok(&["destroy", "--now", &copy]);
+    let said = lxcpath.refused(&["destroy", "--now", &shared], 1);
     assert!(said.contains("it has snapshots in "), "{said}");
     assert!(dir.join("config").exists());
     fs::remove_dir(dir.join("snaps/snap0")).unwrap();
@@ -301,10 +301,10 @@ fn a_container_whose_files_others_use_is_not_destroyed() {
     let upper = base.path().join("upper");
     let root = format!("overlay:{}:{}", dir.join("rootfs").display(), upper.display());
     let by_hand = create(&lxcpath, "by-hand", &root, &[]);
-    let said = lxcpath.refused(&["destroy", &shared], 1);
+    let said = lxcpath.refused(&["destroy", "--now", &shared], 1);
     assert!(said.contains(&format!("others use its files: {by_hand}; destroy them")), "{said}");
-    lxcpath.ok(&["destroy", &by_hand]);
-    lxcpath.ok(&["destroy", &shared]);
+    lxcpath.ok(&["destroy", "--now", &by_hand]);
+    lxcpath.ok(&["destroy", "--now", &shared]);
 }
 
 /// Makes a snapshot of a snapshot, which has what that has changed, and shares the same files.
@@ -319,7 +319,7 @@ fn snapshot_again(lxcpath: &Lxcpath, [web, over, again]: [&str; 3]) {
     assert_eq!(file(again, "lxc_rdepends").unwrap(), format!("{at}\n{web}\n{at}\n{over}\n"));
     let root = format!("overlay:{at}/{web}/rootfs:{at}/{again}/overlay/delta");
     assert!(file(again, "config").unwrap().contains(&root));
-    let said = lxcpath.refused(&["destroy", web], 1);
+    let said = lxcpath.refused(&["destroy", "--now", web], 1);
     assert!(said.contains("others use its files"), "{said}");
     let said = lxcpath.refused(&["create", &lxcpath.name("x"), "--from", over], 1);
     assert!(said.contains("its root is an overlay; --snapshot"), "{said}");
@@ -361,7 +361,7 @@ fn a_copy_has_files_of_its_own_and_a_snapshot_only_its_changes() {
 
     snapshot_again(&lxcpath, [&web, &over, &again]);
     for name in [&again, &over, &web, &full] {
-        lxcpath.ok(&["destroy", name]);
+        lxcpath.ok(&["destroy", "--now", name]);
     }
 }
 
@@ -374,22 +374,22 @@ fn an_unmanaged_upper_directory_is_not_removed_with_its_container() {
     let name = create(&lxcpath, "kept", &root, &["lxc.rootfs.managed=0"]);
     start(&lxcpath, &name);
     lxcpath.ok(&["stop", "-k", &name]);
-    let said = lxcpath.refused(&["destroy", &name], 1);
+    let said = lxcpath.refused(&["destroy", "--now", &name], 1);
     assert!(said.contains("lxc.rootfs.managed = 0"), "{said}");
     assert!(upper.is_dir());
     // As the message advises.
     fs::rename(&upper, lxcpath.path().join(".away")).unwrap();
-    lxcpath.ok(&["destroy", &name]);
+    lxcpath.ok(&["destroy", "--now", &name]);
     // Nor is one of a type that wharf does not know.
     let disk = lxcpath.path().join(&name).join("disk");
     fs::create_dir(lxcpath.path().join(&name)).unwrap();
     fs::write(&disk, "").unwrap();
     let config = format!("lxc.rootfs.path = nbd:{}\nlxc.rootfs.managed = 0\n", disk.display());
     fs::write(disk.with_file_name("config"), config).unwrap();
-    let said = lxcpath.refused(&["destroy", &name], 1);
+    let said = lxcpath.refused(&["destroy", "--now", &name], 1);
     assert!(said.contains("lxc.rootfs.managed = 0") && disk.exists(), "{said}");
     fs::remove_file(&disk).unwrap();
-    lxcpath.ok(&["destroy", &name]);
+    lxcpath.ok(&["destroy", "--now", &name]);
 }
 
 #[test]

@@ -142,7 +142,7 @@ impl Lxcpath {
         names.dedup();
         for name in names {
             self.wharf(&["stop", "-k", &name]);
-            self.wharf(&["destroy", "-f", &name]);
+            self.wharf(&["destroy", "-f", "--now", &name]);
         }
     }
 }

@@ -211,7 +211,7 @@ fn an_ordinary_user_has_containers() {
     executed(&user);
     copied(&user);
     shared(&user);
-    user.ok(&["destroy", "web"]);
+    user.ok(&["destroy", "--now", "web"]);
     assert!(!user.container("web").exists());
     limited(&user);
     on_the_screen(&user);
@@ -243,7 +243,7 @@ fn shared(user: &User) {
         user.ok(&["stop", "-k", name]);
         assert!(user.ok(&["info", name]).contains("STOPPED"));
     }
-    user.ok(&["destroy", "two"]);
+    user.ok(&["destroy", "--now", "two"]);
 }
 
 /// The files of an image and of a copy belong to the container's users, and go with it.
@@ -278,7 +278,7 @@ fn unpacked(user: &User) {
     let said = user.refused(&["create", "bad", "--from", file]);
     assert!(said.contains("its owner is not one that lxc.idmap maps"), "{said}");
     for name in ["tarred", "copied"] {
-        user.ok(&["destroy", name]);
+        user.ok(&["destroy", "--now", name]);
     }
     let left = fs::read_dir(user.container("tarred").parent().unwrap()).unwrap().count();
     assert_eq!(left, 0);
@@ -312,7 +312,7 @@ fn templated(user: &User) {
         assert_eq!(fs::metadata(path).unwrap().uid(), ROOT, "{}", path.display());
     }
     for name in ["made", "again"] {
-        user.ok(&["destroy", name]);
+        user.ok(&["destroy", "--now", name]);
     }
 }
 
@@ -348,7 +348,7 @@ fn on_the_screen(user: &User) {
     wait_until("it is stopped", || user.ok(&["info", "tui"]).contains("STOPPED"));
     screen.keys("q");
     assert!(screen.exit().success());
-    user.ok(&["destroy", "tui"]);
+    user.ok(&["destroy", "--now", "tui"]);
 }
 
 fn executed(user: &User) {
@@ -395,8 +395,8 @@ fn undelegated(user: &User) {
     screen.wait_for("started in");
     screen.keys("q");
     assert!(screen.exit().success());
-    for args in [["stop", "-k", "bare"], ["destroy", "-q", "bare"]] {
-        let output = finish(run(&args));
+    for args in [&["stop", "-k", "bare"][..], &["destroy", "--now", "-q", "bare"]] {
+        let output = finish(run(args));
         assert!(output.status.success(), "{args:?}: {}", told(&output));
     }
     // The test of who gives what begins without.
@@ -426,7 +426,7 @@ fn limited(user: &User) {
             "{said}"
         );
     }
-    user.ok(&["destroy", "lim"]);
+    user.ok(&["destroy", "--now", "lim"]);
 }
 
 const ALLOWED: &str = "/etc/lxc/lxc-usernet";
@@ -465,7 +465,7 @@ fn wired(user: &User) {
     if !program.iter().any(|it| Path::new(it).join("lxc-user-nic").exists()) {
         assert!(said.contains("lxc-user-nic, which is not installed; install"), "{said}");
         println!("skipped: no lxc-user-nic on this machine; install the package lxc");
-        user.ok(&["destroy", "net"]);
+        user.ok(&["destroy", "--now", "net"]);
         return;
     }
     let line = format!("{} veth wharfbr0 10", user.name);
@@ -493,5 +493,5 @@ fn wired(user: &User) {
         let left = Command::new("ip").args(["-o", "link", "show", "master", "wharfbr0"]).output();
         left.unwrap().stdout.is_empty()
     });
-    user.ok(&["destroy", "net"]);
+    user.ok(&["destroy", "--now", "net"]);
 }

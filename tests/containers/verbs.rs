@@ -58,6 +58,8 @@ fn line(verb: Verb, name: &str, state: State) -> Option<(Vec<&str>, State)> {
         | Verb::LinkNames
         | Verb::Complete
         | Verb::WriteManual
+        | Verb::RestoreTrashed
+        | Verb::EmptyTrash
         | Verb::Top
         | Verb::Console => return None,
     };

@@ -1,6 +1,5 @@
 //! `create` and `destroy`.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,12 +9,9 @@ use super::Subcommand;
 use super::watched::watched;
 use crate::cli::args;
 use crate::cli::failure::Usage;
-use crate::cli::invocation::{Invocation, named, no_more, only_named, pairs};
-use crate::command::Verb;
-use crate::engine::ErrorKind;
+use crate::cli::invocation::{Invocation, named, no_more, pairs};
 use crate::engine::Name;
 use crate::engine::create::{Copy, CopyKind, Create, Created, NewImage, Purpose, RootfsSource};
-use crate::engine::stop::Stop;
 
 pub(super) const CREATE: Subcommand = Subcommand {
     name: "create",
@@ -99,20 +95,6 @@ Examples:
                                                keeps its changes to /srv/base in /srv/web
   wharf create web -t busybox                  runs LXC's template lxc-busybox
   wharf create web -s lxc.cgroup2.memory.max=512M",
-};
-
-pub(super) const DESTROY: Subcommand = Subcommand {
-    name: "destroy",
-    arguments: |command| {
-        command
-            .arg(args::flag("force", Some('f'), "Kill it first if it is running"))
-            .arg(args::name())
-            .arg(args::operands("NAME", "The container"))
-    },
-    run: destroy,
-    notes: "\
-Removes LXCPATH/NAME, with the configuration and a root in it. A root elsewhere is kept, and so
-are the lower directories of an overlay. Without -f, a running container is refused.",
 };
 
 fn create(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
@@ -272,33 +254,4 @@ fn source(matches: &ArgMatches, args: Vec<String>) -> anyhow::Result<RootfsSourc
             Ok(RootfsSource::Host)
         }
     }
-}
-
-fn destroy(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let name = only_named(matches)?;
-    let mut killed = false;
-    if matches.get_flag("force") && invocation.engine.state(&name)?.is_active() {
-        // Nothing is killed for a removal that will be refused.
-        invocation.engine.check_destroy(&name)?;
-        killed = match invocation.engine.stop(&name, Stop::Kill) {
-            // It ended by itself meanwhile.
-            Err(error) if error.kind == ErrorKind::NotRunning => false,
-            other => other.map(|()| true)?,
-        };
-    }
-    if !invocation.engine.is_proxmox(&name) {
-        invocation.permit(Verb::Destroy, &name)?;
-    }
-    match invocation.engine.destroy(&name) {
-        // It ran without being defined: all that there was of it is gone.
-        Err(error) if killed && error.kind == ErrorKind::NotFound => {
-            if !matches.get_flag(args::QUIET) {
-                let said = "was killed; it is not defined, so that there were no files to remove";
-                // A closed stderr must not make a failure of it.
-                _ = writeln!(std::io::stderr(), "wharf: {name} {said}");
-            }
-        }
-        other => other?,
-    }
-    Ok(ExitCode::SUCCESS)
 }

@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 
 use super::Subcommand;
 use crate::cli::args;
+use crate::cli::chosen::{self, ChosenContainers};
 use crate::cli::invocation::{Invocation, operands};
 use crate::cli::output::{Justify, TextTable, formatted, or_unknown};
 use crate::engine::accounts;
+use crate::command::Verb;
 use crate::engine::process::Process;
 use crate::engine::shown::shown;
 use crate::engine::{Name, State};
@@ -24,13 +26,21 @@ pub(super) const PS: Subcommand = Subcommand {
             .arg(args::flag("lxc", None, "Only processes in containers (always so)").hide(true))
             .arg(args::json())
             .arg(args::format())
+            .arg(chosen::filter())
             .arg(args::name().action(ArgAction::Append))
-            .arg(args::optional("NAME...", "Containers [default: all that have processes]"))
+            .arg(args::optional(
+                "NAME...",
+                "Containers, or patterns such as 'web*' [default: all that have processes]",
+            ))
     },
     run: ps,
     notes: "\
 PID is the pid on the host, NSPID the pid inside the container. %CPU is the share of one
-processor.",
+processor.
+
+Examples:
+  wharf ps 'web*'
+  wharf ps --filter '^web[0-9]'",
 };
 
 fn ps(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
@@ -81,8 +91,8 @@ fn names(invocation: &Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<Ve
     for given in matches.get_many::<std::ffi::OsString>(args::NAME).unwrap_or_default() {
         words.extend(given.to_string_lossy().split(',').map(str::to_owned));
     }
-    if !words.is_empty() {
-        return Ok(words.iter().map(|it| it.parse()).collect::<Result<_, _>>()?);
+    if !words.is_empty() || chosen::filters(matches) {
+        return Ok(ChosenContainers::of(invocation, matches, Verb::Processes, words)?.names);
     }
     let list = invocation.engine.list()?;
     let active = |state: &State| state.is_active();

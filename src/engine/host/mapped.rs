@@ -38,6 +38,8 @@ const GRACE: Duration = Duration::from_secs(10);
 pub(in crate::engine) enum MappedJob {
     /// Removes a directory of an lxcpath.
     Remove { lxcpath: PathBuf, name: String, removes: Removes },
+    /// Gives a container's directory another parent.
+    Move { from: PathBuf, to: PathBuf },
     /// Unpacks an image into the empty directory `root`.
     Unpack { from: PathBuf, tag: Option<String>, root: PathBuf, spare: PathBuf },
     /// Copies a root, and gives it the host name `name`.
@@ -55,6 +57,7 @@ impl MappedJob {
         match self {
             Self::Fill { .. } | Self::Run { .. } => true,
             Self::Remove { .. }
+            | Self::Move { .. }
             | Self::Unpack { .. }
             | Self::Copy { .. }
             | Self::Hostname { .. } => false,

@@ -14,6 +14,7 @@ use crate::engine::running::record;
 use crate::engine::store::dependents::{self, Dependent};
 use crate::engine::store::{
     RemoveError, Store, StoreError, mount_below, remove_draft, remove_drafts, snaps, take_away,
+    trash,
 };
 use crate::engine::terms::shown::shown;
 use crate::engine::terms::spec::Hooks;
@@ -25,6 +26,8 @@ pub(in crate::engine) enum RemovalError {
     Unmanaged(PathBuf),
     #[error("others use its files: {0}; destroy them first")]
     Copied(String),
+    #[error("{0} in the trash shows its files; `wharf trash empty {0}` first")]
+    Trashed(String),
     #[error("it has snapshots in {0}; remove them first")]
     Snapshots(PathBuf),
     #[error("{hook}: {error}; the container was not destroyed")]
@@ -37,6 +40,20 @@ pub(in crate::engine) enum RemovalError {
     Seat(#[from] SeatError),
     #[error("it was removed, but the record of its last run was not")]
     Forget(#[source] io::Error),
+}
+
+impl RemovalError {
+    /// Returns whether it is how things are, rather than a failure.
+    pub(in crate::engine) const fn is_refusal(&self) -> bool {
+        match self {
+            Self::Unmanaged(_) | Self::Copied(_) | Self::Trashed(_) | Self::Snapshots(_) => true,
+            Self::Hook { .. }
+            | Self::Remove(_)
+            | Self::Store(_)
+            | Self::Seat(_)
+            | Self::Forget(_) => false,
+        }
+    }
 }
 
 /// Removes `LXCPATH/NAME`, and the record of the container's last run. A root outside is not
@@ -112,7 +129,7 @@ pub(in crate::engine) fn check_replaceable(store: &Store, name: &Name) -> Result
 }
 
 /// Refuses if the configuration says that the root inside `dir` must not be deleted.
-fn check_managed(config: &Config, dir: &Path) -> Result<(), RemovalError> {
+pub(in crate::engine) fn check_managed(config: &Config, dir: &Path) -> Result<(), RemovalError> {
     if config.get("lxc.rootfs.managed").as_deref() != Some("0") {
         return Ok(());
     }
@@ -168,10 +185,19 @@ pub(in crate::engine) fn check_dependents(store: &Store, name: &Name) -> Result<
 
 /// Refuses if there are copies that show this container's files.
 fn check_copies(store: &Store, name: &Name) -> Result<(), RemovalError> {
+    check_live_copies(store, name)?;
+    let trashed = dependents::copies(&store.dir(name)).into_iter().filter(|it| it.dir().exists());
+    let trashed: Vec<String> = trashed.filter_map(|it| trash::id_in(&it.dir())).collect();
+    if trashed.is_empty() { Ok(()) } else { Err(RemovalError::Trashed(trashed.join(" "))) }
+}
+
+/// The same, where those in the trash do not count.
+pub(in crate::engine) fn check_live_copies(store: &Store, name: &Name) -> Result<(), RemovalError> {
     let copies = dependents::copies(&store.dir(name)).into_iter().filter_map(|it| {
         // One that was removed by hand is still listed.
         let there = it.dir();
-        there.exists().then(|| shown(&there.to_string_lossy()).into_owned())
+        let counts = there.exists() && trash::id_in(&there).is_none();
+        counts.then(|| shown(&there.to_string_lossy()).into_owned())
     });
     let mut copies: Vec<String> = copies.collect();
     if copies.is_empty() {
@@ -182,7 +208,7 @@ fn check_copies(store: &Store, name: &Name) -> Result<(), RemovalError> {
 
 /// Runs what `lxc.hook.destroy` names, as LXC does: by the shell, with the container's name, `lxc`
 /// and `destroy` as arguments. If one fails, the container is not destroyed.
-fn run_hooks(config: &Config, name: &Name) -> Result<(), RemovalError> {
+pub(in crate::engine) fn run_hooks(config: &Config, name: &Name) -> Result<(), RemovalError> {
     let item = |key| config.get(key).unwrap_or_default();
     let file = config.file().to_string_lossy().into_owned();
     let environment = [

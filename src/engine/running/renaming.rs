@@ -15,7 +15,7 @@ use crate::engine::host::mapped::{self, MappedJob};
 use crate::engine::image::hostname;
 use crate::engine::running::event::{self, What};
 use crate::engine::store::dependents::{self, Dependent};
-use crate::engine::store::{Store, StoreError};
+use crate::engine::store::{Store, StoreError, regular_file};
 use crate::engine::terms::error::words;
 use crate::engine::terms::progress::Progress;
 use crate::engine::terms::rootfs::{Layers, Storage};
@@ -50,24 +50,25 @@ pub(in crate::engine) struct Renaming<'a> {
 }
 
 impl Renaming<'_> {
-    /// Checks that the container can be used under its new name. Changes nothing, and returns its
-    /// configuration.
-    pub(in crate::engine) fn check(&self) -> Result<Vec<u8>, RenamingError> {
-        let before = self.store.read_config(self.old)?;
+    /// Checks that the container, which is in `dir` now, can be used under its new name. Changes
+    /// nothing, and returns its configuration.
+    pub(in crate::engine) fn check(&self, dir: &Path) -> Result<Vec<u8>, RenamingError> {
+        let path = dir.join("config");
+        let before = regular_file(&path).map_err(|source| RenamingError::File { path, source })?;
         let content = self.renamed_config(&before)?;
         let file = self.store.config_path(self.new);
         config::parse(self.new, self.store.lxcpath(), &content, &file, &[])?;
         Ok(before)
     }
 
-    /// Records that the container is about to get its new name. A record that is killed before it is
+    /// Records that the container in `dir` is about to get its new name. A record that is killed before it is
     /// whole tells of nothing, since nothing has been changed then.
-    pub(in crate::engine) fn announce(&self) -> Result<(), RenamingError> {
+    pub(in crate::engine) fn announce(&self, dir: &Path) -> Result<(), RenamingError> {
         let path = file_of(self.store.lxcpath(), self.new);
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(MODE).custom_flags(libc::O_NOFOLLOW);
         let written = options.open(&path).and_then(|mut file| {
-            let identity = identity(&self.store.dir(self.old))?;
+            let identity = identity(dir)?;
             file.write_all(format!("{} {identity}", self.old).as_bytes())?;
             file.sync_all()
         });

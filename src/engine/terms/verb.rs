@@ -30,6 +30,9 @@ pub enum Verb {
     Monitor,
     Wait,
     Destroy,
+    /// Gives back what was destroyed.
+    RestoreTrashed,
+    EmptyTrash,
     Clone,
     Rename,
     Snapshot,
@@ -72,6 +75,8 @@ impl Verb {
             Self::Monitor => "monitor",
             Self::Wait => "wait for",
             Self::Destroy => "destroy",
+            Self::RestoreTrashed => "restore",
+            Self::EmptyTrash => "remove from the trash",
             Self::Clone => "clone",
             Self::Rename => "rename",
             Self::Snapshot => "snapshot",

@@ -1,4 +1,5 @@
-//! The verb `destroy`: removes a stopped container, never through a link or a mount.
+//! The verb `destroy`: moves a stopped container to the trash, or removes it, never through a link or a
+//! mount.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,6 +9,8 @@ use crate::engine::running::pending;
 use crate::engine::running::reclaim::{self, ReclaimError};
 use crate::engine::running::record::{self, Record};
 use crate::engine::running::removal::{self, RemovalError};
+use crate::engine::running::trashing::{self, Trashed, TrashingError};
+use crate::engine::store::trash::{LimitsError, TrashLimits};
 use crate::engine::store::{Store, StoreError};
 use crate::engine::terms::patience::Patience;
 use crate::engine::verbs::proxmox::{self, Pct};
@@ -30,10 +33,11 @@ enum DestroyError {
     Seat(SeatError),
     #[error(transparent)]
     Removal(#[from] RemovalError),
+    #[error(transparent)]
+    Trashing(TrashingError),
+    #[error("{0}")]
+    Limits(#[from] LimitsError),
 }
-
-/// What removes it.
-type Remove = fn(&Store, &Name) -> Result<(), RemovalError>;
 
 /// How long a supervisor may take to exit after it has reported its container's end.
 const GOING: Duration = Duration::from_secs(2);
@@ -43,44 +47,88 @@ impl DestroyError {
         match self {
             Self::Missing(_) => ErrorKind::NotFound,
             Self::Running(_) => ErrorKind::Running,
-            Self::Removal(
-                RemovalError::Unmanaged(_) | RemovalError::Copied(_) | RemovalError::Snapshots(_),
-            )
-            | Self::Owned { .. } => ErrorKind::Invalid,
-            Self::Store(StoreError::Busy(_)) => ErrorKind::Busy,
-            Self::Store(_) | Self::Removal(_) | Self::Reclaim(_) | Self::Seat(_) => {
-                ErrorKind::Failed
+            Self::Removal(error) | Self::Trashing(TrashingError::Removal(error))
+                if error.is_refusal() =>
+            {
+                ErrorKind::Invalid
             }
+            Self::Owned { .. } | Self::Limits(LimitsError::Line { .. }) => ErrorKind::Invalid,
+            Self::Store(StoreError::Busy(_)) => ErrorKind::Busy,
+            Self::Store(_)
+            | Self::Removal(_)
+            | Self::Trashing(_)
+            | Self::Limits(LimitsError::Read { .. })
+            | Self::Reclaim(_)
+            | Self::Seat(_) => ErrorKind::Failed,
         }
     }
 }
 
 impl Engine {
-    /// Removes `LXCPATH/NAME` and what a dead supervisor left. Refuses a running container. A root
-    /// outside of `LXCPATH/NAME` is not touched.
-    pub fn destroy(&self, name: &Name) -> Result<(), Error> {
-        let destroyed = self.try_destroy(name, removal::remove);
+    /// Moves the container to the trash, where [`Self::restore_trashed`] finds it, with its snapshots.
+    /// Refuses a running one. A root outside of `LXCPATH/NAME` stays where it is. None: a removal
+    /// that was killed was completed instead.
+    pub fn discard(&self, name: &Name) -> Result<Option<Trashed>, Error> {
+        let discarded = TrashLimits::load().map_err(DestroyError::from).and_then(|_valid| {
+            self.try_destroy(name, |store| {
+                trashing::discard(store, name).map_err(DestroyError::Trashing)
+            })
+        });
         self.tidy();
-        destroyed.map_err(|error| Error::new(Verb::Destroy, name, error.kind(), error))
+        discarded.map_err(|error| Error::new(Verb::Destroy, name, error.kind(), error))
+    }
+
+    /// Removes `LXCPATH/NAME` for good, and what a dead supervisor left. Refuses a running
+    /// container. A root outside of `LXCPATH/NAME` is not touched.
+    pub fn destroy(&self, name: &Name) -> Result<(), Error> {
+        self.destroy_by(name, |store| removal::remove(store, name))
+    }
+
+    /// Removes its snapshots with it. If something else keeps it, the snapshots stay as well.
+    pub fn destroy_with_snapshots(&self, name: &Name) -> Result<(), Error> {
+        self.destroy_by(name, |store| removal::remove_with_snapshots(store, name))
     }
 
     /// Returns why [`Self::destroy`] would refuse the container even if it did not run: whoever kills
     /// it first asks before.
     pub fn check_destroy(&self, name: &Name) -> Result<(), Error> {
-        let refused = |it: DestroyError| Error::new(Verb::Destroy, name, it.kind(), it);
-        check_owner(self, name).map_err(refused)?;
-        let checked = removal::check(&Store::new(&self.lxcpath), name);
-        checked.map(drop).map_err(|error| refused(error.into()))
+        self.check_by(name, |store| Ok(removal::check(store, name).map(drop)?))
     }
 
-    /// Removes its snapshots with it. If something else keeps it, the snapshots stay as well.
-    pub fn destroy_with_snapshots(&self, name: &Name) -> Result<(), Error> {
-        let destroyed = self.try_destroy(name, removal::remove_with_snapshots);
+    /// The same for [`Self::discard`].
+    pub fn check_discard(&self, name: &Name) -> Result<(), Error> {
+        self.check_by(name, |store| {
+            TrashLimits::load()?;
+            Ok(trashing::check(store, name).map(drop)?)
+        })
+    }
+
+    fn check_by(
+        &self,
+        name: &Name,
+        check: impl FnOnce(&Store) -> Result<(), DestroyError>,
+    ) -> Result<(), Error> {
+        let checked = check_owner(self, name).and_then(|()| check(&Store::new(&self.lxcpath)));
+        checked.map_err(|error| Error::new(Verb::Destroy, name, error.kind(), error))
+    }
+
+    fn destroy_by(
+        &self,
+        name: &Name,
+        remove: impl FnOnce(&Store) -> Result<(), RemovalError>,
+    ) -> Result<(), Error> {
+        let destroyed = self.try_destroy(name, |store| Ok(remove(store)?));
         self.tidy();
-        destroyed.map_err(|error| Error::new(Verb::Destroy, name, error.kind(), error))
+        destroyed.map(drop).map_err(|error| Error::new(Verb::Destroy, name, error.kind(), error))
     }
 
-    fn try_destroy(&self, name: &Name, remove: Remove) -> Result<(), DestroyError> {
+    /// Has the directory of a container that cannot run taken away. None: there is only what a
+    /// removal that was killed has left.
+    fn try_destroy<T>(
+        &self,
+        name: &Name,
+        take: impl FnOnce(&Store) -> Result<T, DestroyError>,
+    ) -> Result<Option<T>, DestroyError> {
         check_owner(self, name)?;
         let store = Store::new(&self.lxcpath);
         let _lock = store.lock(name)?;
@@ -91,13 +139,14 @@ impl Engine {
         reclaim::clean_up_held(&self.lxcpath, name)?;
         let dir = store.dir(name);
         if dir.symlink_metadata().is_ok() {
-            return Ok(remove(&store, name)?);
+            return take(&store).map(Some);
         }
         // A destruction that was killed has left only a record.
         if !had_record && !had_draft {
             return Err(DestroyError::Missing(dir));
         }
-        Ok(record::forget(&self.lxcpath, name).map_err(RemovalError::Forget)?)
+        record::forget(&self.lxcpath, name).map_err(RemovalError::Forget)?;
+        Ok(None)
     }
 
     /// Takes the seat of the container's supervisor. One that has reported its container's end will

@@ -11,7 +11,7 @@ use crate::engine::host::Host;
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::host::mapped::{self, MappedDone, MappedJob, MappedUser, Removes};
 use crate::engine::image::{self, Image, ImageError, hostname};
-use crate::engine::store::{Store, remove_dir, take_away};
+use crate::engine::store::{Store, remove_dir, take_away, trash};
 use crate::engine::terms::error::words;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::progress::Progress;
@@ -38,6 +38,10 @@ fn perform(host: &Host, job: MappedJob, user: MappedUser) -> Result<MappedDone, 
                 }
             };
             removed.map(|()| MappedDone::default()).map_err(|error| error.to_string())
+        }
+        MappedJob::Move { from, to } => {
+            let moved = trash::rename(&from, &to);
+            moved.map(|()| MappedDone::default()).map_err(|errno| errno.desc().to_owned())
         }
         MappedJob::Unpack { from, tag, root, spare } => {
             owned_by_root(&root)?;

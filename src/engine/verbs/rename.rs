@@ -91,8 +91,8 @@ impl Engine {
         }
         removal::check_dependents(store, old).map_err(RenameError::Bound)?;
         let renaming = Renaming { store, old, new };
-        let before = renaming.check()?;
-        renaming.announce()?;
+        let before = renaming.check(&from)?;
+        renaming.announce(&from)?;
         if let Err(error) = rename_new(&from, &to) {
             // The next command removes it as well.
             _ = renaming.forget();

@@ -89,10 +89,7 @@ impl SnapshotError {
             Self::Missing(_) | Self::NoSnapshot { .. } | Self::None => ErrorKind::NotFound,
             Self::Create(error) => error.kind(),
             Self::Store(StoreError::Busy(_)) => ErrorKind::Busy,
-            Self::Removal {
-                error: RemovalError::Copied(_) | RemovalError::Unmanaged(_), ..
-            }
-            | Self::Replaced(RemovalError::Copied(_) | RemovalError::Unmanaged(_)) => {
+            Self::Removal { error, .. } | Self::Replaced(error) if error.is_refusal() => {
                 ErrorKind::Invalid
             }
             Self::Store(_)

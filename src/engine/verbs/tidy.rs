@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::engine::running::command_socket::address::private_dir;
 use crate::engine::running::{reclaim, record, renaming};
 use crate::engine::store::dependents;
+use crate::engine::store::trash::Trash;
 use crate::engine::store::{LOCKS, Store, remove_drafts, snaps, tidy_uppers};
 use crate::engine::{Engine, Name};
 
@@ -15,6 +16,8 @@ impl Engine {
     pub(in crate::engine) fn tidy(&self) {
         let store = Store::new(&self.lxcpath);
         remove_drafts(&store);
+        // Whoever empties the trash reports what stays.
+        _ = Trash::of(&store).tidy();
         for entry in entries(&self.lxcpath) {
             if let Some(name) = renaming::renamed(&entry) {
                 renaming::settle_if_free(&store, &name);
