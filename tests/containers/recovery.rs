@@ -70,7 +70,7 @@ fn destroying_by_force_kills_nothing_that_it_will_not_remove() {
     let lxcpath = Lxcpath::new();
     let name = lxcpath.start_sleeper("copied");
     fs::create_dir_all(lxcpath.path().join(&name).join("snaps/snap0")).unwrap();
-    let said = lxcpath.refused(&["destroy", "-f", &name], 1);
+    let said = lxcpath.refused(&["destroy", "-f", "--now", &name], 1);
     assert!(said.contains("it has snapshots in"), "{said}");
     assert_eq!(lxcpath.state(&name), "RUNNING");
     fs::remove_dir_all(lxcpath.path().join(&name)).unwrap();
