@@ -12,6 +12,7 @@ pub(super) fn page() -> ManualPage {
     let mut page = begin("wharf.conf", SECTION, "the configuration of containers and of wharf");
     for (head, text) in [
         ("DESCRIPTION", DESCRIPTION),
+        ("LIMITS OF THE TRASH", TRASH),
         ("PREFERENCES OF THE SCREEN", PREFERENCES),
         ("SETTINGS OF ALL CONTAINERS", SYSTEM),
         ("CONFIGURATION OF A CONTAINER", CONTAINER),
@@ -47,9 +48,16 @@ fn explained(it: &CatalogueLine) -> String {
 }
 
 const DESCRIPTION: &str = "\
-There is no file of this name. wharf reads LXC's files, in LXC's format and where LXC has them, and
-has one of its own, for the screen. wharf-config(1) shows, changes and checks the configuration of a
-container, and tells which line a setting is from.";
+wharf reads LXC's files, in LXC's format and where LXC has them, and has two of its own: wharf.conf for
+the trash, and one for the screen. wharf-config(1) shows, changes and checks the configuration of a
+container, and names the line that a setting comes from.";
+
+const TRASH: &str = "\
+/etc/wharf/wharf.conf, and after it wharf/wharf.conf below $XDG_CONFIG_HOME or ~/.config, if they are
+there, say how long the trash of wharf-trash(1) keeps what is in it, and how much:
+
+  trash.age     such as 12h or 30d; none: until it is emptied [default: 7d]
+  trash.size    such as 20G, or a share of the file system such as 5%; none: any size [default: 10%]";
 
 /// The example has every preference; a test reads it as the screen does.
 const PREFERENCES: &str = "\
