@@ -35,6 +35,7 @@ pub(super) use config::ACTIONS as CONFIG_ACTIONS;
 pub(super) use list::column_names;
 pub(super) use run::{mapped, supervise};
 pub(super) use snapshot::ACTIONS as SNAPSHOT_ACTIONS;
+pub(super) use trash::ACTIONS as TRASH_ACTIONS;
 
 use super::invocation::Invocation;
 

@@ -52,6 +52,7 @@ fn reader(kind: &str, typed: &TypedWords) -> Option<ReadWords> {
         "FILE" if verb == Some(Verb::EditCgroup) => cgroup_files,
         "COMMAND" if matches!(typed.verb.as_str(), "help" | "man") => commands,
         "ACTION" => actions,
+        "ID" if verb == Some(Verb::RestoreTrashed) => trashed,
         _ => return None,
     })
 }
@@ -100,6 +101,11 @@ fn snapshots(typed: &TypedWords) -> Vec<WordWithHelp> {
     all.map(|it| (it.name.to_string(), first(it.comment.as_ref()))).collect()
 }
 
+fn trashed(typed: &TypedWords) -> Vec<WordWithHelp> {
+    let all = typed.engine.trashed().unwrap_or_default().into_iter();
+    all.map(|it| (it.id.to_string(), String::new())).collect()
+}
+
 fn processes(typed: &TypedWords) -> Vec<WordWithHelp> {
     let all = container(typed).and_then(|it| typed.engine.processes(&it).ok());
     all.into_iter().flatten().map(|it| (it.pid.to_string(), it.command)).collect()
@@ -119,6 +125,7 @@ fn actions(typed: &TypedWords) -> Vec<WordWithHelp> {
     match command::named(&typed.verb).map(|it| it.verb) {
         Some(Verb::Configure) => plain(verbs::CONFIG_ACTIONS),
         Some(Verb::Snapshot) => plain(verbs::SNAPSHOT_ACTIONS),
+        Some(Verb::RestoreTrashed) => plain(verbs::TRASH_ACTIONS),
         _ => Vec::new(),
     }
 }

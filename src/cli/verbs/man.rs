@@ -11,6 +11,7 @@ use super::Subcommand;
 use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, operands};
 use crate::cli::{args, manual};
+use crate::command;
 use crate::engine::shown::shown;
 
 pub(super) const MAN: Subcommand = Subcommand {
@@ -19,7 +20,7 @@ pub(super) const MAN: Subcommand = Subcommand {
     run: man,
     notes: "\
 Writes wharf(1), a page for each command such as wharf-start(1), and wharf.conf(5) into DIR/man1
-and DIR/man5, which are made if they are missing. The pages are made of what `wharf help` says, so
+and DIR/man5, which are made if they are missing; DIR must be there. The pages are made of what `wharf help` says, so
 that those of another release are written anew.
 
 Examples:
@@ -34,6 +35,9 @@ fn man(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<
         return Err(Usage("expected one directory for the pages".into()).into());
     };
     let dir = PathBuf::from(dir);
+    if !dir.is_dir() {
+        return Err(no_directory(&dir).into());
+    }
     let pages = manual::pages((invocation.parser)())?;
     for it in &pages {
         let section = dir.join(format!("man{}", it.section));
@@ -46,6 +50,16 @@ fn man(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<
         writeln!(invocation.out, "{} pages written below {}", pages.len(), shown(&dir))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses what may be a command whose page is meant.
+fn no_directory(dir: &Path) -> Usage {
+    let word = dir.to_string_lossy();
+    let advice = match command::named(&word) {
+        Some(_) => format!("`wharf help {word}` explains the command"),
+        None => "make it first".to_owned(),
+    };
+    Usage(format!("`{}` is not a directory; {advice}", shown(&word)))
 }
 
 fn failed(act: &str, path: &Path) -> String {

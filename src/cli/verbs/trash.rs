@@ -27,7 +27,7 @@ pub(super) const TRASH: Subcommand = Subcommand {
             .arg(chosen::dry_run())
             .arg(confirm::option())
             .arg(args::json())
-            .arg(args::optional("WORD", "`list`, `restore NAME` or `empty [NAME...]`"))
+            .arg(args::optional("ACTION [ID]...", "`list`, `restore NAME` or `empty [NAME...]`"))
     },
     run: trash,
     notes: "\
@@ -54,6 +54,9 @@ $XDG_CONFIG_HOME or ~/.config, may set other limits:
 
 Exit code: 0 done, 1 if something was refused or failed.",
 };
+
+/// What can be done with the trash.
+pub(in crate::cli) const ACTIONS: [&str; 3] = ["list", "restore", "empty"];
 
 fn trash(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let words = operands(matches)?;

@@ -54,11 +54,13 @@ fn find<T>(
     take: impl Fn(AccountLine<'_>) -> T,
 ) -> Option<T> {
     let among = |text: &str| text.lines().filter_map(account).find(&fits).map(&take);
-    if let Some(found) = fs::read_to_string(accounts.file).ok().and_then(|it| among(&it)) {
+    // A single line in another encoding must not hide all others.
+    let read =
+        |path: &str| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
+    if let Some(found) = among(&read(accounts.file)) {
         return Some(found);
     }
-    let switch = fs::read_to_string(SWITCH).unwrap_or_default();
-    if !has_other_sources(&switch, accounts.database) || key.starts_with('-') {
+    if !has_other_sources(&read(SWITCH), accounts.database) || key.starts_with('-') {
         return None;
     }
     among(&asked::answer(GETENT, &[accounts.database, key])?)
