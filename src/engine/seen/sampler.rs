@@ -24,6 +24,7 @@ mod traffic;
 pub(in crate::engine) mod unmanaged;
 
 use std::collections::{BTreeSet, HashMap};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -39,7 +40,7 @@ use freezers::Freezers;
 use host::HostReader;
 use members::{Member, Members};
 use procs::Processes;
-use rates::Reading;
+use rates::{PastReadings, Reading};
 use traffic::Traffic;
 
 use crate::engine;
@@ -121,7 +122,7 @@ struct Still {
 struct WatchedGroup {
     cgroup: GroupPath,
     group: GroupCounters,
-    before: Option<Reading>,
+    past: PastReadings,
     /// In which of [`LIMIT_LOOKS`] samples its limits are read again.
     turn: usize,
     freezer: Looking,
@@ -211,6 +212,37 @@ impl Sampler {
         self.forget_ended();
         let unmanaged = self.members.unmanaged.clone();
         Sample { taken: SystemTime::now(), host, containers, unmanaged, trouble }
+    }
+
+    /// Samples only what is of interest now and was not `before`, when `last` was taken: rows that
+    /// have come into sight, and what is in detail. The rest is as it was in `last`.
+    pub fn sample_news(&mut self, last: &Sample, before: &Interest, interest: &Interest) -> Sample {
+        if interest.networks != before.networks || interest.detail != before.detail {
+            self.look_at_networks(interest);
+        }
+        let has_news = |name: &Name| {
+            let came = interest.visible.contains(name) && !before.visible.contains(name);
+            let networks = interest.networks != before.networks && interest.visible.contains(name);
+            let detail = [interest, before].iter().any(|it| it.detail.as_ref() == Some(name));
+            came || networks || detail
+        };
+        let container = |it: &Container| {
+            let news = has_news(&it.name).then(|| self.container(it.name.clone(), interest));
+            news.flatten().unwrap_or_else(|| it.clone())
+        };
+        Sample {
+            taken: last.taken,
+            host: last.host.clone(),
+            containers: last.containers.iter().map(container).collect(),
+            unmanaged: last.unmanaged.clone(),
+            trouble: last.trouble.clone(),
+        }
+    }
+
+    /// Returns a descriptor that polls readable once the kernel has reported a change of a freezer,
+    /// until the next sample.
+    pub fn freezer_changes(&mut self) -> Option<OwnedFd> {
+        self.freezers.changes()
     }
 
     /// Returns names and states only, sorted by name.
@@ -333,7 +365,8 @@ impl Sampler {
         let watched = self.watched.entry(name.clone()).or_insert_with(|| {
             let group = GroupCounters::new(&self.sources, &cgroup);
             let (freezer, frozen, lost) = (Looking::Never, None, None);
-            WatchedGroup { cgroup, group, before: None, turn, freezer, frozen, lost }
+            let past = PastReadings::default();
+            WatchedGroup { cgroup, group, past, turn, freezer, frozen, lost }
         });
         if !matches!(watched.freezer, Looking::Watched(_)) || self.freezers.take(name) {
             watched.look_at_freezer(name, &mut self.files, &mut self.freezers);
@@ -353,8 +386,8 @@ impl Sampler {
         let limits = if turn { Freshness::Fresh } else { Freshness::Old };
         let raw = watched.group.read(&mut self.files, depth, limits);
         let now = Reading { raw, at: Instant::now() };
-        let before = watched.before.replace(now);
-        let lost = before.is_some_and(|it| it.raw.cpu_ns > raw.cpu_ns);
+        let lost = watched.past.exceed(&now);
+        let before = watched.past.take(&now);
         if lost {
             // The group was removed, and perhaps created again by the next run.
             self.members.doubt(name);

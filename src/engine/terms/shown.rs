@@ -23,6 +23,11 @@ pub fn shown(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|it| matches!(it, b' '..=b'~')) {
         return Cow::Borrowed(text);
     }
+    // Without the table, which takes a millisecond to make: a control character may be the newline
+    // at the end of a number.
+    if text.is_ascii() {
+        return Cow::Owned(text.chars().map(visible).collect());
+    }
     // Without the table, whose presence a test checks, only ASCII would be trusted.
     let Some(hostile) = HOSTILE_CHARACTER.as_ref() else {
         return Cow::Owned(text.chars().map(visible).collect());
@@ -70,6 +75,7 @@ mod tests {
         assert_eq!(shown("a\u{1b}[2Jb\n"), "a\\x1b[2Jb\\x0a");
         assert_eq!(shown("\u{9b}31m"), "\\x9b31m");
         assert_eq!(shown("x\u{202e}y"), "x<U+202E>y");
+        assert_eq!(shown("1\t2\u{7f}"), "1\\x092\\x7f");
         assert_eq!(shown_bytes(b"ok\xff\x1b"), "ok\\xff\\x1b");
     }
 

@@ -4,6 +4,7 @@
 //! The kernel reports any write to a v1 `freezer.state`, and every change of a v2 `cgroup.events`.
 
 use std::collections::{HashMap, HashSet};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
@@ -21,14 +22,23 @@ pub(super) struct Freezers {
 impl Freezers {
     /// Watches `file` of the container `name`; none: it must be read each time.
     pub(super) fn watch(&mut self, name: &Name, file: &Path) -> Option<WatchDescriptor> {
-        if self.inotify.is_none() {
-            self.inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok();
-        }
-        let watch = self.inotify.as_ref()?.add_watch(file, AddWatchFlags::IN_MODIFY).ok()?;
+        let watch = self.inotify()?.add_watch(file, AddWatchFlags::IN_MODIFY).ok()?;
         self.watched.insert(watch, name.clone());
         // A change between the last read and this moment was not reported.
         self.changed.insert(name.clone());
         Some(watch)
+    }
+
+    fn inotify(&mut self) -> Option<&Inotify> {
+        if self.inotify.is_none() {
+            self.inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok();
+        }
+        self.inotify.as_ref()
+    }
+
+    /// Returns a descriptor that polls readable when the kernel has reported something.
+    pub(super) fn changes(&mut self) -> Option<OwnedFd> {
+        self.inotify()?.as_fd().try_clone_to_owned().ok()
     }
 
     /// Processes what the kernel has reported.

@@ -16,6 +16,36 @@ pub(super) struct Reading {
     pub(super) at: Instant,
 }
 
+/// A rate over less time than this would jump.
+const STEADY: Duration = Duration::from_millis(250);
+
+/// The readings that the rates of the next one are computed from.
+#[derive(Debug, Default)]
+pub(super) struct PastReadings {
+    last: Option<Reading>,
+    /// The one before that.
+    earlier: Option<Reading>,
+}
+
+impl PastReadings {
+    /// Returns whether a counter that only grows has become smaller.
+    pub(super) fn exceed(&self, now: &Reading) -> bool {
+        self.last.is_some_and(|it| it.raw.cpu_ns > now.raw.cpu_ns)
+    }
+
+    /// Takes the newest reading, and returns the one that its rates begin at.
+    pub(super) fn take(&mut self, now: &Reading) -> Option<Reading> {
+        match self.last {
+            Some(last) if now.at.duration_since(last.at) < STEADY => self.earlier.or(Some(last)),
+            last => {
+                self.earlier = last;
+                self.last = Some(*now);
+                last
+            }
+        }
+    }
+}
+
 /// Makes counters from the newest reading and, for the rates, the previous one.
 pub(super) fn counters(before: Option<&Reading>, now: &Reading) -> Counters {
     let raw = &now.raw;
@@ -70,6 +100,27 @@ fn quota_percent(raw: &RawCounters) -> Option<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rates_are_over_no_short_time() {
+        let mut past = PastReadings::default();
+        let begun = Instant::now();
+        let reading = |after: u64, cpu_ns: u64| {
+            let raw = RawCounters { cpu_ns: Some(cpu_ns), ..RawCounters::default() };
+            Reading { raw, at: begun + Duration::from_millis(after) }
+        };
+        let mut began = |after, cpu_ns| {
+            let base = past.take(&reading(after, cpu_ns));
+            base.map(|it| it.at.duration_since(begun).as_millis())
+        };
+        assert_eq!(began(0, 0), None);
+        assert_eq!(began(20, 1), Some(0));
+        assert_eq!(began(1000, 2), Some(0));
+        // Soon after the last one, a rate is over the time since the one before it.
+        assert_eq!(began(1010, 3), Some(0));
+        assert_eq!(began(2000, 4), Some(1000));
+        assert!(past.exceed(&reading(2010, 3)) && !past.exceed(&reading(2010, 4)));
+    }
 
     fn reading(at: Instant, cpu_ns: u64, io: u64) -> Reading {
         let raw =

@@ -165,3 +165,25 @@ fn a_machine_without_cgroups_still_has_containers() {
     assert_eq!((seen.state, seen.defined), (State::Stopped, true));
     assert_eq!(seen.counters.memory_bytes, None);
 }
+
+#[test]
+fn only_what_came_into_sight_is_sampled_again() {
+    let machine = MadeUp::new();
+    running(&machine);
+    let mut sampler = watching(&machine);
+    let before = Interest::default();
+    let last = sampler.sample(&before);
+    machine
+        .group(&name(), &[("memory.current", "2097152\n"), ("cpu.stat", "usage_usec 6000000\n")]);
+    let same = sampler.sample_news(&last, &before, &before);
+    assert_eq!(same.containers[0].counters, last.containers[0].counters);
+    let now = Interest { visible: vec![name()], ..Interest::default() };
+    let news = sampler.sample_news(&last, &before, &now);
+    assert_eq!(news.containers[0].counters.memory_bytes, Some(2_097_152 - 4096));
+    assert!(news.containers[0].detail.is_none());
+    let open = Interest { detail: Some(name()), ..now.clone() };
+    let detailed = sampler.sample_news(&news, &now, &open);
+    assert!(detailed.containers[0].detail.is_some());
+    let closed = sampler.sample_news(&detailed, &open, &now);
+    assert!(closed.containers[0].detail.is_none(), "it is not in detail any more");
+}
