@@ -47,6 +47,23 @@ impl<'a> Invocation<'a> {
         writeln!(self.out, "{}", output::safe_json(&serde_json::to_string_pretty(value)?))?;
         Ok(())
     }
+
+    /// Prints a list as JSON, or a line for each by a template, if either was asked for; false:
+    /// neither was.
+    pub(super) fn objects(
+        &mut self,
+        matches: &ArgMatches,
+        objects: impl Iterator<Item = serde_json::Value>,
+    ) -> anyhow::Result<bool> {
+        if let Some(template) = matches.get_one::<String>(args::FORMAT) {
+            write!(self.out, "{}", output::formatted(template, objects)?)?;
+        } else if matches.get_flag(args::JSON) {
+            self.json(&objects.collect())?;
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
 }
 
 /// Refuses what the table of verbs refuses in the container's state. A container that is not

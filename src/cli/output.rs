@@ -131,22 +131,26 @@ pub(super) fn formatted(
 ) -> Result<String, Usage> {
     let pieces = pieces(template)?;
     let objects: Vec<Value> = objects.collect();
-    let mut text = String::new();
-    for object in &objects {
-        for piece in &pieces {
-            match piece {
-                TemplatePart::Text(it) => text += it,
-                TemplatePart::Field(path) => match field(object, path) {
-                    Some(value) => text += &plain(value),
-                    // Not every object has every field.
-                    None if objects.iter().any(|it| field(it, path).is_some()) => text += UNKNOWN,
-                    None => return Err(no_field(path, &objects)),
-                },
-            }
-        }
-        text.push('\n');
+    let is_unknown = |path: &&String| !objects.iter().any(|it| field(it, path).is_some());
+    let named = pieces.iter().filter_map(TemplatePart::field);
+    match named.filter(|_| !objects.is_empty()).find(is_unknown) {
+        Some(path) => Err(no_field(path, &objects)),
+        None => Ok(objects.iter().map(|it| filled_in(&pieces, it)).collect()),
     }
-    Ok(text)
+}
+
+/// Writes such a line for one of many objects, of which not each has every field.
+pub(super) fn formatted_one(template: &str, object: &Value) -> Result<String, Usage> {
+    Ok(filled_in(&pieces(template)?, object))
+}
+
+fn filled_in(pieces: &[TemplatePart], object: &Value) -> String {
+    let text = |piece: &TemplatePart| match piece {
+        TemplatePart::Text(it) => it.clone(),
+        // Not every object has every field.
+        TemplatePart::Field(path) => field(object, path).map_or_else(|| UNKNOWN.to_owned(), plain),
+    };
+    pieces.iter().map(text).collect::<String>() + "\n"
 }
 
 fn no_field(path: &str, objects: &[Value]) -> Usage {
@@ -160,6 +164,15 @@ fn no_field(path: &str, objects: &[Value]) -> Usage {
 enum TemplatePart {
     Text(String),
     Field(String),
+}
+
+impl TemplatePart {
+    const fn field(&self) -> Option<&String> {
+        match self {
+            Self::Text(_) => None,
+            Self::Field(path) => Some(path),
+        }
+    }
 }
 
 fn pieces(template: &str) -> Result<Vec<TemplatePart>, Usage> {
@@ -254,6 +267,8 @@ mod tests {
         assert_eq!(filled("{none.pid}é").unwrap(), "-é\n");
         assert!(filled("{label}").unwrap_err().contains("known: in ips name none pid"));
         assert!(filled("{name").is_err() && filled("{pid.x}").is_err());
+        let one = formatted_one("{name} {label}", &object()).map_err(|it| it.0);
+        assert_eq!(one.unwrap(), "a\\x1b -\n");
         assert_eq!(formatted("x", std::iter::empty()).map_err(|it| it.0).unwrap(), "");
     }
 

@@ -11,7 +11,7 @@ pub mod create;
 pub(in crate::engine) mod destroy;
 pub(in crate::engine) mod device;
 mod draft;
-pub(in crate::engine) mod freeze;
+pub mod freeze;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzed;
 pub mod keys;

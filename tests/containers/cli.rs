@@ -217,3 +217,18 @@ fn an_error_is_one_write() {
         assert!(ours.recv(&mut bytes).is_err(), "{args:?} wrote twice: {message:?}");
     }
 }
+
+#[test]
+fn what_may_wait_ends_in_the_time_that_it_is_given() {
+    if !crate::support::can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.start_sleeper("timed");
+    // Without the option it never ends.
+    lxcpath.ok(&["monitor", "--timeout", "0.2"]);
+    lxcpath.refused(&["monitor", "--timeout", "-1"], 1);
+    lxcpath.ok(&["freeze", "--timeout", "60", &name]);
+    lxcpath.ok(&["unfreeze", "--timeout", "60", &name]);
+    lxcpath.refused(&["freeze", "--timeout", "soon", &name], 1);
+}

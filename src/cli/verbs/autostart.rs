@@ -45,6 +45,7 @@ pub(super) const AUTOSTART: Subcommand = Subcommand {
             ))
             .arg(args::flag("dry-run", None, "As --list"))
             .arg(args::json())
+            .arg(args::format())
     },
     run: autostart,
     notes: "\
@@ -81,7 +82,7 @@ fn autostart(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::R
     if matches.get_flag("list") || matches.get_flag("dry-run") {
         let meant: Vec<&Autostart> =
             batches.iter().flatten().filter(|it| turn.concerns(it.state)).collect();
-        list(invocation, &meant, turn.direction(), matches.get_flag(args::JSON))?;
+        list(invocation, &meant, turn.direction(), matches)?;
         return Ok(ExitCode::SUCCESS);
     }
     let quiet = matches.get_flag(args::QUIET);
@@ -114,16 +115,16 @@ fn list(
     invocation: &mut Invocation<'_>,
     meant: &[&Autostart],
     direction: StartOrder,
-    as_json: bool,
+    matches: &ArgMatches,
 ) -> anyhow::Result<()> {
-    if as_json {
-        let object = |it: &&Autostart| {
-            json!({
-                "name": it.name.as_str(), "order": it.order, "delay_s": it.delay.as_secs(),
-                "groups": it.groups, "auto": it.is_auto,
-            })
-        };
-        return invocation.json(&meant.iter().map(object).collect());
+    let object = |it: &&Autostart| {
+        json!({
+            "name": it.name.as_str(), "order": it.order, "delay_s": it.delay.as_secs(),
+            "groups": it.groups, "auto": it.is_auto,
+        })
+    };
+    if invocation.objects(matches, meant.iter().map(object))? {
+        return Ok(());
     }
     for it in meant {
         match direction {

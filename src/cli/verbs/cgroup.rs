@@ -9,7 +9,7 @@ use super::Subcommand;
 use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, named, no_more};
-use crate::cli::output::{Justify, TextTable, UNKNOWN, formatted};
+use crate::cli::output::{Justify, TextTable, UNKNOWN};
 use crate::command::Verb;
 use crate::engine::cgroup::knob;
 use crate::engine::limits::of_key;
@@ -109,12 +109,8 @@ fn list(invocation: &mut Invocation<'_>, matches: &ArgMatches, name: &Name) -> a
             "value": it.value, "writable": it.writable, "meaning": meaning(it),
         })
     };
-    if let Some(template) = matches.get_one::<String>(args::FORMAT) {
-        write!(invocation.out, "{}", formatted(template, files.iter().map(object))?)?;
+    if invocation.objects(matches, files.iter().map(object))? {
         return Ok(());
-    }
-    if matches.get_flag(args::JSON) {
-        return invocation.json(&files.iter().map(object).collect());
     }
     let heads = ["FILE", "VALUE", "MEANING"];
     let table = TextTable {

@@ -13,7 +13,7 @@ use crate::engine::check::{self, Probe, Status};
 
 pub(super) const CHECKCONFIG: Subcommand = Subcommand {
     name: "checkconfig",
-    arguments: |command| command.arg(args::json()),
+    arguments: |command| command.arg(args::json()).arg(args::format()),
     run: check,
     notes: "\
 Each feature is tried for a moment, in a process of its own, and nothing of it stays; as with any \
@@ -24,9 +24,7 @@ Exit code: 0, or 1 if something that every container of this user needs is missi
 
 fn check(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let probes = check::probe(invocation.engine.lxcpath());
-    if matches.get_flag(args::JSON) {
-        invocation.json(&probes.iter().map(object).collect())?;
-    } else {
+    if !invocation.objects(matches, probes.iter().map(object))? {
         let heads = ["FEATURE", "STATUS", "TRIED"];
         let table = TextTable {
             heads: heads.map(|it| (it.to_owned(), Justify::Left)).into(),

@@ -23,6 +23,7 @@ pub(super) const CONFIG: Subcommand = Subcommand {
     arguments: |command| {
         command
             .arg(args::json())
+            .arg(args::format())
             .arg(args::flag("effective", None, "Show what counts, and the line that sets it"))
             .arg(args::flag("add", None, "Add a value to a key that has several"))
             .arg(args::flag("dry-run", None, "Only print what would change"))
@@ -119,14 +120,13 @@ impl ConfigCall {
 fn config(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let mut rest = operands(matches)?;
     let action = rest.remove(0);
-    let as_json = matches.get_flag(args::JSON);
     match action.as_str() {
         "keys" if rest.len() > 1 => {
             return Err(Usage("expected `keys`, or `keys WORD`".into()).into());
         }
         "keys" => {
             let word = rest.first().map(String::as_str).unwrap_or_default();
-            return keys::list(invocation, word, as_json);
+            return keys::list(invocation, word, matches);
         }
         "check" => return check(invocation, matches, &rest),
         "show" | "get" | "set" | "unset" | "migrate" => (),
@@ -140,14 +140,14 @@ fn config(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resu
         "show" => {
             let [] = call.words("`show NAME`")?;
             if matches.get_flag("effective") {
-                look::effective(invocation, call.file(), as_json)?;
+                look::effective(invocation, call.file(), matches)?;
             } else {
                 look::text(invocation, call.file())?;
             }
         }
         "get" => {
             let [key] = call.words("`get NAME KEY`")?;
-            return look::value(invocation, call.file(), key, as_json);
+            return look::value(invocation, call.file(), key, matches);
         }
         "set" => {
             let [key, value] = call.words("`set NAME KEY VALUE`")?;
@@ -213,7 +213,7 @@ fn check(
     }
     let files = names.iter().map(ConfigFile::Of);
     let files: Vec<ConfigFile<'_>> = files.chain(file.map(|it| ConfigFile::At(it))).collect();
-    look::findings(invocation, &files, matches.get_flag(args::JSON))
+    look::findings(invocation, &files, matches)
 }
 
 fn migrate(

@@ -5,7 +5,7 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::{Arg, ArgMatches};
@@ -16,7 +16,7 @@ use crate::cli::args;
 use crate::cli::chosen::{self, ChosenContainers};
 use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, no_more, number, operands};
-use crate::cli::output::safe_json;
+use crate::cli::output::{formatted_one, safe_json};
 use crate::command::Verb;
 use crate::engine::event::{Event, What};
 use crate::engine::shown::shown;
@@ -29,12 +29,15 @@ pub(super) const MONITOR: Subcommand = Subcommand {
         let name: Arg = args::name().value_name("REGEX");
         command
             .arg(args::json())
+            .arg(args::format())
+            .arg(args::value("timeout", Some('t'), "SECONDS", "End after this time"))
             .arg(name.help("Containers to follow, instead of the first operand"))
             .arg(args::optional("REGEX", "Containers to follow, by whole name [default: .*]"))
     },
     run: monitor,
     notes: "\
-Runs until it is interrupted. With --json, prints one object per line for each event.
+Runs until it is interrupted, or for the time of --timeout. With --json, prints one object per line for each event; with
+--format, `-` for what an event does not have.
 
 Example:
   wharf monitor 'web|db'",
@@ -88,26 +91,55 @@ fn monitor(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Res
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
-    let json = matches.get_flag(args::JSON);
+    let form = EventForm::of(matches)?;
+    let seconds = number::<f64>(matches, "timeout")?;
+    let time = seconds.map(Duration::try_from_secs_f64).transpose();
+    let time =
+        time.map_err(|_negative| Usage("--timeout takes seconds, such as 60 or 0.5".into()))?;
+    let end = time.and_then(|it| Instant::now().checked_add(it));
     let mut written = Ok(());
     let out = &mut *invocation.out;
     invocation.engine.monitor(&pattern, &mut |event| {
         if let Some(event) = event {
-            written = write_event(out, event, json);
+            written = write_event(out, event, form);
         }
-        written.is_ok() && !stop.load(Ordering::Relaxed)
+        let over = end.is_some_and(|it| Instant::now() >= it);
+        written.is_ok() && !over && !stop.load(Ordering::Relaxed)
     })?;
     written?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes one event as one line, at once.
-fn write_event(out: &mut dyn io::Write, event: &Event, json: bool) -> io::Result<()> {
-    if json {
-        writeln!(out, "{}", safe_json(&serde_json::to_string(event)?))?;
-    } else {
-        writeln!(out, "'{}' {}", event.name, sentence(&event.what))?;
+/// How an event is written.
+#[derive(Clone, Copy)]
+enum EventForm<'a> {
+    Sentence,
+    Json,
+    Template(&'a str),
+}
+
+impl<'a> EventForm<'a> {
+    fn of(matches: &'a ArgMatches) -> Result<Self, Usage> {
+        let Some(template) = matches.get_one::<String>(args::FORMAT) else {
+            return Ok(if matches.get_flag(args::JSON) { Self::Json } else { Self::Sentence });
+        };
+        // A template that cannot be used is refused before anything happens.
+        formatted_one(template, &serde_json::Value::Null)?;
+        Ok(Self::Template(template))
     }
+}
+
+/// Writes one event as one line, at once.
+fn write_event(out: &mut dyn io::Write, event: &Event, form: EventForm<'_>) -> io::Result<()> {
+    let line = match form {
+        EventForm::Sentence => format!("'{}' {}\n", event.name, sentence(&event.what)),
+        EventForm::Json => safe_json(&serde_json::to_string(event)?) + "\n",
+        EventForm::Template(template) => {
+            let object = serde_json::to_value(event)?;
+            formatted_one(template, &object).map_err(io::Error::other)?
+        }
+    };
+    out.write_all(line.as_bytes())?;
     out.flush()
 }
 

@@ -10,7 +10,7 @@ use super::Subcommand;
 use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, no_more, operands};
-use crate::cli::output::{Justify, TextTable, UNKNOWN, age, epoch_ms, formatted, or_unknown};
+use crate::cli::output::{Justify, TextTable, UNKNOWN, age, epoch_ms, or_unknown};
 use crate::engine::sample::{Container, Limit, Origin, Unmanaged};
 use crate::engine::sampler::ReadDepth;
 use crate::engine::{Name, State};
@@ -168,8 +168,7 @@ impl Listed {
 }
 
 fn list(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let template = matches.get_one::<String>(args::FORMAT);
-    let json = matches.get_flag(args::JSON) || template.is_some();
+    let json = matches.get_flag(args::JSON) || matches.contains_id(args::FORMAT);
     let bare = matches.get_flag("line") && !matches.get_flag("fancy");
     let columns = columns(matches)?;
     let shown = columns.iter().map(|it| it.facts).max().filter(|_| !bare && !json);
@@ -183,12 +182,10 @@ fn list(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result
     let mut rows = rows(invocation, shown.unwrap_or(least).max(least))?;
     let selection = Selection::new(matches)?;
     rows.retain(|it| selection.takes(it));
-    if let Some(template) = template {
-        write!(invocation.out, "{}", formatted(template, rows.iter().map(object))?)?;
-    } else if json {
-        let rows: Vec<Value> = rows.iter().map(object).collect();
-        invocation.json(&Value::Array(rows))?;
-    } else if bare {
+    if invocation.objects(matches, rows.iter().map(object))? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if bare {
         rows.iter().try_for_each(|it| writeln!(invocation.out, "{}", it.name))?;
     } else if !rows.is_empty() {
         // Trouble is shown even if its column was not asked for.

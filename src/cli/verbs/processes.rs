@@ -10,7 +10,7 @@ use super::Subcommand;
 use crate::cli::args;
 use crate::cli::chosen::{self, ChosenContainers};
 use crate::cli::invocation::{Invocation, operands};
-use crate::cli::output::{Justify, TextTable, formatted, or_unknown};
+use crate::cli::output::{Justify, TextTable, or_unknown};
 use crate::command::Verb;
 use crate::engine::accounts;
 use crate::engine::process::Process;
@@ -50,15 +50,8 @@ fn ps(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<E
         let processes = invocation.engine.processes(&name)?;
         found.push((name, processes));
     }
-    if matches.get_flag(args::JSON) {
-        let rows = found.iter().flat_map(|(name, list)| list.iter().map(|it| object(name, it)));
-        let rows: Vec<Value> = rows.collect();
-        invocation.json(&Value::Array(rows))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    if let Some(template) = matches.get_one::<String>(args::FORMAT) {
-        let rows = found.iter().flat_map(|(name, list)| list.iter().map(|it| object(name, it)));
-        write!(invocation.out, "{}", formatted(template, rows)?)?;
+    let rows = found.iter().flat_map(|(name, list)| list.iter().map(|it| object(name, it)));
+    if invocation.objects(matches, rows)? {
         return Ok(ExitCode::SUCCESS);
     }
     let mut users = Users::default();

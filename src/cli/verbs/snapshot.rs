@@ -28,6 +28,7 @@ pub(super) const SNAPSHOT: Subcommand = Subcommand {
                 "What to remember with it: a text, or a file that contains it",
             ))
             .arg(args::json())
+            .arg(args::format())
             .arg(args::name())
             .arg(args::operands(
                 "NAME [ACTION] [SNAP] [NEWNAME]",
@@ -64,8 +65,8 @@ fn snapshot(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Re
     if does.is_some() && matches.contains_id("comment") {
         return Err(Usage("--comment goes with a snapshot that is taken".into()).into());
     }
-    if does != Some("list") && matches.get_flag(args::JSON) {
-        return Err(Usage("--json goes with `list`".into()).into());
+    if does != Some("list") && (matches.get_flag(args::JSON) || matches.contains_id(args::FORMAT)) {
+        return Err(Usage("--json and --format go with `list`".into()).into());
     }
     match words.as_slice() {
         [] => take(invocation, matches, &name),
@@ -143,10 +144,8 @@ fn list(
     name: &Name,
 ) -> anyhow::Result<ExitCode> {
     let snapshots = invocation.engine.snapshots(name)?;
-    if matches.get_flag(args::JSON) {
-        let rows: Vec<_> =
-            snapshots.all.iter().map(|it| in_json(it, snapshots.bytes(it))).collect();
-        invocation.json(&json!(rows))?;
+    let objects = snapshots.all.iter().map(|it| in_json(it, snapshots.bytes(it)));
+    if invocation.objects(matches, objects)? {
         return Ok(ExitCode::SUCCESS);
     }
     let rows: Vec<[String; 4]> =

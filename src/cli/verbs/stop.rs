@@ -11,6 +11,7 @@ use crate::cli::chosen::{self, ChosenContainers};
 use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, mention_proxmox, number, permit};
 use crate::command::Verb;
+use crate::engine::freeze;
 use crate::engine::stop::Stop;
 
 /// How long `stop` waits for init before it kills, as LXC does.
@@ -76,15 +77,29 @@ Exit code: 0 once it runs again (-W: asked), 1 if not, 2 if it was not running."
 
 pub(super) const FREEZE: Subcommand = Subcommand {
     name: "freeze",
-    arguments: chosen::changed,
+    arguments: |command| chosen::changed(command.arg(timeout(FREEZING))),
     run: freeze,
     notes: "\
 Returns once every process is frozen. They keep their memory and open files; `wharf unfreeze` lets
-them continue.",
+them continue. If that takes too long, because one waits for a disk, they are thawed again.
+
+Examples:
+  wharf freeze web
+  wharf freeze -t 2 'web*'",
 };
 
-pub(super) const UNFREEZE: Subcommand =
-    Subcommand { name: "unfreeze", arguments: chosen::changed, run: unfreeze, notes: "" };
+pub(super) const UNFREEZE: Subcommand = Subcommand {
+    name: "unfreeze",
+    arguments: |command| chosen::changed(command.arg(timeout(FREEZING))),
+    run: unfreeze,
+    notes: "\
+Returns once every process continues.
+
+Example:
+  wharf unfreeze 'web*'",
+};
+
+const FREEZING: &str = "How long it may take [default: 10]";
 
 fn timeout(help: &'static str) -> clap::Arg {
     args::value("timeout", Some('t'), "SECONDS", help)
@@ -158,20 +173,27 @@ fn patience(seconds: Option<i64>) -> Option<Duration> {
     }
 }
 
+/// Returns how long freezing and thawing may take.
+fn freezing(matches: &ArgMatches) -> anyhow::Result<Duration> {
+    Ok(number::<u64>(matches, "timeout")?.map_or(freeze::PATIENCE, Duration::from_secs))
+}
+
 fn freeze(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let patience = freezing(matches)?;
     let chosen = ChosenContainers::read(invocation, matches, Verb::Freeze)?;
     chosen.each(invocation, matches, Verb::Freeze, &|engine, name| {
         permit(engine, Verb::Freeze, name)?;
-        engine.freeze(name)?;
+        engine.freeze_within(name, patience)?;
         Ok(0)
     })
 }
 
 fn unfreeze(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let patience = freezing(matches)?;
     let chosen = ChosenContainers::read(invocation, matches, Verb::Unfreeze)?;
     chosen.each(invocation, matches, Verb::Unfreeze, &|engine, name| {
         permit(engine, Verb::Unfreeze, name)?;
-        engine.unfreeze(name)?;
+        engine.unfreeze_within(name, patience)?;
         Ok(0)
     })
 }

@@ -10,16 +10,17 @@ use crate::cli::invocation::Invocation;
 
 pub(super) const VERSION: Subcommand = Subcommand {
     name: "version",
-    arguments: |command| command.about("Print the version").arg(args::json()),
+    arguments: |command| command.about("Print the version").arg(args::json()).arg(args::format()),
     run: version,
     notes: "",
 };
 
 fn version(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let version = env!("CARGO_PKG_VERSION");
+    let object = serde_json::json!({ "version": version });
     if matches.get_flag(args::JSON) {
-        invocation.json(&serde_json::json!({ "version": version }))?;
-    } else {
+        invocation.json(&object)?;
+    } else if !invocation.objects(matches, [object].into_iter())? {
         writeln!(invocation.out, "wharf {version}")?;
     }
     Ok(ExitCode::SUCCESS)

@@ -11,7 +11,7 @@ use crate::engine::terms::state::State;
 use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
 
 /// How long freezing may take; a process in state D may take for ever.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
 enum FreezeError {
@@ -44,16 +44,27 @@ impl FreezeError {
 impl Engine {
     /// Freezes every process of the container and returns once they are frozen.
     pub fn freeze(&self, name: &Name) -> Result<(), Error> {
-        self.try_freeze(name).map_err(|error| Error::new(Verb::Freeze, name, error.kind(), error))
+        self.freeze_within(name, PATIENCE)
+    }
+
+    /// The same, in a time of the caller's.
+    pub fn freeze_within(&self, name: &Name, patience: Duration) -> Result<(), Error> {
+        self.try_freeze(name, patience)
+            .map_err(|error| Error::new(Verb::Freeze, name, error.kind(), error))
     }
 
     /// Thaws the container.
     pub fn unfreeze(&self, name: &Name) -> Result<(), Error> {
-        self.try_unfreeze(name)
+        self.unfreeze_within(name, PATIENCE)
+    }
+
+    /// The same, in a time of the caller's.
+    pub fn unfreeze_within(&self, name: &Name, patience: Duration) -> Result<(), Error> {
+        self.try_unfreeze(name, patience)
             .map_err(|error| Error::new(Verb::Unfreeze, name, error.kind(), error))
     }
 
-    fn try_freeze(&self, name: &Name) -> Result<(), FreezeError> {
+    fn try_freeze(&self, name: &Name, patience: Duration) -> Result<(), FreezeError> {
         let (client, cgroup) = self.reach(name)?;
         let state = client.state().map_err(FreezeError::Socket)?;
         match state {
@@ -66,7 +77,7 @@ impl Engine {
             return Ok(());
         }
         self.report(name, &client, State::Running, State::Freezing);
-        if let Err(error) = cgroup.freeze(PATIENCE) {
+        if let Err(error) = cgroup.freeze(patience) {
             // The container must not stay half frozen.
             _ = cgroup.thaw(PATIENCE);
             self.report(name, &client, State::Freezing, State::Thawed);
@@ -77,13 +88,13 @@ impl Engine {
         Ok(())
     }
 
-    fn try_unfreeze(&self, name: &Name) -> Result<(), FreezeError> {
+    fn try_unfreeze(&self, name: &Name, patience: Duration) -> Result<(), FreezeError> {
         let (client, cgroup) = self.reach(name)?;
         let state = client.state().map_err(FreezeError::Socket)?;
         if state == State::Running && cgroup.frozen() == Some(false) {
             return Ok(());
         }
-        cgroup.thaw(PATIENCE).map_err(FreezeError::Cgroup)?;
+        cgroup.thaw(patience).map_err(FreezeError::Cgroup)?;
         self.report(name, &client, State::Frozen, State::Thawed);
         self.report(name, &client, State::Thawed, State::Running);
         Ok(())

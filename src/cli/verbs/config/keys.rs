@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use clap::ArgMatches;
 use serde_json::{Value, json};
 
 use crate::cli::invocation::Invocation;
@@ -13,24 +14,24 @@ use crate::engine::shown::shown;
 pub(super) fn list(
     invocation: &mut Invocation<'_>,
     word: &str,
-    as_json: bool,
+    matches: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
     let has = |name: &String| name.contains(word);
     let mut known = keys::known(invocation.engine.lxcpath());
     known.retain(|it| has(&it.key) || it.earlier.iter().any(has));
-    if as_json {
-        invocation.json(&known.iter().map(object).collect())?;
-    } else if known.is_empty() {
-        anyhow::bail!("no configuration key contains `{}`", shown(word));
-    } else {
-        let heads = ["KEY", "HERE", "MEANING"];
-        let table = TextTable {
-            heads: heads.map(|it| (it.to_owned(), Justify::Left)).into(),
-            rows: known.iter().map(row).collect(),
-        };
-        write!(invocation.out, "{}", table.layout())?;
+    if invocation.objects(matches, known.iter().map(object))? {
+        return Ok(if known.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS });
     }
-    Ok(if known.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    if known.is_empty() {
+        anyhow::bail!("no configuration key contains `{}`", shown(word));
+    }
+    let heads = ["KEY", "HERE", "MEANING"];
+    let table = TextTable {
+        heads: heads.map(|it| (it.to_owned(), Justify::Left)).into(),
+        rows: known.iter().map(row).collect(),
+    };
+    write!(invocation.out, "{}", table.layout())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn row(it: &KnownKey) -> Vec<String> {

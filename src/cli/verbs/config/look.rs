@@ -3,8 +3,10 @@
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
+use clap::ArgMatches;
 use serde_json::{Value, json};
 
+use crate::cli::args;
 use crate::cli::invocation::Invocation;
 use crate::cli::output::{Justify, TextTable};
 use crate::engine::configure::{ConfigFile, ConfigLine, Finding, FindingKind};
@@ -27,11 +29,11 @@ pub(super) fn text(invocation: &mut Invocation<'_>, file: ConfigFile<'_>) -> any
 pub(super) fn effective(
     invocation: &mut Invocation<'_>,
     file: ConfigFile<'_>,
-    as_json: bool,
+    matches: &ArgMatches,
 ) -> anyhow::Result<()> {
     let lines = invocation.engine.config_lines(file)?;
-    if as_json {
-        return invocation.json(&lines.iter().map(object).collect());
+    if invocation.objects(matches, lines.iter().map(object))? {
+        return Ok(());
     }
     let from = |it: &ConfigLine| {
         it.place.as_ref().map_or_else(|| "default".to_owned(), ToString::to_string)
@@ -58,14 +60,14 @@ pub(super) fn value(
     invocation: &mut Invocation<'_>,
     file: ConfigFile<'_>,
     key: &str,
-    as_json: bool,
+    matches: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
     let values = invocation.engine.config_values(file, key)?;
-    if as_json {
-        invocation.json(&json!({ "key": key, "values": values }))?;
-    }
-    for it in values.iter().filter(|_| !as_json) {
-        writeln!(invocation.out, "{}", shown(it))?;
+    let object = json!({ "key": key, "values": values });
+    if matches.get_flag(args::JSON) {
+        invocation.json(&object)?;
+    } else if !invocation.objects(matches, [object].into_iter())? {
+        values.iter().try_for_each(|it| writeln!(invocation.out, "{}", shown(it)))?;
     }
     Ok(if values.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -74,15 +76,13 @@ pub(super) fn value(
 pub(super) fn findings(
     invocation: &mut Invocation<'_>,
     files: &[ConfigFile<'_>],
-    as_json: bool,
+    matches: &ArgMatches,
 ) -> anyhow::Result<ExitCode> {
     let mut found = Vec::new();
     for file in files {
         found.extend(invocation.engine.config_check(*file)?);
     }
-    if as_json {
-        invocation.json(&found.iter().map(finding).collect())?;
-    } else {
+    if !invocation.objects(matches, found.iter().map(finding))? {
         for it in &found {
             let place = it.place.as_ref();
             let place = place.map(|it| format!("{}:{}: ", it.file.display(), it.line));
