@@ -9,6 +9,8 @@ use crate::support::host::{host, host_with_systemd};
 use crate::support::{finish, has_program, leftovers, rootfs, text, told, tree};
 
 const PROJECT: &str = env!("CARGO_MANIFEST_DIR");
+/// Where tests/vm/suite puts the package, which an emulated machine would build for minutes.
+const BROUGHT: &str = "/suite/wharf.deb";
 /// Any time will do, but always the same.
 const EPOCH: &str = "1700000000";
 
@@ -34,6 +36,10 @@ fn built(dir: &Path) -> Option<PathBuf> {
 
 #[test]
 fn the_package_holds_what_belongs_to_it_and_nothing_of_others() {
+    if Path::new(BROUGHT).exists() {
+        println!("skipped: it was built on another machine, which has looked at it");
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let Some(deb) = built(dir.path()) else { return };
     let sums = fs::read_to_string(dir.path().join("SHA256SUMS")).unwrap();
@@ -99,7 +105,8 @@ impl Drop for Installed {
 fn an_installed_package_works_and_goes_without_a_trace() {
     let Some(_turn) = host_with_systemd() else { return };
     let dir = tempfile::tempdir().unwrap();
-    let Some(deb) = built(dir.path()) else { return };
+    let brought = Some(PathBuf::from(BROUGHT)).filter(|it| it.exists());
+    let Some(deb) = brought.or_else(|| built(dir.path())) else { return };
     if Path::new("/usr/bin/wharf").exists() {
         println!("skipped: there is a wharf on this machine already");
         return;
