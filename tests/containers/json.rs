@@ -171,6 +171,9 @@ fn what_is_said_of_a_configuration_is_as_the_page_has_it() {
     if can_run_containers() {
         lxcpath.ok(&["snapshot", &name, "-c", "before"]);
         check(&lxcpath, "snapshot list", &["snapshot", &name, "list"], &[]);
+        lxcpath.ok(&["destroy", &name]);
+        check(&lxcpath, "trash", &["trash"], &[]);
+        lxcpath.ok(&["trash", "empty", "--yes"]);
     }
 }
 

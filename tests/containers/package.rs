@@ -154,6 +154,6 @@ fn live(dir: &Path, root: &Path) {
     );
     assert_eq!(host("bash", &["-c", &script]), format!("{name}\n"));
     wharf(&["stop", "-k", &name]);
-    wharf(&["destroy", &name]);
+    wharf(&["destroy", "--now", &name]);
     assert_eq!(leftovers::of(&name, &lxcpath), [""; 0]);
 }

@@ -27,7 +27,8 @@ pub(super) const TRASH: Subcommand = Subcommand {
             .arg(chosen::dry_run())
             .arg(confirm::option())
             .arg(args::json())
-            .arg(args::optional("ACTION [ID]...", "`list`, `restore NAME` or `empty [NAME...]`"))
+            .arg(args::format())
+            .arg(args::optional("[ACTION] [ID...]", "`list`, `restore NAME` or `empty [NAME...]`"))
     },
     run: trash,
     notes: "\
@@ -62,7 +63,7 @@ fn trash(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resul
     let words = operands(matches)?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let (does, rest) = words.split_first().unwrap_or((&"list", &[]));
-    for (option, goes_with) in [(AS, "restore"), (args::JSON, "list")] {
+    for (option, goes_with) in [(AS, "restore"), (args::JSON, "list"), (args::FORMAT, "list")] {
         let given = match option {
             args::JSON => matches.get_flag(option),
             _ => matches.contains_id(option),
@@ -93,7 +94,7 @@ fn trash(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resul
             no_more(&more.map(|it| (*it).to_owned()).collect::<Vec<_>>())?;
             Err(Usage("too many operands".into()).into())
         }
-        (other, _) => Err(Usage(format!("`{other}` is not one of list, restore and empty")).into()),
+        (other, _) => Err(Usage(format!("`{other}` is not one of {}", ACTIONS.join(", "))).into()),
     }
 }
 
@@ -124,12 +125,7 @@ fn expiry(it: &Expired) -> String {
 
 fn list(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let trashed = invocation.engine.trashed()?;
-    if matches.get_flag(args::JSON) {
-        let rows: Vec<_> = trashed.iter().map(object).collect();
-        invocation.json(&json!(rows))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    if trashed.is_empty() {
+    if invocation.objects(matches, trashed.iter().map(object))? || trashed.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
     let now = SystemTime::now();
