@@ -181,6 +181,8 @@ impl Shell {
             Effect::Act { .. }
             | Effect::Cancel(_)
             | Effect::ReadLog(_)
+            | Effect::ReadTrash
+            | Effect::ReadSnapshots(_)
             | Effect::ReadLimits { .. }
             | Effect::ReadStart { .. }
             | Effect::Look(_)

@@ -24,6 +24,9 @@ pub enum Do {
     Freeze,
     Restart,
     Destroy,
+    Clone,
+    Rename,
+    Snapshot,
     /// Restores the limits that were lost.
     Again,
     Undo,
@@ -99,6 +102,7 @@ pub enum Anywhere {
     WholeMessage,
     GoContainers,
     GoEvents,
+    GoTrash,
     Back,
     Quit,
 }
@@ -182,6 +186,7 @@ impl Action {
                 | Anywhere::WholeMessage
                 | Anywhere::GoContainers
                 | Anywhere::GoEvents
+                | Anywhere::GoTrash
                 | Anywhere::Back
                 | Anywhere::Quit,
             )
@@ -211,6 +216,9 @@ impl Do {
             Self::Freeze => Some(Verb::Freeze),
             Self::Restart => Some(Verb::Restart),
             Self::Destroy => Some(Verb::Destroy),
+            Self::Clone => Some(Verb::Clone),
+            Self::Rename => Some(Verb::Rename),
+            Self::Snapshot => Some(Verb::Snapshot),
             Self::Again => Some(Verb::EditCgroup),
             Self::Undo | Self::Redo | Self::Keep => None,
         }
@@ -274,7 +282,10 @@ pub const SHORTCUTS: &[Shortcut] = {
         row(A::Detail(InDetail::Log), Container, &["l"], "log", "Shows the container's console log."),
         row(A::Shell(Anywhere::New), Container, &["n"], "new", "Creates a container."),
         row(A::Shell(Anywhere::Cancel), Everywhere, &["C-x"], "cancel", "Cancels the creation in progress; nothing of it is left."),
-        row(A::Act(Do::Destroy), Container, &["D"], "destroy", "Removes a stopped container and its files, after its name is typed."),
+        row(A::Act(Do::Destroy), Container, &["D"], "destroy", "Moves a stopped container to the trash, after its name is typed; z brings it back."),
+        row(A::Act(Do::Clone), Container, &["C"], "clone", "Copies a stopped container under a name that is asked for."),
+        row(A::Act(Do::Rename), Container, &["R"], "rename", "Gives a stopped container another name."),
+        row(A::Act(Do::Snapshot), Container, &["N"], "snapshot", "Takes a snapshot of a stopped container, or restores one."),
         row(A::List(InList::Mark), List, &["Spc"], "mark", "Marks the container; actions then apply to all that are marked."),
         row(A::List(InList::MarkAll), List, &["a"], "mark all", "Marks every container that is shown."),
         row(A::List(InList::Invert), List, &["*"], "invert marks", "Marks what is not marked, and unmarks the rest."),
@@ -326,7 +337,8 @@ pub const SHORTCUTS: &[Shortcut] = {
         row(A::Move(Move::Last), Everywhere, &["End", "G"], "last", "Goes to the last row."),
         row(A::Shell(Anywhere::GoContainers), Everywhere, &["g c"], "go to containers", "Goes back to the list of containers."),
         row(A::Shell(Anywhere::GoEvents), Everywhere, &["g m"], "go to events", "Shows what happened to all containers."),
-        row(A::Act(Do::Undo), Everywhere, &["z"], "undo", "Undoes the last change of a limit, freeze or thaw; asks first if it is not the last thing done."),
+        row(A::Shell(Anywhere::GoTrash), Everywhere, &["g t"], "go to trash", "Lists what was destroyed; Enter brings it back."),
+        row(A::Act(Do::Undo), Everywhere, &["z"], "undo", "Undoes the last change of a limit, freeze, thaw, new name or destruction; asks first if it is not the last thing done."),
         row(A::Act(Do::Redo), Everywhere, &["Z"], "redo", "Redoes what was undone."),
         row(A::Act(Do::Keep), Everywhere, &["C-s"], "keep", "Writes the limit changed last to the configuration, for future starts."),
         row(A::Shell(Anywhere::Journal), Everywhere, &["J", "g j"], "journal", "Lists what was done, each with its command line, and what was refused."),

@@ -151,6 +151,18 @@ impl Store {
         }
     }
 
+    /// Removes the locks of killed commands, whatever became of what they were for.
+    pub(in crate::engine) fn tidy_locks(&self) {
+        let dir = self.lxcpath.host().runtime_dir().join(COMMAND_LOCK);
+        let of_here = format!("{}-", self.lxcpath.key());
+        let is_of_here = |it: &std::fs::DirEntry| {
+            it.file_name().to_str().is_some_and(|it| it.starts_with(&of_here))
+        };
+        let locks = std::fs::read_dir(dir).into_iter().flatten().flatten().filter(is_of_here);
+        // Dropping one removes its file.
+        locks.for_each(|it| drop(lock::lock(&it.path())));
+    }
+
     /// Removes what killed writers of its files have left, unless one is active.
     pub(in crate::engine) fn tidy(&self, name: &Name) {
         let dir = self.dir(name);

@@ -8,7 +8,7 @@ use crate::engine::sample::{Ability, Container};
 use crate::engine::state::State;
 use crate::ui::Rights;
 use crate::ui::effect::Act;
-use crate::ui::model::{Job, Model};
+use crate::ui::model::{Job, Model, Way};
 
 impl Model {
     /// Returns why `action` is not possible now; none: it is.
@@ -71,7 +71,17 @@ pub const fn is_for_all_marked(action: Action) -> bool {
 /// Returns whether `action` applies to a container, and means nothing without one.
 const fn needs_container(action: Action) -> bool {
     match action {
-        Action::Act(Do::Start | Do::Stop | Do::Freeze | Do::Restart | Do::Destroy | Do::Again)
+        Action::Act(
+            Do::Start
+            | Do::Stop
+            | Do::Freeze
+            | Do::Restart
+            | Do::Destroy
+            | Do::Clone
+            | Do::Rename
+            | Do::Snapshot
+            | Do::Again,
+        )
         | Action::Detail(
             InDetail::Open
             | InDetail::Limits
@@ -117,11 +127,17 @@ pub fn barred(model: &Model, action: Action) -> Option<String> {
     };
     let verb = if action == Action::Act(Do::Keep) || configures() {
         Verb::KeepLimit
-    } else if matches!(action, Action::Act(Do::Undo | Do::Redo)) {
-        Verb::SetCgroup
+    } else if let Action::Act(way @ (Do::Undo | Do::Redo)) = action {
+        let way = if way == Do::Undo { Way::Back } else { Way::Again };
+        model.steps(way).last().map_or(Verb::SetCgroup, |it| it.act.verb())
     } else {
         action.verb()?
     };
+    barred_verb(model, verb)
+}
+
+/// Returns why this process may not do `verb` here at all; none: it may.
+pub fn barred_verb(model: &Model, verb: Verb) -> Option<String> {
     if model.rights == Rights::ReadOnly {
         return changes(verb).then(|| "this screen is read-only (--read-only)".to_owned());
     }
@@ -228,7 +244,8 @@ pub fn act_for(model: &Model, container: &Container, action: Do) -> Option<Act> 
         Do::Freeze => Some(Act::Freeze),
         Do::Destroy => Some(Act::Destroy),
         Do::Again => Some(Act::Again),
-        Do::Undo | Do::Redo | Do::Keep => None,
+        // What they do is asked first.
+        Do::Clone | Do::Rename | Do::Snapshot | Do::Undo | Do::Redo | Do::Keep => None,
     }
 }
 

@@ -5,14 +5,16 @@ use std::time::Duration;
 use crossterm::event::{KeyEvent, MouseEvent};
 
 use super::{command_line, value};
-use crate::engine::create::{Create, StartingPoint};
+use crate::engine::create::{Copy, Create, StartingPoint};
 use crate::engine::limits::{Change, KeptLimit};
 use crate::engine::process::Process;
 use crate::engine::progress::Progress;
 use crate::engine::proxmox::Pct;
 use crate::engine::sampler::Interest;
+use crate::engine::snapshot::{Restored, Snapshot};
 use crate::engine::start::Start;
 use crate::engine::stop::Stop;
+use crate::engine::trash::{InTrash, TrashId};
 use crate::engine::{Engine, Error, Name, Verb};
 
 /// How long a guest gets to halt before it is killed.
@@ -40,6 +42,10 @@ pub enum Effect {
         name: Name,
         create: Create,
     },
+    /// Reads what is in the trash.
+    ReadTrash,
+    /// Reads the snapshots of a container.
+    ReadSnapshots(Name),
     /// What the sampler must read.
     Look(Interest),
     /// Sample now, without waiting for the end of the interval.
@@ -78,7 +84,21 @@ pub enum Act {
     Restart,
     Freeze,
     Thaw,
+    /// Moves it to the trash.
     Destroy,
+    /// Brings it back from there.
+    BringBack(TrashId),
+    Clone {
+        to: Name,
+    },
+    Rename {
+        to: Name,
+    },
+    Snapshot,
+    /// Gives it the state of a snapshot.
+    Replace {
+        snap: Name,
+    },
     Set {
         file: String,
         value: String,
@@ -108,6 +128,9 @@ pub enum Outcome {
     /// All limits that were restored.
     SetAnew(Vec<Change>),
     Kept(KeptLimit),
+    Trashed(TrashId),
+    /// What the snapshot that was taken is called.
+    Snapped(Name),
 }
 
 impl Act {
@@ -120,11 +143,23 @@ impl Act {
             Self::Freeze => Verb::Freeze,
             Self::Thaw => Verb::Unfreeze,
             Self::Destroy => Verb::Destroy,
+            Self::BringBack(_) => Verb::RestoreTrashed,
+            Self::Clone { .. } => Verb::Clone,
+            Self::Rename { .. } => Verb::Rename,
+            Self::Snapshot | Self::Replace { .. } => Verb::Snapshot,
             Self::Set { .. } | Self::Again => Verb::SetCgroup,
             Self::Keep { .. } => Verb::KeepLimit,
             Self::Signal { .. } => Verb::Signal,
             Self::Create { .. } => Verb::Create,
         }
+    }
+
+    /// Returns whether it may copy many files, so that it shows how far it is and can be cancelled.
+    pub const fn copies(&self) -> bool {
+        matches!(
+            self,
+            Self::Create { .. } | Self::Clone { .. } | Self::Snapshot | Self::Replace { .. }
+        )
     }
 
     /// Returns a word for the act, as in "web: start …".
@@ -137,6 +172,11 @@ impl Act {
             Self::Freeze => "freeze",
             Self::Thaw => "thaw",
             Self::Destroy => "destroy",
+            Self::BringBack(_) => "bring back",
+            Self::Clone { .. } => "clone",
+            Self::Rename { .. } => "rename",
+            Self::Snapshot => "snapshot",
+            Self::Replace { .. } => "restore",
             Self::Set { .. } => "set",
             Self::Again => "restore limits",
             Self::Keep { .. } => "keep",
@@ -157,6 +197,11 @@ impl Act {
             Self::Freeze => format!("{wharf} freeze {name}"),
             Self::Thaw => format!("{wharf} unfreeze {name}"),
             Self::Destroy => format!("{wharf} destroy {name}"),
+            Self::BringBack(id) => format!("{wharf} trash restore {id}"),
+            Self::Clone { to } => format!("{wharf} clone {name} {to}"),
+            Self::Rename { to } => format!("{wharf} rename {name} {to}"),
+            Self::Snapshot => format!("{wharf} snapshot {name}"),
+            Self::Replace { snap } => format!("{wharf} snapshot {name} restore {snap}"),
             Self::Set { file, value } => {
                 format!("{wharf} cgroup {name} {file} {}", command_line::quoted(value))
             }
@@ -204,7 +249,12 @@ pub fn run(
         Act::Restart => stop(Stop::Reboot { timeout: Some(STOP_GRACE), then_kill: true })?,
         Act::Freeze => engine.freeze(name)?,
         Act::Thaw => engine.unfreeze(name)?,
-        Act::Destroy => engine.destroy(name)?,
+        Act::Destroy
+        | Act::BringBack(_)
+        | Act::Clone { .. }
+        | Act::Rename { .. }
+        | Act::Snapshot
+        | Act::Replace { .. } => return files(engine, name, act, progress, notes),
         Act::Set { file, value } => {
             return engine.cgroup_set(name, file, value).map(Outcome::Changed);
         }
@@ -221,6 +271,66 @@ pub fn run(
         }
     }
     Ok(Outcome::Done)
+}
+
+/// Carries out what concerns the files of a stopped container.
+fn files(
+    engine: &Engine,
+    name: &Name,
+    act: &Act,
+    progress: &Progress,
+    notes: &mut Vec<String>,
+) -> Result<Outcome, Error> {
+    match act {
+        Act::Destroy => {
+            let Some(trashed) = engine.discard(name)? else { return Ok(Outcome::Done) };
+            notes.extend(trashed.notes);
+            // What the trash removes by itself meanwhile is said, and its failure is not this act's.
+            let gone = engine.expire_trash().unwrap_or_default().into_iter();
+            let gone = gone.filter(|it| it.failed.is_none());
+            notes.extend(gone.map(|it| format!("the trash has removed {} for good", it.id)));
+            Ok(Outcome::Trashed(trashed.id))
+        }
+        Act::BringBack(id) => {
+            notes.extend(engine.restore_trashed(&id.to_string(), Some(name))?.notes);
+            Ok(Outcome::Done)
+        }
+        Act::Clone { to } => {
+            notes.extend(engine.copy(to, &Copy::of(name.clone()), progress)?.notes());
+            Ok(Outcome::Done)
+        }
+        Act::Rename { to } => {
+            notes.extend(engine.rename(name, to)?);
+            Ok(Outcome::Done)
+        }
+        Act::Replace { snap } => {
+            engine.restore_snapshot(name, snap.as_str(), Restored::Same, progress)?;
+            Ok(Outcome::Done)
+        }
+        Act::Snapshot => engine.take_snapshot(name, None, progress).map(Outcome::Snapped),
+        Act::Start
+        | Act::Stop
+        | Act::Kill
+        | Act::Restart
+        | Act::Freeze
+        | Act::Thaw
+        | Act::Set { .. }
+        | Act::Again
+        | Act::Keep { .. }
+        | Act::Signal { .. }
+        | Act::Create { .. } => Ok(Outcome::Done),
+    }
+}
+
+/// Reads what is in the trash, the newest first, or returns in words why it cannot.
+pub fn read_trash(engine: &Engine) -> Result<Vec<InTrash>, String> {
+    let trashed = engine.trashed().map_err(|it| it.reason())?;
+    Ok(trashed.into_iter().rev().collect())
+}
+
+/// Reads the snapshots of a container, or returns in words why it cannot.
+pub fn read_snapshots(engine: &Engine, name: &Name) -> Result<Vec<Snapshot>, String> {
+    Ok(engine.snapshots(name).map_err(|it| it.reason())?.all)
 }
 
 /// Reads `file` of a container, or what its configuration sets for it; none: not set.

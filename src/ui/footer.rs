@@ -5,7 +5,7 @@ use super::hints::{Click, GAP, Hint, INDENT, fitting, of, parsed, program, taken
 use super::marks::MarkLine;
 use super::model::Model;
 use super::model::detail::Tab;
-use super::model::overlay::Overlay;
+use super::model::overlay::{Naming, Overlay};
 use crate::command::Action;
 use crate::command::action::{Anywhere, Do, InDetail, InList};
 use crate::engine::state::State;
@@ -99,6 +99,13 @@ fn owner(model: &Model, glyphs: &Glyphs) -> Option<String> {
             }
             Overlay::TypeName { .. } => format!("{enter} destroy, once typed  Esc keep"),
             Overlay::Exec { .. } => format!("{enter} run  Esc back"),
+            Overlay::NewName { naming: Naming::Clone, .. } => format!("{enter} clone  Esc back"),
+            Overlay::NewName { naming: Naming::Rename, .. } => format!("{enter} rename  Esc back"),
+            Overlay::Trash { .. } => format!("{enter} bring back  {updown} choose  Esc back"),
+            Overlay::Snapshots { at: 0, .. } => {
+                format!("{enter} take one  {updown} choose  Esc back")
+            }
+            Overlay::Snapshots { .. } => format!("{enter} restore  {updown} choose  Esc back"),
             Overlay::Signal { .. } => format!("{enter} send  {updown} choose  Esc back"),
             Overlay::Journal { .. } | Overlay::Events { .. } => {
                 format!("{updown} move  {enter} full text  y copy  Esc back")

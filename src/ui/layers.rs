@@ -12,6 +12,7 @@ use crate::command::action::{SHORTCUTS, Shortcut};
 use crate::command::topics;
 use crate::engine::event::What;
 use crate::engine::shown::shown;
+use crate::engine::snapshot::Snapshot;
 use crate::widgets::list::{List, ListItem};
 use crate::widgets::look::Look;
 use crate::widgets::table::scroll;
@@ -76,6 +77,16 @@ impl Layer {
 /// Returns the layer of the signals, that at `at` under the cursor.
 pub fn signals(model: &Model, at: usize) -> Layer {
     Layer::new(model, SIGNALS.len(), 1, at, None)
+}
+
+/// Returns the layer of the trash or of snapshots, with `count` entries.
+pub fn kept(model: &Model, count: usize, at: usize) -> Layer {
+    Layer::new(model, count.max(1), 1, at, None)
+}
+
+/// Returns the rows for the snapshots that were found: one for a new one, and one for each.
+pub fn snapshot_rows(found: Option<&Result<Vec<Snapshot>, String>>) -> usize {
+    found.and_then(|it| it.as_ref().ok()).map_or(1, |it| it.len() + 1)
 }
 
 /// Returns the layer of the journal: what was done, and below it the command for the same.
@@ -184,9 +195,17 @@ fn of<T>(
         Overlay::Signal { at, .. } => Some(layer(signals(model, *at))),
         Overlay::Journal { at } => Some(layer(journal(model, *at))),
         Overlay::Events { at } => Some(layer(events(model, *at))),
+        Overlay::Trash { at, found } => {
+            let count = found.as_ref().and_then(|it| it.as_ref().ok()).map_or(0, Vec::len);
+            Some(layer(kept(model, count, *at)))
+        }
+        Overlay::Snapshots { at, found, .. } => {
+            Some(layer(kept(model, snapshot_rows(found.as_ref()), *at)))
+        }
         Overlay::Confirm { .. }
         | Overlay::Ask { .. }
         | Overlay::TypeName { .. }
+        | Overlay::NewName { .. }
         | Overlay::Exec { .. }
         | Overlay::Whole { .. } => None,
     }

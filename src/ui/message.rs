@@ -10,6 +10,8 @@ use crate::engine::create::{Create, StartingPoint};
 use crate::engine::event::Event;
 use crate::engine::progress::Reached;
 use crate::engine::sample::Sample;
+use crate::engine::snapshot::Snapshot;
+use crate::engine::trash::InTrash;
 use crate::engine::{Name, Verb};
 
 /// Why an act failed, in words.
@@ -65,6 +67,13 @@ pub enum Message {
     Start {
         create: Create,
         start: Result<StartingPoint, String>,
+    },
+    /// What is in the trash, the newest first, or why that cannot be read.
+    Trash(Result<Vec<InTrash>, String>),
+    /// The snapshots of a container, or why they cannot be read.
+    Snapshots {
+        name: Name,
+        snapshots: Result<Vec<Snapshot>, String>,
     },
     /// How far a creation is.
     Reached {

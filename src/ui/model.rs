@@ -381,9 +381,9 @@ impl Model {
         self.journal.drain(..excess);
     }
 
-    /// Returns the container that is being created, the one begun first, and how far that is.
+    /// Returns the container that is being created or copied, the one begun first, and how far that is.
     pub fn creation(&self) -> Option<(&Name, &Job)> {
-        let creates = self.jobs.iter().filter(|(_, it)| matches!(it.act, Act::Create { .. }));
+        let creates = self.jobs.iter().filter(|(_, it)| it.act.copies());
         creates.min_by_key(|(_, it)| (it.cancelled, it.since))
     }
 

@@ -5,7 +5,7 @@ use ratatui::layout::{Position, Rect};
 
 use super::layout;
 use super::model::Model;
-use super::model::overlay::{Overlay, Proposal};
+use super::model::overlay::{Naming, Overlay, Proposal};
 use super::theme::{ColourDepth, Theme};
 use crate::engine::Name;
 use crate::widgets::field::Input;
@@ -47,7 +47,10 @@ pub fn with<T>(
             Some(destroy(word, typed, proposal, look, then))
         }
         Overlay::Exec { name, line } => Some(exec(name, line, look, then)),
+        Overlay::NewName { name, naming, line } => Some(new_name(name, *naming, line, look, then)),
         Overlay::Find(_)
+        | Overlay::Trash { .. }
+        | Overlay::Snapshots { .. }
         | Overlay::Signal { .. }
         | Overlay::Journal { .. }
         | Overlay::Events { .. }
@@ -63,8 +66,10 @@ pub fn answer(model: &Model, at: Position) -> Option<KeyEvent> {
     let keys: &[KeyCode] = match overlay {
         Overlay::Confirm { .. } | Overlay::Ask { .. } => &[KeyCode::Esc, KeyCode::Char('y')],
         Overlay::TypeName { .. } => &[KeyCode::Esc],
-        Overlay::Exec { .. } => &[KeyCode::Enter],
+        Overlay::Exec { .. } | Overlay::NewName { .. } => &[KeyCode::Enter],
         Overlay::Find(_)
+        | Overlay::Trash { .. }
+        | Overlay::Snapshots { .. }
         | Overlay::Signal { .. }
         | Overlay::Journal { .. }
         | Overlay::Events { .. }
@@ -121,6 +126,38 @@ fn exec<T>(name: &Name, line: &Input, look: &Look, then: impl FnOnce(Prompt<'_>)
     })
 }
 
+fn new_name<T>(
+    name: &Name,
+    naming: Naming,
+    line: &Input,
+    look: &Look,
+    then: impl FnOnce(Prompt<'_>) -> T,
+) -> T {
+    let (title, says, answer) = match naming {
+        Naming::Clone => (
+            format!("Clone {name}"),
+            "All files are copied; the copy has addresses of its own.",
+            "Clone (Enter)",
+        ),
+        Naming::Rename => (
+            format!("Rename {name}"),
+            "Its directory, host name and the paths in its configuration.",
+            "Rename (Enter)",
+        ),
+    };
+    let typed = line.text();
+    let wrong = typed.parse::<Name>().err().filter(|_| !typed.is_empty());
+    let wrong = wrong.map(|it| it.to_string());
+    then(Prompt {
+        title: (&title, look.accent),
+        text: &[&[(says, look.dim)]],
+        field: Some(("new name:", line)),
+        complaint: wrong.as_deref().map(|it| (it, look.bad)),
+        answers: &[answer],
+        ..yes_or_no(false, look)
+    })
+}
+
 fn destroy<T>(
     word: &str,
     typed: &Input,
@@ -139,8 +176,8 @@ fn destroy<T>(
         _ => ["that is not it", "Esc keeps them"],
     };
     let spared = spared(proposal, "cannot be destroyed now");
-    let removed = [("Removed for good, files included;", look.fg)];
-    let files = [("files shared from elsewhere stay.", look.fg)];
+    let removed = [("Moved to the trash, files included; z brings back;", look.fg)];
+    let files = [("files shared from elsewhere stay where they are.", look.fg)];
     let warnings = [hidden, spared].into_iter().flatten().collect::<Vec<_>>();
     let warnings: Vec<[Piece<'_>; 1]> = warnings.iter().map(|it| [(&**it, look.warn)]).collect();
     let mut text: Vec<&[Piece<'_>]> = vec![&removed];

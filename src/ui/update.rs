@@ -10,6 +10,7 @@ mod cgroup;
 mod create;
 mod detail;
 mod input;
+mod keep;
 mod list;
 mod overlay;
 mod pane;
@@ -61,6 +62,8 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             create::learn(model, &create, start);
             Vec::new()
         }
+        Message::Trash(found) => keep::learn_trash(model, found),
+        Message::Snapshots { name, snapshots } => keep::learn_snapshots(model, &name, snapshots),
         Message::Reached { name, reached } => {
             if let Some(job) = model.jobs.get_mut(&name) {
                 job.reached = Some(reached);

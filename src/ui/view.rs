@@ -9,6 +9,7 @@ mod events;
 mod footer;
 mod graphs;
 mod header;
+mod kept;
 mod list;
 mod narrow;
 mod overlay;

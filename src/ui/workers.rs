@@ -96,6 +96,13 @@ impl Workers {
                 all.for_each(|it| it.progress.cancel());
             }
             Effect::ReadLog(name) => self.read_log(name),
+            Effect::ReadTrash => {
+                self.read("trash", |engine| Message::Trash(effect::read_trash(engine)));
+            }
+            Effect::ReadSnapshots(name) => self.read("snapshots", move |engine| {
+                let snapshots = effect::read_snapshots(engine, &name);
+                Message::Snapshots { name, snapshots }
+            }),
             Effect::ReadLimits { file, names } => self.read_limits(file, names),
             Effect::ReadStart { name, create } => self.read_start(name, create),
             Effect::Look(look) => self.sampling.send(SamplerCommand::Look(look)),
@@ -147,7 +154,7 @@ impl Workers {
         };
         let (name, act) = copies;
         match thread::Builder::new().name("act".to_owned()).spawn(work) {
-            Ok(thread) if matches!(act, Act::Create { .. }) => {
+            Ok(thread) if act.copies() => {
                 self.creations.push(CreationThread { name, progress, thread });
             }
             Ok(_) => (),
@@ -175,6 +182,14 @@ impl Workers {
         };
         // Without a thread the log is read with the next sample.
         _ = thread::Builder::new().name("log".to_owned()).spawn(work);
+    }
+
+    fn read(&self, what: &str, read: impl FnOnce(&Engine) -> Message + Send + 'static) {
+        let engine = self.engine.clone();
+        let sender = self.sender.clone();
+        let work = move || _ = sender.send(read(&engine));
+        // Without a thread the layer stays empty, and is opened again.
+        _ = thread::Builder::new().name(what.to_owned()).spawn(work);
     }
 
     fn read_limits(&self, file: String, names: Vec<Name>) {

@@ -308,6 +308,47 @@ fn what_killed_commands_have_left_is_settled_by_the_next() {
     assert!(!announced.exists() && !trash(&lxcpath).exists());
 }
 
+/// As an operator does it: destroyed, brought back by undo, destroyed again and found in the trash.
+#[test]
+fn the_screen_destroys_and_brings_back_and_keeps_states() {
+    let lxcpath = Lxcpath::new();
+    let Some(web) = made(&lxcpath, "web") else { return };
+    let other = lxcpath.name("other");
+    let mut screen = Screen::spawn(lxcpath.command(&[]), 120, 36);
+    screen.wait_for_row(&web);
+    screen.keys("D");
+    screen.wait_for("Moved to the trash");
+    screen.keys(&format!("{web}\r"));
+    screen.wait_for(&format!("{web}  moved to the trash in"));
+    assert!(!lxcpath.path().join(&web).exists());
+    screen.keys("z");
+    screen.wait_for("brought back in");
+    assert!(lxcpath.path().join(&web).exists() && !trash(&lxcpath).exists());
+    screen.wait_for_row(&web);
+    screen.keys("N");
+    screen.wait_for("there is none yet");
+    screen.keys("\r");
+    screen.wait_for("kept as snap0");
+    fs::write(lxcpath.path().join(&web).join("rootfs/state"), "second").unwrap();
+    screen.keys("N");
+    screen.wait_for("snap0  ");
+    screen.keys("j\ry");
+    screen.wait_for(&format!("{web}  restored in"));
+    let state = fs::read_to_string(lxcpath.path().join(&web).join("rootfs/state")).unwrap();
+    assert_eq!(state, "first");
+    screen.keys(&format!("C\x15{other}\r"));
+    screen.wait_for("cloned in");
+    assert!(lxcpath.path().join(&other).join("config").exists());
+    lxcpath.ok(&["destroy", &web]);
+    screen.keys("gt");
+    screen.wait_for(&format!("{web}@"));
+    screen.keys("\r");
+    screen.wait_for(&format!("{web}  brought back in"));
+    screen.keys("q");
+    assert!(screen.exit().success());
+    assert!(lxcpath.path().join(&web).join("snaps/snap0/config").exists());
+}
+
 #[test]
 fn patterns_are_asked_about_and_lxcs_command_keeps_nothing() {
     let lxcpath = Lxcpath::new();

@@ -6,6 +6,8 @@ use wharf::engine::State;
 use wharf::engine::create::StartingPoint;
 use wharf::engine::limits::Change;
 use wharf::engine::sample::{Ability, Detail, Lack, Limit, Unmanaged};
+use wharf::engine::snapshot::Snapshot;
+use wharf::engine::trash::InTrash;
 use wharf::ui::Rights;
 use wharf::ui::effect::{Act, Outcome};
 use wharf::ui::message::{ActFailure, Done, Message};
@@ -97,6 +99,16 @@ pub(crate) const SCENES: &[Scene] = &[
     scene("confirm", |size| keyed(size, "Esc a S")),
     scene("destroy", |size| keyed(size, "Home Down Down D")),
     scene("destroy-many", |size| keyed(size, "Home Down Down Spc Down Down Down Spc Down Spc D x")),
+    scene("destroyed", destroyed),
+    scene("trash", trash),
+    scene("trash-empty", |size| {
+        let mut model = keyed(size, "g t");
+        give(&mut model, Message::Trash(Ok(Vec::new())));
+        model
+    }),
+    scene("snapshots", snapshots),
+    scene("clone", |size| keyed(size, "Home Down Down C")),
+    scene("rename-wrong", |size| keyed(size, "Home Down Down R C-u a /")),
     scene("limits-together", together),
     scene("journal", journal),
     scene("events", |size| keyed(size, "g m")),
@@ -305,6 +317,47 @@ fn together(size: (u16, u16)) -> Model {
     let values = vec![now("web-01", "335544320"), now("web-02", "536870912")];
     give(&mut model, Message::Limits { file: "memory.max".to_owned(), values });
     write(&mut model, "256M");
+    model
+}
+
+fn destroyed(size: (u16, u16)) -> Model {
+    let mut model = keyed(size, "Home Down Down");
+    model.overlay = None;
+    give(&mut model, sampled(60, containers(60)));
+    let id = "build-cache@20261127-160312".parse().unwrap();
+    done(&mut model, "build-cache", Act::Destroy, Ok(Outcome::Trashed(id)), 4);
+    model
+}
+
+fn trash(size: (u16, u16)) -> Model {
+    let mut model = keyed(size, "g t");
+    let since = |days: u64| now() - Duration::from_hours(24 * days) - Duration::from_mins(7);
+    let in_trash = |name: &str, days: u64, bytes: Option<u64>| {
+        let at = jiff::Timestamp::try_from(since(days)).unwrap();
+        let id = format!("{name}@{}", at.strftime("%Y%m%d-%H%M%S")).parse().unwrap();
+        InTrash { id, bytes, goes: since(days).checked_add(Duration::from_hours(24 * 7)) }
+    };
+    let found = vec![
+        in_trash("build-cache", 0, Some(812 << 20)),
+        in_trash("web-01", 2, Some(3 << 30)),
+        in_trash("web-01", 6, None),
+    ];
+    give(&mut model, Message::Trash(Ok(found)));
+    press(&mut model, "Down");
+    model
+}
+
+fn snapshots(size: (u16, u16)) -> Model {
+    let mut model = keyed(size, "Home Down Down N");
+    let snapshot = |number: u8, comment: Option<&str>| Snapshot {
+        name: name(&format!("snap{number}")),
+        taken: Some(format!("2026:11:2{number} 16:31:18")),
+        comment: comment.map(str::to_owned),
+    };
+    let snapshots = Ok(vec![snapshot(0, Some("before the upgrade\n")), snapshot(1, None)]);
+    let of = model.current_name().unwrap().clone();
+    give(&mut model, Message::Snapshots { name: of, snapshots });
+    press(&mut model, "Down");
     model
 }
 

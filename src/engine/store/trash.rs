@@ -251,6 +251,7 @@ impl Trash {
     /// Completes what killed commands have begun, unless a command is at it. Returns why something
     /// that was removed in part is still there.
     pub(in crate::engine) fn tidy(&self) -> Vec<RemoveError> {
+        Store::new(&self.dir).tidy_locks();
         let mut stays = Vec::new();
         for file in self.files().unwrap_or_default() {
             let inner = file.strip_prefix(GONE.0).and_then(|it| it.strip_suffix(GONE.1));

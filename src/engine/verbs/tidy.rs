@@ -63,6 +63,10 @@ impl Engine {
 /// Removes snapshots that were not finished, and their directory if there is no other.
 fn clear_snapshots(store: &Store, name: &Name) {
     let kept = snaps::store_of(store, name);
+    if !kept.lxcpath().is_dir() {
+        return;
+    }
+    kept.tidy_locks();
     remove_drafts(&kept);
     let is_empty =
         std::fs::read_dir(kept.lxcpath()).is_ok_and(|mut entries| entries.next().is_none());

@@ -2,6 +2,8 @@
 
 use crate::engine::Name;
 use crate::engine::process::Process;
+use crate::engine::snapshot::Snapshot;
+use crate::engine::trash::InTrash;
 use crate::ui::effect::Act;
 use crate::ui::model::{PaneProgram, Way};
 use crate::widgets::field::Input;
@@ -19,6 +21,12 @@ pub enum Overlay {
     TypeName { word: String, typed: Input, proposal: Proposal },
     /// A command to run inside a container.
     Exec { name: Name, line: Input },
+    /// The name that a copy gets, or the container itself.
+    NewName { name: Name, naming: Naming, line: Input },
+    /// What was destroyed; none: it is being read.
+    Trash { at: usize, found: Option<Result<Vec<InTrash>, String>> },
+    /// A new snapshot of a container, or one that it has; none: they are being read.
+    Snapshots { name: Name, at: usize, found: Option<Result<Vec<Snapshot>, String>> },
     /// Signals for one process.
     Signal { name: Name, process: Process, at: usize },
     /// What was done.
@@ -27,6 +35,13 @@ pub enum Overlay {
     Events { at: usize },
     /// All that is known of one line of such a list, over that list or an open container.
     Whole { title: &'static str, text: String, first: usize, back: Option<Box<Self>> },
+}
+
+/// What a new name is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    Clone,
+    Rename,
 }
 
 /// What begins when the answer is yes.

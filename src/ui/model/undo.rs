@@ -34,6 +34,9 @@ pub fn words(steps: &[UndoStep]) -> String {
         Act::Keep { file, value: Some(value) } => {
             format!("set {file} {} in the configuration of {whose}", value::shown(file, value))
         }
+        Act::BringBack(_) => format!("bring {whose} back"),
+        Act::Rename { to } if steps.len() == 1 => format!("call {name} {to}"),
+        Act::Rename { .. } => format!("rename {whose}"),
         Act::Keep { file, value: None } => {
             format!("take {file} out of the configuration of {whose}")
         }
@@ -44,6 +47,9 @@ pub fn words(steps: &[UndoStep]) -> String {
         | Act::Freeze
         | Act::Thaw
         | Act::Destroy
+        | Act::Clone { .. }
+        | Act::Snapshot
+        | Act::Replace { .. }
         | Act::Again
         | Act::Signal { .. }
         | Act::Create { .. } => format!("{} {whose}", act.word()),
@@ -53,6 +59,8 @@ pub fn words(steps: &[UndoStep]) -> String {
 /// Returns what undoes `act`, now that it is done.
 pub fn inverse(act: &Act, outcome: &Outcome) -> Option<Act> {
     match (act, outcome) {
+        (Act::Destroy, Outcome::Trashed(id)) => Some(Act::BringBack(id.clone())),
+        (Act::BringBack(_), _) => Some(Act::Destroy),
         (Act::Freeze, _) => Some(Act::Thaw),
         (Act::Thaw, _) => Some(Act::Freeze),
         (Act::Set { file, .. }, Outcome::Changed(change)) if change.old != change.new => {

@@ -1,5 +1,6 @@
 //! Acts on containers: which question comes first, how they begin, and how their end is reported.
 
+use super::keep;
 use crate::command::Action;
 use crate::command::action::Do;
 use crate::engine::Name;
@@ -8,7 +9,7 @@ use crate::engine::limits::{Change, KeptLimit};
 use crate::format;
 use crate::ui::effect::{Act, Effect, Outcome};
 use crate::ui::message::{ActFailure, Done};
-use crate::ui::model::overlay::{Ask, Overlay, Proposal};
+use crate::ui::model::overlay::{Ask, Naming, Overlay, Proposal};
 use crate::ui::model::{Batch, Job, Model, Noted, Tone, UndoStep, Way, undo};
 use crate::ui::{allowed, value};
 use crate::widgets::field::Input;
@@ -21,7 +22,10 @@ pub(super) fn begin(model: &mut Model, action: Do) -> Vec<Effect> {
     match action {
         Do::Undo => ask_to_take_back(model, Way::Back),
         Do::Redo => ask_to_take_back(model, Way::Again),
-        Do::Keep => keep(model),
+        Do::Keep => keep_limit(model),
+        Do::Clone => keep::ask_name(model, Naming::Clone),
+        Do::Rename => keep::ask_name(model, Naming::Rename),
+        Do::Snapshot => keep::open_snapshots(model),
         Do::Start | Do::Stop | Do::Freeze | Do::Restart | Do::Destroy | Do::Again => {
             begin_on_targets(model, action)
         }
@@ -128,7 +132,10 @@ pub(super) fn done(model: &mut Model, done: Done) -> Vec<Effect> {
         }
         Ok(Outcome::SetAnew(changes)) => Ok(set_anew(changes)),
         Ok(Outcome::Kept(kept)) => Ok(kept_words(kept)),
-        Ok(Outcome::Done) => Ok(format!("{} in {}", past(&act), format::took(took))),
+        Ok(Outcome::Snapped(snap)) => Ok(format!("kept as {snap} in {}", format::took(took))),
+        Ok(Outcome::Done | Outcome::Trashed(_)) => {
+            Ok(format!("{} in {}", past(&act), format::took(took)))
+        }
         Err(failure) => Err(failure.whole.clone()),
     };
     let noted = |words: String| notes.iter().fold(words, |words, note| words + "; " + note);
@@ -152,11 +159,41 @@ pub(super) fn done(model: &mut Model, done: Done) -> Vec<Effect> {
         sum_up(model, &act, words.err());
     }
     offer_way_back(model, job.as_ref());
-    if outcome.is_ok() && matches!(act, Act::Create { .. }) {
-        model.list.cursor = Some(name);
-        model.draft = crate::ui::model::create::CreateForm::default();
+    if outcome.is_ok() {
+        follow(model, name, act);
     }
     vec![Effect::SampleNow]
+}
+
+/// Puts the cursor on what an act has made.
+fn follow(model: &mut Model, name: Name, act: Act) {
+    match act {
+        Act::Create { .. } => {
+            model.list.cursor = Some(name);
+            model.draft = crate::ui::model::create::CreateForm::default();
+        }
+        Act::Clone { to } => model.list.cursor = Some(to),
+        Act::Rename { to } => {
+            if model.detail.as_ref().is_some_and(|it| it.name == name) {
+                model.detail = None;
+            }
+            model.list.cursor = Some(to);
+        }
+        Act::BringBack(_) => model.list.cursor = Some(name),
+        Act::Start
+        | Act::Stop
+        | Act::Kill
+        | Act::Restart
+        | Act::Freeze
+        | Act::Thaw
+        | Act::Destroy
+        | Act::Snapshot
+        | Act::Replace { .. }
+        | Act::Set { .. }
+        | Act::Again
+        | Act::Keep { .. }
+        | Act::Signal { .. } => (),
+    }
 }
 
 fn kept_words(kept: &KeptLimit) -> String {
@@ -201,9 +238,14 @@ fn note_way_back(model: &mut Model, name: &Name, act: &Act, outcome: &Outcome, j
     if let (Act::Set { file, value }, Outcome::Changed(_)) = (act, outcome) {
         model.changed = Some((name.clone(), file.clone(), value.clone()));
     }
-    let Some(back) = undo::inverse(act, outcome) else { return };
+    let renamed = |to: &Name| (to.clone(), Act::Rename { to: name.clone() });
+    let back = match act {
+        Act::Rename { to } => Some(renamed(to)),
+        _ => undo::inverse(act, outcome).map(|it| (name.clone(), it)),
+    };
+    let Some((name, back)) = back else { return };
     let batch = job.map_or(0, |it| it.batch);
-    let back = UndoStep { batch, name: name.clone(), act: back };
+    let back = UndoStep { batch, name, act: back };
     match job.map_or(Way::Anew, |it| it.way) {
         Way::Back => model.redo.push(back),
         Way::Again => model.undo.push(back),
@@ -301,7 +343,7 @@ pub(super) fn take_back(model: &mut Model, way: Way) -> Vec<Effect> {
 }
 
 /// Writes the limit changed last into the configuration of its container.
-fn keep(model: &mut Model) -> Vec<Effect> {
+fn keep_limit(model: &mut Model) -> Vec<Effect> {
     let Some((name, file, value)) = model.changed.clone() else { return Vec::new() };
     // A cleared limit is saved by removing it.
     let value = Some(value).filter(|it| !it.trim().is_empty());
@@ -316,10 +358,13 @@ const fn past(act: &Act) -> &'static str {
         Act::Restart => "restarted",
         Act::Freeze => "frozen",
         Act::Thaw => "thawed",
-        Act::Destroy => "destroyed",
+        Act::Destroy => "moved to the trash",
+        Act::BringBack(_) => "brought back",
+        Act::Clone { .. } => "cloned",
+        Act::Rename { .. } => "renamed",
         Act::Set { .. } => "written",
-        Act::Again => "restored",
-        Act::Keep { .. } => "kept",
+        Act::Again | Act::Replace { .. } => "restored",
+        Act::Keep { .. } | Act::Snapshot => "kept",
         Act::Signal { .. } => "signalled",
         Act::Create { start: true, .. } => "created and started",
         Act::Create { start: false, .. } => "created",

@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::Position;
 
 use super::travel::{step, travel as row_after};
-use super::{act, detail, pane, typing, whole};
+use super::{act, detail, keep, pane, typing, whole};
 use crate::command::Action;
 use crate::command::action::Move;
 use crate::ui::effect::{Act, Effect};
@@ -59,10 +59,12 @@ pub(super) fn paste(model: &mut Model, text: &str) {
             find.at = 0;
         }
         Some(Overlay::TypeName { typed, .. }) => typed.insert(text),
-        Some(Overlay::Exec { line, .. }) => line.insert(text),
+        Some(Overlay::Exec { line, .. } | Overlay::NewName { line, .. }) => line.insert(text),
         Some(
             Overlay::Confirm { .. }
             | Overlay::Ask { .. }
+            | Overlay::Trash { .. }
+            | Overlay::Snapshots { .. }
             | Overlay::Signal { .. }
             | Overlay::Journal { .. }
             | Overlay::Events { .. }
@@ -85,8 +87,10 @@ pub(super) fn click(model: &mut Model, at: Position) -> Option<Action> {
     let row = match &mut model.overlay {
         Some(Overlay::Find(find)) => &mut find.at,
         Some(Overlay::Journal { at } | Overlay::Events { at }) => at,
-        Some(Overlay::Signal { at, .. }) => {
-            // No signal is sent by a click that only meant to choose it.
+        Some(
+            Overlay::Signal { at, .. } | Overlay::Trash { at, .. } | Overlay::Snapshots { at, .. },
+        ) => {
+            // Nothing is done by a click that only meant to choose.
             *at = entry;
             return None;
         }
@@ -95,6 +99,7 @@ pub(super) fn click(model: &mut Model, at: Position) -> Option<Action> {
             | Overlay::Ask { .. }
             | Overlay::TypeName { .. }
             | Overlay::Exec { .. }
+            | Overlay::NewName { .. }
             | Overlay::Whole { .. },
         )
         | None => return None,
@@ -162,6 +167,11 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
                 model.overlay = Some(Overlay::Signal { name, process, at });
             }
             Vec::new()
+        }
+        Overlay::NewName { name, naming, line } => keep::press_name(model, name, naming, line, key),
+        Overlay::Trash { at, found } => keep::press_trash(model, at, found, key),
+        Overlay::Snapshots { name, at, found } => {
+            keep::press_snapshots(model, name, at, found, key)
         }
         Overlay::Journal { at } => {
             let at = step(model, key, at, model.journal.len());

@@ -1,10 +1,10 @@
 //! Carries out an action, or reports why that is not possible. Each kind of action has one
 //! exhaustive match.
 
-use super::{act, cgroup, create, detail, list, overlay, pane, search, whole};
+use super::{act, cgroup, create, detail, keep, list, overlay, pane, search, whole};
 use crate::command::Action;
 use crate::command::action::{Anywhere, InDetail};
-use crate::ui::effect::Effect;
+use crate::ui::effect::{Act, Effect};
 use crate::ui::model::overlay::{Ask, Overlay};
 use crate::ui::model::{Model, Tone};
 use crate::widgets::field::Input;
@@ -77,6 +77,7 @@ fn anywhere(model: &mut Model, action: Anywhere) -> Vec<Effect> {
         Anywhere::Journal => overlay::open_journal(model),
         Anywhere::WholeMessage => whole::open_message(model),
         Anywhere::GoEvents => overlay::open_events(model),
+        Anywhere::GoTrash => return keep::open_trash(model),
         Anywhere::GoContainers => model.detail = None,
         Anywhere::Back => back(model),
         Anywhere::Quit => return quit(model),
@@ -100,8 +101,11 @@ fn turn_mouse(model: &mut Model) -> Vec<Effect> {
 fn quit(model: &mut Model) -> Vec<Effect> {
     let command = pane::running_command(model).map(|it| format!("{it} and ends"));
     let created = || {
-        let (name, _) = model.creation()?;
-        Some(format!("{name} is being created, which is cancelled"))
+        let (name, job) = model.creation()?;
+        Some(match job.act {
+            Act::Create { .. } => format!("{name} is being created, which is cancelled"),
+            _ => format!("{name}: {} is in progress, and is cancelled", job.act.word()),
+        })
     };
     let Some(what) = command.or_else(created) else { return vec![Effect::Quit] };
     let question = format!("{what} when wharf quits. Quit?");

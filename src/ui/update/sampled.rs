@@ -97,8 +97,12 @@ fn end_ways_back(model: &mut Model, event: &Event) {
     if !destroyed && event.enters() != Some(State::Stopped) {
         return;
     }
-    let over =
-        |it: &UndoStep| it.name == event.name && (destroyed || !matches!(it.act, Act::Keep { .. }));
+    let over = |it: &UndoStep| {
+        // What is in the trash is there whatever becomes of the name.
+        let stays =
+            matches!(it.act, Act::BringBack(_)) || !destroyed && matches!(it.act, Act::Keep { .. });
+        it.name == event.name && !stays
+    };
     model.undo.retain(|it| !over(it));
     model.redo.retain(|it| !over(it));
     if destroyed && model.changed.as_ref().is_some_and(|(name, ..)| *name == event.name) {

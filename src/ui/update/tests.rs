@@ -108,7 +108,7 @@ fn three() -> Model {
     model((120, 36), vec![running("api"), stopped, with_detail(running("web"))])
 }
 
-fn act(of: &str, act: Act) -> Vec<Effect> {
+pub(super) fn act(of: &str, act: Act) -> Vec<Effect> {
     vec![Effect::Act { name: name(of), act }]
 }
 

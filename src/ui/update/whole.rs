@@ -24,6 +24,9 @@ pub(super) fn open(model: &mut Model, list: &Overlay, key: KeyEvent) -> Option<V
         | Overlay::Ask { .. }
         | Overlay::TypeName { .. }
         | Overlay::Exec { .. }
+        | Overlay::NewName { .. }
+        | Overlay::Trash { .. }
+        | Overlay::Snapshots { .. }
         | Overlay::Signal { .. }
         | Overlay::Whole { .. } => return None,
     };

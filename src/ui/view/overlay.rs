@@ -8,6 +8,7 @@ use ratatui::style::Style;
 
 use super::canvas::Canvas;
 use super::events::{self, Named};
+use super::kept;
 use crate::engine::process::Process;
 use crate::engine::shown::shown;
 use crate::format;
@@ -37,12 +38,19 @@ pub(super) fn render(model: &Model, canvas: &mut Canvas<'_>) {
             overlay @ (Overlay::Confirm { .. }
             | Overlay::Ask { .. }
             | Overlay::TypeName { .. }
+            | Overlay::NewName { .. }
             | Overlay::Exec { .. }),
         ) => {
             let area = layout::question(model.size);
             _ = prompts::with(overlay, area, look, |it| it.render(area, canvas.buf));
         }
         Some(Overlay::Signal { process, at, .. }) => signals(model, process, *at, canvas),
+        Some(Overlay::Trash { at, found }) => {
+            kept::trash(model, *at, found.as_ref(), canvas);
+        }
+        Some(Overlay::Snapshots { name, at, found }) => {
+            kept::snapshots(model, name, *at, found.as_ref(), canvas);
+        }
         Some(Overlay::Journal { at }) => journal(model, *at, canvas),
         Some(Overlay::Events { at }) => all_events(model, *at, canvas),
         Some(Overlay::Whole { title, text, first, .. }) => {
@@ -193,7 +201,7 @@ fn whole(title: &str, lines: &[&str], first: usize, rows: usize, canvas: &mut Ca
 }
 
 /// Paints the frame of a layer over what is below; returns its inside.
-fn framed<'a>(
+pub(super) fn framed<'a>(
     title: &str,
     right: &str,
     foot: &str,
@@ -209,7 +217,7 @@ fn framed<'a>(
 }
 
 /// Says which entry is under the cursor, of how many.
-fn position(layer: &Layer, look: &Look) -> String {
+pub(super) fn position(layer: &Layer, look: &Look) -> String {
     at_of(look, layer.at, layer.count)
 }
 

@@ -84,9 +84,16 @@ pub(super) fn remark(model: &Model, container: &Container, look: &Look) -> Optio
                 Some((format!("kill in {}", format::duration_in_text(left)), look.busy))
             }
             Act::Kill => Some(("killing what is left".to_owned(), look.busy)),
-            Act::Start | Act::Stop | Act::Restart | Act::Destroy | Act::Create { .. } => {
-                Some((format!("{} …", job.act.word()), look.busy))
-            }
+            Act::Start
+            | Act::Stop
+            | Act::Restart
+            | Act::Destroy
+            | Act::BringBack(_)
+            | Act::Clone { .. }
+            | Act::Rename { .. }
+            | Act::Snapshot
+            | Act::Replace { .. }
+            | Act::Create { .. } => Some((format!("{} …", job.act.word()), look.busy)),
             Act::Freeze
             | Act::Thaw
             | Act::Set { .. }

@@ -1,0 +1,220 @@
+//! What is kept of containers: copies, other names, snapshots and the trash. Asks and chooses; the
+//! acts themselves begin as all others.
+
+use crossterm::event::{KeyCode, KeyEvent};
+
+use super::travel::step;
+use super::{act, typing};
+use crate::command::Verb;
+use crate::engine::Name;
+use crate::engine::snapshot::Snapshot;
+use crate::engine::trash::InTrash;
+use crate::ui::effect::{Act, Effect};
+use crate::ui::model::Model;
+use crate::ui::model::overlay::{Naming, Overlay, Proposal};
+use crate::ui::{allowed, layers};
+use crate::widgets::field::Input;
+
+/// What was read, in words if it could not be.
+type Found<T> = Option<Result<Vec<T>, String>>;
+
+/// Asks for the name of a copy of the current container, or its own.
+pub(super) fn ask_name(model: &mut Model, naming: Naming) -> Vec<Effect> {
+    if let Some(name) = model.current_name().cloned() {
+        let line = Input::offer(name.as_str());
+        model.overlay = Some(Overlay::NewName { name, naming, line });
+    }
+    Vec::new()
+}
+
+/// Applies a key to the line with that name.
+pub(super) fn press_name(
+    model: &mut Model,
+    name: Name,
+    naming: Naming,
+    mut line: Input,
+    key: KeyEvent,
+) -> Vec<Effect> {
+    if key.code == KeyCode::Enter
+        && let Ok(to) = line.text().parse::<Name>()
+    {
+        let act = match naming {
+            Naming::Clone => Act::Clone { to },
+            Naming::Rename => Act::Rename { to },
+        };
+        return act::run_all(model, vec![(name, act)]);
+    }
+    typing::edit(&mut line, key);
+    model.overlay = Some(Overlay::NewName { name, naming, line });
+    Vec::new()
+}
+
+/// Opens the trash, the newest first.
+pub(super) fn open_trash(model: &mut Model) -> Vec<Effect> {
+    model.overlay = Some(Overlay::Trash { at: 0, found: None });
+    vec![Effect::ReadTrash]
+}
+
+/// Shows what is in it.
+pub(super) fn learn_trash(model: &mut Model, read: Result<Vec<InTrash>, String>) -> Vec<Effect> {
+    if let Some(Overlay::Trash { found, .. }) = &mut model.overlay {
+        *found = Some(read);
+    }
+    Vec::new()
+}
+
+/// Applies a key to the trash.
+pub(super) fn press_trash(
+    model: &mut Model,
+    at: usize,
+    found: Found<InTrash>,
+    key: KeyEvent,
+) -> Vec<Effect> {
+    let rows = found.as_ref().and_then(|it| it.as_ref().ok()).map_or(&[][..], Vec::as_slice);
+    if let (KeyCode::Enter, Some(chosen)) = (key.code, rows.get(at)) {
+        if let Some(why) = allowed::barred_verb(model, Verb::RestoreTrashed) {
+            model.refuse(format!("bring back: {why}"));
+            return Vec::new();
+        }
+        let id = chosen.id.clone();
+        return act::run_all(model, vec![(id.name().clone(), Act::BringBack(id))]);
+    }
+    if let Some(at) = step(model, key, at, rows.len()) {
+        model.overlay = Some(Overlay::Trash { at, found });
+    }
+    Vec::new()
+}
+
+/// Opens the snapshots of the current container.
+pub(super) fn open_snapshots(model: &mut Model) -> Vec<Effect> {
+    let Some(name) = model.current_name().cloned() else { return Vec::new() };
+    model.overlay = Some(Overlay::Snapshots { name: name.clone(), at: 0, found: None });
+    vec![Effect::ReadSnapshots(name)]
+}
+
+/// Shows them.
+pub(super) fn learn_snapshots(
+    model: &mut Model,
+    of: &Name,
+    read: Result<Vec<Snapshot>, String>,
+) -> Vec<Effect> {
+    if let Some(Overlay::Snapshots { name, found, .. }) = &mut model.overlay
+        && name == of
+    {
+        *found = Some(read);
+    }
+    Vec::new()
+}
+
+/// Applies a key to the snapshots: the first row takes one, the others restore theirs after a
+/// question, since what the container has now goes.
+pub(super) fn press_snapshots(
+    model: &mut Model,
+    name: Name,
+    at: usize,
+    found: Found<Snapshot>,
+    key: KeyEvent,
+) -> Vec<Effect> {
+    if key.code == KeyCode::Enter {
+        let kept = found.as_ref().and_then(|it| it.as_ref().ok());
+        match at.checked_sub(1) {
+            None => return act::run_all(model, vec![(name, Act::Snapshot)]),
+            Some(row) => {
+                let Some(snap) = kept.and_then(|it| it.get(row)) else { return Vec::new() };
+                let snap = snap.name.clone();
+                let question = format!("Give {name} the state of {snap}? What it has now is lost.");
+                let acts = vec![(name, Act::Replace { snap })];
+                let proposal =
+                    Proposal { acts, labels: Vec::new(), hidden: 0, spared: 0, first: 0 };
+                model.overlay = Some(Overlay::Confirm { question, proposal, yes: false });
+                return Vec::new();
+            }
+        }
+    }
+    if let Some(at) = step(model, key, at, layers::snapshot_rows(found.as_ref())) {
+        model.overlay = Some(Overlay::Snapshots { name, at, found });
+    }
+    Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::tests::{act, container, model, name, press};
+    use super::super::update;
+    use super::*;
+    use crate::engine::State;
+    use crate::ui::Rights;
+    use crate::ui::effect::Outcome;
+    use crate::ui::message::{Done, Message};
+
+    fn stopped() -> Model {
+        model((120, 36), vec![container("web", State::Stopped)])
+    }
+
+    fn done(act: Act, outcome: Outcome) -> Message {
+        let took = Duration::from_millis(5);
+        Message::Done(Done {
+            name: name("web"),
+            act,
+            notes: Vec::new(),
+            outcome: Ok(outcome),
+            took,
+        })
+    }
+
+    #[test]
+    fn what_was_destroyed_is_brought_back_by_undo_and_from_the_trash() {
+        let mut model = stopped();
+        let id: crate::engine::trash::TrashId = "web@20261127-160312".parse().unwrap();
+        assert_eq!(press(&mut model, "D w e b Enter"), act("web", Act::Destroy));
+        _ = update(&mut model, done(Act::Destroy, Outcome::Trashed(id.clone())));
+        assert!(model.notice.as_ref().unwrap().text.contains("moved to the trash"));
+        assert_eq!(press(&mut model, "z"), act("web", Act::BringBack(id.clone())));
+        _ = update(&mut model, done(Act::BringBack(id.clone()), Outcome::Done));
+        assert_eq!(press(&mut model, "Z"), act("web", Act::Destroy));
+        _ = update(&mut model, done(Act::Destroy, Outcome::Trashed(id.clone())));
+        assert_eq!(press(&mut model, "g t"), [Effect::ReadTrash]);
+        let found = vec![InTrash { id: id.clone(), bytes: None, goes: None }];
+        _ = update(&mut model, Message::Trash(Ok(found.clone())));
+        assert_eq!(press(&mut model, "Enter"), act("web", Act::BringBack(id)));
+        model.rights = Rights::ReadOnly;
+        press(&mut model, "g t");
+        _ = update(&mut model, Message::Trash(Ok(found)));
+        assert_eq!(press(&mut model, "Enter"), []);
+        assert!(model.notice.as_ref().unwrap().text.contains("read-only"));
+    }
+
+    #[test]
+    fn a_copy_and_another_name_are_asked_for_and_checked() {
+        let mut model = stopped();
+        assert_eq!(press(&mut model, "C C-u w 2 / Enter"), []);
+        assert!(model.overlay.is_some(), "it is no name");
+        let clone = Act::Clone { to: name("w2") };
+        assert_eq!(press(&mut model, "BS Enter"), act("web", clone.clone()));
+        _ = update(&mut model, done(clone, Outcome::Done));
+        assert_eq!(model.list.cursor, Some(name("w2")));
+        let mut model = stopped();
+        let rename = Act::Rename { to: name("db") };
+        assert_eq!(press(&mut model, "R C-u d b Enter"), act("web", rename.clone()));
+        _ = update(&mut model, done(rename, Outcome::Done));
+        assert_eq!(press(&mut model, "z"), act("db", Act::Rename { to: name("web") }));
+    }
+
+    #[test]
+    fn a_snapshot_is_taken_at_once_and_restored_after_a_question() {
+        let mut model = stopped();
+        assert_eq!(press(&mut model, "N"), [Effect::ReadSnapshots(name("web"))]);
+        assert_eq!(press(&mut model, "Enter"), act("web", Act::Snapshot));
+        _ = update(&mut model, done(Act::Snapshot, Outcome::Snapped(name("snap0"))));
+        assert!(model.notice.as_ref().unwrap().text.contains("kept as snap0"));
+        press(&mut model, "N");
+        let snapshot = Snapshot { name: name("snap0"), taken: None, comment: None };
+        let snapshots = Ok(vec![snapshot]);
+        _ = update(&mut model, Message::Snapshots { name: name("web"), snapshots });
+        assert_eq!(press(&mut model, "j Enter"), []);
+        let restore = act("web", Act::Replace { snap: name("snap0") });
+        assert_eq!(press(&mut model, "y"), restore);
+    }
+}
