@@ -115,6 +115,14 @@ pub fn moment(at: SystemTime) -> String {
     local(at).map_or_else(String::new, |it| it.strftime("%Y-%m-%d %H:%M:%S").to_string())
 }
 
+/// A time as LXC writes it, with colons between the parts of the date, too.
+pub fn lxc_time(written: &str) -> String {
+    match written.split_once(' ') {
+        Some((date, time)) => format!("{} {time}", date.replace(':', "-")),
+        None => written.to_owned(),
+    }
+}
+
 /// How long ago something happened that is not of the last day, whose time of day would be taken
 /// for today's.
 pub fn aged(at: SystemTime, now: SystemTime) -> Option<String> {

@@ -101,6 +101,9 @@ fn owner(model: &Model, glyphs: &Glyphs) -> Option<String> {
             Overlay::Exec { .. } => format!("{enter} run  Esc back"),
             Overlay::NewName { naming: Naming::Clone, .. } => format!("{enter} clone  Esc back"),
             Overlay::NewName { naming: Naming::Rename, .. } => format!("{enter} rename  Esc back"),
+            Overlay::Trash { found: Some(Ok(found)), .. } if found.is_empty() => {
+                "Esc back".to_owned()
+            }
             Overlay::Trash { .. } => format!("{enter} bring back  {updown} choose  Esc back"),
             Overlay::Snapshots { at: 0, .. } => {
                 format!("{enter} take one  {updown} choose  Esc back")

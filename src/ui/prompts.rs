@@ -134,25 +134,20 @@ fn new_name<T>(
     then: impl FnOnce(Prompt<'_>) -> T,
 ) -> T {
     let (title, says, answer) = match naming {
-        Naming::Clone => (
-            format!("Clone {name}"),
-            "All files are copied; the copy has addresses of its own.",
-            "Clone (Enter)",
-        ),
-        Naming::Rename => (
-            format!("Rename {name}"),
-            "Its directory, host name and the paths in its configuration.",
-            "Rename (Enter)",
-        ),
+        Naming::Clone => {
+            (format!("Clone {name}"), "The copy gets its own addresses.", "Clone (Enter)")
+        }
+        Naming::Rename => {
+            (format!("Rename {name}"), "Its paths and host name follow.", "Rename (Enter)")
+        }
     };
     let typed = line.text();
-    let wrong = typed.parse::<Name>().err().filter(|_| !typed.is_empty());
-    let wrong = wrong.map(|it| it.to_string());
+    let wrong = !typed.is_empty() && typed.parse::<Name>().is_err();
     then(Prompt {
         title: (&title, look.accent),
         text: &[&[(says, look.dim)]],
         field: Some(("new name:", line)),
-        complaint: wrong.as_deref().map(|it| (it, look.bad)),
+        complaint: wrong.then_some(("letters, digits, . _ and - only", look.bad)),
         answers: &[answer],
         ..yes_or_no(false, look)
     })
@@ -176,8 +171,8 @@ fn destroy<T>(
         _ => ["that is not it", "Esc keeps them"],
     };
     let spared = spared(proposal, "cannot be destroyed now");
-    let removed = [("Moved to the trash, files included; z brings back;", look.fg)];
-    let files = [("files shared from elsewhere stay where they are.", look.fg)];
+    let removed = [("Moved to the trash; z undoes it.", look.fg)];
+    let files = [("Files shared from elsewhere stay.", look.fg)];
     let warnings = [hidden, spared].into_iter().flatten().collect::<Vec<_>>();
     let warnings: Vec<[Piece<'_>; 1]> = warnings.iter().map(|it| [(&**it, look.warn)]).collect();
     let mut text: Vec<&[Piece<'_>]> = vec![&removed];

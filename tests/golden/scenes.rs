@@ -321,9 +321,9 @@ fn together(size: (u16, u16)) -> Model {
 }
 
 fn destroyed(size: (u16, u16)) -> Model {
-    let mut model = keyed(size, "Home Down Down");
-    model.overlay = None;
-    give(&mut model, sampled(60, containers(60)));
+    let mut model = keyed(size, "Home Down Down D");
+    write(&mut model, "build-cache");
+    press(&mut model, "Enter");
     let id = "build-cache@20261127-160312".parse().unwrap();
     done(&mut model, "build-cache", Act::Destroy, Ok(Outcome::Trashed(id)), 4);
     model

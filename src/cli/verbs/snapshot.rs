@@ -166,7 +166,7 @@ fn row(it: &Snapshot, bytes: Option<u64>) -> [String; 4] {
     let comment = it.comment.as_deref().unwrap_or_default();
     [
         it.name.to_string(),
-        it.taken.as_deref().map_or_else(unknown, |it| shown(&readable(it)).into_owned()),
+        it.taken.as_deref().map_or_else(unknown, |it| shown(&format::lxc_time(it)).into_owned()),
         bytes.map_or_else(unknown, format::bytes),
         shown(comment.lines().next().unwrap_or_default()).into_owned(),
     ]
@@ -175,18 +175,10 @@ fn row(it: &Snapshot, bytes: Option<u64>) -> [String; 4] {
 fn in_json(it: &Snapshot, bytes: Option<u64>) -> serde_json::Value {
     json!({
         "name": it.name.as_str(),
-        "taken": it.taken.as_deref().map(readable),
+        "taken": it.taken.as_deref().map(format::lxc_time),
         "comment": it.comment,
         "bytes": bytes,
     })
-}
-
-/// LXC writes colons between the parts of the date, too.
-fn readable(taken: &str) -> String {
-    match taken.split_once(' ') {
-        Some((date, time)) => format!("{} {time}", date.replace(':', "-")),
-        None => taken.to_owned(),
-    }
 }
 
 fn counted(count: usize) -> String {

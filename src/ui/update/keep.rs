@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(press(&mut model, "C C-u w 2 / Enter"), []);
         assert!(model.overlay.is_some(), "it is no name");
         let clone = Act::Clone { to: name("w2") };
-        assert_eq!(press(&mut model, "BS Enter"), act("web", clone.clone()));
+        assert_eq!(press(&mut model, "C-u w 2 Enter"), act("web", clone.clone()));
         _ = update(&mut model, done(clone, Outcome::Done));
         assert_eq!(model.list.cursor, Some(name("w2")));
         let mut model = stopped();

@@ -10,6 +10,8 @@ use crate::format;
 use crate::ui::layers;
 use crate::ui::model::Model;
 
+/// Cells that an id needs at least, with those around it.
+const ID: usize = 28;
 /// Cells of an age or a size.
 const FIGURE: usize = 7;
 /// Cells of the time of a snapshot, as LXC writes it.
@@ -26,7 +28,12 @@ pub(super) fn trash(
     let rows = found.and_then(|it| it.as_ref().ok()).map_or(&[][..], Vec::as_slice);
     let layer = layers::kept(model, rows.len(), at);
     let foot = if rows.is_empty() { String::new() } else { position(&layer, look) };
-    let mut canvas = framed("Trash", "age, size, gone in", &foot, layer.area, canvas);
+    // Where it is narrow the ids matter more.
+    let heads = ["age", "size", "gone in"];
+    let fit = usize::from(layer.rows.width).saturating_sub(ID) / (FIGURE + 1);
+    let left_out = heads.len() - fit.clamp(1, heads.len());
+    let right = heads.get(left_out..).unwrap_or_default().join(", ");
+    let mut canvas = framed("Trash", &right, &foot, layer.area, canvas);
     if let Some(words) = instead(found, rows.is_empty(), "nothing was destroyed lately") {
         canvas.pen().skip(2).clip(&words, look.dim, look.glyphs.ellipsis);
     }
@@ -38,10 +45,11 @@ pub(super) fn trash(
         let goes = it.goes.map_or_else(|| "never".to_owned(), |it| format::since(model.now, it));
         let bytes = it.bytes.map_or_else(|| look.glyphs.unknown.to_owned(), format::bytes);
         let figures = [format::since(it.id.since(), model.now), bytes, goes];
+        let figures = figures.get(left_out..).unwrap_or_default();
         pen.skip(2);
         let names = pen.left().saturating_sub(figures.len() * (FIGURE + 1) + 1);
         pen.part(names).name(&it.id.to_string(), look.fg, look.glyphs.ellipsis);
-        for it in &figures {
+        for it in figures {
             pen.skip(1).part(FIGURE).right(it, look.dim);
         }
     }
@@ -73,7 +81,8 @@ pub(super) fn snapshots(
             continue;
         };
         pen.put(&format!("{:<8}", it.name.as_str()), look.fg).skip(2);
-        let taken = shown(it.taken.as_deref().unwrap_or(look.glyphs.unknown)).into_owned();
+        let taken = it.taken.as_deref().map(format::lxc_time);
+        let taken = shown(taken.as_deref().unwrap_or(look.glyphs.unknown)).into_owned();
         pen.put(&format!("{taken:<TIME$}"), look.dim).skip(2);
         let comment = it.comment.as_deref().unwrap_or_default();
         let comment = comment.lines().next().unwrap_or_default();
