@@ -5,7 +5,7 @@ use super::hints::{Click, GAP, Hint, INDENT, fitting, of, parsed, program, taken
 use super::marks::MarkLine;
 use super::model::Model;
 use super::model::detail::Tab;
-use super::model::overlay::{Naming, Overlay};
+use super::model::overlay::{NameFor, Overlay};
 use crate::command::Action;
 use crate::command::action::{Anywhere, Do, InDetail, InList};
 use crate::engine::state::State;
@@ -99,8 +99,8 @@ fn owner(model: &Model, glyphs: &Glyphs) -> Option<String> {
             }
             Overlay::TypeName { .. } => format!("{enter} destroy, once typed  Esc keep"),
             Overlay::Exec { .. } => format!("{enter} run  Esc back"),
-            Overlay::NewName { naming: Naming::Clone, .. } => format!("{enter} clone  Esc back"),
-            Overlay::NewName { naming: Naming::Rename, .. } => format!("{enter} rename  Esc back"),
+            Overlay::NewName { naming: NameFor::Clone, .. } => format!("{enter} clone  Esc back"),
+            Overlay::NewName { naming: NameFor::Rename, .. } => format!("{enter} rename  Esc back"),
             Overlay::Trash { found: Some(Ok(found)), .. } if found.is_empty() => {
                 "Esc back".to_owned()
             }

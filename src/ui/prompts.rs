@@ -5,7 +5,7 @@ use ratatui::layout::{Position, Rect};
 
 use super::layout;
 use super::model::Model;
-use super::model::overlay::{Naming, Overlay, Proposal};
+use super::model::overlay::{NameFor, Overlay, Proposal};
 use super::theme::{ColourDepth, Theme};
 use crate::engine::Name;
 use crate::widgets::field::Input;
@@ -128,16 +128,16 @@ fn exec<T>(name: &Name, line: &Input, look: &Look, then: impl FnOnce(Prompt<'_>)
 
 fn new_name<T>(
     name: &Name,
-    naming: Naming,
+    naming: NameFor,
     line: &Input,
     look: &Look,
     then: impl FnOnce(Prompt<'_>) -> T,
 ) -> T {
     let (title, says, answer) = match naming {
-        Naming::Clone => {
+        NameFor::Clone => {
             (format!("Clone {name}"), "The copy gets its own addresses.", "Clone (Enter)")
         }
-        Naming::Rename => {
+        NameFor::Rename => {
             (format!("Rename {name}"), "Its paths and host name follow.", "Rename (Enter)")
         }
     };

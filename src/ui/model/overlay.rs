@@ -22,7 +22,7 @@ pub enum Overlay {
     /// A command to run inside a container.
     Exec { name: Name, line: Input },
     /// The name that a copy gets, or the container itself.
-    NewName { name: Name, naming: Naming, line: Input },
+    NewName { name: Name, naming: NameFor, line: Input },
     /// What was destroyed; none: it is being read.
     Trash { at: usize, found: Option<Result<Vec<InTrash>, String>> },
     /// A new snapshot of a container, or one that it has; none: they are being read.
@@ -39,7 +39,7 @@ pub enum Overlay {
 
 /// What a new name is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Naming {
+pub enum NameFor {
     Clone,
     Rename,
 }

@@ -1,6 +1,5 @@
 //! Acts on containers: which question comes first, how they begin, and how their end is reported.
 
-use super::keep;
 use crate::command::Action;
 use crate::command::action::Do;
 use crate::engine::Name;
@@ -9,7 +8,7 @@ use crate::engine::limits::{Change, KeptLimit};
 use crate::format;
 use crate::ui::effect::{Act, Effect, Outcome};
 use crate::ui::message::{ActFailure, Done};
-use crate::ui::model::overlay::{Ask, Naming, Overlay, Proposal};
+use crate::ui::model::overlay::{Ask, Overlay, Proposal};
 use crate::ui::model::{Batch, Job, Model, Noted, Tone, UndoStep, Way, undo};
 use crate::ui::{allowed, value};
 use crate::widgets::field::Input;
@@ -23,9 +22,8 @@ pub(super) fn begin(model: &mut Model, action: Do) -> Vec<Effect> {
         Do::Undo => ask_to_take_back(model, Way::Back),
         Do::Redo => ask_to_take_back(model, Way::Again),
         Do::Keep => keep_limit(model),
-        Do::Clone => keep::ask_name(model, Naming::Clone),
-        Do::Rename => keep::ask_name(model, Naming::Rename),
-        Do::Snapshot => keep::open_snapshots(model),
+        // They ask first, and come back as acts.
+        Do::Clone | Do::Rename | Do::Snapshot => Vec::new(),
         Do::Start | Do::Stop | Do::Freeze | Do::Restart | Do::Destroy | Do::Again => {
             begin_on_targets(model, action)
         }

