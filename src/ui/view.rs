@@ -7,6 +7,7 @@ mod detail;
 mod diagnosis;
 mod events;
 mod footer;
+mod framed;
 mod graphs;
 mod header;
 mod kept;

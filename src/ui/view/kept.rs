@@ -1,7 +1,7 @@
 //! The layers of what is kept: the trash and the snapshots of a container.
 
 use super::canvas::Canvas;
-use super::overlay::{framed, position};
+use super::framed::{framed, position};
 use crate::engine::Name;
 use crate::engine::shown::shown;
 use crate::engine::snapshot::Snapshot;

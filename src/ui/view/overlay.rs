@@ -8,6 +8,7 @@ use ratatui::style::Style;
 
 use super::canvas::Canvas;
 use super::events::{self, Named};
+use super::framed::{at_of, framed, position};
 use super::kept;
 use crate::engine::process::Process;
 use crate::engine::shown::shown;
@@ -16,9 +17,8 @@ use crate::ui::layers::{self, Layer};
 use crate::ui::model::overlay::{Find, FindKind, Overlay, SIGNALS};
 use crate::ui::model::{JournalEntry, Model, Noted};
 use crate::ui::{keymap, layout, prompts};
-use crate::widgets::frame::Frame;
 use crate::widgets::look::Look;
-use crate::widgets::pen::{Pen, clear};
+use crate::widgets::pen::Pen;
 use crate::widgets::popup::{Choice, Popup};
 use crate::widgets::text::wrap;
 
@@ -197,35 +197,6 @@ fn whole(title: &str, lines: &[&str], first: usize, rows: usize, canvas: &mut Ca
     let mut layer = framed(title, "", &foot, area, canvas);
     for (line, row) in lines.iter().skip(first).zip(layer.rows()) {
         layer.pen_at(row).skip(1).put(line, style);
-    }
-}
-
-/// Paints the frame of a layer over what is below; returns its inside.
-pub(super) fn framed<'a>(
-    title: &str,
-    right: &str,
-    foot: &str,
-    area: Rect,
-    canvas: &'a mut Canvas<'_>,
-) -> Canvas<'a> {
-    let look = canvas.look;
-    clear(canvas.buf, area, look.fg);
-    let left = [(title, look.accent)];
-    let (right, foot) = ([(right, look.dim)], [(foot, look.dim)]);
-    let frame = Frame { right: &right, foot: &foot, focused: true, ..Frame::titled(look, &left) };
-    canvas.within(area).framed(frame)
-}
-
-/// Says which entry is under the cursor, of how many.
-pub(super) fn position(layer: &Layer, look: &Look) -> String {
-    at_of(look, layer.at, layer.count)
-}
-
-fn at_of(look: &Look, at: usize, count: usize) -> String {
-    if count == 0 {
-        String::new()
-    } else {
-        format!("{} {}/{count}", look.glyphs.updown, (at + 1).min(count))
     }
 }
 
