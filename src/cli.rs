@@ -16,6 +16,7 @@ mod manual;
 mod output;
 mod parser;
 mod verbs;
+mod watched;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};

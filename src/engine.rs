@@ -43,7 +43,7 @@ pub use terms::{
 #[cfg(any(test, fuzzing))]
 pub use verbs::fuzzed;
 pub use verbs::{
-    apart, attach, autostart, check, configure, configured, console, create, freeze, keys, limits,
+    apart, attach, autostart, check, checkpoint, configure, configured, console, create, freeze, keys, limits,
     mapped, outline, proxmox, snapshot, start, stop, trash,
 };
 

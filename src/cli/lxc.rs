@@ -7,6 +7,7 @@ mod autostart;
 mod call;
 mod cgroup;
 mod checkconfig;
+mod checkpoint;
 mod completed;
 mod config;
 mod console;
@@ -50,6 +51,7 @@ const COMMANDS: &[&LxcCommand] = &[
     &inside::ATTACH,
     &autostart::AUTOSTART,
     &cgroup::CGROUP,
+    &checkpoint::CHECKPOINT,
     &copy::CLONE,
     &console::CONSOLE,
     &copy::COPY,

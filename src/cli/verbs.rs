@@ -3,6 +3,7 @@
 mod autostart;
 mod cgroup;
 mod check;
+mod checkpoint;
 mod clone;
 mod completion;
 mod config;
@@ -24,7 +25,6 @@ mod stop;
 mod top;
 mod trash;
 mod version;
-mod watched;
 
 use std::process::ExitCode;
 
@@ -65,6 +65,8 @@ pub(super) fn all() -> impl Iterator<Item = &'static Subcommand> {
         &stop::RESTART,
         &stop::FREEZE,
         &stop::UNFREEZE,
+        &checkpoint::CHECKPOINT,
+        &checkpoint::RESTORE,
         &destroy::DESTROY,
         &trash::TRASH,
         &clone::CLONE,

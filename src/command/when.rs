@@ -116,7 +116,7 @@ mod tests {
             | Verb::RestoreTrashed
             | Verb::EmptyTrash
             | Verb::Top => [YES; 8],
-            Verb::Start | Verb::Execute => {
+            Verb::Start | Verb::Execute | Verb::Restore => {
                 [YES, "is already starting", RUNS, OVER, FAILED, STANDS, STANDS, RUNS]
             }
             Verb::Destroy | Verb::Clone | Verb::Rename | Verb::Snapshot => [
@@ -130,7 +130,7 @@ mod tests {
                 "is running, first stop",
             ],
             Verb::Stop | Verb::Processes => ["is not running", YES, YES, YES, YES, YES, YES, YES],
-            Verb::Attach => [NOT, SOON, YES, OVER, FAILED, ICE, ICE, YES],
+            Verb::Attach | Verb::Checkpoint => [NOT, SOON, YES, OVER, FAILED, ICE, ICE, YES],
             Verb::Restart
             | Verb::Freeze
             | Verb::Unfreeze

@@ -20,6 +20,7 @@ mod keep;
 mod kill;
 pub mod knob;
 mod mark;
+mod nodes;
 mod oom;
 mod planned;
 mod settings;
@@ -100,6 +101,24 @@ impl Cgroup {
     /// Returns the group's directories, v1 first.
     pub fn dirs(&self) -> Vec<PathBuf> {
         self.groups.iter().map(|it| it.dir.clone()).collect()
+    }
+
+    /// Names the group in each hierarchy as CRIU does: `CONTROLLER[,CONTROLLER…]:PATH`, in the unified
+    /// one the path alone.
+    pub(in crate::engine) fn roots(&self) -> Vec<String> {
+        let root = |it: &Group| {
+            let path = it.hierarchy.path_of(&it.dir);
+            match it.hierarchy.version {
+                Version::V1 => format!("{}:{path}", it.hierarchy.controllers.join(",")),
+                Version::V2 => path,
+            }
+        };
+        self.groups.iter().map(root).collect()
+    }
+
+    /// Returns the directory by which its processes are frozen: on v2 its own.
+    pub(in crate::engine) fn frozen_by(&self) -> Option<&Path> {
+        self.v1("freezer").or_else(|| self.unified()).map(|it| it.dir.as_path())
     }
 
     /// Returns what distinguishes this group from others with the same path, for each hierarchy in

@@ -1,6 +1,7 @@
 //! The one way into a container, for `start` and `attach`: a plan of steps, the process that is
 //! created, and the steps that it performs.
 
+pub(in crate::engine) mod criu;
 pub(in crate::engine) mod host_steps;
 pub(in crate::engine) mod init;
 pub(in crate::engine) mod launch;

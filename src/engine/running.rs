@@ -12,6 +12,7 @@ pub(in crate::engine) mod reclaim;
 pub(in crate::engine) mod record;
 pub(in crate::engine) mod removal;
 pub(in crate::engine) mod renaming;
+pub(in crate::engine) mod saving;
 mod shares;
 pub(in crate::engine) mod supervisor;
 pub(in crate::engine) mod trashing;

@@ -4,6 +4,7 @@ pub mod apart;
 pub mod attach;
 pub mod autostart;
 pub mod check;
+pub mod checkpoint;
 pub mod configure;
 pub mod configured;
 pub mod console;

@@ -187,7 +187,9 @@ const fn needs_and_changes(verb: Verb) -> (&'static [Ability], bool) {
         | Verb::RestoreTrashed
         | Verb::EmptyTrash
         | Verb::KeepLimit => (&[A::Store], true),
-        Verb::Start | Verb::Execute => (&[A::Enter, A::Groups], true),
+        Verb::Start | Verb::Execute | Verb::Checkpoint | Verb::Restore => {
+            (&[A::Enter, A::Groups], true)
+        }
         Verb::Restart => (&[A::Enter, A::Groups, A::Others], true),
         Verb::Attach | Verb::AddDevice | Verb::RemoveDevice => (&[A::Enter], true),
         Verb::Stop | Verb::Signal | Verb::Console => (&[A::Others], true),

@@ -182,7 +182,7 @@ fn ended(container: &Container) -> Option<Diagnosis> {
         // Whether it was intended is unknown.
         Exit::Signal(libc::SIGKILL) => (false, "init was killed: signal 9".to_owned()),
         Exit::Signal(_) => (true, format!("init crashed: {exit}")),
-        Exit::Halted | Exit::Rebooted | Exit::Unheard(_) | Exit::Unmoved(_) => {
+        Exit::Halted | Exit::Rebooted | Exit::Unheard(_) | Exit::Unmoved(_) | Exit::Saved => {
             (false, exit.to_string())
         }
     };

@@ -246,7 +246,9 @@ pub fn event_words(event: &Event) -> String {
     match &event.what {
         What::State { from, to } => format!("{from} → {to}"),
         // The reason is clear without it.
-        What::Exited { exit: exit @ (Exit::Unheard(_) | Exit::Unmoved(_)) } => exit.to_string(),
+        What::Exited { exit: exit @ (Exit::Unheard(_) | Exit::Unmoved(_) | Exit::Saved) } => {
+            exit.to_string()
+        }
         What::Exited { exit } => format!("init ended: {exit}"),
         What::Braked { restarts, wait_ms } => {
             let wait = format::duration_in_text(Duration::from_millis(*wait_ms));

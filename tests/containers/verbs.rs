@@ -38,8 +38,10 @@ fn line(verb: Verb, name: &str, state: State) -> Option<(Vec<&str>, State)> {
         Verb::Wait => (&["wait", name, "-s", "STOPPED|RUNNING|FROZEN", "-t", "0"], state),
         Verb::Signal => (&["signal", name, "CONT"], state),
         Verb::Snapshot => (&["snapshot", name], state),
-        // They name no container or two, need a terminal or are not commands.
-        Verb::List
+        // They need CRIU, name no container or two, need a terminal or are not commands.
+        Verb::Checkpoint
+        | Verb::Restore
+        | Verb::List
         | Verb::Look
         | Verb::ReadConsole
         | Verb::ReadCgroup

@@ -195,7 +195,7 @@ fn order(call: &LxcCall<'_>) -> anyhow::Result<Start> {
         settings.extend(from.map(|it| (format!("lxc.namespace.share.{kind}"), it)));
     }
     let argv = call.given.operands.clone();
-    Ok(Start { argv, config: call.rcfile(), settings, tended: false })
+    Ok(Start { argv, config: call.rcfile(), settings, tended: false, from: None })
 }
 
 fn stop(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {

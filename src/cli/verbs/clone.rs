@@ -7,10 +7,10 @@ use clap::{ArgMatches, value_parser};
 
 use super::Subcommand;
 use super::create::{backing, image, of_overlay, told};
-use super::watched::watched;
 use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, exists, named, no_more, pairs};
+use crate::cli::watched::watched;
 use crate::command::Verb;
 use crate::engine::Name;
 use crate::engine::create::{Copy, CopyKind};

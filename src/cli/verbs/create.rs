@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use clap::{ArgMatches, value_parser};
 
 use super::Subcommand;
-use super::watched::watched;
 use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, named, no_more, pairs};
+use crate::cli::watched::watched;
 use crate::engine::Name;
 use crate::engine::create::{Copy, CopyKind, Create, Created, NewImage, Purpose, RootfsSource};
 

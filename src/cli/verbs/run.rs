@@ -216,5 +216,5 @@ fn order(matches: &ArgMatches, argv: Vec<String>) -> anyhow::Result<Start> {
         let from = matches.get_one::<String>(id);
         settings.extend(from.map(|it| (format!("lxc.namespace.share.{kind}"), it.clone())));
     }
-    Ok(Start { argv, config, settings, tended: false })
+    Ok(Start { argv, config, settings, tended: false, from: None })
 }

@@ -7,10 +7,10 @@ use clap::ArgMatches;
 use serde_json::json;
 
 use super::Subcommand;
-use super::watched::watched;
 use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, named, no_more};
+use crate::cli::watched::watched;
 use crate::command::Verb;
 use crate::engine::Name;
 use crate::engine::shown::shown;

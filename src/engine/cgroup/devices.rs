@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::CgroupError;
+use super::nodes::MAKING;
 use crate::engine::sys::bpf::{self, Instruction};
 
 /// What a rule applies to, as bits of the kernel's `bpf_cgroup_dev_ctx`.
@@ -143,6 +144,26 @@ impl LoadedDevices {
         let rules = DeviceRules { fallback: Some(rules.fallback()), ..rules };
         let program = Some(rules.attach(&dir, None)?);
         Ok(Self { rules, dir, program })
+    }
+
+    /// Lets any node be made, until [`Self::forbid_nodes`]; the rules stay what they are.
+    pub(super) fn allow_nodes(&mut self) -> Result<(), CgroupError> {
+        let lent = MAKING
+            .into_iter()
+            .try_fold(self.rules.clone(), |it, rule| it.with("devices.allow", rule))?;
+        // Without a program everything is allowed.
+        if self.program.is_some() {
+            self.program = Some(lent.attach(&self.dir, self.program.as_ref())?);
+        }
+        Ok(())
+    }
+
+    /// Puts back what the rules say.
+    pub(super) fn forbid_nodes(&mut self) -> Result<(), CgroupError> {
+        if self.program.is_some() {
+            self.program = Some(self.rules.attach(&self.dir, self.program.as_ref())?);
+        }
+        Ok(())
     }
 
     /// Adds the line `devices.allow = value` or `devices.deny = value`, which decides before those

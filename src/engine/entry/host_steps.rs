@@ -8,6 +8,7 @@ mod network;
 mod ordinary;
 pub(in crate::engine) mod profile;
 mod script;
+mod settings;
 
 use std::fmt;
 use std::io;
@@ -175,6 +176,25 @@ impl HostStep {
             | Self::Profile(_) => true,
             // These are in the container's network and end with it, or leave nothing.
             Self::Obtain(_) | Self::Stack(_) | Self::Configure(_) | Self::Hook(_) => false,
+        }
+    }
+
+    /// Returns what is left of it to do for a container that CRIU has made again, with its interfaces
+    /// and their addresses; none: nothing. As with LXC, hooks of the start do not run.
+    pub(in crate::engine) fn after_restore(self) -> Option<Self> {
+        match self {
+            Self::Connect(pair) => Some(Self::Connect(pair.made())),
+            Self::Stack(_)
+            | Self::Configure(_)
+            | Self::Hook(_)
+            | Self::Obtain(_)
+            | Self::Lend(_)
+            | Self::Hold { .. } => None,
+            Self::Answer { .. }
+            | Self::Script(_)
+            | Self::StopHook(_)
+            | Self::PostStopHook(_)
+            | Self::Profile(_) => Some(self),
         }
     }
 

@@ -28,7 +28,9 @@ pub(in crate::engine) use dev::DevStep;
 pub(in crate::engine) use enter::{Entering, enter};
 pub(in crate::engine) use hook::HookStep;
 pub(in crate::engine) use kernel::{KernelStep, SettingStep};
-pub(in crate::engine) use mounts::{FsOption, MountSource, MountStep};
+pub(in crate::engine) use mounts::{
+    FsOption, MountSource, MountStep, attributes as mount_attributes,
+};
 pub(in crate::engine) use root::{RootMaker, RootMount, RootSource, RootStep};
 pub(in crate::engine) use step::{
     NetworkSettings, SessionTerminal, ShutdownSignals, Step, WindowSize,

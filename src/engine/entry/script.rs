@@ -147,15 +147,57 @@ pub(in crate::engine) fn run_to_its_end(command: &mut Command) -> io::Result<()>
 }
 
 fn run_for(command: &mut Command, patience: Duration, progress: &Progress) -> io::Result<()> {
+    let cancelled = &|| progress.is_cancelled();
+    let ended = said_within(command, Bounds { patience, grace: Duration::ZERO, cancelled })?;
+    ended.map(drop).map_err(|Said { how, mut lines, .. }| {
+        let last = lines.pop().map_or_else(String::new, |it| format!(": {it}"));
+        io::Error::other(format!("{how}{last}"))
+    })
+}
+
+/// How a program failed, and the end of what it printed.
+#[derive(Debug)]
+pub(in crate::engine) struct Said {
+    pub(in crate::engine) how: String,
+    /// Without blank ones.
+    pub(in crate::engine) lines: Vec<String>,
+    /// It took too long, or was cancelled.
+    pub(in crate::engine) is_late: bool,
+}
+
+/// How long a program may run.
+#[derive(Clone, Copy)]
+pub(in crate::engine) struct Bounds<'a> {
+    pub(in crate::engine) patience: Duration,
+    /// How long it may take to end when it is asked to, before it is killed.
+    pub(in crate::engine) grace: Duration,
+    /// Whether its result is not wanted any more.
+    pub(in crate::engine) cancelled: &'a dyn Fn() -> bool,
+}
+
+/// Runs a program on the host until that ends or is cancelled, within bounded time. Returns the lines
+/// that it printed.
+pub(in crate::engine) fn said_within(
+    command: &mut Command,
+    bounds: Bounds<'_>,
+) -> io::Result<Result<Vec<String>, Said>> {
+    said_by(command, bounds, &mut |_| ())
+}
+
+/// The same, and calls `begun` with its pid once it runs.
+pub(in crate::engine) fn said_by(
+    command: &mut Command,
+    bounds: Bounds<'_>,
+    begun: &mut dyn FnMut(i32),
+) -> io::Result<Result<Vec<String>, Said>> {
     let output = ScriptOutput::new()?;
     command.stdout(output.0.try_clone()?).stderr(output.0.try_clone()?);
     let child = sys::with_default_signals(command).process_group(0).spawn()?;
     let child = child.id() as i32;
     let pidfd = sys::pidfd_open(child)?;
-    match end_within(child, pidfd.as_fd(), patience, progress)? {
-        Some(status) if status.success() => Ok(()),
-        status => Err(output.error(status, patience)),
-    }
+    begun(child);
+    let ended = end_within(child, pidfd.as_fd(), bounds)?;
+    Ok(output.judge(ended, bounds.patience).map(|()| output.lines()))
 }
 
 /// Waits for a child of this process; none: it took too long and was killed, with all that it has
@@ -164,24 +206,30 @@ pub(in crate::engine) fn end_of(
     child: i32,
     pidfd: BorrowedFd<'_>,
 ) -> io::Result<Option<ExitStatus>> {
-    end_within(child, pidfd, PATIENCE, &Progress::default())
+    let (patience, grace) = (PATIENCE, Duration::ZERO);
+    end_within(child, pidfd, Bounds { patience, grace, cancelled: &|| false })
 }
 
-fn end_within(
+/// The same, within other bounds.
+pub(in crate::engine) fn end_within(
     child: i32,
     pidfd: BorrowedFd<'_>,
-    patience: Duration,
-    progress: &Progress,
+    Bounds { patience, grace, cancelled }: Bounds<'_>,
 ) -> io::Result<Option<ExitStatus>> {
     let deadline = Instant::now() + patience;
     let left = || deadline.saturating_duration_since(Instant::now());
     let mut ended = identity::has_ended(pidfd, LOOK.min(left()))?;
-    while !ended && !left().is_zero() && !progress.is_cancelled() {
+    while !ended && !left().is_zero() && !cancelled() {
         ended = identity::has_ended(pidfd, LOOK.min(left()))?;
     }
     if !ended {
         // It is not reaped yet, so that the group is still its own.
-        _ = killpg(Pid::from_raw(child), Signal::SIGKILL);
+        let group = Pid::from_raw(child);
+        if !grace.is_zero() {
+            _ = killpg(group, Signal::SIGTERM);
+            _ = identity::has_ended(pidfd, grace)?;
+        }
+        _ = killpg(group, Signal::SIGKILL);
         sys::pidfd_send_signal(pidfd, libc::SIGKILL)?;
     }
     let status = ExitStatus::from_raw(sys::wait_for(pidfd)?);
@@ -211,10 +259,16 @@ impl ScriptOutput {
         self.0.as_fd()
     }
 
-    /// Says how a script failed; no status: it took too long.
-    fn error(&self, status: Option<ExitStatus>, patience: Duration) -> io::Error {
-        let last = self.lines().pop().map_or_else(String::new, |it| format!(": {it}"));
-        io::Error::other(format!("{}{last}", how(status, patience)))
+    /// Says how a program failed, if it has; no status: it took too long.
+    pub(in crate::engine) fn judge(
+        &self,
+        status: Option<ExitStatus>,
+        patience: Duration,
+    ) -> Result<(), Said> {
+        if status.is_some_and(|it| it.success()) {
+            return Ok(());
+        }
+        Err(Said { how: how(status, patience), lines: self.lines(), is_late: status.is_none() })
     }
 
     /// Returns how a script failed whose output ends with [`last_words`].
@@ -270,7 +324,8 @@ mod tests {
         for number in 0..20_000 {
             writeln!(file, "line {number}").unwrap();
         }
-        assert!(output.error(None, PATIENCE).to_string().ends_with(": line 19999"));
+        let said = output.judge(None, PATIENCE).unwrap_err();
+        assert_eq!(said.lines.last().map(String::as_str), Some("line 19999"));
         file.write_all(last_words(None).as_bytes()).unwrap();
         assert_eq!(output.reason(), "did not end within 30 s: line 19999");
     }

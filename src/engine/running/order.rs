@@ -2,13 +2,15 @@
 //! again whenever the container restarts under its supervisor.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::engine::cgroup::{Hierarchies, Hierarchy};
 use crate::engine::config::{self, Config};
+use crate::engine::entry::criu::Criu;
 use crate::engine::running::reclaim::reclaim;
-use crate::engine::running::{pending, record};
+use crate::engine::running::{pending, record, saving};
 use crate::engine::store::Store;
 use crate::engine::terms::spec::Spec;
 use crate::engine::{Error, ErrorKind, Lxcpath, Name, Verb};
@@ -28,6 +30,25 @@ pub struct Start {
     /// The command is not pid 1 but the child of wharf's own init, as with `execute`.
     #[serde(default)]
     pub tended: bool,
+    /// Its processes are not new.
+    #[serde(default)]
+    pub from: Option<Checkpointed>,
+}
+
+/// The processes of a container as CRIU has saved them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpointed {
+    /// By its one path, and root's alone.
+    pub dir: PathBuf,
+    /// Lines of a configuration: the limits that were set while it ran.
+    pub limits: Vec<(String, String)>,
+    /// CRIU logs everything it does.
+    pub verbose: bool,
+    /// CRIU runs it at each of its stages.
+    pub action_script: Option<PathBuf>,
+    /// How long CRIU may take.
+    pub patience: Duration,
+    pub(in crate::engine) criu: Criu,
 }
 
 impl Start {
@@ -44,6 +65,7 @@ impl Start {
             .map_err(|source| Error::new(verb, name, ErrorKind::Failed, source))?;
         store.tidy(name);
         record::remove_drafts(lxcpath);
+        _ = saving::settle_if_free(lxcpath, name);
         // A run that was killed may hold what is needed now; the start itself reports why it could
         // not be cleaned up.
         _ = reclaim(lxcpath, name);
@@ -71,7 +93,10 @@ impl Start {
         self.exists(verb, lxcpath, name)?;
         let file = self.config.as_deref();
         let invalid = |source| Error::new(verb, name, ErrorKind::Invalid, source);
-        let config = config::load(name, lxcpath, file, &self.settings).map_err(invalid)?;
+        // What was asked for now counts, too.
+        let mut settings: Vec<_> = self.from.iter().flat_map(|it| it.limits.clone()).collect();
+        settings.extend(self.settings.clone());
+        let config = config::load(name, lxcpath, file, &settings).map_err(invalid)?;
         let mut spec = config.spec().map_err(invalid)?;
         spec.stage_at(lxcpath.host().stage_path());
         if spec.auto.cgroup.is_some() {

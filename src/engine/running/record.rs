@@ -33,6 +33,8 @@ const FILE_MODE: u32 = 0o600;
 const DRAFT: &str = "new";
 /// The extension of the file on which a container's network is mounted.
 const NETWORK: &str = "network";
+/// The extension of the note of a checkpoint.
+const SAVING: &str = "saving";
 /// The largest record that is read; ours have a few hundred bytes, and more for each interface.
 const MAX_BYTES: u64 = 1024 * 1024;
 
@@ -212,7 +214,8 @@ pub(in crate::engine) fn remove_drafts(lxcpath: &Lxcpath) {
 pub(in crate::engine) fn forget(lxcpath: &Lxcpath, name: &Name) -> io::Result<()> {
     let path = path(lxcpath.host(), lxcpath, name);
     remove_drafts(lxcpath);
-    for file in [draft_of(&path), last_words::path(&path), limits::path(&path), path] {
+    let saving = path.with_extension(SAVING);
+    for file in [draft_of(&path), last_words::path(&path), limits::path(&path), saving, path] {
         match fs::remove_file(file) {
             // A missing record counts as removed.
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -240,13 +243,19 @@ pub(in crate::engine) fn network_file(lxcpath: &Lxcpath, name: &Name) -> PathBuf
     path(lxcpath.host(), lxcpath, name).with_extension(NETWORK)
 }
 
+/// Returns where a checkpoint that is being made is noted.
+pub(in crate::engine) fn saving_file(lxcpath: &Lxcpath, name: &Name) -> PathBuf {
+    path(lxcpath.host(), lxcpath, name).with_extension(SAVING)
+}
+
 /// Returns the container that `file` in such a directory belongs to.
 pub(in crate::engine) fn of_file(file: &str) -> Option<Name> {
     if let Some((name, _pid)) = limits::of_draft(file) {
         return name.parse().ok();
     }
     let (name, kind) = file.rsplit_once('.')?;
-    matches!(kind, "json" | DRAFT | NETWORK | "console" | "limits").then(|| name.parse().ok())?
+    matches!(kind, "json" | DRAFT | NETWORK | SAVING | "console" | "limits")
+        .then(|| name.parse().ok())?
 }
 
 fn path(host: &Host, lxcpath: &Path, name: &Name) -> PathBuf {

@@ -23,6 +23,7 @@ mod oom;
 mod outside;
 mod peer;
 mod reply;
+mod restored;
 mod ring;
 mod server;
 mod terminal;
@@ -34,7 +35,6 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::geteuid;
 
@@ -59,7 +59,6 @@ use crate::engine::entry::host_steps::{self, HostStep, Surroundings};
 use crate::engine::entry::init;
 use crate::engine::entry::plan::{self, Payload, TerminalInfo};
 use crate::engine::entry::relay;
-use crate::engine::entry::seal;
 use crate::engine::host::identity::Identity;
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::host::random;
@@ -70,6 +69,7 @@ use crate::engine::running::order::Start;
 use crate::engine::running::reclaim;
 use crate::engine::running::record::{self, Record};
 use crate::engine::running::removal;
+use crate::engine::running::saving;
 use crate::engine::store::Store;
 use crate::engine::sys;
 use crate::engine::terms::error::{Error, story};
@@ -81,9 +81,6 @@ use crate::engine::terms::state::State;
 
 /// How long processes that outlive init may take to die.
 const DYING: Duration = Duration::from_secs(5);
-
-/// The first descriptor after standard input, output and error.
-const FIRST_OWN: u32 = 3;
 
 /// One run of a container.
 #[derive(Debug)]
@@ -128,7 +125,7 @@ pub(in crate::engine) fn run(run: Run, ready: &mut dyn FnMut()) -> Result<Exit, 
 }
 
 fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, RunError> {
-    settle(&run).map_err(RunError::Settle)?;
+    apart::settle(&run).map_err(RunError::Settle)?;
     let seat = Seat::wait(&run.lxcpath, &run.name).map_err(RunError::Seat)?;
     // It may have been destroyed since its configuration was read.
     let file = run.config.file();
@@ -196,24 +193,6 @@ fn abort(mut life: Life, error: RunError) -> RunError {
     error
 }
 
-/// Prepares this process to outlive the command that started it.
-fn settle(run: &Run) -> nix::Result<()> {
-    const SCORE: &str = "/proc/self/oom_score_adj";
-    umask(Mode::from_bits_truncate(0o077));
-    seal::name_process()?;
-    apart::settle(&run.spec)?;
-    sys::close_on_exec_from(FIRST_OWN)?;
-    if run.foreground {
-        return Ok(());
-    }
-    let score = std::fs::read_to_string(SCORE).unwrap_or_default();
-    if score.trim().parse().is_ok_and(|it: i32| it > 0) {
-        // Refused without the capability; the next command cleans up after a killed supervisor.
-        _ = std::fs::write(SCORE, "0");
-    }
-    nix::unistd::chdir("/")
-}
-
 /// Goes into the background if requested.
 fn settle_in(
     run: &Run,
@@ -230,6 +209,12 @@ fn settle_in(
         *monitor = Monitor::enter(hierarchies, life)?;
     }
     Ok(())
+}
+
+/// Returns whether CRIU has saved the container, and ended it.
+fn is_saved(life: &Life) -> bool {
+    let Record { name, init, .. } = &life.record;
+    init.is_some_and(|it| saving::has_ended(&life.lxcpath, name, it))
 }
 
 /// Kills and removes; the next command finds the rest by the record. Returns whether all is gone.
@@ -328,6 +313,7 @@ fn reap(watch: &mut Watch, run: &Run) -> Exit {
     let exit = match (word.unwrap_or_else(|| read(exit)), watch.wish) {
         (Exit::Signal(libc::SIGKILL), Some(Wish::Unheard(signal))) => Exit::Unheard(signal),
         (Exit::Signal(libc::SIGKILL), Some(Wish::Restart(signal))) => Exit::Unmoved(signal),
+        (Exit::Signal(libc::SIGKILL), None) if is_saved(&watch.desk.life) => Exit::Saved,
         (exit, _) => exit,
     };
     watch.desk.life.exited(exit, raw);

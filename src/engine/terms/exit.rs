@@ -18,6 +18,8 @@ pub enum Exit {
     Unheard(i32),
     /// A restart killed init, which does not restart its container on this signal.
     Unmoved(i32),
+    /// CRIU ended its processes, which a checkpoint has.
+    Saved,
 }
 
 impl Exit {
@@ -44,7 +46,8 @@ impl Exit {
             | Self::Halted
             | Self::Rebooted
             | Self::Unheard(_)
-            | Self::Unmoved(_) => self,
+            | Self::Unmoved(_)
+            | Self::Saved => self,
         }
     }
 
@@ -54,7 +57,7 @@ impl Exit {
         match self {
             Self::Code(code) => code,
             Self::Signal(signal) => 128_u8.saturating_add(signal as u8),
-            Self::Halted | Self::Unheard(_) | Self::Unmoved(_) => 0,
+            Self::Halted | Self::Unheard(_) | Self::Unmoved(_) | Self::Saved => 0,
             Self::Rebooted => 128 + libc::SIGHUP as u8,
         }
     }
@@ -67,6 +70,7 @@ impl fmt::Display for Exit {
             Self::Signal(signal) => write!(f, "signal {signal}"),
             Self::Halted => f.write_str("halted"),
             Self::Rebooted => f.write_str("rebooted"),
+            Self::Saved => f.write_str("saved by a checkpoint"),
             Self::Unheard(signal) => {
                 write!(f, "ended by stop, init has no handler for {}", signal::name(*signal))
             }
@@ -97,6 +101,7 @@ mod tests {
             (Exit::Code(3), "exit 3", 3),
             (Exit::Signal(9), "signal 9", 137),
             (Exit::Halted, "halted", 0),
+            (Exit::Saved, "saved by a checkpoint", 0),
             (Exit::Unheard(30), "ended by stop, init has no handler for SIGPWR", 0),
             (Exit::Unmoved(2), "ended by restart, init does not restart on SIGINT", 0),
         ] {

@@ -31,6 +31,13 @@ const fn feature(
 const OTHER_KERNEL: &str = "another kernel has it, as Debian's linux-image-amd64";
 const NOT_CONFINED: &str = "run wharf outside of what confines it: a container, a unit's settings";
 
+pub(in crate::engine) const CRIU: Feature = feature(
+    "CRIU",
+    "criu is not installed",
+    "no checkpoint, no restore",
+    "it saves and restores the processes: Debian 12 has it as the package criu (`apt install criu`)",
+);
+
 /// For what all containers need, and for each kind of namespaces.
 pub(in crate::engine) const MOUNTS: Feature = feature(
     "mount namespaces",

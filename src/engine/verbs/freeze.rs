@@ -7,6 +7,7 @@ use crate::engine::running::command_socket::{Client, SocketError};
 use crate::engine::running::event::{self, What};
 use crate::engine::running::groups::{self, GroupError, Holding};
 use crate::engine::running::record::Record;
+use crate::engine::running::saving;
 use crate::engine::terms::state::State;
 use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
 
@@ -49,6 +50,7 @@ impl Engine {
 
     /// The same, in a time of the caller's.
     pub fn freeze_within(&self, name: &Name, patience: Duration) -> Result<(), Error> {
+        _ = saving::settle_if_free(&self.lxcpath, name);
         self.try_freeze(name, patience)
             .map_err(|error| Error::new(Verb::Freeze, name, error.kind(), error))
     }
@@ -60,6 +62,7 @@ impl Engine {
 
     /// The same, in a time of the caller's.
     pub fn unfreeze_within(&self, name: &Name, patience: Duration) -> Result<(), Error> {
+        _ = saving::settle_if_free(&self.lxcpath, name);
         self.try_unfreeze(name, patience)
             .map_err(|error| Error::new(Verb::Unfreeze, name, error.kind(), error))
     }

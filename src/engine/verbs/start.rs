@@ -4,20 +4,25 @@
 //! threads never forks; it answers on its standard output with one line. In the foreground the
 //! calling process supervises itself.
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::config::{self, Config, Template};
 use crate::engine::entry::plan::Payload;
 use crate::engine::entry::seal;
+use crate::engine::host::identity::Identity;
 use crate::engine::running::command_socket::Client;
 pub use crate::engine::running::order::Start;
+use crate::engine::running::record::Record;
 use crate::engine::running::supervisor::{self, Run};
 use crate::engine::store::Store;
+use crate::engine::terms::progress::Progress;
 use crate::engine::terms::spec::Spec;
 use crate::engine::terms::state::State;
 use crate::engine::verbs::create::Create;
@@ -26,6 +31,9 @@ use crate::engine::{Engine, Error, ErrorKind, Exit, Name, Verb, sys};
 
 /// The verb by which this program becomes a supervisor.
 pub const SUPERVISE: &str = "supervise";
+
+/// How often to look whether a start was cancelled, in milliseconds.
+const LOOK_MS: u8 = 100;
 
 /// What the supervisor in the background reports about its start.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,7 +47,9 @@ enum Report {
 #[derive(Debug, thiserror::Error)]
 enum StartError {
     #[error("run its supervisor")]
-    Spawn(#[source] std::io::Error),
+    Spawn(#[source] io::Error),
+    #[error("cancelled")]
+    Cancelled,
     #[error("its supervisor died without a report ({0})")]
     Silent(ExitStatus),
 }
@@ -53,9 +63,18 @@ impl Engine {
     /// Starts the container in the background and returns once it runs (its init was executed).
     /// Safe to call from a process with threads: the supervisor is a separate program.
     pub fn start(&self, name: &Name, start: &Start) -> Result<(), Error> {
+        self.start_watched(name, start, &Progress::default())
+    }
+
+    /// The same, and has the supervisor give it up when it is cancelled.
+    pub(in crate::engine) fn start_watched(
+        &self,
+        name: &Name,
+        start: &Start,
+        progress: &Progress,
+    ) -> Result<(), Error> {
         survive(Verb::Start, name)?;
-        let fail =
-            |source: std::io::Error| Error::new(Verb::Start, name, ErrorKind::Failed, source);
+        let fail = |source: io::Error| Error::new(Verb::Start, name, ErrorKind::Failed, source);
         let mut order = start.clone();
         // The supervisor has another directory; templates are the same everywhere.
         let file = start.config.as_deref().filter(|it| Template::named(it).is_none());
@@ -74,14 +93,14 @@ impl Engine {
             // One that dies before it has read all returns an empty report.
             _ = input.write_all(&order);
         }
-        let mut line = String::new();
-        if let Some(mut output) = child.stdout.take() {
-            output.read_to_string(&mut line).map_err(fail)?;
-        }
+        let line = self.report_of(name, &mut child, progress).map_err(fail)?;
         let end = child.wait().map_err(fail)?;
         match serde_json::from_str(&line) {
             Ok(Report::Runs) => Ok(()),
             Ok(Report::Failed { kind, reason }) => Err(Error::new(Verb::Start, name, kind, reason)),
+            Err(_) if progress.is_cancelled() && !self.still_runs(name) => {
+                Err(Error::new(Verb::Start, name, ErrorKind::Failed, StartError::Cancelled))
+            }
             // A lost report does not undo a start.
             Err(_) if self.still_runs(name) => Ok(()),
             Err(_) => {
@@ -95,9 +114,8 @@ impl Engine {
     /// returns when the container has ended. Only for the hidden verb [`SUPERVISE`].
     pub fn supervise(&self, name: &Name) -> Result<Exit, Error> {
         let fail = |source| Error::new(Verb::Start, name, ErrorKind::Failed, source);
-        let start: Start =
-            serde_json::from_reader(std::io::stdin()).map_err(|it| fail(it.into()))?;
-        let mut report = Some(detach().map_err(|errno| fail(std::io::Error::from(errno)))?);
+        let start: Start = serde_json::from_reader(io::stdin()).map_err(|it| fail(it.into()))?;
+        let mut report = Some(detach().map_err(|errno| fail(io::Error::from(errno)))?);
         let ended = self.load(Verb::Start, name, &start).and_then(|(config, spec)| {
             let payload = Payload::System;
             let (name, lxcpath, foreground) = (name.clone(), self.lxcpath.clone(), false);
@@ -214,6 +232,40 @@ impl Engine {
         ended
     }
 
+    /// Reads what a supervisor reports about its start. It is asked to end when that is cancelled.
+    fn report_of(&self, name: &Name, child: &mut Child, progress: &Progress) -> io::Result<String> {
+        let mut line = String::new();
+        let Some(mut output) = child.stdout.take() else { return Ok(line) };
+        let mut asked = None;
+        loop {
+            match poll(&mut [PollFd::new(output.as_fd(), PollFlags::POLLIN)], LOOK_MS) {
+                Ok(0) | Err(Errno::EINTR) => (),
+                Ok(_) => break,
+                Err(errno) => return Err(errno.into()),
+            }
+            if progress.is_cancelled() {
+                asked = self.end_start(name, child, asked);
+            }
+        }
+        output.read_to_string(&mut line)?;
+        Ok(line)
+    }
+
+    /// Asks the supervisor that is starting the container to give up, and returns which one that is: it
+    /// may go into the background at that moment, and is another then. Each is `asked` once, since the
+    /// next signal could end it before it has cleaned up.
+    fn end_start(&self, name: &Name, child: &Child, asked: Option<Identity>) -> Option<Identity> {
+        let host = self.lxcpath.host();
+        let record = Record::read(&self.lxcpath, name).filter(|it| it.is_live(host));
+        let recorded = record.map(|it| it.supervisor);
+        let own = recorded.or_else(|| Identity::of(host, child.id().cast_signed()));
+        if let Some(held) = own.filter(|_| own != asked).and_then(|it| it.hold(host)) {
+            // It may have ended.
+            _ = sys::pidfd_send_signal(held.as_fd(), libc::SIGTERM);
+        }
+        own
+    }
+
     /// Asks the supervisor. The record may name one that was just killed and is still exiting; one
     /// that answers was not killed.
     fn still_runs(&self, name: &Name) -> bool {
@@ -230,7 +282,7 @@ fn detach() -> nix::Result<OwnedFd> {
     use nix::sys::stat::{Mode, umask};
     use nix::unistd;
     let report =
-        nix::fcntl::fcntl(std::io::stdout(), nix::fcntl::F_DUPFD_CLOEXEC(3)).map(sys::own_fd)?;
+        nix::fcntl::fcntl(io::stdout(), nix::fcntl::F_DUPFD_CLOEXEC(3)).map(sys::own_fd)?;
     let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?;
     unistd::dup2_stdin(&null)?;
     unistd::dup2_stdout(&null)?;
@@ -245,7 +297,6 @@ fn detach() -> nix::Result<OwnedFd> {
 
 /// Sends the one report and closes the pipe.
 fn send_report(pipe: &mut Option<OwnedFd>, report: &Report) {
-    use std::io::Write as _;
     let Some(pipe) = pipe.take() else { return };
     let line = serde_json::to_string(report).unwrap_or_default();
     // The caller may be gone; the container keeps running.

@@ -14,6 +14,7 @@ use crate::engine::running::command_socket::{Client, Init, Seat, SocketError, St
 use crate::engine::running::groups::{self, GroupError, Holding};
 use crate::engine::running::reclaim::{self, ReclaimError, Reclaimed};
 use crate::engine::running::record::Record;
+use crate::engine::running::saving;
 use crate::engine::store::Store;
 use crate::engine::terms::patience::Patience;
 use crate::engine::terms::signal;
@@ -143,6 +144,7 @@ impl Engine {
             Stop::Ask | Stop::Gently { .. } | Stop::Kill => Verb::Stop,
             Stop::AskToReboot | Stop::Reboot { .. } => Verb::Restart,
         };
+        _ = saving::settle_if_free(&self.lxcpath, name);
         self.try_stop(name, stop).map_err(|error| Error::new(verb, name, error.kind(), error))
     }
 

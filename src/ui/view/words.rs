@@ -152,6 +152,7 @@ pub(super) fn short_remark(
         _ if container.died_of_memory => "oom-killed",
         Some(Exit::Unheard(_)) => "by stop",
         Some(Exit::Unmoved(_)) => "by restart",
+        Some(Exit::Saved) => "saved",
         Some(Exit::Code(_) | Exit::Signal(_) | Exit::Halted | Exit::Rebooted) | None => &words,
     };
     Some((short.to_owned(), style))

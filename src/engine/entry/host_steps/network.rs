@@ -14,6 +14,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
+use super::settings::{demand, write, write_if_there};
 use crate::engine::host::Host;
 use crate::engine::host::links::{Link, Netlink, OWN_NAMESPACE};
 use crate::engine::terms::feature;
@@ -64,6 +65,9 @@ pub(in crate::engine) struct Pair {
     pub(super) nic: Nic,
     pub(super) host: String,
     mac: Mac,
+    /// CRIU makes both ends.
+    #[serde(default)]
+    made: bool,
 }
 
 /// How many digits LXC appends to the name of a host's end.
@@ -81,7 +85,12 @@ impl Pair {
         };
         // A bridge takes the lowest address of its ports, which must not be this one.
         let mac = Mac([0xfe, byte(), byte(), byte(), byte(), byte()]);
-        Self { nic: nic.clone(), host, mac }
+        Self { nic: nic.clone(), host, mac, made: false }
+    }
+
+    /// Has only the host's end connected: both are there.
+    pub(super) fn made(self) -> Self {
+        Self { made: true, ..self }
     }
 
     pub(super) fn perform(&self, wires: &Wires) -> io::Result<()> {
@@ -100,6 +109,9 @@ impl Pair {
     }
 
     fn create(&self, wires: &Wires, veth: &Veth, link: Option<&Link>) -> io::Result<()> {
+        if self.made {
+            return wires.host.change(wires.host.get(&self.host)?.index, vec![address(self.mac)]);
+        }
         let mtu = self.nic.mtu.or_else(|| link?.mtu).map(LinkAttribute::Mtu);
         let queues = [
             veth.rx_queues.map(LinkAttribute::NumRxQueues),
@@ -444,53 +456,4 @@ pub(super) fn address(mac: Mac) -> LinkAttribute {
 
 const fn family_of(address: IpAddr) -> Family {
     if address.is_ipv4() { Family::V4 } else { Family::V6 }
-}
-
-/// The settings of the network that this process is in.
-const SETTINGS: &str = "/proc/sys/net";
-
-fn write(setting: &str, value: &str) -> io::Result<()> {
-    let path = format!("{SETTINGS}/{setting}");
-    fs::write(&path, value)
-        .map_err(|error| io::Error::new(error.kind(), format!("write {path}: {error}")))
-}
-
-/// A kernel without IPv6 has none of its settings.
-fn write_if_there(setting: &str, value: &str) -> io::Result<()> {
-    match write(setting, value) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        done => done,
-    }
-}
-
-/// Fails unless the setting of the host is 1.
-fn demand(setting: &str) -> io::Result<()> {
-    let value = fs::read_to_string(format!("{SETTINGS}/{setting}")).unwrap_or_default();
-    if value.trim() == "1" {
-        return Ok(());
-    }
-    let name = sysctl_name(setting);
-    Err(io::Error::other(format!(
-        "net.{name} must be 1 on the host; `sysctl -w net.{name}=1` sets it"
-    )))
-}
-
-/// Spells a path as sysctl(8) does, where a dot in the name of an interface is a slash.
-fn sysctl_name(path: &str) -> String {
-    let turned = |it| match it {
-        '/' => '.',
-        '.' => '/',
-        it => it,
-    };
-    path.chars().map(turned).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_dot_in_an_interface_is_no_separator() {
-        assert_eq!(sysctl_name("ipv4/conf/eth0.5/forwarding"), "ipv4.conf.eth0/5.forwarding");
-    }
 }

@@ -56,6 +56,20 @@ pub(super) fn take(
     attach(new, place.as_fd(), devices)
 }
 
+/// Mounts the root of a container that another program makes again below it: at its place, in this
+/// process's mount namespace.
+pub(in crate::engine) fn mount_in_place(root: &RootStep, devices: bool) -> Result<OwnedFd, Broken> {
+    match root {
+        RootStep::Host => Err(Errno::EINVAL.into()),
+        RootStep::Directory(dir) => {
+            let place = open(dir.as_c_str(), PLACE, Mode::empty())?;
+            let new = sys::open_tree(place.as_raw_fd(), c"", Recursive::Yes)?;
+            attach(new, place.as_fd(), devices)
+        }
+        RootStep::Mounted(mount) => make(mount, devices, &|_| Ok(())),
+    }
+}
+
 /// Mounts a root that is a file system of its own; `shift` has its files shown as another's.
 pub(in crate::engine) fn make(
     mount: &RootMount,

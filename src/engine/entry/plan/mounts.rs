@@ -130,7 +130,8 @@ const SUPERBLOCK_FLAGS: [(libc::c_ulong, &str); 5] = [
     (libc::MS_MANDLOCK, "mand"),
 ];
 
-fn attributes(flags: libc::c_ulong) -> (u64, u64) {
+/// Returns the attributes of mount_setattr(2) that mount(2) means by `flags`: to set, to clear first.
+pub(in crate::engine) fn attributes(flags: libc::c_ulong) -> (u64, u64) {
     const PLAIN: [(libc::c_ulong, u64); 5] = [
         (libc::MS_RDONLY, attr::RDONLY),
         (libc::MS_NOSUID, attr::NOSUID),

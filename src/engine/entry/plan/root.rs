@@ -58,7 +58,7 @@ pub(in crate::engine) enum RootSource {
 
 impl RootStep {
     /// Translates the root.
-    pub(super) fn new(spec: &Spec) -> Result<Self, PlanError> {
+    pub(in crate::engine) fn new(spec: &Spec) -> Result<Self, PlanError> {
         let Some(At { value: root, .. }) = &spec.rootfs else { return Ok(Self::Host) };
         let flags = spec.root_flags.as_ref().map_or(0, |it| it.value);
         let maker = if spec.idmap.is_some() { RootMaker::Supervisor } else { RootMaker::Itself };

@@ -97,6 +97,11 @@ impl Limits {
         draft::replace(&path, &draft, &serde_json::to_vec(self)?)
     }
 
+    /// Lists them.
+    pub(in crate::engine) fn each(&self) -> impl Iterator<Item = &SetLimit> {
+        self.set.iter()
+    }
+
     /// Records that `file` is about to be `set`; returns what was recorded for it before.
     pub(in crate::engine) fn begin(&mut self, file: &str, set: &str) -> Option<SetLimit> {
         let before = self.position(file, set).map(|at| self.set.remove(at));

@@ -44,6 +44,8 @@ pub(super) fn start(run: &mut Run, mut watch: Watch, exit: Exit) -> Result<Watch
 }
 
 fn renew(run: &mut Run, watch: &mut Watch) -> Result<(), RunError> {
+    // What restarts begins anew.
+    run.start.from = None;
     let again = run.start.load(Verb::Start, &run.lxcpath, &run.name);
     (run.config, run.spec) = again.map_err(|it| RunError::Config(Box::new(it)))?;
     let opened = Opened::by(&run.spec)?;

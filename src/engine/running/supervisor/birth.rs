@@ -4,7 +4,7 @@ use nix::unistd::geteuid;
 
 use super::error::RunError;
 use super::life::Life;
-use super::{Run, groups, sweep, viewer};
+use super::{Run, groups, restored, sweep, viewer};
 use crate::engine::cgroup::{
     AppliedDevices, Cgroup, Hierarchies, LoadedDevices, OomWatch, PlannedGroups,
 };
@@ -101,6 +101,12 @@ fn launch_in(
     let own = run.spec.idmap.as_ref().filter(|_| is_root && !shares_users);
     if let Some(owner) = own.and_then(|it| groups::owner(&run.spec, &it.value)) {
         inner.give_to(owner).map_err(RunError::Cgroup)?;
+    }
+    if let Some(from) = &run.start.from {
+        let oom = cgroup.watch_oom();
+        let (launched, devices) = restored::bear(run, from, (cgroup, is_root && !guarded), life)?;
+        let cgroup = cgroup.clone();
+        return Ok(Born { launched, cgroup, inner, oom, notifier: None, devices });
     }
     let mut devices = None;
     let request = LaunchRequest {

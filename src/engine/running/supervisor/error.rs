@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 
 use crate::engine::cgroup::CgroupError;
+use crate::engine::entry::criu::CriuError;
 use crate::engine::entry::host_steps::HostStepError;
 use crate::engine::entry::launch::LaunchError;
 use crate::engine::entry::plan::PlanError;
@@ -56,6 +57,14 @@ pub(super) enum RunError {
     #[error("{0}")]
     Launch(#[source] LaunchError),
     #[error("{0}")]
+    Criu(#[source] CriuError),
+    #[error(
+        "the checkpoint has a console, and the configuration has none (lxc.console.path = none)"
+    )]
+    NoConsole,
+    #[error("CRIU put its processes into other cgroups than the container's")]
+    Elsewhere,
+    #[error("{0}")]
     Host(#[source] HostStepError),
     #[error("enter the container's network")]
     Wires(#[source] io::Error),
@@ -85,7 +94,7 @@ impl RunError {
             Self::Seat(SeatError::Taken | SeatError::Locked) => ErrorKind::Running,
             Self::Gone(_) => ErrorKind::NotFound,
             Self::Config(error) => error.kind,
-            Self::Plan(_) => ErrorKind::Invalid,
+            Self::Plan(_) | Self::NoConsole => ErrorKind::Invalid,
             Self::NotDelegated(_) | Self::NoEnd => ErrorKind::Denied,
             Self::Cgroup(error) => error.kind(),
             Self::Share(error) => error.kind(),
@@ -95,6 +104,8 @@ impl RunError {
             | Self::Listen(_)
             | Self::Reclaim(_)
             | Self::Record(_)
+            | Self::Criu(_)
+            | Self::Elsewhere
             | Self::Host(_)
             | Self::Proxy { .. }
             | Self::Wires(_)

@@ -197,7 +197,8 @@ impl Life {
             | Exit::Halted
             | Exit::Rebooted
             | Exit::Unheard(_)
-            | Exit::Unmoved(_) => false,
+            | Exit::Unmoved(_)
+            | Exit::Saved => false,
         }
     }
 

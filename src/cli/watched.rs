@@ -18,7 +18,7 @@ const REFRESH: Duration = Duration::from_millis(200);
 const CLEAR: &str = "\r\x1b[K";
 
 /// Does `work`, and shows its progress on standard error if that is a terminal.
-pub(super) fn watched<T>(
+pub(in crate::cli) fn watched<T>(
     quiet: bool,
     work: impl FnOnce(&Progress) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
