@@ -73,4 +73,9 @@ impl Engine {
     pub const fn lxcpath(&self) -> &Lxcpath {
         &self.lxcpath
     }
+
+    /// Returns how a command line for them begins: with the lxcpath unless it is the default one.
+    pub fn command_line(&self) -> String {
+        store::command_for(&self.lxcpath)
+    }
 }

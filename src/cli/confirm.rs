@@ -18,7 +18,7 @@ pub(super) fn option() -> Arg {
 pub(super) enum Consent {
     Given,
     Refused,
-    /// There is no terminal.
+    /// There is no terminal for the question, or none for the answer.
     Unknown,
 }
 
@@ -27,7 +27,8 @@ pub(super) fn ask(matches: &ArgMatches, question: &str) -> io::Result<Consent> {
     if matches.get_flag(YES) {
         return Ok(Consent::Given);
     }
-    if !io::stdin().is_terminal() {
+    // Nobody would see the question elsewhere.
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Ok(Consent::Unknown);
     }
     write!(io::stderr(), "{question} [y/N] ")?;

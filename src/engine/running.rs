@@ -5,6 +5,7 @@ pub(in crate::engine) mod delegation;
 pub mod event;
 pub(in crate::engine) mod groups;
 pub(in crate::engine) mod halt;
+mod listing;
 pub mod oom;
 pub(in crate::engine) mod order;
 pub(in crate::engine) mod pending;

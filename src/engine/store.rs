@@ -23,6 +23,7 @@ pub(in crate::engine) use lock::Lock;
 pub(in crate::engine) use remove::IN_DRAFT;
 pub(in crate::engine) use remove::{RemoveError, remove_tree};
 pub(in crate::engine) use small::{regular_file, small_file};
+use take_away::remove_dir_at;
 pub(in crate::engine) use take_away::{
     has_draft, mount_below, remove_below, remove_dir, remove_draft, remove_drafts, take_away,
 };
@@ -286,6 +287,20 @@ pub(in crate::engine) fn default_lxcpath() -> PathBuf {
         (home.join(".config/lxc/lxc.conf"), home.join(".local/share/lxc"))
     };
     configured_lxcpath(&config).unwrap_or(fallback)
+}
+
+/// Returns how a command line for the containers in `lxcpath` begins, for advice.
+pub(in crate::engine) fn command_for(lxcpath: &Lxcpath) -> String {
+    if Lxcpath::open(lxcpath.host(), &default_lxcpath()) == *lxcpath {
+        return "wharf".to_owned();
+    }
+    let path = lxcpath.spelled().to_string_lossy().into_owned();
+    let is_plain = |it: char| it.is_alphanumeric() || "/._-+:@".contains(it);
+    if path.chars().all(is_plain) {
+        format!("wharf -P {path}")
+    } else {
+        format!("wharf -P '{}'", path.replace('\'', "'\\''"))
+    }
 }
 
 fn configured_lxcpath(config: &Path) -> Option<PathBuf> {

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 use clap::ArgMatches;
 
@@ -14,7 +15,7 @@ use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, exists, permit};
 use crate::command::Verb;
 use crate::engine::stop::Stop;
-use crate::engine::{Engine, ErrorKind, Name};
+use crate::engine::{Engine, Error, ErrorKind, Name};
 
 const NOW: &str = "now";
 
@@ -34,9 +35,10 @@ restore NAME` brings it back. A root elsewhere stays where it is, and so do the 
 an overlay. Without -f, a running container is refused. Of patterns and --filter, those that run are
 left out without -f, and the command asks on a terminal before it does anything, unless -y is given.
 
-What is in the trash is removed after 7 days, or once all of it takes more than a tenth of the file
-system; see `wharf help trash`. With --now nothing goes there: the files are gone at once, and a
-container with snapshots is refused.
+What is in the trash is removed after 7 days; the oldest goes earlier, after an hour at least, if all of
+it takes more than a tenth of the file system; see `wharf help trash`. A move to the trash frees no
+space. With --now nothing goes there: the files and their space are gone at once, and a container with
+snapshots is refused.
 
 `lxc.hook.destroy` runs when the container is destroyed, not when the trash is emptied; if it fails,
 the container stays. What it did is not undone by a restore.
@@ -68,13 +70,52 @@ fn destroy(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Res
     if chosen.by_pattern && !chosen.names.is_empty() && !agreed(matches, &chosen, how)? {
         return Ok(ExitCode::FAILURE);
     }
-    let code = chosen.each(invocation, matches, Verb::Destroy, &|engine, name| {
-        how.act(engine, name).map(|()| 0)
-    })?;
+    let code = each(invocation, matches, chosen, how)?;
     if !how.now {
         expire(&invocation.engine, how.quiet);
     }
     Ok(code)
+}
+
+/// Destroys all of them. One that others of them need is refused until those are gone.
+fn each(
+    invocation: &Invocation<'_>,
+    matches: &ArgMatches,
+    mut chosen: ChosenContainers,
+    how: Destruction,
+) -> anyhow::Result<ExitCode> {
+    let several = chosen.names.len() > 1;
+    let mut code = ExitCode::SUCCESS;
+    let mut last = !several;
+    loop {
+        let again = Mutex::new(Vec::new());
+        let this = chosen.each(invocation, matches, Verb::Destroy, &|engine, name| match how
+            .act(engine, name)
+        {
+            Err(error) if !last && is_refused(&error) => {
+                again.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
+                Ok(0)
+            }
+            done => done.map(|()| 0),
+        })?;
+        code = match (code == ExitCode::SUCCESS, this == ExitCode::SUCCESS) {
+            (true, _) => this,
+            (false, true) => code,
+            (false, false) if code == this => code,
+            (false, false) => ExitCode::FAILURE,
+        };
+        let again = again.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if again.is_empty() {
+            return Ok(code);
+        }
+        last = again.len() == chosen.names.len();
+        // One alone is reported like several.
+        chosen = ChosenContainers { names: again, by_pattern: true };
+    }
+}
+
+fn is_refused(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Error>().is_some_and(|it| it.kind == ErrorKind::Invalid)
 }
 
 /// Asks whether all that fits a pattern is meant.
@@ -118,8 +159,10 @@ impl Destruction {
         if let Some(trashed) = said.filter(|_| !self.quiet) {
             let id = trashed.id;
             let notes = trashed.notes.into_iter().map(|it| format!("{name}: {it}\n"));
-            let said =
-                format!("{name}: moved to the trash; `wharf trash restore {id}` brings it back\n");
+            let wharf = engine.command_line();
+            let said = format!(
+                "{name}: moved to the trash; `{wharf} trash restore {id}` brings it back\n"
+            );
             let said: String = std::iter::once(said).chain(notes).collect();
             // In one write, since others are destroyed at the same time.
             std::io::stdout().write_all(said.as_bytes())?;

@@ -39,16 +39,17 @@ UTC.
   wharf trash                          lists what is in it: id, age, size, and when it goes
   wharf trash restore NAME             gives the last container of that name back
   wharf trash restore ID --as NEWNAME  gives that one back under another name
-  wharf trash empty                    removes all of it for good
+  wharf trash empty                    removes all of it for good, once asked or with -y
   wharf trash empty NAME...            removes all of that name; or ID: that one
 
 A restore refuses a name that is taken. A copy made with --snapshot needs the container whose files it
 shows: that is restored first, and stays in the trash as long as such copies do.
 
 By itself, the trash removes what it has for more than 7 days and, the oldest first, what is too much
-for a tenth of its file system; the last one stays until it is too old. That happens with the next
-destroy, trash or restore, which says so. `/etc/wharf/wharf.conf`, and then wharf/wharf.conf below
-$XDG_CONFIG_HOME or ~/.config, may set other limits:
+for a tenth of its file system; what came within the last hour stays, and so does the last one until it
+is too old. That happens with the next destroy, trash or restore, which says so, also with -q.
+`/etc/wharf/wharf.conf`, and then wharf/wharf.conf below $XDG_CONFIG_HOME or ~/.config, may set other
+limits; for root, only a file of root's own:
 
   trash.age = 30d     also h, m and s; none: it stays
   trash.size = 20G    also K, M, T and %; none: any size
@@ -79,6 +80,9 @@ fn trash(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resul
     match (*does, rest) {
         ("list", []) => {
             expire(&invocation.engine, quiet);
+            // They are in no row, but take their space.
+            let stays = invocation.engine.settle_trash().into_iter();
+            stays.filter(|_| !quiet).for_each(|it| complain(&format!("{it:#}")));
             list(invocation, matches)
         }
         ("restore", [word]) => {
@@ -98,17 +102,16 @@ fn trash(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resul
     }
 }
 
-/// Has the trash remove what is too old or too much, and reports it. It is not what was asked for, so
-/// that a failure is only told.
+/// Has the trash remove what is too old or too much, and reports what is gone for good even to who wants
+/// to hear little. It is not what was asked for, so that a failure is only told.
 pub(super) fn expire(engine: &Engine, quiet: bool) {
-    let told = |line: String| {
-        if !quiet {
-            complain(&line);
-        }
-    };
     match engine.expire_trash() {
-        Ok(expired) => expired.iter().map(expiry).for_each(told),
-        Err(error) => told(format!("{error:#}")),
+        Ok(expired) => {
+            let told = expired.iter().filter(|it| !quiet || it.failed.is_none());
+            told.for_each(|it| complain(&expiry(it)));
+        }
+        Err(_) if quiet => (),
+        Err(error) => complain(&format!("{error:#}")),
     }
 }
 
@@ -195,7 +198,7 @@ fn empty(
         chosen.extend(engine.find_trashed(word)?);
     }
     if words.is_empty() {
-        chosen = engine.trashed()?.into_iter().map(|it| it.id).collect();
+        chosen = engine.trash_ids()?;
     }
     // Copies are older than what they were made of, and go first.
     chosen.sort();
@@ -208,8 +211,15 @@ fn empty(
     }
     let named: Vec<String> = chosen.iter().map(ToString::to_string).collect();
     let question = format!("Remove for good: {}?", named.join(", "));
-    if !chosen.is_empty() && confirm::ask(matches, &question)? == Consent::Refused {
-        return Ok(ExitCode::FAILURE);
+    if !chosen.is_empty() {
+        match confirm::ask(matches, &question)? {
+            Consent::Refused => return Ok(ExitCode::FAILURE),
+            Consent::Unknown if words.is_empty() => {
+                let words = "`empty` without a name needs -y where nobody can be asked";
+                return Err(Usage(words.into()).into());
+            }
+            Consent::Given | Consent::Unknown => (),
+        }
     }
     let mut codes = ExitCodes::default();
     for id in &chosen {

@@ -13,8 +13,9 @@ use crate::engine::running::event::{self, What};
 use crate::engine::running::record;
 use crate::engine::store::dependents::{self, Dependent};
 use crate::engine::store::{
-    RemoveError, Store, StoreError, mount_below, remove_draft, remove_drafts, snaps, take_away,
-    trash,
+    RemoveError, Store, StoreError, command_for, mount_below, remove_draft, remove_drafts, snaps,
+    take_away,
+    trash::{self, Trash},
 };
 use crate::engine::terms::shown::shown;
 use crate::engine::terms::spec::Hooks;
@@ -26,8 +27,8 @@ pub(in crate::engine) enum RemovalError {
     Unmanaged(PathBuf),
     #[error("others use its files: {0}; destroy them first")]
     Copied(String),
-    #[error("{0} in the trash shows its files; `wharf trash empty {0}` first")]
-    Trashed(String),
+    #[error("{ids} in the trash shows its files; `{wharf} trash empty {ids}` first")]
+    Trashed { ids: String, wharf: String },
     #[error("it has snapshots in {0}; remove them first")]
     Snapshots(PathBuf),
     #[error("{hook}: {error}; the container was not destroyed")]
@@ -43,10 +44,16 @@ pub(in crate::engine) enum RemovalError {
 }
 
 impl RemovalError {
+    pub(super) fn trashed(store: &Store, ids: String) -> Self {
+        Self::Trashed { ids, wharf: command_for(store.lxcpath()) }
+    }
+
     /// Returns whether it is how things are, rather than a failure.
     pub(in crate::engine) const fn is_refusal(&self) -> bool {
         match self {
-            Self::Unmanaged(_) | Self::Copied(_) | Self::Trashed(_) | Self::Snapshots(_) => true,
+            Self::Unmanaged(_) | Self::Copied(_) | Self::Trashed { .. } | Self::Snapshots(_) => {
+                true
+            }
             Self::Hook { .. }
             | Self::Remove(_)
             | Self::Store(_)
@@ -140,7 +147,7 @@ pub(in crate::engine) fn check_managed(config: &Config, dir: &Path) -> Result<()
 }
 
 /// Lists the paths that the configuration names as its root, of whatever type that is.
-fn roots(config: &Config) -> Vec<PathBuf> {
+pub(super) fn roots(config: &Config) -> Vec<PathBuf> {
     let written = config.written_root().unwrap_or_default();
     let Some((_, paths)) = written.split_once('/') else { return Vec::new() };
     paths.split(":/").map(|it| PathBuf::from(format!("/{it}"))).collect()
@@ -155,17 +162,29 @@ fn lies_in(path: &Path, dir: &Path) -> bool {
 
 /// Lists the other containers of the lxcpath whose root is, in part, in the directory of `name`.
 fn users(store: &Store, name: &Name) -> Vec<String> {
-    let dir = store.dir(name);
     let listed = fs::read_dir(store.lxcpath()).into_iter().flatten().flatten();
     let names = listed.filter_map(|it| it.file_name().to_str()?.parse::<Name>().ok());
-    let uses = |other: &Name| {
-        // Most configurations do not speak of it, and need not be understood.
-        let text = store.read_config(other).unwrap_or_default();
-        let mentions = text.windows(name.as_str().len()).any(|it| it == name.as_str().as_bytes());
-        let config = || config::load(other, store.lxcpath(), None, &[]).ok();
-        mentions && config().is_some_and(|it| roots(&it).iter().any(|it| lies_in(it, &dir)))
-    };
-    names.filter(|it| it != name && uses(it)).map(|it| it.to_string()).collect()
+    let users = names.filter(|it| it != name && uses(store, it, (store, name)));
+    users.map(|it| it.to_string()).collect()
+}
+
+/// Lists those in the trash. Another of the same name speaks of its own directory.
+fn trashed_users(store: &Store, name: &Name) -> Vec<String> {
+    let trash = Trash::of(store);
+    let ids = trash.list().unwrap_or_default().into_iter();
+    let users =
+        ids.filter(|it| it.name() != name && uses(&trash.store(it), it.name(), (store, name)));
+    users.map(|it| it.to_string()).collect()
+}
+
+/// Returns whether the root of `other`, in `at`, is in part in the directory of `name`.
+fn uses(at: &Store, other: &Name, (store, name): (&Store, &Name)) -> bool {
+    // Most configurations do not speak of it, and need not be understood.
+    let text = at.read_config(other).unwrap_or_default();
+    let mentions = text.windows(name.as_str().len()).any(|it| it == name.as_str().as_bytes());
+    let config = || config::load(other, at.lxcpath(), None, &[]).ok();
+    let dir = store.dir(name);
+    mentions && config().is_some_and(|it| roots(&it).iter().any(|it| lies_in(it, &dir)))
 }
 
 /// Refuses if others show this container's files, or it has snapshots.
@@ -187,8 +206,11 @@ pub(in crate::engine) fn check_dependents(store: &Store, name: &Name) -> Result<
 fn check_copies(store: &Store, name: &Name) -> Result<(), RemovalError> {
     check_live_copies(store, name)?;
     let trashed = dependents::copies(&store.dir(name)).into_iter().filter(|it| it.dir().exists());
-    let trashed: Vec<String> = trashed.filter_map(|it| trash::id_in(&it.dir())).collect();
-    if trashed.is_empty() { Ok(()) } else { Err(RemovalError::Trashed(trashed.join(" "))) }
+    let mut trashed: Vec<String> = trashed.filter_map(|it| trash::id_in(&it.dir())).collect();
+    if trashed.is_empty() {
+        trashed = trashed_users(store, name);
+    }
+    if trashed.is_empty() { Ok(()) } else { Err(RemovalError::trashed(store, trashed.join(" "))) }
 }
 
 /// The same, where those in the trash do not count.

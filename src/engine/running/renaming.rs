@@ -15,6 +15,7 @@ use crate::engine::host::mapped::{self, MappedJob};
 use crate::engine::image::hostname;
 use crate::engine::running::event::{self, What};
 use crate::engine::store::dependents::{self, Dependent};
+use crate::engine::store::trash::{self, Trash, TrashId};
 use crate::engine::store::{Store, StoreError, regular_file};
 use crate::engine::terms::error::words;
 use crate::engine::terms::progress::Progress;
@@ -47,6 +48,8 @@ pub(in crate::engine) struct Renaming<'a> {
     pub(in crate::engine) store: &'a Store,
     pub(in crate::engine) old: &'a Name,
     pub(in crate::engine) new: &'a Name,
+    /// It comes back from the trash: a container of the lxcpath may have the old name.
+    pub(in crate::engine) trashed: Option<&'a TrashId>,
 }
 
 impl Renaming<'_> {
@@ -69,7 +72,8 @@ impl Renaming<'_> {
         options.write(true).create(true).truncate(true).mode(MODE).custom_flags(libc::O_NOFOLLOW);
         let written = options.open(&path).and_then(|mut file| {
             let identity = identity(dir)?;
-            file.write_all(format!("{} {identity}", self.old).as_bytes())?;
+            let from = self.trashed.map(|it| format!(" {it}")).unwrap_or_default();
+            file.write_all(format!("{} {identity}{from}", self.old).as_bytes())?;
             file.sync_all()
         });
         written.map_err(|source| {
@@ -98,14 +102,17 @@ impl Renaming<'_> {
         }
         let file = self.store.config_path(self.new);
         let config = config::parse(self.new, self.store.lxcpath(), &content, &file, &[])?;
-        self.list(self.old, self.new)?;
+        let own = Dependent::of(self.store, self.new);
+        self.list(&own, |it| self.is_old(it))?;
         // The last, since it is not undone.
         let notes = match rename_host(&config, self.new.as_str()) {
             Ok(()) => Vec::new(),
             Err(why) => vec![format!("/etc/hostname in its root was not changed: {why}")],
         };
         self.forget()?;
-        event::publish(self.store.lxcpath(), self.old, What::Destroyed);
+        if self.trashed.is_none() {
+            event::publish(self.store.lxcpath(), self.old, What::Destroyed);
+        }
         event::publish(self.store.lxcpath(), self.new, What::Created);
         Ok(notes)
     }
@@ -113,27 +120,51 @@ impl Renaming<'_> {
     /// Puts back what [`Self::complete`] has changed before it failed, while the directory has its new
     /// name. `before` is what the configuration was.
     pub(in crate::engine) fn undo(&self, before: &[u8]) -> Result<(), RenamingError> {
-        self.list(self.new, self.old)?;
+        let own = Dependent::of(self.store, self.new);
+        self.list(&self.old_entry(), |it| *it == own)?;
         if self.store.read_config(self.new)? != before {
             self.store.replace_config(self.new, before)?;
         }
         Ok(())
     }
 
-    /// Has the containers whose files it shows list it under another name.
-    fn list(&self, from: &Name, to: &Name) -> Result<(), RenamingError> {
-        let [added, removed] = [to, from].map(|it| Dependent::of(self.store, it));
+    /// Has the containers whose files it shows list it as `added` instead.
+    fn list(
+        &self,
+        added: &Dependent,
+        is_over: impl Fn(&Dependent) -> bool,
+    ) -> Result<(), RenamingError> {
         for base in dependents::bases(&self.store.dir(self.new)) {
             let dir = base.dir();
             let listed = dependents::copies(&dir);
-            if listed.contains(&added) && !listed.contains(&removed) {
+            let mut over = listed.iter().filter(|it| is_over(it)).peekable();
+            if listed.contains(added) && over.peek().is_none() {
                 continue;
             }
-            dependents::add_copy(&dir, &added)
-                .and_then(|()| dependents::remove_copy(&dir, &removed))
+            dependents::add_copy(&dir, added)
+                .and_then(|()| over.try_for_each(|it| dependents::remove_copy(&dir, it)))
                 .map_err(|source| RenamingError::File { path: dir, source })?;
         }
         Ok(())
+    }
+
+    /// Returns how it was listed under its old name.
+    fn old_entry(&self) -> Dependent {
+        match self.trashed {
+            Some(id) => Dependent::of(&Trash::of(self.store).store(id), self.old),
+            None => Dependent::of(self.store, self.old),
+        }
+    }
+
+    /// Returns whether that is how it was; the trash may have been listed by another spelling.
+    fn is_old(&self, listed: &Dependent) -> bool {
+        let by_id = |id: &TrashId| {
+            let dir = listed.dir();
+            let is_it = listed.name == self.old.as_str()
+                && trash::id_in(&dir).is_some_and(|it| it == id.to_string());
+            is_it && !dir.exists()
+        };
+        *listed == self.old_entry() || self.trashed.is_some_and(by_id)
     }
 
     /// Replaces the paths of the container's directory, and the host name.
@@ -158,20 +189,28 @@ impl Renaming<'_> {
 pub(in crate::engine) fn settle(store: &Store, new: &Name) {
     let file = file_of(store.lxcpath(), new);
     let Ok(text) = fs::read_to_string(&file) else { return };
-    let announced =
-        text.split_once(' ').and_then(|(old, it)| Some((old.parse::<Name>().ok()?, it)));
-    let Some((old, announced)) = announced else {
+    let Some((old, announced, trashed)) = announced(&text) else {
         // Killed before anything was changed.
         _ = fs::remove_file(file);
         return;
     };
-    let renaming = Renaming { store, old: &old, new };
+    let renaming = Renaming { store, old: &old, new, trashed: trashed.as_ref() };
     // Another container may have got the name since. What cannot be done now is found the next time.
     if identity(&store.dir(new)).is_ok_and(|it| it == announced) {
         _ = renaming.complete();
     } else {
         _ = renaming.forget();
     }
+}
+
+/// Reads the old name, what the directory is known by, and what it is in the trash.
+fn announced(text: &str) -> Option<(Name, &str, Option<TrashId>)> {
+    let (old, rest) = text.split_once(' ')?;
+    let (identity, trashed) = match rest.rsplit_once(' ') {
+        Some((identity, id)) if id.contains('@') => (identity, Some(id.parse().ok()?)),
+        Some(_) | None => (rest, None),
+    };
+    Some((old.parse().ok()?, identity, trashed))
 }
 
 /// What a directory keeps whatever its name is, and when another disk is found first: its inode and,

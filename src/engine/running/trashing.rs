@@ -4,47 +4,81 @@
 //! A copy in the trash still shows the files of others: they list it where it is now, so that they
 //! are not removed for good before it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use nix::sys::statvfs::statvfs;
 
 use super::event::{self, What};
+use super::listing::{self, ListError, Listing};
 use super::record;
 use super::removal::{self, RemovalError};
 use super::renaming::{Renaming, RenamingError};
 use crate::engine::Name;
 use crate::engine::config::{self, Config};
-use crate::engine::host::lxcpath::Lxcpath;
-use crate::engine::store::dependents::{self, Dependent};
-use crate::engine::store::trash::{self, Trash, TrashError, TrashId};
+use crate::engine::store::dependents;
+use crate::engine::store::trash::{self, LimitsError, Trash, TrashError, TrashId, TrashLimits};
 use crate::engine::store::{
-    Lock, RemoveError, Store, mount_below, remove_draft, remove_drafts, snaps,
+    Lock, RemoveError, Store, command_for, mount_below, remove_draft, remove_drafts, snaps,
 };
-use crate::engine::terms::error::words;
+use crate::engine::terms::rootfs::Storage;
+use crate::engine::terms::shown::shown;
+
+/// A file system with less than this share of free space is said to be nearly full.
+const FREE_SHARE: u64 = 20;
 
 /// Why a container is not where it was to be moved.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::engine) enum TrashingError {
     #[error(transparent)]
     Removal(#[from] RemovalError),
-    #[error("{error}; `wharf destroy --now {name}` removes it for good")]
-    Trash { name: Name, error: TrashError },
+    #[error("{error}; {now}")]
+    NotThere { error: Box<Self>, now: String },
+    #[error(transparent)]
+    Trash(#[from] TrashError),
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
     #[error("{0} already exists; `--as NEWNAME` restores it under another name")]
     Taken(PathBuf),
     #[error(transparent)]
-    Back(TrashError),
-    #[error("{path}: {}", words(error))]
-    List { path: PathBuf, error: std::io::Error },
-    #[error("it shows the files of {name}, which {}", whereabouts(trashed.as_ref()))]
-    NoBase { name: String, trashed: Option<TrashId> },
+    List(#[from] ListError),
+    #[error(
+        "it shows the files of {}, which {}", shown(name), whereabouts(trashed.as_deref())
+    )]
+    NoBase { name: String, trashed: Option<String> },
     #[error("{0}; restore it under its own name")]
     Bound(RemovalError),
     #[error(transparent)]
     Renaming(#[from] RenamingError),
 }
 
-fn whereabouts(trashed: Option<&TrashId>) -> String {
-    match trashed {
-        Some(id) => format!("is in the trash; `wharf trash restore {id}` first"),
+fn whereabouts(restore: Option<&str>) -> String {
+    match restore {
+        Some(line) => format!("is in the trash; `{line}` first"),
         None => "is not there any more".to_owned(),
+    }
+}
+
+impl TrashingError {
+    /// Adds how the container is removed without the trash, where that is what is in the way.
+    fn advising(self, store: &Store, name: &Name) -> Self {
+        match self {
+            Self::Trash(_) | Self::List(_) | Self::Limits(_) => {
+                let wharf = command_for(store.lxcpath());
+                let now = format!("`{wharf} destroy --now {name}` removes it for good");
+                let now = if snaps::names(&snaps::store_of(store, name)).is_empty() {
+                    now
+                } else {
+                    format!("`{wharf} snapshot {name} delete all` and then {now}")
+                };
+                Self::NotThere { error: Box::new(self), now }
+            }
+            Self::Removal(_)
+            | Self::NotThere { .. }
+            | Self::Taken(_)
+            | Self::NoBase { .. }
+            | Self::Bound(_)
+            | Self::Renaming(_) => self,
+        }
     }
 }
 
@@ -76,16 +110,35 @@ pub(in crate::engine) fn check(store: &Store, name: &Name) -> Result<Option<Conf
     Ok(Some(config))
 }
 
+/// Refuses what the trash cannot take, by making room for it for a moment.
+pub(in crate::engine) fn check_room(store: &Store, name: &Name) -> Result<(), TrashingError> {
+    let trash = Trash::of(store);
+    let checked = TrashLimits::load().map_err(TrashingError::from).and_then(|_valid| {
+        let (id, _lock) = trash.make_room(name)?;
+        trash.clear_room(&id);
+        Ok(())
+    });
+    checked.map_err(|error| error.advising(store, name))
+}
+
 /// Moves the container to the trash, with its snapshots. `lxc.hook.destroy` runs before, where the
 /// container still is what it expects.
 pub(in crate::engine) fn discard(store: &Store, name: &Name) -> Result<Trashed, TrashingError> {
-    let failed = |error| TrashingError::Trash { name: name.clone(), error };
     remove_draft(store, name).map_err(RemovalError::from)?;
     let config = check(store, name)?;
     remove_drafts(&snaps::store_of(store, name));
+    discard_checked(store, name, config.as_ref()).map_err(|error| error.advising(store, name))
+}
+
+fn discard_checked(
+    store: &Store,
+    name: &Name,
+    config: Option<&Config>,
+) -> Result<Trashed, TrashingError> {
+    TrashLimits::load()?;
     let trash = Trash::of(store);
-    let (id, _lock) = trash.make_room(name).map_err(failed)?;
-    let notes = moved_there(store, &trash, &id, config.as_ref());
+    let (id, _lock) = trash.make_room(name)?;
+    let notes = moved_there(store, &trash, &id, config);
     if notes.is_err() {
         trash.clear_room(&id);
     }
@@ -111,11 +164,12 @@ fn moved_there(
         }
     }
     let room = trash.store(id);
-    let listings = Listing::of(store, [store, &room], name);
-    Listing::move_all(&listings, || {
-        let moved = trash::move_container(&store.dir(name), &trash.place(id));
-        moved.map_err(|error| TrashingError::Trash { name: name.clone(), error })
-    })?;
+    let listings = Listing::of(store, &room, name);
+    Listing::move_all(&listings, || trash.take_in(id, name).map_err(TrashingError::from))?;
+    if statvfs(trash.dir()).is_ok_and(|it| it.blocks_available() < it.blocks() / FREE_SHARE) {
+        let empty = format!("`{} trash empty {id}` does", command_for(store.lxcpath()));
+        notes.push(format!("the disk is nearly full, and this has freed nothing: {empty}"));
+    }
     Ok(notes)
 }
 
@@ -128,20 +182,21 @@ pub(in crate::engine) fn bring_back(
     _both: &[Lock; 2],
 ) -> Result<Vec<String>, TrashingError> {
     let (trash, old) = (Trash::of(store), id.name());
-    let (from, to) = (trash.place(id), store.dir(new));
     let room = trash.store(id);
+    let to = store.dir(new);
     if to.symlink_metadata().is_ok() {
         return Err(TrashingError::Taken(to));
     }
-    let mut notes = check_bases(&trash, &room, old)?;
+    let mut notes = check_bases(store, &room, old)?;
     if new == old {
-        let listings = Listing::of(&room, [&room, store], old);
-        Listing::move_all(&listings, || trash::move_container(&from, &to).map_err(back))?;
+        let listings = Listing::of(&room, store, old);
+        Listing::move_all(&listings, || trash.give_back(id, new).map_err(back))?;
         event::publish(store.lxcpath(), new, What::Created);
     } else {
         notes.extend(renamed(store, &room, id, new)?);
     }
     trash.clear_room(id);
+    notes.extend(missing_roots(store, new));
     Ok(notes)
 }
 
@@ -153,32 +208,21 @@ fn renamed(
     new: &Name,
 ) -> Result<Vec<String>, TrashingError> {
     let (old, trash) = (id.name(), Trash::of(store));
-    let (from, to) = (trash.place(id), store.dir(new));
+    let from = trash.place(id);
     // Their configurations name it.
     removal::check_dependents(room, old).map_err(TrashingError::Bound)?;
-    let renaming = Renaming { store, old, new };
+    let renaming = Renaming { store, old, new, trashed: Some(id) };
     let before = renaming.check(&from)?;
     renaming.announce(&from)?;
-    if let Err(error) = trash::move_container(&from, &to) {
+    if let Err(error) = trash.give_back(id, new) {
         // The next command removes it as well.
         _ = renaming.forget();
         return Err(back(error));
     }
-    let bases = dependents::bases(&to);
     let completed = renaming.complete();
-    match &completed {
-        Ok(_) => {
-            let was = Dependent::of(room, old);
-            // Of one that stays listed, the next check sees that it is gone.
-            for it in &bases {
-                _ = dependents::remove_copy(&it.dir(), &was);
-            }
-        }
-        // What cannot be put back is completed by the next command.
-        Err(_) if renaming.undo(&before).is_ok() && trash::rename(&to, &from).is_ok() => {
-            _ = renaming.forget();
-        }
-        Err(_) => (),
+    // What cannot be put back is completed by the next command.
+    if completed.is_err() && renaming.undo(&before).is_ok() && trash.take_in(id, new).is_ok() {
+        _ = renaming.forget();
     }
     Ok(completed?)
 }
@@ -186,49 +230,68 @@ fn renamed(
 fn back(error: TrashError) -> TrashingError {
     match error {
         TrashError::Taken(path) => TrashingError::Taken(path),
-        other @ (TrashError::Make { .. }
-        | TrashError::Foreign(_)
+        other @ (TrashError::Open { .. }
+        | TrashError::Make { .. }
+        | TrashError::NoDirectory(_)
+        | TrashError::Foreign { .. }
         | TrashError::Apart { .. }
         | TrashError::Move { .. }
-        | TrashError::Store(_)) => TrashingError::Back(other),
+        | TrashError::Store(_)) => other.into(),
     }
 }
 
 /// Refuses one whose files are in part those of a container that is not there. Returns which may be
 /// another one than it was.
-fn check_bases(trash: &Trash, room: &Store, name: &Name) -> Result<Vec<String>, TrashingError> {
-    let own = Dependent::of(room, name);
+fn check_bases(store: &Store, room: &Store, name: &Name) -> Result<Vec<String>, TrashingError> {
+    let (trash, own) = (Trash::of(store), room.dir(name));
     let mut notes = Vec::new();
-    for base in dependents::bases(&room.dir(name)) {
+    for base in dependents::bases(&own) {
         if !base.dir().is_dir() {
             let trashed = trash.list().unwrap_or_default().into_iter().rev();
             let mut trashed = trashed.filter(|it| {
                 it.name().as_str() == base.name
-                    && dependents::copies(&trash.place(it)).contains(&own)
+                    && !listing::entries_of(&trash.place(it), &own).is_empty()
             });
-            let trashed = trashed.next();
+            let restore = |it| format!("{} trash restore {it}", command_for(store.lxcpath()));
+            let trashed = trashed.next().map(restore);
             return Err(TrashingError::NoBase { name: base.name, trashed });
         }
-        if !dependents::copies(&base.dir()).contains(&own) {
+        if listing::entries_of(&base.dir(), &own).is_empty() {
             let words = "does not know it: that may be another container than the one whose files \
                          it has shown";
-            notes.push(format!("{} {words}", base.name));
+            notes.push(format!("{} {words}", shown(&base.name)));
         }
     }
     Ok(notes)
 }
 
+/// Says which parts of its root a restored container does not find.
+fn missing_roots(store: &Store, name: &Name) -> Vec<String> {
+    let Ok(config) = config::load(name, store.lxcpath(), None, &[]) else { return Vec::new() };
+    match config.storage() {
+        Some(Storage::Directory(_) | Storage::Overlay(_) | Storage::Image(_)) => (),
+        // Not a path, or one that comes with the volume.
+        Some(Storage::Device(_) | Storage::Dataset(_)) | None => return Vec::new(),
+    }
+    let missing = removal::roots(&config).into_iter().filter(|it| !it.exists());
+    let words = |it: PathBuf| {
+        format!("its root needs {}, which is not there", shown(&it.to_string_lossy()))
+    };
+    missing.map(words).collect()
+}
+
 /// Refuses if others in the trash show the files of this one, which is to be removed for good.
 pub(in crate::engine) fn check_removal(store: &Store, id: &TrashId) -> Result<(), RemovalError> {
     let (trash, room) = (Trash::of(store), Trash::of(store).store(id));
-    let kept = kept(&room, id.name());
+    let kept = listing::kept(&room, id.name());
     let snapshots = snaps::names(&kept).into_iter().map(|it| kept.dir(&it));
     for dir in [trash.place(id)].into_iter().chain(snapshots) {
         let copies = dependents::copies(&dir).into_iter().map(|it| it.dir());
-        let mut copies = copies.filter(|it| it.exists() && !it.starts_with(room.lxcpath().dir()));
+        let own = |it: &Path| trash::id_in(it).is_some_and(|it| it == id.to_string());
+        let mut copies = copies.filter(|it| it.exists() && !own(it));
         if let Some(copy) = copies.next() {
             return Err(match trash::id_in(&copy) {
-                Some(id) => RemovalError::Trashed(id),
+                Some(id) => RemovalError::trashed(store, id),
                 None => RemovalError::Copied(copy.display().to_string()),
             });
         }
@@ -240,72 +303,8 @@ pub(in crate::engine) fn check_removal(store: &Store, id: &TrashId) -> Result<()
 pub(in crate::engine) fn remove(store: &Store, id: &TrashId) -> Result<(), RemovalError> {
     check_removal(store, id)?;
     let room = Trash::of(store).store(id);
-    let listings = Listing::of(&room, [&room, &room], id.name());
+    let listings = Listing::of(&room, &room, id.name());
     Trash::of(store).remove(id)?;
-    for it in listings {
-        // Of one that stays listed, the next check sees that it is gone.
-        _ = dependents::remove_copy(&it.base, &it.was);
-    }
+    listings.iter().for_each(Listing::forget);
     Ok(())
-}
-
-/// How the container whose files another one shows lists that, and is to.
-struct Listing {
-    base: PathBuf,
-    was: Dependent,
-    becomes: Dependent,
-}
-
-impl Listing {
-    /// Lists all of the container `name`, which is in `at`, and of its snapshots, where it moves from
-    /// one store to another.
-    fn of(at: &Store, [from, to]: [&Store; 2], name: &Name) -> Vec<Self> {
-        let kept = kept(at, name);
-        let snap = |store: &Store, snap: &Name| Dependent {
-            lxcpath: store.spelled(name).join(snaps::SNAPS).to_string_lossy().into_owned(),
-            name: snap.to_string(),
-        };
-        let own = [Dependent::of(from, name), Dependent::of(to, name)];
-        let all = snaps::names(&kept)
-            .into_iter()
-            .map(|it| (kept.dir(&it), [snap(from, &it), snap(to, &it)]))
-            .chain([(at.dir(name), own)]);
-        all.flat_map(|(dir, [was, becomes])| {
-            let bases = dependents::bases(&dir).into_iter().map(|it| it.dir());
-            // Another container may have got the name of the one it was.
-            let known = bases.filter(|it| dependents::copies(it).contains(&was));
-            let listing = |base| Self { base, was: was.clone(), becomes: becomes.clone() };
-            known.map(listing).collect::<Vec<_>>()
-        })
-        .collect()
-    }
-
-    /// Lists them under both while `moves` is carried out.
-    fn move_all(
-        all: &[Self],
-        moves: impl FnOnce() -> Result<(), TrashingError>,
-    ) -> Result<(), TrashingError> {
-        let listed = all.iter().try_for_each(|it| {
-            dependents::add_copy(&it.base, &it.becomes)
-                .map_err(|error| TrashingError::List { path: it.base.clone(), error })
-        });
-        let moved = listed.and_then(|()| moves());
-        for it in all {
-            let (is, over) = match moved {
-                Ok(()) => (&it.becomes, &it.was),
-                Err(_) => (&it.was, &it.becomes),
-            };
-            // A clean-up may have found it gone before it was there.
-            _ = dependents::add_copy(&it.base, is);
-            // Of one that stays listed, the next check sees that it is gone.
-            _ = dependents::remove_copy(&it.base, over);
-        }
-        moved
-    }
-}
-
-/// Returns the store of the snapshots that move with the container.
-fn kept(store: &Store, name: &Name) -> Store {
-    let place = store.spelled(name).join(snaps::SNAPS);
-    Store::new(&Lxcpath::open(store.lxcpath().host(), &place))
 }

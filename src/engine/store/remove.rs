@@ -91,7 +91,14 @@ fn remove_in_draft(
 ) -> Result<(), RemoveError> {
     let draft = open(parent, hidden, shown)?;
     let draft = draft.as_fd();
-    rename(parent, name, draft, IN_DRAFT).map_err(|error| failed(shown, error))?;
+    match rename(parent, name, draft, IN_DRAFT) {
+        // Overlayfs does not move what is in a lower layer: the configuration goes last there.
+        Err(Errno::EXDEV) => {
+            remove_all_but_config(parent, name, shown)?;
+            return remove_tree(parent, name, shown);
+        }
+        moved => moved.map_err(|error| failed(shown, error))?,
+    }
     let removed = remove_all_but_config(draft, IN_DRAFT, shown);
     if removed.is_err() {
         // The first error is the one to report.

@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
@@ -87,16 +88,26 @@ fn exists(path: &Path) -> bool {
 
 /// Removes one directory of the lxcpath with everything in it.
 pub(in crate::engine) fn remove_dir(lxcpath: &Lxcpath, name: &str) -> Result<(), RemoveError> {
+    let parent = File::open(lxcpath)
+        .map_err(|source| RemoveError::Remove { path: lxcpath.join(name), source })?;
+    remove_dir_at(&parent, lxcpath, name)
+}
+
+/// The same, where the caller has opened the directory.
+pub(super) fn remove_dir_at(
+    parent: impl AsFd,
+    lxcpath: &Lxcpath,
+    name: &str,
+) -> Result<(), RemoveError> {
     let shown = lxcpath.join(name);
     // Reported before anything is removed, not halfway; the removal itself refuses mounts as well.
     if let Some(mount) = mount_below(lxcpath, name) {
         return Err(RemoveError::Mount(mount));
     }
     let failed = |source| RemoveError::Remove { path: shown.clone(), source };
-    let parent = File::open(lxcpath).map_err(failed)?;
     let plain =
         CString::new(name).map_err(|_nul| failed(io::Error::from_raw_os_error(libc::EINVAL)))?;
-    or_as_its_users(remove_tree(&parent, &plain, &shown), lxcpath, name, Removes::Draft)
+    or_as_its_users(remove_tree(parent, &plain, &shown), lxcpath, name, Removes::Draft)
 }
 
 /// Removes the directory `name` of a container in the making, with everything in it.

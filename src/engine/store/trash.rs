@@ -4,28 +4,29 @@
 //!
 //! What is to be removed is renamed first, so that one that was removed in part is never restored.
 
+mod id;
 mod limits;
+mod opened;
 
-use std::fmt;
-use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::fcntl::{AT_FDCWD, AtFlags, RenameFlags, renameat, renameat2};
+use nix::sys::stat::fstatat;
 use nix::unistd::geteuid;
 
+pub use id::TrashId;
 pub(in crate::engine) use limits::{LimitsError, TrashLimits};
+use opened::Opened;
 
 use super::lock::{self, Lock};
 use super::{
-    CLEANING, COMMAND_LOCK, RemoveError, Store, StoreError, mount_below, remove_dir, size,
+    CLEANING, COMMAND_LOCK, RemoveError, Store, StoreError, mount_below, remove_dir_at, replace,
+    size, small_file,
 };
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::host::mapped::{self, MappedJob};
@@ -42,63 +43,20 @@ pub(in crate::engine) const TRASH: &str = ".wharf-trash";
 const SIZE: &str = "size";
 /// What the name of a directory has around it while that is removed.
 const GONE: (&str, &str) = (".", ".gone");
-/// How the moment is written, in UTC.
-const MOMENT: &str = "%Y%m%d-%H%M%S";
-const SEPARATOR: char = '@';
-const MODE: u32 = 0o700;
-
-/// A container in the trash: several may have had the same name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TrashId {
-    /// When it was destroyed, in seconds since the epoch. The first field: they sort by age.
-    at: i64,
-    name: Name,
-}
-
-impl TrashId {
-    /// Returns the name that the container had.
-    pub const fn name(&self) -> &Name {
-        &self.name
-    }
-
-    /// Returns when it was destroyed.
-    pub fn since(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(u64::try_from(self.at).unwrap_or_default())
-    }
-}
-
-impl fmt::Display for TrashId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let moment = Timestamp::from_second(self.at).unwrap_or_default();
-        f.pad(&format!("{}{SEPARATOR}{}", self.name, moment.strftime(MOMENT)))
-    }
-}
-
-/// The text names no container in the trash.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotTrashed;
-
-impl FromStr for TrashId {
-    type Err = NotTrashed;
-
-    fn from_str(text: &str) -> Result<Self, NotTrashed> {
-        let (name, moment) = text.rsplit_once(SEPARATOR).ok_or(NotTrashed)?;
-        let name = name.parse().map_err(|_bad| NotTrashed)?;
-        let moment = DateTime::strptime(MOMENT, moment).map_err(|_bad| NotTrashed)?;
-        let at = TimeZone::UTC.to_timestamp(moment).map_err(|_bad| NotTrashed)?;
-        let id = Self { at: at.as_second(), name };
-        // Nothing else may name the same directory.
-        if id.to_string() == text { Ok(id) } else { Err(NotTrashed) }
-    }
-}
+/// The mode of that file.
+const SIZE_MODE: u32 = 0o600;
 
 /// Why nothing was moved to the trash, or from there.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::engine) enum TrashError {
-    #[error("make {path}: {}", words(source))]
+    #[error("open {path}: {}", words(source))]
+    Open { path: PathBuf, source: io::Error },
+    #[error("make {path}: {}{}", words(source), full(source))]
     Make { path: PathBuf, source: io::Error },
-    #[error("the trash {0} is not a directory of this user's own; move it away")]
-    Foreign(PathBuf),
+    #[error("the trash {0} is not a directory; move it away")]
+    NoDirectory(PathBuf),
+    #[error("the trash {path} belongs to {}, not to this user; have it moved away", user(*uid))]
+    Foreign { path: PathBuf, uid: u32 },
     #[error(
         "{} and the trash {} are on different file systems, and no copy is made", from.display(),
         to.display()
@@ -112,15 +70,25 @@ pub(in crate::engine) enum TrashError {
     Store(#[from] StoreError),
 }
 
+/// What is to be known where a move to the trash is what fails.
+pub(in crate::engine) fn full(error: &io::Error) -> &'static str {
+    if error.kind() == io::ErrorKind::StorageFull { ", and the trash frees none" } else { "" }
+}
+
+fn user(uid: u32) -> String {
+    if uid == 0 { "root".to_owned() } else { format!("the user {uid}") }
+}
+
 /// The trash of one lxcpath. It exists while something is in it.
 #[derive(Clone, Debug)]
 pub(in crate::engine) struct Trash {
+    lxcpath: Lxcpath,
     dir: Lxcpath,
 }
 
 impl Trash {
     pub(in crate::engine) fn of(store: &Store) -> Self {
-        Self { dir: below(store.lxcpath(), TRASH) }
+        Self { lxcpath: store.lxcpath().clone(), dir: below(store.lxcpath(), TRASH) }
     }
 
     /// Returns the directory in which they are.
@@ -128,13 +96,29 @@ impl Trash {
         self.dir.dir()
     }
 
+    /// Opens it. None: there is none.
+    fn open(&self) -> Result<Option<Opened>, TrashError> {
+        Opened::lxcpath(&self.lxcpath)?.map_or(Ok(None), |it| it.open(TRASH))
+    }
+
+    /// Opens the directory of one in it. None: there is none.
+    fn room(&self, id: &TrashId) -> Result<Option<Opened>, TrashError> {
+        self.open()?.map_or(Ok(None), |it| it.open(&id.to_string()))
+    }
+
     /// Lists what is in it, the oldest first.
-    pub(in crate::engine) fn list(&self) -> io::Result<Vec<TrashId>> {
-        let mut found: Vec<TrashId> =
-            self.files()?.iter().filter_map(|it| it.parse().ok()).collect();
-        found.retain(|it| exists(&self.place(it)));
+    pub(in crate::engine) fn list(&self) -> Result<Vec<TrashId>, TrashError> {
+        let Some(dir) = self.open()? else { return Ok(Vec::new()) };
+        let ids = dir.names()?.into_iter().filter_map(|it| it.parse::<TrashId>().ok());
+        let is_there = |it: &TrashId| matches!(dir.open(&it.to_string()), Ok(Some(room)) if room.has(it.name.as_str()));
+        let mut found: Vec<TrashId> = ids.filter(is_there).collect();
         found.sort();
         Ok(found)
+    }
+
+    /// Returns whether it is there.
+    pub(in crate::engine) fn has(&self, id: &TrashId) -> bool {
+        matches!(self.room(id), Ok(Some(room)) if room.has(id.name.as_str()))
     }
 
     /// Returns where the container is in it.
@@ -149,7 +133,7 @@ impl Trash {
 
     /// Locks one for a command, until the lock is dropped.
     pub(in crate::engine) fn lock(&self, id: &TrashId) -> Result<Lock, StoreError> {
-        let mut patience = Patience::until(std::time::Instant::now() + CLEANING);
+        let mut patience = Patience::until(Instant::now() + CLEANING);
         loop {
             match self.try_lock(&id.to_string())? {
                 Some(lock) => return Ok(lock),
@@ -165,67 +149,95 @@ impl Trash {
         lock::lock(&dir.join(format!("{}-{file}", self.dir.key())))
     }
 
-    /// Makes room for a container that is destroyed now.
+    /// Makes room for a container of the lxcpath that is destroyed now.
     pub(in crate::engine) fn make_room(&self, name: &Name) -> Result<(TrashId, Lock), TrashError> {
         // What was destroyed later is later also within one second: a copy must go before what it was
         // made of.
-        let newest = self.list().unwrap_or_default().pop().map_or(0, |it| it.at + 1);
+        let newest = self.list()?.pop().map_or(0, |it| it.at + 1);
         let mut id = TrashId { at: Timestamp::now().as_second().max(newest), name: name.clone() };
         loop {
             // Before it is there: an empty one that nobody has locked was left by a kill.
             let lock = self.lock(&id)?;
-            self.make()?;
-            let path = self.dir.join(id.to_string());
-            match DirBuilder::new().mode(MODE).create(&path) {
+            let Some(lxcpath) = Opened::lxcpath(&self.lxcpath)? else {
+                return Err(self.unmade(Errno::ENOENT, TRASH));
+            };
+            // Another command may have removed the empty trash meanwhile.
+            let Some(dir) = self.make(&lxcpath)? else { continue };
+            if lxcpath.is_apart(name.as_str(), &dir) {
+                let from = self.lxcpath.join(name.as_str());
+                return Err(TrashError::Apart { from, to: self.dir().to_path_buf() });
+            }
+            match dir.make(&id.to_string()) {
                 Ok(()) => return Ok((id, lock)),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => id.at += 1,
-                // Another command has removed the empty trash meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => (),
-                Err(source) => return Err(TrashError::Make { path, source }),
+                Err(Errno::EEXIST) => id.at += 1,
+                Err(Errno::ENOENT) => (),
+                Err(errno) => {
+                    _ = lxcpath.remove_empty(TRASH);
+                    return Err(self.unmade(errno, &format!("{TRASH}/{id}")));
+                }
             }
         }
     }
 
-    /// Makes the trash itself, which only its owner can look into.
-    fn make(&self) -> Result<(), TrashError> {
-        let path = self.dir().to_path_buf();
-        let failed = |source| TrashError::Make { path: path.clone(), source };
-        match DirBuilder::new().mode(MODE).create(&path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(failed(error));
-            }
-            Ok(()) | Err(_) => (),
+    /// Makes the trash itself.
+    fn make(&self, lxcpath: &Opened) -> Result<Option<Opened>, TrashError> {
+        match lxcpath.make(TRASH) {
+            Ok(()) | Err(Errno::EEXIST) => (),
+            Err(errno) => return Err(self.unmade(errno, TRASH)),
         }
-        match path.symlink_metadata() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(failed(error)),
-            Ok(it) if !it.is_dir() || it.uid() != geteuid().as_raw() => {
-                Err(TrashError::Foreign(path))
-            }
-            Ok(it) if it.mode() & 0o777 == MODE => Ok(()),
-            Ok(_) => fs::set_permissions(&path, Permissions::from_mode(MODE)).map_err(failed),
-        }
+        let Some(dir) = lxcpath.open(TRASH)? else { return Ok(None) };
+        dir.close_to_others().map_err(|errno| self.unmade(errno, TRASH))?;
+        Ok(Some(dir))
+    }
+
+    fn unmade(&self, errno: Errno, file: &str) -> TrashError {
+        TrashError::Make { path: self.lxcpath.join(file), source: errno.into() }
     }
 
     /// Removes the room of one that was moved back, or never came.
     pub(in crate::engine) fn clear_room(&self, id: &TrashId) {
-        let room = self.dir.join(id.to_string());
         // What is in the way is found the next time.
-        _ = fs::remove_file(room.join(SIZE));
-        _ = fs::remove_dir(room);
-        _ = fs::remove_dir(self.dir());
+        let Ok(Some(lxcpath)) = Opened::lxcpath(&self.lxcpath) else { return };
+        let Ok(Some(dir)) = lxcpath.open(TRASH) else { return };
+        if let Ok(Some(room)) = dir.open(&id.to_string()) {
+            let size = room.through(SIZE);
+            replace::remove_drafts(&size);
+            _ = std::fs::remove_file(size);
+        }
+        _ = dir.remove_empty(&id.to_string());
+        _ = lxcpath.remove_empty(TRASH);
     }
 
-    /// Returns the bytes that it takes; none: it cannot be read. Looks at every file the first time.
-    pub(in crate::engine) fn bytes(&self, id: &TrashId) -> Option<u64> {
-        let file = self.dir.join(id.to_string()).join(SIZE);
-        let known = fs::read_to_string(&file).ok().and_then(|it| it.trim().parse().ok());
-        known.or_else(|| {
-            let bytes = size::of(&self.place(id))?;
+    /// Returns the bytes that it takes; none: it cannot be read, or not until then. Looks at every file
+    /// the first time.
+    pub(in crate::engine) fn bytes(&self, id: &TrashId, until: Option<Instant>) -> Option<u64> {
+        let room = self.room(id).ok()??;
+        let file = room.through(SIZE);
+        let known = small_file(&file).ok().and_then(|it| String::from_utf8(it).ok());
+        known.and_then(|it| it.trim().parse().ok()).or_else(|| {
+            let bytes = size::of_until(&room.through(id.name.as_str()), until)?;
             // Without it, the next one counts again.
-            _ = fs::write(&file, bytes.to_string());
+            _ = replace::write_atomic(&file, bytes.to_string().as_bytes(), SIZE_MODE);
             Some(bytes)
         })
+    }
+
+    /// Moves the container there, into the room that was made for it. A link is moved as itself.
+    pub(in crate::engine) fn take_in(&self, id: &TrashId, from: &Name) -> Result<(), TrashError> {
+        let (lxcpath, room) = self.both(id)?;
+        move_container((&lxcpath, from), (&room, &id.name))
+    }
+
+    /// Moves it back, as the container `to`, which must not exist.
+    pub(in crate::engine) fn give_back(&self, id: &TrashId, to: &Name) -> Result<(), TrashError> {
+        let (lxcpath, room) = self.both(id)?;
+        move_container((&room, &id.name), (&lxcpath, to))
+    }
+
+    fn both(&self, id: &TrashId) -> Result<(Opened, Opened), TrashError> {
+        let gone = || TrashError::Open { path: self.place(id), source: Errno::ENOENT.into() };
+        let lxcpath = Opened::lxcpath(&self.lxcpath)?.ok_or_else(gone)?;
+        Ok((lxcpath, self.room(id)?.ok_or_else(gone)?))
     }
 
     /// Removes one for good. The caller holds its lock.
@@ -234,18 +246,28 @@ impl Trash {
         if let Some(mount) = mount_below(&self.dir, &room) {
             return Err(RemoveError::Mount(mount));
         }
+        let failed = |source| RemoveError::Remove { path: self.dir.join(&room), source };
+        let other = |error: TrashError| failed(io::Error::other(error.to_string()));
         let gone = format!("{}{room}{}", GONE.0, GONE.1);
-        let path = self.dir.join(&room);
-        fs::rename(&path, self.dir.join(&gone))
-            .map_err(|source| RemoveError::Remove { path, source })?;
-        self.remove_gone(&gone)
+        let dir = self.open().map_err(other)?;
+        let dir = dir.ok_or_else(|| failed(Errno::ENOENT.into()))?;
+        dir.rename(&room, &dir, &gone).map_err(|errno| failed(errno.into()))?;
+        self.remove_gone(&dir, &gone)
     }
 
-    fn remove_gone(&self, gone: &str) -> Result<(), RemoveError> {
-        remove_dir(&self.dir, gone)?;
-        // Unless there are others.
-        _ = fs::remove_dir(self.dir());
+    fn remove_gone(&self, dir: &Opened, gone: &str) -> Result<(), RemoveError> {
+        remove_dir_at(dir, &self.dir, gone)?;
+        self.remove_if_empty();
         Ok(())
+    }
+
+    fn remove_if_empty(&self) {
+        if let Ok(Some(lxcpath)) = Opened::lxcpath(&self.lxcpath)
+            && let Ok(Some(_own)) = lxcpath.open(TRASH)
+        {
+            // Unless there are others.
+            _ = lxcpath.remove_empty(TRASH);
+        }
     }
 
     /// Completes what killed commands have begun, unless a command is at it. Returns why something
@@ -253,53 +275,66 @@ impl Trash {
     pub(in crate::engine) fn tidy(&self) -> Vec<RemoveError> {
         Store::new(&self.dir).tidy_locks();
         let mut stays = Vec::new();
-        for file in self.files().unwrap_or_default() {
+        let Ok(Some(dir)) = self.open() else { return stays };
+        for file in dir.names().unwrap_or_default() {
             let inner = file.strip_prefix(GONE.0).and_then(|it| it.strip_suffix(GONE.1));
             let Ok(id) = inner.unwrap_or(&file).parse::<TrashId>() else { continue };
+            let Ok(Some(room)) = dir.open(&file) else { continue };
             // Dropping the lock removes its file.
             let Ok(Some(_lock)) = self.try_lock(&id.to_string()) else { continue };
             if inner.is_some() {
-                stays.extend(self.remove_gone(&file).err());
-            } else if !exists(&self.place(&id)) {
+                stays.extend(self.remove_gone(&dir, &file).err());
+            } else if !room.has(id.name.as_str()) {
                 self.clear_room(&id);
             }
         }
-        _ = fs::remove_dir(self.dir());
+        self.remove_if_empty();
         stays
-    }
-
-    fn files(&self) -> io::Result<Vec<String>> {
-        let entries = match fs::read_dir(self.dir()) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
-        Ok(entries.flatten().filter_map(|it| it.file_name().into_string().ok()).collect())
     }
 }
 
-/// Moves a container's directory to a place that is free. A link is moved as itself.
-pub(in crate::engine) fn move_container(from: &Path, to: &Path) -> Result<(), TrashError> {
-    let failed = |why: String| TrashError::Move { from: from.into(), to: to.into(), why };
-    match rename(from, to) {
-        Err(Errno::EEXIST) => Err(TrashError::Taken(to.into())),
-        Err(Errno::EXDEV) => Err(TrashError::Apart { from: from.into(), to: to.into() }),
+/// Moves a container's directory to a place that is free.
+fn move_container(
+    (from, name): (&Opened, &Name),
+    (to, new): (&Opened, &Name),
+) -> Result<(), TrashError> {
+    let [was, becomes] = [(from, name), (to, new)].map(|(it, name)| it.path().join(name.as_str()));
+    let failed = |why: String| TrashError::Move { from: was.clone(), to: becomes.clone(), why };
+    match from.rename(name.as_str(), to, new.as_str()) {
+        Err(Errno::EEXIST) => Err(TrashError::Taken(becomes)),
+        Err(Errno::EXDEV) if from.is_apart(name.as_str(), to) => {
+            Err(TrashError::Apart { from: was, to: becomes })
+        }
+        // A directory of a lower layer of overlayfs, or one with another quota.
+        Err(Errno::EXDEV) => Err(failed("the file system does not move it there".to_owned())),
         // The directory belongs to one of the container's users, and would get another parent.
         Err(Errno::EACCES | Errno::EPERM) if !geteuid().is_root() => {
-            let job = MappedJob::Move { from: from.into(), to: to.into() };
+            let job = MappedJob::Move { from: was.clone(), to: becomes.clone() };
             mapped::run(None, &job, &Progress::default()).map(drop).map_err(failed)
         }
-        done => done.map_err(|errno| failed(errno.desc().to_owned())),
+        done => done.map_err(|errno| {
+            let why = errno.desc().to_owned() + full(&errno.into());
+            failed(why)
+        }),
     }
 }
 
 /// Renames, and replaces nothing.
 pub(in crate::engine) fn rename(from: &Path, to: &Path) -> nix::Result<()> {
-    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+    rename_at(AT_FDCWD, from, AT_FDCWD, to)
+}
+
+fn rename_at(
+    dir: BorrowedFd<'_>,
+    from: &Path,
+    new_dir: BorrowedFd<'_>,
+    to: &Path,
+) -> nix::Result<()> {
+    let is_there = || fstatat(new_dir, to, AtFlags::AT_SYMLINK_NOFOLLOW).is_ok();
+    match renameat2(dir, from, new_dir, to, RenameFlags::RENAME_NOREPLACE) {
         // Not every file system can promise it; locks keep wharf's commands away.
-        Err(Errno::EINVAL | Errno::ENOSYS) if exists(to) => Err(Errno::EEXIST),
-        Err(Errno::EINVAL | Errno::ENOSYS) => {
-            fs::rename(from, to).map_err(|it| it.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
-        }
+        Err(Errno::EINVAL | Errno::ENOSYS) if is_there() => Err(Errno::EEXIST),
+        Err(Errno::EINVAL | Errno::ENOSYS) => renameat(dir, from, new_dir, to),
         done => done,
     }
 }
@@ -314,12 +349,14 @@ fn below(lxcpath: &Lxcpath, file: &str) -> Lxcpath {
     Lxcpath::opened(lxcpath.host(), lxcpath.join(file), &lxcpath.spelled().join(file))
 }
 
-fn exists(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt as _, symlink};
+
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
     use super::*;
     use crate::engine::host::made_up::MadeUp;
 
@@ -331,19 +368,6 @@ mod tests {
     }
 
     #[test]
-    fn an_id_has_one_spelling() {
-        let id: TrashId = "a.b@20261127-160312".parse().unwrap();
-        assert_eq!(id.name().as_str(), "a.b");
-        assert_eq!(id.since(), UNIX_EPOCH + Duration::from_secs(1_795_795_392));
-        assert_eq!(id.to_string(), "a.b@20261127-160312");
-        for other in ["web", "web@", "web@2026", "@20261127-160312", "web@20261327-160312", ".."] {
-            assert_eq!(other.parse::<TrashId>(), Err(NotTrashed), "{other}");
-        }
-        let sorts: TrashId = "z@20261127-160311".parse().unwrap();
-        assert!(sorts < id);
-    }
-
-    #[test]
     fn several_of_one_name_are_kept_apart_and_a_room_that_stayed_empty_goes() {
         let (machine, store, web) = made();
         let trash = Trash::of(&store);
@@ -351,7 +375,7 @@ mod tests {
         assert_eq!(trash.list().unwrap(), []);
         trash.tidy();
         assert!(machine.path("lx/.wharf-trash").join(first.to_string()).exists(), "it is locked");
-        move_container(&store.dir(&web), &trash.place(&first)).unwrap();
+        trash.take_in(&first, &web).unwrap();
         drop(lock);
         let (second, lock) = trash.make_room(&web).unwrap();
         assert!(second > first);
@@ -359,7 +383,7 @@ mod tests {
         assert!(trash.tidy().is_empty());
         assert_eq!(trash.list().unwrap(), std::slice::from_ref(&first));
         let mode = fs::metadata(trash.dir()).unwrap().mode() & 0o777;
-        assert_eq!(mode, MODE);
+        assert_eq!(mode, 0o700);
         trash.remove(&first).unwrap();
         assert!(!trash.dir().exists());
     }
@@ -373,10 +397,53 @@ mod tests {
         let whole: TrashId = "web@20261127-160313".parse().unwrap();
         assert_eq!(trash.list().unwrap(), std::slice::from_ref(&whole));
         assert!(trash.tidy().is_empty());
-        assert_eq!(trash.files().unwrap(), ["web@20261127-160313"]);
+        assert_eq!(trash.open().unwrap().unwrap().names().unwrap().len(), 3, "with . and ..");
         assert_eq!(fs::read_to_string(trash.place(&whole).join("config")).unwrap(), "whole");
-        assert!(trash.bytes(&whole).is_some());
+        assert!(trash.bytes(&whole, None).is_some());
         assert!(trash.store(&whole).exists(&web));
-        move_container(&trash.place(&whole), &store.dir(&web)).unwrap_err();
+        let taken = trash.give_back(&whole, &web).unwrap_err();
+        assert!(matches!(taken, TrashError::Taken(_)), "{taken}");
+    }
+
+    #[test]
+    fn what_others_have_put_there_is_not_followed() {
+        let (machine, store, web) = made();
+        let trash = Trash::of(&store);
+        machine.write("victim/web/secret", "mine");
+        machine.write("victim/size", "untouched");
+        let victim = machine.path("victim");
+        let id: TrashId = "web@20261127-160312".parse().unwrap();
+        let there = || {
+            let read = |it: &str| fs::read_to_string(victim.join(it)).unwrap();
+            read("web/secret") + &read("size") == "mineuntouched"
+        };
+        let refuses = || {
+            assert!(!trash.has(&id) && trash.bytes(&id, None).is_none());
+            trash.give_back(&id, &"new".parse().unwrap()).unwrap_err();
+            trash.clear_room(&id);
+            assert!(trash.tidy().is_empty() && there());
+        };
+        // The trash is a link, and then a room in it.
+        machine.write("other/web@20261127-160312/web/config", "");
+        symlink(machine.path("other"), trash.dir()).unwrap();
+        refuses();
+        trash.remove(&id).unwrap_err();
+        assert!(matches!(trash.list(), Err(TrashError::NoDirectory(_))));
+        assert!(matches!(trash.make_room(&web), Err(TrashError::NoDirectory(_))));
+        assert!(machine.path("other/web@20261127-160312/web/config").exists());
+        fs::remove_file(trash.dir()).unwrap();
+        fs::create_dir(trash.dir()).unwrap();
+        let room = trash.dir().join(id.to_string());
+        symlink(&victim, &room).unwrap();
+        assert_eq!(trash.list().unwrap(), []);
+        refuses();
+        // What tells its size is a link, and then a pipe.
+        fs::remove_file(&room).unwrap();
+        fs::create_dir_all(room.join("web")).unwrap();
+        symlink(victim.join("size"), room.join(SIZE)).unwrap();
+        assert!(trash.bytes(&id, None).is_some_and(|it| it < 1 << 20) && there());
+        fs::remove_file(room.join(SIZE)).unwrap();
+        mkfifo(&room.join(SIZE), Mode::S_IRWXU).unwrap();
+        assert!(trash.bytes(&id, None).is_some());
     }
 }

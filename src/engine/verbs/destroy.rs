@@ -10,7 +10,6 @@ use crate::engine::running::reclaim::{self, ReclaimError};
 use crate::engine::running::record::{self, Record};
 use crate::engine::running::removal::{self, RemovalError};
 use crate::engine::running::trashing::{self, Trashed, TrashingError};
-use crate::engine::store::trash::{LimitsError, TrashLimits};
 use crate::engine::store::{Store, StoreError};
 use crate::engine::terms::patience::Patience;
 use crate::engine::verbs::proxmox::{self, Pct};
@@ -34,9 +33,7 @@ enum DestroyError {
     #[error(transparent)]
     Removal(#[from] RemovalError),
     #[error(transparent)]
-    Trashing(TrashingError),
-    #[error("{0}")]
-    Limits(#[from] LimitsError),
+    Trashing(#[from] TrashingError),
 }
 
 /// How long a supervisor may take to exit after it has reported its container's end.
@@ -52,12 +49,11 @@ impl DestroyError {
             {
                 ErrorKind::Invalid
             }
-            Self::Owned { .. } | Self::Limits(LimitsError::Line { .. }) => ErrorKind::Invalid,
+            Self::Owned { .. } => ErrorKind::Invalid,
             Self::Store(StoreError::Busy(_)) => ErrorKind::Busy,
             Self::Store(_)
             | Self::Removal(_)
             | Self::Trashing(_)
-            | Self::Limits(LimitsError::Read { .. })
             | Self::Reclaim(_)
             | Self::Seat(_) => ErrorKind::Failed,
         }
@@ -69,11 +65,7 @@ impl Engine {
     /// Refuses a running one. A root outside of `LXCPATH/NAME` stays where it is. None: a removal
     /// that was killed was completed instead.
     pub fn discard(&self, name: &Name) -> Result<Option<Trashed>, Error> {
-        let discarded = TrashLimits::load().map_err(DestroyError::from).and_then(|_valid| {
-            self.try_destroy(name, |store| {
-                trashing::discard(store, name).map_err(DestroyError::Trashing)
-            })
-        });
+        let discarded = self.try_destroy(name, |store| Ok(trashing::discard(store, name)?));
         self.tidy();
         discarded.map_err(|error| Error::new(Verb::Destroy, name, error.kind(), error))
     }
@@ -98,8 +90,8 @@ impl Engine {
     /// The same for [`Self::discard`].
     pub fn check_discard(&self, name: &Name) -> Result<(), Error> {
         self.check_by(name, |store| {
-            TrashLimits::load()?;
-            Ok(trashing::check(store, name).map(drop)?)
+            trashing::check(store, name)?;
+            Ok(trashing::check_room(store, name)?)
         })
     }
 

@@ -90,7 +90,7 @@ impl Engine {
             return Err(StoreError::Link(store.config_path(old)).into());
         }
         removal::check_dependents(store, old).map_err(RenameError::Bound)?;
-        let renaming = Renaming { store, old, new };
+        let renaming = Renaming { store, old, new, trashed: None };
         let before = renaming.check(&from)?;
         renaming.announce(&from)?;
         if let Err(error) = rename_new(&from, &to) {
@@ -114,7 +114,7 @@ impl Engine {
 
 /// Gives the container its old name back. What cannot be put back is completed by the next command.
 fn undo(renaming: &Renaming<'_>, before: &[u8]) {
-    let Renaming { store, old, new } = renaming;
+    let Renaming { store, old, new, trashed: _ } = renaming;
     if renaming.undo(before).is_ok() && rename_new(&store.dir(new), &store.dir(old)).is_ok() {
         // The next command removes it as well.
         _ = renaming.forget();

@@ -1,19 +1,24 @@
 //! The verb `trash`: what was destroyed, given back or removed for good; by itself once it is older or
 //! larger than the trash may get.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::engine::running::pending;
 use crate::engine::running::removal::RemovalError;
 pub use crate::engine::running::trashing::Trashed;
 use crate::engine::running::trashing::{self, TrashingError};
 pub use crate::engine::store::trash::TrashId;
-use crate::engine::store::trash::{LimitsError, Trash, TrashLimits};
+use crate::engine::store::trash::{LimitsError, Trash, TrashError, TrashLimits};
 use crate::engine::store::{RemoveError, Store, StoreError};
-use crate::engine::terms::error::words;
 use crate::engine::terms::name::NameError;
 use crate::engine::verbs::create::{CreateError, Original};
 use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
+
+/// How long nothing goes because of its size: what has just been destroyed can be restored.
+const AT_LEAST: Duration = Duration::from_hours(1);
+/// How long a command that has done its own counts what is in the trash. What is not known by then does
+/// not go because of its size.
+const COUNTING: Duration = Duration::from_secs(2);
 
 /// A container in the trash.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +60,8 @@ pub enum Because {
 /// Why the trash is not as was asked for.
 #[derive(Debug, thiserror::Error)]
 enum TrashVerbError {
-    #[error("read {dir}: {}", words(source))]
-    List { dir: std::path::PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Trash(#[from] TrashError),
     #[error("it is not in the trash{}", others(has))]
     Missing { has: Vec<TrashId> },
     #[error(transparent)]
@@ -99,7 +104,7 @@ impl TrashVerbError {
             | Self::Trashing(TrashingError::NoBase { .. } | TrashingError::Bound(_)) => {
                 ErrorKind::Invalid
             }
-            Self::List { .. }
+            Self::Trash(_)
             | Self::Limits(LimitsError::Read { .. })
             | Self::Store(_)
             | Self::Pending(_)
@@ -120,13 +125,19 @@ impl Engine {
         let failed = |error: TrashVerbError| error.of(Verb::List, "the trash");
         let limits = TrashLimits::load().map_err(|error| failed(error.into()))?;
         let trash = self.own_trash();
-        let listed = list(&trash).map_err(failed)?.into_iter();
+        let listed = trash.list().map_err(|error| failed(error.into()))?.into_iter();
         let seen = listed.map(|id| InTrash {
-            bytes: trash.bytes(&id),
+            bytes: trash.bytes(&id, None),
             goes: limits.age.and_then(|it| id.since().checked_add(it)),
             id,
         });
         Ok(seen.collect())
+    }
+
+    /// Returns all that is in the trash, the oldest first, and looks at no file of it.
+    pub fn trash_ids(&self) -> Result<Vec<TrashId>, Error> {
+        let listed = self.own_trash().list().map_err(TrashVerbError::from);
+        listed.map_err(|error| error.of(Verb::List, "the trash"))
     }
 
     /// Returns those that `word` names: one by its id, or all that had a name, the oldest first.
@@ -158,9 +169,9 @@ impl Engine {
         }
         let locks = [store.lock(&name)?, trash.lock(&id)?];
         pending::settle(store, &name)?;
-        if trash.place(&id).symlink_metadata().is_err() {
+        if !trash.has(&id) {
             // Another command was faster.
-            return Err(TrashVerbError::Missing { has: list(&trash)? });
+            return Err(TrashVerbError::Missing { has: trash.list()? });
         }
         if store.dir(&name).symlink_metadata().is_ok() {
             return Err(TrashingError::Taken(store.dir(&name)).into());
@@ -176,8 +187,8 @@ impl Engine {
         let trash = self.own_trash();
         let removed = (|| {
             let _lock = trash.lock(id)?;
-            if trash.place(id).symlink_metadata().is_err() {
-                return Err(TrashVerbError::Missing { has: list(&trash)? });
+            if !trash.has(id) {
+                return Err(TrashVerbError::Missing { has: trash.list()? });
             }
             Ok(trashing::remove(&store, id)?)
         })();
@@ -192,22 +203,26 @@ impl Engine {
         stays.map(|it| TrashVerbError::from(it).of(Verb::EmptyTrash, dir.dir().display())).collect()
     }
 
-    /// Removes what is older than the trash keeps it and, the oldest first, what is too much. However
-    /// large the newest is, it stays until it is too old.
+    /// Removes what is older than the trash keeps it and, the oldest first, what is too much and has been
+    /// there for an hour. However large the newest is, it stays until it is too old.
     pub fn expire_trash(&self) -> Result<Vec<Expired>, Error> {
-        let failed = |error: TrashVerbError| error.of(Verb::EmptyTrash, "too much");
+        let failed = |error: TrashVerbError| error.of(Verb::List, "the trash");
         let limits = TrashLimits::load().map_err(|error| failed(error.into()))?;
         let trash = self.own_trash();
-        let there = list(&trash).map_err(failed)?;
+        let there = trash.list().map_err(|error| failed(error.into()))?;
+        let until = Some(Instant::now() + COUNTING);
         let sized = limits.size.is_some() && there.len() > 1;
-        let bytes = |it: &TrashId| if sized { trash.bytes(it).unwrap_or_default() } else { 0 };
+        let bytes =
+            |it: &TrashId| if sized { trash.bytes(it, until).unwrap_or_default() } else { 0 };
         let there: Vec<(TrashId, u64)> =
             there.into_iter().map(|it| (it.clone(), bytes(&it))).collect();
         let most = limits.bytes(trash.dir());
         let over = too_much(&there, limits.age, most, SystemTime::now()).into_iter();
-        let removed = over.map(|(id, because)| {
+        let removed = over.filter_map(|(id, because)| {
             let failed = self.remove_trashed(&id).err();
-            Expired { id, because, failed }
+            // Another command is at it, or was faster.
+            let done = |it: &Error| matches!(it.kind, ErrorKind::NotFound | ErrorKind::Busy);
+            (!failed.as_ref().is_some_and(done)).then_some(Expired { id, because, failed })
         });
         Ok(removed.collect())
     }
@@ -217,12 +232,8 @@ impl Engine {
     }
 }
 
-fn list(trash: &Trash) -> Result<Vec<TrashId>, TrashVerbError> {
-    trash.list().map_err(|source| TrashVerbError::List { dir: trash.dir().to_path_buf(), source })
-}
-
 fn find(trash: &Trash, word: &str) -> Result<Vec<TrashId>, TrashVerbError> {
-    let has = list(trash)?;
+    let has = trash.list()?;
     let found: Vec<TrashId> = if let Ok(id) = word.parse::<TrashId>() {
         has.iter().filter(|it| **it == id).cloned().collect()
     } else {
@@ -239,7 +250,7 @@ fn too_much(
     most_bytes: Option<u64>,
     now: SystemTime,
 ) -> Vec<(TrashId, Because)> {
-    let mut left: u64 = there.iter().map(|it| it.1).sum();
+    let mut left: u64 = there.iter().fold(0, |sum, it| sum.saturating_add(it.1));
     let newest = there.len().saturating_sub(1);
     let mut gone = Vec::new();
     for (at, (id, bytes)) in there.iter().enumerate() {
@@ -247,10 +258,10 @@ fn too_much(
         let old = now.duration_since(id.since()).unwrap_or_default();
         let because = match (age.filter(|it| old > *it), most_bytes.filter(|it| left > *it)) {
             (Some(age), _) => Because::Age(age),
-            (None, Some(most)) if at < newest => Because::Size(most),
+            (None, Some(most)) if at < newest && old >= AT_LEAST => Because::Size(most),
             (None, _) => continue,
         };
-        left -= bytes;
+        left = left.saturating_sub(*bytes);
         gone.push((id.clone(), because));
     }
     gone
@@ -283,6 +294,9 @@ mod tests {
         assert_eq!(gone(None, Some(505)), ["a Size(505)", "b Size(505)"]);
         assert_eq!(gone(Some(7 * day), Some(509)), ["a Age(604800s)", "b Size(509)"]);
         assert_eq!(gone(None, Some(0)), ["a Size(0)", "b Size(0)", "c Size(0)"]);
+        let young = ids(&[("a@20261126-231000", u64::MAX), ("b@20261126-233000", u64::MAX)]);
+        assert_eq!(too_much(&young, None, Some(1), now).len(), 0);
+        assert_eq!(too_much(&young, None, Some(1), now + AT_LEAST).len(), 1);
         let later = now + 8 * day;
         assert_eq!(too_much(&there, Some(7 * day), Some(1000), later).len(), 4);
     }

@@ -1,11 +1,14 @@
 //! How long the trash keeps what is in it, and how much: `trash.age` and `trash.size` of
 //! `/etc/wharf/wharf.conf` and of the user's own `wharf/wharf.conf`, which comes after it.
 
+use std::fs::OpenOptions;
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{fs, io};
 
 use nix::sys::statvfs::statvfs;
+use nix::unistd::geteuid;
 
 use crate::engine::terms::error::words;
 
@@ -16,6 +19,7 @@ const OWN: &str = "wharf/wharf.conf";
 const NONE: &str = "none";
 const AGE: Duration = Duration::from_hours(7 * 24);
 const PERCENT: u64 = 10;
+const MOST_BYTES: u64 = 1024 * 1024;
 
 /// The limits of the trash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,9 +61,10 @@ impl TrashLimits {
         let mut limits = Self::default();
         for path in [Some(PathBuf::from(SYSTEM)), own.map(|it| it.join(OWN))].into_iter().flatten()
         {
-            match fs::read_to_string(&path) {
-                Ok(text) => limits.read(&path, &text)?,
-                // Another user's home, after su(1), is ignored.
+            match read_own(&path) {
+                Ok(Some(text)) => limits.read(&path, &text)?,
+                // Another user's home, after su(1) or sudo(8), is ignored.
+                Ok(None) => (),
                 Err(error)
                     if matches!(
                         error.kind(),
@@ -79,7 +84,8 @@ impl TrashLimits {
             SizeLimit::Bytes(bytes) => Some(bytes),
             SizeLimit::Percent(percent) => {
                 let found = statvfs(dir).ok()?;
-                Some(found.blocks() * found.fragment_size() / 100 * percent)
+                let all = found.blocks().saturating_mul(found.fragment_size());
+                Some(all / 100 * percent)
             }
         }
     }
@@ -117,6 +123,18 @@ impl TrashLimits {
         }
         Ok(())
     }
+}
+
+/// Reads a file. None: it is another user's, and root would obey it.
+fn read_own(path: &Path) -> io::Result<Option<String>> {
+    let mut options = OpenOptions::new();
+    // Waits for no pipe.
+    let file = options.read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() || geteuid().is_root() && meta.uid() != 0 {
+        return Ok(None);
+    }
+    io::read_to_string(file.take(MOST_BYTES)).map(Some)
 }
 
 fn age(value: &str) -> Option<Duration> {
