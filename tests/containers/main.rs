@@ -43,6 +43,7 @@ mod kept;
 mod keys;
 mod life;
 mod limits;
+mod losses;
 mod lxc;
 mod lxc_names;
 mod lxc_suite;

@@ -77,7 +77,10 @@ fn what_was_destroyed_comes_back_as_it_was() {
     let inode = fs::metadata(lxcpath.path().join(&web).join("rootfs")).unwrap().ino();
     let said = lxcpath.ok(&["destroy", &web]);
     assert!(
-        said.starts_with(&format!("{web}: moved to the trash; `wharf trash restore")),
+        said.starts_with(&format!(
+            "{web}: moved to the trash; `wharf -P {} trash restore",
+            lxcpath.path().display()
+        )),
         "{said}"
     );
     assert!(!lxcpath.path().join(&web).exists());
@@ -139,17 +142,14 @@ fn a_copy_and_the_container_whose_files_it_shows_wait_for_each_other() {
     lxcpath.ok(&["destroy", &over]);
     // It is still based on it.
     let said = lxcpath.refused(&["destroy", "--now", &base], 1);
-    assert!(said.contains("in the trash shows its files; `wharf trash empty"), "{said}");
+    assert!(said.contains("in the trash shows its files; `wharf -P"), "{said}");
     lxcpath.refused(&["rename", &base, &again], 1);
     lxcpath.ok(&["destroy", &base]);
     let [clone, origin] = ids(&lxcpath).try_into().unwrap();
     assert!(clone.starts_with(&over) && origin.starts_with(&base), "{clone} {origin}");
     let before = tree(lxcpath.path());
     let said = lxcpath.refused(&["trash", "restore", &over], 1);
-    assert!(
-        said.contains(&format!("is in the trash; `wharf trash restore {origin}` first")),
-        "{said}"
-    );
+    assert!(said.contains(&format!(" trash restore {origin}` first")), "{said}");
     let said = lxcpath.refused(&["trash", "restore", &base, "--as", &again], 1);
     assert!(said.contains("restore it under its own name"), "{said}");
     let said = lxcpath.refused(&["trash", "empty", &base], 1);
@@ -168,7 +168,7 @@ fn a_copy_and_the_container_whose_files_it_shows_wait_for_each_other() {
     // All at once, the copy goes first.
     lxcpath.ok(&["destroy", &again]);
     lxcpath.ok(&["destroy", &base]);
-    lxcpath.ok(&["trash", "empty"]);
+    lxcpath.ok(&["trash", "empty", "-y"]);
     assert_eq!(tree(lxcpath.path()), Vec::<PathBuf>::new());
 }
 
@@ -255,7 +255,7 @@ fn what_a_rename_cannot_move_stays_and_the_error_says_what_to_do() {
     let elsewhere = Mounted::tmpfs(&trash(&lxcpath));
     let said = lxcpath.refused(&["destroy", &web], 1);
     assert!(said.contains("on different file systems, and no copy is made"), "{said}");
-    assert!(said.contains(&format!("`wharf destroy --now {web}` removes it for good")), "{said}");
+    assert!(said.contains(&format!("destroy --now {web}` removes it for good")), "{said}");
     drop(elsewhere);
     let root = lxcpath.path().join(&web).join("rootfs/mnt");
     fs::create_dir(&root).unwrap();
@@ -266,7 +266,7 @@ fn what_a_rename_cannot_move_stays_and_the_error_says_what_to_do() {
     drop(mounted);
     fs::write(trash(&lxcpath), "").unwrap();
     let said = lxcpath.refused(&["destroy", &web], 1);
-    assert!(said.contains("is not a directory of this user's own"), "{said}");
+    assert!(said.contains("is not a directory; move it away"), "{said}");
     fs::remove_file(trash(&lxcpath)).unwrap();
     assert_eq!(inside(&lxcpath, &web, "cat /state"), "first");
     // A root elsewhere is not moved, and the container finds it when it is back.
@@ -384,7 +384,7 @@ fn patterns_are_asked_about_and_lxcs_command_keeps_nothing() {
     assert!(said.starts_with(&format!("would remove {one}@")), "{said}");
     lxcpath.ok(&["trash", "empty", &one]);
     assert_eq!(ids(&lxcpath).len(), 2);
-    lxcpath.ok(&["trash", "empty"]);
+    lxcpath.ok(&["trash", "empty", "-y"]);
     made(&lxcpath, "some1").unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
     command.args(["lxc", "destroy", "-n", &one, "-P"]).arg(lxcpath.path());
