@@ -167,17 +167,19 @@ impl Store {
     /// Removes what killed writers of its files have left, unless one is active.
     pub(in crate::engine) fn tidy(&self, name: &Name) {
         let dir = self.dir(name);
+        let config = self.config_path(name);
         let [bases, copies] = dependents::FILES.map(|it| dir.join(it));
-        let files = [self.config_path(name), bases, copies];
-        let written = || files.iter().any(|it| replace::drafts(it).next().is_some());
+        let written = || {
+            [&config, &bases, &copies].into_iter().any(|it| replace::drafts(it).next().is_some())
+        };
         // Other commands wait while the lock is held, so it is taken only if there is something to
         // remove.
         if (written() || dependents::lists_what_is_gone(&dir, &self.lxcpath))
             && let Ok(_lock) = self.try_lock(name)
         {
-            for it in &files {
-                replace::remove_drafts(it);
-            }
+            replace::remove_drafts(&config);
+            // Commands for its copies write the lists without the lock of this one.
+            _ = dependents::remove_drafts(&dir);
             // What stays listed is found the next time.
             _ = dependents::forget_what_is_gone(&dir, &self.lxcpath);
         }

@@ -123,6 +123,13 @@ fn hold(dir: &Path) -> io::Result<fs::File> {
     }
 }
 
+/// Removes what killed writers of the lists have left.
+pub(super) fn remove_drafts(dir: &Path) -> io::Result<()> {
+    let _one_by_one = hold(dir)?;
+    FILES.iter().for_each(|it| replace::remove_drafts(&dir.join(it)));
+    Ok(())
+}
+
 /// Two lines for each.
 fn read(path: &Path) -> Vec<Dependent> {
     let text = small_file(path).unwrap_or_default();
