@@ -57,7 +57,9 @@ const TRASH: &str = "\
 there, say how long the trash of wharf-trash(1) keeps what is in it, and how much:
 
   trash.age     such as 12h or 30d; none: until it is emptied [default: 7d]
-  trash.size    such as 20G, or a share of the file system such as 5%; none: any size [default: 10%]";
+  trash.size    such as 20G, or a share of the file system such as 5%; none: any size [default: 10%]
+
+Nothing goes because of trash.size within its first hour. Root obeys only a file that is root's.";
 
 /// The example has every preference; a test reads it as the screen does.
 const PREFERENCES: &str = "\
