@@ -21,7 +21,7 @@ use nix::unistd::geteuid;
 
 pub use id::TrashId;
 pub(in crate::engine) use limits::{LimitsError, TrashLimits};
-use opened::Opened;
+use opened::OpenDir;
 
 use super::lock::{self, Lock};
 use super::{
@@ -97,12 +97,12 @@ impl Trash {
     }
 
     /// Opens it. None: there is none.
-    fn open(&self) -> Result<Option<Opened>, TrashError> {
-        Opened::lxcpath(&self.lxcpath)?.map_or(Ok(None), |it| it.open(TRASH))
+    fn open(&self) -> Result<Option<OpenDir>, TrashError> {
+        OpenDir::lxcpath(&self.lxcpath)?.map_or(Ok(None), |it| it.open(TRASH))
     }
 
     /// Opens the directory of one in it. None: there is none.
-    fn room(&self, id: &TrashId) -> Result<Option<Opened>, TrashError> {
+    fn room(&self, id: &TrashId) -> Result<Option<OpenDir>, TrashError> {
         self.open()?.map_or(Ok(None), |it| it.open(&id.to_string()))
     }
 
@@ -158,7 +158,7 @@ impl Trash {
         loop {
             // Before it is there: an empty one that nobody has locked was left by a kill.
             let lock = self.lock(&id)?;
-            let Some(lxcpath) = Opened::lxcpath(&self.lxcpath)? else {
+            let Some(lxcpath) = OpenDir::lxcpath(&self.lxcpath)? else {
                 return Err(self.unmade(Errno::ENOENT, TRASH));
             };
             // Another command may have removed the empty trash meanwhile.
@@ -180,7 +180,7 @@ impl Trash {
     }
 
     /// Makes the trash itself.
-    fn make(&self, lxcpath: &Opened) -> Result<Option<Opened>, TrashError> {
+    fn make(&self, lxcpath: &OpenDir) -> Result<Option<OpenDir>, TrashError> {
         match lxcpath.make(TRASH) {
             Ok(()) | Err(Errno::EEXIST) => (),
             Err(errno) => return Err(self.unmade(errno, TRASH)),
@@ -197,7 +197,7 @@ impl Trash {
     /// Removes the room of one that was moved back, or never came.
     pub(in crate::engine) fn clear_room(&self, id: &TrashId) {
         // What is in the way is found the next time.
-        let Ok(Some(lxcpath)) = Opened::lxcpath(&self.lxcpath) else { return };
+        let Ok(Some(lxcpath)) = OpenDir::lxcpath(&self.lxcpath) else { return };
         let Ok(Some(dir)) = lxcpath.open(TRASH) else { return };
         if let Ok(Some(room)) = dir.open(&id.to_string()) {
             let size = room.through(SIZE);
@@ -234,9 +234,9 @@ impl Trash {
         move_container((&room, &id.name), (&lxcpath, to))
     }
 
-    fn both(&self, id: &TrashId) -> Result<(Opened, Opened), TrashError> {
+    fn both(&self, id: &TrashId) -> Result<(OpenDir, OpenDir), TrashError> {
         let gone = || TrashError::Open { path: self.place(id), source: Errno::ENOENT.into() };
-        let lxcpath = Opened::lxcpath(&self.lxcpath)?.ok_or_else(gone)?;
+        let lxcpath = OpenDir::lxcpath(&self.lxcpath)?.ok_or_else(gone)?;
         Ok((lxcpath, self.room(id)?.ok_or_else(gone)?))
     }
 
@@ -255,14 +255,14 @@ impl Trash {
         self.remove_gone(&dir, &gone)
     }
 
-    fn remove_gone(&self, dir: &Opened, gone: &str) -> Result<(), RemoveError> {
+    fn remove_gone(&self, dir: &OpenDir, gone: &str) -> Result<(), RemoveError> {
         remove_dir_at(dir, &self.dir, gone)?;
         self.remove_if_empty();
         Ok(())
     }
 
     fn remove_if_empty(&self) {
-        if let Ok(Some(lxcpath)) = Opened::lxcpath(&self.lxcpath)
+        if let Ok(Some(lxcpath)) = OpenDir::lxcpath(&self.lxcpath)
             && let Ok(Some(_own)) = lxcpath.open(TRASH)
         {
             // Unless there are others.
@@ -295,8 +295,8 @@ impl Trash {
 
 /// Moves a container's directory to a place that is free.
 fn move_container(
-    (from, name): (&Opened, &Name),
-    (to, new): (&Opened, &Name),
+    (from, name): (&OpenDir, &Name),
+    (to, new): (&OpenDir, &Name),
 ) -> Result<(), TrashError> {
     let [was, becomes] = [(from, name), (to, new)].map(|(it, name)| it.path().join(name.as_str()));
     let failed = |why: String| TrashError::Move { from: was.clone(), to: becomes.clone(), why };

@@ -18,14 +18,14 @@ const MODE: Mode = Mode::S_IRWXU;
 
 /// A directory that is open.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct OpenDir {
     fd: OwnedFd,
     /// For messages only.
     path: PathBuf,
     stat: FileStat,
 }
 
-impl Opened {
+impl OpenDir {
     /// Opens a lxcpath, whoever owns it. None: it is not there.
     pub(super) fn lxcpath(path: &Path) -> Result<Option<Self>, TrashError> {
         match openat(AT_FDCWD, path, OPEN.difference(OFlag::O_NOFOLLOW), Mode::empty()) {
@@ -118,7 +118,7 @@ impl Opened {
     }
 }
 
-impl AsFd for Opened {
+impl AsFd for OpenDir {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
