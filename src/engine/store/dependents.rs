@@ -126,7 +126,9 @@ fn hold(dir: &Path) -> io::Result<fs::File> {
 /// Removes what killed writers of the lists have left.
 pub(super) fn remove_drafts(dir: &Path) -> io::Result<()> {
     let _one_by_one = hold(dir)?;
-    FILES.iter().for_each(|it| replace::remove_drafts(&dir.join(it)));
+    for file in FILES {
+        replace::remove_drafts(&dir.join(file));
+    }
     Ok(())
 }
 
