@@ -179,6 +179,7 @@ fn a_container_is_in_one_place_whenever_the_command_is_killed() {
     lxcpath.ok(&["clone", &base, &over, "-S"]);
     let mut at = over.clone();
     let mut killed = 0;
+    let (_keep, never) = std::sync::mpsc::channel::<()>();
     for round in 0..40_u64 {
         let other = if at == over { &new } else { &over };
         let in_trash = trash(&lxcpath).exists();
@@ -191,7 +192,7 @@ fn a_container_is_in_one_place_whenever_the_command_is_killed() {
         command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
         let mut child = command.spawn().unwrap();
         // Wherever it is by then.
-        std::thread::sleep(Duration::from_micros(500 * (round * 7 % 40)));
+        _ = never.recv_timeout(Duration::from_micros(500 * (round * 7 % 40)));
         _ = child.kill();
         killed += usize::from(!child.wait().unwrap().success());
         // The next command settles what was left.
