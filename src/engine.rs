@@ -43,8 +43,8 @@ pub use terms::{
 #[cfg(any(test, fuzzing))]
 pub use verbs::fuzzed;
 pub use verbs::{
-    apart, attach, autostart, check, checkpoint, configure, configured, console, create, freeze, keys, limits,
-    mapped, outline, proxmox, snapshot, start, stop, trash,
+    apart, attach, autostart, check, checkpoint, configure, configured, console, create, freeze,
+    keys, limits, mapped, outline, proxmox, snapshot, start, stop, trash,
 };
 
 /// The engine over one lxcpath. Holds no connection and no lock: every call starts afresh.
