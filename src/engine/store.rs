@@ -140,6 +140,26 @@ impl Store {
         }
     }
 
+    /// The same for a configuration that is no container's; none if another command has it for long.
+    pub(in crate::engine) fn lock_file(&self, file: &Path) -> Result<Option<Lock>, StoreError> {
+        let mut patience = Patience::until(Instant::now() + CLEANING);
+        loop {
+            match lock::take_of_file(COMMAND_LOCK, self.lxcpath.host(), file)? {
+                None if patience.again() => (),
+                taken => return Ok(taken),
+            }
+        }
+    }
+
+    /// Returns the container whose own configuration is at `path`, however that is spelled.
+    pub(in crate::engine) fn container_of(&self, path: &Path) -> Option<Name> {
+        let (dir, file) = (path.parent()?.canonicalize().ok()?, path.file_name()?);
+        let name: Name = dir.file_name()?.to_str()?.parse().ok()?;
+        let own = self.config_path(&name);
+        let is_own = own.file_name() == Some(file) && own.parent()?.canonicalize().ok()? == dir;
+        is_own.then_some(name)
+    }
+
     /// The same without a wait, for a clean-up.
     pub(in crate::engine) fn try_lock(&self, name: &Name) -> Result<Lock, StoreError> {
         lock::take(COMMAND_LOCK, &self.lxcpath, name)

@@ -129,13 +129,16 @@ fn a_value_that_is_refused_changes_nothing() {
 fn a_link_stays_a_link_and_its_target_is_not_changed() {
     let it = Configured::with("");
     let target = it.lxcpath.path().join("shared.conf");
-    fs::write(&target, "lxc.tty.max = 1\n").unwrap();
+    fs::write(&target, "lxc.tty = 1\n").unwrap();
     fs::remove_file(it.file()).unwrap();
     symlink(&target, it.file()).unwrap();
     let said = it.refused("set", &["lxc.tty.max", "2"]);
     assert!(said.contains("is a link"), "{said}");
+    let said = it.refused("migrate", &["--yes"]);
+    assert!(said.contains("is a link"), "{said}");
+    assert!(!it.file().with_extension("backup").exists(), "a copy of what was not changed");
     assert!(it.file().symlink_metadata().unwrap().is_symlink());
-    assert_eq!(fs::read_to_string(target).unwrap(), "lxc.tty.max = 1\n");
+    assert_eq!(fs::read_to_string(target).unwrap(), "lxc.tty = 1\n");
 }
 
 #[test]
@@ -273,15 +276,28 @@ fn a_file_that_is_no_containers_can_be_changed_too() {
 
 #[test]
 fn of_many_changes_at_once_none_is_lost() {
-    const EACH: usize = 10;
+    const EACH: usize = 8;
     let it = Configured::with(LINES);
+    let common = it.lxcpath.path().join("common.conf");
+    fs::write(&common, "").unwrap();
+    // A container's file may be named by its path, too.
+    let files = [it.file(), common].map(|it| it.to_str().unwrap().to_owned());
     std::thread::scope(|scope| {
         for group in 0..EACH {
             let it = &it;
             scope.spawn(move || it.ok("set", &["--add", "lxc.group", &format!("g{group}")]));
+            for file in &files {
+                let group = format!("f{group}");
+                let args =
+                    ["config", "set", "-f", file, "--add", "lxc.group", &group].map(str::to_owned);
+                scope.spawn(move || it.lxcpath.ok(&args.each_ref().map(String::as_str)));
+            }
         }
     });
-    assert_eq!(it.ok("get", &["lxc.group"]).lines().count(), EACH, "{}", it.content());
+    assert_eq!(it.ok("get", &["lxc.group"]).lines().count(), 2 * EACH, "{}", it.content());
+    let [_, common] = &files;
+    let groups = it.lxcpath.ok(&["config", "get", "-f", common, "lxc.group"]);
+    assert_eq!(groups.lines().count(), EACH, "{groups}");
 }
 
 #[test]

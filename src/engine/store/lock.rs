@@ -8,8 +8,8 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
-use crate::engine::host::lxcpath::Lxcpath;
-use crate::engine::host::private_dir;
+use crate::engine::host::lxcpath::{Lxcpath, fnv64};
+use crate::engine::host::{Host, private_dir};
 use crate::engine::terms::name::Name;
 
 /// A container locked for one command, or by its supervisor. Dropping it releases the lock and
@@ -47,6 +47,19 @@ pub(super) fn take(kind: &str, lxcpath: &Lxcpath, name: &Name) -> Result<Lock, S
     private_dir(&lxcpath.host().checked_runtime_dir()?.join(kind))?;
     let lock = lock(&path(kind, lxcpath, name))?;
     lock.ok_or_else(|| StoreError::Busy(name.clone()))
+}
+
+/// Takes the lock of one `kind` of a file that is no container's; none if another process has it.
+pub(super) fn take_of_file(
+    kind: &str,
+    host: &Host,
+    file: &Path,
+) -> Result<Option<Lock>, StoreError> {
+    let dir = host.checked_runtime_dir()?.join(kind);
+    private_dir(&dir)?;
+    // By where it is, whatever links led to it.
+    let file = file.canonicalize().unwrap_or_else(|_| file.to_path_buf());
+    lock(&dir.join(format!("file-{:016x}", fnv64(file.as_os_str().as_encoded_bytes()))))
 }
 
 /// Locks the file `path` of the runtime directory; none if another process has locked it.
@@ -102,6 +115,10 @@ mod tests {
         assert!(matches!(take("lock", &lxcpath, &name), Err(StoreError::Busy(_))));
         let other = "db".parse().unwrap();
         assert!(take("lock", &lxcpath, &other).is_ok());
+        let of_file = || take_of_file("lock", lxcpath.host(), &dir.path().join("common.conf"));
+        let held = of_file().unwrap().unwrap();
+        assert!(of_file().unwrap().is_none());
+        drop(held);
         let path = lock.path.clone();
         drop(lock);
         assert!(!path.exists());

@@ -10,11 +10,12 @@ pub use migrate::MigrationScope;
 use crate::engine::cgroup::spelling::of_key;
 pub use crate::engine::config::ConfigLine;
 use crate::engine::config::{self, DocumentError, Survey};
+use crate::engine::store::Store;
 use crate::engine::terms::shown::shown;
 pub use crate::engine::verbs::draft::ConfigFile;
 use crate::engine::verbs::draft::Draft;
 use crate::engine::verbs::proxmox;
-use crate::engine::{Engine, Error, ErrorKind, Verb};
+use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
 
 const READ: Verb = Verb::ReadConfig;
 const CHANGE: Verb = Verb::Configure;
@@ -107,6 +108,8 @@ impl Engine {
         how: SetHow,
         fate: ChangeFate,
     ) -> Result<ConfigChange, Error> {
+        let container = self.container_of(file);
+        let file = meant(file, container.as_ref());
         self.change(file, fate, &|draft| match (file, of_key(key)) {
             // A limit may stand there for the other version of cgroups as well.
             (ConfigFile::Of(name), Some((_, limit)))
@@ -126,9 +129,19 @@ impl Engine {
         value: Option<&str>,
         fate: ChangeFate,
     ) -> Result<ConfigChange, Error> {
+        let container = self.container_of(file);
+        let file = meant(file, container.as_ref());
         self.change(file, fate, &|draft| {
             self.is_ours(draft, file).and_then(|()| unset(draft, key, value))
         })
+    }
+
+    /// Returns the container whose configuration was named by its path.
+    fn container_of(&self, file: ConfigFile<'_>) -> Option<Name> {
+        match file {
+            ConfigFile::At(path) => Store::new(&self.lxcpath).container_of(path),
+            ConfigFile::Of(_) => None,
+        }
     }
 
     /// Changes a configuration in one piece.
@@ -172,6 +185,11 @@ impl Engine {
             Err(draft.failed(ErrorKind::Invalid, ConfigureError::Owned(it.conf)))
         })
     }
+}
+
+/// Returns the file, as that of the container whose own it is.
+fn meant<'a>(file: ConfigFile<'a>, container: Option<&'a Name>) -> ConfigFile<'a> {
+    container.map_or(file, ConfigFile::Of)
 }
 
 fn refusals(survey: &Survey) -> Vec<String> {

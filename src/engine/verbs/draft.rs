@@ -41,7 +41,7 @@ pub(super) struct Draft {
     name: Name,
     path: PathBuf,
     store: Store,
-    /// Held until it is written, or left as it was; none: it is only read, or no container's.
+    /// Held until it is written, or left as it was; none: it is only read.
     _lock: Option<Lock>,
 }
 
@@ -73,24 +73,26 @@ impl Draft {
 
     /// Reads it in order to change it, which no other command does meanwhile.
     pub(super) fn open(engine: &Engine, verb: Verb, file: ConfigFile<'_>) -> Result<Self, Error> {
-        let lock = match file {
-            ConfigFile::Of(name) => {
-                let lock = Store::new(&engine.lxcpath).lock(name).map_err(|why| {
-                    let kind = match &why {
-                        StoreError::Busy(_) => ErrorKind::Busy,
-                        StoreError::Lock { .. }
-                        | StoreError::Read { .. }
-                        | StoreError::Write { .. }
-                        | StoreError::Link(_)
-                        | StoreError::Host(_) => ErrorKind::Failed,
-                    };
-                    Error::new(verb, name, kind, why)
-                })?;
-                Some(lock)
-            }
-            ConfigFile::At(_) => None,
+        let store = Store::new(&engine.lxcpath);
+        let failed = |why: StoreError| {
+            let kind = match &why {
+                StoreError::Busy(_) => ErrorKind::Busy,
+                StoreError::Lock { .. }
+                | StoreError::Read { .. }
+                | StoreError::Write { .. }
+                | StoreError::Link(_)
+                | StoreError::Host(_) => ErrorKind::Failed,
+            };
+            Error::new(verb, file.object(), kind, why)
         };
-        Ok(Self { _lock: lock, ..Self::read(engine, verb, file)? })
+        let lock = match file {
+            ConfigFile::Of(name) => store.lock(name).map_err(failed)?,
+            ConfigFile::At(path) => store.lock_file(path).map_err(failed)?.ok_or_else(|| {
+                let why = "another command of wharf is changing it; try again";
+                Error::new(verb, file.object(), ErrorKind::Busy, why)
+            })?,
+        };
+        Ok(Self { _lock: Some(lock), ..Self::read(engine, verb, file)? })
     }
 
     /// Returns the content of the file.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{CHANGE, ConfigChange, ConfigureError};
+use super::{CHANGE, ConfigChange, ConfigureError, meant};
 use crate::engine::config::{self, Survey};
 use crate::engine::verbs::draft::{ConfigFile, Draft};
 use crate::engine::{Engine, Error, ErrorKind};
@@ -39,18 +39,26 @@ impl Engine {
         seen: &ConfigChange,
         backup: Option<PathBuf>,
     ) -> Result<PathBuf, Error> {
+        let container = self.container_of(file);
+        let file = meant(file, container.as_ref());
         let mut draft = Draft::open(self, CHANGE, file)?;
         self.is_ours(&draft, file)?;
         if draft.before() != seen.before {
             const MEANWHILE: &str = "it has changed meanwhile; look at the difference again";
             return Err(draft.failed(ErrorKind::Busy, MEANWHILE));
         }
+        let is_fresh = backup.is_none();
         let backup = backup.or_else(|| free_name(&draft));
         let backup =
             backup.ok_or_else(|| draft.failed(ErrorKind::Failed, ConfigureError::NoBackup))?;
         draft.back_up(&backup)?;
         draft.document = config::Document::parse(&seen.after);
-        draft.write()?;
+        draft.write().inspect_err(|_| {
+            // A copy of what was not changed is of no use, unless the operator named its place.
+            if is_fresh {
+                _ = std::fs::remove_file(&backup);
+            }
+        })?;
         Ok(backup)
     }
 }
