@@ -15,6 +15,7 @@ mod lxc;
 mod manual;
 mod output;
 mod parser;
+mod pause;
 mod verbs;
 mod watched;
 

@@ -24,6 +24,8 @@ mod older;
 mod processes;
 mod snapshot;
 mod state;
+mod top;
+mod used;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -73,6 +75,7 @@ const COMMANDS: &[&LxcCommand] = &[
     &snapshot::SNAPSHOT,
     &life::START,
     &life::STOP,
+    &top::TOP,
     &state::UNFREEZE,
     &apart::UNSHARE,
     &apart::USERNSEXEC,

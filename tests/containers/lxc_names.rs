@@ -1,9 +1,11 @@
 //! LXC's command names: options, output and exit codes as LXC's, without LXC.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use crate::support::screen::Screen;
 use crate::support::{Lxcpath, can_run_containers, finish, has_program, text, told, wait_until};
 
 /// Links in a directory of their own.
@@ -62,6 +64,34 @@ fn links_are_made_once_and_taken_away() {
     let left: Vec<_> = fs::read_dir(dir).unwrap().map(|it| it.unwrap().file_name()).collect();
     assert_eq!(left, ["lxc-ls"]);
     assert_eq!(fs::read(dir.join("lxc-ls")).unwrap(), b"mine");
+}
+
+#[test]
+fn top_prints_lines_for_files_and_draws_a_table_for_people() {
+    if !can_run_containers() {
+        return;
+    }
+    let links = Links::new();
+    links.refuses("lxc-top", &[], "stdin is not a tty");
+    links.refuses("lxc-top", &["-b", "-s", "x"], "could not parse command line");
+    let name = links.lxcpath.start_sleeper("top");
+    let mut top = links.command("lxc-top", &["-b", "-d", "60"]);
+    let mut top = top.stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(top.stdout.take().unwrap()).lines().take(2);
+    let lines: Vec<String> = lines.map(Result::unwrap).collect();
+    // Nobody reads its output any more.
+    wait_until("its end", || top.try_wait().unwrap().is_some_and(|it| it.success()));
+    assert!(lines[0].starts_with("time_ms,container,cpu_nanos,"), "{lines:?}");
+    let fields: Vec<&str> = lines[1].split(',').collect();
+    assert_eq!((fields.len(), fields[1]), (10, name.as_str()), "{lines:?}");
+    let [cpu_ns, memory] = [2, 7].map(|it: usize| fields[it].parse::<u64>().unwrap());
+    assert!(cpu_ns > 0 && memory > 0, "{lines:?}");
+
+    let mut screen = Screen::spawn(links.command("lxc-top", &["-d", "60"]), 120, 20);
+    screen.wait_for("TOTAL 1 of 1");
+    screen.wait_for("Total(Read/Write)");
+    screen.keys("q");
+    assert!(screen.exit().success());
 }
 
 #[test]

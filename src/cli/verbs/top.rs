@@ -1,15 +1,11 @@
 //! `top`: what containers use, in intervals, for scripts and logs; the screen shows it live.
 
 use std::cmp::Ordering;
-use std::io;
-use std::os::fd::AsFd as _;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ArgMatches;
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::{Value, json};
 
 use super::{Subcommand, list};
@@ -17,6 +13,7 @@ use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, number, operands};
 use crate::cli::output::{self, Justify, TextTable, epoch_ms, or_unknown, safe_json};
+use crate::cli::pause::rest;
 use crate::engine::sample::{Container, Limit, Sample};
 use crate::engine::sampler::{Interest, ReadDepth, Sampler};
 use crate::format;
@@ -85,23 +82,6 @@ fn top(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<
         printed += 1;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Waits for the next table; false: the reader of the output has gone.
-fn rest(delay: Duration) -> anyhow::Result<bool> {
-    let until = Instant::now() + delay;
-    let stdout = io::stdout();
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        // Without an event to wait for it returns only when the time is up or the output is closed.
-        match poll(&mut [PollFd::new(stdout.as_fd(), PollFlags::empty())], left) {
-            Ok(0) if Instant::now() >= until => return Ok(true),
-            Ok(0) | Err(Errno::EINTR) => (),
-            Ok(_) => return Ok(false),
-            Err(errno) => return Err(errno.into()),
-        }
-    }
 }
 
 fn order(word: &str) -> Result<TopOrder, Usage> {

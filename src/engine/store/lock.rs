@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn one_holder_at_a_time_and_free_when_dropped() {
         let dir = tempfile::tempdir().unwrap();
-        let lxcpath = Lxcpath::open(&crate::engine::Host::keeping_in(dir.path()), dir.path());
+        let lxcpath = Lxcpath::open(&Host::keeping_in(dir.path()), dir.path());
         let name: Name = "web".parse().unwrap();
         let lock = take("lock", &lxcpath, &name).unwrap();
         assert!(matches!(take("lock", &lxcpath, &name), Err(StoreError::Busy(_))));
