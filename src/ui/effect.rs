@@ -296,7 +296,7 @@ fn files(
             Ok(Outcome::Done)
         }
         Act::Clone { to } => {
-            notes.extend(engine.copy(to, &Copy::of(name.clone()), progress)?.notes());
+            notes.extend(engine.copy(to, &Copy::of(name.clone()), progress)?.remarks());
             Ok(Outcome::Done)
         }
         Act::Rename { to } => {

@@ -337,7 +337,7 @@ fn the_screen_destroys_and_brings_back_and_keeps_states() {
     let state = fs::read_to_string(lxcpath.path().join(&web).join("rootfs/state")).unwrap();
     assert_eq!(state, "first");
     screen.keys(&format!("C\x15{other}\r"));
-    screen.wait_for("cloned in");
+    screen.wait_for("cloned to");
     assert!(lxcpath.path().join(&other).join("config").exists());
     lxcpath.ok(&["destroy", &web]);
     screen.keys("gt");

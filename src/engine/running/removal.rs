@@ -29,8 +29,8 @@ pub(in crate::engine) enum RemovalError {
     Copied(String),
     #[error("{ids} in the trash shows its files; `{wharf} trash empty {ids}` first")]
     Trashed { ids: String, wharf: String },
-    #[error("it has snapshots in {0}; remove them first")]
-    Snapshots(PathBuf),
+    #[error("it has snapshots in {dir}; `{command}` removes them")]
+    Snapshots { dir: String, command: String },
     #[error("{hook}: {error}; the container was not destroyed")]
     Hook { hook: String, error: io::Error },
     #[error(transparent)]
@@ -48,12 +48,18 @@ impl RemovalError {
         Self::Trashed { ids, wharf: command_for(store.lxcpath()) }
     }
 
+    pub(super) fn snapshots(store: &Store, name: &Name, dir: &Path) -> Self {
+        let command = format!("{} snapshot {name} delete all", command_for(store.lxcpath()));
+        Self::Snapshots { dir: dir.display().to_string(), command }
+    }
+
     /// Returns whether it is how things are, rather than a failure.
     pub(in crate::engine) const fn is_refusal(&self) -> bool {
         match self {
-            Self::Unmanaged(_) | Self::Copied(_) | Self::Trashed { .. } | Self::Snapshots(_) => {
-                true
-            }
+            Self::Unmanaged(_)
+            | Self::Copied(_)
+            | Self::Trashed { .. }
+            | Self::Snapshots { .. } => true,
             Self::Hook { .. }
             | Self::Remove(_)
             | Self::Store(_)
@@ -193,13 +199,13 @@ pub(in crate::engine) fn check_dependents(store: &Store, name: &Name) -> Result<
     let kept = snaps::store_of(store, name);
     remove_drafts(&kept);
     if !snaps::names(&kept).is_empty() {
-        return Err(RemovalError::Snapshots(kept.lxcpath().spelled()));
+        return Err(RemovalError::snapshots(store, name, &kept.lxcpath().spelled()));
     }
     // What somebody else keeps there goes only with somebody's consent.
     let dir = store.dir(name).join(snaps::SNAPS);
     let gone = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
     let stays = fs::remove_dir(&dir).is_err_and(|it| !gone.contains(&it.kind()));
-    if stays { Err(RemovalError::Snapshots(dir)) } else { Ok(()) }
+    if stays { Err(RemovalError::snapshots(store, name, &dir)) } else { Ok(()) }
 }
 
 /// Refuses if there are copies that show this container's files.

@@ -97,7 +97,7 @@ pub(in crate::engine) fn check(store: &Store, name: &Name) -> Result<Option<Conf
     for it in snaps::names(&kept) {
         if kept.lxcpath().spelled() != store.spelled(name).join(snaps::SNAPS) {
             // They would stay behind.
-            return Err(RemovalError::Snapshots(kept.lxcpath().spelled()));
+            return Err(RemovalError::snapshots(store, name, &kept.lxcpath().spelled()));
         }
         removal::check_live_copies(&kept, &it)?;
     }

@@ -132,7 +132,8 @@ pub(super) fn done(model: &mut Model, done: Done) -> Vec<Effect> {
         Ok(Outcome::Kept(kept)) => Ok(kept_words(kept)),
         Ok(Outcome::Snapped(snap)) => Ok(format!("kept as {snap} in {}", format::took(took))),
         Ok(Outcome::Done | Outcome::Trashed(_)) => {
-            Ok(format!("{} in {}", past(&act), format::took(took)))
+            let to = new_name(&act).map(|it| format!(" to {it}")).unwrap_or_default();
+            Ok(format!("{}{to} in {}", past(&act), format::took(took)))
         }
         Err(failure) => Err(failure.whole.clone()),
     };
@@ -346,6 +347,28 @@ fn keep_limit(model: &mut Model) -> Vec<Effect> {
     // A cleared limit is saved by removing it.
     let value = Some(value).filter(|it| !it.trim().is_empty());
     begin_all(model, vec![(name, Act::Keep { file, value })], Way::Anew)
+}
+
+/// Returns the name that an act gives.
+const fn new_name(act: &Act) -> Option<&Name> {
+    match act {
+        Act::Clone { to } | Act::Rename { to } => Some(to),
+        Act::Start
+        | Act::Stop
+        | Act::Kill
+        | Act::Restart
+        | Act::Freeze
+        | Act::Thaw
+        | Act::Destroy
+        | Act::BringBack(_)
+        | Act::Snapshot
+        | Act::Replace { .. }
+        | Act::Set { .. }
+        | Act::Again
+        | Act::Keep { .. }
+        | Act::Signal { .. }
+        | Act::Create { .. } => None,
+    }
 }
 
 const fn past(act: &Act) -> &'static str {

@@ -42,11 +42,16 @@ impl Created {
                 Some(format!("made from {file}, with wharf's defaults for what it does not set"))
             }
         };
+        base.into_iter().chain(self.remarks()).collect()
+    }
+
+    /// Describes what was left out, and what may surprise.
+    pub fn remarks(&self) -> Vec<String> {
         let left_out = self.left_out.iter().map(|it| shown(it).into_owned());
         let system = self.hampered.map(|init| {
             format!("its root boots a system with {init}, which requires `wharf create --system`")
         });
         let notes = self.notes.iter().map(|it| shown(it).into_owned());
-        base.into_iter().chain(left_out).chain(notes).chain(system).collect()
+        left_out.chain(notes).chain(system).collect()
     }
 }
