@@ -74,11 +74,24 @@ pub(crate) struct Lxcpath {
     prefix: String,
 }
 
+/// Writes a number in as few letters and digits as possible.
+fn short(mut number: u32) -> String {
+    let mut digits = String::new();
+    loop {
+        digits.extend(char::from_digit(number % 36, 36));
+        number /= 36;
+        if number == 0 {
+            return digits.chars().rev().collect();
+        }
+    }
+}
+
 impl Lxcpath {
     pub(crate) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let prefix = format!("t{}x{count}", std::process::id());
+        // Short, so that narrow screens show them whole.
+        let prefix = format!("t{}x{}", short(std::process::id()), short(count));
         let dir = tempfile::Builder::new().prefix("wharf-test-").tempdir().unwrap();
         Self { dir, prefix }
     }
