@@ -1,9 +1,13 @@
 //! Whole lives of real containers, from create to destroy, through the command line. As root.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
+use std::str::FromStr as _;
 
 use crate::support::{self, Lxcpath, can_run_containers, rootfs, told, wait_until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 #[test]
@@ -159,6 +163,28 @@ fn execute_gives_back_the_exit_code() {
     assert_eq!(output.status.code(), Some(127), "{}", told(&output));
     let output = lxcpath.wharf(&["execute", &name, "--", "/etc/passwd"]);
     assert_eq!(output.status.code(), Some(126), "{}", told(&output));
+}
+
+#[test]
+fn a_signal_reaches_the_command_and_what_it_leaves_ends_with_it() {
+    if !can_run_containers() {
+        return;
+    }
+    let lxcpath = Lxcpath::new();
+    let name = lxcpath.name("signalled");
+    let script = "for it in HUP INT QUIT TERM USR1 USR2; do trap \"echo $it; exit 9\" $it; done\n\
+                  sleep 1000 & echo ready; while :; do wait; done";
+    for signal in ["HUP", "INT", "QUIT", "TERM", "USR1", "USR2"] {
+        let mut command = lxcpath.command(&["execute", &name, "--", "/bin/sh", "-c", script]);
+        let mut execute = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(execute.stdout.take().unwrap()).lines().map(Result::unwrap);
+        assert_eq!(said.next().unwrap(), "ready");
+        let number = Signal::from_str(&format!("SIG{signal}")).unwrap();
+        kill(Pid::from_raw(execute.id().cast_signed()), number).unwrap();
+        wait_until("its end", || execute.try_wait().unwrap().is_some());
+        assert_eq!(execute.wait().unwrap().code(), Some(9), "{signal}");
+        assert_eq!(said.collect::<Vec<_>>(), [signal]);
+    }
 }
 
 #[test]
@@ -337,8 +363,8 @@ fn monitor_tells_a_whole_life_once_and_in_order() {
         read()
     );
 
-    let pid = nix::unistd::Pid::from_raw(monitor.id().cast_signed());
-    nix::sys::signal::kill(pid, nix::sys::signal::SIGINT).unwrap();
+    let pid = Pid::from_raw(monitor.id().cast_signed());
+    kill(pid, Signal::SIGINT).unwrap();
     assert!(monitor.wait().unwrap().success(), "an interrupted monitor ends well");
     fs::remove_file(&journal).unwrap();
 }

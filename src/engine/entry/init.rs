@@ -25,6 +25,9 @@ pub(in crate::engine) const FAILED: i32 = 125;
 /// than callers wait.
 const GRACE: u32 = 5;
 
+/// The signals by which a command is asked to end, besides those that reach every process.
+const ENDING: [i32; 5] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2];
+
 /// The name that the process takes before it exits, which its supervisor reads: reboot(2) would
 /// need a capability that reaches the host, and an exit code would be mistaken for the command's.
 const HALTED: &CStr = c"wharf: halted";
@@ -54,12 +57,14 @@ pub(in crate::engine) fn hold_signals(asked: Option<ShutdownSignals>) -> nix::Re
     })
 }
 
-/// Runs until the last process of the container has ended, then exits as `command` did. If it can
-/// be `asked` to halt, the other processes are ended soon after the command, and all of them when
-/// it is asked.
+/// Runs until the last process of the container has ended, then exits as `command` did. What the
+/// command leaves behind it goes on, as with LXC's init, unless the command ended after a signal that
+/// was passed on to it: then somebody waits for the end. If it can be `asked` to halt, the other
+/// processes are ended soon after the command in any case, and all of them when it is asked.
 pub(in crate::engine) fn run(command: i32, asked: Option<ShutdownSignals>) -> ! {
     sys::close_from(0);
     let (mut code, mut end) = (FAILED, None);
+    let mut signalled = false;
     loop {
         let signal = sys::wait_signal();
         let wanted = match (signal, asked) {
@@ -69,18 +74,21 @@ pub(in crate::engine) fn run(command: i32, asked: Option<ShutdownSignals>) -> ! 
                 if sys::has_no_children() {
                     finish(end, code);
                 }
-                asked.and(ended).map(|_code| ShutdownReason::Command)
+                let ends_all = asked.is_some() || signalled;
+                ended.filter(|_code| ends_all).map(|_code| ShutdownReason::Command)
             }
-            (libc::SIGALRM, Some(_)) if end.is_some() => finish(end, code),
+            (libc::SIGALRM, _) if end.is_some() => finish(end, code),
             (_, Some(asked)) if signal == asked.halt => Some(ShutdownReason::Halt),
             (_, Some(asked)) if signal == asked.reboot => Some(ShutdownReason::Reboot),
             (libc::SIGPWR | libc::SIGTERM, Some(_)) => Some(ShutdownReason::Halt),
             // A signal that asks a system to halt ends everything in the container.
             (libc::SIGPWR | libc::SIGTERM, None) => {
+                signalled = true;
                 send(-1, libc::SIGTERM);
                 None
             }
             (signal, _) => {
+                signalled |= ENDING.contains(&signal);
                 send(command, signal);
                 None
             }
