@@ -64,7 +64,9 @@ fn a_container_that_dies_of_memory_says_so() {
     screen.wait_for("s start");
     // It was also reported as it happened.
     screen.keys("gm");
-    screen.wait_for(killed());
+    screen.wait_until("the event", |it| {
+        it.contains("out of memory: killed") || it.contains("out of memory: 1 killed")
+    });
 }
 
 #[test]
@@ -125,8 +127,10 @@ fn was_killed(group: &Path) -> bool {
 #[test]
 fn an_oom_kill_is_reported_while_the_container_runs() {
     // After the kill init only waits; but while the memory of the dead process is still held, by a
-    // reader in /proc for instance, the kernel also kills init for its next allocation.
-    assert!((0..3).any(|_| init_outlives_a_kill()), "the kernel killed init three times");
+    // reader in /proc for instance, the kernel also kills init for its next allocation. Of more than
+    // ten kills within five seconds, those of other tests included, it logs no details.
+    let tries = 6;
+    assert!((0..tries).any(|_| init_outlives_a_kill()), "the kernel killed init {tries} times");
 }
 
 fn init_outlives_a_kill() -> bool {
@@ -137,7 +141,10 @@ fn init_outlives_a_kill() -> bool {
     let mut screen = Screen::spawn(lxcpath.command(&[]), 120, 36);
     screen.wait_for("RUNNING");
     lxcpath.ok(&["attach", &name, "--", "/bin/sh", "-c", ": > /dev/shm/go"]);
-    screen.wait_for(killed());
+    screen.wait_for("out of memory: ");
+    if !screen.contents().contains(killed()) {
+        return false;
+    }
     // Its row shows it for a while, with the keys that help beside it.
     screen.wait_until("a mark in its row", |it| {
         it.lines().any(|it| it.contains(&name) && it.contains('▲') && it.contains("oom"))

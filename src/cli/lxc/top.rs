@@ -127,9 +127,9 @@ fn print(call: &mut LxcCall<'_>, order: TableOrder, delay: Duration) -> anyhow::
 }
 
 /// The terminal passes every key on until this is dropped.
-struct RawMode;
+struct RawTerminal;
 
-impl Drop for RawMode {
+impl Drop for RawTerminal {
     fn drop(&mut self) {
         // There is nobody to tell.
         _ = disable_raw_mode();
@@ -143,7 +143,7 @@ fn show(
     delay: Duration,
 ) -> anyhow::Result<ExitCode> {
     enable_raw_mode()?;
-    let _raw = RawMode;
+    let _raw = RawTerminal;
     loop {
         let rows = usize::from(size()?.1).saturating_sub(AROUND).max(1);
         let text = table(&read(call, order), rows).replace('\n', "\r\n");
