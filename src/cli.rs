@@ -43,7 +43,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     if let Some(code) = verbs::supervise(&args).or_else(|| verbs::mapped(&args)) {
         return code;
     }
-    let matches = match parser::command().try_get_matches_from(&args) {
+    let matches = match parser::lazy().try_get_matches_from(&args) {
         Ok(matches) => matches,
         Err(refusal) => return refuse(&refusal),
     };

@@ -16,7 +16,7 @@ use std::time::Duration;
 use nix::sys::time::TimeValLike as _;
 use nix::time::ClockId;
 use wharf::engine::Engine;
-use wharf::engine::sampler::{Interest, ReadDepth, Sampler};
+use wharf::engine::sampler::{CounterSet, DetailInterest, Interest, Sampler};
 
 const ROUNDS: usize = 20;
 /// Time between samples. Shorter than on the screen, which changes nothing in what is read.
@@ -35,11 +35,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let names = stage.names();
     let interest = Interest {
         visible: names.iter().take(VISIBLE).cloned().collect(),
-        detail: names.first().cloned(),
+        detail: names.first().map(|it| DetailInterest {
+            name: it.clone(),
+            processes: true,
+            files: false,
+        }),
         ..Interest::default()
     };
     let table = Interest { detail: None, ..interest.clone() };
-    let all = Interest { others: ReadDepth::Row, ..interest.clone() };
+    let all = Interest { others: CounterSet::ROW, ..interest.clone() };
 
     let first = sampler.sample(&interest);
     let seen = first.containers.iter().filter(|it| it.counters.cpu_total.is_some()).count();

@@ -25,6 +25,16 @@ const VERB_TEMPLATE: &str = "\
 
 /// Builds the parser of the whole command line.
 pub(super) fn command() -> clap::Command {
+    root(verbs::all().map(|it| completed(named(it))))
+}
+
+/// The same, in which only the verb that is called gets its arguments, when it is: to make those of
+/// all costs more than many a command.
+pub(super) fn lazy() -> clap::Command {
+    root(verbs::all().map(|it| named(it).defer(completed)))
+}
+
+fn root(verbs: impl Iterator<Item = clap::Command>) -> clap::Command {
     clap::Command::new("wharf")
         .bin_name("wharf")
         .version(env!("CARGO_PKG_VERSION"))
@@ -34,27 +44,33 @@ pub(super) fn command() -> clap::Command {
         .max_term_width(100)
         .args(args::common())
         .arg(args::flag(args::READ_ONLY, None, "Open the screen to look only, and change nothing"))
-        .subcommands(verbs::all().map(verb))
+        .subcommands(verbs)
         .subcommand(help())
 }
 
-/// Builds the parser of one verb.
-fn verb(entry: &verbs::Subcommand) -> clap::Command {
-    let command = clap::Command::new(entry.name).help_template(VERB_TEMPLATE);
+/// Begins the parser of one verb: all that is needed to recognise it.
+fn named(entry: &verbs::Subcommand) -> clap::Command {
+    let command = clap::Command::new(entry.name);
+    match COMMANDS.iter().find(|it| it.name == entry.name) {
+        Some(line) => command.visible_aliases(line.aliases),
+        None => command.hide(true),
+    }
+}
+
+/// Completes it with its arguments and its help.
+fn completed(command: clap::Command) -> clap::Command {
+    let Some(entry) = verbs::named(command.get_name()) else { return command };
+    let command = command.help_template(VERB_TEMPLATE);
     let command = (entry.arguments)(command).mut_args(|it| {
         // They are described with the usage.
         let hidden = it.is_positional() || it.is_hide_set();
         it.hide(hidden)
     });
     let Some(line) = COMMANDS.iter().find(|it| it.name == entry.name) else {
-        return command.hide(true);
+        return command;
     };
     let usage = usage(line, &command);
-    command
-        .about(line.help)
-        .override_usage(usage)
-        .visible_aliases(line.aliases)
-        .after_help(entry.notes)
+    command.about(line.help).override_usage(usage).after_help(entry.notes)
 }
 
 /// Writes how the command is called, from its arguments, and the other words for it.
@@ -200,7 +216,7 @@ mod tests {
             ("ls", "[OPTIONS] [REGEX]\n\nAlso called: list\n\nArguments:\n  [REGEX]  Only"),
             ("checkconfig", "[OPTIONS]"),
         ] {
-            let usage = verb(verbs::named(name).unwrap()).render_usage().to_string();
+            let usage = completed(clap::Command::new(name)).render_usage().to_string();
             assert!(usage.starts_with(&format!("Usage: wharf {name} {expected}")), "{usage}");
         }
     }

@@ -24,7 +24,7 @@ use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::engine::terms::error::words;
 
@@ -58,6 +58,8 @@ struct Roots {
     lxc: PathBuf,
     lxc_config: PathBuf,
     proxmox: PathBuf,
+    /// Once the runtime directory was found to be ours alone: nobody else can change that.
+    ours: OnceLock<()>,
 }
 
 impl Host {
@@ -70,6 +72,7 @@ impl Host {
             lxc: PathBuf::from("/run/lxc"),
             lxc_config: lxc_config_path(),
             proxmox: PathBuf::from(PROXMOX),
+            ours: OnceLock::new(),
         }))
     }
 
@@ -83,6 +86,7 @@ impl Host {
             lxc: root.join("run/lxc"),
             lxc_config: root.join("etc/lxc"),
             proxmox: root.join("etc/pve/lxc"),
+            ours: OnceLock::new(),
         }))
     }
 
@@ -92,7 +96,8 @@ impl Host {
         let (runtime, lxc) = (dir.join("wharf"), dir.join("lxc"));
         let lxc_config = dir.join("etc/lxc");
         let (proc, proxmox) = (PathBuf::from("/proc"), PathBuf::from(PROXMOX));
-        Self(Arc::new(Roots { proc, runtime, lxc, lxc_config, proxmox }))
+        let ours = OnceLock::new();
+        Self(Arc::new(Roots { proc, runtime, lxc, lxc_config, proxmox, ours }))
     }
 
     /// Returns the path of `/proc`.
@@ -132,7 +137,10 @@ impl Host {
 
     /// The same, with the reason when there is no such directory.
     pub fn checked_runtime_dir(&self) -> Result<PathBuf, HostError> {
-        private_dir(&self.0.runtime)?;
+        if self.0.ours.get().is_none() {
+            private_dir(&self.0.runtime)?;
+            _ = self.0.ours.set(());
+        }
         Ok(self.0.runtime.clone())
     }
 

@@ -171,7 +171,6 @@ impl Assignment {
                 let now = &self.interest;
                 // A row that comes into sight has no figures yet.
                 let news = !now.visible.iter().all(|it| before.visible.contains(it))
-                    || now.files != before.files
                     || now.networks != before.networks
                     || now.detail != before.detail
                     || now.order != before.order;

@@ -55,15 +55,17 @@ impl LxcFacts<'_, '_> {
 
 fn info(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
     let Ok(name) = call.name() else { return Ok(missing(call)) };
-    let container = match call.engine.info(&name) {
+    let [state, pid, ips, stats, raw] =
+        ["state", "pid", "ips", "stats", "no-humanize"].map(|it| call.has(it));
+    let keys: Vec<String> = call.given.values("config").map(str::to_owned).collect();
+    let all = !(state || pid || ips || stats) && keys.is_empty();
+    let engine = &call.engine;
+    let seen = if all || ips || stats { engine.info(&name) } else { engine.glance(&name) };
+    let container = match seen {
         Ok(container) if container.defined || container.state.is_active() => container,
         Err(error) if error.kind != ErrorKind::NotFound => return Err(error.into()),
         Ok(_) | Err(_) => return Ok(missing(call)),
     };
-    let keys: Vec<String> = call.given.values("config").map(str::to_owned).collect();
-    let [state, pid, ips, stats, raw] =
-        ["state", "pid", "ips", "stats", "no-humanize"].map(|it| call.has(it));
-    let all = !(state || pid || ips || stats) && keys.is_empty();
     let asked = [state, pid, ips].into_iter().filter(|it| *it).count() + if stats { 5 } else { 0 };
     let mut facts = LxcFacts { call: &mut *call, raw, asked };
     if all {

@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode};
 use super::call::{LxcCall, LxcCommand, NameFrom, WordParts, refused};
 use super::getopt::{Opt, OptTakes, flag, value};
 use crate::engine::sample::Container;
+use crate::engine::sampler::{CounterSet, Described, Interest};
 use crate::engine::shown::shown;
 use crate::engine::{Name, State};
 
@@ -126,7 +127,9 @@ fn list(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
         columns.push(column);
     }
     let names = rows.iter().map(|it| it.name.clone()).collect();
-    let found = call.engine.described(names).unwrap_or_default();
+    let others = CounterSet::MEMORY;
+    let interest = Interest { described: Described::These(names), others, ..Interest::in_states() };
+    let found = call.engine.look(&interest).map(|it| it.containers).unwrap_or_default();
     let mut found: BTreeMap<Name, Container> =
         found.into_iter().map(|it| (it.name.clone(), it)).collect();
     for row in &mut rows {

@@ -64,7 +64,7 @@ fn kill(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
     let signal = signal.map_err(|_other| bad_arguments())?.unwrap_or(KILL);
     let name = call.name()?;
     let processes = call.engine.processes(&name)?;
-    let init = call.engine.info(&name)?.init_pid;
+    let init = call.engine.glance(&name)?.init_pid;
     let init = processes.iter().find(|it| Some(it.pid) == init);
     let init = init.ok_or_else(|| refused("its init is not known"))?;
     call.engine.signal(&name, init, signal)?;

@@ -1,7 +1,7 @@
 //! What a container has used since its start, as `lxc-top` counts it.
 
 use crate::engine::sample::Container;
-use crate::engine::sampler::ReadDepth;
+use crate::engine::sampler::{CounterSet, Interest};
 use crate::engine::{Engine, Name};
 
 /// Microseconds in a tick of `USER_HZ`, which is 100 everywhere.
@@ -29,7 +29,9 @@ pub(super) struct Used {
 impl Used {
     /// Reads it of every active container.
     pub(super) fn of_all(engine: &Engine) -> Vec<Self> {
-        let all = engine.containers(ReadDepth::Row).unwrap_or_default();
+        let others = CounterSet::CPU.and(CounterSet::MEMORY);
+        let sample = engine.look(&Interest { others, ..Interest::in_states() });
+        let all = sample.map(|it| it.containers).unwrap_or_default();
         all.iter().filter(|it| it.state.is_active()).map(|it| Self::of(engine, it)).collect()
     }
 

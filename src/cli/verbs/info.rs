@@ -81,17 +81,22 @@ impl InfoOptions {
 fn info(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let chosen = ChosenContainers::read(invocation, matches, Verb::Info)?;
     let wanted = InfoOptions::new(matches);
-    let mut found = Vec::new();
-    for name in &chosen.names {
-        let container = invocation.engine.info(name)?;
-        if !container.defined && !container.state.is_active() {
-            exists(&invocation.engine, Verb::Info, name)?;
-        }
-        found.push(container);
-    }
     // A single fact that was asked for is still valid.
     let (json, template) = (matches.get_flag(args::JSON), matches.get_one::<String>(args::FORMAT));
     let asked = wanted.all || json || template.is_some();
+    let engine = &invocation.engine;
+    let mut found = Vec::new();
+    for name in &chosen.names {
+        let container = if asked || wanted.ips || wanted.stats {
+            engine.info(name)?
+        } else {
+            engine.glance(name)?
+        };
+        if !container.defined && !container.state.is_active() {
+            exists(engine, Verb::Info, name)?;
+        }
+        found.push(container);
+    }
     let faulty = asked && found.iter().any(|it| it.faulty);
     let usable = if faulty { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     if let Some(template) = template {

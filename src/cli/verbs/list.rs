@@ -11,9 +11,9 @@ use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, no_more, operands};
 use crate::cli::output::{Justify, TextTable, UNKNOWN, age, epoch_ms, or_unknown};
+use crate::engine::State;
 use crate::engine::sample::{Container, Limit, Origin, Unmanaged};
-use crate::engine::sampler::ReadDepth;
-use crate::engine::{Name, State};
+use crate::engine::sampler::{CounterSet, Described, Interest};
 use crate::format;
 
 pub(super) const LS: Subcommand = Subcommand {
@@ -55,61 +55,55 @@ Examples:
 struct ListColumn {
     key: &'static str,
     align: Justify,
-    facts: Facts,
+    /// What it needs to know of a container, besides its state.
+    counters: CounterSet,
+    details: bool,
+    faults: bool,
     cell: fn(&Listed) -> String,
 }
 
-/// One container, with what is known of it if a column needs it.
+/// One container, with what the columns need to know of it.
 struct Listed {
     name: String,
     state: State,
+    /// None if wharf does not manage it.
     container: Option<Container>,
     /// It is left to LXC.
     unmanaged: Option<Unmanaged>,
 }
 
-/// How much a column needs to know.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Facts {
-    /// Name and state.
-    State,
-    /// The counters of a row on the screen.
-    Row,
-    /// All counters.
-    Counters,
-    /// Details, too.
-    Detail,
-}
-
 const DEFAULT: &str = "name,state,since,pid,cpu,ram,max,pids";
 
 const COLUMNS: &[ListColumn] = &[
-    column("name", Justify::Left, Listed::title).needs(Facts::State),
-    column("state", Justify::Left, |row| row.state.to_string()).needs(Facts::State),
+    column("name", Justify::Left, Listed::title),
+    column("state", Justify::Left, |row| row.state.to_string()),
     column("since", Justify::Right, |row| or_unknown(row.get(|it| it.since).map(age))),
     column("pid", Justify::Right, |row| or_unknown(row.get(|it| it.init_pid))),
     column("cpu", Justify::Right, |row| {
         or_unknown(
             row.get(|it| it.counters.cpu_total).map(|it| format!("{:.2}s", it.as_secs_f64())),
         )
-    }),
+    })
+    .counts(CounterSet::CPU),
     column("ram", Justify::Right, |row| {
         or_unknown(row.get(|it| it.counters.memory_bytes).map(format::bytes))
-    }),
+    })
+    .counts(CounterSet::MEMORY),
     column("max", Justify::Right, |row| {
         or_unknown(row.get(|it| it.counters.memory_max_bytes).map(limit))
-    }),
-    column("pids", Justify::Right, |row| or_unknown(row.get(|it| it.counters.pids))),
+    })
+    .counts(CounterSet::LIMITS),
+    column("pids", Justify::Right, |row| or_unknown(row.get(|it| it.counters.pids)))
+        .counts(CounterSet::TASKS),
     column("exit", Justify::Left, |row| or_unknown(row.get(Container::last_end))),
     column("rootfs", Justify::Left, |row| {
         or_unknown(
             row.get(|it| Some(it.detail.as_ref()?.rootfs.as_ref()?.path()?.display().to_string())),
         )
     })
-    .needs(Facts::Detail),
-    column("ipv4", Justify::Left, |row| addresses(row, |it| !it.contains(':')))
-        .needs(Facts::Detail),
-    column("ipv6", Justify::Left, |row| addresses(row, |it| it.contains(':'))).needs(Facts::Detail),
+    .describes(),
+    column("ipv4", Justify::Left, |row| addresses(row, |it| !it.contains(':'))).describes(),
+    column("ipv6", Justify::Left, |row| addresses(row, |it| it.contains(':'))).describes(),
     column("interface", Justify::Left, |row| {
         or_unknown(row.get(|it| {
             let names: Vec<&str> =
@@ -117,7 +111,7 @@ const COLUMNS: &[ListColumn] = &[
             (!names.is_empty()).then(|| names.join(", "))
         }))
     })
-    .needs(Facts::Detail),
+    .describes(),
     column("origin", Justify::Left, |row| {
         let lxc = row.unmanaged.as_ref().map(|_| origin(Origin::Lxc));
         or_unknown(row.get(|it| Some(origin(it.origin))).or(lxc))
@@ -125,7 +119,8 @@ const COLUMNS: &[ListColumn] = &[
     column("trouble", Justify::Left, |row| {
         let why = row.unmanaged.as_ref().map(Listed::why);
         or_unknown(row.get(|it| it.trouble.clone()).or(why))
-    }),
+    })
+    .finds_faults(),
 ];
 
 /// Returns what `-F` takes.
@@ -134,12 +129,20 @@ pub(in crate::cli) fn column_names() -> impl Iterator<Item = &'static str> {
 }
 
 const fn column(key: &'static str, align: Justify, cell: fn(&Listed) -> String) -> ListColumn {
-    ListColumn { key, align, facts: Facts::Row, cell }
+    ListColumn { key, align, counters: CounterSet::NONE, details: false, faults: false, cell }
 }
 
 impl ListColumn {
-    const fn needs(self, facts: Facts) -> Self {
-        Self { facts, ..self }
+    const fn counts(self, counters: CounterSet) -> Self {
+        Self { counters, ..self }
+    }
+
+    const fn describes(self) -> Self {
+        Self { details: true, ..self }
+    }
+
+    const fn finds_faults(self) -> Self {
+        Self { faults: true, ..self }
     }
 }
 
@@ -171,15 +174,17 @@ fn list(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result
     let json = matches.get_flag(args::JSON) || matches.contains_id(args::FORMAT);
     let bare = matches.get_flag("line") && !matches.get_flag("fancy");
     let columns = columns(matches)?;
-    let shown = columns.iter().map(|it| it.facts).max().filter(|_| !bare && !json);
-    let defined = matches.get_flag("defined");
-    let least = match (json, defined) {
-        (true, _) => Facts::Counters,
-        (false, true) => Facts::Row,
-        (false, false) => Facts::State,
+    let chosen = matches.get_one::<String>("fancy-format").is_some();
+    let interest = if json {
+        Interest { others: CounterSet::ALL, faults: true, ..Interest::in_states() }
+    } else if bare {
+        Interest::in_states()
+    } else {
+        // Trouble is shown even if its column was not asked for.
+        Interest { faults: !chosen || columns.iter().any(|it| it.faults), ..interest(&columns) }
     };
     invocation.engine.clear_drafts();
-    let mut rows = rows(invocation, shown.unwrap_or(least).max(least))?;
+    let mut rows = rows(invocation, &interest)?;
     let selection = Selection::new(matches)?;
     rows.retain(|it| selection.takes(it));
     if invocation.objects(matches, rows.iter().map(object))? {
@@ -188,10 +193,9 @@ fn list(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result
     if bare {
         rows.iter().try_for_each(|it| writeln!(invocation.out, "{}", it.name))?;
     } else if !rows.is_empty() {
-        // Trouble is shown even if its column was not asked for.
         let mut columns = columns;
         let trouble = |row: &Listed| row.get(|it| it.trouble.as_ref().map(|_| ())).is_some();
-        if matches.get_one::<String>("fancy-format").is_none() && rows.iter().any(trouble) {
+        if !chosen && rows.iter().any(trouble) {
             columns.extend(COLUMNS.iter().filter(|it| it.key == "trouble"));
         }
         let table = TextTable {
@@ -218,32 +222,23 @@ fn columns(matches: &ArgMatches) -> anyhow::Result<Vec<&'static ListColumn>> {
     keys.split(',').map(find).collect()
 }
 
+/// Returns what the columns show.
+fn interest(columns: &[&ListColumn]) -> Interest {
+    let others = columns.iter().fold(CounterSet::NONE, |all, it| all.and(it.counters));
+    let described =
+        if columns.iter().any(|it| it.details) { Described::All } else { Described::None };
+    Interest { others, described, ..Interest::in_states() }
+}
+
 /// Inspects every container, no deeper than necessary.
-fn rows(invocation: &Invocation<'_>, facts: Facts) -> anyhow::Result<Vec<Listed>> {
-    // An unreadable directory is reported by the list itself.
-    let others = invocation.engine.unmanaged().unwrap_or_default();
-    let others = others.into_iter().map(Listed::left_to_lxc);
-    if facts == Facts::State {
-        let list = invocation.engine.list()?.into_iter();
-        let row = |(name, state): (Name, State)| {
-            let name = name.to_string();
-            Listed { name, state, container: None, unmanaged: None }
-        };
-        return Ok(list.map(row).chain(others).collect());
-    }
-    let row = |it: Container| {
+fn rows(invocation: &Invocation<'_>, interest: &Interest) -> anyhow::Result<Vec<Listed>> {
+    let sample = invocation.engine.look(interest)?;
+    let managed = sample.containers.into_iter().map(|it| {
         let (name, state) = (it.name.to_string(), it.state);
         Listed { name, state, container: Some(it), unmanaged: None }
-    };
-    let engine = &invocation.engine;
-    let managed = match facts {
-        Facts::Detail => {
-            engine.described(engine.list()?.into_iter().map(|(name, _)| name).collect())?
-        }
-        Facts::Counters => engine.containers(ReadDepth::All)?,
-        Facts::Row | Facts::State => engine.containers(ReadDepth::Row)?,
-    };
-    Ok(managed.into_iter().map(row).chain(others).collect())
+    });
+    // An unreadable directory is reported by the list itself.
+    Ok(managed.chain(sample.unmanaged.into_iter().map(Listed::left_to_lxc)).collect())
 }
 
 /// Which containers are listed.

@@ -15,7 +15,7 @@ use crate::cli::invocation::{Invocation, number, operands};
 use crate::cli::output::{self, Justify, TextTable, epoch_ms, or_unknown, safe_json};
 use crate::cli::pause::rest;
 use crate::engine::sample::{Container, Limit, Sample};
-use crate::engine::sampler::{Interest, ReadDepth, Sampler};
+use crate::engine::sampler::{CounterSet, Interest, Sampler};
 use crate::format;
 
 pub(super) const TOP: Subcommand = Subcommand {
@@ -67,7 +67,7 @@ fn top(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<
         [_, more, ..] => return Err(Usage(format!("unexpected operand `{more}`")).into()),
     };
     let mut sampler = Sampler::new(&invocation.engine);
-    let interest = Interest { others: ReadDepth::All, ..Interest::default() };
+    let interest = Interest { others: CounterSet::ALL, ..Interest::default() };
     let mut printed = 0;
     while count.is_none_or(|it| printed < it) {
         if printed > 0 && !rest(delay)? {

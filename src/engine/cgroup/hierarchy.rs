@@ -3,6 +3,7 @@
 //! Discovery is our own, since cgroups-rs expects v2 at one fixed place and does not support named
 //! or co-mounted hierarchies. It only reads; nothing is mounted or created here.
 
+use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ use super::{CgroupError, GroupPath, Layout};
 use crate::engine::config::used_controllers;
 use crate::engine::host::Host;
 use crate::engine::host::mountinfo;
+use crate::engine::host::short::read_short;
 use crate::engine::terms::spec::MountedHierarchy;
 
 /// Where the hierarchies usually are.
@@ -73,14 +75,26 @@ impl Hierarchy {
     /// Finds the group at `path`, such as `/lxc.payload.web`: below the root of the hierarchy, or
     /// below an unprivileged caller's own group.
     pub(in crate::engine) fn group(&self, path: &GroupPath) -> Option<PathBuf> {
+        self.places(path)?.into_iter().flatten().find(|it| it.is_dir())
+    }
+
+    /// Returns where the group at `path` is, or would be. The kernel is asked only where there are
+    /// two places for it.
+    pub(in crate::engine) fn place(&self, path: &GroupPath) -> Option<PathBuf> {
+        match self.places(path)? {
+            [only, None] => only,
+            _ => self.group(path),
+        }
+    }
+
+    fn places(&self, path: &GroupPath) -> Option<[Option<PathBuf>; 2]> {
         let below = path.within(&self.key())?.trim_start_matches('/');
         if below.is_empty() || below.split('/').any(|it| it == "..") {
             return None;
         }
         // Where that is the root, the group of this name is another one.
         let own = Path::new(below).file_name().filter(|_| self.base != self.mount);
-        let own = own.map(|it| self.base.join(it));
-        [Some(self.mount.join(below)), own].into_iter().flatten().find(|it| it.is_dir())
+        Some([Some(self.mount.join(below)), own.map(|it| self.base.join(it))])
     }
 }
 
@@ -196,7 +210,8 @@ impl Hierarchies {
 }
 
 fn read(path: PathBuf) -> Result<Vec<u8>, CgroupError> {
-    std::fs::read(&path).map_err(|errno| CgroupError::Read { path, errno })
+    let text = File::open(&path).and_then(|it| read_short(it, u64::MAX));
+    text.map_err(|errno| CgroupError::Read { path, errno })
 }
 
 /// Parses one line if it is a cgroup mount; others are skipped for speed.

@@ -10,7 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::host::Host;
-use crate::engine::host::short::read_short;
+use crate::engine::host::short::read_at_once;
 use crate::engine::sys;
 
 /// Identifies one process for ever: a pid alone will be reused some day.
@@ -77,7 +77,7 @@ impl Stat {
     /// Reads it for the process that has `pid` now.
     pub(in crate::engine) fn read(host: &Host, pid: i32) -> Option<Self> {
         let file = File::open(host.of_process(pid, "stat")).ok()?;
-        Self::parse(&read_short(file, STAT_BYTES).ok()?)
+        Self::parse(&read_at_once(file, STAT_BYTES).ok()?)
     }
 
     /// Parses the content of `/proc/PID/stat`. The name in it may hold any bytes, brackets and

@@ -9,8 +9,11 @@ use crate::engine::host::{Host, user_manager};
 /// Has the user's systemd move this process, which must be single-threaded, to such a group, unless
 /// it is root or has one. Without such a manager it stays where it is.
 pub(in crate::engine) fn seek(host: &Host, what: &str) {
+    if geteuid().is_root() {
+        return;
+    }
     let hierarchies = Hierarchies::discover(host).unwrap_or_default();
-    let Some(unified) = hierarchies.unified().filter(|_| !geteuid().is_root()) else { return };
+    let Some(unified) = hierarchies.unified() else { return };
     if access(&unified.base.join("cgroup.procs"), AccessFlags::W_OK).is_err() {
         // Whoever needs the group reports that there is none.
         _ = user_manager::enter_scope(what);

@@ -158,9 +158,12 @@ fn is_unfinished(host: &Host, record: &Record) -> bool {
     if !record.host_steps.is_empty() || record.init.is_some_and(|it| it.lives(host)) {
         return true;
     }
-    let Ok(hierarchies) = Hierarchies::discover(host) else { return false };
     let groups =
         [(&record.cgroup, &record.cgroup_inodes), (&record.monitor_cgroup, &record.monitor_inodes)];
+    if groups.iter().all(|(path, _)| path.is_none()) {
+        return false;
+    }
+    let Ok(hierarchies) = Hierarchies::discover(host) else { return false };
     groups.into_iter().any(|(path, inodes)| {
         path.as_ref().is_some_and(|it| is_recorded(&Cgroup::open(&hierarchies, it), inodes))
     })

@@ -20,7 +20,7 @@ use crate::engine::entry::host_steps::HostStep;
 use crate::engine::host::Host;
 use crate::engine::host::identity::Identity;
 use crate::engine::host::lxcpath::{self, Lxcpath, key_of};
-use crate::engine::host::short::read_short;
+use crate::engine::host::short::read_at_once;
 use crate::engine::running::oom::OomKill;
 use crate::engine::terms::exit::Exit;
 use crate::engine::terms::name::Name;
@@ -156,7 +156,7 @@ impl Record {
             .custom_flags(flags)
             .open(path(lxcpath.host(), lxcpath, name))
             .ok()?;
-        let record: Self = serde_json::from_slice(&read_short(file, MAX_BYTES).ok()?).ok()?;
+        let record: Self = serde_json::from_slice(&read_at_once(file, MAX_BYTES).ok()?).ok()?;
         // The directory is a hash of the lxcpath: two could share it.
         (record.lxcpath == lxcpath.dir() && record.name == *name).then_some(record)
     }

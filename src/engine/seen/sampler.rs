@@ -13,6 +13,7 @@ mod files;
 mod foreign;
 mod freezers;
 mod host;
+mod interest;
 mod members;
 mod network;
 mod procs;
@@ -22,26 +23,27 @@ mod status;
 mod tests;
 mod traffic;
 pub(in crate::engine) mod unmanaged;
+mod watched;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use nix::sys::inotify::WatchDescriptor;
-
 use aside::Aside;
-pub use counters::ReadDepth;
-use counters::{Freezing, Freshness, GroupCounters, Sources};
+pub use counters::CounterSet;
+use counters::{Freshness, GroupCounters, Sources};
 use faults::Faults;
 use files::Files;
 use foreign::ForeignContainers;
 use freezers::Freezers;
 use host::HostReader;
+pub use interest::{Described, DetailInterest, Interest};
 use members::{Member, Members};
 use procs::Processes;
 use rates::{PastReadings, Reading};
 use traffic::Traffic;
+use watched::{Looking, WatchedGroup};
 
 use crate::engine;
 use crate::engine::Engine;
@@ -49,7 +51,7 @@ use crate::engine::cgroup::{Cgroup, GroupPath, Hierarchies};
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::running::event::Event;
 use crate::engine::running::record::{self, SetLimit};
-use crate::engine::seen::process::{self, ProcessOrder};
+use crate::engine::seen::process::{self, Process};
 use crate::engine::seen::sample::{Container, Counters, Detail, HostSample, Lack, Sample};
 use crate::engine::terms::name::Name;
 use crate::engine::terms::state::State;
@@ -62,25 +64,6 @@ const LIMIT_LOOKS: usize = 4;
 const COMPARE: Duration = Duration::from_secs(5);
 /// The rights of this process hardly ever change.
 const LACKS_STALE: Duration = Duration::from_secs(30);
-
-/// What is shown, and therefore worth reading.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Interest {
-    /// The rows on the screen.
-    pub visible: Vec<Name>,
-    /// The container whose processes and details are shown.
-    pub detail: Option<Name>,
-    /// Its cgroup files are shown too.
-    pub files: bool,
-    /// The details of these are shown too, except their processes and files.
-    pub described: BTreeSet<Name>,
-    /// The networks of these are looked at, too.
-    pub networks: bool,
-    /// How much is read of containers that are not visible, since the rows may be sorted by it.
-    pub others: ReadDepth,
-    /// How the processes of one parent are ordered.
-    pub order: ProcessOrder,
-}
 
 /// Takes samples of one lxcpath. Remembers the previous sample, for the rates.
 #[derive(Debug)]
@@ -96,6 +79,8 @@ pub struct Sampler {
     members: Members,
     watched: HashMap<Name, WatchedGroup>,
     processes: Processes,
+    /// The processes that were last shown, and whose they are.
+    forest: Option<(Name, Vec<Process>)>,
     traffic: Traffic,
     host: HostReader,
     lacks: Option<(Instant, Vec<Lack>)>,
@@ -117,71 +102,25 @@ struct Still {
     fault: Option<String>,
 }
 
-/// The counters of one running container.
-#[derive(Debug)]
-struct WatchedGroup {
-    cgroup: GroupPath,
-    group: GroupCounters,
-    past: PastReadings,
-    /// In which of [`LIMIT_LOOKS`] samples its limits are read again.
-    turn: usize,
-    freezer: Looking,
-    /// The last state of the freezer.
-    frozen: Option<bool>,
-    /// Which of LXC's limits were lost at that time.
-    lost: Option<(Instant, Vec<SetLimit>)>,
-}
-
-impl WatchedGroup {
-    /// Reads the state of the freezer, and from the second time on has the kernel report changes.
-    fn look_at_freezer(&mut self, name: &Name, files: &mut Files, freezers: &mut Freezers) {
-        match self.group.freezing(files) {
-            Some(Freezing::Passing) => freezers.again(name),
-            Some(it) => self.frozen = Some(it == Freezing::Frozen),
-            None => self.frozen = None,
-        }
-        self.freezer = match self.freezer {
-            Looking::Never => Looking::Once,
-            Looking::Once => {
-                let watch = self.group.freezer().and_then(|it| freezers.watch(name, it));
-                watch.map_or(Looking::Always, Looking::Watched)
-            }
-            other @ (Looking::Always | Looking::Watched(_)) => other,
-        };
-    }
-}
-
-/// How the freezer of a container is observed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Looking {
-    Never,
-    /// For a single sample a watch would cost more than it saves.
-    Once,
-    /// It is read for every sample.
-    Always,
-    /// It is read when the kernel has reported a change.
-    Watched(WatchDescriptor),
-}
-
 impl Sampler {
     /// Prepares to watch all containers of the engine's lxcpath. The first sample has no rates.
     pub fn new(engine: &Engine) -> Self {
-        Self::of(engine.lxcpath(), Members::new(engine.lxcpath()))
+        Self::of(engine.lxcpath(), Members::new(engine.lxcpath()), Files::new())
     }
 
     /// Prepares for a single sample, of all containers or `only` one.
     pub(in crate::engine) fn once(engine: &Engine, only: Option<&Name>) -> Self {
-        Self::of(engine.lxcpath(), Members::once(engine.lxcpath(), only))
+        Self::of(engine.lxcpath(), Members::once(engine.lxcpath(), only), Files::once())
     }
 
-    fn of(lxcpath: &Lxcpath, members: Members) -> Self {
+    fn of(lxcpath: &Lxcpath, members: Members, files: Files) -> Self {
         // A host without cgroups still has containers to list.
         let hierarchies = Hierarchies::discover(lxcpath.host()).unwrap_or_default();
         let proc = lxcpath.host().proc().to_path_buf();
         Self {
             sources: Sources::of(&hierarchies),
             hierarchies,
-            files: Files::new(),
+            files,
             faults: Faults::new(),
             freezers: Freezers::default(),
             looks: 0,
@@ -189,6 +128,7 @@ impl Sampler {
             members,
             watched: HashMap::new(),
             processes: Processes::new(&proc),
+            forest: None,
             traffic: Traffic::new(&proc),
             host: HostReader::new(&proc),
             lacks: None,
@@ -204,8 +144,9 @@ impl Sampler {
         let trouble = self.members.refresh();
         self.freezers.hear();
         self.looks += 1;
-        let host = self.read_host();
+        let host = if interest.host { self.read_host() } else { HostSample::default() };
         self.look_at_networks(interest);
+        self.look_for_faults(interest);
         let names: Vec<Name> = self.members.all.keys().cloned().collect();
         let containers = names.into_iter().filter_map(|it| self.container(it, interest)).collect();
         self.members.settle();
@@ -223,7 +164,7 @@ impl Sampler {
         let has_news = |name: &Name| {
             let came = interest.visible.contains(name) && !before.visible.contains(name);
             let networks = interest.networks != before.networks && interest.visible.contains(name);
-            let detail = [interest, before].iter().any(|it| it.detail.as_ref() == Some(name));
+            let detail = [interest, before].iter().any(|it| it.in_detail() == Some(name));
             came || networks || detail
         };
         let container = |it: &Container| {
@@ -290,9 +231,20 @@ impl Sampler {
         HostSample { layout: self.hierarchies.layout(), lacks, ..host }
     }
 
+    fn look_for_faults(&mut self, interest: &Interest) {
+        if !interest.faults {
+            return;
+        }
+        // With details comes what is wrong.
+        let apart =
+            |name: &Name| interest.in_detail() == Some(name) || interest.described.has(name);
+        let names = self.members.all.iter().filter(|(name, it)| it.defined && !apart(name));
+        self.faults.look_ahead(&self.lxcpath, &names.map(|it| it.0).collect::<Vec<_>>());
+    }
+
     fn look_at_networks(&mut self, interest: &Interest) {
         let rows = if interest.networks { interest.visible.as_slice() } else { &[] };
-        let detail = interest.detail.iter().filter(|it| !rows.contains(it));
+        let detail = interest.in_detail().into_iter().filter(|it| !rows.contains(it));
         let init = |name: &Name| self.members.all.get(name)?.status.run.as_ref()?.init_pid;
         let asked = rows.iter().chain(detail);
         let asked = asked.filter_map(|it| Some((it.clone(), init(it)?))).collect();
@@ -300,17 +252,17 @@ impl Sampler {
     }
 
     fn container(&mut self, name: Name, interest: &Interest) -> Option<Container> {
-        let detailed = interest.detail.as_ref() == Some(&name);
-        let described = interest.described.contains(&name);
-        let depth = if detailed || described {
-            ReadDepth::All
+        let detailed = interest.in_detail() == Some(&name);
+        let described = interest.described.has(&name);
+        let wanted = if detailed {
+            CounterSet::ALL
         } else if interest.visible.contains(&name) {
-            interest.others.max(ReadDepth::Row)
+            interest.others.and(interest.rows)
         } else {
             interest.others
         };
         self.look_at_freezer(&name);
-        let counters = self.read_counters(&name, depth);
+        let counters = self.read_counters(&name, wanted);
         let member = self.members.all.get(&name)?.clone();
         let (detail, fault) = if detailed {
             let (detail, fault) = self.detail(&name, &member, counters.pids, interest);
@@ -320,7 +272,8 @@ impl Sampler {
             let (detail, fault) = self.read_still(&name, init).unwrap_or_default();
             (Some(detail), fault)
         } else {
-            let fault = member.defined.then(|| self.faults.of(&self.lxcpath, &name));
+            let looked = member.defined && interest.faults;
+            let fault = looked.then(|| self.faults.of(&self.lxcpath, &name));
             (None, fault.flatten())
         };
         let lost: Vec<String> = self.lost_limits(&name).into_iter().map(|it| it.file).collect();
@@ -376,7 +329,7 @@ impl Sampler {
         }
     }
 
-    fn read_counters(&mut self, name: &Name, depth: ReadDepth) -> Counters {
+    fn read_counters(&mut self, name: &Name, wanted: CounterSet) -> Counters {
         let Some(watched) = self.watched.get_mut(name) else { return Counters::default() };
         let news = self.members.take_limit_news(name);
         if news {
@@ -384,7 +337,7 @@ impl Sampler {
         }
         let turn = self.looks % LIMIT_LOOKS == watched.turn || news;
         let limits = if turn { Freshness::Fresh } else { Freshness::Old };
-        let raw = watched.group.read(&mut self.files, depth, limits);
+        let raw = watched.group.read(&mut self.files, wanted, limits);
         let now = Reading { raw, at: Instant::now() };
         let lost = watched.past.exceed(&now);
         let before = watched.past.take(&now);
@@ -426,17 +379,24 @@ impl Sampler {
         let run = member.status.run.as_ref();
         let init = run.and_then(|it| it.init_pid);
         let (mut detail, fault) = self.still(name, init);
+        let shown = interest.detail.as_ref();
         if let Some(path) = run.and_then(|it| it.cgroup.as_ref()) {
             let cgroup = Cgroup::open(&self.hierarchies, path);
-            let pids = match init.filter(|_| path.is_empty()) {
-                Some(init) => self.processes.descendants(init),
-                None => cgroup.pids(),
-            };
-            let processes = self.processes.read(&pids, tasks);
-            detail.processes = process::forest(processes, interest.order);
+            if shown.is_some_and(|it| it.processes) {
+                let pids = match init.filter(|_| path.is_empty()) {
+                    Some(init) => self.processes.descendants(init),
+                    None => cgroup.pids(),
+                };
+                let processes = self.processes.read(&pids, tasks);
+                let forest = process::forest(processes, interest.order);
+                self.forest = Some((name.clone(), forest));
+            }
+            // Until they are read again when they come into sight, they are as they were last seen.
+            let last = self.forest.as_ref().filter(|it| it.0 == *name);
+            detail.processes = last.map_or_else(Vec::new, |it| it.1.clone());
             detail.files.clear();
             detail.limit_cgroup = run.and_then(|it| it.limits.clone()).filter(|it| it != path);
-            if interest.files {
+            if shown.is_some_and(|it| it.files) {
                 let limits = detail.limit_cgroup.as_ref();
                 let limits = limits.map(|it| Cgroup::open(&self.hierarchies, it));
                 detail.files = limits.as_ref().unwrap_or(&cgroup).files();

@@ -1,6 +1,5 @@
 //! The read-only verbs `ls`, `info` and `ps`, and signalling a process from their results.
 
-use std::collections::BTreeSet;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,8 +13,8 @@ use crate::engine::running::command_socket::{Client, ConsoleLog, SocketError, St
 use crate::engine::running::event::{self, What};
 use crate::engine::running::record::{self, Record, last_words};
 use crate::engine::seen::process::Process;
-use crate::engine::seen::sample::{Container, Detail, HIDDEN, Unmanaged};
-use crate::engine::seen::sampler::{Interest, ReadDepth, Sampler, unmanaged};
+use crate::engine::seen::sample::{Container, Detail, HIDDEN, Sample, Unmanaged};
+use crate::engine::seen::sampler::{DetailInterest, Interest, Sampler, unmanaged};
 use crate::engine::store::Store;
 use crate::engine::{Engine, Error, ErrorKind, Host, Name, State, Verb, sys};
 
@@ -43,28 +42,14 @@ impl Engine {
         }
     }
 
-    /// Lists the same containers with those of their counters that `depth` includes, all from one
-    /// sample.
-    pub fn containers(&self, depth: ReadDepth) -> Result<Vec<Container>, Error> {
-        self.sampled(&Interest { others: depth, ..Interest::default() })
-    }
-
-    /// Lists those of `names` that exist, with all counters and details but their processes and
-    /// files, all from one sample.
-    pub fn described(&self, names: BTreeSet<Name>) -> Result<Vec<Container>, Error> {
-        let interest = Interest { described: names, ..Interest::default() };
-        let mut containers = self.sampled(&interest)?;
-        containers.retain(|it| interest.described.contains(&it.name));
-        Ok(containers)
-    }
-
-    fn sampled(&self, interest: &Interest) -> Result<Vec<Container>, Error> {
+    /// Takes one sample of what is of `interest`: a single one has no rates.
+    pub fn look(&self, interest: &Interest) -> Result<Sample, Error> {
         let sample = Sampler::once(self, None).sample(interest);
         match sample.trouble {
             Some(why) if sample.containers.is_empty() => {
                 Err(Error::new(Verb::List, self.lxcpath().display(), ErrorKind::Failed, why))
             }
-            _ => Ok(sample.containers),
+            _ => Ok(sample),
         }
     }
 
@@ -118,8 +103,19 @@ impl Engine {
 
     /// Returns everything about one container, including its counters and details.
     pub fn info(&self, name: &Name) -> Result<Container, Error> {
-        let interest = Interest { detail: Some(name.clone()), ..Interest::default() };
-        let mut seen = Sampler::once(self, Some(name)).sample(&interest).containers;
+        let name_of = name.clone();
+        let detail = Some(DetailInterest { name: name_of, processes: true, files: false });
+        self.look_at(name, &Interest { detail, ..Interest::in_states() })
+    }
+
+    /// Returns its state and what its record says, and nothing for which a file of a group, a process
+    /// or a configuration would have to be read.
+    pub fn glance(&self, name: &Name) -> Result<Container, Error> {
+        self.look_at(name, &Interest::in_states())
+    }
+
+    fn look_at(&self, name: &Name, interest: &Interest) -> Result<Container, Error> {
+        let mut seen = Sampler::once(self, Some(name)).sample(interest).containers;
         seen.pop().map_or_else(|| self.visible(name).and_then(|()| Err(self.nowhere(name))), Ok)
     }
 

@@ -1,9 +1,9 @@
 //! The consequences of any change: the place of the cursor, and what the sampler must read.
 
 use crate::engine::Name;
-use crate::engine::sampler::{Interest, ReadDepth};
+use crate::engine::sampler::{CounterSet, DetailInterest, Interest};
 use crate::ui::model::Model;
-use crate::ui::model::detail::{DetailScreen, Tab};
+use crate::ui::model::detail::Tab;
 use crate::ui::model::overlay::Overlay;
 use crate::ui::{layers, layout, texts};
 use crate::widgets::table::scroll;
@@ -30,11 +30,14 @@ pub(super) fn settle(model: &mut Model) -> Interest {
     if let Some(name) = detail.as_ref().filter(|it| !visible.contains(it)) {
         visible.push(name.clone());
     }
-    let files = model.detail.as_ref().is_some_and(DetailScreen::needs_files);
+    let panes: Vec<Tab> = layout::detail(model).panes.into_iter().map(|it| it.0).collect();
+    let shows = |tab| model.detail.is_some() && panes.contains(&tab);
+    let (files, processes) = (shows(Tab::Cgroup), model.detail.is_none() || shows(Tab::Processes));
+    let detail = detail.map(|name| DetailInterest { name, processes, files });
     // The list may be sorted by figures that are read only for visible rows.
-    let others = if model.list.needs_all() { ReadDepth::Row } else { ReadDepth::Cpu };
+    let others = if model.list.needs_all() { CounterSet::ROW } else { CounterSet::CPU };
     let networks = layout::shows_networks(model);
-    Interest { visible, detail, files, networks, others, order: model.order, ..Interest::default() }
+    Interest { visible, others, networks, detail, order: model.order, ..Interest::default() }
 }
 
 /// Scrolls the panes of the open container as little as their cursors need: what a click is aimed at

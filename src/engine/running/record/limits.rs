@@ -14,7 +14,7 @@ use crate::engine::cgroup::Cgroup;
 use crate::engine::cgroup::knob::{self, KnobKind};
 use crate::engine::host::Host;
 use crate::engine::host::lxcpath::Lxcpath;
-use crate::engine::host::short::read_short;
+use crate::engine::host::short::read_at_once;
 use crate::engine::terms::error::words;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::patience::Patience;
@@ -68,7 +68,7 @@ impl Limits {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(none),
             opened => opened?,
         };
-        let bytes = read_short(file, MAX_BYTES)?;
+        let bytes = read_at_once(file, MAX_BYTES)?;
         let read = serde_json::from_slice::<Self>(&bytes).ok();
         Ok(read.filter(|it| it.inodes == none.inodes).unwrap_or(none))
     }

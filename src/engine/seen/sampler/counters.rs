@@ -1,17 +1,25 @@
 //! Which cgroup files hold which counters on this host, and reading them for one container. The
 //! files are parsed in [`v1`] and [`v2`].
 
+mod set;
 mod source;
 mod v1;
 mod v2;
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::files::{CachedFile, Files};
 use crate::engine::cgroup::{GroupPath, Hierarchies, Hierarchy};
+use crate::engine::seen::sample::Psi;
+pub use set::CounterSet;
 pub(super) use source::RawCounters;
-use source::{CounterSource, Need, OF_BOTH, keyed};
+use source::{CounterSource, OF_BOTH, keyed};
 pub(super) use v2::some;
+
+/// The kernel itself computes the pressure no more often; see `PSI_FREQ` of its `psi.c`. A little
+/// less, so that every second of samples a second apart reads it.
+const PRESSURE_STALE: Duration = Duration::from_millis(1900);
 
 /// The sources of this host, and where each hierarchy is.
 #[derive(Debug, Default)]
@@ -47,17 +55,7 @@ pub(super) struct GroupCounters {
     freezer: Option<CachedFile>,
     /// The limits as last read; none: never.
     limits: Option<RawCounters>,
-}
-
-/// How much is read of a container.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ReadDepth {
-    /// The CPU counter, which every container gets.
-    #[default]
-    Cpu,
-    /// What a row of the list shows.
-    Row,
-    All,
+    pressure: Option<(Instant, Psi)>,
 }
 
 /// Whether limits are read again, or may be a few samples old.
@@ -81,11 +79,10 @@ impl GroupCounters {
     pub(super) fn new(sources: &Sources, path: &GroupPath) -> Self {
         let all = sources.counters.iter().map(|(it, _)| it);
         let all = all.chain(sources.freezer.as_ref().map(|(it, _)| it));
-        // The kernel is asked once for each hierarchy, not for each file.
         let mut groups: Vec<(&Hierarchy, Option<PathBuf>)> = Vec::new();
         for place in all {
             if !groups.iter().any(|(it, _)| *it == place) {
-                groups.push((place, place.group(path)));
+                groups.push((place, place.place(path)));
             }
         }
         let file = |place: &Hierarchy, file: &str| {
@@ -96,39 +93,45 @@ impl GroupCounters {
         let counters = counters.filter_map(|(place, it)| Some((file(place, it.file)?, *it)));
         let counters = counters.collect();
         let freezer = sources.freezer.as_ref().and_then(|(place, it)| file(place, it));
-        Self { counters, freezer, limits: None }
+        Self { counters, freezer, limits: None, pressure: None }
     }
 
-    /// Reads the counters. Counters that cannot be read stay unknown.
+    /// Reads the `wanted` counters. Those that cannot be read stay unknown. Limits may be as `limits`
+    /// allows, unless hits are wanted too: then all is fresh.
     pub(super) fn read(
         &mut self,
         files: &mut Files,
-        depth: ReadDepth,
+        wanted: CounterSet,
         limits: Freshness,
     ) -> RawCounters {
-        let old_will_do =
-            depth == ReadDepth::Cpu || depth == ReadDepth::Row && limits == Freshness::Old;
-        let known = self.limits.filter(|_| old_will_do);
-        let wanted = |need: Need| match need {
-            Need::Always => true,
-            Need::Row => depth >= ReadDepth::Row,
-            Need::RowLimit => depth >= ReadDepth::Row && known.is_none(),
-            Need::Detail => depth == ReadDepth::All,
+        let fresh = wanted.has(CounterSet::HITS);
+        let limits_due = wanted.has(CounterSet::LIMITS)
+            && (fresh || limits == Freshness::Fresh || self.limits.is_none());
+        let pressure = self.pressure.filter(|(at, _)| !fresh && at.elapsed() < PRESSURE_STALE);
+        let is_due = |of: CounterSet| match of {
+            CounterSet::LIMITS => limits_due,
+            CounterSet::PRESSURE => pressure.is_none() && wanted.has(of),
+            of => wanted.has(of),
         };
-        let mut raw = known.unwrap_or_default();
+        let mut raw = self.limits.filter(|_| !limits_due).unwrap_or_default();
+        raw.psi = pressure
+            .filter(|_| wanted.has(CounterSet::PRESSURE))
+            .map_or_else(Psi::default, |it| it.1);
         for (kept, source) in &mut self.counters {
-            // The files of a row's limits are read again soon, and stay open.
-            let soon = source.need == Need::RowLimit && depth >= ReadDepth::Row;
-            if !wanted(source.need) && !soon {
+            // What is not due yet will be soon, and stays open.
+            if !wanted.has(source.of) {
                 files.release(kept);
-            } else if wanted(source.need)
+            } else if is_due(source.of)
                 && let Some(text) = files.read(kept)
             {
                 (source.read)(text, &mut raw);
             }
         }
-        if depth >= ReadDepth::Row && known.is_none() {
+        if limits_due {
             self.limits = Some(raw.limits());
+        }
+        if is_due(CounterSet::PRESSURE) {
+            self.pressure = Some((Instant::now(), raw.psi));
         }
         raw
     }

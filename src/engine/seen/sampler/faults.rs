@@ -18,8 +18,12 @@ const STALE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Faults {
     known: HashMap<Name, KnownFault>,
-    read: Aside<Name, (Option<Stamp>, Option<String>)>,
+    read: Aside<Name, FaultFound>,
+    read_all: Aside<(), Vec<(Name, FaultFound)>>,
 }
+
+/// What one look at a configuration has found.
+type FaultFound = (Option<Stamp>, Option<String>);
 
 #[derive(Debug)]
 struct KnownFault {
@@ -34,24 +38,54 @@ struct Stamp(u64, u64, (i64, i64), u64);
 
 impl Faults {
     pub(super) fn new() -> Self {
-        Self { known: HashMap::new(), read: Aside::new() }
+        Self { known: HashMap::new(), read: Aside::new(), read_all: Aside::new() }
+    }
+
+    /// Looks at all of these that are due: to wait for one thread once costs less than once for
+    /// each. If that takes too long, [`Self::of`] finds out for which it does.
+    pub(super) fn look_ahead(&mut self, lxcpath: &Path, names: &[&Name]) {
+        let due = names.iter().filter(|it| self.is_due(it));
+        let due: Vec<_> = due.map(|it| ((*it).clone(), self.good(it))).collect();
+        if due.is_empty() {
+            return;
+        }
+        let lxcpath = lxcpath.to_path_buf();
+        let read = move || {
+            let found = due.into_iter().map(|(name, good)| {
+                let found = look(&lxcpath, &name, good.as_ref());
+                (name, found)
+            });
+            found.collect()
+        };
+        for (name, found) in self.read_all.ask((), read).unwrap_or_default() {
+            self.learn(name, found);
+        }
+    }
+
+    fn is_due(&self, name: &Name) -> bool {
+        self.known.get(name).is_none_or(|it| it.at.elapsed() >= STALE)
+    }
+
+    /// Returns how the file was when it was found valid, if that is the last that was found.
+    fn good(&self, name: &Name) -> Option<Stamp> {
+        self.known.get(name).filter(|it| it.fault.is_none()).and_then(|it| it.stamp.clone())
+    }
+
+    fn learn(&mut self, name: Name, (stamp, fault): FaultFound) {
+        self.known.insert(name, KnownFault { at: Instant::now(), stamp, fault });
     }
 
     /// Returns why the configuration of `name` cannot be used; `None`: it can, or that is unknown.
     pub(super) fn of(&mut self, lxcpath: &Path, name: &Name) -> Option<String> {
-        let known = self.known.get(name);
-        if let Some(known) = known.filter(|it| it.at.elapsed() < STALE) {
-            return known.fault.clone();
+        if self.is_due(name) {
+            let good = self.good(name);
+            let (lxcpath, of) = (lxcpath.to_path_buf(), name.clone());
+            let read = move || look(&lxcpath, &of, good.as_ref());
+            if let Some(found) = self.read.ask(name.clone(), read) {
+                self.learn(name.clone(), found);
+            }
         }
-        let good = known.filter(|it| it.fault.is_none()).and_then(|it| it.stamp.clone());
-        let (lxcpath, of) = (lxcpath.to_path_buf(), name.clone());
-        let read = move || look(&lxcpath, &of, good.as_ref());
-        let Some((stamp, fault)) = self.read.ask(name.clone(), read) else {
-            return self.known.get(name).and_then(|it| it.fault.clone());
-        };
-        let known = KnownFault { at: Instant::now(), stamp, fault: fault.clone() };
-        self.known.insert(name.clone(), known);
-        fault
+        self.known.get(name).and_then(|it| it.fault.clone())
     }
 
     /// Drops all names that `keep` rejects.
@@ -61,7 +95,7 @@ impl Faults {
 }
 
 /// Reads the configuration, unless it is unchanged and was valid before.
-fn look(lxcpath: &Path, name: &Name, good: Option<&Stamp>) -> (Option<Stamp>, Option<String>) {
+fn look(lxcpath: &Path, name: &Name, good: Option<&Stamp>) -> FaultFound {
     let stamp = stamp(&lxcpath.join(name.as_str()).join("config"));
     if stamp.is_some() && stamp.as_ref() == good {
         return (stamp, None);

@@ -33,6 +33,11 @@ impl Files {
         Self { left: usize::try_from(left).unwrap_or(0), buffer: vec![0; BUFFER] }
     }
 
+    /// Keeps none open, for whoever reads each only once.
+    pub(super) fn once() -> Self {
+        Self { left: 0, buffer: vec![0; BUFFER] }
+    }
+
     /// Reads the whole file from its beginning; None when it cannot be read.
     pub(super) fn read(&mut self, kept: &mut CachedFile) -> Option<&str> {
         let count = match &kept.file {

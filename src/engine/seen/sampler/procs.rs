@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::aside::Aside;
 use super::rates::per_second;
 use crate::engine::host::identity::{Identity, Stat, ZOMBIE};
-use crate::engine::host::short::read_short;
+use crate::engine::host::short::{read_at_once, read_short};
 use crate::engine::seen::process::Process;
 
 /// What seldom changes (command line, user) is read again after this time, or at once when the name
@@ -121,7 +121,9 @@ impl Processes {
     fn children(&self, parent: i32) -> Vec<i32> {
         let tasks = self.proc.join(format!("{parent}/task"));
         let threads = std::fs::read_dir(tasks).into_iter().flatten().flatten();
-        let lists = threads.filter_map(|it| read(&it.path().join("children"), CHILDREN_BYTES));
+        let lists = threads.filter_map(|it| {
+            read_short(File::open(it.path().join("children")).ok()?, CHILDREN_BYTES).ok()
+        });
         let numbers = |list: Vec<u8>| {
             let text = String::from_utf8_lossy(&list).into_owned();
             text.split_ascii_whitespace().filter_map(|it| it.parse().ok()).collect::<Vec<i32>>()
@@ -167,7 +169,7 @@ fn command(line: Option<&[u8]>, name: &[u8]) -> String {
 }
 
 fn read(path: &Path, most: u64) -> Option<Vec<u8>> {
-    read_short(File::open(path).ok()?, most).ok()
+    read_at_once(File::open(path).ok()?, most).ok()
 }
 
 #[cfg(test)]

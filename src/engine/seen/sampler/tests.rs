@@ -31,11 +31,15 @@ fn running(machine: &MadeUp) {
 }
 
 fn watching(machine: &MadeUp) -> Sampler {
-    Sampler::of(&machine.lxcpath, Members::new(&machine.lxcpath))
+    Sampler::of(&machine.lxcpath, Members::new(&machine.lxcpath), Files::new())
+}
+
+fn detail() -> DetailInterest {
+    DetailInterest { name: name(), processes: true, files: false }
 }
 
 fn look(sampler: &mut Sampler) -> Container {
-    let interest = Interest { detail: Some(name()), ..Interest::default() };
+    let interest = Interest { detail: Some(detail()), ..Interest::default() };
     let sample = sampler.sample(&interest);
     assert_eq!(sample.trouble, None);
     sample.containers.into_iter().next().unwrap()
@@ -181,7 +185,7 @@ fn only_what_came_into_sight_is_sampled_again() {
     let news = sampler.sample_news(&last, &before, &now);
     assert_eq!(news.containers[0].counters.memory_bytes, Some(2_097_152 - 4096));
     assert!(news.containers[0].detail.is_none());
-    let open = Interest { detail: Some(name()), ..now.clone() };
+    let open = Interest { detail: Some(detail()), ..now.clone() };
     let detailed = sampler.sample_news(&news, &now, &open);
     assert!(detailed.containers[0].detail.is_some());
     let closed = sampler.sample_news(&detailed, &open, &now);

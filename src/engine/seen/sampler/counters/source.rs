@@ -1,5 +1,6 @@
 //! A counter file, and the numbers that are read from it. Pure text to numbers.
 
+use super::CounterSet;
 use crate::engine::seen::sample::{Limit, Psi};
 
 /// Counters as the kernel keeps them.
@@ -43,38 +44,30 @@ impl RawCounters {
 pub(super) struct CounterSource {
     pub(super) controller: &'static str,
     pub(super) file: &'static str,
-    pub(super) need: Need,
+    /// Which set it belongs to, alone.
+    pub(super) of: CounterSet,
     pub(super) read: fn(&str, &mut RawCounters),
-}
-
-/// What needs the content of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Need {
-    /// Every container, in every sample.
-    Always,
-    /// A row of the list, in every sample.
-    Row,
-    /// A row of the list; it is a limit, which hardly ever changes.
-    RowLimit,
-    /// Only the container in detail.
-    Detail,
 }
 
 impl CounterSource {
     pub(super) const fn new(
         controller: &'static str,
         file: &'static str,
-        need: Need,
+        of: CounterSet,
         read: fn(&str, &mut RawCounters),
     ) -> Self {
-        Self { controller, file, need, read }
+        Self { controller, file, of, read }
     }
 }
 
 /// The files that both versions have.
 pub(super) const OF_BOTH: &[CounterSource] = &[
-    CounterSource::new("pids", "pids.current", Need::Row, |text, raw| raw.pids = number(text)),
-    CounterSource::new("pids", "pids.max", Need::RowLimit, |text, raw| raw.pids_max = limit(text)),
+    CounterSource::new("pids", "pids.current", CounterSet::TASKS, |text, raw| {
+        raw.pids = number(text);
+    }),
+    CounterSource::new("pids", "pids.max", CounterSet::LIMITS, |text, raw| {
+        raw.pids_max = limit(text);
+    }),
 ];
 
 /// Returns the number on the line `key number`.

@@ -1,47 +1,48 @@
 //! The counter files of cgroup v1. Pure text to numbers.
 
-use super::source::{CounterSource, Need, keyed, number};
+use super::CounterSet;
+use super::source::{CounterSource, keyed, number};
 use crate::engine::seen::sample::Limit;
 
 /// Limits from here on mean "no limit": the kernel keeps the largest whole number of pages.
 const NO_LIMIT: u64 = 1 << 62;
 
 pub(super) const SOURCES: &[CounterSource] = &[
-    CounterSource::new("cpuacct", "cpuacct.usage", Need::Always, |text, raw| {
+    CounterSource::new("cpuacct", "cpuacct.usage", CounterSet::CPU, |text, raw| {
         raw.cpu_ns = number(text);
     }),
-    CounterSource::new("cpu", "cpu.cfs_quota_us", Need::RowLimit, |text, raw| {
+    CounterSource::new("cpu", "cpu.cfs_quota_us", CounterSet::LIMITS, |text, raw| {
         raw.cpu_quota_us = quota(text);
     }),
-    CounterSource::new("cpu", "cpu.cfs_period_us", Need::RowLimit, |text, raw| {
+    CounterSource::new("cpu", "cpu.cfs_period_us", CounterSet::LIMITS, |text, raw| {
         raw.cpu_period_us = number(text);
     }),
-    CounterSource::new("cpu", "cpu.stat", Need::Detail, |text, raw| {
+    CounterSource::new("cpu", "cpu.stat", CounterSet::HITS, |text, raw| {
         raw.periods = keyed(text, "nr_periods");
         raw.throttled_periods = keyed(text, "nr_throttled");
     }),
-    CounterSource::new("memory", "memory.usage_in_bytes", Need::Row, |text, raw| {
+    CounterSource::new("memory", "memory.usage_in_bytes", CounterSet::MEMORY, |text, raw| {
         raw.memory_usage_bytes = number(text);
     }),
-    CounterSource::new("memory", "memory.stat", Need::Row, |text, raw| {
+    CounterSource::new("memory", "memory.stat", CounterSet::MEMORY, |text, raw| {
         raw.memory_inactive_bytes = keyed(text, "total_inactive_file");
     }),
-    CounterSource::new("memory", "memory.limit_in_bytes", Need::RowLimit, |text, raw| {
+    CounterSource::new("memory", "memory.limit_in_bytes", CounterSet::LIMITS, |text, raw| {
         raw.memory_max_bytes = bytes_limit(text);
     }),
-    CounterSource::new("memory", "memory.max_usage_in_bytes", Need::Detail, |text, raw| {
+    CounterSource::new("memory", "memory.max_usage_in_bytes", CounterSet::HITS, |text, raw| {
         raw.memory_peak_bytes = number(text);
     }),
-    CounterSource::new("memory", "memory.failcnt", Need::Detail, |text, raw| {
+    CounterSource::new("memory", "memory.failcnt", CounterSet::HITS, |text, raw| {
         raw.memory_hits = number(text);
     }),
-    CounterSource::new("memory", "memory.oom_control", Need::Detail, |text, raw| {
+    CounterSource::new("memory", "memory.oom_control", CounterSet::HITS, |text, raw| {
         raw.oom_kills = keyed(text, "oom_kill");
     }),
     CounterSource::new(
         "blkio",
         "blkio.throttle.io_service_bytes_recursive",
-        Need::Row,
+        CounterSet::IO,
         |text, raw| {
             raw.io_read_bytes = Some(transferred(text, "Read"));
             raw.io_write_bytes = Some(transferred(text, "Write"));

@@ -1,39 +1,44 @@
 //! The counter files of cgroup v2, pressure included. Pure text to numbers.
 
-use super::source::{CounterSource, Need, RawCounters, keyed, limit, number};
+use super::CounterSet;
+use super::source::{CounterSource, RawCounters, keyed, limit, number};
 
 pub(super) const SOURCES: &[CounterSource] = &[
-    CounterSource::new("cpu-usage", "cpu.stat", Need::Always, |text, raw| {
+    CounterSource::new("cpu-usage", "cpu.stat", CounterSet::CPU, |text, raw| {
         raw.cpu_ns = keyed(text, "usage_usec").and_then(|it| it.checked_mul(1000));
         raw.periods = keyed(text, "nr_periods");
         raw.throttled_periods = keyed(text, "nr_throttled");
     }),
-    CounterSource::new("cpu", "cpu.max", Need::RowLimit, cpu_max),
-    CounterSource::new("memory", "memory.current", Need::Row, |text, raw| {
+    CounterSource::new("cpu", "cpu.max", CounterSet::LIMITS, cpu_max),
+    CounterSource::new("memory", "memory.current", CounterSet::MEMORY, |text, raw| {
         raw.memory_usage_bytes = number(text);
     }),
-    CounterSource::new("memory", "memory.stat", Need::Row, |text, raw| {
+    CounterSource::new("memory", "memory.stat", CounterSet::MEMORY, |text, raw| {
         raw.memory_inactive_bytes = keyed(text, "inactive_file");
     }),
-    CounterSource::new("memory", "memory.max", Need::RowLimit, |text, raw| {
+    CounterSource::new("memory", "memory.max", CounterSet::LIMITS, |text, raw| {
         raw.memory_max_bytes = limit(text);
     }),
-    CounterSource::new("memory", "memory.peak", Need::Detail, |text, raw| {
+    CounterSource::new("memory", "memory.peak", CounterSet::HITS, |text, raw| {
         raw.memory_peak_bytes = number(text);
     }),
-    CounterSource::new("memory", "memory.events", Need::Detail, |text, raw| {
+    CounterSource::new("memory", "memory.events", CounterSet::HITS, |text, raw| {
         raw.oom_kills = keyed(text, "oom_kill");
         raw.memory_hits = keyed(text, "high");
     }),
-    CounterSource::new("io", "io.stat", Need::Row, |text, raw| {
+    CounterSource::new("io", "io.stat", CounterSet::IO, |text, raw| {
         raw.io_read_bytes = Some(transferred(text, "rbytes="));
         raw.io_write_bytes = Some(transferred(text, "wbytes="));
     }),
-    CounterSource::new("psi", "cpu.pressure", Need::Row, |text, raw| raw.psi.cpu = some(text)),
-    CounterSource::new("psi", "memory.pressure", Need::Row, |text, raw| {
+    CounterSource::new("psi", "cpu.pressure", CounterSet::PRESSURE, |text, raw| {
+        raw.psi.cpu = some(text);
+    }),
+    CounterSource::new("psi", "memory.pressure", CounterSet::PRESSURE, |text, raw| {
         raw.psi.memory = some(text);
     }),
-    CounterSource::new("psi", "io.pressure", Need::Row, |text, raw| raw.psi.io = some(text)),
+    CounterSource::new("psi", "io.pressure", CounterSet::PRESSURE, |text, raw| {
+        raw.psi.io = some(text);
+    }),
 ];
 
 /// Names the v1 controller that counts instead if it is mounted. Only v2 has pressure.
