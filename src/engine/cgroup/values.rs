@@ -1,15 +1,16 @@
 //! Reading and writing single cgroup files by their exact names.
 
 use std::fs::{DirEntry, File, Metadata};
-use std::io::{self, Read as _};
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::file::controller_of;
 use super::file::write_once;
 use super::hand_down::enable;
 use super::value::{self, Whole};
 use super::{Cgroup, CgroupError, Group, Version, knob, words};
+use crate::engine::host::short::read_short;
 
 /// A value that was written, as the kernel kept it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -94,12 +95,17 @@ impl Cgroup {
     /// Lists every file of the group in every hierarchy, with its value.
     pub fn files(&self) -> Vec<CgroupFile> {
         let mut files: Vec<_> = self.groups.iter().flat_map(files_of).collect();
-        files.sort_by(|a, b| {
+        files.sort_by(|(_, a), (_, b)| {
             (&a.controller, &a.file, a.version).cmp(&(&b.controller, &b.file, b.version))
         });
         // Each v1 hierarchy has its own `tasks`, `cgroup.procs` …; one of each is enough.
-        files.dedup_by(|a, b| (a.version, &a.file) == (b.version, &b.file));
-        files
+        files.dedup_by(|(_, a), (_, b)| (a.version, &a.file) == (b.version, &b.file));
+        let valued = |(path, file): (Option<PathBuf>, CgroupFile)| {
+            let value = path.and_then(|it| read(&it).ok());
+            let value = value.map(|it| it.strip_suffix('\n').unwrap_or(&it).to_owned());
+            CgroupFile { value, ..file }
+        };
+        files.into_iter().map(valued).collect()
     }
 
     /// Writes `value`, which is what the kernel takes for `typed`, to `file`, whose name is checked.
@@ -135,26 +141,27 @@ pub(in crate::engine) fn check_name(file: &str) -> Result<(), CgroupError> {
     if plain { Ok(()) } else { Err(CgroupError::FileName(file.to_owned())) }
 }
 
-fn files_of(group: &Group) -> Vec<CgroupFile> {
+/// Lists the files without their values, and from where those are read.
+fn files_of(group: &Group) -> Vec<(Option<PathBuf>, CgroupFile)> {
     let version = if group.hierarchy.version == Version::V1 { 1 } else { 2 };
     let entries = std::fs::read_dir(&group.dir).into_iter().flatten().flatten();
     entries.filter_map(|it| file_of(&it, version)).collect()
 }
 
 /// Describes one file; none for a directory.
-fn file_of(entry: &DirEntry, version: u8) -> Option<CgroupFile> {
+fn file_of(entry: &DirEntry, version: u8) -> Option<(Option<PathBuf>, CgroupFile)> {
     let mode = entry.metadata().ok().filter(Metadata::is_file)?.permissions().mode();
     let file = entry.file_name().into_string().ok()?;
-    let readable = mode & READABLE != 0;
-    let value = if readable { read(&entry.path()).ok() } else { None };
-    Some(CgroupFile {
+    let path = (mode & READABLE != 0).then(|| entry.path());
+    let described = CgroupFile {
         controller: controller_name(&file).to_owned(),
         version,
-        value: value.map(|it| it.strip_suffix('\n').unwrap_or(&it).to_owned()),
+        value: None,
         writable: mode & WRITABLE != 0,
         applies: true,
         file,
-    })
+    };
+    Some((path, described))
 }
 
 /// The v1 core files have no controller in their names.
@@ -163,8 +170,7 @@ fn controller_name(file: &str) -> &str {
 }
 
 fn read(path: &Path) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(LONGEST).read_to_end(&mut bytes)?;
+    let bytes = read_short(File::open(path)?, LONGEST)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

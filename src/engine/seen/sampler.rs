@@ -263,30 +263,31 @@ impl Sampler {
         };
         self.look_at_freezer(&name);
         let counters = self.read_counters(&name, wanted);
-        let member = self.members.all.get(&name)?.clone();
         let (detail, fault) = if detailed {
+            let member = self.members.all.get(&name)?.clone();
             let (detail, fault) = self.detail(&name, &member, counters.pids, interest);
             (Some(detail), fault)
         } else if described {
-            let init = member.status.run.as_ref().and_then(|it| it.init_pid);
+            let run = self.members.all.get(&name)?.status.run.as_ref();
+            let init = run.and_then(|it| it.init_pid);
             let (detail, fault) = self.read_still(&name, init).unwrap_or_default();
             (Some(detail), fault)
         } else {
-            let looked = member.defined && interest.faults;
+            let looked = self.members.all.get(&name)?.defined && interest.faults;
             let fault = looked.then(|| self.faults.of(&self.lxcpath, &name));
             (None, fault.flatten())
         };
         let lost: Vec<String> = self.lost_limits(&name).into_iter().map(|it| it.file).collect();
-        let Member { defined, status, .. } = member;
-        let trouble =
-            status.trouble.or_else(|| status::lost(&name, &lost)).or_else(|| fault.clone());
-        let lost_limits = if lost.is_empty() { status.lost_limits } else { lost };
+        let Member { defined, status, .. } = self.members.all.get(&name)?;
+        let trouble = status.trouble.clone().or_else(|| status::lost(&name, &lost));
+        let trouble = trouble.or_else(|| fault.clone());
+        let lost_limits = if lost.is_empty() { status.lost_limits.clone() } else { lost };
         let network = self.traffic.of(&name);
         Some(Container {
             name,
             lxcpath: self.lxcpath.to_path_buf(),
             origin: status.origin,
-            defined,
+            defined: *defined,
             state: status.state,
             since: status.since,
             faulty: fault.is_some(),
@@ -294,11 +295,11 @@ impl Sampler {
             hidden: status.hidden,
             restarts_at: status.restarts_at,
             lost_limits,
-            init_pid: status.run.and_then(|it| it.init_pid),
+            init_pid: status.run.as_ref().and_then(|it| it.init_pid),
             last_exit: status.last_exit,
             died_of_memory: status.died_of_memory,
             last_memory_max_bytes: status.last_memory_max_bytes,
-            oom_last: status.oom_last,
+            oom_last: status.oom_last.clone(),
             counters,
             network,
             detail,
@@ -307,20 +308,20 @@ impl Sampler {
 
     /// Starts watching the cgroup of a running container, and takes its state from there.
     fn look_at_freezer(&mut self, name: &Name) {
-        let Some(member) = self.members.all.get_mut(name) else { return };
-        let Some(cgroup) = member.status.run.as_ref().and_then(|it| it.limits.clone()) else {
+        let Some(member) = self.members.all.get(name) else { return };
+        let Some(cgroup) = member.status.run.as_ref().and_then(|it| it.limits.as_ref()) else {
             return;
         };
-        if self.watched.get(name).is_some_and(|it| it.cgroup != cgroup) {
-            self.forget(name);
-        }
-        let turn = self.watched.len() % LIMIT_LOOKS;
-        let watched = self.watched.entry(name.clone()).or_insert_with(|| {
-            let group = GroupCounters::new(&self.sources, &cgroup);
+        if self.watched.get(name).is_none_or(|it| it.cgroup != *cgroup) {
+            let group = GroupCounters::new(&self.sources, cgroup);
+            let (cgroup, turn) = (cgroup.clone(), self.watched.len() % LIMIT_LOOKS);
             let (freezer, frozen, lost) = (Looking::Never, None, None);
             let past = PastReadings::default();
-            WatchedGroup { cgroup, group, past, turn, freezer, frozen, lost }
-        });
+            self.forget(name);
+            let new = WatchedGroup { cgroup, group, past, turn, freezer, frozen, lost };
+            self.watched.insert(name.clone(), new);
+        }
+        let Some(watched) = self.watched.get_mut(name) else { return };
         if !matches!(watched.freezer, Looking::Watched(_)) || self.freezers.take(name) {
             watched.look_at_freezer(name, &mut self.files, &mut self.freezers);
         }

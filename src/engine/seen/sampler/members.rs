@@ -82,6 +82,9 @@ impl Members {
     /// Brings the list up to date. Returns what is wrong with it, in words.
     pub(super) fn refresh(&mut self) -> Option<String> {
         let unlisted = self.list_directory();
+        if self.learn_by_record() {
+            return unlisted;
+        }
         let listening = self.finder.listening();
         let unheard = listening.as_ref().err().map(ToString::to_string);
         let mut listening = listening.unwrap_or_default();
@@ -111,6 +114,16 @@ impl Members {
         }
         self.all.retain(|_, it| it.defined || it.status.run.is_some());
         unlisted.or(unheard).or_else(|| self.unread())
+    }
+
+    /// Learns of the only container of interest from its record, if a supervisor keeps that now: then
+    /// nobody need be looked for and asked.
+    fn learn_by_record(&mut self) -> bool {
+        let Some(only) = self.only.clone() else { return false };
+        let Some(status) = status::recorded_now(&self.lxcpath, &only) else { return false };
+        let member = self.all.entry(only).or_insert_with(|| Member::unknown(false));
+        member.learn(status, Instant::now());
+        true
     }
 
     /// Returns which directories may be containers that this user may not see.

@@ -89,6 +89,12 @@ pub(super) fn about(
     statuses.collect()
 }
 
+/// Describes a container by its record, if its supervisor lives.
+pub(super) fn recorded_now(lxcpath: &Lxcpath, name: &Name) -> Option<ContainerStatus> {
+    let record = Record::read(lxcpath, name)?;
+    record.is_live(lxcpath.host()).then(|| by_record(&record))
+}
+
 /// Describes a container without a query; none if its supervisor must be asked.
 fn by_itself(
     lxcpath: &Lxcpath,
