@@ -2,8 +2,8 @@
 
 use std::io::{self, Read};
 
-/// Most of them fit: a page.
-const USUAL: usize = 4096;
+/// Most of them fit: two pages.
+const USUAL: usize = 8192;
 
 /// Reads at most `most` bytes. The kernel makes the content of many files of `/proc` again for each
 /// read(2), so the first one gets a large buffer.
