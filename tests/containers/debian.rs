@@ -58,6 +58,58 @@ fn apparmor_confines_a_container_and_what_is_attached() {
     assert!(refused.contains("line 4 of"), "{refused}");
 }
 
+/// Returns the supervisor of a container, whose init is `init`.
+fn supervisor_of(init: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{}/status", init.trim())).unwrap();
+    status.lines().find_map(|it| it.strip_prefix("PPid:")).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_confined_container_ends_with_its_supervisor() {
+    let Some(_turn) = host_with_systemd() else { return };
+    let lxcpath = Lxcpath::new();
+    let root = tempfile::tempdir().unwrap();
+    if !rootfs::busybox(root.path()) {
+        return;
+    }
+    fs::write(root.path().join("secret"), "").unwrap();
+    for (number, (profile, more)) in [
+        ("unconfined", ""),
+        ("lxc-container-default-cgns", ""),
+        ("generated", "lxc.init.uid = 7\nlxc.init.gid = 7\n"),
+        (
+            "generated",
+            "lxc.apparmor.raw = deny /secret r,\nlxc.hook.start = /bin/sh -c '! cat /secret'\n",
+        ),
+        ("generated", "lxc.no_new_privs = 1\nlxc.apparmor.allow_nesting = 1\n"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = &lxcpath.name(&format!("tied{number}"));
+        let home = lxcpath.path().join(name);
+        fs::create_dir(&home).unwrap();
+        let config = format!(
+            "lxc.rootfs.path = dir:{}\nlxc.mount.auto = proc:mixed\nlxc.apparmor.profile = \
+             {profile}\nlxc.init.cmd = /bin/sleep 1000\n{more}",
+            root.path().display()
+        );
+        fs::write(home.join("config"), config).unwrap();
+        lxcpath.ok(&["start", name]);
+        let init = lxcpath.ok(&["info", "-p", "-H", name]);
+        let process = format!("/proc/{}", init.trim());
+        let label = fs::read_to_string(format!("{process}/attr/current")).unwrap();
+        let own = format!("lxc-{name}_<");
+        assert!(label.starts_with(if profile == "generated" { &own } else { profile }), "{label}");
+        host("kill", &["-9", &supervisor_of(&init)]);
+        wait_until("the end of init", || !Path::new(&process).exists());
+        wait_until("its state", || lxcpath.state(name) == "STOPPED");
+        lxcpath.ok(&["start", name]);
+        lxcpath.ok(&["stop", "-k", name]);
+        assert!(!has_profile(name));
+    }
+}
+
 /// Where the kernel shows the profiles that are loaded.
 const PROFILES: &str = "/sys/kernel/security/apparmor";
 
@@ -123,11 +175,7 @@ fn a_container_has_an_apparmor_profile_made_for_it_alone() {
     assert!(!may(change) && may("echo x > /proc/sys/kernel/hostname"));
     // The next command unloads it after a kill.
     let init = lxcpath.ok(&["info", "-p", "-H", name]);
-    let status = fs::read_to_string(format!("/proc/{}/status", init.trim())).unwrap();
-    let parent = status.lines().find_map(|it| it.strip_prefix("PPid:")).unwrap();
-    for pid in [parent, &init] {
-        host("kill", &["-9", pid.trim()]);
-    }
+    host("kill", &["-9", &supervisor_of(&init)]);
     assert!(has_profile(name));
     wait_until("the container's end", || lxcpath.state(name) == "STOPPED");
     lxcpath.ok(&["destroy", name]);

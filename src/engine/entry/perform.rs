@@ -85,7 +85,7 @@ struct Made {
     console: Option<OwnedFd>,
     /// The supervisor's side of the console, then of each tty.
     terminals: Vec<OwnedFd>,
-    label: Option<confine::LabelFile>,
+    label: Option<confine::PendingLabel>,
     /// The host's `/proc/sys`. Its content depends on the namespaces of the reader.
     sysctls: Option<OwnedFd>,
 }
@@ -172,7 +172,8 @@ fn perform_one(step: &Step, site: &mut Site<'_>, asker: Asker<'_>) -> Result<(),
         Step::Users(step) => users::perform(step, made, asker, site.reached)?,
         Step::OwnCgroupNamespace => unshare(CloneFlags::CLONE_NEWCGROUP)?,
         Step::SlaveMounts => propagate(MsFlags::MS_SLAVE)?,
-        Step::Confine(it) => made.label = confine::on_exec(it)?,
+        Step::Confine(it) => made.label = confine::confine(it)?,
+        Step::TakeLabel { .. } => made.label.as_ref().ok_or(Errno::EBADF)?.take_on()?,
         Step::Root { root, devices, users, .. } => {
             made.foreign_root = *root != RootStep::Host;
             let place = made.place.take();
@@ -214,7 +215,7 @@ fn perform_one(step: &Step, site: &mut Site<'_>, asker: Asker<'_>) -> Result<(),
         Step::Kernel(step) => kernel::perform(step, &mut made.sysctls)?,
         Step::Filter { program, notifies, .. } => confine::filter(program, *notifies, asker)?,
         Step::EnterShared { space, .. } => site.enter_shared(*space)?,
-        Step::Hook(hook) => hook::run(hook, site.said)?,
+        Step::Hook(hook) => hook::run(hook, site.said, made.label.as_ref())?,
         Step::Appear { namespaces, awaited } => {
             visit::appear(site.supervisor, *namespaces, *awaited)?;
         }

@@ -23,7 +23,7 @@ use crate::engine::terms::hook::Moment;
 use crate::engine::terms::idmap::IdMapError;
 use crate::engine::terms::space::Space;
 use crate::engine::terms::spec::{At, AutoMode, Capabilities, Mount, SignalSpec, Spec};
-pub(in crate::engine) use confine::Confinement;
+pub(in crate::engine) use confine::{Confinement, LabelChange, LabelMoment};
 pub(in crate::engine) use dev::DevStep;
 pub(in crate::engine) use enter::{Entering, enter};
 pub(in crate::engine) use hook::HookStep;
@@ -105,7 +105,7 @@ pub(in crate::engine) fn start(
     steps.extend(users::map(spec));
     steps.extend(own(Space::Cgroup).then_some(Step::OwnCgroupNamespace));
     steps.extend(own(Space::Mnt).then_some(Step::SlaveMounts));
-    let profile = confine::step(spec)?;
+    let profile = confine::step(spec, payload)?;
     // What the process executes from then on is confined.
     let (early, late) = if hook::before_pivot(spec) { (None, profile) } else { (profile, None) };
     steps.extend(early);
@@ -272,15 +272,16 @@ fn become_payload(
         groups: spec.process.groups.clone(),
     });
     steps.push(Step::LimitCapabilities { mask });
-    if !own_init {
-        // Changing identity clears the parent-death signal.
-        steps.push(Step::DieWithSupervisor);
-        steps.extend(kernel::parent_death(spec.signals.parent_death));
-    }
     steps.push(Step::WorkDir {
         or_root: false,
         dir: cstring("lxc.init.cwd", spec.init.cwd.as_os_str().as_bytes())?,
     });
+    if !own_init {
+        steps.extend(confine::taken_on(spec, payload));
+        // Changing identity clears the parent-death signal.
+        steps.push(Step::DieWithSupervisor);
+        steps.extend(kernel::parent_death(spec.signals.parent_death));
+    }
     let term = terminal.term.as_deref();
     let environment = environment(&spec.environment, spec.init.uid, term);
     steps.push(Step::Exec(Program::new(&spec.init.argv, &environment)?));

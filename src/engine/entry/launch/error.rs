@@ -235,6 +235,10 @@ impl fmt::Display for NoPty {
     }
 }
 
+/// Why a program cannot be executed by a process that has its profile already.
+const UNFIT: &str = "Permission denied, by the modes of its path or by the AppArmor profile, \
+                     which must let it be executed";
+
 /// Names the step that failed.
 pub(super) fn of_step(steps: &[Step], failure: StepFailure) -> LaunchError {
     let StepFailure { step, part, errno, interpreter } = failure;
@@ -245,7 +249,12 @@ pub(super) fn of_step(steps: &[Step], failure: StepFailure) -> LaunchError {
         if part == StepPart::Source {
             return LaunchError::NoInterpreter { program, name: shown_bytes(interpreter.name()) };
         }
-        return LaunchError::Exec { program, reason: errno.desc(), errno };
+        let confined = steps.iter().any(|it| matches!(it, Step::TakeLabel { .. }));
+        let reason = match errno {
+            Errno::EACCES if confined => UNFIT,
+            _ => errno.desc(),
+        };
+        return LaunchError::Exec { program, reason, errno };
     }
     if errno == Errno::ENOSPC && step.is_some_and(makes_a_namespace) {
         return LaunchError::TooManyNamespaces;
@@ -290,7 +299,7 @@ pub(super) fn of_step(steps: &[Step], failure: StepFailure) -> LaunchError {
 
 fn reason(step: Option<&Step>, errno: Errno) -> Cow<'static, str> {
     let lacking = match (step, errno) {
-        (Some(Step::Confine(_)), Errno::ENOENT) => {
+        (Some(Step::Confine(_) | Step::TakeLabel { .. }), Errno::ENOENT) => {
             return "no such profile is loaded; apparmor_parser loads one from its file".into();
         }
         (Some(Step::EnterShared { space: Space::User, .. }), Errno::EINVAL) => {

@@ -1,50 +1,73 @@
 //! The confinement of the next program, requested through the host's own /proc, and its filter.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::Mode;
 use nix::unistd::write;
 
-use crate::engine::entry::plan::Confinement;
+use crate::engine::entry::plan::{Confinement, LabelChange, LabelMoment};
 use crate::engine::entry::report::{self, Asker};
 use crate::engine::sys::filter::{FilterInstruction, install_filter};
 use crate::engine::sys::notify::install_notifying;
 use crate::engine::terms::label::SecurityModule;
 
-/// A label that this process, which executes nothing, applies to itself.
+const FLAGS: OFlag = OFlag::O_WRONLY.union(OFlag::O_CLOEXEC);
+
+/// A label that the container has, and this process not yet.
 #[derive(Debug)]
-pub(super) struct LabelFile {
-    current: OwnedFd,
-    at_once: CString,
+pub(super) struct PendingLabel {
+    /// The host's /proc. What it says of a process can be written by that alone.
+    proc: OwnedFd,
+    change: LabelChange,
 }
 
-impl LabelFile {
-    /// Changes the label of this process, which must be the one that opened the file.
-    pub(super) fn take_on(self) -> nix::Result<()> {
-        write(&self.current, self.at_once.as_bytes()).map(drop)
+impl PendingLabel {
+    /// Has the kernel change the label at the next exec of this process or of one that it forks.
+    pub(super) fn on_exec(&self) -> nix::Result<()> {
+        let exec = self.either(c"self/attr/apparmor/exec", c"self/attr/exec")?;
+        write(&exec, self.change.on_exec.as_bytes()).map(drop)
     }
-}
 
-/// Has the kernel change the label at the next exec of this process or of one that it forks.
-pub(super) fn on_exec(confinement: &Confinement) -> nix::Result<Option<LabelFile>> {
-    if let Some(context) = &confinement.keyring {
-        write(&attribute(c"/proc/self/attr/keycreate")?, context.as_bytes())?;
+    /// Changes the label of this process.
+    pub(super) fn take_on(&self) -> nix::Result<()> {
+        self.say(&self.change.at_once)
     }
-    let Some(change) = &confinement.change else { return Ok(None) };
-    let (exec, current) = match change.label.module {
-        SecurityModule::AppArmor => (
-            either(c"/proc/self/attr/apparmor/exec", c"/proc/self/attr/exec")?,
-            either(c"/proc/self/attr/apparmor/current", c"/proc/self/attr/current")?,
-        ),
-        SecurityModule::SeLinux => {
-            (attribute(c"/proc/self/attr/exec")?, attribute(c"/proc/self/attr/current")?)
+
+    fn say(&self, word: &CStr) -> nix::Result<()> {
+        let current = self.either(c"self/attr/apparmor/current", c"self/attr/current")?;
+        write(&current, word.to_bytes()).map(drop)
+    }
+
+    /// Opens a file of this process; before Linux 5.8 there was one for all security modules.
+    fn either(&self, own: &CStr, shared: &CStr) -> nix::Result<OwnedFd> {
+        let open = |path| openat(&self.proc, path, FLAGS, Mode::empty());
+        match self.change.label.module {
+            SecurityModule::AppArmor => match open(own) {
+                Err(Errno::ENOENT) => open(shared),
+                opened => opened,
+            },
+            SecurityModule::SeLinux => open(shared),
         }
-    };
-    write(&exec, change.on_exec.as_bytes())?;
-    Ok(Some(LabelFile { current, at_once: change.at_once.clone() }))
+    }
+}
+
+/// Asks the kernel for the label, or whether it would give it later.
+pub(super) fn confine(confinement: &Confinement) -> nix::Result<Option<PendingLabel>> {
+    if let Some(context) = &confinement.keyring {
+        let file = open(c"/proc/self/attr/keycreate", FLAGS, Mode::empty())?;
+        write(&file, context.as_bytes())?;
+    }
+    let Some(change) = confinement.change.clone() else { return Ok(None) };
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let label = PendingLabel { proc: open(c"/proc", flags, Mode::empty())?, change };
+    match &label.change.moment {
+        LabelMoment::AtExec => label.on_exec()?,
+        LabelMoment::BeforeExec { test } => label.say(test)?,
+    }
+    Ok(Some(label))
 }
 
 /// Loads the filter; the creator gets where the calls are received that it leaves to others.
@@ -58,16 +81,4 @@ pub(super) fn filter(
     }
     let listener = install_notifying(program)?;
     report::listens(asker.creator, listener.as_fd())
-}
-
-/// Opens a file of this process; before Linux 5.8 there was one for all security modules.
-fn either(own: &CStr, shared: &CStr) -> nix::Result<OwnedFd> {
-    match attribute(own) {
-        Err(Errno::ENOENT) => attribute(shared),
-        opened => opened,
-    }
-}
-
-fn attribute(path: &CStr) -> nix::Result<OwnedFd> {
-    open(path, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
 }

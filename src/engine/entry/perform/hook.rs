@@ -10,6 +10,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::{Whence, dup2_stderr, dup2_stdin, dup2_stdout, ftruncate, lseek, setsid};
 
+use super::confine::PendingLabel;
 use super::exec;
 use crate::engine::entry::plan::{HookStep, Program};
 use crate::engine::entry::script;
@@ -19,14 +20,19 @@ use crate::engine::terms::hook::Moment;
 /// The shell's exit code for a command that cannot be executed.
 const NOT_EXECUTED: i32 = 127;
 
-/// Runs it until it ends; `said` gets its output, and then how it ended.
-pub(super) fn run(hook: &HookStep, said: Option<BorrowedFd<'_>>) -> nix::Result<()> {
+/// Runs it until it ends, confined by `label` if that is known by then; `said` gets its output, and
+/// then how it ended.
+pub(super) fn run(
+    hook: &HookStep,
+    said: Option<BorrowedFd<'_>>,
+    label: Option<&PendingLabel>,
+) -> nix::Result<()> {
     if let Some(said) = said {
         // What earlier ones have printed on the host is not for one in the container.
         ftruncate(said, 0)?;
         lseek(said, 0, Whence::SeekSet)?;
     }
-    let Some(child) = sys::fork()? else { become_hook(hook, said) };
+    let Some(child) = sys::fork()? else { become_hook(hook, said, label) };
     let pidfd = sys::pidfd_open(child)?;
     let broken =
         |error: std::io::Error| error.raw_os_error().map_or(Errno::ECHILD, Errno::from_raw);
@@ -41,11 +47,12 @@ pub(super) fn run(hook: &HookStep, said: Option<BorrowedFd<'_>>) -> nix::Result<
     Err(Errno::ECANCELED)
 }
 
-fn become_hook(hook: &HookStep, said: Option<BorrowedFd<'_>>) -> ! {
+fn become_hook(hook: &HookStep, said: Option<BorrowedFd<'_>>, label: Option<&PendingLabel>) -> ! {
     sys::reset_signals();
     // A hook may be the container's own program: it gets neither the terminal of whoever starts the
     // container nor what that has open.
-    if setsid().is_err() || redirect(said).is_err() {
+    let confined = label.is_none_or(|it| it.on_exec().is_ok());
+    if !confined || setsid().is_err() || redirect(said).is_err() {
         sys::exit_now(NOT_EXECUTED)
     }
     let own = hook.moment == Moment::Start;

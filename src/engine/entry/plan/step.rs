@@ -7,6 +7,7 @@ use std::fmt;
 
 use super::{Confinement, DevStep, HookStep, KernelStep, MountStep, Program, RootStep, UserStep};
 use crate::engine::sys::filter::FilterInstruction;
+use crate::engine::terms::label::Label;
 use crate::engine::terms::space::Space;
 use crate::engine::terms::spec::{AutoMode, ConfigPlace, MountUsers};
 
@@ -18,8 +19,13 @@ pub(in crate::engine) enum Step {
     Users(UserStep),
     OwnCgroupNamespace,
     SlaveMounts,
-    /// The kernel changes to a profile or context when the program is executed, here or in a child.
+    /// The kernel changes to a profile or context when the program is executed, here or in a child, or
+    /// is asked whether it would do so by a later step.
     Confine(Confinement),
+    TakeLabel {
+        label: Label,
+        place: Option<ConfigPlace>,
+    },
     Root {
         root: RootStep,
         /// Its device nodes can be opened: its /dev is the container's.
@@ -159,6 +165,7 @@ impl fmt::Display for Step {
             Self::OwnCgroupNamespace => write!(f, "make a cgroup namespace"),
             Self::SlaveMounts => write!(f, "keep mounts from the host"),
             Self::Confine(it) => it.fmt(f),
+            Self::TakeLabel { label, .. } => write!(f, "change to {label}"),
             Self::Root { root, .. } => root.fmt(f),
             Self::Dev(it) => it.fmt(f),
             Self::Console { shown: true, .. } => write!(f, "make /dev/console"),
@@ -210,6 +217,7 @@ impl Step {
         if let Self::Root { place, .. }
         | Self::Filter { place, .. }
         | Self::EnterShared { place, .. }
+        | Self::TakeLabel { place, .. }
         | Self::Mount(MountStep { place, .. })
         | Self::Hook(HookStep { place, .. })
         | Self::Confine(Confinement { place, .. }) = self

@@ -201,6 +201,18 @@ fn a_profile_is_asked_for_while_proc_is_the_hosts() {
 }
 
 #[test]
+fn init_has_its_profile_before_it_is_tied_to_its_supervisor() {
+    let spec = spec(Some("/srv/web"));
+    let system = texts(&spec, Payload::System);
+    let tied = system.iter().rposition(|it| *it == Step::DieWithSupervisor.to_string()).unwrap();
+    let changed = position(&system, "change to the AppArmor profile lxc");
+    assert!(position(&system, "become uid 0, gid 0") < changed && changed < tied, "{system:?}");
+    // Our own init takes it on without a step.
+    let application = texts(&spec, Payload::Application);
+    assert!(!application.iter().any(|it| it.starts_with("change to ")), "{application:?}");
+}
+
+#[test]
 fn a_program_is_looked_for_along_the_containers_path() {
     let steps = start(&spec(None), Payload::System, &TerminalInfo::default()).unwrap();
     let Some(Step::Exec(program)) = steps.last() else { panic!("no program") };
