@@ -169,6 +169,21 @@ fn is_unfinished(host: &Host, record: &Record) -> bool {
     })
 }
 
+/// Returns whether processes of a container are still there. It is asked about one whose supervisor
+/// is gone: they do not die while they are frozen, or in the pid namespace of others.
+pub(in crate::engine) fn outlives(lxcpath: &Lxcpath, name: &Name) -> bool {
+    let host = lxcpath.host();
+    let Some(record) = Record::read(lxcpath, name) else { return false };
+    if record.init.is_some_and(|it| it.lives(host)) {
+        return true;
+    }
+    let Ok(hierarchies) = Hierarchies::discover(host) else { return false };
+    record.cgroup.as_ref().is_some_and(|it| {
+        let group = Cgroup::open(&hierarchies, it);
+        group.populated() && is_recorded(&group, &record.cgroup_inodes)
+    })
+}
+
 /// Kills the process and returns whether it has ended within `patience`. Init is killed by its
 /// pidfd, since it may have been moved out of its groups, or they were removed; everything else in
 /// its pid namespace ends with it.

@@ -16,11 +16,17 @@ use crate::engine::terms::name::Name;
 /// removes its file.
 #[derive(Debug)]
 pub(in crate::engine) struct Lock {
-    path: PathBuf,
+    /// None: it stays when the lock is released.
+    path: Option<PathBuf>,
     file: File,
 }
 
 impl Lock {
+    /// Releases the lock and leaves its file, which tells of one who has died with it.
+    pub(super) fn leave(mut self) {
+        self.path = None;
+    }
+
     /// Moves the lock's descriptor above `others`, which it protects: a process that ends closes
     /// its descriptors from the lowest on.
     pub(in crate::engine) fn outlive(&mut self, others: RawFd) -> io::Result<()> {
@@ -33,7 +39,7 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         // A process that waits for the old file notices that it is gone and opens the new one.
-        _ = std::fs::remove_file(&self.path);
+        self.path.iter().for_each(|it| _ = std::fs::remove_file(it));
     }
 }
 
@@ -87,7 +93,7 @@ pub(super) fn lock(path: &Path) -> Result<Option<Lock>, StoreError> {
             }
         }
         if still_there(&file, path).map_err(failed)? {
-            return Ok(Some(Lock { path: path.to_path_buf(), file }));
+            return Ok(Some(Lock { path: Some(path.to_path_buf()), file }));
         }
     }
 }
@@ -119,7 +125,7 @@ mod tests {
         let held = of_file().unwrap().unwrap();
         assert!(of_file().unwrap().is_none());
         drop(held);
-        let path = lock.path.clone();
+        let path = lock.path.clone().unwrap();
         drop(lock);
         assert!(!path.exists());
         assert!(take("lock", &lxcpath, &name).is_ok());

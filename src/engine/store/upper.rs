@@ -2,7 +2,8 @@
 //! one do to it is undefined, and the kernel only logs that.
 //!
 //! A claim is a lock on a file of the runtime directory, which the kernel releases when its holder
-//! dies. The directory itself is never locked: any user who may open it could do that.
+//! dies. The file tells who that was, since a container can outlive its supervisor. The directory itself
+//! is never locked: any user who may open it could do that.
 
 use std::fs;
 use std::io;
@@ -32,11 +33,15 @@ impl UpperClaim {
     }
 }
 
+/// Says whether a container goes on that has no supervisor any more.
+pub(in crate::engine) type Outlives = fn(&Lxcpath, &Name) -> bool;
+
 /// Claims `upper`, which must exist, for a container; or returns which one has claimed it.
 pub(in crate::engine) fn claim_upper(
     lxcpath: &Lxcpath,
     name: &Name,
     upper: &Path,
+    outlives: Outlives,
 ) -> Result<Result<UpperClaim, String>, StoreError> {
     let failed = |path: &Path| {
         let path = path.to_path_buf();
@@ -46,19 +51,36 @@ pub(in crate::engine) fn claim_upper(
     let dir = lxcpath.host().checked_runtime_dir()?.join(CLAIMS);
     private_dir(&dir)?;
     let file = dir.join(&key);
-    let Some(lock) = lock::lock(&file)? else {
-        return Ok(Err(holder(&fs::read_to_string(&file).unwrap_or_default(), lxcpath)));
-    };
+    let locked = lock::lock(&file)?;
+    let said = fs::read_to_string(&file).unwrap_or_default();
+    let Some(lock) = locked else { return Ok(Err(holder(&said, lxcpath))) };
     let text = format!("{name}\n{}", lxcpath.dir().display());
+    if said != text && goes_on(&said, lxcpath.host(), outlives) {
+        lock.leave();
+        return Ok(Err(holder(&said, lxcpath)));
+    }
     fs::write(&file, text).map_err(failed(&file))?;
     Ok(Ok(UpperClaim { key, _lock: lock }))
 }
 
-/// Removes what killed supervisors have left.
-pub(in crate::engine) fn tidy_uppers(host: &Host) {
+/// Removes what killed supervisors have left of containers that have ended.
+pub(in crate::engine) fn tidy_uppers(host: &Host, outlives: Outlives) {
     let entries = fs::read_dir(host.runtime_dir().join(CLAIMS)).into_iter().flatten().flatten();
-    // Dropping the lock removes its file.
-    entries.for_each(|it| _ = lock::lock(&it.path()));
+    for path in entries.map(|it| it.path()) {
+        // Dropping the lock removes its file.
+        if let Ok(Some(lock)) = lock::lock(&path)
+            && goes_on(&fs::read_to_string(&path).unwrap_or_default(), host, outlives)
+        {
+            lock.leave();
+        }
+    }
+}
+
+/// Returns whether the container that wrote `text` goes on.
+fn goes_on(text: &str, host: &Host, outlives: Outlives) -> bool {
+    text.split_once('\n').is_some_and(|(name, dir)| {
+        name.parse().is_ok_and(|it| outlives(&Lxcpath::open(host, Path::new(dir)), &it))
+    })
 }
 
 /// A directory is the same under every path that leads to it.
@@ -89,8 +111,10 @@ mod tests {
         fs::create_dir(&upper).unwrap();
         fs::create_dir(&other).unwrap();
         std::os::unix::fs::symlink(&upper, &link).unwrap();
+        let (ended, frozen): (Outlives, Outlives) =
+            (|_, _| false, |_, name| name.as_str() == "web");
         let claim = |at: usize, name: &str, dir: &Path| {
-            claim_upper(&lxcpaths[at], &name.parse().unwrap(), dir).unwrap()
+            claim_upper(&lxcpaths[at], &name.parse().unwrap(), dir, ended).unwrap()
         };
         let held = claim(0, "web", &upper).unwrap();
         assert!(held.is_to(&link) && !held.is_to(&other));
@@ -98,14 +122,23 @@ mod tests {
         let there = lxcpaths[0].dir().display();
         assert_eq!(claim(1, "db", &upper).unwrap_err(), format!("container `web` in {there}"));
         assert!(claim(0, "db", &other).is_ok());
-        tidy_uppers(&host);
+        tidy_uppers(&host, ended);
         assert!(claim(0, "db", &upper).is_err());
         // As one that was killed leaves it.
         let (key, left) = (held.key.clone(), dir.path().join("wharf").join(CLAIMS));
         drop(held);
-        fs::write(left.join(&key), "web").unwrap();
-        tidy_uppers(&host);
-        assert!(!left.join(&key).exists());
+        fs::write(left.join(&key), format!("web\n{there}")).unwrap();
+        tidy_uppers(&host, frozen);
+        let refused = claim_upper(&lxcpaths[0], &"db".parse().unwrap(), &upper, frozen).unwrap();
+        assert_eq!(refused.unwrap_err(), "container `web`");
+        let again = claim_upper(&lxcpaths[0], &"web".parse().unwrap(), &upper, frozen).unwrap();
+        assert!(again.is_ok(), "its own");
+        drop(again);
+        for text in ["", "web", "web\n", "\n/", &format!("web\n{there}")] {
+            fs::write(left.join(&key), text).unwrap();
+            tidy_uppers(&host, ended);
+            assert!(!left.join(&key).exists());
+        }
         assert!(claim(1, "db", &upper).is_ok());
     }
 }

@@ -32,7 +32,7 @@ impl Engine {
             // Dropping the lock removes its file.
             _ = store.try_lock(name);
         }
-        tidy_uppers(self.lxcpath.host());
+        tidy_uppers(self.lxcpath.host(), reclaim::outlives);
         // Directories of other lxcpaths: only empty ones can be removed.
         let runtime = self.lxcpath.host().runtime_dir();
         for kind in ["run", "socket"].map(|it| runtime.join(it)) {

@@ -1,5 +1,6 @@
 //! What a container claims for itself while it runs, from before its creation until its removal. A
-//! supervisor that is killed releases all of it.
+//! supervisor that is killed releases all of it, but nobody takes an overlay from a container that is
+//! still there, as a frozen one is.
 
 use nix::sys::stat::{Mode, umask};
 
@@ -7,6 +8,7 @@ use super::Run;
 use super::error::RunError;
 use crate::engine::cgroup::{Hierarchies, Keep};
 use crate::engine::entry::perform::make_layer;
+use crate::engine::running::reclaim::outlives;
 use crate::engine::store::{UpperClaim, claim_upper};
 use crate::engine::terms::hook::Moment;
 use crate::engine::terms::rootfs::{Layers, Storage};
@@ -41,7 +43,8 @@ impl Claims {
             // The mount will fail, and say why.
             return Ok(());
         }
-        let claimed = claim_upper(&run.lxcpath, &run.name, upper).map_err(RunError::Claim)?;
+        let claimed = claim_upper(&run.lxcpath, &run.name, upper, outlives);
+        let claimed = claimed.map_err(RunError::Claim)?;
         self.upper = Some(claimed.map_err(|holder| RunError::SharedUpper {
             path: upper.clone(),
             holder,
