@@ -10,6 +10,7 @@ pub(in crate::engine) mod links;
 pub mod lxcpath;
 pub(in crate::engine) mod mapped;
 pub(in crate::engine) mod mountinfo;
+pub(in crate::engine) mod ovs;
 pub(in crate::engine) mod random;
 pub(in crate::engine) mod selinux;
 pub(in crate::engine) mod short;

@@ -1,8 +1,10 @@
 //! Networks of containers, in a network namespace of the test's own: the host's is not touched. As
 //! root.
 
+use std::fs::{self, Permissions};
 use std::io::Read as _;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::thread;
 
@@ -69,15 +71,12 @@ impl Net {
         self.lxcpath.ok(&["attach", name, "--", "/bin/sh", "-c", command])
     }
 
-    /// Kills the supervisor, and init, which outlives it under an AppArmor profile.
+    /// Kills the supervisor, and with it the container.
     fn kill_supervisor(&self, name: &str) {
         let init = self.lxcpath.ok(&["info", "-p", "-H", name]);
-        let status = std::fs::read_to_string(format!("/proc/{}/status", init.trim())).unwrap();
+        let status = fs::read_to_string(format!("/proc/{}/status", init.trim())).unwrap();
         let parent = status.lines().find_map(|it| it.strip_prefix("PPid:")).unwrap();
-        let [parent, init] = [parent, &init].map(|it| Pid::from_raw(it.trim().parse().unwrap()));
-        kill(parent, Signal::SIGKILL).unwrap();
-        // It may be gone already.
-        _ = kill(init, Signal::SIGKILL);
+        kill(Pid::from_raw(parent.trim().parse().unwrap()), Signal::SIGKILL).unwrap();
         wait_until("the container's end", || self.lxcpath.state(name) == "STOPPED");
     }
 
@@ -140,7 +139,7 @@ fn a_container_reaches_the_host_across_a_bridge_and_leaves_nothing() {
     assert!(link.contains("mtu 1400") && link.contains("00:16:3e:"), "{link}");
     assert!(net.inside(&name, "busybox ip route").contains("default via 10.77.0.1 dev eth0"));
     // The digits left to chance were chosen when it was created.
-    let config = std::fs::read_to_string(net.lxcpath.path().join(&name).join("config")).unwrap();
+    let config = fs::read_to_string(net.lxcpath.path().join(&name).join("config")).unwrap();
     let hwaddr = config.lines().find_map(|it| it.strip_prefix("lxc.net.0.hwaddr = ")).unwrap();
     assert!(!hwaddr.contains('x') && link.contains(hwaddr), "{hwaddr}: {link}");
     // It waits for the container's files only briefly.
@@ -152,6 +151,63 @@ fn a_container_reaches_the_host_across_a_bridge_and_leaves_nothing() {
     assert_eq!(links().len(), net.before.len() + 1);
     net.lxcpath.ok(&["stop", "-k", &name]);
     net.is_as_before();
+}
+
+#[test]
+fn a_port_of_open_vswitch_is_made_and_removed_by_its_own_program() {
+    let Some(net) = Net::new() else { return };
+    // Its program here knows one bridge, and writes down what it is asked.
+    ip("link add ovs0 type veth peer name inside");
+    let dir = tempfile::tempdir().unwrap();
+    let (program, asked) = (dir.path().join("ovs-vsctl"), dir.path().join("asked"));
+    let script = format!(
+        "#!/bin/sh\n[ \"$1 $2\" = \"--timeout=10 --\" ] && shift 2 || exit 9\n\
+         if [ $1 = br-exists ]; then [ \"$2\" = ovs0 ] || exit 2; exit 0; fi\n\
+         echo \"$*\" >>{0}\n[ ! -e {0}.broken ] || {{ echo no room >&2; exit 1; }}\n",
+        asked.display()
+    );
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap());
+    let wharf = |args: &[&str]| net.lxcpath.command(args).env("PATH", &path).output().unwrap();
+    let done = |args: &[&str]| assert!(wharf(args).status.success(), "{args:?}");
+    let told = || fs::read_to_string(&asked).unwrap_or_default();
+    let settings = [
+        "lxc.net.0.type=veth",
+        "lxc.net.0.link=ovs0",
+        "lxc.net.0.veth.pair=port0",
+        "lxc.net.0.veth.vlan.id=7",
+        "lxc.net.0.veth.vlan.tagged.id=8",
+        "lxc.net.0.veth.vlan.tagged.id=9",
+    ];
+    let Some(name) = net.create("switched", &settings) else { return };
+    let before = links();
+    // Without the program it is no bridge.
+    let said = net.lxcpath.refused(&["start", &name], 1);
+    assert!(said.contains("ovs0: it is not a bridge"), "{said}");
+    let added = "add-port ovs0 port0 vlan_mode=native-untagged tag=7 trunks=8,9\n";
+    let removed = "--if-exists del-port ovs0 port0\n";
+    done(&["start", &name]);
+    assert_eq!(told(), added);
+    done(&["stop", "-k", &name]);
+    wait_until("the port's end", || links() == before);
+    assert_eq!(told(), [added, removed].concat());
+    // Whoever comes after a kill removes it, too.
+    fs::remove_file(&asked).unwrap();
+    done(&["start", &name]);
+    net.kill_supervisor(&name);
+    fs::remove_file(&asked).unwrap();
+    assert!(!wharf(&["stop", "-k", &name]).status.success());
+    assert_eq!((told(), links()), (removed.to_owned(), before.clone()));
+    // What the program says is the reason of the refusal, and nothing is left.
+    fs::write(dir.path().join("asked.broken"), "").unwrap();
+    let failed = wharf(&["start", &name]);
+    let said = String::from_utf8_lossy(&failed.stderr);
+    assert!(said.contains("connect eth0 to the bridge ovs0 with port0: "), "{said}");
+    assert!(said.contains("no room") && said.contains("config)"), "{said}");
+    fs::remove_file(dir.path().join("asked.broken")).unwrap();
+    assert_eq!(wharf(&["stop", "-k", &name]).status.code(), Some(2));
+    assert_eq!(links(), before);
 }
 
 #[test]
@@ -320,7 +376,7 @@ fn scripts_run_with_lxcs_arguments_or_environment() {
     let log = net.lxcpath.path().join("log");
     let script = net.lxcpath.path().join("script");
     let text = format!("echo \"$@\" $LXC_NAME $LXC_HOOK_TYPE $LXC_NET_PEER >> {}", log.display());
-    std::fs::write(&script, text).unwrap();
+    fs::write(&script, text).unwrap();
     let (up, down) = ["up", "down"]
         .map(|it| format!("lxc.net.0.script.{it}=/bin/sh {}", script.display()))
         .into();
@@ -328,13 +384,13 @@ fn scripts_run_with_lxcs_arguments_or_environment() {
     settings.extend(["lxc.net.0.veth.pair=pair", &up, &down]);
     let Some(name) = net.start("web", &settings) else { return };
     net.lxcpath.ok(&["stop", "-k", &name]);
-    let told = std::fs::read_to_string(&log).unwrap();
+    let told = fs::read_to_string(&log).unwrap();
     let line = |it: &str| format!("{name} net {it} veth br0 pair {name}\n");
     assert_eq!(told, line("up") + &line("down"));
     settings.push("lxc.hook.version=1");
     let Some(name) = net.start("new", &settings) else { return };
     net.lxcpath.ok(&["stop", "-k", &name]);
-    let told = std::fs::read_to_string(&log).unwrap();
+    let told = fs::read_to_string(&log).unwrap();
     assert!(told.ends_with(&format!("{name} up pair\n{name} down pair\n")), "{told}");
     settings.push("lxc.net.0.script.up=/bin/sh -c 'echo no cable >&2; exit 3'");
     let Some(name) = net.create("bad", &settings) else { return };

@@ -9,6 +9,7 @@ mod ordinary;
 pub(in crate::engine) mod profile;
 mod script;
 mod settings;
+mod switch;
 
 use std::fmt;
 use std::io;

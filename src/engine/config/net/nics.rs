@@ -9,6 +9,7 @@ use netlink_packet_route::link::InfoKind;
 use super::{InterfaceConfig, InterfacePart, Interfaces, destination, ipv4_address, ipv6_address};
 use crate::engine::config::error::{ConfigError, Reason};
 use crate::engine::host::links::{Link, Netlink};
+use crate::engine::host::ovs;
 use crate::engine::terms::nic::{
     Family, Gateway, IpvlanIsolation, IpvlanMode, MacvlanMode, Nic, NicAddress, NicKind, Subnet,
     Veth,
@@ -40,7 +41,9 @@ fn fault(interface: &InterfaceConfig, name: &str, found: Option<&Link>) -> Optio
     let bridged = interface.kind == Some("veth") && !is_routed(interface);
     match found {
         None => Some(Reason::NoLink(advice(name, bridged))),
-        Some(link) if bridged && link.kind != Some(InfoKind::Bridge) => Some(Reason::NotBridge),
+        Some(link) if bridged && link.kind != Some(InfoKind::Bridge) => {
+            (!ovs::has_bridge(name)).then_some(Reason::NotBridge)
+        }
         Some(_) => None,
     }
 }

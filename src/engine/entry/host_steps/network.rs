@@ -15,8 +15,10 @@ use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
 use super::settings::{demand, write, write_if_there};
+use super::switch;
 use crate::engine::host::Host;
 use crate::engine::host::links::{Link, Netlink, OWN_NAMESPACE};
+use crate::engine::host::ovs;
 use crate::engine::terms::feature;
 use crate::engine::terms::nic::{
     Family, Gateway, IpvlanIsolation, IpvlanMode, Mac, MacvlanMode, Nic, NicKind, Subnet, Veth,
@@ -135,6 +137,9 @@ impl Pair {
     fn attach(&self, wires: &Wires, veth: &Veth, own: &Link, bridge: &Link) -> io::Result<()> {
         // The port must not get an address by which the host can be reached.
         write_if_there(&format!("ipv6/conf/{}/disable_ipv6", self.host), "1")?;
+        if let Some(switch) = self.switch(bridge) {
+            return switch::add_port(switch, &self.host, veth);
+        }
         wires.host.change(own.index, vec![LinkAttribute::Controller(bridge.index)])?;
         if veth.vlan.is_none() && veth.tagged.is_empty() {
             return Ok(());
@@ -168,15 +173,25 @@ impl Pair {
         Ok(())
     }
 
-    /// Removes the host's end, and the other with it.
+    /// Returns the bridge to which it is connected, if that is one of Open vSwitch.
+    fn switch(&self, bridge: &Link) -> Option<&str> {
+        let name = self.nic.link.as_deref().filter(|_| bridge.kind != Some(InfoKind::Bridge));
+        name.filter(|it| ovs::has_bridge(it))
+    }
+
+    /// Removes the host's end, and the other with it. Open vSwitch keeps a port whose interface is gone.
     pub(super) fn undo(&self) -> io::Result<()> {
         let links = Netlink::here()?;
-        match links.find(&self.host)? {
-            Some(it) if it.kind == Some(InfoKind::Veth) && it.mac == Some(self.mac) => {
-                unless_gone(links.delete(it.index))
-            }
-            Some(_) | None => Ok(()),
+        let found = links.find(&self.host)?;
+        let is_own = |it: &Link| it.kind == Some(InfoKind::Veth) && it.mac == Some(self.mac);
+        if found.as_ref().is_some_and(|it| !is_own(it)) {
+            return Ok(());
         }
+        let bridge = self.nic.link.as_ref().map(|it| links.find(it)).transpose()?.flatten();
+        if let Some(switch) = bridge.as_ref().and_then(|it| self.switch(it)) {
+            switch::remove_port(switch, &self.host)?;
+        }
+        found.map_or(Ok(()), |it| unless_gone(links.delete(it.index)))
     }
 }
 
