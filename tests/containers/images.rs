@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::support::oci::{Layout, root, run};
 use crate::support::screen::{LEFT, Screen, TAB};
-use crate::support::{Lxcpath, can_run_containers, text, tree, wait_until};
+use crate::support::{Lxcpath, can_run_containers, finish, text, told, tree, wait_until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -363,4 +363,58 @@ fn a_layer_that_is_changed_once_it_was_checked_is_refused() {
     let said = said.expect("it was always too fast for this test");
     assert!(said.contains("is damaged: its digest is"), "{said}");
     assert!(!lxcpath.path().join(&name).exists());
+}
+
+#[test]
+fn an_image_of_a_registry_is_fetched_by_skopeo() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(layout) = two_layers(dir.path()) else { return };
+    let lxcpath = Lxcpath::new();
+    // It says what it was asked, and gives what is here.
+    let (bin, asked) = (dir.path().join("bin"), dir.path().join("asked"));
+    fs::create_dir(&bin).unwrap();
+    let give = |how: &str| {
+        let text = format!("#!/bin/sh\necho \"$*\" > {}\nto=${{5#oci:}}\n{how}\n", asked.display());
+        fs::write(bin.join("skopeo"), text).unwrap();
+        run(&bin, "chmod", &["755", "skopeo"]);
+    };
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let wharf = |args: &[&str]| finish(with_path(lxcpath.command(args), &path));
+    let name = lxcpath.name("fetched");
+    let source = "docker://registry.example/web:1";
+    let create = ["create", &name, "--from", source];
+    give(&format!("cp -r {}/. ${{to%:image}}", layout.dir.display()));
+    let made = wharf(&create);
+    assert!(made.status.success(), "{}", told(&made));
+    let told_it = fs::read_to_string(&asked).unwrap();
+    let rest = told_it.strip_prefix(&format!("copy --quiet -- {source} oci:")).unwrap();
+    let place = rest.trim().strip_suffix(":image").unwrap();
+    assert!(Path::new(place).starts_with(lxcpath.path()) && !Path::new(place).exists(), "{place}");
+    assert!(!lxcpath.path().join(&name).join("rootfs/etc/gone").exists());
+    let config = fs::read_to_string(lxcpath.path().join(&name).join("config")).unwrap();
+    assert!(config.contains("lxc.init.cwd = /srv/web"), "{config}");
+    lxcpath.ok(&["start", &name]);
+    lxcpath.ok(&["stop", "-k", &name]);
+    lxcpath.ok(&["destroy", "--now", &name]);
+    // It fails, gives something else, or does not end.
+    let fatal = "echo 'time=\"now\" level=fatal msg=\"no such \\\"tag\\\"\"' >&2; exit 1";
+    for (how, why) in [(fatal, "no such \"tag\""), ("mkdir -p ${to%:image}", "")] {
+        give(how);
+        let failed = wharf(&create);
+        let said = told(&failed);
+        assert!(!failed.status.success() && said.contains(why), "{said}");
+        assert_eq!(tree(lxcpath.path()), Vec::<PathBuf>::new(), "{how}");
+    }
+    give("exec sleep 1000");
+    fs::remove_file(&asked).unwrap();
+    let mut screen = Screen::spawn(with_path(lxcpath.command(&create), &path), 80, 24);
+    wait_until("skopeo", || asked.exists());
+    screen.signal(Signal::SIGINT);
+    assert!(!screen.exit().success());
+    assert_eq!(tree(lxcpath.path()), Vec::<PathBuf>::new());
+}
+
+fn with_path(mut command: Command, path: &str) -> Command {
+    command.env("PATH", path);
+    command
 }

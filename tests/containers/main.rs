@@ -18,6 +18,7 @@ mod support;
 
 mod attach;
 mod autostart;
+mod btrfs;
 mod checkpoint;
 mod cli;
 mod completion;
