@@ -19,14 +19,17 @@ mod scenes;
 mod stage;
 
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use frame::Frame;
+use ratatui::backend::CrosstermBackend;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::{Terminal, TerminalOptions, Viewport};
 use scenes::{SCENES, Scene};
 use wharf::ui::message::Message;
 use wharf::ui::model::Model;
@@ -123,6 +126,44 @@ fn every_screen_looks_as_it_was_accepted() {
         complaints.join("\n"),
         complaints.len()
     );
+}
+
+#[test]
+fn a_second_in_which_nothing_changes_writes_the_clock_alone() {
+    let look = Theme::Dark.look(ColourDepth::True, UNICODE);
+    for (keys, bound) in [(None, 80), (Some("Enter"), 80)] {
+        let size = SIZES[3];
+        let mut model = stage::still(size);
+        if let Some(keys) = keys {
+            stage::press(&mut model, keys);
+        }
+        let written = Written::default();
+        let viewport = Viewport::Fixed(Rect::new(0, 0, size.0, size.1));
+        let backend = CrosstermBackend::new(written.clone());
+        let mut terminal = Terminal::with_options(backend, TerminalOptions { viewport }).unwrap();
+        for second in 1..=5 {
+            stage::give(&mut model, stage::unchanged(stage::STILL + second));
+            terminal.draw(|frame| view(&model, None, &look, frame.buffer_mut())).unwrap();
+            let bytes = std::mem::take(&mut *written.0.lock().unwrap());
+            let text = String::from_utf8_lossy(&bytes).escape_debug().to_string();
+            // The first frame is drawn whole.
+            assert!(second == 1 || bytes.len() <= bound, "{keys:?}: {} bytes: {text}", bytes.len());
+        }
+    }
+}
+
+/// Keeps what is written to a terminal.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[test]

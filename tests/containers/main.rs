@@ -25,6 +25,7 @@ mod completion;
 mod configuration;
 mod console;
 mod copies;
+mod costs;
 mod debian;
 mod differential;
 mod distributions;

@@ -5,6 +5,7 @@
 #[allow(unsafe_code, reason = "its subject are raw system calls")]
 pub(crate) mod calls;
 pub(crate) mod canary;
+pub(crate) mod counted;
 pub(crate) mod guest;
 pub(crate) mod host;
 pub(crate) mod imposter;
@@ -15,6 +16,7 @@ pub(crate) mod oci;
 pub(crate) mod probe;
 pub(crate) mod rootfs;
 pub(crate) mod screen;
+pub(crate) mod terminal;
 
 use std::fs;
 use std::path::{Path, PathBuf};

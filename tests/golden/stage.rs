@@ -24,6 +24,8 @@ mod made_up;
 
 /// Seconds of history.
 const WATCHED: u64 = 60;
+/// Seconds of a history in which nothing happens.
+pub(crate) const STILL: u64 = 600;
 /// Seconds of history before that.
 const EARLIER: u64 = 239;
 /// The period of every load, in seconds.
@@ -60,6 +62,25 @@ pub(crate) fn of(size: (u16, u16), make: impl Fn(u64) -> Vec<Container>) -> Mode
         give(&mut model, sampled(second, make(second)));
     }
     model
+}
+
+/// Containers that have long been what they are, after the minutes that the widest graphs show.
+pub(crate) fn still(size: (u16, u16)) -> Model {
+    let mut model = Model::new(size, now());
+    for second in 0..=STILL {
+        give(&mut model, unchanged(second));
+    }
+    model
+}
+
+/// What the sampler finds at that second: the same as before.
+pub(crate) fn unchanged(second: u64) -> Message {
+    sampled_at(START + Duration::from_secs(second), 0, unchanging())
+}
+
+fn unchanging() -> Vec<Container> {
+    let long = |it| Container { since: ago(900_000), ..it };
+    containers(0).into_iter().map(long).collect()
 }
 
 pub(crate) fn give(model: &mut Model, message: Message) {

@@ -1,22 +1,17 @@
 //! Runs the real binary on a pty and sees its screen as cells, as an operator does.
 
-#![allow(unsafe_code, reason = "a new session on the pty must be made between fork and exec")]
-
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::num::NonZeroU16;
-use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::pty::{Winsize, openpty};
 use nix::sys::signal::Signal;
 use nix::sys::termios::{Termios, tcgetattr};
 
+use super::terminal::{self, OnTerminal, WHERE_IS_THE_CURSOR};
 use super::{Lxcpath, PATIENCE, wait_until};
 
 pub(crate) const ENTER: &str = "\r";
@@ -24,9 +19,6 @@ pub(crate) const ESCAPE: &str = "\x1b";
 pub(crate) const TAB: &str = "\t";
 pub(crate) const DOWN: &str = "\x1b[B";
 pub(crate) const LEFT: &str = "\x1b[D";
-
-/// The query for the position of the cursor.
-const WHERE_IS_THE_CURSOR: &[u8] = b"\x1b[6n";
 
 /// A program on a terminal of its own.
 pub(crate) struct Screen {
@@ -42,21 +34,9 @@ pub(crate) struct Screen {
 
 impl Screen {
     /// Runs `command` on a terminal of `cols` x `rows`.
-    pub(crate) fn spawn(mut command: Command, cols: u16, rows: u16) -> Self {
-        let pty = openpty(Some(&winsize(cols, rows)), None).unwrap();
-        for fd in [&pty.master, &pty.slave] {
-            fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).unwrap();
-        }
-        let modes_before = tcgetattr(&pty.slave).unwrap();
-        let stdio = |fd: &OwnedFd| Stdio::from(fd.try_clone().unwrap());
-        command.env("TERM", "xterm-256color").env("LANG", "C.UTF-8").env_remove("NO_COLOR");
-        command.stdin(stdio(&pty.slave)).stdout(stdio(&pty.slave)).stderr(stdio(&pty.slave));
-        // SAFETY: setsid and ioctl are async-signal-safe, and the closure touches no memory.
-        unsafe { command.pre_exec(take_terminal) };
-        let child = command.spawn().unwrap();
-        // The command holds the slave open; only the child may.
-        drop((command, pty.slave));
-        let terminal = File::from(pty.master);
+    pub(crate) fn spawn(command: Command, cols: u16, rows: u16) -> Self {
+        let OnTerminal { child, terminal, modes_before } =
+            terminal::spawn(command, cols, rows).unwrap();
         let mut reader = terminal.try_clone().unwrap();
         let (sender, output) = mpsc::channel();
         thread::spawn(move || {
@@ -162,6 +142,16 @@ impl Screen {
         }
     }
 
+    /// Processes output for so long.
+    pub(crate) fn settle_for(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            if let Ok(bytes) = self.output.recv_timeout(left) {
+                self.take(&bytes);
+            }
+        }
+    }
+
     /// Returns the text on the screen, one line a row.
     pub(crate) fn contents(&self) -> String {
         let (_, cols) = self.parser.screen().size();
@@ -175,10 +165,7 @@ impl Screen {
 
     /// Changes the size of the terminal; the kernel informs the program.
     pub(crate) fn resize(&mut self, cols: u16, rows: u16) {
-        let size = winsize(cols, rows);
-        // SAFETY: the descriptor is open and `size` outlives the call.
-        let done = unsafe { libc::ioctl(self.terminal.as_raw_fd(), libc::TIOCSWINSZ, &size) };
-        assert_eq!(done, 0);
+        terminal::resize(&self.terminal, cols, rows).unwrap();
         self.parser.screen_mut().set_size(lines(rows), lines(cols));
     }
 
@@ -245,20 +232,6 @@ impl Drop for Screen {
         _ = self.child.kill();
         _ = self.child.wait();
     }
-}
-
-/// Makes the caller the leader of a session on the terminal that is its stdin.
-fn take_terminal() -> std::io::Result<()> {
-    nix::unistd::setsid()?;
-    // SAFETY: stdin is open, and TIOCSCTTY takes a number.
-    match unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) } {
-        0 => Ok(()),
-        _ => Err(std::io::Error::last_os_error()),
-    }
-}
-
-const fn winsize(cols: u16, rows: u16) -> Winsize {
-    Winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 }
 }
 
 const fn lines(count: u16) -> NonZeroU16 {
