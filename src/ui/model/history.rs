@@ -100,7 +100,7 @@ impl History {
         seen.filter_map(|it| it.cpu_percent).fold(0.0, f32::max)
     }
 
-    /// The mean of each slot; an empty slot between samples takes the value before it.
+    /// The mean of each slot; an empty slot takes the value before it, also one from before `span`.
     fn resample(
         &self,
         now: SystemTime,
@@ -111,16 +111,19 @@ impl History {
         let mut sums = vec![(0.0_f32, 0_u16); count];
         let slot_ms = (span.as_millis() as u64 / count.max(1) as u64).max(1);
         let now_ms = since_epoch_ms(now);
+        let mut before = None;
         for point in self.all() {
             let age_ms = now_ms.saturating_sub(point.at_ms);
             let slot = count.checked_sub((age_ms / slot_ms) as usize + 1);
-            let slot = slot.and_then(|it| sums.get_mut(it));
-            if let (Some(slot), Some(value)) = (slot, value(point)) {
-                slot.0 += value;
-                slot.1 += 1;
+            match (slot.and_then(|it| sums.get_mut(it)), value(point)) {
+                (Some(slot), Some(value)) => {
+                    slot.0 += value;
+                    slot.1 += 1;
+                }
+                (Some(_), None) => (),
+                (None, value) => before = value,
             }
         }
-        let mut before = None;
         let mut values: Vec<Option<f32>> = sums
             .into_iter()
             .map(|(sum, many)| {
@@ -173,6 +176,19 @@ mod tests {
         let mut history = History::default();
         history.add(now, &seen(5.0));
         assert_eq!(history.cpu(now, 3, LEAST_SPAN), [None, None, Some(5.0)]);
+    }
+
+    #[test]
+    fn a_graph_begins_with_what_was_before_it() {
+        let start = SystemTime::UNIX_EPOCH + Duration::from_hours(1000);
+        let at = |second| start + Duration::from_secs(second);
+        let mut history = History::default();
+        for second in 0..100 {
+            history.add(at(second), &seen(7.0));
+            let values = history.cpu(at(second), 60, LEAST_SPAN);
+            let gaps = values.iter().filter(|it| it.is_none()).count() as u64;
+            assert_eq!(gaps, 59_u64.saturating_sub(second), "after {second} s");
+        }
     }
 
     #[test]
