@@ -81,9 +81,8 @@ impl Yard {
 
     /// Ends and takes away everything.
     pub(crate) fn clear(&self) {
-        let names = self.names();
-        for names in names.chunks(AT_ONCE) {
-            _ = self.wharf(&["stop", "-k", "-q"]).args(names).status();
+        if let Err(error) = self.down() {
+            println!("left behind: {error}");
         }
         leftovers::remove(&self.tag, &self.home);
         let end = Instant::now() + PATIENCE;
@@ -171,13 +170,15 @@ impl Yard {
         Ok(())
     }
 
-    /// Ends all containers and forgets them.
+    /// Ends all containers and forgets them, with what wharf has noted about them.
     pub(crate) fn down(&self) -> Result<(), Failure> {
         for names in self.names().chunks(AT_ONCE) {
             _ = self.wharf(&["stop", "-k", "-q"]).args(names).status()?;
             for name in names {
-                fs::remove_dir_all(self.lxcpath().join(name))?;
+                // The root is everyone's, and stays.
+                fs::write(self.lxcpath().join(name).join("config"), "")?;
             }
+            _ = self.wharf(&["destroy", "--now", "-q"]).args(names).status()?;
         }
         Ok(())
     }
