@@ -250,10 +250,7 @@ pub(super) fn of_step(steps: &[Step], failure: StepFailure) -> LaunchError {
             return LaunchError::NoInterpreter { program, name: shown_bytes(interpreter.name()) };
         }
         let confined = steps.iter().any(|it| matches!(it, Step::TakeLabel { .. }));
-        let reason = match errno {
-            Errno::EACCES if confined => UNFIT,
-            _ => errno.desc(),
-        };
+        let reason = if errno == Errno::EACCES && confined { UNFIT } else { errno.desc() };
         return LaunchError::Exec { program, reason, errno };
     }
     if errno == Errno::ENOSPC && step.is_some_and(makes_a_namespace) {
