@@ -76,9 +76,9 @@ fn start(lxcpath: &Lxcpath, first: usize) {
 fn a_list_reads_for_each_container_what_its_columns_need() {
     apart(|lxcpath| {
         let lists: [(&[&str], usize); 3] = [
-            (&["ls", "-1"], 29),
-            (&["ls", "-F", "name,state,ram,cpu"], 92),
-            (&["ls", "-F", ALL], 190),
+            (&["ls", "-1"], 15),
+            (&["ls", "-F", "name,state,ram,cpu"], 28),
+            (&["ls", "-F", ALL], 110),
         ];
         start(lxcpath, 0);
         let few = lists.map(|(list, _)| count(lxcpath, list));
@@ -100,12 +100,12 @@ fn a_command_about_one_container_reads_little() {
     apart(|lxcpath| {
         let name = lxcpath.start_sleeper("one");
         let commands: [(&[&str], usize); 6] = [
-            (&["info", "-s", &name], 700),
-            (&["info", &name], 700),
-            (&["wait", &name, "-s", "RUNNING"], 280),
+            (&["info", "-s", &name], 380),
+            (&["info", &name], 460),
+            (&["wait", &name, "-s", "RUNNING"], 225),
             (&["freeze", &name], 370),
             (&["unfreeze", &name], 370),
-            (&["attach", &name, "--", "/bin/true"], 1500),
+            (&["attach", &name, "--", "/bin/true"], 1150),
         ];
         let mut bill = Bill::default();
         for (command, bound) in commands {
@@ -128,7 +128,7 @@ fn a_container_that_ends_at_once_costs_little() {
         lxcpath.ok(&["create", &name, "-s", &path]);
         let mut bill = Bill::default();
         let calls = count(lxcpath, &["start", "-F", &name, "--", "/bin/true"]);
-        bill.add("start to exit", calls, 2400);
+        bill.add("start to exit", calls, 2100);
         bill.check();
     });
 }
@@ -141,7 +141,7 @@ fn a_screen_that_shows_nothing_new_reads_little() {
         let mut screen = Screen::spawn(lxcpath.command(&[]), 120, 36);
         screen.wait_for_row(&lxcpath.name("0"));
         let mut bill = Bill::default();
-        for (keys, view, bound) in [("", "list", 190), (ENTER, "container", 1250)] {
+        for (keys, view, bound) in [("", "list", 165), (ENTER, "container", 1020)] {
             screen.keys(keys);
             // What is read once is read then.
             screen.settle_for(SECONDS);
