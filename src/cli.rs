@@ -16,6 +16,7 @@ mod manual;
 mod output;
 mod parser;
 mod pause;
+mod timeout;
 mod verbs;
 mod watched;
 

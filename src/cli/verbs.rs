@@ -92,3 +92,29 @@ pub(super) fn all() -> impl Iterator<Item = &'static Subcommand> {
 pub(super) fn named(name: &str) -> Option<&'static Subcommand> {
     all().find(|it| it.name == name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verb_has_examples_which_its_parser_takes() {
+        for it in all() {
+            let (_, examples) = it.notes.split_once("Example").unwrap_or_default();
+            let lines = examples.lines().filter_map(|it| it.strip_prefix("  wharf "));
+            // A remark is parted from the command by more than one blank.
+            let lines: Vec<&str> =
+                lines.map(|it| it.split("  ").next().unwrap_or_default()).collect();
+            assert!(!lines.is_empty(), "`wharf help {}` has no example", it.name);
+            for line in lines {
+                let words = crate::engine::command_words(line).unwrap();
+                assert_eq!(words.first().map(String::as_str), Some(it.name), "{line}");
+                let ends = |it: &String| matches!(it.as_str(), ">" | "|" | "&&");
+                let end = words.iter().position(ends).unwrap_or(words.len());
+                let words = ["wharf".to_owned()].into_iter().chain(words.into_iter().take(end));
+                let parsed = super::super::parser::command().try_get_matches_from(words);
+                assert!(parsed.is_ok(), "{line}: {:?}", parsed.err());
+            }
+        }
+    }
+}

@@ -8,6 +8,7 @@ use std::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{SigId, flag, low_level};
 
+use super::timeout;
 use crate::engine::progress::{Progress, Reached};
 use crate::format;
 
@@ -17,12 +18,14 @@ const REFRESH: Duration = Duration::from_millis(200);
 /// Returns to the start of the line and clears it.
 const CLEAR: &str = "\r\x1b[K";
 
-/// Does `work`, and shows its progress on standard error if that is a terminal.
+/// Does `work`, and shows its progress on standard error if that is a terminal. It is given up when it
+/// has taken as long as `limit`.
 pub(in crate::cli) fn watched<T>(
     quiet: bool,
+    limit: Option<Duration>,
     work: impl FnOnce(&Progress) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let progress = Progress::default();
+    let progress = Progress::within(limit);
     // A flag needs neither a thread nor a pipe, which could fail when the work is done.
     let catch = |signal| flag::register(signal, progress.cancelling());
     let caught: Vec<SigId> =
@@ -42,7 +45,7 @@ pub(in crate::cli) fn watched<T>(
     for it in caught {
         low_level::unregister(it);
     }
-    outcome
+    outcome.map_err(|error| timeout::explain(error, &progress, limit))
 }
 
 fn show(progress: &Progress, ended: &Receiver<()>) {

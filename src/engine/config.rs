@@ -44,7 +44,7 @@ pub(in crate::engine) use document::{Document, DocumentError};
 pub(in crate::engine) use error::{ConfigError, ConfigErrors};
 pub(in crate::engine) use filter::of_running as running_filter;
 pub(in crate::engine) use net::fill_lines;
-pub(in crate::engine) use process::limits;
+pub(in crate::engine) use process::{limits, personality};
 pub(in crate::engine) use read::ReadLine;
 pub use signals::{names as signal_names, of_word as signal_number};
 pub use survey::ConfigLine;
@@ -59,7 +59,7 @@ pub use values::words as command_words;
 use crate::engine::terms::idmap::IdMap;
 use crate::engine::terms::name::Name;
 use crate::engine::terms::rootfs::Storage;
-use crate::engine::terms::spec::{ConfigPlace, Spec};
+use crate::engine::terms::spec::Spec;
 #[cfg(test)]
 use crate::engine::terms::{nic::Nic, spec::At};
 use error::Reason;
@@ -83,7 +83,6 @@ pub struct Config {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::engine) struct Set<'a> {
     pub(in crate::engine) value: &'a str,
-    pub(in crate::engine) place: Option<&'a ConfigPlace>,
 }
 
 /// Reads `file`, or `LXCPATH/NAME/config`, and applies `settings` after it. A word that names one of
@@ -218,7 +217,7 @@ impl Config {
         let mut set = BTreeMap::new();
         for it in self.settings.entries.iter().filter(of_cgroup) {
             let key = format!("{}{}", it.key.name, it.free);
-            set.insert(key, Set { value: &it.value, place: it.place.as_ref() });
+            set.insert(key, Set { value: &it.value });
         }
         set
     }

@@ -56,7 +56,7 @@ fn checkpoint(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
         }
         let previous = call.value("predump-dir").map(PathBuf::from);
         let how = Checkpoint { dir, stop, in_advance, previous, action_script, verbose, patience };
-        watched(call.has("quiet"), |progress| {
+        watched(call.has("quiet"), None, |progress| {
             Ok(call.engine.checkpoint(&name, &how, progress)?)
         })?;
         return Ok(ExitCode::SUCCESS);
@@ -69,7 +69,7 @@ fn checkpoint(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
     if last.is_some_and(|it| it.0 == "foreground") {
         call.engine.restore_foreground(&name, &Start::default(), &how)?;
     } else {
-        watched(call.has("quiet"), |progress| {
+        watched(call.has("quiet"), None, |progress| {
             Ok(call.engine.restore(&name, &Start::default(), &how, progress)?)
         })?;
     }

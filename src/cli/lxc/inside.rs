@@ -1,11 +1,13 @@
 //! `lxc-attach`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::apart::spaces;
 use super::call::{LxcCall, LxcCommand, NameFrom, bad_arguments, refused};
 use super::getopt::{Opt, OptTakes, flag, value};
 use crate::engine::State;
-use crate::engine::attach::Attach;
+use crate::engine::attach::{Attach, AttachAccess, CallersOwn, Machine};
 use crate::engine::id::Id;
 
 pub(super) const ATTACH: LxcCommand = LxcCommand {
@@ -17,11 +19,16 @@ pub(super) const ATTACH: LxcCommand = LxcCommand {
             long: "elevated-privileges",
             short: Some('e'),
             takes: OptTakes::Optional("PRIVILEGES"),
-            help: "Not supported: run it with the host's CAP, CGROUP or LSM",
+            help: "Keep the caller's: CGROUP, CAP or LSM, or some (CAP|LSM); without a value: all",
         },
-        value("arch", Some('a'), "ARCH", "Not supported: another architecture"),
-        value("namespaces", Some('s'), "FLAGS", "Not supported: only these namespaces"),
-        flag("remount-sys-proc", Some('R'), "Not supported: mount /proc and /sys anew"),
+        value("arch", Some('a'), "ARCH", "What COMMAND sees as the machine, such as i686"),
+        value(
+            "namespaces",
+            Some('s'),
+            "FLAGS",
+            "Only MOUNT|PID|UTSNAME|IPC|USER|NETWORK, or some; includes -e",
+        ),
+        flag("remount-sys-proc", Some('R'), "With -s without MOUNT: /proc and /sys of the others"),
         flag("clear-env", None, "Pass no variable; PATH is the default one"),
         flag("keep-env", None, "Pass this environment on (default)"),
         value("keep-var", None, "NAME", "With --clear-env: pass this variable all the same"),
@@ -31,25 +38,56 @@ pub(super) const ATTACH: LxcCommand = LxcCommand {
             "NAME=VALUE",
             "Set this variable; without =VALUE: do not pass it",
         ),
-        value("pty-log", Some('L'), "FILE", "Not supported: write the output there, too"),
+        value("pty-log", Some('L'), "FILE", "Write what its terminal shows there, too"),
         value("rcfile", Some('f'), "FILE", "Not supported: the container runs with its own"),
         value("uid", Some('u'), "UID", "User that runs COMMAND"),
         value("gid", Some('g'), "GID", "Group that runs COMMAND"),
-        value("context", Some('c'), "CONTEXT", "Not supported: an SELinux context"),
+        value("context", Some('c'), "CONTEXT", "The SELinux context of COMMAND"),
     ],
     named: NameFrom::Needed,
     parts: None,
     run: attach,
 };
 
-/// What only LXC's own does.
-const ONLY_LXC: [&str; 6] =
-    ["elevated-privileges", "arch", "namespaces", "remount-sys-proc", "pty-log", "context"];
+/// Reads which of the container's confinement COMMAND has, and which namespaces it enters.
+fn access(call: &LxcCall<'_>) -> anyhow::Result<AttachAccess> {
+    let given = call.given.options.iter().rfind(|it| it.0 == "elevated-privileges");
+    let namespaces = call.value("namespaces");
+    let all = || KEPT.iter().map(|it| it.1).collect();
+    let keeps = match given {
+        _ if namespaces.is_some() => all(),
+        Some((_, Some(words))) => words.split('|').map(kept).collect::<Result<_, _>>()?,
+        Some((_, None)) => all(),
+        None => Vec::new(),
+    };
+    let arch = call.value("arch").map(|it| {
+        let known = "an architecture, such as amd64, arm64 or i686";
+        Machine::named(it).ok_or_else(|| refused(format!("`{it}` is not {known}")))
+    });
+    Ok(AttachAccess {
+        spaces: namespaces.map(|it| spaces(it).ok_or_else(bad_arguments)).transpose()?,
+        keeps,
+        label: call.value("context").map(str::to_owned),
+        machine: arch.transpose()?,
+        remounts: call.has("remount-sys-proc"),
+    })
+}
+
+/// What COMMAND can keep of its caller's.
+const KEPT: [(&str, CallersOwn); 3] = [
+    ("CGROUP", CallersOwn::Cgroups),
+    ("CAP", CallersOwn::Capabilities),
+    ("LSM", CallersOwn::Freedom),
+];
+
+fn kept(word: &str) -> anyhow::Result<CallersOwn> {
+    let found = KEPT.into_iter().find(|it| it.0 == word.trim());
+    let unknown = || refused(format!("`{word}` is not one of CGROUP, CAP and LSM"));
+    found.map(|it| it.1).ok_or_else(unknown)
+}
 
 fn attach(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
-    if let Some(it) = ONLY_LXC.into_iter().find(|it| call.has(it)) {
-        return Err(refused(format!("wharf does not support --{it}")));
-    }
+    let access = access(call)?;
     let (name, state) = call.container()?;
     if state == State::Stopped {
         return Err(refused("it is not running"));
@@ -83,6 +121,9 @@ fn attach(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
         bare: clear_environment,
         // One that was removed has no name to look for.
         cwd: std::env::current_dir().ok(),
+        access,
+        pty_log: call.value("pty-log").map(PathBuf::from),
+        limit: None,
     };
     let exit = call.engine.attach(&name, &attach)?;
     Ok(ExitCode::from(exit.shell_code()))

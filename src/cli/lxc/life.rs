@@ -172,7 +172,7 @@ fn execute(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
         call.engine.execute_in_background(&name, &start)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let exit = call.engine.execute(&name, &start)?;
+    let exit = call.engine.execute(&name, &start, None)?;
     Ok(ExitCode::from(exit.shell_code()))
 }
 

@@ -19,7 +19,11 @@ pub(super) const CHECKCONFIG: Subcommand = Subcommand {
 Each feature is tried for a moment, in a process of its own, and nothing of it stays; as with any \
 first use, the kernel may load a module. For an ordinary user it reports what that user's \
 containers have.\n\n\
-Exit code: 0, or 1 if something that every container of this user needs is missing.",
+Exit code: 0, or 1 if something that every container of this user needs is missing.
+
+Examples:
+  wharf checkconfig
+  wharf checkconfig --format '{feature} {status}'",
 };
 
 fn check(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {

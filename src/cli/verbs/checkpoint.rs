@@ -115,7 +115,7 @@ fn checkpoint(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::
     };
     invocation.engine.end_killed_checkpoint(&name)?;
     invocation.permit(Verb::Checkpoint, &name)?;
-    watched(matches.get_flag(args::QUIET), |progress| {
+    watched(matches.get_flag(args::QUIET), None, |progress| {
         Ok(invocation.engine.checkpoint(&name, &how, progress)?)
     })?;
     Ok(ExitCode::SUCCESS)
@@ -138,7 +138,7 @@ fn restore(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Res
         let exit = invocation.engine.restore_foreground(&name, &start, &how)?;
         return Ok(ExitCode::from(exit.shell_code()));
     }
-    watched(matches.get_flag(args::QUIET), |progress| {
+    watched(matches.get_flag(args::QUIET), None, |progress| {
         Ok(invocation.engine.restore(&name, &start, &how, progress)?)
     })?;
     Ok(ExitCode::SUCCESS)

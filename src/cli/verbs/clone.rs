@@ -7,10 +7,10 @@ use clap::{ArgMatches, value_parser};
 
 use super::Subcommand;
 use super::create::{backing, image, of_overlay, told};
-use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, exists, named, no_more, pairs};
 use crate::cli::watched::watched;
+use crate::cli::{args, timeout};
 use crate::command::Verb;
 use crate::engine::Name;
 use crate::engine::create::{Copy, CopyKind};
@@ -35,6 +35,7 @@ pub(super) const CLONE: Subcommand = Subcommand {
                     .value_parser(value_parser!(PathBuf)),
             )
             .arg(args::define())
+            .arg(timeout::option("Give the copy up when it takes longer"))
             .arg(args::name())
             .arg(args::operands("NAME NEWNAME", "The container, and the name of the copy"))
     },
@@ -67,7 +68,10 @@ pub(super) const RENAME: Subcommand = Subcommand {
     notes: "\
 Gives a stopped container another name: its directory, the paths of that in its configuration, and
 its host name, also in /etc/hostname. No file is copied. One with snapshots, or on whose files
-others are based, is refused. If the command is killed in the middle, the next one completes it.",
+others are based, is refused. If the command is killed in the middle, the next one completes it.
+
+Example:
+  wharf rename web web-old",
 };
 
 fn clone(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
@@ -95,9 +99,10 @@ fn clone(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resul
     if !copy.while_running {
         invocation.permit(Verb::Clone, &from)?;
     }
-    let created = watched(matches.get_flag(args::QUIET), |progress| {
-        Ok(invocation.engine.copy(&to, &copy, progress)?)
-    })?;
+    let created =
+        watched(matches.get_flag(args::QUIET), timeout::patience(matches)?, |progress| {
+            Ok(invocation.engine.copy(&to, &copy, progress)?)
+        })?;
     told(invocation, matches, &to, &created)
 }
 

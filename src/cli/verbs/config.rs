@@ -12,7 +12,7 @@ use clap::ArgMatches;
 
 use super::Subcommand;
 use crate::cli::failure::Usage;
-use crate::cli::invocation::{Invocation, operands};
+use crate::cli::invocation::{Invocation, operands, text};
 use crate::cli::{args, diff};
 use crate::engine::Name;
 use crate::engine::configure::{ChangeFate, ConfigChange, ConfigFile, MigrationScope, SetHow};
@@ -91,7 +91,7 @@ impl ConfigCall {
         let given = matches.get_one::<OsString>(args::NAME);
         let name = match given {
             _ if file.is_some() => None,
-            Some(name) => Some(name.to_string_lossy().parse()?),
+            Some(name) => Some(text(name)?.parse()?),
             None if rest.is_empty() => {
                 return Err(Usage("no container name given".into()).into());
             }

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use clap::{ArgMatches, value_parser};
 
 use super::Subcommand;
-use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, named, no_more, pairs};
 use crate::cli::watched::watched;
+use crate::cli::{args, timeout};
 use crate::engine::Name;
 use crate::engine::create::{Copy, CopyKind, Create, Created, NewImage, Purpose, RootfsSource};
 
@@ -58,6 +58,7 @@ pub(super) const CREATE: Subcommand = Subcommand {
             .arg(args::value("tag", None, "TAG", "Which of the images in IMAGE"))
             .arg(args::flag("snapshot", Some('S'), "Keep only what differs from that container"))
             .arg(args::define())
+            .arg(timeout::long_option("Give it up when it takes longer"))
             .arg(args::name())
             .arg(args::operands("NAME [-- TEMPLATE-ARGS]", "The container's name"))
     },
@@ -101,9 +102,10 @@ fn create(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resu
     let (name, rest) = named(matches)?;
     if let Some(copy) = copy(invocation, matches)? {
         no_more(&rest)?;
-        let created = watched(matches.get_flag(args::QUIET), |progress| {
-            Ok(invocation.engine.copy(&name, &copy, progress)?)
-        })?;
+        let created =
+            watched(matches.get_flag(args::QUIET), timeout::patience(matches)?, |progress| {
+                Ok(invocation.engine.copy(&name, &copy, progress)?)
+            })?;
         return told(invocation, matches, &name, &created);
     }
     let create = Create {
@@ -113,9 +115,10 @@ fn create(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resu
         settings: pairs(matches, "define")?,
         image: image(matches)?,
     };
-    let created = watched(matches.get_flag(args::QUIET), |progress| {
-        Ok(invocation.engine.create_watched(&name, &create, progress)?)
-    })?;
+    let created =
+        watched(matches.get_flag(args::QUIET), timeout::patience(matches)?, |progress| {
+            Ok(invocation.engine.create_watched(&name, &create, progress)?)
+        })?;
     told(invocation, matches, &name, &created)
 }
 

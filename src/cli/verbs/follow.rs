@@ -12,11 +12,11 @@ use clap::{Arg, ArgMatches};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::Subcommand;
-use crate::cli::args;
 use crate::cli::chosen::{self, ChosenContainers};
 use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, no_more, number, operands};
 use crate::cli::output::{formatted_one, safe_json};
+use crate::cli::{args, timeout};
 use crate::command::Verb;
 use crate::engine::event::{Event, What};
 use crate::engine::shown::shown;
@@ -30,17 +30,18 @@ pub(super) const MONITOR: Subcommand = Subcommand {
         command
             .arg(args::json())
             .arg(args::format())
-            .arg(args::value("timeout", Some('t'), "SECONDS", "End after this time"))
+            .arg(timeout::option("End after this time"))
             .arg(name.help("Containers to follow, instead of the first operand"))
             .arg(args::optional("REGEX", "Containers to follow, by whole name [default: .*]"))
     },
     run: monitor,
     notes: "\
-Runs until it is interrupted, or for the time of --timeout. With --json, prints one object per line for each event; with
---format, `-` for what an event does not have.
+Runs until it is interrupted, or for the time of --timeout. With --json, prints one object per line
+for each event; with --format, `-` for what an event does not have.
 
-Example:
-  wharf monitor 'web|db'",
+Examples:
+  wharf monitor 'web|db'
+  wharf monitor --json -t 60",
 };
 
 pub(super) const WAIT: Subcommand = Subcommand {
@@ -92,11 +93,7 @@ fn monitor(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Res
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
     let form = EventForm::of(matches)?;
-    let seconds = number::<f64>(matches, "timeout")?;
-    let time = seconds.map(Duration::try_from_secs_f64).transpose();
-    let time =
-        time.map_err(|_negative| Usage("--timeout takes seconds, such as 60 or 0.5".into()))?;
-    let end = time.and_then(|it| Instant::now().checked_add(it));
+    let end = timeout::read(matches)?.and_then(|it| Instant::now().checked_add(it));
     let mut written = Ok(());
     let out = &mut *invocation.out;
     invocation.engine.monitor(&pattern, &mut |event| {
@@ -159,6 +156,8 @@ fn sentence(what: &What) -> String {
         What::SupervisorKilled => "lost its supervisor, which was killed".to_owned(),
         What::Created => "created".to_owned(),
         What::Destroyed => "destroyed".to_owned(),
+        What::Trashed => "moved to the trash".to_owned(),
+        What::Restored => "restored from the trash".to_owned(),
         What::Cgroup { file, old, new } => {
             format!("{} changed from [{}] to [{}]", shown(file), shown(old), shown(new))
         }

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::{ArgAction, ArgMatches};
 
 use super::Subcommand;
-use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, named, number, only_named, pairs, user_or_group};
+use crate::cli::{args, timeout};
 use crate::command::Verb;
 use crate::engine::attach::Attach;
 use crate::engine::console::Console;
@@ -37,7 +37,11 @@ pub(super) const CONSOLE: Subcommand = Subcommand {
     run: console,
     notes: "\
 To leave, press the prefix, then q. The prefix pressed twice is sent once. The container keeps
-running.",
+running.
+
+Examples:
+  wharf console web
+  wharf console -t 0 -e '^]' web",
 };
 
 pub(super) const ATTACH: Subcommand = Subcommand {
@@ -55,6 +59,7 @@ pub(super) const ATTACH: Subcommand = Subcommand {
                 args::flag("keep-env", None, "Pass this environment on, as LXC does")
                     .conflicts_with("clear-env"),
             )
+            .arg(timeout::option("End the command when it runs longer"))
             .arg(args::name())
             .arg(args::operands("NAME [-- COMMAND]", "The container, and the command to run in it"))
     },
@@ -64,7 +69,12 @@ Without COMMAND, runs the login shell of the user inside, or /bin/sh. Unlike LXC
 pass this environment on, since it may hold secrets of the host; --keep-env does.
 
 Exit code: the command's own; 126 if it cannot be executed, 127 if it does not exist, 128+N if
-signal N ended it; 1 if the container could not be entered.",
+signal N ended it; 1 if the container could not be entered, or the time of --timeout was over.
+
+Examples:
+  wharf attach web
+  wharf attach web -- systemctl --failed
+  wharf attach web -u www-data -t 10 -- ./status",
 };
 
 fn console(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
@@ -101,6 +111,7 @@ fn attach(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resu
         gid: user_or_group(matches, "gid")?,
         environment: pairs(matches, "set-var")?,
         clear_environment: !matches.get_flag("keep-env"),
+        limit: timeout::patience(matches)?,
         ..Attach::default()
     };
     invocation.permit(Verb::Attach, &name)?;

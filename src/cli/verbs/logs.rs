@@ -8,8 +8,9 @@ use clap::ArgMatches;
 use regex::bytes::Regex;
 
 use super::Subcommand;
-use crate::cli::args;
+use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, exists, number, only_named};
+use crate::cli::{args, timeout};
 use crate::command::Verb;
 use crate::engine::shown::shown_bytes;
 
@@ -18,6 +19,7 @@ pub(super) const LOGS: Subcommand = Subcommand {
     arguments: |command| {
         command
             .arg(args::flag("follow", Some('f'), "Go on with what it prints, until it stops"))
+            .arg(timeout::option("With -f: end after this time"))
             .arg(args::value("lines", Some('l'), "COUNT", "Only the last lines"))
             .arg(args::flag("raw", None, "Bytes as they were printed, colours and all"))
             .arg(args::name())
@@ -31,7 +33,8 @@ text.
 
 Examples:
   wharf logs web
-  wharf logs -f -l 20 web",
+  wharf logs -f -l 20 web
+  wharf logs -f -t 60 web > boot.log",
 };
 
 /// The sequences that set colours, and the carriage return of a terminal's lines.
@@ -44,12 +47,16 @@ const LONGEST_LINE: usize = 64 << 10;
 fn logs(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let name = only_named(matches)?;
     let last = number::<usize>(matches, "lines")?;
+    let limit = timeout::read(matches)?;
+    if limit.is_some() && !matches.get_flag("follow") {
+        return Err(Usage("--timeout goes with -f, which waits for more".into()).into());
+    }
     let mut log =
         LogWriter { raw: matches.get_flag("raw"), begun: Vec::new(), out: &mut *invocation.out };
     let mut written = Ok(());
     if matches.get_flag("follow") {
         let mut first = true;
-        invocation.engine.follow_console(&name, &mut |bytes| {
+        invocation.engine.follow_console(&name, limit, &mut |bytes| {
             let bytes = if first { tail(bytes, last) } else { bytes };
             first = false;
             written = log.put(bytes);

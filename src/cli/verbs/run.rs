@@ -12,9 +12,10 @@ use crate::cli::failure::Usage;
 use crate::cli::invocation::{
     Invocation, mention_proxmox, named, pairs, permit, text, user_or_group,
 };
-use crate::cli::{args, output};
+use crate::cli::{args, output, timeout};
 use crate::command::Verb;
 use crate::engine::outline::StartPart;
+use crate::engine::progress::Progress;
 use crate::engine::proxmox::Pct;
 use crate::engine::shown::shown;
 use crate::engine::start::{SUPERVISE, Start};
@@ -42,7 +43,11 @@ pub(super) const START: Subcommand = Subcommand {
                 "PATH",
                 "Also show the console there: a terminal or a file",
             ))
-            .arg(args::value("console-log", Some('L'), "FILE", "Write the console's output there"));
+            .arg(args::value("console-log", Some('L'), "FILE", "Write the console's output there"))
+            .arg(
+                timeout::option("Give a start up when it takes longer")
+                    .conflicts_with("foreground"),
+            );
         chosen::changed(command)
             .mut_arg("dry-run", |it| it.help("Only print what it would do; needs no privilege"))
             .arg(args::command("The command to run as its pid 1"))
@@ -59,8 +64,8 @@ Examples:
   wharf start 'web*'
   wharf start web -- /bin/sh -c 'exec sleep 1000'
 
-Exit code: 0 once the container runs, 1 if it could not be started. With -F, the command's own, or
-128+N if signal N ended it.",
+Exit code: 0 once the container runs, 1 if it could not be started, or not in time. With -F, the
+command's own, or 128+N if signal N ended it.",
 };
 
 pub(super) const EXECUTE: Subcommand = Subcommand {
@@ -72,6 +77,7 @@ pub(super) const EXECUTE: Subcommand = Subcommand {
             .args(shared())
             .arg(args::value("uid", Some('u'), "UID", "User that runs the command"))
             .arg(args::value("gid", Some('g'), "GID", "Group that runs the command"))
+            .arg(timeout::option("End the command when it runs longer"))
             .arg(args::name())
             .arg(args::operands("NAME -- COMMAND", "The container, and the command to run in it"))
     },
@@ -81,10 +87,11 @@ Pid 1 of the container is wharf's own init, which reaps zombies and passes signa
 pid 2. A container that is not defined is made for the command and removed afterwards.
 
 Exit code: the command's own; 126 if it cannot be executed, 127 if it does not exist, 128+N if
-signal N ended it; 1 if the container could not be started.
+signal N ended it; 1 if the container could not be started, or the time of --timeout was over.
 
-Example:
-  wharf execute build -s lxc.cgroup2.memory.max=2G -- make -j4",
+Examples:
+  wharf execute build -s lxc.cgroup2.memory.max=2G -- make -j4
+  wharf execute test --timeout 600 -- sh -c 'make check'",
 };
 
 fn start(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
@@ -101,6 +108,7 @@ fn start(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resul
     if matches.get_flag("dry-run") {
         return outlines(invocation, &chosen, &start, matches.get_flag(args::QUIET));
     }
+    let limit = timeout::patience(matches)?;
     if matches.get_flag("foreground") {
         let [name] = chosen.names.as_slice() else {
             let why = "-F shows one container on this terminal, but several are named; a command \
@@ -115,7 +123,10 @@ fn start(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resul
     chosen.each(invocation, matches, Verb::Start, &|engine, name| {
         permit(engine, Verb::Start, name)?;
         mention_proxmox(engine, name, matches, Pct::Start);
-        engine.start(name, &start)?;
+        let progress = Progress::within(limit);
+        engine
+            .start_watched(name, &start, &progress)
+            .map_err(|error| timeout::explain(error.into(), &progress, limit))?;
         Ok(0)
     })
 }
@@ -166,8 +177,9 @@ fn execute(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Res
             start.settings.push((key.to_owned(), number.to_string()));
         }
     }
+    let limit = timeout::patience(matches)?;
     invocation.permit(Verb::Execute, &name)?;
-    let exit = invocation.engine.execute(&name, &start)?;
+    let exit = invocation.engine.execute(&name, &start, limit)?;
     Ok(ExitCode::from(exit.shell_code()))
 }
 

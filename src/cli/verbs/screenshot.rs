@@ -21,7 +21,10 @@ pub(super) const SCREENSHOT: Subcommand = Subcommand {
     run: screenshot,
     notes: "\
 Starts containers of its own in a temporary directory, draws the screen over them, and removes
-them. SVG always, PNG too where rsvg-convert is installed.",
+them. SVG always, PNG too where rsvg-convert is installed.
+
+Example:
+  wharf screenshot -o pictures",
 };
 
 fn screenshot(_session: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {

@@ -7,10 +7,10 @@ use clap::ArgMatches;
 use serde_json::json;
 
 use super::Subcommand;
-use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, named, no_more};
 use crate::cli::watched::watched;
+use crate::cli::{args, timeout};
 use crate::command::Verb;
 use crate::engine::Name;
 use crate::engine::shown::shown;
@@ -27,6 +27,7 @@ pub(super) const SNAPSHOT: Subcommand = Subcommand {
                 "TEXT",
                 "What to remember with it: a text, or a file that contains it",
             ))
+            .arg(timeout::option("Give up what is taken or restored when it takes longer"))
             .arg(args::json())
             .arg(args::format())
             .arg(args::name())
@@ -52,7 +53,12 @@ no space until something changes.
 Until a restored container is whole, the old one stays; then both are exchanged in one step, and
 the old one is removed. A root outside of the container's directory stays where it is, unused.
 Directories, logs and hidden files beside the configuration are in no snapshot, and stay as they
-are.",
+are.
+
+Examples:
+  wharf snapshot web -c 'before the upgrade'
+  wharf snapshot web list
+  wharf snapshot web restore snap0",
 };
 
 /// What can be done to a container's snapshots besides taking one.
@@ -105,7 +111,7 @@ fn take(
     let comment = matches.get_one::<String>("comment").map(|it| comment(it)).transpose()?;
     invocation.permit(Verb::Snapshot, name)?;
     let quiet = matches.get_flag(args::QUIET);
-    let taken = watched(quiet, |progress| {
+    let taken = watched(quiet, timeout::patience(matches)?, |progress| {
         Ok(invocation.engine.take_snapshot(name, comment.as_deref(), progress)?)
     })?;
     if !quiet {
@@ -132,7 +138,7 @@ fn restore(
     if restored == Restored::Same {
         invocation.permit(Verb::Snapshot, name)?;
     }
-    watched(matches.get_flag(args::QUIET), |progress| {
+    watched(matches.get_flag(args::QUIET), timeout::patience(matches)?, |progress| {
         Ok(invocation.engine.restore_snapshot(name, snap, restored, progress)?)
     })?;
     Ok(ExitCode::SUCCESS)

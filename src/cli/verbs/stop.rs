@@ -72,7 +72,11 @@ pub(super) const RESTART: Subcommand = Subcommand {
 As `wharf stop -r`: asks init to restart (`lxc.signal.reboot`). If it has no handler for that, or
 does not restart in time, the container is stopped and started again, as it was started before.
 
-Exit code: 0 once it runs again (-W: asked), 1 if not, 2 if it was not running.",
+Exit code: 0 once it runs again (-W: asked), 1 if not, 2 if it was not running.
+
+Examples:
+  wharf restart web
+  wharf restart -t 10 'web*'",
 };
 
 pub(super) const FREEZE: Subcommand = Subcommand {

@@ -2,18 +2,18 @@
 
 use std::cmp::Ordering;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::ArgMatches;
 use serde_json::{Value, json};
 
 use super::{Subcommand, list};
-use crate::cli::args;
 use crate::cli::failure::Usage;
 use crate::cli::invocation::{Invocation, number, operands};
 use crate::cli::output::{self, Justify, TextTable, epoch_ms, or_unknown, safe_json};
 use crate::cli::pause::rest;
+use crate::cli::{args, timeout};
 use crate::engine::sample::{Container, Limit, Sample};
 use crate::engine::sampler::{CounterSet, Interest, Sampler};
 use crate::format;
@@ -24,6 +24,7 @@ pub(super) const TOP: Subcommand = Subcommand {
         command
             .arg(args::value("delay", Some('d'), "SECONDS", "Between two tables [default: 3]"))
             .arg(args::value("count", Some('c'), "COUNT", "Tables to print [default: no end]"))
+            .arg(timeout::option("End after this time"))
             .arg(args::value("sort", Some('s'), "ORDER", "cpu, memory, io, pids or name"))
             .arg(args::flag("batch", Some('b'), "Accepted, since it always prints so").hide(true))
             .arg(args::json())
@@ -57,6 +58,8 @@ fn top(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<
     let delay = Duration::try_from_secs_f64(delay).ok().filter(|it| !it.is_zero());
     let delay = delay.ok_or_else(|| Usage("--delay takes seconds, such as 3 or 0.5".into()))?;
     let count = number::<u64>(matches, "count")?;
+    let limit = timeout::read(matches)?;
+    let end = limit.and_then(|it| Instant::now().checked_add(it));
     let order = order(matches.get_one::<String>("sort").map_or("cpu", String::as_str))?;
     let words = operands(matches)?;
     let pattern = match words.as_slice() {
@@ -70,8 +73,11 @@ fn top(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<
     let interest = Interest { others: CounterSet::ALL, ..Interest::default() };
     let mut printed = 0;
     while count.is_none_or(|it| printed < it) {
-        if printed > 0 && !rest(delay)? {
-            break;
+        if printed > 0 {
+            let left = end.map_or(delay, |it| it.saturating_duration_since(Instant::now()));
+            if !rest(delay.min(left))? || left < delay {
+                break;
+            }
         }
         let mut sample = sampler.sample(&interest);
         sample.containers.retain(|it| {

@@ -54,7 +54,12 @@ limits; for root, only a file of root's own:
   trash.age = 30d     also h, m and s; none: it stays
   trash.size = 20G    also K, M, T and %; none: any size
 
-Exit code: 0 done, 1 if something was refused or failed.",
+Exit code: 0 done, 1 if something was refused or failed.
+
+Examples:
+  wharf trash
+  wharf trash restore web --as web-old
+  wharf trash empty -y",
 };
 
 /// What can be done with the trash.

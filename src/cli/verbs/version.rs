@@ -12,7 +12,9 @@ pub(super) const VERSION: Subcommand = Subcommand {
     name: "version",
     arguments: |command| command.about("Print the version").arg(args::json()).arg(args::format()),
     run: version,
-    notes: "",
+    notes: "\
+Example:
+  wharf version --json",
 };
 
 fn version(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Result<ExitCode> {

@@ -250,7 +250,7 @@ fn is_cgroup_mode(mode: &str, modes: &[&str]) -> bool {
 }
 
 /// Returns what LXC prints for an architecture: the name of its personality.
-fn arch(value: &str) -> Result<&'static str, Reason> {
+pub(super) fn arch(value: &str) -> Result<&'static str, Reason> {
     const BITS_32: &str = " arm armel armhf armv7l athlon i386 i486 i586 i686 linux32 mips mipsel \
                            ppc powerpc x32 x86 ";
     const BITS_64: &str = " aarch64 amd64 arm64 linux64 loongarch64 loong64 mips64 mips64el ppc64 \

@@ -33,6 +33,16 @@ const RESOURCES: [(&str, Resource); 16] = [
 const PER_LINUX: u32 = 0;
 const PER_LINUX32: u32 = 8;
 
+/// Returns the personality of an architecture by the name that LXC prints for it.
+fn of_arch(shown: &str) -> u32 {
+    if shown == "i686" { PER_LINUX32 } else { PER_LINUX }
+}
+
+/// Returns the personality of an architecture as `lxc.arch` names it.
+pub(in crate::engine) fn personality(name: &str) -> Option<u32> {
+    super::meaning::arch(name).ok().map(of_arch)
+}
+
 /// Reads limits as LXC shows them, in lines such as `lxc.prlimit.nofile = 1024`. Lines that set no
 /// limit are skipped.
 pub(in crate::engine) fn limits(lines: &str) -> Vec<At<ResourceLimit>> {
@@ -49,7 +59,7 @@ pub(super) fn spec(settings: &ConfigSettings) -> Result<ProcessSpec, ConfigError
     let groups = settings.all("lxc.init.groups");
     let groups = groups.filter_map(|it| it.meaning.number()).collect();
     let arch = settings.last("lxc.arch");
-    let personality = arch.map(|it| if it.value == "i686" { PER_LINUX32 } else { PER_LINUX });
+    let personality = arch.map(|it| of_arch(&it.value));
     let keyring = settings.last("lxc.keyring.session");
     Ok(ProcessSpec {
         personality,

@@ -218,7 +218,7 @@ impl HostStep {
             Self::Stack(nic) => network::stack(wires()?, nic),
             Self::Script(script) => script.run_up(site),
             Self::Configure(nic) => network::configure(wires()?, nic),
-            Self::Hook(script) => with_init(script, site.init).run(),
+            Self::Hook(script) => with_init(script, site.init).run_to_start(),
             Self::StopHook(_) | Self::PostStopHook(_) => Ok(()),
             Self::Profile(it) => profile::load(it),
         }

@@ -199,6 +199,7 @@ fn perform_one(step: &Step, site: &mut Site<'_>, asker: Asker<'_>) -> Result<(),
         Step::ShareMounts => propagate(MsFlags::MS_SHARED)?,
         Step::EnterNamespaces { flags } => visit::enter_namespaces(site.door()?, *flags)?,
         Step::EnterRoot => visit::enter_root(site.door()?)?,
+        Step::Remount => visit::remount()?,
         Step::Pty { owner, size } => {
             let (ptmx, peer) = visit::open_pty()?;
             made.take_console(ptmx, peer, *owner, *size)?;

@@ -25,7 +25,7 @@ use crate::engine::terms::space::Space;
 use crate::engine::terms::spec::{At, AutoMode, Capabilities, Mount, SignalSpec, Spec};
 pub(in crate::engine) use confine::{Confinement, LabelChange, LabelMoment};
 pub(in crate::engine) use dev::DevStep;
-pub(in crate::engine) use enter::{Entering, enter};
+pub(in crate::engine) use enter::{Entering, SeenFiles, enter};
 pub(in crate::engine) use hook::HookStep;
 pub(in crate::engine) use kernel::{KernelStep, SettingStep};
 pub(in crate::engine) use mounts::{

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -15,6 +16,10 @@ use crate::engine::entry::plan::WindowSize;
 use crate::engine::sys;
 
 const PIECE: usize = 16 * 1024;
+/// What a process gets when its time is over, the last one first.
+const HURRY: [i32; 2] = [libc::SIGKILL, libc::SIGTERM];
+/// How long it may take to end by each of these.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// A terminal in raw mode, whose old mode is restored on drop.
 #[derive(Debug)]
@@ -105,6 +110,15 @@ impl RelaySignals {
     }
 }
 
+/// What a relay does besides.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct RelayOrder {
+    /// How long the process may run.
+    pub limit: Option<Duration>,
+    /// What gets all output of the pty, too.
+    pub log: Option<File>,
+}
+
 /// Why a relay ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum RelayEnd {
@@ -112,18 +126,25 @@ pub(in crate::engine) enum RelayEnd {
     Command,
     /// This terminal is gone, and the command's is closed with it.
     HungUp,
+    /// The time of the command was over, and it has ended, or was killed and cannot end yet.
+    Late,
 }
 
 /// Relays between this terminal and `pty` until the process behind `pidfd` has ended and all its
-/// output has been shown, and passes signals on to it. Without a pty it only passes on signals.
+/// output has been shown, and passes signals on to it. Without a pty it only passes on signals. A
+/// process that takes longer than its limit is asked to end, and soon killed.
 pub(in crate::engine) fn until_end(
     pty: Option<OwnedFd>,
     pidfd: BorrowedFd<'_>,
     signals: RelaySignals,
+    order: RelayOrder,
 ) -> io::Result<RelayEnd> {
     let raw = if pty.is_some() { RawMode::stdin()? } else { None };
     let typing = raw.is_some();
-    let mut session = TerminalRelay { pty: pty.map(File::from), pidfd, signals, typing };
+    let RelayOrder { limit, log } = order;
+    let due = limit.and_then(|it| Instant::now().checked_add(it));
+    let pty = pty.map(File::from);
+    let mut session = TerminalRelay { pty, pidfd, signals, typing, due, hurry: HURRY.into(), log };
     session.fit();
     session.run()
 }
@@ -145,6 +166,11 @@ struct TerminalRelay<'a> {
     signals: RelaySignals,
     /// Standard input is a terminal and still open.
     typing: bool,
+    /// When it gets the next signal, because its time is over.
+    due: Option<Instant>,
+    /// The signals that are left for that, the next one last.
+    hurry: Vec<i32>,
+    log: Option<File>,
 }
 
 impl TerminalRelay<'_> {
@@ -161,9 +187,25 @@ impl TerminalRelay<'_> {
                 self.show()?;
             }
             if ended {
-                return Ok(RelayEnd::Command);
+                return Ok(self.end());
+            }
+            if self.due.is_some_and(|it| it <= Instant::now()) && self.hurry_up() {
+                return Ok(RelayEnd::Late);
             }
         }
+    }
+
+    const fn end(&self) -> RelayEnd {
+        if self.hurry.len() < HURRY.len() { RelayEnd::Late } else { RelayEnd::Command }
+    }
+
+    /// Sends the next signal, and returns whether there is none left.
+    fn hurry_up(&mut self) -> bool {
+        let Some(signal) = self.hurry.pop() else { return true };
+        // It may have ended meanwhile.
+        _ = sys::pidfd_send_signal(self.pidfd, signal);
+        self.due = Some(Instant::now() + GRACE);
+        false
     }
 
     /// Waits for the end of the command, a signal, input, or output.
@@ -178,7 +220,11 @@ impl TerminalRelay<'_> {
             fds.push(PollFd::new(stdin.as_fd(), input));
             fds.push(PollFd::new(pty.as_fd(), PollFlags::POLLIN));
         }
-        match poll(&mut fds, PollTimeout::NONE) {
+        let left = self.due.map(|it| {
+            let left = it.saturating_duration_since(Instant::now());
+            PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX)
+        });
+        match poll(&mut fds, left.unwrap_or(PollTimeout::NONE)) {
             Err(Errno::EINTR) => return Ok([false; 4]),
             result => result?,
         };
@@ -257,7 +303,12 @@ impl TerminalRelay<'_> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
                 Err(error) => return Err(error),
-                Ok(count) => show_piece(piece.get(..count).unwrap_or_default())?,
+                Ok(count) => {
+                    let piece = piece.get(..count).unwrap_or_default();
+                    // A full disk must not end what is shown.
+                    _ = self.log.as_mut().map(|it| it.write_all(piece));
+                    show_piece(piece)?;
+                }
             }
         }
     }

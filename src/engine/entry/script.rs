@@ -102,6 +102,12 @@ impl Script {
         run_line(&self.line(), &self.environment, patience, &Progress::default())
     }
 
+    /// Runs it on the way to a start, which is given up once this process is asked to end.
+    pub(in crate::engine) fn run_to_start(&self) -> io::Result<()> {
+        let mut command = of_line(&self.line(), &self.environment);
+        run_for(&mut command, PATIENCE, &is_asked_to_end)
+    }
+
     /// What the shell executes.
     pub(in crate::engine) fn line(&self) -> String {
         let Self { command, container, moment, .. } = self;
@@ -134,20 +140,36 @@ pub(in crate::engine) fn run_line(
     patience: Duration,
     progress: &Progress,
 ) -> io::Result<()> {
+    run_for(&mut of_line(line, environment), patience, &|| progress.is_cancelled())
+}
+
+fn of_line(line: &str, environment: &[(String, String)]) -> Command {
     let environment = environment.iter().map(|(key, value)| (key, value));
     let mut command = Command::new(SHELL);
     command.args(["-c", line]).envs(environment).stdin(Stdio::null());
-    run_for(&mut command, patience, progress)
+    command
+}
+
+/// Returns whether a SIGTERM waits for this process, which blocks it.
+fn is_asked_to_end() -> bool {
+    const SIGTERM: u64 = 1 << (libc::SIGTERM - 1);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let pending = status.lines().filter_map(|it| it.split_once(":\t"));
+    let pending = pending.filter(|(key, _)| matches!(*key, "SigPnd" | "ShdPnd"));
+    pending.filter_map(|(_, set)| u64::from_str_radix(set, 16).ok()).any(|it| it & SIGTERM != 0)
 }
 
 /// Runs a program on the host, within bounded time. On failure the error has its exit and the last
 /// line that it printed.
 pub(in crate::engine) fn run_to_its_end(command: &mut Command) -> io::Result<()> {
-    run_for(command, PATIENCE, &Progress::default())
+    run_for(command, PATIENCE, &|| false)
 }
 
-fn run_for(command: &mut Command, patience: Duration, progress: &Progress) -> io::Result<()> {
-    let cancelled = &|| progress.is_cancelled();
+fn run_for(
+    command: &mut Command,
+    patience: Duration,
+    cancelled: &dyn Fn() -> bool,
+) -> io::Result<()> {
     let ended = said_within(command, Bounds { patience, grace: Duration::ZERO, cancelled })?;
     ended.map(drop).map_err(|Said { how, mut lines, .. }| {
         let last = lines.pop().map_or_else(String::new, |it| format!(": {it}"));

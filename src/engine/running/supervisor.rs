@@ -41,7 +41,7 @@ use nix::unistd::geteuid;
 use birth::{Born, bear};
 use brake::Brake;
 use desk::Desk;
-use ending::Ending;
+use ending::{Ending, TimeLimit};
 use equipment::{Equipment, Opened};
 use error::RunError;
 use guard::LimitGuard;
@@ -95,6 +95,8 @@ pub(in crate::engine) struct Run {
     /// Relays this process's terminal to the console, and passes on those of 0, 1 and 2 that are
     /// not terminals.
     pub foreground: bool,
+    /// How long it may run before it is ended.
+    pub limit: Option<Duration>,
 }
 
 impl Run {
@@ -252,7 +254,8 @@ fn assemble(
     let halt = run.spec.signals.halt;
     let payload = run.payload;
     let (ending, wish, resting) = (None, None, false);
-    Watch { desk, server, viewer, signals, oom, guard, payload, halt, ending, wish, resting }
+    let limit = run.limit.and_then(TimeLimit::begin);
+    Watch { desk, server, viewer, signals, oom, guard, payload, halt, ending, limit, wish, resting }
 }
 
 /// How a run ended, and what comes after it.
@@ -286,7 +289,11 @@ fn watch_to_the_end(watch: &mut Watch, run: &Run, brake: &mut Brake) -> Result<E
         }
     }
     desk.life.close();
-    watched.map(|()| Ended::ForGood(exit)).map_err(RunError::Watch)
+    watched.map_err(RunError::Watch)?;
+    match watch.limit.as_ref().filter(|it| it.is_over()) {
+        Some(limit) => Err(RunError::Late(limit.time)),
+        None => Ok(Ended::ForGood(exit)),
+    }
 }
 
 /// Collects how init ended, and how that end is handled.

@@ -3,24 +3,30 @@
 //! The command gets the cgroups, namespaces, root, capability bounds, AppArmor and seccomp profiles
 //! and no_new_privs of the container's init. It enters by a plan like that of a start.
 
+mod access;
 mod shell;
 mod target;
 
+use std::fs::File;
 use std::io::{self, IsTerminal as _};
-use std::os::fd::AsFd as _;
-use std::path::PathBuf;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::errno::Errno;
 
 use crate::engine::entry::launch::{self, Entered, LaunchError, Visit};
 use crate::engine::entry::plan::{self, Entering, Program};
-use crate::engine::entry::relay::{self, RelayEnd, RelaySignals};
+use crate::engine::entry::relay::{self, RelayEnd, RelayOrder, RelaySignals};
 use crate::engine::entry::seal;
 use crate::engine::running::delegation;
 use crate::engine::sys;
 use crate::engine::terms::id::Id;
+use crate::engine::terms::space::Space;
 use crate::engine::verbs::privilege;
 use crate::engine::{Engine, Error, ErrorKind, Exit, Name, Verb};
+pub use access::{AttachAccess, CallersOwn, Machine};
 pub(super) use target::{AttachTarget, TargetError};
 
 /// What to run inside.
@@ -40,6 +46,12 @@ pub struct Attach {
     pub bare: bool,
     /// Where to run it, if that can be entered; else, and without, in the root directory.
     pub cwd: Option<PathBuf>,
+    /// What it has of the container, if not all.
+    pub access: AttachAccess,
+    /// A file to which its terminal's output is added.
+    pub pty_log: Option<PathBuf>,
+    /// How long the command may run before it is ended, which is an error.
+    pub limit: Option<Duration>,
 }
 
 /// Why the command could not be run inside.
@@ -59,6 +71,12 @@ enum AttachError {
     Signals(#[source] Errno),
     #[error("wait for the command")]
     Wait(#[source] Errno),
+    #[error("open {} for the output of the terminal", path.display())]
+    Log { path: PathBuf, source: io::Error },
+    #[error("open the root directory")]
+    Root(#[source] io::Error),
+    #[error("its command had not ended after {} s, and was ended", .0.as_secs_f64())]
+    Late(Duration),
 }
 
 impl AttachError {
@@ -67,8 +85,13 @@ impl AttachError {
             Self::Target(error) => error.kind(),
             Self::Launch(error) => error.kind(),
             Self::Frozen(_) => ErrorKind::Busy,
-            Self::Relay(_) | Self::Signals(_) | Self::Wait(_) => ErrorKind::Failed,
+            Self::Relay(_)
+            | Self::Signals(_)
+            | Self::Wait(_)
+            | Self::Log { .. }
+            | Self::Root(_) => ErrorKind::Failed,
             Self::Plan(_) => ErrorKind::Invalid,
+            Self::Late(_) => ErrorKind::TimedOut,
         }
     }
 }
@@ -92,11 +115,12 @@ impl Engine {
     }
 
     fn attach_sealed(&self, name: &Name, attach: &Attach) -> Result<Exit, AttachError> {
-        let target = AttachTarget::find(&self.lxcpath, name)?;
+        let mut target = AttachTarget::find(&self.lxcpath, name)?;
         if target.is_frozen() {
             return Err(AttachError::Frozen(name.clone()));
         }
-        let root = target.root()?;
+        target.restrict(&attach.access)?;
+        let root = root(&target, &attach.access)?;
         // A terminal of the operator is never passed to a container; a pty replaces it.
         let inherit =
             [!io::stdin().is_terminal(), !io::stdout().is_terminal(), !io::stderr().is_terminal()];
@@ -111,6 +135,7 @@ impl Engine {
         let steps = plan::enter(Entering {
             init: target.pid,
             namespaces: target.namespaces,
+            files: attach.access.files(),
             owner: target.owner(uid, gid),
             capabilities: target.bounding,
             label: target.label.clone(),
@@ -128,6 +153,7 @@ impl Engine {
         if target.cgroup().is_some_and(|it| !it.dirs().is_empty()) {
             delegation::seek(self.lxcpath.host(), &format!("wharf: attach to {name}"));
         }
+        let log = attach.pty_log.as_deref().map(open_log).transpose()?;
         let mut signals = None;
         let Entered { pidfd, pty } = launch::enter(Visit {
             steps: &steps,
@@ -143,12 +169,41 @@ impl Engine {
         })?;
         // Entered only after they were blocked.
         let signals = signals.map_or_else(RelaySignals::block, Ok).map_err(AttachError::Signals)?;
-        if relay::until_end(pty, pidfd.as_fd(), signals)? == RelayEnd::HungUp {
-            return Ok(Exit::Signal(libc::SIGHUP));
-        }
-        let status = sys::wait_for(pidfd.as_fd()).map_err(AttachError::Wait)?;
-        Ok(Exit::from_wait_status(status))
+        let order = RelayOrder { limit: attach.limit, log };
+        end_of(relay::until_end(pty, pidfd.as_fd(), signals, order)?, pidfd.as_fd(), attach.limit)
     }
+}
+
+/// Opens the root directory that the command will have.
+fn root(target: &AttachTarget, access: &AttachAccess) -> Result<OwnedFd, AttachError> {
+    if access.enters(Space::Mnt) {
+        Ok(target.root()?)
+    } else {
+        Ok(File::open("/").map_err(AttachError::Root)?.into())
+    }
+}
+
+/// Returns how the command ended that the relay has served.
+fn end_of(
+    relayed: RelayEnd,
+    pidfd: BorrowedFd<'_>,
+    limit: Option<Duration>,
+) -> Result<Exit, AttachError> {
+    match relayed {
+        RelayEnd::Command => {
+            let status = sys::wait_for(pidfd).map_err(AttachError::Wait)?;
+            Ok(Exit::from_wait_status(status))
+        }
+        RelayEnd::HungUp => Ok(Exit::Signal(libc::SIGHUP)),
+        RelayEnd::Late => Err(AttachError::Late(limit.unwrap_or_default())),
+    }
+}
+
+/// Opens the file for the output of a terminal, as LXC does.
+fn open_log(path: &Path) -> Result<File, AttachError> {
+    let mut options = File::options();
+    let opened = options.append(true).create(true).mode(0o600).open(path);
+    opened.map_err(|source| AttachError::Log { path: path.to_path_buf(), source })
 }
 
 /// Returns the variables of the command: those requested, then those configured, then this

@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
@@ -177,10 +177,11 @@ impl Engine {
     }
 
     /// Passes on what the container's console has printed lately, and then what it prints, until it
-    /// stops or `each` returns false.
+    /// stops, `each` returns false, or it was followed as long as `limit`.
     pub fn follow_console(
         &self,
         name: &Name,
+        limit: Option<Duration>,
         each: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<(), Error> {
         const VERB: Verb = Verb::ReadConsole;
@@ -198,8 +199,9 @@ impl Engine {
             failed(error)
         })?;
         let mut buffer = [0; 4096];
+        let end = limit.and_then(|it| Instant::now().checked_add(it));
         let mut goes_on = each(&view.replay);
-        while goes_on {
+        while goes_on && view.has_more(end).map_err(|why| failed(SocketError::Speak(why)))? {
             let count = view.read(&mut buffer).map_err(|why| {
                 Error::new(VERB, name, ErrorKind::Failed, format!("read its output: {why}"))
             })?;

@@ -8,6 +8,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
@@ -54,6 +55,13 @@ enum StartError {
     Silent(ExitStatus),
 }
 
+/// What runs on this terminal, and how long it may.
+#[derive(Clone, Copy, Debug)]
+struct Foreground {
+    payload: Payload,
+    limit: Option<Duration>,
+}
+
 /// Refuses a start that this process would not survive.
 fn survive(verb: Verb, name: &Name) -> Result<(), Error> {
     privilege::deadly().map_or(Ok(()), |why| Err(Error::new(verb, name, ErrorKind::Denied, why)))
@@ -67,7 +75,7 @@ impl Engine {
     }
 
     /// The same, and has the supervisor give it up when it is cancelled.
-    pub(in crate::engine) fn start_watched(
+    pub fn start_watched(
         &self,
         name: &Name,
         start: &Start,
@@ -118,8 +126,9 @@ impl Engine {
         let mut report = Some(detach().map_err(|errno| fail(io::Error::from(errno)))?);
         let ended = self.load(Verb::Start, name, &start).and_then(|(config, spec)| {
             let payload = Payload::System;
-            let (name, lxcpath, foreground) = (name.clone(), self.lxcpath.clone(), false);
-            let run = Run { name, lxcpath, config, spec, payload, start, foreground };
+            let (name, lxcpath) = (name.clone(), self.lxcpath.clone());
+            let (foreground, limit) = (false, None);
+            let run = Run { name, lxcpath, config, spec, payload, start, foreground, limit };
             self.run(run, &mut || send_report(&mut report, &Report::Runs))
         });
         let ended = ended.map_err(|it| self.explain(it));
@@ -134,12 +143,23 @@ impl Engine {
     pub fn start_foreground(&self, name: &Name, start: &Start) -> Result<Exit, Error> {
         survive(Verb::Start, name)?;
         seal::reexec();
-        self.in_foreground(Verb::Start, name, start, Payload::System)
+        self.in_foreground(
+            Verb::Start,
+            name,
+            start,
+            Foreground { payload: Payload::System, limit: None },
+        )
     }
 
     /// Runs a command under wharf's own init as pid 1, creating and destroying the container on
     /// the way if it is not defined, and returns how the command ended. Single-threaded callers.
-    pub fn execute(&self, name: &Name, start: &Start) -> Result<Exit, Error> {
+    /// A command that runs longer than `limit` is ended, and that is an error.
+    pub fn execute(
+        &self,
+        name: &Name,
+        start: &Start,
+        limit: Option<Duration>,
+    ) -> Result<Exit, Error> {
         survive(Verb::Execute, name)?;
         seal::reexec();
         self.tidy();
@@ -150,7 +170,8 @@ impl Engine {
             let settings = vec![("lxc.ephemeral".to_owned(), "1".to_owned())];
             self.create(name, &Create { settings, ..Create::default() })?;
         }
-        let ended = self.in_foreground(Verb::Execute, name, start, Payload::Application);
+        let how = Foreground { payload: Payload::Application, limit };
+        let ended = self.in_foreground(Verb::Execute, name, start, how);
         let Err(error) = ended else { return ended };
         if !undefined {
             return Err(error);
@@ -212,12 +233,13 @@ impl Engine {
         verb: Verb,
         name: &Name,
         start: &Start,
-        payload: Payload,
+        how: Foreground,
     ) -> Result<Exit, Error> {
+        let Foreground { payload, limit } = how;
         let (config, spec) = self.load(verb, name, start)?;
         let (name, lxcpath) = (name.clone(), self.lxcpath.clone());
         let (start, foreground) = (start.clone(), true);
-        let run = Run { name, lxcpath, config, spec, payload, start, foreground };
+        let run = Run { name, lxcpath, config, spec, payload, start, foreground, limit };
         self.run(run, &mut || ()).map_err(|error| Error { verb, ..error })
     }
 

@@ -53,7 +53,7 @@ impl NetScript {
                 script.environment.extend(told);
             }
         }
-        self.up.as_ref().map_or(Ok(()), |it| super::with_init(it, site.init).run())
+        self.up.as_ref().map_or(Ok(()), |it| super::with_init(it, site.init).run_to_start())
     }
 
     pub(super) fn run_down(&self, init: Option<i32>) -> io::Result<()> {

@@ -6,9 +6,11 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::Mode;
 
-use super::{Door, Site, place_standard};
+use super::{Door, Site, place_standard, propagate};
 use crate::engine::entry::report;
 use crate::engine::sys::{self, Side};
 
@@ -24,6 +26,22 @@ pub(super) fn enter_namespaces(door: Door<'_>, flags: i32) -> nix::Result<()> {
 pub(super) fn enter_root(door: Door<'_>) -> nix::Result<()> {
     nix::unistd::fchdir(door.root)?;
     nix::unistd::chroot(".")
+}
+
+/// Mounts /proc and /sys for this process alone, so that they show the namespaces that it has entered.
+pub(super) fn remount() -> nix::Result<()> {
+    const NONE: Option<&CStr> = None;
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    propagate(MsFlags::MS_SLAVE)?;
+    for (kind, at) in [(c"proc", c"/proc"), (c"sysfs", c"/sys")] {
+        match umount2(at, MntFlags::MNT_DETACH) {
+            // Nothing was mounted there.
+            Err(Errno::EINVAL) | Ok(()) => (),
+            Err(errno) => return Err(errno),
+        }
+        mount(Some(kind), at, Some(kind), MsFlags::empty(), NONE)?;
+    }
+    Ok(())
 }
 
 /// Opens a pty in the container's devpts: our side, and the container's. The container may have put

@@ -23,6 +23,7 @@ pub(in crate::engine) struct Entering {
     pub init: i32,
     /// The `CLONE_NEW*` flags of the namespaces to enter.
     pub namespaces: i32,
+    pub files: SeenFiles,
     /// By whom it enters, if its users are not the host's.
     pub owner: Option<Owner>,
     /// The capabilities that stay, as a bit mask.
@@ -45,6 +46,16 @@ pub(in crate::engine) struct Entering {
     pub program: Program,
 }
 
+/// Whose files a process sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum SeenFiles {
+    /// The root of the container's init.
+    Containers,
+    Hosts,
+    /// The same in a mount namespace of its own, in which /proc and /sys are those of what it has entered.
+    HostsRemounted,
+}
+
 /// Lists the steps that enter a running container, in a safe order.
 pub(in crate::engine) fn enter(entering: Entering) -> Result<Vec<Step>, PlanError> {
     let mask = entering.capabilities;
@@ -62,7 +73,9 @@ pub(in crate::engine) fn enter(entering: Entering) -> Result<Vec<Step>, PlanErro
     steps.push(Step::EnterNamespaces { flags: entering.namespaces });
     let owner = entering.owner.map(|owner| UserStep::Become { owner, root: None });
     steps.extend(owner.map(Step::Users));
-    steps.push(Step::EnterRoot);
+    if entering.files == SeenFiles::Containers {
+        steps.push(Step::EnterRoot);
+    }
     if entering.pty {
         steps.push(Step::Pty { owner: entering.uid, size: entering.size });
     }
@@ -85,9 +98,12 @@ pub(in crate::engine) fn enter(entering: Entering) -> Result<Vec<Step>, PlanErro
             or_root: true,
         },
         Step::Appear { namespaces: 0, awaited: false },
-        Step::Session { terminal: SessionTerminal::Ours },
-        Step::Exec(entering.program),
     ]);
+    // /proc shows the pid namespace of the process that mounts it.
+    if entering.files == SeenFiles::HostsRemounted {
+        steps.push(Step::Remount);
+    }
+    steps.extend([Step::Session { terminal: SessionTerminal::Ours }, Step::Exec(entering.program)]);
     Ok(steps)
 }
 
@@ -100,6 +116,7 @@ mod tests {
         Entering {
             init: 1,
             namespaces: libc::CLONE_NEWNS | libc::CLONE_NEWPID,
+            files: SeenFiles::Containers,
             owner: None,
             capabilities: 0b101,
             label: Some(Label { module: SecurityModule::AppArmor, name: "lxc".to_owned() }),

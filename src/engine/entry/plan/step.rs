@@ -63,6 +63,8 @@ pub(in crate::engine) enum Step {
         flags: i32,
     },
     EnterRoot,
+    /// In a mount namespace of its own.
+    Remount,
     Pty {
         owner: u32,
         size: Option<WindowSize>,
@@ -180,6 +182,7 @@ impl fmt::Display for Step {
             Self::ShareMounts => write!(f, "share mounts within the container"),
             Self::EnterNamespaces { .. } => write!(f, "enter the namespaces"),
             Self::EnterRoot => write!(f, "enter the container's root"),
+            Self::Remount => write!(f, "mount /proc and /sys anew"),
             Self::Pty { .. } => write!(f, "open a pty"),
             Self::HandOver => write!(f, "hand over the terminals"),
             Self::LeaveHost => write!(f, "give up what belongs to the host"),

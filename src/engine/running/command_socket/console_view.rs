@@ -4,6 +4,10 @@
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::client::Client;
 use super::error::SocketError;
@@ -31,6 +35,25 @@ impl ConsoleView {
         match (&self.stream).read(buffer) {
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(0),
             other => other,
+        }
+    }
+
+    /// Waits until there is more to read, or nothing will come; false: not until `end`.
+    pub fn has_more(&self, end: Option<Instant>) -> io::Result<bool> {
+        loop {
+            let left = end.map(|it| {
+                let left = it.saturating_duration_since(Instant::now());
+                PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX)
+            });
+            let mut fds = [PollFd::new(self.stream.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut fds, left.unwrap_or(PollTimeout::NONE)) {
+                Ok(0) | Err(Errno::EINTR) => (),
+                Ok(_) => return Ok(true),
+                Err(errno) => return Err(errno.into()),
+            }
+            if end.is_some_and(|it| it <= Instant::now()) {
+                return Ok(false);
+            }
         }
     }
 

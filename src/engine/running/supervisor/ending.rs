@@ -35,6 +35,13 @@ impl Ending {
         ending
     }
 
+    /// Asks init to end, and kills it soon: it has had its time.
+    pub(super) fn begin_late(desk: &mut Desk, halt: Option<i32>) -> Self {
+        let mut ending = Self::begin(desk, halt);
+        ending.kill_at = ending.kill_at.min(Instant::now() + MOMENT);
+        ending
+    }
+
     /// Stops waiting, since it was asked twice.
     pub(super) fn hurry(&mut self) {
         self.kill_at = Instant::now();
@@ -102,5 +109,37 @@ impl Ending {
         _ = self.asking.say(desk.init.pid, desk.init.pidfd.as_fd(), Some(&desk.cgroup));
         // It receives signals only once it is thawed.
         desk.thaw();
+    }
+}
+
+/// How long a run may take.
+#[derive(Debug)]
+pub(super) struct TimeLimit {
+    pub(super) time: Duration,
+    end: Instant,
+    over: bool,
+}
+
+impl TimeLimit {
+    /// Begins to count; none: no clock can show the end.
+    pub(super) fn begin(time: Duration) -> Option<Self> {
+        Instant::now().checked_add(time).map(|end| Self { time, end, over: false })
+    }
+
+    /// Returns when [`Self::has_come`] must be asked.
+    pub(super) fn due(&self) -> Option<Instant> {
+        (!self.over).then_some(self.end)
+    }
+
+    /// Returns, once, whether the time is over.
+    pub(super) fn has_come(&mut self) -> bool {
+        let now = !self.over && self.end <= Instant::now();
+        self.over |= now;
+        now
+    }
+
+    /// Returns whether the time was over before the end.
+    pub(super) const fn is_over(&self) -> bool {
+        self.over
     }
 }

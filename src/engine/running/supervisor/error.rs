@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use nix::errno::Errno;
 
@@ -85,6 +86,8 @@ pub(super) enum RunError {
     Terminal(#[source] io::Error),
     #[error("watch the container")]
     Watch(#[source] Errno),
+    #[error("its command had not ended after {} s, and was ended", .0.as_secs_f64())]
+    Late(Duration),
 }
 
 impl RunError {
@@ -97,6 +100,7 @@ impl RunError {
             Self::Plan(_) | Self::NoConsole => ErrorKind::Invalid,
             Self::NotDelegated(_) | Self::NoEnd => ErrorKind::Denied,
             Self::Cgroup(error) => error.kind(),
+            Self::Late(_) => ErrorKind::TimedOut,
             Self::Share(error) => error.kind(),
             Self::Launch(error) => error.kind(),
             Self::Settle(_)

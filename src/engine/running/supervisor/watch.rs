@@ -8,7 +8,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signalfd::SignalFd;
 
 use super::desk::Desk;
-use super::ending::Ending;
+use super::ending::{Ending, TimeLimit};
 use super::guard::LimitGuard;
 use super::oom::Oom;
 use super::server::{Relay, Server};
@@ -36,6 +36,8 @@ pub(super) struct Watch {
     pub(super) halt: Option<i32>,
     /// The end that the supervisor itself was asked for.
     pub(super) ending: Option<Ending>,
+    /// How long it may run.
+    pub(super) limit: Option<TimeLimit>,
     /// How the end of init was to be handled when it came.
     pub(super) wish: Option<Wish>,
     /// Init has ended, and the next run is delayed.
@@ -80,6 +82,9 @@ impl Watch {
                 self.finish();
                 return Ok(());
             }
+            if self.limit.as_mut().is_some_and(TimeLimit::has_come) && self.ending.is_none() {
+                self.ending = Some(Ending::begin_late(&mut self.desk, self.halt));
+            }
             if let Some(ending) = &mut self.ending {
                 ending.go_on(&mut self.desk, self.halt);
             }
@@ -123,7 +128,8 @@ impl Watch {
         let ending = self.ending.as_ref().and_then(Ending::due);
         let guard = self.guard.as_ref().and_then(LimitGuard::due);
         let calls = self.desk.notifier.as_ref().and_then(Notifier::due);
-        let due = [end, self.server.next_deadline(), memory, freeze, ending, guard, calls];
+        let limit = self.limit.as_ref().and_then(TimeLimit::due);
+        let due = [end, self.server.next_deadline(), memory, freeze, ending, guard, calls, limit];
         let due = due.into_iter().flatten().min();
         let left = due.map(|it| {
             let left = it.saturating_duration_since(Instant::now());

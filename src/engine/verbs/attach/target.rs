@@ -7,9 +7,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 
 use nix::errno::Errno;
 
+use super::access::{AttachAccess, CallersOwn};
 use crate::engine::cgroup::Cgroup;
 use crate::engine::config::{self, ConfigError};
-
 use crate::engine::entry::perform::Door;
 use crate::engine::host::label;
 use crate::engine::running::command_socket::{Client, Init, SocketError};
@@ -60,6 +60,8 @@ pub(in crate::engine::verbs) enum TargetError {
     NotInside { pid: i32 },
     #[error("read {path}")]
     Proc { path: String, source: io::Error },
+    #[error("this kernel has neither SELinux nor AppArmor, which would know a context")]
+    NoModule,
     #[error("its filter of system calls is not known: {0}")]
     Filter(#[from] ConfigError),
     #[error(transparent)]
@@ -70,6 +72,7 @@ impl TargetError {
     pub(in crate::engine::verbs) fn kind(&self) -> ErrorKind {
         match self {
             Self::NotRunning => ErrorKind::NotRunning,
+            Self::NoModule => ErrorKind::Invalid,
             Self::Socket(SocketError::Hold { source: Errno::EPERM, .. }) => ErrorKind::Denied,
             Self::Group(error) => error.kind(),
             Self::Socket(_) | Self::NotInside { .. } | Self::Filter(_) | Self::Proc { .. } => {
@@ -121,6 +124,30 @@ impl AttachTarget {
             limits: limits(&client)?,
             personality: personality(pid),
         })
+    }
+
+    /// Leaves out what a command is not to have of it.
+    pub(super) fn restrict(&mut self, access: &AttachAccess) -> Result<(), TargetError> {
+        let left_out = Space::ALL.into_iter().filter(|it| !access.enters(*it));
+        self.namespaces = left_out.fold(self.namespaces, |all, it| all & !it.flag());
+        if !access.enters(Space::User) {
+            self.idmap = None;
+        }
+        if access.keeps.contains(&CallersOwn::Cgroups) {
+            self.cgroup = None;
+        }
+        if access.keeps.contains(&CallersOwn::Capabilities) {
+            self.bounding = u64::MAX;
+        }
+        if access.keeps.contains(&CallersOwn::Freedom) {
+            (self.label, self.filter) = (None, None);
+        }
+        if let Some(name) = &access.label {
+            let module = label::module().ok_or(TargetError::NoModule)?;
+            self.label = Some(Label { module, name: name.clone() });
+        }
+        self.personality = access.machine.map(|it| it.0).or(self.personality);
+        Ok(())
     }
 
     /// Opens the root directory of init.
