@@ -78,7 +78,8 @@ pub fn recent_kill<'a>(model: &'a Model, container: &Container) -> Option<&'a Ev
         return None;
     }
     let event = model.events.iter().rev().find(|it| {
-        it.name == container.name && matches!(it.what, What::OomKill { .. } | What::Created)
+        it.name == container.name
+            && matches!(it.what, What::OomKill { .. } | What::Created | What::Restored)
     })?;
     let age = event.at().and_then(|it| model.now.duration_since(it).ok()).unwrap_or_default();
     let of_this_run = container.since.zip(event.at()).is_none_or(|(since, at)| since <= at);

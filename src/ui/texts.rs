@@ -259,6 +259,8 @@ pub fn event_words(event: &Event) -> String {
         What::SupervisorKilled => "its supervisor was killed".to_owned(),
         What::Created => "created".to_owned(),
         What::Destroyed => "destroyed".to_owned(),
+        What::Trashed => "moved to the trash".to_owned(),
+        What::Restored => "restored from the trash".to_owned(),
         What::Cgroup { file, old, new } => {
             format!("{file} {} → {}", value::shown(file, old), value::shown(file, new))
         }

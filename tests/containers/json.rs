@@ -232,6 +232,8 @@ fn every_event() -> Vec<What> {
         What::SupervisorKilled,
         What::Created,
         What::Destroyed,
+        What::Trashed,
+        What::Restored,
         What::Cgroup { file: text(), old: text(), new: text() },
         What::LimitLost { file: text(), was: text(), now: text() },
         What::OomKill {
@@ -258,6 +260,8 @@ fn every_event() -> Vec<What> {
             | What::SupervisorKilled
             | What::Created
             | What::Destroyed
+            | What::Trashed
+            | What::Restored
             | What::Cgroup { .. }
             | What::LimitLost { .. }
             | What::OomKill { .. }

@@ -342,22 +342,14 @@ fn monitor_tells_a_whole_life_once_and_in_order() {
     lxcpath.ok(&["stop", "-k", &name]);
     lxcpath.ok(&["destroy", &name]);
     let starts = |text: &str| text.find("STARTING").map(|at| text[at..].to_owned());
-    wait_until("the last event", || starts(&read()).is_some_and(|it| it.contains("destroyed")));
+    wait_until("the last event", || starts(&read()).is_some_and(|it| it.contains("trashed")));
     let told: Vec<String> = read().lines().filter_map(word).collect();
     let life = told.iter().position(|it| it == "STARTING").unwrap();
     assert_eq!(
         told[life..],
         [
-            "STARTING",
-            "RUNNING",
-            "FREEZING",
-            "FROZEN",
-            "THAWED",
-            "RUNNING",
-            "exited",
-            "STOPPING",
-            "STOPPED",
-            "destroyed"
+            "STARTING", "RUNNING", "FREEZING", "FROZEN", "THAWED", "RUNNING", "exited", "STOPPING",
+            "STOPPED", "trashed"
         ],
         "{}",
         read()

@@ -59,6 +59,10 @@ pub enum What {
     SupervisorKilled,
     Created,
     Destroyed,
+    /// It was destroyed, and is in the trash.
+    Trashed,
+    /// It is back from the trash.
+    Restored,
     /// A cgroup value was changed through wharf.
     Cgroup {
         file: String,
@@ -104,6 +108,8 @@ impl Event {
             | What::SupervisorKilled
             | What::Created
             | What::Destroyed
+            | What::Trashed
+            | What::Restored
             | What::Cgroup { .. }
             | What::LimitLost { .. }
             | What::OomKill { .. }

@@ -110,10 +110,13 @@ impl Renaming<'_> {
             Err(why) => vec![format!("/etc/hostname in its root was not changed: {why}")],
         };
         self.forget()?;
-        if self.trashed.is_none() {
+        let what = if self.trashed.is_none() {
             event::publish(self.store.lxcpath(), self.old, What::Destroyed);
-        }
-        event::publish(self.store.lxcpath(), self.new, What::Created);
+            What::Created
+        } else {
+            What::Restored
+        };
+        event::publish(self.store.lxcpath(), self.new, what);
         Ok(notes)
     }
 

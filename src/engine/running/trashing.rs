@@ -145,7 +145,7 @@ fn discard_checked(
     let notes = notes?;
     // The next command forgets what stays.
     _ = record::forget(store.lxcpath(), name);
-    event::publish(store.lxcpath(), name, What::Destroyed);
+    event::publish(store.lxcpath(), name, What::Trashed);
     Ok(Trashed { id, notes })
 }
 
@@ -191,7 +191,7 @@ pub(in crate::engine) fn bring_back(
     if new == old {
         let listings = Listing::of(&room, store, old);
         Listing::move_all(&listings, || trash.give_back(id, new).map_err(back))?;
-        event::publish(store.lxcpath(), new, What::Created);
+        event::publish(store.lxcpath(), new, What::Restored);
     } else {
         notes.extend(renamed(store, &room, id, new)?);
     }

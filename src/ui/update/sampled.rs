@@ -46,7 +46,11 @@ pub(super) fn happened(model: &mut Model, event: Event) -> Vec<Effect> {
         What::Failed { reason } => {
             model.failures.insert(event.name.clone(), reason.clone());
         }
-        What::State { to: State::Starting, .. } | What::Created | What::Destroyed => {
+        What::State { to: State::Starting, .. }
+        | What::Created
+        | What::Restored
+        | What::Destroyed
+        | What::Trashed => {
             model.failures.remove(&event.name);
         }
         What::State { .. }
@@ -93,7 +97,7 @@ fn forget_oldest(model: &mut Model) {
 /// Drops undo steps for a run that is over, since the next run has its own limits and state.
 /// Changes of a configuration outlive the run, but not the container.
 fn end_ways_back(model: &mut Model, event: &Event) {
-    let destroyed = event.what == What::Destroyed;
+    let destroyed = matches!(event.what, What::Destroyed | What::Trashed);
     if !destroyed && event.enters() != Some(State::Stopped) {
         return;
     }

@@ -88,6 +88,8 @@ pub(super) fn line(model: &Model, event: &Event, named: Named, look: &Look, pen:
         What::Exited { .. }
         | What::Created
         | What::Destroyed
+        | What::Trashed
+        | What::Restored
         | What::Cgroup { .. }
         | What::Signal { .. } => {
             pen.clip(&shown(&texts::event_words(event)), look.fg, ellipsis);

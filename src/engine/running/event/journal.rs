@@ -282,6 +282,8 @@ fn shortened(event: &Event) -> Event {
         | What::SupervisorKilled
         | What::Created
         | What::Destroyed
+        | What::Trashed
+        | What::Restored
         | What::OomKill { last: None, .. }
         | What::Signal { .. } => (),
     }
@@ -335,6 +337,8 @@ mod tests {
             What::SupervisorKilled,
             What::Created,
             What::Destroyed,
+            What::Trashed,
+            What::Restored,
             What::Cgroup { file: "memory.max".into(), old: "max".into(), new: "1".into() },
             What::LimitLost { file: "cpu.max".into(), was: "1 2".into(), now: String::new() },
             What::OomKill { count: 3, last: None },

@@ -83,6 +83,8 @@ fn words(what: &What) -> (LogLevel, String) {
         What::SupervisorKilled => (LogLevel::Error, "its supervisor was killed".to_owned()),
         What::Created => (LogLevel::Info, "created".to_owned()),
         What::Destroyed => (LogLevel::Info, "destroyed".to_owned()),
+        What::Trashed => (LogLevel::Info, "moved to the trash".to_owned()),
+        What::Restored => (LogLevel::Info, "restored from the trash".to_owned()),
         What::Cgroup { file, new, .. } => (LogLevel::Info, format!("{file} was set to {new}")),
         What::Signal { pid, signal } => {
             (LogLevel::Info, format!("signal {signal} was sent to process {pid}"))

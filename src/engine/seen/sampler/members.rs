@@ -221,13 +221,14 @@ impl Members {
                 | What::Failed { .. }
                 | What::SupervisorKilled
                 | What::Created
+                | What::Restored
                 | What::LimitLost { .. }
                 | What::OomKill { .. } => {
                     let member = self.all.get_mut(&name).into_iter();
                     member.for_each(|it| it.look_again = Some(Instant::now()));
                 }
                 What::Cgroup { .. } => _ = self.limit_news.insert(name),
-                What::Destroyed | What::Warned { .. } | What::Signal { .. } => (),
+                What::Destroyed | What::Trashed | What::Warned { .. } | What::Signal { .. } => (),
             }
         }
     }
