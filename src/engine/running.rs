@@ -6,6 +6,7 @@ pub mod event;
 pub(in crate::engine) mod groups;
 pub(in crate::engine) mod halt;
 mod listing;
+pub(in crate::engine) mod monitord;
 pub mod oom;
 pub(in crate::engine) mod order;
 pub(in crate::engine) mod pending;

@@ -2,6 +2,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::support::lxc::Lxc;
 use crate::support::screen::Screen;
@@ -230,4 +234,53 @@ fn the_busybox_template_makes_a_container_that_lives() {
     lxc.both_say(name, "STOPPED");
     lxc.lxcpath.ok(&["destroy", name]);
     assert!(!lxc.lxcpath.path().join(name).exists());
+}
+
+/// How often a container of LXC is started, restarted from inside and stopped.
+const LIVES: usize = 5;
+
+#[test]
+fn no_state_of_a_container_of_lxc_is_missed_or_told_twice() {
+    let Some(lxc) = Lxc::new() else { return };
+    let Some(name) = lxc.plain("watched") else { return };
+    let file = lxc.lxcpath.path().join("events");
+    let mut command = lxc.lxcpath.command(&["monitor", "--format", "{from}>{to}:{exit}", &name]);
+    let events = fs::File::create(&file).unwrap();
+    let mut monitor = command.stdout(events).stderr(Stdio::inherit()).spawn().unwrap();
+    let read = || fs::read_to_string(&file).unwrap();
+    // It follows once it tells of the first life.
+    let life = || {
+        lxc.ok("lxc-start", &["-n", &name, "--", "/bin/sh", "-c", "sleep 0.1; exit 7"]);
+        lxc.ok("lxc-wait", &["-n", &name, "-s", "STOPPED"]);
+    };
+    wait_until("the monitor follows", || {
+        life();
+        read().contains("STOPPED")
+    });
+    let before = wait_for_rest(&read);
+    for _ in 0..LIVES {
+        life();
+    }
+    let lives = |text: &str| text.matches(">STOPPED:").count();
+    wait_until("the last life", || lives(&read()) == lives(&before) + LIVES);
+    let told = read()[before.len()..].to_owned();
+    let one = "STOPPED>STARTING:-\nSTARTING>RUNNING:-\n->-:{\"code\":7}\nRUNNING>STOPPING:-\nSTOPPING>STOPPED:-\n";
+    assert_eq!(told, one.repeat(LIVES));
+    kill(Pid::from_raw(monitor.id().cast_signed()), Signal::SIGINT).unwrap();
+    assert!(monitor.wait().unwrap().success());
+    fs::remove_file(&file).unwrap();
+}
+
+/// Returns what was written once nothing more comes.
+fn wait_for_rest(read: &dyn Fn() -> String) -> String {
+    let mut before = read();
+    wait_until("all is told", || {
+        let now = read();
+        let done = now == before && now.trim_end().ends_with("STOPPED:-");
+        before = now;
+        // Longer than the monitor waits for more.
+        std::thread::park_timeout(std::time::Duration::from_millis(600));
+        done
+    });
+    before
 }

@@ -1,10 +1,14 @@
 //! The verbs `wait` and `monitor`: what containers do, as it happens.
 //!
-//! wharf's supervisors write the journal. LXC's monitors do not, so their containers are checked a
-//! few times a second.
+//! wharf's supervisors write the journal. LXC's monitors tell LXC's daemon instead, if it runs; else
+//! their containers are checked a few times a second.
+
+mod lxc_news;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+
+use lxc_news::LxcNews;
 
 use crate::engine::running::event::{self, Event, Follower};
 use crate::engine::seen::sampler::Sampler;
@@ -125,16 +129,23 @@ impl Engine {
         let pattern = whole(pattern)
             .map_err(|it| Error::new(Verb::Monitor, &object, ErrorKind::Invalid, it))?;
         let mut sampler = Sampler::new(self);
+        let mut news = LxcNews::begin(self.lxcpath(), sampler.states().0);
         let mut look = Instant::now();
         loop {
             let left = look.saturating_duration_since(Instant::now());
-            let mut events =
-                drain(&mut follower, left).map_err(|it| failed(Verb::Monitor, &object, it))?;
+            let fail = |it| failed(Verb::Monitor, &object, it);
+            let mut events = drain(&mut follower, left).map_err(fail)?;
+            let said = news.take();
+            if !said.is_empty() {
+                events.extend(drain(&mut follower, Duration::ZERO).map_err(fail)?);
+            }
             events.retain(|it| it.lxcpath == self.lxcpath().dir());
+            let of_lxc = news.events(said, &events);
+            events.extend(of_lxc);
             let beat = Instant::now() >= look;
             if beat {
                 sampler.states();
-                events.append(&mut sampler.foreign_events());
+                events.extend(news.sift(sampler.foreign_events()));
                 look = Instant::now() + BEAT;
             }
             let mut chosen = events.iter().filter(|it| pattern.is_match(it.name.as_str()));

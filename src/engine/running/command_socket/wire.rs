@@ -228,6 +228,20 @@ pub fn encode_event(name: &str, event: MonitorMessage) -> Vec<u8> {
     bytes
 }
 
+/// Reads a message that reports an event, and the name of its container.
+pub fn decode_event(bytes: &[u8; EVENT]) -> Option<(String, MonitorMessage)> {
+    let (kind, rest) = bytes.split_first_chunk()?;
+    let (name, value) = rest.split_last_chunk()?;
+    let value = i32::from_ne_bytes(*value);
+    let message = match i32::from_ne_bytes(*kind) {
+        0 => MonitorMessage::State(State::from_number(u64::try_from(value).ok()?)?),
+        2 => MonitorMessage::Exit(value),
+        _ => return None,
+    };
+    let name = name.split(|it| *it == 0).next()?;
+    Some((String::from_utf8(name.to_vec()).ok()?, message))
+}
+
 /// Reads the state out of a message to a state client.
 pub fn decode_state_event(bytes: &[u8; EVENT]) -> Option<State> {
     let (kind, _) = bytes.split_first_chunk()?;

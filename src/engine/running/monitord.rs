@@ -1,0 +1,178 @@
+//! LXC's monitor daemon, which passes on what LXC's supervisors say: each state that a container
+//! enters, and how its init ended. It only listens, and has the daemon started as `lxc-monitor` does.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixStream};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{getsockopt, sockopt};
+use nix::unistd::geteuid;
+
+use crate::engine::host::identity;
+use crate::engine::host::lxcpath::{Lxcpath, fnv64};
+use crate::engine::running::command_socket::wire::{self, EVENT, MonitorMessage};
+use crate::engine::sys;
+
+/// Where LXC's packages have the daemon.
+const PROGRAMS: [&str; 3] = [
+    "/usr/libexec/lxc/lxc-monitord",
+    "/usr/lib/x86_64-linux-gnu/lxc/lxc-monitord",
+    "/usr/lib/lxc/lxc-monitord",
+];
+/// How long it may take to listen.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long it may take to end.
+const QUITTING: Duration = Duration::from_secs(1);
+/// The bytes of an address that LXC uses.
+const ADDRESS: usize = 105;
+
+/// A connection to the daemon of one lxcpath.
+#[derive(Debug)]
+pub(in crate::engine) struct Monitord {
+    stream: UnixStream,
+    begun: Vec<u8>,
+    /// The daemon itself, if it was started for this connection, and its address.
+    started: Option<(Child, SocketAddr)>,
+}
+
+impl Monitord {
+    /// Connects to the daemon; none: LXC is not installed, or its daemon is not one that a user's
+    /// program could not be.
+    pub(in crate::engine) fn of(lxcpath: &Lxcpath) -> Option<Self> {
+        let dir = lxcpath.dir();
+        Self::connect(dir).or_else(|| {
+            let child = start(dir)?;
+            let mut connected = Self::connect(dir)?;
+            connected.started = Some((child, address(dir)?));
+            Some(connected)
+        })
+    }
+
+    /// Listens to what is connected.
+    #[cfg(test)]
+    pub(in crate::engine) const fn over(stream: UnixStream) -> Self {
+        Self { stream, begun: Vec::new(), started: None }
+    }
+
+    fn connect(dir: &Path) -> Option<Self> {
+        let stream = UnixStream::connect_addr(&address(dir)?).ok()?;
+        let peer = getsockopt(&stream.as_fd(), sockopt::PeerCredentials).ok()?;
+        let trusted = peer.uid() == 0 || peer.uid() == geteuid().as_raw();
+        stream.set_nonblocking(true).ok()?;
+        trusted.then_some(Self { stream, begun: Vec::new(), started: None })
+    }
+
+    /// Returns what was said since the last call, in its order; an error: the daemon is gone.
+    pub(in crate::engine) fn news(&mut self) -> io::Result<Vec<(String, MonitorMessage)>> {
+        let mut piece = [0; EVENT * 16];
+        loop {
+            match self.stream.read(&mut piece) {
+                Ok(0) => return Err(io::ErrorKind::ConnectionAborted.into()),
+                Ok(count) => self.begun.extend(piece.iter().take(count)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
+                Err(error) => return Err(error),
+            }
+        }
+        let (whole, rest) = self.begun.as_chunks::<EVENT>();
+        let news = whole.iter().filter_map(wire::decode_event).collect();
+        self.begun = rest.to_vec();
+        Ok(news)
+    }
+}
+
+impl Drop for Monitord {
+    /// Ends a daemon that nobody else listens to; otherwise it ends by itself, once nobody does.
+    fn drop(&mut self) {
+        let Some((child, address)) = &mut self.started else { return };
+        if !is_alone(address) || self.stream.write_all(b"quit").is_err() {
+            return;
+        }
+        if let Ok(pidfd) = sys::pidfd_open(child.id().cast_signed())
+            && identity::has_ended(pidfd.as_fd(), QUITTING).is_ok_and(|it| it)
+        {
+            // It is dead, and only to be reaped.
+            _ = child.wait();
+        }
+    }
+}
+
+/// Returns whether the socket at `address` has one connection.
+fn is_alone(address: &SocketAddr) -> bool {
+    let Some(name) = address.as_abstract_name() else { return false };
+    let table = std::fs::read("/proc/net/unix").unwrap_or_default();
+    let end = [b" @", name].concat();
+    // Its own line, and one for each connection.
+    table.split(|it| *it == b'\n').filter(|it| it.ends_with(&end)).count() == 2
+}
+
+/// Returns the address at which the daemon of `dir` listens: a hash of its name, and as much of the
+/// path as there is room for.
+fn address(dir: &Path) -> Option<SocketAddr> {
+    let dir = dir.as_os_str().as_bytes();
+    let hash = fnv64(&[b"lxc/", dir, b"/monitor-sock"].concat());
+    let mut name = format!("lxc/{hash:016x}/").into_bytes();
+    name.extend(dir);
+    name.truncate(ADDRESS);
+    SocketAddr::from_abstract_name(name).ok()
+}
+
+/// Starts the daemon, which ends by itself when nobody has listened for a while, and waits until it
+/// listens.
+fn start(dir: &Path) -> Option<Child> {
+    let program = PROGRAMS.iter().find(|it| Path::new(it).exists())?;
+    let mut command = Command::new(program);
+    // It reports on a descriptor that it is told, and is not meant for signals of this terminal.
+    command.arg(dir).arg("1").process_group(0);
+    let quiet = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = quiet.spawn().ok()?;
+    let mut output = child.stdout.take()?;
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+        match poll(&mut [PollFd::new(output.as_fd(), PollFlags::POLLIN)], left) {
+            Ok(0) => return None,
+            Ok(_) => break,
+            Err(nix::errno::Errno::EINTR) => (),
+            Err(_) => return None,
+        }
+    }
+    // End of file: another one was faster.
+    output.read(&mut [0]).ok().map(|_| child)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_that_of_lxc() {
+        // As /proc/net/unix shows it for lxc-monitord of /var/lib/lxc.
+        let address = address(Path::new("/var/lib/lxc")).unwrap();
+        let name = address.as_abstract_name().unwrap();
+        assert_eq!(name, b"lxc/ad055575fe28ddd5//var/lib/lxc");
+    }
+
+    #[test]
+    fn what_came_in_pieces_is_read_whole() {
+        let (mut daemon, stream) = UnixStream::pair().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let mut monitord = Monitord::over(stream);
+        let bytes = wire::encode_event("web", MonitorMessage::Exit(256));
+        let (first, rest) = bytes.split_at(100);
+        io::Write::write_all(&mut daemon, first).unwrap();
+        assert!(monitord.news().unwrap().is_empty());
+        io::Write::write_all(&mut daemon, rest).unwrap();
+        assert_eq!(monitord.news().unwrap(), [("web".to_owned(), MonitorMessage::Exit(256))]);
+        drop(daemon);
+        assert!(monitord.news().is_err());
+    }
+}

@@ -1,0 +1,206 @@
+//! What LXC's own supervisors say of their containers, as events beside those of the journal: each
+//! once, whoever reports it. Where nobody passes on what they say, what their states show.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::BEAT;
+use crate::engine::running::command_socket::wire::MonitorMessage;
+use crate::engine::running::event::{Event, What};
+use crate::engine::running::monitord::Monitord;
+use crate::engine::running::record::Record;
+use crate::engine::{Exit, Lxcpath, Name, State};
+
+/// How long after the journal has reported something LXC's daemon may say it, too.
+const ECHO: Duration = Duration::from_secs(10);
+/// How long after it spoke of a container its states show nothing new.
+const HEARD: Duration = Duration::from_secs(3);
+
+/// What was heard so far.
+#[derive(Debug)]
+pub(super) struct LxcNews {
+    lxcpath: Lxcpath,
+    daemon: Option<Monitord>,
+    /// What the journal has reported, which the daemon is told by wharf's supervisors.
+    echoes: Vec<(Instant, Name, Told)>,
+    last: BTreeMap<Name, State>,
+    heard: BTreeMap<Name, Instant>,
+    /// What the states show, until it is sure that the daemon does not say it.
+    held: Vec<(Instant, Event)>,
+}
+
+/// One message, in a form in which both can be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    State(State),
+    Exit,
+}
+
+impl LxcNews {
+    /// Begins to listen. `states` is how things are.
+    pub(super) fn begin(lxcpath: &Lxcpath, states: Vec<(Name, State)>) -> Self {
+        Self {
+            lxcpath: lxcpath.clone(),
+            daemon: Monitord::of(lxcpath),
+            echoes: Vec::new(),
+            last: states.into_iter().collect(),
+            heard: BTreeMap::new(),
+            held: Vec::new(),
+        }
+    }
+
+    /// Returns what LXC's daemon has said since the last call.
+    pub(super) fn take(&mut self) -> Vec<(Name, MonitorMessage)> {
+        let Some(daemon) = &mut self.daemon else { return Vec::new() };
+        let Ok(news) = daemon.news() else {
+            // Somebody has ended it.
+            self.daemon = Monitord::of(&self.lxcpath);
+            return Vec::new();
+        };
+        news.into_iter().filter_map(|(name, it)| Some((name.parse().ok()?, it))).collect()
+    }
+
+    /// Makes events of what the daemon has `said`, as far as the journal has not. It must be given all
+    /// that the journal had when the daemon had said that.
+    pub(super) fn events(
+        &mut self,
+        said: Vec<(Name, MonitorMessage)>,
+        journal: &[Event],
+    ) -> Vec<Event> {
+        let now = Instant::now();
+        self.echoes.retain(|(at, _, _)| now.duration_since(*at) < ECHO);
+        for it in journal {
+            if let Some(state) = it.enters() {
+                self.last.insert(it.name.clone(), state);
+            }
+            if let Some(told) = told_of(&it.what).filter(|_| self.daemon.is_some()) {
+                self.echoes.push((now, it.name.clone(), told));
+            }
+        }
+        said.into_iter().filter_map(|(name, it)| self.event(&name, it)).collect()
+    }
+
+    fn event(&mut self, name: &Name, message: MonitorMessage) -> Option<Event> {
+        let told = match message {
+            MonitorMessage::State(state) => Told::State(state),
+            MonitorMessage::Exit(_) => Told::Exit,
+        };
+        let echo = self.echoes.iter().position(|(_, of, it)| of == name && *it == told);
+        if let Some(at) = echo {
+            self.echoes.remove(at);
+            return None;
+        }
+        // LXC's commands speak for any container that they freeze.
+        let host = self.lxcpath.host();
+        if Record::read(&self.lxcpath, name).is_some_and(|it| it.is_live(host)) {
+            return None;
+        }
+        self.heard.insert(name.clone(), Instant::now());
+        let what = match message {
+            MonitorMessage::Exit(status) => {
+                What::Exited { exit: Exit::from_wait_status(status).of_init() }
+            }
+            MonitorMessage::State(to) => {
+                let from = self.last.insert(name.clone(), to).unwrap_or(State::Stopped);
+                // LXC says twice that something is frozen or thawed.
+                if from == to {
+                    return None;
+                }
+                What::State { from, to }
+            }
+        };
+        Some(Event::now(self.lxcpath.dir(), name, what))
+    }
+
+    /// Returns of what the states show what the daemon does not say.
+    pub(super) fn sift(&mut self, seen: Vec<Event>) -> Vec<Event> {
+        if self.daemon.is_none() {
+            return seen;
+        }
+        let now = Instant::now();
+        let (states, mut events): (Vec<_>, Vec<_>) =
+            seen.into_iter().partition(|it| it.enters().is_some());
+        self.held.extend(states.into_iter().map(|it| (now, it)));
+        self.heard.retain(|_, at| now.duration_since(*at) < HEARD);
+        self.held.retain(|(_, it)| !self.heard.contains_key(&it.name));
+        let due = |(at, _): &mut (Instant, Event)| now.duration_since(*at) >= BEAT;
+        for (_, it) in self.held.extract_if(.., due) {
+            self.last.extend(it.enters().map(|state| (it.name.clone(), state)));
+            events.push(it);
+        }
+        events
+    }
+}
+
+/// Returns what wharf's supervisors tell the daemon when the journal reports `what`.
+const fn told_of(what: &What) -> Option<Told> {
+    match what {
+        What::State { to, .. } => Some(Told::State(*to)),
+        What::Exited { .. } => Some(Told::Exit),
+        What::Braked { .. }
+        | What::Warned { .. }
+        | What::Failed { .. }
+        | What::SupervisorKilled
+        | What::Created
+        | What::Destroyed
+        | What::Trashed
+        | What::Restored
+        | What::Cgroup { .. }
+        | What::LimitLost { .. }
+        | What::OomKill { .. }
+        | What::Signal { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::engine::Engine;
+
+    fn news() -> LxcNews {
+        let dir = tempfile::tempdir().unwrap();
+        let lxcpath = Engine::open(Some(dir.path())).lxcpath().clone();
+        let (_, stream) = UnixStream::pair().unwrap();
+        LxcNews {
+            lxcpath,
+            daemon: Some(Monitord::over(stream)),
+            echoes: Vec::new(),
+            last: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            held: Vec::new(),
+        }
+    }
+
+    fn name() -> Name {
+        "web".parse().unwrap()
+    }
+
+    #[test]
+    fn what_lxc_says_is_an_event_once_and_what_the_journal_has_is_none() {
+        let mut news = news();
+        let dir = news.lxcpath.dir().to_path_buf();
+        let state = |state| (name(), MonitorMessage::State(state));
+        let what = What::State { from: State::Stopped, to: State::Starting };
+        let ours = Event::now(&dir, &name(), what);
+        let said = vec![state(State::Starting), state(State::Frozen), state(State::Frozen)];
+        let events = news.events(said, std::slice::from_ref(&ours));
+        let what: Vec<_> = events.iter().map(|it| &it.what).collect();
+        assert_eq!(what, [&What::State { from: State::Starting, to: State::Frozen }]);
+        let events = news.events(vec![(name(), MonitorMessage::Exit(0x300))], &[]);
+        assert_eq!(events.first().unwrap().what, What::Exited { exit: Exit::Code(3) });
+        // Its states show what was said.
+        assert!(news.sift(vec![ours]).is_empty() && news.held.is_empty());
+    }
+
+    #[test]
+    fn what_nobody_says_is_seen_a_moment_later() {
+        let mut news = news();
+        let what = What::State { from: State::Stopped, to: State::Running };
+        let seen = Event::now(news.lxcpath.dir(), &name(), what);
+        assert!(news.sift(vec![seen.clone()]).is_empty());
+        news.held.iter_mut().for_each(|it| it.0 -= BEAT);
+        assert_eq!(news.sift(Vec::new()), [seen]);
+    }
+}
