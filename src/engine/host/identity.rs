@@ -56,6 +56,9 @@ pub(in crate::engine) fn has_ended(pidfd: BorrowedFd<'_>, patience: Duration) ->
 /// The letter of proc_pid_stat(5) for a process that is dead and not reaped yet.
 pub(in crate::engine) const ZOMBIE: char = 'Z';
 
+/// The letter of one that a signal has stopped.
+pub(in crate::engine) const STOPPED: char = 'T';
+
 /// The content of `/proc/PID/stat`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stat {

@@ -35,7 +35,7 @@ impl ConsoleError {
     const fn kind(&self) -> ErrorKind {
         match self {
             Self::NotRunning => ErrorKind::NotRunning,
-            Self::Socket(SocketError::Silent) => ErrorKind::TimedOut,
+            Self::Socket(SocketError::Silent | SocketError::Halted { .. }) => ErrorKind::TimedOut,
             Self::Socket(SocketError::NoTty(_)) => ErrorKind::Busy,
             Self::Socket(_) | Self::Terminal(_) | Self::Relay(_) => ErrorKind::Failed,
         }

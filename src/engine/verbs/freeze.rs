@@ -34,7 +34,7 @@ impl FreezeError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NotRunning | Self::State(_) => ErrorKind::NotRunning,
-            Self::Socket(SocketError::Silent) => ErrorKind::TimedOut,
+            Self::Socket(SocketError::Silent | SocketError::Halted { .. }) => ErrorKind::TimedOut,
             Self::Cgroup(error) => error.kind(),
             Self::Denied => ErrorKind::Denied,
             Self::Socket(_) | Self::Lost => ErrorKind::Failed,

@@ -79,7 +79,7 @@ impl StopError {
             Self::Alive(_)
             | Self::TimedOut
             | Self::Supervisor
-            | Self::Socket(SocketError::Silent) => ErrorKind::TimedOut,
+            | Self::Socket(SocketError::Silent | SocketError::Halted { .. }) => ErrorKind::TimedOut,
             Self::Cgroup(error) => error.kind(),
             Self::Signal(Errno::EPERM) | Self::Socket(SocketError::Denied { .. }) => {
                 ErrorKind::Denied
@@ -102,6 +102,7 @@ impl StopError {
         match self {
             Self::Socket(
                 SocketError::Silent
+                | SocketError::Halted { .. }
                 | SocketError::Stranger(_)
                 | SocketError::Denied { .. },
             )

@@ -87,6 +87,7 @@ impl Client {
             fresh: Mutex::new(None),
         };
         let Some(stream) = client.try_dial()? else { return Ok(None) };
+        client.check_halted(&stream)?;
         let client = Self { fresh: Mutex::new(Some(stream)), ..client };
         match client.speaker() {
             Ok(_) => Ok(Some(client)),
@@ -222,14 +223,23 @@ impl Client {
         payload: &[u8],
     ) -> Result<Answer, SocketError> {
         let fresh = self.fresh.lock().ok().and_then(|mut it| it.take());
-        match fresh.map(|stream| exchange::ask(stream, what, command, data, payload)) {
+        let was_fresh = fresh.is_some();
+        let stream = fresh.map_or_else(|| self.dial(), Ok)?;
+        self.check_halted(&stream)?;
+        match exchange::ask(stream, what, command, data, payload) {
             // A supervisor drops clients that send nothing for a second after connecting, and on a
             // loaded machine we may have been that late.
-            None | Some(Err(SocketError::Closed)) => {
+            Err(SocketError::Closed) if was_fresh => {
                 exchange::ask(self.dial()?, what, command, data, payload)
             }
-            Some(answer) => answer,
+            answer => answer,
         }
+    }
+
+    /// Fails if a signal has stopped who should answer, so that nobody waits for what cannot come.
+    fn check_halted(&self, stream: &UnixStream) -> Result<(), SocketError> {
+        let halted = self.judge.halted(self.speaker.get().copied(), stream);
+        halted.map_or(Ok(()), |pid| Err(SocketError::Halted { pid }))
     }
 
     fn dial(&self) -> Result<UnixStream, SocketError> {

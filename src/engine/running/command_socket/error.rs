@@ -12,6 +12,10 @@ pub enum SocketError {
     Connect(#[source] Errno),
     #[error("its supervisor does not answer")]
     Silent,
+    #[error(
+        "its supervisor (process {pid}) was stopped by a signal and cannot answer; `kill -CONT {pid}` lets it continue"
+    )]
+    Halted { pid: i32 },
     #[error("{}", closed())]
     Closed,
     #[error("talk to the supervisor")]

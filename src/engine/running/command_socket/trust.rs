@@ -23,8 +23,8 @@ use nix::unistd::geteuid;
 use super::error::{SocketError, Stranger};
 use crate::engine::cgroup::{Cgroup, Hierarchies};
 use crate::engine::host::Host;
-use crate::engine::host::identity::Identity;
 use crate::engine::host::identity::Stat;
+use crate::engine::host::identity::{self, Identity};
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::running::record::Record;
 use crate::engine::sys;
@@ -79,6 +79,19 @@ impl Judge {
     /// Returns the process that the record names, which needs no further check.
     pub(super) fn expected(&self) -> Option<Speaker> {
         self.supervisor.map(|identity| Speaker { identity, limited_to: None })
+    }
+
+    /// Returns the process that should answer if a signal has stopped it, so that it cannot: the
+    /// supervisor of the record, or else who listens, as far as that is known.
+    pub(super) fn halted(&self, speaker: Option<Speaker>, stream: &UnixStream) -> Option<i32> {
+        let listener = || {
+            let it = getsockopt(stream, sockopt::PeerCredentials).ok()?;
+            self.may_hold(it.pid(), it.uid()).then_some(it.pid())
+        };
+        let known = self.supervisor.or_else(|| speaker.map(|it| it.identity));
+        let pid = known.map(|it| it.pid).or_else(listener).filter(|it| *it > 0)?;
+        let stat = Stat::read(&self.host, pid).filter(|it| it.state == identity::STOPPED)?;
+        known.is_none_or(|it| it == stat.identity).then_some(pid)
     }
 
     /// Identifies the sender of an answer. That is certain once it has answered again.

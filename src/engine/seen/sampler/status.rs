@@ -243,7 +243,7 @@ fn by_socket(
             return ContainerStatus { retry: Some(Duration::ZERO), ..quiet() };
         }
         Err(_) if hidden => HIDDEN.to_owned(),
-        Err(error @ SocketError::Silent) => error.to_string(),
+        Err(error @ (SocketError::Silent | SocketError::Halted { .. })) => error.to_string(),
         Err(error) => format!("cannot ask its supervisor: {error}"),
     };
     // It listens, so something runs; the counters are in the group that its name implies.
