@@ -36,10 +36,10 @@ pub(super) enum ReadySign {
 }
 
 impl ReadySign {
-    /// Reads a state's name, or a command.
+    /// Reads a state's name in any case, or a command.
     pub(super) fn read(word: &str) -> Self {
-        let state = State::ALL.into_iter().find(|it| it.word() == word);
-        state.map_or_else(|| Self::Command(word.to_owned()), Self::State)
+        let state = word.parse::<State>();
+        state.map_or_else(|_not_one| Self::Command(word.to_owned()), Self::State)
     }
 }
 

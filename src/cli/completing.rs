@@ -32,7 +32,10 @@ pub(super) fn main(arguments: &[OsString]) -> Option<ExitCode> {
         return None;
     }
     let mut words = words.to_vec();
-    let cursor = cursor(&words);
+    let mut cursor = cursor(&words);
+    if shell.name() == "bash" {
+        cursor -= join_values(&mut words, cursor);
+    }
     if cursor == words.len() {
         words.push(OsString::new());
     }
@@ -44,6 +47,21 @@ pub(super) fn main(arguments: &[OsString]) -> Option<ExitCode> {
     _ = shell.write_complete(&mut command, words, here.as_deref(), &mut text);
     _ = io::stdout().write_all(&text);
     Some(ExitCode::SUCCESS)
+}
+
+/// Takes out what bash makes a word of its own: the sign between an option and its value. Returns how
+/// many of them were before the cursor.
+fn join_values(words: &mut Vec<OsString>, cursor: usize) -> usize {
+    let is_option = |it: &OsString| it.to_str().is_some_and(|it| it.starts_with("--"));
+    let parts: Vec<usize> = (1..words.len().min(cursor + 1))
+        .filter(|at| words.get(*at).is_some_and(|it| it == "="))
+        .filter(|at| words.get(at - 1).is_some_and(is_option))
+        .filter(|at| *at < cursor)
+        .collect();
+    for at in parts.iter().rev() {
+        words.remove(*at);
+    }
+    parts.len()
 }
 
 /// Returns which word the cursor is in. fish passes no word after it.
@@ -143,4 +161,33 @@ fn with_words(command: Command, typed: &Arc<TypedWords>, options: Offer) -> Comm
 fn kind(arg: &Arg, typed: &TypedWords) -> String {
     let pattern = arg.get_value_names().and_then(<[_]>::first).map_or("", |it| it.as_str());
     if arg.get_id() == args::OPERANDS { typed.kind(pattern) } else { pattern.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_value_of_a_long_option_is_a_word_of_its_own() {
+        for (words, cursor, joined, before) in [
+            (
+                &["wharf", "wait", "--state", "=", "STO"][..],
+                4,
+                &["wharf", "wait", "--state", "STO"][..],
+                1,
+            ),
+            (&["wharf", "wait", "--state", ""], 3, &["wharf", "wait", "--state", ""], 0),
+            (&["wharf", "attach", "web", "=", "x"], 4, &["wharf", "attach", "web", "=", "x"], 0),
+            (
+                &["wharf", "wait", "--state", "=", "A", "w"],
+                5,
+                &["wharf", "wait", "--state", "A", "w"],
+                1,
+            ),
+        ] {
+            let mut words: Vec<OsString> = words.iter().map(OsString::from).collect();
+            assert_eq!(join_values(&mut words, cursor), before);
+            assert_eq!(words, joined);
+        }
+    }
 }

@@ -12,6 +12,7 @@ pub use crate::engine::config::ConfigLine;
 use crate::engine::config::{self, DocumentError, Survey};
 use crate::engine::store::Store;
 use crate::engine::terms::shown::shown;
+use crate::engine::terms::spec::ConfigPlace;
 pub use crate::engine::verbs::draft::ConfigFile;
 use crate::engine::verbs::draft::Draft;
 use crate::engine::verbs::proxmox;
@@ -57,6 +58,8 @@ enum ConfigureError {
     Unnumbered(String),
     #[error("{0} has one value, to which none can be added")]
     NotList(String),
+    #[error("{key} also has what {place} gives it, which no line can clear; --add adds to that")]
+    Stays { key: String, place: ConfigPlace },
     #[error("{0} is not in it")]
     NotSet(String),
     #[error("{key} is not set to {} in it", shown(value))]
@@ -155,16 +158,8 @@ impl Engine {
             ChangeFate::Written => Draft::open(self, CHANGE, file)?,
             ChangeFate::Shown => Draft::read(self, CHANGE, file)?,
         };
-        let refused = refusals(&draft.survey());
         change(&mut draft)?;
-        // What was wrong before does not keep a line from being mended.
-        let fresh: Vec<String> = draft
-            .survey()
-            .errors
-            .iter()
-            .filter(|it| !refused.contains(&it.without_place()))
-            .map(ToString::to_string)
-            .collect();
+        let fresh = draft.new_errors();
         if !fresh.is_empty() {
             let why = ConfigureError::Invalid(fresh.join("; "));
             return Err(draft.failed(ErrorKind::Invalid, why));
@@ -190,10 +185,6 @@ impl Engine {
 /// Returns the file, as that of the container whose own it is.
 fn meant<'a>(file: ConfigFile<'a>, container: Option<&'a Name>) -> ConfigFile<'a> {
     container.map_or(file, ConfigFile::Of)
-}
-
-fn refusals(survey: &Survey) -> Vec<String> {
-    survey.errors.iter().map(config::ConfigError::without_place).collect()
 }
 
 /// Returns today's name of the key that a caller means.
@@ -233,7 +224,36 @@ fn set(draft: &mut Draft, key: &str, value: &str, how: SetHow) -> Result<(), Err
         (_, None) => draft.document.append(key, value),
     };
     done.map_err(|why| failed(draft, ConfigureError::Line(why)))?;
-    if how == SetHow::Alone && !is_list { outlast(draft, &today, value) } else { Ok(()) }
+    match how {
+        SetHow::Added => Ok(()),
+        SetHow::Alone if is_list => stand_alone(draft, &today, value),
+        SetHow::Alone => outlast(draft, &today, value),
+    }
+}
+
+/// Clears what included files give to a key of several lines, so that it has this value alone.
+fn stand_alone(draft: &mut Draft, today: &str, value: &str) -> Result<(), Error> {
+    let included = |draft: &Draft| {
+        let lines = draft.survey().in_the_end();
+        let others = lines.into_iter().filter(|it| it.key == today).filter_map(|it| it.place);
+        others.into_iter().find(|it| it.file != draft.file)
+    };
+    if value.is_empty() || included(draft).is_none() {
+        return Ok(());
+    }
+    let ours = draft.survey().lines_of(&draft.file, today);
+    draft.document.remove(&ours);
+    for it in ["", value] {
+        let added = draft.document.append(today, it);
+        added.map_err(|why| draft.failed(ErrorKind::Invalid, ConfigureError::Line(why)))?;
+    }
+    match included(draft) {
+        None => Ok(()),
+        Some(place) => {
+            let why = ConfigureError::Stays { key: today.to_owned(), place };
+            Err(draft.failed(ErrorKind::Invalid, why))
+        }
+    }
 }
 
 /// Returns whether a line of the file sets the key to this value.

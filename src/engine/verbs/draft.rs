@@ -105,6 +105,16 @@ impl Draft {
         config::survey(&self.document.to_bytes(), &self.file)
     }
 
+    /// Lists what a start would refuse now and did not before: what was wrong before does not keep a
+    /// line from being mended.
+    pub(super) fn new_errors(&self) -> Vec<String> {
+        let known = config::survey(&self.before, &self.file).errors;
+        let known: Vec<String> = known.iter().map(config::ConfigError::without_place).collect();
+        let now = self.survey().errors;
+        let fresh = now.iter().filter(|it| !known.contains(&it.without_place()));
+        fresh.map(ToString::to_string).collect()
+    }
+
     /// Returns what a start would make of it now.
     pub(super) fn config(&self) -> Result<Config, ConfigErrors> {
         let bytes = self.document.to_bytes();

@@ -8,7 +8,7 @@ use super::failed;
 use crate::engine::cgroup::value::{self, Whole};
 use crate::engine::cgroup::{Cgroup, CgroupError, Hierarchies, Version, check_name};
 use crate::engine::cgroup::{configured, spelling};
-use crate::engine::config::{self, Config, ConfigErrors, Document};
+use crate::engine::config::{self, Document};
 use crate::engine::terms::error::ErrorKind;
 use crate::engine::terms::spec::ConfigPlace;
 use crate::engine::verbs::draft::{ConfigFile, Draft};
@@ -28,7 +28,7 @@ enum KeepError {
     )]
     Untranslatable { key: String, file: String },
     #[error("its configuration would not be valid: {0}")]
-    Invalid(ConfigErrors),
+    Invalid(String),
     #[error(transparent)]
     Line(config::DocumentError),
     #[error("{key} is set by {place}, which its configuration includes; remove it there")]
@@ -73,6 +73,10 @@ impl Engine {
     ) -> Result<KeptLimit, Error> {
         let mut draft = Draft::open(self, VERB, ConfigFile::Of(name))?;
         let kept = self.change_limit(&mut draft, name, file, value)?;
+        let fresh = draft.new_errors();
+        if !fresh.is_empty() {
+            return Err(not_kept(name, KeepError::Invalid(fresh.join("; "))));
+        }
         draft.write()?;
         Ok(kept)
     }
@@ -108,8 +112,7 @@ impl Engine {
         } else {
             draft.document.unset(&key);
             draft.document.unset(&spelling::other(limit.version, limit.file).0);
-            let config = draft.config().map_err(|why| not_kept(name, KeepError::Invalid(why)))?;
-            if let (None, Some(place)) = (&old, place_of(&config, &key)) {
+            if let (None, Some(place)) = (&old, place_of(draft, &key)) {
                 return Err(not_kept(name, KeepError::Included { key, place }));
             }
             None
@@ -204,10 +207,11 @@ fn put(draft: &mut Draft, lines: &[(String, String)]) -> Result<(), KeepError> {
     for (key, value) in lines {
         draft.document.set(key, value).map_err(KeepError::Line)?;
     }
-    let config = draft.config().map_err(KeepError::Invalid)?;
-    let set = config.cgroup_settings();
+    let counts = draft.survey().in_the_end();
     for (key, value) in lines {
-        if set.get(key).is_none_or(|it| it.value != value) {
+        // The last line of a key is the one that counts.
+        let last = counts.iter().rfind(|it| it.key == *key);
+        if last.is_none_or(|it| it.value != *value) {
             draft.document.unset(key);
             draft.document.append(key, value).map_err(KeepError::Line)?;
         }
@@ -216,8 +220,8 @@ fn put(draft: &mut Draft, lines: &[(String, String)]) -> Result<(), KeepError> {
 }
 
 /// Returns the place of the line that sets `key`.
-fn place_of(config: &Config, key: &str) -> Option<ConfigPlace> {
-    config.cgroup_settings().get(key).and_then(|it| it.place.cloned())
+fn place_of(draft: &Draft, key: &str) -> Option<ConfigPlace> {
+    draft.survey().in_the_end().into_iter().rfind(|it| it.key == key)?.place
 }
 
 fn not_kept(name: &Name, why: impl std::error::Error + Send + Sync + 'static) -> Error {
