@@ -14,6 +14,7 @@ mod console;
 mod copy;
 mod create;
 mod device;
+mod ephemeral;
 mod follow;
 mod getopt;
 mod info;
@@ -106,6 +107,7 @@ pub(super) fn main(arguments: &[OsString]) -> Option<ExitCode> {
     if let Some(name) = base.strip_prefix(PREFIX) {
         return Some(named(name, &called.to_string_lossy(), rest));
     }
+    let (before, rest) = own_options(rest);
     let (word, rest) = rest.split_first()?;
     if word != WORD {
         return None;
@@ -121,7 +123,38 @@ pub(super) fn main(arguments: &[OsString]) -> Option<ExitCode> {
     }
     let name = name.to_string_lossy();
     let name = name.strip_prefix(PREFIX).unwrap_or(&name);
-    Some(named(name, &format!("{PREFIX}{name}"), rest))
+    let rest: Vec<OsString> = before.iter().chain(rest).cloned().collect();
+    Some(named(name, &format!("{PREFIX}{name}"), &rest))
+}
+
+/// Parts off the options that `wharf` itself takes before the word, as the commands spell them.
+fn own_options(arguments: &[OsString]) -> (Vec<OsString>, &[OsString]) {
+    let (mut own, mut rest) = (Vec::new(), arguments);
+    while let Some((first, after)) = rest.split_first() {
+        let Some(word) = first.to_str() else { break };
+        let attached = word.strip_prefix("--lxcpath=").or_else(|| word.strip_prefix("-P"));
+        let path = match (word, attached) {
+            ("-q" | "--quiet", _) => {
+                own.push("--quiet".into());
+                rest = after;
+                continue;
+            }
+            ("-P" | "--lxcpath", _) => {
+                let Some((path, after)) = after.split_first() else { break };
+                rest = after;
+                path.clone()
+            }
+            (_, Some(path)) => {
+                rest = after;
+                path.into()
+            }
+            (_, None) => break,
+        };
+        let mut option = OsString::from("--lxcpath=");
+        option.push(path);
+        own.push(option);
+    }
+    (own, rest)
 }
 
 fn named(name: &str, program: &str, rest: &[OsString]) -> ExitCode {
@@ -248,6 +281,21 @@ mod tests {
             short.dedup();
             assert_eq!(short.len(), all, "lxc-{}", command.name);
         }
+    }
+
+    #[test]
+    fn options_of_wharf_may_come_before_the_word() {
+        let words = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
+        for (given, own, rest) in [
+            ("-P /x -q lxc ls", "--lxcpath=/x --quiet", "lxc ls"),
+            ("-P/x lxc ls", "--lxcpath=/x", "lxc ls"),
+            ("--lxcpath=/x ls -P /y", "--lxcpath=/x", "ls -P /y"),
+        ] {
+            let given = words(given);
+            let (before, after) = own_options(&given);
+            assert_eq!((before, after.to_vec()), (words(own), words(rest)));
+        }
+        assert!(own_options(&words("ls -q")).0.is_empty());
     }
 
     #[test]

@@ -137,6 +137,13 @@ impl<'a> LxcCall<'a> {
         self.given.value(option)
     }
 
+    /// Returns an engine for each lxcpath that was given, or for the one that is used without.
+    pub(super) fn engines(&self) -> Vec<Engine> {
+        let given = self.given.values("lxcpath").map(|it| Engine::open(Some(Path::new(it))));
+        let given: Vec<Engine> = given.collect();
+        if given.is_empty() { vec![self.engine.clone()] } else { given }
+    }
+
     /// Returns the configuration file that was given.
     pub(super) fn rcfile(&self) -> Option<PathBuf> {
         self.value("rcfile").map(PathBuf::from)

@@ -1,16 +1,13 @@
 //! `lxc-copy`, and `lxc-clone`, which older versions have.
 
-use std::path::Path;
 use std::process::ExitCode;
 
-use super::call::{LxcCall, LxcCommand, NameFrom, bad_arguments, refused};
+use super::call::{LxcCall, LxcCommand, NameFrom, refused};
+use super::ephemeral;
 use super::getopt::{flag, value};
-use crate::engine::attach::{self, Attach};
+use crate::cli::watched::watched;
+use crate::engine::Name;
 use crate::engine::create::{Copy, CopyKind, NewImage};
-use crate::engine::progress::Progress;
-use crate::engine::start::Start;
-use crate::engine::stop::Stop;
-use crate::engine::{Name, State};
 
 pub(super) const COPY: LxcCommand = LxcCommand {
     name: "copy",
@@ -27,7 +24,7 @@ pub(super) const COPY: LxcCommand = LxcCommand {
         flag("ephemeral", Some('e'), "Start the copy, and remove it when it stops"),
         value("mount", Some('m'), "MOUNT", "With -e: {bind,overlay}=SRC[:DST][:ro|rw] to mount"),
         value("backingstorage", Some('B'), "TYPE", "How the root is stored: dir, loop or overlay"),
-        flag("tmpfs", Some('t'), "Not supported: keep what it changes in memory"),
+        flag("tmpfs", Some('t'), "With -e: keep what it changes in memory"),
         value("fssize", Some('L'), "SIZE", "Size of the image of -B loop (default: 1G)"),
         flag("keepdata", Some('D'), "With -e: keep the copy when it stops"),
         flag("keepname", Some('K'), "Keep the host name of the container"),
@@ -74,22 +71,16 @@ fn copy(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
     if !call.engine.is_defined(&name) {
         return Err(refused(format!("Error: container {name} is not defined")));
     }
-    if call.has("tmpfs") {
-        return Err(refused("wharf does not support --tmpfs"));
-    }
     if let (true, Some(new)) = (call.has("rename"), &new) {
         return rename(call, &name, new);
-    }
-    if !ephemeral && call.value("backingstorage").is_none() && !call.given.operands.is_empty() {
-        return Err(refused("wharf passes no further arguments to hooks"));
     }
     let mut copy = what(call, &name, call.value("backingstorage"))?;
     let Some(new) = new.filter(|_| !ephemeral) else {
         let new = call.value("newname").map_or_else(|| random(&name), |it| Ok(it.parse()?))?;
-        return run_ephemeral(call, &name, &new, copy);
+        return ephemeral::run(call, &name, &new, copy);
     };
     copy.while_running = call.has("allowrunning");
-    call.engine.copy(&new, &copy, &Progress::default())?;
+    watched(call.has("quiet"), None, |progress| Ok(call.engine.copy(&new, &copy, progress)?))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -109,7 +100,7 @@ fn clone(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
         return rename(call, &orig, &new);
     }
     let copy = what(call, &orig, call.value("backingstore"))?;
-    call.engine.copy(&new, &copy, &Progress::default())?;
+    watched(call.has("quiet"), None, |progress| Ok(call.engine.copy(&new, &copy, progress)?))?;
     writeln!(call.out, "Created container {new} as copy of {orig}")?;
     Ok(ExitCode::SUCCESS)
 }
@@ -150,6 +141,11 @@ fn what(call: &LxcCall<'_>, name: &Name, storage: Option<&str>) -> anyhow::Resul
         keeps_name: call.has("keepname"),
         keeps_addresses: call.has("keepmac"),
         into: call.value("newpath").map(std::path::absolute).transpose()?,
+        hook_arguments: if call.command.name == "copy" {
+            call.given.operands.clone()
+        } else {
+            Vec::new()
+        },
         ..Copy::of(name.clone())
     })
 }
@@ -168,95 +164,9 @@ fn random(name: &Name) -> anyhow::Result<Name> {
     Ok(text.parse()?)
 }
 
-/// Makes the copy, starts it, and runs the given command in it until that has ended.
-fn run_ephemeral(
-    call: &mut LxcCall<'_>,
-    name: &Name,
-    new: &Name,
-    mut copy: Copy,
-) -> anyhow::Result<ExitCode> {
-    attach::seal();
-    if !call.has("keepdata") {
-        copy.settings.push(("lxc.ephemeral".to_owned(), "1".to_owned()));
-    }
-    for it in call.given.values("mount") {
-        for spec in it.split(',') {
-            let entry = mount_entry(spec).ok_or_else(bad_arguments)?;
-            copy.settings.push(("lxc.mount.entry".to_owned(), entry));
-        }
-    }
-    if copy.into.is_some() {
-        return Err(refused("wharf starts an ephemeral copy only in the container's lxcpath"));
-    }
-    copy.while_running = call.has("allowrunning");
-    call.engine.copy(new, &copy, &Progress::default())?;
-    if !call.has("quiet") {
-        writeln!(call.out, "Created {new} as clone of {name}")?;
-        call.out.flush()?;
-    }
-    let argv = call.given.operands.clone();
-    let started = if call.has("foreground") && argv.is_empty() {
-        call.engine.start_foreground(new, &Start::default()).map(drop)
-    } else {
-        call.engine.start(new, &Start::default())
-    };
-    if let Err(error) = started {
-        if !call.has("keepdata") && call.engine.is_defined(new) {
-            // The first error is the one to report.
-            _ = call.engine.destroy(new);
-        }
-        return Err(error.into());
-    }
-    if !argv.is_empty() {
-        let attach = Attach { argv, clear_environment: true, bare: true, ..Attach::default() };
-        // LXC does not tell how the command ended.
-        let attached = call.engine.attach(new, &attach);
-        let gently = Stop::Gently { timeout: None, then_kill: false };
-        if call.engine.state(new)? != State::Stopped {
-            call.engine.stop(new, gently)?;
-        }
-        attached?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Reads `{bind,overlay}=SRC[:DST][:ro|rw]` as a line of the configuration; none: it is no such.
-fn mount_entry(spec: &str) -> Option<String> {
-    let (kind, rest) = spec.split_once('=')?;
-    let mut parts: Vec<&str> = rest.split(':').collect();
-    let mode = parts.pop_if(|it| matches!(*it, "ro" | "rw")).unwrap_or("rw");
-    let (source, target) = match parts.as_slice() {
-        [source] => (*source, *source),
-        [source, target] => (*source, *target),
-        [..] => return None,
-    };
-    let source = std::path::absolute(Path::new(source)).ok()?;
-    let create = if source.is_dir() { "dir" } else { "file" };
-    let target = target.trim_start_matches('/');
-    if target.is_empty() || kind != "bind" {
-        return None;
-    }
-    let source = source.to_str()?.replace(' ', "\\040");
-    let target = target.replace(' ', "\\040");
-    Some(format!("{source} {target} none bind,optional,{mode},create={create} 0 0"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_mount_is_read_as_lxc_writes_it() {
-        assert_eq!(
-            mount_entry("bind=/etc:/mnt:ro").unwrap(),
-            "/etc mnt none bind,optional,ro,create=dir 0 0"
-        );
-        let file = "/etc/passwd etc/passwd none bind,optional,rw,create=file 0 0";
-        assert_eq!(mount_entry("bind=/etc/passwd").unwrap(), file);
-        for wrong in ["bind", "bind=/a:/b:/c", "bogus=/a", "bind=/a:/"] {
-            assert_eq!(mount_entry(wrong), None, "{wrong}");
-        }
-    }
 
     #[test]
     fn an_ephemeral_name_is_one_that_a_container_can_have() {

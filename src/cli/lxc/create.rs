@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::call::{LxcCall, LxcCommand, NameFrom, refused};
 use super::getopt::value;
+use crate::cli::watched::watched;
 use crate::engine::create::{Create, NewImage, RootfsSource};
 use crate::engine::default_config;
 
@@ -56,6 +57,9 @@ fn create(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
     let config = call.value("config").map(PathBuf::from);
     let config = config.unwrap_or_else(|| default_config(call.engine.lxcpath().host()));
     let config = Some(config).filter(|it| call.has("config") || !bare && it.exists());
-    call.engine.create(&name, &Create { source, config, image, ..Create::default() })?;
+    let create = Create { source, config, image, ..Create::default() };
+    watched(call.has("quiet"), None, |progress| {
+        Ok(call.engine.create_watched(&name, &create, progress)?)
+    })?;
     Ok(ExitCode::SUCCESS)
 }

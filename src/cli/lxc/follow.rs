@@ -1,15 +1,17 @@
 //! `lxc-monitor`.
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::call::{LxcCall, LxcCommand, NameFrom, refused};
 use super::getopt::flag;
-use crate::engine::Exit;
 use crate::engine::event::{Event, What};
+use crate::engine::{Engine, Error, Exit};
 
 pub(super) const MONITOR: LxcCommand = LxcCommand {
     name: "monitor",
@@ -25,9 +27,6 @@ fn monitor(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
     if call.has("quit") {
         return Err(refused("there is no monitor daemon to quit"));
     }
-    if call.given.values("lxcpath").count() > 1 {
-        return Err(refused("wharf follows one lxcpath at a time"));
-    }
     let text = call.value("name").unwrap_or(".*");
     let pattern = regex::Regex::new(&format!("^(?:{text})$"))
         .map_err(|_other| refused(format!("failed to compile the regex '{text}'")))?;
@@ -35,16 +34,35 @@ fn monitor(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
-    let mut written = Ok(());
-    let out = &mut *call.out;
-    call.engine.monitor(&pattern, &mut |event| {
-        if let Some(line) = event.and_then(line) {
-            written = writeln!(out, "{line}").and_then(|()| out.flush());
+    let engines = call.engines();
+    let (lines, said) = channel();
+    let follow = |engine: &Engine, lines: &Lines| {
+        let ended = engine.monitor(&pattern, &mut |event| {
+            let sent = event.and_then(line).map(|it| lines.send(Ok(it)));
+            sent.is_none_or(|it| it.is_ok()) && !stop.load(Ordering::Relaxed)
+        });
+        // Nobody hears it once another one has failed.
+        ended.err().map(|it| lines.send(Err(it)))
+    };
+    std::thread::scope(|scope| {
+        for engine in &engines {
+            let (lines, follow) = (lines.clone(), &follow);
+            scope.spawn(move || follow(engine, &lines));
         }
-        written.is_ok() && !stop.load(Ordering::Relaxed)
+        drop(lines);
+        let told = said.iter().try_for_each(|it| print(call.out, it));
+        stop.store(true, Ordering::Relaxed);
+        told
     })?;
-    written?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where the lines of several go.
+type Lines = Sender<Result<String, Error>>;
+
+fn print(out: &mut dyn Write, line: Result<String, Error>) -> anyhow::Result<()> {
+    writeln!(out, "{}", line?)?;
+    Ok(out.flush()?)
 }
 
 /// Writes what LXC reports, too; none: LXC does not report that.
@@ -65,7 +83,7 @@ mod tests {
 
     #[test]
     fn only_what_lxc_reports_is_reported() {
-        let lxcpath = crate::engine::Engine::open(None);
+        let lxcpath = Engine::open(None);
         let name = "web".parse().unwrap();
         let said = |what| line(&Event::now(lxcpath.lxcpath(), &name, what));
         let what = What::State { from: State::Stopped, to: State::Starting };

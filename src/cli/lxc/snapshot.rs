@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use super::call::{LxcCall, LxcCommand, NameFrom, refused};
 use super::getopt::{flag, value};
+use crate::cli::watched::watched;
 use crate::engine::Name;
-use crate::engine::progress::Progress;
 use crate::engine::shown::shown;
 use crate::engine::snapshot::Restored;
 
@@ -48,7 +48,9 @@ fn take(call: &mut LxcCall<'_>, name: &Name) -> anyhow::Result<ExitCode> {
     // LXC finds out when the snapshot is there.
     let comment = call.value("comment");
     let comment = comment.map(|it| std::fs::read(it).map_err(|why| failed(it, why))).transpose()?;
-    call.engine.take_snapshot(name, comment.as_deref(), &Progress::default())?;
+    watched(call.has("quiet"), None, |progress| {
+        Ok(call.engine.take_snapshot(name, comment.as_deref(), progress)?)
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -89,7 +91,9 @@ fn restore(call: &mut LxcCall<'_>, name: &Name, snap: &str) -> anyhow::Result<Ex
         Some(new) if new != name => Restored::As(new),
         Some(_) | None => Restored::AsLxc,
     };
-    call.engine.restore_snapshot(name, snap, restored, &Progress::default())?;
+    watched(call.has("quiet"), None, |progress| {
+        Ok(call.engine.restore_snapshot(name, snap, restored, progress)?)
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -67,9 +67,6 @@ impl TableOrder {
 }
 
 fn top(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
-    if call.given.values("lxcpath").count() > 1 {
-        return Err(refused("wharf shows one lxcpath at a time"));
-    }
     let batch = call.has("batch");
     let delay = call.value("delay").map(str::parse::<f64>).transpose();
     let delay = delay.map_err(|_other| bad_arguments())?.unwrap_or(if batch { 300.0 } else { 3.0 });
@@ -94,7 +91,7 @@ fn top(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
 
 /// Reads what each active container has used.
 fn read(call: &LxcCall<'_>, order: TableOrder) -> Vec<Used> {
-    let mut all = Used::of_all(&call.engine);
+    let mut all: Vec<Used> = call.engines().iter().flat_map(Used::of_all).collect();
     all.sort_by(|a, b| order.compare(a, b).then_with(|| a.name.cmp(&b.name)));
     all
 }

@@ -39,6 +39,7 @@ pub(in crate::engine) struct Netlink(Socket);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct Link {
     pub(in crate::engine) index: u32,
+    pub(in crate::engine) is_up: bool,
     pub(in crate::engine) kind: Option<InfoKind>,
     /// A bridge's: whether its ports are in VLANs, and in which one by default; 0 is none.
     pub(in crate::engine) filters_vlans: bool,
@@ -323,7 +324,8 @@ fn link(message: RouteNetlinkMessage) -> Option<Link> {
         .iter()
         .find_map(|it| if let LinkAttribute::Link(index) = it { Some(*index) } else { None });
     let index = message.header.index;
-    Some(Link { index, kind, filters_vlans, default_vlan, mac, mtu, other })
+    let is_up = message.header.flags.contains(LinkFlags::Up);
+    Some(Link { index, is_up, kind, filters_vlans, default_vlan, mac, mtu, other })
 }
 
 fn port(index: u32, vid: u16, flags: BridgeVlanInfoFlags) -> LinkMessage {

@@ -14,7 +14,7 @@ use nix::sys::stat::{Mode, SFlag, mkdirat, mknodat, umask};
 use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 
 use super::attach::{AttachTarget, TargetError};
-use crate::engine::host::links::{Netlink, OWN_NAMESPACE};
+use crate::engine::host::links::{Link, Netlink, OWN_NAMESPACE};
 use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
 
 /// The most steps from a root directory down to a device.
@@ -141,9 +141,8 @@ impl Engine {
         let move_it = || {
             let host = Netlink::here()?;
             let found = host.get(link)?;
-            host.down(found.index)?;
             let place = LinkAttribute::NetNsFd(namespace.as_raw_fd());
-            host.change(found.index, vec![LinkAttribute::IfName(inside.to_owned()), place])
+            move_link(&host, &found, inside, place)
         };
         move_it().map_err(failed)
     }
@@ -167,13 +166,24 @@ fn spelled(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
+/// Moves an interface to another namespace, where it is called `name`. One that cannot be moved is as it
+/// was.
+fn move_link(from: &Netlink, link: &Link, name: &str, place: LinkAttribute) -> io::Result<()> {
+    from.down(link.index)?;
+    let moved = from.change(link.index, vec![LinkAttribute::IfName(name.to_owned()), place]);
+    if moved.is_err() && link.is_up {
+        // The first error is the one to report.
+        _ = from.up(link.index);
+    }
+    moved
+}
+
 fn fetch_back(links: &Netlink, link: &str, name: &str) -> Result<(), DeviceError> {
     let move_it = || {
         let found = links.get(link)?;
-        links.down(found.index)?;
         let own = File::open(OWN_NAMESPACE)?;
         let place = LinkAttribute::NetNsFd(own.as_raw_fd());
-        links.change(found.index, vec![LinkAttribute::IfName(name.to_owned()), place])
+        move_link(links, &found, name, place)
     };
     move_it().map_err(|source| DeviceError::Link { name: link.to_owned(), source })
 }

@@ -62,7 +62,8 @@ impl Creation<'_> {
         let work = || {
             for command in commands.lines() {
                 let name = self.name.as_str();
-                let hook = Script::new(Section::Container, "clone", command, name, &hooks);
+                let mut hook = Script::new(Section::Container, "clone", command, name, &hooks);
+                hook.about.clone_from(&copy.hook_arguments);
                 self.run_hook(&hook, config)?;
             }
             if renames { rename(&path, self.name.as_str()) } else { Ok(()) }

@@ -34,6 +34,8 @@ pub struct Copy {
     pub while_running: bool,
     /// The lxcpath of the copy; none: the container's own.
     pub into: Option<PathBuf>,
+    /// Further arguments of the hooks that complete the copy.
+    pub hook_arguments: Vec<String>,
 }
 
 /// How the files of a copy are made.
@@ -59,6 +61,7 @@ impl Copy {
             keeps_addresses: false,
             while_running: false,
             into: None,
+            hook_arguments: Vec::new(),
         }
     }
 }
