@@ -218,9 +218,9 @@ impl Do {
             Self::Destroy => Some(Verb::Destroy),
             Self::Clone => Some(Verb::Clone),
             Self::Rename => Some(Verb::Rename),
-            Self::Snapshot => Some(Verb::Snapshot),
             Self::Again => Some(Verb::EditCgroup),
-            Self::Undo | Self::Redo | Self::Keep => None,
+            // It lists them first, whatever the container does.
+            Self::Snapshot | Self::Undo | Self::Redo | Self::Keep => None,
         }
     }
 }
@@ -285,7 +285,7 @@ pub const SHORTCUTS: &[Shortcut] = {
         row(A::Act(Do::Destroy), Container, &["D"], "destroy", "Moves a stopped container to the trash, after its name is typed; z brings it back."),
         row(A::Act(Do::Clone), Container, &["C"], "clone", "Copies a stopped container under a name that is asked for."),
         row(A::Act(Do::Rename), Container, &["R"], "rename", "Gives a stopped container another name."),
-        row(A::Act(Do::Snapshot), Container, &["N"], "snapshot", "Takes a snapshot of a stopped container, or restores one."),
+        row(A::Act(Do::Snapshot), Container, &["N"], "snapshot", "Lists the snapshots of a container; takes, restores or deletes one."),
         row(A::List(InList::Mark), List, &["Spc"], "mark", "Marks the container; actions then apply to all that are marked."),
         row(A::List(InList::MarkAll), List, &["a"], "mark all", "Marks every container that is shown."),
         row(A::List(InList::Invert), List, &["*"], "invert marks", "Marks what is not marked, and unmarks the rest."),

@@ -88,6 +88,8 @@ pub enum Act {
     Destroy,
     /// Brings it back from there.
     BringBack(TrashId),
+    /// Removes these, which had its name, from there for good.
+    RemoveTrashed(Vec<TrashId>),
     Clone {
         to: Name,
     },
@@ -97,6 +99,10 @@ pub enum Act {
     Snapshot,
     /// Gives it the state of a snapshot.
     Replace {
+        snap: Name,
+    },
+    /// Removes a snapshot of it.
+    Forget {
         snap: Name,
     },
     Set {
@@ -144,9 +150,10 @@ impl Act {
             Self::Thaw => Verb::Unfreeze,
             Self::Destroy => Verb::Destroy,
             Self::BringBack(_) => Verb::RestoreTrashed,
+            Self::RemoveTrashed(_) => Verb::EmptyTrash,
             Self::Clone { .. } => Verb::Clone,
             Self::Rename { .. } => Verb::Rename,
-            Self::Snapshot | Self::Replace { .. } => Verb::Snapshot,
+            Self::Snapshot | Self::Replace { .. } | Self::Forget { .. } => Verb::Snapshot,
             Self::Set { .. } | Self::Again => Verb::SetCgroup,
             Self::Keep { .. } => Verb::KeepLimit,
             Self::Signal { .. } => Verb::Signal,
@@ -173,10 +180,12 @@ impl Act {
             Self::Thaw => "thaw",
             Self::Destroy => "destroy",
             Self::BringBack(_) => "bring back",
+            Self::RemoveTrashed(_) => "remove for good",
             Self::Clone { .. } => "clone",
             Self::Rename { .. } => "rename",
             Self::Snapshot => "snapshot",
             Self::Replace { .. } => "restore",
+            Self::Forget { .. } => "delete snapshot",
             Self::Set { .. } => "set",
             Self::Again => "restore limits",
             Self::Keep { .. } => "keep",
@@ -198,6 +207,11 @@ impl Act {
             Self::Thaw => format!("{wharf} unfreeze {name}"),
             Self::Destroy => format!("{wharf} destroy {name}"),
             Self::BringBack(id) => format!("{wharf} trash restore {id}"),
+            Self::RemoveTrashed(ids) => {
+                let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+                format!("{wharf} trash empty -y {}", ids.join(" "))
+            }
+            Self::Forget { snap } => format!("{wharf} snapshot {name} delete {snap}"),
             Self::Clone { to } => format!("{wharf} clone {name} {to}"),
             Self::Rename { to } => format!("{wharf} rename {name} {to}"),
             Self::Snapshot => format!("{wharf} snapshot {name}"),
@@ -254,6 +268,8 @@ pub fn run(
         | Act::Clone { .. }
         | Act::Rename { .. }
         | Act::Snapshot
+        | Act::RemoveTrashed(_)
+        | Act::Forget { .. }
         | Act::Replace { .. } => return files(engine, name, act, progress, notes),
         Act::Set { file, value } => {
             return engine.cgroup_set(name, file, value).map(Outcome::Changed);
@@ -305,6 +321,14 @@ fn files(
         }
         Act::Replace { snap } => {
             engine.restore_snapshot(name, snap.as_str(), Restored::Same, progress)?;
+            Ok(Outcome::Done)
+        }
+        Act::RemoveTrashed(ids) => {
+            ids.iter().try_for_each(|id| engine.remove_trashed(id))?;
+            Ok(Outcome::Done)
+        }
+        Act::Forget { snap } => {
+            engine.delete_snapshot(name, snap.as_str())?;
             Ok(Outcome::Done)
         }
         Act::Snapshot => engine.take_snapshot(name, None, progress).map(Outcome::Snapped),

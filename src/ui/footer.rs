@@ -104,11 +104,15 @@ fn owner(model: &Model, glyphs: &Glyphs) -> Option<String> {
             Overlay::Trash { found: Some(Ok(found)), .. } if found.is_empty() => {
                 "Esc back".to_owned()
             }
-            Overlay::Trash { .. } => format!("{enter} bring back  {updown} choose  Esc back"),
+            Overlay::Trash { .. } => {
+                format!("{enter} bring back  D remove  E empty  {updown} choose  Esc back")
+            }
             Overlay::Snapshots { at: 0, .. } => {
                 format!("{enter} take one  {updown} choose  Esc back")
             }
-            Overlay::Snapshots { .. } => format!("{enter} restore  {updown} choose  Esc back"),
+            Overlay::Snapshots { .. } => {
+                format!("{enter} restore  D delete  {updown} choose  Esc back")
+            }
             Overlay::Signal { .. } => format!("{enter} send  {updown} choose  Esc back"),
             Overlay::Journal { .. } | Overlay::Events { .. } => {
                 format!("{updown} move  {enter} full text  y copy  Esc back")

@@ -126,6 +126,17 @@ fn an_ordinary_user_is_completed_to_as_well_and_nothing_is_made() {
 }
 
 #[test]
+fn the_value_of_a_long_option_is_completed_behind_its_sign() {
+    let lxcpath = Lxcpath::new();
+    // bash makes the sign a word of its own.
+    for words in
+        [&["wharf", "wait", "--state", "=", "STOPPE"][..], &["wharf", "wait", "--state", "STOPPE"]]
+    {
+        assert_eq!(completed(&lxcpath, words), ["STOPPED"], "{words:?}");
+    }
+}
+
+#[test]
 fn the_variable_alone_changes_no_command() {
     let mut command = Command::new(WHARF);
     command.env("WHARF_COMPLETE", "bash").arg("version");

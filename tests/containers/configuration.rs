@@ -91,6 +91,29 @@ fn a_key_of_several_lines_gets_one_more_or_one_alone() {
 }
 
 #[test]
+fn a_key_of_several_lines_stands_alone_although_an_include_has_some() {
+    let it = Configured::with(LINES);
+    let included = it.file().with_file_name("more");
+    fs::write(&included, "lxc.group = theirs\n").unwrap();
+    it.ok("set", &["--add", "lxc.include", included.to_str().unwrap()]);
+    it.ok("set", &["lxc.group", "ours"]);
+    assert_eq!(it.ok("get", &["lxc.group"]), "ours\n");
+    it.ok("set", &["lxc.group", "others"]);
+    assert_eq!(it.ok("get", &["lxc.group"]), "others\n");
+    it.ok("set", &["--add", "lxc.group", "more"]);
+    assert_eq!(it.ok("get", &["lxc.group"]), "others\nmore\n");
+}
+
+#[test]
+fn a_limit_is_saved_beside_a_line_that_is_wrong() {
+    let it = Configured::with("lxc.tty.max = many\n");
+    it.ok("set", &["lxc.cgroup2.pids.max", "100"]);
+    assert_eq!(it.content(), "lxc.tty.max = many\nlxc.cgroup2.pids.max = 100\n");
+    let said = it.refused("set", &["lxc.cgroup2.pids.max", "few"]);
+    assert!(said.contains("few"), "{said}");
+}
+
+#[test]
 fn a_value_that_is_refused_changes_nothing() {
     let it = Configured::with(LINES);
     let file = it.file().display().to_string();

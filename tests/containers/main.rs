@@ -49,6 +49,7 @@ mod limits;
 mod losses;
 mod lxc;
 mod lxc_names;
+mod lxc_options;
 mod lxc_suite;
 mod manual;
 mod memory;

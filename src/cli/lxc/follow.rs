@@ -36,7 +36,7 @@ fn monitor(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
     }
     let engines = call.engines();
     let (lines, said) = channel();
-    let follow = |engine: &Engine, lines: &Lines| {
+    let follow = |engine: &Engine, lines: &MonitorLines| {
         let ended = engine.monitor(&pattern, &mut |event| {
             let sent = event.and_then(line).map(|it| lines.send(Ok(it)));
             sent.is_none_or(|it| it.is_ok()) && !stop.load(Ordering::Relaxed)
@@ -58,7 +58,7 @@ fn monitor(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
 }
 
 /// Where the lines of several go.
-type Lines = Sender<Result<String, Error>>;
+type MonitorLines = Sender<Result<String, Error>>;
 
 fn print(out: &mut dyn Write, line: Result<String, Error>) -> anyhow::Result<()> {
     writeln!(out, "{}", line?)?;

@@ -7,7 +7,7 @@ use super::apart::spaces;
 use super::call::{LxcCall, LxcCommand, NameFrom, bad_arguments, refused};
 use super::getopt::{Opt, OptTakes, flag, value};
 use crate::engine::State;
-use crate::engine::attach::{Attach, AttachAccess, CallersOwn, Machine};
+use crate::engine::attach::{Attach, AttachAccess, CallersOwn, ShownMachine};
 use crate::engine::id::Id;
 
 pub(super) const ATTACH: LxcCommand = LxcCommand {
@@ -62,7 +62,7 @@ fn access(call: &LxcCall<'_>) -> anyhow::Result<AttachAccess> {
     };
     let arch = call.value("arch").map(|it| {
         let known = "an architecture, such as amd64, arm64 or i686";
-        Machine::named(it).ok_or_else(|| refused(format!("`{it}` is not {known}")))
+        ShownMachine::named(it).ok_or_else(|| refused(format!("`{it}` is not {known}")))
     });
     Ok(AttachAccess {
         spaces: namespaces.map(|it| spaces(it).ok_or_else(bad_arguments)).transpose()?,

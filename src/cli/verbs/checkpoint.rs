@@ -71,7 +71,10 @@ start. Of its hooks, pre-start, post-stop and stop run.
 
 DIR must be root's alone: CRIU does as root what is written there.
 
-Exit code: 0 once it runs, 1 if it could not be restored. With -F as `start -F`.",
+Exit code: 0 once it runs, 1 if it could not be restored. With -F as `start -F`.
+
+Example:
+  wharf restore web -D /var/lib/saved/web",
 };
 
 fn dir(help: &'static str) -> Arg {

@@ -26,7 +26,7 @@ use crate::engine::terms::id::Id;
 use crate::engine::terms::space::Space;
 use crate::engine::verbs::privilege;
 use crate::engine::{Engine, Error, ErrorKind, Exit, Name, Verb};
-pub use access::{AttachAccess, CallersOwn, Machine};
+pub use access::{AttachAccess, CallersOwn, ShownMachine};
 pub(super) use target::{AttachTarget, TargetError};
 
 /// What to run inside.

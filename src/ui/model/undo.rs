@@ -50,6 +50,8 @@ pub fn words(steps: &[UndoStep]) -> String {
         | Act::Clone { .. }
         | Act::Snapshot
         | Act::Replace { .. }
+        | Act::RemoveTrashed(_)
+        | Act::Forget { .. }
         | Act::Again
         | Act::Signal { .. }
         | Act::Create { .. } => format!("{} {whose}", act.word()),

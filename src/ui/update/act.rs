@@ -188,6 +188,8 @@ fn follow(model: &mut Model, name: Name, act: Act) {
         | Act::Destroy
         | Act::Snapshot
         | Act::Replace { .. }
+        | Act::RemoveTrashed(_)
+        | Act::Forget { .. }
         | Act::Set { .. }
         | Act::Again
         | Act::Keep { .. }
@@ -361,6 +363,8 @@ const fn new_name(act: &Act) -> Option<&Name> {
         | Act::Thaw
         | Act::Destroy
         | Act::BringBack(_)
+        | Act::RemoveTrashed(_)
+        | Act::Forget { .. }
         | Act::Snapshot
         | Act::Replace { .. }
         | Act::Set { .. }
@@ -381,6 +385,8 @@ const fn past(act: &Act) -> &'static str {
         Act::Thaw => "thawed",
         Act::Destroy => "moved to the trash",
         Act::BringBack(_) => "brought back",
+        Act::RemoveTrashed(_) => "removed for good",
+        Act::Forget { .. } => "snapshot deleted",
         Act::Clone { .. } => "cloned",
         Act::Rename { .. } => "renamed",
         Act::Set { .. } => "written",

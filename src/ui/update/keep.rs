@@ -1,14 +1,16 @@
 //! What is kept of containers: copies, other names, snapshots and the trash. Asks and chooses; the
 //! acts themselves begin as all others.
 
+use std::collections::BTreeMap;
+
 use crossterm::event::{KeyCode, KeyEvent};
 
 use super::travel::step;
 use super::{act, typing};
-use crate::command::Verb;
+use crate::command::{self, Verb};
 use crate::engine::Name;
 use crate::engine::snapshot::Snapshot;
-use crate::engine::trash::InTrash;
+use crate::engine::trash::{InTrash, TrashId};
 use crate::ui::effect::{Act, Effect};
 use crate::ui::model::Model;
 use crate::ui::model::overlay::{NameFor, Overlay, Proposal};
@@ -79,10 +81,34 @@ pub(super) fn press_trash(
         let id = chosen.id.clone();
         return act::run_all(model, vec![(id.name().clone(), Act::BringBack(id))]);
     }
-    if let Some(at) = step(model, key, at, rows.len()) {
+    let chosen = match key.code {
+        KeyCode::Char('D') => rows.get(at..).and_then(<[_]>::first).map(std::slice::from_ref),
+        KeyCode::Char('E') => Some(rows).filter(|it| !it.is_empty()),
+        _ => None,
+    };
+    if let Some(chosen) = chosen {
+        ask_to_remove(model, chosen);
+    } else if let Some(at) = step(model, key, at, rows.len()) {
         model.overlay = Some(Overlay::Trash { at, found });
     }
     Vec::new()
+}
+
+/// Asks whether these are to go for good.
+fn ask_to_remove(model: &mut Model, chosen: &[InTrash]) {
+    if let Some(why) = allowed::barred_verb(model, Verb::EmptyTrash) {
+        model.refuse(format!("remove for good: {why}"));
+        return;
+    }
+    let mut of_name: BTreeMap<Name, Vec<TrashId>> = BTreeMap::new();
+    for it in chosen {
+        of_name.entry(it.id.name().clone()).or_default().push(it.id.clone());
+    }
+    let acts = of_name.into_iter().map(|(name, ids)| (name, Act::RemoveTrashed(ids))).collect();
+    let labels = chosen.iter().map(|it| it.id.to_string()).collect();
+    let proposal = Proposal { acts, labels, hidden: 0, spared: 0, first: 0 };
+    let question = "Remove for good? Nothing brings it back.".to_owned();
+    model.overlay = Some(Overlay::Confirm { question, proposal, yes: false });
 }
 
 /// Opens the snapshots of the current container.
@@ -115,26 +141,53 @@ pub(super) fn press_snapshots(
     found: RowsRead<Snapshot>,
     key: KeyEvent,
 ) -> Vec<Effect> {
-    if key.code == KeyCode::Enter {
-        let kept = found.as_ref().and_then(|it| it.as_ref().ok());
-        match at.checked_sub(1) {
-            None => return act::run_all(model, vec![(name, Act::Snapshot)]),
-            Some(row) => {
-                let Some(snap) = kept.and_then(|it| it.get(row)) else { return Vec::new() };
-                let snap = snap.name.clone();
-                let question = format!("Give {name} the state of {snap}? What it has now is lost.");
-                let acts = vec![(name, Act::Replace { snap })];
-                let proposal =
-                    Proposal { acts, labels: Vec::new(), hidden: 0, spared: 0, first: 0 };
-                model.overlay = Some(Overlay::Confirm { question, proposal, yes: false });
+    let kept = found.as_ref().and_then(|it| it.as_ref().ok());
+    let snap = at.checked_sub(1).and_then(|row| Some(kept?.get(row)?.name.clone()));
+    match (key.code, snap) {
+        (KeyCode::Enter, None) if at > 0 => return Vec::new(),
+        (KeyCode::Enter, snap) => {
+            if let Some(why) = refused(model, &name) {
+                model.refuse(why);
                 return Vec::new();
             }
+            let Some(snap) = snap else {
+                return act::run_all(model, vec![(name, Act::Snapshot)]);
+            };
+            let question = format!("Give {name} the state of {snap}? What it has now is lost.");
+            ask(model, question, name, Act::Replace { snap });
+            return Vec::new();
         }
+        (KeyCode::Char('D'), Some(snap)) => {
+            if let Some(why) = allowed::barred_verb(model, Verb::Snapshot) {
+                model.refuse(format!("delete snapshot: {why}"));
+                return Vec::new();
+            }
+            let question = format!("Delete {snap} of {name}? Nothing brings it back.");
+            ask(model, question, name, Act::Forget { snap });
+            return Vec::new();
+        }
+        _ => (),
     }
     if let Some(at) = step(model, key, at, layers::snapshot_rows(found.as_ref())) {
         model.overlay = Some(Overlay::Snapshots { name, at, found });
     }
     Vec::new()
+}
+
+/// Returns why no snapshot of the container can be taken or restored now; none: it can.
+fn refused(model: &Model, name: &Name) -> Option<String> {
+    if let Some(why) = allowed::barred_verb(model, Verb::Snapshot) {
+        return Some(format!("snapshot: {why}"));
+    }
+    let container = model.current().filter(|it| it.name == *name)?;
+    let refusal = command::of(Verb::Snapshot)?.allowed(container.state).err()?;
+    Some(format!("{name} {}: stop it first (S)", refusal.why))
+}
+
+fn ask(model: &mut Model, question: String, name: Name, act: Act) {
+    let acts = vec![(name, act)];
+    let proposal = Proposal { acts, labels: Vec::new(), hidden: 0, spared: 0, first: 0 };
+    model.overlay = Some(Overlay::Confirm { question, proposal, yes: false });
 }
 
 #[cfg(test)]
@@ -167,7 +220,7 @@ mod tests {
     #[test]
     fn what_was_destroyed_is_brought_back_by_undo_and_from_the_trash() {
         let mut model = stopped();
-        let id: crate::engine::trash::TrashId = "web@20261127-160312".parse().unwrap();
+        let id: TrashId = "web@20261127-160312".parse().unwrap();
         assert_eq!(press(&mut model, "D w e b Enter"), act("web", Act::Destroy));
         _ = update(&mut model, done(Act::Destroy, Outcome::Trashed(id.clone())));
         assert!(model.notice.as_ref().unwrap().text.contains("moved to the trash"));
@@ -215,5 +268,44 @@ mod tests {
         assert_eq!(press(&mut model, "j Enter"), []);
         let restore = act("web", Act::Replace { snap: name("snap0") });
         assert_eq!(press(&mut model, "y"), restore);
+    }
+
+    #[test]
+    fn what_is_kept_goes_for_good_after_a_question() {
+        let mut model = stopped();
+        let ids: Vec<TrashId> =
+            ["web@20261127-160312", "web@20261126-160312", "db@20261125-160312"]
+                .map(|it| it.parse().unwrap())
+                .into();
+        let all = |ids: &[TrashId]| -> Vec<InTrash> {
+            ids.iter().map(|id| InTrash { id: id.clone(), bytes: None, goes: None }).collect()
+        };
+        press(&mut model, "g t");
+        _ = update(&mut model, Message::Trash(Ok(all(&ids))));
+        assert_eq!(press(&mut model, "j D"), []);
+        assert_eq!(press(&mut model, "y"), act("web", Act::RemoveTrashed(vec![ids[1].clone()])));
+        let mut model = stopped();
+        press(&mut model, "g t");
+        _ = update(&mut model, Message::Trash(Ok(all(&ids))));
+        assert_eq!(press(&mut model, "E Esc"), [], "it was not meant");
+        press(&mut model, "g t");
+        _ = update(&mut model, Message::Trash(Ok(all(&ids))));
+        assert_eq!(press(&mut model, "E y").len(), 2, "one for each name");
+
+        let mut model = model_of_running();
+        assert_eq!(press(&mut model, "N"), [Effect::ReadSnapshots(name("web"))]);
+        let snapshot = Snapshot { name: name("snap0"), taken: None, comment: None };
+        let found = Message::Snapshots { name: name("web"), snapshots: Ok(vec![snapshot]) };
+        _ = update(&mut model, found.clone());
+        assert_eq!(press(&mut model, "Enter"), [], "it runs");
+        assert!(model.notice.as_ref().unwrap().text.contains("stop it first"));
+        press(&mut model, "N");
+        _ = update(&mut model, found);
+        let delete = act("web", Act::Forget { snap: name("snap0") });
+        assert_eq!(press(&mut model, "j D y"), delete);
+    }
+
+    fn model_of_running() -> Model {
+        model((120, 36), vec![container("web", State::Running)])
     }
 }

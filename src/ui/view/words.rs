@@ -89,6 +89,8 @@ pub(super) fn remark(model: &Model, container: &Container, look: &Look) -> Optio
             | Act::Restart
             | Act::Destroy
             | Act::BringBack(_)
+            | Act::RemoveTrashed(_)
+            | Act::Forget { .. }
             | Act::Clone { .. }
             | Act::Rename { .. }
             | Act::Snapshot

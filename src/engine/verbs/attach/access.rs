@@ -15,7 +15,7 @@ pub struct AttachAccess {
     /// Another profile or context, by name.
     pub label: Option<String>,
     /// What uname(2) shows as the machine.
-    pub machine: Option<Machine>,
+    pub machine: Option<ShownMachine>,
     /// Where it does not enter the mount namespace, it gets one of its own, in which /proc and /sys
     /// show the namespaces that it has entered.
     pub remounts: bool,
@@ -48,9 +48,9 @@ impl AttachAccess {
 
 /// A machine as which the kernel can show itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Machine(pub(super) u32);
+pub struct ShownMachine(pub(super) u32);
 
-impl Machine {
+impl ShownMachine {
     /// Finds the one called so by `lxc.arch`, such as `i686`.
     pub fn named(name: &str) -> Option<Self> {
         config::personality(name).map(Self)
