@@ -44,7 +44,9 @@ fn bench(yard: &Yard, words: &Words) -> Result<(), Failure> {
         up = size.containers;
         let scene = Scene { yard, size };
         scene.paints(words.number("paints", 10)?)?;
-        scene.keys(words.number("keys", 200)?)?;
+        if size.containers > 1 {
+            scene.keys(words.number("keys", 200)?)?;
+        }
         scene.events(words.number("rounds", 20)?)?;
     }
     Ok(())
@@ -95,14 +97,15 @@ impl Scene<'_> {
         let before = screen.used()?;
         screen.watch(CALM)?;
         let idle = screen.used()?.since(&before).cpu_ms / 1e3;
+        // As far down as there are containers and rows, and up again.
+        let turn = self.size.containers.saturating_sub(1).clamp(1, 30);
         let mut taken = Vec::new();
         let (begun, spent) = (Instant::now(), screen.cpu_ms()?);
         for round in 0..rounds {
             screen.watch(pause(round, Duration::from_millis(100)))?;
             let row = cursor(&screen.rows());
             let pressed = Instant::now();
-            // As far down as there are rows on the screen, and up again.
-            screen.keys(if (round / 30) % 2 == 0 { "j" } else { "k" })?;
+            screen.keys(if (round / turn).is_multiple_of(2) { "j" } else { "k" })?;
             taken.push(between(pressed, screen.until("a moved cursor", |it| cursor(it) != row)?));
         }
         let cpu = screen.cpu_ms()? - spent - idle * between(begun, Instant::now());
