@@ -19,15 +19,15 @@ const SECONDS: Duration = Duration::from_secs(4);
 /// Containers whose increase is counted; as many again are started for the second count.
 const STEP: usize = 4;
 
-/// Runs a test where `/run` is its own, so that the journal has no events of other tests. Its threads
-/// and children see that, too.
+/// Runs a test where `/run` and the network are its own, so that it finds no events and no sockets of
+/// other tests. Its threads and children see that, too.
 fn apart(test: fn(&Lxcpath)) {
     if !can_run_containers() {
         return;
     }
     let own = || {
         let none: Option<&str> = None;
-        unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).unwrap();
+        unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET).unwrap();
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
         mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), none).unwrap();
         test(&Lxcpath::new());
@@ -76,9 +76,9 @@ fn start(lxcpath: &Lxcpath, first: usize) {
 fn a_list_reads_for_each_container_what_its_columns_need() {
     apart(|lxcpath| {
         let lists: [(&[&str], usize); 3] = [
-            (&["ls", "-1"], 15),
-            (&["ls", "-F", "name,state,ram,cpu"], 28),
-            (&["ls", "-F", ALL], 110),
+            (&["ls", "-1"], 25),
+            (&["ls", "-F", "name,state,ram,cpu"], 37),
+            (&["ls", "-F", ALL], 115),
         ];
         start(lxcpath, 0);
         let few = lists.map(|(list, _)| count(lxcpath, list));
@@ -100,12 +100,12 @@ fn a_command_about_one_container_reads_little() {
     apart(|lxcpath| {
         let name = lxcpath.start_sleeper("one");
         let commands: [(&[&str], usize); 6] = [
-            (&["info", "-s", &name], 380),
-            (&["info", &name], 460),
-            (&["wait", &name, "-s", "RUNNING"], 225),
-            (&["freeze", &name], 370),
-            (&["unfreeze", &name], 370),
-            (&["attach", &name, "--", "/bin/true"], 1150),
+            (&["info", "-s", &name], 190),
+            (&["info", &name], 400),
+            (&["wait", &name, "-s", "RUNNING"], 160),
+            (&["freeze", &name], 250),
+            (&["unfreeze", &name], 250),
+            (&["attach", &name, "--", "/bin/true"], 1100),
         ];
         let mut bill = Bill::default();
         for (command, bound) in commands {
@@ -128,7 +128,7 @@ fn a_container_that_ends_at_once_costs_little() {
         lxcpath.ok(&["create", &name, "-s", &path]);
         let mut bill = Bill::default();
         let calls = count(lxcpath, &["start", "-F", &name, "--", "/bin/true"]);
-        bill.add("start to exit", calls, 2100);
+        bill.add("start to exit", calls, 1950);
         bill.check();
     });
 }
@@ -141,7 +141,7 @@ fn a_screen_that_shows_nothing_new_reads_little() {
         let mut screen = Screen::spawn(lxcpath.command(&[]), 120, 36);
         screen.wait_for_row(&lxcpath.name("0"));
         let mut bill = Bill::default();
-        for (keys, view, bound) in [("", "list", 165), (ENTER, "container", 1020)] {
+        for (keys, view, bound) in [("", "list", 165), (ENTER, "container", 1050)] {
             screen.keys(keys);
             // What is read once is read then.
             screen.settle_for(SECONDS);

@@ -31,7 +31,8 @@ pub(crate) fn calls(command: &Command) -> usize {
     // Waits until it is traced, and becomes the program.
     gate.args(["-c", "read -r _; exec \"$@\" </dev/null", "gate"]);
     gate.arg(command.get_program()).args(command.get_args());
-    gate.stdin(Stdio::piped()).stdout(Stdio::null());
+    // cargo sets it, and the loader looks into each of its directories.
+    gate.env_remove("LD_LIBRARY_PATH").stdin(Stdio::piped()).stdout(Stdio::null());
     let (sender, counted) = mpsc::channel();
     thread::spawn(move || sender.send(trace(gate)));
     counted.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no end: {command:?}"))
