@@ -32,9 +32,9 @@ pub(super) fn main(arguments: &[OsString]) -> Option<ExitCode> {
         return None;
     }
     let mut words = words.to_vec();
-    let mut cursor = cursor(&words);
+    let cursor = cursor(&words);
     if shell.name() == "bash" {
-        cursor -= join_values(&mut words, cursor);
+        join_values(&mut words, cursor);
     }
     if cursor == words.len() {
         words.push(OsString::new());
@@ -49,19 +49,17 @@ pub(super) fn main(arguments: &[OsString]) -> Option<ExitCode> {
     Some(ExitCode::SUCCESS)
 }
 
-/// Takes out what bash makes a word of its own: the sign between an option and its value. Returns how
-/// many of them were before the cursor.
-fn join_values(words: &mut Vec<OsString>, cursor: usize) -> usize {
-    let is_option = |it: &OsString| it.to_str().is_some_and(|it| it.starts_with("--"));
-    let parts: Vec<usize> = (1..words.len().min(cursor + 1))
-        .filter(|at| words.get(*at).is_some_and(|it| it == "="))
-        .filter(|at| words.get(at - 1).is_some_and(is_option))
-        .filter(|at| *at < cursor)
-        .collect();
-    for at in parts.iter().rev() {
-        words.remove(*at);
+/// Takes out what bash makes a word of its own before the cursor: the sign between an option and its
+/// value. Another option stands there instead, as the shell has said by its number where the cursor is.
+fn join_values(words: &mut [OsString], cursor: usize) {
+    for at in 1..cursor.min(words.len()) {
+        if let Some([option, sign]) = words.get_mut(at - 1..=at)
+            && sign == "="
+            && option.to_str().is_some_and(|it| it.starts_with("--"))
+        {
+            *sign = std::mem::replace(option, "--quiet".into());
+        }
     }
-    parts.len()
 }
 
 /// Returns which word the cursor is in. fish passes no word after it.
@@ -169,25 +167,15 @@ mod tests {
 
     #[test]
     fn the_value_of_a_long_option_is_a_word_of_its_own() {
-        for (words, cursor, joined, before) in [
-            (
-                &["wharf", "wait", "--state", "=", "STO"][..],
-                4,
-                &["wharf", "wait", "--state", "STO"][..],
-                1,
-            ),
-            (&["wharf", "wait", "--state", ""], 3, &["wharf", "wait", "--state", ""], 0),
-            (&["wharf", "attach", "web", "=", "x"], 4, &["wharf", "attach", "web", "=", "x"], 0),
-            (
-                &["wharf", "wait", "--state", "=", "A", "w"],
-                5,
-                &["wharf", "wait", "--state", "A", "w"],
-                1,
-            ),
+        for (words, cursor, joined) in [
+            ("wharf wait --state = STO", 4, "wharf wait --quiet --state STO"),
+            ("wharf wait --state STO", 3, "wharf wait --state STO"),
+            ("wharf attach web = x", 4, "wharf attach web = x"),
+            ("wharf wait --state = A w", 5, "wharf wait --quiet --state A w"),
         ] {
-            let mut words: Vec<OsString> = words.iter().map(OsString::from).collect();
-            assert_eq!(join_values(&mut words, cursor), before);
-            assert_eq!(words, joined);
+            let mut words: Vec<OsString> = words.split(' ').map(OsString::from).collect();
+            join_values(&mut words, cursor);
+            assert_eq!(words, joined.split(' ').map(OsString::from).collect::<Vec<_>>());
         }
     }
 }
