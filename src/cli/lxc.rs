@@ -123,6 +123,8 @@ pub(super) fn main(arguments: &[OsString]) -> Option<ExitCode> {
     }
     let name = name.to_string_lossy();
     let name = name.strip_prefix(PREFIX).unwrap_or(&name);
+    // Those apart take their words as they are.
+    let before = if APART.iter().any(|it| it.0 == name) { Vec::new() } else { before };
     let rest: Vec<OsString> = before.iter().chain(rest).cloned().collect();
     Some(named(name, &format!("{PREFIX}{name}"), &rest))
 }

@@ -185,7 +185,7 @@ fn a_port_of_open_vswitch_is_made_and_removed_by_its_own_program() {
     // Without the program it is no bridge.
     let said = net.lxcpath.refused(&["start", &name], 1);
     assert!(said.contains("ovs0: it is not a bridge"), "{said}");
-    let added = "add-port ovs0 port0 vlan_mode=native-untagged tag=7 trunks=8,9\n";
+    let added = "--if-exists del-port ovs0 port0 -- add-port ovs0 port0 vlan_mode=native-untagged tag=7 trunks=8,9\n";
     let removed = "--if-exists del-port ovs0 port0\n";
     done(&["start", &name]);
     assert_eq!(told(), added);

@@ -29,7 +29,7 @@ pub(super) struct Used {
 impl Used {
     /// Reads it of every active container.
     pub(super) fn of_all(engine: &Engine) -> Vec<Self> {
-        let others = CounterSet::CPU.and(CounterSet::MEMORY);
+        let others = CounterSet::CPU.with(CounterSet::MEMORY);
         let sample = engine.look(&Interest { others, ..Interest::in_states() });
         let all = sample.map(|it| it.containers).unwrap_or_default();
         all.iter().filter(|it| it.state.is_active()).map(|it| Self::of(engine, it)).collect()

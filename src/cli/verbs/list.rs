@@ -224,7 +224,7 @@ fn columns(matches: &ArgMatches) -> anyhow::Result<Vec<&'static ListColumn>> {
 
 /// Returns what the columns show.
 fn interest(columns: &[&ListColumn]) -> Interest {
-    let others = columns.iter().fold(CounterSet::NONE, |all, it| all.and(it.counters));
+    let others = columns.iter().fold(CounterSet::NONE, |all, it| all.with(it.counters));
     let described =
         if columns.iter().any(|it| it.details) { Described::All } else { Described::None };
     Interest { others, described, ..Interest::in_states() }

@@ -43,13 +43,16 @@ pub(in crate::engine) struct Monitord {
 }
 
 impl Monitord {
-    /// Connects to the daemon; none: LXC is not installed, or its daemon is not one that a user's
-    /// program could not be.
+    /// Connects to the daemon; none: LXC is not installed, or what listens there may be another
+    /// user's program.
     pub(in crate::engine) fn of(lxcpath: &Lxcpath) -> Option<Self> {
         let dir = lxcpath.dir();
         Self::connect(dir).or_else(|| {
-            let child = start(dir)?;
-            let mut connected = Self::connect(dir)?;
+            let mut child = start(dir)?;
+            let Some(mut connected) = Self::connect(dir) else {
+                reap(&mut child);
+                return None;
+            };
             connected.started = Some((child, address(dir)?));
             Some(connected)
         })
@@ -139,14 +142,23 @@ fn start(dir: &Path) -> Option<Child> {
         let left = end.saturating_duration_since(Instant::now());
         let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
         match poll(&mut [PollFd::new(output.as_fd(), PollFlags::POLLIN)], left) {
-            Ok(0) => return None,
-            Ok(_) => break,
             Err(nix::errno::Errno::EINTR) => (),
-            Err(_) => return None,
+            Ok(1..) => break,
+            Ok(_) | Err(_) => {
+                reap(&mut child);
+                return None;
+            }
         }
     }
     // End of file: another one was faster.
     output.read(&mut [0]).ok().map(|_| child)
+}
+
+/// Ends a daemon that cannot be reached.
+fn reap(child: &mut Child) {
+    // It may have ended by itself.
+    _ = child.kill();
+    _ = child.wait();
 }
 
 #[cfg(test)]

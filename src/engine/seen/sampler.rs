@@ -79,8 +79,8 @@ pub struct Sampler {
     members: Members,
     watched: HashMap<Name, WatchedGroup>,
     processes: Processes,
-    /// The processes that were last shown, and whose they are.
-    forest: Option<(Name, Vec<Process>)>,
+    /// The processes that were last shown, of which container and init.
+    forest: Option<(Name, Option<i32>, Vec<Process>)>,
     traffic: Traffic,
     host: HostReader,
     lacks: Option<(Instant, Vec<Lack>)>,
@@ -257,7 +257,7 @@ impl Sampler {
         let wanted = if detailed {
             CounterSet::ALL
         } else if interest.visible.contains(&name) {
-            interest.others.and(interest.rows)
+            interest.others.with(interest.rows)
         } else {
             interest.others
         };
@@ -390,11 +390,11 @@ impl Sampler {
                 };
                 let processes = self.processes.read(&pids, tasks);
                 let forest = process::forest(processes, interest.order);
-                self.forest = Some((name.clone(), forest));
+                self.forest = Some((name.clone(), init, forest));
             }
             // Until they are read again when they come into sight, they are as they were last seen.
-            let last = self.forest.as_ref().filter(|it| it.0 == *name);
-            detail.processes = last.map_or_else(Vec::new, |it| it.1.clone());
+            let last = self.forest.as_ref().filter(|it| it.0 == *name && it.1 == init);
+            detail.processes = last.map_or_else(Vec::new, |it| it.2.clone());
             detail.files.clear();
             detail.limit_cgroup = run.and_then(|it| it.limits.clone()).filter(|it| it != path);
             if shown.is_some_and(|it| it.files) {

@@ -188,10 +188,11 @@ impl Pair {
             return Ok(());
         }
         let bridge = self.nic.link.as_ref().map(|it| links.find(it)).transpose()?.flatten();
-        if let Some(switch) = bridge.as_ref().and_then(|it| self.switch(it)) {
-            switch::remove_port(switch, &self.host)?;
-        }
-        found.map_or(Ok(()), |it| unless_gone(links.delete(it.index)))
+        let switch = bridge.as_ref().and_then(|it| self.switch(it));
+        let removed = switch.map_or(Ok(()), |it| switch::remove_port(it, &self.host));
+        // Also where Open vSwitch does not answer.
+        found.map_or(Ok(()), |it| unless_gone(links.delete(it.index)))?;
+        removed
     }
 }
 

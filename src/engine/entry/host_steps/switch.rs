@@ -6,9 +6,11 @@ use crate::engine::entry::script::run_to_its_end;
 use crate::engine::host::ovs;
 use crate::engine::terms::nic::Veth;
 
-/// Makes the interface `name` a port of `bridge`, with its VLANs.
+/// Makes the interface `name` a port of `bridge`, with its VLANs. Open vSwitch keeps its ports in a
+/// file, so that one of this name may be left from before the machine lost its power.
 pub(super) fn add_port(bridge: &str, name: &str, veth: &Veth) -> io::Result<()> {
     let mut command = ovs::program();
+    command.args(["--", "--if-exists", "del-port", bridge, name]);
     command.args(["--", "add-port", bridge, name]).args(vlans(veth)?);
     run_to_its_end(&mut command)
 }

@@ -80,6 +80,12 @@ pub(in crate::engine) fn enter(entering: Entering) -> Result<Vec<Step>, PlanErro
         steps.push(Step::Pty { owner: entering.uid, size: entering.size });
     }
     steps.extend([Step::HandOver, Step::LeaveHost, Step::Keyring]);
+    let appear = Step::Appear { namespaces: 0, awaited: false };
+    let remounts = entering.files == SeenFiles::HostsRemounted;
+    if remounts {
+        // /proc shows the pid namespace of the process that mounts it, which needs the capability.
+        steps.extend([appear.clone(), Step::Remount]);
+    }
     let drop = (0..CAPABILITIES).filter(|it| mask & (1 << it) == 0).collect();
     steps.push(Step::Bounding { drop });
     if entering.no_new_privs {
@@ -97,12 +103,8 @@ pub(in crate::engine) fn enter(entering: Entering) -> Result<Vec<Step>, PlanErro
             dir: cstring("the working directory", cwd.as_os_str().as_bytes())?,
             or_root: true,
         },
-        Step::Appear { namespaces: 0, awaited: false },
     ]);
-    // /proc shows the pid namespace of the process that mounts it.
-    if entering.files == SeenFiles::HostsRemounted {
-        steps.push(Step::Remount);
-    }
+    steps.extend((!remounts).then_some(appear));
     steps.extend([Step::Session { terminal: SessionTerminal::Ours }, Step::Exec(entering.program)]);
     Ok(steps)
 }

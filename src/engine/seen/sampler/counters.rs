@@ -18,7 +18,7 @@ use source::{CounterSource, OF_BOTH, keyed};
 pub(super) use v2::some;
 
 /// The kernel itself computes the pressure no more often; see `PSI_FREQ` of its `psi.c`. A little
-/// less, so that every second of samples a second apart reads it.
+/// less, so that of samples one second apart every other one reads it.
 const PRESSURE_STALE: Duration = Duration::from_millis(1900);
 
 /// The sources of this host, and where each hierarchy is.
@@ -118,7 +118,7 @@ impl GroupCounters {
             .filter(|_| wanted.has(CounterSet::PRESSURE))
             .map_or_else(Psi::default, |it| it.1);
         for (kept, source) in &mut self.counters {
-            // What is not due yet will be soon, and stays open.
+            // A file that is wanted but not due stays open, as it soon will be.
             if !wanted.has(source.of) {
                 files.release(kept);
             } else if is_due(source.of)

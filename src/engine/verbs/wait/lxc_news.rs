@@ -122,12 +122,26 @@ impl LxcNews {
             seen.into_iter().partition(|it| it.enters().is_some());
         self.held.extend(states.into_iter().map(|it| (now, it)));
         self.heard.retain(|_, at| now.duration_since(*at) < HEARD);
-        self.held.retain(|(_, it)| !self.heard.contains_key(&it.name));
-        let due = |(at, _): &mut (Instant, Event)| now.duration_since(*at) >= BEAT;
-        for (_, it) in self.held.extract_if(.., due) {
-            self.last.extend(it.enters().map(|state| (it.name.clone(), state)));
-            events.push(it);
-        }
+        // Of one that the daemon speaks of, only the newest state can be one that it does not say.
+        let newest: BTreeMap<Name, usize> =
+            self.held.iter().enumerate().map(|(at, (_, it))| (it.name.clone(), at)).collect();
+        let mut at = 0..;
+        self.held.retain(|(_, it)| {
+            let is_newest = at.next() == newest.get(&it.name).copied();
+            is_newest || !self.heard.contains_key(&it.name)
+        });
+        let heard = &self.heard;
+        let due = |(at, it): &mut (Instant, Event)| {
+            now.duration_since(*at) >= BEAT && !heard.contains_key(&it.name)
+        };
+        let last = &mut self.last;
+        let news = self.held.extract_if(.., due).filter_map(|(_, mut it)| {
+            let What::State { from, to } = &mut it.what else { return Some(it) };
+            let before = last.insert(it.name.clone(), *to);
+            *from = before.unwrap_or(*from);
+            (*from != *to).then_some(it)
+        });
+        events.extend(news);
         events
     }
 }

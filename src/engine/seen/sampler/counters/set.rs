@@ -24,11 +24,11 @@ impl CounterSet {
 
     /// What a row of the screen's list shows.
     pub const ROW: Self = Self(Self::HITS.0 - 1);
-    pub const ALL: Self = Self::ROW.and(Self::HITS);
+    pub const ALL: Self = Self::ROW.with(Self::HITS);
 
     /// Returns those of both sets.
     #[must_use]
-    pub const fn and(self, other: Self) -> Self {
+    pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
