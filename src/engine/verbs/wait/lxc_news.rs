@@ -204,8 +204,23 @@ mod tests {
         assert_eq!(what, [&What::State { from: State::Starting, to: State::Frozen }]);
         let events = news.events(vec![(name(), MonitorMessage::Exit(0x300))], &[]);
         assert_eq!(events.first().unwrap().what, What::Exited { exit: Exit::Code(3) });
-        // Its states show what was said.
-        assert!(news.sift(vec![ours]).is_empty() && news.held.is_empty());
+        // Its states show what was said, later, and then what was not.
+        let shows = |from, to| Event::now(&dir, &name(), What::State { from, to });
+        assert!(news.sift(vec![ours, shows(State::Starting, State::Frozen)]).is_empty());
+        over(&mut news);
+        assert!(news.sift(Vec::new()).is_empty() && news.held.is_empty());
+        news.events(vec![state(State::Thawed)], &[]);
+        let thawed = shows(State::Frozen, State::Running);
+        assert!(news.sift(vec![thawed]).is_empty());
+        over(&mut news);
+        let what: Vec<_> = news.sift(Vec::new()).into_iter().map(|it| it.what).collect();
+        assert_eq!(what, [What::State { from: State::Thawed, to: State::Running }]);
+    }
+
+    /// Lets the daemon be silent for long.
+    fn over(news: &mut LxcNews) {
+        news.held.iter_mut().for_each(|it| it.0 -= HEARD);
+        news.heard.values_mut().for_each(|it| *it -= HEARD);
     }
 
     #[test]
