@@ -88,7 +88,8 @@ pub enum Act {
     Destroy,
     /// Brings it back from there.
     BringBack(TrashId),
-    /// Removes these, which had its name, from there for good.
+    /// Removes these from there for good, in this order; the containers that have their names now are
+    /// none of its concern.
     RemoveTrashed(Vec<TrashId>),
     Clone {
         to: Name,
@@ -101,8 +102,7 @@ pub enum Act {
     Replace {
         snap: Name,
     },
-    /// Removes a snapshot of it.
-    Forget {
+    DeleteSnapshot {
         snap: Name,
     },
     Set {
@@ -153,7 +153,7 @@ impl Act {
             Self::RemoveTrashed(_) => Verb::EmptyTrash,
             Self::Clone { .. } => Verb::Clone,
             Self::Rename { .. } => Verb::Rename,
-            Self::Snapshot | Self::Replace { .. } | Self::Forget { .. } => Verb::Snapshot,
+            Self::Snapshot | Self::Replace { .. } | Self::DeleteSnapshot { .. } => Verb::Snapshot,
             Self::Set { .. } | Self::Again => Verb::SetCgroup,
             Self::Keep { .. } => Verb::KeepLimit,
             Self::Signal { .. } => Verb::Signal,
@@ -167,6 +167,11 @@ impl Act {
             self,
             Self::Create { .. } | Self::Clone { .. } | Self::Snapshot | Self::Replace { .. }
         )
+    }
+
+    /// Returns whether it works on the container of that name, so that nothing else may at the time.
+    pub const fn holds(&self) -> bool {
+        !matches!(self, Self::RemoveTrashed(_))
     }
 
     /// Returns a word for the act, as in "web: start …".
@@ -185,7 +190,7 @@ impl Act {
             Self::Rename { .. } => "rename",
             Self::Snapshot => "snapshot",
             Self::Replace { .. } => "restore",
-            Self::Forget { .. } => "delete snapshot",
+            Self::DeleteSnapshot { .. } => "delete snapshot",
             Self::Set { .. } => "set",
             Self::Again => "restore limits",
             Self::Keep { .. } => "keep",
@@ -211,7 +216,7 @@ impl Act {
                 let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
                 format!("{wharf} trash empty -y {}", ids.join(" "))
             }
-            Self::Forget { snap } => format!("{wharf} snapshot {name} delete {snap}"),
+            Self::DeleteSnapshot { snap } => format!("{wharf} snapshot {name} delete {snap}"),
             Self::Clone { to } => format!("{wharf} clone {name} {to}"),
             Self::Rename { to } => format!("{wharf} rename {name} {to}"),
             Self::Snapshot => format!("{wharf} snapshot {name}"),
@@ -269,7 +274,7 @@ pub fn run(
         | Act::Rename { .. }
         | Act::Snapshot
         | Act::RemoveTrashed(_)
-        | Act::Forget { .. }
+        | Act::DeleteSnapshot { .. }
         | Act::Replace { .. } => return files(engine, name, act, progress, notes),
         Act::Set { file, value } => {
             return engine.cgroup_set(name, file, value).map(Outcome::Changed);
@@ -324,10 +329,13 @@ fn files(
             Ok(Outcome::Done)
         }
         Act::RemoveTrashed(ids) => {
-            ids.iter().try_for_each(|id| engine.remove_trashed(id))?;
-            Ok(Outcome::Done)
+            // One that is refused does not keep the others.
+            let mut failed = ids.iter().filter_map(|id| engine.remove_trashed(id).err());
+            let first = failed.next();
+            notes.extend(failed.map(|it| format!("{:#}", engine.explain(it))));
+            first.map_or(Ok(Outcome::Done), Err)
         }
-        Act::Forget { snap } => {
+        Act::DeleteSnapshot { snap } => {
             engine.delete_snapshot(name, snap.as_str())?;
             Ok(Outcome::Done)
         }
@@ -402,6 +410,28 @@ mod tests {
         let refused = run(&engine, &name, &Act::Destroy, &Progress::default(), &mut Vec::new());
         let refused = refused.unwrap_err();
         assert!(format!("{refused:#}").contains("`pct destroy 101`"), "{refused:#}");
+    }
+
+    #[test]
+    fn what_cannot_be_removed_does_not_keep_the_others_in_the_trash() {
+        let dir = tempfile::tempdir().unwrap();
+        let lxcpath = dir.path().join("lxc");
+        std::fs::create_dir(dir.path().join("run")).unwrap();
+        let engine = Engine::over(Lxcpath::open(&Host::below(dir.path()), &lxcpath));
+        let ids = ["a", "b"].map(|it| {
+            let name: Name = it.parse().unwrap();
+            std::fs::create_dir_all(lxcpath.join(it)).unwrap();
+            std::fs::write(lxcpath.join(it).join("config"), "").unwrap();
+            engine.discard(&name).unwrap().unwrap().id
+        });
+        let gone = ["c@20261126-160312", "d@20261126-160312"].map(|it| it.parse().unwrap());
+        let all = Act::RemoveTrashed([&gone[..], &ids[..]].concat());
+        let mut notes = Vec::new();
+        let name = "c".parse().unwrap();
+        let failed = run(&engine, &name, &all, &Progress::default(), &mut notes).unwrap_err();
+        assert!(format!("{failed:#}").contains("c@"), "{failed:#}");
+        assert!(notes.len() == 1 && notes[0].contains("d@"), "{notes:?}");
+        assert_eq!(read_trash(&engine), Ok(Vec::new()));
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub fn with<T>(
     then: impl FnOnce(Prompt<'_>) -> T,
 ) -> Option<T> {
     match overlay {
-        Overlay::Confirm { question, proposal, yes } => {
+        Overlay::Confirm { question, proposal, yes, .. } => {
             let names = proposal.names();
             let hidden = hidden(proposal);
             let spared = spared(proposal, "left out");

@@ -13,8 +13,8 @@ use crate::widgets::field::Input;
 pub enum Overlay {
     /// Help or palette: the same table, searched.
     Find(Find),
-    /// Yes or no to acts, which are stored as plain data.
-    Confirm { question: String, proposal: Proposal, yes: bool },
+    /// Yes or no to acts, which are stored as plain data; no leads back to the list, if there is one.
+    Confirm { question: String, proposal: Proposal, yes: bool, back: Option<Box<Self>> },
     /// Yes or no to something else.
     Ask { question: String, ask: Ask, yes: bool },
     /// A word, the container's name, must be typed before the acts run.

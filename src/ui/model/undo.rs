@@ -51,7 +51,7 @@ pub fn words(steps: &[UndoStep]) -> String {
         | Act::Snapshot
         | Act::Replace { .. }
         | Act::RemoveTrashed(_)
-        | Act::Forget { .. }
+        | Act::DeleteSnapshot { .. }
         | Act::Again
         | Act::Signal { .. }
         | Act::Create { .. } => format!("{} {whose}", act.word()),

@@ -56,7 +56,7 @@ fn begin_on_targets(model: &mut Model, action: Do) -> Vec<Effect> {
             let verb = acts.first().map_or("", |(_, act)| act.word());
             let question = format!("{verb} {many} containers?");
             let proposal = Proposal { acts, labels: Vec::new(), hidden, spared, first: 0 };
-            model.overlay = Some(Overlay::Confirm { question, proposal, yes: false });
+            model.overlay = Some(Overlay::Confirm { question, proposal, yes: false, back: None });
             Vec::new()
         }
         _ => run_all(model, acts),
@@ -97,23 +97,30 @@ fn run(model: &mut Model, name: Name, act: Act, way: Way) -> Option<Effect> {
         // The screen refuses such actions earlier; this is the last check.
         return None;
     }
-    if let Some(job) = model.jobs.get(&name) {
-        let harder = matches!((&job.act, &act), (Act::Stop | Act::Restart, Act::Kill));
+    if act.holds() {
+        hold(model, &name, &act, way)?;
+    }
+    // Shows the result of the act.
+    model.held = false;
+    model.note(Noted::Done { name: name.clone(), act: act.clone(), outcome: None });
+    Some(Effect::Act { name, act })
+}
+
+/// Makes `act` the work in progress on a container; none: there is other work.
+fn hold(model: &mut Model, name: &Name, act: &Act, way: Way) -> Option<()> {
+    if let Some(job) = model.jobs.get(name) {
+        let harder = matches!((&job.act, act), (Act::Stop | Act::Restart, Act::Kill));
         if !harder {
             let verb = job.act.word();
             model.refuse(format!("{name}: {verb} is still in progress; wait until it is done"));
             return None;
         }
     }
-    // Shows the result of the act.
-    model.held = false;
-    let at = model.now;
-    model.failures.remove(&name);
-    let batch = model.batch.number;
-    let job = Job { act: act.clone(), since: at, way, batch, reached: None, cancelled: false };
+    model.failures.remove(name);
+    let (since, batch) = (model.now, model.batch.number);
+    let job = Job { act: act.clone(), since, way, batch, reached: None, cancelled: false };
     model.jobs.insert(name.clone(), job);
-    model.note(Noted::Done { name: name.clone(), act: act.clone(), outcome: None });
-    Some(Effect::Act { name, act })
+    Some(())
 }
 
 /// Notes how an act ended.
@@ -145,7 +152,7 @@ pub(super) fn done(model: &mut Model, done: Done) -> Vec<Effect> {
         entry.noted = Noted::Done { name: name.clone(), act: act.clone(), outcome };
     }
     match &words {
-        Ok(words) => model.say(Tone::Good, format!("{name}  {words}")),
+        Ok(words) => model.say(Tone::Good, format!("{}  {words}", subject(&name, &act))),
         Err(words) => model.say(Tone::Bad, words.clone()),
     }
     let why = outcome.as_ref().map_err(|it| it.reason.clone());
@@ -189,7 +196,7 @@ fn follow(model: &mut Model, name: Name, act: Act) {
         | Act::Snapshot
         | Act::Replace { .. }
         | Act::RemoveTrashed(_)
-        | Act::Forget { .. }
+        | Act::DeleteSnapshot { .. }
         | Act::Set { .. }
         | Act::Again
         | Act::Keep { .. }
@@ -364,7 +371,7 @@ const fn new_name(act: &Act) -> Option<&Name> {
         | Act::Destroy
         | Act::BringBack(_)
         | Act::RemoveTrashed(_)
-        | Act::Forget { .. }
+        | Act::DeleteSnapshot { .. }
         | Act::Snapshot
         | Act::Replace { .. }
         | Act::Set { .. }
@@ -372,6 +379,34 @@ const fn new_name(act: &Act) -> Option<&Name> {
         | Act::Keep { .. }
         | Act::Signal { .. }
         | Act::Create { .. } => None,
+    }
+}
+
+/// Returns what an act was about: the container, or what was in the trash.
+fn subject(name: &Name, act: &Act) -> String {
+    match act {
+        Act::RemoveTrashed(ids) => match ids.as_slice() {
+            [one] => one.to_string(),
+            many => format!("{} containers", many.len()),
+        },
+        Act::Start
+        | Act::Stop
+        | Act::Kill
+        | Act::Restart
+        | Act::Freeze
+        | Act::Thaw
+        | Act::Destroy
+        | Act::BringBack(_)
+        | Act::DeleteSnapshot { .. }
+        | Act::Snapshot
+        | Act::Replace { .. }
+        | Act::Clone { .. }
+        | Act::Rename { .. }
+        | Act::Set { .. }
+        | Act::Again
+        | Act::Keep { .. }
+        | Act::Signal { .. }
+        | Act::Create { .. } => name.to_string(),
     }
 }
 
@@ -386,7 +421,7 @@ const fn past(act: &Act) -> &'static str {
         Act::Destroy => "moved to the trash",
         Act::BringBack(_) => "brought back",
         Act::RemoveTrashed(_) => "removed for good",
-        Act::Forget { .. } => "snapshot deleted",
+        Act::DeleteSnapshot { .. } => "snapshot deleted",
         Act::Clone { .. } => "cloned",
         Act::Rename { .. } => "renamed",
         Act::Set { .. } => "written",

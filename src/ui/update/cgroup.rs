@@ -181,7 +181,7 @@ fn ask(model: &mut Model, write: &Write, acts: Vec<(Name, Act)>) {
     let labels = acts.iter().map(label).collect();
     let question = format!("set {} of {} containers?", write.file, acts.len());
     let proposal = Proposal { acts, labels, hidden: 0, spared: 0, first: 0 };
-    model.overlay = Some(Overlay::Confirm { question, proposal, yes: false });
+    model.overlay = Some(Overlay::Confirm { question, proposal, yes: false, back: None });
 }
 
 /// A value that was typed for a file, or for a key of the configuration.

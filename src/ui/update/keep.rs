@@ -1,8 +1,6 @@
 //! What is kept of containers: copies, other names, snapshots and the trash. Asks and chooses; the
 //! acts themselves begin as all others.
 
-use std::collections::BTreeMap;
-
 use crossterm::event::{KeyCode, KeyEvent};
 
 use super::travel::step;
@@ -76,18 +74,20 @@ pub(super) fn press_trash(
     if let (KeyCode::Enter, Some(chosen)) = (key.code, rows.get(at)) {
         if let Some(why) = allowed::barred_verb(model, Verb::RestoreTrashed) {
             model.refuse(format!("bring back: {why}"));
+            model.overlay = Some(Overlay::Trash { at, found });
             return Vec::new();
         }
         let id = chosen.id.clone();
         return act::run_all(model, vec![(id.name().clone(), Act::BringBack(id))]);
     }
     let chosen = match key.code {
-        KeyCode::Char('D') => rows.get(at..).and_then(<[_]>::first).map(std::slice::from_ref),
-        KeyCode::Char('E') => Some(rows).filter(|it| !it.is_empty()),
-        _ => None,
+        KeyCode::Char('D') => rows.get(at).map_or(&[][..], std::slice::from_ref),
+        KeyCode::Char('E') => rows,
+        _ => &[],
     };
-    if let Some(chosen) = chosen {
-        ask_to_remove(model, chosen);
+    let ids: Vec<TrashId> = chosen.iter().map(|it| it.id.clone()).collect();
+    if !ids.is_empty() {
+        ask_to_remove(model, ids, Overlay::Trash { at, found });
     } else if let Some(at) = step(model, key, at, rows.len()) {
         model.overlay = Some(Overlay::Trash { at, found });
     }
@@ -95,20 +95,24 @@ pub(super) fn press_trash(
 }
 
 /// Asks whether these are to go for good.
-fn ask_to_remove(model: &mut Model, chosen: &[InTrash]) {
+fn ask_to_remove(model: &mut Model, mut ids: Vec<TrashId>, back: Overlay) {
     if let Some(why) = allowed::barred_verb(model, Verb::EmptyTrash) {
         model.refuse(format!("remove for good: {why}"));
+        model.overlay = Some(back);
         return;
     }
-    let mut of_name: BTreeMap<Name, Vec<TrashId>> = BTreeMap::new();
-    for it in chosen {
-        of_name.entry(it.id.name().clone()).or_default().push(it.id.clone());
-    }
-    let acts = of_name.into_iter().map(|(name, ids)| (name, Act::RemoveTrashed(ids))).collect();
-    let labels = chosen.iter().map(|it| it.id.to_string()).collect();
+    let labels: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let question = match ids.len() {
+        1 => "Remove for good? Nothing brings it back.".to_owned(),
+        many => format!("Remove these {many} for good? Nothing brings them back."),
+    };
+    // Copies are older than what they were made of, and go first.
+    ids.sort();
+    let Some(name) = ids.first().map(|it| it.name().clone()) else { return };
+    let acts = vec![(name, Act::RemoveTrashed(ids))];
     let proposal = Proposal { acts, labels, hidden: 0, spared: 0, first: 0 };
-    let question = "Remove for good? Nothing brings it back.".to_owned();
-    model.overlay = Some(Overlay::Confirm { question, proposal, yes: false });
+    let back = Some(Box::new(back));
+    model.overlay = Some(Overlay::Confirm { question, proposal, yes: false, back });
 }
 
 /// Opens the snapshots of the current container.
@@ -148,22 +152,26 @@ pub(super) fn press_snapshots(
         (KeyCode::Enter, snap) => {
             if let Some(why) = refused(model, &name) {
                 model.refuse(why);
+                model.overlay = Some(Overlay::Snapshots { name, at, found });
                 return Vec::new();
             }
             let Some(snap) = snap else {
                 return act::run_all(model, vec![(name, Act::Snapshot)]);
             };
             let question = format!("Give {name} the state of {snap}? What it has now is lost.");
-            ask(model, question, name, Act::Replace { snap });
+            let back = Overlay::Snapshots { name: name.clone(), at, found };
+            ask(model, question, (name, Act::Replace { snap }), back);
             return Vec::new();
         }
         (KeyCode::Char('D'), Some(snap)) => {
             if let Some(why) = allowed::barred_verb(model, Verb::Snapshot) {
                 model.refuse(format!("delete snapshot: {why}"));
+                model.overlay = Some(Overlay::Snapshots { name, at, found });
                 return Vec::new();
             }
             let question = format!("Delete {snap} of {name}? Nothing brings it back.");
-            ask(model, question, name, Act::Forget { snap });
+            let back = Overlay::Snapshots { name: name.clone(), at, found };
+            ask(model, question, (name, Act::DeleteSnapshot { snap }), back);
             return Vec::new();
         }
         _ => (),
@@ -184,10 +192,10 @@ fn refused(model: &Model, name: &Name) -> Option<String> {
     Some(format!("{name} {}: stop it first (S)", refusal.why))
 }
 
-fn ask(model: &mut Model, question: String, name: Name, act: Act) {
-    let acts = vec![(name, act)];
-    let proposal = Proposal { acts, labels: Vec::new(), hidden: 0, spared: 0, first: 0 };
-    model.overlay = Some(Overlay::Confirm { question, proposal, yes: false });
+fn ask(model: &mut Model, question: String, act: (Name, Act), back: Overlay) {
+    let proposal = Proposal { acts: vec![act], labels: Vec::new(), hidden: 0, spared: 0, first: 0 };
+    let back = Some(Box::new(back));
+    model.overlay = Some(Overlay::Confirm { question, proposal, yes: false, back });
 }
 
 #[cfg(test)]
@@ -237,6 +245,43 @@ mod tests {
         _ = update(&mut model, Message::Trash(Ok(found)));
         assert_eq!(press(&mut model, "Enter"), []);
         assert!(model.notice.as_ref().unwrap().text.contains("read-only"));
+        assert!(matches!(model.overlay, Some(Overlay::Trash { found: Some(_), .. })));
+        assert_eq!(press(&mut model, "D"), []);
+        assert!(model.notice.as_ref().unwrap().text.contains("remove for good"));
+        assert!(matches!(model.overlay, Some(Overlay::Trash { found: Some(_), .. })));
+    }
+
+    #[test]
+    fn what_leaves_the_trash_does_not_hold_a_container_of_the_same_name() {
+        let mut model = model_of_running();
+        model.failures.insert(name("web"), "its own".to_owned());
+        let id: TrashId = "web@20261127-160312".parse().unwrap();
+        let remove = Act::RemoveTrashed(vec![id.clone()]);
+        press(&mut model, "g t");
+        let found = vec![InTrash { id, bytes: None, goes: None }];
+        _ = update(&mut model, Message::Trash(Ok(found)));
+        assert_eq!(press(&mut model, "D y"), act("web", remove.clone()));
+        assert!(model.jobs.is_empty() && model.failures.contains_key(&name("web")));
+        assert_eq!(press(&mut model, "S"), act("web", Act::Stop));
+        _ = update(&mut model, done(remove, Outcome::Done));
+        let said = &model.notice.as_ref().unwrap().text;
+        assert!(said.starts_with("web@20261127-160312  removed for good in "), "{said}");
+        assert!(model.jobs.contains_key(&name("web")), "it is still being stopped");
+    }
+
+    #[test]
+    fn no_leads_back_to_the_list() {
+        let mut model = stopped();
+        press(&mut model, "N");
+        let snapshot = Snapshot { name: name("snap0"), taken: None, comment: None };
+        let found = Message::Snapshots { name: name("web"), snapshots: Ok(vec![snapshot]) };
+        _ = update(&mut model, found);
+        press(&mut model, "j");
+        let list = model.overlay.clone();
+        for keys in ["Enter Esc", "Enter n", "D Enter", "D q"] {
+            assert_eq!(press(&mut model, keys), [], "{keys}");
+            assert_eq!(model.overlay, list, "{keys}");
+        }
     }
 
     #[test]
@@ -288,20 +333,21 @@ mod tests {
         press(&mut model, "g t");
         _ = update(&mut model, Message::Trash(Ok(all(&ids))));
         assert_eq!(press(&mut model, "E Esc"), [], "it was not meant");
-        press(&mut model, "g t");
-        _ = update(&mut model, Message::Trash(Ok(all(&ids))));
-        assert_eq!(press(&mut model, "E y").len(), 2, "one for each name");
+        press(&mut model, "E");
+        let Some(Overlay::Confirm { question, .. }) = &model.overlay else { panic!("no question") };
+        assert_eq!(question, "Remove these 3 for good? Nothing brings them back.");
+        // Copies are older than what they were made of.
+        let oldest_first = Act::RemoveTrashed(ids.iter().rev().cloned().collect());
+        assert_eq!(press(&mut model, "y"), act("db", oldest_first));
 
         let mut model = model_of_running();
         assert_eq!(press(&mut model, "N"), [Effect::ReadSnapshots(name("web"))]);
         let snapshot = Snapshot { name: name("snap0"), taken: None, comment: None };
         let found = Message::Snapshots { name: name("web"), snapshots: Ok(vec![snapshot]) };
-        _ = update(&mut model, found.clone());
+        _ = update(&mut model, found);
         assert_eq!(press(&mut model, "Enter"), [], "it runs");
         assert!(model.notice.as_ref().unwrap().text.contains("stop it first"));
-        press(&mut model, "N");
-        _ = update(&mut model, found);
-        let delete = act("web", Act::Forget { snap: name("snap0") });
+        let delete = act("web", Act::DeleteSnapshot { snap: name("snap0") });
         assert_eq!(press(&mut model, "j D y"), delete);
     }
 

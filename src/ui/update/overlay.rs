@@ -137,14 +137,10 @@ pub(super) fn press(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
     if let Some(effects) = whole::open(model, &overlay, key) {
         return effects;
     }
-    if key.code == KeyCode::Esc {
-        return Vec::new();
-    }
     match overlay {
+        asked @ Overlay::Confirm { .. } => press_confirm(model, asked, key),
+        _ if key.code == KeyCode::Esc => Vec::new(),
         Overlay::Find(find) => press_find(model, find, key),
-        Overlay::Confirm { question, proposal, yes } => {
-            press_confirm(model, question, proposal, yes, key)
-        }
         Overlay::Ask { question, ask, yes } => press_ask(model, question, ask, yes, key),
         Overlay::TypeName { word, typed, proposal } => {
             press_name(model, word, typed, proposal, key)
@@ -207,22 +203,32 @@ fn press_find(model: &mut Model, mut find: Find, key: KeyEvent) -> Vec<Effect> {
 }
 
 /// Applies a key to a question with the answers yes and no.
-fn press_confirm(
-    model: &mut Model,
-    question: String,
-    proposal: Proposal,
-    yes: bool,
-    key: KeyEvent,
-) -> Vec<Effect> {
-    match key.code {
-        KeyCode::Char('y') => return act::run_all(model, proposal.acts),
-        KeyCode::Enter if yes => return act::run_all(model, proposal.acts),
-        KeyCode::Enter | KeyCode::Char('n' | 'q') => return Vec::new(),
-        _ => (),
+fn press_confirm(model: &mut Model, asked: Overlay, key: KeyEvent) -> Vec<Effect> {
+    let Overlay::Confirm { question, proposal, yes, back } = asked else { return Vec::new() };
+    match confirmed(key, yes) {
+        Some(true) => return act::run_all(model, proposal.acts),
+        Some(false) => model.overlay = back.map(|it| *it),
+        None => {
+            let yes = yes != turns(key);
+            model.overlay = Some(Overlay::Confirm { question, proposal, yes, back });
+        }
     }
-    let turned = matches!(key.code, KeyCode::Left | KeyCode::Right | KeyCode::Tab);
-    model.overlay = Some(Overlay::Confirm { question, proposal, yes: yes != turned });
     Vec::new()
+}
+
+/// Returns what `key` answers to a question, while `yes` says which answer Enter gives; none: nothing.
+const fn confirmed(key: KeyEvent, yes: bool) -> Option<bool> {
+    match key.code {
+        KeyCode::Char('y') => Some(true),
+        KeyCode::Enter => Some(yes),
+        KeyCode::Char('n' | 'q') | KeyCode::Esc => Some(false),
+        _ => None,
+    }
+}
+
+/// Returns whether `key` chooses the other answer.
+const fn turns(key: KeyEvent) -> bool {
+    matches!(key.code, KeyCode::Left | KeyCode::Right | KeyCode::Tab)
 }
 
 /// Applies a key to a question with the answers yes and no that names no containers.
@@ -233,15 +239,9 @@ fn press_ask(
     yes: bool,
     key: KeyEvent,
 ) -> Vec<Effect> {
-    let agreed = match key.code {
-        KeyCode::Char('y') => true,
-        KeyCode::Enter => yes,
-        KeyCode::Char('n' | 'q') => false,
-        code => {
-            let turned = matches!(code, KeyCode::Left | KeyCode::Right | KeyCode::Tab);
-            model.overlay = Some(Overlay::Ask { question, ask, yes: yes != turned });
-            return Vec::new();
-        }
+    let Some(agreed) = confirmed(key, yes) else {
+        model.overlay = Some(Overlay::Ask { question, ask, yes: yes != turns(key) });
+        return Vec::new();
     };
     match ask {
         _ if !agreed => Vec::new(),

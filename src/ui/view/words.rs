@@ -89,8 +89,7 @@ pub(super) fn remark(model: &Model, container: &Container, look: &Look) -> Optio
             | Act::Restart
             | Act::Destroy
             | Act::BringBack(_)
-            | Act::RemoveTrashed(_)
-            | Act::Forget { .. }
+            | Act::DeleteSnapshot { .. }
             | Act::Clone { .. }
             | Act::Rename { .. }
             | Act::Snapshot
@@ -98,6 +97,7 @@ pub(super) fn remark(model: &Model, container: &Container, look: &Look) -> Optio
             | Act::Create { .. } => Some((format!("{} …", job.act.word()), look.busy)),
             Act::Freeze
             | Act::Thaw
+            | Act::RemoveTrashed(_)
             | Act::Set { .. }
             | Act::Again
             | Act::Keep { .. }
