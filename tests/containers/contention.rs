@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Lxcpath, can_run_containers, finish, text, told, wait_until};
+use crate::support::{Beside, Lxcpath, can_run_containers, finish, text, told, wait_until};
 
-/// How long any command may take about a supervisor that does not answer. Emulated machines are slow.
-const AT_ONCE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 6 } else { 2 });
+/// How long any command may take about a supervisor that does not answer, far below the patience of
+/// [`finish`], after which one hangs: machines under load and emulated ones are slow.
+const AT_ONCE: Duration = Duration::from_secs(20);
 
-/// What each command is called with, `NAME` for the container. Those without a container are not here.
+/// What each command is called with, `NAME` for the container and `NOWHERE` for a path that is not there. Those without a container are not here.
 const COMMANDS: &[(&str, &str)] = &[
     ("ls", ""),
     ("info", "NAME"),
@@ -29,8 +30,8 @@ const COMMANDS: &[(&str, &str)] = &[
     ("restart", "-t 1 NAME"),
     ("freeze", "NAME"),
     ("unfreeze", "NAME"),
-    ("checkpoint", "NAME /tmp/nowhere"),
-    ("restore", "NAME /tmp/nowhere"),
+    ("checkpoint", "NAME NOWHERE"),
+    ("restore", "NAME NOWHERE"),
     ("destroy", "NAME"),
     ("trash", ""),
     ("clone", "NAME NAME-copy"),
@@ -51,7 +52,7 @@ const WITHOUT: [&str; 4] = ["checkconfig", "link", "completion", "man"];
 const OF_LXC: &[(&str, &str)] = &[
     ("attach", "-n NAME -- true"),
     ("cgroup", "-n NAME pids.max"),
-    ("checkpoint", "-n NAME -D /tmp/nowhere -s"),
+    ("checkpoint", "-n NAME -D NOWHERE -s"),
     ("console", "-n NAME"),
     ("copy", "-n NAME -N NAME-copy"),
     ("destroy", "-n NAME"),
@@ -97,7 +98,8 @@ impl Drop for Halted {
 
 /// Runs a command whose words are separated by blanks, and returns how long it took.
 fn timed(lxcpath: &Lxcpath, line: &str, name: &str) -> (Output, Duration) {
-    let line = line.replace("NAME", name);
+    let nowhere = lxcpath.path().join("nowhere").display().to_string();
+    let line = line.replace("NAME", name).replace("NOWHERE", &nowhere);
     let words: Vec<&str> = line.split_whitespace().collect();
     let begun = Instant::now();
     let output = lxcpath.wharf(&words);
@@ -217,8 +219,9 @@ fn a_slow_reader_of_the_monitor_loses_and_doubles_nothing() {
     let lxcpath = Lxcpath::new();
     let name = lxcpath.start_sleeper("fast");
     let mut command = lxcpath.command(&["monitor", "--format", "{from} {to}", &name]);
-    let mut monitor = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut output = monitor.stdout.take().unwrap();
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut monitor = Beside(command.spawn().unwrap());
+    let mut output = monitor.0.stdout.take().unwrap();
     // Nobody reads the pipe until all has happened, so that the monitor itself has to wait.
     let mut read = String::new();
     let mut piece = [0; 4096];
@@ -245,9 +248,9 @@ fn a_slow_reader_of_the_monitor_loses_and_doubles_nothing() {
         assert!(count > 0, "the monitor ended before the container: {read}");
         read.push_str(&text(&piece[..count]));
     }
-    kill(Pid::from_raw(monitor.id().cast_signed()), Signal::SIGINT).unwrap();
+    kill(Pid::from_raw(monitor.0.id().cast_signed()), Signal::SIGINT).unwrap();
     drop(output);
-    monitor.wait().unwrap();
+    monitor.0.wait().unwrap();
     let changes: Vec<(&str, &str)> =
         read.lines().filter_map(|it| it.split_once(' ')).filter(|it| it.0 != "-").collect();
     // Each begins where the one before has ended: none is missing, and none is there twice.
@@ -274,7 +277,7 @@ fn a_lock_that_is_held_is_reported_at_once() {
     fs::create_dir(&root).unwrap();
     lxcpath.ok(&["create", &name, "--dir", root.to_str().unwrap(), "-s", &hook]);
     let mut cloning = lxcpath.command(&["clone", &name, &copy]);
-    let mut cloning = cloning.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut cloning = Beside(cloning.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     wait_until("the hook runs", || lxcpath.path().join("in").exists());
     for line in
         ["start NAME", "destroy NAME", "rename NAME NAME-2", "config set NAME lxc.tty.max 1"]
@@ -282,8 +285,8 @@ fn a_lock_that_is_held_is_reported_at_once() {
         let (output, took) = timed(&lxcpath, line, &name);
         assert!(!output.status.success() && took < AT_ONCE, "{line} {took:?}: {}", told(&output));
     }
-    kill(Pid::from_raw(cloning.id().cast_signed()), Signal::SIGINT).unwrap();
-    assert!(!cloning.wait().unwrap().success());
+    kill(Pid::from_raw(cloning.0.id().cast_signed()), Signal::SIGINT).unwrap();
+    assert!(!cloning.0.wait().unwrap().success());
     assert!(!lxcpath.path().join(&copy).exists());
     fs::remove_file(lxcpath.path().join("in")).unwrap();
     fs::remove_dir(&root).unwrap();

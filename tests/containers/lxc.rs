@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 use crate::support::lxc::Lxc;
 use crate::support::screen::Screen;
-use crate::support::{finish, rootfs, told, wait_until};
+use crate::support::{Beside, finish, rootfs, told, wait_until};
 
 #[test]
 fn lxc_stop_r_comes_back_when_the_container_runs_again() {
@@ -246,7 +246,7 @@ fn no_state_of_a_container_of_lxc_is_missed_or_told_twice() {
     let file = lxc.lxcpath.path().join("events");
     let mut command = lxc.lxcpath.command(&["monitor", "--format", "{from}>{to}:{exit}", &name]);
     let events = fs::File::create(&file).unwrap();
-    let mut monitor = command.stdout(events).stderr(Stdio::inherit()).spawn().unwrap();
+    let mut monitor = Beside(command.stdout(events).stderr(Stdio::inherit()).spawn().unwrap());
     let read = || fs::read_to_string(&file).unwrap();
     // It follows once it tells of the first life.
     let life = || {
@@ -266,8 +266,8 @@ fn no_state_of_a_container_of_lxc_is_missed_or_told_twice() {
     let told = read()[before.len()..].to_owned();
     let one = "STOPPED>STARTING:-\nSTARTING>RUNNING:-\n->-:{\"code\":7}\nRUNNING>STOPPING:-\nSTOPPING>STOPPED:-\n";
     assert_eq!(told, one.repeat(LIVES));
-    kill(Pid::from_raw(monitor.id().cast_signed()), Signal::SIGINT).unwrap();
-    assert!(monitor.wait().unwrap().success());
+    kill(Pid::from_raw(monitor.0.id().cast_signed()), Signal::SIGINT).unwrap();
+    assert!(monitor.0.wait().unwrap().success());
     fs::remove_file(&file).unwrap();
 }
 

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::thread;
 
-use crate::support::{Lxcpath, can_run_containers, has_program, rootfs, wait_until};
+use crate::support::{Lxcpath, can_run_containers, finish, has_program, rootfs, wait_until};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -169,7 +169,11 @@ fn a_port_of_open_vswitch_is_made_and_removed_by_its_own_program() {
     fs::write(&program, script).unwrap();
     fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap());
-    let wharf = |args: &[&str]| net.lxcpath.command(args).env("PATH", &path).output().unwrap();
+    let wharf = |args: &[&str]| {
+        let mut command = net.lxcpath.command(args);
+        command.env("PATH", &path);
+        finish(command)
+    };
     let done = |args: &[&str]| assert!(wharf(args).status.success(), "{args:?}");
     let told = || fs::read_to_string(&asked).unwrap_or_default();
     let settings = [

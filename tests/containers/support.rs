@@ -20,7 +20,7 @@ pub(crate) mod terminal;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -31,6 +31,17 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The pause between two checks of a condition that is not signalled.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// A program that runs beside the test, and ends with it.
+pub(crate) struct Beside(pub(crate) Child);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // It may have ended.
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
+}
 
 /// Returns whether real containers can be created here; if not, reports that to the test's reader.
 pub(crate) fn can_run_containers() -> bool {
