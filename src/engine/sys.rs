@@ -7,6 +7,7 @@
 pub(in crate::engine) mod bpf;
 pub(in crate::engine) mod copy_range;
 pub(in crate::engine) mod filter;
+mod group;
 pub(in crate::engine) mod loop_device;
 mod mapped;
 mod message;
@@ -27,6 +28,7 @@ use std::process::Command;
 
 use nix::errno::Errno;
 
+pub(in crate::engine) use group::{pid_of, signal_group};
 pub(in crate::engine) use mapped::{hard_limit_of, limit_of, map_mount};
 pub(in crate::engine) use message::receive_signed;
 pub(in crate::engine) use namespace::{namespace_kind, namespace_owner, namespace_parent};

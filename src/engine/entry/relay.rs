@@ -132,7 +132,8 @@ pub(in crate::engine) enum RelayEnd {
 
 /// Relays between this terminal and `pty` until the process behind `pidfd` has ended and all its
 /// output has been shown, and passes signals on to it. Without a pty it only passes on signals. A
-/// process that takes longer than its limit is asked to end, and soon killed.
+/// process that takes longer than its limit is asked to end, and soon killed, with its group. It must
+/// be a child of this process.
 pub(in crate::engine) fn until_end(
     pty: Option<OwnedFd>,
     pidfd: BorrowedFd<'_>,
@@ -195,15 +196,21 @@ impl TerminalRelay<'_> {
         }
     }
 
-    const fn end(&self) -> RelayEnd {
-        if self.hurry.len() < HURRY.len() { RelayEnd::Late } else { RelayEnd::Command }
+    /// Returns how it has ended, and kills what its command has left when its time was over.
+    fn end(&self) -> RelayEnd {
+        if self.hurry.len() == HURRY.len() {
+            return RelayEnd::Command;
+        }
+        // Nobody else is left in most groups.
+        _ = sys::signal_group(self.pidfd, libc::SIGKILL);
+        RelayEnd::Late
     }
 
     /// Sends the next signal, and returns whether there is none left.
     fn hurry_up(&mut self) -> bool {
         let Some(signal) = self.hurry.pop() else { return true };
-        // It may have ended meanwhile.
-        _ = sys::pidfd_send_signal(self.pidfd, signal);
+        // It may have ended meanwhile. A shell dies of it and does not pass it on.
+        _ = sys::signal_group(self.pidfd, signal);
         self.due = Some(Instant::now() + GRACE);
         false
     }

@@ -75,7 +75,7 @@ enum AttachError {
     Log { path: PathBuf, source: io::Error },
     #[error("open the root directory")]
     Root(#[source] io::Error),
-    #[error("its command had not ended after {} s, and was ended", .0.as_secs_f64())]
+    #[error("its command ran longer than {} s and was ended", .0.as_secs_f64())]
     Late(Duration),
 }
 

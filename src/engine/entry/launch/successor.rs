@@ -1,8 +1,7 @@
 //! Follows a process that creates another in its place, which is the one that stays: none that has
 //! entered the users of another comes back. Creates none itself.
 
-use std::fs;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -10,6 +9,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use super::{LaunchError, Launched, end, error, wait_for_report};
 use crate::engine::entry::plan::Step;
 use crate::engine::entry::report::{ChildReport, go, receive};
+use crate::engine::sys;
 
 /// Returns whether the plan has one.
 pub(super) fn is_planned(steps: &[Step]) -> bool {
@@ -43,8 +43,5 @@ pub(super) fn take(
 fn child(pidfd: &OwnedFd) -> nix::Result<i32> {
     let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     waitid(Id::PIDFd(pidfd.as_fd()), look)?;
-    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()));
-    let text = text.unwrap_or_default();
-    let pid = text.lines().find_map(|it| it.strip_prefix("Pid:")?.trim().parse().ok());
-    pid.filter(|it| *it > 0).ok_or(Errno::ESRCH)
+    sys::pid_of(pidfd.as_fd()).ok_or(Errno::ESRCH)
 }
