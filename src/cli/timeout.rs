@@ -23,6 +23,11 @@ pub(super) fn long_option(help: &'static str) -> Arg {
     args::value(TIMEOUT, None, "SECONDS", help)
 }
 
+/// Returns whether a time is given, right or wrong.
+pub(super) fn is_given(matches: &ArgMatches) -> bool {
+    matches.contains_id(TIMEOUT)
+}
+
 /// Reads the time after which what prints again and again ends.
 pub(super) fn read(matches: &ArgMatches) -> anyhow::Result<Option<Duration>> {
     let seconds = number::<f64>(matches, TIMEOUT)?;
@@ -39,7 +44,10 @@ pub(super) fn patience(matches: &ArgMatches) -> anyhow::Result<Option<Duration>>
     Ok(time)
 }
 
-/// Says of work that failed because its time was over that this is the reason.
+/// How the reason of work ends that was cancelled and has left nothing, so that it says nothing more.
+const CANCELLED: [&str; 2] = ["cancelled", "cancelled; nothing is left"];
+
+/// Says of work that failed after its time was over that this is why, and what else it reports.
 pub(super) fn explain(
     error: anyhow::Error,
     progress: &Progress,
@@ -47,10 +55,12 @@ pub(super) fn explain(
 ) -> anyhow::Error {
     let Some(limit) = limit.filter(|_| progress.is_late()) else { return error };
     match error.downcast::<Error>() {
-        Ok(Error { verb, object, kind: ErrorKind::Failed | ErrorKind::TimedOut, .. }) => {
-            let limit = format::took(limit);
-            let why = format!("it was not done after {limit}, and was given up");
-            Error::new(verb, object, ErrorKind::TimedOut, why).into()
+        Ok(error) if matches!(error.kind, ErrorKind::Failed | ErrorKind::TimedOut) => {
+            let (limit, reason) = (format::took(limit), error.reason());
+            let more = Some(reason).filter(|it| !CANCELLED.contains(&it.as_str()));
+            let more = more.map(|it| format!(": {it}")).unwrap_or_default();
+            let why = format!("gave up after {limit}{more}");
+            Error::new(error.verb, error.object, ErrorKind::TimedOut, why).into()
         }
         Ok(other) => other.into(),
         Err(error) => error,

@@ -35,7 +35,7 @@ pub(super) const CLONE: Subcommand = Subcommand {
                     .value_parser(value_parser!(PathBuf)),
             )
             .arg(args::define())
-            .arg(timeout::option("Give the copy up when it takes longer"))
+            .arg(timeout::option("Give up the copy if it takes longer"))
             .arg(args::name())
             .arg(args::operands("NAME NEWNAME", "The container, and the name of the copy"))
     },

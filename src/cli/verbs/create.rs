@@ -58,7 +58,7 @@ pub(super) const CREATE: Subcommand = Subcommand {
             .arg(args::value("tag", None, "TAG", "Which of the images in IMAGE"))
             .arg(args::flag("snapshot", Some('S'), "Keep only what differs from that container"))
             .arg(args::define())
-            .arg(timeout::long_option("Give it up when it takes longer"))
+            .arg(timeout::long_option("Give up if it takes longer"))
             .arg(args::name())
             .arg(args::operands("NAME [-- TEMPLATE-ARGS]", "The container's name"))
     },

@@ -45,8 +45,8 @@ pub(super) const START: Subcommand = Subcommand {
             ))
             .arg(args::value("console-log", Some('L'), "FILE", "Write the console's output there"))
             .arg(
-                timeout::option("Give a start up when it takes longer")
-                    .conflicts_with("foreground"),
+                timeout::option("Give up a start that takes longer")
+                    .conflicts_with_all(["foreground", "dry-run"]),
             );
         chosen::changed(command)
             .mut_arg("dry-run", |it| it.help("Only print what it would do; needs no privilege"))

@@ -27,7 +27,7 @@ pub(super) const SNAPSHOT: Subcommand = Subcommand {
                 "TEXT",
                 "What to remember with it: a text, or a file that contains it",
             ))
-            .arg(timeout::option("Give up what is taken or restored when it takes longer"))
+            .arg(timeout::option("Give up if taking or restoring takes longer"))
             .arg(args::json())
             .arg(args::format())
             .arg(args::name())
@@ -73,6 +73,9 @@ fn snapshot(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Re
     }
     if does != Some("list") && (matches.get_flag(args::JSON) || matches.contains_id(args::FORMAT)) {
         return Err(Usage("--json and --format go with `list`".into()).into());
+    }
+    if matches!(does, Some("list" | "delete")) && timeout::is_given(matches) {
+        return Err(Usage("--timeout goes with a snapshot that is taken or restored".into()).into());
     }
     match words.as_slice() {
         [] => take(invocation, matches, &name),

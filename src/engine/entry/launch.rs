@@ -25,7 +25,7 @@ use crate::engine::entry::notifier::Notifier;
 use crate::engine::entry::perform::{Door, SharedSpace, Site, perform};
 use crate::engine::entry::plan::Step;
 use crate::engine::entry::report::{self, ChildReport, receive};
-use crate::engine::entry::script::ScriptOutput;
+use crate::engine::entry::script::{self, ScriptOutput};
 use crate::engine::sys::{self, Side};
 use crate::engine::terms::space::Space;
 use crate::engine::terms::spec::Namespaces;
@@ -227,8 +227,9 @@ fn hear(
 }
 
 /// Waits for a report from a process that somebody may stop for ever: it is seen by the processes of
-/// the container whose pid namespace it shares. What it does itself may take any time. Its calls that
-/// others decide about are served meanwhile.
+/// the container whose pid namespace it shares. What it does itself may take any time, unless this
+/// process is asked to end, which the supervisor that starts it blocks. Its calls that others decide
+/// about are served meanwhile.
 fn wait_for_report(
     pid: i32,
     socket: BorrowedFd<'_>,
@@ -242,6 +243,7 @@ fn wait_for_report(
         let ready = poll(&mut fds, LOOK_MS);
         let reported = fds.first().and_then(PollFd::any).unwrap_or_default();
         match ready {
+            Ok(0) if script::is_asked_to_end() => return Err(LaunchError::CalledOff),
             Ok(0) if is_stopped(pid) => stopped += 1,
             Ok(0) => stopped = 0,
             Ok(_) if reported => return Ok(()),

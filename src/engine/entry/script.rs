@@ -151,7 +151,7 @@ fn of_line(line: &str, environment: &[(String, String)]) -> Command {
 }
 
 /// Returns whether a SIGTERM waits for this process, which blocks it.
-fn is_asked_to_end() -> bool {
+pub(in crate::engine) fn is_asked_to_end() -> bool {
     const SIGTERM: u64 = 1 << (libc::SIGTERM - 1);
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let pending = status.lines().filter_map(|it| it.split_once(":\t"));
@@ -171,7 +171,10 @@ fn run_for(
     cancelled: &dyn Fn() -> bool,
 ) -> io::Result<()> {
     let ended = said_within(command, Bounds { patience, grace: Duration::ZERO, cancelled })?;
-    ended.map(drop).map_err(|Said { how, mut lines, .. }| {
+    ended.map(drop).map_err(|Said { how, mut lines, is_late }| {
+        if is_late && cancelled() {
+            return io::Error::other("cancelled");
+        }
         let last = lines.pop().map_or_else(String::new, |it| format!(": {it}"));
         io::Error::other(format!("{how}{last}"))
     })

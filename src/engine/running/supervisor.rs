@@ -59,6 +59,7 @@ use crate::engine::entry::host_steps::{self, HostStep, Surroundings};
 use crate::engine::entry::init;
 use crate::engine::entry::plan::{self, Payload, TerminalInfo};
 use crate::engine::entry::relay;
+use crate::engine::entry::script;
 use crate::engine::host::identity::Identity;
 use crate::engine::host::lxcpath::Lxcpath;
 use crate::engine::host::random;
@@ -172,6 +173,11 @@ fn supervise(mut run: Run, ready: &mut dyn FnMut()) -> Result<Exit, RunError> {
             return Err(abort(life, error));
         }
     };
+    // What was asked for meanwhile must not end a container that was reported to run.
+    if !run.foreground && script::is_asked_to_end() {
+        _ = sweep(&born.cgroup);
+        return Err(abort(life, RunError::CalledOff));
+    }
     let mut watch = assemble(&run, life, born, hierarchies, equipment);
     ready();
     sys::give_back_free_memory();

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::config::{self, Config, Template};
 use crate::engine::entry::plan::Payload;
 use crate::engine::entry::seal;
-use crate::engine::host::identity::Identity;
+use crate::engine::host::identity::{self, Identity};
 use crate::engine::running::command_socket::Client;
 pub use crate::engine::running::order::Start;
 use crate::engine::running::record::Record;
@@ -35,6 +35,8 @@ pub const SUPERVISE: &str = "supervise";
 
 /// How often to look whether a start was cancelled, in milliseconds.
 const LOOK_MS: u8 = 100;
+/// How long a container whose start was cancelled may take to end once it is killed.
+const ENDING: Duration = Duration::from_secs(15);
 
 /// What the supervisor in the background reports about its start.
 #[derive(Debug, Serialize, Deserialize)]
@@ -51,6 +53,8 @@ enum StartError {
     Spawn(#[source] io::Error),
     #[error("cancelled")]
     Cancelled,
+    #[error("cancelled, but it runs already and has not ended; `wharf stop -k` ends it")]
+    Runs,
     #[error("its supervisor died without a report ({0})")]
     Silent(ExitStatus),
 }
@@ -101,14 +105,13 @@ impl Engine {
             // One that dies before it has read all returns an empty report.
             _ = input.write_all(&order);
         }
-        let line = self.report_of(name, &mut child, progress).map_err(fail)?;
+        let (line, asked) = self.report_of(name, &mut child, progress).map_err(fail)?;
         let end = child.wait().map_err(fail)?;
         match serde_json::from_str(&line) {
-            Ok(Report::Runs) => Ok(()),
             Ok(Report::Failed { kind, reason }) => Err(Error::new(Verb::Start, name, kind, reason)),
-            Err(_) if progress.is_cancelled() && !self.still_runs(name) => {
-                Err(Error::new(Verb::Start, name, ErrorKind::Failed, StartError::Cancelled))
-            }
+            // It may have begun to run before it was asked to end, which it does then.
+            Ok(Report::Runs) | Err(_) if asked => Err(self.end_cancelled(name)),
+            Ok(Report::Runs) => Ok(()),
             // A lost report does not undo a start.
             Err(_) if self.still_runs(name) => Ok(()),
             Err(_) => {
@@ -254,10 +257,16 @@ impl Engine {
         ended
     }
 
-    /// Reads what a supervisor reports about its start. It is asked to end when that is cancelled.
-    fn report_of(&self, name: &Name, child: &mut Child, progress: &Progress) -> io::Result<String> {
+    /// Reads what a supervisor reports about its start. It is asked to end when that is cancelled;
+    /// returns whether it was.
+    fn report_of(
+        &self,
+        name: &Name,
+        child: &mut Child,
+        progress: &Progress,
+    ) -> io::Result<(String, bool)> {
         let mut line = String::new();
-        let Some(mut output) = child.stdout.take() else { return Ok(line) };
+        let Some(mut output) = child.stdout.take() else { return Ok((line, false)) };
         let mut asked = None;
         loop {
             match poll(&mut [PollFd::new(output.as_fd(), PollFlags::POLLIN)], LOOK_MS) {
@@ -270,7 +279,24 @@ impl Engine {
             }
         }
         output.read_to_string(&mut line)?;
-        Ok(line)
+        Ok((line, asked.is_some()))
+    }
+
+    /// Ends a container at once whose start was cancelled, if it runs in spite of that.
+    fn end_cancelled(&self, name: &Name) -> Error {
+        let host = self.lxcpath.host();
+        let record = Record::read(&self.lxcpath, name);
+        let held = record.as_ref().and_then(|it| it.supervisor.hold(host));
+        if let Some(supervisor) = &held {
+            // First, or it would start a container again that is to outlive its init.
+            _ = sys::pidfd_send_signal(supervisor.as_fd(), libc::SIGTERM);
+            if let Some(init) = record.and_then(|it| it.init).and_then(|it| it.hold(host)) {
+                _ = sys::pidfd_send_signal(init.as_fd(), libc::SIGKILL);
+            }
+        }
+        let ended = held.is_none_or(|it| identity::has_ended(it.as_fd(), ENDING).unwrap_or(false));
+        let why = if ended { StartError::Cancelled } else { StartError::Runs };
+        Error::new(Verb::Start, name, ErrorKind::Failed, why)
     }
 
     /// Asks the supervisor that is starting the container to give up, and returns which one that is: it

@@ -69,6 +69,9 @@ pub(in crate::engine) enum LaunchError {
          container whose pid namespace it shares can do that"
     )]
     Stopped,
+    /// The supervisor was asked to end meanwhile.
+    #[error("cancelled")]
+    CalledOff,
     #[error("{}", killed(*signal))]
     Killed { signal: i32 },
     #[error(
@@ -168,6 +171,7 @@ impl LaunchError {
             | Self::Step { .. }
             | Self::Died
             | Self::Stopped
+            | Self::CalledOff
             | Self::Killed { .. }
             | Self::NoFileSystem { .. }
             | Self::OutOfMemory { .. }

@@ -38,8 +38,13 @@ impl Ending {
     /// Asks init to end, and kills it soon: it has had its time.
     pub(super) fn begin_late(desk: &mut Desk, halt: Option<i32>) -> Self {
         let mut ending = Self::begin(desk, halt);
-        ending.kill_at = ending.kill_at.min(Instant::now() + MOMENT);
+        ending.be_late();
         ending
+    }
+
+    /// Kills it soon, as its time is over while it ends.
+    pub(super) fn be_late(&mut self) {
+        self.kill_at = self.kill_at.min(Instant::now() + MOMENT);
     }
 
     /// Stops waiting, since it was asked twice.

@@ -86,8 +86,13 @@ pub(super) enum RunError {
     Terminal(#[source] io::Error),
     #[error("watch the container")]
     Watch(#[source] Errno),
-    #[error("its command had not ended after {} s, and was ended", .0.as_secs_f64())]
+    #[error(
+        "its command, or what its command started, ran longer than {} s and was ended",
+        .0.as_secs_f64()
+    )]
     Late(Duration),
+    #[error("cancelled")]
+    CalledOff,
 }
 
 impl RunError {
@@ -119,7 +124,8 @@ impl RunError {
             | Self::Log { .. }
             | Self::ConsolePath { .. }
             | Self::Terminal(_)
-            | Self::Watch(_) => ErrorKind::Failed,
+            | Self::Watch(_)
+            | Self::CalledOff => ErrorKind::Failed,
         }
     }
 }

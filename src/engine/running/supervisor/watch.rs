@@ -82,8 +82,11 @@ impl Watch {
                 self.finish();
                 return Ok(());
             }
-            if self.limit.as_mut().is_some_and(TimeLimit::has_come) && self.ending.is_none() {
-                self.ending = Some(Ending::begin_late(&mut self.desk, self.halt));
+            if self.limit.as_mut().is_some_and(TimeLimit::has_come) {
+                match &mut self.ending {
+                    Some(ending) => ending.be_late(),
+                    None => self.ending = Some(Ending::begin_late(&mut self.desk, self.halt)),
+                }
             }
             if let Some(ending) = &mut self.ending {
                 ending.go_on(&mut self.desk, self.halt);
