@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 use crate::support::can_run_containers;
+use crate::support::lxc::Pivots;
 
 /// Where all of them keep their containers.
 const LXCPATH: &str = "/var/lib/lxc";
@@ -72,6 +73,7 @@ fn is_free() -> bool {
 /// Runs the test of this name with LXC, and if it passes there, with wharf.
 fn passes_where_lxc_passes(name: &str) {
     let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _pivots = Pivots::note();
     let program = Path::new("/usr/bin").join(format!("lxc-test-{name}"));
     if !can_run_containers() {
         return;

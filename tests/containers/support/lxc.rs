@@ -5,7 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -26,8 +27,10 @@ const ALLOTTED: &str = "for it in /etc/subuid /etc/subgid; do \
 /// Where LXC's packages have what containers include.
 pub(crate) const CONFIGURATIONS: &str = "/usr/share/lxc/config";
 
-/// LXC's leader never removes this group.
-const PIVOT: &str = "lxc.pivot";
+/// LXC's leader never removes the first of these groups, nor LXC's tests the second.
+const LEFT: [&str; 2] = ["lxc.pivot", "lxctest"];
+/// How long a leader may take to leave it.
+const LEAVING: Duration = Duration::from_secs(5);
 
 /// An lxcpath, and Debian's LXC that sees it.
 pub(crate) struct Lxc {
@@ -207,21 +210,39 @@ fn succeed(mut command: Command) -> Result<String, String> {
     Err(format!("{command:?}: {}", told(&output)))
 }
 
-/// Removes the groups that LXC's leaders have left, unless they were there before.
-struct Pivots(Vec<PathBuf>);
+/// How many tests run LXC's programs now, and which of the groups were not there before the first.
+static PIVOTS: Mutex<(usize, Vec<PathBuf>)> = Mutex::new((0, Vec::new()));
+
+/// Has the groups removed that LXC leaves, after the last test that runs LXC at the time:
+/// they have them in common.
+pub(crate) struct Pivots(());
 
 impl Pivots {
-    fn note() -> Self {
-        let places = leftovers::cgroup_mounts().into_iter().map(|it| it.join(PIVOT));
-        Self(places.filter(|it| !it.exists()).collect())
+    pub(crate) fn note() -> Self {
+        let (users, places) = &mut *PIVOTS.lock().unwrap_or_else(PoisonError::into_inner);
+        if *users == 0 {
+            let mounts = leftovers::cgroup_mounts().into_iter();
+            let all = mounts.flat_map(|mount| LEFT.map(|it| mount.join(it)));
+            *places = all.filter(|it| !it.exists()).collect();
+        }
+        *users += 1;
+        Self(())
     }
 }
 
 impl Drop for Pivots {
     fn drop(&mut self) {
-        for place in &self.0 {
-            // A group that is in use, or was never created, is not ours.
-            _ = fs::remove_dir(place);
+        let (users, places) = &mut *PIVOTS.lock().unwrap_or_else(PoisonError::into_inner);
+        *users -= 1;
+        if *users > 0 {
+            return;
+        }
+        let end = Instant::now() + LEAVING;
+        // A leader is in them until it has ended.
+        while places.iter().any(|it| fs::remove_dir(it).is_err() && it.exists())
+            && Instant::now() < end
+        {
+            std::thread::park_timeout(Duration::from_millis(20));
         }
     }
 }
