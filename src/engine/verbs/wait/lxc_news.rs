@@ -122,26 +122,12 @@ impl LxcNews {
             seen.into_iter().partition(|it| it.enters().is_some());
         self.held.extend(states.into_iter().map(|it| (now, it)));
         self.heard.retain(|_, at| now.duration_since(*at) < HEARD);
-        // Of one that the daemon speaks of, only the newest state can be one that it does not say.
-        let newest: BTreeMap<Name, usize> =
-            self.held.iter().enumerate().map(|(at, (_, it))| (it.name.clone(), at)).collect();
-        let mut at = 0..;
-        self.held.retain(|(_, it)| {
-            let is_newest = at.next() == newest.get(&it.name).copied();
-            is_newest || !self.heard.contains_key(&it.name)
-        });
-        let heard = &self.heard;
-        let due = |(at, it): &mut (Instant, Event)| {
-            now.duration_since(*at) >= BEAT && !heard.contains_key(&it.name)
-        };
-        let last = &mut self.last;
-        let news = self.held.extract_if(.., due).filter_map(|(_, mut it)| {
-            let What::State { from, to } = &mut it.what else { return Some(it) };
-            let before = last.insert(it.name.clone(), *to);
-            *from = before.unwrap_or(*from);
-            (*from != *to).then_some(it)
-        });
-        events.extend(news);
+        self.held.retain(|(_, it)| !self.heard.contains_key(&it.name));
+        let due = |(at, _): &mut (Instant, Event)| now.duration_since(*at) >= BEAT;
+        for (_, it) in self.held.extract_if(.., due) {
+            self.last.extend(it.enters().map(|state| (it.name.clone(), state)));
+            events.push(it);
+        }
         events
     }
 }
@@ -204,23 +190,8 @@ mod tests {
         assert_eq!(what, [&What::State { from: State::Starting, to: State::Frozen }]);
         let events = news.events(vec![(name(), MonitorMessage::Exit(0x300))], &[]);
         assert_eq!(events.first().unwrap().what, What::Exited { exit: Exit::Code(3) });
-        // Its states show what was said, later, and then what was not.
-        let shows = |from, to| Event::now(&dir, &name(), What::State { from, to });
-        assert!(news.sift(vec![ours, shows(State::Starting, State::Frozen)]).is_empty());
-        over(&mut news);
-        assert!(news.sift(Vec::new()).is_empty() && news.held.is_empty());
-        news.events(vec![state(State::Thawed)], &[]);
-        let thawed = shows(State::Frozen, State::Running);
-        assert!(news.sift(vec![thawed]).is_empty());
-        over(&mut news);
-        let what: Vec<_> = news.sift(Vec::new()).into_iter().map(|it| it.what).collect();
-        assert_eq!(what, [What::State { from: State::Thawed, to: State::Running }]);
-    }
-
-    /// Lets the daemon be silent for long.
-    fn over(news: &mut LxcNews) {
-        news.held.iter_mut().for_each(|it| it.0 -= HEARD);
-        news.heard.values_mut().for_each(|it| *it -= HEARD);
+        // Its states show what was said.
+        assert!(news.sift(vec![ours]).is_empty() && news.held.is_empty());
     }
 
     #[test]
