@@ -19,6 +19,7 @@ pub(in crate::engine) mod probe;
 pub mod pty;
 pub(in crate::engine) mod task;
 mod tty;
+mod within;
 pub(in crate::engine) mod xattr;
 
 use std::ffi::CStr;
@@ -36,6 +37,7 @@ pub(in crate::engine) use netlink::netlink;
 pub(in crate::engine) use origin::forget_origin;
 pub use tty::set_window_size;
 pub(in crate::engine) use tty::{open_pty_peer, take_terminal, unlock_pty, window_size};
+pub(in crate::engine) use within::open_within;
 
 /// Mount attributes of mount_setattr(2).
 pub(in crate::engine) mod attr {

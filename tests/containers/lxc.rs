@@ -1,15 +1,16 @@
 //! LXC and wharf control each other's containers. Skipped without LXC.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::support::lxc::Lxc;
 use crate::support::screen::Screen;
-use crate::support::{Beside, finish, rootfs, told, wait_until};
+use crate::support::{Beside, finish, leftovers, rootfs, told, wait_until};
 
 #[test]
 fn lxc_stop_r_comes_back_when_the_container_runs_again() {
@@ -243,11 +244,7 @@ const LIVES: usize = 5;
 fn no_state_of_a_container_of_lxc_is_missed_or_told_twice() {
     let Some(lxc) = Lxc::new() else { return };
     let Some(name) = lxc.plain("watched") else { return };
-    let file = lxc.lxcpath.path().join("events");
-    let mut command = lxc.lxcpath.command(&["monitor", "--format", "{from}>{to}:{exit}", &name]);
-    let events = fs::File::create(&file).unwrap();
-    let mut monitor = Beside(command.stdout(events).stderr(Stdio::inherit()).spawn().unwrap());
-    let read = || fs::read_to_string(&file).unwrap();
+    let mut monitor = Monitor::of(&lxc, &name);
     // It follows once it tells of the first life.
     let life = || {
         lxc.ok("lxc-start", &["-n", &name, "--", "/bin/sh", "-c", "sleep 0.1; exit 7"]);
@@ -255,32 +252,91 @@ fn no_state_of_a_container_of_lxc_is_missed_or_told_twice() {
     };
     wait_until("the monitor follows", || {
         life();
-        read().contains("STOPPED")
+        monitor.told().contains("STOPPED")
     });
-    let before = wait_for_rest(&read);
+    let before = monitor.told_at_rest();
     for _ in 0..LIVES {
         life();
     }
     let lives = |text: &str| text.matches(">STOPPED:").count();
-    wait_until("the last life", || lives(&read()) >= lives(&before) + LIVES);
-    let told = read()[before.len()..].to_owned();
+    wait_until("the last life", || lives(&monitor.told()) >= lives(&before) + LIVES);
+    let told = monitor.told()[before.len()..].to_owned();
     let one = "STOPPED>STARTING:-\nSTARTING>RUNNING:-\n->-:{\"code\":7}\nRUNNING>STOPPING:-\nSTOPPING>STOPPED:-\n";
     assert_eq!(told, one.repeat(LIVES));
-    kill(Pid::from_raw(monitor.0.id().cast_signed()), Signal::SIGINT).unwrap();
-    assert!(monitor.0.wait().unwrap().success());
-    fs::remove_file(&file).unwrap();
+    monitor.end();
 }
 
-/// Returns what was written once nothing more comes.
-fn wait_for_rest(read: &dyn Fn() -> String) -> String {
-    let mut before = read();
-    wait_until("all is told", || {
-        // Longer than the monitor waits for more.
-        std::thread::park_timeout(std::time::Duration::from_millis(600));
-        let now = read();
-        let done = now == before && now.trim_end().ends_with("STOPPED:-");
-        before = now;
-        done
+#[test]
+fn what_the_daemon_of_lxc_does_not_say_is_seen() {
+    let Some(lxc) = Lxc::new() else { return };
+    let Some(name) = lxc.plain("behind") else { return };
+    let mut monitor = Monitor::of(&lxc, &name);
+    let life = || {
+        lxc.ok("lxc-start", &["-n", &name, "--", "/bin/sleep", "1000"]);
+        lxc.ok("lxc-stop", &["-n", &name, "-k"]);
+    };
+    wait_until("the monitor follows", || {
+        life();
+        monitor.told().contains("STOPPED")
     });
-    before
+    let before = monitor.told_at_rest();
+    lxc.ok("lxc-start", &["-n", &name, "--", "/bin/sleep", "1000"]);
+    // Nobody tells the daemon, which has just spoken.
+    let mut groups = leftovers::cgroups(&name);
+    groups.retain(|it| it.to_string_lossy().contains("lxc.payload."));
+    let write = |file: &str, value: &str| {
+        groups.iter().any(|it| it.join(file).exists() && fs::write(it.join(file), value).is_ok())
+    };
+    assert!(write("freezer.state", "FROZEN") || write("cgroup.freeze", "1"));
+    wait_until("it is frozen", || monitor.told().contains("RUNNING>FROZEN"));
+    assert!(write("freezer.state", "THAWED") || write("cgroup.freeze", "0"));
+    wait_until("it is thawed", || monitor.told().contains("FROZEN>RUNNING"));
+    let told = monitor.told()[before.len()..].to_owned();
+    assert_eq!(
+        told,
+        "STOPPED>STARTING:-\nSTARTING>RUNNING:-\nRUNNING>FROZEN:-\nFROZEN>RUNNING:-\n"
+    );
+    lxc.ok("lxc-stop", &["-n", &name, "-k"]);
+    monitor.end();
+}
+
+/// `wharf monitor` of one container, which writes into a file.
+struct Monitor {
+    process: Beside,
+    file: PathBuf,
+}
+
+impl Monitor {
+    fn of(lxc: &Lxc, name: &str) -> Self {
+        let file = lxc.lxcpath.path().join("events");
+        let events = fs::File::create(&file).unwrap();
+        let args = ["monitor", "--format", "{from}>{to}:{exit}", name];
+        let mut command = lxc.lxcpath.command(&args);
+        let process = command.stdout(events).stderr(Stdio::inherit()).spawn().unwrap();
+        Self { process: Beside(process), file }
+    }
+
+    fn told(&self) -> String {
+        fs::read_to_string(&self.file).unwrap()
+    }
+
+    /// Returns what was written once nothing more comes.
+    fn told_at_rest(&self) -> String {
+        let mut before = self.told();
+        wait_until("all is told", || {
+            // Longer than the monitor waits for more.
+            std::thread::park_timeout(Duration::from_millis(600));
+            let now = self.told();
+            let done = now == before && now.trim_end().ends_with("STOPPED:-");
+            before = now;
+            done
+        });
+        before
+    }
+
+    fn end(&mut self) {
+        kill(Pid::from_raw(self.process.0.id().cast_signed()), Signal::SIGINT).unwrap();
+        assert!(self.process.0.wait().unwrap().success());
+        fs::remove_file(&self.file).unwrap();
+    }
 }

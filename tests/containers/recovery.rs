@@ -254,20 +254,22 @@ fn a_run_of_an_undefined_container_leaves_no_record() {
 /// is what is returned. With few files it may be over before; then there are more the next time.
 fn killed_while_it_destroys(lxcpath: &Lxcpath, name: &str) -> PathBuf {
     let hidden = lxcpath.path().join(format!(".{name}.new"));
+    let place = lxcpath.path().join(name);
+    let is_moved = || hidden.exists() && !place.exists();
     for files in [20_000, 80_000, 320_000] {
         lxcpath.ok(&["create", name]);
-        let root = lxcpath.path().join(name).join("rootfs");
+        let root = place.join("rootfs");
         fs::create_dir(&root).unwrap();
         for number in 0..files {
             fs::File::create(root.join(number.to_string())).unwrap();
         }
         let mut destroy = lxcpath.command(&["destroy", "--now", name]).spawn().unwrap();
         wait_until("the removal or its end", || {
-            hidden.exists() || destroy.try_wait().unwrap().is_some()
+            is_moved() || destroy.try_wait().unwrap().is_some()
         });
         _ = destroy.kill();
         destroy.wait().unwrap();
-        if hidden.exists() {
+        if is_moved() {
             return hidden;
         }
     }

@@ -56,7 +56,8 @@ fn each_template_gives_the_network_that_it_is_named_for() {
         let seen = lxcpath.ok(&["execute", &name, "--", "ip", "-o", "addr"]);
         let links = lxcpath.ok(&["execute", &name, "--", "ip", "-o", "link"]);
         for line in lines {
-            assert!(seen.contains(line) || links.contains(line), "{template}: {seen}{links}");
+            let shown = seen.contains(line) || links.contains(line);
+            assert!(shown, "{template}: no {line:?} in {seen}{links}");
         }
         // What was lent is back.
         assert!(ip("link show eth0") && ip("link show random0"), "{template}");

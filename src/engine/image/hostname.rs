@@ -7,8 +7,10 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 use nix::sys::stat::{Mode, mkdirat};
+
+use crate::engine::sys;
 
 const DIR: &str = "etc";
 const FILE: &str = "etc/hostname";
@@ -77,7 +79,7 @@ fn open(root: &File, path: &str, flags: OFlag) -> io::Result<Option<File>> {
         .flags(flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
         .mode(Mode::from_bits_truncate(mode))
         .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS);
-    match openat2(root, path, how) {
+    match sys::open_within(root, path, how) {
         Ok(file) => Ok(Some(File::from(file))),
         Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP | Errno::ENXIO) => Ok(None),
         Err(errno) => Err(errno.into()),

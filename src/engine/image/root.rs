@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstatat, mkdirat};
 
 use super::{EntryFault, ImageError};
 use crate::engine::store::remove_tree;
+use crate::engine::sys;
 use crate::engine::terms::feature;
 
 /// The modes of a directory that the image has entries in but does not describe.
@@ -92,12 +93,7 @@ impl NewRoot {
         let resolve = resolve | ResolveFlag::RESOLVE_NO_MAGICLINKS | ResolveFlag::RESOLVE_NO_XDEV;
         let how =
             OpenHow::new().flags(flags | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC).resolve(resolve);
-        loop {
-            match openat2(&self.top, path.as_c_str(), how) {
-                Err(Errno::EINTR | Errno::EAGAIN) => (),
-                done => return done,
-            }
-        }
+        sys::open_within(&self.top, path.as_c_str(), how)
     }
 
     /// Opens the directory `parts`; none: there is no such directory.
@@ -196,7 +192,7 @@ impl NewRoot {
         let how = OpenHow::new()
             .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)
             .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        let file = File::from(openat2(&self.top, path, how).ok()?);
+        let file = File::from(sys::open_within(&self.top, path, how).ok()?);
         file.metadata().ok().filter(std::fs::Metadata::is_file)?;
         let mut bytes = Vec::new();
         file.take(most).read_to_end(&mut bytes).ok()?;
@@ -209,8 +205,9 @@ impl NewRoot {
         let how = OpenHow::new()
             .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
             .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        let found =
-            openat2(&self.top, path, how).ok().and_then(|it| File::from(it).metadata().ok());
+        let found = sys::open_within(&self.top, path, how)
+            .ok()
+            .and_then(|it| File::from(it).metadata().ok());
         found.is_some_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
     }
 }

@@ -309,16 +309,15 @@ impl Sampler {
     /// Starts watching the cgroup of a running container, and takes its state from there.
     fn look_at_freezer(&mut self, name: &Name) {
         let Some(member) = self.members.all.get(name) else { return };
-        let Some(cgroup) = member.status.run.as_ref().and_then(|it| it.limits.as_ref()) else {
-            return;
-        };
-        if self.watched.get(name).is_none_or(|it| it.cgroup != *cgroup) {
+        let Some(run) = &member.status.run else { return };
+        let (Some(cgroup), init) = (&run.limits, run.init_pid) else { return };
+        if !self.watched.get_mut(name).is_some_and(|it| it.is_of(cgroup, init)) {
             let group = GroupCounters::new(&self.sources, cgroup);
             let (cgroup, turn) = (cgroup.clone(), self.watched.len() % LIMIT_LOOKS);
             let (freezer, frozen, lost) = (Looking::Never, None, None);
             let past = PastReadings::default();
             self.forget(name);
-            let new = WatchedGroup { cgroup, group, past, turn, freezer, frozen, lost };
+            let new = WatchedGroup { cgroup, init, group, past, turn, freezer, frozen, lost };
             self.watched.insert(name.clone(), new);
         }
         let Some(watched) = self.watched.get_mut(name) else { return };

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, RenameFlags, ResolveFlag, openat2, renameat, renameat2};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, RenameFlags, ResolveFlag, renameat, renameat2};
 use nix::sys::stat::{Mode, SFlag, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
+use crate::engine::sys;
 use crate::engine::terms::error::words;
 
 /// The name of a container's directory within its draft.
@@ -209,14 +210,10 @@ fn open(parent: BorrowedFd<'_>, name: &CStr, shown: &Path) -> Result<OwnedFd, Re
         | ResolveFlag::RESOLVE_NO_XDEV
         | ResolveFlag::RESOLVE_BENEATH;
     let how = OpenHow::new().flags(flags).resolve(resolve);
-    loop {
-        return match openat2(parent, name, how) {
-            Ok(fd) => Ok(fd),
-            // EAGAIN: a rename elsewhere made the kernel unsure of RESOLVE_BENEATH.
-            Err(Errno::EINTR | Errno::EAGAIN) => continue,
-            Err(Errno::ENOSYS) => open_and_compare(parent, name, flags, shown),
-            Err(error) => Err(failed(shown, error)),
-        };
+    match sys::open_within(parent, name, how) {
+        Ok(fd) => Ok(fd),
+        Err(Errno::ENOSYS) => open_and_compare(parent, name, flags, shown),
+        Err(error) => Err(failed(shown, error)),
     }
 }
 

@@ -3,18 +3,19 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use netlink_packet_route::link::LinkAttribute;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 use nix::sys::stat::{Mode, SFlag, mkdirat, mknodat, umask};
 use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 
 use super::attach::{AttachTarget, TargetError};
 use crate::engine::host::links::{Link, Netlink, OWN_NAMESPACE};
+use crate::engine::sys;
 use crate::engine::{Engine, Error, ErrorKind, Name, Verb};
 
 /// The most steps from a root directory down to a device.
@@ -258,7 +259,7 @@ fn directory(root: &OwnedFd, dir: &Path) -> nix::Result<OwnedFd> {
 fn open_below(root: &OwnedFd, path: &Path) -> nix::Result<OwnedFd> {
     let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    openat2(root.as_fd(), path, OpenHow::new().flags(flags).resolve(resolve))
+    sys::open_within(root, path, OpenHow::new().flags(flags).resolve(resolve))
 }
 
 fn replace(dir: &OwnedFd, name: &Path) -> nix::Result<()> {

@@ -144,8 +144,8 @@ impl Engine {
             events.extend(of_lxc);
             let beat = Instant::now() >= look;
             if beat {
-                sampler.states();
-                events.extend(news.sift(sampler.foreign_events()));
+                let (states, _) = sampler.states();
+                events.extend(news.sift(sampler.foreign_events(), &states));
                 look = Instant::now() + BEAT;
             }
             let mut chosen = events.iter().filter(|it| pattern.is_match(it.name.as_str()));

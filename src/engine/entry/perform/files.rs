@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2};
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat};
 use nix::sys::stat::{Mode, mkdirat};
 
 use super::{Broken, StepPart};
@@ -35,7 +35,7 @@ pub(super) fn inside<P: ?Sized + nix::NixPath>(
         resolve |= ResolveFlag::RESOLVE_NO_SYMLINKS;
     }
     let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve);
-    openat2(root, path, how)
+    sys::open_within(root, path, how)
 }
 
 /// Opens a mount target, which is created first if `create` says so.

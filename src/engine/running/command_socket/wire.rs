@@ -263,6 +263,15 @@ pub struct WantedStates {
     pub at_once: Vec<State>,
 }
 
+impl WantedStates {
+    /// Returns whether the client is to be told of this change. A container that is thawed goes on
+    /// as before: that is not the start that whoever waits for another RUNNING is waiting for.
+    pub fn include(&self, from: State, to: State) -> bool {
+        let anew = from != State::Thawed && self.states.contains(&to);
+        anew || self.at_once.contains(&to)
+    }
+}
+
 /// Returns the payload that asks for notice when one of `states` is entered anew, as `lxc-stop -r`
 /// asks: a flag of 2 is not answered by the present state.
 pub fn encode_wanted_anew(states: &[State]) -> Vec<u8> {

@@ -112,16 +112,16 @@ impl Connection {
         }
     }
 
-    /// Informs a state client that `state` was entered; it is dropped after that.
-    pub(super) fn report(&mut self, name: &str, state: State) -> Fate {
+    /// Informs a state client that the state `to` was entered; it is dropped after that.
+    pub(super) fn report(&mut self, name: &str, from: State, to: State) -> Fate {
         let ConnectionStage::Holding(FollowUp::AwaitState(wanted)) = &self.stage else {
             return Fate::Keep;
         };
-        if !wanted.contains(&state) {
+        if !wanted.include(from, to) {
             return Fate::Keep;
         }
         // One small message into an empty buffer; a client that is gone does not get it.
-        _ = self.stream.write_all(&wire::encode_event(name, wire::MonitorMessage::State(state)));
+        _ = self.stream.write_all(&wire::encode_event(name, wire::MonitorMessage::State(to)));
         Fate::Drop
     }
 

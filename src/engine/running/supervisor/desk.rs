@@ -348,7 +348,7 @@ impl Desk {
         let (number, follow_up) = if wanted.at_once.contains(&state) {
             (state as u64, FollowUp::Close)
         } else {
-            (MAX_STATE, FollowUp::AwaitState(wanted.states))
+            (MAX_STATE, FollowUp::AwaitState(wanted))
         };
         let head = Response { result: number as i32, payload_len: 0, data: number };
         Reply { head: Some(head), ..Reply::silence(follow_up) }

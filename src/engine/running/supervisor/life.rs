@@ -41,8 +41,8 @@ pub(super) struct Life {
     unsaved: Option<io::Error>,
     /// When an unfinished freeze is checked.
     look_at_freeze: Option<Instant>,
-    /// States entered and not yet reported to the state clients.
-    untold: Vec<State>,
+    /// States left and entered, and not yet reported to the state clients.
+    untold: Vec<(State, State)>,
     /// The time of the last OOM kill, and whether it killed init, if known.
     oom: Option<(Instant, Option<bool>)>,
     /// LXC's lxc-monitord listens here, if it runs.
@@ -112,7 +112,7 @@ impl Life {
         }
         self.save();
         self.publish(from);
-        self.untold.push(next);
+        self.untold.push((from, next));
         true
     }
 
@@ -123,7 +123,7 @@ impl Life {
             let from = std::mem::replace(&mut self.record.state, next);
             self.record.since_ms = now_ms();
             self.publish(from);
-            self.untold.push(next);
+            self.untold.push((from, next));
         }
         self.record.forget_run();
         self.oom = None;
@@ -343,8 +343,8 @@ impl Life {
         self.unsaved.take().map_or(Ok(()), |error| Err(RunError::Record(error)))
     }
 
-    /// Takes the states that must be reported to the state clients.
-    pub(super) fn take_untold(&mut self) -> Vec<State> {
+    /// Takes the changes of state, from and to, that must be reported to the state clients.
+    pub(super) fn take_untold(&mut self) -> Vec<(State, State)> {
         std::mem::take(&mut self.untold)
     }
 
@@ -459,7 +459,8 @@ mod tests {
         let record = Record::read(&machine.lxcpath, &name).unwrap();
         assert!(record.is_live(&machine.host) && record.state == State::Running);
         assert!(life.enter(State::Stopping) && life.enter(State::Stopped));
-        assert_eq!(life.take_untold(), [State::Running, State::Stopping, State::Stopped]);
+        let told: Vec<_> = life.take_untold().into_iter().map(|(_, to)| to).collect();
+        assert_eq!(told, [State::Running, State::Stopping, State::Stopped]);
         life.close();
         assert_eq!(Record::read(&machine.lxcpath, &name).unwrap().state, State::Stopped);
         let (events, _) = event::follow_with_past(&machine.host).unwrap();

@@ -5,8 +5,7 @@ use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 
-use crate::engine::running::command_socket::wire::{self, Response, Wish};
-use crate::engine::terms::state::State;
+use crate::engine::running::command_socket::wire::{self, Response, WantedStates, Wish};
 
 /// What to send, and what happens to the connection.
 #[derive(Debug)]
@@ -27,7 +26,7 @@ pub(super) enum FollowUp {
     /// Sets how the end of init is handled while the connection lasts.
     Wish(Wish),
     /// Reports the first of these states.
-    AwaitState(Vec<State>),
+    AwaitState(WantedStates),
     /// Shows the console from this position on, and accepts frames of input.
     View {
         place: u64,

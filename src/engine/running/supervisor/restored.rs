@@ -6,7 +6,7 @@ use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 use nix::pty::{OpenptyResult, openpty};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -177,5 +177,5 @@ fn devpts(pid: i32) -> Option<OwnedFd> {
 fn inside(root: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_SYMLINKS;
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    openat2(root, "dev/pts", OpenHow::new().flags(flags).resolve(resolve))
+    sys::open_within(root, "dev/pts", OpenHow::new().flags(flags).resolve(resolve))
 }

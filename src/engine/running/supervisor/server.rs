@@ -105,8 +105,8 @@ impl Server {
     /// Informs the state clients of what changed.
     pub(super) fn report_state(&mut self, desk: &mut Desk) {
         let name = desk.life.record.name.clone();
-        for state in desk.life.take_untold() {
-            self.connections.retain_mut(|it| it.report(name.as_str(), state) == Fate::Keep);
+        for (from, to) in desk.life.take_untold() {
+            self.connections.retain_mut(|it| it.report(name.as_str(), from, to) == Fate::Keep);
         }
     }
 

@@ -16,6 +16,8 @@ use crate::engine::terms::name::Name;
 #[derive(Debug)]
 pub(super) struct WatchedGroup {
     pub(super) cgroup: GroupPath,
+    /// The pid of the init that it held. With another one it is another group, also at this path.
+    pub(super) init: Option<i32>,
     pub(super) group: GroupCounters,
     pub(super) past: PastReadings,
     /// In which of [`super::LIMIT_LOOKS`] samples its limits are read again.
@@ -28,6 +30,13 @@ pub(super) struct WatchedGroup {
 }
 
 impl WatchedGroup {
+    /// Returns whether this is the group at `cgroup` that holds `init`, as far as both are known.
+    pub(super) fn is_of(&mut self, cgroup: &GroupPath, init: Option<i32>) -> bool {
+        let known = self.init.or(init);
+        self.init = known;
+        self.cgroup == *cgroup && (init.is_none() || init == known)
+    }
+
     /// Reads the state of the freezer, and from the second time on has the kernel report changes.
     pub(super) fn look_at_freezer(
         &mut self,

@@ -6,7 +6,9 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
+
+use crate::engine::sys;
 
 const SHELL: &str = "/bin/sh";
 /// A passwd file larger than this is not read to its end.
@@ -40,7 +42,7 @@ fn passwd(root: BorrowedFd<'_>) -> Option<String> {
 fn look(root: BorrowedFd<'_>, path: &Path) -> Option<File> {
     let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
     let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(resolve);
-    openat2(root, path, how).ok().map(File::from)
+    sys::open_within(root, path, how).ok().map(File::from)
 }
 
 fn shell_in(passwd: &str, uid: u32) -> Option<String> {

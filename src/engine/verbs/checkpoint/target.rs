@@ -3,12 +3,11 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
 
 use super::CheckpointError;
 use crate::engine::cgroup::Cgroup;
@@ -17,6 +16,7 @@ use crate::engine::entry::criu::network::OpenNetwork;
 use crate::engine::host::identity::{Identity, Stat};
 use crate::engine::running::command_socket::Client;
 use crate::engine::running::groups::{self, Holding};
+use crate::engine::sys;
 use crate::engine::terms::space::Space;
 use crate::engine::terms::spec::Spec;
 use crate::engine::terms::state::State;
@@ -96,7 +96,7 @@ impl Target {
         let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC);
         let how = how.resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
         let failed = |error| CheckpointError::File(PathBuf::from("its /dev/console"), error);
-        let found = openat2(self.root.as_fd(), "dev/console", how);
+        let found = sys::open_within(&self.root, "dev/console", how);
         let meta = found
             .map_err(|errno: Errno| io::Error::from(errno))
             .and_then(|it| File::from(it).metadata())

@@ -6,7 +6,9 @@ use std::fs::File;
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
 
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag};
+
+use crate::engine::sys;
 
 /// An init, by the ways in which it is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +29,7 @@ impl RootInit {
         let how = OpenHow::new()
             .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
             .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        let found = openat2(&root, INIT, how).ok()?;
+        let found = sys::open_within(&root, INIT, how).ok()?;
         let path = std::fs::read_link(format!("/proc/self/fd/{}", found.as_raw_fd())).ok()?;
         File::from(found).metadata().ok().filter(std::fs::Metadata::is_file)?;
         Some(match path.file_name()?.to_str()? {

@@ -13,8 +13,6 @@ use crate::engine::{Exit, Lxcpath, Name, State};
 
 /// How long after the journal has reported something LXC's daemon may say it, too.
 const ECHO: Duration = Duration::from_secs(10);
-/// How long after it spoke of a container its states show nothing new.
-const HEARD: Duration = Duration::from_secs(3);
 
 /// What was heard so far.
 #[derive(Debug)]
@@ -23,9 +21,10 @@ pub(super) struct LxcNews {
     daemon: Option<Monitord>,
     /// What the journal has reported, which the daemon is told by wharf's supervisors.
     echoes: Vec<(Instant, Name, Told)>,
+    /// The newest state of each that was reported.
     last: BTreeMap<Name, State>,
-    heard: BTreeMap<Name, Instant>,
-    /// What the states show, until it is sure that the daemon does not say it.
+    /// What the states show, until it is sure that the daemon does not say it: since when it is
+    /// silent about that container.
     held: Vec<(Instant, Event)>,
 }
 
@@ -44,7 +43,6 @@ impl LxcNews {
             daemon: Monitord::of(lxcpath),
             echoes: Vec::new(),
             last: states.into_iter().collect(),
-            heard: BTreeMap::new(),
             held: Vec::new(),
         }
     }
@@ -95,7 +93,9 @@ impl LxcNews {
         if Record::read(&self.lxcpath, name).is_some_and(|it| it.is_live(host)) {
             return None;
         }
-        self.heard.insert(name.clone(), Instant::now());
+        // It may be about to say more.
+        let now = Instant::now();
+        self.held.iter_mut().filter(|(_, it)| it.name == *name).for_each(|it| it.0 = now);
         let what = match message {
             MonitorMessage::Exit(status) => {
                 What::Exited { exit: Exit::from_wait_status(status).of_init() }
@@ -112,21 +112,29 @@ impl LxcNews {
         Some(Event::now(self.lxcpath.dir(), name, what))
     }
 
-    /// Returns of what the states show what the daemon does not say.
-    pub(super) fn sift(&mut self, seen: Vec<Event>) -> Vec<Event> {
+    /// Returns what the states show and the daemon does not say: `seen` since the last call, and
+    /// how things are `now`. A container that is frozen by its cgroup's file is such a case.
+    pub(super) fn sift(&mut self, seen: Vec<Event>, now: &[(Name, State)]) -> Vec<Event> {
         if self.daemon.is_none() {
-            return seen;
+            let held = std::mem::take(&mut self.held);
+            return held.into_iter().map(|(_, it)| it).chain(seen).collect();
         }
-        let now = Instant::now();
+        let time = Instant::now();
         let (states, mut events): (Vec<_>, Vec<_>) =
             seen.into_iter().partition(|it| it.enters().is_some());
-        self.held.extend(states.into_iter().map(|it| (now, it)));
-        self.heard.retain(|_, at| now.duration_since(*at) < HEARD);
-        self.held.retain(|(_, it)| !self.heard.contains_key(&it.name));
-        let due = |(at, _): &mut (Instant, Event)| now.duration_since(*at) >= BEAT;
-        for (_, it) in self.held.extract_if(.., due) {
-            self.last.extend(it.enters().map(|state| (it.name.clone(), state)));
-            events.push(it);
+        self.held.extend(states.into_iter().map(|it| (time, it)));
+        let due = |(at, _): &mut (Instant, Event)| time.duration_since(*at) >= BEAT;
+        for (_, mut event) in self.held.extract_if(.., due) {
+            let Some(to) = event.enters() else { continue };
+            // It was over before it was told, so that the daemon has spoken of what came then.
+            if !now.iter().any(|(name, state)| *name == event.name && *state == to) {
+                continue;
+            }
+            let from = self.last.insert(event.name.clone(), to).unwrap_or(State::Stopped);
+            if from != to {
+                event.what = What::State { from, to };
+                events.push(event);
+            }
         }
         events
     }
@@ -168,7 +176,6 @@ mod tests {
             daemon: Some(Monitord::over(stream)),
             echoes: Vec::new(),
             last: BTreeMap::new(),
-            heard: BTreeMap::new(),
             held: Vec::new(),
         }
     }
@@ -191,16 +198,46 @@ mod tests {
         let events = news.events(vec![(name(), MonitorMessage::Exit(0x300))], &[]);
         assert_eq!(events.first().unwrap().what, What::Exited { exit: Exit::Code(3) });
         // Its states show what was said.
-        assert!(news.sift(vec![ours]).is_empty() && news.held.is_empty());
+        let said = What::State { from: State::Stopped, to: State::Frozen };
+        assert!(news.sift(vec![Event::now(&dir, &name(), said)], &[]).is_empty());
+        assert!(later(&mut news, State::Frozen).is_empty() && news.held.is_empty());
     }
 
     #[test]
     fn what_nobody_says_is_seen_a_moment_later() {
         let mut news = news();
-        let what = What::State { from: State::Stopped, to: State::Running };
-        let seen = Event::now(news.lxcpath.dir(), &name(), what);
-        assert!(news.sift(vec![seen.clone()]).is_empty());
+        let dir = news.lxcpath.dir().to_path_buf();
+        let seen = |to| Event::now(&dir, &name(), What::State { from: State::Stopped, to });
+        assert!(news.sift(vec![seen(State::Running)], &[]).is_empty());
+        assert_eq!(states(&later(&mut news, State::Running)), [(State::Stopped, State::Running)]);
+        // Also soon after the daemon has spoken, but not before it had time to say more.
+        assert!(news.sift(vec![seen(State::Frozen)], &[]).is_empty());
         news.held.iter_mut().for_each(|it| it.0 -= BEAT);
-        assert_eq!(news.sift(Vec::new()), [seen]);
+        news.events(vec![(name(), MonitorMessage::State(State::Stopping))], &[]);
+        assert!(news.sift(Vec::new(), &[(name(), State::Frozen)]).is_empty());
+        assert_eq!(states(&later(&mut news, State::Frozen)), [(State::Stopping, State::Frozen)]);
+    }
+
+    #[test]
+    fn what_is_over_before_it_is_told_is_left_to_the_daemon() {
+        let mut news = news();
+        let what = What::State { from: State::Stopped, to: State::Starting };
+        let seen = Event::now(news.lxcpath.dir(), &name(), what);
+        assert!(news.sift(vec![seen], &[]).is_empty());
+        assert!(later(&mut news, State::Running).is_empty());
+    }
+
+    /// What is told once the daemon has been silent for long enough, and the container is in `now`.
+    fn later(news: &mut LxcNews, now: State) -> Vec<Event> {
+        news.held.iter_mut().for_each(|it| it.0 -= BEAT);
+        news.sift(Vec::new(), &[(name(), now)])
+    }
+
+    fn states(events: &[Event]) -> Vec<(State, State)> {
+        let state = |it: &Event| {
+            let What::State { from, to } = it.what else { return None };
+            Some((from, to))
+        };
+        events.iter().filter_map(state).collect()
     }
 }

@@ -44,6 +44,12 @@ fn wanted_states_survive() {
     // What `lxc-stop -r` sends: RUNNING is wanted, and the present one does not count.
     let anew = decode_wanted(&encode_wanted_anew(&[State::Running])).unwrap();
     assert_eq!(anew, WantedStates { states: vec![State::Running], at_once: Vec::new() });
+    assert!(anew.include(State::Starting, State::Running));
+    // Such as by that command, whose signal a frozen container gets once it is thawed.
+    assert!(!anew.include(State::Thawed, State::Running));
+    let thawed = decode_wanted(&encode_wanted(&[State::Running])).unwrap();
+    assert!(thawed.include(State::Thawed, State::Running));
+    assert!(!thawed.include(State::Running, State::Freezing));
     assert_eq!(decode_wanted(&bytes[..31]), None);
     assert_eq!(decode_wanted(&[bytes.as_slice(), &[0]].concat()), None);
 }

@@ -1,0 +1,64 @@
+//! openat2(2), which can keep a path within a directory.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::NixPath;
+use nix::errno::Errno;
+use nix::fcntl::{OpenHow, openat2};
+
+/// How often the kernel may be unsure. EAGAIN has other causes with O_NONBLOCK, which stay.
+const TRIES: usize = 10_000;
+
+/// Opens `path` below `dir` as `how` says. The kernel gives up with EAGAIN if it meets `..` while
+/// something is renamed or mounted anywhere on the machine, which says nothing of this path: it is
+/// asked again.
+pub(in crate::engine) fn open_within<D: AsFd, P: ?Sized + NixPath>(
+    dir: D,
+    path: &P,
+    how: OpenHow,
+) -> nix::Result<OwnedFd> {
+    let unsure = |it: &nix::Result<OwnedFd>| matches!(it, Err(Errno::EAGAIN | Errno::EINTR));
+    let mut opened = openat2(dir.as_fd(), path, how);
+    for _ in 1..TRIES {
+        if !unsure(&opened) {
+            break;
+        }
+        opened = openat2(dir.as_fd(), path, how);
+    }
+    opened
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use nix::fcntl::{OFlag, ResolveFlag};
+
+    use super::*;
+
+    #[test]
+    fn a_path_is_found_while_other_files_are_renamed() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        fs::write(dir.path().join("a/file"), "").unwrap();
+        let root = File::open(dir.path()).unwrap();
+        let how = OpenHow::new().flags(OFlag::O_PATH).resolve(ResolveFlag::RESOLVE_IN_ROOT);
+        let path = format!("a/{}file", "b/../".repeat(200));
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let [one, other] = ["one", "other"].map(|it| dir.path().join(it));
+                fs::write(&one, "").unwrap();
+                while !done.load(Ordering::Relaxed) {
+                    fs::rename(&one, &other).unwrap();
+                    fs::rename(&other, &one).unwrap();
+                }
+            });
+            let failed = (0..2000).filter_map(|_| open_within(&root, path.as_str(), how).err());
+            let failed: Vec<Errno> = failed.collect();
+            done.store(true, Ordering::Relaxed);
+            assert_eq!(failed, []);
+        });
+    }
+}
