@@ -30,7 +30,7 @@ use std::process::Command;
 use nix::errno::Errno;
 
 pub(in crate::engine) use group::{pid_of, signal_group};
-pub(in crate::engine) use mapped::{hard_limit_of, limit_of, map_mount};
+pub(in crate::engine) use mapped::{limit_of, map_mount};
 pub(in crate::engine) use message::receive_signed;
 pub(in crate::engine) use namespace::{namespace_kind, namespace_owner, namespace_parent};
 pub(in crate::engine) use netlink::netlink;

@@ -30,7 +30,6 @@ use crate::engine::entry::plan::{
 use crate::engine::entry::report::{self, Asker, Interpreter, StepFailure, StepPart};
 use crate::engine::sys;
 use crate::engine::terms::space::Space;
-pub(in crate::engine) use kernel::limit_files;
 pub(in crate::engine) use root::{make as make_root, make_layer, mount_aside, mount_in_place};
 
 /// What the process gets when it is created.

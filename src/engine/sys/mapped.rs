@@ -35,15 +35,6 @@ pub(in crate::engine) fn map_mount(
     Errno::result(result).map(drop)
 }
 
-/// Returns the hard one of a resource limit, of `RLIMIT_*`, of the process `pid`.
-pub(in crate::engine) fn hard_limit_of(pid: i32, resource: i32) -> nix::Result<u64> {
-    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
-    let new = std::ptr::null::<libc::rlimit64>();
-    // SAFETY: the limit outlives the call, and no new one is given.
-    let result = unsafe { libc::syscall(libc::SYS_prlimit64, pid, resource, new, &raw mut limit) };
-    Errno::result(result).map(|_| limit.rlim_max)
-}
-
 /// Sets a resource limit, of `RLIMIT_*`, of the process `pid`.
 pub(in crate::engine) fn limit_of(
     pid: i32,

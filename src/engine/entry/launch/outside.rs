@@ -8,14 +8,13 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::resource::Resource;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
 use super::EXIT_SETUP_FAILED;
-use crate::engine::entry::perform::{Broken, limit_files, make_root};
+use crate::engine::entry::perform::{Broken, make_root};
 use crate::engine::entry::plan::{
     KernelStep, MountSource, MountStep, RootMaker, RootMount, RootStep, Step, UserStep,
 };
@@ -104,11 +103,6 @@ fn set(pid: i32, step: &KernelStep) -> nix::Result<()> {
         KernelStep::ProcFile(it) => write(pid, &it.setting.value.name, &it.setting.value.value),
         KernelStep::Limit(At { value: it, .. }) => {
             sys::limit_of(pid, it.resource as i32, it.soft, it.hard)
-        }
-        KernelStep::FileLimit => {
-            let files = Resource::RLIMIT_NOFILE as i32;
-            let hard = || sys::hard_limit_of(pid, files);
-            limit_files(&|soft, hard| sys::limit_of(pid, files, soft, hard), &hard)
         }
         KernelStep::Personality(_)
         | KernelStep::Clocks(_)

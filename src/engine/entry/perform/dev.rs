@@ -36,9 +36,7 @@ const CONSOLE: &CStr = c"console";
 /// Carries out one step.
 pub(super) fn perform(step: &DevStep, made: &mut Made) -> nix::Result<()> {
     match step {
-        DevStep::New { bytes, inodes } => {
-            made.dev = Some(make_dev(made.root()?, made.links(), bytes, inodes)?);
-        }
+        DevStep::New { bytes } => made.dev = Some(make_dev(made.root()?, made.links(), bytes)?),
         DevStep::Own => {
             made.dev = Some(take_dev(made.root()?, made.links())?);
             made.missing = if made.foreign_root { Missing::Made } else { Missing::Skipped };
@@ -59,15 +57,11 @@ pub(super) fn perform(step: &DevStep, made: &mut Made) -> nix::Result<()> {
 }
 
 /// Mounts a tmpfs on /dev with the devices, links and directories every program expects.
-fn make_dev(
-    root: BorrowedFd<'_>,
-    links: Links,
-    bytes: &CStr,
-    inodes: &CStr,
-) -> nix::Result<OwnedFd> {
+fn make_dev(root: BorrowedFd<'_>, links: Links, bytes: &CStr) -> nix::Result<OwnedFd> {
     let place = target(root, c"dev", links, Some(TargetKind::Dir))?;
-    let options = [(c"mode", c"755"), (c"size", bytes), (c"nr_inodes", inodes)];
-    let dev = instance(c"tmpfs", c"none", &options, attr::NOSUID | attr::NOEXEC)?;
+    // As with LXC: where noexec is set, programs cannot map /dev/zero as memory to execute, and udev
+    // needs as many links as there are devices.
+    let dev = instance(c"tmpfs", c"none", &[(c"mode", c"755"), (c"size", bytes)], 0)?;
     // The host's are opened first: in a shared root they are hidden by the new /dev.
     let mut borrowed = Vec::new();
     for (name, major, minor) in DEVICES {
@@ -141,15 +135,10 @@ fn mount_mqueue(dev: BorrowedFd<'_>) -> nix::Result<()> {
 }
 
 /// Replaces the host's boot id with a new one, so that a journal inside distinguishes the runs of
-/// the container. Without a mounted proc there is no boot id.
+/// the container. Without a mounted proc there is only the file, as with LXC.
 fn give_boot_id(root: BorrowedFd<'_>, dev: BorrowedFd<'_>) -> nix::Result<()> {
     const NAME: &CStr = c".lxc-boot-id";
     const PLACE: &CStr = c"proc/sys/kernel/random/boot_id";
-    let place = match inside(root, PLACE, OFlag::O_PATH, Links::Refused) {
-        // Neither a missing file nor another file system is a proc.
-        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(()),
-        result => result?,
-    };
     let mut random = [0; 16];
     let source = open(c"/dev/urandom", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
     if nix::unistd::read(&source, &mut random)? != random.len() {
@@ -158,6 +147,11 @@ fn give_boot_id(root: BorrowedFd<'_>, dev: BorrowedFd<'_>) -> nix::Result<()> {
     let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_WRONLY | OFlag::O_CLOEXEC;
     let file = openat(dev, NAME, flags, Mode::from_bits_truncate(0o444))?;
     nix::unistd::write(&file, &boot_id(random))?;
+    let place = match inside(root, PLACE, OFlag::O_PATH, Links::Refused) {
+        // Neither a missing file nor another file system is a proc.
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => return Ok(()),
+        result => result?,
+    };
     let copy = sys::open_tree(dev.as_raw_fd(), NAME, Recursive::No)?;
     let safe = attr::RDONLY | attr::NOSUID | attr::NODEV | attr::NOEXEC;
     sys::mount_setattr(copy.as_fd(), Recursive::No, safe, 0, 0)?;

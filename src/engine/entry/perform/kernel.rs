@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::personality::{self, Persona};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::setrlimit;
 use nix::sys::stat::Mode;
 
 use crate::engine::entry::plan::{KernelStep, SettingStep};
@@ -19,10 +19,6 @@ const CLONE_NEWTIME: CloneFlags = CloneFlags::from_bits_retain(0x80);
 /// Carries out one step; `sysctls` is the host's `/proc/sys` once it is open.
 pub(super) fn perform(step: &KernelStep, sysctls: &mut Option<OwnedFd>) -> nix::Result<()> {
     match step {
-        KernelStep::FileLimit => {
-            let hard = || getrlimit(Resource::RLIMIT_NOFILE).map(|(_, hard)| hard);
-            limit_files(&|soft, hard| setrlimit(Resource::RLIMIT_NOFILE, soft, hard), &hard)
-        }
         KernelStep::Limit(At { value: it, .. }) => setrlimit(it.resource, it.soft, it.hard),
         KernelStep::Personality(domain) => set_personality(*domain),
         KernelStep::Clocks(offsets) => set_clocks(*offsets),
@@ -81,21 +77,4 @@ fn set_clocks(offsets: ClockOffsets) -> nix::Result<()> {
 /// Sets the execution domain, which the exec keeps.
 fn set_personality(domain: u32) -> nix::Result<()> {
     personality::set(Persona::from_bits_retain(domain.cast_signed())).map(drop)
-}
-
-/// Has `set` set the limit of open files, which may have been changed for wharf: to what systemd
-/// gives a service, or to no more than the process's present `hard` limit if that is not permitted.
-pub(in crate::engine) fn limit_files(
-    set: &dyn Fn(u64, u64) -> nix::Result<()>,
-    hard: &dyn Fn() -> nix::Result<u64>,
-) -> nix::Result<()> {
-    const SOFT: u64 = 1024;
-    const HARD: u64 = 512 * 1024;
-    match set(SOFT, HARD) {
-        // Only a process with CAP_SYS_RESOURCE may raise the hard limit.
-        Err(Errno::EPERM) => (),
-        result => return result,
-    }
-    let hard = hard()?;
-    set(SOFT.min(hard), HARD.min(hard))
 }

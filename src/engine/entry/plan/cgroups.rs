@@ -55,7 +55,8 @@ fn hierarchy(target: PathBuf, v1: Option<&str>, auto: AutoCgroup) -> Mount {
 
 fn mount(fstype: &str, target: PathBuf, flags: libc::c_ulong, data: &str) -> Mount {
     Mount {
-        source: fstype.to_owned(),
+        // As LXC names it.
+        source: "none".to_owned(),
         target,
         fstype: fstype.to_owned(),
         flags,

@@ -19,7 +19,6 @@ const TTY_GROUP: u32 = 5;
 pub(in crate::engine) enum DevStep {
     New {
         bytes: CString,
-        inodes: CString,
     },
     /// Uses the /dev in the root.
     Own,
@@ -44,9 +43,8 @@ pub(super) fn before_mounts(spec: &Spec, terminal: &TerminalInfo) -> Result<Vec<
     if spec.own_dev {
         return Ok(Vec::new());
     }
-    let inodes = 64 + 2 * spec.tty_max + spec.mounts.len() as u32;
     let bytes = if spec.dev_bytes == 0 { DEFAULT_BYTES } else { spec.dev_bytes };
-    let new = DevStep::New { bytes: number(bytes)?, inodes: number(inodes)? };
+    let new = DevStep::New { bytes: number(bytes)? };
     // These would be hidden by what the configuration mounts there.
     let configured = |target| spec.mounts.iter().any(|it| mounts::covers(&it.value, target));
     let shm = (!configured("dev/shm")).then_some(DevStep::SharedMemory);

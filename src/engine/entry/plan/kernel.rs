@@ -3,8 +3,6 @@
 use std::ffi::CString;
 use std::fmt;
 
-use nix::sys::resource::Resource;
-
 use super::{PlanError, Step, cstring};
 use crate::engine::terms::signal;
 use crate::engine::terms::spec::{
@@ -14,8 +12,6 @@ use crate::engine::terms::spec::{
 /// One thing that the kernel keeps for a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum KernelStep {
-    /// The usual limit of open files, which is not inherited from wharf.
-    FileLimit,
     Limit(At<ResourceLimit>),
     /// An execution domain of personality(2).
     Personality(u32),
@@ -69,18 +65,16 @@ fn setting(setting: &At<KernelSetting>, path: &str) -> Result<SettingStep, PlanE
     Ok(SettingStep { setting: setting.clone(), path })
 }
 
-/// Returns the steps that limit resources.
+/// Returns the steps that limit resources. As with LXC, all other limits are the caller's.
 pub(super) fn limits(configured: &[At<ResourceLimit>]) -> impl Iterator<Item = Step> {
-    let files = configured.iter().any(|it| it.value.resource == Resource::RLIMIT_NOFILE);
-    let default = (!files).then_some(KernelStep::FileLimit);
-    default.into_iter().chain(configured.iter().cloned().map(KernelStep::Limit)).map(Step::Kernel)
+    configured.iter().cloned().map(KernelStep::Limit).map(Step::Kernel)
 }
 
 impl KernelStep {
     /// Returns whether it needs privileges over the host, not only over the container's namespaces.
     pub(super) const fn needs_host(&self) -> bool {
         match self {
-            Self::FileLimit | Self::Limit(_) | Self::ProcFile(_) => true,
+            Self::Limit(_) | Self::ProcFile(_) => true,
             Self::Personality(_)
             | Self::Clocks(_)
             | Self::OpenSysctls
@@ -96,8 +90,7 @@ impl KernelStep {
             Self::Limit(At { place, .. })
             | Self::ProcFile(SettingStep { setting: At { place, .. }, .. })
             | Self::Sysctl(SettingStep { setting: At { place, .. }, .. }) => place.as_ref(),
-            Self::FileLimit
-            | Self::Personality(_)
+            Self::Personality(_)
             | Self::Clocks(_)
             | Self::OpenSysctls
             | Self::ParentDeath(_)
@@ -110,7 +103,6 @@ impl KernelStep {
 impl fmt::Display for KernelStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::FileLimit => write!(f, "limit open files"),
             Self::Limit(At { value, .. }) => write!(f, "lxc.prlimit.{}", value.setting),
             Self::Personality(domain) => write!(f, "set the personality {domain:#x}"),
             Self::Clocks(_) => write!(f, "set its clocks"),

@@ -294,18 +294,13 @@ fn the_kernels_settings_are_opened_early_and_written_once_the_network_is_there()
 }
 
 #[test]
-fn a_configured_limit_of_open_files_replaces_the_usual_one() {
-    let with = |resource| {
-        let mut spec = spec(None);
-        let setting = KernelSetting { name: "x".to_owned(), value: "1".to_owned() };
-        let value = ResourceLimit { resource, setting, soft: 1, hard: 1 };
-        spec.process.limits.push(At { value, place: None });
-        let texts = texts(&spec, Payload::System);
-        assert!(position(&texts, "lxc.prlimit.x = 1") < position(&texts, "limit capabilities"));
-        texts.contains(&KernelStep::FileLimit.to_string())
-    };
-    assert!(with(Resource::RLIMIT_CORE));
-    assert!(!with(Resource::RLIMIT_NOFILE));
+fn a_limit_is_set_while_the_process_may_raise_it() {
+    let mut spec = spec(None);
+    let setting = KernelSetting { name: "x".to_owned(), value: "1".to_owned() };
+    let value = ResourceLimit { resource: Resource::RLIMIT_NOFILE, setting, soft: 1, hard: 1 };
+    spec.process.limits.push(At { value, place: None });
+    let texts = texts(&spec, Payload::System);
+    assert!(position(&texts, "lxc.prlimit.x = 1") < position(&texts, "limit capabilities"));
 }
 
 #[test]
@@ -317,7 +312,6 @@ fn a_filter_is_loaded_last_but_before_what_lacks_the_capability_or_parts() {
     assert!(position(&system, "open a session") < position(&system, load));
     assert!(position(&system, load) < position(&system, "become uid 0, gid 0"));
     let application = texts(&spec, Payload::Application);
-    assert!(position(&application, "limit open files") < position(&application, load));
     assert!(position(&application, load) < position(&application, "become init"));
 }
 
