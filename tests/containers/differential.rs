@@ -15,7 +15,8 @@ const PROBE: &str = r#"
 PATH=/bin
 said() { while read -r line; do echo "$1 $line"; done; }
 {
-    busybox grep -E '^(Cap|NoNew|Seccomp:|Groups|Uid|Gid|SigBlk|Umask)' /proc/$$/status | said status
+    busybox grep -E '^(Cap|NoNew|Seccomp:|Groups|Uid|Gid|Umask)' /proc/$$/status | said status
+    busybox grep SigBlk /proc/self/status | said status
     cat /proc/$$/uid_map /proc/$$/gid_map | said map
     busybox tr '\0' '\n' < /proc/$$/environ | said environment
     busybox tail -n +2 /proc/$$/limits | said limit
@@ -62,6 +63,7 @@ const MEANT: &[(&str, &str)] = &[
     ("status Umask", "a container starts with 022, whatever the caller has"),
     ("mount ROOT / ", "device nodes in the root mean nothing"),
     ("mount /sys /proc/sys", "it keeps the flags that LXC's remount drops"),
+    ("mount /sysrq-trigger /proc/", "it keeps the flags that LXC's remount drops"),
     ("mount / /sys r", "writable or not, it is as hardened as with sys:mixed"),
     ("session terminal", "a shell on the console has job control"),
     ("session none", "a shell on the console has job control"),
@@ -168,7 +170,9 @@ impl Bench {
         let mut facts = self.facts(&taken(&report));
         let lxcpath = &self.lxc.lxcpath;
         facts.extend(outside(lxcpath.ok(&["info", "-p", "-H", &self.name]).trim()));
-        lxcpath.ok(&["stop", "-k", &self.name]);
+        // An emulated machine may need longer for the hooks at the end than a stop waits for them.
+        lxcpath.wharf(&["stop", "-k", &self.name]);
+        wait_until("its end", || lxcpath.state(&self.name) == "STOPPED");
         facts.extend(self.hooks());
         drop(running);
         facts
