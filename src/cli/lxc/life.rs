@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::call::{LxcCall, LxcCommand, LxcRefusal, NameFrom, bad_arguments, refused};
 use super::getopt::{Opt, flag, value};
+use crate::engine::attach;
 use crate::engine::start::Start;
 use crate::engine::stop::Stop;
 use crate::engine::{Error, ErrorKind, State};
@@ -108,6 +109,11 @@ pub(super) const DESTROY: LxcCommand = LxcCommand {
 };
 
 fn start(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
+    let last = call.given.options.iter().rfind(|it| matches!(it.0, "daemon" | "foreground"));
+    let foreground = last.is_some_and(|it| it.0 == "foreground");
+    if foreground {
+        attach::seal();
+    }
     let (name, state) = call.container()?;
     if state.is_active() {
         call.complain("Container is already running");
@@ -117,8 +123,6 @@ fn start(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
     if start.config.is_none() && !call.engine.is_defined(&name) {
         return Err(refused("No container config specified"));
     }
-    let last = call.given.options.iter().rfind(|it| matches!(it.0, "daemon" | "foreground"));
-    let foreground = last.is_some_and(|it| it.0 == "foreground");
     let file = call.value("pidfile").map(PidFile::create).transpose()?;
     let started = if foreground {
         file.as_ref().map_or(Ok(()), |it| it.write(std::process::id()))?;
@@ -154,6 +158,9 @@ fn did_not_start(call: &mut LxcCall<'_>, error: Error) -> anyhow::Error {
 }
 
 fn execute(call: &mut LxcCall<'_>) -> anyhow::Result<ExitCode> {
+    if !call.has("daemon") {
+        attach::seal();
+    }
     let (name, state) = call.container()?;
     let mut start = order(call)?;
     for (option, key) in [("uid", "lxc.init.uid"), ("gid", "lxc.init.gid")] {

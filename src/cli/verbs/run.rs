@@ -14,6 +14,7 @@ use crate::cli::invocation::{
 };
 use crate::cli::{args, output, timeout};
 use crate::command::Verb;
+use crate::engine::attach;
 use crate::engine::outline::StartPart;
 use crate::engine::progress::Progress;
 use crate::engine::proxmox::Pct;
@@ -115,6 +116,7 @@ fn start(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Resul
                        follows `--`";
             return Err(Usage(why.into()).into());
         };
+        attach::seal();
         invocation.permit(Verb::Start, name)?;
         mention_proxmox(&invocation.engine, name, matches, Pct::Start);
         let exit = invocation.engine.start_foreground(name, &start)?;
@@ -178,6 +180,7 @@ fn execute(invocation: &mut Invocation<'_>, matches: &ArgMatches) -> anyhow::Res
         }
     }
     let limit = timeout::patience(matches)?;
+    attach::seal();
     invocation.permit(Verb::Execute, &name)?;
     let exit = invocation.engine.execute(&name, &start, limit)?;
     Ok(ExitCode::from(exit.shell_code()))

@@ -97,9 +97,12 @@ impl AttachError {
 }
 
 /// Executes this program anew from a copy that no container can change, unless it has been already.
-/// Whoever does other things before it attaches calls this first: they would be done twice.
+/// Whoever does other things before it enters a container calls this first: they would be done
+/// twice. Does nothing where that would kill this process, which is refused later with the reason.
 pub fn seal() {
-    seal::reexec();
+    if privilege::deadly().is_none() {
+        seal::reexec();
+    }
 }
 
 impl Engine {

@@ -19,17 +19,16 @@ use crate::engine::host::Host;
 use crate::engine::terms::spec::Spec;
 use crate::engine::{Engine, Error};
 pub(super) use ordinary::{barred_part, barred_types};
-use seen::Seen;
+use seen::{Seen, Standing};
 
 const SYS_ADMIN: u8 = 21;
 
 /// Returns why this process cannot start containers; none if it has the basic privileges.
 pub(in crate::engine) fn missing() -> Option<String> {
-    let seen = Seen::look(&[]);
-    if seen.effective & (1 << SYS_ADMIN) != 0 {
+    if Standing::read().effective & (1 << SYS_ADMIN) != 0 {
         None
     } else {
-        seen.is_root.then(|| {
+        nix::unistd::geteuid().is_root().then(|| {
             "root lacks CAP_SYS_ADMIN here, which a container's namespaces and mounts require; a \
              unit's CapabilityBoundingSet=, or the container that wharf runs in, removed it"
                 .to_owned()
@@ -45,7 +44,8 @@ pub(in crate::engine) fn missing_for(host: &Host, config: &Config, spec: &Spec) 
 /// Returns why this process would be killed silently if it started or entered a container; none if
 /// it would not.
 pub(in crate::engine) fn deadly() -> Option<String> {
-    Seen::look(&[]).deadly()
+    // Only a filter kills, and most have none.
+    if Standing::read().is_filtered { Seen::look(&[]).deadly() } else { None }
 }
 
 impl Engine {

@@ -1,7 +1,7 @@
 //! What a process can see of its own restrictions, and what that says about an error. Observation
 //! and judgement are separate: the judgement is a pure function.
 
-use std::fs::read_to_string;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -9,6 +9,7 @@ use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::calls::{CALLS, Call, FORK, Watched};
 use crate::engine::host::mountinfo;
+use crate::engine::host::short::read_short;
 use crate::engine::sys::probe::{self, TrialOutcome};
 
 /// The mode of seccomp(2) in which a program decides about each call.
@@ -43,16 +44,33 @@ pub(super) enum ReadOnly {
     FileSystem,
 }
 
+/// What `/proc/self/status` says of this process.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// The capabilities in effect.
+    pub(super) effective: u64,
+    /// A program decides about its system calls.
+    pub(super) is_filtered: bool,
+}
+
+impl Standing {
+    pub(super) fn read() -> Self {
+        let status = read("/proc/self/status");
+        let field = |key: &str| status.lines().find_map(|it| it.strip_prefix(key)).map(str::trim);
+        let effective = field("CapEff:").and_then(|it| u64::from_str_radix(it, 16).ok());
+        Self {
+            effective: effective.unwrap_or(u64::MAX),
+            is_filtered: field("Seccomp:") == Some(FILTERED),
+        }
+    }
+}
+
 impl Seen {
     /// Observes, including `places`. Tries system calls if there is a filter.
     pub(super) fn look(places: &[&Path]) -> Self {
-        let status = read_to_string("/proc/self/status").unwrap_or_default();
-        let field = |key: &str| status.lines().find_map(|it| it.strip_prefix(key)).map(str::trim);
-        let effective = field("CapEff:").and_then(|it| u64::from_str_radix(it, 16).ok());
-        let effective = effective.unwrap_or(u64::MAX);
-        let is_filtered = field("Seccomp:") == Some(FILTERED);
-        let mounts = read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let cgroups = read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let Standing { effective, is_filtered } = Standing::read();
+        let mounts = read("/proc/self/mountinfo");
+        let cgroups = read("/proc/self/cgroup");
         let cgroup = cgroup_mounts(&mounts).find(|it| is_read_only(it));
         let places = places.iter().copied().filter(|it| is_read_only(it));
         let read_only = places.map(Path::to_path_buf).chain(cgroup);
@@ -159,6 +177,12 @@ impl Seen {
     }
 }
 
+/// Reads a file of this process; empty if it cannot be read.
+fn read(path: &str) -> String {
+    let bytes = File::open(path).and_then(|it| read_short(it, u64::MAX)).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 fn restricted(how: &str) -> String {
     format!("this process is restricted: {how}; run wharf without these restrictions")
 }
@@ -166,8 +190,9 @@ fn restricted(how: &str) -> String {
 impl Apart {
     fn look(mounts: &str) -> Vec<Self> {
         const EVERYBODY: &str = "4294967295";
-        let map = read_to_string("/proc/self/uid_map");
-        let users = map.is_ok_and(|it| !it.trim().ends_with(EVERYBODY)).then_some(Self::Users);
+        let map = read("/proc/self/uid_map");
+        let is_apart = !map.is_empty() && !map.trim().ends_with(EVERYBODY);
+        let users = is_apart.then_some(Self::Users);
         users.into_iter().chain(has_own_dev(mounts).then_some(Self::Devices)).collect()
     }
 
@@ -268,7 +293,7 @@ mod tests {
 
     #[test]
     fn the_kernel_itself_answers_each_trial_as_expected() {
-        let status = read_to_string("/proc/self/status").unwrap();
+        let status = read("/proc/self/status");
         if status.lines().any(|it| it == "Seccomp:\t0") {
             let refused = refused(Seen::look(&[]).effective);
             assert!(refused.is_empty(), "{refused:?}");
