@@ -31,6 +31,8 @@ pub mod value;
 mod values;
 mod words;
 
+use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -71,14 +73,23 @@ pub struct Cgroup {
 struct Group {
     hierarchy: Hierarchy,
     dir: PathBuf,
+    /// Of the directory when it was found or made; none: it was gone at once.
+    inode: Option<u64>,
+}
+
+impl Group {
+    fn of(hierarchy: &Hierarchy, dir: PathBuf) -> Self {
+        let inode = std::fs::metadata(&dir).ok().map(|it| it.ino());
+        Self { hierarchy: hierarchy.clone(), dir, inode }
+    }
 }
 
 impl Cgroup {
     /// Finds the group at `path` in every hierarchy where it exists. Creates nothing.
     pub fn open(hierarchies: &Hierarchies, path: &GroupPath) -> Self {
         let groups = hierarchies.iter().filter_map(|hierarchy| {
-            let dir = hierarchy.group(path)?;
-            Some(Group { hierarchy: hierarchy.clone(), dir })
+            let (dir, inode) = hierarchy.group(path)?;
+            Some(Group { hierarchy: hierarchy.clone(), dir, inode: Some(inode) })
         });
         Self { path: path.clone(), groups: groups.collect() }
     }
@@ -122,10 +133,9 @@ impl Cgroup {
     }
 
     /// Returns what distinguishes this group from others with the same path, for each hierarchy in
-    /// which it exists.
+    /// which it existed when it was found or made.
     pub(in crate::engine) fn inodes(&self) -> Vec<u64> {
-        let found = self.groups.iter().filter_map(|it| std::fs::metadata(&it.dir).ok());
-        found.map(|it| it.ino()).collect()
+        self.groups.iter().filter_map(|it| it.inode).collect()
     }
 
     /// Returns the paths that are written when a limit changes: the groups, for their files, and
@@ -141,10 +151,23 @@ impl Cgroup {
 
     /// Returns the directory that holds `file`, in the hierarchy of its controller if possible.
     fn dir_of(&self, file: &str) -> Option<&Path> {
+        self.dirs_for(file).find(|it| it.join(file).exists())
+    }
+
+    /// Lists the directories that may hold `file`, the likely ones first.
+    fn dirs_for(&self, file: &str) -> impl Iterator<Item = &Path> {
         let controller = file::controller_of(file);
-        let owners = self.groups.iter().filter(|it| it.hierarchy.controls(controller));
-        let mut dirs = owners.chain(self.unified()).chain(&self.groups).map(|it| it.dir.as_path());
-        dirs.find(|it| it.join(file).exists())
+        let owners = self.groups.iter().filter(move |it| it.hierarchy.controls(controller));
+        owners.chain(self.unified()).chain(&self.groups).map(|it| it.dir.as_path())
+    }
+
+    /// Opens `file` where it is found first, and returns the directory, too; none: it is nowhere.
+    fn open_file(&self, file: &str, options: &OpenOptions) -> Option<(&Path, io::Result<File>)> {
+        let opened = |dir: &Path| match options.open(dir.join(file)) {
+            Err(errno) if errno.kind() == io::ErrorKind::NotFound => None,
+            opened => Some(opened),
+        };
+        self.dirs_for(file).find_map(|dir| Some((dir, opened(dir)?)))
     }
 
     /// Returns the group in the unified hierarchy.

@@ -3,6 +3,7 @@
 //! Its controllers get the directories that our own discovery found. We attach, freeze and sample
 //! ourselves: the crate moves processes by pid, does not wait, and reopens each file.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -11,20 +12,32 @@ use cgroups_rs::fs::cpuset::CpuSetController;
 use cgroups_rs::fs::error::Error;
 use cgroups_rs::fs::systemd::SystemdController;
 
+use crate::engine::host::short::read_short;
+
 /// Copies `cpuset.cpus` and `cpuset.mems` down to the fresh v1 group `dir` from its nearest
 /// ancestor that has some. Without them no process can join.
 pub(super) fn fill_cpuset(dir: &Path, mount: &Path) -> io::Result<()> {
+    // The kernel does it itself where the parent is told to (`cgroup.clone_children`).
+    if empty(dir).is_none() {
+        return Ok(());
+    }
     let cpuset = CpuSetController::new(dir.to_path_buf(), mount.to_path_buf(), false);
     // The directory exists; this runs the crate's hook that fills a new group.
     cpuset.create().map_err(plain)?;
     // The hook only logs its failures, so check.
-    let empty = ["cpuset.cpus", "cpuset.mems"]
-        .into_iter()
-        .find(|file| std::fs::read_to_string(dir.join(file)).is_ok_and(|it| it.trim().is_empty()));
-    match empty {
+    match empty(dir) {
         None => Ok(()),
         Some(file) => Err(io::Error::other(format!("{file} stays empty, so nothing can join"))),
     }
+}
+
+/// Returns which of the two files is empty.
+fn empty(dir: &Path) -> Option<&'static str> {
+    let is_empty = |file: &&str| {
+        let text = File::open(dir.join(file)).and_then(|it| read_short(it, u64::MAX));
+        text.is_ok_and(|it| it.trim_ascii().is_empty())
+    };
+    ["cpuset.cpus", "cpuset.mems"].into_iter().find(is_empty)
 }
 
 /// Removes the dead group `dir` and the groups below it, trying again for a tenth of a second.

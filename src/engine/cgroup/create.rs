@@ -42,20 +42,15 @@ impl Cgroup {
         if name.is_empty() || parts.clone().any(|it| matches!(it, "" | "." | "..")) {
             return Err(CgroupError::Path(name.to_owned()));
         }
+        let is_free = |name: &str| hierarchies.iter().all(|it| free(it, name, naming));
         for name in Self::names(name, naming) {
-            if !hierarchies.iter().all(|it| free(it, &name, naming)) {
-                continue;
+            let mut tried = Self::tried(hierarchies, &name)?;
+            // Most names are free, so nothing is asked before the mkdir says otherwise.
+            if tried.is_none() && is_free(&name) {
+                tried = Self::tried(hierarchies, &name)?;
             }
-            let mut made = CreatedDirs::default();
-            match made.all(hierarchies, &name) {
-                Ok(groups) => {
-                    made.dirs.clear();
-                    return Self::made(groups, hierarchies, made.refusal.take());
-                }
-                // Another start took the name between the check and the mkdir.
-                Err(CgroupError::Create { errno, .. })
-                    if errno.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(other) => return Err(other),
+            if let Some(made) = tried {
+                return Ok(made);
             }
         }
         Err(match naming {
@@ -75,16 +70,33 @@ impl Cgroup {
     /// are outside of what they see.
     pub(in crate::engine) fn create_inner(&self, name: &str) -> Result<Self, CgroupError> {
         let mut groups = Vec::new();
-        for Group { hierarchy, dir } in &self.groups {
+        for Group { hierarchy, dir, .. } in &self.groups {
             if hierarchy.version == Version::V2 {
                 enable(dir);
             }
             let dir = dir.join(name);
             make(&dir).map_err(|errno| CgroupError::Create { dir: dir.clone(), errno })?;
             prepare(hierarchy, &dir)?;
-            groups.push(Group { hierarchy: hierarchy.clone(), dir });
+            groups.push(Group::of(hierarchy, dir));
         }
         Ok(Self { path: self.path.join(name), groups })
+    }
+
+    /// Creates the groups; none if one of that name exists.
+    fn tried(hierarchies: &Hierarchies, name: &str) -> Result<Option<Self>, CgroupError> {
+        let mut made = CreatedDirs::default();
+        match made.all(hierarchies, name) {
+            Ok(groups) => {
+                made.dirs.clear();
+                Self::made(groups, hierarchies, made.refusal.take()).map(Some)
+            }
+            Err(CgroupError::Create { errno, .. })
+                if errno.kind() == io::ErrorKind::AlreadyExists =>
+            {
+                Ok(None)
+            }
+            Err(other) => Err(other),
+        }
     }
 
     fn made(
@@ -100,6 +112,17 @@ impl Cgroup {
         }
         let each = groups.iter().map(|it| (it.hierarchy.key(), it.hierarchy.path_of(&it.dir)));
         Ok(Self { path: GroupPath::of(each), groups })
+    }
+
+    /// Removes the groups that contain nothing; returns whether that are all of them. The kernel
+    /// refuses it for others, so that no file has to be read first.
+    pub(in crate::engine) fn remove_empty(&self) -> bool {
+        let gone = |dir: &Path| match std::fs::remove_dir(dir) {
+            Err(errno) => errno.kind() == io::ErrorKind::NotFound,
+            Ok(()) => true,
+        };
+        // All are tried.
+        self.groups.iter().rev().filter(|it| !gone(&it.dir)).count() == 0
     }
 
     /// Removes the groups and all groups below them. Their processes must be dead or dying.
@@ -139,7 +162,7 @@ impl CreatedDirs {
         for hierarchy in hierarchies.iter() {
             let before = self.dirs.len();
             match self.one(hierarchy, name) {
-                Ok(dir) => groups.push(Group { hierarchy: hierarchy.clone(), dir }),
+                Ok(dir) => groups.push(Group::of(hierarchy, dir)),
                 Err(CgroupError::Create { errno, .. }) if forbidden(&errno) => {
                     remove_dirs(self.dirs.split_off(before));
                     self.refusal = Some(errno);

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use crate::engine::host::short::read_short;
+
 /// Where processes are moved from the group in which wharf creates its own.
 pub(super) const LEAF: &str = "wharf.leaf";
 
@@ -20,8 +22,8 @@ pub(super) fn event(text: &str, key: &str) -> Option<bool> {
 
 /// Reads a file of words separated by blanks; empty if it cannot be read.
 pub(super) fn words_of(path: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.split_whitespace().map(str::to_owned).collect()
+    let text = File::open(path).and_then(|it| read_short(it, u64::MAX)).unwrap_or_default();
+    String::from_utf8_lossy(&text).split_whitespace().map(str::to_owned).collect()
 }
 
 /// Returns the controller that a cgroup file's name begins with.

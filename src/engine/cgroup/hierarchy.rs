@@ -73,9 +73,13 @@ impl Hierarchy {
     }
 
     /// Finds the group at `path`, such as `/lxc.payload.web`: below the root of the hierarchy, or
-    /// below an unprivileged caller's own group.
-    pub(in crate::engine) fn group(&self, path: &GroupPath) -> Option<PathBuf> {
-        self.places(path)?.into_iter().flatten().find(|it| it.is_dir())
+    /// below an unprivileged caller's own group. Returns its inode, too.
+    pub(in crate::engine) fn group(&self, path: &GroupPath) -> Option<(PathBuf, u64)> {
+        let found = |dir: PathBuf| {
+            let it = std::fs::metadata(&dir).ok().filter(std::fs::Metadata::is_dir)?;
+            Some((dir, it.ino()))
+        };
+        self.places(path)?.into_iter().flatten().find_map(found)
     }
 
     /// Returns where the group at `path` is, or would be. The kernel is asked only where there are
@@ -83,7 +87,7 @@ impl Hierarchy {
     pub(in crate::engine) fn place(&self, path: &GroupPath) -> Option<PathBuf> {
         match self.places(path)? {
             [only, None] => only,
-            _ => self.group(path),
+            _ => self.group(path).map(|it| it.0),
         }
     }
 

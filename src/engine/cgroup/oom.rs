@@ -2,8 +2,8 @@
 //! may have grown.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::poll::PollFlags;
@@ -15,6 +15,8 @@ use super::file::write_once;
 /// The files that count kills, each in a line `oom_kill N`, by version.
 const V2_COUNTER: &str = "memory.events";
 const V1_COUNTER: &str = "memory.oom_control";
+/// Longer than either of them, whose lines are few.
+const COUNTS: usize = 512;
 /// The files of the limits, in the same order.
 const V2_LIMIT: &str = "memory.max";
 const V1_LIMIT: &str = "memory.limit_in_bytes";
@@ -34,11 +36,14 @@ pub(in crate::engine) struct OomWatch {
 impl Cgroup {
     /// Counts the kills from now on; none if no memory controller reports them.
     pub(in crate::engine) fn watch_oom(&self) -> Option<OomWatch> {
-        let (dir, file) = [V2_COUNTER, V1_COUNTER]
-            .into_iter()
-            .find_map(|file| Some((self.dir_of(file)?, file)))?;
-        let counter = File::open(dir.join(file)).ok()?;
-        let notice = if file == V1_COUNTER { subscribe(dir, &counter) } else { None };
+        let v2 = self.unified().map(|it| (&it.dir, V2_COUNTER));
+        let v1 = self.v1("memory").map(|it| (&it.dir, V1_COUNTER));
+        let opened = |(dir, file): (&'_ PathBuf, _)| {
+            let counter = File::open(dir.join(file)).ok()?;
+            Some((dir.clone(), file, counter))
+        };
+        let (dir, file, counter) = v2.into_iter().chain(v1).find_map(opened)?;
+        let notice = if file == V1_COUNTER { subscribe(&dir, &counter) } else { None };
         let limit = dir.join(if file == V1_COUNTER { V1_LIMIT } else { V2_LIMIT });
         let mut watch = OomWatch { counter, limit, notice, seen: 0 };
         watch.seen = watch.count()?;
@@ -75,9 +80,10 @@ impl OomWatch {
     }
 
     fn count(&mut self) -> Option<u64> {
-        let mut text = String::new();
-        self.counter.rewind().ok()?;
-        self.counter.read_to_string(&mut text).ok()?;
+        let mut text = [0; COUNTS];
+        // From the start, whatever was read before.
+        let length = self.counter.read_at(&mut text, 0).ok()?;
+        let text = std::str::from_utf8(text.get(..length)?).ok()?;
         text.lines().find_map(|it| it.strip_prefix("oom_kill "))?.trim().parse().ok()
     }
 }

@@ -1,15 +1,15 @@
 //! Reading and writing single cgroup files by their exact names.
 
 use std::fs::{DirEntry, File, Metadata};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::file::controller_of;
-use super::file::write_once;
 use super::hand_down::enable;
+use super::knob::{self, KnobKind};
 use super::value::{self, Whole};
-use super::{Cgroup, CgroupError, Group, Version, knob, words};
+use super::{Cgroup, CgroupError, Group, Version, words};
 use crate::engine::host::short::read_short;
 
 /// A value that was written, as the kernel kept it.
@@ -45,8 +45,10 @@ impl Cgroup {
     /// Reads `file`, its last newline kept.
     pub fn get(&self, file: &str) -> Result<String, CgroupError> {
         check_name(file)?;
-        let path = self.dir_of(file).ok_or_else(|| self.no_file(file))?.join(file);
-        read(&path).map_err(|errno| CgroupError::Read { path, errno })
+        let found = self.open_file(file, File::options().read(true));
+        let (dir, opened) = found.ok_or_else(|| self.no_file(file))?;
+        let text = opened.and_then(read_open);
+        text.map_err(|errno| CgroupError::Read { path: dir.join(file), errno })
     }
 
     /// Writes `typed` as the kernel wants it, such as `512M`, `1.5G` or `25%` of the host's, and
@@ -70,7 +72,8 @@ impl Cgroup {
 
     /// Turns `typed` into what the kernel takes for `file`, or says what is wrong.
     pub(in crate::engine) fn parse(&self, file: &str, typed: &str) -> Result<String, String> {
-        let period = self.dir_of(file).and_then(period);
+        let is_quota = matches!(knob::of(file).value, KnobKind::Quota | KnobKind::QuotaUs);
+        let period = if is_quota { self.dir_of(file).and_then(period) } else { None };
         value::parse(file, typed, Whole { period, ..Whole::of_host(typed) })
     }
 
@@ -110,8 +113,10 @@ impl Cgroup {
 
     /// Writes `value`, which is what the kernel takes for `typed`, to `file`, whose name is checked.
     pub(super) fn write(&self, file: &str, typed: &str, value: &str) -> Result<(), CgroupError> {
-        let dir = self.dir_of(file).ok_or_else(|| self.no_file(file))?;
-        write_once(&dir.join(file), value.as_bytes()).map_err(|errno| CgroupError::Write {
+        let found = self.open_file(file, File::options().write(true));
+        let (dir, opened) = found.ok_or_else(|| self.no_file(file))?;
+        let written = opened.and_then(|mut it| it.write_all(value.as_bytes()));
+        written.map_err(|errno| CgroupError::Write {
             file: file.to_owned(),
             typed: typed.trim().to_owned(),
             value: value.trim_end().to_owned(),
@@ -170,7 +175,11 @@ fn controller_name(file: &str) -> &str {
 }
 
 fn read(path: &Path) -> io::Result<String> {
-    let bytes = read_short(File::open(path)?, LONGEST)?;
+    read_open(File::open(path)?)
+}
+
+fn read_open(file: File) -> io::Result<String> {
+    let bytes = read_short(file, LONGEST)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

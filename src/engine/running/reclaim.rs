@@ -204,6 +204,9 @@ fn end(cgroup: &Cgroup, recorded: &[u64]) -> Result<(), CgroupError> {
     if !is_recorded(cgroup, recorded) {
         return Ok(());
     }
+    if cgroup.remove_empty() {
+        return Ok(());
+    }
     cgroup.kill_all(Instant::now() + DYING)?;
     cgroup.remove()
 }

@@ -227,6 +227,10 @@ fn is_saved(life: &Life) -> bool {
 
 /// Kills and removes; the next command finds the rest by the record. Returns whether all is gone.
 fn sweep(cgroup: &Cgroup) -> bool {
+    // As a rule all that was in them has died with init.
+    if cgroup.remove_empty() {
+        return true;
+    }
     let killed = cgroup.kill_all(Instant::now() + DYING);
     cgroup.remove().and(killed).is_ok()
 }
