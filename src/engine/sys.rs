@@ -17,6 +17,7 @@ pub(in crate::engine) mod notify;
 mod origin;
 pub(in crate::engine) mod probe;
 pub mod pty;
+mod signals;
 pub(in crate::engine) mod task;
 mod tty;
 mod within;
@@ -24,8 +25,6 @@ pub(in crate::engine) mod xattr;
 
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
-use std::os::unix::process::CommandExt as _;
-use std::process::Command;
 
 use nix::errno::Errno;
 
@@ -35,6 +34,7 @@ pub(in crate::engine) use message::receive_signed;
 pub(in crate::engine) use namespace::{namespace_kind, namespace_owner, namespace_parent};
 pub(in crate::engine) use netlink::netlink;
 pub(in crate::engine) use origin::forget_origin;
+pub(in crate::engine) use signals::{OwnActions, with_default_signals};
 pub use tty::set_window_size;
 pub(in crate::engine) use tty::{open_pty_peer, take_terminal, unlock_pty, window_size};
 pub(in crate::engine) use within::open_within;
@@ -335,34 +335,6 @@ pub(in crate::engine) fn loopback_up() -> nix::Result<()> {
     // SAFETY: SIOCSIFFLAGS reads an ifreq.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
     Errno::result(result).map(drop)
-}
-
-/// Sets every signal but SIGKILL and SIGSTOP to its default action and unblocks all.
-pub(in crate::engine) fn reset_signals() {
-    /// Of the kernel, on every architecture: SIG_DFL, no flags, an empty mask.
-    const DEFAULT: [u64; 4] = [0; 4];
-    const MASK_BYTES: usize = 8;
-    for signal in 1..=libc::SIGRTMAX() {
-        // The C library's own call refuses the two signals it keeps to itself, and leaves them
-        // ignored in what it spawns.
-        // SAFETY: the action outlives the call, and the kernel reads no more of it than there is;
-        // signals that it refuses keep theirs.
-        unsafe {
-            let none = std::ptr::null::<u8>();
-            libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), none, MASK_BYTES)
-        };
-    }
-    _ = nix::sys::signal::SigSet::empty().thread_set_mask();
-}
-
-/// Has what `command` executes begin as the kernel does: this process may block signals.
-pub(in crate::engine) fn with_default_signals(command: &mut Command) -> &mut Command {
-    let reset = || {
-        reset_signals();
-        Ok(())
-    };
-    // SAFETY: between fork and exec this only makes system calls.
-    unsafe { command.pre_exec(reset) }
 }
 
 /// Has the kernel keep ended children until they are reaped, even if SIGCHLD was ignored by the

@@ -12,7 +12,7 @@ use nix::unistd::alarm;
 use crate::engine::entry::plan::ShutdownSignals;
 use crate::engine::entry::relay::PASSED_ON;
 use crate::engine::host::Host;
-use crate::engine::sys;
+use crate::engine::sys::{self, OwnActions};
 use crate::engine::terms::exit::Exit;
 
 /// What the container and the host see as its command line.
@@ -45,8 +45,11 @@ enum ShutdownReason {
 /// Resets ignored signals, and blocks every signal, so that none is lost before [`run`] waits for
 /// them. While it waits the kernel shows none as blocked, so the handlers show which signals this
 /// init reacts to.
-pub(in crate::engine) fn hold_signals(asked: Option<ShutdownSignals>) -> nix::Result<()> {
-    sys::reset_signals();
+pub(in crate::engine) fn hold_signals(
+    asked: Option<ShutdownSignals>,
+    before: OwnActions,
+) -> nix::Result<()> {
+    before.reset();
     SigSet::all().thread_block()?;
     let asked = asked.map_or([None; 2], |it| [Some(it.halt), Some(it.reboot)]);
     let mut heard = PASSED_ON.into_iter().map(|it| it as i32).chain(asked.into_iter().flatten());

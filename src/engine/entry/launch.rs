@@ -26,7 +26,9 @@ use crate::engine::entry::perform::{Door, SharedSpace, Site, perform};
 use crate::engine::entry::plan::Step;
 use crate::engine::entry::report::{self, ChildReport, receive};
 use crate::engine::entry::script::{self, ScriptOutput};
-use crate::engine::sys::{self, Side};
+use crate::engine::host::Host;
+use crate::engine::host::identity::Stat;
+use crate::engine::sys::{self, OwnActions, Side};
 use crate::engine::terms::space::Space;
 use crate::engine::terms::spec::Namespaces;
 use away::Away;
@@ -147,17 +149,23 @@ fn bear(birth: &Birth<'_>, entry: CgroupFds) -> Result<Newborn, LaunchError> {
     let (ours, theirs) = report::pair().map_err(LaunchError::Socket)?;
     let CgroupFds { tasks, unified } = entry;
     let away = Away::into(birth.shared)?;
+    let actions = OwnActions::read();
     let side = sys::clone3(birth.flags, unified.as_ref().map(OwnedFd::as_fd));
     if matches!(side, Ok(Side::Child)) {
         drop((ours, away));
-        be_born(birth, theirs.as_fd(), tasks)
+        be_born(birth, theirs.as_fd(), tasks, actions)
     }
     away.back();
     let Side::Parent { pid, pidfd } = side.map_err(LaunchError::Clone)? else { sys::exit_now(0) };
     Ok(Newborn { pid, pidfd, socket: ours })
 }
 
-fn be_born(birth: &Birth<'_>, maker: BorrowedFd<'_>, tasks: Vec<OwnedFd>) -> ! {
+fn be_born(
+    birth: &Birth<'_>,
+    maker: BorrowedFd<'_>,
+    tasks: Vec<OwnedFd>,
+    actions: OwnActions,
+) -> ! {
     let reached = birth.reached;
     sys::die_of_panics(EXIT_SETUP_FAILED);
     // Until its own program runs, nothing in the container may inspect this process (CVE-2016-9962,
@@ -167,6 +175,7 @@ fn be_born(birth: &Birth<'_>, maker: BorrowedFd<'_>, tasks: Vec<OwnedFd>) -> ! {
     _ = nix::sys::prctl::set_dumpable(reached);
     let mut site = Site::new(maker, tasks, birth.inherit, birth.door);
     (site.said, site.shared, site.reached) = (birth.said, birth.shared, reached);
+    site.actions = actions;
     let failure = perform(birth.steps, &mut site);
     report::failed(maker, failure);
     sys::exit_now(EXIT_SETUP_FAILED)
@@ -261,8 +270,7 @@ fn wait_for_report(
 
 /// Returns whether a signal or a tracer keeps the process `pid` from going on.
 fn is_stopped(pid: i32) -> bool {
-    let stat = procfs::process::Process::new(pid).and_then(|it| it.stat());
-    stat.is_ok_and(|it| matches!(it.state, 'T' | 't'))
+    Stat::read(&Host::this(), pid).is_some_and(|it| matches!(it.state, 'T' | 't'))
 }
 
 fn has_own_init(steps: &[Step]) -> bool {
@@ -273,10 +281,9 @@ fn has_own_init(steps: &[Step]) -> bool {
 /// kernel clears the flag before it closes what is close-on-exec, and a zombie keeps it. If it
 /// cannot be read, it counts as executed.
 fn never_executed(pid: i32) -> bool {
-    procfs::process::Process::new(pid)
-        .and_then(|it| it.stat())
-        .and_then(|it| it.flags())
-        .is_ok_and(|it| it.contains(procfs::process::StatFlags::PF_FORKNOEXEC))
+    /// `PF_FORKNOEXEC` of the kernel's `sched.h`.
+    const NEVER: u32 = 0x40;
+    Stat::read(&Host::this(), pid).is_some_and(|it| it.flags & NEVER != 0)
 }
 
 /// The child sends its devpts, then the console if the plan has one, then the ttys.

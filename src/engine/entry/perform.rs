@@ -14,11 +14,10 @@ mod visit;
 use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl, open};
+use nix::fcntl::{OFlag, open};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid};
@@ -28,7 +27,7 @@ use crate::engine::entry::plan::{
     MountSource, MountStep, RootStep, SessionTerminal, ShutdownSignals, Step, WindowSize,
 };
 use crate::engine::entry::report::{self, Asker, Interpreter, StepFailure, StepPart};
-use crate::engine::sys;
+use crate::engine::sys::{self, OwnActions};
 use crate::engine::terms::space::Space;
 pub(in crate::engine) use root::{make as make_root, make_layer, mount_aside, mount_in_place};
 
@@ -48,6 +47,8 @@ pub(in crate::engine) struct Site<'a> {
     /// Namespaces of others.
     pub(in crate::engine) shared: &'a [SharedSpace],
     made: Made,
+    /// What its creator has made of signals.
+    pub(in crate::engine) actions: OwnActions,
     /// Its supervisor, without root, reaches it through `/proc` until its own program runs.
     pub(in crate::engine) reached: bool,
 }
@@ -131,8 +132,9 @@ impl<'a> Site<'a> {
         inherit: [bool; 3],
         door: Option<Door<'a>>,
     ) -> Self {
-        let made = Made::default();
-        Self { supervisor, tasks, inherit, door, said: None, shared: &[], made, reached: false }
+        let (made, actions) = (Made::default(), OwnActions::ALL);
+        let (said, shared, reached) = (None, [].as_slice(), false);
+        Self { supervisor, tasks, inherit, door, said, shared, made, actions, reached }
     }
 
     fn enter_shared(&self, space: Space) -> nix::Result<()> {
@@ -215,7 +217,7 @@ fn perform_one(step: &Step, site: &mut Site<'_>, asker: Asker<'_>) -> Result<(),
         Step::Kernel(step) => kernel::perform(step, &mut made.sysctls)?,
         Step::Filter { program, notifies, .. } => confine::filter(program, *notifies, asker)?,
         Step::EnterShared { space, .. } => site.enter_shared(*space)?,
-        Step::Hook(hook) => hook::run(hook, site.said, made.label.as_ref())?,
+        Step::Hook(hook) => hook::run(hook, site.said, made.label.as_ref(), site.actions)?,
         Step::Appear { namespaces, awaited } => {
             visit::appear(site.supervisor, *namespaces, *awaited)?;
         }
@@ -363,7 +365,7 @@ fn limit_capabilities(mask: u64) -> nix::Result<()> {
 
 /// The parent stays here as pid 1; the child goes on to the command.
 fn become_init(mask: u64, asked: Option<ShutdownSignals>, site: &mut Site<'_>) -> nix::Result<()> {
-    init::hold_signals(asked)?;
+    init::hold_signals(asked, site.actions)?;
     // A container with fewer descriptors than that does without.
     let gate = nix::unistd::pipe2(OFlag::O_CLOEXEC).ok();
     if let Some(console) = site.console() {
@@ -403,16 +405,8 @@ fn become_init(mask: u64, asked: Option<ShutdownSignals>, site: &mut Site<'_>) -
     }
 }
 
-/// Makes a file that is empty and stays so. The host's /dev/null would be in reach of a container that
-/// has it open.
-fn nothing() -> nix::Result<OwnedFd> {
-    let file = memfd_create(c"null", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
-    fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::all()))?;
-    Ok(file)
-}
-
 fn open_session(site: &mut Site<'_>, terminal: SessionTerminal) -> nix::Result<()> {
-    sys::reset_signals();
+    site.actions.reset();
     if terminal != SessionTerminal::Inits || site.console().is_none() {
         nix::unistd::setsid()?;
     }
@@ -427,7 +421,7 @@ fn open_session(site: &mut Site<'_>, terminal: SessionTerminal) -> nix::Result<(
         None => {
             let null = match open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()) {
                 // A root with a /dev of its own, which init may fill.
-                Err(Errno::ENOENT) => nothing()?,
+                Err(Errno::ENOENT) => files::nothing()?,
                 opened => opened?,
             };
             place_standard(&null, site.inherit)?;

@@ -67,6 +67,8 @@ pub struct Stat {
     /// The name, which the process chooses freely.
     pub name: Vec<u8>,
     pub state: char,
+    /// `PF_*` of the kernel.
+    pub flags: u32,
     pub threads: u32,
     /// Time in user and kernel mode, in clock ticks.
     pub cpu_ticks: u64,
@@ -98,6 +100,7 @@ impl Stat {
             parent: fields.get(1)?.parse().ok()?,
             name: text.get(open + 1..close)?.to_vec(),
             state: fields.first()?.chars().next()?,
+            flags: u32::try_from(number(6)?).ok()?,
             threads: u32::try_from(number(17)?).ok()?,
             cpu_ticks: number(11)?.saturating_add(number(12)?),
             rss_pages: number(21)?,

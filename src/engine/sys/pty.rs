@@ -20,12 +20,13 @@ pub fn spawn_on_pty(mut command: Command, rows: u16, columns: u16) -> io::Result
     command.stdin(Stdio::from(slave.try_clone()?));
     command.stdout(Stdio::from(slave.try_clone()?));
     command.stderr(Stdio::from(slave));
+    let own = super::OwnActions::read();
     // SAFETY: the closure runs in the child of a program with threads: it only makes system calls,
     // and neither allocates nor takes a lock. Descriptor 0 is the pty by then.
     unsafe {
-        command.pre_exec(|| {
+        command.pre_exec(move || {
             // Signals that wharf was started to ignore, such as SIGHUP, must not stay ignored.
-            super::reset_signals();
+            own.reset();
             nix::unistd::setsid()?;
             super::take_terminal(io::stdin().as_fd())?;
             Ok(())

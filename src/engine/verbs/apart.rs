@@ -18,7 +18,7 @@ use crate::engine::entry::init;
 use crate::engine::entry::launch::map_users;
 use crate::engine::host::links::Netlink;
 use crate::engine::host::subids::SubIds;
-use crate::engine::sys::{self, Side};
+use crate::engine::sys::{self, OwnActions, Side};
 use crate::engine::terms::idmap::{IdKind, IdMap, IdRange};
 use crate::engine::terms::shown::shown;
 use crate::engine::terms::space::Space;
@@ -222,10 +222,10 @@ pub fn tend(argv: &[OsString]) -> Result<std::convert::Infallible, ApartError> {
         return Err(ApartError::NotFirst(own));
     }
     let argv = words(argv)?;
-    init::hold_signals(None).map_err(ApartError::Signals)?;
+    init::hold_signals(None, OwnActions::ALL).map_err(ApartError::Signals)?;
     match sys::fork().map_err(ApartError::Clone)? {
         None => {
-            sys::reset_signals();
+            OwnActions::ALL.reset();
             execute(Ok(()), &argv)
         }
         Some(command) => init::run(command, None),

@@ -24,7 +24,7 @@ use super::{Criu, CriuError, GRACE, failed};
 use crate::engine::entry::perform::mount_in_place;
 use crate::engine::entry::plan::{RootStep, mount_attributes};
 use crate::engine::entry::script::{self, Bounds, ScriptOutput};
-use crate::engine::sys::{self, Recursive};
+use crate::engine::sys::{self, OwnActions, Recursive};
 use crate::engine::terms::spec::Spec;
 
 /// The child's exit codes for what fails before CRIU runs.
@@ -119,7 +119,7 @@ fn become_criu(restore: &Remaking<'_>, program: &CriuCall, output: BorrowedFd<'_
     // its groups.
     _ = set_pdeathsig(Signal::SIGKILL);
     _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
-    sys::reset_signals();
+    OwnActions::ALL.reset();
     if let Err(why) = prepare(restore, output) {
         // Nobody hears of it then; the exit code says enough.
         _ = nix::unistd::write(output, format!("{why}\n").as_bytes());

@@ -7,7 +7,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat};
+use nix::fcntl::{
+    AT_FDCWD, FcntlArg, OFlag, OpenHow, ResolveFlag, SealFlag, fcntl, openat,
+};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::{Mode, mkdirat};
 
 use super::{Broken, StepPart};
@@ -223,4 +226,12 @@ fn nix_cwd() -> i32 {
 fn relative_path(path: &CStr) -> &Path {
     let path = Path::new(std::ffi::OsStr::from_bytes(path.to_bytes()));
     path.strip_prefix("/").unwrap_or(path)
+}
+
+/// Makes a file that is empty and stays so. The host's /dev/null would be in reach of a container that
+/// has it open.
+pub(super) fn nothing() -> nix::Result<OwnedFd> {
+    let file = memfd_create(c"null", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::all()))?;
+    Ok(file)
 }

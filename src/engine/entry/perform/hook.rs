@@ -14,7 +14,7 @@ use super::confine::PendingLabel;
 use super::exec;
 use crate::engine::entry::plan::{HookStep, Program};
 use crate::engine::entry::script;
-use crate::engine::sys;
+use crate::engine::sys::{self, OwnActions};
 use crate::engine::terms::hook::Moment;
 
 /// The shell's exit code for a command that cannot be executed.
@@ -26,13 +26,17 @@ pub(super) fn run(
     hook: &HookStep,
     said: Option<BorrowedFd<'_>>,
     label: Option<&PendingLabel>,
+    actions: OwnActions,
 ) -> nix::Result<()> {
     if let Some(said) = said {
         // What earlier ones have printed on the host is not for one in the container.
         ftruncate(said, 0)?;
         lseek(said, 0, Whence::SeekSet)?;
     }
-    let Some(child) = sys::fork()? else { become_hook(hook, said, label) };
+    let Some(child) = sys::fork()? else {
+        actions.reset();
+        become_hook(hook, said, label)
+    };
     let pidfd = sys::pidfd_open(child)?;
     let broken =
         |error: std::io::Error| error.raw_os_error().map_or(Errno::ECHILD, Errno::from_raw);
@@ -48,7 +52,6 @@ pub(super) fn run(
 }
 
 fn become_hook(hook: &HookStep, said: Option<BorrowedFd<'_>>, label: Option<&PendingLabel>) -> ! {
-    sys::reset_signals();
     // A hook may be the container's own program: it gets neither the terminal of whoever starts the
     // container nor what that has open.
     let confined = label.is_none_or(|it| it.on_exec().is_ok());

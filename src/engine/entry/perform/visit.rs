@@ -61,7 +61,7 @@ pub(super) fn open_pty() -> nix::Result<(OwnedFd, OwnedFd)> {
 /// Gives up the session, the terminal, every descriptor, and the command line and environment of the
 /// host.
 pub(super) fn leave_host(site: &Site<'_>) -> nix::Result<()> {
-    sys::reset_signals();
+    site.actions.reset();
     // Otherwise /dev/tty would still be the operator's.
     nix::unistd::setsid()?;
     match &site.made.console {

@@ -1,0 +1,85 @@
+//! The actions of signals, as a program finds them that the kernel starts. Decides nothing.
+#![allow(unsafe_code, reason = "raw system calls have no safe form")]
+
+use std::fs::File;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use crate::engine::host::short::read_short;
+
+/// The signals to which a process has given an action of its own, a bit for each from signal 1 on. A
+/// child has them from its parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) struct OwnActions(u64);
+
+impl OwnActions {
+    /// Any signal may have one.
+    pub(in crate::engine) const ALL: Self = Self(u64::MAX);
+
+    /// Reads which those of this process are. To ask for each signal would take 64 calls.
+    pub(in crate::engine) fn read() -> Self {
+        let status = File::open("/proc/self/status").and_then(|it| read_short(it, u64::MAX));
+        status.ok().and_then(|it| Self::of(&String::from_utf8_lossy(&it))).unwrap_or(Self::ALL)
+    }
+
+    fn of(status: &str) -> Option<Self> {
+        let field = |key: &str| {
+            let value = status.lines().find_map(|it| it.strip_prefix(key))?;
+            u64::from_str_radix(value.trim(), 16).ok()
+        };
+        Some(Self(field("SigIgn:")? | field("SigCgt:")?))
+    }
+
+    /// Sets these signals to their default actions and unblocks all. Allocates nothing.
+    pub(in crate::engine) fn reset(self) {
+        /// Of the kernel, on every architecture: SIG_DFL, no flags, an empty mask.
+        const DEFAULT: [u64; 4] = [0; 4];
+        const MASK_BYTES: usize = 8;
+        for signal in (1..=u64::BITS).filter(|it| self.0 & (1 << (it - 1)) != 0) {
+            // The C library's own call refuses the two signals it keeps to itself, and leaves them
+            // ignored in what it spawns.
+            // SAFETY: the action outlives the call, and the kernel reads no more of it than there is;
+            // signals that it refuses keep theirs.
+            unsafe {
+                let none = std::ptr::null::<u8>();
+                libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), none, MASK_BYTES)
+            };
+        }
+        _ = nix::sys::signal::SigSet::empty().thread_set_mask();
+    }
+}
+
+/// Has what `command` executes begin as the kernel does: this process may block signals.
+pub(in crate::engine) fn with_default_signals(command: &mut Command) -> &mut Command {
+    let own = OwnActions::read();
+    let reset = move || {
+        own.reset();
+        Ok(())
+    };
+    // SAFETY: between fork and exec this only makes system calls.
+    unsafe { command.pre_exec(reset) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_and_handled_signals_have_actions_of_their_own() {
+        let status =
+            "SigBlk:\t0000000000000004\nSigIgn:\t0000000000001000\nSigCgt:\t8000000000000440\n";
+        assert_eq!(OwnActions::of(status), Some(OwnActions(0x8000_0000_0000_1440)));
+        assert_eq!(OwnActions::of("SigIgn:\t0\n"), None);
+        // Programs in Rust ignore SIGPIPE.
+        assert_ne!(OwnActions::read().0 & (1 << (libc::SIGPIPE - 1)), 0);
+        assert_ne!(OwnActions::read(), OwnActions::ALL);
+    }
+
+    #[test]
+    fn a_program_begins_with_no_signal_ignored() {
+        let mut command = Command::new("grep");
+        command.args(["SigIgn", "/proc/self/status"]);
+        let said = with_default_signals(&mut command).output().unwrap();
+        assert_eq!(String::from_utf8(said.stdout).unwrap().trim(), "SigIgn:\t0000000000000000");
+    }
+}
