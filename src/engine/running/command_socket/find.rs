@@ -130,7 +130,12 @@ impl Finder {
 /// Finds the socket of `name` if it does not have one of the likely names.
 pub(super) fn elsewhere(lxcpath: &Lxcpath, name: &Name) -> Result<Option<Vec<u8>>, SocketError> {
     let own = name_of(lxcpath.dir(), name.as_str());
-    let place = Finder::new(lxcpath).look(&|it| it != own)?.remove(name);
+    let named = |it: &[u8]| match parse(it) {
+        Some(Socket::Plain { name: theirs, .. }) => theirs == name.as_str().as_bytes(),
+        Some(Socket::Hashed) => true,
+        None => false,
+    };
+    let place = Finder::new(lxcpath).look(&|it| it != own && named(it))?.remove(name);
     Ok(place.and_then(|it| it.public).map(|it| it.1))
 }
 

@@ -17,8 +17,14 @@ const TRIES: usize = 10_000;
 pub(super) fn replace(path: &Path, draft: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut written = write(path, draft, bytes);
     for _ in 1..TRIES {
-        // The draft is gone, or the directory, which the next try creates again.
-        if !written.as_ref().is_err_and(|it| it.kind() == io::ErrorKind::NotFound) {
+        let prepared = match written.as_ref().map_err(io::Error::kind) {
+            // Left by a process that was killed in the middle of this.
+            Err(io::ErrorKind::AlreadyExists) => fs::remove_file(draft),
+            // The draft is gone, or the directory is, or is not there yet.
+            Err(io::ErrorKind::NotFound) => path.parent().map_or(Ok(()), super::make_dir),
+            Ok(()) | Err(_) => break,
+        };
+        if prepared.is_err_and(|it| it.kind() != io::ErrorKind::NotFound) {
             break;
         }
         written = write(path, draft, bytes);
@@ -31,11 +37,6 @@ pub(super) fn replace(path: &Path, draft: &Path, bytes: &[u8]) -> io::Result<()>
 }
 
 fn write(path: &Path, draft: &Path, bytes: &[u8]) -> io::Result<()> {
-    if let Some(dir) = path.parent() {
-        super::make_dir(dir)?;
-    }
-    // Left by a process that was killed in the middle of this.
-    _ = fs::remove_file(draft);
     let mut file = create(draft)?;
     // The holder of the lock is about to remove it: then it cannot be renamed.
     _ = file.try_lock();

@@ -82,8 +82,13 @@ impl Limits {
         change: impl FnOnce(&mut Self),
     ) -> Result<(), NoteError> {
         let dir = super::dir(lxcpath);
-        super::make_dir(&dir)?;
-        let _lock = lock(lxcpath.host(), &dir, WRITING)?;
+        let _lock = match lock(lxcpath.host(), &dir, WRITING) {
+            Err(NoteError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
+                super::make_dir(&dir)?;
+                lock(lxcpath.host(), &dir, WRITING)?
+            }
+            locked => locked?,
+        };
         let before = Self::read(lxcpath, name, cgroup)?;
         let mut limits = before.clone();
         change(&mut limits);

@@ -122,7 +122,8 @@ fn launch_in(
                 life.warn(said.as_slice());
                 devices = loaded;
             }
-            if let Some(users) = shares::users_of(&run.lxcpath, init).filter(|_| shares_users) {
+            let shared = shares_users.then(|| shares::users_of(&run.lxcpath, init));
+            if let Some(users) = shared.flatten() {
                 life.warn(shares::other_users(&run.spec, &users).as_slice());
                 if let Some(owner) = groups::owner(&run.spec, &users).filter(|_| is_root) {
                     inner.give_to(owner)?;
