@@ -16,6 +16,7 @@ mod host;
 mod interest;
 mod members;
 mod network;
+mod places;
 mod procs;
 mod rates;
 mod status;
@@ -32,7 +33,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use aside::Aside;
 pub use counters::CounterSet;
-use counters::{Freshness, GroupCounters, Sources};
+use counters::{Freshness, GroupCounters};
 use faults::Faults;
 use files::Files;
 use foreign::ForeignContainers;
@@ -40,6 +41,7 @@ use freezers::Freezers;
 use host::HostReader;
 pub use interest::{Described, DetailInterest, Interest};
 use members::{Member, Members};
+use places::GroupPlaces;
 use procs::Processes;
 use rates::{PastReadings, Reading};
 use traffic::Traffic;
@@ -70,8 +72,7 @@ const LACKS_STALE: Duration = Duration::from_secs(30);
 pub struct Sampler {
     lxcpath: Lxcpath,
     proc: PathBuf,
-    hierarchies: Hierarchies,
-    sources: Sources,
+    places: GroupPlaces,
     files: Files,
     faults: Faults,
     freezers: Freezers,
@@ -114,12 +115,9 @@ impl Sampler {
     }
 
     fn of(lxcpath: &Lxcpath, members: Members, files: Files) -> Self {
-        // A host without cgroups still has containers to list.
-        let hierarchies = Hierarchies::discover(lxcpath.host()).unwrap_or_default();
         let proc = lxcpath.host().proc().to_path_buf();
         Self {
-            sources: Sources::of(&hierarchies),
-            hierarchies,
+            places: GroupPlaces::of(lxcpath.host()),
             files,
             faults: Faults::new(),
             freezers: Freezers::default(),
@@ -213,7 +211,7 @@ impl Sampler {
             let lost = self.lost_limits(&name);
             let Some(watched) = self.watched.get(&name) else { continue };
             let value = |file: &str| {
-                let cgroup = Cgroup::open(&self.hierarchies, &watched.cgroup);
+                let cgroup = Cgroup::open(self.places.hierarchies(), &watched.cgroup);
                 cgroup.get(file).unwrap_or_default().trim().to_owned()
             };
             events.append(&mut self.foreign.compare_limits(&self.lxcpath, &name, lost, &value));
@@ -223,12 +221,12 @@ impl Sampler {
 
     fn read_host(&mut self) -> HostSample {
         if self.lacks.as_ref().is_none_or(|(at, _)| at.elapsed() >= LACKS_STALE) {
-            let lacks = host::lacks(&self.proc, &self.lxcpath, &self.hierarchies);
+            let lacks = host::lacks(&self.proc, &self.lxcpath, self.places.hierarchies());
             self.lacks = Some((Instant::now(), lacks));
         }
         let lacks = self.lacks.as_ref().map(|(_, it)| it.clone()).unwrap_or_default();
         let host = self.host.read();
-        HostSample { layout: self.hierarchies.layout(), lacks, ..host }
+        HostSample { layout: self.places.hierarchies().layout(), lacks, ..host }
     }
 
     fn look_for_faults(&mut self, interest: &Interest) {
@@ -312,7 +310,7 @@ impl Sampler {
         let Some(run) = &member.status.run else { return };
         let (Some(cgroup), init) = (&run.limits, run.init_pid) else { return };
         if !self.watched.get_mut(name).is_some_and(|it| it.is_of(cgroup, init)) {
-            let group = GroupCounters::new(&self.sources, cgroup);
+            let group = GroupCounters::new(self.places.sources(), cgroup);
             let (cgroup, turn) = (cgroup.clone(), self.watched.len() % LIMIT_LOOKS);
             let (freezer, frozen, lost) = (Looking::Never, None, None);
             let past = PastReadings::default();
@@ -359,7 +357,7 @@ impl Sampler {
         if let Some((_, lost)) = watched.lost.as_ref().filter(fresh) {
             return lost.clone();
         }
-        let cgroup = Cgroup::open(&self.hierarchies, &watched.cgroup);
+        let cgroup = Cgroup::open(self.places.hierarchies(), &watched.cgroup);
         let Ok(limits) = record::Limits::read(&self.lxcpath, name, &cgroup) else {
             return Vec::new();
         };
@@ -381,7 +379,7 @@ impl Sampler {
         let (mut detail, fault) = self.still(name, init);
         let shown = interest.detail.as_ref();
         if let Some(path) = run.and_then(|it| it.cgroup.as_ref()) {
-            let cgroup = Cgroup::open(&self.hierarchies, path);
+            let cgroup = Cgroup::open(self.places.hierarchies(), path);
             if shown.is_some_and(|it| it.processes) {
                 let pids = match init.filter(|_| path.is_empty()) {
                     Some(init) => self.processes.descendants(init),
@@ -398,7 +396,7 @@ impl Sampler {
             detail.limit_cgroup = run.and_then(|it| it.limits.clone()).filter(|it| it != path);
             if shown.is_some_and(|it| it.files) {
                 let limits = detail.limit_cgroup.as_ref();
-                let limits = limits.map(|it| Cgroup::open(&self.hierarchies, it));
+                let limits = limits.map(|it| Cgroup::open(self.places.hierarchies(), it));
                 detail.files = limits.as_ref().unwrap_or(&cgroup).files();
             }
             detail.cgroup = Some(path.clone()).filter(|it| !it.is_empty());
@@ -427,7 +425,7 @@ impl Sampler {
     /// Reads what changes seldom; none: a file system does not answer in time.
     fn read_still(&mut self, name: &Name, init: Option<i32>) -> Option<(Detail, Option<String>)> {
         let (proc, lxcpath, of) = (self.proc.clone(), self.lxcpath.clone(), name.clone());
-        let hierarchies = self.hierarchies.clone();
+        let hierarchies = self.places.hierarchies().clone();
         let read = move || detail::read(&proc, init, &lxcpath, &of, &hierarchies);
         self.stills.ask((name.clone(), init), read)
     }

@@ -1,7 +1,7 @@
 //! The machine: its load, and what this process is not permitted to do on it.
 
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -20,17 +20,18 @@ use crate::engine::seen::sample::{Ability, HostSample, Lack, Psi};
 /// itself a container.
 #[derive(Debug)]
 pub(super) struct HostReader {
-    hostname: String,
+    /// None: it was not asked for yet.
+    hostname: Option<String>,
+    file: PathBuf,
     load: Arc<Mutex<Load>>,
     read: Aside<(), HostSample>,
 }
 
 impl HostReader {
     pub(super) fn new(proc: &Path) -> Self {
-        let hostname = std::fs::read_to_string(proc.join("sys/kernel/hostname"));
-        let hostname = hostname.unwrap_or_default().trim_end().to_owned();
         let load = Arc::new(Mutex::new(Load::new(proc)));
-        Self { hostname, load, read: Aside::new() }
+        let file = proc.join("sys/kernel/hostname");
+        Self { hostname: None, file, load, read: Aside::new() }
     }
 
     /// Reads the machine's load, which is unknown while that takes too long.
@@ -38,7 +39,9 @@ impl HostReader {
         let load = Arc::clone(&self.load);
         let read = move || load.lock().unwrap_or_else(PoisonError::into_inner).read();
         let host = self.read.ask((), read).unwrap_or_default();
-        HostSample { hostname: self.hostname.clone(), ..host }
+        let read = || std::fs::read_to_string(&self.file).unwrap_or_default().trim_end().to_owned();
+        let hostname = self.hostname.get_or_insert_with(read).clone();
+        HostSample { hostname, ..host }
     }
 }
 

@@ -85,12 +85,12 @@ impl Members {
         if self.learn_by_record() {
             return unlisted;
         }
-        let listening = self.finder.listening();
+        let listening = match &self.only {
+            Some(only) => self.finder.listening_for(only),
+            None => self.finder.listening(),
+        };
         let unheard = listening.as_ref().err().map(ToString::to_string);
         let mut listening = listening.unwrap_or_default();
-        if let Some(only) = &self.only {
-            listening.retain(|it, _| it == only);
-        }
         for name in listening.keys() {
             self.all.entry(name.clone()).or_insert_with(|| Member::unknown(false));
         }
