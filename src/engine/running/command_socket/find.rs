@@ -58,6 +58,16 @@ impl Finder {
         self.look(&|_| true)
     }
 
+    /// The same of the container `only`: nobody else who listens is asked.
+    pub(in crate::engine) fn listening_for(
+        &mut self,
+        only: &Name,
+    ) -> Result<BTreeMap<Name, ListenerInodes>, SocketError> {
+        let mut found = self.look(&|it| may_be_of(only, it))?;
+        found.retain(|it, _| it == only);
+        Ok(found)
+    }
+
     /// The same, of those public names that are `wanted`.
     fn look(
         &mut self,
@@ -130,13 +140,18 @@ impl Finder {
 /// Finds the socket of `name` if it does not have one of the likely names.
 pub(super) fn elsewhere(lxcpath: &Lxcpath, name: &Name) -> Result<Option<Vec<u8>>, SocketError> {
     let own = name_of(lxcpath.dir(), name.as_str());
-    let named = |it: &[u8]| match parse(it) {
+    let wanted = |it: &[u8]| it != own && may_be_of(name, it);
+    let place = Finder::new(lxcpath).look(&wanted)?.remove(name);
+    Ok(place.and_then(|it| it.public).map(|it| it.1))
+}
+
+/// Returns whether a supervisor of `name`, in some directory, may have the socket of this name.
+fn may_be_of(name: &Name, socket: &[u8]) -> bool {
+    match parse(socket) {
         Some(Socket::Plain { name: theirs, .. }) => theirs == name.as_str().as_bytes(),
         Some(Socket::Hashed) => true,
         None => false,
-    };
-    let place = Finder::new(lxcpath).look(&|it| it != own && named(it))?.remove(name);
-    Ok(place.and_then(|it| it.public).map(|it| it.1))
+    }
 }
 
 /// Lists the socket files of wharf's supervisors. Those of killed ones are among them.
@@ -167,21 +182,27 @@ pub(super) fn text(name: &[u8]) -> Option<Name> {
 /// One directory, and which spellings are known to mean it.
 pub(super) struct Directory<'a> {
     lxcpath: &'a Lxcpath,
-    known: HashMap<Vec<u8>, bool>,
+    /// None: nobody was asked about yet.
+    known: Option<HashMap<Vec<u8>, bool>>,
 }
 
 impl<'a> Directory<'a> {
-    pub(super) fn of(lxcpath: &'a Lxcpath) -> Self {
-        let all = spellings(lxcpath).into_iter();
-        // What a relative path means depends on the process that uses it.
-        let known = all.filter(|it| it.is_absolute());
-        let known = known.map(|it| (it.into_os_string().into_encoded_bytes(), true));
-        Self { lxcpath, known: known.collect() }
+    pub(super) const fn of(lxcpath: &'a Lxcpath) -> Self {
+        Self { lxcpath, known: None }
+    }
+
+    fn known(&mut self) -> &mut HashMap<Vec<u8>, bool> {
+        self.known.get_or_insert_with(|| {
+            let all = spellings(self.lxcpath).into_iter();
+            // What a relative path means depends on the process that uses it.
+            let known = all.filter(|it| it.is_absolute());
+            known.map(|it| (it.into_os_string().into_encoded_bytes(), true)).collect()
+        })
     }
 
     /// Returns whether `dir`, as the listener on `socket` writes it, is this directory.
     pub(super) fn is(&mut self, dir: &[u8], socket: &[u8]) -> bool {
-        if let Some(known) = self.known.get(dir) {
+        if let Some(known) = self.known().get(dir) {
             return *known;
         }
         let path = Path::new(OsStr::from_bytes(dir));
@@ -191,7 +212,7 @@ impl<'a> Directory<'a> {
             return places.any(|it| self.is_at(&it.join(path)));
         }
         let same = self.is_at(path);
-        self.known.insert(dir.to_vec(), same);
+        self.known().insert(dir.to_vec(), same);
         same
     }
 

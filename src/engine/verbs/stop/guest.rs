@@ -89,9 +89,9 @@ impl Engine {
     /// Sends init `lxc.signal.stop` unless that is SIGKILL, and returns whether the container has
     /// ended by it. LXC waits for that for ever; a kill must end.
     pub(super) fn ends_by_signal(&self, name: &Name, client: &Client, end: &StateClient) -> bool {
-        let Ok(guest) = Guest::of(self, name, client) else { return false };
-        let configured = guest.configured("lxc.signal.stop");
+        let configured = configured(client, "lxc.signal.stop");
         let Some(signal) = configured.filter(|it| *it != libc::SIGKILL) else { return false };
+        let Ok(guest) = Guest::of(self, name, client) else { return false };
         let heard = halt::hears(guest.pid, signal) && guest.signal(signal).is_ok();
         heard && matches!(end.wait(Some(STOPPING)), Ok(Some(_stopped)))
     }
@@ -197,18 +197,12 @@ impl<'a> Guest<'a> {
         }
     }
 
-    /// Returns the configured signal.
-    fn configured(&self, key: &str) -> Option<i32> {
-        let value = self.client.config_item(key).ok().flatten()?;
-        value.trim().parse().ok().filter(|it| *it > 0)
-    }
-
     fn reboot_signal(&self) -> i32 {
-        self.configured("lxc.signal.reboot").unwrap_or(libc::SIGINT)
+        configured(self.client, "lxc.signal.reboot").unwrap_or(libc::SIGINT)
     }
 
     fn asking(&self) -> Asking {
-        Asking::of(self.configured("lxc.signal.halt"), self.pid)
+        Asking::of(configured(self.client, "lxc.signal.halt"), self.pid)
     }
 
     /// Sends it, and thaws a frozen guest so that it receives it: the signal is sent first, or the
@@ -305,6 +299,12 @@ impl<'a> Guest<'a> {
         }
         Ok(())
     }
+}
+
+/// Returns the signal that the configuration of the running container names.
+fn configured(client: &Client, key: &str) -> Option<i32> {
+    let value = client.config_item(key).ok().flatten()?;
+    value.trim().parse().ok().filter(|it| *it > 0)
 }
 
 /// Returns why the container could not be started again, according to its supervisor's last report.
