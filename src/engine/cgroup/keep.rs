@@ -11,9 +11,8 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::Hierarchies;
-use super::file::words_of;
 use super::hand_down::{enable, restore};
+use super::{Hierarchies, Hierarchy};
 use crate::engine::terms::patience::Patience;
 
 const NAME: &str = "wharf.keep";
@@ -33,8 +32,8 @@ pub struct Keep {
 impl Keep {
     /// Creates the group, or joins its holders; none if there is nothing to keep, or no permission.
     pub fn take(hierarchies: &Hierarchies) -> Option<Self> {
-        let base = &hierarchies.unified()?.base;
-        if words_of(&base.join("cgroup.controllers")).is_empty() {
+        let Hierarchy { base, controllers, .. } = hierarchies.unified()?;
+        if controllers.is_empty() {
             return None;
         }
         let dir = base.join(NAME);

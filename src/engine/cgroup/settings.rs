@@ -1,6 +1,7 @@
 //! Applying the `lxc.cgroup.*` and `lxc.cgroup2.*` lines of a configuration to fresh groups.
 
 use std::error::Error as _;
+use std::io::Write as _;
 
 use super::file::controller_of;
 use super::{Cgroup, CgroupError, DeviceRules, LoadedDevices, Version, values};
@@ -75,7 +76,9 @@ impl Cgroup {
             // A hybrid host has the controller only once; lines for just the unified hierarchy must
             // not leave a container unguarded.
             let (lines, foreign) = if v1.is_empty() { (&v2, true) } else { (&v1, false) };
-            lines.iter().try_for_each(|it| self.put(it, "lxc.cgroup"))?;
+            lines
+                .chunk_by(|a, b| a.value.file == b.value.file)
+                .try_for_each(|it| self.put_all(it))?;
             let first = lines.first().filter(|_| foreign);
             let said = first.map(|it| of_devices("lxc.cgroup2", it, "v1"));
             return Ok(AppliedDevices { said, loaded: None });
@@ -117,6 +120,24 @@ impl Cgroup {
                 self.write(file, value, wanted.as_ref().unwrap_or(value))
             })
             .map_err(|source| failed(setting, prefix, source))
+    }
+
+    /// Writes rules that are all for one file, one after the other.
+    fn put_all(&self, rules: &[At<CgroupSetting>]) -> Result<(), CgroupError> {
+        let [first, ..] = rules else { return Ok(()) };
+        let file = &first.value.file;
+        let blame = |rule: &At<CgroupSetting>, why| failed(rule, "lxc.cgroup", why);
+        let opened = values::check_name(file).and_then(|()| self.open_to_write(file));
+        let (dir, opened) = opened.map_err(|why| blame(first, why))?;
+        let refused = |rule: &At<CgroupSetting>, errno| {
+            let value = rule.value.value.as_str();
+            blame(rule, values::refused(dir, file, (value, value), errno))
+        };
+        let mut opened = opened.map_err(|errno| refused(first, errno))?;
+        rules.iter().try_for_each(|rule| {
+            let written = opened.write_all(rule.value.value.trim().as_bytes());
+            written.map_err(|errno| refused(rule, errno))
+        })
     }
 
     fn has(&self, version: Version) -> bool {

@@ -113,16 +113,17 @@ impl Cgroup {
 
     /// Writes `value`, which is what the kernel takes for `typed`, to `file`, whose name is checked.
     pub(super) fn write(&self, file: &str, typed: &str, value: &str) -> Result<(), CgroupError> {
-        let found = self.open_file(file, File::options().write(true));
-        let (dir, opened) = found.ok_or_else(|| self.no_file(file))?;
+        let (dir, opened) = self.open_to_write(file)?;
         let written = opened.and_then(|mut it| it.write_all(value.as_bytes()));
-        written.map_err(|errno| CgroupError::Write {
-            file: file.to_owned(),
-            typed: typed.trim().to_owned(),
-            value: value.trim_end().to_owned(),
-            reason: words::refusal(file, &errno, &|it| read(&dir.join(it)).ok()),
-            errno,
-        })
+        written.map_err(|errno| refused(dir, file, (typed, value), errno))
+    }
+
+    /// Opens `file`, whose name is checked, and returns its directory, too.
+    pub(super) fn open_to_write(
+        &self,
+        file: &str,
+    ) -> Result<(&Path, io::Result<File>), CgroupError> {
+        self.open_file(file, File::options().write(true)).ok_or_else(|| self.no_file(file))
     }
 
     /// Explains why there is no `file`: another version's name, a controller that is not enabled,
@@ -137,6 +138,22 @@ impl Cgroup {
             .or_else(|| words::not_enabled(&unified?.dir, controller))
             .unwrap_or_else(|| words::nearest(file, &names));
         CgroupError::NoFile { file: file.to_owned(), advice }
+    }
+}
+
+/// Says why the kernel did not take `value`, for what was typed, in a `file` of `dir`.
+pub(super) fn refused(
+    dir: &Path,
+    file: &str,
+    (typed, value): (&str, &str),
+    errno: io::Error,
+) -> CgroupError {
+    CgroupError::Write {
+        file: file.to_owned(),
+        typed: typed.trim().to_owned(),
+        value: value.trim_end().to_owned(),
+        reason: words::refusal(file, &errno, &|it| read(&dir.join(it)).ok()),
+        errno,
     }
 }
 
