@@ -105,7 +105,7 @@ fn a_command_about_one_container_reads_little() {
             (&["wait", &name, "-s", "RUNNING"], 160),
             (&["freeze", &name], 250),
             (&["unfreeze", &name], 250),
-            (&["attach", &name, "--", "/bin/true"], 1100),
+            (&["attach", &name, "--", "/bin/true"], 750),
         ];
         let mut bill = Bill::default();
         for (command, bound) in commands {
@@ -126,9 +126,29 @@ fn a_container_that_ends_at_once_costs_little() {
         }
         let path = format!("lxc.rootfs.path=dir:{}", root.display());
         lxcpath.ok(&["create", &name, "-s", &path]);
+        let commands: [(&[&str], usize); 3] =
+            [(&["start", "-F"], 1250), (&["start"], 1650), (&["execute"], 1450)];
         let mut bill = Bill::default();
-        let calls = count(lxcpath, &["start", "-F", &name, "--", "/bin/true"]);
-        bill.add("start to exit", calls, 1950);
+        for (command, bound) in commands {
+            let calls = count(lxcpath, &[command, &[&name, "--", "/bin/true"]].concat());
+            bill.add(&format!("{} to exit", command.join(" ")), calls, bound);
+        }
+        bill.check();
+    });
+}
+
+#[test]
+fn a_kill_costs_little() {
+    apart(|lxcpath| {
+        let name = lxcpath.start_sleeper("killed");
+        let mut calls = Vec::new();
+        for _ in 0..TIMES {
+            calls.push(counted::calls(&lxcpath.command(&["stop", "-k", &name])));
+            lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
+        }
+        let mut bill = Bill::default();
+        // With what it reads while it waits for the end, which takes longer on a busy machine.
+        bill.add("stop -k", calls.into_iter().min().unwrap(), 450);
         bill.check();
     });
 }
