@@ -44,6 +44,7 @@ const STOPPED_LOOKS: u32 = 3;
 
 /// What to launch.
 pub(in crate::engine) struct LaunchRequest<'a> {
+    pub host: &'a Host,
     pub steps: &'a [Step],
     pub namespaces: &'a Namespaces,
     /// Those of others.
@@ -199,7 +200,9 @@ fn follow(
     match hear(&mut request, launched.pid, socket)? {
         // A closed socket means an executed program, or a process that was killed before that. Our
         // own init never executes one; its exit code is its command's.
-        ChildReport::End if !has_own_init(request.steps) && never_executed(launched.pid) => {
+        ChildReport::End
+            if !has_own_init(request.steps) && never_executed(request.host, launched.pid) =>
+        {
             Err(LaunchError::Died)
         }
         ChildReport::End => Ok(()),
@@ -270,7 +273,8 @@ fn wait_for_report(
 
 /// Returns whether a signal or a tracer keeps the process `pid` from going on.
 fn is_stopped(pid: i32) -> bool {
-    Stat::read(&Host::this(), pid).is_some_and(|it| matches!(it.state, 'T' | 't'))
+    let stat = procfs::process::Process::new(pid).and_then(|it| it.stat());
+    stat.is_ok_and(|it| matches!(it.state, 'T' | 't'))
 }
 
 fn has_own_init(steps: &[Step]) -> bool {
@@ -280,10 +284,10 @@ fn has_own_init(steps: &[Step]) -> bool {
 /// Returns whether the child `pid`, which is not reaped yet, has never executed a program. The
 /// kernel clears the flag before it closes what is close-on-exec, and a zombie keeps it. If it
 /// cannot be read, it counts as executed.
-fn never_executed(pid: i32) -> bool {
+fn never_executed(host: &Host, pid: i32) -> bool {
     /// `PF_FORKNOEXEC` of the kernel's `sched.h`.
     const NEVER: u32 = 0x40;
-    Stat::read(&Host::this(), pid).is_some_and(|it| it.flags & NEVER != 0)
+    Stat::read(host, pid).is_some_and(|it| it.flags & NEVER != 0)
 }
 
 /// The child sends its devpts, then the console if the plan has one, then the ttys.
@@ -331,10 +335,11 @@ mod tests {
             let stay = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
             waitid(Id::Pid(Pid::from_raw(pid)), stay).unwrap();
         }
-        let told = (never_executed(killed), never_executed(ended.id() as i32));
+        let host = Host::this();
+        let told = [killed, ended.id() as i32].map(|it| never_executed(&host, it));
         waitpid(Pid::from_raw(killed), None).unwrap();
         ended.wait().unwrap();
-        assert_eq!(told, (true, false));
+        assert_eq!(told, [true, false]);
     }
 
     #[test]

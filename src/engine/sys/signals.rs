@@ -2,10 +2,12 @@
 #![allow(unsafe_code, reason = "raw system calls have no safe form")]
 
 use std::fs::File;
+use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use crate::engine::host::short::read_short;
+/// Most of these files fit: two pages.
+const USUAL: usize = 8192;
 
 /// The signals to which a process has given an action of its own, a bit for each from signal 1 on. A
 /// child has them from its parent.
@@ -18,8 +20,11 @@ impl OwnActions {
 
     /// Reads which those of this process are. To ask for each signal would take 64 calls.
     pub(in crate::engine) fn read() -> Self {
-        let status = File::open("/proc/self/status").and_then(|it| read_short(it, u64::MAX));
-        status.ok().and_then(|it| Self::of(&String::from_utf8_lossy(&it))).unwrap_or(Self::ALL)
+        // Longer than the file, as the kernel makes it anew for each read(2).
+        let mut status = Vec::with_capacity(USUAL);
+        let read = File::open("/proc/self/status").and_then(|mut it| it.read_to_end(&mut status));
+        let own = Self::of(&String::from_utf8_lossy(&status)).filter(|_| read.is_ok());
+        own.unwrap_or(Self::ALL)
     }
 
     fn of(status: &str) -> Option<Self> {

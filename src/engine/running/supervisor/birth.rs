@@ -110,6 +110,7 @@ fn launch_in(
     }
     let mut devices = None;
     let request = LaunchRequest {
+        host: run.lxcpath.host(),
         steps: plan.steps,
         namespaces: &run.spec.namespaces,
         shared: plan.shared,
