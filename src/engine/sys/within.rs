@@ -31,6 +31,7 @@ pub(in crate::engine) fn open_within<D: AsFd, P: ?Sized + NixPath>(
 #[cfg(test)]
 mod tests {
     use std::fs::{self, File};
+    use std::sync::Mutex;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use nix::fcntl::{OFlag, ResolveFlag};
@@ -45,20 +46,24 @@ mod tests {
         let root = File::open(dir.path()).unwrap();
         let how = OpenHow::new().flags(OFlag::O_PATH).resolve(ResolveFlag::RESOLVE_IN_ROOT);
         let path = format!("a/{}file", "b/../".repeat(200));
-        let done = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                let [one, other] = ["one", "other"].map(|it| dir.path().join(it));
-                fs::write(&one, "").unwrap();
-                while !done.load(Ordering::Relaxed) {
-                    fs::rename(&one, &other).unwrap();
-                    fs::rename(&other, &one).unwrap();
-                }
-            });
-            let failed = (0..2000).filter_map(|_| open_within(&root, path.as_str(), how).err());
-            let failed: Vec<Errno> = failed.collect();
+        let [one, other] = ["one", "other"].map(|it| dir.path().join(it));
+        fs::write(&one, "").unwrap();
+        let (done, failed) = (AtomicBool::new(false), Mutex::new(Vec::new()));
+        let rename = || {
+            while !done.load(Ordering::Relaxed) {
+                fs::rename(&one, &other).unwrap();
+                fs::rename(&other, &one).unwrap();
+            }
+        };
+        let open = || {
+            let errors = (0..2000).filter_map(|_| open_within(&root, path.as_str(), how).err());
+            failed.lock().unwrap().extend(errors);
             done.store(true, Ordering::Relaxed);
-            assert_eq!(failed, []);
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(rename);
+            scope.spawn(open);
         });
+        assert_eq!(*failed.lock().unwrap(), []);
     }
 }
