@@ -10,7 +10,8 @@ use std::process::{Command, Stdio};
 use crate::support::lxc::Lxc;
 use crate::support::{Beside, rootfs, wait_until};
 
-/// What the command reports: one fact on a line, which begins with its topic.
+/// What the command reports: one fact on a line, which begins with its topic. When an interface has an
+/// address for its link is up to the kernel, which gives it soon after it is up.
 const PROBE: &str = r#"
 PATH=/bin
 said() { while read -r line; do echo "$1 $line"; done; }
@@ -26,7 +27,7 @@ said() { while read -r line; do echo "$1 $line"; done; }
     cat /proc/$$/cgroup | said group
     hostname | said hostname
     busybox uname -m | said machine
-    busybox ip -o addr | said address
+    busybox ip -o addr | busybox grep -v fe80: | said address
     busybox ip route | said route
     busybox find /dev | while read -r file; do busybox stat -c '%n %F %a %u:%g %t:%T' $file; done | said dev
     cat /proc/sys/net/ipv4/ip_forward | said ip_forward
