@@ -273,9 +273,9 @@ impl Engine {
 
     /// Returns how long a supervisor may take to clean up, with the hooks that it runs at the end.
     fn cleaning(&self, name: &Name) -> Duration {
-        let record = Record::read(&self.lxcpath, name);
-        let hooks =
-            record.map_or(0, |it| it.host_steps.iter().filter(|it| it.ends_with_script()).count());
+        let ends = |it: Record| it.host_steps.iter().filter(|it| it.ends_with_script()).count();
+        // LXC's supervisors keep no record of what they run.
+        let hooks = Record::read(&self.lxcpath, name).map_or(1, ends);
         CLEANING + script::PATIENCE * u32::try_from(hooks).unwrap_or(u32::MAX)
     }
 
