@@ -1,6 +1,6 @@
-//! What wharf may cost, in system calls: unlike times these do not depend on the machine's load. A
-//! bound is a little above what was counted when it was set, so that a change that costs more is
-//! made knowingly. `benches/` measures the rest.
+//! What wharf may cost, in system calls: unlike times these do not depend on the machine's load, except
+//! where it polls for an end. A bound is a little above what was counted when it was set, so that a
+//! change that costs more is made knowingly. `benches/` measures the rest.
 
 use std::time::Duration;
 
@@ -147,8 +147,8 @@ fn a_kill_costs_little() {
             lxcpath.ok(&["start", &name, "--", "/bin/sleep", "1000"]);
         }
         let mut bill = Bill::default();
-        // With what it reads while it waits for the end, which takes longer on a busy machine.
-        bill.add("stop -k", calls.into_iter().min().unwrap(), 450);
+        // With room for what it reads while it waits for the end, longer on a busy machine.
+        bill.add("stop -k", calls.into_iter().min().unwrap(), 900);
         bill.check();
     });
 }

@@ -114,7 +114,7 @@ impl Cgroup {
         Ok(Self { path: GroupPath::of(each), groups })
     }
 
-    /// Removes the groups that contain nothing; returns whether that are all of them. The kernel
+    /// Removes the groups that contain nothing; returns whether those are all. The kernel
     /// refuses it for others, so that no file has to be read first.
     pub(in crate::engine) fn remove_empty(&self) -> bool {
         let gone = |dir: &Path| match std::fs::remove_dir(dir) {

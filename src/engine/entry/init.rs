@@ -44,18 +44,20 @@ enum ShutdownReason {
 
 /// Resets ignored signals, and blocks every signal, so that none is lost before [`run`] waits for
 /// them. While it waits the kernel shows none as blocked, so the handlers show which signals this
-/// init reacts to.
+/// init reacts to. Returns which have handlers now: a child has them until it executes a program, and
+/// would lose such a signal to them.
 pub(in crate::engine) fn hold_signals(
     asked: Option<ShutdownSignals>,
     before: OwnActions,
-) -> nix::Result<()> {
+) -> nix::Result<OwnActions> {
     before.reset();
     SigSet::all().thread_block()?;
     let asked = asked.map_or([None; 2], |it| [Some(it.halt), Some(it.reboot)]);
     let mut heard = PASSED_ON.into_iter().map(|it| it as i32).chain(asked.into_iter().flatten());
-    heard.try_for_each(|it| match sys::catch(it) {
+    heard.try_fold(OwnActions::NONE, |caught, it| match sys::catch(it) {
         // SIGKILL, which the configuration may name, needs no handler.
-        Err(Errno::EINVAL) | Ok(()) => Ok(()),
+        Err(Errno::EINVAL) => Ok(caught),
+        Ok(()) => Ok(caught.with(it)),
         Err(errno) => Err(errno),
     })
 }

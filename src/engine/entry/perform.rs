@@ -365,7 +365,7 @@ fn limit_capabilities(mask: u64) -> nix::Result<()> {
 
 /// The parent stays here as pid 1; the child goes on to the command.
 fn become_init(mask: u64, asked: Option<ShutdownSignals>, site: &mut Site<'_>) -> nix::Result<()> {
-    init::hold_signals(asked, site.actions)?;
+    site.actions = init::hold_signals(asked, site.actions)?;
     // A container with fewer descriptors than that does without.
     let gate = nix::unistd::pipe2(OFlag::O_CLOEXEC).ok();
     if let Some(console) = site.console() {

@@ -1,4 +1,4 @@
-//! The actions of signals, as a program finds them that the kernel starts. Decides nothing.
+//! The actions of signals, as a program that the kernel starts finds them. Decides nothing.
 #![allow(unsafe_code, reason = "raw system calls have no safe form")]
 
 use std::fs::File;
@@ -15,8 +15,14 @@ const USUAL: usize = 8192;
 pub(in crate::engine) struct OwnActions(u64);
 
 impl OwnActions {
+    pub(in crate::engine) const NONE: Self = Self(0);
     /// Any signal may have one.
     pub(in crate::engine) const ALL: Self = Self(u64::MAX);
+
+    /// Adds `signal`, from 1 to 64.
+    pub(in crate::engine) const fn with(self, signal: i32) -> Self {
+        Self(self.0 | 1 << (signal - 1))
+    }
 
     /// Reads which those of this process are. To ask for each signal would take 64 calls.
     pub(in crate::engine) fn read() -> Self {
@@ -76,15 +82,27 @@ mod tests {
         assert_eq!(OwnActions::of(status), Some(OwnActions(0x8000_0000_0000_1440)));
         assert_eq!(OwnActions::of("SigIgn:\t0\n"), None);
         // Programs in Rust ignore SIGPIPE.
-        assert_ne!(OwnActions::read().0 & (1 << (libc::SIGPIPE - 1)), 0);
+        let own = OwnActions::read();
+        assert_eq!(own.with(libc::SIGPIPE), own);
+        assert_ne!(OwnActions::NONE.with(64), OwnActions::NONE);
         assert_ne!(OwnActions::read(), OwnActions::ALL);
     }
 
     #[test]
-    fn a_program_begins_with_no_signal_ignored() {
+    fn a_program_begins_with_no_signal_ignored_or_blocked() {
+        use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
+        let blocked = SigSet::from(Signal::SIGUSR1);
+        blocked.thread_block().unwrap();
+        // SAFETY: no code runs when a signal is ignored.
+        let before = unsafe { signal(Signal::SIGUSR2, SigHandler::SigIgn) }.unwrap();
         let mut command = Command::new("grep");
-        command.args(["SigIgn", "/proc/self/status"]);
+        command.args(["-E", "SigIgn|SigBlk", "/proc/self/status"]);
         let said = with_default_signals(&mut command).output().unwrap();
-        assert_eq!(String::from_utf8(said.stdout).unwrap().trim(), "SigIgn:\t0000000000000000");
+        // SAFETY: it is the action that it had.
+        unsafe { signal(Signal::SIGUSR2, before) }.unwrap();
+        blocked.thread_unblock().unwrap();
+        let none = "0000000000000000";
+        let said = String::from_utf8(said.stdout).unwrap();
+        assert_eq!(said, format!("SigBlk:\t{none}\nSigIgn:\t{none}\n"));
     }
 }

@@ -274,8 +274,9 @@ impl Engine {
     /// Returns how long a supervisor may take to clean up, with the hooks that it runs at the end.
     fn cleaning(&self, name: &Name) -> Duration {
         let ends = |it: Record| it.host_steps.iter().filter(|it| it.ends_with_script()).count();
-        // LXC's supervisors keep no record of what they run.
-        let hooks = Record::read(&self.lxcpath, name).map_or(1, ends);
+        // LXC's supervisors keep no record of what they run, but ours may have left one.
+        let record = Record::read(&self.lxcpath, name);
+        let hooks = record.filter(|it| it.is_live(self.lxcpath.host())).map_or(1, ends);
         CLEANING + script::PATIENCE * u32::try_from(hooks).unwrap_or(u32::MAX)
     }
 

@@ -84,7 +84,8 @@ impl Engine {
         Ok(names.iter().map(|it| (*it, state(it))).collect())
     }
 
-    /// Follows events of containers whose whole name matches `pattern`, in order, without gaps.
+    /// Follows events of containers whose whole name matches `pattern`, in order, without gaps in
+    /// what wharf's supervisors and LXC's daemon report.
     /// Calls `each` until it returns false. `each` gets `None` about four times a second, so that
     /// it can check whether to continue.
     pub fn monitor(

@@ -58,7 +58,7 @@ impl Finder {
         self.look(&|_| true)
     }
 
-    /// The same of the container `only`: nobody else who listens is asked.
+    /// The same of the container `only`: of the others only those with hashed names are asked.
     pub(in crate::engine) fn listening_for(
         &mut self,
         only: &Name,
@@ -182,7 +182,7 @@ pub(super) fn text(name: &[u8]) -> Option<Name> {
 /// One directory, and which spellings are known to mean it.
 pub(super) struct Directory<'a> {
     lxcpath: &'a Lxcpath,
-    /// None: nobody was asked about yet.
+    /// None: no directory was asked about yet.
     known: Option<HashMap<Vec<u8>, bool>>,
 }
 

@@ -267,8 +267,8 @@ impl WantedStates {
     /// Returns whether the client is to be told of this change. A container that is thawed goes on
     /// as before: that is not the start that whoever waits for another RUNNING is waiting for.
     pub fn include(&self, from: State, to: State) -> bool {
-        let anew = from != State::Thawed && self.states.contains(&to);
-        anew || self.at_once.contains(&to)
+        let goes_on = from == State::Thawed && to == State::Running;
+        self.at_once.contains(&to) || (!goes_on && self.states.contains(&to))
     }
 }
 

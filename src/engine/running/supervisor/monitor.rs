@@ -75,8 +75,8 @@ fn make(hierarchies: &Hierarchies, life: &mut Life) -> Option<Cgroup> {
     let made = life.record.planned.as_ref().map(|it| it.create_monitor(hierarchies));
     let group = made.and_then(Result::ok).unwrap_or_else(Cgroup::none);
     life.record.monitor_cgroup = Some(group.path().clone());
-    // The new process writes it. Until then the record's plan says where the group may be.
     life.record.monitor_inodes = group.inodes();
+    life.save();
     (!group.dirs().is_empty()).then_some(group)
 }
 

@@ -115,19 +115,18 @@ impl LxcNews {
     /// Returns what the states show and the daemon does not say: `seen` since the last call, and
     /// how things are `now`. A container that is frozen by its cgroup's file is such a case.
     pub(super) fn sift(&mut self, seen: Vec<Event>, now: &[(Name, State)]) -> Vec<Event> {
-        if self.daemon.is_none() {
-            let held = std::mem::take(&mut self.held);
-            return held.into_iter().map(|(_, it)| it).chain(seen).collect();
-        }
         let time = Instant::now();
         let (states, mut events): (Vec<_>, Vec<_>) =
             seen.into_iter().partition(|it| it.enters().is_some());
         self.held.extend(states.into_iter().map(|it| (time, it)));
-        let due = |(at, _): &mut (Instant, Event)| time.duration_since(*at) >= BEAT;
+        let alone = self.daemon.is_none();
+        let due = |(at, _): &mut (Instant, Event)| alone || time.duration_since(*at) >= BEAT;
         for (_, mut event) in self.held.extract_if(.., due) {
             let Some(to) = event.enters() else { continue };
-            // It was over before it was told, so that the daemon has spoken of what came then.
-            if !now.iter().any(|(name, state)| *name == event.name && *state == to) {
+            // It was over before it was told: either the daemon has said it, or it was as short as
+            // what nobody sees who looks a few times a second.
+            let is = now.iter().find(|(name, _)| *name == event.name);
+            if is.map_or(State::Stopped, |(_, state)| *state) != to {
                 continue;
             }
             let from = self.last.insert(event.name.clone(), to).unwrap_or(State::Stopped);
@@ -163,6 +162,7 @@ const fn told_of(what: &What) -> Option<Told> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixStream;
+    use std::path::Path;
 
     use super::*;
     use crate::engine::Engine;
@@ -216,6 +216,31 @@ mod tests {
         news.events(vec![(name(), MonitorMessage::State(State::Stopping))], &[]);
         assert!(news.sift(Vec::new(), &[(name(), State::Frozen)]).is_empty());
         assert_eq!(states(&later(&mut news, State::Frozen)), [(State::Stopping, State::Frozen)]);
+    }
+
+    #[test]
+    fn the_end_of_a_container_that_exists_no_more_is_told() {
+        let mut news = news();
+        news.events(vec![(name(), MonitorMessage::State(State::Running))], &[]);
+        let seen = |from, to| Event::now(Path::new("/lxc"), &name(), What::State { from, to });
+        assert!(news.sift(vec![seen(State::Running, State::Stopped)], &[]).is_empty());
+        news.held.iter_mut().for_each(|it| it.0 -= BEAT);
+        assert_eq!(states(&news.sift(Vec::new(), &[])), [(State::Running, State::Stopped)]);
+    }
+
+    #[test]
+    fn a_daemon_that_goes_leaves_nothing_to_be_told_twice() {
+        let mut news = news();
+        let now = [(name(), State::Running)];
+        news.events(vec![(name(), MonitorMessage::State(State::Running))], &[]);
+        let what = What::State { from: State::Stopped, to: State::Running };
+        assert!(news.sift(vec![Event::now(Path::new("/lxc"), &name(), what)], &now).is_empty());
+        news.daemon = None;
+        assert!(news.sift(Vec::new(), &now).is_empty() && news.held.is_empty());
+        let what = What::State { from: State::Running, to: State::Frozen };
+        let seen = vec![Event::now(Path::new("/lxc"), &name(), what)];
+        let told = news.sift(seen, &[(name(), State::Frozen)]);
+        assert_eq!(states(&told), [(State::Running, State::Frozen)]);
     }
 
     #[test]
