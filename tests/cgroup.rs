@@ -298,11 +298,17 @@ fn controllers_stay_while_anybody_keeps_them() {
     sweep_keep(&trial.hierarchies);
     assert!(base.join("wharf.keep").is_dir(), "it is swept although somebody holds it");
     drop(second);
-    // Containers of other tests may hold it now, but it is removed once nobody does.
+    // Containers of other tests hold it for a while, those of this machine's user for longer.
+    let keep = base.join("wharf.keep");
+    let is_held = || File::open(&keep).is_ok_and(|it| it.try_lock().is_err());
     let deadline = Instant::now() + LONG;
-    while base.join("wharf.keep").exists() {
+    while keep.exists() {
         sweep_keep(&trial.hierarchies);
-        assert!(Instant::now() < deadline, "it stays although nobody holds it");
+        if Instant::now() >= deadline {
+            assert!(is_held(), "it stays although nobody holds it");
+            eprintln!("skipped: a container of this machine runs all the time");
+            return;
+        }
     }
 }
 

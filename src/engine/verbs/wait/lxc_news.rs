@@ -71,7 +71,7 @@ impl LxcNews {
             if let Some(state) = it.enters() {
                 self.last.insert(it.name.clone(), state);
             }
-            if let Some(told) = told_of(&it.what).filter(|_| self.daemon.is_some()) {
+            if let Some(told) = told_of(it).filter(|_| self.daemon.is_some()) {
                 self.echoes.push((now, it.name.clone(), told));
             }
         }
@@ -139,24 +139,10 @@ impl LxcNews {
     }
 }
 
-/// Returns what wharf's supervisors tell the daemon when the journal reports `what`.
-const fn told_of(what: &What) -> Option<Told> {
-    match what {
-        What::State { to, .. } => Some(Told::State(*to)),
-        What::Exited { .. } => Some(Told::Exit),
-        What::Braked { .. }
-        | What::Warned { .. }
-        | What::Failed { .. }
-        | What::SupervisorKilled
-        | What::Created
-        | What::Destroyed
-        | What::Trashed
-        | What::Restored
-        | What::Cgroup { .. }
-        | What::LimitLost { .. }
-        | What::OomKill { .. }
-        | What::Signal { .. } => None,
-    }
+/// Returns what wharf's supervisors tell the daemon when the journal reports `event`.
+fn told_of(event: &Event) -> Option<Told> {
+    let exited = matches!(event.what, What::Exited { .. }).then_some(Told::Exit);
+    event.enters().map(Told::State).or(exited)
 }
 
 #[cfg(test)]
