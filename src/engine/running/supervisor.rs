@@ -245,7 +245,7 @@ fn assemble(
     let Born { mut launched, cgroup, inner, oom, notifier, devices } = born;
     let Equipment { console, viewer, server, signals } = equipment;
     let oom = oom.map(Oom::begin);
-    let guard = LimitGuard::begin(&cgroup);
+    let guard = Some(LimitGuard::begin());
     let desk = Desk {
         life,
         config: run.config.clone(),

@@ -78,7 +78,7 @@ fn renew(run: &mut Run, watch: &mut Watch) -> Result<(), RunError> {
     desk.notifier = notifier;
     watch.halt = run.spec.signals.halt;
     watch.oom = oom.map(Oom::begin);
-    watch.guard = LimitGuard::begin(&cgroup);
+    watch.guard = Some(LimitGuard::begin());
     watch.desk.cgroup = cgroup;
     watch.desk.inner = inner;
     Ok(())

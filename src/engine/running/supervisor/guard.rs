@@ -10,30 +10,27 @@ use super::life::Life;
 use crate::engine::cgroup::Cgroup;
 use crate::engine::running::record::Limits;
 
-/// The minimum interval, for a container that keeps writing its own files.
+/// The minimum interval, for a container that keeps writing its own files. A run that is over before
+/// has no watch: the kernel takes up to 20 ms to end one, and whoever runs a command waits for that.
 const REST: Duration = Duration::from_secs(1);
 
 /// The watch, and when to check after something was written.
 #[derive(Debug)]
 pub(super) struct LimitGuard {
-    inotify: Inotify,
+    /// None: it has not begun, or the kernel allows no further watch.
+    inotify: Option<Inotify>,
     look_at: Option<Instant>,
 }
 
 impl LimitGuard {
-    /// Begins to watch; none: the kernel allows no further watch.
-    pub(super) fn begin(cgroup: &Cgroup) -> Option<Self> {
-        let flags = InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK;
-        let inotify = Inotify::init(flags).ok()?;
-        for place in cgroup.limit_places() {
-            inotify.add_watch(&place, AddWatchFlags::IN_MODIFY).ok()?;
-        }
-        Some(Self { inotify, look_at: None })
+    /// Will watch; what was written until then is found by the first check.
+    pub(super) fn begin() -> Self {
+        Self { inotify: None, look_at: Some(Instant::now() + REST) }
     }
 
     /// Returns what to poll; nothing during the minimum interval.
     pub(super) fn source(&self) -> Option<BorrowedFd<'_>> {
-        self.look_at.is_none().then(|| self.inotify.as_fd())
+        self.inotify.as_ref().filter(|_| self.look_at.is_none()).map(Inotify::as_fd)
     }
 
     /// Returns when to check.
@@ -52,10 +49,21 @@ impl LimitGuard {
             return;
         }
         self.look_at = None;
-        while self.inotify.read_events().is_ok_and(|it| !it.is_empty()) {}
+        match &self.inotify {
+            Some(watch) => while watch.read_events().is_ok_and(|it| !it.is_empty()) {},
+            None => self.inotify = watch(cgroup),
+        }
         // If the record cannot be read now, it is compared at the next change.
         if let Ok(limits) = Limits::read(&life.lxcpath, &life.record.name, cgroup) {
             life.miss(limits.lost(cgroup), cgroup);
         }
     }
+}
+
+fn watch(cgroup: &Cgroup) -> Option<Inotify> {
+    let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok()?;
+    for place in cgroup.limit_places() {
+        inotify.add_watch(&place, AddWatchFlags::IN_MODIFY).ok()?;
+    }
+    Some(inotify)
 }
