@@ -245,16 +245,11 @@ fn no_state_of_a_container_of_lxc_is_missed_or_told_twice() {
     let Some(lxc) = Lxc::new() else { return };
     let Some(name) = lxc.plain("watched") else { return };
     let mut monitor = Monitor::of(&lxc, &name);
-    // It follows once it tells of the first life.
     let life = || {
         lxc.ok("lxc-start", &["-n", &name, "--", "/bin/sh", "-c", "sleep 0.1; exit 7"]);
         lxc.ok("lxc-wait", &["-n", &name, "-s", "STOPPED"]);
     };
-    wait_until("the monitor follows", || {
-        life();
-        monitor.told().contains("STOPPED")
-    });
-    let before = monitor.told_at_rest();
+    let before = monitor.told_once_it_follows(&life);
     for _ in 0..LIVES {
         life();
     }
@@ -275,11 +270,7 @@ fn what_the_daemon_of_lxc_does_not_say_is_seen() {
         lxc.ok("lxc-start", &["-n", &name, "--", "/bin/sleep", "1000"]);
         lxc.ok("lxc-stop", &["-n", &name, "-k"]);
     };
-    wait_until("the monitor follows", || {
-        life();
-        monitor.told().contains("STOPPED")
-    });
-    let before = monitor.told_at_rest();
+    let before = monitor.told_once_it_follows(&life);
     lxc.ok("lxc-start", &["-n", &name, "--", "/bin/sleep", "1000"]);
     // Nobody tells the daemon, which has just spoken.
     let mut groups = leftovers::cgroups(&name);
@@ -320,8 +311,13 @@ impl Monitor {
         fs::read_to_string(&self.file).unwrap()
     }
 
-    /// Returns what was written once nothing more comes.
-    fn told_at_rest(&self) -> String {
+    /// Has a container live a `life`, as often as it takes until this tells of one, and returns what was
+    /// written once nothing more comes.
+    fn told_once_it_follows(&self, life: &dyn Fn()) -> String {
+        wait_until("the monitor follows", || {
+            life();
+            self.told().contains("STOPPED")
+        });
         let mut before = self.told();
         wait_until("all is told", || {
             // Longer than the monitor waits for more.
