@@ -375,6 +375,38 @@ fn a_macvlan_and_a_routed_pair_have_their_addresses() {
 }
 
 #[test]
+fn what_lies_on_an_interface_is_free_again_when_the_container_has_ended() {
+    let Some(net) = Net::with_cable() else { return };
+    let settings = [
+        "lxc.net.0.type=macvlan",
+        "lxc.net.0.macvlan.mode=bridge",
+        "lxc.net.0.hwaddr=00:16:3e:01:02:03",
+        "lxc.net.0.link=port",
+        "lxc.net.0.flags=up",
+        // It may rename what it has.
+        "lxc.cap.drop=",
+    ];
+    let Some(name) = net.start("web", &settings) else { return };
+    // The kernel removes a network some time after its end; what keeps it open makes that long.
+    let keep = || {
+        let init = net.lxcpath.ok(&["info", "-p", "-H", &name]);
+        fs::File::open(format!("/proc/{}/ns/net", init.trim())).unwrap()
+    };
+    let first = keep();
+    net.lxcpath.ok(&["restart", &name]);
+    let second = keep();
+    net.kill_supervisor(&name);
+    net.lxcpath.ok(&["start", &name]);
+    net.inside(&name, "busybox ip link set eth0 down && busybox ip link set eth0 name other");
+    let third = keep();
+    net.lxcpath.ok(&["stop", "-k", &name]);
+    net.lxcpath.ok(&["start", &name]);
+    drop((first, second, third));
+    net.lxcpath.ok(&["stop", "-k", &name]);
+    net.is_as_before();
+}
+
+#[test]
 fn scripts_run_with_lxcs_arguments_or_environment() {
     let Some(net) = Net::new() else { return };
     let log = net.lxcpath.path().join("log");

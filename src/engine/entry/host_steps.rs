@@ -9,6 +9,7 @@ mod ordinary;
 pub(in crate::engine) mod profile;
 mod script;
 mod settings;
+mod stacked;
 mod switch;
 
 use std::fmt;
@@ -23,6 +24,7 @@ pub(in crate::engine) use network::Wires;
 use network::{Loan, Pair};
 use ordinary::GrantedPair;
 use script::NetScript;
+use stacked::Stacked;
 
 use crate::engine::entry::script::Script;
 use crate::engine::terms::error::words;
@@ -34,7 +36,8 @@ use crate::engine::terms::spec::{At, ConfigPlace, Spec};
 /// One thing that is done on the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::engine) enum HostStep {
-    /// Keeps the container's network, from which what was lent to it can be taken back.
+    /// Keeps the container's network, from which what was lent to it can be taken back, and what lies
+    /// on an interface of the host be removed.
     Hold { file: PathBuf },
     /// Moves an interface of the host into the container.
     Lend(Loan),
@@ -45,7 +48,7 @@ pub(in crate::engine) enum HostStep {
     /// Has LXC's program make such a pair for an ordinary user.
     Obtain(GrantedPair),
     /// Makes an interface of the container on top of one of the host.
-    Stack(Nic),
+    Stack(Stacked),
     /// Runs `script.up`, and `script.down` at the end.
     Script(NetScript),
     /// Gives an interface in the container its addresses.
@@ -122,7 +125,7 @@ fn hooks(spec: &Spec, moment: Moment, step: fn(Script) -> HostStep) -> Vec<At<Ho
 /// Lists the steps for the container of `spec`, in order. Pure.
 pub(in crate::engine) fn plan(spec: &Spec, around: Surroundings<'_>) -> Vec<At<HostStep>> {
     let mut all = Vec::new();
-    if spec.nics.iter().any(|it| it.value.kind == NicKind::Phys) {
+    if spec.nics.iter().any(|it| it.value.kind.uses_host_interface()) {
         all.push(At { value: HostStep::Hold { file: around.hold.to_path_buf() }, place: None });
     }
     let mut random = around.random.chars();
@@ -142,7 +145,7 @@ pub(in crate::engine) fn plan(spec: &Spec, around: Surroundings<'_>) -> Vec<At<H
             }
             (NicKind::Phys, _) => steps.push(HostStep::Lend(Loan::new(nic, around.hold))),
             (NicKind::Macvlan(_) | NicKind::Ipvlan(..) | NicKind::Vlan(_), _) => {
-                steps.push(HostStep::Stack(nic.clone()));
+                steps.push(HostStep::Stack(Stacked::new(nic, around.hold)));
             }
         }
         steps.extend(NetScript::of(nic, peer, spec).map(HostStep::Script));
@@ -171,12 +174,13 @@ impl HostStep {
             | Self::Lend(_)
             | Self::Answer { .. }
             | Self::Connect(_)
+            | Self::Stack(_)
             | Self::Script(_)
             | Self::StopHook(_)
             | Self::PostStopHook(_)
             | Self::Profile(_) => true,
             // These are in the container's network and end with it, or leave nothing.
-            Self::Obtain(_) | Self::Stack(_) | Self::Configure(_) | Self::Hook(_) => false,
+            Self::Obtain(_) | Self::Configure(_) | Self::Hook(_) => false,
         }
     }
 
@@ -215,7 +219,7 @@ impl HostStep {
             }
             Self::Connect(pair) => pair.perform(wires()?),
             Self::Obtain(pair) => pair.perform(site.init, wires()?),
-            Self::Stack(nic) => network::stack(wires()?, nic),
+            Self::Stack(stacked) => stacked.perform(wires()?),
             Self::Script(script) => script.run_up(site),
             Self::Configure(nic) => network::configure(wires()?, nic),
             Self::Hook(script) => with_init(script, site.init).run_to_start(),
@@ -244,21 +248,8 @@ impl HostStep {
 
     /// Returns the host's end of the pair that connects the interface `lxc.net.INDEX`.
     pub(in crate::engine) fn host_end(&self, index: u32) -> Option<&str> {
-        match self {
-            Self::Connect(pair) if pair.nic.index == index => Some(&pair.host),
-            Self::Connect(_)
-            | Self::Obtain(_)
-            | Self::Hold { .. }
-            | Self::Lend(_)
-            | Self::Answer { .. }
-            | Self::Stack(_)
-            | Self::Script(_)
-            | Self::Configure(_)
-            | Self::Hook(_)
-            | Self::StopHook(_)
-            | Self::PostStopHook(_)
-            | Self::Profile(_) => None,
-        }
+        let Self::Connect(pair) = self else { return None };
+        (pair.nic.index == index).then_some(&pair.host)
     }
 
     /// Returns whether it runs a hook at the end.
@@ -280,6 +271,7 @@ impl HostStep {
                 network::stop_answering(link, addresses, *by_loopback)
             }
             Self::Connect(pair) => pair.undo(),
+            Self::Stack(stacked) => stacked.undo(),
             Self::Script(script) => script.run_down(end.init),
             Self::StopHook(script) => {
                 let about = end.namespaces.iter().map(|(name, path)| format!("{name}:{path}"));
@@ -287,7 +279,7 @@ impl HostStep {
             }
             Self::PostStopHook(script) => end.script(script, Vec::new()).run(),
             Self::Profile(it) => profile::unload(it),
-            Self::Obtain(_) | Self::Stack(_) | Self::Configure(_) | Self::Hook(_) => Ok(()),
+            Self::Obtain(_) | Self::Configure(_) | Self::Hook(_) => Ok(()),
         };
         done.map_err(|error| self.failed(&error))
     }
@@ -377,7 +369,7 @@ impl fmt::Display for HostStep {
                 let bridge = nic.link.as_deref().unwrap_or_default();
                 write!(f, "have lxc-user-nic connect {} to the bridge {bridge}", nic.name)
             }
-            Self::Stack(nic) => {
+            Self::Stack(Stacked { nic, .. }) => {
                 let (kind, link) = (nic.type_name(), nic.link.as_deref().unwrap_or_default());
                 write!(f, "make {} of type {kind} on {link}", nic.name)
             }
@@ -463,8 +455,14 @@ mod tests {
              lxc.net.1.l2proxy = 1\nlxc.net.1.ipv4.address = 10.0.3.2\n",
         );
         let kept: Vec<HostStep> = steps.into_iter().filter(HostStep::is_recorded).collect();
-        let words = ["connect eth0 to the host with mine", "run /etc/down at the end"];
-        assert_eq!(texts(&kept), [&words[..], &["answer for 10.0.3.2 on lan"]].concat());
+        let words = [
+            "keep the container's network at /run/web.network",
+            "connect eth0 to the host with mine",
+            "run /etc/down at the end",
+            "answer for 10.0.3.2 on lan",
+            "make eth1 of type ipvlan on lan",
+        ];
+        assert_eq!(texts(&kept), words);
         let text = serde_json::to_string(&kept).unwrap();
         let read: Vec<HostStep> = serde_json::from_str(&text).unwrap();
         assert_eq!(texts(&read), texts(&kept));

@@ -40,6 +40,16 @@ pub enum NicKind {
     Phys,
 }
 
+impl NicKind {
+    /// Returns whether it is an interface of the host, or lies on one.
+    pub(in crate::engine) const fn uses_host_interface(&self) -> bool {
+        match self {
+            Self::Empty | Self::Veth(_) => false,
+            Self::Macvlan(_) | Self::Ipvlan(..) | Self::Vlan(_) | Self::Phys => true,
+        }
+    }
+}
+
 /// A pair of interfaces, one of which stays on the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Veth {

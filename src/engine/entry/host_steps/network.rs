@@ -7,8 +7,7 @@ use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
 use netlink_packet_route::link::{
-    BridgeVlanInfoFlags, InfoData, InfoIpVlan, InfoKind, InfoMacVlan, InfoVeth, InfoVlan,
-    IpVlanFlags, IpVlanMode, LinkAttribute, LinkInfo, LinkMessage, MacVlanMode,
+    BridgeVlanInfoFlags, InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage,
 };
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::geteuid;
@@ -20,14 +19,12 @@ use crate::engine::host::Host;
 use crate::engine::host::links::{Link, Netlink, OWN_NAMESPACE};
 use crate::engine::host::ovs;
 use crate::engine::terms::feature;
-use crate::engine::terms::nic::{
-    Family, Gateway, IpvlanIsolation, IpvlanMode, Mac, MacvlanMode, Nic, NicKind, Subnet, Veth,
-};
+use crate::engine::terms::nic::{Family, Gateway, Mac, Nic, NicKind, Subnet, Veth};
 
 /// Both sides of a container's network.
 #[derive(Debug)]
 pub(in crate::engine) struct Wires {
-    host: Netlink,
+    pub(super) host: Netlink,
     pub(super) inside: Netlink,
     /// The container's namespace.
     namespace: File,
@@ -55,7 +52,7 @@ impl Wires {
     }
 
     /// Returns the attributes that put an interface into the container under `name`.
-    fn place(&self, name: &str) -> [LinkAttribute; 2] {
+    pub(super) fn place(&self, name: &str) -> [LinkAttribute; 2] {
         let namespace = LinkAttribute::NetNsFd(self.namespace.as_raw_fd());
         [LinkAttribute::IfName(name.to_owned()), namespace]
     }
@@ -245,10 +242,7 @@ impl Loan {
 
     /// Takes it back, if the container has it.
     pub(super) fn undo(&self) -> io::Result<()> {
-        // If no namespace is kept there, it was not lent, or the machine has restarted since.
-        let Ok(inside) = File::open(&self.hold).and_then(|it| Netlink::of(&it)) else {
-            return Ok(());
-        };
+        let Some(inside) = held(&self.hold) else { return Ok(()) };
         let found = match self.index {
             Some(index) => inside.at(index)?,
             None => inside.find(&self.nic.name)?,
@@ -291,6 +285,12 @@ pub(super) fn hold(file: &Path, wires: &Wires) -> io::Result<()> {
     Ok(mount(Some(&wires.path), file, none, MsFlags::MS_BIND, none)?)
 }
 
+/// Reaches into the network that is kept at `file`. None: none was kept, or the machine has restarted
+/// since.
+pub(super) fn held(file: &Path) -> Option<Netlink> {
+    File::open(file).and_then(|it| Netlink::of(&it)).ok()
+}
+
 /// Stops keeping the network.
 pub(super) fn release(file: &Path) -> io::Result<()> {
     // This fails if it was not mounted yet.
@@ -298,53 +298,6 @@ pub(super) fn release(file: &Path) -> io::Result<()> {
     match fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-/// Makes an interface of the container on top of its link.
-pub(super) fn stack(wires: &Wires, nic: &Nic) -> io::Result<()> {
-    let link = wires.host.get(nic.link.as_deref().unwrap_or_default())?;
-    let Some((kind, data)) = stacked(&nic.kind) else { return Ok(()) };
-    // Linux 6.12 refuses a name that the host has too, although the interface is not for it.
-    let draft = format!("wh{}n{}", std::process::id(), nic.index);
-    let mut attributes = wires.place(&draft).to_vec();
-    attributes.push(LinkAttribute::Link(link.index));
-    attributes.extend(nic.hwaddr.map(address));
-    attributes.extend(nic.mtu.map(LinkAttribute::Mtu));
-    attributes.push(LinkAttribute::LinkInfo(vec![LinkInfo::Kind(kind), LinkInfo::Data(data)]));
-    wires.host.create(attributes).map_err(|error| explain(error, nic, []))?;
-    let index = wires.inside.get(&draft)?.index;
-    let named = wires.inside.change(index, vec![LinkAttribute::IfName(nic.name.clone())]);
-    named.map_err(|error| explain(error, nic, [(&wires.inside, &nic.name)]))
-}
-
-fn stacked(kind: &NicKind) -> Option<(InfoKind, InfoData)> {
-    match kind {
-        NicKind::Macvlan(mode) => {
-            let mode = match mode {
-                MacvlanMode::Private => MacVlanMode::Private,
-                MacvlanMode::Vepa => MacVlanMode::Vepa,
-                MacvlanMode::Bridge => MacVlanMode::Bridge,
-                MacvlanMode::Passthru => MacVlanMode::Passthrough,
-            };
-            Some((InfoKind::MacVlan, InfoData::MacVlan(vec![InfoMacVlan::Mode(mode)])))
-        }
-        NicKind::Ipvlan(mode, isolation) => {
-            let mode = match mode {
-                IpvlanMode::L2 => IpVlanMode::L2,
-                IpvlanMode::L3 => IpVlanMode::L3,
-                IpvlanMode::L3s => IpVlanMode::L3S,
-            };
-            let flags = match isolation {
-                IpvlanIsolation::Bridge => IpVlanFlags::empty(),
-                IpvlanIsolation::Private => IpVlanFlags::Private,
-                IpvlanIsolation::Vepa => IpVlanFlags::Vepa,
-            };
-            let data = vec![InfoIpVlan::Mode(mode), InfoIpVlan::Flags(flags)];
-            Some((InfoKind::IpVlan, InfoData::IpVlan(data)))
-        }
-        NicKind::Vlan(id) => Some((InfoKind::Vlan, InfoData::Vlan(vec![InfoVlan::Id(*id)]))),
-        NicKind::Empty | NicKind::Veth(_) | NicKind::Phys => None,
     }
 }
 
@@ -435,7 +388,7 @@ pub(super) fn stop_answering(
 /// The number of the loopback in every network.
 const LOOPBACK: u32 = 1;
 
-fn unless_gone(done: io::Result<()>) -> io::Result<()> {
+pub(super) fn unless_gone(done: io::Result<()>) -> io::Result<()> {
     const GONE: [i32; 4] = [libc::ENODEV, libc::ESRCH, libc::ENOENT, libc::EADDRNOTAVAIL];
     match done {
         Err(error) if error.raw_os_error().is_some_and(|it| GONE.contains(&it)) => Ok(()),
@@ -444,7 +397,7 @@ fn unless_gone(done: io::Result<()>) -> io::Result<()> {
 }
 
 /// Says which name is taken, or that the kernel does not have the type.
-fn explain<'a>(
+pub(super) fn explain<'a>(
     error: io::Error,
     nic: &Nic,
     names: impl IntoIterator<Item = (&'a Netlink, &'a String)>,
